@@ -1,0 +1,168 @@
+# Tapewire's workshop: everything a person or CI does here is a target of this file.
+#
+# `make run` and `make test` need only Python 3.11 or newer and make: the first target that needs
+# it creates .venv and installs what requirements.lock pins, by hash. The set-up is done again
+# only when the lock, pyproject.toml or the place of the checkout changed (its fingerprint is
+# kept in .venv/.fingerprint). Start reading at `setup`.
+#
+#   make run ARGS="--feed FILE --speed 20"     options go to `tapewire up`
+#   make test ARGS="-k orders -x"              options go to pytest
+#   make run PYTHON=/opt/python3.13/bin/python3   another interpreter than the one found
+#   make sim SHORT=1                           the short form of a slow suite, as CI runs it
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.SUFFIXES:
+MAKEFLAGS += --no-print-directory
+
+VENV ?= .venv
+PYTHON ?=
+PYTHONS := python3.13 python3.12 python3.11 python3 python
+ARGS ?=
+# The short form of sim, faults and bench; the suites read it as TAPEWIRE_TEST_SHORT.
+SHORT ?=
+export TAPEWIRE_TEST_SHORT := $(SHORT)
+
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+# Workers: as many as there are logical processors; `auto` would count physical cores and leave
+# half of a machine with two threads a core idle. worksteal: integration tests differ by seconds.
+PYTEST := $(PY) -m pytest
+PARALLEL := -n logical --dist worksteal
+SLOW_SUITES := sim faults bench
+
+# ---------------------------------------------------------------------------------------------
+# Set-up
+
+FINGERPRINT := $(shell cat requirements.lock pyproject.toml | cksum | tr ' ' '-') $(CURDIR)
+INSTALLED := $(shell cat $(VENV)/.fingerprint 2>/dev/null)
+ALIVE := $(shell $(PY) -c 'print("yes")' 2>/dev/null)
+LOCK := $(PY) -m uv pip compile pyproject.toml --generate-hashes --universal \
+	--python-version 3.11 --no-emit-index-url --no-annotate --custom-compile-command "make lock"
+
+# The newest Python that can make a virtual environment; Debian splits venv into its own package.
+define find_python
+found=; lame=; \
+for python in $(or $(PYTHON),$(PYTHONS)); do \
+	command -v "$$python" >/dev/null 2>&1 || continue; \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+	if "$$python" -c 'import venv, ensurepip' 2>/dev/null; then found=$$python; break; fi; \
+	lame="$${lame:-$$python}"; \
+done; \
+if [ -z "$$found" ]; then \
+	if [ -n "$$lame" ]; then \
+		echo "tapewire: $$lame cannot make a virtual environment: its venv or ensurepip module is missing." >&2; \
+		echo "  On Debian and Ubuntu: apt-get install $$(basename "$$lame")-venv." >&2; \
+	else \
+		echo "tapewire: no Python 3.11 or newer found (looked for $(or $(PYTHON),$(PYTHONS)))." >&2; \
+		echo "  Install one, or name it: make $(firstword $(MAKECMDGOALS)) PYTHON=/path/to/python3.12" >&2; \
+	fi; \
+	exit 1; \
+fi
+endef
+
+.PHONY: setup
+ifeq ($(ALIVE) $(INSTALLED),yes $(FINGERPRINT))
+setup: ; @:
+else
+setup:
+	@$(find_python); \
+	if [ "$(ALIVE)" != yes ]; then \
+		echo "tapewire: setting up $(VENV) with $$("$$found" --version) (once, about a minute)" >&2; \
+		"$$found" -m venv --clear $(VENV) || { \
+			echo "tapewire: $$found -m venv $(VENV) failed; see above." >&2; exit 1; }; \
+	else \
+		echo "tapewire: bringing $(VENV) up to date with requirements.lock" >&2; \
+	fi
+	@rm -f $(VENV)/.fingerprint
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock || { \
+		echo "tapewire: pip could not install requirements.lock; see above. Without access to PyPI," >&2; \
+		echo "  point pip at a mirror (PIP_INDEX_URL) or at a folder of wheels (PIP_FIND_LINKS)." >&2; exit 1; }
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@echo "$(FINGERPRINT)" > $(VENV)/.fingerprint
+endif
+
+.PHONY: lock
+lock: setup ## Pin again what pyproject.toml asks for, in both lock files
+	@$(PY) -m uv --version >/dev/null 2>&1 || $(PY) -m pip install --quiet uv
+	$(LOCK) --quiet --all-extras -o requirements.lock $(ARGS)
+	echo hatchling | $(LOCK) - --quiet --extra edge -c requirements.lock -o requirements-image.lock
+
+# ---------------------------------------------------------------------------------------------
+# Running and checking
+
+.PHONY: run
+run: setup ## Start everything on this machine: message server, services, edge, page
+	@$(BIN)/tapewire up $(ARGS)
+
+.PHONY: test
+test: setup ## The quick tests, in parallel: all but sim, faults, bench and what is marked slow
+	@$(PYTEST) $(PARALLEL) -m "not slow" $(SLOW_SUITES:%=--ignore=tests/%) $(ARGS)
+
+.PHONY: check
+check: format lint types test ## All that CI asks of a change: format, lint, types, tests, manifests
+
+.PHONY: format
+format: setup ## Is the code formatted? (`.venv/bin/ruff format` does it)
+	@$(PY) -m ruff format --check .
+
+.PHONY: lint
+lint: setup ## Lint
+	@$(PY) -m ruff check .
+
+.PHONY: types
+types: setup ## Types, strictly
+	@$(PY) -m mypy
+
+# A suite that has no test yet is no failure; a suite whose tests could not be collected is.
+suite = if [ -z "$$(find tests/$(1) -name 'test_*.py' 2>/dev/null)" ]; then \
+	echo "tests/$(1): nothing here yet"; else $(PYTEST) tests/$(1) $(2) $(ARGS); fi
+
+# It spreads its seeds over all processors itself.
+.PHONY: sim
+sim: setup ## The deterministic simulation (SHORT=1: fewer seeds)
+	@$(call suite,sim,)
+
+# One at a time: each kills and stops servers, and measures what others notice of it.
+.PHONY: faults
+faults: setup ## Servers and services killed and stopped while orders flow (SHORT=1: once each)
+	@$(call suite,faults,)
+
+.PHONY: bench
+bench: setup ## Figures: latency, connects, resumes, cost of a connection (SHORT=1: smoke)
+	@$(PY) -m tests.bench $(if $(SHORT),--quick) $(ARGS)
+
+.PHONY: slow
+slow: setup ## The tests marked slow that belong to no suite of their own
+	@$(PYTEST) -m slow $(SLOW_SUITES:%=--ignore=tests/%) $(ARGS) || [ $$? -eq 5 ]
+
+.PHONY: container-test
+container-test: setup ## The log's contract against a NATS container (needs a Docker engine)
+	@$(PYTEST) tests/contract --nats=container $(ARGS)
+
+# ---------------------------------------------------------------------------------------------
+# Containers; both need a Docker engine, neither needs a registry (docs/operations.md)
+
+.PHONY: images
+images: setup ## Build the images without a registry (BASE=IMAGE: on that; else from Debian)
+	@PYTHON="$(PY)" sh tests/deploy/engine.sh images
+
+.PHONY: container-trial
+container-trial: setup ## Start the compose file's containers and drive an order through them
+	@PYTHON="$(PY)" sh tests/deploy/engine.sh trial
+
+# ---------------------------------------------------------------------------------------------
+
+# .tapewire stays: it is the embedded server's journal, somebody's orders.
+.PHONY: clean
+clean: ## Remove what was built: .venv, caches, wheels (not .tapewire, the journal of `make run`)
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	@if [ -d .tapewire ]; then echo "kept .tapewire: the journal of make run"; fi
+
+.PHONY: help
+help:
+	@echo "make run     start it here          make test    the quick tests"
+	@echo
+	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed 's/:.*## /\t/' \
+		| awk -F '\t' '{ printf "  %-16s%s\n", $$1, $$2 }'

@@ -1,0 +1,159 @@
+"""The rules themselves: a small house that keeps them all, and what is said when one is broken."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.rules import MOST_LINES, complaints
+
+HOUSE = {
+    "libs/tapewire/__init__.py": "",
+    "libs/tapewire/events/__init__.py": "import msgspec",
+    "libs/tapewire/views/__init__.py": "from tapewire.events import Order",
+    "libs/tapewire/log/__init__.py": "from tapewire.events import Event",
+    "libs/tapewire/log/jetstream.py": "import nats\nfrom tapewire.log.port import EventLog",
+    "libs/tapewire/runtime/__init__.py": "import nats.micro\nfrom tapewire.log import EventLog",
+    "libs/tapewire/runtime/health.py": "from litestar import get",
+    "libs/tapewire/cli/__init__.py": "print('ready')\nfrom tapewire.runtime import App",
+    "services/orders/__init__.py": "",
+    "services/orders/domain.py": "from tapewire.log import Subject",
+    "services/orders/service.py": "import asyncio\nfrom services.orders.domain import decide",
+    "services/orders/__main__.py": "from tapewire.runtime import run",
+    "services/edge/__init__.py": "",
+    "services/edge/hub.py": "import structlog",
+    "services/edge/lanes.py": "import asyncio",
+    "services/edge/http/__init__.py": "import litestar",
+    "services/edge/http/streams.py": "from litestar import asgi",
+}
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Path:
+    for file, text in HOUSE.items():
+        write(tmp_path, file, f'"""What it is for."""\n{text}\n')
+    return tmp_path
+
+
+def write(house: Path, file: str, text: str) -> None:
+    (house / file).parent.mkdir(parents=True, exist_ok=True)
+    (house / file).write_text(text)
+
+
+def said(house: Path) -> list[str]:
+    return [str(one) for one in complaints(house)]
+
+
+def test_a_house_that_keeps_the_rules(house: Path) -> None:
+    assert said(house) == []
+
+
+BROKEN = [
+    ("libs/tapewire/events/x.py", "from tapewire.log import Subject", "tapewire.events may import"),
+    ("libs/tapewire/events/x.py", "from tapewire import log", "not tapewire.log"),
+    ("libs/tapewire/events/x.py", "import tapewire.log.port", "not tapewire.log.port"),
+    ("libs/tapewire/events/x.py", "import tapewire.viewsish", "not tapewire.viewsish"),
+    ("libs/tapewire/views/x.py", "from tapewire.log import Subject", "tapewire.views may import"),
+    ("libs/tapewire/log/x.py", "from tapewire.runtime import App", "tapewire.log may import"),
+    ("libs/tapewire/log/x.py", "from tapewire.views import View", "tapewire.log may import"),
+    ("libs/tapewire/runtime/x.py", "from tapewire.cli import main", "tapewire.runtime may import"),
+    ("libs/tapewire/cli/x.py", "from services.orders import domain", "tapewire.cli may import"),
+    ("libs/tapewire/__init__.py", "from tapewire.log import x", "may import nothing of ours"),
+    ("services/orders/x.py", "from services.edge import hub", "not services.edge.hub"),
+    ("services/edge/x.py", "import services.orders.domain", "not services.orders.domain"),
+    ("services/orders/x.py", "from tapewire.cli import main", "not tapewire.cli.main"),
+    ("services/orders/x.py", "def f():\n    import services.edge", "not services.edge"),
+    ("services/orders/x.py", "from .domain import decide", "imports are absolute"),
+    ("services/orders/x.py", "import nats", "nats only inside"),
+    ("services/edge/follow.py", "from nats.aio import client", "nats only inside"),
+    ("libs/tapewire/cli/x.py", "import nats", "nats only inside"),
+    ("services/edge/follow.py", "import litestar", "litestar only in"),
+    ("services/orders/x.py", "from litestar.di import Provide", "litestar only in"),
+    ("libs/tapewire/runtime/app.py", "import litestar", "litestar only in"),
+    ("services/edge/gatewayish.py", "import litestar", "litestar only in"),
+    ("services/edge/hub.py", "import socket", "services.edge.hub does no I/O"),
+    ("services/edge/hub.py", "from pathlib import Path", "does no I/O"),
+    ("services/edge/lanes/slots.py", "import httpx", "does no I/O"),
+    ("services/edge/cursor.py", "x = open('f')", "may not call open"),
+    ("services/edge/frames.py", "from tapewire.log.jetstream import Wire", "does no I/O"),
+    ("services/edge/frames.py", "from tapewire.runtime import App", "does no I/O"),
+    ("services/orders/domain.py", "import os", "services.orders.domain does no I/O"),
+    ("services/orders/domain.py", "import asyncio", "is pure"),
+    ("services/orders/domain.py", "import structlog", "is pure"),
+    ("services/orders/domain/x.py", "from time import monotonic", "is pure"),
+    (
+        "services/orders/domain.py",
+        "from datetime import datetime\nx = datetime.now()",
+        "has no clock",
+    ),
+    ("libs/tapewire/views/x.py", "import logging", "is pure"),
+    ("libs/tapewire/views/x.py", "import urllib.request", "does no I/O"),
+    ("services/edge/x.py", "print('here')", "print( only in the command line"),
+    ("libs/tapewire/log/x.py", "def f():\n    print()", "print( only in the command line"),
+    ("libs/tapewire/helpers/x.py", "", "tapewire.helpers.x is in no known room"),
+    ("libs/tapewire/helpers.py", "", "tapewire.helpers is in no known room"),
+    ("services/billing/x.py", "", "services.billing.x is in no known room"),
+    ("services/loose.py", "", "services.loose is in no known room"),
+    ("services/edge/x.py", "x = 1\n" * MOST_LINES, "a file wants to be a folder"),
+    ("services/edge/x.py", "def f(:", "is no Python"),
+]
+
+
+@pytest.mark.parametrize(("file", "text", "rule"), BROKEN)
+def test_a_broken_rule_is_named_with_its_place(
+    house: Path, file: str, text: str, rule: str
+) -> None:
+    write(house, file, f'"""What it is for."""\n{text}\n')
+
+    [complaint] = said(house)
+
+    assert complaint.startswith(f"{file}:")
+    assert rule in complaint
+
+
+def test_the_line_is_named(house: Path) -> None:
+    write(house, "services/orders/x.py", '"""What it is for."""\n\nimport msgspec\nimport nats\n')
+    [complaint] = said(house)
+    assert complaint.startswith("services/orders/x.py:4: ")
+
+
+@pytest.mark.parametrize("text", ["x = 1\n", "", "# a comment\n"])
+def test_a_module_without_a_docstring_is_named(house: Path, text: str) -> None:
+    write(house, "services/edge/x.py", text)
+    [complaint] = said(house)
+    assert complaint.startswith("services/edge/x.py:1: ")
+    assert "docstring" in complaint
+
+
+@pytest.mark.parametrize("part", ["domain", "service", "__main__"])
+def test_a_service_without_one_of_its_parts_is_named(house: Path, part: str) -> None:
+    (house / "services" / "orders" / f"{part}.py").unlink()
+    assert f"services/orders:1: a service has a {part}.py: it is missing" in said(house)
+
+
+@pytest.mark.parametrize("file", ["services/edge/web/page.js", "libs/client/tapewire.js"])
+def test_the_page_and_the_client_are_short_too(house: Path, file: str) -> None:
+    write(house, file, "x;\n" * MOST_LINES)
+    assert said(house) == []
+    write(house, file, "x;\n" * (MOST_LINES + 1))
+    assert said(house) == [f"{file}:301: 301 lines: past 300 a file wants to be a folder"]
+
+
+def test_everything_that_is_broken_is_named_at_once(house: Path) -> None:
+    write(house, "services/orders/x.py", "import nats\nimport litestar\nprint()\n")
+    assert len(said(house)) == 4
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("services/edge/gateway.py", "import litestar"),
+        ("services/edge/server.py", "import litestar"),
+        ("services/edge/hub.py", "from tapewire.runtime.contracts import orders"),
+        ("services/edge/frames.py", "from urllib.parse import quote"),
+        ("services/orders/domain/book.py", "import heapq"),
+        ("libs/tapewire/cli/up.py", "import os\nprint(os.environ)"),
+    ],
+)
+def test_what_is_allowed(house: Path, file: str, text: str) -> None:
+    write(house, file, f'"""What it is for."""\n{text}\n')
+    assert said(house) == []

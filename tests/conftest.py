@@ -1,0 +1,48 @@
+"""What all tests share: a NATS server a test session, started when the first test asks for it.
+
+`--nats=container` takes a container instead of the binary; without a Docker engine those tests are
+skipped, saying so.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.broker import Broker, ContainerBroker, LocalBroker, NoEngine
+from tests.stack import stack, stack_factory  # noqa: F401  # fixtures for all
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("tapewire")
+    group.addoption(
+        "--nats",
+        choices=("binary", "container"),
+        default="binary",
+        help="what tests against NATS run on (default: the nats-server binary)",
+    )
+    group.addoption(
+        "--nats-image",
+        default="nats:2.12",
+        help="the image of --nats=container (default: nats:2.12)",
+    )
+
+
+@pytest.fixture(scope="session")
+def broker(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Broker]:
+    """One server for the session. A test that freezes or kills it must bring it back."""
+    made = _make(request.config, tmp_path_factory.mktemp("nats"))
+    try:
+        made.start()
+    except NoEngine as error:
+        pytest.skip(str(error))
+    yield made
+    made.close()
+
+
+def _make(config: pytest.Config, folder: Path) -> Broker:
+    if config.getoption("--nats") == "container":
+        return ContainerBroker(config.getoption("--nats-image"))
+    return LocalBroker(folder)

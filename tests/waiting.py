@@ -1,0 +1,23 @@
+"""Waiting for a named condition instead of sleeping."""
+
+import asyncio
+from collections.abc import Callable
+
+WAIT_SECONDS = 15.0
+LOOK_SECONDS = 0.005
+
+
+async def until(
+    what: str,
+    condition: Callable[[], object],
+    *,
+    seen: Callable[[], object] = lambda: "",
+    seconds: float = WAIT_SECONDS,
+) -> None:
+    """Wait until `condition` holds; fail with `what` and the last thing `seen` when it does not."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    while not condition():
+        if loop.time() > deadline:
+            raise AssertionError(f"not within {seconds:g} s: {what}; last seen: {seen()!r}")
+        await asyncio.sleep(LOOK_SECONDS)
