@@ -1,0 +1,1 @@
+"""Tapewire: an event log of trading, and the wire that brings it to every screen."""

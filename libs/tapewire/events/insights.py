@@ -1,0 +1,75 @@
+"""Analysed items, and what a user wants to see of them.
+
+Items live at ``ev._all.items.{id}``, for everybody to see; configurations at
+``ev.{user}.configurations.{id}``.
+"""
+
+import enum
+from datetime import datetime
+from decimal import Decimal
+
+import msgspec
+
+from tapewire.events.catalogue import Event, event
+
+
+class Sentiment(enum.Enum):
+    POSITIVE = "positive"
+    NEUTRAL = "neutral"
+    NEGATIVE = "negative"
+
+
+class Item(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Something published about the market. `score` is from -1 (bad) to 1 (good)."""
+
+    id: str
+    title: str
+    source: str
+    url: str | None
+    tickers: tuple[str, ...]
+    tags: tuple[str, ...]
+    sentiment: Sentiment
+    score: Decimal
+    timestamp: datetime
+
+
+@event("item.analysed")
+class ItemAnalysed(Event, frozen=True, kw_only=True):
+    """An item arrived and is known to be good, bad or neither; `scored` says that Tapewire said so,
+    not its source."""
+
+    item: Item
+    scored: bool
+
+
+class Configuration(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What a user's dashboard shows: items of any of `tickers`, with any of `tags` if there are
+    some."""
+
+    id: str
+    name: str
+    tickers: tuple[str, ...]
+    tags: tuple[str, ...]
+    timestamp: datetime
+
+
+class ConfigurationEvent(Event, frozen=True, kw_only=True):
+    """The configuration after the event, and the command that caused it."""
+
+    configuration: Configuration
+    command_id: str
+
+
+@event("configuration.created")
+class ConfigurationCreated(ConfigurationEvent, frozen=True, kw_only=True):
+    """A user made it."""
+
+
+@event("configuration.changed")
+class ConfigurationChanged(ConfigurationEvent, frozen=True, kw_only=True):
+    """Its name, tickers or tags were changed."""
+
+
+@event("configuration.deleted")
+class ConfigurationDeleted(ConfigurationEvent, frozen=True, kw_only=True):
+    """It is no more."""
