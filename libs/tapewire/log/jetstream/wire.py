@@ -1,0 +1,293 @@
+"""The connection to NATS as the log uses it: requests that fail fast, and gaps that are told.
+
+nats-py answers a request on a lost connection by its time-out alone, and tells of lost messages
+only through callbacks of the whole connection. `Wire` gives every reply one shared inbox, fails
+what is under way when the connection goes (`Uncertain`), refuses to begin without a connection
+(`Unavailable`), and hands each loss to the subscriptions that it touches.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable
+
+import nats
+import nats.errors
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription as NatsSubscription
+
+from tapewire.log.port import Refused, Unavailable, Uncertain
+
+REQUEST_SECONDS = 5.0
+"""How long a server may take to answer."""
+RECONNECT_WAIT_SECONDS = 0.25
+PING_SECONDS = 10
+"""A silent server is given up after two unanswered pings."""
+PENDING_MESSAGES = 1 << 18
+PENDING_BYTES = 64 << 20
+"""What one subscription may hold before NATS calls it slow; beyond, messages are dropped, told."""
+
+logger = structlog.get_logger("tapewire.wire")
+
+_NO_RESPONDERS = "503"
+
+
+class _Waiter:
+    """Somebody waiting for replies until `is_last` says so."""
+
+    __slots__ = ("done", "is_last", "messages", "subject")
+
+    def __init__(self, subject: str, is_last: Callable[[Msg], bool]) -> None:
+        self.subject = subject
+        self.is_last = is_last
+        self.messages: list[Msg] = []
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def take(self, message: Msg) -> None:
+        if self.done.done():
+            return
+        self.messages.append(message)
+        if status(message) == _NO_RESPONDERS:
+            self.done.set_exception(Unavailable(f"nothing answers at {self.subject}"))
+        elif self.is_last(message):
+            self.done.set_result(None)
+
+
+class WireSubscription:
+    """A subscription whose losses are told; `close` ends it."""
+
+    def __init__(self, wire: "Wire", on_gap: Callable[[str], None]) -> None:
+        self._wire = wire
+        self.on_gap = on_gap
+        self.nats: NatsSubscription | None = None
+
+    async def close(self) -> None:
+        """No call-back is made after this returns; closing twice is nothing."""
+        self._wire.subscriptions.discard(self)
+        subscription, self.nats = self.nats, None
+        if subscription is not None and not self._wire.client.is_closed:
+            await subscription.unsubscribe()
+
+
+class Wire:
+    """One NATS connection. Make it by `connect`, end it by `close`."""
+
+    def __init__(self) -> None:
+        self.client = Client()
+        self.subscriptions: set[WireSubscription] = set()
+        self.on_state: list[Callable[[bool], None]] = []
+        self._waiters: dict[str, _Waiter] = {}
+        self._inbox = ""
+        self._leaving = False
+        self._ended = asyncio.Event()
+
+    @property
+    def connected(self) -> bool:
+        return self.client.is_connected
+
+    async def request(
+        self,
+        subject: str,
+        data: bytes = b"",
+        headers: dict[str, str] | None = None,
+        *,
+        seconds: float = REQUEST_SECONDS,
+    ) -> Msg:
+        """The first reply.
+
+        Raises:
+            Unavailable: nobody listens, or there is no connection; nothing was sent to anyone.
+            Uncertain: sent, but no answer came.
+            Refused: larger than the server takes.
+        """
+        return (await self.gather(subject, data, headers, lambda _: True, seconds=seconds))[0]
+
+    async def gather(
+        self,
+        subject: str,
+        data: bytes,
+        headers: dict[str, str] | None,
+        is_last: Callable[[Msg], bool],
+        *,
+        seconds: float = REQUEST_SECONDS,
+    ) -> list[Msg]:
+        """All replies up to the one that `is_last` takes; raises as `request`."""
+        waiter, name = _Waiter(subject, is_last), secrets.token_hex(8)
+        self._waiters[name] = waiter
+        try:
+            await self.publish(subject, data, headers, reply=f"{self._inbox}.{name}")
+            async with asyncio.timeout(seconds):
+                await waiter.done
+        except TimeoutError:
+            raise Uncertain(f"no answer from {subject} in {seconds:g} s") from None
+        finally:
+            del self._waiters[name]
+        return waiter.messages
+
+    async def publish(
+        self,
+        subject: str,
+        data: bytes,
+        headers: dict[str, str] | None = None,
+        *,
+        reply: str = "",
+    ) -> None:
+        """Send and do not wait. Raises Unavailable or Refused."""
+        if not self.client.is_connected:
+            raise Unavailable("no connection to NATS")
+        # nats-py counts the payload alone; the server counts the headers too, and answers what is
+        # too large by closing the connection for good.
+        if len(data) + _header_bytes(headers) > self.client.max_payload:
+            raise Refused(f"{len(data)} bytes and their headers are more than the server takes")
+        try:
+            await self.client.publish(subject, data, reply=reply, headers=headers)
+        except nats.errors.MaxPayloadError:
+            raise Refused(f"{len(data)} bytes are more than the server takes") from None
+        except (nats.errors.Error, OSError) as error:
+            raise Unavailable(f"cannot send to {subject}: {error!r}") from error
+
+    async def subscribe(
+        self,
+        subject: str,
+        on_message: Callable[[Msg], Awaitable[None]],
+        on_gap: Callable[[str], None],
+        *,
+        queue: str = "",
+    ) -> WireSubscription:
+        """Hear `subject`. `on_gap` is called with a reason before what comes after a loss."""
+        subscription = WireSubscription(self, on_gap)
+        try:
+            subscription.nats = await self.client.subscribe(
+                subject,
+                queue=queue,
+                cb=on_message,
+                pending_msgs_limit=PENDING_MESSAGES,
+                pending_bytes_limit=PENDING_BYTES,
+            )
+        except (nats.errors.Error, OSError) as error:
+            raise Unavailable(f"cannot subscribe to {subject}: {error!r}") from error
+        self.subscriptions.add(subscription)
+        return subscription
+
+    async def close(self) -> None:
+        """Send what is pending and leave."""
+        self._leaving = True
+        self._fail_waiters()
+        if self.client.is_connected:
+            try:
+                await self.client.flush(timeout=1)
+            except (nats.errors.Error, OSError):
+                logger.warning("closed NATS with messages unsent")
+        await self.client.close()
+
+    async def open(self, url: str, name: str, *, wait_seconds: float) -> None:
+        """Connect, trying for `wait_seconds`; afterwards reconnect for ever.
+
+        Raises:
+            Unavailable: no server answered in time.
+        """
+        await _connect(self, url, name, wait_seconds)
+        self._inbox = self.client.new_inbox()
+        await self.client.subscribe(f"{self._inbox}.*", cb=self._on_reply)
+
+    async def _on_reply(self, message: Msg) -> None:
+        waiter = self._waiters.get(message.subject.rpartition(".")[2])
+        if waiter is not None:
+            waiter.take(message)
+
+    def _fail_waiters(self) -> None:
+        for waiter in self._waiters.values():
+            if not waiter.done.done():
+                waiter.done.set_exception(Uncertain("the connection to NATS was lost"))
+
+    def tell_gap(self, reason: str) -> None:
+        for subscription in tuple(self.subscriptions):
+            subscription.on_gap(reason)
+
+    async def on_disconnected(self) -> None:
+        if self._leaving:
+            return
+        logger.warning("lost the connection to NATS")
+        self._fail_waiters()
+        self.tell_gap("disconnected")
+        self._tell_state(False)
+
+    async def on_reconnected(self) -> None:
+        logger.info("connected to NATS again")
+        self.tell_gap("reconnected")
+        self._tell_state(True)
+
+    async def on_closed(self) -> None:
+        self._ended.set()
+
+    async def ended(self) -> None:
+        """Wait for an end that nobody asked for: nats-py closes a connection for good, without
+        reconnecting, when the server reports an error that it does not know.
+
+        Raises:
+            Unavailable: always, when it has come to that.
+        """
+        await self._ended.wait()
+        if not self._leaving:
+            raise Unavailable(f"NATS closed the connection for good: {self.client.last_error!r}")
+
+    async def on_error(self, error: Exception) -> None:
+        if isinstance(error, nats.errors.SlowConsumerError):
+            for subscription in tuple(self.subscriptions):
+                if subscription.nats is error.sub:
+                    subscription.on_gap("slow")
+        elif self.client.is_connected:
+            logger.warning("NATS reports an error", error=repr(error))
+
+    def _tell_state(self, connected: bool) -> None:
+        for listener in self.on_state:
+            listener(connected)
+
+
+async def connect(url: str, name: str, *, wait_seconds: float = 30.0) -> Wire:
+    """An open wire to the servers of `url` (comma-separated). Raises Unavailable."""
+    wire = Wire()
+    await wire.open(url, name, wait_seconds=wait_seconds)
+    return wire
+
+
+async def _connect(wire: Wire, url: str, name: str, wait_seconds: float) -> None:
+    deadline = asyncio.get_running_loop().time() + wait_seconds
+    while True:
+        try:
+            # The client itself would try for ever: to it, the first time is a reconnect too.
+            async with asyncio.timeout_at(deadline):
+                await wire.client.connect(
+                    servers=url.split(","),
+                    name=name,
+                    allow_reconnect=True,
+                    max_reconnect_attempts=-1,
+                    reconnect_time_wait=RECONNECT_WAIT_SECONDS,  # type: ignore[arg-type]  # it sleeps that long
+                    connect_timeout=2,
+                    ping_interval=PING_SECONDS,
+                    max_outstanding_pings=2,
+                    disconnected_cb=wire.on_disconnected,
+                    reconnected_cb=wire.on_reconnected,
+                    closed_cb=wire.on_closed,
+                    error_cb=wire.on_error,
+                )
+        except (nats.errors.Error, OSError, TimeoutError) as error:
+            if asyncio.get_running_loop().time() >= deadline:
+                why = wire.client.last_error or error
+                raise Unavailable(f"no NATS server answers at {url}: {why!r}") from error
+            await asyncio.sleep(RECONNECT_WAIT_SECONDS)
+        else:
+            return
+
+
+def status(message: Msg) -> str:
+    """The status of a control message, empty for an ordinary one."""
+    return (message.headers or {}).get("Status", "")
+
+
+def _header_bytes(headers: dict[str, str] | None) -> int:
+    """What `headers` take on the wire: a first line, ``name: value`` lines, an empty line."""
+    if headers is None:
+        return 0
+    return 12 + sum(len(name) + len(value.encode()) + 4 for name, value in headers.items())

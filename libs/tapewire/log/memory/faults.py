@@ -1,0 +1,105 @@
+"""What goes wrong between a process and the server, how often, and from which seed.
+
+Rates are chances from 0 to 1; each is one thing that was seen of the real server or its client.
+"""
+
+import random
+
+import msgspec
+
+ROUGH_SECONDS = 0.05
+"""The longest way of a message in `Faults.rough`."""
+
+
+class Faults(msgspec.Struct, kw_only=True):
+    """The misfortunes of one connection.
+
+    Seconds are at most: each time is drawn evenly from 0 to the given number.
+    """
+
+    seed: int
+    delay: float = 0.0
+    """Seconds that a request, its answer or a live message is on its way."""
+    patience: float = 0.0
+    """Seconds until a lost answer is given up."""
+    broken: float = 1.0
+    """Seconds that a broken connection stays broken, and a server away."""
+    lateness: float = 0.5
+    """Seconds that a late append or live message is late."""
+
+    conflict: float = 0.0
+    """An append that expects something is told Conflict for nothing (a batch still in flight)."""
+    lost_append: float = 0.0
+    """An append gets lost on its way: Uncertain, and not stored."""
+    lost_ack: float = 0.0
+    """The answer to an append gets lost: Uncertain, and stored."""
+    late_append: float = 0.0
+    """An append arrives after it was given up: Uncertain, and stored later if it still can be."""
+    unavailable: float = 0.0
+    """A request fails at once, as between two connections."""
+    breaks: float = 0.0
+    """A request finds the connection breaking: live messages are lost, and a gap is told."""
+    outage: float = 0.0
+    """An append finds the whole server going away, for everybody."""
+    lag: float = 0.0
+    """A read is answered by a replica that has not everything yet."""
+
+    lost: float = 0.0
+    """A live message is lost and nothing notices."""
+    gap: float = 0.0
+    """A live message is lost as by a slow consumer: a gap is told before any later message."""
+    late: float = 0.0
+    """A live message arrives after its successors, as around an election."""
+    again: float = 0.0
+    """A live message arrives, and later once more, as around an election."""
+    redeliver: float = 0.0
+    """The acknowledgement of a reaction gets lost: it is handed out again."""
+
+    _random: random.Random | None = None
+
+    @classmethod
+    def rough(cls, seed: int) -> "Faults":
+        """A bad day: everything goes wrong now and then."""
+        return cls(
+            seed=seed,
+            delay=ROUGH_SECONDS,
+            patience=1.0,
+            conflict=0.02,
+            lost_append=0.02,
+            lost_ack=0.02,
+            late_append=0.01,
+            unavailable=0.01,
+            breaks=0.01,
+            outage=0.002,
+            lag=0.1,
+            lost=0.02,
+            gap=0.02,
+            late=0.02,
+            again=0.02,
+            redeliver=0.05,
+        )
+
+    @property
+    def random(self) -> random.Random:
+        """The one source of chance of this connection."""
+        if self._random is None:
+            self._random = random.Random(self.seed)  # noqa: S311 - replayable on purpose
+        return self._random
+
+    def hit(self, rate: float) -> bool:
+        """Whether a misfortune of this rate happens now."""
+        return rate > 0 and self.random.random() < rate
+
+    def time(self, most: float) -> float:
+        """A time from 0 to `most` seconds."""
+        return self.random.uniform(0, most) if most > 0 else 0.0
+
+    def calm(self) -> None:
+        """From now on nothing goes wrong, and nothing takes time."""
+        for field in self.__struct_fields__:
+            if field not in ("seed", "_random"):
+                setattr(self, field, 0.0)
+
+
+CALM = Faults(seed=0)
+"""Nothing goes wrong."""

@@ -1,0 +1,162 @@
+"""What the server has stored: events in one sequence, indexed by what readers ask for.
+
+Pure: the time arrives as a number of seconds, and admission (`admit`) is apart from storing
+(`store`), so that all or nothing is plain to see. The order of the checks is the real server's.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections import deque
+from collections.abc import Sequence
+from datetime import datetime
+
+from tapewire.events import CATALOGUE
+from tapewire.log.port import AlreadyStored, Conflict, Draft, Page, Recorded
+from tapewire.log.subjects import matches
+
+DUPLICATE_SECONDS = 120.0
+"""How long an id is remembered."""
+
+
+class Journal:
+    """One incarnation of the log, named by `epoch`."""
+
+    def __init__(self, epoch: str) -> None:
+        self.epoch = epoch
+        self.first = 1
+        self._events: list[Recorded] = []
+        self._index: dict[str, list[int]] = {}
+        self._ids: dict[str, float] = {}
+        self._ages: deque[tuple[float, str]] = deque()
+
+    @property
+    def last(self) -> int:
+        """The last sequence given, 0 for none."""
+        return self.first + len(self._events) - 1
+
+    def at(self, sequence: int) -> Recorded | None:
+        """The event of that sequence, if it is still there."""
+        if self.first <= sequence <= self.last:
+            return self._events[sequence - self.first]
+        return None
+
+    def admit(self, drafts: Sequence[Draft], at: float) -> None:
+        """Check an append that arrives at second `at`.
+
+        A single event is checked for its sequence first, an event of a batch for its id first
+        (nats-server 2.12 to 2.15).
+
+        Raises:
+            Conflict: a subject is not at its `expect`.
+            AlreadyStored: an id is known.
+        """
+        self._forget(at - DUPLICATE_SECONDS)
+        written: set[str] = set()
+        ids: set[str] = set()
+        for draft in drafts:
+            known = draft.meta.id in self._ids or draft.meta.id in ids
+            if known and len(drafts) > 1:
+                raise AlreadyStored(f"the batch holds {draft.meta.id!r}, which is in the log")
+            self._expect(draft, written)
+            if known:
+                raise AlreadyStored(f"{draft.meta.id!r} is in the log")
+            ids.add(draft.meta.id)
+            written.add(str(draft.subject))
+
+    def _expect(self, draft: Draft, written: set[str]) -> None:
+        if draft.expect is None:
+            return
+        subject = str(draft.subject)
+        last = self.last_of(subject)
+        if subject in written or last != draft.expect:
+            raise Conflict(f"{subject} is at {last}, expected at {draft.expect}")
+
+    def _forget(self, before: float) -> None:
+        while self._ages and self._ages[0][0] < before:
+            del self._ids[self._ages.popleft()[1]]
+
+    def store(
+        self, drafts: Sequence[Draft], payloads: Sequence[bytes], at: float, time: datetime
+    ) -> list[Recorded]:
+        """Append what was admitted."""
+        stored = []
+        for draft, payload in zip(drafts, payloads, strict=True):
+            recorded = Recorded(
+                sequence=self.last + 1,
+                subject=str(draft.subject),
+                tag=CATALOGUE.tag(type(draft.event)),
+                data=payload,
+                meta=draft.meta,
+                time=time,
+            )
+            self._events.append(recorded)
+            self._ids[draft.meta.id] = at
+            self._ages.append((at, draft.meta.id))
+            for key in keys(recorded.subject):
+                self._index.setdefault(key, []).append(recorded.sequence)
+            stored.append(recorded)
+        return stored
+
+    def trim(self, upto: int) -> None:
+        """Forget the events up to and including `upto`; their sequences are not given again."""
+        upto = min(upto, self.last)
+        if upto >= self.first:
+            del self._events[: upto + 1 - self.first]
+            self.first = upto + 1
+
+    def page(self, filter_: str, *, after: int, limit: int, max_bytes: int, upto: int) -> Page:
+        """As `EventLog.page`, as if nothing past `upto` was stored."""
+        sequences, exact = self._sequences(filter_)
+        events: list[Recorded] = []
+        size = 0
+        for position in range(bisect_right(sequences, max(after, self.first - 1)), len(sequences)):
+            recorded = self._events[sequences[position] - self.first]
+            if recorded.sequence > upto:
+                break
+            if not exact and not matches(filter_, recorded.subject):
+                continue
+            size += len(recorded.data)
+            if events and (len(events) >= limit or size > max_bytes):
+                end = bisect_right(sequences, upto)
+                left = end - position if exact else self._count(filter_, sequences[position:end])
+                return Page(events, left=left)
+            events.append(recorded)
+        return Page(events, left=0)
+
+    def _count(self, filter_: str, sequences: Sequence[int]) -> int:
+        return sum(matches(filter_, self._events[one - self.first].subject) for one in sequences)
+
+    def before(self, moment: datetime) -> int:
+        """As `EventLog.before`."""
+        return self.first - 1 + bisect_left(self._events, moment, key=lambda event: event.time)
+
+    def last_of(self, filter_: str) -> int:
+        """The sequence of the last event that `filter_` takes, 0 for none."""
+        sequences, exact = self._sequences(filter_)
+        for sequence in reversed(sequences):
+            if sequence < self.first:
+                break
+            if exact or matches(filter_, self._events[sequence - self.first].subject):
+                return sequence
+        return 0
+
+    def _sequences(self, filter_: str) -> tuple[Sequence[int], bool]:
+        """Sequences to look through, and whether the filter takes all of them."""
+        if indexed(filter_):
+            return self._index.get(filter_, []), True
+        return range(self.first, self.last + 1), filter_ in ("ev.>", ">")
+
+
+def keys(subject: str) -> tuple[str, ...]:
+    """The filters that an event of `subject` is indexed under."""
+    _, owner, domain, _ = subject.split(".")
+    return (subject, f"ev.{owner}.>", f"ev.{owner}.{domain}.>", f"ev.*.{domain}.>")
+
+
+def indexed(filter_: str) -> bool:
+    """Whether `filter_` has the form of one of `keys`."""
+    parts = filter_.split(".")
+    if "*" not in filter_ and ">" not in filter_:
+        return True
+    if parts[-1] != ">" or len(parts) not in (3, 4) or ">" in parts[:-1]:
+        return False
+    return "*" not in parts or (len(parts) == 4 and parts[1] == "*" and parts[2] != "*")

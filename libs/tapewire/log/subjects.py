@@ -1,0 +1,76 @@
+"""Subjects: `ev.{owner}.{domain}.{entity}` for the journal, and how ids become tokens.
+
+A token is percent-encoded UTF-8 of whatever is not ``[A-Za-z0-9_-]``, so that any user id or
+symbol (`BRK.B`) is one token and can hold no wildcard.
+"""
+
+import re
+from urllib.parse import unquote
+
+import msgspec
+
+EVERYBODY = "_all"
+"""The owner of what every user may see."""
+
+_PLAIN = re.compile(r"[A-Za-z0-9_-]+\Z")
+
+
+class BadSubject(ValueError):
+    """A text that is no subject of ours."""
+
+
+def token(text: str) -> str:
+    """`text` as one subject token.
+
+    Raises:
+        BadSubject: the text is empty.
+    """
+    if _PLAIN.match(text):
+        return text
+    if not text:
+        raise BadSubject("an empty text cannot be a subject token")
+    return "".join(
+        chr(byte) if _PLAIN.match(chr(byte)) else f"%{byte:02X}" for byte in text.encode()
+    )
+
+
+def text(of: str) -> str:
+    """The text that `token` made `of` from."""
+    return unquote(of) if "%" in of else of
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """Where one entity's events live. The parts are plain texts, not tokens."""
+
+    owner: str
+    domain: str
+    entity: str
+
+    def __str__(self) -> str:
+        return f"ev.{token(self.owner)}.{token(self.domain)}.{token(self.entity)}"
+
+    @classmethod
+    def parse(cls, subject: str) -> "Subject":
+        """Raises BadSubject when `subject` does not have the four parts."""
+        parts = subject.split(".")
+        if len(parts) != 4 or parts[0] != "ev":
+            raise BadSubject(f"{subject!r} is not ev.OWNER.DOMAIN.ENTITY")
+        return cls(text(parts[1]), text(parts[2]), text(parts[3]))
+
+
+def pattern(*, owner: str | None = None, domain: str | None = None) -> str:
+    """A filter for everything of `owner` and `domain`; None is any."""
+    if domain is None:
+        return f"ev.{token(owner)}.>" if owner is not None else "ev.>"
+    return f"ev.{token(owner) if owner is not None else '*'}.{token(domain)}.>"
+
+
+def matches(filter_: str, subject: str) -> bool:
+    """Whether the NATS `filter_` (``*`` one token, ``>`` the rest) takes `subject`."""
+    wanted, given = filter_.split("."), subject.split(".")
+    for index, part in enumerate(wanted):
+        if part == ">":
+            return len(given) > index
+        if index >= len(given) or part not in ("*", given[index]):
+            return False
+    return len(wanted) == len(given)

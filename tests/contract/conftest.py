@@ -1,0 +1,37 @@
+"""One body of tests for memory and JetStream: `backend` is each of them in turn, fresh a test."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tapewire.log import EventLog, Values
+from tests.contract.backends import Backend, JetStreamBackend, MemoryBackend
+
+
+@pytest.fixture
+async def jetstream(request: pytest.FixtureRequest) -> AsyncIterator[JetStreamBackend]:
+    backend = JetStreamBackend(request.getfixturevalue("broker"))
+    await backend.open()
+    yield backend
+    await backend.close()
+
+
+@pytest.fixture(params=["memory", "jetstream"])
+async def backend(request: pytest.FixtureRequest) -> AsyncIterator[Backend]:
+    if request.param == "memory":
+        yield MemoryBackend()
+        return
+    backend = JetStreamBackend(request.getfixturevalue("broker"))
+    await backend.open()
+    yield backend
+    await backend.close()
+
+
+@pytest.fixture
+async def log(backend: Backend) -> EventLog:
+    return await backend.log()
+
+
+@pytest.fixture
+async def values(backend: Backend) -> Values:
+    return await backend.values()

@@ -1,0 +1,163 @@
+"""Leases: work that runs in one process at a time, and a standby that takes over."""
+
+import asyncio
+
+import pytest
+
+from tapewire.log.jetstream import Wire
+from tapewire.runtime.leases import LEASE_SECONDS, Leases
+from tests.contract.backends import JetStreamBackend
+from tests.waiting import until
+
+
+class Work:
+    """Notes who holds the lease, and when two did at once."""
+
+    def __init__(self) -> None:
+        self.holding: list[str] = []
+        self.story: list[str] = []
+        self.most = 0
+
+    def by(self, name: str) -> "Share":
+        return Share(self, name)
+
+
+class Share:
+    def __init__(self, work: Work, name: str) -> None:
+        self._work = work
+        self._name = name
+        self.done = asyncio.Event()
+
+    async def __call__(self) -> None:
+        work = self._work
+        work.holding.append(self._name)
+        work.story.append(self._name)
+        work.most = max(work.most, len(work.holding))
+        try:
+            await self.done.wait()
+        finally:
+            work.holding.remove(self._name)
+
+
+async def test_one_holds_and_the_other_takes_over_when_the_work_ends(
+    jetstream: JetStreamBackend,
+) -> None:
+    work = Work()
+    one, two = work.by("one"), work.by("two")
+    first = asyncio.create_task(Leases(await jetstream.wire(), "one").hold("feed", one))
+    await until("the first holds it", lambda: work.holding == ["one"])
+    second = asyncio.create_task(Leases(await jetstream.wire(), "two").hold("feed", two))
+
+    one.done.set()
+    await asyncio.wait_for(first, 5)
+
+    await until("the second took over", lambda: work.holding == ["two"], seconds=LEASE_SECONDS)
+    two.done.set()
+    await second
+    assert work.most == 1
+
+
+async def test_a_canceled_holder_lets_go_at_once(jetstream: JetStreamBackend) -> None:
+    work = Work()
+    first = asyncio.create_task(Leases(await jetstream.wire(), "one").hold("feed", work.by("one")))
+    await until("the first holds it", lambda: work.holding == ["one"])
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    assert work.holding == []
+
+    two = work.by("two")
+    second = asyncio.create_task(Leases(await jetstream.wire(), "two").hold("feed", two))
+    await until("the second holds it", lambda: work.holding == ["two"], seconds=1)
+    two.done.set()
+    await second
+
+
+async def test_leases_of_different_names_are_apart(jetstream: JetStreamBackend) -> None:
+    work, leases = Work(), Leases(await jetstream.wire(), "one")
+    names = ["prices", "paper broker", "a.b", "*"]
+    shares = [work.by(name) for name in names]
+    tasks = [
+        asyncio.create_task(leases.hold(name, share))
+        for name, share in zip(names, shares, strict=True)
+    ]
+    await until("all are held", lambda: sorted(work.holding) == sorted(names))
+    for share in shares:
+        share.done.set()
+    await asyncio.gather(*tasks)
+
+
+async def test_what_the_work_raises_is_raised_and_the_lease_is_free(
+    jetstream: JetStreamBackend,
+) -> None:
+    async def fail() -> None:
+        raise RuntimeError("the feed is broken")
+
+    with pytest.raises(RuntimeError, match="the feed is broken"):
+        await Leases(await jetstream.wire(), "one").hold("feed", fail)
+
+    work = Work()
+    share = work.by("two")
+    second = asyncio.create_task(Leases(await jetstream.wire(), "two").hold("feed", share))
+    await until("another holds it", lambda: work.holding == ["two"], seconds=1)
+    share.done.set()
+    await second
+
+
+async def crashed(wire: Wire) -> None:
+    """A holder that wrote its lease and was never heard of again."""
+    headers = {"Nats-Expected-Last-Subject-Sequence": "0", "Nats-TTL": f"{LEASE_SECONDS}s"}
+    await wire.request("$KV.leases.feed", b"crashed", headers)
+
+
+async def test_a_standby_takes_over_seconds_after_a_crash(jetstream: JetStreamBackend) -> None:
+    work = Work()
+    share = work.by("standby")
+    await crashed(await jetstream.wire())
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    standby = asyncio.create_task(Leases(await jetstream.wire(), "standby").hold("feed", share))
+
+    await until("the standby holds it", lambda: work.holding, seconds=LEASE_SECONDS + 3)
+    assert loop.time() - began > LEASE_SECONDS / 2
+    share.done.set()
+    await standby
+
+
+async def test_a_lease_is_kept_for_as_long_as_the_work_takes(jetstream: JetStreamBackend) -> None:
+    work = Work()
+    one, two = work.by("one"), work.by("two")
+    loop = asyncio.get_running_loop()
+    first = asyncio.create_task(Leases(await jetstream.wire(), "one").hold("feed", one))
+    await until("the first holds it", lambda: work.holding == ["one"])
+    second = asyncio.create_task(Leases(await jetstream.wire(), "two").hold("feed", two))
+
+    until_then = loop.time() + LEASE_SECONDS + 1
+    await until("longer than a lease lives", lambda: loop.time() > until_then)
+
+    assert work.story == ["one"]
+    for share in (one, two):
+        share.done.set()
+    await asyncio.gather(first, second)
+
+
+async def test_a_holder_that_cannot_renew_stops_before_another_begins(
+    jetstream: JetStreamBackend,
+) -> None:
+    """The server freezes: the holder gives up while its lease still keeps others out."""
+    work = Work()
+    shares = [work.by("one"), work.by("two")]
+    tasks = [
+        asyncio.create_task(Leases(await jetstream.wire(), f"{number}").hold("feed", share))
+        for number, share in enumerate(shares)
+    ]
+    await until("one of them holds it", lambda: work.holding)
+
+    async with jetstream.frozen():
+        await until("the holder stopped", lambda: not work.holding, seconds=LEASE_SECONDS)
+
+    await until("one of them holds it again", lambda: work.holding, seconds=LEASE_SECONDS + 5)
+    assert work.most == 1
+    for share in shares:
+        share.done.set()
+    await asyncio.gather(*tasks)

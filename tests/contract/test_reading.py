@@ -1,0 +1,220 @@
+"""Reading back: pages, filters, the last sequence, and the extent of the log."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tapewire.log import Draft, EventLog, Meta, Subject, matches, new_id, pattern
+from tests.contract.backends import Backend
+from tests.contract.drafts import draft, everything, happened, notes, sequences, subject
+
+ODD = [
+    "BRK.B",
+    "a b",
+    "*",
+    ">",
+    "żółw",
+    "日本",
+    "%2E",
+    "a/b",
+    "tab\there",
+    "$JS.API",
+    "_all",
+    "-",
+    "🐢",
+]
+
+
+async def filled(log: EventLog, *names: str) -> None:
+    for number, name in enumerate(names, 1):
+        await log.append([draft(name, str(number))])
+
+
+async def test_an_empty_log_has_nothing(log: EventLog) -> None:
+    page = await log.page("ev.>", after=0)
+    assert (page.events, page.more) == ([], False)
+    assert await log.last("ev.>") == 0
+    bounds = await log.bounds()
+    assert (bounds.first, bounds.last) == (1, 0)
+
+
+async def test_a_page_begins_after_its_cursor_and_ends_at_its_limit(log: EventLog) -> None:
+    await filled(log, *["alice/orders/1", "bob/orders/1"] * 5)
+
+    page = await log.page("ev.alice.>", after=0, limit=2)
+    assert (sequences(page.events), page.more) == ([1, 3], True)
+    page = await log.page("ev.alice.>", after=3, limit=3)
+    assert (sequences(page.events), page.more) == ([5, 7, 9], False)
+    page = await log.page("ev.alice.>", after=4, limit=2)
+    assert (sequences(page.events), page.more) == ([5, 7], True)
+    page = await log.page("ev.alice.>", after=9, limit=2)
+    assert (page.events, page.more) == ([], False)
+    page = await log.page("ev.alice.>", after=999, limit=2)
+    assert (page.events, page.more) == ([], False)
+
+
+async def test_a_page_that_ends_with_the_last_event_says_that_there_is_no_more(
+    log: EventLog,
+) -> None:
+    await filled(log, *["alice/orders/1"] * 4, "bob/orders/1")
+
+    page = await log.page("ev.alice.>", after=0, limit=4)
+    assert (sequences(page.events), page.more) == ([1, 2, 3, 4], False)
+
+
+@pytest.mark.parametrize("filter_", ["ev.alice.>", "ev.*.orders.1", "ev.alice.orders.1", "ev.>"])
+async def test_a_page_says_how_much_is_left_of_what_its_filter_takes(
+    log: EventLog, filter_: str
+) -> None:
+    names = ["alice/orders/1", "bob/trades/1"] * 10
+    await filled(log, *names)
+    all_ = sum(matches(filter_, str(subject(name))) for name in names)
+
+    first = await log.page(filter_, after=0, limit=3)
+    assert first.left == all_ - 3
+    second = await log.page(filter_, after=first.events[-1].sequence, limit=4)
+    assert second.left == all_ - 7
+    rest = await log.page(filter_, after=second.events[-1].sequence)
+    assert (len(rest.events), rest.left) == (all_ - 7, 0)
+
+
+async def test_the_log_knows_what_was_stored_before_a_moment(
+    backend: Backend, log: EventLog
+) -> None:
+    assert await log.before(datetime.now(UTC)) == 0
+    for number in range(6):
+        await log.append([draft(f"alice/orders/{number}")])
+        await asyncio.sleep(0.002)  # the moments of two events differ, whatever the clock's grain
+    times = [recorded.time for recorded in await everything(log)]
+
+    assert [await log.before(time) for time in times] == [0, 1, 2, 3, 4, 5]
+    assert await log.before(times[2] + timedelta(microseconds=500)) == 3
+    assert await log.before(times[0] - timedelta(days=1)) == 0
+    assert await log.before(times[-1] + timedelta(days=1)) == 6
+
+    await backend.trim(upto=4)
+    assert await log.before(times[0]) == 4
+    assert await log.before(times[5]) == 5
+
+
+async def test_a_page_is_bounded_in_bytes_and_holds_at_least_one_event(log: EventLog) -> None:
+    for number in range(6):
+        await log.append([draft("alice/orders/1", str(number) + "x" * 10_000)])
+
+    for size, most in ((1, 1), (9_000, 1), (30_000, 3), (45_000, 5)):
+        page = await log.page("ev.>", after=0, max_bytes=size)
+        assert 1 <= len(page.events) <= most, f"max_bytes={size}"
+        assert page.more
+    whole = await log.page("ev.>", after=0, max_bytes=1_000_000)
+    assert (len(whole.events), whole.more) == (6, False)
+
+
+async def test_bounded_pages_one_after_the_other_are_the_whole_log(log: EventLog) -> None:
+    for number in range(40):
+        await log.append([draft("alice/orders/1", f"{number} " + "x" * (number * 97 % 1000))])
+
+    read: list[int] = []
+    more = True
+    while more:
+        page = await log.page("ev.>", after=read[-1] if read else 0, limit=7, max_bytes=2_000)
+        read += sequences(page.events)
+        more = page.more
+    assert read == list(range(1, 41))
+
+
+FILTERS = [
+    "ev.>",
+    "ev.alice.>",
+    "ev.alice.orders.>",
+    "ev.alice.orders.1",
+    "ev.alice.orders.*",
+    "ev.*.orders.>",
+    "ev.*.orders.1",
+    "ev.*.*.1",
+    "ev.*.*.*",
+    "ev.*.>",
+    "ev.alice.*.1",
+    "ev.carol.>",
+    "ev.carol.orders.1",
+    "ev.alice.orders",
+]
+
+
+@pytest.mark.parametrize("filter_", FILTERS)
+async def test_filters_take_what_the_rule_of_matching_says(log: EventLog, filter_: str) -> None:
+    names = ["alice/orders/1", "alice/orders/2", "alice/trades/1", "bob/orders/1", "bob/x/1"] * 2
+    await filled(log, *names)
+    wanted = [
+        number for number, name in enumerate(names, 1) if matches(filter_, str(subject(name)))
+    ]
+
+    assert sequences(await everything(log, filter_)) == wanted
+    assert await log.last(filter_) == max(wanted, default=0)
+
+
+@pytest.mark.parametrize("text", ODD)
+async def test_any_text_can_be_an_owner_and_an_entity(log: EventLog, text: str) -> None:
+    mine = Subject(text, "orders", text)
+    other = Subject(text + "x", "orders", text)
+    for on in (mine, other):
+        meta = Meta(id=new_id(), correlation="c")
+        await log.append([Draft(subject=on, event=happened(), meta=meta, expect=0)])
+
+    assert sequences(await everything(log, str(mine))) == [1]
+    assert sequences(await everything(log, pattern(owner=text))) == [1]
+    assert sequences(await everything(log, pattern(owner=text, domain="orders"))) == [1]
+    assert sequences(await everything(log, pattern(domain="orders"))) == [1, 2]
+    [recorded] = await everything(log, str(mine))
+    assert Subject.parse(recorded.subject) == mine
+
+
+async def test_last_counts_everything_acknowledged_whoever_wrote_it(backend: Backend) -> None:
+    writer, reader = await backend.log(), await backend.log()
+    for number in range(1, 20):
+        assert await writer.append([draft(f"alice/orders/{number % 3}")]) == number
+        assert await reader.last("ev.alice.>") == number
+        assert (await reader.bounds()).last == number
+
+
+async def test_a_trimmed_log_answers_with_what_is_left(backend: Backend, log: EventLog) -> None:
+    await filled(log, *["alice/orders/1", "bob/orders/1"] * 4)
+    epoch = (await log.bounds()).epoch
+
+    await backend.trim(upto=5)
+
+    bounds = await log.bounds()
+    assert (bounds.epoch, bounds.first, bounds.last) == (epoch, 6, 8)
+    assert sequences(await everything(log, "ev.alice.>", after=1)) == [7]
+    assert sequences(await everything(log)) == [6, 7, 8]
+    assert await log.last("ev.bob.>") == 8
+
+
+async def test_a_log_trimmed_of_everything_goes_on_counting(
+    backend: Backend, log: EventLog
+) -> None:
+    await filled(log, *["alice/orders/1"] * 3)
+
+    await backend.trim(upto=3)
+
+    bounds = await log.bounds()
+    assert (bounds.first, bounds.last) == (4, 3)
+    assert await log.last("ev.>") == 0
+    assert await everything(log) == []
+    assert await log.append([draft("alice/orders/1", expect=0)]) == 4
+
+
+async def test_an_epoch_lasts_until_the_log_is_made_anew(backend: Backend, log: EventLog) -> None:
+    await filled(log, *["alice/orders/1"] * 3)
+    before = await log.bounds()
+    assert before.epoch.isalnum()
+    assert before.epoch[0].isalpha()
+    assert (await (await backend.log()).bounds()).epoch == before.epoch
+
+    await backend.recreate()
+
+    after = await log.bounds()
+    assert after.epoch != before.epoch
+    assert (after.first, after.last) == (1, 0)
+    assert await log.append([draft("alice/orders/1", "again", expect=0)]) == 1
+    assert notes(await everything(log)) == ["again"]

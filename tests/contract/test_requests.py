@@ -1,0 +1,207 @@
+"""Requests between services: typed answers, typed refusals, side by side, and drained."""
+
+import asyncio
+from decimal import Decimal
+
+import msgspec
+import pytest
+
+from tapewire.log import Refusal, Unavailable, new_id
+from tapewire.runtime.requests import Answering, Context, Endpoint, Requests, Unanswered, answer
+from tests.contract.backends import JetStreamBackend
+from tests.waiting import until
+
+
+class Buy(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    symbol: str
+    limit_price: Decimal
+
+
+class Bought(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    symbol: str
+    limit_price: Decimal
+    by: str = ""
+
+
+class Foreign(msgspec.Struct, frozen=True):
+    symbol: int
+
+
+IBM = Buy(symbol="IBM", limit_price=Decimal("231.10"))
+
+
+class Shop:
+    """A service that answers `buy`; what it does with a symbol is in the symbol's name."""
+
+    def __init__(self, name: str = "shop") -> None:
+        self.name = name
+        self.contexts: list[Context] = []
+        self.begun = 0
+        self.open = asyncio.Event()
+
+    async def buy(self, request: Buy, context: Context) -> Bought:
+        self.contexts.append(context)
+        self.begun += 1
+        if request.symbol == "REFUSED":
+            raise Refusal("conflict", "bought already:\nlook", "symbol")
+        if request.symbol == "BROKEN":
+            raise RuntimeError("a secret of the shop")
+        if request.symbol == "AWAY":
+            raise Unavailable("the log is away")
+        if request.symbol == "SLOW":
+            await self.open.wait()
+        return Bought(symbol=request.symbol, limit_price=request.limit_price, by=self.name)
+
+    async def opens(self, jetstream: JetStreamBackend) -> Answering:
+        wire = await jetstream.wire("shop")
+        return await answer(wire, "shop", {"buy": Endpoint(Buy, self.buy)})
+
+
+@pytest.fixture
+async def requests(jetstream: JetStreamBackend) -> Requests:
+    return Requests(await jetstream.wire("client"))
+
+
+async def buy(requests: Requests, symbol: str = "IBM", **options: str) -> Bought:
+    request = Buy(symbol=symbol, limit_price=Decimal("231.10"))
+    return await requests.ask("shop", "buy", request, Bought, correlation="c-1", **options)  # type: ignore[arg-type]
+
+
+async def test_an_answer_is_typed_and_exact(
+    jetstream: JetStreamBackend, requests: Requests
+) -> None:
+    shop = Shop()
+    await shop.opens(jetstream)
+    bought = await buy(requests)
+    assert bought == Bought(symbol="IBM", limit_price=Decimal("231.10"), by="shop")
+    assert str(bought.limit_price) == "231.10"
+
+
+async def test_the_correlation_and_the_command_arrive(
+    jetstream: JetStreamBackend, requests: Requests
+) -> None:
+    shop = Shop()
+    await shop.opens(jetstream)
+    command = new_id()
+    await buy(requests, command_id=command)
+    await buy(requests)
+    assert [context.correlation for context in shop.contexts] == ["c-1", "c-1"]
+    assert shop.contexts[0].command_id == command
+    assert shop.contexts[1].command_id not in ("", command)
+
+
+async def test_a_refusal_arrives_as_it_was_raised(
+    jetstream: JetStreamBackend, requests: Requests
+) -> None:
+    await Shop().opens(jetstream)
+    with pytest.raises(Refusal) as caught:
+        await buy(requests, "REFUSED")
+    refusal = caught.value
+    assert (refusal.code, refusal.message, refusal.path) == (
+        "conflict",
+        "bought already:\nlook",
+        "symbol",
+    )
+
+
+async def test_a_request_that_does_not_fit_is_refused_by_its_path(
+    jetstream: JetStreamBackend, requests: Requests
+) -> None:
+    shop = Shop()
+    await shop.opens(jetstream)
+    with pytest.raises(Refusal, match=r"\$\.symbol") as caught:
+        await requests.ask("shop", "buy", Foreign(7), Bought, correlation="c")
+    assert caught.value.code == "invalid"
+    assert shop.begun == 0
+
+
+async def test_a_failure_tells_nothing_of_its_insides(
+    jetstream: JetStreamBackend, requests: Requests
+) -> None:
+    await Shop().opens(jetstream)
+    with pytest.raises(Unanswered) as caught:
+        await buy(requests, "BROKEN")
+    assert "secret" not in str(caught.value)
+    assert (await buy(requests)).symbol == "IBM"
+
+
+@pytest.mark.parametrize("opened", [True, False])
+async def test_a_service_that_is_away_or_cannot_do_it_now_is_unanswered(
+    jetstream: JetStreamBackend, requests: Requests, opened: bool
+) -> None:
+    if opened:
+        await Shop().opens(jetstream)
+    with pytest.raises(Unanswered):
+        await buy(requests, "AWAY")
+
+
+async def test_a_service_that_is_too_slow_is_unanswered(
+    jetstream: JetStreamBackend, requests: Requests
+) -> None:
+    await Shop().opens(jetstream)
+    with pytest.raises(Unanswered):
+        await requests.ask(
+            "shop",
+            "buy",
+            Buy(symbol="SLOW", limit_price=Decimal(1)),
+            Bought,
+            correlation="c",
+            seconds=0.2,
+        )
+
+
+async def test_requests_are_worked_on_side_by_side(
+    jetstream: JetStreamBackend, requests: Requests
+) -> None:
+    shop = Shop()
+    await shop.opens(jetstream)
+    slow = [asyncio.create_task(buy(requests, "SLOW")) for _ in range(20)]
+    await until("the slow ones are under way", lambda: shop.begun == 20, seen=lambda: shop.begun)
+
+    assert (await buy(requests)).symbol == "IBM"
+
+    shop.open.set()
+    assert [bought.symbol for bought in await asyncio.gather(*slow)] == ["SLOW"] * 20
+
+
+async def test_processes_of_a_service_share_its_requests(
+    jetstream: JetStreamBackend, requests: Requests
+) -> None:
+    for name in ("one", "two"):
+        await Shop(name).opens(jetstream)
+    answers = [await buy(requests) for _ in range(60)]
+    assert {bought.by for bought in answers} == {"one", "two"}
+
+
+async def test_closing_answers_what_is_under_way_and_takes_nothing_new(
+    jetstream: JetStreamBackend, requests: Requests
+) -> None:
+    shop = Shop()
+    answering = await shop.opens(jetstream)
+    slow = asyncio.create_task(buy(requests, "SLOW"))
+    await until("it is under way", lambda: shop.begun == 1)
+
+    closing = asyncio.create_task(answering.close())
+    await until_unanswered(requests)
+    shop.open.set()
+
+    assert (await slow).symbol == "SLOW"
+    await closing
+
+
+async def until_unanswered(requests: Requests) -> None:
+    for _ in range(1000):
+        try:
+            await buy(requests)
+        except Unanswered:
+            return
+    raise AssertionError("a closing service still takes requests")
+
+
+async def test_operators_discover_the_service(
+    jetstream: JetStreamBackend,
+) -> None:
+    await Shop().opens(jetstream)
+    wire = await jetstream.wire()
+    info = msgspec.json.decode((await wire.request("$SRV.INFO.shop")).data)
+    assert [endpoint["subject"] for endpoint in info["endpoints"]] == ["svc.shop.buy"]

@@ -1,0 +1,109 @@
+"""Newest-wins values: one a key, whole reads, and what is heard live."""
+
+from tapewire.log import Values, token
+from tests.contract.backends import Backend
+from tests.waiting import until
+
+SYMBOLS = ["IBM", "BRK.B", "*", ">", "żółw", "a b", "^GSPC", "EUR/USD", "7203.T"]
+
+
+class Ear:
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, bytes]] = []
+        self.gaps: list[str] = []
+
+    def on_value(self, key: str, data: bytes) -> None:
+        self.heard.append((key, data))
+
+    def on_gap(self, why: str) -> None:
+        self.gaps.append(why)
+
+
+async def test_what_was_never_put_is_none(values: Values) -> None:
+    assert await values.get("IBM") is None
+    assert await values.all() == {}
+
+
+async def test_the_newest_value_wins(values: Values) -> None:
+    await values.put("IBM", b"1")
+    await values.put("SPY", b"7")
+    await values.put("IBM", b"2")
+
+    assert await values.get("IBM") == b"2"
+    assert await values.all() == {"IBM": b"2", "SPY": b"7"}
+
+
+async def test_any_symbol_is_a_key_and_any_bytes_are_a_value(values: Values) -> None:
+    wanted = {token(symbol): bytes(range(256)) + symbol.encode() for symbol in SYMBOLS}
+    for key, data in wanted.items():
+        await values.put(key, data)
+
+    assert await values.all() == wanted
+    assert {key: await values.get(key) for key in wanted} == wanted
+
+
+async def test_keys_of_several_tokens(values: Values) -> None:
+    await values.put("alice.orders", b"1")
+    await values.put("alice", b"2")
+
+    assert await values.get("alice.orders") == b"1"
+    assert await values.all() == {"alice.orders": b"1", "alice": b"2"}
+
+
+async def test_an_empty_value_is_a_value(values: Values) -> None:
+    await values.put("IBM", b"")
+
+    assert await values.get("IBM") == b""
+    assert await values.all() == {"IBM": b""}
+
+
+async def test_everything_is_read_however_many_keys_there_are(backend: Backend) -> None:
+    """More than the server answers at once, and each written several times."""
+    writer, reader = await backend.values(), await backend.values()
+    for turn in range(2):
+        for number in range(3_000):
+            await writer.post(f"S{number}", f"{turn}:{number}".encode())
+    await writer.put("last", b"")
+
+    found = await reader.all()
+
+    assert found.pop("last") == b""
+    assert found == {f"S{number}": f"1:{number}".encode() for number in range(3_000)}
+
+
+async def test_live_values_come_in_order_from_whoever_put_them(backend: Backend) -> None:
+    writer, reader = await backend.values(), await backend.values()
+    ear = Ear()
+    subscription = await reader.live(ear.on_value, ear.on_gap)
+    await reader.get("IBM")
+
+    wanted = [(token(SYMBOLS[number % 9]), str(number).encode()) for number in range(90)]
+    for key, data in wanted:
+        await writer.post(key, data)
+
+    await until("90 values", lambda: len(ear.heard) >= 90, seen=lambda: len(ear.heard))
+    assert ear.heard == wanted
+    assert ear.gaps == []
+    await subscription.close()
+    await writer.put("IBM", b"after")
+    assert await reader.get("IBM") == b"after"
+    assert ear.heard == wanted
+
+
+async def test_live_then_all_leaves_no_value_out(backend: Backend) -> None:
+    """Listen first, then read all: every key's newest value is in one of them."""
+    writer, reader = await backend.values(), await backend.values()
+    for number in range(500):
+        await writer.put(f"S{number % 50}", str(number).encode())
+    ear = Ear()
+    await reader.live(ear.on_value, ear.on_gap)
+
+    known = await reader.all()
+    for number in range(500, 520):
+        await writer.put(f"S{number % 50}", str(number).encode())
+
+    await until("the last value", lambda: ("S19", b"519") in ear.heard)
+    known.update(ear.heard)
+    assert known == {
+        f"S{number}": str(number + (500 if number < 20 else 450)).encode() for number in range(50)
+    }

@@ -1,0 +1,90 @@
+"""Subjects: any text is a token, no token holds a wildcard, and filters take what NATS would."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tapewire.log import BadSubject, Subject, matches, pattern, token
+from tapewire.log.subjects import text
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
+TOKENS = st.sampled_from(["a", "b", "orders"])
+FILTERS = st.lists(st.sampled_from(["a", "b", "orders", "*"]), min_size=1, max_size=4)
+
+
+@given(TEXTS)
+def test_a_token_is_plain_and_gives_its_text_back(any_text: str) -> None:
+    made = token(any_text)
+    assert re.fullmatch(r"(?:[A-Za-z0-9_-]|%[0-9A-F]{2})+", made)
+    assert text(made) == any_text
+
+
+@given(TEXTS, TEXTS)
+def test_different_texts_are_different_tokens(one: str, two: str) -> None:
+    assert (token(one) == token(two)) == (one == two)
+
+
+@pytest.mark.parametrize(
+    ("plain", "made"),
+    [
+        ("IBM", "IBM"),
+        ("BRK.B", "BRK%2EB"),
+        ("_all", "_all"),
+        ("50%", "50%25"),
+        ("%2E", "%252E"),
+        ("*", "%2A"),
+        (">", "%3E"),
+        ("a b", "a%20b"),
+        ("ż", "%C5%BC"),
+        ("a\n", "a%0A"),
+    ],
+)
+def test_tokens_as_they_are_stored(plain: str, made: str) -> None:
+    """Stored for ever: a change here loses what was written."""
+    assert token(plain) == made
+
+
+def test_an_empty_text_is_no_token() -> None:
+    with pytest.raises(BadSubject, match="empty"):
+        token("")
+
+
+@given(TEXTS, TEXTS, TEXTS)
+def test_a_subject_reads_back(owner: str, domain: str, entity: str) -> None:
+    subject = Subject(owner, domain, entity)
+    assert str(subject).count(".") == 3
+    assert Subject.parse(str(subject)) == subject
+
+
+@pytest.mark.parametrize("wrong", ["", "ev", "ev.a.orders", "ev.a.orders.1.2", "px.a.orders.1"])
+def test_what_has_not_four_parts_is_no_subject(wrong: str) -> None:
+    with pytest.raises(BadSubject, match=re.escape(repr(wrong))):
+        Subject.parse(wrong)
+
+
+@given(TEXTS, TEXTS, TEXTS, TEXTS)
+def test_patterns_take_their_own_and_no_others(
+    owner: str, domain: str, entity: str, other: str
+) -> None:
+    mine = str(Subject(owner, domain, entity))
+    foreign = str(Subject(other, domain, entity))
+    assert matches(pattern(), mine)
+    assert matches(pattern(owner=owner), mine)
+    assert matches(pattern(owner=owner, domain=domain), mine)
+    assert matches(pattern(domain=domain), foreign)
+    assert matches(pattern(owner=owner), foreign) == (other == owner)
+    assert matches(pattern(domain=other), mine) == (other == domain)
+
+
+@given(FILTERS, st.booleans(), st.lists(TOKENS, min_size=1, max_size=5))
+def test_matching_is_that_of_nats(wanted: list[str], rest: bool, given_: list[str]) -> None:
+    """``*`` is one token, ``>`` is one or more at the end: the same as a regular expression."""
+    parts = [r"[^.]+" if part == "*" else part for part in wanted]
+    expression = r"\.".join([*parts, r"[^.]+(\.[^.]+)*"] if rest else parts)
+    filter_ = ".".join([*wanted, ">"] if rest else wanted)
+
+    subject = ".".join(given_)
+
+    assert matches(filter_, subject) == bool(re.fullmatch(expression, subject))
