@@ -1,0 +1,206 @@
+"""A service's life: connect, wire, say ready, wait for the end, and stop in reverse order.
+
+    async def wiring(app: App) -> None:
+        service = Orders(app.log, ...)
+        await app.answer({"place": Endpoint(PlaceOrder, service.place)})
+
+    run("orders", wiring)
+
+`run` is the whole of a service's main; `App` is what its wiring is given.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, NoReturn
+
+import structlog
+
+from tapewire.log import LogError, Unavailable
+from tapewire.log.jetstream import JetStreamLog, JetStreamValues, Wire, connect, provision
+from tapewire.log.jetstream.streams import MARKET, SESSIONS, VIEWS
+from tapewire.runtime import logs, requests, telemetry
+from tapewire.runtime.leases import Leases
+from tapewire.runtime.requests import Endpoint, Requests
+from tapewire.runtime.settings import BadSetting, Settings
+
+STREAMS_RETRY_SECONDS = 0.5
+STREAMS_AGAIN_SECONDS = 5.0
+
+EXIT_BAD_SETTING = 2
+EXIT_UNAVAILABLE = 3
+
+
+class App:
+    """What a service stands on. What is registered is undone in reverse order at the end."""
+
+    def __init__(self, name: str, settings: Settings, wire: Wire) -> None:
+        self.name = name
+        self.settings = settings
+        self.wire = wire
+        self.instance = settings.instance or f"{socket.gethostname()}-{os.getpid()}"
+        self.log = JetStreamLog(wire)
+        self.market = JetStreamValues(wire, stream=MARKET, prefix="px", live="live.px")
+        self.valuations = JetStreamValues(wire, stream=MARKET, prefix="mk", live="live.mk")
+        self.views = JetStreamValues(wire, stream=VIEWS, prefix="view")
+        self.sessions = JetStreamValues(wire, stream=SESSIONS, prefix="$KV.sessions")
+        self.requests = Requests(wire)
+        self.leases = Leases(wire, self.instance)
+        self.logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(name)
+        self.ready = False
+        self._stop = asyncio.Event()
+        self._failure: BaseException | None = None
+        self._undo = contextlib.AsyncExitStack()
+
+    def on_stop(self, undo: Callable[[], Awaitable[Any]]) -> None:
+        """Call `undo` at the end, before whatever was registered earlier."""
+        self._undo.push_async_callback(undo)
+
+    def spawn(self, work: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
+        """Run `work` beside the service until the end; if it fails, the service ends with it."""
+        task = asyncio.create_task(work, name=name)
+
+        def watch(done: asyncio.Task[None]) -> None:
+            if not done.cancelled() and done.exception() is not None:
+                self.logger.error("a task failed", task=name, exc_info=done.exception())
+                self._failure = done.exception()
+                self._stop.set()
+
+        async def cancel() -> None:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                await task
+
+        task.add_done_callback(watch)
+        self.on_stop(cancel)
+        return task
+
+    def leased(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Run `work` while this process holds the lease `name`, and stand by for it otherwise."""
+        self.spawn(self.leases.hold(name, work), name=f"lease {name}")
+
+    async def answer(self, endpoints: Mapping[str, Endpoint[Any]]) -> None:
+        """Answer requests to ``svc.{name}.{verb}`` until the end."""
+        answering = await requests.answer(self.wire, self.name, endpoints)
+        self.on_stop(answering.close)
+
+    def stop(self) -> None:
+        """Begin the end."""
+        self._stop.set()
+
+    async def serve(self) -> None:
+        """Say that the service is ready and wait for its end.
+
+        Raises:
+            BaseException: what a spawned task failed with.
+        """
+        self.ready = True
+        self.logger.info("ready", instance=self.instance)
+        if self.settings.ready_fd >= 0:
+            os.write(self.settings.ready_fd, b"ready\n")
+        await self._stop.wait()
+        self.ready = False
+        self.logger.info("stopping")
+        if self._failure is not None:
+            raise self._failure
+
+    async def close(self) -> None:
+        """Undo everything, last first."""
+        await self._undo.aclose()
+
+
+async def _streams(wire: Wire, settings: Settings) -> None:
+    """Make the streams exist, however late JetStream itself starts."""
+    deadline = asyncio.get_running_loop().time() + settings.nats_wait
+    while True:
+        try:
+            await provision(wire, replicas=settings.replicas)
+        except Unavailable:
+            if asyncio.get_running_loop().time() >= deadline:
+                raise
+            await asyncio.sleep(STREAMS_RETRY_SECONDS)
+        else:
+            return
+
+
+async def _keep_streams(app: App) -> None:
+    """Make the streams again whenever the connection is back: a single server that was restarted
+    has lost those that it keeps in memory, and nobody but its clients is there to make them."""
+    back = asyncio.Event()
+    app.wire.on_state.append(lambda connected: back.set() if connected else None)
+    while True:
+        await back.wait()
+        back.clear()
+        try:
+            await _streams(app.wire, app.settings)
+        except LogError as error:
+            app.logger.warning("the streams may be missing; trying again", error=str(error))
+            await asyncio.sleep(STREAMS_AGAIN_SECONDS)
+            back.set()
+
+
+async def _health(app: App) -> None:
+    if not app.settings.health_port:
+        return
+    from tapewire.runtime.health import Health, serve_health
+
+    def state() -> Health:
+        healthy = app.ready and app.wire.connected
+        word = "ok" if healthy else ("degraded" if app.ready else "starting")
+        return Health(word, app.name, app.wire.connected)
+
+    server = await serve_health(app.settings.health_host, app.settings.health_port, state)
+    app.on_stop(server.close)
+
+
+async def _run(name: str, settings: Settings, wiring: Callable[[App], Awaitable[None]]) -> None:
+    wire = await connect(settings.nats_url, f"tapewire {name}", wait_seconds=settings.nats_wait)
+    app = App(name, settings, wire)
+    app.on_stop(wire.close)
+    app.spawn(wire.ended(), name="connection")
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, app.stop)
+    try:
+        await _streams(wire, settings)
+        app.spawn(_keep_streams(app), name="streams")
+        await _health(app)
+        await wiring(app)
+        await app.serve()
+    finally:
+        await app.close()
+
+
+def run(name: str, wiring: Callable[[App], Awaitable[None]]) -> NoReturn:
+    """Be the service `name` until a signal, then exit: 0 after a clean stop, 2 for a bad setting,
+    3 when NATS cannot be reached, 1 for anything else."""
+    try:
+        settings = Settings.from_env()
+    except BadSetting as error:
+        sys.stderr.write(f"tapewire {name}: {error}\n")
+        sys.exit(EXIT_BAD_SETTING)
+    logs.set_up(name, format_=settings.log_format, level=settings.log_level)
+    telemetry.set_up(name, settings.otlp_endpoint)
+    logger = structlog.get_logger(name)
+    try:
+        with contextlib.suppress(ImportError):
+            import uvloop
+
+            uvloop.install()
+        asyncio.run(_run(name, settings, wiring))
+    except BadSetting as error:
+        logger.error("a setting cannot be used", error=str(error))
+        sys.exit(EXIT_BAD_SETTING)
+    except Unavailable as error:
+        logger.error("cannot start", error=str(error))
+        sys.exit(EXIT_UNAVAILABLE)
+    except Exception:
+        logger.exception("failed")
+        sys.exit(1)
+    finally:
+        telemetry.flush()
+    sys.exit(0)

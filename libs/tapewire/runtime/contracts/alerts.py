@@ -1,0 +1,84 @@
+"""Requests to the alerts service (`svc.alerts.create`, `arm`, `delete`, `rules`, `list`) and its
+replies. What the same service answers of notifications is in `notifications`.
+
+The service refuses with the codes ``invalid`` (with the field's path as these structs spell it in
+JSON: ``symbol``, ``price``, ``percent``, ``windowSeconds``), ``not_found`` and ``conflict``.
+"""
+
+from decimal import Decimal
+
+import msgspec
+
+from tapewire.events import AlertLevel, AlertRaised, AlertRule, RuleKind
+
+SERVICE = "alerts"
+CREATE, ARM, DELETE, RULES, LIST = "create", "arm", "delete", "rules", "list"
+
+
+class CreateRule(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Tell `user_id` once when this comes to pass; answered by `RuleReply`. The same command again
+    is answered with the rule that is there. ``conflict`` when the user has too many rules.
+
+    ``price_above`` and ``price_below`` need `symbol` (1 to 64 printable ASCII characters, known to
+    the market) and `price` (dollars a share, above 0, at most 1,000,000, at most 8 decimal places);
+    ``percent_move`` needs `symbol`, `percent` (above 0, at most 1,000, at most 4 decimal places)
+    and `window_seconds` (1 to 86,400). ``order_rejected``, ``strategy_error`` and ``stop_loss``
+    take a `symbol` or, without one, any. What a kind does not need must not be given. Without a
+    `level` the rule has its kind's.
+    """
+
+    user_id: str
+    kind: RuleKind
+    symbol: str | None = None
+    price: Decimal | None = None
+    percent: Decimal | None = None
+    window_seconds: int | None = None
+    level: AlertLevel | None = None
+
+
+class ArmRule(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Let a rule trigger again; answered by `RuleReply`. Nothing changes when it is armed."""
+
+    user_id: str
+    rule_id: str
+
+
+class DeleteRule(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Forget a rule; answered by `RuleReply`, with the rule as it was last."""
+
+    user_id: str
+    rule_id: str
+
+
+class ListRules(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A user's rules; answered by `RulesReply`."""
+
+    user_id: str
+
+
+class ListAlerts(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A user's last alerts, 100 at the most; answered by `AlertsReply`."""
+
+    user_id: str
+
+
+class RuleReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The rule after the request."""
+
+    rule: AlertRule
+
+
+class RulesReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Rules, the oldest first, as they were at sequence `as_of` of log `epoch`."""
+
+    rules: list[AlertRule]
+    as_of: int
+    epoch: str
+
+
+class AlertsReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Alerts, the newest first, as they were at sequence `as_of` of log `epoch`."""
+
+    alerts: list[AlertRaised]
+    as_of: int
+    epoch: str

@@ -1,0 +1,68 @@
+"""Requests about notifications, which the alerts service answers (`svc.alerts.notifications`,
+`read`, `send`), and its replies.
+
+The service refuses with the code ``invalid`` and the field's path as these structs spell it in JSON
+(``limit``, ``ids[3]``, ``userIds[0]``, ``title``, ``payload``).
+"""
+
+from typing import Any
+
+import msgspec
+
+from tapewire.events import Notification
+
+SERVICE = "alerts"
+LIST, READ, SEND = "notifications", "read", "send"
+
+
+class ListNotifications(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A user's `limit` (1 to 200) newest notifications; answered by `NotificationsReply`."""
+
+    user_id: str
+    limit: int = 50
+
+
+class ReadNotifications(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Mark `ids` (1 to 200) as read, or all that there are; answered by `ReadReply`. What was read
+    before, or is none of the user's, is passed over."""
+
+    user_id: str
+    ids: tuple[str, ...] | None
+
+
+class SendNotification(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Notify every one of `user_ids` (1 to 100, each of 1 to 128 characters); answered by
+    `SentReply`. The same command again notifies nobody twice.
+
+    `type` is a word (``[a-z][a-z0-9_]*``, at most 32 characters). As UTF-8 JSON, `title` has at
+    most 120 bytes and is not empty, `message` at most 500, `payload` at most 1,024.
+    """
+
+    user_ids: tuple[str, ...]
+    title: str
+    message: str = ""
+    type: str = "message"
+    payload: dict[str, Any] = {}
+
+
+class NotificationsReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Notifications, the newest first, and how many the user has not read, of all that ever were,
+    as of sequence `as_of` of log `epoch`."""
+
+    notifications: list[Notification]
+    unread: int
+    as_of: int
+    epoch: str
+
+
+class ReadReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How many were marked by this request, and how many are unread now."""
+
+    read: int
+    unread: int
+
+
+class SentReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The ids of the notifications, in the order of the users, each of whom is told once."""
+
+    ids: list[str]

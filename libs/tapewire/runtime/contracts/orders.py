@@ -1,0 +1,76 @@
+"""Requests to the orders service (`svc.orders.place`, `cancel`, `get`, `list`) and its replies.
+
+The service refuses with the codes ``invalid`` (with the field's path as these structs spell it in
+JSON: ``qty``, ``limitPrice``, ``clientOrderId``, ``symbol``), ``not_found`` and ``conflict``.
+"""
+
+import hashlib
+from decimal import Decimal
+
+import msgspec
+
+from tapewire.events import Order, OrderType, Side
+
+SERVICE = "orders"
+PLACE, CANCEL, GET, LIST = "place", "cancel", "get", "list"
+
+
+def order_id(user: str, client_order_id: str) -> str:
+    """The id of the order that `user` calls `client_order_id`: 32 hexadecimal digits. So that who
+    places an order knows its id before, and whether or not an answer comes."""
+    named = f"{len(user)}:{user}:{client_order_id}"
+    return hashlib.sha256(named.encode()).hexdigest()[:32]
+
+
+class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Place an order for `user_id`; answered by `OrderReply`.
+
+    `qty` is in shares (above 0, at most 1,000,000, at most 6 decimal places). `limit_price` is in
+    dollars a share (above 0, at most 1,000,000, at most 4 decimal places): given for a limit order
+    and for no other. `client_order_id` (1 to 64 printable ASCII characters) makes the order
+    idempotent for ever; without one, the id of the command does.
+    """
+
+    user_id: str
+    symbol: str
+    side: Side
+    type: OrderType
+    qty: Decimal
+    limit_price: Decimal | None = None
+    client_order_id: str | None = None
+    strategy_id: str | None = None
+
+
+class CancelOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Cancel what is unfilled of an order; answered by `OrderReply`. ``conflict`` when closed."""
+
+    user_id: str
+    order_id: str
+
+
+class GetOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One order as it is now; answered by `OrderReply`."""
+
+    user_id: str
+    order_id: str
+
+
+class ListOrders(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A user's open and most recent closed orders; answered by `OrdersReply`."""
+
+    user_id: str
+
+
+class OrderReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The order after the request. `created` is true when this very request placed it."""
+
+    order: Order
+    created: bool = False
+
+
+class OrdersReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Orders, least recently changed first, as they were at sequence `as_of` of log `epoch`."""
+
+    orders: list[Order]
+    as_of: int
+    epoch: str

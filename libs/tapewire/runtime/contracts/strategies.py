@@ -1,0 +1,103 @@
+"""Requests to the strategies service (`svc.strategies.create`, `update`, `start`, `stop`, `get`,
+`list`) and its replies.
+
+The service refuses with the codes ``invalid`` (with the field's path as these structs spell it in
+JSON: ``symbol``, ``quantity``, ``rule.slow``, ``stopLoss.percent``, ``maxTrades``, …),
+``not_found`` (unknown, or another user's) and ``conflict``.
+
+The orders of a strategy are called ``{strategyId}-{n}``, the closing order of a stop-loss
+``{strategyId}-{n}-sl``: whoever sees only an order can tell a SL_SELL from a SELL
+(`STOP_LOSS_SUFFIX`).
+"""
+
+from decimal import Decimal
+
+import msgspec
+
+from tapewire.events import Rule, StopLoss, Strategy
+
+SERVICE = "strategies"
+CREATE, UPDATE, START, STOP = "create", "update", "start", "stop"
+GET, LIST = "get", "list"
+
+STOP_LOSS_SUFFIX = "-sl"
+
+
+class CreateStrategy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Make a strategy of `user_id`, which does nothing until it is started; answered by
+    `StrategyReply`. The same command again is answered with the strategy that is there.
+
+    `quantity` is in shares (above 0, at most 1,000,000, at most 6 decimal places). Windows of a
+    rule are numbers of prices (at most 1,000): ``fast`` from 1 and below ``slow``, ``window`` from
+    2; ``marginPercent`` is from 0 to 50, ``deviations`` above 0 and at most 10, ``percent`` of a
+    stop-loss above 0 and below 100, each with at most 4 decimal places. `max_trades` is 1 to
+    1,000,000. `name` has at most 100 characters; without one the rule gives it.
+    """
+
+    user_id: str
+    symbol: str
+    rule: Rule
+    quantity: Decimal
+    stop_loss: StopLoss | None = None
+    max_trades: int | None = None
+    name: str | None = None
+
+
+class UpdateStrategy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Change what is given; answered by `StrategyReply`. A null takes the stop-loss, or the limit
+    of trades, away. A changed rule of a started strategy warms up anew. ``conflict`` when
+    completed.
+    """
+
+    user_id: str
+    strategy_id: str
+    name: str | msgspec.UnsetType = msgspec.UNSET
+    rule: Rule | msgspec.UnsetType = msgspec.UNSET
+    quantity: Decimal | msgspec.UnsetType = msgspec.UNSET
+    stop_loss: StopLoss | msgspec.UnsetType | None = msgspec.UNSET
+    max_trades: int | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class StartStrategy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Have it follow prices; answered by `StrategyReply`. ``conflict`` when completed."""
+
+    user_id: str
+    strategy_id: str
+
+
+class StopStrategy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Have it follow prices no more; answered by `StrategyReply`. What it holds stays, and **its
+    stop-loss is watched no more**; an order under way is not canceled. ``conflict`` when it is
+    neither started nor stopped.
+    """
+
+    user_id: str
+    strategy_id: str
+
+
+class GetStrategy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One strategy as it is now; answered by `StrategyReply`."""
+
+    user_id: str
+    strategy_id: str
+
+
+class ListStrategies(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A user's strategies; answered by `StrategiesReply`."""
+
+    user_id: str
+
+
+class StrategyReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The strategy after the request."""
+
+    strategy: Strategy
+
+
+class StrategiesReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """All strategies but the oldest completed ones, least recently changed first, as they were at
+    sequence `as_of` of log `epoch`."""
+
+    strategies: list[Strategy]
+    as_of: int
+    epoch: str

@@ -1,0 +1,130 @@
+"""Leases: work that must run once runs in one process, and a standby takes over in seconds.
+
+A lease is a key with a time to live in the KV bucket `leases`. The holder renews it by the revision
+it wrote last, a third of its life ahead; whoever finds it gone creates it. A holder that cannot
+renew stops its work before the server forgets it, so two processes never both believe that they
+hold it, as far as clocks run at one speed; what the work appends still states what it expects.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Awaitable, Callable
+
+import msgspec
+import structlog
+
+from tapewire.log import LogError, Refused, token
+from tapewire.log.jetstream import Wire
+from tapewire.log.jetstream.wire import status
+
+LEASE_SECONDS = 4
+"""The life of a lease without renewal: what a takeover after a crash takes, at the most, plus
+a try."""
+RENEW_SECONDS = LEASE_SECONDS / 4
+GIVE_UP_SECONDS = LEASE_SECONDS * 0.75
+"""After this long without a renewal the holder stops, while the server still keeps others out."""
+TRY_SECONDS = 0.5
+
+logger = structlog.get_logger("tapewire.leases")
+
+
+class Leases:
+    """The leases that one process holds or stands by for."""
+
+    def __init__(self, wire: Wire, holder: str) -> None:
+        self._wire = wire
+        self._holder = holder.encode()
+
+    async def hold(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Stand by for `name`; while holding it, run `work`, which is cancelled when it is lost.
+
+        Returns when the work returns, having let the lease go; raises what the work raises.
+        """
+        subject = f"$KV.leases.{token(name)}"
+        while True:
+            revision = await self._create(subject)
+            if revision is None:
+                await asyncio.sleep(TRY_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311
+                continue
+            logger.info("holds the lease", lease=name)
+            try:
+                if await self._work(subject, revision, work):
+                    return
+            finally:
+                logger.info("holds the lease no more", lease=name)
+
+    async def _work(self, subject: str, revision: int, work: Callable[[], Awaitable[None]]) -> bool:
+        """Whether the work came to its own end."""
+        task = asyncio.ensure_future(work())
+        renewal = asyncio.create_task(self._renew(subject, revision))
+        try:
+            await asyncio.wait({task, renewal}, return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                task.result()
+                return True
+            return False
+        finally:
+            lost = renewal.done()
+            await _cancel(task)
+            await _cancel(renewal)
+            if not lost:
+                await self._release(subject)
+
+    async def _create(self, subject: str) -> int | None:
+        """The revision of the lease that is now ours, None when it is another's."""
+        try:
+            return await self._put(subject, 0)
+        except LogError:
+            return None
+
+    async def _renew(self, subject: str, revision: int) -> None:
+        """Renew until the lease is lost."""
+        clock = asyncio.get_running_loop().time
+        renewed = clock()
+        while clock() - renewed < GIVE_UP_SECONDS:
+            await asyncio.sleep(RENEW_SECONDS)
+            began = clock()
+            try:
+                async with asyncio.timeout(max(renewed + GIVE_UP_SECONDS - began, 0.01)):
+                    revision = await self._put(subject, revision)
+                renewed = began
+            except Refused as foreign:
+                revision_now = await self._ours(subject)
+                if revision_now is None:
+                    logger.warning("lost the lease", subject=subject, error=str(foreign))
+                    return
+                revision = revision_now
+            except (LogError, TimeoutError) as error:
+                logger.warning("could not renew the lease", subject=subject, error=str(error))
+
+    async def _ours(self, subject: str) -> int | None:
+        """The revision of a lease that is ours although its renewal seemed refused: the answer to
+        an earlier renewal may have been lost."""
+        with contextlib.suppress(LogError):
+            message = await self._wire.request(f"$JS.API.DIRECT.GET.KV_leases.{subject}", seconds=1)
+            if not status(message) and message.data == self._holder:
+                return int((message.headers or {})["Nats-Sequence"])
+        return None
+
+    async def _put(self, subject: str, expected: int) -> int:
+        headers = {
+            "Nats-Expected-Last-Subject-Sequence": str(expected),
+            "Nats-TTL": f"{LEASE_SECONDS}s",
+        }
+        message = await self._wire.request(subject, self._holder, headers, seconds=1)
+        answer = msgspec.json.decode(message.data)
+        if "error" in answer:
+            raise Refused(answer["error"]["description"])
+        return int(answer["seq"])
+
+    async def _release(self, subject: str) -> None:
+        with contextlib.suppress(LogError):
+            ask = msgspec.json.encode({"filter": subject})
+            await self._wire.request("$JS.API.STREAM.PURGE.KV_leases", ask, seconds=1)
+
+
+async def _cancel(task: "asyncio.Future[None]") -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.wait({task})

@@ -1,0 +1,214 @@
+"""Requests between services over NATS: nats.micro underneath, so operators can discover them.
+
+nats.micro handles an endpoint's requests one by one and answers with the text of any error. Here
+each request is a task of its own, a bounded number at a time, errors are typed on both sides, and
+`close` answers what is under way before it leaves. An answer is a JSON struct; a refusal is an
+`Error` struct beside the headers that nats.micro prescribes.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Generic, TypeVar
+
+import msgspec
+import nats.errors
+import nats.micro
+import structlog
+from nats.micro.request import Request
+from nats.micro.service import Service
+from opentelemetry.trace import SpanKind
+
+from tapewire.events import CODEC
+from tapewire.log import LogError, Overloaded, Refusal, Unavailable, Uncertain, new_id
+from tapewire.log.jetstream import Wire
+from tapewire.runtime import telemetry
+from tapewire.runtime.correlation import correlation_id
+from tapewire.runtime.logs import correlated
+
+REQUESTS_AT_ONCE = 256
+"""Requests that one process works on at once; further ones wait in NATS's own queue."""
+ASK_SECONDS = 5.0
+DRAIN_SECONDS = 5.0
+VERSION = "0.1.0"
+
+logger = structlog.get_logger("tapewire.requests")
+
+Q = TypeVar("Q", bound=msgspec.Struct)
+
+
+class Context(msgspec.Struct, frozen=True, kw_only=True):
+    """What comes with a request. A `command_id` repeats when a caller tries again."""
+
+    correlation: str
+    command_id: str
+    traceparent: str | None
+
+
+class Endpoint(msgspec.Struct, Generic[Q], frozen=True):
+    """What is asked, and who answers. The handler may raise Refusal."""
+
+    request: type[Q]
+    handler: Callable[[Q, Context], Awaitable[msgspec.Struct]]
+
+
+class Error(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A refusal on the wire."""
+
+    code: str
+    message: str
+    path: str | None = None
+
+
+class Unanswered(Exception):
+    """The owning service is away, overloaded or too slow. Asking again is safe for a command whose
+    id is repeated."""
+
+
+class Answering:
+    """One service's endpoints, answering."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._limit = asyncio.Semaphore(REQUESTS_AT_ONCE)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def add(self, service: str, verb: str, endpoint: Endpoint[Any]) -> None:
+        async def take(request: Request) -> None:
+            await self._limit.acquire()
+            task = asyncio.create_task(_answer(service, verb, endpoint, request))
+            self._tasks.add(task)
+            task.add_done_callback(self._done)
+
+        await self._service.add_endpoint(name=verb, subject=f"svc.{service}.{verb}", handler=take)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._limit.release()
+
+    async def close(self) -> None:
+        """Take nothing new, and finish what is under way."""
+        # nats.micro only unsubscribes, which drops requests that have arrived and not begun.
+        endpoints, self._service._endpoints = self._service._endpoints, []  # noqa: SLF001
+        subscriptions = [endpoint._subscription for endpoint in endpoints]  # noqa: SLF001
+        with contextlib.suppress(TimeoutError, nats.errors.Error):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                await asyncio.gather(*[one.drain() for one in subscriptions if one is not None])
+                await self._service.stop()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=DRAIN_SECONDS)
+
+
+async def answer(wire: Wire, service: str, endpoints: Mapping[str, Endpoint[Any]]) -> Answering:
+    """Answer ``svc.{service}.{verb}`` for every verb, sharing the load with other processes.
+
+    Once this returns, requests arrive. Raises Unavailable or Uncertain when the connection is lost.
+    """
+    micro = await nats.micro.add_service(
+        wire.client, name=service, version=VERSION, description=f"Tapewire {service}"
+    )
+    answering = Answering(micro)
+    for verb, endpoint in endpoints.items():
+        await answering.add(service, verb, endpoint)
+    # What was subscribed is on its way to the server; an answer to ourselves proves that it has
+    # arrived. (nats-py's flush does not: its ping can overtake what is pending.)
+    await wire.request(f"$SRV.PING.{service}.{micro.id}")
+    return answering
+
+
+async def _answer(service: str, verb: str, endpoint: Endpoint[Any], request: Request) -> None:
+    headers = request.headers or {}
+    context = Context(
+        correlation=correlation_id(headers.get("Tw-Correlation")),
+        command_id=headers.get("Tw-Command") or new_id(),
+        traceparent=headers.get("traceparent"),
+    )
+    with (
+        correlated(context.correlation),
+        telemetry.span(
+            f"{service}.{verb}",
+            kind=SpanKind.SERVER,
+            parent=context.traceparent,
+            attributes={"tapewire.correlation": context.correlation},
+        ),
+    ):
+        answered = await _handle(endpoint, request.data, context)
+        try:
+            await _respond(request, answered)
+        except Exception as error:
+            logger.warning("could not answer", verb=verb, error=repr(error))
+
+
+async def _handle(endpoint: Endpoint[Any], data: bytes, context: Context) -> msgspec.Struct:
+    try:
+        return await endpoint.handler(CODEC.decode(data, endpoint.request), context)
+    except Refusal as refusal:
+        return Error(code=refusal.code, message=refusal.message, path=refusal.path)
+    except msgspec.DecodeError as error:
+        return Error(code="invalid", message=str(error))
+    except (Unavailable, Uncertain, Overloaded) as error:
+        logger.warning("request could not be done now", error=str(error))
+        return Error(code="unavailable", message=str(error))
+    except LogError as error:
+        logger.warning("the log refused", error=str(error))
+        return Error(code="invalid", message=str(error))
+    except Exception:
+        logger.exception("request failed")
+        return Error(code="internal", message="the service failed; its log has the reason")
+
+
+async def _respond(request: Request, answered: msgspec.Struct) -> None:
+    data = CODEC.encode(answered)
+    if isinstance(answered, Error):
+        await request.respond_error(answered.code, _one_line(answered.message), data=data)
+    else:
+        await request.respond(data)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:200]
+
+
+R = TypeVar("R", bound=msgspec.Struct)
+
+
+class Requests:
+    """Asks services."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    async def ask(
+        self,
+        service: str,
+        verb: str,
+        request: msgspec.Struct,
+        reply: type[R],
+        *,
+        correlation: str,
+        command_id: str | None = None,
+        seconds: float = ASK_SECONDS,
+    ) -> R:
+        """What `service` answers to `verb`.
+
+        Raises:
+            Refusal: it answered no; `code` and `path` say why.
+            Unanswered: nobody answered, or the service could not do it now.
+        """
+        headers = {"Tw-Correlation": correlation, "Tw-Command": command_id or new_id()}
+        with telemetry.span(f"ask {service}.{verb}", kind=SpanKind.CLIENT):
+            parent = telemetry.traceparent()
+            if parent is not None:
+                headers["traceparent"] = parent
+            try:
+                message = await self._wire.request(
+                    f"svc.{service}.{verb}", CODEC.encode(request), headers, seconds=seconds
+                )
+            except (Unavailable, Uncertain) as error:
+                raise Unanswered(f"{service} does not answer {verb}: {error}") from error
+        if (message.headers or {}).get("Nats-Service-Error-Code") is None:
+            return CODEC.decode(message.data, reply)
+        error_ = CODEC.decode(message.data, Error)
+        if error_.code in ("unavailable", "internal"):
+            raise Unanswered(f"{service} could not {verb}: {error_.message}")
+        raise Refusal(error_.code, error_.message, error_.path)

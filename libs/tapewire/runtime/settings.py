@@ -1,0 +1,160 @@
+"""Settings: every one is an environment variable with a default; `tapewire settings` prints them.
+
+`Settings.from_env` reads them all at once and refuses what does not fit, naming the variable and
+the value. Nothing else in Tapewire reads the environment.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+_PREFIX = "TAPEWIRE_"
+
+
+class BadSetting(ValueError):
+    """An environment variable that does not fit; says which, the value and what is wanted."""
+
+
+def _about(text: str, env: str | None = None, **bounds: Any) -> Meta:
+    return Meta(description=text, extra={"env": env}, **bounds)
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """All settings of all services; each reads the few that concern it."""
+
+    nats_url: Annotated[str, _about("NATS servers, comma-separated")] = "nats://127.0.0.1:4222"
+    nats_wait: Annotated[
+        float, _about("seconds to wait for NATS and its streams at the start", gt=0)
+    ] = 30.0
+    replicas: Annotated[int, _about("copies of every stream (3 in a cluster)", ge=1, le=5)] = 1
+
+    log_format: Annotated[str, _about("log lines: console or json", pattern="^(console|json)$")] = (
+        "json"
+    )
+    log_level: Annotated[
+        str, _about("least level logged", pattern="^(debug|info|warning|error)$")
+    ] = "info"
+    otlp_endpoint: Annotated[
+        str,
+        _about("OpenTelemetry collector (OTLP over HTTP); empty: no tracing, at no cost",
+               "OTEL_EXPORTER_OTLP_ENDPOINT"),
+    ] = ""  # fmt: skip
+    health_port: Annotated[
+        int, _about("port of /health of a service without HTTP of its own; 0: none", ge=0, le=65535)
+    ] = 0
+    health_host: Annotated[str, _about("address that /health listens on")] = "127.0.0.1"
+    instance: Annotated[str, _about("name of this process in leases; empty: host and pid")] = ""
+    ready_fd: Annotated[
+        int, _about("file descriptor to write a line to when ready (set by `up`); -1: none", ge=-1)
+    ] = -1
+
+    feed: Annotated[str, _about("recorded market data to play; empty: a random walk")] = ""
+    feed_speed: Annotated[
+        float, _about("times real time that the feed runs at", "TAPEWIRE_SPEED", gt=0, le=1e6)
+    ] = 1.0
+    feed_end: Annotated[
+        str, _about("after the recording's last row: loop or stop", pattern="^(loop|stop)$")
+    ] = "loop"
+    feed_seed: Annotated[int, _about("seed of the random walk", ge=0)] = 1
+    feed_symbols: Annotated[
+        tuple[str, ...], _about("symbols of the feed, comma-separated; empty: all")
+    ] = ()
+
+    host: Annotated[str, _about("address that the edge listens on")] = "127.0.0.1"
+    port: Annotated[int, _about("port of the edge; 0: a free one", ge=0, le=65535)] = 8000
+    listen_fd: Annotated[
+        int, _about("inherited listening socket of the edge (set by `up`); -1: none", ge=-1)
+    ] = -1
+    sign_in: Annotated[bool, _about("development sign-in: POST /api/session takes any user id")] = (
+        False
+    )
+    session_hours: Annotated[float, _about("how long a session lasts", gt=0, le=24 * 365)] = 12.0
+    cookie_secure: Annotated[bool, _about("send the session cookie over HTTPS only")] = True
+    origins: Annotated[
+        tuple[str, ...],
+        _about("web origins that may read streams from elsewhere, comma-separated; * without "
+               "credentials only"),
+    ] = ()  # fmt: skip
+    drain_seconds: Annotated[
+        float, _about("how long a stopping edge spreads the closing of its streams over", ge=0)
+    ] = 3.0
+
+    keepalive_interval: Annotated[
+        float,
+        _about("seconds without a frame before an idle frame", "SSE_KEEPALIVE_INTERVAL", ge=0.05),
+    ] = 30.0
+    flush_ms: Annotated[
+        float, _about("flush window in milliseconds", "SSE_FLUSH_MS", ge=1, le=1000)
+    ] = 20.0
+    retry_ms: Annotated[
+        int, _about("retry: that clients are told, milliseconds", "SSE_RETRY_MS", ge=100)
+    ] = 5000
+    outbox_events: Annotated[
+        int, _about("frames a live connection may hold unsent", "SSE_OUTBOX_EVENTS", ge=1)
+    ] = 256
+    outbox_bytes: Annotated[
+        int, _about("bytes a live connection may hold unsent", "SSE_OUTBOX_BYTES", ge=1024)
+    ] = 256 * 1024
+    write_seconds: Annotated[
+        float, _about("how long one write may take before the reader is closed as slow",
+                      "SSE_WRITE_SECONDS", gt=0)
+    ] = 10.0  # fmt: skip
+    replay_limit: Annotated[
+        int, _about("events replayed at the most; beyond, a reset", "SSE_REPLAY_LIMIT", ge=1)
+    ] = 100_000
+    replays_at_once: Annotated[
+        int, _about("replays and snapshots read from the log at once", "SSE_REPLAYS", ge=1)
+    ] = 16
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> "Settings":
+        """The settings that the environment states, defaults for the rest.
+
+        Raises:
+            BadSetting: a variable does not fit.
+        """
+        environ = os.environ if environ is None else environ
+        values = {
+            setting.name: _parse(setting, environ[setting.env])
+            for setting in describe()
+            if setting.env in environ
+        }
+        return cls(**values)
+
+    def values(self) -> dict[str, Any]:
+        """Current values by environment variable."""
+        return {setting.env: getattr(self, setting.name) for setting in describe()}
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """One setting: its field, environment variable, meaning and default."""
+
+    name: str
+    env: str
+    meaning: str
+    default: Any
+    type: Any
+
+
+def describe() -> Iterator[Setting]:
+    """Every setting, in the order of `Settings`."""
+    hints = get_type_hints(Settings, include_extras=True)
+    for field in msgspec.structs.fields(Settings):
+        meta = next(m for m in hints[field.name].__metadata__ if isinstance(m, Meta))
+        env = (meta.extra or {})["env"] or _PREFIX + field.name.upper()
+        yield Setting(field.name, env, meta.description or "", field.default, hints[field.name])
+
+
+def _parse(setting: Setting, text: str) -> Any:
+    given: Any = text
+    if isinstance(setting.default, tuple):
+        given = [part.strip() for part in text.split(",") if part.strip()]
+    elif isinstance(setting.default, bool):
+        given = {"on": True, "yes": True, "off": False, "no": False}.get(text.lower(), text)
+    try:
+        return msgspec.convert(given, setting.type, strict=False)
+    except msgspec.ValidationError as error:
+        raise BadSetting(f"{setting.env}={text!r}: {error}; it is: {setting.meaning}") from None

@@ -1,0 +1,68 @@
+"""Secrets stay out of the log, whichever way they would get there."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tapewire.runtime.logs import mask
+
+SECRET = "D3-rH8BQvuYbHYKx"
+
+FAILS = f"""
+import sys, structlog
+from tapewire.runtime import logs
+
+logs.set_up("edge", format_=sys.argv[1], level="info")
+
+def handle(headers):
+    raise RuntimeError("cannot serve password=" + headers["cookie"].partition("=")[2])
+
+try:
+    handle({{"cookie": "session={SECRET}"}})
+except RuntimeError:
+    structlog.get_logger("edge").exception("a request failed")
+"""
+
+
+def logged(format_: str) -> str:
+    """What a process of its own logs: the set-up is one of a whole process."""
+    command = [sys.executable, "-c", FAILS, format_]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stderr
+
+
+@pytest.mark.parametrize("format_", ["console", "json"])
+def test_a_traceback_shows_where_and_neither_variables_nor_secrets(format_):
+    """The regression: on a console, a failed request was logged with the local variables of every
+    frame, and so with the session cookie of whoever had asked."""
+    text = logged(format_)
+    assert "in handle" in text
+    assert "RuntimeError: cannot serve [redacted]" in text
+    assert SECRET not in text
+
+
+def test_a_traceback_is_part_of_the_one_line_of_json():
+    (line,) = logged("json").splitlines()
+    assert json.loads(line)["event"] == "a request failed"
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({"client": "ann.lee@example.org-orders-17"}, {"client": "a***@e***.org-orders-17"}),
+        ({"why": "called +44 20 7946 0958"}, {"why": "called ***58"}),
+        (
+            {"sessionId": "abc", "api_key": "k"},
+            {"sessionId": "[redacted]", "api_key": "[redacted]"},
+        ),
+        ({"path": "/x?token=abc&a=1"}, {"path": "/x?[redacted]&a=1"}),
+        (
+            {"headers": {"Authorization": "Bearer abc"}},
+            {"headers": {"Authorization": "[redacted]"}},
+        ),
+        ({"position": 17952059626, "seconds": 0.25}, {"position": 17952059626, "seconds": 0.25}),
+    ],
+)
+def test_secrets_are_redacted_and_people_masked(given, kept):
+    assert mask(given) == kept
