@@ -1,0 +1,35 @@
+"""A user's alerts: those that were raised last."""
+
+from collections import deque
+from collections.abc import Iterable
+from typing import ClassVar, Self
+
+from tapewire.events import CODEC, AlertRaised, Event
+
+ALERTS_KEPT = 100
+"""Alerts that a view still shows."""
+
+
+class AlertsView:
+    """The fold. `AlertsView()` has seen no event."""
+
+    domain: ClassVar[str] = "alerts"
+
+    def __init__(self, alerts: Iterable[AlertRaised] = ()) -> None:
+        self._alerts = deque(alerts, maxlen=ALERTS_KEPT)
+
+    def apply(self, event: Event) -> None:
+        """Fold one event of the user's alerts, in the order of the log."""
+        if isinstance(event, AlertRaised):
+            self._alerts.append(event)
+
+    def alerts(self) -> list[AlertRaised]:
+        """In the order of the log: the newest is last."""
+        return list(self._alerts)
+
+    def encode(self) -> bytes:
+        return CODEC.encode(self.alerts())
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        return cls(CODEC.decode(data, list[AlertRaised]))

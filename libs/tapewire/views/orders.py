@@ -1,0 +1,60 @@
+"""A user's orders: all that are open, and the closed ones that closed last.
+
+Every order event carries the order as it is afterwards, so the fold keeps the newest of each order
+and forgets the oldest closed one beyond `CLOSED_KEPT`.
+"""
+
+from typing import ClassVar, Self
+
+from tapewire.events import CODEC, Event, Order, OrderEvent
+
+CLOSED_KEPT = 200
+"""Closed orders that a view still shows."""
+
+
+class OrdersView:
+    """The fold. `OrdersView()` has seen no event."""
+
+    domain: ClassVar[str] = "orders"
+
+    def __init__(self) -> None:
+        self._changes = 0
+        self._open: dict[str, tuple[int, Order]] = {}
+        self._closed: dict[str, tuple[int, Order]] = {}
+
+    def apply(self, event: Event) -> None:
+        """Fold one event of the user's orders, in the order of the log."""
+        if isinstance(event, OrderEvent):
+            self._keep(event.order)
+
+    def orders(self) -> list[Order]:
+        """Open and recently closed orders by the place of their last change in the log: the one
+        changed most recently is last."""
+        return [
+            order for _, order in sorted([*self._closed.values(), *self._open.values()], key=_at)
+        ]
+
+    def encode(self) -> bytes:
+        return CODEC.encode(self.orders())
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        view = cls()
+        for order in CODEC.decode(data, list[Order]):
+            view._keep(order)
+        return view
+
+    def _keep(self, order: Order) -> None:
+        self._changes += 1
+        self._open.pop(order.order_id, None)
+        if order.status.open:
+            self._open[order.order_id] = (self._changes, order)
+            return
+        self._closed.pop(order.order_id, None)
+        self._closed[order.order_id] = (self._changes, order)
+        if len(self._closed) > CLOSED_KEPT:
+            del self._closed[next(iter(self._closed))]
+
+
+def _at(kept: tuple[int, Order]) -> int:
+    return kept[0]

@@ -1,0 +1,27 @@
+"""The view of a user's alerts."""
+
+from datetime import UTC, datetime
+
+from tapewire.events import AlertLevel, AlertRaised
+from tapewire.views import AlertsView
+from tapewire.views.alerts import ALERTS_KEPT
+
+
+def raised(number: int) -> AlertRaised:
+    return AlertRaised(
+        alert_id=f"a{number}",
+        level=AlertLevel.ERROR,
+        message="it is",
+        symbol=None,
+        rule_id=None,
+        timestamp=datetime(2026, 3, 2, tzinfo=UTC),
+    )
+
+
+def test_it_shows_the_last_ones_the_newest_last() -> None:
+    view = AlertsView()
+    for number in range(ALERTS_KEPT + 5):
+        view.apply(raised(number))
+        view = AlertsView.decode(view.encode())
+    ids = [one.alert_id for one in view.alerts()]
+    assert ids == [f"a{number}" for number in range(5, ALERTS_KEPT + 5)]

@@ -1,0 +1,221 @@
+"""The view of a user's notifications, against a naive one that keeps everything."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from tapewire.events import Event, Notification, NotificationCreated, NotificationsRead
+from tapewire.views import NotificationsView
+from tapewire.views import notifications as viewing
+from tapewire.views.notifications import KEPT, OLDER_KEPT
+
+START = datetime(2026, 3, 2, tzinfo=UTC)
+
+
+def created(number: int, payload: dict[str, Any] | None = None) -> NotificationCreated:
+    notification = Notification(
+        id=f"n{number}",
+        type="message",
+        title=f"title {number}",
+        message="",
+        payload=payload or {},
+        is_read=False,
+        created_at=START,
+    )
+    return NotificationCreated(notification=notification, command_id=f"c{number}")
+
+
+def read(*numbers: int) -> NotificationsRead:
+    ids = tuple(f"n{number}" for number in numbers)
+    return NotificationsRead(ids=ids, timestamp=START, command_id="r")
+
+
+READ_ALL = NotificationsRead(ids=None, timestamp=START, command_id="r")
+
+
+class Naive:
+    """Keeps everything."""
+
+    def __init__(self) -> None:
+        self.all: list[Notification] = []
+
+    def apply(self, event: Event) -> None:
+        if isinstance(event, NotificationCreated):
+            self.all.insert(0, event.notification)
+        elif isinstance(event, NotificationsRead):
+            self.all = [
+                replace(one, is_read=one.is_read or event.ids is None or one.id in event.ids)
+                for one in self.all
+            ]
+
+    @property
+    def unread(self) -> int:
+        return sum(not one.is_read for one in self.all)
+
+
+def fold(*events: Event) -> NotificationsView:
+    view = NotificationsView()
+    for event in events:
+        view.apply(event)
+    return view
+
+
+def test_the_newest_is_first_and_the_unread_are_counted() -> None:
+    view = fold(created(1), created(2), created(3), read(2))
+    assert [one.id for one in view.newest(2)] == ["n3", "n2"]
+    assert [one.is_read for one in view.newest()] == [False, True, False]
+    assert view.unread == 2
+
+
+def test_reading_all_is_reading_what_there_was() -> None:
+    view = fold(created(1), created(2), READ_ALL, created(3))
+    assert view.unread == 1
+    assert [one.is_read for one in view.newest()] == [False, True, True]
+
+
+def test_ids_that_reading_would_change() -> None:
+    view = fold(created(1), created(2), read(1))
+    assert view.unread_of(["n2", "n1", "n2", "foreign"]) == ["n2"]
+
+
+def test_the_count_is_exact_far_beyond_what_is_shown() -> None:
+    view = fold(*[created(number) for number in range(KEPT + 100)])
+    assert (len(view.newest()), view.unread) == (KEPT, KEPT + 100)
+    view.apply(read(0, KEPT + 99, KEPT + 99))
+    assert view.unread == KEPT + 98
+
+
+def test_what_a_user_never_reads_grows_no_view() -> None:
+    many = KEPT + OLDER_KEPT + 50
+    view = fold(*[created(number) for number in range(many)])
+    assert view.unread == many
+    view.apply(read(3))  # known by number alone: reading all must do
+    assert view.unread == many
+    view = NotificationsView.decode(view.encode())
+    assert view.unread == many
+    view.apply(READ_ALL)
+    assert view.unread == 0
+
+
+def test_payloads_stay_digit_for_digit() -> None:
+    view = fold(created(1, {"price": Decimal("10.50"), "deep": [{"n": 1}]}))
+    again = NotificationsView.decode(view.encode())
+    assert b'"payload":{"price":10.50,"deep":[{"n":1}]}' in again.encode()
+
+
+def test_a_checkpoint_of_the_largest_is_one_message() -> None:
+    """Half a thousand of the largest that the service writes, and all the ids of older ones."""
+    wide = [
+        replace(
+            created(number).notification,
+            id=f"{number:032x}",
+            type="x" * 32,
+            title="t" * 120,
+            message="m" * 500,
+            payload={"p": "y" * 1016},
+        )
+        for number in range(KEPT + OLDER_KEPT)
+    ]
+    view = fold(*[NotificationCreated(notification=one, command_id="c") for one in wide])
+    assert len(view.encode()) < 1_040_000
+
+
+EVENTS = st.lists(
+    st.one_of(
+        st.just("create"),
+        st.just("all"),
+        st.lists(st.integers(0, 40), max_size=4).map(tuple),
+    ),
+    max_size=60,
+)
+
+
+def play(steps: list[Any], restarts: frozenset[int] = frozenset()) -> None:
+    """Compare after every step; `restarts` are steps after which the view is kept and taken up."""
+    view, naive, number = NotificationsView(), Naive(), 0
+    for step, what in enumerate(steps):
+        event: Event = READ_ALL
+        if what == "create":
+            number += 1
+            event = created(number)
+        elif what != "all":
+            event = read(*what)
+        view.apply(event)
+        naive.apply(event)
+        if step in restarts:
+            view = NotificationsView.decode(view.encode())
+        check(view, naive)
+
+
+def check(view: NotificationsView, naive: Naive) -> None:
+    assert view.unread == naive.unread
+    assert view.newest() == naive.all[: viewing.KEPT]
+    ids = [one.id for one in naive.all if not one.is_read]
+    assert view.unread_of(ids) == ids
+
+
+@settings(max_examples=200, deadline=None)
+@given(EVENTS, st.frozensets(st.integers(0, 60)))
+def test_it_agrees_with_one_that_keeps_everything(
+    steps: list[Any], restarts: frozenset[int]
+) -> None:
+    with patch.object(viewing, "KEPT", 3):
+        play(steps, restarts)
+
+
+@settings(max_examples=200, deadline=None)
+@given(EVENTS)
+def test_beyond_what_it_knows_it_counts_too_much_never_too_little(steps: list[Any]) -> None:
+    with patch.object(viewing, "KEPT", 2), patch.object(viewing, "OLDER_KEPT", 2):
+        view, naive, number = NotificationsView(), Naive(), 0
+        for what in steps:
+            number += what == "create"
+            event = created(number) if what == "create" else READ_ALL
+            if what not in ("create", "all"):
+                event = read(*what)
+            view.apply(event)
+            naive.apply(event)
+            assert view.unread >= naive.unread
+            if what == "all":
+                assert view.unread == 0
+
+
+def forgets_older(view: NotificationsView) -> None:
+    if len(view._shown) > viewing.KEPT:
+        oldest = next(iter(view._shown))
+        del view._shown[oldest]
+        view._unread.discard(oldest)
+
+
+def counts_twice(view: NotificationsView, ids: tuple[str, ...] | None) -> None:
+    for id_ in view._shown if ids is None else ids:
+        view._beyond -= 1
+        view._shown[id_] = replace(view._shown[id_], is_read=True)
+
+
+def reads_all_shown_only(view: NotificationsView, ids: tuple[str, ...] | None) -> None:
+    _read(view, tuple(view._unread) if ids is None else ids)
+
+
+_read = NotificationsView._read
+
+
+@pytest.mark.parametrize(
+    ("name", "broken"),
+    [("_forget", forgets_older), ("_read", counts_twice), ("_read", reads_all_shown_only)],
+)
+def test_a_broken_view_is_found_out(name: str, broken: Any) -> None:
+    steps: list[Any] = [*["create"] * 6, (1,), (6, 6), (5,), "all", "create", "all", (7,)]
+    play(steps)
+    with (
+        patch.object(viewing, "KEPT", 3),
+        patch.object(NotificationsView, name, broken),
+        pytest.raises((AssertionError, KeyError)),
+    ):
+        play(steps)

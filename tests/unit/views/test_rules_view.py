@@ -1,0 +1,71 @@
+"""The view of a user's alert rules."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from tapewire.events import (
+    AlertLevel,
+    AlertRule,
+    RuleArmed,
+    RuleCreated,
+    RuleDeleted,
+    RuleEvent,
+    RuleKind,
+    RuleTriggered,
+)
+from tapewire.views import RulesView, View
+
+
+def rule(number: int, *, armed: bool = True) -> AlertRule:
+    return AlertRule(
+        rule_id=f"r{number}",
+        kind=RuleKind.PRICE_ABOVE,
+        level=AlertLevel.INFO,
+        symbol="BRK.B",
+        price=Decimal("0.10"),
+        percent=None,
+        window_seconds=None,
+        armed=armed,
+        timestamp=datetime(2026, 3, 2, tzinfo=UTC),
+    )
+
+
+def created(number: int) -> RuleEvent:
+    return RuleCreated(rule=rule(number), command_id="c")
+
+
+def triggered(number: int) -> RuleEvent:
+    return RuleTriggered(rule=rule(number, armed=False), command_id="t", alert_id="a")
+
+
+def deleted(number: int) -> RuleEvent:
+    return RuleDeleted(rule=rule(number, armed=False), command_id="d")
+
+
+def shown(*events: RuleEvent) -> list[str]:
+    view: RulesView = RulesView()
+    as_view: View = view
+    for event in events:
+        as_view.apply(event)
+    assert RulesView.decode(view.encode()).rules() == view.rules()
+    return [f"{one.rule_id} {'armed' if one.armed else 'unarmed'}" for one in view.rules()]
+
+
+def test_it_shows_every_rule_as_it_is_now_the_oldest_first() -> None:
+    assert shown() == []
+    assert shown(created(2), created(1)) == ["r2 armed", "r1 armed"]
+    assert shown(created(2), created(1), triggered(2)) == ["r2 unarmed", "r1 armed"]
+    armed = RuleArmed(rule=rule(2), command_id="a")
+    assert shown(created(2), triggered(2), armed) == ["r2 armed"]
+
+
+def test_deleted_rules_are_gone() -> None:
+    assert shown(created(1), created(2), deleted(1)) == ["r2 armed"]
+    assert shown(deleted(1)) == []
+
+
+def test_numbers_stay_digit_for_digit() -> None:
+    view = RulesView()
+    view.apply(created(1))
+    assert b'"price":0.10' in view.encode()
+    assert b'"price":0.10' in RulesView.decode(view.encode()).encode()

@@ -1,0 +1,137 @@
+"""The view of a user's strategies: what it shows, in which order, that checkpoints are exact."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tapewire.events import (
+    Action,
+    Breakout,
+    DecisionMade,
+    StopLoss,
+    StopLossKind,
+    Strategy,
+    StrategyCompleted,
+    StrategyCreated,
+    StrategyEvent,
+    StrategyStarted,
+    StrategyStatus,
+)
+from tapewire.views import StrategiesView, View
+from tapewire.views.strategies import COMPLETED_KEPT
+
+START = datetime(2013, 10, 7, 13, 30, tzinfo=UTC)
+
+
+def strategy(number: int, status: StrategyStatus = StrategyStatus.CREATED) -> Strategy:
+    return Strategy(
+        strategy_id=f"s{number}",
+        name="“Größe”",
+        symbol="BRK.B",
+        rule=Breakout(window=5, margin_percent=Decimal("0.10")),
+        quantity=Decimal("1000000.000001"),
+        stop_loss=StopLoss(kind=StopLossKind.TRAILING, percent=Decimal("0.5")),
+        max_trades=None,
+        status=status,
+        position=Decimal("-0.1"),
+        entry_price=Decimal("512.46"),
+        order=None,
+        orders=1,
+        trades=1,
+        message=None,
+        timestamp=START,
+    )
+
+
+def created(number: int) -> StrategyEvent:
+    return StrategyCreated(strategy=strategy(number), command_id=f"c{number}")
+
+
+def started(number: int) -> StrategyEvent:
+    return StrategyStarted(
+        strategy=strategy(number, StrategyStatus.STARTED), command_id=f"s{number}"
+    )
+
+
+def completed(number: int) -> StrategyEvent:
+    return StrategyCompleted(
+        strategy=strategy(number, StrategyStatus.COMPLETED), command_id=f"x{number}"
+    )
+
+
+def fold(*events: StrategyEvent) -> StrategiesView:
+    view = StrategiesView()
+    for event in events:
+        view.apply(event)
+    return view
+
+
+def shown(view: StrategiesView) -> list[str]:
+    return [one.strategy_id for one in view.strategies()]
+
+
+def test_it_fits_the_port_of_views() -> None:
+    view: View = StrategiesView()
+    assert view.domain == "strategies"
+
+
+def test_the_strategy_that_changed_last_is_last_and_is_shown_as_it_is_now() -> None:
+    view = fold(created(1), created(2), started(1))
+    assert shown(view) == ["s2", "s1"]
+    assert view.strategies()[-1] == strategy(1, StrategyStatus.STARTED)
+
+
+def test_the_oldest_completed_are_forgotten_and_no_other() -> None:
+    many = range(COMPLETED_KEPT + 50)
+    view = fold(*(created(n) for n in many), *(completed(n) for n in many if n != 7), created(9999))
+    assert len(view.strategies()) == COMPLETED_KEPT + 2
+    assert shown(view)[:2] == ["s7", "s50"]
+    assert shown(view)[-1] == "s9999"
+
+
+def test_events_of_another_kind_change_nothing() -> None:
+    view = fold(created(1))
+    view.apply(
+        DecisionMade(
+            decision_id="d",
+            strategy_id="s1",
+            symbol="IBM",
+            action=Action.HOLD,
+            confidence=Decimal(0),
+            reasoning="",
+            taken=False,
+            timestamp=START,
+        )
+    )
+    assert view.strategies() == [strategy(1)]
+
+
+def test_numbers_come_back_digit_for_digit() -> None:
+    data = fold(created(1)).encode()
+    assert repr(StrategiesView.decode(data).strategies()[0].quantity) == (
+        "Decimal('1000000.000001')"
+    )
+    told = msgspec.json.decode(data)[0]
+    assert (told["strategyId"], told["rule"]["kind"]) == ("s1", "breakout")
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from([created, started, completed]), st.integers(0, 250))),
+    st.data(),
+)
+def test_a_checkpoint_at_any_point_changes_nothing(
+    made: list[tuple[object, int]], data: st.DataObject
+) -> None:
+    events = [completed(n) for n in range(1000, 1000 + COMPLETED_KEPT)]
+    events += [make(number) for make, number in made]  # type: ignore[operator]
+    point = data.draw(st.integers(0, len(events)))
+    straight = fold(*events)
+    resumed = StrategiesView.decode(fold(*events[:point]).encode())
+    for event in events[point:]:
+        resumed.apply(event)
+    assert resumed.strategies() == straight.strategies()
+    assert resumed.encode() == straight.encode()
