@@ -1,0 +1,60 @@
+"""The port of market data: ticks in bunches, as they fall due."""
+
+from collections.abc import AsyncGenerator, Iterator
+from typing import Protocol
+
+import msgspec
+
+from services.prices.domain import BadLine, Tick
+
+
+class FeedError(Exception):
+    """Market data that cannot be played. The message says which, why, and what to do."""
+
+
+class Beat(msgspec.Struct, frozen=True):
+    """Ticks that are due now, in order. `opens`: a new day begins with them, so that volumes and
+    changes start over."""
+
+    ticks: tuple[Tick, ...]
+    opens: bool = False
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How far a feed has come. `rows` and `malformed` count since the process started, `day` the
+    days begun; `ms` is the time of the last tick, in milliseconds since the feed's midnight.
+    `ended`: no more will come."""
+
+    name: str
+    rows: int
+    malformed: int
+    day: int
+    ms: int
+    ended: bool
+
+
+class Feed(Protocol):
+    """What the price service publishes from. A vendor's adapter is one of these."""
+
+    def beats(self) -> AsyncGenerator[Beat, None]:
+        """Ticks as they fall due. Ends when the feed does. When it was closed early, a second call
+        goes on where the first one was left: no tick is skipped or given twice.
+
+        Raises:
+            FeedError: the data cannot be played on.
+        """
+
+    def progress(self) -> Progress: ...
+
+    async def close(self) -> None:
+        """Let go of files and connections. `beats` ends, or is not running any more."""
+
+
+class Source(Protocol):
+    """Ticks that carry their own time, a day at a time, for `Replay` to play."""
+
+    @property
+    def name(self) -> str: ...
+
+    def day(self) -> Iterator[Tick | BadLine]:
+        """The ticks of the next day, in order of time. May raise FeedError."""

@@ -1,0 +1,62 @@
+"""What the tests of the price service share: time that moves by hand, a feed's days, a log."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+import structlog
+from structlog.testing import LogCapture
+
+from services.prices.domain import BadLine, Tick
+
+
+class Time:
+    """A clock that stands still but for those who sleep on it."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.slept: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+        await asyncio.sleep(0)
+
+
+class Days:
+    """A source of given days; the last one comes again and again."""
+
+    name = "days"
+
+    def __init__(self, *days: Sequence[Tick | BadLine]) -> None:
+        self._days = list(days)
+        self.begun = 0
+
+    def day(self) -> Iterator[Tick | BadLine]:
+        items = self._days[min(self.begun, len(self._days) - 1)]
+        self.begun += 1
+        return iter(items)
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+@pytest.fixture
+def capture() -> LogCapture:
+    return LogCapture()
+
+
+@pytest.fixture
+def logger(capture: LogCapture) -> Any:
+    return structlog.wrap_logger(
+        structlog.PrintLogger(),
+        processors=[structlog.processors.add_log_level, capture],
+        wrapper_class=structlog.make_filtering_bound_logger("info"),
+        context_class=dict,
+    )

@@ -1,0 +1,91 @@
+"""The real recordings, when they lie beside the repository: every row is understood."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.prices.domain import Book, Tick, fold, quote
+from services.prices.feed import Recording, Replay
+from tests.unit.prices.conftest import Time
+
+DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
+SECONDS = DATA / "us-equities-2013-10-07-seconds.csv.gz"
+TICKS = DATA / "us-equities-2013-10-07-open-ticks.csv.gz"
+AT = datetime(2013, 10, 7, tzinfo=UTC)
+
+pytestmark = pytest.mark.skipif(
+    not (SECONDS.is_file() and TICKS.is_file()),
+    reason=f"the recorded market data is not at {DATA}",
+)
+
+
+def ticks(path: Path) -> Iterator[Tick]:
+    for item in Recording(path).day():
+        assert isinstance(item, Tick), str(item)
+        yield item
+
+
+@pytest.mark.parametrize(
+    ("path", "rows", "volumes"),
+    [
+        (
+            SECONDS,
+            74_154,
+            {"AIG": 4_933_663, "BAC": 59_084_442, "IBM": 3_614_514, "SPY": 81_489_219},
+        ),
+        (TICKS, 36_557, {"AIG": 239_565, "BAC": 5_532_495, "IBM": 404_430}),
+    ],
+    ids=["seconds", "ticks"],
+)
+def test_every_row_counts_and_volume_is_the_sum_of_all_trades(
+    path: Path, rows: int, volumes: dict[str, int]
+) -> None:
+    books: dict[str, Book] = {}
+    traded: dict[str, Decimal] = defaultdict(Decimal)
+    count = 0
+    for count, tick in enumerate(ticks(path), start=1):  # noqa: B007
+        books[tick.symbol] = fold(books.get(tick.symbol) or Book(symbol=tick.symbol), tick)
+        traded[tick.symbol] += tick.last_size or 0
+    assert count == rows
+    assert {symbol: book.volume for symbol, book in books.items()} == traded == volumes
+
+
+def test_the_day_ends_with_the_closing_quotes() -> None:
+    books: dict[str, Book] = {}
+    for tick in ticks(SECONDS):
+        books[tick.symbol] = fold(books.get(tick.symbol) or Book(symbol=tick.symbol), tick)
+    ibm = quote(books["IBM"], AT)
+    assert ibm is not None
+    assert (ibm.bid, ibm.bid_size) == (Decimal("182.00"), Decimal(5900))
+    assert (ibm.ask, ibm.ask_size) == (Decimal("182.01"), Decimal(5400))
+    assert (ibm.price, ibm.change) == (Decimal("182.00"), Decimal("0.10"))
+    assert ibm.change_percent == Decimal("0.0550")
+
+
+@pytest.mark.parametrize("speed", [20, 1000, 1e6])
+async def test_replayed_the_day_takes_its_time_divided_by_the_speed(
+    speed: float, time: Time, logger: Any
+) -> None:
+    feed = Replay(
+        Recording(SECONDS), logger=logger, speed=speed, end="stop", clock=time, sleep=time.sleep
+    )
+    played = 0
+    async for beat in feed.beats():
+        played += len(beat.ticks)
+    progress = feed.progress()
+    assert (played, progress.rows, progress.malformed) == (74_154, 74_154, 0)
+    assert progress.ms == 57_599_000
+    assert time.now == pytest.approx((57_599_000 - 34_200_000) / 1000 / speed, abs=0.01)
+
+
+async def test_the_bursts_of_the_opening_come_as_few_beats(time: Time, logger: Any) -> None:
+    feed = Replay(Recording(TICKS), logger=logger, end="stop", clock=time, sleep=time.sleep)
+    beats = [len(beat.ticks) async for beat in feed.beats()]
+    assert sum(beats) == 36_557
+    assert max(beats) > 100
+    assert len(beats) < 36_557 / 2

@@ -1,0 +1,315 @@
+"""The price service: what it publishes, keeps published, and says of itself."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from structlog.testing import LogCapture
+
+from services.prices import service
+from services.prices.domain import Tick
+from services.prices.feed import Beat, FeedError, Progress
+from services.prices.service import AskStatus, Prices
+from tapewire.events import CODEC, PriceUpdated
+from tapewire.log import Unavailable
+from tapewire.log.memory import MemoryServer, MemoryValues
+from tapewire.runtime import Context
+from tests.waiting import until
+
+AT = datetime(2024, 5, 6, 13, 30, tzinfo=UTC)
+CONTEXT = Context(correlation="c", command_id="k", traceparent=None)
+
+
+class ScriptedFeed:
+    """A feed, as a vendor's adapter would be one: it gives what it is told to."""
+
+    def __init__(self) -> None:
+        self._beats: asyncio.Queue[Beat | FeedError | None] = asyncio.Queue()
+
+    async def beats(self) -> AsyncGenerator[Beat, None]:
+        while (beat := await self._beats.get()) is not None:
+            if isinstance(beat, FeedError):
+                raise beat
+            yield beat
+
+    def tell(self, *ticks: Tick, opens: bool = False) -> None:
+        self._beats.put_nowait(Beat(ticks, opens))
+
+    def end(self, error: FeedError | None = None) -> None:
+        self._beats.put_nowait(error)
+
+    def progress(self) -> Progress:
+        return Progress(name="script", rows=3, malformed=1, day=1, ms=5, ended=False)
+
+    async def close(self) -> None:
+        pass
+
+
+class Market(MemoryValues):
+    """MARKET as one process sees it, counting what is posted and failing on request."""
+
+    def __init__(self, server: MemoryServer) -> None:
+        super().__init__(server)
+        self.down = False
+        self.posted: list[str] = []
+
+    async def post(self, key: str, data: bytes) -> None:
+        if self.down:
+            raise Unavailable("no connection")
+        self.posted.append(key)
+        await super().post(key, data)
+
+    async def all(self) -> dict[str, bytes]:
+        if self.down:
+            raise Unavailable("no connection")
+        return await super().all()
+
+
+class Bench:
+    """A running service between a feed that we write and a market that we read."""
+
+    def __init__(self, logger: Any) -> None:
+        self.server = MemoryServer()
+        self.feed = ScriptedFeed()
+        self.market = Market(self.server)
+        self.prices = Prices(
+            self.feed, self.market, logger=logger, now=lambda: AT, mend_seconds=3600
+        )
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def stored(self) -> dict[str, bytes]:
+        return {key: kept[0] for key, kept in self.server.values.get("MARKET/px", {}).items()}
+
+    def quote(self, key: str) -> PriceUpdated:
+        return CODEC.decode(self.stored[key], PriceUpdated)
+
+    async def shows(self, key: str, **wanted: Any) -> PriceUpdated:
+        def holds() -> bool:
+            if key not in self.stored:
+                return False
+            quote = self.quote(key)
+            return all(getattr(quote, name) == value for name, value in wanted.items())
+
+        await until(f"{key} shows {wanted}", holds, seen=lambda: self.stored.get(key))
+        return self.quote(key)
+
+    def lead(self) -> None:
+        self._task = asyncio.create_task(self.prices.work())
+
+    async def ended(self) -> None:
+        assert self._task is not None
+        await self._task
+
+    async def stand_by(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, FeedError):
+                await self._task
+
+
+@pytest.fixture
+async def bench(logger: Any) -> AsyncIterator[Bench]:
+    running = Bench(logger)
+    running.lead()
+    yield running
+    await running.stand_by()
+
+
+def full(symbol: str, **more: int) -> Tick:
+    values = {"bid": 10, "bid_size": 100, "ask": 12, "ask_size": 200, **more}
+    return Tick(ms=0, symbol=symbol, **{name: Decimal(value) for name, value in values.items()})
+
+
+def trade(symbol: str, price: int, size: int) -> Tick:
+    return Tick(ms=0, symbol=symbol, last=Decimal(price), last_size=Decimal(size))
+
+
+class TestPublishing:
+    async def test_a_quote_is_stored_under_the_token_of_its_symbol(self, bench: Bench) -> None:
+        bench.feed.tell(full("BRK.B", last=11, last_size=5), opens=True)
+        assert await bench.shows("BRK%2EB") == PriceUpdated(
+            symbol="BRK.B",
+            price=Decimal(11),
+            bid=Decimal(10),
+            ask=Decimal(12),
+            bid_size=Decimal(100),
+            ask_size=Decimal(200),
+            volume=Decimal(5),
+            change=Decimal(0),
+            change_percent=Decimal("0.0000"),
+            timestamp=AT,
+        )
+
+    async def test_many_ticks_of_a_beat_are_one_quote_with_all_their_volume(
+        self, bench: Bench
+    ) -> None:
+        bench.feed.tell(full("IBM"), *(trade("IBM", 11, 7) for _ in range(100)), opens=True)
+        await bench.shows("IBM", volume=700)
+        assert bench.market.posted == ["IBM"]
+
+    async def test_only_what_changed_is_posted(self, bench: Bench) -> None:
+        bench.feed.tell(full("IBM"), full("SPY"), opens=True)
+        bench.feed.tell(trade("SPY", 11, 1))
+        await bench.shows("SPY", volume=1)
+        assert bench.market.posted == ["IBM", "SPY", "SPY"]
+
+    async def test_a_one_sided_market_is_not_published(self, bench: Bench) -> None:
+        bench.feed.tell(Tick(ms=0, symbol="IBM", bid=Decimal(10)), full("SPY"), opens=True)
+        await bench.shows("SPY")
+        assert bench.market.posted == ["SPY"]
+        bench.feed.tell(Tick(ms=0, symbol="IBM", ask=Decimal(11)))
+        await bench.shows("IBM", bid=10, ask=11)
+
+    async def test_a_new_day_starts_volume_and_change_over(self, bench: Bench) -> None:
+        bench.feed.tell(full("IBM"), trade("IBM", 10, 50), opens=True)
+        bench.feed.tell(trade("IBM", 15, 50))
+        await bench.shows("IBM", volume=100)
+        bench.feed.tell(full("IBM"), trade("IBM", 16, 5), opens=True)
+        assert (await bench.shows("IBM", volume=5)).change == 5
+
+    async def test_the_last_quotes_stay_when_the_feed_ends(self, bench: Bench) -> None:
+        bench.feed.tell(full("IBM"), opens=True)
+        bench.feed.end()
+        await bench.shows("IBM")
+        bench.server.values.clear()
+        bench.prices.nudge()
+        await bench.shows("IBM")
+
+    async def test_a_feed_that_fails_ends_the_service_with_its_own_error(
+        self, bench: Bench
+    ) -> None:
+        bench.feed.end(FeedError("the feed is gone"))
+        with pytest.raises(FeedError, match="the feed is gone"):
+            await bench.ended()
+
+
+class TestMending:
+    """MARKET is in memory, posts are not acknowledged: what was lost is posted again."""
+
+    async def test_all_quotes_are_back_after_market_came_back_empty(self, bench: Bench) -> None:
+        bench.feed.tell(full("IBM"), full("SPY"), opens=True)
+        await bench.shows("SPY")
+        before = bench.stored
+        bench.server.values.clear()
+        bench.prices.nudge(True)
+        await until("the quotes are back", lambda: bench.stored == before)
+
+    async def test_a_quote_posted_again_is_the_same_to_the_byte(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """So that nobody takes it for a new offer, its time stays the time of the quote."""
+        bench.feed.tell(full("IBM"), opens=True)
+        await bench.shows("IBM")
+        before = bench.stored
+        monkeypatch.setattr(bench.prices, "_now", lambda: datetime.now(UTC))
+        bench.server.values.clear()
+        bench.prices.nudge()
+        await until("the quote is back", lambda: bench.stored)
+        assert bench.stored == before
+
+    async def test_what_is_stored_is_not_posted_again(self, bench: Bench) -> None:
+        bench.feed.tell(full("IBM"), full("SPY"), opens=True)
+        await bench.shows("SPY")
+        del bench.server.values["MARKET/px"]["IBM"]
+        bench.prices.nudge()
+        await bench.shows("IBM")
+        assert bench.market.posted == ["IBM", "SPY", "IBM"]
+
+    async def test_a_quiet_symbol_whose_post_was_lost_is_mended_without_a_nudge(
+        self, logger: Any
+    ) -> None:
+        bench = Bench(logger)
+        bench.prices._mend_seconds = 0.01
+        bench.market.down = True
+        bench.lead()
+        bench.feed.tell(full("IBM"), opens=True)
+        await until("the post failed", lambda: bench.prices._lost == 1)
+        bench.market.down = False
+        bench.prices.nudge()
+        await bench.shows("IBM")
+        bench.server.values.clear()
+        await bench.shows("IBM")
+        await bench.stand_by()
+
+    async def test_an_unreadable_market_is_told_once_and_tried_again_until_it_is_there(
+        self, bench: Bench, capture: LogCapture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(service, "RETRY_SECONDS", 0.001)
+        tries = 0
+        market_all = bench.market.all
+
+        async def counting() -> dict[str, bytes]:
+            nonlocal tries
+            tries += 1
+            return await market_all()
+
+        monkeypatch.setattr(bench.market, "all", counting)
+        bench.feed.tell(full("IBM"), opens=True)
+        await bench.shows("IBM")
+        bench.market.down = True
+        bench.server.values.clear()
+        bench.prices.nudge()
+        await until("it was tried some times", lambda: tries > 5, seen=lambda: tries)
+        bench.market.down = False
+        await bench.shows("IBM")
+        events = [entry["event"] for entry in capture.entries]
+        assert events.count("prices.market_unreadable") == 1
+        await until(
+            "that it is readable again is told",
+            lambda: capture.entries[-1]["event"] == "prices.market_readable_again",
+        )
+
+    async def test_losing_the_connection_is_no_nudge(self, bench: Bench) -> None:
+        await until("the first look is over", lambda: not bench.prices._nudge.is_set())
+        bench.prices.nudge(False)
+        assert not bench.prices._nudge.is_set()
+
+
+class TestLease:
+    async def test_leading_again_goes_on_with_the_books_and_republishes(self, bench: Bench) -> None:
+        bench.feed.tell(full("IBM"), trade("IBM", 11, 40), opens=True)
+        await bench.shows("IBM", volume=40)
+        await bench.stand_by()
+        bench.server.values.clear()
+        bench.lead()
+        await bench.shows("IBM", volume=40)
+        bench.feed.tell(trade("IBM", 11, 2))
+        await bench.shows("IBM", volume=42)
+
+    async def test_losing_it_in_the_middle_of_publishing_loses_no_volume(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        stuck = asyncio.Event()
+
+        async def post(_key: str, _data: bytes) -> None:
+            stuck.set()
+            await asyncio.Event().wait()
+
+        with monkeypatch.context() as patched:
+            patched.setattr(bench.market, "post", post)
+            bench.feed.tell(full("IBM"), full("SPY"), trade("SPY", 11, 30), opens=True)
+            await stuck.wait()
+            await bench.stand_by()
+        bench.lead()
+        bench.feed.tell(trade("SPY", 11, 3))
+        await bench.shows("SPY", volume=33)
+
+
+class TestStatus:
+    async def test_it_says_who_plays_what_and_how_far(self, bench: Bench) -> None:
+        bench.feed.tell(full("SPY"), full("IBM"), opens=True)
+        await bench.shows("IBM")
+        answered = await bench.prices.status(AskStatus(), CONTEXT)
+        assert CODEC.encode(answered) == (
+            b'{"playing":true,"symbols":["IBM","SPY"],"lost":0,"feed":{"name":"script",'
+            b'"rows":3,"malformed":1,"day":1,"ms":5,"ended":false}}'
+        )
+
+    async def test_a_standby_says_that_it_does_not_play(self, bench: Bench) -> None:
+        await bench.stand_by()
+        assert not (await bench.prices.status(AskStatus(), CONTEXT)).playing

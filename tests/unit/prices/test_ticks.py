@@ -1,0 +1,185 @@
+"""One line of a recorded feed: a tick, or an error that says where and what."""
+
+from contextlib import suppress
+from decimal import Decimal
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from services.prices.domain import COLUMNS, DAY_MS, BadHeader, BadLine, Columns, Tick, parse
+
+HEADER = b"ms,symbol,bid,bid_size,ask,ask_size,last,last_size\n"
+USUAL = Columns.of(HEADER)
+
+
+def line(text: str) -> Tick:
+    return parse(USUAL, 17, text.encode())
+
+
+def test_a_full_line_is_a_tick_exact_to_the_digit() -> None:
+    assert line("34200000,BAC,13.90,41300,13.91,14900,13.91,19800\n") == Tick(
+        ms=34200000,
+        symbol="BAC",
+        bid=Decimal("13.90"),
+        bid_size=Decimal(41300),
+        ask=Decimal("13.91"),
+        ask_size=Decimal(14900),
+        last=Decimal("13.91"),
+        last_size=Decimal(19800),
+    )
+
+
+def test_empty_fields_say_nothing() -> None:
+    assert line("34200019,BAC,,,,,13.91,2000") == Tick(
+        ms=34200019, symbol="BAC", last=Decimal("13.91"), last_size=Decimal(2000)
+    )
+    assert line("34200020,AIG,49.03,100,,,,") == Tick(
+        ms=34200020, symbol="AIG", bid=Decimal("49.03"), bid_size=Decimal(100)
+    )
+
+
+@pytest.mark.parametrize("ending", ["", "\n", "\r\n"])
+def test_line_endings_and_spaces_around_fields_do_not_matter(ending: str) -> None:
+    assert line(f" 1 , ibm ,181.85, 200,,,,{ending}") == Tick(
+        ms=1, symbol="IBM", bid=Decimal("181.85"), bid_size=Decimal(200)
+    )
+
+
+def test_quoted_fields_are_read_as_csv_has_them() -> None:
+    assert line('1,"BRK.B","458.30",100,,,,').symbol == "BRK.B"
+
+
+def test_columns_are_found_by_name_in_any_order_among_others() -> None:
+    columns = Columns.of(
+        b"\xef\xbb\xbfvenue,Symbol,MS,last_size,last,ask_size,ask,bid_size,bid\r\n"
+    )
+    assert parse(columns, 2, b"XNYS,IBM,5,,,300,182.06,400,181.85\r\n") == Tick(
+        ms=5,
+        symbol="IBM",
+        bid=Decimal("181.85"),
+        bid_size=Decimal(400),
+        ask=Decimal("182.06"),
+        ask_size=Decimal(300),
+    )
+
+
+@pytest.mark.parametrize(
+    ("header", "problem"),
+    [
+        (b"", "'ms' is missing"),
+        (b"34200019,BAC,,,,,13.91,2000", "'ms' is missing"),
+        (HEADER.replace(b"ask_size", b"asksize"), "'ask_size' is missing"),
+        (HEADER.replace(b"last_size", b"bid"), "'bid' is named twice"),
+        (b"\xff\xfe\x00", "no line of CSV text"),
+        (b'"ms,symbol', "no line of CSV text"),
+    ],
+)
+def test_a_header_that_is_not_ours_is_refused(header: bytes, problem: str) -> None:
+    with pytest.raises(BadHeader, match=problem):
+        Columns.of(header)
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "value"),
+    [
+        ("x,IBM,1,1,,,,", "ms", "x"),
+        (",IBM,1,1,,,,", "ms", ""),
+        ("-1,IBM,1,1,,,,", "ms", "-1"),
+        ("1.5,IBM,1,1,,,,", "ms", "1.5"),
+        (f"{DAY_MS},IBM,1,1,,,,", "ms", str(DAY_MS)),
+        ("99999999999999,IBM,1,1,,,,", "ms", "99999999999999"),
+        ("\u0661,IBM,1,1,,,,", "ms", "\u0661"),
+        ("1,,1,1,,,,", "symbol", ""),
+        ("1,I BM,1,1,,,,", "symbol", "I BM"),
+        ("1,IBM>,1,1,,,,", "symbol", "IBM>"),
+        (f"1,{'A' * 33},1,1,,,,", "symbol", "A" * 33),
+        ("1,IBM,abc,1,,,,", "bid", "abc"),
+        ("1,IBM,0,1,,,,", "bid", "0"),
+        ("1,IBM,-5,1,,,,", "bid", "-5"),
+        ("1,IBM,1e5,1,,,,", "bid", "1e5"),
+        ("1,IBM,NaN,1,,,,", "bid", "NaN"),
+        ("1,IBM,Infinity,1,,,,", "bid", "Infinity"),
+        ("1,IBM,1_0,1,,,,", "bid", "1_0"),
+        ("1,IBM,1,-1,,,,", "bid_size", "-1"),
+        ("1,IBM,,,0.0000001,1,,", "ask", "0.0000001"),
+        ("1,IBM,,,1,9999999999,,", "ask_size", "9999999999"),
+        ("1,IBM,,,,,0.00,1", "last", "0.00"),
+        ("1,IBM,,,,,1,many", "last_size", "many"),
+        ("1,IBM,,,,,,100", "last", ""),
+        ("1,IBM,1,1", None, "1,IBM,1,1"),
+        ("1,IBM,1,1,,,,,", None, "1,IBM,1,1,,,,,"),
+        ('1,"IBM,1,1,,,,', None, '1,"IBM,1,1,,,,'),
+    ],
+)
+def test_a_line_that_is_no_tick_names_line_column_and_value(
+    text: str, column: str | None, value: str
+) -> None:
+    with pytest.raises(BadLine) as caught:
+        line(text)
+    assert (caught.value.line, caught.value.column, caught.value.value) == (17, column, value)
+    assert "line 17" in str(caught.value)
+    assert column is None or f"column {column}" in str(caught.value)
+
+
+def test_the_error_reads_well() -> None:
+    with pytest.raises(BadLine) as caught:
+        line("1,IBM,13.9O,100,,,,")
+    assert str(caught.value) == (
+        "line 17, column bid: '13.9O' is not a number (up to 9 digits and 6 decimal places)"
+    )
+
+
+def test_an_error_repeats_only_the_beginning_of_a_long_value() -> None:
+    with pytest.raises(BadLine) as caught:
+        line(f"1,IBM,{'9' * 3000},1,,,,")
+    assert len(str(caught.value)) < 200
+
+
+@given(st.binary(max_size=200))
+@example(b"1,IBM,\x00,1,,,,")
+@example(b"\xff\xff\xff")
+@example(b'1,"IBM\r",1,1,,,,')
+def test_no_bytes_raise_anything_else(raw: bytes) -> None:
+    with suppress(BadLine):
+        assert 0 <= parse(USUAL, 2, raw).ms < DAY_MS
+
+
+@given(st.lists(st.text("0123456789.,-+eE\"'NaInf IBM\x00\n", max_size=12), min_size=8, max_size=8))
+def test_nor_do_nearly_right_lines(fields: list[str]) -> None:
+    with suppress(BadLine):
+        assert parse(USUAL, 2, ",".join(fields).encode()).symbol
+
+
+PRICES = st.none() | st.decimals("0.000001", "999999999", places=6)
+SIZES = st.none() | st.decimals(0, 999999999, places=6)
+
+
+@given(
+    st.integers(0, DAY_MS - 1),
+    st.from_regex(r"[A-Z]{1,5}(\.[A-Z])?", fullmatch=True),
+    PRICES, SIZES, PRICES, SIZES, PRICES, SIZES,
+)  # fmt: skip
+def test_whatever_is_written_is_read_back(
+    ms: int,
+    symbol: str,
+    bid: Decimal | None,
+    bid_size: Decimal | None,
+    ask: Decimal | None,
+    ask_size: Decimal | None,
+    last: Decimal | None,
+    last_size: Decimal | None,
+) -> None:
+    wanted = Tick(
+        ms=ms,
+        symbol=symbol,
+        bid=bid,
+        bid_size=bid_size,
+        ask=ask,
+        ask_size=ask_size,
+        last=last,
+        last_size=last_size if last is not None else None,
+    )
+    fields = [getattr(wanted, column) for column in COLUMNS]
+    text = ",".join("" if field is None else str(field) for field in fields)
+    assert line(text) == wanted
