@@ -1,0 +1,53 @@
+"""The orders service: `python -m services.orders`."""
+
+from services.orders.broker import PaperBroker
+from services.orders.deciding import Orders
+from services.orders.desk import run_broker
+from services.orders.service import OrdersService
+from tapewire.log import pattern
+from tapewire.log.grouping import GroupedLog
+from tapewire.log.market import Market
+from tapewire.log.projector import Projector
+from tapewire.runtime import App, Endpoint, run
+from tapewire.runtime.contracts import orders as asked
+from tapewire.views import OrdersView
+
+
+async def wiring(app: App) -> None:
+    # 1. The market: which symbols there are, and what executes.
+    market = Market(app.market)
+    await market.start()
+    app.on_stop(market.close)
+    app.spawn(market.follow(), name="market")
+
+    # 2. Orders, behind their decider.
+    orders = Orders(GroupedLog(app.log))
+
+    # 3. The paper broker, in one process of all.
+    app.leased(
+        "paper-broker",
+        lambda: run_broker(app.log, app.views, orders, lambda: PaperBroker(market)),
+    )
+
+    # 4. Checkpoints of the users' views.
+    projector = Projector(app.log, app.views, OrdersView)
+    reaction = await app.log.react(
+        projector.reaction, pattern(domain=OrdersView.domain), projector.note
+    )
+    app.on_stop(reaction.close)
+    app.spawn(projector.run(), name="projector")
+
+    # 5. Answers, last: from here on the service is asked.
+    service = OrdersService(app.log, app.views, orders, market)
+    await app.answer(
+        {
+            asked.PLACE: Endpoint(asked.PlaceOrder, service.place),
+            asked.CANCEL: Endpoint(asked.CancelOrder, service.cancel),
+            asked.GET: Endpoint(asked.GetOrder, service.get),
+            asked.LIST: Endpoint(asked.ListOrders, service.list),
+        }
+    )
+
+
+if __name__ == "__main__":
+    run(asked.SERVICE, wiring)

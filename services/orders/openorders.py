@@ -1,0 +1,120 @@
+"""All users' open orders, folded from the log, and their checkpoint. Pure.
+
+`OpenOrders.apply` folds one event; `encode` and `decode` carry the fold from one holder of the
+broker's lease to the next, so that it reads only what came later.
+"""
+
+import zlib
+from collections.abc import Iterable
+from decimal import Decimal
+
+import msgspec
+
+from tapewire.events import CODEC, Order, OrderAccepted, OrderEvent, OrderFilled, OrderPlaced
+from tapewire.log import Recorded, Subject
+
+LARGEST = 64 << 20
+"""Bytes that a checkpoint may decompress to."""
+
+
+class OpenOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """An order of `user` as of `sequence`; it was placed at `since`, which is its time priority.
+
+    `correlation` and `traceparent` are those of its placing: all that the broker does for the
+    order goes on under them.
+    """
+
+    user: str
+    order: Order
+    since: int
+    sequence: int
+    accepted: bool
+    correlation: str
+    traceparent: str | None = None
+
+    @property
+    def left(self) -> Decimal:
+        """Shares that are not filled yet."""
+        return self.order.qty - self.order.filled_qty
+
+
+class _Checkpoint(msgspec.Struct, frozen=True, rename="camel"):
+    epoch: str
+    as_of: int
+    orders: list[OpenOrder]
+
+
+class OpenOrders:
+    """The fold over ``ev.*.orders.>`` of log `epoch`, as of the event `as_of`."""
+
+    def __init__(self, epoch: str, as_of: int = 0, orders: Iterable[OpenOrder] = ()) -> None:
+        self.epoch = epoch
+        self.as_of = as_of
+        self.applied = 0
+        self._orders = {open_.order.order_id: open_ for open_ in orders}
+
+    def __len__(self) -> int:
+        return len(self._orders)
+
+    def orders(self) -> list[OpenOrder]:
+        """In the order of their placing."""
+        return list(self._orders.values())
+
+    def apply(self, recorded: Recorded) -> OpenOrder | None:
+        """The order after the event, closed or not; None when it is no event of an open order.
+
+        Raises:
+            UnknownType, Undecodable: the event was counted, and not folded.
+        """
+        self.as_of = recorded.sequence
+        self.applied += 1
+        event = recorded.event
+        if not isinstance(event, OrderEvent):
+            return None
+        if isinstance(event, OrderPlaced):
+            return self._keep(_placed(recorded, event.order))
+        open_ = self._orders.get(event.order.order_id)
+        if open_ is None:
+            return None
+        return self._keep(
+            msgspec.structs.replace(
+                open_,
+                order=event.order,
+                sequence=recorded.sequence,
+                accepted=open_.accepted or isinstance(event, OrderAccepted | OrderFilled),
+            )
+        )
+
+    def encode(self) -> bytes:
+        """The fold, compressed."""
+        checkpoint = _Checkpoint(self.epoch, self.as_of, self.orders())
+        return zlib.compress(CODEC.encode(checkpoint), level=1)
+
+    @classmethod
+    def decode(cls, data: bytes) -> "OpenOrders":
+        """The fold that `encode` gave. Raises ValueError when it is none."""
+        try:
+            plain = zlib.decompressobj().decompress(data, LARGEST)
+        except zlib.error as error:
+            raise ValueError(f"{len(data)} bytes are no checkpoint: {error}") from error
+        checkpoint = CODEC.decode(plain, _Checkpoint)
+        return cls(checkpoint.epoch, checkpoint.as_of, checkpoint.orders)
+
+    def _keep(self, open_: OpenOrder) -> OpenOrder:
+        if open_.order.status.open:
+            self._orders[open_.order.order_id] = open_
+        else:
+            self._orders.pop(open_.order.order_id, None)
+        return open_
+
+
+def _placed(recorded: Recorded, order: Order) -> OpenOrder:
+    return OpenOrder(
+        user=Subject.parse(recorded.subject).owner,
+        order=order,
+        since=recorded.sequence,
+        sequence=recorded.sequence,
+        accepted=False,
+        correlation=recorded.meta.correlation,
+        traceparent=recorded.meta.traceparent,
+    )

@@ -1,0 +1,105 @@
+"""The fold of all open orders, and its checkpoint."""
+
+import zlib
+
+import pytest
+from hypothesis import given as examples
+from hypothesis import strategies as st
+
+from services.orders.commands import Command
+from services.orders.openorders import OpenOrders
+from tapewire.events import CATALOGUE, CODEC
+from tapewire.log import Happening, Meta, Recorded
+from tests.unit.orders.spec import START, Given, accept, cancel, fill, given, place
+
+
+def recorded(happening: Happening, sequence: int) -> Recorded:
+    return Recorded(
+        sequence=sequence,
+        subject=str(happening.subject),
+        tag=CATALOGUE.tag(type(happening.event)),
+        data=CODEC.encode(happening.event),
+        meta=Meta(id=f"e{sequence}", correlation=f"of-{sequence}"),
+        time=START,
+    )
+
+
+def history() -> list[Recorded]:
+    """Ten orders, one after the other, of every fate that leaves some open."""
+    stories: list[Given] = []
+    for number in range(10):
+        story: list[Command] = [
+            place("10", client=f"c{number}", user=f"u{number % 3}"),
+            accept(),
+            fill("4"),
+        ]
+        endings: list[list[Command]] = [
+            [],
+            [fill("6", before="4")],
+            [cancel()],
+            [fill("1", before="4")],
+        ]
+        story += endings[number % 4]
+        stories.append(given(*story))
+    return [
+        recorded(happening, sequence)
+        for sequence, happening in enumerate(
+            (happening for story in stories for happening in story.happenings), 1
+        )
+    ]
+
+
+HISTORY = history()
+
+
+def test_it_holds_the_orders_that_are_open_with_their_users() -> None:
+    fold = OpenOrders("e1")
+    for one in HISTORY:
+        fold.apply(one)
+    assert [(o.user, str(o.order.filled_qty), o.accepted) for o in fold.orders()] == [
+        ("u0", "4", True),
+        ("u0", "5", True),
+        ("u1", "4", True),
+        ("u1", "5", True),
+        ("u2", "4", True),
+    ]
+    assert fold.as_of == HISTORY[-1].sequence
+
+
+def test_what_the_broker_does_goes_on_under_the_correlation_of_the_placing() -> None:
+    fold = OpenOrders("e1")
+    for one in HISTORY[:4]:
+        fold.apply(one)
+    (open_,) = fold.orders()
+    assert (open_.since, open_.sequence, open_.correlation) == (1, 3, "of-1")
+
+
+def test_the_order_after_a_closing_event_is_told_once() -> None:
+    fold = OpenOrders("e1")
+    told = [
+        fold.apply(recorded(one, n)) for n, one in enumerate(given(place(), cancel()).happenings)
+    ]
+    assert [one.order.status.open for one in told if one is not None] == [True, False]
+    assert len(fold) == 0
+    assert fold.apply(HISTORY[1]) is None, "an event of an order that was never placed here"
+
+
+@examples(st.integers(0, len(HISTORY)))
+def test_a_checkpoint_at_any_point_changes_nothing(point: int) -> None:
+    straight, broken = OpenOrders("e1"), OpenOrders("e1")
+    for one in HISTORY:
+        straight.apply(one)
+    for one in HISTORY[:point]:
+        broken.apply(one)
+    broken = OpenOrders.decode(broken.encode())
+    assert broken.as_of == (HISTORY[point - 1].sequence if point else 0)
+    for one in HISTORY[point:]:
+        broken.apply(one)
+    assert broken.orders() == straight.orders()
+    assert (broken.epoch, broken.as_of) == (straight.epoch, straight.as_of)
+
+
+@pytest.mark.parametrize("data", [b"", b"no", zlib.compress(b"{}"), zlib.compress(b"[")])
+def test_what_is_no_checkpoint_says_so(data: bytes) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        OpenOrders.decode(data)

@@ -1,0 +1,82 @@
+"""What may be placed, and how quickly the rest is refused."""
+
+import time
+from decimal import Decimal
+
+import msgspec
+import pytest
+
+from tapewire.events import OrderType
+from tests.unit.orders.spec import given, place
+
+QUICK_SECONDS = 0.5
+
+
+@pytest.mark.parametrize("qty", ["0.000001", "1", "999999.999999", "1000000", "1E+6", "1.0000000"])
+def test_quantities_that_can_be_placed(qty: str) -> None:
+    given(place(qty))
+
+
+@pytest.mark.parametrize(
+    ("qty", "saying"),
+    [
+        ("0", "above 0"),
+        ("-0", "above 0"),
+        ("-1", "above 0"),
+        ("0.0000001", "at most 6 decimal places"),
+        ("1.2345678", "at most 6 decimal places"),
+        ("1000000.000001", "at most 1000000"),
+        ("NaN", "finite"),
+        ("sNaN", "finite"),
+        ("Infinity", "finite"),
+        ("-Infinity", "finite"),
+        ("1e999999", "at most 1000000"),
+        ("-1e999999", "above 0"),
+        ("1e-999999", "at most 6 decimal places"),
+        ("1." + "0" * 100_000 + "1", "at most 6 decimal places"),
+        ("9" * 100_000, "at most 1000000"),
+    ],
+)
+def test_quantities_that_cannot(qty: str, saying: str) -> None:
+    command = place("1")
+    command = msgspec.structs.replace(command, qty=Decimal(qty))
+    began = time.perf_counter()
+    given().when(command).then_refused("invalid", "qty", saying=saying)
+    assert time.perf_counter() - began < QUICK_SECONDS
+
+
+@pytest.mark.parametrize("limit", ["0.0001", "1000000", "12.3400"])
+def test_limits_that_can_be_placed(limit: str) -> None:
+    given(place(limit=limit))
+
+
+@pytest.mark.parametrize(
+    "limit", ["0", "-1", "0.00001", "1000000.0001", "NaN", "Infinity", "1e999999", "1e-999999"]
+)
+def test_limits_that_cannot(limit: str) -> None:
+    given().when(place(limit=limit)).then_refused("invalid", "limitPrice")
+
+
+def test_a_limit_order_needs_a_limit_and_a_market_order_has_none() -> None:
+    without = msgspec.structs.replace(place(), type=OrderType.LIMIT)
+    given().when(without).then_refused("invalid", "limitPrice", saying="needs")
+    superfluous = msgspec.structs.replace(place(limit="1"), type=OrderType.MARKET)
+    given().when(superfluous).then_refused("invalid", "limitPrice", saying="no limit price")
+
+
+@pytest.mark.parametrize("text", ["", "x" * 65, "tab\t", "nul\0", "é", "line\n", "\u2028"])
+def test_texts_are_short_and_printable(text: str) -> None:
+    given().when(place(client=text)).then_refused("invalid", "clientOrderId")
+    given().when(place(symbol=text)).then_refused("invalid", "symbol")
+    given().when(place(strategy=text)).then_refused("invalid", "strategyId")
+
+
+@pytest.mark.parametrize("text", ["x", "x" * 64, " ~!", "BRK.B"])
+def test_texts_that_can_be_placed(text: str) -> None:
+    given(place(client=text, symbol=text, strategy=text))
+
+
+def test_an_error_repeats_only_the_beginning_of_a_long_value() -> None:
+    command = msgspec.structs.replace(place(), qty=Decimal("9" * 100_000))
+    with pytest.raises(Exception, match=r"not 9{40}…$"):
+        given(command)
