@@ -1,0 +1,11 @@
+"""Following the log for connections: snapshot, replay, splice, live, repair.
+
+`tape` follows the end of the log for the whole process, `board` the market; `stream` is one
+connection's way along them, `beginning` where it starts. Read `stream` first.
+"""
+
+from services.edge.follow.board import MOST_RATE, Board
+from services.edge.follow.stream import Followers
+from services.edge.follow.tape import Tape
+
+__all__ = ["MOST_RATE", "Board", "Followers", "Tape"]

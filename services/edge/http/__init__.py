@@ -1,0 +1,1 @@
+"""HTTP: the application (`app`), its stream routes (`streams`), and its errors (`errors`)."""

@@ -1,0 +1,114 @@
+"""The Litestar application: stream routes as raw ASGI, the rest as ordinary handlers."""
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+from litestar import Litestar, Response, asgi, get
+from litestar.enums import ScopeType
+from litestar.handlers import ASGIRouteHandler, HTTPRouteHandler
+from litestar.openapi import OpenAPIConfig
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from services.edge.feeds import FEEDS, Feed
+from services.edge.http.docs import PlainPage
+from services.edge.http.errors import respond
+from services.edge.http.pages import pages
+from services.edge.http.responses import Json
+from services.edge.http.streams import Streams
+from tapewire.runtime import correlated, correlation_id
+
+BODY_BYTES = 64 * 1024
+"""A larger request body is refused with 413."""
+
+STREAM = "stream"
+"""Marks the stream routes among the handlers."""
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """`status` is ok, starting, degraded (the log is away) or stopping."""
+
+    status: str
+    connections: int
+    users: int
+
+
+def application(
+    streams: Streams,
+    handlers: Sequence[HTTPRouteHandler],
+    health: Callable[[], Health],
+) -> Litestar:
+    """The edge as an ASGI application."""
+    return Litestar(
+        [
+            *[_route(streams, feed) for feed in FEEDS],
+            *handlers,
+            *_probes(health),
+            *pages(),
+        ],
+        middleware=[correlating],
+        exception_handlers={Exception: respond},
+        response_class=Json,
+        request_max_body_size=BODY_BYTES,
+        openapi_config=OpenAPIConfig(
+            title="Tapewire",
+            version="0.1.0",
+            path="/docs",
+            render_plugins=[PlainPage()],
+            use_handler_docstrings=True,
+        ),
+        logging_config=None,
+    )
+
+
+def _route(streams: Streams, feed: Feed) -> ASGIRouteHandler:
+    @asgi(feed.path, copy_scope=False, name=feed.name, opt={STREAM: True})
+    async def stream(scope: Scope, receive: Receive, send: Send) -> None:
+        await streams.handle(feed, scope, receive, send)
+
+    return stream
+
+
+def _probes(health: Callable[[], Health]) -> list[HTTPRouteHandler]:
+    @get("/health", sync_to_thread=False, tags=["health"])
+    def state() -> Health:
+        """How this process is."""
+        return health()
+
+    @get("/health/live", sync_to_thread=False, tags=["health"])
+    def live() -> Health:
+        """Answers as long as the process turns."""
+        return health()
+
+    @get("/health/ready", sync_to_thread=False, tags=["health"])
+    def ready() -> Response[Health]:
+        """200 when streams can be opened here, 503 otherwise."""
+        now = health()
+        return Response(now, status_code=200 if now.status == "ok" else 503)
+
+    return [state, live, ready]
+
+
+def correlating(app: ASGIApp) -> ASGIApp:
+    """Middleware for ordinary handlers: the correlation id of a request, in and out. Streams see
+    to it themselves: a wrapper around `send` would cost them a call a chunk."""
+
+    async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP or scope["route_handler"].opt.get(STREAM):
+            await app(scope, receive, send)
+            return
+        given = dict(scope["headers"]).get(b"x-correlation-id")
+        correlation = correlation_id(given.decode("latin-1") if given else None)
+        scope["state"]["correlation"] = correlation
+
+        async def marked(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [
+                    *message.get("headers", []),
+                    (b"x-correlation-id", correlation.encode()),
+                ]
+            await send(message)
+
+        with correlated(correlation):
+            await app(scope, receive, marked)
+
+    return middleware

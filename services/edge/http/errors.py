@@ -1,0 +1,184 @@
+"""Errors as every client gets them: ``{"error", "message", "statusCode"}``, and for bad input the
+field's path and its value."""
+
+import json
+import re
+from decimal import Decimal
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+import structlog
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+
+from tapewire.events import CODEC
+from tapewire.log import LogError, Refusal
+from tapewire.runtime import Unanswered
+from tapewire.runtime.correlation import HEADER, correlation_id
+
+RETRY_AFTER_SECONDS = 1
+SHOWN_VALUE_BYTES = 100
+"""A bad value is repeated to the sender when its JSON is no longer than this."""
+MESSAGE_CHARACTERS = 300
+"""Messages can hold what was sent, which can be long."""
+
+logger = structlog.get_logger("edge.http")
+
+_PATH = re.compile(r" - at `(?:key in )?\$?\.?([^`]*)`$")
+_UNKNOWN_FIELD = re.compile(r"^Object contains unknown field `([^`]*)`")
+_MISSING_FIELD = re.compile(r"^Object missing required field `([^`]*)`")
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)([.][0-9]+)?([eE][+-]?[0-9]+)?")
+_PHRASES = {413: "Content Too Large", 422: "Unprocessable Entity"}
+"""What Python 3.13 began to call otherwise: clients see one name, whatever runs the edge."""
+_STATUS_OF_REFUSAL = {"not_found": 404, "conflict": 409, "forbidden": 403, "invalid": 422}
+
+
+class Failure(Exception):
+    """A request that ends in `status`; `message` is for the sender."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        path: str | None = None,
+        value: Any = msgspec.UNSET,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.path = path
+        self.value = value
+        self.headers = headers or {}
+
+    def body(self) -> bytes:
+        """The JSON that clients get."""
+        fields: dict[str, Any] = {
+            "error": _PHRASES.get(self.status) or HTTPStatus(self.status).phrase,
+            "message": self.message[:MESSAGE_CHARACTERS],
+            "statusCode": self.status,
+        }
+        if self.path is not None:
+            fields["path"] = self.path
+        if self.value is not msgspec.UNSET:
+            fields["value"] = self.value
+        return CODEC.encode(fields)
+
+
+def unauthorized() -> Failure:
+    return Failure(401, "No valid session found")
+
+
+def unavailable(message: str) -> Failure:
+    return Failure(503, message, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+
+
+def decode(data: bytes, into: type[msgspec.Struct]) -> Any:
+    """`data` as `into`. Raises Failure: 400 for no JSON, 422 with the path and value otherwise."""
+    try:
+        return CODEC.decode(data, into)
+    except msgspec.ValidationError as error:
+        misfit = str(error)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _no_json(error) from None
+    content = _content(data)
+    message, path = _located(misfit)
+    raise Failure(422, message, path=path, value=_shown(_at(content, path)))
+
+
+def refuse_odd_numbers(data: bytes, *paths: str) -> None:
+    """Let the numbers at `paths` be written as JSON writes them, be it within a string: decimals
+    would also be read from ``"NaN"``, ``" 1"`` and digits of other scripts. Raises Failure."""
+    content = _content(data)
+    for path in paths:
+        value = _at(content, path)
+        if isinstance(value, str) and not _NUMBER.fullmatch(value):
+            raise Failure(422, "Expected a number", path=path, value=_shown(value))
+
+
+def _content(data: bytes) -> Any:
+    """`data` as builtins, whatever its numbers are. Raises Failure: a misfit may be found before
+    a syntax error behind it."""
+    try:
+        return json.loads(data, parse_int=Decimal, parse_float=Decimal)
+    except (ValueError, RecursionError) as error:
+        raise _no_json(error) from None
+
+
+def _no_json(error: Exception) -> Failure:
+    why = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+    return Failure(400, f"the body is not JSON: {why}")
+
+
+def _located(message: str) -> tuple[str, str]:
+    """msgspec's message without its path, and the path as in ``legs[0].qty``."""
+    found = _PATH.search(message)
+    path = found[1] if found else ""
+    message = _PATH.sub("", message)
+    for pattern in (_UNKNOWN_FIELD, _MISSING_FIELD):
+        if field := pattern.match(message):
+            path = f"{path}.{field[1]}" if path else field[1]
+    return message, path
+
+
+def _at(value: Any, path: str) -> Any:
+    """What is at `path` of `value`, UNSET when nothing is."""
+    for step in re.findall(r"[^.\[\]]+", path):
+        if isinstance(value, dict) and step in value:
+            value = value[step]
+        elif isinstance(value, list) and step.isdecimal() and int(step) < len(value):
+            value = value[int(step)]
+        else:
+            return msgspec.UNSET
+    return value
+
+
+def _shown(value: Any) -> Any:
+    """`value`, UNSET when it is too long to repeat."""
+    try:
+        shown = value is not msgspec.UNSET and len(CODEC.encode(value)) <= SHOWN_VALUE_BYTES
+    except (ValueError, RecursionError):  # half a character, a deep nest
+        shown = False
+    return value if shown else msgspec.UNSET
+
+
+def of_refusal(refusal: Refusal, request: Any = None) -> Failure:
+    """What a service refused; the value comes from the request that it was asked."""
+    value: Any = msgspec.UNSET
+    if refusal.path is not None:
+        value = _shown(_at(msgspec.to_builtins(request, builtin_types=(Decimal,)), refusal.path))
+    status = _STATUS_OF_REFUSAL.get(refusal.code, 422)
+    return Failure(status, refusal.message, path=refusal.path, value=value)
+
+
+def of(error: Exception) -> Failure:
+    """Any error as a failure; what is not expected is a 500 without details."""
+    if isinstance(error, Failure):
+        return error
+    if isinstance(error, Refusal):
+        return of_refusal(error)
+    if isinstance(error, Unanswered | LogError):
+        return unavailable("The service that owns this is away; try again")
+    if isinstance(error, HTTPException):
+        return Failure(error.status_code, error.detail, headers=dict(error.headers or {}))
+    return Failure(500, "The edge failed; its log has the reason")
+
+
+def respond(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """The exception handler of the application."""
+    failure = of(error)
+    if isinstance(error, Unanswered | LogError):
+        logger.warning("a request was not answered", path=request.scope["path"], error=str(error))
+    elif failure.status >= 500 and not isinstance(error, Failure):
+        logger.error("a request failed", path=request.scope["path"], exc_info=error)
+    headers = dict(failure.headers)
+    if "correlation" not in request.state:
+        headers[HEADER] = correlation_id(request.headers.get(HEADER))
+    return Response(
+        failure.body(),
+        status_code=failure.status,
+        media_type="application/json",
+        headers=headers,
+    )

@@ -1,0 +1,52 @@
+"""The page at `/`, its files under `/static`, and the browser client under `/client`.
+
+Browsers ask each time whether a file changed (`no-cache`), so that a deploy never leaves a page
+with modules of two versions.
+"""
+
+from pathlib import Path
+
+from litestar import Response, Router, get
+from litestar.handlers import HTTPRouteHandler
+from litestar.static_files import create_static_files_router
+
+WEB = Path(__file__).parent.parent / "web"
+CLIENT = Path(__file__).parents[3] / "libs" / "client"
+"""The browser client, in a checkout; an installed package holds it beside the page."""
+
+HEADERS = {
+    "Cache-Control": "no-cache",
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+        "require-trusted-types-for 'script'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+}
+
+
+def pages() -> list[HTTPRouteHandler | Router]:
+    """Everything that a browser loads."""
+    return [_page, _files("/static", WEB), _files("/client", _client())]
+
+
+@get("/", media_type="text/html", include_in_schema=False, sync_to_thread=False)
+def _page() -> Response[bytes]:
+    return _headed(Response((WEB / "index.html").read_bytes(), media_type="text/html"))
+
+
+def _files(path: str, directory: Path) -> Router:
+    return create_static_files_router(
+        path, [directory], after_request=_headed, include_in_schema=False, name=path.strip("/")
+    )
+
+
+def _headed(response: Response[bytes]) -> Response[bytes]:
+    response.headers.update(HEADERS)
+    return response
+
+
+def _client() -> Path:
+    installed = WEB / "client"
+    return installed if installed.is_dir() else CLIENT

@@ -1,0 +1,269 @@
+"""How bytes wait for a reader: outboxes, flush windows, and lanes of newest-wins values. Pure.
+
+An `Outbox` belongs to one connection. What comes after a rest leaves at once, a few writes long;
+when there is more, what comes within a flush window leaves as one write. It is bounded: a lossless
+reader that overflows it leaves live delivery and reads the log again, at its own pace.
+
+A `Lane` is all connections with the same wants: the same symbols at the same rate. Each symbol's
+newest value leaves at most `rate` times a second, and the lane joins its chunk once for all. A
+reader that has not taken the last chunk is given, when it does, the newest of what it missed.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+BURST_WRITES = 4
+"""Writes that may follow the first one without waiting for a window: an order's few events come one
+by one, as they happen, and only a stream that goes on and on is gathered."""
+
+
+class FlushClock:
+    """One timer for all outboxes of a process that wait for their window to pass."""
+
+    def __init__(self, window_seconds: float) -> None:
+        self.window = window_seconds
+        self._waiting: list[Outbox] = []
+
+    def later(self, outbox: "Outbox") -> None:
+        """Wake `outbox` within the window."""
+        if not self._waiting:
+            asyncio.get_running_loop().call_later(self.window, self._fire)
+        self._waiting.append(outbox)
+
+    def _fire(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for outbox in waiting:
+            outbox.due()
+
+
+class Outbox:
+    """Bytes on their way to one reader, in order, bounded in number and size."""
+
+    __slots__ = (
+        "_clock",
+        "_ended",
+        "_frames",
+        "_lane",
+        "_loop",
+        "_most_bytes",
+        "_most_frames",
+        "_nudged",
+        "_opens_at",
+        "_paid_until",
+        "_scheduled",
+        "_shared",
+        "_size",
+        "_stale",
+        "_waiter",
+    )
+
+    def __init__(self, clock: FlushClock, most_frames: int, most_bytes: int) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._clock = clock
+        self._most_frames = most_frames
+        self._most_bytes = most_bytes
+        self._frames: list[bytes] = []
+        self._size = 0
+        self._opens_at = 0.0
+        self._paid_until = 0.0
+        self._scheduled = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._lane: Lane | None = None
+        self._shared: tuple[bytes, frozenset[str]] | None = None
+        self._stale: set[str] = set()
+        self._ended = False
+        self._nudged = False
+
+    @property
+    def empty(self) -> bool:
+        return not self._frames and self._shared is None
+
+    @property
+    def ended(self) -> bool:
+        return self._ended
+
+    @property
+    def size(self) -> int:
+        """Bytes waiting, without what lanes share."""
+        return self._size
+
+    def put(self, frame: bytes, *, urgent: bool = False) -> bool:
+        """Take `frame`; False when it does not fit, and then it was not taken.
+
+        An empty outbox takes any frame, so that none is too large to be sent.
+        """
+        if self._ended:
+            return True
+        if self._frames and (
+            len(self._frames) >= self._most_frames or self._size + len(frame) > self._most_bytes
+        ):
+            return False
+        self._frames.append(frame)
+        self._size += len(frame)
+        self._wake(urgent=urgent)
+        return True
+
+    def offer(self, lane: "Lane", chunk: bytes, keys: frozenset[str]) -> None:
+        """Take a lane's chunk of `keys`, or remember that they changed if one waits already."""
+        self._lane = lane
+        if self._shared is None:
+            self._shared = (chunk, keys)
+            self._wake(urgent=False)
+        else:
+            self._stale |= keys
+
+    def end(self, farewell: bytes = b"") -> None:
+        """Let `farewell` be the last that leaves; nothing is taken any more."""
+        if self._ended:
+            return
+        if farewell:
+            self._frames.append(farewell)
+            self._size += len(farewell)
+        self._ended = True
+        self._wake(urgent=True)
+
+    async def take(self) -> bytes:
+        """Everything that waits, as soon as there is something and the window allows; empty bytes
+        only when the outbox has ended or was woken by `nudge`."""
+        while not self._ready():
+            self._waiter = self._loop.create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        return self._join()
+
+    def due(self) -> None:
+        """The window is over."""
+        self._scheduled = False
+        self._opens_at = 0.0
+        self._release()
+
+    def nudge(self) -> None:
+        """Let `take` return now with what there is, be it nothing."""
+        self._nudged = True
+        self._release()
+
+    def _ready(self) -> bool:
+        if self._ended or self._nudged:
+            return True
+        if self.empty:
+            return False
+        if self._loop.time() >= self._opens_at:
+            return True
+        self._schedule()
+        return False
+
+    def _join(self) -> bytes:
+        self._pay()
+        self._nudged = False
+        parts, self._frames, self._size = self._frames, [], 0
+        if self._shared is not None:
+            parts.append(self._newest())
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _pay(self) -> None:
+        """Each write is paid for with a window's time, up to `BURST_WRITES` of them on credit."""
+        now, window = self._loop.time(), self._clock.window
+        credit = BURST_WRITES * window
+        self._paid_until = min(max(self._paid_until, now), now + credit) + window
+        self._opens_at = self._paid_until - credit
+
+    def _newest(self) -> bytes:
+        assert self._shared is not None  # noqa: S101 - the caller looked
+        (chunk, keys), self._shared = self._shared, None
+        if not self._stale or self._lane is None:
+            return chunk
+        keys, self._stale = keys | self._stale, set()
+        return self._lane.newest(keys)
+
+    def _wake(self, *, urgent: bool) -> None:
+        if urgent:
+            self._opens_at = 0.0
+        if self._waiter is None:
+            return
+        if self._loop.time() >= self._opens_at:
+            self._release()
+        else:
+            self._schedule()
+
+    def _schedule(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            self._clock.later(self)
+
+    def _release(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+class Wants(msgspec.Struct, frozen=True):
+    """What a lane is for: `symbols` (None: all) at most `rate` times a second each."""
+
+    symbols: frozenset[str] | None
+    rate: float
+
+
+class Lane:
+    """All readers of the same wants; each value's newest frame, at the wanted rate."""
+
+    def __init__(
+        self,
+        wants: Wants,
+        newest: Callable[[Iterable[str]], bytes],
+        window_seconds: float,
+    ) -> None:
+        self.wants = wants
+        self.members: set[Outbox] = set()
+        self.newest = newest
+        self._window = window_seconds
+        self._interval = 1.0 / wants.rate
+        self._dirty: set[str] = set()
+        self._allowed_at: dict[str, float] = {}
+        self._flushed_at = float("-inf")
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+
+    def changed(self, key: str) -> None:
+        """`key` has a newer value."""
+        if self.wants.symbols is not None and key not in self.wants.symbols:
+            return
+        self._dirty.add(key)
+        if self._timer is None or self._due(key) < self._timer_at:
+            self._arm()
+
+    def close(self) -> None:
+        """Forget what waits; for a lane without members."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _due(self, key: str) -> float:
+        """When `key` may leave: at its rate, and a flush window after the last flush."""
+        return max(self._allowed_at.get(key, 0.0), self._flushed_at + self._window)
+
+    def _arm(self) -> None:
+        """Flush when the first dirty key is due."""
+        self.close()
+        loop = asyncio.get_running_loop()
+        self._timer_at = min(map(self._due, self._dirty))
+        if self._timer_at <= loop.time():
+            self._flush()
+        else:
+            self._timer = loop.call_at(self._timer_at, self._flush)
+
+    def _flush(self) -> None:
+        self._timer = None
+        now = asyncio.get_running_loop().time()
+        ready = frozenset(key for key in self._dirty if self._allowed_at.get(key, 0.0) <= now)
+        if ready:
+            self._dirty -= ready
+            self._flushed_at = now
+            self._allowed_at.update(dict.fromkeys(ready, now + self._interval))
+            chunk = self.newest(ready)
+            for outbox in self.members:
+                outbox.offer(self, chunk, ready)
+        if self._dirty:
+            self._arm()

@@ -1,0 +1,122 @@
+"""Sockets, and an end that clients hardly notice.
+
+uvicorn serves; what it lacks for streams is here: connections that can be cut, small socket buffers
+so that a stalled client is noticed, and a drain that ends each stream cleanly, with a moment of its
+own to come back, before the process goes.
+"""
+
+import asyncio
+import random
+import socket
+from collections.abc import Callable
+from typing import Any, cast
+
+import structlog
+import uvicorn
+from litestar import Litestar
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from services.edge.frames import retry
+from services.edge.http.streams import ABORT, Streams
+from services.edge.hub import Hub, Reason
+from tapewire.runtime import Settings
+
+BACKLOG = 4096
+SEND_BUFFER_BYTES = 96 * 1024
+"""What the kernel may hold for a client that does not read; its default hides up to 4 MB."""
+USER_TIMEOUT_WRITES = 2
+"""How many times as long as a write may take the kernel waits for a peer's acknowledgement: the
+edge finds a slow reader first, and the kernel a peer that is gone."""
+GRACE_SECONDS = 2.0
+"""How long ordinary requests may take after the last stream ended."""
+BACK_WITHIN_MS = (200, 2000)
+"""The spread of the `retry:` that drained clients are given."""
+
+logger = structlog.get_logger("edge.server")
+
+
+class StreamProtocol(HttpToolsProtocol):
+    """HTTP/1.1 whose connections the application can cut."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = cast("dict[str, Any]", {ABORT: self.transport.abort})
+
+
+class EdgeServer(uvicorn.Server):
+    """A uvicorn server that leaves signals and drain to the edge."""
+
+    def __init__(self, app: Litestar, listening: socket.socket) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=StreamProtocol,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                backlog=BACKLOG,
+                timeout_graceful_shutdown=int(GRACE_SECONDS),
+            )
+        )
+        self._listening = listening
+
+    async def start(self) -> None:
+        """Accept connections."""
+        self.config.load()
+        self.lifespan = self.config.lifespan_class(self.config)
+        await self.startup([self._listening])
+
+    async def run_ticks(self) -> None:
+        """uvicorn's own housekeeping, until cancelled."""
+        await self.main_loop()
+
+    def close_listeners(self) -> None:
+        """Accept no more; connections stay."""
+        for server in self.servers:
+            server.close()
+
+
+def listening_socket(settings: Settings) -> socket.socket:
+    """The socket to accept on: inherited, or bound here.
+
+    Raises:
+        OSError: the address is taken or not ours.
+    """
+    if settings.listen_fd >= 0:
+        listening = socket.socket(fileno=settings.listen_fd)
+    else:
+        listening = socket.create_server((settings.host, settings.port), backlog=BACKLOG)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        patience = int(USER_TIMEOUT_WRITES * settings.write_seconds * 1000)
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, patience)
+    listening.setblocking(False)
+    return listening
+
+
+async def drain(server: EdgeServer, streams: Streams, hub: Hub, seconds: float) -> None:
+    """Stop accepting, end every stream over `seconds`, and wait for the rest."""
+    clock = asyncio.get_running_loop().time
+    streams.draining = True
+    server.close_listeners()
+    connections = list(hub.connections())
+    random.shuffle(connections)
+    logger.info("drains", connections=len(connections), seconds=seconds)
+    began = clock()
+    for number, connection in enumerate(connections):
+        due = began + seconds * number / len(connections)
+        if due > clock():
+            await asyncio.sleep(due - clock())
+        farewell = retry(random.randint(*BACK_WITHIN_MS))  # noqa: S311
+        hub.end(connection, Reason.DRAIN, clock(), farewell)
+    await server.shutdown()
+
+
+async def look_after(hub: Hub, wall: Callable[[], Any], seconds: float) -> None:
+    """The hub's tick, every `seconds`, until cancelled."""
+    clock = asyncio.get_running_loop().time
+    while True:
+        await asyncio.sleep(seconds)
+        hub.tick(clock(), wall())

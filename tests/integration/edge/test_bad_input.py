@@ -1,0 +1,301 @@
+"""Whatever is sent: an answer that says what is wrong with which field, or it works (R6)."""
+
+import asyncio
+import json
+
+import httpx
+import pytest
+
+from tests.integration.edge.market import placed
+
+GOOD = {"symbol": "GOOD", "side": "buy", "type": "limit", "qty": 10, "limitPrice": 1}
+MARKET = {"symbol": "GOOD", "side": "buy", "type": "market", "qty": 10}
+
+
+@pytest.fixture
+def edge(exchange):
+    return exchange.shared_edge()
+
+
+@pytest.fixture
+async def cookie(exchange, edge, fresh):
+    async with exchange.market() as market:
+        await market.quote("GOOD")
+    return await edge.sign_in(fresh("alice"))
+
+
+@pytest.fixture
+async def http(edge, cookie):
+    async with edge.client(cookie) as client:
+        yield client
+
+
+def with_raw(field, text):
+    """GOOD as JSON text, with `text` in place of a value, be it JSON or not."""
+    return ",".join(
+        f'"{name}":{text if name == field else json.dumps(value)}'
+        for name, value in {**GOOD, field: None}.items()
+    ).join("{}")
+
+
+NO_QUANTITY = [
+    "0", "-0", "0.0", "-1", "-0.000001", "1000001", "1e7", "1e999", "1e-7", "0.0000001",
+    "1e999999999", "-1e999999999", "1e-999999999", "10000000000000000000000000000000000001",
+    '"NaN"', '"Infinity"', '"-Infinity"', '"sNaN"', '"abc"', '""', '"1,000"', '" 1"', '"\u0661"',
+    '"0x10"', "true", "false", "null", "[]", "[10]", "{}", '{"value":10}', '"1e999999999999999999"',
+    "0." + "1" * 5000, "9" * 5000,
+]  # fmt: skip
+"""Texts that stand for no quantity of shares."""
+
+
+class TestTheFieldAtFaultIsNamed:
+    async def refused(self, http, content, path):
+        answer = await http.post("/api/orders", content=content)
+        assert answer.status_code == 422, (content[:200], answer.status_code, answer.text[:300])
+        body = answer.json()
+        assert body["path"] == path, body
+        assert body["error"] == "Unprocessable Entity"
+        assert body["statusCode"] == 422
+        assert body["message"]
+        assert len(answer.content) < 1000
+        return body
+
+    @pytest.mark.parametrize("text", NO_QUANTITY, ids=lambda text: text[:20])
+    @pytest.mark.parametrize("field", ["qty", "limitPrice"])
+    async def test_numbers(self, http, field, text):
+        await self.refused(http, with_raw(field, text), field)
+
+    @pytest.mark.parametrize("text", ["0.0000001", "1e-7", "0.00001", "1000000.0001"])
+    async def test_limits(self, http, text):
+        await self.refused(http, with_raw("limitPrice", text), "limitPrice")
+
+    @pytest.mark.parametrize(
+        ("field", "value"),
+        [
+            ("symbol", "NOSUCH"),
+            ("symbol", ""),
+            ("symbol", "good"),
+            ("symbol", " GOOD"),
+            ("symbol", "X" * 65),
+            ("symbol", "G\u00d6\u00d6D"),
+            ("symbol", "GO\nOD"),
+            ("symbol", "*"),
+            ("symbol", ">"),
+            ("symbol", "a.b.c"),
+            ("symbol", "\u0000"),
+            ("symbol", 7),
+            ("symbol", None),
+            ("symbol", ["GOOD"]),
+            ("side", "BUY"),
+            ("side", "hold"),
+            ("side", 1),
+            ("side", None),
+            ("type", "stop"),
+            ("type", ""),
+            ("type", {}),
+            ("clientOrderId", ""),
+            ("clientOrderId", "x" * 65),
+            ("clientOrderId", "\u2028"),
+            ("clientOrderId", "a\tb"),
+            ("clientOrderId", 5),
+            ("clientOrderId", []),
+            ("userId", "bob"),
+            ("status", "filled"),
+            ("strategyId", "s"),
+            ("qTy", 1),
+            ("__proto__", {}),
+        ],
+    )
+    async def test_texts_and_unknown_fields(self, http, field, value):
+        body = await self.refused(http, json.dumps({**GOOD, field: value}), field)
+        if field not in ("userId", "status", "strategyId", "qTy", "__proto__"):
+            assert body.get("value", value) == value
+
+    @pytest.mark.parametrize("field", ["symbol", "side", "type", "qty"])
+    async def test_missing_fields(self, http, field):
+        body = {name: value for name, value in GOOD.items() if name != field}
+        await self.refused(http, json.dumps(body), field)
+
+    async def test_a_limit_order_without_a_limit_and_a_market_order_with_one(self, http):
+        await self.refused(http, json.dumps({**MARKET, "type": "limit"}), "limitPrice")
+        await self.refused(http, json.dumps({**GOOD, "type": "market"}), "limitPrice")
+
+    async def test_the_bad_value_comes_back(self, http):
+        body = await self.refused(http, json.dumps({**GOOD, "qty": -5}), "qty")
+        assert body["value"] == -5
+        body = await self.refused(http, json.dumps({**GOOD, "side": "hold"}), "side")
+        assert body["value"] == "hold"
+
+    async def test_but_not_a_large_one(self, http):
+        body = await self.refused(http, json.dumps({**GOOD, "side": "x" * 5000}), "side")
+        assert "value" not in body
+
+
+class TestNoOrderAtAll:
+    @pytest.mark.parametrize(
+        "content",
+        [
+            b"", b" ", b"{", b"}", b"nonsense", b"{'a':1}", b'{"a":1}}', b"\xff\xfe", b"\x00",
+            b'{"symbol":"\xff"}', b'{"symbol":"GOOD",}', b"NaN", b'{"qty":NaN}',
+            b'{"qty":Infinity}', b'{"qty":01}', b'{"qty":+1}', b'{"qty":.5}', b'{"qty":0x10}',
+            b"\xef\xbb\xbf{}", b'{"symbol":"\\ud800"}',
+        ],
+    )  # fmt: skip
+    async def test_no_json(self, http, content):
+        answer = await http.post("/api/orders", content=content)
+        assert answer.status_code == 400, answer.text
+        assert answer.json()["error"] == "Bad Request"
+
+    @pytest.mark.parametrize("content", ["[]", "null", "7", '"order"', "true", "[{}]"])
+    async def test_no_object(self, http, content):
+        answer = await http.post("/api/orders", content=content)
+        assert (answer.status_code, answer.json()["path"]) == (422, "")
+
+    @pytest.mark.parametrize("depth", [100, 1_000, 10_000])
+    async def test_deep_nesting(self, http, depth):
+        for content in (
+            "[" * depth + "]" * depth,
+            '{"a":' * depth + "1" + "}" * depth,
+            with_raw("qty", "[" * depth + "]" * depth),
+        ):
+            answer = await http.post("/api/orders", content=content)
+            assert 400 <= answer.status_code < 500, answer.text[:300]
+            assert answer.json()["statusCode"] == answer.status_code
+
+    async def test_a_body_too_large(self, http):
+        answer = await http.post("/api/orders", content=with_raw("qty", " " * 70_000 + "1"))
+        assert answer.status_code == 413
+        assert answer.json()["statusCode"] == 413
+
+    async def test_an_enormous_one_is_not_taken_in(self, edge, http):
+        """10 MB, declared and not: refused, or cut off; the edge does not keep it."""
+        before = edge.memory()
+
+        async def endless():
+            for _ in range(160):
+                yield b" " * 65_536
+
+        for content in (b" " * 10_000_000, endless()):
+            try:
+                answer = await http.post("/api/orders", content=content)
+            except httpx.TransportError:
+                continue
+            assert answer.status_code == 413
+        assert edge.memory() - before < 5_000_000
+
+    async def test_content_types_do_not_matter(self, http):
+        for kind in ("text/plain", "application/x-www-form-urlencoded", "nonsense"):
+            answer = await http.post(
+                "/api/orders", content=json.dumps(GOOD), headers={"Content-Type": kind}
+            )
+            assert answer.status_code == 201, kind
+
+
+class TestWhatWorks:
+    """The edges of what is allowed."""
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {"qty": 0.000001},
+            {"qty": 1_000_000},
+            {"limitPrice": 0.0001},
+            {"limitPrice": 1_000_000, "qty": 1, "side": "sell"},
+            {"clientOrderId": "x" * 64},
+            {"clientOrderId": '<b>"\\/ &%'},
+            {"clientOrderId": None},
+        ],
+    )
+    async def test_it(self, http, fields):
+        answer = await http.post("/api/orders", json={**GOOD, **fields})
+        assert answer.status_code == 201, answer.text
+        for name, value in fields.items():
+            assert value is None or answer.json()[name] == value
+
+    async def test_a_duplicate_key(self, http):
+        """JSON leaves it open; the last one counts, and nothing breaks."""
+        answer = await http.post("/api/orders", content=with_raw("qty", '1,"qty":2'))
+        assert answer.status_code in (201, 422)
+
+    async def test_1000_at_once(self, edge, cookie):
+        async def place(number):
+            body = json.dumps({**GOOD, "clientOrderId": f"c-{number}"}).encode()
+            async with await edge.connect(
+                "/api/orders", cookie, method="POST", content=body
+            ) as answer:
+                return answer.status, json.loads(await answer.body()).get("clientOrderId")
+
+        answers = await asyncio.gather(*(place(number) for number in range(1000)))
+        assert sorted(answers) == sorted((201, f"c-{number}") for number in range(1000))
+        async with edge.client(cookie) as http:
+            listed = (await http.get("/api/orders")).json()["orders"]
+        assert {order["clientOrderId"] for order in listed} == {f"c-{n}" for n in range(1000)}
+
+
+class TestTheServiceIsAway:
+    @pytest.mark.parametrize(
+        ("method", "path"),
+        [
+            ("POST", "/api/orders"),
+            ("GET", "/api/orders"),
+            ("GET", "/api/orders/x"),
+            ("DELETE", "/api/orders/x"),
+        ],
+    )
+    async def test_503_and_when_to_try_again(self, house, fresh, method, path):
+        """`house` has no orders service. Bad input is 422 all the same."""
+        edge = house.shared_edge()
+        async with edge.client(await edge.sign_in(fresh("alice"))) as http:
+            answer = await http.request(method, path, json=GOOD)
+            bad = await http.post("/api/orders", json={})
+        assert answer.status_code == 503
+        assert int(answer.headers["retry-after"]) >= 1
+        body = answer.json()
+        assert (body["error"], body["statusCode"]) == ("Service Unavailable", 503)
+        assert bad.status_code == 422
+
+    async def test_nats_is_away(self, lone):
+        """Streams and requests say so; what is open stays open and goes on."""
+        edge = lone.edge()
+        cookie = await edge.sign_in("alice")
+        async with (
+            await edge.follow("/api/stream/orders", cookie) as stream,
+            edge.client(cookie) as http,
+        ):
+            await stream.until("order:update")
+            lone.broker.kill()
+            answer = await http.post("/api/orders", json=GOOD)
+            assert answer.status_code == 503
+            assert answer.headers["retry-after"]
+            refused = await edge.connect("/api/stream/orders", cookie)
+            assert refused.status == 503
+            assert refused.header("retry-after")
+            await refused.close()
+            assert (await http.get("/health/ready")).status_code == 503
+            assert (await http.get("/health/live")).status_code == 200
+            lone.broker.start()
+            async with lone.journal() as journal:
+                last = await journal.append("alice", placed("after"))
+            frame = await stream.until("the event", lambda f: f.id, seconds=15)
+            assert frame.sequence == last
+
+
+class TestOtherPaths:
+    async def test_errors_have_one_shape(self, http):
+        for method, path, status in (
+            ("GET", "/api/nosuch", 404),
+            ("GET", "/api/stream/nosuch", 404),
+            ("PUT", "/api/orders", 405),
+            ("POST", "/api/prices", 405),
+            ("GET", "/static/nosuch.js", 404),
+        ):
+            answer = await http.request(method, path)
+            body = answer.json()
+            assert answer.status_code == body["statusCode"] == status, (method, path)
+            assert body.keys() >= {"error", "message", "statusCode"}
+
+    async def test_paths_do_not_leave_their_folders(self, edge):
+        for path in ("/static/../__main__.py", "/static/%2e%2e/__main__.py", "/static//etc/passwd"):
+            answer = await edge.connect(path)
+            assert answer.status == 404, path
+            await answer.close()

@@ -1,0 +1,33 @@
+"""Clients that leave while they are asking.
+
+The regression: a client that gave up before its body had arrived, a phone in a tunnel say, was
+logged as "a request failed", an error with a traceback. Whoever watches the log for errors of the
+edge was called for something that only a client did.
+"""
+
+import asyncio
+
+import pytest
+
+from tests.waiting import until
+
+HEAD = (
+    "POST {path} HTTP/1.1\r\nHost: edge\r\nCookie: session={cookie}\r\nContent-Length: 100\r\n\r\n"
+)
+
+
+@pytest.mark.parametrize("path", ["/api/orders", "/api/session"])
+async def test_a_client_that_leaves_within_its_body_is_no_error(edge, path):
+    cookie = await edge.sign_in("gina")
+    before = len(edge.logged("a request was given up", path=path))
+    _, writer = await asyncio.open_connection("127.0.0.1", edge.port)
+    writer.write(HEAD.format(path=path, cookie=cookie).encode() + b'{"symbol":')
+    await writer.drain()
+    writer.close()
+    await writer.wait_closed()
+    await until(
+        "it is said that the request was given up",
+        lambda: len(edge.logged("a request was given up", path=path)) > before,
+        seen=lambda: edge.lines()[-3:],
+    )
+    assert not edge.logged("a request failed", path=path)

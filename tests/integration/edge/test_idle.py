@@ -1,0 +1,99 @@
+"""Idle connections: a comment, or a checkpoint when the user's position moved on unseen (C12)."""
+
+import time
+
+import pytest
+
+from tests.integration.edge.market import elsewhere, placed
+
+ORDERS = "/api/stream/orders"
+SECONDS = 0.3
+
+
+@pytest.fixture
+def quick(house):
+    return house.shared_edge(SSE_KEEPALIVE_INTERVAL=SECONDS)
+
+
+@pytest.fixture
+def alice(fresh):
+    return fresh("alice")
+
+
+@pytest.fixture
+async def cookie(quick, alice):
+    return await quick.sign_in(alice)
+
+
+@pytest.mark.parametrize("path", [ORDERS, "/api/stream/trading", "/api/stream/prices"])
+async def test_a_comment_at_the_interval(quick, cookie, path):
+    async with await quick.follow(path, cookie) as stream:
+        await stream.read()
+        since = time.monotonic()
+        for _ in range(3):
+            assert (await stream.read(seconds=3)).raw == b": keepalive"
+        assert time.monotonic() - since >= 3 * SECONDS * 0.9
+
+
+async def test_none_on_a_stream_that_is_busy(quick, alice, cookie, journal):
+    async with await quick.follow(ORDERS, cookie) as stream:
+        await stream.until("order:update")
+        deadline = time.monotonic() + SECONDS * 5
+        while time.monotonic() < deadline:
+            await journal.append(alice, placed())
+            await stream.until("order:update")
+        quiet = [f for f in stream.frames if f.comment or f.event == "checkpoint"]
+    # A machine that is busy elsewhere may stretch one round beyond the interval.
+    assert len(quiet) <= 1
+
+
+async def test_a_checkpoint_when_the_position_moved_on(quick, alice, cookie, journal):
+    async with await quick.follow(ORDERS, cookie) as stream:
+        await stream.until("order:update")
+        last = await journal.append(alice, elsewhere(), domain="notes")
+        checkpoint = await stream.until("checkpoint", lambda f: f.event == "checkpoint")
+        assert checkpoint.raw == (
+            b"event: checkpoint\ndata: {}\nid: %b-%d\nretry: 5000"
+            % ((await journal.epoch()).encode(), last)
+        )
+        # Said once; then it is a comment again.
+        assert (await stream.read(seconds=3)).raw == b": keepalive"
+    assert stream.sequences == sorted(set(stream.sequences))
+
+
+async def test_none_for_what_happened_to_others(quick, alice, cookie, journal):
+    async with await quick.follow(ORDERS, cookie) as stream:
+        await stream.until("order:update")
+        await journal.append(f"not-{alice}", placed())
+        for _ in range(3):
+            assert (await stream.read(seconds=3)).raw == b": keepalive"
+
+
+async def test_the_checkpoint_is_an_id_to_resume_from(quick, alice, cookie, journal):
+    """It carries data, without which some clients drop the id; and it keeps a quiet client's id
+    ahead of what is trimmed."""
+    async with await quick.follow(ORDERS, cookie) as stream:
+        await stream.until("order:update")
+        await journal.append(alice, elsewhere(), domain="notes")
+        checkpoint = await stream.until("checkpoint")
+    last = await journal.append(alice, placed("next"))
+    async with await quick.follow(ORDERS, cookie, last_event_id=checkpoint.id) as stream:
+        assert (await stream.read()).sequence == last
+
+
+async def test_after_a_resume_past_unseen_events_too(quick, alice, cookie, journal):
+    """The position moves on during the replay as well."""
+    start = await journal.append(alice, placed())
+    last = await journal.append(alice, elsewhere(), domain="notes")
+    async with await quick.follow(ORDERS, cookie, last_event_id=str(start)) as stream:
+        assert (await stream.until("checkpoint")).sequence == last
+
+
+async def test_nothing_idle_within_the_interval(edge, alice, journal):
+    """The default is 30 s."""
+    cookie = await edge.sign_in(alice)
+    async with await edge.follow(ORDERS, cookie) as stream:
+        await stream.until("order:update")
+        await journal.append(alice, elsewhere(), domain="notes")
+        with pytest.raises(TimeoutError):
+            await stream.read(seconds=1)

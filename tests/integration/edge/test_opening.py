@@ -1,0 +1,201 @@
+"""The first bytes of every stream, and what its frames are made of (C1, C7, C17)."""
+
+import asyncio
+import re
+import shutil
+import subprocess
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tapewire.events import OrderRejected, OrderStatus
+from tests.integration.edge.market import order, placed
+from tests.waiting import until
+
+STREAMS = ["/api/stream/orders", "/api/stream/prices", "/api/stream/trading"]
+
+
+@pytest.fixture
+async def alice(edge, fresh):
+    """A user and her cookie."""
+    user = fresh("alice")
+    return user, await edge.sign_in(user)
+
+
+@pytest.mark.parametrize("path", STREAMS)
+async def test_the_headers_are_as_promised(edge, alice, path):
+    async with await edge.follow(path, alice[1]) as stream:
+        assert stream.status == 200
+        assert stream.header("content-type") == "text/event-stream"
+        assert stream.header("cache-control") == "no-cache, no-transform"
+        assert stream.header("connection") == "keep-alive"
+        assert stream.header("x-accel-buffering") == "no"
+        assert stream.header("x-correlation-id")
+        assert stream.header("content-length") is None
+        assert stream.header("content-encoding") is None
+
+
+@pytest.mark.parametrize("path", STREAMS)
+async def test_retry_and_connected_come_first_and_at_once(edge, alice, path):
+    user, cookie = alice
+    async with await edge.connect(path, cookie) as stream:
+        first, connected = await stream.read(), await stream.read()
+    name = path.rpartition("/")[2]
+    assert first.raw == b"retry: 5000"
+    assert connected.event == "connected"
+    assert connected.id is None
+    assert connected.data["userId"] == user
+    assert re.fullmatch(rf"{user}-{name}-\d+", connected.data["clientId"])
+    told = datetime.fromisoformat(connected.data["serverTime"])
+    assert told.tzinfo is not None
+    assert abs(told - datetime.now(UTC)) < timedelta(seconds=30)
+
+
+async def test_the_first_bytes_leave_before_the_log_answers(lone):
+    """`connected` waits for nothing: with the message server frozen it is there all the same."""
+    edge = lone.edge()
+    async with await edge.connect("/api/stream/prices") as ready:
+        await ready.until("price:update")
+    lone.broker.freeze()
+    try:
+        async with await edge.connect("/api/stream/prices") as stream:
+            assert (await stream.read(seconds=1)).retry == 5000
+            assert (await stream.read(seconds=1)).event == "connected"
+    finally:
+        lone.broker.thaw()
+
+
+async def test_nobody_is_anonymous_only_on_open_streams(edge):
+    async with await edge.follow("/api/stream/prices") as stream:
+        connected = stream.frames[-1].data
+    assert connected["userId"] is None
+    assert re.fullmatch(r"anonymous-prices-\d+", connected["clientId"])
+
+
+async def test_client_ids_are_unique(edge, alice):
+    streams = await asyncio.gather(
+        *(edge.follow("/api/stream/orders", alice[1]) for _ in range(20))
+    )
+    ids = {stream.frames[-1].data["clientId"] for stream in streams}
+    for stream in streams:
+        await stream.close()
+    assert len(ids) == 20
+
+
+async def test_a_frame_byte_for_byte(edge, alice, journal):
+    user, cookie = alice
+    async with await edge.follow("/api/stream/orders", cookie) as stream:
+        await stream.until("order:update")
+        sequence = await journal.append(
+            user, placed("o-7", timestamp=datetime(2026, 3, 2, 14, 30, tzinfo=UTC))
+        )
+        frame = await stream.until("order:update")
+    assert frame.raw == (
+        b"event: order:update\n"
+        b'data: {"orderId":"o-7","clientOrderId":"c-o-7","symbol":"IBM","side":"buy",'
+        b'"type":"limit","qty":10,"limitPrice":12.30,"status":"new","filledQty":0,'
+        b'"filledAvgPrice":null,"strategyId":null,"reason":null,'
+        b'"timestamp":"2026-03-02T14:30:00Z"}\n'
+        b"id: %b-%d\n"
+        b"retry: 5000"
+    ) % ((await journal.epoch()).encode(), sequence)
+
+
+async def test_no_text_breaks_a_frame(edge, alice, journal):
+    """What some parser takes for a line end, or for nothing, arrives as it was stored."""
+    user, cookie = alice
+    nasty = 'a\rb\nc\r\nd\u2028e\u2029f\u0085g\0h\ufeffi\x0bj\x0ck\u00a0l\U0001f4c8"\\m: data: x'
+    rejected = order("o-8", status=OrderStatus.REJECTED, reason=nasty)
+    async with await edge.follow("/api/stream/orders", cookie) as stream:
+        await stream.until("order:update")
+        await journal.append(user, OrderRejected(order=rejected, command_id="c"))
+        frame = await stream.until("order:update")
+        assert frame.data["reason"] == nasty
+    for raw in (b"\r", b"\0", b"\xe2\x80\xa8", b"\xe2\x80\xa9", b"\xc2\x85"):
+        assert raw not in frame.raw
+    async with await edge.follow("/api/stream/orders", cookie) as stream:
+        snapshot = await stream.until("order:update")
+    assert snapshot.data["orders"][0]["reason"] == nasty
+
+
+async def test_users_of_any_name_get_a_stream(edge, journal):
+    for user in ("a b", "ä\u2028ö", "*", ">", "a.b", "日本", "o'neil@example.com", "%41"):
+        cookie = await edge.sign_in(user)
+        async with await edge.follow("/api/stream/orders", cookie) as stream:
+            assert stream.frames[-1].data["userId"] == user
+            await stream.until("order:update")
+            await journal.append(user, placed(f"of {user}"))
+            frame = await stream.until("order:update")
+        assert frame.data["orderId"] == f"of {user}"
+
+
+async def test_the_configured_retry_stays_in_force(lone):
+    """Regression: every later frame said 5000 again, which undid the setting."""
+    edge = lone.edge(SSE_RETRY_MS=1234)
+    cookie = await edge.sign_in("alice")
+    async with await edge.follow("/api/stream/orders", cookie) as stream:
+        await stream.until("order:update")
+        retries = {frame.retry for frame in stream.frames}
+    assert retries == {1234}
+
+
+async def test_real_curl_reads_a_stream(edge, market, fresh):
+    curl = shutil.which("curl")
+    if curl is None:
+        pytest.skip("no curl here")
+    symbol = fresh("CURL")
+    await market.quote(symbol)
+    url = f"{edge.url}/api/stream/prices?symbols={symbol}"
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [curl, "-sN", "--max-time", "1", "-i", url],
+        capture_output=True,
+        check=False,
+    )
+    head, _, body = done.stdout.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert body.startswith(b"retry: 5000\n\nevent: connected\ndata: {")
+    assert b'\nevent: price:update\ndata: {"initializing":true,"prices":[{' in body
+
+
+class TestCorrelation:
+    async def test_a_valid_one_is_kept(self, edge):
+        given = "Trace_1.2-" + "x" * 54
+        async with await edge.follow(
+            "/api/stream/prices", headers={"X-Correlation-ID": given}
+        ) as stream:
+            assert stream.header("x-correlation-id") == given
+            assert stream.frames[-1].data["correlationId"] == given
+
+    @pytest.mark.parametrize("given", ["", "a b", "x" * 65, "ü", "a;b", '"', "<script>", None])
+    async def test_anything_else_gets_a_new_one(self, edge, given):
+        headers = {} if given is None else {"X-Correlation-ID": given}
+        async with await edge.follow("/api/stream/prices", headers=headers) as stream:
+            new = stream.header("x-correlation-id")
+        assert new != given
+        assert re.fullmatch(r"[0-9a-f]{32}", new)
+
+    async def test_it_is_on_every_line_of_the_connection(self, edge, alice):
+        async with await edge.follow(
+            "/api/stream/orders", alice[1], headers={"X-Correlation-ID": "find-me"}
+        ) as stream:
+            client = stream.frames[-1].data["clientId"]
+        await gone(edge, client)
+        lines = [line for line in edge.lines() if line.get("client") == client]
+        assert [line["event"] for line in lines] == ["stream opened", "stream closed"]
+        assert {line["correlation"] for line in lines} == {"find-me"}
+
+    async def test_refusals_carry_it_too(self, edge):
+        async with await edge.connect(
+            "/api/stream/orders", headers={"X-Correlation-ID": "refused-1"}
+        ) as stream:
+            assert stream.status == 401
+            assert stream.header("x-correlation-id") == "refused-1"
+
+
+async def gone(edge, client):
+    await until(
+        f"{client} is closed and logged",
+        lambda: edge.logged("stream closed", client=client),
+        seen=lambda: edge.lines()[-3:],
+    )

@@ -1,0 +1,306 @@
+"""Orders over REST, the paper broker behind them, and their stream (R1, C17, C19)."""
+
+import asyncio
+
+import pytest
+
+from tapewire.log import Subject
+from tests.waiting import until
+
+ORDERS = "/api/stream/orders"
+
+
+@pytest.fixture
+def edge(exchange):
+    return exchange.shared_edge()
+
+
+@pytest.fixture
+async def market(exchange, edge):  # noqa: ARG001 - the edge makes the streams
+    async with exchange.market() as opened:
+        yield opened
+
+
+@pytest.fixture
+async def journal(exchange, edge):  # noqa: ARG001
+    async with exchange.journal() as opened:
+        yield opened
+
+
+@pytest.fixture
+def user(fresh):
+    return fresh("alice")
+
+
+@pytest.fixture
+async def cookie(edge, user):
+    return await edge.sign_in(user)
+
+
+@pytest.fixture
+async def http(edge, cookie):
+    async with edge.client(cookie) as client:
+        yield client
+
+
+@pytest.fixture
+async def symbol(fresh, market):
+    """Offered at 100, bid at 99, 1,000 shares each."""
+    name = fresh("SYM")
+    await market.quote(name, 100)
+    return name
+
+
+def buying(symbol, **fields):
+    return {"symbol": symbol, "side": "buy", "type": "market", "qty": 10, **fields}
+
+
+def resting(symbol, **fields):
+    """A limit order that the market does not reach."""
+    return buying(symbol, type="limit", limitPrice=1, **fields)
+
+
+class TestPlacing:
+    async def test_a_market_order_is_placed_accepted_filled_and_traded(
+        self, edge, cookie, http, symbol
+    ):
+        async with await edge.follow(ORDERS, cookie) as stream:
+            await stream.until("order:update")
+            answer = await http.post("/api/orders", json=buying(symbol, clientOrderId="mine-1"))
+            frames = [await stream.read() for _ in range(4)]
+        assert answer.status_code == 201
+        order = answer.json()
+        assert (order["clientOrderId"], order["symbol"], order["side"], order["type"]) == (
+            "mine-1", symbol, "buy", "market",
+        )  # fmt: skip
+        assert (order["status"], order["filledQty"], order["limitPrice"]) == ("new", 0, None)
+        assert [frame.event for frame in frames] == [
+            "order:update", "order:update", "order:fill", "trade:new",
+        ]  # fmt: skip
+        fill, trade = frames[2].data, frames[3].data
+        assert {frame.data["orderId"] for frame in frames} == {order["orderId"]}
+        assert (fill["status"], fill["fillQty"], fill["fillPrice"]) == ("filled", 10, 100)
+        assert fill["tradeId"] == trade["tradeId"]
+        assert (trade["qty"], trade["price"], trade["side"]) == (10, 100, "buy")
+
+    async def test_a_limit_order_waits_and_fills_in_parts(self, edge, cookie, http, symbol, market):
+        async with await edge.follow(ORDERS, cookie) as stream:
+            await stream.until("order:update")
+            placed = buying(symbol, type="limit", limitPrice=95.5, qty=1500, side="buy")
+            assert (await http.post("/api/orders", json=placed)).status_code == 201
+            for _ in range(2):
+                assert (await stream.read()).data["status"] == "new"
+            await market.quote(symbol, 95)
+            first = await stream.until("order:fill")
+            assert (first.data["status"], first.data["fillQty"]) == ("partially_filled", 1000)
+            await market.quote(symbol, "95.25")
+            second = await stream.until("order:fill")
+        assert (second.data["status"], second.data["fillQty"]) == ("filled", 500)
+        assert str(second.data["fillPrice"]) == "95.25"
+
+    async def test_numbers_stay_exact(self, http, symbol):
+        exact = '"type":"limit","qty":0.000001,"limitPrice":0.0001'
+        body = f'{{"symbol":"{symbol}","side":"buy",{exact}}}'
+        answer = await http.post("/api/orders", content=body)
+        assert answer.status_code == 201
+        assert b'"qty":0.000001,"limitPrice":0.0001,' in answer.content
+
+    async def test_its_place_is_known_to_streams(self, edge, cookie, http, symbol):
+        """GET /api/orders says as of where: a stream resumed from there continues it."""
+        await http.post("/api/orders", json=resting(symbol))
+        listed = (await http.get("/api/orders")).json()
+        async with await edge.follow(ORDERS, cookie, last_event_id=listed["asOf"]) as stream:
+            second = (await http.post("/api/orders", json=resting(symbol))).json()
+            frame = await stream.until("new", lambda f: f.data["orderId"] == second["orderId"])
+        assert frame.event == "order:update"
+        assert all(f.event != "stream:reset" for f in stream.frames)
+
+
+class TestIdempotency:
+    async def test_the_same_again_is_the_same_order(self, http, symbol, journal, user):
+        body = resting(symbol, clientOrderId="c-1")
+        first = await http.post("/api/orders", json=body)
+        second = await http.post("/api/orders", json=body)
+        assert (first.status_code, second.status_code) == (201, 200)
+        assert second.json()["orderId"] == first.json()["orderId"]
+        placed = [r for r in await journal.of(user) if r.tag.startswith("order.placed")]
+        assert len(placed) == 1
+
+    async def test_many_at_the_same_time_place_one(self, http, symbol, journal, user):
+        body = resting(symbol, clientOrderId="c-1")
+        answers = await asyncio.gather(*(http.post("/api/orders", json=body) for _ in range(20)))
+        assert sorted(answer.status_code for answer in answers) == [200] * 19 + [201]
+        placed = [r for r in await journal.of(user) if r.tag.startswith("order.placed")]
+        assert len(placed) == 1
+
+    async def test_the_answer_is_the_order_as_it_is_now(self, http, symbol):
+        body = resting(symbol, clientOrderId="c-1")
+        order = (await http.post("/api/orders", json=body)).json()
+        await http.delete(f"/api/orders/{order['orderId']}")
+        again = await http.post("/api/orders", json=body)
+        assert (again.status_code, again.json()["status"]) == (200, "canceled")
+
+    @pytest.mark.parametrize(
+        "change", [{"qty": 11}, {"side": "sell"}, {"limitPrice": 2}, {"symbol": "other"}]
+    )
+    async def test_other_contents_conflict(self, http, symbol, market, fresh, change):
+        if "symbol" in change:
+            change = {"symbol": fresh("OTHER")}
+            await market.quote(change["symbol"])
+        body = resting(symbol, clientOrderId="c-1")
+        await http.post("/api/orders", json=body)
+        answer = await http.post("/api/orders", json={**body, **change})
+        assert answer.status_code == 409
+        assert answer.json()["path"] == "clientOrderId"
+        assert answer.json()["value"] == "c-1"
+
+    async def test_ids_are_each_users_own(self, edge, http, symbol, fresh):
+        body = resting(symbol, clientOrderId="c-1")
+        mine = (await http.post("/api/orders", json=body)).json()
+        async with edge.client(await edge.sign_in(fresh("bob"))) as bob:
+            theirs = await bob.post("/api/orders", json=body)
+        assert theirs.status_code == 201
+        assert theirs.json()["orderId"] != mine["orderId"]
+
+    async def test_without_an_id_each_is_a_new_order(self, http, symbol):
+        ids = {
+            (await http.post("/api/orders", json=resting(symbol))).json()["orderId"]
+            for _ in range(3)
+        }
+        assert len(ids) == 3
+
+
+class TestCanceling:
+    async def test_an_open_order(self, edge, cookie, http, symbol):
+        async with await edge.follow(ORDERS, cookie) as stream:
+            order = (await http.post("/api/orders", json=resting(symbol))).json()
+            answer = await http.delete(f"/api/orders/{order['orderId']}")
+            frame = await stream.until(
+                "canceled", lambda f: f.event == "order:update" and f.data.get("status") != "new"
+                and not f.data.get("snapshot")
+            )  # fmt: skip
+        assert (answer.status_code, answer.json()["status"]) == (200, "canceled")
+        assert frame.data["status"] == "canceled"
+        assert frame.data["reason"]
+
+    async def test_twice_conflicts(self, http, symbol):
+        order = (await http.post("/api/orders", json=resting(symbol))).json()
+        await http.delete(f"/api/orders/{order['orderId']}")
+        again = await http.delete(f"/api/orders/{order['orderId']}")
+        assert (again.status_code, again.json()["error"]) == (409, "Conflict")
+
+    async def test_a_filled_one_conflicts(self, edge, cookie, http, symbol):
+        async with await edge.follow(ORDERS, cookie) as stream:
+            order = (await http.post("/api/orders", json=buying(symbol))).json()
+            await stream.until("order:fill")
+        answer = await http.delete(f"/api/orders/{order['orderId']}")
+        assert answer.status_code == 409
+
+    @pytest.mark.parametrize("id_", ["nosuch", "x" * 65, "%2A", "a%20b", "..%2F..", "%00"])
+    async def test_an_unknown_one_is_not_found(self, http, id_):
+        for method in ("DELETE", "GET"):
+            answer = await http.request(method, f"/api/orders/{id_}")
+            assert answer.status_code == 404
+            assert answer.json()["statusCode"] == 404
+
+
+class TestReading:
+    async def test_one_and_all(self, http, symbol):
+        first = (await http.post("/api/orders", json=resting(symbol))).json()
+        second = (await http.post("/api/orders", json=resting(symbol, side="buy"))).json()
+        listed = (await http.get("/api/orders")).json()
+        assert {o["orderId"] for o in listed["orders"]} == {first["orderId"], second["orderId"]}
+        one = (await http.get(f"/api/orders/{first['orderId']}")).json()
+        assert one["clientOrderId"] == first["clientOrderId"]
+        assert one.keys() == first.keys()
+
+    async def test_nothing_of_others(self, edge, http, symbol, fresh):
+        order = (await http.post("/api/orders", json=resting(symbol))).json()
+        async with edge.client(await edge.sign_in(fresh("bob"), ["admin"])) as bob:
+            assert (await bob.get("/api/orders")).json()["orders"] == []
+            for method in ("GET", "DELETE"):
+                answer = await bob.request(method, f"/api/orders/{order['orderId']}")
+                assert answer.status_code == 404
+        assert (await http.get(f"/api/orders/{order['orderId']}")).json()["status"] == "new"
+
+    async def test_nothing_without_a_session(self, edge, symbol):
+        async with edge.client() as http:
+            for method, path in (
+                ("POST", "/api/orders"),
+                ("GET", "/api/orders"),
+                ("GET", "/api/orders/x"),
+                ("DELETE", "/api/orders/x"),
+            ):
+                answer = await http.request(method, path, json=buying(symbol))
+                assert answer.status_code == 401
+                assert answer.json()["message"] == "No valid session found"
+
+
+class TestCorrelation:
+    async def test_from_the_request_to_every_event_it_caused(self, http, symbol, journal, user):
+        answer = await http.post(
+            "/api/orders", json=buying(symbol), headers={"X-Correlation-ID": "trace-this.1"}
+        )
+        assert answer.headers["x-correlation-id"] == "trace-this.1"
+        events = []
+
+        async def all_there():
+            while len(events) < 4:
+                events[:] = await journal.of(user)
+
+        await asyncio.wait_for(all_there(), 10)
+        assert [Subject.parse(event.subject).domain for event in events] == [
+            "orders", "orders", "orders", "trades",
+        ]  # fmt: skip
+        assert {event.meta.correlation for event in events} == {"trace-this.1"}
+        assert all(event.meta.causation for event in events)
+
+    async def test_a_bad_one_is_replaced(self, http, symbol, journal, user):
+        answer = await http.post(
+            "/api/orders", json=resting(symbol), headers={"X-Correlation-ID": "not valid!"}
+        )
+        given = answer.headers["x-correlation-id"]
+        assert given != "not valid!"
+        assert (await journal.of(user))[0].meta.correlation == given
+
+    async def test_on_every_kind_of_answer(self, http, edge):
+        headers = {"X-Correlation-ID": "kind-1"}
+        for method, path in (
+            ("GET", "/api/orders"),
+            ("GET", "/api/orders/nosuch"),
+            ("POST", "/api/orders"),
+            ("GET", "/api/nosuch"),
+            ("PUT", "/api/orders"),
+            ("GET", "/api/prices"),
+            ("GET", "/health"),
+        ):
+            answer = await http.request(method, path, headers=headers)
+            assert answer.headers.get_list("x-correlation-id") == ["kind-1"], (method, path)
+        async with edge.client() as nobody:
+            answer = await nobody.get("/api/orders", headers=headers)
+        assert answer.headers["x-correlation-id"] == "kind-1"
+
+
+async def test_secrets_stay_out_of_the_log(exchange, symbol, fresh):
+    """At its most talkative: cookies, tokens and passwords, wherever a client puts them."""
+    edge = exchange.edge(TAPEWIRE_LOG_LEVEL="debug", SSE_KEEPALIVE_INTERVAL=0.2)
+    cookie = await edge.sign_in(fresh("alice"))
+    secrets = [cookie, "sekret-bearer", "sekret-token", "sekret-password", "sekret-id"]
+    headers = {"Authorization": "Bearer sekret-bearer", "X-Password": "sekret-password"}
+    path = f"{ORDERS}?token=sekret-token&lastEventId=sekret-id%0Aevil"
+    async with await edge.follow(path, cookie, headers=headers) as stream:
+        client = stream.frames[-1].data["clientId"]
+        await stream.until("snapshot", lambda f: f.event == "order:update")
+    async with edge.client(cookie) as http:
+        await http.post("/api/orders", json=buying(symbol), headers=headers)
+        await http.post("/api/orders?password=sekret-password", content=b"{", headers=headers)
+        await http.post("/api/orders", json={"token": "sekret-token"}, headers=headers)
+        await http.get("/api/nosuch?token=sekret-token", headers=headers)
+        await http.delete("/api/session")
+    await until("it is closed", lambda: edge.logged("stream closed", client=client))
+    edge.stop()
+    text = edge.log.read_text()
+    assert client in text
+    for secret in secrets[:-1]:
+        assert secret not in text
+    assert "\nevil" not in text

@@ -1,0 +1,299 @@
+"""Peers that go, that stop reading, that read slowly (C15, C16)."""
+
+import asyncio
+import contextlib
+import socket
+import struct
+import time
+
+import pytest
+
+from tests.integration.edge.market import many, placed
+from tests.sse import BadFrame, Ended
+from tests.waiting import until
+
+ORDERS = "/api/stream/orders"
+WRITE_SECONDS = 2
+LARGE = "x" * 60_000
+"""A reason that makes an event large enough to fill buffers with a few."""
+MEGABYTE = 1 << 20
+
+
+@pytest.fixture
+def alice(fresh):
+    return fresh("alice")
+
+
+@pytest.fixture
+def strict(house):
+    """An edge that gives slow readers up soon, and holds little for them."""
+    return house.shared_edge(SSE_WRITE_SECONDS=WRITE_SECONDS, SSE_OUTBOX_EVENTS=16)
+
+
+async def closed(edge, client, seconds=15):
+    """The log line of the end of `client`."""
+    await until(
+        f"{client} is closed and logged",
+        lambda: edge.logged("stream closed", client=client),
+        seen=lambda: [line for line in edge.lines() if line.get("client") == client],
+        seconds=seconds,
+    )
+    (line,) = edge.logged("stream closed", client=client)
+    return line
+
+
+async def emptied(edge):
+    """The edge has no connection left."""
+    health = {}
+
+    async def look():
+        while health.get("connections") != 0:
+            health.update(await edge.health())
+
+    try:
+        await asyncio.wait_for(look(), 15)
+    except TimeoutError:
+        pytest.fail(f"connections stay: {health}")
+    assert health["users"] == 0
+
+
+async def drained(stream):
+    """Read what is left of a connection that was cut, a frame cut in two left out."""
+    with contextlib.suppress(Ended, BadFrame):
+        while True:
+            await stream.read()
+
+
+class TestPeersThatGo:
+    @pytest.mark.parametrize("path", [ORDERS, "/api/stream/prices"])
+    @pytest.mark.parametrize("how", ["politely", "by a reset"])
+    async def test_they_are_removed_and_logged(self, edge, alice, path, how):
+        cookie = await edge.sign_in(alice)
+        stream = await edge.follow(path, cookie)
+        client = stream.frames[-1].data["clientId"]
+        assert (await edge.health())["connections"] >= 1
+        if how == "by a reset":
+            peer = stream.writer.get_extra_info("socket")
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        await stream.close()
+        line = await closed(edge, client)
+        assert line["reason"] == "gone"
+
+    async def test_before_they_were_answered(self, house, alice):
+        """Gone while the edge still looks at the log for a snapshot."""
+        edge = house.edge()
+        cookie = await edge.sign_in(alice)
+        await (await edge.follow(ORDERS, cookie)).close()
+        edge.freeze()
+        leaving = []
+        for _ in range(20):
+            _, writer = await asyncio.open_connection("127.0.0.1", edge.port)
+            writer.write(
+                f"GET {ORDERS} HTTP/1.1\r\nHost: x\r\nCookie: session={cookie}\r\n\r\n".encode()
+            )
+            await writer.drain()
+            leaving.append(writer)
+        for writer in leaving:
+            writer.close()
+            await writer.wait_closed()
+        edge.thaw()
+        await emptied(edge)
+        assert not edge.logged("a stream failed")
+        assert edge.stop() == 0
+
+    async def test_nothing_of_500_stays_behind(self, house, alice):
+        """Three rounds; what the second and third need is what the first needed. Descriptors go
+        back to where they were, resident memory stays within what an allocator may keep."""
+        edge = house.edge()
+        cookie = await edge.sign_in(alice)
+        resident, descriptors = [], []
+        for number in range(3):
+            for first in range(0, 500, 50):
+                streams = await asyncio.gather(
+                    *(edge.follow(ORDERS, cookie) for _ in range(25)),
+                    *(edge.follow("/api/stream/prices") for _ in range(25)),
+                )
+                await asyncio.gather(*(stream.read() for stream in streams))
+                await asyncio.gather(*(stream.close() for stream in streams[::2]))
+                if first == 450:
+                    assert (await edge.health())["connections"] >= 25
+                await asyncio.gather(*(stream.close() for stream in streams[1::2]))
+            await emptied(edge)
+            resident.append(edge.memory())
+            await until(
+                f"descriptors of round {number} are given back",
+                lambda: not descriptors or edge.descriptors() <= descriptors[0],
+                seen=edge.descriptors,
+            )
+            descriptors.append(edge.descriptors())
+        assert len(edge.logged("stream closed")) == 1500
+        assert resident[2] - resident[0] < 4 * MEGABYTE, resident
+        edge.stop()
+
+
+class TestReadersThatStop:
+    async def test_closed_as_slow_and_resumed_with_nothing_lost(self, strict, alice, journal):
+        cookie = await strict.sign_in(alice)
+        stalled = await strict.follow(ORDERS, cookie, receive_buffer=4096)
+        client = stalled.frames[-1].data["clientId"]
+        await stalled.until("order:update")
+        first = await journal.append(alice, placed("first"))
+        await journal.append(alice, *many(30, reason=LARGE))
+        since = time.monotonic()
+        line = await closed(strict, client)
+        assert line["reason"] == "slow"
+        assert time.monotonic() - since < WRITE_SECONDS + 3
+        await drained(stalled)
+        await stalled.close()
+        seen = stalled.sequences[1:]
+        last = await journal.append(alice, placed("last"))
+        async with await strict.follow(ORDERS, cookie, last_event_id=stalled.last_id) as stream:
+            await stream.until("the last one", lambda f: f.id and f.sequence == last)
+            seen += stream.sequences
+        assert seen == [r.sequence for r in await journal.of(alice, after=first - 1)]
+
+    async def test_its_memory_is_bounded_and_others_see_no_delay(self, house, alice, journal):
+        """40 MB for a reader that takes nothing: what the edge remembers of the log is full
+        before, so whatever it grows by now, it grows by for that reader."""
+        edge = house.edge(SSE_WRITE_SECONDS=60, SSE_OUTBOX_EVENTS=10_000)
+        cookie = await edge.sign_in(alice)
+        async with (
+            await edge.follow(ORDERS, cookie) as healthy,
+            await edge.follow(ORDERS, cookie, receive_buffer=4096),  # and reads no more
+            await edge.follow("/api/stream/prices") as other,
+        ):
+            await healthy.until("order:update")
+            await other.read()
+            await self.flood(healthy, journal, alice, 160)
+            before = edge.memory()
+            slowest = await self.flood(healthy, journal, alice, 160)
+            grown = edge.memory() - before
+            assert grown < 12 * MEGABYTE, f"{grown / MEGABYTE:.1f} MB"
+            assert slowest < 1.5, f"{slowest:.3f} s from append to reader"
+        edge.stop()
+
+    async def flood(self, healthy, journal, alice, count):
+        """Append large events; the longest that one took to the healthy reader."""
+        slowest = 0.0
+        for _ in range(count):
+            since = time.monotonic()
+            sequence = await journal.append(alice, placed("large", reason=LARGE * 4))
+            frame = await healthy.until("the event", lambda f: f.id)
+            assert frame.sequence == sequence
+            slowest = max(slowest, time.monotonic() - since)
+            healthy.frames[-1] = type(frame)(b"", id=frame.id)  # keep the id, not 60 KB
+        return slowest
+
+    async def test_a_price_reader_that_stops_is_closed_too(self, lone):
+        edge = lone.edge(SSE_WRITE_SECONDS=1)
+        symbols = [f"S{number}" for number in range(400)]
+        async with lone.market() as market:
+            for symbol in symbols:
+                await market.quote(symbol)
+            async with await edge.follow("/api/stream/prices") as healthy:
+                stalled = await edge.follow("/api/stream/prices", receive_buffer=4096)
+                client = stalled.frames[-1].data["clientId"]
+                price = 100
+                while not edge.logged("stream closed", client=client):
+                    price += 1
+                    assert price < 300, "still open"
+                    for symbol in symbols:
+                        await market.post(symbol, ask=price)
+                    await healthy.until(
+                        "the round",
+                        lambda f, p=price: f.event == "price:update" and f.data.get("price") == p,
+                    )
+                await stalled.close()
+        (line,) = edge.logged("stream closed", client=client)
+        assert line["reason"] == "slow"
+
+
+class TestReadersThatAreSlow:
+    async def test_one_that_pauses_gets_everything(self, strict, alice, journal):
+        """It falls out of live delivery (16 frames fit) and reads the log again, unnoticed."""
+        cookie = await strict.sign_in(alice)
+        async with await strict.follow(ORDERS, cookie, receive_buffer=4096) as stream:
+            await stream.until("order:update")
+            first = await journal.append(alice, placed("first"))
+            for _ in range(4):
+                last = await journal.append(alice, *many(12, reason=LARGE))
+                for _ in range(6):
+                    await stream.read()
+            await stream.until("the last", lambda f: f.id and f.sequence == last)
+            assert stream.sequences[1:] == [
+                r.sequence for r in await journal.of(alice, after=first - 1)
+            ]
+            live = await journal.append(alice, placed("live again"))
+            assert (await stream.read()).sequence == live
+
+    async def test_a_burst_larger_than_the_outbox_arrives_whole(self, strict, alice, journal):
+        cookie = await strict.sign_in(alice)
+        async with await strict.follow(ORDERS, cookie) as stream:
+            await stream.until("order:update")
+            await asyncio.gather(*(journal.append(alice, e) for e in many(500)))
+            last = await journal.append(alice, placed("last"))
+            await stream.until("the last", lambda f: f.id and f.sequence == last)
+            expected = [r.sequence for r in await journal.of(alice)]
+        assert stream.sequences[1:] == expected
+
+
+class TestTheEndOfAnEdge:
+    """SIGTERM: each client is sent away cleanly, with a moment of its own to come back."""
+
+    async def test_clients_go_on_at_another_edge(self, house, edge, alice, journal):
+        leaving = house.edge(TAPEWIRE_DRAIN_SECONDS=1)
+        cookie = await leaving.sign_in(alice)
+        paths = [ORDERS, "/api/stream/trading", "/api/stream/prices"]
+        streams = [await leaving.follow(path, cookie) for path in paths * 8]
+        for stream in streams:
+            await stream.read()
+        ids = [await journal.append(alice, placed(f"before-{n}")) for n in range(20)]
+        leaving.terminate()
+        during = asyncio.create_task(journal.append(alice, *many(50, "during")))
+        ends = await asyncio.gather(*(stream.rest() for stream in streams))
+        retries = [frames[-1] for frames in ends]
+        assert all(last.event is None and 200 <= last.retry <= 2000 for last in retries)
+        assert len({last.retry for last in retries}) > 5, "all come back at once"
+        last = await during
+        ids += range(ids[-1] + 1, last + 1)
+        for stream in streams:
+            await stream.close()
+        for stream in streams:
+            if stream.last_id is None:
+                continue
+            seen = stream.sequences[1:]
+            async with await edge.follow(ORDERS, cookie, last_event_id=stream.last_id) as on:
+                if seen[-1:] != [last]:
+                    await on.until("the last", lambda f: f.id and f.sequence == last)
+                assert seen + on.sequences == ids
+        assert leaving.process.wait(timeout=10) == 0
+        with pytest.raises(OSError):  # noqa: PT011 - refused or reset, as the kernel likes
+            await leaving.connect(ORDERS, cookie)
+        lines = leaving.logged("stream closed")
+        assert {line["reason"] for line in lines} == {"drain"}
+
+    async def test_nobody_holds_it_up(self, house, alice, journal):
+        """Not one who reads nothing, nor an idle connection of a browser."""
+        leaving = house.edge()
+        cookie = await leaving.sign_in(alice)
+        stalled = await leaving.follow(ORDERS, cookie, receive_buffer=4096)
+        await journal.append(alice, *many(30, reason=LARGE))
+        async with leaving.client(cookie) as http:
+            await http.get("/api/session")
+            since = time.monotonic()
+            leaving.terminate()
+            code = await asyncio.to_thread(leaving.process.wait, 15)
+        assert code == 0
+        assert time.monotonic() - since < 6
+        await stalled.close()
+
+    async def test_it_can_be_started_again_at_once_on_the_same_port(self, house, alice):
+        first = house.edge()
+        cookie = await first.sign_in(alice)
+        async with await first.follow(ORDERS, cookie) as stream:
+            await stream.read()
+            assert await asyncio.to_thread(first.stop) == 0
+        second = house.edge(first.port)
+        async with await second.follow(ORDERS, cookie, last_event_id=stream.last_id):
+            pass
+        second.stop()

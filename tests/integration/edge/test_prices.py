@@ -1,0 +1,227 @@
+"""Quotes: all of them at first, then what changes, newest wins (T3, R2)."""
+
+import time
+from datetime import datetime
+from decimal import Decimal
+
+import pytest
+
+PRICES = "/api/stream/prices"
+FIELDS = {
+    "symbol", "price", "bid", "ask", "volume", "change", "changePercent", "timestamp",
+}  # fmt: skip
+
+
+@pytest.fixture
+async def symbol(fresh, market, edge):
+    """A symbol with a quote that the edge knows."""
+    name = fresh("SYM")
+    await quoted(edge, market, name)
+    return name
+
+
+async def quoted(edge, market, name):
+    await market.quote(name)
+    async with edge.client() as http:
+        while not (await http.get("/api/prices", params={"symbols": name})).json()["prices"]:
+            pass
+
+
+def updates(frames):
+    return [f for f in frames if f.event == "price:update" and "symbol" in f.data]
+
+
+class TestTheFirstMessage:
+    async def test_all_newest_values(self, edge, symbol, market):
+        newest = await market.quote(symbol, "12.345", volume=Decimal("1e3"))
+        async with await edge.follow(f"{PRICES}?symbols={symbol}") as stream:
+            first = await stream.read()
+            if first.data["prices"][0]["price"] != newest.price:  # the quote is on its way
+                await stream.until("the quote", lambda f: f.data.get("price") == newest.price)
+        assert first.event == "price:update"
+        assert first.id is None
+        assert first.data["initializing"] is True
+        assert datetime.fromisoformat(first.data["timestamp"]).tzinfo is not None
+        assert [set(price) for price in first.data["prices"]] == [FIELDS]
+
+    async def test_every_symbol_without_a_filter(self, edge, fresh, market):
+        names = [fresh("ALL") for _ in range(3)]
+        for name in names:
+            await quoted(edge, market, name)
+        for path in (PRICES, f"{PRICES}?symbols=", f"{PRICES}?symbols=%20,%20"):
+            async with await edge.follow(path) as stream:
+                first = await stream.read()
+            got = [price["symbol"] for price in first.data["prices"]]
+            assert set(names) <= set(got)
+            assert got == sorted(got)
+
+    async def test_symbols_are_trimmed_and_upper_cased(self, edge, fresh, market):
+        one, two, three = (fresh("TRIM") for _ in range(3))
+        for name in (one, two, three):
+            await quoted(edge, market, name)
+        path = f"{PRICES}?symbols=%20{one.lower()}%20,,{two.title()},nosuch"
+        async with await edge.follow(path) as stream:
+            first = await stream.read()
+            await market.quote(three, "1")
+            await market.quote(two, "7")
+            assert (await stream.read()).data["symbol"] == two
+        assert [price["symbol"] for price in first.data["prices"]] == [one, two]
+
+    async def test_a_symbol_with_a_dot(self, edge, fresh, market):
+        name = f"{fresh('BRK')}.B"
+        await quoted(edge, market, name)
+        async with await edge.follow(f"{PRICES}?symbols={name}") as stream:
+            assert (await stream.read()).data["prices"][0]["symbol"] == name
+            await market.quote(name, "5")
+            assert (await stream.read()).data["symbol"] == name
+
+    async def test_a_symbol_that_has_its_first_quote_later(self, edge, fresh, market):
+        name = fresh("LATE")
+        async with await edge.follow(f"{PRICES}?symbols={name}") as stream:
+            assert (await stream.read()).data["prices"] == []
+            await market.quote(name)
+            assert (await stream.read()).data["symbol"] == name
+
+
+class TestUpdates:
+    async def test_byte_for_byte(self, edge, symbol, market):
+        async with await edge.follow(f"{PRICES}?symbols={symbol}") as stream:
+            await stream.read()
+            made = await market.quote(
+                symbol, "100.10", change=Decimal("-0.50"), change_percent=Decimal("-0.4970")
+            )
+            frame = await stream.read()
+        when = made.timestamp.isoformat().replace("+00:00", "Z")
+        assert frame.raw.decode() == (
+            "event: price:update\n"
+            f'data: {{"symbol":"{symbol}","price":100.10,"bid":99.10,"ask":100.10,"volume":10,'
+            f'"change":-0.50,"changePercent":-0.4970,"timestamp":"{when}"}}\n'
+            "retry: 5000"
+        )
+
+    async def test_at_most_ten_a_second_and_the_newest_wins(self, edge, symbol, market):
+        """As many quotes as the server takes, for more than a second."""
+        async with await edge.follow(f"{PRICES}?symbols={symbol}") as stream:
+            await stream.read()
+            since, number = time.monotonic(), 0
+            while time.monotonic() - since < 1.2:
+                number += 1
+                await market.quote(symbol, number)
+            await stream.until("the last quote", lambda f: f.data["price"] == number)
+            took = time.monotonic() - since
+        got = [int(frame.data["price"]) for frame in updates(stream.frames)]
+        assert got == sorted(set(got))
+        assert len(got) <= took * 10 + 1, f"{len(got)} in {took:.2f} s"
+        assert len(got) >= 5
+        assert number > 100
+
+    async def test_a_client_may_ask_for_less(self, edge, symbol, market):
+        path = f"{PRICES}?symbols={symbol}"
+        async with (
+            await edge.follow(f"{path}&maxRate=2") as rare,
+            await edge.follow(path) as often,
+        ):
+            for stream in (rare, often):
+                await stream.read()
+            since = time.monotonic()
+            for number in range(1, 16):
+                await market.quote(symbol, number)
+                await often.until("the quote", lambda f, n=number: f.data["price"] == n)
+            await rare.until("the last quote", lambda f: f.data["price"] == 15)
+            took = time.monotonic() - since
+        assert len(updates(often.frames)) == 15
+        assert len(updates(rare.frames)) <= took * 2 + 1
+
+    async def test_each_symbol_has_a_rate_of_its_own(self, edge, fresh, market):
+        busy, calm = fresh("BUSY"), fresh("CALM")
+        for name in (busy, calm):
+            await quoted(edge, market, name)
+        async with await edge.follow(f"{PRICES}?symbols={busy},{calm}&maxRate=0.1") as stream:
+            await stream.read()
+            await market.quote(busy, "1")
+            await stream.until("busy", lambda f: f.data["symbol"] == busy)
+            await market.quote(busy, "2")  # which waits for ten seconds
+            await market.quote(calm, "1")
+            frame = await stream.read(seconds=2)
+        assert frame.data["symbol"] == calm
+
+    async def test_an_older_quote_changes_nothing(self, edge, symbol, market):
+        async with await edge.follow(f"{PRICES}?symbols={symbol}") as stream:
+            await stream.read()
+            newest = await market.quote(symbol, "2")
+            await market.quote(symbol, "1", timestamp=newest.timestamp)
+            await market.quote(symbol, "3")
+            await stream.until("the third", lambda f: f.data["price"] == 3)
+        assert 1 not in [frame.data["price"] for frame in updates(stream.frames)]
+
+    async def test_a_reader_that_pauses_gets_the_newest_not_the_backlog(self, lone):
+        """400 symbols, 30 rounds; it reads nothing meanwhile, and what waits for it does not
+        grow: then come what the kernel held, and the newest of each."""
+        edge = lone.edge()
+        names = [f"S{number:03}" for number in range(400)]
+        async with lone.market() as market:
+            for name in names:
+                await market.quote(name)
+            async with (
+                await edge.follow(PRICES) as healthy,
+                await edge.follow(PRICES, receive_buffer=4096) as paused,
+            ):
+                for number in range(1, 31):
+                    for name in names:
+                        await market.post(name, number)
+                    await healthy.until(
+                        "the round",
+                        lambda f, n=number: (
+                            f.data.get("symbol") == names[-1] and f.data["price"] == n
+                        ),
+                    )
+                await paused.until(
+                    "the newest of the last symbol",
+                    lambda f: f.data.get("symbol") == names[-1] and f.data["price"] == 30,
+                )
+        got = updates(paused.frames)
+        last = {frame.data["symbol"]: frame.data["price"] for frame in got}
+        assert last == dict.fromkeys(names, 30)
+        assert len(got) < 400 * 15, f"{len(got)} frames of {400 * 30}"
+
+    async def test_quotes_carry_no_id_and_move_no_cursor(self, edge, symbol, market):
+        async with await edge.follow(f"{PRICES}?symbols={symbol}") as stream:
+            await stream.read()
+            await market.quote(symbol, "9")
+            await stream.read()
+        assert stream.last_id is None
+
+
+class TestBadInput:
+    @pytest.mark.parametrize("rate", ["0", "-1", "11", "nan", "inf", "abc", "", "1e9", "0x1"])
+    async def test_rates(self, edge, rate):
+        answer = await edge.connect(f"{PRICES}?maxRate={rate}")
+        assert answer.status == 422
+        assert b'"path":"maxRate"' in await answer.body()
+        await answer.close()
+
+    @pytest.mark.parametrize("symbols", [",".join(f"S{n}" for n in range(501)), "X" * 33])
+    async def test_symbols(self, edge, symbols):
+        for path in (PRICES, "/api/prices"):
+            answer = await edge.connect(f"{path}?symbols={symbols}")
+            assert answer.status == 422
+            assert b'"path":"symbols"' in await answer.body()
+            await answer.close()
+
+
+class TestAsking:
+    """R2: the same by GET, without a session."""
+
+    async def test_some(self, edge, symbol):
+        async with edge.client() as http:
+            answer = await http.get("/api/prices", params={"symbols": f" {symbol.lower()} ,x"})
+        assert answer.status_code == 200
+        body = answer.json()
+        assert body.keys() == {"prices", "timestamp"}
+        assert [price["symbol"] for price in body["prices"]] == [symbol]
+        assert body["prices"][0].keys() >= FIELDS
+
+    async def test_all(self, edge, symbol):
+        async with edge.client() as http:
+            body = (await http.get("/api/prices")).json()
+        assert symbol in [price["symbol"] for price in body["prices"]]

@@ -1,0 +1,273 @@
+"""Who may open a stream, and how it ends with its session (C2, C3, C5, R5)."""
+
+import hashlib
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.integration.edge.market import placed
+from tests.waiting import until
+
+UNAUTHORIZED = {
+    "error": "Unauthorized",
+    "message": "No valid session found",
+    "statusCode": 401,
+}
+ASKING = {
+    "Origin": "https://desk.example",
+    "Access-Control-Request-Method": "GET",
+    "Access-Control-Request-Headers": "last-event-id",
+}
+PROTECTED = ["/api/stream/orders", "/api/stream/trading"]
+
+
+@pytest.fixture
+def alice(fresh):
+    return fresh("alice")
+
+
+async def refusal(answer):
+    """The status, and the body as JSON."""
+    assert answer.header("content-type") == "application/json"
+    body = json.loads(await answer.body())
+    await answer.close()
+    return answer.status, body
+
+
+async def nothing_but_data(stream):
+    """The stream is not told to end while another one is."""
+    try:
+        while True:
+            assert (await stream.read(seconds=0.3)).event != "auth:expired"
+    except TimeoutError:
+        return
+
+
+class TestNoStreamWithoutASession:
+    @pytest.mark.parametrize("path", PROTECTED)
+    @pytest.mark.parametrize(
+        "cookie",
+        [None, "", "unknown", "x" * 4000, 'a"; other=1', "%00", "session=session", "é", ".." * 20],
+    )
+    async def test_unknown(self, edge, path, cookie):
+        answer = await edge.connect(path, cookie)
+        assert await refusal(answer) == (401, UNAUTHORIZED)
+
+    @pytest.mark.parametrize("path", PROTECTED)
+    async def test_revoked(self, edge, alice, path):
+        cookie = await edge.sign_in(alice)
+        async with edge.client(cookie) as http:
+            assert (await http.delete("/api/session")).status_code == 204
+        assert await refusal(await edge.connect(path, cookie)) == (401, UNAUTHORIZED)
+
+    async def test_revoked_by_another_edge(self, edge, house, alice):
+        other = house.shared_edge(SSE_FLUSH_MS=5)
+        cookie = await edge.sign_in(alice)
+        await (await other.follow(PROTECTED[0], cookie)).close()
+        async with other.client(cookie) as http:
+            await http.delete("/api/session")
+        assert await refusal(await edge.connect(PROTECTED[0], cookie)) == (401, UNAUTHORIZED)
+
+    async def test_a_session_of_a_name_that_only_looks_like_a_key(self, edge, alice):
+        """The store's keys are hashes of tokens: whoever reads the store can be nobody."""
+        cookie = await edge.sign_in(alice)
+        key = hashlib.sha256(cookie.encode()).hexdigest()
+        assert (await refusal(await edge.connect(PROTECTED[0], key)))[0] == 401
+
+    async def test_other_cookies_do_not_matter(self, edge, alice):
+        cookie = await edge.sign_in(alice)
+        headers = {"Cookie": f"theme=dark; session={cookie}; _ga=GA1.2.3"}
+        async with await edge.follow(PROTECTED[0], headers=headers) as stream:
+            assert stream.frames[-1].data["userId"] == alice
+
+    async def test_other_methods_open_nothing(self, edge, alice):
+        cookie = await edge.sign_in(alice)
+        for method in ("POST", "PUT", "DELETE", "HEAD"):
+            answer = await edge.connect(PROTECTED[0], cookie, method=method)
+            assert answer.status == 405, method
+            assert answer.header("allow") == "GET, OPTIONS"
+            await answer.close()
+
+
+class TestTheEndOfASession:
+    @pytest.mark.parametrize("path", [*PROTECTED, "/api/stream/prices"])
+    async def test_revoking_ends_its_streams_within_two_seconds(self, edge, alice, path):
+        cookie, other = await edge.sign_in(alice), await edge.sign_in(alice)
+        async with (
+            await edge.follow(path, cookie) as ended,
+            await edge.follow(path, other) as kept,
+            edge.client(cookie) as http,
+        ):
+            await ended.read()
+            await http.delete("/api/session")
+            frames = await ended.rest(seconds=2)
+            assert frames[-1].event == "auth:expired"
+            assert frames[-1].data == {"reason": "revoked"}
+            assert frames[-1].id is None
+            await nothing_but_data(kept)
+
+    async def test_revoking_at_one_edge_ends_streams_at_the_other(self, edge, house, alice):
+        other = house.shared_edge(SSE_FLUSH_MS=5)
+        cookie = await edge.sign_in(alice)
+        async with (
+            await other.follow(PROTECTED[0], cookie) as stream,
+            edge.client(cookie) as http,
+        ):
+            await http.delete("/api/session")
+            assert (await stream.rest(seconds=2))[-1].event == "auth:expired"
+
+    async def test_what_was_said_before_the_end_still_arrives(self, edge, alice, journal):
+        cookie = await edge.sign_in(alice)
+        async with (
+            await edge.follow(PROTECTED[0], cookie) as stream,
+            edge.client(cookie) as http,
+        ):
+            await stream.until("order:update")
+            last = await journal.append(alice, *(placed(f"o-{n}") for n in range(50)))
+            await stream.until("the last one", lambda frame: frame.id and frame.sequence == last)
+            await http.delete("/api/session")
+            assert [f.event for f in await stream.rest(seconds=2)] == ["auth:expired"]
+
+    async def test_a_stream_never_outlives_its_session(self, house, alice):
+        edge = house.shared_edge(TAPEWIRE_SESSION_HOURS=2 / 3600)
+        cookie = await edge.sign_in(alice)
+        async with edge.client(cookie) as http:
+            who = (await http.get("/api/session")).json()
+        expires = datetime.fromisoformat(who["expiresAt"])
+        async with await edge.follow(PROTECTED[0], cookie) as stream:
+            frames = await stream.rest(seconds=6)
+            over = datetime.now(UTC)
+        assert frames[-1].event == "auth:expired"
+        assert over - expires < timedelta(seconds=2)
+        assert await refusal(await edge.connect(PROTECTED[0], cookie)) == (401, UNAUTHORIZED)
+
+    async def test_nor_does_one_whose_reader_does_not_read(self, house, alice, journal):
+        """The farewell cannot be written; the connection is cut all the same."""
+        edge = house.shared_edge(TAPEWIRE_SESSION_HOURS=2 / 3600)
+        cookie = await edge.sign_in(alice)
+        stream = await edge.follow(PROTECTED[0], cookie, receive_buffer=4096)
+        client = stream.frames[-1].data["clientId"]
+        reason = "x" * 20_000
+        await journal.append(alice, *(placed(f"o-{n}", reason=reason) for n in range(40)))
+        closed = lambda: edge.logged("stream closed", client=client)  # noqa: E731
+        await until("the stream is closed with its session", closed, seconds=6)
+        assert closed()[0]["reason"] == "expired"
+        assert closed()[0]["seconds"] < 5
+        await stream.close()
+
+
+class TestSigningIn:
+    async def test_the_cookie_is_out_of_reach_of_scripts(self, edge, alice):
+        async with edge.client() as http:
+            answer = await http.post("/api/session", json={"userId": alice, "roles": ["admin"]})
+        attributes = {part.strip() for part in answer.headers["set-cookie"].split(";")[1:]}
+        assert {"HttpOnly", "Path=/", "SameSite=lax"} <= attributes
+        assert "Secure" not in attributes
+        assert answer.status_code == 201
+        body = answer.json()
+        assert (body["userId"], body["roles"]) == (alice, ["admin"])
+        left = datetime.fromisoformat(body["expiresAt"]) - datetime.now(UTC)
+        assert timedelta(hours=11.9) < left <= timedelta(hours=12)
+
+    async def test_it_is_sent_over_https_only_where_that_is_asked(self, house, alice):
+        edge = house.shared_edge(TAPEWIRE_COOKIE_SECURE="on")
+        async with edge.client() as http:
+            answer = await http.post("/api/session", json={"userId": alice})
+        assert "; Secure" in answer.headers["set-cookie"]
+
+    async def test_who_is_signed_in(self, edge, alice):
+        async with edge.client(await edge.sign_in(alice, ["admin"])) as http:
+            answer = await http.get("/api/session")
+        assert answer.status_code == 200
+        assert (answer.json()["userId"], answer.json()["roles"]) == (alice, ["admin"])
+
+    async def test_signing_out(self, edge, alice):
+        async with edge.client(await edge.sign_in(alice)) as http:
+            answer = await http.delete("/api/session")
+            assert answer.status_code == 204
+            assert 'session=""' in answer.headers["set-cookie"] or "Max-Age=0" in str(
+                answer.headers["set-cookie"]
+            )
+        async with edge.client("nobody") as http:
+            assert (await http.get("/api/session")).json() == UNAUTHORIZED
+            assert (await http.delete("/api/session")).json() == UNAUTHORIZED
+
+    async def test_switched_off(self, house, alice):
+        edge = house.shared_edge(TAPEWIRE_SIGN_IN="off")
+        async with edge.client() as http:
+            answer = await http.post("/api/session", json={"userId": alice})
+        assert answer.status_code in (403, 404)
+        assert answer.json()["statusCode"] == answer.status_code
+        assert "set-cookie" not in answer.headers
+
+    @pytest.mark.parametrize(
+        ("body", "path"),
+        [
+            ({}, "userId"),
+            ({"userId": ""}, "userId"),
+            ({"userId": 7}, "userId"),
+            ({"userId": "a\nb"}, "userId"),
+            ({"userId": "_all"}, "userId"),
+            ({"userId": "x" * 129}, "userId"),
+            ({"userId": "a", "roles": "admin"}, "roles"),
+            ({"userId": "a", "roles": ["ad min"]}, "roles[0]"),
+            ({"userId": "a", "roles": ["a"] * 17}, "roles"),
+            ({"userId": "a", "admin": True}, "admin"),
+        ],
+    )
+    async def test_bad_input(self, edge, body, path):
+        async with edge.client() as http:
+            answer = await http.post("/api/session", json=body)
+        assert answer.status_code == 422
+        assert answer.json()["path"] == path
+
+
+class TestOrigins:
+    """A preflight by hand: what browsers make of it is theirs (C5)."""
+
+    async def test_a_listed_origin(self, house):
+        edge = house.shared_edge(TAPEWIRE_ORIGINS="https://desk.example,https://b.example")
+        async with await edge.connect(PROTECTED[0], method="OPTIONS", headers=ASKING) as answer:
+            assert answer.status == 200
+            assert answer.header("access-control-allow-origin") == "https://desk.example"
+            assert answer.header("access-control-allow-credentials") == "true"
+            assert answer.header("access-control-allow-methods") == "GET, OPTIONS"
+            assert (
+                answer.header("access-control-allow-headers")
+                == "Content-Type, Authorization, Last-Event-ID, X-Correlation-ID"
+            )
+            assert answer.header("vary") == "Origin"
+            assert await answer.body() == b""
+        async with await edge.follow(
+            "/api/stream/prices", headers={"Origin": "https://b.example"}
+        ) as stream:
+            assert stream.header("access-control-allow-origin") == "https://b.example"
+            assert stream.header("access-control-allow-credentials") == "true"
+
+    async def test_an_origin_that_is_not_listed(self, house):
+        edge = house.shared_edge(TAPEWIRE_ORIGINS="https://desk.example,https://b.example")
+        for origin in ("https://evil.example", "null", "https://desk.example.evil.example"):
+            async with await edge.follow(
+                "/api/stream/prices", headers={"Origin": origin}
+            ) as stream:
+                assert stream.header("access-control-allow-origin") is None
+                assert stream.header("access-control-allow-credentials") is None
+
+    async def test_everybody_only_without_credentials(self, house):
+        edge = house.shared_edge(TAPEWIRE_ORIGINS="*")
+        async with await edge.follow("/api/stream/prices", headers=ASKING) as stream:
+            assert stream.header("access-control-allow-origin") == "*"
+            assert stream.header("access-control-allow-credentials") is None
+
+    async def test_nobody_when_none_is_listed(self, edge):
+        async with await edge.connect(PROTECTED[0], method="OPTIONS", headers=ASKING) as answer:
+            assert answer.status == 200
+            assert answer.header("access-control-allow-origin") is None
+
+    async def test_refusals_can_be_read_too(self, house):
+        """A page must see 401, or it would try for ever."""
+        edge = house.shared_edge(TAPEWIRE_ORIGINS="https://desk.example,https://b.example")
+        async with await edge.connect(PROTECTED[0], headers=ASKING) as answer:
+            assert answer.status == 401
+            assert answer.header("access-control-allow-origin") == "https://desk.example"

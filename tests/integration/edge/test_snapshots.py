@@ -1,0 +1,283 @@
+"""A connection without an id: the state as it is, then everything after it, gapless (C11, T1)."""
+
+import asyncio
+
+import pytest
+
+from services.edge.frames import frame
+from tapewire.events import CODEC
+from tapewire.log.views import fold
+from tapewire.views import OrdersView
+from tests.integration.edge.market import accepted, filled, many, placed, rejected, traded
+from tests.sse import parse
+
+ORDERS = "/api/stream/orders"
+
+
+@pytest.fixture
+def alice(fresh):
+    return fresh("alice")
+
+
+@pytest.fixture
+async def cookie(edge, alice):
+    return await edge.sign_in(alice)
+
+
+def state(frames):
+    """What a client shows after `frames`: the snapshot, and each order as it was said last."""
+    orders = {}
+    for got in frames:
+        if got.event in ("order:update", "order:fill"):
+            for order in got.data.get("orders", [got.data]):
+                shown = {k: v for k, v in order.items() if k not in FILL}
+                orders.pop(order["orderId"], None)
+                orders[order["orderId"]] = shown
+    return list(orders.values())
+
+
+FILL = ("snapshot", "fillQty", "fillPrice", "tradeId")
+
+
+async def truth(journal, user):
+    """The same from the log, by its fold."""
+    view = OrdersView()
+    for recorded in await journal.of(user):
+        fold(view, recorded)
+    return [plain(order) for order in view.orders()]
+
+
+def plain(value):
+    """`value` as a client reads it."""
+    return parse(frame("x", value).rstrip(b"\n")).data
+
+
+async def test_a_user_without_orders(edge, cookie, journal):
+    async with await edge.follow(ORDERS, cookie) as stream:
+        snapshot = await stream.read()
+    bounds = await journal.log.bounds()
+    assert snapshot.event == "order:update"
+    assert snapshot.id == f"{bounds.epoch}-{bounds.last}"
+    assert snapshot.data.keys() == {"snapshot", "orders", "timestamp"}
+    assert (snapshot.data["snapshot"], snapshot.data["orders"]) == (True, [])
+
+
+@pytest.mark.parametrize("path", [ORDERS, "/api/stream/trading"])
+async def test_what_is_there_and_nobody_elses(edge, alice, cookie, journal, path):
+    await journal.append(alice, placed("a"), placed("b"), rejected("b"), placed("c"), accepted("c"))
+    await journal.append(f"{alice}.x", placed("foreign"))
+    async with await edge.follow(path, cookie) as stream:
+        snapshot = await stream.read()
+    assert snapshot.data["orders"] == await truth(journal, alice)
+    assert [(o["orderId"], o["status"]) for o in snapshot.data["orders"]] == [
+        ("a", "new"),
+        ("b", "rejected"),
+        ("c", "new"),
+    ]
+
+
+async def test_more_orders_than_a_page_or_a_multi_subject_read_holds(edge, alice, cookie, journal):
+    """1,100 open orders: reads of a last message a subject stop at 1,024."""
+    drafts = many(1100)
+    for first in range(0, 1100, 100):
+        await asyncio.gather(*(journal.append(alice, e) for e in drafts[first : first + 100]))
+    async with await edge.follow(ORDERS, cookie) as stream:
+        snapshot = await stream.read()
+        assert len(snapshot.data["orders"]) == 1100
+        last = await journal.append(alice, placed("one-more"))
+        assert (await stream.read()).sequence == last
+
+
+async def test_with_a_checkpoint_or_without_it_is_the_same(edge, alice, cookie, journal):
+    await journal.append(alice, *many(5))
+    await journal.checkpoint(alice)
+    await journal.append(alice, accepted("o-3"), *many(2, "later"))
+    async with await edge.follow(ORDERS, cookie) as stream:
+        assert (await stream.read()).data["orders"] == await truth(journal, alice)
+
+
+async def test_a_checkpoint_of_another_log_is_none(lone):
+    edge = lone.edge()
+    cookie = await edge.sign_in("alice")
+    async with lone.journal() as journal:
+        await journal.append("alice", *many(3, "old"))
+        await journal.checkpoint("alice")
+        await journal.recreate()
+        await journal.append("alice", *many(3, "new"))
+        young = lone.edge()
+        async with await young.follow(ORDERS, cookie) as stream:
+            orders = (await stream.read()).data["orders"]
+    assert [order["orderId"] for order in orders] == ["new-0", "new-1", "new-2"]
+
+
+async def test_gapless_while_writers_write(house, edge, alice, cookie, journal):
+    """Clients that connect at any moment, to a settled edge and to one that remembers nothing,
+    while four writers write: each ends with what the log says, having missed and repeated
+    nothing."""
+    young = house.edge()
+    writing = True
+
+    async def write(number):
+        for order in range(40):
+            for happens in (placed, accepted, rejected)[: 1 + order % 3]:
+                await journal.append(alice, happens(f"w{number}-{order}"))
+
+    async def read(at):
+        async with await at.follow(ORDERS, cookie) as stream:
+            snapshot = await stream.until("order:update")
+            while writing:
+                await stream.until("an event", lambda f: f.id)
+            end = await journal.log.last(f"ev.{alice}.>")
+            if stream.frames[-1].sequence < end:
+                await stream.until("the last event", lambda f: f.id and f.sequence == end)
+            return snapshot.sequence, stream.frames[2:]
+
+    async def readers():
+        reading = []
+        while writing and len(reading) < 40:
+            reading += [asyncio.create_task(read(at)) for at in (edge, young)]
+            await journal.append(alice, placed(f"mark-{len(reading)}"))
+        return reading
+
+    opening = asyncio.create_task(readers())
+    await asyncio.gather(*(write(number) for number in range(4)))
+    writing = False
+    await journal.append(alice, placed("end"))
+    reading = await opening
+    log = await journal.of(alice)
+    final = await truth(journal, alice)
+    assert len(reading) > 10
+    for since, frames in await asyncio.gather(*reading):
+        assert [f.sequence for f in frames[1:]] == [r.sequence for r in log if r.sequence > since]
+        assert sorted(state(frames), key=by_id) == sorted(final, key=by_id)
+    young.stop()
+
+
+def by_id(order):
+    return order["orderId"]
+
+
+class TestEvents:
+    """How each event is shown."""
+
+    async def shown(self, edge, cookie, journal, alice, *events, path=ORDERS, **how):
+        async with await edge.follow(path, cookie) as stream:
+            await stream.until("order:update")
+            await journal.append(alice, *events, **how)
+            return [await stream.read() for _ in events]
+
+    @pytest.mark.parametrize("path", [ORDERS, "/api/stream/trading"])
+    async def test_updates_and_fills(self, edge, alice, cookie, journal, path):
+        got = await self.shown(
+            edge,
+            cookie,
+            journal,
+            alice,
+            placed("o"),
+            accepted("o"),
+            filled("o", "3", "12.25"),
+            rejected("p", reason="no"),
+            path=path,
+        )
+        assert [f.event for f in got] == ["order:update"] * 2 + ["order:fill", "order:update"]
+        fields = {
+            "orderId", "clientOrderId", "symbol", "side", "type", "qty", "limitPrice", "status",
+            "filledQty", "filledAvgPrice", "strategyId", "reason", "timestamp",
+        }  # fmt: skip
+        assert got[0].data.keys() == fields
+        assert got[2].data.keys() == fields | {"fillQty", "fillPrice", "tradeId"}
+        assert got[2].data["status"] == "partially_filled"
+        assert (str(got[2].data["fillQty"]), str(got[2].data["fillPrice"])) == ("3", "12.25")
+        assert (got[3].data["status"], got[3].data["reason"]) == ("rejected", "no")
+
+    @pytest.mark.parametrize("path", [ORDERS, "/api/stream/trading"])
+    async def test_trades(self, edge, alice, cookie, journal, path):
+        (got,) = await self.shown(
+            edge, cookie, journal, alice, traded("o", "3", "12.25"), domain="trades", path=path
+        )
+        assert got.event == "trade:new"
+        assert got.data.keys() == {
+            "tradeId", "orderId", "symbol", "side", "qty", "price", "strategyId", "timestamp",
+        }  # fmt: skip
+
+    async def test_numbers_keep_their_digits(self, edge, alice, cookie, journal):
+        exact = "123456789012.345678"
+        (got,) = await self.shown(edge, cookie, journal, alice, placed("o", limit_price=exact))
+        assert b'"limitPrice":123456789012.345678,' in got.raw
+
+    async def test_an_event_that_nobody_here_can_read_is_passed_over(
+        self, edge, alice, cookie, journal
+    ):
+        """A newer producer's event, and broken bytes: neither ends a stream."""
+        async with await edge.follow(ORDERS, cookie) as stream:
+            await stream.until("order:update")
+            for tag, data in ((b"order.placed.v99", b"{}"), (b"order.placed.v1", b"{nonsense")):
+                await journal.wire.request(
+                    f"ev.{alice}.orders.o-1", data, {"Tw-Type": tag.decode()}
+                )
+            last = await journal.append(alice, placed("after"))
+            assert (await stream.read()).sequence == last
+        async with await edge.follow(ORDERS, cookie) as stream:
+            orders = (await stream.read()).data["orders"]
+        assert [order["orderId"] for order in orders] == ["after"]
+
+    async def test_payloads_hold_catalogue_fields_only(self, edge, alice, cookie, journal):
+        """What a producer adds on its own account stays behind."""
+        async with await edge.follow(ORDERS, cookie) as stream:
+            await stream.until("order:update")
+            data = CODEC.encode(placed("o")).replace(b'{"order":{', b'{"order":{"secret":"s3cr3t",')
+            await journal.wire.request(f"ev.{alice}.orders.o", data, {"Tw-Type": "order.placed.v1"})
+            assert b"s3cr3t" not in (await stream.read()).raw
+
+
+class TestWhoseStream:
+    """T4: one's own, or anybody's for an admin."""
+
+    TRADING = "/api/stream/trading"
+
+    async def test_ones_own(self, edge, alice, cookie, journal):
+        await journal.append(alice, placed("mine"))
+        async with await edge.follow(f"{self.TRADING}?userId={alice}", cookie) as stream:
+            assert (await stream.read()).data["orders"][0]["orderId"] == "mine"
+
+    @pytest.mark.parametrize("other", ["bob", "*", ">", "", "_all", "alice%00"])
+    async def test_a_foreign_one_is_refused(self, edge, cookie, other):
+        answer = await edge.connect(f"{self.TRADING}?userId={other}", cookie)
+        assert answer.status == 403
+        body = CODEC.decode(await answer.body(), dict)
+        await answer.close()
+        assert (body["error"], body["statusCode"], body["path"]) == ("Forbidden", 403, "userId")
+
+    async def test_nobody_is_401_even_with_a_user_id(self, edge, alice):
+        async with await edge.connect(f"{self.TRADING}?userId={alice}") as answer:
+            assert answer.status == 401
+
+    async def test_an_admin_reads_another_users(self, edge, alice, fresh, journal):
+        cookie = await edge.sign_in(fresh("root"), ["admin"])
+        await journal.append(alice, placed("theirs"))
+        async with await edge.follow(f"{self.TRADING}?userId={alice}", cookie) as stream:
+            assert stream.frames[-1].data["userId"] == alice
+            assert (await stream.read()).data["orders"][0]["orderId"] == "theirs"
+            last = await journal.append(alice, placed("next"))
+            assert (await stream.read()).sequence == last
+
+    async def test_only_this_stream_takes_a_user_id(self, edge, alice, fresh, journal):
+        cookie = await edge.sign_in(fresh("root"), ["admin"])
+        await journal.append(alice, placed("theirs"))
+        async with await edge.follow(f"{ORDERS}?userId={alice}", cookie) as stream:
+            assert (await stream.read()).data["orders"] == []
+
+    async def test_all_of_a_users_connections_get_every_event(
+        self, house, edge, alice, cookie, journal
+    ):
+        """Tabs, streams, edges."""
+        other = house.shared_edge(SSE_FLUSH_MS=5)
+        paths = [ORDERS, ORDERS, self.TRADING]
+        streams = [await at.follow(path, cookie) for at in (edge, other) for path in paths]
+        for stream in streams:
+            await stream.read()
+        last = await journal.append(alice, *many(3))
+        for stream in streams:
+            frames = [await stream.read() for _ in range(3)]
+            assert frames[-1].sequence == last
+            await stream.close()

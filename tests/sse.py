@@ -1,0 +1,301 @@
+"""A strict client of the edge's streams, for tests: it refuses what some parser reads otherwise.
+
+`Stream` speaks HTTP/1.1 over a socket of its own and reads only when asked to, so that a test
+decides how slow a reader is. Every block is taken by `parse`, which accepts exactly what
+FEATURES.md (C7) promises and fails on anything else. `read` gives one frame, `until` waits for one
+by name or condition, `rest` reads on to a clean end; a stream that ends raises `Ended`, saying
+whether the end was clean.
+"""
+
+import asyncio
+import contextlib
+import json
+import re
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlsplit
+
+READ_SECONDS = 10.0
+READ_BYTES = 16 * 1024
+"""What a `Stream` holds of what it was not asked for; the rest waits in the kernel."""
+
+_ID = re.compile(r"[a-z][a-z0-9]*-(0|[1-9][0-9]*)")
+_NAME = re.compile(r"[a-z]+(:[a-z]+)?")
+_LINE_ENDS = ("\r", "\u2028", "\u2029", "\u0085", "\x0b", "\x0c")
+
+
+class BadFrame(AssertionError):
+    """Bytes that are no frame, or that some parser would read otherwise."""
+
+
+class Ended(Exception):
+    """The stream is over: cleanly (the last chunk came), or cut."""
+
+    def __init__(self, *, clean: bool) -> None:
+        super().__init__("a clean end" if clean else "the connection was cut")
+        self.clean = clean
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One block. A comment has no `event`; a block that only says `retry` has no `data`."""
+
+    raw: bytes
+    event: str | None = None
+    data: Any = None
+    id: str | None = None
+    retry: int | None = None
+    comment: str | None = None
+
+    @property
+    def sequence(self) -> int:
+        """The sequence in the id."""
+        assert self.id is not None, f"{self.raw!r} has no id"
+        return int(self.id.rpartition("-")[2])
+
+
+def parse(raw: bytes) -> Frame:
+    """One block, without its blank line. Raises BadFrame."""
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadFrame(f"not UTF-8: {raw!r}") from error
+    for end in (*_LINE_ENDS, "\0"):
+        if end in text:
+            raise BadFrame(f"a raw {end!r} in {text!r}")
+    lines = text.split("\n")
+    if lines[0].startswith(":"):
+        if len(lines) != 1 or not lines[0].startswith(": "):
+            raise BadFrame(f"no comment of one line: {text!r}")
+        return Frame(raw, comment=lines[0][2:])
+    return _fields(raw, lines)
+
+
+def _fields(raw: bytes, lines: list[str]) -> Frame:
+    pairs = [line.partition(": ")[::2] for line in lines]
+    names = [name for name, _ in pairs]
+    values = dict(pairs)
+    if names == ["retry"]:
+        return Frame(raw, retry=_retry(values["retry"]))
+    if names not in (["event", "data", "retry"], ["event", "data", "id", "retry"]):
+        raise BadFrame(f"not event, data, id, retry: {names} in {raw!r}")
+    if not _NAME.fullmatch(values["event"]):
+        raise BadFrame(f"no name of an event: {values['event']!r}")
+    if "id" in values and not _ID.fullmatch(values["id"]):
+        raise BadFrame(f"no id: {values['id']!r}")
+    try:
+        data = json.loads(values["data"], parse_float=Decimal, parse_constant=_no_constant)
+    except ValueError as error:
+        raise BadFrame(f"no JSON: {values['data']!r}") from error
+    return Frame(raw, values["event"], data, values.get("id"), _retry(values["retry"]))
+
+
+def _retry(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise BadFrame(f"no milliseconds: {text!r}")
+    return int(text)
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+@dataclass
+class Stream:
+    """An open response; made by `connect`. `frames` is everything that was read."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    _reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    frames: list[Frame] = field(default_factory=list)
+    _rest: bytes = b""
+    _length: int | None = None
+    _ended: Ended | None = None
+
+    def header(self, name: str) -> str | None:
+        """The value of the header that comes once, None when it does not come."""
+        found = [value for key, value in self.headers if key == name.lower()]
+        assert len(found) < 2, f"{name} comes {len(found)} times: {found}"
+        return found[0] if found else None
+
+    @property
+    def last_id(self) -> str | None:
+        """What a browser would give back: the id of the last frame that had one."""
+        return next((frame.id for frame in reversed(self.frames) if frame.id), None)
+
+    @property
+    def sequences(self) -> list[int]:
+        """Of all frames with an id, in order."""
+        return [frame.sequence for frame in self.frames if frame.id]
+
+    async def body(self) -> bytes:
+        """The whole body of an answer that is no stream."""
+        length = self.header("content-length")
+        async with asyncio.timeout(READ_SECONDS):
+            if length is not None:
+                return await self._reader.readexactly(int(length))
+            parts = []
+            with contextlib.suppress(Ended):
+                while True:
+                    parts.append(await self._chunk())
+        return b"".join(parts)
+
+    async def read(self, *, seconds: float = READ_SECONDS) -> Frame:
+        """The next frame. Raises Ended; TimeoutError when none comes."""
+        while b"\n\n" not in self._rest:
+            async with asyncio.timeout(seconds):
+                try:
+                    self._rest += await self._chunk()
+                except Ended as end:
+                    if self._rest:
+                        why = f"the stream ends ({end}) within a frame: {self._rest[-200:]!r}"
+                        if end.clean:
+                            raise BadFrame(why) from None
+                    raise
+        raw, _, self._rest = self._rest.partition(b"\n\n")
+        frame = parse(raw)
+        self.frames.append(frame)
+        return frame
+
+    async def until(
+        self,
+        what: str,
+        condition: Callable[[Frame], object] | None = None,
+        *,
+        seconds: float = READ_SECONDS,
+    ) -> Frame:
+        """The next frame that is the event `what`, or that `condition` takes."""
+        fits = condition or (lambda frame: frame.event == what)
+        seen: Frame | None = None
+        try:
+            async with asyncio.timeout(seconds):
+                while True:
+                    seen = await self.read(seconds=seconds + 1)
+                    if fits(seen):
+                        return seen
+        except TimeoutError:
+            last = seen.raw[:500] if seen else "nothing"
+            raise AssertionError(f"not within {seconds:g} s: {what}; last seen: {last!r}") from None
+
+    async def rest(self, *, seconds: float = READ_SECONDS) -> list[Frame]:
+        """All frames to the end, which must be a clean one and come within `seconds`."""
+        frames = []
+        try:
+            async with asyncio.timeout(seconds):
+                while True:
+                    frames.append(await self.read(seconds=seconds + 1))
+        except Ended as end:
+            if not end.clean:
+                raise AssertionError(f"cut after {frames[-3:]!r}") from None
+            return frames
+        except TimeoutError:
+            why = f"no end within {seconds:g} s; last seen: {frames[-1:]!r}"
+            raise AssertionError(why) from None
+
+    async def close(self) -> None:
+        """Leave, as a browser that goes away."""
+        self.writer.close()
+        with contextlib.suppress(OSError):
+            await self.writer.wait_closed()
+
+    async def __aenter__(self) -> "Stream":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def __aiter__(self) -> AsyncIterator[Frame]:
+        with contextlib.suppress(Ended):
+            while True:
+                yield await self.read()
+
+    async def _chunk(self) -> bytes:
+        """One chunk of a chunked body. Raises Ended, again and again."""
+        if self._ended is not None:
+            raise self._ended
+        try:
+            if self._length is None:
+                self._length = int(await self._reader.readuntil(b"\r\n"), 16)
+            data = await self._reader.readexactly(self._length + 2)
+        except (asyncio.IncompleteReadError, OSError):
+            self._ended = Ended(clean=False)
+            raise self._ended from None
+        assert data.endswith(b"\r\n"), f"a chunk without its end: {data[-20:]!r}"
+        if not self._length:
+            self._ended = Ended(clean=True)
+            raise self._ended
+        self._length = None
+        return data[:-2]
+
+
+async def connect(
+    url: str,
+    path: str,
+    *,
+    cookie: str | None = None,
+    last_event_id: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    method: str = "GET",
+    content: bytes = b"",
+    receive_buffer: int | None = None,
+) -> Stream:
+    """Ask the edge at `url` for `path`; returns when the headers are there, whatever the status.
+
+    `receive_buffer` is what the kernel may hold unread, in bytes (it takes at least about 2 KiB).
+    """
+    where = urlsplit(url)
+    connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    connection.setblocking(False)
+    if receive_buffer is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    try:
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(connection, (where.hostname, where.port))
+    except BaseException:
+        connection.close()
+        raise
+    reader, writer = await asyncio.open_connection(sock=connection, limit=READ_BYTES)
+    lines = [f"{method} {path} HTTP/1.1", f"Host: {where.netloc}", "Accept: text/event-stream"]
+    if cookie is not None:
+        lines.append(f"Cookie: session={cookie}")
+    if last_event_id is not None:
+        lines.append(f"Last-Event-ID: {last_event_id}")
+    lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
+    if content:
+        lines.append(f"Content-Length: {len(content)}")
+    writer.write("\r\n".join([*lines, "", ""]).encode("latin-1") + content)
+    try:
+        async with asyncio.timeout(READ_SECONDS):
+            head = await reader.readuntil(b"\r\n\r\n")
+    except BaseException:
+        writer.close()
+        raise
+    first, *fields = head.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
+    pairs = [line.partition(": ") for line in fields]
+    return Stream(
+        int(first.split(" ")[1]),
+        [(name.lower(), value) for name, _, value in pairs],
+        reader,
+        writer,
+    )
+
+
+async def follow(url: str, path: str, **how: Any) -> Stream:
+    """An open stream whose opening was as promised (C1): retry, then `connected`."""
+    stream = await connect(url, path, **how)
+    if stream.status != 200:
+        body = await stream.body()
+        await stream.close()
+        raise AssertionError(f"{path} answers {stream.status}: {body!r}")
+    try:
+        first, second = await stream.read(), await stream.read()
+        assert first.retry is not None, first.raw
+        assert (first.event, second.event) == (None, "connected"), (first.raw, second.raw)
+    except BaseException:
+        await stream.close()
+        raise
+    return stream

@@ -1,0 +1,288 @@
+"""A whole system for tests: what `tapewire up` starts, driven from outside.
+
+`stack` is one for the session (one a worker), with a fast random walk; `stack_factory` starts
+others, for tests that need their own feed, environment or data directory, or that break things.
+Whatever they start is gone at the end, and a test that leaves a process behind fails.
+
+Every process of a stack carries a mark in its environment, which the services inherit: that is how
+leftovers are found, even those that `up` forgot.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import httpx
+import psutil
+import pytest
+
+START_SECONDS = 60.0
+STOP_SECONDS = 40.0
+WAIT_SECONDS = 30.0
+LOOK_SECONDS = 0.02
+GONE_SECONDS = 5.0
+"""How long killed processes may take to be gone."""
+
+MARK = "TAPEWIRE_TEST_STACK"
+TAPEWIRE = (sys.executable, "-P", "-m", "tapewire.cli")
+# Through the tether, `up` dies with the test run: nothing is left of one that was killed.
+_TETHER = Path(__file__).parents[1] / "libs" / "tapewire" / "cli" / "up" / "tether.py"
+
+
+class Stack:
+    """A running `tapewire up`. `out` is what it said on stdout so far."""
+
+    def __init__(self, folder: Path, args: Sequence[str], env: Mapping[str, str]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.data_dir = folder / "data"
+        self.mark = uuid.uuid4().hex
+        self._out, self._log = folder / "up.out", folder / "up.log"
+        command = [sys.executable, "-I", "-S", str(_TETHER), str(os.getpid()), *TAPEWIRE]
+        command += ["up", "--data-dir", str(self.data_dir), *args]
+        clean = {key: value for key, value in os.environ.items() if not _ours(key)}
+        with self._out.open("wb") as out, self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                command,
+                env={**clean, **env, MARK: self.mark},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    @property
+    def url(self) -> str:
+        """Of the edge, without a slash at the end."""
+        return str(self.run()["url"])
+
+    @property
+    def nats_url(self) -> str:
+        return str(self.run()["natsUrl"])
+
+    def run(self) -> dict[str, Any]:
+        """What `run.json` says now."""
+        found: dict[str, Any] = json.loads((self.data_dir / "run.json").read_bytes())
+        return found
+
+    def pids(self) -> dict[str, int]:
+        """The processes that there are now, by name: nats, prices, orders, edge-0, …"""
+        return dict(self.run()["pids"])
+
+    def pid(self, name: str, *, other_than: int = 0) -> int:
+        """The pid of `name`, as soon as it is ready (again, when the one `other_than` died)."""
+
+        def found() -> int:
+            run = self.run()
+            pid = int(run["pids"].get(name, 0))
+            return pid if pid != other_than and name in run["ready"] else 0
+
+        self.wait_for(f"{name} is ready, other than {other_than}", found, seen=self.run)
+        return found()
+
+    def nats_pid(self) -> int:
+        """The message server that runs now; another one after it was killed and restarted."""
+        return self.pid("nats")
+
+    def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> int:
+        """Send a signal to `name`; the pid it had."""
+        pid = self.pid(name)
+        os.kill(pid, number)
+        return pid
+
+    def sign_in(self, user: str, roles: Sequence[str] = ()) -> httpx.Cookies:
+        """The cookies of a new session of `user`, as soon as the edge can make one."""
+        asked = {"userId": user, "roles": list(roles)}
+        with httpx.Client(base_url=self.url, timeout=10) as client:
+            _answered(lambda: client.post("/api/session", json=asked)).raise_for_status()
+            return client.cookies
+
+    def wait_well(self) -> None:
+        """Wait until orders are answered: after the message server or a service was killed, 503
+        is right for a while."""
+        cookies = self.sign_in("wait-well")
+        with httpx.Client(base_url=self.url, timeout=10, cookies=cookies) as client:
+            _answered(lambda: client.get("/api/orders")).raise_for_status()
+
+    def log_text(self) -> str:
+        """What `up` and all its services said so far."""
+        return self._log.read_text(errors="replace")
+
+    def out(self) -> str:
+        """What `up` printed on stdout so far."""
+        return self._out.read_text()
+
+    def wait_for(
+        self,
+        what: str,
+        condition: Callable[[], object],
+        *,
+        seen: Callable[[], object] = lambda: "",
+        seconds: float = WAIT_SECONDS,
+    ) -> None:
+        """Wait until `condition` holds; fail with `what`, the last `seen` and the log's tail."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                raise AssertionError(
+                    f"not within {seconds:g} s: {what}; last seen: {seen()!r}; "
+                    f"the log ends:\n{self.tail()}"
+                )
+            time.sleep(LOOK_SECONDS)
+
+    def wait_ready(self) -> None:
+        """Return when it has printed its line, fail with its log when it does not."""
+        self.wait_for(
+            "tapewire up is ready, or has ended",
+            lambda: self.out().startswith("ready ") or self.process.poll() is not None,
+            seconds=START_SECONDS,
+        )
+        if not self.out().startswith("ready "):
+            raise AssertionError(
+                f"tapewire up ended with {self.process.returncode}; its log ends:\n{self.tail()}"
+            )
+
+    def tail(self, lines: int = 40) -> str:
+        """The last lines of the log."""
+        return "\n".join(self.log_text().splitlines()[-lines:])
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to `up` alone."""
+        self.process.send_signal(number)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Stop it as a person would, and return its exit code; processes left behind are killed,
+        and fail the test."""
+        if self.process.poll() is None:
+            self.send(number)
+        try:
+            code = self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            self.wait_for("all is gone with up", lambda: not self.living(), seconds=GONE_SECONDS)
+            raise AssertionError(f"up did not stop; its log ends:\n{self.tail()}") from None
+        left = self.living()
+        for process in left:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        if left:
+            raise AssertionError(f"left behind: {left}; the log ends:\n{self.tail()}")
+        return code
+
+    def living(self) -> list[psutil.Process]:
+        """Every process of this stack that there still is, but for `up` itself."""
+        return [
+            process
+            for process in psutil.process_iter()
+            if process.pid != self.process.pid and _marked(process, self.mark)
+        ]
+
+
+def _answered(ask: Callable[[], httpx.Response]) -> httpx.Response:
+    """The first response that is no 503."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while (response := ask()).status_code == 503 and time.monotonic() < deadline:
+        time.sleep(LOOK_SECONDS)
+    return response
+
+
+def _marked(process: psutil.Process, mark: str) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE and process.environ().get(MARK) == mark
+    except (psutil.Error, OSError):
+        return False
+
+
+def _ours(variable: str) -> bool:
+    """Whether a setting of whoever runs the tests would change what a stack does."""
+    return variable.startswith(("TAPEWIRE_", "SSE_", "OTEL_"))
+
+
+class StackFactory(Protocol):
+    """Starts a stack and returns it when it is ready (`wait=False`: at once).
+
+    `env` are settings for all processes, `folder` one that an earlier stack had, `args` further
+    options of `up`.
+    """
+
+    def __call__(
+        self,
+        *,
+        feed: Path | None = None,
+        speed: float | None = 20.0,
+        env: Mapping[str, str] | None = None,
+        folder: Path | None = None,
+        port: int = 0,
+        workers: int = 1,
+        nats: str | None = None,
+        sign_in: bool = True,
+        args: Sequence[str] = (),
+        wait: bool = True,
+    ) -> Stack: ...
+
+
+def _factory(folders: Callable[[], Path], started: list[Stack]) -> StackFactory:
+    def start(
+        *,
+        feed: Path | None = None,
+        speed: float | None = 20.0,
+        env: Mapping[str, str] | None = None,
+        folder: Path | None = None,
+        port: int = 0,
+        workers: int = 1,
+        nats: str | None = None,
+        sign_in: bool = True,
+        args: Sequence[str] = (),
+        wait: bool = True,
+    ) -> Stack:
+        options = ["--port", str(port), "--workers", str(workers)]
+        options += ["--feed", str(feed)] if feed is not None else []
+        options += ["--speed", f"{speed:g}"] if speed is not None else []
+        options += ["--nats", nats] if nats is not None else []
+        options += [] if sign_in else ["--no-sign-in"]
+        stack = Stack(folder or folders(), [*options, *args], env or {})
+        started.append(stack)
+        if wait:
+            stack.wait_ready()
+        return stack
+
+    return start
+
+
+@contextlib.contextmanager
+def stacks(folders: Callable[[], Path]) -> Iterator[StackFactory]:
+    """A factory whose stacks end with the block, each checked to have left nothing."""
+    started: list[Stack] = []
+    try:
+        yield _factory(folders, started)
+    finally:
+        failures = []
+        for stack in reversed(started):
+            try:
+                stack.stop()
+            except AssertionError as failure:
+                failures.append(str(failure))
+        if failures:
+            raise AssertionError("\n".join(failures))
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """One system for the session. A test that kills a part of it waits until that is back."""
+    with stacks(lambda: tmp_path_factory.mktemp("stack")) as start:
+        yield start()
+
+
+@pytest.fixture
+def stack_factory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackFactory]:
+    """Starts systems of a test's own."""
+    with stacks(lambda: tmp_path_factory.mktemp("stack")) as start:
+        yield start

@@ -1,0 +1,132 @@
+"""Ids: what is one, and what becomes of it on a log of given bounds."""
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.edge.cursor import (
+    MOST_CHARACTERS,
+    MOST_SEQUENCE,
+    Cursor,
+    Fresh,
+    Malformed,
+    Moment,
+    Reset,
+    ResetReason,
+    Resume,
+    at,
+    decide,
+    parse,
+)
+from tapewire.log import Bounds
+
+BOUNDS = Bounds("e5", first=10, last=20)
+
+epochs = st.from_regex(r"[a-z][a-z0-9]{0,23}", fullmatch=True)
+sequences = st.integers(0, MOST_SEQUENCE)
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("e5-17", Cursor("e5", 17)),
+        ("e5-0", Cursor("e5", 0)),
+        ("other9-1", Cursor("other9", 1)),
+        ("ehocihgdhz8-9223372036854775807", Cursor("ehocihgdhz8", MOST_SEQUENCE)),
+        ("17", Cursor("e5", 17)),
+        ("0", Cursor("e5", 0)),
+        ("1712345678901", Cursor("e5", 1712345678901)),
+        ("1712345678901-x7Qz", Moment(1712345678901)),
+        ("1712345678901-0", Moment(1712345678901)),
+        ("99999999999999-abc", Moment(99999999999999)),
+    ],
+)
+def test_the_forms_of_an_id(text, place):
+    assert parse(text, epoch="e5") == place
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", " ", "-", "e5", "e5-", "-5", "5-", "5-5", "e5-5-5", "e5 -5", "e5-5 ", " 5", "5\n",
+        "e5-5\n", "E5-5", "5e-5", "e5_5", "e5--5", "e5-+5", "+5", "1.0", "1e3", "0x1", "1_000",
+        "9223372036854775808", "e5-9223372036854775808", "e5-99999999999999999999",
+        "\u0661", "e5-\u0661", "\u0661712345678901-x", "1712345678901-", "1712345678901-a b",
+        "1712345678901-\u00e9", "12345-x", "123456789012345-x", "a" * 25 + "-1", "\0", "null",
+        "0" * 65, "1712345678901-" + "x" * 51,
+    ],
+)  # fmt: skip
+def test_what_is_none(text):
+    with pytest.raises(Malformed):
+        parse(text, epoch="e5")
+
+
+@given(epochs, sequences)
+def test_what_is_printed_is_read(epoch, sequence):
+    cursor = Cursor(epoch, sequence)
+    assert parse(str(cursor), epoch="another") == cursor
+
+
+@given(st.text(max_size=80))
+def test_any_text_is_a_place_or_malformed(text):
+    try:
+        place = parse(text, epoch="e5")
+    except Malformed:
+        return
+    assert len(text) <= MOST_CHARACTERS
+    assert text.isascii()
+    if isinstance(place, Moment):
+        assert place.time.year < 5139
+    else:
+        assert 0 <= place.sequence <= MOST_SEQUENCE
+
+
+def test_a_moment_is_in_utc():
+    assert Moment(1_000).time == datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("requested", "beginning"),
+    [
+        (None, Fresh()),
+        ("", Fresh()),
+        ("e5-15", Resume(15)),
+        ("15", Resume(15)),
+        ("e5-20", Resume(20)),
+        ("e5-21", Reset(ResetReason.AHEAD, "e5-21")),
+        ("21", Reset(ResetReason.AHEAD, "21")),
+        ("e5-9", Resume(9)),
+        ("e5-8", Reset(ResetReason.TRIMMED, "e5-8")),
+        ("0", Reset(ResetReason.TRIMMED, "0")),
+        ("e4-15", Reset(ResetReason.EPOCH, "e4-15")),
+        ("e4-999", Reset(ResetReason.EPOCH, "e4-999")),
+        ("what?", Reset(ResetReason.MALFORMED, "what?")),
+        ("1712345678901-x", Moment(1712345678901)),
+    ],
+)
+def test_how_a_connection_begins(requested, beginning):
+    assert decide(requested, BOUNDS) == beginning
+
+
+def test_an_empty_log_is_resumed_from_its_beginning():
+    assert decide("e5-0", Bounds("e5", first=1, last=0)) == Resume(0)
+
+
+def test_a_log_trimmed_to_nothing_is_resumed_from_its_end_only():
+    bounds = Bounds("e5", first=21, last=20)
+    assert decide("e5-20", bounds) == Resume(20)
+    assert decide("e5-19", bounds) == Reset(ResetReason.TRIMMED, "e5-19")
+
+
+@given(sequences, sequences, sequences)
+def test_a_resume_never_skips_anything(sequence, first, last):
+    """It is granted exactly when all that is later is still there."""
+    bounds = Bounds("e5", min(first, last + 1), last)
+    begins = at(sequence, "x", bounds)
+    if isinstance(begins, Resume):
+        assert bounds.first - 1 <= begins.after <= bounds.last
+        assert begins.after == sequence
+    else:
+        assert sequence > bounds.last or sequence < bounds.first - 1

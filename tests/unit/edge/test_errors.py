@@ -1,0 +1,149 @@
+"""What becomes of an error: its status, its words, the field's path and value."""
+
+import json
+from decimal import Decimal
+from typing import Annotated
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from litestar.exceptions import NotFoundException
+
+from services.edge.gateway import PlaceOrderBody
+from services.edge.http.errors import (
+    MESSAGE_CHARACTERS,
+    Failure,
+    decode,
+    of,
+    refuse_odd_numbers,
+    unauthorized,
+    unavailable,
+)
+from tapewire.log import Refusal, Unavailable
+from tapewire.runtime import Unanswered
+
+
+class Leg(msgspec.Struct, forbid_unknown_fields=True):
+    qty: Decimal
+
+
+class Basket(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
+    legs: list[Leg]
+    by_symbol: dict[str, Leg] = {}
+    name: Annotated[str, msgspec.Meta(min_length=1)] = "x"
+    note: str | None = None
+
+
+def failure(data, into=Basket):
+    with pytest.raises(Failure) as raised:
+        decode(data if isinstance(data, bytes) else data.encode(), into)
+    return raised.value
+
+
+@pytest.mark.parametrize(
+    ("data", "path", "value"),
+    [
+        ("{}", "legs", None),
+        ('{"legs":7}', "legs", 7),
+        ('{"legs":[7]}', "legs[0]", 7),
+        ('{"legs":[{"qty":1},{}]}', "legs[1].qty", None),
+        ('{"legs":[{"qty":true}]}', "legs[0].qty", True),
+        ('{"legs":[{"qty":1,"x":[1]}]}', "legs[0].x", [1]),
+        ('{"legs":[],"name":""}', "name", ""),
+        ('{"legs":[],"note":7}', "note", 7),
+        ('{"legs":[],"other":{"a":1}}', "other", {"a": 1}),
+        ("[]", "", []),
+        ("null", "", None),
+    ],
+)
+def test_the_path_and_the_value_of_what_does_not_fit(data, path, value):
+    failed = failure(data)
+    body = json.loads(failed.body())
+    assert (failed.status, body["path"]) == (422, path)
+    assert body.get("value") == value
+    assert "`$" not in body["message"]
+
+
+def test_a_long_value_is_not_repeated_nor_a_long_message():
+    body = json.loads(failure(json.dumps({"legs": "x" * 500})).body())
+    assert "value" not in body
+    long = json.dumps({"x" * 500: 1})
+    assert len(json.loads(failure(long).body())["message"]) <= MESSAGE_CHARACTERS
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"{", b'{"a":1}}', b"\xff", b'{"legs":"\xff"}', b"[" * 5000, b'{"a":' * 5000, b"nan"],
+)
+def test_what_is_no_json(data):
+    failed = failure(data)
+    assert failed.status == 400
+    assert "path" not in json.loads(failed.body())
+
+
+json_texts = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+).map(json.dumps)
+
+
+@given(st.binary() | json_texts.map(str.encode))
+def test_any_body_fits_or_fails_with_a_status(data):
+    failed = None
+    try:
+        decode(data, PlaceOrderBody)
+    except Failure as failure_:
+        failed = failure_
+    if failed is not None:
+        assert failed.status in (400, 422)
+        assert json.loads(failed.body())["statusCode"] == failed.status
+
+
+@pytest.mark.parametrize("text", ["1", "-1", "0.5", "10", "1e3", "1.5E-7", '"1"', '"0.5"', "null"])
+def test_numbers_may_be_written_as_json_writes_them(text):
+    refuse_odd_numbers(b'{"qty":%b}' % text.encode(), "qty", "limitPrice")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["NaN", "sNaN", "-Infinity", "inf", "", " 1", "1 ", "+1", "01", ".5", "1.", "1_0", "\u0661"],
+)
+def test_and_in_no_other_way(text):
+    with pytest.raises(Failure) as raised:
+        refuse_odd_numbers(json.dumps({"legs": [{"qty": text}]}).encode(), "legs[0].qty")
+    body = json.loads(raised.value.body())
+    assert (body["statusCode"], body["path"], body["value"]) == (422, "legs[0].qty", text)
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (unauthorized(), 401),
+        (unavailable("away"), 503),
+        (Refusal("not_found", "no"), 404),
+        (Refusal("conflict", "no"), 409),
+        (Refusal("forbidden", "no"), 403),
+        (Refusal("invalid", "no", "qty"), 422),
+        (Refusal("something_new", "no"), 422),
+        (Unanswered("away"), 503),
+        (Unavailable("away"), 503),
+        (NotFoundException(), 404),
+        (KeyError("secret"), 500),
+    ],
+)
+def test_every_error_has_a_status_and_one_shape(error, status):
+    failed = of(error)
+    body = json.loads(failed.body())
+    assert (failed.status, body["statusCode"]) == (status, status)
+    assert body["error"]
+    assert body["message"]
+
+
+def test_what_is_not_expected_tells_nothing_of_itself():
+    assert b"secret" not in of(KeyError("secret")).body()
+
+
+def test_away_says_when_to_try_again():
+    for error in (unavailable("x"), Unanswered("x"), Unavailable("x")):
+        assert int(of(error).headers["Retry-After"]) >= 1

@@ -1,0 +1,127 @@
+"""Bytes that every parser reads alike."""
+
+import json
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.edge.cursor import Cursor
+from services.edge.frames import Encoder, frame, price_view, retry, trading
+from tapewire.events import CATALOGUE, CODEC
+from tapewire.log import Meta, Recorded
+from tests.integration.edge.market import (
+    accepted,
+    elsewhere,
+    filled,
+    placed,
+    quote,
+    rejected,
+    traded,
+)
+from tests.sse import parse
+
+BREAKERS = "\r\n\u2028\u2029\u0085\0\x0b\x0c\ufeff: "
+
+
+def test_an_event_with_an_id():
+    made = frame("order:update", {"qty": Decimal("1.50")}, Cursor("e5", 7))
+    assert made == b'event: order:update\ndata: {"qty":1.50}\nid: e5-7\nretry: 5000\n\n'
+
+
+def test_an_event_without_one():
+    made = frame("price:update", {}, retry_ms=250)
+    assert made == b"event: price:update\ndata: {}\nretry: 250\n\n"
+
+
+def test_a_block_that_only_says_retry():
+    assert retry(1500) == b"retry: 1500\n\n"
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text() | st.text(BREAKERS),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.text(BREAKERS), inner),
+    )
+)
+def test_any_payload_is_one_line_and_comes_out_as_it_went_in(payload):
+    made = frame("x", payload, Cursor("e5", 1))
+    assert made.endswith(b"\n\n")
+    assert made.count(b"\n") == 5
+    read = parse(made[:-2])
+    assert json.loads(json.dumps(read.data, default=str)) == json.loads(json.dumps(payload))
+
+
+@pytest.mark.parametrize(
+    ("event", "name"),
+    [
+        (placed(), "order:update"),
+        (accepted(), "order:update"),
+        (rejected(), "order:update"),
+        (filled("o", "1", "2"), "order:fill"),
+        (traded("o", "1", "2"), "trade:new"),
+    ],
+)
+def test_the_trading_dialect(event, name):
+    spoken = trading(event)
+    assert spoken is not None
+    assert spoken[0] == name
+
+
+def test_it_does_not_speak_of_the_rest():
+    assert trading(elsewhere()) is None
+    assert trading(quote("IBM")) is None
+
+
+def test_a_fill_is_the_order_and_the_fill_in_one():
+    event = filled("o", "3", "12.25")
+    spoken = trading(event)
+    assert spoken is not None
+    data = CODEC.decode(CODEC.encode(spoken[1]), dict)
+    order = CODEC.decode(CODEC.encode(event.order), dict)
+    assert data == {**order, "fillQty": 3, "fillPrice": Decimal("12.25"), "tradeId": "o-1"}
+
+
+def test_a_quote_leaves_its_sizes_behind():
+    assert b"ize" not in CODEC.encode(price_view(quote("IBM")))
+
+
+def recorded(event, sequence=1, tag=None, data=None):
+    return Recorded(
+        sequence=sequence,
+        subject="ev.alice.orders.o",
+        tag=tag or CATALOGUE.tag(type(event)),
+        data=data or CODEC.encode(event),
+        meta=Meta(id="i", correlation="c"),
+        time=placed().order.timestamp,
+    )
+
+
+class TestEncoder:
+    def test_a_frame_is_made_once_for_all_readers(self):
+        encoder = Encoder(lambda *_: None)
+        event = recorded(placed())
+        first = encoder.encode(event, "e5", trading)
+        assert first is not None
+        assert encoder.encode(event, "e5", trading) is first
+
+    def test_it_has_the_place_in_the_log_as_its_id(self):
+        encoder = Encoder(lambda *_: None, retry_ms=750)
+        made = encoder.encode(recorded(placed(), 42), "e5", trading)
+        assert made is not None
+        assert made.endswith(b"\nid: e5-42\nretry: 750\n\n")
+
+    def test_nothing_of_what_the_dialect_does_not_show(self):
+        assert Encoder(lambda *_: None).encode(recorded(elsewhere()), "e5", trading) is None
+
+    @pytest.mark.parametrize(
+        ("tag", "data"), [("order.placed.v99", b"{}"), ("order.placed.v1", b"{")]
+    )
+    def test_what_cannot_be_read_is_told_once_and_passed_over(self, tag, data):
+        told = []
+        encoder = Encoder(lambda event, error: told.append((event, error)))
+        event = recorded(None, tag=tag, data=data)
+        for _ in range(2):
+            assert encoder.encode(event, "e5", trading) is None
+        assert [event_ for event_, _ in told] == [event]

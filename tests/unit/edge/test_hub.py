@@ -1,0 +1,241 @@
+"""Who gets what, who falls behind, and how connections end."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from services.edge.feeds import FEEDS
+from services.edge.hub import (
+    FAREWELL_SECONDS,
+    QUIET_SECONDS,
+    Connection,
+    Hub,
+    Opening,
+    Reason,
+    auth_expired,
+)
+from services.edge.lanes import FlushClock, Outbox
+from tapewire.events import CATALOGUE, CODEC
+from tapewire.log import Meta, Recorded
+from tests.integration.edge.market import elsewhere, placed
+
+KEEPALIVE_SECONDS = 30.0
+WRITE_SECONDS = 10.0
+WALL = datetime(2026, 3, 2, tzinfo=UTC)
+ORDERS, PRICES, TRADING = FEEDS
+
+
+class Side:
+    """A connection, and what its reader would have been sent."""
+
+    def __init__(self, hub, owner, feed, frames, expires_at):
+        self.aborted = 0
+        opening = Opening(
+            client="c", feed=feed, owner=owner, correlation="x", expires_at=expires_at
+        )
+        box = Outbox(FlushClock(0.02), frames, 1 << 20)
+        self.connection = Connection(opening, box, 0.0, self.abort)
+        self.connection.live = True
+        self.hub = hub
+        hub.add(self.connection)
+
+    def abort(self):
+        self.aborted += 1
+
+    async def taken(self):
+        """What waits in the outbox."""
+        box = self.connection.outbox
+        box.nudge()
+        return await box.take()
+
+
+@pytest.fixture
+async def hub():
+    made = Hub(keepalive_seconds=KEEPALIVE_SECONDS, write_seconds=WRITE_SECONDS)
+    made.restart("e5")
+    return made
+
+
+@pytest.fixture
+async def open_(hub):
+    def opened(owner="alice", feed=ORDERS, *, frames=100, expires_at=None):
+        return Side(hub, owner, feed, frames, expires_at)
+
+    return opened
+
+
+def recorded(sequence, owner="alice", domain="orders", event=None):
+    event = event or placed(f"o-{sequence}")
+    return Recorded(
+        sequence=sequence,
+        subject=f"ev.{owner}.{domain}.o",
+        tag=CATALOGUE.tag(type(event)),
+        data=CODEC.encode(event),
+        meta=Meta(id="i", correlation="c"),
+        time=WALL,
+    )
+
+
+class TestDelivering:
+    async def test_to_all_connections_of_the_owner_and_to_nobody_else(self, hub, open_):
+        mine, too, other, prices = open_(), open_(feed=TRADING), open_("bob"), open_(feed=PRICES)
+        hub.publish(recorded(7))
+        first, second = await mine.taken(), await too.taken()
+        assert b"\nid: e5-7\n" in first
+        assert first == second
+        assert await other.taken() == b""
+        assert await prices.taken() == b""
+
+    async def test_in_order_and_once(self, hub, open_):
+        side = open_()
+        side.connection.position = 5
+        for sequence in (4, 5, 6, 6, 8, 7):
+            hub.publish(recorded(sequence))
+        assert [line for line in (await side.taken()).split(b"\n") if line[:2] == b"id"] == [
+            b"id: e5-6",
+            b"id: e5-8",
+        ]
+        assert side.connection.position == 8
+
+    async def test_only_while_live(self, hub, open_):
+        side = open_()
+        side.connection.live = False
+        hub.publish(recorded(7))
+        assert await side.taken() == b""
+        assert side.connection.position == 0
+
+    async def test_what_the_feed_does_not_show_moves_the_position_only(self, hub, open_):
+        side = open_()
+        hub.publish(recorded(7, domain="notes", event=elsewhere()))
+        assert await side.taken() == b""
+        assert (side.connection.position, side.connection.told) == (7, 0)
+
+    async def test_not_after_it_was_removed(self, hub, open_):
+        side = open_()
+        hub.remove(side.connection)
+        hub.publish(recorded(7))
+        assert await side.taken() == b""
+        assert (len(hub), hub.owners()) == (0, 0)
+
+    async def test_one_that_overflows_falls_behind_and_keeps_its_place(self, hub, open_):
+        side, other = open_(frames=2), open_()
+        for sequence in range(1, 6):
+            hub.publish(recorded(sequence))
+        assert not side.connection.live
+        assert (side.connection.position, side.connection.told) == (2, 2)
+        assert (await side.taken()).count(b"\nid: ") == 2
+        assert (await other.taken()).count(b"\nid: ") == 5
+
+    async def test_a_new_log_takes_everybody_out_of_live_delivery(self, hub, open_):
+        side = open_()
+        hub.restart("e6")
+        assert hub.epoch == "e6"
+        assert not side.connection.live
+
+    async def test_counts(self, hub, open_):
+        sides = [open_("alice"), open_("alice"), open_("bob"), open_(None, PRICES)]
+        assert (len(hub), hub.owners()) == (4, 2)
+        hub.end(sides[0].connection, Reason.REVOKED, 0.0)
+        for side in sides:
+            hub.remove(side.connection)
+        assert (len(hub), hub.owners()) == (0, 0)
+        assert (hub.closed[Reason.REVOKED], hub.closed[Reason.GONE]) == (1, 3)
+
+
+class TestIdle:
+    async def test_a_comment_after_the_interval(self, hub, open_):
+        side = open_()
+        hub.tick(KEEPALIVE_SECONDS - 0.1, WALL)
+        assert await side.taken() == b""
+        hub.tick(KEEPALIVE_SECONDS, WALL)
+        assert await side.taken() == b": keepalive\n\n"
+
+    async def test_none_while_a_write_is_under_way(self, hub, open_):
+        side = open_()
+        side.connection.writing_since = KEEPALIVE_SECONDS - 1
+        hub.tick(KEEPALIVE_SECONDS, WALL)
+        assert await side.taken() == b""
+
+    async def test_a_checkpoint_when_the_position_moved_on(self, hub, open_):
+        side = open_()
+        side.connection.told, side.connection.position = 5, 9
+        hub.tick(KEEPALIVE_SECONDS, WALL)
+        assert await side.taken() == b"event: checkpoint\ndata: {}\nid: e5-9\nretry: 5000\n\n"
+        hub.tick(KEEPALIVE_SECONDS, WALL)
+        assert await side.taken() == b": keepalive\n\n"
+
+    async def test_none_for_one_that_reads_the_log(self, hub, open_):
+        """What is before its position may not have been written yet."""
+        side = open_()
+        side.connection.told, side.connection.position = 5, 9
+        side.connection.live = False
+        hub.tick(KEEPALIVE_SECONDS, WALL)
+        assert await side.taken() == b": keepalive\n\n"
+
+    async def test_none_on_a_stream_without_ids(self, hub, open_):
+        side = open_(feed=PRICES)
+        side.connection.position = 9
+        hub.tick(KEEPALIVE_SECONDS, WALL)
+        assert await side.taken() == b": keepalive\n\n"
+
+
+class TestEnding:
+    async def test_a_write_that_takes_too_long(self, hub, open_):
+        side = open_()
+        side.connection.writing_since = 100.0
+        side.connection.written_at = 100.0
+        hub.tick(100.0 + WRITE_SECONDS, WALL)
+        assert side.aborted == 0
+        hub.tick(100.1 + WRITE_SECONDS, WALL)
+        assert (side.aborted, side.connection.reason) == (1, Reason.SLOW)
+
+    async def test_minutes_without_a_write(self, hub, open_):
+        side = open_()
+        hub.tick(QUIET_SECONDS + 0.1, WALL)
+        assert (side.aborted, side.connection.reason) == (1, Reason.QUIET)
+
+    async def test_with_its_session(self, hub, open_):
+        side = open_(expires_at=WALL + timedelta(seconds=5))
+        hub.tick(1.0, WALL + timedelta(seconds=4.9))
+        assert side.connection.reason is None
+        hub.tick(1.0, WALL + timedelta(seconds=5))
+        assert side.connection.reason is Reason.EXPIRED
+        assert await side.taken() == auth_expired(Reason.EXPIRED)
+        assert side.aborted == 0
+
+    async def test_cut_when_the_farewell_is_not_taken(self, hub, open_):
+        side = open_()
+        hub.end(side.connection, Reason.DRAIN, 10.0, b"bye")
+        hub.tick(10.0 + FAREWELL_SECONDS, WALL)
+        assert side.aborted == 0
+        hub.tick(10.1 + FAREWELL_SECONDS, WALL)
+        assert side.aborted == 1
+
+    async def test_the_first_reason_is_the_one_that_counts(self, hub, open_):
+        side = open_()
+        hub.end(side.connection, Reason.REVOKED, 0.0, b"one")
+        hub.end(side.connection, Reason.DRAIN, 0.0, b"two")
+        hub.cut(side.connection, Reason.SLOW)
+        assert side.connection.reason is Reason.REVOKED
+        assert await side.taken() == b"one"
+        assert side.aborted == 1
+
+    async def test_an_event_after_the_end_breaks_nothing(self, hub, open_):
+        side = open_()
+        hub.end(side.connection, Reason.DRAIN, 0.0, b"bye")
+        hub.publish(recorded(7))
+        assert await side.taken() == b"bye"
+
+    async def test_every_reason_is_a_word_for_logs(self):
+        assert {reason.value for reason in Reason} == {
+            "gone", "slow", "expired", "revoked", "drain", "quiet", "failed",
+        }  # fmt: skip
+
+
+async def test_a_waiting_reader_is_woken_by_each_end(hub, open_):
+    side = open_()
+    taking = asyncio.create_task(side.connection.outbox.take())
+    await asyncio.sleep(0)
+    hub.end(side.connection, Reason.DRAIN, 0.0, b"bye")
+    assert await asyncio.wait_for(taking, 1) == b"bye"

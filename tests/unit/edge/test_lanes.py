@@ -1,0 +1,333 @@
+"""Outboxes with their flush windows and bounds, lanes with their rates. Time is virtual."""
+
+import asyncio
+import itertools
+
+import pytest
+
+from services.edge.lanes import BURST_WRITES, FlushClock, Lane, Outbox, Wants
+from tests.unit.orders.virtual import run
+
+WINDOW = 0.02
+
+
+def now():
+    return asyncio.get_running_loop().time()
+
+
+def outbox(frames=100, size=10_000, clock=None):
+    return Outbox(clock or FlushClock(WINDOW), frames, size)
+
+
+async def reader(box, taken):
+    """Takes what comes, and notes when."""
+    while not box.ended:
+        taken.append((round(now(), 6), await box.take()))
+
+
+class TestWindows:
+    def test_the_first_few_leave_at_once_and_the_rest_as_one(self):
+        async def story():
+            box, taken = outbox(), []
+            reading = asyncio.create_task(self.timed(box, taken))
+            await asyncio.sleep(1)
+            began = now()
+            for number in range(BURST_WRITES + 5):
+                box.put(b"%d" % number)
+                await asyncio.sleep(0.001)
+            await asyncio.sleep(1)
+            reading.cancel()
+            at_once = [b"%d" % number for number in range(BURST_WRITES + 1)]
+            assert [data for _, data in taken] == [*at_once, b"5678"]
+            for number, (at, _) in enumerate(taken[:-1]):
+                assert at - began == pytest.approx(number * 0.001)
+            last_first, gathered = taken[-2][0], taken[-1][0]
+            assert 0 < gathered - last_first <= WINDOW + 0.005
+
+        run(story())
+
+    def test_a_stream_that_goes_on_is_one_write_a_window_and_rests_before_it_bursts_again(self):
+        async def story():
+            box, taken = outbox(frames=1000), []
+            reading = asyncio.create_task(self.timed(box, taken))
+            for _ in range(1000):
+                box.put(b"x")
+                await asyncio.sleep(0.001)
+            assert len(taken) <= 1.0 / WINDOW + BURST_WRITES + 2
+            assert max(len(data) for _, data in taken) <= WINDOW / 0.001 + 2
+            await asyncio.sleep((BURST_WRITES + 2) * WINDOW)
+            before = len(taken)
+            for _ in range(BURST_WRITES):
+                box.put(b"y")
+                await asyncio.sleep(0.001)
+            assert [data for _, data in taken[before:]] == [b"y"] * BURST_WRITES
+            reading.cancel()
+
+        run(story())
+
+    async def timed(self, box, taken):
+        while True:
+            data = await box.take()
+            taken.append((now(), data))
+
+    def test_after_a_quiet_window_the_next_is_a_first_one(self):
+        async def story():
+            box, taken = outbox(), []
+            reading = asyncio.create_task(self.timed(box, taken))
+            for _ in range(3):
+                await asyncio.sleep(1)
+                box.put(b"x")
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+                assert taken[-1] == (now(), b"x")
+            reading.cancel()
+
+        run(story())
+
+    def test_what_is_urgent_waits_for_no_window_and_takes_the_rest_along(self):
+        async def story():
+            box, taken = outbox(), []
+            reading = asyncio.create_task(self.timed(box, taken))
+            await asyncio.sleep(1)
+            began = now()
+            box.put(b"a")
+            await asyncio.sleep(0.001)
+            box.put(b"b")
+            box.put(b"c", urgent=True)
+            await asyncio.sleep(0.001)
+            reading.cancel()
+            assert [data for _, data in taken] == [b"a", b"bc"]
+            assert taken[-1][0] - began == pytest.approx(0.001)
+
+        run(story())
+
+    def test_one_timer_serves_many_outboxes(self):
+        async def story():
+            clock = FlushClock(WINDOW)
+            boxes = [outbox(clock=clock) for _ in range(10)]
+            taken = [[] for _ in boxes]
+            reading = [
+                asyncio.create_task(self.timed(box, into))
+                for box, into in zip(boxes, taken, strict=True)
+            ]
+            for data in (b"1", b"2"):
+                await asyncio.sleep(0.001)
+                for box in boxes:
+                    box.put(data)
+            await asyncio.sleep(1)
+            for task in reading:
+                task.cancel()
+            assert [[data for _, data in into] for into in taken] == [[b"1", b"2"]] * 10
+            assert len({into[1][0] for into in taken}) == 1
+
+        run(story())
+
+
+class TestBounds:
+    def test_in_number(self):
+        async def story():
+            box = outbox(frames=2)
+            assert [box.put(b"x") for _ in range(3)] == [True, True, False]
+            assert await box.take() == b"xx"
+            assert box.put(b"x")
+
+        run(story())
+
+    def test_in_size(self):
+        async def story():
+            box = outbox(size=10)
+            assert [box.put(b"x" * 6), box.put(b"y" * 5), box.put(b"z" * 4)] == [True, False, True]
+            assert box.size == 10
+            assert await box.take() == b"x" * 6 + b"z" * 4
+            assert box.size == 0
+
+        run(story())
+
+    def test_no_frame_is_too_large_for_an_empty_one(self):
+        async def story():
+            box = outbox(size=10)
+            assert box.put(b"x" * 1000)
+            assert not box.put(b"y")
+            assert await box.take() == b"x" * 1000
+
+        run(story())
+
+
+class TestEnds:
+    def test_the_farewell_is_last_and_fits_always(self):
+        async def story():
+            box = outbox(frames=1)
+            box.put(b"a")
+            box.end(b"bye")
+            assert box.put(b"too late")
+            box.end(b"again")
+            assert await box.take() == b"abye"
+            assert box.ended
+            assert await box.take() == b""
+
+        run(story())
+
+    def test_it_wakes_who_waits(self):
+        async def story():
+            box = outbox()
+            taking = asyncio.create_task(box.take())
+            await asyncio.sleep(0)
+            box.end(b"bye")
+            assert await taking == b"bye"
+
+        run(story())
+
+    def test_a_nudge_returns_with_what_there_is(self):
+        async def story():
+            box = outbox()
+            taking = asyncio.create_task(box.take())
+            await asyncio.sleep(0)
+            box.nudge()
+            assert await taking == b""
+            assert not box.ended
+            box.put(b"x")
+            assert await box.take() == b"x"
+
+        run(story())
+
+    def test_a_taker_that_is_cancelled_takes_nothing_with_it(self):
+        async def story():
+            box = outbox()
+            taking = asyncio.create_task(box.take())
+            await asyncio.sleep(0)
+            taking.cancel()
+            await asyncio.wait({taking})
+            box.put(b"x")
+            assert await box.take() == b"x"
+
+        run(story())
+
+
+class Values:
+    """Newest values by key, as a board has them."""
+
+    def __init__(self, rate=10.0, symbols=None):
+        self.newest = {}
+        self.lane = Lane(Wants(symbols, rate), self.join, WINDOW)
+
+    def join(self, keys):
+        return b"".join(self.newest[key] for key in sorted(keys))
+
+    def change(self, key, value):
+        self.newest[key] = b"%s=%d;" % (key.encode(), value)
+        self.lane.changed(key)
+
+    def reader(self, taken):
+        box = outbox()
+        self.lane.members.add(box)
+        return asyncio.create_task(TestWindows().timed(box, taken))
+
+
+class TestLanes:
+    def test_a_first_value_leaves_at_once(self):
+        async def story():
+            values, taken = Values(), []
+            reading = values.reader(taken)
+            await asyncio.sleep(1)
+            values.change("A", 1)
+            await asyncio.sleep(0.001)
+            reading.cancel()
+            assert taken == [(pytest.approx(1), b"A=1;")]
+
+        run(story())
+
+    @pytest.mark.parametrize("rate", [0.5, 2.0, 10.0])
+    def test_at_most_the_rate_and_the_newest_of_each_interval(self, rate):
+        async def story():
+            values, taken = Values(rate), []
+            reading = values.reader(taken)
+            for number in range(1000):  # ten seconds
+                values.change("A", number)
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(2 / rate)
+            reading.cancel()
+            at = [moment for moment, _ in taken]
+            gaps = [later - earlier for earlier, later in itertools.pairwise(at)]
+            assert min(gaps) >= 1 / rate - 1e-6
+            assert len(taken) >= 10 * rate * 0.8
+            assert taken[-1][1] == b"A=999;"
+
+        run(story())
+
+    def test_each_key_has_its_own_interval(self):
+        """Regression: a key waited for the timer of another one, up to ten seconds."""
+
+        async def story():
+            values, taken = Values(rate=1.0), []
+            reading = values.reader(taken)
+            values.change("A", 1)
+            await asyncio.sleep(0.5)
+            values.change("A", 2)
+            values.change("B", 1)
+            await asyncio.sleep(0.1)
+            assert [data for _, data in taken] == [b"A=1;", b"B=1;"]
+            await asyncio.sleep(1)
+            reading.cancel()
+            assert taken[-1] == (pytest.approx(1.0, abs=WINDOW), b"A=2;")
+
+        run(story())
+
+    def test_changes_within_a_window_are_one_chunk_joined_once_for_all(self):
+        async def story():
+            values, joined = Values(), []
+            join = values.join
+            values.lane.newest = lambda keys: joined.append(sorted(keys)) or join(keys)
+            taken = [[] for _ in range(5)]
+            reading = [values.reader(into) for into in taken]
+            for number, key in enumerate("ABCD"):
+                values.change(key, number)
+            await asyncio.sleep(1)
+            for task in reading:
+                task.cancel()
+            assert joined == [["A"], ["B", "C", "D"]]
+            assert [[d for _, d in into] for into in taken] == [[b"A=0;", b"B=1;C=2;D=3;"]] * 5
+
+        run(story())
+
+    def test_only_what_is_wanted(self):
+        async def story():
+            values, taken = Values(symbols=frozenset({"A"})), []
+            reading = values.reader(taken)
+            values.change("B", 1)
+            await asyncio.sleep(1)
+            values.change("A", 1)
+            await asyncio.sleep(1)
+            reading.cancel()
+            assert [data for _, data in taken] == [b"A=1;"]
+
+        run(story())
+
+    def test_a_reader_that_took_nothing_gets_the_newest_of_what_it_missed_once(self):
+        """What waits for it is one chunk, however long it waits."""
+
+        async def story():
+            values, box = Values(), outbox()
+            values.lane.members.add(box)
+            for number in range(50):
+                values.change("A", number)
+                if number == 7:
+                    values.change("B", number)
+                await asyncio.sleep(0.1)
+            assert await box.take() == b"A=49;B=7;"
+            assert box.empty
+
+        run(story())
+
+    def test_a_closed_lane_flushes_no_more(self):
+        async def story():
+            values, taken = Values(rate=1.0), []
+            reading = values.reader(taken)
+            values.change("A", 1)
+            await asyncio.sleep(0.1)
+            values.change("A", 2)
+            values.lane.close()
+            await asyncio.sleep(5)
+            reading.cancel()
+            assert [data for _, data in taken] == [b"A=1;"]
+
+        run(story())

@@ -1,0 +1,258 @@
+"""The tape: every event once, in order, whatever happens to messages. Time is virtual."""
+
+import asyncio
+
+import pytest
+
+from services.edge.follow import Tape
+from services.edge.follow import tape as module
+from tapewire.log import Draft, LogError, Meta, Subject, new_id
+from tapewire.log.memory import Faults, MemoryLog, MemoryServer
+from tests.integration.edge.market import placed
+from tests.unit.orders.virtual import run
+from tests.waiting import until
+
+PATIENT_SECONDS = 30.0
+
+
+class Following:
+    """A server, a writer without misfortunes, and a tape with some."""
+
+    def __init__(self, faults=None, log=MemoryLog):
+        self.server = MemoryServer()
+        self.writer = MemoryLog(self.server)
+        self.log = log(self.server, faults)
+        self.heard = []
+        self.restarts = []
+        self.tape = Tape(self.log, self.heard.append, self.restart, seed=1)
+
+    def restart(self):
+        self.restarts.append((self.tape.epoch, self.tape.head))
+        self.heard.clear()
+
+    async def __aenter__(self):
+        self.running = asyncio.create_task(self.tape.run())
+        await self.tape.ready.wait()
+        return self
+
+    async def __aexit__(self, *_):
+        self.running.cancel()
+        await asyncio.wait({self.running})
+
+    async def append(self, count=1, owner="alice"):
+        for _ in range(count):
+            event = placed(new_id())
+            subject = Subject(owner, "orders", event.order.order_id)
+            meta = Meta(id=new_id(), correlation="c")
+            await self.writer.append([Draft(subject=subject, event=event, meta=meta)])
+            await asyncio.sleep(0.001)
+
+    async def caught_up(self):
+        await until(
+            "the tape is at the end of the log",
+            lambda: self.tape.head >= self.server.journal.last,
+            seen=lambda: self.tape.head,
+            seconds=PATIENT_SECONDS,
+        )
+
+    @property
+    def sequences(self):
+        return [recorded.sequence for recorded in self.heard]
+
+
+def test_it_begins_at_the_end_and_remembers_nothing():
+    async def story():
+        following = Following()
+        await following.append(5)
+        async with following:
+            assert (following.tape.head, following.tape.floor) == (5, 5)
+            assert following.restarts == [("m1", 5)]
+            assert following.tape.covers(5)
+            assert not following.tape.covers(4)
+
+    run(story())
+
+
+def test_what_it_heard_it_remembers_by_owner():
+    async def story():
+        async with Following() as following:
+            for owner in ("alice", "bob", "alice"):
+                await following.append(owner=owner)
+            await following.caught_up()
+            assert following.sequences == [1, 2, 3]
+            tape = following.tape
+            assert [r.sequence for r in tape.since("alice", 0)] == [1, 3]
+            assert [r.sequence for r in tape.since("alice", 1)] == [3]
+            assert tape.since("nobody", 0) == []
+
+    run(story())
+
+
+def test_memory_is_bounded(monkeypatch):
+    monkeypatch.setattr(module, "REMEMBERED_EVENTS", 10)
+
+    async def story():
+        async with Following() as following:
+            await following.append(25)
+            await following.append(5, owner="bob")
+            await following.caught_up()
+            tape = following.tape
+            assert tape.floor == 20
+            assert [r.sequence for r in tape.since("alice", 0)] == [21, 22, 23, 24, 25]
+            assert tape.covers(20)
+            assert not tape.covers(19)
+            await following.append(10, owner="bob")
+            await following.caught_up()
+            assert tape.since("alice", 0) == []
+
+    run(story())
+
+
+def test_memory_is_bounded_in_bytes(monkeypatch):
+    monkeypatch.setattr(module, "REMEMBERED_BYTES", 2000)
+
+    async def story():
+        async with Following() as following:
+            await following.append(50)
+            await following.caught_up()
+            kept = following.tape.since("alice", 0)
+            assert 0 < sum(len(recorded.data) for recorded in kept) <= 2000
+            assert kept[0].sequence == following.tape.floor + 1
+
+    run(story())
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        {"lost": 0.2},
+        {"gap": 0.2},
+        {"late": 0.3},
+        {"again": 0.3},
+        {"delay": 0.1},
+        {"lag": 0.5, "lost": 0.2},
+        {"unavailable": 0.3, "lost": 0.2},
+        {"breaks": 0.2, "lost": 0.1},
+        {"lost": 1.0},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("seed", range(5))
+def test_every_event_once_in_order_over(faults, seed):
+    async def story():
+        async with Following(Faults(seed=seed, **faults)) as following:
+            await following.append(300)
+            await following.caught_up()
+            assert following.sequences == list(range(1, 301))
+            assert len(following.restarts) == 1
+
+    run(story())
+
+
+def test_a_lost_last_message_is_noticed_by_the_timer():
+    async def story():
+        async with Following(Faults(seed=1, lost=1.0)) as following:
+            began = asyncio.get_running_loop().time()
+            await following.append()
+            await following.caught_up()
+            assert asyncio.get_running_loop().time() - began < 2 * module.POLL_SECONDS
+            assert following.tape.repairs == 1
+
+    run(story())
+
+
+class Dropping(MemoryLog):
+    """A log whose live message of sequence 2 gets lost."""
+
+    async def live(self, filter, on_event, on_gap):  # noqa: A002
+        return await super().live(filter, lambda r: r.sequence == 2 or on_event(r), on_gap)
+
+
+def test_nothing_is_passed_on_before_what_was_lost():
+    """What comes after a hole is held until the hole is read, which the hole itself brings on."""
+
+    async def story():
+        async with Following(log=Dropping) as following:
+            await following.append(4)
+            assert following.sequences == [1]
+            began = asyncio.get_running_loop().time()
+            await following.caught_up()
+            assert asyncio.get_running_loop().time() - began < 0.2
+            assert following.sequences == [1, 2, 3, 4]
+            assert following.tape.repairs == 1
+
+    run(story())
+
+
+def test_a_log_made_anew_is_begun_anew():
+    async def story():
+        async with Following() as following:
+            await following.append(5)
+            await following.caught_up()
+            following.server.recreate()
+            await until(
+                "the tape follows the new log",
+                lambda: following.tape.epoch == "m2",
+                seconds=PATIENT_SECONDS,
+            )
+            assert (following.tape.head, following.tape.since("alice", 0)) == (0, [])
+            await following.append(2)
+            await following.caught_up()
+            assert following.sequences == [1, 2]
+            assert following.restarts == [("m1", 0), ("m2", 0)]
+
+    run(story())
+
+
+def test_trimming_is_noticed_and_what_is_remembered_stays():
+    async def story():
+        async with Following() as following:
+            await following.append(10)
+            await following.caught_up()
+            following.server.trim(6)
+            await until(
+                "the trimming is noticed",
+                lambda: following.tape.bounds.first == 7,
+                seconds=PATIENT_SECONDS,
+            )
+            assert following.tape.bounds.last == 10
+            assert len(following.tape.since("alice", 0)) == 10
+
+    run(story())
+
+
+def test_an_outage_is_waited_out_and_said():
+    async def story():
+        async with Following() as following:
+            await following.append()
+            await following.caught_up()
+            following.server.stop()
+            await until(
+                "the outage is noticed",
+                lambda: not following.tape.ready.is_set(),
+                seconds=PATIENT_SECONDS,
+            )
+            with pytest.raises(LogError):
+                await following.append()
+            following.server.start()
+            await following.tape.ready.wait()
+            await following.append(3)
+            await following.caught_up()
+            assert following.sequences == [1, 2, 3, 4]
+
+    run(story())
+
+
+def test_it_waits_for_a_server_that_is_not_there_yet():
+    async def story():
+        following = Following()
+        following.server.stop()
+        running = asyncio.create_task(following.tape.run())
+        await asyncio.sleep(5)
+        assert not following.tape.ready.is_set()
+        following.server.start()
+        await asyncio.wait_for(following.tape.ready.wait(), PATIENT_SECONDS)
+        running.cancel()
+        await asyncio.wait({running})
+
+    run(story())
