@@ -1,0 +1,134 @@
+/**
+ * JSON calls to the edge, with its errors as typed ones.
+ *
+ * `call` either returns a body, throws `ApiError` (the server said no), or throws `Unreachable`
+ * (nobody knows whether the call was carried out: repeat it only when it is safe to repeat).
+ */
+
+import { retryAfterMs } from "./delay.js";
+
+/** After this, in milliseconds, a call counts as `Unreachable`. */
+export const CALL_TIMEOUT_MS = 10_000;
+
+/**
+ * What every error of the edge looks like on the wire.
+ *
+ * @typedef {object} ErrorBody
+ * @property {string} error        the name of the status, "Unauthorized"
+ * @property {string} message      what is wrong, for people
+ * @property {number} statusCode
+ * @property {string=} path        the field that is wrong, "qty" (422 only)
+ * @property {unknown=} value      what that field held, when small
+ */
+
+/** The server answered, and the answer is no. */
+export class ApiError extends Error {
+  /**
+   * @param {ErrorBody} body
+   * @param {number | null} waitMs from `Retry-After`
+   */
+  constructor(body, waitMs) {
+    super(body.message);
+    this.name = "ApiError";
+    this.error = body.error;
+    this.statusCode = body.statusCode;
+    this.path = body.path;
+    this.value = body.value;
+    this.retryAfterMs = waitMs;
+  }
+
+  /** Whether the same call may succeed later: the server is busy or away, not unwilling. */
+  get transient() {
+    return [408, 425, 429, 500, 502, 503, 504].includes(this.statusCode);
+  }
+
+  /** The last part of `path`, however deep: "$.order.qty" is about "qty". */
+  get field() {
+    return this.path?.split(/[.[\]/]+/).filter(Boolean).pop();
+  }
+}
+
+/** No answer came: the network or the server is gone, or the call took too long. */
+export class Unreachable extends Error {
+  /**
+   * @param {string} url
+   * @param {unknown} cause
+   */
+  constructor(url, cause) {
+    super("The server cannot be reached; check the connection and try again.", { cause });
+    this.name = "Unreachable";
+    this.url = url;
+  }
+}
+
+/**
+ * The typed error in a response that is not a success; a proxy's HTML page makes one too.
+ *
+ * @param {Response} response
+ * @returns {Promise<ApiError>}
+ */
+export async function errorFrom(response) {
+  const wait = retryAfterMs(response.headers.get("Retry-After"), Date.now());
+  /** @type {Partial<ErrorBody>} */
+  let body = {};
+  try {
+    const parsed = await response.json();
+    if (parsed !== null && typeof parsed === "object") body = parsed;
+  } catch {
+    // Not JSON: the status says enough.
+  }
+  const name = String(body.error ?? (response.statusText || `Status ${response.status}`));
+  return new ApiError(
+    {
+      error: name,
+      message: String(body.message ?? name),
+      statusCode: response.status,
+      path: typeof body.path === "string" ? body.path : undefined,
+      value: body.value,
+    },
+    wait,
+  );
+}
+
+/**
+ * One call; the cookie goes along.
+ *
+ * @param {"GET" | "POST" | "PATCH" | "DELETE"} method
+ * @param {string} url
+ * @param {unknown} [body]  sent as JSON; numbers are exact up to 15 significant digits
+ * @param {{fetch?: typeof fetch, timeoutMs?: number}} [options]
+ * @returns {Promise<any>}  the decoded body; undefined when there is none (204)
+ * @throws {ApiError}
+ * @throws {Unreachable}
+ */
+export async function call(method, url, body, options = {}) {
+  const send = options.fetch ?? globalThis.fetch;
+  /** @type {RequestInit} */
+  const request = {
+    method,
+    headers: { Accept: "application/json" },
+    credentials: "same-origin",
+    cache: "no-store",
+    signal: AbortSignal.timeout(options.timeoutMs ?? CALL_TIMEOUT_MS),
+  };
+  if (body !== undefined) {
+    request.headers = { ...request.headers, "Content-Type": "application/json" };
+    request.body = JSON.stringify(body);
+  }
+  let response;
+  let text;
+  try {
+    response = await send(url, request);
+    if (response.ok) text = await response.text();
+  } catch (cause) {
+    throw new Unreachable(url, cause);
+  }
+  if (text === undefined) throw await errorFrom(response);
+  if (text === "") return undefined;
+  try {
+    return JSON.parse(text);
+  } catch {
+    const message = `${url} answered with something that is not JSON`;
+    throw new ApiError({ error: "Bad answer", message, statusCode: response.status }, null);
+  }
+}

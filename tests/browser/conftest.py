@@ -1,0 +1,84 @@
+"""A Chromium for the tests of this folder; without one they are skipped, saying so.
+
+One browser a module, one fresh context (cookies, cache) a test. A test fails when its page had an
+uncaught error, or did something that a strict content security policy forbids.
+"""
+
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    async_playwright,
+    expect,
+)
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+WAIT_MS = 15_000
+
+OpenPage = Callable[[], Awaitable[Page]]
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Where the browser is."""
+    found = next((path for name in NAMES if (path := shutil.which(name))), None)
+    if found is None:
+        pytest.skip(f"no browser: none of {', '.join(NAMES)} is on the PATH")
+    return found
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser(chromium: str) -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        launched = await playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        yield launched
+        await launched.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
+    made = await browser.new_context(locale="en-US", viewport={"width": 1280, "height": 900})
+    made.set_default_timeout(WAIT_MS)
+    expect.set_options(timeout=WAIT_MS)
+    yield made
+    await made.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def open_page(context: BrowserContext) -> AsyncIterator[OpenPage]:
+    """Opens tabs of one browser session, whose errors fail the test."""
+    wrong: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        # A refused request is logged too, and refusals are what some tests are about.
+        if message.type == "error" and "Failed to load resource" not in message.text:
+            wrong.append(message.text)
+
+    async def opened() -> Page:
+        page = await context.new_page()
+        page.on("console", note)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        return page
+
+    yield opened
+    assert wrong == [], "the page had errors"
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(open_page: OpenPage) -> Page:
+    return await open_page()

@@ -1,0 +1,280 @@
+/**
+ * What `connect` promises, as cases that run in Node and in Chromium: name → test.
+ */
+
+import { delayBefore, retryAfterMs } from "../../libs/client/delay.js";
+import { isNews } from "../../libs/client/position.js";
+import { call, errorFrom } from "../../libs/client/rest.js";
+import { equal } from "./assert.js";
+import { connected } from "./fakes.js";
+
+const refusal = (/** @type {number} */ status, headers = {}) => () =>
+  Response.json({ error: "No", message: "not now", statusCode: status }, { status, headers });
+
+/** @type {Record<string, () => void | Promise<void>>} */
+export const cases = {
+  async "events arrive decoded, with type and id"() {
+    const { last, events, names, stream } = await connected(["stream"]);
+    await last().send('retry: 5000\n\nevent: order:update\nid: e-7\ndata: {"qty":1}\n\n');
+    await last().send("data: not json\n\n");
+    equal(names(), ["connecting", "live"], "states");
+    equal(
+      events,
+      [
+        { type: "order:update", data: { qty: 1 }, id: "e-7" },
+        { type: "message", data: "not json", id: null },
+      ],
+      "events",
+    );
+    equal(stream.lastEventId, "e-7", "position");
+    stream.close();
+  },
+
+  async "a clean end comes back after exactly retry, resuming by id"() {
+    const { last, clock, exchanges, states, stream } = await connected(["stream"]);
+    equal(exchanges[0].headers["Last-Event-ID"], undefined, "first request");
+    await last().send("retry: 5000\nid: e-7\ndata: 1\n\n");
+    await last().end();
+    equal(states.at(-1).retryInMs, 5000, "announced wait");
+    await clock.advance(4999);
+    equal(exchanges.length, 1, "requests before the time");
+    await clock.advance(1);
+    equal(exchanges.length, 2, "requests after it");
+    equal(exchanges[1].headers["Last-Event-ID"], "e-7", "resume id");
+    stream.close();
+  },
+
+  async "failures wait longer and longer, an event ends the series"() {
+    const answers = /** @type {any} */ (["down", "down", "down", "down", "down", "stream"]);
+    const { clock, states, last, stream } = await connected(answers);
+    for (let tries = 0; tries < 5; tries += 1) await clock.advance(30_000);
+    const waits = states.filter(({ name }) => name === "reconnecting");
+    equal(
+      waits.map(({ retryInMs }) => retryInMs),
+      [3750, 7500, 15_000, 25_000, 25_000],
+      "waits, with a quarter of jitter",
+    );
+    await last().send("retry: 1000\ndata: 1\n\n");
+    await last().fail();
+    equal(states.at(-1).retryInMs, 1250, "wait after a success");
+    stream.close();
+  },
+
+  async "401 stops: signed out"() {
+    const { clock, states, requests } = await connected([refusal(401)]);
+    equal(states.at(-1), { name: "signed-out", reason: "not now" }, "state");
+    await clock.advance(600_000);
+    equal(requests(), 1, "requests");
+    equal(clock.pending, 0, "timers left behind");
+  },
+
+  async "a session that ends while streaming: signed out, nothing after it is delivered"() {
+    const { last, events, names, clock, requests } = await connected(["stream"]);
+    await last().send("event: auth:expired\ndata: {}\n\ndata: late\n\n");
+    equal(events.map(({ type }) => type), ["auth:expired"], "events");
+    equal(names().at(-1), "signed-out", "state");
+    equal(last().aborted, true, "request given up");
+    await clock.advance(600_000);
+    equal(requests(), 1, "requests");
+  },
+
+  async "one connection too many: closed, for coming back would push out another"() {
+    const { last, states } = await connected(["stream"]);
+    await last().send("event: connection:limit\ndata: {}\n\n");
+    const closed = { name: "closed", reason: "too many connections", error: null };
+    equal(states.at(-1), closed, "state");
+  },
+
+  async "429 and 503 wait as told, and never less"() {
+    for (const status of [429, 503]) {
+      const busy = refusal(status, { "Retry-After": "12" });
+      const { states, clock, exchanges, stream } = await connected([busy, "stream"]);
+      equal(states.at(-1).retryInMs, 15_000, `wait after ${status}`);
+      await clock.advance(11_999);
+      equal(exchanges.length, 1, "requests before the time");
+      await clock.advance(3001);
+      equal(stream.state.name, "live", "state");
+      stream.close();
+    }
+  },
+
+  async "404 stops: closed, with the error"() {
+    const { states } = await connected([refusal(404)]);
+    equal(states.at(-1).name, "closed", "state");
+    equal(states.at(-1).error.statusCode, 404, "status");
+  },
+
+  async "an answer that is no event stream is a failure, not an end"() {
+    const page = () => new Response("<p>", { headers: { "Content-Type": "text/html" } });
+    const { states, stream } = await connected([page]);
+    equal(states.at(-1).name, "reconnecting", "state");
+    equal(states.at(-1).reason, "the answer is text/html, no stream", "reason");
+    stream.close();
+  },
+
+  async "silence of two and a half keepalives drops the connection, a comment is no silence"() {
+    const { last, clock, states, exchanges, stream } = await connected(["stream"]);
+    await last().send("id: e-1\ndata: 1\n\n");
+    await clock.advance(70_000);
+    await last().send(": keepalive\n\n");
+    await clock.advance(74_999);
+    equal(stream.state.name, "live", "state before");
+    await clock.advance(1);
+    equal(states.at(-1).reason, "the server went silent", "reason");
+    equal(exchanges[0].aborted, true, "old request given up");
+    await clock.advance(30_000);
+    equal(exchanges[1].headers["Last-Event-ID"], "e-1", "resume id");
+    stream.close();
+  },
+
+  async "a server with rarer keepalives says so"() {
+    const { last, clock, stream } = await connected(["stream"]);
+    await last().send('event: connected\ndata: {"keepaliveMs":120000}\n\n');
+    await clock.advance(299_999);
+    equal(stream.state.name, "live", "state before");
+    await clock.advance(1);
+    equal(stream.state.name, "reconnecting", "state after");
+    stream.close();
+  },
+
+  async "a request that nobody answers is given up"() {
+    const { clock, states, stream } = await connected(["hang"]);
+    await clock.advance(15_000);
+    equal(states.at(-1).reason, "the server went silent", "reason");
+    stream.close();
+  },
+
+  async "what was delivered before is dropped, what has no id never is"() {
+    const { last, events, stream } = await connected(["stream"], { lastEventId: "e-7" });
+    equal(last().headers["Last-Event-ID"], "e-7", "resume id");
+    for (const id of ["e-6", "e-7", "e-8", "e-8", "e-10", "e-9"]) {
+      await last().send(`id: ${id}\ndata: 1\n\n`);
+    }
+    await last().send("event: price:update\ndata: 1\n\nevent: price:update\ndata: 1\n\n");
+    equal(events.map(({ id }) => id), ["e-8", "e-10", null, null], "delivered");
+    equal(stream.lastEventId, "e-10", "position");
+    stream.close();
+  },
+
+  async "a checkpoint moves the id and tells nobody"() {
+    const { last, events, clock, stream } = await connected(["stream"]);
+    await last().send("event: checkpoint\nid: e-40\ndata: {}\n\n");
+    equal(events, [], "events");
+    await last().end();
+    await clock.advance(3000);
+    equal(last().headers["Last-Event-ID"], "e-40", "resume id");
+    stream.close();
+  },
+
+  async "a checkpoint never moves the id back"() {
+    const { last, stream } = await connected(["stream"], { lastEventId: "e-7" });
+    await last().send("event: checkpoint\nid: e-3\ndata: {}\n\nid: e-4\n\n");
+    equal(stream.lastEventId, "e-7", "position");
+    stream.close();
+  },
+
+  async "a reset forgets the id: a snapshot with an earlier one is taken"() {
+    const { last, events, stream } = await connected(["stream"], { lastEventId: "e-900" });
+    await last().send('event: stream:reset\nid: e-900\ndata: {"reason":"ahead"}\n\n');
+    equal(stream.lastEventId, "", "position between reset and snapshot");
+    await last().send('event: order:update\nid: e-5\ndata: {"snapshot":true}\n\n');
+    equal(events.map(({ type }) => type), ["stream:reset", "order:update"], "events");
+    equal(stream.lastEventId, "e-5", "position after the snapshot");
+    stream.close();
+  },
+
+  async "a connection lost between reset and snapshot begins with a snapshot again"() {
+    const { last, clock, stream } = await connected(["stream"], { lastEventId: "e-900" });
+    await last().send('event: stream:reset\ndata: {"reason":"ahead"}\n\n');
+    await last().fail();
+    await clock.advance(10_000);
+    equal(last().headers["Last-Event-ID"], undefined, "resume id");
+    stream.close();
+  },
+
+  async "close stops everything and says so once"() {
+    const { last, stream, events, names, clock } = await connected(["stream"]);
+    stream.close();
+    stream.close();
+    await clock.advance(600_000);
+    equal(names(), ["connecting", "live", "closed"], "states");
+    equal(last().aborted, true, "request given up");
+    equal(events, [], "events");
+    equal(clock.pending, 0, "timers left behind");
+  },
+
+  async "close during the wait stops the wait"() {
+    const { stream, clock, names, requests } = await connected(["down"]);
+    stream.close();
+    await clock.advance(600_000);
+    equal(names(), ["connecting", "reconnecting", "closed"], "states");
+    equal(requests(), 1, "requests");
+  },
+
+  async "retryNow ends the wait"() {
+    const { stream, clock } = await connected(["down", "stream"]);
+    stream.retryNow();
+    await clock.advance(0);
+    equal(stream.state.name, "live", "state");
+    equal(clock.pending, 1, "timers: the watchdog's");
+    stream.close();
+  },
+
+  "ids are news when they are later, or cannot be compared"() {
+    const table = /** @type {[string, string, boolean][]} */ ([
+      ["e-1", "", true],
+      ["e-10", "e-9", true],
+      ["e-9", "e-9", false],
+      ["e-9", "e-10", false],
+      ["f-1", "e-10", true],
+      ["a-b-18446744073709551615", "a-b-18446744073709551614", true],
+      ["x", "x", false],
+      ["x", "e-1", true],
+      ["17", "e-18", true],
+    ]);
+    for (const [id, position, news] of table) {
+      equal(isNews(id, position), news, `${id} after ${position || "nothing"}`);
+    }
+  },
+
+  "delays stay within their bounds"() {
+    const base = /** @type {const} */ ({ retryMs: 5000, retryAfterMs: null, random: 0.999_999 });
+    const most = delayBefore({ kind: "failed", failures: 99, ...base });
+    equal(most, 30_000, "at most 30 s between two tries");
+    equal(delayBefore({ ...base, kind: "ended", failures: 0, retryMs: 0 }), 100, "no hot loop");
+    equal(delayBefore({ ...base, kind: "ended", failures: 0, retryMs: 1e12 }), 600_000, "capped");
+    equal(delayBefore({ kind: "failed", failures: 1, ...base, retryMs: 45_000, random: 0 }),
+      45_000, "a longer retry is honoured");
+  },
+
+  "Retry-After is seconds or a date"() {
+    const now = Date.parse("2026-01-01T00:00:00Z");
+    equal(retryAfterMs("12", now), 12_000, "seconds");
+    equal(retryAfterMs("Thu, 01 Jan 2026 00:01:00 GMT", now), 60_000, "a date");
+    equal(retryAfterMs("Wed, 31 Dec 2025 00:00:00 GMT", now), 0, "a date that has passed");
+    equal(retryAfterMs("soon", now), null, "nonsense");
+    equal(retryAfterMs(null, now), null, "absent");
+  },
+
+  async "errors are typed, whoever sent them"() {
+    const body = { error: "Unprocessable", message: "too few", statusCode: 422,
+      path: "$.order.qty", value: 0 };
+    const ours = await errorFrom(Response.json(body, { status: 422 }));
+    equal([ours.message, ours.field, ours.value, ours.transient], ["too few", "qty", 0, false],
+      "an error of the edge");
+    const proxy = await errorFrom(new Response("<p>Bad gateway", { status: 502 }));
+    equal([proxy.statusCode, proxy.message, proxy.transient], [502, "Status 502", true],
+      "an error of a proxy");
+  },
+
+  async "a call that nobody answered is unreachable, not refused"() {
+    const fetch = () => Promise.reject(new TypeError("Failed to fetch"));
+    const error = await call("GET", "/api/orders", undefined, { fetch }).catch((why) => why);
+    equal(error.name, "Unreachable", "error");
+  },
+
+  async "a call without a body to return returns undefined"() {
+    const fetch = () => Promise.resolve(new Response(null, { status: 204 }));
+    equal(await call("DELETE", "/api/session", undefined, { fetch }), undefined, "answer");
+  },
+};

@@ -1,0 +1,85 @@
+"""The page as its user sees it: what the tests do with it and read from it."""
+
+import re
+
+from playwright.async_api import Locator, Page, expect
+
+
+class Desk:
+    """One tab. Every wait is for something that a person could see."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.prices = page.locator("#prices-state")
+        self.trading = page.locator("#trading-state")
+        self.quotes = page.locator("tr[data-symbol]")
+        self.orders = page.locator("tr[data-order-id]")
+        self.executions = page.locator("li[data-trade-id]")
+        self.ticket = page.locator("#ticket")
+        self.note = self.ticket.locator(".form-note")
+        self.failure = self.ticket.locator(".form-error")
+
+    async def open(self, url: str) -> None:
+        await self.page.goto(url)
+
+    async def sign_in(self, user: str) -> None:
+        await self.page.get_by_label("User name").fill(user)
+        await self.page.get_by_role("button", name="Sign in").click()
+
+    async def signed_in(self, url: str, user: str) -> None:
+        """Open, sign in, and wait until both streams are live."""
+        await self.open(url)
+        await self.sign_in(user)
+        await expect(self.trading).to_have_attribute("data-state", "live")
+        await expect(self.prices).to_have_attribute("data-state", "live")
+        await expect(self.quotes.first).to_be_visible()
+
+    async def fill_ticket(
+        self, *, side: str = "Buy", qty: str = "10", limit: str | None = None
+    ) -> None:
+        """Leaves the symbol that is chosen."""
+        await self.ticket.get_by_role("radio", name=side).check()
+        kind = "Market" if limit is None else "Limit"
+        await self.ticket.get_by_role("radio", name=kind).check()
+        await self.ticket.get_by_label("Quantity").fill(qty)
+        if limit is not None:
+            await self.ticket.get_by_label("Limit price").fill(limit)
+
+    async def submit(self) -> None:
+        await self.ticket.locator("button[type=submit]").click()
+
+    async def place(
+        self, *, side: str = "Buy", qty: str = "10", limit: str | None = None
+    ) -> Locator:
+        """Place an order; its row, when it is there."""
+        before = await self.orders.count()
+        await self.fill_ticket(side=side, qty=qty, limit=limit)
+        await self.submit()
+        await expect(self.note).to_have_text(re.compile("^Placed: "))
+        await expect(self.orders).to_have_count(before + 1)
+        newest = await self.orders.first.get_attribute("data-order-id")
+        return self.page.locator(f'tr[data-order-id="{newest}"]')
+
+    async def order_ids(self) -> list[str]:
+        """Of the rows on the page, newest first."""
+        ids = await self.orders.evaluate_all("rows => rows.map(row => row.dataset.orderId)")
+        return list(ids)
+
+    async def expect_moving_quotes(self, *, seconds: float) -> None:
+        """Wait for two different pictures of the market."""
+        await self.page.wait_for_function(
+            """() => {
+                const text = document.querySelector('#quotes tbody').innerText;
+                window.firstSeen ??= text;
+                return text !== window.firstSeen && document.querySelector('[data-moved]');
+            }""",
+            timeout=seconds * 1000,
+        )
+        await self.page.evaluate("() => { delete window.firstSeen; }")
+
+    async def expect_error_beside(self, label: str, message: re.Pattern[str]) -> None:
+        """The field is marked as wrong, and what describes it says why."""
+        field = self.page.get_by_label(label)
+        await expect(field).to_have_attribute("aria-invalid", "true")
+        await expect(field).to_have_accessible_description(message)
+        await expect(field).to_be_focused()

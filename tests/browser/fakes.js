@@ -1,0 +1,153 @@
+/** Time and a server, both moved by hand, for the tests of the connection. */
+
+import { connect } from "../../libs/client/tapewire.js";
+
+/** Time that stands still until `advance`. */
+export class FakeClock {
+  #now = 0;
+  #next = 1;
+  /** @type {Map<number, {at: number, run: () => void}>} */
+  #timers = new Map();
+  performance = { now: () => this.#now };
+
+  /**
+   * @param {() => void} run
+   * @param {number} milliseconds
+   */
+  setTimeout(run, milliseconds) {
+    const timer = this.#next++;
+    this.#timers.set(timer, { at: this.#now + milliseconds, run });
+    return timer;
+  }
+
+  /** @param {number} timer */
+  clearTimeout(timer) {
+    this.#timers.delete(timer);
+  }
+
+  get pending() {
+    return this.#timers.size;
+  }
+
+  /**
+   * Let time pass, timer by timer, and let what they started come to rest.
+   *
+   * @param {number} milliseconds
+   */
+  async advance(milliseconds) {
+    const until = this.#now + milliseconds;
+    for (;;) {
+      const due = [...this.#timers].filter(([, { at }]) => at <= until);
+      if (due.length === 0) break;
+      due.sort((a, b) => a[1].at - b[1].at);
+      const [timer, { at, run }] = due[0];
+      this.#timers.delete(timer);
+      this.#now = at;
+      run();
+      await atRest();
+    }
+    this.#now = until;
+    await atRest();
+  }
+}
+
+/** Every promise that can go on without time or bytes has gone on. */
+export async function atRest() {
+  for (let turn = 0; turn < 8; turn += 1) {
+    await new Promise((resolve) => setTimeout(resolve, 0));
+  }
+}
+
+/** One answered request, whose body the test writes. */
+class Exchange {
+  /** @type {any} */
+  #sink;
+  #abort = () => {};
+
+  /**
+   * @param {Record<string, string>} headers
+   * @param {AbortSignal} signal
+   */
+  constructor(headers, signal) {
+    this.headers = headers;
+    this.aborted = false;
+    this.body = new ReadableStream({
+      start: (sink) => {
+        this.#sink = sink;
+      },
+    });
+    signal.addEventListener("abort", () => {
+      this.aborted = true;
+      this.#abort();
+    });
+    this.#abort = () => this.fail(new DOMException("aborted", "AbortError"));
+  }
+
+  /** @param {string} text */
+  async send(text) {
+    this.#sink.enqueue(new TextEncoder().encode(text));
+    await atRest();
+  }
+
+  async end() {
+    this.#abort = () => {};
+    this.#sink.close();
+    await atRest();
+  }
+
+  /** @param {unknown} error */
+  async fail(error = new TypeError("network error")) {
+    this.#abort = () => {};
+    this.#sink.error(error);
+    await atRest();
+  }
+}
+
+/**
+ * A connection to a scripted server. Each entry of `answers` serves one request: "stream" (written
+ * through `exchanges`), "down" (a network error), "hang", or a Response. The last one repeats.
+ *
+ * @param {("stream" | "down" | "hang" | (() => Response))[]} answers
+ * @param {object} [options]
+ */
+export async function connected(answers, options = {}) {
+  const clock = new FakeClock();
+  /** @type {Exchange[]} */ const exchanges = [];
+  /** @type {any[]} */ const events = [];
+  /** @type {any[]} */ const states = [];
+  let requests = 0;
+  /** @type {any} */
+  const fetch = (/** @type {string} */ _url, /** @type {any} */ { headers, signal }) => {
+    const answer = answers[Math.min(requests++, answers.length - 1)];
+    if (answer === "down") return Promise.reject(new TypeError("Failed to fetch"));
+    const exchange = new Exchange(headers, signal);
+    exchanges.push(exchange);
+    if (answer === "hang") {
+      return new Promise((_, reject) =>
+        signal.addEventListener("abort", () => reject(new DOMException("aborted", "AbortError"))),
+      );
+    }
+    if (answer !== "stream") return Promise.resolve(answer());
+    const streaming = { "Content-Type": "text/event-stream; charset=utf-8" };
+    return Promise.resolve(new Response(exchange.body, { headers: streaming }));
+  };
+  const stream = connect("/api/stream/trading", {
+    onEvent: (event) => events.push(event),
+    onState: (state) => states.push(state),
+    random: () => 0.5,
+    clock,
+    fetch,
+    ...options,
+  });
+  await atRest();
+  return {
+    stream,
+    clock,
+    exchanges,
+    events,
+    states,
+    last: () => exchanges[exchanges.length - 1],
+    names: () => states.map(({ name }) => name),
+    requests: () => requests,
+  };
+}

@@ -1,0 +1,104 @@
+"""A server that answers as a test wants, for what a real one does too rarely.
+
+It serves the page and the client from the project's files, with the strictest policy that the page
+promises to live with; everything under /api/ is for the test to say.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from playwright.async_api import BrowserContext, Request, Route
+
+ROOT = Path(__file__).parents[2]
+ORIGIN = "http://tapewire.test"
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'"
+)
+TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+IBM = {
+    "symbol": "IBM",
+    "price": 182.0,
+    "bid": 181.99,
+    "ask": 182.01,
+    "volume": 1200,
+    "change": -0.5,
+    "changePercent": -0.274,
+    "timestamp": "2026-01-05T14:30:00Z",
+}
+
+Answer = tuple[int, Any] | tuple[int, Any, dict[str, str]]
+
+
+def error(status: int, message: str, **more: Any) -> Answer:
+    """A refusal in the shape that all of them have."""
+    return status, {"error": "Error", "message": message, "statusCode": status, **more}
+
+
+def stream(*events: tuple[str, Any]) -> Answer:
+    """A stream that ends after `events`; the page comes back an hour later, so: not at all."""
+    frames = [f"event: {name}\ndata: {json.dumps(data)}\n\n" for name, data in events]
+    body = "retry: 3600000\n\n" + "".join(frames)
+    return 200, body, {"content-type": "text/event-stream"}
+
+
+class ScriptedServer:
+    """`on` says what to answer; `requests` holds what came, as (method and path, JSON body)."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[str, Any]] = []
+        self._answers: dict[str, Callable[[Any], Answer]] = {}
+        self.on("GET /api/session", lambda _: error(401, "No valid session found"))
+        prices = ("price:update", {"initializing": True, "prices": [IBM]})
+        self.on("GET /api/stream/prices", lambda _: stream(prices))
+
+    def on(self, call: str, answer: Callable[[Any], Answer]) -> None:
+        """Answer `call`, like "POST /api/orders", from its JSON body."""
+        self._answers[call] = answer
+
+    def bodies(self, call: str) -> list[Any]:
+        return [body for came, body in self.requests if came == call]
+
+    def let_in(self, user: str, *, orders: list[dict[str, Any]] | None = None) -> None:
+        """A session is there already, and its trading stream has these orders."""
+        session = {"userId": user, "roles": [], "expiresAt": "2099-01-01T00:00:00Z"}
+        self.on("GET /api/session", lambda _: (200, session))
+        snapshot = ("order:update", {"snapshot": True, "orders": orders or []})
+        self.on("GET /api/stream/trading", lambda _: stream(snapshot))
+
+    async def serve(self, context: BrowserContext) -> None:
+        await context.route(f"{ORIGIN}/**", self._route)
+
+    async def _route(self, route: Route) -> None:
+        path = route.request.url.removeprefix(ORIGIN).partition("?")[0]
+        if path.startswith("/api/"):
+            await self._call(route, route.request, path)
+            return
+        file = _file(path)
+        headers = {"content-type": TYPES[file.suffix], "content-security-policy": POLICY}
+        await route.fulfill(body=file.read_bytes(), headers=headers)
+
+    async def _call(self, route: Route, request: Request, path: str) -> None:
+        call = f"{request.method} {path}"
+        body = request.post_data_json
+        self.requests.append((call, body))
+        answer = self._answers.get(call, lambda _: error(404, f"nothing scripted for {call}"))
+        status, payload, *more = answer(body)
+        headers = {"content-type": "application/json", **(more[0] if more else {})}
+        text = payload if isinstance(payload, str) else json.dumps(payload)
+        await route.fulfill(status=status, body=text, headers=headers)
+
+
+def _file(path: str) -> Path:
+    if path == "/":
+        return ROOT / "services/edge/web/index.html"
+    _, place, name = path.split("/", 2)
+    return ROOT / {"static": "services/edge/web", "client": "libs/client"}[place] / name

@@ -1,0 +1,88 @@
+"""The browser client, in the browser: its cases, which Node runs too where there is one."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Page, Route
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+ORIGIN = "http://tapewire.test"
+PARSER_CASES: list[dict[str, Any]] = json.loads((HERE / "parser_cases.json").read_text("utf-8"))
+NODE_SECONDS = 60
+
+on_one_loop = pytest.mark.asyncio(loop_scope="module")
+
+
+async def _serve(route: Route) -> None:
+    """The project's own files, and an empty page to import them from."""
+    path = route.request.url.removeprefix(ORIGIN)
+    if path == "/":
+        await route.fulfill(body="<!doctype html>", content_type="text/html")
+    else:
+        await route.fulfill(path=ROOT / path.lstrip("/"), content_type="text/javascript")
+
+
+async def _blank(page: Page) -> Page:
+    await page.route(f"{ORIGIN}/**", _serve)
+    await page.goto(f"{ORIGIN}/")
+    return page
+
+
+@on_one_loop
+@pytest.mark.parametrize("case", PARSER_CASES, ids=lambda case: case["name"])
+async def test_event_streams_are_parsed_as_the_standard_says(
+    page: Page, case: dict[str, Any]
+) -> None:
+    await _blank(page)
+
+    wrong = await page.evaluate(
+        """async (parserCase) => {
+            const { runParserCase } = await import('/tests/browser/parser_suite.js');
+            try { runParserCase(parserCase); } catch (error) { return error.message; }
+        }""",
+        case,
+    )
+
+    assert wrong is None
+
+
+@on_one_loop
+async def test_connections_keep_their_promises(page: Page) -> None:
+    await _blank(page)
+
+    outcomes: dict[str, str] = await page.evaluate(
+        """async () => {
+            const { cases } = await import('/tests/browser/connection_cases.js');
+            const outcomes = {};
+            for (const [name, run] of Object.entries(cases)) {
+                try { await run(); outcomes[name] = 'kept'; }
+                catch (error) { outcomes[name] = String(error); }
+            }
+            return outcomes;
+        }"""
+    )
+
+    assert len(outcomes) > 20
+    assert {name: said for name, said in outcomes.items() if said != "kept"} == {}
+
+
+def test_node_runs_the_same_cases() -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("no node on the PATH; Chromium has run these cases")
+
+    run = subprocess.run(
+        [node, "--test", "tests/browser/client.test.js"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=NODE_SECONDS,
+        check=False,
+    )
+
+    assert run.returncode == 0, run.stdout
