@@ -1,0 +1,25 @@
+"""`tapewire` on the command line: one module, or one package, a command.
+
+`up` starts everything on this machine, `run` one service, `provision` the streams; `settings` says
+what can be set; `tail` shows a stream in the terminal; `notify` tells users something. Start at the
+command you are after; what they share is in `trouble`.
+"""
+
+import click
+
+from tapewire.cli.notify import notify
+from tapewire.cli.provision import provision
+from tapewire.cli.run import run
+from tapewire.cli.settings import settings
+from tapewire.cli.tail import tail
+from tapewire.cli.up import up
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="tapewire", message="%(package)s %(version)s")
+def main() -> None:
+    """Trading services over NATS JetStream, served to browsers as resumable streams."""
+
+
+for command in (up, run, provision, settings, tail, notify):
+    main.add_command(command)

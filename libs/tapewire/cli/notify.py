@@ -1,0 +1,71 @@
+"""`tapewire notify`: tell users something, as any program may by the request `send`."""
+
+import asyncio
+from typing import Any
+
+import click
+import msgspec
+
+from tapewire.cli.trouble import EXIT_UNAVAILABLE, Trouble, settings_from_env
+from tapewire.events import CODEC
+from tapewire.log import Unavailable, new_id
+from tapewire.log.jetstream import connect
+from tapewire.runtime import Refusal, Requests, Unanswered, logs
+from tapewire.runtime.contracts.notifications import SEND, SERVICE, SendNotification, SentReply
+
+TRIES = 3
+"""The same command each time, so nobody is told twice."""
+
+
+@click.command()
+@click.option("--user", "users", metavar="NAME", multiple=True, required=True,
+              help="Whom to tell; may be given several times.")  # fmt: skip
+@click.option("--title", required=True, help="What it is about, in a few words.")
+@click.option("--message", default="", help="The text.")
+@click.option("--type", "type_", metavar="WORD", default="message", show_default=True,
+              help="What programs know it by.")  # fmt: skip
+@click.option("--payload", metavar="JSON", default="{}", help="An object for programs.")
+@click.option("--nats", metavar="URL", help="NATS servers, comma-separated [TAPEWIRE_NATS_URL].")
+def notify(
+    users: tuple[str, ...], title: str, message: str, type_: str, payload: str, nats: str | None
+) -> None:
+    """Send a notification to one user, or to several, and print its ids."""
+    settings = settings_from_env()
+    logs.set_up("notify", format_=settings.log_format, level="error")
+    request = SendNotification(
+        user_ids=users, title=title, message=message, type=type_, payload=_object(payload)
+    )
+    try:
+        reply = asyncio.run(_send(nats or settings.nats_url, settings.nats_wait, request))
+    except Refusal as refusal:
+        raise Trouble(refusal.message) from refusal
+    except UnicodeEncodeError as error:
+        raise Trouble(f"what to send is no text: {error}") from error
+    except (Unavailable, Unanswered) as error:
+        raise Trouble(str(error), EXIT_UNAVAILABLE) from error
+    for user, id_ in zip(dict.fromkeys(users), reply.ids, strict=True):
+        click.echo(f"{id_} {user}")
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        return CODEC.decode(text.encode(), dict[str, Any])
+    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+        raise Trouble(f"--payload {text!r} is no JSON object: {error}") from error
+
+
+async def _send(url: str, wait_seconds: float, request: SendNotification) -> SentReply:
+    wire = await connect(url, "tapewire notify", wait_seconds=wait_seconds)
+    try:
+        command_id, tries = new_id(), 0
+        while True:
+            tries += 1
+            try:
+                return await Requests(wire).ask(
+                    SERVICE, SEND, request, SentReply, correlation=new_id(), command_id=command_id
+                )
+            except Unanswered:
+                if tries == TRIES:
+                    raise
+    finally:
+        await wire.close()

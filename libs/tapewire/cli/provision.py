@@ -1,0 +1,34 @@
+"""`tapewire provision`: make the streams and buckets exist as configured; safe to repeat."""
+
+import asyncio
+
+import click
+
+from tapewire.cli.trouble import EXIT_UNAVAILABLE, Trouble, settings_from_env
+from tapewire.log import LogError, Unavailable
+from tapewire.log.jetstream import connect
+from tapewire.log.jetstream import provision as make_streams
+from tapewire.runtime import Settings, logs
+
+
+@click.command()
+@click.option("--nats", metavar="URL", help="NATS servers, comma-separated [TAPEWIRE_NATS_URL].")
+def provision(nats: str | None) -> None:
+    """Make the streams and buckets in NATS, or bring them up to date; nothing is deleted."""
+    settings = settings_from_env()
+    logs.set_up("provision", format_=settings.log_format, level=settings.log_level)
+    try:
+        made = asyncio.run(_provision(nats or settings.nats_url, settings))
+    except Unavailable as error:
+        raise Trouble(str(error), EXIT_UNAVAILABLE) from error
+    except LogError as error:
+        raise Trouble(f"the streams cannot be made: {error}", 1) from error
+    click.echo(f"as configured: {', '.join(made)}" if made else "nothing to do")
+
+
+async def _provision(url: str, settings: Settings) -> list[str]:
+    wire = await connect(url, "tapewire provision", wait_seconds=settings.nats_wait)
+    try:
+        return await make_streams(wire, replicas=settings.replicas)
+    finally:
+        await wire.close()

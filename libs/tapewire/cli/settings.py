@@ -1,0 +1,55 @@
+"""`tapewire settings`: every environment variable with its value, default and meaning."""
+
+import re
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tapewire.cli.trouble import settings_from_env
+from tapewire.runtime.logs import REDACTED, mask
+from tapewire.runtime.settings import describe
+
+PLAIN_WIDTH = 240
+"""Columns when the output is no terminal: wide enough to keep a setting on one line."""
+
+_LOGIN = re.compile(r"(?<=://)[^@/\s,]+(?=@)")
+
+
+@click.command()
+def settings() -> None:
+    """List every setting: its environment variable, value here and now, default and meaning.
+
+    What differs from its default is marked with *; secrets are masked.
+    """
+    values = settings_from_env().values()
+    console = Console(highlight=False, soft_wrap=False)
+    if not console.is_terminal:
+        console.width = PLAIN_WIDTH
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for heading in ("variable", "value", "default", "meaning"):
+        table.add_column(heading, overflow="fold")
+    for setting in describe():
+        value, default = values[setting.env], setting.default
+        changed = value != default
+        table.add_row(
+            Text(setting.env + ("*" if changed else ""), "bold yellow" if changed else "cyan"),
+            Text(shown(value, setting.env), "yellow" if changed else ""),
+            Text(shown(default, setting.env), "dim"),
+            Text(setting.meaning),
+        )
+    console.print(table)
+
+
+def shown(value: Any, name: str) -> str:
+    """`value` of the variable `name` as the environment would state it, without secrets."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple | list):
+        return ",".join(shown(item, name) for item in value) or "-"
+    masked = mask(value, name)
+    if isinstance(masked, float):
+        return f"{masked:g}"
+    return _LOGIN.sub(REDACTED, str(masked)) or "-"

@@ -1,0 +1,120 @@
+"""The command `tail`: options, the terminal, and Ctrl-C."""
+
+import contextlib
+import re
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+import httpx
+from rich.console import Console
+
+from tapewire.cli.tail.follow import CONNECT_SECONDS, SILENCE_SECONDS, Follow
+from tapewire.cli.tail.lines import clean, lines
+from tapewire.cli.tail.session import Session
+from tapewire.cli.trouble import Trouble
+from tapewire.events import CODEC
+
+_STREAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9/_.-]*")
+_HOST = re.compile(r"[\w.:-]+")
+_ID = re.compile(r"[!-~]+")
+
+
+@click.command()
+@click.argument("stream")
+@click.option("--user", metavar="NAME", help="Sign in as NAME by the development sign-in.")
+@click.option(
+    "--session",
+    metavar="COOKIE",
+    envvar="TAPEWIRE_SESSION",
+    show_envvar=True,
+    help="Use this session, instead of signing in.",
+)
+@click.option("--symbols", metavar="A,B", help="Only these symbols (prices).")
+@click.option("--url", default="http://127.0.0.1:8000", show_default=True, help="The edge.")
+@click.option("--since-id", default="", metavar="ID", help="Begin after the event ID.")
+@click.option("--json", "as_json", is_flag=True,
+              help="One JSON object a line: event, id, data.")  # fmt: skip
+def tail(
+    stream: str,
+    user: str | None,
+    session: str | None,
+    symbols: str | None,
+    url: str,
+    since_id: str,
+    as_json: bool,
+) -> None:
+    """Show STREAM live: orders, trading, prices, or any other that the edge has.
+
+    After any disconnect it connects again by itself and carries on after the last event. Ctrl-C
+    ends it.
+    """
+    if user and session:
+        raise click.UsageError("--user and --session exclude each other")
+    if not _STREAM.fullmatch(stream):
+        raise Trouble(f"{stream!r} is no name of a stream; try orders, trading or prices")
+    if since_id and not _ID.fullmatch(since_id):
+        raise Trouble(f"{since_id!r} is no id of an event")
+    timeout = httpx.Timeout(CONNECT_SECONDS, read=SILENCE_SECONDS)
+    with httpx.Client(base_url=_checked(url), timeout=timeout) as client:
+        follow = Follow(
+            client,
+            Session(client, user, session),
+            f"/api/stream/{stream}",
+            {"symbols": symbols} if symbols else {},
+            since=since_id,
+            show=_json_out if as_json else _lines_out(),
+            say=_say,
+        )
+        _until_interrupted(follow.run)
+
+
+def _checked(url: str) -> str:
+    """`url`, if an edge may be there. httpx itself would try to resolve whatever it is given."""
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and _HOST.fullmatch(parts.hostname or "")
+        if good and parts.port != 0:
+            return url
+    except ValueError:
+        pass
+    raise Trouble(f"{url!r} is no URL of an edge; one is http://127.0.0.1:8000")
+
+
+def _until_interrupted(work: Callable[[], None]) -> None:
+    """Ctrl-C is how this ends; so is a reader of the output that had enough (`| head`)."""
+    try:
+        work()
+    except KeyboardInterrupt:
+        click.echo(err=True)
+    except BrokenPipeError:
+        # What is left in the buffer has nowhere to go; the interpreter must not try at its end.
+        with contextlib.suppress(OSError):
+            sys.stdout.close()
+
+
+def _say(text: str) -> None:
+    click.secho(f"tapewire tail: {clean(text)}", err=True, fg="yellow")
+
+
+def _json_out(event: str, id_: str, data: Any) -> None:
+    click.echo(CODEC.encode({"event": event, "id": id_ or None, "data": data}))
+
+
+class _Terminal(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave it to `_until_interrupted`; rich would end the process with 1."""
+        raise BrokenPipeError
+
+
+def _lines_out() -> Callable[[str, str, Any], None]:
+    console = _Terminal(highlight=False, soft_wrap=True)
+
+    def show(event: str, _id: str, data: Any) -> None:
+        for line in lines(event, data, datetime.now().astimezone()):
+            console.print(line)
+
+    return show

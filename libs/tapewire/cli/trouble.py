@@ -1,0 +1,32 @@
+"""What stops a command: one line on stderr that says what, with which value, and what to do."""
+
+from typing import IO, Any
+
+import click
+
+from tapewire.runtime import BadSetting, Settings
+
+EXIT_USAGE = 2
+"""What was asked for cannot be: an option, a setting, a file, a port."""
+EXIT_UNAVAILABLE = 3
+"""NATS cannot be reached."""
+
+
+class Trouble(click.ClickException):
+    """Ends the command with `exit_code`, saying `message`."""
+
+    def __init__(self, message: str, exit_code: int = EXIT_USAGE) -> None:
+        super().__init__(" ".join(message.split()))
+        self.exit_code = exit_code  # type: ignore[misc]  # click reads it from the instance
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """The one line."""
+        click.echo(f"tapewire: {self.format_message()}", err=True, file=file)
+
+
+def settings_from_env(environ: dict[str, str] | None = None) -> Settings:
+    """The settings that the environment states. Raises Trouble, which names the bad one."""
+    try:
+        return Settings.from_env(environ)
+    except BadSetting as error:
+        raise Trouble(str(error)) from error

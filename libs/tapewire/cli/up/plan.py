@@ -1,0 +1,124 @@
+"""What `up` starts, in which order, with which environment: pure.
+
+The message server comes first, then the services that the edge asks, then the edge: `stages`. A
+new service is a name in STAGES.
+"""
+
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from tapewire.cli.run import command_line
+from tapewire.cli.up.child import Part
+
+STAGES = (("prices",), ("orders",), ("positions", "strategies", "alerts"))
+"""Services, before the edge: a stage is started together when the one before is ready."""
+SERVICES = tuple(name for stage in STAGES for name in stage)
+EDGE = "edge"
+
+SERVICE_STOP_SECONDS = 10.0
+"""Requests under way are answered for five seconds of it."""
+EDGE_STOP_SECONDS = 7.0
+"""Beyond the time that its drain takes."""
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """The options of `up`; None: as the environment says, or not at all."""
+
+    port: int | None = None
+    data_dir: Path = Path(".tapewire")
+    feed: Path | None = None
+    speed: float | None = None
+    nats: str | None = None
+    workers: int = 1
+    sign_in: bool = True
+
+
+def environment(options: Options, environ: Mapping[str, str]) -> dict[str, str]:
+    """What the services are told: `environ`, with what the options and one machine ask for."""
+    told = {
+        "TAPEWIRE_SIGN_IN": _flag(options.sign_in),
+        # Without TLS, a secure cookie would not come back from every client.
+        "TAPEWIRE_COOKIE_SECURE": _flag(False),
+        # One port cannot be everybody's.
+        "TAPEWIRE_HEALTH_PORT": "0",
+    }
+    if options.feed is not None:
+        told["TAPEWIRE_FEED"] = str(options.feed.absolute())
+    if options.speed is not None:
+        told["TAPEWIRE_SPEED"] = f"{options.speed:g}"
+    if options.port is not None:
+        told["TAPEWIRE_PORT"] = str(options.port)
+    if options.nats is not None:
+        told["TAPEWIRE_NATS_URL"] = options.nats
+    else:
+        told["TAPEWIRE_REPLICAS"] = "1"
+    return {**environ, **told}
+
+
+def _flag(on: bool) -> str:
+    return "true" if on else "false"
+
+
+def names(options: Options) -> list[str]:
+    """Everything that is started, first to last."""
+    return [*([] if options.nats else ["nats"]), *SERVICES, *_edges(options)]
+
+
+def stages(
+    options: Options,
+    env: Mapping[str, str],
+    *,
+    nats: Part | None,
+    listen_fd: int,
+    lock: int,
+    drain_seconds: float,
+) -> list[list[Part]]:
+    """The parts, a stage after the other. The edge's workers accept from one socket."""
+    services = [
+        [
+            Part(name=name, argv=command_line(name), env=env, fds=(lock,),
+                 stop_seconds=SERVICE_STOP_SECONDS)
+            for name in stage
+        ]
+        for stage in STAGES
+    ]  # fmt: skip
+    edges = [
+        Part(
+            name=name,
+            argv=command_line(EDGE),
+            env={**env, "TAPEWIRE_LISTEN_FD": str(listen_fd)},
+            fds=(lock, listen_fd),
+            stop_seconds=drain_seconds + EDGE_STOP_SECONDS,
+        )
+        for name in _edges(options)
+    ]
+    return [*([[nats]] if nats is not None else []), *services, edges]
+
+
+def _edges(options: Options) -> list[str]:
+    return [f"{EDGE}-{number}" for number in range(options.workers)]
+
+
+def welcome(url: str, *, nats_url: str, data_dir: Path, sign_in: bool) -> str:
+    """How to try what is running, for a person who sees it for the first time."""
+    bin_ = shlex.quote(str(Path(sys.executable).parent / "tapewire"))
+    json_ = "-H 'Content-Type: application/json'"
+    jar = shlex.quote(f"{data_dir}/cookies")
+    rows = [
+        ("page", f"{url}/" + ("   (sign in with any name)" if sign_in else "")),
+        ("prices", f"curl -N '{url}/api/stream/prices?symbols=IBM,SPY'"),
+    ]
+    if sign_in:
+        order = '{"symbol":"IBM","side":"buy","type":"market","qty":10}'
+        rows += [
+            ("sign in", f'curl -c {jar} {json_} -d \'{{"userId":"alice"}}\' {url}/api/session'),
+            ("order", f"curl -b {jar} {json_} -d '{order}' {url}/api/orders"),
+            ("orders", f"curl -N -b {jar} {url}/api/stream/orders"),
+            ("terminal", f"{bin_} tail orders --user alice --url {url}"),
+        ]
+    rows += [("data", f"{data_dir}   (NATS: {nats_url})"), ("stop", "Ctrl-C")]
+    return "\n".join(f"  {what:<10}{how}" for what, how in rows)

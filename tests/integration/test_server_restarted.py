@@ -1,0 +1,74 @@
+"""A message server that comes back without what it kept in memory.
+
+The regression: MARKET is kept in memory, and a single server that is restarted no longer has it.
+`tapewire up` makes the streams of its own server again; in containers nobody did, and the services
+said "nothing answers" for ever. Each service now makes them again when its connection is back.
+"""
+
+import asyncio
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tapewire.log import LogError
+from tapewire.log.jetstream import JetStreamValues, connect
+from tapewire.log.jetstream.streams import MARKET
+from tests.broker import LocalBroker
+
+
+@pytest.fixture
+def broker(tmp_path):
+    made = LocalBroker(tmp_path)
+    made.start()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def prices(broker):
+    environment = {**os.environ, "TAPEWIRE_NATS_URL": broker.url, "TAPEWIRE_SPEED": "10"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "services.prices"],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    yield process
+    process.terminate()
+    process.wait(timeout=10)
+
+
+async def quotes(url):
+    """How many symbols have a quote, over a connection of its own."""
+    wire = await connect(url, "test")
+    try:
+        market = JetStreamValues(wire, stream=MARKET, prefix="px", live="live.px")
+        return len(await market.all())
+    finally:
+        await wire.close()
+
+
+async def quoted(url, what):
+    seen = None
+    try:
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    seen = await quotes(url)
+                except LogError as error:  # the stream, or the server, is not there yet
+                    seen = error
+                if isinstance(seen, int) and seen > 0:
+                    return
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        pytest.fail(f"no quotes {what}; last seen: {seen!r}")
+
+
+@pytest.mark.usefixtures("prices")
+async def test_quotes_go_on_after_the_server_lost_its_memory(broker):
+    await quoted(broker.url, "at first")
+    broker.kill()
+    broker.start()
+    await quoted(broker.url, "after the server was killed and started")

@@ -1,0 +1,202 @@
+"""`tapewire tail` as somebody uses it who has only a terminal."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.stack import TAPEWIRE, Stack, StackFactory
+
+QUICK = {"SSE_RETRY_MS": "100", "TAPEWIRE_DRAIN_SECONDS": "0"}
+
+
+class Tail:
+    """A running `tapewire tail`; `out` and `err` are what it said so far."""
+
+    def __init__(self, folder: Path, stack: Stack, args: tuple[str, ...]) -> None:
+        self._stack = stack
+        self._out, self._err = folder / "tail.out", folder / "tail.err"
+        with self._out.open("wb") as out, self._err.open("wb") as err:
+            self.process = subprocess.Popen(
+                [*TAPEWIRE, "tail", *args, "--url", stack.url],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+            )
+
+    def out(self) -> str:
+        return self._out.read_text()
+
+    def err(self) -> str:
+        return self._err.read_text()
+
+    def events(self) -> list[dict[str, Any]]:
+        """What a `--json` one showed so far."""
+        whole, _, _ = self.out().rpartition("\n")
+        return [json.loads(line) for line in whole.splitlines()]
+
+    def wait_for(self, what: str, condition: Callable[[], object]) -> None:
+        self._stack.wait_for(what, condition, seen=lambda: (self.out()[-500:], self.err()[-500:]))
+
+    def interrupt(self) -> int:
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(10)
+
+
+StartTail = Callable[..., Tail]
+
+
+@pytest.fixture
+def tail(tmp_path: Path) -> Iterator[StartTail]:
+    """Starts `tapewire tail` with the arguments given; ended at the end."""
+    with contextlib.ExitStack() as ends:
+
+        def start(stack: Stack, *args: str) -> Tail:
+            folder = tmp_path / f"{len(os.listdir(tmp_path))}"  # noqa: PTH208
+            folder.mkdir()
+            started = Tail(folder, stack, args)
+            ends.callback(started.process.wait)
+            ends.callback(started.process.kill)
+            return started
+
+        yield start
+
+
+def place(stack: Stack, cookies: httpx.Cookies, *, limit: float = 1) -> str:
+    """The id of a new order, which waits for as long as nobody sells for a dollar."""
+    asked = {"symbol": "IBM", "side": "buy", "type": "limit", "limitPrice": limit, "qty": 5}
+    placed = httpx.post(f"{stack.url}/api/orders", json=asked, cookies=cookies, timeout=30)
+    assert placed.status_code == 201, placed.text
+    return str(placed.json()["orderId"])
+
+
+def both(shown: Tail, order: str) -> bool:
+    """Whether a waiting order's two events are there: placed, and accepted."""
+    return shown.out().count(order) == 2
+
+
+def test_prices_are_shown_as_they_move_without_a_session(stack: Stack, tail: StartTail) -> None:
+    shown = tail(stack, "prices", "--symbols", "IBM,SPY")
+    shown.wait_for("prices are shown", lambda: shown.out().count("\n") > 10)
+    assert shown.interrupt() == 0
+    symbols = {line.split()[2] for line in shown.out().splitlines()[3:-1]}
+    assert symbols <= {"IBM", "SPY"}
+    assert "\x1b" not in shown.out()
+
+
+def test_a_users_orders_are_shown_as_they_come(stack: Stack, tail: StartTail) -> None:
+    stack.wait_well()
+    shown = tail(stack, "orders", "--user", "tess")
+    shown.wait_for("it is connected", lambda: "snapshot: 0 orders" in shown.out())
+    placed = place(stack, stack.sign_in("tess"))
+    shown.wait_for("the order is shown", lambda: placed in shown.out())
+    assert "@ 1 " in shown.out()
+    assert shown.interrupt() == 0
+
+
+def test_a_session_of_ones_own_will_do(
+    stack: Stack, tail: StartTail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TAPEWIRE_SESSION", stack.sign_in("tina")["session"])
+    shown = tail(stack, "trading")
+    shown.wait_for("it is connected", lambda: "userId=tina" in shown.out())
+    assert shown.interrupt() == 0
+
+
+def test_it_resumes_over_a_restart_of_the_edge_and_loses_nothing(
+    stack_factory: StackFactory, tail: StartTail
+) -> None:
+    stack = stack_factory(env=QUICK)
+    shown = tail(stack, "orders", "--user", "rita", "--json")
+    shown.wait_for("it is connected", lambda: "snapshot" in shown.out())
+    cookies = stack.sign_in("rita")
+    placed = [place(stack, cookies)]
+    shown.wait_for("it is shown, placed and accepted", lambda: both(shown, placed[0]))
+    for _ in range(2):
+        dead = stack.kill("edge-0")
+        stack.pid("edge-0", other_than=dead)
+        placed.append(place(stack, cookies))
+        shown.wait_for("it is shown, placed and accepted", lambda: both(shown, placed[-1]))
+    assert shown.interrupt() == 0
+
+    updates = [event for event in shown.events() if event["event"] == "order:update"]
+    assert [event["data"].get("snapshot") for event in updates].count(True) == 1
+    ids = [int(event["id"].rpartition("-")[2]) for event in updates]
+    assert ids == sorted(set(ids))
+    seen = [event["data"]["orderId"] for event in updates[1:]]
+    assert seen == [order for order in placed for _ in ("placed", "accepted")]
+    assert "connecting again from" in shown.err()
+
+
+def test_an_id_to_begin_after_is_honoured(stack: Stack, tail: StartTail) -> None:
+    stack.wait_well()
+    cookies = stack.sign_in("iris")
+    first = tail(stack, "orders", "--user", "iris", "--json")
+    first.wait_for("it is connected", lambda: "snapshot" in first.out())
+    orders = [place(stack, cookies) for _ in range(2)]
+    first.wait_for("all is shown", lambda: both(first, orders[1]))
+    after = next(
+        event["id"] for event in first.events() if event["data"].get("orderId") == orders[0]
+    )
+    later = tail(stack, "orders", "--user", "iris", "--json", "--since-id", after)
+    later.wait_for("the second order is shown", lambda: both(later, orders[1]))
+    assert '"snapshot"' not in later.out()
+
+
+def test_an_id_that_cannot_be_honoured_is_told_loudly(stack: Stack, tail: StartTail) -> None:
+    shown = tail(stack, "orders", "--user", "rene", "--since-id", "elsewhere-5")
+    shown.wait_for("a snapshot follows", lambda: "snapshot: " in shown.out())
+    assert "stream:reset" in shown.out()
+    assert "elsewhere-5 cannot be resumed from" in shown.out()
+
+
+def test_a_stream_that_needs_a_session_says_how_to_sign_in(stack: Stack, tail: StartTail) -> None:
+    shown = tail(stack, "orders")
+    assert shown.process.wait(20) == 1
+    assert shown.err().startswith("tapewire: /api/stream/orders needs a session; sign in with")
+
+
+def test_an_unknown_stream_is_told(stack: Stack, tail: StartTail) -> None:
+    shown = tail(stack, "ordres")
+    assert shown.process.wait(20) == 1
+    assert "there is no stream /api/stream/ordres there" in shown.err()
+
+
+def test_a_reader_that_had_enough_ends_it_in_peace(stack: Stack) -> None:
+    command = f"{' '.join(TAPEWIRE)} tail prices --url {stack.url}"
+    both = subprocess.run(
+        ["/bin/bash", "-c", f"{command} | head -n 2; echo ${{PIPESTATUS[0]}}"],
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert both.stdout.splitlines()[-1] == "0"
+    assert both.stderr == ""
+
+
+def test_a_service_runs_by_its_name(stack: Stack, tmp_path: Path) -> None:
+    ready, saying = os.pipe()
+    env = {**os.environ, "TAPEWIRE_NATS_URL": stack.nats_url, "TAPEWIRE_READY_FD": str(saying)}
+    with (tmp_path / "log").open("wb") as log:
+        service = subprocess.Popen(
+            [*TAPEWIRE, "run", "orders"], env=env, pass_fds=(saying,), stderr=log
+        )
+    os.close(saying)
+    with os.fdopen(ready, "rb") as pipe:
+        assert pipe.readline() == b"ready\n", (tmp_path / "log").read_text()
+    service.terminate()
+    assert service.wait(20) == 0
+
+
+def test_provisioning_is_safe_to_repeat(stack: Stack) -> None:
+    for _ in range(2):
+        done = subprocess.run(
+            [*TAPEWIRE, "provision", "--nats", stack.nats_url],
+            capture_output=True, text=True, timeout=30, check=True,
+        )  # fmt: skip
+        assert done.stdout.startswith(("as configured: EVENTS", "nothing to do"))

@@ -1,0 +1,260 @@
+"""`tapewire up` as somebody uses it who has only a terminal: start, look, break, stop."""
+
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.stack import Stack, StackFactory
+
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+NAMES = {"nats", "prices", "orders", "positions", "strategies", "alerts", "edge-0"}
+
+
+def order(stack: Stack, cookies: httpx.Cookies, **fields: object) -> httpx.Response:
+    asked = {"symbol": "IBM", "side": "buy", "type": "limit", "limitPrice": 1, "qty": 5, **fields}
+    return httpx.post(f"{stack.url}/api/orders", json=asked, cookies=cookies, timeout=10)
+
+
+def test_one_line_says_that_all_is_ready_and_where(stack: Stack) -> None:
+    assert stack.out() == f"ready {stack.url}\n"
+    assert httpx.get(f"{stack.url}/health/ready").status_code == 200
+
+
+def test_run_json_names_every_process(stack: Stack) -> None:
+    run = stack.run()
+    assert set(run["pids"]) == NAMES
+    assert set(run["ready"]) == NAMES
+    assert run["pid"] == stack.process.pid
+    children = {child.pid for child in psutil.Process(run["pid"]).children()}
+    assert children == set(run["pids"].values())
+
+
+@pytest.mark.parametrize("name", ["orders", "prices", "edge-0", "nats"])
+def test_a_process_that_dies_is_started_again_and_said_so(stack: Stack, name: str) -> None:
+    dead = stack.kill(name)
+    stack.pid(name, other_than=dead)
+    stack.wait_well()
+    assert f"{name} was killed by SIGKILL; starting it again in" in stack.log_text()
+    assert f"{name} is ready again" in stack.log_text()
+    assert stack.run()["pid"] == stack.process.pid
+
+
+def test_a_killed_message_server_comes_back_where_it_was_with_what_it_had(stack: Stack) -> None:
+    stack.wait_well()
+    before, cookies = stack.nats_url, stack.sign_in("naomi")
+    placed = order(stack, cookies).json()["orderId"]
+    stack.pid("nats", other_than=stack.kill("nats"))
+    assert stack.nats_url == before
+
+    def found() -> bool:
+        # Until the services have found it again they answer 503.
+        asked = httpx.get(f"{stack.url}/api/orders/{placed}", cookies=cookies, timeout=10)
+        return asked.status_code == 200
+
+    stack.wait_for("the order is there", found)
+
+
+def test_prices_move_again_after_the_message_server_was_killed(stack: Stack) -> None:
+    """Quotes live in the server's memory; the stream itself is gone with it."""
+    stack.pid("nats", other_than=stack.kill("nats"))
+
+    stack.wait_well()
+    came_back = datetime.now(UTC)
+
+    def newest() -> datetime:
+        asked = httpx.get(f"{stack.url}/api/prices?symbols=SPY", timeout=10)
+        prices = asked.json()["prices"] if asked.status_code == 200 else []
+        return datetime.fromisoformat(prices[0]["timestamp"]) if prices else LONG_AGO
+
+    stack.wait_for("there are quotes made since", lambda: newest() > came_back, seen=newest)
+
+
+def test_no_connection_is_refused_while_the_edge_is_started_again(stack: Stack) -> None:
+    stack.kill("edge-0")
+    assert httpx.get(f"{stack.url}/health/live", timeout=20).status_code == 200
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+def test_on_a_console_each_line_says_whose_it_is_and_what_to_try_works(
+    stack_factory: StackFactory,
+) -> None:
+    stack = stack_factory(env={"TAPEWIRE_LOG_FORMAT": "console"})
+    assert re.search(r"^up +\| nats is ready$", stack.log_text(), re.M)
+    assert re.search(r"^edge-0 +\| ", stack.log_text(), re.M)
+    stack.wait_for("it says what to try", lambda: "Ctrl-C" in stack.log_text())
+    tries = dict(re.findall(r"^  (sign in|order) +(curl .*)$", stack.log_text(), re.M))
+    for name, field in (("sign in", '"userId":"alice"'), ("order", '"symbol":"IBM"')):
+        done = subprocess.run(
+            ["/bin/sh", "-c", tries[name]], capture_output=True, text=True, check=True, timeout=20
+        )
+        assert field in done.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_stops_all_in_reverse_order(
+    stack_factory: StackFactory, number: signal.Signals
+) -> None:
+    stack = stack_factory(env={"TAPEWIRE_DRAIN_SECONDS": "0"})
+    assert stack.stop(number) == 0
+    said = [line for line in stack.log_text().splitlines() if '"event": "stopping"' in line]
+    first, *together, then, last = (line.split('"service": "')[1].split('"')[0] for line in said)
+    assert (first, then, last) == ("edge", "orders", "prices")
+    assert set(together) == NAMES - {"nats", "edge-0", "orders", "prices"}
+    assert not (stack.data_dir / "run.json").exists()
+    assert "killed" not in stack.log_text()
+
+
+def test_a_second_signal_kills_at_once(stack_factory: StackFactory) -> None:
+    stack = stack_factory(env={"TAPEWIRE_DRAIN_SECONDS": "60"})
+    prices = f"{stack.url}/api/stream/prices"
+
+    def killed() -> bool:
+        if "SIGINT again: killing everything" in stack.log_text():
+            return True
+        stack.send(signal.SIGINT)
+        return False
+
+    with httpx.stream("GET", prices), httpx.stream("GET", prices):  # a drain that takes its time
+        began = time.monotonic()
+        stack.wait_for("it kills", killed)
+        assert stack.process.wait(20) == 1
+        assert time.monotonic() - began < 5
+
+
+def test_the_echo_of_a_signal_is_not_a_second_one(stack_factory: StackFactory) -> None:
+    """`timeout 60 make run` signals `up` twice within milliseconds, itself and as one of a group;
+    that used to kill everything instead of stopping it."""
+    stack = stack_factory()
+    stack.send(signal.SIGTERM)
+    assert stack.stop(signal.SIGTERM) == 0
+    assert "killing everything" not in stack.log_text()
+
+
+def test_a_signal_before_it_is_ready_stops_it_too(stack_factory: StackFactory) -> None:
+    stack = stack_factory(wait=False)
+    stack.wait_for("the first process runs", lambda: (stack.data_dir / "run.json").exists())
+    assert stack.stop(signal.SIGINT) == 0
+    assert stack.out() == ""
+
+
+def test_a_service_that_is_frozen_is_woken_to_stop(stack_factory: StackFactory) -> None:
+    stack = stack_factory()
+    stack.kill("prices", signal.SIGSTOP)
+    assert stack.stop() == 0
+
+
+def test_when_up_is_killed_nothing_outlives_it_and_the_directory_is_free(
+    stack_factory: StackFactory,
+) -> None:
+    stack = stack_factory()
+    stack.kill("orders", signal.SIGSTOP)
+    stack.send(signal.SIGKILL)
+    stack.process.wait()
+    stack.wait_for("all its processes are gone", lambda: not stack.living(), seen=stack.living)
+    again = stack_factory(folder=stack.data_dir.parent)
+    assert set(again.pids()) == NAMES
+
+
+def test_what_was_done_is_there_in_the_next_run(stack_factory: StackFactory) -> None:
+    first = stack_factory()
+    cookies = first.sign_in("paula")
+    placed = order(first, cookies).json()["orderId"]
+    assert first.stop() == 0
+    second = stack_factory(folder=first.data_dir.parent)
+    found = httpx.get(f"{second.url}/api/orders/{placed}", cookies=cookies, timeout=10)
+    assert found.status_code == 200
+
+
+def test_workers_share_the_port(stack_factory: StackFactory) -> None:
+    stack = stack_factory(workers=2)
+    assert {"edge-0", "edge-1"} <= set(stack.pids())
+    stack.kill("edge-0", signal.SIGSTOP)
+    # The kernel gives a connection to whoever accepts: here, only the other can.
+    assert httpx.get(f"{stack.url}/health/live", timeout=10).status_code == 200
+
+
+def test_a_running_message_server_can_be_used(stack: Stack, stack_factory: StackFactory) -> None:
+    other = stack_factory(nats=stack.nats_url)
+    assert set(other.pids()) == NAMES - {"nats"}
+    assert other.nats_url == stack.nats_url
+    stack.wait_well()
+    cookies = stack.sign_in("olga")
+    placed = order(stack, cookies).json()["orderId"]
+    assert httpx.get(f"{other.url}/api/orders/{placed}", cookies=cookies).status_code == 200
+
+
+def test_without_the_development_sign_in_nobody_signs_in(stack_factory: StackFactory) -> None:
+    stack = stack_factory(sign_in=False)
+    asked = httpx.post(f"{stack.url}/api/session", json={"userId": "alice"})
+    assert asked.status_code in (403, 404)
+
+
+def test_a_port_that_is_taken_is_refused_before_anything_starts(
+    stack_factory: StackFactory,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        stack = stack_factory(port=port, wait=False)
+        assert stack.process.wait(20) == 2
+    assert stack.log_text() == (
+        f"tapewire: port {port} of 127.0.0.1 cannot be had: Address already in use; "
+        "choose another: --port N (0: a free one)\n"
+    )
+
+
+def test_a_data_directory_is_used_by_one_at_a_time(
+    stack: Stack, stack_factory: StackFactory
+) -> None:
+    second = stack_factory(folder=stack.data_dir.parent.parent / "other", wait=False,
+                           args=["--data-dir", str(stack.data_dir)])  # fmt: skip
+    assert second.process.wait(20) == 2
+    assert f"in use by another tapewire up (pid {stack.process.pid})" in second.log_text()
+    assert set(stack.pids()) == NAMES
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["--feed", "/nowhere.csv"], "the feed '/nowhere.csv' is not a file"),
+        (["--data-dir", "/dev/null/x"], "the data directory '/dev/null/x' cannot be written"),
+        (["--speed", "-1"], "Invalid value for '--speed'"),
+        (["--speed", "1e9"], "TAPEWIRE_SPEED='1e+09'"),
+        (["--workers", "0"], "Invalid value for '--workers'"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_starts(
+    stack_factory: StackFactory, args: list[str], said: str
+) -> None:
+    stack = stack_factory(args=args, wait=False)
+    assert stack.process.wait(20) == 2
+    assert said in stack.log_text()
+    assert stack.out() == ""
+
+
+def test_a_bad_setting_is_refused_by_its_name(stack_factory: StackFactory) -> None:
+    stack = stack_factory(env={"SSE_FLUSH_MS": "soon"}, wait=False)
+    assert stack.process.wait(20) == 2
+    assert "SSE_FLUSH_MS='soon'" in stack.log_text()
+
+
+def test_a_message_server_that_is_not_there_is_told(stack_factory: StackFactory) -> None:
+    stack = stack_factory(nats="nats://127.0.0.1:9", env={"TAPEWIRE_NATS_WAIT": "0.3"}, wait=False)
+    assert stack.process.wait(20) == 3
+    assert "no NATS server answers at nats://127.0.0.1:9" in stack.log_text()
+
+
+def test_a_file_that_is_no_feed_ends_the_start(stack_factory: StackFactory, tmp_path: Path) -> None:
+    feed = tmp_path / "shopping.csv"
+    feed.write_text("apples,pears\n1,2\n")
+    stack = stack_factory(feed=feed, wait=False)
+    assert stack.process.wait(60) == 2
+    assert "shopping.csv" in stack.log_text()

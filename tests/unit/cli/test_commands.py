@@ -1,0 +1,92 @@
+"""The commands, as far as they need no server."""
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tapewire.cli import main
+from tapewire.cli.settings import shown
+from tapewire.runtime.settings import describe
+
+
+def run(*args: str, **env: str) -> Result:
+    return CliRunner().invoke(main, args, env={**env})
+
+
+def test_every_setting_is_listed_with_its_meaning() -> None:
+    out = run("settings").stdout
+    lines = {line.split()[0].rstrip("*"): line for line in out.splitlines()[1:]}
+    assert set(lines) == {setting.env for setting in describe()}
+    assert all(setting.meaning in lines[setting.env] for setting in describe())
+
+
+def test_what_differs_from_its_default_is_marked() -> None:
+    (line,) = [
+        line for line in run("settings", SSE_FLUSH_MS="5").stdout.splitlines() if "FLUSH" in line
+    ]
+    assert line.split()[:3] == ["SSE_FLUSH_MS*", "5", "20"]
+
+
+def test_a_bad_value_is_told_by_the_name_of_its_variable() -> None:
+    result = run("settings", TAPEWIRE_SIGN_IN="maybe")
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith("tapewire: TAPEWIRE_SIGN_IN='maybe': ")
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (True, "true"),
+        (False, "false"),
+        ("", "-"),
+        ((), "-"),
+        (("IBM", "SPY"), "IBM,SPY"),
+        (1.0, "1"),
+        (0.05, "0.05"),
+        (262144, "262144"),
+    ],
+)
+def test_a_value_is_shown_as_the_environment_would_state_it(value: object, text: str) -> None:
+    assert shown(value, "TAPEWIRE_THING") == text
+
+
+def test_secrets_are_masked() -> None:
+    url = "nats://ann:hunter2@a:4222,nats://ann:hunter2@b:4222"
+    assert "hunter2" not in shown(url, "TAPEWIRE_NATS_URL")
+    assert "a:4222" in shown(url, "TAPEWIRE_NATS_URL")
+    assert shown("hunter2", "TAPEWIRE_JWT_SECRET") == "[redacted]"
+    assert "hunter2" not in run("settings", TAPEWIRE_NATS_URL=url).stdout
+
+
+def test_a_service_that_is_not_there_is_told_with_those_that_are() -> None:
+    result = run("run", "ordres")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("tapewire: there is no service 'ordres'; there are: ")
+    assert {"edge", "orders", "prices"} <= set(
+        result.stderr.rpartition(": ")[2].strip().split(", ")
+    )
+
+
+def test_provision_without_a_server_says_where_it_looked() -> None:
+    result = run("provision", "--nats", "nats://127.0.0.1:9", TAPEWIRE_NATS_WAIT="0.1")
+    assert result.exit_code == 3
+    assert "no NATS server answers at nats://127.0.0.1:9" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["tail", "../session"], "'../session' is no name of a stream"),
+        (["tail", "orders", "--since-id", "a b"], "'a b' is no id of an event"),
+        (["tail", "orders", "--user", "a", "--session", "b"], "exclude each other"),
+        *(
+            (["tail", "orders", "--url", url], f"{url!r} is no URL of an edge")
+            for url in ("http://[x", "127.0.0.1:8000", "ftp://x", "http://", "http://x:99999")
+        ),
+    ],
+)
+def test_what_tail_cannot_do_is_told(args: list[str], said: str) -> None:
+    result = run(*args)
+    assert result.exit_code == 2
+    assert said in result.stderr

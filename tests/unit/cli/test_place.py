@@ -1,0 +1,102 @@
+"""The data directory: one `up` at a time, and a `run.json` that is never half written."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tapewire.cli.trouble import Trouble
+from tapewire.cli.up import place as place_module
+from tapewire.cli.up.place import Place, Run
+
+RUN = Run(
+    url="http://127.0.0.1:8000",
+    nats_url="nats://127.0.0.1:4222",
+    pid=1,
+    pids={"nats": 2, "edge-0": 3},
+    ready=["nats"],
+)
+
+
+def test_it_is_made_for_its_owner_alone(tmp_path: Path) -> None:
+    place = Place.claim(tmp_path / "deep" / "data")
+    assert place.path.stat().st_mode & 0o777 == 0o700
+    place.release()
+
+
+def test_run_json_has_the_names_that_scripts_read(tmp_path: Path) -> None:
+    place = Place.claim(tmp_path)
+    place.tell(RUN)
+    assert json.loads((tmp_path / "run.json").read_bytes()) == {
+        "url": "http://127.0.0.1:8000",
+        "natsUrl": "nats://127.0.0.1:4222",
+        "pid": 1,
+        "pids": {"nats": 2, "edge-0": 3},
+        "ready": ["nats"],
+    }
+    place.release()
+
+
+def test_a_reader_who_opened_run_json_reads_it_whole_while_it_is_rewritten(tmp_path: Path) -> None:
+    place = Place.claim(tmp_path)
+    place.tell(RUN)
+    with (tmp_path / "run.json").open("rb") as opened:
+        place.tell(Run(url="u", nats_url="n", pid=9, pids={}, ready=[]))
+        assert json.load(opened)["pid"] == 1
+    assert json.loads((tmp_path / "run.json").read_bytes())["pid"] == 9
+    place.release()
+
+
+def test_run_json_is_gone_after_the_run_and_an_old_one_at_the_next(tmp_path: Path) -> None:
+    place = Place.claim(tmp_path)
+    place.tell(RUN)
+    place.release()
+    assert not (tmp_path / "run.json").exists()
+    (tmp_path / "run.json").write_text("of a run that was killed")
+    place = Place.claim(tmp_path)
+    assert not (tmp_path / "run.json").exists()
+    place.release()
+
+
+def test_a_second_claim_is_refused_and_names_the_first(tmp_path: Path) -> None:
+    place = Place.claim(tmp_path)
+    with pytest.raises(Trouble, match=rf"in use by another tapewire up \(pid {os.getpid()}\)"):
+        Place.claim(tmp_path)
+    place.release()
+    Place.claim(tmp_path).release()
+
+
+def test_a_directory_stays_taken_while_a_process_of_a_killed_up_lives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the kernel does not kill children with their parent, a message server may go on
+    writing the journal; a second one beside it would destroy it."""
+    monkeypatch.setattr(place_module, "LEFTOVERS_SECONDS", 0.1)
+    owner = (
+        "import os, subprocess, sys; from pathlib import Path;"
+        "from tapewire.cli.up.place import Place;"
+        "place = Place.claim(Path(sys.argv[1]));"
+        "child = subprocess.Popen(['sleep', '60'], pass_fds=(place.lock,),"
+        "stdout=subprocess.DEVNULL);"
+        "print(child.pid, flush=True); os._exit(9)"
+    )
+    killed = subprocess.run(
+        [sys.executable, "-c", owner, str(tmp_path)], stdout=subprocess.PIPE, check=False
+    )
+    left = int(killed.stdout)
+    try:
+        with pytest.raises(Trouble, match="processes of an earlier tapewire up"):
+            Place.claim(tmp_path)
+    finally:
+        os.kill(left, 9)
+    monkeypatch.setattr(place_module, "LEFTOVERS_SECONDS", 10)
+    Place.claim(tmp_path).release()
+
+
+@pytest.mark.parametrize("path", ["/dev/null/x", "/proc/x"])
+def test_a_place_that_cannot_be_written_is_told(path: str) -> None:
+    with pytest.raises(Trouble, match=f"the data directory '{path}' cannot be written"):
+        Place.claim(Path(path))
