@@ -1,0 +1,44 @@
+"""The positions service: `python -m services.positions`."""
+
+from services.positions.service import PositionsService
+from services.positions.taking import LEASE, run_positions
+from services.positions.valuing import Valuer
+from tapewire.log import pattern
+from tapewire.log.market import Market
+from tapewire.log.projector import Projector
+from tapewire.runtime import App, Endpoint, run
+from tapewire.runtime.contracts import positions as asked
+from tapewire.views import PositionsView
+
+
+async def wiring(app: App) -> None:
+    # 1. The market: what positions are worth.
+    market = Market(app.market)
+    await market.start()
+    app.on_stop(market.close)
+    app.spawn(market.follow(), name="market")
+
+    # 2. Trades into positions, and their values, in one process of all.
+    valuer = Valuer(app.valuations, market)
+    app.leased(LEASE, lambda: run_positions(app.log, app.views, valuer))
+
+    # 3. Checkpoints of the users' views.
+    projector = Projector(app.log, app.views, PositionsView)
+    reaction = await app.log.react(
+        projector.reaction, pattern(domain=PositionsView.domain), projector.note
+    )
+    app.on_stop(reaction.close)
+    app.spawn(projector.run(), name="projector")
+
+    # 4. Answers, last: from here on the service is asked.
+    service = PositionsService(app.log, app.views, market)
+    await app.answer(
+        {
+            asked.LIST: Endpoint(asked.ListPositions, service.list),
+            asked.RECONCILE: Endpoint(asked.Reconcile, service.reconcile),
+        }
+    )
+
+
+if __name__ == "__main__":
+    run(asked.SERVICE, wiring)

@@ -1,0 +1,110 @@
+"""Reading what `reconciling` compares: trades and position events, in pages, each once.
+
+Trades are taken in the order of the log, and what they make is stored in that order. So the last
+position event of all says how far the trades are taken: those up to its own must account for every
+event up to it, and later ones are pending. The two are read side by side, and an event waits until
+the trades up to its own are read, so a page of each is all that is held. Start at `reconcile`.
+"""
+
+from collections.abc import AsyncIterator
+
+from services.positions.domain import DOMAIN
+from services.positions.reconciling import Reconciliation
+from tapewire.events import PositionEvent, TradeExecuted, Undecodable, UnknownType
+from tapewire.log import BadSubject, EventLog, Recorded, Refusal, Unavailable, pattern
+from tapewire.runtime.contracts.positions import ReconcileReply
+
+
+async def reconcile(log: EventLog, user: str | None = None) -> ReconcileReply:
+    """Compare the positions of `user`, or of everybody, with the fold of all trades.
+
+    Raises:
+        Refusal: conflict: the log was trimmed, so the fold of all trades cannot be known.
+        Unavailable: from the log.
+        Undecodable, UnknownType: an event of a position cannot be read by this program.
+    """
+    last, taken = await _frontier(log)
+    bounds = await log.bounds()
+    if bounds.first > 1:
+        raise Refusal("conflict", f"the log begins at {bounds.first}: earlier trades are unknown")
+    found = Reconciliation()
+    trades = _Trades(_events(log, pattern(owner=user, domain="trades"), bounds.last), found)
+    async for recorded in _events(log, pattern(owner=user, domain=DOMAIN), last):
+        if isinstance(recorded.event, PositionEvent):
+            await trades.upto(recorded.event.trade_sequence)
+            found.event(recorded.place.owner, recorded.sequence, recorded.event)
+    await trades.upto(taken)
+    await trades.rest()
+    counts = found.finish()
+    return ReconcileReply(
+        differing=found.differing,
+        differences=found.differences,
+        trades=counts.trades,
+        events=counts.events,
+        positions=counts.positions,
+        pending=counts.pending,
+        unusable=counts.unusable,
+        as_of=bounds.last,
+        epoch=bounds.epoch,
+    )
+
+
+class _Trades:
+    """Trades on their way into a reconciliation."""
+
+    def __init__(self, trades: AsyncIterator[Recorded], into: Reconciliation) -> None:
+        self._trades = trades
+        self._into = into
+        self._next: Recorded | None = None
+
+    async def upto(self, sequence: int) -> None:
+        """Tell of all up to `sequence`."""
+        while True:
+            if self._next is None:
+                self._next = await anext(self._trades, None)
+            if self._next is None or self._next.sequence > sequence:
+                return
+            self._tell(self._next)
+            self._next = None
+
+    async def rest(self) -> None:
+        """Count what is left."""
+        if self._next is not None:
+            self._into.pending()
+        async for _ in self._trades:
+            self._into.pending()
+
+    def _tell(self, recorded: Recorded) -> None:
+        try:
+            event = recorded.event
+            if isinstance(event, TradeExecuted):
+                self._into.trade(recorded.place.owner, recorded.sequence, event)
+        except (UnknownType, Undecodable, BadSubject):
+            self._into.unreadable()
+
+
+async def _frontier(log: EventLog) -> tuple[int, int]:
+    """Where the last position event of all stands, and the trade that it is for."""
+    everything = pattern(domain=DOMAIN)
+    last = await log.last(everything)
+    if not last:
+        return 0, 0
+    page = await log.page(everything, after=last - 1, limit=1)
+    if not page.events:
+        raise Unavailable(f"{everything} should reach {last}, a replica does not")
+    event = page.events[0].event
+    return last, event.trade_sequence if isinstance(event, PositionEvent) else 0
+
+
+async def _events(log: EventLog, filter_: str, upto: int) -> AsyncIterator[Recorded]:
+    """Everything of `filter_` up to `upto`, page by page. Raises Unavailable."""
+    wanted, after = min(await log.last(filter_), upto), 0
+    while after < wanted:
+        page = await log.page(filter_, after=after)
+        if not page.events:
+            raise Unavailable(f"{filter_} should reach {wanted}, a replica ends at {after}")
+        for recorded in page.events:
+            if recorded.sequence > upto:
+                return
+            yield recorded
+        after = page.events[-1].sequence

@@ -1,0 +1,293 @@
+"""Positions over real processes: the leader is killed in the middle of thousands of trades, the
+standby takes over, and what is in the log in the end is the fold of all trades, each once.
+
+Run with ``-s`` to see what it measures: reactions a second, and how long a takeover takes.
+"""
+
+import asyncio
+import contextlib
+import os
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+import pytest
+
+from services.positions.domain import Key
+from services.positions.taking import LEASE
+from tapewire.events import CODEC, PositionEvent, PositionValued, Side, TradeExecuted
+from tapewire.log import Draft, LogError, Meta, Recorded, Subject
+from tapewire.log.jetstream import JetStreamLog, JetStreamValues, Wire, connect, provision
+from tapewire.log.jetstream.streams import LEASES, MARKET
+from tapewire.runtime import Requests, Unanswered
+from tapewire.runtime.contracts import positions as asked
+from tests.broker import LocalBroker
+from tests.unit.positions.house import fold, told
+from tests.unit.positions.spec import quote, trade
+
+BACKLOG = 10_000
+"""Trades that are there before anybody takes them: what reactions a second are measured on."""
+LIVE = 3_000
+"""Trades that come while processes run, die and take over."""
+TOGETHER = 50
+"""Trades of one append, as grouped fills come."""
+WAIT_SECONDS = 60.0
+TAKEOVER_SECONDS = 15.0
+
+R = TypeVar("R", bound=msgspec.Struct)
+
+
+class House:
+    """A nats-server, and processes of the service."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        (folder / "nats").mkdir()
+        self._broker = LocalBroker(folder / "nats")
+        self._broker.start()
+        self.url = self._broker.url
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, name: str) -> None:
+        environment = {
+            **{key: value for key, value in os.environ.items() if not key.startswith("TAPEWIRE_")},
+            "TAPEWIRE_NATS_URL": self.url,
+            "TAPEWIRE_INSTANCE": name,
+            "TAPEWIRE_HEALTH_PORT": "0",
+        }
+        with (self._folder / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                [sys.executable, "-P", "-m", "services.positions"],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    def kill(self, name: str) -> None:
+        process = self.processes.pop(name)
+        process.kill()
+        process.wait()
+
+    def close(self) -> None:
+        try:
+            for process in self.processes.values():
+                process.terminate()
+            for name, process in self.processes.items():
+                assert process.wait(15) == 0, f"{name}: {self.said()}"
+        finally:
+            for process in self.processes.values():
+                process.kill()
+            self._broker.close()
+
+    def said(self) -> str:
+        return "\n".join(file.read_text()[-2000:] for file in self._folder.glob("*.log"))
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    made = House(tmp_path)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
+async def wire(house: House) -> AsyncIterator[Wire]:
+    made = await connect(house.url, "test")
+    await provision(made)
+    yield made
+    await made.close()
+
+
+class Trader:
+    """Appends trades of some users in some symbols, many through zero, some with fees."""
+
+    def __init__(self, log: JetStreamLog, seed: int = 7) -> None:
+        self._log = log
+        self._chance = random.Random(seed)
+        self.number = 0
+
+    async def trade(self, count: int) -> None:
+        for _ in range(0, count, TOGETHER):
+            await self._log.append([self._draft() for _ in range(min(TOGETHER, count))])
+
+    def _draft(self) -> Draft:
+        chance = self._chance
+        self.number += 1
+        made = trade(
+            chance.choice([Side.BUY, Side.SELL]),
+            chance.choice(["1", "3", "25", "0.125", "140"]),
+            f"{chance.randrange(9000, 11000) / 100:.2f}",
+            chance.choice(["0", "0.35"]),
+            symbol=f"SYM.{chance.randrange(20)}",
+            number=self.number,
+        )
+        return Draft(
+            subject=Subject(f"user-{chance.randrange(50)}", "trades", made.order_id),
+            event=made,
+            meta=Meta(id=f"trade-{self.number}", correlation="test"),
+        )
+
+
+async def everything(log: JetStreamLog) -> list[Recorded]:
+    events, more = list[Recorded](), True
+    while more:
+        page = await log.page("ev.>", after=events[-1].sequence if events else 0, limit=1000)
+        events += page.events
+        more = page.more
+    return events
+
+
+async def ask(wire: Wire, verb: str, request: msgspec.Struct, reply: type[R]) -> R:
+    """Until it is answered: a process that starts answers a little later."""
+    async with asyncio.timeout(WAIT_SECONDS):
+        while True:
+            with contextlib.suppress(Unanswered):
+                return await Requests(wire).ask(
+                    asked.SERVICE, verb, request, reply, correlation="test", seconds=30
+                )
+            await asyncio.sleep(0.05)
+
+
+async def leader(wire: Wire, *, other_than: str = "") -> str:
+    """Who holds the lease, once it is another."""
+    leases = JetStreamValues(wire, stream=LEASES, prefix="$KV.leases")
+    holder = ""
+    async with asyncio.timeout(WAIT_SECONDS):
+        while holder in ("", other_than):
+            with contextlib.suppress(LogError):
+                holder = (await leases.get(LEASE) or b"").decode()
+            await asyncio.sleep(0.02)
+    return holder
+
+
+async def taken_after(log: JetStreamLog, sequence: int) -> Recorded:
+    """The first position event of a trade later than `sequence`."""
+    async with asyncio.timeout(WAIT_SECONDS):
+        after = sequence
+        while True:
+            page = await log.page("ev.*.positions.>", after=after, limit=1000)
+            for recorded in page.events:
+                after = recorded.sequence
+                if isinstance(recorded.event, PositionEvent) and (
+                    recorded.event.trade_sequence > sequence
+                ):
+                    return recorded
+            await asyncio.sleep(0.02)
+
+
+async def all_taken(log: JetStreamLog) -> None:
+    """Wait until the last trade of all has its position event."""
+    last = await log.last("ev.*.trades.>")
+    await taken_after(log, last - 1)
+
+
+async def prove(wire: Wire) -> asked.ReconcileReply:
+    return await ask(wire, asked.RECONCILE, asked.Reconcile(), asked.ReconcileReply)
+
+
+def rate(events: list[Recorded]) -> float:
+    """Trades taken a second, from the first page's to the last page's storing."""
+    stored = [one for one in events if isinstance(one.event, PositionEvent)]
+    seconds = (stored[-1].time - stored[0].time).total_seconds()
+    return sum(isinstance(one.event, TradeExecuted) for one in events) / seconds
+
+
+async def test_a_killed_leader_is_taken_over_and_every_trade_counts_once(
+    house: House, wire: Wire
+) -> None:
+    log = JetStreamLog(wire)
+    trader = Trader(log)
+    await trader.trade(BACKLOG)
+
+    house.start("one")
+    house.start("two")
+    first = await leader(wire)
+    await all_taken(log)
+    measured = rate(await everything(log))
+
+    async def trade_on() -> None:
+        while trader.number < BACKLOG + LIVE:
+            await trader.trade(TOGETHER)
+            await asyncio.sleep(0.1)  # so that the takeover lies in the middle
+
+    trading = asyncio.create_task(trade_on())
+    await taken_after(log, await log.last("ev.*.trades.>"))
+    killed, began = await log.last("ev.*.trades.>"), time.monotonic()
+    house.kill(first)
+    await taken_after(log, killed)
+    takeover = time.monotonic() - began
+    second = await leader(wire, other_than=first)
+    house.start(first)  # a standby again
+    await trading
+
+    await all_taken(log)
+    began = time.monotonic()
+    proof = await prove(wire)
+    proving = time.monotonic() - began
+    assert (proof.differing, proof.differences) == (0, []), house.said()
+    assert (proof.trades, proof.pending, proof.unusable) == (BACKLOG + LIVE, 0, 0)
+    check(await everything(log))
+    assert second != first
+    assert takeover < TAKEOVER_SECONDS
+    print(  # noqa: T201
+        f"\npositions: {measured:,.0f} trades taken a second; takeover after kill -9 in "
+        f"{takeover:.1f} s; {proof.trades:,} trades proved in {proving:.2f} s"
+    )
+
+
+def check(events: list[Recorded]) -> None:
+    """The positions are the fold, said without the service's own proof; each trade counts once."""
+    assert told(events) == fold(events)
+    found = [one.event for one in events if isinstance(one.event, PositionEvent)]
+    assert max(Counter((one.trade_sequence, type(one)) for one in found).values()) == 1
+
+
+async def test_positions_are_listed_and_valued_at_live_prices(house: House, wire: Wire) -> None:
+    log = JetStreamLog(wire)
+    market = JetStreamValues(wire, stream=MARKET, prefix="px", live="live.px")
+    valuations = JetStreamValues(wire, stream=MARKET, prefix="mk", live="live.mk")
+    await market.put("BRK%2EB", CODEC.encode(quote("110", symbol="BRK.B")))
+    house.start("one")
+    for number, (side, qty) in enumerate([(Side.BUY, "10"), (Side.SELL, "4")], 1):
+        made = trade(side, qty, "100", "0.5", symbol="BRK.B", number=number)
+        meta = Meta(id=f"t{number}", correlation="test")
+        place = Subject("alice", "trades", made.order_id)
+        await log.append([Draft(subject=place, event=made, meta=meta)])
+
+    name = "alice.BRK%2EB"
+    assert numbers(await valued(valuations, name, Decimal(6), Decimal(110))) == "60 -1"
+    await market.put("BRK%2EB", CODEC.encode(quote("90", symbol="BRK.B", second=1)))
+    assert numbers(await valued(valuations, name, Decimal(6), Decimal(90))) == "-60 -1"
+
+    reply = await ask(wire, asked.LIST, asked.ListPositions(user_id="alice"), asked.PositionsReply)
+    [one] = reply.positions
+    assert Key("alice", one.symbol) == ("alice", "BRK.B")
+    assert (str(one.quantity), str(one.unrealized_pnl)) == ("6", "-60")
+    assert (str(reply.total_value), str(reply.realized_pnl)) == ("540", "-1")
+
+
+async def valued(
+    values: JetStreamValues, name: str, quantity: Decimal, price: Decimal
+) -> PositionValued:
+    """The value under `name`, once it is that of `quantity` at `price`."""
+    found: PositionValued | None = None
+    async with asyncio.timeout(WAIT_SECONDS):
+        while found is None or (found.quantity, found.current_price) != (quantity, price):
+            data = await values.get(name)
+            found = CODEC.decode(data, PositionValued) if data is not None else None
+            await asyncio.sleep(0.02)
+    return found
+
+
+def numbers(value: PositionValued) -> str:
+    return f"{value.unrealized_pnl} {value.realized_pnl}"

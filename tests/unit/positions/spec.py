@@ -1,0 +1,123 @@
+"""How tests of positions are written: `given(trades).when(trade).then(events)`.
+
+A trade is said as ``buy("10", "100")``, an event by `said`: one short line with what matters of it.
+"""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import cast
+
+import msgspec
+
+from services.positions.domain import POSITIONS, State, TakeTrade, Traded, taking
+from tapewire.events import Event, PositionClosed, PositionEvent, PriceUpdated, Side, TradeExecuted
+from tapewire.log import Decider
+
+START = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
+USER = "alice"
+
+
+def at(seconds: float) -> datetime:
+    return START + timedelta(seconds=seconds)
+
+
+def trade(
+    side: Side, qty: str, price: str, fee: str = "0", *, symbol: str = "IBM", number: int = 1
+) -> TradeExecuted:
+    return TradeExecuted(
+        trade_id=f"t{number}",
+        order_id=f"o{number}",
+        symbol=symbol,
+        side=side,
+        qty=Decimal(qty),
+        price=Decimal(price),
+        strategy_id=None,
+        timestamp=at(number),
+        fee=Decimal(fee),
+    )
+
+
+def buy(qty: str, price: str, fee: str = "0") -> TradeExecuted:
+    return trade(Side.BUY, qty, price, fee)
+
+
+def sell(qty: str, price: str, fee: str = "0") -> TradeExecuted:
+    return trade(Side.SELL, qty, price, fee)
+
+
+def said(event: Event) -> str:
+    """The event in a line: what happened, what is held at which average, what was gained."""
+    assert isinstance(event, PositionEvent)
+    position = event.position
+    held = "nothing" if position.entry_price is None else f"{position.quantity}"
+    line = f"{type(event).__name__.removeprefix('Position').lower()}: {held}"
+    if position.entry_price is not None:
+        line += f" @ {position.entry_price:f}"
+    if position.realized_pnl:
+        line += f", realized {position.realized_pnl:f}"
+    if position.fees:
+        line += f", fees {position.fees:f}"
+    return line + (f" (by this {event.realized:f})" if isinstance(event, PositionClosed) else "")
+
+
+class Given:
+    """A history of trades of one user in one symbol, numbered from 1."""
+
+    def __init__(
+        self, trades: tuple[TradeExecuted, ...], decider: Decider[State, TakeTrade]
+    ) -> None:
+        self.decider = decider
+        self.state: State = decider.initial
+        self.events: list[Event] = []
+        self.number = 0
+        for one in trades:
+            self.take(one)
+
+    def take(self, one: TradeExecuted, number: int | None = None) -> list[Event]:
+        """Take a trade; one of an earlier `number` is a repetition."""
+        self.number += number is None
+        number = number or self.number
+        numbered = msgspec.structs.replace(one, trade_id=f"t{number}", timestamp=at(number))
+        command = taking(f"e{number}", USER, number, numbered)
+        happened = [happening.event for happening in self.decider.decide(self.state, command)]
+        for event in happened:
+            self.state = self.decider.evolve(self.state, event)
+        self.events += happened
+        return happened
+
+    def when(self, one: TradeExecuted, number: int | None = None) -> "When":
+        return When(self.take(one, number), self)
+
+    @property
+    def traded(self) -> Traded:
+        assert self.state != self.decider.initial, "no trade yet"
+        return cast("Traded", self.state)  # a mutated domain has a class of its own
+
+
+class When:
+    def __init__(self, happened: list[Event], after: Given) -> None:
+        self.happened = happened
+        self._after = after
+
+    def then(self, *lines: str) -> Given:
+        assert [said(event) for event in self.happened] == [*lines]
+        return self._after
+
+
+def given(*trades: TradeExecuted, decider: Decider[State, TakeTrade] = POSITIONS) -> Given:
+    return Given(trades, decider)
+
+
+def quote(price: str, *, symbol: str = "IBM", second: float = 0) -> PriceUpdated:
+    return PriceUpdated(
+        symbol=symbol,
+        price=Decimal(price),
+        bid=Decimal(price),
+        ask=Decimal(price),
+        bid_size=Decimal(100),
+        ask_size=Decimal(100),
+        volume=Decimal(0),
+        change=Decimal(0),
+        change_percent=Decimal(0),
+        timestamp=at(second),
+    )

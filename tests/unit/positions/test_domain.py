@@ -1,0 +1,173 @@
+"""What a trade makes of a position."""
+
+from decimal import Decimal
+
+import pytest
+
+from services.positions.domain import POSITIONS, Untraded, taking
+from tapewire.events import CATALOGUE, CODEC, PositionEvent, Side, TradeExecuted
+from tapewire.log import Refusal, Subject
+from tests.unit.positions.spec import START, buy, given, sell, trade
+
+
+def test_the_first_trade_opens_a_position() -> None:
+    given().when(buy("10", "100")).then("opened: 10 @ 100")
+    given().when(sell("10", "100")).then("opened: -10 @ 100")
+
+
+def test_adding_averages_the_entry_and_realizes_nothing() -> None:
+    given(buy("10", "100")).when(buy("30", "104")).then("changed: 40 @ 103")
+    given(sell("10", "100")).when(sell("30", "104")).then("changed: -40 @ 103")
+
+
+def test_reducing_keeps_the_entry_and_realizes_its_part() -> None:
+    given(buy("10", "100")).when(sell("4", "105")).then("changed: 6 @ 100, realized 20")
+    given(sell("10", "100")).when(buy("4", "105")).then("changed: -6 @ 100, realized -20")
+
+
+def test_selling_all_closes_the_position() -> None:
+    given(buy("10", "100")).when(sell("10", "105")).then(
+        "closed: nothing, realized 50 (by this 50)"
+    )
+    given(sell("10", "100")).when(buy("10", "105")).then(
+        "closed: nothing, realized -50 (by this -50)"
+    )
+
+
+def test_a_trade_through_zero_closes_and_opens_on_the_other_side() -> None:
+    given(buy("10", "100")).when(sell("15", "105")).then(
+        "closed: nothing, realized 50 (by this 50)",
+        "opened: -5 @ 105, realized 50",
+    )
+    given(sell("10", "100")).when(buy("15", "105")).then(
+        "closed: nothing, realized -50 (by this -50)",
+        "opened: 5 @ 105, realized -50",
+    )
+
+
+def test_a_position_opened_again_goes_on_with_what_was_realized() -> None:
+    given(buy("10", "100"), sell("10", "105")).when(buy("1", "90")).then(
+        "opened: 1 @ 90, realized 50"
+    )
+
+
+def test_fees_are_taken_off_what_is_realized_and_are_no_part_of_the_entry() -> None:
+    given().when(buy("10", "100", "1.5")).then("opened: 10 @ 100, realized -1.5, fees 1.5")
+    after = given(buy("10", "100", "1.5"))
+    after.when(sell("4", "105", "0.5")).then("changed: 6 @ 100, realized 18, fees 2").when(
+        sell("6", "105", "1")
+    ).then("closed: nothing, realized 47, fees 3 (by this 29)")
+
+
+def test_the_fee_of_a_trade_through_zero_counts_once() -> None:
+    given(buy("10", "100")).when(sell("15", "105", "3")).then(
+        "closed: nothing, realized 47, fees 3 (by this 47)",
+        "opened: -5 @ 105, realized 47, fees 3",
+    )
+
+
+def test_a_rebate_is_a_fee_below_zero() -> None:
+    given().when(buy("10", "100", "-0.25")).then("opened: 10 @ 100, realized 0.25, fees -0.25")
+
+
+def test_an_average_that_no_decimal_holds_is_shown_rounded_and_loses_nothing() -> None:
+    third = given(buy("1", "100"), buy("2", "100.5"))
+    assert third.traded.position.entry_price == Decimal("100.333333")
+    assert third.traded.position.cost_basis == Decimal(301)
+    third.take(sell("1", "110"))
+    third.take(sell("1", "110"))
+    third.take(sell("1", "110"))
+    assert third.traded.position.realized_pnl == 29
+    assert third.traded.position.cost_basis == 0
+
+
+def test_a_trade_that_was_taken_before_changes_nothing() -> None:
+    after = given(buy("10", "100"), sell("15", "105"), buy("1", "100"))
+    for number in (1, 2, 3):
+        after.when(buy("10", "100"), number).then()
+
+
+def test_an_event_says_which_trade_made_it_and_belongs_to_user_and_symbol() -> None:
+    command = taking("event", "bob", 77, trade(Side.BUY, "1", "2", symbol="BRK.B", number=5))
+    [happening] = POSITIONS.decide(Untraded(), command)
+    assert happening.subject == Subject("bob", "positions", "BRK.B")
+    assert isinstance(happening.event, PositionEvent)
+    assert (happening.event.trade_id, happening.event.trade_sequence) == ("t5", 77)
+    assert happening.event.position.timestamp == command.trade.timestamp
+
+
+def test_the_last_event_is_the_whole_state() -> None:
+    after = given(buy("10", "100", "1"), sell("15", "105"), buy("2", "99"))
+    assert POSITIONS.evolve(POSITIONS.initial, after.events[-1]) == after.state
+
+
+def test_numbers_are_in_their_plainest_digits() -> None:
+    position = given(buy("10.50", "1E+2"), buy("9.500", "100.0")).traded.position
+    assert CODEC.encode(position).startswith(
+        b'{"symbol":"IBM","quantity":20,"costBasis":2000,"entryPrice":100,"realizedPnl":0,"fees":0,'
+    )
+    closed = given(buy("1", "5"), sell("1", "5.00")).traded.position
+    assert str(closed.realized_pnl) == "0"
+
+
+@pytest.mark.parametrize(
+    ("path", "qty", "price", "fee"),
+    [
+        ("qty", "0", "1", "0"),
+        ("qty", "-1", "1", "0"),
+        ("qty", "NaN", "1", "0"),
+        ("qty", "Infinity", "1", "0"),
+        ("qty", "1e999999", "1", "0"),
+        ("qty", "1e-999999", "1", "0"),
+        ("qty", "1.0000000001", "1", "0"),
+        ("price", "1", "-0.01", "0"),
+        ("price", "1", "sNaN", "0"),
+        ("price", "1", "1000000000001", "0"),
+        ("fee", "1", "1", "-Infinity"),
+        ("fee", "1", "1", "0.0000000000001"),
+    ],
+)
+def test_a_trade_of_which_no_position_can_be_made_is_refused(
+    path: str, qty: str, price: str, fee: str
+) -> None:
+    with pytest.raises(Refusal) as refused:
+        taking("e", "alice", 1, buy(qty, price, fee))
+    assert (refused.value.code, refused.value.path) == ("invalid", path)
+    assert len(refused.value.message) < 150
+
+
+@pytest.mark.parametrize("symbol", ["", "X" * 65])
+def test_a_trade_without_a_symbol_is_refused(symbol: str) -> None:
+    with pytest.raises(Refusal) as refused:
+        taking("e", "alice", 1, trade(Side.BUY, "1", "1", symbol=symbol))
+    assert refused.value.path == "symbol"
+
+
+def test_the_largest_numbers_stay_exact() -> None:
+    most, finest = "1000000000000", "0.000000000001"
+    after = given(buy(most, most), buy("0.000000001", finest), sell("333333333.333333333", finest))
+    while after.traded.position.quantity:
+        after.take(sell(str(min(after.traded.position.quantity, Decimal(most))), finest))
+    paid = Decimal(most).fma(Decimal(most), 0)
+    assert after.traded.position.cost_basis == 0
+    assert abs(after.traded.position.realized_pnl + paid) < 2
+
+
+def test_a_trade_stored_before_there_were_fees_has_none() -> None:
+    stored = (
+        b'{"tradeId":"t","orderId":"o","symbol":"IBM","side":"buy","qty":1,"price":2,'
+        b'"strategyId":null,"timestamp":"2026-03-02T14:30:00Z"}'
+    )
+    old = CATALOGUE.decode("trade.executed.v1", stored)
+    assert isinstance(old, TradeExecuted)
+    assert old.fee == 0
+    assert CODEC.encode(old) == stored
+
+
+def test_a_fee_is_stored_digit_for_digit() -> None:
+    stored = CODEC.encode(buy("1", "2", "1.50"))
+    assert stored.endswith(b'"fee":1.50}')
+    again = CATALOGUE.decode("trade.executed.v1", stored)
+    assert isinstance(again, TradeExecuted)
+    assert str(again.fee) == "1.50"
+    assert again.timestamp > START

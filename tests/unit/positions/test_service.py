@@ -1,0 +1,146 @@
+"""What the service answers, on the log in memory."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+
+import msgspec
+import pytest
+
+from tapewire.events import CODEC, Side
+from tapewire.log import Unavailable
+from tapewire.log.memory import MemoryServer, MemoryValues
+from tapewire.log.projector import CHECKPOINT_EVENTS
+from tapewire.runtime.contracts.positions import ListPositions, PositionsReply, Reconcile
+from tests.unit.orders import virtual
+from tests.unit.positions.house import CONTEXT, Process, Trader, settled, show
+
+Story = Callable[[MemoryServer, Trader, Process], Awaitable[None]]
+
+
+def play(story: Story) -> None:
+    async def work() -> None:
+        server = MemoryServer()
+        await show(server, "105")
+        process = await Process(server).start(projector=True)
+        await asyncio.sleep(5)
+        await story(server, Trader(server), process)
+        process.check()
+        await process.kill()
+
+    virtual.run(work())
+
+
+def numbers(*values: Decimal | None) -> str:
+    return " ".join(str(value) for value in values)
+
+
+async def listed(process: Process, user: str = "alice") -> PositionsReply:
+    return await process.service.list(ListPositions(user_id=user), CONTEXT)
+
+
+def test_the_list_has_every_position_at_the_newest_price_and_totals() -> None:
+    async def story(server: MemoryServer, trader: Trader, process: Process) -> None:
+        await show(server, "50", "SPY")
+        await trader.trade(Side.BUY, "10", "100", "1")
+        await trader.trade(Side.SELL, "4", "60", symbol="SPY")
+        await trader.trade(Side.BUY, "1", "1", user="bob")
+        await settled(server)
+        reply = await listed(process)
+        assert [
+            (one.symbol, numbers(one.quantity, one.current_price, one.value, one.unrealized_pnl))
+            for one in reply.positions
+        ] == [("IBM", "10 105 1050 50"), ("SPY", "-4 50 -200 40")]
+        assert numbers(reply.total_value, reply.unrealized_pnl, reply.realized_pnl) == "850 90 -1"
+        assert (reply.as_of, reply.epoch) == (server.journal.last, server.journal.epoch)
+
+    play(story)
+
+
+def test_a_closed_position_is_listed_with_what_it_gained() -> None:
+    async def story(server: MemoryServer, trader: Trader, process: Process) -> None:
+        await trader.trade(Side.BUY, "10", "100")
+        await trader.trade(Side.SELL, "10", "103")
+        await settled(server)
+        [one] = (await listed(process)).positions
+        assert numbers(one.quantity, one.entry_price, one.value, one.realized_pnl) == "0 None 0 30"
+
+    play(story)
+
+
+def test_without_a_price_a_position_counts_as_what_was_paid() -> None:
+    async def story(server: MemoryServer, trader: Trader, process: Process) -> None:
+        await trader.trade(Side.BUY, "10", "100", symbol="NEW")
+        await trader.trade(Side.BUY, "1", "100")
+        await settled(server)
+        reply = await listed(process)
+        new = reply.positions[0]
+        assert numbers(new.current_price, new.value, new.unrealized_pnl) == "None None None"
+        assert numbers(reply.total_value, reply.unrealized_pnl) == "1105 5"
+
+    play(story)
+
+
+def test_who_never_traded_has_no_positions() -> None:
+    async def story(_: MemoryServer, __: Trader, process: Process) -> None:
+        reply = await listed(process, "nobody")
+        assert reply.positions == []
+        assert numbers(reply.total_value, reply.realized_pnl) == "0 0"
+
+    play(story)
+
+
+def test_names_are_those_of_the_browsers_protocol() -> None:
+    async def story(server: MemoryServer, trader: Trader, process: Process) -> None:
+        await trader.trade(Side.BUY, "10", "100")
+        await settled(server)
+        reply = msgspec.json.decode(CODEC.encode(await listed(process)))
+        fields = {"symbol", "quantity", "entryPrice", "currentPrice", "unrealizedPnL"}
+        assert fields | {"realizedPnL"} <= set(reply["positions"][0])
+        assert {"totalValue", "unrealizedPnL", "realizedPnL", "asOf", "epoch"} <= set(reply)
+
+    play(story)
+
+
+def test_any_process_answers_and_checkpoints_change_nothing() -> None:
+    async def story(server: MemoryServer, trader: Trader, process: Process) -> None:
+        for _ in range(CHECKPOINT_EVENTS + 10):
+            await trader.trade(Side.BUY, "1", "100")
+        await settled(server)
+        await asyncio.sleep(5)
+        views = MemoryValues(server, stream="VIEWS", prefix="view")
+        assert await views.get("alice.positions") is not None
+        await trader.trade(Side.SELL, "100", "110")
+        await settled(server)
+        standby = await Process(server).start(leads=False)
+        assert await listed(standby) == await listed(process)
+        [one] = (await listed(standby)).positions
+        assert one.quantity == Decimal(CHECKPOINT_EVENTS + 10 - 100)
+        await standby.kill()
+
+    play(story)
+
+
+def test_reconciling_by_request() -> None:
+    async def story(server: MemoryServer, trader: Trader, process: Process) -> None:
+        for _ in range(20):
+            await trader.any()
+        await settled(server)
+        reply = await process.service.reconcile(Reconcile(), CONTEXT)
+        assert (reply.trades, reply.differing, reply.pending) == (20, 0, 0)
+        one = await process.service.reconcile(Reconcile(user_id="u1"), CONTEXT)
+        assert 0 < one.trades < 20
+
+    play(story)
+
+
+def test_without_the_log_the_answer_is_unavailable_and_nothing_else() -> None:
+    async def story(server: MemoryServer, _: Trader, process: Process) -> None:
+        server.stop()
+        with pytest.raises(Unavailable):
+            await listed(process)
+        with pytest.raises(Unavailable):
+            await process.service.reconcile(Reconcile(), CONTEXT)
+        server.start()
+
+    play(story)
