@@ -1,0 +1,41 @@
+"""What a strategy holds, and for how much on average. Pure.
+
+Adding to a holding adds what it cost; taking from it leaves the average; going through zero begins
+a new one at the price of what went beyond.
+"""
+
+from decimal import Decimal
+
+import msgspec
+
+from services.strategies.exact import MONEY_PLACES, WIDE, plain, rounded
+from tapewire.events import Side
+
+NOTHING = Decimal(0)
+
+
+class Holding(msgspec.Struct, frozen=True):
+    """`quantity` shares, below 0 when short, that cost (or brought) `cost` dollars, at least 0."""
+
+    quantity: Decimal = NOTHING
+    cost: Decimal = NOTHING
+
+    @property
+    def entry_price(self) -> Decimal | None:
+        """The average, dollars a share, rounded to six places; None when nothing is held."""
+        if not self.quantity:
+            return None
+        return rounded(WIDE.divide(self.cost, abs(self.quantity)), MONEY_PLACES)
+
+    def after(self, side: Side, qty: Decimal, price: Decimal) -> "Holding":
+        """The holding when `qty` shares more were bought or sold at `price`."""
+        change = qty if side is Side.BUY else -qty
+        quantity = plain(WIDE.add(self.quantity, change))
+        if not quantity:
+            return Holding()
+        if self.quantity * change >= 0:
+            return Holding(quantity, WIDE.fma(qty, price, self.cost))
+        if self.quantity * quantity < 0:
+            return Holding(quantity, WIDE.multiply(abs(quantity), price))
+        kept = WIDE.multiply(self.cost, abs(quantity))
+        return Holding(quantity, WIDE.divide(kept, abs(self.quantity)))

@@ -1,0 +1,52 @@
+"""The built-in rules: what to do, made of one price after the other. Pure, and incremental.
+
+A `Rule` is a fold over prices: `step` takes the next one and gives a `Signal`. It keeps the last
+prices and their exact sums (`window`), so that a step costs the same however wide the window is and
+gives to the digit what working it all out anew would. Until it has seen enough prices it holds, and
+says so. Whether anything follows from a signal is not a rule's business.
+"""
+
+from decimal import Decimal
+from typing import Protocol, assert_never
+
+from services.strategies.rules.breakout import BreakoutRule
+from services.strategies.rules.crossover import CrossoverRule
+from services.strategies.rules.reversion import ReversionRule
+from services.strategies.rules.signal import Signal
+from tapewire.events import Breakout, MeanReversion, MovingAverageCrossover
+from tapewire.events import Rule as Parameters
+
+
+class Rule(Protocol):
+    """A fold over prices in dollars a share, above 0."""
+
+    def step(self, price: Decimal) -> Signal: ...
+
+
+def rule(parameters: Parameters) -> Rule:
+    """The rule, having seen no price."""
+    match parameters:
+        case MovingAverageCrossover():
+            return CrossoverRule(parameters)
+        case Breakout():
+            return BreakoutRule(parameters)
+        case MeanReversion():
+            return ReversionRule(parameters)
+        case _:
+            assert_never(parameters)
+
+
+def called(parameters: Parameters) -> str:
+    """What people call the rule."""
+    match parameters:
+        case MovingAverageCrossover():
+            return "moving-average crossover"
+        case Breakout():
+            return "breakout"
+        case MeanReversion():
+            return "mean reversion"
+        case _:
+            assert_never(parameters)
+
+
+__all__ = ["Rule", "Signal", "called", "rule"]

@@ -1,0 +1,31 @@
+"""What a decision-maker says of a price: do what, how surely, and why."""
+
+from decimal import Decimal
+
+import msgspec
+
+from services.strategies.exact import rounded
+from tapewire.events import Action
+
+ONE = Decimal(1)
+CONFIDENCE_PLACES = 2
+
+
+class Signal(msgspec.Struct, frozen=True):
+    """`confidence` is from 0 to 1: how strongly the prices speak, towards the `action` or, of a
+    hold, towards acting. `reasoning` is for people, with the numbers in it.
+    """
+
+    action: Action
+    confidence: Decimal
+    reasoning: str
+
+
+def confidence(strength: Decimal) -> Decimal:
+    """`strength` within 0 to 1, to two places."""
+    return rounded(min(max(strength, Decimal(0)), ONE), CONFIDENCE_PLACES)
+
+
+def warming(seen: int, needed: int) -> Signal:
+    """Not enough prices yet."""
+    return Signal(Action.HOLD, Decimal(0), f"warming up: {seen} of {needed} prices seen")

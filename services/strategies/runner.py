@@ -1,0 +1,120 @@
+"""The runner, in one process of all: has every strategy that is at work worked.
+
+It follows the strategies' events, which say who is at work, and all orders' events, from which
+`Fills` tells strategies what became of theirs; each from a checkpoint in VIEWS. The next holder of
+the lease rebuilds all that: what was begun is finished under the same names, so nothing is done
+twice; decision-makers begin without prices, for a window with a hole in it would mislead them;
+stop-losses go on from their marks. Start at `run_strategies`, the work of the lease.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+import structlog
+
+from services.strategies.fills import Fills
+from services.strategies.floor import Floor
+from services.strategies.hand import Desk
+from services.strategies.marks import Marks
+from services.strategies.roster import Roster
+from services.strategies.stoploss import Guard
+from tapewire.events import Undecodable, UnknownType
+from tapewire.log import BadSubject, LogError, Recorded, Values, pattern
+from tapewire.log.follower import follow
+from tapewire.log.market import Market
+from tapewire.log.patience import Patience
+
+LEASE = "strategies-runner"
+FILLS = "strategies-fills"
+
+logger = structlog.get_logger("strategies.runner")
+
+
+async def run_strategies(desk: Desk, values: Values, market: Market) -> None:
+    """Work all strategies until canceled."""
+    log, chance = desk.log, desk.chance
+    strategies, orders = pattern(domain="strategies"), pattern(domain="orders")
+    floor = Floor(desk, market)
+    runner = _Runner(desk, values, floor)
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(follow(log, values, strategies, LEASE, runner.begin, chance))
+            group.create_task(
+                follow(log, values, orders, FILLS, lambda: Fills(desk.entities), chance)
+            )
+            group.create_task(runner.keep_marks())
+    finally:
+        await floor.close()
+
+
+class _Runner:
+    """Gives the follower a crew, a new one whenever the log was made anew."""
+
+    def __init__(self, desk: Desk, values: Values, floor: Floor) -> None:
+        self._desk = desk
+        self._values = values
+        self._floor = floor
+        self._crew: _Crew | None = None
+
+    def begin(self) -> "_Crew":
+        """Everything from the start: nobody is at work until the log says so."""
+        self._floor.clear()
+        self._crew = _Crew(self._desk, self._values, self._floor)
+        return self._crew
+
+    async def keep_marks(self) -> None:
+        """Save what the stop-losses know, until canceled."""
+        marks = Marks(self._values, "")
+        while True:
+            await asyncio.sleep(marks.pause())
+            if self._crew is None or self._crew.marks is None:
+                continue
+            marks = self._crew.marks
+            try:
+                await marks.save(self._floor.guards())
+            except LogError as error:
+                logger.warning("cannot keep the marks", error=str(error))
+
+
+class _Crew:
+    """The consumer of the strategies' events: has worked who is at work, once all is known."""
+
+    def __init__(self, desk: Desk, values: Values, floor: Floor) -> None:
+        self._desk = desk
+        self._values = values
+        self._floor = floor
+        self._roster = Roster()
+        self.marks: Marks | None = None
+
+    def restore(self, state: bytes) -> None:
+        self._roster = Roster.decode(state)
+
+    def save(self) -> bytes:
+        return self._roster.encode()
+
+    async def take(self, events: Sequence[Recorded]) -> None:
+        for recorded in events:
+            try:
+                member = self._roster.apply(recorded)
+            except (UnknownType, Undecodable, BadSubject) as error:
+                logger.error("passes over an event", sequence=recorded.sequence, error=str(error))
+                continue
+            if member is not None and self.marks is not None:
+                self._floor.take(member)
+
+    async def caught_up(self) -> None:
+        """Everybody to work, with what the stop-losses knew."""
+        patience = Patience(self._desk.chance)
+        while True:
+            try:
+                marks = Marks(self._values, (await self._desk.log.bounds()).epoch)
+                guards: Mapping[str, Guard] = await marks.load()
+            except LogError as error:
+                logger.warning("cannot read the marks", error=str(error))
+                await patience.wait()
+            else:
+                break
+        self.marks = marks
+        for member in self._roster.members():
+            self._floor.take(member, guards.get(str(member.subject)))
+        logger.info("works", strategies=len(self._roster.members()))

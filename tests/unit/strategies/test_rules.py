@@ -1,0 +1,301 @@
+"""The rules, against naive ones that work everything out anew in fractions, and by example."""
+
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import Phase, settings
+from hypothesis import given as examples
+from hypothesis import strategies as st
+
+from services.strategies.rules import (
+    Rule,
+    Signal,
+    breakout,
+    crossover,
+    reversion,
+    rule,
+    window,
+)
+from tapewire.events import Action, Breakout, MeanReversion, MovingAverageCrossover
+from tests.unit.strategies.mutants import mutant
+
+HOLD, BUY, SELL = Action.HOLD, Action.BUY, Action.SELL
+
+prices = st.one_of(
+    *(
+        st.lists(price, max_size=40)
+        for price in (
+            st.integers(1, 3).map(Decimal),
+            st.integers(95, 105).map(Decimal),
+            st.decimals("99", "101", places=2),
+            st.decimals("0.00000001", "1000000", places=8),
+        )
+    )
+)
+
+
+def actions(of: Rule, seen: Sequence[Decimal]) -> list[Action]:
+    return [of.step(price).action for price in seen]
+
+
+def average(seen: Sequence[Decimal]) -> Fraction:
+    return sum(map(Fraction, seen), Fraction(0)) / len(seen)
+
+
+def naive_crossover(of: MovingAverageCrossover, seen: Sequence[Decimal]) -> list[Action]:
+    """Signs of the difference of the averages at each price; a signal where a sign follows the
+    other one, however many zeros lie between."""
+    told, side = [], 0
+    for end in range(1, len(seen) + 1):
+        action = HOLD
+        if end >= of.slow:
+            off = average(seen[end - of.fast : end]) - average(seen[end - of.slow : end])
+            sign = (off > 0) - (off < 0)
+            if sign and side and sign != side:
+                action = BUY if sign > 0 else SELL
+            side = sign or side
+        told.append(action)
+    return told
+
+
+def naive_breakout(of: Breakout, seen: Sequence[Decimal]) -> list[Action]:
+    told = []
+    for end, price in enumerate(seen):
+        before = seen[end - of.window : end] if end >= of.window else []
+        margin = Fraction(of.margin_percent) / 100
+        if before and Fraction(price) > Fraction(max(before)) * (1 + margin):
+            told.append(BUY)
+        elif before and Fraction(price) < Fraction(min(before)) * (1 - margin):
+            told.append(SELL)
+        else:
+            told.append(HOLD)
+    return told
+
+
+def naive_reversion(of: MeanReversion, seen: Sequence[Decimal]) -> list[Action]:
+    told = []
+    for end, price in enumerate(seen):
+        before = seen[end - of.window : end] if end >= of.window else []
+        action = HOLD
+        if before and len(set(before)) > 1:
+            mean = average(before)
+            variance = sum((Fraction(one) - mean) ** 2 for one in before) / len(before)
+            off = Fraction(price) - mean
+            if off**2 >= Fraction(of.deviations) ** 2 * variance:
+                action = BUY if off < 0 else SELL
+        told.append(action)
+    return told
+
+
+Made = Callable[[Any], Rule]
+PLAIN = settings(
+    database=None,
+    derandomize=True,
+    max_examples=400,
+    deadline=None,
+    report_multiple_bugs=False,
+    phases=[Phase.explicit, Phase.generate],
+)
+"""Found is enough here: the examples are small, and most of these runs are meant to fail."""
+
+
+def check_crossover(make: Made) -> None:
+    @PLAIN
+    @examples(st.integers(1, 6), st.integers(1, 6), prices)
+    def check(fast: int, more: int, seen: list[Decimal]) -> None:
+        of = MovingAverageCrossover(fast=fast, slow=fast + more)
+        assert actions(make(of), seen) == naive_crossover(of, seen)
+
+    check()
+
+
+def check_breakout(make: Made) -> None:
+    @PLAIN
+    @examples(st.integers(2, 8), st.sampled_from(["0", "0.5", "2.25"]), prices)
+    def check(width: int, margin: str, seen: list[Decimal]) -> None:
+        of = Breakout(window=width, margin_percent=Decimal(margin))
+        assert actions(make(of), seen) == naive_breakout(of, seen)
+
+    check()
+
+
+def check_reversion(make: Made) -> None:
+    @PLAIN
+    @examples(st.integers(2, 8), st.sampled_from(["0.5", "1", "1.5", "2"]), prices)
+    def check(width: int, deviations: str, seen: list[Decimal]) -> None:
+        of = MeanReversion(window=width, deviations=Decimal(deviations))
+        assert actions(make(of), seen) == naive_reversion(of, seen)
+
+    check()
+
+
+def check_all() -> None:
+    check_breakout(rule)
+    check_crossover(rule)
+    check_reversion(rule)
+
+
+def test_crossovers_are_those_of_the_naive_rule() -> None:
+    check_crossover(rule)
+
+
+def test_breakouts_are_those_of_the_naive_rule() -> None:
+    check_breakout(rule)
+
+
+def test_reversions_are_those_of_the_naive_rule() -> None:
+    check_reversion(rule)
+
+
+CROSSOVERS = {
+    "compares unequal sums": ("self._fast.total, len(self._slow)", "self._fast.total, 1"),
+    "takes equal for a crossing": ("if fast == slow:", "if False:"),
+    "signals without having crossed": ("before is None or before is self._above", "before is None"),
+    "signals at its first look": ("before is None or before is", "before is"),
+    "buys for sells": ("Action.BUY if self._above else", "Action.BUY if not self._above else"),
+    "speaks before it is warm": ("if not self._slow.full:", "if not self._fast.full:"),
+}
+BREAKOUTS = {
+    "counts the price itself": (
+        "signal = self._judge(price) if before.full",
+        "before.add(price)\n        signal = self._judge(price) if before.full",
+    ),
+    "takes reaching for breaking": ("if price > ceiling:", "if price >= ceiling:"),
+    "forgets the margin": ("WIDE.multiply(high, ONE + self._margin)", "high"),
+    "moves the floor up": ("ONE - self._margin", "ONE + self._margin"),
+}
+REVERSIONS = {
+    "counts the price itself": (
+        "signal = self._judge(price) if before.full",
+        "before.add(price)\n        signal = self._judge(price) if before.full",
+    ),
+    "takes the variance of a sample": ("before.squares, n)", "before.squares, n + 1)"),
+    "forgets to square the deviations": (
+        "WIDE.multiply(self._deviations, self._deviations)",
+        "self._deviations",
+    ),
+    "follows the trend": ("BUY if off < 0", "BUY if off > 0"),
+    "wants more than that far": (">= far", "> far"),
+}
+WINDOWS = {
+    "forgets an extreme too early": (
+        "if self._highest[0] == oldest:\n            self._highest",
+        "if len(self._highest) > 1:\n            self._highest",
+    ),
+    "never forgets the lowest": ("if self._lowest[0] == oldest:", "if False:"),
+    "lets equal highs go at once": ("self._highest[-1] < price", "self._highest[-1] <= price"),
+    "keeps one too many": ("if self.full:\n", "if len(self._prices) > self._width:\n"),
+    "sums in too few digits": (
+        "self.squares = WIDE.fma(price, price, self.squares)",
+        "self.squares = Decimal(float(price)) ** 2 + self.squares",
+    ),
+}
+
+
+@pytest.mark.parametrize("how", CROSSOVERS)
+def test_a_broken_crossover_is_caught(how: str) -> None:
+    broken = mutant(crossover, *CROSSOVERS[how])
+    with pytest.raises(AssertionError):
+        check_crossover(broken.CrossoverRule)
+
+
+@pytest.mark.parametrize("how", BREAKOUTS)
+def test_a_broken_breakout_is_caught(how: str) -> None:
+    broken = mutant(breakout, *BREAKOUTS[how])
+    with pytest.raises(AssertionError):
+        check_breakout(broken.BreakoutRule)
+
+
+@pytest.mark.parametrize("how", REVERSIONS)
+def test_a_broken_reversion_is_caught(how: str) -> None:
+    broken = mutant(reversion, *REVERSIONS[how])
+    with pytest.raises(AssertionError):
+        check_reversion(broken.ReversionRule)
+
+
+@pytest.mark.parametrize("how", WINDOWS)
+def test_a_broken_window_is_caught(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = mutant(window, *WINDOWS[how])
+    for module in (crossover, breakout, reversion):
+        monkeypatch.setattr(module, "Window", broken.Window)
+    with pytest.raises((AssertionError, IndexError, ArithmeticError)):
+        check_all()
+
+
+@examples(prices)
+def test_confidence_is_from_0_to_1_and_said_in_two_places(seen: list[Decimal]) -> None:
+    for parameters in (
+        MovingAverageCrossover(fast=2, slow=5),
+        Breakout(window=3),
+        MeanReversion(window=3, deviations=Decimal("1.5")),
+    ):
+        made = rule(parameters)
+        for price in seen:
+            signal = made.step(price)
+            assert 0 <= signal.confidence <= 1
+            assert signal.confidence == round(signal.confidence, 2)
+            assert "E" not in signal.reasoning
+            if signal.action is not HOLD and not isinstance(parameters, MovingAverageCrossover):
+                assert signal.confidence >= Decimal("0.5")
+
+
+@examples(prices)
+def test_the_sums_do_not_drift(seen: list[Decimal]) -> None:
+    kept = window.Window(4)
+    for number, price in enumerate(seen, start=1):
+        kept.add(price)
+        last = seen[max(0, number - 4) : number]
+        assert Fraction(kept.total) == sum(map(Fraction, last))
+        assert Fraction(kept.squares) == sum(Fraction(one) ** 2 for one in last)
+        assert (kept.highest, kept.lowest) == (max(last), min(last))
+
+
+def told(of: Any, *seen: str) -> Signal:
+    made = rule(of)
+    return [made.step(Decimal(price)) for price in seen][-1]
+
+
+def test_a_crossover_tells_its_averages() -> None:
+    of = MovingAverageCrossover(fast=2, slow=3)
+    assert told(of, "10", "9", "8").reasoning == (
+        "the average of 2 prices, 8.5, did not cross that of 3, 9"
+    )
+    signal = told(of, "10", "9", "8", "11", "12")
+    assert signal == Signal(
+        HOLD, Decimal("0.42"), "the average of 2 prices, 11.5, did not cross that of 3, 10.3333"
+    )
+    signal = told(of, "10", "9", "8", "11")
+    assert (signal.action, signal.reasoning) == (
+        BUY,
+        "the average of 2 prices, 9.5, rose above that of 3, 9.3333",
+    )
+
+
+def test_a_breakout_tells_what_it_broke() -> None:
+    of = Breakout(window=2, margin_percent=Decimal(1))
+    assert told(of, "100", "99").reasoning == "warming up: 1 of 2 prices seen"
+    assert told(of, "100", "99", "101").reasoning == "101 is between 98.01 and 101 over 2 prices"
+    signal = told(of, "100", "99", "101.5")
+    assert (signal.action, signal.confidence) == (BUY, Decimal("0.75"))
+    assert signal.reasoning == (
+        "101.5 broke above 101, the highest of 2 prices, 100, and the margin"
+    )
+    signal = told(Breakout(window=2), "100", "99", "98.5")
+    assert (signal.action, signal.reasoning) == (
+        SELL,
+        "98.5 broke below 99, the lowest of 2 prices",
+    )
+
+
+def test_a_reversion_tells_how_far_off_the_price_is() -> None:
+    of = MeanReversion(window=4, deviations=Decimal(2))
+    signal = told(of, "99", "101", "99", "101", "97")
+    assert (signal.action, signal.confidence) == (BUY, Decimal("0.75"))
+    assert signal.reasoning == (
+        "97 is 3 deviations below 100, the mean of 4 prices; 2 are acted on"
+    )
+    still = told(of, "100", "100", "100", "100", "90")
+    assert (still.action, still.reasoning) == (HOLD, "the last 4 prices were all 100")

@@ -1,0 +1,192 @@
+"""The stop-loss: by example, and against a naive one that looks at all prices anew each time."""
+
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import Phase
+from hypothesis import given as examples
+from hypothesis import settings as of
+from hypothesis import strategies as st
+
+from services.strategies import stoploss
+from services.strategies.stoploss import Guard, Touch, trigger_price, watch
+from tapewire.events import Side, StopLoss, StopLossKind, Strategy
+from tests.unit.strategies.mutants import mutant
+from tests.unit.strategies.spec import stop_loss, strategy
+
+FIXED, TRAILING = StopLossKind.FIXED, StopLossKind.TRAILING
+
+
+def holds(position: str, entry: str, stop: StopLoss | None) -> Strategy:
+    held = Decimal(position)
+    return strategy(position=held, entry_price=Decimal(entry) if held else None, stop_loss=stop)
+
+
+def touched_at(of: Strategy, *prices: str) -> tuple[str, str] | None:
+    """Trigger and price of the touch."""
+    guard = Guard()
+    for price in prices:
+        guard = watch(guard, of, 7, Decimal(price))
+    touch = guard.touched
+    return None if touch is None else (str(touch.trigger_price), str(touch.price))
+
+
+def test_a_fixed_one_is_touched_that_far_from_the_entry() -> None:
+    long = holds("100", "200", stop_loss("1.5", FIXED))
+    assert touched_at(long, "199", "210", "197.01") is None
+    assert touched_at(long, "199", "197", "190") == ("197", "197")
+    short = holds("-100", "200", stop_loss("1.5", FIXED))
+    assert touched_at(short, "190", "202.99") is None
+    assert touched_at(short, "190", "203.5") == ("203", "203.5")
+
+
+def test_a_trailing_one_follows_the_best_price() -> None:
+    long = holds("100", "200", stop_loss("10", TRAILING))
+    assert touched_at(long, "181", "250", "225.01") is None
+    assert touched_at(long, "181", "250", "225") == ("225", "225")
+    short = holds("-100", "200", stop_loss("10", TRAILING))
+    assert touched_at(short, "219", "100", "109.99") is None
+    assert touched_at(short, "219", "100", "110", "90") == ("110", "110")
+
+
+def test_a_trailing_one_never_lets_go_further_than_the_entry() -> None:
+    long = holds("100", "200", stop_loss("10", TRAILING))
+    assert touched_at(long, "190", "180") == ("180", "180")
+
+
+def test_what_was_touched_stays_touched() -> None:
+    long = holds("100", "200", stop_loss("1", FIXED))
+    assert touched_at(long, "190", "300") == ("198", "190")
+
+
+def test_nothing_is_guarded_where_nothing_is_held_or_no_stop_loss_is() -> None:
+    assert touched_at(holds("0", "0", stop_loss("1")), "1", "1000") is None
+    assert touched_at(holds("5", "200", None), "1") is None
+
+
+def test_another_holding_is_another_watch() -> None:
+    stop = stop_loss("10", TRAILING)
+    guard = watch(Guard(), holds("100", "200", stop), 1, Decimal(300))
+    assert guard == Guard(1, Side.SELL, Decimal(300), None)
+    guard = watch(guard, holds("100", "200", stop), 2, Decimal(200))
+    assert guard == Guard(2, Side.SELL, Decimal(200), None)
+    guard = watch(guard, holds("-100", "200", stop), 2, Decimal(230))
+    assert guard == Guard(2, Side.BUY, Decimal(230), Touch(Decimal(220), Decimal(230)))
+
+
+def test_a_stop_loss_that_is_taken_away_is_forgotten() -> None:
+    guard = watch(Guard(), holds("1", "100", stop_loss("1")), 1, Decimal(50))
+    assert guard.touched
+    assert watch(guard, holds("1", "100", None), 1, Decimal(50)) == Guard(1, Side.SELL)
+
+
+def test_triggers_are_rounded_to_six_places() -> None:
+    third = Decimal("33.333333")
+    assert trigger_price(stop_loss("0.0001"), Side.SELL, third, third) == Decimal("33.3333")
+    trigger = trigger_price(stop_loss("33.3333"), Side.SELL, third, third)
+    assert trigger == Decimal("22.222233")
+
+
+def naive(
+    stop: StopLoss, side: Side, entry: Decimal, prices: Sequence[Decimal]
+) -> tuple[int, Fraction] | None:
+    """Which price touches, and the trigger."""
+    for end, price in enumerate(prices, start=1):
+        seen = [entry, *prices[:end]] if stop.kind is TRAILING else [entry]
+        part = Fraction(stop.percent) / 100
+        if side is Side.SELL:
+            trigger = Fraction(max(seen)) * (1 - part)
+        else:
+            trigger = Fraction(min(seen)) * (1 + part)
+        trigger = Fraction(round(trigger * 10**6), 10**6)
+        if (price <= trigger) if side is Side.SELL else (price >= trigger):
+            return end, trigger
+    return None
+
+
+Watch = Callable[[Guard, Strategy, int, Decimal], Guard]
+
+
+def holdings(price: st.SearchStrategy[Decimal]) -> st.SearchStrategy[Any]:
+    """What is held one after the other: how much, at which entry, and the prices meanwhile."""
+    prices = st.lists(price, min_size=1, max_size=9)
+    return st.lists(st.tuples(st.sampled_from(["100", "-30", "0"]), price, prices), max_size=4)
+
+
+HOLDINGS = st.one_of(
+    holdings(st.sampled_from([50, 100, 150, 200]).map(Decimal)),
+    holdings(st.integers(90, 110).map(Decimal)),
+    holdings(st.decimals("0.00000001", "1000", places=8)),
+)
+
+
+def check(watch_: Watch, kind: type[Any] = Guard) -> None:
+    """One watch over holdings that follow one another, each touched as the naive one says."""
+
+    @of(
+        database=None,
+        derandomize=True,
+        max_examples=300,
+        report_multiple_bugs=False,
+        deadline=None,
+        phases=[Phase.explicit, Phase.generate],
+    )
+    @examples(
+        HOLDINGS,
+        st.sampled_from(["0.5", "1", "7.25", "50"]),
+        st.sampled_from(StopLossKind),
+    )
+    def run(
+        held_in_turn: list[tuple[str, Decimal, list[Decimal]]], percent: str, how: StopLossKind
+    ) -> None:
+        guard, stop = kind(), stop_loss(percent, how)
+        for since, (position, entry, prices) in enumerate(held_in_turn, start=5):
+            held = holds(position, str(entry), stop)
+            side = Side.SELL if held.position > 0 else Side.BUY
+            expected = naive(stop, side, entry, prices) if held.position else None
+            for number, one in enumerate(prices, start=1):
+                guard = watch_(guard, held, since, one)
+                if expected is None or number < expected[0]:
+                    assert guard.touched is None
+                else:
+                    assert guard.touched is not None
+                    assert Fraction(guard.touched.trigger_price) == expected[1]
+                    assert guard.touched.price == prices[expected[0] - 1]
+
+    run()
+
+
+def test_it_is_touched_when_the_naive_one_is() -> None:
+    check(watch)
+
+
+MUTANTS = {
+    "goes on with the last holding": ("guard.since != since or ", ""),
+    "trails although it is fixed": ("entry if stop.kind is StopLossKind.FIXED else ", ""),
+    "is fixed although it trails": ("FIXED else _better(side, entry, best)", "FIXED else entry"),
+    "forgets the entry": ("else _better(side, entry, best)", "else best"),
+    "forgets the best": ("best = price if guard.best is None", "best = price if True"),
+    "trails the wrong way": ("return max(one, other) if side", "return min(one, other) if side"),
+    "is touched too late": ("price <= trigger if", "price < trigger if"),
+    "guards the wrong side": (
+        "HUNDRED - stop.percent if side is Side.SELL",
+        "HUNDRED - stop.percent if side is Side.BUY",
+    ),
+    "lets go again": (" or guard.touched is not None:", ":"),
+}
+
+
+@pytest.mark.parametrize("how", MUTANTS)
+def test_a_broken_stop_loss_is_caught(how: str) -> None:
+    broken = mutant(stoploss, *MUTANTS[how])
+    with pytest.raises(AssertionError):
+        check(broken.watch, broken.Guard)
+
+
+def test_a_guard_survives_being_written_down() -> None:
+    guard = watch(Guard(), holds("1", "100", stop_loss("1")), 1, Decimal("98.5"))
+    assert msgspec.json.decode(msgspec.json.encode(guard), type=Guard) == guard
