@@ -1,0 +1,306 @@
+"""Judging prices: what each kind of rule means, against a naive judge, and in bounded memory."""
+
+import random
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from hypothesis import given as examples
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from services.alerts.domain import prices
+from services.alerts.domain.extremes import TIERS, Extremes, Past, _Tier
+from services.alerts.domain.prices import PriceJudge
+from tapewire.events import CODEC, RuleKind
+from tests.unit.alerts.reference import PAUSES, Naive, Quoted, Rearmed, Step, play, story
+from tests.unit.alerts.spec import armed, quote
+
+ABOVE = armed("a", RuleKind.PRICE_ABOVE, price="100")
+BELOW = armed("b", RuleKind.PRICE_BELOW, price="100")
+MOVE = armed("m", RuleKind.PERCENT_MOVE, percent="5", window=60)
+
+
+def messages(judge: PriceJudge, *quotes: tuple[str, float]) -> list[str]:
+    return [hit.message for price, at in quotes for hit in judge.quote(quote(price, at))]
+
+
+def test_above_is_above_and_below_is_below() -> None:
+    judge = PriceJudge()
+    assert judge.arm(ABOVE) == judge.arm(BELOW) == []
+    assert messages(judge, ("100", 0)) == []
+    assert messages(judge, ("100.01", 1)) == ["IBM is at 100.01, above 100"]
+    assert messages(judge, ("99.99", 2)) == ["IBM is at 99.99, below 100"]
+
+
+def test_once_until_armed_again() -> None:
+    judge = PriceJudge()
+    judge.arm(ABOVE)
+    assert len(messages(judge, ("101", 0), ("102", 1), ("99", 2), ("103", 3))) == 1
+    assert [hit.message for hit in judge.arm(ABOVE)] == ["IBM is at 103, above 100"]
+    assert messages(judge, ("104", 4)) == []
+
+
+def test_a_rule_that_holds_when_it_is_armed_is_triggered_at_once() -> None:
+    judge = PriceJudge()
+    assert messages(judge, ("101", 0)) == []
+    [hit] = judge.arm(ABOVE)
+    assert hit.armed == ABOVE
+
+
+def test_a_move_is_a_percentage_up_or_down_within_its_window() -> None:
+    judge = PriceJudge()
+    judge.arm(MOVE)
+    assert messages(judge, ("100", 0), ("104.99", 59)) == []
+    assert messages(judge, ("105", 60)) == ["IBM moved +5.00 % from 100 to 105 in 60 s"]
+    judge.arm(armed("m", RuleKind.PERCENT_MOVE, percent="5", window=60, second=200))
+    assert messages(judge, ("110", 201), ("105", 240), ("104.5", 261)) == [
+        "IBM moved -5.00 % from 110 to 104.5 in 60 s"
+    ]
+
+
+def test_a_price_that_has_left_the_window_moves_nothing() -> None:
+    judge = PriceJudge()
+    judge.arm(MOVE)
+    assert messages(judge, ("100", 0), ("105", 61)) == []
+
+
+def test_a_move_looks_back_before_it_was_armed() -> None:
+    judge = PriceJudge()
+    assert messages(judge, ("100", 0), ("105", 30)) == []
+    assert [hit.message for hit in judge.arm(MOVE)] == ["IBM moved +5.00 % from 100 to 105 in 60 s"]
+
+
+def test_an_old_quote_is_no_move_of_now() -> None:
+    judge = PriceJudge()
+    assert messages(judge, ("100", 0), ("105", 30)) == []
+    later = armed("m", RuleKind.PERCENT_MOVE, percent="5", window=60, second=3600)
+    assert judge.arm(later) == []
+
+
+def test_symbols_are_judged_by_themselves() -> None:
+    judge = PriceJudge()
+    judge.arm(ABOVE)
+    assert judge.quote(quote("200", symbol="SPY")) == []
+
+
+def test_rules_on_events_are_none_of_its_business() -> None:
+    judge = PriceJudge()
+    judge.arm(armed("o", RuleKind.ORDER_REJECTED))
+    assert messages(judge, ("100", 0)) == []
+
+
+def test_a_deleted_rule_is_watched_no_more() -> None:
+    judge = PriceJudge()
+    for rule in (ABOVE, MOVE):
+        judge.arm(rule)
+        judge.disarm(rule.rule.rule_id)
+        judge.disarm(rule.rule.rule_id)
+    assert messages(judge, ("100", 0), ("200", 1)) == []
+
+
+@pytest.mark.parametrize("price", ["NaN", "sNaN", "Infinity", "-1", "0", "1e999999", "1e-999999"])
+def test_a_mad_quote_is_none(price: str) -> None:
+    judge = PriceJudge()
+    judge.arm(ABOVE)
+    judge.arm(MOVE)
+    assert messages(judge, ("100", 0)) == []
+    assert messages(judge, (price, 1), ("100", 2)) == []
+
+
+def test_the_widest_move_can_be_told() -> None:
+    judge = PriceJudge()
+    judge.arm(MOVE)
+    [message] = messages(judge, ("0.00000001", 0), ("1000000000", 1))
+    assert message.startswith("IBM moved +9999999999999999900.00 % from 0.00000001 to 1000000000")
+
+
+def test_a_clock_that_goes_back_breaks_nothing() -> None:
+    judge = PriceJudge()
+    judge.arm(MOVE)
+    assert len(messages(judge, ("100", 100), ("99", 0), ("104", 101))) == 1
+
+
+STEPS = st.one_of(
+    st.builds(
+        Quoted,
+        st.sampled_from(PAUSES),
+        st.integers(900, 1100).map(lambda tenths: str(Decimal(tenths) / 10)),
+    ),
+    st.builds(Rearmed, st.integers(0, 39), st.sampled_from(PAUSES)),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@examples(st.lists(STEPS, max_size=80))
+def test_it_hits_what_a_naive_judge_hits_once_an_arming(steps: list[Step]) -> None:
+    real, reference = play(steps, Naive())
+    assert real == reference
+    hits = [arming for step in real for arming in step]
+    assert len(hits) == len(set(hits))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_it_hits_what_a_naive_judge_hits_on_longer_walks(seed: int) -> None:
+    real, reference = play(story(seed, 400), Naive())
+    assert real == reference
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_window_is_at_least_its_length_and_at_most_a_thirtieth_or_a_second_more(
+    seed: int,
+) -> None:
+    """Told without buckets: whatever moved in the window is hit, by then; and nothing is hit that
+    did not move within the window and its slack."""
+    for (width, buckets), (next_width, _) in pairwise(TIERS):
+        assert next_width * 30 <= width * buckets
+    steps = [step for step in story(seed, 200) if isinstance(step, Quoted)]
+    everything: list[Step] = [*[Rearmed(number) for number in range(40)], *steps]
+    real, exact = play(everything, Naive(slack=0))
+    _, loose = play(everything, Naive(slack=240))
+    assert by(real) >= by(exact)
+    assert by(loose) >= by(real)
+
+
+def by(hits: list[list[str]]) -> set[str]:
+    return {arming for step in hits for arming in step}
+
+
+def test_memory_is_bounded_a_symbol_whatever_the_prices_do() -> None:
+    rising, walking = Extremes(), Extremes()
+    chance, price = random.Random(1), 1_000_000
+    for second in range(0, 3 * 86_400, 7):
+        rising.add(second, Decimal(second))
+        price += chance.choice([-1, 1])
+        walking.add(second, Decimal(price))
+    most = sum(buckets + 2 for _, buckets in TIERS) + len(TIERS)
+    assert len(rising) <= most
+    assert len(walking) <= 2 * most
+
+
+@settings(max_examples=200, deadline=None)
+@examples(
+    st.lists(st.tuples(st.integers(0, 3000), st.integers(1, 50), st.booleans()), max_size=60),
+    st.sampled_from([1, 10, 100, 120, 121, 900, 1000, 5000]),
+)
+def test_what_two_saw_and_kept_is_known_to_whoever_learns_both(
+    seen: list[tuple[int, int, bool]], window: int
+) -> None:
+    """In any order, and more than once."""
+    all_, mine, other = Extremes(), Extremes(), Extremes()
+    for at, price, here in sorted(seen):
+        all_.add(at, Decimal(price))
+        (mine if here else other).add(at, Decimal(price))
+    kept = CODEC.decode(CODEC.encode(other.past()), Past)
+    mine.learn(kept)
+    mine.learn(kept)
+    for now in (3000, 3001, 4000, 9000):
+        assert mine.within(now, window) == all_.within(now, window)
+
+
+MUTANTS: dict[str, tuple[Any, str, Any]] = {}
+
+
+def mutant(owner: Any, name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def add(broken: Callable[..., Any]) -> Callable[..., Any]:
+        MUTANTS[broken.__name__] = (owner, name, broken)
+        return broken
+
+    return add
+
+
+@contextmanager
+def broken(name: str) -> Iterator[None]:
+    owner, method, replacement = MUTANTS[name]
+    with patch.object(owner, method, replacement):
+        yield
+
+
+_levels = prices._Symbol._levels
+_quote = prices._Symbol.quote
+_origin = prices._origin
+_within = Extremes.within
+_add = _Tier.add
+
+
+@mutant(prices, "bisect_left")
+def above_is_at_or_above(entries: Any, price: Any, key: Any) -> int:
+    return bisect_right(entries, price, key=key)
+
+
+@mutant(prices, "bisect_right")
+def below_is_at_or_below(entries: Any, price: Any, key: Any) -> int:
+    return bisect_left(entries, price, key=key)
+
+
+@mutant(PriceJudge, "_hit")
+def stays_armed(judge: PriceJudge, hits: Any) -> Any:
+    return [prices.Hit(judge._armed[rule_id], at, message) for rule_id, at, message in hits]
+
+
+@mutant(prices, "_origin")
+def moves_up_only(low: Any, _high: Any, price: Any, percent: Any) -> Any:
+    return _origin(low, price, price, percent)
+
+
+@mutant(prices, "_origin")
+def must_move_more(low: Any, high: Any, price: Any, percent: Any) -> Any:
+    return _origin(low, high, price, percent + Decimal("0.0001"))
+
+
+@mutant(Extremes, "within")
+def window_is_a_second_short(extremes: Extremes, at: int, window: int) -> Any:
+    return _within(extremes, at, window - 1)
+
+
+@mutant(Extremes, "within")
+def window_never_ends(extremes: Extremes, at: int, _window: int) -> Any:
+    return _within(extremes, at, 86_400)
+
+
+@mutant(_Tier, "_low")
+def forgets_the_lower_price(tier: Any, number: int, price: Decimal) -> None:
+    tier.lows = [(number, price)]
+
+
+@mutant(_Tier, "_high")
+def keeps_the_first_price_of_a_bucket(tier: Any, number: int, price: Decimal) -> None:
+    if not tier.highs or tier.highs[-1][0] < number:
+        while tier.highs and tier.highs[-1][1] <= price:
+            tier.highs.pop()
+        tier.highs.append((number, price))
+
+
+@mutant(_Tier, "add")
+def trims_half_of_the_past(tier: Any, number: int, price: Decimal) -> None:
+    _add(tier, number, price)
+    oldest = number - tier.buckets // 2
+    tier.lows = [step for step in tier.lows if step[0] >= oldest]
+    tier.highs = [step for step in tier.highs if step[0] >= oldest]
+
+
+@mutant(prices._Symbol, "judge")
+def judges_an_arming_as_of_the_last_quote(symbol: Any, at: Any) -> Any:
+    return _judge(symbol, symbol._last.timestamp if symbol._last else at)
+
+
+_judge = prices._Symbol.judge
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_broken_judge_is_found_out(name: str) -> None:
+    with broken(name):
+        assert any(differs(seed) for seed in range(300)), "300 stories did not tell"
+
+
+def differs(seed: int) -> bool:
+    try:
+        real, reference = play(story(seed), Naive())
+    except (AssertionError, IndexError, KeyError, ValueError):
+        return True
+    return real != reference

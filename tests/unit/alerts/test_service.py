@@ -1,0 +1,211 @@
+"""What the service answers and does, on the log in memory, in virtual time."""
+
+import asyncio
+from decimal import Decimal
+
+import pytest
+
+from services.alerts import service as serving
+from tapewire.events import AlertLevel, Event, RuleKind
+from tapewire.log import Unavailable
+from tapewire.log.memory import MemoryServer
+from tapewire.runtime.contracts.alerts import ArmRule, DeleteRule, ListAlerts, ListRules
+from tests.unit.alerts.house import Process, World, context, play, refused, wants
+from tests.unit.alerts.spec import (
+    USER,
+    failed,
+    filled,
+    rejected,
+    stop_loss,
+    strategy_failed,
+)
+from tests.unit.orders import virtual
+
+
+async def list_rules(process: Process, user: str = USER) -> list[str]:
+    reply = await process.service.rules(ListRules(user_id=user), context())
+    return [rule.rule_id for rule in reply.rules]
+
+
+def test_a_rule_is_made_listed_triggered_armed_again_and_deleted() -> None:
+    async def story(process: Process, world: World) -> None:
+        rule = await process.create(wants(price="105"))
+        assert (rule.armed, rule.level, rule.price) == (True, AlertLevel.INFO, Decimal(105))
+        assert await list_rules(process) == [rule.rule_id]
+        await world.quotes("106")
+        await world.quotes("107")
+        seen = await world.sees("a triggered rule", lambda seen: seen.alerts)
+        assert [one.message for one in seen.alerts] == ["IBM is at 106, above 105"]
+        assert not seen.rules[rule.rule_id].armed
+        await world.quotes("104")
+        assert (await process.arm(rule.rule_id)).armed
+        await world.quotes("108")
+        seen = await world.sees("another alert", lambda seen: len(seen.alerts) == 2)
+        reply = await process.service.list(ListAlerts(user_id=USER), context())
+        assert [one.message for one in reply.alerts] == [
+            "IBM is at 108, above 105",
+            "IBM is at 106, above 105",
+        ]
+        await process.delete(rule.rule_id)
+        assert await list_rules(process) == []
+        assert await refused(process.arm(rule.rule_id)) == ("not_found", None)
+
+    play(story)
+
+
+def test_a_rule_that_holds_already_is_triggered_without_another_quote() -> None:
+    async def story(process: Process, world: World) -> None:
+        await process.create(wants(price="99"))
+        await world.sees("the alert", lambda seen: seen.alerts)
+
+    play(story)
+
+
+def test_a_creation_that_is_repeated_is_answered_as_before() -> None:
+    async def story(process: Process, _: World) -> None:
+        first = await process.create(wants(price="105"), "command")
+        assert await process.create(wants(price="105"), "command") == first
+        assert await list_rules(process) == [first.rule_id]
+
+    play(story)
+
+
+def test_rules_are_refused_with_the_path_of_what_is_wrong() -> None:
+    async def story(process: Process, _: World) -> None:
+        assert await refused(process.create(wants())) == ("invalid", "price")
+        assert await refused(process.create(wants(price="1", symbol="XXX"))) == (
+            "invalid",
+            "symbol",
+        )
+
+    play(story)
+
+
+def test_too_many_rules_are_refused_but_not_the_same_one_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(serving, "RULES_A_USER", 2)
+
+    async def story(process: Process, _: World) -> None:
+        first = await process.create(wants(price="105"), "one")
+        await process.create(wants(price="105"), "two")
+        assert await refused(process.create(wants(price="105"), "three")) == ("conflict", None)
+        await process.create(wants(price="105"), "two")
+        await process.delete(first.rule_id)
+        await process.create(wants(price="105"), "three")
+
+    play(story)
+
+
+def test_other_peoples_rules_are_not_found() -> None:
+    async def story(process: Process, _: World) -> None:
+        rule = await process.create(wants(price="105"))
+        bob = "bob"
+        assert await list_rules(process, bob) == []
+        arming = ArmRule(user_id=bob, rule_id=rule.rule_id)
+        deleting = DeleteRule(user_id=bob, rule_id=rule.rule_id)
+        assert await refused(process.service.arm(arming, context())) == ("not_found", None)
+        assert await refused(process.service.delete(deleting, context())) == ("not_found", None)
+        for strange in ("", "x" * 65):
+            asked = ArmRule(user_id=USER, rule_id=strange)
+            assert await refused(process.service.arm(asked, context())) == ("not_found", None)
+
+    play(story)
+
+
+def test_an_arming_counts_although_this_process_remembers_the_rule_armed() -> None:
+    """The process that made the rule takes it for armed; another one triggered it since. To pass
+    over the arming as one that changes nothing would leave the user untold for ever."""
+
+    async def work() -> None:
+        server = MemoryServer()
+        world, asked, judging = World(server), Process(server), Process(server)
+        await world.quotes("100")
+        await asked.start(lease=False)
+        await judging.start()
+        await asyncio.sleep(10)
+        rule = await asked.create(wants(price="105"))
+        for number in range(1, 4):
+            await world.quotes("106")
+            await alerted(world, number)
+            await world.quotes("100")
+            assert (await asked.arm(rule.rule_id)).armed
+        for process in (asked, judging):
+            process.check()
+            await process.kill()
+
+    virtual.run(work())
+
+
+async def alerted(world: World, times: int) -> None:
+    await world.sees(f"{times} alerts", lambda seen: len(seen.alerts) == times)
+
+
+EVENTS = [
+    (RuleKind.ORDER_REJECTED, rejected(), "orders", "IBM",
+     "The order to buy 1000 IBM was rejected: too dear"),
+    (RuleKind.STRATEGY_ERROR, strategy_failed(), "strategies", "SPY",
+     "Reverter (SPY) stopped: division by zero"),
+    (RuleKind.STOP_LOSS, stop_loss(), "strategies", "SPY",
+     "Stop-loss of Reverter: SPY is at 94.5, the stop at 95"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "event", "domain", "symbol", "message"), EVENTS)
+def test_events_trigger_their_rules_once_until_armed_again(
+    kind: RuleKind, event: Event, domain: str, symbol: str, message: str
+) -> None:
+    async def story(process: Process, world: World) -> None:
+        await world.happens(event, domain=domain)  # before any rule
+        any_ = await process.create(wants(kind, symbol=None, level=AlertLevel.ERROR))
+        await process.create(wants(kind, symbol=symbol))
+        await process.create(wants(kind, symbol="OTHER"))
+        await process.create(wants(kind, symbol=None, user="bob"))
+        for _ in range(3):
+            await world.happens(event, domain=domain)
+        seen = await world.sees("two alerts", lambda seen: len(seen.alerts) == 2)
+        assert {(one.message, one.symbol) for one in seen.alerts} == {(message, symbol)}
+        assert AlertLevel.ERROR in {one.level for one in seen.alerts}
+        await process.arm(any_.rule_id)
+        await asyncio.sleep(10)
+        assert len((await world.tally()).alerts) == 2
+        id_ = await world.happens(event, domain=domain)
+        seen = await world.sees("a third", lambda seen: len(seen.alerts) == 3)
+        assert seen.alerts[2].rule_id == any_.rule_id
+        raised = next(one for one in seen.stored if one.event == seen.alerts[2])
+        assert raised.meta.causation == f"{id_}:{any_.rule_id}"
+        assert raised.meta.correlation == f"correlation-{id_.removeprefix('event-')}"
+
+    play(story)
+
+
+def test_what_happens_becomes_notifications() -> None:
+    async def story(process: Process, world: World) -> None:
+        await world.happens(filled())
+        await world.happens(rejected())
+        await world.happens(failed())
+        await world.happens(strategy_failed(), domain="strategies")
+        await world.happens(stop_loss(), domain="strategies")
+        await process.create(wants(price="99"))
+        seen = await world.sees("all notifications", lambda seen: len(seen.notifications) == 6)
+        assert set(seen.told()) == {
+            "order_filled: Bought 1000 IBM at 100.25",
+            "order_rejected: The order to buy 1000 IBM was rejected: too dear",
+            "order_failed: The order to buy 1000 IBM failed after 3 were filled: venue down",
+            "strategy_error: Reverter (SPY) stopped: division by zero",
+            "stop_loss: Stop-loss of Reverter: SPY is at 94.5, the stop at 95",
+            "alert: IBM is at 100, above 99",
+        }
+
+    play(story)
+
+
+def test_a_market_that_has_no_quotes_yet_is_no_reason_to_refuse() -> None:
+    async def work() -> None:
+        process = await Process(MemoryServer()).start()
+        with pytest.raises(Unavailable):
+            await process.service.create(wants(price="1"), context())
+        await process.service.create(wants(RuleKind.STOP_LOSS), context())
+        await process.kill()
+
+    virtual.run(work())
