@@ -1,0 +1,56 @@
+"""Trials, each conducted once a run, and their figures at its end."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from tests.faults.plan import FULL, SHORT, Plan
+from tests.faults.trial import Outcome, conduct
+from tests.stack import Stack, stacks
+
+SEED = int(os.environ.get("TAPEWIRE_TEST_SEED") or 20131007)
+IS_SHORT = bool(os.environ.get("TAPEWIRE_TEST_SHORT"))
+SPEED = 5.0
+"""Times real time: about 20 quotes a second a symbol."""
+
+_FIGURES = pytest.StashKey[list[str]]()
+
+Trial = Callable[[int], Outcome]
+
+
+@pytest.fixture(scope="session")
+def trial(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Trial:
+    """The trial with that many edge processes; the second time the same one again."""
+    done: dict[int, Outcome] = {}
+    figures = request.config.stash.setdefault(_FIGURES, [])
+
+    def of(workers: int) -> Outcome:
+        if workers not in done:
+            plan = Plan.of(SEED, SHORT if IS_SHORT else FULL, workers)
+            with stacks(lambda: tmp_path_factory.mktemp("faults")) as start:
+                stack = start(speed=SPEED, workers=workers)
+                done[workers] = _conducted(plan, stack)
+                assert stack.stop() == 0, f"no clean stop; the log ends:\n{stack.tail()}"
+            figures.append(str(done[workers]))
+        return done[workers]
+
+    return of
+
+
+def _conducted(plan: Plan, stack: Stack) -> Outcome:
+    sys.stdout.write(f"seed {plan.seed}: TAPEWIRE_TEST_SEED={plan.seed} asks the same again\n")
+    try:
+        return asyncio.run(conduct(plan, stack))
+    except BaseException:
+        sys.stdout.write(f"the log of tapewire up ends:\n{stack.tail(200)}\n")
+        raise
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    for line in config.stash.get(_FIGURES, []):
+        terminalreporter.write_line(f"faults: {line}")

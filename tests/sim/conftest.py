@@ -1,0 +1,8 @@
+"""Options of the simulation: `pytest tests/sim --seed 47`."""
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("tapewire")
+    group.addoption("--seed", type=int, default=None, help="play this seed of the simulation only")

@@ -1,0 +1,165 @@
+"""What a seed decides before anything happens: how big, how rough, and which troubles there are.
+
+Not every trouble is in every seed: what is rare among all others shows when it is alone. The same
+holds for sizes, so memories, pages and outboxes are tiny in some seeds and as shipped in others.
+"""
+
+import random
+from typing import Any
+
+import msgspec
+
+from tapewire.log.memory import Faults
+from tapewire.runtime import Settings
+
+USERS = ("alice", "bob.b", "zoë", "_5%", "eve-x")
+"""Names that subjects must escape, among others."""
+
+
+class Manner(msgspec.Struct, frozen=True):
+    """How a client behaves. Times are seconds."""
+
+    path: str
+    capacity: int
+    """Bytes that its connection holds."""
+    bite: int
+    """Bytes that it reads at once."""
+    pause: float
+    """Between two reads, on average."""
+    stay: float
+    """On one connection, on average."""
+    stall: float
+    """Chance that it stops reading for long, once a connection."""
+    wander: float
+    """Chance that it comes back to another edge."""
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """One simulation. Times are seconds of virtual time."""
+
+    seed: int
+    seconds: float
+    orders: int
+    edges: int
+    settings: Settings
+    remembered_events: int
+    held_events: int
+    read_events: int
+    edge_weather: dict[str, float]
+    writer_weather: dict[str, float]
+    crash: float
+    """Mean time between crashes of an edge; likewise the following. 0: never."""
+    drain: float
+    sever: float
+    outage: float
+    revoke: float
+    trim: float
+    recreations: int
+    checkpoint: float
+    manners: tuple[Manner, ...]
+
+    @classmethod
+    def of(cls, seed: int) -> "Plan":
+        chance = random.Random(f"plan {seed}")
+        pick = chance.choice
+        seconds = 8.0
+        return cls(
+            seed=seed,
+            seconds=seconds,
+            orders=120,
+            edges=pick([1, 2, 2, 3]),
+            settings=_settings(chance),
+            remembered_events=pick([16_384, 16_384, 100, 20, 3]),
+            held_events=pick([65_536, 65_536, 4, 0]),
+            read_events=pick([256, 256, 16, 2]),
+            edge_weather=_weather(chance, _EDGE),
+            writer_weather=_weather(chance, _WRITER),
+            crash=pick([0, 0, 2, 5]),
+            drain=pick([0, 0, 0, 3]),
+            sever=pick([0, 0, 1, 4]),
+            outage=pick([0, 0, 3, 6]),
+            revoke=pick([0, 0, 1, 3]),
+            trim=pick([0, 0, 0, 0, 0.7, 2]),
+            recreations=pick([0, 0, 0, 0, 1, 2]),
+            checkpoint=pick([0.2, 1, 5]),
+            manners=tuple(_manner(chance) for _ in range(20)),
+        )
+
+    def chance(self, name: str) -> random.Random:
+        """A source of chance of its own for `name`, so that nobody's draws move another's."""
+        return random.Random(f"{name} {self.seed}")
+
+    def faults(self, name: str) -> Faults:
+        """The misfortunes of the process `name`."""
+        weather = self.writer_weather if name.startswith("writer") else self.edge_weather
+        faults = Faults(seed=self.chance(name).getrandbits(32))
+        for misfortune, rate in weather.items():
+            setattr(faults, misfortune, rate)
+        return faults
+
+
+_EDGE = {
+    "delay": 0.03,
+    "patience": 0.5,
+    "broken": 1.0,
+    "lateness": 0.5,
+    "unavailable": 0.03,
+    "breaks": 0.02,
+    "lag": 0.2,
+    "lost": 0.05,
+    "gap": 0.03,
+    "late": 0.03,
+    "again": 0.03,
+}
+_WRITER = {
+    "delay": 0.03,
+    "patience": 0.5,
+    "broken": 1.0,
+    "lateness": 0.5,
+    "conflict": 0.03,
+    "lost_append": 0.03,
+    "lost_ack": 0.03,
+    "late_append": 0.02,
+    "unavailable": 0.02,
+    "outage": 0.001,
+    "lag": 0.1,
+}
+_ALWAYS = ("patience", "broken", "lateness")
+
+
+def _weather(chance: random.Random, most: dict[str, float]) -> dict[str, float]:
+    """Each misfortune with even chance absent, or up to its most."""
+    if chance.random() < 0.1:
+        return {}
+    return {
+        name: rate if name in _ALWAYS else rate * chance.choice([0, 0, 0.3, 1])
+        for name, rate in most.items()
+    }
+
+
+def _settings(chance: random.Random) -> Settings:
+    pick = chance.choice
+    wanted: dict[str, Any] = {
+        "keepalive_interval": pick([0.3, 2.0, 30.0]),
+        "flush_ms": pick([1.0, 20.0, 100.0]),
+        "outbox_events": pick([256, 32, 5, 1]),
+        "outbox_bytes": pick([256 * 1024, 8192, 1024]),
+        "write_seconds": pick([10.0, 1.0]),
+        "replay_limit": pick([100_000, 100_000, 100_000, 30]),
+        "replays_at_once": pick([16, 1]),
+    }
+    return Settings(**wanted)
+
+
+def _manner(chance: random.Random) -> Manner:
+    pick = chance.choice
+    slow = chance.random() < 0.25
+    return Manner(
+        path=pick(["/api/stream/orders", "/api/stream/trading"]),
+        capacity=pick([512, 4096]) if slow else 65_536,
+        bite=pick([7, 300, 2000]) if slow else 65_536,
+        pause=pick([0.01, 0.2]) if slow else 0.0,
+        stay=pick([0.5, 2.0, 5.0, 1000.0]),
+        stall=pick([0.0, 0.5]) if slow else 0.0,
+        wander=pick([0.0, 0.5, 1.0]),
+    )
