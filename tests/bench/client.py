@@ -1,0 +1,147 @@
+"""A load generator's client: HTTP and SSE over bare asyncio protocols.
+
+It does as little as it can, so that what is measured is the server: no HTTP library, one buffer a
+connection, frames cut at blank lines and looked into only as far as a scenario asks.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+
+class Stream(asyncio.Protocol):
+    """One SSE connection; `on_frame` gets each block's bytes, with chunk sizes taken out."""
+
+    def __init__(self, request: bytes, on_frame: Callable[[bytes], None]) -> None:
+        self._request = request
+        self._on_frame = on_frame
+        self._head = b""
+        self._wire = b""
+        self._text = b""
+        self.status = 0
+        self.received = 0
+        self.transport: asyncio.Transport | None = None
+        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        transport.write(self._request)
+
+    def data_received(self, data: bytes) -> None:
+        self.received += len(data)
+        if not self.status:
+            self._head += data
+            head, end, data = self._head.partition(b"\r\n\r\n")
+            if not end:
+                return
+            self.status = int(head.split(b" ", 2)[1])
+        self._wire += data
+        self._unchunk()
+
+    def _unchunk(self) -> None:
+        while True:
+            size, end, rest = self._wire.partition(b"\r\n")
+            if not end:
+                return
+            length = int(size, 16)
+            if len(rest) < length + 2:
+                return
+            self._text += rest[:length]
+            self._wire = rest[length + 2 :]
+            *frames, self._text = self._text.split(b"\n\n")
+            for frame in frames:
+                self._on_frame(frame)
+
+    def connection_lost(self, _: Exception | None) -> None:
+        if not self.closed.done():
+            self.closed.set_result(None)
+
+    def close(self) -> None:
+        if self.transport is not None:
+            self.transport.abort()
+
+
+class Target:
+    """The server under test."""
+
+    def __init__(self, url: str) -> None:
+        host, _, port = url.removeprefix("http://").partition(":")
+        self.host, self.port = host, int(port)
+
+    async def stream(
+        self,
+        path: str,
+        on_frame: Callable[[bytes], None],
+        *,
+        cookie: str = "",
+        last_event_id: str = "",
+    ) -> Stream:
+        """Open a stream."""
+        lines = [f"GET {path} HTTP/1.1", f"Host: {self.host}", "Accept: text/event-stream"]
+        if cookie:
+            lines.append(f"Cookie: {cookie}")
+        if last_event_id:
+            lines.append(f"Last-Event-ID: {last_event_id}")
+        request = "\r\n".join([*lines, "", ""]).encode()
+        loop = asyncio.get_running_loop()
+        _, protocol = await loop.create_connection(
+            lambda: Stream(request, on_frame), self.host, self.port
+        )
+        return protocol
+
+    async def caller(self, cookie: str = "") -> "Caller":
+        """A kept-alive connection for JSON calls."""
+        reader, writer = await asyncio.open_connection(self.host, self.port)
+        return Caller(reader, writer, self.host, cookie)
+
+    async def sign_in(self, user: str) -> str:
+        """The cookie of a new session of `user`."""
+        caller = await self.caller()
+        await caller.call("POST", "/api/session", {"userId": user})
+        cookie = caller.set_cookie.split(";")[0]
+        caller.close()
+        return cookie
+
+
+class Caller:
+    """One call at a time."""
+
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, cookie: str
+    ) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._host = host
+        self._cookie = cookie
+        self.set_cookie = ""
+
+    async def call(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        """The status and the JSON of the answer."""
+        data = b"" if body is None else json.dumps(body).encode()
+        lines = [f"{method} {path} HTTP/1.1", f"Host: {self._host}", f"Content-Length: {len(data)}"]
+        if self._cookie:
+            lines.append(f"Cookie: {self._cookie}")
+        self._writer.write("\r\n".join([*lines, "", ""]).encode() + data)
+        head = (await self._reader.readuntil(b"\r\n\r\n")).decode()
+        length = 0
+        for line in head.split("\r\n")[1:]:
+            name, _, value = line.partition(": ")
+            if name.lower() == "content-length":
+                length = int(value)
+            elif name.lower() == "set-cookie":
+                self.set_cookie = value
+        answer = await self._reader.readexactly(length)
+        return int(head.split(" ", 2)[1]), json.loads(answer) if answer else None
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+def field(frame: bytes, name: bytes) -> bytes:
+    """The value of a field of a block, empty when it has none."""
+    for line in frame.split(b"\n"):
+        if line.startswith(name + b": "):
+            return line[len(name) + 2 :]
+    return b""

@@ -1,0 +1,80 @@
+"""The system under test: `tapewire up` in a directory of its own, and what its edge uses."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+START_SECONDS = 60
+
+
+class System:
+    """A running system."""
+
+    def __init__(self, url: str, data_dir: Path) -> None:
+        self.url = url
+        self._data_dir = data_dir
+
+    def edge(self) -> psutil.Process:
+        """The (only) edge process."""
+        return psutil.Process(self._pids()["edge-0"])
+
+    def cpu_seconds(self) -> dict[str, float]:
+        """CPU seconds used so far, by process."""
+        used = {}
+        for name, pid in self._pids().items():
+            times = psutil.Process(pid).cpu_times()
+            used[name] = times.user + times.system
+        return used
+
+    def restart_edge(self) -> None:
+        """Let the edge start anew, remembering nothing, and wait until it serves."""
+        before = self._pids()["edge-0"]
+        os.kill(before, signal.SIGKILL)
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            run = json.loads((self._data_dir / "run.json").read_text())
+            if run["pids"].get("edge-0") not in (None, before) and "edge-0" in run["ready"]:
+                return
+            time.sleep(0.05)
+        raise TimeoutError("the edge did not come back")
+
+    def _pids(self) -> dict[str, int]:
+        pids: dict[str, int] = json.loads((self._data_dir / "run.json").read_text())["pids"]
+        return pids
+
+
+@contextlib.contextmanager
+def running(*options: str) -> Iterator[System]:
+    """A system on a free port, stopped at the end."""
+    with tempfile.TemporaryDirectory(prefix="tapewire-bench-") as directory:
+        data_dir = Path(directory)
+        with (data_dir / "up.log").open("w") as log:
+            up = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "tapewire.cli", "up", "--port", "0"),
+                    *("--data-dir", str(data_dir / "data"), *options),
+                ],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env={**os.environ, "TAPEWIRE_LOG_LEVEL": "warning"},
+            )
+        assert up.stdout is not None
+        try:
+            line = up.stdout.readline()
+            if not line.startswith("ready "):
+                raise RuntimeError((data_dir / "up.log").read_text()[-2000:])
+            yield System(line.split()[1], data_dir / "data")
+        finally:
+            up.send_signal(signal.SIGINT)
+            up.wait(timeout=30)
+            up.stdout.close()
