@@ -1,0 +1,89 @@
+"""compose.yaml: every service, nothing beyond loopback, nobody as root, everything pinned."""
+
+import re
+
+import pytest
+
+from tapewire.runtime.settings import Settings, describe
+from tests.deploy.manifests import BASE, compose, kustomization, service_of, services
+
+COMPOSE = compose()
+SERVICES = COMPOSE["services"]
+OURS = [name for name, service in SERVICES.items() if service["command"][0] == "tapewire"]
+
+SERVICE_FIELDS = {
+    "image", "build", "command", "user", "read_only", "tmpfs", "cap_drop", "security_opt",
+    "mem_limit", "restart", "stop_grace_period", "environment", "healthcheck", "depends_on",
+    "ports", "volumes", "hostname",
+}  # fmt: skip
+HEALTHCHECK_FIELDS = {"test", "interval", "timeout", "start_period", "retries"}
+
+
+def fallback(text: str) -> str:
+    """The text with ${NAME:-fallback} replaced by the fallback, as with an empty environment."""
+    return re.sub(r"\$\{[A-Z_]+:-([^}]*)\}", r"\1", text)
+
+
+def test_fields_are_ones_that_are_meant():
+    assert {key for key in COMPOSE if not key.startswith("x-")} == {"services", "volumes"}
+    for name, service in SERVICES.items():
+        assert set(service) <= SERVICE_FIELDS, name
+        assert set(service.get("healthcheck", {})) <= HEALTHCHECK_FIELDS, name
+
+
+def test_every_service_is_there_and_nothing_else():
+    run = {service_of(SERVICES[name]["command"]) for name in OURS}
+    assert run - {None} == services()
+    assert {name for name in OURS if service_of(SERVICES[name]["command"]) is None} == {"provision"}
+
+
+def test_images_are_the_ones_of_kubernetes():
+    pinned = {f"{image['name']}:{image['newTag']}" for image in kustomization(BASE)["images"]}
+    assert {fallback(service["image"]) for service in SERVICES.values()} == pinned
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_ports_are_bound_to_loopback(name):
+    for port in SERVICES[name].get("ports", []):
+        assert port.startswith("127.0.0.1:"), port
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_no_container_has_more_than_it_needs(name):
+    service = SERVICES[name]
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["read_only"] is True
+    assert service["mem_limit"]
+    if name in OURS:
+        assert service["user"] == "10001:10001"
+
+
+@pytest.mark.parametrize("name", [name for name in SERVICES if name != "provision"])
+def test_what_stays_up_is_asked_whether_it_is_well(name):
+    assert SERVICES[name]["healthcheck"]["test"][0] == "CMD"
+    assert SERVICES[name]["restart"] == "unless-stopped"
+
+
+def test_services_wait_for_what_they_depend_on():
+    for name, service in SERVICES.items():
+        for other, wait in service.get("depends_on", {}).items():
+            needs = {"service_healthy": "healthcheck"}.get(wait["condition"], "command")
+            assert needs in SERVICES[other], f"{name} waits for {other}"
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_settings_are_ones_that_there_are_and_parse(name):
+    given = {key: fallback(value) for key, value in SERVICES[name]["environment"].items()}
+    assert set(given) <= {setting.env for setting in describe()}
+    Settings.from_env(given)
+
+
+def test_volumes_are_declared():
+    named = {
+        volume.split(":")[0]
+        for service in SERVICES.values()
+        for volume in service.get("volumes", [])
+        if not volume.startswith(".")
+    }
+    assert named == set(COMPOSE["volumes"])

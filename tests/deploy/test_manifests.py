@@ -1,0 +1,222 @@
+"""The kubernetes manifests: valid by kubernetes' own schemas, and as careful as they say."""
+
+import copy
+
+import pytest
+
+from tapewire.runtime.settings import Settings, describe
+from tests.deploy.manifests import (
+    BASE,
+    POD_KINDS,
+    ROOT,
+    containers,
+    kustomization,
+    overlays,
+    pods,
+    rendered,
+    resources,
+    service_of,
+    services,
+    settings,
+    violations,
+)
+
+FOLDERS = [BASE, *overlays()]
+OBJECTS = [
+    pytest.param(document, id=f"{path.relative_to(ROOT / 'k8s')}:{document['kind']}")
+    for folder in FOLDERS
+    for path, document in resources(folder)
+]
+KUSTOMIZATION_FIELDS = {
+    "apiVersion", "kind", "namespace", "resources", "labels", "images", "patches",
+    "configMapGenerator", "secretGenerator",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("document", OBJECTS)
+def test_every_object_fits_the_schema_of_its_kind(document):
+    assert violations(document) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda pod: pod["containers"][0].update(livenesProbe={}), "livenesProbe"),
+        (lambda pod: pod["containers"][0].update(image=3), "not of type 'string'"),
+        (lambda pod: pod.update(terminationGracePeriodSeconds="45s"), "45s"),
+        (lambda pod: pod["containers"][0].pop("name"), "'name' is a required property"),
+    ],
+    ids=["unknown field", "wrong type", "number with a unit", "missing field"],
+)
+def test_a_slip_in_a_manifest_is_found(change, said):
+    deployment = next(d for path, d in resources(BASE) if path.name == "orders.yaml")
+    broken = copy.deepcopy(deployment)
+    change(broken["spec"]["template"]["spec"])
+    assert said in (violations(broken) or "nothing found")
+
+
+def test_an_unknown_kind_is_found():
+    resource = {"apiVersion": "apps/v1beta1", "kind": "Deployment", "metadata": {"name": "old"}}
+    assert "Couldn't find schema" in (violations(resource) or "nothing found")
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_kustomizations_name_files_that_exist_and_leave_none_out(folder):
+    document = kustomization(folder)
+    assert set(document) <= KUSTOMIZATION_FIELDS
+    named = set(document["resources"])
+    named |= {patch["path"] for patch in document.get("patches", [])}
+    for generator in document.get("configMapGenerator", []):
+        named |= {*generator.get("envs", []), *generator.get("files", [])}
+    missing = [name for name in named if not (folder / name).exists()]
+    assert missing == []
+    present = {path.name for path in folder.iterdir()} - {"kustomization.yaml"}
+    forgotten = {name for name in present - named if ".example." not in name}
+    assert forgotten == set()
+
+
+@pytest.mark.parametrize("folder", overlays(), ids=lambda folder: folder.name)
+def test_patches_have_targets(folder):
+    base = [document for _, document in resources(BASE)]
+    for patch in kustomization(folder).get("patches", []):
+        target = patch["target"]
+        hit = [
+            document
+            for document in base
+            if document["kind"] == target["kind"]
+            and target.get("name", document["metadata"]["name"]) == document["metadata"]["name"]
+        ]
+        assert hit, f"{patch['path']} patches {target}, which the base does not have"
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_what_kustomize_makes_of_it_fits_too(folder):
+    made = rendered(folder)
+    if made is None:
+        pytest.skip("no kubectl here to build the kustomization with")
+    assert [problem for document in made if (problem := violations(document))] == []
+    images = {
+        container["image"]
+        for document in made
+        if document["kind"] in POD_KINDS
+        for container in containers(document["spec"]["template"]["spec"])
+    }
+    assert images == {
+        f"{image['name']}:{image['newTag']}" for image in kustomization(BASE)["images"]
+    }
+
+
+def test_every_service_is_deployed_and_nothing_else():
+    mains = [container for pod in pods().values() for container in pod["containers"]]
+    run = {service_of(container["command"]) for container in mains}
+    assert run - {None} == services()
+
+
+def test_images_are_pinned_in_one_place():
+    pinned = {image["name"]: image["newTag"] for image in kustomization(BASE)["images"]}
+    used = {container["image"] for pod in pods().values() for container in containers(pod)}
+    assert used == set(pinned)
+    assert "latest" not in pinned.values()
+
+
+@pytest.mark.parametrize("name", pods())
+def test_no_pod_runs_as_root_or_can_become_it(name):
+    pod = pods()[name]
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["runAsUser"] == 10001
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    for container in containers(pod):
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+
+
+@pytest.mark.parametrize("name", pods())
+def test_every_container_is_probed_and_has_its_resources_stated(name):
+    for container in pods()[name]["containers"]:
+        ports = {port["name"] for port in container["ports"]}
+        for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+            assert container[probe]["httpGet"]["port"] in ports, probe
+    for container in containers(pods()[name]):
+        assert set(container["resources"]["requests"]) == {"cpu", "memory"}
+        assert set(container["resources"]["limits"]) == {"memory"}
+
+
+@pytest.mark.parametrize("name", pods())
+def test_a_start_that_waits_for_nats_ends_before_its_probe_gives_up(name):
+    """It would otherwise be killed in the middle, without saying what it waited for."""
+    waits = 2 * float(settings()["TAPEWIRE_NATS_WAIT"])  # once to connect, once for the streams
+    for container in pods()[name]["containers"]:
+        probe = container["startupProbe"]
+        assert probe["periodSeconds"] * probe["failureThreshold"] > waits
+
+
+def test_the_edge_is_given_the_time_that_its_stop_takes():
+    pod = pods()["edge"]
+    (edge,) = pod["containers"]
+    (sleep, seconds) = edge["lifecycle"]["preStop"]["exec"]["command"]
+    assert sleep == "sleep"
+    drain = float(settings()["TAPEWIRE_DRAIN_SECONDS"])
+    last_write = Settings().write_seconds
+    assert pod["terminationGracePeriodSeconds"] >= float(seconds) + drain + last_write + 5
+
+
+def test_every_workload_has_a_disruption_budget():
+    objects = [document for _, document in resources(BASE)]
+    budgets = {d["metadata"]["name"] for d in objects if d["kind"] == "PodDisruptionBudget"}
+    assert budgets == set(pods())
+
+
+def test_what_selects_pods_finds_some():
+    """A label spelled differently in a policy or a service selects nothing, and says nothing."""
+    labels = [
+        {"app.kubernetes.io/part-of": "tapewire"}
+        | document["spec"]["template"]["metadata"]["labels"]
+        for _, document in resources(BASE)
+        if document["kind"] in POD_KINDS
+    ]
+    for path, document in resources(BASE):
+        spec = document.get("spec", {})
+        selector = spec.get("podSelector") or spec.get("selector") or {}
+        wanted = selector.get("matchLabels", {} if "matchExpressions" in selector else selector)
+        found = [label for label in labels if wanted.items() <= label.items()]
+        assert found, f"{path.name}: {document['kind']} {document['metadata']['name']}: {wanted}"
+        for expression in selector.get("matchExpressions", []):
+            values = {label[expression["key"]] for label in labels}
+            assert set(expression["values"]) <= values
+
+
+def test_settings_are_ones_that_there_are_and_parse():
+    known = {setting.env for setting in describe()}
+    given = settings()
+    for pod in pods().values():
+        for container in containers(pod):
+            given |= {
+                variable["name"]: variable.get("value", "a-name")
+                for variable in container.get("env", [])
+                if variable["name"].startswith(("TAPEWIRE_", "SSE_", "OTEL_"))
+            }
+    assert set(given) <= known
+    Settings.from_env(given)
+
+
+def test_overlays_change_settings_that_there_are():
+    known = {setting.env for setting in describe()}
+    for folder in overlays():
+        for generator in kustomization(folder).get("configMapGenerator", []):
+            given = dict(literal.split("=", 1) for literal in generator["literals"])
+            assert set(given) <= known
+            Settings.from_env(given)
+
+
+def test_no_secret_looks_like_a_real_one():
+    secrets = [d for folder in FOLDERS for _, d in resources(folder) if d["kind"] == "Secret"]
+    values = [value for secret in secrets for value in secret["stringData"].values()]
+    for folder in overlays():
+        for generator in kustomization(folder).get("secretGenerator", []):
+            values += [literal.split("=", 1)[1] for literal in generator["literals"]]
+    assert values
+    assert all("not-a-secret" in value for value in values)
