@@ -169,6 +169,27 @@ async def test_a_restarted_process_carries_on_where_the_last_one_stopped(backend
     await reaction.close()
 
 
+async def test_processes_that_come_and_go_leave_no_event_waiting(backend: Backend) -> None:
+    """A process that stopped while a batch was under way to it once took the batch along: its
+    events came again only when their acknowledgement was overdue, half a minute later."""
+    log, worker = await backend.log(), Worker()
+    for number in range(400):
+        await log.append([draft("alice/orders/1", str(number))])
+
+    for round_ in range(1, 9):
+        reaction = await log.react("positions", "ev.>", worker.handle)
+        await until(
+            f"something handled in round {round_}",
+            lambda wanted=20 * round_: len(worker.done) >= wanted,  # type: ignore[misc]
+            seen=lambda: len(worker.done),
+        )
+        await reaction.close()
+    reaction = await log.react("positions", "ev.>", worker.handle)
+
+    await until("all handled", lambda: len(worker.done) == 400, seen=lambda: len(worker.done))
+    await reaction.close()
+
+
 async def test_what_a_stopped_process_was_handling_goes_to_another(backend: Backend) -> None:
     """The first process takes all events, hangs on the first one, and is stopped."""
     log, worker = await backend.log(), Worker()

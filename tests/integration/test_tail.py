@@ -17,6 +17,11 @@ from tests.stack import TAPEWIRE, Stack, StackFactory
 QUICK = {"SSE_RETRY_MS": "100", "TAPEWIRE_DRAIN_SECONDS": "0"}
 
 
+def _in_the_foreground() -> None:
+    """Ctrl-C counts, even when the tests themselves run in a background that ignores it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Tail:
     """A running `tapewire tail`; `out` and `err` are what it said so far."""
 
@@ -29,6 +34,7 @@ class Tail:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
+                preexec_fn=_in_the_foreground,  # noqa: PLW1509, RUF100
             )
 
     def out(self) -> str:

@@ -5,30 +5,28 @@ after a growing delay, for ever: nothing is dropped, and a poisoned event does n
 """
 
 import asyncio
-import contextlib
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 import nats.errors
 import nats.js.errors
 import structlog
 from nats.aio.msg import Msg
-from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from tapewire.log.jetstream import fetch
+from tapewire.log.jetstream.pull import BATCH, Pull, give_back
 from tapewire.log.jetstream.streams import EVENTS
 from tapewire.log.jetstream.wire import Wire
 from tapewire.log.port import Recorded, Unavailable
 
-FETCH_EVENTS = 64
-FETCH_SECONDS = 5.0
 ACK_WAIT_SECONDS = 30
 """A handler that takes longer sees its event again elsewhere."""
-CANCEL_AGAIN_SECONDS = 0.1
+UNACKNOWLEDGED = 4 * BATCH
+"""Events under way to all processes of a reaction at once."""
 RETRY_FIRST_SECONDS = 0.1
 RETRY_MOST_SECONDS = 30.0
+ASK_AGAIN_MOST_SECONDS = 3.0
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -50,83 +48,64 @@ class Reaction:
         self._filter = filter_
         self._handler = handler
         self._task: asyncio.Task[None] | None = None
-        self._closing = False
-        self._pull: JetStreamContext.PullSubscription | None = None
+        self._pull: Pull | None = None
 
     async def start(self) -> None:
         """Make the consumer when it is not there, and begin. Raises Unavailable."""
-        await self._subscribe()
+        self._pull = await self._open()
         self._task = asyncio.create_task(self._run(), name=f"reaction {self._name}")
 
     async def close(self) -> None:
         """Finish nothing more; what is unacknowledged goes to another process."""
-        self._closing = True
-        # nats-py waits by asyncio.wait_for, which can lose a cancellation (before Python 3.12).
-        while self._task is not None and not self._task.done():
+        if self._task is not None:
             self._task.cancel()
-            await asyncio.wait({self._task}, timeout=CANCEL_AGAIN_SECONDS)
+            await asyncio.wait({self._task})
         await self._leave()
 
     async def _leave(self) -> None:
         pull, self._pull = self._pull, None
-        if pull is not None and not self._wire.client.is_closed:
-            with contextlib.suppress(nats.errors.Error):
-                await pull.unsubscribe()
+        if pull is not None:
+            await pull.close()
 
-    async def _subscribe(self) -> None:
+    async def _open(self) -> Pull:
         config = ConsumerConfig(
             durable_name=self._name,
             deliver_policy=DeliverPolicy.ALL,
             ack_policy=AckPolicy.EXPLICIT,
             ack_wait=ACK_WAIT_SECONDS,
             filter_subject=self._filter,
-            max_ack_pending=4 * FETCH_EVENTS,
+            max_ack_pending=UNACKNOWLEDGED,
         )
-        context = self._wire.client.jetstream()
         try:
-            await context.add_consumer(EVENTS, config)
-            self._pull = await context.pull_subscribe_bind(self._name, EVENTS)
+            await self._wire.client.jetstream().add_consumer(EVENTS, config)
         except (nats.errors.Error, nats.js.errors.Error, OSError) as error:
             raise Unavailable(f"reaction {self._name} cannot begin: {error!r}") from error
+        pull = Pull(self._wire, EVENTS, self._name)
+        await pull.open()
+        return pull
 
     async def _run(self) -> None:
         delay = RETRY_FIRST_SECONDS
-        while not self._closing:
+        while not self._wire.client.is_closed:
             try:
-                await self._fetch()
+                if self._pull is None:
+                    self._pull = await self._open()
+                await self._handle(await self._pull.next())
                 delay = RETRY_FIRST_SECONDS
-            except (nats.errors.Error, nats.js.errors.Error, OSError, Unavailable) as error:
-                # On a closed connection nats-py turns a cancellation into an error of its own.
-                if self._wire.client.is_closed:
-                    return
+            except (nats.errors.Error, OSError, Unavailable) as error:
                 logger.info("reaction waits", reaction=self._name, error=repr(error), seconds=delay)
+                # The consumer may be gone, with its stream or without: it is made again, which is
+                # nothing when it is there after all.
+                await self._leave()
                 await asyncio.sleep(delay)
-                delay = min(delay * 2, RETRY_MOST_SECONDS / 10)
-
-    async def _fetch(self) -> None:
-        if self._pull is None:
-            await self._subscribe()
-        assert self._pull is not None  # noqa: S101 - _subscribe sets it or raises
-        try:
-            messages = await self._pull.fetch(FETCH_EVENTS, timeout=FETCH_SECONDS)
-        except nats.errors.TimeoutError:
-            return
-        except nats.js.errors.APIError:
-            # The consumer is gone, with its stream or without, and nothing answers in its place:
-            # make it again, which is nothing when it is there after all.
-            await self._leave()
-            raise
-        waiting = deque(messages)
-        try:
-            while waiting and not self._closing:
-                await self._handle(waiting[0])
-                waiting.popleft()
-        finally:
-            await _give_back(waiting)
+                delay = min(delay * 2, ASK_AGAIN_MOST_SECONDS)
 
     async def _handle(self, message: Msg) -> None:
         try:
             await self._handler(_recorded(message))
+        except asyncio.CancelledError:
+            await give_back(message)
+            raise
         except Exception:
             attempt = message.metadata.num_delivered
             delay = min(RETRY_FIRST_SECONDS * 2 ** min(attempt, 16), RETRY_MOST_SECONDS)
@@ -140,13 +119,6 @@ class Reaction:
             await message.nak(delay=delay)
         else:
             await message.ack()
-
-
-async def _give_back(messages: Iterable[Msg]) -> None:
-    """Let another process have at once what this one will not handle any more."""
-    for message in messages:
-        with contextlib.suppress(nats.errors.Error):
-            await message.nak()
 
 
 def _recorded(message: Msg) -> Recorded:

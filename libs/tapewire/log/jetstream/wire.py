@@ -7,6 +7,7 @@ what is under way when the connection goes (`Uncertain`), refuses to begin witho
 """
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import Awaitable, Callable
 
@@ -68,6 +69,16 @@ class WireSubscription:
         subscription, self.nats = self.nats, None
         if subscription is not None and not self._wire.client.is_closed:
             await subscription.unsubscribe()
+
+    async def drain(self, seconds: float) -> None:
+        """As `close`, but everything that the server had sent by now is still handed on."""
+        self._wire.subscriptions.discard(self)
+        subscription, self.nats = self.nats, None
+        if subscription is None or not self._wire.client.is_connected:
+            return
+        with contextlib.suppress(TimeoutError, nats.errors.Error, OSError):
+            async with asyncio.timeout(seconds):
+                await subscription.drain()  # type: ignore[no-untyped-call]
 
 
 class Wire:
