@@ -132,6 +132,9 @@ async def _answer(service: str, verb: str, endpoint: Endpoint[Any], request: Req
             attributes={"tapewire.correlation": context.correlation},
         ),
     ):
+        # What the request causes hangs below this span, or below the asker's when none is made.
+        own = telemetry.traceparent() or context.traceparent
+        context = msgspec.structs.replace(context, traceparent=own)
         answered = await _handle(endpoint, request.data, context)
         try:
             await _respond(request, answered)

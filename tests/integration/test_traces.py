@@ -1,0 +1,140 @@
+"""Traces, as an operator's collector gets them: OTLP over HTTP, from real processes."""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import httpx
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from tapewire.log import Recorded
+from tapewire.log.jetstream import JetStreamLog, connect
+from tests.stack import Stack, StackFactory
+
+
+class Span:
+    """What is asserted on of a span: hexadecimal ids, as a traceparent has them."""
+
+    def __init__(self, service: str, name: str, trace: str, id_: str, parent: str) -> None:
+        self.service = service
+        self.name = name
+        self.trace = trace
+        self.id = id_
+        self.parent = parent
+
+    def __repr__(self) -> str:
+        return f"Span({self.service} {self.name!r} {self.trace} {self.parent}→{self.id})"
+
+
+class Collector:
+    """An OTLP collector that keeps what it gets."""
+
+    def __init__(self) -> None:
+        self.spans: list[Span] = []
+        collector = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                collector._take(self.path, body)
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def _take(self, path: str, body: bytes) -> None:
+        assert path == "/v1/traces"
+        for of_resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+            [service] = [
+                one.value.string_value
+                for one in of_resource.resource.attributes
+                if one.key == "service.name"
+            ]
+            for scope in of_resource.scope_spans:
+                self.spans += [
+                    Span(
+                        service,
+                        one.name,
+                        one.trace_id.hex(),
+                        one.span_id.hex(),
+                        one.parent_span_id.hex(),
+                    )
+                    for one in scope.spans
+                ]
+
+    def find(self, service: str, name: str) -> list[Span]:
+        return [one for one in self.spans if (one.service, one.name) == (service, name)]
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        thread = threading.Thread(target=self._server.serve_forever)
+        thread.start()
+        yield
+        self._server.shutdown()
+        thread.join()
+        self._server.server_close()
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    made = Collector()
+    with made.running():
+        yield made
+
+
+def test_one_trace_leads_from_the_request_to_the_event(
+    stack_factory: StackFactory, collector: Collector
+) -> None:
+    stack = stack_factory(
+        env={"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "100"}
+    )
+    order = {"symbol": "IBM", "side": "buy", "type": "limit", "qty": 5, "limitPrice": 1}
+    placed = httpx.post(
+        f"{stack.url}/api/orders", json=order, cookies=stack.sign_in("tracy"), timeout=30
+    )
+    assert placed.status_code == 201
+
+    stack.wait_for(
+        "both ends of the request have reported",
+        lambda: (
+            collector.find("tapewire-edge", "ask orders.place")
+            and collector.find("tapewire-orders", "orders.place")
+        ),
+        seen=lambda: collector.spans,
+    )
+    [asked] = collector.find("tapewire-edge", "ask orders.place")
+    [answered] = collector.find("tapewire-orders", "orders.place")
+    assert (answered.trace, answered.parent) == (asked.trace, asked.id)
+    [first, *_] = asyncio.run(_events(stack, "tracy"))
+    assert (first.meta.traceparent or "").split("-")[1:3] == [answered.trace, answered.id]
+
+
+def test_what_was_not_sent_yet_is_sent_at_the_end(
+    stack_factory: StackFactory, collector: Collector
+) -> None:
+    """The exporter gathers for an hour; the stop must not lose what it holds."""
+    stack = stack_factory(
+        env={"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "3600000"}
+    )
+    httpx.get(f"{stack.url}/api/orders", cookies=stack.sign_in("tracy"), timeout=30)
+    assert not collector.spans
+
+    assert stack.stop() == 0
+
+    assert collector.find("tapewire-edge", "ask orders.list")
+    assert collector.find("tapewire-orders", "orders.list")
+
+
+async def _events(stack: Stack, user: str) -> list[Recorded]:
+    wire = await connect(stack.nats_url, "test")
+    try:
+        return (await JetStreamLog(wire).page(f"ev.{user}.>", after=0)).events
+    finally:
+        await wire.close()
