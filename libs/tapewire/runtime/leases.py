@@ -16,7 +16,7 @@ import structlog
 
 from tapewire.log import LogError, Refused, token
 from tapewire.log.jetstream import Wire
-from tapewire.log.jetstream.wire import status
+from tapewire.log.jetstream.headers import status
 
 LEASE_SECONDS = 4
 """The life of a lease without renewal: what a takeover after a crash takes, at the most, plus

@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 from nats.aio.msg import Msg
 
-from tapewire.log.jetstream.wire import Wire, status
+from tapewire.log.jetstream.headers import status
+from tapewire.log.jetstream.wire import Wire
 from tapewire.log.port import Bounds, Meta, Recorded, Unavailable
 
 _NOT_FOUND = 10037

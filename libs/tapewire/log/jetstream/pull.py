@@ -16,7 +16,8 @@ import msgspec
 import nats.errors
 from nats.aio.msg import Msg
 
-from tapewire.log.jetstream.wire import Wire, WireSubscription, status
+from tapewire.log.jetstream.headers import status
+from tapewire.log.jetstream.wire import Wire, WireSubscription
 from tapewire.log.port import Unavailable
 
 BATCH = 64

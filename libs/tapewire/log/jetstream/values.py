@@ -6,7 +6,8 @@ import msgspec
 from nats.aio.msg import Msg
 
 from tapewire.log.jetstream import fetch
-from tapewire.log.jetstream.wire import Wire, WireSubscription, status
+from tapewire.log.jetstream.headers import status
+from tapewire.log.jetstream.wire import Wire, WireSubscription
 from tapewire.log.port import PAGE_BYTES, PAGE_EVENTS, Refused, Unavailable, Uncertain
 
 

@@ -18,6 +18,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription as NatsSubscription
 
+from tapewire.log.jetstream.headers import size, status
 from tapewire.log.port import Refused, Unavailable, Uncertain
 
 REQUEST_SECONDS = 5.0
@@ -149,7 +150,7 @@ class Wire:
             raise Unavailable("no connection to NATS")
         # nats-py counts the payload alone; the server counts the headers too, and answers what is
         # too large by closing the connection for good.
-        if len(data) + _header_bytes(headers) > self.client.max_payload:
+        if len(data) + size(headers) > self.client.max_payload:
             raise Refused(f"{len(data)} bytes and their headers are more than the server takes")
         try:
             await self.client.publish(subject, data, reply=reply, headers=headers)
@@ -290,15 +291,3 @@ async def _connect(wire: Wire, url: str, name: str, wait_seconds: float) -> None
             await asyncio.sleep(RECONNECT_WAIT_SECONDS)
         else:
             return
-
-
-def status(message: Msg) -> str:
-    """The status of a control message, empty for an ordinary one."""
-    return (message.headers or {}).get("Status", "")
-
-
-def _header_bytes(headers: dict[str, str] | None) -> int:
-    """What `headers` take on the wire: a first line, ``name: value`` lines, an empty line."""
-    if headers is None:
-        return 0
-    return 12 + sum(len(name) + len(value.encode()) + 4 for name, value in headers.items())
