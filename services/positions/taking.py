@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
@@ -91,6 +92,11 @@ async def run_positions(
         group.create_task(
             follow(log, views, TRADES, CHECKPOINT, lambda: Taker(Ledger(log), valuer), chance)
         )
+
+
+def rows(state: bytes) -> list[dict[str, Any]]:
+    """What `Taker.save` gave, a dictionary a position. Raises ValueError."""
+    return [msgspec.structs.asdict(row) for row in _unpacked(state)]
 
 
 def _row(key: Key, state: Traded, sequence: int) -> _Row:

@@ -20,6 +20,13 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "tapewire.views": ("tapewire.events", "tapewire.views"),
     "tapewire.log": ("tapewire.events", "tapewire.log"),
     "tapewire.runtime": ("tapewire.events", "tapewire.log", "tapewire.runtime"),
+    "tapewire.verify": (
+        "tapewire.events",
+        "tapewire.views",
+        "tapewire.log",
+        "tapewire.runtime.contracts",
+        "tapewire.verify",
+    ),
     "tapewire.cli": ("tapewire",),
     **{
         f"services.{name}": (
@@ -46,6 +53,9 @@ LITESTAR_ROOMS = (
 )
 QUIET_ROOMS = tuple(f"services.edge.{name}" for name in ("cursor", "hub", "lanes", "frames"))
 """No I/O; waiting and logging are allowed. Domains and views are stricter: `_is_pure`."""
+
+READING = ("tapewire.verify.reading",)
+"""The only part of verification that reads and waits."""
 
 _OUTSIDE = """
 aiohttp ctypes fcntl ftplib glob http httpx httpx_sse litestar mmap multiprocessing nats os pathlib
@@ -172,7 +182,8 @@ def _litestar(source: Source) -> Found:
 def _is_pure(name: str) -> bool:
     parts = name.split(".")
     is_domain = parts[0] == "services" and parts[2:3] == ["domain"]
-    return is_domain or within(name, "tapewire.views")
+    laws = within(name, "tapewire.verify") and not within(name, *READING)
+    return is_domain or laws or within(name, "tapewire.views")
 
 
 def _no_io(source: Source) -> Found:

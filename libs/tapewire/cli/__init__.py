@@ -1,7 +1,8 @@
 """`tapewire` on the command line: one module, or one package, a command.
 
 `up` starts everything on this machine, `run` one service, `provision` the streams; `settings` says
-what can be set; `tail` shows a stream in the terminal; `notify` tells users something. Start at the
+what can be set; `tail` shows a stream in the terminal; `notify` tells users something;
+`verify` checks everything against the log. Start at the
 command you are after; what they share is in `trouble`.
 """
 
@@ -13,6 +14,7 @@ from tapewire.cli.run import run
 from tapewire.cli.settings import settings
 from tapewire.cli.tail import tail
 from tapewire.cli.up import up
+from tapewire.cli.verify import verify
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -21,5 +23,5 @@ def main() -> None:
     """Trading services over NATS JetStream, served to browsers as resumable streams."""
 
 
-for command in (up, run, provision, settings, tail, notify):
+for command in (up, run, provision, settings, tail, notify, verify):
     main.add_command(command)

@@ -1,0 +1,8 @@
+"""Verification: every entity and every view against the log, reckoned by other means than the
+services' own (docs/adr/0008). Start at `reading.verify`; `laws` are what must hold of each domain.
+"""
+
+from tapewire.verify.findings import Difference
+from tapewire.verify.reading import Summary, verify
+
+__all__ = ["Difference", "Summary", "verify"]
