@@ -71,7 +71,7 @@ class Inspector:
         whole, cursors = scope.whole, checkpoints.cursors
         told = {domain: cursors.get(name, 0) for domain, name in NOTICES.items()}
         self._orders = Orders(findings, self.once, whole=whole)
-        self._positions = Positions(findings, frontier=scope.frontier, whole=whole)
+        self._positions = Positions(findings, frontier=scope.frontier, first=scope.bounds.first)
         self._strategies = Strategies(
             findings, self.once, told_upto=cursors.get(FILLS, 0), whole=whole
         )

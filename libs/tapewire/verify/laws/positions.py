@@ -80,12 +80,14 @@ class _Book:
 
 
 class Positions:
-    """The law. `frontier` is the trade that the last position event of all was for."""
+    """The law. `frontier` is the trade that the last position event of all was for, `first` the
+    first event of the log."""
 
-    def __init__(self, findings: Findings, *, frontier: int, whole: bool) -> None:
+    def __init__(self, findings: Findings, *, frontier: int, first: int) -> None:
         self._findings = findings
         self._frontier = frontier
-        self._whole = whole
+        self._first = first
+        self._whole = first <= 1
         self._books: dict[tuple[str, str], _Book] = {}
 
     def __len__(self) -> int:
@@ -119,7 +121,7 @@ class Positions:
         book = self._books.get(key)
         if book is None:
             book = self._books[key] = _Book(Held() if self._whole else None)
-        if book.held is None:
+        if not self._whole and (book.held is None or event.trade_sequence < self._first):
             self._adopt(recorded, event, book)
             return
         while book.due and book.due[0].trade.at.sequence < event.trade_sequence:
@@ -134,8 +136,11 @@ class Positions:
         self._findings.at(recorded, what)
 
     def _adopt(self, recorded: Recorded, event: PositionEvent, book: _Book) -> None:
-        """The first event in a trimmed log is believed, and gone on from; but of a position that a
-        trade closed, only the next: that trade may open it again."""
+        """The log does not reach back to what the event is made of: it is believed, and gone on
+        from; but of a position that a trade closed, only the next: that trade may open it again."""
+        book.waiting += dict.fromkeys(due.trade for due in book.due)
+        book.due.clear()
+        book.held = None
         if isinstance(event, PositionClosed):
             return
         try:
@@ -143,11 +148,10 @@ class Positions:
         except NoFigure as error:
             self._findings.at(recorded, str(error))
             return
-        self._findings.entities["positions"] += 1
-        for taken in book.waiting:
+        waiting, book.waiting = book.waiting, []
+        for taken in waiting:
             if taken.at.sequence > event.trade_sequence:
                 self._fold(book, book.held, taken)
-        book.waiting.clear()
 
     def _compare(self, recorded: Recorded, event: PositionEvent, due: Due) -> None:
         findings, position, trade = self._findings, event.position, due.trade
@@ -173,7 +177,7 @@ class Positions:
 
     def finish(self) -> None:
         """All was told."""
-        self._findings.entities["positions"] += len(self._books) if self._whole else 0
+        self._findings.entities["positions"] += len(self._books)
         for book in self._books.values():
             for due in book.due:
                 if due.trade.at.sequence <= self._frontier:

@@ -1,0 +1,178 @@
+"""`tapewire verify` on a real system that traded: nothing differs, until somebody alters a
+checkpoint; and without a message server it says so.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from decimal import Decimal
+from typing import Any
+
+from tapewire.events import (
+    MovingAverageCrossover,
+    Order,
+    OrderType,
+    RuleKind,
+    Side,
+    StopLoss,
+    StopLossKind,
+)
+from tapewire.log import new_id
+from tapewire.log.jetstream import JetStreamLog, JetStreamValues, Wire, connect
+from tapewire.log.jetstream.streams import VIEWS
+from tapewire.runtime import Requests, Unanswered
+from tapewire.runtime.contracts import alerts, orders, strategies
+from tests.stack import StackFactory
+
+USER, OTHER = "u.1", "ivy"
+ORDERS = 70
+SECONDS = 60.0
+
+
+class User:
+    """What users do, and what can be seen of it."""
+
+    def __init__(self, wire: Wire) -> None:
+        self.log = JetStreamLog(wire)
+        self.views = JetStreamValues(wire, stream=VIEWS, prefix="view")
+        self._requests = Requests(wire)
+
+    async def ask(self, service: str, verb: str, request: Any, reply: Any) -> Any:
+        command_id = new_id()
+        async with asyncio.timeout(SECONDS):
+            while True:
+                with contextlib.suppress(Unanswered):
+                    return await self._requests.ask(
+                        service, verb, request, reply, correlation="c", command_id=command_id
+                    )
+                await asyncio.sleep(0.05)
+
+    async def order(self, number: int, user: str) -> Order:
+        request = orders.PlaceOrder(
+            user_id=user,
+            symbol="IBM",
+            side=Side.SELL if number % 3 == 2 else Side.BUY,
+            type=OrderType.MARKET,
+            qty=Decimal(number % 7 + 1),
+            client_order_id=f"o-{number}",
+        )
+        reply = await self.ask(orders.SERVICE, orders.PLACE, request, orders.OrderReply)
+        found: Order = reply.order
+        return found
+
+    async def trade(self) -> None:
+        """Orders of two users, a strategy that trades, rules that are triggered."""
+        rule = alerts.CreateRule(
+            user_id=USER, kind=RuleKind.PRICE_ABOVE, symbol="IBM", price=Decimal("0.01")
+        )
+        await self.ask(alerts.SERVICE, alerts.CREATE, rule, alerts.RuleReply)
+        made = await self.ask(
+            strategies.SERVICE,
+            strategies.CREATE,
+            strategies.CreateStrategy(
+                user_id=USER,
+                symbol="IBM",
+                rule=MovingAverageCrossover(fast=1, slow=2),
+                quantity=Decimal(5),
+                stop_loss=StopLoss(kind=StopLossKind.TRAILING, percent=Decimal("0.01")),
+            ),
+            strategies.StrategyReply,
+        )
+        start = strategies.StartStrategy(user_id=USER, strategy_id=made.strategy.strategy_id)
+        await self.ask(strategies.SERVICE, strategies.START, start, strategies.StrategyReply)
+        self._strategy = made.strategy.strategy_id
+        await asyncio.gather(
+            *(self.order(n, OTHER if n % 10 == 9 else USER) for n in range(ORDERS))
+        )
+
+    async def rest(self) -> None:
+        """Nothing is traded any more."""
+        stop = strategies.StopStrategy(user_id=USER, strategy_id=self._strategy)
+        await self.ask(strategies.SERVICE, strategies.STOP, stop, strategies.StrategyReply)
+
+    async def until(self, what: str, filter_: str, count: int) -> None:
+        found = 0
+        try:
+            async with asyncio.timeout(SECONDS):
+                while found < count:
+                    page = await self.log.page(filter_, after=0)
+                    found = len(page.events) + page.left
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise AssertionError(f"{found} of {count}: {what}") from None
+
+    async def kept(self, *keys: str) -> None:
+        """Until there are checkpoints under `keys`."""
+        found: set[str] = set()
+        try:
+            async with asyncio.timeout(SECONDS):
+                while not found.issuperset(keys):
+                    found = set(await self.views.all())
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise AssertionError(f"no checkpoint of all of {keys}, only of {found}") from None
+
+
+def verify(url: str, *args: str) -> tuple[int, list[str], str]:
+    """The exit code, the lines on stdout, and stderr."""
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "tapewire.cli", "verify", "--nats", url, *args],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+        env={**os.environ, "TAPEWIRE_NATS_WAIT": "2"},
+    )
+    return done.returncode, done.stdout.splitlines(), done.stderr
+
+
+async def test_a_system_that_traded_and_an_altered_checkpoint(stack_factory: StackFactory) -> None:
+    stack = stack_factory(speed=50)
+    wire = await connect(stack.nats_url, "test")
+    try:
+        user = User(wire)
+        await user.trade()
+        await user.until("position events", "ev.*.positions.>", ORDERS)
+        await user.until("a strategy's decisions and signals", "ev.*.strategies.>", 6)
+        await user.until("an alert", "ev.*.alerts.>", 1)
+        await user.kept("u%2E1.orders", "u%2E1.positions", "_all.book", "_all.positions")
+
+        code, lines, _ = await asyncio.to_thread(verify, stack.nats_url)
+        assert (code, lines[-1]) == (0, "nothing differs"), "\n".join(lines)
+        code, lines, _ = await asyncio.to_thread(verify, stack.nats_url, "--json")
+        summary = json.loads(lines[-1])
+        assert (code, summary["differences"]) == (0, 0)
+        assert summary["entities"]["orders"] >= ORDERS
+        assert summary["entities"]["positions"] >= 2
+        assert summary["views"] >= 4
+        assert not summary["unknown"]
+
+        await user.rest()
+        await _alter(user.views, "u%2E1.positions", b'"costBasis":', b'"costBasis":1')
+        code, lines, _ = await asyncio.to_thread(verify, stack.nats_url)
+        assert code == 1, "\n".join(lines)
+        assert lines[0].startswith("u.1 checkpoint positions @"), "\n".join(lines)
+        assert "positions[0].costBasis" in lines[0]
+        code, lines, _ = await asyncio.to_thread(verify, stack.nats_url, "--json", "--user", USER)
+        assert code == 1
+        assert json.loads(lines[0])["owner"] == USER
+        code, lines, _ = await asyncio.to_thread(verify, stack.nats_url, "--user", OTHER)
+        assert code == 0, "\n".join(lines)
+    finally:
+        await wire.close()
+
+
+async def _alter(views: JetStreamValues, key: str, old: bytes, new: bytes) -> None:
+    data = await views.get(key)
+    assert data is not None
+    assert old in data
+    await views.put(key, data.replace(old, new, 1))
+
+
+def test_without_a_message_server() -> None:
+    code, lines, said = verify("nats://127.0.0.1:9")
+    assert (code, lines) == (3, [])
+    assert "no NATS server answers" in said
