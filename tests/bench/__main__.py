@@ -7,8 +7,13 @@ import platform
 import sys
 
 from tests.bench.client import Target
-from tests.bench.scenarios import FULL, QUICK, SCENARIOS, Rows, Size
+from tests.bench.figures import FULL, QUICK, Rows, Size
+from tests.bench.history import history
+from tests.bench.scenarios import SCENARIOS
 from tests.bench.system import System, running
+
+HISTORY = "history"
+"""A scenario by itself, on a message server of its own: it takes many minutes."""
 
 
 async def measure(system: System, size: Size, only: str | None) -> Rows:
@@ -20,12 +25,16 @@ async def measure(system: System, size: Size, only: str | None) -> Rows:
 
 
 def main() -> int:
+    names = [scenario.__name__ for scenario in SCENARIOS]
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="seconds instead of minutes")
-    parser.add_argument("--only", choices=[scenario.__name__ for scenario in SCENARIOS])
+    parser.add_argument("--only", choices=[*names, HISTORY])
     options = parser.parse_args()
-    with running() as system:
-        rows = asyncio.run(measure(system, QUICK if options.quick else FULL, options.only))
+    if options.only == HISTORY:
+        rows = asyncio.run(history())
+    else:
+        with running() as system:
+            rows = asyncio.run(measure(system, QUICK if options.quick else FULL, options.only))
     width = max(len(what) for what, _ in rows)
     sys.stdout.write(f"{os.cpu_count()} cores, Python {platform.python_version()}\n\n")
     sys.stdout.write(f"| {'what':{width}} | figure |\n|{'-' * (width + 2)}|---|\n")

@@ -4,12 +4,11 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
+from tests.bench import engine
 from tests.bench.client import Stream, Target, field
+from tests.bench.figures import Rows, Size, milliseconds
 from tests.bench.system import System
-
-Rows = list[tuple[str, str]]
 
 SNAPSHOT_ORDERS = 20
 """Orders in the snapshot of the user that connects are measured with."""
@@ -21,34 +20,6 @@ BUSY_USERS = 20
 CALLERS = 20
 AT_ONCE = 64
 """Connections being opened at the same time."""
-
-
-@dataclass
-class Size:
-    """How much of everything."""
-
-    order_seconds: float
-    busy_rate: int
-    connects: int
-    idle: int
-    idle_seconds: float
-    readers: int
-
-
-FULL = Size(20, 200, 2000, 1000, 10, 500)
-QUICK = Size(2, 100, 200, 100, 2, 50)
-
-
-def percentile(values: list[float], share: float) -> float:
-    """The value below which `share` of `values` lie."""
-    ordered = sorted(values)
-    return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
-
-
-def milliseconds(values: list[float]) -> str:
-    return (
-        f"p50 {percentile(values, 0.5) * 1e3:.2f} ms, p99 {percentile(values, 0.99) * 1e3:.2f} ms"
-    )
 
 
 def order(number: int, label: str) -> dict[str, object]:
@@ -273,4 +244,7 @@ SCENARIOS: list[Callable[[Target, System, Size], Awaitable[Rows]]] = [
     connects,
     idle,
     quotes,
+    engine.commands,
+    engine.appends,
+    engine.reactions,
 ]

@@ -23,6 +23,11 @@ class System:
         self.url = url
         self._data_dir = data_dir
 
+    @property
+    def nats_url(self) -> str:
+        """Of the message server."""
+        return str(json.loads((self._data_dir / "run.json").read_text())["natsUrl"])
+
     def edge(self) -> psutil.Process:
         """The (only) edge process."""
         return psutil.Process(self._pids()["edge-0"])
