@@ -80,5 +80,7 @@ def place(recorded: Recorded) -> Place:
 
 def shown(value: object) -> str:
     """`value` on one line, at most 120 characters."""
+    if isinstance(value, tuple):
+        value = f"({', '.join(shown(part) for part in value)})"
     text = " ".join(str(getattr(value, "value", value)).split())
     return text if len(text) <= 120 else f"{text[:119]}…"
