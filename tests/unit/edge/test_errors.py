@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from litestar.exceptions import NotFoundException
 
-from services.edge.gateway import PlaceOrderBody
+from services.edge.gateway.orders import PlaceOrderBody
 from services.edge.http.errors import (
     MESSAGE_CHARACTERS,
     Failure,

@@ -1,0 +1,244 @@
+"""The dialect of the strategy streams: names are the enumeration itself, keys are snake_case.
+
+event: STRATEGY_STARTED
+data: {"type":"STRATEGY_STARTED","timestamp":…,"strategy_id":…,"user_id":…,"status":…,…}
+"""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from services.edge.frames import PriceView
+from tapewire.events import (
+    Event,
+    Order,
+    OrderCanceled,
+    OrderEvent,
+    OrderFailed,
+    OrderFilled,
+    OrderPlaced,
+    OrderRejected,
+    Side,
+    StopLossExecuted,
+    StopLossTriggered,
+    Strategy,
+    StrategyCompleted,
+    StrategyCreated,
+    StrategyEvent,
+    StrategyFailed,
+    StrategySignaled,
+    StrategyStarted,
+    StrategyStopped,
+    StrategyTraded,
+    StrategyUpdated,
+)
+from tapewire.runtime.contracts.strategies import STOP_LOSS_SUFFIX
+
+_OF_STRATEGIES: dict[type[Event], str] = {
+    StrategyCreated: "STRATEGY_UPDATED",
+    StrategyUpdated: "STRATEGY_UPDATED",
+    StrategySignaled: "STRATEGY_UPDATED",
+    StrategyTraded: "STRATEGY_UPDATED",
+    StrategyStarted: "STRATEGY_STARTED",
+    StrategyStopped: "STRATEGY_STOPPED",
+    StrategyCompleted: "STRATEGY_COMPLETED",
+    StrategyFailed: "STRATEGY_ERROR",
+}
+_OF_STOP_LOSSES: dict[type[Event], str] = {
+    StopLossTriggered: "SL_TRIGGERED",
+    StopLossExecuted: "SL_EXECUTED",
+}
+_OF_ORDERS: dict[type[Event], str] = {
+    OrderPlaced: "ORDER_PLACED",
+    OrderFilled: "ORDER_EXECUTED",
+    OrderRejected: "ORDER_REJECTED",
+    OrderCanceled: "ORDER_CANCELLED",
+    OrderFailed: "ORDER_FAILED",
+}
+
+
+class StrategyTold(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What happened to a strategy, and how it is now. `position` is in shares, below 0 when short;
+    `error_code` is a word for programs."""
+
+    type: str
+    timestamp: datetime
+    strategy_id: str
+    user_id: str
+    status: str
+    position: Decimal
+    message: str
+    error_code: str | None = None
+    details: str | None = None
+
+
+class StopLossTold(msgspec.Struct, frozen=True, kw_only=True):
+    """A stop-loss reached its trigger, or its closing order is filled. Dollars a share."""
+
+    type: str
+    timestamp: datetime
+    strategy_id: str
+    user_id: str
+    symbol: str
+    trigger_price: Decimal
+    current_price: Decimal
+    order_id: str
+
+
+class OrderTold(msgspec.Struct, frozen=True, kw_only=True):
+    """What happened to an order. `quantity` is what was executed by this event, else what is
+    wanted, in shares; `price` that of the execution, else the limit, dollars a share."""
+
+    type: str
+    timestamp: datetime
+    strategy_id: str | None
+    user_id: str
+    order_id: str
+    order_type: str
+    symbol: str
+    quantity: Decimal
+    price: Decimal | None
+    status: str
+    message: str | None
+
+
+class PriceTold(msgspec.Struct, frozen=True, kw_only=True):
+    """`ltp` is the last traded price, dollars."""
+
+    type: str
+    timestamp: datetime
+    symbol: str
+    ltp: Decimal
+    change: Decimal
+    change_percent: Decimal
+
+
+class StrategyState(msgspec.Struct, frozen=True, kw_only=True):
+    """A strategy as it is now, whole."""
+
+    type: str
+    timestamp: datetime
+    strategy_id: str
+    user_id: str
+    status: str
+    position: Decimal
+    message: str
+    name: str
+    symbol: str
+    rule: Any
+    quantity: Decimal
+    stop_loss: Any
+    entry_price: Decimal | None
+    orders: int
+    trades: int
+
+
+def strategies(event: Event, owner: str) -> tuple[str, Any] | None:
+    """The dialect."""
+    kind = type(event)
+    if isinstance(event, StopLossTriggered | StopLossExecuted):
+        return _OF_STOP_LOSSES[kind], _stop_loss(_OF_STOP_LOSSES[kind], event, owner)
+    if isinstance(event, StrategyEvent) and kind in _OF_STRATEGIES:
+        return _OF_STRATEGIES[kind], _strategy(_OF_STRATEGIES[kind], event, owner)
+    if isinstance(event, OrderEvent) and kind in _OF_ORDERS:
+        return _OF_ORDERS[kind], _order(_OF_ORDERS[kind], event, owner)
+    return None
+
+
+def price_told(view: PriceView) -> tuple[str, PriceTold]:
+    """A quote."""
+    told = PriceTold(
+        type="PRICE_UPDATE",
+        timestamp=view.timestamp,
+        symbol=view.symbol,
+        ltp=view.price,
+        change=view.change,
+        change_percent=view.change_percent,
+    )
+    return told.type, told
+
+
+def state_told(name: str, strategy: Strategy, owner: str) -> StrategyState:
+    """`strategy`, whole, under the name of the event that shows it."""
+    return StrategyState(
+        type=name,
+        timestamp=strategy.timestamp,
+        strategy_id=strategy.strategy_id,
+        user_id=owner,
+        status=strategy.status.value,
+        position=strategy.position,
+        message=strategy.message or "",
+        name=strategy.name,
+        symbol=strategy.symbol,
+        rule=msgspec.to_builtins(strategy.rule, builtin_types=(Decimal,)),
+        quantity=strategy.quantity,
+        stop_loss=msgspec.to_builtins(strategy.stop_loss, builtin_types=(Decimal,)),
+        entry_price=strategy.entry_price,
+        orders=strategy.orders,
+        trades=strategy.trades,
+    )
+
+
+def _strategy(name: str, event: StrategyEvent, owner: str) -> StrategyTold:
+    strategy = event.strategy
+    failed = event if isinstance(event, StrategyFailed) else None
+    return StrategyTold(
+        type=name,
+        timestamp=strategy.timestamp,
+        strategy_id=strategy.strategy_id,
+        user_id=owner,
+        status=strategy.status.value,
+        position=strategy.position,
+        message=_message(event),
+        error_code=failed.error_code if failed else None,
+        details=failed.details if failed else None,
+    )
+
+
+def _message(event: StrategyEvent) -> str:
+    if isinstance(event, StrategySignaled):
+        return f"{event.action.value}: {event.reasoning}"
+    if isinstance(event, StrategyTraded):
+        return f"{event.side.value} {event.qty} at {event.price}"
+    return event.strategy.message or ""
+
+
+def _stop_loss(name: str, event: StopLossTriggered | StopLossExecuted, owner: str) -> StopLossTold:
+    return StopLossTold(
+        type=name,
+        timestamp=event.strategy.timestamp,
+        strategy_id=event.strategy.strategy_id,
+        user_id=owner,
+        symbol=event.strategy.symbol,
+        trigger_price=event.trigger_price,
+        current_price=event.current_price,
+        order_id=event.order_id,
+    )
+
+
+def _order(name: str, event: OrderEvent, owner: str) -> OrderTold:
+    order = event.order
+    filled = event if isinstance(event, OrderFilled) else None
+    return OrderTold(
+        type=name,
+        timestamp=order.timestamp,
+        strategy_id=order.strategy_id,
+        user_id=owner,
+        order_id=order.order_id,
+        order_type=order_type(order),
+        symbol=order.symbol,
+        quantity=filled.qty if filled else order.qty,
+        price=filled.price if filled else order.limit_price,
+        status=order.status.value,
+        message=order.reason,
+    )
+
+
+def order_type(order: Order) -> str:
+    """``BUY``, ``SELL``, or ``SL_SELL`` for the order by which a stop-loss sells."""
+    if order.side is Side.BUY:
+        return "BUY"
+    stop_loss = order.strategy_id is not None and order.client_order_id.endswith(STOP_LOSS_SUFFIX)
+    return "SL_SELL" if stop_loss else "SELL"

@@ -1,0 +1,22 @@
+"""Doing things: REST calls become requests to the services that own what they touch.
+
+A body is decoded strictly, a refusal becomes a status with the field's path, and a service that is
+away a 503. Every call carries its correlation id into the command it makes. `shared` is what all
+handlers stand on; the modules beside it are a resource each.
+"""
+
+from litestar.handlers import HTTPRouteHandler
+
+from services.edge.gateway import alerts, market, notifications, orders, sessions, strategies
+from services.edge.gateway.shared import Gateway
+
+__all__ = ["Gateway", "routes"]
+
+
+def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
+    """Every REST handler, over `gateway`."""
+    return [
+        handler
+        for resource in (sessions, orders, market, strategies, alerts, notifications)
+        for handler in resource.routes(gateway)
+    ]

@@ -1,0 +1,55 @@
+"""What there is now: `/api/prices` and `/api/positions`."""
+
+from datetime import datetime
+from decimal import Decimal
+
+import msgspec
+from litestar import get
+from litestar.handlers import HTTPRouteHandler
+
+from services.edge.cursor import Cursor
+from services.edge.frames import PriceView
+from services.edge.gateway.shared import Ask, Gateway
+from services.edge.http.asking import symbols
+from tapewire.runtime.contracts import positions as asked
+
+
+class PriceList(msgspec.Struct, frozen=True, kw_only=True):
+    prices: list[PriceView]
+    timestamp: datetime
+
+
+class PositionList(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Positions as of a place in the log, at the prices of `timestamp`. Dollars."""
+
+    positions: list[asked.ValuedPosition]
+    total_value: Decimal
+    unrealized_pnl: Decimal = msgspec.field(name="unrealizedPnL")
+    realized_pnl: Decimal = msgspec.field(name="realizedPnL")
+    timestamp: datetime
+    as_of: str
+
+
+def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
+    @get("/api/prices", tags=["prices"])
+    async def prices(request: Ask) -> PriceList:
+        """The newest quotes, of all symbols or of those in `symbols`."""
+        wanted = symbols(request.query_params.get("symbols"))
+        return PriceList(prices=gateway.board.prices(wanted), timestamp=gateway.now())
+
+    @get("/api/positions", tags=["positions"])
+    async def positions(request: Ask) -> PositionList:
+        """What the user holds and recently held, at the newest prices."""
+        session = await gateway.session(request)
+        asking = asked.ListPositions(user_id=session.user_id)
+        reply = await gateway.ask(asked.SERVICE, asked.LIST, asking, asked.PositionsReply, request)
+        return PositionList(
+            positions=reply.positions,
+            total_value=reply.total_value,
+            unrealized_pnl=reply.unrealized_pnl,
+            realized_pnl=reply.realized_pnl,
+            timestamp=gateway.now(),
+            as_of=str(Cursor(reply.epoch, reply.as_of)),
+        )
+
+    return [prices, positions]

@@ -1,0 +1,72 @@
+"""Signing in and out: `/api/session`."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from litestar import Response, delete, get, post
+from litestar.handlers import HTTPRouteHandler
+
+from services.edge.access import COOKIE, Session
+from services.edge.gateway.shared import Ask, Gateway, body
+from services.edge.http.errors import Failure
+from services.edge.http.responses import Json
+from services.edge.http.schema import taking
+
+UserId = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=128, pattern=r"^[^_\x00-\x1f\x7f][^\x00-\x1f\x7f]*$")
+]
+Role = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
+
+
+class SignIn(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """The development sign-in: whoever you say you are."""
+
+    user_id: UserId
+    roles: Annotated[tuple[Role, ...], msgspec.Meta(max_length=16)] = ()
+
+
+class SessionView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    user_id: str
+    roles: Sequence[str]
+    expires_at: datetime
+
+
+def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
+    @post("/api/session", operation_class=taking(SignIn), tags=["session"])
+    async def sign_in(request: Ask) -> Json[SessionView]:
+        """Sign in as anybody; only where the development sign-in is switched on."""
+        if not gateway.settings.sign_in:
+            raise Failure(403, "The development sign-in is switched off")
+        asked = await body(request, SignIn)
+        token, session = await gateway.sessions.create(asked.user_id, asked.roles)
+        response = Json(_view(session), status_code=201)
+        response.set_cookie(
+            COOKIE,
+            token,
+            max_age=int(gateway.settings.session_hours * 3600),
+            httponly=True,
+            samesite="lax",
+            secure=gateway.settings.cookie_secure,
+        )
+        return response
+
+    @get("/api/session", tags=["session"])
+    async def who(request: Ask) -> SessionView:
+        """Who is signed in."""
+        return _view(await gateway.session(request))
+
+    @delete("/api/session", tags=["session"])
+    async def sign_out(request: Ask) -> Response[None]:
+        """Revoke the session; its open streams end within two seconds."""
+        await gateway.sessions.revoke(await gateway.session(request))
+        response = Response(None, status_code=204)
+        response.delete_cookie(COOKIE)
+        return response
+
+    return [sign_in, who, sign_out]
+
+
+def _view(session: Session) -> SessionView:
+    return SessionView(user_id=session.user_id, roles=session.roles, expires_at=session.expires_at)

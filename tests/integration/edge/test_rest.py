@@ -1,0 +1,249 @@
+"""REST beyond orders: positions, strategies, alert rules and notifications (R2, R3, R4, N3, R6).
+
+Against a whole system, whose random walk moves the prices.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.stack import Stack
+
+CROSSOVER = {"kind": "moving_average_crossover", "fast": 3, "slow": 9}
+STRATEGY = {"symbol": "IBM", "rule": CROSSOVER, "quantity": 10}
+ABOVE = {"kind": "price_above", "symbol": "IBM", "price": 1}
+
+
+@pytest.fixture
+def http(stack: Stack, fresh: Any) -> Iterator[httpx.Client]:
+    """Somebody who is signed in."""
+    with httpx.Client(
+        base_url=stack.url, timeout=30, cookies=stack.sign_in(fresh("rest"))
+    ) as client:
+        yield client
+
+
+@pytest.fixture
+def stranger(stack: Stack, fresh: Any) -> Iterator[httpx.Client]:
+    """Somebody else."""
+    with httpx.Client(
+        base_url=stack.url, timeout=30, cookies=stack.sign_in(fresh("other"))
+    ) as client:
+        yield client
+
+
+def refused(answer: httpx.Response, status: int, path: str | None = None) -> None:
+    assert answer.status_code == status, answer.text
+    body = answer.json()
+    assert body["statusCode"] == status
+    assert body["error"]
+    assert body["message"]
+    assert body.get("path") == path, body
+
+
+class TestPositions:
+    def test_what_was_bought_is_held_and_worth_something(
+        self, stack: Stack, http: httpx.Client
+    ) -> None:
+        order = {"symbol": "IBM", "side": "buy", "type": "market", "qty": 7}
+        assert http.post("/api/orders", json=order).status_code == 201
+
+        def held() -> dict[str, Any]:
+            found: dict[str, Any] = http.get("/api/positions").json()
+            return found
+
+        stack.wait_for(
+            "seven shares are held",
+            lambda: [p["quantity"] for p in held()["positions"]] == [7],
+            seen=held,
+        )
+        found = held()
+        [position] = found["positions"]
+        assert position["symbol"] == "IBM"
+        assert found["totalValue"] == pytest.approx(7 * position["currentPrice"])
+        gain = 7 * (position["currentPrice"] - position["entryPrice"])
+        assert position["unrealizedPnL"] == pytest.approx(gain, abs=1e-4)
+        assert position["realizedPnL"] == 0
+        assert found["asOf"]
+
+    def test_they_are_for_those_who_signed_in(self, stack: Stack) -> None:
+        refused(httpx.get(f"{stack.url}/api/positions"), 401)
+
+
+class TestStrategies:
+    def test_a_strategy_is_made_started_changed_and_stopped(self, http: httpx.Client) -> None:
+        made = http.post("/api/strategies", json=STRATEGY)
+        assert made.status_code == 201, made.text
+        id_ = made.json()["strategyId"]
+        assert made.json()["status"] == "created"
+
+        assert http.post(f"/api/strategies/{id_}/start").json()["status"] == "started"
+        change = {"quantity": 20, "stopLoss": {"kind": "trailing", "percent": 1.5}}
+        changed = http.patch(f"/api/strategies/{id_}", json=change).json()
+        assert (changed["quantity"], changed["stopLoss"]["percent"]) == (20, 1.5)
+        assert http.patch(f"/api/strategies/{id_}", json={"stopLoss": None}).json()[
+            "stopLoss"
+        ] is None  # fmt: skip
+        assert http.post(f"/api/strategies/{id_}/stop").json()["status"] == "stopped"
+
+        assert http.get(f"/api/strategies/{id_}").json()["status"] == "stopped"
+        listed = http.get("/api/strategies").json()
+        assert [one["strategyId"] for one in listed["strategies"]] == [id_]
+
+    def test_the_same_idempotency_key_makes_it_once(
+        self, http: httpx.Client, stranger: httpx.Client
+    ) -> None:
+        key = {"Idempotency-Key": "mine-1"}
+        first, again = (http.post("/api/strategies", json=STRATEGY, headers=key) for _ in range(2))
+        assert first.json()["strategyId"] == again.json()["strategyId"]
+        other = stranger.post("/api/strategies", json=STRATEGY, headers=key)
+        assert other.json()["strategyId"] != first.json()["strategyId"]
+        assert len(http.get("/api/strategies").json()["strategies"]) == 1
+        refused(
+            http.post("/api/strategies", json=STRATEGY, headers={"Idempotency-Key": "x" * 129}),
+            422,
+            "Idempotency-Key",
+        )
+
+    @pytest.mark.parametrize(
+        ("change", "path"),
+        [
+            ({"symbol": "NOPE"}, "symbol"),
+            ({"symbol": 7}, "symbol"),
+            ({"quantity": 0}, "quantity"),
+            ({"quantity": "NaN"}, "quantity"),
+            ({"quantity": 1e300}, "quantity"),
+            ({"rule": {**CROSSOVER, "slow": 2}}, "rule.slow"),
+            ({"rule": {**CROSSOVER, "fast": 1.5}}, "rule.fast"),
+            ({"rule": {"kind": "astrology"}}, "rule.kind"),
+            ({"stopLoss": {"kind": "fixed", "percent": 100}}, "stopLoss.percent"),
+            ({"maxTrades": 0}, "maxTrades"),
+            ({"color": "red"}, "color"),
+        ],
+    )
+    def test_what_does_not_fit_is_named(
+        self, http: httpx.Client, change: dict[str, Any], path: str
+    ) -> None:
+        refused(http.post("/api/strategies", json={**STRATEGY, **change}), 422, path)
+
+    def test_somebody_elses_is_as_good_as_none(
+        self, http: httpx.Client, stranger: httpx.Client
+    ) -> None:
+        id_ = http.post("/api/strategies", json=STRATEGY).json()["strategyId"]
+        refused(stranger.get(f"/api/strategies/{id_}"), 404)
+        refused(stranger.post(f"/api/strategies/{id_}/start"), 404)
+        refused(stranger.patch(f"/api/strategies/{id_}", json={"name": "mine"}), 404)
+        refused(http.get("/api/strategies/none-such"), 404)
+
+
+class TestAlerts:
+    def test_a_rule_raises_its_alert_once_until_it_is_armed_again(
+        self, stack: Stack, http: httpx.Client
+    ) -> None:
+        made = http.post("/api/alerts/rules", json=ABOVE)
+        assert made.status_code == 201, made.text
+        rule = made.json()["ruleId"]
+
+        def alerts() -> list[dict[str, Any]]:
+            found: list[dict[str, Any]] = http.get("/api/alerts").json()["alerts"]
+            return found
+
+        stack.wait_for("the alert is raised", lambda: len(alerts()) == 1, seen=alerts)
+        [listed] = http.get("/api/alerts/rules").json()["rules"]
+        assert (listed["ruleId"], listed["armed"]) == (rule, False)
+
+        assert http.post(f"/api/alerts/rules/{rule}/arm").json()["armed"] is True
+        stack.wait_for("it is raised again", lambda: len(alerts()) == 2, seen=alerts)
+
+        assert http.delete(f"/api/alerts/rules/{rule}").status_code == 200
+        assert http.get("/api/alerts/rules").json()["rules"] == []
+        refused(http.delete(f"/api/alerts/rules/{rule}"), 404)
+
+    @pytest.mark.parametrize(
+        ("change", "path"),
+        [
+            ({"kind": "full_moon"}, "kind"),
+            ({"symbol": "NOPE"}, "symbol"),
+            ({"price": -1}, "price"),
+            ({"price": "Infinity"}, "price"),
+            ({"percent": 3}, "percent"),
+            ({"level": "loud"}, "level"),
+            ({"mood": 1}, "mood"),
+        ],
+    )
+    def test_what_does_not_fit_is_named(
+        self, http: httpx.Client, change: dict[str, Any], path: str
+    ) -> None:
+        refused(http.post("/api/alerts/rules", json={**ABOVE, **change}), 422, path)
+
+    def test_somebody_elses_rule_is_as_good_as_none(
+        self, http: httpx.Client, stranger: httpx.Client
+    ) -> None:
+        rule = http.post("/api/alerts/rules", json={**ABOVE, "price": 999_999}).json()["ruleId"]
+        refused(stranger.delete(f"/api/alerts/rules/{rule}"), 404)
+        refused(stranger.post(f"/api/alerts/rules/{rule}/arm"), 404)
+
+
+class TestNotifications:
+    def test_a_filled_order_is_told_and_read(self, stack: Stack, http: httpx.Client) -> None:
+        order = {"symbol": "IBM", "side": "buy", "type": "market", "qty": 3}
+        assert http.post("/api/orders", json=order).status_code == 201
+        assert http.post("/api/alerts/rules", json=ABOVE).status_code == 201
+
+        def told() -> dict[str, Any]:
+            found: dict[str, Any] = http.get("/api/notifications").json()
+            return found
+
+        stack.wait_for("two notifications", lambda: told()["unread"] == 2, seen=told)
+        newest, older = told()["notifications"]
+        assert set(newest) == {
+            "id", "type", "title", "message", "payload", "is_read", "created_at",
+        }  # fmt: skip
+        assert {newest["type"], older["type"]} == {"order_filled", "alert"}
+        assert len(http.get("/api/notifications?limit=1").json()["notifications"]) == 1
+
+        marked = http.post("/api/notifications/read", json={"ids": [older["id"], "none-such"]})
+        assert marked.json() == {"read": 1, "unread": 1}
+        assert [one["is_read"] for one in told()["notifications"]] == [False, True]
+        assert http.post("/api/notifications/read-all").json() == {"read": 1, "unread": 0}
+        assert told()["unread"] == 0
+
+    @pytest.mark.parametrize("limit", ["0", "201", "many", "1.5", "-1", "99999999999999999999"])
+    def test_a_limit_has_its_bounds(self, http: httpx.Client, limit: str) -> None:
+        refused(http.get(f"/api/notifications?limit={limit}"), 422, "limit")
+
+    @pytest.mark.parametrize(
+        ("body", "path"),
+        [
+            ({"ids": []}, "ids"),
+            ({"ids": ["x"] * 201}, "ids"),
+            ({"ids": "all"}, "ids"),
+            ({}, "ids"),
+            ({"ids": ["x" * 65]}, "ids[0]"),
+            ({"ids": ["x"], "mood": 1}, "mood"),
+        ],
+    )
+    def test_what_does_not_fit_is_named(
+        self, http: httpx.Client, body: dict[str, Any], path: str
+    ) -> None:
+        refused(http.post("/api/notifications/read", json=body), 422, path)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/api/strategies"),
+        ("POST", "/api/strategies"),
+        ("PATCH", "/api/strategies/1"),
+        ("GET", "/api/alerts"),
+        ("GET", "/api/alerts/rules"),
+        ("POST", "/api/alerts/rules"),
+        ("GET", "/api/notifications"),
+        ("POST", "/api/notifications/read"),
+        ("POST", "/api/notifications/read-all"),
+    ],
+)
+def test_a_session_is_needed(stack: Stack, method: str, path: str) -> None:
+    refused(httpx.request(method, f"{stack.url}{path}", json={}), 401)
