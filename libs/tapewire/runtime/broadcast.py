@@ -1,0 +1,54 @@
+"""Words between processes that nobody keeps: whoever listens hears them, at most once.
+
+For what is soon said again anyway, such as who is connected where. What must not be lost belongs
+into the log.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import structlog
+from nats.aio.msg import Msg
+
+from tapewire.events import CODEC
+from tapewire.log import LogError, Subscription
+from tapewire.log.jetstream import Wire
+
+logger = structlog.get_logger("tapewire.broadcast")
+
+
+class Broadcast:
+    """Says and hears structs on the subjects ``say.{topic}``."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    async def say(self, topic: str, word: msgspec.Struct) -> bool:
+        """Tell everybody who listens, this process too; whether it could leave."""
+        try:
+            await self._wire.publish(f"say.{topic}", CODEC.encode(word))
+        except LogError as error:
+            logger.info("nobody was told", topic=topic, error=str(error))
+            return False
+        return True
+
+    async def hear(
+        self,
+        topic: str,
+        into: Any,
+        on_word: Callable[[Any], None],
+        on_gap: Callable[[str], None] = lambda _: None,
+    ) -> Subscription:
+        """Call `on_word` for what is said, decoded `into` a struct or a union of them; what is
+        neither is passed over. Raises Unavailable."""
+
+        async def take(message: Msg) -> None:
+            try:
+                word = CODEC.decode(message.data, into)
+            except msgspec.DecodeError as error:
+                logger.warning("passes over a word", topic=topic, error=str(error))
+                return
+            on_word(word)
+
+        return await self._wire.subscribe(f"say.{topic}", take, on_gap)

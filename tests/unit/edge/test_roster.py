@@ -1,0 +1,169 @@
+"""The rosters of several processes: they agree, whatever is lost, and close the right ones."""
+
+import random
+from collections import defaultdict
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.edge.roster import SILENT_SECONDS, WHOLE_ENTRIES, Entry, Gone, Roster, Tell, Word
+
+
+class House:
+    """Processes whose words reach each other, or not."""
+
+    def __init__(self, *names: str, most: int = 10) -> None:
+        self.most = most
+        self.closed: defaultdict[str, list[str]] = defaultdict(list)
+        self.rosters = {name: self._roster(name) for name in names}
+        self.now = 0.0
+
+    def _roster(self, name: str) -> Roster:
+        return Roster(name, self.most, self.closed[name].append)
+
+    def say(self, words: list[Word], *, lost: frozenset[str] = frozenset()) -> None:
+        """To everybody but the `lost`; answers reach everybody."""
+        for word in words:
+            for name, roster in self.rosters.items():
+                if name not in lost:
+                    self.say(roster.hear(word, self.now))
+
+    def open(
+        self, name: str, client: str, user: str | None = "alice", at: float = 0.0,
+        lost: frozenset[str] = frozenset(),
+    ) -> None:  # fmt: skip
+        self.say([self.rosters[name].open(Entry(client, user, at))], lost=lost)
+
+    def close(self, name: str, client: str, lost: frozenset[str] = frozenset()) -> None:
+        word = self.rosters[name].close(client)
+        if word is not None:
+            self.say([word], lost=lost)
+
+    def settle(self) -> None:
+        """Everybody says that it is there."""
+        for roster in self.rosters.values():
+            self.say([roster.here()])
+
+    def totals(self) -> list[tuple[int, int, dict[str, int]]]:
+        return [
+            (t.clients, t.users, dict(t.per_user))
+            for t in (roster.totals() for roster in self.rosters.values())
+        ]
+
+
+def test_every_process_knows_of_every_connection() -> None:
+    house = House("a", "b")
+    house.open("a", "1")
+    house.open("b", "2")
+    house.open("b", "3", user="bob")
+    house.open("b", "4", user=None)
+
+    assert house.totals() == [(4, 2, {"alice": 2, "bob": 1})] * 2
+
+    house.close("b", "2")
+    house.close("b", "4")
+    house.close("b", "4")
+    assert house.totals() == [(2, 2, {"alice": 1, "bob": 1})] * 2
+
+
+def test_the_oldest_goes_wherever_it_is() -> None:
+    house = House("a", "b", most=2)
+    house.open("b", "oldest", at=1)
+    house.open("a", "second", at=2)
+    assert not house.closed["a"]
+    assert not house.closed["b"]
+
+    house.open("a", "third", at=3)
+
+    assert house.closed["b"] == ["oldest"]
+    assert not house.closed["a"]
+    house.close("b", "oldest")
+    house.open("b", "of-bob", user="bob", at=0)
+    house.open("b", "anonymous", user=None, at=0)
+    assert house.closed["b"] == ["oldest"]
+    assert house.rosters["a"].count("alice") == 2
+
+
+def test_a_process_that_comes_asks_for_what_there_is() -> None:
+    house = House("a")
+    for number in range(WHOLE_ENTRIES + 1):
+        house.open("a", f"{number}", user=f"u{number}")
+    house.rosters["b"] = house._roster("b")
+
+    house.say([Tell(None)])
+
+    assert house.rosters["b"].totals().clients == WHOLE_ENTRIES + 1
+
+
+def test_a_process_that_ends_or_falls_silent_is_forgotten() -> None:
+    house = House("a", "b", "c")
+    house.open("a", "1")
+    house.open("b", "2")
+    house.say([Gone("a")])
+    assert house.rosters["c"].totals().clients == 1
+
+    house.now = SILENT_SECONDS + 1
+    house.rosters["c"].look(house.now)
+    assert house.rosters["c"].totals().clients == 0
+
+
+def test_a_process_that_was_forgotten_and_lives_is_known_again() -> None:
+    house = House("a", "b")
+    house.open("a", "1")
+    house.say([Gone("a")])
+    house.settle()
+    assert house.rosters["b"].totals().clients == 1
+
+
+def test_what_comes_twice_or_late_changes_nothing() -> None:
+    house = House("a", "b")
+    word = house.rosters["a"].open(Entry("1", "alice", 0.0))
+    gone = house.rosters["a"].close("1")
+    assert gone is not None
+    house.say([word, gone, word])
+    assert house.rosters["b"].totals().clients == 0
+
+
+@pytest.mark.parametrize("lost", ["opened", "closed"])
+def test_a_lost_word_is_made_good(lost: str) -> None:
+    house = House("a", "b")
+    to_nobody = frozenset({"b"})
+    house.open("a", "1", lost=to_nobody if lost == "opened" else frozenset())
+    house.close("a", "1", lost=to_nobody)
+    house.open("a", "2", user="bob", lost=to_nobody)
+    assert house.totals()[0] != house.totals()[1]
+
+    house.settle()
+
+    assert house.totals() == [(1, 1, {"bob": 1})] * 2
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_after_any_losses_all_agree(seed: int) -> None:
+    """And nobody is left with more than the limit, once those told to go have gone."""
+    chance = random.Random(seed)
+    names = ("a", "b", "c")
+    house = House(*names, most=3)
+    where: dict[str, str] = {}
+    for number in range(60):
+        lost = frozenset(name for name in names if chance.random() < 0.2)
+        if where and chance.random() < 0.4:
+            client = chance.choice([*where])
+            house.close(where.pop(client), client, lost=lost)
+        else:
+            name, user = chance.choice(names), chance.choice(("alice", "bob", None))
+            where[f"{number}"] = name
+            house.open(name, f"{number}", user, at=float(number), lost=lost)
+
+    for _ in range(3):
+        house.settle()
+        for name in names:
+            for client in house.closed[name]:
+                house.close(name, client)
+    house.settle()
+
+    one, *others = house.totals()
+    assert all(other == one for other in others)
+    assert all(count <= 3 for count in one[2].values())
