@@ -1,17 +1,17 @@
 """The edge: `python -m services.edge`."""
 
-import asyncio
 from datetime import UTC, datetime
 
-from services.edge import gateway, server
+from services.edge import gateway, server, testing
 from services.edge.access import Sessions
+from services.edge.engine import Engine
 from services.edge.feeds import feeds
-from services.edge.follow import Board, Followers, Tape, ValueBoard
 from services.edge.http.app import Health, application
 from services.edge.http.streams import Streams
-from services.edge.hub import Hub, Reason, auth_expired
+from services.edge.rollcall import Rollcall
 from tapewire.events import CATALOGUE
 from tapewire.runtime import App, run
+from tapewire.runtime.broadcast import Broadcast
 
 TICK_SECONDS = 0.5
 
@@ -22,66 +22,64 @@ def now() -> datetime:
 
 async def wiring(app: App) -> None:
     settings = app.settings
-    clock = asyncio.get_running_loop().time
     table = feeds(CATALOGUE)
 
-    # 1. Who is connected.
-    hub = Hub(
-        keepalive_seconds=settings.keepalive_interval,
-        write_seconds=settings.write_seconds,
-        retry_ms=settings.retry_ms,
-    )
-    tick = min(TICK_SECONDS, settings.keepalive_interval / 4)
-    app.spawn(server.look_after(hub, now, tick), name="tick")
-
-    # 2. What happens: the log's end, the market, and what other packages show as values.
-    tape = Tape(app.log, hub.publish, lambda: hub.restart(tape.epoch))
-    board = Board(app.market, settings.flush_ms / 1000, retry_ms=settings.retry_ms)
-    app.spawn(tape.run(), name="tape")
-    app.spawn(board.run(), name="board")
-    values = ValueBoard(app.own_values, settings.flush_ms / 1000, retry_ms=settings.retry_ms)
-    if any(feed.values for feed in table):
-        app.spawn(values.run(), name="values")
-    await tape.ready.wait()
-
-    # 3. Who may see it.
-    sessions = Sessions(app.sessions, now, settings.session_hours)
-
-    def ended(key: str) -> None:
-        for connection in hub.connections():
-            if connection.opening.session == key:
-                farewell = auth_expired(Reason.REVOKED)
-                hub.end(connection, Reason.REVOKED, clock(), farewell)
-
-    def open_keys() -> list[str]:
-        return [c.opening.session for c in hub.connections() if c.opening.session is not None]
-
-    app.spawn(sessions.watch(ended, open_keys), name="sessions")
-
-    # 4. How it is followed, served and asked.
-    followers = Followers(
+    # 1. What streams are served with: the log's end, the market, and who is connected here.
+    engine = Engine(
         log=app.log,
         views=app.views,
-        tape=tape,
-        hub=hub,
-        board=board,
-        values=values,
+        market=app.market,
+        valuations=app.valuations_of,
+        own_values=app.own_values,
+        settings=settings,
         now=now,
-        retry_ms=settings.retry_ms,
-        keepalive_ms=round(settings.keepalive_interval * 1000),
-        replay_limit=settings.replay_limit,
-        replays_at_once=settings.replays_at_once,
     )
-    streams = Streams(followers=followers, hub=hub, sessions=sessions, settings=settings, now=now)
+    for name, work in engine.work().items():
+        app.spawn(work, name=name)
+    tick = min(TICK_SECONDS, settings.keepalive_interval / 4)
+    app.spawn(server.look_after(engine.hub, now, tick), name="tick")
+    await engine.tape.ready.wait()
+
+    # 2. Who is connected elsewhere.
+    broadcast, most = Broadcast(app.wire), settings.max_user_connections
+    rollcall = Rollcall(broadcast, app.instance, most, lambda client: engine.crowded(client, most))
+    engine.totals = rollcall.roster.totals
+    app.on_stop(rollcall.leave)
+    app.spawn(rollcall.run(), name="rollcall")
+    app.spawn(engine.counts.run(lambda: rollcall.roster.version), name="counts")
+    app.on_stop((await testing.hear(broadcast, engine.hub)).close)
+
+    # 3. Who may see what.
+    sessions = Sessions(app.sessions, now, settings.session_hours)
+    app.spawn(sessions.watch(engine.revoked, engine.sessions), name="sessions")
+
+    # 4. How it is served and asked.
+    streams = Streams(
+        followers=engine.followers,
+        hub=engine.hub,
+        sessions=sessions,
+        settings=settings,
+        now=now,
+        log=app.log,
+        rollcall=rollcall,
+    )
     rest = gateway.Gateway(
-        requests=app.requests, sessions=sessions, board=board, settings=settings, now=now
+        requests=app.requests,
+        sessions=sessions,
+        board=engine.board,
+        settings=settings,
+        now=now,
+        engine=engine,
+        broadcast=broadcast,
     )
 
     def health() -> Health:
-        word = "ok" if tape.ready.is_set() else "degraded"
+        word = "ok" if engine.tape.ready.is_set() else "degraded"
         if streams.draining:
             word = "stopping"
-        return Health(status=word, connections=len(hub), users=hub.owners())
+        return Health(status=word, connections=len(engine.hub), users=engine.hub.owners())
+
+    rest.status = lambda: health().status
 
     # 5. Sockets, last: from here on clients come, and at the end they are the first to go.
     http = server.EdgeServer(
@@ -89,7 +87,7 @@ async def wiring(app: App) -> None:
     )
     await http.start()
     app.spawn(http.run_ticks(), name="http")
-    app.on_stop(lambda: server.drain(http, streams, hub, settings.drain_seconds))
+    app.on_stop(lambda: server.drain(http, streams, engine.hub, settings.drain_seconds))
 
 
 if __name__ == "__main__":

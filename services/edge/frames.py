@@ -6,25 +6,13 @@ named and what of it is shown; `Encoder` makes each event's frame once, however 
 """
 
 from collections.abc import Callable
-from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 import msgspec
 
 from services.edge.cursor import Cursor
-from tapewire.events import (
-    CATALOGUE,
-    CODEC,
-    Event,
-    Order,
-    OrderEvent,
-    OrderFilled,
-    PriceUpdated,
-    TradeExecuted,
-    Undecodable,
-    UnknownType,
-)
+from services.edge.dialects import Dialect, Empty, Scene, Told
+from tapewire.events import CODEC, Undecodable, UnknownType
 from tapewire.log import Recorded
 
 RETRY_MS = 5000
@@ -56,18 +44,6 @@ def retry(milliseconds: int) -> bytes:
     return b"retry: %d\n\n" % milliseconds
 
 
-class Connected(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The first event of every stream. `keepalive_ms` is the longest that the stream is silent, in
-    milliseconds, so that a client knows when a connection is dead."""
-
-    client_id: str
-    user_id: str | None
-    stream: str
-    server_time: datetime
-    correlation_id: str
-    keepalive_ms: int
-
-
 class StreamReset(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A loss, said: everything between `requested_id` and the snapshot that follows."""
 
@@ -76,61 +52,10 @@ class StreamReset(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     first_available_id: str
 
 
-class OrdersSnapshot(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    snapshot: bool
-    orders: list[Order]
-    timestamp: datetime
+class Replayed(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """All of the past that was asked for has come, up to `until_id`."""
 
-
-class PriceView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A quote as clients see it."""
-
-    symbol: str
-    price: Decimal
-    bid: Decimal
-    ask: Decimal
-    volume: Decimal
-    change: Decimal
-    change_percent: Decimal
-    timestamp: datetime
-
-
-class PricesSnapshot(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    initializing: bool
-    prices: list[PriceView]
-    timestamp: datetime
-
-
-class Fill(Order, frozen=True, kw_only=True):
-    """The order after a fill, and the fill."""
-
-    fill_qty: Decimal
-    fill_price: Decimal
-    trade_id: str
-
-
-def price_view(quote: PriceUpdated) -> PriceView:
-    """What clients see of `quote`."""
-    return PriceView(**{name: getattr(quote, name) for name in PriceView.__struct_fields__})
-
-
-Dialect = Callable[[Event], tuple[str, Any] | None]
-"""The name and the payload of an event, None when the dialect does not speak of it."""
-
-
-def trading(event: Event) -> tuple[str, Any] | None:
-    """The dialect of the trading streams: ``order:update``, ``order:fill``, ``trade:new``; types of
-    other packages by the name that they declare, as they are."""
-    if isinstance(event, OrderFilled):
-        fields = msgspec.structs.asdict(event.order)
-        fill = Fill(**fields, fill_qty=event.qty, fill_price=event.price, trade_id=event.trade_id)
-        return "order:fill", fill
-    if isinstance(event, OrderEvent):
-        return "order:update", event.order
-    if isinstance(event, TradeExecuted):
-        return "trade:new", event
-    shown = CATALOGUE.kind(type(event)).shown
-    return None if shown is None else (shown.sse, event)
+    until_id: str
 
 
 class Encoder:
@@ -143,9 +68,11 @@ class Encoder:
         self,
         on_unreadable: Callable[[Recorded, Exception], None],
         retry_ms: int = RETRY_MS,
+        scene: Scene | None = None,
     ) -> None:
         self._on_unreadable = on_unreadable
         self._retry_ms = retry_ms
+        self._scene = scene or Empty()
         self._of: Recorded | None = None
         self._frames: dict[Dialect, bytes | None] = {}
 
@@ -154,17 +81,19 @@ class Encoder:
         if recorded is not self._of:
             self._of, self._frames = recorded, {}
         if dialect not in self._frames:
-            self._frames[dialect] = self._make(recorded, epoch, dialect)
+            told = self.tell(recorded, dialect)
+            at = Cursor(epoch, recorded.sequence)
+            self._frames[dialect] = None if told is None else self.frame(told, at)
         return self._frames[dialect]
 
-    def _make(self, recorded: Recorded, epoch: str, dialect: Dialect) -> bytes | None:
+    def tell(self, recorded: Recorded, dialect: Dialect) -> Told | None:
+        """The event in a dialect, None when it is not shown."""
         try:
-            spoken = dialect(recorded.event)
+            return dialect(recorded.event, recorded.place.owner, self._scene)
         except (UnknownType, Undecodable) as error:
             self._on_unreadable(recorded, error)
             return None
-        if spoken is None:
-            return None
-        name, payload = spoken
-        at = Cursor(epoch, recorded.sequence)
-        return frame(name, payload, at, retry_ms=self._retry_ms)
+
+    def frame(self, told: Told, at: Cursor | None = None) -> bytes:
+        """What is told, as bytes."""
+        return frame(*told, at, retry_ms=self._retry_ms)

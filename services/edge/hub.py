@@ -7,18 +7,20 @@ connections, overdue writes and sessions that ended.
 """
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 
 import msgspec
 import structlog
 
 from services.edge.cursor import Cursor
-from services.edge.feeds import Feed
+from services.edge.dialects import Scene, Told
+from services.edge.dialects.trading import urgent
+from services.edge.feeds import Feed, Interest
 from services.edge.frames import CHECKPOINT, KEEPALIVE, RETRY_MS, Encoder, frame
 from services.edge.lanes import Outbox
-from tapewire.events import Delivery
-from tapewire.log import Recorded
+from services.edge.selection import Selection
+from tapewire.log import EVERYBODY, Recorded
 
 QUIET_SECONDS = 300.0
 """A connection without one successful write for so long is closed."""
@@ -39,8 +41,12 @@ class Reason(enum.Enum):
     """Its session came to its end: sign in again."""
     REVOKED = "revoked"
     """Its session was revoked: sign in again."""
+    LIMIT = "limit"
+    """Its user has too many connections, and it was the oldest. Not to be opened again."""
     DRAIN = "drain"
     """This process stops: connect again, to another one."""
+    DONE = "done"
+    """It asked for the past up to a place, and has all of it."""
     QUIET = "quiet"
     """Nothing could be written for minutes."""
     FAILED = "failed"
@@ -48,14 +54,20 @@ class Reason(enum.Enum):
 
 
 class Opening(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a connection when it opens."""
+    """What is known of a connection when it opens. `user` is who is connected, `owner` whose events
+    are shown; `selection` narrows them. `until` ends the stream at a place of the log."""
 
     client: str
     feed: Feed
     owner: str | None
     correlation: str
+    interest: Interest
+    user: str | None = None
+    admin: bool = False
     session: str | None = None
     expires_at: datetime | None = None
+    selection: Selection | None = None
+    until: int | None = None
 
 
 class Connection:
@@ -68,6 +80,7 @@ class Connection:
 
     __slots__ = (
         "abort",
+        "beaten_at",
         "ended_at",
         "live",
         "opening",
@@ -75,6 +88,7 @@ class Connection:
         "position",
         "reason",
         "told",
+        "urgent",
         "writing_since",
         "written_at",
     )
@@ -88,7 +102,9 @@ class Connection:
         self.live = False
         self.position = 0
         self.told = 0
-        self.written_at = now
+        self.written_at = self.beaten_at = now
+        self.urgent: list[int] = []
+        """Sequences of what must not wait, in the outbox."""
         self.writing_since: float | None = None
         self.reason: Reason | None = None
         self.ended_at = 0.0
@@ -96,6 +112,10 @@ class Connection:
     @property
     def feed(self) -> Feed:
         return self.opening.feed
+
+    @property
+    def interest(self) -> Interest:
+        return self.opening.interest
 
     def behind(self) -> None:
         """Leave live delivery: what the outbox holds is written, the rest is read from the log."""
@@ -110,15 +130,22 @@ class Hub:
     """All connections of a process."""
 
     def __init__(
-        self, *, keepalive_seconds: float, write_seconds: float, retry_ms: int = RETRY_MS
+        self,
+        *,
+        keepalive_seconds: float,
+        write_seconds: float,
+        retry_ms: int = RETRY_MS,
+        scene: Scene | None = None,
     ) -> None:
         self._keepalive = keepalive_seconds
         self._write_seconds = write_seconds
         # Ordered: whoever came first is served first, and a simulation plays the same twice.
         self._all: dict[Connection, None] = {}
         self._of_owner: dict[str, dict[Connection, None]] = {}
+        self._of_shared: dict[str, dict[Connection, None]] = {}
+        self._by_client: dict[str, Connection] = {}
         self._retry_ms = retry_ms
-        self._encoder = Encoder(_unreadable, retry_ms)
+        self._encoder = Encoder(_unreadable, retry_ms, scene)
         self.epoch = ""
         self.closed: dict[Reason, int] = dict.fromkeys(Reason, 0)
 
@@ -132,18 +159,33 @@ class Hub:
     def add(self, connection: Connection) -> None:
         """Watch over `connection` until `remove`."""
         self._all[connection] = None
-        if connection.opening.owner is not None:
-            self._of_owner.setdefault(connection.opening.owner, {})[connection] = None
+        self._by_client[connection.opening.client] = connection
+        for index, name in self._places(connection):
+            index.setdefault(name, {})[connection] = None
 
     def remove(self, connection: Connection) -> None:
         """Forget `connection`; its reason is counted."""
         self._all.pop(connection, None)
-        owner = connection.opening.owner
-        if owner is not None and owner in self._of_owner:
-            self._of_owner[owner].pop(connection, None)
-            if not self._of_owner[owner]:
-                del self._of_owner[owner]
+        self._by_client.pop(connection.opening.client, None)
+        for index, name in self._places(connection):
+            if name in index:
+                index[name].pop(connection, None)
+                if not index[name]:
+                    del index[name]
         self.closed[connection.reason or Reason.GONE] += 1
+
+    def _places(
+        self, connection: Connection
+    ) -> Iterator[tuple[dict[str, dict[Connection, None]], str]]:
+        """Where `connection` is listed."""
+        if connection.opening.owner is not None:
+            yield self._of_owner, connection.opening.owner
+        for domain in sorted(connection.interest.shared):
+            yield self._of_shared, domain
+
+    def of_client(self, client: str) -> Connection | None:
+        """The connection with that client id."""
+        return self._by_client.get(client)
 
     def owners(self) -> int:
         """How many users have a connection here."""
@@ -151,14 +193,23 @@ class Hub:
 
     def encode(self, connection: Connection, recorded: Recorded) -> bytes | None:
         """The frame of `recorded` for `connection`, None when its feed does not show it."""
-        feed = connection.feed
-        if recorded.place.domain not in feed.domains and recorded.tag not in feed.tags:
+        if not _shown(connection, recorded):
             return None
-        return self._encoder.encode(recorded, self.epoch, feed.dialect)
+        return self._encoder.encode(recorded, self.epoch, connection.feed.family.dialect)
+
+    def tell(self, connection: Connection, recorded: Recorded) -> Told | None:
+        """The same as name and payload, for a frame of its own."""
+        if not _shown(connection, recorded):
+            return None
+        return self._encoder.tell(recorded, connection.feed.family.dialect)
 
     def publish(self, recorded: Recorded) -> None:
-        """Give an event of the tape to the live connections of its owner."""
-        connections = self._of_owner.get(recorded.place.owner)
+        """Give an event of the tape to the live connections that it is for."""
+        place = recorded.place
+        if place.owner == EVERYBODY:
+            connections = self._of_shared.get(place.domain)
+        else:
+            connections = self._of_owner.get(place.owner)
         if connections is None:
             return
         for connection in connections:
@@ -169,11 +220,19 @@ class Hub:
         """Put `recorded` into the outbox of a live connection, or let it fall behind."""
         made = self.encode(connection, recorded)
         if made is not None:
-            if not connection.outbox.put(made):
+            now = urgent(recorded.event)
+            if not connection.outbox.put(made, urgent=now):
                 connection.behind()
                 return
+            if now:
+                connection.urgent.append(recorded.sequence)
             connection.told = recorded.sequence
         connection.position = recorded.sequence
+
+    def say(self, told: Told) -> int:
+        """Put a frame without an id into every outbox; how many took it."""
+        made = frame(*told, retry_ms=self._retry_ms)
+        return sum(connection.outbox.put(made, urgent=True) for connection in self._all)
 
     def restart(self, epoch: str) -> None:
         """The log was made anew as `epoch`: nobody's position can be taken for granted."""
@@ -215,23 +274,49 @@ class Hub:
             self.cut(connection, Reason.QUIET)
         elif connection.opening.expires_at is not None and wall >= connection.opening.expires_at:
             self.end(connection, Reason.EXPIRED, now, auth_expired(Reason.EXPIRED))
-        elif since is None and now - connection.written_at >= self._keepalive:
-            connection.outbox.put(self._idle(connection))
+        elif since is None and now - self._beaten(connection) >= self._keepalive:
+            connection.beaten_at = now
+            connection.outbox.put(self._idle(connection, wall))
 
-    def _idle(self, connection: Connection) -> bytes:
+    def _beaten(self, connection: Connection) -> float:
+        """Since when an idle frame is due."""
+        steady = connection.feed.family.steady
+        return connection.beaten_at if steady else connection.written_at
+
+    def _idle(self, connection: Connection, wall: datetime) -> bytes:
         """A checkpoint when the user's position moved on unseen, so that the client's id stays
-        fresh; a comment otherwise."""
-        lossless = connection.feed.delivery is Delivery.LOSSLESS
+        fresh; otherwise what the family is sent."""
+        checkpoint = b""
+        lossless = connection.interest.lossless
         if lossless and connection.live and connection.position > connection.told:
             connection.told = connection.position
             at = Cursor(self.epoch, connection.position)
-            return frame(CHECKPOINT, {}, at, retry_ms=self._retry_ms)
-        return KEEPALIVE
+            checkpoint = frame(CHECKPOINT, {}, at, retry_ms=self._retry_ms)
+        idle = connection.feed.family.idle
+        selection = connection.opening.selection
+        told = selection.idle(wall) if selection is not None else None
+        if told is None and idle is not None:
+            told = idle(wall)
+        if told is None:
+            return checkpoint or KEEPALIVE
+        if checkpoint and not connection.feed.family.steady:
+            return checkpoint
+        return checkpoint + frame(*told, retry_ms=self._retry_ms)
 
 
 def auth_expired(reason: Reason) -> bytes:
     """The last event of a stream whose session ended."""
     return frame("auth:expired", {"reason": reason.value})
+
+
+def _shown(connection: Connection, recorded: Recorded) -> bool:
+    """Whether `recorded` is for `connection`, by its topics and by what it picked."""
+    place, interest_ = recorded.place, connection.interest
+    domains = interest_.shared if place.owner == EVERYBODY else interest_.own
+    if place.domain not in domains and recorded.tag not in connection.feed.tags:
+        return False
+    selection = connection.opening.selection
+    return selection is None or selection.takes(recorded)
 
 
 def _unreadable(recorded: Recorded, error: Exception) -> None:

@@ -45,7 +45,6 @@ class Outbox:
         "_clock",
         "_ended",
         "_frames",
-        "_lane",
         "_loop",
         "_most_bytes",
         "_most_frames",
@@ -70,15 +69,14 @@ class Outbox:
         self._paid_until = 0.0
         self._scheduled = False
         self._waiter: asyncio.Future[None] | None = None
-        self._lane: Lane | None = None
-        self._shared: tuple[bytes, frozenset[str]] | None = None
-        self._stale: set[str] = set()
+        self._shared: dict[Lane, tuple[bytes, frozenset[str]]] = {}
+        self._stale: dict[Lane, set[str]] = {}
         self._ended = False
         self._nudged = False
 
     @property
     def empty(self) -> bool:
-        return not self._frames and self._shared is None
+        return not self._frames and not self._shared
 
     @property
     def ended(self) -> bool:
@@ -107,12 +105,18 @@ class Outbox:
 
     def offer(self, lane: "Lane", chunk: bytes, keys: frozenset[str]) -> None:
         """Take a lane's chunk of `keys`, or remember that they changed if one waits already."""
-        self._lane = lane
-        if self._shared is None:
-            self._shared = (chunk, keys)
+        if lane not in self._shared:
+            self._shared[lane] = (chunk, keys)
             self._wake(urgent=False)
+        elif lane in self._stale:
+            self._stale[lane] |= keys
         else:
-            self._stale |= keys
+            self._stale[lane] = set(keys)
+
+    def forget(self, lane: "Lane") -> None:
+        """Let go what waits of a lane that the reader left."""
+        self._shared.pop(lane, None)
+        self._stale.pop(lane, None)
 
     def end(self, farewell: bytes = b"") -> None:
         """Let `farewell` be the last that leaves; nothing is taken any more."""
@@ -160,8 +164,10 @@ class Outbox:
         self._pay()
         self._nudged = False
         parts, self._frames, self._size = self._frames, [], 0
-        if self._shared is not None:
-            parts.append(self._newest())
+        if self._shared:
+            parts += [self._newest(lane, *shared) for lane, shared in self._shared.items()]
+            self._shared.clear()
+            self._stale.clear()
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _pay(self) -> None:
@@ -171,13 +177,9 @@ class Outbox:
         self._paid_until = min(max(self._paid_until, now), now + credit) + window
         self._opens_at = self._paid_until - credit
 
-    def _newest(self) -> bytes:
-        assert self._shared is not None  # noqa: S101 - the caller looked
-        (chunk, keys), self._shared = self._shared, None
-        if not self._stale or self._lane is None:
-            return chunk
-        keys, self._stale = keys | self._stale, set()
-        return self._lane.newest(keys)
+    def _newest(self, lane: "Lane", chunk: bytes, keys: frozenset[str]) -> bytes:
+        stale = self._stale.get(lane)
+        return chunk if stale is None else lane.newest(keys | stale)
 
     def _wake(self, *, urgent: bool) -> None:
         if urgent:
@@ -200,10 +202,12 @@ class Outbox:
 
 
 class Wants(msgspec.Struct, frozen=True):
-    """What a lane is for: `symbols` (None: all) at most `rate` times a second each."""
+    """What a lane is for: `symbols` (None: all) at most `rate` times a second each, told as `told`
+    (the name of a family) has it."""
 
     symbols: frozenset[str] | None
     rate: float
+    told: str = ""
 
 
 class Lane:

@@ -7,10 +7,11 @@ from typing import Any
 
 import msgspec
 
+from tapewire.log import EVERYBODY
 from tests.history.truth import Epoch, Log, Shown
 from tests.history.words import Connect, Entry, Frame, Kind, Wrong
 
-WITHOUT_ID = frozenset({"connected", "stream:reset", "auth:expired"})
+WITHOUT_ID = frozenset({"connected", "stream:reset", "auth:expired", "position:update"})
 REQUESTED_SHOWN = 64
 """Characters of a bad id that a reset repeats."""
 
@@ -239,7 +240,7 @@ class _Client:
     def _compare(self, frame: Frame, event: Shown | None, to: _Place) -> None:
         if event is None:
             self._say(Kind.FOREIGN, f"{frame.name} {to}: the log has no such event")
-        elif event.owner != self._owner:
+        elif event.owner not in (self._owner, EVERYBODY):
             self._say(Kind.FOREIGN, f"{frame.name} {to} is of {event.owner!r}")
         elif frame.name != event.name:
             self._say(Kind.CONTENT, f"{to} is {event.name or 'not shown'}, not {frame.name}")

@@ -5,15 +5,18 @@ What an event must look like is made from the bytes that were stored, without th
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
+from heapq import merge
 
 import msgspec
 
-from tapewire.log import Recorded, Subject
+from tapewire.log import EVERYBODY, Recorded, Subject
 
 CLOSED_SHOWN = 200
 """Closed orders in a snapshot, those that closed last."""
 DOMAINS = frozenset({"orders", "trades"})
 """What the streams of a user show."""
+AGENTS = "agents"
+"""What they show of everybody's."""
 
 _OPEN = ("new", "partially_filled")
 
@@ -54,7 +57,9 @@ def shown(recorded: Recorded) -> Shown:
     """What the owner of a recorded event must see of it."""
     subject = Subject.parse(recorded.subject)
     nothing = Shown(recorded.sequence, subject.owner, "", b"")
-    if subject.domain not in DOMAINS:
+    if subject.owner == EVERYBODY and subject.domain == AGENTS:
+        return msgspec.structs.replace(nothing, name="agent:status", data=recorded.data)
+    if subject.owner == EVERYBODY or subject.domain not in DOMAINS:
         return nothing
     if recorded.tag == "trade.executed.v1":
         return msgspec.structs.replace(nothing, name="trade:new", data=recorded.data)
@@ -83,7 +88,8 @@ class Epoch:
         self._of: dict[str, list[int]] = {}
         self._counted: dict[str, list[int]] = {}
         for event in self.events:
-            self._counted.setdefault(event.owner, []).append(event.sequence)
+            if event.owner != EVERYBODY or event.name:
+                self._counted.setdefault(event.owner, []).append(event.sequence)
             if event.name:
                 self._of.setdefault(event.owner, []).append(event.sequence)
 
@@ -93,13 +99,15 @@ class Epoch:
 
     def between(self, owner: str, after: int, before: int) -> list[int]:
         """The sequences in (after, before) that the owner must see."""
-        sequences = self._of.get(owner, [])
-        return sequences[bisect_right(sequences, after) : bisect_left(sequences, before)]
+        own, shared = (_within(self._of.get(of, []), after, before) for of in (owner, EVERYBODY))
+        return [*merge(own, shared)] if shared else own
 
     def later(self, owner: str, after: int) -> int:
-        """How many events of `owner`, shown or not, come after a sequence."""
-        sequences = self._counted.get(owner, [])
-        return len(sequences) - bisect_right(sequences, after)
+        """How many events that concern `owner`, shown or not, come after a sequence."""
+        return sum(
+            len(_within(self._counted.get(of, []), after, self.last + 1))
+            for of in (owner, EVERYBODY)
+        )
 
     def fold(self, owner: str, upto: int) -> list[bytes]:
         """The orders of `owner` as of `upto`: all open ones and the closed ones that closed last,
@@ -114,6 +122,10 @@ class Epoch:
         for forgotten in closed[: max(len(closed) - CLOSED_SHOWN, 0)]:
             del newest[forgotten]
         return [_as_order(event) for event in newest.values()]
+
+
+def _within(sequences: list[int], after: int, before: int) -> list[int]:
+    return sequences[bisect_right(sequences, after) : bisect_left(sequences, before)]
 
 
 def _as_order(event: Shown) -> bytes:

@@ -27,6 +27,7 @@ WANTED = (
     "closed: revoked",
     "closed: slow",
     "connection: fell behind",
+    "frames: agent:status",
     "frames: checkpoint",
     "frames: order:fill",
     "frames: order:update",

@@ -10,10 +10,9 @@ from typing import Any, cast
 
 from services.edge import server
 from services.edge.access import Sessions
+from services.edge.engine import Engine
 from services.edge.feeds import FEEDS
-from services.edge.follow import Board, Followers, Tape, ValueBoard
 from services.edge.http.streams import ABORT, Streams
-from services.edge.hub import Hub, Reason, auth_expired
 from tapewire.log.memory import Faults, MemoryLog, MemoryServer, MemoryValues
 from tapewire.runtime import Settings
 from tests.sim.wire import Wire
@@ -35,31 +34,31 @@ class Edge:
         seed: int,
     ) -> None:
         self.settings = settings
+        self._of, self._faults = of, faults
+        self._valued: list[MemoryValues] = []
         self.log = MemoryLog(of, faults)
         self.views = MemoryValues(of, faults, stream="VIEWS", prefix="view")
         self.store = MemoryValues(of, faults, stream="SESSIONS", prefix="$KV.sessions")
         self.market = MemoryValues(of, faults)
-        self.hub = Hub(
-            keepalive_seconds=settings.keepalive_interval, write_seconds=settings.write_seconds
-        )
-        self.tape = Tape(
-            self.log, self.hub.publish, lambda: self.hub.restart(self.tape.epoch), seed=seed
-        )
-        self.sessions = Sessions(self.store, now, settings.session_hours)
-        followers = Followers(
+        self.engine = Engine(
             log=self.log,
             views=self.views,
-            tape=self.tape,
-            hub=self.hub,
-            board=Board(self.market, settings.flush_ms / 1000),
-            values=ValueBoard(self.market, settings.flush_ms / 1000),
+            market=self.market,
+            valuations=self._valuations,
+            own_values=MemoryValues(of, faults, prefix="val"),
+            settings=settings,
             now=now,
-            retry_ms=settings.retry_ms,
-            replay_limit=settings.replay_limit,
-            replays_at_once=settings.replays_at_once,
+            seed=seed,
         )
+        self.hub, self.tape = self.engine.hub, self.engine.tape
+        self.sessions = Sessions(self.store, now, settings.session_hours)
         self.streams = Streams(
-            followers=followers, hub=self.hub, sessions=self.sessions, settings=settings, now=now
+            followers=self.engine.followers,
+            hub=self.hub,
+            sessions=self.sessions,
+            settings=settings,
+            now=now,
+            log=self.log,
         )
         self.now = now
         self.accepts = False
@@ -72,7 +71,7 @@ class Edge:
         self._spawn(server.look_after(self.hub, self.now, TICK_SECONDS))
         self._spawn(self.tape.run())
         await self.tape.ready.wait()
-        self._spawn(self.sessions.watch(self._ended, self._open_keys))
+        self._spawn(self.sessions.watch(self.engine.revoked, self.engine.sessions))
         self.accepts = True
 
     def open(self, wire: Wire, path: str, query: str, headers: list[tuple[bytes, bytes]]) -> None:
@@ -98,7 +97,7 @@ class Edge:
     async def kill(self, broken: Callable[[Wire], None]) -> None:
         """Be gone at once; `broken` is told each connection."""
         self.accepts = False
-        for connection in (self.log, self.views, self.store, self.market):
+        for connection in (self.log, self.views, self.store, self.market, *self._valued):
             connection.kill()
         for wire in [*self._wires]:
             broken(wire)
@@ -118,14 +117,10 @@ class Edge:
         if not task.cancelled() and (error := task.exception()) is not None:
             self.deaths.append(error)
 
-    def _ended(self, key: str) -> None:
-        for connection in self.hub.connections():
-            if connection.opening.session == key:
-                now = asyncio.get_running_loop().time()
-                self.hub.end(connection, Reason.REVOKED, now, auth_expired(Reason.REVOKED))
-
-    def _open_keys(self) -> list[str]:
-        return [c.opening.session for c in self.hub.connections() if c.opening.session is not None]
+    def _valuations(self, user: str) -> MemoryValues:
+        values = MemoryValues(self._of, self._faults, prefix=f"mk.{user}")
+        self._valued.append(values)
+        return values
 
 
 class _Sockets:

@@ -11,11 +11,13 @@ from unittest.mock import patch
 
 from services.edge import cursor
 from services.edge.cursor import Resume
+from services.edge.follow import reading
+from services.edge.follow.reading import Reader, Stretch
+from services.edge.follow.snapshots import Snapshots
 from services.edge.follow.stream import _Follower
 from services.edge.follow.tape import Tape
 from services.edge.hub import Connection, Hub
-from tapewire.log import Bounds, LogError, Page, Recorded, views
-from tapewire.views import OrdersView
+from tapewire.log import EVERYBODY, Bounds, Page, Recorded, views
 
 MUTANTS: "dict[str, tuple[Any, str, Any]]" = {}
 """By name: what is replaced by what."""
@@ -41,6 +43,9 @@ def broken(name: str) -> Iterator[None]:
 
 _cursor_at = cursor.at
 _behind = Connection.behind
+_stretch = Reader.stretch
+_take = Snapshots.take
+_publish = Hub.publish
 
 
 @mutant(Tape, "_hear")
@@ -101,36 +106,42 @@ def join_believes_that_all_is_remembered(*_: Any) -> bool:
     return True
 
 
-@mutant(_Follower, "_write_page")
-async def follower_skips_one_position(follower: _Follower, page: Page) -> None:
-    for recorded in page.events:
+@mutant(_Follower, "_write_stretch")
+async def follower_skips_one_position(follower: _Follower, stretch: Stretch) -> None:
+    for recorded in stretch.events:
         made = follower._shared.hub.encode(follower._connection, recorded)
         await follower._write(made or b"")
         follower._connection.position = recorded.sequence + 1
+    follower._connection.position = max(follower._connection.position, stretch.horizon)
 
 
-@mutant(_Follower, "_next_page")
-async def follower_takes_a_lagging_replica_for_the_end(
-    follower: _Follower, last: int
-) -> Page | None:
-    position = follower._connection.position
-    page = await follower._shared.log.page(follower._filter, after=position, limit=256)
-    if not page.events:
-        follower._connection.position = last
-    return page
+@mutant(reading, "_complete")
+def reader_takes_a_lagging_replica_for_the_end(_: Page, __: int, upto: int, ___: int) -> int:
+    return upto
 
 
-@mutant(_Follower, "_next_page")
+@mutant(Reader, "stretch")
+async def reader_passes_on_what_is_beyond_the_horizon(
+    reader: Reader, after: int, upto: int, lasts: Any
+) -> Stretch:
+    stretch = await _stretch(reader, after, upto, lasts)
+    pages = [
+        await reader._log.page(one, after=after, limit=reading.READ_EVENTS)
+        for one in reader._filters
+    ]
+    events = sorted(
+        (event for page in pages for event in page.events if event.sequence <= upto),
+        key=lambda event: event.sequence,
+    )
+    end = events[-1].sequence if events else stretch.horizon
+    return Stretch(events, max(end, stretch.horizon), stretch.epoch, stretch.first)
+
+
+@mutant(_Follower, "_stretch")
 async def follower_reads_on_in_a_log_that_was_trimmed(
-    follower: _Follower, last: int
-) -> Page | None:
-    position = follower._connection.position
-    if position >= last:
-        return Page([], 0)
-    page = await follower._shared.log.page(follower._filter, after=position, limit=256)
-    if not page.events:
-        raise LogError("lags")
-    return page
+    follower: _Follower, upto: int, lasts: Any
+) -> Stretch:
+    return await follower._reader.stretch(follower._connection.position, upto, lasts)
 
 
 @mutant(_Follower, "_reset")
@@ -180,10 +191,14 @@ async def snapshot_is_an_old_checkpoint(*_: Any) -> None:
     return
 
 
-@mutant(_Follower, "_load")
-async def snapshot_has_another_id(follower: _Follower) -> Any:
-    bounds = follower._shared.tape.bounds
-    view, _ = await views.load(
-        follower._shared.log, follower._shared.views, OrdersView, follower._owner
-    )
-    return view, bounds
+@mutant(Snapshots, "take")
+async def snapshot_has_another_id(snapshots: Snapshots, connection: Connection) -> Any:
+    before = snapshots._tape.bounds
+    told, _ = await _take(snapshots, connection)
+    return told, before
+
+
+@mutant(Hub, "publish")
+def hub_keeps_to_itself_what_is_for_everybody(hub: Hub, recorded: Recorded) -> None:
+    if recorded.place.owner != EVERYBODY:
+        _publish(hub, recorded)

@@ -15,9 +15,10 @@ from unittest.mock import patch
 import structlog
 
 from services.edge.cursor import Resume
-from services.edge.follow import stream, tape
+from services.edge.follow import reading, tape
 from services.edge.follow.beginning import Beginnings, NotYet
-from services.edge.follow.stream import _Follower
+from services.edge.follow.reading import Reader
+from services.edge.follow.snapshots import Snapshots
 from services.edge.follow.tape import Tape
 from services.edge.hub import Connection
 from tapewire.log import AlreadyStored, Conflict, LogError, Uncertain
@@ -59,7 +60,7 @@ def remembering(plan: Plan) -> Iterator[None]:
     with (
         patch.object(tape, "REMEMBERED_EVENTS", plan.remembered_events),
         patch.object(tape, "HELD_EVENTS", plan.held_events),
-        patch.object(stream, "READ_EVENTS", plan.read_events),
+        patch.object(reading, "READ_EVENTS", plan.read_events),
     ):
         yield
 
@@ -97,8 +98,8 @@ def _falling_behind(counts: Counts, inner: Any) -> Any:
 
 @_watched(Tape, "since")
 def _joining(counts: Counts, inner: Any) -> Any:
-    def since(of: Tape, owner: str, sequence: int) -> Any:
-        found = inner(of, owner, sequence)
+    def since(of: Tape, owners: Any, sequence: int) -> Any:
+        found = inner(of, owners, sequence)
         counts[f"joined: with {'events from memory' if found else 'nothing missed'}"] += 1
         if sequence > of.head:
             counts["joined: ahead of the tape"] += 1
@@ -129,27 +130,24 @@ def _hearing(counts: Counts, inner: Any) -> Any:
     return hear
 
 
-@_watched(_Follower, "_next_page")
+@_watched(Reader, "stretch")
 def _reading(counts: Counts, inner: Any) -> Any:
-    async def next_page(*asked: Any) -> Any:
-        try:
-            found = await inner(*asked)
-        except NotYet:
-            counts["read: a replica lagged"] += 1
-            raise
-        counts["read: pages"] += 1
+    async def stretch(*asked: Any) -> Any:
+        found = await inner(*asked)
+        _reader, after, *_ = asked
+        counts["read: a replica lagged" if found.horizon <= after else "read: pages"] += 1
         return found
 
-    return next_page
+    return stretch
 
 
-@_watched(_Follower, "_snapshot")
+@_watched(Snapshots, "take")
 def _showing(counts: Counts, inner: Any) -> Any:
-    async def snapshot(*asked: Any) -> Any:
+    async def take(*asked: Any) -> Any:
         counts["snapshots"] += 1
         return await inner(*asked)
 
-    return snapshot
+    return take
 
 
 @_watched(Beginnings, "decide")

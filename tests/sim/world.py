@@ -133,7 +133,10 @@ class World:
             desk.note(chance.choice(USERS), number, chance.uniform(0, last))
             for number in range(plan.orders // 4)
         ]
-        return [*orders, *notes]
+        announcements = [
+            desk.announce(number, chance.uniform(0, last)) for number in range(plan.orders // 8)
+        ]
+        return [*orders, *notes, *announcements]
 
     async def _calm_down(self) -> None:
         """From the plan's end on nothing more goes wrong by itself."""

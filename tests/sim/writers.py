@@ -17,6 +17,7 @@ from services.orders.deciding import Orders
 from services.orders.domain import Closed, State, Unplaced, order_id
 from tapewire.events import AgentState, AgentStatusChanged, OrderType, Side
 from tapewire.log import (
+    EVERYBODY,
     Draft,
     EventLog,
     Known,
@@ -103,17 +104,24 @@ class Desk:
                 self._counts[f"writer: {type(error).__name__}"] += 1
                 await asyncio.sleep(self._chance.uniform(0, RETRY_SECONDS))
 
+    async def announce(self, number: int, starts: float) -> None:
+        """An event that everybody is shown."""
+        await self._tell(Subject(EVERYBODY, "agents", f"a{number}"), f"agent-{number}", starts)
+
     async def note(self, user: str, number: int, starts: float) -> None:
         """An event of the user that no stream shows."""
+        await self._tell(Subject(user, UNSHOWN, f"n{number}"), f"note-{user}-{number}", starts)
+
+    async def _tell(self, subject: Subject, id_: str, starts: float) -> None:
         await asyncio.sleep(starts)
         told = AgentStatusChanged(
-            service="sim", instance=user, state=AgentState.RUNNING, detail=None,
+            service="sim", instance=subject.entity, state=AgentState.RUNNING, detail=None,
             timestamp=self._now(),
         )  # fmt: skip
         draft = Draft(
-            subject=Subject(user, UNSHOWN, f"n{number}"),
+            subject=subject,
             event=told,
-            meta=Meta(id=f"note-{user}-{number}", correlation="sim"),
+            meta=Meta(id=id_, correlation="sim"),
         )
         try:
             await self._logs[0].append([draft])

@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 import structlog
 
 from tapewire.events import BadDeclaration
-from tapewire.log import LogError, Unavailable
+from tapewire.log import LogError, Unavailable, token
 from tapewire.log.jetstream import JetStreamLog, JetStreamValues, Wire, connect, provision
 from tapewire.log.jetstream.streams import MARKET, SESSIONS, VIEWS
 from tapewire.runtime import extensions, logs, requests, telemetry
@@ -57,6 +57,13 @@ class App:
         self._stop = asyncio.Event()
         self._failure: BaseException | None = None
         self._undo = contextlib.AsyncExitStack()
+
+    def valuations_of(self, user: str) -> JetStreamValues:
+        """What the positions of one user are worth."""
+        name = token(user)
+        return JetStreamValues(
+            self.wire, stream=MARKET, prefix=f"mk.{name}", live=f"live.mk.{name}"
+        )
 
     def on_stop(self, undo: Callable[[], Awaitable[Any]]) -> None:
         """Call `undo` at the end, before whatever was registered earlier."""

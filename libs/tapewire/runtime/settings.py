@@ -108,6 +108,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         float, _about("how long one write may take before the reader is closed as slow",
                       "SSE_WRITE_SECONDS", gt=0)
     ] = 10.0  # fmt: skip
+    max_user_connections: Annotated[
+        int,
+        _about("streams a user may have open on all edge processes together; one more closes the "
+               "oldest", "SSE_MAX_CONNECTIONS_PER_USER", ge=1),
+    ] = 10  # fmt: skip
     replay_limit: Annotated[
         int, _about("events replayed at the most; beyond, a reset", "SSE_REPLAY_LIMIT", ge=1)
     ] = 100_000

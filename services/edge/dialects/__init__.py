@@ -1,5 +1,22 @@
 """How events are told: a dialect for each kind of front end. Pure.
 
 A dialect gives an event of `owner` the name and the payload that its front ends know, or None when
-it does not speak of it. `trading` is in `services.edge.frames`.
+it does not speak of it; a `Scene` is what it may ask beside the event. A `Family` is a dialect with
+the rest of a front end's manners: how a stream begins, and what an idle one is sent. Start reading
+at `family`.
 """
+
+from services.edge.dialects.family import DASHBOARD, NOTIFICATIONS, STRATEGIES, TRADING, Family
+from services.edge.dialects.scene import Dialect, Empty, Scene, Told
+
+__all__ = [
+    "DASHBOARD",
+    "NOTIFICATIONS",
+    "STRATEGIES",
+    "TRADING",
+    "Dialect",
+    "Empty",
+    "Family",
+    "Scene",
+    "Told",
+]

@@ -2,10 +2,10 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
 import msgspec
 
+from services.edge.dialects.scene import Scene, Told
 from tapewire.events import Event, Item, ItemAnalysed
 
 
@@ -38,7 +38,7 @@ def item_view(item: Item) -> ItemView:
     )
 
 
-def dashboard(event: Event, owner: str) -> tuple[str, Any] | None:  # noqa: ARG001
+def dashboard(event: Event, owner: str, scene: Scene) -> Told | None:  # noqa: ARG001
     """The dialect."""
     if isinstance(event, ItemAnalysed):
         return "new_item", item_view(event.item)

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from services.edge.dialects.scene import Scene, Told
 from tapewire.events import Event, Notification, NotificationCreated, NotificationsRead
 
 
@@ -34,7 +35,7 @@ def notification_view(notification: Notification) -> NotificationView:
     )
 
 
-def notifications(event: Event, owner: str) -> tuple[str, Any] | None:  # noqa: ARG001
+def notifications(event: Event, owner: str, scene: Scene) -> Told | None:  # noqa: ARG001
     """The dialect."""
     if isinstance(event, NotificationCreated):
         return "notification", notification_view(event.notification)

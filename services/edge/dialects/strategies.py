@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from services.edge.frames import PriceView
+from services.edge.dialects.scene import Scene, Told
+from services.edge.dialects.trading import PriceView
 from tapewire.events import (
     Event,
     Order,
@@ -135,7 +136,7 @@ class StrategyState(msgspec.Struct, frozen=True, kw_only=True):
     trades: int
 
 
-def strategies(event: Event, owner: str) -> tuple[str, Any] | None:
+def strategies(event: Event, owner: str, scene: Scene) -> Told | None:  # noqa: ARG001
     """The dialect."""
     kind = type(event)
     if isinstance(event, StopLossTriggered | StopLossExecuted):
@@ -147,7 +148,7 @@ def strategies(event: Event, owner: str) -> tuple[str, Any] | None:
     return None
 
 
-def price_told(view: PriceView) -> tuple[str, PriceTold]:
+def price_told(view: PriceView) -> Told:
     """A quote."""
     told = PriceTold(
         type="PRICE_UPDATE",

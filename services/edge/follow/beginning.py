@@ -1,9 +1,14 @@
 """Where a connection begins, decided with the log's help: resume, reset or fresh."""
 
+from collections.abc import Awaitable, Callable
+
 from services.edge import cursor
 from services.edge.cursor import Fresh, Moment, Reset, ResetReason, Resume
 from services.edge.follow.tape import Tape
 from tapewire.log import Bounds, EventLog
+
+Behind = Callable[[int], Awaitable[int]]
+"""How many events a reader would have to be sent that begins after a place."""
 
 
 class NotYet(Exception):
@@ -18,8 +23,8 @@ class Beginnings:
         self._tape = tape
         self._replay_limit = replay_limit
 
-    async def decide(self, requested: str | None, filter_: str) -> Fresh | Resume | Reset:
-        """How a reader of `filter_` that gave `requested` begins.
+    async def decide(self, requested: str | None, behind: Behind) -> Fresh | Resume | Reset:
+        """How a reader that gave `requested` begins.
 
         The tape's own bounds suffice mostly. A place ahead of them, or in another incarnation of
         the log, is for the leader to judge: another process may have shown this client more than
@@ -35,9 +40,9 @@ class Beginnings:
         if self._is_for_the_leader(beginning):
             beginning = cursor.decide(requested, await self._leader())
         if isinstance(beginning, Moment):
-            beginning = await self._at(beginning, requested or "", filter_)
+            beginning = await self._at(beginning, requested or "", behind)
         elif isinstance(beginning, Resume):
-            beginning = await self._within_limit(beginning, requested or "", filter_)
+            beginning = await self._within_limit(beginning, requested or "", behind)
         if self._tape.epoch != bounds.epoch:
             raise NotYet("the log was made anew while it was asked")
         return beginning
@@ -54,20 +59,19 @@ class Beginnings:
             raise NotYet("the tape does not follow the new log yet")
         return bounds
 
-    async def _at(self, moment: Moment, requested: str, filter_: str) -> Resume | Reset:
+    async def _at(self, moment: Moment, requested: str, behind: Behind) -> Resume | Reset:
         """An older system's id may stand for any event of its millisecond: all of them come
         again."""
         bounds = await self._leader()
         after = await self._log.before(moment.time)
         if after + 1 == bounds.first and bounds.first > 1:
             return Reset(ResetReason.TRIMMED, requested)
-        return await self._within_limit(Resume(after), requested, filter_)
+        return await self._within_limit(Resume(after), requested, behind)
 
-    async def _within_limit(self, resume: Resume, requested: str, filter_: str) -> Resume | Reset:
+    async def _within_limit(self, resume: Resume, requested: str, behind: Behind) -> Resume | Reset:
         """Refuse a replay of more events than the limit; what the tape remembers never is."""
         if self._tape.covers(resume.after):
             return resume
-        page = await self._log.page(filter_, after=resume.after, limit=1)
-        if len(page.events) + page.left > self._replay_limit:
+        if await behind(resume.after) > self._replay_limit:
             return Reset(ResetReason.LIMIT, requested)
         return resume

@@ -1,18 +1,21 @@
 """The board: the newest quote of every symbol, and the lanes that carry them to readers.
 
-One subscription a process hears all quotes. Each quote's frame is made once; lanes join them by
-what their readers want.
+One subscription a process hears all quotes. Each quote's frame is made once a family; lanes join
+them by what their readers want.
 """
 
 import asyncio
 import contextlib
 import random
 from collections.abc import Iterable
+from functools import partial
 
 import msgspec
 import structlog
 
-from services.edge.frames import RETRY_MS, PriceView, frame, price_view
+from services.edge.dialects import TRADING, Family
+from services.edge.dialects.trading import PriceView, price_view
+from services.edge.frames import RETRY_MS, frame
 from services.edge.lanes import Lane, Outbox, Wants
 from tapewire.events import CODEC, PriceUpdated
 from tapewire.log import LogError, Values
@@ -34,7 +37,8 @@ class Board:
         self._retry_ms = retry_ms
         self._window = window_seconds
         self._views: dict[str, PriceView] = {}
-        self._frames: dict[str, bytes] = {}
+        self._frames: dict[str, dict[str, bytes]] = {}
+        """By family, by symbol; made when first wanted."""
         self._lanes: dict[Wants, Lane] = {}
         self._look = asyncio.Event()
 
@@ -62,23 +66,37 @@ class Board:
             if symbols is None or symbol in symbols
         ]
 
-    def join(self, outbox: Outbox, wants: Wants) -> None:
-        """Let `outbox` have what changes from now on."""
+    def price(self, symbol: str) -> PriceView | None:
+        """The newest quote of `symbol`."""
+        return self._views.get(symbol)
+
+    def join(self, outbox: Outbox, wants: Wants, family: Family = TRADING) -> Lane:
+        """Let `outbox` have what changes from now on, as `family` tells it."""
+        wants = msgspec.structs.replace(wants, told=family.name)
         lane = self._lanes.get(wants)
         if lane is None:
-            lane = self._lanes[wants] = Lane(wants, self._newest, self._window)
+            lane = self._lanes[wants] = Lane(wants, partial(self._newest, family), self._window)
         lane.members.add(outbox)
+        return lane
 
-    def leave(self, outbox: Outbox, wants: Wants) -> None:
-        """Let `outbox` have no more."""
-        lane = self._lanes[wants]
+    def leave(self, outbox: Outbox, lane: Lane) -> None:
+        """Let `outbox` have no more of `lane`."""
+        outbox.forget(lane)
         lane.members.discard(outbox)
         if not lane.members:
             lane.close()
-            del self._lanes[wants]
+            self._lanes.pop(lane.wants, None)
 
-    def _newest(self, symbols: Iterable[str]) -> bytes:
-        return b"".join(self._frames[symbol] for symbol in sorted(symbols))
+    def _newest(self, family: Family, symbols: Iterable[str]) -> bytes:
+        frames = self._frames.setdefault(family.name, {})
+        return b"".join(
+            frames.get(symbol) or self._frame(family, frames, symbol) for symbol in sorted(symbols)
+        )
+
+    def _frame(self, family: Family, frames: dict[str, bytes], symbol: str) -> bytes:
+        made = frame(*family.price(self._views[symbol]), retry_ms=self._retry_ms)
+        frames[symbol] = made
+        return made
 
     def _hear(self, _key: str, data: bytes) -> None:
         try:
@@ -89,9 +107,9 @@ class Board:
         known = self._views.get(quote.symbol)
         if known is not None and known.timestamp >= quote.timestamp:
             return
-        view = price_view(quote)
-        self._views[quote.symbol] = view
-        self._frames[quote.symbol] = frame("price:update", view, retry_ms=self._retry_ms)
+        self._views[quote.symbol] = price_view(quote)
+        for frames in self._frames.values():
+            frames.pop(quote.symbol, None)
         for lane in self._lanes.values():
             lane.changed(quote.symbol)
 

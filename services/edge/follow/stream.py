@@ -6,37 +6,35 @@
 
 There is one loop for all of it, because a slow reader, a resuming one and one whose log went away
 are the same thing: a position, and a log to read from it. Joining is one synchronous step: what the
-tape remembers after the position goes into the outbox, and the hub continues from there.
+tape remembers after the position goes into the outbox, and the hub continues from there. Newest-
+wins values go along from the beginning, in lanes of their own (`going_along`).
 """
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack
 from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
-import msgspec
 import structlog
 
 from services.edge import cursor, frames
 from services.edge.cursor import Cursor, Reset, Resume
+from services.edge.dialects import Told
+from services.edge.dialects.family import Hello
+from services.edge.follow.along import Along
 from services.edge.follow.beginning import Beginnings, NotYet
-from services.edge.follow.board import MOST_RATE, Board
+from services.edge.follow.reading import Reader, Stretch
+from services.edge.follow.snapshots import Snapshots
 from services.edge.follow.tape import Tape
-from services.edge.follow.values import ValueBoard
-from services.edge.hub import Connection, Hub
+from services.edge.hub import Connection, Hub, Reason
 from services.edge.lanes import Wants
-from tapewire.events import Delivery
-from tapewire.log import Bounds, EventLog, LogError, Page, Values, pattern
-from tapewire.log.views import load
-from tapewire.views import OrdersView
+from tapewire.log import EVERYBODY, EventLog, LogError, pattern
 
 RETRY_FIRST_SECONDS = 0.05
 RETRY_MOST_SECONDS = 2.0
-READ_EVENTS = 256
-READ_BYTES = 256 << 10
-"""A page of a replay, and so about what a replaying connection holds in memory."""
 
 T = TypeVar("T")
 
@@ -57,42 +55,41 @@ class Followers:
         self,
         *,
         log: EventLog,
-        views: Values,
         tape: Tape,
         hub: Hub,
-        board: Board,
-        values: ValueBoard,
+        along: Along,
+        snapshots: Snapshots,
+        replays: asyncio.Semaphore,
         now: Callable[[], datetime],
         retry_ms: int,
         keepalive_ms: int = 30_000,
         replay_limit: int,
-        replays_at_once: int,
     ) -> None:
         self.beginnings = Beginnings(log, tape, replay_limit)
         self.log = log
-        self.views = views
         self.tape = tape
         self.hub = hub
-        self.board = board
-        self.values = values
+        self.along = along
+        self.snapshots = snapshots
+        self.replays = replays
         self.now = now
         self.retry_ms = retry_ms
         self.keepalive_ms = keepalive_ms
-        self.replays = asyncio.Semaphore(replays_at_once)
 
     async def serve(
-        self, connection: Connection, requested: str | None, wants: Wants | None, write: Write
+        self, connection: Connection, requested: str | None, wants: Wants, write: Write
     ) -> None:
-        """Write to `connection` from where `requested` says until it ends; `wants` is for
-        newest-wins feeds. Returns when the connection was told to end; to be cancelled when the
+        """Write to `connection` from where `requested` says until it ends; `wants` is for its
+        newest-wins values. Returns when the connection was told to end; to be cancelled when the
         peer is gone."""
         follower = _Follower(self, connection, write)
-        await follower.open()
-        if connection.feed.delivery is Delivery.NEWEST_WINS:
-            await follower.follow_board(wants or Wants(None, MOST_RATE))
-        else:
-            with self.values.shown(connection):
+        with ExitStack() as going_along:
+            await follower.open()
+            await follower.begin_along(going_along, wants)
+            if connection.interest.lossless:
                 await follower.follow_tape(requested)
+            else:
+                await follower.follow_values()
 
 
 class _Follower:
@@ -103,44 +100,45 @@ class _Follower:
         self._connection = connection
         self._write_out = write
         self._clock = asyncio.get_running_loop().time
-        self._owner = connection.opening.owner or ""
-        self._filter = pattern(owner=self._owner) if self._owner else ""
+        self._owners = _owners(connection)
+        self._reader = Reader(shared.log, _filters(connection), shared.replays)
         self._epoch = ""
 
     async def open(self) -> None:
         """The first bytes, before anything that could wait."""
         opening = self._connection.opening
-        connected = frames.Connected(
+        hello = Hello(
             client_id=opening.client,
-            user_id=opening.owner,
+            user_id=opening.user,
             stream=opening.feed.name,
             server_time=self._shared.now(),
             correlation_id=opening.correlation,
             keepalive_ms=self._shared.keepalive_ms,
         )
-        await self._write(frames.retry(self._shared.retry_ms) + self._frame("connected", connected))
+        first = self._frame(opening.feed.family.hello(hello))
+        await self._write(frames.retry(self._shared.retry_ms) + first)
 
-    async def follow_board(self, wants: Wants) -> None:
-        """All newest values, then what changes."""
-        board, outbox = self._shared.board, self._connection.outbox
-        snapshot = frames.PricesSnapshot(
-            initializing=True, prices=board.prices(wants.symbols), timestamp=self._shared.now()
-        )
-        board.join(outbox, wants)
-        try:
-            await self._write(self._frame("price:update", snapshot))
-            while not outbox.ended:
-                await self._write(await outbox.take())
-        finally:
-            board.leave(outbox, wants)
+    async def begin_along(self, going_along: ExitStack, wants: Wants) -> None:
+        """Join the lanes, and write what of their values a stream begins with."""
+        told = self._shared.along.join(going_along, self._connection, wants)
+        await self._write(self._joined(told))
+
+    async def follow_values(self) -> None:
+        """Newest-wins values alone."""
+        outbox = self._connection.outbox
+        while not outbox.ended:
+            await self._write(await outbox.take())
         await self._write(await outbox.take())
 
     async def follow_tape(self, requested: str | None) -> None:
         """Everything of the owner, in order, from where `requested` says."""
         try:
             while True:
+                await self._patiently(partial(self._shared.along.known, self._connection))
                 await self._begin(requested)
-                if await self._read():
+                if self._connection.opening.until is not None:
+                    await self._replay(self._connection.opening.until)
+                elif await self._read():
                     await self._live()
                 requested = str(Cursor(self._epoch, self._connection.position))
         except _Ended:
@@ -149,7 +147,7 @@ class _Follower:
     async def _begin(self, requested: str | None) -> None:
         """Be at a position: the one asked for, or a snapshot's."""
         beginning = await self._patiently(
-            lambda: self._shared.beginnings.decide(requested, self._filter)
+            lambda: self._shared.beginnings.decide(requested, self._reader.behind)
         )
         self._epoch = self._shared.tape.epoch
         if isinstance(beginning, Resume):
@@ -174,32 +172,15 @@ class _Follower:
             requested_id=reset.requested[: cursor.MOST_CHARACTERS],
             first_available_id=str(Cursor(tape.epoch, bounds.first)),
         )
-        return self._frame("stream:reset", told)
+        return self._frame(("stream:reset", told))
 
     async def _snapshot(self) -> None:
         """The state at the tape's head, whose sequence is the snapshot's id."""
-        view, bounds = await self._patiently(self._load)
+        told, bounds = await self._patiently(partial(self._shared.snapshots.take, self._connection))
         self._epoch = bounds.epoch
         self._connection.position = self._connection.told = bounds.last
-        snapshot = frames.OrdersSnapshot(
-            snapshot=True, orders=view.orders(), timestamp=self._shared.now()
-        )
         at = Cursor(bounds.epoch, bounds.last)
-        await self._write(self._frame("order:update", snapshot, at))
-
-    async def _load(self) -> tuple[OrdersView, Bounds]:
-        async with self._shared.replays:
-            bounds = self._shared.tape.bounds
-            try:
-                loaded = await load(
-                    self._shared.log, self._shared.views, OrdersView, self._owner, bounds=bounds
-                )
-            except LogError:
-                self._shared.tape.look()  # newer bounds may be all it takes
-                raise
-        if self._shared.tape.epoch != bounds.epoch:
-            raise NotYet("the log was made anew while a snapshot was read")
-        return loaded
+        await self._write(self._joined(told[:-1]) + self._frame(told[-1], at))
 
     async def _read(self) -> bool:
         """Write from the log until the tape remembers the rest; False when that is impossible:
@@ -207,61 +188,79 @@ class _Follower:
         tape, connection = self._shared.tape, self._connection
         while not tape.covers(connection.position):
             reached = tape.head
-            last = await self._patiently(lambda: self._shared.log.last(self._filter))
-            more = True
-            while more:
-                page = await self._patiently(partial(self._next_page, last))
-                if page is None or tape.epoch != self._epoch:
+            lasts = await self._patiently(self._reader.lasts)
+            while connection.position < reached:
+                stretch = await self._patiently(partial(self._stretch, reached, lasts))
+                if stretch is None or tape.epoch != self._epoch:
                     return False
-                await self._write_page(page)
-                more = connection.position < last
-            connection.position = max(connection.position, reached)
+                await self._write_stretch(stretch)
         return tape.epoch == self._epoch
 
-    async def _next_page(self, last: int) -> Page | None:
-        """What follows the position, nothing when that is `last`; None when the log was made
-        anew or does not reach back to it any more: what it holds is no continuation."""
-        page, position = Page([], 0), self._connection.position
-        async with self._shared.replays:
-            if position < last:
-                page = await self._shared.log.page(
-                    self._filter, after=position, limit=READ_EVENTS, max_bytes=READ_BYTES
-                )
-            bounds = await self._shared.log.bounds()
-        if bounds.epoch != self._epoch or bounds.first > position + 1:
+    async def _replay(self, until: int) -> None:
+        """Write the past up to `until`, say so, and end."""
+        connection = self._connection
+        lasts = await self._patiently(self._reader.lasts)
+        while connection.position < until:
+            stretch = await self._patiently(partial(self._stretch, until, lasts))
+            if stretch is None:
+                return
+            await self._write_stretch(stretch)
+        until_ = frames.Replayed(until_id=str(Cursor(self._epoch, until)))
+        farewell = self._frame(("replay:complete", until_), Cursor(self._epoch, until))
+        self._shared.hub.end(connection, Reason.DONE, self._clock(), farewell)
+        self._go_on()
+
+    async def _stretch(self, upto: int, lasts: Sequence[int]) -> Stretch | None:
+        """What follows the position; None when the log was made anew or does not reach back to it
+        any more: what it holds is no continuation."""
+        position = self._connection.position
+        stretch = await self._reader.stretch(position, upto, lasts)
+        if stretch.epoch != self._epoch or stretch.first > position + 1:
             self._shared.tape.look()
             return None
-        if position < last and not page.events:
+        if stretch.horizon <= position:
             raise NotYet(f"a replica lags behind {position}")
-        return page
+        return stretch
 
-    async def _write_page(self, page: Page) -> None:
+    async def _write_stretch(self, stretch: Stretch) -> None:
         made = []
-        for recorded in page.events:
+        for recorded in stretch.events:
             shown = self._shared.hub.encode(self._connection, recorded)
             if shown is not None:
                 made.append(shown)
                 self._connection.told = recorded.sequence
         self._go_on()
         await self._write(b"".join(made))
-        if page.events:
-            self._connection.position = page.events[-1].sequence
+        self._connection.position = stretch.horizon
 
     async def _live(self) -> None:
         """Join the tape and write what the hub delivers, until behind or ended."""
         connection, outbox = self._connection, self._connection.outbox
         connection.live = True
-        for recorded in self._shared.tape.since(self._owner, connection.position):
-            if connection.live:
+        for recorded in self._shared.tape.since(self._owners, connection.position):
+            if connection.live and self._is_followed(recorded.place.owner, recorded.place.domain):
                 self._shared.hub.deliver(connection, recorded)
         try:
             while connection.live:
                 await self._write(await outbox.take())
+                self._log_urgent()
                 self._go_on()
         finally:
             connection.live = False
         if not outbox.empty:
             await self._write(await outbox.take())
+
+    def _is_followed(self, owner: str, domain: str) -> bool:
+        return owner != EVERYBODY or domain in self._connection.interest.shared
+
+    def _log_urgent(self) -> None:
+        urgent, self._connection.urgent = self._connection.urgent, []
+        for sequence in urgent:
+            logger.info(
+                "an urgent event was written",
+                client=self._connection.opening.client,
+                sequence=sequence,
+            )
 
     async def _patiently(self, read: Callable[[], Awaitable[T]]) -> T:
         """What `read` gives, again and again while the log is away; the peer is told now and then
@@ -280,8 +279,11 @@ class _Follower:
             if not self._connection.outbox.empty:
                 await self._write(await self._connection.outbox.take())
 
-    def _frame(self, event: str, payload: msgspec.Struct, at: Cursor | None = None) -> bytes:
-        return frames.frame(event, payload, at, retry_ms=self._shared.retry_ms)
+    def _frame(self, told: Told, at: Cursor | None = None) -> bytes:
+        return frames.frame(*told, at, retry_ms=self._shared.retry_ms)
+
+    def _joined(self, told: Sequence[Told]) -> bytes:
+        return b"".join(map(self._frame, told))
 
     def _go_on(self) -> None:
         """Raises _Ended when the connection was told to end."""
@@ -296,3 +298,18 @@ class _Follower:
         await self._write_out(chunk)
         self._connection.written_at = self._clock()
         self._connection.writing_since = None
+
+
+def _owners(connection: Connection) -> list[str]:
+    owner, interest = connection.opening.owner, connection.interest
+    own = [owner] if owner is not None else []
+    return [*own, EVERYBODY] if interest.shared else own
+
+
+def _filters(connection: Connection) -> list[str]:
+    """Everything of the owner, whatever the topics, so that a position is one of the owner's; and
+    of everybody's events those that are shown."""
+    opening = connection.opening
+    own = opening.owner is not None and bool(connection.interest.own or opening.feed.tags)
+    shared = [pattern(owner=EVERYBODY, domain=one) for one in sorted(connection.interest.shared)]
+    return [*([pattern(owner=opening.owner)] if own else []), *shared]

@@ -14,6 +14,7 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Callable, Iterable
+from heapq import merge
 from itertools import takewhile
 
 import structlog
@@ -75,8 +76,12 @@ class Tape:
         """Whether everything after `sequence` is remembered, or still to come."""
         return self.floor <= sequence
 
-    def since(self, owner: str, sequence: int) -> list[Recorded]:
-        """The remembered events of `owner` after `sequence`, in order."""
+    def since(self, owners: Iterable[str], sequence: int) -> list[Recorded]:
+        """The remembered events of `owners` after `sequence`, in order."""
+        later = [self._since(owner, sequence) for owner in owners]
+        return later[0] if len(later) == 1 else [*merge(*later, key=_sequence)]
+
+    def _since(self, owner: str, sequence: int) -> list[Recorded]:
         later = takewhile(
             lambda recorded: recorded.sequence > sequence, reversed(self._of_owner.get(owner, ()))
         )
@@ -246,3 +251,7 @@ class Tape:
         the next look decides."""
         if bounds.first > bounds.last:
             self._restart(bounds)
+
+
+def _sequence(recorded: Recorded) -> int:
+    return recorded.sequence

@@ -7,7 +7,15 @@ handlers stand on; the modules beside it are a resource each.
 
 from litestar.handlers import HTTPRouteHandler
 
-from services.edge.gateway import alerts, market, notifications, orders, sessions, strategies
+from services.edge.gateway import (
+    alerts,
+    market,
+    notifications,
+    operating,
+    orders,
+    sessions,
+    strategies,
+)
 from services.edge.gateway.shared import Gateway
 
 __all__ = ["Gateway", "routes"]
@@ -17,6 +25,6 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
     """Every REST handler, over `gateway`."""
     return [
         handler
-        for resource in (sessions, orders, market, strategies, alerts, notifications)
+        for resource in (sessions, orders, market, strategies, alerts, notifications, operating)
         for handler in resource.routes(gateway)
     ]

@@ -8,7 +8,7 @@ from litestar import get
 from litestar.handlers import HTTPRouteHandler
 
 from services.edge.cursor import Cursor
-from services.edge.frames import PriceView
+from services.edge.dialects.trading import PriceView
 from services.edge.gateway.shared import Ask, Gateway
 from services.edge.http.asking import symbols
 from tapewire.runtime.contracts import positions as asked

@@ -12,10 +12,12 @@ from litestar import Request
 from litestar.exceptions import InternalServerException
 
 from services.edge.access import Session, Sessions, cookie_token
+from services.edge.engine import Engine
 from services.edge.follow import Board
 from services.edge.http.errors import Failure, decode, of_refusal, refuse_odd_numbers, unauthorized
 from tapewire.log import Refusal
 from tapewire.runtime import Requests, Settings
+from tapewire.runtime.broadcast import Broadcast
 
 IDEMPOTENCY_KEY = "idempotency-key"
 _KEY = re.compile(r"[\x21-\x7e]{1,128}")
@@ -38,17 +40,26 @@ class Gateway:
         board: Board,
         settings: Settings,
         now: Callable[[], datetime],
+        engine: Engine,
+        broadcast: Broadcast,
     ) -> None:
         self.requests = requests
         self.sessions = sessions
         self.board = board
         self.settings = settings
         self.now = now
+        self.engine = engine
+        self.broadcast = broadcast
+        self.status: Callable[[], str] = lambda: "starting"
+
+    async def found(self, request: Ask) -> Session | None:
+        """Who is asking, None for nobody who signed in. Raises LogError."""
+        token = cookie_token(request.headers.get("cookie"))
+        return await self.sessions.find(token) if token else None
 
     async def session(self, request: Ask) -> Session:
         """Who is asking. Raises Failure (401)."""
-        token = cookie_token(request.headers.get("cookie"))
-        session = await self.sessions.find(token) if token else None
+        session = await self.found(request)
         if session is None:
             raise unauthorized()
         return session

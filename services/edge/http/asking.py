@@ -1,13 +1,14 @@
 """What a request for a stream asks for, checked: whose, which symbols, how often, from where."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs
 
 import msgspec
 
 from services.edge.access import Session
-from services.edge.feeds import Feed
+from services.edge.feeds import CHOOSABLE, PRICES, Access, Feed, Picks, Topic
 from services.edge.follow import MOST_RATE
 from services.edge.http.errors import Failure
 from services.edge.lanes import Wants
@@ -23,6 +24,7 @@ class Ask(msgspec.Struct, frozen=True):
     method: str
     headers: Mapping[str, str]
     query: Mapping[str, str]
+    path: Mapping[str, str] = {}
 
     @classmethod
     def of(cls, scope: Any) -> "Ask":
@@ -30,7 +32,9 @@ class Ask(msgspec.Struct, frozen=True):
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }
         query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-        return cls(scope["method"], headers, {name: values[-1] for name, values in query.items()})
+        newest = {name: values[-1] for name, values in query.items()}
+        path = {name: str(value) for name, value in scope.get("path_params", {}).items()}
+        return cls(scope["method"], headers, newest, path)
 
     @property
     def last_event_id(self) -> str | None:
@@ -48,7 +52,7 @@ def owner_of(feed: Feed, ask: Ask, session: Session | None) -> str | None:
     if session is None:
         return None
     wanted = ask.query.get("userId")
-    if not feed.takes_user or wanted is None or wanted == session.user_id:
+    if feed.picks is not Picks.USER or wanted is None or wanted == session.user_id:
         return session.user_id
     if not session.admin:
         raise Failure(403, "Only an admin may read another user's stream", path="userId")
@@ -57,9 +61,59 @@ def owner_of(feed: Feed, ask: Ask, session: Session | None) -> str | None:
     return wanted
 
 
-def wants_of(ask: Ask) -> Wants:
-    """Symbols and rate of a newest-wins stream. Raises Failure."""
-    return Wants(symbols(ask.query.get("symbols")), _rate(ask.query.get("maxRate")))
+def topics_of(feed: Feed, ask: Ask) -> tuple[tuple[Topic, ...], frozenset[str] | None]:
+    """The topics of a request, and the symbols among them: ``topics=orders,prices:IBM,prices:SPY``.
+
+    Raises:
+        Failure: none, or an unknown one.
+    """
+    if feed.picks is not Picks.TOPICS:
+        return feed.topics, symbols(ask.query.get("symbols"))
+    known = ", ".join(sorted(CHOOSABLE))
+    chosen: dict[str, Topic] = {}
+    wanted: list[str] = []
+    everything = False
+    for part in ask.query.get("topics", "").split(","):
+        name, _, symbol = part.strip().partition(":")
+        if not name:
+            continue
+        if name not in CHOOSABLE or (symbol and name != PRICES.name):
+            raise Failure(422, f"there are the topics {known}", path="topics", value=part[:64])
+        chosen[name] = CHOOSABLE[name]
+        everything |= name == PRICES.name and not symbol
+        wanted += [symbol] if symbol else []
+    if not chosen:
+        raise Failure(422, f"say which topics, of {known}", path="topics")
+    return tuple(chosen.values()), None if everything else symbols(",".join(wanted))
+
+
+def needs_user(feed: Feed, topics: Iterable[Topic]) -> bool:
+    """Whether a stream of `topics` is for those who signed in."""
+    return feed.access is Access.USER or any(topic.access is Access.USER for topic in topics)
+
+
+def wants_of(ask: Ask, wanted: frozenset[str] | None) -> Wants:
+    """Symbols and rate of the newest-wins values. Raises Failure."""
+    return Wants(wanted, _rate(ask.query.get("maxRate")))
+
+
+def moment(ask: Ask, name: str) -> datetime | None:
+    """The time in the query parameter `name`: ISO 8601, UTC where it says no offset. Raises
+    Failure."""
+    text = ask.query.get(name)
+    if text is None:
+        return None
+    try:
+        # A plus sign that nobody escaped is a space by now.
+        at = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
+        at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise Failure(
+            422, f"{name} is a time such as 2026-03-02T14:30:00Z", path=name, value=text[:40]
+        ) from None
+    if at.timestamp() < 0:
+        raise Failure(422, f"{name} is a time after 1970", path=name, value=text[:40])
+    return at
 
 
 def symbols(text: str | None) -> frozenset[str] | None:

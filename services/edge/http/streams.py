@@ -9,20 +9,30 @@ import contextlib
 import time
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import structlog
 from litestar.types import Receive, Scope, Send
 
 from services.edge.access import PREFLIGHT, Session, Sessions, cookie_token, cors
-from services.edge.feeds import Access, Feed
+from services.edge.cursor import Cursor, Malformed, parse
+from services.edge.feeds import Feed, Interest, Picks, interest
 from services.edge.follow import Followers
-from services.edge.http.asking import Ask, owner_of, wants_of
+from services.edge.http.asking import (
+    Ask,
+    moment,
+    needs_user,
+    owner_of,
+    topics_of,
+    wants_of,
+)
 from services.edge.http.errors import Failure, of, unauthorized, unavailable
 from services.edge.hub import Connection, Hub, Opening, Reason
 from services.edge.lanes import FlushClock, Outbox, Wants
-from tapewire.events import Delivery
-from tapewire.log import LogError
+from services.edge.picking import Unknown, pick
+from services.edge.rollcall import Rollcall
+from services.edge.selection import OneStrategy, Selection
+from tapewire.log import EventLog, LogError
 from tapewire.runtime import Settings, correlated, correlation_id, telemetry
 
 HEADERS = (
@@ -38,6 +48,18 @@ ABORT = "tapewire.abort"
 logger = structlog.get_logger("edge.streams")
 
 
+class Admitted(NamedTuple):
+    """What was decided on before a stream opens; `requested` is the id that it resumes from."""
+
+    opening: Opening
+    wants: Wants
+    requested: str | None
+
+
+class _Over(Exception):
+    """The past that was asked for has been seen whole: 204, which ends an EventSource."""
+
+
 class Streams:
     """What all stream routes of a process share."""
 
@@ -49,9 +71,13 @@ class Streams:
         sessions: Sessions,
         settings: Settings,
         now: Callable[[], datetime],
+        log: EventLog,
+        rollcall: Rollcall | None = None,
     ) -> None:
         self._followers = followers
         self._hub = hub
+        self._log = log
+        self._rollcall = rollcall
         self._sessions = sessions
         self._settings = settings
         self._now = now
@@ -72,14 +98,17 @@ class Streams:
                 await _answer(send, 200, [*headers, *PREFLIGHT])
                 return
             try:
-                opening, wants = await self._admit(feed, ask, correlation)
+                admitted = await self._admit(feed, ask, correlation)
+            except _Over:
+                await _answer(send, 204, headers)
+                return
             except Exception as error:
                 await _refuse(send, headers, error)
                 return
-            await self._stream(opening, wants, ask, headers, scope, receive, send)
+            await self._stream(admitted, headers, scope, receive, send)
 
-    async def _admit(self, feed: Feed, ask: Ask, correlation: str) -> tuple[Opening, Wants | None]:
-        """Decide on everything that has a status. Raises Failure."""
+    async def _admit(self, feed: Feed, ask: Ask, correlation: str) -> Admitted:
+        """Decide on everything that has a status. Raises Failure, LogError or _Over."""
         if ask.method != "GET":
             raise Failure(
                 405, f"{ask.method} is not for streams", headers={"Allow": "GET, OPTIONS"}
@@ -87,23 +116,69 @@ class Streams:
         if self.draining:
             raise unavailable("This process is stopping; connect again")
         session = await self._session(ask)
-        if feed.access is Access.USER and session is None:
+        topics, symbols = topics_of(feed, ask)
+        if session is None and needs_user(feed, topics):
             raise unauthorized()
         owner = owner_of(feed, ask, session)
-        wants = wants_of(ask) if feed.delivery is Delivery.NEWEST_WINS else None
-        if feed.delivery is Delivery.LOSSLESS and not self._followers.tape.ready.is_set():
+        wanted = interest(topics)
+        wants = wants_of(ask, symbols)
+        if wanted.lossless and not self._followers.tape.ready.is_set():
             raise unavailable("The event log is away; connect again")
-        return (
-            Opening(
-                client=self._client(owner, feed),
-                feed=feed,
-                owner=owner,
-                correlation=correlation,
-                session=session.key if session else None,
-                expires_at=session.expires_at if session else None,
-            ),
-            wants,
+        selection = await self._picked(feed, ask, owner)
+        if isinstance(selection, OneStrategy):
+            wants = Wants(frozenset({selection.strategy.symbol}), wants.rate)
+        requested, until = await self._interval(ask, wanted)
+        opening = Opening(
+            client=self._client(owner, feed),
+            feed=feed,
+            owner=owner,
+            correlation=correlation,
+            interest=wanted,
+            user=session.user_id if session else None,
+            admin=session.admin if session else False,
+            session=session.key if session else None,
+            expires_at=session.expires_at if session else None,
+            selection=selection,
+            until=until,
         )
+        return Admitted(opening, wants, requested)
+
+    async def _picked(self, feed: Feed, ask: Ask, owner: str | None) -> Selection | None:
+        """What the path names. Raises Failure (404)."""
+        if feed.picks not in (Picks.STRATEGY, Picks.CONFIGURATION) or owner is None:
+            return None
+        [id_] = ask.path.values()
+        try:
+            return await pick(self._log, feed, owner, id_)
+        except Unknown as unknown:
+            raise Failure(404, str(unknown)) from unknown
+
+    async def _interval(self, ask: Ask, wanted: Interest) -> tuple[str | None, int | None]:
+        """The id to resume from, and the sequence to end at: of the last id, or of the times that
+        `since` and `until` name. Raises Failure, LogError or _Over."""
+        requested = ask.last_event_id
+        since, until = moment(ask, "since"), moment(ask, "until")
+        if (since is not None or until is not None) and not wanted.lossless:
+            path = "since" if since is not None else "until"
+            raise Failure(422, "this stream has no past", path=path)
+        if requested is None and since is not None:
+            # The form of an older system's ids, which resumes by time.
+            requested = f"{int(since.timestamp() * 1000):013d}-0"
+        if until is None:
+            return requested, None
+        end = await self._log.before(until)
+        if requested is None:
+            raise Failure(422, "until needs a since, or a last event id", path="until")
+        if self._seen(requested, end):
+            raise _Over
+        return requested, end
+
+    def _seen(self, requested: str, end: int) -> bool:
+        epoch = self._followers.tape.epoch
+        with contextlib.suppress(Malformed):
+            place = parse(requested, epoch=epoch)
+            return isinstance(place, Cursor) and place.epoch == epoch and place.sequence >= end
+        return False
 
     async def _session(self, ask: Ask) -> Session | None:
         token = cookie_token(ask.headers.get("cookie"))
@@ -121,15 +196,13 @@ class Streams:
 
     async def _stream(
         self,
-        opening: Opening,
-        wants: Wants | None,
-        ask: Ask,
+        admitted: Admitted,
         headers: list[tuple[bytes, bytes]],
         scope: Scope,
         receive: Receive,
         send: Send,
     ) -> None:
-        settings = self._settings
+        settings, opening = self._settings, admitted.opening
         outbox = Outbox(self._flush, settings.outbox_events, settings.outbox_bytes)
         abort: Callable[[], None] = cast("dict[str, Any]", scope.get("extensions") or {}).get(
             ABORT, _no_abort
@@ -138,13 +211,18 @@ class Streams:
         connection = Connection(opening, outbox, loop.time(), abort)
         started = loop.time()
         self._hub.add(connection)
-        logger.info("stream opened", client=opening.client, resumes=ask.last_event_id is not None)
+        if self._rollcall is not None:
+            self._rollcall.opened(opening.client, opening.user, self._now().timestamp())
+        resumes = admitted.requested is not None
+        logger.info("stream opened", client=opening.client, resumes=resumes)
         try:
             with telemetry.span("stream open", attributes={"tapewire.client": opening.client}):
                 await _start(send, 200, [*HEADERS, *headers])
-            await self._follow(connection, ask, wants, receive, send)
+            await self._follow(connection, admitted, receive, send)
         finally:
             self._hub.remove(connection)
+            if self._rollcall is not None:
+                self._rollcall.closed(opening.client)
             logger.info(
                 "stream closed",
                 client=opening.client,
@@ -156,8 +234,7 @@ class Streams:
     async def _follow(
         self,
         connection: Connection,
-        ask: Ask,
-        wants: Wants | None,
+        admitted: Admitted,
         receive: Receive,
         send: Send,
     ) -> None:
@@ -165,7 +242,7 @@ class Streams:
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
 
         following = asyncio.create_task(
-            self._followers.serve(connection, ask.last_event_id, wants, write)
+            self._followers.serve(connection, admitted.requested, admitted.wants, write)
         )
         leaving = asyncio.create_task(_peer_gone(receive))
         try:

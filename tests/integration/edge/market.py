@@ -7,9 +7,8 @@ from typing import Any
 
 from tapewire.events import (
     CODEC,
-    AgentState,
-    AgentStatusChanged,
     Event,
+    NotificationsRead,
     Order,
     OrderAccepted,
     OrderFilled,
@@ -145,15 +144,9 @@ def many(count: int, prefix: str = "o", **fields: Any) -> Sequence[OrderPlaced]:
     return [placed(f"{prefix}-{number}", **fields) for number in range(count)]
 
 
-def elsewhere() -> AgentStatusChanged:
-    """An event of no stream that exists, for domains that streams do not show."""
-    return AgentStatusChanged(
-        service="test",
-        instance="1",
-        state=AgentState.RUNNING,
-        detail=None,
-        timestamp=datetime.now(UTC),
-    )
+def elsewhere() -> NotificationsRead:
+    """An event that trading streams do not show, whatever its domain."""
+    return NotificationsRead(ids=None, timestamp=datetime.now(UTC), command_id="c")
 
 
 def rejected(order_id: str = "o-1", **fields: Any) -> OrderRejected:

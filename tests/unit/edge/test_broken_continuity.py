@@ -12,6 +12,7 @@ import pytest
 from services.edge.cursor import Resume
 from services.edge.follow import Tape
 from services.edge.follow.beginning import Beginnings, NotYet
+from services.edge.follow.reading import Reader
 from tapewire.events import CODEC
 from tapewire.log import Bounds, Draft, Meta, Page, Subject, Unavailable, Values, new_id, pattern
 from tapewire.log.memory import MemoryLog, MemoryServer, MemoryValues
@@ -165,9 +166,9 @@ def test_a_late_event_of_an_earlier_log_is_not_kept_until_its_sequence_comes() -
             follower.tape._hear(late)
             await asyncio.sleep(LONG_SECONDS)
             await append(log, 2)
-            passed = [follower.tape.since("alice", 4)]
+            passed = [follower.tape.since(("alice",), 4)]
             await append(log, 1, first=4)
-            passed.append(follower.tape.since("alice", 4))
+            passed.append(follower.tape.since(("alice",), 4))
             assert [[r.sequence for r in found] for found in passed] == [[], [5, 6]]
             assert passed[1][1] is not late
 
@@ -206,9 +207,10 @@ def test_a_place_in_a_log_that_is_made_anew_while_it_is_looked_up_is_not_resumed
                     return page
 
             beginnings = Beginnings(Slow(server), follower.tape, replay_limit=100)
+            reader = Reader(Slow(server), [pattern(owner="alice")], asyncio.Semaphore(1))
             with pytest.raises(NotYet):
-                await beginnings.decide("m1-2", pattern(owner="alice"))
-            assert await beginnings.decide("m2-0", pattern(owner="alice")) == Resume(0)
+                await beginnings.decide("m1-2", reader.behind)
+            assert await beginnings.decide("m2-0", reader.behind) == Resume(0)
 
     play(story)
 

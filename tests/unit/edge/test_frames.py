@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.edge.cursor import Cursor
-from services.edge.frames import Encoder, frame, price_view, retry, trading
+from services.edge.dialects import Empty
+from services.edge.dialects.trading import price_view, trading
+from services.edge.frames import Encoder, frame, retry
 from tapewire.events import CATALOGUE, CODEC
 from tapewire.log import Meta, Recorded
 from tests.integration.edge.market import (
@@ -64,19 +66,19 @@ def test_any_payload_is_one_line_and_comes_out_as_it_went_in(payload):
     ],
 )
 def test_the_trading_dialect(event, name):
-    spoken = trading(event)
+    spoken = trading(event, "alice", Empty())
     assert spoken is not None
     assert spoken[0] == name
 
 
 def test_it_does_not_speak_of_the_rest():
-    assert trading(elsewhere()) is None
-    assert trading(quote("IBM")) is None
+    assert trading(elsewhere(), "alice", Empty()) is None
+    assert trading(quote("IBM"), "alice", Empty()) is None
 
 
 def test_a_fill_is_the_order_and_the_fill_in_one():
     event = filled("o", "3", "12.25")
-    spoken = trading(event)
+    spoken = trading(event, "alice", Empty())
     assert spoken is not None
     data = CODEC.decode(CODEC.encode(spoken[1]), dict)
     order = CODEC.decode(CODEC.encode(event.order), dict)

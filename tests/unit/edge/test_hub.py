@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.edge.feeds import FEEDS
+from services.edge.feeds import FEEDS, interest
 from services.edge.hub import (
     FAREWELL_SECONDS,
     QUIET_SECONDS,
@@ -23,7 +23,8 @@ from tests.integration.edge.market import elsewhere, placed
 KEEPALIVE_SECONDS = 30.0
 WRITE_SECONDS = 10.0
 WALL = datetime(2026, 3, 2, tzinfo=UTC)
-ORDERS, PRICES, TRADING = FEEDS
+_BY_NAME = {feed.name: feed for feed in FEEDS}
+ORDERS, PRICES, TRADING = (_BY_NAME[name] for name in ("orders", "prices", "trading"))
 
 
 class Side:
@@ -32,7 +33,12 @@ class Side:
     def __init__(self, hub, owner, feed, frames, expires_at):
         self.aborted = 0
         opening = Opening(
-            client="c", feed=feed, owner=owner, correlation="x", expires_at=expires_at
+            client="c",
+            feed=feed,
+            interest=interest(feed.topics),
+            owner=owner,
+            correlation="x",
+            expires_at=expires_at,
         )
         box = Outbox(FlushClock(0.02), frames, 1 << 20)
         self.connection = Connection(opening, box, 0.0, self.abort)
@@ -229,7 +235,7 @@ class TestEnding:
 
     async def test_every_reason_is_a_word_for_logs(self):
         assert {reason.value for reason in Reason} == {
-            "gone", "slow", "expired", "revoked", "drain", "quiet", "failed",
+            "gone", "slow", "expired", "revoked", "limit", "drain", "done", "quiet", "failed",
         }  # fmt: skip
 
 

@@ -81,9 +81,9 @@ def test_what_it_heard_it_remembers_by_owner():
             await following.caught_up()
             assert following.sequences == [1, 2, 3]
             tape = following.tape
-            assert [r.sequence for r in tape.since("alice", 0)] == [1, 3]
-            assert [r.sequence for r in tape.since("alice", 1)] == [3]
-            assert tape.since("nobody", 0) == []
+            assert [r.sequence for r in tape.since(("alice",), 0)] == [1, 3]
+            assert [r.sequence for r in tape.since(("alice",), 1)] == [3]
+            assert tape.since(("nobody",), 0) == []
 
     run(story())
 
@@ -98,12 +98,12 @@ def test_memory_is_bounded(monkeypatch):
             await following.caught_up()
             tape = following.tape
             assert tape.floor == 20
-            assert [r.sequence for r in tape.since("alice", 0)] == [21, 22, 23, 24, 25]
+            assert [r.sequence for r in tape.since(("alice",), 0)] == [21, 22, 23, 24, 25]
             assert tape.covers(20)
             assert not tape.covers(19)
             await following.append(10, owner="bob")
             await following.caught_up()
-            assert tape.since("alice", 0) == []
+            assert tape.since(("alice",), 0) == []
 
     run(story())
 
@@ -115,7 +115,7 @@ def test_memory_is_bounded_in_bytes(monkeypatch):
         async with Following() as following:
             await following.append(50)
             await following.caught_up()
-            kept = following.tape.since("alice", 0)
+            kept = following.tape.since(("alice",), 0)
             assert 0 < sum(len(recorded.data) for recorded in kept) <= 2000
             assert kept[0].sequence == following.tape.floor + 1
 
@@ -195,7 +195,7 @@ def test_a_log_made_anew_is_begun_anew():
                 lambda: following.tape.epoch == "m2",
                 seconds=PATIENT_SECONDS,
             )
-            assert (following.tape.head, following.tape.since("alice", 0)) == (0, [])
+            assert (following.tape.head, following.tape.since(("alice",), 0)) == (0, [])
             await following.append(2)
             await following.caught_up()
             assert following.sequences == [1, 2]
@@ -216,7 +216,7 @@ def test_trimming_is_noticed_and_what_is_remembered_stays():
                 seconds=PATIENT_SECONDS,
             )
             assert following.tape.bounds.last == 10
-            assert len(following.tape.since("alice", 0)) == 10
+            assert len(following.tape.since(("alice",), 0)) == 10
 
     run(story())
 

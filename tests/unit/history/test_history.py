@@ -4,7 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from services.edge.frames import OrdersSnapshot, StreamReset, trading
+from services.edge.dialects import Empty
+from services.edge.dialects.trading import OrdersSnapshot, trading
+from services.edge.frames import StreamReset
 from tapewire.events import CATALOGUE, CODEC
 from tapewire.log import Meta, Recorded, Subject
 from tapewire.views import OrdersView
@@ -58,7 +60,7 @@ def snapshot(at: int, *, epoch: str = "m1", events: list[Recorded] = EVENTS) -> 
 
 
 def event(sequence: int, *, epoch: str = "m1") -> Frame:
-    spoken = trading(EVENTS[sequence - 1].event)
+    spoken = trading(EVENTS[sequence - 1].event, "alice", Empty())
     assert spoken is not None
     name, payload = spoken
     return Frame(name, CODEC.encode(payload), f"{epoch}-{sequence}")

@@ -1,0 +1,281 @@
+"""The dialect of the trading streams: ``order:update``, ``position:update``, …; camelCase.
+
+Types of other packages are told by the name that they declare, as they are.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from services.edge.dialects.scene import Scene, Told
+from tapewire.events import (
+    CATALOGUE,
+    AgentStatusChanged,
+    AlertLevel,
+    AlertRaised,
+    DecisionMade,
+    Event,
+    Order,
+    OrderEvent,
+    OrderFilled,
+    Position,
+    PositionEvent,
+    PositionValued,
+    PriceUpdated,
+    StopLossExecuted,
+    StopLossTriggered,
+    Strategy,
+    StrategyCompleted,
+    StrategyCreated,
+    StrategyEvent,
+    StrategyFailed,
+    StrategySignaled,
+    StrategyStarted,
+    StrategyStopped,
+    StrategyTraded,
+    StrategyUpdated,
+    TradeExecuted,
+)
+from tapewire.views.positions import worth
+
+
+class Fill(Order, frozen=True, kw_only=True):
+    """The order after a fill, and the fill."""
+
+    fill_qty: Decimal
+    fill_price: Decimal
+    trade_id: str
+
+
+class OrdersSnapshot(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    snapshot: bool
+    orders: Sequence[Order]
+    timestamp: datetime
+
+
+class PriceView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A quote as clients see it."""
+
+    symbol: str
+    price: Decimal
+    bid: Decimal
+    ask: Decimal
+    volume: Decimal
+    change: Decimal
+    change_percent: Decimal
+    timestamp: datetime
+
+
+class PricesSnapshot(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    initializing: bool
+    prices: Sequence[PriceView]
+    timestamp: datetime
+
+
+class PositionView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A position as clients see it: dollars and shares. What hangs on a price is None while there
+    is none; `quantity` is 0 when it is closed."""
+
+    symbol: str
+    quantity: Decimal
+    entry_price: Decimal | None
+    current_price: Decimal | None
+    unrealized_pnl: Decimal | None = msgspec.field(name="unrealizedPnL")
+    realized_pnl: Decimal = msgspec.field(name="realizedPnL")
+
+
+class PositionsTold(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Positions that changed or are worth something else now, and what all are worth."""
+
+    positions: Sequence[PositionView]
+    total_value: Decimal | None
+    timestamp: datetime
+
+
+class PositionsSnapshot(PositionsTold, frozen=True, kw_only=True):
+    """All positions."""
+
+    snapshot: bool = True
+
+
+class StrategyTold(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """What happened to a strategy: `change` is the word for it. A signal has `action` to
+    `reasoning`; a stop-loss its prices, dollars a share; an error its code and details."""
+
+    change: str
+    strategy_id: str
+    name: str
+    symbol: str
+    status: str
+    position: Decimal
+    message: str | None = None
+    signal: str | None = None
+    action: str | None = None
+    confidence: Decimal | None = None
+    reasoning: str | None = None
+    price: Decimal | None = None
+    qty: Decimal | None = None
+    trigger_price: Decimal | None = None
+    current_price: Decimal | None = None
+    order_id: str | None = None
+    error_code: str | None = None
+    details: str | None = None
+    timestamp: datetime
+
+
+class StrategiesSnapshot(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    snapshot: bool
+    strategies: Sequence[Strategy]
+    timestamp: datetime
+
+
+class DecisionTold(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """`confidence` is from 0 to 1; `taken` says whether the strategy acted."""
+
+    decision_id: str
+    strategy_id: str
+    symbol: str
+    action: str
+    confidence: Decimal
+    reasoning: str
+    taken: bool
+    timestamp: datetime
+
+
+class AlertTold(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """`priority` is ``high`` for an error, which is written past all that waits."""
+
+    alert_id: str
+    level: str
+    message: str
+    symbol: str | None
+    rule_id: str | None
+    timestamp: datetime
+    priority: str | None = None
+
+
+_CHANGES: dict[type[Event], str] = {
+    StrategyCreated: "created",
+    StrategyUpdated: "updated",
+    StrategyStarted: "started",
+    StrategyStopped: "stopped",
+    StrategyCompleted: "completed",
+    StrategyFailed: "error",
+    StrategySignaled: "signal",
+    StrategyTraded: "traded",
+    StopLossTriggered: "stop_loss_triggered",
+    StopLossExecuted: "stop_loss_executed",
+}
+
+
+def trading(event: Event, owner: str, scene: Scene) -> Told | None:
+    """The dialect."""
+    if isinstance(event, OrderFilled):
+        fields = msgspec.structs.asdict(event.order)
+        fill = Fill(**fields, fill_qty=event.qty, fill_price=event.price, trade_id=event.trade_id)
+        return "order:fill", fill
+    if isinstance(event, OrderEvent):
+        return "order:update", event.order
+    if isinstance(event, TradeExecuted):
+        return "trade:new", event
+    if isinstance(event, PositionEvent):
+        position = event.position
+        return "position:update", PositionsTold(
+            positions=[position_view(position, scene.price(position.symbol))],
+            total_value=scene.total_value(owner),
+            timestamp=position.timestamp,
+        )
+    return _others(event)
+
+
+def _others(event: Event) -> Told | None:
+    if isinstance(event, StrategyEvent) and type(event) in _CHANGES:
+        return "strategy:update", _strategy(event)
+    if isinstance(event, DecisionMade):
+        fields = msgspec.structs.asdict(event) | {"action": event.action.value}
+        return "ai:decision", DecisionTold(**fields)
+    if isinstance(event, AlertRaised):
+        return "alert:new", _alert(event)
+    if isinstance(event, AgentStatusChanged):
+        return "agent:status", event
+    shown = CATALOGUE.kind(type(event)).shown
+    return None if shown is None else (shown.sse, event)
+
+
+def urgent(event: Event) -> bool:
+    """Whether an event must not wait for anything: an alert of level `error`."""
+    return isinstance(event, AlertRaised) and event.level is AlertLevel.ERROR
+
+
+def price_view(quote: PriceUpdated) -> PriceView:
+    """What clients see of `quote`."""
+    return PriceView(**{name: getattr(quote, name) for name in PriceView.__struct_fields__})
+
+
+def position_view(position: Position, price: Decimal | None) -> PositionView:
+    """`position` at `price`."""
+    held = worth(position, price) if position.quantity and price is not None else None
+    return PositionView(
+        symbol=position.symbol,
+        quantity=position.quantity,
+        entry_price=position.entry_price,
+        current_price=price,
+        unrealized_pnl=held.unrealized_pnl if held else None if position.quantity else Decimal(0),
+        realized_pnl=position.realized_pnl,
+    )
+
+
+def valued_view(valued: PositionValued) -> PositionView:
+    """What clients see of a valuation."""
+    return PositionView(**{name: getattr(valued, name) for name in PositionView.__struct_fields__})
+
+
+def _strategy(event: StrategyEvent) -> StrategyTold:
+    strategy = event.strategy
+    return StrategyTold(
+        change=_CHANGES[type(event)],
+        strategy_id=strategy.strategy_id,
+        name=strategy.name,
+        symbol=strategy.symbol,
+        status=strategy.status.value,
+        position=strategy.position,
+        message=strategy.message,
+        timestamp=strategy.timestamp,
+        **_particulars(event),
+    )
+
+
+def _particulars(event: StrategyEvent) -> dict[str, Any]:
+    if isinstance(event, StrategySignaled):
+        return {
+            "signal": event.action.value,
+            "action": event.action.value,
+            "confidence": event.confidence,
+            "reasoning": event.reasoning,
+            "price": event.price,
+            "order_id": event.order_id,
+        }
+    if isinstance(event, StrategyTraded):
+        return {
+            "action": event.side.value,
+            "qty": event.qty,
+            "price": event.price,
+            "order_id": event.order_id,
+        }
+    if isinstance(event, StopLossTriggered | StopLossExecuted):
+        return {
+            "trigger_price": event.trigger_price,
+            "current_price": event.current_price,
+            "order_id": event.order_id,
+        }
+    if isinstance(event, StrategyFailed):
+        return {"error_code": event.error_code, "details": event.details}
+    return {}
+
+
+def _alert(event: AlertRaised) -> AlertTold:
+    fields = msgspec.structs.asdict(event) | {"level": event.level.value}
+    return AlertTold(**fields, priority="high" if urgent(event) else None)

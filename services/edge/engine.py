@@ -1,0 +1,141 @@
+"""What an edge process serves streams with, put together: over any log and values, without sockets.
+
+`__main__` gives it NATS; the simulation gives it memory. Spawn what `work` names, and wait for
+`tape.ready` before anybody connects.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from services.edge.follow import (
+    Along,
+    Board,
+    Counts,
+    Followers,
+    Portfolios,
+    Snapshots,
+    Tape,
+    ValueBoard,
+)
+from services.edge.frames import frame
+from services.edge.hub import Hub, Reason, auth_expired
+from services.edge.roster import Totals
+from tapewire.log import EventLog, Recorded, Values
+from tapewire.runtime import Settings
+
+logger = structlog.get_logger("edge.engine")
+
+
+class Engine:
+    """The parts, each under its name."""
+
+    def __init__(
+        self,
+        *,
+        log: EventLog,
+        views: Values,
+        market: Values,
+        valuations: Callable[[str], Values],
+        own_values: Values,
+        settings: Settings,
+        now: Callable[[], datetime],
+        seed: int | None = None,
+    ) -> None:
+        window, retry_ms = settings.flush_ms / 1000, settings.retry_ms
+        self._clock = asyncio.get_running_loop().time
+        self.totals: Callable[[], Totals] = self._own_totals
+        """Of all processes; until somebody knows better, of this one."""
+        replays = asyncio.Semaphore(settings.replays_at_once)
+        self.tape = Tape(log, self._happened, self._restarted, seed=seed)
+        self.board = Board(market, window, retry_ms=retry_ms)
+        self.values = ValueBoard(own_values, window, retry_ms=retry_ms)
+        self.portfolios = Portfolios(
+            log=log,
+            views=views,
+            valuations=valuations,
+            tape=self.tape,
+            board=self.board,
+            now=now,
+            window_seconds=window,
+            retry_ms=retry_ms,
+        )
+        self.counts = Counts(
+            totals=lambda: self.totals(), now=now, window_seconds=window, retry_ms=retry_ms
+        )
+        self.hub = Hub(
+            keepalive_seconds=settings.keepalive_interval,
+            write_seconds=settings.write_seconds,
+            retry_ms=retry_ms,
+            scene=self.portfolios,
+        )
+        self.followers = Followers(
+            log=log,
+            tape=self.tape,
+            hub=self.hub,
+            along=Along(
+                board=self.board,
+                portfolios=self.portfolios,
+                counts=self.counts,
+                values=self.values,
+                now=now,
+            ),
+            snapshots=Snapshots(
+                log=log,
+                views=views,
+                tape=self.tape,
+                hub=self.hub,
+                scene=self.portfolios,
+                now=now,
+                replays=replays,
+            ),
+            replays=replays,
+            now=now,
+            retry_ms=retry_ms,
+            keepalive_ms=round(settings.keepalive_interval * 1000),
+            replay_limit=settings.replay_limit,
+        )
+
+    def work(self) -> dict[str, Coroutine[Any, Any, None]]:
+        """What is to run beside, by name."""
+        return {"tape": self.tape.run(), "board": self.board.run(), "values": self.values.run()}
+
+    def revoked(self, session: str) -> None:
+        """A session was revoked: its streams end."""
+        for connection in self.hub.connections():
+            if connection.opening.session == session:
+                farewell = auth_expired(Reason.REVOKED)
+                self.hub.end(connection, Reason.REVOKED, self._clock(), farewell)
+
+    def sessions(self) -> list[str]:
+        """Those that have a stream here."""
+        openings = (connection.opening for connection in self.hub.connections())
+        return [opening.session for opening in openings if opening.session is not None]
+
+    def crowded(self, client: str, most: int) -> None:
+        """A user has more than `most` connections, and this one is the oldest: it ends."""
+        connection = self.hub.of_client(client)
+        if connection is None:
+            return
+        logger.warning("closes the oldest connection of a user", client=client, most=most)
+        farewell = frame("connection:limit", {"reason": Reason.LIMIT.value, "limit": most})
+        self.hub.end(connection, Reason.LIMIT, self._clock(), farewell)
+
+    def _happened(self, recorded: Recorded) -> None:
+        self.portfolios.take(recorded)
+        self.hub.publish(recorded)
+
+    def _restarted(self) -> None:
+        self.portfolios.restart()
+        self.hub.restart(self.tape.epoch)
+
+    def _own_totals(self) -> Totals:
+        per_user: dict[str, int] = {}
+        for connection in self.hub.connections():
+            if connection.opening.user is not None:
+                user = connection.opening.user
+                per_user[user] = per_user.get(user, 0) + 1
+        return Totals(len(self.hub), len(per_user), per_user)

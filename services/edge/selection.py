@@ -1,0 +1,94 @@
+"""What a request picked of a stream: one strategy, or the items of one configuration. Pure.
+
+A selection says which events it takes, and learns from those that pass what it must know later: the
+strategy as it is now, or the configuration as it was changed.
+"""
+
+from datetime import datetime
+from typing import Protocol
+
+from services.edge.dialects import Told
+from services.edge.dialects.strategies import state_told
+from tapewire.events import (
+    Configuration,
+    ConfigurationEvent,
+    DecisionMade,
+    ItemAnalysed,
+    OrderEvent,
+    Strategy,
+    StrategyEvent,
+    TradeExecuted,
+    Undecodable,
+    UnknownType,
+)
+from tapewire.log import Recorded
+
+
+class Selection(Protocol):
+    """What is shown of a stream."""
+
+    def takes(self, recorded: Recorded) -> bool:
+        """Whether an event is shown. Called once for each event of the stream, in order."""
+
+    def idle(self, wall: datetime) -> Told | None:
+        """What an idle connection is sent; None for what its family is sent."""
+
+
+class OneStrategy:
+    """The events of a strategy and of its orders. `state_name` is what its state is told as to an
+    idle connection; None tells none."""
+
+    def __init__(self, owner: str, strategy: Strategy, state_name: str | None) -> None:
+        self._owner = owner
+        self._state_name = state_name
+        self.strategy = strategy
+
+    def takes(self, recorded: Recorded) -> bool:
+        try:
+            event = recorded.event
+        except (UnknownType, Undecodable):
+            return False
+        id_ = self.strategy.strategy_id
+        if isinstance(event, StrategyEvent):
+            if event.strategy.strategy_id != id_:
+                return False
+            self.strategy = event.strategy
+            return True
+        if isinstance(event, OrderEvent):
+            return event.order.strategy_id == id_
+        if isinstance(event, TradeExecuted | DecisionMade):
+            return event.strategy_id == id_
+        return True
+
+    def idle(self, wall: datetime) -> Told | None:  # noqa: ARG002
+        if self._state_name is None:
+            return None
+        return self._state_name, state_told(self._state_name, self.strategy, self._owner)
+
+
+class OneConfiguration:
+    """Items that a configuration shows: of any of its tickers, with any of its tags if there are
+    some."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        self.configuration = configuration
+
+    def takes(self, recorded: Recorded) -> bool:
+        try:
+            event = recorded.event
+        except (UnknownType, Undecodable):
+            return False
+        if isinstance(event, ConfigurationEvent):
+            if event.configuration.id == self.configuration.id:
+                self.configuration = event.configuration
+            return False
+        return isinstance(event, ItemAnalysed) and self._shows(event)
+
+    def idle(self, wall: datetime) -> Told | None:  # noqa: ARG002
+        return None
+
+    def _shows(self, event: ItemAnalysed) -> bool:
+        wanted, item = self.configuration, event.item
+        if not set(item.tickers) & set(wanted.tickers):
+            return False
+        return not wanted.tags or bool(set(item.tags) & set(wanted.tags))

@@ -1,0 +1,29 @@
+"""The admin's test event: to every connection, on every edge process."""
+
+from datetime import datetime
+
+import msgspec
+
+from services.edge.hub import Hub
+from tapewire.log import Subscription
+from tapewire.runtime.broadcast import Broadcast
+
+TOPIC = "edge.test"
+
+
+class TestWord(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What an admin says to everybody who is connected."""
+
+    message: str
+    sent_by: str
+    correlation_id: str
+    timestamp: datetime
+
+
+async def hear(broadcast: Broadcast, hub: Hub) -> Subscription:
+    """Pass test events on to the connections of `hub`. Raises Unavailable."""
+
+    def say(word: TestWord) -> None:
+        hub.say(("test", word))
+
+    return await broadcast.hear(TOPIC, TestWord, say)
