@@ -57,6 +57,10 @@ class System:
         return pids
 
 
+LIMITS = {"SSE_MAX_CONNECTIONS_PER_USER": "100000"}
+"""A load has few users and many connections."""
+
+
 @contextlib.contextmanager
 def running(*options: str) -> Iterator[System]:
     """A system on a free port, stopped at the end."""
@@ -71,7 +75,7 @@ def running(*options: str) -> Iterator[System]:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                env={**os.environ, "TAPEWIRE_LOG_LEVEL": "warning"},
+                env={**os.environ, "TAPEWIRE_LOG_LEVEL": "warning", **LIMITS},
             )
         assert up.stdout is not None
         try:

@@ -109,7 +109,7 @@ class _Follower:
         opening = self._connection.opening
         hello = Hello(
             client_id=opening.client,
-            user_id=opening.user,
+            user_id=opening.owner,
             stream=opening.feed.name,
             server_time=self._shared.now(),
             correlation_id=opening.correlation,

@@ -28,7 +28,7 @@ async def cookie(quick, alice):
 @pytest.mark.parametrize("path", [ORDERS, "/api/stream/trading", "/api/stream/prices"])
 async def test_a_comment_at_the_interval(quick, cookie, path):
     async with await quick.follow(path, cookie) as stream:
-        await stream.read()
+        await stream.until({"/api/stream/prices": "price:update"}.get(path, "order:update"))
         since = time.monotonic()
         for _ in range(3):
             assert (await stream.read(seconds=3)).raw == b": keepalive"

@@ -67,7 +67,7 @@ async def test_what_is_there_and_nobody_elses(edge, alice, cookie, journal, path
     await journal.append(alice, placed("a"), placed("b"), rejected("b"), placed("c"), accepted("c"))
     await journal.append(f"{alice}.x", placed("foreign"))
     async with await edge.follow(path, cookie) as stream:
-        snapshot = await stream.read()
+        snapshot = await stream.until("order:update")
     assert snapshot.data["orders"] == await truth(journal, alice)
     assert [(o["orderId"], o["status"]) for o in snapshot.data["orders"]] == [
         ("a", "new"),
@@ -238,7 +238,8 @@ class TestWhoseStream:
     async def test_ones_own(self, edge, alice, cookie, journal):
         await journal.append(alice, placed("mine"))
         async with await edge.follow(f"{self.TRADING}?userId={alice}", cookie) as stream:
-            assert (await stream.read()).data["orders"][0]["orderId"] == "mine"
+            snapshot = await stream.until("order:update")
+            assert snapshot.data["orders"][0]["orderId"] == "mine"
 
     @pytest.mark.parametrize("other", ["bob", "*", ">", "", "_all", "alice%00"])
     async def test_a_foreign_one_is_refused(self, edge, cookie, other):
@@ -257,7 +258,8 @@ class TestWhoseStream:
         await journal.append(alice, placed("theirs"))
         async with await edge.follow(f"{self.TRADING}?userId={alice}", cookie) as stream:
             assert stream.frames[-1].data["userId"] == alice
-            assert (await stream.read()).data["orders"][0]["orderId"] == "theirs"
+            snapshot = await stream.until("order:update")
+            assert snapshot.data["orders"][0]["orderId"] == "theirs"
             last = await journal.append(alice, placed("next"))
             assert (await stream.read()).sequence == last
 
@@ -275,7 +277,7 @@ class TestWhoseStream:
         paths = [ORDERS, ORDERS, self.TRADING]
         streams = [await at.follow(path, cookie) for at in (edge, other) for path in paths]
         for stream in streams:
-            await stream.read()
+            await stream.until("order:update")
         last = await journal.append(alice, *many(3))
         for stream in streams:
             frames = [await stream.read() for _ in range(3)]
