@@ -23,7 +23,7 @@ READ_BYTES = 16 * 1024
 """What a `Stream` holds of what it was not asked for; the rest waits in the kernel."""
 
 _ID = re.compile(r"[a-z][a-z0-9]*-(0|[1-9][0-9]*)")
-_NAME = re.compile(r"[a-z]+(:[a-z]+)?")
+_NAME = re.compile(r"[a-z]+([:_][a-z]+)?|[A-Z]+(_[A-Z]+)*")
 _LINE_ENDS = ("\r", "\u2028", "\u2029", "\u0085", "\x0b", "\x0c")
 
 

@@ -89,7 +89,7 @@ CHANGES = Topic(name="strategies", own=_of("strategies"), begin=Begin.RECENT)
 ALERTS = Topic(name="alerts", own=_of("alerts"), begin=Begin.RECENT)
 AGENTS = Topic(name="agents", shared=_of("agents"))
 COUNTS = Topic(name="metrics", access=ANYBODY, lane=Lane.COUNTS)
-STATES = Topic(name="states", own=_of("strategies", "orders"), begin=Begin.STRATEGIES)
+STATES = Topic(name="states", own=_of("strategies", "orders", "reports"), begin=Begin.STRATEGIES)
 ITEMS = Topic(name="items", access=ANYBODY, shared=_of("items"), begin=Begin.RECENT)
 METRICS = Topic(name="dashboard", access=ANYBODY, lane=Lane.METRICS)
 CONFIGURATIONS = Topic(name="configurations", own=_of("configurations"))
@@ -153,9 +153,9 @@ def _row(
     return Feed(path=path, name=name, access=access, topics=topics, family=family, picks=picks)
 
 
-_ONE_STRATEGY = "/api/stream/strategies/{strategy_id:str}"
-_ITS_STATE = "/sse/strategy/{strategy_id:str}"
-_ITS_ITEMS = "/api/v2/configurations/{configuration_id:str}/stream"
+_ONE_STRATEGY = "/api/stream/strategies/{strategy_id}"
+_ITS_STATE = "/sse/strategy/{strategy_id}"
+_ITS_ITEMS = "/api/v2/configurations/{configuration_id}/stream"
 
 # fmt: off
 FEEDS: Sequence[Feed] = (

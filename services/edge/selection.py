@@ -21,7 +21,7 @@ from tapewire.events import (
     Undecodable,
     UnknownType,
 )
-from tapewire.log import Recorded
+from tapewire.log import EVERYBODY, Recorded
 
 
 class Selection(Protocol):
@@ -58,7 +58,7 @@ class OneStrategy:
             return event.order.strategy_id == id_
         if isinstance(event, TradeExecuted | DecisionMade):
             return event.strategy_id == id_
-        return True
+        return recorded.place.owner == EVERYBODY
 
     def idle(self, wall: datetime) -> Told | None:  # noqa: ARG002
         if self._state_name is None:

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import structlog
 import uvicorn
-from litestar import Litestar
+from litestar.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from services.edge.frames import retry
@@ -46,7 +46,7 @@ class StreamProtocol(HttpToolsProtocol):
 class EdgeServer(uvicorn.Server):
     """A uvicorn server that leaves signals and drain to the edge."""
 
-    def __init__(self, app: Litestar, listening: socket.socket) -> None:
+    def __init__(self, app: ASGIApp, listening: socket.socket) -> None:
         super().__init__(
             uvicorn.Config(
                 app,

@@ -10,8 +10,10 @@ from typing import Any
 
 import msgspec
 
+from services.edge.dialects.reports import report
 from services.edge.dialects.scene import Scene, Told
 from services.edge.dialects.trading import PriceView
+from services.edge.dialects.words import OrderTold, StopLossTold, StrategyTold
 from tapewire.events import (
     Event,
     Order,
@@ -60,51 +62,6 @@ _OF_ORDERS: dict[type[Event], str] = {
 }
 
 
-class StrategyTold(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What happened to a strategy, and how it is now. `position` is in shares, below 0 when short;
-    `error_code` is a word for programs."""
-
-    type: str
-    timestamp: datetime
-    strategy_id: str
-    user_id: str
-    status: str
-    position: Decimal
-    message: str
-    error_code: str | None = None
-    details: str | None = None
-
-
-class StopLossTold(msgspec.Struct, frozen=True, kw_only=True):
-    """A stop-loss reached its trigger, or its closing order is filled. Dollars a share."""
-
-    type: str
-    timestamp: datetime
-    strategy_id: str
-    user_id: str
-    symbol: str
-    trigger_price: Decimal
-    current_price: Decimal
-    order_id: str
-
-
-class OrderTold(msgspec.Struct, frozen=True, kw_only=True):
-    """What happened to an order. `quantity` is what was executed by this event, else what is
-    wanted, in shares; `price` that of the execution, else the limit, dollars a share."""
-
-    type: str
-    timestamp: datetime
-    strategy_id: str | None
-    user_id: str
-    order_id: str
-    order_type: str
-    symbol: str
-    quantity: Decimal
-    price: Decimal | None
-    status: str
-    message: str | None
-
-
 class PriceTold(msgspec.Struct, frozen=True, kw_only=True):
     """`ltp` is the last traded price, dollars."""
 
@@ -145,7 +102,7 @@ def strategies(event: Event, owner: str, scene: Scene) -> Told | None:  # noqa: 
         return _OF_STRATEGIES[kind], _strategy(_OF_STRATEGIES[kind], event, owner)
     if isinstance(event, OrderEvent) and kind in _OF_ORDERS:
         return _OF_ORDERS[kind], _order(_OF_ORDERS[kind], event, owner)
-    return None
+    return report(event, owner)
 
 
 def price_told(view: PriceView) -> Told:

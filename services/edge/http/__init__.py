@@ -1,1 +1,2 @@
-"""HTTP: the application (`app`), its stream routes (`streams`), and its errors (`errors`)."""
+"""HTTP: the application (`app`), which request is for which stream (`routing`), the streams
+themselves (`streams`), and errors (`errors`)."""

@@ -1,11 +1,11 @@
-"""The Litestar application: stream routes as raw ASGI, the rest as ordinary handlers."""
+"""The application: streams in front (`routing`), ordinary Litestar handlers for the rest."""
 
 from collections.abc import Callable, Sequence
 
 import msgspec
-from litestar import Litestar, Response, asgi, get
+from litestar import Litestar, Response, get
 from litestar.enums import ScopeType
-from litestar.handlers import ASGIRouteHandler, HTTPRouteHandler
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -14,14 +14,12 @@ from services.edge.http.docs import PlainPage
 from services.edge.http.errors import respond
 from services.edge.http.pages import pages
 from services.edge.http.responses import Json
+from services.edge.http.routing import Front
 from services.edge.http.streams import Streams
 from tapewire.runtime import correlated, correlation_id
 
 BODY_BYTES = 64 * 1024
 """A larger request body is refused with 413."""
-
-STREAM = "stream"
-"""Marks the stream routes among the handlers."""
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -37,11 +35,10 @@ def application(
     feeds: Sequence[Feed],
     handlers: Sequence[HTTPRouteHandler],
     health: Callable[[], Health],
-) -> Litestar:
+) -> ASGIApp:
     """The edge as an ASGI application."""
-    return Litestar(
+    rest = Litestar(
         [
-            *[_route(streams, feed) for feed in feeds],
             *handlers,
             *_probes(health),
             *pages(),
@@ -59,14 +56,7 @@ def application(
         ),
         logging_config=None,
     )
-
-
-def _route(streams: Streams, feed: Feed) -> ASGIRouteHandler:
-    @asgi(feed.path, copy_scope=False, name=feed.name, opt={STREAM: True})
-    async def stream(scope: Scope, receive: Receive, send: Send) -> None:
-        await streams.handle(feed, scope, receive, send)
-
-    return stream
+    return Front(streams, feeds, rest)
 
 
 def _probes(health: Callable[[], Health]) -> list[HTTPRouteHandler]:
@@ -90,11 +80,10 @@ def _probes(health: Callable[[], Health]) -> list[HTTPRouteHandler]:
 
 
 def correlating(app: ASGIApp) -> ASGIApp:
-    """Middleware for ordinary handlers: the correlation id of a request, in and out. Streams see
-    to it themselves: a wrapper around `send` would cost them a call a chunk."""
+    """Middleware: the correlation id of a request, in and out. Streams see to it themselves."""
 
     async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != ScopeType.HTTP or scope["route_handler"].opt.get(STREAM):
+        if scope["type"] != ScopeType.HTTP:
             await app(scope, receive, send)
             return
         given = dict(scope["headers"]).get(b"x-correlation-id")

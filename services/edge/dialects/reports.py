@@ -1,0 +1,97 @@
+"""What other programs report of their strategies, in the words of the strategy streams."""
+
+from services.edge.dialects.scene import Told
+from services.edge.dialects.words import ErrorTold, OrderTold, StopLossTold, StrategyTold
+from tapewire.events import Event, Side
+from tapewire.events import reports as of
+
+_STRATEGIES: dict[type[Event], str] = {
+    of.StrategyReportedStarted: "STRATEGY_STARTED",
+    of.StrategyReportedUpdated: "STRATEGY_UPDATED",
+    of.StrategyReportedStopped: "STRATEGY_STOPPED",
+    of.StrategyReportedCompleted: "STRATEGY_COMPLETED",
+    of.StrategyReportedFailed: "STRATEGY_ERROR",
+}
+_ORDERS: dict[type[Event], str] = {
+    of.OrderReportedPlaced: "ORDER_PLACED",
+    of.OrderReportedExecuted: "ORDER_EXECUTED",
+    of.OrderReportedRejected: "ORDER_REJECTED",
+    of.OrderReportedCancelled: "ORDER_CANCELLED",
+    of.OrderReportedFailed: "ORDER_FAILED",
+}
+_STOP_LOSSES: dict[type[Event], str] = {
+    of.StopLossReportedTriggered: "SL_TRIGGERED",
+    of.StopLossReportedExecuted: "SL_EXECUTED",
+}
+
+
+def report(event: Event, owner: str) -> Told | None:
+    """A report told; None for what is none."""
+    kind = type(event)
+    if isinstance(event, of.StrategyReport):
+        return _STRATEGIES[kind], _strategy(_STRATEGIES[kind], event, owner)
+    if isinstance(event, of.OrderReport):
+        return _ORDERS[kind], _order(_ORDERS[kind], event.order, owner)
+    if isinstance(event, of.StopLossReport):
+        return _STOP_LOSSES[kind], _stop_loss(_STOP_LOSSES[kind], event, owner)
+    if isinstance(event, of.ErrorReported):
+        return "ERROR", _error(event, owner)
+    return None
+
+
+def _strategy(name: str, event: of.StrategyReport, owner: str) -> StrategyTold:
+    strategy = event.strategy
+    failed = event if isinstance(event, of.StrategyReportedFailed) else None
+    return StrategyTold(
+        type=name,
+        timestamp=strategy.timestamp,
+        strategy_id=strategy.strategy_id,
+        user_id=owner,
+        status=strategy.status.value,
+        position=strategy.position,
+        message=strategy.message or "",
+        error_code=failed.error_code if failed else None,
+        details=failed.details if failed else None,
+    )
+
+
+def _order(name: str, order: of.ReportedOrder, owner: str) -> OrderTold:
+    sells = "SL_SELL" if order.stop_loss else "SELL"
+    return OrderTold(
+        type=name,
+        timestamp=order.timestamp,
+        strategy_id=order.strategy_id,
+        user_id=owner,
+        order_id=order.order_id,
+        order_type=sells if order.side is Side.SELL else "BUY",
+        symbol=order.symbol,
+        quantity=order.quantity,
+        price=order.price,
+        status=order.status.value,
+        message=order.reason,
+    )
+
+
+def _stop_loss(name: str, event: of.StopLossReport, owner: str) -> StopLossTold:
+    return StopLossTold(
+        type=name,
+        timestamp=event.timestamp,
+        strategy_id=event.strategy_id,
+        user_id=owner,
+        symbol=event.symbol,
+        trigger_price=event.trigger_price,
+        current_price=event.current_price,
+        order_id=event.order_id,
+    )
+
+
+def _error(event: of.ErrorReported, owner: str) -> ErrorTold:
+    return ErrorTold(
+        type="ERROR",
+        timestamp=event.timestamp,
+        user_id=owner,
+        strategy_id=event.strategy_id,
+        error_code=event.error_code,
+        error_message=event.error_message,
+        details=event.details,
+    )

@@ -1,0 +1,21 @@
+"""Events as tests say that they happened: one of every type, from the golden files."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tapewire.events import CATALOGUE, Event
+
+FOLDER = Path(__file__).parents[2] / "unit" / "events" / "golden"
+
+
+def golden(name: str, **changes: Any) -> Event:
+    """The event ``{name}.v1``, with fields of its JSON changed: ``strategy__status="stopped"``."""
+    fields = json.loads((FOLDER / f"{name}.v1.json").read_text())
+    for path, value in changes.items():
+        *outer, last = path.split("__")
+        place = fields
+        for step in outer:
+            place = place[step]
+        place[last] = value
+    return CATALOGUE.decode(f"{name}.v1", json.dumps(fields).encode())

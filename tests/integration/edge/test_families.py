@@ -1,0 +1,545 @@
+"""The streams beyond orders and prices: trading, strategies, dashboard and notifications.
+
+What happens is written straight into the log and the market; what comes out is read from sockets.
+"""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tapewire.events import CODEC
+from tapewire.log import EVERYBODY, Draft, Meta, Subject, new_id
+from tapewire.log.jetstream import JetStreamValues
+from tapewire.log.jetstream.streams import MARKET
+from tests.integration.edge.golden import golden
+from tests.integration.edge.market import placed
+
+STRATEGY = "5c1f0e9a7d3b2864"
+
+
+@pytest.fixture
+def alice(fresh):
+    return fresh("alice")
+
+
+@pytest.fixture
+async def cookie(edge, alice):
+    return await edge.sign_in(alice)
+
+
+@pytest.fixture
+def happens(journal):
+    """Appends an event of an owner; its sequence."""
+
+    async def append(owner, domain, entity, event):
+        meta = Meta(id=new_id(), correlation="c-test")
+        subject = Subject(owner, domain, entity)
+        return await journal.log.append([Draft(subject=subject, event=event, meta=meta)])
+
+    return append
+
+
+@pytest.fixture
+async def value(journal, alice):
+    """Values a position in MARKET, as the positions service does."""
+    values = JetStreamValues(journal.wire, stream=MARKET, prefix=f"mk.{alice}")
+
+    async def put(symbol, **fields):
+        now = datetime.now(UTC).isoformat()
+        valued = golden("position.valued", symbol=symbol, timestamp=now, **fields)
+        await values.put(symbol, CODEC.encode(valued))
+
+    return put
+
+
+class TestPositions:
+    """T2."""
+
+    PATH = "/api/stream/positions"
+
+    async def test_a_snapshot_then_what_changes(self, edge, alice, cookie, market, happens, fresh):
+        symbol = fresh("POS")
+        await market.quote(symbol, 513)
+        held = {"position__symbol": symbol, "position__quantity": 10, "position__costBasis": 5000}
+        await happens(alice, "positions", symbol, golden("position.opened", **held))
+        async with await edge.follow(self.PATH, cookie) as stream:
+            snapshot = await stream.until("position:update")
+            [position] = snapshot.data["positions"]
+            assert snapshot.data["snapshot"] is True
+            assert (position["symbol"], position["quantity"]) == (symbol, 10)
+            assert set(position) == {
+                "symbol", "quantity", "entryPrice", "currentPrice", "unrealizedPnL", "realizedPnL",
+            }  # fmt: skip
+            assert (position["currentPrice"], position["unrealizedPnL"]) == (513, 130)
+            assert snapshot.data["totalValue"] == 5130
+
+            held |= {"position__quantity": 20, "position__costBasis": 10000}
+            last = await happens(alice, "positions", symbol, golden("position.changed", **held))
+            changed = await stream.until("position:update")
+            assert changed.sequence == last
+            assert changed.data["totalValue"] == 10260
+            assert changed.data["positions"][0]["quantity"] == 20
+
+            held |= {"position__quantity": 0, "position__costBasis": 0}
+            await happens(alice, "positions", symbol, golden("position.closed", **held))
+            closed = await stream.until("position:update")
+            assert (closed.data["positions"][0]["quantity"], closed.data["totalValue"]) == (0, 0)
+            assert closed.data["positions"][0]["unrealizedPnL"] == 0
+
+    async def test_a_price_revalues_without_an_id(
+        self, edge, alice, cookie, market, happens, value, fresh
+    ):
+        symbol = fresh("POS")
+        await market.quote(symbol, 513)
+        held = {"position__symbol": symbol, "position__quantity": 10, "position__costBasis": 5000}
+        await happens(alice, "positions", symbol, golden("position.opened", **held))
+        async with await edge.follow(self.PATH, cookie) as stream:
+            await stream.until("position:update")
+            await market.quote(symbol, 520)
+            await value(symbol, quantity=10, currentPrice=520)
+            revalued = await stream.until(
+                "a revaluation", lambda f: f.event == "position:update" and f.id is None
+            )
+            [position] = revalued.data["positions"]
+            assert (position["currentPrice"], position["unrealizedPnL"]) == (520, 200)
+            assert revalued.data["totalValue"] == 5200
+
+    async def test_somebody_elses_are_not_shown(self, edge, cookie, happens, fresh):
+        async with await edge.follow(self.PATH, cookie) as stream:
+            await stream.until("position:update")
+            await happens(fresh("bob"), "positions", "X", golden("position.opened"))
+            last = await happens(EVERYBODY, "agents", fresh("a"), golden("agent.status"))
+            assert (await stream.read()).sequence == last
+
+
+class TestHappenings:
+    """T5, T6, T7, C11, C18."""
+
+    @pytest.mark.parametrize(
+        ("path", "domain", "tag", "name"),
+        [
+            ("/api/stream/ai-decisions", "decisions", "decision.made", "ai:decision"),
+            ("/api/stream/alerts", "alerts", "alert.raised", "alert:new"),
+            ("/api/stream/strategies", "strategies", "strategy.signaled", "strategy:update"),
+        ],
+    )
+    async def test_begins_with_what_was_then_live_then_resumed(
+        self, edge, alice, cookie, happens, path, domain, tag, name
+    ):
+        await happens(alice, domain, "1", golden(tag))
+        async with await edge.follow(path, cookie) as stream:
+            recent = await stream.read()
+            assert (recent.event, recent.id) == (name, None)
+            begun = await stream.read()
+            assert begun.event == "checkpoint"
+            last = await happens(alice, domain, "2", golden(tag))
+            live = await stream.read()
+            assert (live.event, live.sequence) == (name, last)
+            assert live.data == recent.data
+        missed = await happens(alice, domain, "3", golden(tag))
+        async with await edge.follow(path, cookie, last_event_id=live.id) as stream:
+            assert (await stream.read()).sequence == missed
+
+    async def test_only_the_last_hundred_of_the_last_five_minutes(
+        self, edge, alice, cookie, happens
+    ):
+        for number in range(105):
+            await happens(alice, "alerts", "1", golden("alert.raised", alertId=f"{number}"))
+        async with await edge.follow("/api/stream/alerts", cookie) as stream:
+            seen = [(await stream.read()).data["alertId"] for _ in range(100)]
+            assert seen == [f"{number}" for number in range(5, 105)]
+            assert (await stream.read()).event == "checkpoint"
+
+    async def test_fields_of_a_decision_and_an_alert(self, edge, alice, cookie, happens):
+        query = "/api/stream?topics=ai-decisions,alerts"
+        async with await edge.follow(query, cookie) as stream:
+            await stream.until("checkpoint")
+            await happens(alice, "decisions", "1", golden("decision.made"))
+            decision = (await stream.read()).data
+            assert {
+                "decisionId", "strategyId", "symbol", "action", "confidence", "reasoning",
+                "timestamp",
+            } <= set(decision)  # fmt: skip
+            await happens(alice, "alerts", "1", golden("alert.raised", level="warning"))
+            alert = (await stream.read()).data
+            assert {"alertId", "level", "message", "symbol", "timestamp"} <= set(alert)
+            assert "priority" not in alert
+
+    async def test_an_error_is_urgent_and_its_delivery_is_logged(
+        self, edge, alice, cookie, happens
+    ):
+        async with await edge.follow("/api/stream/alerts", cookie) as stream:
+            await stream.until("checkpoint")
+            last = await happens(alice, "alerts", "1", golden("alert.raised", level="error"))
+            alert = await stream.read()
+            assert alert.data["priority"] == "high"
+            client = stream.frames[1].data["clientId"]
+        assert edge.logged("an urgent event was written", client=client, sequence=last)
+
+    async def test_one_strategy(self, edge, alice, cookie, happens):
+        await happens(alice, "strategies", STRATEGY, golden("strategy.created"))
+        async with await edge.follow(f"/api/stream/strategies/{STRATEGY}", cookie) as stream:
+            await stream.until("checkpoint")
+            other = golden("strategy.started", strategy__strategyId="another")
+            await happens(alice, "strategies", "another", other)
+            for tag, change in (
+                ("strategy.started", "started"),
+                ("strategy.signaled", "signal"),
+                ("strategy.traded", "traded"),
+                ("strategy.stop_loss_triggered", "stop_loss_triggered"),
+                ("strategy.stop_loss_executed", "stop_loss_executed"),
+                ("strategy.failed", "error"),
+                ("strategy.stopped", "stopped"),
+                ("strategy.completed", "completed"),
+            ):
+                await happens(alice, "strategies", STRATEGY, golden(tag))
+                told = await stream.read()
+                assert (told.event, told.data["change"]) == ("strategy:update", change)
+
+    @pytest.mark.parametrize("family", ["/api/stream/strategies", "/sse/strategy"])
+    async def test_a_strategy_that_is_unknown_or_anothers_is_404(
+        self, edge, cookie, happens, fresh, family
+    ):
+        theirs = fresh("theirs")
+        created = golden("strategy.created", strategy__strategyId=theirs)
+        await happens(fresh("bob"), "strategies", theirs, created)
+        for id_ in ("none-such", theirs, "x" * 100, "%2A"):
+            answer = await edge.connect(f"{family}/{id_}", cookie)
+            assert answer.status == 404
+            body = CODEC.decode(await answer.body(), dict)
+            await answer.close()
+            assert (body["message"], body["statusCode"]) == ("Strategy not found", 404)
+        answer = await edge.connect(f"{family}/none-such")
+        assert answer.status == 401
+        await answer.close()
+
+
+class TestAgents:
+    """T10: of everybody, to everybody, in order, and after a reconnect too."""
+
+    async def test_every_trading_stream_shows_it(self, edge, alice, cookie, happens, fresh):
+        paths = ["orders", "positions", "trading", "ai-decisions", "strategies", "alerts"]
+        streams = [await edge.follow(f"/api/stream/{path}", cookie) for path in paths]
+        for stream in streams:
+            await stream.until("the place", lambda frame: frame.id)
+        last = await happens(EVERYBODY, "agents", fresh("a"), golden("agent.status"))
+        for stream in streams:
+            told = await stream.read()
+            assert (told.event, told.sequence) == ("agent:status", last)
+            assert {"service", "state", "timestamp"} <= set(told.data)
+            await stream.close()
+        await happens(alice, "orders", "o", placed("o"))
+        missed = await happens(EVERYBODY, "agents", fresh("a"), golden("agent.status"))
+        async with await edge.follow("/api/stream/orders", cookie, last_event_id=told.id) as stream:
+            assert [(await stream.read()).event for _ in range(2)] == [
+                "order:update", "agent:status",
+            ]  # fmt: skip
+            assert stream.frames[-1].sequence == missed
+
+    async def test_what_the_edge_does_not_remember_comes_from_the_log_in_order(
+        self, house, edge, alice, cookie, happens, fresh
+    ):
+        async with await edge.follow("/api/stream/orders", cookie) as stream:
+            begun = await stream.until("order:update")
+        wanted = []
+        for number in range(12):
+            if number % 3:
+                wanted.append(await happens(alice, "orders", f"o{number}", placed(f"o{number}")))
+            else:
+                event = golden("agent.status")
+                wanted.append(await happens(EVERYBODY, "agents", fresh("a"), event))
+        young = house.edge()
+        try:
+            async with await young.follow(
+                "/api/stream/orders", cookie, last_event_id=begun.id
+            ) as stream:
+                assert [(await stream.read()).sequence for _ in wanted] == wanted
+        finally:
+            assert young.stop() == 0
+
+
+class TestTopics:
+    """T11: all on one connection, one cursor."""
+
+    async def test_what_was_chosen_and_nothing_else(
+        self, edge, alice, cookie, market, happens, fresh
+    ):
+        one, other = fresh("ONE"), fresh("OTHER")
+        await market.quote(one, 10)
+        query = f"/api/stream?topics=orders,alerts,prices:{one}"
+        async with await edge.follow(query, cookie) as stream:
+            prices = await stream.read()
+            assert [quote["symbol"] for quote in prices.data["prices"]] == [one]
+            snapshot = await stream.until("order:update")
+            assert snapshot.id
+            await market.quote(other, 10)
+            await happens(alice, "strategies", "s", golden("strategy.started"))
+            last = await happens(alice, "alerts", "1", golden("alert.raised"))
+            assert (await stream.read()).sequence == last
+            await market.quote(one, 11)
+            assert (await stream.read()).data["symbol"] == one
+
+    @pytest.mark.parametrize(
+        "topics", ["", "?topics=", "?topics=gossip", "?topics=orders:IBM", "?topics=orders,%00"]
+    )
+    async def test_what_is_no_topic_is_named(self, edge, cookie, topics):
+        answer = await edge.connect(f"/api/stream{topics}", cookie)
+        assert answer.status == 422
+        assert CODEC.decode(await answer.body(), dict)["path"] == "topics"
+        await answer.close()
+
+    async def test_prices_alone_need_no_session_and_anything_else_does(self, edge):
+        async with await edge.follow("/api/stream?topics=prices") as stream:
+            assert (await stream.read()).data["initializing"] is True
+        answer = await edge.connect("/api/stream?topics=prices,orders")
+        assert answer.status == 401
+        await answer.close()
+
+
+class TestStrategyFamily:
+    """S1 to S4."""
+
+    async def opened(self, edge, path, cookie=None, **how):
+        stream = await edge.connect(path, cookie, **how)
+        assert stream.status == 200
+        assert (await stream.read()).retry is not None
+        connected = await stream.read()
+        assert connected.event == "CONNECTED"
+        assert connected.data["type"] == "CONNECTED"
+        assert connected.data["client_id"]
+        return stream
+
+    @pytest.mark.parametrize("path", ["/sse/strategies", "/sse/strategies/reconnect"])
+    async def test_every_event_of_the_user_by_its_name(self, edge, alice, cookie, happens, path):
+        stream = await self.opened(edge, path, cookie)
+        state = await stream.until("initial_state")
+        assert state.id
+        for domain, tag, name in (
+            ("strategies", "strategy.started", "STRATEGY_STARTED"),
+            ("orders", "order.placed", "ORDER_PLACED"),
+            ("orders", "order.filled", "ORDER_EXECUTED"),
+            ("orders", "order.rejected", "ORDER_REJECTED"),
+            ("orders", "order.canceled", "ORDER_CANCELLED"),
+            ("orders", "order.failed", "ORDER_FAILED"),
+            ("strategies", "strategy.stop_loss_triggered", "SL_TRIGGERED"),
+            ("strategies", "strategy.stop_loss_executed", "SL_EXECUTED"),
+            ("strategies", "strategy.updated", "STRATEGY_UPDATED"),
+            ("strategies", "strategy.failed", "STRATEGY_ERROR"),
+            ("strategies", "strategy.stopped", "STRATEGY_STOPPED"),
+            ("strategies", "strategy.completed", "STRATEGY_COMPLETED"),
+            ("reports", "report.strategy_started", "STRATEGY_STARTED"),
+            ("reports", "report.order_executed", "ORDER_EXECUTED"),
+            ("reports", "report.stop_loss_triggered", "SL_TRIGGERED"),
+            ("reports", "report.error", "ERROR"),
+        ):
+            last = await happens(alice, domain, "1", golden(tag))
+            told = await stream.read()
+            assert (told.event, told.sequence) == (name, last), tag
+            assert (told.data["type"], told.data["user_id"]) == (name, alice)
+            assert told.data["timestamp"]
+        await stream.close()
+        missed = await happens(alice, "strategies", "1", golden("strategy.started"))
+        again = await self.opened(edge, path, cookie, last_event_id=told.id)
+        assert (await again.read()).sequence == missed
+        await again.close()
+
+    async def test_the_keys_of_each_kind(self, edge, alice, cookie, happens):
+        stream = await self.opened(edge, "/sse/strategies", cookie)
+        await stream.until("initial_state")
+        await happens(alice, "strategies", "1", golden("strategy.started"))
+        assert set((await stream.read()).data) == {
+            "type", "timestamp", "strategy_id", "user_id", "status", "position", "message",
+        }  # fmt: skip
+        sells = golden(
+            "order.placed",
+            order__side="sell",
+            order__clientOrderId=f"{STRATEGY}-2-sl",
+            order__strategyId=STRATEGY,
+        )
+        await happens(alice, "orders", "1", sells)
+        order = (await stream.read()).data
+        assert (order["order_type"], order["strategy_id"]) == ("SL_SELL", STRATEGY)
+        assert {"order_id", "symbol", "quantity", "price", "status"} <= set(order)
+        await happens(alice, "strategies", "1", golden("strategy.stop_loss_triggered"))
+        assert {"strategy_id", "trigger_price", "current_price", "order_id"} <= set(
+            (await stream.read()).data
+        )
+        await stream.close()
+
+    async def test_idle_is_a_ping(self, house, cookie):
+        edge = house.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3)
+        stream = await self.opened(edge, "/sse/strategies", cookie)
+        await stream.until("initial_state")
+        assert (await stream.until("PING")).data["type"] == "PING"
+        await stream.close()
+
+    async def test_one_strategy_its_orders_its_symbol_and_its_state(
+        self, house, alice, cookie, market, happens, fresh
+    ):
+        edge, symbol = house.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3), fresh("ONE")
+        mine = {"strategy__strategyId": STRATEGY, "strategy__symbol": symbol}
+        await market.quote(symbol, 10)
+        await happens(alice, "strategies", STRATEGY, golden("strategy.created", **mine))
+        stream = await self.opened(edge, f"/sse/strategy/{STRATEGY}", cookie)
+        assert (await stream.until("subscribed")).data["symbols"] == [symbol]
+        assert (await stream.until("PRICE_UPDATE")).data["ltp"] == 10
+        state = await stream.until("initial_state")
+        assert (state.data["strategy_id"], state.data["symbol"]) == (STRATEGY, symbol)
+
+        await happens(alice, "orders", "1", placed("1"))
+        last = await happens(alice, "orders", "2", placed("2", strategy_id=STRATEGY))
+        assert (await stream.until("ORDER_PLACED")).sequence == last
+        await happens(
+            alice, "strategies", STRATEGY,
+            golden("strategy.started", **mine, strategy__status="started"),
+        )  # fmt: skip
+        await stream.until("STRATEGY_STARTED")
+        assert (await stream.until("state_update")).data["status"] == "started"
+        await market.quote(symbol, 11)
+        assert (await stream.until("PRICE_UPDATE")).data["symbol"] == symbol
+        await stream.close()
+
+    async def test_prices(self, edge, market, fresh):
+        symbol = fresh("PX")
+        await market.quote(symbol, 10)
+        stream = await self.opened(edge, f"/sse/prices?symbols=%20{symbol.lower()}%20")
+        assert (await stream.read()).data["symbols"] == [symbol]
+        first = await stream.read()
+        assert (first.event, first.data["ltp"]) == ("PRICE_UPDATE", 10)
+        assert {"symbol", "ltp", "change", "change_percent"} <= set(first.data)
+        await market.quote(symbol, 12)
+        assert (await stream.read()).data["ltp"] == 12
+        await stream.close()
+
+
+class TestNotifications:
+    """N1."""
+
+    async def test_new_ones_and_those_read_elsewhere(self, house, alice, happens):
+        edge = house.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3)
+        cookie = await edge.sign_in(alice)
+        async with await edge.follow("/api/sse/notifications", cookie) as stream:
+            begun = await stream.until("notification:unread")
+            assert (begun.data["unread"], bool(begun.id)) == (0, True)
+            last = await happens(alice, "notifications", "1", golden("notification.created"))
+            told = await stream.until("notification")
+            assert told.sequence == last
+            assert set(told.data) == {
+                "id", "type", "title", "message", "payload", "is_read", "created_at",
+            }  # fmt: skip
+            await happens(alice, "notifications", "all", golden("notification.read"))
+            assert "ids" in (await stream.until("notification:read")).data
+            beat = await stream.until("heartbeat")
+            assert beat.data["status"] == "connected"
+
+
+class TestDashboard:
+    """D1, D2."""
+
+    async def test_items_are_for_everybody(self, house, happens, fresh):
+        edge = house.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3)
+        async with await edge.follow("/api/v2/stream") as stream:
+            await stream.until("checkpoint")
+            id_ = fresh("item")
+            last = await happens(EVERYBODY, "items", id_, golden("item.analysed", item__id=id_))
+            told = await stream.until("new_item")
+            assert (told.data["id"], told.sequence) == (id_, last)
+            assert {
+                "title", "source", "tickers", "tags", "sentiment", "score", "timestamp",
+            } <= set(told.data)  # fmt: skip
+            await stream.until("heartbeat")
+
+    async def test_a_configuration_shows_its_tickers_also_after_it_changed(
+        self, edge, alice, cookie, happens, fresh
+    ):
+        id_ = fresh("conf")
+
+        async def configured(tag, tickers):
+            event = golden(tag, configuration__id=id_, configuration__tickers=tickers,
+                           configuration__tags=[])  # fmt: skip
+            await happens(alice, "configurations", id_, event)
+
+        async def item(ticker):
+            event = golden("item.analysed", item__tickers=[ticker])
+            return await happens(EVERYBODY, "items", fresh("i"), event)
+
+        path = f"/api/v2/configurations/{id_}/stream"
+        answer = await edge.connect(path, cookie)
+        assert answer.status == 404
+        await answer.close()
+        await configured("configuration.created", ["AAA"])
+        answer = await edge.connect(path)
+        assert answer.status == 401
+        await answer.close()
+        async with await edge.follow(path, cookie) as stream:
+            await stream.until("checkpoint")
+            await item("BBB")
+            last = await item("AAA")
+            assert (await stream.until("new_item")).sequence == last
+            await configured("configuration.changed", ["BBB"])
+            await item("AAA")
+            last = await item("BBB")
+            assert (await stream.until("new_item")).sequence == last
+        other = await edge.sign_in(fresh("bob"))
+        answer = await edge.connect(path, other)
+        assert answer.status == 404
+        await answer.close()
+
+
+class TestThePast:
+    """B9."""
+
+    async def test_an_interval_of_it_is_replayed_and_ends(self, edge, alice, cookie, happens):
+        await happens(alice, "orders", "0", placed("0"))
+        await asyncio.sleep(0.05)
+        since = datetime.now(UTC)
+        await asyncio.sleep(0.05)
+        wanted = [await happens(alice, "orders", f"{n}", placed(f"{n}")) for n in (1, 2)]
+        await asyncio.sleep(0.05)
+        until = datetime.now(UTC)
+        await asyncio.sleep(0.05)
+        await happens(alice, "orders", "3", placed("3"))
+
+        query = f"since={_utc(since)}&until={_utc(until)}"
+        async with await edge.follow(f"/api/stream/orders?{query}", cookie) as stream:
+            *events, complete = await stream.rest()
+        assert [event.sequence for event in events] == wanted
+        assert complete.event == "replay:complete"
+
+        again = await edge.connect(f"/api/stream/orders?{query}", cookie, last_event_id=complete.id)
+        assert again.status == 204
+        await again.close()
+
+    async def test_since_alone_goes_on_live(self, edge, alice, cookie, happens):
+        since = datetime.now(UTC) - timedelta(seconds=60)
+        wanted = [await happens(alice, "orders", "1", placed("1"))]
+        async with await edge.follow(f"/api/stream/orders?since={_utc(since)}", cookie) as stream:
+            first = await stream.until("order:update")
+            assert first.sequence == wanted[0]
+            last = await happens(alice, "orders", "2", placed("2"))
+            assert (await stream.read()).sequence == last
+
+    @pytest.mark.parametrize(
+        ("query", "path"),
+        [
+            ("since=yesterday", "since"),
+            ("since=2026-03-02T14:30:00Z&until=never", "until"),
+            ("until=2026-03-02T14:30:00Z", "until"),
+            ("since=0001-01-01T00:00:00%2B23:00", "since"),
+        ],
+    )
+    async def test_what_is_no_time_is_named(self, edge, cookie, query, path):
+        answer = await edge.connect(f"/api/stream/orders?{query}", cookie)
+        assert answer.status == 422
+        assert CODEC.decode(await answer.body(), dict)["path"] == path
+        await answer.close()
+
+    async def test_prices_have_no_past(self, edge):
+        answer = await edge.connect("/api/stream/prices?since=2026-03-02T14:30:00Z")
+        assert answer.status == 422
+        await answer.close()
+
+
+def _utc(at: datetime) -> str:
+    return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
