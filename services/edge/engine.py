@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from services.edge.connection import Reason
 from services.edge.follow import (
     Along,
     Board,
@@ -22,7 +23,7 @@ from services.edge.follow import (
     ValueBoard,
 )
 from services.edge.frames import frame
-from services.edge.hub import Hub, Reason, auth_expired
+from services.edge.hub import Hub, auth_expired
 from services.edge.roster import Totals
 from tapewire.log import EventLog, Recorded, Values
 from tapewire.runtime import Settings

@@ -16,9 +16,10 @@ import uvicorn
 from litestar.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from services.edge.connection import Reason
 from services.edge.frames import retry
 from services.edge.http.streams import ABORT, Streams
-from services.edge.hub import Hub, Reason
+from services.edge.hub import Hub
 from tapewire.runtime import Settings
 
 BACKLOG = 4096

@@ -51,7 +51,10 @@ LITESTAR_ROOMS = (
     "services.edge.server",
     "tapewire.runtime.health",
 )
-QUIET_ROOMS = tuple(f"services.edge.{name}" for name in ("cursor", "hub", "lanes", "frames"))
+_QUIET = (
+    "connection", "cursor", "dialects", "feeds", "frames", "hub", "lanes", "roster", "selection",
+)  # fmt: skip
+QUIET_ROOMS = tuple(f"services.edge.{name}" for name in _QUIET)
 """No I/O; waiting and logging are allowed. Domains and views are stricter: `_is_pure`."""
 
 READING = ("tapewire.verify.reading",)

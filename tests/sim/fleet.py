@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
-from services.edge.hub import Reason
+from services.edge.connection import Reason
 from tapewire.log.memory import Faults
 from tests.sim.edge import Edge
 from tests.sim.plan import Plan

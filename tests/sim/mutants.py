@@ -10,13 +10,14 @@ from typing import Any
 from unittest.mock import patch
 
 from services.edge import cursor
+from services.edge.connection import Connection
 from services.edge.cursor import Resume
 from services.edge.follow import reading
 from services.edge.follow.reading import Reader, Stretch
 from services.edge.follow.snapshots import Snapshots
 from services.edge.follow.stream import _Follower
 from services.edge.follow.tape import Tape
-from services.edge.hub import Connection, Hub
+from services.edge.hub import Hub
 from tapewire.log import EVERYBODY, Bounds, Page, Recorded, views
 
 MUTANTS: "dict[str, tuple[Any, str, Any]]" = {}

@@ -14,13 +14,13 @@ from unittest.mock import patch
 
 import structlog
 
+from services.edge.connection import Connection
 from services.edge.cursor import Resume
 from services.edge.follow import reading, tape
 from services.edge.follow.beginning import Beginnings, NotYet
 from services.edge.follow.reading import Reader
 from services.edge.follow.snapshots import Snapshots
 from services.edge.follow.tape import Tape
-from services.edge.hub import Connection
 from tapewire.log import AlreadyStored, Conflict, LogError, Uncertain
 from tapewire.log.memory import MemoryLog
 from tests.sim.coverage import BEGAN_AGAIN, BEGAN_ANEW

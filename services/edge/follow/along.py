@@ -8,13 +8,13 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import datetime
 
+from services.edge.connection import Connection
 from services.edge.dialects import Told
 from services.edge.feeds import Lane
 from services.edge.follow.board import Board
 from services.edge.follow.counts import Counts
 from services.edge.follow.portfolios import Portfolios
 from services.edge.follow.values import ValueBoard
-from services.edge.hub import Connection
 from services.edge.lanes import Wants
 
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import msgspec
 
+from services.edge.connection import Connection
 from services.edge.feeds import Lane as Of
 from services.edge.frames import RETRY_MS, frame
-from services.edge.hub import Connection
 from services.edge.lanes import Lane, Wants
 from services.edge.roster import Totals
 

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from tapewire.log import EventLog, Page, Recorded
+from services.edge.connection import Connection
+from tapewire.log import EVERYBODY, EventLog, Page, Recorded, pattern
 
 READ_EVENTS = 256
 READ_BYTES = 256 << 10
@@ -60,6 +61,22 @@ class Reader:
             bounds = await self._log.bounds()
         found = sorted((one for one in events if one.sequence <= horizon), key=_sequence)
         return Stretch(found, horizon, bounds.epoch, bounds.first)
+
+
+def owners(connection: Connection) -> list[str]:
+    """Whose events a connection is shown."""
+    owner, interest = connection.opening.owner, connection.interest
+    own = [owner] if owner is not None else []
+    return [*own, EVERYBODY] if interest.shared else own
+
+
+def filters(connection: Connection) -> list[str]:
+    """Everything of the owner, whatever the topics, so that a position is one of the owner's; and
+    of everybody's events those that are shown."""
+    opening = connection.opening
+    own = opening.owner is not None and bool(connection.interest.own or opening.feed.tags)
+    shared = [pattern(owner=EVERYBODY, domain=one) for one in sorted(connection.interest.shared)]
+    return [*([pattern(owner=opening.owner)] if own else []), *shared]
 
 
 def _complete(page: Page, after: int, upto: int, last: int) -> int:

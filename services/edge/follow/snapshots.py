@@ -12,6 +12,7 @@ from decimal import Decimal
 
 import msgspec
 
+from services.edge.connection import Connection
 from services.edge.dialects import Scene, Told
 from services.edge.dialects.strategies import StrategyState, state_told
 from services.edge.dialects.trading import OrdersSnapshot, PositionsSnapshot, position_view
@@ -19,7 +20,7 @@ from services.edge.feeds import Begin
 from services.edge.follow.beginning import NotYet
 from services.edge.follow.tape import Tape
 from services.edge.frames import CHECKPOINT
-from services.edge.hub import Connection, Hub
+from services.edge.hub import Hub
 from services.edge.selection import OneStrategy
 from tapewire.log import EVERYBODY, Bounds, EventLog, LogError, Recorded, Values, pattern
 from tapewire.log.views import load

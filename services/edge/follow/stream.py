@@ -21,17 +21,18 @@ from typing import TypeVar
 import structlog
 
 from services.edge import cursor, frames
+from services.edge.connection import Connection, Reason
 from services.edge.cursor import Cursor, Reset, Resume
 from services.edge.dialects import Told
 from services.edge.dialects.family import Hello
 from services.edge.follow.along import Along
 from services.edge.follow.beginning import Beginnings, NotYet
-from services.edge.follow.reading import Reader, Stretch
+from services.edge.follow.reading import Reader, Stretch, filters, owners
 from services.edge.follow.snapshots import Snapshots
 from services.edge.follow.tape import Tape
-from services.edge.hub import Connection, Hub, Reason
+from services.edge.hub import Hub
 from services.edge.lanes import Wants
-from tapewire.log import EVERYBODY, EventLog, LogError, pattern
+from tapewire.log import EVERYBODY, EventLog, LogError
 
 RETRY_FIRST_SECONDS = 0.05
 RETRY_MOST_SECONDS = 2.0
@@ -100,8 +101,8 @@ class _Follower:
         self._connection = connection
         self._write_out = write
         self._clock = asyncio.get_running_loop().time
-        self._owners = _owners(connection)
-        self._reader = Reader(shared.log, _filters(connection), shared.replays)
+        self._owners = owners(connection)
+        self._reader = Reader(shared.log, filters(connection), shared.replays)
         self._epoch = ""
 
     async def open(self) -> None:
@@ -254,13 +255,10 @@ class _Follower:
         return owner != EVERYBODY or domain in self._connection.interest.shared
 
     def _log_urgent(self) -> None:
+        client = self._connection.opening.client
         urgent, self._connection.urgent = self._connection.urgent, []
         for sequence in urgent:
-            logger.info(
-                "an urgent event was written",
-                client=self._connection.opening.client,
-                sequence=sequence,
-            )
+            logger.info("an urgent event was written", client=client, sequence=sequence)
 
     async def _patiently(self, read: Callable[[], Awaitable[T]]) -> T:
         """What `read` gives, again and again while the log is away; the peer is told now and then
@@ -298,18 +296,3 @@ class _Follower:
         await self._write_out(chunk)
         self._connection.written_at = self._clock()
         self._connection.writing_since = None
-
-
-def _owners(connection: Connection) -> list[str]:
-    owner, interest = connection.opening.owner, connection.interest
-    own = [owner] if owner is not None else []
-    return [*own, EVERYBODY] if interest.shared else own
-
-
-def _filters(connection: Connection) -> list[str]:
-    """Everything of the owner, whatever the topics, so that a position is one of the owner's; and
-    of everybody's events those that are shown."""
-    opening = connection.opening
-    own = opening.owner is not None and bool(connection.interest.own or opening.feed.tags)
-    shared = [pattern(owner=EVERYBODY, domain=one) for one in sorted(connection.interest.shared)]
-    return [*([pattern(owner=opening.owner)] if own else []), *shared]

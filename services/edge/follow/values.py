@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator
 import msgspec
 import structlog
 
+from services.edge.connection import Connection
 from services.edge.follow.board import MOST_RATE, RELOAD_SECONDS, RETRY_SECONDS
 from services.edge.frames import RETRY_MS, frame
-from services.edge.hub import Connection
 from services.edge.lanes import Lane, Outbox, Wants
 from tapewire.events import CATALOGUE, Undecodable, UnknownType
 from tapewire.log import EVERYBODY, BadSubject, LogError, ValueKey, Values

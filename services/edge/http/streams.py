@@ -15,6 +15,7 @@ import structlog
 from litestar.types import Receive, Scope, Send
 
 from services.edge.access import PREFLIGHT, Session, Sessions, cookie_token, cors
+from services.edge.connection import Connection, Opening, Reason
 from services.edge.cursor import Cursor, Malformed, parse
 from services.edge.feeds import Feed, Interest, Picks, interest
 from services.edge.follow import Followers
@@ -27,7 +28,7 @@ from services.edge.http.asking import (
     wants_of,
 )
 from services.edge.http.errors import Failure, of, unauthorized, unavailable
-from services.edge.hub import Connection, Hub, Opening, Reason
+from services.edge.hub import Hub
 from services.edge.lanes import FlushClock, Outbox, Wants
 from services.edge.picking import Unknown, pick
 from services.edge.rollcall import Rollcall

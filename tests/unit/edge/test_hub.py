@@ -5,16 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from services.edge.connection import Connection, Opening, Reason
 from services.edge.feeds import FEEDS, interest
-from services.edge.hub import (
-    FAREWELL_SECONDS,
-    QUIET_SECONDS,
-    Connection,
-    Hub,
-    Opening,
-    Reason,
-    auth_expired,
-)
+from services.edge.hub import FAREWELL_SECONDS, QUIET_SECONDS, Hub, auth_expired
 from services.edge.lanes import FlushClock, Outbox
 from tapewire.events import CATALOGUE, CODEC
 from tapewire.log import Meta, Recorded
