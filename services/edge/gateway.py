@@ -27,15 +27,13 @@ from tapewire.events import Order, OrderType, Side
 from tapewire.log import Refusal
 from tapewire.runtime import Requests, Settings
 from tapewire.runtime.contracts import orders as asked
+from tapewire.runtime.contracts.asking import UserId
 
 Ask = Request[Any, Any, Any]
 R = TypeVar("R", bound=msgspec.Struct)
 
 logger = structlog.get_logger("edge.gateway")
 
-UserId = Annotated[
-    str, msgspec.Meta(min_length=1, max_length=128, pattern=r"^[^_\x00-\x1f\x7f][^\x00-\x1f\x7f]*$")
-]
 Role = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
 
 
