@@ -11,6 +11,7 @@ from decimal import Decimal
 import msgspec
 
 from tapewire.events import Position
+from tapewire.runtime.contracts.call import Call
 
 SERVICE = "positions"
 LIST, RECONCILE = "list", "reconcile"
@@ -108,3 +109,8 @@ class ReconcileReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     unusable: int
     as_of: int
     epoch: str
+
+
+LIST_POSITIONS = Call(SERVICE, LIST, ListPositions, PositionsReply)
+RECONCILE_POSITIONS = Call(SERVICE, RECONCILE, Reconcile, ReconcileReply)
+CALLS = (LIST_POSITIONS, RECONCILE_POSITIONS)
