@@ -12,7 +12,7 @@ from tapewire.producer.errors import BadCall
 
 Number = int | float | str | Decimal
 
-MOST = Decimal(10) ** 12
+MOST_DIGITS = 12
 PLACES = 8
 NAME_CHARACTERS = 128
 TEXT_CHARACTERS = 500
@@ -21,8 +21,8 @@ TEXT_CHARACTERS = 500
 def number(
     field: str, value: Number, *, least: Decimal | None = None, above: Decimal | None = None
 ) -> Decimal:
-    """`value` exactly, of a size up to `MOST` and with up to `PLACES` decimal places. Raises
-    BadCall."""
+    """`value` exactly, with up to `MOST_DIGITS` digits before the point and `PLACES` after it.
+    Raises BadCall."""
     if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
         raise BadCall(field, value, "must be a number: an int, a float, a Decimal or a text")
     try:
@@ -31,10 +31,9 @@ def number(
         raise BadCall(field, value, "is no number") from None
     if not found.is_finite():
         raise BadCall(field, value, "must be finite")
-    digits = found.as_tuple()
-    if found and (abs(found) > MOST or found.adjusted() < -PLACES - 20):
-        raise BadCall(field, value, f"must be from -{MOST:f} to {MOST:f}")
-    if found and -int(digits.exponent) > PLACES and found != round(found, PLACES):
+    if found and found.adjusted() >= MOST_DIGITS:
+        raise BadCall(field, value, f"must have at most {MOST_DIGITS} digits before the point")
+    if found and (found.adjusted() < -PLACES or found != round(found, PLACES)):
         raise BadCall(field, value, f"must have at most {PLACES} decimal places")
     if least is not None and found < least:
         raise BadCall(field, value, f"must be at least {least:f}")
@@ -45,6 +44,8 @@ def number(
 
 def plain(value: Decimal) -> Decimal:
     """The same number without an exponent above 0 and without decimal places beyond `PLACES`."""
+    if not value:
+        return Decimal(0)
     places = -int(value.as_tuple().exponent)
     return round(value, min(max(places, 0), PLACES))
 

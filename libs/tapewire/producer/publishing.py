@@ -21,6 +21,7 @@ from tapewire.log import (
     Uncertain,
 )
 from tapewire.log.patience import Patience, fresh_chance
+from tapewire.log.port import PAGE_EVENTS
 from tapewire.producer import trail
 from tapewire.producer.errors import Unpublished
 
@@ -90,31 +91,37 @@ async def _once(log: EventLog, draft: Draft) -> Receipt:
         return Receipt(id=draft.meta.id, sequence=await log.append([draft]))
     except AlreadyStored as known:
         return Receipt(id=draft.meta.id, sequence=known.sequence, repeated=True)
-    except Conflict:
-        # A stored event that is tried again meets its own expectation first.
-        found = await _found(log, draft, after=draft.expect or 0, most=1)
-        if found is None:
-            raise
+    except Conflict as conflict:
+        return await _judged(log, draft, conflict)
+
+
+async def _judged(log: EventLog, draft: Draft, conflict: Conflict) -> Receipt:
+    """A stored event that is tried again meets its own expectation first, and an entity that is
+    where it should be was only being written to. Else raises `conflict`."""
+    expected = draft.expect or 0
+    found = await _found(log, draft, after=expected, most=1)
+    if found is not None:
         return Receipt(id=draft.meta.id, sequence=found, repeated=True)
+    if await log.last(str(draft.subject)) == expected:
+        raise Unavailable(str(conflict)) from conflict
+    raise conflict
 
 
-async def _found(log: EventLog, draft: Draft, *, after: int, most: int | None = None) -> int | None:
-    """Where the event stands among those of its entity after `after` (the first `most` of them).
+async def _found(log: EventLog, draft: Draft, *, after: int, most: int = PAGE_EVENTS) -> int | None:
+    """Where the event stands among those of its entity after `after`: all, or the first one when
+    `most` is 1.
 
     Raises Unavailable: a replica lags behind what the leader counts."""
     subject = str(draft.subject)
-    last, looked = await log.last(subject), 0
-    while after < last and (most is None or looked < most):
-        page = (
-            await log.page(subject, after=after)
-            if most is None
-            else await log.page(subject, after=after, limit=most)
-        )
+    last = await log.last(subject)
+    while after < last:
+        page = await log.page(subject, after=after, limit=most)
         if not page.events:
             raise Unavailable(f"{subject} should reach {last}, a replica ends at {after}")
         for recorded in page.events:
-            looked += 1
             if recorded.meta.id == draft.meta.id:
                 return recorded.sequence
             after = recorded.sequence
+        if most == 1:
+            return None
     return None

@@ -10,6 +10,7 @@ what calls carry on from a handler, in `trail`.
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import TypeVar
 
 import msgspec
@@ -52,6 +53,10 @@ R = TypeVar("R", bound=msgspec.Struct)
 logger = structlog.get_logger("tapewire.producer")
 
 
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
 class Tape(Happenings):
     """Made by `connect`. Every call may be used by any number of tasks at once."""
 
@@ -64,8 +69,10 @@ class Tape(Happenings):
         own_values: Values,
         requests: Requests,
         patience: float = PATIENCE_SECONDS,
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self.source = source
+        self._clock = clock
         self._log = log
         self._market = market
         self._own_values = own_values
@@ -101,9 +108,7 @@ class Tape(Happenings):
         if kind.domain is None:
             raise BadCall("event", kind.name, "was declared without a domain: @event(…, domain=…)")
         if kind.package == HOUSE and kind.domain not in OPEN_DOMAINS:
-            raise Reserved(
-                "event", kind.name, f"{kind.domain} are written by their service: ask it"
-            )
+            raise Reserved("event", kind.name, f"its service writes {kind.domain}: ask that")
         if once and expect not in (None, 0):
             raise BadCall("expect", expect, "once means that the entity has no event yet")
         id_ = self._id(event_id)
@@ -207,7 +212,7 @@ class Tape(Happenings):
         durable = f"{self.source}-{name}"
 
         async def handle(recorded: Recorded) -> None:
-            with trail.caused_by(durable, recorded):
+            with trail.caused_by(durable, recorded, self._clock):
                 await handler(recorded)
 
         reaction = await self._log.react(durable, filter, handle)

@@ -7,9 +7,9 @@ Outside, `correlated` says what a block of calls belongs to.
 
 import contextlib
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from datetime import UTC, datetime
+from datetime import datetime
 
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -24,9 +24,10 @@ _propagator = TraceContextTextMapPropagator()
 class Cause:
     """The event that a handler is at work on. Ids are given in the order of the handler's calls."""
 
-    def __init__(self, reaction: str, recorded: Recorded) -> None:
+    def __init__(self, reaction: str, recorded: Recorded, clock: Callable[[], datetime]) -> None:
         self.reaction = reaction
         self.recorded = recorded
+        self._clock = clock
         self._given = 0
 
     def next_id(self) -> str:
@@ -37,7 +38,7 @@ class Cause:
 
     def age(self) -> float:
         """Seconds since the event was stored, by this machine's clock."""
-        return (datetime.now(UTC) - self.recorded.time).total_seconds()
+        return (self._clock() - self.recorded.time).total_seconds()
 
 
 _cause: ContextVar[Cause | None] = ContextVar("tapewire_cause", default=None)
@@ -51,9 +52,9 @@ def cause() -> Cause | None:
 
 
 @contextlib.contextmanager
-def caused_by(reaction: str, recorded: Recorded) -> Iterator[None]:
-    """Let all calls of the block carry on from `recorded`."""
-    token = _cause.set(Cause(reaction, recorded))
+def caused_by(reaction: str, recorded: Recorded, clock: Callable[[], datetime]) -> Iterator[None]:
+    """Let all calls of the block carry on from `recorded`; `clock` gives the time of day."""
+    token = _cause.set(Cause(reaction, recorded, clock))
     try:
         with correlated(recorded.meta.correlation):
             yield
