@@ -81,6 +81,11 @@ def test_tell_what_happens(stack: Stack) -> None:
         "report.stop_loss_triggered.v1",
         "report.strategy_stopped.v1",
     ]
+    stack.wait_for(
+        "alice is notified of the stop-loss",
+        lambda: "Stop-loss triggered" in notifications(stack, "alice"),
+        seen=lambda: notifications(stack, "alice"),
+    )
     prices = httpx.get(f"{stack.url}/api/prices?symbols=ACME", timeout=10).json()["prices"]
     assert [(one["price"], one["change"]) for one in prices] == [(99.4, -0.6)]
 
