@@ -24,6 +24,8 @@ async def connect(
         BadCall: an argument that cannot be meant.
         Unavailable: no server answers within `patience`.
     """
+    if not isinstance(url, str) or not url:
+        raise BadCall("url", url, "must name NATS servers, such as nats://127.0.0.1:4222")
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise BadCall("name", name, "must be 1 to 64 of A-Z, a-z, 0-9, _ and -")
     if not 0 < patience <= MOST_SECONDS:

@@ -30,10 +30,11 @@ class Reserved(BadCall):
 class Unpublished(LogError):
     """No answer came for as long as was to be waited. When `maybe`, the event may have been stored
     all the same: publish it again with ``event_id=error.event_id``, and it is there once (the log
-    knows ids for two minutes)."""
+    knows ids for two minutes). A value has no id: put it again."""
 
-    def __init__(self, what: str, event_id: str, why: str, *, maybe: bool) -> None:
+    def __init__(self, what: str, event_id: str | None, why: str, *, maybe: bool) -> None:
         state = "may have been stored" if maybe else "was not stored"
-        super().__init__(f"{what} {state} (event_id={event_id!r}): {why}")
+        known = "" if event_id is None else f" (event_id={event_id!r})"
+        super().__init__(f"{what} {state}{known}: {why}")
         self.event_id = event_id
         self.maybe = maybe

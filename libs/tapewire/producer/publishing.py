@@ -65,7 +65,9 @@ async def publish(log: EventLog, draft: Draft, seconds: float) -> Receipt:
     return receipt
 
 
-async def patiently(what: str, id_: str, seconds: float, try_: Callable[[], Awaitable[T]]) -> T:
+async def patiently(
+    what: str, id_: str | None, seconds: float, try_: Callable[[], Awaitable[T]]
+) -> T:
     """What `try_` gives, tried for `seconds` while there is no server or no answer. Raises
     Unpublished, and what else `try_` raises."""
     clock, patience, maybe = asyncio.get_running_loop().time, Patience(fresh_chance()), False

@@ -135,7 +135,7 @@ class Tape(Happenings):
         key = ValueKey(figures.name("owner", owner), kind.tag, figures.name("entity", entity))
         data = CODEC.encode(value)
         await patiently(
-            f"val.{key}", "", self._patience, lambda: self._own_values.put(str(key), data)
+            f"val.{key}", None, self._patience, lambda: self._own_values.put(str(key), data)
         )
 
     async def notify(
@@ -209,7 +209,8 @@ class Tape(Happenings):
             raise BadCall(
                 "filter", filter, "must be a filter of the journal, such as ev.*.orders.>"
             )
-        durable = f"{self.source}-{name}"
+        # No service reacts under a name with @ in it, and no two of (name, source) give the same.
+        durable = f"{name}@{self.source}"
 
         async def handle(recorded: Recorded) -> None:
             with trail.caused_by(durable, recorded, self._clock):
@@ -246,7 +247,7 @@ class Tape(Happenings):
 
     async def _quote(self, symbol: str, event: Event) -> None:
         key, data = token(symbol), CODEC.encode(event)
-        await patiently(f"px.{key}", "", self._patience, lambda: self._market.put(key, data))
+        await patiently(f"px.{key}", None, self._patience, lambda: self._market.put(key, data))
 
     def _id(self, given: str | None) -> str:
         """An id: the one given, the handler's next one, or a new one. Raises BadCall."""

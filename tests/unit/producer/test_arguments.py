@@ -119,6 +119,13 @@ async def test_a_misspelt_argument_is_said(call: str, arguments: dict[str, Any],
     assert said in str(caught.value)
 
 
+@pytest.mark.parametrize("url", ["", None, 7])
+async def test_an_address_that_is_none_is_refused(url: Any) -> None:
+    with pytest.raises(BadCall, match="url="):
+        async with connect(url, "desk"):
+            pass
+
+
 async def test_what_a_service_decides_on_is_no_other_programs_to_write() -> None:
     house = House()
     tape = house.tape()

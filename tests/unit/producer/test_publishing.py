@@ -74,6 +74,16 @@ def test_a_server_that_stays_away_is_given_up_with_the_id_to_try_again_by() -> N
     over_time(test)
 
 
+def test_a_price_that_cannot_be_put_is_given_up_too() -> None:
+    async def test(house: House) -> None:
+        house.server.outage(60)
+        with pytest.raises(Unpublished, match=r"px\.IBM was not stored: ") as caught:
+            await house.tape(patience=5).price("IBM", 182)
+        assert caught.value.event_id is None
+
+    over_time(test)
+
+
 def test_what_may_have_been_stored_is_said_and_can_be_repeated() -> None:
     async def test(house: House) -> None:
         faults = Faults(seed=1, lost_ack=1.0)
