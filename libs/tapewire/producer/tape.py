@@ -16,7 +16,7 @@ from typing import TypeVar
 import msgspec
 import structlog
 
-from tapewire.events import CATALOGUE, CODEC, Delivery, Event, Kind, UnknownType
+from tapewire.events import CATALOGUE, CODEC, Delivery, Event, Kind, Undecodable, UnknownType
 from tapewire.log import (
     Draft,
     EventLog,
@@ -94,15 +94,17 @@ class Tape(Happenings):
         `tapewire.EVERYBODY`), as the next one of `entity`.
 
         `expect` is the sequence of the entity's last event as you know it, 0 for none. `once` says
-        that it is the only event of its entity: repeated at any time, it is there once.
+        that it is the only event of its entity: repeated under its `event_id` at any time, it is
+        there once.
 
         Raises:
-            BadCall: not declared with a domain, a value, or an argument that cannot be meant.
+            BadCall: not declared with a domain, a value, of fields that do not fit their types (no
+                reader could decode it), or an argument that cannot be meant.
             Reserved: a type that a service of Tapewire's writes alone.
             Conflict: the entity is not where `expect` or `once` has it, but for this very event.
             Refused, Unpublished: from the log.
         """
-        kind = _kind(event)
+        kind = _kind("event", event)
         if kind.delivery is Delivery.NEWEST_WINS:
             raise BadCall("event", kind.name, "is a newest-wins value: use put()")
         if kind.domain is None:
@@ -123,11 +125,12 @@ class Tape(Happenings):
         """Let `value`, of a newest-wins type of your package, be the newest one of `entity`.
 
         Raises:
-            BadCall: not a newest-wins type, or an argument that cannot be meant.
+            BadCall: not a newest-wins type, of fields that do not fit their types, or an argument
+                that cannot be meant.
             Reserved: a type that Tapewire writes itself.
             Refused, Unpublished: from the log.
         """
-        kind = _kind(value)
+        kind = _kind("value", value)
         if kind.delivery is not Delivery.NEWEST_WINS:
             raise BadCall("value", kind.name, "is an event: use publish()")
         if kind.package == HOUSE:
@@ -261,10 +264,15 @@ class Tape(Happenings):
         return given
 
 
-def _kind(event: Event) -> Kind:
+def _kind(field: str, event: Event) -> Kind:
+    """What is declared of `event`, which readers can decode. Raises BadCall."""
     try:
-        return CATALOGUE.kind(type(event))
+        kind = CATALOGUE.kind(type(event))
     except UnknownType:
-        raise BadCall(
-            "event", type(event).__name__, "was not declared by @tapewire.event"
-        ) from None
+        wanted = "must be a type that @tapewire.event declared"
+        raise BadCall(field, type(event).__name__, wanted) from None
+    try:
+        CATALOGUE.decode(kind.tag, CODEC.encode(event))
+    except (Undecodable, TypeError, ValueError) as error:
+        raise BadCall(field, kind.name, f"holds what its fields cannot: {error}") from error
+    return kind
