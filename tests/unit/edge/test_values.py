@@ -150,6 +150,9 @@ async def test_what_was_heard_meanwhile_is_newer_than_what_was_read() -> None:
         await asyncio.sleep(0)
         await house.put("alice", 3, "z")
         assert await waits(alice, 1) == [3]
+        late = house.connection("alice", RATE)
+        with house.board.shown(late):
+            assert await waits(late, 2) == [2, 3]
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
 
