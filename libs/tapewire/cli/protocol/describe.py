@@ -20,6 +20,9 @@ _PLAIN: dict[type, str] = {
     shape.IntType: "integer",
     shape.BoolType: "yes/no",
     shape.DateTimeType: "time",
+    shape.DateType: "date",
+    shape.TimeType: "time of day",
+    shape.UUIDType: "text",
     shape.AnyType: "anything",
     shape.NoneType: "null",
 }
@@ -68,11 +71,14 @@ def _said(type_: shape.Type, link: Callable[[type], str]) -> str:
             return link(type_.cls)
         case shape.EnumType():
             return ", ".join(f"`{one.value}`" for one in _members(type_.cls))
-        case shape.ListType() | shape.VarTupleType():
+        case shape.ListType() | shape.VarTupleType() | shape.SetType() | shape.FrozenSetType():
             return f"list of {_said(type_.item_type, link)}"
-        case shape.DictType():
+        case shape.DictType(value_type=shape.AnyType()):
             return "object"
-    return _PLAIN[type(type_)]
+        case shape.DictType():
+            return f"object of {_said(type_.value_type, link)}"
+    # What other packages hold beside these is said by msgspec's name of it.
+    return _PLAIN.get(type(type_), type(type_).__name__.removesuffix("Type").lower())
 
 
 def _members(kind: type) -> list[enum.Enum]:
@@ -97,7 +103,9 @@ def _structs(type_: shape.Type) -> Iterator[type]:
         case shape.StructType():
             yield type_.cls
             yield from parts(type_.cls)
-        case shape.ListType() | shape.VarTupleType():
+        case shape.DictType():
+            yield from _structs(type_.value_type)
+        case shape.ListType() | shape.VarTupleType() | shape.SetType() | shape.FrozenSetType():
             yield from _structs(type_.item_type)
 
 
