@@ -5,10 +5,12 @@ from datetime import UTC, datetime
 
 from services.edge import gateway, server
 from services.edge.access import Sessions
-from services.edge.follow import Board, Followers, Tape
+from services.edge.feeds import feeds
+from services.edge.follow import Board, Followers, Tape, ValueBoard
 from services.edge.http.app import Health, application
 from services.edge.http.streams import Streams
 from services.edge.hub import Hub, Reason, auth_expired
+from tapewire.events import CATALOGUE
 from tapewire.runtime import App, run
 
 TICK_SECONDS = 0.5
@@ -21,6 +23,7 @@ def now() -> datetime:
 async def wiring(app: App) -> None:
     settings = app.settings
     clock = asyncio.get_running_loop().time
+    table = feeds(CATALOGUE)
 
     # 1. Who is connected.
     hub = Hub(
@@ -31,11 +34,14 @@ async def wiring(app: App) -> None:
     tick = min(TICK_SECONDS, settings.keepalive_interval / 4)
     app.spawn(server.look_after(hub, now, tick), name="tick")
 
-    # 2. What happens: the log's end, and the market.
+    # 2. What happens: the log's end, the market, and what other packages show as values.
     tape = Tape(app.log, hub.publish, lambda: hub.restart(tape.epoch))
     board = Board(app.market, settings.flush_ms / 1000, retry_ms=settings.retry_ms)
     app.spawn(tape.run(), name="tape")
     app.spawn(board.run(), name="board")
+    values = ValueBoard(app.own_values, settings.flush_ms / 1000, retry_ms=settings.retry_ms)
+    if any(feed.values for feed in table):
+        app.spawn(values.run(), name="values")
     await tape.ready.wait()
 
     # 3. Who may see it.
@@ -59,6 +65,7 @@ async def wiring(app: App) -> None:
         tape=tape,
         hub=hub,
         board=board,
+        values=values,
         now=now,
         retry_ms=settings.retry_ms,
         keepalive_ms=round(settings.keepalive_interval * 1000),
@@ -78,7 +85,7 @@ async def wiring(app: App) -> None:
 
     # 5. Sockets, last: from here on clients come, and at the end they are the first to go.
     http = server.EdgeServer(
-        application(streams, gateway.routes(rest), health), server.listening_socket(settings)
+        application(streams, table, gateway.routes(rest), health), server.listening_socket(settings)
     )
     await http.start()
     app.spawn(http.run_ticks(), name="http")

@@ -1,7 +1,8 @@
 """THE TABLE: one row a stream. Adding a stream is adding a row.
 
 A row says where a stream is, who may read it, which domains of its user's events it shows and how,
-what its snapshot is made of, how it is delivered, and what an idle connection is sent. Pure.
+what its snapshot is made of, how it is delivered, and what an idle connection is sent. Types that
+other packages declare join the rows that they name: `feeds`. Pure.
 """
 
 import enum
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from services.edge.frames import Dialect, trading
+from tapewire.events import BadDeclaration, Catalogue, Delivery, Kind, UnknownType
 
 
 class Access(enum.Enum):
@@ -17,13 +19,6 @@ class Access(enum.Enum):
 
     ANYBODY = "anybody"
     USER = "user"
-
-
-class Delivery(enum.Enum):
-    """What happens when a reader is slower than the events."""
-
-    LOSSLESS = "lossless"
-    NEWEST_WINS = "newest wins"
 
 
 class Snapshot(enum.Enum):
@@ -34,7 +29,9 @@ class Snapshot(enum.Enum):
 
 
 class Feed(msgspec.Struct, frozen=True, kw_only=True):
-    """A row. `domains` are those of the subjects ``ev.{user}.{domain}.>`` that it shows."""
+    """A row. `domains` are those of the subjects ``ev.{user}.{domain}.>`` that it shows; `tags` and
+    `values` the types of other packages that it shows beside them: events, and newest-wins values.
+    """
 
     path: str
     name: str
@@ -44,6 +41,13 @@ class Feed(msgspec.Struct, frozen=True, kw_only=True):
     domains: frozenset[str] = frozenset()
     dialect: Dialect = trading
     takes_user: bool = False
+    tags: frozenset[str] = frozenset()
+    values: frozenset[str] = frozenset()
+
+    @property
+    def takes_others(self) -> bool:
+        """Whether types of other packages can be shown: each to the user that owns it, in order."""
+        return self.access is Access.USER and self.delivery is Delivery.LOSSLESS
 
 
 FEEDS: Sequence[Feed] = (
@@ -72,3 +76,37 @@ FEEDS: Sequence[Feed] = (
         takes_user=True,
     ),
 )
+
+
+def feeds(catalogue: Catalogue, table: Sequence[Feed] = FEEDS) -> Sequence[Feed]:
+    """The table, with the types that other packages show on its streams.
+
+    Raises:
+        BadDeclaration: a type wants to be shown on a stream that there is not.
+    """
+    others = [kind for kind in catalogue.kinds() if kind.shown is not None]
+    able = [feed.name for feed in table if feed.takes_others]
+    for kind in others:
+        unable = sorted(set(kind.shown.streams) - set(able)) if kind.shown else []
+        if unable:
+            raise BadDeclaration(
+                f"{kind.tag} of {kind.package!r} wants to be shown on {unable[0]!r}; "
+                f"it can be on: {', '.join(able)}"
+            )
+    return [_with(feed, others, catalogue) for feed in table]
+
+
+def _with(feed: Feed, others: Sequence[Kind], catalogue: Catalogue) -> Feed:
+    shown = {kind.tag: kind for kind in others if kind.shown and feed.name in kind.shown.streams}
+    values = {tag for tag, kind in shown.items() if kind.delivery is Delivery.NEWEST_WINS}
+    events = shown.keys() - values
+    # What was stored under an older version is shown as its current one.
+    tags = {tag for tag in catalogue.tags() if _current(catalogue, tag) in events}
+    return msgspec.structs.replace(feed, tags=frozenset(tags), values=frozenset(values))
+
+
+def _current(catalogue: Catalogue, tag: str) -> str | None:
+    try:
+        return catalogue.stored_as(tag).tag
+    except UnknownType:
+        return None

@@ -14,6 +14,7 @@ import msgspec
 
 from services.edge.cursor import Cursor
 from tapewire.events import (
+    CATALOGUE,
     CODEC,
     Event,
     Order,
@@ -118,7 +119,8 @@ Dialect = Callable[[Event], tuple[str, Any] | None]
 
 
 def trading(event: Event) -> tuple[str, Any] | None:
-    """The dialect of the trading streams: ``order:update``, ``order:fill``, ``trade:new``."""
+    """The dialect of the trading streams: ``order:update``, ``order:fill``, ``trade:new``; types of
+    other packages by the name that they declare, as they are."""
     if isinstance(event, OrderFilled):
         fields = msgspec.structs.asdict(event.order)
         fill = Fill(**fields, fill_qty=event.qty, fill_price=event.price, trade_id=event.trade_id)
@@ -127,7 +129,8 @@ def trading(event: Event) -> tuple[str, Any] | None:
         return "order:update", event.order
     if isinstance(event, TradeExecuted):
         return "trade:new", event
-    return None
+    shown = CATALOGUE.kind(type(event)).shown
+    return None if shown is None else (shown.sse, event)
 
 
 class Encoder:

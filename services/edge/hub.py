@@ -14,9 +14,10 @@ import msgspec
 import structlog
 
 from services.edge.cursor import Cursor
-from services.edge.feeds import Delivery, Feed
+from services.edge.feeds import Feed
 from services.edge.frames import CHECKPOINT, KEEPALIVE, RETRY_MS, Encoder, frame
 from services.edge.lanes import Outbox
+from tapewire.events import Delivery
 from tapewire.log import Recorded
 
 QUIET_SECONDS = 300.0
@@ -151,7 +152,7 @@ class Hub:
     def encode(self, connection: Connection, recorded: Recorded) -> bytes | None:
         """The frame of `recorded` for `connection`, None when its feed does not show it."""
         feed = connection.feed
-        if recorded.place.domain not in feed.domains:
+        if recorded.place.domain not in feed.domains and recorded.tag not in feed.tags:
             return None
         return self._encoder.encode(recorded, self.epoch, feed.dialect)
 

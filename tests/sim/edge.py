@@ -11,7 +11,7 @@ from typing import Any, cast
 from services.edge import server
 from services.edge.access import Sessions
 from services.edge.feeds import FEEDS
-from services.edge.follow import Board, Followers, Tape
+from services.edge.follow import Board, Followers, Tape, ValueBoard
 from services.edge.http.streams import ABORT, Streams
 from services.edge.hub import Hub, Reason, auth_expired
 from tapewire.log.memory import Faults, MemoryLog, MemoryServer, MemoryValues
@@ -52,6 +52,7 @@ class Edge:
             tape=self.tape,
             hub=self.hub,
             board=Board(self.market, settings.flush_ms / 1000),
+            values=ValueBoard(self.market, settings.flush_ms / 1000),
             now=now,
             retry_ms=settings.retry_ms,
             replay_limit=settings.replay_limit,

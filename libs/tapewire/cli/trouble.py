@@ -4,7 +4,7 @@ from typing import IO, Any
 
 import click
 
-from tapewire.runtime import BadSetting, Settings
+from tapewire.runtime import BadSetting, Settings, extensions
 
 EXIT_USAGE = 2
 """What was asked for cannot be: an option, a setting, a file, a port."""
@@ -25,8 +25,11 @@ class Trouble(click.ClickException):
 
 
 def settings_from_env(environ: dict[str, str] | None = None) -> Settings:
-    """The settings that the environment states. Raises Trouble, which names the bad one."""
+    """The settings that the environment states, and the event types of other packages imported.
+    Raises Trouble, which names the bad one."""
     try:
-        return Settings.from_env(environ)
+        settings = Settings.from_env(environ)
+        extensions.load(settings.event_packages)
     except BadSetting as error:
         raise Trouble(str(error)) from error
+    return settings

@@ -7,11 +7,12 @@ Rules live at ``ev.{user}.rules.{id}``, alerts at ``ev.{user}.alerts.{id}``, not
 import enum
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from tapewire.events.catalogue import Event, event
+from tapewire.events.fields import PER_SHARE, PERCENT, SECONDS, UTC_TIME, about
 
 
 class AlertLevel(enum.Enum):
@@ -35,83 +36,89 @@ class AlertRule(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     until it is armed again.
     """
 
-    rule_id: str
-    kind: RuleKind
-    level: AlertLevel
-    symbol: str | None
-    price: Decimal | None
-    percent: Decimal | None
-    window_seconds: int | None
-    armed: bool
-    timestamp: datetime
+    rule_id: Annotated[str, about("its id")]
+    kind: Annotated[RuleKind, about("what it waits for")]
+    level: Annotated[AlertLevel, about("how loud its alert is")]
+    symbol: Annotated[str | None, about("the symbol it is about, null for any")]
+    price: Annotated[Decimal | None, about("the threshold of the price kinds", PER_SHARE)]
+    percent: Annotated[
+        Decimal | None, about("how far the price must move, of a percent_move", PERCENT)
+    ]
+    window_seconds: Annotated[int | None, about("within which time, of a percent_move", SECONDS)]
+    armed: Annotated[
+        bool, about("whether it waits; triggered once, it does not until it is armed again")
+    ]
+    timestamp: Annotated[datetime, about("when it last changed", UTC_TIME)]
 
 
 class RuleEvent(Event, frozen=True, kw_only=True):
     """The rule after the event, and the command that caused it."""
 
-    rule: AlertRule
-    command_id: str
+    rule: Annotated[AlertRule, about("the rule as it is afterwards")]
+    command_id: Annotated[str, about("the command that caused it")]
 
 
-@event("rule.created")
+@event("rule.created", at="ev.{user}.rules.{ruleId}")
 class RuleCreated(RuleEvent, frozen=True, kw_only=True):
     """A user wants to be told."""
 
 
-@event("rule.triggered")
+@event("rule.triggered", at="ev.{user}.rules.{ruleId}")
 class RuleTriggered(RuleEvent, frozen=True, kw_only=True):
     """It came to pass; one atomic batch with its alert."""
 
-    alert_id: str
+    alert_id: Annotated[str, about("the alert that it raised")]
 
 
-@event("rule.armed")
+@event("rule.armed", at="ev.{user}.rules.{ruleId}")
 class RuleArmed(RuleEvent, frozen=True, kw_only=True):
     """It may be triggered again."""
 
 
-@event("rule.deleted")
+@event("rule.deleted", at="ev.{user}.rules.{ruleId}")
 class RuleDeleted(RuleEvent, frozen=True, kw_only=True):
     """It is no more."""
 
 
-@event("alert.raised")
+@event("alert.raised", at="ev.{user}.alerts.{alertId}")
 class AlertRaised(Event, frozen=True, kw_only=True):
     """Something the user should know; `rule_id` None for what needs no rule."""
 
-    alert_id: str
-    level: AlertLevel
-    message: str
-    symbol: str | None
-    rule_id: str | None
-    timestamp: datetime
+    alert_id: Annotated[str, about("its id")]
+    level: Annotated[AlertLevel, about("how loud it is")]
+    message: Annotated[str, about("what its user should know")]
+    symbol: Annotated[str | None, about("the symbol it is about, if one")]
+    rule_id: Annotated[str | None, about("the rule that raised it, null for what needs none")]
+    timestamp: Annotated[datetime, about("when it came to pass", UTC_TIME)]
 
 
 class Notification(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A line in a user's list. `type` is a word such as ``order_filled`` or ``alert``; `payload`
     what a program may want beside the text."""
 
-    id: str
-    type: str
-    title: str
-    message: str
-    payload: dict[str, Any]
-    is_read: bool
-    created_at: datetime
+    id: Annotated[str, about("its id")]
+    type: Annotated[str, about("a word for programs, such as order_filled or alert")]
+    title: Annotated[str, about("what it is about, in a few words")]
+    message: Annotated[str, about("the text")]
+    payload: Annotated[dict[str, Any], about("what a program may want beside the text")]
+    is_read: Annotated[bool, about("whether its user has read it")]
+    created_at: Annotated[datetime, about("when it was made", UTC_TIME)]
 
 
-@event("notification.created")
+@event("notification.created", at="ev.{user}.notifications.{id}")
 class NotificationCreated(Event, frozen=True, kw_only=True):
     """A new line, unread."""
 
-    notification: Notification
-    command_id: str
+    notification: Annotated[Notification, about("the new line, unread")]
+    command_id: Annotated[str, about("the command or cause that it is made for")]
 
 
-@event("notification.read")
+@event("notification.read", at="ev.{user}.notifications.all")
 class NotificationsRead(Event, frozen=True, kw_only=True):
     """The user has read `ids`; None is all that there were."""
 
-    ids: tuple[str, ...] | None
-    timestamp: datetime
-    command_id: str
+    ids: Annotated[
+        tuple[str, ...] | None, about("those that were read, null for all that there were")
+    ]
+    timestamp: Annotated[datetime, about("when", UTC_TIME)]
+    command_id: Annotated[str, about("the command that caused it")]

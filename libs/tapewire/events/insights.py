@@ -7,10 +7,12 @@ Items live at ``ev._all.items.{id}``, for everybody to see; configurations at
 import enum
 from datetime import datetime
 from decimal import Decimal
+from typing import Annotated
 
 import msgspec
 
 from tapewire.events.catalogue import Event, event
+from tapewire.events.fields import UTC_TIME, about
 
 
 class Sentiment(enum.Enum):
@@ -22,54 +24,56 @@ class Sentiment(enum.Enum):
 class Item(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Something published about the market. `score` is from -1 (bad) to 1 (good)."""
 
-    id: str
-    title: str
-    source: str
-    url: str | None
-    tickers: tuple[str, ...]
-    tags: tuple[str, ...]
-    sentiment: Sentiment
-    score: Decimal
-    timestamp: datetime
+    id: Annotated[str, about("its id")]
+    title: Annotated[str, about("its headline")]
+    source: Annotated[str, about("who published it")]
+    url: Annotated[str | None, about("where it can be read")]
+    tickers: Annotated[tuple[str, ...], about("the symbols that it is about")]
+    tags: Annotated[tuple[str, ...], about("words that it is filed under")]
+    sentiment: Annotated[Sentiment, about("whether it is good news")]
+    score: Annotated[Decimal, about("how good, from -1 to 1")]
+    timestamp: Annotated[datetime, about("when it was published", UTC_TIME)]
 
 
-@event("item.analysed")
+@event("item.analysed", at="ev._all.items.{id}")
 class ItemAnalysed(Event, frozen=True, kw_only=True):
     """An item arrived and is known to be good, bad or neither; `scored` says that Tapewire said so,
     not its source."""
 
-    item: Item
-    scored: bool
+    item: Annotated[Item, about("the item")]
+    scored: Annotated[bool, about("whether Tapewire scored it, and not its source")]
 
 
 class Configuration(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What a user's dashboard shows: items of any of `tickers`, with any of `tags` if there are
     some."""
 
-    id: str
-    name: str
-    tickers: tuple[str, ...]
-    tags: tuple[str, ...]
-    timestamp: datetime
+    id: Annotated[str, about("its id")]
+    name: Annotated[str, about("what its user calls it")]
+    tickers: Annotated[tuple[str, ...], about("items about any of these are shown")]
+    tags: Annotated[
+        tuple[str, ...], about("and of those only with any of these, if there are some")
+    ]
+    timestamp: Annotated[datetime, about("when it last changed", UTC_TIME)]
 
 
 class ConfigurationEvent(Event, frozen=True, kw_only=True):
     """The configuration after the event, and the command that caused it."""
 
-    configuration: Configuration
-    command_id: str
+    configuration: Annotated[Configuration, about("the configuration as it is afterwards")]
+    command_id: Annotated[str, about("the command that caused it")]
 
 
-@event("configuration.created")
+@event("configuration.created", at="ev.{user}.configurations.{id}")
 class ConfigurationCreated(ConfigurationEvent, frozen=True, kw_only=True):
     """A user made it."""
 
 
-@event("configuration.changed")
+@event("configuration.changed", at="ev.{user}.configurations.{id}")
 class ConfigurationChanged(ConfigurationEvent, frozen=True, kw_only=True):
     """Its name, tickers or tags were changed."""
 
 
-@event("configuration.deleted")
+@event("configuration.deleted", at="ev.{user}.configurations.{id}")
 class ConfigurationDeleted(ConfigurationEvent, frozen=True, kw_only=True):
     """It is no more."""

@@ -7,10 +7,12 @@ earlier event to show it (docs/adr/0003).
 import enum
 from datetime import datetime
 from decimal import Decimal
+from typing import Annotated
 
 import msgspec
 
 from tapewire.events.catalogue import Event, event
+from tapewire.events.fields import PER_SHARE, SHARES, UTC_TIME, about
 
 
 class Side(enum.Enum):
@@ -43,57 +45,65 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     `timestamp` is when it last changed, UTC. `filled_avg_price` is rounded to six places.
     """
 
-    order_id: str
-    client_order_id: str
-    symbol: str
-    side: Side
-    type: OrderType
-    qty: Decimal
-    limit_price: Decimal | None
-    status: OrderStatus
-    filled_qty: Decimal
-    filled_avg_price: Decimal | None
-    strategy_id: str | None
-    reason: str | None
-    timestamp: datetime
+    order_id: Annotated[str, about("32 hexadecimal digits made of the user and `clientOrderId`")]
+    client_order_id: Annotated[str, about("what its user calls it; idempotent for ever")]
+    symbol: Annotated[str, about("what is traded, as the market calls it")]
+    side: Annotated[Side, about("buy or sell")]
+    type: Annotated[OrderType, about("market: at the touch; limit: at `limitPrice` or better")]
+    qty: Annotated[Decimal, about("what was asked for", SHARES)]
+    limit_price: Annotated[
+        Decimal | None,
+        about("the worst price it may be executed at, null for a market order", PER_SHARE),
+    ]
+    status: Annotated[OrderStatus, about("where it is in its life")]
+    filled_qty: Annotated[Decimal, about("executed so far", SHARES)]
+    filled_avg_price: Annotated[
+        Decimal | None,
+        about("average of what was executed, rounded to six places, null before", PER_SHARE),
+    ]
+    strategy_id: Annotated[
+        str | None, about("the strategy it is for, null when a person placed it")
+    ]
+    reason: Annotated[str | None, about("why it was canceled or rejected, or failed, in words")]
+    timestamp: Annotated[datetime, about("when it last changed", UTC_TIME)]
 
 
 class OrderEvent(Event, frozen=True, kw_only=True):
     """The order after the event, and the command that caused it (the key of idempotency)."""
 
-    order: Order
-    command_id: str
+    order: Annotated[Order, about("the order as it is afterwards")]
+    command_id: Annotated[str, about("the command that caused it: the key of idempotency")]
 
 
-@event("order.placed")
+@event("order.placed", at="ev.{user}.orders.{orderId}")
 class OrderPlaced(OrderEvent, frozen=True, kw_only=True):
     """A user wants this order; nothing is promised yet."""
 
 
-@event("order.accepted")
+@event("order.accepted", at="ev.{user}.orders.{orderId}")
 class OrderAccepted(OrderEvent, frozen=True, kw_only=True):
     """The broker works the order."""
 
 
-@event("order.filled")
+@event("order.filled", at="ev.{user}.orders.{orderId}")
 class OrderFilled(OrderEvent, frozen=True, kw_only=True):
     """`qty` shares were executed at `price`; the order's status tells whether that was all."""
 
-    trade_id: str
-    qty: Decimal
-    price: Decimal
+    trade_id: Annotated[str, about("the execution's id, that of its trade.executed")]
+    qty: Annotated[Decimal, about("executed by this fill", SHARES)]
+    price: Annotated[Decimal, about("what it was executed at", PER_SHARE)]
 
 
-@event("order.canceled")
+@event("order.canceled", at="ev.{user}.orders.{orderId}")
 class OrderCanceled(OrderEvent, frozen=True, kw_only=True):
     """Nothing more will be executed; `order.reason` says why."""
 
 
-@event("order.rejected")
+@event("order.rejected", at="ev.{user}.orders.{orderId}")
 class OrderRejected(OrderEvent, frozen=True, kw_only=True):
     """The broker refuses the order; `order.reason` says why."""
 
 
-@event("order.failed")
+@event("order.failed", at="ev.{user}.orders.{orderId}")
 class OrderFailed(OrderEvent, frozen=True, kw_only=True):
     """The broker could not do it through no fault of the order; `order.reason` says why."""

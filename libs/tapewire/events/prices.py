@@ -2,11 +2,14 @@
 
 from datetime import datetime
 from decimal import Decimal
+from typing import Annotated
 
 from tapewire.events.catalogue import Event, event
+from tapewire.events.fields import PER_SHARE, PERCENT, SHARES, UTC_TIME, about
+from tapewire.events.kinds import Delivery
 
 
-@event("price.updated")
+@event("price.updated", at="px.{symbol}", delivery=Delivery.NEWEST_WINS)
 class PriceUpdated(Event, frozen=True, kw_only=True):
     """The market in one symbol: dollars a share, sizes and volume in shares.
 
@@ -15,13 +18,17 @@ class PriceUpdated(Event, frozen=True, kw_only=True):
     in per cent, rounded to four places. `timestamp` is when the feed published it, UTC.
     """
 
-    symbol: str
-    price: Decimal
-    bid: Decimal
-    ask: Decimal
-    bid_size: Decimal
-    ask_size: Decimal
-    volume: Decimal
-    change: Decimal
-    change_percent: Decimal
-    timestamp: datetime
+    symbol: Annotated[str, about("what is quoted")]
+    price: Annotated[
+        Decimal, about("the last trade; before the first one, the middle of the quote", PER_SHARE)
+    ]
+    bid: Annotated[Decimal, about("what buyers offer", PER_SHARE)]
+    ask: Annotated[Decimal, about("what sellers ask", PER_SHARE)]
+    bid_size: Annotated[Decimal, about("how much they would buy", SHARES)]
+    ask_size: Annotated[Decimal, about("how much they would sell", SHARES)]
+    volume: Annotated[Decimal, about("traded since the feed's day began", SHARES)]
+    change: Annotated[Decimal, about("`price` less the day's first", PER_SHARE)]
+    change_percent: Annotated[
+        Decimal, about("the same against the day's first, rounded to four places", PERCENT)
+    ]
+    timestamp: Annotated[datetime, about("when the feed published it", UTC_TIME)]

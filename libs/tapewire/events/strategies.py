@@ -7,10 +7,12 @@ afterwards; each decision, taken or declined, at ``ev.{user}.decisions.{id}``.
 import enum
 from datetime import datetime
 from decimal import Decimal
+from typing import Annotated
 
 import msgspec
 
 from tapewire.events.catalogue import Event, event
+from tapewire.events.fields import PER_SHARE, PERCENT, SHARES, UTC_TIME, about
 from tapewire.events.orders import Side
 
 
@@ -41,24 +43,24 @@ class MovingAverageCrossover(_Rule, frozen=True, kw_only=True, tag="moving_avera
     """Buy when the average of the last `fast` prices rises above that of the last `slow`, sell when
     it falls below."""
 
-    fast: int
-    slow: int
+    fast: Annotated[int, about("prices in the short average")]
+    slow: Annotated[int, about("prices in the long average")]
 
 
 class Breakout(_Rule, frozen=True, kw_only=True, tag="breakout"):
     """Buy above the highest of the last `window` prices by `margin_percent`, sell below the
     lowest."""
 
-    window: int
-    margin_percent: Decimal = Decimal(0)
+    window: Annotated[int, about("prices looked back at")]
+    margin_percent: Annotated[Decimal, about("how far beyond them", PERCENT)] = Decimal(0)
 
 
 class MeanReversion(_Rule, frozen=True, kw_only=True, tag="mean_reversion"):
     """Buy `deviations` standard deviations below the mean of the last `window` prices, sell that
     far above."""
 
-    window: int
-    deviations: Decimal
+    window: Annotated[int, about("prices in the mean")]
+    deviations: Annotated[Decimal, about("standard deviations away from it")]
 
 
 Rule = MovingAverageCrossover | Breakout | MeanReversion
@@ -68,8 +70,10 @@ class StopLoss(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Close the position when the price is `percent` worse than the entry (fixed) or than the best
     price since (trailing)."""
 
-    kind: StopLossKind
-    percent: Decimal
+    kind: Annotated[
+        StopLossKind, about("fixed: from the entry; trailing: from the best price since")
+    ]
+    percent: Annotated[Decimal, about("how much worse closes the position", PERCENT)]
 
 
 class StrategyOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -77,12 +81,15 @@ class StrategyOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     executed. `trigger_price` is that of the stop-loss that it closes the position for, else None.
     """
 
-    order_id: str
-    client_order_id: str
-    side: Side
-    qty: Decimal
-    filled_qty: Decimal
-    trigger_price: Decimal | None
+    order_id: Annotated[str, about("the order's id")]
+    client_order_id: Annotated[str, about("what the strategy calls it")]
+    side: Annotated[Side, about("buy or sell")]
+    qty: Annotated[Decimal, about("what it is for, at the market", SHARES)]
+    filled_qty: Annotated[Decimal, about("executed so far", SHARES)]
+    trigger_price: Annotated[
+        Decimal | None,
+        about("that of the stop-loss it closes the position for, else null", PER_SHARE),
+    ]
 
 
 class Strategy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -95,115 +102,117 @@ class Strategy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     changed, UTC.
     """
 
-    strategy_id: str
-    name: str
-    symbol: str
-    rule: Rule
-    quantity: Decimal
-    stop_loss: StopLoss | None
-    max_trades: int | None
-    status: StrategyStatus
-    position: Decimal
-    entry_price: Decimal | None
-    order: StrategyOrder | None
-    orders: int
-    trades: int
-    message: str | None
-    timestamp: datetime
+    strategy_id: Annotated[str, about("its id")]
+    name: Annotated[str, about("what its user calls it")]
+    symbol: Annotated[str, about("what it trades")]
+    rule: Annotated[Rule, about("when it buys and sells")]
+    quantity: Annotated[Decimal, about("what each order that its rule wants is for", SHARES)]
+    stop_loss: Annotated[StopLoss | None, about("when it gives up a position, null for never")]
+    max_trades: Annotated[int | None, about("executed orders that complete it, null for never")]
+    status: Annotated[StrategyStatus, about("what it does")]
+    position: Annotated[Decimal, about("what it holds, below 0 when short", SHARES)]
+    entry_price: Annotated[
+        Decimal | None, about("average price of that, rounded to six places", PER_SHARE)
+    ]
+    order: Annotated[StrategyOrder | None, about("the one under way; there is never a second")]
+    orders: Annotated[int, about("how many it placed")]
+    trades: Annotated[int, about("how many of them were executed, in part or whole")]
+    message: Annotated[str | None, about("why its status is what it is")]
+    timestamp: Annotated[datetime, about("when it last changed", UTC_TIME)]
 
 
 class StrategyEvent(Event, frozen=True, kw_only=True):
     """The strategy after the event, and the command that caused it."""
 
-    strategy: Strategy
-    command_id: str
+    strategy: Annotated[Strategy, about("the strategy as it is afterwards")]
+    command_id: Annotated[str, about("the command that caused it")]
 
 
-@event("strategy.created")
+@event("strategy.created", at="ev.{user}.strategies.{strategyId}")
 class StrategyCreated(StrategyEvent, frozen=True, kw_only=True):
     """A user made it; it does nothing yet."""
 
 
-@event("strategy.updated")
+@event("strategy.updated", at="ev.{user}.strategies.{strategyId}")
 class StrategyUpdated(StrategyEvent, frozen=True, kw_only=True):
     """Its name, rule, quantity, stop-loss or number of trades was changed."""
 
 
-@event("strategy.started")
+@event("strategy.started", at="ev.{user}.strategies.{strategyId}")
 class StrategyStarted(StrategyEvent, frozen=True, kw_only=True):
     """It follows prices from now on."""
 
 
-@event("strategy.stopped")
+@event("strategy.stopped", at="ev.{user}.strategies.{strategyId}")
 class StrategyStopped(StrategyEvent, frozen=True, kw_only=True):
     """It follows prices no more; what it holds stays."""
 
 
-@event("strategy.completed")
+@event("strategy.completed", at="ev.{user}.strategies.{strategyId}")
 class StrategyCompleted(StrategyEvent, frozen=True, kw_only=True):
     """It did all that it was for."""
 
 
-@event("strategy.failed")
+@event("strategy.failed", at="ev.{user}.strategies.{strategyId}")
 class StrategyFailed(StrategyEvent, frozen=True, kw_only=True):
     """It cannot go on: `error_code` is a word for programs, `details` for people."""
 
-    error_code: str
-    details: str
+    error_code: Annotated[str, about("a word for programs")]
+    details: Annotated[str, about("the same for people")]
 
 
-@event("strategy.signaled")
+@event("strategy.signaled", at="ev.{user}.strategies.{strategyId}")
 class StrategySignaled(StrategyEvent, frozen=True, kw_only=True):
     """It wants `action`; the order `order_id` is placed for it, as `strategy.order` has it."""
 
-    action: Action
-    confidence: Decimal
-    reasoning: str
-    price: Decimal
-    order_id: str
+    action: Annotated[Action, about("what it wants")]
+    confidence: Annotated[Decimal, about("how sure it is, from 0 to 1")]
+    reasoning: Annotated[str, about("why, in words")]
+    price: Annotated[Decimal, about("the price that it decided on", PER_SHARE)]
+    order_id: Annotated[str, about("the order that is placed for it")]
 
 
-@event("strategy.traded")
+@event("strategy.traded", at="ev.{user}.strategies.{strategyId}")
 class StrategyTraded(StrategyEvent, frozen=True, kw_only=True):
     """One of its orders was executed, in part or whole."""
 
-    trade_id: str
-    order_id: str
-    side: Side
-    qty: Decimal
-    price: Decimal
+    trade_id: Annotated[str, about("the execution")]
+    order_id: Annotated[str, about("the order that it executes")]
+    side: Annotated[Side, about("buy or sell")]
+    qty: Annotated[Decimal, about("what changed hands", SHARES)]
+    price: Annotated[Decimal, about("at which price", PER_SHARE)]
 
 
-@event("strategy.stop_loss_triggered")
+@event("strategy.stop_loss_triggered", at="ev.{user}.strategies.{strategyId}")
 class StopLossTriggered(StrategyEvent, frozen=True, kw_only=True):
     """`current_price` reached `trigger_price`; order `order_id` closes the position."""
 
-    trigger_price: Decimal
-    current_price: Decimal
-    order_id: str
+    trigger_price: Annotated[Decimal, about("where it closes the position", PER_SHARE)]
+    current_price: Annotated[Decimal, about("the price that reached it", PER_SHARE)]
+    order_id: Annotated[str, about("the order that closes the position")]
 
 
-@event("strategy.stop_loss_executed")
+@event("strategy.stop_loss_executed", at="ev.{user}.strategies.{strategyId}")
 class StopLossExecuted(StrategyEvent, frozen=True, kw_only=True):
     """The closing order of a stop-loss is filled."""
 
-    trigger_price: Decimal
-    current_price: Decimal
-    order_id: str
+    trigger_price: Annotated[Decimal, about("where it closed the position", PER_SHARE)]
+    current_price: Annotated[Decimal, about("what it was executed at", PER_SHARE)]
+    order_id: Annotated[str, about("the order that closed the position")]
 
 
-@event("decision.made")
+@event("decision.made", at="ev.{user}.decisions.{strategyId}")
 class DecisionMade(Event, frozen=True, kw_only=True):
     """What a strategy made of the price at `timestamp`: `confidence` is from 0 to 1, `taken` says
     whether it acted, `reasoning` why, in words. Every decision taken is told, of those declined no
     more than a few a minute.
     """
 
-    decision_id: str
-    strategy_id: str
-    symbol: str
-    action: Action
-    confidence: Decimal
-    reasoning: str
-    taken: bool
-    timestamp: datetime
+    decision_id: Annotated[str, about("its id")]
+    strategy_id: Annotated[str, about("whose decision it is")]
+    symbol: Annotated[str, about("what it is about")]
+    action: Annotated[Action, about("what was decided")]
+    confidence: Annotated[Decimal, about("how sure, from 0 to 1")]
+    reasoning: Annotated[str, about("why, in words")]
+    taken: Annotated[bool, about("whether it was acted upon")]
+    timestamp: Annotated[datetime, about("of the price that it was made of", UTC_TIME)]

@@ -2,8 +2,10 @@
 
 import enum
 from datetime import datetime
+from typing import Annotated
 
 from tapewire.events.catalogue import Event, event
+from tapewire.events.fields import UTC_TIME, about
 
 
 class AgentState(enum.Enum):
@@ -13,12 +15,12 @@ class AgentState(enum.Enum):
     STOPPED = "stopped"
 
 
-@event("agent.status")
+@event("agent.status", at="ev._all.agents.{service}")
 class AgentStatusChanged(Event, frozen=True, kw_only=True):
     """One instance of a service entered `state`; `detail` says why when it is not a good one."""
 
-    service: str
-    instance: str
-    state: AgentState
-    detail: str | None
-    timestamp: datetime
+    service: Annotated[str, about("which service")]
+    instance: Annotated[str, about("which process of it")]
+    state: Annotated[AgentState, about("what it is now")]
+    detail: Annotated[str | None, about("why, when it is not a good state")]
+    timestamp: Annotated[datetime, about("since when", UTC_TIME)]

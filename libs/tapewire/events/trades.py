@@ -2,14 +2,16 @@
 
 from datetime import datetime
 from decimal import Decimal
+from typing import Annotated
 
 from tapewire.events.catalogue import Event, event
+from tapewire.events.fields import DOLLARS, PER_SHARE, SHARES, UTC_TIME, about
 from tapewire.events.orders import Side
 
 NO_FEE = Decimal(0)
 
 
-@event("trade.executed")
+@event("trade.executed", at="ev.{user}.trades.{orderId}")
 class TradeExecuted(Event, frozen=True, kw_only=True, omit_defaults=True):
     """`qty` shares of `symbol` changed hands at `price` dollars a share for order `order_id`.
 
@@ -17,12 +19,12 @@ class TradeExecuted(Event, frozen=True, kw_only=True, omit_defaults=True):
     the field (the only one with a default), as all were before there was one.
     """
 
-    trade_id: str
-    order_id: str
-    symbol: str
-    side: Side
-    qty: Decimal
-    price: Decimal
-    strategy_id: str | None
-    timestamp: datetime
-    fee: Decimal = NO_FEE
+    trade_id: Annotated[str, about("its id")]
+    order_id: Annotated[str, about("the order that it executes")]
+    symbol: Annotated[str, about("what was traded")]
+    side: Annotated[Side, about("which side of the order's user")]
+    qty: Annotated[Decimal, about("what changed hands", SHARES)]
+    price: Annotated[Decimal, about("at which price", PER_SHARE)]
+    strategy_id: Annotated[str | None, about("the strategy it was for, null for a person's order")]
+    timestamp: Annotated[datetime, about("when it was executed", UTC_TIME)]
+    fee: Annotated[Decimal, about("below 0 when it is a rebate", DOLLARS)] = NO_FEE

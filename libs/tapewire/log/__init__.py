@@ -21,7 +21,7 @@ from tapewire.log.port import (
     Values,
     new_id,
 )
-from tapewire.log.subjects import EVERYBODY, BadSubject, Subject, matches, pattern, token
+from tapewire.log.subjects import EVERYBODY, BadSubject, Subject, ValueKey, matches, pattern, token
 
 __all__ = [
     "EVERYBODY",
@@ -47,6 +47,7 @@ __all__ = [
     "Subscription",
     "Unavailable",
     "Uncertain",
+    "ValueKey",
     "Values",
     "matches",
     "new_id",

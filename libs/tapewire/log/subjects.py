@@ -69,6 +69,25 @@ class Subject(msgspec.Struct, frozen=True):
         return cls(text(parts[1]), text(parts[2]), text(parts[3]))
 
 
+class ValueKey(msgspec.Struct, frozen=True):
+    """Where a newest-wins value of a declared type is kept, below ``val.``: plain texts."""
+
+    owner: str
+    tag: str
+    entity: str
+
+    def __str__(self) -> str:
+        return f"{token(self.owner)}.{token(self.tag)}.{token(self.entity)}"
+
+    @classmethod
+    def parse(cls, key: str) -> "ValueKey":
+        """Raises BadSubject when `key` does not have the three parts."""
+        parts = key.split(".")
+        if len(parts) != 3:
+            raise BadSubject(f"{key!r} is not OWNER.TAG.ENTITY")
+        return cls(*map(text, parts))
+
+
 def pattern(*, owner: str | None = None, domain: str | None = None) -> str:
     """A filter for everything of `owner` and `domain`; None is any."""
     if domain is None:

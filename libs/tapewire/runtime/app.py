@@ -20,10 +20,11 @@ from typing import Any, NoReturn
 
 import structlog
 
+from tapewire.events import BadDeclaration
 from tapewire.log import LogError, Unavailable
 from tapewire.log.jetstream import JetStreamLog, JetStreamValues, Wire, connect, provision
 from tapewire.log.jetstream.streams import MARKET, SESSIONS, VIEWS
-from tapewire.runtime import logs, requests, telemetry
+from tapewire.runtime import extensions, logs, requests, telemetry
 from tapewire.runtime.leases import Leases
 from tapewire.runtime.requests import Endpoint, Requests
 from tapewire.runtime.settings import BadSetting, Settings
@@ -46,6 +47,7 @@ class App:
         self.log = JetStreamLog(wire)
         self.market = JetStreamValues(wire, stream=MARKET, prefix="px", live="live.px")
         self.valuations = JetStreamValues(wire, stream=MARKET, prefix="mk", live="live.mk")
+        self.own_values = JetStreamValues(wire, stream=MARKET, prefix="val", live="live.val")
         self.views = JetStreamValues(wire, stream=VIEWS, prefix="view")
         self.sessions = JetStreamValues(wire, stream=SESSIONS, prefix="$KV.sessions")
         self.requests = Requests(wire)
@@ -180,6 +182,7 @@ def run(name: str, wiring: Callable[[App], Awaitable[None]]) -> NoReturn:
     3 when NATS cannot be reached, 1 for anything else."""
     try:
         settings = Settings.from_env()
+        extensions.load(settings.event_packages)
     except BadSetting as error:
         sys.stderr.write(f"tapewire {name}: {error}\n")
         sys.exit(EXIT_BAD_SETTING)
@@ -192,7 +195,7 @@ def run(name: str, wiring: Callable[[App], Awaitable[None]]) -> NoReturn:
 
             uvloop.install()
         asyncio.run(_run(name, settings, wiring))
-    except BadSetting as error:
+    except (BadSetting, BadDeclaration) as error:
         logger.error("a setting cannot be used", error=str(error))
         sys.exit(EXIT_BAD_SETTING)
     except Unavailable as error:

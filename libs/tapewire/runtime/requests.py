@@ -237,17 +237,19 @@ class Requests:
         *,
         correlation: str,
         command_id: str | None = None,
+        traceparent: str | None = None,
         seconds: float = ASK_SECONDS,
     ) -> R:
-        """What `service` answers to `verb`.
+        """What `service` answers to `verb`. `traceparent` is what asking belongs to, where that is
+        no current span.
 
         Raises:
             Refusal: it answered no; `code` and `path` say why.
             Unanswered: nobody answered, or the service could not do it now.
         """
         headers = {"Tw-Correlation": correlation, "Tw-Command": command_id or new_id()}
-        with telemetry.span(f"ask {service}.{verb}", kind=SpanKind.CLIENT):
-            parent = telemetry.traceparent()
+        with telemetry.span(f"ask {service}.{verb}", kind=SpanKind.CLIENT, parent=traceparent):
+            parent = telemetry.traceparent() or traceparent
             if parent is not None:
                 headers["traceparent"] = parent
             try:

@@ -51,6 +51,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int, _about("file descriptor to write a line to when ready (set by `up`); -1: none", ge=-1)
     ] = -1
 
+    event_packages: Annotated[
+        tuple[str, ...],
+        _about("modules that declare event types of other packages, comma-separated; installed "
+               "ones are found by themselves"),
+    ] = ()  # fmt: skip
+
     feed: Annotated[str, _about("recorded market data to play; empty: a random walk")] = ""
     feed_speed: Annotated[
         float, _about("times real time that the feed runs at", "TAPEWIRE_SPEED", gt=0, le=1e6)

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from services.alerts.domain.figures import named, show
-from services.alerts.domain.wording import Notice
+from services.alerts.domain.telling import Notice
 from tapewire.events import CODEC, Event, Notification, NotificationCreated
 from tapewire.log import EVERYBODY, Decider, Happening, Refusal, Subject
 

@@ -21,12 +21,13 @@ import structlog
 
 from services.edge import cursor, frames
 from services.edge.cursor import Cursor, Reset, Resume
-from services.edge.feeds import Delivery
 from services.edge.follow.beginning import Beginnings, NotYet
 from services.edge.follow.board import MOST_RATE, Board
 from services.edge.follow.tape import Tape
+from services.edge.follow.values import ValueBoard
 from services.edge.hub import Connection, Hub
 from services.edge.lanes import Wants
+from tapewire.events import Delivery
 from tapewire.log import Bounds, EventLog, LogError, Page, Values, pattern
 from tapewire.log.views import load
 from tapewire.views import OrdersView
@@ -60,6 +61,7 @@ class Followers:
         tape: Tape,
         hub: Hub,
         board: Board,
+        values: ValueBoard,
         now: Callable[[], datetime],
         retry_ms: int,
         keepalive_ms: int = 30_000,
@@ -72,6 +74,7 @@ class Followers:
         self.tape = tape
         self.hub = hub
         self.board = board
+        self.values = values
         self.now = now
         self.retry_ms = retry_ms
         self.keepalive_ms = keepalive_ms
@@ -88,7 +91,8 @@ class Followers:
         if connection.feed.delivery is Delivery.NEWEST_WINS:
             await follower.follow_board(wants or Wants(None, MOST_RATE))
         else:
-            await follower.follow_tape(requested)
+            with self.values.shown(connection):
+                await follower.follow_tape(requested)
 
 
 class _Follower:

@@ -9,7 +9,7 @@ from litestar.handlers import ASGIRouteHandler, HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.edge.feeds import FEEDS, Feed
+from services.edge.feeds import Feed
 from services.edge.http.docs import PlainPage
 from services.edge.http.errors import respond
 from services.edge.http.pages import pages
@@ -34,13 +34,14 @@ class Health(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 def application(
     streams: Streams,
+    feeds: Sequence[Feed],
     handlers: Sequence[HTTPRouteHandler],
     health: Callable[[], Health],
 ) -> Litestar:
     """The edge as an ASGI application."""
     return Litestar(
         [
-            *[_route(streams, feed) for feed in FEEDS],
+            *[_route(streams, feed) for feed in feeds],
             *handlers,
             *_probes(health),
             *pages(),

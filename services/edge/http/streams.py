@@ -15,12 +15,13 @@ import structlog
 from litestar.types import Receive, Scope, Send
 
 from services.edge.access import PREFLIGHT, Session, Sessions, cookie_token, cors
-from services.edge.feeds import Access, Delivery, Feed
+from services.edge.feeds import Access, Feed
 from services.edge.follow import Followers
 from services.edge.http.asking import Ask, owner_of, wants_of
 from services.edge.http.errors import Failure, of, unauthorized, unavailable
 from services.edge.hub import Connection, Hub, Opening, Reason
 from services.edge.lanes import FlushClock, Outbox, Wants
+from tapewire.events import Delivery
 from tapewire.log import LogError
 from tapewire.runtime import Settings, correlated, correlation_id, telemetry
 

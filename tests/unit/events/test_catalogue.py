@@ -1,15 +1,21 @@
 """Naming events, refusing clashes, and lifting old versions, on a catalogue of its own."""
 
+import re
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from tapewire.events import (
+    CATALOGUE,
     CODEC,
+    BadDeclaration,
     Catalogue,
     CatalogueClash,
+    Delivery,
     Event,
+    Shown,
     Undecodable,
     UnknownType,
     event,
@@ -165,3 +171,83 @@ def test_old_bytes_that_do_not_fit_are_undecodable_too(catalogue: Catalogue, dat
     """An upcast that stumbles over what it was given must not kill the reader of the log."""
     with pytest.raises(Undecodable, match=r"money\.moved\.v1"):
         catalogue.decode("money.moved.v1", data)
+
+
+def test_a_declaration_says_where_a_type_lives_and_how_it_is_shown(catalogue: Catalogue) -> None:
+    event("account.closed", domain="accounts", sse="account:closed", into=catalogue)(Closed)
+    kind = catalogue.stored_as("account.closed.v1")
+    assert (kind.tag, kind.subject) == ("account.closed.v1", "ev.{owner}.accounts.{entity}")
+    assert kind.shown == Shown(sse="account:closed", streams=("trading",))
+    assert catalogue.kind(Closed) is kind
+    assert kind in catalogue.kinds()
+
+
+def test_an_old_version_is_declared_as_its_current_one(catalogue: Catalogue) -> None:
+    assert catalogue.stored_as("money.moved.v1") is catalogue.stored_as("money.moved.v3")
+
+
+def test_a_newest_wins_type_is_a_value_and_no_event_of_the_journal(catalogue: Catalogue) -> None:
+    event("fx.rate", delivery=Delivery.NEWEST_WINS, sse="fx:rate", into=catalogue)(Closed)
+    kind = catalogue.kind(Closed)
+    assert kind.domain is None
+    assert kind.subject == "val.{owner}.fx.rate.v1.{entity}"
+
+
+BAD: list[tuple[dict[str, Any], str]] = [
+    ({"name": "Loan"}, "'Loan' names no event"),
+    ({"name": "loan"}, "'loan' names no event"),
+    ({"name": "loan.made.>"}, "names no event"),
+    ({"version": 0}, "versions begin with 1, not 0"),
+    ({"domain": "lo.ans"}, "domain 'lo.ans' is no word"),
+    ({"domain": ""}, "domain '' is no word"),
+    ({"domain": "loans", "sse": "made"}, "sse 'made' must be like"),
+    ({"domain": "loans", "sse": "loan:made\nid: 7"}, "must be like"),
+    ({"domain": "loans", "sse": "order:update"}, "one of Tapewire's own"),
+    ({"domain": "loans", "sse": "loan:made", "streams": ()}, "shown on no stream"),
+    ({"domain": "loans", "sse": "loan:made", "streams": "trading"}, "not the text 'trading'"),
+    ({"sse": "loan:made"}, "needs a domain"),
+    ({"domain": "loans", "delivery": Delivery.NEWEST_WINS}, "a newest-wins value has no domain"),
+]
+
+
+@pytest.mark.parametrize(("declared", "why"), BAD)
+def test_what_cannot_be_declared_is_refused_with_its_reason(
+    catalogue: Catalogue, declared: dict[str, Any], why: str
+) -> None:
+    with pytest.raises(BadDeclaration, match=re.escape(why)):
+        event(**{"name": "loan.made", **declared}, into=catalogue)(Closed)
+    event("loan.made", into=catalogue)(Closed)  # nothing was left behind
+
+
+def test_only_events_can_be_declared(catalogue: Catalogue) -> None:
+    with pytest.raises(BadDeclaration, match="no subclass of"):
+        event("loan.made", into=catalogue)(dict)  # type: ignore[type-var]
+
+
+class TestPackages:
+    """A domain, and an SSE name, belong to the package that declared them first."""
+
+    @staticmethod
+    def struct(package: str) -> type[Event]:
+        made = msgspec.defstruct("Made", [], bases=(Event,), frozen=True, module=f"{package}.made")
+        assert issubclass(made, Event)
+        return made
+
+    def test_a_domain_of_another_package_is_taken(self, catalogue: Catalogue) -> None:
+        event("loan.made", domain="loans", into=catalogue)(self.struct("bank"))
+        with pytest.raises(CatalogueClash, match="'loans' belongs to the package 'bank'"):
+            event("loan.sold", domain="loans", into=catalogue)(self.struct("broker"))
+        event("loan.paid", domain="loans", into=catalogue)(self.struct("bank.later"))
+
+    def test_a_name_of_another_package_is_taken(self, catalogue: Catalogue) -> None:
+        event("loan.made", domain="loans", sse="loan:made", into=catalogue)(self.struct("bank"))
+        with pytest.raises(CatalogueClash, match=r"SSE name 'loan:made' belongs to loan\.made\.v1"):
+            event("deal.made", domain="deals", sse="loan:made", into=catalogue)(
+                self.struct("broker")
+            )
+
+    @pytest.mark.parametrize("domain", ["orders", "trades", "reports", "strategies"])
+    def test_tapewires_own_domains_are_taken(self, domain: str) -> None:
+        with pytest.raises(CatalogueClash, match="belongs to the package 'tapewire'"):
+            event("loan.made", domain=domain)(self.struct("bank"))
+        assert "loan.made.v1" not in CATALOGUE.tags()

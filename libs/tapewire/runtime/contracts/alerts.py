@@ -11,6 +11,7 @@ import msgspec
 
 from tapewire.events import AlertLevel, AlertRaised, AlertRule, RuleKind
 from tapewire.runtime.contracts.asking import Asking, UserId
+from tapewire.runtime.contracts.call import Call
 
 SERVICE = "alerts"
 CREATE, ARM, DELETE, RULES, LIST = "create", "arm", "delete", "rules", "list"
@@ -83,3 +84,11 @@ class AlertsReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     alerts: list[AlertRaised]
     as_of: int
     epoch: str
+
+
+CREATE_RULE = Call(SERVICE, CREATE, CreateRule, RuleReply)
+ARM_RULE = Call(SERVICE, ARM, ArmRule, RuleReply)
+DELETE_RULE = Call(SERVICE, DELETE, DeleteRule, RuleReply)
+LIST_RULES = Call(SERVICE, RULES, ListRules, RulesReply)
+LIST_ALERTS = Call(SERVICE, LIST, ListAlerts, AlertsReply)
+CALLS = (CREATE_RULE, ARM_RULE, DELETE_RULE, LIST_RULES, LIST_ALERTS)

@@ -11,6 +11,7 @@ import msgspec
 
 from tapewire.events import Notification
 from tapewire.runtime.contracts.asking import Asking, UserId
+from tapewire.runtime.contracts.call import Call
 
 SERVICE = "alerts"
 LIST, READ, SEND = "notifications", "read", "send"
@@ -67,3 +68,9 @@ class SentReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The ids of the notifications, in the order of the users, each of whom is told once."""
 
     ids: list[str]
+
+
+LIST_NOTIFICATIONS = Call(SERVICE, LIST, ListNotifications, NotificationsReply)
+READ_NOTIFICATIONS = Call(SERVICE, READ, ReadNotifications, ReadReply)
+SEND_NOTIFICATION = Call(SERVICE, SEND, SendNotification, SentReply)
+CALLS = (LIST_NOTIFICATIONS, READ_NOTIFICATIONS, SEND_NOTIFICATION)

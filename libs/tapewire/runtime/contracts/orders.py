@@ -11,6 +11,7 @@ import msgspec
 
 from tapewire.events import Order, OrderType, Side
 from tapewire.runtime.contracts.asking import Asking, UserId
+from tapewire.runtime.contracts.call import Call
 
 SERVICE = "orders"
 PLACE, CANCEL, GET, LIST = "place", "cancel", "get", "list"
@@ -75,3 +76,10 @@ class OrdersReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     orders: list[Order]
     as_of: int
     epoch: str
+
+
+PLACE_ORDER = Call(SERVICE, PLACE, PlaceOrder, OrderReply)
+CANCEL_ORDER = Call(SERVICE, CANCEL, CancelOrder, OrderReply)
+GET_ORDER = Call(SERVICE, GET, GetOrder, OrderReply)
+LIST_ORDERS = Call(SERVICE, LIST, ListOrders, OrdersReply)
+CALLS = (PLACE_ORDER, CANCEL_ORDER, GET_ORDER, LIST_ORDERS)

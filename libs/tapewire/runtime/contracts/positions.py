@@ -12,6 +12,7 @@ import msgspec
 
 from tapewire.events import Position
 from tapewire.runtime.contracts.asking import Asking, UserId
+from tapewire.runtime.contracts.call import Call
 
 SERVICE = "positions"
 LIST, RECONCILE = "list", "reconcile"
@@ -109,3 +110,8 @@ class ReconcileReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     unusable: int
     as_of: int
     epoch: str
+
+
+LIST_POSITIONS = Call(SERVICE, LIST, ListPositions, PositionsReply)
+RECONCILE_POSITIONS = Call(SERVICE, RECONCILE, Reconcile, ReconcileReply)
+CALLS = (LIST_POSITIONS, RECONCILE_POSITIONS)

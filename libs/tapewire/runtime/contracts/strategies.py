@@ -16,6 +16,7 @@ import msgspec
 
 from tapewire.events import Rule, StopLoss, Strategy
 from tapewire.runtime.contracts.asking import Asking, UserId
+from tapewire.runtime.contracts.call import Call
 
 SERVICE = "strategies"
 CREATE, UPDATE, START, STOP = "create", "update", "start", "stop"
@@ -102,3 +103,19 @@ class StrategiesReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     strategies: list[Strategy]
     as_of: int
     epoch: str
+
+
+CREATE_STRATEGY = Call(SERVICE, CREATE, CreateStrategy, StrategyReply)
+UPDATE_STRATEGY = Call(SERVICE, UPDATE, UpdateStrategy, StrategyReply)
+START_STRATEGY = Call(SERVICE, START, StartStrategy, StrategyReply)
+STOP_STRATEGY = Call(SERVICE, STOP, StopStrategy, StrategyReply)
+GET_STRATEGY = Call(SERVICE, GET, GetStrategy, StrategyReply)
+LIST_STRATEGIES = Call(SERVICE, LIST, ListStrategies, StrategiesReply)
+CALLS = (
+    CREATE_STRATEGY,
+    UPDATE_STRATEGY,
+    START_STRATEGY,
+    STOP_STRATEGY,
+    GET_STRATEGY,
+    LIST_STRATEGIES,
+)

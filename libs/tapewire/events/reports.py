@@ -1,0 +1,147 @@
+"""What programs that trade by themselves report: their strategies, orders, stop-losses and errors.
+
+They live at ``ev.{user}.reports.{source/strategyId}``, apart from the strategies and orders that
+Tapewire runs, so nothing here trades, fills or counts as a position (docs/adr/0006). `source` is
+the name that the program connected by.
+"""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated
+
+import msgspec
+
+from tapewire.events.catalogue import Event, event
+from tapewire.events.fields import PER_SHARE, SHARES, UTC_TIME, about
+from tapewire.events.orders import OrderStatus, Side
+from tapewire.events.strategies import StrategyStatus
+
+AT = "ev.{user}.reports.{source/strategyId}"
+
+
+class ReportedStrategy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A strategy of another program, as that program sees it."""
+
+    source: Annotated[str, about("the program that runs it")]
+    strategy_id: Annotated[str, about("what that program calls it")]
+    name: Annotated[str | None, about("what people call it")]
+    symbol: Annotated[str | None, about("what it trades, null when that is more than one")]
+    status: Annotated[StrategyStatus, about("what it does")]
+    position: Annotated[Decimal, about("what it holds, below 0 when short", SHARES)]
+    message: Annotated[str | None, about("why its status is what it is")]
+    timestamp: Annotated[datetime, about("when it was so", UTC_TIME)]
+
+
+class ReportedOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """An order that another program placed elsewhere."""
+
+    source: Annotated[str, about("the program that placed it")]
+    order_id: Annotated[str, about("what that program calls it")]
+    strategy_id: Annotated[str | None, about("the strategy it is for, if one")]
+    symbol: Annotated[str, about("what is traded")]
+    side: Annotated[Side, about("buy or sell")]
+    stop_loss: Annotated[bool, about("whether it closes a position for a stop-loss")]
+    quantity: Annotated[Decimal, about("what was asked for, or executed", SHARES)]
+    price: Annotated[Decimal | None, about("its limit, or what it was executed at", PER_SHARE)]
+    status: Annotated[OrderStatus, about("where it is in its life")]
+    reason: Annotated[str | None, about("why it is so, in words")]
+    timestamp: Annotated[datetime, about("when it became so", UTC_TIME)]
+
+
+class StrategyReport(Event, frozen=True, kw_only=True):
+    """The strategy after the event."""
+
+    strategy: Annotated[ReportedStrategy, about("the strategy as it is afterwards")]
+
+
+@event("report.strategy_started", at=AT)
+class StrategyReportedStarted(StrategyReport, frozen=True, kw_only=True):
+    """It trades from now on."""
+
+
+@event("report.strategy_updated", at=AT)
+class StrategyReportedUpdated(StrategyReport, frozen=True, kw_only=True):
+    """Its settings, or what it holds, changed."""
+
+
+@event("report.strategy_stopped", at=AT)
+class StrategyReportedStopped(StrategyReport, frozen=True, kw_only=True):
+    """It trades no more."""
+
+
+@event("report.strategy_completed", at=AT)
+class StrategyReportedCompleted(StrategyReport, frozen=True, kw_only=True):
+    """It did all that it was for."""
+
+
+@event("report.strategy_failed", at=AT)
+class StrategyReportedFailed(StrategyReport, frozen=True, kw_only=True):
+    """It cannot go on."""
+
+    error_code: Annotated[str, about("a word for programs")]
+    details: Annotated[str, about("the same for people")]
+
+
+class OrderReport(Event, frozen=True, kw_only=True):
+    """The order after the event."""
+
+    order: Annotated[ReportedOrder, about("the order as it is afterwards")]
+
+
+@event("report.order_placed", at=AT)
+class OrderReportedPlaced(OrderReport, frozen=True, kw_only=True):
+    """It was sent to its broker."""
+
+
+@event("report.order_executed", at=AT)
+class OrderReportedExecuted(OrderReport, frozen=True, kw_only=True):
+    """It was executed, in part or whole, as its status says."""
+
+
+@event("report.order_rejected", at=AT)
+class OrderReportedRejected(OrderReport, frozen=True, kw_only=True):
+    """Its broker refused it."""
+
+
+@event("report.order_cancelled", at=AT)
+class OrderReportedCancelled(OrderReport, frozen=True, kw_only=True):
+    """Nothing more of it will be executed."""
+
+
+@event("report.order_failed", at=AT)
+class OrderReportedFailed(OrderReport, frozen=True, kw_only=True):
+    """It could not be done, through no fault of the order."""
+
+
+class StopLossReport(Event, frozen=True, kw_only=True):
+    """A stop-loss of a strategy of another program."""
+
+    source: Annotated[str, about("the program that runs the strategy")]
+    strategy_id: Annotated[str, about("what that program calls the strategy")]
+    symbol: Annotated[str | None, about("what it trades")]
+    trigger_price: Annotated[Decimal, about("where it gives the position up", PER_SHARE)]
+    current_price: Annotated[Decimal, about("the price by then", PER_SHARE)]
+    order_id: Annotated[str | None, about("the order that closes the position")]
+    timestamp: Annotated[datetime, about("when it came to pass", UTC_TIME)]
+
+
+@event("report.stop_loss_triggered", at=AT)
+class StopLossReportedTriggered(StopLossReport, frozen=True, kw_only=True):
+    """The price reached it."""
+
+
+@event("report.stop_loss_executed", at=AT)
+class StopLossReportedExecuted(StopLossReport, frozen=True, kw_only=True):
+    """Its closing order is filled."""
+
+
+@event("report.error", at=AT)
+class ErrorReported(Event, frozen=True, kw_only=True):
+    """Something went wrong in another program, of one strategy or of no particular one."""
+
+    source: Annotated[str, about("the program")]
+    strategy_id: Annotated[str | None, about("the strategy concerned, if one")]
+    error_code: Annotated[str, about("a word for programs")]
+    error_message: Annotated[str, about("the same for people")]
+    details: Annotated[str | None, about("what helps to find the cause")]
+    timestamp: Annotated[datetime, about("when", UTC_TIME)]
