@@ -136,6 +136,11 @@ bench: setup ## Figures: latency, connects, resumes, cost of a connection (SHORT
 slow: setup ## The tests marked slow that belong to no suite of their own
 	@$(PYTEST) -m slow $(SLOW_SUITES:%=--ignore=tests/%) $(ARGS) || [ $$? -eq 5 ]
 
+.PHONY: protocol
+protocol: setup ## Write docs/events.md, every event and request, from the code
+	@$(BIN)/tapewire protocol --package tapewire > docs/.events.md
+	@mv docs/.events.md docs/events.md
+
 .PHONY: container-test
 container-test: setup ## The log's contract against a NATS container (needs a Docker engine)
 	@$(PYTEST) tests/contract --nats=container $(ARGS)

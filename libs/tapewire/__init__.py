@@ -1,1 +1,96 @@
-"""Tapewire: an event log of trading, and the wire that brings it to every screen."""
+"""Tapewire: an event journal of trading services, streamed to browsers.
+
+    async with tapewire.connect("nats://127.0.0.1:4222", "my-desk") as tape:
+        await tape.strategy_started(user="alice", strategy_id="s-1", symbol="IBM")
+
+This is what other programs import (docs/producing.md): connect, tell what happens, react, ask; and
+declare event types of their own. Names are loaded when first used, so the import itself is cheap.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tapewire.events import Delivery, Event, about, event, upcast
+    from tapewire.producer import (
+        EVERYBODY,
+        Action,
+        AlertLevel,
+        BadCall,
+        BadDeclaration,
+        CatalogueClash,
+        Conflict,
+        LogError,
+        Receipt,
+        Recorded,
+        Refusal,
+        Refused,
+        Reserved,
+        Side,
+        Tape,
+        Unanswered,
+        Unavailable,
+        Undecodable,
+        UnknownType,
+        Unpublished,
+        connect,
+        contracts,
+        correlated,
+        new_id,
+        pattern,
+        sync,
+    )
+
+__all__ = [
+    "EVERYBODY",
+    "Action",
+    "AlertLevel",
+    "BadCall",
+    "BadDeclaration",
+    "CatalogueClash",
+    "Conflict",
+    "Delivery",
+    "Event",
+    "LogError",
+    "Receipt",
+    "Recorded",
+    "Refusal",
+    "Refused",
+    "Reserved",
+    "Side",
+    "Tape",
+    "Unanswered",
+    "Unavailable",
+    "Undecodable",
+    "UnknownType",
+    "Unpublished",
+    "about",
+    "connect",
+    "contracts",
+    "correlated",
+    "event",
+    "new_id",
+    "pattern",
+    "sync",
+    "upcast",
+]
+
+_OF_EVENTS = frozenset({"Delivery", "Event", "about", "event", "upcast"})
+"""Loaded without the rest: a package of event types needs no more."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'tapewire' has no attribute {name!r}")
+    from importlib import import_module
+
+    if name == "sync":
+        found: Any = import_module("tapewire.producer.sync")
+    else:
+        room = "tapewire.events" if name in _OF_EVENTS else "tapewire.producer"
+        found = getattr(import_module(room), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

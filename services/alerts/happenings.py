@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from services.alerts.alarms import Alarms, Cause
 from services.alerts.domain.armed import Armed
-from services.alerts.domain.wording import OCCASIONS, Occasion, occasion
+from services.alerts.domain.telling import Occasion
+from services.alerts.domain.wording import OCCASIONS, occasion
 from services.alerts.reading import read
 from services.alerts.rulebook import Rulebook
 from tapewire.log import Recorded, pattern
@@ -18,9 +19,11 @@ from tapewire.log import Recorded, pattern
 FILTERS = {
     "alerts-of-orders": pattern(domain="orders"),
     "alerts-of-strategies": pattern(domain="strategies"),
+    "alerts-of-reports": pattern(domain="reports"),
 }
-"""Names of followers and what they follow. Events of one kind come from one domain, so for each
-rule they are in the order of the log."""
+"""Names of followers and what they follow. Tapewire's own events of one kind come from one domain,
+so for each rule they are in the order of the log. What other programs report is in order too, and
+beside it: of one of each that come at once, the one that is found first triggers the rule."""
 
 
 class Happenings:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from services.alerts.domain.figures import named
 from services.alerts.domain.notices import Notify, checked, notification_id, receivers
-from services.alerts.domain.wording import Notice
+from services.alerts.domain.telling import Notice
 from services.alerts.notifying import Notifications, Telling
 from services.alerts.service import utc_now
 from tapewire.events import NotificationsRead

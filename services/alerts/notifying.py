@@ -18,6 +18,7 @@ FILTERS = {
     "notifications-of-orders": pattern(domain="orders"),
     "notifications-of-strategies": pattern(domain="strategies"),
     "notifications-of-alerts": pattern(domain="alerts"),
+    "notifications-of-reports": pattern(domain="reports"),
 }
 """Names of followers and what they follow."""
 AT_ONCE = 64

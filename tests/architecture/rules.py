@@ -15,7 +15,7 @@ MOST_LINES = 300
 WRITTEN = (".py", ".js", ".ts", ".css", ".html")
 
 ROOMS: dict[str, tuple[str, ...]] = {
-    "tapewire": (),
+    "tapewire": ("tapewire.events", "tapewire.producer"),
     "tapewire.events": ("tapewire.events",),
     "tapewire.views": ("tapewire.events", "tapewire.views"),
     "tapewire.log": ("tapewire.events", "tapewire.log"),
@@ -26,6 +26,12 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "tapewire.log",
         "tapewire.runtime.contracts",
         "tapewire.verify",
+    ),
+    "tapewire.producer": (
+        "tapewire.events",
+        "tapewire.log",
+        "tapewire.runtime",
+        "tapewire.producer",
     ),
     "tapewire.cli": ("tapewire",),
     **{

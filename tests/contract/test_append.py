@@ -95,6 +95,16 @@ async def test_the_same_id_is_stored_once(log: EventLog) -> None:
     assert len(await everything(log)) == 1
 
 
+async def test_who_repeats_an_event_is_told_where_it_stands(log: EventLog) -> None:
+    await log.append([draft(note="another")])
+    stored = await log.append([draft(event_id="e-1")])
+    await log.append([draft(note="another")])
+
+    with pytest.raises(AlreadyStored) as caught:
+        await log.append([draft(event_id="e-1")])
+    assert caught.value.sequence == stored
+
+
 async def test_the_expectation_is_looked_at_before_the_id(log: EventLog) -> None:
     """A retry of a stored event is a conflict: only reading tells that it was stored."""
     await log.append([draft(event_id="e-1", expect=0)])

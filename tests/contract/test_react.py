@@ -122,6 +122,23 @@ async def test_reactions_of_different_names_know_nothing_of_each_other(backend: 
         await reaction.close()
 
 
+async def test_a_reaction_knows_how_often_it_was_handed_an_event(backend: Backend) -> None:
+    log, handed = await backend.log(), []
+    await log.append([draft(note="one")])
+
+    async def handle(recorded: Recorded) -> None:
+        handed.append((note(recorded), recorded.delivered))
+        if len(handed) < 3:
+            raise RuntimeError("not now")
+
+    reaction = await log.react("positions", "ev.>", handle)
+    await until("handed out three times", lambda: len(handed) == 3, seen=lambda: handed)
+    await log.append([draft(note="two")])
+    await until("the next one", lambda: len(handed) == 4, seen=lambda: handed)
+    assert handed == [("one", 1), ("one", 2), ("one", 3), ("two", 1)]
+    await reaction.close()
+
+
 async def test_two_processes_share_a_reaction(backend: Backend) -> None:
     first, second = await backend.log(), await backend.log()
     one, two = Worker(), Worker()

@@ -6,8 +6,17 @@ from decimal import Decimal
 import msgspec
 import pytest
 
+from tapewire.events import CODEC
 from tapewire.log import Refusal, Unavailable, new_id
-from tapewire.runtime.requests import Answering, Context, Endpoint, Requests, Unanswered, answer
+from tapewire.runtime.requests import (
+    Answering,
+    Context,
+    Endpoint,
+    Error,
+    Requests,
+    Unanswered,
+    answer,
+)
 from tests.contract.backends import JetStreamBackend
 from tests.waiting import until
 
@@ -109,10 +118,49 @@ async def test_a_request_that_does_not_fit_is_refused_by_its_path(
 ) -> None:
     shop = Shop()
     await shop.opens(jetstream)
-    with pytest.raises(Refusal, match=r"\$\.symbol") as caught:
+    with pytest.raises(Refusal) as caught:
         await requests.ask("shop", "buy", Foreign(7), Bought, correlation="c")
-    assert caught.value.code == "invalid"
+    assert (caught.value.code, caught.value.path) == ("invalid", "symbol")
+    assert caught.value.message == "symbol does not fit: Expected `str`, got `int`, not 7"
     assert shop.begun == 0
+
+
+@pytest.mark.parametrize(
+    ("data", "path", "saying"),
+    [
+        (b"", None, "not JSON"),
+        (b"\xff\xfe", None, "not JSON"),
+        (b"[]", None, "Expected `object`, got `array`"),
+        (b'{"symbol":"IBM"}', "limitPrice", "missing required field"),
+        (b'{"symbol":"IBM","limitPrice":1,"limitprice":5}', "limitprice", "unknown field"),
+        (b'{"symbol":"IBM","limitPrice":[1]}', "limitPrice", "not [1]"),
+        (b'{"symbol":"IBM","limitPrice":"NaNa"}', "limitPrice", "not 'NaNa'"),
+        (b'{"symbol":' + b"9" * 9000 + b',"limitPrice":1}', "symbol", "9999…"),
+        (b'{"symbol":"IBM","limitPrice":' + b"[" * 9000, "limitPrice", "got `array`"),
+        (b'{"symbol":"\\ud800","limitPrice":1}', None, "not JSON"),
+    ],
+)
+async def test_whatever_is_sent_is_refused_and_says_where(
+    jetstream: JetStreamBackend, data: bytes, path: str | None, saying: str
+) -> None:
+    shop = Shop()
+    await shop.opens(jetstream)
+    wire = await jetstream.wire("vandal")
+    error = CODEC.decode((await wire.request("svc.shop.buy", data)).data, Error)
+    assert (error.code, error.path) == ("invalid", path)
+    assert saying in error.message
+    assert len(error.message) < 250
+    assert shop.begun == 0
+
+
+@pytest.mark.parametrize("command", ["x" * 129, "a b", "caf\u00e9"])
+async def test_a_command_id_of_which_no_event_id_can_be_made_is_refused(
+    jetstream: JetStreamBackend, requests: Requests, command: str
+) -> None:
+    await Shop().opens(jetstream)
+    with pytest.raises(Refusal, match="must be 1 to 128 printable ASCII characters") as caught:
+        await buy(requests, command_id=command)
+    assert (caught.value.code, caught.value.path) == ("invalid", "Tw-Command")
 
 
 async def test_a_failure_tells_nothing_of_its_insides(

@@ -291,3 +291,49 @@ async def valued(
 
 def numbers(value: PositionValued) -> str:
     return f"{value.unrealized_pnl} {value.realized_pnl}"
+
+
+async def test_the_command_line_proves_positions_and_says_what_differs(
+    house: House, wire: Wire
+) -> None:
+    command = [sys.executable, "-P", "-m", "tapewire.cli", "reconcile", "--nats", house.url]
+
+    def run(*more: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [*command, *more], capture_output=True, text=True, timeout=60, check=False
+        )
+
+    away = await asyncio.to_thread(run)
+    assert (away.returncode, away.stdout) == (3, "")
+    assert "positions does not answer" in away.stderr
+
+    log = JetStreamLog(wire)
+    for number, user in enumerate(["alice", "bob"], 1):
+        meta = Meta(id=f"t{number}", correlation="test")
+        made = trade(Side.BUY, "10", "100", "0.5", number=number)
+        place = Subject(user, "trades", made.order_id)
+        await log.append([Draft(subject=place, event=made, meta=meta)])
+    house.start("one")
+    valuations = JetStreamValues(wire, stream=MARKET, prefix="mk", live="live.mk")
+    market = JetStreamValues(wire, stream=MARKET, prefix="px", live="live.px")
+    await market.put("IBM", CODEC.encode(quote("110")))
+    for user in ("alice", "bob"):
+        await valued(valuations, f"{user}.IBM", Decimal(10), Decimal(110))
+    equal = await asyncio.to_thread(run)
+    assert equal.returncode == 0, equal.stderr
+    assert equal.stdout.startswith("equal: 2 positions, 2 trades, 2 events, 0 pending, 0 unusable")
+
+    [told] = (await log.page("ev.bob.positions.>", after=0)).events
+    forged = Draft(subject=told.place, event=told.event, meta=Meta(id="forged", correlation="test"))
+    await log.append([forged])
+    differs = await asyncio.to_thread(run)
+    assert (differs.returncode, differs.stderr) == (1, "")
+    assert differs.stdout.startswith("unexpected: bob IBM (trade ")
+    assert "\n1 positions differ: " in differs.stdout
+    assert (await asyncio.to_thread(run, "--user", "alice")).returncode == 0
+    as_json = await asyncio.to_thread(run, "--user", "bob", "--json")
+    reply = CODEC.decode(as_json.stdout.encode(), asked.ReconcileReply)
+    assert (as_json.returncode, reply.differing) == (1, 1)
+    for bad in (["--user", "_all"], ["--seconds", "0"]):
+        refused = await asyncio.to_thread(run, *bad)
+        assert (refused.returncode, refused.stdout) == (2, "")

@@ -28,12 +28,15 @@ class Codec:
 
         Raises:
             msgspec.ValidationError: the JSON does not fit; the message ends in the field's path.
-            msgspec.DecodeError: it is no JSON.
+            msgspec.DecodeError: it is no JSON, or nested too deeply.
         """
         decoder = self._decoders.get(into)
         if decoder is None:
             decoder = self._decoders[into] = msgspec.json.Decoder(into, float_hook=Decimal)
-        decoded: T = decoder.decode(data)
+        try:
+            decoded: T = decoder.decode(data)
+        except RecursionError as error:
+            raise msgspec.DecodeError("it is nested too deeply") from error
         return decoded
 
     def convert(self, value: Any, into: type[T]) -> T:

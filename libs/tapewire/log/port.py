@@ -33,7 +33,12 @@ class Conflict(LogError):
 
 
 class AlreadyStored(LogError):
-    """An event of the append is in the log already under the same id; nothing was appended."""
+    """An event of the append is in the log already under the same id; nothing was appended.
+    `sequence` is where it stands, None where the log does not say."""
+
+    def __init__(self, message: str, sequence: int | None = None) -> None:
+        super().__init__(message)
+        self.sequence = sequence
 
 
 class Uncertain(LogError):
@@ -71,12 +76,30 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
 
 class Recorded:
     """An event as the log holds it. `event` and `place` are decoded when first asked for, and
-    once."""
+    once. `delivered` is how many times a reaction was handed it, this time included."""
 
-    __slots__ = ("_event", "_place", "data", "meta", "sequence", "subject", "tag", "time")
+    __slots__ = (
+        "_event",
+        "_place",
+        "data",
+        "delivered",
+        "meta",
+        "sequence",
+        "subject",
+        "tag",
+        "time",
+    )
 
     def __init__(
-        self, *, sequence: int, subject: str, tag: str, data: bytes, meta: Meta, time: datetime
+        self,
+        *,
+        sequence: int,
+        subject: str,
+        tag: str,
+        data: bytes,
+        meta: Meta,
+        time: datetime,
+        delivered: int = 1,
     ) -> None:
         self.sequence = sequence
         self.subject = subject
@@ -84,6 +107,7 @@ class Recorded:
         self.data = data
         self.meta = meta
         self.time = time
+        self.delivered = delivered
         self._event: Event | None = None
         self._place: Subject | None = None
 

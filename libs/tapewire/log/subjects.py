@@ -12,6 +12,10 @@ import msgspec
 EVERYBODY = "_all"
 """The owner of what every user may see."""
 
+MOST_CHARACTERS = 1536
+"""Of a token: an id of 128 characters, each of 4 bytes, each encoded. Two such ids in one subject
+stay below the 4,096 bytes that NATS lets a control line have; beyond, it ends the connection."""
+
 _PLAIN = re.compile(r"[A-Za-z0-9_-]+\Z")
 
 
@@ -23,15 +27,22 @@ def token(text: str) -> str:
     """`text` as one subject token.
 
     Raises:
-        BadSubject: the text is empty.
+        BadSubject: the text is empty, too long, or no text (half a surrogate pair).
     """
-    if _PLAIN.match(text):
-        return text
     if not text:
         raise BadSubject("an empty text cannot be a subject token")
-    return "".join(
-        chr(byte) if _PLAIN.match(chr(byte)) else f"%{byte:02X}" for byte in text.encode()
-    )
+    if len(text) > MOST_CHARACTERS:
+        raise BadSubject(f"{text[:40]!r}… has {len(text)} characters, too many for a token")
+    if _PLAIN.match(text):
+        return text
+    try:
+        octets = text.encode()
+    except UnicodeEncodeError as error:
+        raise BadSubject(f"{text[:40]!r} cannot be a subject token: {error}") from error
+    made = "".join(chr(byte) if _PLAIN.match(chr(byte)) else f"%{byte:02X}" for byte in octets)
+    if len(made) > MOST_CHARACTERS:
+        raise BadSubject(f"{text[:40]!r}… has {len(made)} characters encoded, too many for a token")
+    return made
 
 
 def text(of: str) -> str:

@@ -68,6 +68,24 @@ def set_up(service: str, *, format_: str, level: str) -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
+def set_up_as_guest() -> None:
+    """In a program that is not ours: let our lines go to the standard `logging`, under the names
+    ``tapewire.…``, with secrets masked. Nothing is done where the program configured structlog."""
+    if structlog.is_configured():
+        return
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.format_exc_info,
+            mask_event,
+            structlog.processors.KeyValueRenderer(key_order=["event"]),
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+    )
+
+
 def _of_service(service: str) -> structlog.typing.Processor:
     def add(
         _logger: Any, _method: str, event: MutableMapping[str, Any]

@@ -8,6 +8,8 @@ each request is a task of its own, a bounded number at a time, errors are typed 
 
 import asyncio
 import contextlib
+import json
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Generic, TypeVar
 
@@ -20,7 +22,8 @@ from nats.micro.service import Service
 from opentelemetry.trace import SpanKind
 
 from tapewire.events import CODEC
-from tapewire.log import LogError, Overloaded, Refusal, Unavailable, Uncertain, new_id
+from tapewire.events.misfit import at, located
+from tapewire.log import BadSubject, LogError, Overloaded, Refusal, Unavailable, Uncertain, new_id
 from tapewire.log.jetstream import Wire
 from tapewire.runtime import telemetry
 from tapewire.runtime.correlation import correlation_id
@@ -30,6 +33,9 @@ REQUESTS_AT_ONCE = 256
 """Requests that one process works on at once; further ones wait in NATS's own queue."""
 ASK_SECONDS = 5.0
 DRAIN_SECONDS = 5.0
+SHOWN_CHARACTERS = 60
+"""Of a bad value that a refusal repeats."""
+_COMMAND = re.compile(r"[!-~]{1,128}")
 VERSION = "0.1.0"
 
 logger = structlog.get_logger("tapewire.requests")
@@ -142,12 +148,27 @@ async def _answer(service: str, verb: str, endpoint: Endpoint[Any], request: Req
             logger.warning("could not answer", verb=verb, error=repr(error))
 
 
+def _checked(command_id: str) -> str:
+    """Raises Refusal: event ids and headers are made of it."""
+    if not _COMMAND.fullmatch(command_id):
+        message = (
+            f"Tw-Command must be 1 to 128 printable ASCII characters, not {_short(command_id)}"
+        )
+        raise Refusal("invalid", message, "Tw-Command")
+    return command_id
+
+
 async def _handle(endpoint: Endpoint[Any], data: bytes, context: Context) -> msgspec.Struct:
     try:
+        _checked(context.command_id)
         return await endpoint.handler(CODEC.decode(data, endpoint.request), context)
     except Refusal as refusal:
         return Error(code=refusal.code, message=refusal.message, path=refusal.path)
-    except msgspec.DecodeError as error:
+    except msgspec.ValidationError as error:
+        return _misfit(str(error), data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return Error(code="invalid", message=f"the request is not JSON: {error}")
+    except BadSubject as error:
         return Error(code="invalid", message=str(error))
     except (Unavailable, Uncertain, Overloaded) as error:
         logger.warning("request could not be done now", error=str(error))
@@ -158,6 +179,32 @@ async def _handle(endpoint: Endpoint[Any], data: bytes, context: Context) -> msg
     except Exception:
         logger.exception("request failed")
         return Error(code="internal", message="the service failed; its log has the reason")
+
+
+class _Digits(str):
+    """A number as it was sent: an int of a thousand digits costs nothing to show."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def _misfit(message: str, data: bytes) -> Error:
+    """What does not fit, where, and the value that is there."""
+    message, path = located(message)
+    try:
+        value = at(json.loads(data, parse_int=_Digits, parse_float=_Digits), path)
+    except (ValueError, RecursionError):  # a syntax error behind the misfit, a deep nest
+        value = msgspec.UNSET
+    if path and value is not msgspec.UNSET:
+        message = f"{path} does not fit: {message}, not {_short(value)}"
+    return Error(code="invalid", message=message, path=path or None)
+
+
+def _short(value: Any) -> str:
+    text = ascii(value)
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
 
 
 async def _respond(request: Request, answered: msgspec.Struct) -> None:
@@ -190,17 +237,19 @@ class Requests:
         *,
         correlation: str,
         command_id: str | None = None,
+        traceparent: str | None = None,
         seconds: float = ASK_SECONDS,
     ) -> R:
-        """What `service` answers to `verb`.
+        """What `service` answers to `verb`. `traceparent` is what asking belongs to, where that is
+        no current span.
 
         Raises:
             Refusal: it answered no; `code` and `path` say why.
             Unanswered: nobody answered, or the service could not do it now.
         """
         headers = {"Tw-Correlation": correlation, "Tw-Command": command_id or new_id()}
-        with telemetry.span(f"ask {service}.{verb}", kind=SpanKind.CLIENT):
-            parent = telemetry.traceparent()
+        with telemetry.span(f"ask {service}.{verb}", kind=SpanKind.CLIENT, parent=traceparent):
+            parent = telemetry.traceparent() or traceparent
             if parent is not None:
                 headers["traceparent"] = parent
             try:

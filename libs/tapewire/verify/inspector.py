@@ -15,14 +15,18 @@ from tapewire.events import (
     AlertRaised,
     ConfigurationEvent,
     DecisionMade,
+    ErrorReported,
     Event,
     ItemAnalysed,
     NotificationCreated,
     NotificationsRead,
     OrderEvent,
+    OrderReport,
     PositionEvent,
     RuleEvent,
+    StopLossReport,
     StrategyEvent,
+    StrategyReport,
     TradeExecuted,
     Undecodable,
     UnknownType,
@@ -31,7 +35,7 @@ from tapewire.log import BadSubject, Bounds, Recorded
 from tapewire.verify.checkpoints import Checkpoints
 from tapewire.verify.companions import Companions
 from tapewire.verify.findings import Difference, Findings
-from tapewire.verify.laws.alerts import Alerts
+from tapewire.verify.laws.alerts import TOLD_DOMAINS, Alerts
 from tapewire.verify.laws.insights import Insights
 from tapewire.verify.laws.orders import Orders
 from tapewire.verify.laws.positions import Positions
@@ -39,8 +43,11 @@ from tapewire.verify.laws.strategies import Strategies
 from tapewire.verify.register import Register
 
 FILLS = "strategies-fills"
-NOTICES = {domain: f"notifications-of-{domain}" for domain in ("orders", "strategies", "alerts")}
+NOTICES = {domain: f"notifications-of-{domain}" for domain in TOLD_DOMAINS}
 """Followers whose cursors say what must be there by now."""
+
+REPORTS = (StrategyReport, OrderReport, StopLossReport, ErrorReported)
+"""What other programs tell of themselves."""
 
 Law = Callable[[Recorded, Event, Recorded | None], None]
 
@@ -151,6 +158,7 @@ class Inspector:
             (ConfigurationEvent, "configurations", self._configuration),
             (ItemAnalysed, "items", self._item),
             (AgentStatusChanged, "", self._agent),
+            *((kind, "reports", self._report) for kind in REPORTS),
         )
 
     def _order(self, recorded: Recorded, event: OrderEvent, _: Recorded | None) -> None:
@@ -193,6 +201,9 @@ class Inspector:
 
     def _item(self, recorded: Recorded, event: ItemAnalysed, _: Recorded | None) -> None:
         self._insights.item(recorded, event)
+
+    def _report(self, recorded: Recorded, event: Event, _: Recorded | None) -> None:
+        self._alerts.cause(recorded, event)
 
     def _agent(self, recorded: Recorded, event: AgentStatusChanged, _: Recorded | None) -> None:
         self._insights.agent(recorded, event)

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from services.alerts.domain.figures import named, show
-from services.alerts.domain.wording import Notice
+from services.alerts.domain.telling import Notice
 from tapewire.events import CODEC, Event, Notification, NotificationCreated
 from tapewire.log import EVERYBODY, Decider, Happening, Refusal, Subject
 
@@ -20,6 +20,8 @@ MAX_TITLE = 120
 MAX_MESSAGE = 500
 MAX_PAYLOAD = 1024
 """Bytes of UTF-8 JSON."""
+MAX_DEPTH = 16
+"""Objects and lists within each other in a payload: whoever reads it may recurse."""
 MAX_USERS = 100
 """Users that one request notifies."""
 USER_CHARACTERS = 128
@@ -91,6 +93,8 @@ def checked(notice: Notice) -> Notice:
         raise Refusal("invalid", "title must not be empty", "title")
     _bounded("title", notice.title, MAX_TITLE)
     _bounded("message", notice.message, MAX_MESSAGE)
+    if _nested(notice.payload, MAX_DEPTH):
+        raise Refusal("invalid", f"payload is nested more than {MAX_DEPTH} deep", "payload")
     _bounded("payload", notice.payload, MAX_PAYLOAD)
     return notice
 
@@ -121,6 +125,14 @@ def _bounded(path: str, value: Any, most: int) -> None:
     size = _size(value)
     if size > most:
         raise Refusal("invalid", f"{path} has {size} bytes as JSON, at most {most}", path)
+
+
+def _nested(value: Any, deeper: int) -> bool:
+    """Whether `value` has more than `deeper` levels of objects and lists."""
+    if not isinstance(value, dict | list):
+        return False
+    within_it = value.values() if isinstance(value, dict) else value
+    return deeper == 0 or any(_nested(one, deeper - 1) for one in within_it)
 
 
 def _size(value: Any) -> int:

@@ -4,13 +4,12 @@ Both answer None for events that nobody is told of; `OCCASIONS` and `NOTICES` na
 somebody is, so that the others need not even be decoded.
 """
 
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-import msgspec
-
+from services.alerts.domain import reported
 from services.alerts.domain.figures import spelled
+from services.alerts.domain.telling import Notice, Occasion, cut
 from tapewire.events import (
     AlertLevel,
     AlertRaised,
@@ -28,13 +27,11 @@ from tapewire.events import (
     StrategyFailed,
 )
 
-MOST_CHARACTERS = 300
-"""Of a text from elsewhere (a reason, a name) within one of ours."""
-
 OCCASIONS: dict[type[Event], RuleKind] = {
     OrderRejected: RuleKind.ORDER_REJECTED,
     StrategyFailed: RuleKind.STRATEGY_ERROR,
     StopLossTriggered: RuleKind.STOP_LOSS,
+    **reported.OCCASIONS,
 }
 """The rules that events trigger."""
 
@@ -45,6 +42,7 @@ NOTICES: tuple[type[Event], ...] = (
     StrategyFailed,
     StopLossTriggered,
     AlertRaised,
+    *reported.NOTICES,
 )
 
 ALERT_TITLES = {
@@ -52,25 +50,6 @@ ALERT_TITLES = {
     AlertLevel.WARNING: "Warning",
     AlertLevel.ERROR: "Urgent alert",
 }
-
-
-class Occasion(msgspec.Struct, frozen=True):
-    """Something that rules of `kind` wait for."""
-
-    kind: RuleKind
-    symbol: str
-    message: str
-    at: datetime
-
-
-class Notice(msgspec.Struct, frozen=True, kw_only=True):
-    """What a user is notified of; `at` is when it happened."""
-
-    type: str
-    title: str
-    message: str
-    payload: dict[str, Any]
-    at: datetime
 
 
 def occasion(event: Event) -> Occasion | None:
@@ -87,7 +66,7 @@ def occasion(event: Event) -> Occasion | None:
     if isinstance(event, StopLossTriggered):
         strategy = event.strategy
         return Occasion(kind, strategy.symbol, _stop_loss(event), strategy.timestamp)
-    return None
+    return reported.occasion(kind, event)
 
 
 def notice(event: Event) -> Notice | None:
@@ -102,7 +81,7 @@ def notice(event: Event) -> Notice | None:
         case OrderFailed():
             return _of_order(event.order, "order_failed", "Order failed", _failed(event.order))
         case StrategyFailed():
-            more = {"errorCode": _cut(event.error_code)}
+            more = {"errorCode": cut(event.error_code)}
             return _of_strategy(
                 event.strategy, "strategy_error", "Strategy error", _stopped(event), more
             )
@@ -117,7 +96,7 @@ def notice(event: Event) -> Notice | None:
             )
         case AlertRaised():
             return _of_alert(event)
-    return None
+    return reported.notice(event)
 
 
 def _of_order(order: Order, type_: str, title: str, message: str) -> Notice:
@@ -179,23 +158,17 @@ def _wanted(order: Order) -> str:
 
 
 def _because(reason: str | None) -> str:
-    return f": {_cut(reason)}" if reason else ""
+    return f": {cut(reason)}" if reason else ""
 
 
 def _stopped(event: StrategyFailed) -> str:
     strategy = event.strategy
-    return f"{_cut(strategy.name)} ({strategy.symbol}) stopped: {_cut(event.details)}"
+    return f"{cut(strategy.name)} ({strategy.symbol}) stopped: {cut(event.details)}"
 
 
 def _stop_loss(event: StopLossTriggered) -> str:
     strategy, price = event.strategy, spelled(event.current_price)
     return (
-        f"Stop-loss of {_cut(strategy.name)}: {strategy.symbol} is at {price}, "
+        f"Stop-loss of {cut(strategy.name)}: {strategy.symbol} is at {price}, "
         f"the stop at {spelled(event.trigger_price)}"
     )
-
-
-def _cut(text: str) -> str:
-    """`text` on one line, within bounds."""
-    line = " ".join(text.split())
-    return line if len(line) <= MOST_CHARACTERS else f"{line[:MOST_CHARACTERS]}…"

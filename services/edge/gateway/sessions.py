@@ -13,10 +13,8 @@ from services.edge.gateway.shared import Ask, Gateway, body
 from services.edge.http.errors import Failure
 from services.edge.http.responses import Json
 from services.edge.http.schema import taking
+from tapewire.runtime.contracts.asking import UserId
 
-UserId = Annotated[
-    str, msgspec.Meta(min_length=1, max_length=128, pattern=r"^[^_\x00-\x1f\x7f][^\x00-\x1f\x7f]*$")
-]
 Role = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
 
 

@@ -13,6 +13,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
 from tapewire.events import CODEC
+from tapewire.events.misfit import at, located
 from tapewire.log import LogError, Refusal
 from tapewire.runtime import Unanswered
 from tapewire.runtime.correlation import HEADER, correlation_id
@@ -25,9 +26,6 @@ MESSAGE_CHARACTERS = 300
 
 logger = structlog.get_logger("edge.http")
 
-_PATH = re.compile(r" - at `(?:key in )?\$?\.?([^`]*)`$")
-_UNKNOWN_FIELD = re.compile(r"^Object contains unknown field `([^`]*)`")
-_MISSING_FIELD = re.compile(r"^Object missing required field `([^`]*)`")
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)([.][0-9]+)?([eE][+-]?[0-9]+)?")
 _PHRASES = {413: "Content Too Large", 422: "Unprocessable Entity"}
 """What Python 3.13 began to call otherwise: clients see one name, whatever runs the edge."""
@@ -84,8 +82,8 @@ def decode(data: bytes, into: type[msgspec.Struct]) -> Any:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _no_json(error) from None
     content = _content(data)
-    message, path = _located(misfit)
-    raise Failure(422, message, path=path, value=_shown(_at(content, path)))
+    message, path = located(misfit)
+    raise Failure(422, message, path=path, value=_shown(at(content, path)))
 
 
 def refuse_odd_numbers(data: bytes, *paths: str) -> None:
@@ -93,7 +91,7 @@ def refuse_odd_numbers(data: bytes, *paths: str) -> None:
     would also be read from ``"NaN"``, ``" 1"`` and digits of other scripts. Raises Failure."""
     content = _content(data)
     for path in paths:
-        value = _at(content, path)
+        value = at(content, path)
         if isinstance(value, str) and not _NUMBER.fullmatch(value):
             raise Failure(422, "Expected a number", path=path, value=_shown(value))
 
@@ -112,29 +110,6 @@ def _no_json(error: Exception) -> Failure:
     return Failure(400, f"the body is not JSON: {why}")
 
 
-def _located(message: str) -> tuple[str, str]:
-    """msgspec's message without its path, and the path as in ``legs[0].qty``."""
-    found = _PATH.search(message)
-    path = found[1] if found else ""
-    message = _PATH.sub("", message)
-    for pattern in (_UNKNOWN_FIELD, _MISSING_FIELD):
-        if field := pattern.match(message):
-            path = f"{path}.{field[1]}" if path else field[1]
-    return message, path
-
-
-def _at(value: Any, path: str) -> Any:
-    """What is at `path` of `value`, UNSET when nothing is."""
-    for step in re.findall(r"[^.\[\]]+", path):
-        if isinstance(value, dict) and step in value:
-            value = value[step]
-        elif isinstance(value, list) and step.isdecimal() and int(step) < len(value):
-            value = value[int(step)]
-        else:
-            return msgspec.UNSET
-    return value
-
-
 def _shown(value: Any) -> Any:
     """`value`, UNSET when it is too long to repeat."""
     try:
@@ -148,7 +123,7 @@ def of_refusal(refusal: Refusal, request: Any = None) -> Failure:
     """What a service refused; the value comes from the request that it was asked."""
     value: Any = msgspec.UNSET
     if refusal.path is not None:
-        value = _shown(_at(msgspec.to_builtins(request, builtin_types=(Decimal,)), refusal.path))
+        value = _shown(at(msgspec.to_builtins(request, builtin_types=(Decimal,)), refusal.path))
     status = _STATUS_OF_REFUSAL.get(refusal.code, 422)
     return Failure(status, refusal.message, path=refusal.path, value=value)
 

@@ -99,3 +99,18 @@ def test_lists_and_readings_are_bounded() -> None:
             assert await refused(process.inbox.read(reading, context())) == ("invalid", path)
 
     play(story)
+
+
+def test_a_deep_payload_is_refused() -> None:
+    """Five hundred brackets fit into a payload; a reader that recurses might not survive them."""
+
+    async def story(process: Process, world: World) -> None:
+        deep: object = 1
+        for _ in range(16):
+            deep = [deep]
+        assert (
+            await refused(process.inbox.send(sending(USER, payload={"deep": deep}), context()))
+        ) == ("invalid", "payload")
+        assert (await world.tally()).notifications == []
+
+    play(story)

@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 from hypothesis import given as examples
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from services.alerts.domain.figures import exact, plain, spelled
 from services.alerts.domain.notices import (
@@ -18,7 +19,8 @@ from services.alerts.domain.notices import (
     Untold,
     within,
 )
-from services.alerts.domain.wording import NOTICES, OCCASIONS, Notice, notice, occasion
+from services.alerts.domain.telling import Notice
+from services.alerts.domain.wording import NOTICES, OCCASIONS, notice, occasion
 from tapewire.events import (
     CATALOGUE,
     CODEC,
@@ -26,8 +28,11 @@ from tapewire.events import (
     AlertRaised,
     Event,
     NotificationCreated,
+    OrderReport,
     OrderStatus,
+    RuleKind,
     Side,
+    StrategyReport,
 )
 from tapewire.log import Happening, Refusal
 from tests.unit.alerts.spec import (
@@ -97,6 +102,49 @@ def test_payloads_are_for_programs() -> None:
     )
 
 
+REPORTED = [
+    ("report.order_rejected.v1", "order_rejected: Order rejected",
+     "The order of momentum-desk to buy 51 BRK.B was rejected: outside trading hours"),
+    ("report.order_failed.v1", "order_failed: Order failed",
+     "The order of momentum-desk to sell 25.5 BRK.B failed: the venue did not answer"),
+    ("report.strategy_failed.v1", "strategy_error: Strategy error",
+     "Momentum 7 (BRK.B) stopped: no heartbeat from the venue for 30 s"),
+    ("report.stop_loss_triggered.v1", "stop_loss: Stop-loss triggered",
+     "Stop-loss of mom-7: BRK.B is at 502.2, the stop at 502.2108"),
+    ("report.error.v1", "error: Error", "momentum-desk: the clock is 3 s behind the venue's"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("tag", "title", "message"), REPORTED)
+def test_what_other_programs_report_is_told_with_its_source(
+    tag: str, title: str, message: str
+) -> None:
+    [happening] = happens(golden(tag))
+    assert told(happening.event) == f"{title}: {message}"
+    assert isinstance(happening.event, NotificationCreated)
+    assert happening.event.notification.payload["source"] == "momentum-desk"
+
+
+def test_an_order_of_another_program_is_told_of_when_all_of_it_is_executed() -> None:
+    event = golden("report.order_executed.v1")
+    assert isinstance(event, OrderReport)
+    assert notice(event) is None
+    whole = replace(event, order=replace(event.order, status=OrderStatus.FILLED))
+    [happening] = happens(whole)
+    assert told(happening.event) == (
+        "order_filled: Order filled: Bought 25.5 BRK.B at 512.46 (momentum-desk)"
+    )
+
+
+def test_what_is_reported_of_no_symbol_is_an_occasion_for_rules_on_any() -> None:
+    event = golden("report.strategy_failed.v1")
+    assert isinstance(event, StrategyReport)
+    found = occasion(replace(event, strategy=replace(event.strategy, symbol=None, name=None)))
+    assert found is not None
+    assert (found.kind, found.symbol) == (RuleKind.STRATEGY_ERROR, None)
+    assert found.message == "mom-7 (momentum-desk) stopped: no heartbeat from the venue for 30 s"
+
+
 def test_an_order_is_told_of_when_it_is_filled_to_the_end() -> None:
     assert notice(filled(OrderStatus.PARTIALLY_FILLED)) is None
 
@@ -106,7 +154,7 @@ def test_an_order_is_told_of_when_it_is_filled_to_the_end() -> None:
 )
 def test_events_that_are_named_are_told_of_and_no_others(tag: str) -> None:
     event = golden(tag)
-    if tag != "order.filled.v1":
+    if tag not in ("order.filled.v1", "report.order_executed.v1"):
         assert (notice(event) is not None) == (type(event) in NOTICES)
     assert (occasion(event) is not None) == (type(event) in OCCASIONS)
     assert CATALOGUE.struct(tag) is type(event)

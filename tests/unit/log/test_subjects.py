@@ -88,3 +88,21 @@ def test_matching_is_that_of_nats(wanted: list[str], rest: bool, given_: list[st
     subject = ".".join(given_)
 
     assert matches(filter_, subject) == bool(re.fullmatch(expression, subject))
+
+
+@pytest.mark.parametrize("long", ["x" * 1537, "ż" * 257, "x" * 1_000_000])
+def test_what_would_not_fit_into_a_subject_is_no_token(long: str) -> None:
+    """NATS ends the connection of whoever sends a control line above 4,096 bytes: one request that
+    named a user of 5,000 characters took the orders service down."""
+    with pytest.raises(BadSubject, match="too many for a token"):
+        token(long)
+
+
+def test_the_longest_ids_fit_twice_into_a_control_line() -> None:
+    longest = "\U0010ffff" * 128
+    assert len(str(Subject(longest, "notifications", longest))) + len("live. ") < 4_000
+
+
+def test_half_a_character_is_no_token() -> None:
+    with pytest.raises(BadSubject, match="cannot be a subject token"):
+        token("\ud800")

@@ -20,7 +20,7 @@ from services.strategies.rules import (
     window,
 )
 from tapewire.events import Action, Breakout, MeanReversion, MovingAverageCrossover
-from tests.unit.strategies.mutants import mutant
+from tests.mutation import mutant
 
 HOLD, BUY, SELL = Action.HOLD, Action.BUY, Action.SELL
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from services.strategies import stoploss
 from services.strategies.stoploss import Guard, Touch, trigger_price, watch
 from tapewire.events import Side, StopLoss, StopLossKind, Strategy
-from tests.unit.strategies.mutants import mutant
+from tests.mutation import mutant
 from tests.unit.strategies.spec import stop_loss, strategy
 
 FIXED, TRAILING = StopLossKind.FIXED, StopLossKind.TRAILING

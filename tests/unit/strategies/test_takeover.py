@@ -20,10 +20,10 @@ from tapewire.events import (
     StrategyStatus,
 )
 from tapewire.log.memory import Faults, MemoryServer
+from tests.mutation import mutant
 from tests.unit.orders import virtual
 from tests.unit.orders.house import Feed, Process
 from tests.unit.strategies.house import Counter, Ledger, Worker, buys_when_flat, in_ledger
-from tests.unit.strategies.mutants import mutant
 from tests.unit.strategies.spec import stop_loss
 
 RULES: list[Rule] = [

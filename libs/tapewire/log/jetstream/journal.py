@@ -136,7 +136,7 @@ def _stored_at(answer: dict[str, Any]) -> int:
     error = answer.get("error")
     if error is None:
         if answer.get("duplicate"):
-            raise AlreadyStored(f"an event of this id is at {answer['seq']}")
+            raise AlreadyStored(f"an event of this id is at {answer['seq']}", int(answer["seq"]))
         return int(answer["seq"])
     code, words = error.get("err_code"), str(error.get("description"))
     if code in _CONFLICTS:

@@ -131,6 +131,7 @@ def _recorded(message: Msg) -> Recorded:
         data=message.data,
         meta=fetch.meta(headers),
         time=_time(message),
+        delivered=metadata.num_delivered,
     )
 
 

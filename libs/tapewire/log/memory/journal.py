@@ -25,7 +25,7 @@ class Journal:
         self.first = 1
         self._events: list[Recorded] = []
         self._index: dict[str, list[int]] = {}
-        self._ids: dict[str, float] = {}
+        self._ids: dict[str, int] = {}
         self._ages: deque[tuple[float, str]] = deque()
 
     @property
@@ -58,7 +58,7 @@ class Journal:
                 raise AlreadyStored(f"the batch holds {draft.meta.id!r}, which is in the log")
             self._expect(draft, written)
             if known:
-                raise AlreadyStored(f"{draft.meta.id!r} is in the log")
+                raise AlreadyStored(f"{draft.meta.id!r} is in the log", self._ids[draft.meta.id])
             ids.add(draft.meta.id)
             written.add(str(draft.subject))
 
@@ -89,7 +89,7 @@ class Journal:
                 time=time,
             )
             self._events.append(recorded)
-            self._ids[draft.meta.id] = at
+            self._ids[draft.meta.id] = recorded.sequence
             self._ages.append((at, draft.meta.id))
             for key in keys(recorded.subject):
                 self._index.setdefault(key, []).append(recorded.sequence)

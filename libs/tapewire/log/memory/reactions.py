@@ -5,6 +5,7 @@ an event, has it handled, and acknowledges it, one at a time.
 """
 
 import asyncio
+import copy
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -34,7 +35,7 @@ class Reaction:
         self._server = server
         self._filter = filter_
         self._after = 0
-        self._again: deque[int] = deque()
+        self._again: deque[tuple[int, int]] = deque()
         self._waiting: deque[Member] = deque()
 
     def wait(self, member: "Member") -> None:
@@ -59,8 +60,11 @@ class Reaction:
     def _next(self) -> Recorded | None:
         journal = self._server.journal
         while self._again:
-            recorded = journal.at(self._again.popleft())
+            sequence, times = self._again.popleft()
+            recorded = journal.at(sequence)
             if recorded is not None:
+                recorded = copy.copy(recorded)
+                recorded.delivered = times + 1
                 return recorded
         page = journal.page(
             self._filter, after=self._after, limit=1, max_bytes=1, upto=journal.last
@@ -71,15 +75,16 @@ class Reaction:
     def again(self, recorded: Recorded, seconds: float) -> None:
         """Hand `recorded` out again after `seconds`."""
         loop = asyncio.get_running_loop()
-        loop.call_later(seconds, self._return, self._server.journal.epoch, recorded.sequence)
+        handed = recorded.sequence, recorded.delivered
+        loop.call_later(seconds, self._return, self._server.journal.epoch, handed)
 
     def abandoned(self, recorded: Recorded) -> None:
         """Its process died, or the acknowledgement got lost: only time tells the server."""
         self.again(recorded, self._server.ack)
 
-    def _return(self, epoch: str, sequence: int) -> None:
+    def _return(self, epoch: str, handed: tuple[int, int]) -> None:
         if epoch == self._server.journal.epoch:
-            self._again.append(sequence)
+            self._again.append(handed)
             self.wake()
 
     def begin_again(self) -> None:

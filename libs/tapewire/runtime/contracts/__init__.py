@@ -1,5 +1,21 @@
 """What services ask of each other: request and reply structs, a module a service.
 
-They are here so that a caller (the gateway, a strategy's runner) needs no import of the service.
-Structs only, no behavior: what a field may hold is judged by the service that answers.
+They are here so that a caller (the gateway, a strategy's runner, another team's program) needs no
+import of the service. Structs only, no behavior: what a field may hold is judged by the service
+that answers. `CALLS` is every request there is, with the types of its question and answer.
 """
+
+from typing import Any
+
+from tapewire.runtime.contracts import alerts, notifications, orders, positions, strategies
+from tapewire.runtime.contracts.call import Call
+
+CALLS: tuple[Call[Any, Any], ...] = (
+    *orders.CALLS,
+    *positions.CALLS,
+    *strategies.CALLS,
+    *alerts.CALLS,
+    *notifications.CALLS,
+)
+
+__all__ = ["CALLS", "Call", "alerts", "notifications", "orders", "positions", "strategies"]

@@ -10,12 +10,14 @@ from decimal import Decimal
 import msgspec
 
 from tapewire.events import AlertLevel, AlertRaised, AlertRule, RuleKind
+from tapewire.runtime.contracts.asking import Asking, UserId
+from tapewire.runtime.contracts.call import Call
 
 SERVICE = "alerts"
 CREATE, ARM, DELETE, RULES, LIST = "create", "arm", "delete", "rules", "list"
 
 
-class CreateRule(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class CreateRule(Asking, frozen=True, kw_only=True):
     """Tell `user_id` once when this comes to pass; answered by `RuleReply`. The same command again
     is answered with the rule that is there. ``conflict`` when the user has too many rules.
 
@@ -27,7 +29,7 @@ class CreateRule(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     `level` the rule has its kind's.
     """
 
-    user_id: str
+    user_id: UserId
     kind: RuleKind
     symbol: str | None = None
     price: Decimal | None = None
@@ -36,30 +38,30 @@ class CreateRule(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     level: AlertLevel | None = None
 
 
-class ArmRule(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class ArmRule(Asking, frozen=True, kw_only=True):
     """Let a rule trigger again; answered by `RuleReply`. Nothing changes when it is armed."""
 
-    user_id: str
+    user_id: UserId
     rule_id: str
 
 
-class DeleteRule(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class DeleteRule(Asking, frozen=True, kw_only=True):
     """Forget a rule; answered by `RuleReply`, with the rule as it was last."""
 
-    user_id: str
+    user_id: UserId
     rule_id: str
 
 
-class ListRules(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class ListRules(Asking, frozen=True, kw_only=True):
     """A user's rules; answered by `RulesReply`."""
 
-    user_id: str
+    user_id: UserId
 
 
-class ListAlerts(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class ListAlerts(Asking, frozen=True, kw_only=True):
     """A user's last alerts, 100 at the most; answered by `AlertsReply`."""
 
-    user_id: str
+    user_id: UserId
 
 
 class RuleReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -82,3 +84,11 @@ class AlertsReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     alerts: list[AlertRaised]
     as_of: int
     epoch: str
+
+
+CREATE_RULE = Call(SERVICE, CREATE, CreateRule, RuleReply)
+ARM_RULE = Call(SERVICE, ARM, ArmRule, RuleReply)
+DELETE_RULE = Call(SERVICE, DELETE, DeleteRule, RuleReply)
+LIST_RULES = Call(SERVICE, RULES, ListRules, RulesReply)
+LIST_ALERTS = Call(SERVICE, LIST, ListAlerts, AlertsReply)
+CALLS = (CREATE_RULE, ARM_RULE, DELETE_RULE, LIST_RULES, LIST_ALERTS)

@@ -10,27 +10,29 @@ from typing import Any
 import msgspec
 
 from tapewire.events import Notification
+from tapewire.runtime.contracts.asking import Asking, UserId
+from tapewire.runtime.contracts.call import Call
 
 SERVICE = "alerts"
 LIST, READ, SEND = "notifications", "read", "send"
 
 
-class ListNotifications(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class ListNotifications(Asking, frozen=True, kw_only=True):
     """A user's `limit` (1 to 200) newest notifications; answered by `NotificationsReply`."""
 
-    user_id: str
+    user_id: UserId
     limit: int = 50
 
 
-class ReadNotifications(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class ReadNotifications(Asking, frozen=True, kw_only=True):
     """Mark `ids` (1 to 200) as read, or all that there are; answered by `ReadReply`. What was read
     before, or is none of the user's, is passed over."""
 
-    user_id: str
+    user_id: UserId
     ids: tuple[str, ...] | None
 
 
-class SendNotification(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class SendNotification(Asking, frozen=True, kw_only=True):
     """Notify every one of `user_ids` (1 to 100, each of 1 to 128 characters); answered by
     `SentReply`. The same command again notifies nobody twice.
 
@@ -38,11 +40,11 @@ class SendNotification(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
     most 120 bytes and is not empty, `message` at most 500, `payload` at most 1,024.
     """
 
-    user_ids: tuple[str, ...]
+    user_ids: tuple[UserId, ...]
     title: str
     message: str = ""
     type: str = "message"
-    payload: dict[str, Any] = {}
+    payload: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 class NotificationsReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -66,3 +68,9 @@ class SentReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The ids of the notifications, in the order of the users, each of whom is told once."""
 
     ids: list[str]
+
+
+LIST_NOTIFICATIONS = Call(SERVICE, LIST, ListNotifications, NotificationsReply)
+READ_NOTIFICATIONS = Call(SERVICE, READ, ReadNotifications, ReadReply)
+SEND_NOTIFICATION = Call(SERVICE, SEND, SendNotification, SentReply)
+CALLS = (LIST_NOTIFICATIONS, READ_NOTIFICATIONS, SEND_NOTIFICATION)

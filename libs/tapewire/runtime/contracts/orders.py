@@ -10,6 +10,8 @@ from decimal import Decimal
 import msgspec
 
 from tapewire.events import Order, OrderType, Side
+from tapewire.runtime.contracts.asking import Asking, UserId
+from tapewire.runtime.contracts.call import Call
 
 SERVICE = "orders"
 PLACE, CANCEL, GET, LIST = "place", "cancel", "get", "list"
@@ -22,7 +24,7 @@ def order_id(user: str, client_order_id: str) -> str:
     return hashlib.sha256(named.encode()).hexdigest()[:32]
 
 
-class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class PlaceOrder(Asking, frozen=True, kw_only=True):
     """Place an order for `user_id`; answered by `OrderReply`.
 
     `qty` is in shares (above 0, at most 1,000,000, at most 6 decimal places). `limit_price` is in
@@ -31,7 +33,7 @@ class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     idempotent for ever; without one, the id of the command does.
     """
 
-    user_id: str
+    user_id: UserId
     symbol: str
     side: Side
     type: OrderType
@@ -41,24 +43,24 @@ class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     strategy_id: str | None = None
 
 
-class CancelOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class CancelOrder(Asking, frozen=True, kw_only=True):
     """Cancel what is unfilled of an order; answered by `OrderReply`. ``conflict`` when closed."""
 
-    user_id: str
+    user_id: UserId
     order_id: str
 
 
-class GetOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class GetOrder(Asking, frozen=True, kw_only=True):
     """One order as it is now; answered by `OrderReply`."""
 
-    user_id: str
+    user_id: UserId
     order_id: str
 
 
-class ListOrders(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class ListOrders(Asking, frozen=True, kw_only=True):
     """A user's open and most recent closed orders; answered by `OrdersReply`."""
 
-    user_id: str
+    user_id: UserId
 
 
 class OrderReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -74,3 +76,10 @@ class OrdersReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     orders: list[Order]
     as_of: int
     epoch: str
+
+
+PLACE_ORDER = Call(SERVICE, PLACE, PlaceOrder, OrderReply)
+CANCEL_ORDER = Call(SERVICE, CANCEL, CancelOrder, OrderReply)
+GET_ORDER = Call(SERVICE, GET, GetOrder, OrderReply)
+LIST_ORDERS = Call(SERVICE, LIST, ListOrders, OrdersReply)
+CALLS = (PLACE_ORDER, CANCEL_ORDER, GET_ORDER, LIST_ORDERS)

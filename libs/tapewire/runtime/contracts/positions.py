@@ -11,6 +11,8 @@ from decimal import Decimal
 import msgspec
 
 from tapewire.events import Position
+from tapewire.runtime.contracts.asking import Asking, UserId
+from tapewire.runtime.contracts.call import Call
 
 SERVICE = "positions"
 LIST, RECONCILE = "list", "reconcile"
@@ -19,10 +21,10 @@ MOST_DIFFERENCES = 100
 """Differences that a reply lists; `differing` counts all."""
 
 
-class ListPositions(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class ListPositions(Asking, frozen=True, kw_only=True):
     """A user's positions, open and recently closed; answered by `PositionsReply`."""
 
-    user_id: str
+    user_id: UserId
 
 
 class ValuedPosition(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -58,13 +60,13 @@ class PositionsReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     epoch: str
 
 
-class Reconcile(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class Reconcile(Asking, frozen=True, kw_only=True):
     """Prove that the positions of `user_id` (None: of everybody) are the fold of all trades;
     answered by `ReconcileReply`. Reads every trade and position event that there ever was (the
     reply says how many): allow a second for each ten thousand in `seconds` of the request.
     """
 
-    user_id: str | None = None
+    user_id: UserId | None = None
 
 
 class DifferenceKind(enum.Enum):
@@ -108,3 +110,8 @@ class ReconcileReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     unusable: int
     as_of: int
     epoch: str
+
+
+LIST_POSITIONS = Call(SERVICE, LIST, ListPositions, PositionsReply)
+RECONCILE_POSITIONS = Call(SERVICE, RECONCILE, Reconcile, ReconcileReply)
+CALLS = (LIST_POSITIONS, RECONCILE_POSITIONS)

@@ -15,6 +15,8 @@ from decimal import Decimal
 import msgspec
 
 from tapewire.events import Rule, StopLoss, Strategy
+from tapewire.runtime.contracts.asking import Asking, UserId
+from tapewire.runtime.contracts.call import Call
 
 SERVICE = "strategies"
 CREATE, UPDATE, START, STOP = "create", "update", "start", "stop"
@@ -23,7 +25,7 @@ GET, LIST = "get", "list"
 STOP_LOSS_SUFFIX = "-sl"
 
 
-class CreateStrategy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class CreateStrategy(Asking, frozen=True, kw_only=True):
     """Make a strategy of `user_id`, which does nothing until it is started; answered by
     `StrategyReply`. The same command again is answered with the strategy that is there.
 
@@ -34,7 +36,7 @@ class CreateStrategy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     1,000,000. `name` has at most 100 characters; without one the rule gives it.
     """
 
-    user_id: str
+    user_id: UserId
     symbol: str
     rule: Rule
     quantity: Decimal
@@ -43,13 +45,13 @@ class CreateStrategy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     name: str | None = None
 
 
-class UpdateStrategy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class UpdateStrategy(Asking, frozen=True, kw_only=True):
     """Change what is given; answered by `StrategyReply`. A null takes the stop-loss, or the limit
     of trades, away. A changed rule of a started strategy warms up anew. ``conflict`` when
     completed.
     """
 
-    user_id: str
+    user_id: UserId
     strategy_id: str
     name: str | msgspec.UnsetType = msgspec.UNSET
     rule: Rule | msgspec.UnsetType = msgspec.UNSET
@@ -58,34 +60,34 @@ class UpdateStrategy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     max_trades: int | msgspec.UnsetType | None = msgspec.UNSET
 
 
-class StartStrategy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class StartStrategy(Asking, frozen=True, kw_only=True):
     """Have it follow prices; answered by `StrategyReply`. ``conflict`` when completed."""
 
-    user_id: str
+    user_id: UserId
     strategy_id: str
 
 
-class StopStrategy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class StopStrategy(Asking, frozen=True, kw_only=True):
     """Have it follow prices no more; answered by `StrategyReply`. What it holds stays, and **its
     stop-loss is watched no more**; an order under way is not canceled. ``conflict`` when it is
     neither started nor stopped.
     """
 
-    user_id: str
+    user_id: UserId
     strategy_id: str
 
 
-class GetStrategy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class GetStrategy(Asking, frozen=True, kw_only=True):
     """One strategy as it is now; answered by `StrategyReply`."""
 
-    user_id: str
+    user_id: UserId
     strategy_id: str
 
 
-class ListStrategies(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class ListStrategies(Asking, frozen=True, kw_only=True):
     """A user's strategies; answered by `StrategiesReply`."""
 
-    user_id: str
+    user_id: UserId
 
 
 class StrategyReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -101,3 +103,19 @@ class StrategiesReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     strategies: list[Strategy]
     as_of: int
     epoch: str
+
+
+CREATE_STRATEGY = Call(SERVICE, CREATE, CreateStrategy, StrategyReply)
+UPDATE_STRATEGY = Call(SERVICE, UPDATE, UpdateStrategy, StrategyReply)
+START_STRATEGY = Call(SERVICE, START, StartStrategy, StrategyReply)
+STOP_STRATEGY = Call(SERVICE, STOP, StopStrategy, StrategyReply)
+GET_STRATEGY = Call(SERVICE, GET, GetStrategy, StrategyReply)
+LIST_STRATEGIES = Call(SERVICE, LIST, ListStrategies, StrategiesReply)
+CALLS = (
+    CREATE_STRATEGY,
+    UPDATE_STRATEGY,
+    START_STRATEGY,
+    STOP_STRATEGY,
+    GET_STRATEGY,
+    LIST_STRATEGIES,
+)

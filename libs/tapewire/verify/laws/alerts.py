@@ -8,12 +8,16 @@ an arming, and one notification a cause, which stands in the log before it.
 from tapewire.events import (
     AlertRaised,
     AlertRule,
+    ErrorReported,
     Event,
     NotificationCreated,
     NotificationsRead,
     OrderFailed,
     OrderFilled,
     OrderRejected,
+    OrderReportedExecuted,
+    OrderReportedFailed,
+    OrderReportedRejected,
     OrderStatus,
     RuleArmed,
     RuleCreated,
@@ -21,8 +25,10 @@ from tapewire.events import (
     RuleEvent,
     RuleKind,
     RuleTriggered,
+    StopLossReportedTriggered,
     StopLossTriggered,
     StrategyFailed,
+    StrategyReportedFailed,
 )
 from tapewire.log import Recorded
 from tapewire.verify.findings import Findings, Place, place
@@ -40,8 +46,15 @@ TOLD: dict[type[Event], str] = {
     StrategyFailed: "strategies",
     StopLossTriggered: "strategies",
     AlertRaised: "alerts",
+    OrderReportedExecuted: "reports",
+    OrderReportedRejected: "reports",
+    OrderReportedFailed: "reports",
+    StrategyReportedFailed: "reports",
+    StopLossReportedTriggered: "reports",
+    ErrorReported: "reports",
 }
 """Events that users are notified of, and the domain whose follower does."""
+TOLD_DOMAINS = tuple(dict.fromkeys(TOLD.values()))
 
 
 class Alerts:
@@ -121,7 +134,10 @@ class Alerts:
         follower = TOLD.get(type(event))
         if follower is None:
             return
-        if isinstance(event, OrderFilled) and event.order.status is not OrderStatus.FILLED:
+        if (
+            isinstance(event, OrderFilled | OrderReportedExecuted)
+            and event.order.status is not OrderStatus.FILLED
+        ):
             return
         self._causes[f"{recorded.meta.id}{NOTIFY}"] = (place(recorded), follower)
 

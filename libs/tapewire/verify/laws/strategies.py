@@ -245,15 +245,19 @@ class Strategies:
             self._findings.at(recorded, "it is completed, and has something to do")
 
     def decision(self, recorded: Recorded, event: DecisionMade, signal: Recorded | None) -> None:
-        """Take a decision, and the signal right before it."""
+        """Take a decision, and the signal right before it. Other programs tell of theirs at
+        ``{source}/{strategyId}``: of those there is no signal."""
         findings = self._findings
         findings.entities["decisions"] += 1
-        findings.compare(recorded, "strategyId", event.strategy_id, recorded.place.entity)
+        source, told_by_another, id_ = recorded.place.entity.partition("/")
+        findings.compare(
+            recorded, "strategyId", event.strategy_id, id_ if told_by_another else source
+        )
         if not 0 <= event.confidence <= 1:
             findings.at(recorded, f"a confidence of {event.confidence}")
         signaled = signal.event if signal is not None else None
         if not isinstance(signaled, StrategySignaled):
-            if event.taken and self._whole:
+            if event.taken and self._whole and not told_by_another:
                 findings.at(recorded, "no signal comes right before what was taken")
             return
         told = (event.strategy_id, event.action, event.confidence, event.reasoning, event.taken)

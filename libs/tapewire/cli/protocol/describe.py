@@ -1,0 +1,118 @@
+"""What a struct holds, in words: pure, from msgspec's own view of the types.
+
+A type is said as JSON has it: text, number, integer, yes/no, time, the words of an enumeration, a
+list, an object, or the name of a struct that has a section of its own.
+"""
+
+import enum
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+from msgspec import inspect as shape
+
+_PLAIN: dict[type, str] = {
+    shape.StrType: "text",
+    shape.DecimalType: "number",
+    shape.FloatType: "number",
+    shape.IntType: "integer",
+    shape.BoolType: "yes/no",
+    shape.DateTimeType: "time",
+    shape.DateType: "date",
+    shape.TimeType: "time of day",
+    shape.UUIDType: "text",
+    shape.AnyType: "anything",
+    shape.NoneType: "null",
+}
+
+
+class Field(msgspec.Struct, frozen=True):
+    """A field as JSON has it. `meaning` and `unit` are None where nothing is said of them."""
+
+    name: str
+    type: str
+    required: bool
+    meaning: str | None
+    unit: str | None
+
+
+def fields(struct: type, link: Callable[[type], str]) -> list[Field]:
+    """The fields of `struct`; `link` names another struct."""
+    info = shape.type_info(struct)
+    assert isinstance(info, shape.StructType)  # noqa: S101 - structs are all that is described
+    tag = [Field(info.tag_field, f"`{info.tag}`", True, "which one it is", None)] if (
+        info.tag_field is not None
+    ) else []  # fmt: skip
+    return [*tag, *[_field(one, link) for one in info.fields]]
+
+
+def _field(field: shape.Field, link: Callable[[type], str]) -> Field:
+    said: dict[str, Any] = {}
+    if isinstance(field.type, shape.Metadata):
+        said = field.type.extra or {}
+    return Field(
+        name=field.encode_name,
+        type=_said(field.type, link),
+        required=field.required,
+        meaning=said.get("meaning"),
+        unit=said.get("unit"),
+    )
+
+
+def _said(type_: shape.Type, link: Callable[[type], str]) -> str:
+    match type_:
+        case shape.Metadata():
+            return _said(type_.type, link)
+        case shape.UnionType():
+            return " or ".join(_said(one, link) for one in type_.types)
+        case shape.StructType():
+            return link(type_.cls)
+        case shape.EnumType():
+            return ", ".join(f"`{one.value}`" for one in _members(type_.cls))
+        case shape.ListType() | shape.VarTupleType() | shape.SetType() | shape.FrozenSetType():
+            return f"list of {_said(type_.item_type, link)}"
+        case shape.DictType(value_type=shape.AnyType()):
+            return "object"
+        case shape.DictType():
+            return f"object of {_said(type_.value_type, link)}"
+    # What other packages hold beside these is said by msgspec's name of it.
+    return _PLAIN.get(type(type_), type(type_).__name__.removesuffix("Type").lower())
+
+
+def _members(kind: type) -> list[enum.Enum]:
+    return list(kind) if issubclass(kind, enum.Enum) else []
+
+
+def parts(struct: type) -> Iterator[type]:
+    """The structs that `struct` is made of, without itself, each before what it is made of."""
+    info = shape.type_info(struct)
+    assert isinstance(info, shape.StructType)  # noqa: S101
+    for field in info.fields:
+        yield from _structs(field.type)
+
+
+def _structs(type_: shape.Type) -> Iterator[type]:
+    match type_:
+        case shape.Metadata():
+            yield from _structs(type_.type)
+        case shape.UnionType():
+            for one in type_.types:
+                yield from _structs(one)
+        case shape.StructType():
+            yield type_.cls
+            yield from parts(type_.cls)
+        case shape.DictType():
+            yield from _structs(type_.value_type)
+        case shape.ListType() | shape.VarTupleType() | shape.SetType() | shape.FrozenSetType():
+            yield from _structs(type_.item_type)
+
+
+def words(struct: type) -> str:
+    """What its docstring says, paragraphs apart; fields are called as JSON calls them."""
+    names = {field.name: field.encode_name for field in msgspec.structs.fields(struct)}
+    paragraphs = inspect.cleandoc(struct.__doc__ or "").split("\n\n")
+    text = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+    text = re.sub(r"(?<=`)\w+(?=`)", lambda found: names.get(found[0], found[0]), text)
+    return re.sub(r"\bNone\b", "null", text)

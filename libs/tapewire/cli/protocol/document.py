@@ -1,0 +1,166 @@
+"""The page: headers, every event and value with its fields, every request, the structs within.
+
+Pure: start at `document`.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from tapewire.cli.protocol import describe
+from tapewire.events import CATALOGUE, Catalogue, Delivery, Kind
+from tapewire.runtime.contracts import CALLS, Call
+
+EVENT_HEADERS = {
+    "Nats-Msg-Id": "the event's id; the same id again within two minutes is not stored again",
+    "Tw-Type": "its tag: the type, with the version that it was written as",
+    "Tw-Correlation": "what it belongs to, from the first request to the last event",
+    "Tw-Causation": "the id of the command or event that caused it, if one did",
+    "traceparent": "the trace it is part of (W3C Trace Context), where there is one",
+}
+REQUEST_HEADERS = {
+    "Tw-Correlation": "what the request belongs to",
+    "Tw-Command": "the command's id: repeat it when you ask again, and it is done once",
+    "traceparent": "the trace it is part of, where there is one",
+}
+
+_TOP = """\
+# Events, values and requests
+
+Made from the code by `make protocol`; a test fails when the two differ. How to read streams is in
+[protocol.md](protocol.md), how to write events in [producing.md](producing.md), how to change them
+in [events-changing.md](events-changing.md).
+
+Payloads are JSON in UTF-8. Numbers are exact decimals, times UTC in ISO 8601 with up to six places
+of a second, ids texts. In subjects `{…}` stands for what differs, percent-encoded where it is not
+`[A-Za-z0-9_-]`. Fields that a reader does not know are to be passed over."""
+
+Lines = Iterator[str]
+
+
+def document(
+    package: str | None = None,
+    catalogue: Catalogue = CATALOGUE,
+    calls: Sequence[Call[Any, Any]] = CALLS,
+) -> str:
+    """Markdown of all types, or of those that one top-level package declares; requests are
+    Tapewire's own."""
+    kinds = [kind for kind in catalogue.kinds() if package in (None, kind.package)]
+    asked = list(calls) if package in (None, "tapewire") else []
+    sections = [
+        _TOP,
+        *_headers(),
+        *_index(kinds),
+        *_types(kinds, catalogue),
+        *_requests(asked),
+        *_structs(kinds, asked),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _headers() -> Lines:
+    yield "## Headers"
+    yield "Of an event:"
+    yield _table(("header", "says"), [(f"`{name}`", says) for name, says in EVENT_HEADERS.items()])
+    yield "Of a request:"
+    rows = [(f"`{name}`", says) for name, says in REQUEST_HEADERS.items()]
+    yield _table(("header", "says"), rows)
+    yield "Values have none: prices and valuations are newest-wins, and belong to nothing."
+
+
+def _index(kinds: Iterable[Kind]) -> Lines:
+    yield "## All types"
+    rows = [
+        (
+            _link(kind.tag, f"`{kind.tag}`"),
+            f"`{kind.subject}`",
+            _delivery(kind),
+            _first(kind),
+        )
+        for kind in kinds
+    ]
+    yield _table(("tag", "subject", "is", ""), rows)
+
+
+def _delivery(kind: Kind) -> str:
+    what = "value" if kind.delivery is Delivery.NEWEST_WINS else "event"
+    return what if kind.shown is None else f"{what}, shown as `{kind.shown.sse}`"
+
+
+def _first(kind: Kind) -> str:
+    return re.split(r"(?<=[.;:])\s", describe.words(kind.struct))[0].rstrip(".;:")
+
+
+def _types(kinds: Iterable[Kind], catalogue: Catalogue) -> Lines:
+    yield "## Fields"
+    for kind in kinds:
+        yield f"### `{kind.tag}`"
+        yield describe.words(kind.struct)
+        old = [
+            tag
+            for tag in catalogue.tags()
+            if tag != kind.tag and tag.rpartition(".v")[0] == kind.name
+        ]
+        if old:
+            yield f"Read as this one: {', '.join(f'`{tag}`' for tag in old)}."
+        yield _fields(kind.struct)
+
+
+def _requests(calls: Sequence[Call[Any, Any]]) -> Lines:
+    if not calls:
+        return
+    yield "## Requests"
+    yield (
+        "NATS micro services. A refusal has the headers `Nats-Service-Error-Code` and"
+        " `Nats-Service-Error`, and the payload `code` (`invalid`, `not_found`, `conflict`,"
+        " `unavailable`, `internal`), `message` and, where a field is at fault, `path`."
+    )
+    rows = [(f"`{one.subject}`", _named(one.request), _named(one.reply)) for one in calls]
+    yield _table(("subject", "takes", "answers"), rows)
+
+
+def _structs(kinds: Iterable[Kind], calls: Iterable[Call[Any, Any]]) -> Lines:
+    """What types and requests are made of, by name."""
+    found: set[type] = set()
+    for kind in kinds:
+        found.update(describe.parts(kind.struct))
+    for call in calls:
+        for struct in (call.request, call.reply):
+            found.update((struct, *describe.parts(struct)))
+    if found:
+        yield "## Structs"
+    for struct in sorted(found, key=lambda one: one.__name__):
+        yield f"### {struct.__name__}"
+        yield describe.words(struct)
+        yield _fields(struct)
+
+
+def _fields(struct: type) -> str:
+    rows = [
+        (
+            f"`{field.name}`" + ("" if field.required else " (optional)"),
+            field.type,
+            field.unit or "",
+            field.meaning or "",
+        )
+        for field in describe.fields(struct, _named)
+    ]
+    if not any(unit or meaning for _, _, unit, meaning in rows):
+        return _table(("field", "type"), [row[:2] for row in rows])
+    return _table(("field", "type", "unit", "meaning"), rows)
+
+
+def _named(struct: type) -> str:
+    return _link(struct.__name__, struct.__name__)
+
+
+def _link(heading: str, text: str) -> str:
+    """`text`, leading to the section of that heading, by the anchor that GitHub gives it."""
+    return f"[{text}](#{re.sub(r'[^a-z0-9_-]', '', heading.lower())})"
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in lines
+    )

@@ -1,0 +1,40 @@
+"""What can be wrong with a call, or with what became of it.
+
+Beside these there are the log's own: `Conflict` (the entity moved on), `Refused` (never to be
+taken), `Unavailable` (no server), and of questions `Refusal` (no) and `Unanswered` (nobody there).
+"""
+
+from typing import Any
+
+from tapewire.log import LogError
+
+SHOWN_CHARACTERS = 60
+"""Of a bad value that an error repeats."""
+
+
+class BadCall(ValueError):
+    """An argument that cannot be meant; `field` and `value` say which."""
+
+    def __init__(self, field: str, value: Any, wanted: str) -> None:
+        text = repr(value)
+        shown = text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
+        super().__init__(f"{field}={shown}: {wanted}")
+        self.field = field
+        self.value = value
+
+
+class Reserved(BadCall):
+    """Events of this type are written by one of Tapewire's services alone: ask it instead."""
+
+
+class Unpublished(LogError):
+    """No answer came for as long as was to be waited. When `maybe`, the event may have been stored
+    all the same: publish it again with ``event_id=error.event_id``, and it is there once (the log
+    knows ids for two minutes). A value has no id: put it again."""
+
+    def __init__(self, what: str, event_id: str | None, why: str, *, maybe: bool) -> None:
+        state = "may have been stored" if maybe else "was not stored"
+        known = "" if event_id is None else f" (event_id={event_id!r})"
+        super().__init__(f"{what} {state}{known}: {why}")
+        self.event_id = event_id
+        self.maybe = maybe

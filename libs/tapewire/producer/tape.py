@@ -1,0 +1,278 @@
+"""The tape as a producer holds it: publish, react, ask.
+
+    async with tapewire.connect("nats://127.0.0.1:4222", "my-desk") as tape:
+        await tape.strategy_started(user="alice", strategy_id="s-1", symbol="IBM")
+
+What can be told by a call of its own is in `happenings`; how an event gets stored, in `publishing`;
+what calls carry on from a handler, in `trail`.
+"""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import msgspec
+import structlog
+
+from tapewire.events import CATALOGUE, CODEC, Delivery, Event, Kind, Undecodable, UnknownType
+from tapewire.log import (
+    Draft,
+    EventLog,
+    Meta,
+    Recorded,
+    Subject,
+    Subscription,
+    ValueKey,
+    Values,
+    new_id,
+    token,
+)
+from tapewire.log.patience import Patience, fresh_chance
+from tapewire.producer import figures, trail
+from tapewire.producer.errors import BadCall, Reserved
+from tapewire.producer.happenings import Happenings
+from tapewire.producer.publishing import Receipt, patiently, publish
+from tapewire.runtime import Requests, Unanswered
+from tapewire.runtime.contracts import Call, notifications
+
+PATIENCE_SECONDS = 20.0
+"""How long a call is tried unless `connect` says otherwise."""
+ANSWER_SECONDS = 5.0
+HOUSE = "tapewire"
+OPEN_DOMAINS = frozenset({"reports", "decisions", "alerts"})
+"""Domains of Tapewire's own that every program may write to: nothing is decided on them."""
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_EVENT_ID = re.compile(r"[\x21-\x7e]{1,128}")
+
+Q = TypeVar("Q", bound=msgspec.Struct)
+R = TypeVar("R", bound=msgspec.Struct)
+
+logger = structlog.get_logger("tapewire.producer")
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Tape(Happenings):
+    """Made by `connect`. Every call may be used by any number of tasks at once."""
+
+    def __init__(
+        self,
+        source: str,
+        *,
+        log: EventLog,
+        market: Values,
+        own_values: Values,
+        requests: Requests,
+        patience: float = PATIENCE_SECONDS,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self.source = source
+        self._clock = clock
+        self._log = log
+        self._market = market
+        self._own_values = own_values
+        self._requests = requests
+        self._patience = patience
+        self._reactions: list[Subscription] = []
+
+    async def publish(
+        self,
+        event: Event,
+        *,
+        owner: str,
+        entity: str,
+        event_id: str | None = None,
+        expect: int | None = None,
+        once: bool = False,
+    ) -> Receipt:
+        """Store `event`, of a type that is your package's, for `owner` (a user, or
+        `tapewire.EVERYBODY`), as the next one of `entity`.
+
+        `expect` is the sequence of the entity's last event as you know it, 0 for none. `once` says
+        that it is the only event of its entity: repeated under its `event_id` at any time, it is
+        there once.
+
+        Raises:
+            BadCall: not declared with a domain, a value, of fields that do not fit their types (no
+                reader could decode it), or an argument that cannot be meant.
+            Reserved: a type that a service of Tapewire's writes alone.
+            Conflict: the entity is not where `expect` or `once` has it, but for this very event.
+            Refused, Unpublished: from the log.
+        """
+        kind = _kind("event", event)
+        if kind.delivery is Delivery.NEWEST_WINS:
+            raise BadCall("event", kind.name, "is a newest-wins value: use put()")
+        if kind.domain is None:
+            raise BadCall("event", kind.name, "was declared without a domain: @event(…, domain=…)")
+        if kind.package == HOUSE and kind.domain not in OPEN_DOMAINS:
+            raise Reserved("event", kind.name, f"its service writes {kind.domain}: ask that")
+        if once and expect not in (None, 0):
+            raise BadCall("expect", expect, "once means that the entity has no event yet")
+        id_ = self._id(event_id)
+        return await self._append(
+            Subject(figures.name("owner", owner), kind.domain, figures.name("entity", entity)),
+            event,
+            id_,
+            0 if once else expect,
+        )
+
+    async def put(self, value: Event, *, owner: str, entity: str) -> None:
+        """Let `value`, of a newest-wins type of your package, be the newest one of `entity`.
+
+        Raises:
+            BadCall: not a newest-wins type, of fields that do not fit their types, or an argument
+                that cannot be meant.
+            Reserved: a type that Tapewire writes itself.
+            Refused, Unpublished: from the log.
+        """
+        kind = _kind("value", value)
+        if kind.delivery is not Delivery.NEWEST_WINS:
+            raise BadCall("value", kind.name, "is an event: use publish()")
+        if kind.package == HOUSE:
+            raise Reserved("value", kind.name, "is Tapewire's own: prices are told by price()")
+        key = ValueKey(figures.name("owner", owner), kind.tag, figures.name("entity", entity))
+        data = CODEC.encode(value)
+        await patiently(
+            f"val.{key}", None, self._patience, lambda: self._own_values.put(str(key), data)
+        )
+
+    async def notify(
+        self,
+        *users: str,
+        title: str,
+        message: str = "",
+        type: str = "message",  # noqa: A002 - the word of the field
+        payload: dict[str, object] | None = None,
+    ) -> list[str]:
+        """Notify each of `users`; the ids of the notifications. Raises as `ask`."""
+        request = notifications.SendNotification(
+            user_ids=users, title=title, message=message, type=type, payload=payload or {}
+        )
+        return (await self.ask(notifications.SEND_NOTIFICATION, request)).ids
+
+    async def ask(
+        self,
+        call: Call[Q, R],
+        request: Q,
+        *,
+        command_id: str | None = None,
+        seconds: float = ANSWER_SECONDS,
+    ) -> R:
+        """What the owning service answers, as in ``ask(orders.PLACE_ORDER, orders.PlaceOrder(…))``
+        (`tapewire.contracts` has all calls); `seconds` for each try. It is asked again under the
+        same command id, so what is commanded is done once.
+
+        Raises:
+            Refusal: it answered no; `code` and `path` say why.
+            Unanswered: nobody answered for as long as was to be waited.
+        """
+        command = self._id(command_id)
+        clock, patience = asyncio.get_running_loop().time, Patience(fresh_chance())
+        deadline = clock() + self._patience
+        while True:
+            try:
+                return await self._requests.ask(
+                    call.service,
+                    call.verb,
+                    request,
+                    call.reply,
+                    correlation=trail.correlation(),
+                    command_id=command,
+                    traceparent=trail.traceparent(),
+                    seconds=seconds,
+                )
+            except Unanswered as silence:
+                if clock() >= deadline:
+                    raise
+                logger.warning("asks again", service=call.service, why=str(silence))
+                await patience.wait()
+
+    async def react(
+        self,
+        name: str,
+        filter: str,  # noqa: A002 - the word of the field
+        handler: Callable[[Recorded], Awaitable[None]],
+    ) -> Subscription:
+        """Have `handler` handle every event that `filter` takes (`tapewire.pattern` makes one),
+        from the first one ever, in one of all the programs that connect by this tape's name and
+        react under `name`: at least once, and again, later, when it raises. What it publishes and
+        asks carries on the event's correlation and trace, and is done once however often the event
+        comes.
+
+        It ends with the tape, or by ``close()``. Raises BadCall, or Unavailable.
+        """
+        if not NAME.fullmatch(name):
+            raise BadCall("name", name, "must be 1 to 64 of A-Z, a-z, 0-9, _ and -")
+        if not filter.startswith("ev.") or any(not part for part in filter.split(".")):
+            raise BadCall(
+                "filter", filter, "must be a filter of the journal, such as ev.*.orders.>"
+            )
+        # No service reacts under a name with @ in it, and no two of (name, source) give the same.
+        durable = f"{name}@{self.source}"
+
+        async def handle(recorded: Recorded) -> None:
+            with trail.caused_by(durable, recorded, self._clock):
+                await handler(recorded)
+
+        reaction = await self._log.react(durable, filter, handle)
+        self._reactions.append(reaction)
+        return reaction
+
+    async def close(self) -> None:
+        """End the reactions; what they have not handled goes to others, or waits."""
+        reactions, self._reactions = self._reactions, []
+        for reaction in reactions:
+            await reaction.close()
+
+    async def _append(
+        self, subject: Subject, event: Event, id_: str, expect: int | None
+    ) -> Receipt:
+        at_work = trail.cause()
+        meta = Meta(
+            id=id_,
+            correlation=trail.correlation(),
+            causation=at_work.recorded.meta.id if at_work is not None else None,
+            traceparent=trail.traceparent(),
+        )
+        draft = Draft(subject=subject, event=event, meta=meta, expect=expect)
+        return await publish(self._log, draft, self._patience)
+
+    async def _store(
+        self, owner: str, domain: str, entity: str, event: Event, event_id: str, *, once: bool
+    ) -> Receipt:
+        subject = Subject(owner, domain, entity)
+        return await self._append(subject, event, event_id, 0 if once else None)
+
+    async def _quote(self, symbol: str, event: Event) -> None:
+        key, data = token(symbol), CODEC.encode(event)
+        await patiently(f"px.{key}", None, self._patience, lambda: self._market.put(key, data))
+
+    def _id(self, given: str | None) -> str:
+        """An id: the one given, the handler's next one, or a new one. Raises BadCall."""
+        if given is None:
+            at_work = trail.cause()
+            return new_id() if at_work is None else at_work.next_id()
+        if not isinstance(given, str) or not _EVENT_ID.fullmatch(given):
+            raise BadCall(
+                "event_id", given, "must be 1 to 128 printable ASCII characters, no space"
+            )
+        return given
+
+
+def _kind(field: str, event: Event) -> Kind:
+    """What is declared of `event`, which readers can decode. Raises BadCall."""
+    try:
+        kind = CATALOGUE.kind(type(event))
+    except UnknownType:
+        wanted = "must be a type that @tapewire.event declared"
+        raise BadCall(field, type(event).__name__, wanted) from None
+    try:
+        CATALOGUE.decode(kind.tag, CODEC.encode(event))
+    except (Undecodable, TypeError, ValueError) as error:
+        raise BadCall(field, kind.name, f"holds what its fields cannot: {error}") from error
+    return kind

@@ -1,0 +1,36 @@
+"""What wording makes of events, and how texts from elsewhere are kept within bounds."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from tapewire.events import RuleKind
+
+MOST_CHARACTERS = 300
+"""Of a text from elsewhere (a reason, a name) within one of ours."""
+
+
+class Occasion(msgspec.Struct, frozen=True):
+    """Something that rules of `kind` wait for; `symbol` None where it is about no one symbol."""
+
+    kind: RuleKind
+    symbol: str | None
+    message: str
+    at: datetime
+
+
+class Notice(msgspec.Struct, frozen=True, kw_only=True):
+    """What a user is notified of; `at` is when it happened."""
+
+    type: str
+    title: str
+    message: str
+    payload: dict[str, Any]
+    at: datetime
+
+
+def cut(text: str) -> str:
+    """`text` on one line, within bounds."""
+    line = " ".join(text.split())
+    return line if len(line) <= MOST_CHARACTERS else f"{line[:MOST_CHARACTERS]}…"

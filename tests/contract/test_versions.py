@@ -1,0 +1,160 @@
+"""A type that changed, on a log that holds both: what was written before the change and after it,
+and by a program that was not updated yet. Folded, viewed and shown, all of it is the current one.
+
+docs/events-changing.md tells the same as a recipe.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any, Self
+
+import msgspec
+import pytest
+
+from services.edge.frames import Encoder, trading
+from tapewire.events import CODEC, Catalogue, Event, event, upcast
+from tapewire.log import (
+    Command,
+    Decider,
+    Draft,
+    Entities,
+    EventLog,
+    Happening,
+    Meta,
+    Subject,
+    new_id,
+    views,
+)
+from tests.contract.backends import Backend
+from tests.contract.drafts import everything
+
+WALLET = Subject("alice", "wallets", "w-1")
+
+
+class OldPaid(Event, frozen=True, kw_only=True):
+    """Version 1: an amount in cents, and the currency in its text."""
+
+    wallet: str
+    cents: str
+
+
+@event("wallet.paid", version=2, domain="wallets", sse="wallet:paid")
+class Paid(Event, frozen=True, kw_only=True):
+    """Version 2: an exact amount, and the currency apart."""
+
+    wallet: str
+    amount: Decimal
+    currency: str
+
+
+@upcast("wallet.paid", version=1)
+def _with_currency(fields: dict[str, Any]) -> dict[str, Any]:
+    cents, _, currency = fields.pop("cents").partition(" ")
+    return {**fields, "amount": Decimal(cents) / 100, "currency": currency or "USD"}
+
+
+OLD = Catalogue()
+event("wallet.paid", domain="wallets", into=OLD)(OldPaid)
+
+
+@pytest.fixture
+def old_program(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A block in which the log writes as a program does that knows version 1 only."""
+
+    @contextlib.contextmanager
+    def running() -> Iterator[None]:
+        with monkeypatch.context() as patch:
+            patch.setattr("tapewire.log.memory.journal.CATALOGUE", OLD)
+            patch.setattr("tapewire.log.jetstream.journal.CATALOGUE", OLD)
+            yield
+
+    return running
+
+
+async def append(log: EventLog, *events: Event) -> None:
+    for one in events:
+        meta = Meta(id=new_id(), correlation="c")
+        await log.append([Draft(subject=WALLET, event=one, meta=meta)])
+
+
+class Spend(msgspec.Struct, frozen=True):
+    """A command: spend what there is, of one currency."""
+
+    id: str
+    currency: str
+
+
+def decide(state: dict[str, Decimal], command: Command) -> list[Happening]:
+    assert isinstance(command, Spend)
+    left = state.get(command.currency, Decimal(0))
+    return [Happening(WALLET, Paid(wallet="w-1", amount=-left, currency=command.currency))]
+
+
+def evolve(state: dict[str, Decimal], one: Event) -> dict[str, Decimal]:
+    assert isinstance(one, Paid), one
+    return {**state, one.currency: state.get(one.currency, Decimal(0)) + one.amount}
+
+
+DECIDER: Decider[dict[str, Decimal], Command] = Decider({}, decide, evolve)
+
+
+class WalletView:
+    """A sum a currency."""
+
+    domain = "wallets"
+
+    def __init__(self, sums: dict[str, Decimal] | None = None) -> None:
+        self.sums = sums or {}
+
+    def apply(self, one: Event) -> None:
+        self.sums = evolve(self.sums, one)
+
+    def encode(self) -> bytes:
+        return CODEC.encode(self.sums)
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        return cls(CODEC.decode(data, dict[str, Decimal]))
+
+
+async def test_a_log_of_both_versions_is_read_as_one(backend: Backend, old_program: Any) -> None:
+    log, values = await backend.log(), await backend.values()
+    with old_program():
+        await append(log, OldPaid(wallet="w-1", cents="1050"))
+        await append(log, OldPaid(wallet="w-1", cents="5 EUR"))
+    view, bounds = await views.load(log, values, WalletView, "alice")
+    await views.save(values, "alice", "wallets", view, bounds)
+    await append(log, Paid(wallet="w-1", amount=Decimal("0.25"), currency="EUR"))
+    with old_program():
+        await append(log, OldPaid(wallet="w-1", cents="1 EUR"))
+
+    stored = await everything(log)
+    assert [one.tag for one in stored] == ["wallet.paid.v1"] * 2 + ["wallet.paid.v2"] + [
+        "wallet.paid.v1"
+    ]
+    assert stored[1].data == b'{"wallet":"w-1","cents":"5 EUR"}'  # as it was written, for ever
+
+    sums = {"USD": Decimal("10.5"), "EUR": Decimal("0.31")}
+    entities = Entities(log, DECIDER)
+    assert (await entities.load(WALLET)).state == sums
+    view, _ = await views.load(log, values, WalletView, "alice")  # from the checkpoint
+    assert view.sums == sums
+
+    # A decision on the fold is appended as the current version, at the place that was read.
+    known = await entities.handle(WALLET, Spend("spend", "EUR"), correlation="c")
+    assert known.state["EUR"] == 0
+    assert (await everything(log))[-1].tag == "wallet.paid.v2"
+
+    def unreadable(*_: object) -> None:
+        raise AssertionError("everything can be shown")
+
+    encoder = Encoder(unreadable)
+    shown = [encoder.encode(one, "e1", trading) or b"" for one in stored]
+    assert shown[1].split(b"\n")[:2] == [
+        b"event: wallet:paid",
+        b'data: {"wallet":"w-1","amount":0.05,"currency":"EUR"}',
+    ]
+    assert b'"amount":0.25,"currency":"EUR"' in shown[2]
+    for one, frame in zip(stored, shown, strict=True):
+        assert f"\nid: e1-{one.sequence}\n".encode() in frame

@@ -1,0 +1,280 @@
+"""Event types of other packages at a real edge: found, shown, resumed; and a start that is refused.
+
+The packages are made by the tests, in folders of their own; the producer is a process of its own
+with another version of the package where the story wants one.
+"""
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from tests.integration.edge.house import SETTINGS, House
+from tests.integration.edge.market import placed
+
+V1 = """
+from decimal import Decimal
+from tapewire import Delivery, Event, event
+
+@event("loan.made", domain="loans", sse="loan:made", streams=("trading", "orders"))
+class LoanMade(Event, frozen=True, kw_only=True):
+    loan_id: str
+    sum: str
+
+@event("loan.noted", domain="loans")
+class LoanNoted(Event, frozen=True, kw_only=True):
+    loan_id: str
+
+@event("fx.rate", sse="fx:rate", delivery=Delivery.NEWEST_WINS)
+class Rate(Event, frozen=True, kw_only=True):
+    pair: str
+    rate: Decimal
+"""
+"""As it was first."""
+
+V2 = (
+    V1.replace('event("loan.made", domain', 'event("loan.made", version=2, domain')
+    .replace("    sum: str", "    amount: Decimal\n    currency: str")
+    .replace("import Delivery, Event, event", "import Delivery, Event, event, upcast")
+    + """
+@upcast("loan.made", version=1)
+def _named(fields):
+    currency, _, amount = fields.pop("sum").partition(" ")
+    return {**fields, "amount": Decimal(amount), "currency": currency}
+"""
+)
+"""`sum` ("USD 25.00") became an amount and a currency."""
+
+
+def package(folder: Path, source: str, name: str = "loans") -> dict[str, str]:
+    """The settings that name a package of `source`."""
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.py").write_text(source)
+    return {"TAPEWIRE_EVENT_PACKAGES": name, "PYTHONPATH": str(folder)}
+
+
+def installed(folder: Path, source: str, name: str = "loans") -> dict[str, str]:
+    """The same, as pip leaves it: found by its entry point."""
+    package(folder, source, name)
+    about = folder / f"{name}_events-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}-events\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text(f"[tapewire.events]\n{name} = {name}\n")
+    return {"PYTHONPATH": str(folder)}
+
+
+def produce(house: House, folder: Path, calls: str) -> None:
+    """A producer of its own, with the package of `folder`: does `calls` on its tape."""
+    program = (
+        "import asyncio, tapewire\nfrom decimal import Decimal\nfrom loans import *\n"
+        "async def main():\n"
+        f"    async with tapewire.connect({house.broker.url!r}, 'lender') as tape:\n"
+        + textwrap.indent(textwrap.dedent(calls), " " * 8)
+        + "\nasyncio.run(main())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+async def test_a_type_of_another_package_is_shown_and_resumed(lone, tmp_path):
+    edge = lone.edge(**installed(tmp_path / "v1", V1))
+    cookie = await edge.sign_in("alice")
+    stream = await edge.follow("/api/stream/trading", cookie)
+    others = await edge.follow("/api/stream/trading", await edge.sign_in("bob"))
+
+    produce(
+        lone,
+        tmp_path / "v1",
+        """
+        for n in range(3):
+            loan = LoanMade(loan_id=str(n), sum=f"USD {n}")
+            await tape.publish(loan, owner="alice", entity=str(n))
+        await tape.publish(LoanNoted(loan_id="9"), owner="alice", entity="9")
+        await tape.strategy_started(user="bob", strategy_id="s")
+        """,
+    )
+    first = await stream.until("loan:made")
+    assert first.data == {"loanId": "0", "sum": "USD 0"}
+    await stream.close()
+
+    resumed = await edge.follow("/api/stream/trading", cookie, last_event_id=first.id)
+    again = [await resumed.until("loan:made") for _ in range(2)]
+    assert [frame.data["loanId"] for frame in again] == ["1", "2"]
+    assert [frame.sequence for frame in again] == [first.sequence + 1, first.sequence + 2]
+    assert [frame.event for frame in resumed.frames[2:]] == ["loan:made", "loan:made"]
+    await resumed.close()
+
+    # On the other stream that the type names too, and to nobody else.
+    orders = await edge.follow("/api/stream/orders", cookie, last_event_id=first.id)
+    assert (await orders.until("loan:made")).id == again[0].id
+    await orders.close()
+    assert "loan:made" not in [frame.event for frame in others.frames]
+    await others.close()
+
+
+async def test_values_are_the_newest_of_each_without_an_id(lone, tmp_path):
+    edge = lone.edge(**package(tmp_path / "v1", V1))
+    folder = tmp_path / "v1"
+    produce(
+        lone,
+        folder,
+        """
+        for rate in ("1.05", "1.06", "1.07"):
+            await tape.put(Rate(pair="EUR/USD", rate=Decimal(rate)), owner="alice", entity="EUR")
+        await tape.put(Rate(pair="CHF/USD", rate=Decimal(2)), owner="bob", entity="CHF")
+        everybody = Rate(pair="GBP/USD", rate=Decimal("1.3"))
+        await tape.put(everybody, owner=tapewire.EVERYBODY, entity="GBP")
+        """,
+    )
+    stream = await edge.follow("/api/stream/trading", await edge.sign_in("alice"))
+    await stream.until("order:update")
+    seen = {}
+
+    def take(frame):
+        if frame.event == "fx:rate":
+            assert frame.id is None
+            seen.setdefault(frame.data["pair"], []).append(str(frame.data["rate"]))
+        return len(seen) == 2
+
+    await stream.until("the rates of alice and of everybody", take)
+    # What is stored now, and not how it came to be.
+    assert seen == {"EUR/USD": ["1.07"], "GBP/USD": ["1.3"]}
+
+    produce(
+        lone,
+        folder,
+        """
+        for n in range(200):
+            await tape.put(Rate(pair="EUR/USD", rate=Decimal(n)), owner="alice", entity="EUR")
+        """,
+    )
+    await stream.until("the newest", lambda frame: take(frame) and seen["EUR/USD"][-1] == "199")
+    assert len(seen["EUR/USD"]) < 100
+    assert list(seen) == ["EUR/USD", "GBP/USD"]
+    await stream.close()
+
+
+async def test_both_versions_of_a_type_are_shown_as_the_current_one(lone, tmp_path):
+    """Old events stay as they were written, and a producer that was not updated goes on writing
+    them; clients only ever see the current version."""
+    package(tmp_path / "v1", V1)
+    edge = lone.edge(**package(tmp_path / "v2", V2))
+    cookie = await edge.sign_in("alice")
+    stream = await edge.follow("/api/stream/trading", cookie)
+    old = """
+        made = LoanMade(loan_id="old", sum="EUR 25.00")
+        await tape.publish(made, owner="alice", entity="1")
+        """
+    new = """
+        made = LoanMade(loan_id="new", amount=Decimal("7.50"), currency="USD")
+        await tape.publish(made, owner="alice", entity="1")
+        """
+    for folder, calls in (("v1", old), ("v2", new), ("v1", old)):
+        produce(lone, tmp_path / folder, calls)
+
+    shown = [await stream.until("loan:made") for _ in range(3)]
+    was = {"loanId": "old", "amount": 25, "currency": "EUR"}
+    assert [frame.data for frame in shown] == [
+        was,
+        {"loanId": "new", "amount": 7.5, "currency": "USD"},
+        was,
+    ]
+    async with lone.journal() as journal:
+        stored = await journal.read("ev.alice.loans.>")
+    assert [one.tag for one in stored] == ["loan.made.v1", "loan.made.v2", "loan.made.v1"]
+    assert stored[0].data == b'{"loanId":"old","sum":"EUR 25.00"}'
+
+    replayed = await edge.follow(
+        "/api/stream/trading", cookie, last_event_id=f"{shown[0].id.partition('-')[0]}-0"
+    )
+    again = [await replayed.until("loan:made") for _ in range(3)]
+    assert [frame.raw for frame in again] == [frame.raw for frame in shown]
+    await replayed.close()
+    await stream.close()
+
+
+async def test_without_the_package_its_events_are_passed_over(lone, tmp_path):
+    """An edge that was not told of a type shows nothing of it, and goes on."""
+    package(tmp_path / "v1", V1)
+    edge = lone.edge()
+    stream = await edge.follow("/api/stream/trading", await edge.sign_in("alice"))
+    produce(
+        lone,
+        tmp_path / "v1",
+        'await tape.publish(LoanMade(loan_id="1", sum="1"), owner="alice", entity="1")',
+    )
+    async with lone.journal() as journal:
+        assert [one.tag for one in await journal.read("ev.alice.>")] == ["loan.made.v1"]
+        await journal.append("alice", placed("o-1"))
+    frame = await stream.until(
+        "the order", lambda f: f.event == "order:update" and f.data.get("orderId") == "o-1"
+    )
+    assert "loan:made" not in [one.event for one in stream.frames]
+    assert frame.sequence == 2
+    await stream.close()
+
+
+def refused(settings: dict[str, str], *command: str) -> str:
+    """The one line that a start is refused with. Nothing of NATS is needed to know better."""
+    plain = {key: value for key, value in os.environ.items() if not key.startswith("TAPEWIRE_")}
+    done = subprocess.run(
+        [sys.executable, *command],
+        env={**plain, **SETTINGS, **settings, "TAPEWIRE_NATS_URL": "nats://127.0.0.1:1"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    [line] = done.stderr.splitlines()
+    return line
+
+
+SERVICES = [("-m", "services.edge"), ("-m", "tapewire.cli", "provision")]
+
+
+@pytest.mark.parametrize("command", SERVICES)
+def test_a_package_that_is_not_there_stops_the_start(command, tmp_path):
+    line = refused({"TAPEWIRE_EVENT_PACKAGES": "lones", "PYTHONPATH": str(tmp_path)}, *command)
+    assert "the event types of 'lones', named by TAPEWIRE_EVENT_PACKAGES, cannot be had" in line
+    assert "ModuleNotFoundError: No module named 'lones'" in line
+
+
+BROKEN = [
+    ("raise RuntimeError('half\\nway')", "RuntimeError: half way"),
+    ("def", "SyntaxError"),
+    (V1.replace('domain="loans"', 'domain="orders"'), "'orders' belongs to the package 'tapewire'"),
+    (V1.replace("loan.made", "order.placed"), "'order.placed.v1' is taken"),
+    (V1.replace("LoanMade(Event", "LoanMade(object").replace(", frozen=True, kw_only=True", ""),
+     "no subclass of tapewire.Event"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("source", "why"), BROKEN)
+def test_a_package_that_cannot_be_had_stops_the_start(tmp_path, source, why):
+    line = refused(installed(tmp_path, source), "-m", "services.prices")
+    assert "'loans', named by the distribution loans-events (entry point 'loans'" in line
+    assert why in line
+
+
+def test_two_packages_that_clash_stop_the_start(tmp_path):
+    installed(tmp_path, V1)
+    line = refused(installed(tmp_path, V1, "lending"), "-m", "services.prices")
+    assert "'loans', named by" in line
+    assert "CatalogueClash: 'loan.made.v1' is taken" in line
+
+
+async def test_a_stream_that_there_is_not_stops_the_edge(lone, tmp_path):
+    settings = package(tmp_path, V1.replace('"trading", "orders"', '"loans",'))
+    with pytest.raises(AssertionError, match="did not start") as caught:
+        lone.edge(**settings)
+    assert "wants to be shown on 'loans'; it can be on: orders, trading" in str(caught.value)

@@ -1,0 +1,161 @@
+"""The programs of `examples/`, each as its user runs it: a process of its own, against a Tapewire
+that is up and has the event types of the example package."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tapewire.log import pattern
+from tapewire.log.jetstream import JetStreamLog, connect
+from tests import sse
+from tests.stack import Stack, stacks
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+LOANS = {"TAPEWIRE_EVENT_PACKAGES": "loans", "PYTHONPATH": str(EXAMPLES / "loans")}
+RUN_SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with stacks(lambda: tmp_path_factory.mktemp("stack")) as start:
+        yield start(env=LOANS)
+
+
+def program(stack: Stack, *command: str) -> "subprocess.Popen[str]":
+    """An example that has been started."""
+    return subprocess.Popen(
+        [sys.executable, "-u", *command],
+        env={**os.environ, "TAPEWIRE_NATS_URL": stack.nats_url, "PYTHONPATH": LOANS["PYTHONPATH"]},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def ran(stack: Stack, *command: str) -> str:
+    """What an example said, which must have ended well and complained of nothing."""
+    running = program(stack, *command)
+    try:
+        out, complaints = running.communicate(timeout=RUN_SECONDS)
+    finally:
+        running.kill()
+        running.wait()
+    assert (running.returncode, complaints) == (0, "")
+    return out
+
+
+def events(stack: Stack, user: str, domain: str) -> list[Any]:
+    """What the log holds."""
+
+    async def read() -> list[Any]:
+        wire = await connect(stack.nats_url, "test")
+        try:
+            page = await JetStreamLog(wire).page(pattern(owner=user, domain=domain), after=0)
+            return page.events
+        finally:
+            await wire.close()
+
+    return asyncio.run(read())
+
+
+def notifications(stack: Stack, user: str) -> list[str]:
+    return [one.event.notification.title for one in events(stack, user, "notifications")]
+
+
+def test_tell_what_happens(stack: Stack) -> None:
+    out = ran(stack, str(EXAMPLES / "tell_what_happens.py"))
+    assert out.startswith("told; the last of it is event ")
+    reports = [one for one in events(stack, "alice", "reports") if "mom-7" in one.subject]
+    assert [one.tag for one in reports] == [
+        "report.strategy_started.v1",
+        "report.order_executed.v1",
+        "report.strategy_updated.v1",
+        "report.stop_loss_triggered.v1",
+        "report.strategy_stopped.v1",
+    ]
+    stack.wait_for(
+        "alice is notified of the stop-loss",
+        lambda: "Stop-loss triggered" in notifications(stack, "alice"),
+        seen=lambda: notifications(stack, "alice"),
+    )
+    prices = httpx.get(f"{stack.url}/api/prices?symbols=ACME", timeout=10).json()["prices"]
+    assert [(one["price"], one["change"]) for one in prices] == [(99.4, -0.6)]
+
+
+def test_react_to_fills_and_place_an_order(stack: Stack) -> None:
+    reacting = program(stack, str(EXAMPLES / "react_to_fills.py"), "1")
+    try:
+        assert reacting.stdout is not None
+        assert reacting.stdout.readline() == "reacting\n"
+        placed, filled, refused = ran(stack, str(EXAMPLES / "place_an_order.py")).splitlines()
+        assert placed == "placed buy 10 IBM"
+        assert filled == "filled: 10 shares"
+        assert refused == "refused: not_found, there is no such order"
+
+        cookies = stack.sign_in("bob")
+        order = {"symbol": "IBM", "side": "buy", "type": "market", "qty": 250}
+        httpx.post(
+            f"{stack.url}/api/orders", json=order, cookies=cookies, timeout=10
+        ).raise_for_status()
+        said, complaints = reacting.communicate(timeout=RUN_SECONDS)
+    finally:
+        reacting.kill()
+        reacting.wait()
+    assert (reacting.returncode, complaints) == (0, "")
+    assert said.startswith("alerted: buy ")
+    [alert] = [one.event for one in events(stack, "bob", "alerts")][:1]
+    assert said == f"alerted: {alert.message}\n"
+
+
+def test_from_a_script(stack: Stack) -> None:
+    out = ran(stack, str(EXAMPLES / "from_a_script.py"))
+    assert out == "refused: price=-1: must be above 0\nchecked\n"
+    [error] = [one for one in events(stack, "alice", "reports") if one.tag == "report.error.v1"]
+    assert error.event.error_code == "late_data"
+    assert error.meta.correlation == "nightly-2026-03-02"
+    for user in ("alice", "bob"):
+        stack.wait_for(
+            f"{user} is notified",
+            lambda user=user: "The nightly check" in notifications(stack, user),  # type: ignore[misc]
+            seen=lambda user=user: notifications(stack, user),  # type: ignore[misc]
+        )
+    [told] = [
+        one
+        for one in events(stack, "bob", "notifications")
+        if one.event.notification.title == "The nightly check"
+    ]
+    assert told.meta.correlation == "nightly-2026-03-02"
+
+
+async def test_event_types_of_another_package(stack: Stack) -> None:
+    cookie = (await asyncio.to_thread(stack.sign_in, "alice"))["session"]
+    stream = await sse.follow(stack.url, "/api/stream/trading", cookie=cookie)
+    assert await asyncio.to_thread(ran, stack, "-m", "loans.lend") == "lent 2500.00\n"
+
+    made = await stream.until("loan:made")
+    shown = stream.frames
+    assert (made.data["loanId"], made.data["amount"], made.data["percent"]) == ("l-1", 2500, 5.25)
+    assert made.id is not None
+    if not any(frame.event == "loan:rate" for frame in shown):
+        await stream.until("loan:rate")
+    [rate] = [frame for frame in shown if frame.event == "loan:rate"]
+    assert (rate.data["kind"], rate.data["percent"], rate.id) == ("margin", 5.25, None)
+    await stream.close()
+
+    out = await asyncio.to_thread(ran, stack, "-m", "loans.lend")
+    assert out == "lent 2500.00, as before\n"
+
+
+def test_every_example_is_tested() -> None:
+    tested = Path(__file__).read_text()
+    programs = {path.name for path in EXAMPLES.glob("*.py")}
+    assert {name for name in programs if name not in tested} == set()
+    assert len(programs) == 4

@@ -1,0 +1,286 @@
+"""The producer library on a real server: awaited and sync, asking, and through a server's death."""
+
+import asyncio
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+import pytest
+
+import tapewire
+from tapewire import contracts
+from tapewire.events import Side
+from tapewire.log import Recorded
+from tapewire.log.jetstream import JetStreamLog, Wire, connect, provision
+from tapewire.runtime import Context, Endpoint, Refusal
+from tapewire.runtime.requests import answer
+from tests.broker import LocalBroker
+from tests.unit.producer.loans import LoanMade
+from tests.waiting import until
+
+STRATEGY = {"user": "alice", "strategy_id": "s-1"}
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[LocalBroker]:
+    made = LocalBroker(tmp_path)
+    made.start()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+async def wire(server: LocalBroker) -> AsyncIterator[Wire]:
+    opened = await connect(server.url, "test")
+    await provision(opened)
+    yield opened
+    await opened.close()
+
+
+async def stored(wire: Wire, filter_: str = "ev.>") -> list[Recorded]:
+    return (await JetStreamLog(wire).page(filter_, after=0)).events
+
+
+async def test_what_is_told_while_the_server_dies_is_there_once(
+    server: LocalBroker, wire: Wire
+) -> None:
+    """The server is killed in the middle of it, and answers what it had stored with its id."""
+    async with tapewire.connect(server.url, "desk", patience=60) as tape:
+        numbers = iter(range(300))
+        ids: list[str] = []
+
+        async def tell() -> None:
+            for number in numbers:
+                loan = LoanMade(loan_id=f"{number}", amount=Decimal(number))
+                receipt = await tape.publish(loan, owner="alice", entity=f"{number % 7}")
+                ids.append(receipt.id)
+
+        telling = asyncio.gather(*[tell() for _ in range(8)])
+        await until("some are told", lambda: len(ids) > 60, seen=lambda: len(ids))
+        await asyncio.to_thread(server.kill)
+        await asyncio.to_thread(server.start)
+        await asyncio.wait_for(telling, 60)
+    await until("the test's own connection is back", lambda: wire.connected)
+    events, more = [], True
+    while more:
+        page = await JetStreamLog(wire).page("ev.>", after=events[-1].sequence if events else 0)
+        events, more = events + page.events, page.more
+    assert sorted(one.meta.id for one in events) == sorted(ids)
+    assert sorted(int(one.event.loan_id) for one in events) == list(range(300))  # type: ignore[attr-defined]
+
+
+async def test_a_handler_that_raised_repeats_nothing(server: LocalBroker, wire: Wire) -> None:
+    receipts: list[tapewire.Receipt] = []
+    async with tapewire.connect(server.url, "desk") as tape:
+
+        async def handle(_: Recorded) -> None:
+            receipts.append(await tape.alert(user="bob", message="seen"))
+            if len(receipts) < 3:
+                raise RuntimeError("not now")
+
+        cause = await tape.strategy_started(**STRATEGY)
+        await tape.react("watch", tapewire.pattern(domain="reports"), handle)
+        await until("handled", lambda: len(receipts) == 3, seen=lambda: receipts)
+    [alert] = await stored(wire, "ev.bob.alerts.>")
+    assert alert.meta.causation == cause.id
+    assert [(one.id, one.sequence) for one in receipts] == [(alert.meta.id, alert.sequence)] * 3
+    assert [one.repeated for one in receipts] == [False, True, True]
+
+
+@pytest.mark.slow  # the server waits half a minute for the word of the process that died
+async def test_a_reaction_goes_on_in_another_process_and_repeats_nothing(
+    server: LocalBroker, wire: Wire
+) -> None:
+    """The first process alerts, and dies before it could say so."""
+    program = f"""
+import asyncio, os, tapewire
+async def main():
+    async with tapewire.connect({server.url!r}, "desk") as tape:
+        async def handle(recorded):
+            await tape.alert(user="bob", message="seen")
+            print("alerted", flush=True)
+            os._exit(9)
+        await tape.react("watch", tapewire.pattern(domain="reports"), handle)
+        await asyncio.sleep(60)
+asyncio.run(main())
+"""
+    async with tapewire.connect(server.url, "desk") as tape:
+        cause = await tape.strategy_started(**STRATEGY)
+        died = await asyncio.to_thread(
+            subprocess.run, [sys.executable, "-c", program], capture_output=True, timeout=60
+        )
+        assert died.returncode == 9, died.stderr
+
+        handled: list[int] = []
+
+        async def handle(recorded: Recorded) -> None:
+            receipt = await tape.alert(user="bob", message="seen")
+            assert receipt.repeated
+            handled.append(recorded.delivered)
+
+        await tape.react("watch", tapewire.pattern(domain="reports"), handle)
+        await until("handled again", lambda: handled, seconds=45)
+    alerts = await stored(wire, "ev.bob.alerts.>")
+    assert [one.meta.causation for one in alerts] == [cause.id]
+    assert handled[0] >= 2
+
+
+class Answers:
+    """A notifications service that can be slow to come, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[Context] = []
+
+    async def send(
+        self, request: contracts.notifications.SendNotification, context: Context
+    ) -> msgspec.Struct:
+        self.asked.append(context)
+        if request.title == "no":
+            raise Refusal("invalid", "title must not be no", "title")
+        return contracts.notifications.SentReply(ids=[f"n-{user}" for user in request.user_ids])
+
+
+async def test_a_service_that_is_late_is_asked_again_under_the_same_command(
+    server: LocalBroker, wire: Wire
+) -> None:
+    answers = Answers()
+    endpoint = Endpoint(contracts.notifications.SendNotification, answers.send)
+    async with tapewire.connect(server.url, "desk") as tape:
+        with tapewire.correlated("morning"):
+            asking = asyncio.create_task(tape.notify("alice", "bob", title="hello"))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(asking), 0.3)
+        answering = await answer(wire, "alerts", {"send": endpoint})
+        assert await asyncio.wait_for(asking, 30) == ["n-alice", "n-bob"]
+        await answering.close()
+    [context] = answers.asked
+    assert context.correlation == "morning"
+    assert len(context.command_id) == 32
+
+
+async def test_a_refusal_is_typed_and_final(server: LocalBroker, wire: Wire) -> None:
+    answers = Answers()
+    endpoint = Endpoint(contracts.notifications.SendNotification, answers.send)
+    answering = await answer(wire, "alerts", {"send": endpoint})
+    async with tapewire.connect(server.url, "desk") as tape:
+        with pytest.raises(tapewire.Refusal) as caught:
+            await tape.notify("alice", title="no")
+        assert (caught.value.code, caught.value.path) == ("invalid", "title")
+    await answering.close()
+    assert len(answers.asked) == 1
+
+
+async def test_nobody_there_is_said_after_the_patience(server: LocalBroker, wire: Wire) -> None:
+    assert wire.connected
+    async with tapewire.connect(server.url, "desk", patience=0.5) as tape:
+        with pytest.raises(tapewire.Unanswered, match="alerts does not answer send"):
+            await tape.notify("alice", title="hello")
+
+
+async def test_no_server_is_said_after_the_patience() -> None:
+    with pytest.raises(tapewire.Unavailable, match="no NATS server answers"):
+        async with tapewire.connect("nats://127.0.0.1:1", "desk", patience=0.3):
+            pass
+
+
+async def test_what_no_server_takes_is_refused(server: LocalBroker, wire: Wire) -> None:
+    async with tapewire.connect(server.url, "desk") as tape:
+        loan = LoanMade(loan_id="x" * (1 << 20), amount=Decimal(1))
+        with pytest.raises(tapewire.Refused, match="more than the server takes"):
+            await tape.publish(loan, owner="alice", entity="1")
+    assert await stored(wire) == []
+
+
+class TestSync:
+    """The same from ordinary code, on whichever thread."""
+
+    @pytest.fixture(autouse=True)
+    async def _streams(self, wire: Wire) -> None: ...
+
+    async def test_calls_return_when_they_are_done(self, server: LocalBroker, wire: Wire) -> None:
+        def script() -> None:
+            with tapewire.sync.connect(server.url, "script") as tape:
+                receipt = tape.strategy_started(**STRATEGY, symbol="IBM")
+                assert receipt.sequence == 1
+                tape.price("IBM", 182.45)
+                loan = LoanMade(loan_id="1", amount=Decimal(5))
+                assert tape.publish(loan, owner="alice", entity="1").sequence == 2
+                with pytest.raises(tapewire.BadCall, match="side='both'"):
+                    tape.order_placed(
+                        user="alice", order_id="o", symbol="IBM", side="both", quantity=1
+                    )
+                with tapewire.correlated("batch-7"):
+                    tape.order_placed(
+                        user="alice", order_id="o", symbol="IBM", side=Side.BUY, quantity=1
+                    )
+
+        await asyncio.to_thread(script)
+        *_, last = await stored(wire)
+        assert (last.sequence, last.meta.correlation) == (3, "batch-7")
+        assert "tapewire" not in {thread.name for thread in threading.enumerate()}
+
+    async def test_a_reaction_calls_ordinary_code_that_carries_on(
+        self, server: LocalBroker, wire: Wire
+    ) -> None:
+        def script() -> tapewire.Receipt:
+            done = threading.Event()
+            with tapewire.sync.connect(server.url, "script") as tape:
+
+                def handle(recorded: Recorded) -> None:
+                    tape.alert(user="bob", message=str(recorded.sequence))
+                    done.set()
+
+                cause = tape.strategy_started(**STRATEGY)
+                reaction = tape.react("watch", tapewire.pattern(domain="reports"), handle)
+                assert done.wait(30)
+                reaction.close()
+            return cause
+
+        cause = await asyncio.to_thread(script)
+        [alert] = await stored(wire, "ev.bob.alerts.>")
+        assert alert.meta.causation == cause.id
+
+    async def test_a_closed_tape_says_so(self, server: LocalBroker) -> None:
+        def script() -> None:
+            tape = tapewire.sync.connect(server.url, "script")
+            tape.close()
+            tape.close()
+            with pytest.raises(RuntimeError, match="the tape is closed"):
+                tape.price("IBM", 1)
+
+        await asyncio.to_thread(script)
+
+    async def test_no_server_leaves_no_thread(self) -> None:
+        def script() -> None:
+            with pytest.raises(tapewire.Unavailable):
+                tapewire.sync.connect("nats://127.0.0.1:1", "script", patience=0.3)
+
+        await asyncio.to_thread(script)
+        assert "tapewire" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_log_lines_go_to_the_programs_own_logging_with_secrets_masked() -> None:
+    """A program that configured nothing finds Tapewire's lines where Python's logging puts them."""
+    program = """
+import logging, sys
+logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=sys.argv[1])
+from tapewire.runtime import logs
+logs.set_up_as_guest()
+import structlog
+structlog.get_logger("tapewire.producer").info("published", token="abc", subject="ev.a")
+structlog.get_logger("tapewire.producer").debug("unheard")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, "%(name)s %(levelname)s %(message)s"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == ""
+    [line] = done.stderr.splitlines()
+    assert line.startswith("tapewire.producer INFO event='published'")
+    assert "abc" not in line

@@ -1,0 +1,148 @@
+"""docs/events.md is what the code says, and the code says enough to be read by others."""
+
+import ast
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import get_type_hints
+
+import msgspec
+import pytest
+from click.testing import CliRunner
+
+from tapewire.cli import main
+from tapewire.cli.protocol import describe, document
+from tapewire.cli.protocol.document import EVENT_HEADERS
+from tapewire.events import CATALOGUE, Catalogue, Event, Kind, about, event, upcast
+from tapewire.log import Draft, Meta, Subject
+from tapewire.log.jetstream import journal
+from tapewire.runtime.contracts import CALLS
+from tests.contract.drafts import happened
+
+ROOT = Path(__file__).parents[3]
+OWN = [kind for kind in CATALOGUE.kinds() if kind.package == "tapewire"]
+STRUCTS = sorted(
+    {part for kind in OWN for part in (kind.struct, *describe.parts(kind.struct))},
+    key=lambda struct: struct.__name__,
+)
+DIMENSIONLESS = {"confidence", "deviations", "score"}
+"""Decimals without a unit."""
+FOR_OPERATORS = {"AskStatus", "AskProgress", "Step"}
+"""Questions that are answered, and promised to nobody."""
+
+
+def test_the_committed_page_is_what_the_code_says() -> None:
+    committed = (ROOT / "docs" / "events.md").read_text()
+    assert committed == document("tapewire"), "docs/events.md is old: run `make protocol`"
+
+
+@pytest.mark.parametrize("struct", STRUCTS, ids=lambda struct: struct.__name__)
+def test_every_field_says_what_it_means_and_in_which_unit(struct: type) -> None:
+    assert describe.words(struct)
+    hints = get_type_hints(struct)
+    names = [field.name for field in msgspec.structs.fields(struct)]
+    described = describe.fields(struct, str)[-len(names) :]  # a tag comes first
+    for name, field in zip(names, described, strict=True):
+        where = f"{struct.__name__}.{name}"
+        assert field.meaning, f"{where} says nothing: annotate it with about(…)"
+        if hints[name] in (Decimal, Decimal | None) and name not in DIMENSIONLESS:
+            assert field.unit, f"{where} is a number of what? about(…, SHARES)"
+
+
+@pytest.mark.parametrize("kind", OWN, ids=lambda kind: kind.tag)
+def test_every_type_says_where_it_lives(kind: Kind) -> None:
+    assert kind.subject is not None, f"{kind.tag}: @event(…, at=…)"
+    assert kind.subject.split(".")[0] in ("ev", "px", "mk")
+
+
+def test_the_headers_are_those_of_an_event() -> None:
+    meta = Meta(id="e", correlation="c", causation="d", traceparent="t")
+    draft = Draft(subject=Subject("a", "agents", "x"), event=happened(), meta=meta)
+    _, _, headers = journal._message(draft)
+    assert list(headers) == list(EVENT_HEADERS)
+
+
+def answered() -> set[str]:
+    """What the wirings of all services answer, read off their source."""
+    found = set()
+    for wiring in (ROOT / "services").glob("*/__main__.py"):
+        tree = ast.parse(wiring.read_text())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Dict):
+                found |= {
+                    f"{wiring.parent.name} {value.args[0].attr}"
+                    for value in node.values
+                    if isinstance(value, ast.Call) and isinstance(value.args[0], ast.Attribute)
+                    if value.args[0].attr not in FOR_OPERATORS
+                }
+    return found
+
+
+def test_every_request_that_a_service_answers_is_on_the_page() -> None:
+    listed = {f"{call.service} {call.request.__name__}" for call in CALLS}
+    assert answered() - listed == set(), "add a Call to the contracts module of the service"
+    assert len(answered()) > 15
+    assert len({call.subject for call in CALLS}) == len(CALLS)
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """What was agreed."""
+
+    until: date
+    rates: dict[str, Decimal]
+    parties: frozenset[str]
+    signed: bytes
+
+
+class Agreed(Event, frozen=True, kw_only=True):
+    """Somebody agreed."""
+
+    terms: dict[str, Terms]
+
+
+def test_whatever_another_package_holds_is_said() -> None:
+    catalogue = Catalogue()
+    event("loan.agreed", domain="loans", into=catalogue)(Agreed)
+    page = document(catalogue=catalogue, calls=())
+    assert "| `terms` | object of [Terms](#terms) |" in page
+    for row in ("`until` | date", "`rates` | object of number", "`parties` | list of text",
+                "`signed` | bytes"):  # fmt: skip
+        assert f"| {row} |" in page
+
+
+class Lent(Event, frozen=True, kw_only=True):
+    """Somebody lent `amount_lent`; None of it is back."""
+
+    amount_lent: Decimal
+    note: str | None = None
+
+
+def test_types_of_other_packages_have_a_page_too() -> None:
+    catalogue = Catalogue()
+    event("loan.made", version=2, domain="loans", sse="loan:made", into=catalogue)(Lent)
+    upcast("loan.made", version=1, into=catalogue)(lambda fields: fields)
+    page = document(catalogue=catalogue, calls=())
+    assert (
+        "| [`loan.made.v2`](#loanmadev2) | `ev.{owner}.loans.{entity}` | event, shown as " in page
+    )
+    assert "### `loan.made.v2`\n\nSomebody lent `amountLent`; null of it is back.\n" in page
+    assert "Read as this one: `loan.made.v1`." in page
+    assert "| `note` (optional) | text or null |" in page
+    assert "## Requests" not in page
+
+
+def test_the_command_prints_it() -> None:
+    shown = CliRunner().invoke(main, ["protocol", "--package", "tapewire"])
+    assert (shown.exit_code, shown.stdout) == (0, document("tapewire"))
+
+
+def test_a_package_without_types_is_said() -> None:
+    shown = CliRunner().invoke(main, ["protocol", "--package", "nobody"])
+    assert shown.exit_code == 2
+    assert "no package 'nobody' declares types; there are: " in shown.stderr
+
+
+def test_a_meaning_costs_nothing_when_decoding() -> None:
+    """The annotation is on the type, and not in what the decoder does."""
+    assert about("x", "shares").description == "x (shares)"
+    assert msgspec.json.decode(b'{"amountLent":1}', type=Lent) == Lent(amount_lent=Decimal(1))

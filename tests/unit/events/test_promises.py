@@ -1,0 +1,109 @@
+"""Everything that clients are promised has a type that it can be made of, with what it must say.
+
+`PROMISED` is the list of promises: the event that a client sees, the types behind it, and the
+fields that each of them must hold somewhere (as JSON calls them). Streams make payloads of these.
+"""
+
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+
+from tapewire.events import CATALOGUE, Delivery, OrderStatus, RuleKind, StrategyStatus
+
+ORDER = (
+    "orderId clientOrderId symbol side type qty limitPrice status filledQty filledAvgPrice"
+    " strategyId reason timestamp"
+)
+STRATEGY = "strategyId symbol status position message timestamp"
+REPORTED_ORDER = "strategyId orderId side stopLoss symbol quantity price status timestamp"
+STOP = "strategyId triggerPrice currentPrice orderId timestamp"
+POSITION = "symbol quantity entryPrice realizedPnl timestamp"
+ERROR = "errorCode details strategyId timestamp"
+
+PROMISED: list[tuple[str, str, str]] = [
+    # Trading streams.
+    ("order:update",
+     "order.placed order.accepted order.canceled order.rejected order.failed", ORDER),
+    ("order:fill", "order.filled", f"{ORDER} price qty tradeId"),
+    ("trade:new", "trade.executed", "tradeId orderId symbol side qty price strategyId timestamp"),
+    ("position:update", "position.opened position.changed position.closed", POSITION),
+    ("position:update, revalued", "position.valued", f"{POSITION} currentPrice unrealizedPnl"),
+    ("price:update", "price.updated", "symbol price bid ask volume change changePercent timestamp"),
+    ("ai:decision", "decision.made",
+     "decisionId strategyId symbol action confidence reasoning timestamp"),
+    ("strategy:update, signal", "strategy.signaled", f"{STRATEGY} action confidence reasoning"),
+    ("strategy:update, status",
+     "strategy.created strategy.started strategy.stopped strategy.updated strategy.completed",
+     STRATEGY),
+    ("strategy:update, error", "strategy.failed", f"{STRATEGY} {ERROR}"),
+    ("alert:new", "alert.raised", "alertId level message symbol timestamp"),
+    ("agent:status", "agent.status", "service state timestamp"),
+    # Strategy streams: of strategies that Tapewire runs, and of those that others do.
+    ("STRATEGY_STARTED", "strategy.started report.strategy_started", STRATEGY),
+    ("STRATEGY_STOPPED", "strategy.stopped report.strategy_stopped", STRATEGY),
+    ("STRATEGY_UPDATED", "strategy.updated strategy.traded report.strategy_updated", STRATEGY),
+    ("STRATEGY_COMPLETED", "strategy.completed report.strategy_completed", STRATEGY),
+    ("STRATEGY_ERROR", "strategy.failed report.strategy_failed", f"{STRATEGY} {ERROR}"),
+    ("ORDER_PLACED", "order.placed", ORDER),
+    ("ORDER_EXECUTED", "order.filled", ORDER),
+    ("ORDER_REJECTED", "order.rejected", ORDER),
+    ("ORDER_CANCELLED", "order.canceled", ORDER),
+    ("ORDER_FAILED", "order.failed", ORDER),
+    ("ORDER_*, reported",
+     ("report.order_placed report.order_executed report.order_rejected report.order_cancelled"
+      " report.order_failed"), REPORTED_ORDER),
+    ("SL_TRIGGERED", "strategy.stop_loss_triggered report.stop_loss_triggered", STOP),
+    ("SL_EXECUTED", "strategy.stop_loss_executed report.stop_loss_executed", STOP),
+    ("PRICE_UPDATE", "price.updated", "symbol price change changePercent"),
+    ("ERROR", "report.error", f"{ERROR} errorMessage"),
+    # Dashboard streams and notifications.
+    ("new_item", "item.analysed", "id title source tickers tags sentiment score timestamp"),
+    ("configurations", "configuration.created configuration.changed configuration.deleted",
+     "id name tickers tags"),
+    ("notification", "notification.created", "id type title message payload isRead createdAt"),
+    ("notification:read", "notification.read", "ids"),
+]  # fmt: skip
+
+
+def fields(struct: type) -> Iterator[str]:
+    """Every field of the struct and of the structs within, as JSON calls it."""
+    for field in msgspec.structs.fields(struct):
+        yield field.encode_name
+        for part in getattr(field.type, "__args__", (field.type,)):
+            if isinstance(part, type) and issubclass(part, msgspec.Struct):
+                yield from fields(part)
+
+
+@pytest.mark.parametrize(("promise", "types", "promised"), PROMISED)
+def test_a_promise_can_be_kept(promise: str, types: str, promised: str) -> None:
+    for name in types.split():
+        held = set(fields(CATALOGUE.struct(f"{name}.v1")))
+        lacking = set(promised.split()) - held
+        assert not lacking, f"{promise}: {name} does not hold {sorted(lacking)}"
+
+
+def test_every_type_keeps_a_promise_or_is_an_owners_own() -> None:
+    promised = {name for _, types, _ in PROMISED for name in types.split()}
+    own = {"rule.created", "rule.triggered", "rule.armed", "rule.deleted"}
+    ours = {kind.name for kind in CATALOGUE.kinds() if kind.package == "tapewire"}
+    assert ours - promised - own == set(), "say which promise it keeps"
+
+
+def test_the_words_are_those_of_the_promises() -> None:
+    assert {one.value for one in OrderStatus} == {
+        "new", "partially_filled", "filled", "canceled", "rejected", "failed",
+    }  # fmt: skip
+    assert {one.value for one in StrategyStatus} == {
+        "created", "started", "stopped", "completed", "error",
+    }  # fmt: skip
+    assert {"price_above", "price_below", "percent_move"} <= {one.value for one in RuleKind}
+
+
+def test_only_prices_and_valuations_are_values() -> None:
+    values = {
+        kind.name
+        for kind in CATALOGUE.kinds()
+        if kind.package == "tapewire" and kind.delivery is Delivery.NEWEST_WINS
+    }
+    assert values == {"price.updated", "position.valued"}
