@@ -22,7 +22,7 @@ import structlog
 
 from tapewire.log import LogError, Unavailable
 from tapewire.log.jetstream import JetStreamLog, JetStreamValues, Wire, connect, provision
-from tapewire.log.jetstream.streams import MARKET, SESSIONS, VIEWS
+from tapewire.log.jetstream.streams import MARKET, SESSIONS, TICKETS, VIEWS
 from tapewire.runtime import logs, requests, telemetry
 from tapewire.runtime.leases import Leases
 from tapewire.runtime.requests import Endpoint, Requests
@@ -48,6 +48,7 @@ class App:
         self.valuations = JetStreamValues(wire, stream=MARKET, prefix="mk", live="live.mk")
         self.views = JetStreamValues(wire, stream=VIEWS, prefix="view")
         self.sessions = JetStreamValues(wire, stream=SESSIONS, prefix="$KV.sessions")
+        self.tickets = JetStreamValues(wire, stream=TICKETS, prefix="$KV.tickets")
         self.requests = Requests(wire)
         self.leases = Leases(wire, self.instance)
         self.logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(name)
