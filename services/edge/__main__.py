@@ -4,7 +4,7 @@ import asyncio
 from datetime import UTC, datetime
 
 from services.edge import gateway, server
-from services.edge.access import Sessions
+from services.edge.access import Sessions, Tickets, open_entrance
 from services.edge.follow import Board, Followers, Tape
 from services.edge.http.app import Health, application
 from services.edge.http.streams import Streams
@@ -40,6 +40,10 @@ async def wiring(app: App) -> None:
 
     # 3. Who may see it.
     sessions = Sessions(app.sessions, now, settings.session_hours)
+    tickets = Tickets(app.tickets, now, settings.ticket_seconds)
+    entrance = open_entrance(
+        settings, sessions=sessions, tickets=tickets, now=now, clock=clock, on_stop=app.on_stop
+    )
 
     def ended(key: str) -> None:
         for connection in hub.connections():
@@ -65,9 +69,15 @@ async def wiring(app: App) -> None:
         replay_limit=settings.replay_limit,
         replays_at_once=settings.replays_at_once,
     )
-    streams = Streams(followers=followers, hub=hub, sessions=sessions, settings=settings, now=now)
+    streams = Streams(followers=followers, hub=hub, entrance=entrance, settings=settings, now=now)
     rest = gateway.Gateway(
-        requests=app.requests, sessions=sessions, board=board, settings=settings, now=now
+        requests=app.requests,
+        sessions=sessions,
+        tickets=tickets,
+        entrance=entrance,
+        board=board,
+        settings=settings,
+        now=now,
     )
 
     def health() -> Health:
@@ -78,7 +88,8 @@ async def wiring(app: App) -> None:
 
     # 5. Sockets, last: from here on clients come, and at the end they are the first to go.
     http = server.EdgeServer(
-        application(streams, gateway.routes(rest), health), server.listening_socket(settings)
+        application(streams, gateway.routes(rest), health, settings.origins),
+        server.listening_socket(settings),
     )
     await http.start()
     app.spawn(http.run_ticks(), name="http")

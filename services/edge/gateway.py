@@ -15,7 +15,17 @@ from litestar import Request, Response, delete, get, post
 from litestar.exceptions import InternalServerException
 from litestar.handlers import HTTPRouteHandler
 
-from services.edge.access import COOKIE, Session, Sessions, cookie_token
+from services.edge.access import (
+    COOKIE,
+    MOST_USER_CHARACTERS,
+    USER_PATTERN,
+    Entrance,
+    Session,
+    Sessions,
+    Shown,
+    Tickets,
+    set_cookie,
+)
 from services.edge.cursor import Cursor
 from services.edge.follow import Board
 from services.edge.frames import PriceView
@@ -34,7 +44,7 @@ R = TypeVar("R", bound=msgspec.Struct)
 logger = structlog.get_logger("edge.gateway")
 
 UserId = Annotated[
-    str, msgspec.Meta(min_length=1, max_length=128, pattern=r"^[^_\x00-\x1f\x7f][^\x00-\x1f\x7f]*$")
+    str, msgspec.Meta(min_length=1, max_length=MOST_USER_CHARACTERS, pattern=USER_PATTERN)
 ]
 Role = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
 
@@ -49,6 +59,11 @@ class SignIn(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_u
 class SessionView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     user_id: str
     roles: Sequence[str]
+    expires_at: datetime
+
+
+class TicketView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    ticket: str
     expires_at: datetime
 
 
@@ -85,20 +100,23 @@ class Gateway:
         *,
         requests: Requests,
         sessions: Sessions,
+        tickets: Tickets,
+        entrance: Entrance,
         board: Board,
         settings: Settings,
         now: Callable[[], datetime],
     ) -> None:
         self.requests = requests
         self.sessions = sessions
+        self.tickets = tickets
+        self.entrance = entrance
         self.board = board
         self.settings = settings
         self.now = now
 
     async def session(self, request: Ask) -> Session:
-        """Who is asking. Raises Failure (401)."""
-        token = cookie_token(request.headers.get("cookie"))
-        session = await self.sessions.find(token) if token else None
+        """Who is asking. Raises Failure (401), LogError or KeysAway."""
+        session = await self.entrance.who(Shown.of(request.scope))
         if session is None:
             raise unauthorized()
         return session
@@ -129,14 +147,7 @@ def _sessions(gateway: Gateway) -> list[HTTPRouteHandler]:
         body: SignIn = decode(await _body(request), SignIn)
         token, session = await gateway.sessions.create(body.user_id, body.roles)
         response = Json(_session_view(session), status_code=201)
-        response.set_cookie(
-            COOKIE,
-            token,
-            max_age=int(gateway.settings.session_hours * 3600),
-            httponly=True,
-            samesite="lax",
-            secure=gateway.settings.cookie_secure,
-        )
+        response.headers["Set-Cookie"] = set_cookie(token, session, gateway.settings, gateway.now())
         return response
 
     @get("/api/session", tags=["session"])
@@ -146,13 +157,24 @@ def _sessions(gateway: Gateway) -> list[HTTPRouteHandler]:
 
     @delete("/api/session", tags=["session"])
     async def sign_out(request: Ask) -> Response[None]:
-        """Revoke the session; its open streams end within two seconds."""
-        await gateway.sessions.revoke(await gateway.session(request))
+        """Revoke the session, or the JWT; its open streams end within two seconds."""
+        session = await gateway.session(request)
+        if session.key is None:
+            raise Failure(409, "A gateway answers for this user: sign out there")
+        await gateway.sessions.revoke(session)
         response = Response(None, status_code=204)
         response.delete_cookie(COOKIE)
         return response
 
-    return [sign_in, who, sign_out]
+    @post("/api/stream/ticket", tags=["session"])
+    async def ticket(request: Ask) -> Json[TicketView]:
+        """A ticket that opens one stream, as ``?ticket=``, and gives it the session cookie: for
+        an EventSource that has none. Good once, and for half a minute at the most."""
+        made, until = await gateway.tickets.issue(await gateway.session(request))
+        view = TicketView(ticket=made, expires_at=until)
+        return Json(view, status_code=201, headers={"Cache-Control": "no-store"})
+
+    return [sign_in, who, sign_out, ticket]
 
 
 def _session_view(session: Session) -> SessionView:

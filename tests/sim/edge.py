@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from services.edge import server
-from services.edge.access import Sessions
+from services.edge.access import Sessions, Tickets, open_entrance
 from services.edge.feeds import FEEDS
 from services.edge.follow import Board, Followers, Tape
 from services.edge.http.streams import ABORT, Streams
@@ -46,6 +46,14 @@ class Edge:
             self.log, self.hub.publish, lambda: self.hub.restart(self.tape.epoch), seed=seed
         )
         self.sessions = Sessions(self.store, now, settings.session_hours)
+        entrance = open_entrance(
+            settings,
+            sessions=self.sessions,
+            tickets=Tickets(self.store, now, settings.ticket_seconds),
+            now=now,
+            clock=asyncio.get_running_loop().time,
+            on_stop=lambda _: None,
+        )
         followers = Followers(
             log=self.log,
             views=self.views,
@@ -58,7 +66,7 @@ class Edge:
             replays_at_once=settings.replays_at_once,
         )
         self.streams = Streams(
-            followers=followers, hub=self.hub, sessions=self.sessions, settings=settings, now=now
+            followers=followers, hub=self.hub, entrance=entrance, settings=settings, now=now
         )
         self.now = now
         self.accepts = False

@@ -1,14 +1,16 @@
 """The Litestar application: stream routes as raw ASGI, the rest as ordinary handlers."""
 
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import msgspec
 from litestar import Litestar, Response, asgi, get
 from litestar.enums import ScopeType
 from litestar.handlers import ASGIRouteHandler, HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
+from services.edge.access import CALL_PREFLIGHT, cors
 from services.edge.feeds import FEEDS, Feed
 from services.edge.http.docs import PlainPage
 from services.edge.http.errors import respond
@@ -36,6 +38,7 @@ def application(
     streams: Streams,
     handlers: Sequence[HTTPRouteHandler],
     health: Callable[[], Health],
+    origins: Sequence[str] = (),
 ) -> Litestar:
     """The edge as an ASGI application."""
     return Litestar(
@@ -45,7 +48,7 @@ def application(
             *_probes(health),
             *pages(),
         ],
-        middleware=[correlating],
+        middleware=[correlating, crossing(origins)],
         exception_handlers={Exception: respond},
         response_class=Json,
         request_max_body_size=BODY_BYTES,
@@ -112,3 +115,32 @@ def correlating(app: ASGIApp) -> ASGIApp:
             await app(scope, receive, marked)
 
     return middleware
+
+
+def crossing(origins: Sequence[str]) -> Callable[[ASGIApp], ASGIApp]:
+    """Middleware for ordinary calls: pages of `origins` may make them, and read the answers."""
+
+    def around(app: ASGIApp) -> ASGIApp:
+        async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
+            ours = scope["type"] == ScopeType.HTTP and scope["path"].startswith("/api/")
+            if not ours or scope["route_handler"].opt.get(STREAM):
+                await app(scope, receive, send)
+                return
+            given = dict(scope["headers"]).get(b"origin")
+            headers = cors(given.decode("latin-1") if given is not None else None, origins)
+
+            async def opened(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    message["headers"] = [*message.get("headers", []), *headers]
+                await send(message)
+
+            if cast("HTTPScope", scope)["method"] == "OPTIONS":
+                start = {"type": "http.response.start", "status": 200, "headers": CALL_PREFLIGHT}
+                await opened(cast("Message", start))
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+                return
+            await app(scope, receive, opened)
+
+        return middleware
+
+    return around

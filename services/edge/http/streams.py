@@ -14,13 +14,14 @@ from typing import Any, cast
 import structlog
 from litestar.types import Receive, Scope, Send
 
-from services.edge.access import PREFLIGHT, Session, Sessions, cookie_token, cors
+from services.edge.access import PREFLIGHT, Arrival, Entrance, cors, listed_networks
 from services.edge.feeds import Access, Delivery, Feed
 from services.edge.follow import Followers
 from services.edge.http.asking import Ask, owner_of, wants_of
 from services.edge.http.errors import Failure, of, unauthorized, unavailable
 from services.edge.hub import Connection, Hub, Opening, Reason
 from services.edge.lanes import FlushClock, Outbox, Wants
+from services.edge.limits import Attempts, Full, Room, client_address, counted_as
 from tapewire.log import LogError
 from tapewire.runtime import Settings, correlated, correlation_id, telemetry
 
@@ -30,6 +31,9 @@ HEADERS = (
     (b"connection", b"keep-alive"),
     (b"x-accel-buffering", b"no"),
 )
+
+FULL_SECONDS = 5
+"""When to try again at a process that has no room."""
 
 ABORT = "tapewire.abort"
 """The ASGI extension by which our server lets a connection be cut."""
@@ -45,14 +49,17 @@ class Streams:
         *,
         followers: Followers,
         hub: Hub,
-        sessions: Sessions,
+        entrance: Entrance,
         settings: Settings,
         now: Callable[[], datetime],
     ) -> None:
         self._followers = followers
         self._hub = hub
-        self._sessions = sessions
+        self._entrance = entrance
         self._settings = settings
+        self._room = Room(settings.max_connections, hub.__len__)
+        self._attempts = Attempts(settings.connect_rate)
+        self._proxies = listed_networks(settings.trusted_proxies, "TAPEWIRE_TRUSTED_PROXIES")
         self._now = now
         self._flush = FlushClock(settings.flush_ms / 1000)
         self._last_stamp = 0
@@ -71,27 +78,38 @@ class Streams:
                 await _answer(send, 200, [*headers, *PREFLIGHT])
                 return
             try:
-                opening, wants = await self._admit(feed, ask, correlation)
+                with self._room.place():
+                    opening, wants, cookie = await self._admit(feed, ask, correlation)
             except Exception as error:
                 await _refuse(send, headers, error)
                 return
+            if cookie is not None:
+                headers.append((b"set-cookie", cookie.encode()))
             await self._stream(opening, wants, ask, headers, scope, receive, send)
 
-    async def _admit(self, feed: Feed, ask: Ask, correlation: str) -> tuple[Opening, Wants | None]:
-        """Decide on everything that has a status. Raises Failure."""
+    async def _admit(
+        self, feed: Feed, ask: Ask, correlation: str
+    ) -> tuple[Opening, Wants | None, str | None]:
+        """Decide on everything that has a status; last on who it is, since that spends tickets.
+
+        Raises:
+            Failure, LogError, KeysAway: there will be no stream.
+        """
         if ask.method != "GET":
             raise Failure(
                 405, f"{ask.method} is not for streams", headers={"Allow": "GET, OPTIONS"}
             )
         if self.draining:
             raise unavailable("This process is stopping; connect again")
-        session = await self._session(ask)
-        if feed.access is Access.USER and session is None:
-            raise unauthorized()
-        owner = owner_of(feed, ask, session)
+        self._count(ask)
         wants = wants_of(ask) if feed.delivery is Delivery.NEWEST_WINS else None
         if feed.delivery is Delivery.LOSSLESS and not self._followers.tape.ready.is_set():
             raise unavailable("The event log is away; connect again")
+        arrival = await self._arrive(ask)
+        session = arrival.session
+        if feed.access is Access.USER and session is None:
+            raise unauthorized()
+        owner = owner_of(feed, ask, session)
         return (
             Opening(
                 client=self._client(owner, feed),
@@ -102,14 +120,28 @@ class Streams:
                 expires_at=session.expires_at if session else None,
             ),
             wants,
+            arrival.cookie,
         )
 
-    async def _session(self, ask: Ask) -> Session | None:
-        token = cookie_token(ask.headers.get("cookie"))
-        if token is None:
-            return None
+    def _count(self, ask: Ask) -> None:
+        """Count an attempt of the client's address. Raises Failure (429)."""
+        forwarded = ",".join(ask.shown.headers.get("x-forwarded-for", ()))
+        address = counted_as(client_address(ask.shown.peer, forwarded, self._proxies))
+        wait = self._attempts.take(address, asyncio.get_running_loop().time())
+        if wait is None:
+            return
+        if wait.first:
+            # An address for everybody is what a proxy looks like that is not listed.
+            logger.warning("too many streams", address=address, through_proxy=bool(forwarded))
+        raise Failure(
+            429,
+            f"More than {self._settings.connect_rate} new streams a minute from one address",
+            headers={"Retry-After": str(wait.seconds)},
+        )
+
+    async def _arrive(self, ask: Ask) -> Arrival:
         try:
-            return await self._sessions.find(token)
+            return await self._entrance.arrive(ask.shown)
         except LogError as error:
             raise unavailable("Sessions cannot be looked up now; connect again") from error
 
@@ -204,7 +236,9 @@ async def _answer(
 
 async def _refuse(send: Send, headers: list[tuple[bytes, bytes]], error: Exception) -> None:
     failure = of(error)
-    if failure.status == 500:
+    if isinstance(error, Full):
+        failure = unavailable("This process holds all the streams it can", FULL_SECONDS)
+    elif failure.status == 500:
         logger.error("a stream could not be opened", exc_info=error)
         failure = Failure(500, "Failed to establish SSE connection")
     body = failure.body()
