@@ -46,10 +46,18 @@ async def attempt(edge, headers, path=PRICES):
         return answer.status
 
 
+async def fewer(edge, than):
+    """Wait until fewer streams than that are open."""
+
+    def open_():
+        return len(edge.logged("stream opened")) - len(edge.logged("stream closed"))
+
+    await until(f"fewer streams than {than}", lambda: open_() < than, seen=open_)
+
+
 async def empty(edge):
     """Wait until all who left are gone."""
-    while (await edge.health())["connections"]:
-        await asyncio.sleep(0.01)
+    await fewer(edge, 1)
 
 
 class TestAnAddress:
@@ -132,7 +140,7 @@ class TestAProcess:
         async with edge.client() as http:
             assert (await http.get("/api/prices")).status_code == 200
         await streams.pop().close()
-        await until_fewer(edge, PLACES)
+        await fewer(edge, PLACES)
         streams.append(await edge.follow(PRICES, headers=_somebody()))
         for stream in streams:
             await stream.close()
@@ -223,8 +231,3 @@ def _as_shipped():
     from tests.integration.edge.house import SETTINGS
 
     return {name: value for name, value in SETTINGS.items() if name != "SSE_CONNECT_RATE"}
-
-
-async def until_fewer(edge, than):
-    while (await edge.health())["connections"] >= than:
-        await asyncio.sleep(0.01)
