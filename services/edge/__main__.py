@@ -1,11 +1,13 @@
 """The edge: `python -m services.edge`."""
 
+import asyncio
 from datetime import UTC, datetime
 
 from services.edge import gateway, server, testing
-from services.edge.access import Sessions
+from services.edge.access import Sessions, Tickets, open_entrance
 from services.edge.engine import Engine
 from services.edge.feeds import feeds
+from services.edge.http.admission import Admission
 from services.edge.http.app import Health, application
 from services.edge.http.streams import Streams
 from services.edge.rollcall import Rollcall
@@ -51,21 +53,31 @@ async def wiring(app: App) -> None:
 
     # 3. Who may see what.
     sessions = Sessions(app.sessions, now, settings.session_hours)
+    tickets = Tickets(app.tickets, now, settings.ticket_seconds)
+    entrance = open_entrance(
+        settings,
+        sessions=sessions,
+        tickets=tickets,
+        now=now,
+        clock=asyncio.get_running_loop().time,
+        on_stop=app.on_stop,
+    )
     app.spawn(sessions.watch(engine.revoked, engine.sessions), name="sessions")
 
     # 4. How it is served and asked.
     streams = Streams(
         followers=engine.followers,
         hub=engine.hub,
-        sessions=sessions,
+        admission=Admission(log=app.log, tape=engine.tape, entrance=entrance, settings=settings),
         settings=settings,
         now=now,
-        log=app.log,
         rollcall=rollcall,
     )
     rest = gateway.Gateway(
         requests=app.requests,
         sessions=sessions,
+        tickets=tickets,
+        entrance=entrance,
         board=engine.board,
         settings=settings,
         now=now,
@@ -83,7 +95,8 @@ async def wiring(app: App) -> None:
 
     # 5. Sockets, last: from here on clients come, and at the end they are the first to go.
     http = server.EdgeServer(
-        application(streams, table, gateway.routes(rest), health), server.listening_socket(settings)
+        application(streams, table, gateway.routes(rest), health, settings.origins),
+        server.listening_socket(settings),
     )
     await http.start()
     app.spawn(http.run_ticks(), name="http")

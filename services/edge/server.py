@@ -56,6 +56,9 @@ class EdgeServer(uvicorn.Server):
                 lifespan="off",
                 log_config=None,
                 access_log=False,
+                # It would believe X-Forwarded-For of whoever connects from this machine; which
+                # proxies are believed is a setting of ours.
+                proxy_headers=False,
                 server_header=False,
                 backlog=BACKLOG,
                 timeout_graceful_shutdown=int(GRACE_SECONDS),

@@ -1,6 +1,10 @@
 """Newest-wins values: one a key, whole reads, and what is heard live."""
 
-from tapewire.log import Values, token
+import asyncio
+
+import pytest
+
+from tapewire.log import Unavailable, Values, token
 from tests.contract.backends import Backend
 from tests.waiting import until
 
@@ -55,6 +59,41 @@ async def test_an_empty_value_is_a_value(values: Values) -> None:
 
     assert await values.get("IBM") == b""
     assert await values.all() == {"IBM": b""}
+
+
+async def test_what_is_taken_is_gone(values: Values) -> None:
+    await values.put("IBM", b"1")
+    await values.put("IBM", b"2")
+    await values.put("IBM.x", b"")
+
+    assert await values.take("IBM") == b"2"
+    assert await values.take("IBM") is None
+    assert await values.get("IBM") is None
+    assert await values.all() == {"IBM.x": b""}
+    assert await values.take("IBM.x") == b""
+    assert await values.take("never") is None
+
+    await values.put("IBM", b"3")
+    assert await values.take("IBM") == b"3"
+
+
+async def test_of_many_that_take_at_once_one_gets_it(backend: Backend) -> None:
+    """Two processes, each trying several times: a value is never given out twice."""
+    one, other = await backend.values(), await backend.values()
+    for number in range(25):
+        await one.put("ticket", str(number).encode())
+
+        took = await asyncio.gather(*(by.take("ticket") for by in (one, other) * 4))
+
+        assert [data for data in took if data is not None] == [str(number).encode()]
+
+
+async def test_nothing_is_taken_from_a_server_that_is_away(backend: Backend) -> None:
+    values = await backend.values()
+    await values.put("ticket", b"1")
+    async with backend.away():
+        with pytest.raises(Unavailable):
+            await values.take("ticket")
 
 
 async def test_everything_is_read_however_many_keys_there_are(backend: Backend) -> None:

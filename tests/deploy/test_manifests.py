@@ -195,7 +195,7 @@ def test_settings_are_ones_that_there_are_and_parse():
     for pod in pods().values():
         for container in containers(pod):
             given |= {
-                variable["name"]: variable.get("value", "a-name")
+                variable["name"]: variable.get("value", "a name or a secret, long enough for both")
                 for variable in container.get("env", [])
                 if variable["name"].startswith(("TAPEWIRE_", "SSE_", "OTEL_"))
             }

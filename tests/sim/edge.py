@@ -9,9 +9,10 @@ from datetime import datetime
 from typing import Any, cast
 
 from services.edge import server
-from services.edge.access import Sessions
+from services.edge.access import Sessions, Tickets, open_entrance
 from services.edge.engine import Engine
 from services.edge.feeds import FEEDS
+from services.edge.http.admission import Admission
 from services.edge.http.streams import ABORT, Streams
 from tapewire.log.memory import Faults, MemoryLog, MemoryServer, MemoryValues
 from tapewire.runtime import Settings
@@ -52,13 +53,20 @@ class Edge:
         )
         self.hub, self.tape = self.engine.hub, self.engine.tape
         self.sessions = Sessions(self.store, now, settings.session_hours)
+        entrance = open_entrance(
+            settings,
+            sessions=self.sessions,
+            tickets=Tickets(self.store, now, settings.ticket_seconds),
+            now=now,
+            clock=asyncio.get_running_loop().time,
+            on_stop=lambda _: None,
+        )
         self.streams = Streams(
             followers=self.engine.followers,
             hub=self.hub,
-            sessions=self.sessions,
+            admission=Admission(log=self.log, tape=self.tape, entrance=entrance, settings=settings),
             settings=settings,
             now=now,
-            log=self.log,
         )
         self.now = now
         self.accepts = False

@@ -147,6 +147,8 @@ def _settings(chance: random.Random) -> Settings:
         "write_seconds": pick([10.0, 1.0]),
         "replay_limit": pick([100_000, 100_000, 100_000, 30]),
         "replays_at_once": pick([16, 1]),
+        # All its clients come from nowhere, which is one address.
+        "connect_rate": 1_000_000,
     }
     return Settings(**wanted)
 

@@ -49,7 +49,8 @@ def shown(value: Any, name: str) -> str:
         return "true" if value else "false"
     if isinstance(value, tuple | list):
         return ",".join(shown(item, name) for item in value) or "-"
-    masked = mask(value, name)
-    if isinstance(masked, float):
-        return f"{masked:g}"
-    return _LOGIN.sub(REDACTED, str(masked)) or "-"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, int) or not value:  # no secret, whatever it is called
+        return str(value) or "-"
+    return _LOGIN.sub(REDACTED, str(mask(value, name)))

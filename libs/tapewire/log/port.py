@@ -226,6 +226,12 @@ class Values(Protocol):
 
     async def get(self, key: str) -> bytes | None: ...
 
+    async def take(self, key: str) -> bytes | None:
+        """The newest value of `key`, which is gone then: of any number that take it at once, from
+        any process, one gets it and the others None.
+
+        Raises Unavailable (nothing was taken) or Uncertain (it may be gone)."""
+
     async def all(self) -> dict[str, bytes]:
         """Every key's value, in pages."""
 

@@ -23,7 +23,7 @@ import structlog
 from tapewire.events import BadDeclaration
 from tapewire.log import LogError, Unavailable, token
 from tapewire.log.jetstream import JetStreamLog, JetStreamValues, Wire, connect, provision
-from tapewire.log.jetstream.streams import MARKET, SESSIONS, VIEWS
+from tapewire.log.jetstream.streams import MARKET, SESSIONS, TICKETS, VIEWS
 from tapewire.runtime import extensions, logs, requests, telemetry
 from tapewire.runtime.leases import Leases
 from tapewire.runtime.requests import Endpoint, Requests
@@ -50,6 +50,7 @@ class App:
         self.own_values = JetStreamValues(wire, stream=MARKET, prefix="val", live="live.val")
         self.views = JetStreamValues(wire, stream=VIEWS, prefix="view")
         self.sessions = JetStreamValues(wire, stream=SESSIONS, prefix="$KV.sessions")
+        self.tickets = JetStreamValues(wire, stream=TICKETS, prefix="$KV.tickets")
         self.requests = Requests(wire)
         self.leases = Leases(wire, self.instance)
         self.logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(name)

@@ -11,6 +11,8 @@ from typing import Annotated, Any, get_type_hints
 import msgspec
 from msgspec import Meta
 
+from tapewire.runtime.logs import mask
+
 _PREFIX = "TAPEWIRE_"
 
 
@@ -79,6 +81,47 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     )
     session_hours: Annotated[float, _about("how long a session lasts", gt=0, le=24 * 365)] = 12.0
     cookie_secure: Annotated[bool, _about("send the session cookie over HTTPS only")] = True
+    cookie_same_site: Annotated[
+        str,
+        _about("SameSite of the session cookie; none only for pages on another site, over HTTPS",
+               pattern="^(strict|lax|none)$"),
+    ] = "lax"  # fmt: skip
+    jwt_secret: Annotated[
+        str,
+        _about("secret of HS256 tokens, 32 characters or more; empty: none are taken",
+               pattern=r"^$|^.{32,}$"),
+    ] = ""  # fmt: skip
+    jwt_jwks: Annotated[
+        str, _about("file or URL of the keys (JWKS) of RS256 and ES256 tokens; empty: none")
+    ] = ""
+    jwt_jwks_seconds: Annotated[
+        float, _about("how long keys of a URL are used before it is asked again", ge=1)
+    ] = 300.0
+    jwt_issuer: Annotated[str, _about("iss that a token must have; empty: any")] = ""
+    jwt_audience: Annotated[
+        tuple[str, ...],
+        _about("aud that a token must have, one of these; empty: only tokens without one"),
+    ] = ()
+    jwt_leeway: Annotated[
+        float, _about("seconds that clocks may differ by: of a token's exp and nbf", ge=0, le=300)
+    ] = 0.0
+    jwt_roles_claim: Annotated[
+        str, _about("claim that lists a user's roles; dots reach into objects", min_length=1)
+    ] = "roles"
+    token_in_query: Annotated[
+        bool, _about("take a token from ?token= of a stream; URLs end up in logs of proxies")
+    ] = False
+    ticket_seconds: Annotated[
+        int, _about("how long a ticket for a stream is good", ge=1, le=30)
+    ] = 30
+    user_header_from: Annotated[
+        tuple[str, ...],
+        _about("networks of gateways whose X-User-ID is believed, comma-separated; empty: off"),
+    ] = ()
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        _about("networks of proxies whose X-Forwarded-For is believed, comma-separated"),
+    ] = ()
     origins: Annotated[
         tuple[str, ...],
         _about("web origins that may read streams from elsewhere, comma-separated; * without "
@@ -88,6 +131,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         float, _about("how long a stopping edge spreads the closing of its streams over", ge=0)
     ] = 3.0
 
+    max_connections: Annotated[
+        int, _about("streams on one process; beyond, 503", "SSE_MAX_CONNECTIONS", ge=1)
+    ] = 10_000
+    connect_rate: Annotated[
+        int,
+        _about("new streams a minute from one address; beyond, 429 (5 is strict)",
+               "SSE_CONNECT_RATE", ge=1),
+    ] = 60  # fmt: skip
     keepalive_interval: Annotated[
         float,
         _about("seconds without a frame before an idle frame", "SSE_KEEPALIVE_INTERVAL", ge=0.05),
@@ -168,4 +219,5 @@ def _parse(setting: Setting, text: str) -> Any:
     try:
         return msgspec.convert(given, setting.type, strict=False)
     except msgspec.ValidationError as error:
-        raise BadSetting(f"{setting.env}={text!r}: {error}; it is: {setting.meaning}") from None
+        shown = repr(mask(text, setting.env))
+        raise BadSetting(f"{setting.env}={shown}: {error}; it is: {setting.meaning}") from None

@@ -76,10 +76,8 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
     @get("/health/sse", tags=["health"])
     async def health(request: Ask) -> SseHealth:
         """How streaming is."""
-        totals, admin = gateway.engine.totals(), False
-        if "cookie" in request.headers:
-            session = await gateway.found(request)
-            admin = session is not None and session.admin
+        totals, session = gateway.engine.totals(), await gateway.found(request)
+        admin = session is not None and session.admin
         return SseHealth(
             status=gateway.status(),
             total_connections=totals.clients,

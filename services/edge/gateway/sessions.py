@@ -8,7 +8,7 @@ import msgspec
 from litestar import Response, delete, get, post
 from litestar.handlers import HTTPRouteHandler
 
-from services.edge.access import COOKIE, Session
+from services.edge.access import COOKIE, Session, set_cookie
 from services.edge.gateway.shared import Ask, Gateway, body
 from services.edge.http.errors import Failure
 from services.edge.http.responses import Json
@@ -31,6 +31,11 @@ class SessionView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     expires_at: datetime
 
 
+class TicketView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    ticket: str
+    expires_at: datetime
+
+
 def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
     @post("/api/session", operation_class=taking(SignIn), tags=["session"])
     async def sign_in(request: Ask) -> Json[SessionView]:
@@ -40,14 +45,7 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
         asked = await body(request, SignIn)
         token, session = await gateway.sessions.create(asked.user_id, asked.roles)
         response = Json(_view(session), status_code=201)
-        response.set_cookie(
-            COOKIE,
-            token,
-            max_age=int(gateway.settings.session_hours * 3600),
-            httponly=True,
-            samesite="lax",
-            secure=gateway.settings.cookie_secure,
-        )
+        response.headers["Set-Cookie"] = set_cookie(token, session, gateway.settings, gateway.now())
         return response
 
     @get("/api/session", tags=["session"])
@@ -57,13 +55,24 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
 
     @delete("/api/session", tags=["session"])
     async def sign_out(request: Ask) -> Response[None]:
-        """Revoke the session; its open streams end within two seconds."""
-        await gateway.sessions.revoke(await gateway.session(request))
+        """Revoke the session, or the JWT; its open streams end within two seconds."""
+        session = await gateway.session(request)
+        if session.key is None:
+            raise Failure(409, "A gateway answers for this user: sign out there")
+        await gateway.sessions.revoke(session)
         response = Response(None, status_code=204)
         response.delete_cookie(COOKIE)
         return response
 
-    return [sign_in, who, sign_out]
+    @post("/api/stream/ticket", tags=["session"])
+    async def ticket(request: Ask) -> Json[TicketView]:
+        """A ticket that opens one stream, as ``?ticket=``, and gives it the session cookie: for
+        an EventSource that has none. Good once, and for half a minute at the most."""
+        made, until = await gateway.tickets.issue(await gateway.session(request))
+        view = TicketView(ticket=made, expires_at=until)
+        return Json(view, status_code=201, headers={"Cache-Control": "no-store"})
+
+    return [sign_in, who, sign_out, ticket]
 
 
 def _view(session: Session) -> SessionView:

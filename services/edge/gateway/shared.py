@@ -11,7 +11,7 @@ import structlog
 from litestar import Request
 from litestar.exceptions import InternalServerException
 
-from services.edge.access import Session, Sessions, cookie_token
+from services.edge.access import Entrance, Session, Sessions, Shown, Tickets
 from services.edge.engine import Engine
 from services.edge.follow import Board
 from services.edge.http.errors import Failure, decode, of_refusal, refuse_odd_numbers, unauthorized
@@ -37,6 +37,8 @@ class Gateway:
         *,
         requests: Requests,
         sessions: Sessions,
+        tickets: Tickets,
+        entrance: Entrance,
         board: Board,
         settings: Settings,
         now: Callable[[], datetime],
@@ -45,6 +47,8 @@ class Gateway:
     ) -> None:
         self.requests = requests
         self.sessions = sessions
+        self.tickets = tickets
+        self.entrance = entrance
         self.board = board
         self.settings = settings
         self.now = now
@@ -53,12 +57,11 @@ class Gateway:
         self.status: Callable[[], str] = lambda: "starting"
 
     async def found(self, request: Ask) -> Session | None:
-        """Who is asking, None for nobody who signed in. Raises LogError."""
-        token = cookie_token(request.headers.get("cookie"))
-        return await self.sessions.find(token) if token else None
+        """Who is asking, None for nobody who signed in. Raises LogError or KeysAway."""
+        return await self.entrance.who(Shown.of(request.scope))
 
     async def session(self, request: Ask) -> Session:
-        """Who is asking. Raises Failure (401)."""
+        """Who is asking. Raises Failure (401), LogError or KeysAway."""
         session = await self.found(request)
         if session is None:
             raise unauthorized()

@@ -1,6 +1,7 @@
 """The application: streams in front (`routing`), ordinary Litestar handlers for the rest."""
 
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import msgspec
 from litestar import Litestar, Response, get
@@ -9,6 +10,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from services.edge.access import CALL_PREFLIGHT, cors
 from services.edge.feeds import Feed
 from services.edge.http.docs import PlainPage
 from services.edge.http.errors import respond
@@ -35,6 +37,7 @@ def application(
     feeds: Sequence[Feed],
     handlers: Sequence[HTTPRouteHandler],
     health: Callable[[], Health],
+    origins: Sequence[str] = (),
 ) -> ASGIApp:
     """The edge as an ASGI application."""
     rest = Litestar(
@@ -43,7 +46,7 @@ def application(
             *_probes(health),
             *pages(),
         ],
-        middleware=[correlating],
+        middleware=[correlating, crossing(origins)],
         exception_handlers={Exception: respond},
         response_class=Json,
         request_max_body_size=BODY_BYTES,
@@ -102,3 +105,31 @@ def correlating(app: ASGIApp) -> ASGIApp:
             await app(scope, receive, marked)
 
     return middleware
+
+
+def crossing(origins: Sequence[str]) -> Callable[[ASGIApp], ASGIApp]:
+    """Middleware for calls: pages of `origins` may make them, and read the answers."""
+
+    def around(app: ASGIApp) -> ASGIApp:
+        async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] != ScopeType.HTTP or not scope["path"].startswith("/api/"):
+                await app(scope, receive, send)
+                return
+            given = dict(scope["headers"]).get(b"origin")
+            headers = cors(given.decode("latin-1") if given is not None else None, origins)
+
+            async def opened(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    message["headers"] = [*message.get("headers", []), *headers]
+                await send(message)
+
+            if scope["method"] == "OPTIONS":
+                start = {"type": "http.response.start", "status": 200, "headers": CALL_PREFLIGHT}
+                await opened(cast("Message", start))
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+                return
+            await app(scope, receive, opened)
+
+        return middleware
+
+    return around

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from services.edge.access import Session
+from services.edge.access import Session, Shown
 from services.edge.feeds import CHOOSABLE, PRICES, Access, Feed, Picks, Topic
 from services.edge.follow import MOST_RATE
 from services.edge.http.errors import Failure
@@ -24,17 +24,17 @@ class Ask(msgspec.Struct, frozen=True):
     method: str
     headers: Mapping[str, str]
     query: Mapping[str, str]
+    shown: Shown
     path: Mapping[str, str] = {}
 
     @classmethod
     def of(cls, scope: Any) -> "Ask":
-        headers = {
-            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
-        }
-        query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-        newest = {name: values[-1] for name, values in query.items()}
+        parsed = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        query = {name: values[-1] for name, values in parsed.items()}
+        shown = Shown.of(scope, query)
+        headers = {name: values[-1] for name, values in shown.headers.items()}
         path = {name: str(value) for name, value in scope.get("path_params", {}).items()}
-        return cls(scope["method"], headers, newest, path)
+        return cls(scope["method"], headers, query, shown, path)
 
     @property
     def last_event_id(self) -> str | None:

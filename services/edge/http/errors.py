@@ -12,6 +12,7 @@ import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
+from services.edge.access import KeysAway
 from tapewire.events import CODEC
 from tapewire.events.misfit import at, located
 from tapewire.log import LogError, Refusal
@@ -69,8 +70,8 @@ def unauthorized() -> Failure:
     return Failure(401, "No valid session found")
 
 
-def unavailable(message: str) -> Failure:
-    return Failure(503, message, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+def unavailable(message: str, seconds: int = RETRY_AFTER_SECONDS) -> Failure:
+    return Failure(503, message, headers={"Retry-After": str(seconds)})
 
 
 def decode(data: bytes, into: type[msgspec.Struct]) -> Any:
@@ -136,6 +137,8 @@ def of(error: Exception) -> Failure:
         return of_refusal(error)
     if isinstance(error, Unanswered | LogError):
         return unavailable("The service that owns this is away; try again")
+    if isinstance(error, KeysAway):
+        return unavailable("The keys of tokens cannot be fetched now; try again")
     if isinstance(error, HTTPException):
         return Failure(error.status_code, error.detail, headers=dict(error.headers or {}))
     return Failure(500, "The edge failed; its log has the reason")
@@ -144,7 +147,7 @@ def of(error: Exception) -> Failure:
 def respond(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """The exception handler of the application."""
     failure = of(error)
-    if isinstance(error, Unanswered | LogError):
+    if isinstance(error, Unanswered | LogError | KeysAway):
         logger.warning("a request was not answered", path=request.scope["path"], error=str(error))
     elif failure.status >= 500 and not isinstance(error, Failure):
         logger.error("a request failed", path=request.scope["path"], exc_info=error)

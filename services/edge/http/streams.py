@@ -6,34 +6,26 @@ the rest is `follow`. The peer's going is heard by `receive`, which ends the con
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import structlog
 from litestar.types import Receive, Scope, Send
 
-from services.edge.access import PREFLIGHT, Session, Sessions, cookie_token, cors
-from services.edge.connection import Connection, Opening, Reason
-from services.edge.cursor import Cursor, Malformed, parse
-from services.edge.feeds import Feed, Interest, Picks, interest
+from services.edge.access import PREFLIGHT, cors
+from services.edge.connection import Connection, Reason
+from services.edge.feeds import Feed
 from services.edge.follow import Followers
+from services.edge.http.admission import Admission, Admitted, Over
 from services.edge.http.asking import (
     Ask,
-    moment,
-    needs_user,
-    owner_of,
-    topics_of,
-    wants_of,
 )
-from services.edge.http.errors import Failure, of, unauthorized, unavailable
+from services.edge.http.errors import Failure, of, unavailable
 from services.edge.hub import Hub
-from services.edge.lanes import FlushClock, Outbox, Wants
-from services.edge.picking import Unknown, pick
+from services.edge.lanes import FlushClock, Outbox
+from services.edge.limits import Full, Room
 from services.edge.rollcall import Rollcall
-from services.edge.selection import OneStrategy, Selection
-from tapewire.log import EventLog, LogError
 from tapewire.runtime import Settings, correlated, correlation_id, telemetry
 
 HEADERS = (
@@ -43,22 +35,13 @@ HEADERS = (
     (b"x-accel-buffering", b"no"),
 )
 
+FULL_SECONDS = 5
+"""When to try again at a process that has no room."""
+
 ABORT = "tapewire.abort"
 """The ASGI extension by which our server lets a connection be cut."""
 
 logger = structlog.get_logger("edge.streams")
-
-
-class Admitted(NamedTuple):
-    """What was decided on before a stream opens; `requested` is the id that it resumes from."""
-
-    opening: Opening
-    wants: Wants
-    requested: str | None
-
-
-class _Over(Exception):
-    """The past that was asked for has been seen whole: 204, which ends an EventSource."""
 
 
 class Streams:
@@ -69,21 +52,19 @@ class Streams:
         *,
         followers: Followers,
         hub: Hub,
-        sessions: Sessions,
+        admission: Admission,
         settings: Settings,
         now: Callable[[], datetime],
-        log: EventLog,
         rollcall: Rollcall | None = None,
     ) -> None:
         self._followers = followers
         self._hub = hub
-        self._log = log
+        self._admission = admission
         self._rollcall = rollcall
-        self._sessions = sessions
         self._settings = settings
+        self._room = Room(settings.max_connections, hub.__len__)
         self._now = now
         self._flush = FlushClock(settings.flush_ms / 1000)
-        self._last_stamp = 0
         self.draining = False
 
     async def handle(self, feed: Feed, scope: Scope, receive: Receive, send: Send) -> None:
@@ -99,101 +80,19 @@ class Streams:
                 await _answer(send, 200, [*headers, *PREFLIGHT])
                 return
             try:
-                admitted = await self._admit(feed, ask, correlation)
-            except _Over:
+                if self.draining:
+                    raise unavailable("This process is stopping; connect again")
+                with self._room.place():
+                    admitted = await self._admission.admit(feed, ask, correlation)
+            except Over:
                 await _answer(send, 204, headers)
                 return
             except Exception as error:
                 await _refuse(send, headers, error)
                 return
+            if admitted.cookie is not None:
+                headers.append((b"set-cookie", admitted.cookie.encode()))
             await self._stream(admitted, headers, scope, receive, send)
-
-    async def _admit(self, feed: Feed, ask: Ask, correlation: str) -> Admitted:
-        """Decide on everything that has a status. Raises Failure, LogError or _Over."""
-        if ask.method != "GET":
-            raise Failure(
-                405, f"{ask.method} is not for streams", headers={"Allow": "GET, OPTIONS"}
-            )
-        if self.draining:
-            raise unavailable("This process is stopping; connect again")
-        session = await self._session(ask)
-        topics, symbols = topics_of(feed, ask)
-        if session is None and needs_user(feed, topics):
-            raise unauthorized()
-        owner = owner_of(feed, ask, session)
-        wanted = interest(topics)
-        wants = wants_of(ask, symbols)
-        if wanted.lossless and not self._followers.tape.ready.is_set():
-            raise unavailable("The event log is away; connect again")
-        selection = await self._picked(feed, ask, owner)
-        if isinstance(selection, OneStrategy):
-            wants = Wants(frozenset({selection.strategy.symbol}), wants.rate)
-        requested, until = await self._interval(ask, wanted)
-        opening = Opening(
-            client=self._client(owner, feed),
-            feed=feed,
-            owner=owner,
-            correlation=correlation,
-            interest=wanted,
-            user=session.user_id if session else None,
-            admin=session.admin if session else False,
-            session=session.key if session else None,
-            expires_at=session.expires_at if session else None,
-            selection=selection,
-            until=until,
-        )
-        return Admitted(opening, wants, requested)
-
-    async def _picked(self, feed: Feed, ask: Ask, owner: str | None) -> Selection | None:
-        """What the path names. Raises Failure (404)."""
-        if feed.picks not in (Picks.STRATEGY, Picks.CONFIGURATION) or owner is None:
-            return None
-        [id_] = ask.path.values()
-        try:
-            return await pick(self._log, feed, owner, id_)
-        except Unknown as unknown:
-            raise Failure(404, str(unknown)) from unknown
-
-    async def _interval(self, ask: Ask, wanted: Interest) -> tuple[str | None, int | None]:
-        """The id to resume from, and the sequence to end at: of the last id, or of the times that
-        `since` and `until` name. Raises Failure, LogError or _Over."""
-        requested = ask.last_event_id
-        since, until = moment(ask, "since"), moment(ask, "until")
-        if (since is not None or until is not None) and not wanted.lossless:
-            path = "since" if since is not None else "until"
-            raise Failure(422, "this stream has no past", path=path)
-        if requested is None and since is not None:
-            # The form of an older system's ids, which resumes by time.
-            requested = f"{int(since.timestamp() * 1000):013d}-0"
-        if until is None:
-            return requested, None
-        end = await self._log.before(until)
-        if requested is None:
-            raise Failure(422, "until needs a since, or a last event id", path="until")
-        if self._seen(requested, end):
-            raise _Over
-        return requested, end
-
-    def _seen(self, requested: str, end: int) -> bool:
-        epoch = self._followers.tape.epoch
-        with contextlib.suppress(Malformed):
-            place = parse(requested, epoch=epoch)
-            return isinstance(place, Cursor) and place.epoch == epoch and place.sequence >= end
-        return False
-
-    async def _session(self, ask: Ask) -> Session | None:
-        token = cookie_token(ask.headers.get("cookie"))
-        if token is None:
-            return None
-        try:
-            return await self._sessions.find(token)
-        except LogError as error:
-            raise unavailable("Sessions cannot be looked up now; connect again") from error
-
-    def _client(self, owner: str | None, feed: Feed) -> str:
-        """``{userId}-{stream}-{timestamp}``: in microseconds, and never given twice."""
-        self._last_stamp = max(self._last_stamp + 1, time.time_ns() // 1000)
-        return f"{owner or 'anonymous'}-{feed.name}-{self._last_stamp}"
 
     async def _stream(
         self,
@@ -283,7 +182,9 @@ async def _answer(
 
 async def _refuse(send: Send, headers: list[tuple[bytes, bytes]], error: Exception) -> None:
     failure = of(error)
-    if failure.status == 500:
+    if isinstance(error, Full):
+        failure = unavailable("This process holds all the streams it can", FULL_SECONDS)
+    elif failure.status == 500:
         logger.error("a stream could not be opened", exc_info=error)
         failure = Failure(500, "Failed to establish SSE connection")
     body = failure.body()

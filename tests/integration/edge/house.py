@@ -33,6 +33,8 @@ SETTINGS = {
     "TAPEWIRE_SIGN_IN": "on",
     "TAPEWIRE_COOKIE_SECURE": "off",
     "TAPEWIRE_DRAIN_SECONDS": "0",
+    # All clients of all tests come from one address, and a test has few users.
+    "SSE_CONNECT_RATE": "1000000",
     "SSE_MAX_CONNECTIONS_PER_USER": "1000",
 }
 

@@ -57,6 +57,21 @@ def test_secrets_are_masked() -> None:
     assert "a:4222" in shown(url, "TAPEWIRE_NATS_URL")
     assert shown("hunter2", "TAPEWIRE_JWT_SECRET") == "[redacted]"
     assert "hunter2" not in run("settings", TAPEWIRE_NATS_URL=url).stdout
+    secret = "hunter2-" * 5
+    assert "hunter2" not in run("settings", TAPEWIRE_JWT_SECRET=secret).stdout
+
+
+def test_a_secret_that_is_too_short_is_refused_and_not_repeated() -> None:
+    result = run("settings", TAPEWIRE_JWT_SECRET="hunter2")
+    assert result.exit_code == 2
+    assert "TAPEWIRE_JWT_SECRET='[redacted]'" in result.stderr
+    assert "hunter2" not in result.stderr
+
+
+def test_what_is_no_secret_is_shown_whatever_its_name() -> None:
+    assert shown(30, "TAPEWIRE_TICKET_SECONDS") == "30"
+    assert shown(False, "TAPEWIRE_TOKEN_IN_QUERY") == "false"
+    assert shown("", "TAPEWIRE_JWT_SECRET") == "-"
 
 
 def test_a_service_that_is_not_there_is_told_with_those_that_are() -> None:

@@ -55,6 +55,15 @@ def test_options_become_settings() -> None:
     assert not settings.cookie_secure
 
 
+def test_a_developer_may_connect_as_often_as_he_likes_unless_he_says_otherwise() -> None:
+    def rate(environ: dict[str, str]) -> int:
+        return Settings.from_env(plan.environment(Options(), environ)).connect_rate
+
+    assert Settings().connect_rate == 60
+    assert rate({}) == plan.CONNECT_RATE
+    assert rate({"SSE_CONNECT_RATE": "5"}) == 5
+
+
 def test_what_has_no_option_comes_from_the_environment() -> None:
     environ = {"TAPEWIRE_FEED": "tape.csv", "TAPEWIRE_PORT": "9000", "SSE_FLUSH_MS": "5"}
     settings = Settings.from_env(plan.environment(Options(), environ))

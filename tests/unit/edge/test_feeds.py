@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.edge.feeds import FEEDS, Feed, feeds
+from services.edge.feeds import FEEDS, Feed, feeds, interest
 from tapewire.events import BadDeclaration, Catalogue, Delivery, Event, event, upcast
 
 
@@ -30,7 +30,7 @@ def test_a_type_joins_the_streams_that_it_names_in_all_its_versions() -> None:
     found = table(sse="loan:made", streams=("orders",))
     assert found["orders"].tags == {"loan.made.v1", "loan.made.v2"}
     assert found["trading"].tags == set()
-    assert found["orders"].domains == {"orders", "trades"}
+    assert interest(found["orders"].topics).own == {"orders", "trades"}
 
 
 def test_a_value_joins_as_a_value() -> None:

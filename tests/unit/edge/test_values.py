@@ -7,9 +7,9 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from services.edge.feeds import FEEDS
+from services.edge.connection import Connection, Opening
+from services.edge.feeds import FEEDS, interest
 from services.edge.follow import ValueBoard
-from services.edge.hub import Connection, Opening
 from services.edge.lanes import FlushClock, Outbox
 from tapewire.events import CODEC, Delivery, Event, event
 from tapewire.log import ValueKey
@@ -41,7 +41,9 @@ class House:
 
     def connection(self, owner: str | None, *tags: str) -> Connection:
         feed = msgspec.structs.replace(FEEDS[0], values=frozenset(tags))
-        opening = Opening(client="c", feed=feed, owner=owner, correlation="c")
+        opening = Opening(
+            client="c", feed=feed, interest=interest(feed.topics), owner=owner, correlation="c"
+        )
         return Connection(opening, Outbox(FlushClock(0.001), 8, 1 << 16), 0.0, lambda: None)
 
 

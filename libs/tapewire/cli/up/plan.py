@@ -24,6 +24,10 @@ SERVICE_STOP_SECONDS = 10.0
 EDGE_STOP_SECONDS = 7.0
 """Beyond the time that its drain takes."""
 
+CONNECT_RATE = 1_000_000
+"""New streams a minute from one address. On one machine everybody has one address: what keeps
+strangers apart elsewhere would only stop a developer who reloads a page."""
+
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """The options of `up`; None: as the environment says, or not at all."""
@@ -56,7 +60,7 @@ def environment(options: Options, environ: Mapping[str, str]) -> dict[str, str]:
         told["TAPEWIRE_NATS_URL"] = options.nats
     else:
         told["TAPEWIRE_REPLICAS"] = "1"
-    return {**environ, **told}
+    return {"SSE_CONNECT_RATE": str(CONNECT_RATE), **environ, **told}
 
 
 def _flag(on: bool) -> str:

@@ -15,6 +15,7 @@ MARKET = "MARKET"
 VIEWS = "VIEWS"
 SESSIONS = "KV_sessions"
 LEASES = "KV_leases"
+TICKETS = "KV_tickets"
 
 DUPLICATE_SECONDS = 120
 """How long the server remembers event ids."""
@@ -58,6 +59,7 @@ def configurations(replicas: int = 1) -> list[dict[str, Any]]:
         },
         _bucket(SESSIONS, replicas),
         _bucket(LEASES, replicas),
+        _bucket(TICKETS, replicas),
     ]
 
 

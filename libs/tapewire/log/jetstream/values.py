@@ -1,6 +1,8 @@
 """Newest-wins values on a JetStream stream that keeps one message a subject."""
 
+import base64
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 from nats.aio.msg import Msg
@@ -9,6 +11,10 @@ from tapewire.log.jetstream import fetch
 from tapewire.log.jetstream.headers import status
 from tapewire.log.jetstream.wire import Wire, WireSubscription
 from tapewire.log.port import PAGE_BYTES, PAGE_EVENTS, Refused, Unavailable, Uncertain
+
+NO_MESSAGE = 10037
+AWAY = 503
+"""What JetStream answers while it has no leader."""
 
 
 class JetStreamValues:
@@ -43,6 +49,37 @@ class JetStreamValues:
         if status(message) == "404":
             return None
         return message.data
+
+    async def take(self, key: str) -> bytes | None:
+        subject = f"{self._prefix}.{key}"
+        try:
+            # Asked of the leader: a replica that lags would not know a value just put.
+            found = await self._call("MSG.GET", {"last_by_subj": subject})
+        except Uncertain as silence:
+            raise Unavailable(str(silence)) from silence
+        if found is None:
+            return None
+        message = found["message"]
+        # Purging says how much it removed, and the server does one thing after another: who
+        # removed this very message took it, whoever else had read it.
+        upto = {"filter": subject, "seq": message["seq"] + 1}
+        purged = await self._call("PURGE", upto)
+        if purged is None or not purged["purged"]:
+            return None
+        return base64.b64decode(message.get("data", ""))
+
+    async def _call(self, verb: str, ask: dict[str, Any]) -> dict[str, Any] | None:
+        """What the JetStream API answers, None for nothing found."""
+        subject = f"$JS.API.STREAM.{verb}.{self._stream}"
+        message = await self._wire.request(subject, msgspec.json.encode(ask))
+        answer: dict[str, Any] = msgspec.json.decode(message.data)
+        error = answer.get("error")
+        if error is None:
+            return answer
+        if error.get("err_code") == NO_MESSAGE:
+            return None
+        words = f"{self._stream}: {error.get('description')}"
+        raise Unavailable(words) if error.get("code") == AWAY else Refused(words)
 
     async def all(self) -> dict[str, bytes]:
         found: dict[str, bytes] = {}

@@ -93,6 +93,11 @@ class MemoryServer:
         if self.values[store].get(key) is value:
             del self.values[store][key]
 
+    def take(self, store: str, key: str) -> bytes | None:
+        """The newest value of `key`, removed; None when there is none."""
+        kept = self.values.get(store, {}).pop(key, None)
+        return None if kept is None else kept[0]
+
     def listen_values(self, store: str, feed: Feed[tuple[str, bytes]]) -> None:
         """Send the values of `store` to `feed` from now on."""
         self._value_feeds.setdefault(store, []).append(feed)

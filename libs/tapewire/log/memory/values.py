@@ -35,6 +35,10 @@ class MemoryValues:
         """As `Values.get`."""
         return await self._connection.read(lambda: self._seen().get(key))
 
+    async def take(self, key: str) -> bytes | None:
+        """As `Values.take`."""
+        return await self._connection.write(lambda: self._server.take(self._store, key))
+
     async def all(self) -> dict[str, bytes]:
         """As `Values.all`."""
         return await self._connection.read(self._seen)

@@ -1,7 +1,9 @@
-"""Who is asking: sessions, and which origins may read from elsewhere.
+"""Sessions: who signed in, until when, and whether that was taken back.
 
 A session is a random token in the cookie ``session``; the store holds only its SHA-256, so that
-whoever reads the store can be nobody. `Sessions.watch` hears of revocations by any process.
+whoever reads the store can be nobody. A second token of a session, as a ticket gives, is a record
+that points to the session's own key. A JWT has no record, until it is revoked. `Sessions.watch`
+hears of revocations by any process.
 """
 
 import asyncio
@@ -11,7 +13,6 @@ import random
 import secrets
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
-from http.cookies import CookieError, SimpleCookie
 
 import msgspec
 import structlog
@@ -19,18 +20,22 @@ import structlog
 from tapewire.events import CODEC
 from tapewire.log import LogError, Values
 
-COOKIE = "session"
 RECHECK_SECONDS = 15.0
 """How often sessions with open connections are looked up again, in case a revocation was lost."""
+MOST_TTL_SECONDS = 10 * 365 * 24 * 3600
+"""NATS counts in nanoseconds, which end after 292 years; a JWT may say any year."""
 ADMIN = "admin"
+_JWT = "t-"
+"""Begins the keys of JWTs, which need no record."""
 
 logger = structlog.get_logger("edge.access")
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody who signed in. `key` names the session where its token must not appear."""
+    """Somebody who signed in. `key` names the session where its token must not appear; None: a
+    gateway answers for the user, and there is nothing here to revoke."""
 
-    key: str
+    key: str | None
     user_id: str
     roles: tuple[str, ...]
     expires_at: datetime
@@ -46,6 +51,8 @@ class _Stored(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     created_at: datetime
     expires_at: datetime
     revoked: bool = False
+    of: str | None = None
+    """The key of the session that this is a second token of."""
 
 
 class Sessions:
@@ -59,10 +66,21 @@ class Sessions:
 
     async def create(self, user_id: str, roles: Sequence[str]) -> tuple[str, Session]:
         """A new session and its token. Raises LogError."""
+        ends = self._now() + self._life
+        return await self.share(
+            Session(key=None, user_id=user_id, roles=tuple(roles), expires_at=ends)
+        )
+
+    async def share(self, session: Session) -> tuple[str, Session]:
+        """A further token of `session`, which ends with it; a session of its own, as long as
+        `session` lasts, when that has no key. Raises LogError."""
         token = secrets.token_urlsafe(32)
-        now = self._now()
         stored = _Stored(
-            user_id=user_id, roles=tuple(roles), created_at=now, expires_at=now + self._life
+            user_id=session.user_id,
+            roles=session.roles,
+            created_at=self._now(),
+            expires_at=session.expires_at,
+            of=session.key,
         )
         key = _key(token)
         await self._store.put(key, CODEC.encode(stored), ttl=self._seconds(stored))
@@ -76,14 +94,33 @@ class Sessions:
         """
         key = _key(token)
         stored = await self._stored(key)
-        return None if stored is None else _session(key, stored)
+        if stored is None or (stored.of is not None and await self.ended(stored.of)):
+            return None
+        return _session(key, stored)
+
+    async def ended(self, key: str) -> bool:
+        """Whether the session or JWT of that key came to its end: a JWT only when it was revoked.
+
+        Raises:
+            LogError: the store cannot be asked.
+        """
+        if not key.startswith(_JWT):
+            return await self._stored(key) is None
+        stored = await self._read(key)
+        return stored is not None and stored.revoked
 
     async def revoke(self, session: Session) -> None:
-        """End `session` everywhere. Raises LogError."""
-        stored = await self._stored(session.key)
-        if stored is not None:
-            revoked = msgspec.structs.replace(stored, revoked=True)
-            await self._store.put(session.key, CODEC.encode(revoked), ttl=self._seconds(stored))
+        """End `session` everywhere, with all its tokens; nothing without a key. Raises LogError."""
+        if session.key is None or await self.ended(session.key):
+            return
+        revoked = _Stored(
+            user_id=session.user_id,
+            roles=session.roles,
+            created_at=self._now(),
+            expires_at=session.expires_at,
+            revoked=True,
+        )
+        await self._store.put(session.key, CODEC.encode(revoked), ttl=self._seconds(revoked))
 
     async def watch(
         self, ended: Callable[[str], None], open_keys: Callable[[], Iterable[str]]
@@ -99,7 +136,7 @@ class Sessions:
                             lambda key, data: self._hear(key, data, ended), self._on_gap
                         )
                     for key in dict.fromkeys(open_keys()):
-                        if await self._stored(key) is None:
+                        if await self.ended(key):
                             ended(key)
                 except LogError as error:
                     logger.info("cannot look up sessions now", error=str(error))
@@ -125,18 +162,31 @@ class Sessions:
         self._look.clear()
 
     async def _stored(self, key: str) -> _Stored | None:
+        """The record of a session that goes on."""
+        stored = await self._read(key)
+        if stored is None or stored.revoked or stored.expires_at <= self._now():
+            return None
+        return stored
+
+    async def _read(self, key: str) -> _Stored | None:
         data = await self._store.get(key)
         if not data:
             return None
         try:
-            stored = CODEC.decode(data, _Stored)
+            return CODEC.decode(data, _Stored)
         except msgspec.DecodeError as error:
             logger.warning("a stored session cannot be read", error=str(error))
             return None
-        return None if stored.revoked or stored.expires_at <= self._now() else stored
 
     def _seconds(self, stored: _Stored) -> int:
-        return max(int((stored.expires_at - self._now()).total_seconds()), 1)
+        left = (stored.expires_at - self._now()).total_seconds()
+        return min(max(int(left), 1), MOST_TTL_SECONDS)
+
+
+def jwt_key(signed: str) -> str:
+    """The key of the JWT whose header and payload are `signed`. Its signature is left out: that can
+    be written in more than one way."""
+    return _JWT + _key(signed)
 
 
 def _key(token: str) -> str:
@@ -145,44 +195,8 @@ def _key(token: str) -> str:
 
 def _session(key: str, stored: _Stored) -> Session:
     return Session(
-        key=key, user_id=stored.user_id, roles=stored.roles, expires_at=stored.expires_at
+        key=stored.of or key,
+        user_id=stored.user_id,
+        roles=stored.roles,
+        expires_at=stored.expires_at,
     )
-
-
-def cookie_token(header: str | None) -> str | None:
-    """The session token in a ``Cookie`` header."""
-    if not header:
-        return None
-    try:
-        morsel = SimpleCookie(header).get(COOKIE)
-    except CookieError:
-        return None
-    return morsel.value if morsel is not None and morsel.value else None
-
-
-def cors(origin: str | None, allowed: Sequence[str]) -> list[tuple[bytes, bytes]]:
-    """The headers that let `origin` read a response: a listed origin with its credentials, any
-    other one only under ``*``, without."""
-    if origin is None:
-        return []
-    if origin in allowed and origin != "*":
-        return [
-            (b"access-control-allow-origin", origin.encode("latin-1", "replace")),
-            (b"access-control-allow-credentials", b"true"),
-            (b"access-control-expose-headers", b"X-Correlation-ID, Retry-After"),
-            (b"vary", b"Origin"),
-        ]
-    if "*" in allowed:
-        return [(b"access-control-allow-origin", b"*")]
-    return [(b"vary", b"Origin")]
-
-
-PREFLIGHT: Sequence[tuple[bytes, bytes]] = (
-    (b"access-control-allow-methods", b"GET, OPTIONS"),
-    (
-        b"access-control-allow-headers",
-        b"Content-Type, Authorization, Last-Event-ID, X-Correlation-ID",
-    ),
-    (b"access-control-max-age", b"600"),
-    (b"content-length", b"0"),
-)

@@ -1,0 +1,40 @@
+"""Which pages from elsewhere may ask, and read what is answered."""
+
+from collections.abc import Sequence
+
+Headers = list[tuple[bytes, bytes]]
+
+
+def cors(origin: str | None, allowed: Sequence[str]) -> Headers:
+    """The headers that let `origin` read a response: a listed origin with its credentials, any
+    other one only under ``*``, without."""
+    if origin is None:
+        return []
+    if origin in allowed and origin != "*":
+        return [
+            (b"access-control-allow-origin", origin.encode("latin-1", "replace")),
+            (b"access-control-allow-credentials", b"true"),
+            (b"access-control-expose-headers", b"X-Correlation-ID, Retry-After"),
+            (b"vary", b"Origin"),
+        ]
+    if "*" in allowed:
+        return [(b"access-control-allow-origin", b"*")]
+    return [(b"vary", b"Origin")]
+
+
+def _preflight(methods: bytes) -> Sequence[tuple[bytes, bytes]]:
+    return (
+        (b"access-control-allow-methods", methods),
+        (
+            b"access-control-allow-headers",
+            b"Content-Type, Authorization, Last-Event-ID, X-Correlation-ID",
+        ),
+        (b"access-control-max-age", b"600"),
+        (b"content-length", b"0"),
+    )
+
+
+PREFLIGHT = _preflight(b"GET, OPTIONS")
+"""What a preflight of a stream is answered with, beside `cors`."""
+CALL_PREFLIGHT = _preflight(b"GET, POST, PUT, PATCH, DELETE, OPTIONS")
+"""The same for an ordinary call."""

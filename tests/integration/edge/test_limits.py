@@ -1,0 +1,233 @@
+"""How many may come: streams on a process, attempts from an address, and whose word counts for who
+that is (C4, C14).
+
+The edge of these tests stands behind a proxy at 127.0.0.1, which is also a gateway: each test is a
+client at an address of its own.
+"""
+
+import asyncio
+import itertools
+
+import pytest
+
+from tests.integration.edge.test_sessions import UNAUTHORIZED, refusal
+from tests.waiting import until
+
+PRICES = "/api/stream/prices"
+ORDERS = "/api/stream/orders"
+RATE = 5
+PLACES = 4
+
+_clients = itertools.count(1)
+
+
+@pytest.fixture
+def edge(house):
+    return house.shared_edge(
+        SSE_CONNECT_RATE=RATE,
+        SSE_MAX_CONNECTIONS=PLACES,
+        TAPEWIRE_TRUSTED_PROXIES="127.0.0.1,10.0.0.0/8",
+        TAPEWIRE_USER_HEADER_FROM="127.0.0.0/8",
+    )
+
+
+@pytest.fixture
+def client():
+    """An address that no other test has."""
+    return f"198.51.100.{next(_clients)}"
+
+
+def from_(*addresses):
+    return {"X-Forwarded-For": ", ".join(addresses)}
+
+
+async def attempt(edge, headers, path=PRICES):
+    async with await edge.connect(path, headers=headers) as answer:
+        return answer.status
+
+
+async def fewer(edge, than):
+    """Wait until fewer streams than that are open."""
+
+    def open_():
+        return len(edge.logged("stream opened")) - len(edge.logged("stream closed"))
+
+    await until(f"fewer streams than {than}", lambda: open_() < than, seen=open_)
+
+
+async def empty(edge):
+    """Wait until all who left are gone."""
+    await fewer(edge, 1)
+
+
+class TestAnAddress:
+    async def test_may_come_so_often_a_minute_and_is_told_when_again(self, edge, client):
+        for _ in range(RATE):
+            await empty(edge)
+            assert await attempt(edge, from_(client)) == 200
+        answer = await edge.connect(
+            PRICES, headers={**from_(client), "Origin": "https://x.example"}
+        )
+        assert 1 <= int(answer.header("retry-after")) <= 61
+        status, body = await refusal(answer)
+        assert (status, body["error"], body["statusCode"]) == (429, "Too Many Requests", 429)
+        assert "5 new streams a minute" in body["message"]
+        assert edge.logged("too many streams", address=client)
+
+    async def test_refused_attempts_count_too(self, edge, client):
+        """Whoever guesses is slowed down."""
+        statuses = [await attempt(edge, from_(client), ORDERS) for _ in range(RATE + 2)]
+        assert statuses == [401] * RATE + [429] * 2
+
+    async def test_others_are_not_refused_for_it(self, edge, client):
+        for _ in range(RATE + 1):
+            last = await attempt(edge, from_(client), ORDERS)
+        assert last == 429
+        assert await attempt(edge, from_(f"203.0.113.{next(_clients)}"), ORDERS) == 401
+
+    async def test_preflights_and_ordinary_calls_do_not_count(self, edge, client):
+        for _ in range(RATE * 2):
+            async with await edge.connect(PRICES, method="OPTIONS", headers=from_(client)) as one:
+                assert one.status == 200
+        async with edge.client() as http:
+            for _ in range(RATE * 2):
+                answer = await http.get("/api/prices", headers=from_(client))
+                assert answer.status_code == 200
+        assert await attempt(edge, from_(client), ORDERS) == 401
+
+    async def test_is_not_what_a_client_says_of_itself(self, edge, client):
+        """Its own entries stand further left than the one that the proxy adds."""
+        statuses = [
+            await attempt(edge, from_(f"192.0.2.{n}", "rubbish", client, "10.9.9.9"), ORDERS)
+            for n in range(RATE + 1)
+        ]
+        assert statuses[-1] == 429
+
+    async def test_may_be_spread_over_several_header_lines(self, edge, client):
+        statuses = []
+        for number in range(RATE + 1):
+            one, two = from_(f"192.0.2.{number}"), from_(client)
+            lines = [*one.items(), *((name.lower(), value) for name, value in two.items())]
+            statuses.append(await attempt(edge, dict(lines), ORDERS))
+        assert statuses[-1] == 429
+
+    async def test_in_ipv6_is_a_subnet(self, edge):
+        subnet = f"2001:db8:{next(_clients):x}:1"
+        statuses = [await attempt(edge, from_(f"{subnet}::{n}"), ORDERS) for n in range(RATE + 1)]
+        assert statuses == [401] * RATE + [429]
+        assert await attempt(edge, from_(f"{subnet[:-1]}2::1"), ORDERS) == 401
+
+    async def test_sixty_a_minute_unless_said_otherwise_and_no_header_is_believed(
+        self, house, monkeypatch
+    ):
+        monkeypatch.setattr("tests.integration.edge.house.SETTINGS", _as_shipped())
+        edge = house.shared_edge(SSE_MAX_CONNECTIONS=100)
+        statuses = [
+            await attempt(edge, from_(f"198.51.100.{number}"), ORDERS) for number in range(62)
+        ]
+        assert statuses == [401] * 60 + [429] * 2
+        (said,) = edge.logged("too many streams")
+        assert (said["address"], said["through_proxy"]) == ("127.0.0.1", True)
+
+
+class TestAProcess:
+    async def test_holds_so_many_streams_and_then_says_when_again(self, edge):
+        await empty(edge)
+        streams = [await edge.follow(PRICES, headers=_somebody()) for _ in range(PLACES)]
+        answer = await edge.connect(PRICES, headers=_somebody())
+        assert int(answer.header("retry-after")) >= 1
+        assert (await refusal(answer))[0] == 503
+        async with edge.client() as http:
+            assert (await http.get("/api/prices")).status_code == 200
+        await streams.pop().close()
+        await fewer(edge, PLACES)
+        streams.append(await edge.follow(PRICES, headers=_somebody()))
+        for stream in streams:
+            await stream.close()
+
+    async def test_holds_no_more_when_a_crowd_comes_at_once(self, edge):
+        """All are looked up at the same time, and none counts yet."""
+        await empty(edge)
+        cookie = await edge.sign_in("crowd")
+        answers = await asyncio.gather(
+            *(edge.connect(ORDERS, cookie, headers=_somebody()) for _ in range(PLACES * 5))
+        )
+        statuses = sorted(answer.status for answer in answers)
+        for answer in answers:
+            await answer.close()
+        assert statuses == [200] * PLACES + [503] * (PLACES * 4)
+
+    async def test_a_ticket_is_not_spent_where_there_is_no_room(self, edge):
+        await empty(edge)
+        cookie = await edge.sign_in("patient")
+        async with edge.client(cookie) as http:
+            made = (await http.post("/api/stream/ticket")).json()["ticket"]
+        path = f"{ORDERS}?ticket={made}"
+        streams = [await edge.follow(PRICES, headers=_somebody()) for _ in range(PLACES)]
+        assert await attempt(edge, _somebody(), path) == 503
+        for stream in streams:
+            await stream.close()
+        await empty(edge)
+        assert await attempt(edge, _somebody(), path) == 200
+
+
+class TestAGateway:
+    async def test_says_who_it_is(self, edge, fresh):
+        await empty(edge)
+        headers = {**_somebody(), "X-User-ID": fresh("alice"), "X-User-Roles": "admin, desk"}
+        async with await edge.follow(ORDERS, headers=headers) as stream:
+            assert stream.frames[-1].data["userId"] == headers["X-User-ID"]
+        async with edge.client() as http:
+            who = (await http.get("/api/session", headers=headers)).json()
+            assert (who["userId"], who["roles"]) == (headers["X-User-ID"], ["admin", "desk"])
+            assert (await http.delete("/api/session", headers=headers)).status_code == 409
+
+    async def test_wins_over_what_the_browser_sends_along(self, edge, fresh):
+        await empty(edge)
+        alice, cookie = fresh("alice"), await edge.sign_in(fresh("bob"))
+        headers = {**_somebody(), "X-User-ID": alice}
+        async with await edge.follow(ORDERS, cookie, headers=headers) as stream:
+            assert stream.frames[-1].data["userId"] == alice
+
+    @pytest.mark.parametrize("user", ["", "_all", "x" * 129, "\xff\xfe", "_"])
+    async def test_that_says_nonsense_is_not_believed(self, edge, user):
+        answer = await edge.connect(ORDERS, headers={**_somebody(), "X-User-ID": user})
+        assert await refusal(answer) == (401, UNAUTHORIZED)
+
+    async def test_with_the_clients_own_word_beside_its_own_is_not_believed(self, edge):
+        headers = {**_somebody(), "X-User-ID": "admin", "x-user-id": "alice"}
+        assert (await refusal(await edge.connect(ORDERS, headers=headers)))[0] == 401
+
+    async def test_that_is_not_listed_is_nobody(self, house):
+        """Also when it claims to be a listed one: only the connection itself counts."""
+        headers = {"X-User-ID": "alice", **from_("127.0.0.1")}
+        for edge in (
+            house.shared_edge(),
+            house.shared_edge(TAPEWIRE_USER_HEADER_FROM="10.0.0.0/8", TAPEWIRE_ORIGINS="*"),
+        ):
+            answer = await edge.connect(ORDERS, headers=headers)
+            assert await refusal(answer) == (401, UNAUTHORIZED)
+            async with edge.client() as http:
+                assert (await http.get("/api/session", headers=headers)).status_code == 401
+
+    async def test_gets_tickets_for_its_users(self, edge, fresh):
+        await empty(edge)
+        alice = fresh("alice")
+        async with edge.client() as http:
+            answer = await http.post("/api/stream/ticket", headers={"X-User-ID": alice})
+        path = f"{ORDERS}?ticket={answer.json()['ticket']}"
+        async with await edge.follow(path, headers=_somebody()) as stream:
+            assert stream.frames[-1].data["userId"] == alice
+            assert stream.header("set-cookie")
+
+
+def _somebody():
+    """A client that did not come before."""
+    number = next(_clients)
+    return from_(f"203.0.{number // 250}.{number % 250 + 1}")
+
+
+def _as_shipped():
+    from tests.integration.edge.house import SETTINGS
+
+    return {name: value for name, value in SETTINGS.items() if name != "SSE_CONNECT_RATE"}

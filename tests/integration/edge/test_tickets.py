@@ -1,0 +1,239 @@
+"""Tickets: onto a stream without a header, once, and back by the cookie (C4)."""
+
+import asyncio
+import hashlib
+import time
+from datetime import UTC, datetime
+from http.cookies import SimpleCookie
+
+import pytest
+
+from tapewire.log.jetstream import JetStreamValues, connect
+from tests.integration.edge.test_sessions import UNAUTHORIZED, refusal
+from tests.issuer import SECRET, Issuer
+from tests.waiting import until
+
+ORDERS = "/api/stream/orders"
+
+
+@pytest.fixture
+def alice(fresh):
+    return fresh("alice")
+
+
+@pytest.fixture
+def other(house):
+    """A second process beside `edge`."""
+    return house.shared_edge(SSE_FLUSH_MS=5)
+
+
+@pytest.fixture
+def brief(house):
+    """One whose tickets are good for a second, and that takes JWTs."""
+    return house.shared_edge(TAPEWIRE_TICKET_SECONDS=1, TAPEWIRE_JWT_SECRET=SECRET)
+
+
+async def ticket(edge, cookie=None, **headers):
+    async with edge.client(cookie) as http:
+        answer = await http.post("/api/stream/ticket", headers=headers)
+    assert answer.status_code == 201, answer.text
+    assert answer.headers["cache-control"] == "no-store"
+    return answer.json()["ticket"]
+
+
+def with_ticket(made):
+    return f"{ORDERS}?ticket={made}"
+
+
+def cookie_in(stream):
+    """The session that a stream's answer gives."""
+    header = stream.header("set-cookie")
+    return SimpleCookie(header)["session"].value if header else None
+
+
+class TestATicket:
+    async def test_opens_one_stream_and_gives_the_cookie(self, edge, alice):
+        cookie = await edge.sign_in(alice)
+        made = await ticket(edge, cookie)
+        async with await edge.follow(with_ticket(made)) as stream:
+            assert stream.frames[-1].data["userId"] == alice
+            given = cookie_in(stream)
+        assert given not in (None, cookie)
+        async with edge.client(given) as http:
+            assert (await http.get("/api/session")).json()["userId"] == alice
+        assert await refusal(await edge.connect(with_ticket(made))) == (401, UNAUTHORIZED)
+
+    async def test_a_reconnect_to_the_same_url_works_by_the_cookie(self, edge, other, alice):
+        """As EventSource does: the same URL, with a spent ticket, at whichever process."""
+        path = with_ticket(await ticket(edge, await edge.sign_in(alice)))
+        async with await edge.follow(path) as stream:
+            given, last = cookie_in(stream), (await stream.until("order:update")).id
+        for again in (edge, other, edge):
+            async with await again.follow(path, given, last_event_id=last) as stream:
+                assert stream.frames[-1].data["userId"] == alice
+                assert stream.header("set-cookie") is None
+
+    async def test_the_cookie_is_like_that_of_a_sign_in(self, house, alice):
+        edge = house.shared_edge(TAPEWIRE_COOKIE_SECURE="on")
+        async with edge.client() as http:
+            answer = await http.post("/api/session", json={"userId": alice})
+        signed_in = SimpleCookie(answer.headers["set-cookie"])["session"]
+        made = await ticket(edge, signed_in.value)
+        async with await edge.follow(with_ticket(made)) as stream:
+            given = SimpleCookie(stream.header("set-cookie"))["session"]
+        for name in ("path", "httponly", "samesite", "secure", "domain"):
+            assert given[name] == signed_in[name], name
+        assert 0 <= int(signed_in["max-age"]) - int(given["max-age"]) < 60
+
+    async def test_of_somebody_else_it_wins_over_the_cookie(self, edge, alice, fresh):
+        made, bob = await ticket(edge, await edge.sign_in(alice)), fresh("bob")
+        async with await edge.follow(with_ticket(made), await edge.sign_in(bob)) as stream:
+            assert stream.frames[-1].data["userId"] == alice
+
+    async def test_needs_a_session(self, edge):
+        for cookie in (None, "nobody"):
+            async with edge.client(cookie) as http:
+                answer = await http.post("/api/stream/ticket")
+                assert (answer.status_code, answer.json()) == (401, UNAUTHORIZED)
+
+    async def test_is_good_for_half_a_minute_at_the_most(self, edge, alice):
+        async with edge.client(await edge.sign_in(alice)) as http:
+            answer = (await http.post("/api/stream/ticket")).json()
+        left = (datetime.fromisoformat(answer["expiresAt"]) - datetime.now(UTC)).total_seconds()
+        assert 25 < left <= 30
+
+    async def test_ends_by_itself(self, brief, house, alice):
+        made = await ticket(brief, await brief.sign_in(alice))
+        wire = await connect(house.broker.url, "test")
+        store = JetStreamValues(wire, stream="KV_tickets", prefix="$KV.tickets")
+        key, ends = hashlib.sha256(made.encode()).hexdigest(), time.monotonic() + 1
+        assert await store.get(key)
+        await until("a second is over", lambda: time.monotonic() > ends)
+        assert await refusal(await brief.connect(with_ticket(made))) == (401, UNAUTHORIZED)
+        assert await store.get(key) is None
+        await wire.close()
+
+    async def test_is_not_in_the_store(self, edge, house, alice):
+        cookie = await edge.sign_in(alice)
+        made = await ticket(edge, cookie)
+        wire = await connect(house.broker.url, "test")
+        store = JetStreamValues(wire, stream="KV_tickets", prefix="$KV.tickets")
+        kept = await store.all()
+        await wire.close()
+        assert kept
+        for key, data in kept.items():
+            assert made not in key
+            assert made.encode() not in data
+            assert cookie.encode() not in data
+            assert (await refusal(await edge.connect(with_ticket(key))))[0] == 401
+
+    async def test_does_not_work_by_a_link(self, edge, alice):
+        """Who clicks a link must not be signed in as whoever made it."""
+        path = with_ticket(await ticket(edge, await edge.sign_in(alice)))
+        answer = await edge.connect(path, headers={"Sec-Fetch-Mode": "navigate"})
+        assert answer.header("set-cookie") is None
+        assert (await refusal(answer))[0] == 401
+        await (await edge.follow(path, headers={"Sec-Fetch-Mode": "cors"})).close()
+
+    async def test_is_not_spent_by_a_request_that_is_wrong_otherwise(self, edge, alice):
+        made = await ticket(edge, await edge.sign_in(alice))
+        for path, method, status in (
+            (with_ticket(made), "POST", 405),
+            (with_ticket(made), "OPTIONS", 200),
+            (f"/api/stream/prices?maxRate=x&ticket={made}", "GET", 422),
+        ):
+            async with await edge.connect(path, method=method) as answer:
+                assert answer.status == status
+        await (await edge.follow(with_ticket(made))).close()
+
+    @pytest.mark.parametrize(
+        "made",
+        ["", "x", "x" * 43, "x" * 5000, "%00", "%FF%FE", "a.b", "*", ">", "%C3%A9", "..", "-" * 43],
+    )
+    async def test_that_is_none(self, edge, made):
+        assert await refusal(await edge.connect(with_ticket(made))) == (401, UNAUTHORIZED)
+
+
+class TestTwoProcesses:
+    async def test_one_of_all_that_race_gets_in(self, edge, other, alice):
+        cookie = await edge.sign_in(alice)
+        for _ in range(10):
+            path = with_ticket(await ticket(edge, cookie))
+            answers = await asyncio.gather(*(one.connect(path) for one in (edge, other) * 4))
+            statuses = sorted(answer.status for answer in answers)
+            for answer in answers:
+                await answer.close()
+            assert statuses == [200] + [401] * 7
+
+    async def test_a_ticket_of_one_is_good_at_the_other(self, edge, other, alice):
+        made = await ticket(edge, await edge.sign_in(alice))
+        await (await other.follow(with_ticket(made))).close()
+
+
+class TestTheSessionBehindIt:
+    async def test_its_end_ends_what_the_ticket_opened(self, edge, other, alice):
+        cookie = await edge.sign_in(alice)
+        first, second = await ticket(edge, cookie), await ticket(edge, cookie)
+        async with await other.follow(with_ticket(first)) as stream, edge.client(cookie) as http:
+            given = cookie_in(stream)
+            await http.delete("/api/session")
+            last = (await stream.rest(seconds=2))[-1]
+        assert (last.event, last.data) == ("auth:expired", {"reason": "revoked"})
+        assert (await refusal(await edge.connect(ORDERS, given)))[0] == 401
+        assert (await refusal(await edge.connect(with_ticket(second))))[0] == 401
+
+    async def test_signing_out_with_what_a_ticket_gave_ends_it(self, edge, alice):
+        cookie = await edge.sign_in(alice)
+        async with await edge.follow(with_ticket(await ticket(edge, cookie))) as stream:
+            async with edge.client(cookie_in(stream)) as http:
+                assert (await http.delete("/api/session")).status_code == 204
+            assert (await stream.rest(seconds=2))[-1].event == "auth:expired"
+        assert (await refusal(await edge.connect(ORDERS, cookie)))[0] == 401
+
+    async def test_a_ticket_of_a_ticket(self, edge, alice):
+        cookie = await edge.sign_in(alice)
+        for _ in range(3):
+            async with await edge.follow(with_ticket(await ticket(edge, cookie))) as stream:
+                cookie = cookie_in(stream)
+        await (await edge.follow(ORDERS, cookie)).close()
+
+    async def test_of_a_jwt_it_ends_with_that(self, brief, alice):
+        ends = time.time() + 3
+        token = Issuer().token(alice, "HS256", exp=ends, roles=["admin"])
+        made = await ticket(brief, Authorization=f"Bearer {token}")
+        async with await brief.follow(with_ticket(made)) as stream:
+            given = cookie_in(stream)
+            async with brief.client(given) as http:
+                assert (await http.get("/api/session")).json()["roles"] == ["admin"]
+            last = (await stream.rest(seconds=8))[-1]
+        assert (last.event, last.data) == ("auth:expired", {"reason": "expired"})
+        assert time.time() < ends + 2
+        assert (await refusal(await brief.connect(ORDERS, given)))[0] == 401
+
+    async def test_of_a_jwt_that_is_revoked(self, brief, alice):
+        headers = {"Authorization": f"Bearer {Issuer().token(alice, 'HS256', seconds=60)}"}
+        made = await ticket(brief, **headers)
+        async with await brief.follow(with_ticket(made)) as stream, brief.client() as http:
+            given = cookie_in(stream)
+            assert (await http.delete("/api/session", headers=headers)).status_code == 204
+            assert (await stream.rest(seconds=2))[-1].data == {"reason": "revoked"}
+        assert (await refusal(await brief.connect(ORDERS, given)))[0] == 401
+
+
+async def test_no_ticket_is_ever_logged(edge, alice):
+    made = await ticket(edge, await edge.sign_in(alice))
+    async with await edge.follow(with_ticket(made)) as stream:
+        given, client = cookie_in(stream), stream.frames[-1].data["clientId"]
+    await (await edge.connect(with_ticket(made))).close()
+    await until("the stream is logged", lambda: edge.logged("stream closed", client=client))
+    text = edge.log.read_text()
+    assert made not in text
+    assert given not in text
+    assert "ticket=" not in text
+
+
+async def test_it_is_in_the_openapi_document(edge):
+    async with edge.client() as http:
+        document = (await http.get("/docs/openapi.json")).json()
+    (operation,) = document["paths"]["/api/stream/ticket"].values()
+    assert "201" in operation["responses"]

@@ -1,0 +1,250 @@
+"""JWTs at the edge: on streams and on calls, with keys in files and behind URLs (C3)."""
+
+import asyncio
+import time
+
+import pytest
+
+from tests.integration.edge.test_sessions import UNAUTHORIZED, refusal
+from tests.issuer import SECRET, Issuer, serving, sign, unsigned
+from tests.waiting import until
+
+ORDERS = "/api/stream/orders"
+AWAY = 503
+
+
+@pytest.fixture
+def issuer():
+    return Issuer()
+
+
+@pytest.fixture
+def alice(fresh):
+    return fresh("alice")
+
+
+@pytest.fixture
+def keys(tmp_path_factory):
+    """The file with the keys of a fresh issuer, one for all tests: leave it as it is."""
+    file = tmp_path_factory.getbasetemp() / "jwks.json"
+    if not file.exists():
+        file.write_bytes(Issuer().jwks())
+    return file
+
+
+@pytest.fixture
+def edge(house, keys):
+    """It takes tokens of each kind."""
+    return house.shared_edge(TAPEWIRE_JWT_SECRET=SECRET, TAPEWIRE_JWT_JWKS=keys)
+
+
+@pytest.fixture
+def other(house):
+    """Another process, which takes tokens of the secret, and those from a query too."""
+    return house.shared_edge(
+        TAPEWIRE_JWT_SECRET=SECRET, TAPEWIRE_TOKEN_IN_QUERY="on", TAPEWIRE_LOG_LEVEL="debug"
+    )
+
+
+def bearer(token):
+    return {"Authorization": f"Bearer {token}"}
+
+
+class TestAGoodToken:
+    @pytest.mark.parametrize("algorithm", ["HS256", "RS256", "ES256"])
+    async def test_opens_streams_and_is_taken_by_calls(self, edge, issuer, alice, algorithm):
+        headers = bearer(issuer.token(alice, algorithm, roles=["desk"]))
+        async with await edge.follow(ORDERS, headers=headers) as stream:
+            assert stream.frames[-1].data["userId"] == alice
+        async with edge.client() as http:
+            answer = await http.get("/api/session", headers=headers)
+        assert answer.status_code == 200
+        assert (answer.json()["userId"], answer.json()["roles"]) == (alice, ["desk"])
+
+    async def test_its_roles_count(self, edge, issuer, alice):
+        path = f"/api/stream/trading?userId={alice}"
+        for roles, status in ((["admin"], 200), (["desk"], 403)):
+            headers = bearer(issuer.token("boss", roles=roles))
+            async with await edge.connect(path, headers=headers) as answer:
+                assert answer.status == status
+
+    async def test_the_word_bearer_in_any_case(self, edge, issuer, alice):
+        for scheme in ("bearer", "BEARER"):
+            headers = {"Authorization": f"{scheme}  {issuer.token(alice)}"}
+            await (await edge.follow(ORDERS, headers=headers)).close()
+
+    async def test_it_decides_and_not_the_cookie_beside_it(self, edge, issuer, alice):
+        cookie = await edge.sign_in("somebody-else")
+        async with await edge.follow(ORDERS, cookie, headers=bearer(issuer.token(alice))) as stream:
+            assert stream.frames[-1].data["userId"] == alice
+        answer = await edge.connect(ORDERS, cookie, headers=bearer("x.y.z"))
+        assert await refusal(answer) == (401, UNAUTHORIZED)
+
+    async def test_another_scheme_leaves_it_to_the_cookie(self, edge, alice):
+        cookie = await edge.sign_in(alice)
+        headers = {"Authorization": "Basic dXNlcjpwYXNz"}
+        async with await edge.follow(ORDERS, cookie, headers=headers) as stream:
+            assert stream.frames[-1].data["userId"] == alice
+
+
+class TestABadToken:
+    async def test_it_opens_nothing(self, edge, issuer, alice):
+        claims = {"sub": alice, "exp": time.time() + 60}
+        for token in (
+            "", "x", "a.b.c", "....", "é", "x" * 10_000, unsigned({"alg": "none"}, claims),
+            issuer.token(alice, seconds=-1), issuer.token(alice, nbf=time.time() + 60),
+            issuer.token("_all"), issuer.token(alice, exp=None), issuer.token(alice, aud="other"),
+            sign(claims, "another" * 6, "HS256", {}), issuer.token(alice)[:-3],
+        ):  # fmt: skip
+            answer = await edge.connect(ORDERS, headers=bearer(token))
+            assert await refusal(answer) == (401, UNAUTHORIZED), token[:50]
+            async with edge.client() as http:
+                header = f"Bearer {token}".strip().encode()
+                answer = await http.get("/api/session", headers=[(b"authorization", header)])
+            assert answer.json() == UNAUTHORIZED
+
+    async def test_two_of_them_are_none(self, edge, issuer, alice):
+        token = issuer.token(alice)
+        async with edge.client() as http:
+            headers = [("Authorization", f"Bearer {token}")] * 2
+            assert (await http.get("/api/session", headers=headers)).status_code == 401
+
+    async def test_where_none_are_taken_the_cookie_decides(self, house, issuer, alice):
+        edge = house.shared_edge()
+        headers = bearer(issuer.token(alice, "HS256"))
+        assert (await refusal(await edge.connect(ORDERS, headers=headers)))[0] == 401
+        cookie = await edge.sign_in(alice)
+        await (await edge.follow(ORDERS, cookie, headers=headers)).close()
+
+
+class TestTheEndOfAToken:
+    @pytest.mark.parametrize("path", [ORDERS, "/api/stream/prices"])
+    async def test_a_stream_never_outlives_it(self, edge, issuer, alice, path):
+        ends = time.time() + 3
+        headers = bearer(issuer.token(alice, exp=ends))
+        async with await edge.follow(path, headers=headers) as stream:
+            frames = await stream.rest(seconds=8)
+            over = time.time()
+        assert frames[-1].event == "auth:expired"
+        assert frames[-1].data == {"reason": "expired"}
+        assert -0.05 < over - ends < 2
+        assert (await refusal(await edge.connect(ORDERS, headers=headers)))[0] == 401
+
+    async def test_signing_out_revokes_it_everywhere_within_two_seconds(
+        self, edge, other, issuer, alice
+    ):
+        headers, kept = bearer(issuer.token(alice, "HS256")), issuer.token(alice, "HS256", n=2)
+        async with (
+            await other.follow(ORDERS, headers=headers) as stream,
+            await other.follow(ORDERS, headers=bearer(kept)) as another,
+            edge.client() as http,
+        ):
+            assert (await http.delete("/api/session", headers=headers)).status_code == 204
+            frames = await stream.rest(seconds=2)
+            assert (frames[-1].event, frames[-1].data) == ("auth:expired", {"reason": "revoked"})
+            assert (await http.get("/api/session", headers=headers)).status_code == 401
+            assert (await http.get("/api/session", headers=bearer(kept))).status_code == 200
+            assert not another.writer.is_closing()
+        assert (await refusal(await other.connect(ORDERS, headers=headers)))[0] == 401
+
+
+class TestKeysBehindAUrl:
+    async def test_down_up_rotated_down_and_flooded(self, house, issuer, alice):
+        """One story, since each edge takes its time to start: the keys are away when it starts,
+        come, are rotated, go away while others are known, and are asked for by made-up names."""
+        async with serving(b"not yet") as jwks:
+            edge = house.edge(TAPEWIRE_JWT_JWKS=jwks.url)
+            first = bearer(issuer.token(alice, "ES256"))
+            answer = await edge.connect(ORDERS, headers=first)
+            assert answer.header("retry-after") is not None
+            assert (await refusal(answer))[0] == AWAY
+            await (await edge.follow(ORDERS, await edge.sign_in(alice))).close()
+
+            jwks.body = issuer.jwks()
+            await (await edge.follow(ORDERS, headers=first)).close()
+            asked = jwks.asked
+            for _ in range(5):
+                await (await edge.follow(ORDERS, headers=first)).close()
+            assert jwks.asked == asked
+
+            issuer.rotate()
+            jwks.body = issuer.jwks()
+            second = bearer(issuer.token(alice, "ES256"))
+            await (await edge.follow(ORDERS, headers=second)).close()
+            assert jwks.asked == asked + 1
+            assert (await refusal(await edge.connect(ORDERS, headers=first)))[0] == 401
+
+            jwks.status = 500
+            issuer.rotate()
+            third = bearer(issuer.token(alice, "ES256"))
+            assert (await refusal(await edge.connect(ORDERS, headers=third)))[0] == AWAY
+            async with edge.client() as http:
+                answer = await http.get("/api/session", headers=third)
+                assert (answer.status_code, answer.json()["error"]) == (AWAY, "Service Unavailable")
+                assert answer.headers["retry-after"]
+            await (await edge.follow(ORDERS, headers=second)).close()
+
+            jwks.status, jwks.body = 200, issuer.jwks()
+            await (await edge.follow(ORDERS, headers=third)).close()
+
+            began, asked = time.monotonic(), jwks.asked
+
+            async def make_up(number):
+                headers = bearer(issuer.token(alice, headers={"kid": f"made-up-{number}"}))
+                return (await refusal(await edge.connect(ORDERS, headers=headers)))[0]
+
+            assert set(await asyncio.gather(*(make_up(number) for number in range(40)))) == {401}
+            assert jwks.asked - asked <= 2 + (time.monotonic() - began)
+        assert edge.logged("the keys of tokens cannot be fetched")
+
+
+async def test_keys_in_a_file_are_read_again_when_it_changed(edge, keys, issuer, alice):
+    before = keys.read_bytes()
+    old = bearer(issuer.token(alice))
+    await (await edge.follow(ORDERS, headers=old)).close()
+    issuer.rotate()
+    new = bearer(issuer.token(alice))
+    assert (await refusal(await edge.connect(ORDERS, headers=new)))[0] == 401
+    try:
+        keys.write_bytes(issuer.jwks())
+        await (await edge.follow(ORDERS, headers=new)).close()
+        assert (await refusal(await edge.connect(ORDERS, headers=old)))[0] == 401
+        keys.write_bytes(b"half of a f")
+        await (await edge.follow(ORDERS, headers=new)).close()
+    finally:
+        keys.write_bytes(before)
+    await (await edge.follow(ORDERS, headers=old)).close()
+
+
+class TestATokenInTheQuery:
+    async def test_only_where_it_is_switched_on(self, edge, other, issuer, alice):
+        path = f"{ORDERS}?token={issuer.token(alice, 'HS256')}"
+        assert await refusal(await edge.connect(path)) == (401, UNAUTHORIZED)
+        async with await other.follow(path) as stream:
+            assert stream.frames[-1].data["userId"] == alice
+        async with other.client() as http:
+            assert (await http.get(path.replace(ORDERS, "/api/session"))).status_code == 401
+
+    async def test_the_header_decides(self, other, issuer, alice):
+        path = f"{ORDERS}?token={issuer.token('bob', 'HS256')}"
+        headers = bearer(issuer.token(alice, "HS256"))
+        async with await other.follow(path, headers=headers) as stream:
+            assert stream.frames[-1].data["userId"] == alice
+
+
+async def test_neither_tokens_nor_the_secret_are_ever_logged(other, issuer, alice):
+    good, bad = issuer.token(alice, "HS256"), issuer.token(alice, "HS256", seconds=-9)
+    before = len(other.logged("stream closed"))
+    for token in (good, bad):
+        for where in ({"headers": bearer(token)}, {}):
+            path = ORDERS if where else f"{ORDERS}?token={token}&lastEventId=rubbish"
+            async with await other.connect(path, **where) as answer:
+                assert answer.status == (200 if token is good else 401)
+        async with other.client() as http:
+            await http.get("/api/orders", headers=bearer(token))
+    closed = lambda: len(other.logged("stream closed")) >= before + 2  # noqa: E731
+    await until("all is logged", closed)
+    text = other.log.read_text()
+    assert "a token is refused" in text
+    for secret in (SECRET, good, bad, good.split(".")[1], good.split(".")[2], bad.split(".")[2]):
+        assert secret not in text

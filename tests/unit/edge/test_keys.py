@@ -1,0 +1,267 @@
+"""Where the keys of JWTs come from: files that change, and URLs that are slow, down or rotated."""
+
+import asyncio
+import json
+import os
+
+import httpx
+import pytest
+
+from services.edge.access.keys import (
+    FETCH_PAUSE_SECONDS,
+    BadKeys,
+    FileKeys,
+    KeysAway,
+    UrlKeys,
+    downloader,
+    read,
+)
+from tests.issuer import Issuer, _rsa, published, serving
+from tests.unit.orders.virtual import run
+
+
+@pytest.fixture
+def issuer():
+    return Issuer()
+
+
+async def knows(keys, issuer, algorithm="ES256"):
+    """Whether the issuer's newest key is found."""
+    kid, _ = issuer.key(algorithm)
+    return [key.kid for key in await keys.find(kid, algorithm)] == [kid]
+
+
+class TestADocument:
+    def test_both_kinds(self, issuer):
+        assert [(key.kid, key.algorithm) for key in read(issuer.jwks())] == [
+            ("RS256-0", "RS256"),
+            ("ES256-0", "ES256"),
+        ]
+
+    @pytest.mark.parametrize(
+        "data",
+        [
+            b"", b"{}", b"[]", b"null", b'{"keys":[]}', b'{"keys":{}}', b'{"keys":7}', b"\xff",
+            b"{",
+            b'{"keys":[null,7,"a",[],{}]}', b'{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}',
+            b'{"keys":[{"kty":"RSA"}]}', b'{"keys":[{"kty":"RSA","n":"","e":""}]}',
+            b'{"keys":[{"kty":"EC","crv":"P-256","x":"AA","y":"AA"}]}',
+            b'{"keys":[{"kty":["RSA"]}]}', b'{"keys":[{"kty":"RSA","n":7,"e":[]}]}',
+            b"[" * 5000 + b"]" * 5000,
+        ],
+    )  # fmt: skip
+    def test_none(self, data):
+        with pytest.raises(BadKeys):
+            read(data)
+
+    def test_what_is_for_something_else_is_left_out(self, issuer):
+        kid, key = issuer.key("RS256")
+        good = published(key, kid)
+        others = [
+            {**good, "use": "enc"}, {**good, "alg": "RS512"}, {**good, "alg": "RSA-OAEP"},
+            {"kty": "oct", "k": "c2VjcmV0", "kid": kid}, published(_rsa(9, 1024), "short"),
+            {"kty": "OKP", "crv": "Ed25519", "x": "AA"},
+        ]  # fmt: skip
+        found = read(
+            json.dumps({"keys": [*others, {**good, "use": "sig", "alg": "RS256"}]}).encode()
+        )
+        assert len(found) == 1
+
+
+class TestAFile:
+    @pytest.fixture
+    def file(self, tmp_path, issuer):
+        file = tmp_path / "jwks.json"
+        file.write_bytes(issuer.jwks())
+        return file
+
+    async def test_it_is_read_again_when_it_changed(self, file, issuer):
+        keys = FileKeys(file)
+        assert await knows(keys, issuer)
+        issuer.rotate()
+        assert not await knows(keys, issuer)
+        file.write_bytes(issuer.jwks())
+        assert await knows(keys, issuer)
+        assert await keys.find("ES256-0", "ES256") == []
+
+    async def test_it_is_not_read_again_when_it_did_not(self, file, issuer, monkeypatch):
+        keys = FileKeys(file)
+        monkeypatch.setattr("services.edge.access.keys.read", lambda _: pytest.fail("was read"))
+        assert await knows(keys, issuer)
+
+    async def test_a_link_that_is_pointed_elsewhere(self, tmp_path, issuer):
+        """As kubernetes changes what it mounts."""
+        for name in ("one", "two"):
+            (tmp_path / name).write_bytes(issuer.jwks())
+            issuer.rotate()
+        link = tmp_path / "current"
+        link.symlink_to("one")
+        keys = FileKeys(link)
+        (tmp_path / "next").symlink_to("two")
+        os.replace(tmp_path / "next", link)  # noqa: PTH105
+        assert [key.kid for key in await keys.find("ES256-1", "ES256")] == ["ES256-1"]
+
+    async def test_a_broken_or_missing_one_leaves_the_old_keys(self, file, issuer):
+        keys = FileKeys(file)
+        file.write_bytes(b'{"keys":')
+        assert await knows(keys, issuer)
+        file.unlink()
+        assert await knows(keys, issuer)
+        issuer.rotate()
+        file.write_bytes(issuer.jwks())
+        assert await knows(keys, issuer)
+
+    def test_at_the_start_it_must_be_right(self, tmp_path):
+        with pytest.raises(OSError, match="No such file"):
+            FileKeys(tmp_path / "none")
+        with pytest.raises(IsADirectoryError):
+            FileKeys(tmp_path)
+        (tmp_path / "x").write_bytes(b"{}")
+        with pytest.raises(BadKeys):
+            FileKeys(tmp_path / "x")
+
+
+class Source:
+    """What is behind a URL, in virtual time: an issuer's keys, `down`, or `slow` by seconds."""
+
+    def __init__(self, issuer):
+        self.issuer = issuer
+        self.asked = 0
+        self.down = False
+        self.slow = 0.0
+        self.keys = UrlKeys(self.fetch, 300.0, asyncio.get_running_loop().time)
+
+    async def fetch(self):
+        self.asked += 1
+        await asyncio.sleep(self.slow)
+        if self.down:
+            raise httpx.ConnectError("refused")
+        return self.issuer.jwks()
+
+
+class TestAUrl:
+    """`run` plays them in virtual time."""
+
+    def test_it_is_asked_once_for_many_tokens(self, issuer):
+        async def story():
+            source = Source(issuer)
+            source.slow = 0.5
+            found = await asyncio.gather(*(knows(source.keys, issuer) for _ in range(50)))
+            assert all(found)
+            assert source.asked == 1
+
+        run(story())
+
+    def test_again_when_its_keys_are_old_and_nobody_waits_for_that(self, issuer):
+        async def story():
+            source = Source(issuer)
+            clock = asyncio.get_running_loop().time
+            await knows(source.keys, issuer)
+            await asyncio.sleep(299)
+            await knows(source.keys, issuer)
+            assert source.asked == 1
+            await asyncio.sleep(2)
+            source.slow = 4.0
+            began = clock()
+            assert await knows(source.keys, issuer)
+            assert clock() == began
+            await asyncio.sleep(5)
+            assert source.asked == 2
+
+        run(story())
+
+    def test_at_once_for_a_key_that_is_not_known(self, issuer):
+        async def story():
+            source = Source(issuer)
+            await knows(source.keys, issuer)
+            await asyncio.sleep(10)
+            issuer.rotate()
+            assert await knows(source.keys, issuer)
+            assert source.asked == 2
+
+        run(story())
+
+    def test_also_right_after_it_was_asked(self, issuer):
+        async def story():
+            source = Source(issuer)
+            await knows(source.keys, issuer)
+            issuer.rotate()
+            assert await knows(source.keys, issuer)
+
+        run(story())
+
+    def test_made_up_keys_do_not_make_it_ask_more_than_once_a_second(self, issuer):
+        async def story():
+            source = Source(issuer)
+            await knows(source.keys, issuer)
+
+            async def flood(number):
+                for n in range(10):
+                    assert await source.keys.find(f"made-up-{number}-{n}", "RS256") == []
+
+            clock = asyncio.get_running_loop().time
+            began = clock()
+            await asyncio.gather(*(flood(number) for number in range(100)))
+            assert source.asked - 1 <= (clock() - began) / FETCH_PAUSE_SECONDS + 1
+
+        run(story())
+
+    def test_while_it_is_down_the_old_keys_stay(self, issuer):
+        async def story():
+            source = Source(issuer)
+            await knows(source.keys, issuer)
+            source.down = True
+            for _ in range(5):
+                await asyncio.sleep(600)
+                assert await knows(source.keys, issuer)
+            source.down = False
+            issuer.rotate()
+            assert await knows(source.keys, issuer)
+
+        run(story())
+
+    def test_while_it_is_down_nobody_can_say_what_an_unknown_key_is(self, issuer):
+        """Who is told 401 gives up for good: 503 it is, until somebody knows."""
+
+        async def story():
+            source = Source(issuer)
+            source.down = True
+            with pytest.raises(KeysAway):
+                await knows(source.keys, issuer)
+            source.down = False
+            assert await knows(source.keys, issuer)
+            source.down = True
+            issuer.rotate()
+            with pytest.raises(KeysAway):
+                await knows(source.keys, issuer)
+            source.down = False
+            assert await source.keys.find("made-up", "RS256") == []
+
+        run(story())
+
+    def test_its_end_leaves_nothing_under_way(self, issuer):
+        async def story():
+            source = Source(issuer)
+            source.slow = 1000
+            source.keys.fetch()
+            await asyncio.sleep(0)
+            await source.keys.close()
+            assert len(asyncio.all_tasks()) == 1
+
+        run(story())
+
+
+class TestDownloads:
+    async def test_what_is_there(self, issuer):
+        async with serving(issuer.jwks()) as jwks:
+            assert await downloader(jwks.url)() == issuer.jwks()
+
+    async def test_what_is_too_long_or_elsewhere(self):
+        async with serving(b"x" * (1 << 20) + b"x") as jwks:
+            with pytest.raises(BadKeys, match="more than"):
+                await downloader(jwks.url)()
+            jwks.status = 302
+            with pytest.raises(BadKeys, match="302"):
+                await downloader(jwks.url)()
+        with pytest.raises(httpx.ConnectError):
+            await downloader(jwks.url)()

@@ -1,0 +1,205 @@
+"""Room on a process, attempts from an address, and whose address that is: with virtual time."""
+
+import random
+from collections import deque
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.edge.limits import (
+    SLOT_SECONDS,
+    WINDOW_SECONDS,
+    Attempts,
+    Full,
+    Room,
+    address_in,
+    client_address,
+    counted_as,
+    networks,
+)
+
+PROXIES = networks(["10.0.0.0/8", "fd00::/8", "192.0.2.7"])
+
+
+class TestRoom:
+    def test_as_many_as_there_are_places(self):
+        present = []
+        room = Room(2, present.__len__)
+        for _ in range(2):
+            with room.place():
+                present.append(object())
+        with pytest.raises(Full), room.place():
+            raise AssertionError("came in")
+        present.pop()
+        with room.place():
+            pass
+
+    def test_who_is_being_admitted_has_a_place(self):
+        """A thousand that are looked up at once are not a thousand too many afterwards."""
+        room = Room(2, lambda: 0)
+        with room.place(), room.place(), pytest.raises(Full), room.place():
+            raise AssertionError("came in")
+
+    def test_who_is_refused_gives_it_back(self):
+        room = Room(1, lambda: 0)
+        for _ in range(3):
+            with pytest.raises(ValueError, match="refused"), room.place():
+                raise ValueError("refused")
+
+
+class TestAttempts:
+    def test_so_many_and_then_to_wait(self):
+        attempts = Attempts(5)
+        assert [attempts.take("a", 0.1) for _ in range(5)] == [None] * 5
+        wait = attempts.take("a", 0.1)
+        assert (wait.seconds, wait.first) == (61, True)
+        assert not attempts.take("a", 30.0).first
+        assert attempts.take("a", 30.1).seconds == 31
+
+    def test_after_the_wait_there_is_room(self):
+        attempts = Attempts(5)
+        for number in range(5):
+            attempts.take("a", number * 7.0)
+        wait = attempts.take("a", 40.3)
+        assert attempts.take("a", 40.3 + wait.seconds) is None
+        assert attempts.take("a", 40.3 + wait.seconds) is not None
+
+    def test_addresses_do_not_count_for_each_other(self):
+        attempts = Attempts(1)
+        assert [attempts.take(name, 0.0) for name in "abc"] == [None] * 3
+        assert attempts.take("b", 1.0) is not None
+
+    def test_a_refused_attempt_does_not_lengthen_the_wait(self):
+        attempts = Attempts(1)
+        attempts.take("a", 0.0)
+        for number in range(1, 60):
+            assert attempts.take("a", float(number)) is not None
+        assert attempts.take("a", WINDOW_SECONDS + SLOT_SECONDS) is None
+
+    @given(
+        st.lists(st.floats(0.0, 3.0), min_size=1, max_size=400),
+        st.integers(min_value=1, max_value=9),
+    )
+    def test_no_minute_has_more_and_nobody_waits_a_slot_too_long(self, pauses, rate):
+        """Against the definition: a list of every time."""
+        attempts, taken, now = Attempts(rate), deque(), 0.0
+        for pause in pauses:
+            now += pause
+            strict = sum(1 for at in taken if at > now - WINDOW_SECONDS)
+            loose = sum(1 for at in taken if at > now - WINDOW_SECONDS - SLOT_SECONDS)
+            if attempts.take("a", now) is None:
+                assert strict < rate
+                taken.append(now)
+            else:
+                assert loose >= rate
+
+    def test_a_million_addresses_do_not_make_it_grow(self):
+        attempts = Attempts(60, most_marks=1000)
+        for number in range(30_000):
+            attempts.take(f"10.0.{number}", number / 100_000)
+        assert len(attempts) == len(attempts._tries) == 1000
+
+    def test_what_is_over_is_forgotten(self):
+        attempts = Attempts(60)
+        for number in range(1000):
+            attempts.take(f"10.0.{number}", 0.0)
+        attempts.take("a", WINDOW_SECONDS * 2)
+        assert len(attempts) == len(attempts._tries) == 1
+
+    def test_one_address_takes_few_marks_however_often_it_comes(self):
+        attempts = Attempts(1_000_000)
+        for number in range(20_000):
+            assert attempts.take("a", number / 200) is None
+        assert len(attempts) <= WINDOW_SECONDS / SLOT_SECONDS + 2
+
+    def test_the_longest_absent_is_forgotten_first(self):
+        attempts = Attempts(1, most_marks=10)
+        for number in range(11):
+            attempts.take(str(number), number / 10)
+        assert attempts.take("10", 2.0) is not None
+        assert attempts.take("0", 2.0) is None
+
+    def test_its_books_are_right_whatever_happens(self):
+        rng = random.Random(3)
+        attempts, now = Attempts(3, most_marks=50), 0.0
+        for _ in range(20_000):
+            now += rng.expovariate(20)
+            attempts.take(str(rng.randrange(300)), now)
+            assert len(attempts) <= 50
+        tries = attempts._tries.values()
+        assert sum(len(one.marks) for one in tries) == len(attempts)
+        assert all(one.total == sum(count for _, count in one.marks) for one in tries)
+
+
+class TestWhoseAddress:
+    @pytest.mark.parametrize(
+        ("text", "address"),
+        [
+            ("192.0.2.1", "192.0.2.1"),
+            (" 192.0.2.1 ", "192.0.2.1"),
+            ("192.0.2.1:8080", "192.0.2.1"),
+            ("2001:db8::1", "2001:db8::1"),
+            ("[2001:db8::1]", "2001:db8::1"),
+            ("[2001:db8::1]:443", "2001:db8::1"),
+            ("fe80::1%eth0", "fe80::1"),
+            ("::ffff:192.0.2.1", "192.0.2.1"),
+        ],
+    )
+    def test_addresses(self, text, address):
+        assert str(address_in(text)) == address
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            None, "", " ", "unknown", "_hidden", "192.0.2", "192.0.2.256", "192.0.2.1:",
+            "192.0.2.1:x", "192.0.2.1:123456", "[2001:db8::1", "[2001:db8::1]x", "2001:db8::1::",
+            "0x7f.1", "1" * 5000, "[]", "[", "]", ":", "\u0661.2.3.4", "192.0.2.1, 192.0.2.2",
+            "for=192.0.2.1", "[1]:1",
+        ],
+    )  # fmt: skip
+    def test_what_is_none(self, text):
+        assert address_in(text) is None
+
+    @pytest.mark.parametrize(
+        ("peer", "forwarded", "client"),
+        [
+            ("203.0.113.9", "", "203.0.113.9"),
+            ("203.0.113.9", "198.51.100.1", "203.0.113.9"),  # no proxy of ours: whatever it says
+            ("10.1.2.3", "198.51.100.1", "198.51.100.1"),
+            ("10.1.2.3", "6.6.6.6, 198.51.100.1", "198.51.100.1"),  # the left one was made up
+            ("10.1.2.3", "6.6.6.6, 198.51.100.1, 10.9.9.9, 192.0.2.7", "198.51.100.1"),
+            ("10.1.2.3", "rubbish, 198.51.100.1", "198.51.100.1"),
+            ("10.1.2.3", "198.51.100.1, rubbish", "10.1.2.3"),
+            ("10.1.2.3", "198.51.100.1,,10.1.1.1", "10.1.2.3"),
+            ("10.1.2.3", "10.5.5.5", "10.5.5.5"),  # a client of our own network
+            ("10.1.2.3", " , ", "10.1.2.3"),
+            ("::ffff:10.1.2.3", "[2001:db8::1]:4711", "2001:db8::1"),
+            ("fd00::1", "198.51.100.1:80", "198.51.100.1"),
+            (None, "198.51.100.1", "None"),
+            ("10.1.2.3", ",".join(["10.0.0.1"] * 5000), "10.0.0.1"),
+        ],
+    )
+    def test_the_last_hop_that_is_not_ours(self, peer, forwarded, client):
+        assert str(client_address(peer, forwarded, PROXIES)) == client
+
+    def test_without_listed_proxies_the_header_is_nothing(self):
+        assert str(client_address("127.0.0.1", "198.51.100.1", ())) == "127.0.0.1"
+
+    def test_a_subnet_of_ipv6_is_one_customer(self):
+        names = {counted_as(address_in(f"2001:db8:0:1:{n:x}::{n:x}")) for n in range(1, 50)}
+        assert names == {"2001:db8:0:1::/64"}
+        assert counted_as(address_in("2001:db8:0:2::1")) not in names
+        assert counted_as(address_in("192.0.2.1")) != counted_as(address_in("192.0.2.2"))
+        assert counted_as(None) == "unknown"
+
+    @given(st.text(max_size=200), st.text(max_size=200))
+    def test_anything_may_be_written_there(self, peer, forwarded):
+        counted_as(client_address(peer, forwarded, PROXIES))
+        counted_as(client_address("10.0.0.1", forwarded, PROXIES))
+
+    def test_what_is_no_network_is_named(self):
+        with pytest.raises(ValueError, match=r"10\.0\.0\.0/33"):
+            networks(["10.0.0.0/33"])
+        with pytest.raises(ValueError, match="host bits"):
+            networks(["10.0.0.1/8"])

@@ -1,0 +1,45 @@
+"""What the settings of access cannot be: said when the edge starts, by the variable's name."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from services.edge.access import Sessions, Tickets, listed_networks, open_entrance
+from tapewire.log.memory import MemoryServer, MemoryValues
+from tapewire.runtime import BadSetting, Settings
+
+
+def opened(**settings):
+    now = lambda: datetime.now(UTC)  # noqa: E731
+    values = MemoryValues(MemoryServer())
+    return open_entrance(
+        Settings(**settings),
+        sessions=Sessions(values, now, 1),
+        tickets=Tickets(values, now, 30),
+        now=now,
+        clock=lambda: 0.0,
+        on_stop=lambda _: None,
+    )
+
+
+@pytest.mark.parametrize("content", [None, b"{}", b"", b'{"keys":[]}'])
+async def test_a_file_without_keys(tmp_path, content):
+    file = tmp_path / "jwks.json"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(BadSetting, match=r"TAPEWIRE_JWT_JWKS='.*jwks\.json': "):
+        opened(jwt_jwks=str(file))
+
+
+async def test_a_cookie_that_browsers_drop():
+    with pytest.raises(BadSetting, match="TAPEWIRE_COOKIE_SAME_SITE='none'"):
+        opened(cookie_same_site="none", cookie_secure=False)
+    assert opened(cookie_same_site="none")
+
+
+@pytest.mark.parametrize("text", ["10.0.0.0/33", "10.0.0.1/8", "proxy.example", "", "10.0.0.0-9"])
+async def test_what_is_no_network(text):
+    with pytest.raises(BadSetting, match="TAPEWIRE_USER_HEADER_FROM='"):
+        opened(user_header_from=("10.0.0.0/8", text))
+    with pytest.raises(BadSetting, match="TAPEWIRE_TRUSTED_PROXIES='"):
+        listed_networks((text,), "TAPEWIRE_TRUSTED_PROXIES")

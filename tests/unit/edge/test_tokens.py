@@ -1,0 +1,281 @@
+"""Which JWTs are believed, and what they say of whom."""
+
+import base64
+import hashlib
+import hmac
+import json
+from datetime import UTC, datetime, timedelta
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives import serialization
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.edge.access.keys import FileKeys, read
+from services.edge.access.sessions import jwt_key
+from services.edge.access.tokens import LAST, Tokens
+from tests.issuer import SECRET, Issuer, published, sign, unsigned
+
+NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
+ALGORITHMS = ("HS256", "RS256", "ES256")
+
+
+class At:
+    """An issuer whose clock is the checker's."""
+
+    def __init__(self, tmp_path, **settings):
+        self.clock = [NOW]
+        self.issuer = Issuer()
+        self.file = tmp_path / "jwks.json"
+        self.file.write_bytes(self.issuer.jwks())
+        given = {
+            "secret": SECRET, "keys": FileKeys(self.file), "issuer": "", "audience": (),
+            "leeway": 0.0, "roles_claim": "roles", **settings,
+        }  # fmt: skip
+        self.tokens = Tokens(now=lambda: self.clock[0], **given)
+
+    def token(self, *args, **how):
+        return self.issuer.token(*args, now=NOW.timestamp(), **how)
+
+    async def read(self, token):
+        return await self.tokens.read(token)
+
+
+@pytest.fixture
+def at(tmp_path):
+    return At(tmp_path)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+async def test_a_good_one(at, algorithm):
+    token = at.token("alice", algorithm, seconds=60, roles=["admin", "desk"])
+    session = await at.read(token)
+    assert (session.user_id, session.roles, session.admin) == ("alice", ("admin", "desk"), True)
+    assert session.expires_at == NOW + timedelta(seconds=60)
+    assert session.key == jwt_key(token.rpartition(".")[0])
+
+
+class TestTimes:
+    async def test_it_ends_when_it_says(self, at):
+        token = at.token(seconds=60)
+        at.clock[0] += timedelta(seconds=59.9)
+        assert await at.read(token)
+        at.clock[0] += timedelta(seconds=0.1)
+        assert await at.read(token) is None
+
+    async def test_clocks_may_differ_by_the_leeway(self, tmp_path):
+        at = At(tmp_path, leeway=10.0)
+        token = at.token(seconds=-5)
+        assert (await at.read(token)).expires_at == NOW + timedelta(seconds=5)
+        assert await at.read(at.token(seconds=-10)) is None
+        assert await at.read(at.token(nbf=NOW.timestamp() + 9))
+        assert await at.read(at.token(nbf=NOW.timestamp() + 11)) is None
+
+    async def test_one_that_begins_later(self, at):
+        token = at.token(nbf=NOW.timestamp() + 5)
+        assert await at.read(token) is None
+        at.clock[0] += timedelta(seconds=5)
+        assert await at.read(token)
+
+    async def test_one_that_never_ends_is_none(self, at):
+        assert await at.read(at.token(exp=None)) is None
+
+    async def test_one_that_ends_after_the_end_of_time(self, at):
+        assert (await at.read(at.token(exp=10**15))).expires_at == LAST
+
+    @pytest.mark.parametrize(
+        "claims",
+        [
+            '{"sub":"a","exp":1e999}', '{"sub":"a","exp":-1e999}', '{"sub":"a","exp":NaN}',
+            '{"sub":"a","exp":"99999999999"}', '{"sub":"a","exp":true}', '{"sub":"a","exp":null}',
+            '{"sub":"a","exp":[]}', '{"sub":"a","exp":{}}', '{"sub":"a","exp":' + "9" * 4000 + "}",
+            '{"sub":"a","exp":9e10,"nbf":"now"}', '{"sub":"a","exp":9e10,"nbf":1e999}',
+            '{"exp":9e10}', '{"sub":null,"exp":9e10}', '{"sub":7,"exp":9e10}',
+            '{"sub":"","exp":9e10}', '{"sub":["a"],"exp":9e10}',
+            '{"sub":"_all","exp":9e10}', '{"sub":"a\\n","exp":9e10}',
+            '{"sub":"\\u0000","exp":9e10}', '{"sub":"\\ud800","exp":9e10}',
+            '{"sub":"' + "x" * 129 + '","exp":9e10}', "[]", "null", "7", '"a"', "{", "",
+            '{"sub":"a","exp":9e10,"x":' + "[" * 3000 + "]" * 3000 + "}", "\ufeff{}",
+        ],
+    )  # fmt: skip
+    async def test_signed_nonsense(self, at, claims):
+        for algorithm in ("HS256", "ES256"):
+            kid, key = at.issuer.key(algorithm)
+            token = sign(claims.encode(), key, algorithm, {"kid": kid} if kid else {})
+            assert await at.read(token) is None
+
+
+class TestTheAlgorithmIsNotTheTokensToChoose:
+    @pytest.mark.parametrize("name", ["none", "None", "NONE", "nOnE", "", None, 7, [], "HS512"])
+    async def test_none(self, at, name):
+        claims = {"sub": "alice", "exp": NOW.timestamp() + 60}
+        assert await at.read(unsigned({"alg": name, "typ": "JWT"}, claims)) is None
+        assert await at.read(unsigned({"alg": name, "typ": "JWT"}, claims, b"x" * 32)) is None
+
+    @pytest.mark.parametrize("kind", ["RS256", "ES256"])
+    async def test_a_public_key_is_no_secret(self, at, kind):
+        """Whoever has the public key signs HS256 with it, in each way that it can be written."""
+        kid, key = at.issuer.key(kind)
+        public = key.public_key()
+        spki = serialization.PublicFormat.SubjectPublicKeyInfo
+        texts = [
+            public.public_bytes(serialization.Encoding.PEM, spki),
+            public.public_bytes(serialization.Encoding.DER, spki),
+            json.dumps(published(key, kid)).encode(),
+        ]
+        for text in texts:
+            secret = base64.urlsafe_b64encode(text) if b"PUBLIC" in text else text
+            for material in (text, secret):
+                token = _hs256(material, {"sub": "alice", "exp": NOW.timestamp() + 60}, kid)
+                assert await at.read(token) is None
+
+    async def test_without_a_secret_no_hs256(self, tmp_path):
+        at = At(tmp_path, secret="")
+        assert await at.read(at.token(algorithm="HS256")) is None
+        assert await at.read(_hs256(b"", {"sub": "a", "exp": NOW.timestamp() + 9}, None)) is None
+        assert await at.read(at.token(algorithm="RS256"))
+
+    async def test_without_keys_nothing_else(self, tmp_path):
+        at = At(tmp_path, keys=None)
+        assert await at.read(at.token(algorithm="RS256")) is None
+        assert await at.read(at.token(algorithm="HS256"))
+
+    async def test_the_kind_of_key_is_the_algorithms(self, at):
+        """A kid of an RSA key under ES256, and the other way round."""
+        for algorithm, other in (("RS256", "ES256"), ("ES256", "RS256")):
+            kid, _ = at.issuer.key(other)
+            assert await at.read(at.token(algorithm=algorithm, headers={"kid": kid})) is None
+
+    async def test_a_longer_hash_than_was_agreed(self, at):
+        kid, key = at.issuer.key("RS256")
+        claims = {"sub": "alice", "exp": NOW.timestamp() + 60}
+        for algorithm in ("RS384", "RS512", "PS256"):
+            assert await at.read(sign(claims, key, algorithm, {"kid": kid})) is None
+
+    async def test_a_key_that_the_token_brings_along(self, at):
+        stranger = Issuer()
+        stranger.rotate()
+        kid, key = stranger.key("RS256")
+        for headers in (
+            {"jwk": published(key, kid)}, {"jku": "http://127.0.0.1:9/keys"}, {"x5u": "http://x"},
+            {"kid": "RS256-0"}, {"kid": "../../dev/null"}, {"kid": ""},
+        ):  # fmt: skip
+            assert await at.read(stranger.token(now=NOW.timestamp(), headers=headers)) is None
+
+    async def test_what_is_critical_and_unknown(self, at):
+        assert await at.read(at.token(headers={"crit": ["b64"], "b64": True})) is None
+        assert await at.read(at.token(headers={"crit": []})) is None
+
+
+class TestWhoIssuedItForWhom:
+    async def test_the_issuer(self, tmp_path):
+        at = At(tmp_path, issuer="https://login.example")
+        assert await at.read(at.token(iss="https://login.example"))
+        for iss in (None, "https://login.example/", "", ["https://login.example"], 7):
+            assert await at.read(at.token(iss=iss)) is None
+
+    async def test_the_audience(self, tmp_path):
+        at = At(tmp_path, audience=("desk", "api"))
+        for aud in ("desk", "api", ["other", "desk"]):
+            assert await at.read(at.token(aud=aud)), aud
+        for aud in (None, "other", [], "", ["Desk"], 7, [7]):
+            assert await at.read(at.token(aud=aud)) is None, aud
+
+    async def test_a_token_for_somebody_else_where_no_audience_is_ours(self, at):
+        assert await at.read(at.token(aud="other")) is None
+
+
+class TestSignatures:
+    @pytest.mark.parametrize("algorithm", ALGORITHMS)
+    async def test_of_another_key(self, at, algorithm):
+        stranger = Issuer()
+        stranger.rotate()
+        headers = {"kid": f"{algorithm}-0"} if algorithm != "HS256" else {}
+        token = stranger.token(algorithm=algorithm, now=NOW.timestamp(), headers=headers)
+        if algorithm == "HS256":
+            token = _hs256(b"another" * 6, {"sub": "a", "exp": NOW.timestamp() + 60}, None)
+        assert await at.read(token) is None
+
+    @pytest.mark.parametrize("algorithm", ALGORITHMS)
+    async def test_any_change_breaks_it(self, at, algorithm):
+        token = at.token(algorithm=algorithm)
+        head, payload, signature = token.split(".")
+        claims = jwt.utils.base64url_decode(payload).replace(b"alice", b"admin")
+        forged = base64.urlsafe_b64encode(claims).rstrip(b"=").decode()
+        for bad in (
+            f"{head}.{forged}.{signature}", f"{head}.{payload}.", f"{head}.{payload}",
+            f"{head}..{signature}", f"{head}.{payload}.{signature[:-4]}", f"{token}.{signature}",
+            f"{head}.{payload}.{signature[::-1]}",
+        ):  # fmt: skip
+            assert await at.read(bad) is None
+
+    async def test_two_spellings_of_one_signature_are_one_token(self, at):
+        """Who revoked a token must not meet it again with its last bits set otherwise."""
+        token = at.token(algorithm="HS256")
+        alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+        other = token[:-1] + alphabet[alphabet.index(token[-1]) ^ 1]
+        first, second = await at.read(token), await at.read(other)
+        assert second is None or second.key == first.key
+
+    @given(st.text(max_size=300))
+    async def test_anything_may_be_sent(self, text):
+        tokens = Tokens(
+            secret=SECRET, keys=None, issuer="", audience=(), leeway=0, roles_claim="roles",
+            now=lambda: NOW,
+        )  # fmt: skip
+        assert await tokens.read(text) is None
+
+    @given(st.data())
+    async def test_a_good_token_with_any_bytes_changed(self, data):
+        tokens = Tokens(
+            secret=SECRET, keys=None, issuer="", audience=(), leeway=0, roles_claim="roles",
+            now=lambda: NOW,
+        )  # fmt: skip
+        token = Issuer().token("alice", "HS256", now=NOW.timestamp())
+        place = data.draw(st.integers(0, token.rindex(".")))
+        letter = data.draw(st.characters(max_codepoint=255))
+        changed = token[:place] + letter + token[place + 1 :]
+        found = await tokens.read(changed)
+        assert found is None or changed == token
+
+    async def test_a_very_long_one(self, at):
+        assert await at.read(at.token(x="y" * 9000)) is None
+
+
+class TestRoles:
+    @pytest.mark.parametrize(
+        ("claim", "claims", "roles"),
+        [
+            ("roles", {}, ()),
+            ("roles", {"roles": ["a", "b"]}, ("a", "b")),
+            ("roles", {"roles": "a b"}, ("a", "b")),
+            ("roles", {"roles": ["a", 7, None, "", "x" * 65, ["admin"], {"admin": 1}]}, ("a",)),
+            ("roles", {"roles": {"admin": True}}, ()),
+            ("roles", {"roles": 7}, ()),
+            ("roles", {"roles": ["a\ud800"]}, ()),
+            ("roles", {"roles": ["r"] * 1000}, ("r",) * 64),
+            ("realm_access.roles", {"realm_access": {"roles": ["admin"]}}, ("admin",)),
+            ("realm_access.roles", {"realm_access": ["roles"]}, ()),
+            ("https://desk.example/roles", {"https://desk.example/roles": ["admin"]}, ("admin",)),
+            ("groups", {"roles": ["admin"]}, ()),
+        ],
+    )
+    async def test_where_and_what_they_are(self, tmp_path, claim, claims, roles):
+        at = At(tmp_path, roles_claim=claim)
+        assert (await at.read(at.token(algorithm="HS256", **claims))).roles == roles
+
+
+async def test_a_private_key_in_a_jwks_serves_as_its_public_part(at):
+    kid, key = at.issuer.key("RS256")
+    private = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(key))
+    (found,) = read(json.dumps({"keys": [{**private, "kid": kid}]}).encode())
+    assert not hasattr(found.public, "private_numbers")
+
+
+def _hs256(secret, claims, kid):
+    """By hand: the library does not sign with what looks like a public key."""
+    header = {"alg": "HS256", "typ": "JWT", **({"kid": kid} if kid else {})}
+    signed = unsigned(header, claims).rpartition(".")[0]
+    mac = hmac.new(secret, signed.encode(), hashlib.sha256).digest()
+    return f"{signed}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}"
