@@ -44,7 +44,9 @@ LITESTAR_ROOMS = (
     "services.edge.server",
     "tapewire.runtime.health",
 )
-QUIET_ROOMS = tuple(f"services.edge.{name}" for name in ("cursor", "hub", "lanes", "frames"))
+QUIET_ROOMS = tuple(
+    f"services.edge.{name}" for name in ("cursor", "hub", "lanes", "frames", "gzip")
+)
 """No I/O; waiting and logging are allowed. Domains and views are stricter: `_is_pure`."""
 
 _OUTSIDE = """
