@@ -12,6 +12,8 @@ from services.edge.hub import Hub, Reason, auth_expired
 from tapewire.runtime import App, run
 
 TICK_SECONDS = 0.5
+REST_SECONDS = 10.0
+"""A stream silent for so long holds no compressor: most connections wait most of the time."""
 
 
 def now() -> datetime:
@@ -66,6 +68,7 @@ async def wiring(app: App) -> None:
         replays_at_once=settings.replays_at_once,
     )
     streams = Streams(followers=followers, hub=hub, sessions=sessions, settings=settings, now=now)
+    app.spawn(server.regularly(streams.rest, REST_SECONDS), name="rest")
     rest = gateway.Gateway(
         requests=app.requests, sessions=sessions, board=board, settings=settings, now=now
     )

@@ -5,14 +5,17 @@ when there is more, what comes within a flush window leaves as one write. It is 
 reader that overflows it leaves live delivery and reads the log again, at its own pace.
 
 A `Lane` is all connections with the same wants: the same symbols at the same rate. Each symbol's
-newest value leaves at most `rate` times a second, and the lane joins its chunk once for all. A
-reader that has not taken the last chunk is given, when it does, the newest of what it missed.
+newest value leaves at most `rate` times a second, and the lane joins its chunk once for all, as one
+of a strand, which is compressed once for all. A reader that has not taken the last chunk is given,
+when it does, the newest of what it missed.
 """
 
 import asyncio
 from collections.abc import Callable, Iterable
 
 import msgspec
+
+from services.edge.gzip import Strand
 
 BURST_WRITES = 4
 """Writes that may follow the first one without waiting for a window: an order's few events come one
@@ -225,6 +228,7 @@ class Lane:
         self._flushed_at = float("-inf")
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
+        self._strand = Strand()
 
     def changed(self, key: str) -> None:
         """`key` has a newer value."""
@@ -262,8 +266,15 @@ class Lane:
             self._dirty -= ready
             self._flushed_at = now
             self._allowed_at.update(dict.fromkeys(ready, now + self._interval))
-            chunk = self.newest(ready)
+            chunk = self._chunk(ready)
             for outbox in self.members:
                 outbox.offer(self, chunk, ready)
         if self._dirty:
             self._arm()
+
+    def _chunk(self, keys: frozenset[str]) -> bytes:
+        """A lone reader's own compressor does for it: with the strand's it would have two."""
+        if len(self.members) > 1:
+            return self._strand.next(self.newest(keys))
+        self._strand = Strand()
+        return self.newest(keys)

@@ -114,6 +114,13 @@ async def drain(server: EdgeServer, streams: Streams, hub: Hub, seconds: float) 
     await server.shutdown()
 
 
+async def regularly(act: Callable[[], None], seconds: float) -> None:
+    """`act` every `seconds`, until cancelled."""
+    while True:
+        await asyncio.sleep(seconds)
+        act()
+
+
 async def look_after(hub: Hub, wall: Callable[[], Any], seconds: float) -> None:
     """The hub's tick, every `seconds`, until cancelled."""
     clock = asyncio.get_running_loop().time

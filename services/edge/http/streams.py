@@ -1,7 +1,8 @@
 """The stream routes: raw ASGI, one for each row of the table.
 
 Everything that can refuse a stream is decided before its first byte; then the headers leave, and
-the rest is `follow`. The peer's going is heard by `receive`, which ends the connection's task.
+the rest is `follow`, compressed for readers that accept it. The peer's going is heard by `receive`,
+which ends the connection's task.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from litestar.types import Receive, Scope, Send
 from services.edge.access import PREFLIGHT, Session, Sessions, cookie_token, cors
 from services.edge.feeds import Access, Delivery, Feed
 from services.edge.follow import Followers
+from services.edge.gzip import Gzip, accepts
 from services.edge.http.asking import Ask, owner_of, wants_of
 from services.edge.http.errors import Failure, of, unauthorized, unavailable
 from services.edge.hub import Connection, Hub, Opening, Reason
@@ -56,7 +58,13 @@ class Streams:
         self._now = now
         self._flush = FlushClock(settings.flush_ms / 1000)
         self._last_stamp = 0
+        self._compressing: set[Gzip] = set()
         self.draining = False
+
+    def rest(self) -> None:
+        """Take back the compressors of streams that were silent since the last call."""
+        for gzip in self._compressing:
+            gzip.rest()
 
     async def handle(self, feed: Feed, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request to the route of `feed`."""
@@ -136,14 +144,18 @@ class Streams:
         loop = asyncio.get_running_loop()
         connection = Connection(opening, outbox, loop.time(), abort)
         started = loop.time()
+        gzip = self._gzip(scope)
+        coding = [] if gzip is None else [(b"content-encoding", b"gzip")]
         self._hub.add(connection)
         logger.info("stream opened", client=opening.client, resumes=ask.last_event_id is not None)
         try:
             with telemetry.span("stream open", attributes={"tapewire.client": opening.client}):
-                await _start(send, 200, [*HEADERS, *headers])
-            await self._follow(connection, ask, wants, receive, send)
+                await _start(send, 200, [*HEADERS, *self._varying(headers), *coding])
+            await self._follow(connection, ask, wants, gzip, receive, send)
         finally:
             self._hub.remove(connection)
+            if gzip is not None:
+                self._compressing.discard(gzip)
             logger.info(
                 "stream closed",
                 client=opening.client,
@@ -152,16 +164,36 @@ class Streams:
                 seconds=round(loop.time() - started, 3),
             )
 
+    def _gzip(self, scope: Scope) -> Gzip | None:
+        """The compressor of a stream whose reader wants one."""
+        wishes = (v.decode("latin-1") for k, v in scope["headers"] if k == b"accept-encoding")
+        if not self._settings.gzip or not accepts(wishes):
+            return None
+        gzip = Gzip()
+        self._compressing.add(gzip)
+        return gzip
+
+    def _varying(self, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        """`headers` with one ``Vary``: a cache that kept what one reader was answered must not
+        give it to a reader of another coding, or of another origin."""
+        varies = [b"Accept-Encoding", *(value for name, value in headers if name == b"vary")]
+        if self._settings.origins and b"Origin" not in varies:
+            varies.append(b"Origin")
+        others = [(name, value) for name, value in headers if name != b"vary"]
+        return [*others, (b"vary", b", ".join(varies))]
+
     async def _follow(
         self,
         connection: Connection,
         ask: Ask,
         wants: Wants | None,
+        gzip: Gzip | None,
         receive: Receive,
         send: Send,
     ) -> None:
         async def write(chunk: bytes) -> None:
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            body = chunk if gzip is None else gzip.write(chunk)
+            await send({"type": "http.response.body", "body": body, "more_body": True})
 
         following = asyncio.create_task(
             self._followers.serve(connection, ask.last_event_id, wants, write)
@@ -179,7 +211,8 @@ class Streams:
         if following.exception() is not None:
             connection.reason = Reason.FAILED
             logger.error("a stream failed", exc_info=following.exception())
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        last = b"" if gzip is None else gzip.end()
+        await send({"type": "http.response.body", "body": last, "more_body": False})
 
 
 async def _peer_gone(receive: Receive) -> None:
