@@ -22,6 +22,11 @@ BURST_WRITES = 4
 by one, as they happen, and only a stream that goes on and on is gathered."""
 
 
+Sink = Callable[[Callable[[], bytes]], bool]
+"""Writes what its argument gives to the peer, now; False, when there is no room, and then it did
+not ask."""
+
+
 class FlushClock:
     """One timer for all outboxes of a process that wait for their window to pass."""
 
@@ -60,6 +65,7 @@ class Outbox:
         "_size",
         "_stale",
         "_waiter",
+        "sink",
     )
 
     def __init__(self, clock: FlushClock, most_frames: int, most_bytes: int) -> None:
@@ -78,6 +84,7 @@ class Outbox:
         self._stale: set[str] = set()
         self._ended = False
         self._nudged = False
+        self.sink: Sink | None = None
 
     @property
     def empty(self) -> bool:
@@ -109,11 +116,12 @@ class Outbox:
         return True
 
     def offer(self, lane: "Lane", chunk: bytes, keys: frozenset[str]) -> None:
-        """Take a lane's chunk of `keys`, or remember that they changed if one waits already."""
+        """Take a lane's chunk of `keys`, or remember that they changed if one waits already. It is
+        a window's worth, and waits for no other."""
         self._lane = lane
         if self._shared is None:
             self._shared = (chunk, keys)
-            self._wake(urgent=False)
+            self._release()
         else:
             self._stale |= keys
 
@@ -150,9 +158,9 @@ class Outbox:
         self._release()
 
     def _ready(self) -> bool:
-        if self._ended or self._nudged:
+        if self._ended or self._nudged or self._shared is not None:
             return True
-        if self.empty:
+        if not self._frames:
             return False
         if self._loop.time() >= self._opens_at:
             return True
@@ -160,7 +168,8 @@ class Outbox:
         return False
 
     def _join(self) -> bytes:
-        self._pay()
+        if self._frames:
+            self._pay()
         self._nudged = False
         parts, self._frames, self._size = self._frames, [], 0
         if self._shared is not None:
@@ -198,8 +207,18 @@ class Outbox:
             self._clock.later(self)
 
     def _release(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        """Let what waits go: straight into the sink while somebody waits in `take`, who then has
+        not to be woken; to `take` when there is no room, or something else to be said."""
+        if self._waiter is None or self._waiter.done():
+            return
+        if self.sink is not None and not (self._ended or self._nudged or self.empty):
+            try:
+                if self.sink(self._join):
+                    return
+            except Exception as error:  # this reader's alone: whoever puts has others to serve
+                self._waiter.set_exception(error)
+                return
+        self._waiter.set_result(None)
 
 
 class Wants(msgspec.Struct, frozen=True):
