@@ -1,6 +1,7 @@
 """The edge: `python -m services.edge`."""
 
 import asyncio
+import gc
 from datetime import UTC, datetime
 
 from services.edge import gateway, server
@@ -14,6 +15,10 @@ from tapewire.runtime import App, run
 TICK_SECONDS = 0.5
 REST_SECONDS = 10.0
 """A stream silent for so long holds no compressor: most connections wait most of the time."""
+
+COLLECT_OBJECTS = 20_000
+"""New objects between two looks for garbage; Python's 700 is a look, at every connection now and
+then, for each few deliveries. What streams leave behind is freed by counting references."""
 
 
 def now() -> datetime:
@@ -83,6 +88,8 @@ async def wiring(app: App) -> None:
     http = server.EdgeServer(
         application(streams, gateway.routes(rest), health), server.listening_socket(settings)
     )
+    gc.freeze()
+    gc.set_threshold(COLLECT_OBJECTS, 20, 20)
     await http.start()
     app.spawn(http.run_ticks(), name="http")
     app.on_stop(lambda: server.drain(http, streams, hub, settings.drain_seconds))
