@@ -13,7 +13,8 @@ import msgspec
 import structlog
 
 from services.edge.frames import RETRY_MS, PriceView, frame, price_view
-from services.edge.lanes import Lane, Outbox, Wants
+from services.edge.lanes import Outbox, Wants
+from services.edge.newest import Lane
 from tapewire.events import CODEC, PriceUpdated
 from tapewire.log import LogError, Values
 

@@ -266,7 +266,8 @@ async def _step(
 
 Run = Callable[[Server, Size], Awaitable[Figure]]
 HISTORY = frozenset({Tapewire, Nchan})
-COMPRESSING = frozenset({Tapewire, Nchan})
+COMPRESSING = frozenset({Tapewire})
+"""nginx does not compress what nchan sends."""
 SERVING = frozenset({Tapewire, Nchan, SseStarlette})
 ALL = SERVING | {Floor}
 

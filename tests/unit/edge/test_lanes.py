@@ -5,7 +5,8 @@ import itertools
 
 import pytest
 
-from services.edge.lanes import BURST_WRITES, FlushClock, Lane, Outbox, Wants
+from services.edge.lanes import BURST_WRITES, FlushClock, Outbox, Wants
+from services.edge.newest import Lane
 from tests.unit.orders.virtual import run
 
 WINDOW = 0.02
@@ -426,6 +427,28 @@ class TestLanes:
                 await asyncio.sleep(0.0017)
             reading.cancel()
             assert [at for at, _ in taken] == sent
+
+        run(story())
+
+    @pytest.mark.parametrize(("takes", "window"), [(0.0, WINDOW), (0.04, 0.1), (5.0, 0.25)])
+    def test_a_lane_that_takes_long_to_write_is_flushed_less_often(self, takes, window):
+        async def story():
+            values, sent = Values(rate=1000.0), []
+            loop = asyncio.get_running_loop()
+
+            class Slow:
+                """A reader that keeps the loop busy."""
+
+                def offer(self, *_):
+                    sent.append(now())
+                    loop._virtual.now += takes
+
+            values.lane.members.add(Slow())
+            while len(sent) < 4:
+                await asyncio.sleep(0.001)
+                values.change("A", len(sent))
+            gap = sent[-1] - sent[-2]
+            assert max(window, takes) - 0.001 <= gap <= max(window, takes) + 0.005
 
         run(story())
 

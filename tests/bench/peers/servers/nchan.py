@@ -31,7 +31,6 @@ http {{
     uwsgi_temp_path {folder}/uwsgi;
     scgi_temp_path {folder}/scgi;
     nchan_shared_memory_size 512M;
-    gzip_types text/event-stream;
     server {{
         listen 127.0.0.1:{port} backlog=4096;
         location = /pub {{
