@@ -430,7 +430,7 @@ class TestLanes:
 
         run(story())
 
-    @pytest.mark.parametrize(("takes", "window"), [(0.0, WINDOW), (0.04, 0.1), (5.0, 0.25)])
+    @pytest.mark.parametrize(("takes", "window"), [(0.0, WINDOW), (0.04, 0.08), (5.0, 0.25)])
     def test_a_lane_that_takes_long_to_write_is_flushed_less_often(self, takes, window):
         async def story():
             values, sent = Values(rate=1000.0), []
