@@ -130,10 +130,14 @@ class Readers:
             return self._open(order)
         if isinstance(order, Measure):
             return self._measure(order.seconds)
+        self.close()
+        return Report()
+
+    def close(self) -> None:
+        """Cut every connection."""
         for connection in self._all.values():
             connection.socket.close()
         self._all.clear()
-        return Report()
 
     # -- opening ------------------------------------------------------------------------------
 
