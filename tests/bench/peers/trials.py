@@ -25,9 +25,9 @@ SETTLE_SECONDS = 0.5
 SOURCES = tuple(f"127.0.0.{number}" for number in range(1, 9))
 
 STEPS: dict[str, Sequence[float]] = {
-    Tapewire.name: (2.5e5, 1e6, 1.5e6, 2e6),
-    Nchan.name: (4e4, 6e4, 8e4, 1e5),
-    SseStarlette.name: (4e3, 8e3, 1.2e4, 1.6e4, 2e4),
+    Tapewire.name: (2.5e5, 1e6, 2e6, 3e6),
+    Nchan.name: (4e4, 6e4, 8e4, 1e5, 1.2e5),
+    SseStarlette.name: (4e3, 8e3, 1.2e4, 1.6e4, 2e4, 2.5e4),
     Floor.name: (1e6, 2e6, 3e6),
 }
 """Deliveries a second offered, one after the other, until one is too much."""
