@@ -132,6 +132,12 @@ faults: setup ## Servers and services killed and stopped while orders flow (SHOR
 bench: setup ## Figures: latency, connects, resumes, cost of a connection (SHORT=1: smoke)
 	@$(PY) -m tests.bench $(if $(SHORT),--quick) $(ARGS)
 
+.PHONY: bench-peers
+bench-peers: setup ## Install what bench compares with, beside .venv (nginx and redis: from Debian)
+	@$(PY) -m venv $(VENV)/peers
+	@$(VENV)/peers/bin/python -m pip install --quiet --disable-pip-version-check \
+		-r tests/bench/peers/requirements.txt
+
 .PHONY: slow
 slow: setup ## The tests marked slow that belong to no suite of their own
 	@$(PYTEST) -m slow $(SLOW_SUITES:%=--ignore=tests/%) $(ARGS) || [ $$? -eq 5 ]

@@ -1,6 +1,7 @@
 """The edge: `python -m services.edge`."""
 
 import asyncio
+import gc
 from datetime import UTC, datetime
 
 from services.edge import gateway, server, testing
@@ -16,6 +17,12 @@ from tapewire.runtime import App, run
 from tapewire.runtime.broadcast import Broadcast
 
 TICK_SECONDS = 0.5
+REST_SECONDS = 10.0
+"""A stream silent for so long holds no compressor: most connections wait most of the time."""
+
+COLLECT_OBJECTS = 20_000
+"""New objects between two looks for garbage; Python's 700 is a look, at every connection now and
+then, for each few deliveries. What streams leave behind is freed by counting references."""
 
 
 def now() -> datetime:
@@ -73,6 +80,7 @@ async def wiring(app: App) -> None:
         now=now,
         rollcall=rollcall,
     )
+    app.spawn(server.regularly(streams.rest, REST_SECONDS), name="rest")
     rest = gateway.Gateway(
         requests=app.requests,
         sessions=sessions,
@@ -98,6 +106,8 @@ async def wiring(app: App) -> None:
         application(streams, table, gateway.routes(rest), health, settings.origins),
         server.listening_socket(settings),
     )
+    gc.freeze()
+    gc.set_threshold(COLLECT_OBJECTS, 20, 20)
     await http.start()
     app.spawn(http.run_ticks(), name="http")
     app.on_stop(lambda: server.drain(http, streams, engine.hub, settings.drain_seconds))

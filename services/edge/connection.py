@@ -5,10 +5,13 @@ from collections.abc import Callable
 from datetime import datetime
 
 import msgspec
+import structlog
 
 from services.edge.feeds import Feed, Interest
 from services.edge.lanes import Outbox
 from services.edge.selection import Selection
+
+logger = structlog.get_logger("edge.connection")
 
 
 class Reason(enum.Enum):
@@ -102,6 +105,14 @@ class Connection:
         """Leave live delivery: what the outbox holds is written, the rest is read from the log."""
         self.live = False
         self.outbox.nudge()
+
+    def log_urgent(self) -> None:
+        """Tell of what must not wait that it was written."""
+        for sequence in self.urgent:
+            logger.info(
+                "an urgent event was written", client=self.opening.client, sequence=sequence
+            )
+        self.urgent.clear()
 
     def __repr__(self) -> str:
         return f"Connection({self.opening.client} at {self.position}, live={self.live})"

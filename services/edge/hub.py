@@ -121,11 +121,12 @@ class Hub:
         made = self.encode(connection, recorded)
         if made is not None:
             now = urgent(recorded.event)
-            if not connection.outbox.put(made, urgent=now):
-                connection.behind()
-                return
             if now:
                 connection.urgent.append(recorded.sequence)
+            if not connection.outbox.put(made, urgent=now):
+                connection.urgent.clear()
+                connection.behind()
+                return
             connection.told = recorded.sequence
         connection.position = recorded.sequence
 

@@ -1,22 +1,27 @@
-"""How bytes wait for a reader: outboxes, flush windows, and lanes of newest-wins values. Pure.
+"""How bytes wait for a reader: outboxes and flush windows; `newest` has what shares them. Pure.
 
 An `Outbox` belongs to one connection. What comes after a rest leaves at once, a few writes long;
 when there is more, what comes within a flush window leaves as one write. It is bounded: a lossless
 reader that overflows it leaves live delivery and reads the log again, at its own pace.
-
-A `Lane` is all connections with the same wants: the same symbols at the same rate. Each symbol's
-newest value leaves at most `rate` times a second, and the lane joins its chunk once for all. A
-reader that has not taken the last chunk is given, when it does, the newest of what it missed.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import msgspec
+
+if TYPE_CHECKING:
+    from services.edge.newest import Lane
 
 BURST_WRITES = 4
 """Writes that may follow the first one without waiting for a window: an order's few events come one
 by one, as they happen, and only a stream that goes on and on is gathered."""
+
+
+Sink = Callable[[Callable[[], bytes]], bool]
+"""Writes what its argument gives to the peer, now; False, when there is no room, and then it did
+not ask."""
 
 
 class FlushClock:
@@ -56,6 +61,7 @@ class Outbox:
         "_size",
         "_stale",
         "_waiter",
+        "sink",
     )
 
     def __init__(self, clock: FlushClock, most_frames: int, most_bytes: int) -> None:
@@ -73,6 +79,7 @@ class Outbox:
         self._stale: dict[Lane, set[str]] = {}
         self._ended = False
         self._nudged = False
+        self.sink: Sink | None = None
 
     @property
     def empty(self) -> bool:
@@ -104,10 +111,11 @@ class Outbox:
         return True
 
     def offer(self, lane: "Lane", chunk: bytes, keys: frozenset[str]) -> None:
-        """Take a lane's chunk of `keys`, or remember that they changed if one waits already."""
+        """Take a lane's chunk of `keys`, or remember that they changed if one waits already. It is
+        a window's worth, and waits for no other."""
         if lane not in self._shared:
             self._shared[lane] = (chunk, keys)
-            self._wake(urgent=False)
+            self._release()
         elif lane in self._stale:
             self._stale[lane] |= keys
         else:
@@ -151,9 +159,9 @@ class Outbox:
         self._release()
 
     def _ready(self) -> bool:
-        if self._ended or self._nudged:
+        if self._ended or self._nudged or self._shared:
             return True
-        if self.empty:
+        if not self._frames:
             return False
         if self._loop.time() >= self._opens_at:
             return True
@@ -161,7 +169,8 @@ class Outbox:
         return False
 
     def _join(self) -> bytes:
-        self._pay()
+        if self._frames:
+            self._pay()
         self._nudged = False
         parts, self._frames, self._size = self._frames, [], 0
         if self._shared:
@@ -197,8 +206,18 @@ class Outbox:
             self._clock.later(self)
 
     def _release(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        """Let what waits go: straight into the sink while somebody waits in `take`, who then has
+        not to be woken; to `take` when there is no room, or something else to be said."""
+        if self._waiter is None or self._waiter.done():
+            return
+        if self.sink is not None and not (self._ended or self._nudged or self.empty):
+            try:
+                if self.sink(self._join):
+                    return
+            except Exception as error:  # this reader's alone: whoever puts has others to serve
+                self._waiter.set_exception(error)
+                return
+        self._waiter.set_result(None)
 
 
 class Wants(msgspec.Struct, frozen=True):
@@ -208,66 +227,3 @@ class Wants(msgspec.Struct, frozen=True):
     symbols: frozenset[str] | None
     rate: float
     told: str = ""
-
-
-class Lane:
-    """All readers of the same wants; each value's newest frame, at the wanted rate."""
-
-    def __init__(
-        self,
-        wants: Wants,
-        newest: Callable[[Iterable[str]], bytes],
-        window_seconds: float,
-    ) -> None:
-        self.wants = wants
-        self.members: set[Outbox] = set()
-        self.newest = newest
-        self._window = window_seconds
-        self._interval = 1.0 / wants.rate
-        self._dirty: set[str] = set()
-        self._allowed_at: dict[str, float] = {}
-        self._flushed_at = float("-inf")
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = 0.0
-
-    def changed(self, key: str) -> None:
-        """`key` has a newer value."""
-        if self.wants.symbols is not None and key not in self.wants.symbols:
-            return
-        self._dirty.add(key)
-        if self._timer is None or self._due(key) < self._timer_at:
-            self._arm()
-
-    def close(self) -> None:
-        """Forget what waits; for a lane without members."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _due(self, key: str) -> float:
-        """When `key` may leave: at its rate, and a flush window after the last flush."""
-        return max(self._allowed_at.get(key, 0.0), self._flushed_at + self._window)
-
-    def _arm(self) -> None:
-        """Flush when the first dirty key is due."""
-        self.close()
-        loop = asyncio.get_running_loop()
-        self._timer_at = min(map(self._due, self._dirty))
-        if self._timer_at <= loop.time():
-            self._flush()
-        else:
-            self._timer = loop.call_at(self._timer_at, self._flush)
-
-    def _flush(self) -> None:
-        self._timer = None
-        now = asyncio.get_running_loop().time()
-        ready = frozenset(key for key in self._dirty if self._allowed_at.get(key, 0.0) <= now)
-        if ready:
-            self._dirty -= ready
-            self._flushed_at = now
-            self._allowed_at.update(dict.fromkeys(ready, now + self._interval))
-            chunk = self.newest(ready)
-            for outbox in self.members:
-                outbox.offer(self, chunk, ready)
-        if self._dirty:
-            self._arm()

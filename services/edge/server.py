@@ -18,7 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from services.edge.connection import Reason
 from services.edge.frames import retry
-from services.edge.http.streams import ABORT, Streams
+from services.edge.http.streams import ABORT, LINE, Streams
 from services.edge.hub import Hub
 from tapewire.runtime import Settings
 
@@ -37,11 +37,20 @@ logger = structlog.get_logger("edge.server")
 
 
 class StreamProtocol(HttpToolsProtocol):
-    """HTTP/1.1 whose connections the application can cut."""
+    """HTTP/1.1 whose connections the application can cut, and write to without a task."""
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.scope["extensions"] = cast("dict[str, Any]", {ABORT: self.transport.abort})
+        extensions = {ABORT: self.transport.abort, LINE: self}
+        self.scope["extensions"] = cast("dict[str, Any]", extensions)
+
+    def has_room(self) -> bool:
+        """Whether a write would neither wait nor be lost."""
+        return not self.flow.write_paused and not self.transport.is_closing()
+
+    def write_body(self, body: bytes) -> None:
+        """A chunk of the response under way, as the ASGI `send` would write it."""
+        self.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
 
 
 class EdgeServer(uvicorn.Server):
@@ -116,6 +125,13 @@ async def drain(server: EdgeServer, streams: Streams, hub: Hub, seconds: float) 
         farewell = retry(random.randint(*BACK_WITHIN_MS))  # noqa: S311
         hub.end(connection, Reason.DRAIN, clock(), farewell)
     await server.shutdown()
+
+
+async def regularly(act: Callable[[], None], seconds: float) -> None:
+    """`act` every `seconds`, until cancelled."""
+    while True:
+        await asyncio.sleep(seconds)
+        act()
 
 
 async def look_after(hub: Hub, wall: Callable[[], Any], seconds: float) -> None:

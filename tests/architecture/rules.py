@@ -58,8 +58,8 @@ LITESTAR_ROOMS = (
     "tapewire.runtime.health",
 )
 _QUIET = (
-    "connection", "cursor", "dialects", "feeds", "frames", "hub", "lanes", "limits", "roster",
-    "selection",
+    "connection", "cursor", "dialects", "feeds", "frames", "gzip", "hub", "lanes", "limits",
+    "newest", "roster", "selection",
 )  # fmt: skip
 QUIET_ROOMS = tuple(f"services.edge.{name}" for name in _QUIET)
 """No I/O; waiting and logging are allowed. Domains and views are stricter: `_is_pure`."""

@@ -7,13 +7,14 @@ import platform
 import sys
 
 from tests.bench.client import Target
-from tests.bench.figures import FULL, QUICK, Rows, Size
-from tests.bench.history import history
-from tests.bench.scenarios import SCENARIOS
+from tests.bench.peers.against import against
+from tests.bench.peers.trials import FULL as ALL_PEERS
+from tests.bench.peers.trials import SHORT as NO_PEERS
+from tests.bench.scenarios import FULL, QUICK, SCENARIOS, Rows, Size
 from tests.bench.system import System, running
 
-HISTORY = "history"
-"""A scenario by itself, on a message server of its own: it takes many minutes."""
+AGAINST = "against"
+"""The scenarios that Tapewire and its peers are measured with, side by side."""
 
 
 async def measure(system: System, size: Size, only: str | None) -> Rows:
@@ -25,22 +26,27 @@ async def measure(system: System, size: Size, only: str | None) -> Rows:
 
 
 def main() -> int:
-    names = [scenario.__name__ for scenario in SCENARIOS]
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="seconds instead of minutes")
-    parser.add_argument("--only", choices=[*names, HISTORY])
+    parser.add_argument("--only", choices=[*(scenario.__name__ for scenario in SCENARIOS), AGAINST])
     options = parser.parse_args()
-    if options.only == HISTORY:
-        rows = asyncio.run(history())
-    else:
-        with running() as system:
-            rows = asyncio.run(measure(system, QUICK if options.quick else FULL, options.only))
-    width = max(len(what) for what, _ in rows)
     sys.stdout.write(f"{os.cpu_count()} cores, Python {platform.python_version()}\n\n")
+    if options.only != AGAINST:
+        ours(options)
+    if options.only in (None, AGAINST):
+        sys.stdout.write(asyncio.run(against(NO_PEERS if options.quick else ALL_PEERS)))
+    return 0
+
+
+def ours(options: argparse.Namespace) -> None:
+    """What users of the whole system feel."""
+    with running() as system:
+        rows = asyncio.run(measure(system, QUICK if options.quick else FULL, options.only))
+    width = max(len(what) for what, _ in rows)
     sys.stdout.write(f"| {'what':{width}} | figure |\n|{'-' * (width + 2)}|---|\n")
     for what, figure in rows:
         sys.stdout.write(f"| {what:{width}} | {figure} |\n")
-    return 0
+    sys.stdout.write("\n")
 
 
 if __name__ == "__main__":

@@ -146,6 +146,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     flush_ms: Annotated[
         float, _about("flush window in milliseconds", "SSE_FLUSH_MS", ge=1, le=1000)
     ] = 20.0
+    gzip: Annotated[bool, _about("compress streams for readers that accept gzip", "SSE_GZIP")] = (
+        True
+    )
     retry_ms: Annotated[
         int, _about("retry: that clients are told, milliseconds", "SSE_RETRY_MS", ge=100)
     ] = 5000

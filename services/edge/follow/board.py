@@ -16,7 +16,8 @@ import structlog
 from services.edge.dialects import TRADING, Family
 from services.edge.dialects.trading import PriceView, price_view
 from services.edge.frames import RETRY_MS, frame
-from services.edge.lanes import Lane, Outbox, Wants
+from services.edge.lanes import Outbox, Wants
+from services.edge.newest import Lane
 from tapewire.events import CODEC, PriceUpdated
 from tapewire.log import LogError, Values
 

@@ -16,7 +16,8 @@ import msgspec
 from services.edge.connection import Connection
 from services.edge.feeds import Lane as Of
 from services.edge.frames import RETRY_MS, frame
-from services.edge.lanes import Lane, Wants
+from services.edge.lanes import Wants
+from services.edge.newest import Lane
 from services.edge.roster import Totals
 
 RATE = 1.0

@@ -24,7 +24,8 @@ from services.edge.follow.beginning import NotYet
 from services.edge.follow.board import Board
 from services.edge.follow.tape import Tape
 from services.edge.frames import RETRY_MS, frame
-from services.edge.lanes import Lane, Outbox, Wants
+from services.edge.lanes import Outbox, Wants
+from services.edge.newest import Lane
 from tapewire.events import CODEC, PositionValued
 from tapewire.log import EventLog, LogError, Recorded, Subscription, Values
 from tapewire.log.patience import Patience, fresh_chance

@@ -244,7 +244,7 @@ class _Follower:
         try:
             while connection.live:
                 await self._write(await outbox.take())
-                self._log_urgent()
+                connection.log_urgent()
                 self._go_on()
         finally:
             connection.live = False
@@ -253,12 +253,6 @@ class _Follower:
 
     def _is_followed(self, owner: str, domain: str) -> bool:
         return owner != EVERYBODY or domain in self._connection.interest.shared
-
-    def _log_urgent(self) -> None:
-        client = self._connection.opening.client
-        urgent, self._connection.urgent = self._connection.urgent, []
-        for sequence in urgent:
-            logger.info("an urgent event was written", client=client, sequence=sequence)
 
     async def _patiently(self, read: Callable[[], Awaitable[T]]) -> T:
         """What `read` gives, again and again while the log is away; the peer is told now and then

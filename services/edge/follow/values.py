@@ -15,7 +15,8 @@ import structlog
 from services.edge.connection import Connection
 from services.edge.follow.board import MOST_RATE, RELOAD_SECONDS, RETRY_SECONDS
 from services.edge.frames import RETRY_MS, frame
-from services.edge.lanes import Lane, Outbox, Wants
+from services.edge.lanes import Outbox, Wants
+from services.edge.newest import Lane
 from tapewire.events import CATALOGUE, Undecodable, UnknownType
 from tapewire.log import EVERYBODY, BadSubject, LogError, ValueKey, Values
 

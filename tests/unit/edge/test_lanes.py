@@ -5,7 +5,8 @@ import itertools
 
 import pytest
 
-from services.edge.lanes import BURST_WRITES, FlushClock, Lane, Outbox, Wants
+from services.edge.lanes import BURST_WRITES, FlushClock, Outbox, Wants
+from services.edge.newest import Lane
 from tests.unit.orders.virtual import run
 
 WINDOW = 0.02
@@ -203,6 +204,129 @@ class TestEnds:
         run(story())
 
 
+class Sink:
+    """A peer that is written to without a task."""
+
+    def __init__(self):
+        self.room = True
+        self.got = []
+
+    def __call__(self, take):
+        if self.room:
+            self.got.append(take())
+        return self.room
+
+
+class TestSinks:
+    async def waiting(self, **how):
+        """An outbox with a sink, somebody in `take`, and what is taken there."""
+        box, taken, sink = outbox(**how), [], Sink()
+        box.sink = sink
+        reading = asyncio.create_task(TestWindows().timed(box, taken))
+        await asyncio.sleep(1)
+        return box, sink, taken, reading
+
+    def test_what_leaves_at_once_wakes_nobody(self):
+        async def story():
+            box, sink, taken, reading = await self.waiting()
+            box.put(b"now")
+            assert sink.got == [b"now"]
+            assert box.empty
+            await asyncio.sleep(1)
+            assert taken == []
+            reading.cancel()
+
+        run(story())
+
+    def test_windows_are_kept(self):
+        async def story():
+            box, sink, _, reading = await self.waiting()
+            for number in range(BURST_WRITES + 5):
+                box.put(b"%d" % number)
+                await asyncio.sleep(0.001)
+            await asyncio.sleep(1)
+            assert sink.got == [b"0", b"1", b"2", b"3", b"4", b"5678"]
+            reading.cancel()
+
+        run(story())
+
+    def test_without_room_it_is_taken_and_in_order(self):
+        async def story():
+            box, sink, taken, reading = await self.waiting()
+            sink.room = False
+            box.put(b"a")
+            sink.room = True
+            box.put(b"b")
+            await asyncio.sleep(1)
+            box.put(b"c")
+            assert [data for _, data in taken] == [b"ab"]
+            assert sink.got == [b"c"]
+            reading.cancel()
+
+        run(story())
+
+    def test_nobody_in_take_writes_nothing_past_it(self):
+        """Whoever takes may be writing still."""
+
+        async def story():
+            box, sink = outbox(), Sink()
+            box.sink = sink
+            box.put(b"a")
+            box.put(b"b", urgent=True)
+            assert sink.got == []
+            assert await box.take() == b"ab"
+
+        run(story())
+
+    def test_never_nothing(self):
+        """An empty chunk would end the response: a window that passes when what it was for has
+        left already writes none."""
+
+        async def story():
+            box, sink, _, reading = await self.waiting()
+            for _ in range(BURST_WRITES + 2):
+                box.put(b"x")
+            box.put(b"y", urgent=True)
+            await asyncio.sleep(1)
+            box.due()
+            assert b"" not in sink.got
+            assert sink.got[-1] == b"xy"
+            reading.cancel()
+
+        run(story())
+
+    def test_an_end_and_a_nudge_are_for_who_takes(self):
+        async def story():
+            box, taken, sink = outbox(), [], Sink()
+            box.sink = sink
+            reading = asyncio.create_task(reader(box, taken))
+            await asyncio.sleep(1)
+            box.nudge()
+            await asyncio.sleep(1)
+            box.end(b"bye")
+            await reading
+            assert [data for _, data in taken] == [b"", b"bye"]
+            assert sink.got == []
+
+        run(story())
+
+    def test_a_fault_of_the_sink_is_its_readers_alone(self):
+        async def story():
+            box = outbox()
+
+            def broken(take):
+                raise ValueError(take())
+
+            box.sink = broken
+            taking = asyncio.create_task(box.take())
+            await asyncio.sleep(0)
+            assert box.put(b"x")
+            with pytest.raises(ValueError, match="x"):
+                await taking
+
+        run(story())
+
+
 class Values:
     """Newest values by key, as a board has them."""
 
@@ -286,6 +410,45 @@ class TestLanes:
                 task.cancel()
             assert joined == [["A"], ["B", "C", "D"]]
             assert [[d for _, d in into] for into in taken] == [[b"A=0;", b"B=1;C=2;D=3;"]] * 5
+
+        run(story())
+
+    def test_a_chunk_is_a_window_s_worth_and_waits_for_no_other(self):
+        """Regression: two windows of the same length, a moment apart, made most chunks wait for
+        both, and joined what was missed meanwhile for each reader anew."""
+
+        async def story():
+            values, taken = Values(rate=1000.0), []
+            reading, sent = values.reader(taken), []
+            flush = values.lane._flush
+            values.lane._flush = lambda: (sent.append(now()), flush())
+            for number in range(500):
+                values.change(f"K{number}", number)
+                await asyncio.sleep(0.0017)
+            reading.cancel()
+            assert [at for at, _ in taken] == sent
+
+        run(story())
+
+    @pytest.mark.parametrize(("takes", "window"), [(0.0, WINDOW), (0.04, 0.08), (5.0, 0.25)])
+    def test_a_lane_that_takes_long_to_write_is_flushed_less_often(self, takes, window):
+        async def story():
+            values, sent = Values(rate=1000.0), []
+            loop = asyncio.get_running_loop()
+
+            class Slow:
+                """A reader that keeps the loop busy."""
+
+                def offer(self, *_):
+                    sent.append(now())
+                    loop._virtual.now += takes
+
+            values.lane.members.add(Slow())
+            while len(sent) < 4:
+                await asyncio.sleep(0.001)
+                values.change("A", len(sent))
+            gap = sent[-1] - sent[-2]
+            assert max(window, takes) - 0.001 <= gap <= max(window, takes) + 0.005
 
         run(story())
 

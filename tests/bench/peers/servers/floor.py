@@ -1,0 +1,39 @@
+"""The floor: a bare socket that writes the same bytes, and does nothing else for it.
+
+What it delivers is what the readers, the kernel and the machine can take; no server can do more.
+"""
+
+import asyncio
+import sys
+import time
+
+from tests.bench.peers.servers.port import Pipe, Server, answers, free_port
+
+
+class Floor(Server):
+    name = "bare socket"
+    marker = ": hi"
+
+    async def start(self) -> None:
+        self.port = free_port()
+        process = self._spawn(
+            [sys.executable, "-m", "tests.bench.peers.servers.floor_server", str(self.port)],
+            measured=True,
+        )
+        await answers(self.port, process, self._log)
+        self._control = await Pipe.to(self.port)
+
+    async def stop(self) -> None:
+        self._control.close()
+        await super().stop()
+
+    async def request(self, user: str | None, *, gzip: bool = False, last_id: str = "") -> str:  # noqa: ARG002
+        return "GET / HTTP/1.1\r\nHost: bench\r\n\r\n"
+
+    async def offer(self, rate: float, seconds: float) -> list[float]:
+        """It makes its events itself: one by one in time, written once a window."""
+        began = time.time()
+        await self._control.write(b"RATE %d\n" % rate)
+        await asyncio.sleep(seconds)
+        await self._control.write(b"RATE 0\n")
+        return [began + number / rate for number in range(int(rate * seconds))]

@@ -1,0 +1,122 @@
+"""nginx with nchan, C from end to end: one worker, a channel for everybody and one a user."""
+
+import asyncio
+import getpass
+import shutil
+from pathlib import Path
+
+import psutil
+
+from tests.bench.peers import events
+from tests.bench.peers.servers.port import BEHIND_EVENTS, Pipe, Server, answers, free_port
+
+MODULE = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
+PUBLISHERS = 4
+
+CONFIGURATION = """
+load_module {module};
+worker_processes 1;
+worker_rlimit_nofile 20000;
+pid {folder}/nginx.pid;
+error_log {folder}/nginx-error.log warn;
+daemon off;
+user {user};
+events {{ worker_connections 19000; }}
+http {{
+    access_log off;
+    keepalive_requests 1000000000;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    nchan_shared_memory_size 512M;
+    server {{
+        listen 127.0.0.1:{port} backlog=4096;
+        location = /pub {{
+            nchan_publisher;
+            nchan_channel_id $arg_id;
+            nchan_message_buffer_length {behind};
+            nchan_message_timeout 5m;
+        }}
+        location = /sub {{
+            nchan_subscriber eventsource;
+            nchan_channel_id $arg_id;
+            nchan_subscriber_first_message newest;
+        }}
+        location = /behind {{
+            nchan_subscriber eventsource;
+            nchan_channel_id $arg_id;
+            nchan_subscriber_first_message oldest;
+        }}
+    }}
+}}
+"""
+
+
+class Nchan(Server):
+    name = "nginx + nchan"
+    marker = ": hi"
+
+    @classmethod
+    def missing(cls) -> str | None:
+        if shutil.which("nginx") is None:
+            return "no nginx on the PATH (Debian: nginx, libnginx-mod-nchan)"
+        return None if MODULE.exists() else "nginx has no nchan (Debian: libnginx-mod-nchan)"
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._pipes: list[Pipe] = []
+
+    async def start(self) -> None:
+        self.port = free_port()
+        configuration = self.folder / "nginx.conf"
+        configuration.write_text(
+            CONFIGURATION.format(
+                module=MODULE,
+                folder=self.folder,
+                port=self.port,
+                user=getpass.getuser(),
+                behind=BEHIND_EVENTS,
+            )
+        )
+        command = ["nginx", "-p", str(self.folder), "-c", str(configuration)]
+        process = self._spawn(command, measured=True)
+        await answers(self.port, process, self._log)
+        (self._measured,) = psutil.Process(process.pid).children()[:1]
+        self._pipes = [await Pipe.to(self.port) for _ in range(PUBLISHERS)]
+
+    async def stop(self) -> None:
+        for pipe in self._pipes:
+            pipe.close()
+        for process in self._processes:
+            process.terminate()
+            process.wait()
+
+    async def request(self, user: str | None, *, gzip: bool = False, last_id: str = "") -> str:
+        path = "behind" if last_id else "sub"
+        lines = [f"GET /{path}?id={user or 'all'} HTTP/1.1", "Host: bench"]
+        if gzip:
+            lines.append("Accept-Encoding: gzip")
+        return "\r\n".join([*lines, "Accept: text/event-stream", "", ""])
+
+    async def position(self) -> str | None:
+        return "oldest"
+
+    async def settled(self) -> None:
+        """Each channel keeps just the events that a reader is behind: the first ones are gone when
+        the last is in, which a reader shows by getting as many."""
+        await asyncio.sleep(1)
+
+    async def broadcast(self, number: int) -> None:
+        await self._post("all", "price:update", events.shown_quote(number), number)
+
+    async def tell(self, user: str, number: int) -> None:
+        await self._post(user, "order:update", events.shown_order(f"o-{number}"), number)
+
+    async def _post(self, channel: str, event: str, data: bytes, number: int) -> None:
+        head = (
+            f"POST /pub?id={channel} HTTP/1.1\r\nHost: bench\r\nX-EventSource-Event: {event}\r\n"
+            f"Content-Length: {len(data)}\r\n\r\n"
+        )
+        await self._pipes[number % PUBLISHERS].write(head.encode() + data)

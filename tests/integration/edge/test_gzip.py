@@ -1,0 +1,245 @@
+"""Compressed streams from outside: who gets one, that no event waits in it, that its end makes it
+whole, and that real clients read it (C6)."""
+
+import asyncio
+import gzip
+import json
+import shutil
+import zlib
+
+import httpx
+import pytest
+from httpx_sse import aconnect_sse
+
+from tests.integration.edge.market import many, placed
+from tests.sse import Ended, parse
+
+ORDERS = "/api/stream/orders"
+PRICES = "/api/stream/prices"
+GZIP = {"Accept-Encoding": "gzip"}
+
+
+@pytest.fixture
+async def alice(edge, fresh):
+    user = fresh("zoe")
+    return user, await edge.sign_in(user)
+
+
+class Compressed:
+    """A compressed stream, read as strictly as `sse.Stream` reads a plain one."""
+
+    def __init__(self, stream):
+        assert stream.status == 200
+        assert stream.header("content-encoding") == "gzip"
+        self.stream = stream
+        self.wire = b""
+        self.plain = b""
+        self.frames = []
+        self._decoder = zlib.decompressobj(16 + zlib.MAX_WBITS)
+        self._rest = b""
+
+    async def read(self):
+        """The next frame; every chunk of the body must hold whole frames when it arrives."""
+        while not self.frames:
+            wire = await asyncio.wait_for(self.stream._chunk(), 30)
+            self.wire += wire
+            plain = self._decoder.decompress(wire)
+            self.plain += plain
+            assert plain.endswith(b"\n\n"), f"an event waits for more: {plain[-100:]!r}"
+            self.frames += [parse(raw) for raw in plain.removesuffix(b"\n\n").split(b"\n\n")]
+        return self.frames.pop(0)
+
+    async def until(self, what, condition):
+        frames = []
+        try:
+            async with asyncio.timeout(30):
+                while not frames or not condition(frames[-1]):
+                    frames.append(await self.read())
+        except TimeoutError:
+            pytest.fail(f"no {what}; last seen: {frames[-1:]}")
+        return frames
+
+    async def end(self):
+        """Read on to a clean end, which completes the gzip stream."""
+        with pytest.raises(Ended, match="a clean end"):
+            await self._take_all()
+        await self.stream.close()
+        assert self._decoder.eof
+        assert self._decoder.unused_data == b""
+        assert gzip.decompress(self.wire) == self.plain
+
+    async def _take_all(self):
+        while True:
+            wire = await asyncio.wait_for(self.stream._chunk(), 30)
+            self.wire += wire
+            self.plain += self._decoder.decompress(wire)
+
+
+class TestWhoGetsIt:
+    @pytest.mark.parametrize("wish", ["gzip", "br;q=1, GZIP;q=0.1", "*", "deflate, x-gzip"])
+    async def test_who_accepts_it(self, edge, wish):
+        async with await edge.connect(PRICES, headers={"Accept-Encoding": wish}) as answer:
+            assert answer.header("content-encoding") == "gzip"
+            assert answer.header("vary") == "Accept-Encoding"
+
+    @pytest.mark.parametrize(
+        "wish", ["gzip;q=0", "br", "*;q=0", "gzip;q=x", ";;;", "", "gzip,gzip;q=0"]
+    )
+    async def test_nobody_else(self, edge, wish):
+        async with await edge.follow(PRICES, headers={"Accept-Encoding": wish}) as stream:
+            assert stream.header("content-encoding") is None
+            assert stream.header("vary") == "Accept-Encoding"
+
+    async def test_nobody_where_it_is_switched_off(self, house):
+        edge = house.shared_edge(SSE_GZIP="off")
+        async with await edge.follow(PRICES, headers=GZIP) as stream:
+            assert stream.header("content-encoding") is None
+
+    @pytest.mark.parametrize("origin", [None, "https://desk.example", "https://evil.example"])
+    async def test_caches_keep_origins_apart_too(self, house, origin):
+        edge = house.shared_edge(TAPEWIRE_ORIGINS="https://desk.example,https://b.example")
+        headers = GZIP if origin is None else {**GZIP, "Origin": origin}
+        async with await edge.connect(PRICES, headers=headers) as answer:
+            assert answer.header("vary") == "Accept-Encoding, Origin"
+
+    async def test_a_refusal_is_plain(self, edge):
+        async with await edge.connect(ORDERS, headers=GZIP) as answer:
+            assert answer.status == 401
+            assert answer.header("content-encoding") is None
+            assert json.loads(await answer.body())["statusCode"] == 401
+
+
+class TestWhatItCarries:
+    async def test_each_event_at_once_and_less_than_40_percent_of_the_bytes(
+        self, edge, alice, journal
+    ):
+        """No further write pushes an event out: each is read before the next one is made."""
+        user, cookie = alice
+        reader = Compressed(await edge.connect(ORDERS, cookie, headers=GZIP))
+        await reader.until("the snapshot", lambda f: f.event == "order:update")
+        for number in range(60):
+            sequence = await journal.append(user, placed(f"z-{number}"))
+            frames = await reader.until("the event", lambda f: f.id)
+            assert [frame.sequence for frame in frames] == [sequence]
+        assert len(reader.wire) < 0.4 * len(reader.plain)
+        await reader.stream.close()
+
+    async def test_it_is_what_a_plain_reader_gets(self, edge, alice, journal):
+        user, cookie = alice
+        plain = await edge.follow(ORDERS, cookie)
+        reader = Compressed(await edge.connect(ORDERS, cookie, headers=GZIP))
+        await reader.until("the snapshot", lambda f: f.event == "order:update")
+        await plain.until("order:update")
+        before = len(plain.frames)
+        last = await journal.append(user, *many(200, "same"))
+        got = await reader.until("the last", lambda f: f.id and f.sequence == last)
+        await plain.until("the last", lambda f: f.id and f.sequence == last)
+        assert [f.raw for f in got] == [f.raw for f in plain.frames[before:]]
+        await plain.close()
+        await reader.stream.close()
+
+    async def test_a_resume_is_compressed_too(self, edge, alice, journal):
+        user, cookie = alice
+        first = await journal.append(user, placed("first"))
+        last = await journal.append(user, *many(500, "later"))
+        at = f"{await journal.epoch()}-{first}"
+        reader = Compressed(await edge.connect(ORDERS, cookie, headers=GZIP, last_event_id=at))
+        frames = await reader.until("the last", lambda f: f.id and f.sequence == last)
+        sequences = [f.sequence for f in frames if f.id]
+        assert sequences == list(range(first + 1, last + 1))
+        assert len(reader.wire) < 0.4 * len(reader.plain)
+        await reader.stream.close()
+
+    async def test_shared_blocks_and_own_ones_until_a_whole_end(self, house, market, fresh):
+        """Readers of the same prices, come at different times, with idle frames between: what the
+        edge compressed once for all is read by each, and the end makes each stream whole."""
+        edge = house.edge(SSE_KEEPALIVE_INTERVAL="0.3", TAPEWIRE_DRAIN_SECONDS="0.5")
+        symbols = [fresh("GZ") for _ in range(6)]
+        path = f"{PRICES}?symbols={','.join(symbols)}"
+        for symbol in symbols:
+            await market.quote(symbol, "1")
+        await self.known(edge, symbols)
+        readers = []
+        for round_ in range(2, 42):
+            if round_ in (2, 3, 15):
+                reader = Compressed(await edge.connect(path, headers=GZIP))
+                await reader.until("the snapshot", lambda f: f.event == "price:update")
+                readers.append(reader)
+            for symbol in symbols:
+                await market.quote(symbol, round_)
+            for reader in readers:
+                await reader.until(
+                    "the round",
+                    lambda f, n=round_: (
+                        f.data and f.data.get("price") == n and f.data["symbol"] == symbols[-1]
+                    ),
+                )
+            if round_ % 20 == 0:
+                for reader in readers:
+                    await reader.until("an idle frame", lambda f: f.comment == "keepalive")
+        edge.terminate()
+        await asyncio.gather(*(reader.end() for reader in readers))
+        assert edge.process.wait(timeout=20) == 0
+        assert [len(reader.wire) < 0.4 * len(reader.plain) for reader in readers] == [True] * 3
+        assert not edge.logged("a stream failed")
+
+    async def known(self, edge, symbols):
+        async with edge.client() as http:
+            params = {"symbols": ",".join(symbols)}
+            while len((await http.get("/api/prices", params=params)).json()["prices"]) < 6:
+                pass
+
+
+class TestRealClients:
+    async def test_curl(self, edge, alice, journal):
+        """It unpacks what it is sent; `-N` shows it as it comes."""
+        curl = shutil.which("curl")
+        if curl is None:
+            pytest.skip("no curl here")
+        user, cookie = alice
+        running = await asyncio.create_subprocess_exec(
+            *(curl, "-sSN", "--compressed", "-b", f"session={cookie}", edge.url + ORDERS),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            async with asyncio.timeout(30):
+                await running.stdout.readuntil(b'"snapshot":true')
+                for number in range(20):
+                    await journal.append(user, placed(f"curl-{number}"))
+                    await running.stdout.readuntil(f'"orderId":"curl-{number}"'.encode())
+        finally:
+            running.kill()
+            await running.communicate()
+
+    async def test_httpx(self, edge, alice, journal):
+        user, cookie = alice
+        async with (
+            httpx.AsyncClient(cookies={"session": cookie}, trust_env=False, timeout=30) as http,
+            aconnect_sse(http, "GET", edge.url + ORDERS) as source,
+        ):
+            assert source.response.headers["content-encoding"] == "gzip"
+            events = source.aiter_sse()
+            while (await anext(events)).event != "order:update":
+                pass
+            for number in range(20):
+                await journal.append(user, placed(f"httpx-{number}"))
+                assert (await anext(events)).json()["orderId"] == f"httpx-{number}"
+
+
+async def test_who_waits_costs_no_memory(house, fresh):
+    """300 compressed streams that wait for something to happen, next to 300 plain ones."""
+    edge = house.edge()
+    cookie = await edge.sign_in(fresh("idle"))
+    streams, resident = [], []
+    for count, headers in ((50, GZIP), (300, {}), (300, GZIP)):
+        for _ in range(count):
+            streams.append(await edge.connect(ORDERS, cookie, headers=headers))
+            await streams[-1]._chunk()  # the opening
+            await streams[-1]._chunk()  # the snapshot
+        resident.append(edge.memory())
+    plain, compressed = resident[1] - resident[0], resident[2] - resident[1]
+    assert compressed - plain < 300 * 8 * 1024, (compressed, plain)
+    for stream in streams:
+        await stream.close()
+    edge.stop()

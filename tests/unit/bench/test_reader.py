@@ -1,0 +1,120 @@
+"""The readers of the bench count every event once, whatever pieces it comes in: against a server
+that cuts its bytes anywhere."""
+
+import gzip
+import random
+import socket
+import threading
+import time
+from datetime import UTC, datetime
+
+import pytest
+
+from services.edge.gzip import Gzip
+from tests.bench.peers.crowd import delivered, quantile
+from tests.bench.peers.reader import Measure, Open, Readers, Report
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n%bTransfer-Encoding: chunked\r\n\r\n"
+EVENTS = 300
+READERS = 5
+
+
+def event():
+    stamp = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    return b'event: e\ndata: {"timestamp":"%b"}\n\n' % stamp.encode()
+
+
+def chunk(data):
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+class Cutting:
+    """Sends each of its peers an opening, and a moment later events, cut anywhere."""
+
+    def __init__(self, *, compressed):
+        self._compressed = compressed
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listening.getsockname()[1]
+        self._thread = threading.Thread(target=self._serve)
+        self._go = threading.Event()
+        self._thread.start()
+
+    def go(self):
+        self._go.set()
+
+    def close(self):
+        self._thread.join(30)
+        self._listening.close()
+
+    def _serve(self):
+        peers = []
+        for _ in range(READERS):
+            peer, _ = self._listening.accept()
+            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            peer.recv(1000)
+            pack = Gzip().write if self._compressed else bytes
+            coding = b"Content-Encoding: gzip\r\n" if self._compressed else b""
+            peer.sendall(HEAD % coding + chunk(pack(b": hi\n\n")))
+            peers.append((peer, pack))
+        self._go.wait(30)
+        cuts = random.Random(1)
+        for _ in range(EVENTS // 10):
+            for peer, pack in peers:
+                wire = b"".join(chunk(pack(event())) for _ in range(10))
+                at = cuts.randrange(len(wire))
+                peer.sendall(wire[:at])
+                time.sleep(0.0005)
+                peer.sendall(wire[at:])
+        for peer, _ in peers:
+            peer.close()
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_every_event_counts_once(compressed):
+    server, readers = Cutting(compressed=compressed), Readers()
+    requests = ["GET / HTTP/1.1\r\n\r\n"] * READERS
+    opened = readers.do(Open(port=server.port, requests=requests, marker=": hi", wanted=1))
+    threading.Timer(0.3, server.go).start()
+    report = readers.do(Measure(seconds=2.5))
+    server.close()
+    readers.close()
+    assert len(opened.opened) == READERS
+    assert (delivered(report), report.events) == (EVENTS * READERS, EVENTS * READERS)
+    assert report.lost == READERS
+    assert 0 < quantile(report, 0.5) <= quantile(report, 0.99) < 2.5
+
+
+def test_who_is_refused_is_no_reader():
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        readers = Readers()
+        answer = threading.Thread(target=lambda: refuse(listening))
+        answer.start()
+        order = Open(port=listening.getsockname()[1], requests=["GET / HTTP/1.1\r\n\r\n"])
+        with pytest.raises(RuntimeError, match="503"):
+            readers.do(order)
+        answer.join(30)
+        readers.close()
+
+
+def refuse(listening):
+    peer, _ = listening.accept()
+    peer.recv(1000)
+    peer.sendall(b"HTTP/1.1 503 Service Unavailable\r\n\r\n")
+    peer.close()
+
+
+def test_quantiles():
+    report = Report(steps={10: 98, 20: 1, 500: 1})
+    assert [round(quantile(report, share), 5) for share in (0.5, 0.98, 0.99, 1.0)] == [
+        0.00105,
+        0.00105,
+        0.00205,
+        0.05005,
+    ]
+    assert quantile(Report(), 0.5) == float("inf")
+
+
+def test_it_takes_what_gzip_makes():
+    """The test's own compressor is the one that is read elsewhere by others."""
+    stream = Gzip()
+    assert gzip.decompress(stream.write(event()) + stream.end()).startswith(b"event: e")
