@@ -2,8 +2,8 @@
 
 `up` starts everything on this machine, `run` one service, `provision` the streams; `settings` says
 what can be set; `tail` shows a stream in the terminal; `notify` tells users something;
-`verify` checks everything against the log. Start at the
-command you are after; what they share is in `trouble`.
+`verify` checks everything against the log; `status` says which services run. Start at the command
+you are after; what they share is in `trouble`.
 """
 
 import click
@@ -12,6 +12,7 @@ from tapewire.cli.notify import notify
 from tapewire.cli.provision import provision
 from tapewire.cli.run import run
 from tapewire.cli.settings import settings
+from tapewire.cli.status import status
 from tapewire.cli.tail import tail
 from tapewire.cli.up import up
 from tapewire.cli.verify import verify
@@ -23,5 +24,5 @@ def main() -> None:
     """Trading services over NATS JetStream, served to browsers as resumable streams."""
 
 
-for command in (up, run, provision, settings, tail, notify, verify):
+for command in (up, run, provision, settings, tail, notify, verify, status):
     main.add_command(command)
