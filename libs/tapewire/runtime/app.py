@@ -165,6 +165,8 @@ def _check_settings(settings: Settings) -> None:
 
 def _announce(app: App) -> None:
     """Say what state the service is in until the end, and watch over all services in turn."""
+    if not app.settings.agent_heartbeat:
+        return
 
     async def farewell() -> None:
         failure = app.failure

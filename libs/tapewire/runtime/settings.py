@@ -51,7 +51,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int, _about("file descriptor to write a line to when ready (set by `up`); -1: none", ge=-1)
     ] = -1
     agent_heartbeat: Annotated[
-        float, _about("seconds between two heartbeats of a service", ge=0.05, le=3600)
+        float,
+        _about(
+            "seconds between two heartbeats of a service; 0: it announces nothing", ge=0, le=3600
+        ),
     ] = 15.0
     agent_silence: Annotated[
         float,
