@@ -25,6 +25,7 @@ from tapewire.log import LogError, Unavailable
 from tapewire.log.jetstream import JetStreamLog, JetStreamValues, Wire, connect, provision
 from tapewire.log.jetstream.streams import MARKET, SESSIONS, VIEWS
 from tapewire.runtime import extensions, logs, requests, telemetry
+from tapewire.runtime.agents import LEASE, Announcer, Check, Watch
 from tapewire.runtime.leases import Leases
 from tapewire.runtime.requests import Endpoint, Requests
 from tapewire.runtime.settings import BadSetting, Settings
@@ -50,12 +51,16 @@ class App:
         self.own_values = JetStreamValues(wire, stream=MARKET, prefix="val", live="live.val")
         self.views = JetStreamValues(wire, stream=VIEWS, prefix="view")
         self.sessions = JetStreamValues(wire, stream=SESSIONS, prefix="$KV.sessions")
+        self.heartbeats = JetStreamValues(wire, stream=MARKET, prefix="hb", live="live.hb")
         self.requests = Requests(wire)
         self.leases = Leases(wire, self.instance)
         self.logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(name)
         self.ready = False
+        self.announcer = Announcer(
+            self.log, self.heartbeats, name, self.instance, every=settings.agent_heartbeat
+        )
         self._stop = asyncio.Event()
-        self._failure: BaseException | None = None
+        self.failure: BaseException | None = None
         self._undo = contextlib.AsyncExitStack()
 
     def on_stop(self, undo: Callable[[], Awaitable[Any]]) -> None:
@@ -69,7 +74,7 @@ class App:
         def watch(done: asyncio.Task[None]) -> None:
             if not done.cancelled() and done.exception() is not None:
                 self.logger.error("a task failed", task=name, exc_info=done.exception())
-                self._failure = done.exception()
+                self.failure = done.exception()
                 self._stop.set()
 
         async def cancel() -> None:
@@ -80,6 +85,11 @@ class App:
         task.add_done_callback(watch)
         self.on_stop(cancel)
         return task
+
+    def check(self, unwell: Check) -> None:
+        """Announce the service as degraded while `unwell` says what is wrong with it; it is asked
+        with every heartbeat."""
+        self.announcer.checks.append(unwell)
 
     def leased(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         """Run `work` while this process holds the lease `name`, and stand by for it otherwise."""
@@ -101,14 +111,15 @@ class App:
             BaseException: what a spawned task failed with.
         """
         self.ready = True
+        self.announcer.ready()
         self.logger.info("ready", instance=self.instance)
         if self.settings.ready_fd >= 0:
             os.write(self.settings.ready_fd, b"ready\n")
         await self._stop.wait()
         self.ready = False
         self.logger.info("stopping")
-        if self._failure is not None:
-            raise self._failure
+        if self.failure is not None:
+            raise self.failure
 
     async def close(self) -> None:
         """Undo everything, last first."""
@@ -145,6 +156,31 @@ async def _keep_streams(app: App) -> None:
             back.set()
 
 
+def _check_settings(settings: Settings) -> None:
+    """Raises BadSetting when settings contradict each other."""
+    if settings.agent_silence < 2 * settings.agent_heartbeat:
+        raise BadSetting(
+            f"TAPEWIRE_AGENT_SILENCE={settings.agent_silence:g}: must be at least twice "
+            f"TAPEWIRE_AGENT_HEARTBEAT, which is {settings.agent_heartbeat:g}"
+        )
+
+
+def _announce(app: App) -> None:
+    """Say what state the service is in until the end, and watch over all services in turn."""
+    if not app.settings.agent_heartbeat:
+        return
+
+    async def farewell() -> None:
+        failure = app.failure
+        await app.announcer.stopped(None if failure is None else f"failed: {failure!r}")
+
+    app.on_stop(farewell)
+    app.wire.on_state.append(app.announcer.connection)
+    app.spawn(app.announcer.run(), name="announcer")
+    watch = Watch(app.log, app.views, app.heartbeats, silence=app.settings.agent_silence)
+    app.leased(LEASE, watch.run)
+
+
 async def _health(app: App) -> None:
     if not app.settings.health_port:
         return
@@ -170,9 +206,13 @@ async def _run(name: str, settings: Settings, wiring: Callable[[App], Awaitable[
     try:
         await _streams(wire, settings)
         app.spawn(_keep_streams(app), name="streams")
+        _announce(app)
         await _health(app)
         await wiring(app)
         await app.serve()
+    except Exception as failure:
+        app.failure = failure
+        raise
     finally:
         await app.close()
 
@@ -183,6 +223,7 @@ def run(name: str, wiring: Callable[[App], Awaitable[None]]) -> NoReturn:
     try:
         settings = Settings.from_env()
         extensions.load(settings.event_packages)
+        _check_settings(settings)
     except BadSetting as error:
         sys.stderr.write(f"tapewire {name}: {error}\n")
         sys.exit(EXIT_BAD_SETTING)

@@ -7,6 +7,7 @@ reads no clock. `tapewire.log.views` loads and saves them.
 from typing import ClassVar, Protocol, Self
 
 from tapewire.events import Event
+from tapewire.views.agents import AgentsView
 from tapewire.views.alerts import AlertsView
 from tapewire.views.notifications import NotificationsView
 from tapewire.views.orders import OrdersView
@@ -32,6 +33,7 @@ class View(Protocol):
 
 
 __all__ = [
+    "AgentsView",
     "AlertsView",
     "NotificationsView",
     "OrdersView",
