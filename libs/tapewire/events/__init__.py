@@ -36,7 +36,9 @@ from tapewire.events.insights import (
     ConfigurationEvent,
     Item,
     ItemAnalysed,
+    Metrics,
     Sentiment,
+    TagCount,
 )
 from tapewire.events.orders import (
     Order,
@@ -110,6 +112,7 @@ __all__ = [
     "Item",
     "ItemAnalysed",
     "MeanReversion",
+    "Metrics",
     "MovingAverageCrossover",
     "Notification",
     "NotificationCreated",
@@ -156,6 +159,7 @@ __all__ = [
     "StrategyStopped",
     "StrategyTraded",
     "StrategyUpdated",
+    "TagCount",
     "TradeExecuted",
     "Undecodable",
     "UnknownType",
