@@ -1,13 +1,14 @@
 """`tapewire` on the command line: one module, or one package, a command.
 
 `up` starts everything on this machine, `run` one service, `provision` the streams; `settings` says
-what can be set; `tail` shows a stream in the terminal; `notify` tells users something;
-`verify` checks everything against the log. Start at the
-command you are after; what they share is in `trouble`.
+what can be set; `tail` shows a stream in the terminal; `notify` tells users something; `items` puts
+news on the tape; `verify` checks everything against the log. Start at the command you are after;
+what they share is in `trouble`.
 """
 
 import click
 
+from tapewire.cli.items import items
 from tapewire.cli.notify import notify
 from tapewire.cli.provision import provision
 from tapewire.cli.run import run
@@ -23,5 +24,5 @@ def main() -> None:
     """Trading services over NATS JetStream, served to browsers as resumable streams."""
 
 
-for command in (up, run, provision, settings, tail, notify, verify):
+for command in (up, run, provision, settings, tail, notify, items, verify):
     main.add_command(command)

@@ -13,14 +13,16 @@ import msgspec
 from services.insights.domain import texts
 from tapewire.events import Item, ItemAnalysed, Sentiment
 from tapewire.log import Refusal
-from tapewire.runtime.contracts.insights import NewItem, item_id
+from tapewire.runtime.contracts.insights import (
+    SOURCE_CHARACTERS,
+    TEXT_CHARACTERS,
+    TITLE_CHARACTERS,
+    NewItem,
+    item_id,
+)
 
-TITLE_CHARACTERS = 200
-SOURCE_CHARACTERS = 60
 ID_CHARACTERS = 64
 MOST_TICKERS = 20
-TEXT_CHARACTERS = 1000
-"""Characters of a text that are read."""
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 AHEAD = timedelta(minutes=10)
 """How far the clock of a source may be ahead."""

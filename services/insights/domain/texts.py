@@ -10,10 +10,9 @@ from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
 from tapewire.log import Refusal
+from tapewire.runtime.contracts.insights import MOST_TAGS, TAG_CHARACTERS
 
 TICKER_CHARACTERS = 16
-TAG_CHARACTERS = 40
-MOST_TAGS = 10
 URL_CHARACTERS = 1024
 USER_CHARACTERS = 128
 _URL = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]*")

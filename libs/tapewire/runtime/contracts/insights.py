@@ -24,6 +24,12 @@ MOST_LOADED = 100
 """Items that one `LoadItems` holds at the most."""
 MOST_LISTED = 200
 """Items that one `ItemsReply` holds at the most."""
+TITLE_CHARACTERS = 200
+SOURCE_CHARACTERS = 60
+TEXT_CHARACTERS = 1000
+"""Characters of a text that are read."""
+MOST_TAGS = 10
+TAG_CHARACTERS = 40
 
 
 def item_id(source: str, named: str) -> str:
