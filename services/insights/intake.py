@@ -55,8 +55,9 @@ class Intake:
             Unavailable, Refused: from the log.
         """
         stored: dict[str, Stored] = {}
-        missing = {event.item.id: event for event in reversed(events)}  # the first of an id counts
-        missing = dict(reversed(missing.items()))
+        missing: dict[str, ItemAnalysed] = {}
+        for event in events:
+            missing.setdefault(event.item.id, event)
         for _ in range(ATTEMPTS):
             if not missing:
                 return stored

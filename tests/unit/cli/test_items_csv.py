@@ -91,6 +91,26 @@ def test_bad_rows_are_told_with_their_line_and_the_others_are_read() -> None:
     ]
 
 
+@pytest.mark.parametrize("score", ["NaN", "sNaN", "Infinity", "-inf", "1e9999999999999999999", "x"])
+def test_what_json_has_no_word_for_costs_its_row_not_its_batch(score: str) -> None:
+    """Sent as it was, it once made the whole batch unreadable for the service."""
+    assert told(f"title,source,score\na,s,{score}\nb,s,0\n") == [
+        f"2: !score {score!r} is no number",
+        "3: b",
+    ]
+
+
+def test_times_are_sent_in_utc() -> None:
+    rows = read(
+        "title,source,timestamp\na,s,2026-03-02T14:30:00+01:00:30\n"
+        "b,s,9999-12-31T23:59:59-14:00\nc,s,2026-03-02T14:30:00\n"
+    )
+    times = [row.item.timestamp if isinstance(row, Row) else None for row in rows]
+    assert times == [
+        datetime(2026, 3, 2, 13, 29, 30, tzinfo=UTC), None, datetime(2026, 3, 2, 14, 30),  # noqa: DTZ001
+    ]  # fmt: skip
+
+
 def test_bytes_that_are_no_utf8_cost_their_row_only() -> None:
     rows = told(b"title,source\na\xff\xfe,s\nb,s\n")
     assert rows == ["2: !title 'a\\udcff\\udcfe' is no UTF-8", "3: b"]

@@ -79,6 +79,14 @@ def test_a_load_adds_what_is_new_and_refuses_only_what_is_at_fault() -> None:
     play(story)
 
 
+def test_a_load_keeps_the_order_of_its_items() -> None:
+    async def story(process: Process, server: MemoryServer) -> None:
+        await process.load(*[new(title) for title in "ABCADEBF"])
+        assert [one.title for one in (await tally(server)).items] == [*"ABCDEF"]
+
+    play(story)
+
+
 def test_a_load_is_one_batch() -> None:
     async def story(process: Process, server: MemoryServer) -> None:
         await process.load(*stories(100))

@@ -27,8 +27,6 @@ from tapewire.runtime.contracts.insights import (
 
 MOST_TOLD = 20
 """Malformed rows that are told of one by one; all are counted."""
-LOAD_SECONDS = 15.0
-"""For a batch: a hundred long texts take the service a second or so."""
 FEED_STARTS = (b"<", b"\xef\xbb\xbf<", b"\xff\xfe", b"\xfe\xff")
 """How a feed begins: a CSV file's header begins with a letter."""
 
@@ -154,7 +152,6 @@ async def _load(
                 LoadReply,
                 correlation=correlation,
                 command_id=command_id,
-                seconds=LOAD_SECONDS,
             )
         )
 

@@ -4,7 +4,7 @@ Readers make these one after the other, so a file of any size takes the memory o
 """
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 
 import msgspec
@@ -55,9 +55,12 @@ def score(text: str) -> Decimal | None:
     if not text:
         return None
     try:
-        return Decimal(text)
+        number = Decimal(text)
     except InvalidOperation:
-        raise BadCell(f"score {shown(text)} is no number") from None
+        number = Decimal("NaN")
+    if not number.is_finite():  # which JSON has no word for
+        raise BadCell(f"score {shown(text)} is no number")
+    return number
 
 
 def sentiment(text: str) -> Sentiment | None:
@@ -72,12 +75,14 @@ def sentiment(text: str) -> Sentiment | None:
 
 
 def timestamp(text: str) -> datetime | None:
-    """ISO 8601, with its offset. Raises BadCell."""
+    """ISO 8601 with its offset, in UTC: JSON's writer knows no seconds of an offset. One without an
+    offset stays so, for the service to refuse. Raises BadCell."""
     if not text:
         return None
     try:
-        return datetime.fromisoformat(text)
-    except ValueError:
+        at = datetime.fromisoformat(text)
+        return at if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise BadCell(f"timestamp {shown(text)} is not like 2026-03-02T14:30:00Z") from None
 
 
