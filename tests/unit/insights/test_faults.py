@@ -155,12 +155,12 @@ def meaning(seen: Tally) -> dict[str, Item]:
     return {one.id: replace(one, timestamp=START) for one in seen.items}
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(8))
 def test_one_process_that_dies_and_comes_back_on_a_rough_network(seed: int) -> None:
     assert meaning(live(seed)) == meaning(live(seed, rough=False, kills=0))
 
 
-@pytest.mark.parametrize("seed", range(100, 112))
+@pytest.mark.parametrize("seed", range(100, 108))
 def test_two_that_answer_at_once_and_die_in_turn_on_a_rough_network(seed: int) -> None:
     assert meaning(live(seed, processes=2, kills=3)) == meaning(live(seed, rough=False, kills=0))
 
