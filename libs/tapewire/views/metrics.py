@@ -9,7 +9,7 @@ week's items loaded now is no busy hour.
 """
 
 from collections import Counter
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import ClassVar, Self
 
@@ -24,6 +24,8 @@ DAY_MINUTES = 24 * 60
 MINUTES_KEPT = DAY_MINUTES + 60
 """A day before the newest item, and some time in which no later one need come for the last day to
 be exact. Later than the clock an item may be by a few minutes only."""
+_START = datetime(1970, 1, 1, tzinfo=UTC)
+_MINUTE = timedelta(minutes=1)
 _CENT = Decimal("0.01")
 
 
@@ -111,5 +113,6 @@ class MetricsView:
 
 
 def minute(at: datetime) -> int:
-    """Whole minutes since 1970."""
-    return int(at.timestamp() // 60)
+    """Whole minutes since 1970, before it below 0; without an offset it is UTC."""
+    utc = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+    return (utc - _START) // _MINUTE

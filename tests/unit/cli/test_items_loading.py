@@ -2,6 +2,8 @@
 handlers on the log in memory.
 """
 
+import asyncio
+import random
 from collections.abc import Iterator
 
 import pytest
@@ -14,6 +16,7 @@ from tapewire.runtime import Unanswered
 from tapewire.runtime.contracts.insights import LoadItems, LoadReply
 from tests.unit.insights.house import Process, play, tally
 from tests.unit.insights.spec import new
+from tests.unit.orders import virtual
 
 
 class Load:
@@ -106,19 +109,30 @@ def test_a_file_that_breaks_off_is_loaded_up_to_there() -> None:
     play(story)
 
 
-async def test_a_batch_without_an_answer_is_asked_again_and_then_given_up() -> None:
-    asked = 0
+class Away:
+    """A service that answers at last."""
 
-    async def ask() -> LoadReply:
-        nonlocal asked
-        asked += 1
-        if asked < answers_at:
+    def __init__(self, answers_at: int) -> None:
+        self.asked = 0
+        self._answers_at = answers_at
+
+    async def ask(self) -> LoadReply:
+        self.asked += 1
+        if self.asked < self._answers_at:
             raise Unanswered("away")
         return LoadReply(added=1, there=0, refused=[])
 
-    answers_at = TRIES
-    assert (await insist(ask)).added == 1
-    asked, answers_at = 0, TRIES + 1
-    with pytest.raises(Unanswered):
-        await insist(ask)
-    assert asked == TRIES
+
+def test_a_batch_without_an_answer_is_asked_again_and_then_given_up() -> None:
+    """With time between, so that a server may be started again meanwhile."""
+
+    async def work() -> None:
+        away, clock = Away(TRIES), asyncio.get_running_loop().time
+        assert (await insist(away.ask, random.Random(1))).added == 1
+        assert 8 < clock() < 25
+        gone = Away(TRIES + 1)
+        with pytest.raises(Unanswered):
+            await insist(gone.ask, random.Random(1))
+        assert gone.asked == TRIES
+
+    virtual.run(work())

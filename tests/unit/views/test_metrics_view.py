@@ -2,12 +2,13 @@
 
 import random
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tapewire.events import Item, ItemAnalysed, Metrics, Sentiment, TagCount
 from tapewire.views import MetricsView, metrics
@@ -121,6 +122,23 @@ def test_a_file_of_old_items_is_counted_and_is_no_busy_hour() -> None:
     view = fold([analysed(60 * 24 * 365)] * 100)
     counted = view.metrics(NOW)
     assert (counted.total, counted.last_day) == (100, 0)
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        datetime(2026, 3, 2, 14, 30),  # noqa: DTZ001
+        datetime.min,  # noqa: DTZ901
+        datetime.min.replace(tzinfo=timezone(timedelta(hours=14))),
+        datetime(1, 1, 1, tzinfo=UTC),
+    ],
+)
+def test_no_time_that_can_be_on_the_tape_stops_the_fold(when: datetime) -> None:
+    """Another program may have appended it."""
+    odd = analysed()
+    view = fold([replace(odd, item=replace(odd.item, timestamp=when)), analysed()])
+    assert MetricsView.decode(view.encode()).metrics(NOW).total == 2
+    assert view.metrics(NOW).last_hour == 1 + (when.year == NOW.year)
 
 
 def test_tags_beyond_those_known_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -119,11 +119,13 @@ def add(
         )
     except BadCell as error:
         raise Trouble(str(error)) from error
-    command_id = new_id()
+    command_id, correlation = new_id(), new_id()
 
     async def ask(requests: Requests) -> ItemReply:
-        return await requests.ask(
-            SERVICE, ADD, item, ItemReply, correlation=new_id(), command_id=command_id
+        return await insist(
+            lambda: requests.ask(
+                SERVICE, ADD, item, ItemReply, correlation=correlation, command_id=command_id
+            )
         )
 
     reply = _run(nats, ask)

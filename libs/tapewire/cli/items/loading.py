@@ -4,12 +4,15 @@ A batch that gets no answer is sent again under its own command id, so it is add
 as added. `Loading` is pure but for its two calls to the outside: `ask` and `tell`.
 """
 
+import random
 from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
 
 import msgspec
 
 from tapewire.cli.items.rows import Malformed, Row
 from tapewire.events import CODEC
+from tapewire.log.patience import Patience, fresh_chance
 from tapewire.runtime import Unanswered
 from tapewire.runtime.contracts.insights import MOST_LOADED, LoadItems, LoadReply
 
@@ -17,10 +20,12 @@ BATCH_BYTES = 256 << 10
 """Bytes of a request at the most, unless one item alone has more; NATS takes 1 MiB."""
 ITEM_BYTES = 512 << 10
 """An item with more is malformed; a well-formed one has some 10 kB at the most."""
-TRIES = 5
+TRIES = 10
+"""Over some 15 seconds: a message server that is started again is back by then."""
 
 Ask = Callable[[LoadItems], Awaitable[LoadReply]]
 Tell = Callable[[int, str], None]
+T = TypeVar("T")
 
 
 class Totals(msgspec.Struct):
@@ -90,11 +95,13 @@ class Loading:
         self._tell(line, why)
 
 
-async def insist(ask: Callable[[], Awaitable[LoadReply]]) -> LoadReply:
-    """Ask until there is an answer, `TRIES` times at the most. Raises Unanswered."""
+async def insist(ask: Callable[[], Awaitable[T]], chance: random.Random | None = None) -> T:
+    """Ask until there is an answer, `TRIES` times at the most, waiting longer each time. The same
+    command each time, so it is done once. Raises Unanswered."""
+    patience = Patience(chance or fresh_chance())
     for _ in range(TRIES - 1):
         try:
             return await ask()
         except Unanswered:
-            continue
+            await patience.wait()
     return await ask()
