@@ -72,6 +72,8 @@ def load(
     extra = Extra(source=source, tickers=tickers, tags=tags)
     totals, broken = _run(nats, lambda requests: _load(file, _rows(file, extra), requests))
     click.echo(str(totals))
+    if isinstance(broken, Unanswered):
+        raise Trouble(f"stopped there: {broken}; load it again for the rest", EXIT_UNAVAILABLE)
     if broken is not None:
         raise Trouble(f"{file.name}: {broken}")
 
@@ -141,7 +143,8 @@ def _rows(file: IO[bytes], extra: Extra) -> Rows:
 
 async def _load(
     file: IO[bytes], rows: Rows, requests: Requests
-) -> tuple[Totals, Unreadable | None]:
+) -> tuple[Totals, Unreadable | Unanswered | None]:
+    """What became of the rows, and what ended it before the end of the file."""
     correlation = new_id()
 
     async def ask(batch: LoadItems) -> LoadReply:
@@ -161,7 +164,7 @@ async def _load(
     loading = Loading(ask, told.malformed, told.progress)
     try:
         await loading.load(rows)
-    except Unreadable as error:
+    except (Unreadable, Unanswered) as error:
         return loading.totals, error
     finally:
         told.end()
