@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
-from tapewire.log import Refusal
+from tapewire.log import EVERYBODY, Refusal
 from tapewire.runtime.contracts.insights import MOST_TAGS, TAG_CHARACTERS
 
 TICKER_CHARACTERS = 16
@@ -65,7 +65,9 @@ def web_address(path: str, value: str) -> str:
 
 
 def user(value: str) -> str:
-    """The id of a user."""
+    """The id of a user; what is everybody's is nobody's to keep."""
+    if value == EVERYBODY:
+        raise _refused("userId", "must be one user", value)
     if not 1 <= len(value) <= USER_CHARACTERS:
         raise _refused("userId", f"must have 1 to {USER_CHARACTERS} characters", value)
     return value

@@ -283,8 +283,13 @@ def test_another_users_configuration_is_not_found() -> None:
         for bad in ("", "x" * 65, "*", ">"):
             assert (await refused(process.delete(bad)))[0] == "not_found"
         assert len((await tally(server)).stored) == 1
-        nobody = ListConfigurations(user_id="")
-        assert await refused(process.dashboards.list(nobody, context())) == ("invalid", "userId")
+        for user in ("", "u" * 129, "_all"):
+            nobody = ListConfigurations(user_id=user)
+            assert await refused(process.dashboards.list(nobody, context())) == (
+                "invalid",
+                "userId",
+            )
+            assert (await refused(process.create(user_id=user)))[0] == "invalid"
 
     play(story)
 
