@@ -6,13 +6,15 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tapewire.cli.items import csvfile
 from tapewire.cli.items.rows import Extra, Malformed, Row, Unreadable
 from tapewire.events import Sentiment
 
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""A machine that is busy with other things makes no example wrong."""
 NONE = Extra()
 
 
@@ -178,6 +180,7 @@ def test_a_header_that_will_not_do_is_told(data: str | bytes, said: str) -> None
     assert str(unreadable.value).startswith(said)
 
 
+@PATIENT
 @given(st.binary(max_size=300) | st.text('",\n\r;a\x00\ufeff', max_size=80).map(str.encode))
 def test_whatever_follows_the_header_is_rows_or_malformed(data: bytes) -> None:
     rows = read(b"title,source,score\n" + data)

@@ -7,7 +7,7 @@ import tracemalloc
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tapewire.cli.items import feedfile
@@ -15,6 +15,8 @@ from tapewire.cli.items.feedfile import CHUNK_BYTES, HEARD_CHARACTERS
 from tapewire.cli.items.rows import Extra, Malformed, Row, Unreadable
 from tapewire.runtime.contracts.insights import NewItem, item_id
 
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""A machine that is busy with other things makes no example wrong."""
 NONE = Extra()
 
 RSS = """<?xml version="1.0" encoding="UTF-8"?>
@@ -242,6 +244,7 @@ pieces = st.sampled_from(
 )  # fmt: skip
 
 
+@PATIENT
 @given(st.lists(pieces, max_size=25), st.integers(0, 30))
 def test_whatever_is_in_it_is_entries_or_told(parts: list[str], cut: int) -> None:
     data = rss(*parts)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.insights.domain.items import AHEAD, analysed, checked, sentiment_of
@@ -13,6 +13,8 @@ from tapewire.log import Refusal
 from tapewire.runtime.contracts.insights import NewItem, item_id
 from tests.unit.insights.spec import START, kept, new, refusal
 
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""A machine that is busy with other things makes no example wrong."""
 GOOD, NEITHER, BAD = Sentiment.POSITIVE, Sentiment.NEUTRAL, Sentiment.NEGATIVE
 
 
@@ -169,6 +171,7 @@ def test_the_same_item_has_the_same_id_whatever_else_is_said_of_it() -> None:
 words = st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1, max_size=40)
 
 
+@PATIENT
 @given(words, words, words, words)
 def test_ids_follow_from_source_and_name_and_from_nothing_else(
     source: str, named: str, other_source: str, other: str
@@ -195,6 +198,7 @@ scores = st.decimals(allow_nan=True, allow_infinity=True)
 instants = st.datetimes(timezones=st.sampled_from([None, UTC, timezone(timedelta(hours=-9))]))
 
 
+@PATIENT
 @given(
     st.builds(
         NewItem,
@@ -230,6 +234,7 @@ def test_whatever_comes_is_kept_within_bounds_or_refused_with_its_field(item: Ne
     assert analysed(checked(again, START), None).item == of, "what is kept is kept as it is"
 
 
+@PATIENT
 @given(st.decimals(-1, 1))
 def test_good_is_the_mirror_of_bad(score: Decimal) -> None:
     mirror = {GOOD: BAD, BAD: GOOD, NEITHER: NEITHER}

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -14,6 +14,8 @@ from tapewire.events import Item, ItemAnalysed, Metrics, Sentiment, TagCount
 from tapewire.views import MetricsView, metrics
 from tapewire.views.metrics import MINUTES_KEPT, TAGS_SHOWN
 
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""A machine that is busy with other things makes no example wrong."""
 NOW = datetime(2026, 3, 2, 14, 30, 20, tzinfo=UTC)
 LARGEST_BYTES = 1_000_000
 
@@ -85,6 +87,7 @@ events = st.lists(
 )  # fmt: skip
 
 
+@PATIENT
 @given(events, st.integers(0, 60), st.integers(0, 90))
 def test_the_fold_is_the_recount_through_any_restart(
     events: list[ItemAnalysed], cut: int, later: int
@@ -94,6 +97,7 @@ def test_the_fold_is_the_recount_through_any_restart(
     assert fold(events[cut:], halfway).metrics(at) == recount(events, at)
 
 
+@PATIENT
 @given(events, st.randoms())
 def test_the_order_of_items_does_not_matter(
     events: list[ItemAnalysed], chance: random.Random
