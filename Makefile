@@ -86,7 +86,7 @@ endif
 lock: setup ## Pin again what pyproject.toml asks for, in both lock files
 	@$(PY) -m uv --version >/dev/null 2>&1 || $(PY) -m pip install --quiet uv
 	$(LOCK) --quiet --all-extras -o requirements.lock $(ARGS)
-	echo hatchling | $(LOCK) - --quiet --extra edge -c requirements.lock -o requirements-image.lock
+	echo hatchling | $(LOCK) - --quiet --extra edge --extra insights -c requirements.lock -o requirements-image.lock
 
 # ---------------------------------------------------------------------------------------------
 # Running and checking
