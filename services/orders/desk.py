@@ -49,11 +49,14 @@ async def run_broker(
     orders: Orders,
     make: Callable[[], Broker],
     chance: random.Random | None = None,
+    begins: Callable[["Desk", Broker], None] = lambda _desk, _broker: None,
 ) -> None:
-    """Keep a broker of `make` at work until canceled; a new one whenever the log was made anew."""
+    """Keep a broker of `make` at work until canceled; a new one whenever the log was made anew.
+    `begins` hears of each."""
     chance = chance or fresh_chance()
     while True:
         broker, desk = make(), Desk(log, views, chance)
+        begins(desk, broker)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(desk.run(broker))
@@ -71,14 +74,22 @@ class Desk:
         self._chance = chance
         self._wake = asyncio.Event()
         self._orders = OpenOrders("")
+        self._works = False
+
+    @property
+    def taken(self) -> int | None:
+        """The last event that its broker was told of; None before all open orders were told."""
+        return self._orders.as_of if self._works else None
 
     async def run(self, broker: Broker) -> None:
         """Tell `broker` of all orders until canceled. Raises AnotherLog."""
         subscription = await self._listen()
         try:
             await self._recover()
+            broker.recall(self._orders.taken())
             for order in self._orders.orders():
                 broker.placed(order)
+            self._works = True
             logger.info("works", orders=len(self._orders), as_of=self._orders.as_of)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._follow(broker))
