@@ -207,9 +207,9 @@ def test_what_two_saw_and_kept_is_known_to_whoever_learns_both(
 ) -> None:
     """In any order, and more than once."""
     all_, mine, other = Extremes(), Extremes(), Extremes()
-    for at, price, here in sorted(seen):
-        all_.add(at, Decimal(price))
-        (mine if here else other).add(at, Decimal(price))
+    for second, price, here in sorted(seen):
+        all_.add(second, Decimal(price))
+        (mine if here else other).add(second, Decimal(price))
     kept = CODEC.decode(CODEC.encode(other.past()), Past)
     mine.learn(kept)
     mine.learn(kept)
