@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from services.strategies import marks as marks_module
 from services.strategies.maker import RuleMaker
 from services.strategies.marks import Mark, Marks, Place
+from services.strategies.progress import Working
 from services.strategies.roster import Member
 from services.strategies.rules import Memory, rule
+from services.strategies.runner import run_strategies
 from services.strategies.stoploss import Guard
 from tapewire.events import (
     CODEC,
@@ -26,10 +28,19 @@ from tapewire.events import (
     Strategy,
     StrategySignaled,
 )
+from tapewire.log import Unavailable
 from tapewire.log.memory import MemoryServer, MemoryValues
+from tapewire.runtime.contracts.strategies import UpdateStrategy
 from tests.unit.orders import virtual
+from tests.unit.orders.house import context
 from tests.unit.orders.spec import quote
-from tests.unit.strategies.house import buys_when_flat, in_ledger, ledger, scripted
+from tests.unit.strategies.house import (
+    Worker,
+    buys_when_flat,
+    in_ledger,
+    ledger,
+    scripted,
+)
 from tests.unit.strategies.spec import USER, Given, at, create, start, stop_loss
 from tests.unit.strategies.test_runner import TREND, Day, play
 
@@ -220,6 +231,45 @@ def test_buying_when_flat_is_still_once_after_many_takeovers() -> None:
             worker = await day.worker(buys_when_flat)
         seen = await in_ledger(day.server, "settled", lambda seen: seen.settled())
         assert len(seen.placed[id_]) == 1
+        await worker.kill()
+
+    play(story)
+
+
+def test_a_runner_says_how_far_it_is_and_keeps_what_it_says_is_dealt_with() -> None:
+    async def story(day: Day) -> None:
+        begun: list[Working] = []
+        worker = await Worker(day.server, day.counter).start(runner=False)
+        work = run_strategies(worker.desk, worker.views, worker.board, begun.append)
+        worker.tasks.append(asyncio.create_task(work))
+        await asyncio.sleep(0)
+        [runner] = begun
+        with pytest.raises(Unavailable, match="still reading"):
+            await runner.progress()
+        id_ = await worker.make(TREND)
+        await asyncio.sleep(1)
+        await day.feed.show("99", "99")
+        await asyncio.sleep(0.1)
+        told = await runner.progress()
+        shown = worker.board.quote("IBM")
+        assert shown is not None
+        assert (told.busy, told.quotes) == (0, {"IBM": shown.timestamp})
+        assert told.taken == {"ev.*.strategies.>": 2, "ev.*.orders.>": 0}
+        epoch = (await worker.log.bounds()).epoch
+        [mark] = (await Marks(worker.views, epoch).load(["IBM"])).values()
+        assert mark.place is not None
+        assert (mark.place.quoted_at, mark.place.memory) == (
+            shown.timestamp,
+            '{"prices":[100,99],"above":null}',
+        )
+        day.counter.open = False
+        request = UpdateStrategy(user_id=USER, strategy_id=id_, rule=Breakout(window=2))
+        await worker.service.update(request, context())
+        for price in ("100", "100", "120"):
+            await asyncio.sleep(1)
+            await day.feed.show(price, price)
+        await asyncio.sleep(1)
+        assert (await runner.progress()).busy == 1, "an order that cannot be placed yet"
         await worker.kill()
 
     play(story)
