@@ -1,5 +1,8 @@
 """The price service as a process: `python -m services.prices`."""
 
+from collections.abc import Awaitable, Callable
+
+from services.prices.bookmark import Bookmark
 from services.prices.feed import chosen, stepped, wanted
 from services.prices.service import LEASE, STATUS, AskStatus, Prices
 from services.prices.stepping import Stepper
@@ -26,8 +29,12 @@ async def _played(app: App) -> None:
     # 3. What it answers, playing or standing by.
     await app.answer({STATUS: Endpoint(AskStatus, prices.status)})
 
-    # 4. Play while this process holds the lease.
-    app.leased(LEASE, prices.work)
+    # 4. Play while this process holds the lease; a recording from where it stands.
+    work: Callable[[], Awaitable[None]] = prices.work
+    if app.settings.feed:
+        bookmark = Bookmark(feed, app.views, logger=app.logger)
+        work = lambda: bookmark.work(prices.work)  # noqa: E731
+    app.leased(LEASE, work)
 
 
 async def _stepped(app: App) -> None:

@@ -62,6 +62,7 @@ class Prices:
         self._books: dict[str, Book] = {}
         self._quoted: dict[str, datetime] = {}
         """When each symbol was published last."""
+        self._unpublished: dict[str, None] = {}
         self._playing = False
 
     async def work(self) -> None:
@@ -98,12 +99,19 @@ class Prices:
                 if beat.opens:
                     self._books.clear()
                 # All of a beat is folded before the first wait: being canceled loses no volume.
-                changed = dict.fromkeys(tick.symbol for tick in beat.ticks)
+                self._unpublished |= dict.fromkeys(tick.symbol for tick in beat.ticks)
                 for tick in beat.ticks:
                     book = self._books.get(tick.symbol) or Book(symbol=tick.symbol)
                     self._books[tick.symbol] = fold(book, tick)
-                await self._posting.post(self._updates(changed))
+                if not beat.past:
+                    await self._publish()
+        await self._publish()
         self._logger.info("prices.feed_ended", symbols=len(self._books))
+
+    async def _publish(self) -> None:
+        """What changed since the last time."""
+        changed, self._unpublished = self._unpublished, {}
+        await self._posting.post(self._updates(changed))
 
     def _updates(self, symbols: Iterable[str]) -> list[PriceUpdated]:
         """What there is to publish of `symbols` now."""

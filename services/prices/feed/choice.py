@@ -6,13 +6,13 @@ from typing import cast
 from structlog.typing import FilteringBoundLogger
 
 from services.prices.domain import Walk, symbol_of
-from services.prices.feed.port import Feed, FeedError, Source
+from services.prices.feed.port import FeedError, Source
 from services.prices.feed.recording import Recording
 from services.prices.feed.replay import End, Replay
 from tapewire.runtime import BadSetting, Settings
 
 
-def chosen(settings: Settings, logger: FilteringBoundLogger) -> Feed:
+def chosen(settings: Settings, logger: FilteringBoundLogger) -> Replay:
     """The recording that `settings.feed` names, or the random walk when it names none.
 
     Raises:

@@ -36,8 +36,8 @@ class ScriptedFeed:
                 raise beat
             yield beat
 
-    def tell(self, *ticks: Tick, opens: bool = False) -> None:
-        self._beats.put_nowait(Beat(ticks, opens))
+    def tell(self, *ticks: Tick, opens: bool = False, past: bool = False) -> None:
+        self._beats.put_nowait(Beat(ticks, opens, past))
 
     def end(self, error: FeedError | None = None) -> None:
         self._beats.put_nowait(error)
@@ -268,6 +268,23 @@ class TestMending:
         await until("the first look is over", lambda: not bench.prices._posting._nudge.is_set())
         bench.prices.nudge(False)
         assert not bench.prices._posting._nudge.is_set()
+
+
+class TestThePast:
+    """What another process has played."""
+
+    async def test_it_is_folded_and_published_with_what_comes_next(self, bench: Bench) -> None:
+        bench.feed.tell(full("IBM"), trade("IBM", 11, 40), opens=True, past=True)
+        bench.feed.tell(full("SPY"), past=True)
+        bench.feed.tell(trade("IBM", 11, 2))
+        await bench.shows("IBM", volume=42)
+        await bench.shows("SPY")
+        assert sorted(bench.market.posted) == ["IBM", "SPY"]
+
+    async def test_a_day_that_is_over_is_published_as_it_ended(self, bench: Bench) -> None:
+        bench.feed.tell(full("IBM"), trade("IBM", 11, 40), opens=True, past=True)
+        bench.feed.end()
+        await bench.shows("IBM", volume=40)
 
 
 class TestLease:
