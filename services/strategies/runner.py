@@ -27,6 +27,8 @@ from tapewire.runtime.contracts.progress import Progress
 
 LEASE = "strategies-runner"
 FILLS = "strategies-fills"
+PAUSE_PER_SECOND = 20.0
+"""Seconds without a look at the marks for each that a look takes: wide windows are long to copy."""
 
 logger = structlog.get_logger("strategies.runner")
 
@@ -86,14 +88,15 @@ class _Runner:
 
     async def keep_marks(self) -> None:
         """Save what is known beyond the log, until canceled."""
-        marks = Marks(self._values, "")
+        marks, clock, took = Marks(self._values, ""), asyncio.get_running_loop().time, 0.0
         while True:
-            await asyncio.sleep(marks.pause())
+            await asyncio.sleep(max(marks.pause(), took * PAUSE_PER_SECOND))
             if self._crew is None or self._crew.marks is None:
                 continue
-            marks = self._crew.marks
+            marks, began = self._crew.marks, clock()
+            known, took = self._floor.marks(), clock() - began
             try:
-                await marks.save(self._floor.marks())
+                await marks.save(known)
             except LogError as error:
                 logger.warning("cannot keep the marks", error=str(error))
 
