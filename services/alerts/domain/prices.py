@@ -72,10 +72,19 @@ class PriceJudge:
         return self._symbol(symbol).extremes
 
     def learn(self, symbol: str, past: Past) -> list[Hit]:
-        """Know that past of a symbol as well; what the last quote hits, seen with it."""
-        found = self._symbol(symbol)
-        found.extremes.learn(past)
-        return self._hit(found.judge_again())
+        """Know that past of a symbol as well; what that makes its rules on moves hit, each judged
+        as when it is armed."""
+        self._symbol(symbol).extremes.learn(past)
+        moves = [
+            armed
+            for armed in self._armed.values()
+            if armed.rule.symbol == symbol and armed.rule.kind is RuleKind.PERCENT_MOVE
+        ]
+        hits: list[Hit] = []
+        for armed in moves:
+            if armed.rule.rule_id in self._armed:  # else it was hit beside another
+                hits += self.arm(armed)
+        return hits
 
     def quoted(self) -> dict[str, datetime]:
         """The time of the last quote, by symbol."""
@@ -154,10 +163,6 @@ class _Symbol:
         for window, entries in self.moves.items():
             hits += self._moved(now, window, entries, price)
         return [(rule_id, at, f"{self.name} {message}") for rule_id, message in hits]
-
-    def judge_again(self) -> list[tuple[str, datetime, str]]:
-        """What holds at the last quote."""
-        return [] if self.last is None else self.judge(self.last.timestamp)
 
     def _levels(self, price: Decimal) -> list[tuple[str, str]]:
         told = f"is at {spelled(price)}"

@@ -67,6 +67,14 @@ def test_a_move_that_was_seen_in_halves_is_seen_when_the_halves_meet() -> None:
     assert second.quoted() == {"IBM": at(30)}
 
 
+def test_a_move_of_long_before_the_arming_is_none_when_it_is_learnt_of() -> None:
+    first, second = PriceJudge(), PriceJudge()
+    messages(first, ("100", 0))
+    assert messages(second, ("106", 30)) == []
+    assert second.arm(armed("m", RuleKind.PERCENT_MOVE, percent="5", window=60, second=90)) == []
+    assert second.learn("IBM", first.extremes("IBM").past()) == []
+
+
 def test_a_move_is_a_percentage_up_or_down_within_its_window() -> None:
     judge = PriceJudge()
     judge.arm(MOVE)
