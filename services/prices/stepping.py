@@ -45,6 +45,10 @@ class Stepper:
         self._logger = logger
         self._one_at_a_time = asyncio.Lock()
         self._playing = False
+        self._taken: Step | None = None
+        """The last step. Whoever asks it again, because no answer came, has it at once: reading the
+        recording from its beginning for each try would be too late each time."""
+        self._updates: list[PriceUpdated] = []
         self._rewind()
 
     async def work(self) -> None:
@@ -85,24 +89,30 @@ class Stepper:
         """The endpoint `step`. Raises Refusal (invalid), LogError: ask again."""
         _checked(request)
         async with self._one_at_a_time:
-            if self._ms > request.after_ms:
-                self._rewind()
-            await self._read(request.after_ms)
-            before = {symbol: self._quote(request.day, symbol) for symbol in self._books}
-            changed = await self._read(request.upto_ms)
-            updates = []
-            for symbol in changed:
-                earlier = before.get(symbol)
-                follows = None if earlier is None else earlier.timestamp
-                update = self._quote(request.day, symbol, follows)
-                if update is not None:
-                    updates.append(update)
-            await self._posting.put(updates)
+            if request != self._taken:
+                self._updates = await self._take(request)
+                self._taken = request
+            await self._posting.put(self._updates)
             return Stepped(
                 upto_ms=request.upto_ms,
-                published={update.symbol: update.timestamp for update in updates},
+                published={update.symbol: update.timestamp for update in self._updates},
                 ended=self._ended,
             )
+
+    async def _take(self, request: Step) -> list[PriceUpdated]:
+        """Read on, or again, to the end of the step; what it publishes."""
+        if self._ms > request.after_ms:
+            self._rewind()
+        await self._read(request.after_ms)
+        before = {symbol: self._quote(request.day, symbol) for symbol in self._books}
+        updates = []
+        for symbol in await self._read(request.upto_ms):
+            earlier = before.get(symbol)
+            follows = None if earlier is None else earlier.timestamp
+            update = self._quote(request.day, symbol, follows)
+            if update is not None:
+                updates.append(update)
+        return updates
 
     def _rewind(self) -> None:
         self._items: Iterator[Tick | BadLine] | None = None

@@ -9,8 +9,8 @@ import msgspec
 from tapewire.log import LogError, Refusal
 from tapewire.runtime import Requests, Unanswered
 
-PATIENCE_SECONDS = 60.0
-ANSWER_SECONDS = 1.5
+PATIENCE_SECONDS = 120.0
+ANSWER_SECONDS = 3.0
 LOOK_SECONDS = 0.03
 
 R = TypeVar("R", bound=msgspec.Struct)
@@ -23,7 +23,14 @@ class Asker:
         self._requests = requests
 
     async def once(
-        self, service: str, verb: str, request: msgspec.Struct, reply: type[R], command: str
+        self,
+        service: str,
+        verb: str,
+        request: msgspec.Struct,
+        reply: type[R],
+        command: str,
+        *,
+        seconds: float = ANSWER_SECONDS,
     ) -> R | None:
         """The answer, None when there was none. Raises Refusal."""
         try:
@@ -34,7 +41,7 @@ class Asker:
                 reply,
                 correlation="day",
                 command_id=command,
-                seconds=ANSWER_SECONDS,
+                seconds=seconds,
             )
         except (Unanswered, LogError):
             return None

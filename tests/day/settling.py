@@ -15,8 +15,9 @@ from tapewire.log import EventLog, LogError
 from tapewire.runtime.contracts.progress import NOTIFYING, PROGRESS, AskProgress, Progress
 from tests.day.asking import LOOK_SECONDS, Asker
 
-SETTLE_SECONDS = 90.0
-NUDGE_SECONDS = 3.0
+SETTLE_SECONDS = 180.0
+PROGRESS_SECONDS = 1.5
+NUDGE_SECONDS = 5.0
 """After this long the step is asked again: it is the same, and mends what was lost."""
 
 WHO = (
@@ -81,7 +82,9 @@ class Settling:
         return "", last
 
     async def _ask(self, service: str, verb: str) -> Progress | None:
-        return await self._asker.once(service, verb, AskProgress(), Progress, "progress")
+        return await self._asker.once(
+            service, verb, AskProgress(), Progress, "progress", seconds=PROGRESS_SECONDS
+        )
 
     async def _behind(self, told: Progress) -> str:
         if told.busy:

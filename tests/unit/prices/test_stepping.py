@@ -117,6 +117,18 @@ async def test_the_same_step_publishes_the_same_bytes_by_whichever_process(house
     assert await house.stored() == stored
 
 
+async def test_a_step_that_is_asked_again_reads_nothing_again(house: House) -> None:
+    """Each try read the recording from its beginning, and so none was answered in time."""
+    days = Days(TICKS)
+    stepper = Stepper(days, house.market, logger=house._logger)
+    first = await step(stepper, 0, 250)
+    second = await step(stepper, 250, 400)
+    assert await step(stepper, 250, 400) == second
+    assert days.begun == 1
+    assert await step(stepper, 0, 250) == first
+    assert days.begun == 2
+
+
 async def test_time_may_go_back(house: House) -> None:
     stepper = house.process()
     await step(stepper, 0, 400)
