@@ -1,63 +1,57 @@
 """What a day should have come to, worked out from the recording and the trades alone.
 
-Nothing here asks the services, or uses their arithmetic: sums are fractions, and the stop-losses of
-each strategy are watched over the prices that the tests read from the recording themselves. Start
-at `Day`: the events of a run, cut at the ends of its steps.
+Nothing here asks the services, or uses their arithmetic: sums are fractions. Start at `Day`: the
+events of a run, cut at the ends of its steps. Stop-losses are in `stops`.
 """
 
 from bisect import bisect_left
-from collections import defaultdict
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from fractions import Fraction
-from typing import NamedTuple
 
 from tapewire.events import (
+    AlertRaised,
+    NotificationCreated,
     Order,
     OrderEvent,
+    OrderFailed,
     OrderFilled,
-    OrderPlaced,
+    OrderRejected,
     OrderStatus,
     Position,
     PositionEvent,
     Side,
-    StopLossExecuted,
-    StopLossKind,
     StopLossTriggered,
     Strategy,
-    StrategyCompleted,
     StrategyEvent,
     StrategyFailed,
-    StrategyStarted,
-    StrategyStopped,
     TradeExecuted,
 )
 from tapewire.log import Recorded
-from tests.day.conductor import Outcome
 from tests.day.market import Quote
 from tests.day.plan import Plan
 
 WIDE = Context(prec=60)
 SIX = Decimal("0.000001")
 CENT = Fraction(1, 100)
-
-
-class Fired(NamedTuple):
-    """A stop-loss of a strategy, in the step where it was triggered."""
-
-    strategy: str
-    step: int
-    trigger_price: Decimal
-    price: Decimal
+TOLD_OF = (
+    OrderFilled,
+    OrderRejected,
+    OrderFailed,
+    StrategyFailed,
+    StopLossTriggered,
+    AlertRaised,
+)
 
 
 class Day:
     """A run."""
 
-    def __init__(self, plan: Plan, outcome: Outcome) -> None:
+    def __init__(self, plan: Plan, events: Sequence[Recorded], ends: Sequence[int]) -> None:
         self.plan = plan
-        self.events = outcome.events
-        self._ends = outcome.ends
+        self.events = events
+        self._ends = ends
 
     def step(self, recorded: Recorded) -> int:
         """The step that an event belongs to."""
@@ -69,9 +63,6 @@ class Day:
         for step in self.plan.market:
             known = {**known, **step}
             yield known
-
-
-# Orders and positions
 
 
 def wrong_orders(day: Day) -> list[str]:
@@ -104,8 +95,8 @@ def _wrong_order(order: Order, fills: list[OrderFilled], trades: list[TradeExecu
         return f"{filled} filled, it says {order.filled_qty} of {order.qty}"
     if (order.status is OrderStatus.FILLED) != (filled == order.qty):
         return f"{filled} of {order.qty} filled, it is {order.status}"
-    if filled and order.filled_avg_price != _six(paid / Fraction(filled)):
-        return f"the average is {_six(paid / Fraction(filled))}, it says {order.filled_avg_price}"
+    if filled and order.filled_avg_price != six(paid / Fraction(filled)):
+        return f"the average is {six(paid / Fraction(filled))}, it says {order.filled_avg_price}"
     return ""
 
 
@@ -132,7 +123,7 @@ def _touch(quote: Quote, side: Side) -> tuple[Decimal, Decimal]:
     return quote.bid, quote.bid_size
 
 
-class _Book:
+class Book:
     """A position by average cost. `cash` is received less paid."""
 
     def __init__(self) -> None:
@@ -155,7 +146,7 @@ class _Book:
 
 def wrong_positions(day: Day) -> list[str]:
     """Positions that are not the fold of all trades, to the cent; or where money came or went."""
-    books: defaultdict[tuple[str, str], _Book] = defaultdict(_Book)
+    books: defaultdict[tuple[str, str], Book] = defaultdict(Book)
     found: dict[tuple[str, str], Position] = {}
     for recorded in day.events:
         event, owner = recorded.event, recorded.place.owner
@@ -176,143 +167,45 @@ def wrong_positions(day: Day) -> list[str]:
     return wrong
 
 
-# Stop-losses
-
-
-def fired(day: Day) -> list[Fired]:
-    """The stop-losses that were triggered."""
-    return sorted(
-        Fired(
-            recorded.event.strategy.strategy_id,
-            day.step(recorded),
-            recorded.event.trigger_price,
-            recorded.event.current_price,
-        )
-        for recorded in day.events
-        if isinstance(recorded.event, StopLossTriggered)
-    )
-
-
-def wrong_executed(day: Day) -> list[str]:
-    """Stop-losses that were triggered twice, or executed otherwise than once each."""
-    triggered, executed, open_ = list[str](), list[str](), set[str]()
+def wrong_strategies(day: Day) -> list[str]:
+    """Strategies that hold something else than what was executed for them."""
+    books: defaultdict[str, Book] = defaultdict(Book)
+    last: dict[str, Strategy] = {}
     for recorded in day.events:
         event = recorded.event
-        if isinstance(event, StopLossTriggered):
-            triggered.append(event.order_id)
-        if isinstance(event, StopLossExecuted):
-            executed.append(event.order_id)
-        if isinstance(event, OrderEvent):
-            (open_.add if event.order.status.open else open_.discard)(event.order.order_id)
-    wrong = [f"{one} was triggered twice" for one in triggered if triggered.count(one) > 1]
-    wrong += [f"{one} was executed twice" for one in executed if executed.count(one) > 1]
-    missing = [one for one in triggered if one not in executed and one not in open_]
-    return wrong + [f"{one} was never executed" for one in missing]
+        if isinstance(event, TradeExecuted) and event.strategy_id is not None:
+            books[event.strategy_id].take(event)
+        if isinstance(event, StrategyEvent):
+            last[event.strategy.strategy_id] = event.strategy
+    return [
+        f"{strategy.name} of {id_}: {strategy.position} at {strategy.entry_price}"
+        for id_, strategy in last.items()
+        if Fraction(strategy.position) != books[id_].quantity
+        or (strategy.entry_price is None) != (books[id_].quantity == 0)
+        or (strategy.entry_price or 0) != _entry(books[id_])
+    ]
 
 
-def should_fire(day: Day) -> list[Fired]:
-    """The stop-losses that should have been triggered, by the prices and the fills."""
-    watches: dict[str, _Watch] = {}
-    steps: list[list[Recorded]] = [[] for _ in day.plan.market]
+def _entry(book: Book) -> Decimal | int:
+    return six(book.cost / book.quantity) if book.quantity else 0
+
+
+def wrong_notices(day: Day) -> list[str]:
+    """Users who were told more or less often than something happened that they are told of: of a
+    fill, when it was the last."""
+    happened, told = Counter[str](), Counter[str]()
     for recorded in day.events:
-        steps[day.step(recorded)].append(recorded)
-    for number, (known, events) in enumerate(zip(day.market(), steps, strict=True)):
-        for watch in watches.values():
-            quote = day.plan.market[number].get(watch.strategy.symbol)
-            if quote is not None:
-                watch.quote(number, quote.price)
-        for recorded in events:
-            _follow(watches, recorded, number, known)
-    return sorted(one for watch in watches.values() for one in watch.fired)
+        event, owner = recorded.event, recorded.place.owner
+        part = isinstance(event, OrderFilled) and event.order.status.open
+        happened[owner] += isinstance(event, TOLD_OF) and not part
+        told[owner] += isinstance(event, NotificationCreated)
+    return [
+        f"{user} was told {told[user]} times of {happened[user]}"
+        for user in happened
+        if told[user] != happened[user]
+    ]
 
 
-def _follow(
-    watches: dict[str, "_Watch"], recorded: Recorded, step: int, known: dict[str, Quote]
-) -> None:
-    event = recorded.event
-    if isinstance(event, StrategyEvent):
-        strategy = event.strategy
-        watch = watches.setdefault(strategy.strategy_id, _Watch(strategy))
-        if isinstance(event, StrategyStarted):
-            watch.start(step, known[strategy.symbol].price)
-        if isinstance(event, StrategyStopped | StrategyCompleted | StrategyFailed):
-            watch.started = False
-    if isinstance(event, OrderEvent) and event.order.strategy_id is not None:
-        watches[event.order.strategy_id].order(step, event)
-
-
-class _Watch:
-    """The stop-loss of one strategy: its position by the fills, and the prices it has seen."""
-
-    def __init__(self, strategy: Strategy) -> None:
-        self.strategy = strategy
-        self.started = False
-        self.fired: list[Fired] = []
-        self._held = _Book()
-        self._under_way = False
-        self._reset()
-
-    def _reset(self) -> None:
-        self._best: Decimal | None = None
-        self._touched: tuple[Decimal, Decimal] | None = None
-        self._done = False
-
-    def start(self, step: int, price: Decimal) -> None:
-        """The user starts it, at the price there is."""
-        self._reset()
-        self.started = True
-        self.quote(step, price)
-
-    def quote(self, step: int, price: Decimal) -> None:
-        """A price, after everything of the steps before."""
-        stop = self.strategy.stop_loss
-        if not self.started or stop is None or not self._held.quantity or self._touched:
-            return
-        long = self._held.quantity > 0
-        better = max if long else min
-        self._best = price if self._best is None else better(self._best, price)
-        entry = _six(self._held.cost / self._held.quantity)
-        reference = entry if stop.kind is StopLossKind.FIXED else better(entry, self._best)
-        share = (100 - stop.percent if long else 100 + stop.percent) / 100
-        trigger = _six(Fraction(reference) * Fraction(share))
-        if price <= trigger if long else price >= trigger:
-            self._touched = (trigger, price)
-            self._fire(step)
-
-    def order(self, step: int, event: OrderEvent) -> None:
-        """Something happened to an order of it."""
-        if isinstance(event, OrderPlaced):
-            self._under_way = True
-        if isinstance(event, OrderFilled):
-            self._fill(event)
-        if not event.order.status.open:
-            self._under_way = False
-            self._fire(step)
-
-    def _fill(self, event: OrderFilled) -> None:
-        before = self._held.quantity
-        self._held.take(
-            TradeExecuted(
-                trade_id=event.trade_id,
-                order_id=event.order.order_id,
-                symbol=event.order.symbol,
-                side=event.order.side,
-                qty=event.qty,
-                price=event.price,
-                strategy_id=event.order.strategy_id,
-                timestamp=event.order.timestamp,
-            )
-        )
-        if before * self._held.quantity <= 0:
-            self._reset()
-
-    def _fire(self, step: int) -> None:
-        """Once, as soon as no order is under way and while there is something to close."""
-        if self._touched and self.started and not self._under_way and not self._done:
-            self._done = True
-            self.fired.append(Fired(self.strategy.strategy_id, step, *self._touched))
-
-
-def _six(value: Fraction) -> Decimal:
+def six(value: Fraction) -> Decimal:
     quotient = WIDE.divide(Decimal(value.numerator), Decimal(value.denominator))
     return quotient.quantize(SIX, rounding=ROUND_HALF_EVEN, context=WIDE)

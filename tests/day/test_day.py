@@ -7,20 +7,26 @@ import pytest
 from tapewire.events import OrderStatus
 from tests.day.conftest import DISTURBED, KILLED, REPLICAS, UNDISTURBED, Days
 from tests.day.house import LEASES
+from tests.day.plants import PLANTS, missing, twice
 from tests.day.reference import (
     Day,
-    fired,
-    should_fire,
-    wrong_executed,
     wrong_executions,
+    wrong_notices,
     wrong_orders,
     wrong_positions,
+    wrong_strategies,
 )
 from tests.day.state import differences, state
+from tests.day.stops import fired, should_fire, wrong_executed
 
 ALL = (UNDISTURBED, *DISTURBED)
 TAKEOVER_SECONDS = 15.0
 """The longest that strategies may go without a runner."""
+
+
+def _day(days: Days, run: str) -> Day:
+    outcome = days.outcomes[run]
+    return Day(days.plan, outcome.events, outcome.ends)
 
 
 @pytest.mark.parametrize("run", DISTURBED)
@@ -31,7 +37,7 @@ def test_the_day_ends_in_the_state_of_the_undisturbed_one(days: Days, run: str) 
 
 @pytest.mark.parametrize("run", ALL)
 def test_every_stop_loss_that_should_fire_did_and_none_twice(days: Days, run: str) -> None:
-    day = Day(days.plan, days.outcomes[run])
+    day = _day(days, run)
     assert fired(day) == should_fire(day)
     assert wrong_executed(day) == []
 
@@ -39,7 +45,7 @@ def test_every_stop_loss_that_should_fire_did_and_none_twice(days: Days, run: st
 @pytest.mark.parametrize("run", ALL)
 def test_positions_reconcile_with_trades_to_the_cent(days: Days, run: str) -> None:
     outcome = days.outcomes[run]
-    assert wrong_positions(Day(days.plan, outcome)) == []
+    assert wrong_positions(_day(days, run)) == []
     reconciled = outcome.reconciled
     assert reconciled is not None
     assert (reconciled.differing, reconciled.pending, reconciled.unusable) == (0, 0, 0)
@@ -47,9 +53,16 @@ def test_positions_reconcile_with_trades_to_the_cent(days: Days, run: str) -> No
 
 @pytest.mark.parametrize("run", ALL)
 def test_orders_are_what_was_executed_and_no_offer_was_taken_twice(days: Days, run: str) -> None:
-    day = Day(days.plan, days.outcomes[run])
+    day = _day(days, run)
     assert wrong_orders(day) == []
     assert wrong_executions(day) == []
+
+
+@pytest.mark.parametrize("run", ALL)
+def test_strategies_hold_what_was_executed_and_everybody_is_told_once(days: Days, run: str) -> None:
+    day = _day(days, run)
+    assert wrong_strategies(day) == []
+    assert wrong_notices(day) == []
 
 
 def test_strategies_are_taken_over_in_time(days: Days) -> None:
@@ -83,3 +96,20 @@ def test_the_day_was_one(days: Days) -> None:
     assert max(Counter(parts).values()) > 1, "no order was filled in several parts"
     assert days.outcomes[KILLED].figures.kills >= size.kills - 2
     assert not [error for one in days.outcomes.values() for error in one.errors]
+
+
+@pytest.mark.parametrize("name", PLANTS)
+def test_what_is_planted_is_found(days: Days, name: str) -> None:
+    plant, judge = PLANTS[name]
+    outcome = days.outcomes[UNDISTURBED]
+    assert not judge(Day(days.plan, outcome.events, outcome.ends))
+    assert judge(Day(days.plan, plant(outcome.events), outcome.ends))
+
+
+@pytest.mark.parametrize(
+    "tag", ["order.filled.v1", "decision.made.v1", "alert.raised.v1", "notification.created.v1"]
+)
+def test_states_differ_by_a_single_event(days: Days, tag: str) -> None:
+    events = days.outcomes[UNDISTURBED].events
+    for plant in (missing(tag), twice(tag)):
+        assert differences(state(events), state(plant(events)))
