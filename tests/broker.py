@@ -65,7 +65,7 @@ class LocalBroker:
         command += ["-sd", str(self._folder / "store"), "--ports_file_dir", str(ports)]
         with (self._folder / "nats.log").open("ab") as log:
             self._process = subprocess.Popen(  # noqa: PLW1509, RUF100
-                command, stdout=log, stderr=log, preexec_fn=die_with_parent
+                command, stdout=log, stderr=log, preexec_fn=_die_with_parent
             )
         self._port = _port(ports, self._process, self._folder / "nats.log")
         self.url = f"nats://127.0.0.1:{self._port}"
@@ -101,7 +101,7 @@ def binary() -> str:
     return found
 
 
-def die_with_parent() -> None:
+def _die_with_parent() -> None:
     """No server outlives a test run that was killed (Linux only; elsewhere `close` must do)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

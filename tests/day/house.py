@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tapewire.log import Unavailable, token
 from tapewire.log.jetstream import JetStreamValues, Wire
-from tests.broker import LocalBroker, die_with_parent
+from tests.broker import LocalBroker, _die_with_parent
 
 SERVICES = ("prices", "orders", "positions", "strategies", "alerts")
 LEASES = {
@@ -81,7 +81,7 @@ class House:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                preexec_fn=die_with_parent,
+                preexec_fn=_die_with_parent,
             )
 
     async def kill(self, name: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 from services.prices.bookmark import KEY, Place
 from tapewire.events import CODEC, PriceUpdated
 from tapewire.log.jetstream import JetStreamValues, Wire, connect
-from tests.broker import LocalBroker, die_with_parent
+from tests.broker import LocalBroker, _die_with_parent
 from tests.waiting import until
 
 HEADER = "ms,symbol,bid,bid_size,ask,ask_size,last,last_size\n"
@@ -50,7 +50,7 @@ async def playing(wire: Wire, feed: Path) -> AsyncIterator[None]:
         "TAPEWIRE_SPEED": "10",
     }
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "services.prices", env=env, preexec_fn=die_with_parent
+        sys.executable, "-m", "services.prices", env=env, preexec_fn=_die_with_parent
     )
     try:
         yield
