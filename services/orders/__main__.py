@@ -2,7 +2,7 @@
 
 from services.orders.broker import PaperBroker
 from services.orders.deciding import Orders
-from services.orders.desk import run_broker
+from services.orders.desk import LEASE, run_broker
 from services.orders.progress import BrokersProgress
 from services.orders.service import OrdersService
 from tapewire.log import pattern
@@ -28,9 +28,14 @@ async def wiring(app: App) -> None:
     # 3. The paper broker, in one process of all.
     progress = BrokersProgress(market)
     app.leased(
-        "paper-broker",
+        LEASE,
         lambda: run_broker(
-            app.log, app.views, orders, lambda: PaperBroker(market), begins=progress.begins
+            app.log,
+            app.views,
+            orders,
+            lambda: PaperBroker(market),
+            begins=progress.begins,
+            held=lambda: app.leases.held(LEASE),
         ),
         {PROGRESS: Endpoint(AskProgress, progress.progress)},
     )

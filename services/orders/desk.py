@@ -27,6 +27,7 @@ from tapewire.log import (
 )
 from tapewire.log.patience import Patience, fresh_chance
 
+LEASE = "paper-broker"
 ORDERS = pattern(domain="orders")
 CHECKPOINT = f"{EVERYBODY}.book"
 CHECKPOINT_SECONDS = 1.0
@@ -50,9 +51,10 @@ async def run_broker(
     make: Callable[[], Broker],
     chance: random.Random | None = None,
     begins: Callable[["Desk", Broker], None] = lambda _desk, _broker: None,
+    held: Callable[[], bool] = lambda: True,
 ) -> None:
     """Keep a broker of `make` at work until canceled; a new one whenever the log was made anew.
-    `begins` hears of each."""
+    `begins` hears of each; what it does is reported only while `held` says so."""
     chance = chance or fresh_chance()
     while True:
         broker, desk = make(), Desk(log, views, chance)
@@ -60,7 +62,7 @@ async def run_broker(
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(desk.run(broker))
-                group.create_task(broker.work(Reporter(orders, chance).report))
+                group.create_task(broker.work(Reporter(orders, chance, held).report))
         except* AnotherLog as another:
             logger.warning("begins anew", why=str(another.exceptions[0]))
 

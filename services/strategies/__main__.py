@@ -40,6 +40,7 @@ async def wiring(app: App) -> None:
         hire=RuleMaker,
         clock=lambda: datetime.now(UTC),
         chance=fresh_chance(),
+        held=lambda: app.leases.held(LEASE),
     )
     progress = RunnersProgress()
     app.leased(

@@ -51,6 +51,9 @@ class Desk(msgspec.Struct, frozen=True):
     hire: Hire
     clock: Callable[[], datetime]
     chance: random.Random
+    held: Callable[[], bool] = lambda: True
+    """Whether this process surely is the only one at work: one that stood still would decide on
+    quotes that are over."""
 
 
 class Hand:
@@ -136,6 +139,8 @@ class Hand:
         clock, patience = asyncio.get_running_loop().time, Patience(self._desk.chance)
         deadline = clock() + FRESH_SECONDS
         while True:
+            while not self._desk.held():
+                await patience.wait()
             try:
                 await self._desk.log.append([Draft(subject=subject, event=decision, meta=meta)])
             except AlreadyStored:
@@ -163,6 +168,8 @@ class Hand:
         clock, patience = asyncio.get_running_loop().time, Patience(self._desk.chance)
         deadline = None if seconds is None else clock() + seconds
         while True:
+            while not self._desk.held():
+                await patience.wait()
             try:
                 known = await self._desk.entities.handle(
                     self.member.subject, command, correlation=correlation

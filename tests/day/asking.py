@@ -1,6 +1,7 @@
 """Asking services past every fault, under one command id, as a gateway does."""
 
 import asyncio
+import functools
 import time
 from typing import TypeVar
 
@@ -47,11 +48,19 @@ class Asker:
             return None
 
     async def insist(
-        self, service: str, verb: str, request: msgspec.Struct, reply: type[R], command: str
+        self,
+        service: str,
+        verb: str,
+        request: msgspec.Struct,
+        reply: type[R],
+        command: str,
+        *,
+        seconds: float = ANSWER_SECONDS,
     ) -> R:
-        """The answer, however long it takes. Raises Refusal."""
+        """The answer, however many tries of `seconds` it takes. Raises Refusal."""
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while (answer := await self.once(service, verb, request, reply, command)) is None:
+        ask = functools.partial(self.once, service, verb, request, reply, command, seconds=seconds)
+        while (answer := await ask()) is None:
             if time.monotonic() > deadline:
                 raise AssertionError(f"{service} did not {verb} in {PATIENCE_SECONDS:g} s")
             await asyncio.sleep(LOOK_SECONDS)

@@ -7,16 +7,20 @@ that waits until all that follows from the step is settled, so it is the same in
 import time
 from pathlib import Path
 
+from tapewire.cli.verify import kept
 from tapewire.log import Recorded, Refusal
-from tapewire.log.jetstream import JetStreamLog, connect
+from tapewire.log.jetstream import JetStreamLog, JetStreamValues, connect
 from tapewire.runtime import Requests
 from tapewire.runtime.contracts import alerts, orders, positions, prices, strategies
+from tapewire.verify import Summary, verify
 from tests.day.asking import Asker
 from tests.day.house import House, LeaseBook
 from tests.day.killer import Killer
 from tests.day.market import OPENS_MS, RECORDING
 from tests.day.plan import ByHand, Cell, Plan, Seat, arm
 from tests.day.settling import Figures, Settling
+
+RECONCILE_SECONDS = 100.0
 
 
 class Outcome:
@@ -28,6 +32,8 @@ class Outcome:
         self.begins = 0
         self.figures = Figures()
         self.reconciled: positions.ReconcileReply | None = None
+        self.verified: Summary | None = None
+        self.differing: list[str] = []
         self.errors: list[str] = []
 
 
@@ -47,6 +53,10 @@ async def conduct(plan: Plan, folder: Path, replicas: int = 1) -> Outcome:
             day.outcome.figures.kills = house.kills
             day.outcome.figures.takeovers = killer.takeovers
             await _read_all(log, day.outcome)
+            views = JetStreamValues(wire, stream="VIEWS", prefix="view")
+            day.outcome.verified = await verify(
+                log, views, lambda one: day.outcome.differing.append(str(one)), kept=kept()
+            )
             house.check()
             day.outcome.errors = house.errors()
         except BaseException:
@@ -97,6 +107,7 @@ class _Day:
             positions.Reconcile(),
             positions.ReconcileReply,
             "reconcile",
+            seconds=RECONCILE_SECONDS,
         )
         self.outcome.reconciled = reply
 

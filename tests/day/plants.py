@@ -64,7 +64,8 @@ def different(tag: str, change: Callable[[Any], Event]) -> Plant:
 
 
 def _last(events: Sequence[Recorded], tag: str) -> Recorded:
-    return next(one for one in reversed(events) if one.tag == tag)
+    """`tag` may be the beginning of one."""
+    return next(one for one in reversed(events) if one.tag.startswith(tag))
 
 
 def _dearer(event: Any) -> Event:
@@ -76,6 +77,13 @@ def _richer(event: Any) -> Event:
     position = event.position
     richer = msgspec.structs.replace(position, realized_pnl=position.realized_pnl + CENT)
     changed: Event = msgspec.structs.replace(event, position=richer)
+    return changed
+
+
+def _holds(event: Any) -> Event:
+    strategy = event.strategy
+    strategy = msgspec.structs.replace(strategy, position=strategy.position + 1)
+    changed: Event = msgspec.structs.replace(event, strategy=strategy)
     return changed
 
 
@@ -96,7 +104,7 @@ PLANTS: dict[str, tuple[Plant, Judge]] = {
     "a position a cent off": (different("position.changed.v1", _richer), wrong_positions),
     "a trade beside the touch": (different("trade.executed.v1", _dearer), wrong_executions),
     "a trade of more than was offered": (different("trade.executed.v1", _more), wrong_executions),
-    "a strategy's trade that it missed": (missing("strategy.traded.v1"), wrong_strategies),
+    "a strategy that holds too much": (different("strategy.", _holds), wrong_strategies),
     "a user who was not told": (missing("notification.created.v1"), wrong_notices),
     "a user who was told twice": (twice("notification.created.v1"), wrong_notices),
 }

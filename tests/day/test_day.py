@@ -52,6 +52,15 @@ def test_positions_reconcile_with_trades_to_the_cent(days: Days, run: str) -> No
 
 
 @pytest.mark.parametrize("run", ALL)
+def test_the_log_folds_to_the_same_state_from_scratch(days: Days, run: str) -> None:
+    outcome = days.outcomes[run]
+    assert outcome.differing == []
+    assert outcome.verified is not None
+    assert (outcome.verified.events, outcome.verified.pending) == (len(outcome.events), {})
+    assert outcome.verified.views, "no checkpoint was compared"
+
+
+@pytest.mark.parametrize("run", ALL)
 def test_orders_are_what_was_executed_and_no_offer_was_taken_twice(days: Days, run: str) -> None:
     day = _day(days, run)
     assert wrong_orders(day) == []
