@@ -60,7 +60,7 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
 
 
 SHORT = Size(every_ms=60_000, steps=24, kills=6, replica_kills=5)
-FULL = Size(every_ms=60_000, steps=390, kills=90, replica_kills=30)
+FULL = Size(every_ms=60_000, steps=390, kills=60, replica_kills=20)
 
 
 class Cell(msgspec.Struct, frozen=True):
