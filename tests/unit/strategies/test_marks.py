@@ -6,6 +6,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 from hypothesis import given as examples
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from services.strategies import marks as marks_module
@@ -168,6 +169,7 @@ RULES: list[Rule] = [
 ]
 
 
+@settings(deadline=None)
 @examples(
     st.sampled_from(RULES),
     st.lists(st.decimals("0.01", "1000", places=2), min_size=1, max_size=40),

@@ -9,11 +9,13 @@ from datetime import date, datetime
 
 import msgspec
 
+from tapewire.runtime.contracts.asking import Asking
+
 SERVICE = "prices"
 STEP = "step"
 
 
-class Step(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class Step(Asking, frozen=True, kw_only=True):
     """Move the recording from `after_ms` to `upto_ms` (milliseconds since its midnight, 0 to
     86,400,000, which is UTC midnight of `day`); answered by `Stepped`.
 

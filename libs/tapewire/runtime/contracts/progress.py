@@ -11,11 +11,13 @@ from datetime import datetime
 
 import msgspec
 
+from tapewire.runtime.contracts.asking import Asking
+
 PROGRESS = "progress"
 NOTIFYING = "notifying"
 
 
-class AskProgress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class AskProgress(Asking, frozen=True, kw_only=True):
     """How far is it? Answered by `Progress`."""
 
 
