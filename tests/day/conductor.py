@@ -158,6 +158,7 @@ class _Day:
         for doing in self._plan.by_hand[self._step]:
             await self._by_hand(doing)
         if self._step in self._plan.arms:
+            await self._settled()  # what was rejected just now triggers first, and is armed again
             for user, rule_id in self._rules:
                 command = f"arm-{rule_id}-{self._step}"
                 await self._asker.ask(
