@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import Iterable
 
+import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from tapewire.events import CODEC, PriceUpdated
@@ -92,6 +93,19 @@ class Posting:
         await self._post(
             key
             for key, data in ours.items()
-            if stored.get(key) != data and self._quotes[key] is data
+            if stored.get(key) != data
+            and self._quotes[key] is data
+            and _newer(data, stored.get(key))
         )
         return None
+
+
+def _newer(ours: bytes, stored: bytes | None) -> bool:
+    """Whether `ours` may replace what is stored: another process may have published since."""
+    if stored is None:
+        return True
+    try:
+        theirs = CODEC.decode(stored, PriceUpdated).timestamp
+    except msgspec.DecodeError:
+        return True
+    return CODEC.decode(ours, PriceUpdated).timestamp >= theirs

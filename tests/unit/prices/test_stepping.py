@@ -174,3 +174,19 @@ async def test_a_step_that_is_none_is_refused_with_its_field(
     with pytest.raises(Refusal, match=path) as refused:
         await step(house.process(), after, upto)
     assert (refused.value.code, refused.value.path) == ("invalid", path)
+
+
+async def test_who_leads_again_does_not_bring_back_the_quotes_of_its_first_time(
+    house: House,
+) -> None:
+    """A process that had lost its lease for a while posted, on taking over, the quotes that it had
+    published before: orders were filled at prices of hours ago."""
+    first, second = house.process(), house.process()
+    await step(first, 0, 150)
+    await step(second, 150, 350)
+    stored = await house.stored()
+    assert await first._posting._compare() is None
+    assert await house.stored() == stored
+    house.server.values.clear()
+    assert await second._posting._compare() is None
+    assert await house.stored() == stored, "what was lost is mended"
