@@ -18,12 +18,14 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, NoReturn
 
+import nats.errors
 import structlog
 
 from tapewire.events import BadDeclaration
 from tapewire.log import LogError, Unavailable
 from tapewire.log.jetstream import JetStreamLog, JetStreamValues, Wire, connect, provision
 from tapewire.log.jetstream.streams import MARKET, SESSIONS, VIEWS
+from tapewire.log.patience import Patience, fresh_chance
 from tapewire.runtime import extensions, logs, requests, telemetry
 from tapewire.runtime.agents import LEASE, Announcer, Check, Watch
 from tapewire.runtime.leases import Leases
@@ -91,9 +93,33 @@ class App:
         with every heartbeat."""
         self.announcer.checks.append(unwell)
 
-    def leased(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
-        """Run `work` while this process holds the lease `name`, and stand by for it otherwise."""
-        self.spawn(self.leases.hold(name, work), name=f"lease {name}")
+    def leased(
+        self,
+        name: str,
+        work: Callable[[], Awaitable[None]],
+        endpoints: Mapping[str, Endpoint[Any]] | None = None,
+    ) -> None:
+        """Run `work` while this process holds the lease `name`, and stand by for it otherwise.
+        `endpoints` are what only the holder can answer: it does while it works."""
+
+        async def answering() -> None:
+            answers = await self._answering(endpoints or {})
+            try:
+                await work()
+            finally:
+                await answers.close()
+
+        self.spawn(self.leases.hold(name, answering if endpoints else work), name=f"lease {name}")
+
+    async def _answering(self, endpoints: Mapping[str, Endpoint[Any]]) -> requests.Answering:
+        """Answer as soon as the connection allows it: the lease was won, so it does or will."""
+        patience = Patience(fresh_chance())
+        while True:
+            try:
+                return await requests.answer(self.wire, self.name, endpoints)
+            except (LogError, nats.errors.Error) as error:
+                self.logger.warning("cannot answer yet", error=str(error))
+                await patience.wait()
 
     async def answer(self, endpoints: Mapping[str, Endpoint[Any]]) -> None:
         """Answer requests to ``svc.{name}.{verb}`` until the end."""

@@ -75,6 +75,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     feed_end: Annotated[
         str, _about("after the recording's last row: loop or stop", pattern="^(loop|stop)$")
     ] = "loop"
+    feed_stepped: Annotated[
+        bool, _about("the recording moves only when asked to (svc.prices.step), not by the clock")
+    ] = False
     feed_seed: Annotated[int, _about("seed of the random walk", ge=0)] = 1
     feed_symbols: Annotated[
         tuple[str, ...], _about("symbols of the feed, comma-separated; empty: all")
