@@ -19,7 +19,7 @@ VENV ?= .venv
 PYTHON ?=
 PYTHONS := python3.13 python3.12 python3.11 python3 python
 ARGS ?=
-# The short form of sim, faults and bench; the suites read it as TAPEWIRE_TEST_SHORT.
+# The short form of sim, faults, day and bench; the suites read it as TAPEWIRE_TEST_SHORT.
 SHORT ?=
 export TAPEWIRE_TEST_SHORT := $(SHORT)
 
@@ -29,7 +29,7 @@ PY := $(BIN)/python
 # half of a machine with two threads a core idle. worksteal: integration tests differ by seconds.
 PYTEST := $(PY) -m pytest
 PARALLEL := -n logical --dist worksteal
-SLOW_SUITES := sim faults bench
+SLOW_SUITES := sim faults day bench
 
 # ---------------------------------------------------------------------------------------------
 # Set-up
@@ -86,7 +86,7 @@ endif
 lock: setup ## Pin again what pyproject.toml asks for, in both lock files
 	@$(PY) -m uv --version >/dev/null 2>&1 || $(PY) -m pip install --quiet uv
 	$(LOCK) --quiet --all-extras -o requirements.lock $(ARGS)
-	echo hatchling | $(LOCK) - --quiet --extra edge -c requirements.lock -o requirements-image.lock
+	echo hatchling | $(LOCK) - --quiet --extra edge --extra insights -c requirements.lock -o requirements-image.lock
 
 # ---------------------------------------------------------------------------------------------
 # Running and checking
@@ -96,7 +96,7 @@ run: setup ## Start everything on this machine: message server, services, edge, 
 	@$(BIN)/tapewire up $(ARGS)
 
 .PHONY: test
-test: setup ## The quick tests, in parallel: all but sim, faults, bench and what is marked slow
+test: setup ## The quick tests, in parallel: all but sim, faults, day, bench and what is marked slow
 	@$(PYTEST) $(PARALLEL) -m "not slow" $(SLOW_SUITES:%=--ignore=tests/%) $(ARGS)
 
 .PHONY: check
@@ -127,6 +127,10 @@ sim: setup ## The deterministic simulation (SHORT=1: fewer seeds)
 .PHONY: faults
 faults: setup ## Servers and services killed and stopped while orders flow (SHORT=1: once each)
 	@$(call suite,faults,)
+
+.PHONY: day
+day: setup ## A recorded day through all services, undisturbed and with kills (SHORT=1: a part)
+	@$(call suite,day,)
 
 .PHONY: bench
 bench: setup ## Figures: latency, connects, resumes, cost of a connection (SHORT=1: smoke)

@@ -8,6 +8,7 @@ from services.alerts.domain.rules import RULES
 from services.alerts.happenings import Happenings
 from services.alerts.inbox import Inbox
 from services.alerts.notifying import Notifications, Notifier
+from services.alerts.progress import AlertsProgress
 from services.alerts.rulebook import Rulebook
 from services.alerts.service import AlertsService
 from services.alerts.watching import Watch
@@ -19,6 +20,7 @@ from tapewire.log.projector import Projector
 from tapewire.runtime import App, Endpoint, run
 from tapewire.runtime.contracts import alerts as asked
 from tapewire.runtime.contracts import notifications as noticed
+from tapewire.runtime.contracts.progress import NOTIFYING, PROGRESS, AskProgress
 from tapewire.views import AlertsView, NotificationsView, RulesView
 
 
@@ -42,22 +44,24 @@ async def wiring(app: App) -> None:
     app.spawn(rulebook.run(app.views), name="rulebook")
     app.spawn(watch.recall(), name="recall")
 
-    # 4. The hands of one process: who triggers, and who notifies.
+    # 4. The hands of one process: who triggers, and who notifies; each says how far it is.
+    progress = AlertsProgress(watch, rulebook)
+
     async def trigger() -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(watch.work())
             for name, filter_ in happenings.FILTERS.items():
-                make = lambda: Happenings(rulebook, alarms)  # noqa: E731
-                group.create_task(follow(app.log, app.views, filter_, name, make))
+                make, places = lambda: Happenings(rulebook, alarms), progress.happenings
+                group.create_task(follow(app.log, app.views, filter_, name, make, places=places))
 
     async def notify() -> None:
         async with asyncio.TaskGroup() as group:
             for name, filter_ in notifying.FILTERS.items():
-                make = lambda: Notifier(notifications)  # noqa: E731
-                group.create_task(follow(app.log, app.views, filter_, name, make))
+                make, places = lambda: Notifier(notifications), progress.notices
+                group.create_task(follow(app.log, app.views, filter_, name, make, places=places))
 
-    app.leased("alerts", trigger)
-    app.leased("notifications", notify)
+    app.leased("alerts", trigger, {PROGRESS: Endpoint(AskProgress, progress.progress)})
+    app.leased("notifications", notify, {NOTIFYING: Endpoint(AskProgress, progress.notifying)})
 
     # 5. Checkpoints of the users' views.
     for kind in (RulesView, AlertsView, NotificationsView):

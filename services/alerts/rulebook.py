@@ -46,10 +46,12 @@ class Rulebook:
         self._eyes = eyes
         self._rules = ArmedRules()
         self._progress = asyncio.Event()
+        self.places: dict[str, int] = {}
+        """How far the book has come, once it has caught up."""
 
     async def run(self, values: Values, chance: random.Random | None = None) -> None:
         """Follow all rules until canceled."""
-        await follow(self._log, values, FILTER, NAME, self._begin, chance)
+        await follow(self._log, values, FILTER, NAME, self._begin, chance, self.places)
 
     async def reach(self, sequence: int) -> None:
         """Wait until every event of a rule before `sequence` is in the book. Raises Unavailable."""

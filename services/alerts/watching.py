@@ -8,6 +8,7 @@ prices that rules on moves look back on, for processes that start later (`recall
 
 import asyncio
 import random
+from datetime import datetime
 
 import msgspec
 import structlog
@@ -44,6 +45,7 @@ class Watch:
         self._recalled: set[str] = set()
         self._caring = asyncio.Event()
         self._kept: dict[str, bytes] = {}
+        self._keeping = asyncio.Lock()
 
     def start(self) -> None:
         """Judge what is quoted, and every quote to come."""
@@ -68,6 +70,26 @@ class Watch:
         """What the log said is void."""
         self._hits.clear()
         self._judge.forget_rules()
+
+    @property
+    def busy(self) -> int:
+        """Rules that were hit, of which the log does not say yet that they were triggered; and
+        symbols whose past is not known yet."""
+        return len(self._hits) + len(self._cared - self._recalled)
+
+    def quotes(self) -> dict[str, datetime]:
+        """The time of the last quote that was judged, by symbol."""
+        return self._judge.quoted()
+
+    async def keep(self) -> None:
+        """Keep what there was of prices now: only what was recalled before, so that a short memory
+        never replaces a long one. Raises LogError."""
+        async with self._keeping:
+            for symbol in self._cared & self._recalled:
+                data = CODEC.encode(self._judge.extremes(symbol).past())
+                if self._kept.get(symbol) != data:
+                    await self._values.put(_key(symbol), data)
+                    self._kept[symbol] = data
 
     async def work(self) -> None:
         """Trigger what was hit, and keep the past, until canceled: one process does."""
@@ -138,26 +160,17 @@ class Watch:
         if data is None:
             return
         try:
-            self._judge.extremes(symbol).learn(CODEC.decode(data, Past))
+            self._note(self._judge.learn(symbol, CODEC.decode(data, Past)))
         except (msgspec.DecodeError, ArithmeticError) as error:
             logger.warning("passes over the past", symbol=symbol, error=str(error))
 
     async def _keep(self) -> None:
-        """Only what was recalled before, so that a short memory never replaces a long one."""
         while True:
             await asyncio.sleep(KEEP_SECONDS)
-            for symbol in self._cared & self._recalled:
-                await self._save(symbol)
-
-    async def _save(self, symbol: str) -> None:
-        data = CODEC.encode(self._judge.extremes(symbol).past())
-        if self._kept.get(symbol) == data:
-            return
-        try:
-            await self._values.put(_key(symbol), data)
-            self._kept[symbol] = data
-        except LogError as error:
-            logger.warning("cannot keep the past", symbol=symbol, error=str(error))
+            try:
+                await self.keep()
+            except LogError as error:
+                logger.warning("cannot keep the past", error=str(error))
 
 
 def _key(symbol: str) -> str:

@@ -2,7 +2,8 @@
 
 from services.orders.broker import PaperBroker
 from services.orders.deciding import Orders
-from services.orders.desk import run_broker
+from services.orders.desk import LEASE, run_broker
+from services.orders.progress import BrokersProgress
 from services.orders.service import OrdersService
 from tapewire.log import pattern
 from tapewire.log.grouping import GroupedLog
@@ -10,6 +11,7 @@ from tapewire.log.market import Market
 from tapewire.log.projector import Projector
 from tapewire.runtime import App, Endpoint, run
 from tapewire.runtime.contracts import orders as asked
+from tapewire.runtime.contracts.progress import PROGRESS, AskProgress
 from tapewire.views import OrdersView
 
 
@@ -24,9 +26,18 @@ async def wiring(app: App) -> None:
     orders = Orders(GroupedLog(app.log))
 
     # 3. The paper broker, in one process of all.
+    progress = BrokersProgress(market)
     app.leased(
-        "paper-broker",
-        lambda: run_broker(app.log, app.views, orders, lambda: PaperBroker(market)),
+        LEASE,
+        lambda: run_broker(
+            app.log,
+            app.views,
+            orders,
+            lambda: PaperBroker(market),
+            begins=progress.begins,
+            held=lambda: app.leases.held(LEASE),
+        ),
+        {PROGRESS: Endpoint(AskProgress, progress.progress)},
     )
 
     # 4. Checkpoints of the users' views.

@@ -4,20 +4,23 @@ Each symbol has a touch (best bid and ask, with sizes) and two queues of orders.
 the touch, by the size on offer: buys at the ask, sells at the bid; limit orders once the touch is
 at their limit or better. Priority is price, then time: market orders first, then the limit that
 gives most, then the order placed earlier. Every quote brings its sizes afresh; what is executed is
-taken from them, so an order larger than the offer is filled in parts over several quotes.
+taken from them, so an order larger than the offer is filled in parts over several quotes. A book
+that begins in the middle is told what was taken already (`recall`).
 
 `match` only intends: the order is then in flight and takes no further part until `settle`. What the
 log says of an order comes by `update`. Start reading at `match`.
 """
 
 from bisect import bisect_left, insort
+from collections.abc import Iterable
+from datetime import datetime
 from decimal import ROUND_DOWN, Decimal
 
 import msgspec
 
 from services.orders.commands import MAX_PRICE, PRICE_PLACES, QTY_PLACES
 from services.orders.exact import WIDE, Inexact, exact, plain
-from services.orders.openorders import OpenOrder
+from services.orders.openorders import OpenOrder, Taken
 from tapewire.events import Order, OrderType, PriceUpdated, Side
 
 NOTHING = Decimal(0)
@@ -27,11 +30,12 @@ _MOST_SIZE = Decimal(10**12)
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True):
-    """What should happen to the order `of`: `qty` shares at `price`."""
+    """What should happen to the order `of`: `qty` shares at `price`, of the quote `quoted_at`."""
 
     of: OpenOrder
     qty: Decimal
     price: Decimal
+    quoted_at: datetime | None = None
 
     @property
     def command_id(self) -> str:
@@ -45,18 +49,21 @@ Key = tuple[int, Decimal, int, str]
 
 
 class Offer:
-    """One side of the touch: a price, and the size not yet taken. `quote` numbers quotes."""
+    """One side of the touch: a price, and the size not yet taken. `quote` numbers quotes, `at` is
+    the timestamp of the last one."""
 
-    __slots__ = ("left", "price", "quote")
+    __slots__ = ("at", "left", "price", "quote")
 
     def __init__(self) -> None:
         self.price = NOTHING
         self.left = NOTHING
         self.quote = 0
+        self.at: datetime | None = None
 
-    def renew(self, price: Decimal, size: Decimal) -> None:
+    def renew(self, at: datetime, price: Decimal, size: Decimal) -> None:
         """A new quote. A price or size that cannot be executed is no offer."""
         self.quote += 1
+        self.at = at
         self.left = NOTHING
         try:
             self.price = exact(price, most=MAX_PRICE, places=PRICE_PLACES)
@@ -85,6 +92,7 @@ class Book:
         self._flying: dict[str, int] = {}
         self._queues: dict[tuple[str, Side], Queue] = {}
         self._quoted: dict[str, PriceUpdated] = {}
+        self._taken: dict[tuple[str, Side], Taken] = {}
 
     def __len__(self) -> int:
         return len(self._orders)
@@ -92,6 +100,11 @@ class Book:
     def rests(self, symbol: str) -> bool:
         """Whether any order waits in `symbol`."""
         return any((queue := self._queues.get((symbol, side))) and queue.keys for side in Side)
+
+    def recall(self, taken: Iterable[Taken]) -> None:
+        """What was executed against the newest quotes before this book began: it is not on offer
+        any more. To be told first."""
+        self._taken = {(one.symbol, one.side): one for one in taken}
 
     def add(self, open_: OpenOrder) -> None:
         """Take an order; it rests as soon as it is accepted."""
@@ -128,8 +141,15 @@ class Book:
         if self._quoted.get(quote.symbol) == quote:
             return
         self._quoted[quote.symbol] = quote
-        self._side(quote.symbol, Side.BUY).offer.renew(quote.ask, quote.ask_size)
-        self._side(quote.symbol, Side.SELL).offer.renew(quote.bid, quote.bid_size)
+        self._renew(quote, Side.BUY, quote.ask, quote.ask_size)
+        self._renew(quote, Side.SELL, quote.bid, quote.bid_size)
+
+    def _renew(self, quote: PriceUpdated, side: Side, price: Decimal, size: Decimal) -> None:
+        offer = self._side(quote.symbol, side).offer
+        offer.renew(quote.timestamp, price, size)
+        taken = self._taken.pop((quote.symbol, side), None)
+        if taken is not None and taken.quoted_at == quote.timestamp:
+            offer.left = max(NOTHING, WIDE.subtract(offer.left, taken.qty))
 
     def match(self, symbol: str) -> list[Execution]:
         """What should be executed in `symbol` now; all of it is in flight from here on."""
@@ -149,7 +169,7 @@ class Book:
             qty = plain(min(open_.left, offer.left))
             offer.left -= qty
             self._flying[key[3]] = offer.quote
-            taken.append(Execution(of=open_, qty=qty, price=offer.price))
+            taken.append(Execution(of=open_, qty=qty, price=offer.price, quoted_at=offer.at))
         del queue.keys[: len(taken)]
         return taken
 

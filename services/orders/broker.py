@@ -1,15 +1,15 @@
 """What executes orders: the port, and the paper broker behind it.
 
-A broker is told of every open order in the order of the log (`placed`, `changed`) and says what it
-does through a `Report`. The paper broker accepts what it is given, keeps it in a `book.Book` and
-executes it against the quotes of the `Market`. An adapter of a real broker fits the same port:
-it sends what was placed under the order's id, asks its venue what became of it after a restart
-(`placed` is said again of every open order), and reports the venue's executions with the quantity
-filled before each.
+A broker is told what was executed against the newest quotes (`recall`), then of every open order
+in the order of the log (`placed`, `changed`), and says what it does through a `Report`. The paper
+broker accepts what it is given, keeps it in a `book.Book` and executes it against the quotes of the
+`Market`. An adapter of a real broker fits the same port: it sends what was placed under the order's
+id, asks its venue what became of it after a restart (`placed` is said again of every open order),
+and reports the venue's executions with the quantity filled before each.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Protocol
@@ -18,7 +18,7 @@ from services.orders.book import Book, Execution
 from services.orders.commands import Accept, Command, Fail, Fill, Reject
 from services.orders.deciding import REPORTS_AT_ONCE
 from services.orders.exact import WIDE, plain
-from services.orders.openorders import OpenOrder
+from services.orders.openorders import OpenOrder, Taken
 from tapewire.log.market import Market
 
 MAX_NOTIONAL = Decimal(1_000_000_000)
@@ -33,6 +33,10 @@ before making the next."""
 class Broker(Protocol):
     """Executes orders somewhere. A new one is made whenever the lease is won."""
 
+    def recall(self, taken: Iterable[Taken]) -> None:
+        """What brokers before this one executed against the newest quotes: told once, first. A
+        venue that keeps its own book has no use for it."""
+
     def placed(self, order: OpenOrder) -> None:
         """An order to work: just placed, or open when this broker began. Must not block."""
 
@@ -42,6 +46,11 @@ class Broker(Protocol):
 
     async def work(self, report: Report) -> None:
         """Execute until canceled."""
+
+    @property
+    def busy(self) -> int:
+        """How much waits to be done now, or is under way; orders that wait for the market are not
+        counted."""
 
 
 class PaperBroker:
@@ -54,6 +63,14 @@ class PaperBroker:
         self._clock = clock
         self._book = Book()
         self._todo: asyncio.Queue[OpenOrder | Execution] = asyncio.Queue()
+        self._at_hand = 0
+
+    @property
+    def busy(self) -> int:
+        return self._todo.qsize() + self._at_hand
+
+    def recall(self, taken: Iterable[Taken]) -> None:
+        self._book.recall(taken)
 
     def placed(self, order: OpenOrder) -> None:
         self._book.add(order)
@@ -90,12 +107,14 @@ class PaperBroker:
     async def _work(self, report: Report) -> None:
         while True:
             todo = await self._todo.get()
+            self._at_hand += 1
             if isinstance(todo, Execution):
                 await self._execute(todo, report)
                 self._match(todo.of.order.symbol)
             else:
                 await self._answer(todo, report)
                 self._match(todo.order.symbol)
+            self._at_hand -= 1
 
     async def _answer(self, open_: OpenOrder, report: Report) -> None:
         """Accept the order, or reject it."""
@@ -117,6 +136,7 @@ class PaperBroker:
                 qty=execution.qty,
                 price=execution.price,
                 filled_before=before.order.filled_qty,
+                quoted_at=execution.quoted_at,
             ),
         )
         happened = now.order.filled_qty > before.order.filled_qty

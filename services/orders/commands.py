@@ -48,7 +48,8 @@ class Accept(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fill(msgspec.Struct, frozen=True, kw_only=True):
-    """The broker executed `qty` at `price`, having executed `filled_before` already."""
+    """The broker executed `qty` at `price`, having executed `filled_before` already; `quoted_at`
+    names the quote whose offer that was taken from."""
 
     id: str
     at: datetime
@@ -56,6 +57,7 @@ class Fill(msgspec.Struct, frozen=True, kw_only=True):
     qty: Decimal
     price: Decimal
     filled_before: Decimal
+    quoted_at: datetime | None = None
 
 
 class Cancel(msgspec.Struct, frozen=True, kw_only=True):

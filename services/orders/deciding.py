@@ -4,6 +4,7 @@ log whatever happens on the way.
 
 import asyncio
 import random
+from collections.abc import Callable
 
 import msgspec
 import structlog
@@ -36,11 +37,15 @@ class Orders(Entities[State, Command]):
 
 
 class Reporter:
-    """Appends what a broker did. One report an order at a time; see `broker.Report`."""
+    """Appends what a broker did, while it is surely the only one (`held`): one that stood still
+    would execute at quotes that are over. One report an order at a time; see `broker.Report`."""
 
-    def __init__(self, orders: Orders, chance: random.Random) -> None:
+    def __init__(
+        self, orders: Orders, chance: random.Random, held: Callable[[], bool] = lambda: True
+    ) -> None:
         self._orders = orders
         self._chance = chance
+        self._held = held
         self._slots = asyncio.Semaphore(REPORTS_AT_ONCE)
 
     async def report(self, open_: OpenOrder, command: Command) -> OpenOrder:
@@ -48,6 +53,8 @@ class Reporter:
         was taken or refused. A log that cannot be reached, or read, is tried until it can."""
         patience = Patience(self._chance)
         while True:
+            while not self._held():
+                await patience.wait()
             try:
                 async with self._slots:
                     return _now(open_, await self._decide(open_, command))

@@ -27,6 +27,7 @@ from tapewire.log import (
 )
 from tapewire.log.patience import Patience, fresh_chance
 
+LEASE = "paper-broker"
 ORDERS = pattern(domain="orders")
 CHECKPOINT = f"{EVERYBODY}.book"
 CHECKPOINT_SECONDS = 1.0
@@ -49,15 +50,19 @@ async def run_broker(
     orders: Orders,
     make: Callable[[], Broker],
     chance: random.Random | None = None,
+    begins: Callable[["Desk", Broker], None] = lambda _desk, _broker: None,
+    held: Callable[[], bool] = lambda: True,
 ) -> None:
-    """Keep a broker of `make` at work until canceled; a new one whenever the log was made anew."""
+    """Keep a broker of `make` at work until canceled; a new one whenever the log was made anew.
+    `begins` hears of each; what it does is reported only while `held` says so."""
     chance = chance or fresh_chance()
     while True:
         broker, desk = make(), Desk(log, views, chance)
+        begins(desk, broker)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(desk.run(broker))
-                group.create_task(broker.work(Reporter(orders, chance).report))
+                group.create_task(broker.work(Reporter(orders, chance, held).report))
         except* AnotherLog as another:
             logger.warning("begins anew", why=str(another.exceptions[0]))
 
@@ -71,14 +76,22 @@ class Desk:
         self._chance = chance
         self._wake = asyncio.Event()
         self._orders = OpenOrders("")
+        self._works = False
+
+    @property
+    def taken(self) -> int | None:
+        """The last event that its broker was told of; None before all open orders were told."""
+        return self._orders.as_of if self._works else None
 
     async def run(self, broker: Broker) -> None:
         """Tell `broker` of all orders until canceled. Raises AnotherLog."""
         subscription = await self._listen()
         try:
             await self._recover()
+            broker.recall(self._orders.taken())
             for order in self._orders.orders():
                 broker.placed(order)
+            self._works = True
             logger.info("works", orders=len(self._orders), as_of=self._orders.as_of)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._follow(broker))

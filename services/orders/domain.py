@@ -162,7 +162,14 @@ def _fill(state: Open, command: Fill) -> list[Event]:
     )
     trade_id = f"{order.order_id}-{fills + 1}"
     return [
-        OrderFilled(order=after, command_id=command.id, trade_id=trade_id, qty=qty, price=price),
+        OrderFilled(
+            order=after,
+            command_id=command.id,
+            trade_id=trade_id,
+            qty=qty,
+            price=price,
+            quoted_at=command.quoted_at,
+        ),
         TradeExecuted(
             trade_id=trade_id,
             order_id=order.order_id,

@@ -25,7 +25,10 @@ def _read(data: bytes) -> Claim:
 
 
 def _state(orders: OpenOrders) -> Any:
-    return plain({open_.order.order_id: open_ for open_ in orders.orders()})
+    taken = {f"{one.symbol} {one.side.value}": one for one in orders.taken()}
+    return plain(
+        {"open": {open_.order.order_id: open_ for open_ in orders.orders()}, "taken": taken}
+    )
 
 
 KEPT = (Kept(name=CHECKPOINT.partition(".")[2], domain="orders", read=_read, fold=_Fold),)

@@ -1,4 +1,5 @@
-"""All users' open orders, folded from the log, and their checkpoint. Pure.
+"""All users' open orders, and what was taken of the newest offers, folded from the log; and their
+checkpoint. Pure.
 
 `OpenOrders.apply` folds one event; `encode` and `decode` carry the fold from one holder of the
 broker's lease to the next, so that it reads only what came later.
@@ -6,11 +7,21 @@ broker's lease to the next, so that it reads only what came later.
 
 import zlib
 from collections.abc import Iterable
+from datetime import datetime
 from decimal import Decimal
 
 import msgspec
 
-from tapewire.events import CODEC, Order, OrderAccepted, OrderEvent, OrderFilled, OrderPlaced
+from services.orders.exact import WIDE
+from tapewire.events import (
+    CODEC,
+    Order,
+    OrderAccepted,
+    OrderEvent,
+    OrderFilled,
+    OrderPlaced,
+    Side,
+)
 from tapewire.log import Recorded, Subject
 
 LARGEST = 64 << 20
@@ -38,20 +49,38 @@ class OpenOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         return self.order.qty - self.order.filled_qty
 
 
+class Taken(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """`qty` shares were executed, for orders of `side`, against the offer of the quote of `symbol`
+    whose timestamp is `quoted_at`: the newest quote that anything was executed against."""
+
+    symbol: str
+    side: Side
+    quoted_at: datetime
+    qty: Decimal
+
+
 class _Checkpoint(msgspec.Struct, frozen=True, rename="camel"):
     epoch: str
     as_of: int
     orders: list[OpenOrder]
+    taken: list[Taken] = []
 
 
 class OpenOrders:
     """The fold over ``ev.*.orders.>`` of log `epoch`, as of the event `as_of`."""
 
-    def __init__(self, epoch: str, as_of: int = 0, orders: Iterable[OpenOrder] = ()) -> None:
+    def __init__(
+        self,
+        epoch: str,
+        as_of: int = 0,
+        orders: Iterable[OpenOrder] = (),
+        taken: Iterable[Taken] = (),
+    ) -> None:
         self.epoch = epoch
         self.as_of = as_of
         self.applied = 0
         self._orders = {open_.order.order_id: open_ for open_ in orders}
+        self._taken = {(one.symbol, one.side): one for one in taken}
 
     def __len__(self) -> int:
         return len(self._orders)
@@ -59,6 +88,10 @@ class OpenOrders:
     def orders(self) -> list[OpenOrder]:
         """In the order of their placing."""
         return list(self._orders.values())
+
+    def taken(self) -> list[Taken]:
+        """One a symbol and side at the most."""
+        return list(self._taken.values())
 
     def apply(self, recorded: Recorded) -> OpenOrder | None:
         """The order after the event, closed or not; None when it is no event of an open order.
@@ -73,6 +106,8 @@ class OpenOrders:
             return None
         if isinstance(event, OrderPlaced):
             return self._keep(_placed(recorded, event.order))
+        if isinstance(event, OrderFilled):
+            self._take(event)
         open_ = self._orders.get(event.order.order_id)
         if open_ is None:
             return None
@@ -87,7 +122,7 @@ class OpenOrders:
 
     def encode(self) -> bytes:
         """The fold, compressed."""
-        checkpoint = _Checkpoint(self.epoch, self.as_of, self.orders())
+        checkpoint = _Checkpoint(self.epoch, self.as_of, self.orders(), self.taken())
         return zlib.compress(CODEC.encode(checkpoint), level=1)
 
     @classmethod
@@ -98,7 +133,21 @@ class OpenOrders:
         except zlib.error as error:
             raise ValueError(f"{len(data)} bytes are no checkpoint: {error}") from error
         checkpoint = CODEC.decode(plain, _Checkpoint)
-        return cls(checkpoint.epoch, checkpoint.as_of, checkpoint.orders)
+        return cls(checkpoint.epoch, checkpoint.as_of, checkpoint.orders, checkpoint.taken)
+
+    def _take(self, event: OrderFilled) -> None:
+        order, quoted_at = event.order, event.quoted_at
+        if quoted_at is None:
+            return
+        before = self._taken.get((order.symbol, order.side))
+        qty = event.qty
+        if before is not None and before.quoted_at > quoted_at:
+            return
+        if before is not None and before.quoted_at == quoted_at:
+            qty = WIDE.add(qty, before.qty)
+        self._taken[order.symbol, order.side] = Taken(
+            symbol=order.symbol, side=order.side, quoted_at=quoted_at, qty=qty
+        )
 
     def _keep(self, open_: OpenOrder) -> OpenOrder:
         if open_.order.status.open:

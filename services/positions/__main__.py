@@ -3,11 +3,12 @@
 from services.positions.service import PositionsService
 from services.positions.taking import LEASE, run_positions
 from services.positions.valuing import Valuer
-from tapewire.log import pattern
+from tapewire.log import Unavailable, pattern
 from tapewire.log.market import Market
 from tapewire.log.projector import Projector
-from tapewire.runtime import App, Endpoint, run
+from tapewire.runtime import App, Context, Endpoint, run
 from tapewire.runtime.contracts import positions as asked
+from tapewire.runtime.contracts.progress import PROGRESS, AskProgress, Progress
 from tapewire.views import PositionsView
 
 
@@ -20,7 +21,18 @@ async def wiring(app: App) -> None:
 
     # 2. Trades into positions, and their values, in one process of all.
     valuer = Valuer(app.valuations, market)
-    app.leased(LEASE, lambda: run_positions(app.log, app.views, valuer))
+    places: dict[str, int] = {}
+
+    async def progress(_request: AskProgress, _context: Context) -> Progress:
+        if not places:
+            raise Unavailable("still reading the trades")
+        return Progress(busy=0, taken=dict(places), quotes={})
+
+    app.leased(
+        LEASE,
+        lambda: run_positions(app.log, app.views, valuer, places=places),
+        {PROGRESS: Endpoint(AskProgress, progress)},
+    )
 
     # 3. Checkpoints of the users' views.
     projector = Projector(app.log, app.views, PositionsView)

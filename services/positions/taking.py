@@ -84,14 +84,18 @@ class Taker:
 
 
 async def run_positions(
-    log: EventLog, views: Values, valuer: Valuer, chance: random.Random | None = None
+    log: EventLog,
+    views: Values,
+    valuer: Valuer,
+    chance: random.Random | None = None,
+    places: dict[str, int] | None = None,
 ) -> None:
-    """Fold trades and value positions until canceled."""
+    """Fold trades and value positions until canceled. `places` is told how far the trades are
+    taken."""
+    make = lambda: Taker(Ledger(log), valuer)  # noqa: E731
     async with asyncio.TaskGroup() as group:
         group.create_task(valuer.run())
-        group.create_task(
-            follow(log, views, TRADES, CHECKPOINT, lambda: Taker(Ledger(log), valuer), chance)
-        )
+        group.create_task(follow(log, views, TRADES, CHECKPOINT, make, chance, places))
 
 
 def rows(state: bytes) -> list[dict[str, Any]]:

@@ -1,11 +1,8 @@
 """Publishes what a feed tells as quotes, under a lease, so that one process does at a time.
 
 `Prices.work` plays the feed: each bunch of ticks is folded into the books of its symbols, and what
-changed is posted to MARKET under the symbol's token. Beside it runs `_mend`: a post may be lost,
-and MARKET lives in the server's memory and is empty after a restart, so every few seconds, and at
-once when NATS is back, the stored quotes are compared with ours and the differing ones are posted
-again. A quote posted again is the same to the byte, its timestamp included: whoever has seen it may
-ignore it, and must not take it for a new offer.
+changed is posted to MARKET under the symbol's token, and kept there (`posting`). A recording that
+moves only when asked is another matter: `stepping`.
 """
 
 import asyncio
@@ -19,18 +16,13 @@ from structlog.typing import FilteringBoundLogger
 
 from services.prices.domain import Book, fold, quote
 from services.prices.feed import Feed, Progress
-from tapewire.events import CODEC
-from tapewire.log import LogError, Values, token
+from services.prices.posting import MEND_SECONDS, Posting
+from tapewire.events import PriceUpdated
+from tapewire.log import Values
 from tapewire.runtime import Context
 
 LEASE = "price-feed"
 STATUS = "status"
-MEND_SECONDS = 5.0
-"""How long a lost quote of a quiet symbol stays lost, at the most."""
-RETRY_SECONDS = 0.5
-"""After MARKET could not be read."""
-POSTS_AT_ONCE = 256
-"""Quotes posted before the event loop has a turn."""
 
 
 class AskStatus(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,16 +56,14 @@ class Prices:
         mend_seconds: float = MEND_SECONDS,
     ) -> None:
         self._feed = feed
-        self._market = market
+        self._posting = Posting(market, logger=logger, mend_seconds=mend_seconds)
         self._logger = logger
         self._now = now
-        self._mend_seconds = mend_seconds
         self._books: dict[str, Book] = {}
-        self._quotes: dict[str, bytes] = {}
-        """The latest quote by symbol token, as it is stored."""
-        self._nudge = asyncio.Event()
+        self._quoted: dict[str, datetime] = {}
+        """When each symbol was published last."""
+        self._unpublished: dict[str, None] = {}
         self._playing = False
-        self._lost = 0
 
     async def work(self) -> None:
         """Play and publish until canceled. When called again it goes on where it was; quotes stay
@@ -84,23 +74,22 @@ class Prices:
         """
         self._logger.info("prices.playing", feed=self._feed.progress().name)
         self._playing = True
-        self._nudge.set()
+        self._posting.nudge()
         try:
-            await _all(self._play(), self._mend())
+            await _all(self._play(), self._posting.mend())
         finally:
             self._playing = False
 
     def nudge(self, connected: bool = True) -> None:
         """NATS is back (or not): look at once for what it lost."""
-        if connected:
-            self._nudge.set()
+        self._posting.nudge(connected)
 
     async def status(self, _request: AskStatus, _context: Context) -> Status:
         """The endpoint `status`."""
         return Status(
             playing=self._playing,
             symbols=sorted(self._books),
-            lost=self._lost,
+            lost=self._posting.lost,
             feed=self._feed.progress(),
         )
 
@@ -110,61 +99,29 @@ class Prices:
                 if beat.opens:
                     self._books.clear()
                 # All of a beat is folded before the first wait: being canceled loses no volume.
-                changed = dict.fromkeys(tick.symbol for tick in beat.ticks)
+                self._unpublished |= dict.fromkeys(tick.symbol for tick in beat.ticks)
                 for tick in beat.ticks:
                     book = self._books.get(tick.symbol) or Book(symbol=tick.symbol)
                     self._books[tick.symbol] = fold(book, tick)
-                await self._publish(changed)
+                if not beat.past:
+                    await self._publish()
+        await self._publish()
         self._logger.info("prices.feed_ended", symbols=len(self._books))
 
-    async def _publish(self, symbols: Iterable[str]) -> None:
-        at = self._now()
-        keys = []
+    async def _publish(self) -> None:
+        """What changed since the last time."""
+        changed, self._unpublished = self._unpublished, {}
+        await self._posting.post(self._updates(changed))
+
+    def _updates(self, symbols: Iterable[str]) -> list[PriceUpdated]:
+        """What there is to publish of `symbols` now."""
+        at, updates = self._now(), list[PriceUpdated]()
         for symbol in symbols:
-            update = quote(self._books[symbol], at)
+            update = quote(self._books[symbol], at, follows=self._quoted.get(symbol))
             if update is not None:
-                keys.append(key := token(symbol))
-                self._quotes[key] = CODEC.encode(update)
-        await self._post(keys)
-
-    async def _post(self, keys: Iterable[str]) -> None:
-        for number, key in enumerate(keys, start=1):
-            try:
-                await self._market.post(key, self._quotes[key])
-            except LogError:
-                self._lost += 1  # the connection has logged its loss; `_mend` posts again
-            if number % POSTS_AT_ONCE == 0:
-                await asyncio.sleep(0)
-
-    async def _mend(self) -> None:
-        wait = self._mend_seconds
-        trouble: LogError | None = None
-        while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait):
-                    await self._nudge.wait()
-            self._nudge.clear()
-            before, trouble = trouble, await self._compare()
-            wait = RETRY_SECONDS if trouble else self._mend_seconds
-            if trouble and not before:
-                self._logger.warning("prices.market_unreadable", error=str(trouble))
-            if before and not trouble:
-                self._logger.info("prices.market_readable_again")
-
-    async def _compare(self) -> LogError | None:
-        """Post again what MARKET does not hold; why that was not possible."""
-        ours = self._quotes.copy()
-        try:
-            stored = await self._market.all()
-        except LogError as error:
-            return error
-        # What was published while MARKET was read is for the next comparison.
-        await self._post(
-            key
-            for key, data in ours.items()
-            if stored.get(key) != data and self._quotes[key] is data
-        )
-        return None
+                self._quoted[symbol] = at
+                updates.append(update)
+        return updates
 
 
 async def _all(*works: Coroutine[Any, Any, None]) -> None:

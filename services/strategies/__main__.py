@@ -7,6 +7,7 @@ from services.strategies.domain import STRATEGIES, State
 from services.strategies.hand import Desk
 from services.strategies.maker import RuleMaker
 from services.strategies.placing import AskedOrders
+from services.strategies.progress import RunnersProgress
 from services.strategies.runner import LEASE, run_strategies
 from services.strategies.service import StrategiesService
 from tapewire.log import Entities, pattern
@@ -16,6 +17,7 @@ from tapewire.log.patience import fresh_chance
 from tapewire.log.projector import Projector
 from tapewire.runtime import App, Endpoint, run
 from tapewire.runtime.contracts import strategies as asked
+from tapewire.runtime.contracts.progress import PROGRESS, AskProgress
 from tapewire.views import StrategiesView
 
 
@@ -38,8 +40,14 @@ async def wiring(app: App) -> None:
         hire=RuleMaker,
         clock=lambda: datetime.now(UTC),
         chance=fresh_chance(),
+        held=lambda: app.leases.held(LEASE),
     )
-    app.leased(LEASE, lambda: run_strategies(desk, app.views, market))
+    progress = RunnersProgress()
+    app.leased(
+        LEASE,
+        lambda: run_strategies(desk, app.views, market, progress.begins),
+        {PROGRESS: Endpoint(AskProgress, progress.progress)},
+    )
 
     # 4. Checkpoints of the users' views.
     projector = Projector(app.log, app.views, StrategiesView)

@@ -2,15 +2,16 @@
 
 import asyncio
 from collections import defaultdict
+from datetime import datetime
 from decimal import Decimal
 
 import structlog
 
 from services.strategies.exact import Inexact, exact
 from services.strategies.hand import Desk
+from services.strategies.marks import Mark
 from services.strategies.roster import Member
 from services.strategies.seat import Seat
-from services.strategies.stoploss import Guard
 from tapewire.events import PriceUpdated
 from tapewire.log.market import Market
 
@@ -44,24 +45,44 @@ class Floor:
         for key in list(self._seats):
             self._leave(key)
 
-    def guards(self) -> list[tuple[str, Guard]]:
-        """What the stop-losses know, by the subject of their strategy."""
-        return [(key, seat.guard) for key, (seat, _) in self._seats.items()]
+    def marks(self) -> list[tuple[str, str, Mark]]:
+        """What is known beyond the log: symbols, subjects of strategies, and their marks."""
+        return [
+            (seat.member.strategy.symbol, key, seat.mark())
+            for key, (seat, _) in self._seats.items()
+        ]
 
-    def take(self, member: Member, guard: Guard | None = None) -> None:
+    @property
+    def busy(self) -> int:
+        """Seats where something is being done, or is to be done now."""
+        return sum(seat.busy for seat, _ in self._seats.values())
+
+    def dealt_with(self) -> dict[str, datetime]:
+        """The newest quote that every seat of its symbol has taken, by symbol."""
+        found: dict[str, datetime] = {}
+        for symbol in self._market.symbols():
+            quote = self._quote(symbol)
+            keys = self._watching.get(symbol, ())
+            taken = [self._seats[key][0].quoted_at for key in keys]
+            times = [quote.timestamp if quote is not None else None, *taken]
+            if None not in times:
+                found[symbol] = min(time for time in times if time is not None)
+        return found
+
+    def take(self, member: Member, mark: Mark | None = None) -> None:
         """The strategy is so: have it worked if it is at work, and no more if it is not."""
         key = str(member.subject)
         if key not in self._seats:
             if member.at_work:
-                self._enter(key, member, guard)
+                self._enter(key, member, mark)
             return
         seat, _ = self._seats[key]
         seat.update(member)
         if not seat.member.at_work:
             self._leave(key)
 
-    def _enter(self, key: str, member: Member, guard: Guard | None) -> None:
-        seat = Seat(self._desk, member, guard)
+    def _enter(self, key: str, member: Member, mark: Mark | None) -> None:
+        seat = Seat(self._desk, member, mark)
         self._seats[key] = (seat, asyncio.create_task(seat.work(), name=f"seat {key}"))
         self._watching[member.strategy.symbol].add(key)
         quote = self._quote(member.strategy.symbol)

@@ -51,6 +51,9 @@ class Desk(msgspec.Struct, frozen=True):
     hire: Hire
     clock: Callable[[], datetime]
     chance: random.Random
+    held: Callable[[], bool] = lambda: True
+    """Whether this process surely is the only one at work: one that stood still would decide on
+    quotes that are over."""
 
 
 class Hand:
@@ -119,7 +122,7 @@ class Hand:
         await self._have(command, command.id)
 
     async def tell(self, signal: Signal, quote: PriceUpdated, why: str | None) -> bool:
-        """Say that a decision was declined; whether that could be stored. It is not tried again."""
+        """Say that a decision was declined; whether that could be stored in `FRESH_SECONDS`."""
         id_ = self._decision(quote)
         decision = DecisionMade(
             decision_id=id_,
@@ -133,14 +136,22 @@ class Hand:
         )
         subject = Subject(self.member.user, "decisions", self._id)
         meta = Meta(id=f"{id_}.declined", correlation=id_)
-        try:
-            await self._desk.log.append([Draft(subject=subject, event=decision, meta=meta)])
-        except AlreadyStored:
-            return True
-        except LogError as error:
-            logger.warning("a decision is not told", decision=id_, error=str(error))
-            return False
-        return True
+        clock, patience = asyncio.get_running_loop().time, Patience(self._desk.chance)
+        deadline = clock() + FRESH_SECONDS
+        while True:
+            while not self._desk.held():
+                await patience.wait()
+            try:
+                await self._desk.log.append([Draft(subject=subject, event=decision, meta=meta)])
+            except AlreadyStored:
+                return True
+            except LogError as error:
+                if clock() >= deadline:
+                    logger.warning("a decision is not told", decision=id_, error=str(error))
+                    return False
+                await patience.wait()
+            else:
+                return True
 
     @property
     def _id(self) -> str:
@@ -157,6 +168,8 @@ class Hand:
         clock, patience = asyncio.get_running_loop().time, Patience(self._desk.chance)
         deadline = None if seconds is None else clock() + seconds
         while True:
+            while not self._desk.held():
+                await patience.wait()
             try:
                 known = await self._desk.entities.handle(
                     self.member.subject, command, correlation=correlation

@@ -10,18 +10,21 @@ another kind, a model behind HTTP say, fits the same port:
             answer = await self._client.post("/decide", json=...)
             return Signal(Action(answer["action"]), ..., answer["why"])
 
+One that can say what it has learnt is a `Remembering` as well: then, where no price was missed, it
+goes on in another process from where it was.
+
 It has `DECIDE_SECONDS`; meanwhile the stop-loss is watched and quotes gather. Whatever it raises
 fails its strategy, and no other.
 """
 
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
-from services.strategies.rules import Signal, rule
-from tapewire.events import Action, PriceUpdated, Strategy
+from services.strategies.rules import Memory, Signal, rule
+from tapewire.events import CODEC, Action, PriceUpdated, Strategy
 
 DECIDE_SECONDS = 5.0
 """What one decision may take."""
@@ -45,6 +48,17 @@ class DecisionMaker(Protocol):
         """What to do now. TimeoutError means: not in time; anything else raised: never again."""
 
 
+@runtime_checkable
+class Remembering(Protocol):
+    """A decision-maker whose state can be carried to another process."""
+
+    def memory(self) -> bytes:
+        """What it has learnt, as JSON; of a few thousand bytes at the most."""
+
+    def recall(self, memory: bytes) -> None:
+        """Have learnt that: only before the first decision. Raises ValueError for what is none."""
+
+
 Hire = Callable[[Strategy], DecisionMaker]
 """Gives the decision-maker of a strategy, which has seen no price yet."""
 
@@ -63,6 +77,12 @@ class RuleMaker:
         signals = [self._rule.step(quote.price) for quote in situation.quotes]
         acting = [signal for signal in signals if signal.action is not Action.HOLD]
         return (acting or signals)[-1]
+
+    def memory(self) -> bytes:
+        return CODEC.encode(self._rule.memory())
+
+    def recall(self, memory: bytes) -> None:
+        self._rule.recall(CODEC.decode(memory, Memory))
 
 
 def checked(signal: Signal) -> Signal:

@@ -19,12 +19,14 @@ LARGEST = 64 << 20
 
 class Member(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A strategy of `user` as of `sequence`. What it holds, it holds since `since`: a sequence that
-    is another for every start and every holding. `correlation` is that of its last event."""
+    is another for every start and every holding. Its rule, with what that learnt of prices, began
+    at `begun`. `correlation` is that of its last event."""
 
     user: str
     strategy: Strategy
     sequence: int
     since: int
+    begun: int
     correlation: str
 
     @property
@@ -62,6 +64,7 @@ class Roster:
             strategy=event.strategy,
             sequence=recorded.sequence,
             since=_since(before, event, recorded.sequence),
+            begun=_begun(before, event, recorded.sequence),
             correlation=recorded.meta.correlation,
         )
         if member.at_work:
@@ -90,6 +93,12 @@ def _since(before: Member | None, event: StrategyEvent, sequence: int) -> int:
     if before is None or isinstance(event, StrategyStarted):
         return sequence
     return before.since if same_side(before.strategy, event.strategy) else sequence
+
+
+def _begun(before: Member | None, event: StrategyEvent, sequence: int) -> int:
+    if before is None or isinstance(event, StrategyStarted):
+        return sequence
+    return before.begun if before.strategy.rule == event.strategy.rule else sequence
 
 
 def same_side(one: Strategy, other: Strategy) -> bool:

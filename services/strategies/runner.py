@@ -3,45 +3,55 @@
 It follows the strategies' events, which say who is at work, and all orders' events, from which
 `Fills` tells strategies what became of theirs; each from a checkpoint in VIEWS. The next holder of
 the lease rebuilds all that: what was begun is finished under the same names, so nothing is done
-twice; decision-makers begin without prices, for a window with a hole in it would mislead them;
-stop-losses go on from their marks. Start at `run_strategies`, the work of the lease.
+twice; stop-losses go on from their marks, and so do decision-makers where no price was missed.
+Start at `run_strategies`, the work of the lease.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
 from services.strategies.fills import Fills
 from services.strategies.floor import Floor
 from services.strategies.hand import Desk
-from services.strategies.marks import Marks
+from services.strategies.marks import Mark, Marks
+from services.strategies.progress import Working
 from services.strategies.roster import Roster
-from services.strategies.stoploss import Guard
 from tapewire.events import Undecodable, UnknownType
-from tapewire.log import BadSubject, LogError, Recorded, Values, pattern
+from tapewire.log import BadSubject, LogError, Recorded, Unavailable, Values, pattern
 from tapewire.log.follower import follow
 from tapewire.log.market import Market
 from tapewire.log.patience import Patience
+from tapewire.runtime.contracts.progress import Progress
 
 LEASE = "strategies-runner"
 FILLS = "strategies-fills"
+PAUSE_PER_SECOND = 20.0
+"""Seconds without a look at the marks for each that a look takes: wide windows are long to copy."""
 
 logger = structlog.get_logger("strategies.runner")
 
 
-async def run_strategies(desk: Desk, values: Values, market: Market) -> None:
-    """Work all strategies until canceled."""
+STRATEGIES, ORDERS = pattern(domain="strategies"), pattern(domain="orders")
+
+
+async def run_strategies(
+    desk: Desk,
+    values: Values,
+    market: Market,
+    begins: Callable[[Working], None] = lambda _runner: None,
+) -> None:
+    """Work all strategies until canceled. `begins` hears of the runner."""
     log, chance = desk.log, desk.chance
-    strategies, orders = pattern(domain="strategies"), pattern(domain="orders")
     floor = Floor(desk, market)
     runner = _Runner(desk, values, floor)
+    begins(runner)
+    places, make_fills = runner.places, lambda: Fills(desk.entities)
     try:
         async with asyncio.TaskGroup() as group:
-            group.create_task(follow(log, values, strategies, LEASE, runner.begin, chance))
-            group.create_task(
-                follow(log, values, orders, FILLS, lambda: Fills(desk.entities), chance)
-            )
+            group.create_task(follow(log, values, STRATEGIES, LEASE, runner.begin, chance, places))
+            group.create_task(follow(log, values, ORDERS, FILLS, make_fills, chance, places))
             group.create_task(runner.keep_marks())
     finally:
         await floor.close()
@@ -55,6 +65,7 @@ class _Runner:
         self._values = values
         self._floor = floor
         self._crew: _Crew | None = None
+        self.places: dict[str, int] = {}
 
     def begin(self) -> "_Crew":
         """Everything from the start: nobody is at work until the log says so."""
@@ -62,16 +73,30 @@ class _Runner:
         self._crew = _Crew(self._desk, self._values, self._floor)
         return self._crew
 
+    async def progress(self) -> Progress:
+        """How far it is; what that says is dealt with is kept before it is said."""
+        marks = None if self._crew is None else self._crew.marks
+        if marks is None or not {STRATEGIES, ORDERS} <= self.places.keys():
+            raise Unavailable("the runner is still reading what there is to work")
+        await marks.save(self._floor.marks())
+        unkept = not marks.keeps(self._floor.marks())
+        return Progress(
+            busy=self._floor.busy + unkept,
+            taken=dict(self.places),
+            quotes=self._floor.dealt_with(),
+        )
+
     async def keep_marks(self) -> None:
-        """Save what the stop-losses know, until canceled."""
-        marks = Marks(self._values, "")
+        """Save what is known beyond the log, until canceled."""
+        marks, clock, took = Marks(self._values, ""), asyncio.get_running_loop().time, 0.0
         while True:
-            await asyncio.sleep(marks.pause())
+            await asyncio.sleep(max(marks.pause(), took * PAUSE_PER_SECOND))
             if self._crew is None or self._crew.marks is None:
                 continue
-            marks = self._crew.marks
+            marks, began = self._crew.marks, clock()
+            known, took = self._floor.marks(), clock() - began
             try:
-                await marks.save(self._floor.guards())
+                await marks.save(known)
             except LogError as error:
                 logger.warning("cannot keep the marks", error=str(error))
 
@@ -103,12 +128,13 @@ class _Crew:
                 self._floor.take(member)
 
     async def caught_up(self) -> None:
-        """Everybody to work, with what the stop-losses knew."""
+        """Everybody to work, with what was known beyond the log."""
         patience = Patience(self._desk.chance)
+        symbols = {member.strategy.symbol for member in self._roster.members()}
         while True:
             try:
                 marks = Marks(self._values, (await self._desk.log.bounds()).epoch)
-                guards: Mapping[str, Guard] = await marks.load()
+                found: Mapping[str, Mark] = await marks.load(symbols)
             except LogError as error:
                 logger.warning("cannot read the marks", error=str(error))
                 await patience.wait()
@@ -116,5 +142,5 @@ class _Crew:
                 break
         self.marks = marks
         for member in self._roster.members():
-            self._floor.take(member, guards.get(str(member.subject)))
+            self._floor.take(member, found.get(str(member.subject)))
         logger.info("works", strategies=len(self._roster.members()))

@@ -161,3 +161,24 @@ async def test_a_holder_that_cannot_renew_stops_before_another_begins(
     for share in shares:
         share.done.set()
     await asyncio.gather(*tasks)
+
+
+async def test_a_holder_that_stood_still_knows_that_it_holds_nothing_before_it_does_anything(
+    jetstream: JetStreamBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that was starved of the processor for longer than its lease lived executed orders
+    at the quotes of before, beside its successor."""
+    work = Work()
+    leases = Leases(await jetstream.wire(), "one")
+    assert not leases.held("feed")
+    first = asyncio.create_task(leases.hold("feed", work.by("one")))
+    await until("it holds it", lambda: work.holding == ["one"])
+    assert leases.held("feed")
+    loop = asyncio.get_running_loop()
+    real = loop.time
+    monkeypatch.setattr(loop, "time", lambda: real() + LEASE_SECONDS)
+    assert work.holding == ["one"], "nothing has had its turn yet"
+    assert not leases.held("feed")
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first

@@ -16,7 +16,7 @@ import pytest
 from tests.stack import Stack, StackFactory
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
-NAMES = {"nats", "prices", "orders", "positions", "strategies", "alerts", "edge-0"}
+NAMES = {"nats", "prices", "orders", "positions", "strategies", "alerts", "insights", "edge-0"}
 
 
 def order(stack: Stack, cookies: httpx.Cookies, **fields: object) -> httpx.Response:

@@ -37,7 +37,9 @@ from tapewire.events.insights import (
     ConfigurationEvent,
     Item,
     ItemAnalysed,
+    Metrics,
     Sentiment,
+    TagCount,
 )
 from tapewire.events.kinds import BadDeclaration, Delivery, Kind, Shown
 from tapewire.events.orders import (
@@ -136,6 +138,7 @@ __all__ = [
     "ItemAnalysed",
     "Kind",
     "MeanReversion",
+    "Metrics",
     "MovingAverageCrossover",
     "Notification",
     "NotificationCreated",
@@ -200,6 +203,7 @@ __all__ = [
     "StrategyStopped",
     "StrategyTraded",
     "StrategyUpdated",
+    "TagCount",
     "TradeExecuted",
     "Undecodable",
     "UnknownType",

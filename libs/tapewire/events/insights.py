@@ -44,6 +44,31 @@ class ItemAnalysed(Event, frozen=True, kw_only=True):
     scored: Annotated[bool, about("whether Tapewire scored it, and not its source")]
 
 
+class TagCount(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How many items have the tag."""
+
+    tag: str
+    count: int
+
+
+class Metrics(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The counts of all items, at `timestamp`. `tags` are the most frequent ones, the most frequent
+    first; `other_tags` counts those that items have beside them. `last_hour` and `last_day` count
+    the items published in the last 60 minutes and 24 hours, by whole minutes, the one that is
+    running included; `per_hour` is the mean of that day, items an hour."""
+
+    total: int
+    positive: int
+    neutral: int
+    negative: int
+    tags: tuple[TagCount, ...]
+    other_tags: int
+    last_hour: int
+    last_day: int
+    per_hour: Decimal
+    timestamp: datetime
+
+
 class Configuration(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What a user's dashboard shows: items of any of `tickers`, with any of `tags` if there are
     some."""

@@ -86,12 +86,15 @@ class OrderAccepted(OrderEvent, frozen=True, kw_only=True):
 
 
 @event("order.filled", at="ev.{user}.orders.{orderId}")
-class OrderFilled(OrderEvent, frozen=True, kw_only=True):
+class OrderFilled(OrderEvent, frozen=True, kw_only=True, omit_defaults=True):
     """`qty` shares were executed at `price`; the order's status tells whether that was all."""
 
     trade_id: Annotated[str, about("the execution's id, that of its trade.executed")]
     qty: Annotated[Decimal, about("executed by this fill", SHARES)]
     price: Annotated[Decimal, about("what it was executed at", PER_SHARE)]
+    quoted_at: Annotated[
+        datetime | None, about("`timestamp` of the quote whose offer it was taken from", UTC_TIME)
+    ] = None
 
 
 @event("order.canceled", at="ev.{user}.orders.{orderId}")

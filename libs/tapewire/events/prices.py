@@ -10,12 +10,14 @@ from tapewire.events.kinds import Delivery
 
 
 @event("price.updated", at="px.{symbol}", delivery=Delivery.NEWEST_WINS)
-class PriceUpdated(Event, frozen=True, kw_only=True):
+class PriceUpdated(Event, frozen=True, kw_only=True, omit_defaults=True):
     """The market in one symbol: dollars a share, sizes and volume in shares.
 
     `price` is the last trade (the middle of the quote before the first one); `volume` is traded
     since the feed's day began; `change` is against that day's first price and `change_percent` is
-    in per cent, rounded to four places. `timestamp` is when the feed published it, UTC.
+    in per cent, rounded to four places. `timestamp` is when the feed published it, UTC; `follows`
+    is that of the quote of the symbol that it published just before, so that who has seen that one
+    knows to have missed none. None: the first one, or the feed does not know.
     """
 
     symbol: Annotated[str, about("what is quoted")]
@@ -32,3 +34,6 @@ class PriceUpdated(Event, frozen=True, kw_only=True):
         Decimal, about("the same against the day's first, rounded to four places", PERCENT)
     ]
     timestamp: Annotated[datetime, about("when the feed published it", UTC_TIME)]
+    follows: Annotated[
+        datetime | None, about("`timestamp` of the quote published just before", UTC_TIME)
+    ] = None

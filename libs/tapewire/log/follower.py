@@ -9,7 +9,7 @@ Start at `follow`.
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -62,11 +62,15 @@ async def follow(
     name: str,
     make: Callable[[], Consumer],
     chance: random.Random | None = None,
+    places: MutableMapping[str, int] | None = None,
 ) -> None:
     """Give a consumer of `make` everything of `filter_` until cancelled; a new one whenever the log
-    was made anew. `name` is where the checkpoint is kept."""
+    was made anew. `name` is where the checkpoint is kept. `places` is told, under `filter_`, the
+    sequence of the last event that was taken: not before the consumer has caught up."""
+    places = {} if places is None else places
     while True:
-        follower = _Follower(log, values, filter_, name, make(), chance or fresh_chance())
+        places.pop(filter_, None)
+        follower = _Follower(log, values, filter_, name, make(), chance or fresh_chance(), places)
         try:
             await follower.run()
         except _AnotherLog as another:
@@ -82,6 +86,7 @@ class _Follower:
         name: str,
         consumer: Consumer,
         chance: random.Random,
+        places: MutableMapping[str, int],
     ) -> None:
         self._log = log
         self._values = values
@@ -90,6 +95,7 @@ class _Follower:
         self._key = f"{EVERYBODY}.{token(name)}"
         self._consumer = consumer
         self._chance = chance
+        self._places = places
         self._wake = asyncio.Event()
         self._epoch = ""
         self._as_of = 0
@@ -109,6 +115,8 @@ class _Follower:
                     caught_up = True
                     logger.info("caught up", follower=self._name, as_of=self._as_of)
                     await self._consumer.caught_up()
+                if caught_up:
+                    self._places[self._filter] = self._as_of
                 await self._checkpoint()
                 if not page.more:
                     await self._rest()

@@ -35,7 +35,7 @@ class Projector:
     @property
     def reaction(self) -> str:
         """The name to react under, which all processes share."""
-        return f"{self._kind.domain}-view"
+        return f"{views.name_of(self._kind)}-view"
 
     async def note(self, recorded: Recorded) -> None:
         """Count an event of a user."""
@@ -60,7 +60,7 @@ class Projector:
         noted = self._counts.get(user, 0)
         try:
             view, bounds = await views.load(self._log, self._values, self._kind, user)
-            await views.save(self._values, user, self._kind.domain, view, bounds)
+            await views.save(self._values, user, views.name_of(self._kind), view, bounds)
         except LogError as error:
             logger.warning("cannot keep a checkpoint", user=user, error=str(error))
             return

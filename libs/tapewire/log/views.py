@@ -32,7 +32,8 @@ V_co = TypeVar("V_co", bound=View, covariant=True)
 
 
 class ViewType(Protocol[V_co]):
-    """A view's class: makes an empty one, and one from what `View.encode` gave."""
+    """A view's class: makes an empty one, and one from what `View.encode` gave. Where two views
+    fold one domain, one has a `name` of its own (`name_of`)."""
 
     domain: str
 
@@ -47,9 +48,15 @@ class _Checkpoint(msgspec.Struct, frozen=True, rename="camel"):
     view: msgspec.Raw
 
 
-def key(owner: str, domain: str) -> str:
+def name_of(kind: ViewType[View]) -> str:
+    """What a view's checkpoints are kept under: its `name`, or else its domain."""
+    name: str = getattr(kind, "name", kind.domain)
+    return name
+
+
+def key(owner: str, name: str) -> str:
     """Where a view's checkpoint is kept."""
-    return f"{token(owner)}.{token(domain)}"
+    return f"{token(owner)}.{token(name)}"
 
 
 def fold(view: View, recorded: Recorded) -> None:
@@ -84,14 +91,14 @@ async def load(
     return view, bounds
 
 
-async def save(values: Values, owner: str, domain: str, view: View, bounds: Bounds) -> None:
+async def save(values: Values, owner: str, name: str, view: View, bounds: Bounds) -> None:
     """Keep `view`, true as of ``bounds.last``, as the checkpoint."""
     checkpoint = _Checkpoint(bounds.last, bounds.epoch, msgspec.Raw(view.encode()))
-    await values.put(key(owner, domain), CODEC.encode(checkpoint))
+    await values.put(key(owner, name), CODEC.encode(checkpoint))
 
 
 async def _stored(values: Values, kind: ViewType[V], owner: str) -> _Checkpoint | None:
-    data = await values.get(key(owner, kind.domain))
+    data = await values.get(key(owner, name_of(kind)))
     if data is None:
         return None
     try:

@@ -18,13 +18,16 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, NoReturn
 
+import nats.errors
 import structlog
 
 from tapewire.events import BadDeclaration
 from tapewire.log import LogError, Unavailable, token
 from tapewire.log.jetstream import JetStreamLog, JetStreamValues, Wire, connect, provision
 from tapewire.log.jetstream.streams import MARKET, SESSIONS, TICKETS, VIEWS
+from tapewire.log.patience import Patience, fresh_chance
 from tapewire.runtime import extensions, logs, requests, telemetry
+from tapewire.runtime.agents import LEASE, Announcer, Check, Watch
 from tapewire.runtime.leases import Leases
 from tapewire.runtime.requests import Endpoint, Requests
 from tapewire.runtime.settings import BadSetting, Settings
@@ -51,12 +54,16 @@ class App:
         self.views = JetStreamValues(wire, stream=VIEWS, prefix="view")
         self.sessions = JetStreamValues(wire, stream=SESSIONS, prefix="$KV.sessions")
         self.tickets = JetStreamValues(wire, stream=TICKETS, prefix="$KV.tickets")
+        self.heartbeats = JetStreamValues(wire, stream=MARKET, prefix="hb", live="live.hb")
         self.requests = Requests(wire)
         self.leases = Leases(wire, self.instance)
         self.logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(name)
         self.ready = False
+        self.announcer = Announcer(
+            self.log, self.heartbeats, name, self.instance, every=settings.agent_heartbeat
+        )
         self._stop = asyncio.Event()
-        self._failure: BaseException | None = None
+        self.failure: BaseException | None = None
         self._undo = contextlib.AsyncExitStack()
 
     def valuations_of(self, user: str) -> JetStreamValues:
@@ -77,7 +84,7 @@ class App:
         def watch(done: asyncio.Task[None]) -> None:
             if not done.cancelled() and done.exception() is not None:
                 self.logger.error("a task failed", task=name, exc_info=done.exception())
-                self._failure = done.exception()
+                self.failure = done.exception()
                 self._stop.set()
 
         async def cancel() -> None:
@@ -89,9 +96,38 @@ class App:
         self.on_stop(cancel)
         return task
 
-    def leased(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
-        """Run `work` while this process holds the lease `name`, and stand by for it otherwise."""
-        self.spawn(self.leases.hold(name, work), name=f"lease {name}")
+    def check(self, unwell: Check) -> None:
+        """Announce the service as degraded while `unwell` says what is wrong with it; it is asked
+        with every heartbeat."""
+        self.announcer.checks.append(unwell)
+
+    def leased(
+        self,
+        name: str,
+        work: Callable[[], Awaitable[None]],
+        endpoints: Mapping[str, Endpoint[Any]] | None = None,
+    ) -> None:
+        """Run `work` while this process holds the lease `name`, and stand by for it otherwise.
+        `endpoints` are what only the holder can answer: it does while it works."""
+
+        async def answering() -> None:
+            answers = await self._answering(endpoints or {})
+            try:
+                await work()
+            finally:
+                await answers.close()
+
+        self.spawn(self.leases.hold(name, answering if endpoints else work), name=f"lease {name}")
+
+    async def _answering(self, endpoints: Mapping[str, Endpoint[Any]]) -> requests.Answering:
+        """Answer as soon as the connection allows it: the lease was won, so it does or will."""
+        patience = Patience(fresh_chance())
+        while True:
+            try:
+                return await requests.answer(self.wire, self.name, endpoints)
+            except (LogError, nats.errors.Error) as error:
+                self.logger.warning("cannot answer yet", error=str(error))
+                await patience.wait()
 
     async def answer(self, endpoints: Mapping[str, Endpoint[Any]]) -> None:
         """Answer requests to ``svc.{name}.{verb}`` until the end."""
@@ -109,14 +145,15 @@ class App:
             BaseException: what a spawned task failed with.
         """
         self.ready = True
+        self.announcer.ready()
         self.logger.info("ready", instance=self.instance)
         if self.settings.ready_fd >= 0:
             os.write(self.settings.ready_fd, b"ready\n")
         await self._stop.wait()
         self.ready = False
         self.logger.info("stopping")
-        if self._failure is not None:
-            raise self._failure
+        if self.failure is not None:
+            raise self.failure
 
     async def close(self) -> None:
         """Undo everything, last first."""
@@ -153,6 +190,31 @@ async def _keep_streams(app: App) -> None:
             back.set()
 
 
+def _check_settings(settings: Settings) -> None:
+    """Raises BadSetting when settings contradict each other."""
+    if settings.agent_silence < 2 * settings.agent_heartbeat:
+        raise BadSetting(
+            f"TAPEWIRE_AGENT_SILENCE={settings.agent_silence:g}: must be at least twice "
+            f"TAPEWIRE_AGENT_HEARTBEAT, which is {settings.agent_heartbeat:g}"
+        )
+
+
+def _announce(app: App) -> None:
+    """Say what state the service is in until the end, and watch over all services in turn."""
+    if not app.settings.agent_heartbeat:
+        return
+
+    async def farewell() -> None:
+        failure = app.failure
+        await app.announcer.stopped(None if failure is None else f"failed: {failure!r}")
+
+    app.on_stop(farewell)
+    app.wire.on_state.append(app.announcer.connection)
+    app.spawn(app.announcer.run(), name="announcer")
+    watch = Watch(app.log, app.views, app.heartbeats, silence=app.settings.agent_silence)
+    app.leased(LEASE, watch.run)
+
+
 async def _health(app: App) -> None:
     if not app.settings.health_port:
         return
@@ -178,9 +240,13 @@ async def _run(name: str, settings: Settings, wiring: Callable[[App], Awaitable[
     try:
         await _streams(wire, settings)
         app.spawn(_keep_streams(app), name="streams")
+        _announce(app)
         await _health(app)
         await wiring(app)
         await app.serve()
+    except Exception as failure:
+        app.failure = failure
+        raise
     finally:
         await app.close()
 
@@ -191,6 +257,7 @@ def run(name: str, wiring: Callable[[App], Awaitable[None]]) -> NoReturn:
     try:
         settings = Settings.from_env()
         extensions.load(settings.event_packages)
+        _check_settings(settings)
     except BadSetting as error:
         sys.stderr.write(f"tapewire {name}: {error}\n")
         sys.exit(EXIT_BAD_SETTING)

@@ -3,7 +3,9 @@
 A lease is a key with a time to live in the KV bucket `leases`. The holder renews it by the revision
 it wrote last, a third of its life ahead; whoever finds it gone creates it. A holder that cannot
 renew stops its work before the server forgets it, so two processes never both believe that they
-hold it, as far as clocks run at one speed; what the work appends still states what it expects.
+hold it, as far as clocks run at one speed; what the work appends still states what it expects. A
+process that stood still for longer than a lease lives wakes up with work in its hands: what must
+not be done late asks `held` first.
 """
 
 import asyncio
@@ -35,6 +37,15 @@ class Leases:
     def __init__(self, wire: Wire, holder: str) -> None:
         self._wire = wire
         self._holder = holder.encode()
+        self._renewed: dict[str, float] = {}
+        """When each lease that is held was renewed last, by the loop's clock."""
+
+    def held(self, name: str) -> bool:
+        """Whether nobody else can hold `name` now, even if this process stood still just before."""
+        renewed = self._renewed.get(token(name))
+        if renewed is None:
+            return False
+        return asyncio.get_running_loop().time() - renewed < LEASE_SECONDS
 
     async def hold(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         """Stand by for `name`; while holding it, run `work`, which is cancelled when it is lost.
@@ -42,16 +53,20 @@ class Leases:
         Returns when the work returns, having let the lease go; raises what the work raises.
         """
         subject = f"$KV.leases.{token(name)}"
+        clock = asyncio.get_running_loop().time
         while True:
+            began = clock()
             revision = await self._create(subject)
             if revision is None:
                 await asyncio.sleep(TRY_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311
                 continue
             logger.info("holds the lease", lease=name)
+            self._renewed[token(name)] = began
             try:
                 if await self._work(subject, revision, work):
                     return
             finally:
+                self._renewed.pop(token(name), None)
                 logger.info("holds the lease no more", lease=name)
 
     async def _work(self, subject: str, revision: int, work: Callable[[], Awaitable[None]]) -> bool:
@@ -81,14 +96,18 @@ class Leases:
     async def _renew(self, subject: str, revision: int) -> None:
         """Renew until the lease is lost."""
         clock = asyncio.get_running_loop().time
-        renewed = clock()
+        name = subject.removeprefix("$KV.leases.")
+        renewed = self._renewed[name]
         while clock() - renewed < GIVE_UP_SECONDS:
             await asyncio.sleep(RENEW_SECONDS)
             began = clock()
+            if began - renewed >= GIVE_UP_SECONDS:
+                logger.warning("stood still for too long", subject=subject, seconds=began - renewed)
+                return
             try:
                 async with asyncio.timeout(max(renewed + GIVE_UP_SECONDS - began, 0.01)):
                     revision = await self._put(subject, revision)
-                renewed = began
+                renewed = self._renewed[name] = began
             except Refused as foreign:
                 revision_now = await self._ours(subject)
                 if revision_now is None:

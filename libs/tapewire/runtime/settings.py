@@ -52,6 +52,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ready_fd: Annotated[
         int, _about("file descriptor to write a line to when ready (set by `up`); -1: none", ge=-1)
     ] = -1
+    agent_heartbeat: Annotated[
+        float,
+        _about(
+            "seconds between two heartbeats of a service; 0: it announces nothing", ge=0, le=3600
+        ),
+    ] = 15.0
+    agent_silence: Annotated[
+        float,
+        _about("seconds without a heartbeat after which a service is announced as stopped; at "
+               "least twice the heartbeat, and the same for all services", ge=0.1, le=36000),
+    ] = 45.0  # fmt: skip
 
     event_packages: Annotated[
         tuple[str, ...],
@@ -66,6 +77,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     feed_end: Annotated[
         str, _about("after the recording's last row: loop or stop", pattern="^(loop|stop)$")
     ] = "loop"
+    feed_stepped: Annotated[
+        bool, _about("the recording moves only when asked to (svc.prices.step), not by the clock")
+    ] = False
     feed_seed: Annotated[int, _about("seed of the random walk", ge=0)] = 1
     feed_symbols: Annotated[
         tuple[str, ...], _about("symbols of the feed, comma-separated; empty: all")

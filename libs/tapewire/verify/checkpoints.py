@@ -15,6 +15,7 @@ from tapewire.events import CODEC, Undecodable, UnknownType
 from tapewire.log import EVERYBODY, BadSubject, Bounds, Recorded
 from tapewire.log.checkpoints import Claim, Fold, Kept, follower, sequence, view
 from tapewire.log.subjects import text
+from tapewire.log.views import name_of
 from tapewire.verify.findings import Difference, Findings, shown
 
 
@@ -25,11 +26,11 @@ class _Kind(Protocol):
 
 
 KINDS: dict[str, _Kind] = {
-    kind.domain: kind
+    name_of(kind): kind
     for kind in (getattr(views, name) for name in views.__all__)
     if hasattr(kind, "domain")
 }
-"""Every view there is, by its domain."""
+"""Every view there is, by the name that its checkpoints are kept under."""
 
 
 class _ViewFold:
@@ -129,12 +130,12 @@ class Checkpoints:
             return
         if kept is not None:
             self.cursors[name] = claim.as_of
-        if kept is not None and only is not None:
-            return
+        if only is not None and (kept is not None or owner != only):
+            return  # what it is folded from is not read
         if self._bounds.first > 1:
             self.passed_over["the log does not reach back to its beginning"] += 1
             return
-        place = ("", kept.domain) if kept is not None else (owner, name)
+        place = ("", kept.domain) if kept is not None else (owner, KINDS[name].domain)
         self._watching[place].append(_Watch(owner, name, claim, fold(claim), kept))
 
     def take(self, recorded: Recorded) -> None:

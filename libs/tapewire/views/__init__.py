@@ -7,7 +7,11 @@ reads no clock. `tapewire.log.views` loads and saves them.
 from typing import ClassVar, Protocol, Self
 
 from tapewire.events import Event
+from tapewire.views.agents import AgentsView
 from tapewire.views.alerts import AlertsView
+from tapewire.views.configurations import ConfigurationsView
+from tapewire.views.items import ItemsView
+from tapewire.views.metrics import MetricsView
 from tapewire.views.notifications import NotificationsView
 from tapewire.views.orders import OrdersView
 from tapewire.views.positions import PositionsView
@@ -32,7 +36,11 @@ class View(Protocol):
 
 
 __all__ = [
+    "AgentsView",
     "AlertsView",
+    "ConfigurationsView",
+    "ItemsView",
+    "MetricsView",
     "NotificationsView",
     "OrdersView",
     "PositionsView",

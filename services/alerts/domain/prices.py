@@ -15,7 +15,7 @@ import msgspec
 
 from services.alerts.domain.armed import Armed
 from services.alerts.domain.commands import PRICES
-from services.alerts.domain.extremes import Extremes
+from services.alerts.domain.extremes import Extremes, Past
 from services.alerts.domain.figures import WIDE, spelled
 from tapewire.events import PriceUpdated, RuleKind
 
@@ -71,6 +71,29 @@ class PriceJudge:
         """The past of a symbol."""
         return self._symbol(symbol).extremes
 
+    def learn(self, symbol: str, past: Past) -> list[Hit]:
+        """Know that past of a symbol as well; what that makes its rules on moves hit, each judged
+        as when it is armed."""
+        self._symbol(symbol).extremes.learn(past)
+        moves = [
+            armed
+            for armed in self._armed.values()
+            if armed.rule.symbol == symbol and armed.rule.kind is RuleKind.PERCENT_MOVE
+        ]
+        hits: list[Hit] = []
+        for armed in moves:
+            if armed.rule.rule_id in self._armed:  # else it was hit beside another
+                hits += self.arm(armed)
+        return hits
+
+    def quoted(self) -> dict[str, datetime]:
+        """The time of the last quote, by symbol."""
+        return {
+            name: symbol.last.timestamp
+            for name, symbol in self._symbols.items()
+            if symbol.last is not None
+        }
+
     def forget_rules(self) -> None:
         """Watch for nothing; the prices there were stay known."""
         for rule_id in list(self._armed):
@@ -103,7 +126,7 @@ class _Symbol:
         self.below: list[Entry] = []
         self.moves: dict[int, list[Entry]] = {}
         self.extremes = Extremes()
-        self._last: PriceUpdated | None = None
+        self.last: PriceUpdated | None = None
         self._at = 0
 
     def add(self, armed: Armed) -> None:
@@ -127,14 +150,14 @@ class _Symbol:
     def quote(self, quote: PriceUpdated) -> None:
         """Note a quote. One that claims to be older than the last counts as of its time."""
         self._at = max(self._at, int(quote.timestamp.timestamp()))
-        self._last = quote
+        self.last = quote
         self.extremes.add(self._at, quote.price)
 
     def judge(self, at: datetime) -> list[tuple[str, datetime, str]]:
         """What holds at `at`, or at the last quote when that is later."""
-        if self._last is None:
+        if self.last is None:
             return []
-        price, at = self._last.price, max(at, self._last.timestamp)
+        price, at = self.last.price, max(at, self.last.timestamp)
         hits = self._levels(price)
         now = max(self._at, int(at.timestamp()))
         for window, entries in self.moves.items():

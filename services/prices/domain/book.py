@@ -60,8 +60,9 @@ def fold(book: Book, tick: Tick) -> Book:
     return after
 
 
-def quote(book: Book, at: datetime) -> PriceUpdated | None:
-    """What to publish of `book` at the instant `at`, or None until both sides are known."""
+def quote(book: Book, at: datetime, follows: datetime | None = None) -> PriceUpdated | None:
+    """What to publish of `book` at the instant `at`, after the quote of `follows`; None until both
+    sides are known."""
     price, first = book.price, book.first
     if book.bid is None or book.ask is None or price is None or first is None:
         return None
@@ -77,4 +78,5 @@ def quote(book: Book, at: datetime) -> PriceUpdated | None:
         change=change,
         change_percent=(change * 100 / first).quantize(PERCENT_PLACES, ROUND_HALF_EVEN),
         timestamp=at,
+        follows=follows,
     )

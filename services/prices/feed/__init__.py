@@ -5,7 +5,7 @@ are a `recording`, streamed from a file, and the random walk of `services.prices
 says which one the settings ask for. Start at `port`; the interesting part is `replay`.
 """
 
-from services.prices.feed.choice import chosen
+from services.prices.feed.choice import chosen, stepped, wanted
 from services.prices.feed.port import Beat, Feed, FeedError, Progress, Source
 from services.prices.feed.recording import BreaksOff, Recording
 from services.prices.feed.replay import End, Replay
@@ -21,4 +21,6 @@ __all__ = [
     "Replay",
     "Source",
     "chosen",
+    "stepped",
+    "wanted",
 ]

@@ -6,19 +6,19 @@ from typing import cast
 from structlog.typing import FilteringBoundLogger
 
 from services.prices.domain import Walk, symbol_of
-from services.prices.feed.port import Feed, FeedError, Source
+from services.prices.feed.port import FeedError, Source
 from services.prices.feed.recording import Recording
 from services.prices.feed.replay import End, Replay
 from tapewire.runtime import BadSetting, Settings
 
 
-def chosen(settings: Settings, logger: FilteringBoundLogger) -> Feed:
+def chosen(settings: Settings, logger: FilteringBoundLogger) -> Replay:
     """The recording that `settings.feed` names, or the random walk when it names none.
 
     Raises:
         BadSetting: the recording cannot be played, or a symbol or the speed is none.
     """
-    symbols = tuple(_symbol(text) for text in settings.feed_symbols)
+    symbols = wanted(settings)
     try:
         source: Source = (
             Recording(Path(settings.feed)) if settings.feed else Walk(settings.feed_seed, symbols)
@@ -32,6 +32,28 @@ def chosen(settings: Settings, logger: FilteringBoundLogger) -> Feed:
         )
     except FeedError as error:
         raise BadSetting(str(error)) from error
+
+
+def stepped(settings: Settings) -> Source:
+    """The recording that `settings.feed` names, to be stepped.
+
+    Raises:
+        BadSetting: none is named, or it cannot be played.
+    """
+    if not settings.feed:
+        raise BadSetting(
+            "TAPEWIRE_FEED_STEPPED=true needs a recording: the random walk has no end to step to. "
+            "Name one by TAPEWIRE_FEED."
+        )
+    try:
+        return Recording(Path(settings.feed))
+    except FeedError as error:
+        raise BadSetting(str(error)) from error
+
+
+def wanted(settings: Settings) -> tuple[str, ...]:
+    """The symbols that `settings.feed_symbols` names. Raises BadSetting."""
+    return tuple(_symbol(text) for text in settings.feed_symbols)
 
 
 def _symbol(text: str) -> str:

@@ -14,10 +14,12 @@ class FeedError(Exception):
 
 class Beat(msgspec.Struct, frozen=True):
     """Ticks that are due now, in order. `opens`: a new day begins with them, so that volumes and
-    changes start over."""
+    changes start over. `past`: they were played by another process, and are not to be published,
+    only what they led to."""
 
     ticks: tuple[Tick, ...]
     opens: bool = False
+    past: bool = False
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -71,6 +71,8 @@ class Replay:
         self._origin: tuple[float, int] | None = None
         """An instant of the clock and the `ms` that was due at it; None: the next tick's."""
         self._opens = False
+        self._past: int | None = None
+        """The `ms` up to which another process has played the day; None: ours."""
         self._ended = False
         self._day = self._ms = self._rows = self._malformed = 0
         self._day_began_at = (0, 0)
@@ -100,6 +102,13 @@ class Replay:
             ended=self._ended,
         )
 
+    def resume(self, ms: int) -> None:
+        """Begin the day again, and give what lies up to `ms` as past, at once. Not while `beats`
+        runs."""
+        self._items = self._held = None
+        self._past = self._ms = ms
+        self._ended = False
+
     async def close(self) -> None:
         """See `Feed`."""
         self._items = self._held = None  # a recording closes its file as its generator goes
@@ -109,6 +118,7 @@ class Replay:
         """The ticks that are due by now, and the instant to look for more."""
         ticks: list[Tick] = []
         again = now = self._clock()
+        past = self._past is not None
         for _ in range(CHUNK_LINES):
             item = self._next()
             if item is None:
@@ -116,17 +126,21 @@ class Replay:
                 break
             if isinstance(item, BadLine):
                 self._report(item)
-            elif (instant := self._instant(item, now)) > now + EARLY_SECONDS:
+            elif past and item.ms > (self._past or 0):
+                self._held = item
+                self._origin, self._past = (now, self._past or 0), None
+                break
+            elif not past and (instant := self._instant(item, now)) > now + EARLY_SECONDS:
                 self._held = item
                 again = max(instant, now + INSTANT_SECONDS)
                 break
             elif not self._wanted or item.symbol in self._wanted:
                 ticks.append(item)
                 self._played.add(item.symbol)
-                self._ms = item.ms
+                self._ms = self._ms if past else item.ms
         opens = self._opens and bool(ticks)
         self._opens = self._opens and not ticks
-        return Beat(tuple(ticks), opens), again
+        return Beat(tuple(ticks), opens, past), again
 
     def _next(self) -> Tick | BadLine | None:
         """The tick held back, or the next item; None at the end of the day."""
@@ -178,7 +192,7 @@ class Replay:
             )
         if self._day == 1 and (missing := self._wanted - self._played):
             self._logger.warning("feed.symbols_missing", symbols=sorted(missing))
-        self._items = None
+        self._items = self._past = None
         self._ended = self._end == "stop"
         return 0.0 if self._ended else max(INSTANT_SECONDS, NIGHT_SECONDS / self._speed)
 

@@ -12,7 +12,7 @@ from typing import Protocol, assert_never
 from services.strategies.rules.breakout import BreakoutRule
 from services.strategies.rules.crossover import CrossoverRule
 from services.strategies.rules.reversion import ReversionRule
-from services.strategies.rules.signal import Signal
+from services.strategies.rules.signal import Memory, Signal
 from tapewire.events import Breakout, MeanReversion, MovingAverageCrossover
 from tapewire.events import Rule as Parameters
 
@@ -21,6 +21,12 @@ class Rule(Protocol):
     """A fold over prices in dollars a share, above 0."""
 
     def step(self, price: Decimal) -> Signal: ...
+
+    def memory(self) -> Memory:
+        """What it has learnt so far."""
+
+    def recall(self, memory: Memory) -> None:
+        """Have learnt that: only before the first price."""
 
 
 def rule(parameters: Parameters) -> Rule:
@@ -49,4 +55,4 @@ def called(parameters: Parameters) -> str:
             assert_never(parameters)
 
 
-__all__ = ["Rule", "Signal", "called", "rule"]
+__all__ = ["Memory", "Rule", "Signal", "called", "rule"]

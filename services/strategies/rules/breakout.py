@@ -7,7 +7,7 @@ grows with how far the price went beyond, as a part of the range that it broke o
 from decimal import Decimal
 
 from services.strategies.exact import WIDE, tell
-from services.strategies.rules.signal import ONE, Signal, confidence, warming
+from services.strategies.rules.signal import ONE, Memory, Signal, confidence, warming
 from services.strategies.rules.window import Window
 from tapewire.events import Action, Breakout
 
@@ -28,6 +28,15 @@ class BreakoutRule:
         signal = self._judge(price) if before.full else warming(len(before), before.width)
         before.add(price)
         return signal
+
+    def memory(self) -> Memory:
+        """What `recall` needs."""
+        return Memory(self._before.prices)
+
+    def recall(self, memory: Memory) -> None:
+        """Go on from there; only before the first step."""
+        for price in memory.prices:
+            self._before.add(price)
 
     def _judge(self, price: Decimal) -> Signal:
         high, low, window = self._before.highest, self._before.lowest, self._before.width

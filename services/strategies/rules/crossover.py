@@ -10,7 +10,7 @@ more than one in a market that does not.
 from decimal import Decimal
 
 from services.strategies.exact import WIDE, tell
-from services.strategies.rules.signal import Signal, confidence, warming
+from services.strategies.rules.signal import Memory, Signal, confidence, warming
 from services.strategies.rules.window import Window
 from tapewire.events import Action, MovingAverageCrossover
 
@@ -32,6 +32,17 @@ class CrossoverRule:
             return warming(len(self._slow), self._slow.width)
         action = self._crossed()
         return Signal(action, self._strength(price), self._reasoning(action))
+
+    def memory(self) -> Memory:
+        """What `recall` needs."""
+        return Memory(self._slow.prices, self._above)
+
+    def recall(self, memory: Memory) -> None:
+        """Go on from there; only before the first step."""
+        for price in memory.prices:
+            self._fast.add(price)
+            self._slow.add(price)
+        self._above = memory.above
 
     def _crossed(self) -> Action:
         fast = WIDE.multiply(self._fast.total, len(self._slow))

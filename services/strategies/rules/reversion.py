@@ -9,7 +9,7 @@ confidence is a half; at twice k, one.
 from decimal import Decimal
 
 from services.strategies.exact import WIDE, tell
-from services.strategies.rules.signal import Signal, confidence, warming
+from services.strategies.rules.signal import Memory, Signal, confidence, warming
 from services.strategies.rules.window import Window
 from tapewire.events import Action, MeanReversion
 
@@ -27,6 +27,15 @@ class ReversionRule:
         signal = self._judge(price) if before.full else warming(len(before), before.width)
         before.add(price)
         return signal
+
+    def memory(self) -> Memory:
+        """What `recall` needs."""
+        return Memory(self._before.prices)
+
+    def recall(self, memory: Memory) -> None:
+        """Go on from there; only before the first step."""
+        for price in memory.prices:
+            self._before.add(price)
 
     def _judge(self, price: Decimal) -> Signal:
         before, n = self._before, self._before.width

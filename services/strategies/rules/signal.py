@@ -21,6 +21,14 @@ class Signal(msgspec.Struct, frozen=True):
     reasoning: str
 
 
+class Memory(msgspec.Struct, frozen=True):
+    """What a rule has learnt: the prices it looks back on, the oldest first, and, of a crossover,
+    whether the fast average was above the slow one."""
+
+    prices: list[Decimal]
+    above: bool | None = None
+
+
 def confidence(strength: Decimal) -> Decimal:
     """`strength` within 0 to 1, to two places."""
     return rounded(min(max(strength, Decimal(0)), ONE), CONFIDENCE_PLACES)

@@ -27,6 +27,11 @@ class Window:
         return len(self._prices)
 
     @property
+    def prices(self) -> list[Decimal]:
+        """The oldest first."""
+        return list(self._prices)
+
+    @property
     def full(self) -> bool:
         return len(self._prices) == self._width
 

@@ -19,7 +19,7 @@ from services.alerts.domain.extremes import TIERS, Extremes, Past, _Tier
 from services.alerts.domain.prices import PriceJudge
 from tapewire.events import CODEC, RuleKind
 from tests.unit.alerts.reference import PAUSES, Naive, Quoted, Rearmed, Step, play, story
-from tests.unit.alerts.spec import armed, quote
+from tests.unit.alerts.spec import armed, at, quote
 
 ABOVE = armed("a", RuleKind.PRICE_ABOVE, price="100")
 BELOW = armed("b", RuleKind.PRICE_BELOW, price="100")
@@ -51,6 +51,28 @@ def test_a_rule_that_holds_when_it_is_armed_is_triggered_at_once() -> None:
     assert messages(judge, ("101", 0)) == []
     [hit] = judge.arm(ABOVE)
     assert hit.armed == ABOVE
+
+
+def test_a_move_that_was_seen_in_halves_is_seen_when_the_halves_meet() -> None:
+    """A process that was started between the two prices of a move knew the second one before it
+    had learnt of the first, and waited for a third, which might have come when it was over."""
+    first, second = PriceJudge(), PriceJudge()
+    messages(first, ("100", 0))
+    assert messages(second, ("106", 30)) == []
+    assert second.arm(MOVE) == []
+    [hit] = second.learn("IBM", first.extremes("IBM").past())
+    assert hit.message == "IBM moved +6.00 % from 100 to 106 in 60 s"
+    assert hit.at == at(30)
+    assert second.learn("IBM", first.extremes("IBM").past()) == [], "once"
+    assert second.quoted() == {"IBM": at(30)}
+
+
+def test_a_move_of_long_before_the_arming_is_none_when_it_is_learnt_of() -> None:
+    first, second = PriceJudge(), PriceJudge()
+    messages(first, ("100", 0))
+    assert messages(second, ("106", 30)) == []
+    assert second.arm(armed("m", RuleKind.PERCENT_MOVE, percent="5", window=60, second=90)) == []
+    assert second.learn("IBM", first.extremes("IBM").past()) == []
 
 
 def test_a_move_is_a_percentage_up_or_down_within_its_window() -> None:
@@ -193,9 +215,9 @@ def test_what_two_saw_and_kept_is_known_to_whoever_learns_both(
 ) -> None:
     """In any order, and more than once."""
     all_, mine, other = Extremes(), Extremes(), Extremes()
-    for at, price, here in sorted(seen):
-        all_.add(at, Decimal(price))
-        (mine if here else other).add(at, Decimal(price))
+    for second, price, here in sorted(seen):
+        all_.add(second, Decimal(price))
+        (mine if here else other).add(second, Decimal(price))
     kept = CODEC.decode(CODEC.encode(other.past()), Past)
     mine.learn(kept)
     mine.learn(kept)
@@ -286,7 +308,7 @@ def trims_half_of_the_past(tier: Any, number: int, price: Decimal) -> None:
 
 @mutant(prices._Symbol, "judge")
 def judges_an_arming_as_of_the_last_quote(symbol: Any, at: Any) -> Any:
-    return _judge(symbol, symbol._last.timestamp if symbol._last else at)
+    return _judge(symbol, symbol.last.timestamp if symbol.last else at)
 
 
 _judge = prices._Symbol.judge

@@ -21,7 +21,7 @@ def test_each_stage_stands_on_the_ones_before() -> None:
         ["nats"],
         ["prices"],
         ["orders"],
-        ["positions", "strategies", "alerts"],
+        ["positions", "strategies", "alerts", "insights"],
         ["edge-0", "edge-1"],
     ]
 
@@ -29,7 +29,8 @@ def test_each_stage_stands_on_the_ones_before() -> None:
 def test_with_a_server_of_others_none_is_started() -> None:
     options = Options(nats="nats://there:4222")
     names = [[part.name for part in stage] for stage in stages(options, nats=None)]
-    assert names == [["prices"], ["orders"], ["positions", "strategies", "alerts"], ["edge-0"]]
+    third = ["positions", "strategies", "alerts", "insights"]
+    assert names == [["prices"], ["orders"], third, ["edge-0"]]
     assert plan.names(options) == [name for stage in names for name in stage]
 
 

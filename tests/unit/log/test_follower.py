@@ -98,6 +98,26 @@ def test_it_takes_what_was_there_says_so_and_takes_what_comes() -> None:
     virtual.run(story())
 
 
+def test_it_tells_how_far_it_has_come_as_soon_as_it_has_caught_up() -> None:
+    async def story() -> None:
+        server, places = MemoryServer(), {FILTER: 99}
+        writer, told = MemoryLog(server), list[int | None]()
+        for number in range(300):
+            await append(writer, number)
+        sums = Sums(lambda: told.append(places.get(FILTER)))
+        values, chance = MemoryValues(server), random.Random(1)
+        work = follow(MemoryLog(server), values, FILTER, "sums", lambda: sums, chance, places)
+        task = asyncio.create_task(work)
+        await until(lambda: places.get(FILTER) == 300)
+        await append(writer, 300)
+        await until(lambda: places.get(FILTER) == 301)
+        assert told == [None, None, 300], "what was told of another time is void"
+        task.cancel()
+        await asyncio.wait({task})
+
+    virtual.run(story())
+
+
 def test_the_next_one_begins_at_the_checkpoint() -> None:
     async def story() -> None:
         server, first, second = MemoryServer(), Sums(), Sums()

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+import msgspec
+
 from services.orders.broker import PaperBroker
 from services.orders.deciding import Orders
 from services.orders.desk import run_broker
@@ -131,9 +133,14 @@ class Feed:
         self._chance = random.Random(seed)
         self._number = 0
 
-    async def show(self, bid: str = "99", ask: str = "100", size: str = "1000") -> None:
-        self._number += 1
+    async def show(
+        self, bid: str = "99", ask: str = "100", size: str = "1000", *, lose: int = 0
+    ) -> None:
+        """A quote; `lose` that many before it, which nobody sees."""
+        self._number += 1 + lose
         shown = quote(bid, ask, sizes=(size, size), second=self._number)
+        before = quote(second=self._number - 1).timestamp
+        shown = msgspec.structs.replace(shown, follows=before)
         with contextlib.suppress(Unavailable):
             await self._values.post("IBM", CODEC.encode(shown))
 

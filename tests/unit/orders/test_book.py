@@ -7,7 +7,7 @@ from hypothesis import given as examples
 from hypothesis import strategies as st
 
 from services.orders.book import Book, Execution
-from services.orders.openorders import OpenOrder
+from services.orders.openorders import OpenOrder, Taken
 from tapewire.events import OrderStatus, PriceUpdated, Side
 from tests.unit.orders.spec import open_order, quote
 
@@ -58,6 +58,27 @@ def canceled(open_: OpenOrder, sequence: int) -> OpenOrder:
 def test_a_market_order_fills_at_the_touch() -> None:
     buy, sell = open_order(since=1), open_order(since=2, side=Side.SELL)
     assert Market(buy, sell).on(quote("99", "100")) == ["o1 10@100", "o2 10@99"]
+
+
+def test_what_was_taken_before_the_book_began_is_not_on_offer_again() -> None:
+    now = quote(sizes=("10", "10"))
+    taken = Taken(symbol="IBM", side=Side.BUY, quoted_at=now.timestamp, qty=Decimal(7))
+    market = Market()
+    market.book.recall([taken])
+    market.book.add(open_order("10", since=1))
+    market.book.add(open_order("10", since=2, side=Side.SELL))
+    assert market.on(now) == ["o1 3@100", "o2 10@99"]
+    assert market.on(quote(sizes=("10", "10"), second=2)) == ["o1 7@100"]
+
+
+def test_what_was_taken_of_an_older_quote_is_nothing_to_the_newest() -> None:
+    old = quote(sizes=("10", "10"), second=1)
+    market = Market()
+    market.book.recall(
+        [Taken(symbol="IBM", side=Side.BUY, quoted_at=old.timestamp, qty=Decimal(10))]
+    )
+    market.book.add(open_order("10"))
+    assert market.on(quote(sizes=("10", "10"), second=2)) == ["o1 10@100"]
 
 
 def test_a_market_order_waits_for_a_quote() -> None:

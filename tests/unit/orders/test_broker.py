@@ -69,6 +69,29 @@ def test_an_order_that_was_open_before_the_broker_came_is_worked() -> None:
     play(story)
 
 
+def test_an_offer_that_was_used_up_is_no_offer_to_the_next_broker() -> None:
+    """A broker that took over from a killed one filled the rest of the order from the same quote
+    once more: twice as many shares were executed as anybody had offered."""
+
+    async def story(server: MemoryServer, feed: Feed) -> None:
+        await feed.show("99", "100", "4")
+        process = await Process(server).start()
+        await process.place(ask("10"))
+        await in_log(server, "4 filled", partial(has_filled, "4"))
+        await process.kill()
+        process = await Process(server).start()
+        later = await process.place(ask("1"))
+        await in_log(server, "accepted", lambda seen: len(seen.stored) == 6)
+        await asyncio.sleep(10)  # of virtual time
+        assert statuses(await in_log(server, "there", bool)) == ["partially_filled 4", "new 0"]
+        await feed.show("99", "101", "4")
+        await in_log(server, "8 filled", partial(has_filled, "8"))
+        assert later.created
+        await process.kill()
+
+    play(story)
+
+
 def test_a_limit_order_waits_and_is_filled_in_parts() -> None:
     async def story(server: MemoryServer, feed: Feed) -> None:
         await feed.show("99", "100", "4")

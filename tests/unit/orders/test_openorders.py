@@ -1,7 +1,9 @@
 """The fold of all open orders, and its checkpoint."""
 
 import zlib
+from datetime import timedelta
 
+import msgspec
 import pytest
 from hypothesis import given as examples
 from hypothesis import strategies as st
@@ -96,7 +98,35 @@ def test_a_checkpoint_at_any_point_changes_nothing(point: int) -> None:
     for one in HISTORY[point:]:
         broken.apply(one)
     assert broken.orders() == straight.orders()
+    assert broken.taken() == straight.taken()
     assert (broken.epoch, broken.as_of) == (straight.epoch, straight.as_of)
+
+
+def filled(qty: str, second: int, sequence: int, client: str = "c1") -> list[Recorded]:
+    """An order, and a fill of it that was taken from the quote of that second."""
+    taken = fill(qty)
+    taken = msgspec.structs.replace(taken, quoted_at=START + timedelta(seconds=second))
+    story = given(place("100", client=client), accept(), taken)
+    return [recorded(one, sequence + number) for number, one in enumerate(story.happenings)]
+
+
+def test_what_was_taken_of_the_newest_quote_is_added_up_and_begins_anew_with_the_next() -> None:
+    fold = OpenOrders("e1")
+    stories = [("4", 1, "a"), ("3", 1, "b"), ("5", 2, "c"), ("9", 1, "late"), ("2", 2, "d")]
+    told = []
+    for number, (qty, second, client) in enumerate(stories):
+        for one in filled(qty, second, 100 * number + 1, client):
+            fold.apply(one)
+        [taken] = fold.taken()
+        told.append((taken.quoted_at - START, taken.qty))
+    one, two = timedelta(seconds=1), timedelta(seconds=2)
+    assert told == [(one, 4), (one, 7), (two, 5), (two, 5), (two, 7)]
+    assert OpenOrders.decode(fold.encode()).taken() == fold.taken()
+
+
+def test_a_checkpoint_of_before_offers_were_remembered_is_read() -> None:
+    old = zlib.compress(b'{"epoch":"e1","asOf":7,"orders":[]}')
+    assert (OpenOrders.decode(old).as_of, OpenOrders.decode(old).taken()) == (7, [])
 
 
 @pytest.mark.parametrize("data", [b"", b"no", zlib.compress(b"{}"), zlib.compress(b"[")])

@@ -322,3 +322,51 @@ class TestReports:
         await played(replay([*(bad(n) for n in range(500)), *ticks(0), end]), time)
         told = [entry for entry in capture.entries if entry["event"] == "feed.breaks_off"]
         assert [(entry["line"], entry["log_level"]) for entry in told] == [(502, "error")]
+
+
+class TestResuming:
+    """Another process has played a part of the day."""
+
+    async def test_the_part_comes_at_once_as_past_and_the_rest_in_its_time(
+        self, replay: Any, time: Time
+    ) -> None:
+        feed = replay(ticks(0, 1000, 2000, 5000, 6000))
+        feed.resume(2500)
+        assert feed.progress().ms == 2500
+        seen = [
+            (time.now, beat.past, beat.opens, [tick.ms for tick in beat.ticks])
+            async for beat in feed.beats()
+        ]
+        assert seen == [
+            (0.0, True, True, [0, 1000, 2000]),
+            (2.5, False, False, [5000]),
+            (3.5, False, False, [6000]),
+        ]
+
+    async def test_a_past_longer_than_a_chunk_is_past_to_its_end(
+        self, replay: Any, time: Time
+    ) -> None:
+        lines = 3 * CHUNK_LINES
+        feed = replay(ticks(*range(lines), lines + 999))
+        feed.resume(lines)
+        past, seen = 0, list[int]()
+        async for beat in feed.beats():
+            past += len(beat.ticks) if beat.past else 0
+            seen += [] if beat.past else [tick.ms for tick in beat.ticks]
+            assert feed.progress().ms >= lines, "a place never goes back"
+        assert (past, seen, time.now) == (lines, [lines + 999], 0.999)
+
+    async def test_a_day_that_was_played_to_its_end_is_over(self, replay: Any) -> None:
+        feed = replay(ticks(0, 1000))
+        feed.resume(1000)
+        assert [beat.past async for beat in feed.beats()] == [True]
+        assert feed.progress().ended
+
+    async def test_the_day_after_is_nobodys_past(self, replay: Any) -> None:
+        feed, seen = replay(ticks(0, 1000), end="loop"), []
+        feed.resume(1000)
+        async with contextlib.aclosing(feed.beats()) as beats:
+            for _ in range(3):
+                beat = await anext(beats)
+                seen.append((beat.past, beat.opens, [tick.ms for tick in beat.ticks]))
+        assert seen == [(True, True, [0, 1000]), (False, True, [0]), (False, False, [1000])]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from structlog.testing import LogCapture
 
-from services.prices import service
+from services.prices import posting
 from services.prices.domain import Tick
 from services.prices.feed import Beat, FeedError, Progress
 from services.prices.service import AskStatus, Prices
@@ -36,8 +36,8 @@ class ScriptedFeed:
                 raise beat
             yield beat
 
-    def tell(self, *ticks: Tick, opens: bool = False) -> None:
-        self._beats.put_nowait(Beat(ticks, opens))
+    def tell(self, *ticks: Tick, opens: bool = False, past: bool = False) -> None:
+        self._beats.put_nowait(Beat(ticks, opens, past))
 
     def end(self, error: FeedError | None = None) -> None:
         self._beats.put_nowait(error)
@@ -224,11 +224,11 @@ class TestMending:
         self, logger: Any
     ) -> None:
         bench = Bench(logger)
-        bench.prices._mend_seconds = 0.01
+        bench.prices._posting._mend_seconds = 0.01
         bench.market.down = True
         bench.lead()
         bench.feed.tell(full("IBM"), opens=True)
-        await until("the post failed", lambda: bench.prices._lost == 1)
+        await until("the post failed", lambda: bench.prices._posting.lost == 1)
         bench.market.down = False
         bench.prices.nudge()
         await bench.shows("IBM")
@@ -239,7 +239,7 @@ class TestMending:
     async def test_an_unreadable_market_is_told_once_and_tried_again_until_it_is_there(
         self, bench: Bench, capture: LogCapture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(service, "RETRY_SECONDS", 0.001)
+        monkeypatch.setattr(posting, "RETRY_SECONDS", 0.001)
         tries = 0
         market_all = bench.market.all
 
@@ -265,9 +265,26 @@ class TestMending:
         )
 
     async def test_losing_the_connection_is_no_nudge(self, bench: Bench) -> None:
-        await until("the first look is over", lambda: not bench.prices._nudge.is_set())
+        await until("the first look is over", lambda: not bench.prices._posting._nudge.is_set())
         bench.prices.nudge(False)
-        assert not bench.prices._nudge.is_set()
+        assert not bench.prices._posting._nudge.is_set()
+
+
+class TestThePast:
+    """What another process has played."""
+
+    async def test_it_is_folded_and_published_with_what_comes_next(self, bench: Bench) -> None:
+        bench.feed.tell(full("IBM"), trade("IBM", 11, 40), opens=True, past=True)
+        bench.feed.tell(full("SPY"), past=True)
+        bench.feed.tell(trade("IBM", 11, 2))
+        await bench.shows("IBM", volume=42)
+        await bench.shows("SPY")
+        assert sorted(bench.market.posted) == ["IBM", "SPY"]
+
+    async def test_a_day_that_is_over_is_published_as_it_ended(self, bench: Bench) -> None:
+        bench.feed.tell(full("IBM"), trade("IBM", 11, 40), opens=True, past=True)
+        bench.feed.end()
+        await bench.shows("IBM", volume=40)
 
 
 class TestLease:

@@ -8,10 +8,18 @@ import msgspec
 import pytest
 
 from tapewire.events import CODEC
-from tapewire.runtime.contracts import alerts, notifications, orders, positions, strategies
+from tapewire.runtime.contracts import (
+    alerts,
+    configurations,
+    insights,
+    notifications,
+    orders,
+    positions,
+    strategies,
+)
 from tapewire.runtime.contracts.asking import Asking
 
-MODULES = (alerts, notifications, orders, positions, strategies)
+MODULES = (alerts, configurations, insights, notifications, orders, positions, strategies)
 REQUESTS = [
     one
     for module in MODULES
@@ -26,9 +34,10 @@ def order(**changed: Any) -> orders.PlaceOrder:
 
 
 def test_whatever_is_no_reply_is_a_request() -> None:
-    assert len(REQUESTS) == 20
-    assert all("user_id" in one.__struct_fields__ or "user_ids" in one.__struct_fields__
-               for one in REQUESTS)  # fmt: skip
+    assert len(REQUESTS) == 29
+    of_nobody = {one.__name__ for one in REQUESTS
+                 if not {"user_id", "user_ids"} & {*one.__struct_fields__}}  # fmt: skip
+    assert of_nobody == {"NewItem", "LoadItems", "AskMetrics"}
 
 
 @pytest.mark.parametrize("request_", REQUESTS)

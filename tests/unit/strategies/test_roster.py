@@ -130,6 +130,7 @@ def test_a_checkpoint_is_small() -> None:
                 strategy=strategy,
                 sequence=number * 17,
                 since=number * 13,
+                begun=number * 11,
                 correlation=f"{id_}-{1_381_152_603_000_000 + number * 977}",
             )
         )

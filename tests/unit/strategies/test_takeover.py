@@ -313,7 +313,7 @@ def test_a_broken_runner_is_caught(how: str, monkeypatch: pytest.MonkeyPatch) ->
             monkeypatch.setattr(where, name, broken if whole else getattr(broken, name))
 
     def days() -> None:
-        for seed in range(6):
+        for seed in range(12):
             seen = virtual.run(a_bad_day(seed, rough=True, hire=RuleMaker, together=seed > 2))
             seen.check()
 

@@ -101,8 +101,9 @@ class Forgery:
                 view.apply(recorded.event)
         if upto is not None:
             bounds = type(bounds)(bounds.epoch, bounds.first, upto)
-        await views.save(self.values, owner, kind.domain, view, bounds)
-        return views.key(owner, kind.domain)
+        name = views.name_of(kind)
+        await views.save(self.values, owner, name, view, bounds)
+        return views.key(owner, name)
 
     async def verify(
         self, *, user: str | None = None, kept: Any = (), values: Values | None = None

@@ -72,6 +72,22 @@ async def test_an_altered_view_is_told(name: str) -> None:
     assert (await day.verify(user="user-2"))[0] == []
 
 
+async def test_views_of_everybody_are_known_by_their_names() -> None:
+    """Two views fold the items, and each has a checkpoint of its own."""
+    day = await Forgery().write()
+    for kind in (views.ItemsView, views.MetricsView):
+        await day.keep(kind, "_all")
+    found, summary = await day.verify()
+    assert (found, summary.views) == ([], 2)
+    key = await day.keep(views.MetricsView, "_all")
+    data = await day.values.get(key) or b""
+    await day.values.put(key, data.replace(b'"beyond":0', b'"beyond":7'))
+    [one], _ = await day.verify()
+    assert (one.owner, one.entity) == ("_all", "metrics")
+    assert one.what == "beyond is 7, folded it is 0"
+    assert (await day.verify(user="user-2"))[0] == [], "what it is folded from is not read then"
+
+
 async def test_a_checkpoint_that_cannot_be_true() -> None:
     day = await Forgery().write()
     key = await day.keep(views.OrdersView, USER)

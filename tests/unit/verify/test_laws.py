@@ -226,6 +226,7 @@ BROKEN: dict[str, tuple[Alter, str]] = {
     "a configuration's id": (changed("configuration.changed", configuration__id="x"), "id is x"),
     "an item's score": (changed("item.analysed", item__score=2), "a score of 2"),
     "an item's id": (changed("item.analysed", item__id="x"), "id is x"),
+    "an item twice": (repeated("item.analysed"), "it happened already"),
     "an id twice": (
         lambda day: _twin(day, day.find("item.analysed")),
         "its id is that of the event at",

@@ -14,7 +14,7 @@ import msgspec
 from tapewire.cli.run import command_line
 from tapewire.cli.up.child import Part
 
-STAGES = (("prices",), ("orders",), ("positions", "strategies", "alerts"))
+STAGES = (("prices",), ("orders",), ("positions", "strategies", "alerts", "insights"))
 """Services, before the edge: a stage is started together when the one before is ready."""
 SERVICES = tuple(name for stage in STAGES for name in stage)
 EDGE = "edge"

@@ -42,7 +42,7 @@ def configurations(replicas: int = 1) -> list[dict[str, Any]]:
         },
         {
             "name": MARKET,
-            "subjects": ["px.>", "mk.>", "val.>"],
+            "subjects": ["px.>", "mk.>", "val.>", "hb.>"],
             "storage": "memory",
             "max_msgs_per_subject": 1,
             "allow_direct": True,

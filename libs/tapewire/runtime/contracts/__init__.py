@@ -7,7 +7,15 @@ that answers. `CALLS` is every request there is, with the types of its question 
 
 from typing import Any
 
-from tapewire.runtime.contracts import alerts, notifications, orders, positions, strategies
+from tapewire.runtime.contracts import (
+    alerts,
+    configurations,
+    insights,
+    notifications,
+    orders,
+    positions,
+    strategies,
+)
 from tapewire.runtime.contracts.call import Call
 
 CALLS: tuple[Call[Any, Any], ...] = (
@@ -16,6 +24,18 @@ CALLS: tuple[Call[Any, Any], ...] = (
     *strategies.CALLS,
     *alerts.CALLS,
     *notifications.CALLS,
+    *insights.CALLS,
+    *configurations.CALLS,
 )
 
-__all__ = ["CALLS", "Call", "alerts", "notifications", "orders", "positions", "strategies"]
+__all__ = [
+    "CALLS",
+    "Call",
+    "alerts",
+    "configurations",
+    "insights",
+    "notifications",
+    "orders",
+    "positions",
+    "strategies",
+]

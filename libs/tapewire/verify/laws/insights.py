@@ -14,7 +14,8 @@ from tapewire.verify.register import Register
 
 
 class Insights:
-    """A configuration is created once, and no more when it is deleted; an item is everybody's."""
+    """A configuration is created once, and no more when it is deleted; an item is everybody's, and
+    there once."""
 
     def __init__(self, findings: Findings, register: Register, *, whole: bool) -> None:
         self._findings = findings
@@ -47,6 +48,7 @@ class Insights:
         findings.entities["items"] += 1
         findings.compare(recorded, "id", item.id, recorded.place.entity)
         findings.compare(recorded, "owner", recorded.place.owner, EVERYBODY)
+        self._register.claim(f"analysed {recorded.subject}", recorded.sequence)
         if not -1 <= item.score <= 1:
             findings.at(recorded, f"a score of {item.score}")
 

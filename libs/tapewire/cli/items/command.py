@@ -1,0 +1,223 @@
+"""The commands `tapewire items load` and `tapewire items add`."""
+
+import asyncio
+import io
+import sys
+from collections.abc import Awaitable, Callable
+from typing import IO, TypeVar, cast
+
+import click
+
+from tapewire.cli.items import csvfile, feedfile
+from tapewire.cli.items.loading import Loading, Totals, insist
+from tapewire.cli.items.rows import BadCell, Extra, Rows, Unreadable, score, sentiment, timestamp
+from tapewire.cli.trouble import EXIT_UNAVAILABLE, Trouble, settings_from_env
+from tapewire.log import Unavailable, new_id
+from tapewire.log.jetstream import connect
+from tapewire.runtime import Refusal, Requests, Unanswered, logs
+from tapewire.runtime.contracts.insights import (
+    ADD,
+    LOAD,
+    SERVICE,
+    ItemReply,
+    LoadItems,
+    LoadReply,
+    NewItem,
+)
+
+MOST_TOLD = 20
+"""Malformed rows that are told of one by one; all are counted."""
+FEED_STARTS = (b"<", b"\xef\xbb\xbf<", b"\xff\xfe", b"\xfe\xff")
+"""How a feed begins: a CSV file's header begins with a letter."""
+
+T = TypeVar("T")
+
+nats_option = click.option(
+    "--nats", metavar="URL", help="NATS servers, comma-separated [TAPEWIRE_NATS_URL]."
+)
+ticker_option = click.option(
+    "--ticker", "tickers", metavar="SYMBOL", multiple=True, help="What it is about; may repeat."
+)
+tag_option = click.option("--tag", "tags", metavar="WORD", multiple=True, help="May repeat.")
+
+
+@click.group()
+def items() -> None:
+    """Put analysed items (news, posts, notes) on the tape."""
+
+
+@items.command()
+@click.argument("file", type=click.File("rb"))
+@click.option("--source", metavar="NAME", help="Of rows without one; of a feed, not its title.")
+@ticker_option
+@tag_option
+@nats_option
+def load(
+    file: IO[bytes],
+    source: str | None,
+    tickers: tuple[str, ...],
+    tags: tuple[str, ...],
+    nats: str | None,
+) -> None:
+    """Load FILE ('-': stdin): CSV, RSS 2.0 or Atom. Loading it again adds nothing twice.
+
+    CSV is UTF-8 with a header naming any of the columns title, source, url, tickers, tags,
+    sentiment (positive, neutral, negative), score (-1 to 1), timestamp (ISO 8601 with an offset),
+    id, text. The title is needed, and the source here or by --source; tickers and tags are
+    separated by semicolons. Without sentiment and score, title and text are scored. Without an id
+    the url, or the title, makes an item unique in its source.
+
+    Rows at fault are told by their line, counted, and passed over.
+    """
+    extra = Extra(source=source, tickers=tickers, tags=tags)
+    totals, broken = _run(nats, lambda requests: _load(file, _rows(file, extra), requests))
+    click.echo(str(totals))
+    if isinstance(broken, Unanswered):
+        raise Trouble(f"stopped there: {broken}; load it again for the rest", EXIT_UNAVAILABLE)
+    if broken is not None:
+        raise Trouble(f"{file.name}: {broken}")
+
+
+@items.command()
+@click.option("--title", required=True, help="What it says, in a line.")
+@click.option("--source", required=True, metavar="NAME", help="Who says so.")
+@click.option("--url", help="Where it says so.")
+@ticker_option
+@tag_option
+@click.option("--sentiment", "sentiment_", metavar="WORD", default="",
+              help="positive, neutral or negative.")  # fmt: skip
+@click.option("--score", "score_", metavar="NUMBER", default="", help="-1 (bad) to 1 (good).")
+@click.option("--text", default="", help="Read for the sentiment, and not kept.")
+@click.option("--timestamp", "timestamp_", metavar="ISO", default="",
+              help="When it was published [now].")  # fmt: skip
+@click.option("--id", "id_", metavar="ID", help="Makes it unique [source and url, or title].")
+@nats_option
+def add(
+    title: str,
+    source: str,
+    url: str | None,
+    tickers: tuple[str, ...],
+    tags: tuple[str, ...],
+    sentiment_: str,
+    score_: str,
+    text: str,
+    timestamp_: str,
+    id_: str | None,
+    nats: str | None,
+) -> None:
+    """Add one item, and print its id, its sentiment and its score."""
+    try:
+        item = NewItem(
+            title=title,
+            source=source,
+            url=url,
+            tickers=tickers,
+            tags=tags,
+            sentiment=sentiment(sentiment_),
+            score=score(score_),
+            text=text,
+            timestamp=timestamp(timestamp_),
+            id=id_,
+        )
+    except BadCell as error:
+        raise Trouble(str(error)) from error
+    command_id, correlation = new_id(), new_id()
+
+    async def ask(requests: Requests) -> ItemReply:
+        return await insist(
+            lambda: requests.ask(
+                SERVICE, ADD, item, ItemReply, correlation=correlation, command_id=command_id
+            )
+        )
+
+    reply = _run(nats, ask)
+    there = "" if reply.created else "   (already there)"
+    click.echo(f"{reply.item.id} {reply.item.sentiment.value} {reply.item.score}{there}")
+
+
+def _rows(file: IO[bytes], extra: Extra) -> Rows:
+    buffered = io.BufferedReader(cast("io.RawIOBase", file))
+    is_feed = buffered.peek(64).lstrip(b" \t\r\n").startswith(FEED_STARTS)
+    return feedfile.rows(buffered, extra) if is_feed else csvfile.rows(buffered, extra)
+
+
+async def _load(
+    file: IO[bytes], rows: Rows, requests: Requests
+) -> tuple[Totals, Unreadable | Unanswered | None]:
+    """What became of the rows, and what ended it before the end of the file."""
+    correlation = new_id()
+
+    async def ask(batch: LoadItems) -> LoadReply:
+        command_id = new_id()
+        return await insist(
+            lambda: requests.ask(
+                SERVICE,
+                LOAD,
+                batch,
+                LoadReply,
+                correlation=correlation,
+                command_id=command_id,
+            )
+        )
+
+    told = _Voice(file.name)
+    loading = Loading(ask, told.malformed, told.progress)
+    try:
+        await loading.load(rows)
+    except (Unreadable, Unanswered) as error:
+        return loading.totals, error
+    finally:
+        told.end()
+    return loading.totals, None
+
+
+class _Voice:
+    """What is said on stderr on the way: lines at fault, and to a terminal how far it is."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._told = 0
+        self._shown = False
+
+    def malformed(self, line: int, why: str) -> None:
+        self._told += 1
+        if self._told <= MOST_TOLD:
+            self.end()
+            click.echo(f"{self._name}:{line}: {why}", err=True)
+        elif self._told == MOST_TOLD + 1:
+            self.end()
+            click.echo(f"{self._name}: further malformed rows are only counted", err=True)
+
+    def progress(self, totals: Totals) -> None:
+        if sys.stderr.isatty():
+            click.echo(f"\r{totals}", nl=False, err=True)
+            self._shown = True
+
+    def end(self) -> None:
+        """Leave the line that says how far it is."""
+        if self._shown:
+            click.echo(err=True)
+            self._shown = False
+
+
+def _run(nats: str | None, work: Callable[[Requests], Awaitable[T]]) -> T:
+    """Connect, and do it. Raises Trouble."""
+    settings = settings_from_env()
+    logs.set_up("items", format_=settings.log_format, level="error")
+
+    async def connected() -> T:
+        url = nats or settings.nats_url
+        wire = await connect(url, "tapewire items", wait_seconds=settings.nats_wait)
+        try:
+            return await work(Requests(wire))
+        finally:
+            await wire.close()
+
+    try:
+        return asyncio.run(connected())
+    except Refusal as refusal:
+        raise Trouble(refusal.message) from refusal
+    except UnicodeEncodeError as error:
+        raise Trouble(f"what to send is no text: {error}") from error
+    except (Unavailable, Unanswered) as error:
+        raise Trouble(str(error), EXIT_UNAVAILABLE) from error

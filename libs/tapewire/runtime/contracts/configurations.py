@@ -1,0 +1,89 @@
+"""Requests about configurations, what a user's dashboard shows, which the insights service answers
+(`svc.insights.create`, `change`, `delete`, `get`, `list`), and its replies.
+
+The service refuses with the codes ``invalid`` (with the field's path as these structs spell it in
+JSON: ``name``, ``tickers[3]``, ``tags``), ``not_found`` (unknown, or another user's) and
+``conflict``.
+"""
+
+import msgspec
+
+from tapewire.events import Configuration
+from tapewire.runtime.contracts.asking import Asking, UserId
+from tapewire.runtime.contracts.call import Call
+
+SERVICE = "insights"
+CREATE, CHANGE, DELETE, GET, LIST = "create", "change", "delete", "get", "list"
+
+
+class CreateConfiguration(Asking, frozen=True, kw_only=True):
+    """Keep a configuration of `user_id`; answered by `ConfigurationReply`. The same command again
+    is answered with the configuration that is there. ``conflict`` when the user has 50.
+
+    `name` has 1 to 80 characters; there are 1 to 50 `tickers` of 1 to 16 ASCII characters and at
+    most 10 `tags` of 1 to 40. They are trimmed, tickers become upper case and tags lower case, and
+    each is kept once.
+    """
+
+    user_id: UserId
+    name: str
+    tickers: tuple[str, ...]
+    tags: tuple[str, ...] = ()
+
+
+class ChangeConfiguration(Asking, frozen=True, kw_only=True):
+    """Change what is given; answered by `ConfigurationReply`."""
+
+    user_id: UserId
+    configuration_id: str
+    name: str | None = None
+    tickers: tuple[str, ...] | None = None
+    tags: tuple[str, ...] | None = None
+
+
+class DeleteConfiguration(Asking, frozen=True, kw_only=True):
+    """Forget a configuration; answered by `ConfigurationReply`, as it was last."""
+
+    user_id: UserId
+    configuration_id: str
+
+
+class GetConfiguration(Asking, frozen=True, kw_only=True):
+    """One configuration as it is now; answered by `ConfigurationReply`."""
+
+    user_id: UserId
+    configuration_id: str
+
+
+class ListConfigurations(Asking, frozen=True, kw_only=True):
+    """A user's configurations; answered by `ConfigurationsReply`."""
+
+    user_id: UserId
+
+
+class ConfigurationReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The configuration after the request."""
+
+    configuration: Configuration
+
+
+class ConfigurationsReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Configurations, the oldest first, as they were at sequence `as_of` of log `epoch`."""
+
+    configurations: list[Configuration]
+    as_of: int
+    epoch: str
+
+
+CREATE_CONFIGURATION = Call(SERVICE, CREATE, CreateConfiguration, ConfigurationReply)
+CHANGE_CONFIGURATION = Call(SERVICE, CHANGE, ChangeConfiguration, ConfigurationReply)
+DELETE_CONFIGURATION = Call(SERVICE, DELETE, DeleteConfiguration, ConfigurationReply)
+GET_CONFIGURATION = Call(SERVICE, GET, GetConfiguration, ConfigurationReply)
+LIST_CONFIGURATIONS = Call(SERVICE, LIST, ListConfigurations, ConfigurationsReply)
+CALLS = (
+    CREATE_CONFIGURATION,
+    CHANGE_CONFIGURATION,
+    DELETE_CONFIGURATION,
+    GET_CONFIGURATION,
+    LIST_CONFIGURATIONS,
+)

@@ -1,0 +1,63 @@
+"""The recording as the tests read it: by themselves, with nothing of the price service.
+
+A `Quote` is the market in one symbol at the end of a step, if it changed in it.
+"""
+
+import csv
+import gzip
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import NamedTuple
+
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+RECORDING = DATA / "us-equities-2013-10-07-seconds.csv.gz"
+OPENS_MS = 34_200_000
+CLOSES_MS = 57_600_000
+
+
+class Quote(NamedTuple):
+    """Dollars a share, shares; `at_ms` is when the symbol changed last."""
+
+    at_ms: int
+    price: Decimal
+    bid: Decimal
+    bid_size: Decimal
+    ask: Decimal
+    ask_size: Decimal
+
+    def at(self, day: date) -> datetime:
+        """Its timestamp on `day`."""
+        return datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(
+            milliseconds=self.at_ms
+        )
+
+
+Step = dict[str, Quote]
+"""What changed, by symbol."""
+
+
+def steps(every_ms: int, number: int, path: Path = RECORDING) -> list[Step]:
+    """The quotes that `number` steps publish, the first up to `every_ms` after the opening."""
+    found: list[Step] = [{} for _ in range(number)]
+    market: dict[str, dict[str, Decimal]] = {}
+    for row in _rows(path):
+        ms, symbol = int(row["ms"]), row["symbol"]
+        number_ = max(0, -((OPENS_MS - ms) // every_ms) - 1)
+        if number_ >= number:
+            break
+        known = market.setdefault(symbol, {})
+        for name in ("bid", "bid_size", "ask", "ask_size", "last"):
+            if row[name]:
+                known[name] = Decimal(row[name])
+        if {"bid", "ask", "last"} <= known.keys():
+            found[number_][symbol] = Quote(
+                ms, known["last"], known["bid"], known["bid_size"], known["ask"], known["ask_size"]
+            )
+    return found
+
+
+def _rows(path: Path) -> Iterator[dict[str, str]]:
+    with gzip.open(path, "rt") as file:
+        yield from csv.DictReader(file)

@@ -1,0 +1,131 @@
+"""Services as processes say what state they are in, and `tapewire status` shows it (T10)."""
+
+import asyncio
+import contextlib
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tapewire.log import LogError, token
+from tapewire.log.jetstream import JetStreamLog, connect
+from tests.broker import LocalBroker
+from tests.integration.edge.house import Service
+
+WAIT_SECONDS = 60.0
+QUICK = {
+    "TAPEWIRE_AGENT_HEARTBEAT": "0.3",
+    "TAPEWIRE_AGENT_SILENCE": "3",
+}
+
+
+@pytest.fixture
+def broker(tmp_path):
+    made = LocalBroker(tmp_path / "nats")
+    (tmp_path / "nats").mkdir()
+    made.start()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def start(broker, tmp_path):
+    """Starts services, by name and instance."""
+    started = []
+
+    def start_(name, instance):
+        settings = {"TAPEWIRE_NATS_URL": broker.url, "TAPEWIRE_INSTANCE": instance, **QUICK}
+        service = Service(name, settings, tmp_path)
+        started.append(service)
+        service.wait_ready()
+        return service
+
+    yield start_
+    for service in started:
+        if service.process.poll() is None:
+            service.process.kill()
+            service.process.wait()
+
+
+async def shown(broker, *options):
+    command = [sys.executable, "-m", "tapewire.cli", "status", "--nats", broker.url, *options]
+    done = await asyncio.to_thread(
+        subprocess.run, command, capture_output=True, text=True, timeout=60, check=True
+    )
+    return done.stdout
+
+
+@pytest.fixture
+async def journal(broker):
+    """The log, over one connection."""
+    wire = await connect(broker.url, "test")
+    yield JetStreamLog(wire)
+    await wire.close()
+
+
+def _name(instance):
+    return f"{'orders' if instance.startswith('o') else 'prices'}/{instance}"
+
+
+async def told(log, instance):
+    """All that was announced of an instance, in order."""
+    page = await log.page(f"ev._all.agents.{token(_name(instance))}", after=0)
+    return [one.event.state.value for one in page.events]
+
+
+async def become(log, instance, *wanted):
+    """Wait until the last states announced of `instance` are `wanted`."""
+    seen = None
+    try:
+        async with asyncio.timeout(WAIT_SECONDS):
+            while seen is None or seen[-len(wanted) :] != [*wanted]:
+                with contextlib.suppress(LogError):  # the server is being restarted
+                    seen = await told(log, instance)
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        pytest.fail(f"{instance} never became {wanted}; last seen: {seen}")
+
+
+async def test_starting_running_killed_stopped_and_a_restarted_server(broker, start, journal):
+    orders, prices, victim = (start("orders", "o.1"), start("prices", "p/1"), start("prices", "p2"))
+    for instance in ("o.1", "p/1", "p2"):
+        await become(journal, instance, "starting", "running")
+
+    prices.process.kill()
+    await become(journal, "p/1", "starting", "running", "stopped")
+
+    # The silence of one that dies with the server is noticed later: by then others would be, too.
+    victim.process.kill()
+    broker.kill()
+    broker.start()
+    await become(journal, "o.1", "running", "degraded", "running")
+    await become(journal, "p2", "running", "stopped")
+    assert "stopped" not in await told(journal, "o.1")
+
+    shown_ = [json.loads(line) for line in (await shown(broker, "--json")).splitlines()]
+    assert [(one["service"], one["instance"], one["state"], one["detail"]) for one in shown_] == [
+        ("orders", "o.1", "running", None),
+        ("prices", "p/1", "stopped", "not heard of for 3 s"),
+        ("prices", "p2", "stopped", "not heard of for 3 s"),
+    ]
+
+    orders.process.terminate()
+    assert await asyncio.to_thread(orders.process.wait, 30) == 0
+    assert (await told(journal, "o.1"))[-2:] == ["running", "stopped"], "said before it was gone"
+    table = (await shown(broker)).splitlines()
+    assert table[0].split() == ["service", "instance", "state", "since", "detail"]
+    assert table[1].split()[:3] == ["orders", "o.1", "stopped"]
+
+
+def test_times_that_contradict_each_other_are_refused(broker):
+    done = subprocess.run(
+        [sys.executable, "-m", "services.orders"],
+        env={"TAPEWIRE_NATS_URL": broker.url, "TAPEWIRE_AGENT_HEARTBEAT": "30", "PATH": ""},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "TAPEWIRE_AGENT_SILENCE=45" in done.stderr

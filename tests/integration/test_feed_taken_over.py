@@ -1,0 +1,97 @@
+"""A recorded feed whose process is killed: the day goes on, it does not begin again."""
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from services.prices.bookmark import KEY, Place
+from tapewire.events import CODEC, PriceUpdated
+from tapewire.log.jetstream import JetStreamValues, Wire, connect
+from tests.broker import LocalBroker, _die_with_parent
+from tests.waiting import until
+
+HEADER = "ms,symbol,bid,bid_size,ask,ask_size,last,last_size\n"
+TRADES = 40_000
+EVERY_MS = 50
+WAIT_SECONDS = 60.0
+
+
+@pytest.fixture
+def feed(tmp_path: Path) -> Path:
+    """A share of IBM is traded every `EVERY_MS`: the volume says how far the day is."""
+    path = tmp_path / "day.csv"
+    rows = (f"{EVERY_MS * n},IBM,99,100,101,100,100,1\n" for n in range(TRADES))
+    path.write_text(HEADER + "".join(rows))
+    return path
+
+
+@pytest.fixture
+async def wire(tmp_path: Path) -> AsyncIterator[Wire]:
+    broker = LocalBroker(tmp_path)
+    broker.start()
+    wire = await connect(broker.url, "test")
+    yield wire
+    await wire.close()
+    broker.close()
+
+
+@contextlib.asynccontextmanager
+async def playing(wire: Wire, feed: Path) -> AsyncIterator[None]:
+    """A process of the service; killed when the block ends."""
+    env = {key: value for key, value in os.environ.items() if not key.startswith("TAPEWIRE_")}
+    env |= {
+        "TAPEWIRE_NATS_URL": str(wire.client.connected_url.geturl()),
+        "TAPEWIRE_FEED": str(feed),
+        "TAPEWIRE_SPEED": "10",
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "services.prices", env=env, preexec_fn=_die_with_parent
+    )
+    try:
+        yield
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def test_the_day_goes_on_where_it_stood(wire: Wire, feed: Path) -> None:
+    views = JetStreamValues(wire, stream="VIEWS", prefix="view")
+    market = JetStreamValues(wire, stream="MARKET", prefix="px", live="live.px")
+    volumes, places = list[int](), list[int]()
+
+    def quoted(_: str, data: bytes) -> None:
+        volumes.append(int(CODEC.decode(data, PriceUpdated).volume))
+
+    def kept(key: str, data: bytes) -> None:
+        if key == KEY:
+            places.append(CODEC.decode(data, Place).ms)
+
+    subscriptions = [
+        await market.live(quoted, lambda _: None),
+        await views.live(kept, lambda _: None),
+    ]
+    async with playing(wire, feed):
+        await until(
+            "it was played for a while, and kept",
+            lambda: places and places[-1] > 100 * EVERY_MS,
+            seen=lambda: (volumes[-1:], places),
+            seconds=WAIT_SECONDS,
+        )
+    before, stood = len(volumes), places[-1]
+    async with playing(wire, feed):
+        await until(
+            "it is played on",
+            lambda: len(volumes) > before + 10,
+            seen=lambda: volumes[-1:],
+            seconds=WAIT_SECONDS,
+        )
+    again = volumes[before:]
+    assert again[0] > stood / EVERY_MS, "the day began again"
+    assert again == sorted(again)
+    for subscription in subscriptions:
+        await subscription.close()

@@ -1,0 +1,375 @@
+"""Insights by real processes: files loaded from the command line, counts that agree with the tape,
+and a load that goes on while the replicas are killed.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import pytest
+
+from tapewire.events import Item, ItemAnalysed, Sentiment
+from tapewire.log import EVERYBODY, Recorded, Refusal, new_id, pattern
+from tapewire.log.jetstream import JetStreamLog, JetStreamValues, Wire, connect, provision
+from tapewire.log.jetstream.streams import VIEWS
+from tapewire.runtime import Requests, Unanswered
+from tapewire.runtime.contracts import configurations as shown
+from tapewire.runtime.contracts import insights as asked
+from tests.broker import LocalBroker, _die_with_parent
+from tests.waiting import LOOK_SECONDS
+
+WAIT_SECONDS = 60.0
+ROWS = 2000
+USER = "alice"
+
+R = TypeVar("R", bound=msgspec.Struct)
+
+
+class House:
+    """A message server, processes of the service, and the test's own connection."""
+
+    def __init__(self, url: str, wire: Wire, folder: Path) -> None:
+        self.url = url
+        self.log = JetStreamLog(wire)
+        self.views = JetStreamValues(wire, stream=VIEWS, prefix="view")
+        self.requests = Requests(wire)
+        self.folder = folder
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    async def start(self) -> subprocess.Popen[bytes]:
+        reading, writing = os.pipe()
+        with (self.folder / "insights.log").open("ab") as log:
+            process = subprocess.Popen(  # noqa: ASYNC220, PLW1509, RUF100
+                [sys.executable, "-m", "services.insights"],
+                env={
+                    **{k: v for k, v in os.environ.items() if not k.startswith("TAPEWIRE_")},
+                    "TAPEWIRE_NATS_URL": self.url,
+                    "TAPEWIRE_READY_FD": str(writing),
+                },
+                stdout=log,
+                stderr=log,
+                pass_fds=(writing,),
+                preexec_fn=_die_with_parent,
+            )
+        os.close(writing)
+        self.processes.append(process)
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                said = await asyncio.to_thread(os.read, reading, 16)
+        finally:
+            os.close(reading)
+        assert said == b"ready\n", (self.folder / "insights.log").read_text()[-3000:]
+        return process
+
+    def kill(self, process: subprocess.Popen[bytes]) -> None:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        self.processes.remove(process)
+
+    def close(self) -> None:
+        for process in self.processes:
+            process.terminate()
+        for process in self.processes:
+            said = (self.folder / "insights.log").read_text()[-3000:]
+            assert process.wait(timeout=30) == 0, said
+
+    async def ask(self, verb: str, request: msgspec.Struct, reply: type[R]) -> R:
+        """Until it is answered, under one command id, as the edge does."""
+        command_id = new_id()
+        async with asyncio.timeout(WAIT_SECONDS):
+            while True:
+                with contextlib.suppress(Unanswered):
+                    return await self.requests.ask(
+                        "insights", verb, request, reply, correlation="test", command_id=command_id
+                    )
+                # Without a connection it fails without a turn for others, who could make one.
+                await asyncio.sleep(LOOK_SECONDS)
+
+    async def metrics(self) -> asked.MetricsReply:
+        return await self.ask(asked.METRICS, asked.AskMetrics(), asked.MetricsReply)
+
+    async def items(self, **what: Any) -> asked.ItemsReply:
+        return await self.ask(asked.ITEMS, asked.ListItems(**what), asked.ItemsReply)
+
+    async def tape(self) -> list[Item]:
+        """Every item of the log."""
+        found: list[Recorded] = []
+        more = True
+        while more:
+            after = found[-1].sequence if found else 0
+            page = await self.log.page(pattern(owner=EVERYBODY), after=after)
+            found += page.events
+            more = page.more
+        return [one.event.item for one in found if isinstance(one.event, ItemAnalysed)]
+
+    async def command(
+        self, *args: str, stdin: bytes = b"", url: str | None = None
+    ) -> "subprocess.CompletedProcess[str]":
+        """`tapewire items …`."""
+        return await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, "-m", "tapewire.cli", "items", *args, "--nats", url or self.url],
+            env={**os.environ, "TAPEWIRE_NATS_WAIT": "1"},
+            input=stdin.decode("utf-8", "surrogateescape"),
+            errors="surrogateescape",
+            capture_output=True,
+            text=True,
+            timeout=WAIT_SECONDS,
+            check=False,
+        )
+
+    def file(self, name: str, text: str) -> str:
+        path = self.folder / name
+        path.write_text(text)
+        return str(path)
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[LocalBroker]:
+    made = LocalBroker(tmp_path)
+    made.start()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+async def house(broker: LocalBroker, tmp_path: Path) -> AsyncIterator[House]:
+    wire = await connect(broker.url, "test")
+    await provision(wire)
+    made = House(broker.url, wire, tmp_path)
+    yield made
+    await asyncio.to_thread(made.close)
+    await wire.close()
+
+
+CSV = """\
+title,source,tickers,tags,sentiment,score,timestamp
+IBM beats estimates and soars,Wire,ibm,Earnings;tech,,,2026-03-02T14:30:00Z
+Terrible crash at SPY,Wire,SPY,,,,2026-03-02T14:31:00Z
+Stated,Wire,SPY,tech,neutral,0.9,
+IBM beats  estimates and soars,Wire,IBM,,,,
+high,Wire,,,,NaN,
+too high,Wire,,,,2,
+short
+,Wire,,,,,
+"""
+
+RSS = """\
+<rss version="2.0"><channel><title>Feed</title>
+<item><title>A wonderful day for $IBM</title><link>https://news.example/1</link>
+ <category>Tech</category><pubDate>Mon, 02 Mar 2026 14:30:00 GMT</pubDate></item>
+<item><title>Odd</title><link>javascript:alert(1)</link></item>
+</channel></rss>
+"""
+
+LAUGHS = """\
+<!DOCTYPE rss [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;"><!ENTITY c "&b;&b;&b;&b;&b;">]>
+<rss version="2.0"><channel><item><title>&c;</title></item></channel></rss>
+"""
+
+
+async def test_files_are_loaded_once_and_what_is_wrong_in_them_is_told(house: House) -> None:
+    csv, feed = house.file("a.csv", CSV), house.file("f.xml", RSS)
+    unheard = await house.command("load", csv, url="nats://127.0.0.1:9")
+    assert (unheard.returncode, unheard.stdout) == (3, "")
+
+    await house.start()
+    loaded = await house.command("load", csv)
+    assert loaded.returncode == 0, loaded.stderr
+    assert loaded.stdout == "8 rows: 3 added, 1 already there, 4 malformed\n"
+    assert sorted(loaded.stderr.splitlines()) == [
+        f"{csv}:6: score 'NaN' is no number",
+        f"{csv}:7: score must be a number from -1 to 1, not 2",
+        f"{csv}:8: 1 cells, the header has 7",
+        f"{csv}:9: title must have 1 to 200 characters, not 0: ''",
+    ]
+    again = await house.command("load", csv)
+    assert again.stdout == "8 rows: 0 added, 4 already there, 4 malformed\n"
+
+    fed = await house.command("load", feed, "--tag", "rss")
+    assert fed.stdout == "2 rows: 1 added, 0 already there, 1 malformed\n"
+    assert f"{feed}:4: url must be http://… or https://…" in fed.stderr
+    piped = await house.command("load", "-", stdin=b"title,source\nPiped,Wire\nNo \xff,Wire\n")
+    assert piped.stdout == "2 rows: 1 added, 0 already there, 1 malformed\n"
+
+    tape = await house.tape()
+    assert [(one.title, one.sentiment, one.tickers) for one in tape] == [
+        ("IBM beats estimates and soars", Sentiment.NEUTRAL, ("IBM",)),
+        ("Terrible crash at SPY", Sentiment.NEGATIVE, ("SPY",)),
+        ("Stated", Sentiment.NEUTRAL, ("SPY",)),
+        ("A wonderful day for $IBM", Sentiment.POSITIVE, ("IBM",)),
+        ("Piped", Sentiment.NEUTRAL, ()),
+    ]
+    assert tape[2].score == Decimal("0.9")
+    metrics = (await house.metrics()).metrics
+    assert (metrics.total, metrics.positive, metrics.neutral, metrics.negative) == (5, 1, 3, 1)
+    assert [(one.tag, one.count) for one in metrics.tags] == [
+        ("tech", 3), ("earnings", 1), ("rss", 1),
+    ]  # fmt: skip
+    assert metrics.last_hour == 2
+
+
+async def test_hostile_files_and_options_end_with_one_line_and_change_nothing(
+    house: House,
+) -> None:
+    await house.start()
+    bomb = house.file("bomb.xml", LAUGHS)
+    cut = house.file("cut.xml", RSS[:-30])
+    head = house.file("head.csv", "title,mood\nx,y\n")
+    for args, said in (
+        (("load", bomb), f"{bomb}: line 1: it declares a DTD, which feeds do not need"),
+        (("load", head), f"{head}: line 1: unknown column 'mood'"),
+        (("add", "--title", "", "--source", "s"), "title must have 1 to 200 characters"),
+        (("add", "--title", "t", "--source", "s", "--score", "NaN"), "score 'NaN' is no number"),
+    ):
+        ended = await house.command(*args)
+        assert ended.returncode == 2, ended
+        assert ended.stderr.startswith(f"tapewire: {said}"), ended.stderr
+        assert ended.stderr.count("\n") == 1
+    assert await house.tape() == []
+
+    broken = await house.command("load", cut)
+    assert (broken.returncode, broken.stdout.splitlines()[-1:]) == (
+        2,
+        ["1 rows: 1 added, 0 already there, 0 malformed"],
+    )
+    assert "not well-formed" in broken.stderr
+
+    huge = house.file("huge.csv", f"title,source\n{'x' * 300_000},Wire\n{'y' * 100_000},Wire\n")
+    told = await house.command("load", huge)
+    assert told.stdout == "2 rows: 0 added, 0 already there, 2 malformed\n"
+    assert len(told.stderr) < 1000
+
+
+class Loose(msgspec.Struct, kw_only=True, rename="camel"):
+    """What somebody sends who does not know the contract."""
+
+    title: Any = "t"
+    source: Any = "s"
+    score: Any = msgspec.UNSET
+    tickers: Any = msgspec.UNSET
+    timestamp: Any = msgspec.UNSET
+    mood: Any = msgspec.UNSET
+
+
+async def test_wrong_types_and_unknown_fields_are_refused_and_single_items_are_added(
+    house: House,
+) -> None:
+    await house.start()
+    for bad, said in (
+        (Loose(title=7), "$.title"),
+        (Loose(score=[1]), "$.score"),
+        (Loose(tickers="IBM"), "$.tickers"),
+        (Loose(timestamp="yesterday"), "$.timestamp"),
+        (Loose(mood="good"), "mood"),
+    ):
+        with pytest.raises(Refusal) as refused:
+            await house.ask(asked.ADD, bad, asked.ItemReply)
+        assert refused.value.code == "invalid"
+        assert said in refused.value.message
+    assert await house.tape() == []
+
+    args = ["add", "--title", "Great, great news", "--source", "me", "--ticker", "ibm"]
+    added = await house.command(*args)
+    assert (added.returncode, added.stdout.split()[1:]) == (0, ["positive", "0.8481"])
+    again = await house.command(*args)
+    assert again.stdout == added.stdout.rstrip("\n") + "   (already there)\n"
+    assert [one.id for one in await house.tape()] == [added.stdout.split()[0]]
+
+
+async def test_configurations_belong_to_their_user(house: House) -> None:
+    await house.start()
+    asking = shown.CreateConfiguration(user_id=USER, name="Tech", tickers=("ibm",))
+    made = (await house.ask(shown.CREATE, asking, shown.ConfigurationReply)).configuration
+    for title, ticker in (("a", "IBM"), ("b", "SPY")):
+        item = asked.NewItem(title=title, source="s", tickers=(ticker,))
+        await house.ask(asked.ADD, item, asked.ItemReply)
+    mine = await house.items(user_id=USER, configuration_id=made.id)
+    assert [one.title for one in mine.items] == ["a"]
+    foreign = shown.GetConfiguration(user_id="bob", configuration_id=made.id)
+    for verb, request in (
+        (shown.GET, foreign),
+        (shown.DELETE, shown.DeleteConfiguration(user_id="bob", configuration_id=made.id)),
+        (
+            shown.CHANGE,
+            shown.ChangeConfiguration(user_id="bob", configuration_id=made.id, name="x"),
+        ),
+        (asked.ITEMS, asked.ListItems(user_id="bob", configuration_id=made.id)),
+    ):
+        with pytest.raises(Refusal) as refused:
+            await house.ask(verb, request, shown.ConfigurationReply)
+        assert refused.value.code == "not_found"
+    changing = shown.ChangeConfiguration(user_id=USER, configuration_id=made.id, tickers=("spy",))
+    await house.ask(shown.CHANGE, changing, shown.ConfigurationReply)
+    mine = await house.items(user_id=USER, configuration_id=made.id)
+    assert [one.title for one in mine.items] == ["b"]
+    deleting = shown.DeleteConfiguration(user_id=USER, configuration_id=made.id)
+    await house.ask(shown.DELETE, deleting, shown.ConfigurationReply)
+    listed = await house.ask(
+        shown.LIST, shown.ListConfigurations(user_id=USER), shown.ConfigurationsReply
+    )
+    assert listed.configurations == []
+
+
+async def test_a_load_goes_on_while_replicas_and_the_server_are_killed(
+    house: House, broker: LocalBroker
+) -> None:
+    """Whichever process dies in the middle of a batch, each row is on the tape once and counted
+    once; what is polled meanwhile has no hole; and a fresh process counts the same."""
+    replicas = [await house.start(), await house.start()]
+    moods = ("great win", "terrible loss", "meeting")
+    rows = [f"Story {n}: {moods[n % 3]},Wire,T{n % 9},t{n % 30};all" for n in range(ROWS)]
+    csv = house.file("big.csv", "\n".join(["title,source,tickers,tags", *rows]))
+    start = await house.items(limit=1)
+    loading = asyncio.create_task(house.command("load", csv))
+    polled: list[Item] = []
+    place, kills = (start.as_of, start.epoch), 0
+    while not loading.done() or len(polled) < ROWS:
+        reply = await house.items(since=place[0], epoch=place[1], limit=200)
+        assert not reply.reset
+        polled += reply.items
+        place = (reply.as_of, reply.epoch)
+        if kills < 2 and len(polled) > (kills + 1) * ROWS / 4:
+            house.kill(replicas.pop(0))
+            replicas.append(await house.start())
+            kills += 1
+        elif kills == 2 and len(polled) > ROWS * 3 / 4:
+            await asyncio.to_thread(broker.kill)
+            await asyncio.to_thread(broker.start)
+            kills += 1
+        if loading.done() and not reply.more:
+            break
+    loaded = await loading
+    assert loaded.returncode == 0, loaded.stderr
+    assert loaded.stdout == f"{ROWS} rows: {ROWS} added, 0 already there, 0 malformed\n"
+    assert kills == 3
+
+    tape = await house.tape()
+    # Told by place: a comparison of thousands of items takes pytest minutes to explain.
+    odd = [n for n, (one, other) in enumerate(zip(polled, tape, strict=False)) if one != other]
+    assert (len(polled), odd[:5]) == (len(tape), []), [(polled[n], tape[n]) for n in odd[:2]]
+    assert Counter(Counter(one.id for one in tape).values()) == {1: ROWS}
+    reply = await house.metrics()
+    assert reply.as_of == ROWS
+    counted = Counter(one.sentiment for one in tape)
+    metrics = reply.metrics
+    assert (metrics.positive, metrics.negative) == (
+        counted[Sentiment.POSITIVE],
+        counted[Sentiment.NEGATIVE],
+    )
+    assert (metrics.total, metrics.tags[0].tag, metrics.tags[0].count) == (ROWS, "all", ROWS)
+    assert await house.views.get("_all.metrics"), "there is a checkpoint"
+    for process in replicas:
+        house.kill(process)
+    await house.start()
+    after = await house.metrics()
+    assert msgspec.structs.replace(after.metrics, timestamp=metrics.timestamp) == metrics

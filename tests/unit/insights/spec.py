@@ -1,0 +1,136 @@
+"""How tests of configurations are written, `given(commands).when(command).then(lines)`, and items
+to say.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from services.insights.domain.configurations import (
+    CONFIGURATIONS,
+    Absent,
+    Change,
+    Command,
+    Create,
+    Delete,
+    State,
+)
+from services.insights.domain.items import analysed, checked
+from tapewire.events import ConfigurationEvent, Item, ItemAnalysed, Sentiment
+from tapewire.log import Happening, Refusal
+from tapewire.runtime.contracts.insights import NewItem
+
+START = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
+USER = "alice"
+
+
+def at(seconds: float) -> datetime:
+    return START + timedelta(seconds=seconds)
+
+
+def new(title: str = "IBM beats estimates", source: str = "Wire", **more: Any) -> NewItem:
+    return NewItem(title=title, source=source, **more)
+
+
+def kept(item: NewItem, score: str = "0.5") -> Item:
+    """As it is on the tape when a scorer gives `score`."""
+    return analysed(checked(item, START), Decimal(score)).item
+
+
+def refusal(item: NewItem) -> tuple[str | None, str]:
+    """Where and why the item is refused."""
+    with pytest.raises(Refusal) as refused:
+        checked(item, START)
+    assert refused.value.code == "invalid"
+    return refused.value.path, refused.value.message
+
+
+def event(
+    number: int = 0,
+    *,
+    sentiment: Sentiment = Sentiment.NEUTRAL,
+    tickers: tuple[str, ...] = ("IBM",),
+    tags: tuple[str, ...] = (),
+    when: datetime = START,
+) -> ItemAnalysed:
+    item = Item(
+        id=f"i{number}",
+        title=f"Story {number}",
+        source="Wire",
+        url=None,
+        tickers=tickers,
+        tags=tags,
+        sentiment=sentiment,
+        score=Decimal(0),
+        timestamp=when,
+    )
+    return ItemAnalysed(item=item, scored=True)
+
+
+def create(
+    id: str = "c",  # noqa: A002
+    *,
+    name: str = "Tech",
+    tickers: tuple[str, ...] = ("IBM",),
+    tags: tuple[str, ...] = (),
+) -> Create:
+    return Create(
+        id=id, at=START, user=USER, configuration_id="k", name=name, tickers=tickers, tags=tags
+    )
+
+
+def change(id: str = "h", second: float = 5, **what: Any) -> Change:  # noqa: A002
+    return Change(id=id, at=at(second), user=USER, **what)
+
+
+def delete(id: str = "d") -> Delete:  # noqa: A002
+    return Delete(id=id, at=at(9), user=USER)
+
+
+def said(happening: Happening) -> str:
+    assert isinstance(happening.event, ConfigurationEvent)
+    assert str(happening.subject) == "ev.alice.configurations.k"
+    of = happening.event.configuration
+    name = type(happening.event).__name__.removeprefix("Configuration").lower()
+    return f"{name} {of.name}: {','.join(of.tickers)} / {','.join(of.tags)}"
+
+
+class Given:
+    """A history of commands, each decided on what the ones before it made."""
+
+    def __init__(self, commands: Sequence[Command]) -> None:
+        self.state: State = Absent()
+        for command in commands:
+            self.decide(command)
+
+    def decide(self, command: Command) -> list[Happening]:
+        happened = list(CONFIGURATIONS.decide(self.state, command))
+        for happening in happened:
+            self.state = CONFIGURATIONS.evolve(self.state, happening.event)
+        return happened
+
+    def when(self, command: Command) -> "When":
+        return When(self, command)
+
+
+class When:
+    def __init__(self, given_: Given, command: Command) -> None:
+        self._given = given_
+        self._command = command
+
+    def then(self, *lines: str) -> Given:
+        assert [said(happening) for happening in self._given.decide(self._command)] == [*lines]
+        return self._given
+
+    def then_refused(self, code: str, path: str | None = None, *, saying: str = "") -> None:
+        with pytest.raises(Refusal) as refused:
+            self._given.decide(self._command)
+        assert (refused.value.code, refused.value.path) == (code, path)
+        assert saying in refused.value.message
+
+
+def given(*commands: Command) -> Given:
+    return Given(commands)

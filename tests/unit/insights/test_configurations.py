@@ -1,0 +1,99 @@
+"""A user's configuration: created, changed, deleted, and which items it shows."""
+
+import pytest
+
+from services.insights.domain.configurations import Kept, configuration_id
+from tapewire.events import Configuration
+from tapewire.views.configurations import shows
+from tests.unit.insights.spec import START, at, change, create, delete, event, given
+
+
+def test_created_with_its_words_in_order() -> None:
+    given().when(
+        create(name=" My  tech ", tickers=("ibm ", "SPY", "IBM"), tags=("Earnings",))
+    ).then("created My tech: IBM,SPY / earnings")
+
+
+def test_the_same_command_again_makes_nothing() -> None:
+    given(create()).when(create()).then()
+    given(create(), change(name="New")).when(change(name="New")).then()
+    given(create(), delete()).when(delete()).then()
+    given(create(), delete()).when(create()).then()
+
+
+def test_only_what_is_given_changes() -> None:
+    given(create(tags=("a",))).when(change(name="New")).then("changed New: IBM / a")
+    given(create(tags=("a",))).when(change(tickers=("spy",))).then("changed Tech: SPY / a")
+    given(create(tags=("a",))).when(change(tags=())).then("changed Tech: IBM / ")
+
+
+def test_a_change_that_changes_nothing_is_none() -> None:
+    given(create()).when(change()).then()
+    given(create()).when(change(name="Tech ", tickers=("ibm",), tags=())).then()
+
+
+def test_a_late_retry_does_not_undo_what_came_after() -> None:
+    """The first change is sent again after the second was made."""
+    history = given(create(), change("one", name="One"), change("two", name="Two"))
+    history.when(change("one", name="One")).then()
+
+
+def test_after_its_deletion_it_is_unknown() -> None:
+    given(create()).when(delete()).then("deleted Tech: IBM / ")
+    given(create(), delete()).when(delete("another")).then_refused("not_found")
+    given(create(), delete()).when(change(name="New")).then_refused("not_found")
+    given().when(delete()).then_refused("not_found")
+
+
+def test_its_time_never_goes_back() -> None:
+    history = given(create(), change("a", 60, name="A"), change("b", -60, name="B"))
+    assert isinstance(history.state, Kept)
+    assert history.state.configuration.timestamp == at(60)
+
+
+@pytest.mark.parametrize(
+    ("command", "path", "said"),
+    [
+        (create(name=" "), "name", "1 to 80 characters"),
+        (create(name="x" * 81), "name", "not 81"),
+        (create(tickers=()), "tickers", "at least one"),
+        (create(tickers=("IBM", "a b")), "tickers[1]", "ASCII letters"),
+        (create(tickers=("A",) * 51), "tickers", "at most 50"),
+        (create(tags=("x" * 41,)), "tags[0]", "1 to 40"),
+    ],
+)
+def test_what_is_out_of_bounds_is_refused(command: object, path: str, said: str) -> None:
+    given().when(command).then_refused("invalid", path, saying=said)  # type: ignore[arg-type]
+
+
+def test_a_change_is_held_to_the_same_bounds() -> None:
+    given(create()).when(change(tickers=())).then_refused("invalid", "tickers")
+    given(create()).when(change(name="\n")).then_refused("invalid", "name")
+
+
+def test_ids_follow_from_user_and_command() -> None:
+    assert configuration_id("a", "b") == configuration_id("a", "b")
+    assert configuration_id("a", "b") != configuration_id("ab", "")
+    assert configuration_id("a", "b") != configuration_id("b", "a")
+
+
+@pytest.mark.parametrize(
+    ("tickers", "tags", "shown"),
+    [
+        (("IBM",), (), True),
+        (("SPY", "IBM"), (), True),
+        (("SPY",), (), False),
+        (("IBM",), ("earnings",), True),
+        (("IBM",), ("mergers", "earnings"), True),
+        (("IBM",), ("mergers",), False),
+        (("SPY",), ("earnings",), False),
+    ],
+)
+def test_it_shows_items_of_its_tickers_and_of_its_tags_if_it_has_some(
+    tickers: tuple[str, ...], tags: tuple[str, ...], shown: bool
+) -> None:
+    configuration = Configuration(id="k", name="n", tickers=tickers, tags=tags, timestamp=START)
+    item = event(tickers=("IBM", "F"), tags=("earnings", "tech")).item
+    assert shows(configuration, item) is shown
+    untagged = event(tickers=("IBM",)).item
+    assert shows(configuration, untagged) is (shown and not tags)

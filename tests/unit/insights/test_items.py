@@ -1,0 +1,241 @@
+"""What makes an item well-formed, what it is called, and whether it is good or bad."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from services.insights.domain.items import AHEAD, analysed, checked, sentiment_of
+from tapewire.events import CODEC, ItemAnalysed, Sentiment
+from tapewire.log import Refusal
+from tapewire.runtime.contracts.insights import NewItem, item_id
+from tests.unit.insights.spec import START, kept, new, refusal
+
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""A machine that is busy with other things makes no example wrong."""
+GOOD, NEITHER, BAD = Sentiment.POSITIVE, Sentiment.NEUTRAL, Sentiment.NEGATIVE
+
+
+def test_texts_are_trimmed_and_words_are_kept_once() -> None:
+    item = kept(
+        new(
+            "  IBM beats\n\testimates ",
+            " Wire ",
+            url=" https://news.example/17?a=b#c ",
+            tickers=(" ibm", "IBM", "brk.b"),
+            tags=("Earnings ", "earnings", "big  tech"),
+        )
+    )
+    assert (item.title, item.source) == ("IBM beats estimates", "Wire")
+    assert item.url == "https://news.example/17?a=b#c"
+    assert item.tickers == ("IBM", "BRK.B")
+    assert item.tags == ("earnings", "big tech")
+
+
+@pytest.mark.parametrize(
+    ("bad", "path", "said"),
+    [
+        ({"title": " \n "}, "title", "1 to 200 characters, not 0"),
+        ({"title": "x" * 201}, "title", "1 to 200 characters, not 201: 'xxxx"),
+        ({"title": "x" * 900_000}, "title", "not 900000"),
+        ({"title": "a\x00b"}, "title", "control characters"),
+        ({"title": "a\ud800b"}, "title", "control characters"),
+        ({"source": ""}, "source", "1 to 60 characters"),
+        ({"source": "s" * 61}, "source", "not 61"),
+        ({"url": "javascript:alert(1)"}, "url", "http://"),
+        ({"url": "data:text/html,x"}, "url", "http://"),
+        ({"url": "https://"}, "url", "http://"),
+        ({"url": "http://[x"}, "url", "is no address"),
+        ({"url": "http://x:99999/"}, "url", "is no address"),
+        ({"url": 'http://x/"><script>'}, "url", "no other characters"),
+        ({"url": "http://x/a b"}, "url", "no other characters"),
+        ({"url": "http://x/" + "y" * 1100}, "url", "1 to 1024 characters"),
+        ({"tickers": ("IBM", "")}, "tickers[1]", "1 to 16 characters, not 0"),
+        ({"tickers": ("I BM",)}, "tickers[0]", "ASCII letters"),
+        ({"tickers": ("ß",)}, "tickers[0]", "ASCII letters"),
+        ({"tickers": ("X" * 17,)}, "tickers[0]", "not 17"),
+        ({"tickers": ("IBM",) * 21}, "tickers", "at most 20 tickers, not 21"),
+        ({"tags": ("a", "b\x07")}, "tags[1]", "control characters"),
+        ({"tags": ("x" * 41,)}, "tags[0]", "1 to 40 characters, not 41"),
+        ({"tags": ("a",) * 11}, "tags", "at most 10 tags, not 11"),
+        ({"score": Decimal("1.0000001")}, "score", "from -1 to 1, not 1.0000001"),
+        ({"score": Decimal("-2")}, "score", "from -1 to 1"),
+        ({"score": Decimal("NaN")}, "score", "from -1 to 1, not NaN"),
+        ({"score": Decimal("-Infinity")}, "score", "from -1 to 1"),
+        ({"score": Decimal("1E+999999")}, "score", "from -1 to 1, not 1E+999999"),
+        ({"score": Decimal("-0.5"), "sentiment": GOOD}, "score", "contradicts the sentiment"),
+        ({"score": Decimal("0.5"), "sentiment": BAD}, "score", "contradicts the sentiment"),
+        ({"timestamp": datetime(2026, 3, 2)}, "timestamp", "offset from UTC"),  # noqa: DTZ001
+        ({"timestamp": START + AHEAD + timedelta(seconds=1)}, "timestamp", "10 minutes ahead"),
+        (
+            {"timestamp": datetime.max.replace(tzinfo=timezone(-timedelta(hours=9)))},
+            "timestamp",
+            "",
+        ),
+        ({"timestamp": datetime.min.replace(tzinfo=timezone(timedelta(hours=9)))}, "timestamp", ""),
+        ({"id": ""}, "id", "1 to 64 printable ASCII characters"),
+        ({"id": "a\r\nb"}, "id", "printable ASCII"),
+        ({"id": "x" * 65}, "id", "1 to 64"),
+    ],
+)
+def test_what_is_out_of_bounds_is_refused_by_field_and_value(
+    bad: dict[str, object], path: str, said: str
+) -> None:
+    found, message = refusal(new(**{"title": "t", "source": "s", **bad}))  # type: ignore[arg-type]
+    assert found == path
+    assert said in message
+    assert len(message) < 200
+
+
+def test_a_password_in_an_address_is_refused_and_not_repeated() -> None:
+    for url in ("https://ann:hunter2@x.example/", "https://ann:hunter2@[x", "ftp://hunter2@x"):
+        path, message = refusal(new(url=url))
+        assert path == "url"
+        assert "hunter2" not in message
+
+
+def test_an_at_sign_in_a_path_is_no_password() -> None:
+    assert kept(new(url="https://x.example/@ann")).url == "https://x.example/@ann"
+
+
+def test_times_are_kept_in_utc_and_without_one_it_is_now() -> None:
+    east = timezone(timedelta(hours=2))
+    item = kept(new(timestamp=datetime(2026, 3, 2, 10, tzinfo=east)))
+    assert item.timestamp == datetime(2026, 3, 2, 8, tzinfo=UTC)
+    assert item.timestamp.tzinfo is UTC
+    assert kept(new()).timestamp == START
+
+
+def test_cashtags_count_where_no_tickers_are_given() -> None:
+    text = "and $SPY, not US$IBM, $ibm, $100 or $TOOLONG, but ($F)."
+    assert kept(new("$IBM beats $BRK.B", text=text)).tickers == ("IBM", "BRK.B", "SPY", "F")
+    assert kept(new("$IBM beats", tickers=("SPY",))).tickers == ("SPY",)
+    many = " ".join(f"${chr(65 + a)}{chr(65 + b)}" for a in range(5) for b in range(5))
+    assert len(kept(new("many", text=many)).tickers) == 20
+
+
+@pytest.mark.parametrize(
+    ("sentiment", "score", "kept_as"),
+    [
+        (GOOD, None, (GOOD, "1")),
+        (NEITHER, None, (NEITHER, "0")),
+        (BAD, None, (BAD, "-1")),
+        (None, "0.05", (GOOD, "0.05")),
+        (None, "0.0499", (NEITHER, "0.0499")),
+        (None, "-0.0499", (NEITHER, "-0.0499")),
+        (None, "-0.05", (BAD, "-0.05")),
+        (NEITHER, "0.3", (NEITHER, "0.3")),
+        (GOOD, "0.01", (GOOD, "0.01")),
+        (None, "0.12345678", (GOOD, "0.123457")),
+        (None, "-0.00000001", (NEITHER, "0")),
+        (None, "1.000000", (GOOD, "1")),
+    ],
+)
+def test_who_gives_a_sentiment_or_a_score_is_believed(
+    sentiment: Sentiment | None, score: str | None, kept_as: tuple[Sentiment, str]
+) -> None:
+    of = new(sentiment=sentiment, score=None if score is None else Decimal(score))
+    event = analysed(checked(of, START), None)
+    assert (event.item.sentiment, str(event.item.score)) == kept_as
+    assert not event.scored
+
+
+def test_an_item_with_neither_is_scored() -> None:
+    event = analysed(checked(new(), START), Decimal("-0.6369"))
+    assert (event.item.sentiment, event.item.score, event.scored) == (BAD, Decimal("-0.6369"), True)
+
+
+@pytest.mark.parametrize("score", [None, Decimal("1.1"), Decimal("NaN"), Decimal("-Infinity")])
+def test_what_is_no_score_is_the_scorers_fault_not_the_items(score: Decimal | None) -> None:
+    with pytest.raises(ValueError, match="a score is a number from -1 to 1"):
+        analysed(checked(new(), START), score)
+
+
+def test_a_scorer_reads_the_title_and_a_thousand_characters_of_the_text() -> None:
+    assert checked(new("Title"), START).reading == "Title"
+    reading = checked(new("Title", text=" a  b " + "x" * 5000), START).reading
+    assert reading == "Title\na b " + "x" * 996
+
+
+def test_the_same_item_has_the_same_id_whatever_else_is_said_of_it() -> None:
+    one = kept(new("A title", url="https://x.example/1", tags=("a",)))
+    other = kept(new("Another title", url=" https://x.example/1", tickers=("SPY",)))
+    assert one.id == other.id == item_id("Wire", "https://x.example/1")
+    assert kept(new("A  title")).id == kept(new(" A title")).id != one.id
+    assert kept(new("A title", "Wire 2")).id != kept(new("A title", "Wire")).id
+    assert kept(new(id="my-17")).id == "my-17"
+
+
+words = st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1, max_size=40)
+
+
+@PATIENT
+@given(words, words, words, words)
+def test_ids_follow_from_source_and_name_and_from_nothing_else(
+    source: str, named: str, other_source: str, other: str
+) -> None:
+    assert item_id(source, named) == item_id(source, named)
+    assert len(item_id(source, named)) == 32
+    if (source, named) != (other_source, other):
+        assert item_id(source, named) != item_id(other_source, other)
+
+
+def test_source_and_name_do_not_run_into_each_other() -> None:
+    assert item_id("a", "b:c") != item_id("a:b", "c")
+    assert item_id("1:a", "b") != item_id("1", "a:b")
+
+
+def judged(item: NewItem) -> tuple[Refusal | None, ItemAnalysed | None]:
+    try:
+        return None, analysed(checked(item, START), Decimal("0.1"))
+    except Refusal as refused:
+        return refused, None
+
+
+scores = st.decimals(allow_nan=True, allow_infinity=True)
+instants = st.datetimes(timezones=st.sampled_from([None, UTC, timezone(timedelta(hours=-9))]))
+
+
+@PATIENT
+@given(
+    st.builds(
+        NewItem,
+        title=st.text(max_size=300),
+        source=st.text(max_size=80),
+        url=st.none() | st.text(max_size=60) | st.text("htps:/@[]%.x#?", max_size=30),
+        tickers=st.lists(st.text(max_size=20), max_size=25).map(tuple),
+        tags=st.lists(st.text(max_size=50), max_size=12).map(tuple),
+        sentiment=st.none() | st.sampled_from(Sentiment),
+        score=st.none() | scores | st.decimals(-1, 1),
+        text=st.text(max_size=1200),
+        timestamp=st.none() | instants,
+        id=st.none() | st.text(max_size=70),
+    )
+)
+def test_whatever_comes_is_kept_within_bounds_or_refused_with_its_field(item: NewItem) -> None:
+    refused, event = judged(item)
+    if refused is not None:
+        assert refused.code == "invalid"
+        assert (refused.path or "").partition("[")[0] in NewItem.__struct_encode_fields__
+        assert len(refused.message) < 250
+        return
+    assert event is not None
+    of = event.item
+    assert -1 <= of.score <= 1
+    assert 1 <= len(of.title) <= 200
+    assert of.timestamp <= START + AHEAD
+    assert CODEC.decode(CODEC.encode(event), type(event)) == event
+    again = NewItem(
+        title=of.title, source=of.source, url=of.url, tickers=of.tickers, tags=of.tags,
+        sentiment=of.sentiment, score=of.score, timestamp=of.timestamp, id=of.id,
+    )  # fmt: skip
+    assert analysed(checked(again, START), None).item == of, "what is kept is kept as it is"
+
+
+@PATIENT
+@given(st.decimals(-1, 1))
+def test_good_is_the_mirror_of_bad(score: Decimal) -> None:
+    mirror = {GOOD: BAD, BAD: GOOD, NEITHER: NEITHER}
+    assert sentiment_of(-score) is mirror[sentiment_of(score)]

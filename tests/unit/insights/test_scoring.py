@@ -1,0 +1,53 @@
+"""VADER behind the port: it works without a network, and no text keeps it busy for long."""
+
+import socket
+import sys
+import time
+from decimal import Decimal
+
+import pytest
+
+from services.insights.domain.items import sentiment_of
+from services.insights.scoring import Vader
+from tapewire.events import Sentiment
+
+
+@pytest.mark.parametrize(
+    ("text", "sentiment"),
+    [
+        ("IBM beats estimates, shares soar on strong quarter", Sentiment.POSITIVE),
+        ("Fraud and a terrible loss: shares crash", Sentiment.NEGATIVE),
+        ("The company will report on Tuesday", Sentiment.NEUTRAL),
+        ("Not good at all", Sentiment.NEGATIVE),
+        ("", Sentiment.NEUTRAL),
+        ("財報發布", Sentiment.NEUTRAL),
+    ],
+)
+async def test_texts_have_the_sentiment_that_a_reader_would_say(
+    text: str, sentiment: Sentiment
+) -> None:
+    (score,) = await Vader().scores([text])
+    assert sentiment_of(score) is sentiment
+
+
+async def test_scores_are_exact_and_in_the_order_of_the_texts() -> None:
+    assert list(await Vader().scores(["good", "bad", "good"])) == [
+        Decimal("0.4404"), Decimal("-0.5423"), Decimal("0.4404"),
+    ]  # fmt: skip
+
+
+async def test_it_asks_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("it wants a connection")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    for name in [name for name in sys.modules if name.startswith("vaderSentiment")]:
+        monkeypatch.delitem(sys.modules, name)
+    assert await Vader().scores(["good"])
+
+
+async def test_a_text_of_nothing_but_emoji_takes_no_longer_than_others() -> None:
+    """VADER alone needs most of a second for each of these."""
+    began = time.process_time()
+    await Vader().scores(["\U0001f600" * 2000] * 20)
+    assert time.process_time() - began < 1.0

@@ -1,0 +1,283 @@
+"""Announcing, and noticing silence, on the log in memory and in virtual time."""
+
+import asyncio
+import contextlib
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tapewire.events import AgentState, AgentStatusChanged
+from tapewire.log.memory import Faults, MemoryLog, MemoryServer, MemoryValues
+from tapewire.runtime.agents import Announcer, Watch
+from tapewire.runtime.agents.state import announce, decide, silence
+from tests.unit.orders.virtual import run
+
+BEAT, SILENCE = 15.0, 45.0
+START = datetime(2026, 3, 2, tzinfo=UTC)
+RUNNING, STOPPED = AgentState.RUNNING, AgentState.STOPPED
+
+
+def status(state=RUNNING, detail=None, at=START):
+    return AgentStatusChanged(
+        service="orders", instance="a", state=state, detail=detail, timestamp=at
+    )
+
+
+class TestDeciding:
+    def test_the_same_again_is_no_news(self):
+        assert decide(status(), announce(status(at=START + timedelta(hours=1)))) == []
+
+    def test_time_never_goes_back(self):
+        [happening] = decide(status(), announce(status(STOPPED, at=START - timedelta(hours=1))))
+        assert happening.event == status(STOPPED, at=START)
+        assert str(happening.subject) == "ev._all.agents.orders%2Fa"
+
+    def test_silence_is_true_of_what_was_seen_only(self):
+        gone = silence(status(), "silent", START)
+        assert [h.event for h in decide(status(), gone)] == [status(STOPPED, "silent")]
+        assert decide(status(AgentState.DEGRADED, "slow"), gone) == []
+        assert decide(status(STOPPED), silence(status(STOPPED), "silent", START)) == []
+        assert decide(None, gone) == []
+
+
+class World:
+    """A server, and processes on it that come and go."""
+
+    def __init__(self, faults=lambda _: None):
+        self.server = MemoryServer()
+        self._faults = faults
+        self._tasks = {}
+
+    def start(self, instance, *, clock=0.0, watches=True):
+        """A process whose clock is `clock` seconds wrong."""
+        faults = self._faults(instance)
+        log = MemoryLog(self.server, faults)
+        beats = MemoryValues(self.server, faults, prefix="hb")
+        views = MemoryValues(self.server, faults, stream="VIEWS", prefix="view")
+
+        def now():
+            return START + timedelta(seconds=asyncio.get_running_loop().time() + clock)
+
+        announcer = Announcer(log, beats, "orders", instance, every=BEAT, now=now)
+        tasks = [asyncio.create_task(announcer.run())]
+        if watches:
+            watch = Watch(log, views, beats, silence=SILENCE, now=now)
+            tasks.append(asyncio.create_task(watch.run()))
+        self._tasks[instance] = (tasks, announcer, (log, beats, views))
+        announcer.ready()
+        return announcer
+
+    async def kill(self, instance):
+        tasks, _, connections = self._tasks.pop(instance)
+        for connection in connections:
+            connection.kill()
+        await self._cancel(tasks)
+
+    async def stop(self, instance):
+        tasks, announcer, _ = self._tasks.pop(instance)
+        await self._cancel(tasks)
+        await announcer.stopped(None)
+
+    async def end(self):
+        for instance in [*self._tasks]:
+            await self.kill(instance)
+
+    async def _cancel(self, tasks):
+        for task in tasks:
+            task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def told(self, instance):
+        """The states of an instance, in order."""
+        page = self.server.journal.page(
+            f"ev._all.agents.orders%2F{instance}", after=0, limit=1000, max_bytes=1 << 20,
+            upto=self.server.journal.last,
+        )  # fmt: skip
+        return [recorded.event.state.value for recorded in page.events]
+
+
+def play(story, faults=lambda _: None):
+    async def whole():
+        world = World(faults)
+        await story(world)
+        await world.end()
+
+    run(whole())
+
+
+def test_a_life_is_told_in_order_and_once():
+    async def story(world):
+        world.start("a")
+        await asyncio.sleep(1000)
+        await world.stop("a")
+        assert world.told("a") == ["starting", "running", "stopped"]
+
+    play(story)
+
+
+def test_heartbeats_leave_the_journal_alone():
+    async def story(world):
+        world.start("a")
+        world.start("b")
+        await asyncio.sleep(1000)
+        assert world.server.journal.last == 4
+
+    play(story)
+
+
+def test_a_killed_one_is_announced_by_another_and_in_time():
+    async def story(world):
+        world.start("a")
+        world.start("b", watches=False)
+        await asyncio.sleep(100)
+        await world.kill("b")
+        await asyncio.sleep(SILENCE - BEAT - 1)
+        assert world.told("b") == ["starting", "running"], "it beat less than 45 s ago"
+        await asyncio.sleep(BEAT + SILENCE / 6 + 3)
+        assert world.told("b") == ["starting", "running", "stopped"]
+        assert world.told("a") == ["starting", "running"]
+
+    play(story)
+
+
+def test_a_new_watch_gives_everybody_the_full_time():
+    """Heartbeats are 44 s old when the watch of another process begins."""
+
+    async def story(world):
+        world.start("a", watches=False)
+        await asyncio.sleep(30.5)
+        await world.kill("a")
+        await asyncio.sleep(44)
+        world.start("b")
+        await asyncio.sleep(SILENCE - 1)
+        assert world.told("a") == ["starting", "running"]
+        await asyncio.sleep(SILENCE / 3)
+        assert world.told("a")[-1] == "stopped"
+
+    play(story)
+
+
+@pytest.mark.parametrize("seconds", [20, 44, 200])
+def test_nobody_is_declared_dead_after_an_outage(seconds):
+    async def story(world):
+        world.start("a")
+        world.start("b")
+        await asyncio.sleep(100)
+        world.server.outage(seconds)
+        await asyncio.sleep(seconds + 300)
+        assert "stopped" not in world.told("a") + world.told("b")
+
+    play(story)
+
+
+def test_clocks_that_differ_by_hours_kill_nobody():
+    async def story(world):
+        world.start("a", clock=-7200)
+        world.start("b", clock=7200)
+        await asyncio.sleep(500)
+        assert world.told("a") == world.told("b") == ["starting", "running"]
+
+    play(story)
+
+
+def test_lost_values_kill_nobody():
+    async def story(world):
+        world.start("a")
+        world.start("b")
+        for _ in range(20):
+            await asyncio.sleep(47)
+            world.server.values.clear()
+        assert "stopped" not in world.told("a") + world.told("b")
+
+    play(story)
+
+
+def test_a_log_made_anew_is_told_again():
+    async def story(world):
+        world.start("a")
+        await asyncio.sleep(100)
+        world.server.recreate()
+        await asyncio.sleep(BEAT + 5)
+        assert world.told("a") == ["running"]
+
+    play(story)
+
+
+def test_one_that_was_given_up_and_lives_says_so():
+    """As after a SIGSTOP for longer than the silence."""
+
+    async def story(world):
+        world.start("a")
+        frozen = world.start("b", watches=False)
+        await asyncio.sleep(100)
+        tasks = world._tasks["b"][0]
+        await world._cancel(tasks)
+        await asyncio.sleep(200)
+        assert world.told("b")[-1] == "stopped"
+        tasks[:] = [asyncio.create_task(frozen.run())]
+        await asyncio.sleep(BEAT + 5)
+        assert world.told("b") == ["starting", "running", "stopped", "running"]
+
+    play(story)
+
+
+def test_a_restart_under_the_same_name_is_no_death():
+    async def story(world):
+        world.start("a")
+        world.start("b", watches=False)
+        await asyncio.sleep(100)
+        await world.kill("b")
+        await asyncio.sleep(20)
+        world.start("b", watches=False)
+        await asyncio.sleep(300)
+        assert world.told("b") == ["starting", "running", "starting", "running"]
+
+    play(story)
+
+
+def test_a_check_degrades_and_a_lost_connection_is_told_afterwards():
+    async def story(world):
+        announcer = world.start("a")
+        wrong = []
+        announcer.checks.append(lambda: wrong[0] if wrong else None)
+        await asyncio.sleep(20)
+        wrong.append("the feed is silent")
+        await asyncio.sleep(BEAT + 1)
+        assert world.told("a")[-1] == "degraded"
+        wrong.clear()
+        await asyncio.sleep(BEAT + 1)
+        announcer.connection(False)
+        await asyncio.sleep(2)
+        announcer.connection(True)
+        await asyncio.sleep(1)
+        assert world.told("a") == [
+            "starting", "running", "degraded", "running", "degraded", "running",
+        ]  # fmt: skip
+
+    play(story)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_on_a_bad_day_the_living_are_present_and_the_dead_are_not(seed):
+    made = {}
+
+    def rough(instance):
+        return made.setdefault(instance, Faults.rough(seed * 10 + ord(instance)))
+
+    async def story(world):
+        for instance in "abc":
+            world.start(instance)
+        await asyncio.sleep(600)
+        await world.kill("c")
+        await asyncio.sleep(600)
+        for faults in made.values():
+            faults.calm()
+        await asyncio.sleep(200)
+        assert world.told("c")[-1] == "stopped"
+        assert (world.told("a")[-1], world.told("b")[-1]) == ("running", "running")
+        for instance in "abc":
+            told = world.told(instance)
+            assert all(told[n] != told[n + 1] for n in range(len(told) - 1)), told
+
+    play(story, rough)

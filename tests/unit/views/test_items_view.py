@@ -1,0 +1,54 @@
+"""The view of the items that came last."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from tapewire.events import Item, ItemAnalysed, Sentiment
+from tapewire.views import ItemsView
+from tapewire.views.items import ITEMS_KEPT
+
+LARGEST_BYTES = 1_000_000
+"""What fits into a value, with room for its headers."""
+
+
+def analysed(number: int, **more: object) -> ItemAnalysed:
+    fields: dict[str, object] = {
+        "id": f"i{number}",
+        "title": "a title",
+        "source": "Wire",
+        "url": None,
+        "tickers": (),
+        "tags": (),
+        "sentiment": Sentiment.NEUTRAL,
+        "score": Decimal(0),
+        "timestamp": datetime(2026, 3, 2, tzinfo=UTC),
+    }
+    return ItemAnalysed(item=Item(**(fields | more)), scored=True)  # type: ignore[arg-type]
+
+
+def test_it_shows_the_last_ones_the_newest_last() -> None:
+    view = ItemsView()
+    for number in range(ITEMS_KEPT + 5):
+        view.apply(analysed(number))
+    view = ItemsView.decode(view.encode())
+    view.apply(analysed(ITEMS_KEPT + 5))
+    ids = [one.id for one in view.items()]
+    assert ids == [f"i{number}" for number in range(6, ITEMS_KEPT + 6)]
+
+
+def test_the_largest_items_that_there_can_be_fit_into_a_checkpoint() -> None:
+    view = ItemsView()
+    for _ in range(ITEMS_KEPT):
+        view.apply(
+            analysed(
+                1,
+                id="\\" * 64,
+                title="\U0001f600" * 200,
+                source="\U0001f600" * 60,
+                url="x" * 1024,
+                tickers=tuple(f"{number:016}" for number in range(20)),
+                tags=tuple("\U0001f600" * 38 + f"{number:02}" for number in range(10)),
+                score=Decimal("-0.123456"),
+            )
+        )
+    assert len(view.encode()) < LARGEST_BYTES
