@@ -133,7 +133,7 @@ day: setup ## A recorded day through all services, undisturbed and with kills (S
 	@$(call suite,day,)
 
 .PHONY: bench
-bench: setup ## Figures: latency, connects, resumes, cost of a connection (SHORT=1: smoke)
+bench: setup ## Figures: latency, connects, cost of a connection, peers (SHORT=1: smoke)
 	@$(PY) -m tests.bench $(if $(SHORT),--quick) $(ARGS)
 
 .PHONY: bench-peers
