@@ -44,6 +44,13 @@ class StreamProtocol(HttpToolsProtocol):
         extensions = {ABORT: self.transport.abort, LINE: self}
         self.scope["extensions"] = cast("dict[str, Any]", extensions)
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The extensions refer to this protocol, which has them: memory comes back at once only
+        when that circle is broken."""
+        super().connection_lost(exc)
+        if self.scope is not None:
+            (self.scope.get("extensions") or {}).clear()
+
     def has_room(self) -> bool:
         """Whether a write would neither wait nor be lost."""
         return not self.flow.write_paused and not self.transport.is_closing()
