@@ -48,6 +48,7 @@ async def wiring(app: App) -> None:
     tick = min(TICK_SECONDS, settings.keepalive_interval / 4)
     app.spawn(server.look_after(engine.hub, now, tick), name="tick")
     await engine.tape.ready.wait()
+    app.check(lambda: None if engine.tape.ready.is_set() else "does not follow the log")
 
     # 2. Who is connected elsewhere.
     broadcast, most = Broadcast(app.wire), settings.max_user_connections

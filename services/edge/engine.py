@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 
 from services.edge.connection import Reason
+from services.edge.feeds import Lane
 from services.edge.follow import (
     Along,
     Board,
@@ -19,6 +20,7 @@ from services.edge.follow import (
     Followers,
     Portfolios,
     Snapshots,
+    Tally,
     Tape,
     ValueBoard,
 )
@@ -64,8 +66,19 @@ class Engine:
             window_seconds=window,
             retry_ms=retry_ms,
         )
+        self.tally = Tally(
+            log=log,
+            views=views,
+            tape=self.tape,
+            now=now,
+            on_change=lambda: self.counts.changed(Lane.METRICS),
+        )
         self.counts = Counts(
-            totals=lambda: self.totals(), now=now, window_seconds=window, retry_ms=retry_ms
+            totals=lambda: self.totals(),
+            metrics=self.tally.metrics,
+            now=now,
+            window_seconds=window,
+            retry_ms=retry_ms,
         )
         self.hub = Hub(
             keepalive_seconds=settings.keepalive_interval,
@@ -102,7 +115,12 @@ class Engine:
 
     def work(self) -> dict[str, Coroutine[Any, Any, None]]:
         """What is to run beside, by name."""
-        return {"tape": self.tape.run(), "board": self.board.run(), "values": self.values.run()}
+        return {
+            "tape": self.tape.run(),
+            "board": self.board.run(),
+            "values": self.values.run(),
+            "tally": self.tally.run(),
+        }
 
     def revoked(self, session: str) -> None:
         """A session was revoked: its streams end."""
@@ -126,11 +144,13 @@ class Engine:
         self.hub.end(connection, Reason.LIMIT, self._clock(), farewell)
 
     def _happened(self, recorded: Recorded) -> None:
-        self.portfolios.take(recorded)
+        self.portfolios.take(recorded)  # first: position events are told with what is held then
         self.hub.publish(recorded)
+        self.tally.take(recorded)
 
     def _restarted(self) -> None:
         self.portfolios.restart()
+        self.tally.restart()
         self.hub.restart(self.tape.epoch)
 
     def _own_totals(self) -> Totals:

@@ -22,6 +22,7 @@ from tapewire.events import (
     UnknownType,
 )
 from tapewire.log import EVERYBODY, Recorded
+from tapewire.views.configurations import shows
 
 
 class Selection(Protocol):
@@ -82,13 +83,7 @@ class OneConfiguration:
             if event.configuration.id == self.configuration.id:
                 self.configuration = event.configuration
             return False
-        return isinstance(event, ItemAnalysed) and self._shows(event)
+        return isinstance(event, ItemAnalysed) and shows(self.configuration, event.item)
 
     def idle(self, wall: datetime) -> Told | None:  # noqa: ARG002
         return None
-
-    def _shows(self, event: ItemAnalysed) -> bool:
-        wanted, item = self.configuration, event.item
-        if not set(item.tickers) & set(wanted.tickers):
-            return False
-        return not wanted.tags or bool(set(item.tags) & set(wanted.tags))

@@ -1,4 +1,4 @@
-"""The dialect of the dashboard streams: ``new_item``."""
+"""The dialect of the dashboard streams: ``new_item``, and the payload of ``metrics``."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -6,7 +6,7 @@ from decimal import Decimal
 import msgspec
 
 from services.edge.dialects.scene import Scene, Told
-from tapewire.events import Event, Item, ItemAnalysed
+from tapewire.events import Event, Item, ItemAnalysed, Metrics
 
 
 class ItemView(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,6 +21,42 @@ class ItemView(msgspec.Struct, frozen=True, kw_only=True):
     sentiment: str
     score: Decimal
     timestamp: datetime
+
+
+class Rates(msgspec.Struct, frozen=True, kw_only=True):
+    """Items published in the last 60 minutes and 24 hours, and the mean of that day an hour."""
+
+    last_hour: int
+    last_day: int
+    per_hour: Decimal
+
+
+class MetricsTold(msgspec.Struct, frozen=True, kw_only=True):
+    """The counts of all items. `tags` are the most frequent ones, the most frequent first;
+    `other_tags` counts those that items have beside them."""
+
+    total: int
+    positive: int
+    neutral: int
+    negative: int
+    tags: dict[str, int]
+    other_tags: int
+    rates: Rates
+    timestamp: datetime
+
+
+def metrics_view(of: Metrics) -> MetricsTold:
+    """What clients see of `of`."""
+    return MetricsTold(
+        total=of.total,
+        positive=of.positive,
+        neutral=of.neutral,
+        negative=of.negative,
+        tags={one.tag: one.count for one in of.tags},
+        other_tags=of.other_tags,
+        rates=Rates(last_hour=of.last_hour, last_day=of.last_day, per_hour=of.per_hour),
+        timestamp=of.timestamp,
+    )
 
 
 def item_view(item: Item) -> ItemView:

@@ -12,6 +12,7 @@ from services.edge.follow.counts import Counts
 from services.edge.follow.portfolios import Portfolios
 from services.edge.follow.snapshots import Snapshots
 from services.edge.follow.stream import Followers
+from services.edge.follow.tally import Tally
 from services.edge.follow.tape import Tape
 from services.edge.follow.values import ValueBoard
 
@@ -23,6 +24,7 @@ __all__ = [
     "Followers",
     "Portfolios",
     "Snapshots",
+    "Tally",
     "Tape",
     "ValueBoard",
 ]

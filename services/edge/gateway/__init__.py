@@ -9,6 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from services.edge.gateway import (
     alerts,
+    insights,
     market,
     notifications,
     operating,
@@ -25,6 +26,15 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
     """Every REST handler, over `gateway`."""
     return [
         handler
-        for resource in (sessions, orders, market, strategies, alerts, notifications, operating)
+        for resource in (
+            sessions,
+            orders,
+            market,
+            strategies,
+            alerts,
+            notifications,
+            insights,
+            operating,
+        )
         for handler in resource.routes(gateway)
     ]

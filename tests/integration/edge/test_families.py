@@ -440,7 +440,8 @@ class TestDashboard:
     async def test_items_are_for_everybody(self, house, happens, fresh):
         edge = house.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3)
         async with await edge.follow("/api/v2/stream") as stream:
-            await stream.until("checkpoint")
+            before = await stream.until("metrics")
+            assert before.id is None
             id_ = fresh("item")
             last = await happens(EVERYBODY, "items", id_, golden("item.analysed", item__id=id_))
             told = await stream.until("new_item")
@@ -448,6 +449,9 @@ class TestDashboard:
             assert {
                 "title", "source", "tickers", "tags", "sentiment", "score", "timestamp",
             } <= set(told.data)  # fmt: skip
+            counted = await stream.until("metrics")
+            assert counted.data["total"] == before.data["total"] + 1
+            assert {"positive", "neutral", "negative", "tags", "rates"} <= set(counted.data)
             await stream.until("heartbeat")
 
     async def test_a_configuration_shows_its_tickers_also_after_it_changed(

@@ -277,4 +277,5 @@ async def test_a_stream_that_there_is_not_stops_the_edge(lone, tmp_path):
     settings = package(tmp_path, V1.replace('"trading", "orders"', '"loans",'))
     with pytest.raises(AssertionError, match="did not start") as caught:
         lone.edge(**settings)
-    assert "wants to be shown on 'loans'; it can be on: orders, trading" in str(caught.value)
+    wanted = "wants to be shown on 'loans'; it can be on: orders, positions, trading"
+    assert wanted in str(caught.value)

@@ -3,13 +3,14 @@
 Against a whole system, whose random walk moves the prices.
 """
 
+import subprocess
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.stack import Stack
+from tests.stack import TAPEWIRE, Stack
 
 CROSSOVER = {"kind": "moving_average_crossover", "fast": 3, "slow": 9}
 STRATEGY = {"symbol": "IBM", "rule": CROSSOVER, "quantity": 10}
@@ -247,3 +248,42 @@ class TestNotifications:
 )
 def test_a_session_is_needed(stack: Stack, method: str, path: str) -> None:
     refused(httpx.request(method, f"{stack.url}{path}", json={}), 401)
+
+
+class TestInsights:
+    """D1's metrics, D3 and D6."""
+
+    def test_a_configuration_is_kept_changed_and_forgotten(
+        self, http: httpx.Client, stranger: httpx.Client
+    ) -> None:
+        wanted = {"name": "chips", "tickers": ["amd", "NVDA"]}
+        made = http.post("/api/v2/configurations", json=wanted)
+        assert made.status_code == 201, made.text
+        path = f"/api/v2/configurations/{made.json()['id']}"
+        assert made.json()["tickers"] == ["AMD", "NVDA"]
+        assert http.patch(path, json={"tags": ["Earnings"]}).json()["tags"] == ["earnings"]
+        assert http.get(path).json()["name"] == "chips"
+        assert len(http.get("/api/v2/configurations").json()["configurations"]) == 1
+        refused(stranger.get(path), 404)
+        refused(http.patch(path, json={"tickers": []}), 422, "tickers")
+        refused(http.post("/api/v2/configurations", json={**wanted, "x": 1}), 422, "x")
+        assert http.delete(path).status_code == 200
+        refused(http.get(path), 404)
+
+    def test_items_and_metrics_by_plain_get(self, stack: Stack, fresh: Any) -> None:
+        with httpx.Client(base_url=stack.url, timeout=30) as http:
+            before = http.get("/api/v2/metrics").json()
+            since = http.get("/api/v2/items?limit=1").json()["as_of"]
+            title = fresh("Great results, a wonderful quarter ")
+            command = [*TAPEWIRE, "items", "add", "--title", title, "--source", "wire"]
+            command += ["--ticker", "IBM", "--nats", stack.nats_url]
+            subprocess.run(command, check=True, capture_output=True)
+            found = http.get(f"/api/v2/items?since={since}").json()
+            assert title in [item["title"] for item in found["items"]]
+            [item] = [item for item in found["items"] if item["title"] == title]
+            assert (item["sentiment"], item["tickers"]) == ("positive", ["IBM"])
+            after = http.get("/api/v2/metrics").json()
+            assert after["total"] > before["total"]
+            assert {"positive", "neutral", "negative", "tags", "rates"} <= set(after)
+            refused(http.get("/api/v2/items?since=yesterday"), 422, "since")
+            refused(http.get("/api/v2/items?limit=0"), 422, "limit")
