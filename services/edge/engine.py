@@ -5,6 +5,7 @@
 """
 
 import asyncio
+import random
 from collections.abc import Callable, Coroutine
 from datetime import datetime
 from typing import Any
@@ -49,6 +50,7 @@ class Engine:
         seed: int | None = None,
     ) -> None:
         window, retry_ms = settings.flush_ms / 1000, settings.retry_ms
+        chance = random.Random(seed)  # noqa: S311 - it spreads retries
         self._clock = asyncio.get_running_loop().time
         self.totals: Callable[[], Totals] = self._own_totals
         """Of all processes; until somebody knows better, of this one."""
@@ -64,6 +66,7 @@ class Engine:
             board=self.board,
             now=now,
             window_seconds=window,
+            chance=chance,
             retry_ms=retry_ms,
         )
         self.tally = Tally(
@@ -72,6 +75,7 @@ class Engine:
             tape=self.tape,
             now=now,
             on_change=lambda: self.counts.changed(Lane.METRICS),
+            chance=chance,
         )
         self.counts = Counts(
             totals=lambda: self.totals(),

@@ -13,6 +13,7 @@ from services.edge import cursor
 from services.edge.connection import Connection
 from services.edge.cursor import Resume
 from services.edge.follow import reading
+from services.edge.follow.beginning import NotYet
 from services.edge.follow.reading import Reader, Stretch
 from services.edge.follow.snapshots import Snapshots
 from services.edge.follow.stream import _Follower
@@ -142,7 +143,11 @@ async def reader_passes_on_what_is_beyond_the_horizon(
 async def follower_reads_on_in_a_log_that_was_trimmed(
     follower: _Follower, upto: int, lasts: Any
 ) -> Stretch:
-    return await follower._reader.stretch(follower._connection.position, upto, lasts)
+    position = follower._connection.position
+    stretch = await follower._reader.stretch(position, upto, lasts)
+    if stretch.horizon <= position:
+        raise NotYet(f"a replica lags behind {position}")
+    return stretch
 
 
 @mutant(_Follower, "_reset")

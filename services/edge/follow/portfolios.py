@@ -6,6 +6,7 @@ the readers. `Portfolios` is also the scene that dialects ask.
 """
 
 import asyncio
+import random
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from decimal import Decimal
@@ -28,7 +29,7 @@ from services.edge.lanes import Outbox, Wants
 from services.edge.newest import Lane
 from tapewire.events import CODEC, PositionValued
 from tapewire.log import EventLog, LogError, Recorded, Subscription, Values
-from tapewire.log.patience import Patience, fresh_chance
+from tapewire.log.patience import Patience
 from tapewire.log.views import fold, load
 from tapewire.views import PositionsView
 from tapewire.views.positions import total, worth
@@ -69,6 +70,7 @@ class Portfolios:
         board: Board,
         now: Callable[[], datetime],
         window_seconds: float,
+        chance: random.Random,
         retry_ms: int = RETRY_MS,
     ) -> None:
         self._log = log
@@ -78,6 +80,7 @@ class Portfolios:
         self._board = board
         self._now = now
         self._window = window_seconds
+        self._chance = chance
         self._retry_ms = retry_ms
         self._of: dict[str, Portfolio] = {}
 
@@ -160,7 +163,7 @@ class Portfolios:
 
     async def _read(self, owner: str, portfolio: Portfolio) -> None:
         """Follow the values of `owner`, and know the positions, until cancelled."""
-        patience = Patience(fresh_chance())
+        patience = Patience(self._chance)
         look = asyncio.Event()
         subscription: Subscription | None = None
         values = self._valuations(owner)

@@ -1,6 +1,7 @@
 """The metrics of all analysed items: folded from the tape, beginning with the view at its head."""
 
 import asyncio
+import random
 from collections.abc import Callable
 from datetime import datetime
 
@@ -9,7 +10,7 @@ import structlog
 from services.edge.dialects.dashboard import MetricsTold, metrics_view
 from services.edge.follow.tape import Tape
 from tapewire.log import EVERYBODY, EventLog, LogError, Recorded, Values
-from tapewire.log.patience import Patience, fresh_chance
+from tapewire.log.patience import Patience
 from tapewire.log.views import fold, load
 from tapewire.views import MetricsView
 
@@ -30,12 +31,14 @@ class Tally:
         tape: Tape,
         now: Callable[[], datetime],
         on_change: Callable[[], None],
+        chance: random.Random,
     ) -> None:
         self._log = log
         self._views = views
         self._tape = tape
         self._now = now
         self._on_change = on_change
+        self._chance = chance
         self._view: MetricsView | None = None
         self._wanted = asyncio.Event()
 
@@ -70,7 +73,7 @@ class Tally:
         self._wanted.set()
 
     async def _begin(self) -> None:
-        patience = Patience(fresh_chance())
+        patience = Patience(self._chance)
         while True:
             bounds = self._tape.bounds
             try:
