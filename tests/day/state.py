@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from tapewire.events import (
+    AgentStatusChanged,
     AlertRaised,
     DecisionMade,
     NotificationCreated,
@@ -66,6 +67,8 @@ def _told(owner: str, recorded: Recorded) -> Iterator[tuple[str, Any]]:
             notification = _plain(event.notification)
             del notification["id"]  # named after its cause, which is a place in the log
             yield f"notifications {owner}", notification
+        case AgentStatusChanged():
+            return  # of the processes: who was killed was started again
         case _:
             yield f"other {owner} {tag}", _plain(event)
 

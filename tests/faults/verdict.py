@@ -16,6 +16,7 @@ from tests.faults.laws import broken
 from tests.faults.plan import Manner
 from tests.faults.trader import Listed, Placed
 from tests.history import Connect, Entry, Epoch, Frame, Log, check
+from tests.history.truth import DOMAINS, TRADING
 
 
 class Watched(msgspec.Struct, frozen=True):
@@ -57,7 +58,8 @@ def judge(recording: Recording) -> list[str]:
     wrong = broken(recording.events, recording.placed)
     for one in recording.watched:
         who = f"client {one.number} of {one.manner.user} ({one.manner.path})"
-        found = [*map(str, check(log, one.manner.user, one.history)), *_plainly(log, one)]
+        told = check(log, one.manner.user, one.history, domains=_domains(one))
+        found = [*map(str, told), *_plainly(log, one)]
         wrong += [f"{who}: {what}" for what in found]
     for listed in recording.lists:
         wrong += _listing(log, listed)
@@ -74,13 +76,18 @@ def _plainly(log: Log, one: Watched) -> Iterator[str]:
         if any(later <= earlier for earlier, later in itertools.pairwise(ids)):
             yield f"ids do not increase: {ids}"
         end = log.newest.last if life == len(lives) - 1 else ids[-1]
-        wanted = log.newest.between(one.manner.user, ids[0], end + 1)
+        wanted = log.newest.between(one.manner.user, ids[0], end + 1, _domains(one))
         got = [
             at for at, frame in zip(ids[1:], frames[1:], strict=True) if frame.name != "checkpoint"
         ]
         if got != wanted:
             lost, extra = sorted({*wanted} - {*got}), sorted({*got} - {*wanted})
             yield f"from {ids[0]} to {end}: lost {lost}, and {extra} should not be there"
+
+
+def _domains(one: Watched) -> frozenset[str]:
+    """What its stream shows."""
+    return TRADING if one.manner.path == "/api/stream/trading" else DOMAINS
 
 
 def _lives(history: Sequence[Entry]) -> Iterator[list[Frame]]:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from tapewire.log import EVERYBODY
-from tests.history.truth import Epoch, Log, Shown
+from tests.history.truth import DOMAINS, Epoch, Log, Shown
 from tests.history.words import Connect, Entry, Frame, Kind, Wrong
 
 WITHOUT_ID = frozenset({"connected", "stream:reset", "auth:expired", "position:update"})
@@ -54,13 +54,15 @@ def check(
     *,
     complete: bool = True,
     replay_limit: int | None = None,
+    domains: frozenset[str] = DOMAINS,
 ) -> list[Wrong]:
     """All deviations in one client's `history`.
 
-    `complete` says that everything had time to arrive; `replay_limit` is how many events of an
-    owner a replay may have, so that a reset with the reason `limit` can be judged (None: none may).
+    `domains` are what the stream shows of the owner's own events. `complete` says that everything
+    had time to arrive; `replay_limit` is how many events of an owner a replay may have, so that a
+    reset with the reason `limit` can be judged (None: none may).
     """
-    client = _Client(log, owner, replay_limit)
+    client = _Client(log, owner, replay_limit, domains)
     for at, entry in enumerate(history):
         client.take(at, entry)
     if complete:
@@ -71,7 +73,10 @@ def check(
 class _Client:
     """Where one client is: after `place`, or waiting for a snapshot."""
 
-    def __init__(self, log: Log, owner: str, replay_limit: int | None) -> None:
+    def __init__(
+        self, log: Log, owner: str, replay_limit: int | None, domains: frozenset[str]
+    ) -> None:
+        self._domains = domains
         self._log = log
         self._owner = owner
         self._replay_limit = replay_limit
@@ -102,7 +107,9 @@ class _Client:
             self._say(Kind.BEHIND, f"no snapshot came; last asked for {self._requested}")
         elif self._place.epoch != newest.name:
             self._say(Kind.BEHIND, f"at {self._place}, and the log is {newest.name} now")
-        elif missing := newest.between(self._owner, self._place.sequence, newest.last + 1):
+        elif missing := newest.between(
+            self._owner, self._place.sequence, newest.last + 1, self._domains
+        ):
             self._say(Kind.BEHIND, f"at {self._place}, without {_few(missing)}")
 
     def _say(self, kind: Kind, what: str) -> None:
@@ -156,7 +163,7 @@ class _Client:
         epoch = self._log.epochs.get(place.epoch)
         if epoch is None:
             return False
-        between = epoch.between(self._owner, place.sequence, named.sequence + 1)
+        between = epoch.between(self._owner, place.sequence, named.sequence + 1, self._domains)
         return named.sequence >= place.sequence and not between
 
     def _founded(self, reset: _Reset) -> bool:
@@ -228,7 +235,7 @@ class _Client:
             sequence += 1
         else:
             self._compare(frame, epoch.at(sequence), to)
-        if missing := epoch.between(self._owner, after, sequence):
+        if missing := epoch.between(self._owner, after, sequence, self._domains):
             self._say(Kind.GAP, f"{to} after {after}, without {_few(missing)}")
         if frame.name != "checkpoint":
             if sequence <= after:
@@ -244,8 +251,20 @@ class _Client:
             self._say(Kind.FOREIGN, f"{frame.name} {to} is of {event.owner!r}")
         elif frame.name != event.name:
             self._say(Kind.CONTENT, f"{to} is {event.name or 'not shown'}, not {frame.name}")
+        elif event.domain not in self._domains and event.owner != EVERYBODY:
+            self._say(Kind.CONTENT, f"{to} is of {event.domain}, which this stream does not show")
+        elif event.name == "position:update":
+            self._compare_position(frame, event, to)
         elif frame.data != event.data and _json(frame.data) != _json(event.data):
             told, wanted = _short(frame.data), _short(event.data)
+            self._say(Kind.CONTENT, f"{to} says {told}, the log {wanted}")
+
+    def _compare_position(self, frame: Frame, event: Shown, to: _Place) -> None:
+        """What hangs on a price is of the moment of telling."""
+        [told] = _json(frame.data)["positions"]
+        held = _json(event.data)
+        wanted = (held["symbol"], held["quantity"], held["entryPrice"], held["realizedPnl"])
+        if (told["symbol"], told["quantity"], told["entryPrice"], told["realizedPnL"]) != wanted:
             self._say(Kind.CONTENT, f"{to} says {told}, the log {wanted}")
 
 

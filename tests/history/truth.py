@@ -14,7 +14,9 @@ from tapewire.log import EVERYBODY, Recorded, Subject
 CLOSED_SHOWN = 200
 """Closed orders in a snapshot, those that closed last."""
 DOMAINS = frozenset({"orders", "trades"})
-"""What the streams of a user show."""
+"""What the stream of a user's orders shows."""
+TRADING = DOMAINS | {"positions"}
+"""What the stream of everything that a user trades shows."""
 AGENTS = "agents"
 """What they show of everybody's."""
 
@@ -28,6 +30,7 @@ class Shown(msgspec.Struct, frozen=True):
     owner: str
     name: str
     data: bytes
+    domain: str = ""
     order: str = ""
     open: bool = False
 
@@ -39,6 +42,7 @@ class _Stored(msgspec.Struct, rename="camel"):
     """Whatever an order or trade event is stored with, number for number."""
 
     order: msgspec.Raw = _NOTHING
+    position: msgspec.Raw = _NOTHING
     trade_id: msgspec.Raw = _NOTHING
     qty: msgspec.Raw = _NOTHING
     price: msgspec.Raw = _NOTHING
@@ -59,8 +63,12 @@ def shown(recorded: Recorded) -> Shown:
     nothing = Shown(recorded.sequence, subject.owner, "", b"")
     if subject.owner == EVERYBODY and subject.domain == AGENTS:
         return msgspec.structs.replace(nothing, name="agent:status", data=recorded.data)
-    if subject.owner == EVERYBODY or subject.domain not in DOMAINS:
+    if subject.owner == EVERYBODY or subject.domain not in TRADING:
         return nothing
+    nothing = msgspec.structs.replace(nothing, domain=subject.domain)
+    if subject.domain == "positions":
+        held = bytes(_stored.decode(recorded.data).position)
+        return msgspec.structs.replace(nothing, name="position:update", data=held)
     if recorded.tag == "trade.executed.v1":
         return msgspec.structs.replace(nothing, name="trade:new", data=recorded.data)
     stored = _stored.decode(recorded.data)
@@ -69,8 +77,8 @@ def shown(recorded: Recorded) -> Shown:
     if recorded.tag == "order.filled.v1":
         fill = (bytes(stored.qty), bytes(stored.price), bytes(stored.trade_id))
         name, data = "order:fill", data[:-1] + b',"fillQty":%b,"fillPrice":%b,"tradeId":%b}' % fill
-    return Shown(
-        recorded.sequence, subject.owner, name, data, order.order_id, order.status in _OPEN
+    return msgspec.structs.replace(
+        nothing, name=name, data=data, order=order.order_id, open=order.status in _OPEN
     )
 
 
@@ -85,22 +93,24 @@ class Epoch:
         self.last = len(self.events)
         for place, event in enumerate(self.events, 1):
             assert event.sequence == place, f"the log has {event.sequence} where {place} belongs"
-        self._of: dict[str, list[int]] = {}
+        self._of: dict[tuple[str, str], list[int]] = {}
         self._counted: dict[str, list[int]] = {}
         for event in self.events:
             if event.owner != EVERYBODY or event.name:
                 self._counted.setdefault(event.owner, []).append(event.sequence)
             if event.name:
-                self._of.setdefault(event.owner, []).append(event.sequence)
+                self._of.setdefault((event.owner, event.domain), []).append(event.sequence)
 
     def at(self, sequence: int) -> Shown | None:
         """The event of that sequence."""
         return self.events[sequence - 1] if 1 <= sequence <= self.last else None
 
-    def between(self, owner: str, after: int, before: int) -> list[int]:
-        """The sequences in (after, before) that the owner must see."""
-        own, shared = (_within(self._of.get(of, []), after, before) for of in (owner, EVERYBODY))
-        return [*merge(own, shared)] if shared else own
+    def between(
+        self, owner: str, after: int, before: int, domains: Iterable[str] = DOMAINS
+    ) -> list[int]:
+        """The sequences in (after, before) that the owner must see on a stream of `domains`."""
+        places = [*((owner, domain) for domain in domains), (EVERYBODY, "")]
+        return [*merge(*(_within(self._of.get(of, []), after, before) for of in places))]
 
     def later(self, owner: str, after: int) -> int:
         """How many events that concern `owner`, shown or not, come after a sequence."""
