@@ -12,7 +12,8 @@ from typing import Any, Self
 import msgspec
 import pytest
 
-from services.edge.frames import Encoder, trading
+from services.edge.dialects.trading import trading
+from services.edge.frames import Encoder
 from tapewire.events import CODEC, Catalogue, Event, event, upcast
 from tapewire.log import (
     Command,

@@ -106,3 +106,20 @@ async def test_a_slow_subscription_is_told_of_its_losses(
     blocked.set()
     await until("what was kept was heard", lambda: heard >= 10, seen=lambda: heard)
     assert heard < 100
+
+
+async def test_a_flush_that_was_given_up_does_not_end_the_connection(
+    jetstream: JetStreamBackend,
+) -> None:
+    """The regression: a service that closed its endpoints while the server stood still waited for
+    a PONG, gave up, and when the PONG came, nats-py raised in its reading loop: the connection was
+    dead for twenty seconds, until its pings went unanswered."""
+    wire = await jetstream.wire()
+    async with jetstream.frozen():
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await wire.client.flush()
+
+    await asyncio.wait_for(settled(wire), 5)
+    await asyncio.wait_for(wire.client.flush(), 5)
+    assert wire.client.stats["reconnects"] == 0

@@ -131,6 +131,7 @@ class House:
                     return await self.requests.ask(
                         service, verb, request, reply, correlation="test", command_id=command_id
                     )
+                await asyncio.sleep(0.05)
 
     async def rule(self, price: str) -> str:
         wanted = alerts.CreateRule(

@@ -265,17 +265,16 @@ async def test_wrong_types_and_unknown_fields_are_refused_and_single_items_are_a
     house: House,
 ) -> None:
     await house.start()
-    for bad, said in (
-        (Loose(title=7), "$.title"),
-        (Loose(score=[1]), "$.score"),
-        (Loose(tickers="IBM"), "$.tickers"),
-        (Loose(timestamp="yesterday"), "$.timestamp"),
+    for bad, path in (
+        (Loose(title=7), "title"),
+        (Loose(score=[1]), "score"),
+        (Loose(tickers="IBM"), "tickers"),
+        (Loose(timestamp="yesterday"), "timestamp"),
         (Loose(mood="good"), "mood"),
     ):
         with pytest.raises(Refusal) as refused:
             await house.ask(asked.ADD, bad, asked.ItemReply)
-        assert refused.value.code == "invalid"
-        assert said in refused.value.message
+        assert (refused.value.code, refused.value.path) == ("invalid", path)
     assert await house.tape() == []
 
     args = ["add", "--title", "Great, great news", "--source", "me", "--ticker", "ibm"]
@@ -359,7 +358,7 @@ async def test_a_load_goes_on_while_replicas_and_the_server_are_killed(
     assert (len(polled), odd[:5]) == (len(tape), []), [(polled[n], tape[n]) for n in odd[:2]]
     assert Counter(Counter(one.id for one in tape).values()) == {1: ROWS}
     reply = await house.metrics()
-    assert reply.as_of == ROWS
+    assert reply.as_of >= ROWS
     counted = Counter(one.sentiment for one in tape)
     metrics = reply.metrics
     assert (metrics.positive, metrics.negative) == (

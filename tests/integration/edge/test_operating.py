@@ -30,14 +30,14 @@ async def test_one_more_than_allowed_closes_the_oldest_wherever_it_is(two):
 
     streams.append(await other.follow(ORDERS, cookie))
 
-    oldest = streams.pop(0)
+    oldest = streams[0]
     *_, farewell = await oldest.rest()
     assert (farewell.event, farewell.data) == ("connection:limit", {"reason": "limit", "limit": 3})
     client = oldest.frames[1].data["clientId"]
     assert one.logged("closes the oldest connection of a user", client=client, level="warning")
     assert one.logged("stream closed", client=client, reason="limit")
     streams.append(await one.follow(ORDERS, cookie))
-    *_, farewell = await streams.pop(0).rest()
+    *_, farewell = await streams[1].rest()
     assert farewell.event == "connection:limit"
     for stream in [*streams, stranger]:
         await stream.close()

@@ -17,7 +17,8 @@ import structlog
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription as NatsSubscription
 
-from tapewire.log.jetstream.headers import QuickClient, size, status
+from tapewire.log.jetstream.client import PatientClient
+from tapewire.log.jetstream.headers import size, status
 from tapewire.log.port import Refused, Unavailable, Uncertain
 
 REQUEST_SECONDS = 5.0
@@ -85,7 +86,7 @@ class Wire:
     """One NATS connection. Make it by `connect`, end it by `close`."""
 
     def __init__(self) -> None:
-        self.client = QuickClient()
+        self.client = PatientClient()
         self.subscriptions: set[WireSubscription] = set()
         self.on_state: list[Callable[[bool], None]] = []
         self._waiters: dict[str, _Waiter] = {}
