@@ -95,6 +95,12 @@ async def test_starting_running_killed_stopped_and_a_restarted_server(broker, st
     prices.process.kill()
     await become(journal, "p/1", "starting", "running", "stopped")
 
+    # As a container that crashes again: it has the name that it had.
+    again = start("prices", "p/1")
+    await become(journal, "p/1", "stopped", "starting", "running")
+    again.process.kill()
+    await become(journal, "p/1", "stopped", "starting", "running", "stopped")
+
     # The silence of one that dies with the server is noticed later: by then others would be, too.
     victim.process.kill()
     broker.kill()
