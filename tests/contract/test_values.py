@@ -68,8 +68,10 @@ async def test_a_value_with_a_time_to_live_is_forgotten_after_it(values: Values)
     assert set(await values.all()) == {"IBM", "SPY"}
 
     async with asyncio.timeout(15):
-        while await values.get("IBM") is not None:
+        seen = await values.get("IBM")
+        while seen is not None:
             await asyncio.sleep(0.05)
+            seen = await values.get("IBM")
 
     assert await values.all() == {"SPY": b"3"}
 
