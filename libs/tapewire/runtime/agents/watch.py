@@ -79,14 +79,15 @@ class _Roll:
 class _Ear:
     """When each instance was last heard, by the time of the looks."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: float) -> None:
         self._heard: dict[str, tuple[bytes | None, float]] = {}
-        self.heard_at = 0.0
-        """When anybody was, this process included."""
+        self.heard_at = now
+        """When anybody was, this process included, or the count began."""
 
-    def forget(self) -> None:
+    def forget(self, now: float) -> None:
         """Nothing that was counted counts."""
         self._heard.clear()
+        self.heard_at = now
 
     def listen(self, names: Iterable[str], beats: dict[str, bytes], now: float) -> None:
         """Take a look at the heartbeats of `names`; a lost one is no sign of life."""
@@ -146,7 +147,8 @@ class Watch:
         complete: asyncio.Event,
     ) -> None:
         clock, pause = asyncio.get_running_loop().time, self._silence / LOOKS
-        ear, looked_at = _Ear(), clock()
+        looked_at = clock()
+        ear = _Ear(looked_at)
         while True:
             await asyncio.sleep(pause)
             await complete.wait()
@@ -154,16 +156,16 @@ class Watch:
                 beats = await self._heartbeats.all()
             except LogError as error:
                 logger.warning("cannot hear the services now", error=str(error))
-                ear.forget()
+                ear.forget(clock())
                 continue
             if clock() - looked_at > 3 * pause:
-                ear.forget()
+                ear.forget(clock())
             looked_at = clock()
             ear.listen(present(), beats, looked_at)
             deaf = looked_at - ear.heard_at
             if deaf >= DEAF_LOOKS * pause:
                 logger.warning("hears nobody, not even this process", seconds=round(deaf, 1))
-                ear.forget()
+                ear.forget(looked_at)
             elif deaf < SURE_LOOKS * pause:
                 await self._say_silent(entities, present(), ear, looked_at)
 
