@@ -95,6 +95,12 @@ async def test_starting_running_killed_stopped_and_a_restarted_server(broker, st
     prices.process.kill()
     await become(journal, "p/1", "starting", "running", "stopped")
 
+    # As a container that crashes again: it has the name that it had.
+    again = start("prices", "p/1")
+    await become(journal, "p/1", "stopped", "starting", "running")
+    again.process.kill()
+    await become(journal, "p/1", "stopped", "starting", "running", "stopped")
+
     # The silence of one that dies with the server is noticed later: by then others would be, too.
     victim.process.kill()
     broker.kill()
@@ -129,3 +135,21 @@ def test_times_that_contradict_each_other_are_refused(broker):
     )
     assert done.returncode == 2
     assert "TAPEWIRE_AGENT_SILENCE=45" in done.stderr
+
+
+async def test_one_that_fails_says_so_and_tells_users_nothing_of_its_files(broker, journal):
+    settings = {"TAPEWIRE_NATS_URL": broker.url, "TAPEWIRE_INSTANCE": "p1", "PATH": "", **QUICK}
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-m", "services.prices"],
+        env={**settings, "TAPEWIRE_FEED": "/nowhere/quotes.csv"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "/nowhere/quotes.csv" in done.stdout + done.stderr
+    page = await journal.page(f"ev._all.agents.{token(_name('p1'))}", after=0)
+    assert page.events[-1].event.state.value == "stopped"
+    assert page.events[-1].event.detail == "failed: BadSetting"

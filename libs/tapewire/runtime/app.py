@@ -205,8 +205,11 @@ def _announce(app: App) -> None:
         return
 
     async def farewell() -> None:
+        # Every user sees it: what the failure says of files and addresses is for the log.
         failure = app.failure
-        await app.announcer.stopped(None if failure is None else f"failed: {failure!r}")
+        await app.announcer.stopped(
+            None if failure is None else f"failed: {type(failure).__name__}"
+        )
 
     app.on_stop(farewell)
     app.wire.on_state.append(app.announcer.connection)

@@ -83,8 +83,9 @@ def test_a_service_that_is_not_there_is_told_with_those_that_are() -> None:
     )
 
 
-def test_provision_without_a_server_says_where_it_looked() -> None:
-    result = run("provision", "--nats", "nats://127.0.0.1:9", TAPEWIRE_NATS_WAIT="0.1")
+@pytest.mark.parametrize("command", ["provision", "status"])
+def test_a_command_without_a_server_says_where_it_looked(command: str) -> None:
+    result = run(command, "--nats", "nats://127.0.0.1:9", TAPEWIRE_NATS_WAIT="0.1")
     assert result.exit_code == 3
     assert "no NATS server answers at nats://127.0.0.1:9" in result.stderr
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tapewire.events import AgentState, AgentStatusChanged
+from tapewire.log import Refused
 from tapewire.log.memory import Faults, MemoryLog, MemoryServer, MemoryValues
 from tapewire.runtime.agents import Announcer, Watch
 from tapewire.runtime.agents.state import announce, decide, silence
@@ -47,12 +48,16 @@ class World:
         self.server = MemoryServer()
         self._faults = faults
         self._tasks = {}
+        self.refuses = False
+        """Whether the store of heartbeats takes none."""
+        self.unwritable = ""
+        """The subject that nobody can append to."""
 
     def start(self, instance, *, clock=0.0, watches=True):
         """A process whose clock is `clock` seconds wrong."""
         faults = self._faults(instance)
-        log = MemoryLog(self.server, faults)
-        beats = MemoryValues(self.server, faults, prefix="hb")
+        log = Log(self, faults)
+        beats = Beats(self, faults)
         views = MemoryValues(self.server, faults, stream="VIEWS", prefix="view")
 
         def now():
@@ -88,6 +93,10 @@ class World:
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.gather(*tasks, return_exceptions=True)
 
+    def beats(self):
+        """Whose heartbeats are stored."""
+        return sorted(self.server.values["MARKET/hb"])
+
     def told(self, instance):
         """The states of an instance, in order."""
         page = self.server.journal.page(
@@ -95,6 +104,36 @@ class World:
             upto=self.server.journal.last,
         )  # fmt: skip
         return [recorded.event.state.value for recorded in page.events]
+
+
+class Beats(MemoryValues):
+    """The heartbeats of a world, which may refuse them."""
+
+    def __init__(self, world, faults):
+        super().__init__(world.server, faults, prefix="hb")
+        self._world = world
+
+    async def put(self, key, data, *, ttl=None):
+        if self._world.refuses:
+            raise Refused("insufficient resources")
+        await super().put(key, data, ttl=ttl)
+
+    async def post(self, key, data):
+        if not self._world.refuses:
+            await super().post(key, data)
+
+
+class Log(MemoryLog):
+    """The log of a world, which may refuse what is appended to one subject."""
+
+    def __init__(self, world, faults):
+        super().__init__(world.server, faults)
+        self._world = world
+
+    async def append(self, drafts):
+        if str(drafts[0].subject) == self._world.unwritable:
+            raise Refused("never")
+        return await super().append(drafts)
 
 
 def play(story, faults=lambda _: None):
@@ -232,6 +271,86 @@ def test_a_restart_under_the_same_name_is_no_death():
         world.start("b", watches=False)
         await asyncio.sleep(300)
         assert world.told("b") == ["starting", "running", "starting", "running"]
+
+    play(story)
+
+
+def test_each_death_under_one_name_is_announced():
+    """A container that crashes again has the name that it had. The watch remembered the first
+    death, took the second for no news, and the instance was shown as running for ever."""
+
+    async def story(world):
+        world.start("a")
+        for _ in range(3):
+            world.start("b", watches=False)
+            await asyncio.sleep(100)
+            await world.kill("b")
+            await asyncio.sleep(300)
+        assert world.told("b") == ["starting", "running", "stopped"] * 3
+
+    play(story)
+
+
+def test_when_no_heartbeat_can_be_stored_nobody_is_declared_dead():
+    """As when the server's memory is full: looks succeed and find nothing new."""
+
+    async def story(world):
+        world.start("a")
+        world.start("b")
+        await asyncio.sleep(100)
+        world.refuses = True
+        await asyncio.sleep(500)
+        world.refuses = False
+        await asyncio.sleep(500)
+        assert world.told("a") == world.told("b") == ["starting", "running"]
+        await world.kill("b")
+        await asyncio.sleep(SILENCE + BEAT)
+        assert world.told("b") == ["starting", "running", "stopped"]
+
+    play(story)
+
+
+def test_a_process_says_how_it_is_although_its_heartbeat_is_refused():
+    async def story(world):
+        world.refuses = True
+        announcer = world.start("a")
+        await asyncio.sleep(20)
+        announcer.checks.append(lambda: "the feed is silent")
+        await asyncio.sleep(BEAT + 1)
+        assert world.told("a") == ["starting", "running", "degraded"]
+
+    play(story)
+
+
+def test_heartbeats_of_the_dead_are_forgotten():
+    """Every host and pid is a key of its own, and each look reads them all."""
+
+    async def story(world):
+        world.start("a")
+        for number in range(50):
+            world.start(f"b{number}", watches=False)
+            await asyncio.sleep(1)
+            await world.kill(f"b{number}")
+        await asyncio.sleep(1000)
+        assert world.beats() == ["orders%2Fa"]
+
+    play(story)
+
+
+def test_one_word_that_cannot_be_said_keeps_back_no_other():
+    async def story(world):
+        world.start("a")
+        for instance in ("b", "c"):
+            world.start(instance, watches=False)
+        await asyncio.sleep(100)
+        for instance in ("b", "c"):
+            await world.kill(instance)
+        world.unwritable = "ev._all.agents.orders%2Fb"
+        await asyncio.sleep(SILENCE + BEAT)
+        assert world.told("c")[-1] == "stopped"
+        world.unwritable = ""
+        await asyncio.sleep(BEAT)
+        assert world.told("b")[-1] == "stopped"
 
     play(story)
 

@@ -46,6 +46,7 @@ def configurations(replicas: int = 1) -> list[dict[str, Any]]:
             "storage": "memory",
             "max_msgs_per_subject": 1,
             "allow_direct": True,
+            "allow_msg_ttl": True,
             "republish": {"src": ">", "dest": "live.>"},
             "num_replicas": replicas,
         },

@@ -8,6 +8,7 @@ process last said, and says it again when not: it was thought dead, or the log w
 
 import asyncio
 import contextlib
+import math
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -23,6 +24,9 @@ from tapewire.runtime.agents import state as agents
 FAREWELL_SECONDS = 2.0
 """How long a stopping process tries to say so."""
 DETAIL_CHARACTERS = 200
+HEARTBEAT_LIVES = 20
+"""Heartbeats after which the last one of a process is forgotten: each host and pid has a key of its
+own, and each look reads them all. That it is gone says nothing of the process."""
 
 Check = Callable[[], str | None]
 """What is wrong with the process, None when nothing is."""
@@ -96,6 +100,7 @@ class Announcer:
             if clock() >= beat_at:
                 beat_at = clock() + self._every
                 await self._beat_once()
+                await self._look_at_itself()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(beat_at):
                     if not self._waiting:
@@ -158,13 +163,20 @@ class Announcer:
     async def _beat_once(self) -> None:
         self._beat += 1
         beat = Heartbeat(self._service, self._instance, self._boot, self._beat)
+        ttl = math.ceil(self._every * HEARTBEAT_LIVES)
         try:
-            await self._heartbeats.post(token(self._subject.entity), CODEC.encode(beat))
-            if self._wanted in (AgentState.RUNNING, AgentState.DEGRADED):
-                self._say_health()
+            await self._heartbeats.put(token(self._subject.entity), CODEC.encode(beat), ttl=ttl)
+        except LogError as error:
+            logger.info("nobody hears its heartbeat now", error=str(error))
+
+    async def _look_at_itself(self) -> None:
+        """Say how it is, and say it again when the log has another last word."""
+        if self._wanted in (AgentState.RUNNING, AgentState.DEGRADED):
+            self._say_health()
+        try:
             if await self._log.last(str(self._subject)) != self._sequence:
                 await self._agents.fresh(self._subject)
                 if self._said is not None and not self._waiting:
                     self._say(self._said.state, self._said.detail)
         except LogError as error:
-            logger.info("nobody hears its heartbeat now", error=str(error))
+            logger.info("cannot see what is said of it now", error=str(error))

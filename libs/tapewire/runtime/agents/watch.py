@@ -3,7 +3,8 @@
 Who should be heard is folded from the log, who is heard is read from the heartbeats. Nobody's clock
 is compared with another's: a heartbeat that is not the one of the last look was sent in between,
 and silence is counted by this process alone, from when it first looked. A look that fails, or comes
-far too late, begins the count anew for everybody: who could not be heard was not silent.
+far too late, begins the count anew for everybody: who could not be heard was not silent. Nor is
+anybody while nobody is heard at all, this process included: then no heartbeat can be stored.
 """
 
 import asyncio
@@ -31,6 +32,11 @@ LEASE = "agents"
 CHECKPOINT = "agents-watch"
 LOOKS = 6
 """Looks at all heartbeats within the time that makes a silence."""
+SURE_LOOKS = 2
+"""Looks since anybody was heard within which one who is not heard is silent."""
+DEAF_LOOKS = 5
+"""Looks without anybody that begin the count anew: more than a heartbeat, which is at the most half
+of the silence, and one look."""
 
 logger = structlog.get_logger("tapewire.agents")
 
@@ -73,12 +79,15 @@ class _Roll:
 class _Ear:
     """When each instance was last heard, by the time of the looks."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: float) -> None:
         self._heard: dict[str, tuple[bytes | None, float]] = {}
+        self.heard_at = now
+        """When anybody was, this process included, or the count began."""
 
-    def forget(self) -> None:
+    def forget(self, now: float) -> None:
         """Nothing that was counted counts."""
         self._heard.clear()
+        self.heard_at = now
 
     def listen(self, names: Iterable[str], beats: dict[str, bytes], now: float) -> None:
         """Take a look at the heartbeats of `names`; a lost one is no sign of life."""
@@ -88,6 +97,7 @@ class _Ear:
             last, since = self._heard.get(name, (None, now))
             if beat is not None and beat != last:
                 last, since = beat, now
+                self.heard_at = now
             heard[name] = (last, since)
         self._heard = heard
 
@@ -137,26 +147,50 @@ class Watch:
         complete: asyncio.Event,
     ) -> None:
         clock, pause = asyncio.get_running_loop().time, self._silence / LOOKS
-        ear, looked_at = _Ear(), clock()
+        looked_at = clock()
+        ear = _Ear(looked_at)
         while True:
             await asyncio.sleep(pause)
             await complete.wait()
             try:
                 beats = await self._heartbeats.all()
-                if clock() - looked_at > 3 * pause:
-                    ear.forget()
-                looked_at = clock()
-                ear.listen(present(), beats, looked_at)
-                for name, status in [*present().items()]:
-                    if ear.silent(name, looked_at) >= self._silence:
-                        await self._say(entities, status)
-            except (LogError, Overloaded) as error:
-                logger.warning("cannot watch the services now", error=str(error))
-                ear.forget()
+            except LogError as error:
+                logger.warning("cannot hear the services now", error=str(error))
+                ear.forget(clock())
+                continue
+            if clock() - looked_at > 3 * pause:
+                ear.forget(clock())
+            looked_at = clock()
+            ear.listen(present(), beats, looked_at)
+            deaf = looked_at - ear.heard_at
+            if deaf >= DEAF_LOOKS * pause:
+                logger.warning("hears nobody, not even this process", seconds=round(deaf, 1))
+                ear.forget(looked_at)
+            elif deaf < SURE_LOOKS * pause:
+                await self._say_silent(entities, present(), ear, looked_at)
+
+    async def _say_silent(
+        self,
+        entities: agents.Agents,
+        present: dict[str, AgentStatusChanged],
+        ear: _Ear,
+        now: float,
+    ) -> None:
+        for name, status in [*present.items()]:
+            if ear.silent(name, now) >= self._silence:
+                await self._say(entities, status)
 
     async def _say(self, entities: agents.Agents, seen: AgentStatusChanged) -> None:
+        """Have it decided on the instance as it is: one that came back under its name and fell
+        silent again is remembered as stopped. What cannot be said now is said at the next look."""
         detail = f"not heard of for {self._silence:g} s"
         command = agents.silence(seen, detail, self._now())
         subject = agents.subject(seen.service, seen.instance)
-        await entities.handle(subject, command, correlation=command.id)
-        logger.warning("a service fell silent", service=seen.service, instance=seen.instance)
+        try:
+            before = await entities.fresh(subject)
+            after = await entities.handle(subject, command, correlation=command.id)
+        except (LogError, Overloaded) as error:
+            logger.warning("cannot say that it fell silent", who=subject.entity, error=str(error))
+            return
+        if after.sequence != before.sequence:
+            logger.warning("a service fell silent", service=seen.service, instance=seen.instance)
