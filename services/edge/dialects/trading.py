@@ -27,7 +27,6 @@ from tapewire.events import (
     PriceUpdated,
     StopLossExecuted,
     StopLossTriggered,
-    Strategy,
     StrategyCompleted,
     StrategyCreated,
     StrategyEvent,
@@ -123,12 +122,6 @@ class StrategyTold(msgspec.Struct, frozen=True, kw_only=True, rename="camel", om
     order_id: str | None = None
     error_code: str | None = None
     details: str | None = None
-    timestamp: datetime
-
-
-class StrategiesSnapshot(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    snapshot: bool
-    strategies: Sequence[Strategy]
     timestamp: datetime
 
 
