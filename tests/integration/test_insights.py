@@ -326,31 +326,46 @@ async def test_a_load_goes_on_while_replicas_and_the_server_are_killed(
     once; what is polled meanwhile has no hole; and a fresh process counts the same."""
     replicas = [await house.start(), await house.start()]
     moods = ("great win", "terrible loss", "meeting")
-    rows = [f"Story {n}: {moods[n % 3]},Wire,T{n % 9},t{n % 30};all" for n in range(ROWS)]
-    csv = house.file("big.csv", "\n".join(["title,source,tickers,tags", *rows]))
+    rows = [f"Story {n}: {moods[n % 3]},Wire,T{n % 9},t{n % 30};all\n" for n in range(ROWS)]
     start = await house.items(limit=1)
-    loading = asyncio.create_task(house.command("load", csv))
     polled: list[Item] = []
-    place, kills = (start.as_of, start.epoch), 0
-    while not loading.done() or len(polled) < ROWS:
-        reply = await house.items(since=place[0], epoch=place[1], limit=200)
-        assert not reply.reset
-        polled += reply.items
-        place = (reply.as_of, reply.epoch)
-        if kills < 2 and len(polled) > (kills + 1) * ROWS / 4:
-            house.kill(replicas.pop(0))
-            replicas.append(await house.start())
-            kills += 1
-        elif kills == 2 and len(polled) > ROWS * 3 / 4:
-            await asyncio.to_thread(broker.kill)
-            await asyncio.to_thread(broker.start)
-            kills += 1
-        if loading.done() and not reply.more:
-            break
+    place = (start.as_of, start.epoch)
+
+    async def poll(until: int) -> None:
+        nonlocal place
+        async with asyncio.timeout(WAIT_SECONDS):
+            while len(polled) < until:
+                reply = await house.items(since=place[0], epoch=place[1], limit=200)
+                assert not reply.reset
+                polled.extend(reply.items)
+                place = (reply.as_of, reply.epoch)
+
+    async def another_replica() -> None:
+        house.kill(replicas.pop(0))
+        replicas.append(await house.start())
+
+    async def another_server() -> None:
+        await asyncio.to_thread(broker.kill)
+        await asyncio.to_thread(broker.start)
+
+    # The file is a pipe that is filled by and by, so that every kill finds rows on their way, at
+    # whatever speed they go. What fills no batch yet waits in the command: hence the smaller wait.
+    pipe = house.folder / "big.csv"
+    os.mkfifo(pipe)
+    loading = asyncio.create_task(house.command("load", str(pipe)))
+    with await asyncio.to_thread(pipe.open, "w") as file:
+        file.write("title,source,tickers,tags\n")
+        portion = ROWS // 4
+        for n, kill in enumerate((None, another_replica, another_replica, another_server)):
+            await asyncio.to_thread(file.writelines, rows[n * portion : (n + 1) * portion])
+            await asyncio.to_thread(file.flush)
+            if kill is not None:
+                await kill()
+            await poll((n + 1) * portion - asked.MOST_LOADED)
+    await poll(ROWS)
     loaded = await loading
     assert loaded.returncode == 0, loaded.stderr
     assert loaded.stdout == f"{ROWS} rows: {ROWS} added, 0 already there, 0 malformed\n"
-    assert kills == 3
 
     tape = await house.tape()
     # Told by place: a comparison of thousands of items takes pytest minutes to explain.

@@ -136,7 +136,12 @@ def add(
 
 
 def _rows(file: IO[bytes], extra: Extra) -> Rows:
-    buffered = io.BufferedReader(cast("io.RawIOBase", file))
+    # A second buffer around a pipe's would hold rows back until it is full.
+    buffered = (
+        file
+        if isinstance(file, io.BufferedReader)
+        else io.BufferedReader(cast("io.RawIOBase", file))
+    )
     is_feed = buffered.peek(64).lstrip(b" \t\r\n").startswith(FEED_STARTS)
     return feedfile.rows(buffered, extra) if is_feed else csvfile.rows(buffered, extra)
 
