@@ -1,6 +1,7 @@
 """Where JSON does not fit a struct: the field's path and its value, out of msgspec's message."""
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -31,3 +32,31 @@ def at(value: Any, path: str) -> Any:
         else:
             return msgspec.UNSET
     return value
+
+
+def passed_over(content: Any, made: Any) -> str | None:
+    """The path of the first field of `content` that `made`, which was decoded from it, has no place
+    for. Events are read by older programs than wrote them, so their structs pass such fields over;
+    who writes one by hand wants to be told."""
+    for name, value, inner in _fields(content, made):
+        if inner is msgspec.UNSET:
+            return name
+        deeper = passed_over(value, inner)
+        if deeper is not None:
+            return f"{name}{deeper}" if deeper.startswith("[") else f"{name}.{deeper}"
+    return None
+
+
+def _fields(content: Any, made: Any) -> Iterable[tuple[str, Any, Any]]:
+    """What is in `content`, each by its name, with what was made of it: UNSET when nothing was."""
+    if isinstance(content, list) and isinstance(made, (list, tuple)):
+        for number, (value, inner) in enumerate(zip(content, made, strict=False)):
+            yield f"[{number}]", value, inner
+    elif isinstance(content, dict) and isinstance(made, msgspec.Struct):
+        names = dict(zip(made.__struct_encode_fields__, made.__struct_fields__, strict=True))
+        tag = made.__struct_config__.tag_field
+        for name, value in content.items():
+            if name in names:
+                yield name, value, getattr(made, names[name])
+            elif name != tag:
+                yield name, value, msgspec.UNSET

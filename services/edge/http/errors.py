@@ -14,7 +14,7 @@ from litestar.exceptions import HTTPException
 
 from services.edge.access import KeysAway
 from tapewire.events import CODEC
-from tapewire.events.misfit import at, located
+from tapewire.events.misfit import at, located, passed_over
 from tapewire.log import LogError, Refusal
 from tapewire.runtime import Unanswered
 from tapewire.runtime.correlation import HEADER, correlation_id
@@ -77,14 +77,17 @@ def unavailable(message: str, seconds: int = RETRY_AFTER_SECONDS) -> Failure:
 def decode(data: bytes, into: type[msgspec.Struct]) -> Any:
     """`data` as `into`. Raises Failure: 400 for no JSON, 422 with the path and value otherwise."""
     try:
-        return CODEC.decode(data, into)
+        made = CODEC.decode(data, into)
     except msgspec.ValidationError as error:
-        misfit = str(error)
+        message, path = located(str(error))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _no_json(error) from None
-    content = _content(data)
-    message, path = located(misfit)
-    raise Failure(422, message, path=path, value=_shown(at(content, path)))
+    else:
+        unknown = passed_over(_content(data), made)
+        if unknown is None:
+            return made
+        message, path = f"Object contains unknown field `{unknown.rpartition('.')[2]}`", unknown
+    raise Failure(422, message, path=path, value=_shown(at(_content(data), path)))
 
 
 def refuse_odd_numbers(data: bytes, *paths: str) -> None:

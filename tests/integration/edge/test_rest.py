@@ -122,6 +122,8 @@ class TestStrategies:
             ({"stopLoss": {"kind": "fixed", "percent": 100}}, "stopLoss.percent"),
             ({"maxTrades": 0}, "maxTrades"),
             ({"color": "red"}, "color"),
+            ({"rule": {**CROSSOVER, "speed": 3}}, "rule.speed"),
+            ({"stopLoss": {"kind": "fixed", "percent": 1, "price": 9}}, "stopLoss.price"),
         ],
     )
     def test_what_does_not_fit_is_named(

@@ -28,11 +28,20 @@ class Leg(msgspec.Struct, forbid_unknown_fields=True):
     qty: Decimal
 
 
+class Mark(msgspec.Struct, tag_field="kind", tag="mark", rename="camel"):
+    """As events' structs are: what an older program does not know is passed over."""
+
+    made_at: int = 0
+    legs: tuple[Leg, ...] = ()
+
+
 class Basket(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     legs: list[Leg]
     by_symbol: dict[str, Leg] = {}
     name: Annotated[str, msgspec.Meta(min_length=1)] = "x"
     note: str | None = None
+    mark: Mark | None = None
+    marks: list[Mark] = []
 
 
 def failure(data, into=Basket):
@@ -53,6 +62,9 @@ def failure(data, into=Basket):
         ('{"legs":[],"name":""}', "name", ""),
         ('{"legs":[],"note":7}', "note", 7),
         ('{"legs":[],"other":{"a":1}}', "other", {"a": 1}),
+        ('{"legs":[],"mark":{"kind":"mark","made_at":1}}', "mark.made_at", 1),
+        ('{"legs":[],"marks":[{"kind":"mark"},{"kind":"mark","x":{}}]}', "marks[1].x", {}),
+        ('{"legs":[],"mark":{"kind":"mark","legs":[{"qty":1,"x":2}]}}', "mark.legs[0].x", 2),
         ("[]", "", []),
         ("null", "", None),
     ],
@@ -63,6 +75,11 @@ def test_the_path_and_the_value_of_what_does_not_fit(data, path, value):
     assert (failed.status, body["path"]) == (422, path)
     assert body.get("value") == value
     assert "`$" not in body["message"]
+
+
+def test_a_tag_and_what_is_known_fit():
+    fits = b'{"legs":[],"mark":{"kind":"mark","madeAt":1},"note":null}'
+    assert decode(fits, Basket) == Basket(legs=[], mark=Mark(made_at=1))
 
 
 def test_a_long_value_is_not_repeated_nor_a_long_message():
