@@ -1,0 +1,170 @@
+"""A house for clients of others, and what those need: a browser, or packages of npm.
+
+One event loop for all tests here, and one browser. The packages are installed once, beside the
+Python ones; where that cannot be done, their tests are skipped, saying why.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import functools
+import hashlib
+import itertools
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, async_playwright
+
+from tests.browser.conftest import ARGUMENTS, chromium  # noqa: F401  # a fixture
+from tests.clients.readers import CLIENTS, Client, Reader
+from tests.integration.edge.house import House
+
+PACKAGES = Path(__file__).with_name("package.json")
+INSTALL_SECONDS = 120
+NODE = (20, 0)
+"""What the packages ask for."""
+
+Run = Callable[..., contextlib.AbstractAsyncContextManager[Reader]]
+"""Runs one kind of client on the streams that it is given, until the block ends."""
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """NATS and edges: nothing happens there but what tests say."""
+    made = House(tmp_path_factory.mktemp("clients"))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def lone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A house of the test's own, without any service yet."""
+    made = House(tmp_path_factory.mktemp("lone"))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def fresh() -> Callable[[str], str]:
+    """Names that no other test uses."""
+    return lambda name: f"{name}{next(_numbers)}"
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser(chromium: str) -> AsyncIterator[Browser]:  # noqa: F811
+    async with async_playwright() as playwright:
+        launched = await playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        yield launched
+        await launched.close()
+
+
+@pytest.fixture(scope="session")
+def curl() -> str:
+    """Where it is."""
+    found = shutil.which("curl")
+    if found is None or shutil.which("bash") is None:
+        pytest.skip("no curl, or no bash, on the PATH")
+    return found
+
+
+@pytest.fixture(scope="session")
+def node_modules() -> Path:
+    """Where the packages of package.json are installed, in exactly those versions."""
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        pytest.skip("no node, or no npm, on the PATH")
+    version = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True)
+    if tuple(int(part) for part in version.stdout.strip("v\n").split(".")[:2]) < NODE:
+        pytest.skip(f"node is {version.stdout.strip()}; the clients need {NODE[0]} or newer")
+    wanted = hashlib.sha256(PACKAGES.read_bytes()).hexdigest()[:12]
+    folder = Path(sys.prefix) / "npm" / wanted
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one of the workers installs
+        if not (folder / ".installed").exists():
+            _install(folder)
+    return folder / "node_modules"
+
+
+def _install(folder: Path) -> None:
+    shutil.copy(PACKAGES, folder)
+    options = ["--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund"]
+    options += ["--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-timeout=20000"]
+    try:
+        done = subprocess.run(
+            ["npm", "install", *options],
+            cwd=folder,
+            env={
+                **os.environ,
+                "npm_config_update_notifier": "false",
+                "npm_config_loglevel": "error",
+            },
+            capture_output=True,
+            text=True,
+            timeout=INSTALL_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        pytest.skip(f"npm did not install {PACKAGES.name} within {INSTALL_SECONDS} s")
+    if done.returncode:
+        why = " ".join(done.stderr.split())[:300]
+        pytest.skip(f"npm could not install {PACKAGES.name}: {why}")
+    (folder / ".installed").touch()
+
+
+@pytest.fixture(params=CLIENTS, ids=lambda client: client.name)
+def client(request: pytest.FixtureRequest) -> Client:
+    """Each client of the table."""
+    made: Client = request.param
+    return made
+
+
+@pytest.fixture
+def run(client: Client, request: pytest.FixtureRequest, tmp_path: Path) -> Run:
+    """Runs that client."""
+    return _run(client, request, tmp_path)
+
+
+def _run(client: Client, request: pytest.FixtureRequest, folder: Path) -> Run:
+    """Skips where what the client needs is missing."""
+    needed = request.getfixturevalue(client.needs) if client.needs else None
+    return functools.partial(client.start, needed, folder)
+
+
+class Crowd:
+    """Every client that can run here, to be run at once: what takes a while for each of them then
+    takes no longer for all. Those that cannot are skipped by the tests of one client."""
+
+    def __init__(self, runs: dict[Client, Run]) -> None:
+        self.runs = runs
+
+    async def each(self, check: Callable[[Client, Run], Awaitable[None]]) -> None:
+        """`check` every one; what went wrong says of which."""
+        done = await asyncio.gather(
+            *(check(client, run) for client, run in self.runs.items()), return_exceptions=True
+        )
+        wrong = []
+        for client, outcome in zip(self.runs, done, strict=True):
+            if isinstance(outcome, BaseException):
+                outcome.add_note(f"the client: {client.name}")
+                wrong.append(outcome)
+        if wrong:
+            raise BaseExceptionGroup("clients", wrong)
+
+
+@pytest.fixture
+def crowd(request: pytest.FixtureRequest, tmp_path: Path) -> Crowd:
+    runs = {}
+    for client in CLIENTS:
+        folder = tmp_path / client.name
+        folder.mkdir()
+        with contextlib.suppress(pytest.skip.Exception):
+            runs[client] = _run(client, request, folder)
+    return Crowd(runs)

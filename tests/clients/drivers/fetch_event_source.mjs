@@ -1,0 +1,15 @@
+// Prints every event as a line of JSON; the argument says what to follow, and as whom.
+import { follow } from './snippet.mjs';
+
+function say(said) {
+  console.log(JSON.stringify(said));
+}
+
+for (const { path, url, headers, id } of JSON.parse(process.argv[2])) {
+  const seen = (message) => say({ path, event: message.event, data: message.data, id: message.id });
+  follow(url, seen, { headers, id }).catch((error) => {
+    const why = error.message.split(' ').at(-1);
+    say({ over: why === 'many' ? 'limit' : why });
+    process.exit(1);
+  });
+}

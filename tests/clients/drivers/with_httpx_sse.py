@@ -1,0 +1,33 @@
+"""Prints every event as a line of JSON; the argument says what to follow, and as whom."""
+
+import asyncio
+import json
+import sys
+from typing import Any
+
+import httpx
+from snippet import OneStreamTooMany, follow
+
+
+def say(said: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(said) + "\n")
+    sys.stdout.flush()
+
+
+async def follow_one(stream: dict[str, Any]) -> None:
+    async def seen(event: Any) -> None:
+        say({"path": stream["path"], "event": event.event, "data": event.data, "id": event.id})
+
+    await follow(stream["url"], seen, stream["id"], headers=stream["headers"], trust_env=False)
+
+
+async def follow_all() -> None:
+    await asyncio.gather(*(follow_one(stream) for stream in json.loads(sys.argv[1])))
+
+
+try:
+    asyncio.run(follow_all())
+except httpx.HTTPStatusError as error:
+    say({"over": str(error.response.status_code)})
+except OneStreamTooMany:
+    say({"over": "limit"})

@@ -1,0 +1,36 @@
+"""Prints every event as a line of JSON; the argument says what to follow, and as whom."""
+
+import json
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
+from typing import Any
+
+import httpx
+from snippet import OneStreamTooMany, follow
+
+STREAMS = json.loads(sys.argv[1])
+ONE_AT_A_TIME = Lock()
+
+
+def say(said: dict[str, Any]) -> None:
+    with ONE_AT_A_TIME:
+        sys.stdout.write(json.dumps(said) + "\n")
+        sys.stdout.flush()
+
+
+def follow_one(stream: dict[str, Any]) -> None:
+    def seen(event: Any) -> None:
+        say({"path": stream["path"], "event": event.event, "data": event.data, "id": event.id})
+
+    follow(stream["url"], seen, stream["id"], headers=stream["headers"], trust_env=False)
+
+
+with ThreadPoolExecutor(len(STREAMS)) as threads:
+    try:
+        for done in [threads.submit(follow_one, stream) for stream in STREAMS]:
+            done.result()
+    except httpx.HTTPStatusError as error:
+        say({"over": str(error.response.status_code)})
+    except OneStreamTooMany:
+        say({"over": "limit"})
