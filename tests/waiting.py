@@ -1,9 +1,13 @@
-"""Waiting for a named condition instead of sleeping."""
+"""Waiting for a named condition instead of sleeping.
+
+How long is patience with a machine that is slow or busy, never a promise: what must be quick is
+shown by what would hold it up not happening at all.
+"""
 
 import asyncio
 from collections.abc import Callable
 
-WAIT_SECONDS = 15.0
+WAIT_SECONDS = 60.0
 LOOK_SECONDS = 0.005
 
 

@@ -80,7 +80,7 @@ class House:
             process.terminate()
         for process in self.processes:
             said = (self.folder / "insights.log").read_text()[-3000:]
-            assert process.wait(timeout=30) == 0, said
+            assert process.wait(timeout=60) == 0, said
 
     async def ask(self, verb: str, request: msgspec.Struct, reply: type[R]) -> R:
         """Until it is answered, under one command id, as the edge does."""
@@ -118,7 +118,7 @@ class House:
         return await asyncio.to_thread(
             subprocess.run,
             [sys.executable, "-m", "tapewire.cli", "items", *args, "--nats", url or self.url],
-            env={**os.environ, "TAPEWIRE_NATS_WAIT": "1"},
+            env={**os.environ, "TAPEWIRE_NATS_WAIT": "1" if url else "60"},
             input=stdin.decode("utf-8", "surrogateescape"),
             errors="surrogateescape",
             capture_output=True,
