@@ -5,7 +5,7 @@ shown by what would hold it up not happening at all.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 WAIT_SECONDS = 60.0
 LOOK_SECONDS = 0.005
@@ -25,3 +25,16 @@ async def until(
         if loop.time() > deadline:
             raise AssertionError(f"not within {seconds:g} s: {what}; last seen: {seen()!r}")
         await asyncio.sleep(LOOK_SECONDS)
+
+
+async def eventually(
+    what: str, condition: Callable[[], Awaitable[object]], *, seconds: float = WAIT_SECONDS
+) -> None:
+    """The same where looking takes its time; what was seen last is what `condition` gave."""
+    seen: object = None
+    try:
+        async with asyncio.timeout(seconds):
+            while not (seen := await condition()):  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(LOOK_SECONDS)
+    except TimeoutError:
+        raise AssertionError(f"not within {seconds:g} s: {what}; last seen: {seen!r}") from None

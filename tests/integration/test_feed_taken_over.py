@@ -15,7 +15,7 @@ from tapewire.events import CODEC, PriceUpdated
 from tapewire.log.jetstream import JetStreamValues, Wire, connect
 from tapewire.log.jetstream.streams import LEASES
 from tests.broker import LocalBroker, _die_with_parent
-from tests.waiting import LOOK_SECONDS, until
+from tests.waiting import eventually, until
 
 HEADER = "ms,symbol,bid,bid_size,ask,ask_size,last,last_size\n"
 TRADES = 40_000
@@ -87,9 +87,11 @@ async def test_the_day_goes_on_where_it_stood(wire: Wire, feed: Path) -> None:
     stood = places[-1]
     # What the killed one had sent may still be on its way: by the end of its lease it has come.
     leases = JetStreamValues(wire, stream=LEASES, prefix="$KV.leases")
-    async with asyncio.timeout(WAIT_SECONDS):
-        while await leases.get(LEASE) is not None:
-            await asyncio.sleep(LOOK_SECONDS)
+
+    async def free() -> bool:
+        return await leases.get(LEASE) is None
+
+    await eventually("the lease is nobody's", free)
     before = len(volumes)
     async with playing(wire, feed):
         await until(

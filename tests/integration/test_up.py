@@ -204,9 +204,7 @@ def test_a_running_message_server_can_be_used(stack: Stack, stack_factory: Stack
     stack.wait_well()
     cookies = stack.sign_in("olga")
     placed = order(stack, cookies).json()["orderId"]
-    found = httpx.get(
-        f"{other.url}/api/orders/{placed}", cookies=cookies, timeout=SECONDS
-    )
+    found = httpx.get(f"{other.url}/api/orders/{placed}", cookies=cookies, timeout=SECONDS)
     assert found.status_code == 200
 
 

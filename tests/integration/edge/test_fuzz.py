@@ -108,7 +108,7 @@ async def status_of(edge, request):
     reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)
     try:
         writer.write(request)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             line = await reader.readline()
         return int(line.split()[1]) if line else None
     finally:
