@@ -151,10 +151,12 @@ def test_the_echo_of_a_signal_is_not_a_second_one(stack_factory: StackFactory) -
 def test_a_signal_before_it_is_ready_stops_it_too(
     stack_factory: StackFactory, tmp_path: Path
 ) -> None:
-    """No service gets ready: the package whose event types it is to know never comes to an end."""
-    (tmp_path / "endless.py").write_text("import time\ntime.sleep(3600)\n")
-    endless = {"TAPEWIRE_EVENT_PACKAGES": "endless", "PYTHONPATH": str(tmp_path)}
-    stack = stack_factory(env=endless, wait=False)
+    """No service gets ready: Python itself takes an hour to start one."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys, time\n"
+        "if any('services' in argument for argument in sys.orig_argv): time.sleep(3600)\n"
+    )
+    stack = stack_factory(env={"PYTHONPATH": str(tmp_path)}, wait=False)
     stack.wait_for("the first process runs", lambda: (stack.data_dir / "run.json").exists())
     assert stack.stop(signal.SIGINT) == 0
     assert stack.out() == ""
