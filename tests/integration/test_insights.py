@@ -153,8 +153,8 @@ async def house(broker: LocalBroker, tmp_path: Path) -> AsyncIterator[House]:
 
 CSV = """\
 title,source,tickers,tags,sentiment,score,timestamp
-IBM beats estimates and soars,Wire,ibm,Earnings;tech,,,2026-03-02T14:30:00Z
-Terrible crash at SPY,Wire,SPY,,,,2026-03-02T14:31:00Z
+IBM beats estimates and soars,Wire,ibm,Earnings;tech,,,2020-03-02T14:30:00Z
+Terrible crash at SPY,Wire,SPY,,,,2020-03-02T14:31:00Z
 Stated,Wire,SPY,tech,neutral,0.9,
 IBM beats  estimates and soars,Wire,IBM,,,,
 high,Wire,,,,NaN,
@@ -166,7 +166,7 @@ short
 RSS = """\
 <rss version="2.0"><channel><title>Feed</title>
 <item><title>A wonderful day for $IBM</title><link>https://news.example/1</link>
- <category>Tech</category><pubDate>Mon, 02 Mar 2026 14:30:00 GMT</pubDate></item>
+ <category>Tech</category><pubDate>Mon, 02 Mar 2020 14:30:00 GMT</pubDate></item>
 <item><title>Odd</title><link>javascript:alert(1)</link></item>
 </channel></rss>
 """

@@ -6,10 +6,13 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from decimal import Decimal
 from typing import Any
+
+import psutil
 
 from tapewire.events import (
     MovingAverageCrossover,
@@ -151,6 +154,9 @@ async def test_a_system_that_traded_and_an_altered_checkpoint(stack_factory: Sta
         assert not summary["unknown"]
 
         await user.rest()
+        # What it keeps of what was traded just now must not come in the way of what is altered.
+        frozen = psutil.Process(stack.kill("positions", signal.SIGSTOP))
+        stack.wait_for("it stands still", lambda: frozen.status() == psutil.STATUS_STOPPED)
         await _alter(user.views, "u%2E1.positions", b'"costBasis":', b'"costBasis":1')
         code, lines, _ = await asyncio.to_thread(verify, stack.nats_url)
         assert code == 1, "\n".join(lines)
