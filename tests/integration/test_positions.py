@@ -53,6 +53,7 @@ class House:
         self._broker.start()
         self.url = self._broker.url
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._ready: dict[str, int] = {}
 
     def start(self, name: str) -> None:
         environment = {
@@ -61,23 +62,30 @@ class House:
             "TAPEWIRE_INSTANCE": name,
             "TAPEWIRE_HEALTH_PORT": "0",
         }
+        self._ready[name], writing = os.pipe()
         with (self._folder / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
                 [sys.executable, "-P", "-m", "services.positions"],
-                env=environment,
+                env={**environment, "TAPEWIRE_READY_FD": str(writing)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                pass_fds=(writing,),
             )
+        os.close(writing)
 
     def kill(self, name: str) -> None:
         process = self.processes.pop(name)
+        os.close(self._ready.pop(name))
         process.kill()
         process.wait()
 
     def close(self) -> None:
+        """End it in order, which what has only just been started does when it is ready."""
         try:
-            for process in self.processes.values():
+            for name, process in self.processes.items():
+                assert os.read(self._ready[name], 16) == b"ready\n", self.said()
+                os.close(self._ready[name])
                 process.terminate()
             for name, process in self.processes.items():
                 assert process.wait(60) == 0, f"{name}: {self.said()}"

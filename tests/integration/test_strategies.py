@@ -45,6 +45,7 @@ class House:
         self._broker = broker
         self._folder = folder
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._ready: dict[str, int] = {}
         for name, speed in (("prices", "5"), ("orders", "1"), ("strategies", "1")):
             self.start(name, name, speed)
         self.start("strategies", "strategies-2")
@@ -57,22 +58,29 @@ class House:
             "TAPEWIRE_FEED_SYMBOLS": "IBM,SPY",
             "TAPEWIRE_INSTANCE": name,
         }
+        self._ready[name], writing = os.pipe()
         with (self._folder / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
                 [sys.executable, "-m", f"services.{service}"],
-                env=environment,
+                env={**environment, "TAPEWIRE_READY_FD": str(writing)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                pass_fds=(writing,),
             )
+        os.close(writing)
 
     def kill(self, name: str) -> None:
         process = self.processes.pop(name)
+        os.close(self._ready.pop(name))
         process.send_signal(signal.SIGKILL)
         process.wait()
 
     def close(self) -> None:
-        for process in self.processes.values():
+        """End it in order, which what has only just been started does when it is ready."""
+        for name, process in self.processes.items():
+            assert os.read(self._ready[name], 16) == b"ready\n", self.said(name)
+            os.close(self._ready[name])
             process.terminate()
         for name, process in self.processes.items():
             assert process.wait(60) == 0, f"{name}: {self.said(name)}"
