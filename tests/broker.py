@@ -19,7 +19,11 @@ import warnings
 from pathlib import Path
 from typing import Any, Protocol
 
-START_SECONDS = 20.0
+# A server that is restarted must not find its port given to a client that calls it meanwhile.
+from tapewire.cli.up.nats import free_port
+
+START_SECONDS = 60.0
+PORTS_TRIED = 5
 LOOK_SECONDS = 0.01
 _PR_SET_PDEATHSIG = 1
 
@@ -53,15 +57,25 @@ class LocalBroker:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._port = -1  # the server picks a free one at the first start, and keeps it
+        self._port = 0  # a free one is chosen at the first start, and kept
         self._process: subprocess.Popen[bytes] | None = None
         self.url = ""
 
     def start(self) -> None:
+        if self._port:
+            self._start(self._port)
+            return
+        for _ in range(PORTS_TRIED - 1):  # another may take one between its choice and the start
+            with contextlib.suppress(AssertionError):
+                self._start(free_port())
+                return
+        self._start(free_port())
+
+    def _start(self, port: int) -> None:
         ports = self._folder / "ports"
         shutil.rmtree(ports, ignore_errors=True)
         ports.mkdir(parents=True)
-        command = [binary(), "-a", "127.0.0.1", "-p", str(self._port), "-js"]
+        command = [binary(), "-a", "127.0.0.1", "-p", str(port), "-js"]
         command += ["-sd", str(self._folder / "store"), "--ports_file_dir", str(ports)]
         with (self._folder / "nats.log").open("ab") as log:
             self._process = subprocess.Popen(  # noqa: PLW1509, RUF100

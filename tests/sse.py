@@ -18,7 +18,8 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
-READ_SECONDS = 10.0
+READ_SECONDS = 60.0
+"""Patience with a machine that is slow or busy."""
 READ_BYTES = 16 * 1024
 """What a `Stream` holds of what it was not asked for; the rest waits in the kernel."""
 

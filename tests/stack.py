@@ -24,11 +24,11 @@ import httpx
 import psutil
 import pytest
 
-START_SECONDS = 60.0
-STOP_SECONDS = 40.0
-WAIT_SECONDS = 30.0
+START_SECONDS = 120.0
+STOP_SECONDS = 90.0
+WAIT_SECONDS = 90.0
 LOOK_SECONDS = 0.02
-GONE_SECONDS = 5.0
+GONE_SECONDS = 30.0
 """How long killed processes may take to be gone."""
 
 MARK = "TAPEWIRE_TEST_STACK"
@@ -79,13 +79,16 @@ class Stack:
     def pid(self, name: str, *, other_than: int = 0) -> int:
         """The pid of `name`, as soon as it is ready (again, when the one `other_than` died)."""
 
-        def found() -> int:
+        pid = 0
+
+        def found() -> bool:
+            nonlocal pid
             run = self.run()
             pid = int(run["pids"].get(name, 0))
-            return pid if pid != other_than and name in run["ready"] else 0
+            return bool(pid) and pid != other_than and name in run["ready"]
 
         self.wait_for(f"{name} is ready, other than {other_than}", found, seen=self.run)
-        return found()
+        return pid
 
     def nats_pid(self) -> int:
         """The message server that runs now; another one after it was killed and restarted."""
@@ -100,7 +103,7 @@ class Stack:
     def sign_in(self, user: str, roles: Sequence[str] = ()) -> httpx.Cookies:
         """The cookies of a new session of `user`, as soon as the edge can make one."""
         asked = {"userId": user, "roles": list(roles)}
-        with httpx.Client(base_url=self.url, timeout=10) as client:
+        with httpx.Client(base_url=self.url, timeout=WAIT_SECONDS) as client:
             _answered(lambda: client.post("/api/session", json=asked)).raise_for_status()
             return client.cookies
 
@@ -108,7 +111,7 @@ class Stack:
         """Wait until orders are answered: after the message server or a service was killed, 503
         is right for a while."""
         cookies = self.sign_in("wait-well")
-        with httpx.Client(base_url=self.url, timeout=10, cookies=cookies) as client:
+        with httpx.Client(base_url=self.url, timeout=WAIT_SECONDS, cookies=cookies) as client:
             _answered(lambda: client.get("/api/orders")).raise_for_status()
 
     def log_text(self) -> str:

@@ -1,9 +1,13 @@
-"""Waiting for a named condition instead of sleeping."""
+"""Waiting for a named condition instead of sleeping.
+
+How long is patience with a machine that is slow or busy, never a promise: what must be quick is
+shown by what would hold it up not happening at all.
+"""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
-WAIT_SECONDS = 15.0
+WAIT_SECONDS = 60.0
 LOOK_SECONDS = 0.005
 
 
@@ -21,3 +25,16 @@ async def until(
         if loop.time() > deadline:
             raise AssertionError(f"not within {seconds:g} s: {what}; last seen: {seen()!r}")
         await asyncio.sleep(LOOK_SECONDS)
+
+
+async def eventually(
+    what: str, condition: Callable[[], Awaitable[object]], *, seconds: float = WAIT_SECONDS
+) -> None:
+    """The same where looking takes its time; what was seen last is what `condition` gave."""
+    seen: object = None
+    try:
+        async with asyncio.timeout(seconds):
+            while not (seen := await condition()):  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(LOOK_SECONDS)
+    except TimeoutError:
+        raise AssertionError(f"not within {seconds:g} s: {what}; last seen: {seen!r}") from None

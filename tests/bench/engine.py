@@ -30,7 +30,7 @@ AT_ONCE = 64
 BATCHES = (10, 100, 1000)
 """Events of one atomic append."""
 TRADERS = 50
-DONE_SECONDS = 120.0
+DONE_SECONDS = 300.0
 
 
 @asynccontextmanager

@@ -165,7 +165,7 @@ async def _rate(
             stream = await target.stream(
                 "/api/stream/orders", take, cookie=cookie, last_event_id=last_id
             )
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(300):
                 await done
             stream.close()
 
@@ -228,7 +228,7 @@ async def quotes(target: Target, system: System, size: Size) -> Rows:
     ]
 
 
-async def until(condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
+async def until(condition: Callable[[], bool], what: str, seconds: float = 300) -> None:
     """Wait for `condition`; `what` names it when it does not come."""
     deadline = time.monotonic() + seconds
     while not condition():

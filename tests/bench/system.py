@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-START_SECONDS = 60
+START_SECONDS = 120
 
 
 class System:
@@ -85,5 +85,5 @@ def running(*options: str) -> Iterator[System]:
             yield System(line.split()[1], data_dir / "data")
         finally:
             up.send_signal(signal.SIGINT)
-            up.wait(timeout=30)
+            up.wait(timeout=120)
             up.stdout.close()

@@ -28,7 +28,8 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
-WAIT_MS = 15_000
+WAIT_MS = 60_000
+"""Patience with a machine that is slow or busy."""
 
 OpenPage = Callable[[], Awaitable[Page]]
 

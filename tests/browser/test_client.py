@@ -13,7 +13,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 ORIGIN = "http://tapewire.test"
 PARSER_CASES: list[dict[str, Any]] = json.loads((HERE / "parser_cases.json").read_text("utf-8"))
-NODE_SECONDS = 60
+NODE_SECONDS = 180
 
 on_one_loop = pytest.mark.asyncio(loop_scope="module")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import httpx
 
 from tapewire.events import Event
-from tapewire.log import Draft, Meta, Subject, new_id
+from tapewire.log import Meta, Subject, new_id
 from tests.clients.readers import Wanted
 from tests.integration.edge.house import Edge
 from tests.integration.edge.market import Journal, placed
@@ -46,9 +46,7 @@ class Person:
 async def happens(journal: Journal, owner: str, domain: str, entity: str, event: Event) -> int:
     """Append an event of `owner`; its sequence."""
     meta = Meta(id=new_id(), correlation="c-test")
-    return await journal.log.append(
-        [Draft(subject=Subject(owner, domain, entity), event=event, meta=meta)]
-    )
+    return await journal.put(Subject(owner, domain, entity), event, meta)
 
 
 async def places(journal: Journal, name: str, *order_ids: str) -> list[int]:

@@ -29,7 +29,7 @@ async def test_every_family(client, run, house, fresh):
     alice = Person(fresh("alice"), edge)
     async with house.journal() as journal:
         await happens(journal, alice.name, "positions", "IBM", golden("position.opened"))
-        await journal.append(alice.name, placed("before"))
+        await edge.hears(await journal.append(alice.name, placed("before")))
         ways = [client.ways[number % len(client.ways)] for number in range(len(BEGINS))]
         wanted = [await alice.wants(path, way) for path, way in zip(BEGINS, ways, strict=True)]
         async with run(*wanted) as reader:

@@ -84,7 +84,8 @@ async def test_a_loss_is_said_and_the_snapshot_follows(client, run, house, fresh
     edge = house.shared_edge(**SETTINGS)
     alice = Person(fresh("alice"), edge)
     async with house.journal() as journal:
-        await places(journal, alice.name, "before")
+        [before] = await places(journal, alice.name, "before")
+        await edge.hears(before)
         wanted = await alice.wants(ORDERS, client.ways[0], "zother-7")
         async with run(wanted) as reader:
             reset = await reader.until_event(ORDERS, "stream:reset")

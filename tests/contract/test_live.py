@@ -97,26 +97,33 @@ async def test_nothing_that_was_refused_is_heard(backend: Backend) -> None:
 
 async def test_joining_live_to_pages_leaves_no_gap(backend: Backend) -> None:
     """Subscribe, ask for `last`, read up to there: what is heard carries on from it, whatever is
-    written meanwhile."""
+    written meanwhile. The writer is held up so that it can be done neither before nor after."""
     writer, reader = await backend.log(), await backend.log()
+    begun, joined = asyncio.Event(), asyncio.Event()
 
     async def write() -> None:
         for number in range(400):
+            if number == 200:
+                await begun.wait()
+            if number == 300:
+                await joined.wait()
             await writer.append([draft(f"alice/orders/{number % 7}", str(number))])
             await writer.append([draft("bob/orders/1")])
 
     writing = asyncio.create_task(write())
     await until_stored(reader, 100)
+    begun.set()
     ear = Ear()
     await reader.live("ev.alice.>", ear.on_event, ear.on_gap)
     proven = await reader.last("ev.alice.>")
     read = [one for one in await everything(reader, "ev.alice.>") if one.sequence <= proven]
     assert read[-1].sequence == proven
+    joined.set()
     await writing
 
     await until("the last event heard", lambda: ear.heard and note(ear.heard[-1]) == "399")
-    joined = read + [one for one in ear.heard if one.sequence > proven]
-    assert notes(joined) == [str(number) for number in range(400)]
+    all_ = read + [one for one in ear.heard if one.sequence > proven]
+    assert notes(all_) == [str(number) for number in range(400)]
     assert ear.gaps == []
 
 

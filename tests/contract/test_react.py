@@ -219,7 +219,7 @@ async def test_what_a_stopped_process_was_handling_goes_to_another(backend: Back
     for number in range(5):
         await log.append([draft("alice/orders/1", str(number))])
     stuck = await log.react("positions", "ev.>", hang)
-    await asyncio.wait_for(hanging.wait(), 10)
+    await asyncio.wait_for(hanging.wait(), 60)
     await stuck.close()
 
     reaction = await (await backend.log()).react("positions", "ev.>", worker.handle)

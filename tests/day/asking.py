@@ -10,7 +10,7 @@ import msgspec
 from tapewire.log import LogError, Refusal
 from tapewire.runtime import Requests, Unanswered
 
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 600.0
 ANSWER_SECONDS = 3.0
 LOOK_SECONDS = 0.03
 

@@ -27,7 +27,7 @@ LEASES = {
 }
 """Who holds what."""
 NATS = "nats"
-GONE_SECONDS = 10.0
+GONE_SECONDS = 60.0
 
 
 class House:

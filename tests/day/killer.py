@@ -14,7 +14,8 @@ from tests.day.house import LEASES, NATS, House, LeaseBook
 from tests.day.plan import Kill
 from tests.day.settling import Settling
 
-TAKEOVER_SECONDS = 60.0
+TAKEOVER_SECONDS = 180.0
+"""Patience with a machine that is slow or busy."""
 LOOK_SECONDS = 0.02
 TELLS = {
     "paper-broker": ("orders", "progress"),

@@ -15,8 +15,8 @@ from tapewire.log import EventLog, LogError
 from tapewire.runtime.contracts.progress import NOTIFYING, PROGRESS, AskProgress, Progress
 from tests.day.asking import LOOK_SECONDS, Asker
 
-SETTLE_SECONDS = 180.0
-PROGRESS_SECONDS = 1.5
+SETTLE_SECONDS = 600.0
+PROGRESS_SECONDS = 5.0
 NUDGE_SECONDS = 5.0
 """After this long the step is asked again: it is the same, and mends what was lost."""
 

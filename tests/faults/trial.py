@@ -25,7 +25,7 @@ from tests.waiting import until
 
 TRADERS = 4
 """Orders that a user has under way at once, at the most."""
-QUIET_SECONDS = 120.0
+QUIET_SECONDS = 300.0
 """By then everything must have come to rest; it mostly takes two or three."""
 LOOK_SECONDS = 0.1
 

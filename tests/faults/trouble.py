@@ -12,7 +12,7 @@ from tests.stack import Stack
 from tests.waiting import until
 
 FROZEN_SECONDS = 10.0
-PROGRESS_SECONDS = 180.0
+PROGRESS_SECONDS = 600.0
 """How long the orders up to the next strike may take."""
 
 

@@ -19,7 +19,7 @@ from tests.stack import Stack, stacks
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 LOANS = {"TAPEWIRE_EVENT_PACKAGES": "loans", "PYTHONPATH": str(EXAMPLES / "loans")}
-RUN_SECONDS = 60
+RUN_SECONDS = 90
 
 
 @pytest.fixture(scope="module")
@@ -86,8 +86,12 @@ def test_tell_what_happens(stack: Stack) -> None:
         lambda: "Stop-loss triggered" in notifications(stack, "alice"),
         seen=lambda: notifications(stack, "alice"),
     )
-    prices = httpx.get(f"{stack.url}/api/prices?symbols=ACME", timeout=10).json()["prices"]
-    assert [(one["price"], one["change"]) for one in prices] == [(99.4, -0.6)]
+
+    def shown() -> list[tuple[float, float]]:
+        asked = httpx.get(f"{stack.url}/api/prices?symbols=ACME", timeout=RUN_SECONDS)
+        return [(one["price"], one["change"]) for one in asked.json()["prices"]]
+
+    stack.wait_for("the edge has the price", lambda: shown() == [(99.4, -0.6)], seen=shown)
 
 
 def test_react_to_fills_and_place_an_order(stack: Stack) -> None:
@@ -103,7 +107,7 @@ def test_react_to_fills_and_place_an_order(stack: Stack) -> None:
         cookies = stack.sign_in("bob")
         order = {"symbol": "IBM", "side": "buy", "type": "market", "qty": 250}
         httpx.post(
-            f"{stack.url}/api/orders", json=order, cookies=cookies, timeout=10
+            f"{stack.url}/api/orders", json=order, cookies=cookies, timeout=RUN_SECONDS
         ).raise_for_status()
         said, complaints = reacting.communicate(timeout=RUN_SECONDS)
     finally:

@@ -80,7 +80,7 @@ class House:
             process.terminate()
         for process in self.processes:
             said = (self.folder / "insights.log").read_text()[-3000:]
-            assert process.wait(timeout=30) == 0, said
+            assert process.wait(timeout=60) == 0, said
 
     async def ask(self, verb: str, request: msgspec.Struct, reply: type[R]) -> R:
         """Until it is answered, under one command id, as the edge does."""
@@ -118,7 +118,7 @@ class House:
         return await asyncio.to_thread(
             subprocess.run,
             [sys.executable, "-m", "tapewire.cli", "items", *args, "--nats", url or self.url],
-            env={**os.environ, "TAPEWIRE_NATS_WAIT": "1"},
+            env={**os.environ, "TAPEWIRE_NATS_WAIT": "1" if url else "60"},
             input=stdin.decode("utf-8", "surrogateescape"),
             errors="surrogateescape",
             capture_output=True,
@@ -153,8 +153,8 @@ async def house(broker: LocalBroker, tmp_path: Path) -> AsyncIterator[House]:
 
 CSV = """\
 title,source,tickers,tags,sentiment,score,timestamp
-IBM beats estimates and soars,Wire,ibm,Earnings;tech,,,2026-03-02T14:30:00Z
-Terrible crash at SPY,Wire,SPY,,,,2026-03-02T14:31:00Z
+IBM beats estimates and soars,Wire,ibm,Earnings;tech,,,2020-03-02T14:30:00Z
+Terrible crash at SPY,Wire,SPY,,,,2020-03-02T14:31:00Z
 Stated,Wire,SPY,tech,neutral,0.9,
 IBM beats  estimates and soars,Wire,IBM,,,,
 high,Wire,,,,NaN,
@@ -166,7 +166,7 @@ short
 RSS = """\
 <rss version="2.0"><channel><title>Feed</title>
 <item><title>A wonderful day for $IBM</title><link>https://news.example/1</link>
- <category>Tech</category><pubDate>Mon, 02 Mar 2026 14:30:00 GMT</pubDate></item>
+ <category>Tech</category><pubDate>Mon, 02 Mar 2020 14:30:00 GMT</pubDate></item>
 <item><title>Odd</title><link>javascript:alert(1)</link></item>
 </channel></rss>
 """

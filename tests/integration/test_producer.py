@@ -48,19 +48,28 @@ async def stored(wire: Wire, filter_: str = "ev.>") -> list[Recorded]:
 async def test_what_is_told_while_the_server_dies_is_there_once(
     server: LocalBroker, wire: Wire
 ) -> None:
-    """The server is killed in the middle of it, and answers what it had stored with its id."""
+    """The server is killed in the middle of it, and answers what it had stored with its id. What
+    is told later than that waits until it stands still, so that it surely dies with it."""
     async with tapewire.connect(server.url, "desk", patience=60) as tape:
         numbers = iter(range(300))
         ids: list[str] = []
+        still, begun = asyncio.Event(), 0
 
         async def tell() -> None:
+            nonlocal begun
             for number in numbers:
+                if number >= 150:
+                    await still.wait()
+                begun += 1
                 loan = LoanMade(loan_id=f"{number}", amount=Decimal(number))
                 receipt = await tape.publish(loan, owner="alice", entity=f"{number % 7}")
                 ids.append(receipt.id)
 
         telling = asyncio.gather(*[tell() for _ in range(8)])
         await until("some are told", lambda: len(ids) > 60, seen=lambda: len(ids))
+        await asyncio.to_thread(server.freeze)
+        still.set()
+        await until("more is on its way", lambda: begun >= len(ids) + 8, seen=lambda: begun)
         await asyncio.to_thread(server.kill)
         await asyncio.to_thread(server.start)
         await asyncio.wait_for(telling, 60)
@@ -123,7 +132,7 @@ asyncio.run(main())
             handled.append(recorded.delivered)
 
         await tape.react("watch", tapewire.pattern(domain="reports"), handle)
-        await until("handled again", lambda: handled, seconds=45)
+        await until("handled again", lambda: handled, seconds=90)
     alerts = await stored(wire, "ev.bob.alerts.>")
     assert [one.meta.causation for one in alerts] == [cause.id]
     assert handled[0] >= 2
@@ -155,7 +164,7 @@ async def test_a_service_that_is_late_is_asked_again_under_the_same_command(
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(asyncio.shield(asking), 0.3)
         answering = await answer(wire, "alerts", {"send": endpoint})
-        assert await asyncio.wait_for(asking, 30) == ["n-alice", "n-bob"]
+        assert await asyncio.wait_for(asking, 60) == ["n-alice", "n-bob"]
         await answering.close()
     [context] = answers.asked
     assert context.correlation == "morning"
@@ -176,7 +185,7 @@ async def test_a_refusal_is_typed_and_final(server: LocalBroker, wire: Wire) -> 
 
 async def test_nobody_there_is_said_after_the_patience(server: LocalBroker, wire: Wire) -> None:
     assert wire.connected
-    async with tapewire.connect(server.url, "desk", patience=0.5) as tape:
+    async with tapewire.connect(server.url, "desk", patience=3) as tape:
         with pytest.raises(tapewire.Unanswered, match="alerts does not answer send"):
             await tape.notify("alice", title="hello")
 
@@ -236,7 +245,7 @@ class TestSync:
 
                 cause = tape.strategy_started(**STRATEGY)
                 reaction = tape.react("watch", tapewire.pattern(domain="reports"), handle)
-                assert done.wait(30)
+                assert done.wait(60)
                 reaction.close()
             return cause
 
@@ -279,6 +288,7 @@ structlog.get_logger("tapewire.producer").debug("unheard")
         capture_output=True,
         text=True,
         check=True,
+        timeout=60,
     )
     assert done.stdout == ""
     [line] = done.stderr.splitlines()

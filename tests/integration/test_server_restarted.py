@@ -37,7 +37,7 @@ def prices(broker):
     )
     yield process
     process.terminate()
-    process.wait(timeout=10)
+    process.wait(timeout=60)
 
 
 async def quotes(url):
@@ -53,7 +53,7 @@ async def quotes(url):
 async def quoted(url, what):
     seen = None
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(90):
             while True:
                 try:
                     seen = await quotes(url)

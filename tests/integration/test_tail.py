@@ -53,7 +53,7 @@ class Tail:
 
     def interrupt(self) -> int:
         self.process.send_signal(signal.SIGINT)
-        return self.process.wait(10)
+        return self.process.wait(60)
 
 
 StartTail = Callable[..., Tail]
@@ -78,7 +78,7 @@ def tail(tmp_path: Path) -> Iterator[StartTail]:
 def place(stack: Stack, cookies: httpx.Cookies, *, limit: float = 1) -> str:
     """The id of a new order, which waits for as long as nobody sells for a dollar."""
     asked = {"symbol": "IBM", "side": "buy", "type": "limit", "limitPrice": limit, "qty": 5}
-    placed = httpx.post(f"{stack.url}/api/orders", json=asked, cookies=cookies, timeout=30)
+    placed = httpx.post(f"{stack.url}/api/orders", json=asked, cookies=cookies, timeout=60)
     assert placed.status_code == 201, placed.text
     return str(placed.json()["orderId"])
 
@@ -165,13 +165,13 @@ def test_an_id_that_cannot_be_honoured_is_told_loudly(stack: Stack, tail: StartT
 
 def test_a_stream_that_needs_a_session_says_how_to_sign_in(stack: Stack, tail: StartTail) -> None:
     shown = tail(stack, "orders")
-    assert shown.process.wait(20) == 1
+    assert shown.process.wait(60) == 1
     assert shown.err().startswith("tapewire: /api/stream/orders needs a session; sign in with")
 
 
 def test_an_unknown_stream_is_told(stack: Stack, tail: StartTail) -> None:
     shown = tail(stack, "ordres")
-    assert shown.process.wait(20) == 1
+    assert shown.process.wait(60) == 1
     assert "there is no stream /api/stream/ordres there" in shown.err()
 
 
@@ -179,7 +179,7 @@ def test_a_reader_that_had_enough_ends_it_in_peace(stack: Stack) -> None:
     command = f"{' '.join(TAPEWIRE)} tail prices --url {stack.url}"
     both = subprocess.run(
         ["/bin/bash", "-c", f"{command} | head -n 2; echo ${{PIPESTATUS[0]}}"],
-        capture_output=True, text=True, timeout=30, check=False,
+        capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert both.stdout.splitlines()[-1] == "0"
     assert both.stderr == ""
@@ -196,13 +196,13 @@ def test_a_service_runs_by_its_name(stack: Stack, tmp_path: Path) -> None:
     with os.fdopen(ready, "rb") as pipe:
         assert pipe.readline() == b"ready\n", (tmp_path / "log").read_text()
     service.terminate()
-    assert service.wait(20) == 0
+    assert service.wait(60) == 0
 
 
 def test_provisioning_is_safe_to_repeat(stack: Stack) -> None:
     for _ in range(2):
         done = subprocess.run(
             [*TAPEWIRE, "provision", "--nats", stack.nats_url],
-            capture_output=True, text=True, timeout=30, check=True,
+            capture_output=True, text=True, timeout=60, check=True,
         )  # fmt: skip
         assert done.stdout.startswith(("as configured: EVENTS", "nothing to do"))

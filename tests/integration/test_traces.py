@@ -97,7 +97,7 @@ def test_one_trace_leads_from_the_request_to_the_event(
     )
     order = {"symbol": "IBM", "side": "buy", "type": "limit", "qty": 5, "limitPrice": 1}
     placed = httpx.post(
-        f"{stack.url}/api/orders", json=order, cookies=stack.sign_in("tracy"), timeout=30
+        f"{stack.url}/api/orders", json=order, cookies=stack.sign_in("tracy"), timeout=60
     )
     assert placed.status_code == 201
 
@@ -123,7 +123,7 @@ def test_what_was_not_sent_yet_is_sent_at_the_end(
     stack = stack_factory(
         env={"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "3600000"}
     )
-    httpx.get(f"{stack.url}/api/orders", cookies=stack.sign_in("tracy"), timeout=30)
+    httpx.get(f"{stack.url}/api/orders", cookies=stack.sign_in("tracy"), timeout=60)
     assert not collector.spans
 
     assert stack.stop() == 0

@@ -5,7 +5,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,20 +15,25 @@ import pytest
 from tests.stack import Stack, StackFactory
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+SECONDS = 90.0
+"""Patience with a machine that is slow or busy."""
 NAMES = {"nats", "prices", "orders", "positions", "strategies", "alerts", "insights", "edge-0"}
 
 
 def order(stack: Stack, cookies: httpx.Cookies, **fields: object) -> httpx.Response:
     asked = {"symbol": "IBM", "side": "buy", "type": "limit", "limitPrice": 1, "qty": 5, **fields}
-    return httpx.post(f"{stack.url}/api/orders", json=asked, cookies=cookies, timeout=10)
+    return httpx.post(f"{stack.url}/api/orders", json=asked, cookies=cookies, timeout=SECONDS)
 
 
 def test_one_line_says_that_all_is_ready_and_where(stack: Stack) -> None:
     assert stack.out() == f"ready {stack.url}\n"
-    assert httpx.get(f"{stack.url}/health/ready").status_code == 200
+    stack.wait_well()  # another test may have killed something
+    assert httpx.get(f"{stack.url}/health/ready", timeout=SECONDS).status_code == 200
 
 
 def test_run_json_names_every_process(stack: Stack) -> None:
+    for name in NAMES:
+        stack.pid(name)  # another test may have killed it
     run = stack.run()
     assert set(run["pids"]) == NAMES
     assert set(run["ready"]) == NAMES
@@ -57,7 +61,7 @@ def test_a_killed_message_server_comes_back_where_it_was_with_what_it_had(stack:
 
     def found() -> bool:
         # Until the services have found it again they answer 503.
-        asked = httpx.get(f"{stack.url}/api/orders/{placed}", cookies=cookies, timeout=10)
+        asked = httpx.get(f"{stack.url}/api/orders/{placed}", cookies=cookies, timeout=SECONDS)
         return asked.status_code == 200
 
     stack.wait_for("the order is there", found)
@@ -71,7 +75,7 @@ def test_prices_move_again_after_the_message_server_was_killed(stack: Stack) -> 
     came_back = datetime.now(UTC)
 
     def newest() -> datetime:
-        asked = httpx.get(f"{stack.url}/api/prices?symbols=SPY", timeout=10)
+        asked = httpx.get(f"{stack.url}/api/prices?symbols=SPY", timeout=SECONDS)
         prices = asked.json()["prices"] if asked.status_code == 200 else []
         return datetime.fromisoformat(prices[0]["timestamp"]) if prices else LONG_AGO
 
@@ -80,7 +84,7 @@ def test_prices_move_again_after_the_message_server_was_killed(stack: Stack) -> 
 
 def test_no_connection_is_refused_while_the_edge_is_started_again(stack: Stack) -> None:
     stack.kill("edge-0")
-    assert httpx.get(f"{stack.url}/health/live", timeout=20).status_code == 200
+    assert httpx.get(f"{stack.url}/health/live", timeout=SECONDS).status_code == 200
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
@@ -89,12 +93,15 @@ def test_on_a_console_each_line_says_whose_it_is_and_what_to_try_works(
 ) -> None:
     stack = stack_factory(env={"TAPEWIRE_LOG_FORMAT": "console"})
     assert re.search(r"^up +\| nats is ready$", stack.log_text(), re.M)
-    assert re.search(r"^edge-0 +\| ", stack.log_text(), re.M)
+    stack.wait_for(
+        "a line says that it is the edge's",
+        lambda: re.search(r"^edge-0 +\| ", stack.log_text(), re.M),
+    )
     stack.wait_for("it says what to try", lambda: "Ctrl-C" in stack.log_text())
     tries = dict(re.findall(r"^  (sign in|order) +(curl .*)$", stack.log_text(), re.M))
     for name, field in (("sign in", '"userId":"alice"'), ("order", '"symbol":"IBM"')):
         done = subprocess.run(
-            ["/bin/sh", "-c", tries[name]], capture_output=True, text=True, check=True, timeout=20
+            ["/bin/sh", "-c", tries[name]], capture_output=True, text=True, check=True, timeout=60
         )
         assert field in done.stdout
 
@@ -114,7 +121,8 @@ def test_a_signal_stops_all_in_reverse_order(
 
 
 def test_a_second_signal_kills_at_once(stack_factory: StackFactory) -> None:
-    stack = stack_factory(env={"TAPEWIRE_DRAIN_SECONDS": "60"})
+    """A patient stop would take the hour of the drain."""
+    stack = stack_factory(env={"TAPEWIRE_DRAIN_SECONDS": "3600"})
     prices = f"{stack.url}/api/stream/prices"
 
     def killed() -> bool:
@@ -124,23 +132,31 @@ def test_a_second_signal_kills_at_once(stack_factory: StackFactory) -> None:
         return False
 
     with httpx.stream("GET", prices), httpx.stream("GET", prices):  # a drain that takes its time
-        began = time.monotonic()
         stack.wait_for("it kills", killed)
-        assert stack.process.wait(20) == 1
-        assert time.monotonic() - began < 5
+        assert stack.process.wait(SECONDS) == 1
 
 
 def test_the_echo_of_a_signal_is_not_a_second_one(stack_factory: StackFactory) -> None:
     """`timeout 60 make run` signals `up` twice within milliseconds, itself and as one of a group;
-    that used to kill everything instead of stopping it."""
+    that used to kill everything instead of stopping it. Here they wait for it together, as another
+    number each: two of one number that wait are one."""
     stack = stack_factory()
+    stack.send(signal.SIGSTOP)
     stack.send(signal.SIGTERM)
-    assert stack.stop(signal.SIGTERM) == 0
+    stack.send(signal.SIGHUP)
+    assert stack.stop(signal.SIGCONT) == 0
     assert "killing everything" not in stack.log_text()
 
 
-def test_a_signal_before_it_is_ready_stops_it_too(stack_factory: StackFactory) -> None:
-    stack = stack_factory(wait=False)
+def test_a_signal_before_it_is_ready_stops_it_too(
+    stack_factory: StackFactory, tmp_path: Path
+) -> None:
+    """No service gets ready: Python itself takes an hour to start one."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys, time\n"
+        "if any('services' in argument for argument in sys.orig_argv): time.sleep(3600)\n"
+    )
+    stack = stack_factory(env={"PYTHONPATH": str(tmp_path)}, wait=False)
     stack.wait_for("the first process runs", lambda: (stack.data_dir / "run.json").exists())
     assert stack.stop(signal.SIGINT) == 0
     assert stack.out() == ""
@@ -170,16 +186,17 @@ def test_what_was_done_is_there_in_the_next_run(stack_factory: StackFactory) -> 
     placed = order(first, cookies).json()["orderId"]
     assert first.stop() == 0
     second = stack_factory(folder=first.data_dir.parent)
-    found = httpx.get(f"{second.url}/api/orders/{placed}", cookies=cookies, timeout=10)
+    found = httpx.get(f"{second.url}/api/orders/{placed}", cookies=cookies, timeout=SECONDS)
     assert found.status_code == 200
 
 
 def test_workers_share_the_port(stack_factory: StackFactory) -> None:
     stack = stack_factory(workers=2)
     assert {"edge-0", "edge-1"} <= set(stack.pids())
-    stack.kill("edge-0", signal.SIGSTOP)
+    stopped = psutil.Process(stack.kill("edge-0", signal.SIGSTOP))
+    stack.wait_for("it stands still", lambda: stopped.status() == psutil.STATUS_STOPPED)
     # The kernel gives a connection to whoever accepts: here, only the other can.
-    assert httpx.get(f"{stack.url}/health/live", timeout=10).status_code == 200
+    assert httpx.get(f"{stack.url}/health/live", timeout=SECONDS).status_code == 200
 
 
 def test_a_running_message_server_can_be_used(stack: Stack, stack_factory: StackFactory) -> None:
@@ -189,12 +206,13 @@ def test_a_running_message_server_can_be_used(stack: Stack, stack_factory: Stack
     stack.wait_well()
     cookies = stack.sign_in("olga")
     placed = order(stack, cookies).json()["orderId"]
-    assert httpx.get(f"{other.url}/api/orders/{placed}", cookies=cookies).status_code == 200
+    found = httpx.get(f"{other.url}/api/orders/{placed}", cookies=cookies, timeout=SECONDS)
+    assert found.status_code == 200
 
 
 def test_without_the_development_sign_in_nobody_signs_in(stack_factory: StackFactory) -> None:
     stack = stack_factory(sign_in=False)
-    asked = httpx.post(f"{stack.url}/api/session", json={"userId": "alice"})
+    asked = httpx.post(f"{stack.url}/api/session", json={"userId": "alice"}, timeout=SECONDS)
     assert asked.status_code in (403, 404)
 
 
@@ -204,7 +222,7 @@ def test_a_port_that_is_taken_is_refused_before_anything_starts(
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         stack = stack_factory(port=port, wait=False)
-        assert stack.process.wait(20) == 2
+        assert stack.process.wait(SECONDS) == 2
     assert stack.log_text() == (
         f"tapewire: port {port} of 127.0.0.1 cannot be had: Address already in use; "
         "choose another: --port N (0: a free one)\n"
@@ -216,7 +234,7 @@ def test_a_data_directory_is_used_by_one_at_a_time(
 ) -> None:
     second = stack_factory(folder=stack.data_dir.parent.parent / "other", wait=False,
                            args=["--data-dir", str(stack.data_dir)])  # fmt: skip
-    assert second.process.wait(20) == 2
+    assert second.process.wait(SECONDS) == 2
     assert f"in use by another tapewire up (pid {stack.process.pid})" in second.log_text()
     assert set(stack.pids()) == NAMES
 
@@ -235,20 +253,20 @@ def test_what_cannot_be_is_refused_before_anything_starts(
     stack_factory: StackFactory, args: list[str], said: str
 ) -> None:
     stack = stack_factory(args=args, wait=False)
-    assert stack.process.wait(20) == 2
+    assert stack.process.wait(SECONDS) == 2
     assert said in stack.log_text()
     assert stack.out() == ""
 
 
 def test_a_bad_setting_is_refused_by_its_name(stack_factory: StackFactory) -> None:
     stack = stack_factory(env={"SSE_FLUSH_MS": "soon"}, wait=False)
-    assert stack.process.wait(20) == 2
+    assert stack.process.wait(SECONDS) == 2
     assert "SSE_FLUSH_MS='soon'" in stack.log_text()
 
 
 def test_a_message_server_that_is_not_there_is_told(stack_factory: StackFactory) -> None:
     stack = stack_factory(nats="nats://127.0.0.1:9", env={"TAPEWIRE_NATS_WAIT": "0.3"}, wait=False)
-    assert stack.process.wait(20) == 3
+    assert stack.process.wait(SECONDS) == 3
     assert "no NATS server answers at nats://127.0.0.1:9" in stack.log_text()
 
 

@@ -6,10 +6,13 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from decimal import Decimal
 from typing import Any
+
+import psutil
 
 from tapewire.events import (
     MovingAverageCrossover,
@@ -29,7 +32,7 @@ from tests.stack import StackFactory
 
 USER, OTHER = "u.1", "ivy"
 ORDERS = 70
-SECONDS = 60.0
+SECONDS = 120.0
 
 
 class User:
@@ -116,7 +119,7 @@ class User:
             raise AssertionError(f"no checkpoint of all of {keys}, only of {found}") from None
 
 
-def verify(url: str, *args: str) -> tuple[int, list[str], str]:
+def verify(url: str, *args: str, wait: str = "60") -> tuple[int, list[str], str]:
     """The exit code, the lines on stdout, and stderr."""
     done = subprocess.run(
         [sys.executable, "-P", "-m", "tapewire.cli", "verify", "--nats", url, *args],
@@ -124,7 +127,7 @@ def verify(url: str, *args: str) -> tuple[int, list[str], str]:
         text=True,
         timeout=SECONDS,
         check=False,
-        env={**os.environ, "TAPEWIRE_NATS_WAIT": "2"},
+        env={**os.environ, "TAPEWIRE_NATS_WAIT": wait},
     )
     return done.returncode, done.stdout.splitlines(), done.stderr
 
@@ -151,6 +154,9 @@ async def test_a_system_that_traded_and_an_altered_checkpoint(stack_factory: Sta
         assert not summary["unknown"]
 
         await user.rest()
+        # What it keeps of what was traded just now must not come in the way of what is altered.
+        frozen = psutil.Process(stack.kill("positions", signal.SIGSTOP))
+        stack.wait_for("it stands still", lambda: frozen.status() == psutil.STATUS_STOPPED)
         await _alter(user.views, "u%2E1.positions", b'"costBasis":', b'"costBasis":1')
         code, lines, _ = await asyncio.to_thread(verify, stack.nats_url)
         assert code == 1, "\n".join(lines)
@@ -173,6 +179,6 @@ async def _alter(views: JetStreamValues, key: str, old: bytes, new: bytes) -> No
 
 
 def test_without_a_message_server() -> None:
-    code, lines, said = verify("nats://127.0.0.1:9")
+    code, lines, said = verify("nats://127.0.0.1:9", wait="1")
     assert (code, lines) == (3, [])
     assert "no NATS server answers" in said

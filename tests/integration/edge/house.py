@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,12 @@ from tapewire.log.jetstream import connect
 from tests import sse
 from tests.broker import LocalBroker, _die_with_parent
 from tests.integration.edge.market import Journal, Market
+from tests.waiting import eventually
 
-START_SECONDS = 30.0
-STOP_SECONDS = 15.0
+START_SECONDS = 90.0
+STOP_SECONDS = 60.0
+ANSWER_SECONDS = 60.0
+"""Patience with a machine that is slow or busy."""
 SETTINGS = {
     "TAPEWIRE_LOG_FORMAT": "json",
     "TAPEWIRE_SIGN_IN": "on",
@@ -102,7 +105,9 @@ class Service:
         self.process.wait()
 
     def freeze(self) -> None:
+        """Returns when it stands still."""
         self.process.send_signal(signal.SIGSTOP)
+        os.waitpid(self.pid, os.WUNTRACED)
 
     def thaw(self) -> None:
         self.process.send_signal(signal.SIGCONT)
@@ -117,6 +122,9 @@ class Edge(Service):
             self.url = f"http://127.0.0.1:{self.port}"
             fd = listening.fileno()
             super().__init__("edge", {**settings, "TAPEWIRE_LISTEN_FD": str(fd)}, folder, [fd])
+        self.told: Callable[[], int] = lambda: 0
+        """The last sequence that a test appended to the log of the house."""
+        self._heard = 0
 
     async def sign_in(self, user: str, roles: Sequence[str] = ()) -> str:
         """The cookie's value."""
@@ -128,10 +136,39 @@ class Edge(Service):
     def client(self, cookie: str | None = None) -> httpx.AsyncClient:
         """Ordinary requests, signed in by `cookie`."""
         cookies = {"session": cookie} if cookie is not None else None
-        return httpx.AsyncClient(base_url=self.url, cookies=cookies, trust_env=False)
+        return httpx.AsyncClient(
+            base_url=self.url, cookies=cookies, trust_env=False, timeout=ANSWER_SECONDS
+        )
+
+    async def hears(self, sequence: int) -> None:
+        """Wait until the edge has heard of the log up to `sequence`."""
+        if self._heard >= sequence:
+            return
+        async with self.client() as http:
+
+            async def heard() -> bool:
+                told = (await http.get("/metrics")).text
+                self._heard = int(told.partition("\ntapewire_tape_head ")[2].split()[0])
+                return self._heard >= sequence
+
+            await eventually(f"{self.url} has heard of the log up to {sequence}", heard)
+
+    async def knows(self, *symbols: str) -> None:
+        """Wait until the edge has heard of a quote of each of `symbols`."""
+        params = {"symbols": ",".join(symbols)}
+        async with self.client() as http:
+
+            async def known() -> bool:
+                prices = (await http.get("/api/prices", params=params)).json()["prices"]
+                return len(prices) == len(symbols)
+
+            await eventually(f"{self.url} knows {symbols}", known)
 
     async def follow(self, path: str, cookie: str | None = None, **how: Any) -> sse.Stream:
-        """An open stream, its opening read."""
+        """An open stream, its opening read. Without an id it begins with what the edge has heard:
+        that is all that was appended before."""
+        if how.get("last_event_id") is None:
+            await self.hears(self.told())
         return await sse.follow(self.url, path, cookie=cookie, **how)
 
     async def connect(self, path: str, cookie: str | None = None, **how: Any) -> sse.Stream:
@@ -157,12 +194,14 @@ class House:
         self._folder = folder
         self._services: list[Service] = []
         self._shared: dict[tuple[tuple[str, str], ...], Edge] = {}
+        self._appended = 0
         self.broker = LocalBroker(folder)
         self.broker.start()
 
     def edge(self, port: int = 0, **settings: object) -> Edge:
         """A new edge; `settings` are environment variables."""
         made = Edge(self._settings(settings), self._folder, port)
+        made.told = lambda: self._appended
         return self._ready(made)
 
     def shared_edge(self, **settings: object) -> Edge:
@@ -179,7 +218,7 @@ class House:
     async def journal(self) -> AsyncIterator[Journal]:
         """The log; start an edge first, which makes the streams."""
         wire = await connect(self.broker.url, "test")
-        yield Journal(wire)
+        yield Journal(wire, self._note)
         await wire.close()
 
     @contextlib.asynccontextmanager
@@ -188,6 +227,10 @@ class House:
         wire = await connect(self.broker.url, "test")
         yield Market(wire)
         await wire.close()
+
+    def _note(self, sequence: int) -> None:
+        """Tests append side by side; 0 says that the log was made anew."""
+        self._appended = max(self._appended, sequence) if sequence else 0
 
     def _settings(self, settings: dict[str, Any]) -> dict[str, str]:
         given = {name: str(value) for name, value in settings.items()}

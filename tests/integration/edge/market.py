@@ -1,6 +1,6 @@
 """What tests say happened: quotes in the market, events in the log, straight into NATS."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -63,11 +63,12 @@ def quote(symbol: str, ask: object = "100", **fields: Any) -> PriceUpdated:
 
 
 class Journal:
-    """EVENTS."""
+    """EVENTS. `note` is told the sequence of what was appended last."""
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: Wire, note: Callable[[int], None] = lambda _: None) -> None:
         self.wire = wire
         self.log = JetStreamLog(wire)
+        self._note = note
 
     async def append(
         self, user: str, *events: Event, domain: str = "orders", correlation: str = "c-test"
@@ -78,7 +79,13 @@ class Journal:
             entity = getattr(event, "order", None)
             subject = Subject(user, domain, entity.order_id if entity else "1")
             meta = Meta(id=new_id(), correlation=correlation)
-            last = await self.log.append([Draft(subject=subject, event=event, meta=meta)])
+            last = await self.put(subject, event, meta)
+        return last
+
+    async def put(self, subject: Subject, event: Event, meta: Meta) -> int:
+        """Append an event; its sequence."""
+        last = await self.log.append([Draft(subject=subject, event=event, meta=meta)])
+        self._note(last)
         return last
 
     async def read(self, filter_: str = "ev.>", after: int = 0) -> list[Recorded]:
@@ -98,9 +105,15 @@ class Journal:
         return (await self.log.bounds()).epoch
 
     async def recreate(self) -> None:
-        """Delete the stream and make it anew: another epoch, from 1."""
-        await self.wire.request("$JS.API.STREAM.DELETE.EVENTS")
-        await provision(self.wire)
+        """Delete the stream and make it anew: another epoch, from 1. The server deletes a stream's
+        files after it answered, so that the new one may find the messages of the old one: then
+        once more."""
+        self._note(0)
+        while True:
+            await self.wire.request("$JS.API.STREAM.DELETE.EVENTS")
+            await provision(self.wire)
+            if not (await self.log.bounds()).last:
+                return
 
     async def purge(self, upto: int) -> None:
         """Trim the log up to and including `upto`."""

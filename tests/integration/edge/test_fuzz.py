@@ -14,7 +14,10 @@ import pytest
 from tests.issuer import SECRET, Issuer, sign
 
 SECONDS = float(os.environ.get("TAPEWIRE_TEST_FUZZ_SECONDS", "2"))
+ENOUGH = 2000
 MEANT = {200, 201, 204, 400, 401, 403, 404, 405, 409, 422, 429, 431, 503}
+ALWAYS = {200, 401}
+"""What some of the answers must be: who is good gets in, who is not does not."""
 PATHS = [
     "/api/stream/orders", "/api/stream/prices", "/api/stream/trading", "/api/session",
     "/api/orders", "/api/stream/ticket",
@@ -108,7 +111,7 @@ async def status_of(edge, request):
     reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)
     try:
         writer.write(request)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             line = await reader.readline()
         return int(line.split()[1]) if line else None
     finally:
@@ -134,14 +137,14 @@ async def test_no_request_makes_the_edge_fail(house, fresh, tmp_path):
         issuer.token("alice").encode(),
     ]
     fuzz, ends, tried = Fuzz(seed, good), time.monotonic() + SECONDS, {}
-    while time.monotonic() < ends:
+    while time.monotonic() < ends or not ALWAYS.issubset(tried):
         requests = [fuzz.request() for _ in range(16)]
         for request, status in zip(
             requests, await asyncio.gather(*(status_of(edge, one) for one in requests)), strict=True
         ):
             assert status in MEANT, (seed, status, request)
             tried[status] = tried.get(status, 0) + 1
-    assert {200, 401} <= set(tried), tried
+        assert ALWAYS.issubset(tried) or sum(tried.values()) < ENOUGH, (seed, tried)
     bad = [line for line in edge.lines() if "exception" in line or line["level"] == "error"]
     assert not bad, (seed, bad[:3])
     assert "Traceback" not in edge.log.read_text()

@@ -41,7 +41,7 @@ class Compressed:
     async def read(self):
         """The next frame; every chunk of the body must hold whole frames when it arrives."""
         while not self.frames:
-            wire = await asyncio.wait_for(self.stream._chunk(), 30)
+            wire = await asyncio.wait_for(self.stream._chunk(), 60)
             self.wire += wire
             plain = self._decoder.decompress(wire)
             self.plain += plain
@@ -52,7 +52,7 @@ class Compressed:
     async def until(self, what, condition):
         frames = []
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while not frames or not condition(frames[-1]):
                     frames.append(await self.read())
         except TimeoutError:
@@ -70,7 +70,7 @@ class Compressed:
 
     async def _take_all(self):
         while True:
-            wire = await asyncio.wait_for(self.stream._chunk(), 30)
+            wire = await asyncio.wait_for(self.stream._chunk(), 60)
             self.wire += wire
             self.plain += self._decoder.decompress(wire)
 
@@ -158,7 +158,7 @@ class TestWhatItCarries:
         path = f"{PRICES}?symbols={','.join(symbols)}"
         for symbol in symbols:
             await market.quote(symbol, "1")
-        await self.known(edge, symbols)
+        await edge.knows(*symbols)
         readers = []
         for round_ in range(2, 42):
             if round_ in (2, 3, 15):
@@ -179,15 +179,9 @@ class TestWhatItCarries:
                     await reader.until("an idle frame", lambda f: f.comment == "keepalive")
         edge.terminate()
         await asyncio.gather(*(reader.end() for reader in readers))
-        assert edge.process.wait(timeout=20) == 0
+        assert await asyncio.to_thread(edge.process.wait, 60) == 0
         assert [len(reader.wire) < 0.4 * len(reader.plain) for reader in readers] == [True] * 3
         assert not edge.logged("a stream failed")
-
-    async def known(self, edge, symbols):
-        async with edge.client() as http:
-            params = {"symbols": ",".join(symbols)}
-            while len((await http.get("/api/prices", params=params)).json()["prices"]) < 6:
-                pass
 
 
 class TestRealClients:
@@ -203,7 +197,7 @@ class TestRealClients:
             stderr=asyncio.subprocess.PIPE,
         )
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 await running.stdout.readuntil(b'"snapshot":true')
                 for number in range(20):
                     await journal.append(user, placed(f"curl-{number}"))
@@ -215,7 +209,7 @@ class TestRealClients:
     async def test_httpx(self, edge, alice, journal):
         user, cookie = alice
         async with (
-            httpx.AsyncClient(cookies={"session": cookie}, trust_env=False, timeout=30) as http,
+            httpx.AsyncClient(cookies={"session": cookie}, trust_env=False, timeout=60) as http,
             aconnect_sse(http, "GET", edge.url + ORDERS) as source,
         ):
             assert source.response.headers["content-encoding"] == "gzip"

@@ -72,7 +72,11 @@ class TestAnAddress:
         status, body = await refusal(answer)
         assert (status, body["error"], body["statusCode"]) == (429, "Too Many Requests", 429)
         assert "5 new streams a minute" in body["message"]
-        assert edge.logged("too many streams", address=client)
+        await until(
+            "it is logged",
+            lambda: edge.logged("too many streams", address=client),
+            seen=lambda: edge.lines()[-3:],
+        )
 
     async def test_refused_attempts_count_too(self, edge, client):
         """Whoever guesses is slowed down."""
@@ -126,6 +130,7 @@ class TestAnAddress:
             await attempt(edge, from_(f"198.51.100.{number}"), ORDERS) for number in range(62)
         ]
         assert statuses == [401] * 60 + [429] * 2
+        await until("it is logged", lambda: edge.logged("too many streams"))
         (said,) = edge.logged("too many streams")
         assert (said["address"], said["through_proxy"]) == ("127.0.0.1", True)
 

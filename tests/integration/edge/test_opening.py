@@ -3,14 +3,13 @@
 import asyncio
 import re
 import shutil
-import subprocess
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from tapewire.events import OrderRejected, OrderStatus
 from tests.integration.edge.market import order, placed
-from tests.waiting import until
+from tests.waiting import WAIT_SECONDS, until
 
 STREAMS = ["/api/stream/orders", "/api/stream/prices", "/api/stream/trading"]
 
@@ -59,8 +58,8 @@ async def test_the_first_bytes_leave_before_the_log_answers(lone):
     lone.broker.freeze()
     try:
         async with await edge.connect("/api/stream/prices") as stream:
-            assert (await stream.read(seconds=1)).retry == 5000
-            assert (await stream.read(seconds=1)).event == "connected"
+            assert (await stream.read()).retry == 5000
+            assert (await stream.read()).event == "connected"
     finally:
         lone.broker.thaw()
 
@@ -145,14 +144,18 @@ async def test_real_curl_reads_a_stream(edge, market, fresh):
         pytest.skip("no curl here")
     symbol = fresh("CURL")
     await market.quote(symbol)
+    await edge.knows(symbol)
     url = f"{edge.url}/api/stream/prices?symbols={symbol}"
-    done = await asyncio.to_thread(
-        subprocess.run,
-        [curl, "-sN", "--max-time", "1", "-i", url],
-        capture_output=True,
-        check=False,
+    running = await asyncio.create_subprocess_exec(
+        curl, "-sN", "-i", url, stdout=asyncio.subprocess.PIPE
     )
-    head, _, body = done.stdout.partition(b"\r\n\r\n")
+    try:
+        async with asyncio.timeout(WAIT_SECONDS):
+            head = await running.stdout.readuntil(b"\r\n\r\n")
+            body = await running.stdout.readuntil(b'"prices":[{')
+    finally:
+        running.kill()
+        await running.communicate()
     assert head.startswith(b"HTTP/1.1 200 OK\r\n")
     assert body.startswith(b"retry: 5000\n\nevent: connected\ndata: {")
     assert b'\nevent: price:update\ndata: {"initializing":true,"prices":[{' in body

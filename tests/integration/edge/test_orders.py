@@ -248,7 +248,7 @@ class TestCorrelation:
             while len(events) < 4:
                 events[:] = await journal.of(user)
 
-        await asyncio.wait_for(all_there(), 10)
+        await asyncio.wait_for(all_there(), 60)
         assert [Subject.parse(event.subject).domain for event in events] == [
             "orders", "orders", "orders", "trades",
         ]  # fmt: skip

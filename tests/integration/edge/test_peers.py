@@ -4,16 +4,18 @@ import asyncio
 import contextlib
 import socket
 import struct
-import time
 
 import pytest
 
+from tapewire.cli.up.nats import free_port
 from tests.integration.edge.market import many, placed
 from tests.sse import BadFrame, Ended
-from tests.waiting import until
+from tests.waiting import WAIT_SECONDS, until
 
 ORDERS = "/api/stream/orders"
 WRITE_SECONDS = 2
+NEVER = 3600
+"""Seconds that a slow reader is given where nothing may wait for it: a test would never end."""
 LARGE = "x" * 60_000
 """A reason that makes an event large enough to fill buffers with a few."""
 MEGABYTE = 1 << 20
@@ -30,13 +32,18 @@ def strict(house):
     return house.shared_edge(SSE_WRITE_SECONDS=WRITE_SECONDS, SSE_OUTBOX_EVENTS=16)
 
 
-async def closed(edge, client, seconds=15):
+@pytest.fixture
+def patient(house):
+    """One that holds as little, and gives no reader up."""
+    return house.shared_edge(SSE_WRITE_SECONDS=NEVER, SSE_OUTBOX_EVENTS=16)
+
+
+async def closed(edge, client):
     """The log line of the end of `client`."""
     await until(
         f"{client} is closed and logged",
         lambda: edge.logged("stream closed", client=client),
         seen=lambda: [line for line in edge.lines() if line.get("client") == client],
-        seconds=seconds,
     )
     (line,) = edge.logged("stream closed", client=client)
     return line
@@ -51,7 +58,7 @@ async def emptied(edge):
             health.update(await edge.health())
 
     try:
-        await asyncio.wait_for(look(), 15)
+        await asyncio.wait_for(look(), WAIT_SECONDS)
     except TimeoutError:
         pytest.fail(f"connections stay: {health}")
     assert health["users"] == 0
@@ -126,7 +133,9 @@ class TestPeersThatGo:
                 seen=edge.descriptors,
             )
             descriptors.append(edge.descriptors())
-        assert len(edge.logged("stream closed")) == 1500
+        count = lambda: len(edge.logged("stream closed"))  # noqa: E731
+        await until("every end is logged", lambda: count() >= 1500, seen=count)
+        assert count() == 1500
         assert resident[2] - resident[0] < 4 * MEGABYTE, resident
         edge.stop()
 
@@ -139,10 +148,8 @@ class TestReadersThatStop:
         await stalled.until("order:update")
         first = await journal.append(alice, placed("first"))
         await journal.append(alice, *many(30, reason=LARGE))
-        since = time.monotonic()
         line = await closed(strict, client)
         assert line["reason"] == "slow"
-        assert time.monotonic() - since < WRITE_SECONDS + 3
         await drained(stalled)
         await stalled.close()
         seen = stalled.sequences[1:]
@@ -152,10 +159,11 @@ class TestReadersThatStop:
             seen += stream.sequences
         assert seen == [r.sequence for r in await journal.of(alice, after=first - 1)]
 
-    async def test_its_memory_is_bounded_and_others_see_no_delay(self, house, alice, journal):
+    async def test_its_memory_is_bounded_and_others_do_not_wait(self, house, alice, journal):
         """40 MB for a reader that takes nothing: what the edge remembers of the log is full
-        before, so whatever it grows by now, it grows by for that reader."""
-        edge = house.edge(SSE_WRITE_SECONDS=60, SSE_OUTBOX_EVENTS=10_000)
+        before, so whatever it grows by now, it grows by for that reader. Others get each event
+        before the next one is made, and it is never given up meanwhile."""
+        edge = house.edge(SSE_WRITE_SECONDS=NEVER, SSE_OUTBOX_EVENTS=10_000)
         cookie = await edge.sign_in(alice)
         async with (
             await edge.follow(ORDERS, cookie) as healthy,
@@ -166,23 +174,18 @@ class TestReadersThatStop:
             await other.read()
             await self.flood(healthy, journal, alice, 160)
             before = edge.memory()
-            slowest = await self.flood(healthy, journal, alice, 160)
+            await self.flood(healthy, journal, alice, 160)
             grown = edge.memory() - before
             assert grown < 12 * MEGABYTE, f"{grown / MEGABYTE:.1f} MB"
-            assert slowest < 1.5, f"{slowest:.3f} s from append to reader"
         edge.stop()
 
     async def flood(self, healthy, journal, alice, count):
-        """Append large events; the longest that one took to the healthy reader."""
-        slowest = 0.0
+        """Append large events, each when the healthy reader has the one before."""
         for _ in range(count):
-            since = time.monotonic()
             sequence = await journal.append(alice, placed("large", reason=LARGE * 4))
             frame = await healthy.until("the event", lambda f: f.id)
             assert frame.sequence == sequence
-            slowest = max(slowest, time.monotonic() - since)
             healthy.frames[-1] = type(frame)(b"", id=frame.id)  # keep the id, not 60 KB
-        return slowest
 
     async def test_a_price_reader_that_stops_is_closed_too(self, lone):
         edge = lone.edge(SSE_WRITE_SECONDS=1)
@@ -209,10 +212,10 @@ class TestReadersThatStop:
 
 
 class TestReadersThatAreSlow:
-    async def test_one_that_pauses_gets_everything(self, strict, alice, journal):
+    async def test_one_that_pauses_gets_everything(self, patient, alice, journal):
         """It falls out of live delivery (16 frames fit) and reads the log again, unnoticed."""
-        cookie = await strict.sign_in(alice)
-        async with await strict.follow(ORDERS, cookie, receive_buffer=4096) as stream:
+        cookie = await patient.sign_in(alice)
+        async with await patient.follow(ORDERS, cookie, receive_buffer=4096) as stream:
             await stream.until("order:update")
             first = await journal.append(alice, placed("first"))
             for _ in range(4):
@@ -226,9 +229,9 @@ class TestReadersThatAreSlow:
             live = await journal.append(alice, placed("live again"))
             assert (await stream.read()).sequence == live
 
-    async def test_a_burst_larger_than_the_outbox_arrives_whole(self, strict, alice, journal):
-        cookie = await strict.sign_in(alice)
-        async with await strict.follow(ORDERS, cookie) as stream:
+    async def test_a_burst_larger_than_the_outbox_arrives_whole(self, patient, alice, journal):
+        cookie = await patient.sign_in(alice)
+        async with await patient.follow(ORDERS, cookie) as stream:
             await stream.until("order:update")
             await asyncio.gather(*(journal.append(alice, e) for e in many(500)))
             last = await journal.append(alice, placed("last"))
@@ -266,7 +269,7 @@ class TestTheEndOfAnEdge:
                 if seen[-1:] != [last]:
                     await on.until("the last", lambda f: f.id and f.sequence == last)
                 assert seen + on.sequences == ids
-        assert leaving.process.wait(timeout=10) == 0
+        assert await asyncio.to_thread(leaving.process.wait, WAIT_SECONDS) == 0
         with pytest.raises(OSError):  # noqa: PT011 - refused or reset, as the kernel likes
             await leaving.connect(ORDERS, cookie)
         lines = leaving.logged("stream closed")
@@ -274,21 +277,19 @@ class TestTheEndOfAnEdge:
 
     async def test_nobody_holds_it_up(self, house, alice, journal):
         """Not one who reads nothing, nor an idle connection of a browser."""
-        leaving = house.edge()
+        leaving = house.edge(SSE_WRITE_SECONDS=NEVER)
         cookie = await leaving.sign_in(alice)
         stalled = await leaving.follow(ORDERS, cookie, receive_buffer=4096)
         await journal.append(alice, *many(30, reason=LARGE))
         async with leaving.client(cookie) as http:
             await http.get("/api/session")
-            since = time.monotonic()
             leaving.terminate()
-            code = await asyncio.to_thread(leaving.process.wait, 15)
+            code = await asyncio.to_thread(leaving.process.wait, WAIT_SECONDS)
         assert code == 0
-        assert time.monotonic() - since < 6
         await stalled.close()
 
     async def test_it_can_be_started_again_at_once_on_the_same_port(self, house, alice):
-        first = house.edge()
+        first = house.edge(free_port())  # which no outgoing connection is given meanwhile
         cookie = await first.sign_in(alice)
         async with await first.follow(ORDERS, cookie) as stream:
             await stream.read()

@@ -98,8 +98,11 @@ class TestResetsOfABrokenLog:
             await journal.append("alice", placed("new"))
             async with await edge.follow(ORDERS, cookie, last_event_id=old) as stream:
                 _, snapshot = await is_reset(stream, "epoch", old)
-                assert [order["orderId"] for order in snapshot.data["orders"]] == ["new"]
-                assert snapshot.id == f"{await journal.epoch()}-1"
+                seen = [order["orderId"] for order in snapshot.data["orders"]]
+                if not seen:  # the edge may have heard of it only after the snapshot
+                    seen.append((await stream.until("order:update")).data["orderId"])
+                assert seen == ["new"]
+                assert stream.last_id == f"{await journal.epoch()}-1"
 
     async def test_made_anew_and_longer_than_before(self, lone):
         """Sequences alone would look as if nothing had happened."""

@@ -21,7 +21,7 @@ ABOVE = {"kind": "price_above", "symbol": "IBM", "price": 1}
 def http(stack: Stack, fresh: Any) -> Iterator[httpx.Client]:
     """Somebody who is signed in."""
     with httpx.Client(
-        base_url=stack.url, timeout=30, cookies=stack.sign_in(fresh("rest"))
+        base_url=stack.url, timeout=60, cookies=stack.sign_in(fresh("rest"))
     ) as client:
         yield client
 
@@ -30,7 +30,7 @@ def http(stack: Stack, fresh: Any) -> Iterator[httpx.Client]:
 def stranger(stack: Stack, fresh: Any) -> Iterator[httpx.Client]:
     """Somebody else."""
     with httpx.Client(
-        base_url=stack.url, timeout=30, cookies=stack.sign_in(fresh("other"))
+        base_url=stack.url, timeout=60, cookies=stack.sign_in(fresh("other"))
     ) as client:
         yield client
 
@@ -70,7 +70,7 @@ class TestPositions:
         assert found["asOf"]
 
     def test_they_are_for_those_who_signed_in(self, stack: Stack) -> None:
-        refused(httpx.get(f"{stack.url}/api/positions"), 401)
+        refused(httpx.get(f"{stack.url}/api/positions", timeout=60), 401)
 
 
 class TestStrategies:
@@ -249,7 +249,7 @@ class TestNotifications:
     ],
 )
 def test_a_session_is_needed(stack: Stack, method: str, path: str) -> None:
-    refused(httpx.request(method, f"{stack.url}{path}", json={}), 401)
+    refused(httpx.request(method, f"{stack.url}{path}", json={}, timeout=60), 401)
 
 
 class TestInsights:
@@ -273,7 +273,7 @@ class TestInsights:
         refused(http.get(path), 404)
 
     def test_items_and_metrics_by_plain_get(self, stack: Stack, fresh: Any) -> None:
-        with httpx.Client(base_url=stack.url, timeout=30) as http:
+        with httpx.Client(base_url=stack.url, timeout=60) as http:
             before = http.get("/api/v2/metrics").json()
             since = http.get("/api/v2/items?limit=1").json()["as_of"]
             title = fresh("Great results, a wonderful quarter ")

@@ -8,8 +8,8 @@ from services.edge.frames import frame
 from tapewire.events import CODEC
 from tapewire.log.views import fold
 from tapewire.views import OrdersView
+from tests import sse
 from tests.integration.edge.market import accepted, filled, many, placed, rejected, traded
-from tests.sse import parse
 
 ORDERS = "/api/stream/orders"
 
@@ -49,7 +49,7 @@ async def truth(journal, user):
 
 def plain(value):
     """`value` as a client reads it."""
-    return parse(frame("x", value).rstrip(b"\n")).data
+    return sse.parse(frame("x", value).rstrip(b"\n")).data
 
 
 async def test_a_user_without_orders(edge, cookie, journal):
@@ -110,20 +110,25 @@ async def test_a_checkpoint_of_another_log_is_none(lone):
     assert [order["orderId"] for order in orders] == ["new-0", "new-1", "new-2"]
 
 
+async def write(journal, user, number, under_way):
+    """Some orders of a user; half of them wait until the test is under way."""
+    for order in range(40):
+        if order == 20:
+            await under_way.wait()
+        for happens in (placed, accepted, rejected)[: 1 + order % 3]:
+            await journal.append(user, happens(f"w{number}-{order}"))
+
+
 async def test_gapless_while_writers_write(house, edge, alice, cookie, journal):
     """Clients that connect at any moment, to a settled edge and to one that remembers nothing,
     while four writers write: each ends with what the log says, having missed and repeated
     nothing."""
     young = house.edge()
-    writing = True
-
-    async def write(number):
-        for order in range(40):
-            for happens in (placed, accepted, rejected)[: 1 + order % 3]:
-                await journal.append(alice, happens(f"w{number}-{order}"))
+    writing, under_way = True, asyncio.Event()
 
     async def read(at):
-        async with await at.follow(ORDERS, cookie) as stream:
+        # Not by `at.follow`, which waits until the edge has heard what was appended.
+        async with await sse.follow(at.url, ORDERS, cookie=cookie) as stream:
             snapshot = await stream.until("order:update")
             while writing:
                 await stream.until("an event", lambda f: f.id)
@@ -137,10 +142,12 @@ async def test_gapless_while_writers_write(house, edge, alice, cookie, journal):
         while writing and len(reading) < 40:
             reading += [asyncio.create_task(read(at)) for at in (edge, young)]
             await journal.append(alice, placed(f"mark-{len(reading)}"))
+            if len(reading) == 20:
+                under_way.set()
         return reading
 
     opening = asyncio.create_task(readers())
-    await asyncio.gather(*(write(number) for number in range(4)))
+    await asyncio.gather(*(write(journal, alice, number, under_way) for number in range(4)))
     writing = False
     await journal.append(alice, placed("end"))
     reading = await opening

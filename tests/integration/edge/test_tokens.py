@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.integration.edge.test_sessions import UNAUTHORIZED, refusal
+from tests.integration.edge.test_sessions import SOON, UNAUTHORIZED, in_time, refusal
 from tests.issuer import SECRET, Issuer, serving, sign, unsigned
 from tests.waiting import until
 
@@ -120,19 +120,20 @@ class TestABadToken:
 class TestTheEndOfAToken:
     @pytest.mark.parametrize("path", [ORDERS, "/api/stream/prices"])
     async def test_a_stream_never_outlives_it(self, edge, issuer, alice, path):
-        ends = time.time() + 3
-        headers = bearer(issuer.token(alice, exp=ends))
-        async with await edge.follow(path, headers=headers) as stream:
-            frames = await stream.rest(seconds=8)
+        async def asked(exp):
+            headers = bearer(issuer.token(alice, exp=exp))
+            return headers, await edge.follow(path, headers=headers)
+
+        ends, (headers, stream) = await in_time(asked)
+        async with stream:
+            frames = await stream.rest(seconds=SOON)
             over = time.time()
         assert frames[-1].event == "auth:expired"
         assert frames[-1].data == {"reason": "expired"}
-        assert -0.05 < over - ends < 2
+        assert -0.05 < over - ends < SOON
         assert (await refusal(await edge.connect(ORDERS, headers=headers)))[0] == 401
 
-    async def test_signing_out_revokes_it_everywhere_within_two_seconds(
-        self, edge, other, issuer, alice
-    ):
+    async def test_signing_out_revokes_it_everywhere(self, edge, other, issuer, alice):
         headers, kept = bearer(issuer.token(alice, "HS256")), issuer.token(alice, "HS256", n=2)
         async with (
             await other.follow(ORDERS, headers=headers) as stream,
@@ -140,7 +141,7 @@ class TestTheEndOfAToken:
             edge.client() as http,
         ):
             assert (await http.delete("/api/session", headers=headers)).status_code == 204
-            frames = await stream.rest(seconds=2)
+            frames = await stream.rest(seconds=SOON)
             assert (frames[-1].event, frames[-1].data) == ("auth:expired", {"reason": "revoked"})
             assert (await http.get("/api/session", headers=headers)).status_code == 401
             assert (await http.get("/api/session", headers=bearer(kept))).status_code == 200

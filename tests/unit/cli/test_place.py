@@ -79,7 +79,7 @@ def test_a_directory_stays_taken_while_a_process_of_a_killed_up_lives(
         "import os, subprocess, sys; from pathlib import Path;"
         "from tapewire.cli.up.place import Place;"
         "place = Place.claim(Path(sys.argv[1]));"
-        "child = subprocess.Popen(['sleep', '60'], pass_fds=(place.lock,),"
+        "child = subprocess.Popen(['sleep', '600'], pass_fds=(place.lock,),"
         "stdout=subprocess.DEVNULL);"
         "print(child.pid, flush=True); os._exit(9)"
     )
@@ -92,7 +92,7 @@ def test_a_directory_stays_taken_while_a_process_of_a_killed_up_lives(
             Place.claim(tmp_path)
     finally:
         os.kill(left, 9)
-    monkeypatch.setattr(place_module, "LEFTOVERS_SECONDS", 10)
+    monkeypatch.setattr(place_module, "LEFTOVERS_SECONDS", 60)
     Place.claim(tmp_path).release()
 
 

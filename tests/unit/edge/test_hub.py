@@ -237,4 +237,4 @@ async def test_a_waiting_reader_is_woken_by_each_end(hub, open_):
     taking = asyncio.create_task(side.connection.outbox.take())
     await asyncio.sleep(0)
     hub.end(side.connection, Reason.DRAIN, 0.0, b"bye")
-    assert await asyncio.wait_for(taking, 1) == b"bye"
+    assert await asyncio.wait_for(taking, 60) == b"bye"

@@ -12,7 +12,7 @@ from tests.integration.edge.market import placed
 from tests.unit.orders.virtual import run
 from tests.waiting import until
 
-PATIENT_SECONDS = 30.0
+PATIENT_SECONDS = 60.0
 
 
 class Following:

@@ -67,7 +67,7 @@ async def house() -> AsyncIterator[House]:
 async def waits(connection: Connection, number: int) -> list[int]:
     """The next `number` values that come, in order."""
     found: list[int] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while len(found) < number:
             found += await shown(connection)
             await asyncio.sleep(0.001)

@@ -40,9 +40,9 @@ def test_quantities_that_can_be_placed(qty: str) -> None:
 def test_quantities_that_cannot(qty: str, saying: str) -> None:
     command = place("1")
     command = msgspec.structs.replace(command, qty=Decimal(qty))
-    began = time.perf_counter()
+    began = time.process_time()
     given().when(command).then_refused("invalid", "qty", saying=saying)
-    assert time.perf_counter() - began < QUICK_SECONDS
+    assert time.process_time() - began < QUICK_SECONDS
 
 
 @pytest.mark.parametrize("limit", ["0.0001", "1000000", "12.3400"])

@@ -377,6 +377,25 @@ def test_a_check_degrades_and_a_lost_connection_is_told_afterwards():
     play(story)
 
 
+def test_a_lost_connection_is_told_when_the_log_comes_back_later_than_the_connection():
+    """It was forgotten: of what waited for the log, only that it runs again was told."""
+
+    async def story(world):
+        announcer = world.start("a")
+        await asyncio.sleep(20)
+        announcer.connection(False)
+        world.unwritable = str(announcer._subject)
+        await asyncio.sleep(2)
+        announcer.connection(True)
+        await asyncio.sleep(3 * BEAT)
+        assert world.told("a") == ["starting", "running"]
+        world.unwritable = ""
+        await asyncio.sleep(BEAT + 60)
+        assert world.told("a") == ["starting", "running", "degraded", "running"]
+
+    play(story)
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_on_a_bad_day_the_living_are_present_and_the_dead_are_not(seed):
     made = {}

@@ -1,9 +1,10 @@
 """A process says what state it is in, and that it is still there.
 
 Changes are appended to the log in the order in which they happened; while the log is away they
-wait, and only the newest is kept. A heartbeat is a value that is another one each time: whoever
-watches needs no clock but his own. Each heartbeat also looks whether the log still says what the
-process last said, and says it again when not: it was thought dead, or the log was made anew.
+wait, and only the newest are kept: that it was without NATS, and how it is now. A heartbeat is a
+value that is another one each time: whoever watches needs no clock but his own. Each heartbeat also
+looks whether the log still says what the process last said, and says it again when not: it was
+thought dead, or the log was made anew.
 """
 
 import asyncio
@@ -24,6 +25,8 @@ from tapewire.runtime.agents import state as agents
 FAREWELL_SECONDS = 2.0
 """How long a stopping process tries to say so."""
 DETAIL_CHARACTERS = 200
+WAITING_MOST = 2
+"""Changes that wait for a log that is away."""
 HEARTBEAT_LIVES = 20
 """Heartbeats after which the last one of a process is forgotten: each host and pid has a key of its
 own, and each look reads them all. That it is gone says nothing of the process."""
@@ -131,6 +134,8 @@ class Announcer:
             self._say(AgentState.RUNNING)
 
     def _say(self, state: AgentState, detail: str | None = None) -> None:
+        if self._waiting and (self._waiting[-1].state, self._waiting[-1].detail) == (state, detail):
+            return  # it is to be told already
         self._waiting.append(
             AgentStatusChanged(
                 service=self._service,
@@ -148,7 +153,7 @@ class Announcer:
                 await self._append(self._waiting[0])
             except (LogError, Overloaded) as error:
                 logger.warning("cannot say its state yet", error=str(error))
-                self._waiting = deque([self._waiting[-1]])
+                self._waiting = deque([*self._waiting][-WAITING_MOST:])
                 await self._patience.wait()
                 return
             self._patience.reset()

@@ -11,7 +11,7 @@ import psutil
 
 from tests.bench.peers.cores import LOAD, SERVER, pinned
 
-START_SECONDS = 20.0
+START_SECONDS = 120.0
 BEHIND_EVENTS = 100
 """How many events a reader missed that comes back."""
 STEP_SECONDS = 0.002
