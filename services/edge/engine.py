@@ -25,8 +25,8 @@ from services.edge.follow import (
     Tape,
     ValueBoard,
 )
-from services.edge.frames import frame
-from services.edge.hub import Hub, auth_expired
+from services.edge.frames import AuthExpired, Limited
+from services.edge.hub import Hub
 from services.edge.roster import Totals
 from tapewire.log import EventLog, Recorded, Values
 from tapewire.runtime import Settings
@@ -52,6 +52,7 @@ class Engine:
         window, retry_ms = settings.flush_ms / 1000, settings.retry_ms
         chance = random.Random(seed)  # noqa: S311 - it spreads retries
         self._clock = asyncio.get_running_loop().time
+        self._now = now
         self.totals: Callable[[], Totals] = self._own_totals
         """Of all processes; until somebody knows better, of this one."""
         replays = asyncio.Semaphore(settings.replays_at_once)
@@ -130,7 +131,8 @@ class Engine:
         """A session was revoked: its streams end."""
         for connection in self.hub.connections():
             if connection.opening.session == session:
-                farewell = auth_expired(Reason.REVOKED)
+                told = AuthExpired(Reason.REVOKED.value)
+                farewell = self.hub.farewell(connection, "auth:expired", told, self._now())
                 self.hub.end(connection, Reason.REVOKED, self._clock(), farewell)
 
     def sessions(self) -> list[str]:
@@ -144,7 +146,8 @@ class Engine:
         if connection is None:
             return
         logger.warning("closes the oldest connection of a user", client=client, most=most)
-        farewell = frame("connection:limit", {"reason": Reason.LIMIT.value, "limit": most})
+        told = Limited(Reason.LIMIT.value, most)
+        farewell = self.hub.farewell(connection, "connection:limit", told, self._now())
         self.hub.end(connection, Reason.LIMIT, self._clock(), farewell)
 
     def _happened(self, recorded: Recorded) -> None:

@@ -9,13 +9,21 @@ connections, overdue writes and sessions that ended.
 from collections.abc import Iterator
 from datetime import datetime
 
+import msgspec
 import structlog
 
 from services.edge.connection import Connection, Reason
 from services.edge.cursor import Cursor
 from services.edge.dialects import Scene, Told
 from services.edge.dialects.trading import urgent
-from services.edge.frames import CHECKPOINT, KEEPALIVE, RETRY_MS, Encoder, frame
+from services.edge.frames import (
+    CHECKPOINT,
+    KEEPALIVE,
+    RETRY_MS,
+    AuthExpired,
+    Encoder,
+    frame,
+)
 from tapewire.log import EVERYBODY, Recorded
 
 QUIET_SECONDS = 300.0
@@ -152,6 +160,12 @@ class Hub:
         connection.ended_at = now
         connection.outbox.end(farewell)
 
+    def farewell(
+        self, connection: Connection, name: str, told: msgspec.Struct, at: datetime
+    ) -> bytes:
+        """Last words to `connection`, as its family says them."""
+        return frame(*connection.feed.family.says(name, told, at), retry_ms=self._retry_ms)
+
     def cut(self, connection: Connection, reason: Reason) -> None:
         """End `connection` at once, whatever it still had to write."""
         if connection.reason is None:
@@ -174,7 +188,8 @@ class Hub:
         elif now - connection.written_at > QUIET_SECONDS:
             self.cut(connection, Reason.QUIET)
         elif connection.opening.expires_at is not None and wall >= connection.opening.expires_at:
-            self.end(connection, Reason.EXPIRED, now, auth_expired(Reason.EXPIRED))
+            farewell = self.farewell(connection, "auth:expired", AuthExpired("expired"), wall)
+            self.end(connection, Reason.EXPIRED, now, farewell)
         elif since is None and now - self._beaten(connection) >= self._keepalive:
             connection.beaten_at = now
             connection.outbox.put(self._idle(connection, wall))
@@ -203,11 +218,6 @@ class Hub:
         if checkpoint and not connection.feed.family.steady:
             return checkpoint
         return checkpoint + frame(*told, retry_ms=self._retry_ms)
-
-
-def auth_expired(reason: Reason) -> bytes:
-    """The last event of a stream whose session ended."""
-    return frame("auth:expired", {"reason": reason.value})
 
 
 def _shown(connection: Connection, recorded: Recorded) -> bool:
