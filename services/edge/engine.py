@@ -88,6 +88,7 @@ class Engine:
         self.hub = Hub(
             keepalive_seconds=settings.keepalive_interval,
             write_seconds=settings.write_seconds,
+            quiet_seconds=settings.quiet_seconds,
             retry_ms=retry_ms,
             scene=self.portfolios,
         )

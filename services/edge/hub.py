@@ -26,8 +26,6 @@ from services.edge.frames import (
 )
 from tapewire.log import EVERYBODY, Recorded
 
-QUIET_SECONDS = 300.0
-"""A connection without one successful write for so long is closed."""
 FAREWELL_SECONDS = 1.5
 """How long a connection that was told to end may take to write its last bytes."""
 
@@ -42,11 +40,13 @@ class Hub:
         *,
         keepalive_seconds: float,
         write_seconds: float,
+        quiet_seconds: float = 300.0,
         retry_ms: int = RETRY_MS,
         scene: Scene | None = None,
     ) -> None:
         self._keepalive = keepalive_seconds
         self._write_seconds = write_seconds
+        self._quiet_seconds = quiet_seconds
         # Ordered: whoever came first is served first, and a simulation plays the same twice.
         self._all: dict[Connection, None] = {}
         self._of_owner: dict[str, dict[Connection, None]] = {}
@@ -185,7 +185,7 @@ class Hub:
                 connection.abort()
         elif since is not None and now - since > self._write_seconds:
             self.cut(connection, Reason.SLOW)
-        elif now - connection.written_at > QUIET_SECONDS:
+        elif now - connection.written_at > self._quiet_seconds:
             self.cut(connection, Reason.QUIET)
         elif connection.opening.expires_at is not None and wall >= connection.opening.expires_at:
             farewell = self.farewell(connection, "auth:expired", AuthExpired("expired"), wall)

@@ -8,7 +8,7 @@ import pytest
 from services.edge.connection import Connection, Opening, Reason
 from services.edge.feeds import FEEDS, interest
 from services.edge.frames import frame
-from services.edge.hub import FAREWELL_SECONDS, QUIET_SECONDS, Hub
+from services.edge.hub import FAREWELL_SECONDS, Hub
 from services.edge.lanes import FlushClock, Outbox
 from tapewire.events import CATALOGUE, CODEC
 from tapewire.log import Meta, Recorded
@@ -192,7 +192,7 @@ class TestEnding:
 
     async def test_minutes_without_a_write(self, hub, open_):
         side = open_()
-        hub.tick(QUIET_SECONDS + 0.1, WALL)
+        hub.tick(300.1, WALL)
         assert (side.aborted, side.connection.reason) == (1, Reason.QUIET)
 
     async def test_with_its_session(self, hub, open_):
