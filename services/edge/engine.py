@@ -29,7 +29,7 @@ from services.edge.frames import AuthExpired, Limited
 from services.edge.hub import Hub
 from services.edge.roster import Totals
 from tapewire.log import EventLog, Recorded, Values
-from tapewire.runtime import Settings
+from tapewire.runtime import Settings, telemetry
 
 logger = structlog.get_logger("edge.engine")
 
@@ -153,8 +153,22 @@ class Engine:
 
     def _happened(self, recorded: Recorded) -> None:
         self.portfolios.take(recorded)  # first: position events are told with what is held then
-        self.hub.publish(recorded)
+        if telemetry.tracing() and recorded.meta.traceparent is not None:
+            self._publish_traced(recorded)
+        else:
+            self.hub.publish(recorded)
         self.tally.take(recorded)
+
+    def _publish_traced(self, recorded: Recorded) -> None:
+        """One span for all readers of an event, in the trace of what caused it: to the writes of
+        those whose outbox was at rest; the others' follow within a flush window."""
+        attributes = {"tapewire.sequence": recorded.sequence, "tapewire.subject": recorded.subject}
+        with telemetry.span(
+            "fan out", parent=recorded.meta.traceparent, attributes=attributes
+        ) as span:
+            given = self.hub.publish(recorded)
+            if span is not None:
+                span.set_attribute("tapewire.receivers", given)
 
     def _restarted(self) -> None:
         self.portfolios.restart()

@@ -111,21 +111,25 @@ class Hub:
             return None
         return self._encoder.tell(recorded, connection.feed.family.dialect)
 
-    def publish(self, recorded: Recorded) -> None:
-        """Give an event of the tape to the live connections that it is for."""
+    def publish(self, recorded: Recorded) -> int:
+        """Give an event of the tape to the live connections that it is for; how many it was put
+        into the outbox of."""
         place = recorded.place
         if place.owner == EVERYBODY:
             connections = self._of_shared.get(place.domain)
         else:
             connections = self._of_owner.get(place.owner)
         if connections is None:
-            return
+            return 0
+        given = 0
         for connection in connections:
             if connection.live and recorded.sequence > connection.position:
-                self.deliver(connection, recorded)
+                given += self.deliver(connection, recorded)
+        return given
 
-    def deliver(self, connection: Connection, recorded: Recorded) -> None:
-        """Put `recorded` into the outbox of a live connection, or let it fall behind."""
+    def deliver(self, connection: Connection, recorded: Recorded) -> bool:
+        """Put `recorded` into the outbox of a live connection, or let it fall behind. Whether it
+        was put there: not every event is shown."""
         made = self.encode(connection, recorded)
         if made is not None:
             now = urgent(recorded.event)
@@ -134,9 +138,10 @@ class Hub:
             if not connection.outbox.put(made, urgent=now):
                 connection.urgent.clear()
                 connection.behind()
-                return
+                return False
             connection.told = recorded.sequence
         connection.position = recorded.sequence
+        return made is not None
 
     def say(self, told: Told) -> int:
         """Put a frame without an id into every outbox; how many took it."""

@@ -9,6 +9,7 @@ from litestar.enums import ScopeType
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from opentelemetry.trace import SpanKind
 
 from services.edge.access import CALL_PREFLIGHT, cors
 from services.edge.feeds import Feed
@@ -18,7 +19,7 @@ from services.edge.http.pages import pages
 from services.edge.http.responses import Json
 from services.edge.http.routing import Front
 from services.edge.http.streams import Streams
-from tapewire.runtime import correlated, correlation_id
+from tapewire.runtime import correlated, correlation_id, telemetry
 
 BODY_BYTES = 64 * 1024
 """A larger request body is refused with 413."""
@@ -89,7 +90,8 @@ def correlating(app: ASGIApp) -> ASGIApp:
         if scope["type"] != ScopeType.HTTP:
             await app(scope, receive, send)
             return
-        given = dict(scope["headers"]).get(b"x-correlation-id")
+        headers = dict(scope["headers"])
+        given = headers.get(b"x-correlation-id")
         correlation = correlation_id(given.decode("latin-1") if given else None)
         scope["state"]["correlation"] = correlation
 
@@ -101,8 +103,17 @@ def correlating(app: ASGIApp) -> ASGIApp:
                 ]
             await send(message)
 
-        with correlated(correlation):
+        parent = headers.get(b"traceparent", b"").decode("latin-1") or None
+        attributes = {"http.request.method": scope["method"], "tapewire.correlation": correlation}
+        with (
+            correlated(correlation),
+            telemetry.span(
+                scope["method"], kind=SpanKind.SERVER, parent=parent, attributes=attributes
+            ) as span,
+        ):
             await app(scope, receive, marked)
+            if span is not None:
+                span.update_name(f"{scope['method']} {scope.get('path_template', '')}".strip())
 
     return middleware
 

@@ -119,7 +119,10 @@ def _moment(text: str, name: str) -> datetime:
         at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     except (ValueError, OverflowError):
         raise Failure(
-            422, f"{name} is an id, or a time such as 2026-03-02T14:30:00Z", path=name, value=text[:40]
+            422,
+            f"{name} is an id, or a time such as 2026-03-02T14:30:00Z",
+            path=name,
+            value=text[:40],
         ) from None
     if at.timestamp() < 0:
         raise Failure(422, f"{name} is a time after 1970", path=name, value=text[:40])

@@ -247,7 +247,10 @@ class Row:
         return self.path.format(strategy=cast.strategy, configuration=cast.configuration)
 
 
-_DECISIONS = (_names("ai:decision", "decisionId"), _happenings("decisions", lambda e: e.decision_id))
+_DECISIONS = (
+    _names("ai:decision", "decisionId"),
+    _happenings("decisions", lambda e: e.decision_id),
+)
 _CHANGES = (
     _names("strategy:update", "position"),
     _happenings("strategies", lambda event: event.strategy.position),

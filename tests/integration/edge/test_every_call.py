@@ -1,5 +1,5 @@
-"""What is common to all REST calls, on each that the OpenAPI document names: a session, one shape of
-errors with the field's path, the correlation id, and 503 while the owning service is away (R6)."""
+"""What is common to all REST calls, on each that the OpenAPI document names: a session, errors of
+one shape with the field's path, the correlation id, 503 while the owning service is away (R6)."""
 
 import itertools
 import re

@@ -73,7 +73,9 @@ def is_reset(row, frame, reason, requested, first):
     data = dict(frame.data)
     if row.snake:
         assert (data.pop("type"), bool(data.pop("timestamp"))) == ("stream:reset", True)
-    keys = ("requested_id", "first_available_id") if row.snake else ("requestedId", "firstAvailableId")
+    keys = (
+        ("requested_id", "first_available_id") if row.snake else ("requestedId", "firstAvailableId")
+    )
     assert data == {"reason": reason, keys[0]: requested, keys[1]: first}
 
 

@@ -60,7 +60,7 @@ async def test_every_reader_ends_with_the_truth_whenever_it_came(house, edge, jo
             assert row.told(one.frames) == truth, row
 
 
-async def test_all_readers_of_an_event_get_the_same_bytes(house, edge, journal, fresh):
+async def test_all_readers_of_an_event_get_the_same_bytes(edge, journal, fresh):
     cast = Cast(journal, fresh("same"))
     await cast.enter()
     cookie = await edge.sign_in(cast.user)

@@ -83,7 +83,7 @@ async def test_each_opens_as_promised(edge, cast, cookie, paths):
             assert abs((told - datetime.now(UTC)).total_seconds()) < 60
 
 
-async def test_each_is_refused_without_a_session_and_takes_a_preflight(edge, cast, paths):
+async def test_each_is_refused_without_a_session_and_takes_a_preflight(edge, paths):
     open_to_all = [*VALUES, "/api/v2/stream"]
     for path in paths:
         if path not in open_to_all:
@@ -130,8 +130,7 @@ async def test_each_ends_with_its_token(house, cast, paths):
         ends = time.time() + seconds
         token = Issuer().token(cast.user, "HS256", exp=ends)
         streams = [
-            await edge.connect(path, headers={"Authorization": f"Bearer {token}"})
-            for path in paths
+            await edge.connect(path, headers={"Authorization": f"Bearer {token}"}) for path in paths
         ]
         if time.time() < ends:
             break

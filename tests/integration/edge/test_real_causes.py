@@ -208,7 +208,10 @@ async def test_orders_of_a_person_are_told_and_notified(http, watch, user):
 async def test_another_programs_happenings_are_told_and_notified(program, http, watch, user):
     id_ = await strategy(http)
     every, one = await watch("/sse/strategies"), await watch(f"/sse/strategy/{id_}")
-    inbox, decisions = await watch("/api/sse/notifications"), await watch("/api/stream/ai-decisions")
+    inbox, decisions = (
+        await watch("/api/sse/notifications"),
+        await watch("/api/stream/ai-decisions"),
+    )
     of = {"user": user, "strategy_id": id_}
     order = {**of, "order_id": "x-1", "symbol": "IBM", "quantity": 10, "price": 10}
     stop = {**of, "trigger_price": 9, "current_price": 8, "order_id": "x-2"}
@@ -252,7 +255,7 @@ async def test_another_programs_happenings_are_told_and_notified(program, http, 
 
 
 async def test_alerts_and_programs_notify_and_what_is_read_is_read_everywhere(
-    stack, program, http, watch, user, fresh
+    stack, http, watch, user, fresh
 ):
     alerts = await watch("/api/stream/alerts")
     tabs = [await watch("/api/sse/notifications") for _ in range(2)]
@@ -271,7 +274,10 @@ async def test_alerts_and_programs_notify_and_what_is_read_is_read_everywhere(
         assert told.data["payload"]["alertId"] == raised.data["alertId"]
         await tab.names("notification", title="Both of you")
     read = {"ids": [told.data["id"]]}
-    assert (await http.post("/api/notifications/read", json=read)).json() == {"read": 1, "unread": 1}
+    assert (await http.post("/api/notifications/read", json=read)).json() == {
+        "read": 1,
+        "unread": 1,
+    }
     for tab in tabs:
         assert (await tab.names("notification:read")).data["ids"] == [told.data["id"]]
     assert (await http.post("/api/notifications/read-all")).json() == {"read": 1, "unread": 0}
