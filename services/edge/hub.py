@@ -26,6 +26,9 @@ from services.edge.frames import (
 )
 from tapewire.log import EVERYBODY, Recorded
 
+STEADY_SHARE = 5 / 6
+"""Of the interval, when a steady heartbeat comes: so that a client that expects one within the
+interval never waits a tick longer."""
 FAREWELL_SECONDS = 1.5
 """How long a connection that was told to end may take to write its last bytes."""
 
@@ -195,14 +198,15 @@ class Hub:
         elif connection.opening.expires_at is not None and wall >= connection.opening.expires_at:
             farewell = self.farewell(connection, "auth:expired", AuthExpired("expired"), wall)
             self.end(connection, Reason.EXPIRED, now, farewell)
-        elif since is None and now - self._beaten(connection) >= self._keepalive:
+        elif since is None and self._is_idle(connection, now):
             connection.beaten_at = now
             connection.outbox.put(self._idle(connection, wall))
 
-    def _beaten(self, connection: Connection) -> float:
-        """Since when an idle frame is due."""
-        steady = connection.feed.family.steady
-        return connection.beaten_at if steady else connection.written_at
+    def _is_idle(self, connection: Connection, now: float) -> bool:
+        """Whether an idle frame is due."""
+        if connection.feed.family.steady:
+            return now - connection.beaten_at >= self._keepalive * STEADY_SHARE
+        return now - connection.written_at >= self._keepalive
 
     def _idle(self, connection: Connection, wall: datetime) -> bytes:
         """A checkpoint when the user's position moved on unseen, so that the client's id stays

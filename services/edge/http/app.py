@@ -25,12 +25,23 @@ BODY_BYTES = 64 * 1024
 """A larger request body is refused with 413."""
 
 
+class SseHealth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How streaming is, on all processes together. `listener_active` says that this process follows
+    the log. Whose connections there are, only admins are told."""
+
+    status: str
+    total_connections: int
+    listener_active: bool
+    connections_per_user: dict[str, int] | None = None
+
+
 class Health(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """`status` is ok, starting, degraded (the log is away) or stopping."""
+    """How this process is. `status` is ok, starting, degraded (the log is away) or stopping."""
 
     status: str
     connections: int
     users: int
+    sse: SseHealth
 
 
 def application(

@@ -131,6 +131,7 @@ async def test_health_of_streaming(edge, fresh):
         assert (health["status"], health["listener_active"]) == ("ok", True)
         assert health["total_connections"] >= 1
         assert "connections_per_user" not in health
+        assert set((await http.get("/health")).json()["sse"]) == set(health)
         http.cookies.set("session", root)
         assert (await http.get("/health/sse")).json()["connections_per_user"][user] == 1
 

@@ -12,6 +12,8 @@ import httpx
 import pytest
 
 import tapewire
+from tapewire.log import pattern
+from tapewire.log.jetstream import JetStreamLog, connect
 from tests import sse
 from tests.stack import TAPEWIRE
 
@@ -285,3 +287,33 @@ async def test_alerts_and_programs_notify_and_what_is_read_is_read_everywhere(
         await tab.sees(
             "all are read", lambda f: f.event == "notification:read" and f.data["ids"] is None
         )
+
+
+async def test_a_correlation_id_is_on_every_event_that_a_call_caused(stack, http, watch, user):
+    """Of each service that takes commands, and of what followed from them in others."""
+    http.headers["X-Correlation-ID"] = "cause-1.x"
+    inbox = await watch("/api/sse/notifications")
+    order = {"symbol": "IBM", "side": "buy", "type": "market", "qty": 5}
+    assert (await http.post("/api/orders", json=order)).status_code == 201
+    await strategy(http)
+    rule = {"kind": "price_above", "symbol": "IBM", "price": 1}
+    assert (await http.post("/api/alerts/rules", json=rule)).status_code == 201
+    configuration = {"name": "x", "tickers": ["IBM"]}
+    assert (await http.post("/api/v2/configurations", json=configuration)).status_code == 201
+    for type_ in ("order_filled", "alert"):
+        await inbox.names("notification", type=type_)
+    assert (await http.post("/api/notifications/read-all")).json()["read"] == 2
+    wire = await connect(stack.nats_url, "test")
+    try:
+        events = (await JetStreamLog(wire).page(pattern(owner=user), after=0)).events
+    finally:
+        await wire.close()
+    kinds = {event.tag.rpartition(".")[0] for event in events}
+    assert kinds >= {
+        "order.placed", "order.filled", "trade.executed", "position.opened", "strategy.created",
+        "rule.created", "alert.raised", "configuration.created", "notification.created",
+        "notification.read",
+    }  # fmt: skip
+    assert {event.tag: event.meta.correlation for event in events} == dict.fromkeys(
+        (event.tag for event in events), "cause-1.x"
+    )
