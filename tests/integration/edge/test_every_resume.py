@@ -5,8 +5,9 @@ import itertools
 
 import pytest
 
+from tests.integration.edge.cast import Cast
 from tests.integration.edge.house import House
-from tests.integration.edge.rows import DOMAINS, Cast, begun, every_row, opened
+from tests.integration.edge.rows import DOMAINS, begun, every_row, opened
 
 BEFORE = 12
 LIMIT = 3

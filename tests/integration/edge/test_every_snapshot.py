@@ -4,7 +4,8 @@ nothing. And one frame for all who read the same (B4)."""
 
 import asyncio
 
-from tests.integration.edge.rows import DOMAINS, ROWS, Cast, begun, opened
+from tests.integration.edge.cast import Cast
+from tests.integration.edge.rows import DOMAINS, ROWS, begun, opened
 
 ROUNDS = 24
 OPENINGS = (4, 12, 20)

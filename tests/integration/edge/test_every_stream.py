@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from tests.integration.edge.cast import Cast
 from tests.integration.edge.market import elsewhere
-from tests.integration.edge.rows import Cast, begun, every_row, opened
+from tests.integration.edge.rows import begun, every_row, opened
 from tests.integration.edge.test_sessions import UNAUTHORIZED, refusal
 from tests.issuer import SECRET, Issuer
 

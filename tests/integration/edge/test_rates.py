@@ -9,8 +9,9 @@ import pytest
 from tapewire.events import CODEC
 from tapewire.log.jetstream import JetStreamValues
 from tapewire.log.jetstream.streams import MARKET
+from tests.integration.edge.cast import Cast
 from tests.integration.edge.golden import golden
-from tests.integration.edge.rows import Cast, opened
+from tests.integration.edge.rows import opened
 from tests.waiting import until
 
 RATE = 2

@@ -2,7 +2,7 @@
 causes: orders and strategies over REST, the paper broker, a market that moves, a program of
 somebody else (S1, S2, S4, T5, T6, N1, N3, N4).
 
-`Watch` keeps all that a stream tells; each test does things and waits until they were told.
+Each test does things and waits until they were told.
 """
 
 import asyncio
@@ -15,9 +15,9 @@ import tapewire
 from tapewire.log import pattern
 from tapewire.log.jetstream import JetStreamLog, connect
 from tests import sse
+from tests.integration.edge.watching import Watch
 from tests.stack import TAPEWIRE
 
-SECONDS = 60.0
 BREAKOUT = {"kind": "breakout", "window": 2}
 TIGHT = {"kind": "trailing", "percent": 0.01}
 HUGE = 1_000_000
@@ -32,45 +32,6 @@ OF_A_STOP_LOSS = {
     "type", "timestamp", "strategy_id", "user_id", "symbol", "trigger_price", "current_price",
     "order_id",
 }  # fmt: skip
-
-
-class Watch:
-    """A stream, and what it told."""
-
-    def __init__(self, stream):
-        self.stream = stream
-        self.told = []
-        self._reading = asyncio.create_task(self._read())
-
-    async def _read(self):
-        while True:
-            self.told.append(await self.stream.read(seconds=SECONDS))
-
-    async def sees(self, what, condition):
-        """The first frame that `condition` takes, told by now or later."""
-        try:
-            async with asyncio.timeout(SECONDS):
-                while True:
-                    for frame in self.told:
-                        if frame.data and condition(frame):
-                            return frame
-                    if self._reading.done():
-                        self._reading.result()
-                    await asyncio.sleep(0.02)
-        except TimeoutError:
-            seen = [(one.event, one.data) for one in self.told[-15:]]
-            pytest.fail(f"not within {SECONDS:g} s: {what}; last told: {seen}")
-
-    async def names(self, name, **fields):
-        """A frame of that name and those fields."""
-        return await self.sees(
-            f"{name} {fields}",
-            lambda f: f.event == name and fields.items() <= f.data.items(),
-        )
-
-    async def close(self):
-        self._reading.cancel()
-        await self.stream.close()
 
 
 @pytest.fixture

@@ -3,7 +3,8 @@ id, in a header, a query, a path, a body, and in what is logged of a fault (C19)
 
 import pytest
 
-from tests.integration.edge.rows import Cast, opened
+from tests.integration.edge.cast import Cast
+from tests.integration.edge.rows import opened
 from tests.issuer import SECRET, Issuer
 from tests.waiting import until
 
