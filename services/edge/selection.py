@@ -41,8 +41,7 @@ class Selection(Protocol):
 
 class OneStrategy:
     """The events of a strategy and of its orders, and what other programs report of it by its id.
-    `state_name` is what its state is told as to an
-    idle connection; None tells none."""
+    `state_name` is what its state is told as to an idle connection; None tells none."""
 
     def __init__(self, owner: str, strategy: Strategy, state_name: str | None) -> None:
         self._owner = owner

@@ -1,6 +1,7 @@
 """The application: streams in front (`routing`), ordinary Litestar handlers for the rest."""
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import cast
 
 import msgspec
@@ -8,7 +9,7 @@ from litestar import Litestar, Response, get
 from litestar.enums import ScopeType
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from opentelemetry.trace import SpanKind
 
 from services.edge.access import CALL_PREFLIGHT, cors
@@ -114,19 +115,24 @@ def correlating(app: ASGIApp) -> ASGIApp:
                 ]
             await send(message)
 
-        parent = headers.get(b"traceparent", b"").decode("latin-1") or None
-        attributes = {"http.request.method": scope["method"], "tapewire.correlation": correlation}
-        with (
-            correlated(correlation),
-            telemetry.span(
-                scope["method"], kind=SpanKind.SERVER, parent=parent, attributes=attributes
-            ) as span,
-        ):
+        with correlated(correlation), _traced(scope, headers.get(b"traceparent")):
             await app(scope, receive, marked)
-            if span is not None:
-                span.update_name(f"{scope['method']} {scope.get('path_template', '')}".strip())
 
     return middleware
+
+
+@contextlib.contextmanager
+def _traced(scope: HTTPScope, parent: bytes | None) -> Iterator[None]:
+    """A span around a call, in the caller's trace if it has one; what probes and browsers load of
+    the edge itself is worth none."""
+    if not telemetry.tracing() or not scope["path"].startswith("/api/"):
+        yield
+        return
+    given = parent.decode("latin-1") if parent else None
+    with telemetry.span(scope["method"], kind=SpanKind.SERVER, parent=given) as span:
+        yield
+        if span is not None:
+            span.update_name(f"{scope['method']} {scope.get('path_template', '')}".strip())
 
 
 def crossing(origins: Sequence[str]) -> Callable[[ASGIApp], ASGIApp]:
