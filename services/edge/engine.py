@@ -133,7 +133,7 @@ class Engine:
         for connection in self.hub.connections():
             if connection.opening.session == session:
                 told = AuthExpired(Reason.REVOKED.value)
-                farewell = self.hub.farewell(connection, "auth:expired", told, self._now())
+                farewell = self.hub.words(connection, "auth:expired", told, self._now())
                 self.hub.end(connection, Reason.REVOKED, self._clock(), farewell)
 
     def sessions(self) -> list[str]:
@@ -148,7 +148,7 @@ class Engine:
             return
         logger.warning("closes the oldest connection of a user", client=client, most=most)
         told = Limited(Reason.LIMIT.value, most)
-        farewell = self.hub.farewell(connection, "connection:limit", told, self._now())
+        farewell = self.hub.words(connection, "connection:limit", told, self._now())
         self.hub.end(connection, Reason.LIMIT, self._clock(), farewell)
 
     def _happened(self, recorded: Recorded) -> None:

@@ -146,10 +146,11 @@ class Hub:
         connection.position = recorded.sequence
         return made is not None
 
-    def say(self, told: Told) -> int:
-        """Put a frame without an id into every outbox; how many took it."""
-        made = frame(*told, retry_ms=self._retry_ms)
-        return sum(connection.outbox.put(made, urgent=True) for connection in self._all)
+    def say(self, name: str, told: msgspec.Struct, at: datetime) -> int:
+        """Put a frame without an id into every outbox, as its family says it; how many took it."""
+        families = {one.feed.family.name: one for one in self._all}
+        made = {of: self.words(one, name, told, at) for of, one in families.items()}
+        return sum(one.outbox.put(made[one.feed.family.name], urgent=True) for one in self._all)
 
     def restart(self, epoch: str) -> None:
         """The log was made anew as `epoch`: nobody's position can be taken for granted."""
@@ -168,10 +169,8 @@ class Hub:
         connection.ended_at = now
         connection.outbox.end(farewell)
 
-    def farewell(
-        self, connection: Connection, name: str, told: msgspec.Struct, at: datetime
-    ) -> bytes:
-        """Last words to `connection`, as its family says them."""
+    def words(self, connection: Connection, name: str, told: msgspec.Struct, at: datetime) -> bytes:
+        """A frame about `connection` itself, as its family says it."""
         return frame(*connection.feed.family.says(name, told, at), retry_ms=self._retry_ms)
 
     def cut(self, connection: Connection, reason: Reason) -> None:
@@ -196,7 +195,7 @@ class Hub:
         elif now - connection.written_at > self._quiet_seconds:
             self.cut(connection, Reason.QUIET)
         elif connection.opening.expires_at is not None and wall >= connection.opening.expires_at:
-            farewell = self.farewell(connection, "auth:expired", AuthExpired("expired"), wall)
+            farewell = self.words(connection, "auth:expired", AuthExpired("expired"), wall)
             self.end(connection, Reason.EXPIRED, now, farewell)
         elif since is None and self._is_idle(connection, now):
             connection.beaten_at = now

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from tests.integration.edge.rows import opened
 from tests.waiting import until
 
 ORDERS = "/api/stream/orders"
@@ -107,6 +108,8 @@ async def test_a_test_event_reaches_every_connection_on_every_process(two):
         await one.follow(ORDERS, alice),
         await other.follow("/api/stream/prices"),
         await other.follow("/api/v2/stream"),
+        await one.follow("/api/sse/notifications", alice),
+        await opened(other, "/sse/strategies", alice),
     ]
     async with one.client(alice) as http:
         assert (await http.post("/api/stream/test")).status_code == 403
@@ -117,9 +120,11 @@ async def test_a_test_event_reaches_every_connection_on_every_process(two):
         assert (refused.status_code, refused.json()["path"]) == (422, "message")
         sent = await http.post("/api/stream/test", json={"message": "hello"})
         assert sent.status_code == 202
-    for stream in streams:
+    for number, stream in enumerate(streams):
         told = await stream.until("test")
-        assert (told.data["message"], told.data["sentBy"], told.id) == ("hello", "root", None)
+        by = told.data["sentBy" if number < 2 else "sent_by"]
+        assert (told.data["message"], by, told.id) == ("hello", "root", None)
+        assert told.data["timestamp"]
         await stream.close()
 
 
