@@ -14,6 +14,7 @@ from tapewire.log.jetstream import JetStreamValues
 from tapewire.log.jetstream.streams import MARKET
 from tests.integration.edge.golden import golden
 from tests.integration.edge.market import placed
+from tests.waiting import until
 
 STRATEGY = "5c1f0e9a7d3b2864"
 
@@ -175,7 +176,12 @@ class TestHappenings:
             alert = await stream.read()
             assert alert.data["priority"] == "high"
             client = stream.frames[1].data["clientId"]
-        assert edge.logged("an urgent event was written", client=client, sequence=last)
+            # The line comes after the write, which the reader may have seen before.
+            await until(
+                "its delivery is logged",
+                lambda: edge.logged("an urgent event was written", client=client, sequence=last),
+                seen=lambda: edge.lines()[-3:],
+            )
 
     async def test_one_strategy(self, edge, alice, cookie, happens):
         await happens(alice, "strategies", STRATEGY, golden("strategy.created"))
