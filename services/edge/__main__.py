@@ -9,7 +9,7 @@ from services.edge.access import Sessions, Tickets, open_entrance
 from services.edge.engine import Engine
 from services.edge.feeds import feeds
 from services.edge.http.admission import Admission
-from services.edge.http.app import Health, application
+from services.edge.http.app import Health, SseHealth, application
 from services.edge.http.streams import Streams
 from services.edge.rollcall import Rollcall
 from tapewire.events import CATALOGUE
@@ -82,6 +82,22 @@ async def wiring(app: App) -> None:
         rollcall=rollcall,
     )
     app.spawn(server.regularly(streams.rest, REST_SECONDS), name="rest")
+
+    def health() -> Health:
+        word = "ok" if engine.tape.ready.is_set() else "degraded"
+        if streams.draining:
+            word = "stopping"
+        return Health(
+            status=word,
+            connections=len(engine.hub),
+            users=engine.hub.owners(),
+            sse=SseHealth(
+                status=word,
+                total_connections=engine.totals().clients,
+                listener_active=engine.tape.ready.is_set(),
+            ),
+        )
+
     rest = gateway.Gateway(
         requests=app.requests,
         sessions=sessions,
@@ -92,15 +108,8 @@ async def wiring(app: App) -> None:
         now=now,
         engine=engine,
         broadcast=broadcast,
+        health=health,
     )
-
-    def health() -> Health:
-        word = "ok" if engine.tape.ready.is_set() else "degraded"
-        if streams.draining:
-            word = "stopping"
-        return Health(status=word, connections=len(engine.hub), users=engine.hub.owners())
-
-    rest.status = lambda: health().status
 
     # 5. Sockets, last: from here on clients come, and at the end they are the first to go.
     http = server.EdgeServer(

@@ -25,11 +25,11 @@ from services.edge.follow import (
     Tape,
     ValueBoard,
 )
-from services.edge.frames import frame
-from services.edge.hub import Hub, auth_expired
+from services.edge.frames import AuthExpired, Limited
+from services.edge.hub import Hub
 from services.edge.roster import Totals
 from tapewire.log import EventLog, Recorded, Values
-from tapewire.runtime import Settings
+from tapewire.runtime import Settings, telemetry
 
 logger = structlog.get_logger("edge.engine")
 
@@ -52,6 +52,7 @@ class Engine:
         window, retry_ms = settings.flush_ms / 1000, settings.retry_ms
         chance = random.Random(seed)  # noqa: S311 - it spreads retries
         self._clock = asyncio.get_running_loop().time
+        self._now = now
         self.totals: Callable[[], Totals] = self._own_totals
         """Of all processes; until somebody knows better, of this one."""
         replays = asyncio.Semaphore(settings.replays_at_once)
@@ -87,6 +88,7 @@ class Engine:
         self.hub = Hub(
             keepalive_seconds=settings.keepalive_interval,
             write_seconds=settings.write_seconds,
+            quiet_seconds=settings.quiet_seconds,
             retry_ms=retry_ms,
             scene=self.portfolios,
         )
@@ -130,7 +132,8 @@ class Engine:
         """A session was revoked: its streams end."""
         for connection in self.hub.connections():
             if connection.opening.session == session:
-                farewell = auth_expired(Reason.REVOKED)
+                told = AuthExpired(Reason.REVOKED.value)
+                farewell = self.hub.words(connection, "auth:expired", told, self._now())
                 self.hub.end(connection, Reason.REVOKED, self._clock(), farewell)
 
     def sessions(self) -> list[str]:
@@ -144,13 +147,28 @@ class Engine:
         if connection is None:
             return
         logger.warning("closes the oldest connection of a user", client=client, most=most)
-        farewell = frame("connection:limit", {"reason": Reason.LIMIT.value, "limit": most})
+        told = Limited(Reason.LIMIT.value, most)
+        farewell = self.hub.words(connection, "connection:limit", told, self._now())
         self.hub.end(connection, Reason.LIMIT, self._clock(), farewell)
 
     def _happened(self, recorded: Recorded) -> None:
         self.portfolios.take(recorded)  # first: position events are told with what is held then
-        self.hub.publish(recorded)
+        if telemetry.tracing() and recorded.meta.traceparent is not None:
+            self._publish_traced(recorded)
+        else:
+            self.hub.publish(recorded)
         self.tally.take(recorded)
+
+    def _publish_traced(self, recorded: Recorded) -> None:
+        """One span for all readers of an event, in the trace of what caused it: to the writes of
+        those whose outbox was at rest; the others' follow within a flush window."""
+        attributes = {"tapewire.sequence": recorded.sequence, "tapewire.subject": recorded.subject}
+        with telemetry.span(
+            "fan out", parent=recorded.meta.traceparent, attributes=attributes
+        ) as span:
+            given = self.hub.publish(recorded)
+            if span is not None:
+                span.set_attribute("tapewire.receivers", given)
 
     def _restarted(self) -> None:
         self.portfolios.restart()

@@ -52,6 +52,19 @@ class StreamReset(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     first_available_id: str
 
 
+class AuthExpired(msgspec.Struct, frozen=True):
+    """The session of the stream ended; the last event."""
+
+    reason: str
+
+
+class Limited(msgspec.Struct, frozen=True):
+    """The user has more than `limit` connections, and this one was the oldest; the last event."""
+
+    reason: str
+    limit: int
+
+
 class Replayed(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """All of the past that was asked for has come, up to `until_id`."""
 

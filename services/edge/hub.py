@@ -9,17 +9,26 @@ connections, overdue writes and sessions that ended.
 from collections.abc import Iterator
 from datetime import datetime
 
+import msgspec
 import structlog
 
 from services.edge.connection import Connection, Reason
 from services.edge.cursor import Cursor
 from services.edge.dialects import Scene, Told
 from services.edge.dialects.trading import urgent
-from services.edge.frames import CHECKPOINT, KEEPALIVE, RETRY_MS, Encoder, frame
+from services.edge.frames import (
+    CHECKPOINT,
+    KEEPALIVE,
+    RETRY_MS,
+    AuthExpired,
+    Encoder,
+    frame,
+)
 from tapewire.log import EVERYBODY, Recorded
 
-QUIET_SECONDS = 300.0
-"""A connection without one successful write for so long is closed."""
+STEADY_SHARE = 5 / 6
+"""Of the interval, when a steady heartbeat comes: so that a client that expects one within the
+interval never waits a tick longer."""
 FAREWELL_SECONDS = 1.5
 """How long a connection that was told to end may take to write its last bytes."""
 
@@ -34,11 +43,13 @@ class Hub:
         *,
         keepalive_seconds: float,
         write_seconds: float,
+        quiet_seconds: float = 300.0,
         retry_ms: int = RETRY_MS,
         scene: Scene | None = None,
     ) -> None:
         self._keepalive = keepalive_seconds
         self._write_seconds = write_seconds
+        self._quiet_seconds = quiet_seconds
         # Ordered: whoever came first is served first, and a simulation plays the same twice.
         self._all: dict[Connection, None] = {}
         self._of_owner: dict[str, dict[Connection, None]] = {}
@@ -103,21 +114,25 @@ class Hub:
             return None
         return self._encoder.tell(recorded, connection.feed.family.dialect)
 
-    def publish(self, recorded: Recorded) -> None:
-        """Give an event of the tape to the live connections that it is for."""
+    def publish(self, recorded: Recorded) -> int:
+        """Give an event of the tape to the live connections that it is for; how many it was put
+        into the outbox of."""
         place = recorded.place
         if place.owner == EVERYBODY:
             connections = self._of_shared.get(place.domain)
         else:
             connections = self._of_owner.get(place.owner)
         if connections is None:
-            return
+            return 0
+        given = 0
         for connection in connections:
             if connection.live and recorded.sequence > connection.position:
-                self.deliver(connection, recorded)
+                given += self.deliver(connection, recorded)
+        return given
 
-    def deliver(self, connection: Connection, recorded: Recorded) -> None:
-        """Put `recorded` into the outbox of a live connection, or let it fall behind."""
+    def deliver(self, connection: Connection, recorded: Recorded) -> bool:
+        """Put `recorded` into the outbox of a live connection, or let it fall behind. Whether it
+        was put there: not every event is shown."""
         made = self.encode(connection, recorded)
         if made is not None:
             now = urgent(recorded.event)
@@ -126,14 +141,16 @@ class Hub:
             if not connection.outbox.put(made, urgent=now):
                 connection.urgent.clear()
                 connection.behind()
-                return
+                return False
             connection.told = recorded.sequence
         connection.position = recorded.sequence
+        return made is not None
 
-    def say(self, told: Told) -> int:
-        """Put a frame without an id into every outbox; how many took it."""
-        made = frame(*told, retry_ms=self._retry_ms)
-        return sum(connection.outbox.put(made, urgent=True) for connection in self._all)
+    def say(self, name: str, told: msgspec.Struct, at: datetime) -> int:
+        """Put a frame without an id into every outbox, as its family says it; how many took it."""
+        families = {one.feed.family.name: one for one in self._all}
+        made = {of: self.words(one, name, told, at) for of, one in families.items()}
+        return sum(one.outbox.put(made[one.feed.family.name], urgent=True) for one in self._all)
 
     def restart(self, epoch: str) -> None:
         """The log was made anew as `epoch`: nobody's position can be taken for granted."""
@@ -151,6 +168,10 @@ class Hub:
         connection.reason = reason
         connection.ended_at = now
         connection.outbox.end(farewell)
+
+    def words(self, connection: Connection, name: str, told: msgspec.Struct, at: datetime) -> bytes:
+        """A frame about `connection` itself, as its family says it."""
+        return frame(*connection.feed.family.says(name, told, at), retry_ms=self._retry_ms)
 
     def cut(self, connection: Connection, reason: Reason) -> None:
         """End `connection` at once, whatever it still had to write."""
@@ -171,18 +192,20 @@ class Hub:
                 connection.abort()
         elif since is not None and now - since > self._write_seconds:
             self.cut(connection, Reason.SLOW)
-        elif now - connection.written_at > QUIET_SECONDS:
+        elif now - connection.written_at > self._quiet_seconds:
             self.cut(connection, Reason.QUIET)
         elif connection.opening.expires_at is not None and wall >= connection.opening.expires_at:
-            self.end(connection, Reason.EXPIRED, now, auth_expired(Reason.EXPIRED))
-        elif since is None and now - self._beaten(connection) >= self._keepalive:
+            farewell = self.words(connection, "auth:expired", AuthExpired("expired"), wall)
+            self.end(connection, Reason.EXPIRED, now, farewell)
+        elif since is None and self._is_idle(connection, now):
             connection.beaten_at = now
             connection.outbox.put(self._idle(connection, wall))
 
-    def _beaten(self, connection: Connection) -> float:
-        """Since when an idle frame is due."""
-        steady = connection.feed.family.steady
-        return connection.beaten_at if steady else connection.written_at
+    def _is_idle(self, connection: Connection, now: float) -> bool:
+        """Whether an idle frame is due."""
+        if connection.feed.family.steady:
+            return now - connection.beaten_at >= self._keepalive * STEADY_SHARE
+        return now - connection.written_at >= self._keepalive
 
     def _idle(self, connection: Connection, wall: datetime) -> bytes:
         """A checkpoint when the user's position moved on unseen, so that the client's id stays
@@ -203,11 +226,6 @@ class Hub:
         if checkpoint and not connection.feed.family.steady:
             return checkpoint
         return checkpoint + frame(*told, retry_ms=self._retry_ms)
-
-
-def auth_expired(reason: Reason) -> bytes:
-    """The last event of a stream whose session ended."""
-    return frame("auth:expired", {"reason": reason.value})
 
 
 def _shown(connection: Connection, recorded: Recorded) -> bool:

@@ -113,6 +113,8 @@ class Outbox:
     def offer(self, lane: "Lane", chunk: bytes, keys: frozenset[str]) -> None:
         """Take a lane's chunk of `keys`, or remember that they changed if one waits already. It is
         a window's worth, and waits for no other."""
+        if self._ended:
+            return
         if lane not in self._shared:
             self._shared[lane] = (chunk, keys)
             self._release()
@@ -127,9 +129,12 @@ class Outbox:
         self._stale.pop(lane, None)
 
     def end(self, farewell: bytes = b"") -> None:
-        """Let `farewell` be the last that leaves; nothing is taken any more."""
+        """Let `farewell` be the last that leaves; nothing is taken any more. A lane's values would
+        come after it, and are worth nothing to who leaves: they go."""
         if self._ended:
             return
+        self._shared.clear()
+        self._stale.clear()
         if farewell:
             self._frames.append(farewell)
             self._size += len(farewell)

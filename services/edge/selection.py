@@ -13,10 +13,14 @@ from tapewire.events import (
     Configuration,
     ConfigurationEvent,
     DecisionMade,
+    ErrorReported,
     ItemAnalysed,
     OrderEvent,
+    OrderReport,
+    StopLossReport,
     Strategy,
     StrategyEvent,
+    StrategyReport,
     TradeExecuted,
     Undecodable,
     UnknownType,
@@ -36,8 +40,8 @@ class Selection(Protocol):
 
 
 class OneStrategy:
-    """The events of a strategy and of its orders. `state_name` is what its state is told as to an
-    idle connection; None tells none."""
+    """The events of a strategy and of its orders, and what other programs report of it by its id.
+    `state_name` is what its state is told as to an idle connection; None tells none."""
 
     def __init__(self, owner: str, strategy: Strategy, state_name: str | None) -> None:
         self._owner = owner
@@ -55,9 +59,11 @@ class OneStrategy:
                 return False
             self.strategy = event.strategy
             return True
-        if isinstance(event, OrderEvent):
+        if isinstance(event, StrategyReport):
+            return event.strategy.strategy_id == id_
+        if isinstance(event, OrderEvent | OrderReport):
             return event.order.strategy_id == id_
-        if isinstance(event, TradeExecuted | DecisionMade):
+        if isinstance(event, TradeExecuted | DecisionMade | StopLossReport | ErrorReported):
             return event.strategy_id == id_
         return recorded.place.owner == EVERYBODY
 

@@ -24,6 +24,6 @@ async def hear(broadcast: Broadcast, hub: Hub) -> Subscription:
     """Pass test events on to the connections of `hub`. Raises Unavailable."""
 
     def say(word: TestWord) -> None:
-        hub.say(("test", word))
+        hub.say("test", word, word.timestamp)
 
     return await broadcast.hear(TOPIC, TestWord, say)

@@ -18,8 +18,11 @@ from tests.stack import Stack, StackFactory
 class Span:
     """What is asserted on of a span: hexadecimal ids, as a traceparent has them."""
 
-    def __init__(self, service: str, name: str, trace: str, id_: str, parent: str) -> None:
+    def __init__(
+        self, service: str, name: str, trace: str, id_: str, parent: str, receivers: int
+    ) -> None:
         self.service = service
+        self.receivers = receivers
         self.name = name
         self.trace = trace
         self.id = id_
@@ -65,6 +68,11 @@ class Collector:
                         one.trace_id.hex(),
                         one.span_id.hex(),
                         one.parent_span_id.hex(),
+                        sum(
+                            attribute.value.int_value
+                            for attribute in one.attributes
+                            if attribute.key == "tapewire.receivers"
+                        ),
                     )
                     for one in scope.spans
                 ]
@@ -89,29 +97,59 @@ def collector() -> Iterator[Collector]:
         yield made
 
 
-def test_one_trace_leads_from_the_request_to_the_event(
+TRACE, CALLER = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+
+
+def test_one_trace_leads_from_the_request_to_its_readers(
     stack_factory: StackFactory, collector: Collector
 ) -> None:
+    """From whoever called, through the edge and the aggregate, over the log, and to the streams
+    that the event was written to: also what the broker made of it later."""
     stack = stack_factory(
         env={"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "100"}
     )
-    order = {"symbol": "IBM", "side": "buy", "type": "limit", "qty": 5, "limitPrice": 1}
-    placed = httpx.post(
-        f"{stack.url}/api/orders", json=order, cookies=stack.sign_in("tracy"), timeout=60
-    )
-    assert placed.status_code == 201
+    order = {"symbol": "IBM", "side": "buy", "type": "market", "qty": 5}
+    cookies = stack.sign_in("tracy")
+    with contextlib.ExitStack() as opened:
+        streams = []
+        for path in ("/api/stream/orders", "/api/stream/trading"):
+            reading = httpx.stream("GET", f"{stack.url}{path}", timeout=60, cookies=cookies)
+            streams.append(opened.enter_context(reading).iter_lines())
+            while '"orders":[]' not in next(streams[-1]):
+                pass
+        placed = httpx.post(
+            f"{stack.url}/api/orders",
+            json=order,
+            cookies=cookies,
+            timeout=60,
+            headers={"traceparent": f"00-{TRACE}-{CALLER}-01"},
+        )
+        assert placed.status_code == 201
+        for stream in streams:
+            while "trade:new" not in next(stream):
+                pass
+
+    def written() -> list[Span]:
+        found = collector.find("tapewire-edge", "fan out")
+        return [one for one in found if one.trace == TRACE and one.receivers == 2]
 
     stack.wait_for(
-        "both ends of the request have reported",
+        "all who had to do with the order have reported",
         lambda: (
-            collector.find("tapewire-edge", "ask orders.place")
+            collector.find("tapewire-edge", "POST /api/orders")
+            and collector.find("tapewire-edge", "ask orders.place")
             and collector.find("tapewire-orders", "orders.place")
+            and len(written()) >= 4
         ),
         seen=lambda: collector.spans,
     )
+    [called] = collector.find("tapewire-edge", "POST /api/orders")
+    assert (called.trace, called.parent) == (TRACE, CALLER)
     [asked] = collector.find("tapewire-edge", "ask orders.place")
     [answered] = collector.find("tapewire-orders", "orders.place")
-    assert (answered.trace, answered.parent) == (asked.trace, asked.id)
+    assert (asked.trace, asked.parent) == (TRACE, called.id)
+    assert (answered.trace, answered.parent) == (TRACE, asked.id)
+    assert {one.parent for one in written()} >= {answered.id}
     [first, *_] = asyncio.run(_events(stack, "tracy"))
     assert (first.meta.traceparent or "").split("-")[1:3] == [answered.trace, answered.id]
 

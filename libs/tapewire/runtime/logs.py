@@ -18,10 +18,24 @@ _SECRET_KEY = re.compile(
     re.I,
 )
 _SECRET_TEXT = re.compile(
-    r"(?i)\b(bearer|basic)\s+[\w.~+/=-]+|\b(session|token|ticket|password|secret)=[^\s&;,\"']+"
+    r"""(?ix) \b(bearer|basic)\s+[\w.~+/=-]+
+    | (?<![\w-])eyJ[\w-]{5,}\.[\w.-]+
+    | (?<=://)[^\s/@]+(?=@)
+    | (session|token|ticket|password|passwd|secret|api[-_]?key)["']?(=|:\s{0,4})
+      ("[^"]{0,1000}"|'[^']{0,1000}'|[^\s&;,"'}]+)
+    """
 )
-_EMAIL = re.compile(r"\b([\w.+-])[\w.+-]*@([\w-])[\w.-]*\.(\w+)\b")
+"""What a header, a token, the credentials of a URL, a query or JSON look like within a text. All of
+these take time in proportion to a text, which can be 64 KB of a client's making."""
+_EMAIL = re.compile(r"(?i)(?<![\w.+-])([\w.+-])[\w.+-]*(?:@|%40)([\w-])[\w.-]*\.(\w+)\b")
+_EMAIL_IN_SUBJECT = re.compile(
+    r"(?i)(?<![\w%-])([\w-])(?:[\w-]|%2[BDE])*%40([\w-])(?:[\w-]|%2[DE])*%2E([\w-]+)"
+)
+"""There dots and @ are quoted, and plain dots part the subject's tokens."""
+_INTERNATIONAL = re.compile(r"(?i)(?:\+|%2B)\d[\d ()-]{7,14}\d")
+_NATIONAL = re.compile(r"(?<![\w.-])\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}(?!\d)")
 _PHONE = re.compile(r"(?<![\w.:-])\+?\d[\d ()-]{7,14}\d(?![\w.:-])")
+"""Any number of digits: where the key says that it is one."""
 _PHONE_KEYS = re.compile(r"(phone|mobile|tel)", re.I)
 
 REDACTED = "[redacted]"
@@ -120,16 +134,20 @@ def mask(value: Any, key: str = "") -> Any:
         return _mask_text(value, key)
     if isinstance(value, dict):
         return {inner: mask(item, str(inner)) for inner, item in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | set | frozenset):
         return [mask(item, key) for item in value]
-    return value
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    # What a renderer would print of anything else, an error or bytes, can hold all of it too.
+    return _mask_text(repr(value), key)
 
 
 def _mask_text(text: str, key: str) -> str:
     if key in ("timestamp", "correlation", "level", "service"):
         return text
     text = _SECRET_TEXT.sub(REDACTED, text)
-    text = _EMAIL.sub(r"\1***@\2***.\3", text)
-    if _PHONE_KEYS.search(key) or "+" in text:
-        text = _PHONE.sub(lambda found: f"***{found.group()[-2:]}", text)
+    for email in (_EMAIL_IN_SUBJECT, _EMAIL):
+        text = email.sub(r"\1***@\2***.\3", text)
+    for phone in (_INTERNATIONAL, _NATIONAL, *([_PHONE] if _PHONE_KEYS.search(key) else ())):
+        text = phone.sub(lambda found: f"***{found.group()[-2:]}", text)
     return text

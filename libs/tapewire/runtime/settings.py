@@ -176,6 +176,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         float, _about("how long one write may take before the reader is closed as slow",
                       "SSE_WRITE_SECONDS", gt=0)
     ] = 10.0  # fmt: skip
+    quiet_seconds: Annotated[
+        float,
+        _about("how long a stream may be open without one successful write", "SSE_QUIET_SECONDS",
+               gt=0),
+    ] = 300.0  # fmt: skip
     max_user_connections: Annotated[
         int,
         _about("streams a user may have open on all edge processes together; one more closes the "

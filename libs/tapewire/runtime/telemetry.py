@@ -58,6 +58,11 @@ def span(
         yield started
 
 
+def tracing() -> bool:
+    """Whether spans go anywhere; for where even to ask for one, event by event, costs too much."""
+    return _tracer is not None
+
+
 def traceparent() -> str | None:
     """The traceparent of the current span, None outside of any."""
     if _tracer is None:

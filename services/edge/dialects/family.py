@@ -63,12 +63,14 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
 
 class Family(msgspec.Struct, frozen=True, kw_only=True):
     """The manners of a kind of front end. `idle` None is a comment; `steady` says that idle frames
-    come as often whatever else is sent. `prices` is what a stream of quotes begins with."""
+    come as often whatever else is sent. `prices` is what a stream of quotes begins with, `says` how
+    it is told what concerns the connection itself: a reset, its end."""
 
     name: str
     dialect: Dialect
     hello: Callable[[Hello], Told]
     idle: Callable[[datetime], Told] | None
+    says: Callable[[str, msgspec.Struct, datetime], Told]
     steady: bool = False
     price: Callable[[PriceView], Told]
     prices: Callable[[Sequence[PriceView], Sequence[str] | None, datetime], list[Told]]
@@ -80,6 +82,15 @@ def _snake(name: str) -> Callable[[Hello], Told]:
         return name, SnakeHello(type=name, timestamp=of.server_time, **fields)
 
     return hello
+
+
+def _plainly(name: str, told: msgspec.Struct, at: datetime) -> Told:  # noqa: ARG001
+    return name, told
+
+
+def _snakily(name: str, told: msgspec.Struct, at: datetime) -> Told:
+    """Keys in snake_case, and the name and the time in the payload too, as all its events have."""
+    return name, {"type": name, "timestamp": at, **msgspec.structs.asdict(told)}
 
 
 def _initializing(
@@ -122,6 +133,7 @@ TRADING = Family(
     dialect=trading,
     hello=lambda of: ("connected", of),
     idle=None,
+    says=_plainly,
     price=_price,
     prices=_initializing,
 )
@@ -130,6 +142,7 @@ STRATEGIES = Family(
     dialect=strategies,
     hello=_snake("CONNECTED"),
     idle=_ping,
+    says=_snakily,
     price=price_told,
     prices=_subscribed,
 )
@@ -138,6 +151,7 @@ DASHBOARD = Family(
     dialect=dashboard,
     hello=_snake("connected"),
     idle=_heartbeat,
+    says=_snakily,
     steady=True,
     price=_price,
     prices=_each,
@@ -147,6 +161,7 @@ NOTIFICATIONS = Family(
     dialect=notifications,
     hello=_snake("connected"),
     idle=_heartbeat,
+    says=_snakily,
     steady=True,
     price=_price,
     prices=_each,

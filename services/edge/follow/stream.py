@@ -18,6 +18,7 @@ from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
+import msgspec
 import structlog
 
 from services.edge import cursor, frames
@@ -173,7 +174,7 @@ class _Follower:
             requested_id=reset.requested[: cursor.MOST_CHARACTERS],
             first_available_id=str(Cursor(tape.epoch, bounds.first)),
         )
-        return self._frame(("stream:reset", told))
+        return self._frame(self._says("stream:reset", told))
 
     async def _snapshot(self) -> None:
         """The state at the tape's head, whose sequence is the snapshot's id."""
@@ -206,8 +207,9 @@ class _Follower:
             if stretch is None:
                 return
             await self._write_stretch(stretch)
-        until_ = frames.Replayed(until_id=str(Cursor(self._epoch, until)))
-        farewell = self._frame(("replay:complete", until_), Cursor(self._epoch, until))
+        at = Cursor(self._epoch, until)
+        told = self._says("replay:complete", frames.Replayed(until_id=str(at)))
+        farewell = self._frame(told, at)
         self._shared.hub.end(connection, Reason.DONE, self._clock(), farewell)
         self._go_on()
 
@@ -273,6 +275,10 @@ class _Follower:
 
     def _frame(self, told: Told, at: Cursor | None = None) -> bytes:
         return frames.frame(*told, at, retry_ms=self._shared.retry_ms)
+
+    def _says(self, name: str, told: msgspec.Struct) -> Told:
+        """What concerns the connection itself, in the words of its family."""
+        return self._connection.feed.family.says(name, told, self._shared.now())
 
     def _joined(self, told: Sequence[Told]) -> bytes:
         return b"".join(map(self._frame, told))

@@ -9,6 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from services.edge import testing
 from services.edge.gateway.shared import Ask, Gateway, body
+from services.edge.http.app import SseHealth
 from services.edge.http.errors import Failure, unavailable
 from services.edge.http.responses import Json
 from services.edge.http.schema import taking
@@ -31,16 +32,6 @@ class StreamStatus(msgspec.Struct, frozen=True, kw_only=True):
     user_connections: int
     total_connections: int
     active_users: int
-
-
-class SseHealth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`listener_active` says that this process follows the log. Whose connections there are, only
-    admins are told."""
-
-    status: str
-    total_connections: int
-    listener_active: bool
-    connections_per_user: dict[str, int] | None = None
 
 
 def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
@@ -67,7 +58,7 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
         session = await gateway.session(request)
         totals = gateway.engine.totals()
         return StreamStatus(
-            status=gateway.status(),
+            status=gateway.health().status,
             user_connections=totals.per_user.get(session.user_id, 0),
             total_connections=totals.clients,
             active_users=totals.users,
@@ -76,14 +67,11 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
     @get("/health/sse", tags=["health"])
     async def health(request: Ask) -> SseHealth:
         """How streaming is."""
-        totals, session = gateway.engine.totals(), await gateway.found(request)
-        admin = session is not None and session.admin
-        return SseHealth(
-            status=gateway.status(),
-            total_connections=totals.clients,
-            listener_active=gateway.engine.tape.ready.is_set(),
-            connections_per_user=dict(totals.per_user) if admin else None,
-        )
+        session, health = await gateway.found(request), gateway.health().sse
+        if session is None or not session.admin:
+            return health
+        per_user = dict(gateway.engine.totals().per_user)
+        return msgspec.structs.replace(health, connections_per_user=per_user)
 
     @get("/metrics", media_type="text/plain", include_in_schema=False, sync_to_thread=False)
     def metrics() -> Response[str]:

@@ -14,6 +14,7 @@ from litestar.exceptions import InternalServerException
 from services.edge.access import Entrance, Session, Sessions, Shown, Tickets
 from services.edge.engine import Engine
 from services.edge.follow import Board
+from services.edge.http.app import Health
 from services.edge.http.errors import Failure, decode, of_refusal, refuse_odd_numbers, unauthorized
 from tapewire.log import Refusal
 from tapewire.runtime import Requests, Settings
@@ -44,6 +45,7 @@ class Gateway:
         now: Callable[[], datetime],
         engine: Engine,
         broadcast: Broadcast,
+        health: Callable[[], Health],
     ) -> None:
         self.requests = requests
         self.sessions = sessions
@@ -54,7 +56,7 @@ class Gateway:
         self.now = now
         self.engine = engine
         self.broadcast = broadcast
-        self.status: Callable[[], str] = lambda: "starting"
+        self.health = health
 
     async def found(self, request: Ask) -> Session | None:
         """Who is asking, None for nobody who signed in. Raises LogError or KeysAway."""

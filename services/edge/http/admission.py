@@ -4,6 +4,7 @@ byte."""
 import asyncio
 import contextlib
 import time
+from datetime import datetime
 from typing import NamedTuple
 
 import structlog
@@ -13,7 +14,7 @@ from services.edge.connection import Opening
 from services.edge.cursor import Cursor, Malformed, parse
 from services.edge.feeds import Feed, Interest, Picks, interest
 from services.edge.follow import Tape
-from services.edge.http.asking import Ask, moment, needs_user, owner_of, topics_of, wants_of
+from services.edge.http.asking import Ask, needs_user, owner_of, place_of, topics_of, wants_of
 from services.edge.http.errors import Failure, unauthorized, unavailable
 from services.edge.lanes import Wants
 from services.edge.limits import Attempts, client_address, counted_as
@@ -104,24 +105,34 @@ class Admission:
             raise Failure(404, str(unknown)) from unknown
 
     async def _interval(self, ask: Ask, wanted: Interest) -> tuple[str | None, int | None]:
-        """The id to resume from, and the sequence to end at: of the last id, or of the times that
+        """The id to resume from, and the sequence to end at: of the last id, or of the places that
         `since` and `until` name. Raises Failure, LogError or Over."""
         requested = ask.last_event_id
-        since, until = moment(ask, "since"), moment(ask, "until")
+        since, until = place_of(ask, "since"), place_of(ask, "until")
         if (since is not None or until is not None) and not wanted.lossless:
             path = "since" if since is not None else "until"
             raise Failure(422, "this stream has no past", path=path)
+        if isinstance(since, datetime) and isinstance(until, datetime) and until < since:
+            raise Failure(422, "until is before since", path="until", value=ask.query["until"][:40])
         if requested is None and since is not None:
-            # The form of an older system's ids, which resumes by time.
-            requested = f"{int(since.timestamp() * 1000):013d}-0"
+            requested = _id_of(since)
         if until is None:
             return requested, None
-        end = await self._log.before(until)
         if requested is None:
             raise Failure(422, "until needs a since, or a last event id", path="until")
+        end = await self._end(until)
         if self._seen(requested, end):
             raise Over
         return requested, end
+
+    async def _end(self, until: Cursor | datetime) -> int:
+        """The last sequence up to there. Raises Failure (422) or LogError."""
+        if isinstance(until, datetime):
+            return await self._log.before(until)
+        bounds = await self._log.bounds()
+        if until.epoch != bounds.epoch or until.sequence > bounds.last:
+            raise Failure(422, "there is no such place in the log", path="until", value=str(until))
+        return until.sequence
 
     def _seen(self, requested: str, end: int) -> bool:
         epoch = self._tape.epoch
@@ -156,3 +167,10 @@ class Admission:
         """``{userId}-{stream}-{timestamp}``: in microseconds, and never given twice."""
         self._last_stamp = max(self._last_stamp + 1, time.time_ns() // 1000)
         return f"{owner or 'anonymous'}-{feed.name}-{self._last_stamp}"
+
+
+def _id_of(since: Cursor | datetime) -> str:
+    """The id to resume from: of a time, in the form of an older system, which resumes by time."""
+    if isinstance(since, datetime):
+        return f"{int(since.timestamp() * 1000):013d}-0"
+    return str(since)

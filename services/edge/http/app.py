@@ -1,6 +1,7 @@
 """The application: streams in front (`routing`), ordinary Litestar handlers for the rest."""
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import cast
 
 import msgspec
@@ -8,7 +9,8 @@ from litestar import Litestar, Response, get
 from litestar.enums import ScopeType
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
+from opentelemetry.trace import SpanKind
 
 from services.edge.access import CALL_PREFLIGHT, cors
 from services.edge.feeds import Feed
@@ -18,18 +20,29 @@ from services.edge.http.pages import pages
 from services.edge.http.responses import Json
 from services.edge.http.routing import Front
 from services.edge.http.streams import Streams
-from tapewire.runtime import correlated, correlation_id
+from tapewire.runtime import correlated, correlation_id, telemetry
 
 BODY_BYTES = 64 * 1024
 """A larger request body is refused with 413."""
 
 
+class SseHealth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How streaming is, on all processes together. `listener_active` says that this process follows
+    the log. Whose connections there are, only admins are told."""
+
+    status: str
+    total_connections: int
+    listener_active: bool
+    connections_per_user: dict[str, int] | None = None
+
+
 class Health(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """`status` is ok, starting, degraded (the log is away) or stopping."""
+    """How this process is. `status` is ok, starting, degraded (the log is away) or stopping."""
 
     status: str
     connections: int
     users: int
+    sse: SseHealth
 
 
 def application(
@@ -89,7 +102,8 @@ def correlating(app: ASGIApp) -> ASGIApp:
         if scope["type"] != ScopeType.HTTP:
             await app(scope, receive, send)
             return
-        given = dict(scope["headers"]).get(b"x-correlation-id")
+        headers = dict(scope["headers"])
+        given = headers.get(b"x-correlation-id")
         correlation = correlation_id(given.decode("latin-1") if given else None)
         scope["state"]["correlation"] = correlation
 
@@ -101,10 +115,24 @@ def correlating(app: ASGIApp) -> ASGIApp:
                 ]
             await send(message)
 
-        with correlated(correlation):
+        with correlated(correlation), _traced(scope, headers.get(b"traceparent")):
             await app(scope, receive, marked)
 
     return middleware
+
+
+@contextlib.contextmanager
+def _traced(scope: HTTPScope, parent: bytes | None) -> Iterator[None]:
+    """A span around a call, in the caller's trace if it has one; what probes and browsers load of
+    the edge itself is worth none."""
+    if not telemetry.tracing() or not scope["path"].startswith("/api/"):
+        yield
+        return
+    given = parent.decode("latin-1") if parent else None
+    with telemetry.span(scope["method"], kind=SpanKind.SERVER, parent=given) as span:
+        yield
+        if span is not None:
+            span.update_name(f"{scope['method']} {scope.get('path_template', '')}".strip())
 
 
 def crossing(origins: Sequence[str]) -> Callable[[ASGIApp], ASGIApp]:

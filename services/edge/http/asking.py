@@ -1,5 +1,6 @@
 """What a request for a stream asks for, checked: whose, which symbols, how often, from where."""
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -8,6 +9,7 @@ from urllib.parse import parse_qs
 import msgspec
 
 from services.edge.access import Session, Shown
+from services.edge.cursor import Cursor, Malformed, parse
 from services.edge.feeds import CHOOSABLE, PRICES, Access, Feed, Picks, Topic
 from services.edge.follow import MOST_RATE
 from services.edge.http.errors import Failure
@@ -97,19 +99,30 @@ def wants_of(ask: Ask, wanted: frozenset[str] | None) -> Wants:
     return Wants(wanted, _rate(ask.query.get("maxRate")))
 
 
-def moment(ask: Ask, name: str) -> datetime | None:
-    """The time in the query parameter `name`: ISO 8601, UTC where it says no offset. Raises
-    Failure."""
+def place_of(ask: Ask, name: str) -> Cursor | datetime | None:
+    """The place in the query parameter `name`: an id, or a time in ISO 8601, UTC where it says no
+    offset. Raises Failure."""
     text = ask.query.get(name)
     if text is None:
         return None
+    with contextlib.suppress(Malformed):
+        place = parse(text, epoch="")
+        if isinstance(place, Cursor) and place.epoch:
+            return place
+    return _moment(text, name)
+
+
+def _moment(text: str, name: str) -> datetime:
     try:
         # A plus sign that nobody escaped is a space by now.
         at = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
         at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     except (ValueError, OverflowError):
         raise Failure(
-            422, f"{name} is a time such as 2026-03-02T14:30:00Z", path=name, value=text[:40]
+            422,
+            f"{name} is an id, or a time such as 2026-03-02T14:30:00Z",
+            path=name,
+            value=text[:40],
         ) from None
     if at.timestamp() < 0:
         raise Failure(422, f"{name} is a time after 1970", path=name, value=text[:40])

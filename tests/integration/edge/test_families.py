@@ -193,6 +193,7 @@ class TestHappenings:
             for tag, change in (
                 ("strategy.started", "started"),
                 ("strategy.signaled", "signal"),
+                ("strategy.updated", "updated"),
                 ("strategy.traded", "traded"),
                 ("strategy.stop_loss_triggered", "stop_loss_triggered"),
                 ("strategy.stop_loss_executed", "stop_loss_executed"),
@@ -203,6 +204,10 @@ class TestHappenings:
                 await happens(alice, "strategies", STRATEGY, golden(tag))
                 told = await stream.read()
                 assert (told.event, told.data["change"]) == ("strategy:update", change)
+                assert {"strategyId", "symbol", "status", "timestamp"} <= set(told.data)
+                if change == "error":
+                    assert told.data["errorCode"]
+                    assert told.data["details"]
 
     @pytest.mark.parametrize("family", ["/api/stream/strategies", "/sse/strategy"])
     async def test_a_strategy_that_is_unknown_or_anothers_is_404(

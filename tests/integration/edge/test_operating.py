@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from tests.integration.edge.rows import opened
 from tests.waiting import WAIT_SECONDS, until
 
 ORDERS = "/api/stream/orders"
@@ -114,6 +115,8 @@ async def test_a_test_event_reaches_every_connection_on_every_process(two):
         await one.follow(ORDERS, alice),
         await other.follow("/api/stream/prices"),
         await other.follow("/api/v2/stream"),
+        await one.follow("/api/sse/notifications", alice),
+        await opened(other, "/sse/strategies", alice),
     ]
     async with one.client(alice) as http:
         assert (await http.post("/api/stream/test")).status_code == 403
@@ -124,9 +127,11 @@ async def test_a_test_event_reaches_every_connection_on_every_process(two):
         assert (refused.status_code, refused.json()["path"]) == (422, "message")
         sent = await http.post("/api/stream/test", json={"message": "hello"})
         assert sent.status_code == 202
-    for stream in streams:
+    for number, stream in enumerate(streams):
         told = await stream.until("test")
-        assert (told.data["message"], told.data["sentBy"], told.id) == ("hello", "root", None)
+        by = told.data["sentBy" if number < 2 else "sent_by"]
+        assert (told.data["message"], by, told.id) == ("hello", "root", None)
+        assert told.data["timestamp"]
         await stream.close()
 
 
@@ -138,6 +143,7 @@ async def test_health_of_streaming(edge, fresh):
         assert (health["status"], health["listener_active"]) == ("ok", True)
         assert health["total_connections"] >= 1
         assert "connections_per_user" not in health
+        assert set((await http.get("/health")).json()["sse"]) == set(health)
         http.cookies.set("session", root)
         assert (await http.get("/health/sse")).json()["connections_per_user"][user] == 1
 

@@ -2,14 +2,16 @@
 
 import asyncio
 import contextlib
+import random
 import socket
 import struct
+import zlib
 
 import pytest
 
 from tapewire.cli.up.nats import free_port
 from tests.integration.edge.market import many, placed
-from tests.sse import BadFrame, Ended
+from tests.sse import BadFrame, Ended, parse
 from tests.waiting import WAIT_SECONDS, until
 
 ORDERS = "/api/stream/orders"
@@ -158,6 +160,32 @@ class TestReadersThatStop:
             await stream.until("the last one", lambda f: f.id and f.sequence == last)
             seen += stream.sequences
         assert seen == [r.sequence for r in await journal.of(alice, after=first - 1)]
+
+    async def test_a_compressed_one_is_closed_and_resumes_too(self, strict, alice, journal):
+        """With events that do not shrink much; what came of them can be unpacked."""
+        cookie, chance = await strict.sign_in(alice), random.Random(3)
+        stalled = await strict.connect(
+            ORDERS, cookie, headers={"Accept-Encoding": "gzip"}, receive_buffer=4096
+        )
+        wire = await stalled._chunk() + await stalled._chunk()  # the opening, the snapshot
+        for number in range(40):
+            reason = chance.randbytes(30_000).hex()
+            await journal.append(alice, placed(f"o-{number}", reason=reason))
+        closed_ = lambda: strict.logged("stream closed", reason="slow")  # noqa: E731
+        mine = lambda: [one for one in closed_() if one["client"].startswith(f"{alice}-")]  # noqa: E731
+        await until("it is closed as slow", mine, seen=closed_)
+        with contextlib.suppress(Ended):
+            while True:
+                wire += await stalled._chunk()
+        await stalled.close()
+        plain = zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(wire)
+        blocks = plain.rpartition(b"\n\n")[0].split(b"\n\n")
+        seen = [one for one in map(parse, blocks) if one.id is not None]
+        last = await journal.append(alice, placed("last"))
+        async with await strict.follow(ORDERS, cookie, last_event_id=seen[-1].id) as stream:
+            await stream.until("the last one", lambda f: f.id and f.sequence == last)
+            sequences = [one.sequence for one in seen[1:]] + stream.sequences
+        assert sequences == [r.sequence for r in await journal.of(alice)]
 
     async def test_its_memory_is_bounded_and_others_do_not_wait(self, house, alice, journal):
         """40 MB for a reader that takes nothing: what the edge remembers of the log is full

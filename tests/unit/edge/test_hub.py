@@ -7,7 +7,8 @@ import pytest
 
 from services.edge.connection import Connection, Opening, Reason
 from services.edge.feeds import FEEDS, interest
-from services.edge.hub import FAREWELL_SECONDS, QUIET_SECONDS, Hub, auth_expired
+from services.edge.frames import frame
+from services.edge.hub import FAREWELL_SECONDS, Hub
 from services.edge.lanes import FlushClock, Outbox
 from tapewire.events import CATALOGUE, CODEC
 from tapewire.log import Meta, Recorded
@@ -191,7 +192,7 @@ class TestEnding:
 
     async def test_minutes_without_a_write(self, hub, open_):
         side = open_()
-        hub.tick(QUIET_SECONDS + 0.1, WALL)
+        hub.tick(300.1, WALL)
         assert (side.aborted, side.connection.reason) == (1, Reason.QUIET)
 
     async def test_with_its_session(self, hub, open_):
@@ -200,7 +201,7 @@ class TestEnding:
         assert side.connection.reason is None
         hub.tick(1.0, WALL + timedelta(seconds=5))
         assert side.connection.reason is Reason.EXPIRED
-        assert await side.taken() == auth_expired(Reason.EXPIRED)
+        assert await side.taken() == frame("auth:expired", {"reason": "expired"})
         assert side.aborted == 0
 
     async def test_cut_when_the_farewell_is_not_taken(self, hub, open_):

@@ -62,6 +62,23 @@ def test_a_traceback_is_part_of_the_one_line_of_json():
             {"headers": {"Authorization": "[redacted]"}},
         ),
         ({"position": 17952059626, "seconds": 0.25}, {"position": 17952059626, "seconds": 0.25}),
+        ({"client": "+442079460958-orders-17"}, {"client": "***58-orders-17"}),
+        ({"why": "ring (415) 555-0123 or 415.555.0199"}, {"why": "ring ***23 or ***99"}),
+        ({"mobile": "020 7946 0958"}, {"mobile": "***58"}),
+        ({"at": "2026-03-02T14:30:00+00:00"}, {"at": "2026-03-02T14:30:00+00:00"}),
+        (
+            {"subject": "ev.ann%2Elee%40example%2Eorg.orders.1"},
+            {"subject": "ev.a***@e***.org.orders.1"},
+        ),
+        ({"path": "/x/ann%40example.org"}, {"path": "/x/a***@e***.org"}),
+        ({"body": '{"password": "a b", "qty": 1}'}, {"body": '{"[redacted], "qty": 1}'}),
+        ({"body": '{"apiKey":"k-1","n":2}'}, {"body": '{"[redacted],"n":2}'}),
+        ({"why": "X-Api-Key: k-1"}, {"why": "X-[redacted]"}),
+        ({"why": "access_token=abc"}, {"why": "access_[redacted]"}),
+        ({"why": "of eyJhbGciOi.eyJzdWIi.c2ln, odd"}, {"why": "of [redacted], odd"}),
+        ({"why": "to nats://me:pw@host:4222"}, {"why": "to nats://[redacted]@host:4222"}),
+        ({"error": ValueError("token=abc")}, {"error": "ValueError('[redacted]')"}),
+        ({"data": b"session=abc"}, {"data": "b'[redacted]'"}),
     ],
 )
 def test_secrets_are_redacted_and_people_masked(given, kept):

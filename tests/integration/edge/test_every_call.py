@@ -1,0 +1,114 @@
+"""What is common to all REST calls, on each that the OpenAPI document names: a session, errors of
+one shape with the field's path, the correlation id, 503 while the owning service is away (R6)."""
+
+import itertools
+import re
+
+import pytest
+
+OPEN = {
+    ("GET", "/api/prices"), ("GET", "/api/v2/metrics"), ("GET", "/api/v2/items"),
+    ("POST", "/api/session"), ("GET", "/health"), ("GET", "/health/live"),
+    ("GET", "/health/ready"), ("GET", "/health/sse"),
+}  # fmt: skip
+"""Calls for everybody."""
+OWN = {
+    ("GET", "/api/prices"), ("POST", "/api/session"), ("GET", "/api/session"),
+    ("DELETE", "/api/session"), ("POST", "/api/stream/ticket"), ("POST", "/api/stream/test"),
+    ("GET", "/api/sse/status"), ("GET", "/health"), ("GET", "/health/live"),
+    ("GET", "/health/ready"), ("GET", "/health/sse"),
+}  # fmt: skip
+"""Calls that the edge answers by itself."""
+BODIES = {
+    "/api/orders": {"symbol": "X", "side": "buy", "type": "market", "qty": 1},
+    "/api/strategies": {"symbol": "X", "rule": {"kind": "breakout", "window": 2}, "quantity": 1},
+    "/api/alerts/rules": {"kind": "price_above", "symbol": "X", "price": 1},
+    "/api/notifications/read": {"ids": ["x"]},
+    "/api/v2/configurations": {"name": "x", "tickers": ["X"]},
+    "/api/session": {"userId": "x"},
+    "/api/stream/test": {"message": "x"},
+}
+PATCHES = {"/api/strategies/": {"quantity": 2}, "/api/v2/configurations/": {"name": "y"}}
+_numbers = itertools.count()
+
+
+@pytest.fixture
+async def calls(edge):
+    """Method, path and whether it takes a body, of every call."""
+    async with edge.client() as http:
+        document = (await http.get("/docs/openapi.json")).json()
+    found = [
+        (method.upper(), re.sub(r"\{[^}]+\}", "none-such", path), "requestBody" in operation)
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+    ]
+    assert len(found) >= 36, found
+    return found
+
+
+def body_of(method, path):
+    fitting = PATCHES if method == "PATCH" else BODIES
+    return next((body for start, body in fitting.items() if path.startswith(start)), None)
+
+
+def is_error(answer, status, error):
+    body = answer.json()
+    assert (answer.status_code, body["statusCode"], body["error"]) == (status, status, error)
+    assert body["message"]
+    return body
+
+
+async def test_each_carries_the_correlation_id_and_needs_a_session(edge, calls):
+    async with edge.client() as http:
+        for method, path, _ in calls:
+            correlation = f"call-{next(_numbers)}"
+            answer = await http.request(method, path, headers={"X-Correlation-ID": correlation})
+            assert answer.headers.get_list("x-correlation-id") == [correlation], (method, path)
+            if (method, path) not in OPEN:
+                body = is_error(answer, 401, "Unauthorized")
+                assert body["message"] == "No valid session found"
+
+
+async def test_each_names_what_does_not_fit(edge, calls, fresh):
+    cookie = await edge.sign_in(fresh("alice"), ["admin"])
+    taking = [(method, path) for method, path, takes in calls if takes]
+    assert len(taking) >= 9, taking
+    async with edge.client(cookie) as http:
+        for method, path in taking:
+            good = body_of(method, path)
+            odd = is_error(
+                await http.request(method, path, json={**good, "odd": 1}), 422,
+                "Unprocessable Entity",
+            )  # fmt: skip
+            assert odd["path"] == "odd", (method, path)
+            name = next(iter(good))
+            wrong = await http.request(method, path, json={**good, name: {"a": 1}})
+            body = is_error(wrong, 422, "Unprocessable Entity")
+            assert (body["path"].split(".")[0].split("[")[0], body["value"]) == (name, {"a": 1})
+            nothing = await http.request(method, path, content=b"{")
+            is_error(nothing, 400, "Bad Request")
+
+
+async def test_each_says_when_to_try_again_while_its_service_is_away(edge, calls, fresh):
+    """This house has no services."""
+    cookie = await edge.sign_in(fresh("alice"), ["admin"])
+    away = []
+    async with edge.client(cookie) as http:
+        for method, path, takes in calls:
+            if (method, path) in OWN:
+                continue
+            body = body_of(method, path) if takes else None
+            answer = await http.request(method, path, json=body)
+            is_error(answer, 503, "Service Unavailable")
+            assert int(answer.headers["retry-after"]) >= 1, (method, path)
+            away.append((method, path))
+    assert len(away) >= 25, away
+
+
+async def test_the_document_has_a_page(edge):
+    async with edge.client() as http:
+        page = await http.get("/docs")
+    assert page.status_code == 200
+    assert page.headers["content-type"].startswith("text/html")
+    for shown in ("/api/orders", "/api/alerts/rules", "/sse/strategy/{strategy_id}"):
+        assert shown in page.text

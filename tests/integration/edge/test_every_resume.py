@@ -1,0 +1,219 @@
+"""Coming back to each stream of each family: by every kind of id, and for every reason to be reset
+(C8, C9, C10, C11). What a reader knows in the end is compared with the log."""
+
+import itertools
+
+import pytest
+
+from tests.integration.edge.cast import Cast
+from tests.integration.edge.house import House
+from tests.integration.edge.rows import DOMAINS, begun, every_row, opened
+
+BEFORE = 12
+LIMIT = 3
+
+
+@pytest.fixture(scope="module")
+def known():
+    """What happened so far to the one user of most tests here."""
+    return {}
+
+
+@pytest.fixture
+async def cast(journal, known):
+    made = Cast(journal, "cassandra", known)
+    if not known:
+        await made.enter()
+        for number in range(BEFORE):
+            for domain in DOMAINS:
+                await made.happens(domain, number)
+    await made.log()
+    return made
+
+
+_numbers = itertools.count(2 * BEFORE, 2)
+
+
+@pytest.fixture
+async def cookie(edge, cast):
+    return await edge.sign_in(cast.user)
+
+
+async def knows_all(row, cast, stream, frames):
+    """What a stream began with is the log's truth, and the next event comes right after it."""
+    place = frames[-1].sequence
+    events = [one for one in await cast.log() if one.sequence <= place]
+    if _listed(row):  # what happened of late, as far as the log still has it
+        first = (await cast.journal.log.bounds()).first
+        assert row.told(frames) == row.truth([e for e in events if e.sequence >= first])[-100:]
+    else:
+        assert row.told(frames) == row.truth(events)
+    last = await cast.happens(row.domain, next(_numbers))
+    frames += await upto(stream, last)
+    assert frames[-1].sequence == last
+    if not _listed(row):
+        assert row.told(frames) == row.truth(await cast.log())
+
+
+def _listed(row):
+    return isinstance(row.truth([]), list)
+
+
+async def upto(stream, sequence):
+    """All frames with ids up to `sequence`."""
+    frames = []
+    while not frames or frames[-1].sequence < sequence:
+        frame = await stream.read()
+        if frame.id is not None:
+            frames.append(frame)
+    return frames
+
+
+def is_reset(row, frame, reason, requested, first):
+    assert (frame.event, frame.id) == ("stream:reset", None)
+    data = dict(frame.data)
+    if row.snake:
+        assert (data.pop("type"), bool(data.pop("timestamp"))) == ("stream:reset", True)
+    keys = (
+        ("requested_id", "first_available_id") if row.snake else ("requestedId", "firstAvailableId")
+    )
+    assert data == {"reason": reason, keys[0]: requested, keys[1]: first}
+
+
+async def reset(edge, row, cast, cookie, requested, reason):
+    """Ask for `requested`: a reset that says why, then all that there is."""
+    first = (await cast.journal.log.bounds()).first
+    first_id = f"{await cast.journal.epoch()}-{first}"
+    path = row.of(cast)
+    async with await opened(edge, path, cookie, last_event_id=requested) as stream:
+        frames = await begun(stream)
+        is_reset(row, frames[0], reason, requested, first_id)
+        await knows_all(row, cast, stream, frames[1:])
+
+
+@pytest.mark.parametrize("row", every_row, ids=repr)
+class TestEachStream:
+    async def test_is_reset_by_what_cannot_be_honoured(self, edge, row, cast, cookie):
+        bounds = await cast.journal.log.bounds()
+        for requested, reason in (
+            ("nonsense", "malformed"),
+            ("e0-1", "epoch"),
+            (f"{bounds.epoch}-{bounds.last + 1_000_000}", "ahead"),
+            (str(bounds.last + 1_000_000), "ahead"),
+        ):
+            await reset(edge, row, cast, cookie, requested, reason)
+
+    async def test_goes_on_after_an_id_in_any_spelling(self, edge, row, cast, cookie):
+        shown = await self.shown(edge, row, cast, cookie)
+        place, later = shown[-4], shown[-3:]
+        epoch = await cast.journal.epoch()
+        path, join = row.of(cast), "&" if "?" in row.path else "?"
+        elsewhere = f"lastEventId={epoch}-{later[0]}&last_event_id={epoch}-{later[1]}"
+        for number, (query, header) in enumerate(
+            (
+                ("", f"{epoch}-{place}"),
+                ("", str(place)),
+                (f"{join}lastEventId={epoch}-{place}", None),
+                (f"{join}last_event_id={place}", None),
+                (f"{join}{elsewhere}", f"{epoch}-{place}"),
+                (f"{join}lastEventId={place}&last_event_id={later[0]}", None),
+            )
+        ):
+            how = {"last_event_id": header} if header else {}
+            async with await opened(edge, f"{path}{query}", cookie, **how) as stream:
+                assert [one.sequence for one in await upto(stream, shown[-1])] == later, number
+
+    async def test_goes_on_by_the_time_in_an_older_systems_id(self, edge, row, cast, cookie):
+        """Everything of its millisecond comes again."""
+        shown = await self.shown(edge, row, cast, cookie)
+        times = {one.sequence: one.time.timestamp() for one in await cast.log()}
+        since = int(times[shown[-3]] * 1000)
+        expected = [one for one in shown if times[one] * 1000 >= since]
+        assert expected
+        async with await opened(
+            edge, row.of(cast), cookie, last_event_id=f"{since}-x7Qz"
+        ) as stream:
+            assert [one.sequence for one in await upto(stream, shown[-1])] == expected
+
+    async def shown(self, edge, row, cast, cookie):
+        """The sequences of everything that the stream shows of the log, in order."""
+        start = f"{await cast.journal.epoch()}-{(await cast.log())[0].sequence}"
+        last = [await cast.happens(row.domain, next(_numbers)) for _ in range(4)][-1]
+        async with await opened(edge, row.of(cast), cookie, last_event_id=start) as stream:
+            return [one.sequence for one in await upto(stream, last)]
+
+
+class Trimmed:
+    """A house of its own, whose log is trimmed once for all tests here: an edge that remembers
+    nothing of it and replays little, and what there was."""
+
+    def __init__(self, folder):
+        self.house = House(folder)
+        self.house.edge()
+        self.young = None
+        self.known = {}
+
+    async def trim(self, cast):
+        """Let the log lose its older half, of which the views have checkpoints."""
+        for number in range(BEFORE):
+            for domain in DOMAINS:
+                await cast.happens(domain, number)
+        await cast.checkpoint()
+        gone = (await cast.log())[-1].sequence
+        await cast.enter()
+        for number in range(BEFORE, 2 * BEFORE):
+            for domain in DOMAINS:
+                await cast.happens(domain, number)
+        await cast.journal.purge(gone)
+        self.young = self.house.edge(SSE_REPLAY_LIMIT=LIMIT)
+
+
+@pytest.fixture(scope="module")
+def trimmed(tmp_path_factory):
+    made = Trimmed(tmp_path_factory.mktemp("trimmed"))
+    yield made
+    made.house.close()
+
+
+@pytest.mark.parametrize("row", every_row, ids=repr)
+async def test_each_stream_is_reset_where_the_log_is_trimmed_or_too_long(trimmed, row):
+    async with trimmed.house.journal() as journal:
+        cast = Cast(journal, "tess", trimmed.known)
+        if trimmed.young is None:
+            await trimmed.trim(cast)
+        cookie = await trimmed.young.sign_in(cast.user)
+        bounds = await journal.log.bounds()
+        first, epoch = bounds.first, bounds.epoch
+        [oldest] = [one.time.timestamp() for one in await cast.log() if one.sequence == first]
+        for requested, reason in (
+            (f"{epoch}-2", "trimmed"),
+            ("2", "trimmed"),
+            (f"{int(oldest * 1000) - 60_000}-abc", "trimmed"),
+            (f"{epoch}-{first}", "limit"),
+            (f"{int(oldest * 1000) + 1}-abc", "limit"),
+        ):
+            await reset(trimmed.young, row, cast, cookie, requested, reason)
+
+
+async def test_every_open_stream_is_reset_when_the_log_is_made_anew(lone):
+    edge = lone.edge()
+    async with lone.journal() as journal:
+        cast = Cast(journal, "ann")
+        await cast.enter()
+        cookie = await edge.sign_in(cast.user)
+        streams = [(row, await opened(edge, row.of(cast), cookie)) for row in every_row]
+        places = [(await begun(stream))[-1].id for _, stream in streams]
+        await journal.recreate()
+        first = f"{await journal.epoch()}-1"
+        for (row, stream), place in zip(streams, places, strict=True):
+            again = await begun(stream)
+            is_reset(row, again[0], "epoch", place, first)
+            assert again[-1].id == f"{await journal.epoch()}-0"
+            assert not row.told(again) or "{" in row.path
+        await cast.enter()
+        for number in range(3):
+            last = {domain: await cast.happens(domain, number) for domain in DOMAINS}
+        for row, stream in streams:
+            frames = await upto(stream, last["items" if row.domain == "items" else row.domain])
+            assert frames[-1].id == f"{await journal.epoch()}-{last[row.domain]}", row
+            await stream.close()

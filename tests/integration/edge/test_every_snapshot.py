@@ -1,0 +1,78 @@
+"""A snapshot, then live, on each stream that begins with one, at two edges while several writers
+write (B1, C11): whenever a reader came, it ends with what the log says, having missed and repeated
+nothing. And one frame for all who read the same (B4)."""
+
+import asyncio
+
+from tests.integration.edge.cast import Cast
+from tests.integration.edge.rows import DOMAINS, ROWS, begun, opened
+
+ROUNDS = 24
+OPENINGS = (4, 12, 20)
+"""Rounds at which readers come, while the other domains' writers go on."""
+
+
+class Reading:
+    """A reader that came at some moment."""
+
+    def __init__(self, row, stream):
+        self.row = row
+        self.stream = stream
+        self.frames = []
+
+    async def upto(self, last):
+        self.frames = await begun(self.stream)
+        while self.frames[-1].id is None or self.frames[-1].sequence < last:
+            frame = await self.stream.read(seconds=30)
+            if frame.id is not None:
+                self.frames.append(frame)
+        await self.stream.close()
+
+
+async def test_every_reader_ends_with_the_truth_whenever_it_came(house, edge, journal, fresh):
+    cast = Cast(journal, fresh("snap"))
+    await cast.enter()
+    cookie = await edge.sign_in(cast.user)
+    edges = (edge, house.shared_edge(SSE_FLUSH_MS=5))
+    readings, last = [], {}
+
+    async def write(domain):
+        for number in range(ROUNDS):
+            last[domain] = await cast.happens(domain, number)
+            if domain == DOMAINS[0] and number in OPENINGS:
+                for row in ROWS:
+                    for at in edges:
+                        stream = await opened(at, row.of(cast), cookie)
+                        readings.append(Reading(row, stream))
+
+    await asyncio.gather(*map(write, DOMAINS))
+    end = {domain: await cast.happens(domain, ROUNDS) for domain in DOMAINS}
+    assert all(end[domain] > last[domain] for domain in DOMAINS)
+    await asyncio.gather(*(one.upto(end[one.row.domain]) for one in readings))
+    events = await cast.log()
+    assert len(readings) == len(OPENINGS) * len(edges) * len(ROWS)
+    for one in readings:
+        row, sequences = one.row, [frame.sequence for frame in one.frames if frame.id]
+        assert sequences == sorted(set(sequences)), row
+        truth = row.truth([event for event in events if event.sequence <= end[row.domain]])
+        if row.open_to_all:  # of everybody's: what the others made is there too, up to a hundred
+            assert row.told(one.frames)[-ROUNDS - 1 :] == truth[-ROUNDS - 1 :], row
+        else:
+            assert row.told(one.frames) == truth, row
+
+
+async def test_all_readers_of_an_event_get_the_same_bytes(edge, journal, fresh):
+    cast = Cast(journal, fresh("same"))
+    await cast.enter()
+    cookie = await edge.sign_in(cast.user)
+    for row in ROWS:
+        streams = [await opened(edge, row.of(cast), cookie) for _ in range(3)]
+        for stream in streams:
+            await begun(stream)
+        last = await cast.happens(row.domain, 0)
+        got = []
+        for stream in streams:
+            frame = await stream.until("the event", lambda f, at=last: f.id and f.sequence == at)
+            got.append(frame.raw)
+            await stream.close()
+        assert got == got[:1] * 3, row

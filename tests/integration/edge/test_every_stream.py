@@ -1,0 +1,271 @@
+"""What is common to all streams, on each of them: how they open, refuse, idle, and end (C1, C2, C3,
+C5, C12, C13, C17)."""
+
+import asyncio
+import contextlib
+import json
+import re
+import time
+from datetime import UTC, datetime
+
+import pytest
+
+from tests.integration.edge.cast import Cast
+from tests.integration.edge.market import elsewhere
+from tests.integration.edge.rows import begun, every_row, opened
+from tests.integration.edge.test_sessions import UNAUTHORIZED, refusal
+from tests.issuer import SECRET, Issuer
+
+VALUES = ("/api/stream/prices", "/api/stream/metrics", "/sse/prices")
+"""Streams without ids, open to everybody."""
+
+
+@pytest.fixture
+async def cast(journal, fresh):
+    made = Cast(journal, fresh("cast"))
+    await made.enter()
+    return made
+
+
+@pytest.fixture
+def paths(cast):
+    """Every stream there is."""
+    return [*(row.of(cast) for row in every_row), *VALUES]
+
+
+@pytest.fixture
+async def cookie(edge, cast):
+    return await edge.sign_in(cast.user)
+
+
+def snake(path):
+    return not path.startswith("/api/stream")
+
+
+def says(path, frame, name, **told):
+    """A frame about the connection itself, in the words of its family."""
+    assert (frame.event, frame.id) == (name, None), path
+    data = dict(frame.data)
+    if snake(path):
+        assert data.pop("type") == name
+        assert datetime.fromisoformat(data.pop("timestamp")).tzinfo is not None
+    assert data == told, path
+
+
+async def test_each_opens_as_promised(edge, cast, cookie, paths):
+    for path in paths:
+        headers = {"X-Correlation-ID": "every-1"}
+        async with await edge.connect(path, cookie, headers=headers) as stream:
+            assert stream.status == 200
+            assert {
+                name: stream.header(name)
+                for name in (
+                    "content-type", "cache-control", "connection", "x-accel-buffering",
+                    "x-correlation-id", "vary",
+                )
+            } == {
+                "content-type": "text/event-stream",
+                "cache-control": "no-cache, no-transform",
+                "connection": "keep-alive",
+                "x-accel-buffering": "no",
+                "x-correlation-id": "every-1",
+                "vary": "Accept-Encoding",
+            }  # fmt: skip
+            assert (await stream.read()).raw == b"retry: 5000"
+            hello = await stream.read()
+            keys = ("client_id", "user_id", "server_time") if snake(path) else (
+                "clientId", "userId", "serverTime",
+            )  # fmt: skip
+            client, user, at = (hello.data[key] for key in keys)
+            assert hello.event == ("CONNECTED" if path.startswith("/sse/") else "connected")
+            assert (hello.id, user) == (None, cast.user)
+            assert re.fullmatch(rf"{cast.user}-[a-z-]+-\d+", client)
+            told = datetime.fromisoformat(at)
+            assert abs((told - datetime.now(UTC)).total_seconds()) < 60
+
+
+async def test_each_is_refused_without_a_session_and_takes_a_preflight(edge, paths):
+    open_to_all = [*VALUES, "/api/v2/stream"]
+    for path in paths:
+        if path not in open_to_all:
+            for cookie in (None, "nobody"):
+                assert await refusal(await edge.connect(path, cookie)) == (401, UNAUTHORIZED)
+        async with await edge.connect(path, method="OPTIONS") as answer:
+            assert answer.status == 200
+            assert answer.header("access-control-allow-methods") == "GET, OPTIONS"
+            assert answer.header("access-control-allow-headers") == (
+                "Content-Type, Authorization, Last-Event-ID, X-Correlation-ID"
+            )
+        async with await edge.connect(path, method="POST") as answer:
+            assert (answer.status, answer.header("allow")) == (405, "GET, OPTIONS")
+
+
+async def test_a_fault_of_ours_is_500_and_says_no_more(edge, cast, cookie, journal):
+    """A strategy whose last event nobody can read."""
+    subject = f"ev.{cast.user}.strategies.broken"
+    await journal.wire.request(subject, b"{nonsense", {"Tw-Type": "strategy.started.v1"})
+    answer = await edge.connect("/sse/strategy/broken", cookie)
+    assert await refusal(answer) == (
+        500,
+        {
+            "error": "Internal Server Error",
+            "message": "Failed to establish SSE connection",
+            "statusCode": 500,
+        },
+    )
+    assert edge.logged("a stream could not be opened")
+
+
+async def test_each_ends_when_its_session_is_revoked(edge, cookie, paths):
+    streams = [await opened(edge, path, cookie) for path in paths]
+    async with edge.client(cookie) as http:
+        assert (await http.delete("/api/session")).status_code == 204
+    for path, stream in zip(paths, streams, strict=True):
+        says(path, (await stream.rest())[-1], "auth:expired", reason="revoked")
+        await stream.close()
+
+
+async def test_each_ends_with_its_token(house, cast, paths):
+    edge = house.shared_edge(TAPEWIRE_TICKET_SECONDS=1, TAPEWIRE_JWT_SECRET=SECRET)
+    for seconds in (2, 8, 32):  # however slow this machine is, all are open in time
+        ends = time.time() + seconds
+        token = Issuer().token(cast.user, "HS256", exp=ends)
+        streams = [
+            await edge.connect(path, headers={"Authorization": f"Bearer {token}"}) for path in paths
+        ]
+        if time.time() < ends:
+            break
+        await asyncio.gather(*(stream.close() for stream in streams))
+    for path, stream in zip(paths, streams, strict=True):
+        assert stream.status == 200
+        last = (await stream.rest(seconds=seconds + 10))[-1]
+        says(path, last, "auth:expired", reason="expired")
+        await stream.close()
+    assert time.time() >= ends
+
+
+async def test_each_is_closed_as_the_oldest_by_one_more_of_any(house, cast, paths):
+    edge = house.shared_edge(SSE_MAX_CONNECTIONS_PER_USER=1)
+    cookie = await edge.sign_in(cast.user)
+    oldest = None
+    for path in [*paths, "/api/stream/orders"]:
+        newest = await opened(edge, path, cookie)
+        if oldest is not None:
+            before, stream = oldest
+            says(before, (await stream.rest())[-1], "connection:limit", reason="limit", limit=1)
+            await stream.close()
+        oldest = path, newest
+    await newest.close()
+
+
+async def test_each_has_its_idle_frame_and_moves_the_place_of_a_quiet_client(
+    house, cast, journal, paths
+):
+    edge = house.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3)
+    cookie = await edge.sign_in(cast.user)
+    streams = [await opened(edge, path, cookie) for path in paths]
+    for path, stream in zip(paths, streams, strict=True):
+        if path not in VALUES:
+            await begun(stream)
+    last = await journal.append(cast.user, elsewhere(), domain="notes")
+    for path, stream in zip(paths, streams, strict=True):
+        if path not in VALUES:
+            moved = await stream.until("checkpoint")
+            assert (moved.data, moved.sequence) == ({}, last)
+        idle = await stream.until("idle", lambda frame: _idle(frame) and frame.id is None)
+        if path.startswith("/sse/strategy/"):
+            assert (idle.event, idle.data["strategy_id"]) == ("state_update", cast.strategy)
+        elif path.startswith("/sse/"):
+            assert (idle.event, idle.data["type"]) == ("PING", "PING")
+            assert idle.data["timestamp"]
+        elif snake(path):
+            assert (idle.event, idle.data["status"]) == ("heartbeat", "connected")
+            assert idle.data["timestamp"]
+        else:
+            assert idle.raw == b": keepalive"
+        await stream.close()
+
+
+def _idle(frame):
+    return frame.comment or frame.event in ("PING", "heartbeat", "state_update")
+
+
+async def test_one_whose_writes_ceased_for_minutes_is_closed(house):
+    """With idle frames so rare that none comes in that time."""
+    edge = house.shared_edge(SSE_KEEPALIVE_INTERVAL=3600, SSE_QUIET_SECONDS=1)
+    stream = await opened(edge, "/api/stream/prices")
+    client = stream.frames[-1].data["clientId"]
+    with contextlib.suppress(Exception):
+        await stream.rest()
+    assert edge.logged("stream closed", client=client, reason="quiet")
+    await stream.close()
+
+
+class TestThePast:
+    """B9."""
+
+    @pytest.mark.parametrize("row", every_row, ids=repr)
+    async def test_of_each_stream_between_times_and_between_ids(self, edge, cast, cookie, row):
+        sequences = [await cast.happens(row.domain, number) for number in range(0, 12, 2)]
+        epoch = await cast.journal.epoch()
+        events = {one.sequence: one for one in await cast.log()}
+        wanted, join = sequences[1:4], "&" if "?" in row.path else "?"
+        since = events[wanted[0]].time.isoformat(timespec="milliseconds")[:-6] + "Z"
+        until = events[wanted[-1]].time.isoformat()[:-6] + "Z"
+        path = row.of(cast)
+        for query in (
+            f"since={epoch}-{sequences[0]}&until={epoch}-{wanted[-1]}",
+            f"since={since}&until={epoch}-{wanted[-1]}",
+            f"lastEventId={sequences[0]}&until={epoch}-{wanted[-1]}",
+            f"since={since}&until={until}",
+        ):
+            async with await opened(edge, f"{path}{join}{query}", cookie) as stream:
+                *frames, complete = await stream.rest()
+            assert complete.event == "replay:complete"
+            key = "until_id" if row.snake else "untilId"
+            assert complete.data[key] == complete.id
+            shown = [one.sequence for one in frames if one.id is not None]
+            # By time the millisecond of the first comes whole, and the last event may be left out.
+            assert set(wanted[:-1]) <= set(shown) <= set(sequences[:4])
+            if query.startswith("since=e"):
+                assert (shown, complete.sequence) == (wanted, wanted[-1])
+            again = await edge.connect(f"{path}{join}{query}", cookie, last_event_id=complete.id)
+            assert again.status == 204
+            await again.close()
+
+    async def test_what_is_no_place_is_named(self, edge, cast, cookie, paths):
+        epoch, bounds = await cast.journal.epoch(), await cast.journal.log.bounds()
+        good = "2026-03-02T14:30:00Z"
+        for path in paths:
+            for query, field in (
+                ("since=yesterday", "since"),
+                ("since=5", "since"),
+                ("since=", "since"),
+                (f"since={good}&until=never", "until"),
+                (f"until={good}", "until"),
+                (f"since={good}&until=2026-03-02T14:29:59Z", "until"),
+                (f"since={good}&until=e0-5", "until"),
+                (f"since={good}&until={epoch}-{bounds.last + 1000}", "until"),
+            ):
+                asked = f"{path}{'&' if '?' in path else '?'}{query}"
+                async with await edge.connect(asked, cookie) as answer:
+                    body = json.loads(await answer.body())
+                    value_field = query.partition("=")[0] if path in VALUES else field
+                    assert (answer.status, body["path"]) in (
+                        (422, field), (422, value_field),
+                    ), (asked, body)  # fmt: skip
+
+    @pytest.mark.parametrize("path", ["/api/stream/orders", "/sse/strategies"])
+    async def test_an_id_of_another_log_is_reset(self, edge, cookie, path):
+        async with await opened(edge, f"{path}?since=e0-5", cookie) as stream:
+            reset = await stream.read()
+        assert (reset.event, reset.data["reason"]) == ("stream:reset", "epoch")
+
+
+async def test_what_a_client_may_ask_of_rates_is_checked_on_each(edge, cookie, paths):
+    for path in paths:
+        for rate in ("0", "11", "nan", "fast"):
+            asked = f"{path}{'&' if '?' in path else '?'}maxRate={rate}"
+            async with await edge.connect(asked, cookie) as answer:
+                body = json.loads(await answer.body())
+                assert (answer.status, body["path"], body["value"]) == (422, "maxRate", rate)

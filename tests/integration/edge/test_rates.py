@@ -1,0 +1,98 @@
+"""Rates that clients choose, on each stream of newest-wins values (B3, T2, T3, T11, S3); and what
+waits for no rate and no window (C18)."""
+
+import time
+from datetime import UTC, datetime
+
+import pytest
+
+from tapewire.events import CODEC
+from tapewire.log.jetstream import JetStreamValues
+from tapewire.log.jetstream.streams import MARKET
+from tests.integration.edge.cast import Cast
+from tests.integration.edge.golden import golden
+from tests.integration.edge.rows import opened
+from tests.waiting import until
+
+RATE = 2
+SPREAD_SECONDS = 0.8
+TRIES = 2
+
+
+@pytest.fixture
+async def cast(journal, fresh):
+    return Cast(journal, fresh("rate"))
+
+
+@pytest.fixture
+async def value(journal, cast, market, fresh):
+    """Moves the price of a symbol that is held, and the value of the position."""
+    symbol = fresh("RATE")
+    values = JetStreamValues(journal.wire, stream=MARKET, prefix=f"mk.{cast.user}")
+
+    async def put(price):
+        await market.quote(symbol, price)
+        now = datetime.now(UTC).isoformat()
+        valued = golden("position.valued", symbol=symbol, timestamp=now, currentPrice=price)
+        await values.put(symbol, CODEC.encode(valued))
+
+    put.symbol = symbol
+    await put(1)
+    return put
+
+
+def price_in(frame):
+    """The price that a frame tells, of whichever stream."""
+    data = frame.data or {}
+    if frame.id is not None:
+        return None
+    told = data.get("positions", data.get("prices", [data]))
+    prices = [one.get("currentPrice", one.get("ltp", one.get("price"))) for one in told]
+    return prices[0] if prices else None
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/stream/prices?symbols={}",
+        "/api/stream?topics=positions",
+        "/sse/prices?symbols={}",
+    ],
+)
+async def test_a_client_gets_the_newest_at_the_rate_it_chose(edge, cast, value, path):
+    cookie = await edge.sign_in(cast.user)
+    path = path.format(value.symbol)
+    async with await opened(edge, f"{path}&maxRate={RATE}", cookie) as stream:
+        await stream.until("the first price", lambda frame: price_in(frame) == 1)
+        since, price, before = time.monotonic(), 1, len(stream.frames)
+        while time.monotonic() - since < SPREAD_SECONDS:
+            price += 1
+            await value(price)
+        await stream.until("the newest", lambda frame: price_in(frame) == price)
+        took = time.monotonic() - since
+        got = [p for p in map(price_in, stream.frames[before:]) if p is not None]
+    assert got == sorted(set(got))
+    assert len(got) <= took * RATE + 2, (got, took)
+
+
+async def test_an_error_waits_for_no_window_and_what_waits_comes_along(house, cast):
+    """Windows of a second: what comes in a burst waits for the next one, but not an error. The best
+    of some tries, since this machine may be busy with something else."""
+    edge = house.shared_edge(SSE_FLUSH_MS=1000)
+    cookie = await edge.sign_in(cast.user)
+    waited = {"info": [], "error": []}
+    async with await opened(edge, "/api/stream/alerts", cookie) as stream:
+        await stream.until("checkpoint")
+        for _ in range(TRIES):
+            for level in waited:
+                for number in range(0, 24, 3):  # of level info
+                    last = await cast.happens("alerts", number)
+                if level == "error":
+                    last = await cast.happens("alerts", 2)
+                since = time.monotonic()
+                await stream.until("the last", lambda f, at=last: f.id and f.sequence == at)
+                waited[level].append(time.monotonic() - since)
+    assert max(waited["info"]) > 0.5, "nothing waited, and nothing was shown"
+    assert min(waited["error"]) < 0.25
+    said = {"event": "an urgent event was written", "client": stream.frames[1].data["clientId"]}
+    await until("each is logged", lambda: len(edge.logged(**said)) == TRIES, seen=edge.lines)

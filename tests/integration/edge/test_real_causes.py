@@ -1,0 +1,280 @@
+"""Everything that the strategy, decision, alert and notification streams can tell, from its real
+causes: orders and strategies over REST, the paper broker, a market that moves, a program of
+somebody else (S1, S2, S4, T5, T6, N1, N3, N4).
+
+Each test does things and waits until they were told.
+"""
+
+import asyncio
+import subprocess
+
+import httpx
+import pytest
+
+import tapewire
+from tapewire.log import pattern
+from tapewire.log.jetstream import JetStreamLog, connect
+from tests import sse
+from tests.integration.edge.watching import Watch
+from tests.stack import TAPEWIRE
+
+BREAKOUT = {"kind": "breakout", "window": 2}
+TIGHT = {"kind": "trailing", "percent": 0.01}
+HUGE = 1_000_000
+"""Shares: at 2,000 dollars more than the paper account may put into one order."""
+
+OF_A_STRATEGY = {"type", "timestamp", "strategy_id", "user_id", "status", "position", "message"}
+OF_AN_ORDER = {
+    "type", "timestamp", "strategy_id", "user_id", "order_id", "order_type", "symbol", "quantity",
+    "price", "status", "message",
+}  # fmt: skip
+OF_A_STOP_LOSS = {
+    "type", "timestamp", "strategy_id", "user_id", "symbol", "trigger_price", "current_price",
+    "order_id",
+}  # fmt: skip
+
+
+@pytest.fixture
+def user(fresh):
+    return fresh("cause")
+
+
+@pytest.fixture
+def cookies(stack, user):
+    return stack.sign_in(user)
+
+
+@pytest.fixture
+async def http(stack, cookies):
+    async with httpx.AsyncClient(base_url=stack.url, cookies=cookies, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture
+async def watch(stack, cookies):
+    """Opens streams."""
+    made = []
+
+    async def open_(path):
+        made.append(Watch(await sse.connect(stack.url, path, cookie=cookies["session"])))
+        assert made[-1].stream.status == 200, path
+        return made[-1]
+
+    yield open_
+    for one in made:
+        await one.close()
+
+
+@pytest.fixture
+async def program(stack):
+    """Somebody else's program."""
+    async with tapewire.connect(stack.nats_url, "rows-desk") as tape:
+        yield tape
+
+
+async def strategy(http, **fields):
+    wanted = {"symbol": "IBM", "rule": BREAKOUT, "quantity": 10, **fields}
+    made = await http.post("/api/strategies", json=wanted)
+    assert made.status_code == 201, made.text
+    return made.json()["strategyId"]
+
+
+async def test_a_strategy_lives_and_everything_of_it_is_told(http, watch, user):
+    """Made, started, changed, trading, stopped by its stop-loss, stopped, completed: on the
+    strategy streams and the trading streams."""
+    id_ = await strategy(http, stopLoss=TIGHT)
+    every, one = await watch("/sse/strategies"), await watch(f"/sse/strategy/{id_}")
+    state = await one.names("initial_state")
+    assert (state.data["strategy_id"], state.data["symbol"]) == (id_, "IBM")
+    updates = await watch(f"/api/stream/strategies/{id_}")
+    decisions = await watch("/api/stream/ai-decisions")
+    await http.post(f"/api/strategies/{id_}/start")
+    for stream in (every, one):
+        started = await stream.names("STRATEGY_STARTED", strategy_id=id_, user_id=user)
+        assert (set(started.data), started.data["status"]) == (OF_A_STRATEGY, "started")
+        for name in ("SL_TRIGGERED", "SL_EXECUTED"):
+            told = await stream.names(name, strategy_id=id_, user_id=user, type=name)
+            assert set(told.data) == OF_A_STOP_LOSS
+            assert told.data["trigger_price"] > 0
+            assert told.data["current_price"] > 0
+        for name in ("ORDER_PLACED", "ORDER_EXECUTED"):
+            told = await stream.names(name, strategy_id=id_, user_id=user, type=name)
+            assert set(told.data) == OF_AN_ORDER
+            assert (told.data["symbol"], told.data["quantity"] > 0) == ("IBM", True)
+        closing = await stream.names("SL_EXECUTED", strategy_id=id_)
+        sold = await stream.names("ORDER_EXECUTED", order_id=closing.data["order_id"])
+        assert sold.data["order_type"] in ("SL_SELL", "BUY")  # a short one is bought back
+        assert sold.data["price"] > 0
+    await one.sees("a price", lambda f: f.event == "PRICE_UPDATE" and f.data["symbol"] == "IBM")
+
+    for taken in (True, False):
+        decided = await decisions.names("ai:decision", strategyId=id_, taken=taken)
+        assert {"decisionId", "symbol", "action", "confidence", "reasoning", "timestamp"} <= set(
+            decided.data
+        )
+        assert 0 <= decided.data["confidence"] <= 1
+    signal = await updates.names("strategy:update", change="signal", strategyId=id_)
+    assert signal.data["signal"] == signal.data["action"]
+    assert {"symbol", "confidence", "reasoning", "timestamp"} <= set(signal.data)
+    stop = await updates.names("strategy:update", change="stop_loss_triggered")
+    assert {"triggerPrice", "currentPrice", "orderId"} <= set(stop.data)
+    for change in ("started", "traded", "stop_loss_executed"):
+        await updates.names("strategy:update", change=change)
+
+    await http.post(f"/api/strategies/{id_}/stop")
+    await http.patch(f"/api/strategies/{id_}", json={"quantity": 20})
+    for stream in (every, one):
+        await stream.names("STRATEGY_STOPPED", strategy_id=id_, status="stopped")
+        await stream.sees(
+            "the change", lambda f: f.event == "STRATEGY_UPDATED" and f.data["status"] == "stopped"
+        )
+    for change in ("stopped", "updated"):
+        await updates.names("strategy:update", change=change)
+
+    ends = await strategy(http, maxTrades=1)
+    await http.post(f"/api/strategies/{ends}/start")
+    await every.names("STRATEGY_COMPLETED", strategy_id=ends, status="completed")
+    assert not [f for f in one.told if f.data and f.data.get("strategy_id", id_) != id_]
+    assert not [f for f in updates.told if f.data and f.data.get("strategyId", id_) != id_]
+
+
+async def test_orders_of_a_person_are_told_and_notified(http, watch, user):
+    stream, inbox = await watch("/sse/strategies"), await watch("/api/sse/notifications")
+    await inbox.names("notification:unread", unread=0)
+    order = {"symbol": "IBM", "side": "buy", "type": "market", "qty": 5}
+    filled = (await http.post("/api/orders", json=order)).json()["orderId"]
+    resting = {**order, "type": "limit", "limitPrice": 1}
+    canceled = (await http.post("/api/orders", json=resting)).json()["orderId"]
+    assert (await http.delete(f"/api/orders/{canceled}")).status_code == 200
+    huge = {**resting, "limitPrice": 2000, "qty": HUGE}
+    refused = (await http.post("/api/orders", json=huge)).json()["orderId"]
+    for name, id_, status in (
+        ("ORDER_PLACED", filled, "new"),
+        ("ORDER_EXECUTED", filled, "filled"),
+        ("ORDER_CANCELLED", canceled, "canceled"),
+        ("ORDER_REJECTED", refused, "rejected"),
+    ):
+        told = await stream.names(name, order_id=id_, status=status, order_type="BUY", symbol="IBM")
+        assert (set(told.data), told.data["user_id"]) == (OF_AN_ORDER, user)
+    for type_, id_ in (("order_filled", filled), ("order_rejected", refused)):
+        await inbox.sees(
+            type_,
+            lambda f, t=type_, o=id_: (
+                f.event == "notification"
+                and (f.data["type"], f.data["payload"]["orderId"]) == (t, o)
+            ),
+        )
+    [executed] = [f for f in stream.told if f.event == "ORDER_EXECUTED"]
+    assert (executed.data["quantity"], executed.data["price"] > 0) == (5, True)
+
+
+async def test_another_programs_happenings_are_told_and_notified(program, http, watch, user):
+    id_ = await strategy(http)
+    every, one = await watch("/sse/strategies"), await watch(f"/sse/strategy/{id_}")
+    inbox, decisions = (
+        await watch("/api/sse/notifications"),
+        await watch("/api/stream/ai-decisions"),
+    )
+    of = {"user": user, "strategy_id": id_}
+    order = {**of, "order_id": "x-1", "symbol": "IBM", "quantity": 10, "price": 10}
+    stop = {**of, "trigger_price": 9, "current_price": 8, "order_id": "x-2"}
+    await program.strategy_started(**of)
+    await program.strategy_updated(**of)
+    await program.order_placed(**order, side="buy")
+    await program.order_executed(**order, side="buy")
+    await program.order_rejected(**order, side="sell")
+    await program.order_cancelled(**order, side="sell")
+    await program.order_failed(**order, side="sell", stop_loss=True)
+    await program.stop_loss_triggered(**stop)
+    await program.stop_loss_executed(**stop)
+    await program.error(**of, error_code="odd", error_message="an odd thing", details="very")
+    await program.strategy_errored(**of, error_code="broke", details="it broke")
+    await program.strategy_stopped(**of)
+    await program.strategy_completed(**of)
+    for stream in (every, one):
+        for name, fields in (
+            ("STRATEGY_STARTED", {"status": "started"}),
+            ("STRATEGY_UPDATED", {}),
+            ("STRATEGY_ERROR", {"error_code": "broke", "details": "it broke", "status": "error"}),
+            ("STRATEGY_STOPPED", {"status": "stopped"}),
+            ("STRATEGY_COMPLETED", {"status": "completed"}),
+            ("ORDER_PLACED", {"order_type": "BUY", "order_id": "x-1", "price": 10}),
+            ("ORDER_EXECUTED", {"order_type": "BUY", "status": "filled", "quantity": 10}),
+            ("ORDER_REJECTED", {"order_type": "SELL", "status": "rejected"}),
+            ("ORDER_CANCELLED", {"order_type": "SELL", "status": "canceled"}),
+            ("ORDER_FAILED", {"order_type": "SL_SELL", "status": "failed"}),
+            ("SL_TRIGGERED", {"trigger_price": 9, "current_price": 8, "order_id": "x-2"}),
+            ("SL_EXECUTED", {"trigger_price": 9, "current_price": 8, "order_id": "x-2"}),
+            ("ERROR", {"error_code": "odd", "error_message": "an odd thing", "details": "very"}),
+        ):
+            await stream.names(name, strategy_id=id_, user_id=user, type=name, **fields)
+    for type_ in ("order_filled", "order_rejected", "order_failed", "strategy_error", "stop_loss",
+                  "error"):  # fmt: skip
+        await inbox.names("notification", type=type_)
+    await program.decision(
+        **of, symbol="IBM", action="buy", confidence=0.5, reasoning="because", taken=False
+    )
+    await decisions.names("ai:decision", strategyId=id_, taken=False, reasoning="because")
+
+
+async def test_alerts_and_programs_notify_and_what_is_read_is_read_everywhere(
+    stack, http, watch, user, fresh
+):
+    alerts = await watch("/api/stream/alerts")
+    tabs = [await watch("/api/sse/notifications") for _ in range(2)]
+    rule = {"kind": "price_above", "symbol": "IBM", "price": 1, "level": "error"}
+    assert (await http.post("/api/alerts/rules", json=rule)).status_code == 201
+    raised = await alerts.names("alert:new", level="error", symbol="IBM", priority="high")
+    assert {"alertId", "message", "timestamp"} <= set(raised.data)
+    other = fresh("other")
+    command = [*TAPEWIRE, "notify", "--nats", stack.nats_url, "--title", "Both of you"]
+    command += ["--user", user, "--user", other]
+    await asyncio.to_thread(subprocess.run, command, check=True, capture_output=True)
+    async with httpx.AsyncClient(base_url=stack.url, cookies=stack.sign_in(other)) as theirs:
+        assert (await theirs.get("/api/notifications")).json()["unread"] == 1
+    for tab in tabs:
+        told = await tab.names("notification", type="alert", is_read=False)
+        assert told.data["payload"]["alertId"] == raised.data["alertId"]
+        await tab.names("notification", title="Both of you")
+    read = {"ids": [told.data["id"]]}
+    assert (await http.post("/api/notifications/read", json=read)).json() == {
+        "read": 1,
+        "unread": 1,
+    }
+    for tab in tabs:
+        assert (await tab.names("notification:read")).data["ids"] == [told.data["id"]]
+    assert (await http.post("/api/notifications/read-all")).json() == {"read": 1, "unread": 0}
+    for tab in tabs:
+        await tab.sees(
+            "all are read", lambda f: f.event == "notification:read" and f.data["ids"] is None
+        )
+
+
+async def test_a_correlation_id_is_on_every_event_that_a_call_caused(stack, http, watch, user):
+    """Of each service that takes commands, and of what followed from them in others."""
+    http.headers["X-Correlation-ID"] = "cause-1.x"
+    inbox = await watch("/api/sse/notifications")
+    order = {"symbol": "IBM", "side": "buy", "type": "market", "qty": 5}
+    assert (await http.post("/api/orders", json=order)).status_code == 201
+    await strategy(http)
+    rule = {"kind": "price_above", "symbol": "IBM", "price": 1}
+    assert (await http.post("/api/alerts/rules", json=rule)).status_code == 201
+    configuration = {"name": "x", "tickers": ["IBM"]}
+    assert (await http.post("/api/v2/configurations", json=configuration)).status_code == 201
+    for type_ in ("order_filled", "alert"):
+        await inbox.names("notification", type=type_)
+    assert (await http.post("/api/notifications/read-all")).json()["read"] == 2
+    wire = await connect(stack.nats_url, "test")
+    try:
+        events = (await JetStreamLog(wire).page(pattern(owner=user), after=0)).events
+    finally:
+        await wire.close()
+    kinds = {event.tag.rpartition(".")[0] for event in events}
+    assert kinds >= {
+        "order.placed", "order.filled", "trade.executed", "position.opened", "strategy.created",
+        "rule.created", "alert.raised", "configuration.created", "notification.created",
+        "notification.read",
+    }  # fmt: skip
+    assert {event.tag: event.meta.correlation for event in events} == dict.fromkeys(
+        (event.tag for event in events), "cause-1.x"
+    )

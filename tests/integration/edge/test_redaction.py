@@ -1,0 +1,61 @@
+"""Who somebody is and what he signs in with stays out of the log, wherever it comes in: as a user's
+id, in a header, a query, a path, a body, and in what is logged of a fault (C19)."""
+
+import pytest
+
+from tests.integration.edge.cast import Cast
+from tests.integration.edge.rows import opened
+from tests.issuer import SECRET, Issuer
+from tests.waiting import until
+
+PEOPLE = ("ann.lee@mail.example.org", "+442079460958", "415-555-0123")
+SAID = ("ann.lee", "mail.example", "442079460958", "415-555-0123", "hunter2", "k-123456", "aGk6aG8")
+
+
+@pytest.mark.parametrize("user", PEOPLE)
+async def test_it(house, edge, journal, user):  # noqa: ARG001 - the edge makes the streams
+    talkative = house.shared_edge(
+        TAPEWIRE_JWT_SECRET=SECRET, TAPEWIRE_TOKEN_IN_QUERY="on", TAPEWIRE_LOG_LEVEL="debug"
+    )
+    cast = Cast(journal, user)
+    await cast.enter()
+    cookie = await talkative.sign_in(user)
+    token = Issuer().token(user, "HS256")
+    headers = {"X-Api-Key": "k-123456", "Authorization": "Basic aGk6aG8="}
+    secrets = {"password": "hunter2", "api_key": "k-123456", "token": token, "phone": PEOPLE[1]}
+    query = f"token={token}&api_key=k-123456&password=hunter2&lastEventId={token}"
+    clients = []
+    for path, how in (
+        ("/api/stream/orders", {"cookie": cookie, "headers": headers}),
+        (f"/api/stream/orders?{query}", {}),
+        (f"/sse/strategy/{cast.strategy.replace('+', '%2B')}", {"cookie": cookie}),
+    ):
+        async with await opened(talkative, path, **how) as stream:
+            told = stream.frames[-1].data
+            clients.append(told.get("clientId") or told["client_id"])
+    subject = f"ev.{_token(user)}.strategies.hunter2"
+    await journal.wire.request(
+        subject, b'{"password":"hunter2"', {"Tw-Type": "strategy.started.v1"}
+    )
+    async with talkative.client(cookie) as http:
+        await http.post("/api/orders", json=secrets, headers=headers)
+        await http.post("/api/session", json=secrets)
+        for quoted in (user.replace("@", "%40").replace("+", "%2B"), token):
+            assert (await http.get(f"/api/orders/{quoted}?{query}")).status_code == 503
+    async with await talkative.connect(f"/sse/strategy/hunter2?{query}", cookie) as answer:
+        assert answer.status == 500
+    before = "stream closed"
+    await until(
+        "all is logged", lambda: len(talkative.logged(before)) >= len(clients), seen=talkative.lines
+    )
+    text = talkative.log.read_text().replace("sse/strategy/hunter2", "").replace(subject, "")
+    assert "a stream could not be opened" in text
+    assert "a request was not answered" in text
+    for raw in (*SAID, token, token.split(".")[1], cookie):
+        assert raw not in text, next(line for line in text.splitlines() if raw in line)
+
+
+def _token(user):
+    from tapewire.log import token
+
+    return token(user)

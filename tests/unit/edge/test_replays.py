@@ -1,0 +1,136 @@
+"""What fresh streams of happenings begin with (C11), and that however many come back at once, only
+so many read the log at a time (B5)."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+
+from services.edge.connection import Connection, Opening
+from services.edge.engine import Engine
+from services.edge.feeds import FEEDS, interest
+from services.edge.follow.reading import Reader
+from services.edge.lanes import FlushClock, Outbox
+from tapewire.log import Draft, Meta, Subject, new_id, pattern
+from tapewire.log.memory import MemoryLog, MemoryServer, MemoryValues
+from tapewire.runtime import Settings
+from tests.integration.edge.golden import golden
+from tests.unit.orders.virtual import run
+
+NOW = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
+AT_ONCE = 3
+CROWD = 20
+
+
+class Clock:
+    """A time of day that is set."""
+
+    def __init__(self) -> None:
+        self.at = NOW
+
+    def __call__(self) -> datetime:
+        return self.at
+
+
+class Counting(MemoryLog):
+    """A log that takes its time, and counts how many read it at the same time."""
+
+    reading = most = 0
+
+    async def page(self, *asked, **how):
+        self.reading += 1
+        self.most = max(self.most, self.reading)
+        await asyncio.sleep(0.1)
+        self.reading -= 1
+        return await super().page(*asked, **how)
+
+
+def engine_of(server, log, clock):
+    return Engine(
+        log=log,
+        views=MemoryValues(server, stream="VIEWS", prefix="view"),
+        market=MemoryValues(server),
+        valuations=lambda user: MemoryValues(server, prefix=f"mk.{user}"),
+        own_values=MemoryValues(server, prefix="val"),
+        settings=msgspec.structs.replace(Settings(), replays_at_once=AT_ONCE),
+        now=clock,
+        seed=1,
+    )
+
+
+def connection(name, owner="alice"):
+    feed = next(one for one in FEEDS if one.name == name)
+    opening = Opening(
+        client=f"{owner}-{name}-1",
+        feed=feed,
+        owner=owner,
+        correlation="c",
+        interest=interest(feed.topics),
+    )
+    outbox = Outbox(FlushClock(0.02), most_frames=256, most_bytes=1 << 18)
+    return Connection(opening, outbox, 0.0, lambda: None)
+
+
+async def alert(log, number):
+    draft = Draft(
+        subject=Subject("alice", "alerts", f"{number}"),
+        event=golden("alert.raised", alertId=f"a{number}"),
+        meta=Meta(id=new_id(), correlation="c"),
+    )
+    await log.append([draft])
+
+
+@pytest.mark.parametrize("remembers", [True, False])
+def test_a_stream_of_happenings_begins_with_those_of_the_last_five_minutes(remembers):
+    """Whether the edge was there when they happened, or reads of them in the log."""
+
+    async def story():
+        clock = Clock()
+        server = MemoryServer(clock)
+        log = MemoryLog(server)
+        engine = engine_of(server, log, clock)
+        tape = asyncio.create_task(engine.tape.run())
+        await engine.tape.ready.wait()
+        for number, ago in enumerate((301, 300.001, 299.999, 200, 0)):
+            clock.at = NOW - timedelta(seconds=ago)
+            await alert(log, number)
+        await asyncio.sleep(60)
+        if not remembers:
+            tape.cancel()
+            engine = engine_of(server, log, clock)
+            tape = asyncio.create_task(engine.tape.run())
+            await engine.tape.ready.wait()
+        clock.at = NOW
+        assert engine.tape.covers(0) is remembers
+        told, bounds = await engine.followers.snapshots.take(connection("alerts"))
+        tape.cancel()
+        assert [(name, getattr(one, "alert_id", None)) for name, one in told] == [
+            ("alert:new", "a2"), ("alert:new", "a3"), ("alert:new", "a4"), ("checkpoint", None),
+        ]  # fmt: skip
+        assert bounds.last == 5
+
+    run(story())
+
+
+def test_so_many_read_the_log_at_a_time_and_all_get_what_they_came_for():
+    async def story():
+        clock = Clock()
+        server = MemoryServer(clock)
+        for number in range(10):
+            await alert(MemoryLog(server), number)
+        log = Counting(server)
+        engine = engine_of(server, log, clock)
+        tape = asyncio.create_task(engine.tape.run())
+        await engine.tape.ready.wait()
+        reader = Reader(log, [pattern(owner="alice")], engine.followers.replays)
+        taken = await asyncio.gather(
+            *(reader.stretch(0, 10, [10]) for _ in range(CROWD)),
+            *(engine.followers.snapshots.take(connection("alerts")) for _ in range(CROWD)),
+        )
+        tape.cancel()
+        assert [len(stretch.events) for stretch in taken[:CROWD]] == [10] * CROWD
+        assert [len(told) for told, _ in taken[CROWD:]] == [11] * CROWD
+        assert log.most == AT_ONCE
+
+    run(story())
