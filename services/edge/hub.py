@@ -152,6 +152,13 @@ class Hub:
         connection.ended_at = now
         connection.outbox.end(farewell)
 
+    def tell_of_leaving(self, connection: Connection, seconds: float, wall: datetime) -> None:
+        """Tell `connection` that it will be closed in `seconds`; a reader that is too slow to be
+        told is closed all the same."""
+        connection.leaves = True
+        told = connection.feed.family.leaving(round(seconds * 1000), wall)
+        connection.outbox.put(frame(*told, retry_ms=self._retry_ms), urgent=True)
+
     def cut(self, connection: Connection, reason: Reason) -> None:
         """End `connection` at once, whatever it still had to write."""
         if connection.reason is None:

@@ -61,9 +61,25 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     timestamp: datetime
 
 
+class Draining(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """This connection will be closed by a server that stops, in `closes_in_ms` milliseconds."""
+
+    closes_in_ms: int
+    timestamp: datetime
+
+
+class SnakeDraining(msgspec.Struct, frozen=True, kw_only=True):
+    """The same for the other families; `type` is the name of the event."""
+
+    type: str
+    closes_in_ms: int
+    timestamp: datetime
+
+
 class Family(msgspec.Struct, frozen=True, kw_only=True):
     """The manners of a kind of front end. `idle` None is a comment; `steady` says that idle frames
-    come as often whatever else is sent. `prices` is what a stream of quotes begins with."""
+    come as often whatever else is sent. `prices` is what a stream of quotes begins with, `leaving` tells
+    that the connection will be closed in so many milliseconds."""
 
     name: str
     dialect: Dialect
@@ -72,6 +88,7 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
     steady: bool = False
     price: Callable[[PriceView], Told]
     prices: Callable[[Sequence[PriceView], Sequence[str] | None, datetime], list[Told]]
+    leaving: Callable[[int, datetime], Told]
 
 
 def _snake(name: str) -> Callable[[Hello], Told]:
@@ -80,6 +97,17 @@ def _snake(name: str) -> Callable[[Hello], Told]:
         return name, SnakeHello(type=name, timestamp=of.server_time, **fields)
 
     return hello
+
+
+def _leaving(milliseconds: int, at: datetime) -> Told:
+    return "stream:draining", Draining(closes_in_ms=milliseconds, timestamp=at)
+
+
+def _snake_leaving(name: str) -> Callable[[int, datetime], Told]:
+    def leaving(milliseconds: int, at: datetime) -> Told:
+        return name, SnakeDraining(type=name, closes_in_ms=milliseconds, timestamp=at)
+
+    return leaving
 
 
 def _initializing(
@@ -124,6 +152,7 @@ TRADING = Family(
     idle=None,
     price=_price,
     prices=_initializing,
+    leaving=_leaving,
 )
 STRATEGIES = Family(
     name="strategies",
@@ -132,6 +161,7 @@ STRATEGIES = Family(
     idle=_ping,
     price=price_told,
     prices=_subscribed,
+    leaving=_snake_leaving("STREAM_DRAINING"),
 )
 DASHBOARD = Family(
     name="dashboard",
@@ -141,6 +171,7 @@ DASHBOARD = Family(
     steady=True,
     price=_price,
     prices=_each,
+    leaving=_snake_leaving("stream:draining"),
 )
 NOTIFICATIONS = Family(
     name="notifications",
@@ -150,4 +181,5 @@ NOTIFICATIONS = Family(
     steady=True,
     price=_price,
     prices=_each,
+    leaving=_snake_leaving("stream:draining"),
 )

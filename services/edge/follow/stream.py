@@ -104,6 +104,7 @@ class _Follower:
         self._owners = owners(connection)
         self._reader = Reader(shared.log, filters(connection), shared.replays)
         self._epoch = ""
+        self._said_live = False
 
     async def open(self) -> None:
         """The first bytes, before anything that could wait."""
@@ -127,6 +128,7 @@ class _Follower:
     async def follow_values(self) -> None:
         """Newest-wins values alone."""
         outbox = self._connection.outbox
+        self._say_live()
         while not outbox.ended:
             await self._write(await outbox.take())
         await self._write(await outbox.take())
@@ -241,6 +243,7 @@ class _Follower:
         for recorded in self._shared.tape.since(self._owners, connection.position):
             if connection.live and self._is_followed(recorded.place.owner, recorded.place.domain):
                 self._shared.hub.deliver(connection, recorded)
+        self._say_live()
         try:
             while connection.live:
                 await self._write(await outbox.take())
@@ -250,6 +253,11 @@ class _Follower:
             connection.live = False
         if not outbox.empty:
             await self._write(await outbox.take())
+
+    def _say_live(self) -> None:
+        """Once, to a client that leaves another connection for this one."""
+        if self._connection.opening.succeeds and not self._said_live:
+            self._said_live = self._connection.outbox.put(frames.LIVE, urgent=True)
 
     def _is_followed(self, owner: str, domain: str) -> bool:
         return owner != EVERYBODY or domain in self._connection.interest.shared
