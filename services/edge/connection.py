@@ -39,8 +39,8 @@ class Reason(enum.Enum):
 
 class Opening(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a connection when it opens. `user` is who is connected, `owner` whose events
-    are shown; `selection` narrows them. `until` ends the stream at a place of the log. `succeeds`: the
-    client has another connection, and leaves that one when it is told that this one is live."""
+    are shown; `selection` narrows them. `until` ends the stream at a place of the log. `succeeds`:
+    the client has another connection, and leaves that one when this one is said to be live."""
 
     client: str
     feed: Feed

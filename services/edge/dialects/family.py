@@ -78,8 +78,8 @@ class SnakeDraining(msgspec.Struct, frozen=True, kw_only=True):
 
 class Family(msgspec.Struct, frozen=True, kw_only=True):
     """The manners of a kind of front end. `idle` None is a comment; `steady` says that idle frames
-    come as often whatever else is sent. `prices` is what a stream of quotes begins with, `leaving` tells
-    that the connection will be closed in so many milliseconds."""
+    come as often whatever else is sent. `prices` is what a stream of quotes begins with, `leaving`
+    says in how many milliseconds the connection will be closed."""
 
     name: str
     dialect: Dialect
