@@ -52,7 +52,6 @@ export class Link {
   /** @type {(() => void)[] | null} what waits for `release`; null: nothing has to */
   #held;
   #greeted = false;
-  #ready = false;
   /** Whether the answer is a stream. */
   open = false;
   /** @type {Promise<Outcome>} how it ended; never rejected */
@@ -139,8 +138,7 @@ export class Link {
   }
 
   #settle() {
-    if (this.#ready || this.#abort.signal.aborted) return;
-    this.#ready = true;
-    this.#wiring.onReady?.();
+    // One that has taken over already says nothing about the change to the one after it.
+    if (this.#held !== null) this.#wiring.onReady?.();
   }
 }

@@ -76,11 +76,11 @@ class Departures(Generic[T]):
 
     def keep(self, present: Iterable[T], now: float) -> None:
         """Forget who left; who came late is told at once."""
-        here = {*present}
+        here = dict.fromkeys(present)
         for one in [one for one in self._closing if one not in here]:
             del self._closing[one]
             self._telling.pop(one, None)
-        for one in here - self._closing.keys():
+        for one in [one for one in here if one not in self._closing]:
             self._telling[one] = now
             self._closing[one] = max(now, min(now + self.notice, self._end))
 

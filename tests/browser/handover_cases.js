@@ -3,6 +3,7 @@
  * Node and in Chromium: name → test. The old connection is `old`, the one that takes over `next`.
  */
 
+import { MOST_HELD } from "../../libs/client/link.js";
 import { equal } from "./assert.js";
 import { connected } from "./fakes.js";
 
@@ -124,7 +125,7 @@ export const cases = {
   },
 
   async "no next one to be had: the old one serves, and is tried for again"() {
-    const down = refusal(503, { "Retry-After": "1" });
+    const down = refusal(503, { "Retry-After": "3" });
     const answers = /** @type {any} */ (["down", down, "stream"]);
     const { old, last, exchanges, requests, clock, names, numbers, stream } =
       await leaving(answers);
@@ -134,7 +135,7 @@ export const cases = {
     await clock.advance(1);
     equal(requests(), 3, "tries after half a second and a quarter of it");
     await old.send(order(8));
-    await clock.advance(1249);
+    await clock.advance(3749);
     equal(requests(), 3, "tries before the time that was asked for");
     await clock.advance(1);
     equal(last().headers["Last-Event-ID"], "e-8", "resume id");
@@ -149,6 +150,7 @@ export const cases = {
     await old.send("retry: 1500\n\n");
     await old.end();
     equal(states.at(-1).retryInMs, 1500, "the server's own wait");
+    equal(clock.pending, 1, "timers: that wait's");
     const before = requests();
     await clock.advance(1499);
     equal(requests(), before, "no try meanwhile");
@@ -176,6 +178,47 @@ export const cases = {
     await old.send(order(8));
     await last().send(CONNECTED + order(8) + LIVE);
     equal([numbers(), old.aborted], [[7, 8], true], "changed over");
+    stream.close();
+  },
+
+  async "the wait that a next one named that did not take over does not count"() {
+    const { old, last, states, stream } = await leaving(["stream", "down"]);
+    await last().send(`retry: 7000\n\n${CONNECTED}`);
+    await last().end();
+    await old.end();
+    equal(states.at(-1).retryInMs, 3000, "wait");
+    stream.close();
+  },
+
+  async "what the old one brings at the moment of the change comes too late"() {
+    const { old, last, events, stream } = await leaving(["stream"]);
+    await last().send(CONNECTED);
+    void last().send(LIVE);
+    await old.send("event: position:update\ndata: {}\n\n");
+    equal(events.map(({ type }) => type), ["order:update", "connected"], "events");
+    stream.close();
+  },
+
+  async "one that took over unready and is late to be ready does not end the change after it"() {
+    const { old, last, exchanges, stream } = await leaving(["stream"]);
+    const next = last();
+    await next.send(CONNECTED);
+    await old.end();
+    await next.send(DRAINING);
+    equal(exchanges.length, 3, "requests");
+    await next.send(LIVE);
+    equal(next.aborted, false, "it serves until the third is ready");
+    await last().send(CONNECTED + LIVE);
+    equal(next.aborted, true, "then it is left");
+    stream.close();
+  },
+
+  async "what is held back is bounded"() {
+    const { old, last, events, stream } = await leaving(["stream"]);
+    await last().send(CONNECTED + "event: test\ndata: 1\n\n".repeat(MOST_HELD - 3));
+    equal([old.aborted, events.length], [false, 1], "held back");
+    await last().send("event: test\ndata: 1\n\n");
+    equal([old.aborted, events.length], [true, MOST_HELD], "let go");
     stream.close();
   },
 
@@ -284,8 +327,8 @@ export const cases = {
     await old.send(quote(103, "04"));
     await last().send(quote(102, "03") + LIVE);
     equal(prices(), [101, 103], "older ones are not shown");
-    await last().send(quote(103, "04") + quote(104, "05.25") + quote(90, "01", "SPY"));
-    equal(prices(), [101, 103, 103, 104, 90], "newer ones are, and those of other symbols");
+    await last().send(quote(104, "04.25") + quote(105, "05") + quote(90, "01", "SPY"));
+    equal(prices(), [101, 103, 104, 105, 90], "newer ones are, and those of other symbols");
     await last().send(quote(99, "00"));
     equal(prices().at(-1), 99, "having caught up, it is believed");
     await clock.advance(0);
@@ -299,6 +342,15 @@ export const cases = {
     const list = JSON.stringify({ initializing: true, prices });
     await last().send(`${CONNECTED}event: price:update\ndata: ${list}\n\n${LIVE}`);
     equal(events.at(-1).data.prices.map((/** @type {any} */ { price }) => price), [103, 90], "list");
+    stream.close();
+  },
+
+  async "what a list has shown is not undone either"() {
+    const { old, last, prices, stream } = await leaving(["stream"]);
+    const list = JSON.stringify({ initializing: true, prices: [told(103, "04")] });
+    await old.send(`event: price:update\ndata: ${list}\n\n`);
+    await last().send(CONNECTED + LIVE + quote(102, "03") + quote(103, "04"));
+    equal(prices(), [undefined, 103], "shown");
     stream.close();
   },
 

@@ -216,7 +216,7 @@ def test_who_missed_that_a_process_leaves_hears_it_later() -> None:
     house.rosters["d"] = house._roster("d")
     house.say([Tell(None)])
     house.close("b", "successor")
-    house.open("d", "another", at=3)
+    house.open("d", "older", at=0.5)
     assert not any(house.closed.values())
 
 
