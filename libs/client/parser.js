@@ -22,6 +22,7 @@ export const MAX_BLOCK_CHARS = 16 * 1024 * 1024;
  * @property {(block: Block) => void} onBlock       a block with data
  * @property {((id: string) => void)=} onId         a block without data that moved the id
  * @property {((milliseconds: number) => void)=} onRetry
+ * @property {((text: string) => void)=} onComment  a comment, without its colon and a space after it
  */
 
 /** A block grew past `MAX_BLOCK_CHARS`: the sender does not speak this format. */
@@ -100,13 +101,13 @@ export class Parser {
       return;
     }
     const colon = line.indexOf(":");
-    if (colon === 0) return; // a comment
     if (colon < 0) {
       this.#field(line, "");
       return;
     }
     const from = line.charCodeAt(colon + 1) === 32 ? colon + 2 : colon + 1;
-    this.#field(line.slice(0, colon), line.slice(from));
+    if (colon === 0) this.#receiver.onComment?.(line.slice(from));
+    else this.#field(line.slice(0, colon), line.slice(from));
   }
 
   /**

@@ -8,24 +8,25 @@
  *
  * Why not EventSource: it gives up for good on any status but 200. This client stops on 401, waits
  * as told on 429 and 503, comes back with a growing delay after failures and with the server's
- * `retry:` after a clean end, notices a silent connection, and always resumes by id.
+ * `retry:` after a clean end, notices a silent connection, and always resumes by id. When a server
+ * says that it will close the connection, the next one is opened before this one is left.
  * Start reading at `#run`, the loop; one pass of it is `#attempt`.
  */
 
 import { DEFAULT_RETRY_MS, delayBefore } from "./delay.js";
-import { Parser } from "./parser.js";
+import { Handover } from "./handover.js";
+import { Link, takingOver } from "./link.js";
+import { decoded, tell } from "./listener.js";
 import { isNews } from "./position.js";
-import { refusalIn } from "./refusal.js";
-import { Watchdog } from "./watchdog.js";
+import { Quotes } from "./quotes.js";
 
+export { CONNECT_TIMEOUT_MS, SILENT_KEEPALIVES } from "./link.js";
 export { ApiError, Unreachable, call } from "./rest.js";
 
 /** How often an idle server sends something, unless its `connected` event has `keepaliveMs`. */
 export const KEEPALIVE_MS = 30_000;
-/** Silence of this many keepalives means that the connection is dead. */
-export const SILENT_KEEPALIVES = 2.5;
-/** Answers come at once; a request without one after this long is given up. */
-export const CONNECT_TIMEOUT_MS = 15_000;
+/** By this a server that stops says that it will close the connection. */
+const DRAINING = "stream:draining";
 
 /**
  * @typedef {object} StreamEvent
@@ -83,7 +84,11 @@ export class Connection {
   #failures = 0;
   /** @type {Final | null} */
   #final = null;
-  #abort = new AbortController();
+  #quotes = new Quotes();
+  /** @type {Link | null} whose events are delivered */
+  #link = null;
+  /** @type {Handover | null} from `#link` to the next one */
+  #handover = null;
   /** Ends the wait before the next try; does nothing at other times. */
   #wake = () => {};
   #online = () => this.retryNow();
@@ -115,7 +120,6 @@ export class Connection {
   /** Stop for good; no event is delivered after this. */
   close() {
     this.#finish({ name: "closed", reason: "closed by this page", error: null });
-    this.#abort.abort();
     this.#wake();
   }
 
@@ -135,65 +139,88 @@ export class Connection {
     this.#enter(this.#final);
   }
 
-  /** @returns {Promise<Outcome>} */
+  /**
+   * One connection, and those that take over from it.
+   *
+   * @returns {Promise<Outcome>} how the last of them ended
+   */
   async #attempt() {
-    const abort = new AbortController();
-    this.#abort = abort;
-    const watchdog = new Watchdog(this.#clock, () => abort.abort());
-    watchdog.allow(CONNECT_TIMEOUT_MS);
-    try {
-      const response = await this.#request(abort.signal);
-      const refusal = await refusalIn(response);
-      if (refusal) return refusal;
-      return await this.#read(/** @type {ReadableStream} */ (response.body), watchdog);
-    } catch (error) {
-      const reason = watchdog.barked ? "the server went silent" : String(error);
-      return { kind: "failed", reason, retryAfterMs: null };
-    } finally {
-      watchdog.stop();
-      abort.abort();
+    this.#link = this.#open(null);
+    for (;;) {
+      const link = this.#link;
+      const outcome = await link.over;
+      if (this.#link === link && !this.#goOver()) return outcome;
     }
   }
 
-  /** @param {AbortSignal} signal */
-  #request(signal) {
+  /** @param {(() => void) | null} onReady  for a link that is to take over from `#link` */
+  #open(onReady) {
+    return new Link({
+      request: (signal) => this.#request(signal, onReady !== null),
+      clock: this.#clock,
+      keepaliveMs: () => this.#keepaliveMs,
+      onBlock: (block) => this.#take(block),
+      onId: (id) => this.#moveTo(id),
+      onRetry: (milliseconds) => (this.#retryMs = milliseconds),
+      onOpen: () => {
+        if (this.#state.name !== "live") this.#enter({ name: "live" });
+      },
+      onReady,
+    });
+  }
+
+  /**
+   * @param {AbortSignal} signal
+   * @param {boolean} takesOver
+   */
+  #request(signal, takesOver) {
     /** @type {Record<string, string>} */
     const headers = { Accept: "text/event-stream", ...this.#options.headers };
     if (this.#position !== "") headers["Last-Event-ID"] = this.#position;
     const send = this.#options.fetch ?? globalThis.fetch;
     const credentials = this.#options.credentials ?? "same-origin";
-    return send(this.#url, { headers, signal, credentials, cache: "no-store" });
+    const url = takesOver ? takingOver(this.#url) : this.#url;
+    return send(url, { headers, signal, credentials, cache: "no-store" });
+  }
+
+  /** The server closes `#link` soon: have the next one by then. */
+  #prepare() {
+    this.#handover ??= new Handover({
+      open: () => this.#open(() => this.#goOver()),
+      clock: this.#clock,
+      random: this.#options.random ?? Math.random,
+    });
   }
 
   /**
-   * @param {ReadableStream<Uint8Array>} body
-   * @param {Watchdog} watchdog
-   * @returns {Promise<Outcome>}
+   * Leave `#link` for the next one, be that still on its way. Both have sent everything after the
+   * same place, so what of the next one is no news was delivered already.
+   *
+   * @returns {boolean} false: there is none
    */
-  async #read(body, watchdog) {
-    const parser = new Parser({
-      onBlock: (block) => this.#take(block),
-      onId: (id) => this.#moveTo(id),
-      onRetry: (milliseconds) => (this.#retryMs = milliseconds),
-    });
-    const reader = body.getReader();
-    this.#enter({ name: "live" });
-    while (this.#final === null) {
-      watchdog.allow(this.#keepaliveMs * SILENT_KEEPALIVES);
-      const { done, value } = await reader.read();
-      if (done) return { kind: "ended" };
-      parser.push(value);
-    }
-    return { kind: "final", state: this.#final };
+  #goOver() {
+    const next = this.#handover?.take() ?? null;
+    this.#handover = null;
+    if (next === null) return false;
+    this.#link?.abort();
+    this.#link = next;
+    this.#quotes.turn(this.#clock.performance.now());
+    if (!next.open) this.#enter({ name: "connecting", tries: this.#failures });
+    next.release();
+    return true;
   }
 
   /** @param {import("./parser.js").Block} block */
   #take({ type, data: text, id }) {
     if (this.#final !== null) return;
     this.#failures = 0;
+    if (type === DRAINING) {
+      this.#prepare();
+      return;
+    }
     const reset = type === "stream:reset";
     if (id && !reset && !isNews(id, this.#position)) return;
-    if (type !== "checkpoint") this.#deliver({ type, data: decoded(text), id });
+    if (type !== "checkpoint") this.#deliver(type, decoded(text), id);
     if (reset) {
       // The position was refused. Until the snapshot that follows is here, there is none: a
       // connection lost in between must begin with a snapshot again.
@@ -203,8 +230,15 @@ export class Connection {
     }
   }
 
-  /** @param {StreamEvent} event */
-  #deliver(event) {
+  /**
+   * @param {string} type
+   * @param {any} read
+   * @param {string | null} id
+   */
+  #deliver(type, read, id) {
+    const data = id === null ? this.#quotes.pass(type, read, this.#clock.performance.now()) : read;
+    if (data === undefined) return;
+    const event = { type, data, id };
     tell(this.#options.onEvent, event);
     if (event.type === "connected" && event.data?.keepaliveMs > 0) {
       this.#keepaliveMs = event.data.keepaliveMs;
@@ -250,37 +284,13 @@ export class Connection {
   /** @param {Final} state  the first one stands */
   #finish(state) {
     this.#final ??= state;
+    this.#handover?.stop();
+    this.#link?.abort();
   }
 
   /** @param {State} state */
   #enter(state) {
     this.#state = state;
     tell(this.#options.onState, state);
-  }
-}
-
-/**
- * Run a listener of the page; what it throws goes to the console, not into the stream.
- *
- * @template T
- * @param {((what: T) => void) | undefined} listener
- * @param {T} what
- */
-function tell(listener, what) {
-  try {
-    listener?.(what);
-  } catch (error) {
-    queueMicrotask(() => {
-      throw error;
-    });
-  }
-}
-
-/** @param {string} text */
-function decoded(text) {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return text;
   }
 }

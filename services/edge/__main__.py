@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from services.edge import gateway, server, testing
 from services.edge.access import Sessions, Tickets, open_entrance
+from services.edge.drain import drain
 from services.edge.engine import Engine
 from services.edge.feeds import feeds
 from services.edge.http.admission import Admission
@@ -120,7 +121,7 @@ async def wiring(app: App) -> None:
     gc.set_threshold(COLLECT_OBJECTS)
     await http.start()
     app.spawn(http.run_ticks(), name="http")
-    app.on_stop(lambda: server.drain(http, streams, engine.hub, settings.drain_seconds))
+    app.on_stop(lambda: drain(http, streams, engine.hub, settings.drain_seconds, now))
 
 
 if __name__ == "__main__":

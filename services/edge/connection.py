@@ -28,7 +28,7 @@ class Reason(enum.Enum):
     LIMIT = "limit"
     """Its user has too many connections, and it was the oldest. Not to be opened again."""
     DRAIN = "drain"
-    """This process stops: connect again, to another one."""
+    """This process stops: connect again, to another one. Some leave as soon as they are told."""
     DONE = "done"
     """It asked for the past up to a place, and has all of it."""
     QUIET = "quiet"
@@ -39,7 +39,8 @@ class Reason(enum.Enum):
 
 class Opening(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a connection when it opens. `user` is who is connected, `owner` whose events
-    are shown; `selection` narrows them. `until` ends the stream at a place of the log."""
+    are shown; `selection` narrows them. `until` ends the stream at a place of the log. `succeeds`:
+    the client has another connection, and leaves that one when this one is said to be live."""
 
     client: str
     feed: Feed
@@ -52,6 +53,7 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime | None = None
     selection: Selection | None = None
     until: int | None = None
+    succeeds: bool = False
 
 
 class Connection:
@@ -66,6 +68,7 @@ class Connection:
         "abort",
         "beaten_at",
         "ended_at",
+        "leaves",
         "live",
         "opening",
         "outbox",
@@ -84,6 +87,8 @@ class Connection:
         self.outbox = outbox
         self.abort = abort
         self.live = False
+        self.leaves = False
+        """Whether the client was told that this process stops."""
         self.position = 0
         self.told = 0
         self.written_at = self.beaten_at = now

@@ -18,6 +18,8 @@ from tapewire.log import Recorded
 RETRY_MS = 5000
 """What a client waits before it connects again, when nothing else was said."""
 KEEPALIVE = b": keepalive\n\n"
+LIVE = b": live\n\n"
+"""Says that everything up to now has been sent, to a reader who asked for that."""
 CHECKPOINT = "checkpoint"
 
 _LINE_ENDS = (
@@ -63,6 +65,12 @@ class Limited(msgspec.Struct, frozen=True):
 
     reason: str
     limit: int
+
+
+class Draining(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """This connection will be closed by a server that stops, in `closes_in_ms` milliseconds."""
+
+    closes_in_ms: int
 
 
 class Replayed(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -21,6 +21,7 @@ from services.edge.frames import (
     KEEPALIVE,
     RETRY_MS,
     AuthExpired,
+    Draining,
     Encoder,
     frame,
 )
@@ -172,6 +173,13 @@ class Hub:
     def words(self, connection: Connection, name: str, told: msgspec.Struct, at: datetime) -> bytes:
         """A frame about `connection` itself, as its family says it."""
         return frame(*connection.feed.family.says(name, told, at), retry_ms=self._retry_ms)
+
+    def tell_of_leaving(self, connection: Connection, seconds: float, wall: datetime) -> None:
+        """Tell `connection` that it will be closed in `seconds`; a reader that is too slow to be
+        told is closed all the same."""
+        connection.leaves = True
+        told = Draining(closes_in_ms=round(seconds * 1000))
+        connection.outbox.put(self.words(connection, "stream:draining", told, wall), urgent=True)
 
     def cut(self, connection: Connection, reason: Reason) -> None:
         """End `connection` at once, whatever it still had to write."""

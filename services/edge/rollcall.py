@@ -65,6 +65,11 @@ class Rollcall:
         finally:
             await subscription.close()
 
+    async def leaves(self) -> None:
+        """Tell the others that this process begins to send its clients away. They have it before
+        any of these clients can come to them, where the log can be reached at all."""
+        await self._broadcast.say(TOPIC, self.roster.leave(), arrives=True)
+
     async def leave(self) -> None:
         """Tell the others that this process's connections are gone."""
         with contextlib.suppress(LogError):

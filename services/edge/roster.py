@@ -42,11 +42,13 @@ class Closed(msgspec.Struct, frozen=True, tag="closed"):
 
 
 class Here(msgspec.Struct, frozen=True, tag="here"):
-    """Said every few seconds: what the last word's number was, and how many are connected."""
+    """Said every few seconds: what the last word's number was, and how many are connected. A
+    process that `leaves` sends its clients to the others."""
 
     instance: str
     number: int
     count: int
+    leaves: bool = False
 
 
 class Whole(msgspec.Struct, frozen=True, tag="whole"):
@@ -57,6 +59,7 @@ class Whole(msgspec.Struct, frozen=True, tag="whole"):
     part: int
     parts: int
     entries: list[Entry]
+    leaves: bool = False
 
 
 class Tell(msgspec.Struct, frozen=True, tag="tell"):
@@ -85,24 +88,30 @@ class Totals(NamedTuple):
 class _Other:
     """What is known of another process."""
 
-    __slots__ = ("entries", "heard_at", "number", "parts")
+    __slots__ = ("entries", "heard_at", "leaves", "number", "parts")
 
     def __init__(self, now: float) -> None:
         self.entries: dict[str, Entry] = {}
         self.number = -1
         self.heard_at = now
+        self.leaves = False
         self.parts: dict[int, Whole] = {}
 
 
 class Roster:
     """Of process `instance`. `on_excess` is called with the ids of this process's own connections
-    that must go, because their user has more than `most` and they are the oldest."""
+    that must go, because their user has more than `most` and they are the oldest.
+
+    Connections of a process that leaves are not among those that a user may have so many of: each
+    is about to be closed, and its client may have opened its successor already.
+    """
 
     def __init__(self, instance: str, most: int, on_excess: Callable[[str], None]) -> None:
         self._instance = instance
         self._most = most
         self._on_excess = on_excess
         self._number = 0
+        self._leaves = False
         self._own: dict[str, Entry] = {}
         self._others: dict[str, _Other] = {}
         self._of_user: dict[str, dict[str, Entry]] = {}
@@ -127,9 +136,14 @@ class Roster:
         self._remove(entry)
         return Closed(self._instance, self._number, client)
 
+    def leave(self) -> Here:
+        """This process begins to send its clients away; the word for the others."""
+        self._leaves = True
+        return self.here()
+
     def here(self) -> Here:
         """What to say every few seconds."""
-        return Here(self._instance, self._number, len(self._own))
+        return Here(self._instance, self._number, len(self._own), self._leaves)
 
     def whole(self) -> Iterator[Whole]:
         """All of this process's connections."""
@@ -137,7 +151,7 @@ class Roster:
         parts = max(1, -(-len(entries) // WHOLE_ENTRIES))
         for part in range(parts):
             some = entries[part * WHOLE_ENTRIES : (part + 1) * WHOLE_ENTRIES]
-            yield Whole(self._instance, self._number, part, parts, some)
+            yield Whole(self._instance, self._number, part, parts, some, self._leaves)
 
     def hear(self, word: Word, now: float) -> list[Word]:
         """Take a word of another process; what to answer. `now` is a clock in seconds."""
@@ -174,6 +188,7 @@ class Roster:
 
     def _take(self, other: _Other, word: Opened | Closed | Here) -> list[Word]:
         if isinstance(word, Here):
+            other.leaves = word.leaves
             right = word.number == other.number and word.count == len(other.entries)
             return [] if right else [Tell(word.instance)]
         if word.number <= other.number:
@@ -201,6 +216,7 @@ class Roster:
             self._remove(entry)
         entries = [entry for part in other.parts.values() for entry in part.entries]
         other.parts = {}
+        other.leaves = word.leaves
         other.number = word.number
         other.entries = {entry.client: entry for entry in entries}
         for entry in other.entries.values():
@@ -235,12 +251,21 @@ class Roster:
         """Every process comes to the same verdict, and each carries out its own part."""
         if user is None:
             return
-        of_user = self._of_user.get(user, {})
-        excess = len(of_user) - self._most
+        staying = self._of_user.get(user, {})
+        if len(staying) <= self._most:
+            return
+        staying = {client: entry for client, entry in staying.items() if not self._going(client)}
+        excess = len(staying) - self._most
         if excess > 0:
-            for entry in _oldest(of_user.values(), excess):
+            for entry in _oldest(staying.values(), excess):
                 if entry.client in self._own:
                     self._on_excess(entry.client)
+
+    def _going(self, client: str) -> bool:
+        """Whether it is a connection of a process that leaves."""
+        if client in self._own:
+            return self._leaves
+        return any(other.leaves and client in other.entries for other in self._others.values())
 
 
 def _oldest(entries: Iterable[Entry], number: int) -> list[Entry]:

@@ -1,24 +1,20 @@
-"""Sockets, and an end that clients hardly notice.
+"""Sockets.
 
 uvicorn serves; what it lacks for streams is here: connections that can be cut, small socket buffers
-so that a stalled client is noticed, and a drain that ends each stream cleanly, with a moment of its
-own to come back, before the process goes.
+so that a stalled client is noticed, and listeners that close before the streams do. How the streams
+end is in `drain`.
 """
 
 import asyncio
-import random
 import socket
 from collections.abc import Callable
 from typing import Any, cast
 
-import structlog
 import uvicorn
 from litestar.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from services.edge.connection import Reason
-from services.edge.frames import retry
-from services.edge.http.streams import ABORT, LINE, Streams
+from services.edge.http.streams import ABORT, LINE
 from services.edge.hub import Hub
 from tapewire.runtime import Settings
 
@@ -30,10 +26,6 @@ USER_TIMEOUT_WRITES = 2
 edge finds a slow reader first, and the kernel a peer that is gone."""
 GRACE_SECONDS = 2.0
 """How long ordinary requests may take after the last stream ended."""
-BACK_WITHIN_MS = (200, 2000)
-"""The spread of the `retry:` that drained clients are given."""
-
-logger = structlog.get_logger("edge.server")
 
 
 class StreamProtocol(HttpToolsProtocol):
@@ -93,9 +85,13 @@ class EdgeServer(uvicorn.Server):
         await self.main_loop()
 
     def close_listeners(self) -> None:
-        """Accept no more; connections stay."""
+        """Accept no more; streams and answers under way stay, and are the last of their
+        connections: a browser that came back on one would meet this process again, and an
+        EventSource that is refused gives up for good."""
         for server in self.servers:
             server.close()
+        for connection in [*self.server_state.connections]:
+            connection.shutdown()
 
 
 def listening_socket(settings: Settings) -> socket.socket:
@@ -114,24 +110,6 @@ def listening_socket(settings: Settings) -> socket.socket:
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, patience)
     listening.setblocking(False)
     return listening
-
-
-async def drain(server: EdgeServer, streams: Streams, hub: Hub, seconds: float) -> None:
-    """Stop accepting, end every stream over `seconds`, and wait for the rest."""
-    clock = asyncio.get_running_loop().time
-    streams.draining = True
-    server.close_listeners()
-    connections = list(hub.connections())
-    random.shuffle(connections)
-    logger.info("drains", connections=len(connections), seconds=seconds)
-    began = clock()
-    for number, connection in enumerate(connections):
-        due = began + seconds * number / len(connections)
-        if due > clock():
-            await asyncio.sleep(due - clock())
-        farewell = retry(random.randint(*BACK_WITHIN_MS))  # noqa: S311
-        hub.end(connection, Reason.DRAIN, clock(), farewell)
-    await server.shutdown()
 
 
 async def regularly(act: Callable[[], None], seconds: float) -> None:

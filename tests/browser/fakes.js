@@ -54,8 +54,20 @@ export class FakeClock {
 /** Every promise that can go on without time or bytes has gone on. */
 export async function atRest() {
   for (let turn = 0; turn < 8; turn += 1) {
-    await new Promise((resolve) => setTimeout(resolve, 0));
+    await nextTask();
   }
+}
+
+/** A browser lets timers within timers wait for some milliseconds; a message waits for nothing. */
+function nextTask() {
+  const { port1, port2 } = new MessageChannel();
+  return new Promise((resolve) => {
+    port1.onmessage = () => {
+      port1.close();
+      resolve(undefined);
+    };
+    port2.postMessage(null);
+  });
 }
 
 /** One answered request, whose body the test writes. */
@@ -65,11 +77,15 @@ class Exchange {
   #abort = () => {};
 
   /**
+   * @param {string} url
    * @param {Record<string, string>} headers
    * @param {AbortSignal} signal
    */
-  constructor(headers, signal) {
+  constructor(url, headers, signal) {
+    this.url = url;
     this.headers = headers;
+    /** Answers a request that hangs with its stream. */
+    this.accept = async () => {};
     this.aborted = false;
     this.body = new ReadableStream({
       start: (sink) => {
@@ -105,7 +121,7 @@ class Exchange {
 
 /**
  * A connection to a scripted server. Each entry of `answers` serves one request: "stream" (written
- * through `exchanges`), "down" (a network error), "hang", or a Response. The last one repeats.
+ * through `exchanges`), "down" (a network error), "hang" (until `accept`), or a Response. The last one repeats.
  *
  * @param {("stream" | "down" | "hang" | (() => Response))[]} answers
  * @param {object} [options]
@@ -117,19 +133,21 @@ export async function connected(answers, options = {}) {
   /** @type {any[]} */ const states = [];
   let requests = 0;
   /** @type {any} */
-  const fetch = (/** @type {string} */ _url, /** @type {any} */ { headers, signal }) => {
+  const fetch = (/** @type {string} */ url, /** @type {any} */ { headers, signal }) => {
     const answer = answers[Math.min(requests++, answers.length - 1)];
     if (answer === "down") return Promise.reject(new TypeError("Failed to fetch"));
-    const exchange = new Exchange(headers, signal);
+    const exchange = new Exchange(url, headers, signal);
     exchanges.push(exchange);
+    const streaming = { "Content-Type": "text/event-stream; charset=utf-8" };
+    const accepted = () => new Response(exchange.body, { headers: streaming });
     if (answer === "hang") {
-      return new Promise((_, reject) =>
-        signal.addEventListener("abort", () => reject(new DOMException("aborted", "AbortError"))),
-      );
+      return new Promise((resolve, reject) => {
+        exchange.accept = () => (resolve(accepted()), atRest());
+        signal.addEventListener("abort", () => reject(new DOMException("aborted", "AbortError")));
+      });
     }
     if (answer !== "stream") return Promise.resolve(answer());
-    const streaming = { "Content-Type": "text/event-stream; charset=utf-8" };
-    return Promise.resolve(new Response(exchange.body, { headers: streaming }));
+    return Promise.resolve(accepted());
   };
   const stream = connect("/api/stream/trading", {
     onEvent: (event) => events.push(event),

@@ -52,19 +52,21 @@ async def test_event_streams_are_parsed_as_the_standard_says(
 
 
 @on_one_loop
-async def test_connections_keep_their_promises(page: Page) -> None:
+@pytest.mark.parametrize("file", ["connection_cases.js", "handover_cases.js"])
+async def test_connections_keep_their_promises(page: Page, file: str) -> None:
     await _blank(page)
 
     outcomes: dict[str, str] = await page.evaluate(
-        """async () => {
-            const { cases } = await import('/tests/browser/connection_cases.js');
+        """async (file) => {
+            const { cases } = await import('/tests/browser/' + file);
             const outcomes = {};
             for (const [name, run] of Object.entries(cases)) {
                 try { await run(); outcomes[name] = 'kept'; }
                 catch (error) { outcomes[name] = String(error); }
             }
             return outcomes;
-        }"""
+        }""",
+        file,
     )
 
     assert len(outcomes) > 20

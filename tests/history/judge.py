@@ -11,7 +11,9 @@ from tapewire.log import EVERYBODY
 from tests.history.truth import DOMAINS, Epoch, Log, Shown
 from tests.history.words import Connect, Entry, Frame, Kind, Wrong
 
-WITHOUT_ID = frozenset({"connected", "stream:reset", "auth:expired", "position:update"})
+WITHOUT_ID = frozenset(
+    {"connected", "stream:reset", "stream:draining", "auth:expired", "position:update"}
+)
 REQUESTED_SHOWN = 64
 """Characters of a bad id that a reset repeats."""
 

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from services.edge import server
 from services.edge.access import Sessions, Tickets, open_entrance
+from services.edge.drain import drain
 from services.edge.engine import Engine
 from services.edge.feeds import FEEDS
 from services.edge.http.admission import Admission
@@ -100,7 +101,7 @@ class Edge:
     async def drain(self, seconds: float) -> None:
         """End as after a SIGTERM."""
         self.accepts = False
-        await server.drain(cast("Any", _Sockets()), self.streams, self.hub, seconds)
+        await drain(_Sockets(), self.streams, self.hub, seconds, self.now)
 
     async def kill(self, broken: Callable[[Wire], None]) -> None:
         """Be gone at once; `broken` is told each connection."""

@@ -24,10 +24,13 @@ class Broadcast:
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
 
-    async def say(self, topic: str, word: msgspec.Struct) -> bool:
-        """Tell everybody who listens, this process too; whether it could leave."""
+    async def say(self, topic: str, word: msgspec.Struct, *, arrives: bool = False) -> bool:
+        """Tell everybody who listens, this process too; whether it could leave. With `arrives`
+        return when the server has it, and so gives it to a listener before anything later."""
         try:
             await self._wire.publish(f"say.{topic}", CODEC.encode(word))
+            if arrives:
+                await self._wire.flush()
         except LogError as error:
             logger.info("nobody was told", topic=topic, error=str(error))
             return False

@@ -142,8 +142,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                "credentials only"),
     ] = ()  # fmt: skip
     drain_seconds: Annotated[
-        float, _about("how long a stopping edge spreads the closing of its streams over", ge=0)
-    ] = 3.0
+        float,
+        _about("seconds over which a stopping edge sends its streams away; each is told half of it "
+               "before it is closed, 5 s at most", ge=0),
+    ] = 3.0  # fmt: skip
 
     max_connections: Annotated[
         int, _about("streams on one process; beyond, 503", "SSE_MAX_CONNECTIONS", ge=1)

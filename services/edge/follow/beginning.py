@@ -3,8 +3,9 @@
 from collections.abc import Awaitable, Callable
 
 from services.edge import cursor
-from services.edge.cursor import Fresh, Moment, Reset, ResetReason, Resume
+from services.edge.cursor import Cursor, Fresh, Moment, Reset, ResetReason, Resume
 from services.edge.follow.tape import Tape
+from services.edge.frames import StreamReset
 from tapewire.log import Bounds, EventLog
 
 Behind = Callable[[int], Awaitable[int]]
@@ -46,6 +47,15 @@ class Beginnings:
         if self._tape.epoch != bounds.epoch:
             raise NotYet("the log was made anew while it was asked")
         return beginning
+
+    async def refused(self, reset: Reset) -> StreamReset:
+        """What a reader is told of `reset`. Raises Unavailable."""
+        bounds = await self._log.bounds()
+        return StreamReset(
+            reason=reset.reason.value,
+            requested_id=reset.requested[: cursor.MOST_CHARACTERS],
+            first_available_id=str(Cursor(self._tape.epoch, bounds.first)),
+        )
 
     def _is_for_the_leader(self, beginning: cursor.Beginning) -> bool:
         if isinstance(beginning, Resume):

@@ -21,7 +21,7 @@ from typing import TypeVar
 import msgspec
 import structlog
 
-from services.edge import cursor, frames
+from services.edge import frames
 from services.edge.connection import Connection, Reason
 from services.edge.cursor import Cursor, Reset, Resume
 from services.edge.dialects import Told
@@ -105,6 +105,7 @@ class _Follower:
         self._owners = owners(connection)
         self._reader = Reader(shared.log, filters(connection), shared.replays)
         self._epoch = ""
+        self._said_live = False
 
     async def open(self) -> None:
         """The first bytes, before anything that could wait."""
@@ -128,6 +129,7 @@ class _Follower:
     async def follow_values(self) -> None:
         """Newest-wins values alone."""
         outbox = self._connection.outbox
+        self._say_live()
         while not outbox.ended:
             await self._write(await outbox.take())
         await self._write(await outbox.take())
@@ -161,19 +163,9 @@ class _Follower:
         await self._snapshot()
 
     async def _reset(self, reset: Reset) -> bytes:
-        tape = self._shared.tape
-        bounds = await self._shared.log.bounds()
-        logger.info(
-            "stream reset",
-            client=self._connection.opening.client,
-            reason=reset.reason.value,
-            requested=reset.requested[: cursor.MOST_CHARACTERS],
-        )
-        told = frames.StreamReset(
-            reason=reset.reason.value,
-            requested_id=reset.requested[: cursor.MOST_CHARACTERS],
-            first_available_id=str(Cursor(tape.epoch, bounds.first)),
-        )
+        told = await self._shared.beginnings.refused(reset)
+        client = self._connection.opening.client
+        logger.info("stream reset", client=client, reason=told.reason, requested=told.requested_id)
         return self._frame(self._says("stream:reset", told))
 
     async def _snapshot(self) -> None:
@@ -243,6 +235,7 @@ class _Follower:
         for recorded in self._shared.tape.since(self._owners, connection.position):
             if connection.live and self._is_followed(recorded.place.owner, recorded.place.domain):
                 self._shared.hub.deliver(connection, recorded)
+        self._say_live()
         try:
             while connection.live:
                 await self._write(await outbox.take())
@@ -252,6 +245,11 @@ class _Follower:
             connection.live = False
         if not outbox.empty:
             await self._write(await outbox.take())
+
+    def _say_live(self) -> None:
+        """Once, to a client that leaves another connection for this one."""
+        if self._connection.opening.succeeds and not self._said_live:
+            self._said_live = self._connection.outbox.put(frames.LIVE, urgent=True)
 
     def _is_followed(self, owner: str, domain: str) -> bool:
         return owner != EVERYBODY or domain in self._connection.interest.shared

@@ -91,6 +91,7 @@ class Admission:
             expires_at=session.expires_at if session else None,
             selection=selection,
             until=until,
+            succeeds=ask.succeeds,
         )
         return Admitted(opening, wants, requested, arrival.cookie)
 

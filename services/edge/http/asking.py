@@ -48,6 +48,11 @@ class Ask(msgspec.Struct, frozen=True):
             or None
         )
 
+    @property
+    def succeeds(self) -> bool:
+        """Whether the client holds another connection until it hears that this one is live."""
+        return self.query.get("handover") == "1"
+
 
 def owner_of(feed: Feed, ask: Ask, session: Session | None) -> str | None:
     """Whose events are shown. Raises Failure for somebody else's."""

@@ -40,6 +40,9 @@ HEADERS = (
 FULL_SECONDS = 5
 """When to try again at a process that has no room."""
 
+DRAINING_SECONDS = 1
+"""When to try again after meeting a process that stops: another one is there already, or soon."""
+
 ABORT = "tapewire.abort"
 """The ASGI extension by which our server lets a connection be cut."""
 
@@ -86,6 +89,11 @@ class Streams:
         for gzip in self._compressing:
             gzip.rest()
 
+    async def tell_of_leaving(self) -> None:
+        """Let the other processes know that this one's streams are about to be others'."""
+        if self._rollcall is not None:
+            await self._rollcall.leaves()
+
     async def handle(self, feed: Feed, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request to the route of `feed`."""
         ask = Ask.of(scope)
@@ -100,7 +108,7 @@ class Streams:
                 return
             try:
                 if self.draining:
-                    raise unavailable("This process is stopping; connect again")
+                    raise unavailable("This process is stopping; connect again", DRAINING_SECONDS)
                 with self._room.place():
                     admitted = await self._admission.admit(feed, ask, correlation)
             except Over:
@@ -142,6 +150,8 @@ class Streams:
                 await _start(send, 200, [*HEADERS, *self._varying(headers), *coding])
             await self._follow(connection, admitted, gzip, receive, send)
         finally:
+            if connection.leaves and connection.reason is None:
+                connection.reason = Reason.DRAIN
             self._hub.remove(connection)
             if gzip is not None:
                 self._compressing.discard(gzip)

@@ -239,3 +239,32 @@ async def test_a_waiting_reader_is_woken_by_each_end(hub, open_):
     await asyncio.sleep(0)
     hub.end(side.connection, Reason.DRAIN, 0.0, b"bye")
     assert await asyncio.wait_for(taking, 60) == b"bye"
+
+
+class TestLeaving:
+    @pytest.mark.parametrize(
+        ("stream", "name", "field"),
+        [
+            ("orders", "stream:draining", "closesInMs"),
+            ("all-strategies", "stream:draining", "closes_in_ms"),
+            ("dashboard", "stream:draining", "closes_in_ms"),
+            ("notifications", "stream:draining", "closes_in_ms"),
+        ],
+    )
+    async def test_is_told_in_the_words_of_the_family(self, hub, open_, stream, name, field):
+        side = open_(feed=_BY_NAME[stream])
+        hub.tell_of_leaving(side.connection, 4.9994, WALL)
+        told = (await side.taken()).decode()
+        assert told.startswith(f"event: {name}\ndata: {{")
+        data = CODEC.decode(told.split("\n")[1].removeprefix("data: ").encode(), dict)
+        assert data[field] == 4999
+        assert data.get("type", name) == name
+        assert "\nid: " not in told
+        assert side.connection.reason is None
+
+    async def test_a_full_outbox_is_not_in_the_way(self, hub, open_):
+        side = open_(frames=1)
+        hub.publish(recorded(7))
+        hub.tell_of_leaving(side.connection, 5.0, WALL)
+        assert side.connection.live
+        assert b"draining" not in await side.taken()

@@ -3,11 +3,21 @@
 import random
 from collections import defaultdict
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.edge.roster import SILENT_SECONDS, WHOLE_ENTRIES, Entry, Gone, Roster, Tell, Word
+from services.edge.roster import (
+    SILENT_SECONDS,
+    WHOLE_ENTRIES,
+    Entry,
+    Gone,
+    Here,
+    Roster,
+    Tell,
+    Word,
+)
 
 
 class House:
@@ -167,3 +177,49 @@ def test_after_any_losses_all_agree(seed: int) -> None:
     one, *others = house.totals()
     assert all(other == one for other in others)
     assert all(count <= 3 for count in one[2].values())
+
+
+def test_connections_of_a_process_that_leaves_are_not_too_many() -> None:
+    """Their clients have the next one open before they leave; another tab must not pay for that."""
+    house = House("a", "b", most=2)
+    house.open("b", "other tab", at=1)
+    house.open("a", "leaving", at=2)
+    house.say([house.rosters["a"].leave()])
+
+    house.open("b", "its successor", at=3)
+
+    assert not house.closed["a"]
+    assert not house.closed["b"]
+    assert house.totals() == [(3, 1, {"alice": 3})] * 2, "they are still there"
+    house.open("b", "one too many", at=4)
+    assert dict(house.closed) == {"a": [], "b": ["other tab"]}
+
+
+def test_a_process_that_leaves_closes_none_for_being_too_many() -> None:
+    house = House("a", "b", most=1)
+    house.open("a", "leaving", at=1)
+    house.say([house.rosters["a"].leave()])
+    house.open("a", "late", at=2)
+    house.open("b", "successor", at=3)
+    assert not any(house.closed.values())
+
+
+def test_who_missed_that_a_process_leaves_hears_it_later() -> None:
+    house = House("a", "b", "c", most=1)
+    house.open("a", "leaving", at=1)
+    house.say([house.rosters["a"].leave()], lost=frozenset({"b", "c"}))
+    house.settle()
+    house.open("b", "successor", at=2)
+    assert not any(house.closed.values())
+
+    # A process that is new asks for everybody's list.
+    house.rosters["d"] = house._roster("d")
+    house.say([Tell(None)])
+    house.close("b", "successor")
+    house.open("d", "older", at=0.5)
+    assert not any(house.closed.values())
+
+
+def test_a_word_of_a_process_that_does_not_know_of_leaving_is_understood() -> None:
+    told = msgspec.json.encode({"type": "here", "instance": "a", "number": 1, "count": 1})
+    assert msgspec.json.decode(told, type=Word) == Here("a", 1, 1, leaves=False)

@@ -14,7 +14,7 @@ from rich.text import Text
 
 Data = Mapping[str, Any]
 
-QUIET = frozenset({"checkpoint", "ping", "heartbeat", "PING"})
+QUIET = frozenset({"checkpoint", "ping", "heartbeat", "PING", "stream:draining"})
 """Events that only say that the stream lives."""
 NAME_WIDTH = 15
 

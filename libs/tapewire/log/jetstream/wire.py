@@ -159,6 +159,13 @@ class Wire:
         except (nats.errors.Error, OSError) as error:
             raise Unavailable(f"cannot send to {subject}: {error!r}") from error
 
+    async def flush(self, seconds: float = 1.0) -> None:
+        """Return when the server has all that was sent. Raises Unavailable."""
+        try:
+            await self.client.flush(timeout=seconds)  # type: ignore[arg-type]
+        except (nats.errors.Error, OSError) as error:
+            raise Unavailable(f"the server does not answer: {error!r}") from error
+
     async def subscribe(
         self,
         subject: str,
@@ -186,10 +193,10 @@ class Wire:
         """Send what is pending and leave."""
         self._leaving = True
         self._fail_waiters()
-        if self.client.is_connected:
+        if self.connected:
             try:
-                await self.client.flush(timeout=1)
-            except (nats.errors.Error, OSError):
+                await self.flush()
+            except Unavailable:
                 logger.warning("closed NATS with messages unsent")
         await self.client.close()
 

@@ -1,0 +1,418 @@
+/**
+ * What a client does when its server says that it will close the connection, as cases that run in
+ * Node and in Chromium: name → test. The old connection is `old`, the one that takes over `next`.
+ */
+
+import { MOST_HELD } from "../../libs/client/link.js";
+import { equal } from "./assert.js";
+import { connected } from "./fakes.js";
+
+const DRAINING = 'event: stream:draining\ndata: {"closesInMs":5000}\n\n';
+const CONNECTED = 'event: connected\ndata: {"clientId":"next"}\n\n';
+const LIVE = ": live\n\n";
+
+const refusal = (/** @type {number} */ status, headers = {}) => () =>
+  Response.json({ error: "No", message: "not now", statusCode: status }, { status, headers });
+const order = (/** @type {number} */ number) =>
+  `event: order:update\ndata: {"n":${number}}\nid: e-${number}\n\n`;
+const quote = (/** @type {number} */ price, /** @type {string} */ second, symbol = "IBM") =>
+  `event: price:update\ndata: ${JSON.stringify(told(price, second, symbol))}\n\n`;
+const told = (/** @type {number} */ price, /** @type {string} */ second, symbol = "IBM") => ({
+  symbol,
+  price,
+  timestamp: `2026-03-02T14:30:${second}Z`,
+});
+
+/**
+ * A live connection at e-7 that is told to leave.
+ *
+ * @param {Parameters<typeof connected>[0]} answers  to what it asks for then
+ */
+async function leaving(answers, options = {}) {
+  const made = await connected(["stream", ...answers], options);
+  const old = made.last();
+  await old.send(order(7) + DRAINING);
+  const numbers = () => made.events.filter(({ id }) => id).map(({ data }) => data.n);
+  const prices = () =>
+    made.events.filter(({ type }) => type === "price:update").map(({ data }) => data.price);
+  return { ...made, old, numbers, prices };
+}
+
+/** @type {Record<string, () => void | Promise<void>>} */
+export const cases = {
+  async "the next connection is opened before the old one is left, resuming by id"() {
+    const { old, last, exchanges, numbers, names, clock, stream } = await leaving(["stream"]);
+    equal(exchanges.length, 2, "requests");
+    equal(last().headers["Last-Event-ID"], "e-7", "resume id");
+    equal([old.aborted, numbers()], [false, [7]], "the old one goes on");
+    await old.send(order(8));
+    await last().send(`retry: 5000\n\n${CONNECTED}`);
+    await old.send(order(9));
+    equal([old.aborted, numbers()], [false, [7, 8, 9]], "the old one serves until then");
+    await last().send(order(8) + order(9) + LIVE);
+    equal(old.aborted, true, "the old one is left");
+    await last().send(order(10));
+    equal(numbers(), [7, 8, 9, 10], "delivered");
+    equal(names(), ["connecting", "live"], "the page hears of nothing");
+    equal(clock.pending, 1, "timers: the watchdog's");
+    stream.close();
+  },
+
+  async "it asks to hear when it has caught up, whatever the address has already"() {
+    const { exchanges, stream } = await leaving(["stream"]);
+    equal(exchanges.map(({ url }) => url),
+      ["/api/stream/trading", "/api/stream/trading?handover=1"], "addresses");
+    stream.close();
+  },
+
+  async "nobody is told of the notice, in either spelling of its key"() {
+    for (const key of ["closesInMs", "closes_in_ms"]) {
+      const { last, events, exchanges, stream } = await connected(["stream"]);
+      await last().send(`event: stream:draining\ndata: {"${key}":5000}\n\n`);
+      equal([events.length, exchanges.length], [0, 2], key);
+      stream.close();
+    }
+  },
+
+  async "a second notice on the old connection opens no third one"() {
+    const { old, exchanges, stream } = await leaving(["stream"]);
+    await old.send(DRAINING);
+    equal(exchanges.length, 2, "requests");
+    stream.close();
+  },
+
+  async "a comment before the greeting is no sign of life"() {
+    const { old, last, stream } = await leaving(["stream"]);
+    await last().send(LIVE);
+    equal(old.aborted, false, "the old one is kept");
+    stream.close();
+  },
+
+  async "an event that only the next one has is delivered at the change, once"() {
+    const { old, last, numbers, stream } = await leaving(["stream"]);
+    await last().send(CONNECTED + order(8) + order(9));
+    equal(numbers(), [7], "held back");
+    await old.send(order(8));
+    await last().send(LIVE + order(10));
+    equal(numbers(), [7, 8, 9, 10], "delivered");
+    equal(stream.lastEventId, "e-10", "position");
+    stream.close();
+  },
+
+  async "the old one ends first: the next one goes on without a wait, ready or not"() {
+    const { old, last, numbers, names, exchanges, clock, stream } = await leaving(["stream"]);
+    await last().send(CONNECTED + order(8));
+    await old.send("retry: 1500\n\n");
+    await old.end();
+    equal(numbers(), [7, 8], "delivered");
+    await last().send(order(9));
+    equal([numbers(), names()], [[7, 8, 9], ["connecting", "live"]], "goes on");
+    await clock.advance(30_000);
+    equal(exchanges.length, 2, "requests");
+    stream.close();
+  },
+
+  async "the old one breaks while the next one is asked for: that one is waited for"() {
+    const { old, last, numbers, names, exchanges, stream } = await leaving(["hang"]);
+    await old.send(order(8));
+    await old.fail();
+    equal(names(), ["connecting", "live", "connecting"], "the page knows");
+    await last().accept();
+    await last().send(CONNECTED + order(8) + order(9));
+    equal([numbers(), names().at(-1)], [[7, 8, 9], "live"], "goes on");
+    equal(exchanges.length, 2, "requests");
+    stream.close();
+  },
+
+  async "no next one to be had: the old one serves, and is tried for again"() {
+    const down = refusal(503, { "Retry-After": "3" });
+    const answers = /** @type {any} */ (["down", down, "stream"]);
+    const { old, last, exchanges, requests, clock, names, numbers, stream } =
+      await leaving(answers);
+    equal(requests(), 2, "tries at once");
+    await clock.advance(624);
+    equal(requests(), 2, "tries before the time");
+    await clock.advance(1);
+    equal(requests(), 3, "tries after half a second and a quarter of it");
+    await old.send(order(8));
+    await clock.advance(3749);
+    equal(requests(), 3, "tries before the time that was asked for");
+    await clock.advance(1);
+    equal(last().headers["Last-Event-ID"], "e-8", "resume id");
+    await last().send(CONNECTED + LIVE + order(9));
+    equal([numbers(), old.aborted], [[7, 8, 9], true], "changed over");
+    equal([names(), exchanges.length], [["connecting", "live"], 3], "the page hears of nothing");
+    stream.close();
+  },
+
+  async "none to be had to the end: goes on as after any end"() {
+    const { old, clock, states, requests, stream } = await leaving(["down"]);
+    await old.send("retry: 1500\n\n");
+    await old.end();
+    equal(states.at(-1).retryInMs, 1500, "the server's own wait");
+    equal(clock.pending, 1, "timers: that wait's");
+    const before = requests();
+    await clock.advance(1499);
+    equal(requests(), before, "no try meanwhile");
+    await clock.advance(1);
+    equal(requests(), before + 1, "one after it");
+    stream.close();
+  },
+
+  async "a refusal for good is left to the end of the old one"() {
+    const { old, clock, requests, names, stream } = await leaving([refusal(401)]);
+    await clock.advance(60_000);
+    equal([requests(), names().at(-1)], [2, "live"], "kept, and not asked again");
+    await old.end();
+    await clock.advance(3000);
+    equal(stream.state.name, "signed-out", "then it counts");
+  },
+
+  async "a next one that ends before it is ready is tried for again"() {
+    const { old, last, exchanges, clock, numbers, stream } = await leaving(["stream"]);
+    await last().send(CONNECTED + order(8));
+    await last().end();
+    equal([numbers(), old.aborted], [[7], false], "the old one serves");
+    await clock.advance(625);
+    equal(exchanges.length, 3, "requests");
+    await old.send(order(8));
+    await last().send(CONNECTED + order(8) + LIVE);
+    equal([numbers(), old.aborted], [[7, 8], true], "changed over");
+    stream.close();
+  },
+
+  async "the wait that a next one named that did not take over does not count"() {
+    const { old, last, states, stream } = await leaving(["stream", "down"]);
+    await last().send(`retry: 7000\n\n${CONNECTED}`);
+    await last().end();
+    await old.end();
+    equal(states.at(-1).retryInMs, 3000, "wait");
+    stream.close();
+  },
+
+  async "what the old one brings at the moment of the change comes too late"() {
+    const { old, last, events, stream } = await leaving(["stream"]);
+    await last().send(CONNECTED);
+    void last().send(LIVE);
+    await old.send("event: position:update\ndata: {}\n\n");
+    equal(events.map(({ type }) => type), ["order:update", "connected"], "events");
+    stream.close();
+  },
+
+  async "one that took over unready and is late to be ready does not end the change after it"() {
+    const { old, last, exchanges, stream } = await leaving(["stream"]);
+    const next = last();
+    await next.send(CONNECTED);
+    await old.end();
+    await next.send(DRAINING);
+    equal(exchanges.length, 3, "requests");
+    await next.send(LIVE);
+    equal(next.aborted, false, "it serves until the third is ready");
+    await last().send(CONNECTED + LIVE);
+    equal(next.aborted, true, "then it is left");
+    stream.close();
+  },
+
+  async "what is held back is bounded"() {
+    const { old, last, events, stream } = await leaving(["stream"]);
+    await last().send(CONNECTED + "event: test\ndata: 1\n\n".repeat(MOST_HELD - 3));
+    equal([old.aborted, events.length], [false, 1], "held back");
+    await last().send("event: test\ndata: 1\n\n");
+    equal([old.aborted, events.length], [true, MOST_HELD], "let go");
+    stream.close();
+  },
+
+  async "a next one that nobody answers is given up, and tried for again"() {
+    const { old, exchanges, clock, stream } = await leaving(["hang", "stream"]);
+    for (let second = 0; second < 15; second += 5) {
+      await old.send(": keepalive\n\n");
+      await clock.advance(5000);
+    }
+    equal(exchanges[1].aborted, true, "given up");
+    await clock.advance(625);
+    equal(exchanges.length, 3, "requests");
+    stream.close();
+  },
+
+  async "the next one is leaving too: from there on to a third"() {
+    const { old, last, exchanges, numbers, names, stream } = await leaving(["stream"]);
+    const next = last();
+    await next.send(CONNECTED + DRAINING + order(8));
+    equal(exchanges.length, 2, "one change at a time");
+    await next.send(LIVE);
+    equal([old.aborted, next.aborted, exchanges.length], [true, false, 3], "the second change");
+    await next.send(order(9));
+    await last().send(CONNECTED + order(9) + LIVE + order(10));
+    equal([numbers(), next.aborted], [[7, 8, 9, 10], true], "delivered");
+    equal(names(), ["connecting", "live"], "states");
+    stream.close();
+  },
+
+  async "close during the change ends both, and nothing is delivered"() {
+    for (const answer of /** @type {const} */ (["stream", "hang", "down"])) {
+      const { old, last, stream, events, names, clock, requests } = await leaving([answer]);
+      if (answer === "stream") await last().send(CONNECTED + order(8));
+      const [asked, seen] = [requests(), events.length];
+      stream.close();
+      await clock.advance(600_000);
+      equal([old.aborted, answer === "down" || last().aborted], [true, true], "given up");
+      equal([events.length, requests(), clock.pending], [seen, asked, 0], "nothing more");
+      equal(names(), ["connecting", "live", "closed"], "states");
+    }
+  },
+
+  async "close by the page while it is given what was held back stops that"() {
+    /** @type {any} */ let stream;
+    const seen = /** @type {any[]} */ ([]);
+    const onEvent = (/** @type {any} */ { id }) => {
+      seen.push(id);
+      if (id === "e-8") stream.close();
+    };
+    const made = await leaving(["stream"], { onEvent });
+    stream = made.stream;
+    await made.last().send(CONNECTED + order(8) + order(9) + LIVE + order(10));
+    equal(seen, ["e-7", null, "e-8"], "delivered");
+    equal(made.last().aborted, true, "given up");
+  },
+
+  async "a reset on the next one is taken at once, and what it says holds"() {
+    const { old, last, events, stream } = await leaving(["stream"]);
+    await last().send(`${CONNECTED}event: stream:reset\ndata: {"reason":"epoch"}\n\n`);
+    equal(old.aborted, true, "the old one is left");
+    await last().send('event: order:update\nid: f-2\ndata: {"snapshot":true}\n\n');
+    equal(events.map(({ type }) => type),
+      ["order:update", "connected", "stream:reset", "order:update"], "events");
+    equal(stream.lastEventId, "f-2", "position");
+    stream.close();
+  },
+
+  async "the session ends on the next one, or there is one too many: final"() {
+    for (const [type, name] of [["auth:expired", "signed-out"], ["connection:limit", "closed"]]) {
+      const { old, last, stream, clock } = await leaving(["stream"]);
+      await last().send(`${CONNECTED}event: ${type}\ndata: {}\n\n`);
+      equal([stream.state.name, old.aborted, last().aborted], [name, true, true], type);
+      equal(clock.pending, 0, "timers left behind");
+    }
+  },
+
+  async "the session ends on the old one meanwhile: final, and the next one is left"() {
+    const { old, last, stream, clock } = await leaving(["stream"]);
+    await last().send(CONNECTED);
+    await old.send("event: auth:expired\ndata: {}\n\n");
+    equal([stream.state.name, last().aborted, clock.pending], ["signed-out", true, 0], "state");
+  },
+
+  async "a silent old one is given up for the next one"() {
+    const { old, last, clock, names, stream } = await leaving(["stream"]);
+    await clock.advance(70_000);
+    await last().send(CONNECTED);
+    await clock.advance(5000);
+    equal([old.aborted, last().aborted], [true, false], "given up");
+    equal(names(), ["connecting", "live"], "states");
+    stream.close();
+  },
+
+  async "the wait that the next one named holds after the change, not the old one's"() {
+    const { last, states, stream } = await leaving(["stream"]);
+    await last().send(`retry: 7000\n\n${CONNECTED}${LIVE}`);
+    await last().end();
+    equal(states.at(-1).retryInMs, 7000, "wait");
+    stream.close();
+  },
+
+  async "quotes do not go back in time, and none is lost"() {
+    const { old, last, prices, clock, stream } = await leaving(["stream"]);
+    await old.send(quote(101, "02.5"));
+    await last().send(CONNECTED + quote(100, "02"));
+    await old.send(quote(103, "04"));
+    await last().send(quote(102, "03") + LIVE);
+    equal(prices(), [101, 103], "older ones are not shown");
+    await last().send(quote(104, "04.25") + quote(105, "05") + quote(90, "01", "SPY"));
+    equal(prices(), [101, 103, 104, 105, 90], "newer ones are, and those of other symbols");
+    await last().send(quote(99, "00"));
+    equal(prices().at(-1), 99, "having caught up, it is believed");
+    await clock.advance(0);
+    stream.close();
+  },
+
+  async "in a list of quotes the newer one stands where an older one came"() {
+    const { old, last, events, stream } = await leaving(["stream"]);
+    await old.send(quote(103, "04"));
+    const prices = [told(100, "02"), told(90, "02", "SPY")];
+    const list = JSON.stringify({ initializing: true, prices });
+    await last().send(`${CONNECTED}event: price:update\ndata: ${list}\n\n${LIVE}`);
+    equal(events.at(-1).data.prices.map((/** @type {any} */ { price }) => price), [103, 90], "list");
+    stream.close();
+  },
+
+  async "what a list has shown is not undone either"() {
+    const { old, last, prices, stream } = await leaving(["stream"]);
+    const list = JSON.stringify({ initializing: true, prices: [told(103, "04")] });
+    await old.send(`event: price:update\ndata: ${list}\n\n`);
+    await last().send(CONNECTED + LIVE + quote(102, "03") + quote(103, "04"));
+    equal(prices(), [undefined, 103], "shown");
+    stream.close();
+  },
+
+  async "a market that begins again during the change is believed after a while"() {
+    const { old, last, prices, clock, stream } = await leaving(["stream"]);
+    await old.send(quote(103, "04"));
+    await last().send(CONNECTED + LIVE + quote(100, "01"));
+    equal(prices(), [103], "for a while it looks like an old one");
+    await clock.advance(4999);
+    await last().send(quote(100, "02"));
+    equal(prices(), [103], "not yet");
+    await clock.advance(1);
+    await last().send(quote(101, "02"));
+    equal(prices(), [103, 101], "then it is believed");
+    stream.close();
+  },
+
+  async "values without ids come from the old one until the change, then from the next one"() {
+    const { old, last, events, stream } = await leaving(["stream"]);
+    const value = (/** @type {number} */ n) => `event: position:update\ndata: {"n":${n}}\n\n`;
+    await last().send(CONNECTED + value(1));
+    await old.send(value(2));
+    equal(events.slice(1).map(({ data }) => data.n), [2], "before");
+    await last().send(value(3) + LIVE + value(4));
+    const after = events.filter(({ type }) => type === "position:update");
+    equal(after.map(({ data }) => data.n), [2, 1, 3, 4], "after");
+    stream.close();
+  },
+
+  async "whatever the two bring in whatever order, each event is delivered once and in order"() {
+    for (let seed = 1; seed <= 60; seed += 1) {
+      const chance = dice(seed);
+      const { old, last, numbers, stream } = await leaving(["stream"]);
+      const next = last();
+      await next.send(CONNECTED);
+      let [byOld, byNext, left] = [7, 7, false];
+      while (byNext < 14) {
+        if (!left && byOld < 14 && chance() < 0.5) await old.send(order((byOld += 1)));
+        else await next.send(order((byNext += 1)));
+        if (!left && chance() < 0.15) {
+          left = true;
+          // Only what has caught up says so: it is at least where the old one was left.
+          if (byNext >= byOld) await next.send(LIVE);
+          else await old.end();
+        }
+      }
+      await next.send(LIVE);
+      equal(numbers(), [7, 8, 9, 10, 11, 12, 13, 14], `seed ${seed}`);
+      stream.close();
+    }
+  },
+};
+
+/**
+ * Chance that plays the same again.
+ *
+ * @param {number} seed
+ */
+function dice(seed) {
+  let state = seed * 2_654_435_761;
+  return () => {
+    state = (state * 1_664_525 + 1_013_904_223) % 4_294_967_296;
+    return state / 4_294_967_296;
+  };
+}

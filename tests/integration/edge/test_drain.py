@@ -1,0 +1,172 @@
+"""An edge that stops, as its clients and its peers see it: told ahead, and then closed.
+
+`tests/browser/test_rolling.py` has the same with the browser client, which uses the notice.
+"""
+
+import asyncio
+
+import httpx
+import pytest
+
+from tests.integration.edge.market import placed
+from tests.waiting import until
+
+ORDERS = "/api/stream/orders"
+PRICES = "/api/stream/prices"
+DRAIN_SECONDS = 4
+"""Told within the first half of it; two seconds of notice."""
+LONG_SECONDS = 600
+"""Nobody is closed while a test looks; the drain is over when all have gone."""
+HANDOVER = "?handover=1"
+LIVE = "live"
+"""The comment that says that all there was has been sent."""
+
+
+@pytest.fixture
+def alice(fresh):
+    return fresh("alice")
+
+
+def is_live(frame):
+    return frame.comment == LIVE
+
+
+def draining(frame):
+    return frame.event == "stream:draining"
+
+
+async def ready(edge):
+    """Whether a balancer that looks sends it new clients."""
+    try:
+        async with edge.client() as http:
+            return (await http.get("/health/ready")).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+class TestWhoIsSentAway:
+    async def test_is_told_before_in_every_family_and_closed_by_a_retry_of_its_own(
+        self, house, alice
+    ):
+        leaving = house.edge(TAPEWIRE_DRAIN_SECONDS=DRAIN_SECONDS)
+        cookie = await leaving.sign_in(alice)
+        fields = {
+            ORDERS: "closesInMs",
+            PRICES: "closesInMs",
+            "/api/stream?topics=orders,prices": "closesInMs",
+            "/sse/strategies": "closes_in_ms",
+            "/sse/prices": "closes_in_ms",
+            "/api/v2/stream": "closes_in_ms",
+            "/api/sse/notifications": "closes_in_ms",
+        }
+        streams = {path: await leaving.connect(path, cookie) for path in fields}
+        for stream in streams.values():
+            await stream.until("the greeting", lambda f: (f.event or "").lower() == "connected")
+        leaving.terminate()
+
+        for path, field in fields.items():
+            stream = streams[path]
+            told = await stream.until(f"a notice on {path}", draining)
+            assert told.id is None
+            assert 0 < told.data[field] <= 1000 * DRAIN_SECONDS / 2
+            rest = await stream.rest()
+            assert rest[-1].event is None
+            assert 200 <= rest[-1].retry <= 2000
+            assert not any(map(draining, rest)), "told twice"
+            # Nor can a browser come back on this connection, to be refused.
+            assert await stream._reader.read() == b""
+            await stream.close()
+        assert await asyncio.to_thread(leaving.process.wait, 60) == 0
+        assert {line["reason"] for line in leaving.logged("stream closed")} == {"drain"}
+
+    async def test_is_served_until_then_while_nobody_new_is_sent_there(self, house, alice, journal):
+        leaving = house.edge(TAPEWIRE_DRAIN_SECONDS=LONG_SECONDS)
+        cookie = await leaving.sign_in(alice)
+        async with (
+            leaving.client(cookie) as browser,
+            await leaving.follow(ORDERS, cookie) as stream,
+        ):
+            await browser.get("/api/session")  # leaves a connection open that could be used again
+            assert await ready(leaving)
+            leaving.terminate()
+            await until("it drains", lambda: leaving.logged("drains"))
+            assert not await ready(leaving)
+            with pytest.raises(httpx.TransportError):
+                await browser.get("/api/session")
+            with pytest.raises(OSError):  # noqa: PT011 - refused or reset, as the kernel likes
+                await leaving.connect(ORDERS, cookie)
+            last = await journal.append(alice, placed("meanwhile"))
+            await stream.until("the event", lambda f: f.id and f.sequence == last)
+
+    async def test_ends_the_drain_by_going(self, house, alice):
+        """As the browser client does; nobody has to be waited for then."""
+        leaving = house.edge(TAPEWIRE_DRAIN_SECONDS=LONG_SECONDS)
+        cookie = await leaving.sign_in(alice)
+        streams = [await leaving.follow(ORDERS, cookie) for _ in range(3)]
+        leaving.terminate()
+        await until("it drains", lambda: leaving.logged("drains"))
+        for stream in streams:
+            await stream.close()
+        assert await asyncio.to_thread(leaving.process.wait, 30) == 0
+
+
+class TestWhoTakesOver:
+    @pytest.mark.parametrize(
+        "path", [ORDERS, PRICES, "/sse/strategies", "/api/v2/stream", "/api/sse/notifications"]
+    )
+    async def test_hears_that_it_is_live_when_it_asked(self, edge, alice, path):
+        cookie = await edge.sign_in(alice)
+        async with await edge.connect(path + HANDOVER, cookie) as stream:
+            await stream.until("the sign", is_live)
+            assert any((f.event or "").lower() == "connected" for f in stream.frames)
+
+    async def test_hears_it_after_all_that_it_had_missed(self, edge, alice, journal):
+        cookie = await edge.sign_in(alice)
+        async with await edge.follow(ORDERS, cookie) as before:
+            first = (await before.until("order:update")).id
+        missed = [await journal.append(alice, placed(f"missed-{n}")) for n in range(20)]
+        async with await edge.follow(ORDERS + HANDOVER, cookie, last_event_id=first) as stream:
+            await stream.until("the sign", is_live)
+            assert stream.sequences == missed
+            last = await journal.append(alice, placed("later"))
+            await stream.until("what is new", lambda f: f.id and f.sequence == last)
+            assert sum(map(is_live, stream.frames)) == 1, "said once"
+
+    async def test_nobody_hears_it_who_did_not_ask(self, edge, alice, journal):
+        cookie = await edge.sign_in(alice)
+        async with await edge.follow(ORDERS, cookie) as stream:
+            last = await journal.append(alice, placed("one"))
+            await stream.until("the event", lambda f: f.id and f.sequence >= last)
+            assert not any(map(is_live, stream.frames))
+
+    async def test_costs_no_other_tab_its_connection(self, house, alice, journal):
+        """Two tabs are all that a user may have: one on an edge that stays, and one, younger, on
+        an edge that leaves. While the second has two connections, the first is the oldest of
+        three."""
+        most = {"SSE_MAX_CONNECTIONS_PER_USER": 2}
+        staying = house.edge(**most)
+        leaving = house.edge(**most, TAPEWIRE_DRAIN_SECONDS=DRAIN_SECONDS)
+        cookie = await staying.sign_in(alice)
+        async with await staying.follow(ORDERS, cookie) as other:
+            await other.until("order:update")
+            old = await leaving.follow(ORDERS, cookie)
+            last_id = (await old.until("order:update")).id
+            leaving.terminate()
+            await old.until("the notice", draining)
+            async with await staying.follow(ORDERS + HANDOVER, cookie, last_event_id=last_id) as on:
+                await on.until("the sign", is_live)
+                last = await journal.append(alice, placed("during"))
+                for stream in (on, other):
+                    await stream.until("the event", lambda f: f.id and f.sequence == last)
+                # One more really is one too many: now the oldest goes, and no other.
+                async with await staying.follow(ORDERS, cookie) as third:
+                    farewell = (await other.rest())[-1]
+                    assert farewell.event == "connection:limit"
+                    last = await journal.append(alice, placed("after"))
+                    for stream in (on, third):
+                        await stream.until("the event", lambda f: f.id and f.sequence == last)
+            assert (await old.rest())[-1].event is None, "the limit has cut it"
+            await old.close()
+        assert len(staying.logged("closes the oldest connection of a user")) == 1
+        assert not leaving.logged("closes the oldest connection of a user")
+        staying.stop()

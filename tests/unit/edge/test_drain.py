@@ -1,0 +1,93 @@
+"""Who is told and closed when, in a drain."""
+
+import itertools
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.edge.drain import MOST_NOTICE_SECONDS, Departures, Turn
+
+NOW = 1000.0
+
+
+def departures(crowd, seconds, seed=1):
+    return Departures(crowd, seconds, NOW, random.Random(seed))
+
+
+def played(of, present=None):
+    """Every turn as (time, who, turn, seconds left), in order of time."""
+    turns, now = [], NOW
+    while True:
+        turns += [(now, one, turn, left) for one, turn, left in of.due(now)]
+        rest = of.rest(now)
+        if rest is None:
+            return turns
+        now += rest
+        if present is not None:
+            of.keep(present(now), now)
+
+
+@given(
+    crowd=st.integers(1, 60), seconds=st.floats(0.1, 120), seed=st.integers(0, 1 << 32)
+)  # fmt: skip
+def test_each_is_told_once_and_closed_once_the_same_notice_later(crowd, seconds, seed):
+    of = departures(range(crowd), seconds, seed)
+
+    turns = played(of)
+
+    told = {one: at for at, one, turn, _ in turns if turn is Turn.TELL}
+    closed = {one: at for at, one, turn, _ in turns if turn is Turn.CLOSE}
+    assert len(turns) == 2 * crowd
+    assert told.keys() == closed.keys() == set(range(crowd))
+    for one, at in told.items():
+        assert closed[one] - at == pytest.approx(of.notice)
+        assert at >= NOW
+        assert closed[one] <= NOW + seconds + 1e-6
+    assert all(left == pytest.approx(of.notice) for _, _, turn, left in turns if turn is Turn.TELL)
+
+
+def test_the_telling_is_spread_evenly_and_at_random():
+    of = departures(range(100), 20.0)
+    told = [(at, one) for at, one, turn, _ in played(of) if turn is Turn.TELL]
+
+    thirds = [sum(NOW + 5 * n <= at < NOW + 5 * (n + 1) for at, _ in told) for n in range(3)]
+    assert thirds == pytest.approx([33, 33, 33], abs=1)
+    assert [one for _, one in told] != list(range(100)), "in the order in which they came"
+    gaps = {round(b - a, 6) for (a, _), (b, _) in itertools.pairwise(told)}
+    assert len(gaps) > 50, "in step"
+
+
+@pytest.mark.parametrize(("seconds", "notice"), [(60, MOST_NOTICE_SECONDS), (20, 5), (3, 1.5)])
+def test_the_notice_is_some_seconds_or_half_the_drain(seconds, notice):
+    assert departures(["a"], float(seconds)).notice == notice
+
+
+def test_a_drain_without_time_closes_all_at_once_and_tells_nobody():
+    turns = played(departures(["a", "b"], 0.0))
+    assert sorted((at, one, turn) for at, one, turn, _ in turns) == [
+        (NOW, "a", Turn.CLOSE),
+        (NOW, "b", Turn.CLOSE),
+    ]
+
+
+def test_who_left_has_no_turn_any_more():
+    of = departures(["a", "b"], 10.0)
+    turns = played(of, present=lambda now: {"b"} if now > NOW else {"a", "b"})
+    assert [(one, turn) for _, one, turn, _ in turns if one == "b"] == [
+        ("b", Turn.TELL),
+        ("b", Turn.CLOSE),
+    ]
+    assert ("a", Turn.CLOSE) not in {(one, turn) for _, one, turn, _ in turns}
+
+
+def test_who_comes_late_is_told_at_once_and_closed_by_the_end():
+    of = departures([], 10.0)
+    of.keep(["early"], NOW + 1)
+    assert [*of.due(NOW + 1)] == [("early", Turn.TELL, 5.0)]
+    of.keep(["early", "late"], NOW + 8)
+    assert ("late", Turn.TELL, pytest.approx(2.0)) in [*of.due(NOW + 8)]
+    of.keep(["early", "late", "last"], NOW + 11)
+    assert ("last", Turn.CLOSE, 0.0) in [*of.due(NOW + 11)]
+    assert [turn for _, turn, _ in of.due(NOW + 12)] == []
