@@ -124,6 +124,15 @@ export class Connection {
     this.#wake();
   }
 
+  /**
+   * Go on after `id`: what came up to there, the caller has from elsewhere.
+   *
+   * @param {string} id
+   */
+  skipTo(id) {
+    this.#moveTo(id);
+  }
+
   async #run() {
     while (this.#final === null) {
       this.#enter({ name: "connecting", tries: this.#failures });

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import test from "node:test";
 
 import { cases } from "./connection_cases.js";
+import { fallbackCases } from "./fallback_cases.js";
 import { runParserCase } from "./parser_suite.js";
 
 const parserCases = JSON.parse(
@@ -15,4 +16,7 @@ for (const parserCase of parserCases) {
 }
 for (const [name, run] of Object.entries(cases)) {
   test(`connection: ${name}`, run);
+}
+for (const [name, run] of Object.entries(fallbackCases)) {
+  test(`fallback: ${name}`, run);
 }

@@ -104,17 +104,13 @@ class Exchange {
 }
 
 /**
- * A connection to a scripted server. Each entry of `answers` serves one request: "stream" (written
- * through `exchanges`), "down" (a network error), "hang", or a Response. The last one repeats.
+ * A server for streams. Each entry of `answers` serves one request: "stream" (written through
+ * `exchanges`), "down" (a network error), "hang", or a Response. The last one repeats.
  *
  * @param {("stream" | "down" | "hang" | (() => Response))[]} answers
- * @param {object} [options]
  */
-export async function connected(answers, options = {}) {
-  const clock = new FakeClock();
+export function scriptedFetch(answers) {
   /** @type {Exchange[]} */ const exchanges = [];
-  /** @type {any[]} */ const events = [];
-  /** @type {any[]} */ const states = [];
   let requests = 0;
   /** @type {any} */
   const fetch = (/** @type {string} */ _url, /** @type {any} */ { headers, signal }) => {
@@ -131,6 +127,20 @@ export async function connected(answers, options = {}) {
     const streaming = { "Content-Type": "text/event-stream; charset=utf-8" };
     return Promise.resolve(new Response(exchange.body, { headers: streaming }));
   };
+  return { fetch, exchanges, requests: () => requests };
+}
+
+/**
+ * A connection to a server that answers as `scriptedFetch` says.
+ *
+ * @param {("stream" | "down" | "hang" | (() => Response))[]} answers
+ * @param {object} [options]
+ */
+export async function connected(answers, options = {}) {
+  const clock = new FakeClock();
+  const { fetch, exchanges, requests } = scriptedFetch(answers);
+  /** @type {any[]} */ const events = [];
+  /** @type {any[]} */ const states = [];
   const stream = connect("/api/stream/trading", {
     onEvent: (event) => events.push(event),
     onState: (state) => states.push(state),
@@ -148,6 +158,6 @@ export async function connected(answers, options = {}) {
     states,
     last: () => exchanges[exchanges.length - 1],
     names: () => states.map(({ name }) => name),
-    requests: () => requests,
+    requests,
   };
 }

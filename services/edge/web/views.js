@@ -1,0 +1,224 @@
+/**
+ * The user's views: which items to show, one of them chosen; made, changed and deleted here. The
+ * server calls them configurations.
+ */
+
+import { ApiError, call } from "/client/tapewire.js";
+
+import { arrange, find, make, say, write } from "./dom.js";
+import { clearErrors, reasonOf, showError } from "./forms.js";
+
+const URL = "/api/v2/configurations";
+/** Within this the second press on "Delete view" counts. */
+const SURE_MS = 4_000;
+
+/**
+ * @typedef {object} View
+ * @property {string} id
+ * @property {string} name
+ * @property {string[]} tickers
+ * @property {string[]} tags
+ */
+
+/** @param {string} id */
+const urlOf = (id) => `${URL}/${encodeURIComponent(id)}`;
+
+/**
+ * Words between commas; a dollar sign before a ticker is how some write it.
+ *
+ * @param {string} text
+ * @returns {string[]}
+ */
+export function listed(text) {
+  return text
+    .split(/[,;\n]/)
+    .map((word) => word.trim().replace(/^\$/, ""))
+    .filter((word) => word !== "");
+}
+
+/**
+ * @param {HTMLElement} panel
+ * @param {{onPick: (view: View | null) => void}} actions  null is everything
+ */
+export function viewsPanel(panel, { onPick }) {
+  const list = find("#view-list", panel);
+  const trouble = find(".views-error", panel);
+  const form = find("form", panel);
+  const newView = find("#new-view", panel);
+  const remove = find("#delete-view", panel);
+  /** The oldest first. @type {View[]} */
+  let views = [];
+  let chosen = "";
+  /** The one in the form; null for a new one. @type {View | null} */
+  let edited = null;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let doubting;
+
+  function draw() {
+    const everything = { id: "", name: "All items", tickers: [], tags: [] };
+    arrange(list, [everything, ...views].map((view) => choice(view, chosen)));
+  }
+
+  /** @param {string} id  "" is everything */
+  function pick(id) {
+    chosen = id;
+    draw();
+    onPick(views.find((view) => view.id === id) ?? null);
+  }
+
+  /** @param {View | null} view */
+  function edit(view) {
+    edited = view;
+    clearErrors(form);
+    form.elements.name.value = view?.name ?? "";
+    form.elements.tickers.value = view?.tickers.join(", ") ?? "";
+    form.elements.tags.value = view?.tags.join(", ") ?? "";
+    write(find("#view-form-title", form), view ? `Change “${view.name}”` : "New view");
+    remove.hidden = view === null;
+    sure(false);
+    form.hidden = false;
+    newView.hidden = true;
+    form.elements.name.focus();
+  }
+
+  function closeForm() {
+    if (form.hidden) return;
+    const came = edited?.id;
+    form.hidden = true;
+    newView.hidden = false;
+    const changing = came && list.querySelector(`[data-change="${CSS.escape(came)}"]`);
+    (changing || newView).focus();
+  }
+
+  /** @param {boolean} asked  whether the next press deletes */
+  function sure(asked) {
+    clearTimeout(doubting);
+    remove.dataset.sure = String(asked);
+    write(remove, asked ? "Press again to delete" : "Delete view");
+    if (asked) doubting = setTimeout(() => sure(false), SURE_MS);
+  }
+
+  async function save() {
+    clearErrors(form);
+    const body = {
+      name: form.elements.name.value.trim(),
+      tickers: listed(form.elements.tickers.value),
+      tags: listed(form.elements.tags.value),
+    };
+    if (body.name === "") return showError(form, "name", "Enter a name.");
+    if (body.tickers.length === 0) return showError(form, "tickers", "Enter at least one ticker.");
+    await attempt(async () => {
+      const before = edited;
+      /** @type {View} */
+      const saved = before
+        ? await call("PATCH", urlOf(before.id), body)
+        : await call("POST", URL, body);
+      views = before
+        ? views.map((view) => (view.id === saved.id ? saved : view))
+        : [...views, saved];
+      pick(saved.id);
+      edited = saved;
+      closeForm();
+    });
+  }
+
+  async function forget() {
+    const gone = edited;
+    if (gone === null) return;
+    if (remove.dataset.sure !== "true") return sure(true);
+    await attempt(async () => {
+      await call("DELETE", urlOf(gone.id)).catch((error) => {
+        // Deleted elsewhere already, which is what was wanted.
+        if (!(error instanceof ApiError && error.statusCode === 404)) throw error;
+      });
+      views = views.filter((view) => view !== gone);
+      if (chosen === gone.id) pick("");
+      else draw();
+      closeForm();
+    });
+  }
+
+  /** @param {() => Promise<void>} work */
+  async function attempt(work) {
+    const buttons = form.querySelectorAll("button");
+    for (const button of buttons) button.disabled = true;
+    try {
+      await work();
+    } catch (error) {
+      const field = error instanceof ApiError ? fieldOf(error.path) : undefined;
+      showError(form, field, reasonOf(error));
+    } finally {
+      for (const button of buttons) button.disabled = false;
+    }
+  }
+
+  list.addEventListener("change", (/** @type {Event} */ event) => {
+    pick(/** @type {HTMLInputElement} */ (event.target).value);
+  });
+  list.addEventListener("click", ({ target }) => {
+    const wanted = /** @type {HTMLElement} */ (target).dataset.change;
+    const view = views.find(({ id }) => id === wanted);
+    if (view) edit(view);
+  });
+  newView.addEventListener("click", () => edit(null));
+  find("#cancel-view", form).addEventListener("click", closeForm);
+  remove.addEventListener("click", forget);
+  form.addEventListener("submit", (/** @type {SubmitEvent} */ event) => {
+    event.preventDefault();
+    void save();
+  });
+  form.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
+    if (event.key === "Escape") closeForm();
+  });
+
+  return {
+    /**
+     * Read the views anew and choose one of them.
+     *
+     * @param {string} id  "" is everything, and so is one that there is not
+     */
+    async show(id) {
+      panel.hidden = false;
+      try {
+        views = (await call("GET", URL)).configurations;
+        say(trouble, "");
+      } catch (error) {
+        say(trouble, `Your views could not be read. ${reasonOf(error)}`);
+      }
+      pick(views.some((view) => view.id === id) ? id : "");
+    },
+
+    hide() {
+      panel.hidden = true;
+      form.hidden = true;
+      newView.hidden = false;
+      views = [];
+      chosen = "";
+      say(trouble, "");
+      draw();
+    },
+  };
+}
+
+/**
+ * @param {View} view
+ * @param {string} chosen
+ */
+function choice({ id, name, tickers, tags }, chosen) {
+  const input = make("input", { type: "radio", name: "view", value: id });
+  input.checked = id === chosen;
+  const what = [...tickers, ...tags.map((tag) => `#${tag}`)].join(" ");
+  const words = make("span", {}, make("b", {}, name), ...(what ? [make("small", {}, what)] : []));
+  const change = make("button", { type: "button", class: "quiet", "data-change": id }, "Change");
+  change.setAttribute("aria-label", `Change ${name}`);
+  return make("div", { class: "view" }, make("label", {}, input, words), ...(id ? [change] : []));
+}
+
+/**
+ * "tickers[3]" is about the field "tickers".
+ *
+ * @param {string | undefined} path
+ */
+function fieldOf(path) {
+  return path?.replace(/^\$\.?/, "").split(/[.[]/)[0];
+}
