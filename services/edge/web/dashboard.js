@@ -36,7 +36,10 @@ const feed = itemsFeed({
     else if (shown) void leaveView();
   },
 });
-const views = viewsPanel(find("#views"), { onPick: show });
+const views = viewsPanel(find("#views"), {
+  onPick: show,
+  onGone: () => void leaveView(),
+});
 const signIn = signInForm(find("#sign-in"), (session) => void enter(session));
 
 /** The id of the view whose items are on the page; null is all, undefined none yet. */
@@ -115,8 +118,15 @@ let hiding;
 document.addEventListener("visibilitychange", () => {
   clearTimeout(hiding);
   if (document.visibilityState === "hidden") hiding = setTimeout(feed.pause, HIDDEN_MS);
-  else feed.resume();
+  else comeBack();
 });
+
+/** What other programs did to the views meanwhile, this page was not told. */
+function comeBack() {
+  feed.resume();
+  void views.refresh();
+}
+
 
 find("#try-now").addEventListener("click", feed.retryNow);
 find("#sign-out").addEventListener("click", async () => {

@@ -38,9 +38,11 @@ export function listed(text) {
 
 /**
  * @param {HTMLElement} panel
- * @param {{onPick: (view: View | null) => void}} actions  null is everything
+ * @param {object} actions
+ * @param {(view: View | null) => void} actions.onPick  null is everything
+ * @param {() => void} actions.onGone  the chosen one was deleted elsewhere
  */
-export function viewsPanel(panel, { onPick }) {
+export function viewsPanel(panel, { onPick, onGone }) {
   const list = find("#view-list", panel);
   const trouble = find(".views-error", panel);
   const form = find("form", panel);
@@ -53,10 +55,18 @@ export function viewsPanel(panel, { onPick }) {
   let edited = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let doubting;
+  // Other tabs of this browser keep up with what is saved and deleted here.
+  const others = new BroadcastChannel("tapewire views");
 
   function draw() {
     const everything = { id: "", name: "All items", tickers: [], tags: [] };
-    arrange(list, [everything, ...views].map((view) => choice(view, chosen)));
+    const old = new Map([...list.children].map((line) => [line.dataset.view, line]));
+    const lines = [everything, ...views].map((view) => {
+      const line = old.get(JSON.stringify(view)) ?? choice(view);
+      find("input", line).checked = view.id === chosen;
+      return line;
+    });
+    arrange(list, lines);
   }
 
   /** @param {string} id  "" is everything */
@@ -116,6 +126,7 @@ export function viewsPanel(panel, { onPick }) {
       views = before
         ? views.map((view) => (view.id === saved.id ? saved : view))
         : [...views, saved];
+      others.postMessage("changed");
       pick(saved.id);
       edited = saved;
       closeForm();
@@ -131,7 +142,8 @@ export function viewsPanel(panel, { onPick }) {
         // Deleted elsewhere already, which is what was wanted.
         if (!(error instanceof ApiError && error.statusCode === 404)) throw error;
       });
-      views = views.filter((view) => view !== gone);
+      others.postMessage("changed");
+      views = views.filter(({ id }) => id !== gone.id);
       if (chosen === gone.id) pick("");
       else draw();
       closeForm();
@@ -152,6 +164,27 @@ export function viewsPanel(panel, { onPick }) {
     }
   }
 
+  async function read() {
+    try {
+      views = (await call("GET", URL)).configurations;
+      say(trouble, "");
+    } catch (error) {
+      say(trouble, `Your views could not be read. ${reasonOf(error)}`);
+    }
+  }
+
+  /** Keep up with what was done elsewhere. */
+  async function refresh() {
+    if (panel.hidden) return;
+    const known = () => JSON.stringify(views.find(({ id }) => id === chosen));
+    const before = known();
+    await read();
+    if (panel.hidden || known() === before) draw();
+    else if (known() === undefined) onGone();
+    else pick(chosen);
+  }
+
+  others.onmessage = refresh;
   list.addEventListener("change", (/** @type {Event} */ event) => {
     pick(/** @type {HTMLInputElement} */ (event.target).value);
   });
@@ -179,14 +212,12 @@ export function viewsPanel(panel, { onPick }) {
      */
     async show(id) {
       panel.hidden = false;
-      try {
-        views = (await call("GET", URL)).configurations;
-        say(trouble, "");
-      } catch (error) {
-        say(trouble, `Your views could not be read. ${reasonOf(error)}`);
-      }
+      await read();
+      if (panel.hidden) return; // signed out meanwhile
       pick(views.some((view) => view.id === id) ? id : "");
     },
+
+    refresh,
 
     hide() {
       panel.hidden = true;
@@ -200,18 +231,16 @@ export function viewsPanel(panel, { onPick }) {
   };
 }
 
-/**
- * @param {View} view
- * @param {string} chosen
- */
-function choice({ id, name, tickers, tags }, chosen) {
+/** @param {View} view */
+function choice(view) {
+  const { id, name, tickers, tags } = view;
   const input = make("input", { type: "radio", name: "view", value: id });
-  input.checked = id === chosen;
   const what = [...tickers, ...tags.map((tag) => `#${tag}`)].join(" ");
   const words = make("span", {}, make("b", {}, name), ...(what ? [make("small", {}, what)] : []));
   const change = make("button", { type: "button", class: "quiet", "data-change": id }, "Change");
   change.setAttribute("aria-label", `Change ${name}`);
-  return make("div", { class: "view" }, make("label", {}, input, words), ...(id ? [change] : []));
+  const asKnown = { class: "view", "data-view": JSON.stringify(view) };
+  return make("div", asKnown, make("label", {}, input, words), ...(id ? [change] : []));
 }
 
 /**
