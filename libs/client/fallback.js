@@ -84,7 +84,8 @@ export class Following {
   #over = false;
   #polling = false;
   #failing = "";
-  /** What became of the stream, and when (by the clock) it is tried again; null: it is not. */
+  /** What became of the stream, "" for nothing, and when (by the clock) it is tried again; null: it
+   * is not. */
   #reason = "";
   /** @type {number | null} */
   #retryAt = 0;
@@ -144,6 +145,7 @@ export class Following {
     if (!this.#heard) {
       this.#heard = true;
       this.#failed = 0;
+      this.#reason = "";
       this.#stopPolling();
       this.#options.onState({ name: "live" });
     }
@@ -159,7 +161,7 @@ export class Following {
     } else if (state.name === "connecting") {
       this.#heard = false;
       this.#retryAt = this.#clock.performance.now();
-      this.#tell(this.#failed > 0 ? this.#waiting(0) : { name: "connecting" });
+      this.#tell(this.#reason === "" ? { name: "connecting" } : this.#waiting(0));
     } else if (state.name === "reconnecting") {
       this.#lost(state);
     } else if (state.name === "signed-out") {

@@ -1,9 +1,12 @@
 """The dashboard, and the bell of either page, as their user sees them."""
 
+import asyncio
 import re
 from typing import Any
 
 from playwright.async_api import Locator, Page, expect
+
+from tests.waiting import LOOK_SECONDS
 
 NOTE_STATES = """() => {
     window.seen = [];
@@ -24,6 +27,19 @@ NOTE_STATES = """() => {
         note();
     });
 }"""
+
+
+PASSING_SECONDS = 60.0
+
+
+async def _pass_time(page: Page, of: Locator, says: Locator, states: tuple[str, ...]) -> None:
+    """Only ever what is said: a try that is under way must not find that its time is over."""
+    async with asyncio.timeout(PASSING_SECONDS):
+        while await of.get_attribute("data-state") in states:
+            found = re.search(r" in (\d+) s", await says.inner_text())
+            if found:
+                await page.clock.fast_forward(int(found[1]) * 1000)
+            await asyncio.sleep(LOOK_SECONDS)
 
 
 class Board:
@@ -69,12 +85,16 @@ class Board:
         seen: list[dict[str, Any]] = await self.page.evaluate("() => window.seen")
         return seen
 
-    async def skip_wait(self) -> None:
-        """Let the time pass that the strip says is left; for pages with a clock that is installed.
-        Nothing when it says none."""
-        found = re.search(r" in (\d+) s", await self.strip.inner_text())
-        if found:
-            await self.page.clock.fast_forward(int(found[1]) * 1000)
+    async def saw(self, state: str) -> None:
+        """Wait until it was in `state`, be it for a moment; after `note_states`."""
+        await self.page.wait_for_function(
+            "(wanted) => window.seen.some(({state}) => state === wanted)", arg=state
+        )
+
+    async def pass_time_while(self, *states: str) -> None:
+        """Let the time pass that the page says is left until it tries again, for as long as it is
+        in one of `states`; for pages with a clock that is installed."""
+        await _pass_time(self.page, self.feed, self.strip, states)
 
     async def save_view(self, name: str, tickers: str, tags: str = "") -> None:
         """Fill the form that is open and save it."""
@@ -98,6 +118,10 @@ class Bell:
 
     async def expect_live(self) -> None:
         await expect(self.state).to_have_attribute("data-state", "live")
+
+    async def pass_time_while(self, *states: str) -> None:
+        """As of a board."""
+        await _pass_time(self.page, self.state, self.state, states)
 
     async def expect_unread(self, count: int) -> None:
         if count:

@@ -14,6 +14,8 @@ ROOT = HERE.parents[1]
 ORIGIN = "http://tapewire.test"
 PARSER_CASES: list[dict[str, Any]] = json.loads((HERE / "parser_cases.json").read_text("utf-8"))
 NODE_SECONDS = 60
+SERVED = {"/client/": "/libs/client/", "/static/": "/services/edge/web/"}
+"""As an edge does."""
 
 on_one_loop = pytest.mark.asyncio(loop_scope="module")
 
@@ -24,6 +26,8 @@ async def _serve(route: Route) -> None:
     if path == "/":
         await route.fulfill(body="<!doctype html>", content_type="text/html")
     else:
+        for served, folder in SERVED.items():
+            path = path.replace(served, folder, 1) if path.startswith(served) else path
         await route.fulfill(path=ROOT / path.lstrip("/"), content_type="text/javascript")
 
 
@@ -52,22 +56,31 @@ async def test_event_streams_are_parsed_as_the_standard_says(
 
 
 @on_one_loop
-async def test_connections_keep_their_promises(page: Page) -> None:
+@pytest.mark.parametrize(
+    ("module", "name", "at_least"),
+    [
+        ("connection_cases.js", "cases", 21),
+        ("fallback_cases.js", "fallbackCases", 11),
+        ("page_cases.js", "pageCases", 10),
+    ],
+)
+async def test_promises_are_kept(page: Page, module: str, name: str, at_least: int) -> None:
     await _blank(page)
 
     outcomes: dict[str, str] = await page.evaluate(
-        """async () => {
-            const { cases } = await import('/tests/browser/connection_cases.js');
+        """async ([module, name]) => {
+            const cases = (await import(`/tests/browser/${module}`))[name];
             const outcomes = {};
             for (const [name, run] of Object.entries(cases)) {
                 try { await run(); outcomes[name] = 'kept'; }
                 catch (error) { outcomes[name] = String(error); }
             }
             return outcomes;
-        }"""
+        }""",
+        [module, name],
     )
 
-    assert len(outcomes) > 20
+    assert len(outcomes) >= at_least
     assert {name: said for name, said in outcomes.items() if said != "kept"} == {}
 
 

@@ -76,12 +76,10 @@ async def test_a_lost_stream_is_tried_again_then_polled_for_then_streamed_again(
         # A proxy, say, that lets calls through and no streams.
         await context.route(STREAMS, lambda route: route.abort())
         cable.pull()
-        await board.expect_state("reconnecting")
+        await board.saw("reconnecting")
         await news.publish(f"{fresh} 2 unseen", "IBM")
         cable.plug_in()
-        async with asyncio.timeout(RECOVERY_MS / 1000):
-            while await board.feed.get_attribute("data-state") == "reconnecting":
-                await board.skip_wait()
+        await board.pass_time_while("live", "connecting", "reconnecting")
 
         await board.expect_state("polling")
         await expect(board.strip).to_contain_text("No live stream: polling instead.")
@@ -94,7 +92,7 @@ async def test_a_lost_stream_is_tried_again_then_polled_for_then_streamed_again(
 
         await context.unroute(STREAMS)
         await news.publish(f"{fresh} 4 between", "IBM")
-        await board.page.clock.fast_forward(RECOVERY_MS)
+        await board.pass_time_while("polling")
         await board.expect_connected()
         await news.publish(f"{fresh} 5 streamed", "IBM")
         await expect(board.items.first).to_contain_text(f"{fresh} 5")
@@ -117,10 +115,7 @@ async def test_a_server_that_is_away_is_said_to_be_and_found_again(
         await board.expect_connected()
 
         cable.pull()
-        await board.expect_state("reconnecting")
-        async with asyncio.timeout(RECOVERY_MS / 1000):
-            while await board.feed.get_attribute("data-state") == "reconnecting":
-                await board.skip_wait()
+        await board.pass_time_while("live", "connecting", "reconnecting")
         await board.expect_state("failing")
         await expect(board.strip).to_contain_text("The server does not answer.")
         await news.publish(f"{fresh} meanwhile", "IBM")
@@ -140,7 +135,7 @@ async def test_connected_again_within_thirty_seconds_of_the_return_of_a_killed_e
     await board.expect_connected()
 
     killed = stack.kill("edge-0")
-    await board.expect_state("reconnecting")
+    await board.saw("reconnecting")
     item = await news.publish(f"{fresh} while it was down", "IBM")
     await asyncio.to_thread(stack.pid, "edge-0", other_than=killed)
 
@@ -203,9 +198,8 @@ async def test_a_view_that_is_polled_for_has_only_its_items(
     await board.page.get_by_role("button", name="New view").click()
     await board.save_view("Mine", ticker)
     await expect(board.page.locator("#items-note")).to_have_text("of “Mine”")
-    async with asyncio.timeout(RECOVERY_MS / 1000):
-        while await board.feed.get_attribute("data-state") != "polling":
-            await board.skip_wait()
+    await board.pass_time_while("connecting", "reconnecting")
+    await board.expect_state("polling")
 
     await news.publish(f"{fresh} for nobody here", "IBM")
     wanted = await news.publish(f"{fresh} for them", ticker)
@@ -227,11 +221,13 @@ async def _with_a_view(stack: Stack, board: Board, user: str) -> None:
 async def test_a_view_that_another_tab_deletes_gives_way_to_all_items(
     stack: Stack, open_page: OpenPage, fresh: str
 ) -> None:
-    here, there = Board(await open_page()), Board(await open_page())
+    here = Board(await open_page())
     await _with_a_view(stack, here, fresh)
+    there = Board(await open_page())
     await there.open(stack.url)
     await there.page.get_by_role("radio", name="Mine").check()
 
+    await here.page.bring_to_front()  # pages behind others turn slowly
     await here.page.get_by_role("button", name="Change Mine").click()
     await here.page.get_by_role("button", name="Delete view").click()
     await here.page.get_by_role("button", name="Press again to delete").click()
@@ -247,6 +243,7 @@ async def test_a_view_that_is_no_more_when_its_stream_comes_back_gives_way_too(
 ) -> None:
     async with plugged_into(_port(stack)) as (cable, near):
         await board.page.clock.install()
+        await board.note_states()
         await board.open(near)
         await board.sign_in(fresh)
         await board.page.get_by_role("button", name="New view").click()
@@ -258,9 +255,9 @@ async def test_a_view_that_is_no_more_when_its_stream_comes_back_gives_way_too(
         assert gone.ok
 
         cable.pull()
-        await board.expect_state("reconnecting")
+        await board.saw("reconnecting")
         cable.plug_in()
-        await board.skip_wait()
+        await board.pass_time_while("reconnecting")
 
         await expect(board.page.get_by_role("log")).to_contain_text("This view is no more")
         await expect(board.page.get_by_role("radio", name="All items")).to_be_checked()

@@ -5,9 +5,8 @@
  * What is known is in `inbox.js`; this module brings it on the page. Start reading at `enter`.
  */
 
-import { call } from "/client/tapewire.js";
+import { ApiError, call } from "/client/tapewire.js";
 
-import { systemNotices } from "./system.js";
 import { bellParts, drawBell } from "./bellview.js";
 import { everyFrame } from "./dom.js";
 import { reasonOf } from "./forms.js";
@@ -15,6 +14,7 @@ import { Inbox } from "./inbox.js";
 import { notice } from "./notices.js";
 import { sharedStream } from "./shared.js";
 import { stateLine } from "./status.js";
+import { systemNotices } from "./system.js";
 
 /** @typedef {import("./inbox.js").Notification} Notification */
 
@@ -54,6 +54,7 @@ export function notificationBell({ quiet = () => false, onSignedOut = () => {} }
       } catch (error) {
         if (mine !== loading) return;
         trouble = `The list could not be read. ${reasonOf(error)}`;
+        if (error instanceof ApiError && !error.transient) break;
       }
       draw();
       await new Promise((resolve) => setTimeout(resolve, pause));

@@ -9,8 +9,6 @@ import { arrange, find, make, say, write } from "./dom.js";
 import { clearErrors, reasonOf, showError } from "./forms.js";
 
 const URL = "/api/v2/configurations";
-/** Within this the second press on "Delete view" counts. */
-const SURE_MS = 4_000;
 
 /**
  * @typedef {object} View
@@ -53,8 +51,6 @@ export function viewsPanel(panel, { onPick, onGone }) {
   let chosen = "";
   /** The one in the form; null for a new one. @type {View | null} */
   let edited = null;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  let doubting;
   // Other tabs of this browser keep up with what is saved and deleted here.
   const others = new BroadcastChannel("tapewire views");
 
@@ -102,10 +98,8 @@ export function viewsPanel(panel, { onPick, onGone }) {
 
   /** @param {boolean} asked  whether the next press deletes */
   function sure(asked) {
-    clearTimeout(doubting);
     remove.dataset.sure = String(asked);
     write(remove, asked ? "Press again to delete" : "Delete view");
-    if (asked) doubting = setTimeout(() => sure(false), SURE_MS);
   }
 
   async function save() {
@@ -196,6 +190,7 @@ export function viewsPanel(panel, { onPick, onGone }) {
   newView.addEventListener("click", () => edit(null));
   find("#cancel-view", form).addEventListener("click", closeForm);
   remove.addEventListener("click", forget);
+  remove.addEventListener("blur", () => sure(false));
   form.addEventListener("submit", (/** @type {SubmitEvent} */ event) => {
     event.preventDefault();
     void save();
