@@ -12,15 +12,15 @@
  * its place, while the connection goes on trying. The two share one place in the log, so nothing is
  * lost or doubled between them: polls move the connection's place, and a poll that is answered
  * after the stream has come back is thrown away, since the stream brings the same.
- * Start reading at `#see` and `#hear`, what becomes of the connection, and `#ask`, one poll.
+ * Start reading at `#see` and `#hear`, what becomes of the connection.
  */
 
-import { ApiError, connect } from "./tapewire.js";
+import { POLL_MS, Polling } from "./polling.js";
+import { connect } from "./tapewire.js";
 import { Timers } from "./timers.js";
 
 /** Failed tries in a row after which polling begins. With a `retry:` of 5 s that is after 23 s. */
 export const TRIES = 2;
-export const POLL_MS = 5_000;
 /** An open stream without an event after this long counts as none. */
 export const STALL_MS = 10_000;
 /** A stream that was refused for good is tried again after this long. */
@@ -31,12 +31,8 @@ const JITTER_SHARE = 0.6;
 /** @typedef {import("./tapewire.js").Connection} Connection */
 /** @typedef {import("./tapewire.js").State} ConnectionState */
 /** @typedef {import("./tapewire.js").StreamEvent} StreamEvent */
-/**
- * What a poll found: `events` as the stream would have brought them, and the id of the place up to
- * which they are all that there are. `more`: ask again at once.
- *
- * @typedef {{events: StreamEvent[], asOf: string, more: boolean}} Found
- */
+/** @typedef {import("./polling.js").Found} Found */
+/** @typedef {import("./rest.js").ApiError} ApiError */
 /**
  * @typedef {{name: "connecting"}
  *   | {name: "live"}
@@ -82,16 +78,12 @@ export class Following {
   #heard = false;
   #failed = 0;
   #over = false;
-  #polling = false;
-  #failing = "";
-  /** What became of the stream, "" for nothing, and when (by the clock) it is tried again; null: it
-   * is not. */
+  #polling;
+  /** What became of the stream; "" while it is there. */
   #reason = "";
-  /** @type {number | null} */
+  /** When it is tried, by the clock; null: not by itself. @type {number | null} */
   #retryAt = 0;
-  /** Polls that are answered in a later round than they were asked in are thrown away. */
-  #round = 0;
-  /** "poll", "stall", "reopen" */
+  /** "stall", "reopen" */
   #timers;
 
   /**
@@ -105,6 +97,16 @@ export class Following {
     this.#timers = new Timers(this.#clock);
     this.#random = options.random ?? Math.random;
     this.#position = options.lastEventId ?? "";
+    this.#polling = new Polling({
+      ask: () => options.poll(this.lastEventId),
+      onFound: (found) => this.#take(found),
+      // The server is there again: no need to wait until the next try is due.
+      onBack: () => this.#connection?.retryNow(),
+      onTrouble: () => this.#tellPolling(),
+      onRefused: (error) => this.#end(finalOf(error)),
+      clock: this.#clock,
+      random: this.#random,
+    });
     this.#open();
   }
 
@@ -146,7 +148,8 @@ export class Following {
       this.#heard = true;
       this.#failed = 0;
       this.#reason = "";
-      this.#stopPolling();
+      this.#timers.stop("stall");
+      this.#polling.stop();
       this.#options.onState({ name: "live" });
     }
     this.#options.onEvent(event);
@@ -167,7 +170,7 @@ export class Following {
     } else if (state.name === "signed-out") {
       this.#end(state);
     } else {
-      this.#refused(state.reason);
+      this.#refused(state);
     }
   }
 
@@ -185,15 +188,15 @@ export class Following {
    * The stream is refused for good, says the server, or a proxy before it. What plain calls are
    * answered decides whether that is so.
    *
-   * @param {string} reason
+   * @param {Extract<ConnectionState, {name: "closed"}>} state
    */
-  #refused(reason) {
+  #refused({ reason, error }) {
     this.#position = this.lastEventId;
     this.#connection = null;
     this.#heard = false;
     this.#failed = Math.max(this.#failed + 1, TRIES);
-    // One that was pushed out would push out the next one in its turn.
-    const pushedOut = reason === "too many connections";
+    // No error: one that was pushed out, and would push out the next one in its turn.
+    const pushedOut = error === null;
     this.#retryAt = pushedOut ? null : this.#clock.performance.now() + REOPEN_MS;
     if (!pushedOut) this.#timers.after("reopen", REOPEN_MS, () => this.#open());
     this.#poll(reason);
@@ -202,59 +205,23 @@ export class Following {
   /** @param {string} reason */
   #poll(reason) {
     this.#reason = reason;
-    if (this.#polling) {
-      this.#tellPolling();
-      return;
-    }
-    this.#polling = true;
-    this.#failing = "";
+    if (!this.#polling.running) this.#polling.start();
     this.#tellPolling();
-    void this.#ask(true);
   }
 
-  #stopPolling() {
-    this.#polling = false;
-    this.#round += 1;
-    this.#timers.stop("poll", "stall");
-  }
-
-  /** @param {boolean} first  or after one that failed: an answer means that the server is back */
-  async #ask(first) {
-    const round = ++this.#round;
-    let pauseMs = POLL_MS;
-    let more = false;
-    let failing = "";
-    try {
-      const found = await this.#options.poll(this.lastEventId);
-      if (round !== this.#round) return;
-      for (const event of found.events) this.#options.onEvent(event);
-      if (round !== this.#round) return; // closed by what heard them
-      this.#moveTo(found.asOf);
-      more = found.more;
-    } catch (error) {
-      if (round !== this.#round) return;
-      if (error instanceof ApiError && !error.transient) {
-        this.#end(finalOf(error));
-        return;
+  /** @param {import("./polling.js").Found} found */
+  #take({ events, asOf }) {
+    this.#position = asOf;
+    this.#connection?.skipTo(asOf);
+    for (const event of events) {
+      try {
+        this.#options.onEvent(event);
+      } catch (error) {
+        queueMicrotask(() => {
+          throw error; // to the console, not into the polling
+        });
       }
-      failing = error instanceof Error ? error.message : String(error);
-      if (error instanceof ApiError) pauseMs = Math.max(pauseMs, error.retryAfterMs ?? 0);
     }
-    const back = failing === "" && (first || this.#failing !== "");
-    if (failing !== this.#failing) {
-      this.#failing = failing;
-      this.#tellPolling();
-    }
-    const pause = more ? 0 : pauseMs * (1 + 0.1 * this.#random());
-    this.#timers.after("poll", pause, () => this.#ask(false));
-    // The server is there again: no need to wait until the next try is due.
-    if (back) this.#connection?.retryNow();
-  }
-
-  /** @param {string} id */
-  #moveTo(id) {
-    this.#position = id;
-    this.#connection?.skipTo(id);
   }
 
   /** @param {number} retryInMs */
@@ -270,7 +237,7 @@ export class Following {
 
   /** @param {State} state  polling is told of instead while there is some */
   #tell(state) {
-    if (this.#polling) this.#tellPolling();
+    if (this.#polling.running) this.#tellPolling();
     else this.#options.onState(state);
   }
 
@@ -281,7 +248,7 @@ export class Following {
       everyMs: POLL_MS,
       retryInMs: this.#retryAt === null ? null : Math.max(this.#retryAt - now, 0),
       reason: this.#reason,
-      failing: this.#failing,
+      failing: this.#polling.failing,
     });
   }
 
@@ -290,8 +257,8 @@ export class Following {
     if (this.#over) return;
     this.#over = true;
     this.#position = this.lastEventId;
-    this.#stopPolling();
-    this.#timers.stop("reopen");
+    this.#polling.stop();
+    this.#timers.stop("stall", "reopen");
     const connection = this.#connection;
     this.#connection = null;
     connection?.close();

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import test from "node:test";
 
 import { cases } from "./connection_cases.js";
-import { fallbackCases } from "./fallback_cases.js";
+import { cases as fallbackCases } from "./fallback_cases.js";
 import { runParserCase } from "./parser_suite.js";
 
 const parserCases = JSON.parse(

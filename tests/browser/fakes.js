@@ -104,13 +104,22 @@ class Exchange {
 }
 
 /**
- * A server for streams. Each entry of `answers` serves one request: "stream" (written through
- * `exchanges`), "down" (a network error), "hang", or a Response. The last one repeats.
+ * A connection to a scripted server. Each entry of `answers` serves one request: "stream" (written
+ * through `exchanges`), "down" (a network error), "hang", or a Response. The last one repeats.
  *
  * @param {("stream" | "down" | "hang" | (() => Response))[]} answers
+ * @param {object} [options]
+ * @param {(options: any) => any} [open]  by default a plain connection
  */
-export function scriptedFetch(answers) {
+export async function connected(
+  answers,
+  options = {},
+  open = (all) => connect("/api/stream/trading", all),
+) {
+  const clock = new FakeClock();
   /** @type {Exchange[]} */ const exchanges = [];
+  /** @type {any[]} */ const events = [];
+  /** @type {any[]} */ const states = [];
   let requests = 0;
   /** @type {any} */
   const fetch = (/** @type {string} */ _url, /** @type {any} */ { headers, signal }) => {
@@ -127,21 +136,7 @@ export function scriptedFetch(answers) {
     const streaming = { "Content-Type": "text/event-stream; charset=utf-8" };
     return Promise.resolve(new Response(exchange.body, { headers: streaming }));
   };
-  return { fetch, exchanges, requests: () => requests };
-}
-
-/**
- * A connection to a server that answers as `scriptedFetch` says.
- *
- * @param {("stream" | "down" | "hang" | (() => Response))[]} answers
- * @param {object} [options]
- */
-export async function connected(answers, options = {}) {
-  const clock = new FakeClock();
-  const { fetch, exchanges, requests } = scriptedFetch(answers);
-  /** @type {any[]} */ const events = [];
-  /** @type {any[]} */ const states = [];
-  const stream = connect("/api/stream/trading", {
+  const stream = open({
     onEvent: (event) => events.push(event),
     onState: (state) => states.push(state),
     random: () => 0.5,
@@ -158,6 +153,6 @@ export async function connected(answers, options = {}) {
     states,
     last: () => exchanges[exchanges.length - 1],
     names: () => states.map(({ name }) => name),
-    requests,
+    requests: () => requests,
   };
 }

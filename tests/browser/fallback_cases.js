@@ -3,10 +3,11 @@
  * Chromium: name → test.
  */
 
-import { POLL_MS, REOPEN_MS, STALL_MS, TRIES, follow } from "../../libs/client/fallback.js";
+import { REOPEN_MS, STALL_MS, TRIES, follow } from "../../libs/client/fallback.js";
+import { POLL_MS } from "../../libs/client/polling.js";
 import { ApiError, Unreachable } from "../../libs/client/rest.js";
 import { equal } from "./assert.js";
-import { FakeClock, atRest, scriptedFetch } from "./fakes.js";
+import { atRest, connected } from "./fakes.js";
 
 const LONG_ENOUGH_MS = 60_000;
 
@@ -24,41 +25,25 @@ const refusal = (/** @type {number} */ status) => () =>
  * @param {object} [options]
  */
 async function following(answers, options = {}) {
-  const clock = new FakeClock();
-  const { fetch, exchanges, requests } = scriptedFetch(answers);
-  /** @type {any[]} */ const items = [];
-  /** @type {any[]} */ const states = [];
   /** @type {string[]} */ const polls = [];
   const log = { length: 0, /** @type {Error | null} */ trouble: null };
-  const feed = follow("/stream", {
-    onEvent: ({ type, data }) => type === "item" && items.push(data),
-    onState: (state) => states.push(state),
-    poll: async (since) => {
-      polls.push(since);
-      if (log.trouble) throw log.trouble;
-      const from = Number(since.split("-")[1] ?? 0);
-      const events = [];
-      for (let n = from + 1; n <= log.length; n += 1) events.push({ type: "item", data: n, id: null });
-      return { events, asOf: `e-${log.length}`, more: false };
-    },
-    random: () => 0.5,
-    clock,
-    fetch,
-    ...options,
-  });
-  await atRest();
+  const poll = async (/** @type {string} */ since) => {
+    polls.push(since);
+    if (log.trouble) throw log.trouble;
+    const from = Number(since.split("-")[1] ?? 0);
+    const events = [];
+    for (let n = from + 1; n <= log.length; n += 1) events.push({ type: "item", data: n, id: null });
+    return { events, asOf: `e-${log.length}`, more: false };
+  };
+  const open = (/** @type {any} */ all) => follow("/stream", { poll, ...all });
+  const { stream: feed, ...made } = await connected(answers, options, open);
   return {
+    ...made,
     feed,
-    clock,
     log,
-    exchanges,
-    requests,
-    items,
-    states,
     polls,
-    last: () => exchanges[exchanges.length - 1],
-    names: () => states.map(({ name }) => name),
-    now: () => states[states.length - 1],
+    items: () => made.events.filter(({ type }) => type === "item").map(({ data }) => data),
+    now: () => made.states[made.states.length - 1],
   };
 }
 
@@ -71,7 +56,7 @@ async function untilPolling({ clock, now, states }) {
 }
 
 /** @type {Record<string, () => void | Promise<void>>} */
-export const fallbackCases = {
+export const cases = {
   async "a stream is live when it has brought something, not when it is open"() {
     const { last, names, feed } = await following(["stream"]);
     equal(names(), ["connecting"], "states of an open stream");
@@ -101,18 +86,18 @@ export const fallbackCases = {
     await at.last().fail();
     await untilPolling(at);
     await atRest();
-    equal(at.items, [1, 2, 3], "items of the stream and of the first poll");
+    equal(at.items(), [1, 2, 3], "items of the stream and of the first poll");
     equal(at.polls[0], "e-2", "where the first poll began");
     at.log.length = 5;
     await at.clock.advance(POLL_MS * 1.1);
-    equal(at.items, [1, 2, 3, 4, 5], "items of the next poll");
+    equal(at.items(), [1, 2, 3, 4, 5], "items of the next poll");
     while (at.requests() < 6) await at.clock.advance(POLL_MS);
     equal(at.last().headers["Last-Event-ID"], "e-5", "where the stream goes on");
     await at.last().send(hello + item(6));
     equal(at.now(), { name: "live" }, "state");
     const asked = at.polls.length;
     await at.clock.advance(LONG_ENOUGH_MS);
-    equal(at.items, [1, 2, 3, 4, 5, 6], "items");
+    equal(at.items(), [1, 2, 3, 4, 5, 6], "items");
     equal(at.polls.length, asked, "polls after the stream's return");
     at.feed.close();
   },
@@ -128,7 +113,7 @@ export const fallbackCases = {
     answer({ events: [{ type: "item", data: 1, id: null }], asOf: "e-1", more: false });
     await atRest();
     await at.last().send(item(2));
-    equal(at.items, [1, 2], "items");
+    equal(at.items(), [1, 2], "items");
     at.feed.close();
   },
 
@@ -140,7 +125,7 @@ export const fallbackCases = {
     equal(at.last().headers["Last-Event-ID"], "e-0", "where the stream was asked to begin");
     await at.clock.advance(POLL_MS * 1.1);
     await at.last().send(hello + item(1) + item(2) + item(3));
-    equal(at.items, [1, 2, 3], "items");
+    equal(at.items(), [1, 2, 3], "items");
     at.feed.close();
   },
 
@@ -167,10 +152,10 @@ export const fallbackCases = {
     at.log.length = 1;
     await at.clock.advance(STALL_MS);
     equal(at.now().name, "polling", "state");
-    equal(at.items, [1], "items");
+    equal(at.items(), [1], "items");
     await at.last().send(hello + item(1) + item(2));
     equal(at.now().name, "live", "state");
-    equal(at.items, [1, 2], "items");
+    equal(at.items(), [1, 2], "items");
     at.feed.close();
   },
 
@@ -179,13 +164,13 @@ export const fallbackCases = {
     equal(at.now().name, "polling", "state");
     at.log.length = 1;
     await at.clock.advance(REOPEN_MS);
-    equal(at.items, [1], "items");
+    equal(at.items(), [1], "items");
     await at.clock.advance(REOPEN_MS);
     equal(at.requests(), 3, "requests for the stream");
     equal(at.last().headers["Last-Event-ID"], "e-1", "where it goes on");
     await at.last().send(hello + item(2));
     equal(at.now().name, "live", "state");
-    equal(at.items, [1, 2], "items");
+    equal(at.items(), [1, 2], "items");
     at.feed.close();
     await atRest();
     equal(at.clock.pending, 0, "timers left behind");
@@ -211,11 +196,38 @@ export const fallbackCases = {
     equal([at.now().name, at.now().retryInMs], ["polling", null], "state");
     at.log.length = 1;
     await at.clock.advance(LONG_ENOUGH_MS);
-    equal([at.items, at.requests()], [[1], 1], "items, requests");
+    equal([at.items(), at.requests()], [[1], 1], "items, requests");
     at.feed.retryNow();
     await atRest();
     equal(at.requests(), 2, "requests when told to");
     at.feed.close();
+  },
+
+  async "what the page throws at an event of a poll does not stop the polling"() {
+    /** @type {string[]} */ const thrown = [];
+    const microtask = globalThis.queueMicrotask;
+    globalThis.queueMicrotask = (run) =>
+      microtask(() => {
+        try {
+          run();
+        } catch (error) {
+          thrown.push(String(error));
+        }
+      });
+    try {
+      const onEvent = () => {
+        throw new Error("the page's own");
+      };
+      const at = await following(["down"], { onEvent });
+      at.log.length = 1;
+      await untilPolling(at);
+      await at.clock.advance(POLL_MS * 2.2);
+      equal(thrown, ["Error: the page's own"], "what the console is told");
+      equal(at.polls.slice(0, 3), ["", "e-1", "e-1"], "polls");
+      at.feed.close();
+    } finally {
+      globalThis.queueMicrotask = microtask;
+    }
   },
 
   async "after close nothing comes, waits or is asked"() {

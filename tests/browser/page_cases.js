@@ -28,7 +28,7 @@ const state = (/** @type {Inbox} */ inbox) => [
 ];
 
 /** @type {Record<string, () => void>} */
-export const pageCases = {
+export const cases = {
   "inbox: what is new is unread, on top, and told once"() {
     const inbox = new Inbox();
     equal(inbox.apply(begun(1, 0)), null, "a beginning is no news");

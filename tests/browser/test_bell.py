@@ -100,6 +100,7 @@ async def test_what_is_read_on_one_tab_is_read_on_the_others(
     assert (await answer.json())["unread"] == 0
 
 
+@pytest.mark.slow
 async def test_tabs_share_a_stream_and_the_next_one_takes_it_over(
     stack: Stack, open_page: OpenPage, user: str, news: Newsroom
 ) -> None:
@@ -136,6 +137,7 @@ async def test_the_browsers_own_notification_is_shown_when_allowed(
     await expect(page.get_by_role("button", name="Show on the desktop too")).to_be_hidden()
 
 
+@pytest.mark.slow
 async def test_permission_is_asked_for_by_a_click_and_not_before(
     stack: Stack, page: Page, user: str, news: Newsroom
 ) -> None:
@@ -155,6 +157,7 @@ async def test_permission_is_asked_for_by_a_click_and_not_before(
     assert await page.evaluate("() => window.asked") == 1
 
 
+@pytest.mark.slow
 async def test_what_came_while_the_cable_was_pulled_is_there_once_afterwards(
     stack: Stack, page: Page, user: str, news: Newsroom
 ) -> None:
@@ -201,6 +204,7 @@ async def test_the_trading_page_has_the_bell_too_and_tells_of_an_order_once(
     await expect(bell.button).to_be_focused()
 
 
+@pytest.mark.slow
 async def test_signing_out_takes_the_notifications_along_on_every_tab(
     stack: Stack, open_page: OpenPage, user: str, news: Newsroom
 ) -> None:

@@ -106,6 +106,7 @@ async def test_a_lost_stream_is_tried_again_then_polled_for_then_streamed_again(
         assert 0 < waits[0] < waits[1]
 
 
+@pytest.mark.slow
 async def test_a_server_that_is_away_is_said_to_be_and_found_again(
     stack: Stack, board: Board, news: Newsroom, fresh: str
 ) -> None:
@@ -187,6 +188,7 @@ async def test_a_user_keeps_changes_and_deletes_views_and_sees_only_their_items(
     assert (await answer.json())["configurations"] == []
 
 
+@pytest.mark.slow
 async def test_a_view_that_is_polled_for_has_only_its_items(
     stack: Stack, context: BrowserContext, board: Board, news: Newsroom, fresh: str
 ) -> None:
@@ -218,6 +220,7 @@ async def _with_a_view(stack: Stack, board: Board, user: str) -> None:
     await board.expect_connected()
 
 
+@pytest.mark.slow
 async def test_a_view_that_another_tab_deletes_gives_way_to_all_items(
     stack: Stack, open_page: OpenPage, fresh: str
 ) -> None:
@@ -238,6 +241,7 @@ async def test_a_view_that_another_tab_deletes_gives_way_to_all_items(
     await there.expect_connected()
 
 
+@pytest.mark.slow
 async def test_a_view_that_is_no_more_when_its_stream_comes_back_gives_way_too(
     stack: Stack, board: Board, fresh: str
 ) -> None:
@@ -264,6 +268,7 @@ async def test_a_view_that_is_no_more_when_its_stream_comes_back_gives_way_too(
         await board.expect_connected()
 
 
+@pytest.mark.slow
 async def test_a_view_is_chosen_by_keyboard(stack: Stack, board: Board, fresh: str) -> None:
     await _with_a_view(stack, board, fresh)
     everything = board.page.get_by_role("radio", name="All items")

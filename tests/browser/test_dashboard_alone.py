@@ -92,6 +92,8 @@ def board(page: Page) -> Board:
 
 
 async def test_numbers_sentiments_and_tags_are_shown(server: ScriptedServer, board: Board) -> None:
+    show(server)
+
     await board.open(ORIGIN)
 
     await expect(board.page.locator("#total")).to_have_text("1,234,567")

@@ -1,4 +1,4 @@
-"""The pages at `/` and `/dashboard`, their files under `/static`, and the browser client under `/client`.
+"""The pages at `/` and `/dashboard`, their files under `/static`, their client under `/client`.
 
 Browsers ask each time whether a file changed (`no-cache`), so that a deploy never leaves a page
 with modules of two versions.
