@@ -132,7 +132,7 @@ export class Following {
     const { fetch, clock } = this.#options;
     /** @type {Connection} */
     const connection = connect(this.#url, {
-      onEvent: (event) => connection === this.#connection && this.#hear(event),
+      onEvent: (event) => this.#hear(event),
       onState: (state) => connection === this.#connection && this.#see(state),
       lastEventId: this.#position,
       random: () => this.#random() * JITTER_SHARE,

@@ -203,6 +203,66 @@ export const cases = {
     at.feed.close();
   },
 
+  async "every loss begins with the first try"() {
+    const at = await following(["stream", "down", "stream", "down"]);
+    await at.last().send(`retry: 1000\n${hello}`);
+    await at.last().fail();
+    while (at.exchanges.length < 2) await at.clock.advance(1000);
+    await at.last().send(hello);
+    await at.last().fail();
+    equal([at.now().name, at.now().tries], ["reconnecting", 0], "state after the second loss");
+    await at.clock.advance(at.now().retryInMs);
+    equal([at.now().name, at.now().tries], ["reconnecting", 1], "state after a try");
+    at.feed.close();
+  },
+
+  async "polls that go well leave the stream to its own time; one after a failure does not"() {
+    const at = await following(["down"]);
+    await untilPolling(at);
+    await at.clock.advance(LONG_ENOUGH_MS);
+    const tried = at.requests();
+    while (at.requests() === tried) await at.clock.advance(500);
+    // From here the next try is some 23 s away.
+    const polls = at.polls.length;
+    await at.clock.advance(POLL_MS * 1.1);
+    equal([at.polls.length, at.requests()], [polls + 1, tried + 1], "polls, tries of the stream");
+    at.log.trouble = new Unreachable("/items", null);
+    await at.clock.advance(POLL_MS * 1.1);
+    equal([at.requests(), at.now().failing !== ""], [tried + 1, true], "tries, and that a poll failed");
+    at.log.trouble = null;
+    await at.clock.advance(POLL_MS * 1.1);
+    equal(at.requests(), tried + 2, "tries of the stream");
+    at.feed.close();
+  },
+
+  async "a poll that has more is followed by the next at once"() {
+    /** @type {string[]} */ const polls = [];
+    const poll = async (/** @type {string} */ since) => {
+      polls.push(since);
+      const n = polls.length;
+      return { events: [{ type: "item", data: n, id: null }], asOf: `e-${n}`, more: n < 3 };
+    };
+    const at = await following(["down"], { poll });
+    await untilPolling(at);
+    await at.clock.advance(0);
+    await at.clock.advance(0);
+    equal(polls, ["", "e-1", "e-2"], "polls");
+    equal(at.items(), [1, 2, 3], "items");
+    at.feed.close();
+  },
+
+  async "a server that says when to come back is not asked before"() {
+    const at = await following(["down"]);
+    const busy = { error: "Busy", message: "later", statusCode: 503 };
+    at.log.trouble = new ApiError(busy, POLL_MS * 4);
+    await untilPolling(at);
+    await at.clock.advance(POLL_MS * 3);
+    equal(at.polls.length, 1, "polls before");
+    await at.clock.advance(POLL_MS * 2);
+    equal(at.polls.length, 2, "polls after");
+    at.feed.close();
+  },
+
   async "what the page throws at an event of a poll does not stop the polling"() {
     /** @type {string[]} */ const thrown = [];
     const microtask = globalThis.queueMicrotask;
