@@ -30,6 +30,22 @@ export function takingOver(url) {
   return `${path}${path.includes("?") ? "&" : "?"}handover=1`;
 }
 
+/**
+ * Ask for the stream at `url` from `position` on; "": from a snapshot.
+ *
+ * @param {string} url
+ * @param {Pick<import("./tapewire.js").Options, "headers" | "credentials" | "fetch">} options
+ * @param {string} position
+ * @param {AbortSignal} signal
+ */
+export function ask(url, options, position, signal) {
+  /** @type {Record<string, string>} */
+  const headers = { Accept: "text/event-stream", ...options.headers };
+  if (position !== "") headers["Last-Event-ID"] = position;
+  const { fetch = globalThis.fetch, credentials = "same-origin" } = options;
+  return fetch(url, { headers, signal, credentials, cache: "no-store" });
+}
+
 /** @typedef {import("./parser.js").Block} Block */
 /** @typedef {import("./refusal.js").Outcome} Outcome */
 

@@ -15,7 +15,7 @@
 
 import { DEFAULT_RETRY_MS, delayBefore } from "./delay.js";
 import { Handover } from "./handover.js";
-import { Link, takingOver } from "./link.js";
+import { Link, ask, takingOver } from "./link.js";
 import { decoded, tell } from "./listener.js";
 import { isNews } from "./position.js";
 import { Quotes } from "./quotes.js";
@@ -128,6 +128,15 @@ export class Connection {
     this.#wake();
   }
 
+  /**
+   * Go on after `id`: what came up to there, the caller has from elsewhere.
+   *
+   * @param {string} id
+   */
+  skipTo(id) {
+    this.#moveTo(id);
+  }
+
   async #run() {
     while (this.#final === null) {
       this.#enter({ name: "connecting", tries: this.#failures });
@@ -155,8 +164,9 @@ export class Connection {
 
   /** @param {(() => void) | null} onReady  for a link that is to take over from `#link` */
   #open(onReady) {
+    const url = onReady === null ? this.#url : takingOver(this.#url);
     return new Link({
-      request: (signal) => this.#request(signal, onReady !== null),
+      request: (signal) => ask(url, this.#options, this.#position, signal),
       clock: this.#clock,
       keepaliveMs: () => this.#keepaliveMs,
       onBlock: (block) => this.#take(block),
@@ -167,20 +177,6 @@ export class Connection {
       },
       onReady,
     });
-  }
-
-  /**
-   * @param {AbortSignal} signal
-   * @param {boolean} takesOver
-   */
-  #request(signal, takesOver) {
-    /** @type {Record<string, string>} */
-    const headers = { Accept: "text/event-stream", ...this.#options.headers };
-    if (this.#position !== "") headers["Last-Event-ID"] = this.#position;
-    const send = this.#options.fetch ?? globalThis.fetch;
-    const credentials = this.#options.credentials ?? "same-origin";
-    const url = takesOver ? takingOver(this.#url) : this.#url;
-    return send(url, { headers, signal, credentials, cache: "no-store" });
   }
 
   /** The server closes `#link` soon: have the next one by then. */

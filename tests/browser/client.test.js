@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import test from "node:test";
 
 import { cases } from "./connection_cases.js";
+import { cases as fallbackCases } from "./fallback_cases.js";
 import { cases as handoverCases } from "./handover_cases.js";
 import { runParserCase } from "./parser_suite.js";
 
@@ -19,4 +20,7 @@ for (const [name, run] of Object.entries(cases)) {
 }
 for (const [name, run] of Object.entries(handoverCases)) {
   test(`handover: ${name}`, run);
+}
+for (const [name, run] of Object.entries(fallbackCases)) {
+  test(`fallback: ${name}`, run);
 }

@@ -125,8 +125,13 @@ class Exchange {
  *
  * @param {("stream" | "down" | "hang" | (() => Response))[]} answers
  * @param {object} [options]
+ * @param {(options: any) => any} [open]  by default a plain connection
  */
-export async function connected(answers, options = {}) {
+export async function connected(
+  answers,
+  options = {},
+  open = (all) => connect("/api/stream/trading", all),
+) {
   const clock = new FakeClock();
   /** @type {Exchange[]} */ const exchanges = [];
   /** @type {any[]} */ const events = [];
@@ -149,7 +154,7 @@ export async function connected(answers, options = {}) {
     if (answer !== "stream") return Promise.resolve(answer());
     return Promise.resolve(accepted());
   };
-  const stream = connect("/api/stream/trading", {
+  const stream = open({
     onEvent: (event) => events.push(event),
     onState: (state) => states.push(state),
     random: () => 0.5,

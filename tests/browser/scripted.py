@@ -18,6 +18,7 @@ POLICY = (
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
     "require-trusted-types-for 'script'"
 )
+PAGES = {"/": "index.html", "/dashboard": "dashboard.html"}
 TYPES = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -98,7 +99,7 @@ class ScriptedServer:
 
 
 def _file(path: str) -> Path:
-    if path == "/":
-        return ROOT / "services/edge/web/index.html"
+    if path in PAGES:
+        return ROOT / "services/edge/web" / PAGES[path]
     _, place, name = path.split("/", 2)
     return ROOT / {"static": "services/edge/web", "client": "libs/client"}[place] / name

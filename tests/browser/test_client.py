@@ -14,6 +14,8 @@ ROOT = HERE.parents[1]
 ORIGIN = "http://tapewire.test"
 PARSER_CASES: list[dict[str, Any]] = json.loads((HERE / "parser_cases.json").read_text("utf-8"))
 NODE_SECONDS = 180
+SERVED = {"/client/": "/libs/client/", "/static/": "/services/edge/web/"}
+"""As an edge does."""
 
 on_one_loop = pytest.mark.asyncio(loop_scope="module")
 
@@ -24,6 +26,8 @@ async def _serve(route: Route) -> None:
     if path == "/":
         await route.fulfill(body="<!doctype html>", content_type="text/html")
     else:
+        for served, folder in SERVED.items():
+            path = path.replace(served, folder, 1) if path.startswith(served) else path
         await route.fulfill(path=ROOT / path.lstrip("/"), content_type="text/javascript")
 
 
@@ -52,7 +56,9 @@ async def test_event_streams_are_parsed_as_the_standard_says(
 
 
 @on_one_loop
-@pytest.mark.parametrize("file", ["connection_cases.js", "handover_cases.js"])
+@pytest.mark.parametrize(
+    "file", ["connection_cases.js", "handover_cases.js", "fallback_cases.js", "page_cases.js"]
+)
 async def test_connections_keep_their_promises(page: Page, file: str) -> None:
     await _blank(page)
 
@@ -69,7 +75,7 @@ async def test_connections_keep_their_promises(page: Page, file: str) -> None:
         file,
     )
 
-    assert len(outcomes) > 20
+    assert len(outcomes) >= 10
     assert {name: said for name, said in outcomes.items() if said != "kept"} == {}
 
 

@@ -64,9 +64,13 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
 
     @get("/api/v2/items", tags=["insights"])
     async def items(request: Ask) -> ItemList:
-        """The newest items, or those after `since`, `limit` of them (1 to 200)."""
-        place = _since(request)
+        """The newest items, or those after `since`, `limit` of them (1 to 200); with
+        `configuration`, those that this configuration of the user's shows."""
+        place, configuration = _since(request), request.query_params.get("configuration")
+        whose = None if configuration is None else (await gateway.session(request)).user_id
         asking = asked.ListItems(
+            user_id=whose,
+            configuration_id=configuration,
             limit=whole_number(request, "limit", SHOWN),
             since=place.sequence if place else None,
             epoch=place.epoch if place else None,

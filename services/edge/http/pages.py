@@ -1,4 +1,4 @@
-"""The page at `/`, its files under `/static`, and the browser client under `/client`.
+"""The pages at `/` and `/dashboard`, their files under `/static`, their client under `/client`.
 
 Browsers ask each time whether a file changed (`no-cache`), so that a deploy never leaves a page
 with modules of two versions.
@@ -28,12 +28,21 @@ HEADERS = {
 
 def pages() -> list[HTTPRouteHandler | Router]:
     """Everything that a browser loads."""
-    return [_page, _files("/static", WEB), _files("/client", _client())]
+    return [_trading, _dashboard, _files("/static", WEB), _files("/client", _client())]
 
 
 @get("/", media_type="text/html", include_in_schema=False, sync_to_thread=False)
-def _page() -> Response[bytes]:
-    return _headed(Response((WEB / "index.html").read_bytes(), media_type="text/html"))
+def _trading() -> Response[bytes]:
+    return _page("index.html")
+
+
+@get("/dashboard", media_type="text/html", include_in_schema=False, sync_to_thread=False)
+def _dashboard() -> Response[bytes]:
+    return _page("dashboard.html")
+
+
+def _page(name: str) -> Response[bytes]:
+    return _headed(Response((WEB / name).read_bytes(), media_type="text/html"))
 
 
 def _files(path: str, directory: Path) -> Router:

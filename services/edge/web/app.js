@@ -8,6 +8,7 @@
 
 import { call, connect } from "/client/tapewire.js";
 
+import { notificationBell } from "./bell.js";
 import { find, write } from "./dom.js";
 import { executionsList } from "./executions.js";
 import { fillTeller } from "./fills.js";
@@ -34,6 +35,11 @@ const LOSS_PAUSE_MS = 5_000;
 const showPricesState = stateLine("#prices-state");
 const showTradingState = stateLine("#trading-state");
 const tellFill = fillTeller();
+
+// What becomes of orders, the trading stream tells already.
+const bell = notificationBell({
+  quiet: (type) => type.startsWith("order_") && trading?.state.name === "live",
+});
 
 const quotes = quotesTable(find("#quotes"), {
   onPick: (symbol) => ticket.pick(symbol),
@@ -144,6 +150,7 @@ function enter(session) {
   signIn.hide();
   ticket.show(true);
   openTrading();
+  bell.enter(session.userId);
 }
 
 /** @param {string} why */
@@ -157,6 +164,7 @@ function leave(why) {
   shownUser = "";
   find("#account").hidden = true;
   ticket.show(false);
+  bell.leave();
   signIn.show(why);
 }
 

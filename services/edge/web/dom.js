@@ -52,6 +52,22 @@ export function say(element, text) {
 }
 
 /**
+ * Make `children` the children of `parent`, in this order. What stays is not moved, so it keeps
+ * its focus.
+ *
+ * @param {Element} parent
+ * @param {Element[]} children
+ */
+export function arrange(parent, children) {
+  const wanted = new Set(children);
+  for (const child of [...parent.children]) if (!wanted.has(child)) child.remove();
+  children.forEach((child, index) => {
+    const there = parent.children[index];
+    if (there !== child) parent.insertBefore(child, there ?? null);
+  });
+}
+
+/**
  * A function that runs `draw` once in the next frame, however often it is called before. Nothing
  * is drawn while the tab is hidden; what has piled up by then is drawn in one go.
  *

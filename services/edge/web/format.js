@@ -58,3 +58,19 @@ export function typedNumber(text) {
   const digits = trimmed.replace(/[+.-]/g, "").replace(/^0+/, "");
   return digits.length > 15 ? null : Number(trimmed);
 }
+
+export const score = numbers({ maximumFractionDigits: 2, signDisplay: "exceptZero" });
+
+const dayOnly = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
+const DAY_MS = 24 * 60 * 60 * 1000;
+
+/**
+ * The time of what was within a day, the date of what was before.
+ *
+ * @param {string} timestamp ISO 8601
+ */
+export function recent(timestamp) {
+  const at = new Date(timestamp);
+  const old = Math.abs(Date.now() - at.getTime()) > DAY_MS;
+  return old ? dayOnly.format(at) : time(timestamp);
+}

@@ -272,6 +272,23 @@ class TestInsights:
         assert http.delete(path).status_code == 200
         refused(http.get(path), 404)
 
+    def test_items_of_a_configuration_by_plain_get(
+        self, stack: Stack, http: httpx.Client, stranger: httpx.Client, fresh: Any
+    ) -> None:
+        mine, other = fresh("T")[:14].upper(), fresh("U")[:14].upper()
+        kept = http.post("/api/v2/configurations", json={"name": "mine", "tickers": [mine]})
+        path = f"/api/v2/items?configuration={kept.json()['id']}"
+        since = http.get(path).json()["as_of"]
+        for ticker in (mine, other):
+            command = [*TAPEWIRE, "items", "add", "--title", ticker, "--source", "wire"]
+            command += ["--ticker", ticker, "--nats", stack.nats_url]
+            subprocess.run(command, check=True, capture_output=True)
+        for asked in (path, f"{path}&since={since}"):
+            assert [item["title"] for item in http.get(asked).json()["items"]] == [mine]
+        refused(stranger.get(path), 404)
+        refused(http.get("/api/v2/items?configuration=none"), 404)
+        refused(httpx.get(stack.url + path), 401)
+
     def test_items_and_metrics_by_plain_get(self, stack: Stack, fresh: Any) -> None:
         with httpx.Client(base_url=stack.url, timeout=60) as http:
             before = http.get("/api/v2/metrics").json()
