@@ -56,6 +56,7 @@ def narrow(folders: Callable[[], Path]) -> Iterator[Fleet]:
         SSE_CONNECT_RATE=RATE,
         SSE_MAX_CONNECTIONS=PLACES,
         SSE_KEEPALIVE_INTERVAL=0.5,
+        SSE_WRITE_SECONDS=2,
         TAPEWIRE_TRUSTED_PROXIES="127.0.0.1/32",
     )
     yield made

@@ -76,7 +76,7 @@ def site(
     assert one is not None
     lines = "".join(one[0].replace("@", f"127.0.0.1:{edge}") for edge in edges)
     text = text.replace(one[0], lines, 1).replace(one[0], "")
-    ours = {"listen 8080;": f"listen 127.0.0.1:{port};", "/var/log/nginx/tapewire.log": str(log)}
+    ours = {"listen 8080 ": f"listen 127.0.0.1:{port} ", "/var/log/nginx/tapewire.log": str(log)}
     for line, instead in {**ours, **(changes or {})}.items():
         assert text.count(line) == 1, f"{line!r} comes {text.count(line)} times in {SITE}"
         text = text.replace(line, instead)

@@ -16,11 +16,16 @@ from tests.balancer.conftest import PLACES, RATE
 from tests.balancer.fleet import client_of
 from tests.balancer.nginx import SITE, site
 from tests.balancer.test_across import ending
-from tests.integration.edge.market import many
+from tests.integration.edge.market import many, rejected
 from tests.integration.edge.test_sessions import refusal
+from tests.waiting import until
 
 PRICES = "/api/stream/prices"
 ORDERS = "/api/stream/orders"
+LARGE_BYTES = 16 * 1024
+MOST_LARGE = 1000
+"""Together several times what the kernel holds between the edge and a reader."""
+
 _addresses = itertools.count(2)
 
 
@@ -31,24 +36,40 @@ def address():
 
 
 class TestFrames:
-    @pytest.mark.parametrize("line", ["X-Accel-Buffering", "proxy_buffering"])
-    async def test_come_at_once(self, fleet, fresh, line):
-        """Each is read before the next one happens: whatever waits in nginx waits for ever. The
-        header is enough, and so is the setting for a proxy that does not know the header."""
-        front = fleet.nginx
-        if line == "proxy_buffering":
-            passing = "proxy_pass_header X-Accel-Buffering;"
-            other = f"{passing} proxy_ignore_headers X-Accel-Buffering; proxy_buffering off;"
-            front = fleet.front({passing: other})
+    async def test_come_at_once(self, fleet, fresh):
+        """Each is read before the next one happens: what waited in nginx would wait for ever."""
         cookie = await fleet.sign_in(alice := fresh("alice"))
         async with (
             fleet.house.journal() as journal,
-            await front.follow(ORDERS, cookie) as stream,
+            await fleet.follow(ORDERS, cookie) as stream,
         ):
             await stream.until("order:update")
             for number in range(5):
                 wanted = await journal.append(alice, *many(1, f"o-{number}"))
                 assert (await stream.read()).sequence == wanted
+
+    async def test_of_a_reader_that_reads_nothing_do_not_pile_up_in_nginx(self, narrow, fresh):
+        """The edge sees that nothing leaves, and closes it as slow: nginx holds back the edge, in
+        place of writing a file of what nobody reads."""
+        cookie = await narrow.sign_in(alice := fresh("alice"))
+        async with (
+            narrow.house.journal() as journal,
+            await narrow.follow(ORDERS, cookie, source="127.0.4.1", receive_buffer=4096) as stream,
+        ):
+            client = client_of(stream)
+            edge = narrow.edges[narrow.opened(client)]
+            closed = []
+            for number in range(MOST_LARGE):
+                await journal.append(alice, rejected(f"o-{number}", reason="x" * LARGE_BYTES))
+                if number % 50 == 0 and (closed := edge.logged("stream closed", client=client)):
+                    break
+            await until(
+                "the edge closes it",
+                lambda: closed or edge.logged("stream closed", client=client),
+                seconds=60,
+            )
+            [line] = edge.logged("stream closed", client=client)
+            assert line["reason"] == "slow"
 
     async def test_say_to_the_next_proxy_that_nothing_may_wait(self, fleet):
         async with await fleet.follow(PRICES) as stream:
@@ -98,14 +119,15 @@ class TestIdleStreams:
 
 class TestRefusals:
     async def test_a_full_process_is_no_reason_to_refuse_and_full_ones_say_when_again(self, narrow):
-        places = PLACES * len(narrow.edges)
+        """One is filled past nginx, which then knows nothing of its being full."""
         async with AsyncExitStack() as opened:
-            served = []
-            for number in range(places):
-                stream = await narrow.follow(PRICES, source=f"127.0.2.{number // RATE + 1}")
-                await opened.enter_async_context(stream)
-                served.append(narrow.opened(client_of(stream)))
-            assert sorted(served) == [0] * PLACES + [1] * PLACES
+            for door, source in ((narrow.edges[0], "127.0.2.1"), (narrow, "127.0.2.2")):
+                for _ in range(PLACES):
+                    stream = await opened.enter_async_context(
+                        await door.follow(PRICES, source=source)
+                    )
+                    served = narrow.opened(client_of(stream))
+                    assert served == (0 if door is narrow.edges[0] else 1)
             for _ in range(10):
                 answer = await narrow.connect(PRICES, source="127.0.2.9")
                 assert answer.header("retry-after") == "5"
