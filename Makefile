@@ -19,7 +19,7 @@ VENV ?= .venv
 PYTHON ?=
 PYTHONS := python3.13 python3.12 python3.11 python3 python
 ARGS ?=
-# The short form of sim, faults, day and bench; the suites read it as TAPEWIRE_TEST_SHORT.
+# The short form of sim, faults, day, balancer and bench; the suites read it as TAPEWIRE_TEST_SHORT.
 SHORT ?=
 export TAPEWIRE_TEST_SHORT := $(SHORT)
 
@@ -29,7 +29,7 @@ PY := $(BIN)/python
 # half of a machine with two threads a core idle. worksteal: integration tests differ by seconds.
 PYTEST := $(PY) -m pytest
 PARALLEL := -n logical --dist worksteal
-SLOW_SUITES := sim faults day bench
+SLOW_SUITES := sim faults day balancer bench
 
 # ---------------------------------------------------------------------------------------------
 # Set-up
@@ -96,7 +96,7 @@ run: setup ## Start everything on this machine: message server, services, edge, 
 	@$(BIN)/tapewire up $(ARGS)
 
 .PHONY: test
-test: setup ## The quick tests, in parallel: all but sim, faults, day, bench and what is marked slow
+test: setup ## The quick tests, in parallel: all but the suites below and what is marked slow
 	@$(PYTEST) $(PARALLEL) -m "not slow" $(SLOW_SUITES:%=--ignore=tests/%) $(ARGS)
 
 .PHONY: check
@@ -131,6 +131,12 @@ faults: setup ## Servers and services killed and stopped while orders flow (SHOR
 .PHONY: day
 day: setup ## A recorded day through all services, undisturbed and with kills (SHORT=1: a part)
 	@$(call suite,day,)
+
+# One at a time, as faults are; the short form measures nothing, and runs two files at once. Without
+# nginx (Debian's nginx-light will do) it skips, saying so.
+.PHONY: balancer
+balancer: setup ## Two and four edges behind nginx, restarted under load (SHORT=1: two)
+	@$(call suite,balancer,$(if $(SHORT),-n 2 --dist loadfile))
 
 .PHONY: bench
 bench: setup ## Figures: latency, connects, cost of a connection, peers (SHORT=1: smoke)

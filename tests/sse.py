@@ -243,10 +243,12 @@ async def connect(
     method: str = "GET",
     content: bytes = b"",
     receive_buffer: int | None = None,
+    source: str | None = None,
 ) -> Stream:
     """Ask the edge at `url` for `path`; returns when the headers are there, whatever the status.
 
-    `receive_buffer` is what the kernel may hold unread, in bytes (it takes at least about 2 KiB).
+    `receive_buffer` is what the kernel may hold unread, in bytes (it takes at least about 2 KiB);
+    `source` is the address of ours to come from, such as 127.0.0.2.
     """
     where = urlsplit(url)
     connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -254,6 +256,8 @@ async def connect(
     if receive_buffer is not None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     try:
+        if source is not None:
+            connection.bind((source, 0))
         loop = asyncio.get_running_loop()
         await loop.sock_connect(connection, (where.hostname, where.port))
     except BaseException:

@@ -116,6 +116,7 @@ async def wiring(app: App) -> None:
     http = server.EdgeServer(
         application(streams, table, gateway.routes(rest), health, settings.origins),
         server.listening_socket(settings),
+        settings.drain_seconds,
     )
     gc.freeze()
     gc.set_threshold(COLLECT_OBJECTS)

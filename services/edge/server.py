@@ -26,6 +26,9 @@ USER_TIMEOUT_WRITES = 2
 edge finds a slow reader first, and the kernel a peer that is gone."""
 GRACE_SECONDS = 2.0
 """How long ordinary requests may take after the last stream ended."""
+UNUSED_SECONDS = 5
+"""A connection that waits so long for its next request is closed."""
+LOOK_SECONDS = 0.05
 
 
 class StreamProtocol(HttpToolsProtocol):
@@ -47,15 +50,24 @@ class StreamProtocol(HttpToolsProtocol):
         """Whether a write would neither wait nor be lost."""
         return not self.flow.write_paused and not self.transport.is_closing()
 
+    def waits(self) -> bool:
+        """Whether no request is under way."""
+        return self.cycle is None or self.cycle.response_complete
+
     def write_body(self, body: bytes) -> None:
         """A chunk of the response under way, as the ASGI `send` would write it."""
         self.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
 
 
 class EdgeServer(uvicorn.Server):
-    """A uvicorn server that leaves signals and drain to the edge."""
+    """A uvicorn server that leaves signals and drain to the edge.
 
-    def __init__(self, app: ASGIApp, listening: socket.socket) -> None:
+    After `close_listeners`, connections that proxies keep for further requests are not closed under
+    a request on its way, which they may not send again if it is a POST: each is answered once more,
+    with ``Connection: close``, or let wait until its owner closes it, `unused_seconds` at the most.
+    """
+
+    def __init__(self, app: ASGIApp, listening: socket.socket, unused_seconds: float = 0.0) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -69,10 +81,13 @@ class EdgeServer(uvicorn.Server):
                 proxy_headers=False,
                 server_header=False,
                 backlog=BACKLOG,
+                timeout_keep_alive=UNUSED_SECONDS,
                 timeout_graceful_shutdown=int(GRACE_SECONDS),
             )
         )
         self._listening = listening
+        self._unused_seconds = min(unused_seconds, UNUSED_SECONDS)
+        self._closed_at = 0.0
 
     async def start(self) -> None:
         """Accept connections."""
@@ -85,13 +100,42 @@ class EdgeServer(uvicorn.Server):
         await self.main_loop()
 
     def close_listeners(self) -> None:
-        """Accept no more; streams and answers under way stay, and are the last of their
-        connections: a browser that came back on one would meet this process again, and an
-        EventSource that is refused gives up for good."""
+        """Accept no more but who stands at the door, and answer each connection once more; what is
+        under way is the last of its connection."""
+        loop = asyncio.get_running_loop()
+        self._closed_at = loop.time()
+        # The list in use, and the one that uvicorn makes it of again each second.
+        for headers in (self.server_state.default_headers, self.config.encoded_headers):
+            headers.append((b"connection", b"close"))
+        # Closing resets connections that are made and not yet accepted, and what was sent on them:
+        # two turns of the loop are one look at the listeners, whatever was going on before it.
+        loop.call_soon(loop.call_soon, self._close_listeners)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Return when the last connection is gone."""
+        await self._until_unused()
+        await super().shutdown(sockets)
+
+    async def _until_unused(self) -> None:
+        clock = asyncio.get_running_loop().time
+        until = self._closed_at + self._unused_seconds
+        while clock() < until:
+            if not self._waiting():
+                return
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def _close_listeners(self) -> None:
         for server in self.servers:
             server.close()
-        for connection in [*self.server_state.connections]:
-            connection.shutdown()
+        for connection in self.server_state.connections:
+            if isinstance(connection, StreamProtocol) and not connection.waits():
+                connection.cycle.keep_alive = False
+
+    def _waiting(self) -> bool:
+        return any(
+            isinstance(connection, StreamProtocol) and connection.waits()
+            for connection in self.server_state.connections
+        )
 
 
 def listening_socket(settings: Settings) -> socket.socket:

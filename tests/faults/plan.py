@@ -124,13 +124,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             seed=seed,
             size=size,
             workers=workers,
-            orders=tuple(_order(chance, number) for number in range(size.orders)),
+            orders=tuple(order(chance, number) for number in range(size.orders)),
             manners=tuple(_manner(chance, number) for number in range(size.clients)),
             strikes=tuple(_strikes(chance, size)),
         )
 
 
-def _order(chance: random.Random, number: int) -> Asked:
+def order(chance: random.Random, number: int) -> Asked:
+    """The order of that number in a trial."""
     fate = chance.choices([*Fate], weights=[50, 15, 15, 10, 10])[0]
     symbol, side = chance.choice(SYMBOLS), chance.choice(["buy", "sell"])
     return Asked(

@@ -1,12 +1,14 @@
 """A client that places orders over HTTP, and asks again for what was not answered.
 
-Whatever goes wrong on the way (503, a time-out, a connection that breaks), it asks again with the
-same clientOrderId until it is answered. Anything else that it is told is a failure of the trial.
+Whatever goes wrong on the way (503, a time-out, a connection that breaks; behind a balancer also
+what that says instead), it asks again with the same clientOrderId until it is answered. Anything
+else that it is told is a failure of the trial.
 """
 
 import asyncio
 import random
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import httpx
@@ -19,6 +21,8 @@ HASTY_SECONDS = 0.004
 """Less than an order mostly takes: the request is given up while it is under way."""
 AGAIN_SECONDS = 0.5
 GIVE_UP_SECONDS = 300.0
+AWAY = frozenset({503})
+"""Statuses that say: ask again."""
 LISTS = 0.05
 """Share of orders after which the user looks at all of them."""
 
@@ -53,11 +57,12 @@ class Trader:
     def __init__(
         self,
         url: str,
-        orders: list[Asked],
+        orders: Iterable[Asked],
         cookie: str,
         book: Book,
         chance: random.Random,
         mean: float,
+        away: frozenset[int] = AWAY,
     ) -> None:
         self._url = url
         self._orders = orders
@@ -65,6 +70,7 @@ class Trader:
         self._book = book
         self._chance = chance
         self._mean = mean
+        self._away = away
         self._near: list[Placed] = []
 
     async def run(self) -> None:
@@ -124,7 +130,7 @@ class Trader:
         *,
         first: float = ANSWER_SECONDS,
     ) -> httpx.Response:
-        """The first answer that is no 503."""
+        """The first answer that says something else than to ask again."""
         seconds, why = first, "nothing"
         try:
             async with asyncio.timeout(GIVE_UP_SECONDS):
@@ -134,9 +140,9 @@ class Trader:
                     except httpx.TransportError as error:
                         why = type(error).__name__
                     else:
-                        if answer.status_code != 503:
+                        if answer.status_code not in self._away:
                             return answer
-                        why = "503"
+                        why = str(answer.status_code)
                     self._book.again[why] += 1
                     seconds = ANSWER_SECONDS
                     await asyncio.sleep(self._chance.uniform(0, AGAIN_SECONDS))

@@ -108,6 +108,9 @@ class Streams:
                 return
             try:
                 if self.draining:
+                    # A browser's EventSource gives up for good when it is refused; when its
+                    # connection breaks it comes back, and a proxy asks another process.
+                    _cutter(scope)()
                     raise unavailable("This process is stopping; connect again", DRAINING_SECONDS)
                 with self._room.place():
                     admitted = await self._admission.admit(feed, ask, correlation)
@@ -132,9 +135,8 @@ class Streams:
         settings, opening = self._settings, admitted.opening
         outbox = Outbox(self._flush, settings.outbox_events, settings.outbox_bytes)
         extensions = cast("dict[str, Any]", scope.get("extensions") or {})
-        abort: Callable[[], None] = extensions.get(ABORT, _no_abort)
         loop = asyncio.get_running_loop()
-        connection = Connection(opening, outbox, loop.time(), abort)
+        connection = Connection(opening, outbox, loop.time(), _cutter(scope))
         started = loop.time()
         gzip = self._gzip(scope)
         coding = [] if gzip is None else [(b"content-encoding", b"gzip")]
@@ -235,6 +237,12 @@ def _sink(
 async def _peer_gone(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+def _cutter(scope: Scope) -> Callable[[], None]:
+    """What cuts the connection of a request."""
+    extensions = cast("dict[str, Any]", scope.get("extensions") or {})
+    return cast("Callable[[], None]", extensions.get(ABORT, _no_abort))
 
 
 def _no_abort() -> None:

@@ -113,18 +113,13 @@ class Service:
         self.process.send_signal(signal.SIGCONT)
 
 
-class Edge(Service):
-    """An edge from outside."""
+class Door:
+    """The ways in that a client has at `url`: an edge, or what stands before several."""
 
-    def __init__(self, settings: dict[str, str], folder: Path, port: int = 0) -> None:
-        with socket.create_server(("127.0.0.1", port), backlog=1024) as listening:
-            self.port = listening.getsockname()[1]
-            self.url = f"http://127.0.0.1:{self.port}"
-            fd = listening.fileno()
-            super().__init__("edge", {**settings, "TAPEWIRE_LISTEN_FD": str(fd)}, folder, [fd])
-        self.told: Callable[[], int] = lambda: 0
-        """The last sequence that a test appended to the log of the house."""
-        self._heard = 0
+    url: str
+    told: Callable[[], int] = staticmethod(lambda: 0)
+    """The last sequence that a test appended to the log of the house."""
+    _heard = 0
 
     async def sign_in(self, user: str, roles: Sequence[str] = ()) -> str:
         """The cookie's value."""
@@ -175,6 +170,18 @@ class Edge(Service):
         """An answer, whatever it is."""
         return await sse.connect(self.url, path, cookie=cookie, **how)
 
+
+class Edge(Door, Service):
+    """An edge from outside."""
+
+    def __init__(self, settings: dict[str, str], folder: Path, port: int = 0) -> None:
+        with socket.create_server(("127.0.0.1", port), backlog=1024) as listening:
+            self.port = listening.getsockname()[1]
+            self.url = f"http://127.0.0.1:{self.port}"
+            fd = listening.fileno()
+            settings = {**settings, "TAPEWIRE_LISTEN_FD": str(fd)}
+            Service.__init__(self, "edge", settings, folder, [fd])
+
     async def health(self) -> dict[str, Any]:
         async with self.client() as http:
             return dict((await http.get("/health")).json())
@@ -200,9 +207,16 @@ class House:
 
     def edge(self, port: int = 0, **settings: object) -> Edge:
         """A new edge; `settings` are environment variables."""
-        made = Edge(self._settings(settings), self._folder, port)
+        made: Edge = self.begin(lambda *of: Edge(*of, port), **settings)
         made.told = lambda: self._appended
-        return self._ready(made)
+        self._ready(made)
+        return made
+
+    def begin(self, make: Callable[[dict[str, str], Path], Any], **settings: object) -> Any:
+        """What `make` makes of settings and a folder, without waiting until it is ready."""
+        made = make(self._settings(settings), self._folder)
+        self._services.append(made)
+        return made
 
     def shared_edge(self, **settings: object) -> Edge:
         """An edge of these settings for tests that leave it as they found it."""
@@ -212,7 +226,15 @@ class House:
         return self._shared[key]
 
     def orders(self) -> Service:
-        return self._ready(Service("orders", self._settings({}), self._folder))
+        return self.service("orders")
+
+    def service(self, name: str, **settings: object) -> Service:
+        """A new process of the service `name`."""
+        return self._ready(self.begin(lambda *of: Service(name, *of), **settings))
+
+    def log_text(self) -> str:
+        """What all services ever said."""
+        return "".join(service.log.read_text(errors="replace") for service in self._services)
 
     @contextlib.asynccontextmanager
     async def journal(self) -> AsyncIterator[Journal]:
@@ -237,7 +259,6 @@ class House:
         return {"TAPEWIRE_NATS_URL": self.broker.url, **given}
 
     def _ready(self, service: Any) -> Any:
-        self._services.append(service)
         service.wait_ready()
         return service
 

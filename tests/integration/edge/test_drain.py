@@ -91,6 +91,10 @@ class TestWhoIsSentAway:
             leaving.terminate()
             await until("it drains", lambda: leaving.logged("drains"))
             assert not await ready(leaving)
+            # What a proxy sends on a connection that it keeps is answered, once; a stream is not
+            # refused there, which would end an EventSource for good.
+            answer = await browser.get("/api/session")
+            assert (answer.status_code, answer.headers["connection"]) == (200, "close")
             with pytest.raises(httpx.TransportError):
                 await browser.get("/api/session")
             with pytest.raises(OSError):  # noqa: PT011 - refused or reset, as the kernel likes

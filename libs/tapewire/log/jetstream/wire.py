@@ -198,7 +198,12 @@ class Wire:
                 await self.flush()
             except Unavailable:
                 logger.warning("closed NATS with messages unsent")
-        await self.client.close()
+        try:
+            await self.client.close()
+        except (nats.errors.Error, OSError, RuntimeError) as error:
+            # It writes what is pending into a connection that is lost; uvloop says so by a
+            # RuntimeError. There is nobody to send it to, and nothing more to be done.
+            logger.warning("closed NATS with messages unsent", error=str(error))
 
     async def open(self, url: str, name: str, *, wait_seconds: float) -> None:
         """Connect, trying for `wait_seconds`; afterwards reconnect for ever.

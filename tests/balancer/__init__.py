@@ -1,0 +1,1 @@
+"""Several edge processes behind a real nginx, with the configuration that docs/ recommends."""

@@ -1,0 +1,145 @@
+"""Debian's nginx as a process of ours, with the very file that docs/ gives to operators.
+
+Only what is of a machine is put in its place: the edges' addresses, the port, where the log goes
+(`site`). Around it stands the least main block that nginx starts with.
+"""
+
+import grp
+import os
+import pwd
+import re
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tests.broker import _die_with_parent
+from tests.integration.edge.house import Door
+
+SITE = Path(__file__).parents[2] / "docs" / "nginx.conf"
+START_SECONDS = 30.0
+LOOK_SECONDS = 0.01
+
+_MAIN = """
+daemon off;
+# One process: it ends with the tests, however they end.
+master_process off;
+{user}
+pid {folder}/nginx.pid;
+error_log {folder}/error.log info;
+events {{ worker_connections 4096; }}
+http {{
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    include {folder}/site.conf;
+}}
+"""
+
+
+def binary() -> str | None:
+    """Where nginx is; Debian has it where only root's PATH looks."""
+    return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+
+
+class Reserved:
+    """A port that nobody else is given while its owner is away: bound, and not listened on, so
+    that who connects is refused."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._socket.bind(("127.0.0.1", 0))
+        self.number = int(self._socket.getsockname()[1])
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def site(
+    edges: Sequence[int],
+    port: int,
+    log: Path,
+    changes: Mapping[str, str] | None = None,
+    text: str | None = None,
+) -> str:
+    """The file of docs/ for edges at these ports of this machine; `changes` are further lines to
+    have otherwise. Raises AssertionError when a line to change is not there."""
+    text = SITE.read_text() if text is None else text
+    text, found = re.subn(r"( +server )127\.0\.0\.1:\d+( [^;]*;\n)", r"\1@\2", text)
+    assert found >= 2, f"{SITE} has {found} lines of edges"
+    one = re.search(r" +server @[^\n]*\n", text)
+    assert one is not None
+    lines = "".join(one[0].replace("@", f"127.0.0.1:{edge}") for edge in edges)
+    text = text.replace(one[0], lines, 1).replace(one[0], "")
+    ours = {"listen 8080 ": f"listen 127.0.0.1:{port} ", "/var/log/nginx/tapewire.log": str(log)}
+    for line, instead in {**ours, **(changes or {})}.items():
+        assert text.count(line) == 1, f"{line!r} comes {text.count(line)} times in {SITE}"
+        text = text.replace(line, instead)
+    return text
+
+
+class Nginx(Door):
+    """A running nginx before `edges`, the ports of edge processes."""
+
+    def __init__(
+        self, folder: Path, edges: Sequence[int], changes: Mapping[str, str] | None = None
+    ) -> None:
+        found = binary()
+        assert found is not None, "no nginx"
+        folder.mkdir(parents=True)
+        self._reserved = Reserved()
+        self.port = self._reserved.number
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._errors, self._access = folder / "error.log", folder / "access.log"
+        (folder / "site.conf").write_text(site(edges, self.port, self._access, changes))
+        (folder / "main.conf").write_text(_MAIN.format(folder=folder, user=_user()))
+        command = [found, "-p", str(folder), "-c", str(folder / "main.conf")]
+        with (folder / "out.log").open("wb") as out:
+            self._process = subprocess.Popen(  # noqa: PLW1509, RUF100
+                [*command, "-e", str(self._errors)],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                preexec_fn=_die_with_parent,
+            )
+        self._wait_ready()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def errors(self) -> str:
+        """What it complained of."""
+        return self._errors.read_text() if self._errors.exists() else ""
+
+    def requests(self) -> list[str]:
+        """Its access log: a line a request that is over."""
+        return self._access.read_text().splitlines() if self._access.exists() else []
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._reserved.close()
+
+    def _wait_ready(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and self._process.poll() is None:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                return
+            except OSError:
+                time.sleep(LOOK_SECONDS)
+        self.close()
+        raise AssertionError(f"nginx did not start: {self.errors()[-2000:]}")
+
+
+def _user() -> str:
+    """Root's nginx would work as somebody who may not enter the tests' folder."""
+    if os.geteuid() != 0:
+        return ""
+    return f"user {pwd.getpwuid(0).pw_name} {grp.getgrgid(0).gr_name};"

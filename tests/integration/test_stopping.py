@@ -1,0 +1,33 @@
+"""A service that is told to stop while the message server is away ends in order.
+
+The regression: closing the connection wrote what was pending into a socket that was closed, and
+every such stop ended with code 1 and a traceback in the log.
+"""
+
+import pytest
+
+from tests.integration.edge.house import House, Service
+
+SERVICES = ("orders", "positions", "edge")
+END_SECONDS = 30.0
+
+
+@pytest.fixture
+def house(tmp_path):
+    made = House(tmp_path)
+    yield made
+    made.close()
+
+
+def test_services_end_in_order_without_the_message_server(house):
+    port = {"TAPEWIRE_PORT": "0"}
+    services = [house.begin(lambda *of, name=name: Service(name, *of), **port) for name in SERVICES]
+    for service in services:
+        service.wait_ready()
+    house.broker.kill()
+    for service in services:
+        service.terminate()
+    codes = {service.name: service.process.wait(END_SECONDS) for service in services}
+    assert codes == dict.fromkeys(SERVICES, 0), house.log_text()
+    errors = [line for service in services for line in service.lines() if line["level"] == "error"]
+    assert not errors
