@@ -42,7 +42,7 @@ async def newest(wire: Wire, stream: str, subjects: Sequence[str]) -> list[Msg]:
     found: dict[str, Msg] = {}
     for start in range(0, len(subjects), SUBJECTS_AT_ONCE):
         left, wanted = 1, list(subjects[start : start + SUBJECTS_AT_ONCE])
-        while left:
+        while left and wanted:
             ask = {"multi_last": wanted, "max_bytes": PAGE_BYTES}
             answer = await _ask_many(wire, stream, ask, f"{len(wanted)} subjects")
             found |= {_header(message, "Nats-Subject"): message for message in answer.messages}
