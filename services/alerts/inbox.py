@@ -1,6 +1,5 @@
 """What the alerts service answers about notifications: list, read, send."""
 
-import asyncio
 from collections.abc import Callable
 from datetime import datetime
 
@@ -89,12 +88,8 @@ class Inbox:
             Notify(id=f"{context.command_id}:{named(user)}", user=user, notice=notice)
             for user in users
         ]
-        await asyncio.gather(
-            *[
-                self._notifications.tell(Telling(one, context.correlation, context.traceparent))
-                for one in commands
-            ]
-        )
+        of = context.correlation, context.traceparent
+        await self._notifications.tell([Telling(one, *of) for one in commands])
         return SentReply(ids=[notification_id(one) for one in commands])
 
     async def _append(self, user: str, event: NotificationsRead, context: Context) -> None:

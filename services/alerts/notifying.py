@@ -1,18 +1,29 @@
 """Writes notifications: of events (`Notifier`, a consumer followed under a lease), and as asked.
 
-A notification's id is made of its cause, so whoever writes it again finds it there.
+A notification's id is made of its cause, so whoever writes it again finds it there. Those of many
+events are appended together, each expecting that it is the first; of those that are refused the log
+is asked which it has. Start at `Notifications.tell`.
 """
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
-from services.alerts.domain.notices import NOTIFICATIONS, Notify, State, subject
+from services.alerts.domain.notices import NOTIFICATIONS, Notify, subject
 from services.alerts.domain.wording import NOTICES, notice
 from services.alerts.reading import read
-from tapewire.log import Entities, EventLog, Overloaded, Recorded, Unavailable, pattern
+from tapewire.log import (
+    AlreadyStored,
+    Conflict,
+    Draft,
+    EventLog,
+    Meta,
+    Recorded,
+    Unavailable,
+    Uncertain,
+    pattern,
+)
 
 FILTERS = {
     "notifications-of-orders": pattern(domain="orders"),
@@ -21,8 +32,14 @@ FILTERS = {
     "notifications-of-reports": pattern(domain="reports"),
 }
 """Names of followers and what they follow."""
-AT_ONCE = 64
-"""Users notified at the same time; each in the order of the log."""
+AT_ONCE = 256
+"""Notifications of one append."""
+ATTEMPTS = 8
+"""Times an append is tried before its conflicts are given up, for now."""
+TOGETHER_ATTEMPTS = 2
+"""Of those, before each notification is tried by itself."""
+LAG_SECONDS = 0.02
+"""What a replica is given to catch up before it is asked again; twice as long each later time."""
 
 
 class Telling(msgspec.Struct, frozen=True):
@@ -37,22 +54,45 @@ class Notifications:
     """All notifications, behind their decider."""
 
     def __init__(self, log: EventLog) -> None:
-        self._entities: Entities[State, Notify] = Entities(log, NOTIFICATIONS)
-        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._log = log
 
-    async def tell(self, told: Telling) -> None:
-        """Once this returns the notification is there. Raises LogError."""
-        try:
-            async with self._slots:
-                await self._entities.handle(
-                    subject(told.command),
-                    told.command,
-                    correlation=told.correlation,
-                    traceparent=told.traceparent,
-                    new=True,
-                )
-        except Overloaded as overload:
-            raise Unavailable(str(overload)) from overload
+    async def tell(self, tellings: Sequence[Telling], *, doubtful: bool = False) -> int:
+        """Once this returns all of them are there, those that were not in the order given; how many
+        were there before. `doubtful` guesses that some are, which saves an append that is refused.
+
+        Raises LogError: perhaps not all are there; telling all again is harmless."""
+        drafts = {str(subject(one.command)): one for one in tellings}
+        there, subjects = 0, list(drafts)
+        for start in range(0, len(subjects), AT_ONCE):
+            some = {one: _draft(drafts[one]) for one in subjects[start : start + AT_ONCE]}
+            there += await self._store(some, doubtful)
+        return there
+
+    async def _store(self, drafts: dict[str, Draft], doubtful: bool) -> int:
+        missing, there = dict(drafts), 0
+        for attempt in range(ATTEMPTS):
+            if doubtful:
+                for recorded in await self._log.newest(list(missing)):
+                    del missing[recorded.subject]
+                    there += 1
+            try:
+                for group in _groups(missing, alone=attempt >= TOGETHER_ATTEMPTS):
+                    await self._log.append([missing[one] for one in group])
+                    missing = {one: missing[one] for one in missing if one not in group}
+            except (Conflict, AlreadyStored, Uncertain):
+                doubtful = True
+                await asyncio.sleep(LAG_SECONDS * (2**attempt - 1))
+            else:
+                return there
+        raise Unavailable(f"{len(missing)} notifications were refused {ATTEMPTS} times")
+
+
+def _groups(subjects: Collection[str], *, alone: bool) -> list[list[str]]:
+    """What is appended together: all, or each by itself, so that one which is refused for a reason
+    of its own holds up nothing that comes before it."""
+    if alone:
+        return [[one] for one in subjects]
+    return [list(subjects)] if subjects else []
 
 
 class Notifier:
@@ -60,6 +100,8 @@ class Notifier:
 
     def __init__(self, notifications: Notifications) -> None:
         self._notifications = notifications
+        self._doubtful = True
+        """Who followed before may have told what comes now."""
 
     def restore(self, state: bytes) -> None:
         """There is none."""
@@ -71,16 +113,23 @@ class Notifier:
         """Nothing waits for it."""
 
     async def take(self, events: Sequence[Recorded]) -> None:
-        users: defaultdict[str, list[Telling]] = defaultdict(list)
-        for recorded in events:
-            told = _telling(recorded)
-            if told is not None:
-                users[told.command.user].append(told)
-        await asyncio.gather(*[self._tell(tellings) for tellings in users.values()])
+        tellings = [told for told in map(_telling, events) if told is not None]
+        if tellings:
+            there = await self._notifications.tell(tellings, doubtful=self._doubtful)
+            self._doubtful = there > 0
 
-    async def _tell(self, tellings: list[Telling]) -> None:
-        for told in tellings:
-            await self._notifications.tell(told)
+
+def _draft(told: Telling) -> Draft:
+    """The first event of a notification, with the id that `Entities` would give it."""
+    command = told.command
+    [happening] = NOTIFICATIONS.decide(NOTIFICATIONS.initial, command)
+    meta = Meta(
+        id=f"{command.id}.0.0",
+        correlation=told.correlation,
+        causation=command.id,
+        traceparent=told.traceparent,
+    )
+    return Draft(subject=happening.subject, event=happening.event, meta=meta, expect=0)
 
 
 def _telling(recorded: Recorded) -> Telling | None:

@@ -26,6 +26,7 @@ from tapewire.log import (
     pattern,
 )
 from tapewire.log.patience import Patience, fresh_chance
+from tapewire.log.port import LONG_PAGE_BYTES, LONG_PAGE_EVENTS
 
 LEASE = "paper-broker"
 ORDERS = pattern(domain="orders")
@@ -158,7 +159,12 @@ class Desk:
         patience = Patience(self._chance)
         while True:
             try:
-                return await self._log.page(ORDERS, after=self._orders.as_of)
+                return await self._log.page(
+                    ORDERS,
+                    after=self._orders.as_of,
+                    limit=LONG_PAGE_EVENTS,
+                    max_bytes=LONG_PAGE_BYTES,
+                )
             except LogError as error:
                 logger.warning("cannot read orders", error=str(error))
                 await patience.wait()

@@ -12,6 +12,7 @@ from services.positions.domain import DOMAIN
 from services.positions.reconciling import Reconciliation
 from tapewire.events import PositionEvent, TradeExecuted, Undecodable, UnknownType
 from tapewire.log import BadSubject, EventLog, Recorded, Refusal, Unavailable, pattern
+from tapewire.log.port import LONG_PAGE_BYTES, LONG_PAGE_EVENTS
 from tapewire.runtime.contracts.positions import ReconcileReply
 
 
@@ -100,7 +101,9 @@ async def _events(log: EventLog, filter_: str, upto: int) -> AsyncIterator[Recor
     """Everything of `filter_` up to `upto`, page by page. Raises Unavailable."""
     wanted, after = min(await log.last(filter_), upto), 0
     while after < wanted:
-        page = await log.page(filter_, after=after)
+        page = await log.page(
+            filter_, after=after, limit=LONG_PAGE_EVENTS, max_bytes=LONG_PAGE_BYTES
+        )
         if not page.events:
             raise Unavailable(f"{filter_} should reach {wanted}, a replica ends at {after}")
         for recorded in page.events:

@@ -10,6 +10,9 @@ from decimal import Decimal
 from tapewire.events import (
     Item,
     ItemAnalysed,
+    Order,
+    OrderRejected,
+    OrderStatus,
     OrderType,
     PositionEvent,
     Sentiment,
@@ -113,6 +116,37 @@ async def reactions(_target: Target, system: System, size: Size) -> Rows:
     ]
 
 
+async def notifications(_target: Target, system: System, size: Size) -> Rows:
+    """Ends of orders into notifications: from the first one appended to the last user told."""
+    async with wired(system) as wire:
+        log, run = JetStreamLog(wire), new_id()
+        first = (await log.bounds()).last
+        began = time.perf_counter()
+        for start in range(0, size.trades, BATCH_EVENTS):
+            numbers = range(start, min(start + BATCH_EVENTS, size.trades))
+            await log.append([_rejection(f"{run}-{number}", number) for number in numbers])
+        appended = time.perf_counter() - began
+        await told(log, first, size.trades)
+        seconds = time.perf_counter() - began
+    return [
+        (
+            f"notifications of orders, {TRADERS} users",
+            f"{size.trades / seconds:,.0f}/s (appended in {appended:.1f} s)",
+        )
+    ]
+
+
+async def told(log: EventLog, after: int, count: int) -> None:
+    """Wait until the log holds `count` notifications after that sequence."""
+    filter_ = pattern(domain="notifications")
+    async with asyncio.timeout(DONE_SECONDS):
+        while True:
+            page = await log.page(filter_, after=after, limit=1)
+            if len(page.events) + page.left >= count:
+                return
+            await asyncio.sleep(0.05)
+
+
 async def taken(log: EventLog, trade: int) -> None:
     """Wait until the trade at that sequence made its position event."""
     positions = pattern(domain="positions")
@@ -157,6 +191,29 @@ def _item(id_: str) -> Draft:
         event=ItemAnalysed(item=item, scored=True),
         meta=Meta(id=id_, correlation="bench"),
         expect=0,
+    )
+
+
+def _rejection(id_: str, number: int) -> Draft:
+    order = Order(
+        order_id=id_,
+        client_order_id=id_,
+        symbol="IBM",
+        side=Side.BUY,
+        type=OrderType.MARKET,
+        qty=Decimal(1),
+        limit_price=None,
+        status=OrderStatus.REJECTED,
+        filled_qty=Decimal(0),
+        filled_avg_price=None,
+        strategy_id=None,
+        reason="too much",
+        timestamp=datetime.now(UTC),
+    )
+    return Draft(
+        subject=Subject(f"trader-{number % TRADERS}", "orders", id_),
+        event=OrderRejected(order=order, command_id=id_),
+        meta=Meta(id=id_, correlation="bench"),
     )
 
 

@@ -247,4 +247,5 @@ SCENARIOS: list[Callable[[Target, System, Size], Awaitable[Rows]]] = [
     engine.commands,
     engine.appends,
     engine.reactions,
+    engine.notifications,
 ]

@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tapewire.log import Draft, EventLog, Meta, Subject, matches, new_id, pattern
+from tapewire.log.jetstream.fetch import SUBJECTS_AT_ONCE
+from tapewire.log.port import PAGE_BYTES
 from tests.contract.backends import Backend
 from tests.contract.drafts import draft, everything, happened, notes, sequences, subject
 
@@ -77,6 +79,41 @@ async def test_a_page_says_how_much_is_left_of_what_its_filter_takes(
     assert second.left == all_ - 7
     rest = await log.page(filter_, after=second.events[-1].sequence)
     assert (len(rest.events), rest.left) == (all_ - 7, 0)
+
+
+async def test_the_newest_event_of_each_subject_that_has_one(log: EventLog) -> None:
+    names = [
+        "alice/orders/1",
+        "bob/orders/1",
+        "alice/orders/1",
+        *(f"{odd}/orders/é" for odd in ODD if "/" not in odd),
+    ]
+    for number, name in enumerate(names, 1):
+        await log.append([draft(name, str(number))])
+    asked = [
+        str(subject(name)) for name in (*sorted(set(names)), "alice/orders/2", "carol/trades/1")
+    ]
+
+    found = await log.newest(asked)
+    assert sequences(found) == [*range(2, len(names) + 1)]
+    assert notes(found) == [str(number) for number in range(2, len(names) + 1)]
+    assert [recorded.place for recorded in found] == [subject(name) for name in names[1:]]
+    assert await log.newest(asked[-2:]) == []
+    assert await log.newest([]) == []
+
+
+async def test_the_newest_of_more_subjects_than_one_answer_holds(
+    backend: Backend, log: EventLog
+) -> None:
+    names = [f"alice/orders/{number}" for number in range(SUBJECTS_AT_ONCE + 50)]
+    large = "x" * (3 * PAGE_BYTES // SUBJECTS_AT_ONCE)
+    for start in range(0, len(names), 20):
+        await log.append([draft(name, large) for name in names[start : start + 20]])
+    await backend.trim(upto=10)
+
+    found = await log.newest([str(subject(name)) for name in reversed(names)])
+    assert sequences(found) == [*range(11, len(names) + 1)]
+    assert {len(note) for note in notes(found)} == {len(large)}
 
 
 async def test_the_log_knows_what_was_stored_before_a_moment(

@@ -17,7 +17,17 @@ import structlog
 
 from tapewire.events import CODEC
 from tapewire.log.patience import Patience, fresh_chance
-from tapewire.log.port import Bounds, EventLog, LogError, Page, Recorded, Subscription, Values
+from tapewire.log.port import (
+    LONG_PAGE_BYTES,
+    LONG_PAGE_EVENTS,
+    Bounds,
+    EventLog,
+    LogError,
+    Page,
+    Recorded,
+    Subscription,
+    Values,
+)
 from tapewire.log.subjects import EVERYBODY, token
 
 POLL_SECONDS = 2.0
@@ -177,7 +187,12 @@ class _Follower:
         patience = Patience(self._chance)
         while True:
             try:
-                return await self._log.page(self._filter, after=self._as_of)
+                return await self._log.page(
+                    self._filter,
+                    after=self._as_of,
+                    limit=LONG_PAGE_EVENTS,
+                    max_bytes=LONG_PAGE_BYTES,
+                )
             except LogError as error:
                 logger.warning("cannot read", follower=self._name, error=str(error))
                 await patience.wait()

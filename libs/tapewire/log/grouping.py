@@ -113,6 +113,9 @@ class GroupedLog:
     ) -> Page:
         return await self._log.page(filter, after=after, limit=limit, max_bytes=max_bytes)
 
+    async def newest(self, subjects: Sequence[str]) -> list[Recorded]:
+        return await self._log.newest(subjects)
+
     async def last(self, filter: str) -> int:  # noqa: A002
         return await self._log.last(filter)
 

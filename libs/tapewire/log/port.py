@@ -20,6 +20,10 @@ PAGE_EVENTS = 256
 """Events asked for at once: a page."""
 PAGE_BYTES = 1 << 20
 """Bytes of payload in a page at the most (a page always holds at least one event)."""
+LONG_PAGE_EVENTS = 2048
+"""Events asked for at once by who reads a long way: for every page, however small, the server
+counts what is left of its filter, which takes it 30 ms with a million events in the log."""
+LONG_PAGE_BYTES = 2 << 20
 BATCH_EVENTS = 1000
 """Events that one atomic append can hold (a limit of the server)."""
 
@@ -180,6 +184,10 @@ class EventLog(Protocol):
         """The first events after sequence `after` that `filter` takes. A trimmed log answers with
         what is left: compare `after` with `bounds().first`. A replica may lag: compare the end
         with `last`."""
+
+    async def newest(self, subjects: Sequence[str]) -> list[Recorded]:
+        """The last event of each of `subjects` (no filters, each once) that has any, in the order
+        of the log. A replica may lag: what it does not know yet is not there."""
 
     async def last(self, filter: str) -> int:  # noqa: A002
         """The sequence of the last event that `filter` takes, 0 for none: from the leader, so

@@ -1,8 +1,9 @@
 """Checkpoints of users' views, so that a snapshot is a short read.
 
 A durable reaction counts each user's events; once a second the views of those with
-`CHECKPOINT_EVENTS` or more are brought up to date and saved. Checkpoints only save time: counts
-that a crash or a full memory forgets make one later, never wrong.
+`CHECKPOINT_EVENTS` or more are brought up to date and saved. A view that is saved holds all that
+the log had then, so what a reaction far behind hands out later is not counted for it. Checkpoints
+only save time: counts that a crash or a full memory forgets make one later, never wrong.
 """
 
 import asyncio
@@ -23,6 +24,15 @@ USERS = 10_000
 logger = structlog.get_logger("tapewire.projector")
 
 
+class _Count:
+    """Events of a user since the checkpoint, which holds all `upto`."""
+
+    __slots__ = ("events", "upto")
+
+    def __init__(self) -> None:
+        self.events = self.upto = 0
+
+
 class Projector:
     """`note` is the reaction's handler, `run` saves."""
 
@@ -30,7 +40,8 @@ class Projector:
         self._log = log
         self._values = values
         self._kind = kind
-        self._counts: OrderedDict[str, int] = OrderedDict()
+        self._counts: OrderedDict[str, _Count] = OrderedDict()
+        self._newest: Recorded | None = None
 
     @property
     def reaction(self) -> str:
@@ -38,16 +49,30 @@ class Projector:
         return f"{views.name_of(self._kind)}-view"
 
     async def note(self, recorded: Recorded) -> None:
-        """Count an event of a user."""
+        """Count an event of a user, unless a checkpoint that was saved meanwhile holds it."""
+        self._notice(recorded)
         user = recorded.place.owner
-        self._counts[user] = self._counts.get(user, 0) + 1
+        count = self._counts.get(user)
+        if count is None:
+            count = self._counts[user] = _Count()
+        if recorded.sequence > count.upto:
+            count.events += 1
         self._counts.move_to_end(user)
         if len(self._counts) > USERS:
             self._counts.popitem(last=False)
 
+    def _notice(self, recorded: Recorded) -> None:
+        """What came later under a lower number is of a log that was made anew."""
+        newest = self._newest
+        if newest is not None and recorded.sequence <= newest.sequence:
+            if recorded.time <= newest.time:
+                return
+            self._counts.clear()
+        self._newest = recorded
+
     def due(self) -> list[str]:
         """Users whose checkpoint is worth renewing."""
-        return [user for user, count in self._counts.items() if count >= CHECKPOINT_EVENTS]
+        return [user for user, one in self._counts.items() if one.events >= CHECKPOINT_EVENTS]
 
     async def run(self) -> None:
         """Save what is due, once a second, until canceled."""
@@ -57,12 +82,13 @@ class Projector:
                 await self._save(user)
 
     async def _save(self, user: str) -> None:
-        noted = self._counts.get(user, 0)
+        count = self._counts.get(user, _Count())
+        noted = count.events
         try:
             view, bounds = await views.load(self._log, self._values, self._kind, user)
             await views.save(self._values, user, views.name_of(self._kind), view, bounds)
         except LogError as error:
             logger.warning("cannot keep a checkpoint", user=user, error=str(error))
             return
-        if user in self._counts:
-            self._counts[user] -= noted
+        count.events -= noted
+        count.upto = bounds.last

@@ -11,7 +11,17 @@ import msgspec
 import structlog
 
 from tapewire.events import CODEC, Event, Undecodable, UnknownType
-from tapewire.log.port import Bounds, EventLog, Recorded, Unavailable, Values
+from tapewire.log.port import (
+    LONG_PAGE_BYTES,
+    LONG_PAGE_EVENTS,
+    PAGE_BYTES,
+    PAGE_EVENTS,
+    Bounds,
+    EventLog,
+    Recorded,
+    Unavailable,
+    Values,
+)
 from tapewire.log.subjects import pattern, token
 
 logger = structlog.get_logger("tapewire.views")
@@ -138,9 +148,10 @@ async def _replay(log: EventLog, view: View, filter_: str, after: int, upto: int
 
     A page may come from a replica that lags: what the leader counts must have been seen.
     """
-    wanted = min(await log.last(filter_), upto)
+    wanted, limit, most = min(await log.last(filter_), upto), PAGE_EVENTS, PAGE_BYTES
     while after < wanted:
-        page = await log.page(filter_, after=after)
+        page = await log.page(filter_, after=after, limit=limit, max_bytes=most)
+        limit, most = LONG_PAGE_EVENTS, LONG_PAGE_BYTES
         if not page.events:
             raise Unavailable(f"{filter_} should reach {wanted}, a replica ends at {after}")
         for recorded in page.events:

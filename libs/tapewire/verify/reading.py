@@ -13,11 +13,11 @@ import msgspec
 from tapewire.events import PositionEvent
 from tapewire.log import EventLog, Page, Recorded, Unavailable, Values, pattern
 from tapewire.log.checkpoints import Kept
+from tapewire.log.port import LONG_PAGE_BYTES, LONG_PAGE_EVENTS
 from tapewire.verify.checkpoints import Checkpoints
 from tapewire.verify.findings import Difference, Findings
 from tapewire.verify.inspector import Inspector, Scope
 
-PAGE_EVENTS = 1000
 READS = 6
 """Times a replica that lags is asked before it is given up."""
 LAG_SECONDS = 0.05
@@ -130,10 +130,10 @@ async def _pages(
             asked.cancel()
 
 
-async def _page(log: EventLog, filter_: str, after: int, *, limit: int = PAGE_EVENTS) -> Page:
+async def _page(log: EventLog, filter_: str, after: int, *, limit: int = LONG_PAGE_EVENTS) -> Page:
     """At least one event, from a replica that may lag. Raises Unavailable."""
     for attempt in range(READS):
-        page = await log.page(filter_, after=after, limit=limit)
+        page = await log.page(filter_, after=after, limit=limit, max_bytes=LONG_PAGE_BYTES)
         if page.events:
             return page
         await asyncio.sleep(LAG_SECONDS * 2**attempt)

@@ -12,10 +12,13 @@ from tapewire.events import CODEC, AgentState, AgentStatusChanged
 from tapewire.log import Draft, LogError, Meta, Recorded, Subject, Unavailable, new_id
 from tapewire.log.follower import CHECKPOINT_EVENTS, follow
 from tapewire.log.memory import Faults, MemoryLog, MemoryServer, MemoryValues
+from tapewire.log.port import LONG_PAGE_EVENTS
 from tests import waiting
 from tests.unit.orders import virtual
 
 FILTER = "ev.*.system.>"
+PAST = LONG_PAGE_EVENTS + 44
+"""Events that take two pages."""
 AT = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
 
 
@@ -86,14 +89,14 @@ def test_it_takes_what_was_there_says_so_and_takes_what_comes() -> None:
     async def story() -> None:
         server, sums = MemoryServer(), Sums()
         writer = MemoryLog(server)
-        for number in range(300):
+        for number in range(PAST):
             await append(writer, number)
         async with following(server, sums):
             await until(lambda: sums.at_start is not None)
-            assert sums.at_start == 300
-            await append(writer, 300)
-            await until(lambda: len(sums.taken) == 301)
-        assert sums.taken == list(range(1, 302))
+            assert sums.at_start == PAST
+            await append(writer, PAST)
+            await until(lambda: len(sums.taken) == PAST + 1)
+        assert sums.taken == list(range(1, PAST + 2))
 
     virtual.run(story())
 
@@ -102,16 +105,16 @@ def test_it_tells_how_far_it_has_come_as_soon_as_it_has_caught_up() -> None:
     async def story() -> None:
         server, places = MemoryServer(), {FILTER: 99}
         writer, told = MemoryLog(server), list[int | None]()
-        for number in range(300):
+        for number in range(PAST):
             await append(writer, number)
         sums = Sums(lambda: told.append(places.get(FILTER)))
         values, chance = MemoryValues(server), random.Random(1)
         work = follow(MemoryLog(server), values, FILTER, "sums", lambda: sums, chance, places)
         task = asyncio.create_task(work)
-        await until(lambda: places.get(FILTER) == 300)
-        await append(writer, 300)
-        await until(lambda: places.get(FILTER) == 301)
-        assert told == [None, None, 300], "what was told of another time is void"
+        await until(lambda: places.get(FILTER) == PAST)
+        await append(writer, PAST)
+        await until(lambda: places.get(FILTER) == PAST + 1)
+        assert told == [None, None, PAST], "what was told of another time is void"
         task.cancel()
         await asyncio.wait({task})
 

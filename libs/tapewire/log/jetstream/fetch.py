@@ -5,6 +5,7 @@ status message; replies form a chain (`Nats-Last-Sequence` names the one before)
 so that a reply lost on the way is an error here and never a hole in a page.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,8 +14,10 @@ from nats.aio.msg import Msg
 
 from tapewire.log.jetstream.headers import status
 from tapewire.log.jetstream.wire import Wire
-from tapewire.log.port import Bounds, Meta, Recorded, Unavailable
+from tapewire.log.port import PAGE_BYTES, Bounds, Meta, Recorded, Unavailable
 
+SUBJECTS_AT_ONCE = 256
+"""Asked for in one question: the server takes 1,024 at the most, and a question of a megabyte."""
 _NOT_FOUND = 10037
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -31,6 +34,27 @@ async def page(
 ) -> Stored:
     """The first messages after `after` that `filter_` takes. Raises Unavailable."""
     ask = {"next_by_subj": filter_, "seq": after + 1, "batch": limit, "max_bytes": max_bytes}
+    return await _ask_many(wire, stream, ask, filter_)
+
+
+async def newest(wire: Wire, stream: str, subjects: Sequence[str]) -> list[Msg]:
+    """The last message of each of `subjects` that has one, in order. Raises Unavailable."""
+    found: dict[str, Msg] = {}
+    for start in range(0, len(subjects), SUBJECTS_AT_ONCE):
+        left, wanted = 1, list(subjects[start : start + SUBJECTS_AT_ONCE])
+        while left and wanted:
+            ask = {"multi_last": wanted, "max_bytes": PAGE_BYTES}
+            answer = await _ask_many(wire, stream, ask, f"{len(wanted)} subjects")
+            found |= {_header(message, "Nats-Subject"): message for message in answer.messages}
+            left, wanted = answer.left, [subject for subject in wanted if subject not in found]
+    return sorted(found.values(), key=lambda message: int(_header(message, "Nats-Sequence")))
+
+
+def _header(message: Msg, name: str) -> str:
+    return (message.headers or {})[name]
+
+
+async def _ask_many(wire: Wire, stream: str, ask: dict[str, Any], what: str) -> Stored:
     replies = await wire.gather(
         f"$JS.API.DIRECT.GET.{stream}", msgspec.json.encode(ask), None, lambda m: bool(status(m))
     )
@@ -38,18 +62,18 @@ async def page(
     if status(end) == "404":
         return Stored([], 0)
     if status(end) != "204":
-        raise Unavailable(f"reading {filter_} of {stream}: {end.headers}")
-    _check_chain(replies, filter_)
+        raise Unavailable(f"reading {what} of {stream}: {end.headers}")
+    _check_chain(replies, what)
     return Stored(messages, int((end.headers or {}).get("Nats-Num-Pending", "0")))
 
 
-def _check_chain(replies: list[Msg], filter_: str) -> None:
+def _check_chain(replies: list[Msg], what: str) -> None:
     """Each reply names the one before it, the closing status too. Raises Unavailable."""
     before = "0"
     for reply in replies:
         headers = reply.headers or {}
         if headers.get("Nats-Last-Sequence", before) != before:
-            raise Unavailable(f"a page of {filter_} lost a message after {before}: read it again")
+            raise Unavailable(f"a page of {what} lost a message after {before}: read it again")
         before = headers.get("Nats-Sequence", before)
 
 

@@ -28,6 +28,7 @@ from tapewire.log.port import (
     Uncertain,
 )
 
+_ALL = "ev.>"
 _CONFLICTS = {10071, 10164}
 _DUPLICATE_IN_BATCH = 10201
 _AGAIN = {10158, 10163}
@@ -70,12 +71,21 @@ class JetStreamLog:
         max_bytes: int = PAGE_BYTES,
     ) -> Page:
         try:
+            # What is left of everything, in these words, the server knows without looking.
+            wanted = ">" if filter == _ALL else filter
             stored = await fetch.page(
-                self._wire, EVENTS, filter, after=after, limit=limit, max_bytes=max_bytes
+                self._wire, EVENTS, wanted, after=after, limit=limit, max_bytes=max_bytes
             )
         except Uncertain as silence:
             raise Unavailable(str(silence)) from silence
         return Page([fetch.recorded(m.headers or {}, m.data) for m in stored.messages], stored.left)
+
+    async def newest(self, subjects: Sequence[str]) -> list[Recorded]:
+        try:
+            found = await fetch.newest(self._wire, EVENTS, subjects)
+        except Uncertain as silence:
+            raise Unavailable(str(silence)) from silence
+        return [fetch.recorded(m.headers or {}, m.data) for m in found]
 
     async def last(self, filter: str) -> int:  # noqa: A002
         try:

@@ -18,11 +18,12 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription as NatsSubscription
 
 from tapewire.log.jetstream.client import PatientClient
-from tapewire.log.jetstream.headers import size, status
+from tapewire.log.jetstream.headers import size
+from tapewire.log.jetstream.waiter import Waiter
 from tapewire.log.port import Refused, Unavailable, Uncertain
 
 REQUEST_SECONDS = 5.0
-"""How long a server may take to answer."""
+"""How long a server may take to answer, and from one reply to the next."""
 RECONNECT_WAIT_SECONDS = 0.25
 PING_SECONDS = 10
 """A silent server is given up after two unanswered pings."""
@@ -31,29 +32,6 @@ PENDING_BYTES = 64 << 20
 """What one subscription may hold before NATS calls it slow; beyond, messages are dropped, told."""
 
 logger = structlog.get_logger("tapewire.wire")
-
-_NO_RESPONDERS = "503"
-
-
-class _Waiter:
-    """Somebody waiting for replies until `is_last` says so."""
-
-    __slots__ = ("done", "is_last", "messages", "subject")
-
-    def __init__(self, subject: str, is_last: Callable[[Msg], bool]) -> None:
-        self.subject = subject
-        self.is_last = is_last
-        self.messages: list[Msg] = []
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def take(self, message: Msg) -> None:
-        if self.done.done():
-            return
-        self.messages.append(message)
-        if status(message) == _NO_RESPONDERS:
-            self.done.set_exception(Unavailable(f"nothing answers at {self.subject}"))
-        elif self.is_last(message):
-            self.done.set_result(None)
 
 
 class WireSubscription:
@@ -89,7 +67,7 @@ class Wire:
         self.client = PatientClient()
         self.subscriptions: set[WireSubscription] = set()
         self.on_state: list[Callable[[bool], None]] = []
-        self._waiters: dict[str, _Waiter] = {}
+        self._waiters: dict[str, Waiter] = {}
         self._inbox = ""
         self._leaving = False
         self._ended = asyncio.Event()
@@ -124,15 +102,17 @@ class Wire:
         *,
         seconds: float = REQUEST_SECONDS,
     ) -> list[Msg]:
-        """All replies up to the one that `is_last` takes; raises as `request`."""
-        waiter, name = _Waiter(subject, is_last), secrets.token_hex(8)
+        """All replies up to the one that `is_last` takes, `seconds` from one to the next at the
+        most; raises as `request`."""
+        waiter, name = Waiter(subject, is_last, seconds), secrets.token_hex(8)
         self._waiters[name] = waiter
         try:
             await self.publish(subject, data, headers, reply=f"{self._inbox}.{name}")
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds) as waiter.timeout:
                 await waiter.done
         except TimeoutError:
-            raise Uncertain(f"no answer from {subject} in {seconds:g} s") from None
+            what = "further answer" if waiter.messages else "answer"
+            raise Uncertain(f"no {what} from {subject} in {seconds:g} s") from None
         finally:
             del self._waiters[name]
         return waiter.messages

@@ -122,6 +122,16 @@ class Journal:
             events.append(recorded)
         return Page(events, left=0)
 
+    def newest(self, subjects: Sequence[str], *, upto: int) -> list[Recorded]:
+        """As `EventLog.newest`, as if nothing past `upto` was stored."""
+        found = []
+        for subject in subjects:
+            sequences = self._index.get(subject, [])
+            position = bisect_right(sequences, upto) - 1
+            if position >= 0 and sequences[position] >= self.first:
+                found.append(self._events[sequences[position] - self.first])
+        return sorted(found, key=lambda recorded: recorded.sequence)
+
     def _count(self, filter_: str, sequences: Sequence[int]) -> int:
         return sum(matches(filter_, self._events[one - self.first].subject) for one in sequences)
 

@@ -64,16 +64,17 @@ class MemoryLog:
         max_bytes: int = PAGE_BYTES,
     ) -> Page:
         """As `EventLog.page`."""
-        faults = self._connection.faults
+        return await self._connection.read(
+            lambda: self._server.journal.page(
+                filter, after=after, limit=limit, max_bytes=max_bytes, upto=self._seen()
+            )
+        )
 
-        def arrive() -> Page:
-            journal = self._server.journal
-            upto = journal.last
-            if faults.hit(faults.lag):
-                upto -= faults.random.randrange(LAG_EVENTS + 1)
-            return journal.page(filter, after=after, limit=limit, max_bytes=max_bytes, upto=upto)
-
-        return await self._connection.read(arrive)
+    async def newest(self, subjects: Sequence[str]) -> list[Recorded]:
+        """As `EventLog.newest`."""
+        return await self._connection.read(
+            lambda: self._server.journal.newest(subjects, upto=self._seen())
+        )
 
     async def last(self, filter: str) -> int:  # noqa: A002
         """As `EventLog.last`."""
@@ -116,6 +117,11 @@ class MemoryLog:
         member = Member(reaction, self._connection, handler)
         self._members.append(member)
         return member
+
+    def _seen(self) -> int:
+        """The last event that the replica knows which answers."""
+        faults, last = self._connection.faults, self._server.journal.last
+        return last - faults.random.randrange(LAG_EVENTS + 1) if faults.hit(faults.lag) else last
 
     def sever(self, seconds: float) -> None:
         """Break the connection for `seconds`: requests fail, live messages are lost."""
