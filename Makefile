@@ -19,7 +19,7 @@ VENV ?= .venv
 PYTHON ?=
 PYTHONS := python3.13 python3.12 python3.11 python3 python
 ARGS ?=
-# The short form of sim, faults, day and bench; the suites read it as TAPEWIRE_TEST_SHORT.
+# The short form of sim, faults, day, bench and soak; the suites read it as TAPEWIRE_TEST_SHORT.
 SHORT ?=
 export TAPEWIRE_TEST_SHORT := $(SHORT)
 
@@ -29,7 +29,7 @@ PY := $(BIN)/python
 # half of a machine with two threads a core idle. worksteal: integration tests differ by seconds.
 PYTEST := $(PY) -m pytest
 PARALLEL := -n logical --dist worksteal
-SLOW_SUITES := sim faults day bench
+SLOW_SUITES := sim faults day bench soak
 
 # ---------------------------------------------------------------------------------------------
 # Set-up
@@ -96,7 +96,7 @@ run: setup ## Start everything on this machine: message server, services, edge, 
 	@$(BIN)/tapewire up $(ARGS)
 
 .PHONY: test
-test: setup ## The quick tests, in parallel: all but sim, faults, day, bench and what is marked slow
+test: setup ## The quick tests, in parallel: all but the suites below and what is marked slow
 	@$(PYTEST) $(PARALLEL) -m "not slow" $(SLOW_SUITES:%=--ignore=tests/%) $(ARGS)
 
 .PHONY: check
@@ -131,6 +131,10 @@ faults: setup ## Servers and services killed and stopped while orders flow (SHOR
 .PHONY: day
 day: setup ## A recorded day through all services, undisturbed and with kills (SHORT=1: a part)
 	@$(call suite,day,)
+
+.PHONY: soak
+soak: setup ## 200,000 connects and disconnects: nothing of the edge grows (SHORT=1: 5,000)
+	@$(call suite,soak,-s)
 
 .PHONY: bench
 bench: setup ## Figures: latency, connects, cost of a connection, peers (SHORT=1: smoke)
