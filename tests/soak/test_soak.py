@@ -13,9 +13,9 @@ from collections import Counter
 from tapewire.log.jetstream import connect
 from tapewire.log.jetstream.streams import LEASES, SESSIONS, TICKETS
 from tests.broker import LocalBroker
+from tests.integration.edge.gauges import MEMORY, Gauges, kept
 from tests.integration.edge.house import Edge
 from tests.issuer import SECRET
-from tests.soak.gauges import MEMORY, Gauges, kept
 from tests.soak.plan import FULL, SETTINGS, SHORT, SMALL
 from tests.soak.slopes import slope, table, ways
 from tests.soak.street import street
@@ -26,8 +26,8 @@ GONE_SECONDS = 120.0
 EVERY_WAY = {
     "streams fresh", "streams resumed", "streams with odd ids", "streams of the past",
     "left at once", "half-sent", "refused 401", "refused 404", "refused 405", "refused 422",
-    "refused 429", "with requests behind", "by ticket", "tickets unspent", "revoked", "slow", "too many tabs",
-    "crowds to 503", "calls", "test events",
+    "refused 429", "with requests behind", "by ticket", "tickets unspent", "revoked", "slow",
+    "too many tabs", "crowds to 503", "calls", "test events",
 }  # fmt: skip
 GAUGES = ("descriptors", "threads", "tasks", "subscriptions", "connections", "roster", "outboxes")
 

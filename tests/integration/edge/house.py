@@ -157,7 +157,7 @@ class House:
         self._folder = folder
         self._services: list[Service] = []
         self._shared: dict[tuple[tuple[str, str], ...], Edge] = {}
-        self.broker = LocalBroker(folder)
+        self.broker = LocalBroker(folder, monitored=True)
         self.broker.start()
 
     def edge(self, port: int = 0, **settings: object) -> Edge:
@@ -173,7 +173,11 @@ class House:
         return self._shared[key]
 
     def orders(self) -> Service:
-        return self._ready(Service("orders", self._settings({}), self._folder))
+        return self.service("orders")
+
+    def service(self, name: str) -> Service:
+        """A service other than the edge."""
+        return self._ready(Service(name, self._settings({}), self._folder))
 
     @contextlib.asynccontextmanager
     async def journal(self) -> AsyncIterator[Journal]:
