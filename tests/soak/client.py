@@ -13,7 +13,7 @@ SOURCES = tuple(f"127.0.0.{number}" for number in range(1, 17))
 NO_LINGER = struct.pack("ii", 1, 0)
 LEAST_BUFFER_BYTES = 2048
 HEAD_BYTES = 2048
-TAIL_BYTES = 512
+TAIL_BYTES = 1024
 
 
 class Caller(asyncio.Protocol):
@@ -67,7 +67,7 @@ class Caller(asyncio.Protocol):
         """The status; 0 when the connection ended without one. Raises TimeoutError."""
         async with asyncio.timeout(ANSWER_SECONDS):
             while not (self.status or self.ended):
-                await self._move()
+                await self.move()
         return self.status
 
     async def body(self) -> bytes:
@@ -75,7 +75,7 @@ class Caller(asyncio.Protocol):
         length = int(self.header(b"content-length") or 0)
         async with asyncio.timeout(ANSWER_SECONDS):
             while len(self.text) < length and not self.ended:
-                await self._move()
+                await self.move()
         return self.text[:length]
 
     async def some(self, size: int, seconds: float) -> None:
@@ -83,15 +83,16 @@ class Caller(asyncio.Protocol):
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while self.received < size and not self.ended:
-                    await self._move()
+                    await self.move()
 
     async def end(self) -> None:
         """Until the edge ends the stream. Raises TimeoutError."""
         async with asyncio.timeout(ANSWER_SECONDS):
             while not self.ended and not self.tail.endswith(b"0\r\n\r\n"):
-                await self._move()
+                await self.move()
 
-    async def _move(self) -> None:
+    async def move(self) -> None:
+        """Until something came, or the end."""
         self._moved.clear()
         await self._moved.wait()
 

@@ -18,13 +18,13 @@ class Size(msgspec.Struct, frozen=True):
     memory: float
 
 
-FULL = Size(connects=200_000, rounds=40, warm_up=10_000, memory=512.0)
+FULL = Size(connects=200_000, rounds=40, warm_up=20_000, memory=512.0)
 SMALL = Size(connects=4_000, rounds=8, warm_up=1_500, memory=24_576.0)
 """Of a short run some growth is memory that is only being used for the first time: it finds what
 loses a few KiB a connect."""
 
-CONNECT_RATE = 5
-"""New streams a minute from one address; nearly every visit has an address of its own."""
+CONNECT_RATE = 60
+"""New streams a minute from one address: the usual visitors stay far below."""
 MOST_CONNECTIONS = 250
 USER_CONNECTIONS = 10
 WRITE_SECONDS = 1.0

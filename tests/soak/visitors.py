@@ -15,13 +15,14 @@ from collections.abc import Iterator
 import msgspec
 
 from tapewire.log.jetstream import connect
+from tests.soak.client import ANSWER_SECONDS
 from tests.soak.plan import FRESH_SECONDS, Order, Report
-from tests.soak.visits import VISITS, Street, Visit, Wrong, crowd
-from tests.soak.world import World
+from tests.soak.visits import RARE, VISITS, Street, Visit, Wrong
+from tests.soak.world import PAST, PAST_STREAMS, World
 
 AT_ONCE = 64
 """Visitors at the same time; some have several connections."""
-CONNECTS_A_CROWD = 4000
+CONNECTS_A_RARE_VISIT = 4000
 CONNECTS_AN_EVENT = 8
 WRONG_KEPT = 20
 
@@ -33,7 +34,7 @@ class Visitors:
         self._street = street
         self._world = world
         self._happened_at = 0
-        self._crowd_at = 0
+        self._rare_at = 0
         self._ways: Counter[str] = Counter()
         self._wrong: list[str] = []
 
@@ -59,9 +60,9 @@ class Visitors:
     def _mix(self, until: int) -> Iterator[Visit]:
         kinds, weights = [*VISITS], [*VISITS.values()]
         while self._street.connects < until:
-            if self._street.connects >= self._crowd_at:
-                self._crowd_at = self._street.connects + CONNECTS_A_CROWD
-                yield crowd
+            if self._street.connects >= self._rare_at:
+                self._rare_at = self._street.connects + CONNECTS_A_RARE_VISIT
+                yield from RARE
             yield self._street.rng.choices(kinds, weights)[0]
 
     async def _one_after_another(self, visits: Iterator[Visit]) -> None:
@@ -87,12 +88,30 @@ class Visitors:
                 await asyncio.sleep(0.001)
 
 
+async def read_the_past(street: Street) -> None:
+    """Fill what the edge remembers, and read along."""
+    requests = [street.request("GET", path, f"X-User-ID: {PAST}") for path in PAST_STREAMS]
+    readers = [await street.call(request) for request in requests]
+
+    async def told(sequence: int) -> None:
+        mark = f"id: {street.world.epoch}-{sequence}\n".encode()
+        async with asyncio.timeout(ANSWER_SECONDS):
+            while mark not in readers[0].tail:
+                await readers[0].move()
+
+    await street.world.fill(told)
+    for reader in readers:
+        reader.leave(street.rng)
+
+
 async def main(port: int, nats_url: str, seed: int) -> None:
     wire = await connect(nats_url, "visitors")
     rng = random.Random(seed)
     world = World(wire, rng)
+    street = Street(port, world, rng)
     await world.begin()
-    visitors = Visitors(Street(port, world, rng), world)
+    await read_the_past(street)
+    visitors = Visitors(street, world)
     _say(await visitors.come(0))
     loop = asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.readline):

@@ -6,6 +6,7 @@ change, and are not more and more; notifications are read; and views get checkpo
 """
 
 import random
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 import msgspec
@@ -14,7 +15,6 @@ from tapewire.events import CODEC, Event
 from tapewire.log import EVERYBODY, Draft, Meta, Subject, new_id, token
 from tapewire.log.jetstream import JetStreamLog, JetStreamValues, Wire
 from tapewire.log.jetstream.streams import MARKET, VIEWS
-from tapewire.log.port import BATCH_EVENTS
 from tapewire.log.views import load, save
 from tapewire.views import NotificationsView, OrdersView, PositionsView, StrategiesView
 from tests.integration.edge.golden import golden
@@ -26,6 +26,13 @@ TORRENT = "torrent"
 TORRENT_EVENTS = 800
 REMEMBERED = 16_384
 """Events that the edge remembers: so many happen before anything is measured."""
+FILLED_AT_ONCE = 128
+"""Fewer than an outbox holds: the reader is told live."""
+PAST = "past"
+PAST_STREAMS = (
+    "/api/stream?topics=orders,positions,strategies,ai-decisions,alerts,agents",
+    "/api/sse/notifications",
+)
 ORDERS = 12
 SYMBOLS = ("IBM", "AAPL", "SPY", "MSFT")
 CHECKPOINT_EVENTS = 60
@@ -54,7 +61,7 @@ class World:
         self._views = JetStreamValues(wire, stream=VIEWS, prefix="view")
 
     async def begin(self) -> None:
-        """Everybody's state, and as much history as the edge remembers."""
+        """Everybody's state."""
         self.epoch = (await self.log.bounds()).epoch
         for user in USERS:
             strategy = strategy_of(user)
@@ -64,12 +71,21 @@ class World:
             )
             made = golden("configuration.created", configuration__id=configuration_of(user))
             await self._append(user, "configurations", made)
-        await self._in_batches(TORRENT, TORRENT_EVENTS)
-        await self._in_batches("past", REMEMBERED)
+        await self._append(TORRENT, "orders", *many(TORRENT_EVENTS, "t"))
         for symbol in SYMBOLS:
             await self.market.quote(symbol)
         for user in USERS:
             await self._checkpoint(user)
+
+    async def fill(self, told: Callable[[int], Awaitable[None]]) -> None:
+        """As much as the edge remembers, of everything that happens later, and told to somebody:
+        what was told is larger in its memory. `told` returns when a reader of `PAST` has seen the
+        event of that sequence."""
+        for _ in range(0, REMEMBERED, FILLED_AT_ONCE):
+            happenings = [self._happening(PAST) for _ in range(FILLED_AT_ONCE - 1)]
+            drafts = [_draft(*happening) for happening in happenings]
+            self.head = await self.log.append([*drafts, _draft(PAST, "orders", placed("last"))])
+            await told(self.head)
 
     async def go_on(self) -> None:
         """One thing more happens; some quotes and valuations with it."""
@@ -110,12 +126,6 @@ class World:
         drafts = [_draft(owner, domain, event) for event in events]
         self.head = await self.log.append(drafts)
         self.events += len(drafts)
-
-    async def _in_batches(self, owner: str, count: int) -> None:
-        """A history of orders without end."""
-        for begin in range(0, count, BATCH_EVENTS):
-            number = min(BATCH_EVENTS, count - begin)
-            await self._append(owner, "orders", *many(number, f"h{begin}"))
 
     async def _value(self, user: str) -> None:
         symbol = self._rng.choice(SYMBOLS)

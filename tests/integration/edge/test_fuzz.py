@@ -23,7 +23,7 @@ from tests.issuer import SECRET, Issuer
 
 SECONDS = float(os.environ.get("TAPEWIRE_TEST_FUZZ_SECONDS", "2"))
 LONG_SECONDS = 30.0
-MEANT = {200, 201, 202, 204, 400, 401, 403, 404, 405, 409, 413, 422, 429, 431, 503}
+MEANT = {100, 200, 201, 202, 204, 400, 401, 403, 404, 405, 409, 413, 422, 429, 431, 503}
 STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3})[ \r]")
 AT_ONCE = 24
 LEAST_SENT = 400
