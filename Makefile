@@ -19,7 +19,8 @@ VENV ?= .venv
 PYTHON ?=
 PYTHONS := python3.13 python3.12 python3.11 python3 python
 ARGS ?=
-# The short form of sim, faults, day, balancer and bench; the suites read it as TAPEWIRE_TEST_SHORT.
+# The short form of sim, faults, day, balancer, soak and bench; the suites read it as
+# TAPEWIRE_TEST_SHORT.
 SHORT ?=
 export TAPEWIRE_TEST_SHORT := $(SHORT)
 
@@ -29,7 +30,7 @@ PY := $(BIN)/python
 # half of a machine with two threads a core idle. worksteal: integration tests differ by seconds.
 PYTEST := $(PY) -m pytest
 PARALLEL := -n logical --dist worksteal
-SLOW_SUITES := sim faults day balancer bench
+SLOW_SUITES := sim faults day balancer soak bench
 
 # ---------------------------------------------------------------------------------------------
 # Set-up
@@ -137,6 +138,10 @@ day: setup ## A recorded day through all services, undisturbed and with kills (S
 .PHONY: balancer
 balancer: setup ## Two and four edges behind nginx, restarted under load (SHORT=1: two)
 	@$(call suite,balancer,$(if $(SHORT),-n 2 --dist loadfile))
+
+.PHONY: soak
+soak: setup ## 200,000 connects and disconnects: nothing of the edge grows (SHORT=1: 5,000)
+	@$(call suite,soak,-s)
 
 .PHONY: bench
 bench: setup ## Figures: latency, connects, cost of a connection, peers (SHORT=1: smoke)

@@ -55,11 +55,14 @@ class Broker(Protocol):
 class LocalBroker:
     """The nats-server binary beside this Python, or on the PATH."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, monitored: bool = False) -> None:
         self._folder = folder
         self._port = 0  # a free one is chosen at the first start, and kept
         self._process: subprocess.Popen[bytes] | None = None
+        self._monitored = monitored
         self.url = ""
+        self.monitor_url = ""
+        """Where the server says how it is, when it is to be monitored."""
 
     def start(self) -> None:
         if self._port:
@@ -77,12 +80,15 @@ class LocalBroker:
         ports.mkdir(parents=True)
         command = [binary(), "-a", "127.0.0.1", "-p", str(port), "-js"]
         command += ["-sd", str(self._folder / "store"), "--ports_file_dir", str(ports)]
+        command += ["-m", "-1"] if self._monitored else []
         with (self._folder / "nats.log").open("ab") as log:
             self._process = subprocess.Popen(  # noqa: PLW1509, RUF100
                 command, stdout=log, stderr=log, preexec_fn=_die_with_parent
             )
-        self._port = _port(ports, self._process, self._folder / "nats.log")
+        said = _ports(ports, self._process, self._folder / "nats.log")
+        self._port = int(said["nats"][0].rpartition(":")[2])
         self.url = f"nats://127.0.0.1:{self._port}"
+        self.monitor_url = said["monitoring"][0] if self._monitored else ""
 
     def freeze(self) -> None:
         self._signal(signal.SIGSTOP)
@@ -121,12 +127,14 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _port(ports: Path, process: subprocess.Popen[bytes], log: Path) -> int:
+def _ports(ports: Path, process: subprocess.Popen[bytes], log: Path) -> dict[str, list[str]]:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         for file in ports.glob("*.ports"):
-            with contextlib.suppress(json.JSONDecodeError, IndexError, KeyError):
-                return int(json.loads(file.read_text())["nats"][0].rpartition(":")[2])
+            with contextlib.suppress(json.JSONDecodeError):
+                said: dict[str, list[str]] = json.loads(file.read_text())
+                if said.get("nats"):
+                    return said
         time.sleep(LOOK_SECONDS)
     process.kill()
     raise AssertionError(f"nats-server did not start; its log ends: {log.read_text()[-2000:]}")

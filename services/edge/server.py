@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import uvicorn
 from litestar.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from services.edge.http.streams import ABORT, LINE
 from services.edge.hub import Hub
@@ -24,6 +24,8 @@ SEND_BUFFER_BYTES = 96 * 1024
 USER_TIMEOUT_WRITES = 2
 """How many times as long as a write may take the kernel waits for a peer's acknowledgement: the
 edge finds a slow reader first, and the kernel a peer that is gone."""
+MOST_WAITING_REQUESTS = 16
+"""Of one connection, behind the one that is being answered; with more, it is not read from."""
 GRACE_SECONDS = 2.0
 """How long ordinary requests may take after the last stream ended."""
 UNUSED_SECONDS = 5
@@ -31,18 +33,57 @@ UNUSED_SECONDS = 5
 LOOK_SECONDS = 0.05
 
 
+class Way:
+    """A transport as a response sees it: what is written when the peer was cut off, and nobody
+    has been told yet, goes nowhere. uvloop's own raises then."""
+
+    __slots__ = ("_transport", "close", "is_closing")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self.close = transport.close
+        self.is_closing = transport.is_closing
+
+    def write(self, data: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(data)
+
+
 class StreamProtocol(HttpToolsProtocol):
-    """HTTP/1.1 whose connections the application can cut, and write to without a task."""
+    """HTTP/1.1 whose connections the application can cut, and write to without a task.
+
+    A client may send further requests behind one that is being answered. uvicorn tells only the
+    newest of them that the client left, and stops reading for the time of the answer, which for a
+    stream is for ever: here the one under way is told, and a few wait without that.
+    """
+
+    served: RequestResponseCycle | None = None
+    """The request that is being answered, or was last."""
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         extensions = {ABORT: self.transport.abort, LINE: self}
         self.scope["extensions"] = cast("dict[str, Any]", extensions)
 
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        if 0 < len(self.pipeline) <= MOST_WAITING_REQUESTS:
+            self.flow.resume_reading()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self.served = cycle
+        cycle.transport = cast("asyncio.Transport", Way(self.transport))
+        super()._start_asgi_task(cycle, app)
+
     def connection_lost(self, exc: Exception | None) -> None:
         """The extensions refer to this protocol, which has them: memory comes back at once only
         when that circle is broken."""
         super().connection_lost(exc)
+        self.pipeline.clear()
+        if self.served is not None and not self.served.response_complete:
+            self.served.disconnected = True
+            self.served.message_event.set()
+            (self.served.scope.get("extensions") or {}).clear()
         if self.scope is not None:
             (self.scope.get("extensions") or {}).clear()
 

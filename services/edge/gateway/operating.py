@@ -1,5 +1,6 @@
 """How the edge is: `/api/stream/test`, `/api/sse/status`, `/health/sse` and `/metrics`."""
 
+import asyncio
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -97,6 +98,7 @@ def _exposition(gateway: Gateway) -> Iterator[str]:
             "Bytes that wait for readers.",
             sum(connection.outbox.size for connection in hub.connections()),
         ),
+        "tapewire_tasks": ("Tasks of the event loop.", len(asyncio.all_tasks())),
         "tapewire_tape_head": ("The sequence up to which the log is followed.", tape.head),
         "tapewire_tape_following": ("Whether the log is followed.", int(tape.ready.is_set())),
     }

@@ -4,15 +4,19 @@ Browsers ask each time whether a file changed (`no-cache`), so that a deploy nev
 with modules of two versions.
 """
 
+import re
 from pathlib import Path
+from typing import Any
 
-from litestar import Response, Router, get
+from litestar import Request, Response, Router, get
+from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
 from litestar.static_files import create_static_files_router
 
 WEB = Path(__file__).parent.parent / "web"
 CLIENT = Path(__file__).parents[3] / "libs" / "client"
 """The browser client, in a checkout; an installed package holds it beside the page."""
+_NAME = re.compile(r"[A-Za-z0-9._/-]{1,200}")
 
 HEADERS = {
     "Cache-Control": "no-cache",
@@ -47,8 +51,19 @@ def _page(name: str) -> Response[bytes]:
 
 def _files(path: str, directory: Path) -> Router:
     return create_static_files_router(
-        path, [directory], after_request=_headed, include_in_schema=False, name=path.strip("/")
+        path,
+        [directory],
+        before_request=_a_name_of_ours,
+        after_request=_headed,
+        include_in_schema=False,
+        name=path.strip("/"),
     )
+
+
+def _a_name_of_ours(request: Request[Any, Any, Any]) -> None:
+    """The file system fails at what it does not take as a name at all. Raises NotFoundException."""
+    if not _NAME.fullmatch(request.scope["path"]):
+        raise NotFoundException
 
 
 def _headed(response: Response[bytes]) -> Response[bytes]:

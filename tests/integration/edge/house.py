@@ -202,7 +202,7 @@ class House:
         self._services: list[Service] = []
         self._shared: dict[tuple[tuple[str, str], ...], Edge] = {}
         self._appended = 0
-        self.broker = LocalBroker(folder)
+        self.broker = LocalBroker(folder, monitored=True)
         self.broker.start()
 
     def edge(self, port: int = 0, **settings: object) -> Edge:

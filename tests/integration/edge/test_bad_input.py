@@ -299,6 +299,12 @@ class TestOtherPaths:
             assert answer.status_code == body["statusCode"] == status, (method, path)
             assert body.keys() >= {"error", "message", "statusCode"}
 
+    @pytest.mark.parametrize("name", ["%00", "x%00.js", "a" * 300, "a/" * 3000, "%ff"])
+    async def test_what_is_no_name_of_a_file_is_not_found(self, edge, name):
+        """The file system refused to look, and that was a 500."""
+        async with await edge.connect(f"/static/{name}") as answer:
+            assert answer.status == 404, await answer.body()
+
     async def test_paths_do_not_leave_their_folders(self, edge):
         for path in ("/static/../__main__.py", "/static/%2e%2e/__main__.py", "/static//etc/passwd"):
             answer = await edge.connect(path)

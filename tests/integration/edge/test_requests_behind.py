@@ -1,0 +1,83 @@
+"""Requests that a client sends behind one that is being answered, on the same connection.
+
+The regression: behind a stream they wait for ever, and of a client that left only the newest was
+told. The stream stayed, with its tasks and its place among the user's connections, until a write to
+it failed; and that failure was logged as a fault of the edge, with a traceback.
+"""
+
+import asyncio
+
+import pytest
+
+from services.edge.server import MOST_WAITING_REQUESTS
+from tests.waiting import until
+
+STREAM = "GET {path} HTTP/1.1\r\nHost: edge\r\nX-Correlation-ID: {name}\r\nX-N: 0\r\n\r\n"
+CALL = b"GET /health/live HTTP/1.1\r\nHost: edge\r\n\r\n"
+LARGE = b"POST /api/session HTTP/1.1\r\nHost: edge\r\nContent-Length: 60000\r\n\r\n" + b" " * 60_000
+
+
+async def opened(edge, path, name, behind):
+    """A stream with requests sent behind it."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)
+    writer.write(STREAM.format(path=path, name=name).encode() + behind)
+    async with asyncio.timeout(30):
+        assert (await reader.readline()).split()[1] == b"200"
+        await reader.readuntil(b"connected")
+    return reader, writer
+
+
+@pytest.mark.parametrize("behind", [CALL, CALL * MOST_WAITING_REQUESTS, LARGE + CALL])
+@pytest.mark.parametrize("leave", ["close", "reset"])
+async def test_a_stream_ends_when_its_client_leaves(edge, fresh, behind, leave):
+    name = fresh("behind")
+    _, writer = await opened(edge, "/api/stream/prices", name, behind)
+    if leave == "reset":
+        writer.transport.abort()
+    else:
+        writer.close()
+    await until(
+        "the stream is over",
+        lambda: edge.logged("stream closed", correlation=name, reason="gone"),
+        seen=lambda: edge.logged("stream opened", correlation=name),
+        seconds=20,
+    )
+    assert not edge.logged("a stream failed", correlation=name)
+
+
+async def test_more_than_may_wait_are_noticed_by_what_cannot_be_written(house, fresh):
+    """The edge does not read on behind so many, and so does not see the client leave."""
+    edge, name = house.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3), fresh("behind")
+    behind = CALL * (4 * MOST_WAITING_REQUESTS)
+    _, writer = await opened(edge, "/api/stream/prices", name, behind)
+    writer.transport.abort()
+    await until(
+        "the stream is over",
+        lambda: edge.logged("stream closed", correlation=name),
+        seconds=20,
+    )
+    assert not edge.logged("a stream failed", correlation=name)
+
+
+async def test_the_stream_goes_on(house, fresh):
+    edge, name = house.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3), fresh("behind")
+    reader, writer = await opened(edge, "/api/stream/prices", name, CALL * 40)
+    async with asyncio.timeout(30):
+        for _ in range(3):
+            await reader.readuntil(b": keepalive\n\n")
+    writer.close()
+
+
+@pytest.mark.parametrize("count", [2, 4 * MOST_WAITING_REQUESTS])
+async def test_calls_are_answered_one_after_the_other(edge, count):
+    reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)
+    names = [f"n{number}" for number in range(count)]
+    for name in names:
+        writer.write(CALL.removesuffix(b"\r\n") + f"X-Correlation-ID: {name}\r\n\r\n".encode())
+    async with asyncio.timeout(30):
+        for name in names:
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200 ")
+            assert f"x-correlation-id: {name}\r\n".encode() in head
+            await reader.readuntil(b"}")
+    writer.close()
