@@ -30,7 +30,12 @@ def outcome(
 ) -> Outcome:
     """The trial with that many edges, conducted once."""
     sys.stdout.write(f"seed {SEED}: TAPEWIRE_TEST_SEED={SEED} asks the same again\n")
-    fleet = Fleet(folders(), request.param, TAPEWIRE_DRAIN_SECONDS=1 if IS_SHORT else 3)
+    fleet = Fleet(
+        folders(),
+        request.param,
+        TAPEWIRE_DRAIN_SECONDS=1 if IS_SHORT else 3,
+        SSE_RETRY_MS=1000 if IS_SHORT else 5000,
+    )
     try:
         made = asyncio.run(conduct(fleet, SHORT if IS_SHORT else FULL, SEED))
     finally:

@@ -131,15 +131,15 @@ def _plainly(events: Sequence[Recorded], one: Read) -> Iterator[str]:
 
 
 def latest(recording: Recording, began: float, ended: float) -> float:
-    """The longest in seconds that an event stored in this time took to a reader who had come
-    before it was stored. Times are seconds since 1970."""
+    """The longest in seconds that an event which came in this time had taken to a reader who was
+    there before it was stored. Times are seconds since 1970."""
     stored = {recorded.sequence: recorded.time.timestamp() for recorded in recording.events}
     return max(
         (
             arrival.at - stored[arrival.sequence]
             for one in recording.readers
             for arrival in one.arrivals[1:]
-            if began <= stored[arrival.sequence] < ended
+            if began <= arrival.at < ended
         ),
         default=0.0,
     )
