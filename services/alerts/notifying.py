@@ -1,12 +1,13 @@
 """Writes notifications: of events (`Notifier`, a consumer followed under a lease), and as asked.
 
-A notification's id is made of its cause, so whoever writes it again finds it there. Those of many
-events are appended together, each expecting that it is the first; of those that are refused the log
-is asked which it has. Start at `Notifications.tell`.
+A notification's id is made of its cause, so whoever writes it again finds it there. Each is
+appended as the first event of its subject. When one is refused, or all may have been told before,
+the log is asked by one question which of many it has. Start at `Notifications.tell`.
 """
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 
 import msgspec
 
@@ -32,12 +33,12 @@ FILTERS = {
     "notifications-of-reports": pattern(domain="reports"),
 }
 """Names of followers and what they follow."""
-AT_ONCE = 256
-"""Notifications of one append."""
+ASKED_AT_ONCE = 256
+"""Notifications that one question is about."""
+AT_ONCE = 64
+"""Users notified at the same time; each in the order of the log."""
 ATTEMPTS = 8
-"""Times an append is tried before its conflicts are given up, for now."""
-TOGETHER_ATTEMPTS = 2
-"""Of those, before each notification is tried by itself."""
+"""Times that the log is asked and told before its conflicts are given up, for now."""
 LAG_SECONDS = 0.02
 """What a replica is given to catch up before it is asked again; twice as long each later time."""
 
@@ -51,20 +52,21 @@ class Telling(msgspec.Struct, frozen=True):
 
 
 class Notifications:
-    """All notifications, behind their decider."""
+    """All notifications, each told once."""
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
+        self._slots = asyncio.Semaphore(AT_ONCE)
 
     async def tell(self, tellings: Sequence[Telling], *, doubtful: bool = False) -> int:
-        """Once this returns all of them are there, those that were not in the order given; how many
-        were there before. `doubtful` guesses that some are, which saves an append that is refused.
+        """Once this returns all of them are there, those of each user in the order given; how many
+        were there before. `doubtful` guesses that some are, which saves appends that are refused.
 
         Raises LogError: perhaps not all are there; telling all again is harmless."""
         drafts = {str(subject(one.command)): one for one in tellings}
         there, subjects = 0, list(drafts)
-        for start in range(0, len(subjects), AT_ONCE):
-            some = {one: _draft(drafts[one]) for one in subjects[start : start + AT_ONCE]}
+        for start in range(0, len(subjects), ASKED_AT_ONCE):
+            some = {one: _draft(drafts[one]) for one in subjects[start : start + ASKED_AT_ONCE]}
             there += await self._store(some, doubtful)
         return there
 
@@ -75,24 +77,33 @@ class Notifications:
                 for recorded in await self._log.newest(list(missing)):
                     del missing[recorded.subject]
                     there += 1
-            try:
-                for group in _groups(missing, alone=attempt >= TOGETHER_ATTEMPTS):
-                    await self._log.append([missing[one] for one in group])
-                    missing = {one: missing[one] for one in missing if one not in group}
-            except (Conflict, AlreadyStored, Uncertain):
-                doubtful = True
-                await asyncio.sleep(LAG_SECONDS * (2**attempt - 1))
-            else:
+            await self._append(missing)
+            if not missing:
                 return there
+            doubtful = True
+            await asyncio.sleep(LAG_SECONDS * (2**attempt - 1))
         raise Unavailable(f"{len(missing)} notifications were refused {ATTEMPTS} times")
 
+    async def _append(self, missing: dict[str, Draft]) -> None:
+        """Store what is missing, which is missing no more; of each user as far as it is taken."""
+        users: defaultdict[str, list[str]] = defaultdict(list)
+        for name, draft in missing.items():
+            users[draft.subject.owner].append(name)
+        done = await asyncio.gather(
+            *[self._in_order(names, missing) for names in users.values()], return_exceptions=True
+        )
+        for outcome in done:
+            if isinstance(outcome, BaseException):
+                raise outcome
 
-def _groups(subjects: Collection[str], *, alone: bool) -> list[list[str]]:
-    """What is appended together: all, or each by itself, so that one which is refused for a reason
-    of its own holds up nothing that comes before it."""
-    if alone:
-        return [[one] for one in subjects]
-    return [list(subjects)] if subjects else []
+    async def _in_order(self, names: Sequence[str], missing: dict[str, Draft]) -> None:
+        async with self._slots:
+            for name in names:
+                try:
+                    await self._log.append([missing[name]])
+                except (Conflict, AlreadyStored, Uncertain):
+                    return
+                del missing[name]
 
 
 class Notifier:
