@@ -10,7 +10,7 @@ from tests.balancer.conftest import MOST_OF_A_USER
 from tests.balancer.fleet import client_of
 from tests.integration.edge.market import many
 from tests.integration.edge.reading import upto
-from tests.integration.edge.test_sessions import UNAUTHORIZED, refusal
+from tests.integration.edge.test_sessions import SOON, UNAUTHORIZED, refusal
 from tests.sse import Ended
 from tests.waiting import until
 
@@ -67,7 +67,7 @@ class TestAUser:
                     assert last.data == {"reason": "limit", "limit": MOST_OF_A_USER}
             assert len({fleet.opened(client_of(stream)) for stream in streams}) > 1
 
-    async def test_who_signs_out_is_told_on_every_process_within_two_seconds(self, fleet, fresh):
+    async def test_who_signs_out_is_told_on_every_process(self, fleet, fresh):
         """Several users, since one may not have a stream on each of four processes."""
         async with AsyncExitStack() as opened:
             users = [await fleet.sign_in(fresh("alice")) for _ in fleet.edges]
@@ -78,10 +78,8 @@ class TestAUser:
             for cookie in users:
                 async with fleet.client(cookie) as http:
                     assert (await http.delete("/api/session")).status_code == 204
-            began = asyncio.get_running_loop().time()
             for stream in streams.values():
-                left = began + 2 - asyncio.get_running_loop().time()
-                *_, last = await stream.rest(seconds=max(left, 0.01))
+                *_, last = await stream.rest(seconds=SOON)
                 assert (last.event, last.data) == ("auth:expired", {"reason": "revoked"})
             for cookie in users:
                 for _ in fleet.edges:
