@@ -278,6 +278,7 @@ class Ledger:
         executed = [event.order_id for event in self.of(id_, StopLossExecuted)]
         assert len(set(triggered)) == len(triggered)
         assert executed == [one for one in triggered if one in set(executed)]
+        assert set(triggered) <= self.orders.keys(), "each order to close was placed"
         filled = [one for one in triggered if self.orders[one].status.value == "filled"]
         assert executed == filled[: len(executed)]
 
