@@ -15,6 +15,7 @@ from tests.integration.edge.market import elsewhere
 from tests.integration.edge.rows import begun, every_row, opened
 from tests.integration.edge.test_sessions import UNAUTHORIZED, refusal
 from tests.issuer import SECRET, Issuer
+from tests.waiting import until
 
 VALUES = ("/api/stream/prices", "/api/stream/metrics", "/sse/prices")
 """Streams without ids, open to everybody."""
@@ -197,8 +198,12 @@ async def test_one_whose_writes_ceased_for_minutes_is_closed(house):
     client = stream.frames[-1].data["clientId"]
     with contextlib.suppress(Exception):
         await stream.rest()
-    assert edge.logged("stream closed", client=client, reason="quiet")
     await stream.close()
+    await until(
+        "its end is logged",
+        lambda: edge.logged("stream closed", client=client, reason="quiet"),
+        seen=lambda: edge.logged("stream closed", client=client),
+    )
 
 
 class TestThePast:
@@ -211,13 +216,13 @@ class TestThePast:
         events = {one.sequence: one for one in await cast.log()}
         wanted, join = sequences[1:4], "&" if "?" in row.path else "?"
         since = events[wanted[0]].time.isoformat(timespec="milliseconds")[:-6] + "Z"
-        until = events[wanted[-1]].time.isoformat()[:-6] + "Z"
+        until_ = events[wanted[-1]].time.isoformat()[:-6] + "Z"
         path = row.of(cast)
         for query in (
             f"since={epoch}-{sequences[0]}&until={epoch}-{wanted[-1]}",
             f"since={since}&until={epoch}-{wanted[-1]}",
             f"lastEventId={sequences[0]}&until={epoch}-{wanted[-1]}",
-            f"since={since}&until={until}",
+            f"since={since}&until={until_}",
         ):
             async with await opened(edge, f"{path}{join}{query}", cookie) as stream:
                 *frames, complete = await stream.rest()
