@@ -24,6 +24,7 @@ def test_what_is_written_to_a_peer_that_was_cut_off_goes_nowhere():
             way.write(b"before")
             transport.abort()
             assert way.is_closing()
+            await asyncio.sleep(0)
             with pytest.raises(RuntimeError):
                 transport.write(b"after")
             way.write(b"after")
