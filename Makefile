@@ -140,7 +140,7 @@ balancer: setup ## Two and four edges behind nginx, restarted under load (SHORT=
 	@$(call suite,balancer,$(if $(SHORT),-n 2 --dist loadfile))
 
 .PHONY: soak
-soak: setup ## 200,000 connects and disconnects: nothing of the edge grows (SHORT=1: 5,000)
+soak: setup ## 200,000 connects and disconnects: nothing of the edge grows (SHORT=1: 3,500)
 	@$(call suite,soak,-s)
 
 .PHONY: bench

@@ -37,16 +37,29 @@ class Way:
     """A transport as a response sees it: what is written when the peer was cut off, and nobody
     has been told yet, goes nowhere. uvloop's own raises then."""
 
-    __slots__ = ("_transport", "close", "is_closing")
+    __slots__ = ("_transport",)
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
-        self.close = transport.close
-        self.is_closing = transport.is_closing
 
     def write(self, data: bytes) -> None:
         if not self._transport.is_closing():
             self._transport.write(data)
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+    def close(self) -> None:
+        self._transport.close()
+
+
+class Waiting(list[Any]):
+    """What uvicorn wants of the deque that it gives every connection, without the 600 bytes."""
+
+    __slots__ = ()
+
+    def appendleft(self, one: Any) -> None:
+        self.insert(0, one)
 
 
 class StreamProtocol(HttpToolsProtocol):
@@ -59,6 +72,10 @@ class StreamProtocol(HttpToolsProtocol):
 
     served: RequestResponseCycle | None = None
     """The request that is being answered, or was last."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.pipeline = cast("Any", Waiting())
 
     def on_message_begin(self) -> None:
         super().on_message_begin()

@@ -12,11 +12,8 @@ from collections import Counter
 
 from tapewire.log.jetstream import connect
 from tapewire.log.jetstream.streams import LEASES, SESSIONS, TICKETS
-from tests.broker import LocalBroker
 from tests.integration.edge.gauges import MEMORY, Gauges, kept
-from tests.integration.edge.house import Edge
-from tests.issuer import SECRET
-from tests.soak.plan import FULL, SETTINGS, SHORT, SMALL
+from tests.soak.plan import FULL, SHORT, SMALL
 from tests.soak.slopes import slope, table, ways
 from tests.soak.street import street
 
@@ -32,26 +29,10 @@ EVERY_WAY = {
 GAUGES = ("descriptors", "threads", "tasks", "subscriptions", "connections", "roster", "outboxes")
 
 
-async def test_what_comes_and_goes_leaves_nothing(tmp_path):
+async def test_what_comes_and_goes_leaves_nothing(strict):
     seed = int(os.environ.get("TAPEWIRE_TEST_SEED") or random.randrange(1 << 32))
     _say(f"\n{SIZE.connects:,} connects; TAPEWIRE_TEST_SEED={seed} repeats the mix")
-    broker = LocalBroker(tmp_path, monitored=True)
-    broker.start()
-    edge = None
-    try:
-        edge = _edge(broker, tmp_path)
-        edge.wait_ready()
-        await _soak(edge, broker, seed)
-    finally:
-        if edge is not None and edge.process.poll() is None:
-            edge.kill()
-        broker.close()
-
-
-def _edge(broker, folder):
-    """Quiet: its log would be larger than what is measured."""
-    settings = {"TAPEWIRE_NATS_URL": broker.url, "TAPEWIRE_LOG_LEVEL": "warning"}
-    return Edge({**settings, **SETTINGS, "TAPEWIRE_JWT_SECRET": SECRET}, folder)
+    await _soak(*strict, seed)
 
 
 async def _soak(edge, broker, seed):

@@ -25,6 +25,7 @@ AT_ONCE = 64
 CONNECTS_A_RARE_VISIT = 4000
 CONNECTS_AN_EVENT = 8
 WRONG_KEPT = 20
+PAST_SECONDS = 3600
 
 
 class Visitors:
@@ -90,14 +91,19 @@ class Visitors:
 
 async def read_the_past(street: Street) -> None:
     """Fill what the edge remembers, and read along."""
-    requests = [street.request("GET", path, f"X-User-ID: {PAST}") for path in PAST_STREAMS]
+    # Not by the gateway's word, whose sessions are of seconds here.
+    known = f"Authorization: Bearer {street.issuer.token(PAST, 'HS256', seconds=PAST_SECONDS)}"
+    requests = [street.request("GET", path, known) for path in PAST_STREAMS]
     readers = [await street.call(request) for request in requests]
 
     async def told(sequence: int) -> None:
         mark = f"id: {street.world.epoch}-{sequence}\n".encode()
-        async with asyncio.timeout(ANSWER_SECONDS):
-            while mark not in readers[0].tail:
-                await readers[0].move()
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                while mark not in readers[0].tail:
+                    await readers[0].move()
+        except TimeoutError:
+            raise AssertionError(f"not told of {mark!r}: {readers[0].tail!r}") from None
 
     await street.world.fill(told)
     for reader in readers:

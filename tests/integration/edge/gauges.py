@@ -74,6 +74,12 @@ class Gauges:
             outboxes=own["tapewire_outbox_bytes"],
         )
 
+    async def live(self) -> int:
+        """Streams that have all that was, and wait for what comes."""
+        async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
+            own = _figures((await http.get(f"{self._edge.url}/metrics")).text)
+        return own["tapewire_connections_live"]
+
     async def at_first(self) -> Sample:
         """The least of a few samples: what is asked for a sample itself may still be leaving."""
         samples = [await self.sample() for _ in range(FIRST_LOOKS)]
