@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from services.edge.gzip import Strand
 from services.edge.lanes import Outbox, Wants
 
-LANE_SHARE = 0.5
+LANE_SHARE = 0.48
 """Of the process's time, what writing a lane's chunks may take: thousands of readers get them at
 longer intervals, and nobody has to wait for a process that is busy with nothing else."""
 MOST_WINDOW_SECONDS = 0.25

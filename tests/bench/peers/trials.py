@@ -31,6 +31,13 @@ STEPS: dict[str, Sequence[float]] = {
     Floor.name: (1e6, 2e6, 3e6),
 }
 """Deliveries a second offered, one after the other, until one is too much."""
+MANY_STEPS: dict[str, Sequence[float]] = {
+    Tapewire.name: (5e4, 1e5),
+    SseStarlette.name: (1e3, 2e3),
+    Floor.name: (2.5e5, 5e5),
+}
+"""Offered before those to more than `FEW` readers: it is writes that cost, and each is one more."""
+FEW = 1000
 TELLS = (1000.0, 4000.0, 7000.0, 10_000.0, 13_000.0)
 
 
@@ -116,9 +123,8 @@ async def broadcast(server: Server, size: Size, count: int) -> Figure:
         async def offer(rate: float) -> Step:
             return await _step(people, server, rate, size.seconds, count, server.offer)
 
-        return await most(
-            offer, [r / count for r in STEPS[server.name][: size.steps]], size.repeats
-        )
+        rates = [*(MANY_STEPS.get(server.name, ()) if count > FEW else ()), *STEPS[server.name]]
+        return await most(offer, [rate / count for rate in rates[: size.steps]], size.repeats)
 
 
 async def at_a_hundred(server: Server, size: Size, *, gzip: bool = False) -> Figure:
