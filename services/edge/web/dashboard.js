@@ -127,7 +127,6 @@ function comeBack() {
   void views.refresh();
 }
 
-
 find("#try-now").addEventListener("click", feed.retryNow);
 find("#sign-out").addEventListener("click", async () => {
   try {

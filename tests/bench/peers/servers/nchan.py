@@ -11,6 +11,7 @@ from tests.bench.peers import events
 from tests.bench.peers.servers.port import BEHIND_EVENTS, Pipe, Server, answers, free_port
 
 MODULE = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
+SETTLE_SECONDS = 60.0
 PUBLISHERS = 4
 
 CONFIGURATION = """
@@ -104,9 +105,11 @@ class Nchan(Server):
         return "oldest"
 
     async def settled(self) -> None:
-        """Each channel keeps just the events that a reader is behind: the first ones are gone when
-        the last is in, which a reader shows by getting as many."""
-        await asyncio.sleep(1)
+        """nchan answers what it has kept. Each channel keeps just the events that a reader is
+        behind: the first ones are gone when the last is in."""
+        async with asyncio.timeout(SETTLE_SECONDS):
+            while not all(pipe.answered for pipe in self._pipes):  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.01)
 
     async def broadcast(self, number: int) -> None:
         await self._post("all", "price:update", events.shown_quote(number), number)

@@ -138,18 +138,29 @@ async def answers(port: int, process: subprocess.Popen[bytes], log: Callable[[],
     raise RuntimeError(f"nothing answers on {port}: {log()}")
 
 
+ANSWER = b"HTTP/1.1 "
+
+
 class Pipe:
-    """A connection that is written to as fast as one likes; answers are thrown away."""
+    """A connection that is written to as fast as one likes; answers are thrown away, HTTP's
+    counted. A write is a request."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writer = writer
+        self._unanswered = 0
         self._draining = asyncio.create_task(self._drain(reader))
 
     @classmethod
     async def to(cls, port: int) -> "Pipe":
         return cls(*await asyncio.open_connection("127.0.0.1", port))
 
+    @property
+    def answered(self) -> bool:
+        """Whether every request has its answer."""
+        return self._unanswered == 0
+
     async def write(self, data: bytes) -> None:
+        self._unanswered += 1
         self._writer.write(data)
         await self._writer.drain()
 
@@ -158,5 +169,8 @@ class Pipe:
         self._writer.transport.abort()
 
     async def _drain(self, reader: asyncio.StreamReader) -> None:
-        while await reader.read(1 << 16):
-            pass
+        tail = b""
+        while data := await reader.read(1 << 16):
+            seen = tail + data
+            self._unanswered -= seen.count(ANSWER)
+            tail = seen[1 - len(ANSWER) :]
