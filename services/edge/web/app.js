@@ -17,7 +17,7 @@ import { reasonOf } from "./forms.js";
 import { notice } from "./notices.js";
 import { inWords, ordersTable } from "./orders.js";
 import { quotesTable } from "./quotes.js";
-import { currentSession, signInForm, signOut } from "./session.js";
+import { currentSession, signInForm, signOutButton } from "./session.js";
 import { stateLine } from "./status.js";
 import { orderTicket } from "./ticket.js";
 
@@ -205,15 +205,7 @@ document.addEventListener("visibilitychange", () => {
   else openPrices();
 });
 
-find("#sign-out").addEventListener("click", async () => {
-  try {
-    await signOut();
-    leave("");
-    find("#userId").focus();
-  } catch (error) {
-    notice(`Not signed out. ${reasonOf(error)}`, "bad");
-  }
-});
+signOutButton(() => leave(""));
 
 openPrices();
 void begin();

@@ -9,11 +9,10 @@ import { find, write } from "./dom.js";
 import { notificationBell } from "./bell.js";
 import { itemsFeed } from "./feed.js";
 import { feedLine } from "./feedline.js";
-import { reasonOf } from "./forms.js";
 import { itemsList } from "./items.js";
 import { metricsPanel } from "./metrics.js";
 import { notice } from "./notices.js";
-import { currentSession, signInForm, signOut } from "./session.js";
+import { currentSession, signInForm, signOutButton } from "./session.js";
 import { viewsPanel } from "./views.js";
 
 /** @typedef {import("./session.js").Session} Session */
@@ -128,15 +127,7 @@ function comeBack() {
 }
 
 find("#try-now").addEventListener("click", feed.retryNow);
-find("#sign-out").addEventListener("click", async () => {
-  try {
-    await signOut();
-    leave("");
-    find("#userId").focus();
-  } catch (error) {
-    notice(`Not signed out. ${reasonOf(error)}`, "bad");
-  }
-});
+signOutButton(() => leave(""));
 
 if (!new URL(location.href).searchParams.has(VIEW)) open(null);
 void begin();

@@ -4,6 +4,7 @@ import { ApiError, call } from "/client/tapewire.js";
 
 import { find, say } from "./dom.js";
 import { clearErrors, reasonOf, showError } from "./forms.js";
+import { notice } from "./notices.js";
 
 /** @typedef {{userId: string, roles: string[], expiresAt: string}} Session */
 
@@ -24,13 +25,30 @@ export async function currentSession() {
 }
 
 /** End the session here and on every other tab. */
-export async function signOut() {
+async function signOut() {
   try {
     await call("DELETE", URL);
   } catch (error) {
     // It had ended already, which is what was wanted.
     if (!(error instanceof ApiError && error.statusCode === 401)) throw error;
   }
+}
+
+/**
+ * The button of the bar, which every page has.
+ *
+ * @param {() => void} onSignedOut
+ */
+export function signOutButton(onSignedOut) {
+  find("#sign-out").addEventListener("click", async () => {
+    try {
+      await signOut();
+      onSignedOut();
+      find("#userId").focus();
+    } catch (error) {
+      notice(`Not signed out. ${reasonOf(error)}`, "bad");
+    }
+  });
 }
 
 /**
