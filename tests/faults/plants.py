@@ -49,18 +49,16 @@ def _is_event(entry: Entry) -> bool:
     return isinstance(entry, Frame) and entry.name in ("order:fill", "trade:new")
 
 
-def _has_id(entry: Entry) -> bool:
-    return isinstance(entry, Frame) and entry.id is not None and entry.name != "checkpoint"
-
-
 def _lose(history: list[Entry]) -> None:
     del history[_inner(history)]
 
 
 def _lose_last_before_return(history: list[Entry]) -> None:
     """Lost with the connection, and the client believes that it has it."""
-    returns = (at for at, e in enumerate(history) if isinstance(e, Connect) and e.requested)
-    del history[next(at for at in returns if all(map(_has_id, history[at - 2 : at]))) - 1]
+    at = _inner(history)
+    lost = history[at]
+    assert isinstance(lost, Frame)
+    history[at : at + 1] = [Connect(lost.id, "Last-Event-ID"), _connected(history)]
 
 
 def _repeat(history: list[Entry]) -> None:
