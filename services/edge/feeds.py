@@ -57,12 +57,14 @@ class Lane(enum.Enum):
 
 class Topic(msgspec.Struct, frozen=True, kw_only=True):
     """What a stream can be made of: `own` are domains of the user's own events, `shared` of those
-    that everybody may see."""
+    that everybody may see, `heard` of those that are told in passing, as far as anybody may know
+    of them: to who is there, without ids."""
 
     name: str
     access: Access = Access.USER
     own: frozenset[str] = frozenset()
     shared: frozenset[str] = frozenset()
+    heard: frozenset[str] = frozenset()
     begin: Begin | None = None
     lane: Lane | None = None
 
@@ -88,6 +90,7 @@ DECISIONS = Topic(name="ai-decisions", own=_of("decisions"), begin=Begin.RECENT)
 CHANGES = Topic(name="strategies", own=_of("strategies"), begin=Begin.RECENT)
 ALERTS = Topic(name="alerts", own=_of("alerts"), begin=Begin.RECENT)
 AGENTS = Topic(name="agents", shared=_of("agents"))
+HEARSAY = Topic(name="hearsay", access=ANYBODY, heard=_of("agents"))
 COUNTS = Topic(name="metrics", access=ANYBODY, lane=Lane.COUNTS)
 STATES = Topic(name="states", own=_of("strategies", "orders", "reports"), begin=Begin.STRATEGIES)
 ITEMS = Topic(name="items", access=ANYBODY, shared=_of("items"), begin=Begin.RECENT)
@@ -106,6 +109,7 @@ class Interest(msgspec.Struct, frozen=True, kw_only=True):
 
     own: frozenset[str]
     shared: frozenset[str]
+    heard: frozenset[str]
     begins: tuple[Begin, ...]
     recent: frozenset[str]
     """Domains whose last happenings a fresh connection begins with."""
@@ -161,14 +165,14 @@ _ITS_ITEMS = "/api/v2/configurations/{configuration_id}/stream"
 FEEDS: Sequence[Feed] = (
     _row("/api/stream/orders", "orders", USER, TRADING, ORDERS, AGENTS),
     _row("/api/stream/positions", "positions", USER, TRADING, POSITIONS, AGENTS),
-    _row("/api/stream/prices", "prices", ANYBODY, TRADING, PRICES),
+    _row("/api/stream/prices", "prices", ANYBODY, TRADING, PRICES, HEARSAY),
     _row("/api/stream/trading", "trading", USER, TRADING, ORDERS, POSITIONS, AGENTS,
          picks=Picks.USER),
     _row("/api/stream/ai-decisions", "ai-decisions", USER, TRADING, DECISIONS, AGENTS),
     _row("/api/stream/strategies", "strategies", USER, TRADING, CHANGES, AGENTS),
     _row(_ONE_STRATEGY, "strategy", USER, TRADING, CHANGES, AGENTS, picks=Picks.STRATEGY),
     _row("/api/stream/alerts", "alerts", USER, TRADING, ALERTS, AGENTS),
-    _row("/api/stream/metrics", "metrics", ANYBODY, TRADING, COUNTS),
+    _row("/api/stream/metrics", "metrics", ANYBODY, TRADING, COUNTS, HEARSAY),
     _row("/api/stream", "topics", ANYBODY, TRADING, picks=Picks.TOPICS),
 
     _row("/sse/strategies", "all-strategies", USER, STRATEGIES, STATES),
@@ -193,6 +197,7 @@ def interest(topics: Iterable[Topic]) -> Interest:
     return Interest(
         own=frozenset().union(*(topic.own for topic in every)),
         shared=frozenset().union(*(topic.shared for topic in every)),
+        heard=frozenset().union(*(topic.heard for topic in every)),
         begins=tuple(begin for begin in Begin if begin in begins),
         recent=frozenset().union(*(topic.own | topic.shared for topic in recent)),
         lanes=frozenset(topic.lane for topic in every if topic.lane is not None),

@@ -14,7 +14,7 @@ import structlog
 
 from services.edge.connection import Connection, Reason
 from services.edge.cursor import Cursor
-from services.edge.dialects import Scene, Told
+from services.edge.dialects import Dialect, Scene, Told
 from services.edge.dialects.trading import urgent
 from services.edge.frames import (
     CHECKPOINT,
@@ -55,6 +55,7 @@ class Hub:
         self._all: dict[Connection, None] = {}
         self._of_owner: dict[str, dict[Connection, None]] = {}
         self._of_shared: dict[str, dict[Connection, None]] = {}
+        self._of_heard: dict[str, dict[Connection, None]] = {}
         self._by_client: dict[str, Connection] = {}
         self._retry_ms = retry_ms
         self._encoder = Encoder(_unreadable, retry_ms, scene)
@@ -94,6 +95,8 @@ class Hub:
             yield self._of_owner, connection.opening.owner
         for domain in sorted(connection.interest.shared):
             yield self._of_shared, domain
+        for domain in sorted(connection.interest.heard):
+            yield self._of_heard, domain
 
     def of_client(self, client: str) -> Connection | None:
         """The connection with that client id."""
@@ -119,16 +122,33 @@ class Hub:
         """Give an event of the tape to the live connections that it is for; how many it was put
         into the outbox of."""
         place = recorded.place
+        given = 0
         if place.owner == EVERYBODY:
+            given = self._mention(recorded)
             connections = self._of_shared.get(place.domain)
         else:
             connections = self._of_owner.get(place.owner)
         if connections is None:
-            return 0
-        given = 0
+            return given
         for connection in connections:
             if connection.live and recorded.sequence > connection.position:
                 given += self.deliver(connection, recorded)
+        return given
+
+    def _mention(self, recorded: Recorded) -> int:
+        """Tell those who are to hear of `recorded` in passing; how many did. Who has no room for it
+        is too slow for what is told once."""
+        given, made = 0, dict[Dialect, bytes | None]()
+        for connection in tuple(self._of_heard.get(recorded.place.domain, ())):
+            dialect = connection.feed.family.in_passing
+            if dialect not in made:
+                told = self._encoder.tell(recorded, dialect)
+                made[dialect] = None if told is None else self._encoder.frame(told)
+            if (words := made[dialect]) is not None:
+                if connection.outbox.put(words):
+                    given += 1
+                else:
+                    self.cut(connection, Reason.SLOW)
         return given
 
     def deliver(self, connection: Connection, recorded: Recorded) -> bool:

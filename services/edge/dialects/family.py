@@ -11,9 +11,10 @@ import msgspec
 
 from services.edge.dialects.dashboard import dashboard
 from services.edge.dialects.notifications import notifications
-from services.edge.dialects.scene import Dialect, Told
+from services.edge.dialects.scene import Dialect, Scene, Told
 from services.edge.dialects.strategies import price_told, strategies
-from services.edge.dialects.trading import PricesSnapshot, PriceView, trading
+from services.edge.dialects.trading import PricesSnapshot, PriceView, hearsay, trading
+from tapewire.events import Event
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -61,10 +62,15 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     timestamp: datetime
 
 
+def silence(event: Event, owner: str, scene: Scene) -> None:
+    """The dialect that tells nothing."""
+
+
 class Family(msgspec.Struct, frozen=True, kw_only=True):
     """The manners of a kind of front end. `idle` None is a comment; `steady` says that idle frames
     come as often whatever else is sent. `prices` is what a stream of quotes begins with, `says` how
-    it is told what concerns the connection itself: a reset, its end."""
+    it is told what concerns the connection itself: a reset, its end. `in_passing` is the dialect
+    of what it hears without ids."""
 
     name: str
     dialect: Dialect
@@ -72,6 +78,7 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
     idle: Callable[[datetime], Told] | None
     says: Callable[[str, msgspec.Struct, datetime], Told]
     steady: bool = False
+    in_passing: Dialect = silence
     price: Callable[[PriceView], Told]
     prices: Callable[[Sequence[PriceView], Sequence[str] | None, datetime], list[Told]]
 
@@ -134,6 +141,7 @@ TRADING = Family(
     hello=lambda of: ("connected", of),
     idle=None,
     says=_plainly,
+    in_passing=hearsay,
     price=_price,
     prices=_initializing,
 )

@@ -3,6 +3,7 @@
 Types of other packages are told by the name that they declare, as they are.
 """
 
+import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -13,6 +14,7 @@ import msgspec
 from services.edge.dialects.scene import Scene, Told
 from tapewire.events import (
     CATALOGUE,
+    AgentState,
     AgentStatusChanged,
     AlertLevel,
     AlertRaised,
@@ -52,6 +54,15 @@ class Fill(Order, frozen=True, kw_only=True):
 class OrdersSnapshot(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     snapshot: bool
     orders: Sequence[Order]
+    timestamp: datetime
+
+
+class AgentHeard(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A service's state as anybody may know it. `instance` tells processes of it apart, no more."""
+
+    service: str
+    instance: str
+    state: AgentState
     timestamp: datetime
 
 
@@ -196,6 +207,17 @@ def _others(event: Event) -> Told | None:
         return "agent:status", event
     shown = CATALOGUE.kind(type(event)).shown
     return None if shown is None else (shown.sse, event)
+
+
+def hearsay(event: Event, owner: str, scene: Scene) -> Told | None:  # noqa: ARG001
+    """How services are, for anybody: without names of hosts, and without what is the matter."""
+    if not isinstance(event, AgentStatusChanged):
+        return None
+    which = hashlib.blake2b(event.instance.encode(), digest_size=4).hexdigest()
+    heard = AgentHeard(
+        service=event.service, instance=which, state=event.state, timestamp=event.timestamp
+    )
+    return "agent:status", heard
 
 
 def urgent(event: Event) -> bool:

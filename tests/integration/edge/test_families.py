@@ -249,6 +249,27 @@ class TestAgents:
             ]  # fmt: skip
             assert stream.frames[-1].sequence == missed
 
+    @pytest.mark.parametrize("path", ["prices?symbols=NONE", "metrics"])
+    async def test_a_stream_for_anybody_hears_of_it_in_passing(self, edge, happens, fresh, path):
+        """No id, no name of a host, and nothing that an error says."""
+        host, detail = fresh("host"), fresh("detail")
+        event = golden("agent.status", instance=host, detail=detail)
+        again = golden("agent.status", instance=host, state="stopped")
+        async with await edge.follow(f"/api/stream/{path}") as stream:
+            await stream.until(
+                "the first", lambda frame: frame.event in ("price:update", "metrics")
+            )
+            for each in (event, again):
+                await happens(EVERYBODY, "agents", fresh("a"), each)
+            told = [await stream.until("agent:status") for _ in range(2)]
+        assert [frame.id for frame in told] == [None, None]
+        assert set(told[0].data) == {"service", "instance", "state", "timestamp"}
+        assert [frame.data["state"] for frame in told] == [event.state.value, "stopped"]
+        assert told[0].data["instance"] == told[1].data["instance"]
+        seen = b"".join(frame.raw for frame in stream.frames).decode()
+        assert host not in seen
+        assert detail not in seen
+
     async def test_what_the_edge_does_not_remember_comes_from_the_log_in_order(
         self, house, edge, alice, cookie, happens, fresh
     ):

@@ -10,8 +10,8 @@ from services.edge.feeds import FEEDS, interest
 from services.edge.frames import frame
 from services.edge.hub import FAREWELL_SECONDS, Hub
 from services.edge.lanes import FlushClock, Outbox
-from tapewire.events import CATALOGUE, CODEC
-from tapewire.log import Meta, Recorded
+from tapewire.events import CATALOGUE, CODEC, AgentState, AgentStatusChanged
+from tapewire.log import EVERYBODY, Meta, Recorded
 from tests.integration.edge.market import elsewhere, placed
 
 KEEPALIVE_SECONDS = 30.0
@@ -77,6 +77,12 @@ def recorded(sequence, owner="alice", domain="orders", event=None):
     )
 
 
+def status(service):
+    return AgentStatusChanged(
+        service=service, instance="i", state=AgentState.RUNNING, detail=None, timestamp=WALL
+    )
+
+
 class TestDelivering:
     async def test_to_all_connections_of_the_owner_and_to_nobody_else(self, hub, open_):
         mine, too, other, prices = open_(), open_(feed=TRADING), open_("bob"), open_(feed=PRICES)
@@ -126,6 +132,28 @@ class TestDelivering:
         assert (side.connection.position, side.connection.told) == (2, 2)
         assert (await side.taken()).count(b"\nid: ") == 2
         assert (await other.taken()).count(b"\nid: ") == 5
+
+    async def test_in_passing_to_who_is_there_without_a_place(self, hub, open_):
+        anybody, signed_in = open_(None, PRICES), open_(feed=PRICES)
+        hub.publish(recorded(7, EVERYBODY, "agents", status("orders")))
+        heard = await anybody.taken()
+        assert heard.startswith(b"event: agent:status\n")
+        assert b"\nid: " not in heard
+        assert await signed_in.taken() == heard
+        assert anybody.connection.position == 0
+        hub.publish(recorded(8, EVERYBODY, "reports", status("orders")))
+        assert await anybody.taken() == b""
+        hub.remove(anybody.connection)
+        hub.publish(recorded(9, EVERYBODY, "agents", status("orders")))
+        assert await anybody.taken() == b""
+
+    async def test_who_has_no_room_for_what_is_told_once_is_too_slow(self, hub, open_):
+        side, other = open_(None, PRICES, frames=1), open_(None, PRICES)
+        for sequence in (7, 8):
+            hub.publish(recorded(sequence, EVERYBODY, "agents", status("orders")))
+        assert side.aborted == 1
+        assert side.connection.reason is Reason.SLOW
+        assert (await other.taken()).count(b"agent:status") == 2
 
     async def test_a_new_log_takes_everybody_out_of_live_delivery(self, hub, open_):
         side = open_()
