@@ -57,7 +57,7 @@ class Engine:
         """Of all processes; until somebody knows better, of this one."""
         replays = asyncio.Semaphore(settings.replays_at_once)
         self.tape = Tape(log, self._happened, self._restarted, seed=seed)
-        self.board = Board(market, window, retry_ms=retry_ms)
+        self.board = Board(market, window, settings.busy_flush_ms / 1000, retry_ms=retry_ms)
         self.values = ValueBoard(own_values, window, retry_ms=retry_ms)
         self.portfolios = Portfolios(
             log=log,

@@ -4,7 +4,8 @@ A `Lane` is all connections with the same wants: the same symbols at the same ra
 newest value leaves at most `rate` times a second, and the lane joins its chunk once for all, as one
 of a strand, which is compressed once for all. A reader that has not taken the last chunk is given,
 when it does, the newest of what it missed.
-A lane with so many readers that writing takes long is flushed at longer intervals.
+A lane with so many readers that writing takes long is flushed at longer intervals, and so is one
+whose values change so often that its readers would be woken for each few of them.
 """
 
 import asyncio
@@ -16,35 +17,55 @@ from services.edge.lanes import Outbox, Wants
 LANE_SHARE = 0.48
 """Of the process's time, what writing a lane's chunks may take: thousands of readers get them at
 longer intervals, and nobody has to wait for a process that is busy with nothing else."""
+CREDIT_SECONDS = 0.2
+"""How much of its time a lane may take in advance: what comes after a rest, or now and then, does
+not wait for the share of what came before."""
 MOST_WINDOW_SECONDS = 0.25
+BUSY_RATE = 1000.0
+"""Changes a second above which a lane is busy."""
+BUSY_MARGIN = 1.05
+"""How far above: a steady rate comes in jumps, and one of `BUSY_RATE` is not busy now and then."""
+LOOK_SECONDS = 1.0
+"""Over how long changes are counted."""
 
 
 class Lane:
-    """All readers of the same wants; each value's newest frame, at the wanted rate."""
+    """All readers of the same wants; each value's newest frame, at the wanted rate.
+
+    Chunks leave at least `window_seconds` apart, and `busy_seconds` when there are more than
+    `BUSY_RATE` changes a second of what is wanted.
+    """
 
     def __init__(
         self,
         wants: Wants,
         newest: Callable[[Iterable[str]], bytes],
         window_seconds: float,
+        busy_seconds: float = 0.0,
     ) -> None:
         self.wants = wants
         self.members: set[Outbox] = set()
         self.newest = newest
         self._window = window_seconds
+        self._busy_window = max(window_seconds, busy_seconds)
         self._interval = 1.0 / wants.rate
         self._dirty: set[str] = set()
         self._allowed_at: dict[str, float] = {}
-        self._flushed_at = float("-inf")
+        self._opens_at = float("-inf")
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
-        self._busy = 0.0
+        self._paid_until = float("-inf")
+        """The lane's share of the time until then is used."""
+        self._changes = 0
+        self._counted_from = float("-inf")
+        self._busy = False
         self._strand = Strand()
 
     def changed(self, key: str) -> None:
         """`key` has a newer value."""
         if self.wants.symbols is not None and key not in self.wants.symbols:
             return
+        self._changes += 1
         self._dirty.add(key)
         if self._timer is None or self._due(key) < self._timer_at:
             self._arm()
@@ -56,9 +77,9 @@ class Lane:
             self._timer = None
 
     def _due(self, key: str) -> float:
-        """When `key` may leave: at its rate, and a flush window after the last flush."""
-        window = max(self._window, min(self._busy / LANE_SHARE, MOST_WINDOW_SECONDS))
-        return max(self._allowed_at.get(key, 0.0), self._flushed_at + window)
+        """When `key` may leave: at its rate, a flush window after the last flush, and when the lane
+        has time again."""
+        return max(self._allowed_at.get(key, 0.0), self._opens_at)
 
     def _arm(self) -> None:
         """Flush when the first dirty key is due."""
@@ -72,11 +93,13 @@ class Lane:
 
     def _flush(self) -> None:
         self._timer = None
-        now = asyncio.get_running_loop().time()
-        ready = frozenset(key for key in self._dirty if self._allowed_at.get(key, 0.0) <= now)
+        # A timer may come a moment early, and what was written since it was set may put it off.
+        now = max(asyncio.get_running_loop().time(), self._timer_at)
+        ready = frozenset(key for key in self._dirty if self._due(key) <= now)
         if ready:
             self._dirty -= ready
-            self._flushed_at = now
+            self._count(now)
+            self._opens_at = now + (self._busy_window if self._busy else self._window)
             self._allowed_at.update(dict.fromkeys(ready, now + self._interval))
             chunk = self._chunk(ready)
             for outbox in self.members:
@@ -87,7 +110,18 @@ class Lane:
 
     def _written(self, began: float) -> None:
         """The loop writes what it was given before it goes on to this."""
-        self._busy = asyncio.get_running_loop().time() - began
+        used = (asyncio.get_running_loop().time() - began) / LANE_SHARE
+        paid = max(self._paid_until, began) + used
+        self._paid_until = min(paid, began + CREDIT_SECONDS + MOST_WINDOW_SECONDS)
+        self._opens_at = max(self._opens_at, self._paid_until - CREDIT_SECONDS)
+
+    def _count(self, now: float) -> None:
+        """Look, once in a while, whether the lane is busy."""
+        lasted = now - self._counted_from
+        if lasted >= LOOK_SECONDS:
+            most = BUSY_RATE if self._busy else BUSY_RATE * BUSY_MARGIN
+            self._busy = self._changes > most * lasted
+            self._counted_from, self._changes = now, 0
 
     def _chunk(self, keys: frozenset[str]) -> bytes:
         """A lone reader's own compressor does for it: with the strand's it would have two."""

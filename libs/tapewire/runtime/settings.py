@@ -162,6 +162,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     flush_ms: Annotated[
         float, _about("flush window in milliseconds", "SSE_FLUSH_MS", ge=1, le=1000)
     ] = 20.0
+    busy_flush_ms: Annotated[
+        float,
+        _about("flush window, in milliseconds, of a stream of prices that change more than 1,000 "
+               "times a second; less than SSE_FLUSH_MS is none", "SSE_BUSY_FLUSH_MS", ge=0, le=1000)
+    ] = 100.0  # fmt: skip
     gzip: Annotated[bool, _about("compress streams for readers that accept gzip", "SSE_GZIP")] = (
         True
     )

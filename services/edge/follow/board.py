@@ -33,10 +33,17 @@ logger = structlog.get_logger("edge.board")
 class Board:
     """Run it by `run`; readers `join` and `leave`."""
 
-    def __init__(self, market: Values, window_seconds: float, *, retry_ms: int = RETRY_MS) -> None:
+    def __init__(
+        self,
+        market: Values,
+        window_seconds: float,
+        busy_seconds: float = 0.0,
+        *,
+        retry_ms: int = RETRY_MS,
+    ) -> None:
         self._market = market
         self._retry_ms = retry_ms
-        self._window = window_seconds
+        self._windows = window_seconds, busy_seconds
         self._views: dict[str, PriceView] = {}
         self._frames: dict[str, dict[str, bytes]] = {}
         """By family, by symbol; made when first wanted."""
@@ -76,7 +83,7 @@ class Board:
         wants = msgspec.structs.replace(wants, told=family.name)
         lane = self._lanes.get(wants)
         if lane is None:
-            lane = self._lanes[wants] = Lane(wants, partial(self._newest, family), self._window)
+            lane = self._lanes[wants] = Lane(wants, partial(self._newest, family), *self._windows)
         lane.members.add(outbox)
         return lane
 

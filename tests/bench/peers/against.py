@@ -19,6 +19,9 @@ async def against(size: Size) -> str:
     for server in here:
         for name, figure in (await _alone(server, size)).items():
             table.setdefault(name, {})[server.name] = figure
+    for trial in trials(size):
+        if trial.like:
+            table[trial.name] = table[trial.like] | table[trial.name]
     notes = [f"\nskipped {words}" for words in skipped if size.peers]
     return "\n".join([*_rows(table, here), *notes, ""])
 
@@ -30,7 +33,7 @@ async def _alone(kind: type[Server], size: Size) -> dict[str, Figure]:
         if kind not in trial.servers:
             continue
         with tempfile.TemporaryDirectory(prefix="tapewire-bench-") as folder:
-            server = kind(Path(folder))
+            server = kind(Path(folder), trial.settings)
             try:
                 await server.start()
                 figures[trial.name] = await trial.run(server, size)

@@ -6,7 +6,7 @@ the best step again, for a median. Start reading at `trials`.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from statistics import median
 
@@ -38,6 +38,9 @@ MANY_STEPS: dict[str, Sequence[float]] = {
 }
 """Offered before those to more than `FEW` readers: it is writes that cost, and each is one more."""
 FEW = 1000
+PROMPT = "SSE_BUSY_FLUSH_MS"
+"""Without it a stream of more than 1,000 events a second comes in windows of 100 ms, which is what
+a page wants, and cannot come in less than that."""
 TELLS = (1000.0, 4000.0, 7000.0, 10_000.0, 13_000.0)
 
 
@@ -279,11 +282,14 @@ ALL = SERVING | {Floor}
 
 
 class Trial(msgspec.Struct, frozen=True):
-    """A row of the table, and whom it is for."""
+    """A row of the table, and whom it is for. `settings` are Tapewire's; with them it is compared
+    with what the others did in the trial `like`."""
 
     name: str
     run: Run
     servers: frozenset[type[Server]] = SERVING
+    settings: Mapping[str, object] = {}
+    like: str = ""
 
 
 def trials(size: Size) -> list[Trial]:
@@ -293,6 +299,12 @@ def trials(size: Size) -> list[Trial]:
         for count in (size.users, size.many)
         if count
     ]
+    first = made[0]
+    made.append(
+        Trial(
+            f"{first.name}, {PROMPT}=0", first.run, frozenset({Tapewire}), {PROMPT: 0}, first.name
+        )
+    )
     one_topic = f"{size.users:,} readers of one topic, 100 events/s"
     squeezed = partial(at_a_hundred, gzip=True)
     users = f"{size.users:,} users with events of their own, most in time"

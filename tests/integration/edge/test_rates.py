@@ -1,22 +1,31 @@
 """Rates that clients choose, on each stream of newest-wins values (B3, T2, T3, T11, S3); and what
 waits for no rate and no window (C18)."""
 
+import asyncio
+import itertools
 import time
 from datetime import UTC, datetime
 
 import pytest
 
 from tapewire.events import CODEC
+from tapewire.log import token
 from tapewire.log.jetstream import JetStreamValues
 from tapewire.log.jetstream.streams import MARKET
+from tests.bench.peers.servers.port import paced
 from tests.integration.edge.cast import Cast
 from tests.integration.edge.golden import golden
+from tests.integration.edge.market import quote
 from tests.integration.edge.rows import opened
+from tests.sse import READ_SECONDS
 from tests.waiting import until
 
 RATE = 2
 SPREAD_SECONDS = 0.8
 TRIES = 2
+BUSY_SYMBOLS, BUSY_RATE, BUSY_SECONDS = 200, 1600, 4.5
+COUNTED_SECONDS = 2.0
+"""At the end of it, when the edge has counted long enough."""
 
 
 @pytest.fixture
@@ -73,6 +82,42 @@ async def test_a_client_gets_the_newest_at_the_rate_it_chose(edge, cast, value, 
         got = [p for p in map(price_in, stream.frames[before:]) if p is not None]
     assert got == sorted(set(got))
     assert len(got) <= took * RATE + 2, (got, took)
+
+
+async def test_above_a_thousand_a_second_a_stream_is_written_ten_times_a_second(
+    edge, journal, fresh
+):
+    """And the newest of each symbol comes, whatever came before it."""
+    values = JetStreamValues(journal.wire, stream=MARKET, prefix="px")
+    symbols = [fresh("BUSY") for _ in range(BUSY_SYMBOLS)]
+    count = int(BUSY_RATE * BUSY_SECONDS)
+    prices = [3] * (count - BUSY_SYMBOLS) + [2] * BUSY_SYMBOLS
+    quotes = [quote(s, price) for s, price in zip(itertools.cycle(symbols), prices, strict=False)]
+    made = [(token(one.symbol), CODEC.encode(one)) for one in quotes]
+    async with edge.client() as client:
+        path = f"/api/stream/prices?symbols={','.join(symbols)}"
+        async with client.stream("GET", path, timeout=READ_SECONDS) as answer:
+            reading = asyncio.create_task(_reads(answer, [f'"{s}","price":2,' for s in symbols]))
+            stamps = await paced(BUSY_RATE, BUSY_SECONDS, lambda n: values.post(*made[n]))
+            reads = await reading
+    began, end = stamps[-1] - COUNTED_SECONDS, stamps[-1]
+    rate = sum(stamp >= began for stamp in stamps) / COUNTED_SECONDS
+    assert rate > 1_100, "the load was none"
+    counted = [at for at in reads if began <= at < end]
+    writes = 1 + sum(b - a > 0.01 for a, b in itertools.pairwise(counted))
+    assert writes <= COUNTED_SECONDS / 0.1 + 3, counted
+
+
+async def _reads(answer, wanted):
+    """When something came, until all of `wanted` did."""
+    text, at, wanted = "", [], {*wanted}
+    async for part in answer.aiter_text():
+        at.append(time.time())
+        text = text[-1000:] + part
+        wanted -= {one for one in wanted if one in text}
+        if not wanted:
+            return at
+    raise AssertionError(f"the stream ended before {sorted(wanted)[:3]} came")
 
 
 async def test_an_error_waits_for_no_window_and_what_waits_comes_along(house, cast):

@@ -330,9 +330,9 @@ class TestSinks:
 class Values:
     """Newest values by key, as a board has them."""
 
-    def __init__(self, rate=10.0, symbols=None):
+    def __init__(self, rate=10.0, symbols=None, busy=0.0):
         self.newest = {}
-        self.lane = Lane(Wants(symbols, rate), self.join, WINDOW)
+        self.lane = Lane(Wants(symbols, rate), self.join, WINDOW, busy)
 
     def join(self, keys):
         return b"".join(self.newest[key] for key in sorted(keys))
@@ -345,6 +345,20 @@ class Values:
         box = outbox()
         self.lane.members.add(box)
         return asyncio.create_task(TestWindows().timed(box, taken))
+
+
+def busying(values, takes):
+    """Give the lane of `values` a reader that keeps the loop busy so long; when it was offered
+    something."""
+    loop, sent = asyncio.get_running_loop(), []
+
+    class Slow:
+        def offer(self, *_):
+            sent.append(now())
+            loop._virtual.now += takes
+
+    values.lane.members.add(Slow())
+    return sent
 
 
 class TestLanes:
@@ -430,25 +444,92 @@ class TestLanes:
 
         run(story())
 
-    @pytest.mark.parametrize(("takes", "window"), [(0.0, WINDOW), (0.04, 0.08), (5.0, 0.25)])
+    @pytest.mark.parametrize(("takes", "window"), [(0.0, WINDOW), (0.04, 0.0833), (5.0, 0.25)])
     def test_a_lane_that_takes_long_to_write_is_flushed_less_often(self, takes, window):
         async def story():
-            values, sent = Values(rate=1000.0), []
-            loop = asyncio.get_running_loop()
-
-            class Slow:
-                """A reader that keeps the loop busy."""
-
-                def offer(self, *_):
-                    sent.append(now())
-                    loop._virtual.now += takes
-
-            values.lane.members.add(Slow())
-            while len(sent) < 4:
+            values = Values(rate=1000.0)
+            sent = busying(values, takes)
+            while len(sent) < 20:
                 await asyncio.sleep(0.001)
                 values.change("A", len(sent))
-            gap = sent[-1] - sent[-2]
+            gap = (sent[-1] - sent[-6]) / 5
             assert max(window, takes) - 0.001 <= gap <= max(window, takes) + 0.005
+
+        run(story())
+
+    def test_what_comes_now_and_then_waits_for_no_share_of_the_time(self):
+        """Regression: with thousands of readers every value waited as long as it takes to write to
+        them twice, though nothing else was to be done."""
+
+        async def story():
+            values = Values()
+            sent, lags = busying(values, 0.05), []
+            for number in range(40):
+                await asyncio.sleep(0.12)
+                at = now()
+                values.change("A", number)
+                await asyncio.sleep(0)
+                lags.append(sent[-1] - at)
+            assert max(lags) == 0
+
+        run(story())
+
+    def test_what_never_ends_has_its_share_in_the_end(self):
+        async def story():
+            values = Values()
+            sent = busying(values, 0.05)
+            for number in range(1000):
+                values.change("AB"[number % 2], number)
+                await asyncio.sleep(0.01)
+            first, last = sent[:3], sent[-11:]
+            assert first[-1] - first[0] == pytest.approx(0.1, abs=0.03)
+            assert last[-1] - last[0] == pytest.approx(10 * 0.05 / 0.48, abs=0.03)
+
+        run(story())
+
+    @pytest.mark.parametrize(
+        ("rate", "window"), [(900, WINDOW), (1000, WINDOW), (1200, 0.1), (3000, 0.1)]
+    )
+    def test_a_busy_lane_has_longer_windows(self, rate, window):
+        """Above 1,000 changes a second of what is wanted, 100 ms; nothing of it is lost."""
+
+        async def story():
+            values, taken = Values(symbols=frozenset(map(str, range(400))), busy=0.1), []
+            reading = values.reader(taken)
+            for tick in range(500):  # five seconds
+                for number in range(tick * rate // 100, (tick + 1) * rate // 100):
+                    values.change(str(number % 400), number)
+                    values.change("not wanted", number)
+                await asyncio.sleep(0.01)
+            gaps = [later - earlier for (earlier, _), (later, _) in itertools.pairwise(taken)]
+            assert gaps[-8:] == pytest.approx([window] * 8)
+            assert gaps[2:10] == pytest.approx([WINDOW] * 8), "it was not busy yet"
+            await asyncio.sleep(3)
+            reading.cancel()
+            told = b"".join(data for _, data in taken)
+            assert all(values.newest[key] in told for key in values.newest if key.isdigit())
+            after = []
+            reading = values.reader(after)
+            for number in range(50):
+                values.change(str(number), number)
+                await asyncio.sleep(0.01)
+            reading.cancel()
+            gaps = [later - earlier for (earlier, _), (later, _) in itertools.pairwise(after)]
+            assert gaps == pytest.approx([WINDOW] * len(gaps)), "it is not busy any more"
+
+        run(story())
+
+    def test_a_steady_thousand_a_second_is_not_busy_by_its_jumps(self):
+        async def story():
+            values, taken = Values(busy=0.1), []
+            reading = values.reader(taken)
+            for tick in range(1000):
+                for number in range(10 + 4 * (-1) ** (tick // 50 % 2)):
+                    values.change(f"{tick % 40} {number}", tick)
+                await asyncio.sleep(0.01)
+            reading.cancel()
+            gaps = [later - earlier for (earlier, _), (later, _) in itertools.pairwise(taken)]
+            assert max(gaps) == pytest.approx(WINDOW)
 
         run(story())
 

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -25,8 +25,9 @@ class Server:
     marker = ""
     """What a reader that is being served has received."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, object] | None = None) -> None:
         self.folder = folder
+        self.settings = settings or {}
         self.port = 0
         self._processes: list[subprocess.Popen[bytes]] = []
         self._measured: psutil.Process | None = None

@@ -1,6 +1,7 @@
 """Tapewire: an edge process over an embedded message server, and nothing else."""
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -23,8 +24,8 @@ class Tapewire(Server):
     marker = '"timestamp"'
     """Of the snapshot."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
+    def __init__(self, folder: Path, settings: Mapping[str, object] | None = None) -> None:
+        super().__init__(folder, settings)
         self._stack = AsyncExitStack()
         self._cookies: dict[str, str] = {}
         self._wire: Wire | None = None
@@ -38,6 +39,7 @@ class Tapewire(Server):
             SSE_MAX_CONNECTIONS=UNLIMITED,
             SSE_MAX_CONNECTIONS_PER_USER=UNLIMITED,
             SSE_CONNECT_RATE=UNLIMITED,
+            **self.settings,
         )
         self.port = edge.port
         self._http = await self._stack.enter_async_context(edge.client())
