@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from tapewire.cli.trouble import settings_from_env
-from tapewire.runtime.logs import REDACTED, mask
-from tapewire.runtime.settings import describe
+from tapewire.runtime.logs import REDACTED
+from tapewire.runtime.settings import Setting, describe
 
 PLAIN_WIDTH = 240
 """Columns when the output is no terminal: wide enough to keep a setting on one line."""
@@ -36,21 +36,21 @@ def settings() -> None:
         changed = value != default
         table.add_row(
             Text(setting.env + ("*" if changed else ""), "bold yellow" if changed else "cyan"),
-            Text(shown(value, setting.env), "yellow" if changed else ""),
-            Text(shown(default, setting.env), "dim"),
+            Text(shown(value, setting), "yellow" if changed else ""),
+            Text(shown(default, setting), "dim"),
             Text(setting.meaning),
         )
     console.print(table)
 
 
-def shown(value: Any, name: str) -> str:
-    """`value` of the variable `name` as the environment would state it, without secrets."""
+def shown(value: Any, setting: Setting) -> str:
+    """`value` as the environment would state it, without secrets."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, tuple | list):
-        return ",".join(shown(item, name) for item in value) or "-"
+        return ",".join(shown(item, setting) for item in value) or "-"
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, int) or not value:  # no secret, whatever it is called
         return str(value) or "-"
-    return _LOGIN.sub(REDACTED, str(mask(value, name)))
+    return _LOGIN.sub(REDACTED, str(setting.masked(value)))

@@ -20,8 +20,11 @@ class BadSetting(ValueError):
     """An environment variable that does not fit; says which, the value and what is wanted."""
 
 
-def _about(text: str, env: str | None = None, **bounds: Any) -> Meta:
-    return Meta(description=text, extra={"env": env}, **bounds)
+def _about(text: str, env: str | None = None, choices: str = "", **bounds: Any) -> Meta:
+    """What a setting means; `choices` are all that it can be, separated by bars."""
+    if choices:
+        bounds["pattern"] = f"^({choices})$"
+    return Meta(description=text, extra={"env": env, "choices": choices}, **bounds)
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,12 +36,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 30.0
     replicas: Annotated[int, _about("copies of every stream (3 in a cluster)", ge=1, le=5)] = 1
 
-    log_format: Annotated[str, _about("log lines: console or json", pattern="^(console|json)$")] = (
+    log_format: Annotated[str, _about("log lines: console or json", choices="console|json")] = (
         "json"
     )
-    log_level: Annotated[
-        str, _about("least level logged", pattern="^(debug|info|warning|error)$")
-    ] = "info"
+    log_level: Annotated[str, _about("least level logged", choices="debug|info|warning|error")] = (
+        "info"
+    )
     otlp_endpoint: Annotated[
         str,
         _about("OpenTelemetry collector (OTLP over HTTP); empty: no tracing, at no cost",
@@ -75,7 +78,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         float, _about("times real time that the feed runs at", "TAPEWIRE_SPEED", gt=0, le=1e6)
     ] = 1.0
     feed_end: Annotated[
-        str, _about("after the recording's last row: loop or stop", pattern="^(loop|stop)$")
+        str, _about("after the recording's last row: loop or stop", choices="loop|stop")
     ] = "loop"
     feed_stepped: Annotated[
         bool, _about("the recording moves only when asked to (svc.prices.step), not by the clock")
@@ -98,7 +101,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     cookie_same_site: Annotated[
         str,
         _about("SameSite of the session cookie; none only for pages on another site, over HTTPS",
-               pattern="^(strict|lax|none)$"),
+               choices="strict|lax|none"),
     ] = "lax"  # fmt: skip
     jwt_secret: Annotated[
         str,
@@ -229,14 +232,22 @@ class Setting(msgspec.Struct, frozen=True):
     default: Any
     type: Any
 
+    def masked(self, value: Any) -> Any:
+        """`value` without secrets: only free text can be one by the name of its variable."""
+        return mask(value, "" if _meta(self.type).extra["choices"] else self.env)
+
+
+def _meta(of: Any) -> Any:
+    return next(each for each in of.__metadata__ if isinstance(each, Meta))
+
 
 def describe() -> Iterator[Setting]:
     """Every setting, in the order of `Settings`."""
     hints = get_type_hints(Settings, include_extras=True)
     for field in msgspec.structs.fields(Settings):
-        meta = next(m for m in hints[field.name].__metadata__ if isinstance(m, Meta))
-        env = (meta.extra or {})["env"] or _PREFIX + field.name.upper()
-        yield Setting(field.name, env, meta.description or "", field.default, hints[field.name])
+        of = hints[field.name]
+        env = _meta(of).extra["env"] or _PREFIX + field.name.upper()
+        yield Setting(field.name, env, _meta(of).description, field.default, of)
 
 
 def _parse(setting: Setting, text: str) -> Any:
@@ -248,5 +259,5 @@ def _parse(setting: Setting, text: str) -> Any:
     try:
         return msgspec.convert(given, setting.type, strict=False)
     except msgspec.ValidationError as error:
-        shown = repr(mask(text, setting.env))
+        shown = repr(setting.masked(text))
         raise BadSetting(f"{setting.env}={shown}: {error}; it is: {setting.meaning}") from None

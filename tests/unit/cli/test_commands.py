@@ -7,6 +7,8 @@ from tapewire.cli import main
 from tapewire.cli.settings import shown
 from tapewire.runtime.settings import describe
 
+SETTINGS = {setting.env: setting for setting in describe()}
+
 
 def run(*args: str, **env: str) -> Result:
     return CliRunner().invoke(main, args, env={**env})
@@ -21,7 +23,9 @@ def test_every_setting_is_listed_with_its_meaning() -> None:
 
 def test_what_differs_from_its_default_is_marked() -> None:
     (line,) = [
-        line for line in run("settings", SSE_FLUSH_MS="5").stdout.splitlines() if "FLUSH" in line
+        line
+        for line in run("settings", SSE_FLUSH_MS="5").stdout.splitlines()
+        if line[:9] == "SSE_FLUSH"
     ]
     assert line.split()[:3] == ["SSE_FLUSH_MS*", "5", "20"]
 
@@ -48,14 +52,14 @@ def test_a_bad_value_is_told_by_the_name_of_its_variable() -> None:
     ],
 )
 def test_a_value_is_shown_as_the_environment_would_state_it(value: object, text: str) -> None:
-    assert shown(value, "TAPEWIRE_THING") == text
+    assert shown(value, SETTINGS["TAPEWIRE_INSTANCE"]) == text
 
 
 def test_secrets_are_masked() -> None:
     url = "nats://ann:hunter2@a:4222,nats://ann:hunter2@b:4222"
-    assert "hunter2" not in shown(url, "TAPEWIRE_NATS_URL")
-    assert "a:4222" in shown(url, "TAPEWIRE_NATS_URL")
-    assert shown("hunter2", "TAPEWIRE_JWT_SECRET") == "[redacted]"
+    assert "hunter2" not in shown(url, SETTINGS["TAPEWIRE_NATS_URL"])
+    assert "a:4222" in shown(url, SETTINGS["TAPEWIRE_NATS_URL"])
+    assert shown("hunter2", SETTINGS["TAPEWIRE_JWT_SECRET"]) == "[redacted]"
     assert "hunter2" not in run("settings", TAPEWIRE_NATS_URL=url).stdout
     secret = "hunter2-" * 5
     assert "hunter2" not in run("settings", TAPEWIRE_JWT_SECRET=secret).stdout
@@ -69,8 +73,12 @@ def test_a_secret_that_is_too_short_is_refused_and_not_repeated() -> None:
 
 
 def test_what_is_no_secret_is_shown_whatever_its_name() -> None:
-    assert shown(30, "TAPEWIRE_TICKET_SECONDS") == "30"
-    assert shown(False, "TAPEWIRE_TOKEN_IN_QUERY") == "false"
+    assert shown(30, SETTINGS["TAPEWIRE_TICKET_SECONDS"]) == "30"
+    assert shown(False, SETTINGS["TAPEWIRE_TOKEN_IN_QUERY"]) == "false"
+    assert shown("lax", SETTINGS["TAPEWIRE_COOKIE_SAME_SITE"]) == "lax"
+    assert "TAPEWIRE_COOKIE_SAME_SITE='laxer': " in (
+        run("settings", TAPEWIRE_COOKIE_SAME_SITE="laxer").stderr
+    )
     assert shown("", "TAPEWIRE_JWT_SECRET") == "-"
 
 
