@@ -117,6 +117,7 @@ async def wiring(app: App) -> None:
         application(streams, table, gateway.routes(rest), health, settings.origins),
         server.listening_socket(settings),
         settings.drain_seconds,
+        settings.request_seconds,
     )
     gc.freeze()
     gc.set_threshold(COLLECT_OBJECTS)

@@ -1,21 +1,21 @@
 """Sockets.
 
-uvicorn serves; what it lacks for streams is here: connections that can be cut, small socket buffers
-so that a stalled client is noticed, and listeners that close before the streams do. How the streams
-end is in `drain`.
+uvicorn serves; what it lacks for streams is here: small socket buffers so that a stalled client is
+noticed, and listeners that close before the streams do. What a connection can do is in `protocol`,
+how the streams end in `drain`.
 """
 
 import asyncio
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 import uvicorn
 from litestar.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from services.edge.http.streams import ABORT, LINE
 from services.edge.hub import Hub
+from services.edge.protocol import StreamProtocol
 from tapewire.runtime import Settings
 
 BACKLOG = 4096
@@ -24,97 +24,11 @@ SEND_BUFFER_BYTES = 96 * 1024
 USER_TIMEOUT_WRITES = 2
 """How many times as long as a write may take the kernel waits for a peer's acknowledgement: the
 edge finds a slow reader first, and the kernel a peer that is gone."""
-MOST_WAITING_REQUESTS = 16
-"""Of one connection, behind the one that is being answered; with more, it is not read from."""
 GRACE_SECONDS = 2.0
 """How long ordinary requests may take after the last stream ended."""
 UNUSED_SECONDS = 5
 """A connection that waits so long for its next request is closed."""
 LOOK_SECONDS = 0.05
-
-
-class Way:
-    """A transport as a response sees it: what is written when the peer was cut off, and nobody
-    has been told yet, goes nowhere. uvloop's own raises then."""
-
-    __slots__ = ("_transport",)
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-
-    def write(self, data: bytes) -> None:
-        if not self._transport.is_closing():
-            self._transport.write(data)
-
-    def is_closing(self) -> bool:
-        return self._transport.is_closing()
-
-    def close(self) -> None:
-        self._transport.close()
-
-
-class Waiting(list[Any]):
-    """What uvicorn wants of the deque that it gives every connection, without the 600 bytes."""
-
-    __slots__ = ()
-
-    def appendleft(self, one: Any) -> None:
-        self.insert(0, one)
-
-
-class StreamProtocol(HttpToolsProtocol):
-    """HTTP/1.1 whose connections the application can cut, and write to without a task.
-
-    A client may send further requests behind one that is being answered. uvicorn tells only the
-    newest of them that the client left, and stops reading for the time of the answer, which for a
-    stream is for ever: here the one under way is told, and a few wait without that.
-    """
-
-    served: RequestResponseCycle | None = None
-    """The request that is being answered, or was last."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.pipeline = cast("Any", Waiting())
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        extensions = {ABORT: self.transport.abort, LINE: self}
-        self.scope["extensions"] = cast("dict[str, Any]", extensions)
-
-    def on_headers_complete(self) -> None:
-        super().on_headers_complete()
-        if 0 < len(self.pipeline) <= MOST_WAITING_REQUESTS:
-            self.flow.resume_reading()
-
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        self.served = cycle
-        cycle.transport = cast("asyncio.Transport", Way(self.transport))
-        super()._start_asgi_task(cycle, app)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """The extensions refer to this protocol, which has them: memory comes back at once only
-        when that circle is broken."""
-        super().connection_lost(exc)
-        self.pipeline.clear()
-        if self.served is not None and not self.served.response_complete:
-            self.served.disconnected = True
-            self.served.message_event.set()
-            (self.served.scope.get("extensions") or {}).clear()
-        if self.scope is not None:
-            (self.scope.get("extensions") or {}).clear()
-
-    def has_room(self) -> bool:
-        """Whether a write would neither wait nor be lost."""
-        return not self.flow.write_paused and not self.transport.is_closing()
-
-    def waits(self) -> bool:
-        """Whether no request is under way."""
-        return self.cycle is None or self.cycle.response_complete
-
-    def write_body(self, body: bytes) -> None:
-        """A chunk of the response under way, as the ASGI `send` would write it."""
-        self.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
 
 
 class EdgeServer(uvicorn.Server):
@@ -125,11 +39,17 @@ class EdgeServer(uvicorn.Server):
     with ``Connection: close``, or let wait until its owner closes it, `unused_seconds` at the most.
     """
 
-    def __init__(self, app: ASGIApp, listening: socket.socket, unused_seconds: float = 0.0) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        listening: socket.socket,
+        unused_seconds: float = 0.0,
+        request_seconds: float = 20.0,
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
-                http=StreamProtocol,
+                http=cast("Any", partial(StreamProtocol, request_seconds)),
                 ws="none",
                 lifespan="off",
                 log_config=None,

@@ -144,6 +144,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         _about("web origins that may read streams from elsewhere, comma-separated; * without "
                "credentials only"),
     ] = ()  # fmt: skip
+    request_seconds: Annotated[
+        float, _about("how long a client may take to send a request whole", gt=0)
+    ] = 20.0
     drain_seconds: Annotated[
         float,
         _about("seconds over which a stopping edge sends its streams away; each is told half of it "

@@ -9,7 +9,7 @@ import asyncio
 
 import pytest
 
-from services.edge.server import MOST_WAITING_REQUESTS
+from services.edge.protocol import MOST_WAITING_REQUESTS
 from tests.waiting import until
 
 STREAM = "GET {path} HTTP/1.1\r\nHost: edge\r\nX-Correlation-ID: {name}\r\nX-N: 0\r\n\r\n"

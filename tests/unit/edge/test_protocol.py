@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from services.edge.server import Way
+from services.edge.protocol import Way
 
 uvloop = pytest.importorskip("uvloop")
 

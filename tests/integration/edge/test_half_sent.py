@@ -1,0 +1,134 @@
+"""Requests that never come whole, and what is none: nobody waits for them for ever."""
+
+import asyncio
+import json
+
+import pytest
+
+from services.edge.protocol import HEAD_BYTES
+from tests.waiting import until
+
+SECONDS = 1.0
+HEAD = b"GET /health/live HTTP/1.1\r\nHost: edge\r\n"
+BODY = b"POST /api/session HTTP/1.1\r\nHost: edge\r\nContent-Type: application/json\r\n"
+
+
+@pytest.fixture
+def edge(house):
+    return house.shared_edge(TAPEWIRE_REQUEST_SECONDS=SECONDS, SSE_KEEPALIVE_INTERVAL=0.4)
+
+
+async def connected(edge):
+    return await asyncio.open_connection("127.0.0.1", edge.port)
+
+
+async def ending(reader):
+    """Everything until the edge closes: the status and the error, None when it says nothing."""
+    async with asyncio.timeout(30):
+        said = await reader.read()
+    if not said:
+        return None
+    head, _, body = said.partition(b"\r\n\r\n")
+    lines = head.split(b"\r\n")
+    assert f"content-length: {len(body)}".encode() in lines
+    assert b"content-type: application/json" in lines
+    assert b"connection: close" in lines
+    told = json.loads(body)
+    assert set(told) == {"error", "message", "statusCode"}
+    assert lines[0] == f"HTTP/1.1 {told['statusCode']} {told['error']}".encode()
+    return told["statusCode"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"", None),
+        (b"GET", 408),
+        (HEAD, 408),
+        (BODY + b"Content-Length: 20\r\n\r\n" + b'{"userId"', 408),
+        (BODY + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{", 408),
+    ],
+)
+async def test_what_never_comes_whole_is_given_up(edge, sent, status):
+    descriptors, began = edge.descriptors(), asyncio.get_running_loop().time()
+    reader, writer = await connected(edge)
+    writer.write(sent)
+    assert await ending(reader) == status
+    assert asyncio.get_running_loop().time() - began > SECONDS * 0.9
+    writer.close()
+    await until("nothing of it stays", lambda: edge.descriptors() <= descriptors)
+
+
+async def test_so_is_a_further_request_on_the_connection(edge):
+    reader, writer = await connected(edge)
+    writer.write(HEAD + b"\r\n")
+    head = await reader.readuntil(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 ")
+    await reader.readexactly(int(head.partition(b"content-length: ")[2].split(b"\r\n")[0]))
+    writer.write(HEAD)
+    assert await ending(reader) == 408
+    writer.close()
+
+
+async def test_one_that_drips_is_not_given_more_time(edge):
+    reader, writer = await connected(edge)
+    ended = asyncio.create_task(ending(reader))
+    for byte in HEAD * 100:
+        writer.write(bytes([byte]))
+        await asyncio.sleep(0.05)
+        if ended.done():
+            break
+    assert await ended == 408
+    writer.close()
+
+
+async def test_one_that_comes_in_time_is_answered(edge):
+    reader, writer = await connected(edge)
+    for part in (HEAD[:9], HEAD[9:], b"\r\n"):
+        writer.write(part)
+        await asyncio.sleep(0.02)
+    async with asyncio.timeout(30):
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+    writer.close()
+
+
+@pytest.mark.parametrize("behind", [b"", HEAD])
+async def test_a_stream_goes_on_with_half_a_request_behind_it(edge, behind):
+    reader, writer = await connected(edge)
+    writer.write(b"GET /api/stream/prices HTTP/1.1\r\nHost: edge\r\n\r\n" + behind)
+    async with asyncio.timeout(30):
+        for _ in range(5):  # two seconds
+            await reader.readuntil(b": keepalive\n\n")
+    writer.close()
+
+
+@pytest.mark.parametrize("endless", [b"X-Long: ", b"X-More: and\r\n" * 5_000, b"x"])
+async def test_a_head_without_end_is_refused_before_its_time(house, endless):
+    """As soon as it is too large: this edge has all the time in the world."""
+    edge = house.shared_edge()
+    reader, writer = await connected(edge)
+    writer.write((HEAD + endless).ljust(HEAD_BYTES, b"x")[:HEAD_BYTES])
+    await writer.drain()
+    await asyncio.sleep(0.05)
+    assert not reader.at_eof()
+    writer.write(b"x")
+    assert await ending(reader) == 431
+    writer.close()
+
+
+async def test_what_follows_a_stream_is_not_answered_in_the_middle_of_it(edge):
+    reader, writer = await connected(edge)
+    call = HEAD + b"\r\n"
+    writer.write(b"GET /api/stream/prices HTTP/1.1\r\nHost: edge\r\n\r\n" + call + b"HELLO\r\n\r\n")
+    async with asyncio.timeout(30):
+        said = await reader.read()
+    assert said.count(b"HTTP/1.1") <= 1
+    writer.close()
+
+
+@pytest.mark.parametrize("sent", [b"\x16\x03\x01 a greeting of TLS\r\n\r\n", b"HELLO\r\n\r\n"])
+async def test_what_is_no_http_is_told_so_in_json(edge, sent):
+    reader, writer = await connected(edge)
+    writer.write(sent)
+    assert await ending(reader) == 400
+    writer.close()
