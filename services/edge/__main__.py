@@ -6,12 +6,14 @@ from datetime import UTC, datetime
 
 from services.edge import gateway, server, testing
 from services.edge.access import Sessions, Tickets, open_entrance
+from services.edge.comings import Comings
 from services.edge.drain import drain
 from services.edge.engine import Engine
 from services.edge.feeds import feeds
 from services.edge.http.admission import Admission
 from services.edge.http.app import Health, SseHealth, application
 from services.edge.http.streams import Streams
+from services.edge.limits import Attempts
 from services.edge.rollcall import Rollcall
 from tapewire.events import CATALOGUE
 from tapewire.runtime import App, run
@@ -51,12 +53,14 @@ async def wiring(app: App) -> None:
     await engine.tape.ready.wait()
     app.check(lambda: None if engine.tape.ready.is_set() else "does not follow the log")
 
-    # 2. Who is connected elsewhere.
+    # 2. Who is connected elsewhere, and who came there.
     broadcast, most = Broadcast(app.wire), settings.max_user_connections
     rollcall = Rollcall(broadcast, app.instance, most, lambda client: engine.crowded(client, most))
     engine.totals = rollcall.roster.totals
     app.on_stop(rollcall.leave)
     app.spawn(rollcall.run(), name="rollcall")
+    comings = Comings(broadcast, app.instance, Attempts(settings.connect_rate))
+    app.spawn(comings.run(), name="comings")
     app.spawn(engine.counts.run(lambda: rollcall.roster.version), name="counts")
     app.on_stop((await testing.hear(broadcast, engine.hub)).close)
 
@@ -77,7 +81,13 @@ async def wiring(app: App) -> None:
     streams = Streams(
         followers=engine.followers,
         hub=engine.hub,
-        admission=Admission(log=app.log, tape=engine.tape, entrance=entrance, settings=settings),
+        admission=Admission(
+            log=app.log,
+            tape=engine.tape,
+            entrance=entrance,
+            comings=comings,
+            settings=settings,
+        ),
         settings=settings,
         now=now,
         rollcall=rollcall,

@@ -2,15 +2,17 @@
 
 Pure: the time arrives as a number of seconds. What is kept is bounded whoever comes: `Attempts`
 remembers when each address came within the last minute, and when that would be too much, forgets
-those first that were not here for the longest time. Each process counts for itself.
+those first that were not here for the longest time. What other processes counted is added to it:
+see `comings`.
 """
 
 import math
+import operator
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from itertools import takewhile
+from itertools import accumulate, takewhile
 
 import msgspec
 
@@ -90,29 +92,49 @@ class Attempts:
 
     def take(self, address: str, now: float) -> Wait | None:
         """Count an attempt of `address`, None; or how long to wait, and nothing is counted."""
+        tries = self._of(address, now)
+        if tries.total >= self._rate:
+            first, tries.refused = not tries.refused, True
+            return Wait(max(math.ceil(self._room_at(tries) - now), 1), first)
+        tries.refused = False
+        self._mark(address, 1, now)
+        return None
+
+    def add(self, address: str, count: int, now: float) -> None:
+        """Count attempts of `address` that were let through elsewhere."""
+        self._of(address, now)
+        self._mark(address, count, now)
+
+    def _room_at(self, tries: _Tries) -> float:
+        """When so many attempts are old enough that there is room for one."""
+        left = accumulate(tries.counts, operator.sub, initial=tries.total)
+        next(left)
+        return next(
+            _leaves(slot)
+            for slot, total in zip(tries.slots, left, strict=True)
+            if total < self._rate
+        )
+
+    def _of(self, address: str, now: float) -> _Tries:
         self._forget_old(now)
         tries = self._tries.get(address)
         if tries is None:
             tries = self._tries[address] = _Tries()
         self._prune(tries, now)
-        if tries.total >= self._rate:
-            first, tries.refused = not tries.refused, True
-            return Wait(max(math.ceil(_leaves(tries.slots[0]) - now), 1), first)
-        tries.refused = False
-        self._mark(tries, int(now // SLOT_SECONDS))
+        return tries
+
+    def _mark(self, address: str, count: int, now: float) -> None:
+        tries, slot = self._tries[address], int(now // SLOT_SECONDS)
+        if tries.slots and tries.slots[-1] == slot:
+            tries.counts[-1] += count
+        else:
+            tries.slots.append(slot)
+            tries.counts.append(count)
+            self._marks += 1
+        tries.total += count
         self._tries.move_to_end(address)
         while self._marks > self._most_marks:
             self._forget()
-        return None
-
-    def _mark(self, tries: _Tries, slot: int) -> None:
-        if tries.slots and tries.slots[-1] == slot:
-            tries.counts[-1] += 1
-        else:
-            tries.slots.append(slot)
-            tries.counts.append(1)
-            self._marks += 1
-        tries.total += 1
 
     def _prune(self, tries: _Tries, now: float) -> None:
         old = sum(1 for _ in takewhile(lambda slot: _leaves(slot) <= now, tries.slots))

@@ -158,7 +158,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 10_000
     connect_rate: Annotated[
         int,
-        _about("new streams a minute from one address; beyond, 429 (5 is strict)",
+        _about("new streams a minute from one address, on all edge processes together; beyond, 429 "
+               "(5 is strict)",
                "SSE_CONNECT_RATE", ge=1),
     ] = 60  # fmt: skip
     keepalive_interval: Annotated[

@@ -1,7 +1,6 @@
 """Whether a stream opens, and which: everything that has a status is decided here, before the first
 byte."""
 
-import asyncio
 import contextlib
 import time
 from datetime import datetime
@@ -10,6 +9,7 @@ from typing import NamedTuple
 import structlog
 
 from services.edge.access import Arrival, Entrance, listed_networks
+from services.edge.comings import Comings
 from services.edge.connection import Opening
 from services.edge.cursor import Cursor, Malformed, parse
 from services.edge.feeds import Feed, Interest, Picks, interest
@@ -17,7 +17,7 @@ from services.edge.follow import Tape
 from services.edge.http.asking import Ask, needs_user, owner_of, place_of, topics_of, wants_of
 from services.edge.http.errors import Failure, unauthorized, unavailable
 from services.edge.lanes import Wants
-from services.edge.limits import Attempts, client_address, counted_as
+from services.edge.limits import client_address, counted_as
 from services.edge.picking import Unknown, pick
 from services.edge.selection import OneStrategy, Selection
 from tapewire.log import EventLog, LogError
@@ -44,13 +44,19 @@ class Admission:
     """What decides on a process's streams."""
 
     def __init__(
-        self, *, log: EventLog, tape: Tape, entrance: Entrance, settings: Settings
+        self,
+        *,
+        log: EventLog,
+        tape: Tape,
+        entrance: Entrance,
+        comings: Comings,
+        settings: Settings,
     ) -> None:
         self._log = log
         self._tape = tape
         self._entrance = entrance
         self._settings = settings
-        self._attempts = Attempts(settings.connect_rate)
+        self._comings = comings
         self._proxies = listed_networks(settings.trusted_proxies, "TAPEWIRE_TRUSTED_PROXIES")
         self._last_stamp = 0
 
@@ -146,7 +152,7 @@ class Admission:
         """Count an attempt of the client's address. Raises Failure (429)."""
         forwarded = ",".join(ask.shown.headers.get("x-forwarded-for", ()))
         address = counted_as(client_address(ask.shown.peer, forwarded, self._proxies))
-        wait = self._attempts.take(address, asyncio.get_running_loop().time())
+        wait = self._comings.take(address)
         if wait is None:
             return
         if wait.first:

@@ -10,8 +10,9 @@ import itertools
 
 import pytest
 
+from services.edge.comings import SAY_SECONDS
 from tests.integration.edge.test_sessions import UNAUTHORIZED, refusal
-from tests.waiting import until
+from tests.waiting import eventually, until
 
 PRICES = "/api/stream/prices"
 ORDERS = "/api/stream/orders"
@@ -120,6 +121,19 @@ class TestAnAddress:
         statuses = [await attempt(edge, from_(f"{subnet}::{n}"), ORDERS) for n in range(RATE + 1)]
         assert statuses == [401] * RATE + [429]
         assert await attempt(edge, from_(f"{subnet[:-1]}2::1"), ORDERS) == 401
+
+    async def test_is_counted_by_all_processes_together(self, house, edge, client):
+        other = house.shared_edge(SSE_CONNECT_RATE=RATE, TAPEWIRE_TRUSTED_PROXIES="127.0.0.1")
+
+        async def refused_for_what_happened_there():
+            address = f"203.0.113.{next(_clients)}"
+            for _ in range(RATE):
+                assert await attempt(other, from_(address), ORDERS) == 401
+            await asyncio.sleep(2 * SAY_SECONDS)
+            return await attempt(edge, from_(address), ORDERS) == 429
+
+        await eventually("it is", refused_for_what_happened_there)
+        assert await attempt(edge, from_(client), ORDERS) == 401
 
     async def test_sixty_a_minute_unless_said_otherwise_and_no_header_is_believed(
         self, house, monkeypatch

@@ -66,6 +66,24 @@ class TestAttempts:
         assert attempts.take("a", 40.3 + wait.seconds) is None
         assert attempts.take("a", 40.3 + wait.seconds) is not None
 
+    def test_those_of_other_processes_count_and_are_never_refused(self):
+        attempts = Attempts(5)
+        attempts.add("a", 3, 0.0)
+        attempts.add("b", 9, 0.0)
+        assert [attempts.take("a", 1.0) for _ in range(2)] == [None] * 2
+        assert attempts.take("a", 1.0).seconds == 60
+        attempts.add("a", 4, 10.0)
+        assert attempts.take("b", 1.0).seconds == 60
+
+    def test_the_wait_is_until_enough_of_them_are_old(self):
+        attempts = Attempts(5)
+        for now in (0.0, 10.0, 20.0):
+            attempts.add("a", 4, now)
+        wait = attempts.take("a", 30.0)
+        assert wait.seconds == 41
+        assert attempts.take("a", 30.0 + wait.seconds - 1) is not None
+        assert attempts.take("a", 30.0 + wait.seconds) is None
+
     def test_addresses_do_not_count_for_each_other(self):
         attempts = Attempts(1)
         assert [attempts.take(name, 0.0) for name in "abc"] == [None] * 3
