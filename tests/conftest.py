@@ -4,13 +4,16 @@
 skipped, saying so.
 """
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.broker import Broker, ContainerBroker, LocalBroker, NoEngine
 from tests.stack import stack, stack_factory  # noqa: F401  # fixtures for all
+
+_numbers = itertools.count(1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -40,6 +43,12 @@ def broker(
         pytest.skip(str(error))
     yield made
     made.close()
+
+
+@pytest.fixture
+def fresh() -> Callable[[str], str]:
+    """Names that no other test uses: users, symbols."""
+    return lambda name: f"{name}{next(_numbers)}"
 
 
 def _make(config: pytest.Config, folder: Path) -> Broker:

@@ -1,6 +1,5 @@
 """Fleets for the tests; without nginx these are skipped, saying so."""
 
-import itertools
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,8 +15,6 @@ RATE = 5
 PLACES = 4
 
 _FIGURES = pytest.StashKey[list[str]]()
-
-_names = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
@@ -61,12 +58,6 @@ def narrow(folders: Callable[[], Path]) -> Iterator[Fleet]:
     )
     yield made
     made.close()
-
-
-@pytest.fixture
-def fresh() -> Callable[[str], str]:
-    """Names that no other test uses."""
-    return lambda name: f"{name}{next(_names)}"
 
 
 def pytest_terminal_summary(

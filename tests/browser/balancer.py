@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 
-from tests.browser.cable import CHUNK_BYTES
+CHUNK_BYTES = 65_536
 
 
 class Balancer:
@@ -55,14 +55,22 @@ async def _copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> Non
 
 
 @contextlib.asynccontextmanager
-async def before(*ports: int) -> AsyncIterator[tuple[Balancer, str]]:
-    """A balancer before those ports on this machine, and its address."""
-    balancer = Balancer(ports)
+async def listening(balancer: Balancer) -> AsyncIterator[str]:
+    """The address that `balancer` is at."""
     server = await asyncio.start_server(balancer.carry, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     try:
-        yield balancer, f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{port}"
     finally:
+        balancer.ports = []
         server.close()
         balancer.cut()
         await server.wait_closed()
+
+
+@contextlib.asynccontextmanager
+async def before(*ports: int) -> AsyncIterator[tuple[Balancer, str]]:
+    """A balancer before those ports on this machine, and its address."""
+    balancer = Balancer(ports)
+    async with listening(balancer) as address:
+        yield balancer, address

@@ -9,7 +9,6 @@ import contextlib
 import fcntl
 import functools
 import hashlib
-import itertools
 import os
 import shutil
 import subprocess
@@ -23,6 +22,7 @@ from playwright.async_api import Browser, async_playwright
 
 from tests.browser.conftest import ARGUMENTS, chromium  # noqa: F401  # a fixture
 from tests.clients.readers import CLIENTS, Client, Reader
+from tests.integration.edge.conftest import lone  # noqa: F401  # a fixture
 from tests.integration.edge.house import House
 
 PACKAGES = Path(__file__).with_name("package.json")
@@ -33,8 +33,6 @@ NODE = (20, 0)
 Run = Callable[..., contextlib.AbstractAsyncContextManager[Reader]]
 """Runs one kind of client on the streams that it is given, until the block ends."""
 
-_numbers = itertools.count(1)
-
 
 @pytest.fixture(scope="session")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
@@ -42,20 +40,6 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     made = House(tmp_path_factory.mktemp("clients"))
     yield made
     made.close()
-
-
-@pytest.fixture
-def lone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """A house of the test's own, without any service yet."""
-    made = House(tmp_path_factory.mktemp("lone"))
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def fresh() -> Callable[[str], str]:
-    """Names that no other test uses."""
-    return lambda name: f"{name}{next(_numbers)}"
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -1,14 +1,11 @@
 """A house a worker for most tests, and houses of their own for tests that break them."""
 
-import itertools
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from tests.integration.edge.house import Edge, House
 from tests.integration.edge.market import Journal, Market
-
-_numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
@@ -42,12 +39,6 @@ def lone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     made = House(tmp_path_factory.mktemp("lone"))
     yield made
     made.close()
-
-
-@pytest.fixture
-def fresh() -> Callable[[str], str]:
-    """Names that no other test uses: users, symbols."""
-    return lambda name: f"{name}{next(_numbers)}"
 
 
 @pytest.fixture

@@ -4,12 +4,9 @@ whole, and that real clients read it (C6)."""
 import asyncio
 import gzip
 import json
-import shutil
 import zlib
 
-import httpx
 import pytest
-from httpx_sse import aconnect_sse
 
 from tests.integration.edge.market import many, placed
 from tests.sse import Ended, parse
@@ -182,43 +179,6 @@ class TestWhatItCarries:
         assert await asyncio.to_thread(edge.process.wait, 60) == 0
         assert [len(reader.wire) < 0.4 * len(reader.plain) for reader in readers] == [True] * 3
         assert not edge.logged("a stream failed")
-
-
-class TestRealClients:
-    async def test_curl(self, edge, alice, journal):
-        """It unpacks what it is sent; `-N` shows it as it comes."""
-        curl = shutil.which("curl")
-        if curl is None:
-            pytest.skip("no curl here")
-        user, cookie = alice
-        running = await asyncio.create_subprocess_exec(
-            *(curl, "-sSN", "--compressed", "-b", f"session={cookie}", edge.url + ORDERS),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        try:
-            async with asyncio.timeout(60):
-                await running.stdout.readuntil(b'"snapshot":true')
-                for number in range(20):
-                    await journal.append(user, placed(f"curl-{number}"))
-                    await running.stdout.readuntil(f'"orderId":"curl-{number}"'.encode())
-        finally:
-            running.kill()
-            await running.communicate()
-
-    async def test_httpx(self, edge, alice, journal):
-        user, cookie = alice
-        async with (
-            httpx.AsyncClient(cookies={"session": cookie}, trust_env=False, timeout=60) as http,
-            aconnect_sse(http, "GET", edge.url + ORDERS) as source,
-        ):
-            assert source.response.headers["content-encoding"] == "gzip"
-            events = source.aiter_sse()
-            while (await anext(events)).event != "order:update":
-                pass
-            for number in range(20):
-                await journal.append(user, placed(f"httpx-{number}"))
-                assert (await anext(events)).json()["orderId"] == f"httpx-{number}"
 
 
 async def test_who_waits_costs_no_memory(house, fresh):
