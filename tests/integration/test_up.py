@@ -1,10 +1,12 @@
 """`tapewire up` as somebody uses it who has only a terminal: start, look, break, stop."""
 
+import os
 import re
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import httpx
 import psutil
 import pytest
 
+from tapewire.cli.up.place import DATA_DIR
 from tests.stack import Stack, StackFactory
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
@@ -40,6 +43,34 @@ def test_run_json_names_every_process(stack: Stack) -> None:
     assert run["pid"] == stack.process.pid
     children = {child.pid for child in psutil.Process(run["pid"]).children()}
     assert children == set(run["pids"].values())
+
+
+def test_commands_find_what_runs_in_their_directory(stack: Stack, tmp_path: Path) -> None:
+    """As in two terminals of somebody who was told nothing but the names of the commands."""
+    (tmp_path / DATA_DIR).symlink_to(stack.data_dir, target_is_directory=True)
+    env = {name: value for name, value in os.environ.items() if name != "TAPEWIRE_NATS_URL"}
+    command = str(Path(sys.executable).parent / "tapewire")
+
+    def said(*args: str, cwd: Path = tmp_path, **more: str) -> tuple[int, str]:
+        done = subprocess.run(
+            [command, *args],
+            cwd=cwd,
+            env=env | more,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    stack.wait_well()
+    code, out = said("status")
+    assert code == 0, out
+    assert all(name in out for name in NAMES - {"nats", "edge-0"})
+    code, out = said("notify", "--user", "olga", "--title", "Found")
+    assert code == 0, out
+    code, out = said("status", TAPEWIRE_NATS_URL="nats://127.0.0.1:1", TAPEWIRE_NATS_WAIT="0.1")
+    assert (code, "nats://127.0.0.1:1" in out) == (3, True), "what is said comes first"
 
 
 @pytest.mark.parametrize("name", ["orders", "prices", "edge-0", "nats"])

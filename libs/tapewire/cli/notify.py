@@ -6,6 +6,7 @@ from typing import Any
 import click
 import msgspec
 
+from tapewire.cli.here import nats_option, nats_url
 from tapewire.cli.trouble import EXIT_UNAVAILABLE, Trouble, settings_from_env
 from tapewire.events import CODEC
 from tapewire.log import Unavailable, new_id
@@ -25,7 +26,7 @@ TRIES = 3
 @click.option("--type", "type_", metavar="WORD", default="message", show_default=True,
               help="What programs know it by.")  # fmt: skip
 @click.option("--payload", metavar="JSON", default="{}", help="An object for programs.")
-@click.option("--nats", metavar="URL", help="NATS servers, comma-separated [TAPEWIRE_NATS_URL].")
+@nats_option
 def notify(
     users: tuple[str, ...], title: str, message: str, type_: str, payload: str, nats: str | None
 ) -> None:
@@ -36,7 +37,7 @@ def notify(
         user_ids=users, title=title, message=message, type=type_, payload=_object(payload)
     )
     try:
-        reply = asyncio.run(_send(nats or settings.nats_url, settings.nats_wait, request))
+        reply = asyncio.run(_send(nats_url(nats, settings), settings.nats_wait, request))
     except Refusal as refusal:
         raise Trouble(refusal.message) from refusal
     except UnicodeEncodeError as error:

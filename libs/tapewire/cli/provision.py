@@ -4,6 +4,7 @@ import asyncio
 
 import click
 
+from tapewire.cli.here import nats_option, nats_url
 from tapewire.cli.trouble import EXIT_UNAVAILABLE, Trouble, settings_from_env
 from tapewire.log import LogError, Unavailable
 from tapewire.log.jetstream import connect
@@ -12,13 +13,13 @@ from tapewire.runtime import Settings, logs
 
 
 @click.command()
-@click.option("--nats", metavar="URL", help="NATS servers, comma-separated [TAPEWIRE_NATS_URL].")
+@nats_option
 def provision(nats: str | None) -> None:
     """Make the streams and buckets in NATS, or bring them up to date; nothing is deleted."""
     settings = settings_from_env()
     logs.set_up("provision", format_=settings.log_format, level=settings.log_level)
     try:
-        made = asyncio.run(_provision(nats or settings.nats_url, settings))
+        made = asyncio.run(_provision(nats_url(nats, settings), settings))
     except Unavailable as error:
         raise Trouble(str(error), EXIT_UNAVAILABLE) from error
     except LogError as error:

@@ -8,6 +8,7 @@ import asyncio
 
 import click
 
+from tapewire.cli.here import nats_option, nats_url
 from tapewire.cli.trouble import EXIT_UNAVAILABLE, Trouble, settings_from_env
 from tapewire.events import CODEC, Position
 from tapewire.log import Unavailable, new_id
@@ -31,7 +32,7 @@ SECONDS = 60.0
 @click.option("--json", "as_json", is_flag=True, help="Print the whole reply as one line of JSON.")
 @click.option("--seconds", type=click.FloatRange(1.0, 3600.0), default=SECONDS, show_default=True,
               help="How long to wait: a second for each 10,000 trades.")  # fmt: skip
-@click.option("--nats", metavar="URL", help="NATS servers, comma-separated [TAPEWIRE_NATS_URL].")
+@nats_option
 @click.pass_context
 def reconcile(
     context: click.Context, user: str | None, as_json: bool, seconds: float, nats: str | None
@@ -43,7 +44,7 @@ def reconcile(
     """
     settings = settings_from_env()
     logs.set_up("reconcile", format_=settings.log_format, level="error")
-    url, request = nats or settings.nats_url, Reconcile(user_id=user)
+    url, request = nats_url(nats, settings), Reconcile(user_id=user)
     try:
         reply = asyncio.run(_ask(url, settings.nats_wait, request, seconds))
     except Refusal as refusal:

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tapewire.cli.here import nats_option, nats_url
 from tapewire.cli.settings import PLAIN_WIDTH
 from tapewire.cli.tail.lines import clean
 from tapewire.cli.trouble import EXIT_UNAVAILABLE, Trouble, settings_from_env
@@ -27,7 +28,7 @@ _STYLE = {
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-@click.option("--nats", metavar="URL", help="NATS servers, comma-separated [TAPEWIRE_NATS_URL].")
+@nats_option
 def status(as_json: bool, nats: str | None) -> None:
     """Show what state every instance of every service is in, and since when.
 
@@ -37,7 +38,7 @@ def status(as_json: bool, nats: str | None) -> None:
     settings = settings_from_env()
     logs.set_up("status", format_=settings.log_format, level="error")
     try:
-        found = asyncio.run(_load(nats or settings.nats_url, settings.nats_wait))
+        found = asyncio.run(_load(nats_url(nats, settings), settings.nats_wait))
     except LogError as error:
         raise Trouble(str(error), EXIT_UNAVAILABLE) from error
     found.sort(key=lambda one: (one.service, one.state is AgentState.STOPPED, one.instance))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 
 import click
 
+from tapewire.cli.here import nats_option, nats_url
 from tapewire.cli.run import services
 from tapewire.cli.trouble import EXIT_UNAVAILABLE, Trouble, settings_from_env
 from tapewire.events import CODEC
@@ -24,7 +25,7 @@ EXIT_DIFFERS = 1
 @click.command()
 @click.option("--user", metavar="NAME", help="Only what this user has.")
 @click.option("--json", "as_json", is_flag=True, help="A JSON object a line, the summary last.")
-@click.option("--nats", metavar="URL", help="NATS servers, comma-separated [TAPEWIRE_NATS_URL].")
+@nats_option
 def verify(user: str | None, as_json: bool, nats: str | None) -> None:
     """Fold the whole log from scratch and compare: orders, trades, positions, strategies, alerts,
     notifications, and every checkpoint of a view. Reads only; the system may run meanwhile.
@@ -35,7 +36,7 @@ def verify(user: str | None, as_json: bool, nats: str | None) -> None:
     logs.set_up("verify", format_=settings.log_format, level="error")
     tell = _tell_json if as_json else _tell
     try:
-        summary = asyncio.run(_verify(nats or settings.nats_url, settings, user, tell))
+        summary = asyncio.run(_verify(nats_url(nats, settings), settings, user, tell))
     except Unavailable as error:
         raise Trouble(str(error), EXIT_UNAVAILABLE) from error
     except LogError as error:

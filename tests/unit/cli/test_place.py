@@ -6,11 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from tapewire.cli.here import edge_url, nats_url
 from tapewire.cli.trouble import Trouble
 from tapewire.cli.up import place as place_module
-from tapewire.cli.up.place import Place, Run
+from tapewire.cli.up.place import DATA_DIR, Place, Run, running
+from tapewire.runtime import Settings
 
 RUN = Run(
     url="http://127.0.0.1:8000",
@@ -100,3 +103,46 @@ def test_a_directory_stays_taken_while_a_process_of_a_killed_up_lives(
 def test_a_place_that_cannot_be_written_is_told(path: str) -> None:
     with pytest.raises(Trouble, match=f"the data directory '{path}' cannot be written"):
         Place.claim(Path(path))
+
+
+class TestRunning:
+    def test_what_an_up_that_lives_has_told(self, tmp_path: Path) -> None:
+        place = Place.claim(tmp_path)
+        run = msgspec.structs.replace(RUN, pid=os.getpid())
+        place.tell(run)
+        assert running(tmp_path) == run
+        place.release()
+        assert running(tmp_path) is None
+
+    @pytest.mark.parametrize("text", ["", "{}", '{"url": 3}', "[", "{"])
+    def test_none_where_none_has(self, tmp_path: Path, text: str) -> None:
+        assert running(tmp_path / "nowhere") is None
+        (tmp_path / "run.json").write_text(text)
+        assert running(tmp_path) is None
+
+    def test_none_where_it_was_killed(self, tmp_path: Path) -> None:
+        gone = subprocess.Popen([sys.executable, "-c", ""])
+        gone.wait()
+        place = Place.claim(tmp_path)
+        place.tell(msgspec.structs.replace(RUN, pid=gone.pid))
+        assert running(tmp_path) is None
+        place.release()
+
+    def test_commands_take_it_unless_they_are_told_another(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.delenv("TAPEWIRE_NATS_URL", raising=False)
+        assert edge_url(None) == "http://127.0.0.1:8000"
+        assert nats_url(None, Settings()) == "nats://127.0.0.1:4222"
+        place = Place.claim(tmp_path / DATA_DIR)
+        place.tell(
+            msgspec.structs.replace(RUN, pid=os.getpid(), url="http://here", nats_url="nats://here")
+        )
+        assert edge_url(None) == "http://here"
+        assert edge_url("http://there") == "http://there"
+        assert nats_url(None, Settings()) == "nats://here"
+        assert nats_url("nats://there", Settings()) == "nats://there"
+        monkeypatch.setenv("TAPEWIRE_NATS_URL", "nats://set")
+        assert nats_url(None, Settings.from_env()) == "nats://set"
+        place.release()

@@ -8,6 +8,7 @@ from typing import IO, TypeVar, cast
 
 import click
 
+from tapewire.cli.here import nats_option, nats_url
 from tapewire.cli.items import csvfile, feedfile
 from tapewire.cli.items.loading import Loading, Totals, insist
 from tapewire.cli.items.rows import BadCell, Extra, Rows, Unreadable, score, sentiment, timestamp
@@ -32,9 +33,6 @@ FEED_STARTS = (b"<", b"\xef\xbb\xbf<", b"\xff\xfe", b"\xfe\xff")
 
 T = TypeVar("T")
 
-nats_option = click.option(
-    "--nats", metavar="URL", help="NATS servers, comma-separated [TAPEWIRE_NATS_URL]."
-)
 ticker_option = click.option(
     "--ticker", "tickers", metavar="SYMBOL", multiple=True, help="What it is about; may repeat."
 )
@@ -211,7 +209,7 @@ def _run(nats: str | None, work: Callable[[Requests], Awaitable[T]]) -> T:
     logs.set_up("items", format_=settings.log_format, level="error")
 
     async def connected() -> T:
-        url = nats or settings.nats_url
+        url = nats_url(nats, settings)
         wire = await connect(url, "tapewire items", wait_seconds=settings.nats_wait)
         try:
             return await work(Requests(wire))

@@ -12,6 +12,7 @@ import click
 import httpx
 from rich.console import Console
 
+from tapewire.cli.here import EDGE, edge_url
 from tapewire.cli.tail.follow import CONNECT_SECONDS, SILENCE_SECONDS, Follow
 from tapewire.cli.tail.lines import clean, lines
 from tapewire.cli.tail.session import Session
@@ -34,7 +35,11 @@ _ID = re.compile(r"[!-~]+")
     help="Use this session, instead of signing in.",
 )
 @click.option("--symbols", metavar="A,B", help="Only these symbols (prices).")
-@click.option("--url", default="http://127.0.0.1:8000", show_default=True, help="The edge.")
+@click.option(
+    "--url",
+    metavar="URL",
+    help=f"The edge [that of the `tapewire up` that runs in this directory, or {EDGE}].",
+)
 @click.option("--since-id", default="", metavar="ID", help="Begin after the event ID.")
 @click.option("--json", "as_json", is_flag=True,
               help="One JSON object a line: event, id, data.")  # fmt: skip
@@ -43,7 +48,7 @@ def tail(
     user: str | None,
     session: str | None,
     symbols: str | None,
-    url: str,
+    url: str | None,
     since_id: str,
     as_json: bool,
 ) -> None:
@@ -59,7 +64,7 @@ def tail(
     if since_id and not _ID.fullmatch(since_id):
         raise Trouble(f"{since_id!r} is no id of an event")
     timeout = httpx.Timeout(CONNECT_SECONDS, read=SILENCE_SECONDS)
-    with httpx.Client(base_url=_checked(url), timeout=timeout) as client:
+    with httpx.Client(base_url=_checked(edge_url(url)), timeout=timeout) as client:
         follow = Follow(
             client,
             Session(client, user, session),

@@ -15,7 +15,7 @@ from tapewire.cli.trouble import Trouble, settings_from_env
 from tapewire.cli.up import plan
 from tapewire.cli.up.life import Life
 from tapewire.cli.up.nats import EmbeddedNats
-from tapewire.cli.up.place import Place
+from tapewire.cli.up.place import DATA_DIR, Place
 from tapewire.cli.up.plan import Options
 from tapewire.cli.up.voice import Voice
 from tapewire.runtime import Settings, logs
@@ -35,7 +35,7 @@ BACKLOG = 1024
 @click.option(
     "--data-dir",
     type=click.Path(path_type=Path),
-    default=".tapewire",
+    default=DATA_DIR,
     metavar="DIR",
     show_default=True,
     help="Journal, message server and state of this run.",

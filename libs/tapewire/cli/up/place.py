@@ -14,6 +14,8 @@ import msgspec
 
 from tapewire.cli.trouble import Trouble
 
+DATA_DIR = ".tapewire"
+"""Of an `up` that is not told another one."""
 LOCK = "lock"
 RUN = "run.json"
 
@@ -106,6 +108,15 @@ class Place:
         new = self.path / f".{name}.new"
         new.write_bytes(data)
         new.replace(self.path / name)
+
+
+def running(path: Path) -> Run | None:
+    """What an `up` that lives has in the data directory `path`; None when none does."""
+    try:
+        run = msgspec.json.decode((path / RUN).read_bytes(), type=Run)
+    except (OSError, msgspec.DecodeError):
+        return None
+    return run if _alive(run.pid) else None
 
 
 def _unusable(path: Path, error: OSError) -> Trouble:

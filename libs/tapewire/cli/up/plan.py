@@ -13,6 +13,7 @@ import msgspec
 
 from tapewire.cli.run import command_line
 from tapewire.cli.up.child import Part
+from tapewire.cli.up.place import DATA_DIR
 
 STAGES = (("prices",), ("orders",), ("positions", "strategies", "alerts", "insights"))
 """Services, before the edge: a stage is started together when the one before is ready."""
@@ -33,7 +34,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """The options of `up`; None: as the environment says, or not at all."""
 
     port: int | None = None
-    data_dir: Path = Path(".tapewire")
+    data_dir: Path = Path(DATA_DIR)
     feed: Path | None = None
     speed: float | None = None
     nats: str | None = None
