@@ -85,7 +85,7 @@ async def wiring(app: App) -> None:
             log=app.log,
             tape=engine.tape,
             entrance=entrance,
-            comings=comings,
+            attempt=comings.take,
             settings=settings,
         ),
         settings=settings,

@@ -15,6 +15,7 @@ from services.edge.engine import Engine
 from services.edge.feeds import FEEDS
 from services.edge.http.admission import Admission
 from services.edge.http.streams import ABORT, Streams
+from services.edge.limits import Attempts
 from tapewire.log.memory import Faults, MemoryLog, MemoryServer, MemoryValues
 from tapewire.runtime import Settings
 from tests.sim.wire import Wire
@@ -54,18 +55,25 @@ class Edge:
         )
         self.hub, self.tape = self.engine.hub, self.engine.tape
         self.sessions = Sessions(self.store, now, settings.session_hours)
+        clock, attempts = asyncio.get_running_loop().time, Attempts(settings.connect_rate)
         entrance = open_entrance(
             settings,
             sessions=self.sessions,
             tickets=Tickets(self.store, now, settings.ticket_seconds),
             now=now,
-            clock=asyncio.get_running_loop().time,
+            clock=clock,
             on_stop=lambda _: None,
         )
         self.streams = Streams(
             followers=self.engine.followers,
             hub=self.hub,
-            admission=Admission(log=self.log, tape=self.tape, entrance=entrance, settings=settings),
+            admission=Admission(
+                log=self.log,
+                tape=self.tape,
+                entrance=entrance,
+                attempt=lambda address: attempts.take(address, clock()),
+                settings=settings,
+            ),
             settings=settings,
             now=now,
         )

@@ -3,13 +3,13 @@ byte."""
 
 import contextlib
 import time
+from collections.abc import Callable
 from datetime import datetime
 from typing import NamedTuple
 
 import structlog
 
 from services.edge.access import Arrival, Entrance, listed_networks
-from services.edge.comings import Comings
 from services.edge.connection import Opening
 from services.edge.cursor import Cursor, Malformed, parse
 from services.edge.feeds import Feed, Interest, Picks, interest
@@ -17,7 +17,7 @@ from services.edge.follow import Tape
 from services.edge.http.asking import Ask, needs_user, owner_of, place_of, topics_of, wants_of
 from services.edge.http.errors import Failure, unauthorized, unavailable
 from services.edge.lanes import Wants
-from services.edge.limits import client_address, counted_as
+from services.edge.limits import Wait, client_address, counted_as
 from services.edge.picking import Unknown, pick
 from services.edge.selection import OneStrategy, Selection
 from tapewire.log import EventLog, LogError
@@ -41,7 +41,8 @@ class Over(Exception):
 
 
 class Admission:
-    """What decides on a process's streams."""
+    """What decides on a process's streams. `attempt` counts one of an address, or says how long it
+    has to wait."""
 
     def __init__(
         self,
@@ -49,14 +50,14 @@ class Admission:
         log: EventLog,
         tape: Tape,
         entrance: Entrance,
-        comings: Comings,
+        attempt: Callable[[str], Wait | None],
         settings: Settings,
     ) -> None:
         self._log = log
         self._tape = tape
         self._entrance = entrance
         self._settings = settings
-        self._comings = comings
+        self._attempt = attempt
         self._proxies = listed_networks(settings.trusted_proxies, "TAPEWIRE_TRUSTED_PROXIES")
         self._last_stamp = 0
 
@@ -152,7 +153,7 @@ class Admission:
         """Count an attempt of the client's address. Raises Failure (429)."""
         forwarded = ",".join(ask.shown.headers.get("x-forwarded-for", ()))
         address = counted_as(client_address(ask.shown.peer, forwarded, self._proxies))
-        wait = self._comings.take(address)
+        wait = self._attempt(address)
         if wait is None:
             return
         if wait.first:
