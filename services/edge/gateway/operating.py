@@ -13,7 +13,7 @@ from services.edge.gateway.shared import Ask, Gateway, body
 from services.edge.http.app import SseHealth
 from services.edge.http.errors import Failure, unavailable
 from services.edge.http.responses import Json
-from services.edge.http.schema import taking
+from services.edge.http.schema import call
 
 
 class TestBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -36,7 +36,12 @@ class StreamStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
-    @post("/api/stream/test", operation_class=taking(TestBody), tags=["operating"])
+    @post(
+        "/api/stream/test",
+        status_code=202,
+        operation_class=call(TestBody, body_required=False, refuses=(403,)),
+        tags=["operating"],
+    )
     async def test(request: Ask) -> Json[Sent]:
         """Send a test event to every connection on every process; for admins."""
         session = await gateway.session(request)
@@ -53,7 +58,7 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
             raise unavailable("The other processes cannot be told now; try again")
         return Json(Sent(total_clients=gateway.engine.totals().clients), status_code=202)
 
-    @get("/api/sse/status", tags=["operating"])
+    @get("/api/sse/status", operation_class=call(), tags=["operating"])
     async def status(request: Ask) -> StreamStatus:
         """How many are connected, and how often the caller is."""
         session = await gateway.session(request)
@@ -65,7 +70,7 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
             active_users=totals.users,
         )
 
-    @get("/health/sse", tags=["health"])
+    @get("/health/sse", operation_class=call(anybody=True, refuses=(503,)), tags=["health"])
     async def health(request: Ask) -> SseHealth:
         """How streaming is."""
         session, health = await gateway.found(request), gateway.health().sse
