@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from tapewire.log import Subject
+from tests.integration.edge.document import WHERE, Document
 from tests.waiting import until
 
 ORDERS = "/api/stream/orders"
@@ -39,7 +40,15 @@ async def cookie(edge, user):
 
 @pytest.fixture
 async def http(edge, cookie):
+    """Whatever it is answered is held against the OpenAPI document."""
     async with edge.client(cookie) as client:
+        document = Document((await client.get(WHERE)).json())
+
+        async def judged(answer):
+            await answer.aread()
+            document.fits(answer)
+
+        client.event_hooks["response"] = [judged]
         yield client
 
 

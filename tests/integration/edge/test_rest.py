@@ -1,6 +1,7 @@
 """REST beyond orders: positions, strategies, alert rules and notifications (R2, R3, R4, N3, R6).
 
-Against a whole system, whose random walk moves the prices.
+Against a whole system, whose random walk moves the prices. Every answer of every test is held
+against the OpenAPI document.
 """
 
 import subprocess
@@ -10,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.integration.edge.document import WHERE, Document
 from tests.stack import TAPEWIRE, Stack
 
 CROSSOVER = {"kind": "moving_average_crossover", "fast": 3, "slow": 9}
@@ -17,22 +19,38 @@ STRATEGY = {"symbol": "IBM", "rule": CROSSOVER, "quantity": 10}
 ABOVE = {"kind": "price_above", "symbol": "IBM", "price": 1}
 
 
+@pytest.fixture(scope="session")
+def document(stack: Stack) -> Document:
+    return Document(httpx.get(stack.url + WHERE, timeout=60).json())
+
+
+def client(stack: Stack, document: Document, user: str, *roles: str) -> httpx.Client:
+    """Signed in; whatever it is answered is held against the document."""
+
+    def judged(answer: httpx.Response) -> None:
+        answer.read()
+        document.fits(answer)
+
+    return httpx.Client(
+        base_url=stack.url,
+        timeout=60,
+        cookies=stack.sign_in(user, roles),
+        event_hooks={"response": [judged]},
+    )
+
+
 @pytest.fixture
-def http(stack: Stack, fresh: Any) -> Iterator[httpx.Client]:
+def http(stack: Stack, document: Document, fresh: Any) -> Iterator[httpx.Client]:
     """Somebody who is signed in."""
-    with httpx.Client(
-        base_url=stack.url, timeout=60, cookies=stack.sign_in(fresh("rest"))
-    ) as client:
-        yield client
+    with client(stack, document, fresh("rest")) as opened:
+        yield opened
 
 
 @pytest.fixture
-def stranger(stack: Stack, fresh: Any) -> Iterator[httpx.Client]:
+def stranger(stack: Stack, document: Document, fresh: Any) -> Iterator[httpx.Client]:
     """Somebody else."""
-    with httpx.Client(
-        base_url=stack.url, timeout=60, cookies=stack.sign_in(fresh("other"))
-    ) as client:
-        yield client
+    with client(stack, document, fresh("other")) as opened:
+        yield opened
 
 
 def refused(answer: httpx.Response, status: int, path: str | None = None) -> None:
@@ -306,3 +324,54 @@ class TestInsights:
             assert {"positive", "neutral", "negative", "tags", "rates"} <= set(after)
             refused(http.get("/api/v2/items?since=yesterday"), 422, "since")
             refused(http.get("/api/v2/items?limit=0"), 422, "limit")
+
+
+def test_every_call_does_what_the_document_says(
+    stack: Stack, document: Document, fresh: Any
+) -> None:
+    """Each is made as it is meant; no call is left out, and each success is as it is said."""
+    document, user = Document(document.told), fresh("all")
+    bodies = {
+        ("POST", "/api/strategies"): STRATEGY,
+        ("PATCH", "/api/strategies/{strategy_id}"): {"quantity": 20},
+        ("POST", "/api/alerts/rules"): ABOVE,
+        ("POST", "/api/v2/configurations"): {"name": "mine", "tickers": ["IBM"]},
+        ("PATCH", "/api/v2/configurations/{configuration_id}"): {"name": "ours"},
+        ("POST", "/api/notifications/read"): {"ids": ["none-such"]},
+        ("POST", "/api/session"): {"userId": user, "roles": ["admin"]},
+        ("POST", "/api/stream/test"): {"message": "hello"},
+        ("POST", "/api/orders"): {
+            "symbol": "IBM", "side": "buy", "type": "limit", "qty": 1, "limitPrice": 1,
+            "clientOrderId": "mine",
+        },
+    }  # fmt: skip
+    ids: dict[str, str] = {}
+    # What makes things first, what ends them last.
+    turn = ["POST", "GET", "PATCH", "DELETE"]
+    order = sorted(document.calls, key=lambda of: (turn.index(of[0]), of[1] == "/api/session"))
+    with client(stack, document, user, "admin") as http:
+        for verb, path in [("POST", "/api/orders"), *order]:
+            body = bodies.get((verb, path))
+            assert body is None or document.takes((verb, path), body)
+            answer = http.request(verb, path.format_map(ids), json=body)
+            assert answer.is_success, (verb, path, answer.text)
+            if verb == "POST" and body is not None:
+                ids |= {
+                    _ID_OF.get(name, name): value
+                    for name, value in answer.json().items()
+                    if name in _ID_OF
+                }
+    said = {
+        (verb, path, int(status))
+        for (verb, path), operation in document.calls.items()
+        for status in operation["responses"]
+        if status < "300"
+    }
+    assert document.answered == said
+
+
+_ID_OF = {
+    "strategyId": "strategy_id", "ruleId": "rule_id", "orderId": "order_id",
+    "id": "configuration_id",
+}  # fmt: skip
+"""What the id of a thing is called in its answers, and in paths."""
