@@ -11,6 +11,7 @@ from services.edge.cursor import Cursor
 from services.edge.dialects.trading import PriceView
 from services.edge.gateway.shared import Ask, Gateway
 from services.edge.http.asking import MOST_SYMBOLS, symbols
+from services.edge.http.errors import unavailable
 from services.edge.http.schema import call, query
 from tapewire.runtime.contracts import positions as asked
 
@@ -35,10 +36,17 @@ SYMBOLS = query("symbols", f"Separated by commas, {MOST_SYMBOLS} at the most; wi
 
 
 def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
-    @get("/api/prices", operation_class=call(asks=[SYMBOLS], anybody=True), tags=["prices"])
+    @get(
+        "/api/prices",
+        operation_class=call(asks=[SYMBOLS], anybody=True, refuses=(503,)),
+        tags=["prices"],
+    )
     async def prices(request: Ask) -> PriceList:
         """The newest quotes, of all symbols or of those in `symbols`."""
         wanted = symbols(request.query_params.get("symbols"))
+        if not gateway.engine.tape.ready.is_set():
+            # The board still has the last quotes, which may be old by now.
+            raise unavailable("The market cannot be heard now; try again")
         return PriceList(prices=gateway.board.prices(wanted), timestamp=gateway.now())
 
     @get("/api/positions", operation_class=call(), tags=["positions"])
