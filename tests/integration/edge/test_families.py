@@ -14,7 +14,7 @@ from tapewire.log.jetstream import JetStreamValues
 from tapewire.log.jetstream.streams import MARKET
 from tests.integration.edge.golden import golden
 from tests.integration.edge.market import placed
-from tests.waiting import until
+from tests.waiting import WAIT_SECONDS, until
 
 STRATEGY = "5c1f0e9a7d3b2864"
 
@@ -525,6 +525,30 @@ class TestDashboard:
         answer = await edge.connect(path, other)
         assert answer.status == 404
         await answer.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "domain", "tag", "name"),
+    [
+        ("/api/v2/stream", "items", "item.analysed", "new_item"),
+        ("/api/sse/notifications", "notifications", "notification.created", "notification"),
+    ],
+)
+async def test_a_heartbeat_comes_also_on_a_stream_that_is_never_idle(
+    house, alice, happens, fresh, path, domain, tag, name
+):
+    """D1, N1: a client takes its absence for the end of the stream."""
+    edge = house.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3)
+    owner = EVERYBODY if domain == "items" else alice
+    async with (
+        asyncio.timeout(WAIT_SECONDS),
+        await edge.follow(path, await edge.sign_in(alice)) as stream,
+    ):
+        while len([frame for frame in stream.frames if frame.event == "heartbeat"]) < 2:
+            last = await happens(owner, domain, fresh("busy"), golden(tag))
+            await stream.until(
+                "it", lambda f, at=last: f.event == name and f.id and f.sequence == at
+            )
 
 
 class TestThePast:

@@ -92,6 +92,20 @@ class TestPlacing:
         assert fill["tradeId"] == trade["tradeId"]
         assert (trade["qty"], trade["price"], trade["side"]) == (10, 100, "buy")
 
+    async def test_selling_is_at_the_bid_and_not_below_a_limit(self, edge, cookie, http, symbol):
+        async with await edge.follow(ORDERS, cookie) as stream:
+            await stream.until("order:update")
+            for fields in ({}, {"type": "limit", "limitPrice": 99}):
+                await http.post("/api/orders", json=buying(symbol, side="sell", **fields))
+                fill = await stream.until("order:fill")
+                assert (fill.data["side"], fill.data["status"]) == ("sell", "filled")
+                assert fill.data["fillPrice"] == 99
+            resting = buying(symbol, side="sell", type="limit", limitPrice=100)
+            order = (await http.post("/api/orders", json=resting)).json()
+            await http.post("/api/orders", json=buying(symbol))
+            fill = await stream.until("order:fill")
+        assert fill.data["orderId"] != order["orderId"]
+
     async def test_a_limit_order_waits_and_fills_in_parts(self, edge, cookie, http, symbol, market):
         async with await edge.follow(ORDERS, cookie) as stream:
             await stream.until("order:update")

@@ -149,13 +149,46 @@ class TestStrategies:
     ) -> None:
         refused(http.post("/api/strategies", json={**STRATEGY, **change}), 422, path)
 
+    @pytest.mark.parametrize(
+        ("change", "path"),
+        [
+            ({"symbol": "SPY"}, "symbol"),
+            ({"status": "started"}, "status"),
+            ({"quantity": None}, "quantity"),
+            ({"quantity": "NaN"}, "quantity"),
+            ({"name": ""}, "name"),
+            ({"rule": None}, "rule"),
+            ({"rule": {"kind": "breakout", "window": 1}}, "rule.window"),
+            (
+                {"rule": {"kind": "mean_reversion", "window": 5, "deviations": "x"}},
+                "rule.deviations",
+            ),
+            ({"stopLoss": {"kind": "fixed"}}, "stopLoss.percent"),
+            ({"stopLoss": {"kind": "loose", "percent": 1}}, "stopLoss.kind"),
+            ({"maxTrades": 1.5}, "maxTrades"),
+        ],
+    )
+    def test_what_does_not_fit_changes_nothing(
+        self, http: httpx.Client, change: dict[str, Any], path: str
+    ) -> None:
+        made = http.post("/api/strategies", json=STRATEGY).json()
+        where = f"/api/strategies/{made['strategyId']}"
+        refused(http.patch(where, json={"quantity": 20, **change}), 422, path)
+        assert http.get(where).json() == made
+
+    def test_only_a_started_one_can_be_stopped(self, http: httpx.Client) -> None:
+        id_ = http.post("/api/strategies", json=STRATEGY).json()["strategyId"]
+        refused(http.post(f"/api/strategies/{id_}/stop"), 409)
+
     def test_somebody_elses_is_as_good_as_none(
         self, http: httpx.Client, stranger: httpx.Client
     ) -> None:
         id_ = http.post("/api/strategies", json=STRATEGY).json()["strategyId"]
         refused(stranger.get(f"/api/strategies/{id_}"), 404)
         refused(stranger.post(f"/api/strategies/{id_}/start"), 404)
+        refused(stranger.post(f"/api/strategies/{id_}/stop"), 404)
         refused(stranger.patch(f"/api/strategies/{id_}", json={"name": "mine"}), 404)
+        assert stranger.get("/api/strategies").json()["strategies"] == []
         refused(http.get("/api/strategies/none-such"), 404)
 
 
@@ -183,8 +216,38 @@ class TestAlerts:
         refused(http.delete(f"/api/alerts/rules/{rule}"), 404)
 
     @pytest.mark.parametrize(
+        ("rule", "said"),
+        [
+            ({"kind": "price_below", "symbol": "IBM", "price": 999_999}, "below 999999"),
+            (
+                {"kind": "percent_move", "symbol": "IBM", "percent": 0.001, "windowSeconds": 9},
+                "IBM moved ",
+            ),
+        ],
+    )
+    def test_below_a_price_and_by_a_move_too(
+        self, stack: Stack, http: httpx.Client, rule: dict[str, Any], said: str
+    ) -> None:
+        made = http.post("/api/alerts/rules", json={**rule, "level": "warning"})
+        assert made.status_code == 201, made.text
+        assert rule.items() <= made.json().items()
+
+        def alerts() -> list[dict[str, Any]]:
+            found: list[dict[str, Any]] = http.get("/api/alerts").json()["alerts"]
+            return found
+
+        stack.wait_for("the alert is raised", alerts, seen=alerts)
+        [alert] = alerts()
+        assert (alert["ruleId"], alert["level"]) == (made.json()["ruleId"], "warning")
+        assert said in alert["message"]
+
+    @pytest.mark.parametrize(
         ("change", "path"),
         [
+            ({"kind": "percent_move", "price": None}, "percent"),
+            ({"kind": "percent_move", "price": None, "percent": 1}, "windowSeconds"),
+            ({"windowSeconds": 1.5}, "windowSeconds"),
+            ({"symbol": None}, "symbol"),
             ({"kind": "full_moon"}, "kind"),
             ({"symbol": "NOPE"}, "symbol"),
             ({"price": -1}, "price"),
@@ -205,6 +268,8 @@ class TestAlerts:
         rule = http.post("/api/alerts/rules", json={**ABOVE, "price": 999_999}).json()["ruleId"]
         refused(stranger.delete(f"/api/alerts/rules/{rule}"), 404)
         refused(stranger.post(f"/api/alerts/rules/{rule}/arm"), 404)
+        assert stranger.get("/api/alerts/rules").json()["rules"] == []
+        assert len(http.get("/api/alerts/rules").json()["rules"]) == 1
 
 
 class TestNotifications:
@@ -284,11 +349,45 @@ class TestInsights:
         assert http.patch(path, json={"tags": ["Earnings"]}).json()["tags"] == ["earnings"]
         assert http.get(path).json()["name"] == "chips"
         assert len(http.get("/api/v2/configurations").json()["configurations"]) == 1
+        changed = http.patch(path, json={"name": "banks", "tickers": ["jpm"]}).json()
+        assert (changed["name"], changed["tickers"], changed["tags"]) == (
+            "banks", ["JPM"], ["earnings"],
+        )  # fmt: skip
+        assert http.get(path).json() == changed
         refused(stranger.get(path), 404)
-        refused(http.patch(path, json={"tickers": []}), 422, "tickers")
-        refused(http.post("/api/v2/configurations", json={**wanted, "x": 1}), 422, "x")
+        refused(stranger.patch(path, json={"name": "mine"}), 404)
+        refused(stranger.delete(path), 404)
+        assert stranger.get("/api/v2/configurations").json()["configurations"] == []
+        assert http.get("/api/v2/configurations").json()["configurations"] == [changed]
         assert http.delete(path).status_code == 200
         refused(http.get(path), 404)
+
+    @pytest.mark.parametrize(
+        ("change", "path"),
+        [
+            ({"name": " "}, "name"),
+            ({"name": "x" * 81}, "name"),
+            ({"name": 7}, "name"),
+            ({"tickers": []}, "tickers"),
+            ({"tickers": "AMD"}, "tickers"),
+            ({"tickers": ["AMD", ""]}, "tickers[1]"),
+            ({"tickers": ["A" * 17]}, "tickers[0]"),
+            ({"tickers": [f"T{n}" for n in range(51)]}, "tickers"),
+            ({"tags": ["x" * 41]}, "tags[0]"),
+            ({"tags": [f"t{n}" for n in range(11)]}, "tags"),
+            ({"tags": [None]}, "tags[0]"),
+            ({"mood": 1}, "mood"),
+        ],
+    )
+    def test_what_does_not_fit_is_named(
+        self, http: httpx.Client, change: dict[str, Any], path: str
+    ) -> None:
+        wanted = {"name": "chips", "tickers": ["AMD"], "tags": ["x"]}
+        refused(http.post("/api/v2/configurations", json={**wanted, **change}), 422, path)
+        made = http.post("/api/v2/configurations", json=wanted).json()
+        where = f"/api/v2/configurations/{made['id']}"
+        refused(http.patch(where, json=change), 422, path)
+        assert http.get(where).json() == made
 
     def test_items_of_a_configuration_by_plain_get(
         self, stack: Stack, http: httpx.Client, stranger: httpx.Client, fresh: Any
