@@ -4,7 +4,9 @@ What happens is written straight into the log and the market; what comes out is 
 """
 
 import asyncio
+import re
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -372,6 +374,8 @@ class TestStrategyFamily:
             assert (told.event, told.sequence) == (name, last), tag
             assert (told.data["type"], told.data["user_id"]) == (name, alice)
             assert told.data["timestamp"]
+        for frame in stream.frames:
+            assert all(re.fullmatch(r"[a-z_]+", key) for key in keys_of(frame.data)), frame
         await stream.close()
         missed = await happens(alice, "strategies", "1", golden("strategy.started"))
         again = await self.opened(edge, path, cookie, last_event_id=told.id)
@@ -412,7 +416,13 @@ class TestStrategyFamily:
         self, house, alice, cookie, market, happens, fresh
     ):
         edge, symbol = house.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3), fresh("ONE")
-        mine = {"strategy__strategyId": STRATEGY, "strategy__symbol": symbol}
+        rule = {"kind": "breakout", "window": 5, "marginPercent": 0.25}
+        mine = {
+            "strategy__strategyId": STRATEGY,
+            "strategy__symbol": symbol,
+            "strategy__rule": rule,
+            "strategy__stopLoss": {"kind": "trailing", "percent": 2},
+        }
         await market.quote(symbol, 10)
         await edge.knows(symbol)
         await happens(alice, "strategies", STRATEGY, golden("strategy.created", **mine))
@@ -421,6 +431,10 @@ class TestStrategyFamily:
         assert (await stream.until("PRICE_UPDATE")).data["ltp"] == 10
         state = await stream.until("initial_state")
         assert (state.data["strategy_id"], state.data["symbol"]) == (STRATEGY, symbol)
+        assert state.data["rule"] == {
+            "kind": "breakout", "window": 5, "margin_percent": Decimal("0.25"),
+        }  # fmt: skip
+        assert state.data["stop_loss"] == {"kind": "trailing", "percent": 2}
 
         await happens(alice, "orders", "1", placed("1"))
         last = await happens(alice, "orders", "2", placed("2", strategy_id=STRATEGY))
@@ -603,6 +617,14 @@ class TestThePast:
         answer = await edge.connect("/api/stream/prices?since=2026-03-02T14:30:00Z")
         assert answer.status == 422
         await answer.close()
+
+
+def keys_of(data):
+    """Of objects at any depth."""
+    if isinstance(data, dict):
+        yield from data
+    for part in data.values() if isinstance(data, dict) else data if isinstance(data, list) else ():
+        yield from keys_of(part)
 
 
 def _utc(at: datetime) -> str:
