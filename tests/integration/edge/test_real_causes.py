@@ -229,17 +229,22 @@ async def test_another_programs_happenings_are_told_and_notified(program, http, 
 
 
 async def test_polling_gives_the_same_as_the_streams(stack, http, watch, fresh):
-    """D1, D5, D6: items that nobody scored, on the streams and by plain GET, and their counts."""
+    """D1, D2, D3, D5, D6: items that nobody scored, on the streams and by plain GET, and their
+    counts; all, those of some tickers, and those of some tags too."""
     mine, tag = fresh("T").upper(), fresh("tag")
-    wanted = {"name": "mine", "tickers": [mine]}
-    id_ = (await http.post("/api/v2/configurations", json=wanted)).json()["id"]
+    ids = []
+    for tags in ([], [f"{tag}-2"]):
+        wanted = {"name": "mine", "tickers": [mine], "tags": tags}
+        ids.append((await http.post("/api/v2/configurations", json=wanted)).json()["id"])
     since = (await http.get("/api/v2/items?limit=1")).json()["as_of"]
     before = (await http.get("/api/v2/metrics")).json()
-    every, own = await watch("/api/v2/stream"), await watch(f"/api/v2/configurations/{id_}/stream")
+    every = await watch("/api/v2/stream")
+    own, tagged = [await watch(f"/api/v2/configurations/{id_}/stream") for id_ in ids]
     moods = {"A wonderful, great success": "positive", "A terrible loss": "negative",
              "A meeting": "neutral"}  # fmt: skip
     for number, title in enumerate(moods):
         command = [*TAPEWIRE, "items", "add", "--title", title, "--source", tag, "--tag", tag]
+        command += ["--tag", f"{tag}-{number}"]
         command += ["--ticker", mine if number else "OTHER", "--nats", stack.nats_url]
         await asyncio.to_thread(subprocess.run, command, check=True, capture_output=True)
 
@@ -251,7 +256,11 @@ async def test_polling_gives_the_same_as_the_streams(stack, http, watch, fresh):
         items = json.loads(answer.content, parse_float=Decimal)["items"]
         return [item for item in items if item["source"] == tag]
 
-    for stream, query, shown in ((every, "", 3), (own, f"&configuration={id_}", 2)):
+    for stream, query, shown in (
+        (every, "", 3),
+        (own, f"&configuration={ids[0]}", 2),
+        (tagged, f"&configuration={ids[1]}", 1),
+    ):
         await stream.sees("the last", lambda f: f.event == "new_item" and f.data["title"] == title)
         assert told(stream) == await polled(query)
         assert [item["sentiment"] for item in told(stream)] == [*moods.values()][-shown:]

@@ -111,6 +111,25 @@ class TestStrategies:
         listed = http.get("/api/strategies").json()
         assert [one["strategyId"] for one in listed["strategies"]] == [id_]
 
+    @pytest.mark.parametrize(
+        "rule",
+        [
+            CROSSOVER,
+            {"kind": "breakout", "window": 20, "marginPercent": 0.25},
+            {"kind": "mean_reversion", "window": 20, "deviations": 2.5},
+        ],
+        ids=lambda rule: rule["kind"],
+    )
+    def test_it_is_kept_as_it_was_asked_for(self, http: httpx.Client, rule: dict[str, Any]) -> None:
+        stop = {"kind": "fixed", "percent": 2.5}
+        asked = {**STRATEGY, "rule": rule, "stopLoss": stop, "maxTrades": 7, "name": "mine"}
+        id_ = http.post("/api/strategies", json=asked).json()["strategyId"]
+        assert asked.items() <= http.get(f"/api/strategies/{id_}").json().items()
+        change = {"rule": CROSSOVER, "maxTrades": None, "name": "ours", "quantity": 0.5}
+        assert http.patch(f"/api/strategies/{id_}", json=change).is_success
+        now = http.get(f"/api/strategies/{id_}").json()
+        assert {**asked, **change}.items() <= now.items()
+
     def test_the_same_idempotency_key_makes_it_once(
         self, http: httpx.Client, stranger: httpx.Client
     ) -> None:
