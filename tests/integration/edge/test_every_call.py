@@ -122,5 +122,8 @@ async def test_the_document_has_a_page(edge):
         page = await http.get("/docs")
     assert page.status_code == 200
     assert page.headers["content-type"].startswith("text/html")
-    for shown in ("/api/orders", "/api/alerts/rules", "/sse/strategy/{strategy_id}"):
+    for shown in (
+        "/api/orders", "/api/alerts/rules", "/sse/strategy/{strategy_id}", "Idempotency-Key",
+        "Retry-After", "<a href=#Problem>", "<h3 id=Problem>",
+    ):  # fmt: skip
         assert shown in page.text

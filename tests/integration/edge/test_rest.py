@@ -444,6 +444,33 @@ class TestInsights:
             refused(http.get("/api/v2/items?limit=0"), 422, "limit")
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/orders", {"symbol": "IBM", "side": "buy", "type": "market", "qty": 1}),
+        ("/api/alerts/rules", {**ABOVE, "price": 999_999}),
+        ("/api/v2/configurations", {"name": "mine", "tickers": ["IBM"]}),
+    ],
+)
+def test_the_same_idempotency_key_does_it_once(
+    http: httpx.Client, stranger: httpx.Client, path: str, body: dict[str, Any]
+) -> None:
+    key = {"Idempotency-Key": "mine-1"}
+
+    def made(by: httpx.Client) -> str:
+        answer = by.post(path, json=body, headers=key).json()
+        [id_] = {answer[name] for name in _ID_OF if answer.get(name)}
+        return str(id_)
+
+    assert made(http) == made(http)
+    assert made(stranger) != made(http)
+    [listed] = http.get(path, headers=key).json().keys() - {"asOf", "as_of"}
+    assert len(http.get(path).json()[listed]) == 1
+    bad = {"Idempotency-Key": "x" * 129}
+    refused(http.post(path, json=body, headers=bad), 422, "Idempotency-Key")
+    assert http.get(path, headers=bad).is_success  # asking changes nothing
+
+
 def test_every_call_does_what_the_document_says(
     stack: Stack, document: Document, fresh: Any
 ) -> None:
