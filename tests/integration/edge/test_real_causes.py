@@ -276,6 +276,30 @@ async def test_polling_gives_the_same_as_the_streams(stack, http, watch, fresh):
         assert metrics.data["rates"].keys() == after["rates"].keys()
 
 
+async def test_items_are_polled_page_by_page_and_a_lost_place_is_said(stack, http, fresh):
+    """D6."""
+    source = fresh("pages")
+    titles = [f"{source} {number}" for number in range(5)]
+    rows = "".join(f"{title},{source}\n" for title in titles)
+    since = (await http.get("/api/v2/items?limit=1")).json()["as_of"]
+    command = [*TAPEWIRE, "items", "load", "-", "--nats", stack.nats_url]
+    await asyncio.to_thread(
+        subprocess.run, command, input=f"title,source\n{rows}".encode(), check=True,
+        capture_output=True,
+    )  # fmt: skip
+    seen, more = [], True
+    while more:
+        page = (await http.get(f"/api/v2/items?since={since}&limit=2")).json()
+        assert not page["reset"]
+        seen.append([item["title"] for item in page["items"]])
+        since, more = page["as_of"], page["more"]
+    assert [title for titles_ in seen for title in titles_ if title.startswith(source)] == titles
+    assert max(map(len, seen)) == 2
+    lost = (await http.get("/api/v2/items?since=e0-5&limit=2")).json()
+    assert lost["reset"]
+    assert [item["title"] for item in lost["items"]] == titles[-2:]
+
+
 async def test_alerts_and_programs_notify_and_what_is_read_is_read_everywhere(
     stack, http, watch, user, fresh
 ):
