@@ -12,6 +12,7 @@ from tapewire.events import NotificationsRead
 from tapewire.log import AlreadyStored, Draft, EventLog, Meta, Refusal, Subject, Values, views
 from tapewire.runtime import Context
 from tapewire.runtime.contracts.notifications import (
+    MOST_LISTED,
     ListNotifications,
     NotificationsReply,
     ReadNotifications,
@@ -21,7 +22,6 @@ from tapewire.runtime.contracts.notifications import (
 )
 from tapewire.views import NotificationsView
 
-MOST_LISTED = 200
 MOST_READ = 200
 """Ids that one request marks as read."""
 ID_CHARACTERS = 64

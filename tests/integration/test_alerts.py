@@ -27,13 +27,14 @@ from tapewire.events import (
     RuleKind,
     Side,
 )
-from tapewire.log import LogError, Recorded, new_id, token
+from tapewire.log import Draft, LogError, Meta, Recorded, Subject, new_id, token
 from tapewire.log.jetstream import JetStreamLog, JetStreamValues, Wire, connect, provision
 from tapewire.log.jetstream.streams import MARKET
 from tapewire.runtime import Requests, Unanswered
 from tapewire.runtime.contracts import alerts, notifications, orders
 from tests import waiting
 from tests.broker import LocalBroker, _die_with_parent
+from tests.integration.edge.golden import golden
 
 USER = "alice"
 READY_SECONDS = 90.0
@@ -229,6 +230,31 @@ async def test_what_happens_to_orders_is_told(house: House) -> None:
         notifications.SERVICE, notifications.LIST, asked, notifications.NotificationsReply
     )
     assert (len(listed.notifications), listed.unread) == (1, 2)
+
+
+async def test_what_services_fail_at_and_stop_losses_are_told(house: House) -> None:
+    await house.start("alerts")
+    wanted = {
+        ("orders", "order.failed"): "order_failed",
+        ("orders", "order.rejected"): "order_rejected",
+        ("strategies", "strategy.failed"): "strategy_error",
+        ("strategies", "strategy.stop_loss_triggered"): "stop_loss",
+        ("alerts", "alert.raised"): "alert",
+    }
+    causes: dict[str, str] = {}
+    for (domain, tag), type_ in wanted.items():
+        meta = Meta(id=new_id(), correlation="c-test")
+        subject = Subject(USER, domain, tag.replace(".", "-"))
+        await house.log.append([Draft(subject=subject, event=golden(tag), meta=meta)])
+        causes[f"{meta.id}:notify"] = type_
+    events = await house.sees("all are told", lambda e: len(notified(e)) >= len(wanted))
+    told = [one for one in events if isinstance(one.event, NotificationCreated)]
+    assert {
+        one.meta.causation: one.event.notification.type
+        for one in told
+        if isinstance(one.event, NotificationCreated)
+    } == causes
+    assert {one.subject.split(".")[1] for one in told} == {USER}
 
 
 async def test_the_command_line_notifies_several_users(house: House) -> None:

@@ -272,6 +272,35 @@ class TestSync:
         assert "tapewire" not in {thread.name for thread in threading.enumerate()}
 
 
+async def test_what_is_told_is_logged_where_the_program_logs(
+    server: LocalBroker, wire: Wire
+) -> None:
+    program = f"""
+import asyncio, logging, tapewire
+logging.basicConfig(level=logging.INFO, format="%(name)s %(message)s")
+async def main():
+    async with tapewire.connect({server.url!r}, "desk") as tape:
+        with tapewire.correlated("morning"):
+            receipt = await tape.strategy_started(user="alice", strategy_id="s-1")
+            print(receipt.id)
+asyncio.run(main())
+"""
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    [told] = await stored(wire)
+    assert done.stdout.strip() == told.meta.id
+    [line] = [line for line in done.stderr.splitlines() if told.meta.id in line]
+    assert line.startswith("tapewire.producer ")
+    for said in ("StrategyReportedStarted", "ev.alice.reports.", "morning"):
+        assert said in line
+
+
 def test_log_lines_go_to_the_programs_own_logging_with_secrets_masked() -> None:
     """A program that configured nothing finds Tapewire's lines where Python's logging puts them."""
     program = """

@@ -130,13 +130,20 @@ def state_told(name: str, strategy: Strategy, owner: str) -> StrategyState:
         message=strategy.message or "",
         name=strategy.name,
         symbol=strategy.symbol,
-        rule=msgspec.to_builtins(strategy.rule, builtin_types=(Decimal,)),
+        rule=_snakily(strategy.rule),
         quantity=strategy.quantity,
-        stop_loss=msgspec.to_builtins(strategy.stop_loss, builtin_types=(Decimal,)),
+        stop_loss=None if strategy.stop_loss is None else _snakily(strategy.stop_loss),
         entry_price=strategy.entry_price,
         orders=strategy.orders,
         trades=strategy.trades,
     )
+
+
+def _snakily(part: msgspec.Struct) -> dict[str, Any]:
+    """`part` with the keys that this family has, which are those of our own code."""
+    names = {field.encode_name: field.name for field in msgspec.structs.fields(part)}
+    told: dict[str, Any] = msgspec.to_builtins(part, builtin_types=(Decimal,))
+    return {names.get(key, key): value for key, value in told.items()}
 
 
 def _strategy(name: str, event: StrategyEvent, owner: str) -> StrategyTold:

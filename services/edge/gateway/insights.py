@@ -9,13 +9,21 @@ from services.edge.dialects.dashboard import ItemView, MetricsTold, item_view, m
 from services.edge.gateway.shared import Ask, Gateway, R, body, whole_number
 from services.edge.http.errors import Failure
 from services.edge.http.responses import Json
-from services.edge.http.schema import taking
+from services.edge.http.schema import call, query
 from tapewire.events import Configuration
 from tapewire.runtime.contracts import configurations as kept
 from tapewire.runtime.contracts import insights as asked
 
 SHOWN = 50
 """Items that are listed when nobody says how many."""
+
+ASKS = (
+    query("since", "The `as_of` of an earlier answer: the items after it."),
+    query(
+        "limit", "How many.", type="integer", minimum=1, maximum=asked.MOST_LISTED, default=SHOWN
+    ),
+    query("configuration", "The id of one of the user's: the items that it shows."),
+)
 
 
 class ConfigurationBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -56,13 +64,17 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
     async def ask(verb: str, asking: msgspec.Struct, reply: type[R], request: Ask) -> R:
         return await gateway.ask(asked.SERVICE, verb, asking, reply, request)
 
-    @get("/api/v2/metrics", tags=["insights"])
+    @get("/api/v2/metrics", operation_class=call(anybody=True, refuses=(503,)), tags=["insights"])
     async def metrics(request: Ask) -> MetricsTold:
         """The counts of all items, as the stream has them."""
         reply = await ask(asked.METRICS, asked.AskMetrics(), asked.MetricsReply, request)
         return metrics_view(reply.metrics)
 
-    @get("/api/v2/items", tags=["insights"])
+    @get(
+        "/api/v2/items",
+        operation_class=call(asks=ASKS, anybody=True, refuses=(401, 404, 503)),
+        tags=["insights"],
+    )
     async def items(request: Ask) -> ItemList:
         """The newest items, or those after `since`, `limit` of them (1 to 200); with
         `configuration`, those that this configuration of the user's shows."""
@@ -83,7 +95,11 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
             reset=reply.reset,
         )
 
-    @post("/api/v2/configurations", operation_class=taking(ConfigurationBody), tags=["insights"])
+    @post(
+        "/api/v2/configurations",
+        operation_class=call(ConfigurationBody, command=True, refuses=(409,)),
+        tags=["insights"],
+    )
     async def create(request: Ask) -> Json[Configuration]:
         """Keep a configuration. The same `Idempotency-Key` keeps it once."""
         session = await gateway.session(request)
@@ -94,7 +110,7 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
         reply = await ask(kept.CREATE, creating, kept.ConfigurationReply, request)
         return Json(reply.configuration, status_code=201)
 
-    @get("/api/v2/configurations", tags=["insights"])
+    @get("/api/v2/configurations", operation_class=call(), tags=["insights"])
     async def list_configurations(request: Ask) -> ConfigurationList:
         """The user's configurations."""
         session = await gateway.session(request)
@@ -103,7 +119,11 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
         as_of = str(Cursor(reply.epoch, reply.as_of))
         return ConfigurationList(configurations=reply.configurations, as_of=as_of)
 
-    @get("/api/v2/configurations/{configuration_id:str}", tags=["insights"])
+    @get(
+        "/api/v2/configurations/{configuration_id:str}",
+        operation_class=call(refuses=(404,)),
+        tags=["insights"],
+    )
     async def read(request: Ask, configuration_id: str) -> Configuration:
         """One configuration."""
         session = await gateway.session(request)
@@ -112,7 +132,7 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
 
     @patch(
         "/api/v2/configurations/{configuration_id:str}",
-        operation_class=taking(ConfigurationChange),
+        operation_class=call(ConfigurationChange, command=True, refuses=(404,)),
         tags=["insights"],
     )
     async def change(request: Ask, configuration_id: str) -> Configuration:
@@ -126,7 +146,12 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
         )
         return (await ask(kept.CHANGE, changing, kept.ConfigurationReply, request)).configuration
 
-    @delete("/api/v2/configurations/{configuration_id:str}", status_code=200, tags=["insights"])
+    @delete(
+        "/api/v2/configurations/{configuration_id:str}",
+        status_code=200,
+        operation_class=call(command=True, refuses=(404,)),
+        tags=["insights"],
+    )
     async def forget(request: Ask, configuration_id: str) -> Configuration:
         """Forget it; answered with the configuration as it was last."""
         session = await gateway.session(request)

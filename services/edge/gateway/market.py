@@ -10,7 +10,9 @@ from litestar.handlers import HTTPRouteHandler
 from services.edge.cursor import Cursor
 from services.edge.dialects.trading import PriceView
 from services.edge.gateway.shared import Ask, Gateway
-from services.edge.http.asking import symbols
+from services.edge.http.asking import MOST_SYMBOLS, symbols
+from services.edge.http.errors import unavailable
+from services.edge.http.schema import call, query
 from tapewire.runtime.contracts import positions as asked
 
 
@@ -30,14 +32,24 @@ class PositionList(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     as_of: str
 
 
+SYMBOLS = query("symbols", f"Separated by commas, {MOST_SYMBOLS} at the most; without any, all.")
+
+
 def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
-    @get("/api/prices", tags=["prices"])
+    @get(
+        "/api/prices",
+        operation_class=call(asks=[SYMBOLS], anybody=True, refuses=(503,)),
+        tags=["prices"],
+    )
     async def prices(request: Ask) -> PriceList:
         """The newest quotes, of all symbols or of those in `symbols`."""
         wanted = symbols(request.query_params.get("symbols"))
+        if not gateway.engine.tape.ready.is_set():
+            # The board still has the last quotes, which may be old by now.
+            raise unavailable("The market cannot be heard now; try again")
         return PriceList(prices=gateway.board.prices(wanted), timestamp=gateway.now())
 
-    @get("/api/positions", tags=["positions"])
+    @get("/api/positions", operation_class=call(), tags=["positions"])
     async def positions(request: Ask) -> PositionList:
         """What the user holds and recently held, at the newest prices."""
         session = await gateway.session(request)

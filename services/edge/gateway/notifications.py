@@ -9,11 +9,15 @@ from litestar.handlers import HTTPRouteHandler
 from services.edge.cursor import Cursor
 from services.edge.dialects.notifications import NotificationView, notification_view
 from services.edge.gateway.shared import Ask, Gateway, R, body, whole_number
-from services.edge.http.schema import taking
+from services.edge.http.schema import call, query
 from tapewire.runtime.contracts import notifications as asked
 
 SHOWN = 50
 """Notifications that are listed when nobody says how many."""
+
+LIMIT = query(
+    "limit", "How many.", type="integer", minimum=1, maximum=asked.MOST_LISTED, default=SHOWN
+)
 
 
 class ReadBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -41,7 +45,7 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
     async def ask(verb: str, asking: msgspec.Struct, reply: type[R], request: Ask) -> R:
         return await gateway.ask(asked.SERVICE, verb, asking, reply, request)
 
-    @get("/api/notifications", tags=["notifications"])
+    @get("/api/notifications", operation_class=call(asks=[LIMIT]), tags=["notifications"])
     async def list_notifications(request: Ask) -> NotificationList:
         """The newest notifications, `limit` of them (1 to 200), and the number of unread ones."""
         session = await gateway.session(request)
@@ -57,7 +61,7 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
     @post(
         "/api/notifications/read",
         status_code=200,
-        operation_class=taking(ReadBody),
+        operation_class=call(ReadBody, command=True),
         tags=["notifications"],
     )
     async def read(request: Ask) -> Marked:
@@ -67,7 +71,12 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
         asking = asked.ReadNotifications(user_id=session.user_id, ids=wanted.ids)
         return await mark(asking, request)
 
-    @post("/api/notifications/read-all", status_code=200, tags=["notifications"])
+    @post(
+        "/api/notifications/read-all",
+        status_code=200,
+        operation_class=call(command=True),
+        tags=["notifications"],
+    )
     async def read_all(request: Ask) -> Marked:
         """Mark all as read, on all of the user's screens."""
         session = await gateway.session(request)

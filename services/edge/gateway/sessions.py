@@ -12,7 +12,7 @@ from services.edge.access import COOKIE, Session, set_cookie
 from services.edge.gateway.shared import Ask, Gateway, body
 from services.edge.http.errors import Failure
 from services.edge.http.responses import Json
-from services.edge.http.schema import taking
+from services.edge.http.schema import call
 from tapewire.runtime.contracts.asking import UserId
 
 Role = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
@@ -37,7 +37,11 @@ class TicketView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
-    @post("/api/session", operation_class=taking(SignIn), tags=["session"])
+    @post(
+        "/api/session",
+        operation_class=call(SignIn, anybody=True, refuses=(403, 503)),
+        tags=["session"],
+    )
     async def sign_in(request: Ask) -> Json[SessionView]:
         """Sign in as anybody; only where the development sign-in is switched on."""
         if not gateway.settings.sign_in:
@@ -48,12 +52,12 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
         response.headers["Set-Cookie"] = set_cookie(token, session, gateway.settings, gateway.now())
         return response
 
-    @get("/api/session", tags=["session"])
+    @get("/api/session", operation_class=call(), tags=["session"])
     async def who(request: Ask) -> SessionView:
         """Who is signed in."""
         return _view(await gateway.session(request))
 
-    @delete("/api/session", tags=["session"])
+    @delete("/api/session", operation_class=call(refuses=(409,)), tags=["session"])
     async def sign_out(request: Ask) -> Response[None]:
         """Revoke the session, or the JWT; its open streams end within two seconds."""
         session = await gateway.session(request)
@@ -64,7 +68,7 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
         response.delete_cookie(COOKIE)
         return response
 
-    @post("/api/stream/ticket", tags=["session"])
+    @post("/api/stream/ticket", operation_class=call(), tags=["session"])
     async def ticket(request: Ask) -> Json[TicketView]:
         """A ticket that opens one stream, as ``?ticket=``, and gives it the session cookie: for
         an EventSource that has none. Good once, and for half a minute at the most."""

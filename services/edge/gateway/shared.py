@@ -16,12 +16,13 @@ from services.edge.engine import Engine
 from services.edge.follow import Board
 from services.edge.http.app import Health
 from services.edge.http.errors import Failure, decode, of_refusal, refuse_odd_numbers, unauthorized
+from services.edge.http.schema import MOST_KEY_CHARACTERS
 from tapewire.log import Refusal
 from tapewire.runtime import Requests, Settings
 from tapewire.runtime.broadcast import Broadcast
 
 IDEMPOTENCY_KEY = "idempotency-key"
-_KEY = re.compile(r"[\x21-\x7e]{1,128}")
+_KEY = re.compile(rf"[\x21-\x7e]{{1,{MOST_KEY_CHARACTERS}}}")
 
 Ask = Request[Any, Any, Any]
 R = TypeVar("R", bound=msgspec.Struct)
@@ -118,10 +119,10 @@ def _command_id(asking: msgspec.Struct, request: Ask) -> str | None:
     """A client that gives an ``Idempotency-Key`` has its command done once, however often it asks:
     the same user and key are the same command. Raises Failure (422)."""
     key = request.headers.get(IDEMPOTENCY_KEY)
-    if key is None:
+    if key is None or request.method == "GET":
         return None
     if not _KEY.fullmatch(key):
-        message = "Idempotency-Key has 1 to 128 printable ASCII characters"
+        message = f"Idempotency-Key has 1 to {MOST_KEY_CHARACTERS} printable ASCII characters"
         raise Failure(422, message, path="Idempotency-Key", value=key[:32])
     named = f"{getattr(asking, 'user_id', '')}\n{type(asking).__name__}\n{key}"
     return hashlib.sha256(named.encode()).hexdigest()[:32]

@@ -9,7 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 from services.edge.cursor import Cursor
 from services.edge.gateway.shared import Ask, Gateway, R, body
 from services.edge.http.responses import Json
-from services.edge.http.schema import taking
+from services.edge.http.schema import call
 from tapewire.events import Rule, StopLoss, Strategy
 from tapewire.runtime.contracts import strategies as asked
 
@@ -52,7 +52,7 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
     async def ask(verb: str, asking: msgspec.Struct, reply: type[R], request: Ask) -> R:
         return await gateway.ask(asked.SERVICE, verb, asking, reply, request)
 
-    @post("/api/strategies", operation_class=taking(StrategyBody), tags=["strategies"])
+    @post("/api/strategies", operation_class=call(StrategyBody, command=True), tags=["strategies"])
     async def create(request: Ask) -> Json[Strategy]:
         """Make a strategy, which does nothing until it is started. The same `Idempotency-Key`
         makes it once."""
@@ -62,7 +62,7 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
         reply = await ask(asked.CREATE, creating, asked.StrategyReply, request)
         return Json(reply.strategy, status_code=201)
 
-    @get("/api/strategies", tags=["strategies"])
+    @get("/api/strategies", operation_class=call(), tags=["strategies"])
     async def list_strategies(request: Ask) -> StrategyList:
         """All strategies but the oldest completed ones, the most recently changed one last."""
         session = await gateway.session(request)
@@ -71,7 +71,11 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
         as_of = str(Cursor(reply.epoch, reply.as_of))
         return StrategyList(strategies=reply.strategies, as_of=as_of)
 
-    @get("/api/strategies/{strategy_id:str}", tags=["strategies"])
+    @get(
+        "/api/strategies/{strategy_id:str}",
+        operation_class=call(refuses=(404,)),
+        tags=["strategies"],
+    )
     async def get_strategy(request: Ask, strategy_id: str) -> Strategy:
         """One strategy."""
         session = await gateway.session(request)
@@ -80,7 +84,7 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
 
     @patch(
         "/api/strategies/{strategy_id:str}",
-        operation_class=taking(StrategyChange),
+        operation_class=call(StrategyChange, command=True, refuses=(404, 409)),
         tags=["strategies"],
     )
     async def change(request: Ask, strategy_id: str) -> Strategy:
@@ -92,14 +96,24 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
         )
         return (await ask(asked.UPDATE, updating, asked.StrategyReply, request)).strategy
 
-    @post("/api/strategies/{strategy_id:str}/start", status_code=200, tags=["strategies"])
+    @post(
+        "/api/strategies/{strategy_id:str}/start",
+        status_code=200,
+        operation_class=call(command=True, refuses=(404, 409)),
+        tags=["strategies"],
+    )
     async def start(request: Ask, strategy_id: str) -> Strategy:
         """Have it follow prices."""
         session = await gateway.session(request)
         asking = asked.StartStrategy(user_id=session.user_id, strategy_id=strategy_id)
         return (await ask(asked.START, asking, asked.StrategyReply, request)).strategy
 
-    @post("/api/strategies/{strategy_id:str}/stop", status_code=200, tags=["strategies"])
+    @post(
+        "/api/strategies/{strategy_id:str}/stop",
+        status_code=200,
+        operation_class=call(command=True, refuses=(404, 409)),
+        tags=["strategies"],
+    )
     async def stop(request: Ask, strategy_id: str) -> Strategy:
         """Have it follow prices no more. What it holds stays, and its stop-loss is watched no
         more."""

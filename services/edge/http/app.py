@@ -9,6 +9,7 @@ from litestar import Litestar, Response, get
 from litestar.enums import ScopeType
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from opentelemetry.trace import SpanKind
 
@@ -19,11 +20,16 @@ from services.edge.http.errors import respond
 from services.edge.http.pages import pages
 from services.edge.http.responses import Json
 from services.edge.http.routing import Front
+from services.edge.http.schema import Decimals, Shared
 from services.edge.http.streams import Streams
 from tapewire.runtime import correlated, correlation_id, telemetry
 
 BODY_BYTES = 64 * 1024
 """A larger request body is refused with 413."""
+
+
+ABOUT = """Every call takes an `X-Correlation-ID` or makes one, and answers with it. Errors have one
+shape, `Problem`."""
 
 
 class SseHealth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -45,6 +51,9 @@ class Health(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     sse: SseHealth
 
 
+NOT_READY = ResponseSpec(Health, generate_examples=False, description="No stream can be opened.")
+
+
 def application(
     streams: Streams,
     feeds: Sequence[Feed],
@@ -62,11 +71,14 @@ def application(
         middleware=[correlating, crossing(origins)],
         exception_handlers={Exception: respond},
         response_class=Json,
+        plugins=[Decimals()],
         request_max_body_size=BODY_BYTES,
         openapi_config=OpenAPIConfig(
             title="Tapewire",
             version="0.1.0",
             path="/docs",
+            description=ABOUT,
+            components=Shared(),
             render_plugins=[PlainPage()],
             use_handler_docstrings=True,
         ),
@@ -86,7 +98,7 @@ def _probes(health: Callable[[], Health]) -> list[HTTPRouteHandler]:
         """Answers as long as the process turns."""
         return health()
 
-    @get("/health/ready", sync_to_thread=False, tags=["health"])
+    @get("/health/ready", sync_to_thread=False, responses={503: NOT_READY}, tags=["health"])
     def ready() -> Response[Health]:
         """200 when streams can be opened here, 503 otherwise."""
         now = health()

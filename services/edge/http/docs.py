@@ -41,25 +41,32 @@ def _page(document: dict[str, Any]) -> Iterator[str]:
     for feed in FEEDS:
         yield f"<p><code><span class=verb>get</span> {escape(feed.path)}</code> "
         yield f"— {feed.access.value}, {feed.delivery.value}</p>"
+    shared = document["components"].get("responses", {})
     for path, operations in document["paths"].items():
         for verb, operation in operations.items():
-            yield from _operation(path, verb, operation)
+            yield from _operation(path, verb, operation, shared)
     yield "<h2>Schemas</h2>"
     for name, schema in document.get("components", {}).get("schemas", {}).items():
         yield f"<h3 id={escape(name)}>{escape(name)}</h3>{_json(schema)}"
 
 
-def _operation(path: str, verb: str, operation: dict[str, Any]) -> Iterator[str]:
+def _operation(
+    path: str, verb: str, operation: dict[str, Any], shared: dict[str, Any]
+) -> Iterator[str]:
     yield f"<h2><code><span class=verb>{escape(verb)}</span> {escape(path)}</code></h2>"
     yield f"<p>{escape(operation.get('description', ''))}</p>"
+    for parameter in operation.get("parameters", ()):
+        where, told = escape(parameter["in"]), escape(parameter.get("description", ""))
+        yield f"<p>{where} <code>{escape(parameter['name'])}</code>: {told}</p>"
     body = operation.get("requestBody", {}).get("content", {}).get("application/json")
     if body is not None:
         yield f"<p>Takes</p>{_json(body['schema'])}"
-    for status, response in operation.get("responses", {}).items():
+    for status, given in operation.get("responses", {}).items():
+        response = shared[given["$ref"].rpartition("/")[2]] if "$ref" in given else given
         schema = response.get("content", {}).get("application/json", {}).get("schema", {})
         named = escape(schema.get("$ref", "").rpartition("/")[2])
-        gives = f"<a href=#{named}>{named}</a>" if named else escape(response["description"])
-        yield f"<p>{escape(status)}: {gives}</p>"
+        gives = f"<a href=#{named}>{named}</a>. " if named else ""
+        yield f"<p>{escape(status)}: {gives}{escape(response['description'])}</p>"
 
 
 def _json(schema: Any) -> str:

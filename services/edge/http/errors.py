@@ -33,6 +33,17 @@ _PHRASES = {413: "Content Too Large", 422: "Unprocessable Entity"}
 _STATUS_OF_REFUSAL = {"not_found": 404, "conflict": 409, "forbidden": 403, "invalid": 422}
 
 
+class Problem(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What every refused call is answered. `path` names the field or parameter at fault, `value` is
+    what was sent for it, unless that is long."""
+
+    error: str
+    message: str
+    status_code: int
+    path: str | msgspec.UnsetType = msgspec.UNSET
+    value: Any = msgspec.UNSET
+
+
 class Failure(Exception):
     """A request that ends in `status`; `message` is for the sender."""
 
@@ -54,16 +65,14 @@ class Failure(Exception):
 
     def body(self) -> bytes:
         """The JSON that clients get."""
-        fields: dict[str, Any] = {
-            "error": _PHRASES.get(self.status) or HTTPStatus(self.status).phrase,
-            "message": self.message[:MESSAGE_CHARACTERS],
-            "statusCode": self.status,
-        }
-        if self.path is not None:
-            fields["path"] = self.path
-        if self.value is not msgspec.UNSET:
-            fields["value"] = self.value
-        return CODEC.encode(fields)
+        problem = Problem(
+            error=_PHRASES.get(self.status) or HTTPStatus(self.status).phrase,
+            message=self.message[:MESSAGE_CHARACTERS],
+            status_code=self.status,
+            path=msgspec.UNSET if self.path is None else self.path,
+            value=self.value,
+        )
+        return CODEC.encode(problem)
 
 
 def unauthorized() -> Failure:

@@ -43,6 +43,9 @@ SETTINGS = {
     "TAPEWIRE_AGENT_HEARTBEAT": "0",
 }
 
+UNSET = ""
+"""A setting of that value is left at its default."""
+
 
 class Service:
     """A running service; made ready, or a failure that shows its log."""
@@ -52,10 +55,11 @@ class Service:
         self.log = folder / f"{name}-{time.monotonic_ns()}.log"
         reading, writing = os.pipe()
         plain = {k: v for k, v in os.environ.items() if not k.startswith(("TAPEWIRE_", "SSE_"))}
+        stated = {k: v for k, v in {**SETTINGS, **settings}.items() if v != UNSET}
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(  # noqa: PLW1509, RUF100
                 [sys.executable, "-m", f"services.{name}"],
-                env={**plain, **SETTINGS, **settings, "TAPEWIRE_READY_FD": str(writing)},
+                env={**plain, **stated, "TAPEWIRE_READY_FD": str(writing)},
                 pass_fds=(writing, *fds),
                 stdin=subprocess.DEVNULL,
                 stdout=log,

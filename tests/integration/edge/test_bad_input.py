@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from tests.integration.edge.market import placed
+from tests.waiting import eventually
 
 GOOD = {"symbol": "GOOD", "side": "buy", "type": "limit", "qty": 10, "limitPrice": 1}
 MARKET = {"symbol": "GOOD", "side": "buy", "type": "market", "qty": 10}
@@ -276,8 +277,18 @@ class TestTheServiceIsAway:
             assert refused.status == 503
             assert refused.header("retry-after")
             await refused.close()
-            assert (await http.get("/health/ready")).status_code == 503
+
+            async def degraded():
+                return (await http.get("/health/ready")).status_code == 503
+
+            await eventually("the edge knows that it hears nothing", degraded)
+            for refusing in ("/api/session", "/api/sse/status", "/api/prices"):
+                answer = await http.get(refusing)
+                assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
             assert (await http.get("/health/live")).status_code == 200
+            health = await http.get("/health/sse")
+            assert (health.status_code, health.json()["listener_active"]) == (200, False)
+            assert (await http.get("/health")).json()["sse"]["status"] == "degraded"
             lone.broker.start()
             async with lone.journal() as journal:
                 last = await journal.append("alice", placed("after"))

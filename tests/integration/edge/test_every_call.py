@@ -1,10 +1,13 @@
 """What is common to all REST calls, on each that the OpenAPI document names: a session, errors of
-one shape with the field's path, the correlation id, 503 while the owning service is away (R6)."""
+one shape with the field's path, the correlation id, 503 while the owning service is away; and that
+the document says so (R6)."""
 
 import itertools
 import re
 
 import pytest
+
+from tests.integration.edge.document import WHERE, Document
 
 OPEN = {
     ("GET", "/api/prices"), ("GET", "/api/v2/metrics"), ("GET", "/api/v2/items"),
@@ -33,14 +36,17 @@ _numbers = itertools.count()
 
 
 @pytest.fixture
-async def calls(edge):
-    """Method, path and whether it takes a body, of every call."""
+async def document(edge):
     async with edge.client() as http:
-        document = (await http.get("/docs/openapi.json")).json()
+        return Document((await http.get(WHERE)).json())
+
+
+@pytest.fixture
+async def calls(document):
+    """Method, path and whether it takes a body, of every call."""
     found = [
-        (method.upper(), re.sub(r"\{[^}]+\}", "none-such", path), "requestBody" in operation)
-        for path, operations in document["paths"].items()
-        for method, operation in operations.items()
+        (method, re.sub(r"\{[^}]+\}", "none-such", path), "requestBody" in operation)
+        for (method, path), operation in document.calls.items()
     ]
     assert len(found) >= 36, found
     return found
@@ -58,18 +64,19 @@ def is_error(answer, status, error):
     return body
 
 
-async def test_each_carries_the_correlation_id_and_needs_a_session(edge, calls):
+async def test_each_carries_the_correlation_id_and_needs_a_session(edge, document, calls):
     async with edge.client() as http:
         for method, path, _ in calls:
             correlation = f"call-{next(_numbers)}"
             answer = await http.request(method, path, headers={"X-Correlation-ID": correlation})
             assert answer.headers.get_list("x-correlation-id") == [correlation], (method, path)
+            document.fits(answer)
             if (method, path) not in OPEN:
                 body = is_error(answer, 401, "Unauthorized")
                 assert body["message"] == "No valid session found"
 
 
-async def test_each_names_what_does_not_fit(edge, calls, fresh):
+async def test_each_names_what_does_not_fit(edge, document, calls, fresh):
     cookie = await edge.sign_in(fresh("alice"), ["admin"])
     taking = [(method, path) for method, path, takes in calls if takes]
     assert len(taking) >= 9, taking
@@ -87,9 +94,13 @@ async def test_each_names_what_does_not_fit(edge, calls, fresh):
             assert (body["path"].split(".")[0].split("[")[0], body["value"]) == (name, {"a": 1})
             nothing = await http.request(method, path, content=b"{")
             is_error(nothing, 400, "Bad Request")
+            large = await http.request(method, path, content=b" " * 70_000)
+            is_error(large, 413, "Content Too Large")
+            for answer in (wrong, nothing, large):
+                document.fits(answer)
 
 
-async def test_each_says_when_to_try_again_while_its_service_is_away(edge, calls, fresh):
+async def test_each_says_when_to_try_again_while_its_service_is_away(edge, document, calls, fresh):
     """This house has no services."""
     cookie = await edge.sign_in(fresh("alice"), ["admin"])
     away = []
@@ -100,6 +111,7 @@ async def test_each_says_when_to_try_again_while_its_service_is_away(edge, calls
             body = body_of(method, path) if takes else None
             answer = await http.request(method, path, json=body)
             is_error(answer, 503, "Service Unavailable")
+            document.fits(answer)
             assert int(answer.headers["retry-after"]) >= 1, (method, path)
             away.append((method, path))
     assert len(away) >= 25, away
@@ -110,5 +122,8 @@ async def test_the_document_has_a_page(edge):
         page = await http.get("/docs")
     assert page.status_code == 200
     assert page.headers["content-type"].startswith("text/html")
-    for shown in ("/api/orders", "/api/alerts/rules", "/sse/strategy/{strategy_id}"):
+    for shown in (
+        "/api/orders", "/api/alerts/rules", "/sse/strategy/{strategy_id}", "Idempotency-Key",
+        "Retry-After", "<a href=#Problem>", "<h3 id=Problem>",
+    ):  # fmt: skip
         assert shown in page.text

@@ -4,7 +4,9 @@ What happens is written straight into the log and the market; what comes out is 
 """
 
 import asyncio
+import re
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -14,7 +16,7 @@ from tapewire.log.jetstream import JetStreamValues
 from tapewire.log.jetstream.streams import MARKET
 from tests.integration.edge.golden import golden
 from tests.integration.edge.market import placed
-from tests.waiting import until
+from tests.waiting import WAIT_SECONDS, until
 
 STRATEGY = "5c1f0e9a7d3b2864"
 
@@ -372,6 +374,8 @@ class TestStrategyFamily:
             assert (told.event, told.sequence) == (name, last), tag
             assert (told.data["type"], told.data["user_id"]) == (name, alice)
             assert told.data["timestamp"]
+        for frame in stream.frames:
+            assert all(re.fullmatch(r"[a-z_]+", key) for key in keys_of(frame.data)), frame
         await stream.close()
         missed = await happens(alice, "strategies", "1", golden("strategy.started"))
         again = await self.opened(edge, path, cookie, last_event_id=told.id)
@@ -412,7 +416,13 @@ class TestStrategyFamily:
         self, house, alice, cookie, market, happens, fresh
     ):
         edge, symbol = house.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3), fresh("ONE")
-        mine = {"strategy__strategyId": STRATEGY, "strategy__symbol": symbol}
+        rule = {"kind": "breakout", "window": 5, "marginPercent": 0.25}
+        mine = {
+            "strategy__strategyId": STRATEGY,
+            "strategy__symbol": symbol,
+            "strategy__rule": rule,
+            "strategy__stopLoss": {"kind": "trailing", "percent": 2},
+        }
         await market.quote(symbol, 10)
         await edge.knows(symbol)
         await happens(alice, "strategies", STRATEGY, golden("strategy.created", **mine))
@@ -421,6 +431,10 @@ class TestStrategyFamily:
         assert (await stream.until("PRICE_UPDATE")).data["ltp"] == 10
         state = await stream.until("initial_state")
         assert (state.data["strategy_id"], state.data["symbol"]) == (STRATEGY, symbol)
+        assert state.data["rule"] == {
+            "kind": "breakout", "window": 5, "margin_percent": Decimal("0.25"),
+        }  # fmt: skip
+        assert state.data["stop_loss"] == {"kind": "trailing", "percent": 2}
 
         await happens(alice, "orders", "1", placed("1"))
         last = await happens(alice, "orders", "2", placed("2", strategy_id=STRATEGY))
@@ -527,6 +541,30 @@ class TestDashboard:
         await answer.close()
 
 
+@pytest.mark.parametrize(
+    ("path", "domain", "tag", "name"),
+    [
+        ("/api/v2/stream", "items", "item.analysed", "new_item"),
+        ("/api/sse/notifications", "notifications", "notification.created", "notification"),
+    ],
+)
+async def test_a_heartbeat_comes_also_on_a_stream_that_is_never_idle(
+    house, alice, happens, fresh, path, domain, tag, name
+):
+    """D1, N1: a client takes its absence for the end of the stream."""
+    edge = house.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3)
+    owner = EVERYBODY if domain == "items" else alice
+    async with (
+        asyncio.timeout(WAIT_SECONDS),
+        await edge.follow(path, await edge.sign_in(alice)) as stream,
+    ):
+        while len([frame for frame in stream.frames if frame.event == "heartbeat"]) < 2:
+            last = await happens(owner, domain, fresh("busy"), golden(tag))
+            await stream.until(
+                "it", lambda f, at=last: f.event == name and f.id and f.sequence == at
+            )
+
+
 class TestThePast:
     """B9."""
 
@@ -579,6 +617,14 @@ class TestThePast:
         answer = await edge.connect("/api/stream/prices?since=2026-03-02T14:30:00Z")
         assert answer.status == 422
         await answer.close()
+
+
+def keys_of(data):
+    """Of objects at any depth."""
+    if isinstance(data, dict):
+        yield from data
+    for part in data.values() if isinstance(data, dict) else data if isinstance(data, list) else ():
+        yield from keys_of(part)
 
 
 def _utc(at: datetime) -> str:

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from tapewire.log import Subject
+from tests.integration.edge.document import WHERE, Document
 from tests.waiting import until
 
 ORDERS = "/api/stream/orders"
@@ -39,7 +40,15 @@ async def cookie(edge, user):
 
 @pytest.fixture
 async def http(edge, cookie):
+    """Whatever it is answered is held against the OpenAPI document."""
     async with edge.client(cookie) as client:
+        document = Document((await client.get(WHERE)).json())
+
+        async def judged(answer):
+            await answer.aread()
+            document.fits(answer)
+
+        client.event_hooks["response"] = [judged]
         yield client
 
 
@@ -82,6 +91,20 @@ class TestPlacing:
         assert (fill["status"], fill["fillQty"], fill["fillPrice"]) == ("filled", 10, 100)
         assert fill["tradeId"] == trade["tradeId"]
         assert (trade["qty"], trade["price"], trade["side"]) == (10, 100, "buy")
+
+    async def test_selling_is_at_the_bid_and_not_below_a_limit(self, edge, cookie, http, symbol):
+        async with await edge.follow(ORDERS, cookie) as stream:
+            await stream.until("order:update")
+            for fields in ({}, {"type": "limit", "limitPrice": 99}):
+                await http.post("/api/orders", json=buying(symbol, side="sell", **fields))
+                fill = await stream.until("order:fill")
+                assert (fill.data["side"], fill.data["status"]) == ("sell", "filled")
+                assert fill.data["fillPrice"] == 99
+            resting = buying(symbol, side="sell", type="limit", limitPrice=100)
+            order = (await http.post("/api/orders", json=resting)).json()
+            await http.post("/api/orders", json=buying(symbol))
+            fill = await stream.until("order:fill")
+        assert fill.data["orderId"] != order["orderId"]
 
     async def test_a_limit_order_waits_and_fills_in_parts(self, edge, cookie, http, symbol, market):
         async with await edge.follow(ORDERS, cookie) as stream:

@@ -6,7 +6,9 @@ Each test does things and waits until they were told.
 """
 
 import asyncio
+import json
 import subprocess
+from decimal import Decimal
 
 import httpx
 import pytest
@@ -87,6 +89,7 @@ async def test_a_strategy_lives_and_everything_of_it_is_told(http, watch, user):
     state = await one.names("initial_state")
     assert (state.data["strategy_id"], state.data["symbol"]) == (id_, "IBM")
     updates = await watch(f"/api/stream/strategies/{id_}")
+    inbox = await watch("/api/sse/notifications")
     decisions = await watch("/api/stream/ai-decisions")
     await http.post(f"/api/strategies/{id_}/start")
     for stream in (every, one):
@@ -118,6 +121,14 @@ async def test_a_strategy_lives_and_everything_of_it_is_told(http, watch, user):
     assert {"symbol", "confidence", "reasoning", "timestamp"} <= set(signal.data)
     stop = await updates.names("strategy:update", change="stop_loss_triggered")
     assert {"triggerPrice", "currentPrice", "orderId"} <= set(stop.data)
+    await inbox.sees(
+        "the stop-loss",
+        lambda f: (
+            f.event == "notification"
+            and f.data["type"] == "stop_loss"
+            and f.data["payload"]["strategyId"] == id_
+        ),
+    )
     for change in ("started", "traded", "stop_loss_executed"):
         await updates.names("strategy:update", change=change)
 
@@ -215,6 +226,78 @@ async def test_another_programs_happenings_are_told_and_notified(program, http, 
         **of, symbol="IBM", action="buy", confidence=0.5, reasoning="because", taken=False
     )
     await decisions.names("ai:decision", strategyId=id_, taken=False, reasoning="because")
+
+
+async def test_polling_gives_the_same_as_the_streams(stack, http, watch, fresh):
+    """D1, D2, D3, D5, D6: items that nobody scored, on the streams and by plain GET, and their
+    counts; all, those of some tickers, and those of some tags too."""
+    mine, tag = fresh("T").upper(), fresh("tag")
+    ids = []
+    for tags in ([], [f"{tag}-2"]):
+        wanted = {"name": "mine", "tickers": [mine], "tags": tags}
+        ids.append((await http.post("/api/v2/configurations", json=wanted)).json()["id"])
+    since = (await http.get("/api/v2/items?limit=1")).json()["as_of"]
+    before = (await http.get("/api/v2/metrics")).json()
+    every = await watch("/api/v2/stream")
+    own, tagged = [await watch(f"/api/v2/configurations/{id_}/stream") for id_ in ids]
+    moods = {"A wonderful, great success": "positive", "A terrible loss": "negative",
+             "A meeting": "neutral"}  # fmt: skip
+    for number, title in enumerate(moods):
+        command = [*TAPEWIRE, "items", "add", "--title", title, "--source", tag, "--tag", tag]
+        command += ["--tag", f"{tag}-{number}"]
+        command += ["--ticker", mine if number else "OTHER", "--nats", stack.nats_url]
+        await asyncio.to_thread(subprocess.run, command, check=True, capture_output=True)
+
+    def told(stream):
+        return [f.data for f in stream.told if f.event == "new_item" and f.data["source"] == tag]
+
+    async def polled(query):
+        answer = await http.get(f"/api/v2/items?since={since}{query}")
+        items = json.loads(answer.content, parse_float=Decimal)["items"]
+        return [item for item in items if item["source"] == tag]
+
+    for stream, query, shown in (
+        (every, "", 3),
+        (own, f"&configuration={ids[0]}", 2),
+        (tagged, f"&configuration={ids[1]}", 1),
+    ):
+        await stream.sees("the last", lambda f: f.event == "new_item" and f.data["title"] == title)
+        assert told(stream) == await polled(query)
+        assert [item["sentiment"] for item in told(stream)] == [*moods.values()][-shown:]
+    after = (await http.get("/api/v2/metrics")).json()
+    counted = {name: after[name] - before[name] for name in ("total", *moods.values())}
+    assert counted == {"total": 3, "positive": 1, "negative": 1, "neutral": 1}
+    assert after["tags"][tag] == 3
+    for stream in (every, own):
+        metrics = await stream.names("metrics", total=after["total"])
+        assert set(metrics.data) == set(after)
+        still = set(after) - {"timestamp", "rates"}
+        assert {name: metrics.data[name] for name in still} == {name: after[name] for name in still}
+        assert metrics.data["rates"].keys() == after["rates"].keys()
+
+
+async def test_items_are_polled_page_by_page_and_a_lost_place_is_said(stack, http, fresh):
+    """D6."""
+    source = fresh("pages")
+    titles = [f"{source} {number}" for number in range(5)]
+    rows = "".join(f"{title},{source}\n" for title in titles)
+    since = (await http.get("/api/v2/items?limit=1")).json()["as_of"]
+    command = [*TAPEWIRE, "items", "load", "-", "--nats", stack.nats_url]
+    await asyncio.to_thread(
+        subprocess.run, command, input=f"title,source\n{rows}".encode(), check=True,
+        capture_output=True,
+    )  # fmt: skip
+    seen, more = [], True
+    while more:
+        page = (await http.get(f"/api/v2/items?since={since}&limit=2")).json()
+        assert not page["reset"]
+        seen.append([item["title"] for item in page["items"]])
+        since, more = page["as_of"], page["more"]
+    assert [title for titles_ in seen for title in titles_ if title.startswith(source)] == titles
+    assert max(map(len, seen)) == 2
+    lost = (await http.get("/api/v2/items?since=e0-5&limit=2")).json()
+    assert lost["reset"]
+    assert [item["title"] for item in lost["items"]] == titles[-2:]
 
 
 async def test_alerts_and_programs_notify_and_what_is_read_is_read_everywhere(

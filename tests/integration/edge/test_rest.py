@@ -1,6 +1,7 @@
 """REST beyond orders: positions, strategies, alert rules and notifications (R2, R3, R4, N3, R6).
 
-Against a whole system, whose random walk moves the prices.
+Against a whole system, whose random walk moves the prices. Every answer of every test is held
+against the OpenAPI document.
 """
 
 import subprocess
@@ -10,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.integration.edge.document import WHERE, Document
 from tests.stack import TAPEWIRE, Stack
 
 CROSSOVER = {"kind": "moving_average_crossover", "fast": 3, "slow": 9}
@@ -17,22 +19,38 @@ STRATEGY = {"symbol": "IBM", "rule": CROSSOVER, "quantity": 10}
 ABOVE = {"kind": "price_above", "symbol": "IBM", "price": 1}
 
 
+@pytest.fixture(scope="session")
+def document(stack: Stack) -> Document:
+    return Document(httpx.get(stack.url + WHERE, timeout=60).json())
+
+
+def client(stack: Stack, document: Document, user: str, *roles: str) -> httpx.Client:
+    """Signed in; whatever it is answered is held against the document."""
+
+    def judged(answer: httpx.Response) -> None:
+        answer.read()
+        document.fits(answer)
+
+    return httpx.Client(
+        base_url=stack.url,
+        timeout=60,
+        cookies=stack.sign_in(user, roles),
+        event_hooks={"response": [judged]},
+    )
+
+
 @pytest.fixture
-def http(stack: Stack, fresh: Any) -> Iterator[httpx.Client]:
+def http(stack: Stack, document: Document, fresh: Any) -> Iterator[httpx.Client]:
     """Somebody who is signed in."""
-    with httpx.Client(
-        base_url=stack.url, timeout=60, cookies=stack.sign_in(fresh("rest"))
-    ) as client:
-        yield client
+    with client(stack, document, fresh("rest")) as opened:
+        yield opened
 
 
 @pytest.fixture
-def stranger(stack: Stack, fresh: Any) -> Iterator[httpx.Client]:
+def stranger(stack: Stack, document: Document, fresh: Any) -> Iterator[httpx.Client]:
     """Somebody else."""
-    with httpx.Client(
-        base_url=stack.url, timeout=60, cookies=stack.sign_in(fresh("other"))
-    ) as client:
-        yield client
+    with client(stack, document, fresh("other")) as opened:
+        yield opened
 
 
 def refused(answer: httpx.Response, status: int, path: str | None = None) -> None:
@@ -93,6 +111,25 @@ class TestStrategies:
         listed = http.get("/api/strategies").json()
         assert [one["strategyId"] for one in listed["strategies"]] == [id_]
 
+    @pytest.mark.parametrize(
+        "rule",
+        [
+            CROSSOVER,
+            {"kind": "breakout", "window": 20, "marginPercent": 0.25},
+            {"kind": "mean_reversion", "window": 20, "deviations": 2.5},
+        ],
+        ids=lambda rule: rule["kind"],
+    )
+    def test_it_is_kept_as_it_was_asked_for(self, http: httpx.Client, rule: dict[str, Any]) -> None:
+        stop = {"kind": "fixed", "percent": 2.5}
+        asked = {**STRATEGY, "rule": rule, "stopLoss": stop, "maxTrades": 7, "name": "mine"}
+        id_ = http.post("/api/strategies", json=asked).json()["strategyId"]
+        assert asked.items() <= http.get(f"/api/strategies/{id_}").json().items()
+        change = {"rule": CROSSOVER, "maxTrades": None, "name": "ours", "quantity": 0.5}
+        assert http.patch(f"/api/strategies/{id_}", json=change).is_success
+        now = http.get(f"/api/strategies/{id_}").json()
+        assert {**asked, **change}.items() <= now.items()
+
     def test_the_same_idempotency_key_makes_it_once(
         self, http: httpx.Client, stranger: httpx.Client
     ) -> None:
@@ -131,13 +168,46 @@ class TestStrategies:
     ) -> None:
         refused(http.post("/api/strategies", json={**STRATEGY, **change}), 422, path)
 
+    @pytest.mark.parametrize(
+        ("change", "path"),
+        [
+            ({"symbol": "SPY"}, "symbol"),
+            ({"status": "started"}, "status"),
+            ({"quantity": None}, "quantity"),
+            ({"quantity": "NaN"}, "quantity"),
+            ({"name": ""}, "name"),
+            ({"rule": None}, "rule"),
+            ({"rule": {"kind": "breakout", "window": 1}}, "rule.window"),
+            (
+                {"rule": {"kind": "mean_reversion", "window": 5, "deviations": "x"}},
+                "rule.deviations",
+            ),
+            ({"stopLoss": {"kind": "fixed"}}, "stopLoss.percent"),
+            ({"stopLoss": {"kind": "loose", "percent": 1}}, "stopLoss.kind"),
+            ({"maxTrades": 1.5}, "maxTrades"),
+        ],
+    )
+    def test_what_does_not_fit_changes_nothing(
+        self, http: httpx.Client, change: dict[str, Any], path: str
+    ) -> None:
+        made = http.post("/api/strategies", json=STRATEGY).json()
+        where = f"/api/strategies/{made['strategyId']}"
+        refused(http.patch(where, json={"quantity": 20, **change}), 422, path)
+        assert http.get(where).json() == made
+
+    def test_only_a_started_one_can_be_stopped(self, http: httpx.Client) -> None:
+        id_ = http.post("/api/strategies", json=STRATEGY).json()["strategyId"]
+        refused(http.post(f"/api/strategies/{id_}/stop"), 409)
+
     def test_somebody_elses_is_as_good_as_none(
         self, http: httpx.Client, stranger: httpx.Client
     ) -> None:
         id_ = http.post("/api/strategies", json=STRATEGY).json()["strategyId"]
         refused(stranger.get(f"/api/strategies/{id_}"), 404)
         refused(stranger.post(f"/api/strategies/{id_}/start"), 404)
+        refused(stranger.post(f"/api/strategies/{id_}/stop"), 404)
         refused(stranger.patch(f"/api/strategies/{id_}", json={"name": "mine"}), 404)
+        assert stranger.get("/api/strategies").json()["strategies"] == []
         refused(http.get("/api/strategies/none-such"), 404)
 
 
@@ -165,8 +235,38 @@ class TestAlerts:
         refused(http.delete(f"/api/alerts/rules/{rule}"), 404)
 
     @pytest.mark.parametrize(
+        ("rule", "said"),
+        [
+            ({"kind": "price_below", "symbol": "IBM", "price": 999_999}, "below 999999"),
+            (
+                {"kind": "percent_move", "symbol": "IBM", "percent": 0.001, "windowSeconds": 9},
+                "IBM moved ",
+            ),
+        ],
+    )
+    def test_below_a_price_and_by_a_move_too(
+        self, stack: Stack, http: httpx.Client, rule: dict[str, Any], said: str
+    ) -> None:
+        made = http.post("/api/alerts/rules", json={**rule, "level": "warning"})
+        assert made.status_code == 201, made.text
+        assert rule.items() <= made.json().items()
+
+        def alerts() -> list[dict[str, Any]]:
+            found: list[dict[str, Any]] = http.get("/api/alerts").json()["alerts"]
+            return found
+
+        stack.wait_for("the alert is raised", alerts, seen=alerts)
+        [alert] = alerts()
+        assert (alert["ruleId"], alert["level"]) == (made.json()["ruleId"], "warning")
+        assert said in alert["message"]
+
+    @pytest.mark.parametrize(
         ("change", "path"),
         [
+            ({"kind": "percent_move", "price": None}, "percent"),
+            ({"kind": "percent_move", "price": None, "percent": 1}, "windowSeconds"),
+            ({"windowSeconds": 1.5}, "windowSeconds"),
+            ({"symbol": None}, "symbol"),
             ({"kind": "full_moon"}, "kind"),
             ({"symbol": "NOPE"}, "symbol"),
             ({"price": -1}, "price"),
@@ -187,6 +287,8 @@ class TestAlerts:
         rule = http.post("/api/alerts/rules", json={**ABOVE, "price": 999_999}).json()["ruleId"]
         refused(stranger.delete(f"/api/alerts/rules/{rule}"), 404)
         refused(stranger.post(f"/api/alerts/rules/{rule}/arm"), 404)
+        assert stranger.get("/api/alerts/rules").json()["rules"] == []
+        assert len(http.get("/api/alerts/rules").json()["rules"]) == 1
 
 
 class TestNotifications:
@@ -266,11 +368,45 @@ class TestInsights:
         assert http.patch(path, json={"tags": ["Earnings"]}).json()["tags"] == ["earnings"]
         assert http.get(path).json()["name"] == "chips"
         assert len(http.get("/api/v2/configurations").json()["configurations"]) == 1
+        changed = http.patch(path, json={"name": "banks", "tickers": ["jpm"]}).json()
+        assert (changed["name"], changed["tickers"], changed["tags"]) == (
+            "banks", ["JPM"], ["earnings"],
+        )  # fmt: skip
+        assert http.get(path).json() == changed
         refused(stranger.get(path), 404)
-        refused(http.patch(path, json={"tickers": []}), 422, "tickers")
-        refused(http.post("/api/v2/configurations", json={**wanted, "x": 1}), 422, "x")
+        refused(stranger.patch(path, json={"name": "mine"}), 404)
+        refused(stranger.delete(path), 404)
+        assert stranger.get("/api/v2/configurations").json()["configurations"] == []
+        assert http.get("/api/v2/configurations").json()["configurations"] == [changed]
         assert http.delete(path).status_code == 200
         refused(http.get(path), 404)
+
+    @pytest.mark.parametrize(
+        ("change", "path"),
+        [
+            ({"name": " "}, "name"),
+            ({"name": "x" * 81}, "name"),
+            ({"name": 7}, "name"),
+            ({"tickers": []}, "tickers"),
+            ({"tickers": "AMD"}, "tickers"),
+            ({"tickers": ["AMD", ""]}, "tickers[1]"),
+            ({"tickers": ["A" * 17]}, "tickers[0]"),
+            ({"tickers": [f"T{n}" for n in range(51)]}, "tickers"),
+            ({"tags": ["x" * 41]}, "tags[0]"),
+            ({"tags": [f"t{n}" for n in range(11)]}, "tags"),
+            ({"tags": [None]}, "tags[0]"),
+            ({"mood": 1}, "mood"),
+        ],
+    )
+    def test_what_does_not_fit_is_named(
+        self, http: httpx.Client, change: dict[str, Any], path: str
+    ) -> None:
+        wanted = {"name": "chips", "tickers": ["AMD"], "tags": ["x"]}
+        refused(http.post("/api/v2/configurations", json={**wanted, **change}), 422, path)
+        made = http.post("/api/v2/configurations", json=wanted).json()
+        where = f"/api/v2/configurations/{made['id']}"
+        refused(http.patch(where, json=change), 422, path)
+        assert http.get(where).json() == made
 
     def test_items_of_a_configuration_by_plain_get(
         self, stack: Stack, http: httpx.Client, stranger: httpx.Client, fresh: Any
@@ -306,3 +442,81 @@ class TestInsights:
             assert {"positive", "neutral", "negative", "tags", "rates"} <= set(after)
             refused(http.get("/api/v2/items?since=yesterday"), 422, "since")
             refused(http.get("/api/v2/items?limit=0"), 422, "limit")
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/orders", {"symbol": "IBM", "side": "buy", "type": "market", "qty": 1}),
+        ("/api/alerts/rules", {**ABOVE, "price": 999_999}),
+        ("/api/v2/configurations", {"name": "mine", "tickers": ["IBM"]}),
+    ],
+)
+def test_the_same_idempotency_key_does_it_once(
+    http: httpx.Client, stranger: httpx.Client, path: str, body: dict[str, Any]
+) -> None:
+    key = {"Idempotency-Key": "mine-1"}
+
+    def made(by: httpx.Client) -> str:
+        answer = by.post(path, json=body, headers=key).json()
+        [id_] = {answer[name] for name in _ID_OF if answer.get(name)}
+        return str(id_)
+
+    assert made(http) == made(http)
+    assert made(stranger) != made(http)
+    [listed] = http.get(path, headers=key).json().keys() - {"asOf", "as_of"}
+    assert len(http.get(path).json()[listed]) == 1
+    bad = {"Idempotency-Key": "x" * 129}
+    refused(http.post(path, json=body, headers=bad), 422, "Idempotency-Key")
+    assert http.get(path, headers=bad).is_success  # asking changes nothing
+
+
+def test_every_call_does_what_the_document_says(
+    stack: Stack, document: Document, fresh: Any
+) -> None:
+    """Each is made as it is meant; no call is left out, and each success is as it is said."""
+    document, user = Document(document.told), fresh("all")
+    bodies = {
+        ("POST", "/api/strategies"): STRATEGY,
+        ("PATCH", "/api/strategies/{strategy_id}"): {"quantity": 20},
+        ("POST", "/api/alerts/rules"): ABOVE,
+        ("POST", "/api/v2/configurations"): {"name": "mine", "tickers": ["IBM"]},
+        ("PATCH", "/api/v2/configurations/{configuration_id}"): {"name": "ours"},
+        ("POST", "/api/notifications/read"): {"ids": ["none-such"]},
+        ("POST", "/api/session"): {"userId": user, "roles": ["admin"]},
+        ("POST", "/api/stream/test"): {"message": "hello"},
+        ("POST", "/api/orders"): {
+            "symbol": "IBM", "side": "buy", "type": "limit", "qty": 1, "limitPrice": 1,
+            "clientOrderId": "mine",
+        },
+    }  # fmt: skip
+    ids: dict[str, str] = {}
+    # What makes things first, what ends them last.
+    turn = ["POST", "GET", "PATCH", "DELETE"]
+    order = sorted(document.calls, key=lambda of: (turn.index(of[0]), of[1] == "/api/session"))
+    with client(stack, document, user, "admin") as http:
+        for verb, path in [("POST", "/api/orders"), *order]:
+            body = bodies.get((verb, path))
+            assert body is None or document.takes((verb, path), body)
+            answer = http.request(verb, path.format_map(ids), json=body)
+            assert answer.is_success, (verb, path, answer.text)
+            if verb == "POST" and body is not None:
+                ids |= {
+                    _ID_OF.get(name, name): value
+                    for name, value in answer.json().items()
+                    if name in _ID_OF
+                }
+    said = {
+        (verb, path, int(status))
+        for (verb, path), operation in document.calls.items()
+        for status in operation["responses"]
+        if status < "300"
+    }
+    assert document.answered == said
+
+
+_ID_OF = {
+    "strategyId": "strategy_id", "ruleId": "rule_id", "orderId": "order_id",
+    "id": "configuration_id",
+}  # fmt: skip
+"""What the id of a thing is called in its answers, and in paths."""

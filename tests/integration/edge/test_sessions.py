@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tests.integration.edge.house import UNSET
 from tests.integration.edge.market import placed
 from tests.waiting import until
 
@@ -219,11 +220,12 @@ class TestSigningIn:
             assert (await http.get("/api/session")).json() == UNAUTHORIZED
             assert (await http.delete("/api/session")).json() == UNAUTHORIZED
 
-    async def test_switched_off(self, house, alice):
-        edge = house.shared_edge(TAPEWIRE_SIGN_IN="off")
+    @pytest.mark.parametrize("switch", ["off", UNSET])
+    async def test_not_switched_on(self, house, alice, switch):
+        edge = house.shared_edge(TAPEWIRE_SIGN_IN=switch)
         async with edge.client() as http:
             answer = await http.post("/api/session", json={"userId": alice})
-        assert answer.status_code in (403, 404)
+        assert answer.status_code == 403
         assert answer.json()["statusCode"] == answer.status_code
         assert "set-cookie" not in answer.headers
 

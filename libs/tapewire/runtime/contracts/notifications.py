@@ -16,6 +16,9 @@ from tapewire.runtime.contracts.call import Call
 SERVICE = "alerts"
 LIST, READ, SEND = "notifications", "read", "send"
 
+MOST_LISTED = 200
+"""Notifications that one `NotificationsReply` holds at the most."""
+
 
 class ListNotifications(Asking, frozen=True, kw_only=True):
     """A user's `limit` (1 to 200) newest notifications; answered by `NotificationsReply`."""
