@@ -13,6 +13,7 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
+from services.edge.flag import Flag
 from services.edge.http.errors import Failure
 from services.edge.http.streams import ABORT, LINE
 
@@ -97,6 +98,7 @@ class StreamProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._head_bytes = None
         super().on_headers_complete()
+        self.cycle.message_event = cast("asyncio.Event", Flag())
         if 0 < len(self.pipeline) <= MOST_WAITING_REQUESTS:
             self.flow.resume_reading()
 

@@ -58,7 +58,7 @@ LITESTAR_ROOMS = (
     "tapewire.runtime.health",
 )
 _QUIET = (
-    "connection", "cursor", "dialects", "feeds", "frames", "gzip", "hub", "lanes", "limits",
+    "connection", "cursor", "dialects", "feeds", "flag", "frames", "gzip", "hub", "lanes", "limits",
     "newest", "roster", "selection",
 )  # fmt: skip
 QUIET_ROOMS = tuple(f"services.edge.{name}" for name in _QUIET)

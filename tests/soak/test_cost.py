@@ -22,7 +22,7 @@ from tests.soak.visits import Street
 from tests.soak.world import USERS, World
 
 IDLE = 500 if SHORT else 10_000
-IDLE_BYTES = {"/api/stream/orders": 40 * 1024, "/api/stream/trading": 44 * 1024}
+IDLE_BYTES = {"/api/stream/orders": 40 * 1024, "/api/stream/trading": 40 * 1024}
 SHARE_BYTES = 16 * 1024 if SHORT else 0
 """Of few connections each bears more of what is paid once."""
 BUSY = 100

@@ -53,7 +53,8 @@ class Along:
         for of in (Lane.COUNTS, Lane.METRICS):
             if of in lanes:
                 until.enter_context(self._counts.shown(of, connection))
-        until.enter_context(self._values.shown(connection))
+        if connection.feed.values:
+            until.enter_context(self._values.shown(connection))
         return told
 
     async def known(self, connection: Connection) -> None:

@@ -21,6 +21,7 @@ from services.edge.dialects.trading import (
     position_view,
     valued_view,
 )
+from services.edge.flag import Flag
 from services.edge.follow.beginning import NotYet
 from services.edge.follow.board import Board
 from services.edge.follow.tape import Tape
@@ -44,7 +45,7 @@ class Portfolio:
 
     def __init__(self) -> None:
         self.view: PositionsView | None = None
-        self.known = asyncio.Event()
+        self.known = Flag()
         self.values: dict[str, PositionValued] = {}
         self.lanes: dict[float, Lane] = {}
         self.readers = 0
@@ -164,7 +165,7 @@ class Portfolios:
     async def _read(self, owner: str, portfolio: Portfolio) -> None:
         """Follow the values of `owner`, and know the positions, until cancelled."""
         patience = Patience(self._chance)
-        look = asyncio.Event()
+        look = Flag()
         subscription: Subscription | None = None
         values = self._valuations(owner)
         hear = partial(self._hear, portfolio)

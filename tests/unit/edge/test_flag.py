@@ -1,0 +1,54 @@
+"""A flag wakes all who wait, once, and forgets who gave up."""
+
+import asyncio
+
+import pytest
+
+from services.edge.flag import Flag
+
+
+async def waiting(flag, count):
+    tasks = [asyncio.create_task(flag.wait()) for _ in range(count)]
+    await asyncio.sleep(0)
+    return tasks
+
+
+async def test_all_who_wait_are_woken():
+    flag = Flag()
+    tasks = await waiting(flag, 3)
+    assert not any(task.done() for task in tasks)
+    flag.set()
+    async with asyncio.timeout(10):
+        await asyncio.gather(*tasks)
+    assert flag.is_set()
+
+
+async def test_nobody_waits_while_it_is_set():
+    flag = Flag()
+    flag.set()
+    async with asyncio.timeout(10):
+        await flag.wait()
+    flag.clear()
+    assert not flag.is_set()
+    (task,) = await waiting(flag, 1)
+    await asyncio.sleep(0)
+    assert not task.done()
+    flag.set()
+    flag.clear()
+    async with asyncio.timeout(10):
+        await task
+
+
+async def test_who_gave_up_is_forgotten_and_the_others_are_woken():
+    flag = Flag()
+    first, second, third = await waiting(flag, 3)
+    second.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await second
+    assert len(flag._waiting) == 2
+    third.cancel()
+    flag.set()
+    async with asyncio.timeout(10):
+        await first
+    with pytest.raises(asyncio.CancelledError):
+        await third
