@@ -10,6 +10,7 @@ import structlog
 from services.edge.feeds import Feed, Interest
 from services.edge.lanes import Outbox
 from services.edge.selection import Selection
+from tapewire.log import Recorded
 
 logger = structlog.get_logger("edge.connection")
 
@@ -92,8 +93,8 @@ class Connection:
         self.position = 0
         self.told = 0
         self.written_at = self.beaten_at = now
-        self.urgent: list[int] = []
-        """Sequences of what must not wait, in the outbox."""
+        self.urgent: list[Recorded] = []
+        """What must not wait, in the outbox."""
         self.writing_since: float | None = None
         self.reason: Reason | None = None
         self.ended_at = 0.0
@@ -112,10 +113,15 @@ class Connection:
         self.outbox.nudge()
 
     def log_urgent(self) -> None:
-        """Tell of what must not wait that it was written."""
-        for sequence in self.urgent:
+        """Tell of what must not wait that it was written: by whichever task, often not the one
+        that serves this connection, whose correlation id would be on the line by itself."""
+        for recorded in self.urgent:
             logger.info(
-                "an urgent event was written", client=self.opening.client, sequence=sequence
+                "an urgent event was written",
+                client=self.opening.client,
+                correlation=self.opening.correlation,
+                sequence=recorded.sequence,
+                event_correlation=recorded.meta.correlation,
             )
         self.urgent.clear()
 

@@ -158,7 +158,7 @@ class Hub:
         if made is not None:
             now = urgent(recorded.event)
             if now:
-                connection.urgent.append(recorded.sequence)
+                connection.urgent.append(recorded)
             if not connection.outbox.put(made, urgent=now):
                 connection.urgent.clear()
                 connection.behind()

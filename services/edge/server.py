@@ -23,7 +23,8 @@ SEND_BUFFER_BYTES = 96 * 1024
 """What the kernel may hold for a client that does not read; its default hides up to 4 MB."""
 USER_TIMEOUT_WRITES = 2
 """How many times as long as a write may take the kernel waits for a peer's acknowledgement: the
-edge finds a slow reader first, and the kernel a peer that is gone."""
+edge finds a slow reader of much first, and the kernel one whose little still fits its buffer, or a
+peer that fell silent."""
 GRACE_SECONDS = 2.0
 """How long ordinary requests may take after the last stream ended."""
 UNUSED_SECONDS = 5

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import random
 import socket
 import struct
@@ -12,7 +13,7 @@ import pytest
 from tapewire.cli.up.nats import free_port
 from tests.integration.edge.market import many, placed
 from tests.sse import BadFrame, Ended, parse
-from tests.waiting import WAIT_SECONDS, until
+from tests.waiting import WAIT_SECONDS, eventually, until
 
 ORDERS = "/api/stream/orders"
 WRITE_SECONDS = 2
@@ -237,6 +238,30 @@ class TestReadersThatStop:
                 await stalled.close()
         (line,) = edge.logged("stream closed", client=client)
         assert line["reason"] == "slow"
+
+    @pytest.mark.parametrize("coding", ["gzip", "identity"])
+    async def test_one_of_little_is_slow_and_not_gone(self, house, market, fresh, coding):
+        """The regression: a few bytes a second fill no buffer of the edge, only the kernel's; it
+        was the kernel that gave the reader up, and the edge said that the reader had left."""
+        edge = house.shared_edge(SSE_WRITE_SECONDS=1)
+        symbols = [fresh("LITTLE") for _ in range(8)]
+        stalled = await edge.connect(
+            f"/api/stream/prices?symbols={','.join(symbols)}",
+            headers={"Accept-Encoding": coding, "X-Correlation-ID": symbols[0]},
+            receive_buffer=2048,
+        )
+        stalled.writer.transport.pause_reading()
+        prices = itertools.count(100)
+
+        async def given_up():
+            for symbol in symbols:
+                await market.quote(symbol, next(prices))
+            return edge.logged("stream closed", correlation=symbols[0])
+
+        await eventually("it is given up", given_up)
+        (line,) = edge.logged("stream closed", correlation=symbols[0])
+        assert line["reason"] == "slow"
+        await stalled.close()
 
 
 class TestReadersThatAreSlow:
