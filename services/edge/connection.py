@@ -66,6 +66,8 @@ class Connection:
     """
 
     __slots__ = (
+        "_fresh_at",
+        "_told_then",
         "abort",
         "beaten_at",
         "ended_at",
@@ -98,6 +100,8 @@ class Connection:
         self.writing_since: float | None = None
         self.reason: Reason | None = None
         self.ended_at = 0.0
+        self._fresh_at = now
+        self._told_then = 0
 
     @property
     def feed(self) -> Feed:
@@ -111,6 +115,12 @@ class Connection:
         """Leave live delivery: what the outbox holds is written, the rest is read from the log."""
         self.live = False
         self.outbox.nudge()
+
+    def stale_seconds(self, now: float) -> float:
+        """How long the client's id has stood still behind the position; to be asked regularly."""
+        if not self.live or self.position <= self.told or self.told != self._told_then:
+            self._fresh_at, self._told_then = now, self.told
+        return now - self._fresh_at
 
     def log_urgent(self) -> None:
         """Tell of what must not wait that it was written: by whichever task, often not the one
