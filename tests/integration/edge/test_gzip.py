@@ -210,7 +210,7 @@ class TestWhatItCarries:
 
 async def test_what_compressed_streams_cost_in_memory(house, fresh, journal):
     """300 of them next to 300 plain ones: nothing while they wait for something to happen, and at
-    most the 32 KiB that are promised while each gets events, and a little that is not compression."""
+    most the 32 KiB that are promised while each gets events, and a little that is others."""
     edge, user = house.edge(), fresh("idle")
     cookie = await edge.sign_in(user)
     streams, resident = [], []
