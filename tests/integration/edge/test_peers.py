@@ -208,6 +208,40 @@ class TestReadersThatStop:
             assert grown < 12 * MEGABYTE, f"{grown / MEGABYTE:.1f} MB"
         edge.stop()
 
+    async def test_no_more_events_wait_for_it_than_are_allowed(self, patient, alice, journal):
+        """Of a few KB each, which stay within what may wait in bytes: when one more than 16 would
+        wait, it leaves live delivery."""
+        cookie = await patient.sign_in(alice)
+        async with (
+            await patient.follow(ORDERS, cookie, receive_buffer=4096) as stalled,
+            patient.client() as http,
+        ):
+
+            async def figure(name):
+                figures = (await http.get("/metrics")).text
+                return int(figures.partition(f"\ntapewire_{name} ")[2].split()[0])
+
+            async def is_live():
+                return await figure("connections_live") == 1
+
+            await stalled.until("order:update")
+            await eventually("it is live, and nobody else", is_live)
+            stalled.writer.transport.pause_reading()
+            most = 0
+
+            async def is_behind():
+                nonlocal most
+                await journal.append(alice, placed(reason="x" * 4000))
+                behind = not await is_live()  # and what waits then, waits on
+                most = max(most, await figure("outbox_bytes"))
+                return behind
+
+            await eventually("it leaves live delivery", is_behind)
+            stalled.writer.transport.resume_reading()
+            last = await journal.append(alice, placed("last"))
+            await stalled.until("the last", lambda f: f.id and f.sequence == last)
+        assert 4000 < most < 16 * 5000
+
     async def flood(self, healthy, journal, alice, count):
         """Append large events, each when the healthy reader has the one before."""
         for _ in range(count):
