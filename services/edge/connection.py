@@ -1,7 +1,7 @@
 """One open stream: what is known of it, where it is, and why it ends."""
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 import msgspec
@@ -122,10 +122,15 @@ class Connection:
             self._fresh_at, self._told_then = now, self.told
         return now - self._fresh_at
 
-    def log_urgent(self) -> None:
+    def take_urgent(self) -> list[Recorded]:
+        """What of that which was just taken from the outbox must not wait."""
+        taken, self.urgent = self.urgent, []
+        return taken
+
+    def log_urgent(self, written: Iterable[Recorded]) -> None:
         """Tell of what must not wait that it was written: by whichever task, often not the one
         that serves this connection, whose correlation id would be on the line by itself."""
-        for recorded in self.urgent:
+        for recorded in written:
             logger.info(
                 "an urgent event was written",
                 client=self.opening.client,
@@ -133,7 +138,6 @@ class Connection:
                 sequence=recorded.sequence,
                 event_correlation=recorded.meta.correlation,
             )
-        self.urgent.clear()
 
     def __repr__(self) -> str:
         return f"Connection({self.opening.client} at {self.position}, live={self.live})"

@@ -160,7 +160,8 @@ class Hub:
             if now:
                 connection.urgent.append(recorded)
             if not connection.outbox.put(made, urgent=now):
-                connection.urgent.clear()
+                if now:
+                    connection.urgent.pop()
                 connection.behind()
                 return False
             connection.told = recorded.sequence

@@ -231,7 +231,8 @@ def _sink(
         chunk = take()
         line.write_body(chunk if gzip is None else gzip.write(chunk))
         connection.written_at = clock()
-        connection.log_urgent()
+        if connection.urgent:
+            connection.log_urgent(connection.take_urgent())
         return True
 
     return write

@@ -11,6 +11,7 @@ import zlib
 import pytest
 
 from tapewire.cli.up.nats import free_port
+from tests.integration.edge.golden import golden
 from tests.integration.edge.market import many, placed
 from tests.sse import BadFrame, Ended, parse
 from tests.waiting import WAIT_SECONDS, eventually, until
@@ -315,6 +316,30 @@ class TestReadersThatAreSlow:
             ]
             live = await journal.append(alice, placed("live again"))
             assert (await stream.read()).sequence == live
+
+    async def test_each_urgent_event_is_logged_once_when_it_was_written(
+        self, patient, alice, journal
+    ):
+        """The regression: those that it was given as it fell behind were not, nor those that it
+        read of the log."""
+        cookie = await patient.sign_in(alice)
+        async with await patient.follow(
+            "/api/stream/alerts", cookie, receive_buffer=4096
+        ) as stream:
+            client = stream.frames[-1].data["clientId"]
+            await stream.until("checkpoint")
+            stream.writer.transport.pause_reading()
+            alerts = [golden("alert.raised", level="error", message=LARGE) for _ in range(60)]
+            sequences = [await journal.append(alice, one, domain="alerts") for one in alerts]
+            written = lambda: [  # noqa: E731
+                line["sequence"]
+                for line in patient.logged("an urgent event was written", client=client)
+            ]
+            await until("the first are written", written)
+            assert len(written()) < len(sequences) / 2, "it reads nothing"
+            stream.writer.transport.resume_reading()
+            await stream.until("the last", lambda f: f.id and f.sequence == sequences[-1])
+            await until("each is logged", lambda: written() == sequences, seen=written)
 
     async def test_a_burst_larger_than_the_outbox_arrives_whole(self, patient, alice, journal):
         cookie = await patient.sign_in(alice)
