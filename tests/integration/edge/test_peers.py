@@ -278,8 +278,8 @@ class TestReadersThatStop:
     async def test_one_of_little_is_slow_and_not_gone(self, house, market, fresh, coding):
         """The regression: a few bytes a second fill no buffer of the edge, only the kernel's; it
         was the kernel that gave the reader up, and the edge said that the reader had left."""
-        edge = house.shared_edge(SSE_WRITE_SECONDS=1)
-        symbols = [fresh("LITTLE") for _ in range(8)]
+        edge = house.shared_edge(SSE_WRITE_SECONDS=0.5)
+        symbols = [fresh("LITTLE") for _ in range(16)]
         stalled = await edge.connect(
             f"/api/stream/prices?symbols={','.join(symbols)}",
             headers={"Accept-Encoding": coding, "X-Correlation-ID": symbols[0]},
