@@ -209,8 +209,8 @@ class TestWhatItCarries:
 
 
 async def test_what_compressed_streams_cost_in_memory(house, fresh, journal):
-    """300 of them next to 300 plain ones: nothing while they wait for something to happen, and at
-    most the 32 KiB that are promised while each gets events, and a little that is others."""
+    """300 of them next to 300 plain ones: nothing while they wait for something to happen. While
+    they get events, the promised 32 KiB at most, and a little for what else an event costs."""
     edge, user = house.edge(), fresh("idle")
     cookie = await edge.sign_in(user)
     streams, resident = [], []
