@@ -6,8 +6,9 @@ whatever a later version adds.
 """
 
 import json
+from decimal import Decimal
 
-from tapewire.events import CATALOGUE
+from tapewire.events import CATALOGUE, CODEC
 from tapewire.log import EVERYBODY, Meta, Subject, new_id
 from tests.integration.edge.cast import TICKER, Cast
 from tests.integration.edge.golden import FOLDER, golden
@@ -88,6 +89,8 @@ BOARDS = {
 CATALOGUES = {"trading": TRADING, "strategies": STRATEGIES, "boards": BOARDS}
 SELDOM = {("strategies", "PING"), ("strategies", "state_update"), ("boards", "heartbeat")}
 """What may not have come by then."""
+IN_OTHER_WORDS = ("type", "message")
+"""What strategy streams have under names that events have for something else."""
 
 
 def _family(path):
@@ -115,31 +118,37 @@ def _of(cast, name):
     return golden(name, **changes)
 
 
-async def test_they_hold_what_the_protocol_says_and_nothing_else(house, journal, market, fresh):
+async def test_they_hold_what_the_protocol_says_as_it_happened_and_nothing_else(
+    house, journal, market, fresh
+):
     edge, cast = house.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3), Cast(journal, fresh("says"))
     await cast.enter()
     await market.quote(TICKER)
     await edge.knows(TICKER)
     cookie = await edge.sign_in(cast.user)
-    streams = {}
+    streams, happened = {}, {}
     for path in [row.of(cast) for row in every_row]:
         streams[path] = await opened(edge, path, cookie)
     for number, kind in enumerate(_kinds()):
         owner = EVERYBODY if kind.subject.startswith(f"ev.{EVERYBODY}.") else cast.user
-        subject = Subject(owner, kind.domain, f"{number}")
-        await journal.put(subject, _of(cast, kind.name), Meta(id=new_id(), correlation="c-says"))
+        subject, event = Subject(owner, kind.domain, f"{number}"), _of(cast, kind.name)
+        meta = Meta(id=new_id(), correlation="c-says")
+        happened[await journal.put(subject, event, meta)] = event
     item = await cast.happens("items", 0)
     last = await journal.append(cast.user, elsewhere(), domain="notes")
-    shown = set()
+    shown, compared = set(), 0
     for path, stream in streams.items():
         await upto(stream, item if path == "/api/v2/stream" else last)
         for frame in stream.frames:
             if frame.event is not None:
                 shown.add((_family(path), frame.event))
                 _is_as_said(path, frame)
+            if frame.id is not None and frame.sequence in happened:
+                compared += _is_as_it_happened(path, frame, happened[frame.sequence])
         await stream.close()
     said = {(family, event) for family, events in CATALOGUES.items() for event in events}
     assert shown | SELDOM >= said, "not everything was shown"
+    assert compared > 10 * len(happened)
 
 
 def _is_as_said(path, frame):
@@ -149,3 +158,27 @@ def _is_as_said(path, frame):
         members = frame.data.get(name)
         for member in members if isinstance(members, list) else ():
             assert set(member) <= fields, (path, frame.event, name)
+
+
+def _is_as_it_happened(path, frame, event):
+    """Each value is one that the event has under that name, if it has any; how many are."""
+    fields, compared = {}, 0
+    for name, value in _leaves(json.loads(CODEC.encode(event), parse_float=Decimal)):
+        fields.setdefault(name, []).append(value)
+    for name, value in _leaves(frame.data):
+        if name in fields and not (_family(path) == "strategies" and name in IN_OTHER_WORDS):
+            assert value in fields[name], (path, frame.event, name)
+            compared += 1
+    return compared
+
+
+def _leaves(value, name=""):
+    """What is no object, and its name without regard to how names are written."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _leaves(inner, key.replace("_", "").lower())
+    elif isinstance(value, list) and value and isinstance(value[0], dict):
+        for inner in value:
+            yield from _leaves(inner, name)
+    else:
+        yield name, value
