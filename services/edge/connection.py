@@ -1,7 +1,7 @@
 """One open stream: what is known of it, where it is, and why it ends."""
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 import msgspec
@@ -10,6 +10,7 @@ import structlog
 from services.edge.feeds import Feed, Interest
 from services.edge.lanes import Outbox
 from services.edge.selection import Selection
+from tapewire.log import Recorded
 
 logger = structlog.get_logger("edge.connection")
 
@@ -65,6 +66,8 @@ class Connection:
     """
 
     __slots__ = (
+        "_fresh_at",
+        "_told_then",
         "abort",
         "beaten_at",
         "ended_at",
@@ -92,11 +95,13 @@ class Connection:
         self.position = 0
         self.told = 0
         self.written_at = self.beaten_at = now
-        self.urgent: list[int] = []
-        """Sequences of what must not wait, in the outbox."""
+        self.urgent: list[Recorded] = []
+        """What must not wait, in the outbox."""
         self.writing_since: float | None = None
         self.reason: Reason | None = None
         self.ended_at = 0.0
+        self._fresh_at = now
+        self._told_then = 0
 
     @property
     def feed(self) -> Feed:
@@ -111,13 +116,28 @@ class Connection:
         self.live = False
         self.outbox.nudge()
 
-    def log_urgent(self) -> None:
-        """Tell of what must not wait that it was written."""
-        for sequence in self.urgent:
+    def stale_seconds(self, now: float) -> float:
+        """How long the client's id has stood still behind the position; to be asked regularly."""
+        if not self.live or self.position <= self.told or self.told != self._told_then:
+            self._fresh_at, self._told_then = now, self.told
+        return now - self._fresh_at
+
+    def take_urgent(self) -> list[Recorded]:
+        """What of that which was just taken from the outbox must not wait."""
+        taken, self.urgent = self.urgent, []
+        return taken
+
+    def log_urgent(self, written: Iterable[Recorded]) -> None:
+        """Tell of what must not wait that it was written: by whichever task, often not the one
+        that serves this connection, whose correlation id would be on the line by itself."""
+        for recorded in written:
             logger.info(
-                "an urgent event was written", client=self.opening.client, sequence=sequence
+                "an urgent event was written",
+                client=self.opening.client,
+                correlation=self.opening.correlation,
+                sequence=recorded.sequence,
+                event_correlation=recorded.meta.correlation,
             )
-        self.urgent.clear()
 
     def __repr__(self) -> str:
         return f"Connection({self.opening.client} at {self.position}, live={self.live})"

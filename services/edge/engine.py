@@ -146,7 +146,13 @@ class Engine:
         connection = self.hub.of_client(client)
         if connection is None:
             return
-        logger.warning("closes the oldest connection of a user", client=client, most=most)
+        # Of this connection, and not of the newer one whose opening may be the work in hand.
+        logger.warning(
+            "closes the oldest connection of a user",
+            client=client,
+            correlation=connection.opening.correlation,
+            most=most,
+        )
         told = Limited(Reason.LIMIT.value, most)
         farewell = self.hub.words(connection, "connection:limit", told, self._now())
         self.hub.end(connection, Reason.LIMIT, self._clock(), farewell)

@@ -158,9 +158,10 @@ class Hub:
         if made is not None:
             now = urgent(recorded.event)
             if now:
-                connection.urgent.append(recorded.sequence)
+                connection.urgent.append(recorded)
             if not connection.outbox.put(made, urgent=now):
-                connection.urgent.clear()
+                if now:
+                    connection.urgent.pop()
                 connection.behind()
                 return False
             connection.told = recorded.sequence
@@ -228,6 +229,9 @@ class Hub:
         elif since is None and self._is_idle(connection, now):
             connection.beaten_at = now
             connection.outbox.put(self._idle(connection, wall))
+        elif since is None and connection.stale_seconds(now) >= self._keepalive:
+            # Values keep the stream from being idle, and have no ids.
+            connection.outbox.put(self._checkpoint(connection))
 
     def _is_idle(self, connection: Connection, now: float) -> bool:
         """Whether an idle frame is due."""
@@ -238,12 +242,7 @@ class Hub:
     def _idle(self, connection: Connection, wall: datetime) -> bytes:
         """A checkpoint when the user's position moved on unseen, so that the client's id stays
         fresh; otherwise what the family is sent."""
-        checkpoint = b""
-        lossless = connection.interest.lossless
-        if lossless and connection.live and connection.position > connection.told:
-            connection.told = connection.position
-            at = Cursor(self.epoch, connection.position)
-            checkpoint = frame(CHECKPOINT, {}, at, retry_ms=self._retry_ms)
+        checkpoint = self._checkpoint(connection)
         idle = connection.feed.family.idle
         selection = connection.opening.selection
         told = selection.idle(wall) if selection is not None else None
@@ -254,6 +253,15 @@ class Hub:
         if checkpoint and not connection.feed.family.steady:
             return checkpoint
         return checkpoint + frame(*told, retry_ms=self._retry_ms)
+
+    def _checkpoint(self, connection: Connection) -> bytes:
+        """The position as an id, when the client's is older."""
+        lossless = connection.interest.lossless
+        if not lossless or not connection.live or connection.position <= connection.told:
+            return b""
+        connection.told = connection.position
+        at = Cursor(self.epoch, connection.position)
+        return frame(CHECKPOINT, {}, at, retry_ms=self._retry_ms)
 
 
 def _shown(connection: Connection, recorded: Recorded) -> bool:

@@ -66,6 +66,8 @@ class StreamProtocol(HttpToolsProtocol):
 
     served: RequestResponseCycle | None = None
     """The request that is being answered, or was last."""
+    timed_out = False
+    """Whether the kernel gave the peer up: for too long it took nothing of what was written."""
     _overdue: asyncio.TimerHandle | None = None
     """While a request is to come whole."""
     _head_bytes: int | None = None
@@ -114,6 +116,7 @@ class StreamProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The extensions refer to this protocol, which has them: memory comes back at once only
         when that circle is broken."""
+        self.timed_out = isinstance(exc, TimeoutError)
         super().connection_lost(exc)
         self._came()
         self.pipeline.clear()

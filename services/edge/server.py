@@ -21,9 +21,6 @@ from tapewire.runtime import Settings
 BACKLOG = 4096
 SEND_BUFFER_BYTES = 96 * 1024
 """What the kernel may hold for a client that does not read; its default hides up to 4 MB."""
-USER_TIMEOUT_WRITES = 2
-"""How many times as long as a write may take the kernel waits for a peer's acknowledgement: the
-edge finds a slow reader first, and the kernel a peer that is gone."""
 GRACE_SECONDS = 2.0
 """How long ordinary requests may take after the last stream ended."""
 UNUSED_SECONDS = 5
@@ -128,7 +125,9 @@ def listening_socket(settings: Settings) -> socket.socket:
         listening = socket.create_server((settings.host, settings.port), backlog=BACKLOG)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
-        patience = int(USER_TIMEOUT_WRITES * settings.write_seconds * 1000)
+        # What is little enough for the kernel's buffer never waits here: that its reader takes
+        # nothing of it, or fell silent, only the kernel sees.
+        patience = max(1, int(settings.write_seconds * 1000))  # 0 would be its own, minutes
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, patience)
     listening.setblocking(False)
     return listening

@@ -22,6 +22,8 @@ BEGINS = {
     NOTIFICATIONS: ("connected", "notification:unread"),
 }
 PLACED = {ORDERS: "order:update", TRADING: "order:update", STRATEGIES: "ORDER_PLACED"}
+LINE_ENDS = 'a\rb\nc\r\nd\u2028e\u2029f\u0085g\x0bh\x0ci\0j\ufeffk\U0001f4c8"\\l: data: m\n\nid: n'
+"""What one parser or another takes for the end of a line, or of an event."""
 
 
 async def test_every_family(client, run, house, fresh):
@@ -54,13 +56,15 @@ async def test_every_family(client, run, house, fresh):
                 assert reader.of(path, event)[0].id
 
             epoch = await journal.epoch()
-            last = await journal.append(alice.name, placed("live"))
+            last = await journal.append(alice.name, placed("live", reason=LINE_ENDS))
             for path, event in PLACED.items():
                 told = (event, f"{epoch}-{last}")
                 await reader.until(
                     f"{told} on {path}",
                     lambda r, p=path, t=told: t in [(one.event, one.id) for one in r.of(p)],
                 )
+                (placed_,) = [one.data for one in reader.of(path, event) if one.id == told[1]]
+                assert placed_["message" if path == STRATEGIES else "reason"] == LINE_ENDS, path
             item, noted = fresh("item"), golden("notification.created")
             last = await happens(
                 journal, EVERYBODY, "items", item, golden("item.analysed", item__id=item)

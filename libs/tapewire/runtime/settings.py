@@ -238,7 +238,8 @@ class Setting(msgspec.Struct, frozen=True):
 
     def masked(self, value: Any) -> Any:
         """`value` without secrets: only free text can be one by the name of its variable."""
-        return mask(value, "" if _meta(self.type).extra["choices"] else self.env)
+        free = isinstance(self.default, str | tuple) and not _meta(self.type).extra["choices"]
+        return mask(value, self.env if free else "")
 
 
 def _meta(of: Any) -> Any:

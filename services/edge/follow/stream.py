@@ -26,6 +26,7 @@ from services.edge.connection import Connection, Reason
 from services.edge.cursor import Cursor, Reset, Resume
 from services.edge.dialects import Told
 from services.edge.dialects.family import Hello
+from services.edge.dialects.trading import urgent
 from services.edge.follow.along import Along
 from services.edge.follow.beginning import Beginnings, NotYet
 from services.edge.follow.reading import Reader, Stretch, filters, owners
@@ -128,11 +129,10 @@ class _Follower:
 
     async def follow_values(self) -> None:
         """Newest-wins values alone."""
-        outbox = self._connection.outbox
         self._say_live()
-        while not outbox.ended:
-            await self._write(await outbox.take())
-        await self._write(await outbox.take())
+        while not self._connection.outbox.ended:
+            await self._write_waiting()
+        await self._write_waiting()
 
     async def follow_tape(self, requested: str | None) -> None:
         """Everything of the owner, in order, from where `requested` says."""
@@ -146,7 +146,7 @@ class _Follower:
                     await self._live()
                 requested = str(Cursor(self._epoch, self._connection.position))
         except _Ended:
-            await self._write(await self._connection.outbox.take())
+            await self._write_waiting()
 
     async def _begin(self, requested: str | None) -> None:
         """Be at a position: the one asked for, or a snapshot's."""
@@ -218,41 +218,39 @@ class _Follower:
         return stretch
 
     async def _write_stretch(self, stretch: Stretch) -> None:
-        made = []
-        for recorded in stretch.events:
-            shown = self._shared.hub.encode(self._connection, recorded)
-            if shown is not None:
-                made.append(shown)
-                self._connection.told = recorded.sequence
+        connection, encode = self._connection, self._shared.hub.encode
+        made = [(one, encode(connection, one)) for one in stretch.events]
+        shown = [(one, frame) for one, frame in made if frame is not None]
+        if shown:
+            connection.told = shown[-1][0].sequence
         self._go_on()
-        await self._write(b"".join(made))
-        self._connection.position = stretch.horizon
+        await self._write(b"".join(frame for _, frame in shown))
+        connection.log_urgent(one for one, _ in shown if urgent(one.event))
+        connection.position = stretch.horizon
 
     async def _live(self) -> None:
         """Join the tape and write what the hub delivers, until behind or ended."""
-        connection, outbox = self._connection, self._connection.outbox
+        connection = self._connection
         connection.live = True
         for recorded in self._shared.tape.since(self._owners, connection.position):
-            if connection.live and self._is_followed(recorded.place.owner, recorded.place.domain):
+            place = recorded.place
+            followed = place.owner != EVERYBODY or place.domain in connection.interest.shared
+            if connection.live and followed:
                 self._shared.hub.deliver(connection, recorded)
         self._say_live()
         try:
             while connection.live:
-                await self._write(await outbox.take())
-                connection.log_urgent()
+                await self._write_waiting()
                 self._go_on()
         finally:
             connection.live = False
-        if not outbox.empty:
-            await self._write(await outbox.take())
+        if not connection.outbox.empty:
+            await self._write_waiting()
 
     def _say_live(self) -> None:
         """Once, to a client that leaves another connection for this one."""
         if self._connection.opening.succeeds and not self._said_live:
             self._said_live = self._connection.outbox.put(frames.LIVE, urgent=True)
-
-    def _is_followed(self, owner: str, domain: str) -> bool:
-        return owner != EVERYBODY or domain in self._connection.interest.shared
 
     async def _patiently(self, read: Callable[[], Awaitable[T]]) -> T:
         """What `read` gives, again and again while the log is away; the peer is told now and then
@@ -263,13 +261,12 @@ class _Follower:
             try:
                 return await read()
             except (LogError, NotYet) as error:
-                logger.info(
-                    "waits for the log", client=self._connection.opening.client, why=str(error)
-                )
+                client = self._connection.opening.client
+                logger.info("waits for the log", client=client, why=str(error))
             await asyncio.sleep(delay * random.uniform(0.5, 1.5))  # noqa: S311
             delay = min(delay * 2, RETRY_MOST_SECONDS)
             if not self._connection.outbox.empty:
-                await self._write(await self._connection.outbox.take())
+                await self._write_waiting()
 
     def _frame(self, told: Told, at: Cursor | None = None) -> bytes:
         return frames.frame(*told, at, retry_ms=self._shared.retry_ms)
@@ -285,6 +282,13 @@ class _Follower:
         """Raises _Ended when the connection was told to end."""
         if self._connection.outbox.ended:
             raise _Ended
+
+    async def _write_waiting(self) -> None:
+        """Write what waits in the outbox, as soon as it may leave."""
+        chunk = await self._connection.outbox.take()
+        pressing = self._connection.take_urgent()
+        await self._write(chunk)
+        self._connection.log_urgent(pressing)
 
     async def _write(self, chunk: bytes) -> None:
         """Hand over `chunk`, and let the hub's tick see how long that takes."""

@@ -55,6 +55,8 @@ logger = structlog.get_logger("edge.streams")
 class Line(Protocol):
     """What `LINE` is."""
 
+    timed_out: bool
+
     def has_room(self) -> bool: ...
 
     def write_body(self, body: bytes) -> None: ...
@@ -140,8 +142,9 @@ class Streams:
         started = loop.time()
         gzip = self._gzip(scope)
         coding = [] if gzip is None else [(b"content-encoding", b"gzip")]
-        if LINE in extensions:
-            outbox.sink = _sink(connection, extensions[LINE], gzip, loop.time)
+        line: Line | None = extensions.get(LINE)
+        if line is not None:
+            outbox.sink = _sink(connection, line, gzip, loop.time)
         self._hub.add(connection)
         if self._rollcall is not None:
             self._rollcall.opened(opening.client, opening.user, self._now().timestamp())
@@ -152,8 +155,8 @@ class Streams:
                 await _start(send, 200, [*HEADERS, *self._varying(headers), *coding])
             await self._follow(connection, admitted, gzip, receive, send)
         finally:
-            if connection.leaves and connection.reason is None:
-                connection.reason = Reason.DRAIN
+            if connection.reason is None:
+                connection.reason = _why(connection, line)
             self._hub.remove(connection)
             if gzip is not None:
                 self._compressing.discard(gzip)
@@ -162,7 +165,7 @@ class Streams:
             logger.info(
                 "stream closed",
                 client=opening.client,
-                reason=(connection.reason or Reason.GONE).value,
+                reason=connection.reason.value,
                 position=connection.position,
                 seconds=round(loop.time() - started, 3),
             )
@@ -228,10 +231,18 @@ def _sink(
         chunk = take()
         line.write_body(chunk if gzip is None else gzip.write(chunk))
         connection.written_at = clock()
-        connection.log_urgent()
+        if connection.urgent:
+            connection.log_urgent(connection.take_urgent())
         return True
 
     return write
+
+
+def _why(connection: Connection, line: Line | None) -> Reason:
+    """Why a connection is over that nobody here ended."""
+    if line is not None and line.timed_out:
+        return Reason.SLOW
+    return Reason.DRAIN if connection.leaves else Reason.GONE
 
 
 async def _peer_gone(receive: Receive) -> None:

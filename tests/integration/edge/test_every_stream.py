@@ -91,8 +91,9 @@ async def test_each_is_refused_without_a_session_and_takes_a_preflight(edge, pat
         if path not in open_to_all:
             for cookie in (None, "nobody"):
                 assert await refusal(await edge.connect(path, cookie)) == (401, UNAUTHORIZED)
-        async with await edge.connect(path, method="OPTIONS") as answer:
-            assert answer.status == 200
+        asked = {"X-Correlation-ID": "every-2"}
+        async with await edge.connect(path, method="OPTIONS", headers=asked) as answer:
+            assert (answer.status, answer.header("x-correlation-id")) == (200, "every-2")
             assert answer.header("access-control-allow-methods") == "GET, OPTIONS"
             assert answer.header("access-control-allow-headers") == (
                 "Content-Type, Authorization, Last-Event-ID, X-Correlation-ID"
@@ -234,8 +235,13 @@ class TestThePast:
             assert set(wanted[:-1]) <= set(shown) <= set(sequences[:4])
             if query.startswith("since=e"):
                 assert (shown, complete.sequence) == (wanted, wanted[-1])
-            again = await edge.connect(f"{path}{join}{query}", cookie, last_event_id=complete.id)
-            assert again.status == 204
+            again = await edge.connect(
+                f"{path}{join}{query}",
+                cookie,
+                last_event_id=complete.id,
+                headers={"X-Correlation-ID": "every-3"},
+            )
+            assert (again.status, again.header("x-correlation-id")) == (204, "every-3")
             await again.close()
 
     async def test_what_is_no_place_is_named(self, edge, cast, cookie, paths):

@@ -179,10 +179,16 @@ class TestHappenings:
             last = await happens(alice, "alerts", "1", golden("alert.raised", level="error"))
             alert = await stream.read()
             assert alert.data["priority"] == "high"
-            client = stream.frames[1].data["clientId"]
+            said = {
+                "event": "an urgent event was written",
+                "client": stream.frames[1].data["clientId"],
+                "sequence": last,
+                "correlation": stream.header("x-correlation-id"),
+                "event_correlation": "c-test",
+            }
         await until(
-            "its delivery is logged",
-            lambda: edge.logged("an urgent event was written", client=client, sequence=last),
+            "its delivery is logged, as of this connection and of what caused the alert",
+            lambda: edge.logged(**said),
             seen=lambda: edge.lines()[-3:],
         )
 

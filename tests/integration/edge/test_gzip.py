@@ -5,9 +5,12 @@ import asyncio
 import gzip
 import json
 import zlib
+from random import Random
 
 import pytest
 
+from services.edge.gzip import MEMORY_LEVEL, WINDOW_BITS
+from tapewire.log import new_id
 from tests.integration.edge.market import many, placed
 from tests.sse import Ended, parse
 
@@ -135,6 +138,30 @@ class TestWhatItCarries:
         await plain.close()
         await reader.stream.close()
 
+    async def test_it_is_compressed_at_level_6(self, edge, alice, journal):
+        """As zlib makes it at that level, with the small window that keeps memory small; of text
+        that each level makes something else of."""
+        user, cookie = alice
+        reader, chance = Compressed(await edge.connect(ORDERS, cookie, headers=GZIP)), Random(6)
+        await reader.until("the snapshot", lambda f: f.event == "order:update")
+
+        async def told():
+            reason = "".join(chance.choices("ab", k=8000))
+            before = len(reader.wire), len(reader.plain)
+            sequence = await journal.append(user, placed(new_id(), reason=reason))
+            await reader.until("the event", lambda f: f.id and f.sequence == sequence)
+            return reader.wire[before[0] :], reader.plain[before[1] :]
+
+        blocks = [await told() for _ in range(4)]
+        await reader.stream.close()
+
+        def made(level):
+            own = zlib.compressobj(level, zlib.DEFLATED, -WINDOW_BITS, MEMORY_LEVEL)
+            return [own.compress(plain) + own.flush(zlib.Z_SYNC_FLUSH) for _, plain in blocks]
+
+        assert blocks[-1][0] == made(6)[-1]
+        assert made(1)[-1] != made(6)[-1], "the text does not tell levels apart"
+
     async def test_a_resume_is_compressed_too(self, edge, alice, journal):
         user, cookie = alice
         first = await journal.append(user, placed("first"))
@@ -181,10 +208,11 @@ class TestWhatItCarries:
         assert not edge.logged("a stream failed")
 
 
-async def test_who_waits_costs_no_memory(house, fresh):
-    """300 compressed streams that wait for something to happen, next to 300 plain ones."""
-    edge = house.edge()
-    cookie = await edge.sign_in(fresh("idle"))
+async def test_what_compressed_streams_cost_in_memory(house, fresh, journal):
+    """300 of them next to 300 plain ones: nothing while they wait for something to happen. While
+    they get events, the promised 32 KiB at most, and a little for what else an event costs."""
+    edge, user = house.edge(), fresh("idle")
+    cookie = await edge.sign_in(user)
     streams, resident = [], []
     for count, headers in ((50, GZIP), (300, {}), (300, GZIP)):
         for _ in range(count):
@@ -194,6 +222,11 @@ async def test_who_waits_costs_no_memory(house, fresh):
         resident.append(edge.memory())
     plain, compressed = resident[1] - resident[0], resident[2] - resident[1]
     assert compressed - plain < 300 * 8 * 1024, (compressed, plain)
+    for number in range(5):
+        await journal.append(user, placed(f"m-{number}"))
+        await asyncio.gather(*(stream._chunk() for stream in streams))
+    busy = edge.memory() - resident[2]
+    assert busy < 350 * (32 + 8) * 1024, busy / 350
     for stream in streams:
         await stream.close()
     edge.stop()

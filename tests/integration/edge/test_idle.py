@@ -1,10 +1,12 @@
 """Idle connections: a comment, or a checkpoint when the user's position moved on unseen (C12)."""
 
+import itertools
 import time
 
 import pytest
 
 from tests.integration.edge.market import elsewhere, placed
+from tests.waiting import eventually
 
 ORDERS = "/api/stream/orders"
 PRICES = "/api/stream/prices?symbols=NOBODY-QUOTES-IT"
@@ -60,6 +62,27 @@ async def test_a_checkpoint_when_the_position_moved_on(quick, alice, cookie, jou
         # Said once; then it is a comment again.
         assert (await stream.read()).raw == b": keepalive"
     assert stream.sequences == sorted(set(stream.sequences))
+
+
+async def test_a_checkpoint_comes_to_a_stream_that_values_keep_busy_too(
+    house, alice, journal, market, fresh
+):
+    """The regression: quotes have no ids, and left no moment in which the stream was idle; so a
+    reader of alerts and prices kept an id that was older with each order."""
+    edge, symbol = house.shared_edge(SSE_KEEPALIVE_INTERVAL=1), fresh("BUSY")
+    cookie = await edge.sign_in(alice)
+    path = f"/api/stream?topics=alerts,prices:{symbol}"
+    async with await edge.follow(path, cookie) as stream:
+        await stream.until("checkpoint")
+        last = await journal.append(alice, elsewhere(), domain="notes")
+        prices = itertools.count(1)
+
+        async def quoted_until_told():
+            await market.quote(symbol, next(prices))
+            return (await stream.read()).id
+
+        await eventually("the checkpoint", quoted_until_told)
+    assert (stream.frames[-1].event, stream.sequences[-1]) == ("checkpoint", last)
 
 
 async def test_none_for_what_happened_to_others(quick, alice, cookie, journal):

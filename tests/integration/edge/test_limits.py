@@ -11,6 +11,7 @@ import itertools
 import pytest
 
 from services.edge.comings import SAY_SECONDS
+from tests.integration.edge.house import SETTINGS
 from tests.integration.edge.test_sessions import UNAUTHORIZED, refusal
 from tests.waiting import eventually, until
 
@@ -138,8 +139,7 @@ class TestAnAddress:
     async def test_sixty_a_minute_unless_said_otherwise_and_no_header_is_believed(
         self, house, monkeypatch
     ):
-        monkeypatch.setattr("tests.integration.edge.house.SETTINGS", _as_shipped())
-        edge = house.shared_edge(SSE_MAX_CONNECTIONS=100)
+        edge = _as_shipped(house, monkeypatch)
         statuses = [
             await attempt(edge, from_(f"198.51.100.{number}"), ORDERS) for number in range(62)
         ]
@@ -188,6 +188,34 @@ class TestAProcess:
             await stream.close()
         await empty(edge)
         assert await attempt(edge, _somebody(), path) == 200
+
+
+class TestAUser:
+    async def test_has_ten_streams_unless_said_otherwise(self, house, monkeypatch, fresh):
+        edge = _as_shipped(house, monkeypatch)
+        cookie = await edge.sign_in(fresh("tabs"))
+
+        async def tab():
+            stream = await edge.follow(ORDERS, cookie, source="127.0.0.9")
+            await stream.until("order:update")
+            return stream
+
+        oldest, *others = [await tab() for _ in range(10)]
+        with pytest.raises(TimeoutError):
+            await oldest.read(seconds=0.3)
+        newest = await tab()
+        assert [(f.event, f.data) for f in await oldest.rest()] == [
+            ("connection:limit", {"reason": "limit", "limit": 10})
+        ]
+        for stream in (oldest, *others, newest):
+            await stream.close()
+        over = "stream closed"
+        clients = [stream.frames[1].data["clientId"] for stream in (*others, newest)]
+        await until(
+            "the others end because they leave",
+            lambda: all(edge.logged(over, client=client, reason="gone") for client in clients),
+            seen=lambda: edge.lines()[-3:],
+        )
 
 
 class TestAGateway:
@@ -246,7 +274,8 @@ def _somebody():
     return from_(f"203.0.{number // 250}.{number % 250 + 1}")
 
 
-def _as_shipped():
-    from tests.integration.edge.house import SETTINGS
-
-    return {name: value for name, value in SETTINGS.items() if name != "SSE_CONNECT_RATE"}
+def _as_shipped(house, monkeypatch):
+    """An edge that tests say nothing of how many may come."""
+    kept = {name: value for name, value in SETTINGS.items() if not name.startswith("SSE_")}
+    monkeypatch.setattr("tests.integration.edge.house.SETTINGS", kept)
+    return house.shared_edge(SSE_MAX_CONNECTIONS=100)

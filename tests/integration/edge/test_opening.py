@@ -180,12 +180,18 @@ class TestCorrelation:
 
     async def test_it_is_on_every_line_of_the_connection(self, edge, alice):
         async with await edge.follow(
-            "/api/stream/orders", alice[1], headers={"X-Correlation-ID": "find-me"}
+            "/api/stream/orders",
+            alice[1],
+            headers={"X-Correlation-ID": "find-me"},
+            last_event_id="none",
         ) as stream:
             client = stream.frames[-1].data["clientId"]
+            await stream.until("stream:reset")
         await gone(edge, client)
         lines = [line for line in edge.lines() if line.get("client") == client]
-        assert [line["event"] for line in lines] == ["stream opened", "stream closed"]
+        assert [line["event"] for line in lines] == [
+            "stream opened", "stream reset", "stream closed",
+        ]  # fmt: skip
         assert {line["correlation"] for line in lines} == {"find-me"}
 
     async def test_refusals_carry_it_too(self, edge):

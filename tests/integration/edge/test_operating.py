@@ -8,6 +8,7 @@ from tests.integration.edge.rows import opened
 from tests.waiting import WAIT_SECONDS, until
 
 ORDERS = "/api/stream/orders"
+WARNED = "closes the oldest connection of a user"
 
 
 @pytest.fixture
@@ -24,7 +25,10 @@ async def total(edge, cookie):
 async def test_one_more_than_allowed_closes_the_oldest_wherever_it_is(two):
     one, other = two
     cookie = await one.sign_in("alice")
-    streams = [await edge.follow(ORDERS, cookie) for edge in (one, other, one)]
+    streams = [
+        await edge.follow(ORDERS, cookie, headers={"X-Correlation-ID": f"tab-{number}"})
+        for number, edge in enumerate((one, other, one))
+    ]
     for stream in streams:
         await stream.until("order:update")
     stranger = await other.follow(ORDERS, await one.sign_in("bob"))
@@ -36,17 +40,19 @@ async def test_one_more_than_allowed_closes_the_oldest_wherever_it_is(two):
     assert (farewell.event, farewell.data) == ("connection:limit", {"reason": "limit", "limit": 3})
     client = oldest.frames[1].data["clientId"]
     for said in (
-        {"event": "closes the oldest connection of a user", "level": "warning"},
+        {"event": WARNED, "level": "warning"},
         {"event": "stream closed", "reason": "limit"},
     ):
         await until(
             f"it is logged: {said}",
-            lambda said=said: one.logged(client=client, **said),
+            lambda said=said: one.logged(client=client, correlation="tab-0", **said),
             seen=lambda: one.lines()[-5:],
         )
     streams.append(await one.follow(ORDERS, cookie))
     *_, farewell = await streams[1].rest()
     assert farewell.event == "connection:limit"
+    client = streams[1].frames[1].data["clientId"]
+    assert {line["correlation"] for line in other.logged(WARNED, client=client)} == {"tab-1"}
     for stream in [*streams, stranger]:
         await stream.close()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import random
 import socket
 import struct
@@ -10,9 +11,10 @@ import zlib
 import pytest
 
 from tapewire.cli.up.nats import free_port
+from tests.integration.edge.golden import golden
 from tests.integration.edge.market import many, placed
 from tests.sse import BadFrame, Ended, parse
-from tests.waiting import WAIT_SECONDS, until
+from tests.waiting import WAIT_SECONDS, eventually, until
 
 ORDERS = "/api/stream/orders"
 WRITE_SECONDS = 2
@@ -207,6 +209,40 @@ class TestReadersThatStop:
             assert grown < 12 * MEGABYTE, f"{grown / MEGABYTE:.1f} MB"
         edge.stop()
 
+    async def test_no_more_events_wait_for_it_than_are_allowed(self, patient, alice, journal):
+        """Of a few KB each, which stay within what may wait in bytes: when one more than 16 would
+        wait, it leaves live delivery."""
+        cookie = await patient.sign_in(alice)
+        async with (
+            await patient.follow(ORDERS, cookie, receive_buffer=4096) as stalled,
+            patient.client() as http,
+        ):
+
+            async def figure(name):
+                figures = (await http.get("/metrics")).text
+                return int(figures.partition(f"\ntapewire_{name} ")[2].split()[0])
+
+            async def is_live():
+                return await figure("connections_live") == 1
+
+            await stalled.until("order:update")
+            await eventually("it is live, and nobody else", is_live)
+            stalled.writer.transport.pause_reading()
+            most = 0
+
+            async def is_behind():
+                nonlocal most
+                await journal.append(alice, placed(reason="x" * 4000))
+                behind = not await is_live()  # and what waits then, waits on
+                most = max(most, await figure("outbox_bytes"))
+                return behind
+
+            await eventually("it leaves live delivery", is_behind)
+            stalled.writer.transport.resume_reading()
+            last = await journal.append(alice, placed("last"))
+            await stalled.until("the last", lambda f: f.id and f.sequence == last)
+        assert 4000 < most < 16 * 5000
+
     async def flood(self, healthy, journal, alice, count):
         """Append large events, each when the healthy reader has the one before."""
         for _ in range(count):
@@ -238,6 +274,30 @@ class TestReadersThatStop:
         (line,) = edge.logged("stream closed", client=client)
         assert line["reason"] == "slow"
 
+    @pytest.mark.parametrize("coding", ["gzip", "identity"])
+    async def test_one_of_little_is_slow_and_not_gone(self, house, market, fresh, coding):
+        """The regression: a few bytes a second fill no buffer of the edge, only the kernel's; it
+        was the kernel that gave the reader up, and the edge said that the reader had left."""
+        edge = house.shared_edge(SSE_WRITE_SECONDS=0.5)
+        symbols = [fresh("LITTLE") for _ in range(16)]
+        stalled = await edge.connect(
+            f"/api/stream/prices?symbols={','.join(symbols)}",
+            headers={"Accept-Encoding": coding, "X-Correlation-ID": symbols[0]},
+            receive_buffer=2048,
+        )
+        stalled.writer.transport.pause_reading()
+        prices = itertools.count(100)
+
+        async def given_up():
+            for symbol in symbols:
+                await market.quote(symbol, next(prices))
+            return edge.logged("stream closed", correlation=symbols[0])
+
+        await eventually("it is given up", given_up)
+        (line,) = edge.logged("stream closed", correlation=symbols[0])
+        assert line["reason"] == "slow"
+        await stalled.close()
+
 
 class TestReadersThatAreSlow:
     async def test_one_that_pauses_gets_everything(self, patient, alice, journal):
@@ -256,6 +316,30 @@ class TestReadersThatAreSlow:
             ]
             live = await journal.append(alice, placed("live again"))
             assert (await stream.read()).sequence == live
+
+    async def test_each_urgent_event_is_logged_once_when_it_was_written(
+        self, patient, alice, journal
+    ):
+        """The regression: those that it was given as it fell behind were not, nor those that it
+        read of the log."""
+        cookie = await patient.sign_in(alice)
+        async with await patient.follow(
+            "/api/stream/alerts", cookie, receive_buffer=4096
+        ) as stream:
+            client = stream.frames[-1].data["clientId"]
+            await stream.until("checkpoint")
+            stream.writer.transport.pause_reading()
+            alerts = [golden("alert.raised", level="error", message=LARGE) for _ in range(60)]
+            sequences = [await journal.append(alice, one, domain="alerts") for one in alerts]
+            written = lambda: [  # noqa: E731
+                line["sequence"]
+                for line in patient.logged("an urgent event was written", client=client)
+            ]
+            await until("the first are written", written)
+            assert len(written()) < len(sequences) / 2, "it reads nothing"
+            stream.writer.transport.resume_reading()
+            await stream.until("the last", lambda f: f.id and f.sequence == sequences[-1])
+            await until("each is logged", lambda: written() == sequences, seen=written)
 
     async def test_a_burst_larger_than_the_outbox_arrives_whole(self, patient, alice, journal):
         cookie = await patient.sign_in(alice)

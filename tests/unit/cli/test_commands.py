@@ -30,6 +30,35 @@ def test_what_differs_from_its_default_is_marked() -> None:
     assert line.split()[:3] == ["SSE_FLUSH_MS*", "5", "20"]
 
 
+def test_what_is_promised_where_nothing_is_said() -> None:
+    lines = [line.split() for line in run("settings").stdout.splitlines()[1:]]
+    defaults = {line[0].rstrip("*"): line[2] for line in lines}
+    promised = {
+        "SSE_KEEPALIVE_INTERVAL": "30",
+        "SSE_RETRY_MS": "5000",
+        "SSE_BUSY_FLUSH_MS": "100",
+        "SSE_MAX_CONNECTIONS_PER_USER": "10",
+        "SSE_CONNECT_RATE": "60",
+        "SSE_QUIET_SECONDS": "300",
+        "SSE_WRITE_SECONDS": "10",
+        "SSE_GZIP": "true",
+        "TAPEWIRE_TICKET_SECONDS": "30",
+        "TAPEWIRE_SIGN_IN": "false",
+        "TAPEWIRE_TOKEN_IN_QUERY": "false",
+        "TAPEWIRE_COOKIE_SECURE": "true",
+        "TAPEWIRE_USER_HEADER_FROM": "-",
+        "TAPEWIRE_TRUSTED_PROXIES": "-",
+        "TAPEWIRE_ORIGINS": "-",
+    }
+    assert {name: defaults[name] for name in promised} == promised
+
+
+def test_no_ticket_is_good_for_longer_than_half_a_minute() -> None:
+    result = run("settings", TAPEWIRE_TICKET_SECONDS="31")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("tapewire: TAPEWIRE_TICKET_SECONDS='31': ")
+
+
 def test_a_bad_value_is_told_by_the_name_of_its_variable() -> None:
     result = run("settings", TAPEWIRE_SIGN_IN="maybe")
     assert result.exit_code == 2

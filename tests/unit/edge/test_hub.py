@@ -201,6 +201,26 @@ class TestIdle:
         hub.tick(KEEPALIVE_SECONDS, WALL)
         assert await side.taken() == b": keepalive\n\n"
 
+    async def test_a_checkpoint_too_where_values_leave_no_time_to_be_idle(self, hub, open_):
+        side = open_(feed=TRADING)
+        said = []
+        for second in range(100):
+            side.connection.written_at = float(second)
+            if second == 10:
+                hub.publish(recorded(7))
+            elif second > 20:
+                hub.publish(recorded(second, domain="notes", event=elsewhere()))
+            hub.tick(float(second), WALL)
+            said += [(second, sent)] if (sent := await side.taken()) else []
+        (_, shown), *checkpoints = said
+        assert b"\nid: e5-7\n" in shown
+        assert [
+            (second, sent.split(b"\n")[0], sent.split(b"\n")[2]) for second, sent in checkpoints
+        ] == [
+            (50, b"event: checkpoint", b"id: e5-50"),
+            (81, b"event: checkpoint", b"id: e5-81"),
+        ]
+
     async def test_none_on_a_stream_without_ids(self, hub, open_):
         side = open_(feed=PRICES)
         side.connection.position = 9

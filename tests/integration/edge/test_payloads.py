@@ -1,0 +1,184 @@
+"""Payloads hold what docs/protocol.md says of them, and nothing else (C19): of every type of event
+that can happen to a user, on every stream that shows it, and of what streams say of themselves.
+
+An event in the log also holds what is nobody's business at the other end: ids of commands, and
+whatever a later version adds.
+"""
+
+import json
+from decimal import Decimal
+
+from tapewire.events import CATALOGUE, CODEC
+from tapewire.log import EVERYBODY, Meta, Subject, new_id
+from tests.integration.edge.cast import TICKER, Cast
+from tests.integration.edge.golden import FOLDER, golden
+from tests.integration.edge.market import elsewhere
+from tests.integration.edge.reading import upto
+from tests.integration.edge.rows import every_row, opened
+
+
+def words(text):
+    return set(text.split())
+
+
+ORDER = words(
+    "orderId clientOrderId symbol side type qty limitPrice status filledQty filledAvgPrice"
+    " strategyId reason timestamp"
+)
+POSITION = words("symbol quantity entryPrice currentPrice unrealizedPnL realizedPnL")
+PRICE = words("symbol price bid ask volume change changePercent timestamp")
+HELLO = words("client_id user_id stream server_time correlation_id keepalive_ms")
+STATE = words(
+    "type timestamp strategy_id user_id status position message name symbol rule quantity stop_loss"
+    " entry_price orders trades"
+)
+TRADING = {
+    "connected": words("clientId userId stream serverTime correlationId keepaliveMs"),
+    "order:update": ORDER | words("snapshot orders"),
+    "order:fill": ORDER | words("fillQty fillPrice tradeId"),
+    "trade:new": words("tradeId orderId symbol side qty price strategyId timestamp"),
+    "position:update": words("snapshot positions totalValue timestamp"),
+    "price:update": PRICE | words("initializing prices"),
+    "strategy:update": words(
+        "change strategyId name symbol status position message signal action confidence reasoning"
+        " price qty orderId triggerPrice currentPrice errorCode details timestamp"
+    ),
+    "ai:decision": words(
+        "decisionId strategyId symbol action confidence reasoning taken timestamp"
+    ),
+    "alert:new": words("alertId level message symbol ruleId timestamp priority"),
+    "agent:status": words("service instance state detail timestamp"),
+    "checkpoint": set(),
+}
+WITHIN = {"orders": ORDER, "positions": POSITION, "prices": PRICE, "strategies": STATE}
+"""Of the members of lists."""
+OF_A_STRATEGY = words(
+    "type timestamp strategy_id user_id status position message error_code details"
+)
+OF_AN_ORDER = words(
+    "type timestamp strategy_id user_id order_id order_type symbol quantity price status message"
+)
+OF_A_STOP_LOSS = words(
+    "type timestamp strategy_id user_id symbol trigger_price current_price order_id"
+)
+STRATEGIES = {
+    "CONNECTED": HELLO | words("type timestamp"),
+    "PING": words("type timestamp"),
+    "subscribed": words("type symbols timestamp"),
+    "initial_state": STATE | {"strategies"},
+    "state_update": STATE,
+    "PRICE_UPDATE": words("type timestamp symbol ltp change change_percent"),
+    **{f"STRATEGY_{w}": OF_A_STRATEGY for w in words("STARTED UPDATED STOPPED COMPLETED ERROR")},
+    **{f"ORDER_{w}": OF_AN_ORDER for w in words("PLACED EXECUTED REJECTED CANCELLED FAILED")},
+    **{f"SL_{word}": OF_A_STOP_LOSS for word in words("TRIGGERED EXECUTED")},
+    "ERROR": words("type timestamp strategy_id user_id error_code error_message details"),
+    "checkpoint": set(),
+}
+BOARDS = {
+    "connected": HELLO | words("type timestamp"),
+    "heartbeat": words("status timestamp"),
+    "metrics": words("total positive neutral negative tags other_tags rates timestamp"),
+    "new_item": words("id title source url tickers tags sentiment score timestamp"),
+    "notification": words("id type title message payload is_read created_at"),
+    "notification:read": words("ids timestamp"),
+    "notification:unread": words("unread timestamp"),
+    "checkpoint": set(),
+}
+
+
+CATALOGUES = {"trading": TRADING, "strategies": STRATEGIES, "boards": BOARDS}
+SELDOM = {("strategies", "PING"), ("strategies", "state_update"), ("boards", "heartbeat")}
+"""What may not have come by then."""
+IN_OTHER_WORDS = ("type", "message")
+"""What strategy streams have under names that events have for something else."""
+
+
+def _family(path):
+    if path.startswith("/api/stream"):
+        return "trading"
+    return "strategies" if path.startswith("/sse/") else "boards"
+
+
+def _kinds():
+    """Every type of event of ours, but what ends a configuration."""
+    kinds = [kind for kind in CATALOGUE.kinds() if kind.package == "tapewire" and kind.domain]
+    return [kind for kind in kinds if not kind.name.startswith("configuration.")]
+
+
+def _of(cast, name):
+    """One of that type, of her strategy where it has one, for her ticker."""
+    fields = json.loads((FOLDER / f"{name}.v1.json").read_text())
+    changes = {}
+    if "strategy" in fields and name.startswith("strategy."):
+        changes = {"strategy__strategyId": cast.strategy, "strategy__symbol": TICKER}
+    elif "order" in fields and name.startswith("order."):
+        changes = {"order__strategyId": cast.strategy}
+    elif "item" in fields:
+        changes = {"item__tickers": [TICKER]}
+    return golden(name, **changes)
+
+
+async def test_they_hold_what_the_protocol_says_as_it_happened_and_nothing_else(
+    house, journal, market, fresh
+):
+    edge, cast = house.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3), Cast(journal, fresh("says"))
+    await cast.enter()
+    await market.quote(TICKER)
+    await edge.knows(TICKER)
+    cookie = await edge.sign_in(cast.user)
+    streams, happened = {}, {}
+    for path in [row.of(cast) for row in every_row]:
+        streams[path] = await opened(edge, path, cookie)
+    for number, kind in enumerate(_kinds()):
+        owner = EVERYBODY if kind.subject.startswith(f"ev.{EVERYBODY}.") else cast.user
+        subject, event = Subject(owner, kind.domain, f"{number}"), _of(cast, kind.name)
+        meta = Meta(id=new_id(), correlation="c-says")
+        happened[await journal.put(subject, event, meta)] = event
+    item = await cast.happens("items", 0)
+    last = await journal.append(cast.user, elsewhere(), domain="notes")
+    shown, compared = set(), 0
+    for path, stream in streams.items():
+        await upto(stream, item if path == "/api/v2/stream" else last)
+        for frame in stream.frames:
+            if frame.event is not None:
+                shown.add((_family(path), frame.event))
+                _is_as_said(path, frame)
+            if frame.id is not None and frame.sequence in happened:
+                compared += _is_as_it_happened(path, frame, happened[frame.sequence])
+        await stream.close()
+    said = {(family, event) for family, events in CATALOGUES.items() for event in events}
+    assert shown | SELDOM >= said, "not everything was shown"
+    assert compared > 10 * len(happened)
+
+
+def _is_as_said(path, frame):
+    said = CATALOGUES[_family(path)]
+    assert set(frame.data) <= said[frame.event], (path, frame.event)
+    for name, fields in WITHIN.items():
+        members = frame.data.get(name)
+        for member in members if isinstance(members, list) else ():
+            assert set(member) <= fields, (path, frame.event, name)
+
+
+def _is_as_it_happened(path, frame, event):
+    """Each value is one that the event has under that name, if it has any; how many are."""
+    fields, compared = {}, 0
+    for name, value in _leaves(json.loads(CODEC.encode(event), parse_float=Decimal)):
+        fields.setdefault(name, []).append(value)
+    for name, value in _leaves(frame.data):
+        if name in fields and not (_family(path) == "strategies" and name in IN_OTHER_WORDS):
+            assert value in fields[name], (path, frame.event, name)
+            compared += 1
+    return compared
+
+
+def _leaves(value, name=""):
+    """What is no object, and its name without regard to how names are written."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _leaves(inner, key.replace("_", "").lower())
+    elif isinstance(value, list) and value and isinstance(value[0], dict):
+        for inner in value:
+            yield from _leaves(inner, name)
+    else:
+        yield name, value
