@@ -17,10 +17,8 @@ from services.edge.lanes import Outbox, Wants
 LANE_SHARE = 0.48
 """Of the process's time, what writing a lane's chunks may take: thousands of readers get them at
 longer intervals, and nobody has to wait for a process that is busy with nothing else."""
-CREDIT_SECONDS = 0.2
-"""How much of its time a lane may take in advance: what comes after a rest, or now and then, does
-not wait for the share of what came before."""
-MOST_WINDOW_SECONDS = 0.25
+MOST_REST_SECONDS = 0.03
+"""How long a lane rests after a round of writes at the most: enough for everybody else's turn."""
 BUSY_RATE = 1000.0
 """Changes a second above which a lane is busy."""
 BUSY_MARGIN = 1.05
@@ -54,8 +52,7 @@ class Lane:
         self._opens_at = float("-inf")
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
-        self._paid_until = float("-inf")
-        """The lane's share of the time until then is used."""
+        self._writing = False
         self._changes = 0
         self._counted_from = float("-inf")
         self._busy = False
@@ -67,7 +64,7 @@ class Lane:
             return
         self._changes += 1
         self._dirty.add(key)
-        if self._timer is None or self._due(key) < self._timer_at:
+        if not self._writing and (self._timer is None or self._due(key) < self._timer_at):
             self._arm()
 
     def close(self) -> None:
@@ -77,8 +74,7 @@ class Lane:
             self._timer = None
 
     def _due(self, key: str) -> float:
-        """When `key` may leave: at its rate, a flush window after the last flush, and when the lane
-        has time again."""
+        """When `key` may leave: at its rate, a flush window after the last flush, and rested."""
         return max(self._allowed_at.get(key, 0.0), self._opens_at)
 
     def _arm(self) -> None:
@@ -93,7 +89,7 @@ class Lane:
 
     def _flush(self) -> None:
         self._timer = None
-        # A timer may come a moment early, and what was written since it was set may put it off.
+        # A timer may come a moment early.
         now = max(asyncio.get_running_loop().time(), self._timer_at)
         ready = frozenset(key for key in self._dirty if self._due(key) <= now)
         if ready:
@@ -104,16 +100,19 @@ class Lane:
             chunk = self._chunk(ready)
             for outbox in self.members:
                 outbox.offer(self, chunk, ready)
+            self._writing = True
             asyncio.get_running_loop().call_soon(self._written, now)
-        if self._dirty:
+        elif self._dirty:
             self._arm()
 
     def _written(self, began: float) -> None:
         """The loop writes what it was given before it goes on to this."""
-        used = (asyncio.get_running_loop().time() - began) / LANE_SHARE
-        paid = max(self._paid_until, began) + used
-        self._paid_until = min(paid, began + CREDIT_SECONDS + MOST_WINDOW_SECONDS)
-        self._opens_at = max(self._opens_at, self._paid_until - CREDIT_SECONDS)
+        self._writing = False
+        now = asyncio.get_running_loop().time()
+        rest = min((now - began) * (1 / LANE_SHARE - 1), MOST_REST_SECONDS)
+        self._opens_at = max(self._opens_at, now + rest)
+        if self._dirty and self.members:
+            self._arm()
 
     def _count(self, now: float) -> None:
         """Look, once in a while, whether the lane is busy."""

@@ -32,7 +32,7 @@ STEPS: dict[str, Sequence[float]] = {
 }
 """Deliveries a second offered, one after the other, until one is too much."""
 MANY_STEPS: dict[str, Sequence[float]] = {
-    Tapewire.name: (5e4, 1e5),
+    Tapewire.name: (5e4, 6e4, 8e4, 1e5),
     SseStarlette.name: (1e3, 2e3),
     Floor.name: (2.5e5, 5e5),
 }

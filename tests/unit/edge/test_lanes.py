@@ -444,7 +444,9 @@ class TestLanes:
 
         run(story())
 
-    @pytest.mark.parametrize(("takes", "window"), [(0.0, WINDOW), (0.04, 0.0833), (5.0, 0.25)])
+    @pytest.mark.parametrize(
+        ("takes", "window"), [(0.0, WINDOW), (0.02, 0.0417), (0.04, 0.07), (5.0, 5.03)]
+    )
     def test_a_lane_that_takes_long_to_write_is_flushed_less_often(self, takes, window):
         async def story():
             values = Values(rate=1000.0)
@@ -453,7 +455,7 @@ class TestLanes:
                 await asyncio.sleep(0.001)
                 values.change("A", len(sent))
             gap = (sent[-1] - sent[-6]) / 5
-            assert max(window, takes) - 0.001 <= gap <= max(window, takes) + 0.005
+            assert window - 0.001 <= gap <= window + 0.005
 
         run(story())
 
@@ -471,19 +473,6 @@ class TestLanes:
                 await asyncio.sleep(0)
                 lags.append(sent[-1] - at)
             assert max(lags) == 0
-
-        run(story())
-
-    def test_what_never_ends_has_its_share_in_the_end(self):
-        async def story():
-            values = Values()
-            sent = busying(values, 0.05)
-            for number in range(1000):
-                values.change("AB"[number % 2], number)
-                await asyncio.sleep(0.01)
-            first, last = sent[:3], sent[-11:]
-            assert first[-1] - first[0] == pytest.approx(0.1, abs=0.03)
-            assert last[-1] - last[0] == pytest.approx(10 * 0.05 / 0.48, abs=0.03)
 
         run(story())
 
