@@ -7,6 +7,7 @@ a task, requests behind one that is being answered, and an end to requests that 
 import asyncio
 from typing import Any, cast
 
+import uvicorn
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
     HttpToolsProtocol,
@@ -56,6 +57,23 @@ class Waiting(list[Any]):
         self.insert(0, one)
 
 
+class Arriving:
+    """A request on its way. `head_bytes` is what came of a head that is not whole yet, with what
+    came before it at once; None before the first of it, and when it is whole."""
+
+    __slots__ = ("head_bytes", "overdue")
+
+    def __init__(self, overdue: asyncio.TimerHandle | None) -> None:
+        self.overdue = overdue
+        self.head_bytes: int | None = None
+
+
+class Config(uvicorn.Config):
+    """uvicorn's, and how long a client may take to send a request whole."""
+
+    request_seconds = 20.0
+
+
 class StreamProtocol(HttpToolsProtocol):
     """HTTP/1.1 whose connections the application can cut, and write to without a task.
 
@@ -68,37 +86,39 @@ class StreamProtocol(HttpToolsProtocol):
     """The request that is being answered, or was last."""
     timed_out = False
     """Whether the kernel gave the peer up: for too long it took nothing of what was written."""
-    _overdue: asyncio.TimerHandle | None = None
-    """While a request is to come whole."""
-    _head_bytes: int | None = None
-    """What came of a head that is not whole yet, with what came before it at once."""
+    _arriving: Arriving | None = None
+    """While a request is to come whole. With more attributes than a few, an instance would have a
+    dictionary with keys of its own, a kilobyte."""
 
-    def __init__(self, request_seconds: float, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.pipeline = cast("Any", Waiting())
-        self._request_seconds = request_seconds
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._expect()
 
     def data_received(self, data: bytes) -> None:
-        if self._overdue is None and self.waits():
+        if self._arriving is None and self.waits():
             self._expect()
         super().data_received(data)
-        if self._head_bytes is not None:
-            self._head_bytes += len(data)
-            if self._head_bytes > HEAD_BYTES:
+        arriving = self._arriving
+        if arriving is not None and arriving.head_bytes is not None:
+            arriving.head_bytes += len(data)
+            if arriving.head_bytes > HEAD_BYTES:
                 self._refuse(431, f"more than {HEAD_BYTES} bytes of headers")
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._head_bytes = 0
+        if self._arriving is None:
+            self._arriving = Arriving(None)
+        self._arriving.head_bytes = 0
         extensions = {ABORT: self.transport.abort, LINE: self}
         self.scope["extensions"] = cast("dict[str, Any]", extensions)
 
     def on_headers_complete(self) -> None:
-        self._head_bytes = None
+        if self._arriving is not None:
+            self._arriving.head_bytes = None
         super().on_headers_complete()
         self.cycle.message_event = cast("asyncio.Event", Flag())
         if 0 < len(self.pipeline) <= MOST_WAITING_REQUESTS:
@@ -145,24 +165,23 @@ class StreamProtocol(HttpToolsProtocol):
 
     def _expect(self) -> None:
         """Have a request whole in time, or close."""
-        self._overdue = self.loop.call_later(self._request_seconds, self._give_up)
+        seconds = cast("Config", self.config).request_seconds
+        self._arriving = Arriving(self.loop.call_later(seconds, self._give_up, seconds))
 
     def _came(self) -> None:
-        if self._overdue is not None:
-            self._overdue.cancel()
-            self._overdue = None
+        arriving, self._arriving = self._arriving, None
+        if arriving is not None and arriving.overdue is not None:
+            arriving.overdue.cancel()
 
-    def _give_up(self) -> None:
-        self._overdue = None
-        if self._head_bytes is None and self.waits():
+    def _give_up(self, seconds: float) -> None:
+        if self._arriving is not None and self._arriving.head_bytes is None and self.waits():
             self.transport.close()
         else:
-            self._refuse(408, f"no whole request within {self._request_seconds:g} seconds")
+            self._refuse(408, f"no whole request within {seconds:g} seconds")
 
     def _refuse(self, status: int, message: str) -> None:
         """Answer with an error, unless an answer is under way, and close."""
         self._came()
-        self._head_bytes = None
         served = self.served
         if served is None or served.response_complete or not served.response_started:
             body = Failure(status, message).body()

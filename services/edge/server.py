@@ -8,14 +8,13 @@ how the streams end in `drain`.
 import asyncio
 import socket
 from collections.abc import Callable
-from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import uvicorn
 from litestar.types import ASGIApp
 
 from services.edge.hub import Hub
-from services.edge.protocol import StreamProtocol
+from services.edge.protocol import Config, StreamProtocol
 from tapewire.runtime import Settings
 
 BACKLOG = 4096
@@ -43,23 +42,23 @@ class EdgeServer(uvicorn.Server):
         unused_seconds: float = 0.0,
         request_seconds: float = 20.0,
     ) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                http=cast("Any", partial(StreamProtocol, request_seconds)),
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                # It would believe X-Forwarded-For of whoever connects from this machine; which
-                # proxies are believed is a setting of ours.
-                proxy_headers=False,
-                server_header=False,
-                backlog=BACKLOG,
-                timeout_keep_alive=UNUSED_SECONDS,
-                timeout_graceful_shutdown=int(GRACE_SECONDS),
-            )
+        config = Config(
+            app,
+            http=StreamProtocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            # It would believe X-Forwarded-For of whoever connects from this machine; which
+            # proxies are believed is a setting of ours.
+            proxy_headers=False,
+            server_header=False,
+            backlog=BACKLOG,
+            timeout_keep_alive=UNUSED_SECONDS,
+            timeout_graceful_shutdown=int(GRACE_SECONDS),
         )
+        config.request_seconds = request_seconds
+        super().__init__(config)
         self._listening = listening
         self._unused_seconds = min(unused_seconds, UNUSED_SECONDS)
         self._closed_at = 0.0

@@ -33,7 +33,8 @@ async def _alone(kind: type[Server], size: Size) -> dict[str, Figure]:
         if kind not in trial.servers:
             continue
         with tempfile.TemporaryDirectory(prefix="tapewire-bench-") as folder:
-            server = kind(Path(folder), trial.settings)
+            server = kind(Path(folder))
+            server.settings = trial.settings
             try:
                 await server.start()
                 figures[trial.name] = await trial.run(server, size)

@@ -25,9 +25,11 @@ class Server:
     marker = ""
     """What a reader that is being served has received."""
 
-    def __init__(self, folder: Path, settings: Mapping[str, object] | None = None) -> None:
+    settings: Mapping[str, object] = {}
+    """Other than its own."""
+
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.settings = settings or {}
         self.port = 0
         self._processes: list[subprocess.Popen[bytes]] = []
         self._measured: psutil.Process | None = None

@@ -1,7 +1,6 @@
 """Tapewire: an edge process over an embedded message server, and nothing else."""
 
 import asyncio
-from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -24,8 +23,8 @@ class Tapewire(Server):
     marker = '"timestamp"'
     """Of the snapshot."""
 
-    def __init__(self, folder: Path, settings: Mapping[str, object] | None = None) -> None:
-        super().__init__(folder, settings)
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
         self._stack = AsyncExitStack()
         self._cookies: dict[str, str] = {}
         self._wire: Wire | None = None
