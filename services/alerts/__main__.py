@@ -12,11 +12,10 @@ from services.alerts.progress import AlertsProgress
 from services.alerts.rulebook import Rulebook
 from services.alerts.service import AlertsService
 from services.alerts.watching import Watch
-from tapewire.log import Entities, pattern
+from tapewire.log import Entities
 from tapewire.log.follower import follow
 from tapewire.log.grouping import GroupedLog
 from tapewire.log.market import Market
-from tapewire.log.projector import Projector
 from tapewire.runtime import App, Endpoint, run
 from tapewire.runtime.contracts import alerts as asked
 from tapewire.runtime.contracts import notifications as noticed
@@ -65,12 +64,7 @@ async def wiring(app: App) -> None:
 
     # 5. Checkpoints of the users' views.
     for kind in (RulesView, AlertsView, NotificationsView):
-        projector = Projector(app.log, app.views, kind)
-        reaction = await app.log.react(
-            projector.reaction, pattern(domain=kind.domain), projector.note
-        )
-        app.on_stop(reaction.close)
-        app.spawn(projector.run(), name=projector.reaction)
+        await app.project(kind)
 
     # 6. Answers, last: from here on the service is asked.
     service = AlertsService(app.log, app.views, rules, market)

@@ -5,8 +5,7 @@ from services.insights.domain.configurations import CONFIGURATIONS
 from services.insights.listing import Listing
 from services.insights.scoring import Vader
 from services.insights.service import InsightsService
-from tapewire.log import Entities, pattern
-from tapewire.log.projector import Projector
+from tapewire.log import Entities
 from tapewire.runtime import App, Endpoint, run
 from tapewire.runtime.contracts import configurations as shown
 from tapewire.runtime.contracts import insights as asked
@@ -17,12 +16,7 @@ async def wiring(app: App) -> None:
     # 1. Checkpoints of the views: items and their counts, which are everybody's, and each user's
     #    configurations.
     for kind in (ItemsView, MetricsView, ConfigurationsView):
-        projector = Projector(app.log, app.views, kind)
-        reaction = await app.log.react(
-            projector.reaction, pattern(domain=kind.domain), projector.note
-        )
-        app.on_stop(reaction.close)
-        app.spawn(projector.run(), name=projector.reaction)
+        await app.project(kind)
 
     # 2. Answers, last: from here on the service is asked. Nothing here must run once, so there is
     #    no lease, and every process answers.

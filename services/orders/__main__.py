@@ -5,10 +5,8 @@ from services.orders.deciding import Orders
 from services.orders.desk import LEASE, run_broker
 from services.orders.progress import BrokersProgress
 from services.orders.service import OrdersService
-from tapewire.log import pattern
 from tapewire.log.grouping import GroupedLog
 from tapewire.log.market import Market
-from tapewire.log.projector import Projector
 from tapewire.runtime import App, Endpoint, run
 from tapewire.runtime.contracts import orders as asked
 from tapewire.runtime.contracts.progress import PROGRESS, AskProgress
@@ -41,12 +39,7 @@ async def wiring(app: App) -> None:
     )
 
     # 4. Checkpoints of the users' views.
-    projector = Projector(app.log, app.views, OrdersView)
-    reaction = await app.log.react(
-        projector.reaction, pattern(domain=OrdersView.domain), projector.note
-    )
-    app.on_stop(reaction.close)
-    app.spawn(projector.run(), name="projector")
+    await app.project(OrdersView)
 
     # 5. Answers, last: from here on the service is asked.
     service = OrdersService(app.log, app.views, orders, market)

@@ -3,9 +3,8 @@
 from services.positions.service import PositionsService
 from services.positions.taking import LEASE, run_positions
 from services.positions.valuing import Valuer
-from tapewire.log import Unavailable, pattern
+from tapewire.log import Unavailable
 from tapewire.log.market import Market
-from tapewire.log.projector import Projector
 from tapewire.runtime import App, Context, Endpoint, run
 from tapewire.runtime.contracts import positions as asked
 from tapewire.runtime.contracts.progress import PROGRESS, AskProgress, Progress
@@ -35,12 +34,7 @@ async def wiring(app: App) -> None:
     )
 
     # 3. Checkpoints of the users' views.
-    projector = Projector(app.log, app.views, PositionsView)
-    reaction = await app.log.react(
-        projector.reaction, pattern(domain=PositionsView.domain), projector.note
-    )
-    app.on_stop(reaction.close)
-    app.spawn(projector.run(), name="projector")
+    await app.project(PositionsView)
 
     # 4. Answers, last: from here on the service is asked.
     service = PositionsService(app.log, app.views, market)

@@ -10,11 +10,10 @@ from services.strategies.placing import AskedOrders
 from services.strategies.progress import RunnersProgress
 from services.strategies.runner import LEASE, run_strategies
 from services.strategies.service import StrategiesService
-from tapewire.log import Entities, pattern
+from tapewire.log import Entities
 from tapewire.log.grouping import GroupedLog
 from tapewire.log.market import Market
 from tapewire.log.patience import fresh_chance
-from tapewire.log.projector import Projector
 from tapewire.runtime import App, Endpoint, run
 from tapewire.runtime.contracts import strategies as asked
 from tapewire.runtime.contracts.progress import PROGRESS, AskProgress
@@ -50,12 +49,7 @@ async def wiring(app: App) -> None:
     )
 
     # 4. Checkpoints of the users' views.
-    projector = Projector(app.log, app.views, StrategiesView)
-    reaction = await app.log.react(
-        projector.reaction, pattern(domain=StrategiesView.domain), projector.note
-    )
-    app.on_stop(reaction.close)
-    app.spawn(projector.run(), name="projector")
+    await app.project(StrategiesView)
 
     # 5. Answers, last: from here on the service is asked.
     service = StrategiesService(app.log, app.views, entities, market)

@@ -22,10 +22,12 @@ import nats.errors
 import structlog
 
 from tapewire.events import BadDeclaration
-from tapewire.log import LogError, Unavailable, token
+from tapewire.log import LogError, Unavailable, pattern, token
 from tapewire.log.jetstream import JetStreamLog, JetStreamValues, Wire, connect, provision
 from tapewire.log.jetstream.streams import MARKET, SESSIONS, TICKETS, VIEWS
 from tapewire.log.patience import Patience, fresh_chance
+from tapewire.log.projector import Projector
+from tapewire.log.views import View, ViewType
 from tapewire.runtime import extensions, logs, requests, telemetry
 from tapewire.runtime.agents import LEASE, Announcer, Check, Watch
 from tapewire.runtime.leases import Leases
@@ -118,6 +120,15 @@ class App:
                 await answers.close()
 
         self.spawn(self.leases.hold(name, answering if endpoints else work), name=f"lease {name}")
+
+    async def project(self, kind: ViewType[View]) -> None:
+        """Keep checkpoints of the views of `kind`, together with all other processes."""
+        projector = Projector(self.log, self.views, kind)
+        reaction = await self.log.react(
+            projector.reaction, pattern(domain=kind.domain), projector.note
+        )
+        self.on_stop(reaction.close)
+        self.spawn(projector.run(), name=projector.reaction)
 
     async def _answering(self, endpoints: Mapping[str, Endpoint[Any]]) -> requests.Answering:
         """Answer as soon as the connection allows it: the lease was won, so it does or will."""
