@@ -17,15 +17,13 @@ from tests.integration.edge.cast import Cast
 from tests.integration.edge.golden import golden
 from tests.integration.edge.market import quote
 from tests.integration.edge.rows import opened
-from tests.sse import READ_SECONDS
-from tests.waiting import until
+from tests.waiting import eventually, until
 
 RATE = 2
 SPREAD_SECONDS = 0.8
 TRIES = 2
-BUSY_SYMBOLS, BUSY_RATE, BUSY_SECONDS = 200, 1600, 4.5
+BUSY_SYMBOLS, BUSY_RATE = 200, 1600
 COUNTED_SECONDS = 2.0
-"""At the end of it, when the edge has counted long enough."""
 
 
 @pytest.fixture
@@ -87,37 +85,39 @@ async def test_a_client_gets_the_newest_at_the_rate_it_chose(edge, cast, value, 
 async def test_above_a_thousand_a_second_a_stream_is_written_ten_times_a_second(
     edge, journal, fresh
 ):
-    """And the newest of each symbol comes, whatever came before it."""
+    """And the newest of each symbol comes, whatever came before it. Looked for over two seconds
+    again and again: on a slow machine the load comes in jumps, and is none in between."""
     values = JetStreamValues(journal.wire, stream=MARKET, prefix="px")
     symbols = [fresh("BUSY") for _ in range(BUSY_SYMBOLS)]
-    count = int(BUSY_RATE * BUSY_SECONDS)
-    prices = [3] * (count - BUSY_SYMBOLS) + [2] * BUSY_SYMBOLS
-    quotes = [quote(s, price) for s, price in zip(itertools.cycle(symbols), prices, strict=False)]
-    made = [(token(one.symbol), CODEC.encode(one)) for one in quotes]
-    async with edge.client() as client:
-        path = f"/api/stream/prices?symbols={','.join(symbols)}"
-        async with client.stream("GET", path, timeout=READ_SECONDS) as answer:
-            reading = asyncio.create_task(_reads(answer, [f'"{s}","price":2,' for s in symbols]))
-            stamps = await paced(BUSY_RATE, BUSY_SECONDS, lambda n: values.post(*made[n]))
-            reads = await reading
-    began, end = stamps[-1] - COUNTED_SECONDS, stamps[-1]
-    rate = sum(stamp >= began for stamp in stamps) / COUNTED_SECONDS
-    assert rate > 1_100, "the load was none"
-    counted = [at for at in reads if began <= at < end]
-    writes = 1 + sum(b - a > 0.01 for a, b in itertools.pairwise(counted))
-    assert writes <= COUNTED_SECONDS / 0.1 + 3, counted
+    rounds, posted, chunks = itertools.cycle(symbols), [], []
 
+    async def post(_number, price=3):
+        made = quote(next(rounds), price)
+        await values.post(token(made.symbol), CODEC.encode(made))
+        posted.append(time.monotonic())
 
-async def _reads(answer, wanted):
-    """When something came, until all of `wanted` did."""
-    text, at, wanted = "", [], {*wanted}
-    async for part in answer.aiter_text():
-        at.append(time.time())
-        text = text[-1000:] + part
-        wanted -= {one for one in wanted if one in text}
-        if not wanted:
-            return at
-    raise AssertionError(f"the stream ended before {sorted(wanted)[:3]} came")
+    async def read():
+        while True:
+            chunks.append((await stream._chunk(), time.monotonic()))
+
+    async def slowed():
+        await paced(BUSY_RATE, 0.25, post)
+        since = time.monotonic() - COUNTED_SECONDS
+        came, written = sum(at > since for at in posted), sum(at > since for _, at in chunks)
+        return came > 1_100 * COUNTED_SECONDS and 0 < written <= COUNTED_SECONDS / 0.1 + 2
+
+    async with await edge.follow(f"/api/stream/prices?symbols={','.join(symbols)}") as stream:
+        reading = asyncio.create_task(read())
+        await eventually("it is written less often", slowed)
+        for number in range(BUSY_SYMBOLS):
+            await post(number, price=2)
+        wanted = {f'"{symbol}","price":2,'.encode() for symbol in symbols}
+
+        def seen():
+            return b"".join(chunk for chunk, _ in chunks[-50:])
+
+        await until("the newest", lambda: all(one in seen() for one in wanted))
+        reading.cancel()
 
 
 async def test_an_error_waits_for_no_window_and_what_waits_comes_along(house, cast):
