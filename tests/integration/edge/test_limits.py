@@ -133,7 +133,7 @@ class TestAnAddress:
             await asyncio.sleep(2 * SAY_SECONDS)
             return await attempt(edge, from_(address), ORDERS) == 429
 
-        await eventually("it is", refused_for_what_happened_there)
+        await eventually("the other process counts them", refused_for_what_happened_there)
         assert await attempt(edge, from_(client), ORDERS) == 401
 
     async def test_sixty_a_minute_unless_said_otherwise_and_no_header_is_believed(
