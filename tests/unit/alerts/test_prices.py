@@ -1,21 +1,15 @@
 """Judging prices: what each kind of rule means, against a naive judge, and in bounded memory."""
 
 import random
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from decimal import Decimal
 from itertools import pairwise
-from typing import Any
-from unittest.mock import patch
 
 import pytest
 from hypothesis import given as examples
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from services.alerts.domain import prices
-from services.alerts.domain.extremes import TIERS, Extremes, Past, _Tier
+from services.alerts.domain.extremes import TIERS, Extremes, Past
 from services.alerts.domain.prices import PriceJudge
 from tapewire.events import CODEC, RuleKind
 from tests.unit.alerts.reference import PAUSES, Naive, Quoted, Rearmed, Step, play, story
@@ -223,101 +217,6 @@ def test_what_two_saw_and_kept_is_known_to_whoever_learns_both(
     mine.learn(kept)
     for now in (3000, 3001, 4000, 9000):
         assert mine.within(now, window) == all_.within(now, window)
-
-
-MUTANTS: dict[str, tuple[Any, str, Any]] = {}
-
-
-def mutant(owner: Any, name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    def add(broken: Callable[..., Any]) -> Callable[..., Any]:
-        MUTANTS[broken.__name__] = (owner, name, broken)
-        return broken
-
-    return add
-
-
-@contextmanager
-def broken(name: str) -> Iterator[None]:
-    owner, method, replacement = MUTANTS[name]
-    with patch.object(owner, method, replacement):
-        yield
-
-
-_levels = prices._Symbol._levels
-_quote = prices._Symbol.quote
-_origin = prices._origin
-_within = Extremes.within
-_add = _Tier.add
-
-
-@mutant(prices, "bisect_left")
-def above_is_at_or_above(entries: Any, price: Any, key: Any) -> int:
-    return bisect_right(entries, price, key=key)
-
-
-@mutant(prices, "bisect_right")
-def below_is_at_or_below(entries: Any, price: Any, key: Any) -> int:
-    return bisect_left(entries, price, key=key)
-
-
-@mutant(PriceJudge, "_hit")
-def stays_armed(judge: PriceJudge, hits: Any) -> Any:
-    return [prices.Hit(judge._armed[rule_id], at, message) for rule_id, at, message in hits]
-
-
-@mutant(prices, "_origin")
-def moves_up_only(low: Any, _high: Any, price: Any, percent: Any) -> Any:
-    return _origin(low, price, price, percent)
-
-
-@mutant(prices, "_origin")
-def must_move_more(low: Any, high: Any, price: Any, percent: Any) -> Any:
-    return _origin(low, high, price, percent + Decimal("0.0001"))
-
-
-@mutant(Extremes, "within")
-def window_is_a_second_short(extremes: Extremes, at: int, window: int) -> Any:
-    return _within(extremes, at, window - 1)
-
-
-@mutant(Extremes, "within")
-def window_never_ends(extremes: Extremes, at: int, _window: int) -> Any:
-    return _within(extremes, at, 86_400)
-
-
-@mutant(_Tier, "_low")
-def forgets_the_lower_price(tier: Any, number: int, price: Decimal) -> None:
-    tier.lows = [(number, price)]
-
-
-@mutant(_Tier, "_high")
-def keeps_the_first_price_of_a_bucket(tier: Any, number: int, price: Decimal) -> None:
-    if not tier.highs or tier.highs[-1][0] < number:
-        while tier.highs and tier.highs[-1][1] <= price:
-            tier.highs.pop()
-        tier.highs.append((number, price))
-
-
-@mutant(_Tier, "add")
-def trims_half_of_the_past(tier: Any, number: int, price: Decimal) -> None:
-    _add(tier, number, price)
-    oldest = number - tier.buckets // 2
-    tier.lows = [step for step in tier.lows if step[0] >= oldest]
-    tier.highs = [step for step in tier.highs if step[0] >= oldest]
-
-
-@mutant(prices._Symbol, "judge")
-def judges_an_arming_as_of_the_last_quote(symbol: Any, at: Any) -> Any:
-    return _judge(symbol, symbol.last.timestamp if symbol.last else at)
-
-
-_judge = prices._Symbol.judge
-
-
-@pytest.mark.parametrize("name", MUTANTS)
-def test_a_broken_judge_is_found_out(name: str) -> None:
-    with broken(name):
-        assert any(differs(seed) for seed in range(300)), "300 stories did not tell"
 
 
 def differs(seed: int) -> bool:

@@ -1,16 +1,20 @@
 """What holds of an order whatever it is told, in any order, any number of times."""
 
+import random
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any
 
+import pytest
 from hypothesis import given as examples
 from hypothesis import strategies as st
 
 from services.orders.commands import Command, Fill
 from services.orders.domain import ORDERS, Closed, Unplaced, Working
-from tapewire.events import OrderEvent, OrderFilled, OrderStatus, TradeExecuted
+from tapewire.events import OrderEvent, OrderFilled, OrderStatus, Side, TradeExecuted
 from tapewire.log import Refusal
+from tests.unit.orders.laws import cash
 from tests.unit.orders.spec import (
     Given,
     accept,
@@ -155,3 +159,26 @@ def test_what_fell_out_of_the_memory_of_commands_is_still_not_done_twice() -> No
     assert isinstance(order.state, Working)
     assert "f0" not in order.state.seen
     order.when(fill("1")).then_refused("conflict", "filledBefore")
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_any_split_of_a_fill_moves_the_same_shares_and_the_same_cash(seed: int) -> None:
+    chance = random.Random(seed)
+    price, left, parts = "99.37", Decimal(10), list[Decimal]()
+    while left and len(parts) < 5:
+        parts.append(min(left, Decimal(chance.randrange(1, 5_000_000)).scaleb(-6)))
+        left -= parts[-1]
+    parts += [left] if left else []
+    order = given(place("10"))
+    for number, qty in enumerate(parts):
+        state: Any = order.state
+        before = state.order.filled_qty
+        order.decide(Fill(id=f"f{number}", at=at(1), user="alice", qty=qty,
+                          price=Decimal(price), filled_before=before))  # fmt: skip
+    traded = [event for event in order.events() if isinstance(event, TradeExecuted)]
+    assert cash(order.events()) == -10 * cash([TradeExecuted(
+        trade_id="t", order_id="o", symbol="IBM", side=Side.SELL, qty=Decimal(1),
+        price=Decimal(price), strategy_id=None, timestamp=at(0))])  # fmt: skip
+    assert sum(one.qty for one in traded) == 10
+    end: Any = order.state
+    assert (end.order.status.value, str(end.order.filled_avg_price)) == ("filled", price)

@@ -6,16 +6,13 @@ from fractions import Fraction
 from typing import Any
 
 import msgspec
-import pytest
 from hypothesis import Phase
 from hypothesis import given as examples
 from hypothesis import settings as of
 from hypothesis import strategies as st
 
-from services.strategies import stoploss
 from services.strategies.stoploss import Guard, Touch, trigger_price, watch
 from tapewire.events import Side, StopLoss, StopLossKind, Strategy
-from tests.mutation import mutant
 from tests.unit.strategies.spec import stop_loss, strategy
 
 FIXED, TRAILING = StopLossKind.FIXED, StopLossKind.TRAILING
@@ -162,29 +159,6 @@ def check(watch_: Watch, kind: type[Any] = Guard) -> None:
 
 def test_it_is_touched_when_the_naive_one_is() -> None:
     check(watch)
-
-
-MUTANTS = {
-    "goes on with the last holding": ("guard.since != since or ", ""),
-    "trails although it is fixed": ("entry if stop.kind is StopLossKind.FIXED else ", ""),
-    "is fixed although it trails": ("FIXED else _better(side, entry, best)", "FIXED else entry"),
-    "forgets the entry": ("else _better(side, entry, best)", "else best"),
-    "forgets the best": ("best = price if guard.best is None", "best = price if True"),
-    "trails the wrong way": ("return max(one, other) if side", "return min(one, other) if side"),
-    "is touched too late": ("price <= trigger if", "price < trigger if"),
-    "guards the wrong side": (
-        "HUNDRED - stop.percent if side is Side.SELL",
-        "HUNDRED - stop.percent if side is Side.BUY",
-    ),
-    "lets go again": (" or guard.touched is not None:", ":"),
-}
-
-
-@pytest.mark.parametrize("how", MUTANTS)
-def test_a_broken_stop_loss_is_caught(how: str) -> None:
-    broken = mutant(stoploss, *MUTANTS[how])
-    with pytest.raises(AssertionError):
-        check(broken.watch, broken.Guard)
 
 
 def test_a_guard_survives_being_written_down() -> None:

@@ -7,7 +7,6 @@ from types import ModuleType
 
 import pytest
 
-from services.strategies import domain, floor, placing, roster, runner, seat, trading
 from services.strategies.maker import Hire, RuleMaker
 from tapewire.events import (
     Breakout,
@@ -20,7 +19,6 @@ from tapewire.events import (
     StrategyStatus,
 )
 from tapewire.log.memory import Faults, MemoryServer
-from tests.mutation import mutant
 from tests.unit.orders import virtual
 from tests.unit.orders.house import Feed, Process
 from tests.unit.strategies.house import Counter, Ledger, Worker, buys_when_flat, in_ledger
@@ -233,89 +231,3 @@ def test_one_purchase_and_its_stop_loss_is_one_purchase_and_one_sale(seed: int) 
 
 Break = tuple[ModuleType, str, str, tuple[tuple[ModuleType, str], ...]]
 """A module, what is broken in it, and the modules and names that get the broken copy."""
-
-DOMAIN = ((domain, "trading"),)
-PASSED_OVER = """    order = strategy.order
-    if order is None or order.order_id != command.order_id:
-        return []
-    qty = """
-
-BROKEN: dict[str, tuple[Break, ...]] = {
-    "begins an order beside another": (
-        (
-            trading,
-            "if strategy.order is not None:\n        return f",
-            "if False:\n        return f",
-            (*DOMAIN, (seat, "objection")),
-        ),
-    ),
-    "triggers a stop-loss beside an order": (
-        (
-            trading,
-            "if strategy.order is not None:\n        raise",
-            "if False:\n        raise",
-            DOMAIN,
-        ),
-        (seat, " or self._strategy.order is not None:", ":", ((floor, "Seat"),)),
-    ),
-    "closes the quantity instead of the position": (
-        (trading, "plain(abs(strategy.position))", "strategy.quantity + 1", DOMAIN),
-    ),
-    "passes over fills that it does not expect": (
-        (
-            trading,
-            "    order = _under_way(strategy, command.order_id)\n    qty = ",
-            PASSED_OVER,
-            DOMAIN,
-        ),
-    ),
-    "counts a fill that it is told twice": (
-        (
-            trading,
-            "qty = plain(command.filled_qty - order.filled_qty)",
-            "qty = plain(command.filled_qty)",
-            DOMAIN,
-        ),
-    ),
-    "calls an order anew each time it is placed": (
-        (
-            placing,
-            "client_order_id=order.client_order_id,",
-            'client_order_id=f"{order.client_order_id}-{random.random()}",',
-            ((seat, "place"),),
-        ),
-    ),
-    "takes a lost answer for a refusal": (
-        (
-            placing,
-            "await patience.wait()\n        else:\n            return None\n",
-            "return str(error)\n        else:\n            return None\n",
-            ((seat, "place"),),
-        ),
-    ),
-    "forgets who has only an order under way": (
-        (
-            roster,
-            "self.strategy.status is StrategyStatus.STARTED or self.strategy.order is not None",
-            "self.strategy.order is None and self.strategy.status is StrategyStatus.STARTED",
-            ((runner, "Roster"),),
-        ),
-    ),
-}
-
-
-@pytest.mark.parametrize("how", BROKEN)
-def test_a_broken_runner_is_caught(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module, old, new, places in BROKEN[how]:
-        broken = mutant(module, old, new)
-        for where, name in places:
-            whole = module.__name__.endswith(f".{name}")
-            monkeypatch.setattr(where, name, broken if whole else getattr(broken, name))
-
-    def days() -> None:
-        for seed in range(12):
-            seen = virtual.run(a_bad_day(seed, rough=True, hire=RuleMaker, together=seed > 2))
-            seen.check()
-
-    with pytest.raises((AssertionError, ExceptionGroup)):
-        days()
