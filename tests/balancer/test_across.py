@@ -3,11 +3,12 @@ admin's test event, counts, drain, and resuming at another process than the one 
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from http.cookies import SimpleCookie
 
 from tests.balancer.conftest import MOST_OF_A_USER
-from tests.balancer.fleet import client_of
+from tests.balancer.fleet import Fleet, client_of
 from tests.integration.edge.market import many
 from tests.integration.edge.reading import upto
 from tests.integration.edge.test_sessions import SOON, UNAUTHORIZED, refusal
@@ -28,7 +29,7 @@ async def everywhere(fleet, open_one, opened):
     return streams
 
 
-async def eventually(ask, wanted):
+async def eventually(ask, wanted) -> None:
     """Ask until the answer is `wanted`."""
     seen = None
     try:
@@ -51,8 +52,8 @@ async def ending(stream):
 
 class TestAUser:
     async def test_has_so_many_streams_on_all_processes_and_one_more_ends_the_oldest(
-        self, fleet, fresh
-    ):
+        self, fleet: Fleet, fresh: Callable[[str], str]
+    ) -> None:
         cookie = await fleet.sign_in(fresh("alice"))
         streams = []
         async with AsyncExitStack() as opened:
@@ -67,7 +68,9 @@ class TestAUser:
                     assert last.data == {"reason": "limit", "limit": MOST_OF_A_USER}
             assert len({fleet.opened(client_of(stream)) for stream in streams}) > 1
 
-    async def test_who_signs_out_is_told_on_every_process(self, fleet, fresh):
+    async def test_who_signs_out_is_told_on_every_process(
+        self, fleet: Fleet, fresh: Callable[[str], str]
+    ) -> None:
         """Several users, since one may not have a stream on each of four processes."""
         async with AsyncExitStack() as opened:
             users = [await fleet.sign_in(fresh("alice")) for _ in fleet.edges]
@@ -86,7 +89,9 @@ class TestAUser:
                     answer = await fleet.connect(ORDERS, cookie)
                     assert await refusal(answer) == (401, UNAUTHORIZED)
 
-    async def test_gets_in_by_a_ticket_once_at_whichever_process(self, fleet, fresh):
+    async def test_gets_in_by_a_ticket_once_at_whichever_process(
+        self, fleet: Fleet, fresh: Callable[[str], str]
+    ) -> None:
         alice = fresh("alice")
         cookie = await fleet.sign_in(alice)
         for _ in range(len(fleet.edges) + 1):
@@ -106,7 +111,9 @@ class TestAUser:
                 async with await fleet.follow(path, given) as stream:
                     assert stream.frames[-1].data["userId"] == alice
 
-    async def test_resumes_at_any_process_by_the_id_that_another_one_gave(self, fleet, fresh):
+    async def test_resumes_at_any_process_by_the_id_that_another_one_gave(
+        self, fleet: Fleet, fresh: Callable[[str], str]
+    ) -> None:
         alice = fresh("alice")
         cookie = await fleet.sign_in(alice)
         async with fleet.house.journal() as journal, AsyncExitStack() as opened:
@@ -129,7 +136,9 @@ class TestAUser:
 
 
 class TestOperators:
-    async def test_a_test_event_reaches_every_stream_on_every_process_once(self, fleet, fresh):
+    async def test_a_test_event_reaches_every_stream_on_every_process_once(
+        self, fleet: Fleet, fresh: Callable[[str], str]
+    ) -> None:
         root = await fleet.sign_in(fresh("root"), ["admin"])
         paths = iter(["/api/stream/prices", "/api/v2/stream"] * 50)
         async with AsyncExitStack() as opened, fleet.client(root) as http:
@@ -143,7 +152,9 @@ class TestOperators:
                     f"hello {number}" for number in range(3)
                 ]
 
-    async def test_counts_are_of_all_processes_whichever_is_asked(self, fleet, fresh):
+    async def test_counts_are_of_all_processes_whichever_is_asked(
+        self, fleet: Fleet, fresh: Callable[[str], str]
+    ) -> None:
         """T8, S6, N2."""
         alice, bob = fresh("alice"), fresh("bob")
         root = await fleet.sign_in(fresh("root"), ["admin"])
@@ -191,8 +202,8 @@ class TestOperators:
 
 class TestAProcessThatStops:
     async def test_lets_go_of_its_streams_and_the_balancer_leads_them_to_another(
-        self, fleet, fresh
-    ):
+        self, fleet: Fleet, fresh: Callable[[str], str]
+    ) -> None:
         users = [fresh("alice") for _ in fleet.edges]
         cookies = [await fleet.sign_in(user) for user in users]
         async with fleet.house.journal() as journal, AsyncExitStack() as opened:
@@ -233,18 +244,20 @@ class TestAProcessThatStops:
                 fleet.begin(0)
                 fleet.edges[0].wait_ready()
 
-    async def _told(self, journal, owner, stream, number):
+    async def _told(self, journal, owner: str, stream, number: int):
         user, _ = owner[client_of(stream)]
         return await journal.append(user, *many(1, f"there-{number}"))
 
-    async def test_does_not_show_to_who_asks_while_it_stops(self, fleet, fresh):
+    async def test_does_not_show_to_who_asks_while_it_stops(
+        self, fleet: Fleet, fresh: Callable[[str], str]
+    ) -> None:
         """Connections that nginx keeps lead to it still: what it cannot serve goes on to another.
         Requests without a pause between them, from before it is told to stop until it is gone."""
         cookie = await fleet.sign_in(fresh("alice"))
         stopping = fleet.edges[0]
         statuses = set()
 
-        async def ask():
+        async def ask() -> None:
             async with fleet.client(cookie) as http:
                 while stopping.process.poll() is None:
                     statuses.add(("request", (await http.get("/api/session")).status_code))
@@ -262,7 +275,9 @@ class TestAProcessThatStops:
             fleet.begin(0)
             fleet.edges[0].wait_ready()
 
-    async def test_that_is_killed_cuts_its_streams_which_resume(self, fleet, fresh):
+    async def test_that_is_killed_cuts_its_streams_which_resume(
+        self, fleet: Fleet, fresh: Callable[[str], str]
+    ) -> None:
         alice = fresh("alice")
         cookie = await fleet.sign_in(alice)
         async with fleet.house.journal() as journal:
@@ -284,7 +299,7 @@ class TestAProcessThatStops:
                     fleet.edges[number].wait_ready()
 
 
-async def test_pages_and_requests_come_through(fleet, fresh):
+async def test_pages_and_requests_come_through(fleet: Fleet, fresh: Callable[[str], str]) -> None:
     cookie = await fleet.sign_in(fresh("alice"))
     async with fleet.client(cookie) as http:
         page = await http.get("/")

@@ -6,14 +6,16 @@ address of the client.
 import asyncio
 import itertools
 import zlib
+from collections.abc import Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import psutil
 import pytest
 
 from tapewire.runtime import Settings
 from tests.balancer.conftest import PLACES, RATE
-from tests.balancer.fleet import client_of
+from tests.balancer.fleet import Fleet, client_of
 from tests.balancer.nginx import SITE, site
 from tests.balancer.test_across import ending
 from tests.integration.edge.market import many, rejected
@@ -30,12 +32,12 @@ _addresses = itertools.count(2)
 
 
 @pytest.fixture
-def address():
+def address() -> str:
     """Of this machine, and no other test's: where a client comes from."""
     return f"127.0.1.{next(_addresses)}"
 
 
-async def empty(fleet):
+async def empty(fleet) -> None:
     """Wait until all who left are gone."""
 
     def present():
@@ -46,7 +48,7 @@ async def empty(fleet):
 
 
 class TestFrames:
-    async def test_come_at_once(self, fleet, fresh):
+    async def test_come_at_once(self, fleet: Fleet, fresh: Callable[[str], str]) -> None:
         """Each is read before the next one happens: what waited in nginx would wait for ever."""
         cookie = await fleet.sign_in(alice := fresh("alice"))
         async with (
@@ -58,7 +60,9 @@ class TestFrames:
                 wanted = await journal.append(alice, *many(1, f"o-{number}"))
                 assert (await stream.read()).sequence == wanted
 
-    async def test_of_a_reader_that_reads_nothing_do_not_pile_up_in_nginx(self, narrow, fresh):
+    async def test_of_a_reader_that_reads_nothing_do_not_pile_up_in_nginx(
+        self, narrow: Fleet, fresh: Callable[[str], str]
+    ) -> None:
         """The edge sees that nothing leaves, and closes it as slow: nginx holds back the edge, in
         place of writing a file of what nobody reads."""
         cookie = await narrow.sign_in(alice := fresh("alice"))
@@ -81,13 +85,15 @@ class TestFrames:
             [line] = edge.logged("stream closed", client=client)
             assert line["reason"] == "slow"
 
-    async def test_say_to_the_next_proxy_that_nothing_may_wait(self, fleet):
+    async def test_say_to_the_next_proxy_that_nothing_may_wait(self, fleet: Fleet) -> None:
         async with await fleet.follow(PRICES) as stream:
             assert stream.header("x-accel-buffering") == "no"
             assert stream.header("cache-control") == "no-cache, no-transform"
             assert stream.header("content-type") == "text/event-stream"
 
-    async def test_are_compressed_by_the_edge_and_flushed_one_by_one(self, fleet, fresh):
+    async def test_are_compressed_by_the_edge_and_flushed_one_by_one(
+        self, fleet: Fleet, fresh: Callable[[str], str]
+    ) -> None:
         cookie = await fleet.sign_in(alice := fresh("alice"))
         gunzip, seen = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16), b""
         async with fleet.house.journal() as journal:
@@ -101,13 +107,15 @@ class TestFrames:
                         while f"o-{number}".encode() not in seen:
                             seen += gunzip.decompress(await stream._chunk())
 
-    async def test_of_a_stream_are_plain_for_a_reader_who_wants_them_so(self, fleet):
+    async def test_of_a_stream_are_plain_for_a_reader_who_wants_them_so(self, fleet: Fleet) -> None:
         async with await fleet.connect(PRICES, headers={"Accept-Encoding": "gzip;q=0"}) as stream:
             assert stream.header("content-encoding") is None
 
 
 class TestIdleStreams:
-    async def test_are_not_cut_while_the_edge_keeps_them_alive(self, narrow, address):
+    async def test_are_not_cut_while_the_edge_keeps_them_alive(
+        self, narrow: Fleet, address: str
+    ) -> None:
         """With its time cut down to ten seconds, nginx lets a stream live that is never silent
         for longer than that: for half a second, or several where the machine is busy."""
         front = narrow.front({"proxy_read_timeout 75s;": "proxy_read_timeout 10s;"})
@@ -115,20 +123,24 @@ class TestIdleStreams:
             for _ in range(22):
                 await stream.until("a comment", lambda frame: frame.comment == "keepalive")
 
-    async def test_are_cut_by_a_proxy_that_has_less_patience_than_the_edge(self, fleet):
+    async def test_are_cut_by_a_proxy_that_has_less_patience_than_the_edge(
+        self, fleet: Fleet
+    ) -> None:
         """That time is at work, then, and the first one of these tests says something."""
         front = fleet.front({"proxy_read_timeout 75s;": "proxy_read_timeout 1s;"})
         async with await front.follow(PRICES) as stream:
             assert not (await ending(stream)).clean
 
-    def test_have_twice_the_time_that_the_edge_is_silent_for(self):
+    def test_have_twice_the_time_that_the_edge_is_silent_for(self) -> None:
         assert f"proxy_read_timeout {int(Settings().keepalive_interval) * 2 + 15}s;" in (
             SITE.read_text()
         )
 
 
 class TestRefusals:
-    async def test_a_full_process_is_no_reason_to_refuse_and_full_ones_say_when_again(self, narrow):
+    async def test_a_full_process_is_no_reason_to_refuse_and_full_ones_say_when_again(
+        self, narrow: Fleet
+    ) -> None:
         """One is filled past nginx, which then knows nothing of its being full."""
         await empty(narrow)
         async with AsyncExitStack() as opened:
@@ -147,8 +159,8 @@ class TestRefusals:
                 assert "all the streams it can" in body["message"]
 
     async def test_an_address_that_comes_too_often_is_refused_and_nobody_else_is(
-        self, narrow, address
-    ):
+        self, narrow: Fleet, address: str
+    ) -> None:
         """The processes count together, as soon as they have told each other."""
         statuses = await self.until_refused(narrow, address)
         assert statuses[:RATE] == [401] * RATE
@@ -159,11 +171,15 @@ class TestRefusals:
         assert await self.attempt(narrow, "127.0.3.1") == 401
         assert any(edge.logged("too many streams", address=address) for edge in narrow.edges)
 
-    async def test_what_a_client_says_of_its_address_is_not_believed(self, narrow, address):
+    async def test_what_a_client_says_of_its_address_is_not_believed(
+        self, narrow: Fleet, address: str
+    ) -> None:
         statuses = await self.until_refused(narrow, address, "198.51.100.{}")
         assert statuses.count(401) <= len(narrow.edges) * RATE
 
-    async def test_nor_what_somebody_says_who_is_no_proxy_of_ours(self, narrow, address):
+    async def test_nor_what_somebody_says_who_is_no_proxy_of_ours(
+        self, narrow: Fleet, address: str
+    ) -> None:
         """Straight to an edge, past nginx."""
         edge = narrow.edges[0]
         lies = ({"X-Forwarded-For": f"198.51.101.{number}"} for number in itertools.count(1))
@@ -185,7 +201,7 @@ class TestRefusals:
 
 
 class TestConnections:
-    async def test_of_nginx_are_used_again_by_the_next_request(self, fleet):
+    async def test_of_nginx_are_used_again_by_the_next_request(self, fleet: Fleet) -> None:
         """Hundred requests, and not a hundred connections: HTTP/1.1 to the edge, and no
         `Connection: close` on the way."""
         used = set()
@@ -205,13 +221,13 @@ class TestConnections:
             if one.raddr and one.raddr.port in ports
         }
 
-    async def test_leave_no_ticket_in_the_log_of_nginx(self, fleet):
+    async def test_leave_no_ticket_in_the_log_of_nginx(self, fleet: Fleet) -> None:
         async with await fleet.connect(f"{ORDERS}?ticket=not-a-ticket-but-secret") as answer:
             assert answer.status == 401
         assert "not-a-ticket" not in "\n".join(fleet.nginx.requests())
         assert any(f"GET {ORDERS}" in line for line in fleet.nginx.requests())
 
 
-def test_a_line_that_is_changed_must_be_there(tmp_path):
+def test_a_line_that_is_changed_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="comes 0 times"):
         site([1, 2], 3, tmp_path, {"proxy_read_timeout 7s;": "x"})

@@ -1,10 +1,15 @@
 """Each client reads each family: what it begins with, and what then happens, with its id."""
 
+from collections.abc import Callable
+
 import pytest
 
 from tapewire.log import EVERYBODY
+from tests.clients.conftest import Run
 from tests.clients.people import SETTINGS, Person, happens
+from tests.clients.readers import Client
 from tests.integration.edge.golden import golden
+from tests.integration.edge.house import House
 from tests.integration.edge.market import placed
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -26,7 +31,9 @@ LINE_ENDS = 'a\rb\nc\r\nd\u2028e\u2029f\u0085g\x0bh\x0ci\0j\ufeffk\U0001f4c8"\\l
 """What one parser or another takes for the end of a line, or of an event."""
 
 
-async def test_every_family(client, run, house, fresh):
+async def test_every_family(
+    client: Client, run: Run, house: House, fresh: Callable[[str], str]
+) -> None:
     edge = house.shared_edge(**SETTINGS)
     alice = Person(fresh("alice"), edge)
     async with house.journal() as journal:

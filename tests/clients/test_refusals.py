@@ -1,10 +1,14 @@
 """What each client does when it is refused: it gives up where that is right, waits where not."""
 
+from collections.abc import Callable
+
 import pytest
 
+from tests.clients.conftest import Crowd, Run
 from tests.clients.people import ORDERS, SETTINGS, Person, places
 from tests.clients.readers import Wanted
 from tests.clients.relay import relay
+from tests.integration.edge.house import House
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -13,7 +17,7 @@ TOLD_SECONDS, UNTOLD_SECONDS = 1.9, 0.9
 timers may be some milliseconds early by ours."""
 
 
-async def test_nobody_signed_in(run, house):
+async def test_nobody_signed_in(run: Run, house: House) -> None:
     """401: it ends, and says so."""
     edge = house.shared_edge(**SETTINGS)
     async with run(Wanted(edge.url, ORDERS)) as reader:
@@ -21,14 +25,16 @@ async def test_nobody_signed_in(run, house):
         assert not reader.seen
 
 
-async def test_a_full_edge_and_too_many_tries(crowd, house, fresh):
+async def test_a_full_edge_and_too_many_tries(
+    crowd: Crowd, house: House, fresh: Callable[[str], str]
+) -> None:
     """503 of an edge that holds as many as it may, 429 of a strict one, and then a stream: asked
     for by itself, not sooner than it was told."""
     full = house.shared_edge(**SETTINGS, SSE_MAX_CONNECTIONS=1)
     strict = house.shared_edge(**SETTINGS, SSE_CONNECT_RATE=1)
     edge = house.shared_edge(**SETTINGS)
 
-    async def check(client, run):
+    async def check(client, run) -> None:
         async with relay(edge.port) as way, house.journal() as journal:
             alice = Person(fresh("alice"), edge, way.url)
             way.plans += [way.refusing(full.port), way.refusing(strict.port)]
@@ -46,11 +52,11 @@ async def test_a_full_edge_and_too_many_tries(crowd, house, fresh):
         await crowd.each(check)
 
 
-async def test_one_stream_too_many(crowd, house, fresh):
+async def test_one_stream_too_many(crowd: Crowd, house: House, fresh: Callable[[str], str]) -> None:
     """Its user opens another one: it ends, and does not come back to end that one."""
     edge = house.shared_edge(**SETTINGS | {"SSE_MAX_CONNECTIONS_PER_USER": 1})
 
-    async def check(client, run):
+    async def check(client, run) -> None:
         async with relay(edge.port) as way, house.journal() as journal:
             alice = Person(fresh("alice"), edge, way.url)
             async with run(await alice.wants(ORDERS, client.ways[0])) as reader:

@@ -4,12 +4,15 @@ port, another one is drained, the message server is killed. Nothing is lost, not
 import asyncio
 import contextlib
 import itertools
+from collections.abc import Callable
 
 import pytest
 
 from tapewire.cli.up.nats import free_port
+from tests.clients.conftest import Crowd
 from tests.clients.people import ORDERS, SETTINGS, Person, places, written
 from tests.clients.readers import WAIT_SECONDS
+from tests.integration.edge.house import House
 from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -23,7 +26,7 @@ _numbers = itertools.count(1)
 class Writing:
     """Orders of somebody, one after the other, for as long as the block."""
 
-    def __init__(self, journal, name):
+    def __init__(self, journal, name: str) -> None:
         self.journal, self.name = journal, name
         self.written = []
         self._go_on = True
@@ -33,11 +36,11 @@ class Writing:
         self._task = asyncio.create_task(self._write())
         return self
 
-    async def __aexit__(self, *_):
+    async def __aexit__(self, *_) -> None:
         self._go_on = False
         await self._task
 
-    async def _write(self):
+    async def _write(self) -> None:
         while self._go_on:
             order_id = f"o-{next(_numbers)}"
             await places(self.journal, self.name, order_id)
@@ -49,7 +52,7 @@ class Writing:
         """The last one that was written."""
         return self.written[-1]
 
-    async def more(self, count=10):
+    async def more(self, count: int = 10) -> None:
         """Until that many more are written."""
         wanted = len(self.written) + count
 
@@ -61,7 +64,7 @@ class Writing:
 
 
 @contextlib.asynccontextmanager
-async def readers(crowd, alice):
+async def readers(crowd, alice: str):
     """One reader of each client, all of them with the snapshot."""
     async with contextlib.AsyncExitStack() as stack:
         started = []
@@ -73,7 +76,7 @@ async def readers(crowd, alice):
         yield started
 
 
-async def all_have(started, order_id):
+async def all_have(started, order_id) -> None:
     """Each was shown that order."""
     for reader in started:
         await reader.until(
@@ -81,7 +84,7 @@ async def all_have(started, order_id):
         )
 
 
-async def test_a_day_of_restarts(crowd, lone, fresh):
+async def test_a_day_of_restarts(crowd: Crowd, lone: House, fresh: Callable[[str], str]) -> None:
     """One after the other, with the same clients from the first order to the last."""
     # A port that no client is given for its own end, when it calls an edge that is down.
     edge = lone.edge(port=free_port(), **SETTINGS)
@@ -100,7 +103,7 @@ async def test_a_day_of_restarts(crowd, lone, fresh):
             assert not reader.of(ORDERS, "stream:reset"), reader.name
 
 
-async def replaced(house, edge, alice, started, end):
+async def replaced(house, edge, alice: str, started, end):
     """The edge that took the place of `edge`, which ended while orders were written; all clients
     have come to it."""
     async with house.journal() as journal, Writing(journal, alice.name) as writing:

@@ -1,9 +1,14 @@
 """Each client carries on where it was: every event once, in order, as the log has them."""
 
+from collections.abc import Callable
+
 import pytest
 
+from tests.clients.conftest import Crowd, Run
 from tests.clients.people import ORDERS, SETTINGS, Person, happens, places, written
+from tests.clients.readers import Client
 from tests.clients.relay import relay
+from tests.integration.edge.house import House
 from tests.integration.edge.market import elsewhere
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -12,7 +17,9 @@ PLAIN = {**SETTINGS, "SSE_GZIP": "off"}
 """Where a test must find its place in the bytes."""
 
 
-async def test_it_carries_on_after_the_id_that_it_is_given(client, run, house, fresh):
+async def test_it_carries_on_after_the_id_that_it_is_given(
+    client: Client, run: Run, house: House, fresh: Callable[[str], str]
+) -> None:
     """As after its own restart; and again, when the connection breaks while it reads on. All of
     them read gzip, and each event is there before the next one is made."""
     edge = house.shared_edge(**SETTINGS)
@@ -35,13 +42,15 @@ async def test_it_carries_on_after_the_id_that_it_is_given(client, run, house, f
         assert [asked.is_compressed for asked in way.asked] == [True, True]
 
 
-async def test_cut_at_every_place_within_an_event(crowd, house, fresh):
+async def test_cut_at_every_place_within_an_event(
+    crowd: Crowd, house: House, fresh: Callable[[str], str]
+) -> None:
     """The first connection ends within the first event, the second within the second, each at
     another place, first broken off and then as if that were all: a half is no event, and no event
     was seen whose end was not."""
     edge = house.shared_edge(**PLAIN)
 
-    async def check(client, run):
+    async def check(client, run) -> None:
         async with relay(edge.port) as way, house.journal() as journal:
             alice = Person(fresh("alice"), edge, way.url)
             [start] = await places(journal, alice.name, "start")
@@ -65,7 +74,7 @@ CUTS = 7
 """Places within an event."""
 
 
-def cut(place, name, id_, before):
+def cut(place, name: str, id_, before):
     """Up to where a connection gets within the event of that order, that id, after that id."""
     retry = f"\nretry: {PLAIN['SSE_RETRY_MS']}\n"
     return (
@@ -79,7 +88,9 @@ def cut(place, name, id_, before):
     )[place]
 
 
-async def test_a_loss_is_said_and_the_snapshot_follows(client, run, house, fresh):
+async def test_a_loss_is_said_and_the_snapshot_follows(
+    client: Client, run: Run, house: House, fresh: Callable[[str], str]
+) -> None:
     """An id of another journal."""
     edge = house.shared_edge(**SETTINGS)
     alice = Person(fresh("alice"), edge)
@@ -96,12 +107,14 @@ async def test_a_loss_is_said_and_the_snapshot_follows(client, run, house, fresh
             await reader.until_order(ORDERS, "after")
 
 
-async def test_a_quiet_client_moves_on(crowd, house, fresh):
+async def test_a_quiet_client_moves_on(
+    crowd: Crowd, house: House, fresh: Callable[[str], str]
+) -> None:
     """What it is not shown happens; after a checkpoint and idle frames it is cut, and comes back
     with the checkpoint's id."""
     edge = house.shared_edge(**PLAIN, SSE_KEEPALIVE_INTERVAL=0.3)
 
-    async def check(client, run):
+    async def check(client, run) -> None:
         async with relay(edge.port) as way, house.journal() as journal:
             alice = Person(fresh("alice"), edge, way.url)
             async with run(await alice.wants(ORDERS, client.ways[0])) as reader:

@@ -24,32 +24,32 @@ def fallback(text: str) -> str:
     return re.sub(r"\$\{[A-Z_]+:-([^}]*)\}", r"\1", text)
 
 
-def test_fields_are_ones_that_are_meant():
+def test_fields_are_ones_that_are_meant() -> None:
     assert {key for key in COMPOSE if not key.startswith("x-")} == {"services", "volumes"}
     for name, service in SERVICES.items():
         assert set(service) <= SERVICE_FIELDS, name
         assert set(service.get("healthcheck", {})) <= HEALTHCHECK_FIELDS, name
 
 
-def test_every_service_is_there_and_nothing_else():
+def test_every_service_is_there_and_nothing_else() -> None:
     run = {service_of(SERVICES[name]["command"]) for name in OURS}
     assert run - {None} == services()
     assert {name for name in OURS if service_of(SERVICES[name]["command"]) is None} == {"provision"}
 
 
-def test_images_are_the_ones_of_kubernetes():
+def test_images_are_the_ones_of_kubernetes() -> None:
     pinned = {f"{image['name']}:{image['newTag']}" for image in kustomization(BASE)["images"]}
     assert {fallback(service["image"]) for service in SERVICES.values()} == pinned
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_ports_are_bound_to_loopback(name):
+def test_ports_are_bound_to_loopback(name: str) -> None:
     for port in SERVICES[name].get("ports", []):
         assert port.startswith("127.0.0.1:"), port
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_no_container_has_more_than_it_needs(name):
+def test_no_container_has_more_than_it_needs(name: str) -> None:
     service = SERVICES[name]
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
@@ -60,12 +60,12 @@ def test_no_container_has_more_than_it_needs(name):
 
 
 @pytest.mark.parametrize("name", [name for name in SERVICES if name != "provision"])
-def test_what_stays_up_is_asked_whether_it_is_well(name):
+def test_what_stays_up_is_asked_whether_it_is_well(name: str) -> None:
     assert SERVICES[name]["healthcheck"]["test"][0] == "CMD"
     assert SERVICES[name]["restart"] == "unless-stopped"
 
 
-def test_services_wait_for_what_they_depend_on():
+def test_services_wait_for_what_they_depend_on() -> None:
     for name, service in SERVICES.items():
         for other, wait in service.get("depends_on", {}).items():
             needs = {"service_healthy": "healthcheck"}.get(wait["condition"], "command")
@@ -73,13 +73,13 @@ def test_services_wait_for_what_they_depend_on():
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_settings_are_ones_that_there_are_and_parse(name):
+def test_settings_are_ones_that_there_are_and_parse(name: str) -> None:
     given = {key: fallback(value) for key, value in SERVICES[name]["environment"].items()}
     assert set(given) <= {setting.env for setting in describe()}
     Settings.from_env(given)
 
 
-def test_volumes_are_declared():
+def test_volumes_are_declared() -> None:
     named = {
         volume.split(":")[0]
         for service in SERVICES.values()

@@ -32,30 +32,30 @@ def pins(lock: str) -> dict[str, str]:
     return dict(re.findall(r"^([a-z0-9-]+)==([^ ;]+)", text, flags=re.M))
 
 
-def test_it_is_made_of_known_instructions():
+def test_it_is_made_of_known_instructions() -> None:
     assert {name for name, _ in instructions()} <= INSTRUCTIONS
 
 
-def test_every_stage_stands_on_the_one_pinned_base():
+def test_every_stage_stands_on_the_one_pinned_base() -> None:
     base = next(rest for name, rest in instructions() if name == "ARG")
     assert re.fullmatch(r"BASE=python:\d+\.\d+\.\d+-slim-[a-z]+", base)
     stages = [rest for name, rest in instructions() if name == "FROM"]
     assert stages == ["${BASE} AS build", "${BASE}"]
 
 
-def test_it_runs_as_a_user_who_is_not_root_given_by_number():
+def test_it_runs_as_a_user_who_is_not_root_given_by_number() -> None:
     assert ("USER", "10001:10001") in instructions()
     names = [name for name, _ in instructions()]
     assert not {"RUN", "COPY"} & set(names[names.index("USER") :])
 
 
-def test_only_hashed_dependencies_are_installed():
+def test_only_hashed_dependencies_are_installed() -> None:
     installs = [rest for name, rest in instructions() if name == "RUN" and "pip install" in rest]
     commands = [part for rest in installs for part in rest.split("&&") if "pip install" in part]
     assert all("--require-hashes" in c or "--no-deps" in c for c in commands), commands
 
 
-def test_what_is_copied_is_let_through_and_exists():
+def test_what_is_copied_is_let_through_and_exists() -> None:
     allowed = {
         line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line[:1] == "!"
     }
@@ -69,7 +69,7 @@ def test_what_is_copied_is_let_through_and_exists():
     assert [name for name in copied if "*" not in name and not (ROOT / name).exists()] == []
 
 
-def test_its_settings_are_ones_that_there_are():
+def test_its_settings_are_ones_that_there_are() -> None:
     given: dict[str, str] = {}
     for name, rest in instructions():
         if name == "ENV":
@@ -79,21 +79,21 @@ def test_its_settings_are_ones_that_there_are():
 
 
 @pytest.mark.parametrize("lock", LOCKS)
-def test_locks_name_packages_and_hashes_and_no_place(lock):
+def test_locks_name_packages_and_hashes_and_no_place(lock: str) -> None:
     text = (ROOT / lock).read_text()
     assert not re.search(r"://|file:|@ |--(index|extra-index|find-links)", text)
     blocks = re.split(r"\n(?=[a-z0-9])", text.split("\n", 2)[2])
     assert [block.split()[0] for block in blocks if "--hash=sha256:" not in block] == []
 
 
-def test_the_image_has_the_versions_that_were_tested():
+def test_the_image_has_the_versions_that_were_tested() -> None:
     tested = pins("requirements.lock")
     assert {name: tested.get(name) for name in pins("requirements-image.lock")} == pins(
         "requirements-image.lock"
     )
 
 
-def test_the_lock_has_what_the_project_asks_for():
+def test_the_lock_has_what_the_project_asks_for() -> None:
     """A dependency added to pyproject.toml without `make lock` fails here, and says so."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     asked = [project["dependencies"], *project["optional-dependencies"].values()]

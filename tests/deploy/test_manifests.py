@@ -34,7 +34,7 @@ KUSTOMIZATION_FIELDS = {
 
 
 @pytest.mark.parametrize("document", OBJECTS)
-def test_every_object_fits_the_schema_of_its_kind(document):
+def test_every_object_fits_the_schema_of_its_kind(document) -> None:
     assert violations(document) is None
 
 
@@ -48,20 +48,20 @@ def test_every_object_fits_the_schema_of_its_kind(document):
     ],
     ids=["unknown field", "wrong type", "number with a unit", "missing field"],
 )
-def test_a_slip_in_a_manifest_is_found(change, said):
+def test_a_slip_in_a_manifest_is_found(change, said: str) -> None:
     deployment = next(d for path, d in resources(BASE) if path.name == "orders.yaml")
     broken = copy.deepcopy(deployment)
     change(broken["spec"]["template"]["spec"])
     assert said in (violations(broken) or "nothing found")
 
 
-def test_an_unknown_kind_is_found():
+def test_an_unknown_kind_is_found() -> None:
     resource = {"apiVersion": "apps/v1beta1", "kind": "Deployment", "metadata": {"name": "old"}}
     assert "Couldn't find schema" in (violations(resource) or "nothing found")
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
-def test_kustomizations_name_files_that_exist_and_leave_none_out(folder):
+def test_kustomizations_name_files_that_exist_and_leave_none_out(folder) -> None:
     document = kustomization(folder)
     assert set(document) <= KUSTOMIZATION_FIELDS
     named = set(document["resources"])
@@ -76,7 +76,7 @@ def test_kustomizations_name_files_that_exist_and_leave_none_out(folder):
 
 
 @pytest.mark.parametrize("folder", overlays(), ids=lambda folder: folder.name)
-def test_patches_have_targets(folder):
+def test_patches_have_targets(folder) -> None:
     base = [document for _, document in resources(BASE)]
     for patch in kustomization(folder).get("patches", []):
         target = patch["target"]
@@ -90,7 +90,7 @@ def test_patches_have_targets(folder):
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
-def test_what_kustomize_makes_of_it_fits_too(folder):
+def test_what_kustomize_makes_of_it_fits_too(folder) -> None:
     made = rendered(folder)
     if made is None:
         pytest.skip("no kubectl here to build the kustomization with")
@@ -106,13 +106,13 @@ def test_what_kustomize_makes_of_it_fits_too(folder):
     }
 
 
-def test_every_service_is_deployed_and_nothing_else():
+def test_every_service_is_deployed_and_nothing_else() -> None:
     mains = [container for pod in pods().values() for container in pod["containers"]]
     run = {service_of(container["command"]) for container in mains}
     assert run - {None} == services()
 
 
-def test_images_are_pinned_in_one_place():
+def test_images_are_pinned_in_one_place() -> None:
     pinned = {image["name"]: image["newTag"] for image in kustomization(BASE)["images"]}
     used = {container["image"] for pod in pods().values() for container in containers(pod)}
     assert used == set(pinned)
@@ -120,7 +120,7 @@ def test_images_are_pinned_in_one_place():
 
 
 @pytest.mark.parametrize("name", pods())
-def test_no_pod_runs_as_root_or_can_become_it(name):
+def test_no_pod_runs_as_root_or_can_become_it(name: str) -> None:
     pod = pods()[name]
     assert pod["automountServiceAccountToken"] is False
     assert pod["securityContext"]["runAsNonRoot"] is True
@@ -135,7 +135,7 @@ def test_no_pod_runs_as_root_or_can_become_it(name):
 
 
 @pytest.mark.parametrize("name", pods())
-def test_every_container_is_probed_and_has_its_resources_stated(name):
+def test_every_container_is_probed_and_has_its_resources_stated(name: str) -> None:
     for container in pods()[name]["containers"]:
         ports = {port["name"] for port in container["ports"]}
         for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
@@ -146,7 +146,7 @@ def test_every_container_is_probed_and_has_its_resources_stated(name):
 
 
 @pytest.mark.parametrize("name", pods())
-def test_a_start_that_waits_for_nats_ends_before_its_probe_gives_up(name):
+def test_a_start_that_waits_for_nats_ends_before_its_probe_gives_up(name: str) -> None:
     """It would otherwise be killed in the middle, without saying what it waited for."""
     waits = 2 * float(settings()["TAPEWIRE_NATS_WAIT"])  # once to connect, once for the streams
     for container in pods()[name]["containers"]:
@@ -154,7 +154,7 @@ def test_a_start_that_waits_for_nats_ends_before_its_probe_gives_up(name):
         assert probe["periodSeconds"] * probe["failureThreshold"] > waits
 
 
-def test_the_edge_is_given_the_time_that_its_stop_takes():
+def test_the_edge_is_given_the_time_that_its_stop_takes() -> None:
     pod = pods()["edge"]
     (edge,) = pod["containers"]
     (sleep, seconds) = edge["lifecycle"]["preStop"]["exec"]["command"]
@@ -164,13 +164,13 @@ def test_the_edge_is_given_the_time_that_its_stop_takes():
     assert pod["terminationGracePeriodSeconds"] >= float(seconds) + drain + last_write + 5
 
 
-def test_every_workload_has_a_disruption_budget():
+def test_every_workload_has_a_disruption_budget() -> None:
     objects = [document for _, document in resources(BASE)]
     budgets = {d["metadata"]["name"] for d in objects if d["kind"] == "PodDisruptionBudget"}
     assert budgets == set(pods())
 
 
-def test_what_selects_pods_finds_some():
+def test_what_selects_pods_finds_some() -> None:
     """A label spelled differently in a policy or a service selects nothing, and says nothing."""
     labels = [
         {"app.kubernetes.io/part-of": "tapewire"}
@@ -189,7 +189,7 @@ def test_what_selects_pods_finds_some():
             assert set(expression["values"]) <= values
 
 
-def test_settings_are_ones_that_there_are_and_parse():
+def test_settings_are_ones_that_there_are_and_parse() -> None:
     known = {setting.env for setting in describe()}
     given = settings()
     for pod in pods().values():
@@ -203,7 +203,7 @@ def test_settings_are_ones_that_there_are_and_parse():
     Settings.from_env(given)
 
 
-def test_overlays_change_settings_that_there_are():
+def test_overlays_change_settings_that_there_are() -> None:
     known = {setting.env for setting in describe()}
     for folder in overlays():
         for generator in kustomization(folder).get("configMapGenerator", []):
@@ -212,7 +212,7 @@ def test_overlays_change_settings_that_there_are():
             Settings.from_env(given)
 
 
-def test_no_secret_looks_like_a_real_one():
+def test_no_secret_looks_like_a_real_one() -> None:
     secrets = [d for folder in FOLDERS for _, d in resources(folder) if d["kind"] == "Secret"]
     values = [value for secret in secrets for value in secret["stringData"].values()]
     for folder in overlays():

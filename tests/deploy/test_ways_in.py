@@ -30,24 +30,24 @@ def location():
     return re.compile(found)
 
 
-def directives(name):
+def directives(name: str):
     """All values of a directive, in order: first those of the requests' location."""
     return re.findall(rf"^ +{name} ([^;]+);", NGINX, re.MULTILINE)
 
 
-def ingress(name):
+def ingress(name: str):
     [found] = [d for d in documents(BASE / "ingress.example.yaml") if d["metadata"]["name"] == name]
     return found
 
 
-def annotations(name):
+def annotations(name: str):
     return {
         key.removeprefix(PREFIX): value
         for key, value in ingress(name)["metadata"]["annotations"].items()
     }
 
 
-def leads(name, path):
+def leads(name: str, path: str):
     """Whether a rule of the ingress takes `path`, as kubernetes matches it."""
     [rule] = ingress(name)["spec"]["rules"]
     for one in rule["http"]["paths"]:
@@ -58,19 +58,19 @@ def leads(name, path):
 
 
 @pytest.mark.parametrize("path", STREAMS)
-def test_every_stream_is_taken_for_one(path):
+def test_every_stream_is_taken_for_one(path: str) -> None:
     assert location().search(path)
     assert leads("edge-streams", path)
 
 
 @pytest.mark.parametrize("path", REQUESTS)
-def test_what_is_no_stream_is_not(path):
+def test_what_is_no_stream_is_not(path: str) -> None:
     assert not location().search(path)
     assert not leads("edge-streams", path)
     assert leads("edge", path)
 
 
-def test_both_say_the_same():
+def test_both_say_the_same() -> None:
     requests, streams = annotations("edge"), annotations("edge-streams")
     next_ones = [requests["proxy-next-upstream"], streams["proxy-next-upstream"]]
     assert directives("proxy_next_upstream") == next_ones
@@ -85,6 +85,6 @@ def test_both_say_the_same():
     assert directives("keepalive_timeout") == [f"{kept[1]}s"]
 
 
-def test_an_idle_stream_is_not_cut():
+def test_an_idle_stream_is_not_cut() -> None:
     silent = float(settings()["SSE_KEEPALIVE_INTERVAL"])
     assert float(annotations("edge-streams")["proxy-read-timeout"]) > 2 * silent

@@ -5,6 +5,8 @@ import contextlib
 import json
 import subprocess
 import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -23,7 +25,7 @@ QUICK = {
 
 
 @pytest.fixture
-def broker(tmp_path):
+def broker(tmp_path: Path) -> Iterator[LocalBroker]:
     made = LocalBroker(tmp_path / "nats")
     (tmp_path / "nats").mkdir()
     made.start()
@@ -32,11 +34,11 @@ def broker(tmp_path):
 
 
 @pytest.fixture
-def start(broker, tmp_path):
+def start(broker: LocalBroker, tmp_path: Path) -> Iterator[Callable[[str, str], Service]]:
     """Starts services, by name and instance."""
     started = []
 
-    def start_(name, instance):
+    def start_(name: str, instance):
         settings = {"TAPEWIRE_NATS_URL": broker.url, "TAPEWIRE_INSTANCE": instance, **QUICK}
         service = Service(name, settings, tmp_path)
         started.append(service)
@@ -59,7 +61,7 @@ async def shown(broker, *options):
 
 
 @pytest.fixture
-async def journal(broker):
+async def journal(broker: LocalBroker) -> AsyncIterator[JetStreamLog]:
     """The log, over one connection."""
     wire = await connect(broker.url, "test")
     yield JetStreamLog(wire)
@@ -76,7 +78,7 @@ async def told(log, instance):
     return [one.event.state.value for one in page.events]
 
 
-async def become(log, instance, *wanted):
+async def become(log, instance, *wanted) -> None:
     """Wait until the last states announced of `instance` are `wanted`."""
     seen = None
     try:
@@ -89,7 +91,9 @@ async def become(log, instance, *wanted):
         pytest.fail(f"{instance} never became {wanted}; last seen: {seen}")
 
 
-async def test_starting_running_killed_stopped_and_a_restarted_server(broker, start, journal):
+async def test_starting_running_killed_stopped_and_a_restarted_server(
+    broker: LocalBroker, start: Callable[[str, str], Service], journal: JetStreamLog
+) -> None:
     orders, prices, victim = (start("orders", "o.1"), start("prices", "p/1"), start("prices", "p2"))
     for instance in ("o.1", "p/1", "p2"):
         await become(journal, instance, "starting", "running")
@@ -126,7 +130,7 @@ async def test_starting_running_killed_stopped_and_a_restarted_server(broker, st
     assert table[1].split()[:3] == ["orders", "o.1", "stopped"]
 
 
-def test_times_that_contradict_each_other_are_refused(broker):
+def test_times_that_contradict_each_other_are_refused(broker: LocalBroker) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "services.orders"],
         env={"TAPEWIRE_NATS_URL": broker.url, "TAPEWIRE_AGENT_HEARTBEAT": "30", "PATH": ""},
@@ -139,7 +143,9 @@ def test_times_that_contradict_each_other_are_refused(broker):
     assert "TAPEWIRE_AGENT_SILENCE=45" in done.stderr
 
 
-async def test_one_that_fails_says_so_and_tells_users_nothing_of_its_files(broker, journal):
+async def test_one_that_fails_says_so_and_tells_users_nothing_of_its_files(
+    broker: LocalBroker, journal: JetStreamLog
+) -> None:
     settings = {"TAPEWIRE_NATS_URL": broker.url, "TAPEWIRE_INSTANCE": "p1", "PATH": "", **QUICK}
     done = await asyncio.to_thread(
         subprocess.run,

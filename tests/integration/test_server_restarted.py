@@ -9,6 +9,8 @@ import asyncio
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -19,7 +21,7 @@ from tests.broker import LocalBroker
 
 
 @pytest.fixture
-def broker(tmp_path):
+def broker(tmp_path: Path) -> Iterator[LocalBroker]:
     made = LocalBroker(tmp_path)
     made.start()
     yield made
@@ -27,7 +29,7 @@ def broker(tmp_path):
 
 
 @pytest.fixture
-def prices(broker):
+def prices(broker: LocalBroker) -> Iterator[subprocess.Popen[bytes]]:
     environment = {**os.environ, "TAPEWIRE_NATS_URL": broker.url, "TAPEWIRE_SPEED": "10"}
     process = subprocess.Popen(
         [sys.executable, "-m", "services.prices"],
@@ -50,7 +52,7 @@ async def quotes(url):
         await wire.close()
 
 
-async def quoted(url, what):
+async def quoted(url, what) -> None:
     seen = None
     try:
         async with asyncio.timeout(90):
@@ -67,7 +69,7 @@ async def quoted(url, what):
 
 
 @pytest.mark.usefixtures("prices")
-async def test_quotes_go_on_after_the_server_lost_its_memory(broker):
+async def test_quotes_go_on_after_the_server_lost_its_memory(broker: LocalBroker) -> None:
     await quoted(broker.url, "at first")
     broker.kill()
     broker.start()

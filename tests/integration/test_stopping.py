@@ -4,6 +4,9 @@ The regression: closing the connection wrote what was pending into a socket that
 every such stop ended with code 1 and a traceback in the log.
 """
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from tests.integration.edge.house import House, Service
@@ -13,13 +16,13 @@ END_SECONDS = 30.0
 
 
 @pytest.fixture
-def house(tmp_path):
+def house(tmp_path: Path) -> Iterator[House]:
     made = House(tmp_path)
     yield made
     made.close()
 
 
-def test_services_end_in_order_without_the_message_server(house):
+def test_services_end_in_order_without_the_message_server(house: House) -> None:
     port = {"TAPEWIRE_PORT": "0"}
     services = [house.begin(lambda *of, name=name: Service(name, *of), **port) for name in SERVICES]
     for service in services:

@@ -1,5 +1,8 @@
 """One message server and one edge a test."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from tests.broker import LocalBroker
@@ -24,13 +27,13 @@ def _running(folder, settings):
 
 
 @pytest.fixture
-def strict(tmp_path):
+def strict(tmp_path: Path) -> Iterator[tuple[Edge, LocalBroker]]:
     """With the limits that visitors are to meet."""
     yield from _running(tmp_path, {})
 
 
 @pytest.fixture
-def patient(tmp_path):
+def patient(tmp_path: Path) -> Iterator[tuple[Edge, LocalBroker]]:
     """With room for thousands, and as patient as an edge is by default."""
     yield from _running(
         tmp_path,

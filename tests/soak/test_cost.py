@@ -11,11 +11,14 @@ import contextlib
 import random
 import resource
 import sys
+from collections.abc import Iterator
 
 import pytest
 
 from tapewire.log.jetstream import connect
+from tests.broker import LocalBroker
 from tests.integration.edge.gauges import Gauges
+from tests.integration.edge.house import Edge
 from tests.soak.plan import SHORT
 from tests.soak.visitors import read_the_past
 from tests.soak.visits import Street
@@ -36,7 +39,7 @@ KIB = 1024
 
 
 @pytest.fixture
-def descriptors():
+def descriptors() -> Iterator[None]:
     """As many as are allowed: both ends of 10,000 connections are held."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard < IDLE + 200:
@@ -61,11 +64,11 @@ async def _living(edge, broker):
         await wire.close()
 
 
-async def _open(street, path, users, *lines):
+async def _open(street, path: str, users, *lines):
     """A stream for each of `users`, whose opening has come."""
     at_once = asyncio.Semaphore(OPENING_AT_ONCE)
 
-    async def one(user):
+    async def one(user: str):
         async with at_once:
             request = street.request("GET", path, f"X-User-ID: {user}", *lines)
             caller = await street.call(request)
@@ -76,7 +79,7 @@ async def _open(street, path, users, *lines):
     return await asyncio.gather(*(one(user) for user in users))
 
 
-async def _all_live(gauges, count):
+async def _all_live(gauges, count: int) -> None:
     """Opened, known what they hold, and given their snapshots."""
     deadline = asyncio.get_running_loop().time() + LIVE_SECONDS
     while (live := await gauges.live()) < count:
@@ -86,7 +89,7 @@ async def _all_live(gauges, count):
 
 @pytest.mark.usefixtures("descriptors")
 @pytest.mark.parametrize("path", [*IDLE_BYTES][-1:] if SHORT else IDLE_BYTES)
-async def test_an_idle_connection(patient, path):
+async def test_an_idle_connection(patient: tuple[Edge, LocalBroker], path: str) -> None:
     edge, broker = patient
     async with _living(edge, broker) as street:
         gauges = Gauges(edge, broker)
@@ -102,7 +105,7 @@ async def test_an_idle_connection(patient, path):
     assert each < IDLE_BYTES[path] + SHARE_BYTES
 
 
-async def test_a_hundred_busy_ones(patient):
+async def test_a_hundred_busy_ones(patient: tuple[Edge, LocalBroker]) -> None:
     edge, broker = patient
     async with _living(edge, broker) as street:
         gauges = Gauges(edge, broker)

@@ -12,7 +12,9 @@ from collections import Counter
 
 from tapewire.log.jetstream import connect
 from tapewire.log.jetstream.streams import LEASES, SESSIONS, TICKETS
+from tests.broker import LocalBroker
 from tests.integration.edge.gauges import MEMORY, Gauges, kept
+from tests.integration.edge.house import Edge
 from tests.soak.plan import FULL, SHORT, SMALL
 from tests.soak.slopes import slope, table, ways
 from tests.soak.street import street
@@ -29,13 +31,13 @@ EVERY_WAY = {
 GAUGES = ("descriptors", "threads", "tasks", "subscriptions", "connections", "roster", "outboxes")
 
 
-async def test_what_comes_and_goes_leaves_nothing(strict):
+async def test_what_comes_and_goes_leaves_nothing(strict: tuple[Edge, LocalBroker]) -> None:
     seed = int(os.environ.get("TAPEWIRE_TEST_SEED") or random.randrange(1 << 32))
     _say(f"\n{SIZE.connects:,} connects; TAPEWIRE_TEST_SEED={seed} repeats the mix")
     await _soak(*strict, seed)
 
 
-async def _soak(edge, broker, seed):
+async def _soak(edge, broker, seed: int) -> None:
     gauges = Gauges(edge, broker)
     samples, at, counts, connects = [], [], Counter(), 0
     async with street(edge.port, broker.url, seed) as visitors:
@@ -71,7 +73,7 @@ def _slopes(at, samples):
     return memory + held
 
 
-async def _nothing_kept(broker):
+async def _nothing_kept(broker) -> None:
     """Sessions and tickets are of seconds here: the store lets all of them go, and there is no
     consumer left over that somebody read by."""
     wire = await connect(broker.url, "soak")
@@ -90,6 +92,6 @@ def _line(connects, report, sample):
     return f"{connects:>8,}  {rate:,.0f}/s  {report.events:,} events  {memory}  {sample.held}"
 
 
-def _say(line):
+def _say(line) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()

@@ -50,7 +50,9 @@ UNSET = ""
 class Service:
     """A running service; made ready, or a failure that shows its log."""
 
-    def __init__(self, name: str, settings: dict[str, str], folder: Path, fds: Sequence[int] = ()):
+    def __init__(
+        self, name: str, settings: dict[str, str], folder: Path, fds: Sequence[int] = ()
+    ) -> None:
         self.name = name
         self.log = folder / f"{name}-{time.monotonic_ns()}.log"
         reading, writing = os.pipe()

@@ -1,7 +1,7 @@
 """What tests of streams with ids have in common."""
 
 
-async def upto(stream, sequence):
+async def upto(stream, sequence: int):
     """Read on to `sequence`; the sequences of what came with an id, and what came as events."""
     before = len(stream.frames)
     await stream.until(

@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator, Callable
 
 import httpx
 import pytest
 
+from tests.integration.edge.house import Edge, House
 from tests.integration.edge.market import placed
 from tests.waiting import eventually
 
@@ -14,24 +16,24 @@ MARKET = {"symbol": "GOOD", "side": "buy", "type": "market", "qty": 10}
 
 
 @pytest.fixture
-def edge(exchange):
+def edge(exchange: House) -> Edge:
     return exchange.shared_edge()
 
 
 @pytest.fixture
-async def cookie(exchange, edge, fresh):
+async def cookie(exchange: House, edge: Edge, fresh: Callable[[str], str]) -> str:
     async with exchange.market() as market:
         await market.quote("GOOD")
     return await edge.sign_in(fresh("alice"))
 
 
 @pytest.fixture
-async def http(edge, cookie):
+async def http(edge: Edge, cookie: str) -> AsyncIterator[httpx.AsyncClient]:
     async with edge.client(cookie) as client:
         yield client
 
 
-def with_raw(field, text):
+def with_raw(field, text: str):
     """GOOD as JSON text, with `text` in place of a value, be it JSON or not."""
     return ",".join(
         f'"{name}":{text if name == field else json.dumps(value)}'
@@ -50,7 +52,7 @@ NO_QUANTITY = [
 
 
 class TestTheFieldAtFaultIsNamed:
-    async def refused(self, http, content, path):
+    async def refused(self, http, content, path: str):
         answer = await http.post("/api/orders", content=content)
         assert answer.status_code == 422, (content[:200], answer.status_code, answer.text[:300])
         body = answer.json()
@@ -63,11 +65,11 @@ class TestTheFieldAtFaultIsNamed:
 
     @pytest.mark.parametrize("text", NO_QUANTITY, ids=lambda text: text[:20])
     @pytest.mark.parametrize("field", ["qty", "limitPrice"])
-    async def test_numbers(self, http, field, text):
+    async def test_numbers(self, http: httpx.AsyncClient, field: str, text: str) -> None:
         await self.refused(http, with_raw(field, text), field)
 
     @pytest.mark.parametrize("text", ["0.0000001", "1e-7", "0.00001", "1000000.0001"])
-    async def test_limits(self, http, text):
+    async def test_limits(self, http: httpx.AsyncClient, text: str) -> None:
         await self.refused(http, with_raw("limitPrice", text), "limitPrice")
 
     @pytest.mark.parametrize(
@@ -107,27 +109,31 @@ class TestTheFieldAtFaultIsNamed:
             ("__proto__", {}),
         ],
     )
-    async def test_texts_and_unknown_fields(self, http, field, value):
+    async def test_texts_and_unknown_fields(
+        self, http: httpx.AsyncClient, field: str, value
+    ) -> None:
         body = await self.refused(http, json.dumps({**GOOD, field: value}), field)
         if field not in ("userId", "status", "strategyId", "qTy", "__proto__"):
             assert body.get("value", value) == value
 
     @pytest.mark.parametrize("field", ["symbol", "side", "type", "qty"])
-    async def test_missing_fields(self, http, field):
+    async def test_missing_fields(self, http: httpx.AsyncClient, field: str) -> None:
         body = {name: value for name, value in GOOD.items() if name != field}
         await self.refused(http, json.dumps(body), field)
 
-    async def test_a_limit_order_without_a_limit_and_a_market_order_with_one(self, http):
+    async def test_a_limit_order_without_a_limit_and_a_market_order_with_one(
+        self, http: httpx.AsyncClient
+    ) -> None:
         await self.refused(http, json.dumps({**MARKET, "type": "limit"}), "limitPrice")
         await self.refused(http, json.dumps({**GOOD, "type": "market"}), "limitPrice")
 
-    async def test_the_bad_value_comes_back(self, http):
+    async def test_the_bad_value_comes_back(self, http: httpx.AsyncClient) -> None:
         body = await self.refused(http, json.dumps({**GOOD, "qty": -5}), "qty")
         assert body["value"] == -5
         body = await self.refused(http, json.dumps({**GOOD, "side": "hold"}), "side")
         assert body["value"] == "hold"
 
-    async def test_but_not_a_large_one(self, http):
+    async def test_but_not_a_large_one(self, http: httpx.AsyncClient) -> None:
         body = await self.refused(http, json.dumps({**GOOD, "side": "x" * 5000}), "side")
         assert "value" not in body
 
@@ -142,18 +148,18 @@ class TestNoOrderAtAll:
             b"\xef\xbb\xbf{}", b'{"symbol":"\\ud800"}',
         ],
     )  # fmt: skip
-    async def test_no_json(self, http, content):
+    async def test_no_json(self, http: httpx.AsyncClient, content: bytes) -> None:
         answer = await http.post("/api/orders", content=content)
         assert answer.status_code == 400, answer.text
         assert answer.json()["error"] == "Bad Request"
 
     @pytest.mark.parametrize("content", ["[]", "null", "7", '"order"', "true", "[{}]"])
-    async def test_no_object(self, http, content):
+    async def test_no_object(self, http: httpx.AsyncClient, content: str) -> None:
         answer = await http.post("/api/orders", content=content)
         assert (answer.status_code, answer.json()["path"]) == (422, "")
 
     @pytest.mark.parametrize("depth", [100, 1_000, 10_000])
-    async def test_deep_nesting(self, http, depth):
+    async def test_deep_nesting(self, http: httpx.AsyncClient, depth: int) -> None:
         for content in (
             "[" * depth + "]" * depth,
             '{"a":' * depth + "1" + "}" * depth,
@@ -163,12 +169,14 @@ class TestNoOrderAtAll:
             assert 400 <= answer.status_code < 500, answer.text[:300]
             assert answer.json()["statusCode"] == answer.status_code
 
-    async def test_a_body_too_large(self, http):
+    async def test_a_body_too_large(self, http: httpx.AsyncClient) -> None:
         answer = await http.post("/api/orders", content=with_raw("qty", " " * 70_000 + "1"))
         assert answer.status_code == 413
         assert answer.json()["statusCode"] == 413
 
-    async def test_an_enormous_one_is_not_taken_in(self, edge, http):
+    async def test_an_enormous_one_is_not_taken_in(
+        self, edge: Edge, http: httpx.AsyncClient
+    ) -> None:
         """10 MB, declared and not: refused, or cut off; the edge does not keep it."""
         before = edge.memory()
 
@@ -184,7 +192,7 @@ class TestNoOrderAtAll:
             assert answer.status_code == 413
         assert edge.memory() - before < 5_000_000
 
-    async def test_content_types_do_not_matter(self, http):
+    async def test_content_types_do_not_matter(self, http: httpx.AsyncClient) -> None:
         for kind in ("text/plain", "application/x-www-form-urlencoded", "nonsense"):
             answer = await http.post(
                 "/api/orders", content=json.dumps(GOOD), headers={"Content-Type": kind}
@@ -207,19 +215,19 @@ class TestWhatWorks:
             {"clientOrderId": None},
         ],
     )
-    async def test_it(self, http, fields):
+    async def test_it(self, http: httpx.AsyncClient, fields) -> None:
         answer = await http.post("/api/orders", json={**GOOD, **fields})
         assert answer.status_code == 201, answer.text
         for name, value in fields.items():
             assert value is None or answer.json()[name] == value
 
-    async def test_a_duplicate_key(self, http):
+    async def test_a_duplicate_key(self, http: httpx.AsyncClient) -> None:
         """JSON leaves it open; the last one counts, and nothing breaks."""
         answer = await http.post("/api/orders", content=with_raw("qty", '1,"qty":2'))
         assert answer.status_code in (201, 422)
 
-    async def test_1000_at_once(self, edge, cookie):
-        async def place(number):
+    async def test_1000_at_once(self, edge: Edge, cookie: str) -> None:
+        async def place(number: int):
             body = json.dumps({**GOOD, "clientOrderId": f"c-{number}"}).encode()
             while True:
                 async with await edge.connect(
@@ -248,7 +256,9 @@ class TestTheServiceIsAway:
             ("DELETE", "/api/orders/x"),
         ],
     )
-    async def test_503_and_when_to_try_again(self, house, fresh, method, path):
+    async def test_503_and_when_to_try_again(
+        self, house: House, fresh: Callable[[str], str], method: str, path: str
+    ) -> None:
         """`house` has no orders service. Bad input is 422 all the same."""
         edge = house.shared_edge()
         async with edge.client(await edge.sign_in(fresh("alice"))) as http:
@@ -260,7 +270,7 @@ class TestTheServiceIsAway:
         assert (body["error"], body["statusCode"]) == ("Service Unavailable", 503)
         assert bad.status_code == 422
 
-    async def test_nats_is_away(self, lone):
+    async def test_nats_is_away(self, lone: House) -> None:
         """Streams and requests say so; what is open stays open and goes on."""
         edge = lone.edge()
         cookie = await edge.sign_in("alice")
@@ -297,7 +307,7 @@ class TestTheServiceIsAway:
 
 
 class TestOtherPaths:
-    async def test_errors_have_one_shape(self, http):
+    async def test_errors_have_one_shape(self, http: httpx.AsyncClient) -> None:
         for method, path, status in (
             ("GET", "/api/nosuch", 404),
             ("GET", "/api/stream/nosuch", 404),
@@ -311,12 +321,12 @@ class TestOtherPaths:
             assert body.keys() >= {"error", "message", "statusCode"}
 
     @pytest.mark.parametrize("name", ["%00", "x%00.js", "a" * 300, "a/" * 3000, "%ff"])
-    async def test_what_is_no_name_of_a_file_is_not_found(self, edge, name):
+    async def test_what_is_no_name_of_a_file_is_not_found(self, edge: Edge, name: str) -> None:
         """The file system refused to look, and that was a 500."""
         async with await edge.connect(f"/static/{name}") as answer:
             assert answer.status == 404, await answer.body()
 
-    async def test_paths_do_not_leave_their_folders(self, edge):
+    async def test_paths_do_not_leave_their_folders(self, edge: Edge) -> None:
         for path in ("/static/../__main__.py", "/static/%2e%2e/__main__.py", "/static//etc/passwd"):
             answer = await edge.connect(path)
             assert answer.status == 404, path

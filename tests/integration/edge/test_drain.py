@@ -4,11 +4,13 @@
 """
 
 import asyncio
+from collections.abc import Callable
 
 import httpx
 import pytest
 
-from tests.integration.edge.market import placed
+from tests.integration.edge.house import Edge, House
+from tests.integration.edge.market import Journal, placed
 from tests.waiting import until
 
 ORDERS = "/api/stream/orders"
@@ -23,7 +25,7 @@ LIVE = "live"
 
 
 @pytest.fixture
-def alice(fresh):
+def alice(fresh: Callable[[str], str]) -> str:
     return fresh("alice")
 
 
@@ -46,8 +48,8 @@ async def ready(edge):
 
 class TestWhoIsSentAway:
     async def test_is_told_before_in_every_family_and_closed_by_a_retry_of_its_own(
-        self, house, alice
-    ):
+        self, house: House, alice: str
+    ) -> None:
         leaving = house.edge(TAPEWIRE_DRAIN_SECONDS=DRAIN_SECONDS)
         cookie = await leaving.sign_in(alice)
         fields = {
@@ -79,7 +81,9 @@ class TestWhoIsSentAway:
         assert await asyncio.to_thread(leaving.process.wait, 60) == 0
         assert {line["reason"] for line in leaving.logged("stream closed")} == {"drain"}
 
-    async def test_is_served_until_then_while_nobody_new_is_sent_there(self, house, alice, journal):
+    async def test_is_served_until_then_while_nobody_new_is_sent_there(
+        self, house: House, alice: str, journal: Journal
+    ) -> None:
         leaving = house.edge(TAPEWIRE_DRAIN_SECONDS=LONG_SECONDS)
         cookie = await leaving.sign_in(alice)
         async with (
@@ -102,7 +106,7 @@ class TestWhoIsSentAway:
             last = await journal.append(alice, placed("meanwhile"))
             await stream.until("the event", lambda f: f.id and f.sequence == last)
 
-    async def test_ends_the_drain_by_going(self, house, alice):
+    async def test_ends_the_drain_by_going(self, house: House, alice: str) -> None:
         """As the browser client does; nobody has to be waited for then."""
         leaving = house.edge(TAPEWIRE_DRAIN_SECONDS=LONG_SECONDS)
         cookie = await leaving.sign_in(alice)
@@ -118,13 +122,17 @@ class TestWhoTakesOver:
     @pytest.mark.parametrize(
         "path", [ORDERS, PRICES, "/sse/strategies", "/api/v2/stream", "/api/sse/notifications"]
     )
-    async def test_hears_that_it_is_live_when_it_asked(self, edge, alice, path):
+    async def test_hears_that_it_is_live_when_it_asked(
+        self, edge: Edge, alice: str, path: str
+    ) -> None:
         cookie = await edge.sign_in(alice)
         async with await edge.connect(path + HANDOVER, cookie) as stream:
             await stream.until("the sign", is_live)
             assert any((f.event or "").lower() == "connected" for f in stream.frames)
 
-    async def test_hears_it_after_all_that_it_had_missed(self, edge, alice, journal):
+    async def test_hears_it_after_all_that_it_had_missed(
+        self, edge: Edge, alice: str, journal: Journal
+    ) -> None:
         cookie = await edge.sign_in(alice)
         async with await edge.follow(ORDERS, cookie) as before:
             first = (await before.until("order:update")).id
@@ -136,14 +144,18 @@ class TestWhoTakesOver:
             await stream.until("what is new", lambda f: f.id and f.sequence == last)
             assert sum(map(is_live, stream.frames)) == 1, "said once"
 
-    async def test_nobody_hears_it_who_did_not_ask(self, edge, alice, journal):
+    async def test_nobody_hears_it_who_did_not_ask(
+        self, edge: Edge, alice: str, journal: Journal
+    ) -> None:
         cookie = await edge.sign_in(alice)
         async with await edge.follow(ORDERS, cookie) as stream:
             last = await journal.append(alice, placed("one"))
             await stream.until("the event", lambda f: f.id and f.sequence >= last)
             assert not any(map(is_live, stream.frames))
 
-    async def test_costs_no_other_tab_its_connection(self, house, alice, journal):
+    async def test_costs_no_other_tab_its_connection(
+        self, house: House, alice: str, journal: Journal
+    ) -> None:
         """Two tabs are all that a user may have: one on an edge that stays, and one, younger, on
         an edge that leaves. While the second has two connections, the first is the oldest of
         three."""

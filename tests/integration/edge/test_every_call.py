@@ -4,10 +4,12 @@ the document says so (R6)."""
 
 import itertools
 import re
+from collections.abc import Callable
 
 import pytest
 
 from tests.integration.edge.document import WHERE, Document
+from tests.integration.edge.house import Edge
 
 OPEN = {
     ("GET", "/api/prices"), ("GET", "/api/v2/metrics"), ("GET", "/api/v2/items"),
@@ -36,13 +38,13 @@ _numbers = itertools.count()
 
 
 @pytest.fixture
-async def document(edge):
+async def document(edge: Edge) -> Document:
     async with edge.client() as http:
         return Document((await http.get(WHERE)).json())
 
 
 @pytest.fixture
-async def calls(document):
+async def calls(document: Document) -> list[tuple[str, str, bool]]:
     """Method, path and whether it takes a body, of every call."""
     found = [
         (method, re.sub(r"\{[^}]+\}", "none-such", path), "requestBody" in operation)
@@ -52,7 +54,7 @@ async def calls(document):
     return found
 
 
-def body_of(method, path):
+def body_of(method, path: str):
     fitting = PATCHES if method == "PATCH" else BODIES
     return next((body for start, body in fitting.items() if path.startswith(start)), None)
 
@@ -64,7 +66,9 @@ def is_error(answer, status, error):
     return body
 
 
-async def test_each_carries_the_correlation_id_and_needs_a_session(edge, document, calls):
+async def test_each_carries_the_correlation_id_and_needs_a_session(
+    edge: Edge, document: Document, calls: list[tuple[str, str, bool]]
+) -> None:
     async with edge.client() as http:
         for method, path, _ in calls:
             correlation = f"call-{next(_numbers)}"
@@ -76,7 +80,9 @@ async def test_each_carries_the_correlation_id_and_needs_a_session(edge, documen
                 assert body["message"] == "No valid session found"
 
 
-async def test_each_names_what_does_not_fit(edge, document, calls, fresh):
+async def test_each_names_what_does_not_fit(
+    edge: Edge, document: Document, calls: list[tuple[str, str, bool]], fresh: Callable[[str], str]
+) -> None:
     cookie = await edge.sign_in(fresh("alice"), ["admin"])
     taking = [(method, path) for method, path, takes in calls if takes]
     assert len(taking) >= 9, taking
@@ -100,7 +106,9 @@ async def test_each_names_what_does_not_fit(edge, document, calls, fresh):
                 document.fits(answer)
 
 
-async def test_each_says_when_to_try_again_while_its_service_is_away(edge, document, calls, fresh):
+async def test_each_says_when_to_try_again_while_its_service_is_away(
+    edge: Edge, document: Document, calls: list[tuple[str, str, bool]], fresh: Callable[[str], str]
+) -> None:
     """This house has no services."""
     cookie = await edge.sign_in(fresh("alice"), ["admin"])
     away = []
@@ -117,7 +125,7 @@ async def test_each_says_when_to_try_again_while_its_service_is_away(edge, docum
     assert len(away) >= 25, away
 
 
-async def test_the_document_has_a_page(edge):
+async def test_the_document_has_a_page(edge: Edge) -> None:
     async with edge.client() as http:
         page = await http.get("/docs")
     assert page.status_code == 200

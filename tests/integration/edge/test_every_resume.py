@@ -2,11 +2,14 @@
 (C8, C9, C10, C11). What a reader knows in the end is compared with the log."""
 
 import itertools
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from tests.integration.edge.cast import Cast
-from tests.integration.edge.house import House
+from tests.integration.edge.house import Edge, House
+from tests.integration.edge.market import Journal
 from tests.integration.edge.rows import DOMAINS, begun, every_row, opened
 
 BEFORE = 12
@@ -14,13 +17,13 @@ LIMIT = 3
 
 
 @pytest.fixture(scope="module")
-def known():
+def known() -> dict[str, Any]:
     """What happened so far to the one user of most tests here."""
     return {}
 
 
 @pytest.fixture
-async def cast(journal, known):
+async def cast(journal: Journal, known: dict[str, Any]) -> Cast:
     made = Cast(journal, "cassandra", known)
     if not known:
         await made.enter()
@@ -35,11 +38,11 @@ _numbers = itertools.count(2 * BEFORE, 2)
 
 
 @pytest.fixture
-async def cookie(edge, cast):
+async def cookie(edge: Edge, cast: Cast) -> str:
     return await edge.sign_in(cast.user)
 
 
-async def knows_all(row, cast, stream, frames):
+async def knows_all(row, cast, stream, frames) -> None:
     """What a stream began with is the log's truth, and the next event comes right after it."""
     place = frames[-1].sequence
     events = [one for one in await cast.log() if one.sequence <= place]
@@ -59,7 +62,7 @@ def _listed(row):
     return isinstance(row.truth([]), list)
 
 
-async def upto(stream, sequence):
+async def upto(stream, sequence: int):
     """All frames with ids up to `sequence`."""
     frames = []
     while not frames or frames[-1].sequence < sequence:
@@ -69,7 +72,7 @@ async def upto(stream, sequence):
     return frames
 
 
-def is_reset(row, frame, reason, requested, first):
+def is_reset(row, frame, reason, requested, first) -> None:
     assert (frame.event, frame.id) == ("stream:reset", None)
     data = dict(frame.data)
     if row.snake:
@@ -80,7 +83,7 @@ def is_reset(row, frame, reason, requested, first):
     assert data == {"reason": reason, keys[0]: requested, keys[1]: first}
 
 
-async def reset(edge, row, cast, cookie, requested, reason):
+async def reset(edge, row, cast, cookie: str, requested, reason) -> None:
     """Ask for `requested`: a reset that says why, then all that there is."""
     first = (await cast.journal.log.bounds()).first
     first_id = f"{await cast.journal.epoch()}-{first}"
@@ -93,7 +96,9 @@ async def reset(edge, row, cast, cookie, requested, reason):
 
 @pytest.mark.parametrize("row", every_row, ids=repr)
 class TestEachStream:
-    async def test_is_reset_by_what_cannot_be_honoured(self, edge, row, cast, cookie):
+    async def test_is_reset_by_what_cannot_be_honoured(
+        self, edge: Edge, row, cast: Cast, cookie: str
+    ) -> None:
         bounds = await cast.journal.log.bounds()
         for requested, reason in (
             ("nonsense", "malformed"),
@@ -103,7 +108,9 @@ class TestEachStream:
         ):
             await reset(edge, row, cast, cookie, requested, reason)
 
-    async def test_goes_on_after_an_id_in_any_spelling(self, edge, row, cast, cookie):
+    async def test_goes_on_after_an_id_in_any_spelling(
+        self, edge: Edge, row, cast: Cast, cookie: str
+    ) -> None:
         shown = await self.shown(edge, row, cast, cookie)
         place, later = shown[-4], shown[-3:]
         epoch = await cast.journal.epoch()
@@ -123,7 +130,9 @@ class TestEachStream:
             async with await opened(edge, f"{path}{query}", cookie, **how) as stream:
                 assert [one.sequence for one in await upto(stream, shown[-1])] == later, number
 
-    async def test_goes_on_by_the_time_in_an_older_systems_id(self, edge, row, cast, cookie):
+    async def test_goes_on_by_the_time_in_an_older_systems_id(
+        self, edge: Edge, row, cast: Cast, cookie: str
+    ) -> None:
         """Everything of its millisecond comes again."""
         shown = await self.shown(edge, row, cast, cookie)
         times = {one.sequence: one.time.timestamp() for one in await cast.log()}
@@ -135,7 +144,7 @@ class TestEachStream:
         ) as stream:
             assert [one.sequence for one in await upto(stream, shown[-1])] == expected
 
-    async def shown(self, edge, row, cast, cookie):
+    async def shown(self, edge, row, cast, cookie: str):
         """The sequences of everything that the stream shows of the log, in order."""
         start = f"{await cast.journal.epoch()}-{(await cast.log())[0].sequence}"
         last = [await cast.happens(row.domain, next(_numbers)) for _ in range(4)][-1]
@@ -147,13 +156,13 @@ class Trimmed:
     """A house of its own, whose log is trimmed once for all tests here: an edge that remembers
     nothing of it and replays little, and what there was."""
 
-    def __init__(self, folder):
+    def __init__(self, folder) -> None:
         self.house = House(folder)
         self.house.edge()
         self.young = None
         self.known = {}
 
-    async def trim(self, cast):
+    async def trim(self, cast) -> None:
         """Let the log lose its older half, of which the views have checkpoints."""
         for number in range(BEFORE):
             for domain in DOMAINS:
@@ -169,14 +178,16 @@ class Trimmed:
 
 
 @pytest.fixture(scope="module")
-def trimmed(tmp_path_factory):
+def trimmed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trimmed]:
     made = Trimmed(tmp_path_factory.mktemp("trimmed"))
     yield made
     made.house.close()
 
 
 @pytest.mark.parametrize("row", every_row, ids=repr)
-async def test_each_stream_is_reset_where_the_log_is_trimmed_or_too_long(trimmed, row):
+async def test_each_stream_is_reset_where_the_log_is_trimmed_or_too_long(
+    trimmed: Trimmed, row
+) -> None:
     async with trimmed.house.journal() as journal:
         cast = Cast(journal, "tess", trimmed.known)
         if trimmed.young is None:
@@ -195,7 +206,7 @@ async def test_each_stream_is_reset_where_the_log_is_trimmed_or_too_long(trimmed
             await reset(trimmed.young, row, cast, cookie, requested, reason)
 
 
-async def test_every_open_stream_is_reset_when_the_log_is_made_anew(lone):
+async def test_every_open_stream_is_reset_when_the_log_is_made_anew(lone: House) -> None:
     edge = lone.edge()
     async with lone.journal() as journal:
         cast = Cast(journal, "ann")

@@ -3,8 +3,11 @@ write (B1, C11): whenever a reader came, it ends with what the log says, having 
 nothing. And one frame for all who read the same (B4)."""
 
 import asyncio
+from collections.abc import Callable
 
 from tests.integration.edge.cast import Cast
+from tests.integration.edge.house import Edge, House
+from tests.integration.edge.market import Journal
 from tests.integration.edge.rows import DOMAINS, ROWS, begun, opened
 
 ROUNDS = 24
@@ -15,12 +18,12 @@ OPENINGS = (4, 12, 20)
 class Reading:
     """A reader that came at some moment."""
 
-    def __init__(self, row, stream):
+    def __init__(self, row, stream) -> None:
         self.row = row
         self.stream = stream
         self.frames = []
 
-    async def upto(self, last):
+    async def upto(self, last) -> None:
         self.frames = await begun(self.stream)
         while self.frames[-1].id is None or self.frames[-1].sequence < last:
             frame = await self.stream.read(seconds=30)
@@ -29,14 +32,16 @@ class Reading:
         await self.stream.close()
 
 
-async def test_every_reader_ends_with_the_truth_whenever_it_came(house, edge, journal, fresh):
+async def test_every_reader_ends_with_the_truth_whenever_it_came(
+    house: House, edge: Edge, journal: Journal, fresh: Callable[[str], str]
+) -> None:
     cast = Cast(journal, fresh("snap"))
     await cast.enter()
     cookie = await edge.sign_in(cast.user)
     edges = (edge, house.shared_edge(SSE_FLUSH_MS=5))
     readings, last = [], {}
 
-    async def write(domain):
+    async def write(domain) -> None:
         for number in range(ROUNDS):
             last[domain] = await cast.happens(domain, number)
             if domain == DOMAINS[0] and number in OPENINGS:
@@ -61,7 +66,9 @@ async def test_every_reader_ends_with_the_truth_whenever_it_came(house, edge, jo
             assert row.told(one.frames) == truth, row
 
 
-async def test_all_readers_of_an_event_get_the_same_bytes(edge, journal, fresh):
+async def test_all_readers_of_an_event_get_the_same_bytes(
+    edge: Edge, journal: Journal, fresh: Callable[[str], str]
+) -> None:
     cast = Cast(journal, fresh("same"))
     await cast.enter()
     cookie = await edge.sign_in(cast.user)

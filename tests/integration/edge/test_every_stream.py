@@ -6,12 +6,14 @@ import contextlib
 import json
 import re
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
 
 from tests.integration.edge.cast import Cast
-from tests.integration.edge.market import elsewhere
+from tests.integration.edge.house import Edge, House
+from tests.integration.edge.market import Journal, elsewhere
 from tests.integration.edge.rows import begun, every_row, opened
 from tests.integration.edge.test_sessions import UNAUTHORIZED, refusal
 from tests.issuer import SECRET, Issuer
@@ -22,28 +24,28 @@ VALUES = ("/api/stream/prices", "/api/stream/metrics", "/sse/prices")
 
 
 @pytest.fixture
-async def cast(journal, fresh):
+async def cast(journal: Journal, fresh: Callable[[str], str]) -> str:
     made = Cast(journal, fresh("cast"))
     await made.enter()
     return made
 
 
 @pytest.fixture
-def paths(cast):
+def paths(cast: str) -> list[str]:
     """Every stream there is."""
     return [*(row.of(cast) for row in every_row), *VALUES]
 
 
 @pytest.fixture
-async def cookie(edge, cast):
+async def cookie(edge: Edge, cast: str) -> str:
     return await edge.sign_in(cast.user)
 
 
-def snake(path):
+def snake(path: str):
     return not path.startswith("/api/stream")
 
 
-def says(path, frame, name, **told):
+def says(path: str, frame, name: str, **told) -> None:
     """A frame about the connection itself, in the words of its family."""
     assert (frame.event, frame.id) == (name, None), path
     data = dict(frame.data)
@@ -53,7 +55,7 @@ def says(path, frame, name, **told):
     assert data == told, path
 
 
-async def test_each_opens_as_promised(edge, cast, cookie, paths):
+async def test_each_opens_as_promised(edge: Edge, cast: str, cookie: str, paths: list[str]) -> None:
     for path in paths:
         headers = {"X-Correlation-ID": "every-1"}
         async with await edge.connect(path, cookie, headers=headers) as stream:
@@ -85,7 +87,9 @@ async def test_each_opens_as_promised(edge, cast, cookie, paths):
             assert abs((told - datetime.now(UTC)).total_seconds()) < 60
 
 
-async def test_each_is_refused_without_a_session_and_takes_a_preflight(edge, paths):
+async def test_each_is_refused_without_a_session_and_takes_a_preflight(
+    edge: Edge, paths: list[str]
+) -> None:
     open_to_all = [*VALUES, "/api/v2/stream"]
     for path in paths:
         if path not in open_to_all:
@@ -102,7 +106,9 @@ async def test_each_is_refused_without_a_session_and_takes_a_preflight(edge, pat
             assert (answer.status, answer.header("allow")) == (405, "GET, OPTIONS")
 
 
-async def test_a_fault_of_ours_is_500_and_says_no_more(edge, cast, cookie, journal):
+async def test_a_fault_of_ours_is_500_and_says_no_more(
+    edge: Edge, cast: str, cookie: str, journal: Journal
+) -> None:
     """A strategy whose last event nobody can read."""
     subject = f"ev.{cast.user}.strategies.broken"
     await journal.wire.request(subject, b"{nonsense", {"Tw-Type": "strategy.started.v1"})
@@ -118,7 +124,9 @@ async def test_a_fault_of_ours_is_500_and_says_no_more(edge, cast, cookie, journ
     assert edge.logged("a stream could not be opened")
 
 
-async def test_each_ends_when_its_session_is_revoked(edge, cookie, paths):
+async def test_each_ends_when_its_session_is_revoked(
+    edge: Edge, cookie: str, paths: list[str]
+) -> None:
     streams = [await opened(edge, path, cookie) for path in paths]
     async with edge.client(cookie) as http:
         assert (await http.delete("/api/session")).status_code == 204
@@ -127,7 +135,7 @@ async def test_each_ends_when_its_session_is_revoked(edge, cookie, paths):
         await stream.close()
 
 
-async def test_each_ends_with_its_token(house, cast, paths):
+async def test_each_ends_with_its_token(house: House, cast: str, paths: list[str]) -> None:
     edge = house.shared_edge(TAPEWIRE_TICKET_SECONDS=1, TAPEWIRE_JWT_SECRET=SECRET)
     for seconds in (2, 8, 32):  # however slow this machine is, all are open in time
         ends = time.time() + seconds
@@ -146,7 +154,9 @@ async def test_each_ends_with_its_token(house, cast, paths):
     assert time.time() >= ends
 
 
-async def test_each_is_closed_as_the_oldest_by_one_more_of_any(house, cast, paths):
+async def test_each_is_closed_as_the_oldest_by_one_more_of_any(
+    house: House, cast: str, paths: list[str]
+) -> None:
     edge = house.shared_edge(SSE_MAX_CONNECTIONS_PER_USER=1)
     cookie = await edge.sign_in(cast.user)
     oldest = None
@@ -161,8 +171,8 @@ async def test_each_is_closed_as_the_oldest_by_one_more_of_any(house, cast, path
 
 
 async def test_each_has_its_idle_frame_and_moves_the_place_of_a_quiet_client(
-    house, cast, journal, paths
-):
+    house: House, cast: str, journal: Journal, paths: list[str]
+) -> None:
     edge = house.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3)
     cookie = await edge.sign_in(cast.user)
     streams = [await opened(edge, path, cookie) for path in paths]
@@ -192,7 +202,7 @@ def _idle(frame):
     return frame.comment or frame.event in ("PING", "heartbeat", "state_update")
 
 
-async def test_one_whose_writes_ceased_for_minutes_is_closed(house):
+async def test_one_whose_writes_ceased_for_minutes_is_closed(house: House) -> None:
     """With idle frames so rare that none comes in that time."""
     edge = house.shared_edge(SSE_KEEPALIVE_INTERVAL=3600, SSE_QUIET_SECONDS=1)
     stream = await opened(edge, "/api/stream/prices")
@@ -211,7 +221,9 @@ class TestThePast:
     """B9."""
 
     @pytest.mark.parametrize("row", every_row, ids=repr)
-    async def test_of_each_stream_between_times_and_between_ids(self, edge, cast, cookie, row):
+    async def test_of_each_stream_between_times_and_between_ids(
+        self, edge: Edge, cast: str, cookie: str, row
+    ) -> None:
         sequences = [await cast.happens(row.domain, number) for number in range(0, 12, 2)]
         epoch = await cast.journal.epoch()
         events = {one.sequence: one for one in await cast.log()}
@@ -244,7 +256,9 @@ class TestThePast:
             assert (again.status, again.header("x-correlation-id")) == (204, "every-3")
             await again.close()
 
-    async def test_what_is_no_place_is_named(self, edge, cast, cookie, paths):
+    async def test_what_is_no_place_is_named(
+        self, edge: Edge, cast: str, cookie: str, paths: list[str]
+    ) -> None:
         epoch, bounds = await cast.journal.epoch(), await cast.journal.log.bounds()
         good = "2026-03-02T14:30:00Z"
         for path in paths:
@@ -267,13 +281,15 @@ class TestThePast:
                     ), (asked, body)  # fmt: skip
 
     @pytest.mark.parametrize("path", ["/api/stream/orders", "/sse/strategies"])
-    async def test_an_id_of_another_log_is_reset(self, edge, cookie, path):
+    async def test_an_id_of_another_log_is_reset(self, edge: Edge, cookie: str, path: str) -> None:
         async with await opened(edge, f"{path}?since=e0-5", cookie) as stream:
             reset = await stream.read()
         assert (reset.event, reset.data["reason"]) == ("stream:reset", "epoch")
 
 
-async def test_what_a_client_may_ask_of_rates_is_checked_on_each(edge, cookie, paths):
+async def test_what_a_client_may_ask_of_rates_is_checked_on_each(
+    edge: Edge, cookie: str, paths: list[str]
+) -> None:
     for path in paths:
         for rate in ("0", "11", "nan", "fast"):
             asked = f"{path}{'&' if '?' in path else '?'}maxRate={rate}"

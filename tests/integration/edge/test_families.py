@@ -5,6 +5,7 @@ What happens is written straight into the log and the market; what comes out is 
 
 import asyncio
 import re
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -15,27 +16,28 @@ from tapewire.log import EVERYBODY, Meta, Subject, new_id
 from tapewire.log.jetstream import JetStreamValues
 from tapewire.log.jetstream.streams import MARKET
 from tests.integration.edge.golden import golden
-from tests.integration.edge.market import placed
+from tests.integration.edge.house import Edge, House
+from tests.integration.edge.market import Journal, Market, placed
 from tests.waiting import WAIT_SECONDS, until
 
 STRATEGY = "5c1f0e9a7d3b2864"
 
 
 @pytest.fixture
-def alice(fresh):
+def alice(fresh: Callable[[str], str]) -> str:
     return fresh("alice")
 
 
 @pytest.fixture
-async def cookie(edge, alice):
+async def cookie(edge: Edge, alice: str) -> str:
     return await edge.sign_in(alice)
 
 
 @pytest.fixture
-def happens(journal):
+def happens(journal: Journal) -> Callable[..., Awaitable[int]]:
     """Appends an event of an owner; its sequence."""
 
-    async def append(owner, domain, entity, event):
+    async def append(owner: str, domain, entity, event):
         meta = Meta(id=new_id(), correlation="c-test")
         subject = Subject(owner, domain, entity)
         return await journal.put(subject, event, meta)
@@ -44,11 +46,11 @@ def happens(journal):
 
 
 @pytest.fixture
-async def value(journal, alice):
+async def value(journal: Journal, alice: str) -> Callable[..., Awaitable[None]]:
     """Values a position in MARKET, as the positions service does."""
     values = JetStreamValues(journal.wire, stream=MARKET, prefix=f"mk.{alice}")
 
-    async def put(symbol, **fields):
+    async def put(symbol: str, **fields) -> None:
         now = datetime.now(UTC).isoformat()
         valued = golden("position.valued", symbol=symbol, timestamp=now, **fields)
         await values.put(symbol, CODEC.encode(valued))
@@ -61,7 +63,15 @@ class TestPositions:
 
     PATH = "/api/stream/positions"
 
-    async def test_a_snapshot_then_what_changes(self, edge, alice, cookie, market, happens, fresh):
+    async def test_a_snapshot_then_what_changes(
+        self,
+        edge: Edge,
+        alice: str,
+        cookie: str,
+        market: Market,
+        happens: Callable[..., Awaitable[int]],
+        fresh: Callable[[str], str],
+    ) -> None:
         symbol = fresh("POS")
         await market.quote(symbol, 513)
         await edge.knows(symbol)
@@ -92,8 +102,15 @@ class TestPositions:
             assert closed.data["positions"][0]["unrealizedPnL"] == 0
 
     async def test_a_price_revalues_without_an_id(
-        self, edge, alice, cookie, market, happens, value, fresh
-    ):
+        self,
+        edge: Edge,
+        alice: str,
+        cookie: str,
+        market: Market,
+        happens: Callable[..., Awaitable[int]],
+        value: Callable[..., Awaitable[None]],
+        fresh: Callable[[str], str],
+    ) -> None:
         symbol = fresh("POS")
         await market.quote(symbol, 513)
         await edge.knows(symbol)
@@ -110,7 +127,13 @@ class TestPositions:
             assert (position["currentPrice"], position["unrealizedPnL"]) == (520, 200)
             assert revalued.data["totalValue"] == 5200
 
-    async def test_somebody_elses_are_not_shown(self, edge, cookie, happens, fresh):
+    async def test_somebody_elses_are_not_shown(
+        self,
+        edge: Edge,
+        cookie: str,
+        happens: Callable[..., Awaitable[int]],
+        fresh: Callable[[str], str],
+    ) -> None:
         async with await edge.follow(self.PATH, cookie) as stream:
             await stream.until("position:update")
             await happens(fresh("bob"), "positions", "X", golden("position.opened"))
@@ -130,8 +153,16 @@ class TestHappenings:
         ],
     )
     async def test_begins_with_what_was_then_live_then_resumed(
-        self, edge, alice, cookie, happens, path, domain, tag, name
-    ):
+        self,
+        edge: Edge,
+        alice: str,
+        cookie: str,
+        happens: Callable[..., Awaitable[int]],
+        path: str,
+        domain: str,
+        tag: str,
+        name: str,
+    ) -> None:
         await happens(alice, domain, "1", golden(tag))
         async with await edge.follow(path, cookie) as stream:
             recent = await stream.read()
@@ -147,8 +178,8 @@ class TestHappenings:
             assert (await stream.read()).sequence == missed
 
     async def test_only_the_last_hundred_of_the_last_five_minutes(
-        self, edge, alice, cookie, happens
-    ):
+        self, edge: Edge, alice: str, cookie: str, happens: Callable[..., Awaitable[int]]
+    ) -> None:
         for number in range(105):
             await happens(alice, "alerts", "1", golden("alert.raised", alertId=f"{number}"))
         async with await edge.follow("/api/stream/alerts", cookie) as stream:
@@ -156,7 +187,9 @@ class TestHappenings:
             assert seen == [f"{number}" for number in range(5, 105)]
             assert (await stream.read()).event == "checkpoint"
 
-    async def test_fields_of_a_decision_and_an_alert(self, edge, alice, cookie, happens):
+    async def test_fields_of_a_decision_and_an_alert(
+        self, edge: Edge, alice: str, cookie: str, happens: Callable[..., Awaitable[int]]
+    ) -> None:
         query = "/api/stream?topics=ai-decisions,alerts"
         async with await edge.follow(query, cookie) as stream:
             await stream.until("checkpoint")
@@ -172,8 +205,8 @@ class TestHappenings:
             assert "priority" not in alert
 
     async def test_an_error_is_urgent_and_its_delivery_is_logged(
-        self, edge, alice, cookie, happens
-    ):
+        self, edge: Edge, alice: str, cookie: str, happens: Callable[..., Awaitable[int]]
+    ) -> None:
         async with await edge.follow("/api/stream/alerts", cookie) as stream:
             await stream.until("checkpoint")
             last = await happens(alice, "alerts", "1", golden("alert.raised", level="error"))
@@ -192,7 +225,9 @@ class TestHappenings:
             seen=lambda: edge.lines()[-3:],
         )
 
-    async def test_one_strategy(self, edge, alice, cookie, happens):
+    async def test_one_strategy(
+        self, edge: Edge, alice: str, cookie: str, happens: Callable[..., Awaitable[int]]
+    ) -> None:
         await happens(alice, "strategies", STRATEGY, golden("strategy.created"))
         async with await edge.follow(f"/api/stream/strategies/{STRATEGY}", cookie) as stream:
             await stream.until("checkpoint")
@@ -219,8 +254,13 @@ class TestHappenings:
 
     @pytest.mark.parametrize("family", ["/api/stream/strategies", "/sse/strategy"])
     async def test_a_strategy_that_is_unknown_or_anothers_is_404(
-        self, edge, cookie, happens, fresh, family
-    ):
+        self,
+        edge: Edge,
+        cookie: str,
+        happens: Callable[..., Awaitable[int]],
+        fresh: Callable[[str], str],
+        family: str,
+    ) -> None:
         theirs = fresh("theirs")
         created = golden("strategy.created", strategy__strategyId=theirs)
         await happens(fresh("bob"), "strategies", theirs, created)
@@ -238,7 +278,14 @@ class TestHappenings:
 class TestAgents:
     """T10: of everybody, to everybody, in order, and after a reconnect too."""
 
-    async def test_every_trading_stream_shows_it(self, edge, alice, cookie, happens, fresh):
+    async def test_every_trading_stream_shows_it(
+        self,
+        edge: Edge,
+        alice: str,
+        cookie: str,
+        happens: Callable[..., Awaitable[int]],
+        fresh: Callable[[str], str],
+    ) -> None:
         paths = ["orders", "positions", "trading", "ai-decisions", "strategies", "alerts"]
         streams = [await edge.follow(f"/api/stream/{path}", cookie) for path in paths]
         for stream in streams:
@@ -258,7 +305,13 @@ class TestAgents:
             assert stream.frames[-1].sequence == missed
 
     @pytest.mark.parametrize("path", ["prices?symbols=NONE", "metrics"])
-    async def test_a_stream_for_anybody_hears_of_it_in_passing(self, edge, happens, fresh, path):
+    async def test_a_stream_for_anybody_hears_of_it_in_passing(
+        self,
+        edge: Edge,
+        happens: Callable[..., Awaitable[int]],
+        fresh: Callable[[str], str],
+        path: str,
+    ) -> None:
         """No id, no name of a host, and nothing that an error says."""
         host, detail = fresh("host"), fresh("detail")
         event = golden("agent.status", instance=host, detail=detail)
@@ -279,8 +332,14 @@ class TestAgents:
         assert detail not in seen
 
     async def test_what_the_edge_does_not_remember_comes_from_the_log_in_order(
-        self, house, edge, alice, cookie, happens, fresh
-    ):
+        self,
+        house: House,
+        edge: Edge,
+        alice: str,
+        cookie: str,
+        happens: Callable[..., Awaitable[int]],
+        fresh: Callable[[str], str],
+    ) -> None:
         async with await edge.follow("/api/stream/orders", cookie) as stream:
             begun = await stream.until("order:update")
         wanted = []
@@ -304,8 +363,14 @@ class TestTopics:
     """T11: all on one connection, one cursor."""
 
     async def test_what_was_chosen_and_nothing_else(
-        self, edge, alice, cookie, market, happens, fresh
-    ):
+        self,
+        edge: Edge,
+        alice: str,
+        cookie: str,
+        market: Market,
+        happens: Callable[..., Awaitable[int]],
+        fresh: Callable[[str], str],
+    ) -> None:
         one, other = fresh("ONE"), fresh("OTHER")
         await market.quote(one, 10)
         await edge.knows(one)
@@ -325,13 +390,13 @@ class TestTopics:
     @pytest.mark.parametrize(
         "topics", ["", "?topics=", "?topics=gossip", "?topics=orders:IBM", "?topics=orders,%00"]
     )
-    async def test_what_is_no_topic_is_named(self, edge, cookie, topics):
+    async def test_what_is_no_topic_is_named(self, edge: Edge, cookie: str, topics: str) -> None:
         answer = await edge.connect(f"/api/stream{topics}", cookie)
         assert answer.status == 422
         assert CODEC.decode(await answer.body(), dict)["path"] == "topics"
         await answer.close()
 
-    async def test_prices_alone_need_no_session_and_anything_else_does(self, edge):
+    async def test_prices_alone_need_no_session_and_anything_else_does(self, edge: Edge) -> None:
         async with await edge.follow("/api/stream?topics=prices") as stream:
             assert (await stream.read()).data["initializing"] is True
         answer = await edge.connect("/api/stream?topics=prices,orders")
@@ -342,7 +407,7 @@ class TestTopics:
 class TestStrategyFamily:
     """S1 to S4."""
 
-    async def opened(self, edge, path, cookie=None, **how):
+    async def opened(self, edge, path: str, cookie: str | None = None, **how):
         stream = await edge.connect(path, cookie, **how)
         assert stream.status == 200
         assert (await stream.read()).retry is not None
@@ -353,7 +418,9 @@ class TestStrategyFamily:
         return stream
 
     @pytest.mark.parametrize("path", ["/sse/strategies", "/sse/strategies/reconnect"])
-    async def test_every_event_of_the_user_by_its_name(self, edge, alice, cookie, happens, path):
+    async def test_every_event_of_the_user_by_its_name(
+        self, edge: Edge, alice: str, cookie: str, happens: Callable[..., Awaitable[int]], path: str
+    ) -> None:
         stream = await self.opened(edge, path, cookie)
         state = await stream.until("initial_state")
         assert state.id
@@ -388,7 +455,9 @@ class TestStrategyFamily:
         assert (await again.read()).sequence == missed
         await again.close()
 
-    async def test_the_keys_of_each_kind(self, edge, alice, cookie, happens):
+    async def test_the_keys_of_each_kind(
+        self, edge: Edge, alice: str, cookie: str, happens: Callable[..., Awaitable[int]]
+    ) -> None:
         stream = await self.opened(edge, "/sse/strategies", cookie)
         await stream.until("initial_state")
         await happens(alice, "strategies", "1", golden("strategy.started"))
@@ -411,7 +480,7 @@ class TestStrategyFamily:
         )
         await stream.close()
 
-    async def test_idle_is_a_ping(self, house, cookie):
+    async def test_idle_is_a_ping(self, house: House, cookie: str) -> None:
         edge = house.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3)
         stream = await self.opened(edge, "/sse/strategies", cookie)
         await stream.until("initial_state")
@@ -419,8 +488,14 @@ class TestStrategyFamily:
         await stream.close()
 
     async def test_one_strategy_its_orders_its_symbol_and_its_state(
-        self, house, alice, cookie, market, happens, fresh
-    ):
+        self,
+        house: House,
+        alice: str,
+        cookie: str,
+        market: Market,
+        happens: Callable[..., Awaitable[int]],
+        fresh: Callable[[str], str],
+    ) -> None:
         edge, symbol = house.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3), fresh("ONE")
         rule = {"kind": "breakout", "window": 5, "marginPercent": 0.25}
         mine = {
@@ -455,7 +530,7 @@ class TestStrategyFamily:
         assert (await stream.until("PRICE_UPDATE")).data["symbol"] == symbol
         await stream.close()
 
-    async def test_prices(self, edge, market, fresh):
+    async def test_prices(self, edge: Edge, market: Market, fresh: Callable[[str], str]) -> None:
         symbol = fresh("PX")
         await market.quote(symbol, 10)
         await edge.knows(symbol)
@@ -472,7 +547,9 @@ class TestStrategyFamily:
 class TestNotifications:
     """N1."""
 
-    async def test_new_ones_and_those_read_elsewhere(self, house, alice, happens):
+    async def test_new_ones_and_those_read_elsewhere(
+        self, house: House, alice: str, happens: Callable[..., Awaitable[int]]
+    ) -> None:
         edge = house.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3)
         cookie = await edge.sign_in(alice)
         async with await edge.follow("/api/sse/notifications", cookie) as stream:
@@ -493,7 +570,9 @@ class TestNotifications:
 class TestDashboard:
     """D1, D2."""
 
-    async def test_items_are_for_everybody(self, house, happens, fresh):
+    async def test_items_are_for_everybody(
+        self, house: House, happens: Callable[..., Awaitable[int]], fresh: Callable[[str], str]
+    ) -> None:
         edge = house.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3)
         async with await edge.follow("/api/v2/stream") as stream:
             before = await stream.until("metrics")
@@ -511,11 +590,16 @@ class TestDashboard:
             await stream.until("heartbeat")
 
     async def test_a_configuration_shows_its_tickers_also_after_it_changed(
-        self, edge, alice, cookie, happens, fresh
-    ):
+        self,
+        edge: Edge,
+        alice: str,
+        cookie: str,
+        happens: Callable[..., Awaitable[int]],
+        fresh: Callable[[str], str],
+    ) -> None:
         id_ = fresh("conf")
 
-        async def configured(tag, tickers):
+        async def configured(tag, tickers) -> None:
             event = golden(tag, configuration__id=id_, configuration__tickers=tickers,
                            configuration__tags=[])  # fmt: skip
             await happens(alice, "configurations", id_, event)
@@ -555,8 +639,15 @@ class TestDashboard:
     ],
 )
 async def test_a_heartbeat_comes_also_on_a_stream_that_is_never_idle(
-    house, alice, happens, fresh, path, domain, tag, name
-):
+    house: House,
+    alice: str,
+    happens: Callable[..., Awaitable[int]],
+    fresh: Callable[[str], str],
+    path: str,
+    domain: str,
+    tag: str,
+    name: str,
+) -> None:
     """D1, N1: a client takes its absence for the end of the stream."""
     edge = house.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3)
     owner = EVERYBODY if domain == "items" else alice
@@ -574,7 +665,9 @@ async def test_a_heartbeat_comes_also_on_a_stream_that_is_never_idle(
 class TestThePast:
     """B9."""
 
-    async def test_an_interval_of_it_is_replayed_and_ends(self, edge, alice, cookie, happens):
+    async def test_an_interval_of_it_is_replayed_and_ends(
+        self, edge: Edge, alice: str, cookie: str, happens: Callable[..., Awaitable[int]]
+    ) -> None:
         await happens(alice, "orders", "0", placed("0"))
         await asyncio.sleep(0.05)
         since = datetime.now(UTC)
@@ -595,7 +688,9 @@ class TestThePast:
         assert again.status == 204
         await again.close()
 
-    async def test_since_alone_goes_on_live(self, edge, alice, cookie, happens):
+    async def test_since_alone_goes_on_live(
+        self, edge: Edge, alice: str, cookie: str, happens: Callable[..., Awaitable[int]]
+    ) -> None:
         since = datetime.now(UTC) - timedelta(seconds=60)
         wanted = [await happens(alice, "orders", "1", placed("1"))]
         async with await edge.follow(f"/api/stream/orders?since={_utc(since)}", cookie) as stream:
@@ -613,13 +708,15 @@ class TestThePast:
             ("since=0001-01-01T00:00:00%2B23:00", "since"),
         ],
     )
-    async def test_what_is_no_time_is_named(self, edge, cookie, query, path):
+    async def test_what_is_no_time_is_named(
+        self, edge: Edge, cookie: str, query: str, path: str
+    ) -> None:
         answer = await edge.connect(f"/api/stream/orders?{query}", cookie)
         assert answer.status == 422
         assert CODEC.decode(await answer.body(), dict)["path"] == path
         await answer.close()
 
-    async def test_prices_have_no_past(self, edge):
+    async def test_prices_have_no_past(self, edge: Edge) -> None:
         answer = await edge.connect("/api/stream/prices?since=2026-03-02T14:30:00Z")
         assert answer.status == 422
         await answer.close()

@@ -14,11 +14,14 @@ import re
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from tests.integration.edge.fuzz import Fuzz, routes
 from tests.integration.edge.gauges import Gauges
+from tests.integration.edge.house import House
 from tests.issuer import SECRET, Issuer
 
 SECONDS = float(os.environ.get("TAPEWIRE_TEST_FUZZ_SECONDS", "2"))
@@ -69,7 +72,9 @@ async def _more(reader, seconds):
 
 
 @pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")
-async def test_nothing_that_is_sent_makes_the_edge_fail(lone, fresh, tmp_path):
+async def test_nothing_that_is_sent_makes_the_edge_fail(
+    lone: House, fresh: Callable[[str], str], tmp_path: Path
+) -> None:
     seed = int(os.environ.get("TAPEWIRE_TEST_SEED") or random.randrange(1 << 32))
     issuer, file = Issuer(), tmp_path / "jwks.json"
     file.write_bytes(issuer.jwks())
@@ -99,7 +104,7 @@ async def _send(edge, fuzz):
     than it should."""
     ends, sending, tried, unmeant = time.monotonic() + SECONDS, itertools.count(), Counter(), []
 
-    async def one_after_another():
+    async def one_after_another() -> None:
         for number in sending:
             if number >= LEAST_SENT and time.monotonic() > ends:
                 return

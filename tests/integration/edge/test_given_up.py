@@ -9,6 +9,7 @@ import asyncio
 
 import pytest
 
+from tests.integration.edge.house import Edge
 from tests.waiting import until
 
 HEAD = (
@@ -17,7 +18,7 @@ HEAD = (
 
 
 @pytest.mark.parametrize("path", ["/api/orders", "/api/session"])
-async def test_a_client_that_leaves_within_its_body_is_no_error(edge, path):
+async def test_a_client_that_leaves_within_its_body_is_no_error(edge: Edge, path: str) -> None:
     cookie = await edge.sign_in("gina")
     before = len(edge.logged("a request was given up", path=path))
     _, writer = await asyncio.open_connection("127.0.0.1", edge.port)

@@ -5,13 +5,15 @@ import asyncio
 import gzip
 import json
 import zlib
+from collections.abc import Callable
 from random import Random
 
 import pytest
 
 from services.edge.gzip import MEMORY_LEVEL, WINDOW_BITS
 from tapewire.log import new_id
-from tests.integration.edge.market import many, placed
+from tests.integration.edge.house import Edge, House
+from tests.integration.edge.market import Journal, Market, many, placed
 from tests.sse import Ended, parse
 
 ORDERS = "/api/stream/orders"
@@ -20,7 +22,7 @@ GZIP = {"Accept-Encoding": "gzip"}
 
 
 @pytest.fixture
-async def alice(edge, fresh):
+async def alice(edge: Edge, fresh: Callable[[str], str]) -> str:
     user = fresh("zoe")
     return user, await edge.sign_in(user)
 
@@ -28,7 +30,7 @@ async def alice(edge, fresh):
 class Compressed:
     """A compressed stream, read as strictly as `sse.Stream` reads a plain one."""
 
-    def __init__(self, stream):
+    def __init__(self, stream) -> None:
         assert stream.status == 200
         assert stream.header("content-encoding") == "gzip"
         self.stream = stream
@@ -59,7 +61,7 @@ class Compressed:
             pytest.fail(f"no {what}; last seen: {frames[-1:]}")
         return frames
 
-    async def end(self):
+    async def end(self) -> None:
         """Read on to a clean end, which completes the gzip stream."""
         with pytest.raises(Ended, match="a clean end"):
             await self._take_all()
@@ -68,7 +70,7 @@ class Compressed:
         assert self._decoder.unused_data == b""
         assert gzip.decompress(self.wire) == self.plain
 
-    async def _take_all(self):
+    async def _take_all(self) -> None:
         while True:
             wire = await asyncio.wait_for(self.stream._chunk(), 60)
             self.wire += wire
@@ -77,7 +79,7 @@ class Compressed:
 
 class TestWhoGetsIt:
     @pytest.mark.parametrize("wish", ["gzip", "br;q=1, GZIP;q=0.1", "*", "deflate, x-gzip"])
-    async def test_who_accepts_it(self, edge, wish):
+    async def test_who_accepts_it(self, edge: Edge, wish: str) -> None:
         async with await edge.connect(PRICES, headers={"Accept-Encoding": wish}) as answer:
             assert answer.header("content-encoding") == "gzip"
             assert answer.header("vary") == "Accept-Encoding"
@@ -85,24 +87,24 @@ class TestWhoGetsIt:
     @pytest.mark.parametrize(
         "wish", ["gzip;q=0", "br", "*;q=0", "gzip;q=x", ";;;", "", "gzip,gzip;q=0"]
     )
-    async def test_nobody_else(self, edge, wish):
+    async def test_nobody_else(self, edge: Edge, wish: str) -> None:
         async with await edge.follow(PRICES, headers={"Accept-Encoding": wish}) as stream:
             assert stream.header("content-encoding") is None
             assert stream.header("vary") == "Accept-Encoding"
 
-    async def test_nobody_where_it_is_switched_off(self, house):
+    async def test_nobody_where_it_is_switched_off(self, house: House) -> None:
         edge = house.shared_edge(SSE_GZIP="off")
         async with await edge.follow(PRICES, headers=GZIP) as stream:
             assert stream.header("content-encoding") is None
 
     @pytest.mark.parametrize("origin", [None, "https://desk.example", "https://evil.example"])
-    async def test_caches_keep_origins_apart_too(self, house, origin):
+    async def test_caches_keep_origins_apart_too(self, house: House, origin: str | None) -> None:
         edge = house.shared_edge(TAPEWIRE_ORIGINS="https://desk.example,https://b.example")
         headers = GZIP if origin is None else {**GZIP, "Origin": origin}
         async with await edge.connect(PRICES, headers=headers) as answer:
             assert answer.header("vary") == "Accept-Encoding, Origin"
 
-    async def test_a_refusal_is_plain(self, edge):
+    async def test_a_refusal_is_plain(self, edge: Edge) -> None:
         async with await edge.connect(ORDERS, headers=GZIP) as answer:
             assert answer.status == 401
             assert answer.header("content-encoding") is None
@@ -111,8 +113,8 @@ class TestWhoGetsIt:
 
 class TestWhatItCarries:
     async def test_each_event_at_once_and_less_than_40_percent_of_the_bytes(
-        self, edge, alice, journal
-    ):
+        self, edge: Edge, alice: str, journal: Journal
+    ) -> None:
         """No further write pushes an event out: each is read before the next one is made."""
         user, cookie = alice
         reader = Compressed(await edge.connect(ORDERS, cookie, headers=GZIP))
@@ -124,7 +126,9 @@ class TestWhatItCarries:
         assert len(reader.wire) < 0.4 * len(reader.plain)
         await reader.stream.close()
 
-    async def test_it_is_what_a_plain_reader_gets(self, edge, alice, journal):
+    async def test_it_is_what_a_plain_reader_gets(
+        self, edge: Edge, alice: str, journal: Journal
+    ) -> None:
         user, cookie = alice
         plain = await edge.follow(ORDERS, cookie)
         reader = Compressed(await edge.connect(ORDERS, cookie, headers=GZIP))
@@ -138,7 +142,9 @@ class TestWhatItCarries:
         await plain.close()
         await reader.stream.close()
 
-    async def test_it_is_compressed_at_level_6(self, edge, alice, journal):
+    async def test_it_is_compressed_at_level_6(
+        self, edge: Edge, alice: str, journal: Journal
+    ) -> None:
         """As zlib makes it at that level, with the small window that keeps memory small; of text
         that each level makes something else of."""
         user, cookie = alice
@@ -162,7 +168,9 @@ class TestWhatItCarries:
         assert blocks[-1][0] == made(6)[-1]
         assert made(1)[-1] != made(6)[-1], "the text does not tell levels apart"
 
-    async def test_a_resume_is_compressed_too(self, edge, alice, journal):
+    async def test_a_resume_is_compressed_too(
+        self, edge: Edge, alice: str, journal: Journal
+    ) -> None:
         user, cookie = alice
         first = await journal.append(user, placed("first"))
         last = await journal.append(user, *many(500, "later"))
@@ -174,7 +182,9 @@ class TestWhatItCarries:
         assert len(reader.wire) < 0.4 * len(reader.plain)
         await reader.stream.close()
 
-    async def test_shared_blocks_and_own_ones_until_a_whole_end(self, house, market, fresh):
+    async def test_shared_blocks_and_own_ones_until_a_whole_end(
+        self, house: House, market: Market, fresh: Callable[[str], str]
+    ) -> None:
         """Readers of the same prices, come at different times, with idle frames between: what the
         edge compressed once for all is read by each, and the end makes each stream whole."""
         edge = house.edge(SSE_KEEPALIVE_INTERVAL="0.3", TAPEWIRE_DRAIN_SECONDS="0.5")
@@ -208,7 +218,9 @@ class TestWhatItCarries:
         assert not edge.logged("a stream failed")
 
 
-async def test_what_compressed_streams_cost_in_memory(house, fresh, journal):
+async def test_what_compressed_streams_cost_in_memory(
+    house: House, fresh: Callable[[str], str], journal: Journal
+) -> None:
     """300 of them next to 300 plain ones: nothing while they wait for something to happen. While
     they get events, the promised 32 KiB at most, and a little for what else an event costs."""
     edge, user = house.edge(), fresh("idle")

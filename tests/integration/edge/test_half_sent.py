@@ -6,6 +6,7 @@ import json
 import pytest
 
 from services.edge.protocol import HEAD_BYTES
+from tests.integration.edge.house import Edge, House
 from tests.waiting import until
 
 SECONDS = 1.0
@@ -14,7 +15,7 @@ BODY = b"POST /api/session HTTP/1.1\r\nHost: edge\r\nContent-Type: application/j
 
 
 @pytest.fixture
-def edge(house):
+def edge(house: House) -> Edge:
     return house.shared_edge(TAPEWIRE_REQUEST_SECONDS=SECONDS, SSE_KEEPALIVE_INTERVAL=0.4)
 
 
@@ -49,7 +50,7 @@ async def ending(reader):
         (BODY + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{", 408),
     ],
 )
-async def test_what_never_comes_whole_is_given_up(edge, sent, status):
+async def test_what_never_comes_whole_is_given_up(edge: Edge, sent, status: int | None) -> None:
     descriptors, began = edge.descriptors(), asyncio.get_running_loop().time()
     reader, writer = await connected(edge)
     writer.write(sent)
@@ -59,7 +60,7 @@ async def test_what_never_comes_whole_is_given_up(edge, sent, status):
     await until("nothing of it stays", lambda: edge.descriptors() <= descriptors)
 
 
-async def test_so_is_a_further_request_on_the_connection(edge):
+async def test_so_is_a_further_request_on_the_connection(edge: Edge) -> None:
     reader, writer = await connected(edge)
     writer.write(HEAD + b"\r\n")
     head = await reader.readuntil(b"\r\n\r\n")
@@ -70,7 +71,7 @@ async def test_so_is_a_further_request_on_the_connection(edge):
     writer.close()
 
 
-async def test_one_that_drips_is_not_given_more_time(edge):
+async def test_one_that_drips_is_not_given_more_time(edge: Edge) -> None:
     reader, writer = await connected(edge)
     ended = asyncio.create_task(ending(reader))
     for byte in HEAD * 100:
@@ -82,7 +83,7 @@ async def test_one_that_drips_is_not_given_more_time(edge):
     writer.close()
 
 
-async def test_one_that_comes_in_time_is_answered(house):
+async def test_one_that_comes_in_time_is_answered(house: House) -> None:
     """In pieces; this edge has patience with a machine that stops this test in the middle."""
     reader, writer = await connected(house.shared_edge())
     for part in (HEAD[:9], HEAD[9:], b"\r\n"):
@@ -94,7 +95,7 @@ async def test_one_that_comes_in_time_is_answered(house):
 
 
 @pytest.mark.parametrize("behind", [b"", HEAD])
-async def test_a_stream_goes_on_with_half_a_request_behind_it(edge, behind):
+async def test_a_stream_goes_on_with_half_a_request_behind_it(edge: Edge, behind) -> None:
     reader, writer = await connected(edge)
     writer.write(b"GET /api/stream/prices HTTP/1.1\r\nHost: edge\r\n\r\n" + behind)
     async with asyncio.timeout(30):
@@ -104,7 +105,7 @@ async def test_a_stream_goes_on_with_half_a_request_behind_it(edge, behind):
 
 
 @pytest.mark.parametrize("endless", [b"X-Long: ", b"X-More: and\r\n" * 5_000, b"x"])
-async def test_a_head_without_end_is_refused_before_its_time(house, endless):
+async def test_a_head_without_end_is_refused_before_its_time(house: House, endless) -> None:
     """As soon as it is too large: this edge has all the time in the world."""
     edge = house.shared_edge()
     reader, writer = await connected(edge)
@@ -118,7 +119,9 @@ async def test_a_head_without_end_is_refused_before_its_time(house, endless):
 
 
 @pytest.mark.parametrize("waiting", [b"", HEAD + b"\r\n"], ids=["alone", "behind a call"])
-async def test_what_follows_a_stream_is_not_answered_in_the_middle_of_it(edge, waiting):
+async def test_what_follows_a_stream_is_not_answered_in_the_middle_of_it(
+    edge: Edge, waiting
+) -> None:
     """Neither what is no HTTP; the connection ends, and the stream has nothing of it."""
     reader, writer = await connected(edge)
     writer.write(b"GET /api/stream/prices HTTP/1.1\r\nHost: edge\r\n\r\n")
@@ -132,7 +135,7 @@ async def test_what_follows_a_stream_is_not_answered_in_the_middle_of_it(edge, w
 
 
 @pytest.mark.parametrize("sent", [b"\x16\x03\x01 a greeting of TLS\r\n\r\n", b"HELLO\r\n\r\n"])
-async def test_what_is_no_http_is_told_so_in_json(edge, sent):
+async def test_what_is_no_http_is_told_so_in_json(edge: Edge, sent: bytes) -> None:
     reader, writer = await connected(edge)
     writer.write(sent)
     assert await ending(reader) == 400

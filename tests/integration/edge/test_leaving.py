@@ -6,6 +6,7 @@ import contextlib
 
 import pytest
 
+from tests.integration.edge.house import Edge, House
 from tests.waiting import until
 
 SIGN_IN = b'{"userId":"alice"}'
@@ -14,7 +15,7 @@ EXIT_SECONDS = 20.0
 
 
 @pytest.fixture
-def leaving(lone):
+def leaving(lone: House) -> Edge:
     """An edge that takes its time to stop."""
     return lone.edge(TAPEWIRE_DRAIN_SECONDS=60)
 
@@ -35,7 +36,7 @@ async def connected(edge):
             await reader.readexactly(int(headers["content-length"]))
             return int(first.split(" ")[1]), headers.get("connection")
 
-    async def ask(method, path, body=b"", *, wait=True):
+    async def ask(method, path: str, body=b"", *, wait=True):
         head = f"{method} {path} HTTP/1.1\r\nHost: edge\r\nContent-Length: {len(body)}\r\n\r\n"
         writer.write(head.encode() + body)
         return await answer() if wait else None
@@ -48,11 +49,11 @@ async def connected(edge):
             await writer.wait_closed()
 
 
-async def refuses(edge):
+async def refuses(edge) -> None:
     """Wait until nobody is let in any more."""
     seen = []
 
-    async def knock():
+    async def knock() -> None:
         while True:
             try:
                 _, writer = await asyncio.open_connection("127.0.0.1", edge.port)
@@ -65,11 +66,11 @@ async def refuses(edge):
     await until("new connections are refused", knocking.done, seen=lambda: seen)
 
 
-async def ended(edge):
+async def ended(edge) -> None:
     assert await asyncio.to_thread(edge.process.wait, EXIT_SECONDS) == 0
 
 
-async def test_a_kept_connection_is_answered_once_more_and_told_to_close(leaving):
+async def test_a_kept_connection_is_answered_once_more_and_told_to_close(leaving: Edge) -> None:
     async with connected(leaving) as (ask, answer):
         assert await ask("GET", "/health/live") == (200, None)
         leaving.terminate()
@@ -79,7 +80,9 @@ async def test_a_kept_connection_is_answered_once_more_and_told_to_close(leaving
         await ended(leaving)
 
 
-async def test_a_stream_asked_for_on_a_kept_connection_is_cut_and_not_refused(leaving):
+async def test_a_stream_asked_for_on_a_kept_connection_is_cut_and_not_refused(
+    leaving: Edge,
+) -> None:
     """An EventSource that is refused gives up for good; a proxy asks the next edge either way."""
     async with connected(leaving) as (ask, _):
         assert await ask("GET", "/health/live") == (200, None)
@@ -89,7 +92,7 @@ async def test_a_stream_asked_for_on_a_kept_connection_is_cut_and_not_refused(le
         await ended(leaving)
 
 
-async def test_who_is_at_the_door_when_it_closes_is_let_in(leaving):
+async def test_who_is_at_the_door_when_it_closes_is_let_in(leaving: Edge) -> None:
     """The connection is made by the kernel while the edge does nothing; it finds the connection
     and the order to stop at the same time."""
     leaving.freeze()
@@ -102,7 +105,7 @@ async def test_who_is_at_the_door_when_it_closes_is_let_in(leaving):
     await ended(leaving)
 
 
-async def test_a_connection_without_a_request_holds_nothing_up(lone):
+async def test_a_connection_without_a_request_holds_nothing_up(lone: House) -> None:
     edge = lone.edge(TAPEWIRE_DRAIN_SECONDS=1)
     async with connected(edge) as (_, answer):
         edge.terminate()

@@ -7,11 +7,12 @@ client at an address of its own.
 
 import asyncio
 import itertools
+from collections.abc import Callable
 
 import pytest
 
 from services.edge.comings import SAY_SECONDS
-from tests.integration.edge.house import SETTINGS
+from tests.integration.edge.house import SETTINGS, Edge, House
 from tests.integration.edge.test_sessions import UNAUTHORIZED, refusal
 from tests.waiting import eventually, until
 
@@ -24,7 +25,7 @@ _clients = itertools.count(1)
 
 
 @pytest.fixture
-def edge(house):
+def edge(house: House) -> Edge:
     return house.shared_edge(
         SSE_CONNECT_RATE=RATE,
         SSE_MAX_CONNECTIONS=PLACES,
@@ -34,7 +35,7 @@ def edge(house):
 
 
 @pytest.fixture
-def client():
+def client() -> str:
     """An address that no other test has."""
     return f"198.51.100.{next(_clients)}"
 
@@ -43,12 +44,12 @@ def from_(*addresses):
     return {"X-Forwarded-For": ", ".join(addresses)}
 
 
-async def attempt(edge, headers, path=PRICES):
+async def attempt(edge, headers, path: str = PRICES):
     async with await edge.connect(path, headers=headers) as answer:
         return answer.status
 
 
-async def fewer(edge, than):
+async def fewer(edge, than) -> None:
     """Wait until fewer streams than that are open."""
 
     def open_():
@@ -57,13 +58,15 @@ async def fewer(edge, than):
     await until(f"fewer streams than {than}", lambda: open_() < than, seen=open_)
 
 
-async def empty(edge):
+async def empty(edge) -> None:
     """Wait until all who left are gone."""
     await fewer(edge, 1)
 
 
 class TestAnAddress:
-    async def test_may_come_so_often_a_minute_and_is_told_when_again(self, edge, client):
+    async def test_may_come_so_often_a_minute_and_is_told_when_again(
+        self, edge: Edge, client: str
+    ) -> None:
         for _ in range(RATE):
             await empty(edge)
             assert await attempt(edge, from_(client)) == 200
@@ -80,18 +83,20 @@ class TestAnAddress:
             seen=lambda: edge.lines()[-3:],
         )
 
-    async def test_refused_attempts_count_too(self, edge, client):
+    async def test_refused_attempts_count_too(self, edge: Edge, client: str) -> None:
         """Whoever guesses is slowed down."""
         statuses = [await attempt(edge, from_(client), ORDERS) for _ in range(RATE + 2)]
         assert statuses == [401] * RATE + [429] * 2
 
-    async def test_others_are_not_refused_for_it(self, edge, client):
+    async def test_others_are_not_refused_for_it(self, edge: Edge, client: str) -> None:
         for _ in range(RATE + 1):
             last = await attempt(edge, from_(client), ORDERS)
         assert last == 429
         assert await attempt(edge, from_(f"203.0.113.{next(_clients)}"), ORDERS) == 401
 
-    async def test_preflights_and_ordinary_calls_do_not_count(self, edge, client):
+    async def test_preflights_and_ordinary_calls_do_not_count(
+        self, edge: Edge, client: str
+    ) -> None:
         for _ in range(RATE * 2):
             async with await edge.connect(PRICES, method="OPTIONS", headers=from_(client)) as one:
                 assert one.status == 200
@@ -101,7 +106,7 @@ class TestAnAddress:
                 assert answer.status_code == 200
         assert await attempt(edge, from_(client), ORDERS) == 401
 
-    async def test_is_not_what_a_client_says_of_itself(self, edge, client):
+    async def test_is_not_what_a_client_says_of_itself(self, edge: Edge, client: str) -> None:
         """Its own entries stand further left than the one that the proxy adds."""
         statuses = [
             await attempt(edge, from_(f"192.0.2.{n}", "rubbish", client, "10.9.9.9"), ORDERS)
@@ -109,7 +114,7 @@ class TestAnAddress:
         ]
         assert statuses[-1] == 429
 
-    async def test_may_be_spread_over_several_header_lines(self, edge, client):
+    async def test_may_be_spread_over_several_header_lines(self, edge: Edge, client: str) -> None:
         statuses = []
         for number in range(RATE + 1):
             one, two = from_(f"192.0.2.{number}"), from_(client)
@@ -117,13 +122,15 @@ class TestAnAddress:
             statuses.append(await attempt(edge, dict(lines), ORDERS))
         assert statuses[-1] == 429
 
-    async def test_in_ipv6_is_a_subnet(self, edge):
+    async def test_in_ipv6_is_a_subnet(self, edge: Edge) -> None:
         subnet = f"2001:db8:{next(_clients):x}:1"
         statuses = [await attempt(edge, from_(f"{subnet}::{n}"), ORDERS) for n in range(RATE + 1)]
         assert statuses == [401] * RATE + [429]
         assert await attempt(edge, from_(f"{subnet[:-1]}2::1"), ORDERS) == 401
 
-    async def test_is_counted_by_all_processes_together(self, house, edge, client):
+    async def test_is_counted_by_all_processes_together(
+        self, house: House, edge: Edge, client: str
+    ) -> None:
         other = house.shared_edge(SSE_CONNECT_RATE=RATE, TAPEWIRE_TRUSTED_PROXIES="127.0.0.1")
 
         async def refused_for_what_happened_there():
@@ -137,8 +144,8 @@ class TestAnAddress:
         assert await attempt(edge, from_(client), ORDERS) == 401
 
     async def test_sixty_a_minute_unless_said_otherwise_and_no_header_is_believed(
-        self, house, monkeypatch
-    ):
+        self, house: House, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         edge = _as_shipped(house, monkeypatch)
         statuses = [
             await attempt(edge, from_(f"198.51.100.{number}"), ORDERS) for number in range(62)
@@ -150,7 +157,7 @@ class TestAnAddress:
 
 
 class TestAProcess:
-    async def test_holds_so_many_streams_and_then_says_when_again(self, edge):
+    async def test_holds_so_many_streams_and_then_says_when_again(self, edge: Edge) -> None:
         await empty(edge)
         streams = [await edge.follow(PRICES, headers=_somebody()) for _ in range(PLACES)]
         answer = await edge.connect(PRICES, headers=_somebody())
@@ -164,7 +171,7 @@ class TestAProcess:
         for stream in streams:
             await stream.close()
 
-    async def test_holds_no_more_when_a_crowd_comes_at_once(self, edge):
+    async def test_holds_no_more_when_a_crowd_comes_at_once(self, edge: Edge) -> None:
         """All are looked up at the same time, and none counts yet."""
         await empty(edge)
         cookie = await edge.sign_in("crowd")
@@ -176,7 +183,7 @@ class TestAProcess:
             await answer.close()
         assert statuses == [200] * PLACES + [503] * (PLACES * 4)
 
-    async def test_a_ticket_is_not_spent_where_there_is_no_room(self, edge):
+    async def test_a_ticket_is_not_spent_where_there_is_no_room(self, edge: Edge) -> None:
         await empty(edge)
         cookie = await edge.sign_in("patient")
         async with edge.client(cookie) as http:
@@ -191,7 +198,9 @@ class TestAProcess:
 
 
 class TestAUser:
-    async def test_has_ten_streams_unless_said_otherwise(self, house, monkeypatch, fresh):
+    async def test_has_ten_streams_unless_said_otherwise(
+        self, house: House, monkeypatch: pytest.MonkeyPatch, fresh: Callable[[str], str]
+    ) -> None:
         edge = _as_shipped(house, monkeypatch)
         cookie = await edge.sign_in(fresh("tabs"))
 
@@ -219,7 +228,7 @@ class TestAUser:
 
 
 class TestAGateway:
-    async def test_says_who_it_is(self, edge, fresh):
+    async def test_says_who_it_is(self, edge: Edge, fresh: Callable[[str], str]) -> None:
         await empty(edge)
         headers = {**_somebody(), "X-User-ID": fresh("alice"), "X-User-Roles": "admin, desk"}
         async with await edge.follow(ORDERS, headers=headers) as stream:
@@ -229,7 +238,9 @@ class TestAGateway:
             assert (who["userId"], who["roles"]) == (headers["X-User-ID"], ["admin", "desk"])
             assert (await http.delete("/api/session", headers=headers)).status_code == 409
 
-    async def test_wins_over_what_the_browser_sends_along(self, edge, fresh):
+    async def test_wins_over_what_the_browser_sends_along(
+        self, edge: Edge, fresh: Callable[[str], str]
+    ) -> None:
         await empty(edge)
         alice, cookie = fresh("alice"), await edge.sign_in(fresh("bob"))
         headers = {**_somebody(), "X-User-ID": alice}
@@ -237,15 +248,17 @@ class TestAGateway:
             assert stream.frames[-1].data["userId"] == alice
 
     @pytest.mark.parametrize("user", ["", "_all", "x" * 129, "\xff\xfe", "_"])
-    async def test_that_says_nonsense_is_not_believed(self, edge, user):
+    async def test_that_says_nonsense_is_not_believed(self, edge: Edge, user: str) -> None:
         answer = await edge.connect(ORDERS, headers={**_somebody(), "X-User-ID": user})
         assert await refusal(answer) == (401, UNAUTHORIZED)
 
-    async def test_with_the_clients_own_word_beside_its_own_is_not_believed(self, edge):
+    async def test_with_the_clients_own_word_beside_its_own_is_not_believed(
+        self, edge: Edge
+    ) -> None:
         headers = {**_somebody(), "X-User-ID": "admin", "x-user-id": "alice"}
         assert (await refusal(await edge.connect(ORDERS, headers=headers)))[0] == 401
 
-    async def test_that_is_not_listed_is_nobody(self, house):
+    async def test_that_is_not_listed_is_nobody(self, house: House) -> None:
         """Also when it claims to be a listed one: only the connection itself counts."""
         headers = {"X-User-ID": "alice", **from_("127.0.0.1")}
         for edge in (
@@ -257,7 +270,9 @@ class TestAGateway:
             async with edge.client() as http:
                 assert (await http.get("/api/session", headers=headers)).status_code == 401
 
-    async def test_gets_tickets_for_its_users(self, edge, fresh):
+    async def test_gets_tickets_for_its_users(
+        self, edge: Edge, fresh: Callable[[str], str]
+    ) -> None:
         await empty(edge)
         alice = fresh("alice")
         async with edge.client() as http:

@@ -3,26 +3,28 @@
 import asyncio
 import re
 import shutil
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from tapewire.events import OrderRejected, OrderStatus
-from tests.integration.edge.market import order, placed
+from tests.integration.edge.house import Edge, House
+from tests.integration.edge.market import Journal, Market, order, placed
 from tests.waiting import WAIT_SECONDS, until
 
 STREAMS = ["/api/stream/orders", "/api/stream/prices", "/api/stream/trading"]
 
 
 @pytest.fixture
-async def alice(edge, fresh):
+async def alice(edge: Edge, fresh: Callable[[str], str]) -> str:
     """A user and her cookie."""
     user = fresh("alice")
     return user, await edge.sign_in(user)
 
 
 @pytest.mark.parametrize("path", STREAMS)
-async def test_the_headers_are_as_promised(edge, alice, path):
+async def test_the_headers_are_as_promised(edge: Edge, alice: str, path: str) -> None:
     async with await edge.follow(path, alice[1]) as stream:
         assert stream.status == 200
         assert stream.header("content-type") == "text/event-stream"
@@ -35,7 +37,9 @@ async def test_the_headers_are_as_promised(edge, alice, path):
 
 
 @pytest.mark.parametrize("path", STREAMS)
-async def test_retry_and_connected_come_first_and_at_once(edge, alice, path):
+async def test_retry_and_connected_come_first_and_at_once(
+    edge: Edge, alice: str, path: str
+) -> None:
     user, cookie = alice
     async with await edge.connect(path, cookie) as stream:
         first, connected = await stream.read(), await stream.read()
@@ -50,7 +54,7 @@ async def test_retry_and_connected_come_first_and_at_once(edge, alice, path):
     assert abs(told - datetime.now(UTC)) < timedelta(seconds=30)
 
 
-async def test_the_first_bytes_leave_before_the_log_answers(lone):
+async def test_the_first_bytes_leave_before_the_log_answers(lone: House) -> None:
     """`connected` waits for nothing: with the message server frozen it is there all the same."""
     edge = lone.edge()
     async with await edge.connect("/api/stream/prices") as ready:
@@ -64,14 +68,14 @@ async def test_the_first_bytes_leave_before_the_log_answers(lone):
         lone.broker.thaw()
 
 
-async def test_nobody_is_anonymous_only_on_open_streams(edge):
+async def test_nobody_is_anonymous_only_on_open_streams(edge: Edge) -> None:
     async with await edge.follow("/api/stream/prices") as stream:
         connected = stream.frames[-1].data
     assert connected["userId"] is None
     assert re.fullmatch(r"anonymous-prices-\d+", connected["clientId"])
 
 
-async def test_client_ids_are_unique(edge, alice):
+async def test_client_ids_are_unique(edge: Edge, alice: str) -> None:
     streams = await asyncio.gather(
         *(edge.follow("/api/stream/orders", alice[1]) for _ in range(20))
     )
@@ -81,7 +85,7 @@ async def test_client_ids_are_unique(edge, alice):
     assert len(ids) == 20
 
 
-async def test_a_frame_byte_for_byte(edge, alice, journal):
+async def test_a_frame_byte_for_byte(edge: Edge, alice: str, journal: Journal) -> None:
     user, cookie = alice
     async with await edge.follow("/api/stream/orders", cookie) as stream:
         await stream.until("order:update")
@@ -100,7 +104,7 @@ async def test_a_frame_byte_for_byte(edge, alice, journal):
     ) % ((await journal.epoch()).encode(), sequence)
 
 
-async def test_no_text_breaks_a_frame(edge, alice, journal):
+async def test_no_text_breaks_a_frame(edge: Edge, alice: str, journal: Journal) -> None:
     """What some parser takes for a line end, or for nothing, arrives as it was stored."""
     user, cookie = alice
     nasty = 'a\rb\nc\r\nd\u2028e\u2029f\u0085g\0h\ufeffi\x0bj\x0ck\u00a0l\U0001f4c8"\\m: data: x'
@@ -117,7 +121,7 @@ async def test_no_text_breaks_a_frame(edge, alice, journal):
     assert snapshot.data["orders"][0]["reason"] == nasty
 
 
-async def test_users_of_any_name_get_a_stream(edge, journal):
+async def test_users_of_any_name_get_a_stream(edge: Edge, journal: Journal) -> None:
     for user in ("a b", "ä\u2028ö", "*", ">", "a.b", "日本", "o'neil@example.com", "%41"):
         cookie = await edge.sign_in(user)
         async with await edge.follow("/api/stream/orders", cookie) as stream:
@@ -128,7 +132,7 @@ async def test_users_of_any_name_get_a_stream(edge, journal):
         assert frame.data["orderId"] == f"of {user}"
 
 
-async def test_the_configured_retry_stays_in_force(lone):
+async def test_the_configured_retry_stays_in_force(lone: House) -> None:
     """Regression: every later frame said 5000 again, which undid the setting."""
     edge = lone.edge(SSE_RETRY_MS=1234)
     cookie = await edge.sign_in("alice")
@@ -138,7 +142,9 @@ async def test_the_configured_retry_stays_in_force(lone):
     assert retries == {1234}
 
 
-async def test_real_curl_reads_a_stream(edge, market, fresh):
+async def test_real_curl_reads_a_stream(
+    edge: Edge, market: Market, fresh: Callable[[str], str]
+) -> None:
     curl = shutil.which("curl")
     if curl is None:
         pytest.skip("no curl here")
@@ -162,7 +168,7 @@ async def test_real_curl_reads_a_stream(edge, market, fresh):
 
 
 class TestCorrelation:
-    async def test_a_valid_one_is_kept(self, edge):
+    async def test_a_valid_one_is_kept(self, edge: Edge) -> None:
         given = "Trace_1.2-" + "x" * 54
         async with await edge.follow(
             "/api/stream/prices", headers={"X-Correlation-ID": given}
@@ -171,14 +177,14 @@ class TestCorrelation:
             assert stream.frames[-1].data["correlationId"] == given
 
     @pytest.mark.parametrize("given", ["", "a b", "x" * 65, "ü", "a;b", '"', "<script>", None])
-    async def test_anything_else_gets_a_new_one(self, edge, given):
+    async def test_anything_else_gets_a_new_one(self, edge: Edge, given) -> None:
         headers = {} if given is None else {"X-Correlation-ID": given}
         async with await edge.follow("/api/stream/prices", headers=headers) as stream:
             new = stream.header("x-correlation-id")
         assert new != given
         assert re.fullmatch(r"[0-9a-f]{32}", new)
 
-    async def test_it_is_on_every_line_of_the_connection(self, edge, alice):
+    async def test_it_is_on_every_line_of_the_connection(self, edge: Edge, alice: str) -> None:
         async with await edge.follow(
             "/api/stream/orders",
             alice[1],
@@ -194,7 +200,7 @@ class TestCorrelation:
         ]  # fmt: skip
         assert {line["correlation"] for line in lines} == {"find-me"}
 
-    async def test_refusals_carry_it_too(self, edge):
+    async def test_refusals_carry_it_too(self, edge: Edge) -> None:
         async with await edge.connect(
             "/api/stream/orders", headers={"X-Correlation-ID": "refused-1"}
         ) as stream:
@@ -202,7 +208,7 @@ class TestCorrelation:
             assert stream.header("x-correlation-id") == "refused-1"
 
 
-async def gone(edge, client):
+async def gone(edge, client) -> None:
     await until(
         f"{client} is closed and logged",
         lambda: edge.logged("stream closed", client=client),

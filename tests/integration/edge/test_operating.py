@@ -1,9 +1,11 @@
 """What operators see and do, over all edge processes together: C13, T8, T9, N2, S6, metrics."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
+from tests.integration.edge.house import Edge, House
 from tests.integration.edge.rows import opened
 from tests.waiting import WAIT_SECONDS, until
 
@@ -12,17 +14,17 @@ WARNED = "closes the oldest connection of a user"
 
 
 @pytest.fixture
-def two(lone):
+def two(lone: House) -> list[Edge]:
     """Two processes of their own, which know of each other."""
     return [lone.edge(SSE_MAX_CONNECTIONS_PER_USER=3) for _ in range(2)]
 
 
-async def total(edge, cookie):
+async def total(edge, cookie: str):
     async with edge.client(cookie) as http:
         return (await http.get("/api/sse/status")).json()
 
 
-async def test_one_more_than_allowed_closes_the_oldest_wherever_it_is(two):
+async def test_one_more_than_allowed_closes_the_oldest_wherever_it_is(two: list[Edge]) -> None:
     one, other = two
     cookie = await one.sign_in("alice")
     streams = [
@@ -57,7 +59,7 @@ async def test_one_more_than_allowed_closes_the_oldest_wherever_it_is(two):
         await stream.close()
 
 
-async def test_every_process_knows_how_many_there_are(two):
+async def test_every_process_knows_how_many_there_are(two: list[Edge]) -> None:
     one, other = two
     alice, bob = await one.sign_in("alice"), await one.sign_in("bob")
     streams = [
@@ -72,7 +74,7 @@ async def test_every_process_knows_how_many_there_are(two):
     for edge in two:
         seen = {}
 
-        async def known(edge=edge, seen=seen):
+        async def known(edge=edge, seen=seen) -> None:
             while seen != wanted:
                 seen.update(await total(edge, alice))
                 await asyncio.sleep(0.05)
@@ -84,7 +86,7 @@ async def test_every_process_knows_how_many_there_are(two):
     other.kill()
     seen = {}
 
-    async def forgotten():
+    async def forgotten() -> None:
         while seen.get("total_connections") != 1:
             seen.update(await total(one, alice))
             await asyncio.sleep(0.2)
@@ -94,7 +96,7 @@ async def test_every_process_knows_how_many_there_are(two):
         await stream.close()
 
 
-async def test_metrics_are_told_as_they_change_and_whose_only_to_admins(two):
+async def test_metrics_are_told_as_they_change_and_whose_only_to_admins(two: list[Edge]) -> None:
     one, other = two
     root, alice = await one.sign_in("root", ["admin"]), await one.sign_in("alice")
     path = "/api/stream/metrics"
@@ -114,7 +116,7 @@ async def test_metrics_are_told_as_they_change_and_whose_only_to_admins(two):
         await public.until("two are left", lambda f: f.data["totalClients"] == 2)
 
 
-async def test_a_test_event_reaches_every_connection_on_every_process(two):
+async def test_a_test_event_reaches_every_connection_on_every_process(two: list[Edge]) -> None:
     one, other = two
     root, alice = await one.sign_in("root", ["admin"]), await one.sign_in("alice")
     streams = [
@@ -141,7 +143,7 @@ async def test_a_test_event_reaches_every_connection_on_every_process(two):
         await stream.close()
 
 
-async def test_health_of_streaming(edge, fresh):
+async def test_health_of_streaming(edge: Edge, fresh: Callable[[str], str]) -> None:
     user = fresh("alice")
     cookie, root = await edge.sign_in(user), await edge.sign_in(fresh("root"), ["admin"])
     async with await edge.follow(ORDERS, cookie), edge.client() as http:
@@ -154,11 +156,11 @@ async def test_health_of_streaming(edge, fresh):
         assert (await http.get("/health/sse")).json()["connections_per_user"][user] == 1
 
 
-async def test_metrics_for_prometheus(edge, fresh):
+async def test_metrics_for_prometheus(edge: Edge, fresh: Callable[[str], str]) -> None:
     cookie = await edge.sign_in(fresh("alice"))
     async with edge.client() as http:
 
-        async def value(name):
+        async def value(name: str):
             text = (await http.get("/metrics")).text
             return next(
                 float(line.split()[-1]) for line in text.splitlines() if line.startswith(name)
@@ -171,7 +173,7 @@ async def test_metrics_for_prometheus(edge, fresh):
             assert await value("tapewire_connections_live ") >= 1
         seen = [gone]
 
-        async def closed():
+        async def closed() -> None:
             while seen[-1] <= gone:
                 seen.append(await value('tapewire_connections_closed_total{reason="gone"}'))
 

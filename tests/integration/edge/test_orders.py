@@ -1,50 +1,54 @@
 """Orders over REST, the paper broker behind them, and their stream (R1, C17, C19)."""
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
 
+import httpx
 import pytest
 
 from tapewire.log import Subject
 from tests.integration.edge.document import WHERE, Document
+from tests.integration.edge.house import Edge, House
+from tests.integration.edge.market import Journal, Market
 from tests.waiting import until
 
 ORDERS = "/api/stream/orders"
 
 
 @pytest.fixture
-def edge(exchange):
+def edge(exchange: House) -> Edge:
     return exchange.shared_edge()
 
 
 @pytest.fixture
-async def market(exchange, edge):  # noqa: ARG001 - the edge makes the streams
+async def market(exchange: House, edge: Edge) -> AsyncIterator[Market]:  # noqa: ARG001 - the edge makes the streams
     async with exchange.market() as opened:
         yield opened
 
 
 @pytest.fixture
-async def journal(exchange, edge):  # noqa: ARG001
+async def journal(exchange: House, edge: Edge) -> AsyncIterator[Journal]:  # noqa: ARG001
     async with exchange.journal() as opened:
         yield opened
 
 
 @pytest.fixture
-def user(fresh):
+def user(fresh: Callable[[str], str]) -> str:
     return fresh("alice")
 
 
 @pytest.fixture
-async def cookie(edge, user):
+async def cookie(edge: Edge, user: str) -> str:
     return await edge.sign_in(user)
 
 
 @pytest.fixture
-async def http(edge, cookie):
+async def http(edge: Edge, cookie: str) -> AsyncIterator[httpx.AsyncClient]:
     """Whatever it is answered is held against the OpenAPI document."""
     async with edge.client(cookie) as client:
         document = Document((await client.get(WHERE)).json())
 
-        async def judged(answer):
+        async def judged(answer) -> None:
             await answer.aread()
             document.fits(answer)
 
@@ -53,26 +57,26 @@ async def http(edge, cookie):
 
 
 @pytest.fixture
-async def symbol(fresh, market):
+async def symbol(fresh: Callable[[str], str], market: Market) -> str:
     """Offered at 100, bid at 99, 1,000 shares each."""
     name = fresh("SYM")
     await market.quote(name, 100)
     return name
 
 
-def buying(symbol, **fields):
+def buying(symbol: str, **fields):
     return {"symbol": symbol, "side": "buy", "type": "market", "qty": 10, **fields}
 
 
-def resting(symbol, **fields):
+def resting(symbol: str, **fields):
     """A limit order that the market does not reach."""
     return buying(symbol, type="limit", limitPrice=1, **fields)
 
 
 class TestPlacing:
     async def test_a_market_order_is_placed_accepted_filled_and_traded(
-        self, edge, cookie, http, symbol
-    ):
+        self, edge: Edge, cookie: str, http: httpx.AsyncClient, symbol: str
+    ) -> None:
         async with await edge.follow(ORDERS, cookie) as stream:
             await stream.until("order:update")
             answer = await http.post("/api/orders", json=buying(symbol, clientOrderId="mine-1"))
@@ -92,7 +96,9 @@ class TestPlacing:
         assert fill["tradeId"] == trade["tradeId"]
         assert (trade["qty"], trade["price"], trade["side"]) == (10, 100, "buy")
 
-    async def test_selling_is_at_the_bid_and_not_below_a_limit(self, edge, cookie, http, symbol):
+    async def test_selling_is_at_the_bid_and_not_below_a_limit(
+        self, edge: Edge, cookie: str, http: httpx.AsyncClient, symbol: str
+    ) -> None:
         async with await edge.follow(ORDERS, cookie) as stream:
             await stream.until("order:update")
             for fields in ({}, {"type": "limit", "limitPrice": 99}):
@@ -106,7 +112,9 @@ class TestPlacing:
             fill = await stream.until("order:fill")
         assert fill.data["orderId"] != order["orderId"]
 
-    async def test_a_limit_order_waits_and_fills_in_parts(self, edge, cookie, http, symbol, market):
+    async def test_a_limit_order_waits_and_fills_in_parts(
+        self, edge: Edge, cookie: str, http: httpx.AsyncClient, symbol: str, market: Market
+    ) -> None:
         async with await edge.follow(ORDERS, cookie) as stream:
             await stream.until("order:update")
             placed = buying(symbol, type="limit", limitPrice=95.5, qty=1500, side="buy")
@@ -121,14 +129,16 @@ class TestPlacing:
         assert (second.data["status"], second.data["fillQty"]) == ("filled", 500)
         assert str(second.data["fillPrice"]) == "95.25"
 
-    async def test_numbers_stay_exact(self, http, symbol):
+    async def test_numbers_stay_exact(self, http: httpx.AsyncClient, symbol: str) -> None:
         exact = '"type":"limit","qty":0.000001,"limitPrice":0.0001'
         body = f'{{"symbol":"{symbol}","side":"buy",{exact}}}'
         answer = await http.post("/api/orders", content=body)
         assert answer.status_code == 201
         assert b'"qty":0.000001,"limitPrice":0.0001,' in answer.content
 
-    async def test_its_place_is_known_to_streams(self, edge, cookie, http, symbol):
+    async def test_its_place_is_known_to_streams(
+        self, edge: Edge, cookie: str, http: httpx.AsyncClient, symbol: str
+    ) -> None:
         """GET /api/orders says as of where: a stream resumed from there continues it."""
         await http.post("/api/orders", json=resting(symbol))
         listed = (await http.get("/api/orders")).json()
@@ -140,7 +150,9 @@ class TestPlacing:
 
 
 class TestIdempotency:
-    async def test_the_same_again_is_the_same_order(self, http, symbol, journal, user):
+    async def test_the_same_again_is_the_same_order(
+        self, http: httpx.AsyncClient, symbol: str, journal: Journal, user: str
+    ) -> None:
         body = resting(symbol, clientOrderId="c-1")
         first = await http.post("/api/orders", json=body)
         second = await http.post("/api/orders", json=body)
@@ -149,14 +161,18 @@ class TestIdempotency:
         placed = [r for r in await journal.of(user) if r.tag.startswith("order.placed")]
         assert len(placed) == 1
 
-    async def test_many_at_the_same_time_place_one(self, http, symbol, journal, user):
+    async def test_many_at_the_same_time_place_one(
+        self, http: httpx.AsyncClient, symbol: str, journal: Journal, user: str
+    ) -> None:
         body = resting(symbol, clientOrderId="c-1")
         answers = await asyncio.gather(*(http.post("/api/orders", json=body) for _ in range(20)))
         assert sorted(answer.status_code for answer in answers) == [200] * 19 + [201]
         placed = [r for r in await journal.of(user) if r.tag.startswith("order.placed")]
         assert len(placed) == 1
 
-    async def test_the_answer_is_the_order_as_it_is_now(self, http, symbol):
+    async def test_the_answer_is_the_order_as_it_is_now(
+        self, http: httpx.AsyncClient, symbol: str
+    ) -> None:
         body = resting(symbol, clientOrderId="c-1")
         order = (await http.post("/api/orders", json=body)).json()
         await http.delete(f"/api/orders/{order['orderId']}")
@@ -166,7 +182,14 @@ class TestIdempotency:
     @pytest.mark.parametrize(
         "change", [{"qty": 11}, {"side": "sell"}, {"limitPrice": 2}, {"symbol": "other"}]
     )
-    async def test_other_contents_conflict(self, http, symbol, market, fresh, change):
+    async def test_other_contents_conflict(
+        self,
+        http: httpx.AsyncClient,
+        symbol: str,
+        market: Market,
+        fresh: Callable[[str], str],
+        change,
+    ) -> None:
         if "symbol" in change:
             change = {"symbol": fresh("OTHER")}
             await market.quote(change["symbol"])
@@ -177,7 +200,9 @@ class TestIdempotency:
         assert answer.json()["path"] == "clientOrderId"
         assert answer.json()["value"] == "c-1"
 
-    async def test_ids_are_each_users_own(self, edge, http, symbol, fresh):
+    async def test_ids_are_each_users_own(
+        self, edge: Edge, http: httpx.AsyncClient, symbol: str, fresh: Callable[[str], str]
+    ) -> None:
         body = resting(symbol, clientOrderId="c-1")
         mine = (await http.post("/api/orders", json=body)).json()
         async with edge.client(await edge.sign_in(fresh("bob"))) as bob:
@@ -185,7 +210,9 @@ class TestIdempotency:
         assert theirs.status_code == 201
         assert theirs.json()["orderId"] != mine["orderId"]
 
-    async def test_without_an_id_each_is_a_new_order(self, http, symbol):
+    async def test_without_an_id_each_is_a_new_order(
+        self, http: httpx.AsyncClient, symbol: str
+    ) -> None:
         ids = {
             (await http.post("/api/orders", json=resting(symbol))).json()["orderId"]
             for _ in range(3)
@@ -194,7 +221,9 @@ class TestIdempotency:
 
 
 class TestCanceling:
-    async def test_an_open_order(self, edge, cookie, http, symbol):
+    async def test_an_open_order(
+        self, edge: Edge, cookie: str, http: httpx.AsyncClient, symbol: str
+    ) -> None:
         async with await edge.follow(ORDERS, cookie) as stream:
             order = (await http.post("/api/orders", json=resting(symbol))).json()
             answer = await http.delete(f"/api/orders/{order['orderId']}")
@@ -206,13 +235,15 @@ class TestCanceling:
         assert frame.data["status"] == "canceled"
         assert frame.data["reason"]
 
-    async def test_twice_conflicts(self, http, symbol):
+    async def test_twice_conflicts(self, http: httpx.AsyncClient, symbol: str) -> None:
         order = (await http.post("/api/orders", json=resting(symbol))).json()
         await http.delete(f"/api/orders/{order['orderId']}")
         again = await http.delete(f"/api/orders/{order['orderId']}")
         assert (again.status_code, again.json()["error"]) == (409, "Conflict")
 
-    async def test_a_filled_one_conflicts(self, edge, cookie, http, symbol):
+    async def test_a_filled_one_conflicts(
+        self, edge: Edge, cookie: str, http: httpx.AsyncClient, symbol: str
+    ) -> None:
         async with await edge.follow(ORDERS, cookie) as stream:
             order = (await http.post("/api/orders", json=buying(symbol))).json()
             await stream.until("order:fill")
@@ -220,7 +251,7 @@ class TestCanceling:
         assert answer.status_code == 409
 
     @pytest.mark.parametrize("id_", ["nosuch", "x" * 65, "%2A", "a%20b", "..%2F..", "%00"])
-    async def test_an_unknown_one_is_not_found(self, http, id_):
+    async def test_an_unknown_one_is_not_found(self, http: httpx.AsyncClient, id_) -> None:
         for method in ("DELETE", "GET"):
             answer = await http.request(method, f"/api/orders/{id_}")
             assert answer.status_code == 404
@@ -228,7 +259,7 @@ class TestCanceling:
 
 
 class TestReading:
-    async def test_one_and_all(self, http, symbol):
+    async def test_one_and_all(self, http: httpx.AsyncClient, symbol: str) -> None:
         first = (await http.post("/api/orders", json=resting(symbol))).json()
         second = (await http.post("/api/orders", json=resting(symbol, side="buy"))).json()
         listed = (await http.get("/api/orders")).json()
@@ -237,7 +268,9 @@ class TestReading:
         assert one["clientOrderId"] == first["clientOrderId"]
         assert one.keys() == first.keys()
 
-    async def test_nothing_of_others(self, edge, http, symbol, fresh):
+    async def test_nothing_of_others(
+        self, edge: Edge, http: httpx.AsyncClient, symbol: str, fresh: Callable[[str], str]
+    ) -> None:
         order = (await http.post("/api/orders", json=resting(symbol))).json()
         async with edge.client(await edge.sign_in(fresh("bob"), ["admin"])) as bob:
             assert (await bob.get("/api/orders")).json()["orders"] == []
@@ -246,7 +279,7 @@ class TestReading:
                 assert answer.status_code == 404
         assert (await http.get(f"/api/orders/{order['orderId']}")).json()["status"] == "new"
 
-    async def test_nothing_without_a_session(self, edge, symbol):
+    async def test_nothing_without_a_session(self, edge: Edge, symbol: str) -> None:
         async with edge.client() as http:
             for method, path in (
                 ("POST", "/api/orders"),
@@ -260,14 +293,16 @@ class TestReading:
 
 
 class TestCorrelation:
-    async def test_from_the_request_to_every_event_it_caused(self, http, symbol, journal, user):
+    async def test_from_the_request_to_every_event_it_caused(
+        self, http: httpx.AsyncClient, symbol: str, journal: Journal, user: str
+    ) -> None:
         answer = await http.post(
             "/api/orders", json=buying(symbol), headers={"X-Correlation-ID": "trace-this.1"}
         )
         assert answer.headers["x-correlation-id"] == "trace-this.1"
         events = []
 
-        async def all_there():
+        async def all_there() -> None:
             while len(events) < 4:
                 events[:] = await journal.of(user)
 
@@ -278,7 +313,9 @@ class TestCorrelation:
         assert {event.meta.correlation for event in events} == {"trace-this.1"}
         assert all(event.meta.causation for event in events)
 
-    async def test_a_bad_one_is_replaced(self, http, symbol, journal, user):
+    async def test_a_bad_one_is_replaced(
+        self, http: httpx.AsyncClient, symbol: str, journal: Journal, user: str
+    ) -> None:
         answer = await http.post(
             "/api/orders", json=resting(symbol), headers={"X-Correlation-ID": "not valid!"}
         )
@@ -286,7 +323,7 @@ class TestCorrelation:
         assert given != "not valid!"
         assert (await journal.of(user))[0].meta.correlation == given
 
-    async def test_on_every_kind_of_answer(self, http, edge):
+    async def test_on_every_kind_of_answer(self, http: httpx.AsyncClient, edge: Edge) -> None:
         headers = {"X-Correlation-ID": "kind-1"}
         for method, path in (
             ("GET", "/api/orders"),
@@ -304,7 +341,9 @@ class TestCorrelation:
         assert answer.headers["x-correlation-id"] == "kind-1"
 
 
-async def test_secrets_stay_out_of_the_log(exchange, symbol, fresh):
+async def test_secrets_stay_out_of_the_log(
+    exchange: House, symbol: str, fresh: Callable[[str], str]
+) -> None:
     """At its most talkative: cookies, tokens and passwords, wherever a client puts them."""
     edge = exchange.edge(TAPEWIRE_LOG_LEVEL="debug", SSE_KEEPALIVE_INTERVAL=0.2)
     cookie = await edge.sign_in(fresh("alice"))

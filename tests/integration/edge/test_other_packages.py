@@ -86,7 +86,7 @@ def produce(house: House, folder: Path, calls: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-async def test_a_type_of_another_package_is_shown_and_resumed(lone, tmp_path):
+async def test_a_type_of_another_package_is_shown_and_resumed(lone: House, tmp_path: Path) -> None:
     edge = lone.edge(**installed(tmp_path / "v1", V1))
     cookie = await edge.sign_in("alice")
     stream = await edge.follow("/api/stream/trading", cookie)
@@ -122,7 +122,7 @@ async def test_a_type_of_another_package_is_shown_and_resumed(lone, tmp_path):
     await others.close()
 
 
-async def test_values_are_the_newest_of_each_without_an_id(lone, tmp_path):
+async def test_values_are_the_newest_of_each_without_an_id(lone: House, tmp_path: Path) -> None:
     edge = lone.edge(**package(tmp_path / "v1", V1))
     folder = tmp_path / "v1"
     produce(
@@ -172,7 +172,9 @@ async def test_values_are_the_newest_of_each_without_an_id(lone, tmp_path):
     await stream.close()
 
 
-async def test_both_versions_of_a_type_are_shown_as_the_current_one(lone, tmp_path):
+async def test_both_versions_of_a_type_are_shown_as_the_current_one(
+    lone: House, tmp_path: Path
+) -> None:
     """Old events stay as they were written, and a producer that was not updated goes on writing
     them; clients only ever see the current version."""
     package(tmp_path / "v1", V1)
@@ -211,7 +213,7 @@ async def test_both_versions_of_a_type_are_shown_as_the_current_one(lone, tmp_pa
     await stream.close()
 
 
-async def test_without_the_package_its_events_are_passed_over(lone, tmp_path):
+async def test_without_the_package_its_events_are_passed_over(lone: House, tmp_path: Path) -> None:
     """An edge that was not told of a type shows nothing of it, and goes on."""
     package(tmp_path / "v1", V1)
     edge = lone.edge()
@@ -252,7 +254,7 @@ SERVICES = [("-m", "services.edge"), ("-m", "tapewire.cli", "provision")]
 
 
 @pytest.mark.parametrize("command", SERVICES)
-def test_a_package_that_is_not_there_stops_the_start(command, tmp_path):
+def test_a_package_that_is_not_there_stops_the_start(command, tmp_path: Path) -> None:
     line = refused({"TAPEWIRE_EVENT_PACKAGES": "lones", "PYTHONPATH": str(tmp_path)}, *command)
     assert "the event types of 'lones', named by TAPEWIRE_EVENT_PACKAGES, cannot be had" in line
     assert "ModuleNotFoundError: No module named 'lones'" in line
@@ -269,20 +271,20 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("source", "why"), BROKEN)
-def test_a_package_that_cannot_be_had_stops_the_start(tmp_path, source, why):
+def test_a_package_that_cannot_be_had_stops_the_start(tmp_path: Path, source, why: str) -> None:
     line = refused(installed(tmp_path, source), "-m", "services.prices")
     assert "'loans', named by the distribution loans-events (entry point 'loans'" in line
     assert why in line
 
 
-def test_two_packages_that_clash_stop_the_start(tmp_path):
+def test_two_packages_that_clash_stop_the_start(tmp_path: Path) -> None:
     installed(tmp_path, V1)
     line = refused(installed(tmp_path, V1, "lending"), "-m", "services.prices")
     assert "'loans', named by" in line
     assert "CatalogueClash: 'loan.made.v1' is taken" in line
 
 
-async def test_a_stream_that_there_is_not_stops_the_edge(lone, tmp_path):
+async def test_a_stream_that_there_is_not_stops_the_edge(lone: House, tmp_path: Path) -> None:
     settings = package(tmp_path, V1.replace('"trading", "orders"', '"loans",'))
     with pytest.raises(AssertionError, match="did not start") as caught:
         lone.edge(**settings)

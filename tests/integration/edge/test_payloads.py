@@ -6,18 +6,20 @@ whatever a later version adds.
 """
 
 import json
+from collections.abc import Callable
 from decimal import Decimal
 
 from tapewire.events import CATALOGUE, CODEC
 from tapewire.log import EVERYBODY, Meta, Subject, new_id
 from tests.integration.edge.cast import TICKER, Cast
 from tests.integration.edge.golden import FOLDER, golden
-from tests.integration.edge.market import elsewhere
+from tests.integration.edge.house import House
+from tests.integration.edge.market import Journal, Market, elsewhere
 from tests.integration.edge.reading import upto
 from tests.integration.edge.rows import every_row, opened
 
 
-def words(text):
+def words(text: str):
     return set(text.split())
 
 
@@ -93,7 +95,7 @@ IN_OTHER_WORDS = ("type", "message")
 """What strategy streams have under names that events have for something else."""
 
 
-def _family(path):
+def _family(path: str):
     if path.startswith("/api/stream"):
         return "trading"
     return "strategies" if path.startswith("/sse/") else "boards"
@@ -105,7 +107,7 @@ def _kinds():
     return [kind for kind in kinds if not kind.name.startswith("configuration.")]
 
 
-def _of(cast, name):
+def _of(cast, name: str):
     """One of that type, of her strategy where it has one, for her ticker."""
     fields = json.loads((FOLDER / f"{name}.v1.json").read_text())
     changes = {}
@@ -119,8 +121,8 @@ def _of(cast, name):
 
 
 async def test_they_hold_what_the_protocol_says_as_it_happened_and_nothing_else(
-    house, journal, market, fresh
-):
+    house: House, journal: Journal, market: Market, fresh: Callable[[str], str]
+) -> None:
     edge, cast = house.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3), Cast(journal, fresh("says"))
     await cast.enter()
     await market.quote(TICKER)
@@ -151,7 +153,7 @@ async def test_they_hold_what_the_protocol_says_as_it_happened_and_nothing_else(
     assert compared > 10 * len(happened)
 
 
-def _is_as_said(path, frame):
+def _is_as_said(path: str, frame) -> None:
     said = CATALOGUES[_family(path)]
     assert set(frame.data) <= said[frame.event], (path, frame.event)
     for name, fields in WITHIN.items():
@@ -160,7 +162,7 @@ def _is_as_said(path, frame):
             assert set(member) <= fields, (path, frame.event, name)
 
 
-def _is_as_it_happened(path, frame, event):
+def _is_as_it_happened(path: str, frame, event):
     """Each value is one that the event has under that name, if it has any; how many are."""
     fields, compared = {}, 0
     for name, value in _leaves(json.loads(CODEC.encode(event), parse_float=Decimal)):
@@ -172,7 +174,7 @@ def _is_as_it_happened(path, frame, event):
     return compared
 
 
-def _leaves(value, name=""):
+def _leaves(value, name: str = ""):
     """What is no object, and its name without regard to how names are written."""
     if isinstance(value, dict):
         for key, inner in value.items():

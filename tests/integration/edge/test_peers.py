@@ -7,12 +7,14 @@ import random
 import socket
 import struct
 import zlib
+from collections.abc import Callable
 
 import pytest
 
 from tapewire.cli.up.nats import free_port
 from tests.integration.edge.golden import golden
-from tests.integration.edge.market import many, placed
+from tests.integration.edge.house import Edge, House
+from tests.integration.edge.market import Journal, Market, many, placed
 from tests.sse import BadFrame, Ended, parse
 from tests.waiting import WAIT_SECONDS, eventually, until
 
@@ -26,18 +28,18 @@ MEGABYTE = 1 << 20
 
 
 @pytest.fixture
-def alice(fresh):
+def alice(fresh: Callable[[str], str]) -> str:
     return fresh("alice")
 
 
 @pytest.fixture
-def strict(house):
+def strict(house: House) -> Edge:
     """An edge that gives slow readers up soon, and holds little for them."""
     return house.shared_edge(SSE_WRITE_SECONDS=WRITE_SECONDS, SSE_OUTBOX_EVENTS=16)
 
 
 @pytest.fixture
-def patient(house):
+def patient(house: House) -> Edge:
     """One that holds as little, and gives no reader up."""
     return house.shared_edge(SSE_WRITE_SECONDS=NEVER, SSE_OUTBOX_EVENTS=16)
 
@@ -53,11 +55,11 @@ async def closed(edge, client):
     return line
 
 
-async def emptied(edge):
+async def emptied(edge) -> None:
     """The edge has no connection left."""
     health = {}
 
-    async def look():
+    async def look() -> None:
         while health.get("connections") != 0:
             health.update(await edge.health())
 
@@ -68,7 +70,7 @@ async def emptied(edge):
     assert health["users"] == 0
 
 
-async def drained(stream):
+async def drained(stream) -> None:
     """Read what is left of a connection that was cut, a frame cut in two left out."""
     with contextlib.suppress(Ended, BadFrame):
         while True:
@@ -78,7 +80,9 @@ async def drained(stream):
 class TestPeersThatGo:
     @pytest.mark.parametrize("path", [ORDERS, "/api/stream/prices"])
     @pytest.mark.parametrize("how", ["politely", "by a reset"])
-    async def test_they_are_removed_and_logged(self, edge, alice, path, how):
+    async def test_they_are_removed_and_logged(
+        self, edge: Edge, alice: str, path: str, how: str
+    ) -> None:
         cookie = await edge.sign_in(alice)
         stream = await edge.follow(path, cookie)
         client = stream.frames[-1].data["clientId"]
@@ -90,7 +94,7 @@ class TestPeersThatGo:
         line = await closed(edge, client)
         assert line["reason"] == "gone"
 
-    async def test_before_they_were_answered(self, house, alice):
+    async def test_before_they_were_answered(self, house: House, alice: str) -> None:
         """Gone while the edge still looks at the log for a snapshot."""
         edge = house.edge()
         cookie = await edge.sign_in(alice)
@@ -112,7 +116,7 @@ class TestPeersThatGo:
         assert not edge.logged("a stream failed")
         assert edge.stop() == 0
 
-    async def test_nothing_of_500_stays_behind(self, house, alice):
+    async def test_nothing_of_500_stays_behind(self, house: House, alice: str) -> None:
         """Three rounds; what the second and third need is what the first needed. Descriptors go
         back to where they were, resident memory stays within what an allocator may keep."""
         edge = house.edge()
@@ -145,7 +149,9 @@ class TestPeersThatGo:
 
 
 class TestReadersThatStop:
-    async def test_closed_as_slow_and_resumed_with_nothing_lost(self, strict, alice, journal):
+    async def test_closed_as_slow_and_resumed_with_nothing_lost(
+        self, strict: Edge, alice: str, journal: Journal
+    ) -> None:
         cookie = await strict.sign_in(alice)
         stalled = await strict.follow(ORDERS, cookie, receive_buffer=4096)
         client = stalled.frames[-1].data["clientId"]
@@ -163,7 +169,9 @@ class TestReadersThatStop:
             seen += stream.sequences
         assert seen == [r.sequence for r in await journal.of(alice, after=first - 1)]
 
-    async def test_a_compressed_one_is_closed_and_resumes_too(self, strict, alice, journal):
+    async def test_a_compressed_one_is_closed_and_resumes_too(
+        self, strict: Edge, alice: str, journal: Journal
+    ) -> None:
         """With events that do not shrink much; what came of them can be unpacked."""
         cookie, chance = await strict.sign_in(alice), random.Random(3)
         stalled = await strict.connect(
@@ -189,7 +197,9 @@ class TestReadersThatStop:
             sequences = [one.sequence for one in seen[1:]] + stream.sequences
         assert sequences == [r.sequence for r in await journal.of(alice)]
 
-    async def test_its_memory_is_bounded_and_others_do_not_wait(self, house, alice, journal):
+    async def test_its_memory_is_bounded_and_others_do_not_wait(
+        self, house: House, alice: str, journal: Journal
+    ) -> None:
         """40 MB for a reader that takes nothing: what the edge remembers of the log is full
         before, so whatever it grows by now, it grows by for that reader. Others get each event
         before the next one is made, and it is never given up meanwhile."""
@@ -209,7 +219,9 @@ class TestReadersThatStop:
             assert grown < 12 * MEGABYTE, f"{grown / MEGABYTE:.1f} MB"
         edge.stop()
 
-    async def test_no_more_events_wait_for_it_than_are_allowed(self, patient, alice, journal):
+    async def test_no_more_events_wait_for_it_than_are_allowed(
+        self, patient: Edge, alice: str, journal: Journal
+    ) -> None:
         """Of a few KB each, which stay within what may wait in bytes: when one more than 16 would
         wait, it leaves live delivery."""
         cookie = await patient.sign_in(alice)
@@ -218,7 +230,7 @@ class TestReadersThatStop:
             patient.client() as http,
         ):
 
-            async def figure(name):
+            async def figure(name: str):
                 figures = (await http.get("/metrics")).text
                 return int(figures.partition(f"\ntapewire_{name} ")[2].split()[0])
 
@@ -243,7 +255,7 @@ class TestReadersThatStop:
             await stalled.until("the last", lambda f: f.id and f.sequence == last)
         assert 4000 < most < 16 * 5000
 
-    async def flood(self, healthy, journal, alice, count):
+    async def flood(self, healthy, journal, alice: str, count: int) -> None:
         """Append large events, each when the healthy reader has the one before."""
         for _ in range(count):
             sequence = await journal.append(alice, placed("large", reason=LARGE * 4))
@@ -251,7 +263,7 @@ class TestReadersThatStop:
             assert frame.sequence == sequence
             healthy.frames[-1] = type(frame)(b"", id=frame.id)  # keep the id, not 60 KB
 
-    async def test_a_price_reader_that_stops_is_closed_too(self, lone):
+    async def test_a_price_reader_that_stops_is_closed_too(self, lone: House) -> None:
         edge = lone.edge(SSE_WRITE_SECONDS=1)
         symbols = [f"S{number}" for number in range(400)]
         async with lone.market() as market:
@@ -275,7 +287,9 @@ class TestReadersThatStop:
         assert line["reason"] == "slow"
 
     @pytest.mark.parametrize("coding", ["gzip", "identity"])
-    async def test_one_of_little_is_slow_and_not_gone(self, house, market, fresh, coding):
+    async def test_one_of_little_is_slow_and_not_gone(
+        self, house: House, market: Market, fresh: Callable[[str], str], coding: str
+    ) -> None:
         """The regression: a few bytes a second fill no buffer of the edge, only the kernel's; it
         was the kernel that gave the reader up, and the edge said that the reader had left."""
         edge = house.shared_edge(SSE_WRITE_SECONDS=0.5)
@@ -300,7 +314,9 @@ class TestReadersThatStop:
 
 
 class TestReadersThatAreSlow:
-    async def test_one_that_pauses_gets_everything(self, patient, alice, journal):
+    async def test_one_that_pauses_gets_everything(
+        self, patient: Edge, alice: str, journal: Journal
+    ) -> None:
         """It falls out of live delivery (16 frames fit) and reads the log again, unnoticed."""
         cookie = await patient.sign_in(alice)
         async with await patient.follow(ORDERS, cookie, receive_buffer=4096) as stream:
@@ -318,8 +334,8 @@ class TestReadersThatAreSlow:
             assert (await stream.read()).sequence == live
 
     async def test_each_urgent_event_is_logged_once_when_it_was_written(
-        self, patient, alice, journal
-    ):
+        self, patient: Edge, alice: str, journal: Journal
+    ) -> None:
         """The regression: those that it was given as it fell behind were not, nor those that it
         read of the log."""
         cookie = await patient.sign_in(alice)
@@ -341,7 +357,9 @@ class TestReadersThatAreSlow:
             await stream.until("the last", lambda f: f.id and f.sequence == sequences[-1])
             await until("each is logged", lambda: written() == sequences, seen=written)
 
-    async def test_a_burst_larger_than_the_outbox_arrives_whole(self, patient, alice, journal):
+    async def test_a_burst_larger_than_the_outbox_arrives_whole(
+        self, patient: Edge, alice: str, journal: Journal
+    ) -> None:
         cookie = await patient.sign_in(alice)
         async with await patient.follow(ORDERS, cookie) as stream:
             await stream.until("order:update")
@@ -355,7 +373,9 @@ class TestReadersThatAreSlow:
 class TestTheEndOfAnEdge:
     """SIGTERM: each client is sent away cleanly, with a moment of its own to come back."""
 
-    async def test_clients_go_on_at_another_edge(self, house, edge, alice, journal):
+    async def test_clients_go_on_at_another_edge(
+        self, house: House, edge: Edge, alice: str, journal: Journal
+    ) -> None:
         leaving = house.edge(TAPEWIRE_DRAIN_SECONDS=1)
         cookie = await leaving.sign_in(alice)
         paths = [ORDERS, "/api/stream/trading", "/api/stream/prices"]
@@ -387,7 +407,7 @@ class TestTheEndOfAnEdge:
         lines = leaving.logged("stream closed")
         assert {line["reason"] for line in lines} == {"drain"}
 
-    async def test_nobody_holds_it_up(self, house, alice, journal):
+    async def test_nobody_holds_it_up(self, house: House, alice: str, journal: Journal) -> None:
         """Not one who reads nothing, nor an idle connection of a browser."""
         leaving = house.edge(SSE_WRITE_SECONDS=NEVER)
         cookie = await leaving.sign_in(alice)
@@ -400,7 +420,9 @@ class TestTheEndOfAnEdge:
         assert code == 0
         await stalled.close()
 
-    async def test_it_can_be_started_again_at_once_on_the_same_port(self, house, alice):
+    async def test_it_can_be_started_again_at_once_on_the_same_port(
+        self, house: House, alice: str
+    ) -> None:
         first = house.edge(free_port())  # which no outgoing connection is given meanwhile
         cookie = await first.sign_in(alice)
         async with await first.follow(ORDERS, cookie) as stream:

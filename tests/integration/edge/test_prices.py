@@ -1,10 +1,14 @@
 """Quotes: all of them at first, then what changes, newest wins (T3, R2)."""
 
 import time
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 
 import pytest
+
+from tests.integration.edge.house import Edge, House
+from tests.integration.edge.market import Market
 
 PRICES = "/api/stream/prices"
 FIELDS = {
@@ -13,14 +17,14 @@ FIELDS = {
 
 
 @pytest.fixture
-async def symbol(fresh, market, edge):
+async def symbol(fresh: Callable[[str], str], market: Market, edge: Edge) -> str:
     """A symbol with a quote that the edge knows."""
     name = fresh("SYM")
     await quoted(edge, market, name)
     return name
 
 
-async def quoted(edge, market, name):
+async def quoted(edge, market, name: str) -> None:
     await market.quote(name)
     await edge.knows(name)
 
@@ -30,7 +34,7 @@ def updates(frames):
 
 
 class TestTheFirstMessage:
-    async def test_all_newest_values(self, edge, symbol, market):
+    async def test_all_newest_values(self, edge: Edge, symbol: str, market: Market) -> None:
         newest = await market.quote(symbol, "12.345", volume=Decimal("1e3"))
         async with await edge.follow(f"{PRICES}?symbols={symbol}") as stream:
             first = await stream.read()
@@ -42,7 +46,9 @@ class TestTheFirstMessage:
         assert datetime.fromisoformat(first.data["timestamp"]).tzinfo is not None
         assert [set(price) for price in first.data["prices"]] == [FIELDS]
 
-    async def test_every_symbol_without_a_filter(self, edge, fresh, market):
+    async def test_every_symbol_without_a_filter(
+        self, edge: Edge, fresh: Callable[[str], str], market: Market
+    ) -> None:
         names = [fresh("ALL") for _ in range(3)]
         for name in names:
             await quoted(edge, market, name)
@@ -53,7 +59,9 @@ class TestTheFirstMessage:
             assert set(names) <= set(got)
             assert got == sorted(got)
 
-    async def test_symbols_are_trimmed_and_upper_cased(self, edge, fresh, market):
+    async def test_symbols_are_trimmed_and_upper_cased(
+        self, edge: Edge, fresh: Callable[[str], str], market: Market
+    ) -> None:
         one, two, three = (fresh("TRIM") for _ in range(3))
         for name in (one, two, three):
             await quoted(edge, market, name)
@@ -65,7 +73,9 @@ class TestTheFirstMessage:
             assert (await stream.read()).data["symbol"] == two
         assert [price["symbol"] for price in first.data["prices"]] == [one, two]
 
-    async def test_a_symbol_with_a_dot(self, edge, fresh, market):
+    async def test_a_symbol_with_a_dot(
+        self, edge: Edge, fresh: Callable[[str], str], market: Market
+    ) -> None:
         name = f"{fresh('BRK')}.B"
         await quoted(edge, market, name)
         async with await edge.follow(f"{PRICES}?symbols={name}") as stream:
@@ -73,7 +83,9 @@ class TestTheFirstMessage:
             await market.quote(name, "5")
             assert (await stream.read()).data["symbol"] == name
 
-    async def test_a_symbol_that_has_its_first_quote_later(self, edge, fresh, market):
+    async def test_a_symbol_that_has_its_first_quote_later(
+        self, edge: Edge, fresh: Callable[[str], str], market: Market
+    ) -> None:
         name = fresh("LATE")
         async with await edge.follow(f"{PRICES}?symbols={name}") as stream:
             assert (await stream.read()).data["prices"] == []
@@ -82,7 +94,7 @@ class TestTheFirstMessage:
 
 
 class TestUpdates:
-    async def test_byte_for_byte(self, edge, symbol, market):
+    async def test_byte_for_byte(self, edge: Edge, symbol: str, market: Market) -> None:
         async with await edge.follow(f"{PRICES}?symbols={symbol}") as stream:
             await stream.read()
             made = await market.quote(
@@ -97,7 +109,9 @@ class TestUpdates:
             "retry: 5000"
         )
 
-    async def test_at_most_ten_a_second_and_the_newest_wins(self, edge, symbol, market):
+    async def test_at_most_ten_a_second_and_the_newest_wins(
+        self, edge: Edge, symbol: str, market: Market
+    ) -> None:
         """As many quotes as the server takes, for more than a second, and more than a hundred."""
         async with await edge.follow(f"{PRICES}?symbols={symbol}") as stream:
             await stream.read()
@@ -112,7 +126,7 @@ class TestUpdates:
         assert len(got) <= took * 10 + 1, f"{len(got)} in {took:.2f} s"
         assert len(got) >= 2
 
-    async def test_a_client_may_ask_for_less(self, edge, symbol, market):
+    async def test_a_client_may_ask_for_less(self, edge: Edge, symbol: str, market: Market) -> None:
         path = f"{PRICES}?symbols={symbol}"
         async with (
             await edge.follow(f"{path}&maxRate=2") as rare,
@@ -129,7 +143,9 @@ class TestUpdates:
         assert len(updates(often.frames)) == 15
         assert len(updates(rare.frames)) <= took * 2 + 1
 
-    async def test_each_symbol_has_a_rate_of_its_own(self, edge, fresh, market):
+    async def test_each_symbol_has_a_rate_of_its_own(
+        self, edge: Edge, fresh: Callable[[str], str], market: Market
+    ) -> None:
         busy, calm = fresh("BUSY"), fresh("CALM")
         for name in (busy, calm):
             await quoted(edge, market, name)
@@ -144,7 +160,9 @@ class TestUpdates:
             took = time.monotonic() - since
         assert frame.data["symbol"] == calm or took >= 10
 
-    async def test_an_older_quote_changes_nothing(self, edge, symbol, market):
+    async def test_an_older_quote_changes_nothing(
+        self, edge: Edge, symbol: str, market: Market
+    ) -> None:
         async with await edge.follow(f"{PRICES}?symbols={symbol}") as stream:
             await stream.read()
             newest = await market.quote(symbol, "2")
@@ -153,7 +171,7 @@ class TestUpdates:
             await stream.until("the third", lambda f: f.data["price"] == 3)
         assert 1 not in [frame.data["price"] for frame in updates(stream.frames)]
 
-    async def test_a_reader_that_pauses_gets_the_newest_not_the_backlog(self, lone):
+    async def test_a_reader_that_pauses_gets_the_newest_not_the_backlog(self, lone: House) -> None:
         """400 symbols, 30 rounds; it reads nothing meanwhile, and what waits for it does not
         grow: then come what the kernel held, and the newest of each."""
         edge = lone.edge()
@@ -183,7 +201,9 @@ class TestUpdates:
         assert last == dict.fromkeys(names, 30)
         assert len(got) < 400 * 15, f"{len(got)} frames of {400 * 30}"
 
-    async def test_quotes_carry_no_id_and_move_no_cursor(self, edge, symbol, market):
+    async def test_quotes_carry_no_id_and_move_no_cursor(
+        self, edge: Edge, symbol: str, market: Market
+    ) -> None:
         async with await edge.follow(f"{PRICES}?symbols={symbol}") as stream:
             await stream.read()
             await market.quote(symbol, "9")
@@ -193,14 +213,14 @@ class TestUpdates:
 
 class TestBadInput:
     @pytest.mark.parametrize("rate", ["0", "-1", "11", "nan", "inf", "abc", "", "1e9", "0x1"])
-    async def test_rates(self, edge, rate):
+    async def test_rates(self, edge: Edge, rate: str) -> None:
         answer = await edge.connect(f"{PRICES}?maxRate={rate}")
         assert answer.status == 422
         assert b'"path":"maxRate"' in await answer.body()
         await answer.close()
 
     @pytest.mark.parametrize("symbols", [",".join(f"S{n}" for n in range(501)), "X" * 33])
-    async def test_symbols(self, edge, symbols):
+    async def test_symbols(self, edge: Edge, symbols) -> None:
         for path in (PRICES, "/api/prices"):
             answer = await edge.connect(f"{path}?symbols={symbols}")
             assert answer.status == 422
@@ -211,7 +231,7 @@ class TestBadInput:
 class TestAsking:
     """R2: the same by GET, without a session."""
 
-    async def test_some(self, edge, symbol):
+    async def test_some(self, edge: Edge, symbol: str) -> None:
         async with edge.client() as http:
             answer = await http.get("/api/prices", params={"symbols": f" {symbol.lower()} ,x"})
         assert answer.status_code == 200
@@ -220,7 +240,7 @@ class TestAsking:
         assert [price["symbol"] for price in body["prices"]] == [symbol]
         assert body["prices"][0].keys() >= FIELDS
 
-    async def test_all(self, edge, symbol):
+    async def test_all(self, edge: Edge, symbol: str) -> None:
         async with edge.client() as http:
             body = (await http.get("/api/prices")).json()
         assert symbol in [price["symbol"] for price in body["prices"]]

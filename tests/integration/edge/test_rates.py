@@ -4,6 +4,7 @@ waits for no rate and no window (C18)."""
 import asyncio
 import itertools
 import time
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -15,7 +16,8 @@ from tapewire.log.jetstream.streams import MARKET
 from tests.bench.peers.servers.port import paced
 from tests.integration.edge.cast import Cast
 from tests.integration.edge.golden import golden
-from tests.integration.edge.market import quote
+from tests.integration.edge.house import Edge, House
+from tests.integration.edge.market import Journal, Market, quote
 from tests.integration.edge.rows import opened
 from tests.waiting import eventually, until
 
@@ -27,17 +29,19 @@ COUNTED_SECONDS = 2.0
 
 
 @pytest.fixture
-async def cast(journal, fresh):
+async def cast(journal: Journal, fresh: Callable[[str], str]) -> str:
     return Cast(journal, fresh("rate"))
 
 
 @pytest.fixture
-async def value(journal, cast, market, fresh):
+async def value(
+    journal: Journal, cast: str, market: Market, fresh: Callable[[str], str]
+) -> Callable[..., Awaitable[None]]:
     """Moves the price of a symbol that is held, and the value of the position."""
     symbol = fresh("RATE")
     values = JetStreamValues(journal.wire, stream=MARKET, prefix=f"mk.{cast.user}")
 
-    async def put(price):
+    async def put(price) -> None:
         await market.quote(symbol, price)
         now = datetime.now(UTC).isoformat()
         valued = golden("position.valued", symbol=symbol, timestamp=now, currentPrice=price)
@@ -66,7 +70,9 @@ def price_in(frame):
         "/sse/prices?symbols={}",
     ],
 )
-async def test_a_client_gets_the_newest_at_the_rate_it_chose(edge, cast, value, path):
+async def test_a_client_gets_the_newest_at_the_rate_it_chose(
+    edge: Edge, cast: str, value: Callable[..., Awaitable[None]], path: str
+) -> None:
     cookie = await edge.sign_in(cast.user)
     path = path.format(value.symbol)
     async with await opened(edge, f"{path}&maxRate={RATE}", cookie) as stream:
@@ -83,20 +89,20 @@ async def test_a_client_gets_the_newest_at_the_rate_it_chose(edge, cast, value, 
 
 
 async def test_above_a_thousand_a_second_a_stream_is_written_ten_times_a_second(
-    edge, journal, fresh
-):
+    edge: Edge, journal: Journal, fresh: Callable[[str], str]
+) -> None:
     """And the newest of each symbol comes, whatever came before it. Looked for over two seconds
     again and again: on a slow machine the load comes in jumps, and is none in between."""
     values = JetStreamValues(journal.wire, stream=MARKET, prefix="px")
     symbols = [fresh("BUSY") for _ in range(BUSY_SYMBOLS)]
     rounds, posted, chunks = itertools.cycle(symbols), [], []
 
-    async def post(_number, price=3):
+    async def post(_number, price=3) -> None:
         made = quote(next(rounds), price)
         await values.post(token(made.symbol), CODEC.encode(made))
         posted.append(time.monotonic())
 
-    async def read():
+    async def read() -> None:
         while True:
             chunks.append((await stream._chunk(), time.monotonic()))
 
@@ -120,7 +126,9 @@ async def test_above_a_thousand_a_second_a_stream_is_written_ten_times_a_second(
         reading.cancel()
 
 
-async def test_an_error_waits_for_no_window_and_what_waits_comes_along(house, cast):
+async def test_an_error_waits_for_no_window_and_what_waits_comes_along(
+    house: House, cast: str
+) -> None:
     """Windows of a second: what comes in a burst waits for the next one, but not an error. The best
     of some tries, since this machine may be busy with something else."""
     edge = house.shared_edge(SSE_FLUSH_MS=1000)

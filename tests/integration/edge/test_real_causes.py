@@ -8,7 +8,9 @@ Each test does things and waits until they were told.
 import asyncio
 import json
 import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable
 from decimal import Decimal
+from typing import Any
 
 import httpx
 import pytest
@@ -16,9 +18,10 @@ import pytest
 import tapewire
 from tapewire.log import pattern
 from tapewire.log.jetstream import JetStreamLog, connect
+from tapewire.producer import Tape
 from tests import sse
 from tests.integration.edge.watching import Watch
-from tests.stack import TAPEWIRE
+from tests.stack import TAPEWIRE, Stack
 
 BREAKOUT = {"kind": "breakout", "window": 2}
 TIGHT = {"kind": "trailing", "percent": 0.01}
@@ -37,27 +40,29 @@ OF_A_STOP_LOSS = {
 
 
 @pytest.fixture
-def user(fresh):
+def user(fresh: Callable[[str], str]) -> str:
     return fresh("cause")
 
 
 @pytest.fixture
-def cookies(stack, user):
+def cookies(stack: Stack, user: str) -> httpx.Cookies:
     return stack.sign_in(user)
 
 
 @pytest.fixture
-async def http(stack, cookies):
+async def http(stack: Stack, cookies: httpx.Cookies) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(base_url=stack.url, cookies=cookies, timeout=30) as client:
         yield client
 
 
 @pytest.fixture
-async def watch(stack, cookies):
+async def watch(
+    stack: Stack, cookies: httpx.Cookies
+) -> AsyncIterator[Callable[..., Awaitable[Any]]]:
     """Opens streams."""
     made = []
 
-    async def open_(path):
+    async def open_(path: str):
         made.append(Watch(await sse.connect(stack.url, path, cookie=cookies["session"])))
         assert made[-1].stream.status == 200, path
         return made[-1]
@@ -68,7 +73,7 @@ async def watch(stack, cookies):
 
 
 @pytest.fixture
-async def program(stack):
+async def program(stack: Stack) -> AsyncIterator[Tape]:
     """Somebody else's program."""
     async with tapewire.connect(stack.nats_url, "rows-desk") as tape:
         yield tape
@@ -81,7 +86,9 @@ async def strategy(http, **fields):
     return made.json()["strategyId"]
 
 
-async def test_a_strategy_lives_and_everything_of_it_is_told(http, watch, user):
+async def test_a_strategy_lives_and_everything_of_it_is_told(
+    http: httpx.AsyncClient, watch: Callable[..., Awaitable[Any]], user: str
+) -> None:
     """Made, started, changed, trading, stopped by its stop-loss, stopped, completed: on the
     strategy streams and the trading streams."""
     id_ = await strategy(http, stopLoss=TIGHT)
@@ -149,7 +156,9 @@ async def test_a_strategy_lives_and_everything_of_it_is_told(http, watch, user):
     assert not [f for f in updates.told if f.data and f.data.get("strategyId", id_) != id_]
 
 
-async def test_orders_of_a_person_are_told_and_notified(http, watch, user):
+async def test_orders_of_a_person_are_told_and_notified(
+    http: httpx.AsyncClient, watch: Callable[..., Awaitable[Any]], user: str
+) -> None:
     stream, inbox = await watch("/sse/strategies"), await watch("/api/sse/notifications")
     await inbox.names("notification:unread", unread=0)
     order = {"symbol": "IBM", "side": "buy", "type": "market", "qty": 5}
@@ -179,7 +188,9 @@ async def test_orders_of_a_person_are_told_and_notified(http, watch, user):
     assert (executed.data["quantity"], executed.data["price"] > 0) == (5, True)
 
 
-async def test_another_programs_happenings_are_told_and_notified(program, http, watch, user):
+async def test_another_programs_happenings_are_told_and_notified(
+    program: Tape, http: httpx.AsyncClient, watch: Callable[..., Awaitable[Any]], user: str
+) -> None:
     id_ = await strategy(http)
     every, one = await watch("/sse/strategies"), await watch(f"/sse/strategy/{id_}")
     inbox, decisions = (
@@ -228,7 +239,12 @@ async def test_another_programs_happenings_are_told_and_notified(program, http, 
     await decisions.names("ai:decision", strategyId=id_, taken=False, reasoning="because")
 
 
-async def test_polling_gives_the_same_as_the_streams(stack, http, watch, fresh):
+async def test_polling_gives_the_same_as_the_streams(
+    stack: Stack,
+    http: httpx.AsyncClient,
+    watch: Callable[..., Awaitable[Any]],
+    fresh: Callable[[str], str],
+) -> None:
     """D1, D2, D3, D5, D6: items that nobody scored, on the streams and by plain GET, and their
     counts; all, those of some tickers, and those of some tags too."""
     mine, tag = fresh("T").upper(), fresh("tag")
@@ -276,7 +292,9 @@ async def test_polling_gives_the_same_as_the_streams(stack, http, watch, fresh):
         assert metrics.data["rates"].keys() == after["rates"].keys()
 
 
-async def test_items_are_polled_page_by_page_and_a_lost_place_is_said(stack, http, fresh):
+async def test_items_are_polled_page_by_page_and_a_lost_place_is_said(
+    stack: Stack, http: httpx.AsyncClient, fresh: Callable[[str], str]
+) -> None:
     """D6."""
     source = fresh("pages")
     titles = [f"{source} {number}" for number in range(5)]
@@ -301,8 +319,12 @@ async def test_items_are_polled_page_by_page_and_a_lost_place_is_said(stack, htt
 
 
 async def test_alerts_and_programs_notify_and_what_is_read_is_read_everywhere(
-    stack, http, watch, user, fresh
-):
+    stack: Stack,
+    http: httpx.AsyncClient,
+    watch: Callable[..., Awaitable[Any]],
+    user: str,
+    fresh: Callable[[str], str],
+) -> None:
     alerts = await watch("/api/stream/alerts")
     tabs = [await watch("/api/sse/notifications") for _ in range(2)]
     rule = {"kind": "price_above", "symbol": "IBM", "price": 1, "level": "error"}
@@ -333,7 +355,9 @@ async def test_alerts_and_programs_notify_and_what_is_read_is_read_everywhere(
         )
 
 
-async def test_a_correlation_id_is_on_every_event_that_a_call_caused(stack, http, watch, user):
+async def test_a_correlation_id_is_on_every_event_that_a_call_caused(
+    stack: Stack, http: httpx.AsyncClient, watch: Callable[..., Awaitable[Any]], user: str
+) -> None:
     """Of each service that takes commands, and of what followed from them in others."""
     http.headers["X-Correlation-ID"] = "cause-1.x"
     inbox = await watch("/api/sse/notifications")

@@ -4,6 +4,8 @@ id, in a header, a query, a path, a body, and in what is logged of a fault (C19)
 import pytest
 
 from tests.integration.edge.cast import Cast
+from tests.integration.edge.house import Edge, House
+from tests.integration.edge.market import Journal
 from tests.integration.edge.rows import opened
 from tests.issuer import SECRET, Issuer
 from tests.waiting import until
@@ -13,7 +15,7 @@ SAID = ("ann.lee", "mail.example", "442079460958", "415-555-0123", "hunter2", "k
 
 
 @pytest.mark.parametrize("user", PEOPLE)
-async def test_it(house, edge, journal, user):  # noqa: ARG001 - the edge makes the streams
+async def test_it(house: House, edge: Edge, journal: Journal, user: str) -> None:  # noqa: ARG001 - the edge makes the streams
     talkative = house.shared_edge(
         TAPEWIRE_JWT_SECRET=SECRET, TAPEWIRE_TOKEN_IN_QUERY="on", TAPEWIRE_LOG_LEVEL="debug"
     )
@@ -55,7 +57,7 @@ async def test_it(house, edge, journal, user):  # noqa: ARG001 - the edge makes 
         assert raw not in text, next(line for line in text.splitlines() if raw in line)
 
 
-def _token(user):
+def _token(user: str):
     from tapewire.log import token
 
     return token(user)

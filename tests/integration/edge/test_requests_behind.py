@@ -6,10 +6,12 @@ it failed; and that failure was logged as a fault of the edge, with a traceback.
 """
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
 from services.edge.protocol import MOST_WAITING_REQUESTS
+from tests.integration.edge.house import Edge, House
 from tests.waiting import until
 
 STREAM = "GET {path} HTTP/1.1\r\nHost: edge\r\nX-Correlation-ID: {name}\r\nX-N: 0\r\n\r\n"
@@ -17,7 +19,7 @@ CALL = b"GET /health/live HTTP/1.1\r\nHost: edge\r\n\r\n"
 LARGE = b"POST /api/session HTTP/1.1\r\nHost: edge\r\nContent-Length: 60000\r\n\r\n" + b" " * 60_000
 
 
-async def opened(edge, path, name, behind):
+async def opened(edge, path: str, name: str, behind):
     """A stream with requests sent behind it."""
     reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)
     writer.write(STREAM.format(path=path, name=name).encode() + behind)
@@ -29,7 +31,9 @@ async def opened(edge, path, name, behind):
 
 @pytest.mark.parametrize("behind", [CALL, CALL * MOST_WAITING_REQUESTS, LARGE + CALL])
 @pytest.mark.parametrize("leave", ["close", "reset"])
-async def test_a_stream_ends_when_its_client_leaves(edge, fresh, behind, leave):
+async def test_a_stream_ends_when_its_client_leaves(
+    edge: Edge, fresh: Callable[[str], str], behind, leave: str
+) -> None:
     name = fresh("behind")
     _, writer = await opened(edge, "/api/stream/prices", name, behind)
     if leave == "reset":
@@ -45,7 +49,9 @@ async def test_a_stream_ends_when_its_client_leaves(edge, fresh, behind, leave):
     assert not edge.logged("a stream failed", correlation=name)
 
 
-async def test_more_than_may_wait_are_noticed_by_what_cannot_be_written(house, fresh):
+async def test_more_than_may_wait_are_noticed_by_what_cannot_be_written(
+    house: House, fresh: Callable[[str], str]
+) -> None:
     """The edge does not read on behind so many, and so does not see the client leave."""
     edge, name = house.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3), fresh("behind")
     behind = CALL * (4 * MOST_WAITING_REQUESTS)
@@ -59,7 +65,7 @@ async def test_more_than_may_wait_are_noticed_by_what_cannot_be_written(house, f
     assert not edge.logged("a stream failed", correlation=name)
 
 
-async def test_the_stream_goes_on(house, fresh):
+async def test_the_stream_goes_on(house: House, fresh: Callable[[str], str]) -> None:
     edge, name = house.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3), fresh("behind")
     reader, writer = await opened(edge, "/api/stream/prices", name, CALL * 40)
     async with asyncio.timeout(30):
@@ -69,7 +75,7 @@ async def test_the_stream_goes_on(house, fresh):
 
 
 @pytest.mark.parametrize("count", [2, 4 * MOST_WAITING_REQUESTS])
-async def test_calls_are_answered_one_after_the_other(edge, count):
+async def test_calls_are_answered_one_after_the_other(edge: Edge, count: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)
     names = [f"n{number}" for number in range(count)]
     for name in names:

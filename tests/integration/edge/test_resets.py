@@ -1,8 +1,11 @@
 """Ids that cannot be honoured: a reset that says why, and a right snapshot after it (C10)."""
 
+from collections.abc import Callable
+
 import pytest
 
-from tests.integration.edge.market import elsewhere, many, placed
+from tests.integration.edge.house import Edge, House
+from tests.integration.edge.market import Journal, elsewhere, many, placed
 from tests.integration.edge.reading import is_reset, sequences, upto
 from tests.waiting import until
 
@@ -10,12 +13,12 @@ ORDERS = "/api/stream/orders"
 
 
 @pytest.fixture
-def alice(fresh):
+def alice(fresh: Callable[[str], str]) -> str:
     return fresh("alice")
 
 
 @pytest.fixture
-async def cookie(edge, alice):
+async def cookie(edge: Edge, alice: str) -> str:
     return await edge.sign_in(alice)
 
 
@@ -41,7 +44,9 @@ class TestResets:
             "x" * 64,
         ],
     )
-    async def test_malformed(self, edge, cookie, alice, journal, requested):
+    async def test_malformed(
+        self, edge: Edge, cookie: str, alice: str, journal: Journal, requested
+    ) -> None:
         await journal.append(alice, placed("there"))
         async with await edge.follow(ORDERS, cookie, last_event_id=requested) as stream:
             _, snapshot = await is_reset(stream, "malformed", requested)
@@ -52,20 +57,20 @@ class TestResets:
     @pytest.mark.parametrize(
         "quoted", ["%0A", "%00", "%E2%80%A8", "%F0%9F%93%88", "%FF", "%D9%A1", "%20", "1%0A2"]
     )
-    async def test_malformed_in_the_query(self, edge, cookie, quoted):
+    async def test_malformed_in_the_query(self, edge: Edge, cookie: str, quoted: str) -> None:
         """The id comes back in the reset, and breaks no frame there."""
         async with await edge.follow(f"{ORDERS}?lastEventId={quoted}", cookie) as stream:
             reset = await stream.read()
         assert (reset.event, reset.data["reason"]) == ("stream:reset", "malformed")
 
-    async def test_an_enormous_one_is_not_repeated_in_full(self, edge, cookie):
+    async def test_an_enormous_one_is_not_repeated_in_full(self, edge: Edge, cookie: str) -> None:
         path = f"{ORDERS}?lastEventId={'9' * 5000}"
         async with await edge.follow(path, cookie) as stream:
             reset = await stream.read()
         assert reset.data["reason"] == "malformed"
         assert len(reset.raw) < 500
 
-    async def test_ahead(self, edge, cookie, alice, journal):
+    async def test_ahead(self, edge: Edge, cookie: str, alice: str, journal: Journal) -> None:
         await journal.append(alice, placed("there"))
         bounds = await journal.log.bounds()
         for requested in (f"{bounds.epoch}-{bounds.last + 1_000_000}", str(2**63 - 1)):
@@ -73,13 +78,15 @@ class TestResets:
                 reset, _ = await is_reset(stream, "ahead", requested)
                 assert reset.data["firstAvailableId"] == f"{bounds.epoch}-{bounds.first}"
 
-    async def test_another_epoch(self, edge, cookie, alice, journal):
+    async def test_another_epoch(
+        self, edge: Edge, cookie: str, alice: str, journal: Journal
+    ) -> None:
         await journal.append(alice, placed("there"))
         async with await edge.follow(ORDERS, cookie, last_event_id="e0-1") as stream:
             _, snapshot = await is_reset(stream, "epoch", "e0-1")
             assert snapshot.data["orders"][0]["orderId"] == "there"
 
-    async def test_a_price_stream_needs_no_id(self, edge):
+    async def test_a_price_stream_needs_no_id(self, edge: Edge) -> None:
         """Newest-wins: whatever id comes, all values are sent."""
         async with await edge.follow("/api/stream/prices", last_event_id="e0-1") as stream:
             assert (await stream.read()).data["initializing"] is True
@@ -88,7 +95,7 @@ class TestResets:
 class TestResetsOfABrokenLog:
     """Logs that are trimmed or made anew: each test breaks one of its own."""
 
-    async def test_made_anew_while_away(self, lone):
+    async def test_made_anew_while_away(self, lone: House) -> None:
         edge = lone.edge()
         cookie = await edge.sign_in("alice")
         async with lone.journal() as journal:
@@ -104,7 +111,7 @@ class TestResetsOfABrokenLog:
                 assert seen == ["new"]
                 assert stream.last_id == f"{await journal.epoch()}-1"
 
-    async def test_made_anew_and_longer_than_before(self, lone):
+    async def test_made_anew_and_longer_than_before(self, lone: House) -> None:
         """Sequences alone would look as if nothing had happened."""
         edge = lone.edge()
         cookie = await edge.sign_in("alice")
@@ -123,7 +130,7 @@ class TestResetsOfABrokenLog:
                 assert seen == [f"new-{number}" for number in range(10)]
                 assert stream.frames[-1].id == f"{await journal.epoch()}-10"
 
-    async def test_made_anew_under_a_connected_client(self, lone):
+    async def test_made_anew_under_a_connected_client(self, lone: House) -> None:
         edge = lone.edge()
         cookie = await edge.sign_in("alice")
         async with lone.journal() as journal:
@@ -139,7 +146,7 @@ class TestResetsOfABrokenLog:
                 first = await journal.append("alice", placed("first"))
                 assert (await stream.until("order:update")).id == f"{epoch}-{first}"
 
-    async def test_trimmed_while_away(self, lone):
+    async def test_trimmed_while_away(self, lone: House) -> None:
         edge = lone.edge()
         cookie = await edge.sign_in("alice")
         async with lone.journal() as journal:
@@ -158,7 +165,7 @@ class TestResetsOfABrokenLog:
                 async with await at.follow(ORDERS, cookie, last_event_id=f"{epoch}-6") as stream:
                     assert await upto(stream, 10) == [7, 8, 9, 10]
 
-    async def test_trimmed_a_moment_ago(self, lone):
+    async def test_trimmed_a_moment_ago(self, lone: House) -> None:
         """Regression: an edge that had not asked the leader since resumed, and silently left out
         what was gone."""
         first = lone.edge()
@@ -171,7 +178,7 @@ class TestResetsOfABrokenLog:
             async with await young.follow(ORDERS, cookie, last_event_id="2") as stream:
                 await is_reset(stream, "trimmed", "2")
 
-    async def test_trimmed_to_nothing(self, lone):
+    async def test_trimmed_to_nothing(self, lone: House) -> None:
         first = lone.edge()
         cookie = await first.sign_in("alice")
         async with lone.journal() as journal:
@@ -187,7 +194,7 @@ class TestResetsOfABrokenLog:
                 assert await journal.append("alice", placed("next")) == 11
                 assert await upto(stream, 11) == [11]
 
-    async def test_more_than_the_replay_limit(self, lone):
+    async def test_more_than_the_replay_limit(self, lone: House) -> None:
         """Beyond what the edge remembers: at a young one. What it remembers is always given."""
         old = lone.edge(SSE_REPLAY_LIMIT=10)
         cookie = await old.sign_in("alice")
@@ -208,7 +215,7 @@ class TestResetsOfABrokenLog:
             async with await old.follow(ORDERS, cookie, last_event_id=str(start)) as stream:
                 assert len(await upto(stream, last - 1)) == 11
 
-    async def test_resets_are_logged_with_the_client(self, lone):
+    async def test_resets_are_logged_with_the_client(self, lone: House) -> None:
         edge = lone.edge()
         cookie = await edge.sign_in("alice")
         async with await edge.follow(ORDERS, cookie, last_event_id="???") as stream:

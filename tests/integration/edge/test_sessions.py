@@ -3,12 +3,13 @@
 import hashlib
 import json
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.integration.edge.house import UNSET
-from tests.integration.edge.market import placed
+from tests.integration.edge.house import UNSET, Edge, House
+from tests.integration.edge.market import Journal, placed
 from tests.waiting import until
 
 UNAUTHORIZED = {
@@ -28,7 +29,7 @@ SHORT_HOURS = 3 / 3600
 
 
 @pytest.fixture
-def alice(fresh):
+def alice(fresh: Callable[[str], str]) -> str:
     return fresh("alice")
 
 
@@ -40,7 +41,7 @@ async def refusal(answer):
     return answer.status, body
 
 
-async def nothing_but_data(stream):
+async def nothing_but_data(stream) -> None:
     """The stream is not told to end while another one is."""
     try:
         while True:
@@ -55,18 +56,18 @@ class TestNoStreamWithoutASession:
         "cookie",
         [None, "", "unknown", "x" * 4000, 'a"; other=1', "%00", "session=session", "é", ".." * 20],
     )
-    async def test_unknown(self, edge, path, cookie):
+    async def test_unknown(self, edge: Edge, path: str, cookie: str) -> None:
         answer = await edge.connect(path, cookie)
         assert await refusal(answer) == (401, UNAUTHORIZED)
 
     @pytest.mark.parametrize("path", PROTECTED)
-    async def test_revoked(self, edge, alice, path):
+    async def test_revoked(self, edge: Edge, alice: str, path: str) -> None:
         cookie = await edge.sign_in(alice)
         async with edge.client(cookie) as http:
             assert (await http.delete("/api/session")).status_code == 204
         assert await refusal(await edge.connect(path, cookie)) == (401, UNAUTHORIZED)
 
-    async def test_revoked_by_another_edge(self, edge, house, alice):
+    async def test_revoked_by_another_edge(self, edge: Edge, house: House, alice: str) -> None:
         other = house.shared_edge(SSE_FLUSH_MS=5)
         cookie = await edge.sign_in(alice)
         await (await other.follow(PROTECTED[0], cookie)).close()
@@ -74,19 +75,21 @@ class TestNoStreamWithoutASession:
             await http.delete("/api/session")
         assert await refusal(await edge.connect(PROTECTED[0], cookie)) == (401, UNAUTHORIZED)
 
-    async def test_a_session_of_a_name_that_only_looks_like_a_key(self, edge, alice):
+    async def test_a_session_of_a_name_that_only_looks_like_a_key(
+        self, edge: Edge, alice: str
+    ) -> None:
         """The store's keys are hashes of tokens: whoever reads the store can be nobody."""
         cookie = await edge.sign_in(alice)
         key = hashlib.sha256(cookie.encode()).hexdigest()
         assert (await refusal(await edge.connect(PROTECTED[0], key)))[0] == 401
 
-    async def test_other_cookies_do_not_matter(self, edge, alice):
+    async def test_other_cookies_do_not_matter(self, edge: Edge, alice: str) -> None:
         cookie = await edge.sign_in(alice)
         headers = {"Cookie": f"theme=dark; session={cookie}; _ga=GA1.2.3"}
         async with await edge.follow(PROTECTED[0], headers=headers) as stream:
             assert stream.frames[-1].data["userId"] == alice
 
-    async def test_other_methods_open_nothing(self, edge, alice):
+    async def test_other_methods_open_nothing(self, edge: Edge, alice: str) -> None:
         cookie = await edge.sign_in(alice)
         for method in ("POST", "PUT", "DELETE", "HEAD"):
             answer = await edge.connect(PROTECTED[0], cookie, method=method)
@@ -107,7 +110,7 @@ async def in_time(ask):
                 raise
 
 
-async def brief(edge, user, **how):
+async def brief(edge, user: str, **how):
     """A session that ends soon, when it does, and a stream that was opened before."""
 
     async def asked(_):
@@ -122,7 +125,7 @@ async def brief(edge, user, **how):
 
 class TestTheEndOfASession:
     @pytest.mark.parametrize("path", [*PROTECTED, "/api/stream/prices"])
-    async def test_revoking_ends_its_streams(self, edge, alice, path):
+    async def test_revoking_ends_its_streams(self, edge: Edge, alice: str, path: str) -> None:
         cookie, other = await edge.sign_in(alice), await edge.sign_in(alice)
         async with (
             await edge.follow(path, cookie) as ended,
@@ -137,7 +140,9 @@ class TestTheEndOfASession:
             assert frames[-1].id is None
             await nothing_but_data(kept)
 
-    async def test_revoking_at_one_edge_ends_streams_at_the_other(self, edge, house, alice):
+    async def test_revoking_at_one_edge_ends_streams_at_the_other(
+        self, edge: Edge, house: House, alice: str
+    ) -> None:
         other = house.shared_edge(SSE_FLUSH_MS=5)
         cookie = await edge.sign_in(alice)
         async with (
@@ -147,7 +152,9 @@ class TestTheEndOfASession:
             await http.delete("/api/session")
             assert (await stream.rest(seconds=SOON))[-1].event == "auth:expired"
 
-    async def test_what_was_said_before_the_end_still_arrives(self, edge, alice, journal):
+    async def test_what_was_said_before_the_end_still_arrives(
+        self, edge: Edge, alice: str, journal: Journal
+    ) -> None:
         cookie = await edge.sign_in(alice)
         async with (
             await edge.follow(PROTECTED[0], cookie) as stream,
@@ -159,7 +166,7 @@ class TestTheEndOfASession:
             await http.delete("/api/session")
             assert [f.event for f in await stream.rest(seconds=SOON)] == ["auth:expired"]
 
-    async def test_a_stream_never_outlives_its_session(self, house, alice):
+    async def test_a_stream_never_outlives_its_session(self, house: House, alice: str) -> None:
         edge = house.shared_edge(TAPEWIRE_SESSION_HOURS=SHORT_HOURS)
         cookie, expires, stream = await brief(edge, alice)
         async with stream:
@@ -169,7 +176,9 @@ class TestTheEndOfASession:
         assert expires <= over < expires + timedelta(seconds=SOON)
         assert await refusal(await edge.connect(PROTECTED[0], cookie)) == (401, UNAUTHORIZED)
 
-    async def test_nor_does_one_whose_reader_does_not_read(self, house, alice, journal):
+    async def test_nor_does_one_whose_reader_does_not_read(
+        self, house: House, alice: str, journal: Journal
+    ) -> None:
         """The farewell cannot be written; the connection is cut all the same."""
         edge = house.shared_edge(TAPEWIRE_SESSION_HOURS=SHORT_HOURS)
         _, _, stream = await brief(edge, alice, receive_buffer=4096)
@@ -184,7 +193,7 @@ class TestTheEndOfASession:
 
 
 class TestSigningIn:
-    async def test_the_cookie_is_out_of_reach_of_scripts(self, edge, alice):
+    async def test_the_cookie_is_out_of_reach_of_scripts(self, edge: Edge, alice: str) -> None:
         before = datetime.now(UTC) - timedelta(seconds=1)  # the time is told in whole seconds
         async with edge.client() as http:
             answer = await http.post("/api/session", json={"userId": alice, "roles": ["admin"]})
@@ -197,19 +206,21 @@ class TestSigningIn:
         expires = datetime.fromisoformat(body["expiresAt"])
         assert before <= expires - timedelta(hours=12) <= datetime.now(UTC)
 
-    async def test_it_is_sent_over_https_only_where_that_is_asked(self, house, alice):
+    async def test_it_is_sent_over_https_only_where_that_is_asked(
+        self, house: House, alice: str
+    ) -> None:
         edge = house.shared_edge(TAPEWIRE_COOKIE_SECURE="on")
         async with edge.client() as http:
             answer = await http.post("/api/session", json={"userId": alice})
         assert "; Secure" in answer.headers["set-cookie"]
 
-    async def test_who_is_signed_in(self, edge, alice):
+    async def test_who_is_signed_in(self, edge: Edge, alice: str) -> None:
         async with edge.client(await edge.sign_in(alice, ["admin"])) as http:
             answer = await http.get("/api/session")
         assert answer.status_code == 200
         assert (answer.json()["userId"], answer.json()["roles"]) == (alice, ["admin"])
 
-    async def test_signing_out(self, edge, alice):
+    async def test_signing_out(self, edge: Edge, alice: str) -> None:
         async with edge.client(await edge.sign_in(alice)) as http:
             answer = await http.delete("/api/session")
             assert answer.status_code == 204
@@ -221,7 +232,7 @@ class TestSigningIn:
             assert (await http.delete("/api/session")).json() == UNAUTHORIZED
 
     @pytest.mark.parametrize("switch", ["off", UNSET])
-    async def test_not_switched_on(self, house, alice, switch):
+    async def test_not_switched_on(self, house: House, alice: str, switch) -> None:
         edge = house.shared_edge(TAPEWIRE_SIGN_IN=switch)
         async with edge.client() as http:
             answer = await http.post("/api/session", json={"userId": alice})
@@ -244,7 +255,7 @@ class TestSigningIn:
             ({"userId": "a", "admin": True}, "admin"),
         ],
     )
-    async def test_bad_input(self, edge, body, path):
+    async def test_bad_input(self, edge: Edge, body, path: str) -> None:
         async with edge.client() as http:
             answer = await http.post("/api/session", json=body)
         assert answer.status_code == 422
@@ -254,7 +265,7 @@ class TestSigningIn:
 class TestOrigins:
     """A preflight by hand: what browsers make of it is theirs (C5)."""
 
-    async def test_a_listed_origin(self, house):
+    async def test_a_listed_origin(self, house: House) -> None:
         edge = house.shared_edge(TAPEWIRE_ORIGINS="https://desk.example,https://b.example")
         async with await edge.connect(PROTECTED[0], method="OPTIONS", headers=ASKING) as answer:
             assert answer.status == 200
@@ -273,7 +284,7 @@ class TestOrigins:
             assert stream.header("access-control-allow-origin") == "https://b.example"
             assert stream.header("access-control-allow-credentials") == "true"
 
-    async def test_an_origin_that_is_not_listed(self, house):
+    async def test_an_origin_that_is_not_listed(self, house: House) -> None:
         edge = house.shared_edge(TAPEWIRE_ORIGINS="https://desk.example,https://b.example")
         for origin in ("https://evil.example", "null", "https://desk.example.evil.example"):
             async with await edge.follow(
@@ -282,18 +293,18 @@ class TestOrigins:
                 assert stream.header("access-control-allow-origin") is None
                 assert stream.header("access-control-allow-credentials") is None
 
-    async def test_everybody_only_without_credentials(self, house):
+    async def test_everybody_only_without_credentials(self, house: House) -> None:
         edge = house.shared_edge(TAPEWIRE_ORIGINS="*")
         async with await edge.follow("/api/stream/prices", headers=ASKING) as stream:
             assert stream.header("access-control-allow-origin") == "*"
             assert stream.header("access-control-allow-credentials") is None
 
-    async def test_nobody_when_none_is_listed(self, edge):
+    async def test_nobody_when_none_is_listed(self, edge: Edge) -> None:
         async with await edge.connect(PROTECTED[0], method="OPTIONS", headers=ASKING) as answer:
             assert answer.status == 200
             assert answer.header("access-control-allow-origin") is None
 
-    async def test_refusals_can_be_read_too(self, house):
+    async def test_refusals_can_be_read_too(self, house: House) -> None:
         """A page must see 401, or it would try for ever."""
         edge = house.shared_edge(TAPEWIRE_ORIGINS="https://desk.example,https://b.example")
         async with await edge.connect(PROTECTED[0], headers=ASKING) as answer:

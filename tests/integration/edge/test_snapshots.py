@@ -1,6 +1,7 @@
 """A connection without an id: the state as it is, then everything after it, gapless (C11, T1)."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
@@ -9,18 +10,19 @@ from tapewire.events import CODEC
 from tapewire.log.views import fold
 from tapewire.views import OrdersView
 from tests import sse
-from tests.integration.edge.market import accepted, filled, many, placed, rejected, traded
+from tests.integration.edge.house import Edge, House
+from tests.integration.edge.market import Journal, accepted, filled, many, placed, rejected, traded
 
 ORDERS = "/api/stream/orders"
 
 
 @pytest.fixture
-def alice(fresh):
+def alice(fresh: Callable[[str], str]) -> str:
     return fresh("alice")
 
 
 @pytest.fixture
-async def cookie(edge, alice):
+async def cookie(edge: Edge, alice: str) -> str:
     return await edge.sign_in(alice)
 
 
@@ -39,7 +41,7 @@ def state(frames):
 FILL = ("snapshot", "fillQty", "fillPrice", "tradeId")
 
 
-async def truth(journal, user):
+async def truth(journal, user: str):
     """The same from the log, by its fold."""
     view = OrdersView()
     for recorded in await journal.of(user):
@@ -52,7 +54,7 @@ def plain(value):
     return sse.parse(frame("x", value).rstrip(b"\n")).data
 
 
-async def test_a_user_without_orders(edge, cookie, journal):
+async def test_a_user_without_orders(edge: Edge, cookie: str, journal: Journal) -> None:
     async with await edge.follow(ORDERS, cookie) as stream:
         snapshot = await stream.read()
     bounds = await journal.log.bounds()
@@ -63,7 +65,9 @@ async def test_a_user_without_orders(edge, cookie, journal):
 
 
 @pytest.mark.parametrize("path", [ORDERS, "/api/stream/trading"])
-async def test_what_is_there_and_nobody_elses(edge, alice, cookie, journal, path):
+async def test_what_is_there_and_nobody_elses(
+    edge: Edge, alice: str, cookie: str, journal: Journal, path: str
+) -> None:
     await journal.append(alice, placed("a"), placed("b"), rejected("b"), placed("c"), accepted("c"))
     await journal.append(f"{alice}.x", placed("foreign"))
     async with await edge.follow(path, cookie) as stream:
@@ -76,7 +80,9 @@ async def test_what_is_there_and_nobody_elses(edge, alice, cookie, journal, path
     ]
 
 
-async def test_more_orders_than_a_page_or_a_multi_subject_read_holds(edge, alice, cookie, journal):
+async def test_more_orders_than_a_page_or_a_multi_subject_read_holds(
+    edge: Edge, alice: str, cookie: str, journal: Journal
+) -> None:
     """1,100 open orders: reads of a last message a subject stop at 1,024."""
     drafts = many(1100)
     for first in range(0, 1100, 100):
@@ -88,7 +94,9 @@ async def test_more_orders_than_a_page_or_a_multi_subject_read_holds(edge, alice
         assert (await stream.read()).sequence == last
 
 
-async def test_with_a_checkpoint_or_without_it_is_the_same(edge, alice, cookie, journal):
+async def test_with_a_checkpoint_or_without_it_is_the_same(
+    edge: Edge, alice: str, cookie: str, journal: Journal
+) -> None:
     await journal.append(alice, *many(5))
     await journal.checkpoint(alice)
     await journal.append(alice, accepted("o-3"), *many(2, "later"))
@@ -96,7 +104,7 @@ async def test_with_a_checkpoint_or_without_it_is_the_same(edge, alice, cookie, 
         assert (await stream.read()).data["orders"] == await truth(journal, alice)
 
 
-async def test_a_checkpoint_of_another_log_is_none(lone):
+async def test_a_checkpoint_of_another_log_is_none(lone: House) -> None:
     edge = lone.edge()
     cookie = await edge.sign_in("alice")
     async with lone.journal() as journal:
@@ -110,7 +118,7 @@ async def test_a_checkpoint_of_another_log_is_none(lone):
     assert [order["orderId"] for order in orders] == ["new-0", "new-1", "new-2"]
 
 
-async def write(journal, user, number, under_way):
+async def write(journal, user: str, number: int, under_way) -> None:
     """Some orders of a user; half of them wait until the test is under way."""
     for order in range(40):
         if order == 20:
@@ -119,7 +127,9 @@ async def write(journal, user, number, under_way):
             await journal.append(user, happens(f"w{number}-{order}"))
 
 
-async def test_gapless_while_writers_write(house, edge, alice, cookie, journal):
+async def test_gapless_while_writers_write(
+    house: House, edge: Edge, alice: str, cookie: str, journal: Journal
+) -> None:
     """Clients that connect at any moment, to a settled edge and to one that remembers nothing,
     while four writers write: each ends with what the log says, having missed and repeated
     nothing."""
@@ -167,14 +177,18 @@ def by_id(order):
 class TestEvents:
     """How each event is shown."""
 
-    async def shown(self, edge, cookie, journal, alice, *events, path=ORDERS, **how):
+    async def shown(
+        self, edge, cookie: str, journal, alice: str, *events, path: str = ORDERS, **how
+    ):
         async with await edge.follow(path, cookie) as stream:
             await stream.until("order:update")
             await journal.append(alice, *events, **how)
             return [await stream.read() for _ in events]
 
     @pytest.mark.parametrize("path", [ORDERS, "/api/stream/trading"])
-    async def test_updates_and_fills(self, edge, alice, cookie, journal, path):
+    async def test_updates_and_fills(
+        self, edge: Edge, alice: str, cookie: str, journal: Journal, path: str
+    ) -> None:
         got = await self.shown(
             edge,
             cookie,
@@ -198,7 +212,9 @@ class TestEvents:
         assert (got[3].data["status"], got[3].data["reason"]) == ("rejected", "no")
 
     @pytest.mark.parametrize("path", [ORDERS, "/api/stream/trading"])
-    async def test_trades(self, edge, alice, cookie, journal, path):
+    async def test_trades(
+        self, edge: Edge, alice: str, cookie: str, journal: Journal, path: str
+    ) -> None:
         (got,) = await self.shown(
             edge, cookie, journal, alice, traded("o", "3", "12.25"), domain="trades", path=path
         )
@@ -207,14 +223,16 @@ class TestEvents:
             "tradeId", "orderId", "symbol", "side", "qty", "price", "strategyId", "timestamp",
         }  # fmt: skip
 
-    async def test_numbers_keep_their_digits(self, edge, alice, cookie, journal):
+    async def test_numbers_keep_their_digits(
+        self, edge: Edge, alice: str, cookie: str, journal: Journal
+    ) -> None:
         exact = "123456789012.345678"
         (got,) = await self.shown(edge, cookie, journal, alice, placed("o", limit_price=exact))
         assert b'"limitPrice":123456789012.345678,' in got.raw
 
     async def test_an_event_that_nobody_here_can_read_is_passed_over(
-        self, edge, alice, cookie, journal
-    ):
+        self, edge: Edge, alice: str, cookie: str, journal: Journal
+    ) -> None:
         """A newer producer's event, and broken bytes: neither ends a stream."""
         async with await edge.follow(ORDERS, cookie) as stream:
             await stream.until("order:update")
@@ -228,7 +246,9 @@ class TestEvents:
             orders = (await stream.read()).data["orders"]
         assert [order["orderId"] for order in orders] == ["after"]
 
-    async def test_payloads_hold_catalogue_fields_only(self, edge, alice, cookie, journal):
+    async def test_payloads_hold_catalogue_fields_only(
+        self, edge: Edge, alice: str, cookie: str, journal: Journal
+    ) -> None:
         """What a producer adds on its own account stays behind."""
         async with await edge.follow(ORDERS, cookie) as stream:
             await stream.until("order:update")
@@ -242,25 +262,27 @@ class TestWhoseStream:
 
     TRADING = "/api/stream/trading"
 
-    async def test_ones_own(self, edge, alice, cookie, journal):
+    async def test_ones_own(self, edge: Edge, alice: str, cookie: str, journal: Journal) -> None:
         await journal.append(alice, placed("mine"))
         async with await edge.follow(f"{self.TRADING}?userId={alice}", cookie) as stream:
             snapshot = await stream.until("order:update")
             assert snapshot.data["orders"][0]["orderId"] == "mine"
 
     @pytest.mark.parametrize("other", ["bob", "*", ">", "", "_all", "alice%00"])
-    async def test_a_foreign_one_is_refused(self, edge, cookie, other):
+    async def test_a_foreign_one_is_refused(self, edge: Edge, cookie: str, other: str) -> None:
         answer = await edge.connect(f"{self.TRADING}?userId={other}", cookie)
         assert answer.status == 403
         body = CODEC.decode(await answer.body(), dict)
         await answer.close()
         assert (body["error"], body["statusCode"], body["path"]) == ("Forbidden", 403, "userId")
 
-    async def test_nobody_is_401_even_with_a_user_id(self, edge, alice):
+    async def test_nobody_is_401_even_with_a_user_id(self, edge: Edge, alice: str) -> None:
         async with await edge.connect(f"{self.TRADING}?userId={alice}") as answer:
             assert answer.status == 401
 
-    async def test_an_admin_reads_another_users(self, edge, alice, fresh, journal):
+    async def test_an_admin_reads_another_users(
+        self, edge: Edge, alice: str, fresh: Callable[[str], str], journal: Journal
+    ) -> None:
         cookie = await edge.sign_in(fresh("root"), ["admin"])
         await journal.append(alice, placed("theirs"))
         async with await edge.follow(f"{self.TRADING}?userId={alice}", cookie) as stream:
@@ -270,15 +292,17 @@ class TestWhoseStream:
             last = await journal.append(alice, placed("next"))
             assert (await stream.read()).sequence == last
 
-    async def test_only_this_stream_takes_a_user_id(self, edge, alice, fresh, journal):
+    async def test_only_this_stream_takes_a_user_id(
+        self, edge: Edge, alice: str, fresh: Callable[[str], str], journal: Journal
+    ) -> None:
         cookie = await edge.sign_in(fresh("root"), ["admin"])
         await journal.append(alice, placed("theirs"))
         async with await edge.follow(f"{ORDERS}?userId={alice}", cookie) as stream:
             assert (await stream.read()).data["orders"] == []
 
     async def test_all_of_a_users_connections_get_every_event(
-        self, house, edge, alice, cookie, journal
-    ):
+        self, house: House, edge: Edge, alice: str, cookie: str, journal: Journal
+    ) -> None:
         """Tabs, streams, edges."""
         other = house.shared_edge(SSE_FLUSH_MS=5)
         paths = [ORDERS, ORDERS, self.TRADING]

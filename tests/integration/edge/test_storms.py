@@ -6,11 +6,13 @@ and when it was answered whole.
 
 import asyncio
 import json
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
 from tapewire.log.jetstream import connect
-from tests.integration.edge.market import many, placed
+from tests.integration.edge.house import House
+from tests.integration.edge.market import Journal, many, placed
 
 ORDERS = "/api/stream/orders"
 PAGES = "$JS.API.DIRECT.GET.EVENTS"
@@ -22,7 +24,7 @@ NEVER = 3600
 class Spy:
     """The pages of the log that are being read: how many `now`, at the `most`, and in `all`."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._open = set()
         self.most = 0
         self.all = 0
@@ -31,7 +33,7 @@ class Spy:
     def now(self):
         return len(self._open)
 
-    async def hear(self, message):
+    async def hear(self, message) -> None:
         if message.subject == PAGES and json.loads(message.data)["batch"] > 1:
             self._open.add(message.reply)
             self.all += 1
@@ -41,7 +43,7 @@ class Spy:
 
 
 @pytest.fixture
-async def spy(house, journal):  # noqa: ARG001 - which makes the streams
+async def spy(house: House, journal: Journal) -> AsyncIterator[Spy]:  # noqa: ARG001 - which makes the streams
     made = Spy()
     wire = await connect(house.broker.url, "spy")
     # One subscription, so that an answer is not heard before what it answers.
@@ -52,14 +54,16 @@ async def spy(house, journal):  # noqa: ARG001 - which makes the streams
     await wire.close()
 
 
-async def returned(edge, cookie, first, last):
+async def returned(edge, cookie: str, first, last):
     """One who comes back and reads on to the end."""
     async with await edge.follow(ORDERS, cookie, last_event_id=str(first)) as stream:
         await stream.until("the last", lambda f: f.id and f.sequence == last)
         return stream.sequences
 
 
-async def test_so_many_are_read_at_once_however_many_come(house, journal, fresh, spy):
+async def test_so_many_are_read_at_once_however_many_come(
+    house: House, journal: Journal, fresh: Callable[[str], str], spy: Spy
+) -> None:
     """At a process that remembers nothing, as after a deploy."""
     user = fresh("storm")
     first = await journal.append(user, placed("first"))
@@ -74,7 +78,9 @@ async def test_so_many_are_read_at_once_however_many_come(house, journal, fresh,
     edge.stop()
 
 
-async def test_for_one_who_does_not_read_it_is_not_read_either(house, journal, fresh, spy):
+async def test_for_one_who_does_not_read_it_is_not_read_either(
+    house: House, journal: Journal, fresh: Callable[[str], str], spy: Spy
+) -> None:
     """His pages come at his pace: those of one who reads all of it twice meanwhile are more."""
     user = fresh("pace")
     first = await journal.append(user, placed("first"))

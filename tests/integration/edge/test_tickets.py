@@ -3,12 +3,14 @@
 import asyncio
 import hashlib
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from http.cookies import SimpleCookie
 
 import pytest
 
 from tapewire.log.jetstream import JetStreamValues, connect
+from tests.integration.edge.house import Edge, House
 from tests.integration.edge.test_sessions import SOON, UNAUTHORIZED, in_time, refusal
 from tests.issuer import SECRET, Issuer
 from tests.waiting import eventually, until
@@ -17,29 +19,29 @@ ORDERS = "/api/stream/orders"
 
 
 @pytest.fixture
-def alice(fresh):
+def alice(fresh: Callable[[str], str]) -> str:
     return fresh("alice")
 
 
 @pytest.fixture
-def other(house):
+def other(house: House) -> Edge:
     """A second process beside `edge`."""
     return house.shared_edge(SSE_FLUSH_MS=5)
 
 
 @pytest.fixture
-def brief(house):
+def brief(house: House) -> Edge:
     """One whose tickets are good for a second."""
     return house.shared_edge(TAPEWIRE_TICKET_SECONDS=1, TAPEWIRE_JWT_SECRET=SECRET)
 
 
 @pytest.fixture
-def signed(house):
+def signed(house: House) -> Edge:
     """One that takes JWTs."""
     return house.shared_edge(TAPEWIRE_JWT_SECRET=SECRET)
 
 
-async def ticket(edge, cookie=None, **headers):
+async def ticket(edge, cookie: str | None = None, **headers):
     async with edge.client(cookie) as http:
         answer = await http.post("/api/stream/ticket", headers=headers)
     assert answer.status_code == 201, answer.text
@@ -58,7 +60,7 @@ def cookie_in(stream):
 
 
 class TestATicket:
-    async def test_opens_one_stream_and_gives_the_cookie(self, edge, alice):
+    async def test_opens_one_stream_and_gives_the_cookie(self, edge: Edge, alice: str) -> None:
         cookie = await edge.sign_in(alice)
         made = await ticket(edge, cookie)
         async with await edge.follow(with_ticket(made)) as stream:
@@ -69,7 +71,9 @@ class TestATicket:
             assert (await http.get("/api/session")).json()["userId"] == alice
         assert await refusal(await edge.connect(with_ticket(made))) == (401, UNAUTHORIZED)
 
-    async def test_a_reconnect_to_the_same_url_works_by_the_cookie(self, edge, other, alice):
+    async def test_a_reconnect_to_the_same_url_works_by_the_cookie(
+        self, edge: Edge, other: Edge, alice: str
+    ) -> None:
         """As EventSource does: the same URL, with a spent ticket, at whichever process."""
         path = with_ticket(await ticket(edge, await edge.sign_in(alice)))
         async with await edge.follow(path) as stream:
@@ -79,7 +83,7 @@ class TestATicket:
                 assert stream.frames[-1].data["userId"] == alice
                 assert stream.header("set-cookie") is None
 
-    async def test_the_cookie_is_like_that_of_a_sign_in(self, house, alice):
+    async def test_the_cookie_is_like_that_of_a_sign_in(self, house: House, alice: str) -> None:
         edge = house.shared_edge(TAPEWIRE_COOKIE_SECURE="on")
         async with edge.client() as http:
             answer = await http.post("/api/session", json={"userId": alice})
@@ -91,25 +95,27 @@ class TestATicket:
             assert given[name] == signed_in[name], name
         assert 0 <= int(signed_in["max-age"]) - int(given["max-age"]) < 60
 
-    async def test_of_somebody_else_it_wins_over_the_cookie(self, edge, alice, fresh):
+    async def test_of_somebody_else_it_wins_over_the_cookie(
+        self, edge: Edge, alice: str, fresh: Callable[[str], str]
+    ) -> None:
         made, bob = await ticket(edge, await edge.sign_in(alice)), fresh("bob")
         async with await edge.follow(with_ticket(made), await edge.sign_in(bob)) as stream:
             assert stream.frames[-1].data["userId"] == alice
 
-    async def test_needs_a_session(self, edge):
+    async def test_needs_a_session(self, edge: Edge) -> None:
         for cookie in (None, "nobody"):
             async with edge.client(cookie) as http:
                 answer = await http.post("/api/stream/ticket")
                 assert (answer.status_code, answer.json()) == (401, UNAUTHORIZED)
 
-    async def test_is_good_for_half_a_minute_at_the_most(self, edge, alice):
+    async def test_is_good_for_half_a_minute_at_the_most(self, edge: Edge, alice: str) -> None:
         async with edge.client(await edge.sign_in(alice)) as http:
             before = datetime.now(UTC) - timedelta(seconds=1)  # it is told in whole seconds
             answer = (await http.post("/api/stream/ticket")).json()
         made = datetime.fromisoformat(answer["expiresAt"]) - timedelta(seconds=30)
         assert before <= made <= datetime.now(UTC)
 
-    async def test_ends_by_itself(self, edge, brief, house, alice):
+    async def test_ends_by_itself(self, edge: Edge, brief: Edge, house: House, alice: str) -> None:
         cookie = await edge.sign_in(alice)
         wire = await connect(house.broker.url, "test")
         store = JetStreamValues(wire, stream="KV_tickets", prefix="$KV.tickets")
@@ -126,7 +132,7 @@ class TestATicket:
         await eventually("the store has forgotten it", gone)
         await wire.close()
 
-    async def test_is_not_in_the_store(self, edge, house, alice):
+    async def test_is_not_in_the_store(self, edge: Edge, house: House, alice: str) -> None:
         cookie = await edge.sign_in(alice)
         made = await ticket(edge, cookie)
         wire = await connect(house.broker.url, "test")
@@ -140,7 +146,7 @@ class TestATicket:
             assert cookie.encode() not in data
             assert (await refusal(await edge.connect(with_ticket(key))))[0] == 401
 
-    async def test_does_not_work_by_a_link(self, edge, alice):
+    async def test_does_not_work_by_a_link(self, edge: Edge, alice: str) -> None:
         """Who clicks a link must not be signed in as whoever made it."""
         path = with_ticket(await ticket(edge, await edge.sign_in(alice)))
         answer = await edge.connect(path, headers={"Sec-Fetch-Mode": "navigate"})
@@ -148,7 +154,9 @@ class TestATicket:
         assert (await refusal(answer))[0] == 401
         await (await edge.follow(path, headers={"Sec-Fetch-Mode": "cors"})).close()
 
-    async def test_is_not_spent_by_a_request_that_is_wrong_otherwise(self, edge, alice):
+    async def test_is_not_spent_by_a_request_that_is_wrong_otherwise(
+        self, edge: Edge, alice: str
+    ) -> None:
         made = await ticket(edge, await edge.sign_in(alice))
         for path, method, status in (
             (with_ticket(made), "POST", 405),
@@ -163,12 +171,12 @@ class TestATicket:
         "made",
         ["", "x", "x" * 43, "x" * 5000, "%00", "%FF%FE", "a.b", "*", ">", "%C3%A9", "..", "-" * 43],
     )
-    async def test_that_is_none(self, edge, made):
+    async def test_that_is_none(self, edge: Edge, made) -> None:
         assert await refusal(await edge.connect(with_ticket(made))) == (401, UNAUTHORIZED)
 
 
 class TestTwoProcesses:
-    async def test_one_of_all_that_race_gets_in(self, edge, other, alice):
+    async def test_one_of_all_that_race_gets_in(self, edge: Edge, other: Edge, alice: str) -> None:
         cookie = await edge.sign_in(alice)
         for _ in range(10):
             path = with_ticket(await ticket(edge, cookie))
@@ -178,13 +186,17 @@ class TestTwoProcesses:
                 await answer.close()
             assert statuses == [200] + [401] * 7
 
-    async def test_a_ticket_of_one_is_good_at_the_other(self, edge, other, alice):
+    async def test_a_ticket_of_one_is_good_at_the_other(
+        self, edge: Edge, other: Edge, alice: str
+    ) -> None:
         made = await ticket(edge, await edge.sign_in(alice))
         await (await other.follow(with_ticket(made))).close()
 
 
 class TestTheSessionBehindIt:
-    async def test_its_end_ends_what_the_ticket_opened(self, edge, other, alice):
+    async def test_its_end_ends_what_the_ticket_opened(
+        self, edge: Edge, other: Edge, alice: str
+    ) -> None:
         cookie = await edge.sign_in(alice)
         first, second = await ticket(edge, cookie), await ticket(edge, cookie)
         async with await other.follow(with_ticket(first)) as stream, edge.client(cookie) as http:
@@ -195,7 +207,9 @@ class TestTheSessionBehindIt:
         assert (await refusal(await edge.connect(ORDERS, given)))[0] == 401
         assert (await refusal(await edge.connect(with_ticket(second))))[0] == 401
 
-    async def test_signing_out_with_what_a_ticket_gave_ends_it(self, edge, alice):
+    async def test_signing_out_with_what_a_ticket_gave_ends_it(
+        self, edge: Edge, alice: str
+    ) -> None:
         cookie = await edge.sign_in(alice)
         async with await edge.follow(with_ticket(await ticket(edge, cookie))) as stream:
             async with edge.client(cookie_in(stream)) as http:
@@ -203,14 +217,14 @@ class TestTheSessionBehindIt:
             assert (await stream.rest(seconds=SOON))[-1].event == "auth:expired"
         assert (await refusal(await edge.connect(ORDERS, cookie)))[0] == 401
 
-    async def test_a_ticket_of_a_ticket(self, edge, alice):
+    async def test_a_ticket_of_a_ticket(self, edge: Edge, alice: str) -> None:
         cookie = await edge.sign_in(alice)
         for _ in range(3):
             async with await edge.follow(with_ticket(await ticket(edge, cookie))) as stream:
                 cookie = cookie_in(stream)
         await (await edge.follow(ORDERS, cookie)).close()
 
-    async def test_of_a_jwt_it_has_the_roles(self, signed, alice):
+    async def test_of_a_jwt_it_has_the_roles(self, signed: Edge, alice: str) -> None:
         token = Issuer().token(alice, "HS256", roles=["admin"])
         made = await ticket(signed, Authorization=f"Bearer {token}")
         async with await signed.follow(with_ticket(made)) as stream:
@@ -218,7 +232,7 @@ class TestTheSessionBehindIt:
         async with signed.client(given) as http:
             assert (await http.get("/api/session")).json()["roles"] == ["admin"]
 
-    async def test_of_a_jwt_it_ends_with_that(self, signed, alice):
+    async def test_of_a_jwt_it_ends_with_that(self, signed: Edge, alice: str) -> None:
         async def asked(exp):
             token = Issuer().token(alice, "HS256", exp=exp)
             made = await ticket(signed, Authorization=f"Bearer {token}")
@@ -232,7 +246,7 @@ class TestTheSessionBehindIt:
         assert time.time() < ends + SOON
         assert (await refusal(await signed.connect(ORDERS, given)))[0] == 401
 
-    async def test_of_a_jwt_that_is_revoked(self, signed, alice):
+    async def test_of_a_jwt_that_is_revoked(self, signed: Edge, alice: str) -> None:
         headers = {"Authorization": f"Bearer {Issuer().token(alice, 'HS256', seconds=60)}"}
         made = await ticket(signed, **headers)
         async with await signed.follow(with_ticket(made)) as stream, signed.client() as http:
@@ -242,7 +256,7 @@ class TestTheSessionBehindIt:
         assert (await refusal(await signed.connect(ORDERS, given)))[0] == 401
 
 
-async def test_no_ticket_is_ever_logged(edge, alice):
+async def test_no_ticket_is_ever_logged(edge: Edge, alice: str) -> None:
     made = await ticket(edge, await edge.sign_in(alice))
     async with await edge.follow(with_ticket(made)) as stream:
         given, client = cookie_in(stream), stream.frames[-1].data["clientId"]
@@ -254,7 +268,7 @@ async def test_no_ticket_is_ever_logged(edge, alice):
     assert "ticket=" not in text
 
 
-async def test_it_is_in_the_openapi_document(edge):
+async def test_it_is_in_the_openapi_document(edge: Edge) -> None:
     async with edge.client() as http:
         document = (await http.get("/docs/openapi.json")).json()
     (operation,) = document["paths"]["/api/stream/ticket"].values()

@@ -2,9 +2,12 @@
 
 import asyncio
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from tests.integration.edge.house import Edge, House
 from tests.integration.edge.test_sessions import SOON, UNAUTHORIZED, in_time, refusal
 from tests.issuer import SECRET, Issuer, serving, sign, unsigned
 from tests.waiting import until
@@ -14,17 +17,17 @@ AWAY = 503
 
 
 @pytest.fixture
-def issuer():
+def issuer() -> Issuer:
     return Issuer()
 
 
 @pytest.fixture
-def alice(fresh):
+def alice(fresh: Callable[[str], str]) -> str:
     return fresh("alice")
 
 
 @pytest.fixture
-def keys(tmp_path_factory):
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file with the keys of a fresh issuer, one for all tests: leave it as it is."""
     file = tmp_path_factory.getbasetemp() / "jwks.json"
     if not file.exists():
@@ -33,13 +36,13 @@ def keys(tmp_path_factory):
 
 
 @pytest.fixture
-def edge(house, keys):
+def edge(house: House, keys: Path) -> Edge:
     """It takes tokens of each kind."""
     return house.shared_edge(TAPEWIRE_JWT_SECRET=SECRET, TAPEWIRE_JWT_JWKS=keys)
 
 
 @pytest.fixture
-def other(house):
+def other(house: House) -> Edge:
     """Another process, which takes tokens of the secret, and those from a query too."""
     return house.shared_edge(
         TAPEWIRE_JWT_SECRET=SECRET, TAPEWIRE_TOKEN_IN_QUERY="on", TAPEWIRE_LOG_LEVEL="debug"
@@ -52,7 +55,9 @@ def bearer(token):
 
 class TestAGoodToken:
     @pytest.mark.parametrize("algorithm", ["HS256", "RS256", "ES256"])
-    async def test_opens_streams_and_is_taken_by_calls(self, edge, issuer, alice, algorithm):
+    async def test_opens_streams_and_is_taken_by_calls(
+        self, edge: Edge, issuer: Issuer, alice: str, algorithm: str
+    ) -> None:
         headers = bearer(issuer.token(alice, algorithm, roles=["desk"]))
         async with await edge.follow(ORDERS, headers=headers) as stream:
             assert stream.frames[-1].data["userId"] == alice
@@ -61,26 +66,30 @@ class TestAGoodToken:
         assert answer.status_code == 200
         assert (answer.json()["userId"], answer.json()["roles"]) == (alice, ["desk"])
 
-    async def test_its_roles_count(self, edge, issuer, alice):
+    async def test_its_roles_count(self, edge: Edge, issuer: Issuer, alice: str) -> None:
         path = f"/api/stream/trading?userId={alice}"
         for roles, status in ((["admin"], 200), (["desk"], 403)):
             headers = bearer(issuer.token("boss", roles=roles))
             async with await edge.connect(path, headers=headers) as answer:
                 assert answer.status == status
 
-    async def test_the_word_bearer_in_any_case(self, edge, issuer, alice):
+    async def test_the_word_bearer_in_any_case(
+        self, edge: Edge, issuer: Issuer, alice: str
+    ) -> None:
         for scheme in ("bearer", "BEARER"):
             headers = {"Authorization": f"{scheme}  {issuer.token(alice)}"}
             await (await edge.follow(ORDERS, headers=headers)).close()
 
-    async def test_it_decides_and_not_the_cookie_beside_it(self, edge, issuer, alice):
+    async def test_it_decides_and_not_the_cookie_beside_it(
+        self, edge: Edge, issuer: Issuer, alice: str
+    ) -> None:
         cookie = await edge.sign_in("somebody-else")
         async with await edge.follow(ORDERS, cookie, headers=bearer(issuer.token(alice))) as stream:
             assert stream.frames[-1].data["userId"] == alice
         answer = await edge.connect(ORDERS, cookie, headers=bearer("x.y.z"))
         assert await refusal(answer) == (401, UNAUTHORIZED)
 
-    async def test_another_scheme_leaves_it_to_the_cookie(self, edge, alice):
+    async def test_another_scheme_leaves_it_to_the_cookie(self, edge: Edge, alice: str) -> None:
         cookie = await edge.sign_in(alice)
         headers = {"Authorization": "Basic dXNlcjpwYXNz"}
         async with await edge.follow(ORDERS, cookie, headers=headers) as stream:
@@ -88,7 +97,7 @@ class TestAGoodToken:
 
 
 class TestABadToken:
-    async def test_it_opens_nothing(self, edge, issuer, alice):
+    async def test_it_opens_nothing(self, edge: Edge, issuer: Issuer, alice: str) -> None:
         claims = {"sub": alice, "exp": time.time() + 60}
         for token in (
             "", "x", "a.b.c", "....", "é", "x" * 10_000, unsigned({"alg": "none"}, claims),
@@ -103,13 +112,15 @@ class TestABadToken:
                 answer = await http.get("/api/session", headers=[(b"authorization", header)])
             assert answer.json() == UNAUTHORIZED
 
-    async def test_two_of_them_are_none(self, edge, issuer, alice):
+    async def test_two_of_them_are_none(self, edge: Edge, issuer: Issuer, alice: str) -> None:
         token = issuer.token(alice)
         async with edge.client() as http:
             headers = [("Authorization", f"Bearer {token}")] * 2
             assert (await http.get("/api/session", headers=headers)).status_code == 401
 
-    async def test_where_none_are_taken_the_cookie_decides(self, house, issuer, alice):
+    async def test_where_none_are_taken_the_cookie_decides(
+        self, house: House, issuer: Issuer, alice: str
+    ) -> None:
         edge = house.shared_edge()
         headers = bearer(issuer.token(alice, "HS256"))
         assert (await refusal(await edge.connect(ORDERS, headers=headers)))[0] == 401
@@ -119,7 +130,9 @@ class TestABadToken:
 
 class TestTheEndOfAToken:
     @pytest.mark.parametrize("path", [ORDERS, "/api/stream/prices"])
-    async def test_a_stream_never_outlives_it(self, edge, issuer, alice, path):
+    async def test_a_stream_never_outlives_it(
+        self, edge: Edge, issuer: Issuer, alice: str, path: str
+    ) -> None:
         async def asked(exp):
             headers = bearer(issuer.token(alice, exp=exp))
             return headers, await edge.follow(path, headers=headers)
@@ -133,7 +146,9 @@ class TestTheEndOfAToken:
         assert -0.05 < over - ends < SOON
         assert (await refusal(await edge.connect(ORDERS, headers=headers)))[0] == 401
 
-    async def test_signing_out_revokes_it_everywhere(self, edge, other, issuer, alice):
+    async def test_signing_out_revokes_it_everywhere(
+        self, edge: Edge, other: Edge, issuer: Issuer, alice: str
+    ) -> None:
         headers, kept = bearer(issuer.token(alice, "HS256")), issuer.token(alice, "HS256", n=2)
         async with (
             await other.follow(ORDERS, headers=headers) as stream,
@@ -150,7 +165,9 @@ class TestTheEndOfAToken:
 
 
 class TestKeysBehindAUrl:
-    async def test_down_up_rotated_down_and_flooded(self, house, issuer, alice):
+    async def test_down_up_rotated_down_and_flooded(
+        self, house: House, issuer: Issuer, alice: str
+    ) -> None:
         """One story, since each edge takes its time to start: the keys are away when it starts,
         come, are rotated, go away while others are known, and are asked for by made-up names."""
         async with serving(b"not yet") as jwks:
@@ -190,7 +207,7 @@ class TestKeysBehindAUrl:
 
             began, asked = time.monotonic(), jwks.asked
 
-            async def make_up(number):
+            async def make_up(number: int):
                 headers = bearer(issuer.token(alice, headers={"kid": f"made-up-{number}"}))
                 return (await refusal(await edge.connect(ORDERS, headers=headers)))[0]
 
@@ -199,7 +216,9 @@ class TestKeysBehindAUrl:
         assert edge.logged("the keys of tokens cannot be fetched")
 
 
-async def test_keys_in_a_file_are_read_again_when_it_changed(edge, keys, issuer, alice):
+async def test_keys_in_a_file_are_read_again_when_it_changed(
+    edge: Edge, keys: Path, issuer: Issuer, alice: str
+) -> None:
     before = keys.read_bytes()
     old = bearer(issuer.token(alice))
     await (await edge.follow(ORDERS, headers=old)).close()
@@ -218,7 +237,9 @@ async def test_keys_in_a_file_are_read_again_when_it_changed(edge, keys, issuer,
 
 
 class TestATokenInTheQuery:
-    async def test_only_where_it_is_switched_on(self, edge, other, issuer, alice):
+    async def test_only_where_it_is_switched_on(
+        self, edge: Edge, other: Edge, issuer: Issuer, alice: str
+    ) -> None:
         path = f"{ORDERS}?token={issuer.token(alice, 'HS256')}"
         assert await refusal(await edge.connect(path)) == (401, UNAUTHORIZED)
         async with await other.follow(path) as stream:
@@ -226,14 +247,16 @@ class TestATokenInTheQuery:
         async with other.client() as http:
             assert (await http.get(path.replace(ORDERS, "/api/session"))).status_code == 401
 
-    async def test_the_header_decides(self, other, issuer, alice):
+    async def test_the_header_decides(self, other: Edge, issuer: Issuer, alice: str) -> None:
         path = f"{ORDERS}?token={issuer.token('bob', 'HS256')}"
         headers = bearer(issuer.token(alice, "HS256"))
         async with await other.follow(path, headers=headers) as stream:
             assert stream.frames[-1].data["userId"] == alice
 
 
-async def test_neither_tokens_nor_the_secret_are_ever_logged(other, issuer, alice):
+async def test_neither_tokens_nor_the_secret_are_ever_logged(
+    other: Edge, issuer: Issuer, alice: str
+) -> None:
     good, bad = issuer.token(alice, "HS256"), issuer.token(alice, "HS256", seconds=-9)
     before = len(other.logged("stream closed"))
     for token in (good, bad):

@@ -10,12 +10,12 @@ SECONDS = 60.0
 class Watch:
     """A stream, and what it told."""
 
-    def __init__(self, stream):
+    def __init__(self, stream) -> None:
         self.stream = stream
         self.told = []
         self._reading = asyncio.create_task(self._read())
 
-    async def _read(self):
+    async def _read(self) -> None:
         while True:
             self.told.append(await self.stream.read(seconds=SECONDS))
 
@@ -34,13 +34,13 @@ class Watch:
             seen = [(one.event, one.data) for one in self.told[-15:]]
             pytest.fail(f"not within {SECONDS:g} s: {what}; last told: {seen}")
 
-    async def names(self, name, **fields):
+    async def names(self, name: str, **fields):
         """A frame of that name and those fields."""
         return await self.sees(
             f"{name} {fields}",
             lambda f: f.event == name and fields.items() <= f.data.items(),
         )
 
-    async def close(self):
+    async def close(self) -> None:
         self._reading.cancel()
         await self.stream.close()

@@ -31,7 +31,7 @@ def chunk(data):
 class Cutting:
     """Sends each of its peers an opening, and events, cut anywhere, once they are measured."""
 
-    def __init__(self, *, compressed):
+    def __init__(self, *, compressed) -> None:
         self._compressed = compressed
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port = self._listening.getsockname()[1]
@@ -39,14 +39,14 @@ class Cutting:
         self._go = threading.Event()
         self._thread.start()
 
-    def go(self):
+    def go(self) -> None:
         self._go.set()
 
-    def close(self):
+    def close(self) -> None:
         self._thread.join(60)
         self._listening.close()
 
-    def _serve(self):
+    def _serve(self) -> None:
         peers = []
         for _ in range(READERS):
             peer, _ = self._listening.accept()
@@ -70,7 +70,7 @@ class Cutting:
 
 
 @pytest.mark.parametrize("compressed", [False, True])
-def test_every_event_counts_once(compressed):
+def test_every_event_counts_once(compressed: bool) -> None:
     server, readers = Cutting(compressed=compressed), Readers()
     requests = ["GET / HTTP/1.1\r\n\r\n"] * READERS
     opened = readers.do(Open(port=server.port, requests=requests, marker=": hi", wanted=1))
@@ -98,7 +98,7 @@ class Clock:
 
     SECONDS = 3600.0
 
-    def __init__(self, began, over):
+    def __init__(self, began, over) -> None:
         self._began, self._over, self._looks = began, over, 0
 
     def time(self):
@@ -107,11 +107,11 @@ class Clock:
             self._began()
         return time.time() + (2 * self.SECONDS if self._looks > 2 and self._over() else 0)
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str):
         return getattr(time, name)
 
 
-def test_who_is_refused_is_no_reader():
+def test_who_is_refused_is_no_reader() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         readers = Readers()
         answer = threading.Thread(target=lambda: refuse(listening))
@@ -123,14 +123,14 @@ def test_who_is_refused_is_no_reader():
         readers.close()
 
 
-def refuse(listening):
+def refuse(listening) -> None:
     peer, _ = listening.accept()
     peer.recv(1000)
     peer.sendall(b"HTTP/1.1 503 Service Unavailable\r\n\r\n")
     peer.close()
 
 
-def test_quantiles():
+def test_quantiles() -> None:
     report = Report(steps={10: 98, 20: 1, 500: 1})
     assert [round(quantile(report, share), 5) for share in (0.5, 0.98, 0.99, 1.0)] == [
         0.00105,
@@ -141,7 +141,7 @@ def test_quantiles():
     assert quantile(Report(), 0.5) == float("inf")
 
 
-def test_it_takes_what_gzip_makes():
+def test_it_takes_what_gzip_makes() -> None:
     """The test's own compressor is the one that is read elsewhere by others."""
     stream = Gzip()
     assert gzip.decompress(stream.write(event()) + stream.end()).startswith(b"event: e")

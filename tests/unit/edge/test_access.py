@@ -12,7 +12,7 @@ LISTED = ("https://desk.example", "https://b.example")
 
 
 class TestOrigins:
-    def test_a_listed_one_with_its_credentials(self):
+    def test_a_listed_one_with_its_credentials(self) -> None:
         headers = dict(cors("https://b.example", LISTED))
         assert headers[b"access-control-allow-origin"] == b"https://b.example"
         assert headers[b"access-control-allow-credentials"] == b"true"
@@ -25,18 +25,18 @@ class TestOrigins:
             "https://desk.example.evil.example", "HTTPS://DESK.EXAMPLE", "", "https://desk.example/",
         ],
     )  # fmt: skip
-    def test_another_one_nothing_but_that_answers_vary(self, origin):
+    def test_another_one_nothing_but_that_answers_vary(self, origin: str) -> None:
         assert cors(origin, LISTED) == [(b"vary", b"Origin")]
 
     @pytest.mark.parametrize("origin", ["https://any.example", "null", "*"])
-    def test_everybody_under_a_star_without_credentials(self, origin):
+    def test_everybody_under_a_star_without_credentials(self, origin: str) -> None:
         assert cors(origin, ("*",)) == [(b"access-control-allow-origin", b"*")]
 
-    def test_a_listed_one_beside_a_star_keeps_its_credentials(self):
+    def test_a_listed_one_beside_a_star_keeps_its_credentials(self) -> None:
         headers = dict(cors("https://b.example", ("*", *LISTED)))
         assert headers[b"access-control-allow-credentials"] == b"true"
 
-    def test_a_request_of_the_same_origin_needs_none(self):
+    def test_a_request_of_the_same_origin_needs_none(self) -> None:
         assert cors(None, LISTED) == []
 
 
@@ -55,54 +55,58 @@ class TestOrigins:
         ("session", None),
     ],
 )
-def test_the_sessions_cookie(header, token):
+def test_the_sessions_cookie(header: str | None, token: str | None) -> None:
     assert cookie_token(header) == token
 
 
 class TestTheStore:
     @pytest.fixture
-    async def values(self):
+    async def values(self) -> MemoryValues:
         return MemoryValues(MemoryServer(), stream="KV_sessions", prefix="$KV.sessions")
 
     @pytest.fixture
-    async def clock(self):
+    async def clock(self) -> list[datetime]:
         return [datetime(2026, 3, 2, tzinfo=UTC)]
 
     @pytest.fixture
-    async def sessions(self, values, clock):
+    async def sessions(self, values: MemoryValues, clock: list[datetime]) -> Sessions:
         return Sessions(values, lambda: clock[0], hours=1)
 
-    async def test_a_session_is_found_by_its_token(self, sessions, clock):
+    async def test_a_session_is_found_by_its_token(
+        self, sessions: Sessions, clock: list[datetime]
+    ) -> None:
         token, made = await sessions.create("alice", ["admin"])
         found = await sessions.find(token)
         assert found == made
         assert (found.user_id, found.roles, found.admin) == ("alice", ("admin",), True)
         assert found.expires_at == clock[0] + timedelta(hours=1)
 
-    async def test_no_role_is_no_admin(self, sessions):
+    async def test_no_role_is_no_admin(self, sessions: Sessions) -> None:
         _, made = await sessions.create("alice", [])
         assert not made.admin
 
-    async def test_tokens_are_long_and_never_the_same(self, sessions):
+    async def test_tokens_are_long_and_never_the_same(self, sessions: Sessions) -> None:
         tokens = {(await sessions.create("alice", []))[0] for _ in range(50)}
         assert len(tokens) == 50
         assert min(map(len, tokens)) >= 40
 
-    async def test_whoever_reads_the_store_can_be_nobody(self, sessions, values):
+    async def test_whoever_reads_the_store_can_be_nobody(
+        self, sessions: Sessions, values: MemoryValues
+    ) -> None:
         token, _ = await sessions.create("alice", [])
         for key, data in (await values.all()).items():
             assert token not in key
             assert token.encode() not in data
             assert await sessions.find(key) is None
 
-    async def test_it_ends_with_its_time(self, sessions, clock):
+    async def test_it_ends_with_its_time(self, sessions: Sessions, clock: list[datetime]) -> None:
         token, _ = await sessions.create("alice", [])
         clock[0] += timedelta(minutes=59, seconds=59)
         assert await sessions.find(token) is not None
         clock[0] += timedelta(seconds=1)
         assert await sessions.find(token) is None
 
-    async def test_it_ends_when_revoked_and_only_it(self, sessions):
+    async def test_it_ends_when_revoked_and_only_it(self, sessions: Sessions) -> None:
         token, made = await sessions.create("alice", [])
         other, _ = await sessions.create("alice", [])
         await sessions.revoke(made)
@@ -110,7 +114,9 @@ class TestTheStore:
         assert await sessions.find(token) is None
         assert await sessions.find(other) is not None
 
-    async def test_broken_bytes_are_no_session(self, sessions, values):
+    async def test_broken_bytes_are_no_session(
+        self, sessions: Sessions, values: MemoryValues
+    ) -> None:
         token, made = await sessions.create("alice", [])
         for data in (b"{", b"{}", CODEC.encode({"userId": 7})):
             await values.put(made.key, data)

@@ -43,7 +43,7 @@ sequences = st.integers(0, MOST_SEQUENCE)
         ("99999999999999-abc", Moment(99999999999999)),
     ],
 )
-def test_the_forms_of_an_id(text, place):
+def test_the_forms_of_an_id(text: str, place) -> None:
     assert parse(text, epoch="e5") == place
 
 
@@ -58,19 +58,19 @@ def test_the_forms_of_an_id(text, place):
         "0" * 65, "1712345678901-" + "x" * 51,
     ],
 )  # fmt: skip
-def test_what_is_none(text):
+def test_what_is_none(text: str) -> None:
     with pytest.raises(Malformed):
         parse(text, epoch="e5")
 
 
 @given(epochs, sequences)
-def test_what_is_printed_is_read(epoch, sequence):
+def test_what_is_printed_is_read(epoch, sequence: int) -> None:
     cursor = Cursor(epoch, sequence)
     assert parse(str(cursor), epoch="another") == cursor
 
 
 @given(st.text(max_size=80))
-def test_any_text_is_a_place_or_malformed(text):
+def test_any_text_is_a_place_or_malformed(text: str) -> None:
     try:
         place = parse(text, epoch="e5")
     except Malformed:
@@ -83,7 +83,7 @@ def test_any_text_is_a_place_or_malformed(text):
         assert 0 <= place.sequence <= MOST_SEQUENCE
 
 
-def test_a_moment_is_in_utc():
+def test_a_moment_is_in_utc() -> None:
     assert Moment(1_000).time == datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)
 
 
@@ -106,22 +106,22 @@ def test_a_moment_is_in_utc():
         ("1712345678901-x", Moment(1712345678901)),
     ],
 )
-def test_how_a_connection_begins(requested, beginning):
+def test_how_a_connection_begins(requested: str | None, beginning) -> None:
     assert decide(requested, BOUNDS) == beginning
 
 
-def test_an_empty_log_is_resumed_from_its_beginning():
+def test_an_empty_log_is_resumed_from_its_beginning() -> None:
     assert decide("e5-0", Bounds("e5", first=1, last=0)) == Resume(0)
 
 
-def test_a_log_trimmed_to_nothing_is_resumed_from_its_end_only():
+def test_a_log_trimmed_to_nothing_is_resumed_from_its_end_only() -> None:
     bounds = Bounds("e5", first=21, last=20)
     assert decide("e5-20", bounds) == Resume(20)
     assert decide("e5-19", bounds) == Reset(ResetReason.TRIMMED, "e5-19")
 
 
 @given(sequences, sequences, sequences)
-def test_a_resume_never_skips_anything(sequence, first, last):
+def test_a_resume_never_skips_anything(sequence: int, first, last) -> None:
     """It is granted exactly when all that is later is still there."""
     bounds = Bounds("e5", min(first, last + 1), last)
     begins = at(sequence, "x", bounds)

@@ -12,7 +12,7 @@ from services.edge.drain import MOST_NOTICE_SECONDS, Departures, Turn
 NOW = 1000.0
 
 
-def departures(crowd, seconds, seed=1):
+def departures(crowd, seconds, seed: int = 1):
     return Departures(crowd, seconds, NOW, random.Random(seed))
 
 
@@ -32,7 +32,7 @@ def played(of, present=None):
 @given(
     crowd=st.integers(1, 60), seconds=st.floats(0.1, 120), seed=st.integers(0, 1 << 32)
 )  # fmt: skip
-def test_each_is_told_once_and_closed_once_the_same_notice_later(crowd, seconds, seed):
+def test_each_is_told_once_and_closed_once_the_same_notice_later(crowd, seconds, seed: int) -> None:
     of = departures(range(crowd), seconds, seed)
 
     turns = played(of)
@@ -48,7 +48,7 @@ def test_each_is_told_once_and_closed_once_the_same_notice_later(crowd, seconds,
     assert all(left == pytest.approx(of.notice) for _, _, turn, left in turns if turn is Turn.TELL)
 
 
-def test_the_telling_is_spread_evenly_and_at_random():
+def test_the_telling_is_spread_evenly_and_at_random() -> None:
     of = departures(range(100), 20.0)
     told = [(at, one) for at, one, turn, _ in played(of) if turn is Turn.TELL]
 
@@ -60,11 +60,11 @@ def test_the_telling_is_spread_evenly_and_at_random():
 
 
 @pytest.mark.parametrize(("seconds", "notice"), [(60, MOST_NOTICE_SECONDS), (20, 5), (3, 1.5)])
-def test_the_notice_is_some_seconds_or_half_the_drain(seconds, notice):
+def test_the_notice_is_some_seconds_or_half_the_drain(seconds: int, notice) -> None:
     assert departures(["a"], float(seconds)).notice == notice
 
 
-def test_a_drain_without_time_closes_all_at_once_and_tells_nobody():
+def test_a_drain_without_time_closes_all_at_once_and_tells_nobody() -> None:
     turns = played(departures(["a", "b"], 0.0))
     assert sorted((at, one, turn) for at, one, turn, _ in turns) == [
         (NOW, "a", Turn.CLOSE),
@@ -72,7 +72,7 @@ def test_a_drain_without_time_closes_all_at_once_and_tells_nobody():
     ]
 
 
-def test_who_left_has_no_turn_any_more():
+def test_who_left_has_no_turn_any_more() -> None:
     of = departures(["a", "b"], 10.0)
     turns = played(of, present=lambda now: {"b"} if now > NOW else {"a", "b"})
     assert [(one, turn) for _, one, turn, _ in turns if one == "b"] == [
@@ -82,7 +82,7 @@ def test_who_left_has_no_turn_any_more():
     assert ("a", Turn.CLOSE) not in {(one, turn) for _, one, turn, _ in turns}
 
 
-def test_who_comes_late_is_told_at_once_and_closed_by_the_end():
+def test_who_comes_late_is_told_at_once_and_closed_by_the_end() -> None:
     of = departures([], 10.0)
     of.keep(["early"], NOW + 1)
     assert [*of.due(NOW + 1)] == [("early", Turn.TELL, 5.0)]

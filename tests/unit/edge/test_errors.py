@@ -69,7 +69,7 @@ def failure(data, into=Basket):
         ("null", "", None),
     ],
 )
-def test_the_path_and_the_value_of_what_does_not_fit(data, path, value):
+def test_the_path_and_the_value_of_what_does_not_fit(data: str, path: str, value) -> None:
     failed = failure(data)
     body = json.loads(failed.body())
     assert (failed.status, body["path"]) == (422, path)
@@ -77,12 +77,12 @@ def test_the_path_and_the_value_of_what_does_not_fit(data, path, value):
     assert "`$" not in body["message"]
 
 
-def test_a_tag_and_what_is_known_fit():
+def test_a_tag_and_what_is_known_fit() -> None:
     fits = b'{"legs":[],"mark":{"kind":"mark","madeAt":1},"note":null}'
     assert decode(fits, Basket) == Basket(legs=[], mark=Mark(made_at=1))
 
 
-def test_a_long_value_is_not_repeated_nor_a_long_message():
+def test_a_long_value_is_not_repeated_nor_a_long_message() -> None:
     body = json.loads(failure(json.dumps({"legs": "x" * 500})).body())
     assert "value" not in body
     long = json.dumps({"x" * 500: 1})
@@ -93,7 +93,7 @@ def test_a_long_value_is_not_repeated_nor_a_long_message():
     "data",
     [b"", b"{", b'{"a":1}}', b"\xff", b'{"legs":"\xff"}', b"[" * 5000, b'{"a":' * 5000, b"nan"],
 )
-def test_what_is_no_json(data):
+def test_what_is_no_json(data) -> None:
     failed = failure(data)
     assert failed.status == 400
     assert "path" not in json.loads(failed.body())
@@ -106,7 +106,7 @@ json_texts = st.recursive(
 
 
 @given(st.binary() | json_texts.map(str.encode))
-def test_any_body_fits_or_fails_with_a_status(data):
+def test_any_body_fits_or_fails_with_a_status(data) -> None:
     failed = None
     try:
         decode(data, PlaceOrderBody)
@@ -118,7 +118,7 @@ def test_any_body_fits_or_fails_with_a_status(data):
 
 
 @pytest.mark.parametrize("text", ["1", "-1", "0.5", "10", "1e3", "1.5E-7", '"1"', '"0.5"', "null"])
-def test_numbers_may_be_written_as_json_writes_them(text):
+def test_numbers_may_be_written_as_json_writes_them(text: str) -> None:
     refuse_odd_numbers(b'{"qty":%b}' % text.encode(), "qty", "limitPrice")
 
 
@@ -126,7 +126,7 @@ def test_numbers_may_be_written_as_json_writes_them(text):
     "text",
     ["NaN", "sNaN", "-Infinity", "inf", "", " 1", "1 ", "+1", "01", ".5", "1.", "1_0", "\u0661"],
 )
-def test_and_in_no_other_way(text):
+def test_and_in_no_other_way(text: str) -> None:
     with pytest.raises(Failure) as raised:
         refuse_odd_numbers(json.dumps({"legs": [{"qty": text}]}).encode(), "legs[0].qty")
     body = json.loads(raised.value.body())
@@ -149,7 +149,7 @@ def test_and_in_no_other_way(text):
         (KeyError("secret"), 500),
     ],
 )
-def test_every_error_has_a_status_and_one_shape(error, status):
+def test_every_error_has_a_status_and_one_shape(error, status: int) -> None:
     failed = of(error)
     body = json.loads(failed.body())
     assert (failed.status, body["statusCode"]) == (status, status)
@@ -157,10 +157,10 @@ def test_every_error_has_a_status_and_one_shape(error, status):
     assert body["message"]
 
 
-def test_what_is_not_expected_tells_nothing_of_itself():
+def test_what_is_not_expected_tells_nothing_of_itself() -> None:
     assert b"secret" not in of(KeyError("secret")).body()
 
 
-def test_away_says_when_to_try_again():
+def test_away_says_when_to_try_again() -> None:
     for error in (unavailable("x"), Unanswered("x"), Unavailable("x")):
         assert int(of(error).headers["Retry-After"]) >= 1

@@ -7,13 +7,13 @@ import pytest
 from services.edge.flag import Flag
 
 
-async def waiting(flag, count):
+async def waiting(flag, count: int):
     tasks = [asyncio.create_task(flag.wait()) for _ in range(count)]
     await asyncio.sleep(0)
     return tasks
 
 
-async def test_all_who_wait_are_woken():
+async def test_all_who_wait_are_woken() -> None:
     flag = Flag()
     tasks = await waiting(flag, 3)
     assert not any(task.done() for task in tasks)
@@ -23,7 +23,7 @@ async def test_all_who_wait_are_woken():
     assert flag.is_set()
 
 
-async def test_nobody_waits_while_it_is_set():
+async def test_nobody_waits_while_it_is_set() -> None:
     flag = Flag()
     flag.set()
     async with asyncio.timeout(10):
@@ -39,7 +39,7 @@ async def test_nobody_waits_while_it_is_set():
         await task
 
 
-async def test_who_gave_up_is_forgotten_and_the_others_are_woken():
+async def test_who_gave_up_is_forgotten_and_the_others_are_woken() -> None:
     flag = Flag()
     first, second, third = await waiting(flag, 3)
     second.cancel()

@@ -27,17 +27,17 @@ from tests.sse import parse
 BREAKERS = "\r\n\u2028\u2029\u0085\0\x0b\x0c\ufeff: "
 
 
-def test_an_event_with_an_id():
+def test_an_event_with_an_id() -> None:
     made = frame("order:update", {"qty": Decimal("1.50")}, Cursor("e5", 7))
     assert made == b'event: order:update\ndata: {"qty":1.50}\nid: e5-7\nretry: 5000\n\n'
 
 
-def test_an_event_without_one():
+def test_an_event_without_one() -> None:
     made = frame("price:update", {}, retry_ms=250)
     assert made == b"event: price:update\ndata: {}\nretry: 250\n\n"
 
 
-def test_a_block_that_only_says_retry():
+def test_a_block_that_only_says_retry() -> None:
     assert retry(1500) == b"retry: 1500\n\n"
 
 
@@ -47,7 +47,7 @@ def test_a_block_that_only_says_retry():
         lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.text(BREAKERS), inner),
     )
 )
-def test_any_payload_is_one_line_and_comes_out_as_it_went_in(payload):
+def test_any_payload_is_one_line_and_comes_out_as_it_went_in(payload) -> None:
     made = frame("x", payload, Cursor("e5", 1))
     assert made.endswith(b"\n\n")
     assert made.count(b"\n") == 5
@@ -65,18 +65,18 @@ def test_any_payload_is_one_line_and_comes_out_as_it_went_in(payload):
         (traded("o", "1", "2"), "trade:new"),
     ],
 )
-def test_the_trading_dialect(event, name):
+def test_the_trading_dialect(event, name: str) -> None:
     spoken = trading(event, "alice", Empty())
     assert spoken is not None
     assert spoken[0] == name
 
 
-def test_it_does_not_speak_of_the_rest():
+def test_it_does_not_speak_of_the_rest() -> None:
     assert trading(elsewhere(), "alice", Empty()) is None
     assert trading(quote("IBM"), "alice", Empty()) is None
 
 
-def test_a_fill_is_the_order_and_the_fill_in_one():
+def test_a_fill_is_the_order_and_the_fill_in_one() -> None:
     event = filled("o", "3", "12.25")
     spoken = trading(event, "alice", Empty())
     assert spoken is not None
@@ -85,11 +85,11 @@ def test_a_fill_is_the_order_and_the_fill_in_one():
     assert data == {**order, "fillQty": 3, "fillPrice": Decimal("12.25"), "tradeId": "o-1"}
 
 
-def test_a_quote_leaves_its_sizes_behind():
+def test_a_quote_leaves_its_sizes_behind() -> None:
     assert b"ize" not in CODEC.encode(price_view(quote("IBM")))
 
 
-def recorded(event, sequence=1, tag=None, data=None):
+def recorded(event, sequence: int = 1, tag=None, data=None):
     return Recorded(
         sequence=sequence,
         subject="ev.alice.orders.o",
@@ -101,26 +101,26 @@ def recorded(event, sequence=1, tag=None, data=None):
 
 
 class TestEncoder:
-    def test_a_frame_is_made_once_for_all_readers(self):
+    def test_a_frame_is_made_once_for_all_readers(self) -> None:
         encoder = Encoder(lambda *_: None)
         event = recorded(placed())
         first = encoder.encode(event, "e5", trading)
         assert first is not None
         assert encoder.encode(event, "e5", trading) is first
 
-    def test_it_has_the_place_in_the_log_as_its_id(self):
+    def test_it_has_the_place_in_the_log_as_its_id(self) -> None:
         encoder = Encoder(lambda *_: None, retry_ms=750)
         made = encoder.encode(recorded(placed(), 42), "e5", trading)
         assert made is not None
         assert made.endswith(b"\nid: e5-42\nretry: 750\n\n")
 
-    def test_nothing_of_what_the_dialect_does_not_show(self):
+    def test_nothing_of_what_the_dialect_does_not_show(self) -> None:
         assert Encoder(lambda *_: None).encode(recorded(elsewhere()), "e5", trading) is None
 
     @pytest.mark.parametrize(
         ("tag", "data"), [("order.placed.v99", b"{}"), ("order.placed.v1", b"{")]
     )
-    def test_what_cannot_be_read_is_told_once_and_passed_over(self, tag, data):
+    def test_what_cannot_be_read_is_told_once_and_passed_over(self, tag: str, data: bytes) -> None:
         told = []
         encoder = Encoder(lambda event, error: told.append((event, error)))
         event = recorded(None, tag=tag, data=data)

@@ -30,7 +30,7 @@ class Reader:
     wire: bytes = b""
     plain: bytes = b""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self._decoder = zlib.decompressobj(16 + zlib.MAX_WBITS)
 
     def write(self, chunk):
@@ -41,7 +41,7 @@ class Reader:
         self.plain += chunk
         return sent
 
-    def end(self):
+    def end(self) -> None:
         last = self.stream.end()
         assert self._decoder.decompress(last) == b""
         assert self._decoder.eof
@@ -74,7 +74,7 @@ class TestWhoAcceptsIt:
             ", ,gzip,,",
         ],
     )
-    def test_yes(self, value):
+    def test_yes(self, value: str) -> None:
         assert accepts([value])
 
     @pytest.mark.parametrize(
@@ -105,18 +105,18 @@ class TestWhoAcceptsIt:
             "gz ip",
         ],
     )
-    def test_no(self, value):
+    def test_no(self, value: str) -> None:
         assert not accepts([value])
 
-    def test_nobody_who_does_not_say_so(self):
+    def test_nobody_who_does_not_say_so(self) -> None:
         assert not accepts([])
 
-    def test_a_header_in_several_lines_is_one(self):
+    def test_a_header_in_several_lines_is_one(self) -> None:
         assert accepts(["br", "gzip"])
         assert not accepts(["gzip", "gzip;q=0"])
 
     @given(st.lists(st.text(st.characters(max_codepoint=255), max_size=30), max_size=4))
-    def test_nothing_breaks_it(self, values):
+    def test_nothing_breaks_it(self, values) -> None:
         assert accepts([*values, "gzip;q=0"]) is False
 
 
@@ -131,7 +131,7 @@ WORDS = [f"event: e{n % 5} data: {n * 7919 % 1000:04} and more of it\n".encode()
 class TestWhatReadersRead:
     @given(data=st.data())
     @settings(max_examples=150, deadline=None)
-    def test_any_interleaving_of_own_and_shared_blocks(self, data):
+    def test_any_interleaving_of_own_and_shared_blocks(self, data) -> None:
         """Readers of two strands, each with what it misses, what comes between, and rests."""
         strands = [Strand(), Strand()]
         readers = [Reader() for _ in range(3)]
@@ -156,35 +156,35 @@ class TestWhatReadersRead:
             reader.end()
 
     @given(st.lists(st.binary(max_size=5000), max_size=20))
-    def test_any_bytes(self, chunks):
+    def test_any_bytes(self, chunks) -> None:
         reader = Reader()
         for chunk in chunks:
             reader.write(chunk)
         reader.end()
 
-    def test_a_stream_of_nothing_is_whole(self):
+    def test_a_stream_of_nothing_is_whole(self) -> None:
         Reader().end()
 
-    def test_nothing_is_written_for_nothing(self):
+    def test_nothing_is_written_for_nothing(self) -> None:
         assert Gzip().write(b"") == b""
 
-    def test_a_reader_that_does_not_compress_reads_the_same(self):
+    def test_a_reader_that_does_not_compress_reads_the_same(self) -> None:
         assert Strand().next(b"plain") == b"plain"
 
 
 class TestSharing:
-    def lane(self, count=200, size=600):
+    def lane(self, count: int = 200, size=600):
         strand, numbers = Strand(), random.Random(1)
         for _ in range(count):
             yield strand.next(bytes(numbers.choices(b"abcdefgh", k=size)))
 
-    def test_readers_in_step_get_the_very_same_block(self):
+    def test_readers_in_step_get_the_very_same_block(self) -> None:
         one, other = Reader(), Reader()
         for number, chunk in enumerate(self.lane()):
             mine, theirs = one.write(chunk), other.write(chunk)
             assert number == 0 or mine is theirs
 
-    def test_one_that_joins_is_in_step_after_a_window(self):
+    def test_one_that_joins_is_in_step_after_a_window(self) -> None:
         early, late = Reader(), Reader()
         for number, chunk in enumerate(self.lane(size=600)):
             mine = early.write(chunk)
@@ -192,7 +192,7 @@ class TestSharing:
                 shared = late.write(chunk) is mine
                 assert shared == ((number - 20) * 600 >= WINDOW_BYTES), number
 
-    def test_out_of_step_a_large_block_stands_alone_for_all(self):
+    def test_out_of_step_a_large_block_stands_alone_for_all(self) -> None:
         chunks = list(self.lane(4, ALONE_BYTES))
         one, other = Reader(), Reader()
         for reader in (one, other):
@@ -200,7 +200,7 @@ class TestSharing:
         assert [one.write(c) for c in chunks[2:]] == [other.write(c) for c in chunks[2:]]
         assert one.stream.resting
 
-    def test_what_is_between_ends_the_step(self):
+    def test_what_is_between_ends_the_step(self) -> None:
         reader, chunks = Reader(), list(self.lane(50))
         for chunk in chunks[:30]:
             reader.write(chunk)
@@ -208,11 +208,11 @@ class TestSharing:
         assert reader.write(chunks[30]) != chunks[30].continued()
         reader.end()
 
-    def test_nobody_compresses_what_nobody_asks_for(self):
+    def test_nobody_compresses_what_nobody_asks_for(self) -> None:
         assert not any(chunk.strand._compressor for chunk in self.lane())
 
 
-def traffic(count, seed=1):
+def traffic(count: int, seed: int = 1):
     """What a trader's stream shows: orders placed and accepted, trades, quotes, one by one."""
     numbers, now = random.Random(seed), datetime(2026, 1, 5, 15, tzinfo=UTC)
     symbols = ["AAPL", "AMZN", "GOOGL", "IBM", "MSFT", "NVDA", "ORCL", "TSLA"]
@@ -233,7 +233,7 @@ def traffic(count, seed=1):
         yield frames.frame(name, payload, Cursor("kq3x9a", 1000 + sequence))
 
 
-def price(numbers, symbol, now):
+def price(numbers, symbol: str, now):
     """A quote whose figures differ from the last one's."""
     return price_view(
         quote(
@@ -250,14 +250,14 @@ def price(numbers, symbol, now):
 class TestWhatItSaves:
     """C6: 60 to 70 % fewer bytes, of frames that leave one by one."""
 
-    def test_on_a_stream_of_orders_trades_and_prices(self):
+    def test_on_a_stream_of_orders_trades_and_prices(self) -> None:
         reader = Reader()
         for chunk in traffic(2000):
             reader.write(chunk)
         reader.end()
         assert 0.6 < reader.saved < 0.9, reader.saved
 
-    def test_on_shared_blocks_of_a_quote_each(self):
+    def test_on_shared_blocks_of_a_quote_each(self) -> None:
         strand, reader, numbers = Strand(), Reader(), random.Random(2)
         now = datetime(2026, 1, 5, tzinfo=UTC)
         for _ in range(1000):
@@ -266,7 +266,7 @@ class TestWhatItSaves:
         assert reader.stream.resting
         assert 0.6 < reader.saved < 0.9, reader.saved
 
-    def test_on_blocks_that_stand_alone(self):
+    def test_on_blocks_that_stand_alone(self) -> None:
         saved = [1 - len(chunk.alone()) / len(chunk) for chunk in self.tens()]
         assert min(saved) > 0.6, saved
 
@@ -286,7 +286,7 @@ class TestWhatItHolds:
         finally:
             tracemalloc.stop()
 
-    def test_at_most_32_kib_a_stream(self):
+    def test_at_most_32_kib_a_stream(self) -> None:
         chunks = list(traffic(100))
 
         def stream():
@@ -297,7 +297,7 @@ class TestWhatItHolds:
 
         assert 16 * 1024 < self.held(stream) <= 32 * 1024
 
-    def test_next_to_nothing_while_it_takes_what_others_take(self):
+    def test_next_to_nothing_while_it_takes_what_others_take(self) -> None:
         strand, chunks = Strand(), list(traffic(100))
         shared = [strand.next(chunk) for chunk in chunks]
 
@@ -309,7 +309,7 @@ class TestWhatItHolds:
 
         assert self.held(stream) < 1024
 
-    def test_next_to_nothing_after_a_rest(self):
+    def test_next_to_nothing_after_a_rest(self) -> None:
         def stream():
             made = Gzip()
             for chunk in chunks:
@@ -322,7 +322,7 @@ class TestWhatItHolds:
         chunks = list(traffic(10))
         assert self.held(stream) < 1024
 
-    def test_next_to_nothing_before_it_is_busy(self):
+    def test_next_to_nothing_before_it_is_busy(self) -> None:
         def stream():
             made = Gzip()
             made.write(b"the opening")
@@ -332,7 +332,7 @@ class TestWhatItHolds:
         assert self.held(stream) < 1024
 
 
-def test_a_shared_chunk_is_of_one_strand():
+def test_a_shared_chunk_is_of_one_strand() -> None:
     strand = Strand()
     first, second = strand.next(b"one"), strand.next(b"two")
     assert isinstance(first, Shared)

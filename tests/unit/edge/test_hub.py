@@ -1,6 +1,7 @@
 """Who gets what, who falls behind, and how connections end."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -24,7 +25,7 @@ ORDERS, PRICES, TRADING = (_BY_NAME[name] for name in ("orders", "prices", "trad
 class Side:
     """A connection, and what its reader would have been sent."""
 
-    def __init__(self, hub, owner, feed, frames, expires_at):
+    def __init__(self, hub, owner: str, feed, frames, expires_at) -> None:
         self.aborted = 0
         opening = Opening(
             client="c",
@@ -40,7 +41,7 @@ class Side:
         self.hub = hub
         hub.add(self.connection)
 
-    def abort(self):
+    def abort(self) -> None:
         self.aborted += 1
 
     async def taken(self):
@@ -51,21 +52,21 @@ class Side:
 
 
 @pytest.fixture
-async def hub():
+async def hub() -> Hub:
     made = Hub(keepalive_seconds=KEEPALIVE_SECONDS, write_seconds=WRITE_SECONDS)
     made.restart("e5")
     return made
 
 
 @pytest.fixture
-async def open_(hub):
-    def opened(owner="alice", feed=ORDERS, *, frames=100, expires_at=None):
+async def open_(hub: Hub) -> Callable[..., Side]:
+    def opened(owner: str = "alice", feed=ORDERS, *, frames=100, expires_at=None):
         return Side(hub, owner, feed, frames, expires_at)
 
     return opened
 
 
-def recorded(sequence, owner="alice", domain="orders", event=None):
+def recorded(sequence: int, owner: str = "alice", domain="orders", event=None):
     event = event or placed(f"o-{sequence}")
     return Recorded(
         sequence=sequence,
@@ -84,7 +85,9 @@ def status(service):
 
 
 class TestDelivering:
-    async def test_to_all_connections_of_the_owner_and_to_nobody_else(self, hub, open_):
+    async def test_to_all_connections_of_the_owner_and_to_nobody_else(
+        self, hub: Hub, open_
+    ) -> None:
         mine, too, other, prices = open_(), open_(feed=TRADING), open_("bob"), open_(feed=PRICES)
         hub.publish(recorded(7))
         first, second = await mine.taken(), await too.taken()
@@ -93,7 +96,7 @@ class TestDelivering:
         assert await other.taken() == b""
         assert await prices.taken() == b""
 
-    async def test_in_order_and_once(self, hub, open_):
+    async def test_in_order_and_once(self, hub: Hub, open_) -> None:
         side = open_()
         side.connection.position = 5
         for sequence in (4, 5, 6, 6, 8, 7):
@@ -104,27 +107,31 @@ class TestDelivering:
         ]
         assert side.connection.position == 8
 
-    async def test_only_while_live(self, hub, open_):
+    async def test_only_while_live(self, hub: Hub, open_) -> None:
         side = open_()
         side.connection.live = False
         hub.publish(recorded(7))
         assert await side.taken() == b""
         assert side.connection.position == 0
 
-    async def test_what_the_feed_does_not_show_moves_the_position_only(self, hub, open_):
+    async def test_what_the_feed_does_not_show_moves_the_position_only(
+        self, hub: Hub, open_
+    ) -> None:
         side = open_()
         hub.publish(recorded(7, domain="notes", event=elsewhere()))
         assert await side.taken() == b""
         assert (side.connection.position, side.connection.told) == (7, 0)
 
-    async def test_not_after_it_was_removed(self, hub, open_):
+    async def test_not_after_it_was_removed(self, hub: Hub, open_) -> None:
         side = open_()
         hub.remove(side.connection)
         hub.publish(recorded(7))
         assert await side.taken() == b""
         assert (len(hub), hub.owners()) == (0, 0)
 
-    async def test_one_that_overflows_falls_behind_and_keeps_its_place(self, hub, open_):
+    async def test_one_that_overflows_falls_behind_and_keeps_its_place(
+        self, hub: Hub, open_
+    ) -> None:
         side, other = open_(frames=2), open_()
         for sequence in range(1, 6):
             hub.publish(recorded(sequence))
@@ -133,7 +140,7 @@ class TestDelivering:
         assert (await side.taken()).count(b"\nid: ") == 2
         assert (await other.taken()).count(b"\nid: ") == 5
 
-    async def test_in_passing_to_who_is_there_without_a_place(self, hub, open_):
+    async def test_in_passing_to_who_is_there_without_a_place(self, hub: Hub, open_) -> None:
         anybody, signed_in = open_(None, PRICES), open_(feed=PRICES)
         hub.publish(recorded(7, EVERYBODY, "agents", status("orders")))
         heard = await anybody.taken()
@@ -147,7 +154,7 @@ class TestDelivering:
         hub.publish(recorded(9, EVERYBODY, "agents", status("orders")))
         assert await anybody.taken() == b""
 
-    async def test_who_has_no_room_for_what_is_told_once_is_too_slow(self, hub, open_):
+    async def test_who_has_no_room_for_what_is_told_once_is_too_slow(self, hub: Hub, open_) -> None:
         side, other = open_(None, PRICES, frames=1), open_(None, PRICES)
         for sequence in (7, 8):
             hub.publish(recorded(sequence, EVERYBODY, "agents", status("orders")))
@@ -155,13 +162,13 @@ class TestDelivering:
         assert side.connection.reason is Reason.SLOW
         assert (await other.taken()).count(b"agent:status") == 2
 
-    async def test_a_new_log_takes_everybody_out_of_live_delivery(self, hub, open_):
+    async def test_a_new_log_takes_everybody_out_of_live_delivery(self, hub: Hub, open_) -> None:
         side = open_()
         hub.restart("e6")
         assert hub.epoch == "e6"
         assert not side.connection.live
 
-    async def test_counts(self, hub, open_):
+    async def test_counts(self, hub: Hub, open_) -> None:
         sides = [open_("alice"), open_("alice"), open_("bob"), open_(None, PRICES)]
         assert (len(hub), hub.owners()) == (4, 2)
         hub.end(sides[0].connection, Reason.REVOKED, 0.0)
@@ -172,20 +179,20 @@ class TestDelivering:
 
 
 class TestIdle:
-    async def test_a_comment_after_the_interval(self, hub, open_):
+    async def test_a_comment_after_the_interval(self, hub: Hub, open_) -> None:
         side = open_()
         hub.tick(KEEPALIVE_SECONDS - 0.1, WALL)
         assert await side.taken() == b""
         hub.tick(KEEPALIVE_SECONDS, WALL)
         assert await side.taken() == b": keepalive\n\n"
 
-    async def test_none_while_a_write_is_under_way(self, hub, open_):
+    async def test_none_while_a_write_is_under_way(self, hub: Hub, open_) -> None:
         side = open_()
         side.connection.writing_since = KEEPALIVE_SECONDS - 1
         hub.tick(KEEPALIVE_SECONDS, WALL)
         assert await side.taken() == b""
 
-    async def test_a_checkpoint_when_the_position_moved_on(self, hub, open_):
+    async def test_a_checkpoint_when_the_position_moved_on(self, hub: Hub, open_) -> None:
         side = open_()
         side.connection.told, side.connection.position = 5, 9
         hub.tick(KEEPALIVE_SECONDS, WALL)
@@ -193,7 +200,7 @@ class TestIdle:
         hub.tick(KEEPALIVE_SECONDS, WALL)
         assert await side.taken() == b": keepalive\n\n"
 
-    async def test_none_for_one_that_reads_the_log(self, hub, open_):
+    async def test_none_for_one_that_reads_the_log(self, hub: Hub, open_) -> None:
         """What is before its position may not have been written yet."""
         side = open_()
         side.connection.told, side.connection.position = 5, 9
@@ -201,7 +208,9 @@ class TestIdle:
         hub.tick(KEEPALIVE_SECONDS, WALL)
         assert await side.taken() == b": keepalive\n\n"
 
-    async def test_a_checkpoint_too_where_values_leave_no_time_to_be_idle(self, hub, open_):
+    async def test_a_checkpoint_too_where_values_leave_no_time_to_be_idle(
+        self, hub: Hub, open_
+    ) -> None:
         side = open_(feed=TRADING)
         said = []
         for second in range(100):
@@ -221,7 +230,7 @@ class TestIdle:
             (81, b"event: checkpoint", b"id: e5-81"),
         ]
 
-    async def test_none_on_a_stream_without_ids(self, hub, open_):
+    async def test_none_on_a_stream_without_ids(self, hub: Hub, open_) -> None:
         side = open_(feed=PRICES)
         side.connection.position = 9
         hub.tick(KEEPALIVE_SECONDS, WALL)
@@ -229,7 +238,7 @@ class TestIdle:
 
 
 class TestEnding:
-    async def test_a_write_that_takes_too_long(self, hub, open_):
+    async def test_a_write_that_takes_too_long(self, hub: Hub, open_) -> None:
         side = open_()
         side.connection.writing_since = 100.0
         side.connection.written_at = 100.0
@@ -238,12 +247,12 @@ class TestEnding:
         hub.tick(100.1 + WRITE_SECONDS, WALL)
         assert (side.aborted, side.connection.reason) == (1, Reason.SLOW)
 
-    async def test_minutes_without_a_write(self, hub, open_):
+    async def test_minutes_without_a_write(self, hub: Hub, open_) -> None:
         side = open_()
         hub.tick(300.1, WALL)
         assert (side.aborted, side.connection.reason) == (1, Reason.QUIET)
 
-    async def test_with_its_session(self, hub, open_):
+    async def test_with_its_session(self, hub: Hub, open_) -> None:
         side = open_(expires_at=WALL + timedelta(seconds=5))
         hub.tick(1.0, WALL + timedelta(seconds=4.9))
         assert side.connection.reason is None
@@ -252,7 +261,7 @@ class TestEnding:
         assert await side.taken() == frame("auth:expired", {"reason": "expired"})
         assert side.aborted == 0
 
-    async def test_cut_when_the_farewell_is_not_taken(self, hub, open_):
+    async def test_cut_when_the_farewell_is_not_taken(self, hub: Hub, open_) -> None:
         side = open_()
         hub.end(side.connection, Reason.DRAIN, 10.0, b"bye")
         hub.tick(10.0 + FAREWELL_SECONDS, WALL)
@@ -260,7 +269,7 @@ class TestEnding:
         hub.tick(10.1 + FAREWELL_SECONDS, WALL)
         assert side.aborted == 1
 
-    async def test_the_first_reason_is_the_one_that_counts(self, hub, open_):
+    async def test_the_first_reason_is_the_one_that_counts(self, hub: Hub, open_) -> None:
         side = open_()
         hub.end(side.connection, Reason.REVOKED, 0.0, b"one")
         hub.end(side.connection, Reason.DRAIN, 0.0, b"two")
@@ -269,19 +278,19 @@ class TestEnding:
         assert await side.taken() == b"one"
         assert side.aborted == 1
 
-    async def test_an_event_after_the_end_breaks_nothing(self, hub, open_):
+    async def test_an_event_after_the_end_breaks_nothing(self, hub: Hub, open_) -> None:
         side = open_()
         hub.end(side.connection, Reason.DRAIN, 0.0, b"bye")
         hub.publish(recorded(7))
         assert await side.taken() == b"bye"
 
-    async def test_every_reason_is_a_word_for_logs(self):
+    async def test_every_reason_is_a_word_for_logs(self) -> None:
         assert {reason.value for reason in Reason} == {
             "gone", "slow", "expired", "revoked", "limit", "drain", "done", "quiet", "failed",
         }  # fmt: skip
 
 
-async def test_a_waiting_reader_is_woken_by_each_end(hub, open_):
+async def test_a_waiting_reader_is_woken_by_each_end(hub: Hub, open_) -> None:
     side = open_()
     taking = asyncio.create_task(side.connection.outbox.take())
     await asyncio.sleep(0)
@@ -299,7 +308,9 @@ class TestLeaving:
             ("notifications", "stream:draining", "closes_in_ms"),
         ],
     )
-    async def test_is_told_in_the_words_of_the_family(self, hub, open_, stream, name, field):
+    async def test_is_told_in_the_words_of_the_family(
+        self, hub: Hub, open_, stream: str, name: str, field: str
+    ) -> None:
         side = open_(feed=_BY_NAME[stream])
         hub.tell_of_leaving(side.connection, 4.9994, WALL)
         told = (await side.taken()).decode()
@@ -310,7 +321,7 @@ class TestLeaving:
         assert "\nid: " not in told
         assert side.connection.reason is None
 
-    async def test_a_full_outbox_is_not_in_the_way(self, hub, open_):
+    async def test_a_full_outbox_is_not_in_the_way(self, hub: Hub, open_) -> None:
         side = open_(frames=1)
         hub.publish(recorded(7))
         hub.tell_of_leaving(side.connection, 5.0, WALL)

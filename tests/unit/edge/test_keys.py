@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+from pathlib import Path
 
 import httpx
 import pytest
@@ -21,7 +22,7 @@ from tests.unit.orders.virtual import run
 
 
 @pytest.fixture
-def issuer():
+def issuer() -> Issuer:
     return Issuer()
 
 
@@ -32,7 +33,7 @@ async def knows(keys, issuer, algorithm="ES256"):
 
 
 class TestADocument:
-    def test_both_kinds(self, issuer):
+    def test_both_kinds(self, issuer: Issuer) -> None:
         assert [(key.kid, key.algorithm) for key in read(issuer.jwks())] == [
             ("RS256-0", "RS256"),
             ("ES256-0", "ES256"),
@@ -50,11 +51,11 @@ class TestADocument:
             b"[" * 5000 + b"]" * 5000,
         ],
     )  # fmt: skip
-    def test_none(self, data):
+    def test_none(self, data) -> None:
         with pytest.raises(BadKeys):
             read(data)
 
-    def test_what_is_for_something_else_is_left_out(self, issuer):
+    def test_what_is_for_something_else_is_left_out(self, issuer: Issuer) -> None:
         kid, key = issuer.key("RS256")
         good = published(key, kid)
         others = [
@@ -70,12 +71,12 @@ class TestADocument:
 
 class TestAFile:
     @pytest.fixture
-    def file(self, tmp_path, issuer):
+    def file(self, tmp_path: Path, issuer: Issuer) -> Path:
         file = tmp_path / "jwks.json"
         file.write_bytes(issuer.jwks())
         return file
 
-    async def test_it_is_read_again_when_it_changed(self, file, issuer):
+    async def test_it_is_read_again_when_it_changed(self, file: Path, issuer: Issuer) -> None:
         keys = FileKeys(file)
         assert await knows(keys, issuer)
         issuer.rotate()
@@ -84,12 +85,14 @@ class TestAFile:
         assert await knows(keys, issuer)
         assert await keys.find("ES256-0", "ES256") == []
 
-    async def test_it_is_not_read_again_when_it_did_not(self, file, issuer, monkeypatch):
+    async def test_it_is_not_read_again_when_it_did_not(
+        self, file: Path, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         keys = FileKeys(file)
         monkeypatch.setattr("services.edge.access.keys.read", lambda _: pytest.fail("was read"))
         assert await knows(keys, issuer)
 
-    async def test_a_link_that_is_pointed_elsewhere(self, tmp_path, issuer):
+    async def test_a_link_that_is_pointed_elsewhere(self, tmp_path: Path, issuer: Issuer) -> None:
         """As kubernetes changes what it mounts."""
         for name in ("one", "two"):
             (tmp_path / name).write_bytes(issuer.jwks())
@@ -101,7 +104,9 @@ class TestAFile:
         os.replace(tmp_path / "next", link)  # noqa: PTH105
         assert [key.kid for key in await keys.find("ES256-1", "ES256")] == ["ES256-1"]
 
-    async def test_a_broken_or_missing_one_leaves_the_old_keys(self, file, issuer):
+    async def test_a_broken_or_missing_one_leaves_the_old_keys(
+        self, file: Path, issuer: Issuer
+    ) -> None:
         keys = FileKeys(file)
         file.write_bytes(b'{"keys":')
         assert await knows(keys, issuer)
@@ -111,7 +116,7 @@ class TestAFile:
         file.write_bytes(issuer.jwks())
         assert await knows(keys, issuer)
 
-    def test_at_the_start_it_must_be_right(self, tmp_path):
+    def test_at_the_start_it_must_be_right(self, tmp_path: Path) -> None:
         with pytest.raises(OSError, match="No such file"):
             FileKeys(tmp_path / "none")
         with pytest.raises(IsADirectoryError):
@@ -124,7 +129,7 @@ class TestAFile:
 class Source:
     """What is behind a URL, in virtual time: an issuer's keys, `down`, or `slow` by seconds."""
 
-    def __init__(self, issuer):
+    def __init__(self, issuer) -> None:
         self.issuer = issuer
         self.asked = 0
         self.down = False
@@ -142,8 +147,8 @@ class Source:
 class TestAUrl:
     """`run` plays them in virtual time."""
 
-    def test_it_is_asked_once_for_many_tokens(self, issuer):
-        async def story():
+    def test_it_is_asked_once_for_many_tokens(self, issuer: Issuer) -> None:
+        async def story() -> None:
             source = Source(issuer)
             source.slow = 0.5
             found = await asyncio.gather(*(knows(source.keys, issuer) for _ in range(50)))
@@ -152,8 +157,8 @@ class TestAUrl:
 
         run(story())
 
-    def test_again_when_its_keys_are_old_and_nobody_waits_for_that(self, issuer):
-        async def story():
+    def test_again_when_its_keys_are_old_and_nobody_waits_for_that(self, issuer: Issuer) -> None:
+        async def story() -> None:
             source = Source(issuer)
             clock = asyncio.get_running_loop().time
             await knows(source.keys, issuer)
@@ -170,8 +175,8 @@ class TestAUrl:
 
         run(story())
 
-    def test_at_once_for_a_key_that_is_not_known(self, issuer):
-        async def story():
+    def test_at_once_for_a_key_that_is_not_known(self, issuer: Issuer) -> None:
+        async def story() -> None:
             source = Source(issuer)
             await knows(source.keys, issuer)
             await asyncio.sleep(10)
@@ -181,8 +186,8 @@ class TestAUrl:
 
         run(story())
 
-    def test_also_right_after_it_was_asked(self, issuer):
-        async def story():
+    def test_also_right_after_it_was_asked(self, issuer: Issuer) -> None:
+        async def story() -> None:
             source = Source(issuer)
             await knows(source.keys, issuer)
             issuer.rotate()
@@ -190,12 +195,12 @@ class TestAUrl:
 
         run(story())
 
-    def test_made_up_keys_do_not_make_it_ask_more_than_once_a_second(self, issuer):
-        async def story():
+    def test_made_up_keys_do_not_make_it_ask_more_than_once_a_second(self, issuer: Issuer) -> None:
+        async def story() -> None:
             source = Source(issuer)
             await knows(source.keys, issuer)
 
-            async def flood(number):
+            async def flood(number: int) -> None:
                 for n in range(10):
                     assert await source.keys.find(f"made-up-{number}-{n}", "RS256") == []
 
@@ -206,8 +211,8 @@ class TestAUrl:
 
         run(story())
 
-    def test_while_it_is_down_the_old_keys_stay(self, issuer):
-        async def story():
+    def test_while_it_is_down_the_old_keys_stay(self, issuer: Issuer) -> None:
+        async def story() -> None:
             source = Source(issuer)
             await knows(source.keys, issuer)
             source.down = True
@@ -220,10 +225,10 @@ class TestAUrl:
 
         run(story())
 
-    def test_while_it_is_down_nobody_can_say_what_an_unknown_key_is(self, issuer):
+    def test_while_it_is_down_nobody_can_say_what_an_unknown_key_is(self, issuer: Issuer) -> None:
         """Who is told 401 gives up for good: 503 it is, until somebody knows."""
 
-        async def story():
+        async def story() -> None:
             source = Source(issuer)
             source.down = True
             with pytest.raises(KeysAway):
@@ -239,8 +244,8 @@ class TestAUrl:
 
         run(story())
 
-    def test_its_end_leaves_nothing_under_way(self, issuer):
-        async def story():
+    def test_its_end_leaves_nothing_under_way(self, issuer: Issuer) -> None:
+        async def story() -> None:
             source = Source(issuer)
             source.slow = 1000
             source.keys.fetch()
@@ -252,11 +257,11 @@ class TestAUrl:
 
 
 class TestDownloads:
-    async def test_what_is_there(self, issuer):
+    async def test_what_is_there(self, issuer: Issuer) -> None:
         async with serving(issuer.jwks()) as jwks:
             assert await downloader(jwks.url)() == issuer.jwks()
 
-    async def test_what_is_too_long_or_elsewhere(self):
+    async def test_what_is_too_long_or_elsewhere(self) -> None:
         async with serving(b"x" * (1 << 20) + b"x") as jwks:
             with pytest.raises(BadKeys, match="more than"):
                 await downloader(jwks.url)()

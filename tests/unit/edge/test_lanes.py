@@ -20,15 +20,15 @@ def outbox(frames=100, size=10_000, clock=None):
     return Outbox(clock or FlushClock(WINDOW), frames, size)
 
 
-async def reader(box, taken):
+async def reader(box, taken) -> None:
     """Takes what comes, and notes when."""
     while not box.ended:
         taken.append((round(now(), 6), await box.take()))
 
 
 class TestWindows:
-    def test_the_first_few_leave_at_once_and_the_rest_as_one(self):
-        async def story():
+    def test_the_first_few_leave_at_once_and_the_rest_as_one(self) -> None:
+        async def story() -> None:
             box, taken = outbox(), []
             reading = asyncio.create_task(self.timed(box, taken))
             await asyncio.sleep(1)
@@ -47,8 +47,10 @@ class TestWindows:
 
         run(story())
 
-    def test_a_stream_that_goes_on_is_one_write_a_window_and_rests_before_it_bursts_again(self):
-        async def story():
+    def test_a_stream_that_goes_on_is_one_write_a_window_and_rests_before_it_bursts_again(
+        self,
+    ) -> None:
+        async def story() -> None:
             box, taken = outbox(frames=1000), []
             reading = asyncio.create_task(self.timed(box, taken))
             for _ in range(1000):
@@ -66,13 +68,13 @@ class TestWindows:
 
         run(story())
 
-    async def timed(self, box, taken):
+    async def timed(self, box, taken) -> None:
         while True:
             data = await box.take()
             taken.append((now(), data))
 
-    def test_after_a_quiet_window_the_next_is_a_first_one(self):
-        async def story():
+    def test_after_a_quiet_window_the_next_is_a_first_one(self) -> None:
+        async def story() -> None:
             box, taken = outbox(), []
             reading = asyncio.create_task(self.timed(box, taken))
             for _ in range(3):
@@ -85,8 +87,8 @@ class TestWindows:
 
         run(story())
 
-    def test_what_is_urgent_waits_for_no_window_and_takes_the_rest_along(self):
-        async def story():
+    def test_what_is_urgent_waits_for_no_window_and_takes_the_rest_along(self) -> None:
+        async def story() -> None:
             box, taken = outbox(), []
             reading = asyncio.create_task(self.timed(box, taken))
             await asyncio.sleep(1)
@@ -102,8 +104,8 @@ class TestWindows:
 
         run(story())
 
-    def test_one_timer_serves_many_outboxes(self):
-        async def story():
+    def test_one_timer_serves_many_outboxes(self) -> None:
+        async def story() -> None:
             clock = FlushClock(WINDOW)
             boxes = [outbox(clock=clock) for _ in range(10)]
             taken = [[] for _ in boxes]
@@ -125,8 +127,8 @@ class TestWindows:
 
 
 class TestBounds:
-    def test_in_number(self):
-        async def story():
+    def test_in_number(self) -> None:
+        async def story() -> None:
             box = outbox(frames=2)
             assert [box.put(b"x") for _ in range(3)] == [True, True, False]
             assert await box.take() == b"xx"
@@ -134,8 +136,8 @@ class TestBounds:
 
         run(story())
 
-    def test_in_size(self):
-        async def story():
+    def test_in_size(self) -> None:
+        async def story() -> None:
             box = outbox(size=10)
             assert [box.put(b"x" * 6), box.put(b"y" * 5), box.put(b"z" * 4)] == [True, False, True]
             assert box.size == 10
@@ -144,8 +146,8 @@ class TestBounds:
 
         run(story())
 
-    def test_no_frame_is_too_large_for_an_empty_one(self):
-        async def story():
+    def test_no_frame_is_too_large_for_an_empty_one(self) -> None:
+        async def story() -> None:
             box = outbox(size=10)
             assert box.put(b"x" * 1000)
             assert not box.put(b"y")
@@ -155,8 +157,8 @@ class TestBounds:
 
 
 class TestEnds:
-    def test_the_farewell_is_last_and_fits_always(self):
-        async def story():
+    def test_the_farewell_is_last_and_fits_always(self) -> None:
+        async def story() -> None:
             box = outbox(frames=1)
             box.put(b"a")
             box.end(b"bye")
@@ -168,8 +170,8 @@ class TestEnds:
 
         run(story())
 
-    def test_it_wakes_who_waits(self):
-        async def story():
+    def test_it_wakes_who_waits(self) -> None:
+        async def story() -> None:
             box = outbox()
             taking = asyncio.create_task(box.take())
             await asyncio.sleep(0)
@@ -178,8 +180,8 @@ class TestEnds:
 
         run(story())
 
-    def test_a_nudge_returns_with_what_there_is(self):
-        async def story():
+    def test_a_nudge_returns_with_what_there_is(self) -> None:
+        async def story() -> None:
             box = outbox()
             taking = asyncio.create_task(box.take())
             await asyncio.sleep(0)
@@ -191,8 +193,8 @@ class TestEnds:
 
         run(story())
 
-    def test_a_taker_that_is_cancelled_takes_nothing_with_it(self):
-        async def story():
+    def test_a_taker_that_is_cancelled_takes_nothing_with_it(self) -> None:
+        async def story() -> None:
             box = outbox()
             taking = asyncio.create_task(box.take())
             await asyncio.sleep(0)
@@ -207,7 +209,7 @@ class TestEnds:
 class Sink:
     """A peer that is written to without a task."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.room = True
         self.got = []
 
@@ -226,8 +228,8 @@ class TestSinks:
         await asyncio.sleep(1)
         return box, sink, taken, reading
 
-    def test_what_leaves_at_once_wakes_nobody(self):
-        async def story():
+    def test_what_leaves_at_once_wakes_nobody(self) -> None:
+        async def story() -> None:
             box, sink, taken, reading = await self.waiting()
             box.put(b"now")
             assert sink.got == [b"now"]
@@ -238,8 +240,8 @@ class TestSinks:
 
         run(story())
 
-    def test_windows_are_kept(self):
-        async def story():
+    def test_windows_are_kept(self) -> None:
+        async def story() -> None:
             box, sink, _, reading = await self.waiting()
             for number in range(BURST_WRITES + 5):
                 box.put(b"%d" % number)
@@ -250,8 +252,8 @@ class TestSinks:
 
         run(story())
 
-    def test_without_room_it_is_taken_and_in_order(self):
-        async def story():
+    def test_without_room_it_is_taken_and_in_order(self) -> None:
+        async def story() -> None:
             box, sink, taken, reading = await self.waiting()
             sink.room = False
             box.put(b"a")
@@ -265,10 +267,10 @@ class TestSinks:
 
         run(story())
 
-    def test_nobody_in_take_writes_nothing_past_it(self):
+    def test_nobody_in_take_writes_nothing_past_it(self) -> None:
         """Whoever takes may be writing still."""
 
-        async def story():
+        async def story() -> None:
             box, sink = outbox(), Sink()
             box.sink = sink
             box.put(b"a")
@@ -278,11 +280,11 @@ class TestSinks:
 
         run(story())
 
-    def test_never_nothing(self):
+    def test_never_nothing(self) -> None:
         """An empty chunk would end the response: a window that passes when what it was for has
         left already writes none."""
 
-        async def story():
+        async def story() -> None:
             box, sink, _, reading = await self.waiting()
             for _ in range(BURST_WRITES + 2):
                 box.put(b"x")
@@ -295,8 +297,8 @@ class TestSinks:
 
         run(story())
 
-    def test_an_end_and_a_nudge_are_for_who_takes(self):
-        async def story():
+    def test_an_end_and_a_nudge_are_for_who_takes(self) -> None:
+        async def story() -> None:
             box, taken, sink = outbox(), [], Sink()
             box.sink = sink
             reading = asyncio.create_task(reader(box, taken))
@@ -310,11 +312,11 @@ class TestSinks:
 
         run(story())
 
-    def test_a_fault_of_the_sink_is_its_readers_alone(self):
-        async def story():
+    def test_a_fault_of_the_sink_is_its_readers_alone(self) -> None:
+        async def story() -> None:
             box = outbox()
 
-            def broken(take):
+            def broken(take) -> None:
                 raise ValueError(take())
 
             box.sink = broken
@@ -330,14 +332,14 @@ class TestSinks:
 class Values:
     """Newest values by key, as a board has them."""
 
-    def __init__(self, rate=10.0, symbols=None, busy=0.0):
+    def __init__(self, rate=10.0, symbols=None, busy=0.0) -> None:
         self.newest = {}
         self.lane = Lane(Wants(symbols, rate), self.join, WINDOW, busy)
 
     def join(self, keys):
         return b"".join(self.newest[key] for key in sorted(keys))
 
-    def change(self, key, value):
+    def change(self, key, value) -> None:
         self.newest[key] = b"%s=%d;" % (key.encode(), value)
         self.lane.changed(key)
 
@@ -353,7 +355,7 @@ def busying(values, takes):
     loop, sent = asyncio.get_running_loop(), []
 
     class Slow:
-        def offer(self, *_):
+        def offer(self, *_) -> None:
             sent.append(now())
             loop._virtual.now += takes
 
@@ -362,8 +364,8 @@ def busying(values, takes):
 
 
 class TestLanes:
-    def test_a_first_value_leaves_at_once(self):
-        async def story():
+    def test_a_first_value_leaves_at_once(self) -> None:
+        async def story() -> None:
             values, taken = Values(), []
             reading = values.reader(taken)
             await asyncio.sleep(1)
@@ -375,8 +377,8 @@ class TestLanes:
         run(story())
 
     @pytest.mark.parametrize("rate", [0.5, 2.0, 10.0])
-    def test_at_most_the_rate_and_the_newest_of_each_interval(self, rate):
-        async def story():
+    def test_at_most_the_rate_and_the_newest_of_each_interval(self, rate: float) -> None:
+        async def story() -> None:
             values, taken = Values(rate), []
             reading = values.reader(taken)
             for number in range(1000):  # ten seconds
@@ -392,10 +394,10 @@ class TestLanes:
 
         run(story())
 
-    def test_each_key_has_its_own_interval(self):
+    def test_each_key_has_its_own_interval(self) -> None:
         """Regression: a key waited for the timer of another one, up to ten seconds."""
 
-        async def story():
+        async def story() -> None:
             values, taken = Values(rate=1.0), []
             reading = values.reader(taken)
             values.change("A", 1)
@@ -410,8 +412,8 @@ class TestLanes:
 
         run(story())
 
-    def test_changes_within_a_window_are_one_chunk_joined_once_for_all(self):
-        async def story():
+    def test_changes_within_a_window_are_one_chunk_joined_once_for_all(self) -> None:
+        async def story() -> None:
             values, joined = Values(), []
             join = values.join
             values.lane.newest = lambda keys: joined.append(sorted(keys)) or join(keys)
@@ -427,11 +429,11 @@ class TestLanes:
 
         run(story())
 
-    def test_a_chunk_is_a_window_s_worth_and_waits_for_no_other(self):
+    def test_a_chunk_is_a_window_s_worth_and_waits_for_no_other(self) -> None:
         """Regression: two windows of the same length, a moment apart, made most chunks wait for
         both, and joined what was missed meanwhile for each reader anew."""
 
-        async def story():
+        async def story() -> None:
             values, taken = Values(rate=1000.0), []
             reading, sent = values.reader(taken), []
             flush = values.lane._flush
@@ -447,8 +449,10 @@ class TestLanes:
     @pytest.mark.parametrize(
         ("takes", "window"), [(0.0, WINDOW), (0.02, 0.0417), (0.04, 0.07), (5.0, 5.03)]
     )
-    def test_a_lane_that_takes_long_to_write_is_flushed_less_often(self, takes, window):
-        async def story():
+    def test_a_lane_that_takes_long_to_write_is_flushed_less_often(
+        self, takes: float, window
+    ) -> None:
+        async def story() -> None:
             values = Values(rate=1000.0)
             sent = busying(values, takes)
             while len(sent) < 20:
@@ -459,11 +463,11 @@ class TestLanes:
 
         run(story())
 
-    def test_what_comes_now_and_then_waits_for_no_share_of_the_time(self):
+    def test_what_comes_now_and_then_waits_for_no_share_of_the_time(self) -> None:
         """Regression: with thousands of readers every value waited as long as it takes to write to
         them twice, though nothing else was to be done."""
 
-        async def story():
+        async def story() -> None:
             values = Values()
             sent, lags = busying(values, 0.05), []
             for number in range(40):
@@ -479,10 +483,10 @@ class TestLanes:
     @pytest.mark.parametrize(
         ("rate", "window"), [(900, WINDOW), (1000, WINDOW), (1200, 0.1), (3000, 0.1)]
     )
-    def test_a_busy_lane_has_longer_windows(self, rate, window):
+    def test_a_busy_lane_has_longer_windows(self, rate: int, window) -> None:
         """Above 1,000 changes a second of what is wanted, 100 ms; nothing of it is lost."""
 
-        async def story():
+        async def story() -> None:
             values, taken = Values(symbols=frozenset(map(str, range(400))), busy=0.1), []
             reading = values.reader(taken)
             for tick in range(500):  # five seconds
@@ -508,8 +512,8 @@ class TestLanes:
 
         run(story())
 
-    def test_a_steady_thousand_a_second_is_not_busy_by_its_jumps(self):
-        async def story():
+    def test_a_steady_thousand_a_second_is_not_busy_by_its_jumps(self) -> None:
+        async def story() -> None:
             values, taken = Values(busy=0.1), []
             reading = values.reader(taken)
             for tick in range(1000):
@@ -522,8 +526,8 @@ class TestLanes:
 
         run(story())
 
-    def test_only_what_is_wanted(self):
-        async def story():
+    def test_only_what_is_wanted(self) -> None:
+        async def story() -> None:
             values, taken = Values(symbols=frozenset({"A"})), []
             reading = values.reader(taken)
             values.change("B", 1)
@@ -535,10 +539,10 @@ class TestLanes:
 
         run(story())
 
-    def test_a_reader_that_took_nothing_gets_the_newest_of_what_it_missed_once(self):
+    def test_a_reader_that_took_nothing_gets_the_newest_of_what_it_missed_once(self) -> None:
         """What waits for it is one chunk, however long it waits."""
 
-        async def story():
+        async def story() -> None:
             values, box = Values(), outbox()
             values.lane.members.add(box)
             for number in range(50):
@@ -551,8 +555,8 @@ class TestLanes:
 
         run(story())
 
-    def test_a_closed_lane_flushes_no_more(self):
-        async def story():
+    def test_a_closed_lane_flushes_no_more(self) -> None:
+        async def story() -> None:
             values, taken = Values(rate=1.0), []
             reading = values.reader(taken)
             values.change("A", 1)

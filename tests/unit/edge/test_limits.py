@@ -24,7 +24,7 @@ PROXIES = networks(["10.0.0.0/8", "fd00::/8", "192.0.2.7"])
 
 
 class TestRoom:
-    def test_as_many_as_there_are_places(self):
+    def test_as_many_as_there_are_places(self) -> None:
         present = []
         room = Room(2, present.__len__)
         for _ in range(2):
@@ -36,13 +36,13 @@ class TestRoom:
         with room.place():
             pass
 
-    def test_who_is_being_admitted_has_a_place(self):
+    def test_who_is_being_admitted_has_a_place(self) -> None:
         """A thousand that are looked up at once are not a thousand too many afterwards."""
         room = Room(2, lambda: 0)
         with room.place(), room.place(), pytest.raises(Full), room.place():
             raise AssertionError("came in")
 
-    def test_who_is_refused_gives_it_back(self):
+    def test_who_is_refused_gives_it_back(self) -> None:
         room = Room(1, lambda: 0)
         for _ in range(3):
             with pytest.raises(ValueError, match="refused"), room.place():
@@ -50,7 +50,7 @@ class TestRoom:
 
 
 class TestAttempts:
-    def test_so_many_and_then_to_wait(self):
+    def test_so_many_and_then_to_wait(self) -> None:
         attempts = Attempts(5)
         assert [attempts.take("a", 0.1) for _ in range(5)] == [None] * 5
         wait = attempts.take("a", 0.1)
@@ -58,7 +58,7 @@ class TestAttempts:
         assert not attempts.take("a", 30.0).first
         assert attempts.take("a", 30.1).seconds == 31
 
-    def test_after_the_wait_there_is_room(self):
+    def test_after_the_wait_there_is_room(self) -> None:
         attempts = Attempts(5)
         for number in range(5):
             attempts.take("a", number * 7.0)
@@ -66,7 +66,7 @@ class TestAttempts:
         assert attempts.take("a", 40.3 + wait.seconds) is None
         assert attempts.take("a", 40.3 + wait.seconds) is not None
 
-    def test_those_of_other_processes_count_and_are_never_refused(self):
+    def test_those_of_other_processes_count_and_are_never_refused(self) -> None:
         attempts = Attempts(5)
         attempts.add("a", 3, 0.0)
         attempts.add("b", 9, 0.0)
@@ -75,7 +75,7 @@ class TestAttempts:
         attempts.add("a", 4, 10.0)
         assert attempts.take("b", 1.0).seconds == 60
 
-    def test_the_wait_is_until_enough_of_them_are_old(self):
+    def test_the_wait_is_until_enough_of_them_are_old(self) -> None:
         attempts = Attempts(5)
         for now in (0.0, 10.0, 20.0):
             attempts.add("a", 4, now)
@@ -84,12 +84,12 @@ class TestAttempts:
         assert attempts.take("a", 30.0 + wait.seconds - 1) is not None
         assert attempts.take("a", 30.0 + wait.seconds) is None
 
-    def test_addresses_do_not_count_for_each_other(self):
+    def test_addresses_do_not_count_for_each_other(self) -> None:
         attempts = Attempts(1)
         assert [attempts.take(name, 0.0) for name in "abc"] == [None] * 3
         assert attempts.take("b", 1.0) is not None
 
-    def test_a_refused_attempt_does_not_lengthen_the_wait(self):
+    def test_a_refused_attempt_does_not_lengthen_the_wait(self) -> None:
         attempts = Attempts(1)
         attempts.take("a", 0.0)
         for number in range(1, 60):
@@ -100,7 +100,7 @@ class TestAttempts:
         st.lists(st.floats(0.0, 3.0), min_size=1, max_size=400),
         st.integers(min_value=1, max_value=9),
     )
-    def test_no_minute_has_more_and_nobody_waits_a_slot_too_long(self, pauses, rate):
+    def test_no_minute_has_more_and_nobody_waits_a_slot_too_long(self, pauses, rate) -> None:
         """Against the definition: a list of every time."""
         attempts, taken, now = Attempts(rate), deque(), 0.0
         for pause in pauses:
@@ -113,33 +113,33 @@ class TestAttempts:
             else:
                 assert loose >= rate
 
-    def test_a_million_addresses_do_not_make_it_grow(self):
+    def test_a_million_addresses_do_not_make_it_grow(self) -> None:
         attempts = Attempts(60, most_marks=1000)
         for number in range(30_000):
             attempts.take(f"10.0.{number}", number / 100_000)
         assert len(attempts) == len(attempts._tries) == 1000
 
-    def test_what_is_over_is_forgotten(self):
+    def test_what_is_over_is_forgotten(self) -> None:
         attempts = Attempts(60)
         for number in range(1000):
             attempts.take(f"10.0.{number}", 0.0)
         attempts.take("a", WINDOW_SECONDS * 2)
         assert len(attempts) == len(attempts._tries) == 1
 
-    def test_one_address_takes_few_marks_however_often_it_comes(self):
+    def test_one_address_takes_few_marks_however_often_it_comes(self) -> None:
         attempts = Attempts(1_000_000)
         for number in range(20_000):
             assert attempts.take("a", number / 200) is None
         assert len(attempts) <= WINDOW_SECONDS / SLOT_SECONDS + 2
 
-    def test_the_longest_absent_is_forgotten_first(self):
+    def test_the_longest_absent_is_forgotten_first(self) -> None:
         attempts = Attempts(1, most_marks=10)
         for number in range(11):
             attempts.take(str(number), number / 10)
         assert attempts.take("10", 2.0) is not None
         assert attempts.take("0", 2.0) is None
 
-    def test_an_address_costs_some_hundred_bytes(self):
+    def test_an_address_costs_some_hundred_bytes(self) -> None:
         """Each address that comes once had a deque of its own, 1 KB: a crowd behind a proxy, or
         who says so, cost 70 MB."""
         attempts, count = Attempts(60), 10_000
@@ -154,7 +154,7 @@ class TestAttempts:
         assert len(attempts) == count
         assert used / count < 500
 
-    def test_its_books_are_right_whatever_happens(self):
+    def test_its_books_are_right_whatever_happens(self) -> None:
         rng = random.Random(3)
         attempts, now = Attempts(3, most_marks=50), 0.0
         for _ in range(20_000):
@@ -180,7 +180,7 @@ class TestWhoseAddress:
             ("::ffff:192.0.2.1", "192.0.2.1"),
         ],
     )
-    def test_addresses(self, text, address):
+    def test_addresses(self, text: str, address: str) -> None:
         assert str(address_in(text)) == address
 
     @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ class TestWhoseAddress:
             "for=192.0.2.1", "[1]:1",
         ],
     )  # fmt: skip
-    def test_what_is_none(self, text):
+    def test_what_is_none(self, text: str) -> None:
         assert address_in(text) is None
 
     @pytest.mark.parametrize(
@@ -214,13 +214,13 @@ class TestWhoseAddress:
             ("10.1.2.3", ",".join(["10.0.0.1"] * 5000), "10.0.0.1"),
         ],
     )
-    def test_the_last_hop_that_is_not_ours(self, peer, forwarded, client):
+    def test_the_last_hop_that_is_not_ours(self, peer: str | None, forwarded, client: str) -> None:
         assert str(client_address(peer, forwarded, PROXIES)) == client
 
-    def test_without_listed_proxies_the_header_is_nothing(self):
+    def test_without_listed_proxies_the_header_is_nothing(self) -> None:
         assert str(client_address("127.0.0.1", "198.51.100.1", ())) == "127.0.0.1"
 
-    def test_a_subnet_of_ipv6_is_one_customer(self):
+    def test_a_subnet_of_ipv6_is_one_customer(self) -> None:
         names = {counted_as(address_in(f"2001:db8:0:1:{n:x}::{n:x}")) for n in range(1, 50)}
         assert names == {"2001:db8:0:1::/64"}
         assert counted_as(address_in("2001:db8:0:2::1")) not in names
@@ -228,11 +228,11 @@ class TestWhoseAddress:
         assert counted_as(None) == "unknown"
 
     @given(st.text(max_size=200), st.text(max_size=200))
-    def test_anything_may_be_written_there(self, peer, forwarded):
+    def test_anything_may_be_written_there(self, peer, forwarded) -> None:
         counted_as(client_address(peer, forwarded, PROXIES))
         counted_as(client_address("10.0.0.1", forwarded, PROXIES))
 
-    def test_what_is_no_network_is_named(self):
+    def test_what_is_no_network_is_named(self) -> None:
         with pytest.raises(ValueError, match=r"10\.0\.0\.0/33"):
             networks(["10.0.0.0/33"])
         with pytest.raises(ValueError, match="host bits"):

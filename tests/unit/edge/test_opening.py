@@ -1,6 +1,7 @@
 """What the settings of access cannot be: said when the edge starts, by the variable's name."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -23,7 +24,7 @@ def opened(**settings):
 
 
 @pytest.mark.parametrize("content", [None, b"{}", b"", b'{"keys":[]}'])
-async def test_a_file_without_keys(tmp_path, content):
+async def test_a_file_without_keys(tmp_path: Path, content: bytes | None) -> None:
     file = tmp_path / "jwks.json"
     if content is not None:
         file.write_bytes(content)
@@ -31,14 +32,14 @@ async def test_a_file_without_keys(tmp_path, content):
         opened(jwt_jwks=str(file))
 
 
-async def test_a_cookie_that_browsers_drop():
+async def test_a_cookie_that_browsers_drop() -> None:
     with pytest.raises(BadSetting, match="TAPEWIRE_COOKIE_SAME_SITE='none'"):
         opened(cookie_same_site="none", cookie_secure=False)
     assert opened(cookie_same_site="none")
 
 
 @pytest.mark.parametrize("text", ["10.0.0.0/33", "10.0.0.1/8", "proxy.example", "", "10.0.0.0-9"])
-async def test_what_is_no_network(text):
+async def test_what_is_no_network(text: str) -> None:
     with pytest.raises(BadSetting, match="TAPEWIRE_USER_HEADER_FROM='"):
         opened(user_header_from=("10.0.0.0/8", text))
     with pytest.raises(BadSetting, match="TAPEWIRE_TRUSTED_PROXIES='"):

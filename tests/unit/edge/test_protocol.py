@@ -10,7 +10,7 @@ from services.edge.protocol import Way
 uvloop = pytest.importorskip("uvloop")
 
 
-def test_what_is_written_to_a_peer_that_was_cut_off_goes_nowhere():
+def test_what_is_written_to_a_peer_that_was_cut_off_goes_nowhere() -> None:
     """uvloop raises between the cut and the word of it: a client that reset its connection in
     that moment was a failed request in the log, with a traceback."""
 

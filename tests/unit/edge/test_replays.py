@@ -59,7 +59,7 @@ def engine_of(server, log, clock):
     )
 
 
-def connection(name, owner="alice"):
+def connection(name: str, owner: str = "alice"):
     feed = next(one for one in FEEDS if one.name == name)
     opening = Opening(
         client=f"{owner}-{name}-1",
@@ -72,7 +72,7 @@ def connection(name, owner="alice"):
     return Connection(opening, outbox, 0.0, lambda: None)
 
 
-async def alert(log, number):
+async def alert(log, number: int) -> None:
     draft = Draft(
         subject=Subject("alice", "alerts", f"{number}"),
         event=golden("alert.raised", alertId=f"a{number}"),
@@ -82,10 +82,10 @@ async def alert(log, number):
 
 
 @pytest.mark.parametrize("remembers", [True, False])
-def test_a_stream_of_happenings_begins_with_those_of_the_last_five_minutes(remembers):
+def test_a_stream_of_happenings_begins_with_those_of_the_last_five_minutes(remembers: bool) -> None:
     """Whether the edge was there when they happened, or reads of them in the log."""
 
-    async def story():
+    async def story() -> None:
         clock = Clock()
         server = MemoryServer(clock)
         log = MemoryLog(server)
@@ -113,8 +113,8 @@ def test_a_stream_of_happenings_begins_with_those_of_the_last_five_minutes(remem
     run(story())
 
 
-def test_so_many_read_the_log_at_a_time_and_all_get_what_they_came_for():
-    async def story():
+def test_so_many_read_the_log_at_a_time_and_all_get_what_they_came_for() -> None:
+    async def story() -> None:
         clock = Clock()
         server = MemoryServer(clock)
         for number in range(10):

@@ -18,7 +18,7 @@ PATIENT_SECONDS = 60.0
 class Following:
     """A server, a writer without misfortunes, and a tape with some."""
 
-    def __init__(self, faults=None, log=MemoryLog):
+    def __init__(self, faults=None, log=MemoryLog) -> None:
         self.server = MemoryServer()
         self.writer = MemoryLog(self.server)
         self.log = log(self.server, faults)
@@ -26,7 +26,7 @@ class Following:
         self.restarts = []
         self.tape = Tape(self.log, self.heard.append, self.restart, seed=1)
 
-    def restart(self):
+    def restart(self) -> None:
         self.restarts.append((self.tape.epoch, self.tape.head))
         self.heard.clear()
 
@@ -35,11 +35,11 @@ class Following:
         await self.tape.ready.wait()
         return self
 
-    async def __aexit__(self, *_):
+    async def __aexit__(self, *_) -> None:
         self.running.cancel()
         await asyncio.wait({self.running})
 
-    async def append(self, count=1, owner="alice"):
+    async def append(self, count: int = 1, owner: str = "alice") -> None:
         for _ in range(count):
             event = placed(new_id())
             subject = Subject(owner, "orders", event.order.order_id)
@@ -47,7 +47,7 @@ class Following:
             await self.writer.append([Draft(subject=subject, event=event, meta=meta)])
             await asyncio.sleep(0.001)
 
-    async def caught_up(self):
+    async def caught_up(self) -> None:
         await until(
             "the tape is at the end of the log",
             lambda: self.tape.head >= self.server.journal.last,
@@ -60,8 +60,8 @@ class Following:
         return [recorded.sequence for recorded in self.heard]
 
 
-def test_it_begins_at_the_end_and_remembers_nothing():
-    async def story():
+def test_it_begins_at_the_end_and_remembers_nothing() -> None:
+    async def story() -> None:
         following = Following()
         await following.append(5)
         async with following:
@@ -73,8 +73,8 @@ def test_it_begins_at_the_end_and_remembers_nothing():
     run(story())
 
 
-def test_what_it_heard_it_remembers_by_owner():
-    async def story():
+def test_what_it_heard_it_remembers_by_owner() -> None:
+    async def story() -> None:
         async with Following() as following:
             for owner in ("alice", "bob", "alice"):
                 await following.append(owner=owner)
@@ -88,10 +88,10 @@ def test_what_it_heard_it_remembers_by_owner():
     run(story())
 
 
-def test_memory_is_bounded(monkeypatch):
+def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "REMEMBERED_EVENTS", 10)
 
-    async def story():
+    async def story() -> None:
         async with Following() as following:
             await following.append(25)
             await following.append(5, owner="bob")
@@ -108,10 +108,10 @@ def test_memory_is_bounded(monkeypatch):
     run(story())
 
 
-def test_memory_is_bounded_in_bytes(monkeypatch):
+def test_memory_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "REMEMBERED_BYTES", 2000)
 
-    async def story():
+    async def story() -> None:
         async with Following() as following:
             await following.append(50)
             await following.caught_up()
@@ -138,8 +138,8 @@ def test_memory_is_bounded_in_bytes(monkeypatch):
     ids=str,
 )
 @pytest.mark.parametrize("seed", range(5))
-def test_every_event_once_in_order_over(faults, seed):
-    async def story():
+def test_every_event_once_in_order_over(faults, seed: int) -> None:
+    async def story() -> None:
         async with Following(Faults(seed=seed, **faults)) as following:
             await following.append(300)
             await following.caught_up()
@@ -149,8 +149,8 @@ def test_every_event_once_in_order_over(faults, seed):
     run(story())
 
 
-def test_a_lost_last_message_is_noticed_by_the_timer():
-    async def story():
+def test_a_lost_last_message_is_noticed_by_the_timer() -> None:
+    async def story() -> None:
         async with Following(Faults(seed=1, lost=1.0)) as following:
             began = asyncio.get_running_loop().time()
             await following.append()
@@ -168,10 +168,10 @@ class Dropping(MemoryLog):
         return await super().live(filter, lambda r: r.sequence == 2 or on_event(r), on_gap)
 
 
-def test_nothing_is_passed_on_before_what_was_lost():
+def test_nothing_is_passed_on_before_what_was_lost() -> None:
     """What comes after a hole is held until the hole is read, which the hole itself brings on."""
 
-    async def story():
+    async def story() -> None:
         async with Following(log=Dropping) as following:
             await following.append(4)
             assert following.sequences == [1]
@@ -184,8 +184,8 @@ def test_nothing_is_passed_on_before_what_was_lost():
     run(story())
 
 
-def test_a_log_made_anew_is_begun_anew():
-    async def story():
+def test_a_log_made_anew_is_begun_anew() -> None:
+    async def story() -> None:
         async with Following() as following:
             await following.append(5)
             await following.caught_up()
@@ -204,8 +204,8 @@ def test_a_log_made_anew_is_begun_anew():
     run(story())
 
 
-def test_trimming_is_noticed_and_what_is_remembered_stays():
-    async def story():
+def test_trimming_is_noticed_and_what_is_remembered_stays() -> None:
+    async def story() -> None:
         async with Following() as following:
             await following.append(10)
             await following.caught_up()
@@ -221,8 +221,8 @@ def test_trimming_is_noticed_and_what_is_remembered_stays():
     run(story())
 
 
-def test_an_outage_is_waited_out_and_said():
-    async def story():
+def test_an_outage_is_waited_out_and_said() -> None:
+    async def story() -> None:
         async with Following() as following:
             await following.append()
             await following.caught_up()
@@ -243,8 +243,8 @@ def test_an_outage_is_waited_out_and_said():
     run(story())
 
 
-def test_it_waits_for_a_server_that_is_not_there_yet():
-    async def story():
+def test_it_waits_for_a_server_that_is_not_there_yet() -> None:
+    async def story() -> None:
         following = Following()
         following.server.stop()
         running = asyncio.create_task(following.tape.run())

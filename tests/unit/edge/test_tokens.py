@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import jwt
 import pytest
@@ -24,7 +25,7 @@ ALGORITHMS = ("HS256", "RS256", "ES256")
 class At:
     """An issuer whose clock is the checker's."""
 
-    def __init__(self, tmp_path, **settings):
+    def __init__(self, tmp_path, **settings) -> None:
         self.clock = [NOW]
         self.issuer = Issuer()
         self.file = tmp_path / "jwks.json"
@@ -43,12 +44,12 @@ class At:
 
 
 @pytest.fixture
-def at(tmp_path):
+def at(tmp_path: Path) -> At:
     return At(tmp_path)
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-async def test_a_good_one(at, algorithm):
+async def test_a_good_one(at: At, algorithm: str) -> None:
     token = at.token("alice", algorithm, seconds=60, roles=["admin", "desk"])
     session = await at.read(token)
     assert (session.user_id, session.roles, session.admin) == ("alice", ("admin", "desk"), True)
@@ -57,14 +58,14 @@ async def test_a_good_one(at, algorithm):
 
 
 class TestTimes:
-    async def test_it_ends_when_it_says(self, at):
+    async def test_it_ends_when_it_says(self, at: At) -> None:
         token = at.token(seconds=60)
         at.clock[0] += timedelta(seconds=59.9)
         assert await at.read(token)
         at.clock[0] += timedelta(seconds=0.1)
         assert await at.read(token) is None
 
-    async def test_clocks_may_differ_by_the_leeway(self, tmp_path):
+    async def test_clocks_may_differ_by_the_leeway(self, tmp_path: Path) -> None:
         at = At(tmp_path, leeway=10.0)
         token = at.token(seconds=-5)
         assert (await at.read(token)).expires_at == NOW + timedelta(seconds=5)
@@ -72,16 +73,16 @@ class TestTimes:
         assert await at.read(at.token(nbf=NOW.timestamp() + 9))
         assert await at.read(at.token(nbf=NOW.timestamp() + 11)) is None
 
-    async def test_one_that_begins_later(self, at):
+    async def test_one_that_begins_later(self, at: At) -> None:
         token = at.token(nbf=NOW.timestamp() + 5)
         assert await at.read(token) is None
         at.clock[0] += timedelta(seconds=5)
         assert await at.read(token)
 
-    async def test_one_that_never_ends_is_none(self, at):
+    async def test_one_that_never_ends_is_none(self, at: At) -> None:
         assert await at.read(at.token(exp=None)) is None
 
-    async def test_one_that_ends_after_the_end_of_time(self, at):
+    async def test_one_that_ends_after_the_end_of_time(self, at: At) -> None:
         assert (await at.read(at.token(exp=10**15))).expires_at == LAST
 
     @pytest.mark.parametrize(
@@ -99,7 +100,7 @@ class TestTimes:
             '{"sub":"a","exp":9e10,"x":' + "[" * 3000 + "]" * 3000 + "}", "\ufeff{}",
         ],
     )  # fmt: skip
-    async def test_signed_nonsense(self, at, claims):
+    async def test_signed_nonsense(self, at: At, claims) -> None:
         for algorithm in ("HS256", "ES256"):
             kid, key = at.issuer.key(algorithm)
             token = sign(claims.encode(), key, algorithm, {"kid": kid} if kid else {})
@@ -108,13 +109,13 @@ class TestTimes:
 
 class TestTheAlgorithmIsNotTheTokensToChoose:
     @pytest.mark.parametrize("name", ["none", "None", "NONE", "nOnE", "", None, 7, [], "HS512"])
-    async def test_none(self, at, name):
+    async def test_none(self, at: At, name: str) -> None:
         claims = {"sub": "alice", "exp": NOW.timestamp() + 60}
         assert await at.read(unsigned({"alg": name, "typ": "JWT"}, claims)) is None
         assert await at.read(unsigned({"alg": name, "typ": "JWT"}, claims, b"x" * 32)) is None
 
     @pytest.mark.parametrize("kind", ["RS256", "ES256"])
-    async def test_a_public_key_is_no_secret(self, at, kind):
+    async def test_a_public_key_is_no_secret(self, at: At, kind: str) -> None:
         """Whoever has the public key signs HS256 with it, in each way that it can be written."""
         kid, key = at.issuer.key(kind)
         public = key.public_key()
@@ -130,30 +131,30 @@ class TestTheAlgorithmIsNotTheTokensToChoose:
                 token = _hs256(material, {"sub": "alice", "exp": NOW.timestamp() + 60}, kid)
                 assert await at.read(token) is None
 
-    async def test_without_a_secret_no_hs256(self, tmp_path):
+    async def test_without_a_secret_no_hs256(self, tmp_path: Path) -> None:
         at = At(tmp_path, secret="")
         assert await at.read(at.token(algorithm="HS256")) is None
         assert await at.read(_hs256(b"", {"sub": "a", "exp": NOW.timestamp() + 9}, None)) is None
         assert await at.read(at.token(algorithm="RS256"))
 
-    async def test_without_keys_nothing_else(self, tmp_path):
+    async def test_without_keys_nothing_else(self, tmp_path: Path) -> None:
         at = At(tmp_path, keys=None)
         assert await at.read(at.token(algorithm="RS256")) is None
         assert await at.read(at.token(algorithm="HS256"))
 
-    async def test_the_kind_of_key_is_the_algorithms(self, at):
+    async def test_the_kind_of_key_is_the_algorithms(self, at: At) -> None:
         """A kid of an RSA key under ES256, and the other way round."""
         for algorithm, other in (("RS256", "ES256"), ("ES256", "RS256")):
             kid, _ = at.issuer.key(other)
             assert await at.read(at.token(algorithm=algorithm, headers={"kid": kid})) is None
 
-    async def test_a_longer_hash_than_was_agreed(self, at):
+    async def test_a_longer_hash_than_was_agreed(self, at: At) -> None:
         kid, key = at.issuer.key("RS256")
         claims = {"sub": "alice", "exp": NOW.timestamp() + 60}
         for algorithm in ("RS384", "RS512", "PS256"):
             assert await at.read(sign(claims, key, algorithm, {"kid": kid})) is None
 
-    async def test_a_key_that_the_token_brings_along(self, at):
+    async def test_a_key_that_the_token_brings_along(self, at: At) -> None:
         stranger = Issuer()
         stranger.rotate()
         kid, key = stranger.key("RS256")
@@ -163,32 +164,32 @@ class TestTheAlgorithmIsNotTheTokensToChoose:
         ):  # fmt: skip
             assert await at.read(stranger.token(now=NOW.timestamp(), headers=headers)) is None
 
-    async def test_what_is_critical_and_unknown(self, at):
+    async def test_what_is_critical_and_unknown(self, at: At) -> None:
         assert await at.read(at.token(headers={"crit": ["b64"], "b64": True})) is None
         assert await at.read(at.token(headers={"crit": []})) is None
 
 
 class TestWhoIssuedItForWhom:
-    async def test_the_issuer(self, tmp_path):
+    async def test_the_issuer(self, tmp_path: Path) -> None:
         at = At(tmp_path, issuer="https://login.example")
         assert await at.read(at.token(iss="https://login.example"))
         for iss in (None, "https://login.example/", "", ["https://login.example"], 7):
             assert await at.read(at.token(iss=iss)) is None
 
-    async def test_the_audience(self, tmp_path):
+    async def test_the_audience(self, tmp_path: Path) -> None:
         at = At(tmp_path, audience=("desk", "api"))
         for aud in ("desk", "api", ["other", "desk"]):
             assert await at.read(at.token(aud=aud)), aud
         for aud in (None, "other", [], "", ["Desk"], 7, [7]):
             assert await at.read(at.token(aud=aud)) is None, aud
 
-    async def test_a_token_for_somebody_else_where_no_audience_is_ours(self, at):
+    async def test_a_token_for_somebody_else_where_no_audience_is_ours(self, at: At) -> None:
         assert await at.read(at.token(aud="other")) is None
 
 
 class TestSignatures:
     @pytest.mark.parametrize("algorithm", ALGORITHMS)
-    async def test_of_another_key(self, at, algorithm):
+    async def test_of_another_key(self, at: At, algorithm: str) -> None:
         stranger = Issuer()
         stranger.rotate()
         headers = {"kid": f"{algorithm}-0"} if algorithm != "HS256" else {}
@@ -198,7 +199,7 @@ class TestSignatures:
         assert await at.read(token) is None
 
     @pytest.mark.parametrize("algorithm", ALGORITHMS)
-    async def test_any_change_breaks_it(self, at, algorithm):
+    async def test_any_change_breaks_it(self, at: At, algorithm: str) -> None:
         token = at.token(algorithm=algorithm)
         head, payload, signature = token.split(".")
         claims = jwt.utils.base64url_decode(payload).replace(b"alice", b"admin")
@@ -210,7 +211,7 @@ class TestSignatures:
         ):  # fmt: skip
             assert await at.read(bad) is None
 
-    async def test_two_spellings_of_one_signature_are_one_token(self, at):
+    async def test_two_spellings_of_one_signature_are_one_token(self, at: At) -> None:
         """Who revoked a token must not meet it again with its last bits set otherwise."""
         token = at.token(algorithm="HS256")
         alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -219,7 +220,7 @@ class TestSignatures:
         assert second is None or second.key == first.key
 
     @given(st.text(max_size=300))
-    async def test_anything_may_be_sent(self, text):
+    async def test_anything_may_be_sent(self, text: str) -> None:
         tokens = Tokens(
             secret=SECRET, keys=None, issuer="", audience=(), leeway=0, roles_claim="roles",
             now=lambda: NOW,
@@ -227,7 +228,7 @@ class TestSignatures:
         assert await tokens.read(text) is None
 
     @given(st.data())
-    async def test_a_good_token_with_any_bytes_changed(self, data):
+    async def test_a_good_token_with_any_bytes_changed(self, data) -> None:
         tokens = Tokens(
             secret=SECRET, keys=None, issuer="", audience=(), leeway=0, roles_claim="roles",
             now=lambda: NOW,
@@ -239,7 +240,7 @@ class TestSignatures:
         found = await tokens.read(changed)
         assert found is None or changed == token
 
-    async def test_a_very_long_one(self, at):
+    async def test_a_very_long_one(self, at: At) -> None:
         assert await at.read(at.token(x="y" * 9000)) is None
 
 
@@ -261,12 +262,12 @@ class TestRoles:
             ("groups", {"roles": ["admin"]}, ()),
         ],
     )
-    async def test_where_and_what_they_are(self, tmp_path, claim, claims, roles):
+    async def test_where_and_what_they_are(self, tmp_path: Path, claim: str, claims, roles) -> None:
         at = At(tmp_path, roles_claim=claim)
         assert (await at.read(at.token(algorithm="HS256", **claims))).roles == roles
 
 
-async def test_a_private_key_in_a_jwks_serves_as_its_public_part(at):
+async def test_a_private_key_in_a_jwks_serves_as_its_public_part(at: At) -> None:
     kid, key = at.issuer.key("RS256")
     private = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(key))
     (found,) = read(json.dumps({"keys": [{**private, "kid": kid}]}).encode())

@@ -25,15 +25,15 @@ def status(state=RUNNING, detail=None, at=START):
 
 
 class TestDeciding:
-    def test_the_same_again_is_no_news(self):
+    def test_the_same_again_is_no_news(self) -> None:
         assert decide(status(), announce(status(at=START + timedelta(hours=1)))) == []
 
-    def test_time_never_goes_back(self):
+    def test_time_never_goes_back(self) -> None:
         [happening] = decide(status(), announce(status(STOPPED, at=START - timedelta(hours=1))))
         assert happening.event == status(STOPPED, at=START)
         assert str(happening.subject) == "ev._all.agents.orders%2Fa"
 
-    def test_silence_is_true_of_what_was_seen_only(self):
+    def test_silence_is_true_of_what_was_seen_only(self) -> None:
         gone = silence(status(), "silent", START)
         assert [h.event for h in decide(status(), gone)] == [status(STOPPED, "silent")]
         assert decide(status(AgentState.DEGRADED, "slow"), gone) == []
@@ -44,7 +44,7 @@ class TestDeciding:
 class World:
     """A server, and processes on it that come and go."""
 
-    def __init__(self, faults=lambda _: None):
+    def __init__(self, faults=lambda _: None) -> None:
         self.server = MemoryServer()
         self._faults = faults
         self._tasks = {}
@@ -72,22 +72,22 @@ class World:
         announcer.ready()
         return announcer
 
-    async def kill(self, instance):
+    async def kill(self, instance) -> None:
         tasks, _, connections = self._tasks.pop(instance)
         for connection in connections:
             connection.kill()
         await self._cancel(tasks)
 
-    async def stop(self, instance):
+    async def stop(self, instance) -> None:
         tasks, announcer, _ = self._tasks.pop(instance)
         await self._cancel(tasks)
         await announcer.stopped(None)
 
-    async def end(self):
+    async def end(self) -> None:
         for instance in [*self._tasks]:
             await self.kill(instance)
 
-    async def _cancel(self, tasks):
+    async def _cancel(self, tasks) -> None:
         for task in tasks:
             task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -109,16 +109,16 @@ class World:
 class Beats(MemoryValues):
     """The heartbeats of a world, which may refuse them."""
 
-    def __init__(self, world, faults):
+    def __init__(self, world, faults) -> None:
         super().__init__(world.server, faults, prefix="hb")
         self._world = world
 
-    async def put(self, key, data, *, ttl=None):
+    async def put(self, key, data, *, ttl=None) -> None:
         if self._world.refuses:
             raise Refused("insufficient resources")
         await super().put(key, data, ttl=ttl)
 
-    async def post(self, key, data):
+    async def post(self, key, data) -> None:
         if not self._world.refuses:
             await super().post(key, data)
 
@@ -126,7 +126,7 @@ class Beats(MemoryValues):
 class Log(MemoryLog):
     """The log of a world, which may refuse what is appended to one subject."""
 
-    def __init__(self, world, faults):
+    def __init__(self, world, faults) -> None:
         super().__init__(world.server, faults)
         self._world = world
 
@@ -136,8 +136,8 @@ class Log(MemoryLog):
         return await super().append(drafts)
 
 
-def play(story, faults=lambda _: None):
-    async def whole():
+def play(story, faults=lambda _: None) -> None:
+    async def whole() -> None:
         world = World(faults)
         await story(world)
         await world.end()
@@ -145,8 +145,8 @@ def play(story, faults=lambda _: None):
     run(whole())
 
 
-def test_a_life_is_told_in_order_and_once():
-    async def story(world):
+def test_a_life_is_told_in_order_and_once() -> None:
+    async def story(world) -> None:
         world.start("a")
         await asyncio.sleep(1000)
         await world.stop("a")
@@ -155,8 +155,8 @@ def test_a_life_is_told_in_order_and_once():
     play(story)
 
 
-def test_heartbeats_leave_the_journal_alone():
-    async def story(world):
+def test_heartbeats_leave_the_journal_alone() -> None:
+    async def story(world) -> None:
         world.start("a")
         world.start("b")
         await asyncio.sleep(1000)
@@ -165,8 +165,8 @@ def test_heartbeats_leave_the_journal_alone():
     play(story)
 
 
-def test_a_killed_one_is_announced_by_another_and_in_time():
-    async def story(world):
+def test_a_killed_one_is_announced_by_another_and_in_time() -> None:
+    async def story(world) -> None:
         world.start("a")
         world.start("b", watches=False)
         await asyncio.sleep(100)
@@ -180,10 +180,10 @@ def test_a_killed_one_is_announced_by_another_and_in_time():
     play(story)
 
 
-def test_a_new_watch_gives_everybody_the_full_time():
+def test_a_new_watch_gives_everybody_the_full_time() -> None:
     """Heartbeats are 44 s old when the watch of another process begins."""
 
-    async def story(world):
+    async def story(world) -> None:
         world.start("a", watches=False)
         await asyncio.sleep(30.5)
         await world.kill("a")
@@ -198,8 +198,8 @@ def test_a_new_watch_gives_everybody_the_full_time():
 
 
 @pytest.mark.parametrize("seconds", [20, 44, 200])
-def test_nobody_is_declared_dead_after_an_outage(seconds):
-    async def story(world):
+def test_nobody_is_declared_dead_after_an_outage(seconds: int) -> None:
+    async def story(world) -> None:
         world.start("a")
         world.start("b")
         await asyncio.sleep(100)
@@ -210,8 +210,8 @@ def test_nobody_is_declared_dead_after_an_outage(seconds):
     play(story)
 
 
-def test_clocks_that_differ_by_hours_kill_nobody():
-    async def story(world):
+def test_clocks_that_differ_by_hours_kill_nobody() -> None:
+    async def story(world) -> None:
         world.start("a", clock=-7200)
         world.start("b", clock=7200)
         await asyncio.sleep(500)
@@ -220,8 +220,8 @@ def test_clocks_that_differ_by_hours_kill_nobody():
     play(story)
 
 
-def test_lost_values_kill_nobody():
-    async def story(world):
+def test_lost_values_kill_nobody() -> None:
+    async def story(world) -> None:
         world.start("a")
         world.start("b")
         for _ in range(20):
@@ -232,8 +232,8 @@ def test_lost_values_kill_nobody():
     play(story)
 
 
-def test_a_log_made_anew_is_told_again():
-    async def story(world):
+def test_a_log_made_anew_is_told_again() -> None:
+    async def story(world) -> None:
         world.start("a")
         await asyncio.sleep(100)
         world.server.recreate()
@@ -243,10 +243,10 @@ def test_a_log_made_anew_is_told_again():
     play(story)
 
 
-def test_one_that_was_given_up_and_lives_says_so():
+def test_one_that_was_given_up_and_lives_says_so() -> None:
     """As after a SIGSTOP for longer than the silence."""
 
-    async def story(world):
+    async def story(world) -> None:
         world.start("a")
         frozen = world.start("b", watches=False)
         await asyncio.sleep(100)
@@ -261,8 +261,8 @@ def test_one_that_was_given_up_and_lives_says_so():
     play(story)
 
 
-def test_a_restart_under_the_same_name_is_no_death():
-    async def story(world):
+def test_a_restart_under_the_same_name_is_no_death() -> None:
+    async def story(world) -> None:
         world.start("a")
         world.start("b", watches=False)
         await asyncio.sleep(100)
@@ -275,11 +275,11 @@ def test_a_restart_under_the_same_name_is_no_death():
     play(story)
 
 
-def test_each_death_under_one_name_is_announced():
+def test_each_death_under_one_name_is_announced() -> None:
     """A container that crashes again has the name that it had. The watch remembered the first
     death, took the second for no news, and the instance was shown as running for ever."""
 
-    async def story(world):
+    async def story(world) -> None:
         world.start("a")
         for _ in range(3):
             world.start("b", watches=False)
@@ -291,10 +291,10 @@ def test_each_death_under_one_name_is_announced():
     play(story)
 
 
-def test_when_no_heartbeat_can_be_stored_nobody_is_declared_dead():
+def test_when_no_heartbeat_can_be_stored_nobody_is_declared_dead() -> None:
     """As when the server's memory is full: looks succeed and find nothing new."""
 
-    async def story(world):
+    async def story(world) -> None:
         world.start("a")
         world.start("b")
         await asyncio.sleep(100)
@@ -310,8 +310,8 @@ def test_when_no_heartbeat_can_be_stored_nobody_is_declared_dead():
     play(story)
 
 
-def test_a_process_says_how_it_is_although_its_heartbeat_is_refused():
-    async def story(world):
+def test_a_process_says_how_it_is_although_its_heartbeat_is_refused() -> None:
+    async def story(world) -> None:
         world.refuses = True
         announcer = world.start("a")
         await asyncio.sleep(20)
@@ -322,10 +322,10 @@ def test_a_process_says_how_it_is_although_its_heartbeat_is_refused():
     play(story)
 
 
-def test_heartbeats_of_the_dead_are_forgotten():
+def test_heartbeats_of_the_dead_are_forgotten() -> None:
     """Every host and pid is a key of its own, and each look reads them all."""
 
-    async def story(world):
+    async def story(world) -> None:
         world.start("a")
         for number in range(50):
             world.start(f"b{number}", watches=False)
@@ -337,8 +337,8 @@ def test_heartbeats_of_the_dead_are_forgotten():
     play(story)
 
 
-def test_one_word_that_cannot_be_said_keeps_back_no_other():
-    async def story(world):
+def test_one_word_that_cannot_be_said_keeps_back_no_other() -> None:
+    async def story(world) -> None:
         world.start("a")
         for instance in ("b", "c"):
             world.start(instance, watches=False)
@@ -355,8 +355,8 @@ def test_one_word_that_cannot_be_said_keeps_back_no_other():
     play(story)
 
 
-def test_a_check_degrades_and_a_lost_connection_is_told_afterwards():
-    async def story(world):
+def test_a_check_degrades_and_a_lost_connection_is_told_afterwards() -> None:
+    async def story(world) -> None:
         announcer = world.start("a")
         wrong = []
         announcer.checks.append(lambda: wrong[0] if wrong else None)
@@ -377,10 +377,10 @@ def test_a_check_degrades_and_a_lost_connection_is_told_afterwards():
     play(story)
 
 
-def test_a_lost_connection_is_told_when_the_log_comes_back_later_than_the_connection():
+def test_a_lost_connection_is_told_when_the_log_comes_back_later_than_the_connection() -> None:
     """It was forgotten: of what waited for the log, only that it runs again was told."""
 
-    async def story(world):
+    async def story(world) -> None:
         announcer = world.start("a")
         await asyncio.sleep(20)
         announcer.connection(False)
@@ -397,13 +397,13 @@ def test_a_lost_connection_is_told_when_the_log_comes_back_later_than_the_connec
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_on_a_bad_day_the_living_are_present_and_the_dead_are_not(seed):
+def test_on_a_bad_day_the_living_are_present_and_the_dead_are_not(seed: int) -> None:
     made = {}
 
     def rough(instance):
         return made.setdefault(instance, Faults.rough(seed * 10 + ord(instance)))
 
-    async def story(world):
+    async def story(world) -> None:
         for instance in "abc":
             world.start(instance)
         await asyncio.sleep(600)

@@ -33,7 +33,7 @@ def logged(format_: str) -> str:
 
 
 @pytest.mark.parametrize("format_", ["console", "json"])
-def test_a_traceback_shows_where_and_neither_variables_nor_secrets(format_):
+def test_a_traceback_shows_where_and_neither_variables_nor_secrets(format_: str) -> None:
     """The regression: on a console, a failed request was logged with the local variables of every
     frame, and so with the session cookie of whoever had asked."""
     text = logged(format_)
@@ -42,7 +42,7 @@ def test_a_traceback_shows_where_and_neither_variables_nor_secrets(format_):
     assert SECRET not in text
 
 
-def test_a_traceback_is_part_of_the_one_line_of_json():
+def test_a_traceback_is_part_of_the_one_line_of_json() -> None:
     (line,) = logged("json").splitlines()
     assert json.loads(line)["event"] == "a request failed"
 
@@ -81,5 +81,5 @@ def test_a_traceback_is_part_of_the_one_line_of_json():
         ({"data": b"session=abc"}, {"data": "b'[redacted]'"}),
     ],
 )
-def test_secrets_are_redacted_and_people_masked(given, kept):
+def test_secrets_are_redacted_and_people_masked(given, kept) -> None:
     assert mask(given) == kept

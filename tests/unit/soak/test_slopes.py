@@ -9,7 +9,7 @@ from tests.soak.slopes import slope, table
 AT = range(20_000, 220_000, 5000)
 
 
-def test_growth_is_per_10_000_connects():
+def test_growth_is_per_10_000_connects() -> None:
     found = slope("memory", AT, [100 + at / 1000 for at in AT], 9.0)
     assert found.growth == pytest.approx(10.0)
     assert found.error == pytest.approx(0.0, abs=1e-6)
@@ -17,26 +17,26 @@ def test_growth_is_per_10_000_connects():
     assert not slope("memory", AT, [100 + at / 1000 for at in AT], 11.0).steep
 
 
-def test_one_thing_left_over_is_steep_where_nothing_may_be():
+def test_one_thing_left_over_is_steep_where_nothing_may_be() -> None:
     values = [7.0 if at < 150_000 else 8.0 for at in AT]
     assert slope("descriptors", AT, values, 0).steep
     assert not slope("descriptors", AT, [7.0] * len(AT), 0).steep
     assert not slope("descriptors", AT, [8.0 if at < 30_000 else 7.0 for at in AT], 0).steep
 
 
-def test_what_comes_first_does_not_count():
+def test_what_comes_first_does_not_count() -> None:
     values = [min(at, 80_000) for at in AT]
     assert slope("memory", AT, values, 1.0).growth == pytest.approx(0.0, abs=1e-6)
 
 
-def test_chance_is_not_growth():
+def test_chance_is_not_growth() -> None:
     rng = random.Random(5)
     for _ in range(50):
         values = [100_000 + rng.gauss(0, 300) for _ in AT]
         assert not slope("memory", AT, values, 512).steep
 
 
-def test_a_leak_is_found_under_the_same_chance():
+def test_a_leak_is_found_under_the_same_chance() -> None:
     """100 bytes a connect are 977 KiB per 10,000."""
     rng = random.Random(5)
     for _ in range(50):
@@ -44,6 +44,6 @@ def test_a_leak_is_found_under_the_same_chance():
         assert slope("memory", AT, values, 512).steep
 
 
-def test_the_table_says_it():
+def test_the_table_says_it() -> None:
     lines = table([slope("tasks", AT, [26] * len(AT), 0)])
     assert lines[-1] == "| tasks | 26 | 26 | +0.00 ± 0.00 | 0 |"

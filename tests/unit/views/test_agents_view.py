@@ -23,25 +23,25 @@ def fold(*events):
     return view
 
 
-def test_the_last_word_of_each_instance_counts():
+def test_the_last_word_of_each_instance_counts() -> None:
     starting = status("a", AgentState.STARTING)
     other = status("a", service="prices")
     assert fold(starting, other, status("a")).agents() == [other, status("a")]
 
 
-def test_stopped_ones_are_forgotten_and_running_ones_never():
+def test_stopped_ones_are_forgotten_and_running_ones_never() -> None:
     stopped = [status(f"s{number}", AgentState.STOPPED) for number in range(STOPPED_KEPT + 20)]
     running = [status(f"r{number}") for number in range(200)]
     view = fold(*running, *stopped)
     assert view.agents() == [*stopped[20:], *running]
 
 
-def test_one_that_stopped_and_starts_again_is_there_once():
+def test_one_that_stopped_and_starts_again_is_there_once() -> None:
     again = status("a", AgentState.STARTING)
     assert fold(status("a"), status("a", AgentState.STOPPED), again).agents() == [again]
 
 
-def test_what_is_saved_goes_on_as_what_was_not():
+def test_what_is_saved_goes_on_as_what_was_not() -> None:
     events = [status(f"s{number % 70}", [*AgentState][number % 4]) for number in range(300)]
     for cut in range(0, 300, 23):
         view = AgentsView.decode(fold(*events[:cut]).encode())
