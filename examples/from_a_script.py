@@ -16,7 +16,7 @@ def main() -> None:
             tape.notify("alice", "bob", title="The nightly check", message="1 error, 0 warnings")
         try:
             tape.price("ACME", -1)
-        except tapewire.BadCall as wrong:
+        except tapewire.InvalidArgument as wrong:
             print(f"refused: {wrong}")
         print("checked")
 

@@ -22,18 +22,20 @@ async def main(symbol: str, qty: int) -> None:
         wanted = orders.PlaceOrder(
             user_id="alice", symbol=symbol, side=Side.BUY, type=OrderType.MARKET, qty=Decimal(qty)
         )
-        order = (await tape.ask(orders.PLACE_ORDER, wanted)).order
+        order = (await tape.request(orders.PLACE_ORDER, wanted)).order
         print(f"placed {order.side.value} {order.qty} {order.symbol}")
 
         asked = orders.GetOrder(user_id="alice", order_id=order.order_id)
-        while order.status.open:
+        while order.status.is_open:
             await asyncio.sleep(0.05)
-            order = (await tape.ask(orders.GET_ORDER, asked)).order
+            order = (await tape.request(orders.GET_ORDER, asked)).order
         print(f"{order.status.value}: {order.filled_qty} shares")
 
         try:
-            await tape.ask(orders.CANCEL_ORDER, orders.CancelOrder(user_id="alice", order_id="x"))
-        except tapewire.Refusal as refusal:
+            await tape.request(
+                orders.CANCEL_ORDER, orders.CancelOrder(user_id="alice", order_id="x")
+            )
+        except tapewire.CommandRejected as refusal:
             print(f"refused: {refusal.code}, {refusal.message}")
 
 

@@ -23,7 +23,7 @@ async def main(wanted: float) -> None:
 
     async with tapewire.connect(url, "large-fills") as tape:
 
-        async def handle(recorded: tapewire.Recorded) -> None:
+        async def handle(recorded: tapewire.RecordedEvent) -> None:
             try:
                 event = recorded.event
             except tapewire.UnknownType:
@@ -32,10 +32,10 @@ async def main(wanted: float) -> None:
                 return
             order = event.order
             told = f"{order.side.value} {event.qty} {order.symbol} at {event.price}"
-            await tape.alert(user=recorded.place.owner, message=told, symbol=order.symbol)
+            await tape.alert(user=recorded.event_subject.owner, message=told, symbol=order.symbol)
             await alerted.put(told)
 
-        await tape.react("alerts", tapewire.pattern(domain="orders"), handle)
+        await tape.subscribe_durable("alerts", tapewire.pattern(domain="orders"), handle)
         print("reacting", flush=True)
         while wanted > 0:
             print(f"alerted: {await alerted.get()}", flush=True)

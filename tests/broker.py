@@ -20,19 +20,19 @@ from pathlib import Path
 from typing import Any, Protocol
 
 # A server that is restarted must not find its port given to a client that calls it meanwhile.
-from tapewire.cli.up.nats import free_port
+from tapewire.cli.up.nats import find_free_port
 
-START_SECONDS = 60.0
-PORTS_TRIED = 5
-LOOK_SECONDS = 0.01
+START_TIMEOUT_SECONDS = 60.0
+MAX_PORT_ATTEMPTS = 5
+POLL_INTERVAL_SECONDS = 0.01
 _PR_SET_PDEATHSIG = 1
 
 
-class NoEngine(Exception):
+class DockerUnavailable(Exception):
     """No Docker engine answers, or it cannot have the image; the text says which."""
 
 
-class Broker(Protocol):
+class NatsServer(Protocol):
     """A NATS server with JetStream."""
 
     url: str
@@ -52,14 +52,14 @@ class Broker(Protocol):
         """For good."""
 
 
-class LocalBroker:
+class LocalNatsServer:
     """The nats-server binary beside this Python, or on the PATH."""
 
-    def __init__(self, folder: Path, *, monitored: bool = False) -> None:
+    def __init__(self, folder: Path, *, with_monitoring: bool = False) -> None:
         self._folder = folder
         self._port = 0  # a free one is chosen at the first start, and kept
         self._process: subprocess.Popen[bytes] | None = None
-        self._monitored = monitored
+        self._with_monitoring = with_monitoring
         self.url = ""
         self.monitor_url = ""
         """Where the server says how it is, when it is to be monitored."""
@@ -68,27 +68,29 @@ class LocalBroker:
         if self._port:
             self._start(self._port)
             return
-        for _ in range(PORTS_TRIED - 1):  # another may take one between its choice and the start
+        for _ in range(
+            MAX_PORT_ATTEMPTS - 1
+        ):  # another may take one between its choice and the start
             with contextlib.suppress(AssertionError):
-                self._start(free_port())
+                self._start(find_free_port())
                 return
-        self._start(free_port())
+        self._start(find_free_port())
 
     def _start(self, port: int) -> None:
         ports = self._folder / "ports"
         shutil.rmtree(ports, ignore_errors=True)
         ports.mkdir(parents=True)
-        command = [binary(), "-a", "127.0.0.1", "-p", str(port), "-js"]
+        command = [nats_server_binary(), "-a", "127.0.0.1", "-p", str(port), "-js"]
         command += ["-sd", str(self._folder / "store"), "--ports_file_dir", str(ports)]
-        command += ["-m", "-1"] if self._monitored else []
+        command += ["-m", "-1"] if self._with_monitoring else []
         with (self._folder / "nats.log").open("ab") as log:
             self._process = subprocess.Popen(  # noqa: PLW1509, RUF100
-                command, stdout=log, stderr=log, preexec_fn=_die_with_parent
+                command, stdout=log, stderr=log, preexec_fn=_set_parent_death_signal
             )
-        said = _ports(ports, self._process, self._folder / "nats.log")
+        said = _wait_for_ports_file(ports, self._process, self._folder / "nats.log")
         self._port = int(said["nats"][0].rpartition(":")[2])
         self.url = f"nats://127.0.0.1:{self._port}"
-        self.monitor_url = said["monitoring"][0] if self._monitored else ""
+        self.monitor_url = said["monitoring"][0] if self._with_monitoring else ""
 
     def freeze(self) -> None:
         self._signal(signal.SIGSTOP)
@@ -112,7 +114,7 @@ class LocalBroker:
             self._process.send_signal(number)
 
 
-def binary() -> str:
+def nats_server_binary() -> str:
     """Where nats-server is."""
     beside = Path(sys.executable).with_name("nats-server")
     found = str(beside) if beside.exists() else shutil.which("nats-server")
@@ -121,26 +123,28 @@ def binary() -> str:
     return found
 
 
-def _die_with_parent() -> None:
+def _set_parent_death_signal() -> None:
     """No server outlives a test run that was killed (Linux only; elsewhere `close` must do)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _ports(ports: Path, process: subprocess.Popen[bytes], log: Path) -> dict[str, list[str]]:
-    deadline = time.monotonic() + START_SECONDS
+def _wait_for_ports_file(
+    ports: Path, process: subprocess.Popen[bytes], log: Path
+) -> dict[str, list[str]]:
+    deadline = time.monotonic() + START_TIMEOUT_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         for file in ports.glob("*.ports"):
             with contextlib.suppress(json.JSONDecodeError):
                 said: dict[str, list[str]] = json.loads(file.read_text())
                 if said.get("nats"):
                     return said
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_INTERVAL_SECONDS)
     process.kill()
     raise AssertionError(f"nats-server did not start; its log ends: {log.read_text()[-2000:]}")
 
 
-class ContainerBroker:
+class ContainerNatsServer:
     """The server in a container, by testcontainers."""
 
     def __init__(self, image: str) -> None:
@@ -155,7 +159,7 @@ class ContainerBroker:
             self._container.get_wrapped_container().start()
         else:
             self._container = self._run()
-        _greeted(self._port)
+        _wait_for_info_line(self._port)
 
     def _run(self) -> Any:
         # Imported here: it looks for an engine when it is imported.
@@ -172,7 +176,7 @@ class ContainerBroker:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)
             gc.collect()
-        raise NoEngine(f"no container of {self._image}: {why}")
+        raise DockerUnavailable(f"no container of {self._image}: {why}")
 
     def freeze(self) -> None:
         self._container.get_wrapped_container().pause()
@@ -194,9 +198,9 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _greeted(port: int) -> None:
+def _wait_for_info_line(port: int) -> None:
     """Wait for the server's INFO line: a proxy of the engine accepts before the server does."""
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + START_TIMEOUT_SECONDS
     last: Exception | bytes = b""
     while time.monotonic() < deadline:
         try:
@@ -206,5 +210,5 @@ def _greeted(port: int) -> None:
                     return
         except OSError as error:
             last = error
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_INTERVAL_SECONDS)
     raise AssertionError(f"the container's NATS does not greet at {port}: {last!r}")

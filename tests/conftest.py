@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.broker import Broker, ContainerBroker, LocalBroker, NoEngine
+from tests.broker import ContainerNatsServer, DockerUnavailable, LocalNatsServer, NatsServer
 from tests.stack import stack, stack_factory  # noqa: F401  # fixtures for all
 
 _numbers = itertools.count(1)
@@ -34,12 +34,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session")
 def broker(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Broker]:
+) -> Iterator[NatsServer]:
     """One server for the session. A test that freezes or kills it must bring it back."""
     made = _make(request.config, tmp_path_factory.mktemp("nats"))
     try:
         made.start()
-    except NoEngine as error:
+    except DockerUnavailable as error:
         pytest.skip(str(error))
     yield made
     made.close()
@@ -51,7 +51,7 @@ def fresh() -> Callable[[str], str]:
     return lambda name: f"{name}{next(_numbers)}"
 
 
-def _make(config: pytest.Config, folder: Path) -> Broker:
+def _make(config: pytest.Config, folder: Path) -> NatsServer:
     if config.getoption("--nats") == "container":
-        return ContainerBroker(config.getoption("--nats-image"))
-    return LocalBroker(folder)
+        return ContainerNatsServer(config.getoption("--nats-image"))
+    return LocalNatsServer(folder)

@@ -16,21 +16,21 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-SECRET = "an-example-secret-of-forty-characters-xx"
+HS256_SECRET = "an-example-secret-of-forty-characters-xx"
 
 
 @functools.cache
-def _rsa(_number: int, bits: int = 2048) -> rsa.RSAPrivateKey:
+def _rsa_key(_number: int, bits: int = 2048) -> rsa.RSAPrivateKey:
     """Making one takes a while: tests share them."""
     return rsa.generate_private_key(65537, bits)
 
 
 @functools.cache
-def _ec(_number: int) -> ec.EllipticCurvePrivateKey:
+def _ec_key(_number: int) -> ec.EllipticCurvePrivateKey:
     return ec.generate_private_key(ec.SECP256R1())
 
 
-def published(key: Any, kid: str | None, **more: Any) -> dict[str, Any]:
+def public_jwk(key: Any, kid: str | None, **more: Any) -> dict[str, Any]:
     """The public part of `key` as a JWKS has it."""
     algorithm = jwt.algorithms.RSAAlgorithm if isinstance(key, rsa.RSAPrivateKey) else None
     algorithm = algorithm or jwt.algorithms.ECAlgorithm
@@ -38,25 +38,27 @@ def published(key: Any, kid: str | None, **more: Any) -> dict[str, Any]:
     return {**found, **({"kid": kid} if kid else {}), **more}
 
 
-class Issuer:
+class JwtIssuer:
     """Signs with its newest keys."""
 
     def __init__(self) -> None:
-        self.number = 0
+        self.key_generation = 0
 
     def rotate(self) -> None:
-        self.number += 1
+        self.key_generation += 1
 
     def key(self, algorithm: str) -> tuple[str | None, Any]:
         """The key's id, and what to sign with."""
         if algorithm == "HS256":
-            return None, SECRET
-        made = _rsa(self.number) if algorithm == "RS256" else _ec(self.number)
-        return f"{algorithm}-{self.number}", made
+            return None, HS256_SECRET
+        made = (
+            _rsa_key(self.key_generation) if algorithm == "RS256" else _ec_key(self.key_generation)
+        )
+        return f"{algorithm}-{self.key_generation}", made
 
     def jwks(self) -> bytes:
         keys = [self.key(algorithm) for algorithm in ("RS256", "ES256")]
-        return json.dumps({"keys": [published(key, kid) for kid, key in keys]}).encode()
+        return json.dumps({"keys": [public_jwk(key, kid) for kid, key in keys]}).encode()
 
     def token(
         self,
@@ -73,42 +75,42 @@ class Issuer:
         now = time.time() if now is None else now
         claims = {"sub": user, "exp": now + seconds, **claims}
         claims = {name: value for name, value in claims.items() if value is not None}
-        return sign(
+        return sign_jwt(
             claims, key, algorithm, headers={**({"kid": kid} if kid else {}), **(headers or {})}
         )
 
 
-def sign(claims: Any, key: Any, algorithm: str, headers: dict[str, Any]) -> str:
+def sign_jwt(claims: Any, key: Any, algorithm: str, headers: dict[str, Any]) -> str:
     """As the library signs, but whatever the claims are."""
     payload = claims if isinstance(claims, bytes) else json.dumps(claims).encode()
     return jwt.api_jws.PyJWS().encode(payload, key, algorithm=algorithm, headers=headers)
 
 
-def unsigned(header: dict[str, Any], claims: dict[str, Any], signature: bytes = b"") -> str:
+def unsigned_jwt(header: dict[str, Any], claims: dict[str, Any], signature: bytes = b"") -> str:
     parts = (json.dumps(header).encode(), json.dumps(claims).encode(), signature)
     return ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts)
 
 
-class Jwks:
+class JwksServer:
     """What a server answers: `body` with `status`. `asked` counts."""
 
     def __init__(self) -> None:
         self.url = ""
         self.body = b"{}"
         self.status = 200
-        self.asked = 0
+        self.request_count = 0
 
 
 @contextlib.asynccontextmanager
-async def serving(body: bytes) -> AsyncIterator[Jwks]:
+async def serve_jwks(body: bytes) -> AsyncIterator[JwksServer]:
     """A JWKS over HTTP on a free port."""
-    jwks = Jwks()
+    jwks = JwksServer()
     jwks.body = body
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             await reader.readuntil(b"\r\n\r\n")
-            jwks.asked += 1
+            jwks.request_count += 1
             head = f"HTTP/1.1 {jwks.status} X\r\nContent-Length: {len(jwks.body)}\r\n"
             writer.write(head.encode() + b"Connection: close\r\n\r\n" + jwks.body)
             await writer.drain()

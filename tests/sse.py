@@ -18,26 +18,26 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
-READ_SECONDS = 60.0
+READ_TIMEOUT_SECONDS = 60.0
 """Patience with a machine that is slow or busy."""
-READ_BYTES = 16 * 1024
+READ_BUFFER_BYTES = 16 * 1024
 """What a `Stream` holds of what it was not asked for; the rest waits in the kernel."""
 
-_ID = re.compile(r"[a-z][a-z0-9]*-(0|[1-9][0-9]*)")
-_NAME = re.compile(r"[a-z]+([:_][a-z]+)?|[A-Z]+(_[A-Z]+)*")
-_LINE_ENDS = ("\r", "\u2028", "\u2029", "\u0085", "\x0b", "\x0c")
+_EVENT_ID = re.compile(r"[a-z][a-z0-9]*-(0|[1-9][0-9]*)")
+_EVENT_NAME = re.compile(r"[a-z]+([:_][a-z]+)?|[A-Z]+(_[A-Z]+)*")
+_FORBIDDEN_LINE_ENDINGS = ("\r", "\u2028", "\u2029", "\u0085", "\x0b", "\x0c")
 
 
-class BadFrame(AssertionError):
+class InvalidFrame(AssertionError):
     """Bytes that are no frame, or that some parser would read otherwise."""
 
 
-class Ended(Exception):
+class StreamEnded(Exception):
     """The stream is over: cleanly (the last chunk came), or cut."""
 
-    def __init__(self, *, clean: bool) -> None:
-        super().__init__("a clean end" if clean else "the connection was cut")
-        self.clean = clean
+    def __init__(self, *, is_clean: bool) -> None:
+        super().__init__("a clean end" if is_clean else "the connection was cut")
+        self.is_clean = is_clean
 
 
 @dataclass(frozen=True)
@@ -58,54 +58,54 @@ class Frame:
         return int(self.id.rpartition("-")[2])
 
 
-def parse(raw: bytes) -> Frame:
+def parse_frame(raw: bytes) -> Frame:
     """One block, without its blank line. Raises BadFrame."""
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise BadFrame(f"not UTF-8: {raw!r}") from error
-    for end in (*_LINE_ENDS, "\0"):
+        raise InvalidFrame(f"not UTF-8: {raw!r}") from error
+    for end in (*_FORBIDDEN_LINE_ENDINGS, "\0"):
         if end in text:
-            raise BadFrame(f"a raw {end!r} in {text!r}")
+            raise InvalidFrame(f"a raw {end!r} in {text!r}")
     lines = text.split("\n")
     if lines[0].startswith(":"):
         if len(lines) != 1 or not lines[0].startswith(": "):
-            raise BadFrame(f"no comment of one line: {text!r}")
+            raise InvalidFrame(f"no comment of one line: {text!r}")
         return Frame(raw, comment=lines[0][2:])
-    return _fields(raw, lines)
+    return _parse_fields(raw, lines)
 
 
-def _fields(raw: bytes, lines: list[str]) -> Frame:
+def _parse_fields(raw: bytes, lines: list[str]) -> Frame:
     pairs = [line.partition(": ")[::2] for line in lines]
     names = [name for name, _ in pairs]
     values = dict(pairs)
     if names == ["retry"]:
-        return Frame(raw, retry=_retry(values["retry"]))
+        return Frame(raw, retry=_parse_retry(values["retry"]))
     if names not in (["event", "data", "retry"], ["event", "data", "id", "retry"]):
-        raise BadFrame(f"not event, data, id, retry: {names} in {raw!r}")
-    if not _NAME.fullmatch(values["event"]):
-        raise BadFrame(f"no name of an event: {values['event']!r}")
-    if "id" in values and not _ID.fullmatch(values["id"]):
-        raise BadFrame(f"no id: {values['id']!r}")
+        raise InvalidFrame(f"not event, data, id, retry: {names} in {raw!r}")
+    if not _EVENT_NAME.fullmatch(values["event"]):
+        raise InvalidFrame(f"no name of an event: {values['event']!r}")
+    if "id" in values and not _EVENT_ID.fullmatch(values["id"]):
+        raise InvalidFrame(f"no id: {values['id']!r}")
     try:
-        data = json.loads(values["data"], parse_float=Decimal, parse_constant=_no_constant)
+        data = json.loads(values["data"], parse_float=Decimal, parse_constant=_reject_constant)
     except ValueError as error:
-        raise BadFrame(f"no JSON: {values['data']!r}") from error
-    return Frame(raw, values["event"], data, values.get("id"), _retry(values["retry"]))
+        raise InvalidFrame(f"no JSON: {values['data']!r}") from error
+    return Frame(raw, values["event"], data, values.get("id"), _parse_retry(values["retry"]))
 
 
-def _retry(text: str) -> int:
+def _parse_retry(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
-        raise BadFrame(f"no milliseconds: {text!r}")
+        raise InvalidFrame(f"no milliseconds: {text!r}")
     return int(text)
 
 
-def _no_constant(name: str) -> None:
+def _reject_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
 
 
 @dataclass
-class Stream:
+class SseStream:
     """An open response; made by `connect`. `frames` is everything that was read."""
 
     status: int
@@ -113,9 +113,9 @@ class Stream:
     _reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     frames: list[Frame] = field(default_factory=list)
-    _rest: bytes = b""
-    _length: int | None = None
-    _ended: Ended | None = None
+    _buffer: bytes = b""
+    _chunk_length: int | None = None
+    _end: StreamEnded | None = None
 
     def header(self, name: str) -> str | None:
         """The value of the header that comes once, None when it does not come."""
@@ -136,41 +136,41 @@ class Stream:
     async def body(self) -> bytes:
         """The whole body of an answer that is no stream."""
         length = self.header("content-length")
-        async with asyncio.timeout(READ_SECONDS):
+        async with asyncio.timeout(READ_TIMEOUT_SECONDS):
             if length is not None:
                 return await self._reader.readexactly(int(length))
             parts = []
-            with contextlib.suppress(Ended):
+            with contextlib.suppress(StreamEnded):
                 while True:
                     parts.append(await self._chunk())
         return b"".join(parts)
 
-    async def read(self, *, seconds: float = READ_SECONDS) -> Frame:
+    async def read(self, *, seconds: float = READ_TIMEOUT_SECONDS) -> Frame:
         """The next frame. Raises Ended; TimeoutError when none comes."""
-        while b"\n\n" not in self._rest:
+        while b"\n\n" not in self._buffer:
             async with asyncio.timeout(seconds):
                 try:
-                    self._rest += await self._chunk()
-                except Ended as end:
-                    if self._rest:
-                        why = f"the stream ends ({end}) within a frame: {self._rest[-200:]!r}"
-                        if end.clean:
-                            raise BadFrame(why) from None
+                    self._buffer += await self._chunk()
+                except StreamEnded as end:
+                    if self._buffer:
+                        why = f"the stream ends ({end}) within a frame: {self._buffer[-200:]!r}"
+                        if end.is_clean:
+                            raise InvalidFrame(why) from None
                     raise
-        raw, _, self._rest = self._rest.partition(b"\n\n")
-        frame = parse(raw)
+        raw, _, self._buffer = self._buffer.partition(b"\n\n")
+        frame = parse_frame(raw)
         self.frames.append(frame)
         return frame
 
-    async def until(
+    async def read_until(
         self,
-        what: str,
+        description: str,
         condition: Callable[[Frame], object] | None = None,
         *,
-        seconds: float = READ_SECONDS,
+        seconds: float = READ_TIMEOUT_SECONDS,
     ) -> Frame:
         """The next frame that is the event `what`, or that `condition` takes."""
-        fits = condition or (lambda frame: frame.event == what)
+        fits = condition or (lambda frame: frame.event == description)
         seen: Frame | None = None
         try:
             async with asyncio.timeout(seconds):
@@ -180,17 +180,19 @@ class Stream:
                         return seen
         except TimeoutError:
             last = seen.raw[:500] if seen else "nothing"
-            raise AssertionError(f"not within {seconds:g} s: {what}; last seen: {last!r}") from None
+            raise AssertionError(
+                f"not within {seconds:g} s: {description}; last seen: {last!r}"
+            ) from None
 
-    async def rest(self, *, seconds: float = READ_SECONDS) -> list[Frame]:
+    async def read_to_end(self, *, seconds: float = READ_TIMEOUT_SECONDS) -> list[Frame]:
         """All frames to the end, which must be a clean one and come within `seconds`."""
         frames = []
         try:
             async with asyncio.timeout(seconds):
                 while True:
                     frames.append(await self.read(seconds=seconds + 1))
-        except Ended as end:
-            if not end.clean:
+        except StreamEnded as end:
+            if not end.is_clean:
                 raise AssertionError(f"cut after {frames[-3:]!r}") from None
             return frames
         except TimeoutError:
@@ -203,33 +205,33 @@ class Stream:
         with contextlib.suppress(OSError):
             await self.writer.wait_closed()
 
-    async def __aenter__(self) -> "Stream":
+    async def __aenter__(self) -> "SseStream":
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     async def __aiter__(self) -> AsyncIterator[Frame]:
-        with contextlib.suppress(Ended):
+        with contextlib.suppress(StreamEnded):
             while True:
                 yield await self.read()
 
     async def _chunk(self) -> bytes:
         """One chunk of a chunked body. Raises Ended, again and again."""
-        if self._ended is not None:
-            raise self._ended
+        if self._end is not None:
+            raise self._end
         try:
-            if self._length is None:
-                self._length = int(await self._reader.readuntil(b"\r\n"), 16)
-            data = await self._reader.readexactly(self._length + 2)
+            if self._chunk_length is None:
+                self._chunk_length = int(await self._reader.readuntil(b"\r\n"), 16)
+            data = await self._reader.readexactly(self._chunk_length + 2)
         except (asyncio.IncompleteReadError, OSError):
-            self._ended = Ended(clean=False)
-            raise self._ended from None
+            self._end = StreamEnded(is_clean=False)
+            raise self._end from None
         assert data.endswith(b"\r\n"), f"a chunk without its end: {data[-20:]!r}"
-        if not self._length:
-            self._ended = Ended(clean=True)
-            raise self._ended
-        self._length = None
+        if not self._chunk_length:
+            self._end = StreamEnded(is_clean=True)
+            raise self._end
+        self._chunk_length = None
         return data[:-2]
 
 
@@ -244,7 +246,7 @@ async def connect(
     content: bytes = b"",
     receive_buffer: int | None = None,
     source: str | None = None,
-) -> Stream:
+) -> SseStream:
     """Ask the edge at `url` for `path`; returns when the headers are there, whatever the status.
 
     `receive_buffer` is what the kernel may hold unread, in bytes (it takes at least about 2 KiB);
@@ -263,7 +265,7 @@ async def connect(
     except BaseException:
         connection.close()
         raise
-    reader, writer = await asyncio.open_connection(sock=connection, limit=READ_BYTES)
+    reader, writer = await asyncio.open_connection(sock=connection, limit=READ_BUFFER_BYTES)
     lines = [f"{method} {path} HTTP/1.1", f"Host: {where.netloc}", "Accept: text/event-stream"]
     if cookie is not None:
         lines.append(f"Cookie: session={cookie}")
@@ -274,14 +276,14 @@ async def connect(
         lines.append(f"Content-Length: {len(content)}")
     writer.write("\r\n".join([*lines, "", ""]).encode("latin-1") + content)
     try:
-        async with asyncio.timeout(READ_SECONDS):
+        async with asyncio.timeout(READ_TIMEOUT_SECONDS):
             head = await reader.readuntil(b"\r\n\r\n")
     except BaseException:
         writer.close()
         raise
     first, *fields = head.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
     pairs = [line.partition(": ") for line in fields]
-    return Stream(
+    return SseStream(
         int(first.split(" ")[1]),
         [(name.lower(), value) for name, _, value in pairs],
         reader,
@@ -289,7 +291,7 @@ async def connect(
     )
 
 
-async def follow(url: str, path: str, **how: Any) -> Stream:
+async def open_stream(url: str, path: str, **how: Any) -> SseStream:
     """An open stream whose opening was as promised (C1): retry, then `connected`."""
     stream = await connect(url, path, **how)
     if stream.status != 200:

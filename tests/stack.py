@@ -24,17 +24,17 @@ import httpx
 import psutil
 import pytest
 
-START_SECONDS = 120.0
-STOP_SECONDS = 90.0
-WAIT_SECONDS = 90.0
-LOOK_SECONDS = 0.02
-GONE_SECONDS = 30.0
+START_TIMEOUT_SECONDS = 120.0
+STOP_TIMEOUT_SECONDS = 90.0
+WAIT_TIMEOUT_SECONDS = 90.0
+POLL_INTERVAL_SECONDS = 0.02
+EXIT_TIMEOUT_SECONDS = 30.0
 """How long killed processes may take to be gone."""
 
-MARK = "TAPEWIRE_TEST_STACK"
+MARK_VARIABLE = "TAPEWIRE_TEST_STACK"
 TAPEWIRE = (sys.executable, "-P", "-m", "tapewire.cli")
 # Through the tether, `up` dies with the test run: nothing is left of one that was killed.
-_TETHER = Path(__file__).parents[1] / "libs" / "tapewire" / "cli" / "up" / "tether.py"
+_TETHER_SCRIPT = Path(__file__).parents[1] / "libs" / "tapewire" / "cli" / "up" / "tether.py"
 
 
 class Stack:
@@ -44,14 +44,14 @@ class Stack:
         folder.mkdir(parents=True, exist_ok=True)
         self.data_dir = folder / "data"
         self.mark = uuid.uuid4().hex
-        self._out, self._log = folder / "up.out", folder / "up.log"
-        command = [sys.executable, "-I", "-S", str(_TETHER), str(os.getpid()), *TAPEWIRE]
+        self._stdout_file, self._log_file = folder / "up.out", folder / "up.log"
+        command = [sys.executable, "-I", "-S", str(_TETHER_SCRIPT), str(os.getpid()), *TAPEWIRE]
         command += ["up", "--data-dir", str(self.data_dir), *args]
-        clean = {key: value for key, value in os.environ.items() if not _ours(key)}
-        with self._out.open("wb") as out, self._log.open("ab") as log:
+        clean = {key: value for key, value in os.environ.items() if not _is_tapewire_variable(key)}
+        with self._stdout_file.open("wb") as out, self._log_file.open("ab") as log:
             self.process = subprocess.Popen(
                 command,
-                env={**clean, **env, MARK: self.mark},
+                env={**clean, **env, MARK_VARIABLE: self.mark},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=log,
@@ -61,20 +61,20 @@ class Stack:
     @property
     def url(self) -> str:
         """Of the edge, without a slash at the end."""
-        return str(self.run()["url"])
+        return str(self.read_run_file()["url"])
 
     @property
     def nats_url(self) -> str:
-        return str(self.run()["natsUrl"])
+        return str(self.read_run_file()["natsUrl"])
 
-    def run(self) -> dict[str, Any]:
+    def read_run_file(self) -> dict[str, Any]:
         """What `run.json` says now."""
         found: dict[str, Any] = json.loads((self.data_dir / "run.json").read_bytes())
         return found
 
     def pids(self) -> dict[str, int]:
         """The processes that there are now, by name: nats, prices, orders, edge-0, …"""
-        return dict(self.run()["pids"])
+        return dict(self.read_run_file()["pids"])
 
     def pid(self, name: str, *, other_than: int = 0) -> int:
         """The pid of `name`, as soon as it is ready (again, when the one `other_than` died)."""
@@ -83,128 +83,141 @@ class Stack:
 
         def found() -> bool:
             nonlocal pid
-            run = self.run()
+            run = self.read_run_file()
             pid = int(run["pids"].get(name, 0))
             return bool(pid) and pid != other_than and name in run["ready"]
 
-        self.wait_for(f"{name} is ready, other than {other_than}", found, seen=self.run)
+        self.wait_for(
+            f"{name} is ready, other than {other_than}", found, describe_last=self.read_run_file
+        )
         return pid
 
     def nats_pid(self) -> int:
         """The message server that runs now; another one after it was killed and restarted."""
         return self.pid("nats")
 
-    def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> int:
+    def kill(self, name: str, signal_number: signal.Signals = signal.SIGKILL) -> int:
         """Send a signal to `name`; the pid it had."""
         pid = self.pid(name)
-        os.kill(pid, number)
+        os.kill(pid, signal_number)
         return pid
 
     def sign_in(self, user: str, roles: Sequence[str] = ()) -> httpx.Cookies:
         """The cookies of a new session of `user`, as soon as the edge can make one."""
         asked = {"userId": user, "roles": list(roles)}
-        with httpx.Client(base_url=self.url, timeout=WAIT_SECONDS) as client:
-            _answered(lambda: client.post("/api/session", json=asked)).raise_for_status()
+        with httpx.Client(base_url=self.url, timeout=WAIT_TIMEOUT_SECONDS) as client:
+            _retry_while_unavailable(
+                lambda: client.post("/api/session", json=asked)
+            ).raise_for_status()
             return client.cookies
 
-    def wait_well(self) -> None:
+    def wait_until_healthy(self) -> None:
         """Wait until orders are answered: after the message server or a service was killed, 503
         is right for a while."""
         cookies = self.sign_in("wait-well")
-        with httpx.Client(base_url=self.url, timeout=WAIT_SECONDS, cookies=cookies) as client:
-            _answered(lambda: client.get("/api/orders")).raise_for_status()
+        with httpx.Client(
+            base_url=self.url, timeout=WAIT_TIMEOUT_SECONDS, cookies=cookies
+        ) as client:
+            _retry_while_unavailable(lambda: client.get("/api/orders")).raise_for_status()
 
     def log_text(self) -> str:
         """What `up` and all its services said so far."""
-        return self._log.read_text(errors="replace")
+        return self._log_file.read_text(errors="replace")
 
-    def out(self) -> str:
+    def stdout_text(self) -> str:
         """What `up` printed on stdout so far."""
-        return self._out.read_text()
+        return self._stdout_file.read_text()
 
     def wait_for(
         self,
-        what: str,
+        description: str,
         condition: Callable[[], object],
         *,
-        seen: Callable[[], object] = lambda: "",
-        seconds: float = WAIT_SECONDS,
+        describe_last: Callable[[], object] = lambda: "",
+        timeout_seconds: float = WAIT_TIMEOUT_SECONDS,
     ) -> None:
         """Wait until `condition` holds; fail with `what`, the last `seen` and the log's tail."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + timeout_seconds
         while not condition():
             if time.monotonic() > deadline:
                 raise AssertionError(
-                    f"not within {seconds:g} s: {what}; last seen: {seen()!r}; "
-                    f"the log ends:\n{self.tail()}"
+                    f"not within {timeout_seconds:g} s: {description}; last seen: {describe_last()!r}; "
+                    f"the log ends:\n{self.log_tail()}"
                 )
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_INTERVAL_SECONDS)
 
     def wait_ready(self) -> None:
         """Return when it has printed its line, fail with its log when it does not."""
         self.wait_for(
             "tapewire up is ready, or has ended",
-            lambda: self.out().startswith("ready ") or self.process.poll() is not None,
-            seconds=START_SECONDS,
+            lambda: self.stdout_text().startswith("ready ") or self.process.poll() is not None,
+            timeout_seconds=START_TIMEOUT_SECONDS,
         )
-        if not self.out().startswith("ready "):
+        if not self.stdout_text().startswith("ready "):
             raise AssertionError(
-                f"tapewire up ended with {self.process.returncode}; its log ends:\n{self.tail()}"
+                f"tapewire up ended with {self.process.returncode}; its log ends:\n{self.log_tail()}"
             )
 
-    def tail(self, lines: int = 40) -> str:
+    def log_tail(self, lines: int = 40) -> str:
         """The last lines of the log."""
         return "\n".join(self.log_text().splitlines()[-lines:])
 
-    def send(self, number: signal.Signals) -> None:
+    def send_signal(self, signal_number: signal.Signals) -> None:
         """Send a signal to `up` alone."""
-        self.process.send_signal(number)
+        self.process.send_signal(signal_number)
 
-    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+    def stop(self, signal_number: signal.Signals = signal.SIGTERM) -> int:
         """Stop it as a person would, and return its exit code; processes left behind are killed,
         and fail the test."""
         if self.process.poll() is None:
-            self.send(number)
+            self.send_signal(signal_number)
         try:
-            code = self.process.wait(STOP_SECONDS)
+            code = self.process.wait(STOP_TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-            self.wait_for("all is gone with up", lambda: not self.living(), seconds=GONE_SECONDS)
-            raise AssertionError(f"up did not stop; its log ends:\n{self.tail()}") from None
-        left = self.living()
+            self.wait_for(
+                "all is gone with up",
+                lambda: not self.living_processes(),
+                timeout_seconds=EXIT_TIMEOUT_SECONDS,
+            )
+            raise AssertionError(f"up did not stop; its log ends:\n{self.log_tail()}") from None
+        left = self.living_processes()
         for process in left:
             with contextlib.suppress(psutil.Error):
                 process.kill()
         if left:
-            raise AssertionError(f"left behind: {left}; the log ends:\n{self.tail()}")
+            raise AssertionError(f"left behind: {left}; the log ends:\n{self.log_tail()}")
         return code
 
-    def living(self) -> list[psutil.Process]:
+    def living_processes(self) -> list[psutil.Process]:
         """Every process of this stack that there still is, but for `up` itself."""
         return [
             process
             for process in psutil.process_iter()
-            if process.pid != self.process.pid and _marked(process, self.mark)
+            if process.pid != self.process.pid and _has_mark(process, self.mark)
         ]
 
 
-def _answered(ask: Callable[[], httpx.Response]) -> httpx.Response:
+def _retry_while_unavailable(ask: Callable[[], httpx.Response]) -> httpx.Response:
     """The first response that is no 503."""
-    deadline = time.monotonic() + WAIT_SECONDS
+    deadline = time.monotonic() + WAIT_TIMEOUT_SECONDS
     while (response := ask()).status_code == 503 and time.monotonic() < deadline:
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_INTERVAL_SECONDS)
     return response
 
 
-def _marked(process: psutil.Process, mark: str) -> bool:
+def _has_mark(process: psutil.Process, mark: str) -> bool:
     try:
-        return process.status() != psutil.STATUS_ZOMBIE and process.environ().get(MARK) == mark
+        return (
+            process.status() != psutil.STATUS_ZOMBIE
+            and process.environ().get(MARK_VARIABLE) == mark
+        )
     except (psutil.Error, OSError):
         return False
 
 
-def _ours(variable: str) -> bool:
+def _is_tapewire_variable(variable: str) -> bool:
     """Whether a setting of whoever runs the tests would change what a stack does."""
     return variable.startswith(("TAPEWIRE_", "SSE_", "OTEL_"))
 
@@ -232,7 +245,7 @@ class StackFactory(Protocol):
     ) -> Stack: ...
 
 
-def _factory(folders: Callable[[], Path], started: list[Stack]) -> StackFactory:
+def _stack_factory(folders: Callable[[], Path], started: list[Stack]) -> StackFactory:
     def start(
         *,
         feed: Path | None = None,
@@ -265,7 +278,7 @@ def stacks(folders: Callable[[], Path]) -> Iterator[StackFactory]:
     """A factory whose stacks end with the block, each checked to have left nothing."""
     started: list[Stack] = []
     try:
-        yield _factory(folders, started)
+        yield _stack_factory(folders, started)
     finally:
         failures = []
         for stack in reversed(started):

@@ -12,16 +12,27 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from services.alerts.domain.commands import Arm, Create, Delete, Trigger
-from services.alerts.domain.notices import NOTIFICATIONS, Notify
-from services.alerts.domain.notices import subject as notice_subject
-from services.alerts.domain.rules import RULES
-from services.alerts.domain.wording import notice
-from services.orders.commands import Accept, Cancel, Fill, Place, Reject
-from services.orders.domain import ORDERS
-from services.positions.domain import POSITIONS, Key, taking
+from services.alerts.domain.commands import (
+    ArmRuleCommand,
+    CreateRuleCommand,
+    DeleteRuleCommand,
+    TriggerRuleCommand,
+)
+from services.alerts.domain.notices import NOTIFICATION_DECIDER, CreateNotificationCommand
+from services.alerts.domain.notices import notification_subject as notice_subject
+from services.alerts.domain.rules import RULE_DECIDER
+from services.alerts.domain.wording import to_notification_content
+from services.orders.commands import (
+    AcceptOrderCommand,
+    CancelOrderCommand,
+    FillOrderCommand,
+    PlaceOrderCommand,
+    RejectOrderCommand,
+)
+from services.orders.domain import ORDER_DECIDER
+from services.positions.domain import POSITION_DECIDER, PositionKey, build_trade_command
 from services.strategies import commands as plans
-from services.strategies.domain import STRATEGIES
+from services.strategies.domain import STRATEGY_DECIDER
 from tapewire.events import (
     Action,
     AlertLevel,
@@ -44,144 +55,156 @@ from tapewire.events import (
     StrategySignaled,
     TradeExecuted,
 )
-from tapewire.log import EVERYBODY, Decider, Draft, EventLog, Happening, Meta, Subject
-from tapewire.log.port import BATCH_EVENTS
+from tapewire.log import (
+    EVERYBODY,
+    Decider,
+    EventDraft,
+    EventLog,
+    EventMetadata,
+    EventSubject,
+    NewEvent,
+)
+from tapewire.log.port import MAX_BATCH_EVENTS
 from tapewire.runtime.contracts.orders import order_id
 
-START = datetime(2026, 1, 5, 14, 30, tzinfo=UTC)
+START_TIME = datetime(2026, 1, 5, 14, 30, tzinfo=UTC)
 SYMBOLS = ("IBM", "SPY", "BRK.B", "MSFT")
-LAG = 5
+POSITION_LAG_TRADES = 5
 """Trades that positions are behind."""
 
 
-class Tape:
+class SyntheticLog:
     """Events of `users` users. Ask for `day`, or for one thing after the other, and `finish`."""
 
     def __init__(self, users: int = 3, seed: int = 1) -> None:
-        self.chance = random.Random(seed)
+        self.rng = random.Random(seed)
         self.users = [f"user-{number}" for number in range(users)]
-        self.drafts: deque[Draft] = deque()
+        self.drafts: deque[EventDraft] = deque()
         self.sequence = 0
         self._states: dict[str, Any] = {}
-        self._numbers = 0
-        self._trades: deque[tuple[int, Draft]] = deque()
-        self._notify: deque[Draft] = deque()
+        self._last_number = 0
+        self._pending_trades: deque[tuple[int, EventDraft]] = deque()
+        self._pending_notifications: deque[EventDraft] = deque()
 
-    def day(self, events: int) -> Iterator[list[Draft]]:
+    def generate_batches(self, events: int) -> Iterator[list[EventDraft]]:
         """At least `events` events, in batches that one append can hold."""
         while self.sequence < events:
-            self.step()
-            yield from self.batches()
-        self.finish()
-        yield from self.batches(all_=True)
+            self.add_random_activity()
+            yield from self.full_batches()
+        self.add_pending_consequences()
+        yield from self.full_batches(include_partial=True)
 
-    def batches(self, *, all_: bool = False) -> Iterator[list[Draft]]:
+    def full_batches(self, *, include_partial: bool = False) -> Iterator[list[EventDraft]]:
         """What is drafted so far, as far as it fills batches; each thing whole."""
-        while len(self.drafts) >= BATCH_EVENTS or (all_ and self.drafts):
-            size = min(len(self.drafts), BATCH_EVENTS)
+        while len(self.drafts) >= MAX_BATCH_EVENTS or (include_partial and self.drafts):
+            size = min(len(self.drafts), MAX_BATCH_EVENTS)
             yield [self.drafts.popleft() for _ in range(size)]
 
-    def step(self) -> None:
+    def add_random_activity(self) -> None:
         """One thing of many."""
-        user, dice = self.chance.choice(self.users), self.chance.random()
+        user, dice = self.rng.choice(self.users), self.rng.random()
         if dice < 0.80:
-            self.order(user)
+            self.add_random_order(user)
         elif dice < 0.88:
-            self.strategy(user)
+            self.add_strategy(user)
         elif dice < 0.93:
-            self.rule(user)
+            self.add_alert_rule(user)
         elif dice < 0.97:
-            self.item()
+            self.add_item()
         else:
-            self.configuration(user)
-        self._follow()
+            self.add_configuration(user)
+        self._add_consequences()
 
-    def at(self) -> datetime:
+    def now(self) -> datetime:
         """Now: the tape's clock moves with its events."""
-        return START + timedelta(milliseconds=20 * self.sequence)
+        return START_TIME + timedelta(milliseconds=20 * self.sequence)
 
-    def order(self, user: str) -> Order:
+    def add_random_order(self, user: str) -> Order:
         """An order that is filled in one to three parts, canceled, or rejected."""
-        number, chance = self._number(), self.chance
+        number, chance = self._next_number(), self.rng
         limit = Decimal(chance.randrange(900, 1100)) / 10 if chance.random() < 0.3 else None
-        return self.place(
+        return self.add_order(
             user,
             f"c-{number}",
             chance.choice(list(Side)),
             Decimal(chance.randrange(1, 400)) / 4,
             limit=limit,
-            parts=chance.choice((1, 1, 1, 2, 3)),
-            end=chance.choice(("filled",) * 8 + ("canceled", "rejected", "open")),
+            fill_count=chance.choice((1, 1, 1, 2, 3)),
+            final_status=chance.choice(("filled",) * 8 + ("canceled", "rejected", "open")),
         )
 
-    def place(
+    def add_order(
         self,
         user: str,
-        name: str,
+        client_order_id: str,
         side: Side,
         qty: Decimal,
         *,
         limit: Decimal | None = None,
-        parts: int = 1,
-        end: str = "filled",
+        fill_count: int = 1,
+        final_status: str = "filled",
         symbol: str | None = None,
         strategy_id: str | None = None,
     ) -> Order:
         """An order, worked to its `end`: filled, canceled (after all parts but one), rejected or
         open."""
-        id_ = order_id(user, name)
-        subject = Subject(user, "orders", id_)
+        id_ = order_id(user, client_order_id)
+        subject = EventSubject(user, "orders", id_)
         of = {"user": user}
         self._decide(
-            ORDERS,
+            ORDER_DECIDER,
             subject,
-            Place(
+            PlaceOrderCommand(
                 id=f"place-{id_}",
-                at=self.at(),
-                symbol=symbol or self.chance.choice(SYMBOLS),
+                at=self.now(),
+                symbol=symbol or self.rng.choice(SYMBOLS),
                 side=side,
                 type=OrderType.MARKET if limit is None else OrderType.LIMIT,
                 qty=qty,
                 limit_price=limit,
-                client_order_id=name,
+                client_order_id=client_order_id,
                 strategy_id=strategy_id,
                 **of,
             ),
         )
-        if end == "rejected":
-            reject = Reject(id=f"{id_}:reject", at=self.at(), reason="too much", **of)
-            self._decide(ORDERS, subject, reject)
-            return self._order(subject)
-        self._decide(ORDERS, subject, Accept(id=f"{id_}:accept", at=self.at(), **of))
-        part = (qty / parts).quantize(Decimal("0.01"))
-        for number in range(parts if end == "filled" else parts - 1):
-            before = self._order(subject).filled_qty
-            price = limit or Decimal(self.chance.randrange(90_000, 110_000)) / 1000
-            fill = Fill(
+        if final_status == "rejected":
+            reject = RejectOrderCommand(id=f"{id_}:reject", at=self.now(), reason="too much", **of)
+            self._decide(ORDER_DECIDER, subject, reject)
+            return self._order_state(subject)
+        self._decide(
+            ORDER_DECIDER, subject, AcceptOrderCommand(id=f"{id_}:accept", at=self.now(), **of)
+        )
+        part = (qty / fill_count).quantize(Decimal("0.01"))
+        for number in range(fill_count if final_status == "filled" else fill_count - 1):
+            before = self._order_state(subject).filled_qty
+            price = limit or Decimal(self.rng.randrange(90_000, 110_000)) / 1000
+            fill = FillOrderCommand(
                 id=f"{id_}:fill:{before}",
-                at=self.at(),
-                qty=qty - before if number == parts - 1 else part,
+                at=self.now(),
+                qty=qty - before if number == fill_count - 1 else part,
                 price=price,
                 filled_before=before,
                 **of,
             )
-            self._decide(ORDERS, subject, fill)
-        if end == "canceled":
-            cancel = Cancel(id=f"{id_}:cancel", at=self.at(), reason="by the user", **of)
-            self._decide(ORDERS, subject, cancel)
-        return self._order(subject)
+            self._decide(ORDER_DECIDER, subject, fill)
+        if final_status == "canceled":
+            cancel = CancelOrderCommand(
+                id=f"{id_}:cancel", at=self.now(), reason="by the user", **of
+            )
+            self._decide(ORDER_DECIDER, subject, cancel)
+        return self._order_state(subject)
 
-    def _order(self, subject: Subject) -> Order:
+    def _order_state(self, subject: EventSubject) -> Order:
         found: Order = self._states[str(subject)].order
         return found
 
-    def strategy(self, user: str) -> None:
+    def add_strategy(self, user: str) -> None:
         """A strategy that buys, is stopped out, and buys and sells to its end."""
-        number = self._number()
+        number = self._next_number()
         id_ = f"strategy-{number}"
-        subject = Subject(user, "strategies", id_)
+        subject = EventSubject(user, "strategies", id_)
         of = {"user": user, "strategy_id": id_}
-        settings = plans.Settings(
+        settings = plans.StrategySettings(
             name="breakout",
             symbol="IBM",
             rule=Breakout(window=5),
@@ -189,83 +212,93 @@ class Tape:
             stop_loss=StopLoss(kind=StopLossKind.FIXED, percent=Decimal(2)),
             max_trades=4,
         )
-        create = plans.Create(id=f"create-{id_}", at=self.at(), settings=settings, **of)
-        self._decide(STRATEGIES, subject, create)
-        self._decide(STRATEGIES, subject, plans.Start(id=f"start-{id_}", at=self.at(), **of))
-        self._signal(subject, of, Action.BUY, parts=2)
-        self._stop_out(subject, of)
-        self._signal(subject, of, Action.BUY, parts=1)
+        create = plans.CreateStrategyCommand(
+            id=f"create-{id_}", at=self.now(), settings=settings, **of
+        )
+        self._decide(STRATEGY_DECIDER, subject, create)
+        self._decide(
+            STRATEGY_DECIDER,
+            subject,
+            plans.StartStrategyCommand(id=f"start-{id_}", at=self.now(), **of),
+        )
+        self._add_signal(subject, of, Action.BUY, fill_count=2)
+        self._add_stop_loss(subject, of)
+        self._add_signal(subject, of, Action.BUY, fill_count=1)
         if number % 3 == 0:
-            stop = plans.Stop(id=f"stop-{id_}", at=self.at(), **of)
-            self._decide(STRATEGIES, subject, stop)
+            stop = plans.StopStrategyCommand(id=f"stop-{id_}", at=self.now(), **of)
+            self._decide(STRATEGY_DECIDER, subject, stop)
         else:
-            self._signal(subject, of, Action.SELL, parts=1)
+            self._add_signal(subject, of, Action.SELL, fill_count=1)
 
-    def _signal(self, subject: Subject, of: dict[str, str], action: Action, parts: int) -> None:
+    def _add_signal(
+        self, subject: EventSubject, identity: dict[str, str], action: Action, fill_count: int
+    ) -> None:
         orders = self._states[str(subject)].strategy.orders
-        act = plans.Act(
+        act = plans.ActOnSignalCommand(
             id=f"{subject.entity}-act-{orders + 1}",
-            at=self.at(),
-            orders=orders,
+            at=self.now(),
+            expected_order_count=orders,
             action=action,
             confidence=Decimal("0.75"),
             reasoning="above the highest of 5",
             price=Decimal(100),
-            decided_at=self.at(),
-            **of,
+            decided_at=self.now(),
+            **identity,
         )
-        self._decide(STRATEGIES, subject, act)
-        self._work(subject, of, parts)
+        self._decide(STRATEGY_DECIDER, subject, act)
+        self._fill_strategy_order(subject, identity, fill_count)
 
-    def _stop_out(self, subject: Subject, of: dict[str, str]) -> None:
+    def _add_stop_loss(self, subject: EventSubject, identity: dict[str, str]) -> None:
         strategy = self._states[str(subject)].strategy
-        trigger = plans.TriggerStopLoss(
+        trigger = plans.TriggerStopLossCommand(
             id=f"{subject.entity}.stop-loss.{strategy.orders + 1}",
-            at=self.at(),
-            orders=strategy.orders,
+            at=self.now(),
+            expected_order_count=strategy.orders,
             side=Side.SELL,
             price=Decimal("97.5"),
             trigger_price=Decimal(98),
-            **of,
+            **identity,
         )
-        self._decide(STRATEGIES, subject, trigger)
-        self._work(subject, of, 1)
+        self._decide(STRATEGY_DECIDER, subject, trigger)
+        self._fill_strategy_order(subject, identity, 1)
 
-    def _work(self, subject: Subject, of: dict[str, str], parts: int) -> None:
+    def _fill_strategy_order(
+        self, subject: EventSubject, identity: dict[str, str], fill_count: int
+    ) -> None:
         """Place and fill the order under way, and tell the strategy of the fills."""
         order = self._states[str(subject)].strategy.order
         first = len(self.drafts)
-        self.place(
+        self.add_order(
             subject.owner,
             order.client_order_id,
             order.side,
             order.qty,
-            parts=parts,
+            fill_count=fill_count,
             symbol="IBM",
             strategy_id=subject.entity,
         )
         for draft in [*self.drafts][first:]:
             event = draft.event
             if isinstance(event, OrderFilled):
-                fill = plans.Fill(
-                    id=draft.meta.id,
-                    at=self.at(),
+                fill = plans.ApplyFillCommand(
+                    id=draft.metadata.id,
+                    at=self.now(),
                     order_id=order.order_id,
                     trade_id=event.trade_id,
                     filled_qty=event.order.filled_qty,
                     price=event.price,
-                    **of,
+                    **identity,
                 )
-                self._decide(STRATEGIES, subject, fill)
+                self._decide(STRATEGY_DECIDER, subject, fill)
 
-    def rule(self, user: str) -> None:
+    def add_alert_rule(self, user: str) -> None:
         """A rule that is triggered, armed, triggered again; half of them are then deleted."""
-        number = self._number()
+        number = self._next_number()
         id_ = f"rule-{number}"
-        subject = Subject(user, "rules", id_)
-        create = Create(
+        subject = EventSubject(user, "rules", id_)
+        create = CreateRuleCommand(
             id=f"create-{id_}",
-            at=self.at(),
+            at=self.now(),
             user=user,
             rule_id=id_,
             kind=RuleKind.PRICE_ABOVE,
@@ -273,28 +306,32 @@ class Tape:
             symbol="IBM",
             price=Decimal(100),
         )
-        self._decide(RULES, subject, create)
-        self._trigger(subject, create.id)
-        arm = Arm(id=f"arm-{id_}", at=self.at(), user=user)
-        self._decide(RULES, subject, arm)
+        self._decide(RULE_DECIDER, subject, create)
+        self._trigger_rule(subject, create.id)
+        arm = ArmRuleCommand(id=f"arm-{id_}", at=self.now(), user=user)
+        self._decide(RULE_DECIDER, subject, arm)
         if number % 2:
-            self._trigger(subject, arm.id)
-            self._decide(RULES, subject, Delete(id=f"delete-{id_}", at=self.at(), user=user))
+            self._trigger_rule(subject, arm.id)
+            self._decide(
+                RULE_DECIDER,
+                subject,
+                DeleteRuleCommand(id=f"delete-{id_}", at=self.now(), user=user),
+            )
 
-    def _trigger(self, subject: Subject, arming: str) -> None:
-        trigger = Trigger(
+    def _trigger_rule(self, subject: EventSubject, arming: str) -> None:
+        trigger = TriggerRuleCommand(
             id=f"{arming}:{subject.entity}",
-            at=self.at(),
+            at=self.now(),
             user=subject.owner,
             arming=arming,
             symbol="IBM",
             message="IBM is above 100",
         )
-        self._decide(RULES, subject, trigger)
+        self._decide(RULE_DECIDER, subject, trigger)
 
-    def item(self) -> None:
+    def add_item(self) -> None:
         """An analysed item."""
-        id_ = f"item-{self._number()}"
+        id_ = f"item-{self._next_number()}"
         item = Item(
             id=id_,
             title="Quarterly figures",
@@ -304,78 +341,86 @@ class Tape:
             tags=("earnings",),
             sentiment=Sentiment.POSITIVE,
             score=Decimal("0.4"),
-            timestamp=self.at(),
+            timestamp=self.now(),
         )
-        subject = Subject(EVERYBODY, "items", id_)
-        self._store([Happening(subject, ItemAnalysed(item=item, scored=True))], f"take-{id_}")
+        subject = EventSubject(EVERYBODY, "items", id_)
+        self._append_new_events(
+            [NewEvent(subject, ItemAnalysed(item=item, scored=True))], f"take-{id_}"
+        )
 
-    def configuration(self, user: str) -> None:
+    def add_configuration(self, user: str) -> None:
         """A configuration, made and changed."""
-        id_ = f"configuration-{self._number()}"
-        subject = Subject(user, "configurations", id_)
+        id_ = f"configuration-{self._next_number()}"
+        subject = EventSubject(user, "configurations", id_)
         kinds = (("create", ConfigurationCreated), ("change", ConfigurationChanged))
         for word, kind in kinds:
-            made = Configuration(id=id_, name=word, tickers=("IBM",), tags=(), timestamp=self.at())
+            made = Configuration(id=id_, name=word, tickers=("IBM",), tags=(), timestamp=self.now())
             command = f"{word}-{id_}"
             event = kind(configuration=made, command_id=command)
-            self._store([Happening(subject, event)], command)
+            self._append_new_events([NewEvent(subject, event)], command)
 
-    def read_all(self, user: str) -> None:
+    def add_read_all(self, user: str) -> None:
         """The user reads everything."""
-        command = f"read-{self._number()}"
-        event = NotificationsRead(ids=None, timestamp=self.at(), command_id=command)
-        self._store([Happening(Subject(user, "notifications", "all"), event)], command)
+        command = f"read-{self._next_number()}"
+        event = NotificationsRead(ids=None, timestamp=self.now(), command_id=command)
+        self._append_new_events(
+            [NewEvent(EventSubject(user, "notifications", "all"), event)], command
+        )
 
-    def finish(self) -> None:
+    def add_pending_consequences(self) -> None:
         """Everything that follows from what there is."""
-        while self._trades or self._notify:
-            self._follow(0)
+        while self._pending_trades or self._pending_notifications:
+            self._add_consequences(0)
 
-    def _number(self) -> int:
-        self._numbers += 1
-        return self._numbers
+    def _next_number(self) -> int:
+        self._last_number += 1
+        return self._last_number
 
-    def _decide(self, decider: Decider[Any, Any], subject: Subject, command: Any) -> None:
-        state = self._states.get(str(subject), decider.initial)
+    def _decide(self, decider: Decider[Any, Any], subject: EventSubject, command: Any) -> None:
+        state = self._states.get(str(subject), decider.initial_state)
         happenings = decider.decide(state, command)
         for happening in happenings:
             if happening.subject == subject:
                 state = decider.evolve(state, happening.event)
         self._states[str(subject)] = state
-        self._store(happenings, command.id)
+        self._append_new_events(happenings, command.id)
 
-    def _store(self, happenings: Sequence[Happening], command: str) -> None:
-        for happening in happenings:
-            self._draft(happening.subject, happening.event, f"{command}.{self.sequence}", command)
+    def _append_new_events(self, new_events: Sequence[NewEvent], command: str) -> None:
+        for happening in new_events:
+            self._append_draft(
+                happening.subject, happening.event, f"{command}.{self.sequence}", command
+            )
 
-    def _draft(self, subject: Subject, event: Event, id_: str, causation: str) -> None:
-        meta = Meta(id=id_, correlation="c", causation=causation)
-        draft = Draft(subject=subject, event=event, meta=meta)
+    def _append_draft(self, subject: EventSubject, event: Event, id_: str, causation: str) -> None:
+        meta = EventMetadata(id=id_, correlation="c", causation=causation)
+        draft = EventDraft(subject=subject, event=event, metadata=meta)
         self.sequence += 1
         self.drafts.append(draft)
         if isinstance(event, TradeExecuted):
-            self._trades.append((self.sequence, draft))
+            self._pending_trades.append((self.sequence, draft))
         if not isinstance(event, StrategySignaled):
-            self._notify.append(draft)
+            self._pending_notifications.append(draft)
 
-    def _follow(self, lag: int = LAG) -> None:
+    def _add_consequences(self, lag: int = POSITION_LAG_TRADES) -> None:
         """Positions of trades, and notifications, a little later than their causes."""
-        while len(self._trades) > lag:
-            sequence, draft = self._trades.popleft()
+        while len(self._pending_trades) > lag:
+            sequence, draft = self._pending_trades.popleft()
             assert isinstance(draft.event, TradeExecuted)
-            key = Key(draft.subject.owner, draft.event.symbol)
-            take = taking(draft.meta.id, key.user, sequence, draft.event)
-            self._decide(POSITIONS, key.subject, take)
-        while self._notify:
-            draft = self._notify.popleft()
-            found = notice(draft.event)
+            key = PositionKey(draft.subject.owner, draft.event.symbol)
+            take = build_trade_command(draft.metadata.id, key.user, sequence, draft.event)
+            self._decide(POSITION_DECIDER, key.subject, take)
+        while self._pending_notifications:
+            draft = self._pending_notifications.popleft()
+            found = to_notification_content(draft.event)
             if found is not None:
                 user = draft.subject.owner
-                command = Notify(id=f"{draft.meta.id}:notify", user=user, notice=found)
-                self._decide(NOTIFICATIONS, notice_subject(command), command)
-        self._let_go()
+                command = CreateNotificationCommand(
+                    id=f"{draft.metadata.id}:notify", user=user, content=found
+                )
+                self._decide(NOTIFICATION_DECIDER, notice_subject(command), command)
+        self._evict_states()
 
-    def _let_go(self) -> None:
+    def _evict_states(self) -> None:
         """States of what is over would fill the memory of whoever writes a long tape."""
         if len(self._states) > 50_000:
             self._states = {
@@ -385,8 +430,8 @@ class Tape:
             }
 
 
-async def write(log: EventLog, tape: Tape, events: int) -> int:
+async def append_synthetic_log(log: EventLog, synthetic_log: SyntheticLog, events: int) -> int:
     """Write a day of at least `events` events to an empty log; how many there are."""
-    for batch in tape.day(events):
+    for batch in synthetic_log.generate_batches(events):
         await log.append(batch)
-    return tape.sequence
+    return synthetic_log.sequence

@@ -15,23 +15,23 @@ if TYPE_CHECKING:
         EVERYBODY,
         Action,
         AlertLevel,
-        BadCall,
+        AppendRejected,
         BadDeclaration,
         CatalogueClash,
+        Client,
+        CommandRejected,
         Conflict,
+        InvalidArgument,
         LogError,
+        PublishTimeout,
         Receipt,
-        Recorded,
-        Refusal,
-        Refused,
-        Reserved,
+        RecordedEvent,
+        RequestTimeout,
+        ReservedEventType,
         Side,
-        Tape,
-        Unanswered,
         Unavailable,
         Undecodable,
         UnknownType,
-        Unpublished,
         connect,
         contracts,
         correlated,
@@ -44,25 +44,25 @@ __all__ = [
     "EVERYBODY",
     "Action",
     "AlertLevel",
-    "BadCall",
+    "AppendRejected",
     "BadDeclaration",
     "CatalogueClash",
+    "Client",
+    "CommandRejected",
     "Conflict",
     "Delivery",
     "Event",
+    "InvalidArgument",
     "LogError",
+    "PublishTimeout",
     "Receipt",
-    "Recorded",
-    "Refusal",
-    "Refused",
-    "Reserved",
+    "RecordedEvent",
+    "RequestTimeout",
+    "ReservedEventType",
     "Side",
-    "Tape",
-    "Unanswered",
     "Unavailable",
     "Undecodable",
     "UnknownType",
-    "Unpublished",
     "about",
     "connect",
     "contracts",
@@ -74,7 +74,7 @@ __all__ = [
     "upcast",
 ]
 
-_OF_EVENTS = frozenset({"Delivery", "Event", "about", "event", "upcast"})
+_EVENT_EXPORTS = frozenset({"Delivery", "Event", "about", "event", "upcast"})
 """Loaded without the rest: a package of event types needs no more."""
 
 
@@ -86,7 +86,7 @@ def __getattr__(name: str) -> Any:
     if name == "sync":
         found: Any = import_module("tapewire.producer.sync")
     else:
-        room = "tapewire.events" if name in _OF_EVENTS else "tapewire.producer"
+        room = "tapewire.events" if name in _EVENT_EXPORTS else "tapewire.producer"
         found = getattr(import_module(room), name)
     globals()[name] = found
     return found

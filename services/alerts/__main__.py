@@ -3,79 +3,93 @@
 import asyncio
 
 from services.alerts import happenings, notifying
-from services.alerts.alarms import Alarms
-from services.alerts.domain.rules import RULES
-from services.alerts.happenings import Happenings
-from services.alerts.inbox import Inbox
-from services.alerts.notifying import Notifications, Notifier
+from services.alerts.alarms import RuleTrigger
+from services.alerts.domain.rules import RULE_DECIDER
+from services.alerts.happenings import EventRuleConsumer
+from services.alerts.inbox import NotificationsService
+from services.alerts.notifying import NotificationConsumer, NotificationWriter
 from services.alerts.progress import AlertsProgress
-from services.alerts.rulebook import Rulebook
+from services.alerts.rulebook import ArmedRuleIndex
 from services.alerts.service import AlertsService
-from services.alerts.watching import Watch
-from tapewire.log import Entities
+from services.alerts.watching import PriceMonitor
+from tapewire.log import CommandHandler
 from tapewire.log.follower import follow
-from tapewire.log.grouping import GroupedLog
-from tapewire.log.market import Market
+from tapewire.log.grouping import GroupCommitLog
+from tapewire.log.market import QuoteCache
 from tapewire.runtime import App, Endpoint, run
 from tapewire.runtime.contracts import alerts as asked
 from tapewire.runtime.contracts import notifications as noticed
-from tapewire.runtime.contracts.progress import NOTIFYING, PROGRESS, AskProgress
+from tapewire.runtime.contracts.progress import NOTIFICATION_PROGRESS, PROGRESS, GetProgress
 from tapewire.views import AlertsView, NotificationsView, RulesView
 
 
-async def wiring(app: App) -> None:
+async def wire(app: App) -> None:
     # 1. The market: which symbols there are, and what is judged.
-    market = Market(app.market)
+    market = QuoteCache(app.quotes)
     await market.start()
     app.on_stop(market.close)
-    app.spawn(market.follow(), name="market")
+    app.spawn(market.repair_gaps(), name="market")
 
     # 2. Rules and notifications, behind their deciders.
-    log = GroupedLog(app.log)
-    rules = Entities(log, RULES)
-    alarms = Alarms(rules)
-    notifications = Notifications(log)
+    log = GroupCommitLog(app.log)
+    rules = CommandHandler(log, RULE_DECIDER)
+    alarms = RuleTrigger(rules)
+    notifications = NotificationWriter(log)
 
     # 3. The eyes of every process: armed rules, and prices.
-    watch = Watch(market, app.views, alarms)
+    watch = PriceMonitor(market, app.views, alarms)
     watch.start()
-    rulebook = Rulebook(app.log, watch)
+    rulebook = ArmedRuleIndex(app.log, watch)
     app.spawn(rulebook.run(app.views), name="rulebook")
-    app.spawn(watch.recall(), name="recall")
+    app.spawn(watch.restore_extremes(), name="recall")
 
     # 4. The hands of one process: who triggers, and who notifies; each says how far it is.
     progress = AlertsProgress(watch, rulebook)
 
     async def trigger() -> None:
         async with asyncio.TaskGroup() as group:
-            group.create_task(watch.work())
-            for name, filter_ in happenings.FILTERS.items():
-                make, places = lambda: Happenings(rulebook, alarms), progress.happenings
-                group.create_task(follow(app.log, app.views, filter_, name, make, places=places))
+            group.create_task(watch.run())
+            for name, filter_ in happenings.FILTERS_BY_CHECKPOINT_NAME.items():
+                make, places = (
+                    lambda: EventRuleConsumer(rulebook, alarms),
+                    progress.trigger_sequences,
+                )
+                group.create_task(
+                    follow(app.log, app.views, filter_, name, make, last_handled_sequences=places)
+                )
 
     async def notify() -> None:
         async with asyncio.TaskGroup() as group:
-            for name, filter_ in notifying.FILTERS.items():
-                make, places = lambda: Notifier(notifications), progress.notices
-                group.create_task(follow(app.log, app.views, filter_, name, make, places=places))
+            for name, filter_ in notifying.FILTERS_BY_CHECKPOINT_NAME.items():
+                make, places = (
+                    lambda: NotificationConsumer(notifications),
+                    progress.notification_sequences,
+                )
+                group.create_task(
+                    follow(app.log, app.views, filter_, name, make, last_handled_sequences=places)
+                )
 
-    app.leased("alerts", trigger, {PROGRESS: Endpoint(AskProgress, progress.progress)})
-    app.leased("notifications", notify, {NOTIFYING: Endpoint(AskProgress, progress.notifying)})
+    app.run_leased("alerts", trigger, {PROGRESS: Endpoint(GetProgress, progress.get_progress)})
+    app.run_leased(
+        "notifications",
+        notify,
+        {NOTIFICATION_PROGRESS: Endpoint(GetProgress, progress.get_notification_progress)},
+    )
 
     # 5. Checkpoints of the users' views.
     for kind in (RulesView, AlertsView, NotificationsView):
-        await app.project(kind)
+        await app.checkpoint_views(kind)
 
     # 6. Answers, last: from here on the service is asked.
     service = AlertsService(app.log, app.views, rules, market)
-    inbox = Inbox(app.log, app.views, notifications)
-    await app.answer(
+    inbox = NotificationsService(app.log, app.views, notifications)
+    await app.serve_requests(
         {
-            asked.CREATE: Endpoint(asked.CreateRule, service.create),
-            asked.ARM: Endpoint(asked.ArmRule, service.arm),
-            asked.DELETE: Endpoint(asked.DeleteRule, service.delete),
-            asked.RULES: Endpoint(asked.ListRules, service.rules),
-            asked.LIST: Endpoint(asked.ListAlerts, service.list),
+            asked.CREATE: Endpoint(asked.CreateRule, service.create_rule),
+            asked.ARM: Endpoint(asked.ArmRule, service.arm_rule),
+            asked.DELETE: Endpoint(asked.DeleteRule, service.delete_rule),
+            asked.RULES: Endpoint(asked.ListRules, service.list_rules),
+            asked.LIST: Endpoint(asked.ListAlerts, service.list_alerts),
             noticed.LIST: Endpoint(noticed.ListNotifications, inbox.list),
             noticed.READ: Endpoint(noticed.ReadNotifications, inbox.read),
             noticed.SEND: Endpoint(noticed.SendNotification, inbox.send),
@@ -84,4 +98,4 @@ async def wiring(app: App) -> None:
 
 
 if __name__ == "__main__":
-    run(asked.SERVICE, wiring)
+    run(asked.SERVICE, wire)

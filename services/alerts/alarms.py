@@ -10,18 +10,24 @@ from datetime import datetime
 import msgspec
 import structlog
 
-from services.alerts.domain.armed import Armed
-from services.alerts.domain.commands import Command, Trigger
+from services.alerts.domain.armed import ArmedRule
+from services.alerts.domain.commands import Command, TriggerRuleCommand
 from services.alerts.domain.rules import State
-from tapewire.log import Entities, Overloaded, Refusal, Subject, Unavailable
+from tapewire.log import (
+    CommandHandler,
+    CommandRejected,
+    EventSubject,
+    TooManyConflicts,
+    Unavailable,
+)
 
-AT_ONCE = 64
+MAX_CONCURRENT_TRIGGERS = 64
 """Rules triggered at the same time; their batches are committed together."""
 
 logger = structlog.get_logger("alerts")
 
 
-class Cause(msgspec.Struct, frozen=True, kw_only=True):
+class TriggerCause(msgspec.Struct, frozen=True, kw_only=True):
     """Why: `id` names it, `at` is when it came to pass."""
 
     id: str
@@ -32,17 +38,17 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
     traceparent: str | None = None
 
 
-class Alarms:
+class RuleTrigger:
     """Triggers armed rules."""
 
-    def __init__(self, rules: Entities[State, Command]) -> None:
-        self._rules = rules
-        self._slots = asyncio.Semaphore(AT_ONCE)
+    def __init__(self, command_handler: CommandHandler[State, Command]) -> None:
+        self._command_handler = command_handler
+        self._slots = asyncio.Semaphore(MAX_CONCURRENT_TRIGGERS)
 
-    async def trigger(self, armed: Armed, cause: Cause) -> None:
+    async def trigger(self, armed: ArmedRule, cause: TriggerCause) -> None:
         """Once this returns the rule is triggered, or not armed so any more. Raises LogError."""
         rule = armed.rule
-        command = Trigger(
+        command = TriggerRuleCommand(
             id=f"{cause.id}:{rule.rule_id}",
             at=cause.at,
             user=armed.user,
@@ -52,13 +58,13 @@ class Alarms:
         )
         try:
             async with self._slots:
-                await self._rules.handle(
-                    Subject(armed.user, "rules", rule.rule_id),
+                await self._command_handler.handle(
+                    EventSubject(armed.user, "rules", rule.rule_id),
                     command,
                     correlation=cause.correlation,
                     traceparent=cause.traceparent,
                 )
-        except Refusal as refusal:
+        except CommandRejected as refusal:
             logger.info("a rule is not armed so any more", rule=rule.rule_id, why=refusal.message)
-        except Overloaded as overload:
+        except TooManyConflicts as overload:
             raise Unavailable(str(overload)) from overload

@@ -8,15 +8,15 @@ they were armed. Taking events again changes nothing (`alarms`).
 import asyncio
 from collections.abc import Sequence
 
-from services.alerts.alarms import Alarms, Cause
-from services.alerts.domain.armed import Armed
-from services.alerts.domain.telling import Occasion
-from services.alerts.domain.wording import OCCASIONS, occasion
-from services.alerts.reading import read
-from services.alerts.rulebook import Rulebook
-from tapewire.log import Recorded, pattern
+from services.alerts.alarms import RuleTrigger, TriggerCause
+from services.alerts.domain.armed import ArmedRule
+from services.alerts.domain.telling import TriggerCandidate
+from services.alerts.domain.wording import RULE_KIND_BY_EVENT_TYPE, to_trigger_candidate
+from services.alerts.reading import decode_if_wanted
+from services.alerts.rulebook import ArmedRuleIndex
+from tapewire.log import RecordedEvent, pattern
 
-FILTERS = {
+FILTERS_BY_CHECKPOINT_NAME = {
     "alerts-of-orders": pattern(domain="orders"),
     "alerts-of-strategies": pattern(domain="strategies"),
     "alerts-of-reports": pattern(domain="reports"),
@@ -26,46 +26,48 @@ so for each rule they are in the order of the log. What other programs report is
 beside it: of one of each that come at once, the one that is found first triggers the rule."""
 
 
-class Happenings:
+class EventRuleConsumer:
     """Keeps no state but the cursor that its follower keeps."""
 
-    def __init__(self, rulebook: Rulebook, alarms: Alarms) -> None:
-        self._rulebook = rulebook
-        self._alarms = alarms
+    def __init__(self, armed_rules: ArmedRuleIndex, rule_trigger: RuleTrigger) -> None:
+        self._armed_rules = armed_rules
+        self._rule_trigger = rule_trigger
 
-    def restore(self, state: bytes) -> None:
+    def restore_state(self, state: bytes) -> None:
         """There is none."""
 
-    def save(self) -> bytes:
+    def serialize_state(self) -> bytes:
         return b"null"
 
-    async def caught_up(self) -> None:
+    async def on_caught_up(self) -> None:
         """Nothing waits for it."""
 
-    async def take(self, events: Sequence[Recorded]) -> None:
-        occasions = [(recorded, found) for recorded in events if (found := _occasion(recorded))]
+    async def handle(self, events: Sequence[RecordedEvent]) -> None:
+        occasions = [(recorded, found) for recorded in events if (found := _to_candidate(recorded))]
         if not occasions:
             return
-        await self._rulebook.reach(occasions[-1][0].sequence)
-        first: dict[str, tuple[Armed, Cause]] = {}
+        await self._armed_rules.wait_until_applied(occasions[-1][0].sequence)
+        first: dict[str, tuple[ArmedRule, TriggerCause]] = {}
         for recorded, found in occasions:
-            user = recorded.place.owner
-            for armed in self._rulebook.waiting(user, found.kind, found.symbol, recorded.sequence):
-                first.setdefault(armed.rule.rule_id, (armed, _cause(recorded, found)))
-        await asyncio.gather(*[self._alarms.trigger(*one) for one in first.values()])
+            user = recorded.event_subject.owner
+            for armed in self._armed_rules.find_triggered(
+                user, found.kind, found.symbol, recorded.sequence
+            ):
+                first.setdefault(armed.rule.rule_id, (armed, _to_cause(recorded, found)))
+        await asyncio.gather(*[self._rule_trigger.trigger(*one) for one in first.values()])
 
 
-def _occasion(recorded: Recorded) -> Occasion | None:
-    event = read(recorded, OCCASIONS)
-    return None if event is None else occasion(event)
+def _to_candidate(recorded: RecordedEvent) -> TriggerCandidate | None:
+    event = decode_if_wanted(recorded, RULE_KIND_BY_EVENT_TYPE)
+    return None if event is None else to_trigger_candidate(event)
 
 
-def _cause(recorded: Recorded, found: Occasion) -> Cause:
-    return Cause(
-        id=recorded.meta.id,
-        at=found.at,
-        symbol=found.symbol,
-        message=found.message,
-        correlation=recorded.meta.correlation,
-        traceparent=recorded.meta.traceparent,
+def _to_cause(recorded: RecordedEvent, candidate: TriggerCandidate) -> TriggerCause:
+    return TriggerCause(
+        id=recorded.metadata.id,
+        at=candidate.at,
+        symbol=candidate.symbol,
+        message=candidate.message,
+        correlation=recorded.metadata.correlation,
+        traceparent=recorded.metadata.traceparent,
     )

@@ -3,79 +3,95 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from services.alerts.domain.figures import named
-from services.alerts.domain.notices import Notify, checked, notification_id, receivers
-from services.alerts.domain.telling import Notice
-from services.alerts.notifying import Notifications, Telling
+from services.alerts.domain.figures import derive_id
+from services.alerts.domain.notices import (
+    CreateNotificationCommand,
+    derive_notification_id,
+    validate_content,
+    validate_user_ids,
+)
+from services.alerts.domain.telling import NotificationContent
+from services.alerts.notifying import NotificationWriter, PendingNotification
 from services.alerts.service import utc_now
 from tapewire.events import NotificationsRead
-from tapewire.log import AlreadyStored, Draft, EventLog, Meta, Refusal, Subject, Values, views
-from tapewire.runtime import Context
+from tapewire.log import (
+    AlreadyStored,
+    CommandRejected,
+    EventDraft,
+    EventLog,
+    EventMetadata,
+    EventSubject,
+    LatestValueStore,
+    views,
+)
+from tapewire.runtime import RequestContext
 from tapewire.runtime.contracts.notifications import (
-    MOST_LISTED,
+    MAX_LISTED_NOTIFICATIONS,
     ListNotifications,
     NotificationsReply,
     ReadNotifications,
     ReadReply,
     SendNotification,
-    SentReply,
+    SendReply,
 )
 from tapewire.views import NotificationsView
 
-MOST_READ = 200
+MAX_IDS_PER_READ = 200
 """Ids that one request marks as read."""
-ID_CHARACTERS = 64
-READ = "all"
+MAX_ID_CHARACTERS = 64
+READ_ENTITY_ID = "all"
 """The entity that is told of reading."""
 
 
-class Inbox:
+class NotificationsService:
     """The handlers of `svc.alerts.*` about notifications."""
 
     def __init__(
         self,
         log: EventLog,
-        values: Values,
-        notifications: Notifications,
+        checkpoint_store: LatestValueStore,
+        writer: NotificationWriter,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._log = log
-        self._values = values
-        self._notifications = notifications
+        self._checkpoint_store = checkpoint_store
+        self._writer = writer
         self._clock = clock
 
-    async def list(self, request: ListNotifications, _: Context) -> NotificationsReply:
+    async def list(self, request: ListNotifications, _: RequestContext) -> NotificationsReply:
         """The user's newest notifications, exactly as of the end of the log."""
-        if not 1 <= request.limit <= MOST_LISTED:
-            message = f"limit must be 1 to {MOST_LISTED}, not {request.limit}"
-            raise Refusal("invalid", message, "limit")
-        view, bounds = await views.load(self._log, self._values, NotificationsView, request.user_id)
+        if not 1 <= request.limit <= MAX_LISTED_NOTIFICATIONS:
+            message = f"limit must be 1 to {MAX_LISTED_NOTIFICATIONS}, not {request.limit}"
+            raise CommandRejected("invalid", message, "limit")
+        view, bounds = await views.load(
+            self._log, self._checkpoint_store, NotificationsView, request.user_id
+        )
         return NotificationsReply(
             notifications=view.newest(request.limit),
-            unread=view.unread,
+            unread=view.unread_count,
             as_of=bounds.last,
             epoch=bounds.epoch,
         )
 
-    async def read(self, request: ReadNotifications, context: Context) -> ReadReply:
+    async def read(self, request: ReadNotifications, context: RequestContext) -> ReadReply:
         """Mark some as read, or all. Nothing is appended when nothing changes."""
-        _checked_ids(request.ids)
+        _validate_ids(request.ids)
         user = request.user_id
-        view, _ = await views.load(self._log, self._values, NotificationsView, user)
-        before = view.unread
-        ids = None if request.ids is None else tuple(view.unread_of(request.ids))
+        view, _ = await views.load(self._log, self._checkpoint_store, NotificationsView, user)
+        before = view.unread_count
+        ids = None if request.ids is None else tuple(view.filter_unread(request.ids))
         if not before or ids == ():
             return ReadReply(read=0, unread=before)
         event = NotificationsRead(ids=ids, timestamp=self._clock(), command_id=context.command_id)
-        await self._append(user, event, context)
+        await self._append_read_event(user, event, context)
         view.apply(event)
-        return ReadReply(read=before - view.unread, unread=view.unread)
+        return ReadReply(read=before - view.unread_count, unread=view.unread_count)
 
-    async def send(self, request: SendNotification, context: Context) -> SentReply:
+    async def send(self, request: SendNotification, context: RequestContext) -> SendReply:
         """Notify every user, or none of it counts: the same command again tells the rest."""
-        users = receivers(request.user_ids)
-        notice = checked(
-            Notice(
+        users = validate_user_ids(request.user_ids)
+        notice = validate_content(
+            NotificationContent(
                 type=request.type,
                 title=request.title,
                 message=request.message,
@@ -85,35 +101,41 @@ class Inbox:
         )
         # Ids of events are made of ids of commands, so each user's command has one of its own.
         commands = [
-            Notify(id=f"{context.command_id}:{named(user)}", user=user, notice=notice)
+            CreateNotificationCommand(
+                id=f"{context.command_id}:{derive_id(user)}", user=user, content=notice
+            )
             for user in users
         ]
         of = context.correlation, context.traceparent
-        await self._notifications.tell([Telling(one, *of) for one in commands])
-        return SentReply(ids=[notification_id(one) for one in commands])
+        await self._writer.write_notifications([PendingNotification(one, *of) for one in commands])
+        return SendReply(ids=[derive_notification_id(one) for one in commands])
 
-    async def _append(self, user: str, event: NotificationsRead, context: Context) -> None:
+    async def _append_read_event(
+        self, user: str, event: NotificationsRead, context: RequestContext
+    ) -> None:
         """Expecting nothing: to have read is true whatever else happened, and to say it twice
         changes nothing."""
-        meta = Meta(
+        meta = EventMetadata(
             id=f"{context.command_id}.read",
             correlation=context.correlation,
             causation=context.command_id,
             traceparent=context.traceparent,
         )
-        subject = Subject(user, NotificationsView.domain, READ)
+        subject = EventSubject(user, NotificationsView.domain, READ_ENTITY_ID)
         try:
-            await self._log.append([Draft(subject=subject, event=event, meta=meta)])
+            await self._log.append([EventDraft(subject=subject, event=event, metadata=meta)])
         except AlreadyStored:
             return
 
 
-def _checked_ids(ids: tuple[str, ...] | None) -> None:
+def _validate_ids(ids: tuple[str, ...] | None) -> None:
     if ids is None:
         return
-    if not 1 <= len(ids) <= MOST_READ:
-        raise Refusal("invalid", f"ids must name 1 to {MOST_READ}, not {len(ids)}", "ids")
+    if not 1 <= len(ids) <= MAX_IDS_PER_READ:
+        raise CommandRejected(
+            "invalid", f"ids must name 1 to {MAX_IDS_PER_READ}, not {len(ids)}", "ids"
+        )
     for number, id_ in enumerate(ids):
-        if not 1 <= len(id_) <= ID_CHARACTERS:
-            message = f"an id has 1 to {ID_CHARACTERS} characters, not {len(id_)}"
-            raise Refusal("invalid", message, f"ids[{number}]")
+        if not 1 <= len(id_) <= MAX_ID_CHARACTERS:
+            message = f"an id has 1 to {MAX_ID_CHARACTERS} characters, not {len(id_)}"
+            raise CommandRejected("invalid", message, f"ids[{number}]")

@@ -2,32 +2,43 @@
 
 import msgspec
 
-from services.alerts.domain.armed import ArmedRules
-from services.alerts.rulebook import NAME
-from tapewire.log import Recorded
-from tapewire.log.checkpoints import Claim, Kept, follower, plain
+from services.alerts.domain.armed import ArmedRulesProjection
+from services.alerts.rulebook import CHECKPOINT_NAME
+from tapewire.log import RecordedEvent
+from tapewire.log.checkpoints import (
+    CheckpointCheck,
+    DecodedCheckpoint,
+    decode_follower_checkpoint,
+    to_builtins,
+)
 
 
-class _Fold:
-    def __init__(self, _: Claim) -> None:
-        self._rules = ArmedRules()
+class _ArmedRulesFold:
+    def __init__(self, _: DecodedCheckpoint) -> None:
+        self._rules = ArmedRulesProjection()
 
-    def apply(self, recorded: Recorded) -> None:
+    def apply(self, recorded: RecordedEvent) -> None:
         self._rules.apply(recorded)
 
     def state(self) -> object:
-        return _state(self._rules)
+        return _to_comparable_state(self._rules)
 
 
-def _read(data: bytes) -> Claim:
-    claim, rules = follower(data), ArmedRules()
-    rules.restore(claim.state)
-    return msgspec.structs.replace(claim, state=_state(rules))
+def _decode_checkpoint(data: bytes) -> DecodedCheckpoint:
+    claim, rules = decode_follower_checkpoint(data), ArmedRulesProjection()
+    rules.restore_state(claim.state)
+    return msgspec.structs.replace(claim, state=_to_comparable_state(rules))
 
 
-def _state(rules: ArmedRules) -> object:
-    armed = {f"{one.user} {one.rule.rule_id}": one for one in rules.all()}
-    return plain({"asOf": rules.as_of, "armed": armed, "moving": sorted(rules.moving())})
+def _to_comparable_state(rules: ArmedRulesProjection) -> object:
+    armed = {f"{one.user} {one.rule.rule_id}": one for one in rules.get_all()}
+    return to_builtins(
+        {"asOf": rules.as_of, "armed": armed, "moving": sorted(rules.percent_move_symbols())}
+    )
 
 
-KEPT = (Kept(name=NAME, domain="rules", read=_read, fold=_Fold),)
+CHECKPOINT_CHECKS = (
+    CheckpointCheck(
+        name=CHECKPOINT_NAME, domain="rules", decode=_decode_checkpoint, make_fold=_ArmedRulesFold
+    ),
+)

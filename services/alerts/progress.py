@@ -4,36 +4,44 @@
 from collections.abc import Iterable
 
 from services.alerts import happenings, notifying
-from services.alerts.rulebook import FILTER, Rulebook
-from services.alerts.watching import Watch
+from services.alerts.rulebook import RULES_FILTER, ArmedRuleIndex
+from services.alerts.watching import PriceMonitor
 from tapewire.log import Unavailable
-from tapewire.runtime import Context
-from tapewire.runtime.contracts.progress import AskProgress, Progress
+from tapewire.runtime import RequestContext
+from tapewire.runtime.contracts.progress import GetProgress, Progress
 
 
 class AlertsProgress:
     """`happenings` and `notices` are how far the followers have come, by what they follow."""
 
-    def __init__(self, watch: Watch, rulebook: Rulebook) -> None:
-        self.happenings: dict[str, int] = {}
-        self.notices: dict[str, int] = {}
-        self._watch = watch
-        self._rulebook = rulebook
+    def __init__(self, price_monitor: PriceMonitor, armed_rules: ArmedRuleIndex) -> None:
+        self.trigger_sequences: dict[str, int] = {}
+        self.notification_sequences: dict[str, int] = {}
+        self._price_monitor = price_monitor
+        self._armed_rules = armed_rules
 
-    async def progress(self, _request: AskProgress, _context: Context) -> Progress:
+    async def get_progress(self, _request: GetProgress, _context: RequestContext) -> Progress:
         """The endpoint; what prices taught is kept before it is answered. Raises LogError."""
-        taken = {**self.happenings, **self._rulebook.places}
-        _caught_up(taken, [*happenings.FILTERS.values(), FILTER])
-        await self._watch.keep()
-        return Progress(busy=self._watch.busy, taken=taken, quotes=self._watch.quotes())
+        taken = {**self.trigger_sequences, **self._armed_rules.last_handled_sequences}
+        _require_caught_up(taken, [*happenings.FILTERS_BY_CHECKPOINT_NAME.values(), RULES_FILTER])
+        await self._price_monitor.save_extremes()
+        return Progress(
+            busy=self._price_monitor.pending_count,
+            taken=taken,
+            quotes=self._price_monitor.last_quote_times(),
+        )
 
-    async def notifying(self, _request: AskProgress, _context: Context) -> Progress:
+    async def get_notification_progress(
+        self, _request: GetProgress, _context: RequestContext
+    ) -> Progress:
         """The endpoint. Raises Unavailable."""
-        _caught_up(self.notices, notifying.FILTERS.values())
-        return Progress(busy=0, taken=dict(self.notices), quotes={})
+        _require_caught_up(
+            self.notification_sequences, notifying.FILTERS_BY_CHECKPOINT_NAME.values()
+        )
+        return Progress(busy=0, taken=dict(self.notification_sequences), quotes={})
 
 
-def _caught_up(taken: dict[str, int], wanted: Iterable[str]) -> None:
-    missing = [one for one in wanted if one not in taken]
+def _require_caught_up(last_handled_sequences: dict[str, int], filters: Iterable[str]) -> None:
+    missing = [one for one in filters if one not in last_handled_sequences]
     if missing:
         raise Unavailable(f"still reading {', '.join(missing)}")

@@ -11,106 +11,123 @@ from typing import Protocol
 
 import structlog
 
-from services.alerts.domain.armed import Armed, ArmedRules
+from services.alerts.domain.armed import ArmedRule, ArmedRulesProjection
 from tapewire.events import RuleKind, Undecodable, UnknownType
-from tapewire.log import BadSubject, EventLog, Recorded, Unavailable, Values, pattern
-from tapewire.log.follower import Consumer, follow
+from tapewire.log import BadSubject, EventLog, LatestValueStore, RecordedEvent, Unavailable, pattern
+from tapewire.log.follower import EventConsumer, follow
 
-FILTER = pattern(domain="rules")
-NAME = "alert-rules"
+RULES_FILTER = pattern(domain="rules")
+CHECKPOINT_NAME = "alert-rules"
 """Where the checkpoint is kept; whichever process writes it, it is the same fold."""
-REACH_SECONDS = 5.0
+CATCH_UP_TIMEOUT_SECONDS = 5.0
 """How long a judge waits for the book before it tries again from the log."""
 
 logger = structlog.get_logger("alerts.rulebook")
 
 
-class Eyes(Protocol):
+class ArmedRuleObserver(Protocol):
     """Who hears of every change of the book, once that has caught up."""
 
-    def see(self, rule_id: str, armed: Armed | None) -> None:
+    def on_rule_changed(self, rule_id: str, armed: ArmedRule | None) -> None:
         """A rule's id, and the rule when it is armed now."""
 
-    def care(self, symbols: set[str]) -> None:
+    def on_percent_move_symbols(self, symbols: set[str]) -> None:
         """The symbols whose past rules look back on."""
 
-    def forget(self) -> None:
+    def on_reset(self) -> None:
         """What was heard is void."""
 
 
-class Rulebook:
+class ArmedRuleIndex:
     """The armed rules of all users."""
 
-    def __init__(self, log: EventLog, eyes: Eyes) -> None:
+    def __init__(self, log: EventLog, observer: ArmedRuleObserver) -> None:
         self._log = log
-        self._eyes = eyes
-        self._rules = ArmedRules()
-        self._progress = asyncio.Event()
-        self.places: dict[str, int] = {}
+        self._observer = observer
+        self._projection = ArmedRulesProjection()
+        self._progressed = asyncio.Event()
+        self.last_handled_sequences: dict[str, int] = {}
         """How far the book has come, once it has caught up."""
 
-    async def run(self, values: Values, chance: random.Random | None = None) -> None:
+    async def run(
+        self, checkpoint_store: LatestValueStore, rng: random.Random | None = None
+    ) -> None:
         """Follow all rules until canceled."""
-        await follow(self._log, values, FILTER, NAME, self._begin, chance, self.places)
+        await follow(
+            self._log,
+            checkpoint_store,
+            RULES_FILTER,
+            CHECKPOINT_NAME,
+            self._make_consumer,
+            rng,
+            self.last_handled_sequences,
+        )
 
-    async def reach(self, sequence: int) -> None:
+    async def wait_until_applied(self, sequence: int) -> None:
         """Wait until every event of a rule before `sequence` is in the book. Raises Unavailable."""
-        wanted = min(await self._log.last(FILTER), sequence)
+        wanted = min(await self._log.last_sequence(RULES_FILTER), sequence)
         try:
-            async with asyncio.timeout(REACH_SECONDS):
-                while self._rules.as_of < wanted:
-                    self._progress.clear()
-                    await self._progress.wait()
+            async with asyncio.timeout(CATCH_UP_TIMEOUT_SECONDS):
+                while self._projection.as_of < wanted:
+                    self._progressed.clear()
+                    await self._progressed.wait()
         except TimeoutError:
-            behind = f"the rules are known up to {self._rules.as_of}, not to {wanted} yet"
+            behind = f"the rules are known up to {self._projection.as_of}, not to {wanted} yet"
             raise Unavailable(behind) from None
 
-    def waiting(self, user: str, kind: RuleKind, symbol: str | None, sequence: int) -> list[Armed]:
+    def find_triggered(
+        self, user: str, kind: RuleKind, symbol: str | None, sequence: int
+    ) -> list[ArmedRule]:
         """The user's rules that an event of that kind, at that sequence, triggers."""
-        return self._rules.waiting(user, kind, symbol, sequence)
+        return self._projection.find_triggered(user, kind, symbol, sequence)
 
-    def _begin(self) -> Consumer:
-        self._rules = ArmedRules()
-        self._eyes.forget()
-        return _Reader(self._rules, self._eyes, self._progress)
+    def _make_consumer(self) -> EventConsumer:
+        self._projection = ArmedRulesProjection()
+        self._observer.on_reset()
+        return _RuleEventConsumer(self._projection, self._observer, self._progressed)
 
 
-class _Reader:
+class _RuleEventConsumer:
     """The consumer: folds, and tells of what is new."""
 
-    def __init__(self, rules: ArmedRules, eyes: Eyes, progress: asyncio.Event) -> None:
-        self._rules = rules
-        self._eyes = eyes
-        self._progress = progress
-        self._telling = False
+    def __init__(
+        self,
+        projection: ArmedRulesProjection,
+        observer: ArmedRuleObserver,
+        progressed: asyncio.Event,
+    ) -> None:
+        self._projection = projection
+        self._observer = observer
+        self._progressed = progressed
+        self._is_caught_up = False
 
-    def restore(self, state: bytes) -> None:
-        self._rules.restore(state)
+    def restore_state(self, state: bytes) -> None:
+        self._projection.restore_state(state)
 
-    def save(self) -> bytes:
-        return self._rules.save()
+    def serialize_state(self) -> bytes:
+        return self._projection.serialize_state()
 
-    async def take(self, events: Sequence[Recorded]) -> None:
+    async def handle(self, events: Sequence[RecordedEvent]) -> None:
         changed = dict.fromkeys(self._apply(recorded) for recorded in events)
-        self._progress.set()
-        if self._telling:
-            self._tell(rule_id for rule_id in changed if rule_id is not None)
+        self._progressed.set()
+        if self._is_caught_up:
+            self._notify_observer(rule_id for rule_id in changed if rule_id is not None)
 
-    async def caught_up(self) -> None:
+    async def on_caught_up(self) -> None:
         """Only now: what is armed in the middle of the past was perhaps triggered later in it."""
-        self._telling = True
-        self._progress.set()
-        logger.info("knows the rules", armed=len(self._rules), as_of=self._rules.as_of)
-        self._tell(armed.rule.rule_id for armed in self._rules.all())
+        self._is_caught_up = True
+        self._progressed.set()
+        logger.info("knows the rules", armed=len(self._projection), as_of=self._projection.as_of)
+        self._notify_observer(armed.rule.rule_id for armed in self._projection.get_all())
 
-    def _tell(self, rule_ids: Iterable[str]) -> None:
+    def _notify_observer(self, rule_ids: Iterable[str]) -> None:
         for rule_id in rule_ids:
-            self._eyes.see(rule_id, self._rules.get(rule_id))
-        self._eyes.care(self._rules.moving())
+            self._observer.on_rule_changed(rule_id, self._projection.get(rule_id))
+        self._observer.on_percent_move_symbols(self._projection.percent_move_symbols())
 
-    def _apply(self, recorded: Recorded) -> str | None:
+    def _apply(self, recorded: RecordedEvent) -> str | None:
         try:
-            return self._rules.apply(recorded)
+            return self._projection.apply(recorded)
         except (UnknownType, Undecodable, BadSubject) as error:
             logger.warning("passes over an event", sequence=recorded.sequence, error=str(error))
             return None

@@ -6,13 +6,29 @@ Each handler makes a command (the only place where a clock is read) and has it d
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from services.alerts.domain.commands import LEVELS, PRICES, Arm, Command, Create, Delete, checked
-from services.alerts.domain.figures import show
-from services.alerts.domain.rules import Absent, State, rule_id
+from services.alerts.domain.commands import (
+    DEFAULT_LEVELS,
+    PRICE_RULE_KINDS,
+    ArmRuleCommand,
+    Command,
+    CreateRuleCommand,
+    DeleteRuleCommand,
+    validate_create_rule,
+)
+from services.alerts.domain.figures import abbreviate
+from services.alerts.domain.rules import AbsentRuleState, State, derive_rule_id
 from tapewire.events import AlertRule
-from tapewire.log import Entities, EventLog, Known, Refusal, Subject, Values, views
-from tapewire.log.market import Market
-from tapewire.runtime import Context
+from tapewire.log import (
+    CommandHandler,
+    CommandRejected,
+    EventLog,
+    EventSubject,
+    LatestValueStore,
+    Versioned,
+    views,
+)
+from tapewire.log.market import QuoteCache
+from tapewire.runtime import RequestContext
 from tapewire.runtime.contracts.alerts import (
     AlertsReply,
     ArmRule,
@@ -25,9 +41,9 @@ from tapewire.runtime.contracts.alerts import (
 )
 from tapewire.views import AlertsView, RulesView
 
-RULES_A_USER = 200
+MAX_RULES_PER_USER = 200
 """Rules that a user may have at the same time."""
-ID_CHARACTERS = 64
+MAX_ID_CHARACTERS = 64
 
 
 def utc_now() -> datetime:
@@ -40,101 +56,117 @@ class AlertsService:
     def __init__(
         self,
         log: EventLog,
-        values: Values,
-        rules: Entities[State, Command],
-        market: Market,
+        checkpoint_store: LatestValueStore,
+        command_handler: CommandHandler[State, Command],
+        quote_cache: QuoteCache,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._log = log
-        self._values = values
-        self._rules = rules
-        self._market = market
+        self._checkpoint_store = checkpoint_store
+        self._command_handler = command_handler
+        self._quote_cache = quote_cache
         self._clock = clock
 
-    async def create(self, request: CreateRule, context: Context) -> RuleReply:
+    async def create_rule(self, request: CreateRule, context: RequestContext) -> RuleReply:
         """Keep a new rule, or answer with the one that this very command made."""
-        command = checked(self._creating(request, context))
-        if command.kind in PRICES:
-            await self._quoted(command.symbol or "")
-        await self._room(command)
-        subject = Subject(command.user, "rules", command.rule_id)
-        return _reply(await self._decide(subject, command, context, new=True))
+        command = validate_create_rule(self._build_create_command(request, context))
+        if command.kind in PRICE_RULE_KINDS:
+            await self._require_known_symbol(command.symbol or "")
+        await self._check_rule_limit(command)
+        subject = EventSubject(command.user, "rules", command.rule_id)
+        return _build_reply(await self._handle_command(subject, command, context, is_new=True))
 
-    async def arm(self, request: ArmRule, context: Context) -> RuleReply:
+    async def arm_rule(self, request: ArmRule, context: RequestContext) -> RuleReply:
         """Let the rule trigger again."""
-        command = Arm(id=context.command_id, at=self._clock(), user=request.user_id)
-        return await self._change(request, command, context)
+        command = ArmRuleCommand(id=context.command_id, at=self._clock(), user=request.user_id)
+        return await self._handle_change(request, command, context)
 
-    async def delete(self, request: DeleteRule, context: Context) -> RuleReply:
+    async def delete_rule(self, request: DeleteRule, context: RequestContext) -> RuleReply:
         """Forget the rule."""
-        command = Delete(id=context.command_id, at=self._clock(), user=request.user_id)
-        return await self._change(request, command, context)
+        command = DeleteRuleCommand(id=context.command_id, at=self._clock(), user=request.user_id)
+        return await self._handle_change(request, command, context)
 
-    async def rules(self, request: ListRules, _: Context) -> RulesReply:
+    async def list_rules(self, request: ListRules, _: RequestContext) -> RulesReply:
         """The user's rules, exactly as of the end of the log."""
-        view, bounds = await views.load(self._log, self._values, RulesView, request.user_id)
+        view, bounds = await views.load(
+            self._log, self._checkpoint_store, RulesView, request.user_id
+        )
         return RulesReply(rules=view.rules(), as_of=bounds.last, epoch=bounds.epoch)
 
-    async def list(self, request: ListAlerts, _: Context) -> AlertsReply:
+    async def list_alerts(self, request: ListAlerts, _: RequestContext) -> AlertsReply:
         """The user's alerts, exactly as of the end of the log."""
-        view, bounds = await views.load(self._log, self._values, AlertsView, request.user_id)
+        view, bounds = await views.load(
+            self._log, self._checkpoint_store, AlertsView, request.user_id
+        )
         alerts = view.alerts()[::-1]
         return AlertsReply(alerts=alerts, as_of=bounds.last, epoch=bounds.epoch)
 
-    def _creating(self, request: CreateRule, context: Context) -> Create:
-        return Create(
+    def _build_create_command(
+        self, request: CreateRule, context: RequestContext
+    ) -> CreateRuleCommand:
+        return CreateRuleCommand(
             id=context.command_id,
             at=self._clock(),
             user=request.user_id,
-            rule_id=rule_id(request.user_id, context.command_id),
+            rule_id=derive_rule_id(request.user_id, context.command_id),
             kind=request.kind,
-            level=request.level or LEVELS[request.kind],
+            level=request.level or DEFAULT_LEVELS[request.kind],
             symbol=request.symbol,
             price=request.price,
             percent=request.percent,
             window_seconds=request.window_seconds,
         )
 
-    async def _quoted(self, symbol: str) -> None:
-        if not await self._market.knows(symbol):
-            raise Refusal("invalid", f"unknown symbol {show(symbol)!r}", "symbol")
+    async def _require_known_symbol(self, symbol: str) -> None:
+        if not await self._quote_cache.has_symbol(symbol):
+            raise CommandRejected("invalid", f"unknown symbol {abbreviate(symbol)!r}", "symbol")
 
-    async def _room(self, command: Create) -> None:
+    async def _check_rule_limit(self, command: CreateRuleCommand) -> None:
         """Requests at the same moment may go a little over; the bound is for memory's sake."""
-        view, _ = await views.load(self._log, self._values, RulesView, command.user)
+        view, _ = await views.load(self._log, self._checkpoint_store, RulesView, command.user)
         rules = view.rules()
-        if len(rules) >= RULES_A_USER and all(r.rule_id != command.rule_id for r in rules):
-            message = f"there are {len(rules)} rules, at most {RULES_A_USER}: delete one first"
-            raise Refusal("conflict", message)
+        if len(rules) >= MAX_RULES_PER_USER and all(r.rule_id != command.rule_id for r in rules):
+            message = (
+                f"there are {len(rules)} rules, at most {MAX_RULES_PER_USER}: delete one first"
+            )
+            raise CommandRejected("conflict", message)
 
-    async def _change(
-        self, request: ArmRule | DeleteRule, command: Arm | Delete, context: Context
+    async def _handle_change(
+        self,
+        request: ArmRule | DeleteRule,
+        command: ArmRuleCommand | DeleteRuleCommand,
+        context: RequestContext,
     ) -> RuleReply:
         """Decided on the rule as it is: what is remembered may be older, and an old state can make
         a command look like one that changes nothing."""
-        if not 1 <= len(request.rule_id) <= ID_CHARACTERS:
-            raise Refusal("not_found", f"there is no rule {show(request.rule_id)}")
-        subject = Subject(request.user_id, "rules", request.rule_id)
-        await self._rules.fresh(subject)
-        return _reply(await self._decide(subject, command, context))
+        if not 1 <= len(request.rule_id) <= MAX_ID_CHARACTERS:
+            raise CommandRejected("not_found", f"there is no rule {abbreviate(request.rule_id)}")
+        subject = EventSubject(request.user_id, "rules", request.rule_id)
+        await self._command_handler.load_latest(subject)
+        return _build_reply(await self._handle_command(subject, command, context))
 
-    async def _decide(
-        self, subject: Subject, command: Command, context: Context, *, new: bool = False
-    ) -> Known[State]:
-        return await self._rules.handle(
+    async def _handle_command(
+        self,
+        subject: EventSubject,
+        command: Command,
+        context: RequestContext,
+        *,
+        is_new: bool = False,
+    ) -> Versioned[State]:
+        return await self._command_handler.handle(
             subject,
             command,
             correlation=context.correlation,
             traceparent=context.traceparent,
-            new=new,
+            is_new=is_new,
         )
 
 
-def _reply(known: Known[State]) -> RuleReply:
-    return RuleReply(rule=_rule(known.state))
+def _build_reply(versioned: Versioned[State]) -> RuleReply:
+    return RuleReply(rule=_require_rule(versioned.state))
 
 
-def _rule(state: State) -> AlertRule:
-    if isinstance(state, Absent):
-        raise Refusal("not_found", "there is no such rule")
+def _require_rule(state: State) -> AlertRule:
+    if isinstance(state, AbsentRuleState):
+        raise CommandRejected("not_found", "there is no such rule")
     return state.rule

@@ -13,132 +13,138 @@ from datetime import datetime
 import msgspec
 import structlog
 
-from services.alerts.alarms import Alarms, Cause
-from services.alerts.domain.armed import Armed
-from services.alerts.domain.extremes import Past
-from services.alerts.domain.prices import Hit, PriceJudge
+from services.alerts.alarms import RuleTrigger, TriggerCause
+from services.alerts.domain.armed import ArmedRule
+from services.alerts.domain.extremes import ExtremesSnapshot
+from services.alerts.domain.prices import PriceRuleEvaluator, PriceRuleHit
 from tapewire.events import CODEC
-from tapewire.log import EVERYBODY, LogError, Values, token
-from tapewire.log.market import Market
-from tapewire.log.patience import Patience, fresh_chance
+from tapewire.log import EVERYBODY, LatestValueStore, LogError, encode_token
+from tapewire.log.market import QuoteCache
+from tapewire.log.patience import Backoff, new_rng
 
-KEEP_SECONDS = 5.0
+SAVE_INTERVAL_SECONDS = 5.0
 """What the memory of moves loses when all processes die, at the most."""
 
 logger = structlog.get_logger("alerts.watching")
 
 
-class Watch:
+class PriceMonitor:
     """One process's judge of prices."""
 
     def __init__(
-        self, market: Market, values: Values, alarms: Alarms, chance: random.Random | None = None
+        self,
+        quote_cache: QuoteCache,
+        checkpoint_store: LatestValueStore,
+        rule_trigger: RuleTrigger,
+        rng: random.Random | None = None,
     ) -> None:
-        self._market = market
-        self._values = values
-        self._alarms = alarms
-        self._chance = chance or fresh_chance()
-        self._judge = PriceJudge()
-        self._hits: dict[str, Hit] = {}
-        self._hit = asyncio.Event()
-        self._cared: set[str] = set()
-        self._recalled: set[str] = set()
-        self._caring = asyncio.Event()
-        self._kept: dict[str, bytes] = {}
-        self._keeping = asyncio.Lock()
+        self._quote_cache = quote_cache
+        self._checkpoint_store = checkpoint_store
+        self._rule_trigger = rule_trigger
+        self._rng = rng or new_rng()
+        self._evaluator = PriceRuleEvaluator()
+        self._pending_hits: dict[str, PriceRuleHit] = {}
+        self._hit_recorded = asyncio.Event()
+        self._percent_move_symbols: set[str] = set()
+        self._restored_symbols: set[str] = set()
+        self._symbols_changed = asyncio.Event()
+        self._saved_extremes: dict[str, bytes] = {}
+        self._save_lock = asyncio.Lock()
 
     def start(self) -> None:
         """Judge what is quoted, and every quote to come."""
-        self._market.listen(self._quoted)
-        for symbol in self._market.symbols():
-            self._quoted(symbol)
+        self._quote_cache.add_listener(self._on_quote)
+        for symbol in self._quote_cache.symbols():
+            self._on_quote(symbol)
 
-    def see(self, rule_id: str, armed: Armed | None) -> None:
+    def on_rule_changed(self, rule_id: str, armed: ArmedRule | None) -> None:
         """The log has news of a rule."""
-        self._hits.pop(rule_id, None)
+        self._pending_hits.pop(rule_id, None)
         if armed is None:
-            self._judge.disarm(rule_id)
+            self._evaluator.disarm(rule_id)
         else:
-            self._note(self._judge.arm(armed))
+            self._record_hits(self._evaluator.arm(armed))
 
-    def care(self, symbols: set[str]) -> None:
+    def on_percent_move_symbols(self, symbols: set[str]) -> None:
         """Rules, armed or not, look back on the past of `symbols`."""
-        self._cared = symbols
-        self._caring.set()
+        self._percent_move_symbols = symbols
+        self._symbols_changed.set()
 
-    def forget(self) -> None:
+    def on_reset(self) -> None:
         """What the log said is void."""
-        self._hits.clear()
-        self._judge.forget_rules()
+        self._pending_hits.clear()
+        self._evaluator.disarm_all()
 
     @property
-    def busy(self) -> int:
+    def pending_count(self) -> int:
         """Rules that were hit, of which the log does not say yet that they were triggered; and
         symbols whose past is not known yet."""
-        return len(self._hits) + len(self._cared - self._recalled)
+        return len(self._pending_hits) + len(self._percent_move_symbols - self._restored_symbols)
 
-    def quotes(self) -> dict[str, datetime]:
+    def last_quote_times(self) -> dict[str, datetime]:
         """The time of the last quote that was judged, by symbol."""
-        return self._judge.quoted()
+        return self._evaluator.last_quote_times()
 
-    async def keep(self) -> None:
+    async def save_extremes(self) -> None:
         """Keep what there was of prices now: only what was recalled before, so that a short memory
         never replaces a long one. Raises LogError."""
-        async with self._keeping:
-            for symbol in self._cared & self._recalled:
-                data = CODEC.encode(self._judge.extremes(symbol).past())
-                if self._kept.get(symbol) != data:
-                    await self._values.put(_key(symbol), data)
-                    self._kept[symbol] = data
+        async with self._save_lock:
+            for symbol in self._percent_move_symbols & self._restored_symbols:
+                data = CODEC.encode(self._evaluator.extremes_of(symbol).snapshot())
+                if self._saved_extremes.get(symbol) != data:
+                    await self._checkpoint_store.put(_extremes_key(symbol), data)
+                    self._saved_extremes[symbol] = data
 
-    async def work(self) -> None:
+    async def run(self) -> None:
         """Trigger what was hit, and keep the past, until canceled: one process does."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._trigger())
-            group.create_task(self._keep())
+            group.create_task(self._trigger_pending_hits())
+            group.create_task(self._save_periodically())
 
-    async def recall(self) -> None:
+    async def restore_extremes(self) -> None:
         """Learn the past that was kept, of each symbol that rules look back on, until canceled."""
-        patience = Patience(self._chance)
+        patience = Backoff(self._rng)
         while True:
-            self._caring.clear()
+            self._symbols_changed.clear()
             try:
-                for symbol in self._cared - self._recalled:
-                    await self._learn(symbol)
+                for symbol in self._percent_move_symbols - self._restored_symbols:
+                    await self._load_extremes(symbol)
             except LogError as error:
                 logger.warning("cannot recall prices", error=str(error))
                 await patience.wait()
             else:
                 patience.reset()
-                await self._caring.wait()
+                await self._symbols_changed.wait()
 
-    def _quoted(self, symbol: str) -> None:
-        quote = self._market.quote(symbol)
+    def _on_quote(self, symbol: str) -> None:
+        quote = self._quote_cache.quote(symbol)
         if quote is not None:
-            self._note(self._judge.quote(quote))
+            self._record_hits(self._evaluator.on_quote(quote))
 
-    def _note(self, hits: list[Hit]) -> None:
+    def _record_hits(self, hits: list[PriceRuleHit]) -> None:
         for hit in hits:
-            self._hits[hit.armed.rule.rule_id] = hit
+            self._pending_hits[hit.armed.rule.rule_id] = hit
         if hits:
-            self._hit.set()
+            self._hit_recorded.set()
 
-    async def _trigger(self) -> None:
-        patience = Patience(self._chance)
+    async def _trigger_pending_hits(self) -> None:
+        patience = Backoff(self._rng)
         while True:
-            self._hit.clear()
-            done = await asyncio.gather(*[self._say(hit) for hit in [*self._hits.values()]])
+            self._hit_recorded.clear()
+            done = await asyncio.gather(
+                *[self._trigger_hit(hit) for hit in [*self._pending_hits.values()]]
+            )
             if not all(done):
                 await patience.wait()
             else:
                 patience.reset()
-                if not self._hits:
-                    await self._hit.wait()
+                if not self._pending_hits:
+                    await self._hit_recorded.wait()
 
-    async def _say(self, hit: Hit) -> bool:
+    async def _trigger_hit(self, hit: PriceRuleHit) -> bool:
         """Whether the log has it."""
         armed = hit.armed
-        cause = Cause(
+        cause = TriggerCause(
             id=armed.arming,
             at=hit.at,
             symbol=armed.rule.symbol,
@@ -146,32 +152,34 @@ class Watch:
             correlation=armed.correlation,
         )
         try:
-            await self._alarms.trigger(armed, cause)
+            await self._rule_trigger.trigger(armed, cause)
         except LogError as error:
             logger.warning("cannot trigger a rule now", rule=armed.rule.rule_id, error=str(error))
             return False
-        if self._hits.get(armed.rule.rule_id) is hit:
-            del self._hits[armed.rule.rule_id]
+        if self._pending_hits.get(armed.rule.rule_id) is hit:
+            del self._pending_hits[armed.rule.rule_id]
         return True
 
-    async def _learn(self, symbol: str) -> None:
-        data = await self._values.get(_key(symbol))
-        self._recalled.add(symbol)
+    async def _load_extremes(self, symbol: str) -> None:
+        data = await self._checkpoint_store.get(_extremes_key(symbol))
+        self._restored_symbols.add(symbol)
         if data is None:
             return
         try:
-            self._note(self._judge.learn(symbol, CODEC.decode(data, Past)))
+            self._record_hits(
+                self._evaluator.merge_extremes(symbol, CODEC.decode(data, ExtremesSnapshot))
+            )
         except (msgspec.DecodeError, ArithmeticError) as error:
             logger.warning("passes over the past", symbol=symbol, error=str(error))
 
-    async def _keep(self) -> None:
+    async def _save_periodically(self) -> None:
         while True:
-            await asyncio.sleep(KEEP_SECONDS)
+            await asyncio.sleep(SAVE_INTERVAL_SECONDS)
             try:
-                await self.keep()
+                await self.save_extremes()
             except LogError as error:
                 logger.warning("cannot keep the past", error=str(error))
 
 
-def _key(symbol: str) -> str:
-    return f"{EVERYBODY}.{token(f'moves-{symbol}')}"
+def _extremes_key(symbol: str) -> str:
+    return f"{EVERYBODY}.{encode_token(f'moves-{symbol}')}"

@@ -7,15 +7,15 @@ from datetime import datetime
 import msgspec
 import structlog
 
-from services.edge.feeds import Feed, Interest
+from services.edge.feeds import Interest, StreamRoute
 from services.edge.lanes import Outbox
 from services.edge.selection import Selection
-from tapewire.log import Recorded
+from tapewire.log import RecordedEvent
 
 logger = structlog.get_logger("edge.connection")
 
 
-class Reason(enum.Enum):
+class CloseReason(enum.Enum):
     """Why a connection ended; the value is what logs and counters say."""
 
     GONE = "gone"
@@ -38,23 +38,23 @@ class Reason(enum.Enum):
     """A fault of ours; connect again."""
 
 
-class Opening(msgspec.Struct, frozen=True, kw_only=True):
+class ConnectionInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a connection when it opens. `user` is who is connected, `owner` whose events
     are shown; `selection` narrows them. `until` ends the stream at a place of the log. `succeeds`:
     the client has another connection, and leaves that one when this one is said to be live."""
 
-    client: str
-    feed: Feed
+    client_id: str
+    route: StreamRoute
     owner: str | None
     correlation: str
     interest: Interest
-    user: str | None = None
-    admin: bool = False
-    session: str | None = None
+    user_id: str | None = None
+    is_admin: bool = False
+    session_id: str | None = None
     expires_at: datetime | None = None
     selection: Selection | None = None
-    until: int | None = None
-    succeeds: bool = False
+    until_sequence: int | None = None
+    is_handover: bool = False
 
 
 class Connection:
@@ -66,78 +66,82 @@ class Connection:
     """
 
     __slots__ = (
-        "_fresh_at",
-        "_told_then",
+        "_id_current_at",
+        "_previous_sent_sequence",
         "abort",
-        "beaten_at",
+        "close_reason",
         "ended_at",
-        "leaves",
-        "live",
-        "opening",
+        "info",
+        "is_draining",
+        "is_live",
+        "last_heartbeat_at",
+        "last_sent_sequence",
+        "last_write_at",
         "outbox",
         "position",
-        "reason",
-        "told",
-        "urgent",
-        "writing_since",
-        "written_at",
+        "urgent_events",
+        "write_started_at",
     )
 
     def __init__(
-        self, opening: Opening, outbox: Outbox, now: float, abort: Callable[[], None]
+        self, info: ConnectionInfo, outbox: Outbox, now: float, abort: Callable[[], None]
     ) -> None:
-        self.opening = opening
+        self.info = info
         self.outbox = outbox
         self.abort = abort
-        self.live = False
-        self.leaves = False
+        self.is_live = False
+        self.is_draining = False
         """Whether the client was told that this process stops."""
         self.position = 0
-        self.told = 0
-        self.written_at = self.beaten_at = now
-        self.urgent: list[Recorded] = []
+        self.last_sent_sequence = 0
+        self.last_write_at = self.last_heartbeat_at = now
+        self.urgent_events: list[RecordedEvent] = []
         """What must not wait, in the outbox."""
-        self.writing_since: float | None = None
-        self.reason: Reason | None = None
+        self.write_started_at: float | None = None
+        self.close_reason: CloseReason | None = None
         self.ended_at = 0.0
-        self._fresh_at = now
-        self._told_then = 0
+        self._id_current_at = now
+        self._previous_sent_sequence = 0
 
     @property
-    def feed(self) -> Feed:
-        return self.opening.feed
+    def route(self) -> StreamRoute:
+        return self.info.route
 
     @property
     def interest(self) -> Interest:
-        return self.opening.interest
+        return self.info.interest
 
-    def behind(self) -> None:
+    def fall_behind(self) -> None:
         """Leave live delivery: what the outbox holds is written, the rest is read from the log."""
-        self.live = False
-        self.outbox.nudge()
+        self.is_live = False
+        self.outbox.interrupt()
 
-    def stale_seconds(self, now: float) -> float:
+    def id_stale_seconds(self, now: float) -> float:
         """How long the client's id has stood still behind the position; to be asked regularly."""
-        if not self.live or self.position <= self.told or self.told != self._told_then:
-            self._fresh_at, self._told_then = now, self.told
-        return now - self._fresh_at
+        if (
+            not self.is_live
+            or self.position <= self.last_sent_sequence
+            or self.last_sent_sequence != self._previous_sent_sequence
+        ):
+            self._id_current_at, self._previous_sent_sequence = now, self.last_sent_sequence
+        return now - self._id_current_at
 
-    def take_urgent(self) -> list[Recorded]:
+    def pop_urgent_events(self) -> list[RecordedEvent]:
         """What of that which was just taken from the outbox must not wait."""
-        taken, self.urgent = self.urgent, []
+        taken, self.urgent_events = self.urgent_events, []
         return taken
 
-    def log_urgent(self, written: Iterable[Recorded]) -> None:
+    def log_urgent_writes(self, events: Iterable[RecordedEvent]) -> None:
         """Tell of what must not wait that it was written: by whichever task, often not the one
         that serves this connection, whose correlation id would be on the line by itself."""
-        for recorded in written:
+        for recorded in events:
             logger.info(
                 "an urgent event was written",
-                client=self.opening.client,
-                correlation=self.opening.correlation,
+                client=self.info.client_id,
+                correlation=self.info.correlation,
                 sequence=recorded.sequence,
-                event_correlation=recorded.meta.correlation,
+                event_correlation=recorded.metadata.correlation,
             )
 
     def __repr__(self) -> str:
-        return f"Connection({self.opening.client} at {self.position}, live={self.live})"
+        return f"Connection({self.info.client_id} at {self.position}, live={self.is_live})"

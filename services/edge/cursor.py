@@ -13,13 +13,13 @@ import msgspec
 
 from tapewire.log import Bounds
 
-MOST_CHARACTERS = 64
+MAX_ID_CHARACTERS = 64
 """Longer ids are malformed, whatever they hold."""
-MOST_SEQUENCE = 2**63 - 1
+MAX_SEQUENCE = 2**63 - 1
 
-_OURS = re.compile(r"([a-z][a-z0-9]{0,23})-([0-9]{1,19})")
-_BARE = re.compile(r"[0-9]{1,19}")
-_OLDER = re.compile(r"([0-9]{12,14})-[A-Za-z0-9]+")
+_CURSOR_PATTERN = re.compile(r"([a-z][a-z0-9]{0,23})-([0-9]{1,19})")
+_SEQUENCE_PATTERN = re.compile(r"[0-9]{1,19}")
+_TIMESTAMP_PATTERN = re.compile(r"([0-9]{12,14})-[A-Za-z0-9]+")
 
 
 class Cursor(msgspec.Struct, frozen=True):
@@ -32,7 +32,7 @@ class Cursor(msgspec.Struct, frozen=True):
         return f"{self.epoch}-{self.sequence}"
 
 
-class Moment(msgspec.Struct, frozen=True):
+class TimestampCursor(msgspec.Struct, frozen=True):
     """A place by time, from an older system's id: milliseconds since 1970, UTC."""
 
     milliseconds: int
@@ -42,31 +42,31 @@ class Moment(msgspec.Struct, frozen=True):
         return datetime.fromtimestamp(self.milliseconds / 1000, UTC)
 
 
-class Malformed(ValueError):
+class MalformedCursor(ValueError):
     """A text that no system of ours ever gave out as an id."""
 
 
-def parse(text: str, *, epoch: str) -> Cursor | Moment:
+def parse_cursor(text: str, *, epoch: str) -> Cursor | TimestampCursor:
     """The place that `text` names; a bare sequence is one in `epoch`.
 
     Raises:
         Malformed: none of the three forms.
     """
-    if len(text) > MOST_CHARACTERS:
-        raise Malformed(f"an id of {len(text)} characters")
-    if found := _OURS.fullmatch(text):
-        return Cursor(found[1], _sequence(found[2]))
-    if _BARE.fullmatch(text):
-        return Cursor(epoch, _sequence(text))
-    if found := _OLDER.fullmatch(text):
-        return Moment(int(found[1]))
-    raise Malformed(f"{text!r} is no id")
+    if len(text) > MAX_ID_CHARACTERS:
+        raise MalformedCursor(f"an id of {len(text)} characters")
+    if found := _CURSOR_PATTERN.fullmatch(text):
+        return Cursor(found[1], _parse_sequence(found[2]))
+    if _SEQUENCE_PATTERN.fullmatch(text):
+        return Cursor(epoch, _parse_sequence(text))
+    if found := _TIMESTAMP_PATTERN.fullmatch(text):
+        return TimestampCursor(int(found[1]))
+    raise MalformedCursor(f"{text!r} is no id")
 
 
-def _sequence(digits: str) -> int:
+def _parse_sequence(digits: str) -> int:
     sequence = int(digits)
-    if sequence > MOST_SEQUENCE:
-        raise Malformed(f"{digits} is no sequence")
+    if sequence > MAX_SEQUENCE:
+        raise MalformedCursor(f"{digits} is no sequence")
     return sequence
 
 
@@ -80,48 +80,48 @@ class ResetReason(enum.Enum):
     LIMIT = "limit"
 
 
-class Fresh(msgspec.Struct, frozen=True):
+class FreshStart(msgspec.Struct, frozen=True):
     """Begin with a snapshot."""
 
 
-class Resume(msgspec.Struct, frozen=True):
+class ResumeStart(msgspec.Struct, frozen=True):
     """Everything after sequence `after`, then live."""
 
-    after: int
+    after_sequence: int
 
 
-class Reset(msgspec.Struct, frozen=True):
+class ResetStart(msgspec.Struct, frozen=True):
     """Say that `requested` cannot be honoured, and begin with a snapshot."""
 
     reason: ResetReason
-    requested: str
+    requested_id: str
 
 
-Beginning = Fresh | Resume | Reset | Moment
+StreamStart = FreshStart | ResumeStart | ResetStart | TimestampCursor
 
 
-def decide(requested: str | None, bounds: Bounds) -> Beginning:
+def decide_start(last_event_id: str | None, bounds: Bounds) -> StreamStart:
     """How a connection that gave `requested` begins on a log of `bounds`.
 
     A `Moment` is for the caller to look up in the log (`at`).
     """
-    if not requested:
-        return Fresh()
+    if not last_event_id:
+        return FreshStart()
     try:
-        place = parse(requested, epoch=bounds.epoch)
-    except Malformed:
-        return Reset(ResetReason.MALFORMED, requested)
-    if isinstance(place, Moment):
+        place = parse_cursor(last_event_id, epoch=bounds.epoch)
+    except MalformedCursor:
+        return ResetStart(ResetReason.MALFORMED, last_event_id)
+    if isinstance(place, TimestampCursor):
         return place
     if place.epoch != bounds.epoch:
-        return Reset(ResetReason.EPOCH, requested)
-    return at(place.sequence, requested, bounds)
+        return ResetStart(ResetReason.EPOCH, last_event_id)
+    return resume_or_reset(place.sequence, last_event_id, bounds)
 
 
-def at(sequence: int, requested: str, bounds: Bounds) -> Resume | Reset:
+def resume_or_reset(sequence: int, last_event_id: str, bounds: Bounds) -> ResumeStart | ResetStart:
     """Resume after `sequence` when everything later is still there."""
     if sequence > bounds.last:
-        return Reset(ResetReason.AHEAD, requested)
+        return ResetStart(ResetReason.AHEAD, last_event_id)
     if sequence + 1 < bounds.first:
-        return Reset(ResetReason.TRIMMED, requested)
-    return Resume(sequence)
+        return ResetStart(ResetReason.TRIMMED, last_event_id)
+    return ResumeStart(sequence)

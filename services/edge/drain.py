@@ -17,19 +17,19 @@ from typing import Generic, Protocol, TypeVar
 
 import structlog
 
-from services.edge.connection import Reason
-from services.edge.frames import retry
-from services.edge.http.streams import Streams
+from services.edge.connection import CloseReason
+from services.edge.frames import render_retry
+from services.edge.http.streams import StreamHandler
 from services.edge.hub import Hub
 
-MOST_NOTICE_SECONDS = 5.0
+MAX_NOTICE_SECONDS = 5.0
 """How long before its closing a stream is told: a new connection that is refused at first can be
 tried for again a few times."""
 NOTICE_SHARE = 0.5
 """At most this part of the drain is notice; the telling is spread over the rest."""
-LOOK_SECONDS = 0.1
+POLL_INTERVAL_SECONDS = 0.1
 """How soon it is noticed that somebody came late, or that nobody is left."""
-BACK_WITHIN_MS = (200, 2000)
+RECONNECT_DELAY_RANGE_MS = (200, 2000)
 """The spread of the `retry:` that drained clients are given."""
 
 T = TypeVar("T")
@@ -47,82 +47,91 @@ class Listeners(Protocol):
         """Return when the last connection is gone."""
 
 
-class Turn(Enum):
+class DrainAction(Enum):
     """What is to be done with a stream."""
 
-    TELL = "tell"
+    ANNOUNCE = "tell"
     CLOSE = "close"
 
 
-class Departures(Generic[T]):
+class DrainSchedule(Generic[T]):
     """When each of a crowd is told and closed, in a drain of `seconds` that begins at `now`."""
 
     def __init__(
-        self, crowd: Iterable[T], seconds: float, now: float, chance: random.Random
+        self, clients: Iterable[T], drain_seconds: float, now: float, rng: random.Random
     ) -> None:
-        self.notice = min(MOST_NOTICE_SECONDS, seconds * NOTICE_SHARE)
+        self.notice_seconds = min(MAX_NOTICE_SECONDS, drain_seconds * NOTICE_SHARE)
         """Seconds from telling to closing."""
-        self._end = now + seconds
-        self._closing: dict[T, float] = {}
-        self._telling: dict[T, float] = {}
-        shuffled = [*crowd]
-        chance.shuffle(shuffled)
-        spread = seconds - self.notice
+        self._ends_at = now + drain_seconds
+        self._close_at: dict[T, float] = {}
+        self._announce_at: dict[T, float] = {}
+        shuffled = [*clients]
+        rng.shuffle(shuffled)
+        spread = drain_seconds - self.notice_seconds
         for place, one in enumerate(shuffled):
             # Each has a stretch of the drain, and a moment somewhere within it.
-            told = now + spread * (place + chance.random()) / len(shuffled)
-            self._telling[one] = told
-            self._closing[one] = told + self.notice
+            told = now + spread * (place + rng.random()) / len(shuffled)
+            self._announce_at[one] = told
+            self._close_at[one] = told + self.notice_seconds
 
-    def keep(self, present: Iterable[T], now: float) -> None:
+    def update_clients(self, present: Iterable[T], now: float) -> None:
         """Forget who left; who came late is told at once."""
         here = dict.fromkeys(present)
-        for one in [one for one in self._closing if one not in here]:
-            del self._closing[one]
-            self._telling.pop(one, None)
-        for one in [one for one in here if one not in self._closing]:
-            self._telling[one] = now
-            self._closing[one] = max(now, min(now + self.notice, self._end))
+        for one in [one for one in self._close_at if one not in here]:
+            del self._close_at[one]
+            self._announce_at.pop(one, None)
+        for one in [one for one in here if one not in self._close_at]:
+            self._announce_at[one] = now
+            self._close_at[one] = max(now, min(now + self.notice_seconds, self._ends_at))
 
-    def due(self, now: float) -> Iterator[tuple[T, Turn, float]]:
+    def due_actions(self, now: float) -> Iterator[tuple[T, DrainAction, float]]:
         """Whose turn it is, each turn once, with the seconds until it is closed. Nobody is told
         who is closed at once."""
-        for one in [one for one, at in self._telling.items() if at <= now]:
-            del self._telling[one]
-            if self._closing[one] > now:
-                yield one, Turn.TELL, self._closing[one] - now
-        for one in [one for one, at in self._closing.items() if at <= now]:
-            yield one, Turn.CLOSE, 0.0
-            self._closing[one] = float("inf")
+        for one in [one for one, at in self._announce_at.items() if at <= now]:
+            del self._announce_at[one]
+            if self._close_at[one] > now:
+                yield one, DrainAction.ANNOUNCE, self._close_at[one] - now
+        for one in [one for one, at in self._close_at.items() if at <= now]:
+            yield one, DrainAction.CLOSE, 0.0
+            self._close_at[one] = float("inf")
 
-    def rest(self, now: float) -> float | None:
+    def seconds_until_next(self, now: float) -> float | None:
         """Seconds until the next turn; None when there is none left."""
-        first = min([*self._telling.values(), *self._closing.values()], default=float("inf"))
+        first = min([*self._announce_at.values(), *self._close_at.values()], default=float("inf"))
         return None if first == float("inf") else max(first - now, 0.0)
 
 
 async def drain(
-    listeners: Listeners, streams: Streams, hub: Hub, seconds: float, now: Callable[[], datetime]
+    listeners: Listeners,
+    streams: StreamHandler,
+    hub: Hub,
+    drain_seconds: float,
+    now: Callable[[], datetime],
 ) -> None:
     """Take nothing new, send everybody away over `seconds`, and wait for the rest."""
     clock = asyncio.get_running_loop().time
-    streams.draining = True
+    streams.is_draining = True
     listeners.close_listeners()
     crowd = hub.connections()
-    logger.info("drains", connections=len(crowd), seconds=seconds)
+    logger.info("drains", connections=len(crowd), seconds=drain_seconds)
     chance = random.Random(random.getrandbits(64))  # noqa: S311 - it spreads clients
-    departures = Departures(crowd, seconds, clock(), chance)
+    departures = DrainSchedule(crowd, drain_seconds, clock(), chance)
     # First the other processes: none may count a stream and its successor as two of a user.
-    await streams.tell_of_leaving()
+    await streams.announce_departure()
     while hub.connections():
-        departures.keep(hub.connections(), clock())
-        for connection, turn, left in departures.due(clock()):
-            if turn is Turn.TELL:
-                hub.tell_of_leaving(connection, left, now())
+        departures.update_clients(hub.connections(), clock())
+        for connection, turn, left in departures.due_actions(clock()):
+            if turn is DrainAction.ANNOUNCE:
+                hub.announce_draining(connection, left, now())
             else:
-                hub.end(connection, Reason.DRAIN, clock(), retry(chance.randint(*BACK_WITHIN_MS)))
-        rest = departures.rest(clock())
+                hub.end(
+                    connection,
+                    CloseReason.DRAIN,
+                    clock(),
+                    render_retry(chance.randint(*RECONNECT_DELAY_RANGE_MS)),
+                )
+        rest = departures.seconds_until_next(clock())
         if rest is None:
             break
-        await asyncio.sleep(min(rest, LOOK_SECONDS))
+        await asyncio.sleep(min(rest, POLL_INTERVAL_SECONDS))
     await listeners.shutdown()

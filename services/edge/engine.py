@@ -12,23 +12,23 @@ from typing import Any
 
 import structlog
 
-from services.edge.connection import Reason
-from services.edge.feeds import Lane
+from services.edge.connection import CloseReason
+from services.edge.feeds import LiveValue
 from services.edge.follow import (
-    Along,
-    Board,
-    Counts,
-    Followers,
-    Portfolios,
-    Snapshots,
-    Tally,
-    Tape,
-    ValueBoard,
+    CatchUpSubscriptions,
+    DeclaredValueFeed,
+    GlobalValueFeed,
+    ItemMetrics,
+    LiveValueSources,
+    LogTail,
+    PortfolioTracker,
+    QuoteFeed,
+    SnapshotReader,
 )
-from services.edge.frames import AuthExpired, Limited
+from services.edge.frames import AuthExpiredPayload, ConnectionLimitPayload
 from services.edge.hub import Hub
-from services.edge.roster import Totals
-from tapewire.log import EventLog, Recorded, Values
+from services.edge.roster import ConnectionTotals
+from tapewire.log import EventLog, LatestValueStore, RecordedEvent
 from tapewire.runtime import Settings, telemetry
 
 logger = structlog.get_logger("edge.engine")
@@ -41,10 +41,10 @@ class Engine:
         self,
         *,
         log: EventLog,
-        views: Values,
-        market: Values,
-        valuations: Callable[[str], Values],
-        own_values: Values,
+        views: LatestValueStore,
+        quotes: LatestValueStore,
+        user_valuations: Callable[[str], LatestValueStore],
+        declared_values: LatestValueStore,
         settings: Settings,
         now: Callable[[], datetime],
         seed: int | None = None,
@@ -53,34 +53,36 @@ class Engine:
         chance = random.Random(seed)  # noqa: S311 - it spreads retries
         self._clock = asyncio.get_running_loop().time
         self._now = now
-        self.totals: Callable[[], Totals] = self._own_totals
+        self.totals: Callable[[], ConnectionTotals] = self._local_totals
         """Of all processes; until somebody knows better, of this one."""
         replays = asyncio.Semaphore(settings.replays_at_once)
-        self.tape = Tape(log, self._happened, self._restarted, seed=seed)
-        self.board = Board(market, window, settings.busy_flush_ms / 1000, retry_ms=retry_ms)
-        self.values = ValueBoard(own_values, window, retry_ms=retry_ms)
-        self.portfolios = Portfolios(
+        self.log_tail = LogTail(log, self._on_event, self._on_log_recreated, seed=seed)
+        self.quote_feed = QuoteFeed(
+            quotes, window, settings.busy_flush_ms / 1000, retry_ms=retry_ms
+        )
+        self.declared_values = DeclaredValueFeed(declared_values, window, retry_ms=retry_ms)
+        self.portfolios = PortfolioTracker(
             log=log,
             views=views,
-            valuations=valuations,
-            tape=self.tape,
-            board=self.board,
+            user_valuations=user_valuations,
+            log_tail=self.log_tail,
+            quote_feed=self.quote_feed,
             now=now,
             window_seconds=window,
-            chance=chance,
+            rng=chance,
             retry_ms=retry_ms,
         )
-        self.tally = Tally(
+        self.item_metrics = ItemMetrics(
             log=log,
             views=views,
-            tape=self.tape,
+            log_tail=self.log_tail,
             now=now,
-            on_change=lambda: self.counts.changed(Lane.METRICS),
-            chance=chance,
+            on_change=lambda: self.global_values.mark_changed(LiveValue.METRICS),
+            rng=chance,
         )
-        self.counts = Counts(
-            totals=lambda: self.totals(),
-            metrics=self.tally.metrics,
+        self.global_values = GlobalValueFeed(
+            connection_totals=lambda: self.totals(),
+            item_metrics=self.item_metrics.current_payload,
             now=now,
             window_seconds=window,
             retry_ms=retry_ms,
@@ -90,101 +92,103 @@ class Engine:
             write_seconds=settings.write_seconds,
             quiet_seconds=settings.quiet_seconds,
             retry_ms=retry_ms,
-            scene=self.portfolios,
+            pricing=self.portfolios,
         )
-        self.followers = Followers(
+        self.catch_up_subscriptions = CatchUpSubscriptions(
             log=log,
-            tape=self.tape,
+            log_tail=self.log_tail,
             hub=self.hub,
-            along=Along(
-                board=self.board,
+            live_values=LiveValueSources(
+                quote_feed=self.quote_feed,
                 portfolios=self.portfolios,
-                counts=self.counts,
-                values=self.values,
+                global_values=self.global_values,
+                declared_values=self.declared_values,
                 now=now,
             ),
-            snapshots=Snapshots(
+            snapshots=SnapshotReader(
                 log=log,
                 views=views,
-                tape=self.tape,
+                log_tail=self.log_tail,
                 hub=self.hub,
-                scene=self.portfolios,
+                pricing=self.portfolios,
                 now=now,
-                replays=replays,
+                replay_slots=replays,
             ),
-            replays=replays,
+            replay_slots=replays,
             now=now,
             retry_ms=retry_ms,
             keepalive_ms=round(settings.keepalive_interval * 1000),
             replay_limit=settings.replay_limit,
         )
 
-    def work(self) -> dict[str, Coroutine[Any, Any, None]]:
+    def background_tasks(self) -> dict[str, Coroutine[Any, Any, None]]:
         """What is to run beside, by name."""
         return {
-            "tape": self.tape.run(),
-            "board": self.board.run(),
-            "values": self.values.run(),
-            "tally": self.tally.run(),
+            "tape": self.log_tail.run(),
+            "board": self.quote_feed.run(),
+            "values": self.declared_values.run(),
+            "tally": self.item_metrics.run(),
         }
 
-    def revoked(self, session: str) -> None:
+    def close_session(self, session_id: str) -> None:
         """A session was revoked: its streams end."""
         for connection in self.hub.connections():
-            if connection.opening.session == session:
-                told = AuthExpired(Reason.REVOKED.value)
-                farewell = self.hub.words(connection, "auth:expired", told, self._now())
-                self.hub.end(connection, Reason.REVOKED, self._clock(), farewell)
+            if connection.info.session_id == session_id:
+                told = AuthExpiredPayload(CloseReason.REVOKED.value)
+                farewell = self.hub.render_control_frame(
+                    connection, "auth:expired", told, self._now()
+                )
+                self.hub.end(connection, CloseReason.REVOKED, self._clock(), farewell)
 
-    def sessions(self) -> list[str]:
+    def open_session_ids(self) -> list[str]:
         """Those that have a stream here."""
-        openings = (connection.opening for connection in self.hub.connections())
-        return [opening.session for opening in openings if opening.session is not None]
+        openings = (connection.info for connection in self.hub.connections())
+        return [opening.session_id for opening in openings if opening.session_id is not None]
 
-    def crowded(self, client: str, most: int) -> None:
+    def close_over_limit(self, client_id: str, limit: int) -> None:
         """A user has more than `most` connections, and this one is the oldest: it ends."""
-        connection = self.hub.of_client(client)
+        connection = self.hub.find_by_client(client_id)
         if connection is None:
             return
         # Of this connection, and not of the newer one whose opening may be the work in hand.
         logger.warning(
             "closes the oldest connection of a user",
-            client=client,
-            correlation=connection.opening.correlation,
-            most=most,
+            client=client_id,
+            correlation=connection.info.correlation,
+            most=limit,
         )
-        told = Limited(Reason.LIMIT.value, most)
-        farewell = self.hub.words(connection, "connection:limit", told, self._now())
-        self.hub.end(connection, Reason.LIMIT, self._clock(), farewell)
+        told = ConnectionLimitPayload(CloseReason.LIMIT.value, limit)
+        farewell = self.hub.render_control_frame(connection, "connection:limit", told, self._now())
+        self.hub.end(connection, CloseReason.LIMIT, self._clock(), farewell)
 
-    def _happened(self, recorded: Recorded) -> None:
-        self.portfolios.take(recorded)  # first: position events are told with what is held then
-        if telemetry.tracing() and recorded.meta.traceparent is not None:
+    def _on_event(self, recorded: RecordedEvent) -> None:
+        self.portfolios.apply(recorded)  # first: position events are told with what is held then
+        if telemetry.is_tracing() and recorded.metadata.traceparent is not None:
             self._publish_traced(recorded)
         else:
             self.hub.publish(recorded)
-        self.tally.take(recorded)
+        self.item_metrics.apply(recorded)
 
-    def _publish_traced(self, recorded: Recorded) -> None:
+    def _publish_traced(self, recorded: RecordedEvent) -> None:
         """One span for all readers of an event, in the trace of what caused it: to the writes of
         those whose outbox was at rest; the others' follow within a flush window."""
         attributes = {"tapewire.sequence": recorded.sequence, "tapewire.subject": recorded.subject}
         with telemetry.span(
-            "fan out", parent=recorded.meta.traceparent, attributes=attributes
+            "fan out", parent=recorded.metadata.traceparent, attributes=attributes
         ) as span:
             given = self.hub.publish(recorded)
             if span is not None:
                 span.set_attribute("tapewire.receivers", given)
 
-    def _restarted(self) -> None:
-        self.portfolios.restart()
-        self.tally.restart()
-        self.hub.restart(self.tape.epoch)
+    def _on_log_recreated(self) -> None:
+        self.portfolios.on_log_recreated()
+        self.item_metrics.on_log_recreated()
+        self.hub.on_log_recreated(self.log_tail.epoch)
 
-    def _own_totals(self) -> Totals:
+    def _local_totals(self) -> ConnectionTotals:
         per_user: dict[str, int] = {}
         for connection in self.hub.connections():
-            if connection.opening.user is not None:
-                user = connection.opening.user
+            if connection.info.user_id is not None:
+                user = connection.info.user_id
                 per_user[user] = per_user.get(user, 0) + 1
-        return Totals(len(self.hub), len(per_user), per_user)
+        return ConnectionTotals(len(self.hub), len(per_user), per_user)

@@ -11,18 +11,18 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from services.edge.dialects import DASHBOARD, NOTIFICATIONS, STRATEGIES, TRADING, Family
-from tapewire.events import BadDeclaration, Catalogue, Delivery, Kind, UnknownType
+from services.edge.dialects import DASHBOARD, NOTIFICATIONS, STRATEGIES, TRADING, ApiFamily
+from tapewire.events import BadDeclaration, Catalogue, Delivery, EventType, UnknownType
 
 
 class Access(enum.Enum):
     """Who may read a stream."""
 
-    ANYBODY = "anybody"
+    PUBLIC = "anybody"
     USER = "user"
 
 
-class Picks(enum.Enum):
+class RouteParameter(enum.Enum):
     """What a request may choose beside the stream."""
 
     USER = "userId"
@@ -35,7 +35,7 @@ class Picks(enum.Enum):
     """The items that one configuration of the user's shows, by the path."""
 
 
-class Begin(enum.Enum):
+class SnapshotKind(enum.Enum):
     """What a fresh connection begins with, in this order; the last one carries the place."""
 
     RECENT = "recent"
@@ -46,7 +46,7 @@ class Begin(enum.Enum):
     ORDERS = "orders"
 
 
-class Lane(enum.Enum):
+class LiveValue(enum.Enum):
     """Newest-wins values that go along: without ids, at the reader's rate."""
 
     PRICES = "prices"
@@ -62,44 +62,67 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     access: Access = Access.USER
-    own: frozenset[str] = frozenset()
-    shared: frozenset[str] = frozenset()
-    heard: frozenset[str] = frozenset()
-    begin: Begin | None = None
-    lane: Lane | None = None
+    own_domains: frozenset[str] = frozenset()
+    shared_domains: frozenset[str] = frozenset()
+    unsequenced_domains: frozenset[str] = frozenset()
+    snapshot_kind: SnapshotKind | None = None
+    live_value: LiveValue | None = None
 
     @property
     def delivery(self) -> Delivery:
         """What happens to a reader that is slower than the topic."""
-        lossless = self.own or self.shared
+        lossless = self.own_domains or self.shared_domains
         return Delivery.LOSSLESS if lossless else Delivery.NEWEST_WINS
 
 
-def _of(*domains: str) -> frozenset[str]:
+def _domain_set(*domains: str) -> frozenset[str]:
     return frozenset(domains)
 
 
-ANYBODY, USER = Access.ANYBODY, Access.USER
+PUBLIC, USER = Access.PUBLIC, Access.USER
 
-ORDERS = Topic(name="orders", own=_of("orders", "trades"), begin=Begin.ORDERS)
-POSITIONS = Topic(
-    name="positions", own=_of("positions"), begin=Begin.POSITIONS, lane=Lane.VALUATIONS
+ORDERS = Topic(
+    name="orders", own_domains=_domain_set("orders", "trades"), snapshot_kind=SnapshotKind.ORDERS
 )
-PRICES = Topic(name="prices", access=ANYBODY, lane=Lane.PRICES)
-DECISIONS = Topic(name="ai-decisions", own=_of("decisions"), begin=Begin.RECENT)
-CHANGES = Topic(name="strategies", own=_of("strategies"), begin=Begin.RECENT)
-ALERTS = Topic(name="alerts", own=_of("alerts"), begin=Begin.RECENT)
-AGENTS = Topic(name="agents", shared=_of("agents"))
-HEARSAY = Topic(name="hearsay", access=ANYBODY, heard=_of("agents"))
-COUNTS = Topic(name="metrics", access=ANYBODY, lane=Lane.COUNTS)
-STATES = Topic(name="states", own=_of("strategies", "orders", "reports"), begin=Begin.STRATEGIES)
-ITEMS = Topic(name="items", access=ANYBODY, shared=_of("items"), begin=Begin.RECENT)
-METRICS = Topic(name="dashboard", access=ANYBODY, lane=Lane.METRICS)
-CONFIGURATIONS = Topic(name="configurations", own=_of("configurations"))
-INBOX = Topic(name="notifications", own=_of("notifications"), begin=Begin.UNREAD)
+POSITIONS = Topic(
+    name="positions",
+    own_domains=_domain_set("positions"),
+    snapshot_kind=SnapshotKind.POSITIONS,
+    live_value=LiveValue.VALUATIONS,
+)
+PRICES = Topic(name="prices", access=PUBLIC, live_value=LiveValue.PRICES)
+DECISIONS = Topic(
+    name="ai-decisions", own_domains=_domain_set("decisions"), snapshot_kind=SnapshotKind.RECENT
+)
+STRATEGY_CHANGES = Topic(
+    name="strategies", own_domains=_domain_set("strategies"), snapshot_kind=SnapshotKind.RECENT
+)
+ALERTS = Topic(name="alerts", own_domains=_domain_set("alerts"), snapshot_kind=SnapshotKind.RECENT)
+AGENTS = Topic(name="agents", shared_domains=_domain_set("agents"))
+PUBLIC_STATUS = Topic(name="hearsay", access=PUBLIC, unsequenced_domains=_domain_set("agents"))
+CONNECTION_COUNTS = Topic(name="metrics", access=PUBLIC, live_value=LiveValue.COUNTS)
+STRATEGY_STATES = Topic(
+    name="states",
+    own_domains=_domain_set("strategies", "orders", "reports"),
+    snapshot_kind=SnapshotKind.STRATEGIES,
+)
+ITEMS = Topic(
+    name="items",
+    access=PUBLIC,
+    shared_domains=_domain_set("items"),
+    snapshot_kind=SnapshotKind.RECENT,
+)
+ITEM_METRICS = Topic(name="dashboard", access=PUBLIC, live_value=LiveValue.METRICS)
+CONFIGURATIONS = Topic(name="configurations", own_domains=_domain_set("configurations"))
+INBOX = Topic(
+    name="notifications",
+    own_domains=_domain_set("notifications"),
+    snapshot_kind=SnapshotKind.UNREAD,
+)
 
-CHOOSABLE = {
-    topic.name: topic for topic in (ORDERS, POSITIONS, PRICES, DECISIONS, CHANGES, ALERTS, AGENTS)
+SELECTABLE_TOPICS = {
+    topic.name: topic
+    for topic in (ORDERS, POSITIONS, PRICES, DECISIONS, STRATEGY_CHANGES, ALERTS, AGENTS)
 }
 """What ``?topics=`` can name."""
 
@@ -107,21 +130,21 @@ CHOOSABLE = {
 class Interest(msgspec.Struct, frozen=True, kw_only=True):
     """What a connection is to be shown: all its topics together."""
 
-    own: frozenset[str]
-    shared: frozenset[str]
-    heard: frozenset[str]
-    begins: tuple[Begin, ...]
-    recent: frozenset[str]
+    own_domains: frozenset[str]
+    shared_domains: frozenset[str]
+    unsequenced_domains: frozenset[str]
+    snapshot_kinds: tuple[SnapshotKind, ...]
+    recent_domains: frozenset[str]
     """Domains whose last happenings a fresh connection begins with."""
-    lanes: frozenset[Lane]
+    live_values: frozenset[LiveValue]
 
     @property
-    def lossless(self) -> bool:
+    def is_lossless(self) -> bool:
         """Whether there are events to follow, and so a place to resume from."""
-        return bool(self.own or self.shared)
+        return bool(self.own_domains or self.shared_domains)
 
 
-class Feed(msgspec.Struct, frozen=True, kw_only=True):
+class StreamRoute(msgspec.Struct, frozen=True, kw_only=True):
     """A row. `tags` and `values` are the types of other packages that it shows: events, and
     newest-wins values."""
 
@@ -129,15 +152,19 @@ class Feed(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     access: Access
     topics: tuple[Topic, ...]
-    family: Family
-    picks: Picks | None = None
-    tags: frozenset[str] = frozenset()
-    values: frozenset[str] = frozenset()
+    family: ApiFamily
+    parameter: RouteParameter | None = None
+    declared_event_tags: frozenset[str] = frozenset()
+    declared_value_tags: frozenset[str] = frozenset()
 
     @property
-    def takes_others(self) -> bool:
+    def accepts_declared_types(self) -> bool:
         """Whether types of other packages can be shown: each to the user that owns it, in order."""
-        return self.access is USER and self.family is TRADING and self.picks is not Picks.STRATEGY
+        return (
+            self.access is USER
+            and self.family is TRADING
+            and self.parameter is not RouteParameter.STRATEGY
+        )
 
     @property
     def delivery(self) -> Delivery:
@@ -146,93 +173,105 @@ class Feed(msgspec.Struct, frozen=True, kw_only=True):
         return Delivery.LOSSLESS if lossless else Delivery.NEWEST_WINS
 
 
-def _row(
+def _route(
     path: str,
     name: str,
     access: Access,
-    family: Family,
+    family: ApiFamily,
     *topics: Topic,
-    picks: Picks | None = None,
-) -> Feed:
-    return Feed(path=path, name=name, access=access, topics=topics, family=family, picks=picks)
+    parameter: RouteParameter | None = None,
+) -> StreamRoute:
+    return StreamRoute(
+        path=path, name=name, access=access, topics=topics, family=family, parameter=parameter
+    )
 
 
-_ONE_STRATEGY = "/api/stream/strategies/{strategy_id}"
-_ITS_STATE = "/sse/strategy/{strategy_id}"
-_ITS_ITEMS = "/api/v2/configurations/{configuration_id}/stream"
+_STRATEGY_PATH = "/api/stream/strategies/{strategy_id}"
+_STRATEGY_STATE_PATH = "/sse/strategy/{strategy_id}"
+_CONFIGURATION_ITEMS_PATH = "/api/v2/configurations/{configuration_id}/stream"
 
 # fmt: off
-FEEDS: Sequence[Feed] = (
-    _row("/api/stream/orders", "orders", USER, TRADING, ORDERS, AGENTS),
-    _row("/api/stream/positions", "positions", USER, TRADING, POSITIONS, AGENTS),
-    _row("/api/stream/prices", "prices", ANYBODY, TRADING, PRICES, HEARSAY),
-    _row("/api/stream/trading", "trading", USER, TRADING, ORDERS, POSITIONS, AGENTS,
-         picks=Picks.USER),
-    _row("/api/stream/ai-decisions", "ai-decisions", USER, TRADING, DECISIONS, AGENTS),
-    _row("/api/stream/strategies", "strategies", USER, TRADING, CHANGES, AGENTS),
-    _row(_ONE_STRATEGY, "strategy", USER, TRADING, CHANGES, AGENTS, picks=Picks.STRATEGY),
-    _row("/api/stream/alerts", "alerts", USER, TRADING, ALERTS, AGENTS),
-    _row("/api/stream/metrics", "metrics", ANYBODY, TRADING, COUNTS, HEARSAY),
-    _row("/api/stream", "topics", ANYBODY, TRADING, picks=Picks.TOPICS),
+STREAM_ROUTES: Sequence[StreamRoute] = (
+    _route("/api/stream/orders", "orders", USER, TRADING, ORDERS, AGENTS),
+    _route("/api/stream/positions", "positions", USER, TRADING, POSITIONS, AGENTS),
+    _route("/api/stream/prices", "prices", PUBLIC, TRADING, PRICES, PUBLIC_STATUS),
+    _route("/api/stream/trading", "trading", USER, TRADING, ORDERS, POSITIONS, AGENTS,
+         parameter=RouteParameter.USER),
+    _route("/api/stream/ai-decisions", "ai-decisions", USER, TRADING, DECISIONS, AGENTS),
+    _route("/api/stream/strategies", "strategies", USER, TRADING, STRATEGY_CHANGES, AGENTS),
+    _route(_STRATEGY_PATH, "strategy", USER, TRADING, STRATEGY_CHANGES, AGENTS, parameter=RouteParameter.STRATEGY),
+    _route("/api/stream/alerts", "alerts", USER, TRADING, ALERTS, AGENTS),
+    _route("/api/stream/metrics", "metrics", PUBLIC, TRADING, CONNECTION_COUNTS, PUBLIC_STATUS),
+    _route("/api/stream", "topics", PUBLIC, TRADING, parameter=RouteParameter.TOPICS),
 
-    _row("/sse/strategies", "all-strategies", USER, STRATEGIES, STATES),
-    _row("/sse/strategies/reconnect", "all-strategies-again", USER, STRATEGIES, STATES),
-    _row(_ITS_STATE, "one-strategy", USER, STRATEGIES, STATES, PRICES, picks=Picks.STRATEGY),
-    _row("/sse/prices", "sse-prices", ANYBODY, STRATEGIES, PRICES),
+    _route("/sse/strategies", "all-strategies", USER, STRATEGIES, STRATEGY_STATES),
+    _route("/sse/strategies/reconnect", "all-strategies-again", USER, STRATEGIES, STRATEGY_STATES),
+    _route(_STRATEGY_STATE_PATH, "one-strategy", USER, STRATEGIES, STRATEGY_STATES, PRICES, parameter=RouteParameter.STRATEGY),
+    _route("/sse/prices", "sse-prices", PUBLIC, STRATEGIES, PRICES),
 
-    _row("/api/v2/stream", "dashboard", ANYBODY, DASHBOARD, ITEMS, METRICS),
-    _row(_ITS_ITEMS, "configuration", USER, DASHBOARD, ITEMS, CONFIGURATIONS, METRICS,
-         picks=Picks.CONFIGURATION),
+    _route("/api/v2/stream", "dashboard", PUBLIC, DASHBOARD, ITEMS, ITEM_METRICS),
+    _route(_CONFIGURATION_ITEMS_PATH, "configuration", USER, DASHBOARD, ITEMS, CONFIGURATIONS, ITEM_METRICS,
+         parameter=RouteParameter.CONFIGURATION),
 
-    _row("/api/sse/notifications", "notifications", USER, NOTIFICATIONS, INBOX),
+    _route("/api/sse/notifications", "notifications", USER, NOTIFICATIONS, INBOX),
 )
 # fmt: on
 
 
-def interest(topics: Iterable[Topic]) -> Interest:
+def combine_topics(topics: Iterable[Topic]) -> Interest:
     """What all of `topics` together are."""
     every = list(topics)
-    begins = {topic.begin for topic in every}
-    recent = (topic for topic in every if topic.begin is Begin.RECENT)
+    begins = {topic.snapshot_kind for topic in every}
+    recent = (topic for topic in every if topic.snapshot_kind is SnapshotKind.RECENT)
     return Interest(
-        own=frozenset().union(*(topic.own for topic in every)),
-        shared=frozenset().union(*(topic.shared for topic in every)),
-        heard=frozenset().union(*(topic.heard for topic in every)),
-        begins=tuple(begin for begin in Begin if begin in begins),
-        recent=frozenset().union(*(topic.own | topic.shared for topic in recent)),
-        lanes=frozenset(topic.lane for topic in every if topic.lane is not None),
+        own_domains=frozenset().union(*(topic.own_domains for topic in every)),
+        shared_domains=frozenset().union(*(topic.shared_domains for topic in every)),
+        unsequenced_domains=frozenset().union(*(topic.unsequenced_domains for topic in every)),
+        snapshot_kinds=tuple(begin for begin in SnapshotKind if begin in begins),
+        recent_domains=frozenset().union(
+            *(topic.own_domains | topic.shared_domains for topic in recent)
+        ),
+        live_values=frozenset(topic.live_value for topic in every if topic.live_value is not None),
     )
 
 
-def feeds(catalogue: Catalogue, table: Sequence[Feed] = FEEDS) -> Sequence[Feed]:
+def build_stream_routes(
+    catalogue: Catalogue, routes: Sequence[StreamRoute] = STREAM_ROUTES
+) -> Sequence[StreamRoute]:
     """The table, with the types that other packages show on its streams.
 
     Raises:
         BadDeclaration: a type wants to be shown on a stream that there is not.
     """
-    others = [kind for kind in catalogue.kinds() if kind.shown is not None]
-    able = [feed.name for feed in table if feed.takes_others]
+    others = [kind for kind in catalogue.event_types() if kind.sse_binding is not None]
+    able = [feed.name for feed in routes if feed.accepts_declared_types]
     for kind in others:
-        unable = sorted(set(kind.shown.streams) - set(able)) if kind.shown else []
+        unable = sorted(set(kind.sse_binding.streams) - set(able)) if kind.sse_binding else []
         if unable:
             raise BadDeclaration(
                 f"{kind.tag} of {kind.package!r} wants to be shown on {unable[0]!r}; "
                 f"it can be on: {', '.join(able)}"
             )
-    return [_with(feed, others, catalogue) for feed in table]
+    return [_add_declared_types(feed, others, catalogue) for feed in routes]
 
 
-def _with(feed: Feed, others: Sequence[Kind], catalogue: Catalogue) -> Feed:
-    shown = {kind.tag: kind for kind in others if kind.shown and feed.name in kind.shown.streams}
+def _add_declared_types(
+    route: StreamRoute, declared_types: Sequence[EventType], catalogue: Catalogue
+) -> StreamRoute:
+    shown = {
+        kind.tag: kind
+        for kind in declared_types
+        if kind.sse_binding and route.name in kind.sse_binding.streams
+    }
     values = {tag for tag, kind in shown.items() if kind.delivery is Delivery.NEWEST_WINS}
     events = shown.keys() - values
     # What was stored under an older version is shown as its current one.
-    tags = {tag for tag in catalogue.tags() if _current(catalogue, tag) in events}
-    return msgspec.structs.replace(feed, tags=frozenset(tags), values=frozenset(values))
+    tags = {tag for tag in catalogue.tags() if _current_tag(catalogue, tag) in events}
+    return msgspec.structs.replace(route, declared_event_tags=frozenset(tags), declared_value_tags=frozenset(values))
 
 
-def _current(catalogue: Catalogue, tag: str) -> str | None:
+def _current_tag(catalogue: Catalogue, tag: str) -> str | None:
     try:
-        return catalogue.stored_as(tag).tag
+        return catalogue.type_for_tag(tag).tag
     except UnknownType:
         return None

@@ -5,39 +5,39 @@ a deque of 600 bytes for those who wait, and here nobody waits most of the time.
 import asyncio
 
 
-class Flag:
+class LightEvent:
     """Waved or not; wakes all who wait for it."""
 
-    __slots__ = ("_waiting", "_waved")
+    __slots__ = ("_is_set", "_waiters")
 
     def __init__(self) -> None:
-        self._waved = False
-        self._waiting: list[asyncio.Future[None]] | None = None
+        self._is_set = False
+        self._waiters: list[asyncio.Future[None]] | None = None
 
     def is_set(self) -> bool:
-        return self._waved
+        return self._is_set
 
     def set(self) -> None:
         """Wake who waits, and let nobody wait until `clear`."""
-        self._waved = True
-        waiting, self._waiting = self._waiting, None
+        self._is_set = True
+        waiting, self._waiters = self._waiters, None
         for one in waiting or ():
             if not one.done():
                 one.set_result(None)
 
     def clear(self) -> None:
-        self._waved = False
+        self._is_set = False
 
     async def wait(self) -> None:
         """Return when it is set."""
-        if self._waved:
+        if self._is_set:
             return
         one = asyncio.get_running_loop().create_future()
-        if self._waiting is None:
-            self._waiting = []
-        self._waiting.append(one)
+        if self._waiters is None:
+            self._waiters = []
+        self._waiters.append(one)
         try:
             await one
         finally:
-            if self._waiting and one in self._waiting:
-                self._waiting.remove(one)
+            if self._waiters and one in self._waiters:
+                self._waiters.remove(one)

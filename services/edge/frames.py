@@ -11,42 +11,46 @@ from typing import Any
 import msgspec
 
 from services.edge.cursor import Cursor
-from services.edge.dialects import Dialect, Empty, Scene, Told
+from services.edge.dialects import EmptyPricingContext, PricingContext, Serializer, SseMessage
 from tapewire.events import CODEC, Undecodable, UnknownType
-from tapewire.log import Recorded
+from tapewire.log import RecordedEvent
 
-RETRY_MS = 5000
+DEFAULT_RETRY_MS = 5000
 """What a client waits before it connects again, when nothing else was said."""
-KEEPALIVE = b": keepalive\n\n"
-LIVE = b": live\n\n"
+KEEPALIVE_COMMENT = b": keepalive\n\n"
+LIVE_COMMENT = b": live\n\n"
 """Says that everything up to now has been sent, to a reader who asked for that."""
-CHECKPOINT = "checkpoint"
+CHECKPOINT_EVENT = "checkpoint"
 
-_LINE_ENDS = (
+_LINE_END_ESCAPES = (
     (b"\xe2\x80\xa8", b"\\u2028"),
     (b"\xe2\x80\xa9", b"\\u2029"),
     (b"\xc2\x85", b"\\u0085"),
 )
 
 
-def frame(
-    event: str, payload: Any, id_: Cursor | None = None, *, retry_ms: int = RETRY_MS
+def render_frame(
+    event_name: str,
+    payload: Any,
+    event_id: Cursor | None = None,
+    *,
+    retry_ms: int = DEFAULT_RETRY_MS,
 ) -> bytes:
     """One event as bytes. `payload` is a struct or builtins."""
     data = CODEC.encode(payload)
-    for raw, escaped in _LINE_ENDS:
+    for raw, escaped in _LINE_END_ESCAPES:
         if raw in data:
             data = data.replace(raw, escaped)
-    named = b"" if id_ is None else b"id: %b\n" % str(id_).encode()
-    return b"event: %b\ndata: %b\n%bretry: %d\n\n" % (event.encode(), data, named, retry_ms)
+    named = b"" if event_id is None else b"id: %b\n" % str(event_id).encode()
+    return b"event: %b\ndata: %b\n%bretry: %d\n\n" % (event_name.encode(), data, named, retry_ms)
 
 
-def retry(milliseconds: int) -> bytes:
+def render_retry(milliseconds: int) -> bytes:
     """A block that says only how long to wait before connecting again."""
     return b"retry: %d\n\n" % milliseconds
 
 
-class StreamReset(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class StreamResetPayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A loss, said: everything between `requested_id` and the snapshot that follows."""
 
     reason: str
@@ -54,32 +58,32 @@ class StreamReset(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     first_available_id: str
 
 
-class AuthExpired(msgspec.Struct, frozen=True):
+class AuthExpiredPayload(msgspec.Struct, frozen=True):
     """The session of the stream ended; the last event."""
 
     reason: str
 
 
-class Limited(msgspec.Struct, frozen=True):
+class ConnectionLimitPayload(msgspec.Struct, frozen=True):
     """The user has more than `limit` connections, and this one was the oldest; the last event."""
 
     reason: str
     limit: int
 
 
-class Draining(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class StreamDrainingPayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """This connection will be closed by a server that stops, in `closes_in_ms` milliseconds."""
 
     closes_in_ms: int
 
 
-class Replayed(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class ReplayCompletePayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """All of the past that was asked for has come, up to `until_id`."""
 
     until_id: str
 
 
-class Encoder:
+class FrameEncoder:
     """The frame of an event in a dialect, made once for all its readers.
 
     It remembers the frames of one event only: readers are served event by event.
@@ -87,34 +91,34 @@ class Encoder:
 
     def __init__(
         self,
-        on_unreadable: Callable[[Recorded, Exception], None],
-        retry_ms: int = RETRY_MS,
-        scene: Scene | None = None,
+        on_undecodable: Callable[[RecordedEvent, Exception], None],
+        retry_ms: int = DEFAULT_RETRY_MS,
+        pricing: PricingContext | None = None,
     ) -> None:
-        self._on_unreadable = on_unreadable
+        self._on_undecodable = on_undecodable
         self._retry_ms = retry_ms
-        self._scene = scene or Empty()
-        self._of: Recorded | None = None
-        self._frames: dict[Dialect, bytes | None] = {}
+        self._pricing = pricing or EmptyPricingContext()
+        self._current_event: RecordedEvent | None = None
+        self._frames: dict[Serializer, bytes | None] = {}
 
-    def encode(self, recorded: Recorded, epoch: str, dialect: Dialect) -> bytes | None:
+    def encode(self, recorded: RecordedEvent, epoch: str, serializer: Serializer) -> bytes | None:
         """None when `dialect` does not show the event."""
-        if recorded is not self._of:
-            self._of, self._frames = recorded, {}
-        if dialect not in self._frames:
-            told = self.tell(recorded, dialect)
+        if recorded is not self._current_event:
+            self._current_event, self._frames = recorded, {}
+        if serializer not in self._frames:
+            told = self.serialize(recorded, serializer)
             at = Cursor(epoch, recorded.sequence)
-            self._frames[dialect] = None if told is None else self.frame(told, at)
-        return self._frames[dialect]
+            self._frames[serializer] = None if told is None else self.render_frame(told, at)
+        return self._frames[serializer]
 
-    def tell(self, recorded: Recorded, dialect: Dialect) -> Told | None:
+    def serialize(self, recorded: RecordedEvent, serializer: Serializer) -> SseMessage | None:
         """The event in a dialect, None when it is not shown."""
         try:
-            return dialect(recorded.event, recorded.place.owner, self._scene)
+            return serializer(recorded.event, recorded.event_subject.owner, self._pricing)
         except (UnknownType, Undecodable) as error:
-            self._on_unreadable(recorded, error)
+            self._on_undecodable(recorded, error)
             return None
 
-    def frame(self, told: Told, at: Cursor | None = None) -> bytes:
+    def render_frame(self, message: SseMessage, at: Cursor | None = None) -> bytes:
         """What is told, as bytes."""
-        return frame(*told, at, retry_ms=self._retry_ms)
+        return render_frame(*message, at, retry_ms=self._retry_ms)

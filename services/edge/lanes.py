@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
-    from services.edge.newest import Lane
+    from services.edge.newest import ConflationGroup
 
 BURST_WRITES = 4
 """Writes that may follow the first one without waiting for a window: an order's few events come one
@@ -28,196 +28,200 @@ class FlushClock:
     """One timer for all outboxes of a process that wait for their window to pass."""
 
     def __init__(self, window_seconds: float) -> None:
-        self.window = window_seconds
-        self._waiting: list[Outbox] = []
+        self.window_seconds = window_seconds
+        self._waiting_outboxes: list[Outbox] = []
 
-    def later(self, outbox: "Outbox") -> None:
+    def schedule(self, outbox: "Outbox") -> None:
         """Wake `outbox` within the window."""
-        if not self._waiting:
-            asyncio.get_running_loop().call_later(self.window, self._fire)
-        self._waiting.append(outbox)
+        if not self._waiting_outboxes:
+            asyncio.get_running_loop().call_later(self.window_seconds, self._fire)
+        self._waiting_outboxes.append(outbox)
 
     def _fire(self) -> None:
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting_outboxes = self._waiting_outboxes, []
         for outbox in waiting:
-            outbox.due()
+            outbox.on_window_elapsed()
 
 
 class Outbox:
     """Bytes on their way to one reader, in order, bounded in number and size."""
 
     __slots__ = (
-        "_clock",
-        "_ended",
+        "_flush_clock",
         "_frames",
+        "_has_ended",
+        "_is_interrupted",
+        "_is_scheduled",
         "_loop",
-        "_most_bytes",
-        "_most_frames",
-        "_nudged",
-        "_opens_at",
-        "_paid_until",
-        "_scheduled",
-        "_shared",
-        "_size",
-        "_stale",
+        "_max_bytes",
+        "_max_frames",
+        "_next_write_at",
+        "_offered_chunks",
+        "_size_bytes",
+        "_stale_keys",
         "_waiter",
+        "_write_budget_used_until",
         "sink",
     )
 
-    def __init__(self, clock: FlushClock, most_frames: int, most_bytes: int) -> None:
+    def __init__(self, flush_clock: FlushClock, max_frames: int, max_bytes: int) -> None:
         self._loop = asyncio.get_running_loop()
-        self._clock = clock
-        self._most_frames = most_frames
-        self._most_bytes = most_bytes
+        self._flush_clock = flush_clock
+        self._max_frames = max_frames
+        self._max_bytes = max_bytes
         self._frames: list[bytes] = []
-        self._size = 0
-        self._opens_at = 0.0
-        self._paid_until = 0.0
-        self._scheduled = False
+        self._size_bytes = 0
+        self._next_write_at = 0.0
+        self._write_budget_used_until = 0.0
+        self._is_scheduled = False
         self._waiter: asyncio.Future[None] | None = None
-        self._shared: dict[Lane, tuple[bytes, frozenset[str]]] = {}
-        self._stale: dict[Lane, set[str]] = {}
-        self._ended = False
-        self._nudged = False
+        self._offered_chunks: dict[ConflationGroup, tuple[bytes, frozenset[str]]] = {}
+        self._stale_keys: dict[ConflationGroup, set[str]] = {}
+        self._has_ended = False
+        self._is_interrupted = False
         self.sink: Sink | None = None
 
     @property
-    def empty(self) -> bool:
-        return not self._frames and not self._shared
+    def is_empty(self) -> bool:
+        return not self._frames and not self._offered_chunks
 
     @property
-    def ended(self) -> bool:
-        return self._ended
+    def has_ended(self) -> bool:
+        return self._has_ended
 
     @property
-    def size(self) -> int:
+    def size_bytes(self) -> int:
         """Bytes waiting, without what lanes share."""
-        return self._size
+        return self._size_bytes
 
     def put(self, frame: bytes, *, urgent: bool = False) -> bool:
         """Take `frame`; False when it does not fit, and then it was not taken.
 
         An empty outbox takes any frame, so that none is too large to be sent.
         """
-        if self._ended:
+        if self._has_ended:
             return True
         if self._frames and (
-            len(self._frames) >= self._most_frames or self._size + len(frame) > self._most_bytes
+            len(self._frames) >= self._max_frames or self._size_bytes + len(frame) > self._max_bytes
         ):
             return False
         self._frames.append(frame)
-        self._size += len(frame)
+        self._size_bytes += len(frame)
         self._wake(urgent=urgent)
         return True
 
-    def offer(self, lane: "Lane", chunk: bytes, keys: frozenset[str]) -> None:
+    def offer_chunk(self, group: "ConflationGroup", chunk: bytes, keys: frozenset[str]) -> None:
         """Take a lane's chunk of `keys`, or remember that they changed if one waits already. It is
         a window's worth, and waits for no other."""
-        if self._ended:
+        if self._has_ended:
             return
-        if lane not in self._shared:
-            self._shared[lane] = (chunk, keys)
-            self._release()
-        elif lane in self._stale:
-            self._stale[lane] |= keys
+        if group not in self._offered_chunks:
+            self._offered_chunks[group] = (chunk, keys)
+            self._flush()
+        elif group in self._stale_keys:
+            self._stale_keys[group] |= keys
         else:
-            self._stale[lane] = set(keys)
+            self._stale_keys[group] = set(keys)
 
-    def forget(self, lane: "Lane") -> None:
+    def discard_group(self, group: "ConflationGroup") -> None:
         """Let go what waits of a lane that the reader left."""
-        self._shared.pop(lane, None)
-        self._stale.pop(lane, None)
+        self._offered_chunks.pop(group, None)
+        self._stale_keys.pop(group, None)
 
     def end(self, farewell: bytes = b"") -> None:
         """Let `farewell` be the last that leaves; nothing is taken any more. A lane's values would
         come after it, and are worth nothing to who leaves: they go."""
-        if self._ended:
+        if self._has_ended:
             return
-        self._shared.clear()
-        self._stale.clear()
+        self._offered_chunks.clear()
+        self._stale_keys.clear()
         if farewell:
             self._frames.append(farewell)
-            self._size += len(farewell)
-        self._ended = True
+            self._size_bytes += len(farewell)
+        self._has_ended = True
         self._wake(urgent=True)
 
-    async def take(self) -> bytes:
+    async def next_chunk(self) -> bytes:
         """Everything that waits, as soon as there is something and the window allows; empty bytes
         only when the outbox has ended or was woken by `nudge`."""
-        while not self._ready():
+        while not self._is_ready():
             self._waiter = self._loop.create_future()
             try:
                 await self._waiter
             finally:
                 self._waiter = None
-        return self._join()
+        return self._collect()
 
-    def due(self) -> None:
+    def on_window_elapsed(self) -> None:
         """The window is over."""
-        self._scheduled = False
-        self._opens_at = 0.0
-        self._release()
+        self._is_scheduled = False
+        self._next_write_at = 0.0
+        self._flush()
 
-    def nudge(self) -> None:
+    def interrupt(self) -> None:
         """Let `take` return now with what there is, be it nothing."""
-        self._nudged = True
-        self._release()
+        self._is_interrupted = True
+        self._flush()
 
-    def _ready(self) -> bool:
-        if self._ended or self._nudged or self._shared:
+    def _is_ready(self) -> bool:
+        if self._has_ended or self._is_interrupted or self._offered_chunks:
             return True
         if not self._frames:
             return False
-        if self._loop.time() >= self._opens_at:
+        if self._loop.time() >= self._next_write_at:
             return True
-        self._schedule()
+        self._schedule_flush()
         return False
 
-    def _join(self) -> bytes:
+    def _collect(self) -> bytes:
         if self._frames:
-            self._pay()
-        self._nudged = False
-        parts, self._frames, self._size = self._frames, [], 0
-        if self._shared:
-            parts += [self._newest(lane, *shared) for lane, shared in self._shared.items()]
-            self._shared.clear()
-            self._stale.clear()
+            self._charge_write()
+        self._is_interrupted = False
+        parts, self._frames, self._size_bytes = self._frames, [], 0
+        if self._offered_chunks:
+            parts += [
+                self._latest_chunk(lane, *shared) for lane, shared in self._offered_chunks.items()
+            ]
+            self._offered_chunks.clear()
+            self._stale_keys.clear()
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    def _pay(self) -> None:
+    def _charge_write(self) -> None:
         """Each write is paid for with a window's time, up to `BURST_WRITES` of them on credit."""
-        now, window = self._loop.time(), self._clock.window
+        now, window = self._loop.time(), self._flush_clock.window_seconds
         credit = BURST_WRITES * window
-        self._paid_until = min(max(self._paid_until, now), now + credit) + window
-        self._opens_at = self._paid_until - credit
+        self._write_budget_used_until = (
+            min(max(self._write_budget_used_until, now), now + credit) + window
+        )
+        self._next_write_at = self._write_budget_used_until - credit
 
-    def _newest(self, lane: "Lane", chunk: bytes, keys: frozenset[str]) -> bytes:
-        stale = self._stale.get(lane)
-        return chunk if stale is None else lane.newest(keys | stale)
+    def _latest_chunk(self, group: "ConflationGroup", chunk: bytes, keys: frozenset[str]) -> bytes:
+        stale = self._stale_keys.get(group)
+        return chunk if stale is None else group.render_latest(keys | stale)
 
     def _wake(self, *, urgent: bool) -> None:
         if urgent:
-            self._opens_at = 0.0
+            self._next_write_at = 0.0
         if self._waiter is None:
             return
-        if self._loop.time() >= self._opens_at:
-            self._release()
+        if self._loop.time() >= self._next_write_at:
+            self._flush()
         else:
-            self._schedule()
+            self._schedule_flush()
 
-    def _schedule(self) -> None:
-        if not self._scheduled:
-            self._scheduled = True
-            self._clock.later(self)
+    def _schedule_flush(self) -> None:
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            self._flush_clock.schedule(self)
 
-    def _release(self) -> None:
+    def _flush(self) -> None:
         """Let what waits go: straight into the sink while somebody waits in `take`, who then has
         not to be woken; to `take` when there is no room, or something else to be said."""
         if self._waiter is None or self._waiter.done():
             return
-        if self.sink is not None and not (self._ended or self._nudged or self.empty):
+        if self.sink is not None and not (self._has_ended or self._is_interrupted or self.is_empty):
             try:
-                if self.sink(self._join):
+                if self.sink(self._collect):
                     return
             except Exception as error:  # this reader's alone: whoever puts has others to serve
                 self._waiter.set_exception(error)
@@ -225,10 +229,10 @@ class Outbox:
         self._waiter.set_result(None)
 
 
-class Wants(msgspec.Struct, frozen=True):
+class ValueSubscription(msgspec.Struct, frozen=True):
     """What a lane is for: `symbols` (None: all) at most `rate` times a second each, told as `told`
     (the name of a family) has it."""
 
     symbols: frozenset[str] | None
-    rate: float
-    told: str = ""
+    max_rate: float
+    family_name: str = ""

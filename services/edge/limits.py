@@ -19,156 +19,156 @@ import msgspec
 WINDOW_SECONDS = 60.0
 SLOT_SECONDS = 0.25
 """Attempts of an address within one slot share a mark, which is as old as the slot's end."""
-MOST_MARKS = 1 << 16
+MAX_SLOTS = 1 << 16
 """Marks of all addresses together: about 25 MB when each is another address's."""
-MOST_HOPS = 32
+MAX_PROXY_HOPS = 32
 """Proxies that a request can have come through."""
-MOST_ADDRESS_CHARACTERS = 64
-SUBNET_BITS = 64
+MAX_ADDRESS_CHARACTERS = 64
+IPV6_SUBNET_BITS = 64
 """A customer with IPv6 has a network of this many bits for himself: it counts as one address."""
 
 Address = IPv4Address | IPv6Address
 Networks = Sequence[IPv4Network | IPv6Network]
 
 
-class Full(Exception):
+class ConnectionLimitReached(Exception):
     """The process holds as many streams as it may."""
 
 
-class Room:
+class ConnectionLimiter:
     """The streams that a process has room for; whoever is being admitted has a place already, so
     that a crowd that is admitted at once does not become more than that."""
 
-    def __init__(self, most: int, present: Callable[[], int]) -> None:
-        self._most = most
-        self._present = present
-        self._arriving = 0
+    def __init__(self, max_connections: int, current_count: Callable[[], int]) -> None:
+        self._max_connections = max_connections
+        self._current_count = current_count
+        self._reserved_count = 0
 
     @contextmanager
-    def place(self) -> Iterator[None]:
+    def reserve(self) -> Iterator[None]:
         """Hold a place until the block ends; by then the stream counts itself. Raises Full."""
-        if self._present() + self._arriving >= self._most:
-            raise Full
-        self._arriving += 1
+        if self._current_count() + self._reserved_count >= self._max_connections:
+            raise ConnectionLimitReached
+        self._reserved_count += 1
         try:
             yield
         finally:
-            self._arriving -= 1
+            self._reserved_count -= 1
 
 
-class Wait(msgspec.Struct, frozen=True):
+class RetryAfter(msgspec.Struct, frozen=True):
     """Too many attempts: after `seconds` there is room for one. `first` says that this address was
     not refused before in this minute."""
 
     seconds: int
-    first: bool
+    is_first: bool
 
 
-class _Tries:
+class _AddressAttempts:
     """The attempts of one address: slots with their counts, the oldest first. Two plain lists, for
     there are tens of thousands of these, most with one mark: a deque alone has 600 bytes."""
 
-    __slots__ = ("counts", "refused", "slots", "total")
+    __slots__ = ("counts", "slots", "total", "was_rejected")
 
     def __init__(self) -> None:
         self.slots: list[int] = []
         self.counts: list[int] = []
         self.total = 0
-        self.refused = False
+        self.was_rejected = False
 
 
-class Attempts:
+class RateLimiter:
     """At most `rate` attempts from one address within any minute."""
 
-    def __init__(self, rate: int, most_marks: int = MOST_MARKS) -> None:
-        self._rate = rate
-        self._most_marks = most_marks
-        self._tries: OrderedDict[str, _Tries] = OrderedDict()
-        self._marks = 0
+    def __init__(self, max_per_minute: int, max_slots: int = MAX_SLOTS) -> None:
+        self._max_per_minute = max_per_minute
+        self._max_slots = max_slots
+        self._by_address: OrderedDict[str, _AddressAttempts] = OrderedDict()
+        self._slot_count = 0
 
     def __len__(self) -> int:
         """Marks that are remembered."""
-        return self._marks
+        return self._slot_count
 
-    def take(self, address: str, now: float) -> Wait | None:
+    def try_acquire(self, address: str, now: float) -> RetryAfter | None:
         """Count an attempt of `address`, None; or how long to wait, and nothing is counted."""
-        tries = self._of(address, now)
-        if tries.total >= self._rate:
-            first, tries.refused = not tries.refused, True
-            return Wait(max(math.ceil(self._room_at(tries) - now), 1), first)
-        tries.refused = False
-        self._mark(address, 1, now)
+        tries = self._attempts_of(address, now)
+        if tries.total >= self._max_per_minute:
+            first, tries.was_rejected = not tries.was_rejected, True
+            return RetryAfter(max(math.ceil(self._next_allowed_at(tries) - now), 1), first)
+        tries.was_rejected = False
+        self._add_to_slot(address, 1, now)
         return None
 
-    def add(self, address: str, count: int, now: float) -> None:
+    def record(self, address: str, count: int, now: float) -> None:
         """Count attempts of `address` that were let through elsewhere."""
-        self._of(address, now)
-        self._mark(address, count, now)
+        self._attempts_of(address, now)
+        self._add_to_slot(address, count, now)
 
-    def _room_at(self, tries: _Tries) -> float:
+    def _next_allowed_at(self, attempts: _AddressAttempts) -> float:
         """When so many attempts are old enough that there is room for one."""
-        left = accumulate(tries.counts, operator.sub, initial=tries.total)
+        left = accumulate(attempts.counts, operator.sub, initial=attempts.total)
         next(left)
         return next(
-            _leaves(slot)
-            for slot, total in zip(tries.slots, left, strict=True)
-            if total < self._rate
+            _slot_expires_at(slot)
+            for slot, total in zip(attempts.slots, left, strict=True)
+            if total < self._max_per_minute
         )
 
-    def _of(self, address: str, now: float) -> _Tries:
-        self._forget_old(now)
-        tries = self._tries.get(address)
+    def _attempts_of(self, address: str, now: float) -> _AddressAttempts:
+        self._evict_expired(now)
+        tries = self._by_address.get(address)
         if tries is None:
-            tries = self._tries[address] = _Tries()
-        self._prune(tries, now)
+            tries = self._by_address[address] = _AddressAttempts()
+        self._prune_expired(tries, now)
         return tries
 
-    def _mark(self, address: str, count: int, now: float) -> None:
-        tries, slot = self._tries[address], int(now // SLOT_SECONDS)
+    def _add_to_slot(self, address: str, count: int, now: float) -> None:
+        tries, slot = self._by_address[address], int(now // SLOT_SECONDS)
         if tries.slots and tries.slots[-1] == slot:
             tries.counts[-1] += count
         else:
             tries.slots.append(slot)
             tries.counts.append(count)
-            self._marks += 1
+            self._slot_count += 1
         tries.total += count
-        self._tries.move_to_end(address)
-        while self._marks > self._most_marks:
-            self._forget()
+        self._by_address.move_to_end(address)
+        while self._slot_count > self._max_slots:
+            self._evict_oldest()
 
-    def _prune(self, tries: _Tries, now: float) -> None:
-        old = sum(1 for _ in takewhile(lambda slot: _leaves(slot) <= now, tries.slots))
+    def _prune_expired(self, attempts: _AddressAttempts, now: float) -> None:
+        old = sum(1 for _ in takewhile(lambda slot: _slot_expires_at(slot) <= now, attempts.slots))
         if old:
-            tries.total -= sum(tries.counts[:old])
-            self._marks -= old
-            del tries.slots[:old], tries.counts[:old]
+            attempts.total -= sum(attempts.counts[:old])
+            self._slot_count -= old
+            del attempts.slots[:old], attempts.counts[:old]
 
-    def _forget_old(self, now: float) -> None:
-        while self._tries:
-            tries = next(iter(self._tries.values()))
-            if tries.slots and _leaves(tries.slots[-1]) > now:
+    def _evict_expired(self, now: float) -> None:
+        while self._by_address:
+            tries = next(iter(self._by_address.values()))
+            if tries.slots and _slot_expires_at(tries.slots[-1]) > now:
                 return
-            self._forget()
+            self._evict_oldest()
 
-    def _forget(self) -> None:
-        _, tries = self._tries.popitem(last=False)
-        self._marks -= len(tries.slots)
+    def _evict_oldest(self) -> None:
+        _, tries = self._by_address.popitem(last=False)
+        self._slot_count -= len(tries.slots)
 
 
-def _leaves(slot: int) -> float:
+def _slot_expires_at(slot: int) -> float:
     """When the attempts of `slot` are all older than the window."""
     return (slot + 1) * SLOT_SECONDS + WINDOW_SECONDS
 
 
-def networks(texts: Sequence[str]) -> Networks:
+def parse_networks(texts: Sequence[str]) -> Networks:
     """Networks as ``10.0.0.0/8``, or single addresses. Raises ValueError, which says what of it is
     none."""
     return tuple(ip_network(text) for text in texts)
 
 
-def address_in(text: str | None) -> Address | None:
+def parse_address(text: str | None) -> Address | None:
     """The address that `text` is, with or without a port; None when it is none."""
-    if text is None or len(text) > MOST_ADDRESS_CHARACTERS:
+    if text is None or len(text) > MAX_ADDRESS_CHARACTERS:
         return None
     text = text.strip()
     if text.startswith("["):
@@ -191,34 +191,34 @@ def _is_port(text: str) -> bool:
     return text[0] == ":" and text[1:].isascii() and text[1:].isdecimal() and len(text) <= 6
 
 
-def listed(address: Address | None, among: Networks) -> bool:
+def is_in_networks(address: Address | None, networks: Networks) -> bool:
     """Whether `address` is in one of the networks."""
     return address is not None and any(
-        address.version == network.version and address in network for network in among
+        address.version == network.version and address in network for network in networks
     )
 
 
-def client_address(peer: str | None, forwarded: str, proxies: Networks) -> Address | None:
+def client_address(peer: str | None, forwarded_for: str, proxies: Networks) -> Address | None:
     """Who a request comes from: the peer, or when that is a proxy of ours, the last address of
     ``X-Forwarded-For`` that is not. What a client wrote into that header itself stands further
     left and is not looked at; a header that cannot be read is ignored.
     """
-    address = address_in(peer)
-    if not listed(address, proxies) or not forwarded.strip():
+    address = parse_address(peer)
+    if not is_in_networks(address, proxies) or not forwarded_for.strip():
         return address
     hop = address
-    for text in reversed(forwarded.rsplit(",", MOST_HOPS)[-MOST_HOPS:]):
-        hop = address_in(text)
+    for text in reversed(forwarded_for.rsplit(",", MAX_PROXY_HOPS)[-MAX_PROXY_HOPS:]):
+        hop = parse_address(text)
         if hop is None:
             return address
-        if not listed(hop, proxies):
+        if not is_in_networks(hop, proxies):
             return hop
     return hop
 
 
-def counted_as(address: Address | None) -> str:
+def rate_limit_key(address: Address | None) -> str:
     """The name under which attempts of `address` are counted."""
     if isinstance(address, IPv6Address):
-        subnet = int(address) >> SUBNET_BITS << SUBNET_BITS
-        return f"{IPv6Address(subnet)}/{SUBNET_BITS}"
+        subnet = int(address) >> IPV6_SUBNET_BITS << IPV6_SUBNET_BITS
+        return f"{IPv6Address(subnet)}/{IPV6_SUBNET_BITS}"
     return str(address) if address is not None else "unknown"

@@ -4,47 +4,49 @@ The last event of the entity is its whole state, so one read of the log decides;
 asked. What belongs to somebody else is as good as unknown.
 """
 
-from services.edge.feeds import Feed, Picks
-from services.edge.selection import OneConfiguration, OneStrategy, Selection
+from services.edge.feeds import RouteParameter, StreamRoute
+from services.edge.selection import ConfigurationSelection, Selection, StrategySelection
 from tapewire.events import (
     ConfigurationDeleted,
     ConfigurationEvent,
     Event,
     StrategyEvent,
 )
-from tapewire.log import EventLog, Subject, Unavailable
+from tapewire.log import EventLog, EventSubject, Unavailable
 
-ID_CHARACTERS = 64
+MAX_ID_CHARACTERS = 64
 
 
-class Unknown(LookupError):
+class SelectionNotFound(LookupError):
     """There is no such thing of this user's; says what."""
 
 
-async def pick(log: EventLog, feed: Feed, owner: str, id_: str) -> Selection:
+async def load_selection(
+    log: EventLog, route: StreamRoute, owner: str, entity_id: str
+) -> Selection:
     """What `id_` names for `feed`.
 
     Raises:
         Unknown: nothing of the user's.
         Unavailable: the log cannot be asked.
     """
-    if feed.picks is Picks.STRATEGY:
-        event = await _last(log, owner, "strategies", id_)
+    if route.parameter is RouteParameter.STRATEGY:
+        event = await _read_last_event(log, owner, "strategies", entity_id)
         if not isinstance(event, StrategyEvent):
-            raise Unknown("Strategy not found")
-        state_name = "state_update" if feed.family.name == "strategies" else None
-        return OneStrategy(owner, event.strategy, state_name)
-    event = await _last(log, owner, "configurations", id_)
+            raise SelectionNotFound("Strategy not found")
+        state_name = "state_update" if route.family.name == "strategies" else None
+        return StrategySelection(owner, event.strategy, state_name)
+    event = await _read_last_event(log, owner, "configurations", entity_id)
     if not isinstance(event, ConfigurationEvent) or isinstance(event, ConfigurationDeleted):
-        raise Unknown("Configuration not found")
-    return OneConfiguration(event.configuration)
+        raise SelectionNotFound("Configuration not found")
+    return ConfigurationSelection(event.configuration)
 
 
-async def _last(log: EventLog, owner: str, domain: str, id_: str) -> Event | None:
-    if not 1 <= len(id_) <= ID_CHARACTERS:
+async def _read_last_event(log: EventLog, owner: str, domain: str, entity_id: str) -> Event | None:
+    if not 1 <= len(entity_id) <= MAX_ID_CHARACTERS:
         return None
-    subject = str(Subject(owner, domain, id_))
-    last = await log.last(subject)
+    subject = str(EventSubject(owner, domain, entity_id))
+    last = await log.last_sequence(subject)
     if not last:
         return None
     page = await log.page(subject, after=last - 1, limit=1)

@@ -11,48 +11,58 @@ from collections.abc import Callable, Iterable
 
 import structlog
 
-from services.edge.roster import Entry, Gone, Roster, Tell, Word
+from services.edge.roster import (
+    InstanceStopped,
+    Presence,
+    PresenceEntry,
+    PresenceMessage,
+    SnapshotRequest,
+)
 from tapewire.log import LogError
 from tapewire.runtime.broadcast import Broadcast
 
 TOPIC = "edge.roster"
-HERE_SECONDS = 3.0
+HEARTBEAT_INTERVAL_SECONDS = 3.0
 RETRY_SECONDS = 1.0
 
 logger = structlog.get_logger("edge.rollcall")
 
 
-class Rollcall:
+class PresenceSync:
     """A process's roster among the others'."""
 
     def __init__(
         self,
         broadcast: Broadcast,
         instance: str,
-        most: int,
+        max_connections: int,
         on_excess: Callable[[str], None],
     ) -> None:
-        self.roster = Roster(instance, most, on_excess)
+        self.presence = Presence(instance, max_connections, on_excess)
         self._broadcast = broadcast
         self._instance = instance
-        self._to_say: asyncio.Queue[Word] = asyncio.Queue()
+        self._outgoing: asyncio.Queue[PresenceMessage] = asyncio.Queue()
         self._clock = asyncio.get_running_loop().time
 
-    def opened(self, client: str, user: str | None, at: float) -> None:
+    def connection_opened(self, client_id: str, user_id: str | None, opened_at: float) -> None:
         """This process has a new connection."""
-        self._to_say.put_nowait(self.roster.open(Entry(client, user, at)))
+        self._outgoing.put_nowait(
+            self.presence.add_connection(PresenceEntry(client_id, user_id, opened_at))
+        )
 
-    def closed(self, client: str) -> None:
+    def connection_closed(self, client_id: str) -> None:
         """A connection of this process is gone."""
-        word = self.roster.close(client)
+        word = self.presence.remove_connection(client_id)
         if word is not None:
-            self._to_say.put_nowait(word)
+            self._outgoing.put_nowait(word)
 
     async def run(self) -> None:
         """Say and hear until cancelled."""
         while True:
             try:
-                subscription = await self._broadcast.hear(TOPIC, Word, self._hear, self._on_gap)
+                subscription = await self._broadcast.subscribe(
+                    TOPIC, PresenceMessage, self._receive, self._on_gap
+                )
                 break
             except LogError as error:
                 logger.warning("cannot listen yet", error=str(error))
@@ -60,37 +70,37 @@ class Rollcall:
         self._on_gap("new")
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._say())
-                group.create_task(self._tick())
+                group.create_task(self._publish_outgoing())
+                group.create_task(self._send_heartbeats())
         finally:
             await subscription.close()
 
-    async def leaves(self) -> None:
+    async def announce_draining(self) -> None:
         """Tell the others that this process begins to send its clients away. They have it before
         any of these clients can come to them, where the log can be reached at all."""
-        await self._broadcast.say(TOPIC, self.roster.leave(), arrives=True)
+        await self._broadcast.publish(TOPIC, self.presence.start_draining(), flush=True)
 
-    async def leave(self) -> None:
+    async def announce_stopped(self) -> None:
         """Tell the others that this process's connections are gone."""
         with contextlib.suppress(LogError):
-            await self._broadcast.say(TOPIC, Gone(self._instance))
+            await self._broadcast.publish(TOPIC, InstanceStopped(self._instance))
 
-    def _hear(self, word: Word) -> None:
-        self._put(self.roster.hear(word, self._clock()))
+    def _receive(self, message: PresenceMessage) -> None:
+        self._enqueue(self.presence.receive(message, self._clock()))
 
     def _on_gap(self, _reason: str) -> None:
-        self._put([Tell(None), *self.roster.whole()])
+        self._enqueue([SnapshotRequest(None), *self.presence.snapshot_messages()])
 
-    def _put(self, words: Iterable[Word]) -> None:
-        for word in words:
-            self._to_say.put_nowait(word)
+    def _enqueue(self, messages: Iterable[PresenceMessage]) -> None:
+        for word in messages:
+            self._outgoing.put_nowait(word)
 
-    async def _say(self) -> None:
+    async def _publish_outgoing(self) -> None:
         while True:
-            await self._broadcast.say(TOPIC, await self._to_say.get())
+            await self._broadcast.publish(TOPIC, await self._outgoing.get())
 
-    async def _tick(self) -> None:
+    async def _send_heartbeats(self) -> None:
         while True:
-            await asyncio.sleep(HERE_SECONDS * random.uniform(0.8, 1.2))  # noqa: S311
-            self.roster.look(self._clock())
-            self._put([self.roster.here()])
+            await asyncio.sleep(HEARTBEAT_INTERVAL_SECONDS * random.uniform(0.8, 1.2))  # noqa: S311
+            self.presence.expire_silent_instances(self._clock())
+            self._enqueue([self.presence.heartbeat()])

@@ -14,13 +14,13 @@ from typing import NamedTuple
 
 import msgspec
 
-SILENT_SECONDS = 15.0
+SILENCE_TIMEOUT_SECONDS = 15.0
 """A process that says nothing for so long is gone, and its connections with it."""
-WHOLE_ENTRIES = 1000
+MAX_SNAPSHOT_ENTRIES = 1000
 """Entries of a whole list in one word."""
 
 
-class Entry(msgspec.Struct, frozen=True, array_like=True):
+class PresenceEntry(msgspec.Struct, frozen=True, array_like=True):
     """A connection. `at` is when it opened, seconds since 1970; `user` None is somebody who is not
     signed in."""
 
@@ -29,19 +29,19 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
     at: float
 
 
-class Opened(msgspec.Struct, frozen=True, tag="opened"):
+class ConnectionOpened(msgspec.Struct, frozen=True, tag="opened"):
     instance: str
     number: int
-    entry: Entry
+    entry: PresenceEntry
 
 
-class Closed(msgspec.Struct, frozen=True, tag="closed"):
+class ConnectionClosed(msgspec.Struct, frozen=True, tag="closed"):
     instance: str
     number: int
     client: str
 
 
-class Here(msgspec.Struct, frozen=True, tag="here"):
+class PresenceHeartbeat(msgspec.Struct, frozen=True, tag="here"):
     """Said every few seconds: what the last word's number was, and how many are connected. A
     process that `leaves` sends its clients to the others."""
 
@@ -51,54 +51,61 @@ class Here(msgspec.Struct, frozen=True, tag="here"):
     leaves: bool = False
 
 
-class Whole(msgspec.Struct, frozen=True, tag="whole"):
+class PresenceSnapshot(msgspec.Struct, frozen=True, tag="whole"):
     """All connections of a process as they were after word `number`, in `parts` words."""
 
     instance: str
     number: int
     part: int
     parts: int
-    entries: list[Entry]
+    entries: list[PresenceEntry]
     leaves: bool = False
 
 
-class Tell(msgspec.Struct, frozen=True, tag="tell"):
+class SnapshotRequest(msgspec.Struct, frozen=True, tag="tell"):
     """Asks `instance` for its whole list; None asks everybody."""
 
     instance: str | None
 
 
-class Gone(msgspec.Struct, frozen=True, tag="gone"):
+class InstanceStopped(msgspec.Struct, frozen=True, tag="gone"):
     """A process ended, and its connections with it."""
 
     instance: str
 
 
-Word = Opened | Closed | Here | Whole | Tell | Gone
+PresenceMessage = (
+    ConnectionOpened
+    | ConnectionClosed
+    | PresenceHeartbeat
+    | PresenceSnapshot
+    | SnapshotRequest
+    | InstanceStopped
+)
 
 
-class Totals(NamedTuple):
+class ConnectionTotals(NamedTuple):
     """What all processes serve together."""
 
-    clients: int
-    users: int
-    per_user: Mapping[str, int]
+    connection_count: int
+    user_count: int
+    connections_per_user: Mapping[str, int]
 
 
-class _Other:
+class _RemoteInstance:
     """What is known of another process."""
 
-    __slots__ = ("entries", "heard_at", "leaves", "number", "parts")
+    __slots__ = ("entries", "is_draining", "last_message_at", "last_number", "snapshot_parts")
 
     def __init__(self, now: float) -> None:
-        self.entries: dict[str, Entry] = {}
-        self.number = -1
-        self.heard_at = now
-        self.leaves = False
-        self.parts: dict[int, Whole] = {}
+        self.entries: dict[str, PresenceEntry] = {}
+        self.last_number = -1
+        self.last_message_at = now
+        self.is_draining = False
+        self.snapshot_parts: dict[int, PresenceSnapshot] = {}
 
 
-class Roster:
+class Presence:
     """Of process `instance`. `on_excess` is called with the ids of this process's own connections
     that must go, because their user has more than `most` and they are the oldest.
 
@@ -106,167 +113,184 @@ class Roster:
     is about to be closed, and its client may have opened its successor already.
     """
 
-    def __init__(self, instance: str, most: int, on_excess: Callable[[str], None]) -> None:
+    def __init__(
+        self, instance: str, max_connections: int, on_excess: Callable[[str], None]
+    ) -> None:
         self._instance = instance
-        self._most = most
+        self._max_connections = max_connections
         self._on_excess = on_excess
         self._number = 0
-        self._leaves = False
-        self._own: dict[str, Entry] = {}
-        self._others: dict[str, _Other] = {}
-        self._of_user: dict[str, dict[str, Entry]] = {}
-        self._anonymous = 0
+        self._is_draining = False
+        self._own: dict[str, PresenceEntry] = {}
+        self._remote_instances: dict[str, _RemoteInstance] = {}
+        self._by_user: dict[str, dict[str, PresenceEntry]] = {}
+        self._anonymous_count = 0
         self.version = 0
         """Changes whenever the totals may have."""
 
-    def open(self, entry: Entry) -> Opened:
+    def add_connection(self, entry: PresenceEntry) -> ConnectionOpened:
         """This process has a new connection; the word for the others."""
         self._number += 1
         self._own[entry.client] = entry
         self._add(entry)
-        self._limit(entry.user)
-        return Opened(self._instance, self._number, entry)
+        self._enforce_limit(entry.user)
+        return ConnectionOpened(self._instance, self._number, entry)
 
-    def close(self, client: str) -> Closed | None:
+    def remove_connection(self, client_id: str) -> ConnectionClosed | None:
         """A connection of this process is gone."""
-        entry = self._own.pop(client, None)
+        entry = self._own.pop(client_id, None)
         if entry is None:
             return None
         self._number += 1
         self._remove(entry)
-        return Closed(self._instance, self._number, client)
+        return ConnectionClosed(self._instance, self._number, client_id)
 
-    def leave(self) -> Here:
+    def start_draining(self) -> PresenceHeartbeat:
         """This process begins to send its clients away; the word for the others."""
-        self._leaves = True
-        return self.here()
+        self._is_draining = True
+        return self.heartbeat()
 
-    def here(self) -> Here:
+    def heartbeat(self) -> PresenceHeartbeat:
         """What to say every few seconds."""
-        return Here(self._instance, self._number, len(self._own), self._leaves)
+        return PresenceHeartbeat(self._instance, self._number, len(self._own), self._is_draining)
 
-    def whole(self) -> Iterator[Whole]:
+    def snapshot_messages(self) -> Iterator[PresenceSnapshot]:
         """All of this process's connections."""
         entries = [*self._own.values()]
-        parts = max(1, -(-len(entries) // WHOLE_ENTRIES))
+        parts = max(1, -(-len(entries) // MAX_SNAPSHOT_ENTRIES))
         for part in range(parts):
-            some = entries[part * WHOLE_ENTRIES : (part + 1) * WHOLE_ENTRIES]
-            yield Whole(self._instance, self._number, part, parts, some, self._leaves)
+            some = entries[part * MAX_SNAPSHOT_ENTRIES : (part + 1) * MAX_SNAPSHOT_ENTRIES]
+            yield PresenceSnapshot(
+                self._instance, self._number, part, parts, some, self._is_draining
+            )
 
-    def hear(self, word: Word, now: float) -> list[Word]:
+    def receive(self, message: PresenceMessage, now: float) -> list[PresenceMessage]:
         """Take a word of another process; what to answer. `now` is a clock in seconds."""
-        if isinstance(word, Tell):
-            return [*self.whole()] if word.instance in (None, self._instance) else []
-        if word.instance == self._instance:
+        if isinstance(message, SnapshotRequest):
+            return [*self.snapshot_messages()] if message.instance in (None, self._instance) else []
+        if message.instance == self._instance:
             return []
-        if isinstance(word, Gone):
-            self._forget(word.instance)
+        if isinstance(message, InstanceStopped):
+            self._remove_instance(message.instance)
             return []
-        other = self._others.get(word.instance)
+        other = self._remote_instances.get(message.instance)
         if other is None:
-            other = self._others[word.instance] = _Other(now)
-        other.heard_at = now
-        if isinstance(word, Whole):
-            self._take_whole(other, word)
+            other = self._remote_instances[message.instance] = _RemoteInstance(now)
+        other.last_message_at = now
+        if isinstance(message, PresenceSnapshot):
+            self._apply_snapshot(other, message)
             return []
-        return self._take(other, word)
+        return self._apply(other, message)
 
-    def look(self, now: float) -> None:
+    def expire_silent_instances(self, now: float) -> None:
         """Forget the processes that are silent."""
-        for instance, other in [*self._others.items()]:
-            if now - other.heard_at > SILENT_SECONDS:
-                self._forget(instance)
+        for instance, other in [*self._remote_instances.items()]:
+            if now - other.last_message_at > SILENCE_TIMEOUT_SECONDS:
+                self._remove_instance(instance)
 
-    def totals(self) -> Totals:
+    def totals(self) -> ConnectionTotals:
         """Everybody's connections."""
-        per_user = {user: len(entries) for user, entries in self._of_user.items()}
-        return Totals(sum(per_user.values()) + self._anonymous, len(per_user), per_user)
+        per_user = {user: len(entries) for user, entries in self._by_user.items()}
+        return ConnectionTotals(
+            sum(per_user.values()) + self._anonymous_count, len(per_user), per_user
+        )
 
-    def count(self, user: str) -> int:
+    def count_connections(self, user_id: str) -> int:
         """How many connections `user` has."""
-        return len(self._of_user.get(user, ()))
+        return len(self._by_user.get(user_id, ()))
 
-    def _take(self, other: _Other, word: Opened | Closed | Here) -> list[Word]:
-        if isinstance(word, Here):
-            other.leaves = word.leaves
-            right = word.number == other.number and word.count == len(other.entries)
-            return [] if right else [Tell(word.instance)]
-        if word.number <= other.number:
+    def _apply(
+        self,
+        other: _RemoteInstance,
+        message: ConnectionOpened | ConnectionClosed | PresenceHeartbeat,
+    ) -> list[PresenceMessage]:
+        if isinstance(message, PresenceHeartbeat):
+            other.is_draining = message.leaves
+            right = message.number == other.last_number and message.count == len(other.entries)
+            return [] if right else [SnapshotRequest(message.instance)]
+        if message.number <= other.last_number:
             return []
-        if word.number != other.number + 1:
-            return [Tell(word.instance)]
-        other.number = word.number
-        if isinstance(word, Opened):
-            other.entries[word.entry.client] = word.entry
-            self._add(word.entry)
-            self._limit(word.entry.user)
-        elif (entry := other.entries.pop(word.client, None)) is not None:
+        if message.number != other.last_number + 1:
+            return [SnapshotRequest(message.instance)]
+        other.last_number = message.number
+        if isinstance(message, ConnectionOpened):
+            other.entries[message.entry.client] = message.entry
+            self._add(message.entry)
+            self._enforce_limit(message.entry.user)
+        elif (entry := other.entries.pop(message.client, None)) is not None:
             self._remove(entry)
         return []
 
-    def _take_whole(self, other: _Other, word: Whole) -> None:
-        if word.number < other.number:
+    def _apply_snapshot(self, other: _RemoteInstance, message: PresenceSnapshot) -> None:
+        if message.number < other.last_number:
             return
-        if any(part.number != word.number for part in other.parts.values()):
-            other.parts.clear()
-        other.parts[word.part] = word
-        if len(other.parts) < word.parts:
+        if any(part.number != message.number for part in other.snapshot_parts.values()):
+            other.snapshot_parts.clear()
+        other.snapshot_parts[message.part] = message
+        if len(other.snapshot_parts) < message.parts:
             return
         for entry in other.entries.values():
             self._remove(entry)
-        entries = [entry for part in other.parts.values() for entry in part.entries]
-        other.parts = {}
-        other.leaves = word.leaves
-        other.number = word.number
+        entries = [entry for part in other.snapshot_parts.values() for entry in part.entries]
+        other.snapshot_parts = {}
+        other.is_draining = message.leaves
+        other.last_number = message.number
         other.entries = {entry.client: entry for entry in entries}
         for entry in other.entries.values():
             self._add(entry)
         for user in {entry.user for entry in entries}:
-            self._limit(user)
+            self._enforce_limit(user)
 
-    def _forget(self, instance: str) -> None:
-        other = self._others.pop(instance, None)
+    def _remove_instance(self, instance: str) -> None:
+        other = self._remote_instances.pop(instance, None)
         if other is not None:
             for entry in other.entries.values():
                 self._remove(entry)
 
-    def _add(self, entry: Entry) -> None:
+    def _add(self, entry: PresenceEntry) -> None:
         self.version += 1
         if entry.user is None:
-            self._anonymous += 1
+            self._anonymous_count += 1
         else:
-            self._of_user.setdefault(entry.user, {})[entry.client] = entry
+            self._by_user.setdefault(entry.user, {})[entry.client] = entry
 
-    def _remove(self, entry: Entry) -> None:
+    def _remove(self, entry: PresenceEntry) -> None:
         self.version += 1
         if entry.user is None:
-            self._anonymous -= 1
+            self._anonymous_count -= 1
             return
-        of_user = self._of_user.get(entry.user, {})
+        of_user = self._by_user.get(entry.user, {})
         of_user.pop(entry.client, None)
         if not of_user:
-            self._of_user.pop(entry.user, None)
+            self._by_user.pop(entry.user, None)
 
-    def _limit(self, user: str | None) -> None:
+    def _enforce_limit(self, user_id: str | None) -> None:
         """Every process comes to the same verdict, and each carries out its own part."""
-        if user is None:
+        if user_id is None:
             return
-        staying = self._of_user.get(user, {})
-        if len(staying) <= self._most:
+        staying = self._by_user.get(user_id, {})
+        if len(staying) <= self._max_connections:
             return
-        staying = {client: entry for client, entry in staying.items() if not self._going(client)}
-        excess = len(staying) - self._most
+        staying = {
+            client: entry
+            for client, entry in staying.items()
+            if not self._is_on_draining_instance(client)
+        }
+        excess = len(staying) - self._max_connections
         if excess > 0:
             for entry in _oldest(staying.values(), excess):
                 if entry.client in self._own:
                     self._on_excess(entry.client)
 
-    def _going(self, client: str) -> bool:
+    def _is_on_draining_instance(self, client_id: str) -> bool:
         """Whether it is a connection of a process that leaves."""
-        if client in self._own:
-            return self._leaves
-        return any(other.leaves and client in other.entries for other in self._others.values())
+        if client_id in self._own:
+            return self._is_draining
+        return any(
+            other.is_draining and client_id in other.entries
+            for other in self._remote_instances.values()
+        )
 
 
-def _oldest(entries: Iterable[Entry], number: int) -> list[Entry]:
-    return sorted(entries, key=lambda entry: (entry.at, entry.client))[:number]
+def _oldest(entries: Iterable[PresenceEntry], count: int) -> list[PresenceEntry]:
+    return sorted(entries, key=lambda entry: (entry.at, entry.client))[:count]

@@ -7,8 +7,8 @@ strategy as it is now, or the configuration as it was changed.
 from datetime import datetime
 from typing import Protocol
 
-from services.edge.dialects import Told
-from services.edge.dialects.strategies import state_told
+from services.edge.dialects import SseMessage
+from services.edge.dialects.strategies import strategy_state_payload
 from tapewire.events import (
     Configuration,
     ConfigurationEvent,
@@ -25,30 +25,30 @@ from tapewire.events import (
     Undecodable,
     UnknownType,
 )
-from tapewire.log import EVERYBODY, Recorded
-from tapewire.views.configurations import shows
+from tapewire.log import EVERYBODY, RecordedEvent
+from tapewire.views.configurations import configuration_matches
 
 
 class Selection(Protocol):
     """What is shown of a stream."""
 
-    def takes(self, recorded: Recorded) -> bool:
+    def includes(self, recorded: RecordedEvent) -> bool:
         """Whether an event is shown. Called once for each event of the stream, in order."""
 
-    def idle(self, wall: datetime) -> Told | None:
+    def idle_message(self, wall_time: datetime) -> SseMessage | None:
         """What an idle connection is sent; None for what its family is sent."""
 
 
-class OneStrategy:
+class StrategySelection:
     """The events of a strategy and of its orders, and what other programs report of it by its id.
     `state_name` is what its state is told as to an idle connection; None tells none."""
 
-    def __init__(self, owner: str, strategy: Strategy, state_name: str | None) -> None:
+    def __init__(self, owner: str, strategy: Strategy, state_event_name: str | None) -> None:
         self._owner = owner
-        self._state_name = state_name
+        self._state_event_name = state_event_name
         self.strategy = strategy
 
-    def takes(self, recorded: Recorded) -> bool:
+    def includes(self, recorded: RecordedEvent) -> bool:
         try:
             event = recorded.event
         except (UnknownType, Undecodable):
@@ -65,22 +65,24 @@ class OneStrategy:
             return event.order.strategy_id == id_
         if isinstance(event, TradeExecuted | DecisionMade | StopLossReport | ErrorReported):
             return event.strategy_id == id_
-        return recorded.place.owner == EVERYBODY
+        return recorded.event_subject.owner == EVERYBODY
 
-    def idle(self, wall: datetime) -> Told | None:  # noqa: ARG002
-        if self._state_name is None:
+    def idle_message(self, wall_time: datetime) -> SseMessage | None:  # noqa: ARG002
+        if self._state_event_name is None:
             return None
-        return self._state_name, state_told(self._state_name, self.strategy, self._owner)
+        return self._state_event_name, strategy_state_payload(
+            self._state_event_name, self.strategy, self._owner
+        )
 
 
-class OneConfiguration:
+class ConfigurationSelection:
     """Items that a configuration shows: of any of its tickers, with any of its tags if there are
     some."""
 
     def __init__(self, configuration: Configuration) -> None:
         self.configuration = configuration
 
-    def takes(self, recorded: Recorded) -> bool:
+    def includes(self, recorded: RecordedEvent) -> bool:
         try:
             event = recorded.event
         except (UnknownType, Undecodable):
@@ -89,7 +91,9 @@ class OneConfiguration:
             if event.configuration.id == self.configuration.id:
                 self.configuration = event.configuration
             return False
-        return isinstance(event, ItemAnalysed) and shows(self.configuration, event.item)
+        return isinstance(event, ItemAnalysed) and configuration_matches(
+            self.configuration, event.item
+        )
 
-    def idle(self, wall: datetime) -> Told | None:  # noqa: ARG002
+    def idle_message(self, wall_time: datetime) -> SseMessage | None:  # noqa: ARG002
         return None

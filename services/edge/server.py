@@ -14,17 +14,17 @@ import uvicorn
 from litestar.types import ASGIApp
 
 from services.edge.hub import Hub
-from services.edge.protocol import Config, StreamProtocol
+from services.edge.protocol import EdgeConfig, StreamProtocol
 from tapewire.runtime import Settings
 
 BACKLOG = 4096
 SEND_BUFFER_BYTES = 96 * 1024
 """What the kernel may hold for a client that does not read; its default hides up to 4 MB."""
-GRACE_SECONDS = 2.0
+SHUTDOWN_GRACE_SECONDS = 2.0
 """How long ordinary requests may take after the last stream ended."""
-UNUSED_SECONDS = 5
+KEEP_ALIVE_SECONDS = 5
 """A connection that waits so long for its next request is closed."""
-LOOK_SECONDS = 0.05
+POLL_INTERVAL_SECONDS = 0.05
 
 
 class EdgeServer(uvicorn.Server):
@@ -38,11 +38,11 @@ class EdgeServer(uvicorn.Server):
     def __init__(
         self,
         app: ASGIApp,
-        listening: socket.socket,
-        unused_seconds: float = 0.0,
+        listening_socket: socket.socket,
+        idle_seconds: float = 0.0,
         request_seconds: float = 20.0,
     ) -> None:
-        config = Config(
+        config = EdgeConfig(
             app,
             http=StreamProtocol,
             ws="none",
@@ -54,20 +54,20 @@ class EdgeServer(uvicorn.Server):
             proxy_headers=False,
             server_header=False,
             backlog=BACKLOG,
-            timeout_keep_alive=UNUSED_SECONDS,
-            timeout_graceful_shutdown=int(GRACE_SECONDS),
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=int(SHUTDOWN_GRACE_SECONDS),
         )
         config.request_seconds = request_seconds
         super().__init__(config)
-        self._listening = listening
-        self._unused_seconds = min(unused_seconds, UNUSED_SECONDS)
-        self._closed_at = 0.0
+        self._listening_socket = listening_socket
+        self._idle_seconds = min(idle_seconds, KEEP_ALIVE_SECONDS)
+        self._listeners_closed_at = 0.0
 
     async def start(self) -> None:
         """Accept connections."""
         self.config.load()
         self.lifespan = self.config.lifespan_class(self.config)
-        await self.startup([self._listening])
+        await self.startup([self._listening_socket])
 
     async def run_ticks(self) -> None:
         """uvicorn's own housekeeping, until cancelled."""
@@ -77,7 +77,7 @@ class EdgeServer(uvicorn.Server):
         """Accept no more but who stands at the door, and answer each connection once more; what is
         under way is the last of its connection."""
         loop = asyncio.get_running_loop()
-        self._closed_at = loop.time()
+        self._listeners_closed_at = loop.time()
         # The list in use, and the one that uvicorn makes it of again each second.
         for headers in (self.server_state.default_headers, self.config.encoded_headers):
             headers.append((b"connection", b"close"))
@@ -87,32 +87,32 @@ class EdgeServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Return when the last connection is gone."""
-        await self._until_unused()
+        await self._wait_until_idle()
         await super().shutdown(sockets)
 
-    async def _until_unused(self) -> None:
+    async def _wait_until_idle(self) -> None:
         clock = asyncio.get_running_loop().time
-        until = self._closed_at + self._unused_seconds
+        until = self._listeners_closed_at + self._idle_seconds
         while clock() < until:
-            if not self._waiting():
+            if not self._has_idle_connections():
                 return
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_INTERVAL_SECONDS)
 
     def _close_listeners(self) -> None:
         for server in self.servers:
             server.close()
         for connection in self.server_state.connections:
-            if isinstance(connection, StreamProtocol) and not connection.waits():
+            if isinstance(connection, StreamProtocol) and not connection.is_waiting_for_request():
                 connection.cycle.keep_alive = False
 
-    def _waiting(self) -> bool:
+    def _has_idle_connections(self) -> bool:
         return any(
-            isinstance(connection, StreamProtocol) and connection.waits()
+            isinstance(connection, StreamProtocol) and connection.is_waiting_for_request()
             for connection in self.server_state.connections
         )
 
 
-def listening_socket(settings: Settings) -> socket.socket:
+def open_listening_socket(settings: Settings) -> socket.socket:
     """The socket to accept on: inherited, or bound here.
 
     Raises:
@@ -132,16 +132,16 @@ def listening_socket(settings: Settings) -> socket.socket:
     return listening
 
 
-async def regularly(act: Callable[[], None], seconds: float) -> None:
+async def run_periodically(action: Callable[[], None], interval_seconds: float) -> None:
     """`act` every `seconds`, until cancelled."""
     while True:
-        await asyncio.sleep(seconds)
-        act()
+        await asyncio.sleep(interval_seconds)
+        action()
 
 
-async def look_after(hub: Hub, wall: Callable[[], Any], seconds: float) -> None:
+async def run_hub_ticks(hub: Hub, wall_clock: Callable[[], Any], interval_seconds: float) -> None:
     """The hub's tick, every `seconds`, until cancelled."""
     clock = asyncio.get_running_loop().time
     while True:
-        await asyncio.sleep(seconds)
-        hub.tick(clock(), wall())
+        await asyncio.sleep(interval_seconds)
+        hub.tick(clock(), wall_clock())

@@ -11,7 +11,7 @@ from tapewire.runtime.broadcast import Broadcast
 TOPIC = "edge.test"
 
 
-class TestWord(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class AdminTestEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What an admin says to everybody who is connected."""
 
     message: str
@@ -20,10 +20,10 @@ class TestWord(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     timestamp: datetime
 
 
-async def hear(broadcast: Broadcast, hub: Hub) -> Subscription:
+async def subscribe_test_events(broadcast: Broadcast, hub: Hub) -> Subscription:
     """Pass test events on to the connections of `hub`. Raises Unavailable."""
 
-    def say(word: TestWord) -> None:
-        hub.say("test", word, word.timestamp)
+    def say(word: AdminTestEvent) -> None:
+        hub.broadcast("test", word, word.timestamp)
 
-    return await broadcast.hear(TOPIC, TestWord, say)
+    return await broadcast.subscribe(TOPIC, AdminTestEvent, say)

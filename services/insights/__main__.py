@@ -1,11 +1,11 @@
 """The insights service: `python -m services.insights`."""
 
-from services.insights.dashboards import Dashboards
-from services.insights.domain.configurations import CONFIGURATIONS
-from services.insights.listing import Listing
-from services.insights.scoring import Vader
+from services.insights.dashboards import ConfigurationsService
+from services.insights.domain.configurations import CONFIGURATION_DECIDER
+from services.insights.listing import ItemQueries
+from services.insights.scoring import VaderScorer
 from services.insights.service import InsightsService
-from tapewire.log import Entities
+from tapewire.log import CommandHandler
 from tapewire.runtime import App, Endpoint, run
 from tapewire.runtime.contracts import configurations as shown
 from tapewire.runtime.contracts import insights as asked
@@ -16,19 +16,21 @@ async def wiring(app: App) -> None:
     # 1. Checkpoints of the views: items and their counts, which are everybody's, and each user's
     #    configurations.
     for kind in (ItemsView, MetricsView, ConfigurationsView):
-        await app.project(kind)
+        await app.checkpoint_views(kind)
 
     # 2. Answers, last: from here on the service is asked. Nothing here must run once, so there is
     #    no lease, and every process answers.
-    service = InsightsService(app.log, app.views, Vader())
-    listing = Listing(app.log, app.views)
-    dashboards = Dashboards(app.log, app.views, Entities(app.log, CONFIGURATIONS))
-    await app.answer(
+    service = InsightsService(app.log, app.views, VaderScorer())
+    listing = ItemQueries(app.log, app.views)
+    dashboards = ConfigurationsService(
+        app.log, app.views, CommandHandler(app.log, CONFIGURATION_DECIDER)
+    )
+    await app.serve_requests(
         {
             asked.ADD: Endpoint(asked.NewItem, service.add),
             asked.LOAD: Endpoint(asked.LoadItems, service.load),
             asked.ITEMS: Endpoint(asked.ListItems, listing.items),
-            asked.METRICS: Endpoint(asked.AskMetrics, service.metrics),
+            asked.METRICS: Endpoint(asked.GetMetrics, service.metrics),
             shown.CREATE: Endpoint(shown.CreateConfiguration, dashboards.create),
             shown.CHANGE: Endpoint(shown.ChangeConfiguration, dashboards.change),
             shown.DELETE: Endpoint(shown.DeleteConfiguration, dashboards.delete),

@@ -14,36 +14,36 @@ from vaderSentiment.vaderSentiment import (  # type: ignore[import-untyped]
     SentimentIntensityAnalyzer,
 )
 
-EMOJI_READ = 16
+MAX_EMOJI = 16
 """Emoji of a text that count: VADER writes each out in words, and its time grows with the square of
 them. A thousand would take most of a second, and say nothing that these do not."""
 
 
-class Scorer(Protocol):
+class SentimentScorer(Protocol):
     """Says how good or bad texts are."""
 
-    async def scores(self, texts: Sequence[str]) -> Sequence[Decimal]:
+    async def score_texts(self, texts: Sequence[str]) -> Sequence[Decimal]:
         """A score from -1 (bad) to 1 (good) of each text. May be slow; must not block the loop."""
 
 
-class Vader:
+class VaderScorer:
     """The scores that VADER calls compound, to four places."""
 
     def __init__(self) -> None:
         self._analyzer = SentimentIntensityAnalyzer()
 
-    async def scores(self, texts: Sequence[str]) -> Sequence[Decimal]:
+    async def score_texts(self, texts: Sequence[str]) -> Sequence[Decimal]:
         """In a thread: a hundred long texts take tens of milliseconds."""
-        return await asyncio.to_thread(lambda: [self.score(text) for text in texts])
+        return await asyncio.to_thread(lambda: [self.score_text(text) for text in texts])
 
-    def score(self, text: str) -> Decimal:
+    def score_text(self, text: str) -> Decimal:
         """Of one text."""
-        return Decimal(str(self._analyzer.polarity_scores(self._calm(text))["compound"]))
+        return Decimal(str(self._analyzer.polarity_scores(self._limit_emoji(text))["compound"]))
 
-    def _calm(self, text: str) -> str:
+    def _limit_emoji(self, text: str) -> str:
         emoji, kept = 0, []
         for character in text:
             emoji += character in self._analyzer.emojis
-            if emoji <= EMOJI_READ or character not in self._analyzer.emojis:
+            if emoji <= MAX_EMOJI or character not in self._analyzer.emojis:
                 kept.append(character)
         return "".join(kept)

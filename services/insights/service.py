@@ -6,21 +6,21 @@ A clock is read here and nowhere below. `intake` appends, `listing` reads items.
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from services.insights.domain.items import Checked, analysed, checked
-from services.insights.intake import Intake
-from services.insights.scoring import Scorer
+from services.insights.domain.items import ValidatedItem, build_item_analysed, validate_item
+from services.insights.intake import ItemWriter
+from services.insights.scoring import SentimentScorer
 from tapewire.events import ItemAnalysed
-from tapewire.log import EVERYBODY, EventLog, Refusal, Values, views
-from tapewire.runtime import Context
+from tapewire.log import EVERYBODY, CommandRejected, EventLog, LatestValueStore, views
+from tapewire.runtime import RequestContext
 from tapewire.runtime.contracts.insights import (
-    MOST_LOADED,
-    AskMetrics,
+    MAX_LOADED_ITEMS,
+    GetMetrics,
     ItemReply,
     LoadItems,
     LoadReply,
     MetricsReply,
     NewItem,
-    RefusedItem,
+    RejectedItem,
 )
 from tapewire.views import MetricsView
 
@@ -35,51 +35,57 @@ class InsightsService:
     def __init__(
         self,
         log: EventLog,
-        values: Values,
-        scorer: Scorer,
+        values: LatestValueStore,
+        scorer: SentimentScorer,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._log = log
         self._values = values
-        self._intake = Intake(log)
+        self._item_writer = ItemWriter(log)
         self._scorer = scorer
         self._clock = clock
 
-    async def add(self, request: NewItem, context: Context) -> ItemReply:
+    async def add(self, request: NewItem, context: RequestContext) -> ItemReply:
         """Put the item on the tape, or answer with the one that is there."""
-        item = checked(request, self._clock())
-        stored = await self._intake.add(await self._scored([item]), context)
+        item = validate_item(request, self._clock())
+        stored = await self._item_writer.add(await self._score_items([item]), context)
         of = stored[item.id]
         return ItemReply(item=of.item, created=of.created)
 
-    async def load(self, request: LoadItems, context: Context) -> LoadReply:
+    async def load(self, request: LoadItems, context: RequestContext) -> LoadReply:
         """Put all items on the tape that are well-formed and not there yet."""
-        if not 1 <= len(request.items) <= MOST_LOADED:
-            message = f"items must be 1 to {MOST_LOADED}, not {len(request.items)}"
-            raise Refusal("invalid", message, "items")
-        good, refused = _sorted_out(request.items, self._clock())
-        stored = await self._intake.add(await self._scored(good), context)
+        if not 1 <= len(request.items) <= MAX_LOADED_ITEMS:
+            message = f"items must be 1 to {MAX_LOADED_ITEMS}, not {len(request.items)}"
+            raise CommandRejected("invalid", message, "items")
+        good, refused = _validate_items(request.items, self._clock())
+        stored = await self._item_writer.add(await self._score_items(good), context)
         added = sum(one.created for one in stored.values())
         return LoadReply(added=added, there=len(good) - added, refused=refused)
 
-    async def metrics(self, _request: AskMetrics, _: Context) -> MetricsReply:
+    async def metrics(self, _request: GetMetrics, _: RequestContext) -> MetricsReply:
         """The counts, exactly as of the end of the log."""
         view, bounds = await views.load(self._log, self._values, MetricsView, EVERYBODY)
         metrics = view.metrics(self._clock())
         return MetricsReply(metrics=metrics, as_of=bounds.last, epoch=bounds.epoch)
 
-    async def _scored(self, items: Sequence[Checked]) -> list[ItemAnalysed]:
+    async def _score_items(self, items: Sequence[ValidatedItem]) -> list[ItemAnalysed]:
         unknown = [item for item in items if item.score is None]
-        scores = await self._scorer.scores([item.reading for item in unknown]) if unknown else []
+        scores = (
+            await self._scorer.score_texts([item.text_to_score for item in unknown])
+            if unknown
+            else []
+        )
         by_id = {item.id: score for item, score in zip(unknown, scores, strict=True)}
-        return [analysed(item, by_id.get(item.id)) for item in items]
+        return [build_item_analysed(item, by_id.get(item.id)) for item in items]
 
 
-def _sorted_out(items: Sequence[NewItem], at: datetime) -> tuple[list[Checked], list[RefusedItem]]:
+def _validate_items(
+    items: Sequence[NewItem], at: datetime
+) -> tuple[list[ValidatedItem], list[RejectedItem]]:
     good, refused = [], []
     for index, item in enumerate(items):
         try:
-            good.append(checked(item, at))
-        except Refusal as no:
-            refused.append(RefusedItem(index=index, path=no.path, message=no.message))
+            good.append(validate_item(item, at))
+        except CommandRejected as no:
+            refused.append(RejectedItem(index=index, path=no.path, message=no.message))
     return good, refused

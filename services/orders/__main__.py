@@ -1,49 +1,49 @@
 """The orders service: `python -m services.orders`."""
 
 from services.orders.broker import PaperBroker
-from services.orders.deciding import Orders
+from services.orders.deciding import OrderCommandHandler
 from services.orders.desk import LEASE, run_broker
-from services.orders.progress import BrokersProgress
+from services.orders.progress import BrokerProgress
 from services.orders.service import OrdersService
-from tapewire.log.grouping import GroupedLog
-from tapewire.log.market import Market
+from tapewire.log.grouping import GroupCommitLog
+from tapewire.log.market import QuoteCache
 from tapewire.runtime import App, Endpoint, run
 from tapewire.runtime.contracts import orders as asked
-from tapewire.runtime.contracts.progress import PROGRESS, AskProgress
+from tapewire.runtime.contracts.progress import PROGRESS, GetProgress
 from tapewire.views import OrdersView
 
 
-async def wiring(app: App) -> None:
+async def wire(app: App) -> None:
     # 1. The market: which symbols there are, and what executes.
-    market = Market(app.market)
+    market = QuoteCache(app.quotes)
     await market.start()
     app.on_stop(market.close)
-    app.spawn(market.follow(), name="market")
+    app.spawn(market.repair_gaps(), name="market")
 
     # 2. Orders, behind their decider.
-    orders = Orders(GroupedLog(app.log))
+    orders = OrderCommandHandler(GroupCommitLog(app.log))
 
     # 3. The paper broker, in one process of all.
-    progress = BrokersProgress(market)
-    app.leased(
+    progress = BrokerProgress(market)
+    app.run_leased(
         LEASE,
         lambda: run_broker(
             app.log,
             app.views,
             orders,
             lambda: PaperBroker(market),
-            begins=progress.begins,
-            held=lambda: app.leases.held(LEASE),
+            on_broker_started=progress.on_broker_started,
+            holds_lease=lambda: app.leases.is_held(LEASE),
         ),
-        {PROGRESS: Endpoint(AskProgress, progress.progress)},
+        {PROGRESS: Endpoint(GetProgress, progress.get_progress)},
     )
 
     # 4. Checkpoints of the users' views.
-    await app.project(OrdersView)
+    await app.checkpoint_views(OrdersView)
 
     # 5. Answers, last: from here on the service is asked.
     service = OrdersService(app.log, app.views, orders, market)
-    await app.answer(
+    await app.serve_requests(
         {
             asked.PLACE: Endpoint(asked.PlaceOrder, service.place),
             asked.CANCEL: Endpoint(asked.CancelOrder, service.cancel),
@@ -54,4 +54,4 @@ async def wiring(app: App) -> None:
 
 
 if __name__ == "__main__":
-    run(asked.SERVICE, wiring)
+    run(asked.SERVICE, wire)

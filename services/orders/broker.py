@@ -14,17 +14,23 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Protocol
 
-from services.orders.book import Book, Execution
-from services.orders.commands import Accept, Command, Fail, Fill, Reject
-from services.orders.deciding import REPORTS_AT_ONCE
-from services.orders.exact import WIDE, plain
-from services.orders.openorders import OpenOrder, Taken
-from tapewire.log.market import Market
+from services.orders.book import OrderBook, PendingExecution
+from services.orders.commands import (
+    AcceptOrderCommand,
+    Command,
+    FailOrderCommand,
+    FillOrderCommand,
+    RejectOrderCommand,
+)
+from services.orders.deciding import MAX_CONCURRENT_REPORTS
+from services.orders.exact import WIDE_CONTEXT, normalize
+from services.orders.openorders import ConsumedLiquidity, OpenOrder
+from tapewire.log.market import QuoteCache
 
 MAX_NOTIONAL = Decimal(1_000_000_000)
 """Dollars that the paper account may put into one order; a dearer one is rejected."""
 
-Report = Callable[[OpenOrder, Command], Awaitable[OpenOrder]]
+ReportCommand = Callable[[OpenOrder, Command], Awaitable[OpenOrder]]
 """Have a command decided on an order; gives the order as it is in the log then, whether or not the
 command was taken. Never fails for want of the log: it keeps trying. Await one report of an order
 before making the next."""
@@ -33,22 +39,22 @@ before making the next."""
 class Broker(Protocol):
     """Executes orders somewhere. A new one is made whenever the lease is won."""
 
-    def recall(self, taken: Iterable[Taken]) -> None:
+    def restore_consumed_liquidity(self, consumed: Iterable[ConsumedLiquidity]) -> None:
         """What brokers before this one executed against the newest quotes: told once, first. A
         venue that keeps its own book has no use for it."""
 
-    def placed(self, order: OpenOrder) -> None:
+    def add_order(self, order: OpenOrder) -> None:
         """An order to work: just placed, or open when this broker began. Must not block."""
 
-    def changed(self, order: OpenOrder) -> None:
+    def update_order(self, order: OpenOrder) -> None:
         """The log holds a further event of a placed order, the last of which closes it. May tell
         what the broker reported itself, and later than it knows."""
 
-    async def work(self, report: Report) -> None:
+    async def run(self, report: ReportCommand) -> None:
         """Execute until canceled."""
 
     @property
-    def busy(self) -> int:
+    def pending_count(self) -> int:
         """How much waits to be done now, or is under way; orders that wait for the market are not
         counted."""
 
@@ -57,79 +63,81 @@ class PaperBroker:
     """The embedded broker: fills at the touch, by the size on offer."""
 
     def __init__(
-        self, market: Market, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self, quote_cache: QuoteCache, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
-        self._market = market
+        self._quote_cache = quote_cache
         self._clock = clock
-        self._book = Book()
-        self._todo: asyncio.Queue[OpenOrder | Execution] = asyncio.Queue()
-        self._at_hand = 0
+        self._book = OrderBook()
+        self._work_queue: asyncio.Queue[OpenOrder | PendingExecution] = asyncio.Queue()
+        self._in_progress_count = 0
 
     @property
-    def busy(self) -> int:
-        return self._todo.qsize() + self._at_hand
+    def pending_count(self) -> int:
+        return self._work_queue.qsize() + self._in_progress_count
 
-    def recall(self, taken: Iterable[Taken]) -> None:
-        self._book.recall(taken)
+    def restore_consumed_liquidity(self, consumed: Iterable[ConsumedLiquidity]) -> None:
+        self._book.restore_consumed_liquidity(consumed)
 
-    def placed(self, order: OpenOrder) -> None:
-        self._book.add(order)
+    def add_order(self, order: OpenOrder) -> None:
+        self._book.add_order(order)
         if order.accepted:
-            self._match(order.order.symbol)
+            self._match_symbol(order.order.symbol)
         else:
-            self._todo.put_nowait(order)
+            self._work_queue.put_nowait(order)
 
-    def changed(self, order: OpenOrder) -> None:
-        self._book.update(order)
-        self._match(order.order.symbol)
+    def update_order(self, order: OpenOrder) -> None:
+        self._book.update_order(order)
+        self._match_symbol(order.order.symbol)
 
-    async def work(self, report: Report) -> None:
+    async def run(self, report: ReportCommand) -> None:
         """The queue of things to do holds at most one a resting order, and each worker reports one
         of them, so reports on one order never overlap."""
-        ignore = self._market.listen(self._match)
+        ignore = self._quote_cache.add_listener(self._match_symbol)
         try:
             async with asyncio.TaskGroup() as workers:
-                for _ in range(REPORTS_AT_ONCE):
-                    workers.create_task(self._work(report))
+                for _ in range(MAX_CONCURRENT_REPORTS):
+                    workers.create_task(self._run_worker(report))
         finally:
             ignore()
 
-    def _match(self, symbol: str) -> None:
-        if not self._book.rests(symbol):
+    def _match_symbol(self, symbol: str) -> None:
+        if not self._book.has_resting_orders(symbol):
             return
-        quote = self._market.quote(symbol)
+        quote = self._quote_cache.quote(symbol)
         if quote is None:
             return
-        self._book.quote(quote)
-        for execution in self._book.match(symbol):
-            self._todo.put_nowait(execution)
+        self._book.update_quote(quote)
+        for execution in self._book.match_orders(symbol):
+            self._work_queue.put_nowait(execution)
 
-    async def _work(self, report: Report) -> None:
+    async def _run_worker(self, report: ReportCommand) -> None:
         while True:
-            todo = await self._todo.get()
-            self._at_hand += 1
-            if isinstance(todo, Execution):
-                await self._execute(todo, report)
-                self._match(todo.of.order.symbol)
+            todo = await self._work_queue.get()
+            self._in_progress_count += 1
+            if isinstance(todo, PendingExecution):
+                await self._report_execution(todo, report)
+                self._match_symbol(todo.open_order.order.symbol)
             else:
-                await self._answer(todo, report)
-                self._match(todo.order.symbol)
-            self._at_hand -= 1
+                await self._accept_or_reject(todo, report)
+                self._match_symbol(todo.order.symbol)
+            self._in_progress_count -= 1
 
-    async def _answer(self, open_: OpenOrder, report: Report) -> None:
+    async def _accept_or_reject(self, open_order: OpenOrder, report: ReportCommand) -> None:
         """Accept the order, or reject it."""
-        order_id, now = open_.order.order_id, self._clock()
-        reason = self._objection(open_)
-        command: Command = Accept(id=f"{order_id}:accept", at=now, user=open_.user)
+        order_id, now = open_order.order.order_id, self._clock()
+        reason = self._rejection_reason(open_order)
+        command: Command = AcceptOrderCommand(id=f"{order_id}:accept", at=now, user=open_order.user)
         if reason is not None:
-            command = Reject(id=f"{order_id}:reject", at=now, user=open_.user, reason=reason)
-        self._book.update(await report(open_, command))
+            command = RejectOrderCommand(
+                id=f"{order_id}:reject", at=now, user=open_order.user, reason=reason
+            )
+        self._book.update_order(await report(open_order, command))
 
-    async def _execute(self, execution: Execution, report: Report) -> None:
-        before = execution.of
+    async def _report_execution(self, execution: PendingExecution, report: ReportCommand) -> None:
+        before = execution.open_order
         now = await report(
             before,
-            Fill(
+            FillOrderCommand(
                 id=execution.command_id,
                 at=self._clock(),
                 user=before.user,
@@ -140,26 +148,29 @@ class PaperBroker:
             ),
         )
         happened = now.order.filled_qty > before.order.filled_qty
-        if not happened and now.order.status.open:
-            now = await self._fail(now, report)
-        self._book.update(now)
-        self._book.settle(execution, happened=happened)
+        if not happened and now.order.status.is_open:
+            now = await self._report_failure(now, report)
+        self._book.update_order(now)
+        self._book.settle_execution(execution, is_filled=happened)
 
-    async def _fail(self, open_: OpenOrder, report: Report) -> OpenOrder:
+    async def _report_failure(self, open_order: OpenOrder, report: ReportCommand) -> OpenOrder:
         """An execution was refused although the order is open and as it was: it would be refused
         for ever."""
         reason = "the broker could not execute the order"
-        order_id = open_.order.order_id
+        order_id = open_order.order.order_id
         return await report(
-            open_, Fail(id=f"{order_id}:fail", at=self._clock(), user=open_.user, reason=reason)
+            open_order,
+            FailOrderCommand(
+                id=f"{order_id}:fail", at=self._clock(), user=open_order.user, reason=reason
+            ),
         )
 
-    def _objection(self, open_: OpenOrder) -> str | None:
-        order, quote = open_.order, self._market.quote(open_.order.symbol)
+    def _rejection_reason(self, open_order: OpenOrder) -> str | None:
+        order, quote = open_order.order, self._quote_cache.quote(open_order.order.symbol)
         price = order.limit_price or (quote.price if quote is not None else None)
         if price is None or not price.is_finite():
             return None
-        notional = WIDE.multiply(order.qty, price)
+        notional = WIDE_CONTEXT.multiply(order.qty, price)
         if notional <= MAX_NOTIONAL:
             return None
-        return f"{plain(notional)} dollars are more than the account may put into one order"
+        return f"{normalize(notional)} dollars are more than the account may put into one order"

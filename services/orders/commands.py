@@ -8,23 +8,23 @@ from decimal import Decimal
 
 import msgspec
 
-from services.orders.exact import Inexact, exact, show
+from services.orders.exact import DecimalOutOfBounds, abbreviate, validate_positive_decimal
 from tapewire.events import OrderType, Side
-from tapewire.log import Refusal
+from tapewire.log import CommandRejected
 
 MAX_QTY = Decimal(1_000_000)
 """Shares of one order."""
 QTY_PLACES = 6
 MAX_PRICE = Decimal(1_000_000)
 """Dollars a share, of limits and of executions."""
-LIMIT_PLACES = 4
+LIMIT_PRICE_PLACES = 4
 PRICE_PLACES = 8
 """Decimals of an execution's price; markets quote finer than limits are given."""
-ID_LENGTH = 64
+MAX_ID_LENGTH = 64
 """Characters of a client order id, a strategy id, a symbol."""
 
 
-class Place(msgspec.Struct, frozen=True, kw_only=True):
+class PlaceOrderCommand(msgspec.Struct, frozen=True, kw_only=True):
     """`user` wants an order. `at` is when, UTC, as in every command."""
 
     id: str
@@ -39,7 +39,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     strategy_id: str | None = None
 
 
-class Accept(msgspec.Struct, frozen=True, kw_only=True):
+class AcceptOrderCommand(msgspec.Struct, frozen=True, kw_only=True):
     """The broker works the order."""
 
     id: str
@@ -47,7 +47,7 @@ class Accept(msgspec.Struct, frozen=True, kw_only=True):
     user: str
 
 
-class Fill(msgspec.Struct, frozen=True, kw_only=True):
+class FillOrderCommand(msgspec.Struct, frozen=True, kw_only=True):
     """The broker executed `qty` at `price`, having executed `filled_before` already; `quoted_at`
     names the quote whose offer that was taken from."""
 
@@ -60,7 +60,7 @@ class Fill(msgspec.Struct, frozen=True, kw_only=True):
     quoted_at: datetime | None = None
 
 
-class Cancel(msgspec.Struct, frozen=True, kw_only=True):
+class CancelOrderCommand(msgspec.Struct, frozen=True, kw_only=True):
     """Nothing more shall be executed."""
 
     id: str
@@ -69,7 +69,7 @@ class Cancel(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-class Reject(msgspec.Struct, frozen=True, kw_only=True):
+class RejectOrderCommand(msgspec.Struct, frozen=True, kw_only=True):
     """The broker will not work the order, which nobody accepted yet."""
 
     id: str
@@ -78,7 +78,7 @@ class Reject(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-class Fail(msgspec.Struct, frozen=True, kw_only=True):
+class FailOrderCommand(msgspec.Struct, frozen=True, kw_only=True):
     """The broker cannot go on with the order."""
 
     id: str
@@ -87,44 +87,53 @@ class Fail(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-Command = Place | Accept | Fill | Cancel | Reject | Fail
+Command = (
+    PlaceOrderCommand
+    | AcceptOrderCommand
+    | FillOrderCommand
+    | CancelOrderCommand
+    | RejectOrderCommand
+    | FailOrderCommand
+)
 
 
-def checked(command: Place) -> Place:
+def validate_place_order(command: PlaceOrderCommand) -> PlaceOrderCommand:
     """`command` with its numbers in their plainest digits.
 
     Raises:
         Refusal: invalid, with the path of the field at fault.
     """
-    _text("symbol", command.symbol)
-    _text("clientOrderId", command.client_order_id)
+    _validate_text_field("symbol", command.symbol)
+    _validate_text_field("clientOrderId", command.client_order_id)
     if command.strategy_id is not None:
-        _text("strategyId", command.strategy_id)
-    qty = number("qty", command.qty, MAX_QTY, QTY_PLACES)
-    return msgspec.structs.replace(command, qty=qty, limit_price=_limit(command))
+        _validate_text_field("strategyId", command.strategy_id)
+    qty = validate_number_field("qty", command.qty, MAX_QTY, QTY_PLACES)
+    return msgspec.structs.replace(command, qty=qty, limit_price=_validate_limit_price(command))
 
 
-def _limit(command: Place) -> Decimal | None:
+def _validate_limit_price(command: PlaceOrderCommand) -> Decimal | None:
     if command.type is OrderType.MARKET:
         if command.limit_price is not None:
-            raise Refusal("invalid", "a market order has no limit price", "limitPrice")
+            raise CommandRejected("invalid", "a market order has no limit price", "limitPrice")
         return None
     if command.limit_price is None:
-        raise Refusal("invalid", "a limit order needs a limit price", "limitPrice")
-    return number("limitPrice", command.limit_price, MAX_PRICE, LIMIT_PLACES)
+        raise CommandRejected("invalid", "a limit order needs a limit price", "limitPrice")
+    return validate_number_field("limitPrice", command.limit_price, MAX_PRICE, LIMIT_PRICE_PLACES)
 
 
-def number(path: str, value: Decimal, most: Decimal, places: int) -> Decimal:
+def validate_number_field(path: str, value: Decimal, maximum: Decimal, places: int) -> Decimal:
     """`exact`, refusing with `path`."""
     try:
-        return exact(value, most=most, places=places)
-    except Inexact as error:
-        raise Refusal("invalid", f"{path} {error}", path) from None
+        return validate_positive_decimal(value, maximum=maximum, places=places)
+    except DecimalOutOfBounds as error:
+        raise CommandRejected("invalid", f"{path} {error}", path) from None
 
 
-def _text(path: str, value: str) -> None:
-    if not 1 <= len(value) <= ID_LENGTH:
-        message = f"{path} must have 1 to {ID_LENGTH} characters, not {len(value)}"
-        raise Refusal("invalid", message, path)
+def _validate_text_field(path: str, value: str) -> None:
+    if not 1 <= len(value) <= MAX_ID_LENGTH:
+        message = f"{path} must have 1 to {MAX_ID_LENGTH} characters, not {len(value)}"
+        raise CommandRejected("invalid", message, path)
     if not (value.isascii() and value.isprintable()):
-        raise Refusal("invalid", f"{path} must be printable ASCII, not {show(ascii(value))}", path)
+        raise CommandRejected(
+            "invalid", f"{path} must be printable ASCII, not {abbreviate(ascii(value))}", path
+        )

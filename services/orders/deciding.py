@@ -10,77 +10,82 @@ import msgspec
 import structlog
 
 from services.orders.commands import Command
-from services.orders.domain import ORDERS, State, Unplaced, Working
+from services.orders.domain import ORDER_DECIDER, State, UnplacedState, WorkingState
 from services.orders.openorders import OpenOrder
 from tapewire.events import Undecodable, UnknownType
 from tapewire.log import (
-    Entities,
+    CommandHandler,
+    CommandRejected,
     EventLog,
-    Known,
+    EventSubject,
     LogError,
-    Overloaded,
-    Refusal,
-    Subject,
+    TooManyConflicts,
+    Versioned,
 )
-from tapewire.log.patience import Patience
+from tapewire.log.patience import Backoff
 
-REPORTS_AT_ONCE = 64
+MAX_CONCURRENT_REPORTS = 64
 """Commands of one broker under way at the same time, each on another order."""
 logger = structlog.get_logger("orders.broker")
 
 
-class Orders(Entities[State, Command]):
+class OrderCommandHandler(CommandHandler[State, Command]):
     """All orders, behind their decider."""
 
     def __init__(self, log: EventLog) -> None:
-        super().__init__(log, ORDERS)
+        super().__init__(log, ORDER_DECIDER)
 
 
-class Reporter:
+class BrokerReporter:
     """Appends what a broker did, while it is surely the only one (`held`): one that stood still
     would execute at quotes that are over. One report an order at a time; see `broker.Report`."""
 
     def __init__(
-        self, orders: Orders, chance: random.Random, held: Callable[[], bool] = lambda: True
+        self,
+        orders: OrderCommandHandler,
+        rng: random.Random,
+        holds_lease: Callable[[], bool] = lambda: True,
     ) -> None:
         self._orders = orders
-        self._chance = chance
-        self._held = held
-        self._slots = asyncio.Semaphore(REPORTS_AT_ONCE)
+        self._rng = rng
+        self._holds_lease = holds_lease
+        self._slots = asyncio.Semaphore(MAX_CONCURRENT_REPORTS)
 
-    async def report(self, open_: OpenOrder, command: Command) -> OpenOrder:
+    async def report(self, open_order: OpenOrder, command: Command) -> OpenOrder:
         """Decide `command` and return the order as it is in the log afterwards, whether the command
         was taken or refused. A log that cannot be reached, or read, is tried until it can."""
-        patience = Patience(self._chance)
+        patience = Backoff(self._rng)
         while True:
-            while not self._held():
+            while not self._holds_lease():
                 await patience.wait()
             try:
                 async with self._slots:
-                    return _now(open_, await self._decide(open_, command))
-            except (LogError, Overloaded, UnknownType, Undecodable) as error:
+                    return _updated_open_order(
+                        open_order, await self._handle_command(open_order, command)
+                    )
+            except (LogError, TooManyConflicts, UnknownType, Undecodable) as error:
                 logger.warning("cannot report now", command=command.id, error=str(error))
             await patience.wait()
 
-    async def _decide(self, open_: OpenOrder, command: Command) -> Known[State]:
-        subject = Subject(open_.user, "orders", open_.order.order_id)
+    async def _handle_command(self, open_order: OpenOrder, command: Command) -> Versioned[State]:
+        subject = EventSubject(open_order.user, "orders", open_order.order.order_id)
         try:
             return await self._orders.handle(
                 subject,
                 command,
-                correlation=open_.correlation,
-                traceparent=open_.traceparent,
+                correlation=open_order.correlation,
+                traceparent=open_order.traceparent,
             )
-        except Refusal as refusal:
+        except CommandRejected as refusal:
             logger.info("the order went another way", command=command.id, why=refusal.message)
-            return await self._orders.fresh(subject)
+            return await self._orders.load_latest(subject)
 
 
-def _now(open_: OpenOrder, known: Known[State]) -> OpenOrder:
-    state = known.state
-    if isinstance(state, Unplaced) or known.sequence <= open_.sequence:
-        return open_
-    accepted = open_.accepted or isinstance(state, Working)
+def _updated_open_order(open_order: OpenOrder, versioned: Versioned[State]) -> OpenOrder:
+    state = versioned.state
+    if isinstance(state, UnplacedState) or versioned.sequence <= open_order.sequence:
+        return open_order
+    accepted = open_order.accepted or isinstance(state, WorkingState)
     return msgspec.structs.replace(
-        open_, order=state.order, sequence=known.sequence, accepted=accepted
+        open_order, order=state.order, sequence=versioned.sequence, accepted=accepted
     )

@@ -12,123 +12,127 @@ from collections.abc import Callable
 import structlog
 
 from services.orders.broker import Broker
-from services.orders.deciding import Orders, Reporter
+from services.orders.deciding import BrokerReporter, OrderCommandHandler
 from services.orders.openorders import OpenOrder, OpenOrders
 from tapewire.events import Undecodable, UnknownType
 from tapewire.log import (
     EVERYBODY,
     EventLog,
+    LatestValueStore,
     LogError,
     Page,
-    Recorded,
+    RecordedEvent,
     Subscription,
-    Values,
     pattern,
 )
-from tapewire.log.patience import Patience, fresh_chance
-from tapewire.log.port import LONG_PAGE_BYTES, LONG_PAGE_EVENTS
+from tapewire.log.patience import Backoff, new_rng
+from tapewire.log.port import CATCH_UP_PAGE_BYTES, CATCH_UP_PAGE_EVENTS
 
 LEASE = "paper-broker"
-ORDERS = pattern(domain="orders")
-CHECKPOINT = f"{EVERYBODY}.book"
+ORDERS_FILTER = pattern(domain="orders")
+CHECKPOINT_KEY = f"{EVERYBODY}.book"
 CHECKPOINT_SECONDS = 1.0
 CHECKPOINT_EVENTS = 64
 """Events since the last checkpoint that make another worth while."""
-ORDERS_A_SECOND = 2000
+CHECKPOINT_ORDERS_PER_SECOND = 2000
 """Open orders that a second between checkpoints pays for; with more they get rarer."""
 POLL_SECONDS = 2.0
 
 logger = structlog.get_logger("orders.desk")
 
 
-class AnotherLog(Exception):
+class LogRecreated(Exception):
     """The log was made anew: what is known of it is void."""
 
 
 async def run_broker(
     log: EventLog,
-    views: Values,
-    orders: Orders,
-    make: Callable[[], Broker],
-    chance: random.Random | None = None,
-    begins: Callable[["Desk", Broker], None] = lambda _desk, _broker: None,
-    held: Callable[[], bool] = lambda: True,
+    checkpoint_store: LatestValueStore,
+    orders: OrderCommandHandler,
+    make_broker: Callable[[], Broker],
+    rng: random.Random | None = None,
+    on_broker_started: Callable[["BrokerConsumer", Broker], None] = lambda _desk, _broker: None,
+    holds_lease: Callable[[], bool] = lambda: True,
 ) -> None:
     """Keep a broker of `make` at work until canceled; a new one whenever the log was made anew.
     `begins` hears of each; what it does is reported only while `held` says so."""
-    chance = chance or fresh_chance()
+    rng = rng or new_rng()
     while True:
-        broker, desk = make(), Desk(log, views, chance)
-        begins(desk, broker)
+        broker, desk = make_broker(), BrokerConsumer(log, checkpoint_store, rng)
+        on_broker_started(desk, broker)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(desk.run(broker))
-                group.create_task(broker.work(Reporter(orders, chance, held).report))
-        except* AnotherLog as another:
+                group.create_task(broker.run(BrokerReporter(orders, rng, holds_lease).report))
+        except* LogRecreated as another:
             logger.warning("begins anew", why=str(another.exceptions[0]))
 
 
-class Desk:
+class BrokerConsumer:
     """One broker's view of the log."""
 
-    def __init__(self, log: EventLog, views: Values, chance: random.Random) -> None:
+    def __init__(
+        self, log: EventLog, checkpoint_store: LatestValueStore, rng: random.Random
+    ) -> None:
         self._log = log
-        self._views = views
-        self._chance = chance
+        self._checkpoint_store = checkpoint_store
+        self._rng = rng
         self._wake = asyncio.Event()
         self._orders = OpenOrders("")
-        self._works = False
+        self._is_caught_up = False
 
     @property
-    def taken(self) -> int | None:
+    def last_handled_sequence(self) -> int | None:
         """The last event that its broker was told of; None before all open orders were told."""
-        return self._orders.as_of if self._works else None
+        return self._orders.as_of if self._is_caught_up else None
 
     async def run(self, broker: Broker) -> None:
         """Tell `broker` of all orders until canceled. Raises AnotherLog."""
-        subscription = await self._listen()
+        subscription = await self._subscribe()
         try:
-            await self._recover()
-            broker.recall(self._orders.taken())
+            await self._restore_open_orders()
+            broker.restore_consumed_liquidity(self._orders.consumed_liquidity())
             for order in self._orders.orders():
-                broker.placed(order)
-            self._works = True
+                broker.add_order(order)
+            self._is_caught_up = True
             logger.info("works", orders=len(self._orders), as_of=self._orders.as_of)
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._follow(broker))
-                group.create_task(self._checkpoints())
+                group.create_task(self._consume_events(broker))
+                group.create_task(self._save_checkpoints())
         finally:
             await subscription.close()
 
-    async def _listen(self) -> Subscription:
-        patience = Patience(self._chance)
+    async def _subscribe(self) -> Subscription:
+        patience = Backoff(self._rng)
         while True:
             try:
-                return await self._log.live(ORDERS, self._heard, lambda _: self._wake.set())
+                return await self._log.subscribe(
+                    ORDERS_FILTER, self._on_event, lambda _: self._wake.set()
+                )
             except LogError as error:
                 logger.warning("cannot listen", error=str(error))
                 await patience.wait()
 
-    def _heard(self, recorded: Recorded) -> None:
+    def _on_event(self, recorded: RecordedEvent) -> None:
         if recorded.sequence > self._orders.as_of:
             self._wake.set()
 
-    async def _recover(self) -> None:
+    async def _restore_open_orders(self) -> None:
         """The open orders as the log has them now, by the checkpoint and what came after it."""
-        patience = Patience(self._chance)
+        patience = Backoff(self._rng)
         while True:
             try:
-                self._orders = await self._checkpointed()
+                self._orders = await self._load_checkpoint()
                 break
             except LogError as error:
                 logger.warning("cannot recover", error=str(error))
                 await patience.wait()
-        while (page := await self._page()).events:
+        while (page := await self._read_page()).events:
             for recorded in page.events:
-                self._fold(recorded)
+                self._apply_event(recorded)
 
-    async def _checkpointed(self) -> OpenOrders:
-        bounds, data = await self._log.bounds(), await self._views.get(CHECKPOINT)
+    async def _load_checkpoint(self) -> OpenOrders:
+        bounds, data = await self._log.bounds(), await self._checkpoint_store.get(CHECKPOINT_KEY)
         if data is not None:
             try:
                 orders = OpenOrders.decode(data)
@@ -139,71 +143,73 @@ class Desk:
                     return orders
         return OpenOrders(bounds.epoch)
 
-    async def _follow(self, broker: Broker) -> None:
+    async def _consume_events(self, broker: Broker) -> None:
         while True:
             self._wake.clear()
-            page = await self._page()
+            page = await self._read_page()
             for recorded in page.events:
-                order = self._fold(recorded)
+                order = self._apply_event(recorded)
                 if order is None:
                     continue
                 if order.since == recorded.sequence:
-                    broker.placed(order)
+                    broker.add_order(order)
                 else:
-                    broker.changed(order)
-            if not page.more:
-                await self._rest()
+                    broker.update_order(order)
+            if not page.has_more:
+                await self._wait_for_events()
 
-    async def _page(self) -> Page:
+    async def _read_page(self) -> Page:
         """What comes after the cursor, read until it can be."""
-        patience = Patience(self._chance)
+        patience = Backoff(self._rng)
         while True:
             try:
                 return await self._log.page(
-                    ORDERS,
+                    ORDERS_FILTER,
                     after=self._orders.as_of,
-                    limit=LONG_PAGE_EVENTS,
-                    max_bytes=LONG_PAGE_BYTES,
+                    limit=CATCH_UP_PAGE_EVENTS,
+                    max_bytes=CATCH_UP_PAGE_BYTES,
                 )
             except LogError as error:
                 logger.warning("cannot read orders", error=str(error))
                 await patience.wait()
 
-    async def _rest(self) -> None:
+    async def _wait_for_events(self) -> None:
         """Until there is something to read, or might be."""
         try:
-            async with asyncio.timeout(POLL_SECONDS * self._chance.uniform(0.5, 1.5)):
+            async with asyncio.timeout(POLL_SECONDS * self._rng.uniform(0.5, 1.5)):
                 await self._wake.wait()
         except TimeoutError:
-            await self._same_log()
+            await self._check_same_log()
 
-    async def _same_log(self) -> None:
+    async def _check_same_log(self) -> None:
         try:
             bounds = await self._log.bounds()
         except LogError:
             return  # the next page says so, and waits
         if bounds.epoch != self._orders.epoch or bounds.last < self._orders.as_of:
-            raise AnotherLog(
+            raise LogRecreated(
                 f"{bounds.epoch} ends at {bounds.last}, "
                 f"{self._orders.epoch} was read up to {self._orders.as_of}"
             )
 
-    def _fold(self, recorded: Recorded) -> OpenOrder | None:
+    def _apply_event(self, recorded: RecordedEvent) -> OpenOrder | None:
         try:
             return self._orders.apply(recorded)
         except (UnknownType, Undecodable) as error:
             logger.error("passes over an event", sequence=recorded.sequence, error=str(error))
             return None
 
-    async def _checkpoints(self) -> None:
+    async def _save_checkpoints(self) -> None:
         saved = 0
         while True:
-            await asyncio.sleep(max(CHECKPOINT_SECONDS, len(self._orders) / ORDERS_A_SECOND))
-            applied = self._orders.applied
+            await asyncio.sleep(
+                max(CHECKPOINT_SECONDS, len(self._orders) / CHECKPOINT_ORDERS_PER_SECOND)
+            )
+            applied = self._orders.applied_count
             if applied - saved < CHECKPOINT_EVENTS:
                 continue
             try:
-                await self._views.put(CHECKPOINT, self._orders.encode())
+                await self._checkpoint_store.put(CHECKPOINT_KEY, self._orders.encode())
                 saved = applied
             except LogError as error:
                 logger.warning("cannot keep a checkpoint of the book", error=str(error))

@@ -20,17 +20,17 @@ from services.orders.commands import (
     MAX_QTY,
     PRICE_PLACES,
     QTY_PLACES,
-    Accept,
-    Cancel,
+    AcceptOrderCommand,
+    CancelOrderCommand,
     Command,
-    Fail,
-    Fill,
-    Place,
-    Reject,
-    checked,
-    number,
+    FailOrderCommand,
+    FillOrderCommand,
+    PlaceOrderCommand,
+    RejectOrderCommand,
+    validate_number_field,
+    validate_place_order,
 )
-from services.orders.exact import WIDE, average, plain, show
+from services.orders.exact import WIDE_CONTEXT, abbreviate, average_price, normalize
 from tapewire.events import (
     Event,
     Order,
@@ -45,119 +45,130 @@ from tapewire.events import (
     Side,
     TradeExecuted,
 )
-from tapewire.log import Decider, Happening, Refusal, Subject
+from tapewire.log import CommandRejected, Decider, EventSubject, NewEvent
 from tapewire.runtime.contracts.orders import order_id
 
-SEEN_COMMANDS = 64
+MAX_SEEN_COMMAND_IDS = 64
 """Command ids an order remembers: far more than retry at the same time."""
 
 
-class Unplaced(msgspec.Struct, frozen=True):
+class UnplacedState(msgspec.Struct, frozen=True):
     """No event yet."""
 
 
-class Placed(msgspec.Struct, frozen=True):
+class PlacedState(msgspec.Struct, frozen=True):
     """Wanted by its user; `seen` are the ids of commands, `placed_by` the first of them."""
 
     order: Order
-    placed_by: str
-    seen: tuple[str, ...]
+    placed_by_command_id: str
+    seen_command_ids: tuple[str, ...]
 
 
-class Working(msgspec.Struct, frozen=True):
+class WorkingState(msgspec.Struct, frozen=True):
     """The broker's; `notional` is the exact sum of price times quantity of its `fills` fills."""
 
     order: Order
-    placed_by: str
-    seen: tuple[str, ...]
+    placed_by_command_id: str
+    seen_command_ids: tuple[str, ...]
     notional: Decimal
-    fills: int
+    fill_count: int
 
 
-class Closed(msgspec.Struct, frozen=True):
+class ClosedState(msgspec.Struct, frozen=True):
     """Filled, canceled, rejected or failed, for ever."""
 
     order: Order
-    placed_by: str
-    seen: tuple[str, ...]
+    placed_by_command_id: str
+    seen_command_ids: tuple[str, ...]
 
 
-Open = Placed | Working
-State = Unplaced | Placed | Working | Closed
+OpenState = PlacedState | WorkingState
+State = UnplacedState | PlacedState | WorkingState | ClosedState
 
 
-def decide(state: State, command: Command) -> Sequence[Happening]:
+def decide(state: State, command: Command) -> Sequence[NewEvent]:
     """What `command` makes happen; nothing when it was decided before.
 
     Raises:
         Refusal: invalid (with a path), conflict, not_found.
     """
-    if isinstance(command, Place):
-        return _place(state, checked(command))
-    if isinstance(state, Unplaced):
-        raise Refusal("not_found", "there is no such order")
-    if command.id in state.seen:
+    if isinstance(command, PlaceOrderCommand):
+        return _decide_place(state, validate_place_order(command))
+    if isinstance(state, UnplacedState):
+        raise CommandRejected("not_found", "there is no such order")
+    if command.id in state.seen_command_ids:
         return []
-    if isinstance(state, Closed):
-        raise Refusal("conflict", f"the order is {state.order.status.value} already")
-    return _happen(command, _change(state, command))
+    if isinstance(state, ClosedState):
+        raise CommandRejected("conflict", f"the order is {state.order.status.value} already")
+    return _to_new_events(command, _decide_change(state, command))
 
 
-def _place(state: State, command: Place) -> Sequence[Happening]:
-    order = _new(command)
-    if isinstance(state, Unplaced):
-        return _happen(command, [OrderPlaced(order=order, command_id=command.id)])
-    if _contents(state.order) != _contents(order):
+def _decide_place(state: State, command: PlaceOrderCommand) -> Sequence[NewEvent]:
+    order = _new_order(command)
+    if isinstance(state, UnplacedState):
+        return _to_new_events(command, [OrderPlaced(order=order, command_id=command.id)])
+    if _order_terms(state.order) != _order_terms(order):
         message = f"client order id {command.client_order_id!r} names another order already"
-        raise Refusal("conflict", message, "clientOrderId")
+        raise CommandRejected("conflict", message, "clientOrderId")
     return []
 
 
-def _change(state: Open, command: Accept | Fill | Cancel | Reject | Fail) -> list[Event]:
+def _decide_change(
+    state: OpenState,
+    command: AcceptOrderCommand
+    | FillOrderCommand
+    | CancelOrderCommand
+    | RejectOrderCommand
+    | FailOrderCommand,
+) -> list[Event]:
     match command:
-        case Accept():
-            if isinstance(state, Working):
+        case AcceptOrderCommand():
+            if isinstance(state, WorkingState):
                 return []
-            return [OrderAccepted(order=_after(state, command), command_id=command.id)]
-        case Fill():
-            return _fill(state, command)
-        case Cancel():
-            order = _after(state, command, OrderStatus.CANCELED, command.reason)
+            return [OrderAccepted(order=_updated_order(state, command), command_id=command.id)]
+        case FillOrderCommand():
+            return _decide_fill(state, command)
+        case CancelOrderCommand():
+            order = _updated_order(state, command, OrderStatus.CANCELED, command.reason)
             return [OrderCanceled(order=order, command_id=command.id)]
-        case Reject():
-            if isinstance(state, Working):
-                raise Refusal("conflict", "the order is accepted already: let it fail instead")
-            order = _after(state, command, OrderStatus.REJECTED, command.reason)
+        case RejectOrderCommand():
+            if isinstance(state, WorkingState):
+                raise CommandRejected(
+                    "conflict", "the order is accepted already: let it fail instead"
+                )
+            order = _updated_order(state, command, OrderStatus.REJECTED, command.reason)
             return [OrderRejected(order=order, command_id=command.id)]
-        case Fail():
-            order = _after(state, command, OrderStatus.FAILED, command.reason)
+        case FailOrderCommand():
+            order = _updated_order(state, command, OrderStatus.FAILED, command.reason)
             return [OrderFailed(order=order, command_id=command.id)]
         case _:
             assert_never(command)
 
 
-def _fill(state: Open, command: Fill) -> list[Event]:
+def _decide_fill(state: OpenState, command: FillOrderCommand) -> list[Event]:
     """An execution that cannot be right is refused whole, never cut to fit: an order that was
     overfilled, filled twice or filled worse than its limit is for people to look at."""
-    qty = number("qty", command.qty, MAX_QTY, QTY_PLACES)
-    price = number("price", command.price, MAX_PRICE, PRICE_PLACES)
+    qty = validate_number_field("qty", command.qty, MAX_QTY, QTY_PLACES)
+    price = validate_number_field("price", command.price, MAX_PRICE, PRICE_PLACES)
     order, notional, fills = state.order, Decimal(0), 0
-    if isinstance(state, Working):
-        notional, fills = state.notional, state.fills
+    if isinstance(state, WorkingState):
+        notional, fills = state.notional, state.fill_count
     if command.filled_before != order.filled_qty:
-        message = f"filled {order.filled_qty} so far, not {show(command.filled_before)}"
-        raise Refusal("conflict", message, "filledBefore")
+        message = f"filled {order.filled_qty} so far, not {abbreviate(command.filled_before)}"
+        raise CommandRejected("conflict", message, "filledBefore")
     if qty > order.qty - order.filled_qty:
         message = f"only {order.qty - order.filled_qty} is left to fill, not {qty}"
-        raise Refusal("invalid", message, "qty")
-    if _worse(order, price):
-        raise Refusal("invalid", f"{price} is worse than the limit {order.limit_price}", "price")
-    filled = plain(order.filled_qty + qty)
+        raise CommandRejected("invalid", message, "qty")
+    if _is_worse_than_limit(order, price):
+        raise CommandRejected(
+            "invalid", f"{price} is worse than the limit {order.limit_price}", "price"
+        )
+    filled = normalize(order.filled_qty + qty)
     after = msgspec.structs.replace(
         order,
         status=OrderStatus.FILLED if filled == order.qty else OrderStatus.PARTIALLY_FILLED,
         filled_qty=filled,
-        filled_avg_price=average(_notional(notional, qty, price), filled),
+        filled_avg_price=average_price(_add_notional(notional, qty, price), filled),
         timestamp=max(order.timestamp, command.at),
     )
     trade_id = f"{order.order_id}-{fills + 1}"
@@ -183,17 +194,17 @@ def _fill(state: Open, command: Fill) -> list[Event]:
     ]
 
 
-def _happen(command: Command, events: Sequence[Event]) -> list[Happening]:
+def _to_new_events(command: Command, events: Sequence[Event]) -> list[NewEvent]:
     """Orders' events on the order's subject, executions on that of its trades."""
     return [
-        Happening(Subject(command.user, "orders", event.order.order_id), event)
+        NewEvent(EventSubject(command.user, "orders", event.order.order_id), event)
         if isinstance(event, OrderEvent)
-        else Happening(Subject(command.user, "trades", _traded(event)), event)
+        else NewEvent(EventSubject(command.user, "trades", _order_id_of_trade(event)), event)
         for event in events
     ]
 
 
-def _traded(event: Event) -> str:
+def _order_id_of_trade(event: Event) -> str:
     assert isinstance(event, TradeExecuted)  # noqa: S101 - for the type checker: nothing else is
     return event.order_id
 
@@ -203,23 +214,28 @@ def evolve(state: State, event: Event) -> State:
     if not isinstance(event, OrderEvent):
         return state
     order, command = event.order, event.command_id
-    if isinstance(state, Unplaced):
-        return Placed(order, command, (command,))
-    placed_by, seen = state.placed_by, (*state.seen[1 - SEEN_COMMANDS :], command)
-    if not order.status.open:
-        return Closed(order, placed_by, seen)
+    if isinstance(state, UnplacedState):
+        return PlacedState(order, command, (command,))
+    placed_by, seen = (
+        state.placed_by_command_id,
+        (*state.seen_command_ids[1 - MAX_SEEN_COMMAND_IDS :], command),
+    )
+    if not order.status.is_open:
+        return ClosedState(order, placed_by, seen)
     notional, fills = (
-        (state.notional, state.fills) if isinstance(state, Working) else (Decimal(0), 0)
+        (state.notional, state.fill_count) if isinstance(state, WorkingState) else (Decimal(0), 0)
     )
     if isinstance(event, OrderFilled):
-        notional, fills = _notional(notional, event.qty, event.price), fills + 1
-    return Working(order, placed_by, seen, notional, fills)
+        notional, fills = _add_notional(notional, event.qty, event.price), fills + 1
+    return WorkingState(order, placed_by, seen, notional, fills)
 
 
-ORDERS: Decider[State, Command] = Decider(initial=Unplaced(), decide=decide, evolve=evolve)
+ORDER_DECIDER: Decider[State, Command] = Decider(
+    initial_state=UnplacedState(), decide=decide, evolve=evolve
+)
 
 
-def _new(command: Place) -> Order:
+def _new_order(command: PlaceOrderCommand) -> Order:
     return Order(
         order_id=order_id(command.user, command.client_order_id),
         client_order_id=command.client_order_id,
@@ -237,7 +253,7 @@ def _new(command: Place) -> Order:
     )
 
 
-def _contents(order: Order) -> tuple[object, ...]:
+def _order_terms(order: Order) -> tuple[object, ...]:
     """What a repeated clientOrderId must repeat."""
     return (
         order.symbol,
@@ -249,8 +265,8 @@ def _contents(order: Order) -> tuple[object, ...]:
     )
 
 
-def _after(
-    state: Open, command: Command, status: OrderStatus | None = None, reason: str | None = None
+def _updated_order(
+    state: OpenState, command: Command, status: OrderStatus | None = None, reason: str | None = None
 ) -> Order:
     """The order changed; its time never goes back, whichever clocks the commands come from."""
     order = state.order
@@ -262,7 +278,7 @@ def _after(
     )
 
 
-def _worse(order: Order, price: Decimal) -> bool:
+def _is_worse_than_limit(order: Order, price: Decimal) -> bool:
     if order.limit_price is None:
         return False
     if order.side is Side.BUY:
@@ -270,5 +286,5 @@ def _worse(order: Order, price: Decimal) -> bool:
     return price < order.limit_price
 
 
-def _notional(before: Decimal, qty: Decimal, price: Decimal) -> Decimal:
-    return WIDE.fma(qty, price, before)
+def _add_notional(notional: Decimal, qty: Decimal, price: Decimal) -> Decimal:
+    return WIDE_CONTEXT.fma(qty, price, notional)

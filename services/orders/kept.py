@@ -2,33 +2,37 @@
 
 from typing import Any
 
-from services.orders.desk import CHECKPOINT
+from services.orders.desk import CHECKPOINT_KEY
 from services.orders.openorders import OpenOrders
-from tapewire.log import Recorded
-from tapewire.log.checkpoints import Claim, Kept, plain
+from tapewire.log import RecordedEvent
+from tapewire.log.checkpoints import CheckpointCheck, DecodedCheckpoint, to_builtins
 
 
 class _Fold:
-    def __init__(self, claim: Claim) -> None:
+    def __init__(self, claim: DecodedCheckpoint) -> None:
         self._orders = OpenOrders(claim.epoch)
 
-    def apply(self, recorded: Recorded) -> None:
+    def apply(self, recorded: RecordedEvent) -> None:
         self._orders.apply(recorded)
 
     def state(self) -> Any:
         return _state(self._orders)
 
 
-def _read(data: bytes) -> Claim:
+def _read(data: bytes) -> DecodedCheckpoint:
     orders = OpenOrders.decode(data)
-    return Claim(orders.epoch, orders.as_of, _state(orders))
+    return DecodedCheckpoint(orders.epoch, orders.as_of, _state(orders))
 
 
 def _state(orders: OpenOrders) -> Any:
-    taken = {f"{one.symbol} {one.side.value}": one for one in orders.taken()}
-    return plain(
+    taken = {f"{one.symbol} {one.side.value}": one for one in orders.consumed_liquidity()}
+    return to_builtins(
         {"open": {open_.order.order_id: open_ for open_ in orders.orders()}, "taken": taken}
     )
 
 
-KEPT = (Kept(name=CHECKPOINT.partition(".")[2], domain="orders", read=_read, fold=_Fold),)
+CHECKPOINT_CHECKS = (
+    CheckpointCheck(
+        name=CHECKPOINT_KEY.partition(".")[2], domain="orders", decode=_read, make_fold=_Fold
+    ),
+)

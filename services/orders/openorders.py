@@ -12,7 +12,7 @@ from decimal import Decimal
 
 import msgspec
 
-from services.orders.exact import WIDE
+from services.orders.exact import WIDE_CONTEXT
 from tapewire.events import (
     CODEC,
     Order,
@@ -22,9 +22,9 @@ from tapewire.events import (
     OrderPlaced,
     Side,
 )
-from tapewire.log import Recorded, Subject
+from tapewire.log import EventSubject, RecordedEvent
 
-LARGEST = 64 << 20
+MAX_DECOMPRESSED_BYTES = 64 << 20
 """Bytes that a checkpoint may decompress to."""
 
 
@@ -44,12 +44,12 @@ class OpenOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     traceparent: str | None = None
 
     @property
-    def left(self) -> Decimal:
+    def remaining_qty(self) -> Decimal:
         """Shares that are not filled yet."""
         return self.order.qty - self.order.filled_qty
 
 
-class Taken(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class ConsumedLiquidity(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """`qty` shares were executed, for orders of `side`, against the offer of the quote of `symbol`
     whose timestamp is `quoted_at`: the newest quote that anything was executed against."""
 
@@ -63,7 +63,7 @@ class _Checkpoint(msgspec.Struct, frozen=True, rename="camel"):
     epoch: str
     as_of: int
     orders: list[OpenOrder]
-    taken: list[Taken] = []
+    taken: list[ConsumedLiquidity] = []
 
 
 class OpenOrders:
@@ -74,13 +74,13 @@ class OpenOrders:
         epoch: str,
         as_of: int = 0,
         orders: Iterable[OpenOrder] = (),
-        taken: Iterable[Taken] = (),
+        consumed: Iterable[ConsumedLiquidity] = (),
     ) -> None:
         self.epoch = epoch
         self.as_of = as_of
-        self.applied = 0
+        self.applied_count = 0
         self._orders = {open_.order.order_id: open_ for open_ in orders}
-        self._taken = {(one.symbol, one.side): one for one in taken}
+        self._consumed = {(one.symbol, one.side): one for one in consumed}
 
     def __len__(self) -> int:
         return len(self._orders)
@@ -89,29 +89,29 @@ class OpenOrders:
         """In the order of their placing."""
         return list(self._orders.values())
 
-    def taken(self) -> list[Taken]:
+    def consumed_liquidity(self) -> list[ConsumedLiquidity]:
         """One a symbol and side at the most."""
-        return list(self._taken.values())
+        return list(self._consumed.values())
 
-    def apply(self, recorded: Recorded) -> OpenOrder | None:
+    def apply(self, recorded: RecordedEvent) -> OpenOrder | None:
         """The order after the event, closed or not; None when it is no event of an open order.
 
         Raises:
             UnknownType, Undecodable: the event was counted, and not folded.
         """
         self.as_of = recorded.sequence
-        self.applied += 1
+        self.applied_count += 1
         event = recorded.event
         if not isinstance(event, OrderEvent):
             return None
         if isinstance(event, OrderPlaced):
-            return self._keep(_placed(recorded, event.order))
+            return self._store_order(_new_open_order(recorded, event.order))
         if isinstance(event, OrderFilled):
-            self._take(event)
+            self._apply_fill(event)
         open_ = self._orders.get(event.order.order_id)
         if open_ is None:
             return None
-        return self._keep(
+        return self._store_order(
             msgspec.structs.replace(
                 open_,
                 order=event.order,
@@ -122,48 +122,48 @@ class OpenOrders:
 
     def encode(self) -> bytes:
         """The fold, compressed."""
-        checkpoint = _Checkpoint(self.epoch, self.as_of, self.orders(), self.taken())
+        checkpoint = _Checkpoint(self.epoch, self.as_of, self.orders(), self.consumed_liquidity())
         return zlib.compress(CODEC.encode(checkpoint), level=1)
 
     @classmethod
     def decode(cls, data: bytes) -> "OpenOrders":
         """The fold that `encode` gave. Raises ValueError when it is none."""
         try:
-            plain = zlib.decompressobj().decompress(data, LARGEST)
+            plain = zlib.decompressobj().decompress(data, MAX_DECOMPRESSED_BYTES)
         except zlib.error as error:
             raise ValueError(f"{len(data)} bytes are no checkpoint: {error}") from error
         checkpoint = CODEC.decode(plain, _Checkpoint)
         return cls(checkpoint.epoch, checkpoint.as_of, checkpoint.orders, checkpoint.taken)
 
-    def _take(self, event: OrderFilled) -> None:
+    def _apply_fill(self, event: OrderFilled) -> None:
         order, quoted_at = event.order, event.quoted_at
         if quoted_at is None:
             return
-        before = self._taken.get((order.symbol, order.side))
+        before = self._consumed.get((order.symbol, order.side))
         qty = event.qty
         if before is not None and before.quoted_at > quoted_at:
             return
         if before is not None and before.quoted_at == quoted_at:
-            qty = WIDE.add(qty, before.qty)
-        self._taken[order.symbol, order.side] = Taken(
+            qty = WIDE_CONTEXT.add(qty, before.qty)
+        self._consumed[order.symbol, order.side] = ConsumedLiquidity(
             symbol=order.symbol, side=order.side, quoted_at=quoted_at, qty=qty
         )
 
-    def _keep(self, open_: OpenOrder) -> OpenOrder:
-        if open_.order.status.open:
-            self._orders[open_.order.order_id] = open_
+    def _store_order(self, open_order: OpenOrder) -> OpenOrder:
+        if open_order.order.status.is_open:
+            self._orders[open_order.order.order_id] = open_order
         else:
-            self._orders.pop(open_.order.order_id, None)
-        return open_
+            self._orders.pop(open_order.order.order_id, None)
+        return open_order
 
 
-def _placed(recorded: Recorded, order: Order) -> OpenOrder:
+def _new_open_order(recorded: RecordedEvent, order: Order) -> OpenOrder:
     return OpenOrder(
-        user=Subject.parse(recorded.subject).owner,
+        user=EventSubject.parse(recorded.subject).owner,
         order=order,
         since=recorded.sequence,
         sequence=recorded.sequence,
         accepted=False,
-        correlation=recorded.meta.correlation,
-        traceparent=recorded.meta.traceparent,
+        correlation=recorded.metadata.correlation,
+        traceparent=recorded.metadata.traceparent,
     )

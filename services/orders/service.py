@@ -6,14 +6,19 @@ Each handler makes a command (the only place where a clock is read) and has it d
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from services.orders.commands import ID_LENGTH, Cancel, Place, checked
-from services.orders.deciding import Orders
-from services.orders.domain import State, Unplaced
-from services.orders.exact import show
+from services.orders.commands import (
+    MAX_ID_LENGTH,
+    CancelOrderCommand,
+    PlaceOrderCommand,
+    validate_place_order,
+)
+from services.orders.deciding import OrderCommandHandler
+from services.orders.domain import State, UnplacedState
+from services.orders.exact import abbreviate
 from tapewire.events import Order
-from tapewire.log import EventLog, Known, Refusal, Subject, Values, views
-from tapewire.log.market import Market
-from tapewire.runtime import Context
+from tapewire.log import CommandRejected, EventLog, EventSubject, LatestValueStore, Versioned, views
+from tapewire.log.market import QuoteCache
+from tapewire.runtime import RequestContext
 from tapewire.runtime.contracts.orders import (
     CancelOrder,
     GetOrder,
@@ -34,58 +39,69 @@ class OrdersService:
     def __init__(
         self,
         log: EventLog,
-        values: Values,
-        orders: Orders,
-        market: Market,
+        checkpoint_store: LatestValueStore,
+        orders: OrderCommandHandler,
+        quote_cache: QuoteCache,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._log = log
-        self._values = values
+        self._checkpoint_store = checkpoint_store
         self._orders = orders
-        self._market = market
+        self._quote_cache = quote_cache
         self._clock = clock
 
-    async def place(self, request: PlaceOrder, context: Context) -> OrderReply:
+    async def place(self, request: PlaceOrder, context: RequestContext) -> OrderReply:
         """Place the order, or answer with the one that is there under its clientOrderId."""
-        command = checked(self._placing(request, context))
-        if not await self._market.knows(command.symbol):
-            raise Refusal("invalid", f"unknown symbol {show(command.symbol)!r}", "symbol")
-        subject = Subject(command.user, "orders", order_id(command.user, command.client_order_id))
+        command = validate_place_order(self._build_place_command(request, context))
+        if not await self._quote_cache.has_symbol(command.symbol):
+            raise CommandRejected(
+                "invalid", f"unknown symbol {abbreviate(command.symbol)!r}", "symbol"
+            )
+        subject = EventSubject(
+            command.user, "orders", order_id(command.user, command.client_order_id)
+        )
         known = await self._orders.handle(
             subject,
             command,
             correlation=context.correlation,
             traceparent=context.traceparent,
-            new=True,
+            is_new=True,
         )
-        created = not isinstance(known.state, Unplaced) and known.state.placed_by == command.id
-        return OrderReply(order=_order(known, subject.entity), created=created)
+        created = (
+            not isinstance(known.state, UnplacedState)
+            and known.state.placed_by_command_id == command.id
+        )
+        return OrderReply(order=_require_order(known, subject.entity), created=created)
 
-    async def cancel(self, request: CancelOrder, context: Context) -> OrderReply:
+    async def cancel(self, request: CancelOrder, context: RequestContext) -> OrderReply:
         """Cancel what is left of the order."""
-        command = Cancel(
+        command = CancelOrderCommand(
             id=context.command_id, at=self._clock(), user=request.user_id, reason=CANCELED_BY_USER
         )
         known = await self._orders.handle(
-            _subject(request),
+            _order_subject(request),
             command,
             correlation=context.correlation,
             traceparent=context.traceparent,
         )
-        return OrderReply(order=_order(known, request.order_id))
+        return OrderReply(order=_require_order(known, request.order_id))
 
-    async def get(self, request: GetOrder, _: Context) -> OrderReply:
+    async def get(self, request: GetOrder, _: RequestContext) -> OrderReply:
         """The order as the log has it; another user's is not found."""
-        known = await self._orders.fresh(_subject(request))
-        return OrderReply(order=_order(known, request.order_id))
+        known = await self._orders.load_latest(_order_subject(request))
+        return OrderReply(order=_require_order(known, request.order_id))
 
-    async def list(self, request: ListOrders, _: Context) -> OrdersReply:
+    async def list(self, request: ListOrders, _: RequestContext) -> OrdersReply:
         """The user's orders view, exactly as of the end of the log."""
-        view, bounds = await views.load(self._log, self._values, OrdersView, request.user_id)
+        view, bounds = await views.load(
+            self._log, self._checkpoint_store, OrdersView, request.user_id
+        )
         return OrdersReply(orders=view.orders(), as_of=bounds.last, epoch=bounds.epoch)
 
-    def _placing(self, request: PlaceOrder, context: Context) -> Place:
-        return Place(
+    def _build_place_command(
+        self, request: PlaceOrder, context: RequestContext
+    ) -> PlaceOrderCommand:
+        return PlaceOrderCommand(
             id=context.command_id,
             at=self._clock(),
             user=request.user_id,
@@ -101,17 +117,17 @@ class OrdersService:
         )
 
 
-def _subject(request: CancelOrder | GetOrder) -> Subject:
-    if not 1 <= len(request.order_id) <= ID_LENGTH:
-        raise _unknown(request.order_id)
-    return Subject(request.user_id, "orders", request.order_id)
+def _order_subject(request: CancelOrder | GetOrder) -> EventSubject:
+    if not 1 <= len(request.order_id) <= MAX_ID_LENGTH:
+        raise _order_not_found(request.order_id)
+    return EventSubject(request.user_id, "orders", request.order_id)
 
 
-def _order(known: Known[State], id_: str) -> Order:
-    if isinstance(known.state, Unplaced):
-        raise _unknown(id_)
-    return known.state.order
+def _require_order(versioned: Versioned[State], requested_id: str) -> Order:
+    if isinstance(versioned.state, UnplacedState):
+        raise _order_not_found(requested_id)
+    return versioned.state.order
 
 
-def _unknown(id_: str) -> Refusal:
-    return Refusal("not_found", f"there is no order {show(id_)}")
+def _order_not_found(requested_id: str) -> CommandRejected:
+    return CommandRejected("not_found", f"there is no order {abbreviate(requested_id)}")

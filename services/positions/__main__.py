@@ -2,49 +2,49 @@
 
 from services.positions.service import PositionsService
 from services.positions.taking import LEASE, run_positions
-from services.positions.valuing import Valuer
+from services.positions.valuing import PositionValuer
 from tapewire.log import Unavailable
-from tapewire.log.market import Market
-from tapewire.runtime import App, Context, Endpoint, run
+from tapewire.log.market import QuoteCache
+from tapewire.runtime import App, Endpoint, RequestContext, run
 from tapewire.runtime.contracts import positions as asked
-from tapewire.runtime.contracts.progress import PROGRESS, AskProgress, Progress
+from tapewire.runtime.contracts.progress import PROGRESS, GetProgress, Progress
 from tapewire.views import PositionsView
 
 
-async def wiring(app: App) -> None:
+async def wire(app: App) -> None:
     # 1. The market: what positions are worth.
-    market = Market(app.market)
+    market = QuoteCache(app.quotes)
     await market.start()
     app.on_stop(market.close)
-    app.spawn(market.follow(), name="market")
+    app.spawn(market.repair_gaps(), name="market")
 
     # 2. Trades into positions, and their values, in one process of all.
-    valuer = Valuer(app.valuations, market)
+    valuer = PositionValuer(app.valuations, market)
     places: dict[str, int] = {}
 
-    async def progress(_request: AskProgress, _context: Context) -> Progress:
+    async def progress(_request: GetProgress, _context: RequestContext) -> Progress:
         if not places:
             raise Unavailable("still reading the trades")
         return Progress(busy=0, taken=dict(places), quotes={})
 
-    app.leased(
+    app.run_leased(
         LEASE,
-        lambda: run_positions(app.log, app.views, valuer, places=places),
-        {PROGRESS: Endpoint(AskProgress, progress)},
+        lambda: run_positions(app.log, app.views, valuer, last_handled_sequences=places),
+        {PROGRESS: Endpoint(GetProgress, progress)},
     )
 
     # 3. Checkpoints of the users' views.
-    await app.project(PositionsView)
+    await app.checkpoint_views(PositionsView)
 
     # 4. Answers, last: from here on the service is asked.
     service = PositionsService(app.log, app.views, market)
-    await app.answer(
+    await app.serve_requests(
         {
             asked.LIST: Endpoint(asked.ListPositions, service.list),
-            asked.RECONCILE: Endpoint(asked.Reconcile, service.reconcile),
+            asked.RECONCILE: Endpoint(asked.ReconcilePositions, service.reconcile),
         }
     )
 
 
 if __name__ == "__main__":
-    run(asked.SERVICE, wiring)
+    run(asked.SERVICE, wire)

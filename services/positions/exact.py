@@ -17,47 +17,51 @@ from decimal import (
     Overflow,
 )
 
-EXACT = Context(prec=120, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow, Clamped])
+EXACT_CONTEXT = Context(
+    prec=120, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow, Clamped]
+)
 """Holds a sum of 10^18 products of two numbers of trades, multiplied by such a number again."""
-WIDE = Context(prec=120, rounding=ROUND_HALF_EVEN)
-SHOWN = 40
+WIDE_CONTEXT = Context(prec=120, rounding=ROUND_HALF_EVEN)
+MAX_SHOWN_CHARACTERS = 40
 """Characters of a bad value that an error repeats."""
 
 
-class Unusable(ValueError):
+class DecimalOutOfBounds(ValueError):
     """A number outside its bounds; the message says which bound."""
 
 
-def bounded(value: Decimal, *, most: Decimal, places: int) -> Decimal:
+def validate_decimal(value: Decimal, *, maximum: Decimal, places: int) -> Decimal:
     """`value`, when it is finite, at most `most` from 0 and no finer than `places` decimals.
 
     Raises:
         Unusable: it is not.
     """
     if not value.is_finite():
-        raise Unusable(f"must be a finite number, not {show(value)}")
-    if value.copy_abs() > most:
-        raise Unusable(f"must be at most {most} from 0, not {show(value)}")
-    if rounded(value, places) != value:
-        raise Unusable(f"must have at most {places} decimal places, not {show(value)}")
-    return plain(value)
+        raise DecimalOutOfBounds(f"must be a finite number, not {abbreviate(value)}")
+    if value.copy_abs() > maximum:
+        raise DecimalOutOfBounds(f"must be at most {maximum} from 0, not {abbreviate(value)}")
+    if round_half_even(value, places) != value:
+        raise DecimalOutOfBounds(
+            f"must have at most {places} decimal places, not {abbreviate(value)}"
+        )
+    return normalize(value)
 
 
-def rounded(value: Decimal, places: int) -> Decimal:
+def round_half_even(value: Decimal, places: int) -> Decimal:
     """`value` half to even to `places` decimals, in its plainest digits."""
-    return plain(value.quantize(Decimal((0, (1,), -places)), context=WIDE))
+    return normalize(value.quantize(Decimal((0, (1,), -places)), context=WIDE_CONTEXT))
 
 
-def plain(value: Decimal) -> Decimal:
+def normalize(value: Decimal) -> Decimal:
     """The same number without trailing zeros, without an exponent above 0, and never -0."""
     if not value:
         return Decimal(0)
-    normal = value.normalize(WIDE)
+    normal = value.normalize(WIDE_CONTEXT)
     exponent = normal.as_tuple().exponent
-    return normal.quantize(Decimal(1), context=WIDE) if int(exponent) > 0 else normal
+    return normal.quantize(Decimal(1), context=WIDE_CONTEXT) if int(exponent) > 0 else normal
 
 
-def show(value: object) -> str:
+def abbreviate(value: object) -> str:
     """`value` for an error message, cut to `SHOWN` characters."""
     text = str(value)
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+    return text if len(text) <= MAX_SHOWN_CHARACTERS else f"{text[:MAX_SHOWN_CHARACTERS]}…"

@@ -10,25 +10,30 @@ from typing import Any
 
 import msgspec
 
-from services.positions.taking import CHECKPOINT, rows
+from services.positions.taking import CHECKPOINT_NAME, decode_checkpoint_rows
 from tapewire.events import PositionEvent
-from tapewire.log import Recorded
-from tapewire.log.checkpoints import Claim, Kept, follower, plain
+from tapewire.log import RecordedEvent
+from tapewire.log.checkpoints import (
+    CheckpointCheck,
+    DecodedCheckpoint,
+    decode_follower_checkpoint,
+    to_builtins,
+)
 
 _Entry = dict[str, Any]
 
 
 class _Fold:
-    def __init__(self, claim: Claim) -> None:
+    def __init__(self, claim: DecodedCheckpoint) -> None:
         self._as_of = claim.as_of
         self._named = {name: row["sequence"] for name, row in claim.state.items()}
         self._open: dict[str, _Entry] = {}
 
-    def apply(self, recorded: Recorded) -> None:
+    def apply(self, recorded: RecordedEvent) -> None:
         event = recorded.event
         if not isinstance(event, PositionEvent):
             return
-        name = f"{recorded.place.owner} {event.position.symbol}"
+        name = f"{recorded.event_subject.owner} {event.position.symbol}"
         taken = event.trade_sequence <= self._as_of
         named = self._named.get(name)
         if not taken and (named is None or recorded.sequence > named):
@@ -41,26 +46,30 @@ class _Fold:
             self._open.pop(name, None)
 
     def state(self) -> Any:
-        return plain(self._open)
+        return to_builtins(self._open)
 
 
-def _row(recorded: Recorded, event: PositionEvent) -> _Entry:
+def _row(recorded: RecordedEvent, event: PositionEvent) -> _Entry:
     return {
         **msgspec.structs.asdict(event.position),
-        "user": recorded.place.owner,
+        "user": recorded.event_subject.owner,
         "trade_sequence": event.trade_sequence,
         "sequence": recorded.sequence,
     }
 
 
-def _read(data: bytes) -> Claim:
-    claim = follower(data)
-    state = {f"{row['user']} {row['symbol']}": row for row in rows(claim.state)}
-    return msgspec.structs.replace(claim, state=plain(state))
+def _read(data: bytes) -> DecodedCheckpoint:
+    claim = decode_follower_checkpoint(data)
+    state = {f"{row['user']} {row['symbol']}": row for row in decode_checkpoint_rows(claim.state)}
+    return msgspec.structs.replace(claim, state=to_builtins(state))
 
 
-def _never(_: Recorded) -> int:
+def _never(_: RecordedEvent) -> int:
     return 0
 
 
-KEPT = (Kept(name=CHECKPOINT, domain="positions", read=_read, fold=_Fold, at=_never),)
+CHECKPOINT_CHECKS = (
+    CheckpointCheck(
+        name=CHECKPOINT_NAME, domain="positions", decode=_read, make_fold=_Fold, sequence_of=_never
+    ),
+)

@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator
 from services.positions.domain import DOMAIN
 from services.positions.reconciling import Reconciliation
 from tapewire.events import PositionEvent, TradeExecuted, Undecodable, UnknownType
-from tapewire.log import BadSubject, EventLog, Recorded, Refusal, Unavailable, pattern
-from tapewire.log.port import LONG_PAGE_BYTES, LONG_PAGE_EVENTS
+from tapewire.log import BadSubject, CommandRejected, EventLog, RecordedEvent, Unavailable, pattern
+from tapewire.log.port import CATCH_UP_PAGE_BYTES, CATCH_UP_PAGE_EVENTS
 from tapewire.runtime.contracts.positions import ReconcileReply
 
 
@@ -24,21 +24,27 @@ async def reconcile(log: EventLog, user: str | None = None) -> ReconcileReply:
         Unavailable: from the log.
         Undecodable, UnknownType: an event of a position cannot be read by this program.
     """
-    last, taken = await _frontier(log)
+    last, taken = await _load_last_position_event(log)
     bounds = await log.bounds()
     if bounds.first > 1:
-        raise Refusal("conflict", f"the log begins at {bounds.first}: earlier trades are unknown")
+        raise CommandRejected(
+            "conflict", f"the log begins at {bounds.first}: earlier trades are unknown"
+        )
     found = Reconciliation()
-    trades = _Trades(_events(log, pattern(owner=user, domain="trades"), bounds.last), found)
-    async for recorded in _events(log, pattern(owner=user, domain=DOMAIN), last):
+    trades = _TradeReader(
+        _read_events(log, pattern(owner=user, domain="trades"), bounds.last), found
+    )
+    async for recorded in _read_events(log, pattern(owner=user, domain=DOMAIN), last):
         if isinstance(recorded.event, PositionEvent):
-            await trades.upto(recorded.event.trade_sequence)
-            found.event(recorded.place.owner, recorded.sequence, recorded.event)
-    await trades.upto(taken)
-    await trades.rest()
+            await trades.advance_to(recorded.event.trade_sequence)
+            found.add_position_event(
+                recorded.event_subject.owner, recorded.sequence, recorded.event
+            )
+    await trades.advance_to(taken)
+    await trades.count_pending()
     counts = found.finish()
     return ReconcileReply(
-        differing=found.differing,
+        differing=found.differing_count,
         differences=found.differences,
         trades=counts.trades,
         events=counts.events,
@@ -50,44 +56,48 @@ async def reconcile(log: EventLog, user: str | None = None) -> ReconcileReply:
     )
 
 
-class _Trades:
+class _TradeReader:
     """Trades on their way into a reconciliation."""
 
-    def __init__(self, trades: AsyncIterator[Recorded], into: Reconciliation) -> None:
+    def __init__(
+        self, trades: AsyncIterator[RecordedEvent], reconciliation: Reconciliation
+    ) -> None:
         self._trades = trades
-        self._into = into
-        self._next: Recorded | None = None
+        self._reconciliation = reconciliation
+        self._next: RecordedEvent | None = None
 
-    async def upto(self, sequence: int) -> None:
+    async def advance_to(self, sequence: int) -> None:
         """Tell of all up to `sequence`."""
         while True:
             if self._next is None:
                 self._next = await anext(self._trades, None)
             if self._next is None or self._next.sequence > sequence:
                 return
-            self._tell(self._next)
+            self._add_trade(self._next)
             self._next = None
 
-    async def rest(self) -> None:
+    async def count_pending(self) -> None:
         """Count what is left."""
         if self._next is not None:
-            self._into.pending()
+            self._reconciliation.add_pending_trade()
         async for _ in self._trades:
-            self._into.pending()
+            self._reconciliation.add_pending_trade()
 
-    def _tell(self, recorded: Recorded) -> None:
+    def _add_trade(self, recorded: RecordedEvent) -> None:
         try:
             event = recorded.event
             if isinstance(event, TradeExecuted):
-                self._into.trade(recorded.place.owner, recorded.sequence, event)
+                self._reconciliation.add_trade(
+                    recorded.event_subject.owner, recorded.sequence, event
+                )
         except (UnknownType, Undecodable, BadSubject):
-            self._into.unreadable()
+            self._reconciliation.add_unreadable_trade()
 
 
-async def _frontier(log: EventLog) -> tuple[int, int]:
+async def _load_last_position_event(log: EventLog) -> tuple[int, int]:
     """Where the last position event of all stands, and the trade that it is for."""
     everything = pattern(domain=DOMAIN)
-    last = await log.last(everything)
+    last = await log.last_sequence(everything)
     if not last:
         return 0, 0
     page = await log.page(everything, after=last - 1, limit=1)
@@ -97,17 +107,19 @@ async def _frontier(log: EventLog) -> tuple[int, int]:
     return last, event.trade_sequence if isinstance(event, PositionEvent) else 0
 
 
-async def _events(log: EventLog, filter_: str, upto: int) -> AsyncIterator[Recorded]:
+async def _read_events(
+    log: EventLog, filter_: str, last_sequence: int
+) -> AsyncIterator[RecordedEvent]:
     """Everything of `filter_` up to `upto`, page by page. Raises Unavailable."""
-    wanted, after = min(await log.last(filter_), upto), 0
+    wanted, after = min(await log.last_sequence(filter_), last_sequence), 0
     while after < wanted:
         page = await log.page(
-            filter_, after=after, limit=LONG_PAGE_EVENTS, max_bytes=LONG_PAGE_BYTES
+            filter_, after=after, limit=CATCH_UP_PAGE_EVENTS, max_bytes=CATCH_UP_PAGE_BYTES
         )
         if not page.events:
             raise Unavailable(f"{filter_} should reach {wanted}, a replica ends at {after}")
         for recorded in page.events:
-            if recorded.sequence > upto:
+            if recorded.sequence > last_sequence:
                 return
             yield recorded
         after = page.events[-1].sequence

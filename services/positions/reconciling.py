@@ -10,24 +10,24 @@ from collections import deque
 
 import msgspec
 
-from services.positions.domain import POSITIONS, Key, State, taking
+from services.positions.domain import POSITION_DECIDER, PositionKey, State, build_trade_command
 from tapewire.events import Position, PositionEvent, TradeExecuted
-from tapewire.log import Refusal
-from tapewire.runtime.contracts.positions import MOST_DIFFERENCES, Difference, DifferenceKind
+from tapewire.log import CommandRejected
+from tapewire.runtime.contracts.positions import MAX_LISTED_DIFFERENCES, Difference, DifferenceKind
 
 
-class _Book:
+class _PositionComparison:
     """One position: its fold, and the events that it should have had by now and has not."""
 
-    __slots__ = ("departed", "due", "state")
+    __slots__ = ("expected_events", "has_differed", "state")
 
     def __init__(self) -> None:
-        self.state: State = POSITIONS.initial
-        self.due: deque[PositionEvent] = deque()
-        self.departed = False
+        self.state: State = POSITION_DECIDER.initial_state
+        self.expected_events: deque[PositionEvent] = deque()
+        self.has_differed = False
 
 
-class Counts(msgspec.Struct, frozen=True):
+class ReconciliationCounts(msgspec.Struct, frozen=True):
     """What was compared."""
 
     trades: int
@@ -41,72 +41,97 @@ class Reconciliation:
     """One comparison. Tell of trades that were taken by now, count the others by `pending`."""
 
     def __init__(self) -> None:
-        self._books: dict[Key, _Book] = {}
-        self._trades = self._events = self._pending = self._unusable = 0
+        self._comparisons: dict[PositionKey, _PositionComparison] = {}
+        self._trade_count = self._event_count = self._pending_count = self._unusable_count = 0
         self.differences: list[Difference] = []
-        self.differing = 0
+        self.differing_count = 0
 
-    def trade(self, user: str, sequence: int, trade: TradeExecuted) -> None:
+    def add_trade(self, user: str, sequence: int, trade: TradeExecuted) -> None:
         """`user` traded."""
-        self._trades += 1
+        self._trade_count += 1
         try:
-            command = taking("", user, sequence, trade)
-        except Refusal:
-            self._unusable += 1
+            command = build_trade_command("", user, sequence, trade)
+        except CommandRejected:
+            self._unusable_count += 1
             return
-        book = self._books.setdefault(Key(user, trade.symbol), _Book())
-        for happening in POSITIONS.decide(book.state, command):
-            book.state = POSITIONS.evolve(book.state, happening.event)
-            if not book.departed and isinstance(happening.event, PositionEvent):
-                book.due.append(happening.event)
+        book = self._comparisons.setdefault(PositionKey(user, trade.symbol), _PositionComparison())
+        for happening in POSITION_DECIDER.decide(book.state, command):
+            book.state = POSITION_DECIDER.evolve(book.state, happening.event)
+            if not book.has_differed and isinstance(happening.event, PositionEvent):
+                book.expected_events.append(happening.event)
 
-    def pending(self) -> None:
+    def add_pending_trade(self) -> None:
         """A trade that was not taken yet."""
-        self._trades += 1
-        self._pending += 1
+        self._trade_count += 1
+        self._pending_count += 1
 
-    def unreadable(self) -> None:
+    def add_unreadable_trade(self) -> None:
         """A trade that this program cannot decode: nobody can fold it."""
-        self._trades += 1
-        self._unusable += 1
+        self._trade_count += 1
+        self._unusable_count += 1
 
-    def event(self, user: str, sequence: int, event: PositionEvent) -> None:
+    def add_position_event(self, user: str, sequence: int, event: PositionEvent) -> None:
         """The log says this of a position."""
-        self._events += 1
-        key = Key(user, event.position.symbol)
-        book = self._books.setdefault(key, _Book())
-        if book.departed:
+        self._event_count += 1
+        key = PositionKey(user, event.position.symbol)
+        book = self._comparisons.setdefault(key, _PositionComparison())
+        if book.has_differed:
             return
-        if not book.due or event.trade_sequence < book.due[0].trade_sequence:
-            self._depart(key, book, DifferenceKind.UNEXPECTED, event, sequence, None)
-        elif event.trade_sequence > book.due[0].trade_sequence:
-            self._depart(key, book, DifferenceKind.MISSING, book.due[0], None, book.due[0])
-        elif event != book.due[0]:
-            self._depart(key, book, DifferenceKind.DIFFERENT, event, sequence, book.due[0])
+        if (
+            not book.expected_events
+            or event.trade_sequence < book.expected_events[0].trade_sequence
+        ):
+            self._record_difference(key, book, DifferenceKind.UNEXPECTED, event, sequence, None)
+        elif event.trade_sequence > book.expected_events[0].trade_sequence:
+            self._record_difference(
+                key,
+                book,
+                DifferenceKind.MISSING,
+                book.expected_events[0],
+                None,
+                book.expected_events[0],
+            )
+        elif event != book.expected_events[0]:
+            self._record_difference(
+                key, book, DifferenceKind.DIFFERENT, event, sequence, book.expected_events[0]
+            )
         else:
-            book.due.popleft()
+            book.expected_events.popleft()
 
-    def finish(self) -> Counts:
+    def finish(self) -> ReconciliationCounts:
         """All was told: what is still due is missing."""
-        for key, book in self._books.items():
-            if book.due:
-                self._depart(key, book, DifferenceKind.MISSING, book.due[0], None, book.due[0])
-        return Counts(self._trades, self._events, len(self._books), self._pending, self._unusable)
+        for key, book in self._comparisons.items():
+            if book.expected_events:
+                self._record_difference(
+                    key,
+                    book,
+                    DifferenceKind.MISSING,
+                    book.expected_events[0],
+                    None,
+                    book.expected_events[0],
+                )
+        return ReconciliationCounts(
+            self._trade_count,
+            self._event_count,
+            len(self._comparisons),
+            self._pending_count,
+            self._unusable_count,
+        )
 
-    def _depart(
+    def _record_difference(
         self,
-        key: Key,
-        book: _Book,
+        key: PositionKey,
+        comparison: _PositionComparison,
         kind: DifferenceKind,
         event: PositionEvent,
         sequence: int | None,
         expected: PositionEvent | None,
     ) -> None:
         """`event` is the one concerned: the one found, or the one missing."""
-        book.departed = True
-        book.due.clear()
-        self.differing += 1
-        if len(self.differences) >= MOST_DIFFERENCES:
+        comparison.has_differed = True
+        comparison.expected_events.clear()
+        self.differing_count += 1
+        if len(self.differences) >= MAX_LISTED_DIFFERENCES:
             return
         self.differences.append(
             Difference(
@@ -116,11 +141,11 @@ class Reconciliation:
                 trade_id=event.trade_id,
                 trade_sequence=event.trade_sequence,
                 sequence=sequence,
-                expected=_position(expected),
+                expected=_position_of(expected),
                 found=event.position if sequence is not None else None,
             )
         )
 
 
-def _position(event: PositionEvent | None) -> Position | None:
+def _position_of(event: PositionEvent | None) -> Position | None:
     return event.position if event is not None else None

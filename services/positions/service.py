@@ -4,53 +4,57 @@ from decimal import Decimal
 
 from services.positions.proof import reconcile
 from tapewire.events import Position
-from tapewire.log import EventLog, Values, views
-from tapewire.log.market import Market
-from tapewire.runtime import Context
+from tapewire.log import EventLog, LatestValueStore, views
+from tapewire.log.market import QuoteCache
+from tapewire.runtime import RequestContext
 from tapewire.runtime.contracts.positions import (
     ListPositions,
     PositionsReply,
-    Reconcile,
+    ReconcilePositions,
     ReconcileReply,
     ValuedPosition,
 )
 from tapewire.views import PositionsView
-from tapewire.views.positions import total, worth
+from tapewire.views.positions import sum_exact, value_position
 
 
 class PositionsService:
     """The handlers of `svc.positions.*`."""
 
-    def __init__(self, log: EventLog, values: Values, market: Market) -> None:
+    def __init__(
+        self, log: EventLog, checkpoint_store: LatestValueStore, quote_cache: QuoteCache
+    ) -> None:
         self._log = log
-        self._values = values
-        self._market = market
+        self._checkpoint_store = checkpoint_store
+        self._quote_cache = quote_cache
 
-    async def list(self, request: ListPositions, _: Context) -> PositionsReply:
+    async def list(self, request: ListPositions, _: RequestContext) -> PositionsReply:
         """The user's positions view, exactly as of the end of the log, at the newest prices."""
-        view, bounds = await views.load(self._log, self._values, PositionsView, request.user_id)
+        view, bounds = await views.load(
+            self._log, self._checkpoint_store, PositionsView, request.user_id
+        )
         positions = view.positions()
-        valued = [self._valued(position) for position in positions]
+        valued = [self._to_valued_position(position) for position in positions]
         values = [
             position.cost_basis if one.value is None else one.value
             for position, one in zip(positions, valued, strict=True)
         ]
         return PositionsReply(
             positions=valued,
-            total_value=total(values),
-            unrealized_pnl=total([one.unrealized_pnl or Decimal(0) for one in valued]),
+            total_value=sum_exact(values),
+            unrealized_pnl=sum_exact([one.unrealized_pnl or Decimal(0) for one in valued]),
             realized_pnl=view.realized_pnl,
             as_of=bounds.last,
             epoch=bounds.epoch,
         )
 
-    async def reconcile(self, request: Reconcile, _: Context) -> ReconcileReply:
+    async def reconcile(self, request: ReconcilePositions, _: RequestContext) -> ReconcileReply:
         """Compare positions with trades; see `proof`."""
         return await reconcile(self._log, request.user_id)
 
-    def _valued(self, position: Position) -> ValuedPosition:
-        quote = self._market.quote(position.symbol)
-        found = worth(position, quote.price) if quote is not None else None
+    def _to_valued_position(self, position: Position) -> ValuedPosition:
+        quote = self._quote_cache.quote(position.symbol)
+        found = value_position(position, quote.price) if quote is not None else None
         return ValuedPosition(
             symbol=position.symbol,
             quantity=position.quantity,

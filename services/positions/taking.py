@@ -18,21 +18,21 @@ from typing import Any
 
 import msgspec
 
-from services.positions.domain import Key, Traded
-from services.positions.ledger import Ledger
-from services.positions.valuing import Valuer
+from services.positions.domain import PositionKey, TradedState
+from services.positions.ledger import PositionRepository
+from services.positions.valuing import PositionValuer
 from tapewire.events import CODEC, Position
-from tapewire.log import EventLog, Known, Recorded, Values, pattern
+from tapewire.log import EventLog, LatestValueStore, RecordedEvent, Versioned, pattern
 from tapewire.log.follower import follow
 
 LEASE = "positions"
-TRADES = pattern(domain="trades")
-CHECKPOINT = "positions"
-_MOST_BYTES = 1 << 28
+TRADES_FILTER = pattern(domain="trades")
+CHECKPOINT_NAME = "positions"
+_MAX_DECOMPRESSED_BYTES = 1 << 28
 """What a checkpoint may hold when it is unpacked."""
 
 
-class _Row(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class _PositionRow(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """An open position in the checkpoint, and where its last trade and its last event stand."""
 
     user: str
@@ -47,65 +47,75 @@ class _Row(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     sequence: int
 
 
-class Taker:
+class TradeConsumer:
     """A `tapewire.log.follower.Consumer` of trades."""
 
-    def __init__(self, ledger: Ledger, valuer: Valuer) -> None:
-        self._ledger = ledger
+    def __init__(self, repository: PositionRepository, valuer: PositionValuer) -> None:
+        self._repository = repository
         self._valuer = valuer
         valuer.clear()
 
-    def restore(self, state: bytes) -> None:
-        for row in _unpacked(state):
-            key, known = _known(row)
-            self._ledger.remember(key, Known(known, row.sequence))
-            self._valuer.changed(key, known.position)
+    def restore_state(self, state: bytes) -> None:
+        for row in _decode_rows(state):
+            key, known = _from_row(row)
+            self._repository.cache_position(key, Versioned(known, row.sequence))
+            self._valuer.update_position(key, known.position)
 
-    def save(self) -> bytes:
+    def serialize_state(self) -> bytes:
         """A JSON text: rows, compressed, because all must fit into one message."""
         rows = [
-            _row(key, known.state, known.sequence)
-            for key, known in self._ledger.open().items()
-            if isinstance(known.state, Traded)
+            _to_row(key, known.state, known.sequence)
+            for key, known in self._repository.open_positions().items()
+            if isinstance(known.state, TradedState)
         ]
         packed = base64.b64encode(zlib.compress(CODEC.encode(rows), level=1))
         return CODEC.encode(packed.decode())
 
-    async def take(self, events: Sequence[Recorded]) -> None:
-        for key, position in (await self._ledger.take(events)).items():
-            self._valuer.changed(key, position)
+    async def handle(self, events: Sequence[RecordedEvent]) -> None:
+        for key, position in (await self._repository.apply_trades(events)).items():
+            self._valuer.update_position(key, position)
 
-    async def caught_up(self) -> None:
-        self._valuer.caught_up(self._load)
+    async def on_caught_up(self) -> None:
+        self._valuer.mark_caught_up(self._load_position)
 
-    async def _load(self, key: Key) -> Position | None:
-        state = (await self._ledger.load(key)).state
-        return state.position if isinstance(state, Traded) else None
+    async def _load_position(self, key: PositionKey) -> Position | None:
+        state = (await self._repository.load_position(key)).state
+        return state.position if isinstance(state, TradedState) else None
 
 
 async def run_positions(
     log: EventLog,
-    views: Values,
-    valuer: Valuer,
-    chance: random.Random | None = None,
-    places: dict[str, int] | None = None,
+    checkpoint_store: LatestValueStore,
+    valuer: PositionValuer,
+    rng: random.Random | None = None,
+    last_handled_sequences: dict[str, int] | None = None,
 ) -> None:
     """Fold trades and value positions until canceled. `places` is told how far the trades are
     taken."""
-    make = lambda: Taker(Ledger(log), valuer)  # noqa: E731
+    make = lambda: TradeConsumer(PositionRepository(log), valuer)  # noqa: E731
     async with asyncio.TaskGroup() as group:
         group.create_task(valuer.run())
-        group.create_task(follow(log, views, TRADES, CHECKPOINT, make, chance, places))
+        group.create_task(
+            follow(
+                log,
+                checkpoint_store,
+                TRADES_FILTER,
+                CHECKPOINT_NAME,
+                make,
+                rng,
+                last_handled_sequences,
+            )
+        )
 
 
-def rows(state: bytes) -> list[dict[str, Any]]:
+def decode_checkpoint_rows(state: bytes) -> list[dict[str, Any]]:
     """What `Taker.save` gave, a dictionary a position. Raises ValueError."""
-    return [msgspec.structs.asdict(row) for row in _unpacked(state)]
+    return [msgspec.structs.asdict(row) for row in _decode_rows(state)]
 
 
-def _row(key: Key, state: Traded, sequence: int) -> _Row:
+def _to_row(key: PositionKey, state: TradedState, sequence: int) -> _PositionRow:
     position = state.position
-    return _Row(
+    return _PositionRow(
         user=key.user,
         symbol=position.symbol,
         quantity=position.quantity,
@@ -119,7 +129,7 @@ def _row(key: Key, state: Traded, sequence: int) -> _Row:
     )
 
 
-def _known(row: _Row) -> tuple[Key, Traded]:
+def _from_row(row: _PositionRow) -> tuple[PositionKey, TradedState]:
     position = Position(
         symbol=row.symbol,
         quantity=row.quantity,
@@ -129,13 +139,15 @@ def _known(row: _Row) -> tuple[Key, Traded]:
         fees=row.fees,
         timestamp=row.timestamp,
     )
-    return Key(row.user, row.symbol), Traded(position, row.trade_sequence)
+    return PositionKey(row.user, row.symbol), TradedState(position, row.trade_sequence)
 
 
-def _unpacked(state: bytes) -> list[_Row]:
+def _decode_rows(state: bytes) -> list[_PositionRow]:
     """Raises ValueError."""
     try:
         packed = base64.b64decode(CODEC.decode(state, str), validate=True)
-        return CODEC.decode(zlib.decompressobj().decompress(packed, _MOST_BYTES), list[_Row])
+        return CODEC.decode(
+            zlib.decompressobj().decompress(packed, _MAX_DECOMPRESSED_BYTES), list[_PositionRow]
+        )
     except zlib.error as error:
         raise ValueError(f"no checkpoint of positions: {error}") from error

@@ -12,17 +12,17 @@ from datetime import UTC, datetime
 import msgspec
 from structlog.typing import FilteringBoundLogger
 
-from services.prices.feed import Replay
+from services.prices.feed import ReplayFeed
 from tapewire.events import CODEC
-from tapewire.log import EVERYBODY, LogError, Values
-from tapewire.log.patience import Patience, fresh_chance
+from tapewire.log import EVERYBODY, LatestValueStore, LogError
+from tapewire.log.patience import Backoff, new_rng
 
-KEY = f"{EVERYBODY}.feed-place"
-KEEP_SECONDS = 1.0
-FRESH_SECONDS = 60.0
+CHECKPOINT_KEY = f"{EVERYBODY}.feed-place"
+SAVE_INTERVAL_SECONDS = 1.0
+MAX_RESUME_AGE_SECONDS = 60.0
 
 
-class Place(msgspec.Struct, frozen=True, rename="camel"):
+class PlaybackPosition(msgspec.Struct, frozen=True, rename="camel"):
     """Recording `feed` had been played up to `ms` at `kept_at`."""
 
     feed: str
@@ -30,13 +30,13 @@ class Place(msgspec.Struct, frozen=True, rename="camel"):
     kept_at: datetime
 
 
-class Bookmark:
+class PlaybackCheckpointer:
     """Of what `replay` plays."""
 
     def __init__(
         self,
-        replay: Replay,
-        values: Values,
+        replay: ReplayFeed,
+        values: LatestValueStore,
         *,
         logger: FilteringBoundLogger,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -46,21 +46,21 @@ class Bookmark:
         self._logger = logger
         self._now = now
 
-    async def work(self, play: Callable[[], Awaitable[None]]) -> None:
+    async def run(self, play: Callable[[], Awaitable[None]]) -> None:
         """Play from where the recording stands, and keep that, until playing ends."""
-        await self._open()
-        keeping = asyncio.create_task(self._keep())
+        await self._resume()
+        keeping = asyncio.create_task(self._save_periodically())
         try:
             await play()
         finally:
             keeping.cancel()
             await asyncio.gather(keeping, return_exceptions=True)
 
-    async def _open(self) -> None:
-        patience = Patience(fresh_chance())
+    async def _resume(self) -> None:
+        patience = Backoff(new_rng())
         while True:
             try:
-                place = self._read(await self._values.get(KEY))
+                place = self._decode(await self._values.get(CHECKPOINT_KEY))
             except LogError as error:
                 self._logger.warning("prices.no_bookmark_yet", error=str(error))
                 await patience.wait()
@@ -70,25 +70,25 @@ class Bookmark:
         if place is None or place.feed != mine.name or place.ms == mine.ms:
             return
         age = (self._now() - place.kept_at).total_seconds()
-        if age <= FRESH_SECONDS:
+        if age <= MAX_RESUME_AGE_SECONDS:
             self._logger.info("prices.resumed", feed=place.feed, ms=place.ms)
             self._replay.resume(place.ms)
 
-    def _read(self, data: bytes | None) -> Place | None:
+    def _decode(self, data: bytes | None) -> PlaybackPosition | None:
         if data is None:
             return None
         try:
-            return CODEC.decode(data, Place)
+            return CODEC.decode(data, PlaybackPosition)
         except msgspec.DecodeError as error:
             self._logger.warning("prices.bad_bookmark", error=str(error))
             return None
 
-    async def _keep(self) -> None:
+    async def _save_periodically(self) -> None:
         while True:
-            await asyncio.sleep(KEEP_SECONDS)
+            await asyncio.sleep(SAVE_INTERVAL_SECONDS)
             mine = self._replay.progress()
-            place = Place(mine.name, mine.ms, self._now())
+            place = PlaybackPosition(mine.name, mine.ms, self._now())
             try:
-                await self._values.put(KEY, CODEC.encode(place))
+                await self._values.put(CHECKPOINT_KEY, CODEC.encode(place))
             except LogError as error:
                 self._logger.warning("prices.bookmark_not_kept", error=str(error))

@@ -14,18 +14,18 @@ from typing import Any
 import msgspec
 from structlog.typing import FilteringBoundLogger
 
-from services.prices.domain import Book, fold, quote
-from services.prices.feed import Feed, Progress
-from services.prices.posting import MEND_SECONDS, Posting
+from services.prices.domain import TopOfBook, apply_tick, build_price_updated
+from services.prices.feed import FeedProgress, MarketDataFeed
+from services.prices.posting import REPAIR_INTERVAL_SECONDS, PriceUpdatePublisher
 from tapewire.events import PriceUpdated
-from tapewire.log import Values
-from tapewire.runtime import Context
+from tapewire.log import LatestValueStore
+from tapewire.runtime import RequestContext
 
-LEASE = "price-feed"
-STATUS = "status"
+LEASE_NAME = "price-feed"
+STATUS_ENDPOINT = "status"
 
 
-class AskStatus(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class GetStatus(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How is the feed? Answered by `Status`, by any process of the service."""
 
 
@@ -36,36 +36,38 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     playing: bool
     symbols: list[str]
     lost: int
-    feed: Progress
+    feed: FeedProgress
 
 
 def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Prices:
+class PricesService:
     """The service: a feed, the books folded from it, and the quotes published last."""
 
     def __init__(
         self,
-        feed: Feed,
-        market: Values,
+        feed: MarketDataFeed,
+        market: LatestValueStore,
         *,
         logger: FilteringBoundLogger,
         now: Callable[[], datetime] = utc_now,
-        mend_seconds: float = MEND_SECONDS,
+        repair_interval_seconds: float = REPAIR_INTERVAL_SECONDS,
     ) -> None:
         self._feed = feed
-        self._posting = Posting(market, logger=logger, mend_seconds=mend_seconds)
+        self._publisher = PriceUpdatePublisher(
+            market, logger=logger, repair_interval_seconds=repair_interval_seconds
+        )
         self._logger = logger
         self._now = now
-        self._books: dict[str, Book] = {}
-        self._quoted: dict[str, datetime] = {}
+        self._books: dict[str, TopOfBook] = {}
+        self._last_quote_times: dict[str, datetime] = {}
         """When each symbol was published last."""
-        self._unpublished: dict[str, None] = {}
-        self._playing = False
+        self._unpublished_symbols: dict[str, None] = {}
+        self._is_playing = False
 
-    async def work(self) -> None:
+    async def run(self) -> None:
         """Play and publish until canceled. When called again it goes on where it was; quotes stay
         published after a feed's end.
 
@@ -73,58 +75,60 @@ class Prices:
             FeedError: the feed cannot be played on.
         """
         self._logger.info("prices.playing", feed=self._feed.progress().name)
-        self._playing = True
-        self._posting.nudge()
+        self._is_playing = True
+        self._publisher.request_repair()
         try:
-            await _all(self._play(), self._posting.mend())
+            await _run_until_failure(self._consume_feed(), self._publisher.run_repair())
         finally:
-            self._playing = False
+            self._is_playing = False
 
-    def nudge(self, connected: bool = True) -> None:
+    def on_connection_state(self, is_connected: bool = True) -> None:
         """NATS is back (or not): look at once for what it lost."""
-        self._posting.nudge(connected)
+        self._publisher.request_repair(is_connected)
 
-    async def status(self, _request: AskStatus, _context: Context) -> Status:
+    async def status(self, _request: GetStatus, _context: RequestContext) -> Status:
         """The endpoint `status`."""
         return Status(
-            playing=self._playing,
+            playing=self._is_playing,
             symbols=sorted(self._books),
-            lost=self._posting.lost,
+            lost=self._publisher.lost_count,
             feed=self._feed.progress(),
         )
 
-    async def _play(self) -> None:
-        async with contextlib.aclosing(self._feed.beats()) as beats:
+    async def _consume_feed(self) -> None:
+        async with contextlib.aclosing(self._feed.stream_batches()) as beats:
             async for beat in beats:
-                if beat.opens:
+                if beat.is_day_start:
                     self._books.clear()
                 # All of a beat is folded before the first wait: being canceled loses no volume.
-                self._unpublished |= dict.fromkeys(tick.symbol for tick in beat.ticks)
+                self._unpublished_symbols |= dict.fromkeys(tick.symbol for tick in beat.ticks)
                 for tick in beat.ticks:
-                    book = self._books.get(tick.symbol) or Book(symbol=tick.symbol)
-                    self._books[tick.symbol] = fold(book, tick)
-                if not beat.past:
-                    await self._publish()
-        await self._publish()
+                    book = self._books.get(tick.symbol) or TopOfBook(symbol=tick.symbol)
+                    self._books[tick.symbol] = apply_tick(book, tick)
+                if not beat.is_catch_up:
+                    await self._publish_changes()
+        await self._publish_changes()
         self._logger.info("prices.feed_ended", symbols=len(self._books))
 
-    async def _publish(self) -> None:
+    async def _publish_changes(self) -> None:
         """What changed since the last time."""
-        changed, self._unpublished = self._unpublished, {}
-        await self._posting.post(self._updates(changed))
+        changed, self._unpublished_symbols = self._unpublished_symbols, {}
+        await self._publisher.publish(self._build_updates(changed))
 
-    def _updates(self, symbols: Iterable[str]) -> list[PriceUpdated]:
+    def _build_updates(self, symbols: Iterable[str]) -> list[PriceUpdated]:
         """What there is to publish of `symbols` now."""
         at, updates = self._now(), list[PriceUpdated]()
         for symbol in symbols:
-            update = quote(self._books[symbol], at, follows=self._quoted.get(symbol))
+            update = build_price_updated(
+                self._books[symbol], at, follows=self._last_quote_times.get(symbol)
+            )
             if update is not None:
-                self._quoted[symbol] = at
+                self._last_quote_times[symbol] = at
                 updates.append(update)
         return updates
 
 
-async def _all(*works: Coroutine[Any, Any, None]) -> None:
+async def _run_until_failure(*works: Coroutine[Any, Any, None]) -> None:
     """Run all of them; the first failure ends the others and is raised as it is, in no group."""
     tasks = [asyncio.ensure_future(work) for work in works]
     try:

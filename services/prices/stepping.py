@@ -12,20 +12,27 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from structlog.typing import FilteringBoundLogger
 
-from services.prices.domain import DAY_MS, BadLine, Book, Tick, fold, quote
-from services.prices.feed import FeedError, Progress, Source
-from services.prices.posting import Posting
-from services.prices.service import AskStatus, Status
+from services.prices.domain import (
+    DAY_MS,
+    MalformedLine,
+    Tick,
+    TopOfBook,
+    apply_tick,
+    build_price_updated,
+)
+from services.prices.feed import FeedError, FeedProgress, TickSource
+from services.prices.posting import PriceUpdatePublisher
+from services.prices.service import GetStatus, Status
 from tapewire.events import PriceUpdated
-from tapewire.log import Refusal, Values
-from tapewire.runtime import Context
-from tapewire.runtime.contracts.prices import Step, Stepped
+from tapewire.log import CommandRejected, LatestValueStore
+from tapewire.runtime import RequestContext
+from tapewire.runtime.contracts.prices import StepRecording, StepReply
 
-LINES_AT_ONCE = 1024
+LINES_PER_CHUNK = 1024
 """Lines read before the event loop has a turn."""
 
 
-class Stepper:
+class RecordingStepper:
     """The service, with a recording that is stepped. `wanted` restricts the symbols; empty is all.
 
     Raises FeedError (from `step`, as an internal failure): the recording cannot be read any more.
@@ -33,145 +40,147 @@ class Stepper:
 
     def __init__(
         self,
-        source: Source,
-        market: Values,
+        source: TickSource,
+        market: LatestValueStore,
         *,
         logger: FilteringBoundLogger,
-        wanted: Iterable[str] = (),
+        symbols: Iterable[str] = (),
     ) -> None:
         self._source = source
-        self._wanted = frozenset(wanted)
-        self._posting = Posting(market, logger=logger)
+        self._symbols = frozenset(symbols)
+        self._publisher = PriceUpdatePublisher(market, logger=logger)
         self._logger = logger
-        self._one_at_a_time = asyncio.Lock()
-        self._playing = False
-        self._taken: Step | None = None
+        self._step_lock = asyncio.Lock()
+        self._is_playing = False
+        self._last_step: StepRecording | None = None
         """The last step. Whoever asks it again, because no answer came, has it at once: reading the
         recording from its beginning for each try would be too late each time."""
-        self._updates: list[PriceUpdated] = []
+        self._last_updates: list[PriceUpdated] = []
         self._rewind()
 
-    async def work(self) -> None:
+    async def run(self) -> None:
         """Keep published what was, until canceled: one process does, and answers steps."""
         self._logger.info("prices.stepped", feed=self._source.name)
-        self._playing = True
-        self._posting.nudge()
+        self._is_playing = True
+        self._publisher.request_repair()
         try:
-            await self._posting.mend()
+            await self._publisher.run_repair()
         finally:
-            self._playing = False
+            self._is_playing = False
 
-    def nudge(self, connected: bool = True) -> None:
+    def on_connection_state(self, is_connected: bool = True) -> None:
         """NATS is back (or not): look at once for what it lost."""
-        self._posting.nudge(connected)
+        self._publisher.request_repair(is_connected)
 
     async def close(self) -> None:
         """Let go of the recording."""
         self._rewind()
 
-    async def status(self, _request: AskStatus, _context: Context) -> Status:
+    async def status(self, _request: GetStatus, _context: RequestContext) -> Status:
         """The endpoint `status`."""
         return Status(
-            playing=self._playing,
+            playing=self._is_playing,
             symbols=sorted(self._books),
-            lost=self._posting.lost,
-            feed=Progress(
+            lost=self._publisher.lost_count,
+            feed=FeedProgress(
                 name=self._source.name,
-                rows=self._rows,
-                malformed=self._malformed,
+                rows=self._row_count,
+                malformed=self._malformed_count,
                 day=1,
-                ms=self._ms,
-                ended=self._ended,
+                ms=self._position_ms,
+                ended=self._has_ended,
             ),
         )
 
-    async def step(self, request: Step, _context: Context) -> Stepped:
+    async def step(self, request: StepRecording, _context: RequestContext) -> StepReply:
         """The endpoint `step`. Raises Refusal (invalid), LogError: ask again."""
-        _checked(request)
-        async with self._one_at_a_time:
-            if request != self._taken:
-                self._updates = await self._take(request)
-                self._taken = request
-            await self._posting.put(self._updates)
-            return Stepped(
+        _validate_step(request)
+        async with self._step_lock:
+            if request != self._last_step:
+                self._last_updates = await self._advance(request)
+                self._last_step = request
+            await self._publisher.publish_confirmed(self._last_updates)
+            return StepReply(
                 upto_ms=request.upto_ms,
-                published={update.symbol: update.timestamp for update in self._updates},
-                ended=self._ended,
+                published={update.symbol: update.timestamp for update in self._last_updates},
+                ended=self._has_ended,
             )
 
-    async def _take(self, request: Step) -> list[PriceUpdated]:
+    async def _advance(self, request: StepRecording) -> list[PriceUpdated]:
         """Read on, or again, to the end of the step; what it publishes."""
-        if self._ms > request.after_ms:
+        if self._position_ms > request.after_ms:
             self._rewind()
-        await self._read(request.after_ms)
-        before = {symbol: self._quote(request.day, symbol) for symbol in self._books}
+        await self._apply_until(request.after_ms)
+        before = {symbol: self._build_update(request.day, symbol) for symbol in self._books}
         updates = []
-        for symbol in await self._read(request.upto_ms):
+        for symbol in await self._apply_until(request.upto_ms):
             earlier = before.get(symbol)
             follows = None if earlier is None else earlier.timestamp
-            update = self._quote(request.day, symbol, follows)
+            update = self._build_update(request.day, symbol, follows)
             if update is not None:
                 updates.append(update)
         return updates
 
     def _rewind(self) -> None:
-        self._items: Iterator[Tick | BadLine] | None = None
-        self._held: Tick | None = None
-        self._ms = self._rows = self._malformed = 0
-        self._ended = False
-        self._books: dict[str, Book] = {}
-        self._ticked: dict[str, int] = {}
+        self._items: Iterator[Tick | MalformedLine] | None = None
+        self._pending_tick: Tick | None = None
+        self._position_ms = self._row_count = self._malformed_count = 0
+        self._has_ended = False
+        self._books: dict[str, TopOfBook] = {}
+        self._last_tick_ms_by_symbol: dict[str, int] = {}
         """The time of each symbol's last tick."""
 
-    async def _read(self, upto_ms: int) -> list[str]:
+    async def _apply_until(self, upto_ms: int) -> list[str]:
         """Fold all ticks up to then; the symbols that had any."""
         changed: dict[str, None] = {}
         lines = 0
-        while (tick := self._next()) is not None:
+        while (tick := self._next_tick()) is not None:
             if tick.ms > upto_ms:
-                self._held = tick
+                self._pending_tick = tick
                 break
-            if not self._wanted or tick.symbol in self._wanted:
-                book = self._books.get(tick.symbol) or Book(symbol=tick.symbol)
-                self._books[tick.symbol] = fold(book, tick)
-                self._ticked[tick.symbol] = max(tick.ms, self._ticked.get(tick.symbol, 0))
+            if not self._symbols or tick.symbol in self._symbols:
+                book = self._books.get(tick.symbol) or TopOfBook(symbol=tick.symbol)
+                self._books[tick.symbol] = apply_tick(book, tick)
+                self._last_tick_ms_by_symbol[tick.symbol] = max(
+                    tick.ms, self._last_tick_ms_by_symbol.get(tick.symbol, 0)
+                )
                 changed[tick.symbol] = None
             lines += 1
-            if lines % LINES_AT_ONCE == 0:
+            if lines % LINES_PER_CHUNK == 0:
                 await asyncio.sleep(0)
-        self._ms = max(self._ms, upto_ms)
+        self._position_ms = max(self._position_ms, upto_ms)
         return list(changed)
 
-    def _next(self) -> Tick | None:
+    def _next_tick(self) -> Tick | None:
         """The tick held back, or the next one; None at the end."""
-        if self._held is not None:
-            held, self._held = self._held, None
+        if self._pending_tick is not None:
+            held, self._pending_tick = self._pending_tick, None
             return held
         if self._items is None:
-            self._items = iter(self._source.day())
+            self._items = iter(self._source.read_day())
         for item in self._items:
             if isinstance(item, Tick):
-                self._rows += 1
+                self._row_count += 1
                 return item
-            self._malformed += 1
+            self._malformed_count += 1
             self._logger.warning("feed.malformed_line", line=item.line, reason=str(item))
-        if not self._rows:
+        if not self._row_count:
             raise FeedError(f"the feed {self._source.name} has no tick: choose another feed")
-        self._ended = True
+        self._has_ended = True
         return None
 
-    def _quote(
+    def _build_update(
         self, day: date, symbol: str, follows: datetime | None = None
     ) -> PriceUpdated | None:
         midnight = datetime.combine(day, time(), UTC)
-        at = midnight + timedelta(milliseconds=self._ticked[symbol])
-        return quote(self._books[symbol], at, follows=follows)
+        at = midnight + timedelta(milliseconds=self._last_tick_ms_by_symbol[symbol])
+        return build_price_updated(self._books[symbol], at, follows=follows)
 
 
-def _checked(request: Step) -> None:
+def _validate_step(request: StepRecording) -> None:
     if not 0 <= request.after_ms <= DAY_MS:
         message = f"afterMs must be 0 to {DAY_MS}, not {request.after_ms}"
-        raise Refusal("invalid", message, "afterMs")
+        raise CommandRejected("invalid", message, "afterMs")
     if not request.after_ms <= request.upto_ms <= DAY_MS:
         message = f"uptoMs must be {request.after_ms} (afterMs) to {DAY_MS}, not {request.upto_ms}"
-        raise Refusal("invalid", message, "uptoMs")
+        raise CommandRejected("invalid", message, "uptoMs")

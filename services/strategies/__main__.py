@@ -3,57 +3,57 @@
 from datetime import UTC, datetime
 
 from services.strategies.commands import Command
-from services.strategies.domain import STRATEGIES, State
-from services.strategies.hand import Desk
-from services.strategies.maker import RuleMaker
-from services.strategies.placing import AskedOrders
-from services.strategies.progress import RunnersProgress
-from services.strategies.runner import LEASE, run_strategies
+from services.strategies.domain import STRATEGY_DECIDER, State
+from services.strategies.hand import WorkerDependencies
+from services.strategies.maker import RuleDecisionMaker
+from services.strategies.placing import NatsOrderClient
+from services.strategies.progress import RunnerProgress
+from services.strategies.runner import LEASE_NAME, run_strategies
 from services.strategies.service import StrategiesService
-from tapewire.log import Entities
-from tapewire.log.grouping import GroupedLog
-from tapewire.log.market import Market
-from tapewire.log.patience import fresh_chance
+from tapewire.log import CommandHandler
+from tapewire.log.grouping import GroupCommitLog
+from tapewire.log.market import QuoteCache
+from tapewire.log.patience import new_rng
 from tapewire.runtime import App, Endpoint, run
 from tapewire.runtime.contracts import strategies as asked
-from tapewire.runtime.contracts.progress import PROGRESS, AskProgress
+from tapewire.runtime.contracts.progress import PROGRESS, GetProgress
 from tapewire.views import StrategiesView
 
 
-async def wiring(app: App) -> None:
+async def wire(app: App) -> None:
     # 1. The market: which symbols there are, and the prices that rules follow.
-    market = Market(app.market)
+    market = QuoteCache(app.quotes)
     await market.start()
     app.on_stop(market.close)
-    app.spawn(market.follow(), name="market")
+    app.spawn(market.repair_gaps(), name="market")
 
     # 2. Strategies, behind their decider.
-    log = GroupedLog(app.log)
-    entities: Entities[State, Command] = Entities(log, STRATEGIES)
+    log = GroupCommitLog(app.log)
+    entities: CommandHandler[State, Command] = CommandHandler(log, STRATEGY_DECIDER)
 
     # 3. The runner, in one process of all. Decision-makers of another kind are hired here.
-    desk = Desk(
+    desk = WorkerDependencies(
         log=log,
-        entities=entities,
-        orders=AskedOrders(app.requests),
-        hire=RuleMaker,
+        command_handler=entities,
+        order_client=NatsOrderClient(app.requests),
+        make_decision_maker=RuleDecisionMaker,
         clock=lambda: datetime.now(UTC),
-        chance=fresh_chance(),
-        held=lambda: app.leases.held(LEASE),
+        rng=new_rng(),
+        holds_lease=lambda: app.leases.is_held(LEASE_NAME),
     )
-    progress = RunnersProgress()
-    app.leased(
-        LEASE,
-        lambda: run_strategies(desk, app.views, market, progress.begins),
-        {PROGRESS: Endpoint(AskProgress, progress.progress)},
+    progress = RunnerProgress()
+    app.run_leased(
+        LEASE_NAME,
+        lambda: run_strategies(desk, app.views, market, progress.on_runner_started),
+        {PROGRESS: Endpoint(GetProgress, progress.get_progress)},
     )
 
     # 4. Checkpoints of the users' views.
-    await app.project(StrategiesView)
+    await app.checkpoint_views(StrategiesView)
 
     # 5. Answers, last: from here on the service is asked.
     service = StrategiesService(app.log, app.views, entities, market)
-    await app.answer(
+    await app.serve_requests(
         {
             asked.CREATE: Endpoint(asked.CreateStrategy, service.create),
             asked.UPDATE: Endpoint(asked.UpdateStrategy, service.update),
@@ -66,4 +66,4 @@ async def wiring(app: App) -> None:
 
 
 if __name__ == "__main__":
-    run(asked.SERVICE, wiring)
+    run(asked.SERVICE, wire)

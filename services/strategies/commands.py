@@ -10,42 +10,42 @@ from typing import assert_never
 
 import msgspec
 
-from services.strategies.exact import Inexact, exact, show
+from services.strategies.exact import DecimalOutOfBounds, abbreviate, validate_decimal
 from tapewire.events import (
     Action,
     Breakout,
     MeanReversion,
     MovingAverageCrossover,
     OrderStatus,
-    Rule,
     Side,
     StopLoss,
+    StrategyRule,
 )
-from tapewire.log import Refusal
+from tapewire.log import CommandRejected
 
 MAX_QTY = Decimal(1_000_000)
 """Shares of one order."""
 QTY_PLACES = 6
-MAX_WINDOW = 1000
+MAX_WINDOW_PRICES = 1000
 """Prices that a rule looks back over."""
 PERCENT_PLACES = 4
-MAX_MARGIN = Decimal(50)
+MAX_MARGIN_PERCENT = Decimal(50)
 MAX_DEVIATIONS = Decimal(10)
-LEAST = Decimal("0.0001")
+MIN_POSITIVE_VALUE = Decimal("0.0001")
 """The least of what must be above 0 and has `PERCENT_PLACES`."""
 MAX_TRADES = 1_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-NAME_LENGTH = 100
-ID_LENGTH = 64
+MAX_NAME_LENGTH = 100
+MAX_ID_LENGTH = 64
 """Characters of a strategy's id, a symbol."""
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
+class StrategySettings(msgspec.Struct, frozen=True, kw_only=True):
     """What a user chooses of a strategy."""
 
     name: str
     symbol: str
-    rule: Rule
+    rule: StrategyRule
     quantity: Decimal
     stop_loss: StopLoss | None
     max_trades: int | None
@@ -60,22 +60,22 @@ class _Command(msgspec.Struct, frozen=True, kw_only=True):
     strategy_id: str
 
 
-class Create(_Command, frozen=True, kw_only=True):
+class CreateStrategyCommand(_Command, frozen=True, kw_only=True):
     """Make it."""
 
-    settings: Settings
+    settings: StrategySettings
 
 
-class Update(_Command, frozen=True, kw_only=True):
+class UpdateStrategyCommand(_Command, frozen=True, kw_only=True):
     """Change what is set; the symbol stays for ever."""
 
     name: str | msgspec.UnsetType = msgspec.UNSET
-    rule: Rule | msgspec.UnsetType = msgspec.UNSET
+    rule: StrategyRule | msgspec.UnsetType = msgspec.UNSET
     quantity: Decimal | msgspec.UnsetType = msgspec.UNSET
     stop_loss: StopLoss | msgspec.UnsetType | None = msgspec.UNSET
     max_trades: int | msgspec.UnsetType | None = msgspec.UNSET
 
-    def apply(self, settings: Settings) -> Settings:
+    def apply(self, settings: StrategySettings) -> StrategySettings:
         """`settings` with what is set changed."""
         fields = ("name", "rule", "quantity", "stop_loss", "max_trades")
         given = {name: getattr(self, name) for name in fields}
@@ -83,19 +83,19 @@ class Update(_Command, frozen=True, kw_only=True):
         return msgspec.structs.replace(settings, **changes)
 
 
-class Start(_Command, frozen=True, kw_only=True):
+class StartStrategyCommand(_Command, frozen=True, kw_only=True):
     """Follow prices."""
 
 
-class Stop(_Command, frozen=True, kw_only=True):
+class StopStrategyCommand(_Command, frozen=True, kw_only=True):
     """Follow prices no more."""
 
 
-class Act(_Command, frozen=True, kw_only=True):
+class ActOnSignalCommand(_Command, frozen=True, kw_only=True):
     """The decision-maker wants to buy or sell at `price`, whose time is `decided_at`; it knew of
     `orders` orders of the strategy. A decision that knew of fewer than there were is void."""
 
-    orders: int
+    expected_order_count: int
     action: Action
     confidence: Decimal
     reasoning: str
@@ -103,17 +103,17 @@ class Act(_Command, frozen=True, kw_only=True):
     decided_at: datetime
 
 
-class TriggerStopLoss(_Command, frozen=True, kw_only=True):
+class TriggerStopLossCommand(_Command, frozen=True, kw_only=True):
     """`price` reached `trigger_price`: close by an order of `side` whatever is held. Who says so
     knew of `orders` orders."""
 
-    orders: int
+    expected_order_count: int
     side: Side
     price: Decimal
     trigger_price: Decimal
 
 
-class Fill(_Command, frozen=True, kw_only=True):
+class ApplyFillCommand(_Command, frozen=True, kw_only=True):
     """Trade `trade_id` at `price` brought order `order_id` to `filled_qty` shares in all."""
 
     order_id: str
@@ -122,7 +122,7 @@ class Fill(_Command, frozen=True, kw_only=True):
     price: Decimal
 
 
-class EndOrder(_Command, frozen=True, kw_only=True):
+class EndOrderCommand(_Command, frozen=True, kw_only=True):
     """Nothing more of order `order_id` will be executed. `status` None: it was never placed."""
 
     order_id: str
@@ -130,14 +130,24 @@ class EndOrder(_Command, frozen=True, kw_only=True):
     reason: str | None
 
 
-class Fail(_Command, frozen=True, kw_only=True):
+class FailStrategyCommand(_Command, frozen=True, kw_only=True):
     """It cannot go on."""
 
     error_code: str
     details: str
 
 
-Command = Create | Update | Start | Stop | Act | TriggerStopLoss | Fill | EndOrder | Fail
+Command = (
+    CreateStrategyCommand
+    | UpdateStrategyCommand
+    | StartStrategyCommand
+    | StopStrategyCommand
+    | ActOnSignalCommand
+    | TriggerStopLossCommand
+    | ApplyFillCommand
+    | EndOrderCommand
+    | FailStrategyCommand
+)
 
 
 def decision_id(strategy_id: str, decided_at: datetime) -> str:
@@ -146,73 +156,85 @@ def decision_id(strategy_id: str, decided_at: datetime) -> str:
     return f"{strategy_id}-{(decided_at - _EPOCH) // timedelta(microseconds=1)}"
 
 
-def checked(settings: Settings) -> Settings:
+def validate_settings(settings: StrategySettings) -> StrategySettings:
     """`settings` with their numbers in their plainest digits.
 
     Raises:
         Refusal: invalid, with the path of the field at fault.
     """
-    _text("symbol", settings.symbol, ID_LENGTH)
+    _validate_text_field("symbol", settings.symbol, MAX_ID_LENGTH)
     if not settings.symbol.isascii():
-        raise Refusal("invalid", "symbol must be printable ASCII", "symbol")
-    _text("name", settings.name, NAME_LENGTH)
+        raise CommandRejected("invalid", "symbol must be printable ASCII", "symbol")
+    _validate_text_field("name", settings.name, MAX_NAME_LENGTH)
     most_trades = settings.max_trades
     if most_trades is not None:
-        _whole("maxTrades", most_trades, 1, MAX_TRADES)
+        _validate_integer_field("maxTrades", most_trades, 1, MAX_TRADES)
     least = Decimal((0, (1,), -QTY_PLACES))
-    return Settings(
+    return StrategySettings(
         name=settings.name,
         symbol=settings.symbol,
-        rule=_rule(settings.rule),
-        quantity=_number("quantity", settings.quantity, least, MAX_QTY, QTY_PLACES),
-        stop_loss=_stop_loss(settings.stop_loss),
+        rule=_validate_rule(settings.rule),
+        quantity=_validate_decimal_field("quantity", settings.quantity, least, MAX_QTY, QTY_PLACES),
+        stop_loss=_validate_stop_loss(settings.stop_loss),
         max_trades=most_trades,
     )
 
 
-def _rule(rule: Rule) -> Rule:
+def _validate_rule(rule: StrategyRule) -> StrategyRule:
     match rule:
         case MovingAverageCrossover(fast=fast, slow=slow):
-            _whole("rule.fast", fast, 1, MAX_WINDOW - 1)
-            _whole("rule.slow", slow, fast + 1, MAX_WINDOW)
+            _validate_integer_field("rule.fast", fast, 1, MAX_WINDOW_PRICES - 1)
+            _validate_integer_field("rule.slow", slow, fast + 1, MAX_WINDOW_PRICES)
             return rule
         case Breakout(window=window, margin_percent=margin):
-            _whole("rule.window", window, 2, MAX_WINDOW)
+            _validate_integer_field("rule.window", window, 2, MAX_WINDOW_PRICES)
             path = "rule.marginPercent"
-            margin = _number(path, margin, Decimal(0), MAX_MARGIN, PERCENT_PLACES)
+            margin = _validate_decimal_field(
+                path, margin, Decimal(0), MAX_MARGIN_PERCENT, PERCENT_PLACES
+            )
             return Breakout(window=window, margin_percent=margin)
         case MeanReversion(window=window, deviations=deviations):
-            _whole("rule.window", window, 2, MAX_WINDOW)
+            _validate_integer_field("rule.window", window, 2, MAX_WINDOW_PRICES)
             path = "rule.deviations"
-            deviations = _number(path, deviations, LEAST, MAX_DEVIATIONS, PERCENT_PLACES)
+            deviations = _validate_decimal_field(
+                path, deviations, MIN_POSITIVE_VALUE, MAX_DEVIATIONS, PERCENT_PLACES
+            )
             return MeanReversion(window=window, deviations=deviations)
         case _:
             assert_never(rule)
 
 
-def _stop_loss(stop: StopLoss | None) -> StopLoss | None:
+def _validate_stop_loss(stop: StopLoss | None) -> StopLoss | None:
     if stop is None:
         return None
-    most = Decimal(100) - LEAST
-    percent = _number("stopLoss.percent", stop.percent, LEAST, most, PERCENT_PLACES)
+    most = Decimal(100) - MIN_POSITIVE_VALUE
+    percent = _validate_decimal_field(
+        "stopLoss.percent", stop.percent, MIN_POSITIVE_VALUE, most, PERCENT_PLACES
+    )
     return StopLoss(kind=stop.kind, percent=percent)
 
 
-def _number(path: str, value: Decimal, least: Decimal, most: Decimal, places: int) -> Decimal:
+def _validate_decimal_field(
+    path: str, value: Decimal, minimum: Decimal, maximum: Decimal, places: int
+) -> Decimal:
     try:
-        return exact(value, least=least, most=most, places=places)
-    except Inexact as error:
-        raise Refusal("invalid", f"{path} {error}", path) from None
+        return validate_decimal(value, minimum=minimum, maximum=maximum, places=places)
+    except DecimalOutOfBounds as error:
+        raise CommandRejected("invalid", f"{path} {error}", path) from None
 
 
-def _whole(path: str, value: int, least: int, most: int) -> None:
-    if not least <= value <= most:
-        raise Refusal("invalid", f"{path} must be {least} to {most}, not {show(value)}", path)
+def _validate_integer_field(path: str, value: int, minimum: int, maximum: int) -> None:
+    if not minimum <= value <= maximum:
+        raise CommandRejected(
+            "invalid", f"{path} must be {minimum} to {maximum}, not {abbreviate(value)}", path
+        )
 
 
-def _text(path: str, value: str, most: int) -> None:
-    if not 1 <= len(value) <= most:
-        message = f"{path} must have 1 to {most} characters, not {len(value)}"
-        raise Refusal("invalid", message, path)
+def _validate_text_field(path: str, value: str, max_length: int) -> None:
+    if not 1 <= len(value) <= max_length:
+        message = f"{path} must have 1 to {max_length} characters, not {len(value)}"
+        raise CommandRejected("invalid", message, path)
     if not value.isprintable():
-        raise Refusal("invalid", f"{path} must be printable, not {show(ascii(value))}", path)
+        raise CommandRejected(
+            "invalid", f"{path} must be printable, not {abbreviate(ascii(value))}", path
+        )

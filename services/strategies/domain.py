@@ -19,18 +19,18 @@ import msgspec
 
 from services.strategies import trading
 from services.strategies.commands import (
-    Act,
+    ActOnSignalCommand,
+    ApplyFillCommand,
     Command,
-    Create,
-    EndOrder,
-    Fail,
-    Fill,
-    Settings,
-    Start,
-    Stop,
-    TriggerStopLoss,
-    Update,
-    checked,
+    CreateStrategyCommand,
+    EndOrderCommand,
+    FailStrategyCommand,
+    StartStrategyCommand,
+    StopStrategyCommand,
+    StrategySettings,
+    TriggerStopLossCommand,
+    UpdateStrategyCommand,
+    validate_settings,
 )
 from services.strategies.holding import Holding
 from tapewire.events import (
@@ -45,78 +45,82 @@ from tapewire.events import (
     StrategyTraded,
     StrategyUpdated,
 )
-from tapewire.log import Decider, Happening, Refusal, Subject
+from tapewire.log import CommandRejected, Decider, EventSubject, NewEvent
 
-SEEN_COMMANDS = 64
+MAX_SEEN_COMMAND_IDS = 64
 """Command ids a strategy remembers: far more than retry at the same time."""
-STARTED_BY_USER = "started by the user"
-STOPPED_BY_USER = "stopped by the user"
+STARTED_MESSAGE = "started by the user"
+STOPPED_MESSAGE = "stopped by the user"
 
 
-class Absent(msgspec.Struct, frozen=True):
+class AbsentStrategyState(msgspec.Struct, frozen=True):
     """No event yet."""
 
 
-class Made(msgspec.Struct, frozen=True):
+class CreatedStrategyState(msgspec.Struct, frozen=True):
     """There is one, made by command `made_by`; `holding` is what it holds at its exact cost."""
 
     strategy: Strategy
-    made_by: str
+    created_by_command_id: str
     holding: Holding
-    seen: tuple[str, ...]
+    seen_command_ids: tuple[str, ...]
 
 
-State = Absent | Made
+State = AbsentStrategyState | CreatedStrategyState
 
 
-def strategy_id(user: str, command_id: str) -> str:
+def derive_strategy_id(user: str, command_id: str) -> str:
     """The id of the strategy that `user` makes by `command_id`: 16 hexadecimal digits."""
     named = f"{len(user)}:{user}:{command_id}"
     return hashlib.sha256(named.encode()).hexdigest()[:16]
 
 
-def decide(state: State, command: Command) -> Sequence[Happening]:
+def decide(state: State, command: Command) -> Sequence[NewEvent]:
     """What `command` makes happen; nothing when it was decided before or changes nothing.
 
     Raises:
         Refusal: invalid (with a path), conflict, not_found.
     """
-    if isinstance(command, Create):
-        return [] if isinstance(state, Made) else _happen(command, [_created(command)])
-    if isinstance(state, Absent):
-        raise Refusal("not_found", "there is no such strategy")
-    if command.id in state.seen:
+    if isinstance(command, CreateStrategyCommand):
+        return (
+            []
+            if isinstance(state, CreatedStrategyState)
+            else _to_new_events(command, [_build_created_event(command)])
+        )
+    if isinstance(state, AbsentStrategyState):
+        raise CommandRejected("not_found", "there is no such strategy")
+    if command.id in state.seen_command_ids:
         return []
-    return _happen(command, _change(state, command))
+    return _to_new_events(command, _decide_change(state, command))
 
 
-def _change(state: Made, command: Command) -> Sequence[Event]:
+def _decide_change(state: CreatedStrategyState, command: Command) -> Sequence[Event]:
     strategy = state.strategy
     match command:
-        case Start():
-            return _start(strategy, command)
-        case Stop():
-            return _stop(strategy, command)
-        case Update():
-            return _update(strategy, command)
-        case Fail():
-            return _fail(strategy, command)
-        case Act():
-            return trading.act(strategy, command)
-        case TriggerStopLoss():
+        case StartStrategyCommand():
+            return _decide_start(strategy, command)
+        case StopStrategyCommand():
+            return _decide_stop(strategy, command)
+        case UpdateStrategyCommand():
+            return _decide_update(strategy, command)
+        case FailStrategyCommand():
+            return _decide_fail(strategy, command)
+        case ActOnSignalCommand():
+            return trading.act_on_signal(strategy, command)
+        case TriggerStopLossCommand():
             return trading.trigger_stop_loss(strategy, command)
-        case Fill():
-            return trading.fill(strategy, state.holding, command)
-        case EndOrder():
+        case ApplyFillCommand():
+            return trading.apply_fill(strategy, state.holding, command)
+        case EndOrderCommand():
             return trading.end_order(strategy, command)
-        case Create():
+        case CreateStrategyCommand():
             return []
         case _:
             assert_never(command)
 
 
-def _created(command: Create) -> Event:
-    settings = checked(command.settings)
+def _build_created_event(command: CreateStrategyCommand) -> Event:
+    settings = validate_settings(command.settings)
     strategy = Strategy(
         strategy_id=command.strategy_id,
         name=settings.name,
@@ -137,67 +141,75 @@ def _created(command: Create) -> Event:
     return StrategyCreated(strategy=strategy, command_id=command.id)
 
 
-def _start(strategy: Strategy, command: Start) -> Sequence[Event]:
+def _decide_start(strategy: Strategy, command: StartStrategyCommand) -> Sequence[Event]:
     if strategy.status is StrategyStatus.STARTED:
         return []
-    _refuse_completed(strategy)
-    if trading.finished(strategy):
+    _reject_completed(strategy)
+    if trading.is_finished(strategy):
         message = f"it did all of its {strategy.max_trades} trades: raise maxTrades"
-        raise Refusal("conflict", message, "maxTrades")
-    after = trading.after(strategy, command, status=StrategyStatus.STARTED, message=STARTED_BY_USER)
+        raise CommandRejected("conflict", message, "maxTrades")
+    after = trading.update_strategy(
+        strategy, command, status=StrategyStatus.STARTED, message=STARTED_MESSAGE
+    )
     return [StrategyStarted(strategy=after, command_id=command.id)]
 
 
-def _stop(strategy: Strategy, command: Stop) -> Sequence[Event]:
+def _decide_stop(strategy: Strategy, command: StopStrategyCommand) -> Sequence[Event]:
     if strategy.status is StrategyStatus.STOPPED:
         return []
     if strategy.status is not StrategyStatus.STARTED:
-        raise Refusal("conflict", f"the strategy is not started: it is {_status(strategy)}")
-    after = trading.after(strategy, command, status=StrategyStatus.STOPPED, message=STOPPED_BY_USER)
+        raise CommandRejected(
+            "conflict", f"the strategy is not started: it is {_describe_status(strategy)}"
+        )
+    after = trading.update_strategy(
+        strategy, command, status=StrategyStatus.STOPPED, message=STOPPED_MESSAGE
+    )
     return [StrategyStopped(strategy=after, command_id=command.id)]
 
 
-def _update(strategy: Strategy, command: Update) -> Sequence[Event]:
-    _refuse_completed(strategy)
+def _decide_update(strategy: Strategy, command: UpdateStrategyCommand) -> Sequence[Event]:
+    _reject_completed(strategy)
     before = settings_of(strategy)
-    settings = checked(command.apply(before))
+    settings = validate_settings(command.apply(before))
     most = settings.max_trades
     if most is not None and most <= strategy.trades and most != before.max_trades:
         message = f"maxTrades must be above the {strategy.trades} trades that are done"
-        raise Refusal("invalid", message, "maxTrades")
+        raise CommandRejected("invalid", message, "maxTrades")
     if settings == before:
         return []
-    after = trading.after(strategy, command, **msgspec.structs.asdict(settings))
+    after = trading.update_strategy(strategy, command, **msgspec.structs.asdict(settings))
     updated = StrategyUpdated(strategy=after, command_id=command.id)
-    return [updated, *trading.completed(after, command)]
+    return [updated, *trading.complete_if_finished(after, command)]
 
 
-def _fail(strategy: Strategy, command: Fail) -> Sequence[Event]:
+def _decide_fail(strategy: Strategy, command: FailStrategyCommand) -> Sequence[Event]:
     if strategy.status is not StrategyStatus.STARTED:
-        raise Refusal("conflict", f"the strategy is not started: it is {_status(strategy)}")
-    return [trading.failed(strategy, command, command.error_code, command.details)]
+        raise CommandRejected(
+            "conflict", f"the strategy is not started: it is {_describe_status(strategy)}"
+        )
+    return [trading.fail_strategy(strategy, command, command.error_code, command.details)]
 
 
-def settings_of(strategy: Strategy) -> Settings:
+def settings_of(strategy: Strategy) -> StrategySettings:
     """What its user chose."""
-    fields = Settings.__struct_fields__
-    return Settings(**{name: getattr(strategy, name) for name in fields})
+    fields = StrategySettings.__struct_fields__
+    return StrategySettings(**{name: getattr(strategy, name) for name in fields})
 
 
-def _refuse_completed(strategy: Strategy) -> None:
+def _reject_completed(strategy: Strategy) -> None:
     if strategy.status is StrategyStatus.COMPLETED:
-        raise Refusal("conflict", "the strategy is completed")
+        raise CommandRejected("conflict", "the strategy is completed")
 
 
-def _status(strategy: Strategy) -> str:
+def _describe_status(strategy: Strategy) -> str:
     return "in error" if strategy.status is StrategyStatus.ERROR else strategy.status.value
 
 
-def _happen(command: Command, events: Sequence[Event]) -> list[Happening]:
+def _to_new_events(command: Command, events: Sequence[Event]) -> list[NewEvent]:
     """Strategies' events on the strategy's subject, decisions on that of its decisions."""
     return [
-        Happening(
-            Subject(
+        NewEvent(
+            EventSubject(
                 command.user,
                 "decisions" if isinstance(event, DecisionMade) else "strategies",
                 command.strategy_id,
@@ -213,13 +225,19 @@ def evolve(state: State, event: Event) -> State:
     if not isinstance(event, StrategyEvent):
         return state
     strategy, command = event.strategy, event.command_id
-    if isinstance(state, Absent):
-        return Made(strategy, command, Holding(), (command,))
-    seen = state.seen if command == state.seen[-1] else (*state.seen[1 - SEEN_COMMANDS :], command)
+    if isinstance(state, AbsentStrategyState):
+        return CreatedStrategyState(strategy, command, Holding(), (command,))
+    seen = (
+        state.seen_command_ids
+        if command == state.seen_command_ids[-1]
+        else (*state.seen_command_ids[1 - MAX_SEEN_COMMAND_IDS :], command)
+    )
     holding = state.holding
     if isinstance(event, StrategyTraded):
-        holding = holding.after(event.side, event.qty, event.price)
-    return Made(strategy, state.made_by, holding, seen)
+        holding = holding.after_trade(event.side, event.qty, event.price)
+    return CreatedStrategyState(strategy, state.created_by_command_id, holding, seen)
 
 
-STRATEGIES: Decider[State, Command] = Decider(initial=Absent(), decide=decide, evolve=evolve)
+STRATEGY_DECIDER: Decider[State, Command] = Decider(
+    initial_state=AbsentStrategyState(), decide=decide, evolve=evolve
+)

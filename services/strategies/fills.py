@@ -10,74 +10,82 @@ from collections.abc import Sequence
 
 import structlog
 
-from services.strategies.commands import Command, EndOrder, Fill
+from services.strategies.commands import ApplyFillCommand, Command, EndOrderCommand
 from services.strategies.domain import State
 from tapewire.events import OrderEvent, OrderFilled, Undecodable, UnknownType
-from tapewire.log import BadSubject, Entities, LogError, Overloaded, Recorded, Refusal, Subject
+from tapewire.log import (
+    BadSubject,
+    CommandHandler,
+    CommandRejected,
+    EventSubject,
+    LogError,
+    RecordedEvent,
+    TooManyConflicts,
+)
 
-STRATEGIES_AT_ONCE = 64
+MAX_CONCURRENT_STRATEGIES = 64
 """Strategies that are told at the same time."""
 
 logger = structlog.get_logger("strategies.fills")
 
 
-class Fills:
+class OrderEventConsumer:
     """A `tapewire.log.follower.Consumer` of ``ev.*.orders.>``."""
 
-    def __init__(self, entities: Entities[State, Command]) -> None:
-        self._entities = entities
-        self._slots = asyncio.Semaphore(STRATEGIES_AT_ONCE)
+    def __init__(self, command_handler: CommandHandler[State, Command]) -> None:
+        self._command_handler = command_handler
+        self._slots = asyncio.Semaphore(MAX_CONCURRENT_STRATEGIES)
 
-    def restore(self, state: bytes) -> None:
+    def restore_state(self, state: bytes) -> None:
         """There is nothing to restore."""
 
-    def save(self) -> bytes:
+    def serialize_state(self) -> bytes:
         return b"{}"
 
-    async def caught_up(self) -> None:
+    async def on_caught_up(self) -> None:
         """Nothing begins then."""
 
-    async def take(self, events: Sequence[Recorded]) -> None:
+    async def handle(self, events: Sequence[RecordedEvent]) -> None:
         """Tell what of `events` concerns strategies. Raises LogError: once more, later."""
-        told: dict[str, list[tuple[Recorded, Command]]] = {}
+        told: dict[str, list[tuple[RecordedEvent, Command]]] = {}
         for recorded in events:
-            command = _command(recorded)
+            command = _to_command(recorded)
             if command is not None:
-                subject = Subject(command.user, "strategies", command.strategy_id)
+                subject = EventSubject(command.user, "strategies", command.strategy_id)
                 told.setdefault(str(subject), []).append((recorded, command))
         done = await asyncio.gather(
-            *(self._tell(commands) for commands in told.values()), return_exceptions=True
+            *(self._handle_commands(commands) for commands in told.values()), return_exceptions=True
         )
         for outcome in done:
             if isinstance(outcome, BaseException):
                 raise outcome
 
-    async def _tell(self, commands: Sequence[tuple[Recorded, Command]]) -> None:
+    async def _handle_commands(self, commands: Sequence[tuple[RecordedEvent, Command]]) -> None:
         async with self._slots:
             for recorded, command in commands:
-                await self._have(recorded, command)
+                await self._handle_command(recorded, command)
 
-    async def _have(self, recorded: Recorded, command: Command) -> None:
-        subject = Subject(command.user, "strategies", command.strategy_id)
+    async def _handle_command(self, recorded: RecordedEvent, command: Command) -> None:
+        subject = EventSubject(command.user, "strategies", command.strategy_id)
         try:
-            await self._entities.handle(
+            await self._command_handler.handle(
                 subject,
                 command,
-                correlation=recorded.meta.correlation,
-                traceparent=recorded.meta.traceparent,
+                correlation=recorded.metadata.correlation,
+                traceparent=recorded.metadata.traceparent,
             )
-        except Refusal as refusal:
+        except CommandRejected as refusal:
             logger.debug("nothing to do", sequence=recorded.sequence, why=refusal.message)
-        except Overloaded as error:
+        except TooManyConflicts as error:
             raise LogError(str(error)) from error
         except (UnknownType, Undecodable) as error:
             logger.error("cannot read a strategy", subject=str(subject), error=str(error))
 
 
-def _command(recorded: Recorded) -> Command | None:
+def _to_command(recorded: RecordedEvent) -> Command | None:
     """What the event means to a strategy; None when nothing."""
     try:
-        event, user = recorded.event, recorded.place.owner
+        event, user = recorded.event, recorded.event_subject.owner
     except (UnknownType, Undecodable, BadSubject) as error:
         logger.warning("passes over an event", sequence=recorded.sequence, error=str(error))
         return None
@@ -85,8 +93,8 @@ def _command(recorded: Recorded) -> Command | None:
         return None
     order, strategy_id = event.order, event.order.strategy_id
     if isinstance(event, OrderFilled):
-        return Fill(
-            id=recorded.meta.id,
+        return ApplyFillCommand(
+            id=recorded.metadata.id,
             at=order.timestamp,
             user=user,
             strategy_id=strategy_id,
@@ -95,10 +103,10 @@ def _command(recorded: Recorded) -> Command | None:
             filled_qty=order.filled_qty,
             price=event.price,
         )
-    if order.status.open:
+    if order.status.is_open:
         return None
-    return EndOrder(
-        id=recorded.meta.id,
+    return EndOrderCommand(
+        id=recorded.metadata.id,
         at=order.timestamp,
         user=user,
         strategy_id=strategy_id,

@@ -13,136 +13,156 @@ from datetime import datetime
 import msgspec
 import structlog
 
-from services.strategies.commands import Act, Command, EndOrder, Fail, TriggerStopLoss, decision_id
-from services.strategies.domain import Made, State
-from services.strategies.maker import Hire
-from services.strategies.placing import Orders
-from services.strategies.roster import Member, same_side
+from services.strategies.commands import (
+    ActOnSignalCommand,
+    Command,
+    EndOrderCommand,
+    FailStrategyCommand,
+    TriggerStopLossCommand,
+    decision_id,
+)
+from services.strategies.domain import CreatedStrategyState, State
+from services.strategies.maker import DecisionMakerFactory
+from services.strategies.placing import OrderClient
+from services.strategies.roster import TrackedStrategy, is_same_side
 from services.strategies.rules import Signal
-from services.strategies.stoploss import Touch
+from services.strategies.stoploss import StopLossTouch
 from tapewire.events import DecisionMade, PriceUpdated, Side, Undecodable, UnknownType
 from tapewire.log import (
     AlreadyStored,
-    Draft,
-    Entities,
+    CommandHandler,
+    CommandRejected,
+    EventDraft,
     EventLog,
-    Known,
+    EventMetadata,
+    EventSubject,
     LogError,
-    Meta,
-    Overloaded,
-    Refusal,
-    Subject,
+    TooManyConflicts,
+    Versioned,
 )
-from tapewire.log.patience import Patience
+from tapewire.log.patience import Backoff
 
-FRESH_SECONDS = 5.0
+DECISION_RETRY_SECONDS = 5.0
 """How long a decision is tried while the log cannot take it."""
-DETAILS_LENGTH = 300
+MAX_DETAILS_LENGTH = 300
 
 logger = structlog.get_logger("strategies.hand")
 
 
-class Desk(msgspec.Struct, frozen=True):
+class WorkerDependencies(msgspec.Struct, frozen=True):
     """What all strategies at work share."""
 
     log: EventLog
-    entities: Entities[State, Command]
-    orders: Orders
-    hire: Hire
+    command_handler: CommandHandler[State, Command]
+    order_client: OrderClient
+    make_decision_maker: DecisionMakerFactory
     clock: Callable[[], datetime]
-    chance: random.Random
-    held: Callable[[], bool] = lambda: True
+    rng: random.Random
+    holds_lease: Callable[[], bool] = lambda: True
     """Whether this process surely is the only one at work: one that stood still would decide on
     quotes that are over."""
 
 
-class Hand:
+class StrategyCommandExecutor:
     """Acts for `member`, the strategy as it is known; `learn` is called with what became of it."""
 
-    def __init__(self, desk: Desk, member: Member, learn: Callable[[Member], None]) -> None:
-        self.member = member
-        self._desk = desk
-        self._learn = learn
+    def __init__(
+        self,
+        dependencies: WorkerDependencies,
+        tracked: TrackedStrategy,
+        on_change: Callable[[TrackedStrategy], None],
+    ) -> None:
+        self.tracked = tracked
+        self._dependencies = dependencies
+        self._on_change = on_change
 
-    async def act(self, signal: Signal, quote: PriceUpdated, orders: int) -> str | None:
+    async def act_on_signal(
+        self, signal: Signal, quote: PriceUpdated, expected_order_count: int
+    ) -> str | None:
         """Follow the signal, which was given knowing of `orders` orders. Why it was not done, None
         when it was."""
-        command = Act(
-            id=self._decision(quote),
-            at=self._desk.clock(),
-            user=self.member.user,
-            strategy_id=self._id,
-            orders=orders,
+        command = ActOnSignalCommand(
+            id=self._decision_id(quote),
+            at=self._dependencies.clock(),
+            user=self.tracked.user,
+            strategy_id=self._strategy_id,
+            expected_order_count=expected_order_count,
             action=signal.action,
             confidence=signal.confidence,
             reasoning=signal.reasoning,
             price=quote.price,
             decided_at=quote.timestamp,
         )
-        return await self._have(command, command.id, seconds=FRESH_SECONDS)
+        return await self._execute(command, command.id, retry_seconds=DECISION_RETRY_SECONDS)
 
-    async def trigger(self, touch: Touch, side: Side) -> None:
+    async def trigger_stop_loss(self, touch: StopLossTouch, side: Side) -> None:
         """Close what is held by an order of `side`, for a stop-loss that was touched."""
-        command = TriggerStopLoss(
-            id=f"{self._id}.stop-loss.{self.member.strategy.orders + 1}",
-            at=self._desk.clock(),
-            user=self.member.user,
-            strategy_id=self._id,
-            orders=self.member.strategy.orders,
+        command = TriggerStopLossCommand(
+            id=f"{self._strategy_id}.stop-loss.{self.tracked.strategy.orders + 1}",
+            at=self._dependencies.clock(),
+            user=self.tracked.user,
+            strategy_id=self._strategy_id,
+            expected_order_count=self.tracked.strategy.orders,
             side=side,
             price=touch.price,
             trigger_price=touch.trigger_price,
         )
-        await self._have(command, command.id)
+        await self._execute(command, command.id)
 
-    async def give_up(self, order_id: str, why: str) -> None:
+    async def end_rejected_order(self, order_id: str, reason: str) -> None:
         """The order under way was refused."""
-        command = EndOrder(
+        command = EndOrderCommand(
             id=f"{order_id}.refused",
-            at=self._desk.clock(),
-            user=self.member.user,
-            strategy_id=self._id,
+            at=self._dependencies.clock(),
+            user=self.tracked.user,
+            strategy_id=self._strategy_id,
             order_id=order_id,
             status=None,
-            reason=why,
+            reason=reason,
         )
-        await self._have(command, self.member.correlation)
+        await self._execute(command, self.tracked.correlation)
 
-    async def fail(self, error_code: str, details: str) -> None:
+    async def fail_strategy(self, error_code: str, details: str) -> None:
         """The strategy cannot go on."""
-        logger.warning("a strategy fails", subject=str(self.member.subject), details=details)
-        command = Fail(
-            id=f"{self._id}.fail.{self.member.sequence}",
-            at=self._desk.clock(),
-            user=self.member.user,
-            strategy_id=self._id,
+        logger.warning("a strategy fails", subject=str(self.tracked.subject), details=details)
+        command = FailStrategyCommand(
+            id=f"{self._strategy_id}.fail.{self.tracked.sequence}",
+            at=self._dependencies.clock(),
+            user=self.tracked.user,
+            strategy_id=self._strategy_id,
             error_code=error_code,
-            details=details[:DETAILS_LENGTH],
+            details=details[:MAX_DETAILS_LENGTH],
         )
-        await self._have(command, command.id)
+        await self._execute(command, command.id)
 
-    async def tell(self, signal: Signal, quote: PriceUpdated, why: str | None) -> bool:
+    async def publish_declined_decision(
+        self, signal: Signal, quote: PriceUpdated, decline_reason: str | None
+    ) -> bool:
         """Say that a decision was declined; whether that could be stored in `FRESH_SECONDS`."""
-        id_ = self._decision(quote)
+        id_ = self._decision_id(quote)
         decision = DecisionMade(
             decision_id=id_,
-            strategy_id=self._id,
-            symbol=self.member.strategy.symbol,
+            strategy_id=self._strategy_id,
+            symbol=self.tracked.strategy.symbol,
             action=signal.action,
             confidence=signal.confidence,
-            reasoning=signal.reasoning if why is None else f"{signal.reasoning}; declined: {why}",
+            reasoning=signal.reasoning
+            if decline_reason is None
+            else f"{signal.reasoning}; declined: {decline_reason}",
             taken=False,
             timestamp=quote.timestamp,
         )
-        subject = Subject(self.member.user, "decisions", self._id)
-        meta = Meta(id=f"{id_}.declined", correlation=id_)
-        clock, patience = asyncio.get_running_loop().time, Patience(self._desk.chance)
-        deadline = clock() + FRESH_SECONDS
+        subject = EventSubject(self.tracked.user, "decisions", self._strategy_id)
+        meta = EventMetadata(id=f"{id_}.declined", correlation=id_)
+        clock, patience = asyncio.get_running_loop().time, Backoff(self._dependencies.rng)
+        deadline = clock() + DECISION_RETRY_SECONDS
         while True:
-            while not self._desk.held():
+            while not self._dependencies.holds_lease():
                 await patience.wait()
             try:
-                await self._desk.log.append([Draft(subject=subject, event=decision, meta=meta)])
+                await self._dependencies.log.append(
+                    [EventDraft(subject=subject, event=decision, metadata=meta)]
+                )
             except AlreadyStored:
                 return True
             except LogError as error:
@@ -154,61 +174,64 @@ class Hand:
                 return True
 
     @property
-    def _id(self) -> str:
-        return self.member.strategy.strategy_id
+    def _strategy_id(self) -> str:
+        return self.tracked.strategy.strategy_id
 
-    def _decision(self, quote: PriceUpdated) -> str:
-        return decision_id(self._id, quote.timestamp)
+    def _decision_id(self, quote: PriceUpdated) -> str:
+        return decision_id(self._strategy_id, quote.timestamp)
 
-    async def _have(
-        self, command: Command, correlation: str, *, seconds: float | None = None
+    async def _execute(
+        self, command: Command, correlation: str, *, retry_seconds: float | None = None
     ) -> str | None:
         """Have `command` decided, trying for `seconds` while the log cannot, and learn what the
         strategy is then. Why it was refused, or came too late; None when it is done."""
-        clock, patience = asyncio.get_running_loop().time, Patience(self._desk.chance)
-        deadline = None if seconds is None else clock() + seconds
+        clock, patience = asyncio.get_running_loop().time, Backoff(self._dependencies.rng)
+        deadline = None if retry_seconds is None else clock() + retry_seconds
         while True:
-            while not self._desk.held():
+            while not self._dependencies.holds_lease():
                 await patience.wait()
             try:
-                known = await self._desk.entities.handle(
-                    self.member.subject, command, correlation=correlation
+                known = await self._dependencies.command_handler.handle(
+                    self.tracked.subject, command, correlation=correlation
                 )
-            except Refusal as refusal:
+            except CommandRejected as refusal:
                 logger.info("the strategy went another way", id=command.id, why=refusal.message)
-                await self._look()
+                await self._reload()
                 return refusal.message
-            except (LogError, Overloaded, UnknownType, Undecodable) as error:
+            except (LogError, TooManyConflicts, UnknownType, Undecodable) as error:
                 logger.warning("cannot decide now", id=command.id, error=str(error))
                 if deadline is not None and clock() >= deadline:
                     return f"it could not be stored: {error}"
                 await patience.wait()
             else:
-                self._know(known, correlation)
+                self._apply_result(known, correlation)
                 return None
 
-    async def _look(self) -> None:
+    async def _reload(self) -> None:
         """Know the strategy as it is now, if that can be read."""
         try:
-            known = await self._desk.entities.fresh(self.member.subject)
+            known = await self._dependencies.command_handler.load_latest(self.tracked.subject)
         except (LogError, UnknownType, Undecodable):
             return  # the runner's follower brings it
-        self._know(known, self.member.correlation)
+        self._apply_result(known, self.tracked.correlation)
 
-    def _know(self, known: Known[State], correlation: str) -> None:
+    def _apply_result(self, versioned: Versioned[State], correlation: str) -> None:
         """What the follower will say too, only sooner. It knows better since when something is
         held; until then another side is another holding."""
-        before = self.member
-        if not isinstance(known.state, Made) or known.sequence <= before.sequence:
+        before = self.tracked
+        if (
+            not isinstance(versioned.state, CreatedStrategyState)
+            or versioned.sequence <= before.sequence
+        ):
             return
-        strategy = known.state.strategy
-        held = same_side(before.strategy, strategy)
-        self._learn(
+        strategy = versioned.state.strategy
+        held = is_same_side(before.strategy, strategy)
+        self._on_change(
             msgspec.structs.replace(
                 before,
                 strategy=strategy,
-                sequence=known.sequence,
-                since=before.since if held else known.sequence,
+                sequence=versioned.sequence,
+                since=before.since if held else versioned.sequence,
                 correlation=correlation,
             )
         )

@@ -8,34 +8,34 @@ from decimal import Decimal
 
 import msgspec
 
-from services.strategies.exact import MONEY_PLACES, WIDE, plain, rounded
+from services.strategies.exact import MONEY_PLACES, WIDE_CONTEXT, normalize, round_half_even
 from tapewire.events import Side
 
-NOTHING = Decimal(0)
+ZERO = Decimal(0)
 
 
 class Holding(msgspec.Struct, frozen=True):
     """`quantity` shares, below 0 when short, that cost (or brought) `cost` dollars, at least 0."""
 
-    quantity: Decimal = NOTHING
-    cost: Decimal = NOTHING
+    quantity: Decimal = ZERO
+    cost: Decimal = ZERO
 
     @property
     def entry_price(self) -> Decimal | None:
         """The average, dollars a share, rounded to six places; None when nothing is held."""
         if not self.quantity:
             return None
-        return rounded(WIDE.divide(self.cost, abs(self.quantity)), MONEY_PLACES)
+        return round_half_even(WIDE_CONTEXT.divide(self.cost, abs(self.quantity)), MONEY_PLACES)
 
-    def after(self, side: Side, qty: Decimal, price: Decimal) -> "Holding":
+    def after_trade(self, side: Side, qty: Decimal, price: Decimal) -> "Holding":
         """The holding when `qty` shares more were bought or sold at `price`."""
         change = qty if side is Side.BUY else -qty
-        quantity = plain(WIDE.add(self.quantity, change))
+        quantity = normalize(WIDE_CONTEXT.add(self.quantity, change))
         if not quantity:
             return Holding()
         if self.quantity * change >= 0:
-            return Holding(quantity, WIDE.fma(qty, price, self.cost))
+            return Holding(quantity, WIDE_CONTEXT.fma(qty, price, self.cost))
         if self.quantity * quantity < 0:
-            return Holding(quantity, WIDE.multiply(abs(quantity), price))
-        kept = WIDE.multiply(self.cost, abs(quantity))
-        return Holding(quantity, WIDE.divide(kept, abs(self.quantity)))
+            return Holding(quantity, WIDE_CONTEXT.multiply(abs(quantity), price))
+        kept = WIDE_CONTEXT.multiply(self.cost, abs(quantity))
+        return Holding(quantity, WIDE_CONTEXT.divide(kept, abs(self.quantity)))

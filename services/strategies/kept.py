@@ -2,30 +2,44 @@
 
 import msgspec
 
-from services.strategies.roster import Roster
-from services.strategies.runner import LEASE
-from tapewire.log import Recorded
-from tapewire.log.checkpoints import Claim, Kept, follower, plain
+from services.strategies.roster import ActiveStrategies
+from services.strategies.runner import LEASE_NAME
+from tapewire.log import RecordedEvent
+from tapewire.log.checkpoints import (
+    CheckpointCheck,
+    DecodedCheckpoint,
+    decode_follower_checkpoint,
+    to_builtins,
+)
 
 
-class _Fold:
-    def __init__(self, _: Claim) -> None:
-        self._roster = Roster()
+class _ActiveStrategiesFold:
+    def __init__(self, _: DecodedCheckpoint) -> None:
+        self._active_strategies = ActiveStrategies()
 
-    def apply(self, recorded: Recorded) -> None:
-        self._roster.apply(recorded)
+    def apply(self, recorded: RecordedEvent) -> None:
+        self._active_strategies.apply(recorded)
 
     def state(self) -> object:
-        return _state(self._roster)
+        return _to_comparable_state(self._active_strategies)
 
 
-def _read(data: bytes) -> Claim:
-    claim = follower(data)
-    return msgspec.structs.replace(claim, state=_state(Roster.decode(claim.state)))
+def _decode_checkpoint(data: bytes) -> DecodedCheckpoint:
+    claim = decode_follower_checkpoint(data)
+    return msgspec.structs.replace(
+        claim, state=_to_comparable_state(ActiveStrategies.decode(claim.state))
+    )
 
 
-def _state(roster: Roster) -> object:
-    return plain({str(member.subject): member for member in roster.members()})
+def _to_comparable_state(active_strategies: ActiveStrategies) -> object:
+    return to_builtins({str(member.subject): member for member in active_strategies.get_all()})
 
 
-KEPT = (Kept(name=LEASE, domain="strategies", read=_read, fold=_Fold),)
+CHECKPOINT_CHECKS = (
+    CheckpointCheck(
+        name=LEASE_NAME,
+        domain="strategies",
+        decode=_decode_checkpoint,
+        make_fold=_ActiveStrategiesFold,
+    ),
+)

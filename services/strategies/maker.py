@@ -23,16 +23,16 @@ from typing import Protocol, runtime_checkable
 
 import msgspec
 
-from services.strategies.rules import Memory, Signal, rule
+from services.strategies.rules import RuleState, Signal, make_rule
 from tapewire.events import CODEC, Action, PriceUpdated, Strategy
 
-DECIDE_SECONDS = 5.0
+DECISION_TIMEOUT_SECONDS = 5.0
 """What one decision may take."""
-REASONING_LENGTH = 500
+MAX_REASONING_LENGTH = 500
 """Characters of a reasoning that are kept."""
 
 
-class Situation(msgspec.Struct, frozen=True):
+class DecisionInput(msgspec.Struct, frozen=True):
     """What there is to decide on: the strategy of `user` as it is now, and the `quotes` since the
     last decision, oldest first; at least one, and of many the newest."""
 
@@ -44,56 +44,56 @@ class Situation(msgspec.Struct, frozen=True):
 class DecisionMaker(Protocol):
     """Decides for one strategy."""
 
-    async def decide(self, situation: Situation) -> Signal:
+    async def decide(self, decision_input: DecisionInput) -> Signal:
         """What to do now. TimeoutError means: not in time; anything else raised: never again."""
 
 
 @runtime_checkable
-class Remembering(Protocol):
+class StatefulDecisionMaker(Protocol):
     """A decision-maker whose state can be carried to another process."""
 
-    def memory(self) -> bytes:
+    def serialize_state(self) -> bytes:
         """What it has learnt, as JSON; of a few thousand bytes at the most."""
 
-    def recall(self, memory: bytes) -> None:
+    def restore_state(self, state: bytes) -> None:
         """Have learnt that: only before the first decision. Raises ValueError for what is none."""
 
 
-Hire = Callable[[Strategy], DecisionMaker]
+DecisionMakerFactory = Callable[[Strategy], DecisionMaker]
 """Gives the decision-maker of a strategy, which has seen no price yet."""
 
 
-class BadSignal(ValueError):
+class InvalidSignal(ValueError):
     """A signal that cannot be acted on."""
 
 
-class RuleMaker:
+class RuleDecisionMaker:
     """A built-in rule. Of several prices at once, the last that is not a hold counts."""
 
     def __init__(self, strategy: Strategy) -> None:
-        self._rule = rule(strategy.rule)
+        self._rule = make_rule(strategy.rule)
 
-    async def decide(self, situation: Situation) -> Signal:
-        signals = [self._rule.step(quote.price) for quote in situation.quotes]
+    async def decide(self, decision_input: DecisionInput) -> Signal:
+        signals = [self._rule.on_price(quote.price) for quote in decision_input.quotes]
         acting = [signal for signal in signals if signal.action is not Action.HOLD]
         return (acting or signals)[-1]
 
-    def memory(self) -> bytes:
-        return CODEC.encode(self._rule.memory())
+    def serialize_state(self) -> bytes:
+        return CODEC.encode(self._rule.export_state())
 
-    def recall(self, memory: bytes) -> None:
-        self._rule.recall(CODEC.decode(memory, Memory))
+    def restore_state(self, state: bytes) -> None:
+        self._rule.restore_state(CODEC.decode(state, RuleState))
 
 
-def checked(signal: Signal) -> Signal:
+def validate_signal(signal: Signal) -> Signal:
     """`signal`, its reasoning cut to `REASONING_LENGTH`.
 
     Raises:
         BadSignal: it is none, or its confidence is not from 0 to 1.
     """
     if not isinstance(signal, Signal) or not isinstance(signal.action, Action):
-        raise BadSignal(f"a {type(signal).__name__} was decided, which is no signal")
+        raise InvalidSignal(f"a {type(signal).__name__} was decided, which is no signal")
     sure = signal.confidence
     if not isinstance(sure, Decimal) or not sure.is_finite() or not 0 <= sure <= 1:
-        raise BadSignal(f"the confidence is {str(sure)[:40]}: it must be a Decimal from 0 to 1")
-    return msgspec.structs.replace(signal, reasoning=signal.reasoning[:REASONING_LENGTH])
+        raise InvalidSignal(f"the confidence is {str(sure)[:40]}: it must be a Decimal from 0 to 1")
+    return msgspec.structs.replace(signal, reasoning=signal.reasoning[:MAX_REASONING_LENGTH])

@@ -16,116 +16,130 @@ from datetime import datetime
 import msgspec
 import structlog
 
-from services.strategies.roster import Member
-from services.strategies.stoploss import Guard
-from services.strategies.telling import Told
+from services.strategies.roster import TrackedStrategy
+from services.strategies.stoploss import StopLossState
+from services.strategies.telling import PublishedDecision
 from tapewire.events import CODEC, PriceUpdated
-from tapewire.log import EVERYBODY, Values, token
+from tapewire.log import EVERYBODY, LatestValueStore, encode_token
 
-SAVE_SECONDS = 1.0
-MARKS_A_SECOND = 2000
+MIN_SAVE_INTERVAL_SECONDS = 1.0
+CHECKPOINT_STRATEGIES_PER_SECOND = 2000
 """Marks that a second between two writes pays for; with more they get rarer."""
-MOST_BYTES = 900_000
+MAX_VALUE_BYTES = 900_000
 """Of a value; with more, only the guards are kept. NATS takes a megabyte."""
-LARGEST = 64 << 20
+MAX_DECOMPRESSED_BYTES = 64 << 20
 """Bytes that a value may decompress to."""
 
 logger = structlog.get_logger("strategies.marks")
 
 
-class Place(msgspec.Struct, frozen=True, rename="camel"):
+class StrategyResumePoint(msgspec.Struct, frozen=True, rename="camel"):
     """Where a strategy stood when it had dealt with the quote of `quoted_at`, and all before: the
     strategy as it was then, its stop-loss, the last decision that was told, and what its
     decision-maker had learnt, a text of JSON (None: nothing, or it cannot say)."""
 
     quoted_at: datetime
-    member: Member
-    guard: Guard
-    told: Told | None
+    member: TrackedStrategy
+    guard: StopLossState
+    told: PublishedDecision | None
     memory: str | None
 
 
-class Mark(msgspec.Struct, frozen=True, rename="camel"):
+class StrategyCheckpoint(msgspec.Struct, frozen=True, rename="camel"):
     """`guard` is the newest, `place` the last one where all was dealt with."""
 
-    guard: Guard = Guard()
-    place: Place | None = None
+    guard: StopLossState = StopLossState()
+    place: StrategyResumePoint | None = None
 
 
-class _Marks(msgspec.Struct, frozen=True, rename="camel"):
+class _SymbolCheckpoint(msgspec.Struct, frozen=True, rename="camel"):
     epoch: str
-    marks: dict[str, Mark]
+    marks: dict[str, StrategyCheckpoint]
 
 
-def continues(place: Place, member: Member, quote: PriceUpdated) -> bool:
+def can_resume(
+    resume_point: StrategyResumePoint, tracked: TrackedStrategy, quote: PriceUpdated
+) -> bool:
     """Whether `member` can go on from `place` as if nothing had happened: it was not started or
     given another rule since, and `quote` is the one dealt with last, or the very next."""
-    return place.member.begun == member.begun and place.quoted_at in (
+    return resume_point.member.begun == tracked.begun and resume_point.quoted_at in (
         quote.timestamp,
         quote.follows,
     )
 
 
-class Marks:
+class RunnerCheckpoint:
     """The marks of log `epoch`, by the subject of their strategy."""
 
-    def __init__(self, values: Values, epoch: str) -> None:
-        self._values = values
+    def __init__(self, checkpoint_store: LatestValueStore, epoch: str) -> None:
+        self._checkpoint_store = checkpoint_store
         self._epoch = epoch
-        self._saved: dict[str, dict[str, Mark]] = {}
-        self._one_at_a_time = asyncio.Lock()
+        self._saved_by_symbol: dict[str, dict[str, StrategyCheckpoint]] = {}
+        self._save_lock = asyncio.Lock()
 
-    async def load(self, symbols: Iterable[str]) -> Mapping[str, Mark]:
+    async def load(self, symbols: Iterable[str]) -> Mapping[str, StrategyCheckpoint]:
         """What was saved last of strategies in `symbols`, in this log. Raises LogError."""
-        marks: dict[str, Mark] = {}
-        for data in await asyncio.gather(*[self._values.get(_key(one)) for one in set(symbols)]):
+        marks: dict[str, StrategyCheckpoint] = {}
+        for data in await asyncio.gather(
+            *[self._checkpoint_store.get(_checkpoint_key(one)) for one in set(symbols)]
+        ):
             if data is not None:
-                marks.update(self._read(data))
+                marks.update(self._decode(data))
         return marks
 
-    async def save(self, marks: Iterable[tuple[str, str, Mark]]) -> None:
+    async def save(self, checkpoints: Iterable[tuple[str, str, StrategyCheckpoint]]) -> None:
         """Keep marks, each with its symbol and the subject of its strategy. What is kept already
         costs nothing. Raises LogError."""
-        async with self._one_at_a_time:
-            for symbol, kept in _by_symbol(marks).items():
-                if self._saved.get(symbol) != kept:
-                    await self._values.put(_key(symbol), self._written(symbol, kept))
-                    self._saved[symbol] = kept
+        async with self._save_lock:
+            for symbol, kept in _group_by_symbol(checkpoints).items():
+                if self._saved_by_symbol.get(symbol) != kept:
+                    await self._checkpoint_store.put(
+                        _checkpoint_key(symbol), self._encode(symbol, kept)
+                    )
+                    self._saved_by_symbol[symbol] = kept
 
-    def keeps(self, marks: Iterable[tuple[str, str, Mark]]) -> bool:
+    def is_saved(self, checkpoints: Iterable[tuple[str, str, StrategyCheckpoint]]) -> bool:
         """Whether all of them are saved as they are."""
-        return all(self._saved.get(symbol) == kept for symbol, kept in _by_symbol(marks).items())
+        return all(
+            self._saved_by_symbol.get(symbol) == kept
+            for symbol, kept in _group_by_symbol(checkpoints).items()
+        )
 
-    def pause(self) -> float:
+    def save_interval_seconds(self) -> float:
         """Seconds until it is worth saving again."""
-        return max(SAVE_SECONDS, sum(map(len, self._saved.values())) / MARKS_A_SECOND)
+        return max(
+            MIN_SAVE_INTERVAL_SECONDS,
+            sum(map(len, self._saved_by_symbol.values())) / CHECKPOINT_STRATEGIES_PER_SECOND,
+        )
 
-    def _read(self, data: bytes) -> Mapping[str, Mark]:
+    def _decode(self, data: bytes) -> Mapping[str, StrategyCheckpoint]:
         try:
-            plain = zlib.decompressobj().decompress(data, LARGEST)
-            found = CODEC.decode(plain, _Marks)
+            plain = zlib.decompressobj().decompress(data, MAX_DECOMPRESSED_BYTES)
+            found = CODEC.decode(plain, _SymbolCheckpoint)
         except (zlib.error, msgspec.DecodeError) as error:
             logger.warning("passes over marks", error=str(error))
             return {}
         return found.marks if found.epoch == self._epoch else {}
 
-    def _written(self, symbol: str, marks: dict[str, Mark]) -> bytes:
-        data = zlib.compress(CODEC.encode(_Marks(self._epoch, marks)), level=1)
-        if len(data) <= MOST_BYTES:
+    def _encode(self, symbol: str, checkpoints: dict[str, StrategyCheckpoint]) -> bytes:
+        data = zlib.compress(CODEC.encode(_SymbolCheckpoint(self._epoch, checkpoints)), level=1)
+        if len(data) <= MAX_VALUE_BYTES:
             return data
-        logger.warning("keeps no places: too many", symbol=symbol, strategies=len(marks))
-        guards = {subject: Mark(mark.guard) for subject, mark in marks.items()}
-        return zlib.compress(CODEC.encode(_Marks(self._epoch, guards)), level=1)
+        logger.warning("keeps no places: too many", symbol=symbol, strategies=len(checkpoints))
+        guards = {subject: StrategyCheckpoint(mark.guard) for subject, mark in checkpoints.items()}
+        return zlib.compress(CODEC.encode(_SymbolCheckpoint(self._epoch, guards)), level=1)
 
 
-def _by_symbol(marks: Iterable[tuple[str, str, Mark]]) -> dict[str, dict[str, Mark]]:
+def _group_by_symbol(
+    checkpoints: Iterable[tuple[str, str, StrategyCheckpoint]],
+) -> dict[str, dict[str, StrategyCheckpoint]]:
     """Those that say anything."""
-    found: defaultdict[str, dict[str, Mark]] = defaultdict(dict)
-    for symbol, subject, mark in marks:
+    found: defaultdict[str, dict[str, StrategyCheckpoint]] = defaultdict(dict)
+    for symbol, subject, mark in checkpoints:
         if mark.place is not None or mark.guard.best is not None:
             found[symbol][subject] = mark
     return found
 
 
-def _key(symbol: str) -> str:
-    return f"{EVERYBODY}.{token(f'strategies-marks-{symbol}')}"
+def _checkpoint_key(symbol: str) -> str:
+    return f"{EVERYBODY}.{encode_token(f'strategies-marks-{symbol}')}"

@@ -4,29 +4,29 @@ lease."""
 from typing import Protocol
 
 from tapewire.log import Unavailable
-from tapewire.runtime import Context
-from tapewire.runtime.contracts.progress import AskProgress, Progress
+from tapewire.runtime import RequestContext
+from tapewire.runtime.contracts.progress import GetProgress, Progress
 
 
-class Working(Protocol):
+class StrategiesRunner(Protocol):
     """A runner that began."""
 
-    async def progress(self) -> Progress:
+    async def get_progress(self) -> Progress:
         """Raises LogError."""
 
 
-class RunnersProgress:
+class RunnerProgress:
     """Told of each runner that begins, and answers for the last one."""
 
     def __init__(self) -> None:
-        self._runner: Working | None = None
+        self._runner: StrategiesRunner | None = None
 
-    def begins(self, runner: Working) -> None:
+    def on_runner_started(self, runner: StrategiesRunner) -> None:
         """This one works from now on."""
         self._runner = runner
 
-    async def progress(self, _request: AskProgress, _context: Context) -> Progress:
+    async def get_progress(self, _request: GetProgress, _context: RequestContext) -> Progress:
         """The endpoint. Raises LogError."""
         if self._runner is None:
             raise Unavailable("the runner has not begun yet")
-        return await self._runner.progress()
+        return await self._runner.get_progress()

@@ -11,13 +11,13 @@ from collections.abc import Iterable
 import msgspec
 
 from tapewire.events import CODEC, Strategy, StrategyEvent, StrategyStarted, StrategyStatus
-from tapewire.log import Recorded, Subject
+from tapewire.log import EventSubject, RecordedEvent
 
-LARGEST = 64 << 20
+MAX_DECOMPRESSED_BYTES = 64 << 20
 """Bytes that a checkpoint may decompress to."""
 
 
-class Member(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class TrackedStrategy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A strategy of `user` as of `sequence`. What it holds, it holds since `since`: a sequence that
     is another for every start and every holding. Its rule, with what that learnt of prices, began
     at `begun`. `correlation` is that of its last event."""
@@ -30,26 +30,26 @@ class Member(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     correlation: str
 
     @property
-    def subject(self) -> Subject:
-        return Subject(self.user, "strategies", self.strategy.strategy_id)
+    def subject(self) -> EventSubject:
+        return EventSubject(self.user, "strategies", self.strategy.strategy_id)
 
     @property
-    def at_work(self) -> bool:
+    def is_active(self) -> bool:
         """Whether anything is to be done for it."""
         return self.strategy.status is StrategyStatus.STARTED or self.strategy.order is not None
 
 
-class Roster:
+class ActiveStrategies:
     """The fold."""
 
-    def __init__(self, members: Iterable[Member] = ()) -> None:
-        self._members = {str(member.subject): member for member in members}
+    def __init__(self, tracked_strategies: Iterable[TrackedStrategy] = ()) -> None:
+        self._by_subject = {str(member.subject): member for member in tracked_strategies}
 
-    def members(self) -> list[Member]:
+    def get_all(self) -> list[TrackedStrategy]:
         """In no particular order."""
-        return list(self._members.values())
+        return list(self._by_subject.values())
 
-    def apply(self, recorded: Recorded) -> Member | None:
+    def apply(self, recorded: RecordedEvent) -> TrackedStrategy | None:
         """The strategy after the event, at work or not; None when it is no event of one.
 
         Raises:
@@ -58,50 +58,54 @@ class Roster:
         event = recorded.event
         if not isinstance(event, StrategyEvent):
             return None
-        before = self._members.get(recorded.subject)
-        member = Member(
-            user=recorded.place.owner,
+        before = self._by_subject.get(recorded.subject)
+        member = TrackedStrategy(
+            user=recorded.event_subject.owner,
             strategy=event.strategy,
             sequence=recorded.sequence,
-            since=_since(before, event, recorded.sequence),
-            begun=_begun(before, event, recorded.sequence),
-            correlation=recorded.meta.correlation,
+            since=_holding_since_sequence(before, event, recorded.sequence),
+            begun=_rule_since_sequence(before, event, recorded.sequence),
+            correlation=recorded.metadata.correlation,
         )
-        if member.at_work:
-            self._members[recorded.subject] = member
+        if member.is_active:
+            self._by_subject[recorded.subject] = member
         else:
-            self._members.pop(recorded.subject, None)
+            self._by_subject.pop(recorded.subject, None)
         return member
 
     def encode(self) -> bytes:
         """The fold as a JSON string, compressed: a value of the log's store has a megabyte."""
-        packed = zlib.compress(CODEC.encode(self.members()), level=1)
+        packed = zlib.compress(CODEC.encode(self.get_all()), level=1)
         return CODEC.encode(base64.b64encode(packed).decode())
 
     @classmethod
-    def decode(cls, data: bytes) -> "Roster":
+    def decode(cls, data: bytes) -> "ActiveStrategies":
         """The fold that `encode` gave. Raises ValueError when it is none."""
         try:
             packed = base64.b64decode(CODEC.decode(data, str), validate=True)
-            plain = zlib.decompressobj().decompress(packed, LARGEST)
+            plain = zlib.decompressobj().decompress(packed, MAX_DECOMPRESSED_BYTES)
         except zlib.error as error:
             raise ValueError(f"{len(data)} bytes are no roster: {error}") from error
-        return cls(CODEC.decode(plain, list[Member]))
+        return cls(CODEC.decode(plain, list[TrackedStrategy]))
 
 
-def _since(before: Member | None, event: StrategyEvent, sequence: int) -> int:
-    if before is None or isinstance(event, StrategyStarted):
+def _holding_since_sequence(
+    previous: TrackedStrategy | None, event: StrategyEvent, sequence: int
+) -> int:
+    if previous is None or isinstance(event, StrategyStarted):
         return sequence
-    return before.since if same_side(before.strategy, event.strategy) else sequence
+    return previous.since if is_same_side(previous.strategy, event.strategy) else sequence
 
 
-def _begun(before: Member | None, event: StrategyEvent, sequence: int) -> int:
-    if before is None or isinstance(event, StrategyStarted):
+def _rule_since_sequence(
+    previous: TrackedStrategy | None, event: StrategyEvent, sequence: int
+) -> int:
+    if previous is None or isinstance(event, StrategyStarted):
         return sequence
-    return before.begun if before.strategy.rule == event.strategy.rule else sequence
+    return previous.begun if previous.strategy.rule == event.strategy.rule else sequence
 
 
-def same_side(one: Strategy, other: Strategy) -> bool:
+def is_same_side(first: Strategy, second: Strategy) -> bool:
     """Whether both hold shares, both are short, or both hold nothing."""
-    held, holds = one.position, other.position
+    held, holds = first.position, second.position
     return (held > 0) == (holds > 0) and (held < 0) == (holds < 0)

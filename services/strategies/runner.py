@@ -12,47 +12,70 @@ from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
-from services.strategies.fills import Fills
-from services.strategies.floor import Floor
-from services.strategies.hand import Desk
-from services.strategies.marks import Mark, Marks
-from services.strategies.progress import Working
-from services.strategies.roster import Roster
+from services.strategies.fills import OrderEventConsumer
+from services.strategies.floor import WorkerPool
+from services.strategies.hand import WorkerDependencies
+from services.strategies.marks import RunnerCheckpoint, StrategyCheckpoint
+from services.strategies.progress import StrategiesRunner
+from services.strategies.roster import ActiveStrategies
 from tapewire.events import Undecodable, UnknownType
-from tapewire.log import BadSubject, LogError, Recorded, Unavailable, Values, pattern
+from tapewire.log import BadSubject, LatestValueStore, LogError, RecordedEvent, Unavailable, pattern
 from tapewire.log.follower import follow
-from tapewire.log.market import Market
-from tapewire.log.patience import Patience
+from tapewire.log.market import QuoteCache
+from tapewire.log.patience import Backoff
 from tapewire.runtime.contracts.progress import Progress
 
-LEASE = "strategies-runner"
-FILLS = "strategies-fills"
-PAUSE_PER_SECOND = 20.0
+LEASE_NAME = "strategies-runner"
+FILLS_CHECKPOINT_NAME = "strategies-fills"
+SAVE_PAUSE_RATIO = 20.0
 """Seconds without a look at the marks for each that a look takes: wide windows are long to copy."""
 
 logger = structlog.get_logger("strategies.runner")
 
 
-STRATEGIES, ORDERS = pattern(domain="strategies"), pattern(domain="orders")
+STRATEGIES_FILTER, ORDERS_FILTER = pattern(domain="strategies"), pattern(domain="orders")
 
 
 async def run_strategies(
-    desk: Desk,
-    values: Values,
-    market: Market,
-    begins: Callable[[Working], None] = lambda _runner: None,
+    dependencies: WorkerDependencies,
+    checkpoint_store: LatestValueStore,
+    quote_cache: QuoteCache,
+    on_runner_started: Callable[[StrategiesRunner], None] = lambda _runner: None,
 ) -> None:
     """Work all strategies until canceled. `begins` hears of the runner."""
-    log, chance = desk.log, desk.chance
-    floor = Floor(desk, market)
-    runner = _Runner(desk, values, floor)
-    begins(runner)
-    places, make_fills = runner.places, lambda: Fills(desk.entities)
+    log, chance = dependencies.log, dependencies.rng
+    floor = WorkerPool(dependencies, quote_cache)
+    runner = _Runner(dependencies, checkpoint_store, floor)
+    on_runner_started(runner)
+    places, make_fills = (
+        runner.last_handled_sequences,
+        lambda: OrderEventConsumer(dependencies.command_handler),
+    )
     try:
         async with asyncio.TaskGroup() as group:
-            group.create_task(follow(log, values, STRATEGIES, LEASE, runner.begin, chance, places))
-            group.create_task(follow(log, values, ORDERS, FILLS, make_fills, chance, places))
-            group.create_task(runner.keep_marks())
+            group.create_task(
+                follow(
+                    log,
+                    checkpoint_store,
+                    STRATEGIES_FILTER,
+                    LEASE_NAME,
+                    runner.make_consumer,
+                    chance,
+                    places,
+                )
+            )
+            group.create_task(
+                follow(
+                    log,
+                    checkpoint_store,
+                    ORDERS_FILTER,
+                    FILLS_CHECKPOINT_NAME,
+                    make_fills,
+                    chance,
+                    places,
+                )
+            )
+            group.create_task(runner.save_checkpoints())
     finally:
         await floor.close()
 
@@ -60,87 +83,108 @@ async def run_strategies(
 class _Runner:
     """Gives the follower a crew, a new one whenever the log was made anew."""
 
-    def __init__(self, desk: Desk, values: Values, floor: Floor) -> None:
-        self._desk = desk
-        self._values = values
-        self._floor = floor
-        self._crew: _Crew | None = None
-        self.places: dict[str, int] = {}
+    def __init__(
+        self,
+        dependencies: WorkerDependencies,
+        checkpoint_store: LatestValueStore,
+        worker_pool: WorkerPool,
+    ) -> None:
+        self._dependencies = dependencies
+        self._checkpoint_store = checkpoint_store
+        self._worker_pool = worker_pool
+        self._consumer: _StrategyEventConsumer | None = None
+        self.last_handled_sequences: dict[str, int] = {}
 
-    def begin(self) -> "_Crew":
+    def make_consumer(self) -> "_StrategyEventConsumer":
         """Everything from the start: nobody is at work until the log says so."""
-        self._floor.clear()
-        self._crew = _Crew(self._desk, self._values, self._floor)
-        return self._crew
+        self._worker_pool.stop_all()
+        self._consumer = _StrategyEventConsumer(
+            self._dependencies, self._checkpoint_store, self._worker_pool
+        )
+        return self._consumer
 
-    async def progress(self) -> Progress:
+    async def get_progress(self) -> Progress:
         """How far it is; what that says is dealt with is kept before it is said."""
-        marks = None if self._crew is None else self._crew.marks
-        if marks is None or not {STRATEGIES, ORDERS} <= self.places.keys():
+        marks = None if self._consumer is None else self._consumer.checkpoint
+        if (
+            marks is None
+            or not {STRATEGIES_FILTER, ORDERS_FILTER} <= self.last_handled_sequences.keys()
+        ):
             raise Unavailable("the runner is still reading what there is to work")
-        await marks.save(self._floor.marks())
-        unkept = not marks.keeps(self._floor.marks())
+        await marks.save(self._worker_pool.make_checkpoints())
+        unkept = not marks.is_saved(self._worker_pool.make_checkpoints())
         return Progress(
-            busy=self._floor.busy + unkept,
-            taken=dict(self.places),
-            quotes=self._floor.dealt_with(),
+            busy=self._worker_pool.busy_count + unkept,
+            taken=dict(self.last_handled_sequences),
+            quotes=self._worker_pool.handled_quote_times(),
         )
 
-    async def keep_marks(self) -> None:
+    async def save_checkpoints(self) -> None:
         """Save what is known beyond the log, until canceled."""
-        marks, clock, took = Marks(self._values, ""), asyncio.get_running_loop().time, 0.0
+        marks, clock, took = (
+            RunnerCheckpoint(self._checkpoint_store, ""),
+            asyncio.get_running_loop().time,
+            0.0,
+        )
         while True:
-            await asyncio.sleep(max(marks.pause(), took * PAUSE_PER_SECOND))
-            if self._crew is None or self._crew.marks is None:
+            await asyncio.sleep(max(marks.save_interval_seconds(), took * SAVE_PAUSE_RATIO))
+            if self._consumer is None or self._consumer.checkpoint is None:
                 continue
-            marks, began = self._crew.marks, clock()
-            known, took = self._floor.marks(), clock() - began
+            marks, began = self._consumer.checkpoint, clock()
+            known, took = self._worker_pool.make_checkpoints(), clock() - began
             try:
                 await marks.save(known)
             except LogError as error:
                 logger.warning("cannot keep the marks", error=str(error))
 
 
-class _Crew:
+class _StrategyEventConsumer:
     """The consumer of the strategies' events: has worked who is at work, once all is known."""
 
-    def __init__(self, desk: Desk, values: Values, floor: Floor) -> None:
-        self._desk = desk
-        self._values = values
-        self._floor = floor
-        self._roster = Roster()
-        self.marks: Marks | None = None
+    def __init__(
+        self,
+        dependencies: WorkerDependencies,
+        checkpoint_store: LatestValueStore,
+        worker_pool: WorkerPool,
+    ) -> None:
+        self._dependencies = dependencies
+        self._checkpoint_store = checkpoint_store
+        self._worker_pool = worker_pool
+        self._active_strategies = ActiveStrategies()
+        self.checkpoint: RunnerCheckpoint | None = None
 
-    def restore(self, state: bytes) -> None:
-        self._roster = Roster.decode(state)
+    def restore_state(self, state: bytes) -> None:
+        self._active_strategies = ActiveStrategies.decode(state)
 
-    def save(self) -> bytes:
-        return self._roster.encode()
+    def serialize_state(self) -> bytes:
+        return self._active_strategies.encode()
 
-    async def take(self, events: Sequence[Recorded]) -> None:
+    async def handle(self, events: Sequence[RecordedEvent]) -> None:
         for recorded in events:
             try:
-                member = self._roster.apply(recorded)
+                member = self._active_strategies.apply(recorded)
             except (UnknownType, Undecodable, BadSubject) as error:
                 logger.error("passes over an event", sequence=recorded.sequence, error=str(error))
                 continue
-            if member is not None and self.marks is not None:
-                self._floor.take(member)
+            if member is not None and self.checkpoint is not None:
+                self._worker_pool.update(member)
 
-    async def caught_up(self) -> None:
+    async def on_caught_up(self) -> None:
         """Everybody to work, with what was known beyond the log."""
-        patience = Patience(self._desk.chance)
-        symbols = {member.strategy.symbol for member in self._roster.members()}
+        patience = Backoff(self._dependencies.rng)
+        symbols = {member.strategy.symbol for member in self._active_strategies.get_all()}
         while True:
             try:
-                marks = Marks(self._values, (await self._desk.log.bounds()).epoch)
-                found: Mapping[str, Mark] = await marks.load(symbols)
+                marks = RunnerCheckpoint(
+                    self._checkpoint_store, (await self._dependencies.log.bounds()).epoch
+                )
+                found: Mapping[str, StrategyCheckpoint] = await marks.load(symbols)
             except LogError as error:
                 logger.warning("cannot read the marks", error=str(error))
                 await patience.wait()
             else:
                 break
-        self.marks = marks
-        for member in self._roster.members():
-            self._floor.take(member, found.get(str(member.subject)))
-        logger.info("works", strategies=len(self._roster.members()))
+        self.checkpoint = marks
+        for member in self._active_strategies.get_all():
+            self._worker_pool.update(member, found.get(str(member.subject)))
+        logger.info("works", strategies=len(self._active_strategies.get_all()))

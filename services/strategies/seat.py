@@ -16,136 +16,165 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from services.strategies.hand import Desk, Hand
+from services.strategies.hand import StrategyCommandExecutor, WorkerDependencies
 from services.strategies.maker import (
-    DECIDE_SECONDS,
+    DECISION_TIMEOUT_SECONDS,
+    DecisionInput,
     DecisionMaker,
-    Remembering,
-    Situation,
-    checked,
+    StatefulDecisionMaker,
+    validate_signal,
 )
-from services.strategies.marks import Mark, Place, continues
-from services.strategies.placing import place
-from services.strategies.roster import Member
+from services.strategies.marks import StrategyCheckpoint, StrategyResumePoint, can_resume
+from services.strategies.placing import place_until_answered
+from services.strategies.roster import TrackedStrategy
 from services.strategies.rules import Signal
-from services.strategies.stoploss import Guard, watch
-from services.strategies.telling import Told, worth_telling
-from services.strategies.trading import closing_side, objection
+from services.strategies.stoploss import StopLossState, apply_price
+from services.strategies.telling import PublishedDecision, should_publish
+from services.strategies.trading import closing_side, rejection_reason
 from tapewire.events import Action, PriceUpdated, Strategy, StrategyStatus
 
-QUOTES_KEPT = 256
+MAX_PENDING_QUOTES = 256
 """Quotes that gather for a decision-maker; of more the newest."""
-LATE_QUOTE = timedelta(seconds=2)
+MAX_QUOTE_REORDERING = timedelta(seconds=2)
 """A quote that is older than the last one by no more comes late, or again; by more, it comes from
 another feed, whose clock is behind."""
-LATE_DECISIONS = 3
+MAX_LATE_DECISIONS = 3
 """Decisions in a row that come too late before the strategy fails."""
 
 logger = structlog.get_logger("strategies.seat")
 
 
-class Seat:
+class StrategyWorker:
     """Where one strategy is worked. `mark` is what is known of it from before."""
 
-    def __init__(self, desk: Desk, member: Member, mark: Mark | None = None) -> None:
-        mark = mark or Mark()
-        self.guard: Guard = mark.guard
-        self._place = mark.place
-        self._memory: str | None = None
-        self._again: tuple[datetime, Strategy] | None = None
-        self._desk = desk
-        self._hand = Hand(desk, member, self.update)
-        self._placed: str | None = None
-        self._maker: DecisionMaker | None = None
-        self._late = 0
-        self._told: Told | None = None
-        self._quotes: deque[PriceUpdated] = deque(maxlen=QUOTES_KEPT)
-        self._last: datetime | None = None
-        self._began = self._deciding = self._tending = False
-        self._quoted = asyncio.Event()
-        self._changed = asyncio.Event()
-        self._changed.set()
+    def __init__(
+        self,
+        dependencies: WorkerDependencies,
+        tracked: TrackedStrategy,
+        checkpoint: StrategyCheckpoint | None = None,
+    ) -> None:
+        checkpoint = checkpoint or StrategyCheckpoint()
+        self.stop_loss_state: StopLossState = checkpoint.guard
+        self._resume_point = checkpoint.place
+        self._saved_maker_state: str | None = None
+        self._possibly_decided: tuple[datetime, Strategy] | None = None
+        self._dependencies = dependencies
+        self._executor = StrategyCommandExecutor(dependencies, tracked, self.update)
+        self._last_placed_client_order_id: str | None = None
+        self._decision_maker: DecisionMaker | None = None
+        self._late_decision_count = 0
+        self._last_published: PublishedDecision | None = None
+        self._pending_quotes: deque[PriceUpdated] = deque(maxlen=MAX_PENDING_QUOTES)
+        self._last_quoted_at: datetime | None = None
+        self._has_first_quote = self._is_deciding = self._is_managing_orders = False
+        self._quotes_available = asyncio.Event()
+        self._strategy_changed = asyncio.Event()
+        self._strategy_changed.set()
 
     @property
-    def member(self) -> Member:
+    def tracked(self) -> TrackedStrategy:
         """The strategy as it is known."""
-        return self._hand.member
+        return self._executor.tracked
 
     @property
     def _strategy(self) -> Strategy:
-        return self._hand.member.strategy
+        return self._executor.tracked.strategy
 
     @property
-    def _started(self) -> bool:
+    def _is_started(self) -> bool:
         return self._strategy.status is StrategyStatus.STARTED
 
     @property
-    def quoted_at(self) -> datetime | None:
+    def last_quoted_at(self) -> datetime | None:
         """The newest quote that it was offered."""
-        return self._last
+        return self._last_quoted_at
 
     @property
-    def busy(self) -> bool:
+    def is_busy(self) -> bool:
         """Whether anything is being done, or is to be done now."""
-        waiting = self._quoted.is_set() or self._changed.is_set()
-        return waiting or self._tending or self._deciding
+        waiting = self._quotes_available.is_set() or self._strategy_changed.is_set()
+        return waiting or self._is_managing_orders or self._is_deciding
 
-    def mark(self) -> Mark:
+    def make_checkpoint(self) -> StrategyCheckpoint:
         """What is known beyond the log now. While a quote is being decided on, it is not dealt
         with: the place is the one before."""
-        if self._last is not None and not self._quoted.is_set() and not self._deciding:
-            self._place = Place(self._last, self.member, self.guard, self._told, self._learnt())
-        return Mark(self.guard, self._place)
+        if (
+            self._last_quoted_at is not None
+            and not self._quotes_available.is_set()
+            and not self._is_deciding
+        ):
+            self._resume_point = StrategyResumePoint(
+                self._last_quoted_at,
+                self.tracked,
+                self.stop_loss_state,
+                self._last_published,
+                self._serialize_maker_state(),
+            )
+        return StrategyCheckpoint(self.stop_loss_state, self._resume_point)
 
-    def update(self, member: Member) -> None:
+    def update(self, tracked: TrackedStrategy) -> None:
         """The log says that the strategy is so; what is older than known is passed over."""
-        if member.sequence < self.member.sequence:
+        if tracked.sequence < self.tracked.sequence:
             return
-        before, self._hand.member = self._strategy, member
-        if not self._started or member.strategy.rule != before.rule:
-            self._maker = self._memory = None
-        if not self._started:
-            self._quotes.clear()
-        self._changed.set()
+        before, self._executor.tracked = self._strategy, tracked
+        if not self._is_started or tracked.strategy.rule != before.rule:
+            self._decision_maker = self._saved_maker_state = None
+        if not self._is_started:
+            self._pending_quotes.clear()
+        self._strategy_changed.set()
 
-    def offer(self, quote: PriceUpdated) -> None:
+    def on_quote(self, quote: PriceUpdated) -> None:
         """A quote of its symbol; one that was offered before, or comes late, is passed over."""
-        if self._began:
-            self._take(quote)
+        if self._has_first_quote:
+            self._apply_quote(quote)
         else:
-            self._begin(quote)
+            self._on_first_quote(quote)
 
-    def _begin(self, quote: PriceUpdated) -> None:
+    def _on_first_quote(self, quote: PriceUpdated) -> None:
         """The first quote: go on from the mark where that is possible."""
-        self._began = True
-        member, place = self.member, self._place
-        if place is None or not continues(place, member, quote):
-            self._place = None
-            self._take(quote)
+        self._has_first_quote = True
+        member, place = self.tracked, self._resume_point
+        if place is None or not can_resume(place, member, quote):
+            self._resume_point = None
+            self._apply_quote(quote)
             return
-        self.guard, self._told, self._last = place.guard, place.told, place.quoted_at
-        self._memory = place.memory
-        self._again = (quote.timestamp, place.member.strategy)
-        self._hand.member = place.member
-        self._take(quote)
+        self.stop_loss_state, self._last_published, self._last_quoted_at = (
+            place.guard,
+            place.told,
+            place.quoted_at,
+        )
+        self._saved_maker_state = place.memory
+        self._possibly_decided = (quote.timestamp, place.member.strategy)
+        self._executor.tracked = place.member
+        self._apply_quote(quote)
         self.update(member)
 
-    def _take(self, quote: PriceUpdated) -> None:
-        late = self._last is not None and self._last - LATE_QUOTE <= quote.timestamp <= self._last
+    def _apply_quote(self, quote: PriceUpdated) -> None:
+        late = (
+            self._last_quoted_at is not None
+            and self._last_quoted_at - MAX_QUOTE_REORDERING
+            <= quote.timestamp
+            <= self._last_quoted_at
+        )
         if late:
             return
-        self._last = quote.timestamp
-        if not self._started:
+        self._last_quoted_at = quote.timestamp
+        if not self._is_started:
             return
-        self.guard = watch(self.guard, self._strategy, self.member.since, quote.price)
-        if self.guard.touched is not None:
-            self._changed.set()
-        self._quotes.append(quote)
-        self._quoted.set()
+        self.stop_loss_state = apply_price(
+            self.stop_loss_state, self._strategy, self.tracked.since, quote.price
+        )
+        if self.stop_loss_state.touched is not None:
+            self._strategy_changed.set()
+        self._pending_quotes.append(quote)
+        self._quotes_available.set()
 
-    async def work(self) -> None:
+    async def run(self) -> None:
         """Until canceled. What fails unforeseen fails the strategy."""
-        tasks = [asyncio.create_task(loop) for loop in (self._tend(), self._decide())]
+        tasks = [
+            asyncio.create_task(loop)
+            for loop in (self._run_order_loop(), self._run_decision_loop())
+        ]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             error = next(task.exception() for task in tasks if task.done())
@@ -153,120 +182,134 @@ class Seat:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        logger.error("cannot be worked", subject=str(self.member.subject), exc_info=error)
-        await self._hand.fail("internal", _said(error))
+        logger.error("cannot be worked", subject=str(self.tracked.subject), exc_info=error)
+        await self._executor.fail_strategy("internal", _describe_error(error))
 
-    async def _tend(self) -> None:
+    async def _run_order_loop(self) -> None:
         """Place the order under way; trigger the stop-loss as soon as none is."""
         while True:
-            self._tending = False
-            await self._changed.wait()
-            self._changed.clear()
-            self._tending = True
+            self._is_managing_orders = False
+            await self._strategy_changed.wait()
+            self._strategy_changed.clear()
+            self._is_managing_orders = True
             order = self._strategy.order
-            if order is not None and order.client_order_id != self._placed:
-                refused = await place(self._desk.orders, self.member, order, self._desk.chance)
-                self._placed = order.client_order_id
+            if order is not None and order.client_order_id != self._last_placed_client_order_id:
+                refused = await place_until_answered(
+                    self._dependencies.order_client, self.tracked, order, self._dependencies.rng
+                )
+                self._last_placed_client_order_id = order.client_order_id
                 if refused is not None:
-                    await self._hand.give_up(order.order_id, refused)
-            await self._trigger()
+                    await self._executor.end_rejected_order(order.order_id, refused)
+            await self._trigger_stop_loss()
 
-    async def _trigger(self) -> None:
-        guard, side = self.guard, closing_side(self._strategy)
+    async def _trigger_stop_loss(self) -> None:
+        guard, side = self.stop_loss_state, closing_side(self._strategy)
         if guard.touched is None or side is None or self._strategy.order is not None:
             return
-        if guard.side is side and guard.since == self.member.since:
-            await self._hand.trigger(guard.touched, side)
+        if guard.side is side and guard.since == self.tracked.since:
+            await self._executor.trigger_stop_loss(guard.touched, side)
 
-    async def _decide(self) -> None:
+    async def _run_decision_loop(self) -> None:
         """Ask the decision-maker whenever there are new quotes."""
         while True:
-            self._deciding = False
-            await self._quoted.wait()
-            self._quoted.clear()
-            self._deciding = True
-            quotes = tuple(self._quotes)
-            self._quotes.clear()
-            if not quotes or not self._started:
+            self._is_deciding = False
+            await self._quotes_available.wait()
+            self._quotes_available.clear()
+            self._is_deciding = True
+            quotes = tuple(self._pending_quotes)
+            self._pending_quotes.clear()
+            if not quotes or not self._is_started:
                 continue
-            known = self._known_at(quotes[-1])
-            signal = await self._ask(quotes, known)
-            if signal is not None and self._started:
-                await self._follow(signal, quotes[-1], known)
+            known = self._strategy_for_quote(quotes[-1])
+            signal = await self._request_decision(quotes, known)
+            if signal is not None and self._is_started:
+                await self._act_on_signal(signal, quotes[-1], known)
 
-    def _known_at(self, quote: PriceUpdated) -> Strategy:
+    def _strategy_for_quote(self, quote: PriceUpdated) -> Strategy:
         """The strategy that `quote` is to be decided on: as it is now, or, of a quote that another
         process may have dealt with, as it was before that."""
-        again, self._again = self._again, None
+        again, self._possibly_decided = self._possibly_decided, None
         return again[1] if again is not None and again[0] == quote.timestamp else self._strategy
 
-    def _learnt(self) -> str | None:
+    def _serialize_maker_state(self) -> str | None:
         """What the decision-maker knows by now."""
-        if self._maker is None:
-            return self._memory
-        return self._maker.memory().decode() if isinstance(self._maker, Remembering) else None
+        if self._decision_maker is None:
+            return self._saved_maker_state
+        return (
+            self._decision_maker.serialize_state().decode()
+            if isinstance(self._decision_maker, StatefulDecisionMaker)
+            else None
+        )
 
-    def _hired(self) -> DecisionMaker:
+    def _get_decision_maker(self) -> DecisionMaker:
         """The decision-maker, who knows what the one before learnt."""
-        if self._maker is None:
-            self._maker = self._desk.hire(self._strategy)
-            memory, self._memory = self._memory, None
-            if memory is not None and isinstance(self._maker, Remembering):
-                self._recall(self._maker, memory.encode())
-        return self._maker
+        if self._decision_maker is None:
+            self._decision_maker = self._dependencies.make_decision_maker(self._strategy)
+            memory, self._saved_maker_state = self._saved_maker_state, None
+            if memory is not None and isinstance(self._decision_maker, StatefulDecisionMaker):
+                self._restore_maker_state(self._decision_maker, memory.encode())
+        return self._decision_maker
 
-    def _recall(self, maker: Remembering, memory: bytes) -> None:
+    def _restore_maker_state(self, decision_maker: StatefulDecisionMaker, state: bytes) -> None:
         try:
-            maker.recall(memory)
+            decision_maker.restore_state(state)
         except ValueError as error:  # another program wrote it: begin without prices
             logger.warning("passes over what was learnt", error=str(error))
-            self._maker = self._desk.hire(self._strategy)
+            self._decision_maker = self._dependencies.make_decision_maker(self._strategy)
 
-    async def _ask(self, quotes: tuple[PriceUpdated, ...], known: Strategy) -> Signal | None:
+    async def _request_decision(
+        self, quotes: tuple[PriceUpdated, ...], strategy: Strategy
+    ) -> Signal | None:
         """The decision; None when there is none."""
         try:
-            maker = self._hired()
-            situation = Situation(self.member.user, known, quotes)
-            async with asyncio.timeout(DECIDE_SECONDS):
-                signal = checked(await maker.decide(situation))
+            maker = self._get_decision_maker()
+            situation = DecisionInput(self.tracked.user, strategy, quotes)
+            async with asyncio.timeout(DECISION_TIMEOUT_SECONDS):
+                signal = validate_signal(await maker.decide(situation))
         except TimeoutError:
-            await self._count_late()
+            await self._record_late_decision()
         except Exception as error:
-            await self._hand.fail("rule_failed", _said(error))
+            await self._executor.fail_strategy("rule_failed", _describe_error(error))
         else:
-            self._late = 0
+            self._late_decision_count = 0
             return signal
         return None
 
-    async def _count_late(self) -> None:
-        self._late += 1
-        logger.warning("no decision in time", subject=str(self.member.subject), times=self._late)
-        if self._late >= LATE_DECISIONS:
-            details = f"no decision within {DECIDE_SECONDS:g} s, {self._late} times in a row"
-            self._late = 0
-            await self._hand.fail("decision_late", details)
+    async def _record_late_decision(self) -> None:
+        self._late_decision_count += 1
+        logger.warning(
+            "no decision in time",
+            subject=str(self.tracked.subject),
+            times=self._late_decision_count,
+        )
+        if self._late_decision_count >= MAX_LATE_DECISIONS:
+            details = f"no decision within {DECISION_TIMEOUT_SECONDS:g} s, {self._late_decision_count} times in a row"
+            self._late_decision_count = 0
+            await self._executor.fail_strategy("decision_late", details)
 
-    async def _follow(self, signal: Signal, quote: PriceUpdated, known: Strategy) -> None:
+    async def _act_on_signal(self, signal: Signal, quote: PriceUpdated, strategy: Strategy) -> None:
         """Act on the signal, or tell that it was declined."""
         why: str | None = None
         if signal.action is not Action.HOLD:
-            why = self._stopping(known) or objection(known, signal.action)
-            why = why or await self._hand.act(signal, quote, known.orders)
+            why = self._stop_loss_objection(strategy) or rejection_reason(strategy, signal.action)
+            why = why or await self._executor.act_on_signal(signal, quote, strategy.orders)
             if why is None:
-                self._told = Told(signal.action, quote.timestamp)
+                self._last_published = PublishedDecision(signal.action, quote.timestamp)
                 return
-        if worth_telling(self._told, signal.action, quote.timestamp):
-            told = await self._hand.tell(signal, quote, why)
+        if should_publish(self._last_published, signal.action, quote.timestamp):
+            told = await self._executor.publish_declined_decision(signal, quote, why)
             if told:
-                self._told = Told(signal.action, quote.timestamp)
+                self._last_published = PublishedDecision(signal.action, quote.timestamp)
 
-    def _stopping(self, known: Strategy) -> str | None:
+    def _stop_loss_objection(self, strategy: Strategy) -> str | None:
         """A stop-loss that was touched goes before every signal: if both began an order at the same
         price, it would be a matter of luck which."""
-        if self.guard.touched is None or self.guard.side is not closing_side(known):
+        if self.stop_loss_state.touched is None or self.stop_loss_state.side is not closing_side(
+            strategy
+        ):
             return None
-        return f"the stop-loss at {self.guard.touched.trigger_price} was reached"
+        return f"the stop-loss at {self.stop_loss_state.touched.trigger_price} was reached"
 
 
-def _said(error: BaseException | None) -> str:
+def _describe_error(error: BaseException | None) -> str:
     return f"{type(error).__name__}: {error}"

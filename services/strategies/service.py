@@ -9,21 +9,34 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from services.strategies.commands import (
-    ID_LENGTH,
+    MAX_ID_LENGTH,
     Command,
-    Create,
-    Settings,
-    Start,
-    Stop,
-    Update,
-    checked,
+    CreateStrategyCommand,
+    StartStrategyCommand,
+    StopStrategyCommand,
+    StrategySettings,
+    UpdateStrategyCommand,
+    validate_settings,
 )
-from services.strategies.domain import Absent, Made, State, strategy_id
-from services.strategies.exact import show
-from services.strategies.rules import called
-from tapewire.log import Entities, EventLog, Known, Refusal, Subject, Values, views
-from tapewire.log.market import Market
-from tapewire.runtime import Context
+from services.strategies.domain import (
+    AbsentStrategyState,
+    CreatedStrategyState,
+    State,
+    derive_strategy_id,
+)
+from services.strategies.exact import abbreviate
+from services.strategies.rules import describe_rule
+from tapewire.log import (
+    CommandHandler,
+    CommandRejected,
+    EventLog,
+    EventSubject,
+    LatestValueStore,
+    Versioned,
+    views,
+)
+from tapewire.log.market import QuoteCache
+from tapewire.runtime import RequestContext
 from tapewire.runtime.contracts.strategies import (
     CreateStrategy,
     GetStrategy,
@@ -43,22 +56,22 @@ class StrategiesService:
     def __init__(
         self,
         log: EventLog,
-        values: Values,
-        entities: Entities[State, Command],
-        market: Market,
+        checkpoint_store: LatestValueStore,
+        command_handler: CommandHandler[State, Command],
+        quote_cache: QuoteCache,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._log = log
-        self._values = values
-        self._entities = entities
-        self._market = market
+        self._checkpoint_store = checkpoint_store
+        self._command_handler = command_handler
+        self._quote_cache = quote_cache
         self._clock = clock
 
-    async def create(self, request: CreateStrategy, context: Context) -> StrategyReply:
+    async def create(self, request: CreateStrategy, context: RequestContext) -> StrategyReply:
         """Make the strategy, or answer with the one that this command made before."""
-        settings = checked(
-            Settings(
-                name=request.name or f"{request.symbol} {called(request.rule)}",
+        settings = validate_settings(
+            StrategySettings(
+                name=request.name or f"{request.symbol} {describe_rule(request.rule)}",
                 symbol=request.symbol,
                 rule=request.rule,
                 quantity=request.quantity,
@@ -66,28 +79,30 @@ class StrategiesService:
                 max_trades=request.max_trades,
             )
         )
-        if not await self._market.knows(settings.symbol):
-            raise Refusal("invalid", f"unknown symbol {show(settings.symbol)!r}", "symbol")
-        command = Create(
+        if not await self._quote_cache.has_symbol(settings.symbol):
+            raise CommandRejected(
+                "invalid", f"unknown symbol {abbreviate(settings.symbol)!r}", "symbol"
+            )
+        command = CreateStrategyCommand(
             id=context.command_id,
             at=self._clock(),
             user=request.user_id,
-            strategy_id=strategy_id(request.user_id, context.command_id),
+            strategy_id=derive_strategy_id(request.user_id, context.command_id),
             settings=settings,
         )
-        subject = Subject(request.user_id, "strategies", command.strategy_id)
-        known = await self._entities.handle(
+        subject = EventSubject(request.user_id, "strategies", command.strategy_id)
+        known = await self._command_handler.handle(
             subject,
             command,
             correlation=context.correlation,
             traceparent=context.traceparent,
-            new=True,
+            is_new=True,
         )
-        return StrategyReply(strategy=_made(known, command.strategy_id).strategy)
+        return StrategyReply(strategy=_require_created(known, command.strategy_id).strategy)
 
-    async def update(self, request: UpdateStrategy, context: Context) -> StrategyReply:
+    async def update(self, request: UpdateStrategy, context: RequestContext) -> StrategyReply:
         """Change what is given."""
-        command = Update(
+        command = UpdateStrategyCommand(
             id=context.command_id,
             at=self._clock(),
             user=request.user_id,
@@ -98,63 +113,67 @@ class StrategiesService:
             stop_loss=request.stop_loss,
             max_trades=request.max_trades,
         )
-        return await self._decide(request, command, context)
+        return await self._handle_command(request, command, context)
 
-    async def start(self, request: StartStrategy, context: Context) -> StrategyReply:
+    async def start(self, request: StartStrategy, context: RequestContext) -> StrategyReply:
         """Have it follow prices."""
-        command = Start(
+        command = StartStrategyCommand(
             id=context.command_id,
             at=self._clock(),
             user=request.user_id,
             strategy_id=request.strategy_id,
         )
-        return await self._decide(request, command, context)
+        return await self._handle_command(request, command, context)
 
-    async def stop(self, request: StopStrategy, context: Context) -> StrategyReply:
+    async def stop(self, request: StopStrategy, context: RequestContext) -> StrategyReply:
         """Have it follow prices no more."""
-        command = Stop(
+        command = StopStrategyCommand(
             id=context.command_id,
             at=self._clock(),
             user=request.user_id,
             strategy_id=request.strategy_id,
         )
-        return await self._decide(request, command, context)
+        return await self._handle_command(request, command, context)
 
-    async def get(self, request: GetStrategy, _: Context) -> StrategyReply:
+    async def get(self, request: GetStrategy, _: RequestContext) -> StrategyReply:
         """The strategy as the log has it; another user's is not found."""
-        known = await self._entities.fresh(_subject(request))
-        return StrategyReply(strategy=_made(known, request.strategy_id).strategy)
+        known = await self._command_handler.load_latest(_strategy_subject(request))
+        return StrategyReply(strategy=_require_created(known, request.strategy_id).strategy)
 
-    async def list(self, request: ListStrategies, _: Context) -> StrategiesReply:
+    async def list(self, request: ListStrategies, _: RequestContext) -> StrategiesReply:
         """The user's strategies, exactly as of the end of the log."""
-        view, bounds = await views.load(self._log, self._values, StrategiesView, request.user_id)
+        view, bounds = await views.load(
+            self._log, self._checkpoint_store, StrategiesView, request.user_id
+        )
         return StrategiesReply(strategies=view.strategies(), as_of=bounds.last, epoch=bounds.epoch)
 
-    async def _decide(
+    async def _handle_command(
         self,
         request: UpdateStrategy | StartStrategy | StopStrategy,
         command: Command,
-        context: Context,
+        context: RequestContext,
     ) -> StrategyReply:
-        subject = _subject(request)
-        await self._entities.fresh(subject)
-        known = await self._entities.handle(
+        subject = _strategy_subject(request)
+        await self._command_handler.load_latest(subject)
+        known = await self._command_handler.handle(
             subject, command, correlation=context.correlation, traceparent=context.traceparent
         )
-        return StrategyReply(strategy=_made(known, request.strategy_id).strategy)
+        return StrategyReply(strategy=_require_created(known, request.strategy_id).strategy)
 
 
-def _subject(request: UpdateStrategy | StartStrategy | StopStrategy | GetStrategy) -> Subject:
-    if not 1 <= len(request.strategy_id) <= ID_LENGTH:
-        raise _unknown(request.strategy_id)
-    return Subject(request.user_id, "strategies", request.strategy_id)
+def _strategy_subject(
+    request: UpdateStrategy | StartStrategy | StopStrategy | GetStrategy,
+) -> EventSubject:
+    if not 1 <= len(request.strategy_id) <= MAX_ID_LENGTH:
+        raise _strategy_not_found(request.strategy_id)
+    return EventSubject(request.user_id, "strategies", request.strategy_id)
 
 
-def _made(known: Known[State], id_: str) -> Made:
-    if isinstance(known.state, Absent):
-        raise _unknown(id_)
-    return known.state
+def _require_created(versioned: Versioned[State], requested_id: str) -> CreatedStrategyState:
+    if isinstance(versioned.state, AbsentStrategyState):
+        raise _strategy_not_found(requested_id)
+    return versioned.state
 
 
-def _unknown(id_: str) -> Refusal:
-    return Refusal("not_found", f"there is no strategy {show(id_)}")
+def _strategy_not_found(requested_id: str) -> CommandRejected:
+    return CommandRejected("not_found", f"there is no strategy {abbreviate(requested_id)}")

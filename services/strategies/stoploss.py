@@ -10,53 +10,65 @@ from decimal import Decimal
 
 import msgspec
 
-from services.strategies.exact import MONEY_PLACES, WIDE, rounded
+from services.strategies.exact import MONEY_PLACES, WIDE_CONTEXT, round_half_even
 from services.strategies.trading import closing_side
 from tapewire.events import Side, StopLoss, StopLossKind, Strategy
 
 HUNDRED = Decimal(100)
 
 
-class Touch(msgspec.Struct, frozen=True):
+class StopLossTouch(msgspec.Struct, frozen=True):
     """`price` reached `trigger_price`."""
 
     trigger_price: Decimal
     price: Decimal
 
 
-class Guard(msgspec.Struct, frozen=True):
+class StopLossState(msgspec.Struct, frozen=True):
     """The watch over one holding, which began at `since`, a sequence of the log, and would be
     closed by an order of `side`."""
 
     since: int = 0
     side: Side | None = None
     best: Decimal | None = None
-    touched: Touch | None = None
+    touched: StopLossTouch | None = None
 
 
-def watch(guard: Guard, strategy: Strategy, since: int, price: Decimal) -> Guard:
+def apply_price(
+    state: StopLossState, strategy: Strategy, holding_since: int, price: Decimal
+) -> StopLossState:
     """The guard after one more price, of what the strategy holds since `since`; a new one when that
     is another holding than it guarded."""
     side, entry = closing_side(strategy), strategy.entry_price
     stop = strategy.stop_loss
-    if guard.since != since or guard.side is not side or stop is None:
-        guard = Guard(since, side)
-    if stop is None or side is None or entry is None or guard.touched is not None:
-        return guard
-    best = price if guard.best is None else _better(side, guard.best, price)
-    trigger = trigger_price(stop, side, entry, best)
+    if state.since != holding_since or state.side is not side or stop is None:
+        state = StopLossState(holding_since, side)
+    if stop is None or side is None or entry is None or state.touched is not None:
+        return state
+    best = price if state.best is None else _more_favorable_price(side, state.best, price)
+    trigger = calculate_trigger_price(stop, side, entry, best)
     reached = price <= trigger if side is Side.SELL else price >= trigger
-    return Guard(since, side, best, Touch(trigger, price) if reached else None)
+    return StopLossState(
+        holding_since, side, best, StopLossTouch(trigger, price) if reached else None
+    )
 
 
-def trigger_price(stop: StopLoss, side: Side, entry: Decimal, best: Decimal) -> Decimal:
+def calculate_trigger_price(
+    stop_loss: StopLoss, side: Side, entry_price: Decimal, best_price: Decimal
+) -> Decimal:
     """Where a holding bought (or sold short) at `entry` is closed by an order of `side`, dollars a
     share, rounded to six places; `best` is the best price since."""
-    reference = entry if stop.kind is StopLossKind.FIXED else _better(side, entry, best)
-    percent = HUNDRED - stop.percent if side is Side.SELL else HUNDRED + stop.percent
-    return rounded(WIDE.multiply(reference, percent).scaleb(-2, WIDE), MONEY_PLACES)
+    reference = (
+        entry_price
+        if stop_loss.kind is StopLossKind.FIXED
+        else _more_favorable_price(side, entry_price, best_price)
+    )
+    percent = HUNDRED - stop_loss.percent if side is Side.SELL else HUNDRED + stop_loss.percent
+    return round_half_even(
+        WIDE_CONTEXT.multiply(reference, percent).scaleb(-2, WIDE_CONTEXT), MONEY_PLACES
+    )
 
 
-def _better(side: Side, one: Decimal, other: Decimal) -> Decimal:
+def _more_favorable_price(side: Side, first: Decimal, second: Decimal) -> Decimal:
     """For a holding that is closed by `side`."""
-    return max(one, other) if side is Side.SELL else min(one, other)
+    return max(first, second) if side is Side.SELL else min(first, second)

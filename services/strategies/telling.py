@@ -11,25 +11,29 @@ import msgspec
 
 from tapewire.events import Action
 
-HOLD_QUIET = timedelta(seconds=30)
+HOLD_PUBLISH_INTERVAL = timedelta(seconds=30)
 """Between two holds in a row."""
-DECLINED_QUIET = timedelta(seconds=5)
+DECLINED_PUBLISH_INTERVAL = timedelta(seconds=5)
 """Between two declined signals of the same action in a row."""
-CHANGED_QUIET = timedelta(seconds=1)
+CHANGED_ACTION_PUBLISH_INTERVAL = timedelta(seconds=1)
 """Before a declined decision with another action."""
 
 
-class Told(msgspec.Struct, frozen=True):
+class PublishedDecision(msgspec.Struct, frozen=True):
     """The last decision that was told, taken or not."""
 
     action: Action
     at: datetime
 
 
-def worth_telling(told: Told | None, action: Action, at: datetime) -> bool:
+def should_publish(
+    last_published: PublishedDecision | None, action: Action, decided_at: datetime
+) -> bool:
     """Whether a decision that was declined becomes an event."""
-    if told is None:
+    if last_published is None:
         return True
-    if told.action is not action:
-        return at - told.at >= CHANGED_QUIET
-    return at - told.at >= (HOLD_QUIET if action is Action.HOLD else DECLINED_QUIET)
+    if last_published.action is not action:
+        return decided_at - last_published.at >= CHANGED_ACTION_PUBLISH_INTERVAL
+    return decided_at - last_published.at >= (
+        HOLD_PUBLISH_INTERVAL if action is Action.HOLD else DECLINED_PUBLISH_INTERVAL
+    )

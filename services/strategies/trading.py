@@ -12,14 +12,14 @@ from typing import Any
 import msgspec
 
 from services.strategies.commands import (
-    Act,
+    ActOnSignalCommand,
+    ApplyFillCommand,
     Command,
-    EndOrder,
-    Fill,
-    TriggerStopLoss,
+    EndOrderCommand,
+    TriggerStopLossCommand,
     decision_id,
 )
-from services.strategies.exact import plain, show
+from services.strategies.exact import abbreviate, normalize
 from services.strategies.holding import Holding
 from tapewire.events import (
     Action,
@@ -39,21 +39,21 @@ from tapewire.events import (
     StrategyTraded,
     StrategyUpdated,
 )
-from tapewire.log import Refusal
+from tapewire.log import CommandRejected
 from tapewire.runtime.contracts.orders import order_id
 from tapewire.runtime.contracts.strategies import STOP_LOSS_SUFFIX
 
-REASON_LENGTH = 300
+MAX_REASON_LENGTH = 300
 """Characters of why an order ended that are repeated."""
 
 
-def objection(strategy: Strategy, action: Action) -> str | None:
+def rejection_reason(strategy: Strategy, action: Action) -> str | None:
     """Why the strategy, as it is, does not act on `action`; None when it does."""
     if strategy.status is not StrategyStatus.STARTED:
         return f"the strategy is {strategy.status.value}"
     if strategy.order is not None:
         return f"order {strategy.order.client_order_id} is under way"
-    if done(strategy):
+    if has_reached_max_trades(strategy):
         return f"all {strategy.max_trades} trades are done"
     if action is Action.BUY and strategy.position > 0:
         return f"{strategy.position} are held already"
@@ -62,32 +62,32 @@ def objection(strategy: Strategy, action: Action) -> str | None:
     return None
 
 
-def done(strategy: Strategy) -> bool:
+def has_reached_max_trades(strategy: Strategy) -> bool:
     """Whether it has made all the trades that it is for."""
     return strategy.max_trades is not None and strategy.trades >= strategy.max_trades
 
 
-def finished(strategy: Strategy) -> bool:
+def is_finished(strategy: Strategy) -> bool:
     """Whether it is done, and its stop-loss has nothing left to guard."""
     guards = strategy.stop_loss is not None and strategy.position != 0
-    return done(strategy) and strategy.order is None and not guards
+    return has_reached_max_trades(strategy) and strategy.order is None and not guards
 
 
-def act(strategy: Strategy, command: Act) -> Sequence[Event]:
+def act_on_signal(strategy: Strategy, command: ActOnSignalCommand) -> Sequence[Event]:
     """An order for the strategy's quantity, and the decision that it comes of.
 
     Raises Refusal: conflict, for what `objection` says.
     """
     if command.action is Action.HOLD:
-        raise Refusal("invalid", "nothing is to be done for a hold", "action")
-    against = objection(strategy, command.action)
+        raise CommandRejected("invalid", "nothing is to be done for a hold", "action")
+    against = rejection_reason(strategy, command.action)
     if against is not None:
-        raise Refusal("conflict", against)
-    _refuse_ignorant(strategy, command)
+        raise CommandRejected("conflict", against)
+    _reject_stale_command(strategy, command)
     side = Side.BUY if command.action is Action.BUY else Side.SELL
-    order = _order(strategy, command, side, strategy.quantity, None)
+    order = _build_next_order(strategy, command, side, strategy.quantity, None)
     signaled = StrategySignaled(
-        strategy=after(strategy, command, order=order, orders=strategy.orders + 1),
+        strategy=update_strategy(strategy, command, order=order, orders=strategy.orders + 1),
         command_id=command.id,
         action=command.action,
         confidence=command.confidence,
@@ -108,26 +108,28 @@ def act(strategy: Strategy, command: Act) -> Sequence[Event]:
     return [signaled, decision]
 
 
-def trigger_stop_loss(strategy: Strategy, command: TriggerStopLoss) -> Sequence[Event]:
+def trigger_stop_loss(strategy: Strategy, command: TriggerStopLossCommand) -> Sequence[Event]:
     """An order for exactly what is held.
 
     Raises Refusal: conflict, when it is not started, holds nothing on that side, has no stop-loss,
     or has an order under way.
     """
     if strategy.status is not StrategyStatus.STARTED:
-        raise Refusal("conflict", f"the strategy is {strategy.status.value}")
+        raise CommandRejected("conflict", f"the strategy is {strategy.status.value}")
     if strategy.stop_loss is None:
-        raise Refusal("conflict", "the strategy has no stop-loss")
+        raise CommandRejected("conflict", "the strategy has no stop-loss")
     if strategy.order is not None:
-        raise Refusal("conflict", f"order {strategy.order.client_order_id} is under way")
+        raise CommandRejected("conflict", f"order {strategy.order.client_order_id} is under way")
     if closing_side(strategy) is not command.side:
-        raise Refusal("conflict", f"{strategy.position} is held: nothing to {command.side.value}")
-    _refuse_ignorant(strategy, command)
-    order = _order(
-        strategy, command, command.side, plain(abs(strategy.position)), command.trigger_price
+        raise CommandRejected(
+            "conflict", f"{strategy.position} is held: nothing to {command.side.value}"
+        )
+    _reject_stale_command(strategy, command)
+    order = _build_next_order(
+        strategy, command, command.side, normalize(abs(strategy.position)), command.trigger_price
     )
     triggered = StopLossTriggered(
-        strategy=after(strategy, command, order=order, orders=strategy.orders + 1),
+        strategy=update_strategy(strategy, command, order=order, orders=strategy.orders + 1),
         command_id=command.id,
         trigger_price=command.trigger_price,
         current_price=command.price,
@@ -143,20 +145,20 @@ def closing_side(strategy: Strategy) -> Side | None:
     return Side.SELL if strategy.position > 0 else Side.BUY
 
 
-def fill(strategy: Strategy, holding: Holding, command: Fill) -> Sequence[Event]:
+def apply_fill(strategy: Strategy, holding: Holding, command: ApplyFillCommand) -> Sequence[Event]:
     """What is executed of the order under way; at its end also the end of the stop-loss, and of
     the strategy when it was the last trade.
 
     Raises Refusal: conflict, when the order is not under way.
     """
-    order = _under_way(strategy, command.order_id)
-    qty = plain(command.filled_qty - order.filled_qty)
+    order = _require_pending_order(strategy, command.order_id)
+    qty = normalize(command.filled_qty - order.filled_qty)
     if qty <= 0:
         return []
-    now = holding.after(order.side, qty, command.price)
+    now = holding.after_trade(order.side, qty, command.price)
     whole = command.filled_qty >= order.qty
-    going_on = msgspec.structs.replace(order, filled_qty=plain(command.filled_qty))
-    traded = after(
+    going_on = msgspec.structs.replace(order, filled_qty=normalize(command.filled_qty))
+    traded = update_strategy(
         strategy,
         command,
         position=now.quantity,
@@ -184,73 +186,77 @@ def fill(strategy: Strategy, holding: Holding, command: Fill) -> Sequence[Event]
             order_id=order.order_id,
         )
         events.append(executed)
-    return [*events, *completed(traded, command)]
+    return [*events, *complete_if_finished(traded, command)]
 
 
-def end_order(strategy: Strategy, command: EndOrder) -> Sequence[Event]:
+def end_order(strategy: Strategy, command: EndOrderCommand) -> Sequence[Event]:
     """The order under way ended unfilled, or filled in part. A cancellation is somebody's will, so
     the strategy stops; anything else is an error, as is any end of a stop-loss but its execution.
 
     Raises Refusal: conflict, when the order is not under way.
     """
-    order = _under_way(strategy, command.order_id)
+    order = _require_pending_order(strategy, command.order_id)
     how = "refused" if command.status is None else command.status.value
     why = f"order {order.client_order_id} was {how}"
-    why = why if command.reason is None else f"{why}: {command.reason}"[:REASON_LENGTH]
-    ended = after(strategy, command, order=None)
+    why = why if command.reason is None else f"{why}: {command.reason}"[:MAX_REASON_LENGTH]
+    ended = update_strategy(strategy, command, order=None)
     if order.trigger_price is not None:
-        return [failed(ended, command, "stop_loss_not_executed", why)]
+        return [fail_strategy(ended, command, "stop_loss_not_executed", why)]
     if command.status is not OrderStatus.CANCELED:
-        return [failed(ended, command, f"order_{how}", why)]
+        return [fail_strategy(ended, command, f"order_{how}", why)]
     if strategy.status is not StrategyStatus.STARTED:
         updated = StrategyUpdated(strategy=ended, command_id=command.id)
-        return [updated, *completed(ended, command)]
-    stopped = after(ended, command, status=StrategyStatus.STOPPED, message=why)
+        return [updated, *complete_if_finished(ended, command)]
+    stopped = update_strategy(ended, command, status=StrategyStatus.STOPPED, message=why)
     event = StrategyStopped(strategy=stopped, command_id=command.id)
-    return [event, *completed(stopped, command)]
+    return [event, *complete_if_finished(stopped, command)]
 
 
-def failed(strategy: Strategy, command: Command, error_code: str, details: str) -> StrategyFailed:
+def fail_strategy(
+    strategy: Strategy, command: Command, error_code: str, details: str
+) -> StrategyFailed:
     """The strategy goes to error."""
-    after_ = after(strategy, command, status=StrategyStatus.ERROR, message=details)
+    after_ = update_strategy(strategy, command, status=StrategyStatus.ERROR, message=details)
     return StrategyFailed(
         strategy=after_, command_id=command.id, error_code=error_code, details=details
     )
 
 
-def after(strategy: Strategy, command: Command, **changes: Any) -> Strategy:
+def update_strategy(strategy: Strategy, command: Command, **changes: Any) -> Strategy:
     """The strategy changed; its time never goes back, whichever clocks the commands come from."""
     return msgspec.structs.replace(
         strategy, timestamp=max(strategy.timestamp, command.at), **changes
     )
 
 
-def completed(strategy: Strategy, command: Command) -> list[Event]:
+def complete_if_finished(strategy: Strategy, command: Command) -> list[Event]:
     """The end of a strategy that is finished; one in error is for people to look at."""
-    if strategy.status is StrategyStatus.ERROR or not finished(strategy):
+    if strategy.status is StrategyStatus.ERROR or not is_finished(strategy):
         return []
     message = f"{strategy.trades} trades done"
-    completed = after(strategy, command, status=StrategyStatus.COMPLETED, message=message)
+    completed = update_strategy(strategy, command, status=StrategyStatus.COMPLETED, message=message)
     return [StrategyCompleted(strategy=completed, command_id=command.id)]
 
 
-def _under_way(strategy: Strategy, id_: str) -> StrategyOrder:
-    if strategy.order is None or strategy.order.order_id != id_:
-        raise Refusal("conflict", f"order {show(id_)} is not under way")
+def _require_pending_order(strategy: Strategy, requested_id: str) -> StrategyOrder:
+    if strategy.order is None or strategy.order.order_id != requested_id:
+        raise CommandRejected("conflict", f"order {abbreviate(requested_id)} is not under way")
     return strategy.order
 
 
-def _refuse_ignorant(strategy: Strategy, command: Act | TriggerStopLoss) -> None:
+def _reject_stale_command(
+    strategy: Strategy, command: ActOnSignalCommand | TriggerStopLossCommand
+) -> None:
     """Two runners at once each make up their minds; the one that missed what the other one did
     decides on a strategy that is not there any more."""
-    if command.orders != strategy.orders:
-        message = f"it has had {strategy.orders} orders, {command.orders} were known"
-        raise Refusal("conflict", message)
+    if command.expected_order_count != strategy.orders:
+        message = f"it has had {strategy.orders} orders, {command.expected_order_count} were known"
+        raise CommandRejected("conflict", message)
 
 
-def _order(
+def _build_next_order(
     strategy: Strategy,
-    command: Act | TriggerStopLoss,
+    command: ActOnSignalCommand | TriggerStopLossCommand,
     side: Side,
     qty: Decimal,
     trigger_price: Decimal | None,

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from tests.architecture.rules import complaints
+from tests.architecture.rules import find_violations
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_the_house_keeps_its_rules() -> None:
-    found = complaints(ROOT)
+    found = find_violations(ROOT)
     assert not found, "\n" + "\n".join(str(one) for one in found)
 
 

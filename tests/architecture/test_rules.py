@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.architecture.rules import MOST_LINES, complaints
+from tests.architecture.rules import MAX_LINES, find_violations
 
-HOUSE = {
+VALID_TREE = {
     "libs/tapewire/__init__.py": "",
     "libs/tapewire/events/__init__.py": "import msgspec",
     "libs/tapewire/views/__init__.py": "from tapewire.events import Order",
@@ -28,26 +28,26 @@ HOUSE = {
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Path:
-    for file, text in HOUSE.items():
-        write(tmp_path, file, f'"""What it is for."""\n{text}\n')
+def valid_tree(tmp_path: Path) -> Path:
+    for file, text in VALID_TREE.items():
+        write_file(tmp_path, file, f'"""What it is for."""\n{text}\n')
     return tmp_path
 
 
-def write(house: Path, file: str, text: str) -> None:
-    (house / file).parent.mkdir(parents=True, exist_ok=True)
-    (house / file).write_text(text)
+def write_file(root: Path, file: str, text: str) -> None:
+    (root / file).parent.mkdir(parents=True, exist_ok=True)
+    (root / file).write_text(text)
 
 
-def said(house: Path) -> list[str]:
-    return [str(one) for one in complaints(house)]
+def find_messages(root: Path) -> list[str]:
+    return [str(one) for one in find_violations(root)]
 
 
-def test_a_house_that_keeps_the_rules(house: Path) -> None:
-    assert said(house) == []
+def test_a_house_that_keeps_the_rules(valid_tree: Path) -> None:
+    assert find_messages(valid_tree) == []
 
 
-BROKEN = [
+RULE_VIOLATIONS = [
     ("libs/tapewire/events/x.py", "from tapewire.log import Subject", "tapewire.events may import"),
     ("libs/tapewire/events/x.py", "from tapewire import log", "not tapewire.log"),
     ("libs/tapewire/events/x.py", "import tapewire.log.port", "not tapewire.log.port"),
@@ -101,54 +101,60 @@ BROKEN = [
     ("libs/tapewire/helpers.py", "", "tapewire.helpers is in no known room"),
     ("services/billing/x.py", "", "services.billing.x is in no known room"),
     ("services/loose.py", "", "services.loose is in no known room"),
-    ("services/edge/x.py", "x = 1\n" * MOST_LINES, "a file wants to be a folder"),
+    ("services/edge/x.py", "x = 1\n" * MAX_LINES, "a file wants to be a folder"),
     ("services/edge/x.py", "def f(:", "is no Python"),
 ]
 
 
-@pytest.mark.parametrize(("file", "text", "rule"), BROKEN)
+@pytest.mark.parametrize(("file", "text", "rule"), RULE_VIOLATIONS)
 def test_a_broken_rule_is_named_with_its_place(
-    house: Path, file: str, text: str, rule: str
+    valid_tree: Path, file: str, text: str, rule: str
 ) -> None:
-    write(house, file, f'"""What it is for."""\n{text}\n')
+    write_file(valid_tree, file, f'"""What it is for."""\n{text}\n')
 
-    [complaint] = said(house)
+    [complaint] = find_messages(valid_tree)
 
     assert complaint.startswith(f"{file}:")
     assert rule in complaint
 
 
-def test_the_line_is_named(house: Path) -> None:
-    write(house, "services/orders/x.py", '"""What it is for."""\n\nimport msgspec\nimport nats\n')
-    [complaint] = said(house)
+def test_the_line_is_named(valid_tree: Path) -> None:
+    write_file(
+        valid_tree, "services/orders/x.py", '"""What it is for."""\n\nimport msgspec\nimport nats\n'
+    )
+    [complaint] = find_messages(valid_tree)
     assert complaint.startswith("services/orders/x.py:4: ")
 
 
 @pytest.mark.parametrize("text", ["x = 1\n", "", "# a comment\n"])
-def test_a_module_without_a_docstring_is_named(house: Path, text: str) -> None:
-    write(house, "services/edge/x.py", text)
-    [complaint] = said(house)
+def test_a_module_without_a_docstring_is_named(valid_tree: Path, text: str) -> None:
+    write_file(valid_tree, "services/edge/x.py", text)
+    [complaint] = find_messages(valid_tree)
     assert complaint.startswith("services/edge/x.py:1: ")
     assert "docstring" in complaint
 
 
 @pytest.mark.parametrize("part", ["domain", "service", "__main__"])
-def test_a_service_without_one_of_its_parts_is_named(house: Path, part: str) -> None:
-    (house / "services" / "orders" / f"{part}.py").unlink()
-    assert f"services/orders:1: a service has a {part}.py: it is missing" in said(house)
+def test_a_service_without_one_of_its_parts_is_named(valid_tree: Path, part: str) -> None:
+    (valid_tree / "services" / "orders" / f"{part}.py").unlink()
+    assert f"services/orders:1: a service has a {part}.py: it is missing" in find_messages(
+        valid_tree
+    )
 
 
 @pytest.mark.parametrize("file", ["services/edge/web/page.js", "libs/client/tapewire.js"])
-def test_the_page_and_the_client_are_short_too(house: Path, file: str) -> None:
-    write(house, file, "x;\n" * MOST_LINES)
-    assert said(house) == []
-    write(house, file, "x;\n" * (MOST_LINES + 1))
-    assert said(house) == [f"{file}:301: 301 lines: past 300 a file wants to be a folder"]
+def test_the_page_and_the_client_are_short_too(valid_tree: Path, file: str) -> None:
+    write_file(valid_tree, file, "x;\n" * MAX_LINES)
+    assert find_messages(valid_tree) == []
+    write_file(valid_tree, file, "x;\n" * (MAX_LINES + 1))
+    assert find_messages(valid_tree) == [
+        f"{file}:301: 301 lines: past 300 a file wants to be a folder"
+    ]
 
 
-def test_everything_that_is_broken_is_named_at_once(house: Path) -> None:
-    write(house, "services/orders/x.py", "import nats\nimport litestar\nprint()\n")
-    assert len(said(house)) == 4
+def test_everything_that_is_broken_is_named_at_once(valid_tree: Path) -> None:
+    write_file(valid_tree, "services/orders/x.py", "import nats\nimport litestar\nprint()\n")
+    assert len(find_messages(valid_tree)) == 4
 
 
 @pytest.mark.parametrize(
@@ -162,6 +168,6 @@ def test_everything_that_is_broken_is_named_at_once(house: Path) -> None:
         ("libs/tapewire/cli/up.py", "import os\nprint(os.environ)"),
     ],
 )
-def test_what_is_allowed(house: Path, file: str, text: str) -> None:
-    write(house, file, f'"""What it is for."""\n{text}\n')
-    assert said(house) == []
+def test_what_is_allowed(valid_tree: Path, file: str, text: str) -> None:
+    write_file(valid_tree, file, f'"""What it is for."""\n{text}\n')
+    assert find_messages(valid_tree) == []

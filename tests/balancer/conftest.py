@@ -6,38 +6,38 @@ from pathlib import Path
 
 import pytest
 
-from tests.balancer.fleet import Fleet
-from tests.balancer.nginx import binary
+from tests.balancer.fleet import EdgeFleet
+from tests.balancer.nginx import nginx_binary
 
 IS_SHORT = bool(os.environ.get("TAPEWIRE_TEST_SHORT"))
-MOST_OF_A_USER = 3
-RATE = 5
-PLACES = 4
+MAX_USER_CONNECTIONS = 3
+CONNECT_RATE = 5
+MAX_CONNECTIONS = 4
 
-_FIGURES = pytest.StashKey[list[str]]()
+_SUMMARY_LINES = pytest.StashKey[list[str]]()
 
 
 @pytest.fixture(scope="session")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
+def fleet_folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
     """Folders for fleets. Skips where there is no nginx."""
-    if binary() is None:
+    if nginx_binary() is None:
         pytest.skip("no nginx here; Debian and Ubuntu: apt-get install nginx-light")
     return lambda: tmp_path_factory.mktemp("fleet")
 
 
 @pytest.fixture(scope="session")
-def figures(request: pytest.FixtureRequest) -> list[str]:
+def summary_lines(request: pytest.FixtureRequest) -> list[str]:
     """What is printed at the end of the run."""
-    return request.config.stash.setdefault(_FIGURES, [])
+    return request.config.stash.setdefault(_SUMMARY_LINES, [])
 
 
 @pytest.fixture(scope="module", params=[2] if IS_SHORT else [2, 4], ids="{} edges".format)
-def fleet(request: pytest.FixtureRequest, folders: Callable[[], Path]) -> Iterator[Fleet]:
+def fleet(request: pytest.FixtureRequest, fleet_folders: Callable[[], Path]) -> Iterator[EdgeFleet]:
     """Edges for tests that leave them as they found them: all running."""
-    made = Fleet(
-        folders(),
+    made = EdgeFleet(
+        fleet_folders(),
         request.param,
-        SSE_MAX_CONNECTIONS_PER_USER=MOST_OF_A_USER,
+        SSE_MAX_CONNECTIONS_PER_USER=MAX_USER_CONNECTIONS,
         TAPEWIRE_DRAIN_SECONDS=1,
     )
     yield made
@@ -45,13 +45,13 @@ def fleet(request: pytest.FixtureRequest, folders: Callable[[], Path]) -> Iterat
 
 
 @pytest.fixture(scope="module")
-def narrow(folders: Callable[[], Path]) -> Iterator[Fleet]:
+def small_fleet(fleet_folders: Callable[[], Path]) -> Iterator[EdgeFleet]:
     """Two edges with room for few, which believe nginx about addresses."""
-    made = Fleet(
-        folders(),
+    made = EdgeFleet(
+        fleet_folders(),
         2,
-        SSE_CONNECT_RATE=RATE,
-        SSE_MAX_CONNECTIONS=PLACES,
+        SSE_CONNECT_RATE=CONNECT_RATE,
+        SSE_MAX_CONNECTIONS=MAX_CONNECTIONS,
         SSE_KEEPALIVE_INTERVAL=0.5,
         SSE_WRITE_SECONDS=2,
         TAPEWIRE_TRUSTED_PROXIES="127.0.0.1/32",
@@ -63,5 +63,5 @@ def narrow(folders: Callable[[], Path]) -> Iterator[Fleet]:
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    for line in config.stash.get(_FIGURES, []):
+    for line in config.stash.get(_SUMMARY_LINES, []):
         terminalreporter.write_line(f"balancer: {line}")

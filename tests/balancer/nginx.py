@@ -15,14 +15,14 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.broker import _die_with_parent
-from tests.integration.edge.house import Door
+from tests.broker import _set_parent_death_signal
+from tests.integration.edge.house import EdgeClient
 
-SITE = Path(__file__).parents[2] / "docs" / "nginx.conf"
-START_SECONDS = 30.0
-LOOK_SECONDS = 0.01
+SITE_CONFIG_PATH = Path(__file__).parents[2] / "docs" / "nginx.conf"
+START_TIMEOUT_SECONDS = 30.0
+POLL_INTERVAL_SECONDS = 0.01
 
-_MAIN = """
+_MAIN_CONFIG = """
 daemon off;
 # One process: it ends with the tests, however they end.
 master_process off;
@@ -41,12 +41,12 @@ http {{
 """
 
 
-def binary() -> str | None:
+def nginx_binary() -> str | None:
     """Where nginx is; Debian has it where only root's PATH looks."""
     return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 
 
-class Reserved:
+class ReservedPort:
     """A port that nobody else is given while its owner is away: bound, and not listened on, so
     that who connects is refused."""
 
@@ -54,58 +54,64 @@ class Reserved:
         self._socket = socket.socket()
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._socket.bind(("127.0.0.1", 0))
-        self.number = int(self._socket.getsockname()[1])
+        self.port = int(self._socket.getsockname()[1])
 
     def close(self) -> None:
         self._socket.close()
 
 
-def site(
+def site_config(
     edges: Sequence[int],
     port: int,
     log: Path,
-    changes: Mapping[str, str] | None = None,
+    extra_lines: Mapping[str, str] | None = None,
     text: str | None = None,
 ) -> str:
     """The file of docs/ for edges at these ports of this machine; `changes` are further lines to
     have otherwise. Raises AssertionError when a line to change is not there."""
-    text = SITE.read_text() if text is None else text
+    text = SITE_CONFIG_PATH.read_text() if text is None else text
     text, found = re.subn(r"( +server )127\.0\.0\.1:\d+( [^;]*;\n)", r"\1@\2", text)
-    assert found >= 2, f"{SITE} has {found} lines of edges"
+    assert found >= 2, f"{SITE_CONFIG_PATH} has {found} lines of edges"
     one = re.search(r" +server @[^\n]*\n", text)
     assert one is not None
     lines = "".join(one[0].replace("@", f"127.0.0.1:{edge}") for edge in edges)
     text = text.replace(one[0], lines, 1).replace(one[0], "")
     ours = {"listen 8080 ": f"listen 127.0.0.1:{port} ", "/var/log/nginx/tapewire.log": str(log)}
-    for line, instead in {**ours, **(changes or {})}.items():
-        assert text.count(line) == 1, f"{line!r} comes {text.count(line)} times in {SITE}"
+    for line, instead in {**ours, **(extra_lines or {})}.items():
+        assert text.count(line) == 1, (
+            f"{line!r} comes {text.count(line)} times in {SITE_CONFIG_PATH}"
+        )
         text = text.replace(line, instead)
     return text
 
 
-class Nginx(Door):
+class NginxProcess(EdgeClient):
     """A running nginx before `edges`, the ports of edge processes."""
 
     def __init__(
-        self, folder: Path, edges: Sequence[int], changes: Mapping[str, str] | None = None
+        self, folder: Path, edges: Sequence[int], extra_lines: Mapping[str, str] | None = None
     ) -> None:
-        found = binary()
+        found = nginx_binary()
         assert found is not None, "no nginx"
         folder.mkdir(parents=True)
-        self._reserved = Reserved()
-        self.port = self._reserved.number
+        self._reserved = ReservedPort()
+        self.port = self._reserved.port
         self.url = f"http://127.0.0.1:{self.port}"
-        self._errors, self._access = folder / "error.log", folder / "access.log"
-        (folder / "site.conf").write_text(site(edges, self.port, self._access, changes))
-        (folder / "main.conf").write_text(_MAIN.format(folder=folder, user=_user()))
+        self._error_log, self._access_log = folder / "error.log", folder / "access.log"
+        (folder / "site.conf").write_text(
+            site_config(edges, self.port, self._access_log, extra_lines)
+        )
+        (folder / "main.conf").write_text(
+            _MAIN_CONFIG.format(folder=folder, user=_user_directive())
+        )
         command = [found, "-p", str(folder), "-c", str(folder / "main.conf")]
         with (folder / "out.log").open("wb") as out:
             self._process = subprocess.Popen(  # noqa: PLW1509, RUF100
-                [*command, "-e", str(self._errors)],
+                [*command, "-e", str(self._error_log)],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
-                preexec_fn=_die_with_parent,
+                preexec_fn=_set_parent_death_signal,
             )
         self._wait_ready()
 
@@ -113,13 +119,13 @@ class Nginx(Door):
     def pid(self) -> int:
         return self._process.pid
 
-    def errors(self) -> str:
+    def error_log_lines(self) -> str:
         """What it complained of."""
-        return self._errors.read_text() if self._errors.exists() else ""
+        return self._error_log.read_text() if self._error_log.exists() else ""
 
-    def requests(self) -> list[str]:
+    def access_log_lines(self) -> list[str]:
         """Its access log: a line a request that is over."""
-        return self._access.read_text().splitlines() if self._access.exists() else []
+        return self._access_log.read_text().splitlines() if self._access_log.exists() else []
 
     def close(self) -> None:
         self._process.kill()
@@ -127,18 +133,18 @@ class Nginx(Door):
         self._reserved.close()
 
     def _wait_ready(self) -> None:
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + START_TIMEOUT_SECONDS
         while time.monotonic() < deadline and self._process.poll() is None:
             try:
                 socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
                 return
             except OSError:
-                time.sleep(LOOK_SECONDS)
+                time.sleep(POLL_INTERVAL_SECONDS)
         self.close()
-        raise AssertionError(f"nginx did not start: {self.errors()[-2000:]}")
+        raise AssertionError(f"nginx did not start: {self.error_log_lines()[-2000:]}")
 
 
-def _user() -> str:
+def _user_directive() -> str:
     """Root's nginx would work as somebody who may not enter the tests' folder."""
     if os.geteuid() != 0:
         return ""

@@ -13,21 +13,21 @@ from collections import Counter
 import msgspec
 
 from tests import sse
-from tests.history import Connect, Entry, Frame
+from tests.history import HistoryEntry, ReceivedEvent, StreamOpened
 
-RETRY_MS = 5000
+DEFAULT_RETRY_MS = 5000
 """What an EventSource waits for as long as nobody told it."""
-FOREVER_SECONDS = 3600.0
+NO_TIMEOUT_SECONDS = 3600.0
 
 
-class Arrival(msgspec.Struct, frozen=True):
+class EventArrival(msgspec.Struct, frozen=True):
     """When an event came, seconds since 1970."""
 
     sequence: int
-    at: float
+    received_at: float
 
 
-class Reader:
+class EventSourceReader:
     """`run` it until cancelled.
 
     `silence` is the longest time in seconds between two frames of any kind, connected or not, since
@@ -38,63 +38,65 @@ class Reader:
         self.number = number
         self.user = user
         self.path = path
-        self.history: list[Entry] = []
-        self.arrivals: list[Arrival] = []
+        self.history: list[HistoryEntry] = []
+        self.arrivals: list[EventArrival] = []
         self.last_id: str | None = None
-        self.connected = False
-        self.silence = 0.0
-        self.ends: Counter[str] = Counter()
-        self.refused: Counter[int] = Counter()
+        self.is_connected = False
+        self.longest_silence_seconds = 0.0
+        self.stream_end_counts: Counter[str] = Counter()
+        self.refused_statuses: Counter[int] = Counter()
         self._url = url
         self._cookie = cookie
-        self._heard: float | None = None
-        self._retry = RETRY_MS
+        self._last_frame_at: float | None = None
+        self._retry_ms = DEFAULT_RETRY_MS
 
     async def run(self) -> None:
         """Raises AssertionError when it gets what it never should."""
         while True:
-            seconds = await self._visit()
+            seconds = await self._open_stream()
             await asyncio.sleep(seconds)
 
-    async def _visit(self) -> float:
+    async def _open_stream(self) -> float:
         """One connection; how many seconds to wait before the next."""
         try:
             stream = await sse.connect(
                 self._url, self.path, cookie=self._cookie, last_event_id=self.last_id
             )
         except (OSError, TimeoutError, asyncio.IncompleteReadError):
-            self.ends["unanswered"] += 1
-            return self._retry / 1000
+            self.stream_end_counts["unanswered"] += 1
+            return self._retry_ms / 1000
         try:
             if stream.status != 200:
-                self.refused[stream.status] += 1
+                self.refused_statuses[stream.status] += 1
                 return float(stream.header("retry-after") or 1)
-            self.history.append(Connect(self.last_id))
-            await self._read(stream)
+            self.history.append(StreamOpened(self.last_id))
+            await self._read_stream(stream)
         finally:
-            self.connected = False
+            self.is_connected = False
             stream.writer.transport.abort()
             await stream.close()
-        return self._retry / 1000
+        return self._retry_ms / 1000
 
-    async def _read(self, stream: sse.Stream) -> None:
+    async def _read_stream(self, stream: sse.SseStream) -> None:
         try:
             while True:
-                self._take(await stream.read(seconds=FOREVER_SECONDS))
-        except sse.Ended as end:
-            self.ends["clean" if end.clean else "cut"] += 1
+                self._record_frame(await stream.read(seconds=NO_TIMEOUT_SECONDS))
+        except sse.StreamEnded as end:
+            self.stream_end_counts["clean" if end.is_clean else "cut"] += 1
 
-    def _take(self, frame: sse.Frame) -> None:
+    def _record_frame(self, frame: sse.Frame) -> None:
         now = time.monotonic()
-        if self._heard is not None:
-            self.silence = max(self.silence, now - self._heard)
-        self._heard = now
-        self._retry = frame.retry if frame.retry is not None else self._retry
+        if self._last_frame_at is not None:
+            self.longest_silence_seconds = max(
+                self.longest_silence_seconds, now - self._last_frame_at
+            )
+        self._last_frame_at = now
+        self._retry_ms = frame.retry if frame.retry is not None else self._retry_ms
         if frame.event is None:
             return
         data = frame.raw.split(b"\ndata: ", 1)[1].split(b"\n", 1)[0]
-        self.history.append(Frame(frame.event, data, frame.id))
-        self.connected = True
+        self.history.append(ReceivedEvent(frame.event, data, frame.id))
+        self.is_connected = True
         if frame.id is not None:
             self.last_id = frame.id
-            self.arrivals.append(Arrival(frame.sequence, time.time()))
+            self.arrivals.append(EventArrival(frame.sequence, time.time()))

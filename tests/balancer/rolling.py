@@ -11,55 +11,63 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 
-from tapewire.log import Recorded
-from tapewire.log.jetstream import JetStreamLog, connect
-from tests.balancer.fleet import Fleet
-from tests.balancer.outcome import Outcome, Phase, Size
-from tests.balancer.reader import Reader
-from tests.balancer.verdict import PATHS, Read, Recording, latest, wanted
-from tests.faults.laws import unfinished
-from tests.faults.plan import USERS, Asked, order
-from tests.faults.trader import Book, Trader
-from tests.faults.trial import TRADERS, _errors, _eventually, _read_on
-from tests.integration.edge.house import Service
-from tests.waiting import until
+from tapewire.log import RecordedEvent
+from tapewire.log.jetstream import JetStreamEventLog, connect
+from tests.balancer.fleet import EdgeFleet
+from tests.balancer.outcome import RollingTrialResult, RollingTrialSize, TrialPhase
+from tests.balancer.reader import EventSourceReader
+from tests.balancer.verdict import (
+    PATHS,
+    ReaderHistory,
+    RollingTrialRecording,
+    expected_events,
+    longest_delay_seconds,
+)
+from tests.faults.laws import unfinished_orders
+from tests.faults.plan import USERS, PlannedOrder, random_order
+from tests.faults.trader import Trader, TraderAnswers
+from tests.faults.trial import TRADER_COUNT, _error_lines, _read_new_events, _wait_until
+from tests.integration.edge.house import ManagedService
+from tests.waiting import wait_until
 
 SERVICES = ("prices", "orders", "positions", "alerts", "strategies")
 SPEED = 5.0
 """Times real time: about 20 quotes a second a symbol."""
-STEP_SECONDS = 180.0
+STEP_TIMEOUT_SECONDS = 180.0
 """How long a step may take until orders are placed again and everybody is connected."""
-STOP_SECONDS = 60.0
-AWAY = frozenset({502, 503, 504})
+STOP_TIMEOUT_SECONDS = 60.0
+RETRYABLE_STATUSES = frozenset({502, 503, 504})
 """What says to a trader: ask again. 502 and 504 are nginx's own."""
 
 
-async def conduct(fleet: Fleet, size: Size, seed: int) -> Outcome:
+async def run_rolling_restart(
+    fleet: EdgeFleet, size: RollingTrialSize, seed: int
+) -> RollingTrialResult:
     """Carry it out. Raises AssertionError when it cannot be."""
-    trial = _Trial(fleet, size, seed)
+    trial = _RollingTrial(fleet, size, seed)
     await trial.run()
-    return trial.outcome()
+    return trial.result()
 
 
-class _Trial:
-    def __init__(self, fleet: Fleet, size: Size, seed: int) -> None:
+class _RollingTrial:
+    def __init__(self, fleet: EdgeFleet, size: RollingTrialSize, seed: int) -> None:
         self._fleet, self._size, self._seed = fleet, size, seed
-        self._book = Book()
-        self._readers: list[Reader] = []
-        self._services: dict[str, Service] = {}
-        self._phases: list[Phase] = []
-        self._over = False
+        self._answers = TraderAnswers()
+        self._readers: list[EventSourceReader] = []
+        self._services: dict[str, ManagedService] = {}
+        self._phases: list[TrialPhase] = []
+        self._is_over = False
         self._epoch = ""
-        self._events: list[Recorded] = []
+        self._events: list[RecordedEvent] = []
 
     async def run(self) -> None:
         for name in SERVICES:
-            await self._start(name)
+            await self._start_service(name)
         cookies = {user: await self._fleet.sign_in(user) for user in USERS}
         self._readers = [
-            Reader(self._fleet.url, number, user, path, cookies[user])
+            EventSourceReader(self._fleet.url, number, user, path, cookies[user])
             for number, (path, user) in zip(
-                range(self._size.readers),
+                range(self._size.reader_count),
                 itertools.cycle(itertools.product(PATHS, USERS)),
                 strict=False,
             )
@@ -67,184 +75,214 @@ class _Trial:
         async with asyncio.TaskGroup() as group:
             reading = [group.create_task(reader.run()) for reader in self._readers]
             async with asyncio.TaskGroup() as flowing:
-                for trader in self._traders(cookies):
+                for trader in self._run_traders(cookies):
                     flowing.create_task(trader.run())
-                await self._settled()
-                await self._phase("undisturbed", self._nothing)
-                await self._phase("every edge restarted, one after another", self._edges)
-                await self._phase("an edge killed", self._killed)
-                await self._phase("edges, services and the message server restarted", self._all)
-                self._over = True
-            await self._at_rest()
+                await self._wait_until_settled()
+                await self._run_phase("undisturbed", self._restart_nothing)
+                await self._run_phase(
+                    "every edge restarted, one after another", self._restart_edges
+                )
+                await self._run_phase("an edge killed", self._kill_edges)
+                await self._run_phase(
+                    "edges, services and the message server restarted", self._restart_everything
+                )
+                self._is_over = True
+            await self._wait_until_quiescent()
             for task in reading:
                 task.cancel()
 
-    def outcome(self) -> Outcome:
-        recording = Recording(
+    def result(self) -> RollingTrialResult:
+        recording = RollingTrialRecording(
             epoch=self._epoch,
             events=self._events,
             readers=[
-                Read(
-                    number=one.number,
+                ReaderHistory(
+                    reader_number=one.number,
                     user=one.user,
                     path=one.path,
                     history=one.history,
                     arrivals=one.arrivals,
-                    refused=one.refused.total(),
+                    refused_count=one.refused_statuses.total(),
                 )
                 for one in self._readers
             ],
-            placed=self._book.placed,
-            errors=_errors(self._fleet.house.log_text()),
+            placed=self._answers.placed,
+            errors=_error_lines(self._fleet.harness.log_text()),
         )
         for phase in self._phases:
-            phase.late = latest(recording, phase.began, phase.ended)
-        return Outcome(
+            phase.longest_delay_seconds = longest_delay_seconds(
+                recording, phase.started_at, phase.ended_at
+            )
+        return RollingTrialResult(
             seed=self._seed,
-            edges=len(self._fleet.edges),
+            edge_count=len(self._fleet.edges),
             recording=recording,
             phases=self._phases,
         )
 
     # The load
 
-    def _traders(self, cookies: dict[str, str]) -> Iterator[Trader]:
-        mean = TRADERS * len(USERS) / self._size.rate
+    def _run_traders(self, cookies: dict[str, str]) -> Iterator[Trader]:
+        mean = TRADER_COUNT * len(USERS) / self._size.orders_per_second
         for place, user in enumerate(USERS):
-            for number in range(TRADERS):
+            for number in range(TRADER_COUNT):
                 chance = random.Random(f"trader {user} {number} {self._seed}")
-                numbers = itertools.count(number * len(USERS) + place, TRADERS * len(USERS))
-                orders = self._orders(chance, numbers)
-                yield Trader(self._fleet.url, orders, cookies[user], self._book, chance, mean, AWAY)
+                numbers = itertools.count(number * len(USERS) + place, TRADER_COUNT * len(USERS))
+                orders = self._generate_orders(chance, numbers)
+                yield Trader(
+                    self._fleet.url,
+                    orders,
+                    cookies[user],
+                    self._answers,
+                    chance,
+                    mean,
+                    RETRYABLE_STATUSES,
+                )
 
-    def _orders(self, chance: random.Random, numbers: Iterator[int]) -> Iterator[Asked]:
+    def _generate_orders(
+        self, rng: random.Random, numbers: Iterator[int]
+    ) -> Iterator[PlannedOrder]:
         """Until all is over: an order of that number is its user's."""
         return itertools.takewhile(
-            lambda _: not self._over, (order(chance, number) for number in numbers)
+            lambda _: not self._is_over, (random_order(rng, number) for number in numbers)
         )
 
     # The steps
 
-    async def _phase(self, name: str, steps: Callable[[], Awaitable[None]]) -> None:
+    async def _run_phase(self, name: str, steps: Callable[[], Awaitable[None]]) -> None:
         for reader in self._readers:
-            reader.silence = 0.0
-        before = sum((reader.ends for reader in self._readers), Counter[str]())
-        refused = sum(reader.refused.total() for reader in self._readers)
-        again = Counter(self._book.again)
-        phase = Phase(name=name, began=time.time(), ends=Counter(), again=Counter())
+            reader.longest_silence_seconds = 0.0
+        before = sum((reader.stream_end_counts for reader in self._readers), Counter[str]())
+        refused = sum(reader.refused_statuses.total() for reader in self._readers)
+        again = Counter(self._answers.retry_counts)
+        phase = TrialPhase(
+            name=name, started_at=time.time(), stream_end_counts=Counter(), retry_counts=Counter()
+        )
         await steps()
-        await self._settled()
-        phase.ended = time.time()
-        phase.silence = max(reader.silence for reader in self._readers)
-        phase.ends = sum((reader.ends for reader in self._readers), Counter[str]()) - before
-        phase.refused = sum(reader.refused.total() for reader in self._readers) - refused
-        phase.again = self._book.again - again
+        await self._wait_until_settled()
+        phase.ended_at = time.time()
+        phase.longest_silence_seconds = max(
+            reader.longest_silence_seconds for reader in self._readers
+        )
+        phase.stream_end_counts = (
+            sum((reader.stream_end_counts for reader in self._readers), Counter[str]()) - before
+        )
+        phase.refused_stream_count = (
+            sum(reader.refused_statuses.total() for reader in self._readers) - refused
+        )
+        phase.retry_counts = self._answers.retry_counts - again
         self._phases.append(phase)
 
-    async def _settled(self) -> None:
+    async def _wait_until_settled(self) -> None:
         """Wait until so many more orders are placed, and everybody is connected."""
-        upto = len(self._book.placed) + self._size.step
-        await until(
+        upto = len(self._answers.placed) + self._size.orders_per_step
+        await wait_until(
             f"{upto} orders are placed",
-            lambda: len(self._book.placed) >= upto,
-            seen=lambda: (len(self._book.placed), self._book.again),
-            seconds=STEP_SECONDS,
+            lambda: len(self._answers.placed) >= upto,
+            describe_last=lambda: (len(self._answers.placed), self._answers.retry_counts),
+            timeout_seconds=STEP_TIMEOUT_SECONDS,
         )
-        await until(
+        await wait_until(
             "every reader is connected",
-            lambda: all(reader.connected for reader in self._readers),
-            seen=lambda: [one.number for one in self._readers if not one.connected],
-            seconds=STEP_SECONDS,
+            lambda: all(reader.is_connected for reader in self._readers),
+            describe_last=lambda: [one.number for one in self._readers if not one.is_connected],
+            timeout_seconds=STEP_TIMEOUT_SECONDS,
         )
 
-    async def _nothing(self) -> None:
-        await self._settled()
+    async def _restart_nothing(self) -> None:
+        await self._wait_until_settled()
 
-    async def _edges(self) -> None:
+    async def _restart_edges(self) -> None:
         for number in range(len(self._fleet.edges)):
             await self._restart_edge(number)
-            await self._settled()
+            await self._wait_until_settled()
 
-    async def _killed(self) -> None:
+    async def _kill_edges(self) -> None:
         self._fleet.edges[0].kill()
-        await self._settled()
-        self._fleet.begin(0)
-        await self._ready(self._fleet.edges[0])
+        await self._wait_until_settled()
+        self._fleet.restart_edge(0)
+        await self._wait_ready(self._fleet.edges[0])
 
-    async def _all(self) -> None:
+    async def _restart_everything(self) -> None:
         """The message server goes while an edge and a service stop, and is back for the next."""
         half = len(SERVICES) // 2
         for name in SERVICES[:half]:
-            await self._restart(name)
-            await self._settled()
+            await self._restart_service(name)
+            await self._wait_until_settled()
         self._fleet.edges[0].terminate()
         self._services[SERVICES[half]].terminate()
-        self._fleet.house.broker.kill()
-        await self._ended(self._fleet.edges[0])
-        await self._ended(self._services[SERVICES[half]])
-        await asyncio.to_thread(self._fleet.house.broker.start)
-        self._fleet.begin(0)
-        await self._ready(self._fleet.edges[0])
-        await self._start(SERVICES[half])
-        await self._settled()
+        self._fleet.harness.broker.kill()
+        await self._wait_exited(self._fleet.edges[0])
+        await self._wait_exited(self._services[SERVICES[half]])
+        await asyncio.to_thread(self._fleet.harness.broker.start)
+        self._fleet.restart_edge(0)
+        await self._wait_ready(self._fleet.edges[0])
+        await self._start_service(SERVICES[half])
+        await self._wait_until_settled()
         for name in SERVICES[half + 1 :]:
-            await self._restart(name)
-            await self._settled()
+            await self._restart_service(name)
+            await self._wait_until_settled()
         for number in range(1, len(self._fleet.edges)):
             await self._restart_edge(number)
-            await self._settled()
+            await self._wait_until_settled()
 
     async def _restart_edge(self, number: int) -> None:
         self._fleet.edges[number].terminate()
-        await self._ended(self._fleet.edges[number])
-        self._fleet.begin(number)
-        await self._ready(self._fleet.edges[number])
+        await self._wait_exited(self._fleet.edges[number])
+        self._fleet.restart_edge(number)
+        await self._wait_ready(self._fleet.edges[number])
 
-    async def _restart(self, name: str) -> None:
+    async def _restart_service(self, name: str) -> None:
         self._services[name].terminate()
-        await self._ended(self._services[name])
-        await self._start(name)
+        await self._wait_exited(self._services[name])
+        await self._start_service(name)
 
-    async def _start(self, name: str) -> None:
-        start = self._fleet.house.service
+    async def _start_service(self, name: str) -> None:
+        start = self._fleet.harness.start_service
         self._services[name] = await asyncio.to_thread(start, name, TAPEWIRE_SPEED=SPEED)
 
-    async def _ready(self, service: Service) -> None:
+    async def _wait_ready(self, service: ManagedService) -> None:
         await asyncio.to_thread(service.wait_ready)
 
-    async def _ended(self, service: Service) -> None:
-        code = await asyncio.to_thread(service.process.wait, STOP_SECONDS)
-        assert code == 0, f"{service.name} ended with {code}: {service.log.read_text()[-3000:]}"
+    async def _wait_exited(self, service: ManagedService) -> None:
+        code = await asyncio.to_thread(service.process.wait, STOP_TIMEOUT_SECONDS)
+        assert code == 0, (
+            f"{service.name} ended with {code}: {service.log_file.read_text()[-3000:]}"
+        )
 
     # The end
 
-    async def _at_rest(self) -> None:
+    async def _wait_until_quiescent(self) -> None:
         """Read the log when no order changes any more and every reader is at its end."""
-        wire = await connect(self._fleet.house.broker.url, "balancer")
+        wire = await connect(self._fleet.harness.broker.url, "balancer")
         try:
-            log = JetStreamLog(wire)
+            log = JetStreamEventLog(wire)
 
             async def finished() -> bool:
-                await _read_on(log, self._events)
-                return not unfinished(self._events, self._book.placed)
+                await _read_new_events(log, self._events)
+                return not unfinished_orders(self._events, self._answers.placed)
 
             async def read() -> bool:
-                await _read_on(log, self._events)
-                return not self._behind()
+                await _read_new_events(log, self._events)
+                return not self._lagging_readers()
 
-            await _eventually(
+            await _wait_until(
                 "every order is where it must be in the end",
                 finished,
-                seen=lambda: unfinished(self._events, self._book.placed)[:5],
+                describe_last=lambda: unfinished_orders(self._events, self._answers.placed)[:5],
             )
-            await _eventually("every reader is at the end of the log", read, seen=self._behind)
+            await _wait_until(
+                "every reader is at the end of the log", read, describe_last=self._lagging_readers
+            )
             self._epoch = (await log.bounds()).epoch
         finally:
             await wire.close()
 
-    def _behind(self) -> Sequence[str]:
+    def _lagging_readers(self) -> Sequence[str]:
         lasts = {
-            (user, path): max((at for at, _ in wanted(self._events, user, path)), default=0)
+            (user, path): max(
+                (at for at, _ in expected_events(self._events, user, path)), default=0
+            )
             for user in USERS
             for path in PATHS
         }

@@ -14,113 +14,147 @@ import msgspec
 import pytest
 
 from tests.balancer.conftest import IS_SHORT
-from tests.balancer.fleet import Fleet
-from tests.balancer.outcome import FULL, SHORT, Outcome
-from tests.balancer.rolling import conduct
-from tests.balancer.verdict import N1, PATHS, S1, T1, T4, T11, Read, judge, judge_reader, log_of
-from tests.history import Connect, Frame
+from tests.balancer.fleet import EdgeFleet
+from tests.balancer.outcome import FULL, SHORT, RollingTrialResult
+from tests.balancer.rolling import run_rolling_restart
+from tests.balancer.verdict import (
+    NOTIFICATIONS_PATH,
+    ORDERS_PATH,
+    PATHS,
+    STRATEGIES_PATH,
+    TOPICS_PATH,
+    TRADING_PATH,
+    ReaderHistory,
+    expected_log,
+    find_reader_violations,
+    find_violations,
+)
+from tests.history import ReceivedEvent, StreamOpened
 
 SEED = int(os.environ.get("TAPEWIRE_TEST_SEED") or 20131007)
-WRONGS_SHOWN = 20
+MAX_REPORTED_VIOLATIONS = 20
 
 
 @pytest.fixture(scope="module", params=[2] if IS_SHORT else [2, 4])
-def outcome(
-    request: pytest.FixtureRequest, folders: Callable[[], Path], figures: list[str]
-) -> Outcome:
+def trial_result(
+    request: pytest.FixtureRequest, fleet_folders: Callable[[], Path], summary_lines: list[str]
+) -> RollingTrialResult:
     """The trial with that many edges, conducted once."""
     sys.stdout.write(f"seed {SEED}: TAPEWIRE_TEST_SEED={SEED} asks the same again\n")
-    fleet = Fleet(
-        folders(),
+    fleet = EdgeFleet(
+        fleet_folders(),
         request.param,
         TAPEWIRE_DRAIN_SECONDS=1 if IS_SHORT else 3,
         SSE_RETRY_MS=1000 if IS_SHORT else 5000,
     )
     try:
-        made = asyncio.run(conduct(fleet, SHORT if IS_SHORT else FULL, SEED))
+        made = asyncio.run(run_rolling_restart(fleet, SHORT if IS_SHORT else FULL, SEED))
     finally:
         fleet.close()
-    figures.append(str(made))
+    summary_lines.append(str(made))
     return made
 
 
-def test_every_reader_sees_exactly_what_the_log_holds(outcome: Outcome) -> None:
-    wrong = judge(outcome.recording)
-    assert not wrong, f"{outcome}\n{len(wrong)} wrong:\n" + "\n".join(wrong[:WRONGS_SHOWN])
+def test_every_reader_sees_exactly_what_the_log_holds(trial_result: RollingTrialResult) -> None:
+    wrong = find_violations(trial_result.recording)
+    assert not wrong, f"{trial_result}\n{len(wrong)} wrong:\n" + "\n".join(
+        wrong[:MAX_REPORTED_VIOLATIONS]
+    )
 
 
-def test_no_eventsource_gives_up_while_edges_are_restarted_and_killed(outcome: Outcome) -> None:
+def test_no_eventsource_gives_up_while_edges_are_restarted_and_killed(
+    trial_result: RollingTrialResult,
+) -> None:
     """Which it does on any answer but a stream. When the message server itself is away, no edge
     can serve: then 503 is right."""
-    undisturbed, restarted, killed, _ = outcome.phases
-    assert (undisturbed.refused, restarted.refused, killed.refused) == (0, 0, 0), outcome
+    undisturbed, restarted, killed, _ = trial_result.phases
+    assert (
+        undisturbed.refused_stream_count,
+        restarted.refused_stream_count,
+        killed.refused_stream_count,
+    ) == (0, 0, 0), trial_result
 
 
-def test_the_trial_was_one(outcome: Outcome) -> None:
+def test_the_trial_was_one(trial_result: RollingTrialResult) -> None:
     """Every reader lost its stream to a restart, streams were cut and ended, and all came back."""
-    _, restarted, killed, all_ = outcome.phases
-    assert restarted.ends["clean"] >= len(outcome.recording.readers) / 2
-    assert restarted.ends["cut"] < restarted.ends["clean"], "an edge that stops ends its streams"
-    assert killed.ends["cut"]
-    assert all_.ends["clean"]
-    for one in outcome.recording.readers:
-        assert len([entry for entry in one.history if isinstance(entry, Connect)]) > 1, one.name
+    _, restarted, killed, all_ = trial_result.phases
+    assert restarted.stream_end_counts["clean"] >= len(trial_result.recording.readers) / 2
+    assert restarted.stream_end_counts["cut"] < restarted.stream_end_counts["clean"], (
+        "an edge that stops ends its streams"
+    )
+    assert killed.stream_end_counts["cut"]
+    assert all_.stream_end_counts["clean"]
+    for one in trial_result.recording.readers:
+        assert len([entry for entry in one.history if isinstance(entry, StreamOpened)]) > 1, (
+            one.describe
+        )
     received = {
         (one.path, entry.name)
-        for one in outcome.recording.readers
+        for one in trial_result.recording.readers
         for entry in one.history
-        if isinstance(entry, Frame)
+        if isinstance(entry, ReceivedEvent)
     }
     assert {
-        (T1, "order:fill"), (T4, "position:update"), (T11, "trade:new"), (S1, "ORDER_EXECUTED"),
-        (N1, "notification"),
+        (ORDERS_PATH, "order:fill"), (TRADING_PATH, "position:update"), (TOPICS_PATH, "trade:new"), (STRATEGIES_PATH, "ORDER_EXECUTED"),
+        (NOTIFICATIONS_PATH, "notification"),
     } <= received  # fmt: skip
 
 
-def _with(one: Read, frames: list[Frame | Connect]) -> Read:
-    return msgspec.structs.replace(one, history=frames)
+def _with_frames(
+    received: ReaderHistory, frames: list[ReceivedEvent | StreamOpened]
+) -> ReaderHistory:
+    return msgspec.structs.replace(received, history=frames)
 
 
-def _events(one: Read) -> list[int]:
+def _event_indexes(received: ReaderHistory) -> list[int]:
     """The places of events in the history of `one`, without the first frame that has an id."""
-    with_id = [at for at, e in enumerate(one.history) if isinstance(e, Frame) and e.id is not None]
-    return [at for at in with_id[1:] if one.history[at].name != "checkpoint"]
+    with_id = [
+        at
+        for at, e in enumerate(received.history)
+        if isinstance(e, ReceivedEvent) and e.id is not None
+    ]
+    return [at for at in with_id[1:] if received.history[at].name != "checkpoint"]
 
 
-def _lost(one: Read) -> Read:
-    at = _events(one)[len(_events(one)) // 2]
-    return _with(one, one.history[:at] + one.history[at + 1 :])
+def _without_event(received: ReaderHistory) -> ReaderHistory:
+    at = _event_indexes(received)[len(_event_indexes(received)) // 2]
+    return _with_frames(received, received.history[:at] + received.history[at + 1 :])
 
 
-def _doubled(one: Read) -> Read:
-    at = _events(one)[len(_events(one)) // 2]
-    return _with(one, one.history[: at + 1] + one.history[at:])
+def _with_duplicate(received: ReaderHistory) -> ReaderHistory:
+    at = _event_indexes(received)[len(_event_indexes(received)) // 2]
+    return _with_frames(received, received.history[: at + 1] + received.history[at:])
 
 
-def _swapped(one: Read) -> Read:
-    history = [*one.history]
-    at = next(a for a, b in itertools.pairwise(_events(one)) if b == a + 1)
+def _with_swapped_events(received: ReaderHistory) -> ReaderHistory:
+    history = [*received.history]
+    at = next(a for a, b in itertools.pairwise(_event_indexes(received)) if b == a + 1)
     history[at], history[at + 1] = history[at + 1], history[at]
-    return _with(one, history)
+    return _with_frames(received, history)
 
 
-def _last_lost(one: Read) -> Read:
-    return _with(one, one.history[: _events(one)[-1]])
+def _without_last_event(received: ReaderHistory) -> ReaderHistory:
+    return _with_frames(received, received.history[: _event_indexes(received)[-1]])
 
 
-def _reset(one: Read) -> Read:
-    at = _events(one)[1]
-    reset = Frame(
+def _with_reset(received: ReaderHistory) -> ReaderHistory:
+    at = _event_indexes(received)[1]
+    reset = ReceivedEvent(
         "stream:reset", b'{"reason":"ahead","requestedId":"x","firstAvailableId":"x"}', None
     )
-    return _with(one, [*one.history[:at], reset, *one.history[at:]])
+    return _with_frames(received, [*received.history[:at], reset, *received.history[at:]])
 
 
-@pytest.mark.parametrize("plant", [_lost, _doubled, _swapped, _last_lost, _reset])
+@pytest.mark.parametrize(
+    "plant",
+    [_without_event, _with_duplicate, _with_swapped_events, _without_last_event, _with_reset],
+)
 @pytest.mark.parametrize("path", PATHS)
-def test_the_verdict_finds(outcome: Outcome, path: str, plant: Callable[[Read], Read]) -> None:
+def test_the_verdict_finds(
+    trial_result: RollingTrialResult, path: str, plant: Callable[[ReaderHistory], ReaderHistory]
+) -> None:
     """A history with a violation in it is not taken for a right one."""
-    log, events = log_of(outcome.recording), outcome.recording.events
-    one = next(read for read in outcome.recording.readers if read.path == path)
-    assert not judge_reader(log, events, one)
-    assert judge_reader(log, events, plant(one))
+    log, events = expected_log(trial_result.recording), trial_result.recording.events
+    one = next(read for read in trial_result.recording.readers if read.path == path)
+    assert not find_reader_violations(log, events, one)
+    assert find_reader_violations(log, events, plant(one))

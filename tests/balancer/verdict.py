@@ -11,105 +11,123 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
-from tapewire.log import Recorded
-from tests.balancer.reader import Arrival
-from tests.faults.laws import broken
-from tests.faults.trader import Placed
-from tests.faults.verdict import _lives
-from tests.history import Entry, Epoch, Frame, Log, check
-from tests.history.truth import DOMAINS, TRADING, shown
+from tapewire.log import RecordedEvent
+from tests.balancer.reader import EventArrival
+from tests.faults.laws import invariant_violations
+from tests.faults.trader import PlacementAnswer
+from tests.faults.verdict import _split_at_fresh_connections
+from tests.history import ExpectedLog, HistoryEntry, LogIncarnation, ReceivedEvent, check_history
+from tests.history.truth import ORDER_STREAM_DOMAINS, TRADING_STREAM_DOMAINS, expected_event
 
-T1 = "/api/stream/orders"
-T4 = "/api/stream/trading"
-T11 = "/api/stream?topics=orders,positions,agents"
-S1 = "/sse/strategies"
-N1 = "/api/sse/notifications"
-PATHS = (T1, T4, T11, S1, N1)
+ORDERS_PATH = "/api/stream/orders"
+TRADING_PATH = "/api/stream/trading"
+TOPICS_PATH = "/api/stream?topics=orders,positions,agents"
+STRATEGIES_PATH = "/sse/strategies"
+NOTIFICATIONS_PATH = "/api/sse/notifications"
+PATHS = (ORDERS_PATH, TRADING_PATH, TOPICS_PATH, STRATEGIES_PATH, NOTIFICATIONS_PATH)
 
-_JUDGED = {T1: DOMAINS, T4: TRADING, T11: TRADING}
-_NAMES: Mapping[str, Mapping[str, str]] = {
-    S1: {
+_HISTORY_CHECKED_DOMAINS = {
+    ORDERS_PATH: ORDER_STREAM_DOMAINS,
+    TRADING_PATH: TRADING_STREAM_DOMAINS,
+    TOPICS_PATH: TRADING_STREAM_DOMAINS,
+}
+_EVENT_NAMES: Mapping[str, Mapping[str, str]] = {
+    STRATEGIES_PATH: {
         "order.placed.v1": "ORDER_PLACED",
         "order.filled.v1": "ORDER_EXECUTED",
         "order.rejected.v1": "ORDER_REJECTED",
         "order.canceled.v1": "ORDER_CANCELLED",
         "order.failed.v1": "ORDER_FAILED",
     },
-    N1: {"notification.created.v1": "notification"},
+    NOTIFICATIONS_PATH: {"notification.created.v1": "notification"},
 }
 """What the streams of other families show in a trial without strategies."""
 
 
-class Read(msgspec.Struct, frozen=True, kw_only=True):
+class ReaderHistory(msgspec.Struct, frozen=True, kw_only=True):
     """What a reader received; `refused` is how often it was answered with anything but a stream."""
 
-    number: int
+    reader_number: int
     user: str
     path: str
-    history: list[Entry]
-    arrivals: list[Arrival] = []
-    refused: int = 0
+    history: list[HistoryEntry]
+    arrivals: list[EventArrival] = []
+    refused_count: int = 0
 
     @property
-    def name(self) -> str:
-        return f"reader {self.number} of {self.user} ({self.path})"
+    def describe(self) -> str:
+        return f"reader {self.reader_number} of {self.user} ({self.path})"
 
 
-class Recording(msgspec.Struct, frozen=True, kw_only=True):
+class RollingTrialRecording(msgspec.Struct, frozen=True, kw_only=True):
     """A trial that is over. `events` are all of the log, from sequence 1; `errors` are lines that
     services have logged as errors, or that are no lines of a log at all."""
 
     epoch: str
-    events: list[Recorded]
-    readers: list[Read]
-    placed: list[Placed]
+    events: list[RecordedEvent]
+    readers: list[ReaderHistory]
+    placed: list[PlacementAnswer]
     errors: list[str]
 
 
-def judge(recording: Recording) -> list[str]:
+def find_violations(recording: RollingTrialRecording) -> list[str]:
     """Everything that is wrong."""
-    log = log_of(recording)
-    wrong = broken(recording.events, recording.placed)
+    log = expected_log(recording)
+    wrong = invariant_violations(recording.events, recording.placed)
     for one in recording.readers:
-        wrong += [f"{one.name}: {what}" for what in judge_reader(log, recording.events, one)]
+        wrong += [
+            f"{one.describe}: {what}" for what in find_reader_violations(log, recording.events, one)
+        ]
     return wrong + [f"logged: {line}" for line in recording.errors]
 
 
-def log_of(recording: Recording) -> Log:
+def expected_log(recording: RollingTrialRecording) -> ExpectedLog:
     """What `judge_reader` compares with."""
-    return Log([Epoch(recording.epoch, recording.events)])
+    return ExpectedLog([LogIncarnation(recording.epoch, recording.events)])
 
 
-def judge_reader(log: Log, events: Sequence[Recorded], one: Read) -> list[str]:
+def find_reader_violations(
+    log: ExpectedLog, events: Sequence[RecordedEvent], received: ReaderHistory
+) -> list[str]:
     """Everything that is wrong with what `one` received."""
-    told = [*_plainly(events, one)]
-    if one.path in _JUDGED:
-        told += map(str, check(log, one.user, one.history, domains=_JUDGED[one.path]))
+    told = [*_check_ids_and_events(events, received)]
+    if received.path in _HISTORY_CHECKED_DOMAINS:
+        told += map(
+            str,
+            check_history(
+                log,
+                received.user,
+                received.history,
+                domains=_HISTORY_CHECKED_DOMAINS[received.path],
+            ),
+        )
     return told
 
 
-def wanted(events: Sequence[Recorded], user: str, path: str) -> list[tuple[int, str]]:
+def expected_events(events: Sequence[RecordedEvent], user: str, path: str) -> list[tuple[int, str]]:
     """The sequences and names of what a stream shows its user."""
     return [
         (recorded.sequence, name)
         for recorded in events
-        if recorded.place.owner == user and (name := _name(recorded, path))
+        if recorded.event_subject.owner == user and (name := _event_name(recorded, path))
     ]
 
 
-def _name(recorded: Recorded, path: str) -> str | None:
-    if path in _NAMES:
-        return _NAMES[path].get(recorded.tag)
-    told = shown(recorded)
-    return told.name if told.domain in _JUDGED[path] else None
+def _event_name(recorded: RecordedEvent, path: str) -> str | None:
+    if path in _EVENT_NAMES:
+        return _EVENT_NAMES[path].get(recorded.tag)
+    told = expected_event(recorded)
+    return told.name if told.domain in _HISTORY_CHECKED_DOMAINS[path] else None
 
 
-def _plainly(events: Sequence[Recorded], one: Read) -> Iterator[str]:
-    names = [entry.name for entry in one.history if isinstance(entry, Frame)]
+def _check_ids_and_events(
+    events: Sequence[RecordedEvent], received: ReaderHistory
+) -> Iterator[str]:
+    names = [entry.name for entry in received.history if isinstance(entry, ReceivedEvent)]
     if resets := names.count("stream:reset"):
         yield f"{resets} resets, and nothing was ever lost"
-    every = wanted(events, one.user, one.path)
-    lives = [*_lives(one.history)]
+    every = expected_events(events, received.user, received.path)
+    lives = [*_split_at_fresh_connections(received.history)]
     if not lives:
         yield "received nothing"
     for life, frames in enumerate(lives):
@@ -130,16 +148,18 @@ def _plainly(events: Sequence[Recorded], one: Read) -> Iterator[str]:
                 yield f"{len(got)} events where {len(due)} are due"
 
 
-def latest(recording: Recording, began: float, ended: float) -> float:
+def longest_delay_seconds(
+    recording: RollingTrialRecording, started_at: float, ended_at: float
+) -> float:
     """The longest in seconds that an event which came in this time had taken to a reader who was
     there before it was stored. Times are seconds since 1970."""
     stored = {recorded.sequence: recorded.time.timestamp() for recorded in recording.events}
     return max(
         (
-            arrival.at - stored[arrival.sequence]
+            arrival.received_at - stored[arrival.sequence]
             for one in recording.readers
             for arrival in one.arrivals[1:]
-            if began <= arrival.at < ended
+            if started_at <= arrival.received_at < ended_at
         ),
         default=0.0,
     )

@@ -10,15 +10,15 @@ from collections.abc import Callable
 from typing import Any
 
 
-class Stream(asyncio.Protocol):
+class BenchStream(asyncio.Protocol):
     """One SSE connection; `on_frame` gets each block's bytes, with chunk sizes taken out."""
 
     def __init__(self, request: bytes, on_frame: Callable[[bytes], None]) -> None:
         self._request = request
         self._on_frame = on_frame
-        self._head = b""
-        self._wire = b""
-        self._text = b""
+        self._response_head = b""
+        self._chunk_buffer = b""
+        self._buffer = b""
         self.status = 0
         self.received = 0
         self.transport: asyncio.Transport | None = None
@@ -32,25 +32,25 @@ class Stream(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self.received += len(data)
         if not self.status:
-            self._head += data
-            head, end, data = self._head.partition(b"\r\n\r\n")
+            self._response_head += data
+            head, end, data = self._response_head.partition(b"\r\n\r\n")
             if not end:
                 return
             self.status = int(head.split(b" ", 2)[1])
-        self._wire += data
+        self._chunk_buffer += data
         self._unchunk()
 
     def _unchunk(self) -> None:
         while True:
-            size, end, rest = self._wire.partition(b"\r\n")
+            size, end, rest = self._chunk_buffer.partition(b"\r\n")
             if not end:
                 return
             length = int(size, 16)
             if len(rest) < length + 2:
                 return
-            self._text += rest[:length]
-            self._wire = rest[length + 2 :]
-            *frames, self._text = self._text.split(b"\n\n")
+            self._buffer += rest[:length]
+            self._chunk_buffer = rest[length + 2 :]
+            *frames, self._buffer = self._buffer.split(b"\n\n")
             for frame in frames:
                 self._on_frame(frame)
 
@@ -63,21 +63,21 @@ class Stream(asyncio.Protocol):
             self.transport.abort()
 
 
-class Target:
+class BenchTarget:
     """The server under test."""
 
     def __init__(self, url: str) -> None:
         host, _, port = url.removeprefix("http://").partition(":")
         self.host, self.port = host, int(port)
 
-    async def stream(
+    async def open_stream(
         self,
         path: str,
         on_frame: Callable[[bytes], None],
         *,
         cookie: str = "",
         last_event_id: str = "",
-    ) -> Stream:
+    ) -> BenchStream:
         """Open a stream."""
         lines = [f"GET {path} HTTP/1.1", f"Host: {self.host}", "Accept: text/event-stream"]
         if cookie:
@@ -87,25 +87,25 @@ class Target:
         request = "\r\n".join([*lines, "", ""]).encode()
         loop = asyncio.get_running_loop()
         _, protocol = await loop.create_connection(
-            lambda: Stream(request, on_frame), self.host, self.port
+            lambda: BenchStream(request, on_frame), self.host, self.port
         )
         return protocol
 
-    async def caller(self, cookie: str = "") -> "Caller":
+    async def open_json_client(self, cookie: str = "") -> "JsonClient":
         """A kept-alive connection for JSON calls."""
         reader, writer = await asyncio.open_connection(self.host, self.port)
-        return Caller(reader, writer, self.host, cookie)
+        return JsonClient(reader, writer, self.host, cookie)
 
     async def sign_in(self, user: str) -> str:
         """The cookie of a new session of `user`."""
-        caller = await self.caller()
-        await caller.call("POST", "/api/session", {"userId": user})
+        caller = await self.open_json_client()
+        await caller.request("POST", "/api/session", {"userId": user})
         cookie = caller.set_cookie.split(";")[0]
         caller.close()
         return cookie
 
 
-class Caller:
+class JsonClient:
     """One call at a time."""
 
     def __init__(
@@ -117,7 +117,7 @@ class Caller:
         self._cookie = cookie
         self.set_cookie = ""
 
-    async def call(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+    async def request(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         """The status and the JSON of the answer."""
         data = b"" if body is None else json.dumps(body).encode()
         lines = [f"{method} {path} HTTP/1.1", f"Host: {self._host}", f"Content-Length: {len(data)}"]
@@ -139,9 +139,9 @@ class Caller:
         self._writer.close()
 
 
-def field(frame: bytes, name: bytes) -> bytes:
+def sse_field(frame: bytes, field_name: bytes) -> bytes:
     """The value of a field of a block, empty when it has none."""
     for line in frame.split(b"\n"):
-        if line.startswith(name + b": "):
-            return line[len(name) + 2 :]
+        if line.startswith(field_name + b": "):
+            return line[len(field_name) + 2 :]
     return b""

@@ -19,25 +19,33 @@ from tapewire.events import (
     Side,
     TradeExecuted,
 )
-from tapewire.log import EVERYBODY, Draft, EventLog, Meta, Subject, new_id, pattern
-from tapewire.log.jetstream import JetStreamLog, Wire, connect
-from tapewire.log.port import BATCH_EVENTS
-from tapewire.runtime import Requests
+from tapewire.log import (
+    EVERYBODY,
+    EventDraft,
+    EventLog,
+    EventMetadata,
+    EventSubject,
+    new_id,
+    pattern,
+)
+from tapewire.log.jetstream import JetStreamEventLog, NatsConnection, connect
+from tapewire.log.port import MAX_BATCH_EVENTS
+from tapewire.runtime import RequestClient
 from tapewire.runtime.contracts import orders
-from tests.bench.client import Target
-from tests.bench.figures import Rows, Size, milliseconds
-from tests.bench.system import System
+from tests.bench.client import BenchTarget
+from tests.bench.figures import BenchSize, TableRows, format_milliseconds
+from tests.bench.system import BenchSystem
 
-AT_ONCE = 64
+CONCURRENCY = 64
 """Commands, or appends, under way at the same time."""
-BATCHES = (10, 100, 1000)
+BATCH_SIZES = (10, 100, 1000)
 """Events of one atomic append."""
-TRADERS = 50
-DONE_SECONDS = 300.0
+TRADER_COUNT = 50
+COMPLETION_TIMEOUT_SECONDS = 300.0
 
 
 @asynccontextmanager
-async def wired(system: System) -> AsyncIterator[Wire]:
+async def connect_nats(system: BenchSystem) -> AsyncIterator[NatsConnection]:
     wire = await connect(system.nats_url, "bench")
     try:
         yield wire
@@ -45,123 +53,131 @@ async def wired(system: System) -> AsyncIterator[Wire]:
         await wire.close()
 
 
-async def commands(_target: Target, system: System, size: Size) -> Rows:
+async def measure_commands(_target: BenchTarget, system: BenchSystem, size: BenchSize) -> TableRows:
     """Market orders asked of the orders service: one after the other, and many at once."""
-    async with wired(system) as wire:
-        requests = Requests(wire)
+    async with connect_nats(system) as wire:
+        requests = RequestClient(wire)
         waited: list[float] = []
 
         async def place(number: int) -> None:
             request = orders.PlaceOrder(
-                user_id=f"commands-{number % TRADERS}",
+                user_id=f"commands-{number % TRADER_COUNT}",
                 symbol="IBM",
                 side=Side.BUY if number % 2 else Side.SELL,
                 type=OrderType.MARKET,
                 qty=Decimal(1),
             )
             began = time.perf_counter()
-            await requests.ask(
+            await requests.request(
                 orders.SERVICE, orders.PLACE, request, orders.OrderReply, correlation=new_id()
             )
             waited.append(time.perf_counter() - began)
 
         await place(0)
         waited.clear()
-        awaited = await _rate(place, size.commands // 8, 1)
-        one = milliseconds(waited)
-        pipelined = await _rate(place, size.commands, AT_ONCE)
+        awaited = await _measure_rate(place, size.command_count // 8, 1)
+        one = format_milliseconds(waited)
+        pipelined = await _measure_rate(place, size.command_count, CONCURRENCY)
     return [
         ("orders placed by request, each awaited", f"{awaited:,.0f}/s, {one}"),
-        (f"orders placed by request, {AT_ONCE} at once", f"{pipelined:,.0f}/s"),
+        (f"orders placed by request, {CONCURRENCY} at once", f"{pipelined:,.0f}/s"),
     ]
 
 
-async def appends(_target: Target, system: System, size: Size) -> Rows:
+async def measure_appends(_target: BenchTarget, system: BenchSystem, size: BenchSize) -> TableRows:
     """Events appended by the log library: each awaited, many at once, in atomic batches."""
-    async with wired(system) as wire:
-        log = JetStreamLog(wire)
+    async with connect_nats(system) as wire:
+        log = JetStreamEventLog(wire)
 
         async def append(_: int, events: int = 1) -> None:
-            await log.append([_item(new_id()) for _ in range(events)])
+            await log.append([_make_item(new_id()) for _ in range(events)])
 
-        awaited = await _rate(append, size.appends // 4, 1)
-        pipelined = await _rate(append, size.appends, AT_ONCE)
+        awaited = await _measure_rate(append, size.append_count // 4, 1)
+        pipelined = await _measure_rate(append, size.append_count, CONCURRENCY)
         rows = [
             ("events appended, each awaited", f"{awaited:,.0f}/s"),
-            (f"events appended, {AT_ONCE} at once", f"{pipelined:,.0f}/s"),
+            (f"events appended, {CONCURRENCY} at once", f"{pipelined:,.0f}/s"),
         ]
-        for events in BATCHES:
-            count = max(2, min(size.appends // 8, 2 * size.appends // events))
-            rate = events * await _rate(lambda n, events=events: append(n, events), count, 1)
+        for events in BATCH_SIZES:
+            count = max(2, min(size.append_count // 8, 2 * size.append_count // events))
+            rate = events * await _measure_rate(
+                lambda n, events=events: append(n, events), count, 1
+            )
             rows.append((f"events appended in atomic batches of {events}", f"{rate:,.0f}/s"))
     return rows
 
 
-async def reactions(_target: Target, system: System, size: Size) -> Rows:
+async def measure_reactions(
+    _target: BenchTarget, system: BenchSystem, size: BenchSize
+) -> TableRows:
     """Trades into positions: from the first trade appended to the last event of a position."""
-    async with wired(system) as wire:
-        log, run = JetStreamLog(wire), new_id()
+    async with connect_nats(system) as wire:
+        log, run = JetStreamEventLog(wire), new_id()
         began, last = time.perf_counter(), 0
-        for start in range(0, size.trades, BATCH_EVENTS):
-            numbers = range(start, min(start + BATCH_EVENTS, size.trades))
-            last = await log.append([_trade(f"{run}-{number}", number) for number in numbers])
+        for start in range(0, size.trade_count, MAX_BATCH_EVENTS):
+            numbers = range(start, min(start + MAX_BATCH_EVENTS, size.trade_count))
+            last = await log.append([_make_trade(f"{run}-{number}", number) for number in numbers])
         appended = time.perf_counter() - began
-        await taken(log, last)
+        await wait_for_position(log, last)
         seconds = time.perf_counter() - began
     return [
         (
-            f"trades folded into positions, {TRADERS} users",
-            f"{size.trades / seconds:,.0f}/s (appended in {appended:.1f} s)",
+            f"trades folded into positions, {TRADER_COUNT} users",
+            f"{size.trade_count / seconds:,.0f}/s (appended in {appended:.1f} s)",
         )
     ]
 
 
-async def notifications(_target: Target, system: System, size: Size) -> Rows:
+async def measure_notifications(
+    _target: BenchTarget, system: BenchSystem, size: BenchSize
+) -> TableRows:
     """Ends of orders into notifications: from the first one appended to the last user told."""
-    async with wired(system) as wire:
-        log, run = JetStreamLog(wire), new_id()
+    async with connect_nats(system) as wire:
+        log, run = JetStreamEventLog(wire), new_id()
         first = (await log.bounds()).last
         began = time.perf_counter()
-        for start in range(0, size.trades, BATCH_EVENTS):
-            numbers = range(start, min(start + BATCH_EVENTS, size.trades))
-            await log.append([_rejection(f"{run}-{number}", number) for number in numbers])
+        for start in range(0, size.trade_count, MAX_BATCH_EVENTS):
+            numbers = range(start, min(start + MAX_BATCH_EVENTS, size.trade_count))
+            await log.append([_make_rejection(f"{run}-{number}", number) for number in numbers])
         appended = time.perf_counter() - began
-        await told(log, first, size.trades)
+        await wait_for_notifications(log, first, size.trade_count)
         seconds = time.perf_counter() - began
     return [
         (
-            f"notifications of orders, {TRADERS} users",
-            f"{size.trades / seconds:,.0f}/s (appended in {appended:.1f} s)",
+            f"notifications of orders, {TRADER_COUNT} users",
+            f"{size.trade_count / seconds:,.0f}/s (appended in {appended:.1f} s)",
         )
     ]
 
 
-async def told(log: EventLog, after: int, count: int) -> None:
+async def wait_for_notifications(log: EventLog, after: int, notification_count: int) -> None:
     """Wait until the log holds `count` notifications after that sequence."""
     filter_ = pattern(domain="notifications")
-    async with asyncio.timeout(DONE_SECONDS):
+    async with asyncio.timeout(COMPLETION_TIMEOUT_SECONDS):
         while True:
             page = await log.page(filter_, after=after, limit=1)
-            if len(page.events) + page.left >= count:
+            if len(page.events) + page.remaining >= notification_count:
                 return
             await asyncio.sleep(0.05)
 
 
-async def taken(log: EventLog, trade: int) -> None:
+async def wait_for_position(log: EventLog, trade_sequence: int) -> None:
     """Wait until the trade at that sequence made its position event."""
     positions = pattern(domain="positions")
-    async with asyncio.timeout(DONE_SECONDS):
+    async with asyncio.timeout(COMPLETION_TIMEOUT_SECONDS):
         while True:
-            last = await log.last(positions)
-            if last > trade:
+            last = await log.last_sequence(positions)
+            if last > trade_sequence:
                 page = await log.page(positions, after=last - 1, limit=1)
                 event = page.events[0].event if page.events else None
-                if isinstance(event, PositionEvent) and event.trade_sequence >= trade:
+                if isinstance(event, PositionEvent) and event.trade_sequence >= trade_sequence:
                     return
             await asyncio.sleep(0.01)
 
 
-async def _rate(work: Callable[[int], Awaitable[None]], count: int, at_once: int) -> float:
+async def _measure_rate(
+    work: Callable[[int], Awaitable[None]], count: int, concurrency: int
+) -> float:
     """How many a second, `at_once` under way."""
     numbers = iter(range(count))
 
@@ -170,11 +186,11 @@ async def _rate(work: Callable[[int], Awaitable[None]], count: int, at_once: int
             await work(number)
 
     began = time.perf_counter()
-    await asyncio.gather(*(some() for _ in range(at_once)))
+    await asyncio.gather(*(some() for _ in range(concurrency)))
     return count / (time.perf_counter() - began)
 
 
-def _item(id_: str) -> Draft:
+def _make_item(id_: str) -> EventDraft:
     item = Item(
         id=id_,
         title="Quarterly figures are out",
@@ -186,15 +202,15 @@ def _item(id_: str) -> Draft:
         score=Decimal(0),
         timestamp=datetime.now(UTC),
     )
-    return Draft(
-        subject=Subject(EVERYBODY, "items", id_),
+    return EventDraft(
+        subject=EventSubject(EVERYBODY, "items", id_),
         event=ItemAnalysed(item=item, scored=True),
-        meta=Meta(id=id_, correlation="bench"),
-        expect=0,
+        metadata=EventMetadata(id=id_, correlation="bench"),
+        expected_sequence=0,
     )
 
 
-def _rejection(id_: str, number: int) -> Draft:
+def _make_rejection(id_: str, number: int) -> EventDraft:
     order = Order(
         order_id=id_,
         client_order_id=id_,
@@ -210,14 +226,14 @@ def _rejection(id_: str, number: int) -> Draft:
         reason="too much",
         timestamp=datetime.now(UTC),
     )
-    return Draft(
-        subject=Subject(f"trader-{number % TRADERS}", "orders", id_),
+    return EventDraft(
+        subject=EventSubject(f"trader-{number % TRADER_COUNT}", "orders", id_),
         event=OrderRejected(order=order, command_id=id_),
-        meta=Meta(id=id_, correlation="bench"),
+        metadata=EventMetadata(id=id_, correlation="bench"),
     )
 
 
-def _trade(id_: str, number: int) -> Draft:
+def _make_trade(id_: str, number: int) -> EventDraft:
     trade = TradeExecuted(
         trade_id=id_,
         order_id=id_,
@@ -228,8 +244,8 @@ def _trade(id_: str, number: int) -> Draft:
         strategy_id=None,
         timestamp=datetime.now(UTC),
     )
-    return Draft(
-        subject=Subject(f"trader-{number % TRADERS}", "trades", id_),
+    return EventDraft(
+        subject=EventSubject(f"trader-{number % TRADER_COUNT}", "trades", id_),
         event=trade,
-        meta=Meta(id=id_, correlation="bench"),
+        metadata=EventMetadata(id=id_, correlation="bench"),
     )

@@ -2,26 +2,26 @@
 
 from dataclasses import dataclass
 
-Rows = list[tuple[str, str]]
+TableRows = list[tuple[str, str]]
 
 
 @dataclass
-class Size:
+class BenchSize:
     """How much of everything."""
 
     order_seconds: float
-    busy_rate: int
-    connects: int
-    idle: int
+    busy_orders_per_second: int
+    connect_count: int
+    idle_connection_count: int
     idle_seconds: float
-    readers: int
-    commands: int
-    appends: int
-    trades: int
+    reader_count: int
+    command_count: int
+    append_count: int
+    trade_count: int
 
 
-FULL = Size(20, 200, 2000, 1000, 10, 500, 4000, 20_000, 20_000)
-QUICK = Size(2, 100, 200, 100, 2, 50, 160, 400, 500)
+FULL = BenchSize(20, 200, 2000, 1000, 10, 500, 4000, 20_000, 20_000)
+QUICK = BenchSize(2, 100, 200, 100, 2, 50, 160, 400, 500)
 
 
 def percentile(values: list[float], share: float) -> float:
@@ -30,7 +30,7 @@ def percentile(values: list[float], share: float) -> float:
     return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
 
 
-def milliseconds(values: list[float]) -> str:
+def format_milliseconds(values: list[float]) -> str:
     return (
         f"p50 {percentile(values, 0.5) * 1e3:.2f} ms, p99 {percentile(values, 0.99) * 1e3:.2f} ms"
     )

@@ -19,16 +19,16 @@ from pathlib import Path
 
 import psutil
 
-from tapewire.log.jetstream import JetStreamLog, connect, provision
-from tests.bench.figures import Rows
-from tests.broker import LocalBroker
-from tests.tapes import Tape, write
+from tapewire.log.jetstream import JetStreamEventLog, connect, provision
+from tests.bench.figures import TableRows
+from tests.broker import LocalNatsServer
+from tests.tapes import SyntheticLog, append_synthetic_log
 
-EVENTS = int(os.environ.get("TAPEWIRE_BENCH_EVENTS", "1000000"))
-USERS = 1000
-START_SECONDS = 600.0
-LOOK_SECONDS = 0.02
-STARTS: dict[str, frozenset[str]] = {
+EVENT_COUNT = int(os.environ.get("TAPEWIRE_BENCH_EVENTS", "1000000"))
+USER_COUNT = 1000
+START_TIMEOUT_SECONDS = 600.0
+POLL_INTERVAL_SECONDS = 0.02
+READY_EVENTS: dict[str, frozenset[str]] = {
     "orders": frozenset({"works"}),
     "positions": frozenset({"positions"}),
     "edge": frozenset(),
@@ -48,13 +48,13 @@ STARTS: dict[str, frozenset[str]] = {
 """What a service says when it has started: the names of followers, or a word."""
 
 
-class Service:
+class BenchedService:
     """A process of a service, and what it says."""
 
     def __init__(self, name: str, url: str, log: Path) -> None:
         self._log = log
-        self._wanted = {"ready", *STARTS[name]}
-        self._began = time.perf_counter()
+        self._awaited_events = {"ready", *READY_EVENTS[name]}
+        self._started_at = time.perf_counter()
         environment = {
             **os.environ,
             "TAPEWIRE_NATS_URL": url,
@@ -70,17 +70,19 @@ class Service:
                 stderr=out,
             )
 
-    async def started(self) -> float:
+    async def wait_started(self) -> float:
         """Seconds until it was caught up with everything."""
-        while not self._wanted <= self._said():
+        while not self._awaited_events <= self._logged_events():
             if self._process.poll() is not None:
                 raise RuntimeError(self._log.read_text()[-2000:])
-            if time.perf_counter() - self._began > START_SECONDS:
-                raise TimeoutError(f"still waits for {self._wanted - self._said()}")
-            await asyncio.sleep(LOOK_SECONDS)
-        return time.perf_counter() - self._began
+            if time.perf_counter() - self._started_at > START_TIMEOUT_SECONDS:
+                raise TimeoutError(
+                    f"still waits for {self._awaited_events - self._logged_events()}"
+                )
+            await asyncio.sleep(POLL_INTERVAL_SECONDS)
+        return time.perf_counter() - self._started_at
 
-    def _said(self) -> set[str]:
+    def _logged_events(self) -> set[str]:
         found = set()
         for line in self._log.read_bytes().splitlines():
             with contextlib.suppress(ValueError):
@@ -90,12 +92,12 @@ class Service:
                     found.add("alert-rules")
         return found
 
-    def used(self) -> float:
+    def cpu_seconds(self) -> float:
         """Seconds of CPU."""
         times = psutil.Process(self._process.pid).cpu_times()
         return float(times.user + times.system)
 
-    def megabytes(self) -> float:
+    def resident_megabytes(self) -> float:
         rss: int = psutil.Process(self._process.pid).memory_info().rss
         return rss / 1e6
 
@@ -109,9 +111,9 @@ class Service:
 
 
 @contextlib.contextmanager
-def server() -> Iterator[tuple[LocalBroker, Path]]:
+def run_nats_server() -> Iterator[tuple[LocalNatsServer, Path]]:
     with tempfile.TemporaryDirectory(prefix="tapewire-history-") as directory:
-        broker = LocalBroker(Path(directory))
+        broker = LocalNatsServer(Path(directory))
         broker.start()
         try:
             yield broker, Path(directory)
@@ -119,7 +121,7 @@ def server() -> Iterator[tuple[LocalBroker, Path]]:
             broker.close()
 
 
-class _Told(list[tuple[str, str]]):
+class _PrintedRows(list[tuple[str, str]]):
     """Rows, each told as soon as it is known: the whole takes long."""
 
     def append(self, row: tuple[str, str]) -> None:
@@ -127,62 +129,66 @@ class _Told(list[tuple[str, str]]):
         super().append(row)
 
 
-async def history() -> Rows:
+async def measure_long_history() -> TableRows:
     """All rows: writing, each service cold and warm, and verification."""
-    rows = _Told()
-    with server() as (broker, folder):
+    rows = _PrintedRows()
+    with run_nats_server() as (broker, folder):
         began = time.perf_counter()
-        events = await _write(broker.url)
+        events = await _write_history(broker.url)
         rate = events / (time.perf_counter() - began)
         rows.append((f"writing {events:,} events in batches", f"{rate:,.0f}/s"))
-        for name in STARTS:
-            cold = await _start(name, broker.url, folder, wait=True)
-            warm = await _start(name, broker.url, folder, wait=False)
+        for name in READY_EVENTS:
+            cold = await _measure_start(name, broker.url, folder, wait_ready=True)
+            warm = await _measure_start(name, broker.url, folder, wait_ready=False)
             rows.append((f"{name}, cold start with {events:,} events", cold))
             rows.append((f"{name}, warm start", warm))
-        rows.append((f"tapewire verify of {events:,} events", await _verify(broker.url)))
+        rows.append(
+            (f"tapewire verify of {events:,} events", await _measure_verification(broker.url))
+        )
     return rows
 
 
-async def _write(url: str) -> int:
+async def _write_history(url: str) -> int:
     wire = await connect(url, "bench")
     try:
         await provision(wire)
-        return await write(JetStreamLog(wire), Tape(USERS), EVENTS)
+        return await append_synthetic_log(
+            JetStreamEventLog(wire), SyntheticLog(USER_COUNT), EVENT_COUNT
+        )
     finally:
         await wire.close()
 
 
-async def _start(name: str, url: str, folder: Path, *, wait: bool) -> str:
-    service = Service(name, url, folder / f"{name}.log")
+async def _measure_start(name: str, url: str, folder: Path, *, wait_ready: bool) -> str:
+    service = BenchedService(name, url, folder / f"{name}.log")
     try:
-        seconds = await service.started()
-        said = f"{seconds:.1f} s ({service.used():.1f} s of CPU)"
-        if wait:
-            said += f", views counted after {await _reacted(url, service):.1f} s"
+        seconds = await service.wait_started()
+        said = f"{seconds:.1f} s ({service.cpu_seconds():.1f} s of CPU)"
+        if wait_ready:
+            said += f", views counted after {await _wait_reactions_done(url, service):.1f} s"
         await asyncio.sleep(2)  # so that what is only begun shows in the memory too
-        return f"{said}, {service.megabytes():.0f} MB"
+        return f"{said}, {service.resident_megabytes():.0f} MB"
     finally:
         service.stop()
 
 
-async def _reacted(url: str, service: Service) -> float:
+async def _wait_reactions_done(url: str, service: BenchedService) -> float:
     """Until no reaction has anything left to take; seconds since the service began."""
     wire = await connect(url, "bench")
     try:
-        while await _pending(wire.client.jetstream()):  # noqa: ASYNC110 - the server tells nobody
+        while await _pending_message_count(wire.client.jetstream()):  # noqa: ASYNC110 - the server tells nobody
             await asyncio.sleep(0.2)
-        return time.perf_counter() - service._began
+        return time.perf_counter() - service._started_at
     finally:
         await wire.close()
 
 
-async def _pending(jetstream: "object") -> int:
+async def _pending_message_count(jetstream: "object") -> int:
     infos = await jetstream.consumers_info("EVENTS")  # type: ignore[attr-defined]
     return sum(info.num_pending + info.num_ack_pending for info in infos)
 
 
-async def _verify(url: str) -> str:
+async def _measure_verification(url: str) -> str:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", "tapewire.cli", "verify", "--nats", url),
         stdout=subprocess.PIPE,

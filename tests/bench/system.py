@@ -13,10 +13,10 @@ from pathlib import Path
 
 import psutil
 
-START_SECONDS = 120
+START_TIMEOUT_SECONDS = 120
 
 
-class System:
+class BenchSystem:
     """A running system."""
 
     def __init__(self, url: str, data_dir: Path) -> None:
@@ -28,23 +28,23 @@ class System:
         """Of the message server."""
         return str(json.loads((self._data_dir / "run.json").read_text())["natsUrl"])
 
-    def edge(self) -> psutil.Process:
+    def edge_process(self) -> psutil.Process:
         """The (only) edge process."""
-        return psutil.Process(self._pids()["edge-0"])
+        return psutil.Process(self._process_ids()["edge-0"])
 
     def cpu_seconds(self) -> dict[str, float]:
         """CPU seconds used so far, by process."""
         used = {}
-        for name, pid in self._pids().items():
+        for name, pid in self._process_ids().items():
             times = psutil.Process(pid).cpu_times()
             used[name] = times.user + times.system
         return used
 
     def restart_edge(self) -> None:
         """Let the edge start anew, remembering nothing, and wait until it serves."""
-        before = self._pids()["edge-0"]
+        before = self._process_ids()["edge-0"]
         os.kill(before, signal.SIGKILL)
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + START_TIMEOUT_SECONDS
         while time.monotonic() < deadline:
             run = json.loads((self._data_dir / "run.json").read_text())
             if run["pids"].get("edge-0") not in (None, before) and "edge-0" in run["ready"]:
@@ -52,17 +52,17 @@ class System:
             time.sleep(0.05)
         raise TimeoutError("the edge did not come back")
 
-    def _pids(self) -> dict[str, int]:
+    def _process_ids(self) -> dict[str, int]:
         pids: dict[str, int] = json.loads((self._data_dir / "run.json").read_text())["pids"]
         return pids
 
 
-LIMITS = {"SSE_MAX_CONNECTIONS_PER_USER": "100000"}
+EDGE_SETTINGS = {"SSE_MAX_CONNECTIONS_PER_USER": "100000"}
 """A load has few users and many connections."""
 
 
 @contextlib.contextmanager
-def running(*options: str) -> Iterator[System]:
+def run_system(*options: str) -> Iterator[BenchSystem]:
     """A system on a free port, stopped at the end."""
     with tempfile.TemporaryDirectory(prefix="tapewire-bench-") as directory:
         data_dir = Path(directory)
@@ -75,14 +75,14 @@ def running(*options: str) -> Iterator[System]:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                env={**os.environ, "TAPEWIRE_LOG_LEVEL": "warning", **LIMITS},
+                env={**os.environ, "TAPEWIRE_LOG_LEVEL": "warning", **EDGE_SETTINGS},
             )
         assert up.stdout is not None
         try:
             line = up.stdout.readline()
             if not line.startswith("ready "):
                 raise RuntimeError((data_dir / "up.log").read_text()[-2000:])
-            yield System(line.split()[1], data_dir / "data")
+            yield BenchSystem(line.split()[1], data_dir / "data")
         finally:
             up.send_signal(signal.SIGINT)
             up.wait(timeout=120)

@@ -11,41 +11,43 @@ from collections.abc import AsyncIterator, Sequence
 CHUNK_BYTES = 65_536
 
 
-class Balancer:
+class TcpBalancer:
     """`ports` may be changed at any time; start with `before`."""
 
     def __init__(self, ports: Sequence[int]) -> None:
         self.ports = [*ports]
-        self._ends: set[asyncio.StreamWriter] = set()
+        self._writers: set[asyncio.StreamWriter] = set()
 
-    async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve_connection(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         """Serve one connection until both sides are done."""
-        far = await self._edge()
+        far = await self._connect_edge()
         if far is None:
             writer.transport.abort()
             return
         far_reader, far_writer = far
         ends = {writer, far_writer}
-        self._ends |= ends
+        self._writers |= ends
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(_copy(reader, far_writer))
-                group.create_task(_copy(far_reader, writer))
+                group.create_task(_copy_stream(reader, far_writer))
+                group.create_task(_copy_stream(far_reader, writer))
         finally:
-            self._ends -= ends
+            self._writers -= ends
 
-    async def _edge(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+    async def _connect_edge(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
         for port in [*self.ports]:
             with contextlib.suppress(OSError):
                 return await asyncio.open_connection("127.0.0.1", port)
         return None
 
-    def cut(self) -> None:
-        for end in self._ends:
+    def cut_all(self) -> None:
+        for end in self._writers:
             end.transport.abort()
 
 
-async def _copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+async def _copy_stream(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
     """What comes, and then the end, in order: an edge's last bytes reach the client."""
     with contextlib.suppress(ConnectionError):
         while chunk := await source.read(CHUNK_BYTES):
@@ -55,22 +57,22 @@ async def _copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> Non
 
 
 @contextlib.asynccontextmanager
-async def listening(balancer: Balancer) -> AsyncIterator[str]:
+async def listen(balancer: TcpBalancer) -> AsyncIterator[str]:
     """The address that `balancer` is at."""
-    server = await asyncio.start_server(balancer.carry, "127.0.0.1", 0)
+    server = await asyncio.start_server(balancer.serve_connection, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
         balancer.ports = []
         server.close()
-        balancer.cut()
+        balancer.cut_all()
         await server.wait_closed()
 
 
 @contextlib.asynccontextmanager
-async def before(*ports: int) -> AsyncIterator[tuple[Balancer, str]]:
+async def run_balancer(*ports: int) -> AsyncIterator[tuple[TcpBalancer, str]]:
     """A balancer before those ports on this machine, and its address."""
-    balancer = Balancer(ports)
-    async with listening(balancer) as address:
+    balancer = TcpBalancer(ports)
+    async with listen(balancer) as address:
         yield balancer, address

@@ -6,9 +6,9 @@ from typing import Any
 
 from playwright.async_api import Locator, Page, expect
 
-from tests.waiting import LOOK_SECONDS
+from tests.waiting import POLL_INTERVAL_SECONDS
 
-NOTE_STATES = """() => {
+RECORD_STATES_SCRIPT = """() => {
     window.seen = [];
     addEventListener('DOMContentLoaded', () => {
         const line = document.querySelector('#feed-state');
@@ -29,20 +29,22 @@ NOTE_STATES = """() => {
 }"""
 
 
-PASSING_SECONDS = 60.0
+CLOCK_TIMEOUT_SECONDS = 60.0
 
 
-async def _pass_time(page: Page, of: Locator, says: Locator, states: tuple[str, ...]) -> None:
+async def _advance_clock_to_retry(
+    page: Page, element: Locator, expected_text: Locator, states: tuple[str, ...]
+) -> None:
     """Only ever what is said: a try that is under way must not find that its time is over."""
-    async with asyncio.timeout(PASSING_SECONDS):
-        while await of.get_attribute("data-state") in states:
-            found = re.search(r" in (\d+) s", await says.inner_text())
+    async with asyncio.timeout(CLOCK_TIMEOUT_SECONDS):
+        while await element.get_attribute("data-state") in states:
+            found = re.search(r" in (\d+) s", await expected_text.inner_text())
             if found:
                 await page.clock.fast_forward(int(found[1]) * 1000)
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_INTERVAL_SECONDS)
 
 
-class Board:
+class DashboardPage:
     """One tab with the dashboard. Every wait is for something that a person could see."""
 
     def __init__(self, page: Page) -> None:
@@ -56,8 +58,8 @@ class Board:
     async def open(self, url: str, query: str = "") -> None:
         await self.page.goto(f"{url}/dashboard{query}")
 
-    async def expect_connected(self, *, within_ms: float | None = None) -> None:
-        await expect(self.feed.locator(".link-words")).to_have_text("Connected", timeout=within_ms)
+    async def expect_connected(self, *, timeout_ms: float | None = None) -> None:
+        await expect(self.feed.locator(".link-words")).to_have_text("Connected", timeout=timeout_ms)
         await expect(self.strip).to_be_hidden()
 
     async def expect_state(self, state: str) -> None:
@@ -68,33 +70,33 @@ class Board:
         await self.page.get_by_role("button", name="Sign in").click()
         await expect(self.views).to_be_visible()
 
-    async def titles(self) -> list[str]:
+    async def item_titles(self) -> list[str]:
         """Newest first."""
         return [text.strip() for text in await self.items.locator(".item-title").all_inner_texts()]
 
-    def item(self, id_: str) -> Locator:
+    def item_element(self, id_: str) -> Locator:
         return self.page.locator(f'li[data-item-id="{id_}"]')
 
-    async def note_states(self) -> None:
+    async def record_states(self) -> None:
         """From the next page on; read them by `states`."""
-        await self.page.add_init_script(f"({NOTE_STATES})()")
+        await self.page.add_init_script(f"({RECORD_STATES_SCRIPT})()")
 
-    async def states(self) -> list[dict[str, Any]]:
+    async def recorded_states(self) -> list[dict[str, Any]]:
         """How the items came, one after the other: state, what the strip said, the longest wait
         (in seconds) that it announced."""
         seen: list[dict[str, Any]] = await self.page.evaluate("() => window.seen")
         return seen
 
-    async def saw(self, state: str) -> None:
+    async def wait_for_recorded_state(self, state: str) -> None:
         """Wait until it was in `state`, be it for a moment; after `note_states`."""
         await self.page.wait_for_function(
             "(wanted) => window.seen.some(({state}) => state === wanted)", arg=state
         )
 
-    async def pass_time_while(self, *states: str) -> None:
+    async def advance_clock_while(self, *states: str) -> None:
         """Let the time pass that the page says is left until it tries again, for as long as it is
         in one of `states`; for pages with a clock that is installed."""
-        await _pass_time(self.page, self.feed, self.strip, states)
+        await _advance_clock_to_retry(self.page, self.feed, self.strip, states)
 
     async def save_view(self, name: str, tickers: str, tags: str = "") -> None:
         """Fill the form that is open and save it."""
@@ -104,7 +106,7 @@ class Board:
         await self.form.get_by_role("button", name="Save").click()
 
 
-class Bell:
+class NotificationBell:
     """The notifications of one tab, on either page."""
 
     def __init__(self, page: Page) -> None:
@@ -119,14 +121,16 @@ class Bell:
     async def expect_live(self) -> None:
         await expect(self.state).to_have_attribute("data-state", "live")
 
-    async def pass_time_while(self, *states: str) -> None:
+    async def advance_clock_while(self, *states: str) -> None:
         """As of a board."""
-        await _pass_time(self.page, self.state, self.state, states)
+        await _advance_clock_to_retry(self.page, self.state, self.state, states)
 
-    async def expect_unread(self, count: int) -> None:
-        if count:
-            await expect(self.badge).to_have_text(str(count))
-            await expect(self.button).to_have_accessible_name(f"Notifications, {count} unread")
+    async def expect_unread(self, unread_count: int) -> None:
+        if unread_count:
+            await expect(self.badge).to_have_text(str(unread_count))
+            await expect(self.button).to_have_accessible_name(
+                f"Notifications, {unread_count} unread"
+            )
         else:
             await expect(self.badge).to_be_hidden()
             await expect(self.button).to_have_accessible_name("Notifications")
@@ -135,5 +139,5 @@ class Bell:
         await self.button.click()
         await expect(self.inbox).to_be_visible()
 
-    def line(self, title: str) -> Locator:
+    def notification_line(self, title: str) -> Locator:
         return self.lines.filter(has=self.page.get_by_text(title, exact=True))

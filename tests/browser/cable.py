@@ -6,28 +6,28 @@ Chromium's own offline mode leaves open streams alone, so it proves nothing abou
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 
-from tests.browser.balancer import Balancer, listening
+from tests.browser.balancer import TcpBalancer, listen
 
 
-class Cable(Balancer):
+class NetworkLink(TcpBalancer):
     """Forwards connections; start with `plugged_into`."""
 
     def __init__(self, ports: Sequence[int]) -> None:
         super().__init__(ports)
-        self._far = self.ports
+        self._edge_ports = self.ports
 
-    def pull(self) -> None:
+    def disconnect(self) -> None:
         """Every connection breaks, and new ones break at once."""
         self.ports = []
-        self.cut()
+        self.cut_all()
 
-    def plug_in(self) -> None:
-        self.ports = self._far
+    def reconnect(self) -> None:
+        self.ports = self._edge_ports
 
 
 @contextlib.asynccontextmanager
-async def plugged_into(port: int) -> AsyncIterator[tuple[Cable, str]]:
+async def run_network_link(port: int) -> AsyncIterator[tuple[NetworkLink, str]]:
     """A cable to `port` on this machine, and the address of its other end."""
-    cable = Cable([port])
-    async with listening(cable) as address:
+    cable = NetworkLink([port])
+    async with listen(cable) as address:
         yield cable, address

@@ -18,8 +18,8 @@ from playwright.async_api import (
     expect,
 )
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-ARGUMENTS = (
+BROWSER_NAMES = ("chromium", "chromium-browser", "google-chrome")
+BROWSER_ARGUMENTS = (
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
@@ -28,7 +28,7 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
-WAIT_MS = 60_000
+WAIT_TIMEOUT_MS = 60_000
 """Patience with a machine that is slow or busy."""
 
 OpenPage = Callable[[], Awaitable[Page]]
@@ -37,16 +37,18 @@ OpenPage = Callable[[], Awaitable[Page]]
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """Where the browser is."""
-    found = next((path for name in NAMES if (path := shutil.which(name))), None)
+    found = next((path for name in BROWSER_NAMES if (path := shutil.which(name))), None)
     if found is None:
-        pytest.skip(f"no browser: none of {', '.join(NAMES)} is on the PATH")
+        pytest.skip(f"no browser: none of {', '.join(BROWSER_NAMES)} is on the PATH")
     return found
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser(chromium: str) -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
-        launched = await playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        launched = await playwright.chromium.launch(
+            executable_path=chromium, args=BROWSER_ARGUMENTS
+        )
         yield launched
         await launched.close()
 
@@ -54,8 +56,8 @@ async def browser(chromium: str) -> AsyncIterator[Browser]:
 @pytest_asyncio.fixture(loop_scope="module")
 async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
     made = await browser.new_context(locale="en-US", viewport={"width": 1280, "height": 900})
-    made.set_default_timeout(WAIT_MS)
-    expect.set_options(timeout=WAIT_MS)
+    made.set_default_timeout(WAIT_TIMEOUT_MS)
+    expect.set_options(timeout=WAIT_TIMEOUT_MS)
     yield made
     await made.close()
 

@@ -5,7 +5,7 @@ import re
 from playwright.async_api import Locator, Page, expect
 
 
-class Desk:
+class TradingPage:
     """One tab. Every wait is for something that a person could see."""
 
     def __init__(self, page: Page) -> None:
@@ -26,7 +26,7 @@ class Desk:
         await self.page.get_by_label("User name").fill(user)
         await self.page.get_by_role("button", name="Sign in").click()
 
-    async def signed_in(self, url: str, user: str) -> None:
+    async def open_signed_in(self, url: str, user: str) -> None:
         """Open, sign in, and wait until both streams are live."""
         await self.open(url)
         await self.sign_in(user)
@@ -45,16 +45,16 @@ class Desk:
         if limit is not None:
             await self.ticket.get_by_label("Limit price").fill(limit)
 
-    async def submit(self) -> None:
+    async def submit_ticket(self) -> None:
         await self.ticket.locator("button[type=submit]").click()
 
-    async def place(
+    async def place_order(
         self, *, side: str = "Buy", qty: str = "10", limit: str | None = None
     ) -> Locator:
         """Place an order; its row, when it is there."""
         before = await self.orders.count()
         await self.fill_ticket(side=side, qty=qty, limit=limit)
-        await self.submit()
+        await self.submit_ticket()
         await expect(self.note).to_have_text(re.compile("^Placed: "))
         await expect(self.orders).to_have_count(before + 1)
         newest = await self.orders.first.get_attribute("data-order-id")

@@ -6,49 +6,51 @@ from collections.abc import AsyncIterator
 
 from tapewire.log import new_id
 from tapewire.log.jetstream import connect
-from tapewire.runtime import Requests, Unanswered
+from tapewire.runtime import RequestClient, RequestTimeout
 from tapewire.runtime.contracts.insights import ADD, ItemReply, NewItem
-from tapewire.runtime.contracts.notifications import SEND, SendNotification, SentReply
-from tests.waiting import LOOK_SECONDS
+from tapewire.runtime.contracts.notifications import SEND, SendNotification, SendReply
+from tests.waiting import POLL_INTERVAL_SECONDS
 
-WAIT_SECONDS = 60.0
+REPLY_TIMEOUT_SECONDS = 60.0
 
 
-class Newsroom:
-    def __init__(self, requests: Requests) -> None:
+class PageEventPublisher:
+    def __init__(self, requests: RequestClient) -> None:
         self._requests = requests
 
-    async def publish(self, title: str, *tickers: str, tags: tuple[str, ...] = ()) -> str:
+    async def publish_item(self, title: str, *tickers: str, tags: tuple[str, ...] = ()) -> str:
         """An item; its id."""
         item = NewItem(title=title, source="the newsroom", tickers=tickers, tags=tags)
         command_id = new_id()
-        async with asyncio.timeout(WAIT_SECONDS):
+        async with asyncio.timeout(REPLY_TIMEOUT_SECONDS):
             while True:
-                with contextlib.suppress(Unanswered):
-                    reply = await self._requests.ask(
+                with contextlib.suppress(RequestTimeout):
+                    reply = await self._requests.request(
                         "insights", ADD, item, ItemReply, correlation="test", command_id=command_id
                     )
                     return reply.item.id
-                await asyncio.sleep(LOOK_SECONDS)
+                await asyncio.sleep(POLL_INTERVAL_SECONDS)
 
-    async def tell(self, user: str, title: str, message: str = "", type_: str = "message") -> str:
+    async def publish_notification(
+        self, user: str, title: str, message: str = "", type_: str = "message"
+    ) -> str:
         """A notification; its id."""
         told = SendNotification(user_ids=(user,), title=title, message=message, type=type_)
         command_id = new_id()
-        async with asyncio.timeout(WAIT_SECONDS):
+        async with asyncio.timeout(REPLY_TIMEOUT_SECONDS):
             while True:
-                with contextlib.suppress(Unanswered):
-                    reply = await self._requests.ask(
-                        "alerts", SEND, told, SentReply, correlation="test", command_id=command_id
+                with contextlib.suppress(RequestTimeout):
+                    reply = await self._requests.request(
+                        "alerts", SEND, told, SendReply, correlation="test", command_id=command_id
                     )
                     return reply.ids[0]
-                await asyncio.sleep(LOOK_SECONDS)
+                await asyncio.sleep(POLL_INTERVAL_SECONDS)
 
 
 @contextlib.asynccontextmanager
-async def newsroom(nats_url: str) -> AsyncIterator[Newsroom]:
+async def open_page_event_publisher(nats_url: str) -> AsyncIterator[PageEventPublisher]:
     wire = await connect(nats_url, "test newsroom")
     try:
-        yield Newsroom(Requests(wire))
+        yield PageEventPublisher(RequestClient(wire))
     finally:
         await wire.close()

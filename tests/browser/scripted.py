@@ -13,19 +13,19 @@ from playwright.async_api import BrowserContext, Request, Route
 
 ROOT = Path(__file__).parents[2]
 ORIGIN = "http://tapewire.test"
-POLICY = (
+CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
     "require-trusted-types-for 'script'"
 )
 PAGES = {"/": "index.html", "/dashboard": "dashboard.html"}
-TYPES = {
+CONTENT_TYPES = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".css": "text/css; charset=utf-8",
     ".svg": "image/svg+xml",
 }
-IBM = {
+IBM_QUOTE = {
     "symbol": "IBM",
     "price": 182.0,
     "bid": 181.99,
@@ -36,15 +36,15 @@ IBM = {
     "timestamp": "2026-01-05T14:30:00Z",
 }
 
-Answer = tuple[int, Any] | tuple[int, Any, dict[str, str]]
+ScriptedAnswer = tuple[int, Any] | tuple[int, Any, dict[str, str]]
 
 
-def error(status: int, message: str, **more: Any) -> Answer:
+def error_answer(status: int, message: str, **more: Any) -> ScriptedAnswer:
     """A refusal in the shape that all of them have."""
     return status, {"error": "Error", "message": message, "statusCode": status, **more}
 
 
-def stream(*events: tuple[str, Any]) -> Answer:
+def stream_answer(*events: tuple[str, Any]) -> ScriptedAnswer:
     """A stream that ends after `events`; the page comes back an hour later, so: not at all."""
     frames = [f"event: {name}\ndata: {json.dumps(data)}\n\n" for name, data in events]
     body = "retry: 3600000\n\n" + "".join(frames)
@@ -56,49 +56,54 @@ class ScriptedServer:
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, Any]] = []
-        self._answers: dict[str, Callable[[Any], Answer]] = {}
-        self.on("GET /api/session", lambda _: error(401, "No valid session found"))
-        prices = ("price:update", {"initializing": True, "prices": [IBM]})
-        self.on("GET /api/stream/prices", lambda _: stream(prices))
+        self._answers: dict[str, Callable[[Any], ScriptedAnswer]] = {}
+        self.answer_call("GET /api/session", lambda _: error_answer(401, "No valid session found"))
+        prices = ("price:update", {"initializing": True, "prices": [IBM_QUOTE]})
+        self.answer_call("GET /api/stream/prices", lambda _: stream_answer(prices))
 
-    def on(self, call: str, answer: Callable[[Any], Answer]) -> None:
+    def answer_call(self, call: str, answer: Callable[[Any], ScriptedAnswer]) -> None:
         """Answer `call`, like "POST /api/orders", from its JSON body."""
         self._answers[call] = answer
 
-    def bodies(self, call: str) -> list[Any]:
+    def request_bodies(self, call: str) -> list[Any]:
         return [body for came, body in self.requests if came == call]
 
-    def let_in(self, user: str, *, orders: list[dict[str, Any]] | None = None) -> None:
+    def sign_in_user(self, user: str, *, orders: list[dict[str, Any]] | None = None) -> None:
         """A session is there already, and its trading stream has these orders."""
         session = {"userId": user, "roles": [], "expiresAt": "2099-01-01T00:00:00Z"}
-        self.on("GET /api/session", lambda _: (200, session))
+        self.answer_call("GET /api/session", lambda _: (200, session))
         snapshot = ("order:update", {"snapshot": True, "orders": orders or []})
-        self.on("GET /api/stream/trading", lambda _: stream(snapshot))
+        self.answer_call("GET /api/stream/trading", lambda _: stream_answer(snapshot))
 
-    async def serve(self, context: BrowserContext) -> None:
-        await context.route(f"{ORIGIN}/**", self._route)
+    async def install(self, context: BrowserContext) -> None:
+        await context.route(f"{ORIGIN}/**", self._handle_route)
 
-    async def _route(self, route: Route) -> None:
+    async def _handle_route(self, route: Route) -> None:
         path = route.request.url.removeprefix(ORIGIN).partition("?")[0]
         if path.startswith("/api/"):
-            await self._call(route, route.request, path)
+            await self._answer_call(route, route.request, path)
             return
-        file = _file(path)
-        headers = {"content-type": TYPES[file.suffix], "content-security-policy": POLICY}
+        file = _read_file(path)
+        headers = {
+            "content-type": CONTENT_TYPES[file.suffix],
+            "content-security-policy": CONTENT_SECURITY_POLICY,
+        }
         await route.fulfill(body=file.read_bytes(), headers=headers)
 
-    async def _call(self, route: Route, request: Request, path: str) -> None:
+    async def _answer_call(self, route: Route, request: Request, path: str) -> None:
         call = f"{request.method} {path}"
         body = request.post_data_json
         self.requests.append((call, body))
-        answer = self._answers.get(call, lambda _: error(404, f"nothing scripted for {call}"))
+        answer = self._answers.get(
+            call, lambda _: error_answer(404, f"nothing scripted for {call}")
+        )
         status, payload, *more = answer(body)
         headers = {"content-type": "application/json", **(more[0] if more else {})}
         text = payload if isinstance(payload, str) else json.dumps(payload)
         await route.fulfill(status=status, body=text, headers=headers)
 
 
-def _file(path: str) -> Path:
+def _read_file(path: str) -> Path:
     if path in PAGES:
         return ROOT / "services/edge/web" / PAGES[path]
     _, place, name = path.split("/", 2)

@@ -13,26 +13,26 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 ORIGIN = "http://tapewire.test"
 PARSER_CASES: list[dict[str, Any]] = json.loads((HERE / "parser_cases.json").read_text("utf-8"))
-NODE_SECONDS = 180
-SERVED = {"/client/": "/libs/client/", "/static/": "/services/edge/web/"}
+NODE_TIMEOUT_SECONDS = 180
+SERVED_PATHS = {"/client/": "/libs/client/", "/static/": "/services/edge/web/"}
 """As an edge does."""
 
 on_one_loop = pytest.mark.asyncio(loop_scope="module")
 
 
-async def _serve(route: Route) -> None:
+async def _serve_project_file(route: Route) -> None:
     """The project's own files, and an empty page to import them from."""
     path = route.request.url.removeprefix(ORIGIN)
     if path == "/":
         await route.fulfill(body="<!doctype html>", content_type="text/html")
     else:
-        for served, folder in SERVED.items():
+        for served, folder in SERVED_PATHS.items():
             path = path.replace(served, folder, 1) if path.startswith(served) else path
         await route.fulfill(path=ROOT / path.lstrip("/"), content_type="text/javascript")
 
 
-async def _blank(page: Page) -> Page:
-    await page.route(f"{ORIGIN}/**", _serve)
+async def _open_blank_page(page: Page) -> Page:
+    await page.route(f"{ORIGIN}/**", _serve_project_file)
     await page.goto(f"{ORIGIN}/")
     return page
 
@@ -42,7 +42,7 @@ async def _blank(page: Page) -> Page:
 async def test_event_streams_are_parsed_as_the_standard_says(
     page: Page, case: dict[str, Any]
 ) -> None:
-    await _blank(page)
+    await _open_blank_page(page)
 
     wrong = await page.evaluate(
         """async (parserCase) => {
@@ -60,7 +60,7 @@ async def test_event_streams_are_parsed_as_the_standard_says(
     "file", ["connection_cases.js", "handover_cases.js", "fallback_cases.js", "page_cases.js"]
 )
 async def test_connections_keep_their_promises(page: Page, file: str) -> None:
-    await _blank(page)
+    await _open_blank_page(page)
 
     outcomes: dict[str, str] = await page.evaluate(
         """async (file) => {
@@ -89,7 +89,7 @@ def test_node_runs_the_same_cases() -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=NODE_SECONDS,
+        timeout=NODE_TIMEOUT_SECONDS,
         check=False,
     )
 

@@ -8,98 +8,104 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import BrowserContext, Page, expect
 
-from tests.browser.board import Board
-from tests.browser.cable import plugged_into
+from tests.browser.board import DashboardPage
+from tests.browser.cable import run_network_link
 from tests.browser.conftest import OpenPage
-from tests.browser.newsroom import Newsroom, newsroom
+from tests.browser.newsroom import PageEventPublisher, open_page_event_publisher
 from tests.stack import Stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-CONNECTED_MS = 5_000
-RECOVERY_MS = 30_000
+CONNECT_TIMEOUT_MS = 5_000
+RECOVERY_TIMEOUT_MS = 30_000
 """Promises of FEATURES D7."""
-STREAMS = "**/api/v2/**stream"
+STREAM_URL_PATTERN = "**/api/v2/**stream"
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def news(stack: Stack) -> AsyncIterator[Newsroom]:
-    async with newsroom(stack.nats_url) as made:
+async def publisher(stack: Stack) -> AsyncIterator[PageEventPublisher]:
+    async with open_page_event_publisher(stack.nats_url) as made:
         yield made
 
 
 @pytest.fixture
-def board(page: Page) -> Board:
-    return Board(page)
+def dashboard(page: Page) -> DashboardPage:
+    return DashboardPage(page)
 
 
 @pytest.fixture
-def fresh() -> str:
+def unique_word() -> str:
     """A word that nothing else in the system has."""
     return f"w{uuid.uuid4().hex[:10]}"
 
 
-def _port(stack: Stack) -> int:
+def _edge_port(stack: Stack) -> int:
     return int(stack.url.rpartition(":")[2])
 
 
 async def test_connected_within_five_seconds_with_numbers_and_items(
-    stack: Stack, board: Board, news: Newsroom, fresh: str
+    stack: Stack, dashboard: DashboardPage, publisher: PageEventPublisher, unique_word: str
 ) -> None:
-    older = await news.publish(f"{fresh} was there before", "IBM")
+    older = await publisher.publish_item(f"{unique_word} was there before", "IBM")
 
-    await board.open(stack.url)
+    await dashboard.open(stack.url)
 
-    await board.expect_connected(within_ms=CONNECTED_MS)
-    await expect(board.item(older)).to_be_visible()
-    total = board.page.locator("#total")
+    await dashboard.expect_connected(timeout_ms=CONNECT_TIMEOUT_MS)
+    await expect(dashboard.item_element(older)).to_be_visible()
+    total = dashboard.page.locator("#total")
     before = int((await total.inner_text()).replace(",", ""))
-    newer = await news.publish(f"{fresh}: a wonderful, great success", "IBM", tags=(fresh,))
-    await expect(board.items.first).to_have_attribute("data-item-id", newer)
-    await expect(board.item(newer).locator(".chip")).to_have_text("positive")
+    newer = await publisher.publish_item(
+        f"{unique_word}: a wonderful, great success", "IBM", tags=(unique_word,)
+    )
+    await expect(dashboard.items.first).to_have_attribute("data-item-id", newer)
+    await expect(dashboard.item_element(newer).locator(".chip")).to_have_text("positive")
     await expect(total).to_have_text(f"{before + 1:,}")
-    assert (await board.titles()).index(f"{fresh} was there before") == 1
+    assert (await dashboard.item_titles()).index(f"{unique_word} was there before") == 1
 
 
 async def test_a_lost_stream_is_tried_again_then_polled_for_then_streamed_again(
-    stack: Stack, context: BrowserContext, board: Board, news: Newsroom, fresh: str
+    stack: Stack,
+    context: BrowserContext,
+    dashboard: DashboardPage,
+    publisher: PageEventPublisher,
+    unique_word: str,
 ) -> None:
     """The whole way of D7, with every item once. The page's time is moved by hand."""
-    await board.page.clock.install()
-    await board.note_states()
-    async with plugged_into(_port(stack)) as (cable, near):
-        await board.open(near)
-        await board.expect_connected()
-        await news.publish(f"{fresh} 1 streamed", "IBM")
-        await expect(board.items.first).to_contain_text(f"{fresh} 1")
+    await dashboard.page.clock.install()
+    await dashboard.record_states()
+    async with run_network_link(_edge_port(stack)) as (cable, near):
+        await dashboard.open(near)
+        await dashboard.expect_connected()
+        await publisher.publish_item(f"{unique_word} 1 streamed", "IBM")
+        await expect(dashboard.items.first).to_contain_text(f"{unique_word} 1")
 
         # A proxy, say, that lets calls through and no streams.
-        await context.route(STREAMS, lambda route: route.abort())
-        cable.pull()
-        await board.saw("reconnecting")
-        await news.publish(f"{fresh} 2 unseen", "IBM")
-        cable.plug_in()
-        await board.pass_time_while("live", "connecting", "reconnecting")
+        await context.route(STREAM_URL_PATTERN, lambda route: route.abort())
+        cable.disconnect()
+        await dashboard.wait_for_recorded_state("reconnecting")
+        await publisher.publish_item(f"{unique_word} 2 unseen", "IBM")
+        cable.reconnect()
+        await dashboard.advance_clock_while("live", "connecting", "reconnecting")
 
-        await board.expect_state("polling")
-        await expect(board.strip).to_contain_text("No live stream: polling instead.")
-        await expect(board.strip).to_contain_text("New items are asked for every 5 seconds.")
-        await expect(board.items.first).to_contain_text(f"{fresh} 2")
-        await news.publish(f"{fresh} 3 polled", "IBM")
-        await board.page.clock.fast_forward(6_000)
-        await expect(board.items.first).to_contain_text(f"{fresh} 3")
-        assert await board.feed.get_attribute("data-state") == "polling"
+        await dashboard.expect_state("polling")
+        await expect(dashboard.strip).to_contain_text("No live stream: polling instead.")
+        await expect(dashboard.strip).to_contain_text("New items are asked for every 5 seconds.")
+        await expect(dashboard.items.first).to_contain_text(f"{unique_word} 2")
+        await publisher.publish_item(f"{unique_word} 3 polled", "IBM")
+        await dashboard.page.clock.fast_forward(6_000)
+        await expect(dashboard.items.first).to_contain_text(f"{unique_word} 3")
+        assert await dashboard.feed.get_attribute("data-state") == "polling"
 
-        await context.unroute(STREAMS)
-        await news.publish(f"{fresh} 4 between", "IBM")
-        await board.pass_time_while("polling")
-        await board.expect_connected()
-        await news.publish(f"{fresh} 5 streamed", "IBM")
-        await expect(board.items.first).to_contain_text(f"{fresh} 5")
+        await context.unroute(STREAM_URL_PATTERN)
+        await publisher.publish_item(f"{unique_word} 4 between", "IBM")
+        await dashboard.advance_clock_while("polling")
+        await dashboard.expect_connected()
+        await publisher.publish_item(f"{unique_word} 5 streamed", "IBM")
+        await expect(dashboard.items.first).to_contain_text(f"{unique_word} 5")
 
-        shown = [title for title in await board.titles() if title.startswith(fresh)]
+        shown = [title for title in await dashboard.item_titles() if title.startswith(unique_word)]
         assert [title.split()[1] for title in shown] == ["5", "4", "3", "2", "1"]
-        states = await board.states()
+        states = await dashboard.recorded_states()
         waits = [seen["wait"] for seen in states if seen["state"] == "reconnecting"]
         tries = [seen["text"] for seen in states if seen["state"] == "reconnecting"]
         assert tries[:2] == ["Try 1 of 2", "Try 2 of 2"]
@@ -108,125 +114,129 @@ async def test_a_lost_stream_is_tried_again_then_polled_for_then_streamed_again(
 
 @pytest.mark.slow
 async def test_a_server_that_is_away_is_said_to_be_and_found_again(
-    stack: Stack, board: Board, news: Newsroom, fresh: str
+    stack: Stack, dashboard: DashboardPage, publisher: PageEventPublisher, unique_word: str
 ) -> None:
-    await board.page.clock.install()
-    async with plugged_into(_port(stack)) as (cable, near):
-        await board.open(near)
-        await board.expect_connected()
+    await dashboard.page.clock.install()
+    async with run_network_link(_edge_port(stack)) as (cable, near):
+        await dashboard.open(near)
+        await dashboard.expect_connected()
 
-        cable.pull()
-        await board.pass_time_while("live", "connecting", "reconnecting")
-        await board.expect_state("failing")
-        await expect(board.strip).to_contain_text("The server does not answer.")
-        await news.publish(f"{fresh} meanwhile", "IBM")
-        cable.plug_in()
+        cable.disconnect()
+        await dashboard.advance_clock_while("live", "connecting", "reconnecting")
+        await dashboard.expect_state("failing")
+        await expect(dashboard.strip).to_contain_text("The server does not answer.")
+        await publisher.publish_item(f"{unique_word} meanwhile", "IBM")
+        cable.reconnect()
         # One poll is answered, and the stream is not waited for any longer.
-        await board.page.clock.fast_forward(6_000)
+        await dashboard.page.clock.fast_forward(6_000)
 
-        await board.expect_connected()
-        await expect(board.items.first).to_contain_text(f"{fresh} meanwhile")
+        await dashboard.expect_connected()
+        await expect(dashboard.items.first).to_contain_text(f"{unique_word} meanwhile")
 
 
 async def test_connected_again_within_thirty_seconds_of_the_return_of_a_killed_edge(
-    stack: Stack, board: Board, news: Newsroom, fresh: str
+    stack: Stack, dashboard: DashboardPage, publisher: PageEventPublisher, unique_word: str
 ) -> None:
-    await board.note_states()
-    await board.open(stack.url)
-    await board.expect_connected()
+    await dashboard.record_states()
+    await dashboard.open(stack.url)
+    await dashboard.expect_connected()
 
     killed = stack.kill("edge-0")
-    await board.saw("reconnecting")
-    item = await news.publish(f"{fresh} while it was down", "IBM")
+    await dashboard.wait_for_recorded_state("reconnecting")
+    item = await publisher.publish_item(f"{unique_word} while it was down", "IBM")
     await asyncio.to_thread(stack.pid, "edge-0", other_than=killed)
 
-    await board.expect_connected(within_ms=RECOVERY_MS)
-    await expect(board.item(item)).to_have_count(1)
-    assert await board.titles() == list(dict.fromkeys(await board.titles()))
+    await dashboard.expect_connected(timeout_ms=RECOVERY_TIMEOUT_MS)
+    await expect(dashboard.item_element(item)).to_have_count(1)
+    assert await dashboard.item_titles() == list(dict.fromkeys(await dashboard.item_titles()))
 
 
 async def test_a_user_keeps_changes_and_deletes_views_and_sees_only_their_items(
-    stack: Stack, board: Board, news: Newsroom, fresh: str
+    stack: Stack, dashboard: DashboardPage, publisher: PageEventPublisher, unique_word: str
 ) -> None:
-    ibm, ko = fresh.upper()[:8] + "A", fresh.upper()[:8] + "B"
-    first = await news.publish(f"{fresh} about {ibm}", ibm)
-    other = await news.publish(f"{fresh} about {ko}", ko)
-    await board.open(stack.url)
-    await board.sign_in(fresh)
-    await board.expect_connected()
-    await expect(board.item(other)).to_be_visible()
+    ibm, ko = unique_word.upper()[:8] + "A", unique_word.upper()[:8] + "B"
+    first = await publisher.publish_item(f"{unique_word} about {ibm}", ibm)
+    other = await publisher.publish_item(f"{unique_word} about {ko}", ko)
+    await dashboard.open(stack.url)
+    await dashboard.sign_in(unique_word)
+    await dashboard.expect_connected()
+    await expect(dashboard.item_element(other)).to_be_visible()
 
-    await board.page.get_by_role("button", name="New view").click()
-    await board.save_view("Mine", f"${ibm.lower()}")
-    await expect(board.page.get_by_role("radio", name="Mine")).to_be_checked()
-    await expect(board.items).to_have_count(1)
-    await board.expect_connected()
-    second = await news.publish(f"{fresh} more about {ibm}", ibm)
-    third = await news.publish(f"{fresh} both", ko, ibm)
-    await expect(board.items).to_have_count(3)
+    await dashboard.page.get_by_role("button", name="New view").click()
+    await dashboard.save_view("Mine", f"${ibm.lower()}")
+    await expect(dashboard.page.get_by_role("radio", name="Mine")).to_be_checked()
+    await expect(dashboard.items).to_have_count(1)
+    await dashboard.expect_connected()
+    second = await publisher.publish_item(f"{unique_word} more about {ibm}", ibm)
+    third = await publisher.publish_item(f"{unique_word} both", ko, ibm)
+    await expect(dashboard.items).to_have_count(3)
 
-    await board.page.reload()
-    await expect(board.page.get_by_role("radio", name="Mine")).to_be_checked()
-    await expect(board.items).to_have_count(3)
-    await board.expect_connected()
+    await dashboard.page.reload()
+    await expect(dashboard.page.get_by_role("radio", name="Mine")).to_be_checked()
+    await expect(dashboard.items).to_have_count(3)
+    await dashboard.expect_connected()
 
-    await board.page.get_by_role("button", name="Change Mine").click()
-    await board.save_view("Theirs", ko)
-    await expect(board.items).to_have_count(2)
-    await expect(board.item(other)).to_be_visible()
-    await expect(board.item(third)).to_be_visible()
-    await expect(board.page.locator("#items-note")).to_have_text("of “Theirs”")
+    await dashboard.page.get_by_role("button", name="Change Mine").click()
+    await dashboard.save_view("Theirs", ko)
+    await expect(dashboard.items).to_have_count(2)
+    await expect(dashboard.item_element(other)).to_be_visible()
+    await expect(dashboard.item_element(third)).to_be_visible()
+    await expect(dashboard.page.locator("#items-note")).to_have_text("of “Theirs”")
 
-    await board.page.get_by_role("button", name="Change Theirs").click()
-    await board.page.get_by_role("button", name="Delete view").click()
-    await board.page.get_by_role("button", name="Press again to delete").click()
-    await expect(board.page.get_by_role("radio")).to_have_count(1)
-    await expect(board.page.get_by_role("radio", name="All items")).to_be_checked()
+    await dashboard.page.get_by_role("button", name="Change Theirs").click()
+    await dashboard.page.get_by_role("button", name="Delete view").click()
+    await dashboard.page.get_by_role("button", name="Press again to delete").click()
+    await expect(dashboard.page.get_by_role("radio")).to_have_count(1)
+    await expect(dashboard.page.get_by_role("radio", name="All items")).to_be_checked()
     for id_ in (first, second, third, other):
-        await expect(board.item(id_)).to_be_visible()
-    answer = await board.page.request.get(f"{stack.url}/api/v2/configurations")
+        await expect(dashboard.item_element(id_)).to_be_visible()
+    answer = await dashboard.page.request.get(f"{stack.url}/api/v2/configurations")
     assert (await answer.json())["configurations"] == []
 
 
 @pytest.mark.slow
 async def test_a_view_that_is_polled_for_has_only_its_items(
-    stack: Stack, context: BrowserContext, board: Board, news: Newsroom, fresh: str
+    stack: Stack,
+    context: BrowserContext,
+    dashboard: DashboardPage,
+    publisher: PageEventPublisher,
+    unique_word: str,
 ) -> None:
-    ticker = fresh.upper()[:9]
-    await context.route(STREAMS, lambda route: route.abort())
-    await board.page.clock.install()
-    await board.open(stack.url)
-    await board.sign_in(fresh)
-    await board.page.get_by_role("button", name="New view").click()
-    await board.save_view("Mine", ticker)
-    await expect(board.page.locator("#items-note")).to_have_text("of “Mine”")
-    await board.pass_time_while("connecting", "reconnecting")
-    await board.expect_state("polling")
+    ticker = unique_word.upper()[:9]
+    await context.route(STREAM_URL_PATTERN, lambda route: route.abort())
+    await dashboard.page.clock.install()
+    await dashboard.open(stack.url)
+    await dashboard.sign_in(unique_word)
+    await dashboard.page.get_by_role("button", name="New view").click()
+    await dashboard.save_view("Mine", ticker)
+    await expect(dashboard.page.locator("#items-note")).to_have_text("of “Mine”")
+    await dashboard.advance_clock_while("connecting", "reconnecting")
+    await dashboard.expect_state("polling")
 
-    await news.publish(f"{fresh} for nobody here", "IBM")
-    wanted = await news.publish(f"{fresh} for them", ticker)
-    await board.page.clock.fast_forward(6_000)
+    await publisher.publish_item(f"{unique_word} for nobody here", "IBM")
+    wanted = await publisher.publish_item(f"{unique_word} for them", ticker)
+    await dashboard.page.clock.fast_forward(6_000)
 
-    await expect(board.item(wanted)).to_be_visible()
-    await expect(board.items).to_have_count(1)
+    await expect(dashboard.item_element(wanted)).to_be_visible()
+    await expect(dashboard.items).to_have_count(1)
 
 
-async def _with_a_view(stack: Stack, board: Board, user: str) -> None:
-    await board.open(stack.url)
-    await board.sign_in(user)
-    await board.page.get_by_role("button", name="New view").click()
-    await board.save_view("Mine", "IBM")
-    await expect(board.page.get_by_role("radio", name="Mine")).to_be_checked()
-    await board.expect_connected()
+async def _open_with_view(stack: Stack, dashboard: DashboardPage, user: str) -> None:
+    await dashboard.open(stack.url)
+    await dashboard.sign_in(user)
+    await dashboard.page.get_by_role("button", name="New view").click()
+    await dashboard.save_view("Mine", "IBM")
+    await expect(dashboard.page.get_by_role("radio", name="Mine")).to_be_checked()
+    await dashboard.expect_connected()
 
 
 @pytest.mark.slow
 async def test_a_view_that_another_tab_deletes_gives_way_to_all_items(
-    stack: Stack, open_page: OpenPage, fresh: str
+    stack: Stack, open_page: OpenPage, unique_word: str
 ) -> None:
-    here = Board(await open_page())
-    await _with_a_view(stack, here, fresh)
-    there = Board(await open_page())
+    here = DashboardPage(await open_page())
+    await _open_with_view(stack, here, unique_word)
+    there = DashboardPage(await open_page())
     await there.open(stack.url)
     await there.page.get_by_role("radio", name="Mine").check()
 
@@ -243,41 +253,45 @@ async def test_a_view_that_another_tab_deletes_gives_way_to_all_items(
 
 @pytest.mark.slow
 async def test_a_view_that_is_no_more_when_its_stream_comes_back_gives_way_too(
-    stack: Stack, board: Board, fresh: str
+    stack: Stack, dashboard: DashboardPage, unique_word: str
 ) -> None:
-    async with plugged_into(_port(stack)) as (cable, near):
-        await board.page.clock.install()
-        await board.note_states()
-        await board.open(near)
-        await board.sign_in(fresh)
-        await board.page.get_by_role("button", name="New view").click()
-        await board.save_view("Mine", "IBM")
-        await board.expect_connected()
-        answer = await board.page.request.get(f"{stack.url}/api/v2/configurations")
+    async with run_network_link(_edge_port(stack)) as (cable, near):
+        await dashboard.page.clock.install()
+        await dashboard.record_states()
+        await dashboard.open(near)
+        await dashboard.sign_in(unique_word)
+        await dashboard.page.get_by_role("button", name="New view").click()
+        await dashboard.save_view("Mine", "IBM")
+        await dashboard.expect_connected()
+        answer = await dashboard.page.request.get(f"{stack.url}/api/v2/configurations")
         [view] = (await answer.json())["configurations"]
-        gone = await board.page.request.delete(f"{stack.url}/api/v2/configurations/{view['id']}")
+        gone = await dashboard.page.request.delete(
+            f"{stack.url}/api/v2/configurations/{view['id']}"
+        )
         assert gone.ok
 
-        cable.pull()
-        await board.saw("reconnecting")
-        cable.plug_in()
-        await board.pass_time_while("reconnecting")
+        cable.disconnect()
+        await dashboard.wait_for_recorded_state("reconnecting")
+        cable.reconnect()
+        await dashboard.advance_clock_while("reconnecting")
 
-        await expect(board.page.get_by_role("log")).to_contain_text("This view is no more")
-        await expect(board.page.get_by_role("radio", name="All items")).to_be_checked()
-        await board.expect_connected()
+        await expect(dashboard.page.get_by_role("log")).to_contain_text("This view is no more")
+        await expect(dashboard.page.get_by_role("radio", name="All items")).to_be_checked()
+        await dashboard.expect_connected()
 
 
 @pytest.mark.slow
-async def test_a_view_is_chosen_by_keyboard(stack: Stack, board: Board, fresh: str) -> None:
-    await _with_a_view(stack, board, fresh)
-    everything = board.page.get_by_role("radio", name="All items")
+async def test_a_view_is_chosen_by_keyboard(
+    stack: Stack, dashboard: DashboardPage, unique_word: str
+) -> None:
+    await _open_with_view(stack, dashboard, unique_word)
+    everything = dashboard.page.get_by_role("radio", name="All items")
 
-    await board.page.get_by_role("radio", name="Mine").focus()
-    await board.page.keyboard.press("ArrowUp")
+    await dashboard.page.get_by_role("radio", name="Mine").focus()
+    await dashboard.page.keyboard.press("ArrowUp")
     await expect(everything).to_be_checked()
     await expect(everything).to_be_focused()
-    await board.page.keyboard.press("ArrowDown")
+    await dashboard.page.keyboard.press("ArrowDown")
 
-    await expect(board.page.get_by_role("radio", name="Mine")).to_be_checked()
-    await expect(board.page.get_by_role("radio", name="Mine")).to_be_focused()
+    await expect(dashboard.page.get_by_role("radio", name="Mine")).to_be_checked()
+    await expect(dashboard.page.get_by_role("radio", name="Mine")).to_be_focused()

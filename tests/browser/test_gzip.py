@@ -9,12 +9,12 @@ from tests.stack import Stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-ORDERS = 5
-SOON_MS = 20_000
+ORDER_COUNT = 5
+ARRIVAL_TIMEOUT_MS = 20_000
 """Nothing else happens to this user: what was held back would come with the idle frame that pushes
 it out, half a minute later."""
 
-READ = """async ({ orders, soon }) => {
+READ_ORDERS_SCRIPT = """async ({ orders, soon }) => {
     const source = new EventSource('/api/stream/orders');
     const told = new Map();
     let look = () => {};
@@ -46,7 +46,7 @@ READ = """async ({ orders, soon }) => {
 
 async def test_an_event_source_reads_it_as_it_comes(stack: Stack, page: Page) -> None:
     """Each order is placed when the browser has been told that the one before was accepted."""
-    await asyncio.to_thread(stack.wait_well)
+    await asyncio.to_thread(stack.wait_until_healthy)
     answered: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
 
     def note(response: Response) -> None:
@@ -59,7 +59,7 @@ async def test_an_event_source_reads_it_as_it_comes(stack: Stack, page: Page) ->
     assert signed_in.status == 201
     page.on("response", note)
 
-    await page.evaluate(READ, {"orders": ORDERS, "soon": SOON_MS})
+    await page.evaluate(READ_ORDERS_SCRIPT, {"orders": ORDER_COUNT, "soon": ARRIVAL_TIMEOUT_MS})
 
     headers = (await answered).headers
     assert headers["content-encoding"] == "gzip"

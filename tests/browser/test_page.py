@@ -9,14 +9,14 @@ import uuid
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.browser.cable import plugged_into
+from tests.browser.cable import run_network_link
 from tests.browser.conftest import OpenPage
-from tests.browser.desk import Desk
+from tests.browser.desk import TradingPage
 from tests.stack import Stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-RECOVERY_MS = 120_000
+RECOVERY_TIMEOUT_MS = 120_000
 """Patience: the page is itself again half a minute after a fault (FEATURES D7), on a machine that
 has nothing else to do."""
 
@@ -28,41 +28,41 @@ def user() -> str:
 
 
 @pytest.fixture
-def desk(page: Page) -> Desk:
-    return Desk(page)
+def trading_page(page: Page) -> TradingPage:
+    return TradingPage(page)
 
 
-async def _orders_of(desk: Desk, url: str) -> dict[str, str]:
+async def _order_statuses(trading_page: TradingPage, url: str) -> dict[str, str]:
     """What the server knows: order id to status."""
-    answer = await desk.page.request.get(f"{url}/api/orders")
+    answer = await trading_page.page.request.get(f"{url}/api/orders")
     return {order["orderId"]: order["status"] for order in (await answer.json())["orders"]}
 
 
-async def test_quotes_move_without_signing_in(stack: Stack, desk: Desk) -> None:
-    await desk.open(stack.url)
+async def test_quotes_move_without_signing_in(stack: Stack, trading_page: TradingPage) -> None:
+    await trading_page.open(stack.url)
 
-    await desk.expect_moving_quotes(seconds=60)
-    await expect(desk.prices).to_have_attribute("data-state", "live")
-    await expect(desk.trading).to_contain_text("signed out")
+    await trading_page.expect_moving_quotes(seconds=60)
+    await expect(trading_page.prices).to_have_attribute("data-state", "live")
+    await expect(trading_page.trading).to_contain_text("signed out")
 
 
-async def test_a_market_order_fills(stack: Stack, desk: Desk, user: str) -> None:
-    await desk.signed_in(stack.url, user)
+async def test_a_market_order_fills(stack: Stack, trading_page: TradingPage, user: str) -> None:
+    await trading_page.open_signed_in(stack.url, user)
 
-    row = await desk.place(qty="10")
+    row = await trading_page.place_order(qty="10")
 
     await expect(row).to_have_attribute("data-status", "filled")
     await expect(row.locator(".filled-words")).to_have_text("10 / 10")
     await expect(row.locator(".average")).to_have_text(re.compile(r"^[0-9,]+\.[0-9]{2,4}$"))
-    await expect(desk.executions.first).to_contain_text("Bought")
+    await expect(trading_page.executions.first).to_contain_text("Bought")
 
 
 async def test_a_limit_order_waits_until_it_is_canceled(
-    stack: Stack, desk: Desk, user: str
+    stack: Stack, trading_page: TradingPage, user: str
 ) -> None:
-    await desk.signed_in(stack.url, user)
+    await trading_page.open_signed_in(stack.url, user)
 
-    row = await desk.place(qty="10", limit="0.01")
+    row = await trading_page.place_order(qty="10", limit="0.01")
     await expect(row).to_have_attribute("data-status", "new")
     await row.get_by_role("button", name="Cancel").click()
 
@@ -71,112 +71,120 @@ async def test_a_limit_order_waits_until_it_is_canceled(
     await expect(row.locator(".filled-words")).to_have_text("0 / 10")
 
 
-async def test_a_limit_order_beyond_the_touch_fills(stack: Stack, desk: Desk, user: str) -> None:
-    await desk.signed_in(stack.url, user)
+async def test_a_limit_order_beyond_the_touch_fills(
+    stack: Stack, trading_page: TradingPage, user: str
+) -> None:
+    await trading_page.open_signed_in(stack.url, user)
 
-    row = await desk.place(side="Sell", qty="10", limit="0.01")
+    row = await trading_page.place_order(side="Sell", qty="10", limit="0.01")
 
     await expect(row).to_have_attribute("data-status", "filled")
 
 
 @pytest.mark.parametrize("qty", ["0", "-5"])
 async def test_a_bad_quantity_is_an_error_beside_its_field(
-    stack: Stack, desk: Desk, user: str, qty: str
+    stack: Stack, trading_page: TradingPage, user: str, qty: str
 ) -> None:
-    await desk.signed_in(stack.url, user)
+    await trading_page.open_signed_in(stack.url, user)
 
-    await desk.fill_ticket(qty=qty)
-    await desk.submit()
+    await trading_page.fill_ticket(qty=qty)
+    await trading_page.submit_ticket()
 
-    await desk.expect_error_beside("Quantity", re.compile(r"\w+"))
-    assert await _orders_of(desk, stack.url) == {}
+    await trading_page.expect_error_beside("Quantity", re.compile(r"\w+"))
+    assert await _order_statuses(trading_page, stack.url) == {}
 
 
-async def test_orders_survive_a_reload(stack: Stack, desk: Desk, user: str) -> None:
-    await desk.signed_in(stack.url, user)
-    await desk.place(limit="0.01")
-    await desk.place(limit="0.02")
-    before = await desk.order_ids()
+async def test_orders_survive_a_reload(stack: Stack, trading_page: TradingPage, user: str) -> None:
+    await trading_page.open_signed_in(stack.url, user)
+    await trading_page.place_order(limit="0.01")
+    await trading_page.place_order(limit="0.02")
+    before = await trading_page.order_ids()
 
-    await desk.page.reload()
+    await trading_page.page.reload()
 
-    await expect(desk.orders).to_have_count(2)
-    assert sorted(await desk.order_ids()) == sorted(before)
+    await expect(trading_page.orders).to_have_count(2)
+    assert sorted(await trading_page.order_ids()) == sorted(before)
 
 
 async def test_every_tab_of_a_user_sees_every_order(
     stack: Stack, open_page: OpenPage, user: str
 ) -> None:
-    here, there = Desk(await open_page()), Desk(await open_page())
-    await here.signed_in(stack.url, user)
+    here, there = TradingPage(await open_page()), TradingPage(await open_page())
+    await here.open_signed_in(stack.url, user)
     await there.open(stack.url)
     await expect(there.trading).to_have_attribute("data-state", "live")
 
-    await here.place(limit="0.01")
+    await here.place_order(limit="0.01")
 
     await expect(there.orders).to_have_count(1)
 
 
 async def test_what_happens_while_the_cable_is_pulled_is_there_afterwards(
-    stack: Stack, desk: Desk, user: str
+    stack: Stack, trading_page: TradingPage, user: str
 ) -> None:
-    async with plugged_into(int(stack.url.rpartition(":")[2])) as (cable, near):
-        await desk.signed_in(near, user)
-        await desk.place(limit="0.01")
-        symbol = await desk.ticket.get_by_label("Symbol").input_value()
+    async with run_network_link(int(stack.url.rpartition(":")[2])) as (cable, near):
+        await trading_page.open_signed_in(near, user)
+        await trading_page.place_order(limit="0.01")
+        symbol = await trading_page.ticket.get_by_label("Symbol").input_value()
 
-        cable.pull()
-        await expect(desk.trading).to_have_attribute("data-state", "reconnecting")
-        await expect(desk.prices).to_have_attribute("data-state", "reconnecting")
+        cable.disconnect()
+        await expect(trading_page.trading).to_have_attribute("data-state", "reconnecting")
+        await expect(trading_page.prices).to_have_attribute("data-state", "reconnecting")
         for _ in range(3):
             wish = {"symbol": symbol, "side": "buy", "type": "limit", "qty": 1, "limitPrice": 0.01}
-            answer = await desk.page.request.post(f"{stack.url}/api/orders", data=wish)
+            answer = await trading_page.page.request.post(f"{stack.url}/api/orders", data=wish)
             assert answer.status == 201
-        cable.plug_in()
+        cable.reconnect()
 
-        await expect(desk.orders).to_have_count(4, timeout=RECOVERY_MS)
-        await expect(desk.trading).to_have_attribute("data-state", "live")
-        await expect(desk.prices).to_have_attribute("data-state", "live", timeout=RECOVERY_MS)
+        await expect(trading_page.orders).to_have_count(4, timeout=RECOVERY_TIMEOUT_MS)
+        await expect(trading_page.trading).to_have_attribute("data-state", "live")
+        await expect(trading_page.prices).to_have_attribute(
+            "data-state", "live", timeout=RECOVERY_TIMEOUT_MS
+        )
 
 
 async def test_nothing_is_lost_when_the_message_server_is_killed(
-    stack: Stack, desk: Desk, user: str
+    stack: Stack, trading_page: TradingPage, user: str
 ) -> None:
-    await desk.signed_in(stack.url, user)
-    await desk.place(limit="0.01")
-    filled = await desk.place(qty="10")
+    await trading_page.open_signed_in(stack.url, user)
+    await trading_page.place_order(limit="0.01")
+    filled = await trading_page.place_order(qty="10")
     await expect(filled).to_have_attribute("data-status", "filled")
     killed = stack.nats_pid()
 
     os.kill(killed, signal.SIGKILL)
-    await desk.fill_ticket(qty="7")
+    await trading_page.fill_ticket(qty="7")
     # Again and again, as its user would: all of these are one order.
-    async with asyncio.timeout(RECOVERY_MS / 1000):
-        while not (await desk.note.inner_text()).startswith("Placed: Buy 7 "):
-            await desk.submit()
-            await desk.page.wait_for_function(
+    async with asyncio.timeout(RECOVERY_TIMEOUT_MS / 1000):
+        while not (await trading_page.note.inner_text()).startswith("Placed: Buy 7 "):
+            await trading_page.submit_ticket()
+            await trading_page.page.wait_for_function(
                 "() => !document.querySelector('#ticket-fields').disabled",
-                timeout=RECOVERY_MS,
+                timeout=RECOVERY_TIMEOUT_MS,
             )
 
     await asyncio.to_thread(stack.pid, "nats", other_than=killed)
-    await expect(desk.orders).to_have_count(3, timeout=RECOVERY_MS)
-    await expect(desk.page.locator('tr[data-status="filled"]')).to_have_count(2)
-    known = await _orders_of(desk, stack.url)
-    assert sorted(await desk.order_ids()) == sorted(known)
-    await expect(desk.trading).to_have_attribute("data-state", "live", timeout=RECOVERY_MS)
-    await expect(desk.prices).to_have_attribute("data-state", "live", timeout=RECOVERY_MS)
-    await desk.expect_moving_quotes(seconds=RECOVERY_MS / 1000)
-    afterwards = await desk.place(qty="10")
+    await expect(trading_page.orders).to_have_count(3, timeout=RECOVERY_TIMEOUT_MS)
+    await expect(trading_page.page.locator('tr[data-status="filled"]')).to_have_count(2)
+    known = await _order_statuses(trading_page, stack.url)
+    assert sorted(await trading_page.order_ids()) == sorted(known)
+    await expect(trading_page.trading).to_have_attribute(
+        "data-state", "live", timeout=RECOVERY_TIMEOUT_MS
+    )
+    await expect(trading_page.prices).to_have_attribute(
+        "data-state", "live", timeout=RECOVERY_TIMEOUT_MS
+    )
+    await trading_page.expect_moving_quotes(seconds=RECOVERY_TIMEOUT_MS / 1000)
+    afterwards = await trading_page.place_order(qty="10")
     await expect(afterwards).to_have_attribute("data-status", "filled")
 
 
 async def test_signing_out_closes_the_stream_on_every_tab(
     stack: Stack, open_page: OpenPage, user: str
 ) -> None:
-    here, there = Desk(await open_page()), Desk(await open_page())
-    await here.signed_in(stack.url, user)
-    await here.place(limit="0.01")
+    here, there = TradingPage(await open_page()), TradingPage(await open_page())
+    await here.open_signed_in(stack.url, user)
+    await here.place_order(limit="0.01")
     await there.open(stack.url)
     await expect(there.orders).to_have_count(1)
 

@@ -15,20 +15,20 @@ from typing import Any
 import pytest
 from playwright.async_api import Page
 
-from tests.browser.balancer import before
-from tests.integration.edge.house import Edge, House
-from tests.integration.edge.market import Journal, placed
-from tests.waiting import until
+from tests.browser.balancer import run_balancer
+from tests.integration.edge.house import EdgeProcess, Harness
+from tests.integration.edge.market import EventLogDriver, order_placed
+from tests.waiting import wait_until
 
 HERE = Path(__file__).parent
-ORDERS = "/api/stream/orders"
-DRAIN = {"TAPEWIRE_DRAIN_SECONDS": 6, "SSE_MAX_CONNECTIONS_PER_USER": 3}
+ORDERS_PATH = "/api/stream/orders"
+DRAIN_SETTINGS = {"TAPEWIRE_DRAIN_SECONDS": 6, "SSE_MAX_CONNECTIONS_PER_USER": 3}
 """Told within the first three seconds, with three to go; and nobody may have one connection more
 than the three that there are."""
-SECONDS = 60.0
-EVERY_SECONDS = 0.02
+TEST_SECONDS = 60.0
+APPEND_INTERVAL_SECONDS = 0.02
 """The pace of events; nothing waits for it."""
-WATCH = """
+WATCH_SCRIPT = """
 async (path) => {
     const { connect } = await import('/client/tapewire.js');
     const watching = () => ({ids: [], clients: [], states: [], silence: 0, at: performance.now()});
@@ -56,15 +56,15 @@ async (path) => {
 """
 
 
-class InNode:
+class NodeClients:
     """The client in a process of Node."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
         self.ids: list[str] = []
-        self.clients: list[str] = []
+        self.connected_client_ids: list[str] = []
         self.states: list[str] = []
-        self._reading = asyncio.create_task(self._read())
+        self._read_task = asyncio.create_task(self._read())
 
     async def _read(self) -> None:
         assert self._process.stdout is not None
@@ -73,101 +73,104 @@ class InNode:
             if "state" in said:
                 self.states.append(said["state"])
             elif said["type"] == "connected":
-                self.clients.append(said["client"])
+                self.connected_client_ids.append(said["client"])
             elif said["id"] is not None:
                 self.ids.append(said["id"])
 
     async def end(self) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
-        await self._reading
+        await self._read_task
         assert await self._process.wait() == 0
 
 
-class Pump:
+class EventPump:
     """Events of a user, one after the other, until `stop`."""
 
-    def __init__(self, journal: Journal, user: str) -> None:
+    def __init__(self, journal: EventLogDriver, user: str) -> None:
         self._journal = journal
         self._user = user
         self.sequences: list[int] = []
-        self._ends = asyncio.Event()
+        self._is_stopped = asyncio.Event()
         self._task = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
-        while not self._ends.is_set():
-            event = placed(f"o-{len(self.sequences)}")
+        while not self._is_stopped.is_set():
+            event = order_placed(f"o-{len(self.sequences)}")
             self.sequences.append(await self._journal.append(self._user, event))
-            await asyncio.sleep(EVERY_SECONDS)
+            await asyncio.sleep(APPEND_INTERVAL_SECONDS)
 
     async def stop(self) -> None:
-        self._ends.set()
+        self._is_stopped.set()
         await self._task
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    made = House(tmp_path_factory.mktemp("rolling"))
+def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
+    made = Harness(tmp_path_factory.mktemp("rolling"))
     yield made
     made.close()
 
 
-async def _seen(page: Page, who: str) -> dict[str, Any]:
-    return dict(await page.evaluate("(who) => window.seen[who]", who))
+async def _seen_sequences(page: Page, client_name: str) -> dict[str, Any]:
+    return dict(await page.evaluate("(who) => window.seen[who]", client_name))
 
 
-async def _in_node(url: str, cookie: str) -> InNode | None:
+async def _start_node_clients(url: str, cookie: str) -> NodeClients | None:
     node = shutil.which("node")
     if node is None:
         return None  # Chromium plays its part all the same
-    command = (node, str(HERE / "watcher.js"), f"{url}{ORDERS}", f"session={cookie}")
+    command = (node, str(HERE / "watcher.js"), f"{url}{ORDERS_PATH}", f"session={cookie}")
     pipe = asyncio.subprocess.PIPE
-    return InNode(await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe))
+    return NodeClients(await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe))
 
 
-async def _arrived(page: Page, node: InNode | None, last: int) -> None:
+async def _wait_until_received(page: Page, node: NodeClients | None, last: int) -> None:
     """All three have seen sequence `last`."""
     for who in ("client", "plain"):
         await page.wait_for_function(
             "([who, last]) => window.seen[who].ids.at(-1)?.endsWith('-' + last)",
             arg=[who, last],
-            timeout=SECONDS * 1000,
+            timeout=TEST_SECONDS * 1000,
         )
     if node is not None:
         ids = node.ids
-        await until(
+        await wait_until(
             "Node has the last event",
             lambda: ids[-1:] and ids[-1].endswith(f"-{last}"),
-            seen=lambda: ids[-1:],
-            seconds=SECONDS,
+            describe_last=lambda: ids[-1:],
+            timeout_seconds=TEST_SECONDS,
         )
 
 
-async def _gone(edge: Edge) -> None:
+async def _wait_until_exited(edge: EdgeProcess) -> None:
     edge.terminate()
-    assert await asyncio.to_thread(edge.process.wait, SECONDS) == 0
+    assert await asyncio.to_thread(edge.process.wait, TEST_SECONDS) == 0
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_clients_see_nothing_of_it(house: House, page: Page) -> None:
-    first, second, third = (house.edge(**DRAIN) for _ in range(3))
+async def test_clients_see_nothing_of_it(harness: Harness, page: Page) -> None:
+    first, second, third = (harness.start_edge(**DRAIN_SETTINGS) for _ in range(3))
     cookie = await first.sign_in("alice")
-    async with house.journal() as journal, before(first.port, second.port) as (balancer, url):
+    async with (
+        harness.journal() as journal,
+        run_balancer(first.port, second.port) as (balancer, url),
+    ):
         await page.context.add_cookies([{"name": "session", "value": cookie, "url": url}])
         await page.goto(f"{url}/health")
-        await page.evaluate(WATCH, ORDERS)
-        node = await _in_node(url, cookie)
-        start = await journal.append("alice", placed("start"))
-        await _arrived(page, node, start)
-        pump = Pump(journal, "alice")
+        await page.evaluate(WATCH_SCRIPT, ORDERS_PATH)
+        node = await _start_node_clients(url, cookie)
+        start = await journal.append("alice", order_placed("start"))
+        await _wait_until_received(page, node, start)
+        pump = EventPump(journal, "alice")
 
-        await _gone(first)
+        await _wait_until_exited(first)
         balancer.ports.append(third.port)
-        await _gone(second)
+        await _wait_until_exited(second)
         await pump.stop()
-        await _arrived(page, node, pump.sequences[-1])
+        await _wait_until_received(page, node, pump.sequences[-1])
 
-        client, plain = await _seen(page, "client"), await _seen(page, "plain")
+        client, plain = await _seen_sequences(page, "client"), await _seen_sequences(page, "plain")
         watched = {"client": client["ids"], "plain": plain["ids"]}
         states = {"client": client["states"]}
         clients = {"client": client["clients"]}
@@ -175,7 +178,7 @@ async def test_clients_see_nothing_of_it(house: House, page: Page) -> None:
             await node.end()
             watched["node"] = node.ids
             states["node"] = node.states
-            clients["node"] = node.clients
+            clients["node"] = node.connected_client_ids
 
         for who, ids in watched.items():
             sequences = [int(id_.rpartition("-")[2]) for id_ in ids]
@@ -188,4 +191,4 @@ async def test_clients_see_nothing_of_it(house: House, page: Page) -> None:
         assert len(set(plain["clients"])) in (2, 3)
         assert "closed" not in plain["states"], "it was refused, and has given up for good"
         for edge in (first, second, third):
-            assert not edge.logged("closes the oldest connection of a user")
+            assert not edge.find_log_lines("closes the oldest connection of a user")

@@ -20,24 +20,24 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
-from tests.browser.conftest import ARGUMENTS, chromium  # noqa: F401  # a fixture
-from tests.clients.readers import CLIENTS, Client, Reader
-from tests.integration.edge.conftest import lone  # noqa: F401  # a fixture
-from tests.integration.edge.house import House
+from tests.browser.conftest import BROWSER_ARGUMENTS, chromium  # noqa: F401  # a fixture
+from tests.clients.readers import CLIENTS, ClientRun, ThirdPartyClient
+from tests.integration.edge.conftest import isolated_harness  # noqa: F401  # a fixture
+from tests.integration.edge.house import Harness
 
-PACKAGES = Path(__file__).with_name("package.json")
-INSTALL_SECONDS = 120
-NODE = (20, 0)
+PACKAGE_JSON = Path(__file__).with_name("package.json")
+INSTALL_TIMEOUT_SECONDS = 120
+MIN_NODE_VERSION = (20, 0)
 """What the packages ask for."""
 
-Run = Callable[..., contextlib.AbstractAsyncContextManager[Reader]]
+RunClient = Callable[..., contextlib.AbstractAsyncContextManager[ClientRun]]
 """Runs one kind of client on the streams that it is given, until the block ends."""
 
 
 @pytest.fixture(scope="session")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
     """NATS and edges: nothing happens there but what tests say."""
-    made = House(tmp_path_factory.mktemp("clients"))
+    made = Harness(tmp_path_factory.mktemp("clients"))
     yield made
     made.close()
 
@@ -45,7 +45,9 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser(chromium: str) -> AsyncIterator[Browser]:  # noqa: F811
     async with async_playwright() as playwright:
-        launched = await playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        launched = await playwright.chromium.launch(
+            executable_path=chromium, args=BROWSER_ARGUMENTS
+        )
         yield launched
         await launched.close()
 
@@ -65,20 +67,22 @@ def node_modules() -> Path:
     if shutil.which("node") is None or shutil.which("npm") is None:
         pytest.skip("no node, or no npm, on the PATH")
     version = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True)
-    if tuple(int(part) for part in version.stdout.strip("v\n").split(".")[:2]) < NODE:
-        pytest.skip(f"node is {version.stdout.strip()}; the clients need {NODE[0]} or newer")
-    wanted = hashlib.sha256(PACKAGES.read_bytes()).hexdigest()[:12]
+    if tuple(int(part) for part in version.stdout.strip("v\n").split(".")[:2]) < MIN_NODE_VERSION:
+        pytest.skip(
+            f"node is {version.stdout.strip()}; the clients need {MIN_NODE_VERSION[0]} or newer"
+        )
+    wanted = hashlib.sha256(PACKAGE_JSON.read_bytes()).hexdigest()[:12]
     folder = Path(sys.prefix) / "npm" / wanted
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # one of the workers installs
         if not (folder / ".installed").exists():
-            _install(folder)
+            _install_packages(folder)
     return folder / "node_modules"
 
 
-def _install(folder: Path) -> None:
-    shutil.copy(PACKAGES, folder)
+def _install_packages(folder: Path) -> None:
+    shutil.copy(PACKAGE_JSON, folder)
     options = ["--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund"]
     options += ["--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-timeout=20000"]
     try:
@@ -92,44 +96,50 @@ def _install(folder: Path) -> None:
             },
             capture_output=True,
             text=True,
-            timeout=INSTALL_SECONDS,
+            timeout=INSTALL_TIMEOUT_SECONDS,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        pytest.skip(f"npm did not install {PACKAGES.name} within {INSTALL_SECONDS} s")
+        pytest.skip(f"npm did not install {PACKAGE_JSON.name} within {INSTALL_TIMEOUT_SECONDS} s")
     if done.returncode:
         why = " ".join(done.stderr.split())[:300]
-        pytest.skip(f"npm could not install {PACKAGES.name}: {why}")
+        pytest.skip(f"npm could not install {PACKAGE_JSON.name}: {why}")
     (folder / ".installed").touch()
 
 
 @pytest.fixture(params=CLIENTS, ids=lambda client: client.name)
-def client(request: pytest.FixtureRequest) -> Client:
+def client(request: pytest.FixtureRequest) -> ThirdPartyClient:
     """Each client of the table."""
-    made: Client = request.param
+    made: ThirdPartyClient = request.param
     return made
 
 
 @pytest.fixture
-def run(client: Client, request: pytest.FixtureRequest, tmp_path: Path) -> Run:
+def run_client(
+    client: ThirdPartyClient, request: pytest.FixtureRequest, tmp_path: Path
+) -> RunClient:
     """Runs that client."""
-    return _run(client, request, tmp_path)
+    return _run_client(client, request, tmp_path)
 
 
-def _run(client: Client, request: pytest.FixtureRequest, folder: Path) -> Run:
+def _run_client(
+    client: ThirdPartyClient, request: pytest.FixtureRequest, folder: Path
+) -> RunClient:
     """Skips where what the client needs is missing."""
-    needed = request.getfixturevalue(client.needs) if client.needs else None
+    needed = request.getfixturevalue(client.required_fixture) if client.required_fixture else None
     return functools.partial(client.start, needed, folder)
 
 
-class Crowd:
+class ClientGroup:
     """Every client that can run here, to be run at once: what takes a while for each of them then
     takes no longer for all. Those that cannot are skipped by the tests of one client."""
 
-    def __init__(self, runs: dict[Client, Run]) -> None:
+    def __init__(self, runs: dict[ThirdPartyClient, RunClient]) -> None:
         self.runs = runs
 
-    async def each(self, check: Callable[[Client, Run], Awaitable[None]]) -> None:
+    async def check_each(
+        self, check: Callable[[ThirdPartyClient, RunClient], Awaitable[None]]
+    ) -> None:
         """`check` every one; what went wrong says of which."""
         done = await asyncio.gather(
             *(check(client, run) for client, run in self.runs.items()), return_exceptions=True
@@ -144,11 +154,11 @@ class Crowd:
 
 
 @pytest.fixture
-def crowd(request: pytest.FixtureRequest, tmp_path: Path) -> Crowd:
+def client_group(request: pytest.FixtureRequest, tmp_path: Path) -> ClientGroup:
     runs = {}
     for client in CLIENTS:
         folder = tmp_path / client.name
         folder.mkdir()
         with contextlib.suppress(pytest.skip.Exception):
-            runs[client] = _run(client, request, folder)
-    return Crowd(runs)
+            runs[client] = _run_client(client, request, folder)
+    return ClientGroup(runs)

@@ -19,13 +19,13 @@ from urllib.parse import urlsplit
 
 from playwright.async_api import Browser, Route
 
-from tests.clients.snippets import lay_out
-from tests.waiting import until
+from tests.clients.snippets import write_program
+from tests.waiting import wait_until
 
-WAIT_SECONDS = 60.0
+WAIT_TIMEOUT_SECONDS = 60.0
 PAGE_PAUSE_MS = 1000
 """What a page waits after an answer that it cannot see."""
-TYPES = (
+EVENT_NAMES = (
     "connected", "CONNECTED", "order:update", "order:fill", "position:update", "checkpoint",
     "stream:reset", "connection:limit", "initial_state", "ORDER_PLACED", "metrics", "new_item",
     "notification", "notification:unread",
@@ -34,173 +34,194 @@ TYPES = (
 
 
 @dataclass(frozen=True)
-class Seen:
+class ReceivedSseEvent:
     """An event as a client showed it. `id`: what the client takes for it; some say the last one
     again for an event without."""
 
     path: str
     event: str
     data: Any
-    id: str
+    last_event_id: str
 
 
 @dataclass(frozen=True)
-class Wanted:
+class DriverStreamRequest:
     """A stream to follow: the server, the path, how to sign in, the id to begin after."""
 
     base: str
     path: str
     headers: dict[str, str] = field(default_factory=dict)
     query: str = ""
-    id: str = ""
+    last_event_id: str = ""
 
-    def told(self) -> dict[str, Any]:
+    def as_driver_argument(self) -> dict[str, Any]:
         url = f"{self.base}{self.path}{self.query}"
         return {
             "path": self.path,
             "url": url,
             "headers": self.headers,
-            "id": self.id,
-            "types": TYPES,
+            "id": self.last_event_id,
+            "types": EVENT_NAMES,
         }
 
 
-class Reader:
+class ClientRun:
     """What a running client has shown so far."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.seen: list[Seen] = []
-        self.over = ""
+        self.events: list[ReceivedSseEvent] = []
+        self.is_over = ""
         """Why it gave up: a status, or "limit"."""
-        self.ended = ""
+        self.end_reason = ""
         """The same in full, or how it failed."""
 
-    def say(self, said: dict[str, Any]) -> None:
+    def receive_line(self, line: dict[str, Any]) -> None:
         """A line of a client."""
-        if "over" in said:
-            self.over = said["over"]
-            self.ended = f"it gave up: {self.over}"
+        if "over" in line:
+            self.is_over = line["over"]
+            self.end_reason = f"it gave up: {self.is_over}"
         else:
-            data = json.loads(said["data"])
-            self.seen.append(Seen(said["path"], said["event"], data, said["id"] or ""))
+            data = json.loads(line["data"])
+            self.events.append(
+                ReceivedSseEvent(line["path"], line["event"], data, line["id"] or "")
+            )
 
-    def of(self, path: str, event: str | None = None) -> list[Seen]:
-        return [one for one in self.seen if one.path == path and event in (None, one.event)]
+    def events_of(self, path: str, event: str | None = None) -> list[ReceivedSseEvent]:
+        return [one for one in self.events if one.path == path and event in (None, one.event)]
 
-    def orders(self, path: str) -> list[tuple[str, str]]:
+    def order_events(self, path: str) -> list[tuple[str, str]]:
         """Each order that came as an event, with the event's id."""
-        shown = self.of(path, "order:update")
-        return [(one.id, one.data["orderId"]) for one in shown if "orderId" in one.data]
+        shown = self.events_of(path, "order:update")
+        return [(one.last_event_id, one.data["orderId"]) for one in shown if "orderId" in one.data]
 
-    async def until(self, what: str, condition: Callable[["Reader"], object]) -> None:
+    async def wait_until(
+        self, description: str, condition: Callable[["ClientRun"], object]
+    ) -> None:
         """Wait until `condition` holds of it."""
 
         def holds() -> object:
-            assert not self.ended, f"{self.name} ended before {what}: {self.ended}"
+            assert not self.end_reason, f"{self.name} ended before {description}: {self.end_reason}"
             return condition(self)
 
-        await until(
-            f"{self.name}: {what}", holds, seen=lambda: self.seen[-3:], seconds=WAIT_SECONDS
+        await wait_until(
+            f"{self.name}: {description}",
+            holds,
+            describe_last=lambda: self.events[-3:],
+            timeout_seconds=WAIT_TIMEOUT_SECONDS,
         )
 
-    async def until_over(self) -> str:
+    async def wait_until_over(self) -> str:
         """Wait until it gives up; why."""
-        await until(
+        await wait_until(
             f"{self.name} gives up",
-            lambda: self.over,
-            seen=lambda: (self.ended, self.seen[-3:]),
-            seconds=WAIT_SECONDS,
+            lambda: self.is_over,
+            describe_last=lambda: (self.end_reason, self.events[-3:]),
+            timeout_seconds=WAIT_TIMEOUT_SECONDS,
         )
-        return self.over
+        return self.is_over
 
-    async def until_event(self, path: str, event: str) -> Seen:
-        await self.until(f"{event} of {path}", lambda reader: reader.of(path, event))
-        return self.of(path, event)[0]
+    async def wait_for_event(self, path: str, event: str) -> ReceivedSseEvent:
+        await self.wait_until(f"{event} of {path}", lambda reader: reader.events_of(path, event))
+        return self.events_of(path, event)[0]
 
-    async def until_order(self, path: str, order_id: str) -> None:
-        def has(reader: Reader) -> bool:
-            shown = reader.orders(path)
+    async def wait_for_order(self, path: str, order_id: str) -> None:
+        def has(reader: ClientRun) -> bool:
+            shown = reader.order_events(path)
             return bool(shown) and shown[-1][1] == order_id
 
-        await self.until(f"order {order_id} is the last on {path}", has)
+        await self.wait_until(f"order {order_id} is the last on {path}", has)
 
 
 @dataclass(frozen=True)
-class Client:
+class ThirdPartyClient:
     """A row of the table: `ways` are how it can sign in, `command` what runs a program."""
 
     name: str
     driver: str
-    ways: tuple[str, ...]
+    auth_methods: tuple[str, ...]
     command: tuple[str, ...] = ()
-    needs: str | None = None
+    required_fixture: str | None = None
     """The fixture that it needs."""
 
     @contextlib.asynccontextmanager
-    async def start(self, needed: Any, folder: Path, *wanted: Wanted) -> AsyncIterator[Reader]:
+    async def start(
+        self, fixture_value: Any, folder: Path, *requests: DriverStreamRequest
+    ) -> AsyncIterator[ClientRun]:
         """Run it on all of `wanted` until the block ends. `needed` is what its fixture gave."""
-        reader = Reader(self.name)
-        runs = {"curl": _shells, "EventSource": _page}.get(self.name, _process)
-        async with runs(self, reader, needed, folder, wanted):
+        reader = ClientRun(self.name)
+        runs = {"curl": _run_shells, "EventSource": _run_page}.get(self.name, _run_driver)
+        async with runs(self, reader, fixture_value, folder, requests):
             yield reader
 
 
 _PYTHON = (sys.executable,)
 _NODE = ("node",)
 CLIENTS = (
-    Client("curl", "curl.sh", ("cookie", "bearer"), ("bash",), "curl"),
-    Client("httpx-sse", "with_httpx_sse.py", ("bearer", "cookie"), _PYTHON),
-    Client("sseclient-py", "with_sseclient.py", ("cookie", "bearer"), _PYTHON),
-    Client("eventsource", "eventsource.mjs", ("bearer",), _NODE, "node_modules"),
-    Client("fetch-event-source", "fetch_event_source.mjs", ("bearer",), _NODE, "node_modules"),
-    Client("EventSource", "chromium.js", ("ticket", "cookie"), needs="browser"),
+    ThirdPartyClient("curl", "curl.sh", ("cookie", "bearer"), ("bash",), "curl"),
+    ThirdPartyClient("httpx-sse", "with_httpx_sse.py", ("bearer", "cookie"), _PYTHON),
+    ThirdPartyClient("sseclient-py", "with_sseclient.py", ("cookie", "bearer"), _PYTHON),
+    ThirdPartyClient("eventsource", "eventsource.mjs", ("bearer",), _NODE, "node_modules"),
+    ThirdPartyClient(
+        "fetch-event-source", "fetch_event_source.mjs", ("bearer",), _NODE, "node_modules"
+    ),
+    ThirdPartyClient(
+        "EventSource", "chromium.js", ("ticket", "cookie"), required_fixture="browser"
+    ),
 )
 
 
 @contextlib.asynccontextmanager
-async def _process(
-    client: Client, reader: Reader, needed: Path | None, folder: Path, wanted: Sequence[Wanted]
+async def _run_driver(
+    client: ThirdPartyClient,
+    reader: ClientRun,
+    fixture_value: Path | None,
+    folder: Path,
+    requests: Sequence[DriverStreamRequest],
 ) -> AsyncIterator[None]:
     """A program in a file, which prints JSON."""
-    file = lay_out(client.name, client.driver, folder)
-    if needed is not None:
+    file = write_program(client.name, client.driver, folder)
+    if fixture_value is not None:
         link = folder / "node_modules"
-        link.exists() or link.symlink_to(needed)
-    streams = json.dumps([one.told() for one in wanted])
-    async with _lines(reader, [*client.command, str(file), streams], folder) as lines:
+        link.exists() or link.symlink_to(fixture_value)
+    streams = json.dumps([one.as_driver_argument() for one in requests])
+    async with _read_lines(reader, [*client.command, str(file), streams], folder) as lines:
         task = asyncio.create_task(_parse_json(reader, lines))
         yield
     await task
 
 
-async def _parse_json(reader: Reader, lines: AsyncIterator[str]) -> None:
+async def _parse_json(reader: ClientRun, lines: AsyncIterator[str]) -> None:
     async for line in lines:
-        reader.say(json.loads(line))
+        reader.receive_line(json.loads(line))
 
 
 @contextlib.asynccontextmanager
-async def _shells(
-    client: Client, reader: Reader, needed: str, folder: Path, wanted: Sequence[Wanted]
+async def _run_shells(
+    client: ThirdPartyClient,
+    reader: ClientRun,
+    fixture_value: str,
+    folder: Path,
+    requests: Sequence[DriverStreamRequest],
 ) -> AsyncIterator[None]:
     """A shell a stream, which prints what came as it came."""
-    assert needed, "where curl is"
-    file = lay_out(client.name, client.driver, folder)
+    assert fixture_value, "where curl is"
+    file = write_program(client.name, client.driver, folder)
     async with contextlib.AsyncExitStack() as stack:
         tasks = []
-        for one in wanted:
+        for one in requests:
             options: list[str] = []
             for name, value in one.headers.items():
                 options += ["-H", f"{name}: {value}"]
-            url = str(one.told()["url"])
-            command = [*client.command, str(file), url, one.id, *options]
-            lines = await stack.enter_async_context(_lines(reader, command, folder))
+            url = str(one.as_driver_argument()["url"])
+            command = [*client.command, str(file), url, one.last_event_id, *options]
+            lines = await stack.enter_async_context(_read_lines(reader, command, folder))
             tasks.append(asyncio.create_task(_parse_blocks(reader, one.path, lines)))
         yield
     await asyncio.gather(*tasks)
 
 
-async def _parse_blocks(reader: Reader, path: str, lines: AsyncIterator[str]) -> None:
+async def _parse_blocks(reader: ClientRun, path: str, lines: AsyncIterator[str]) -> None:
     block: dict[str, str] = {}
     async for line in lines:
         if line:
@@ -208,13 +229,13 @@ async def _parse_blocks(reader: Reader, path: str, lines: AsyncIterator[str]) ->
             block[name] = value
             continue
         if "data" in block:
-            reader.say({"path": path, "id": "", **block})
+            reader.receive_line({"path": path, "id": "", **block})
         block = {}
 
 
 @contextlib.asynccontextmanager
-async def _lines(
-    reader: Reader, command: Sequence[str], folder: Path
+async def _read_lines(
+    reader: ClientRun, command: Sequence[str], folder: Path
 ) -> AsyncIterator[AsyncIterator[str]]:
     """The lines that `command` prints; with the block it dies, and all that it started."""
     errors = folder / f"{reader.name}.err"
@@ -239,10 +260,10 @@ async def _lines(
         if not stopping:
             said = errors.read_text()[-2000:]
             if reader.name == "curl" and code in (1, 22):
-                reader.over = (
+                reader.is_over = (
                     said.split("returned error: ")[-1].split()[0] if code == 22 else "limit"
                 )
-            reader.ended = reader.ended or f"it ended with {code}: {said}"
+            reader.end_reason = reader.end_reason or f"it ended with {code}: {said}"
 
     try:
         yield lines(process.stdout)
@@ -254,12 +275,16 @@ async def _lines(
 
 
 @contextlib.asynccontextmanager
-async def _page(
-    client: Client, reader: Reader, browser: Browser, folder: Path, wanted: Sequence[Wanted]
+async def _run_page(
+    client: ThirdPartyClient,
+    reader: ClientRun,
+    browser: Browser,
+    folder: Path,
+    requests: Sequence[DriverStreamRequest],
 ) -> AsyncIterator[None]:
     """A page of the first stream's origin, in a session of its own."""
-    file = lay_out(client.name, client.driver, folder)
-    where = urlsplit(wanted[0].base)
+    file = write_program(client.name, client.driver, folder)
+    where = urlsplit(requests[0].base)
     origin = f"{where.scheme}://{where.netloc}"
     context = await browser.new_context()
 
@@ -272,18 +297,18 @@ async def _page(
             await route.fulfill(path=file.with_name(name), content_type="text/javascript")
 
     try:
-        for one in wanted:
+        for one in requests:
             if "Cookie" in one.headers:
                 value = one.headers["Cookie"].removeprefix("session=")
                 await context.add_cookies([{"name": "session", "value": value, "url": origin}])
         page = await context.new_page()
         await page.route(f"{origin}/own/*", serve)
-        await page.expose_function("say", reader.say)
+        await page.expose_function("say", reader.receive_line)
         page.on("pageerror", lambda error: setattr(reader, "ended", str(error)))
         await page.goto(f"{origin}/own/page")
         await page.evaluate(
             "async ([file, ...how]) => (await import(`/own/${file}`)).start(...how)",
-            [file.name, [one.told() for one in wanted], TYPES, PAGE_PAUSE_MS],
+            [file.name, [one.as_driver_argument() for one in requests], EVENT_NAMES, PAGE_PAUSE_MS],
         )
         yield
     finally:

@@ -10,12 +10,18 @@ from typing import Any, Protocol
 
 import msgspec
 
-from tapewire.log import EventLog, Values
-from tapewire.log.jetstream import JetStreamLog, JetStreamValues, Wire, connect, provision
-from tapewire.log.jetstream.streams import EVENTS, configurations
-from tapewire.log.memory import MemoryLog, MemoryServer, MemoryValues
-from tests.broker import Broker
-from tests.waiting import until
+from tapewire.log import EventLog, LatestValueStore
+from tapewire.log.jetstream import (
+    JetStreamEventLog,
+    JetStreamLatestValueStore,
+    NatsConnection,
+    connect,
+    provision,
+)
+from tapewire.log.jetstream.streams import EVENTS, stream_configs
+from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore, MemoryServer
+from tests.broker import NatsServer
+from tests.waiting import wait_until
 
 
 class Backend(Protocol):
@@ -23,10 +29,10 @@ class Backend(Protocol):
 
     name: str
 
-    async def log(self) -> EventLog:
+    async def event_log(self) -> EventLog:
         """The log as a process of its own has it."""
 
-    async def values(self) -> Values:
+    async def value_store(self) -> LatestValueStore:
         """The quotes as a process of its own has them."""
 
     async def trim(self, upto: int) -> None:
@@ -35,19 +41,19 @@ class Backend(Protocol):
     async def recreate(self) -> None:
         """Delete the log and make it anew."""
 
-    def away(self) -> contextlib.AbstractAsyncContextManager[None]:
+    def server_down(self) -> contextlib.AbstractAsyncContextManager[None]:
         """The server is dead meanwhile, and its processes know."""
 
-    def frozen(self) -> contextlib.AbstractAsyncContextManager[None]:
+    def server_frozen(self) -> contextlib.AbstractAsyncContextManager[None]:
         """The server answers nothing meanwhile."""
 
     async def close(self) -> None: ...
 
 
-async def settled(wire: Wire) -> None:
+async def wait_subscribed(connection: NatsConnection) -> None:
     """Wait until the server knows what was subscribed. (nats-py's flush does not prove it: its ping
     can overtake what is pending.)"""
-    await wire.request("$JS.API.INFO")
+    await connection.request("$JS.API.INFO")
 
 
 class MemoryBackend:
@@ -56,11 +62,11 @@ class MemoryBackend:
     def __init__(self) -> None:
         self.server = MemoryServer()
 
-    async def log(self) -> EventLog:
-        return MemoryLog(self.server)
+    async def event_log(self) -> EventLog:
+        return MemoryEventLog(self.server)
 
-    async def values(self) -> Values:
-        return MemoryValues(self.server)
+    async def value_store(self) -> LatestValueStore:
+        return MemoryLatestValueStore(self.server)
 
     async def trim(self, upto: int) -> None:
         self.server.trim(upto)
@@ -69,12 +75,12 @@ class MemoryBackend:
         self.server.recreate()
 
     @contextlib.asynccontextmanager
-    async def away(self) -> AsyncIterator[None]:
+    async def server_down(self) -> AsyncIterator[None]:
         self.server.stop()
         yield
         self.server.start()
 
-    frozen = away
+    frozen = server_down
 
     async def close(self) -> None:
         pass
@@ -83,60 +89,64 @@ class MemoryBackend:
 class JetStreamBackend:
     name = "jetstream"
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: NatsServer) -> None:
         self._broker = broker
-        self._wires: list[Wire] = []
+        self._connections: list[NatsConnection] = []
 
     async def open(self) -> None:
         """Empty the server, whatever the test before left there."""
-        self._operator = await self.wire("operator")
+        self._operator_connection = await self.connect("operator")
         # The server removes the folder of the last stream while the next one is being made in it:
         # with one stream that stays there is no such race.
-        await self.call("STREAM.CREATE.KEPT", {"name": "KEPT", "subjects": ["kept"]})
-        await self._anew([configuration["name"] for configuration in configurations()])
+        await self.request_api("STREAM.CREATE.KEPT", {"name": "KEPT", "subjects": ["kept"]})
+        await self._recreate_streams([configuration["name"] for configuration in stream_configs()])
 
-    async def wire(self, name: str = "test") -> Wire:
+    async def connect(self, name: str = "test") -> NatsConnection:
         """A connection that `close` ends."""
         wire = await connect(self._broker.url, name)
-        self._wires.append(wire)
+        self._connections.append(wire)
         return wire
 
-    async def log(self) -> EventLog:
-        return JetStreamLog(await self.wire())
+    async def event_log(self) -> EventLog:
+        return JetStreamEventLog(await self.connect())
 
-    async def values(self) -> Values:
-        return JetStreamValues(await self.wire(), stream="MARKET", prefix="px", live="live.px")
+    async def value_store(self) -> LatestValueStore:
+        return JetStreamLatestValueStore(
+            await self.connect(), stream="MARKET", prefix="px", live_prefix="live.px"
+        )
 
-    async def call(self, verb: str, ask: dict[str, Any] | None = None) -> dict[str, Any]:
+    async def request_api(self, verb: str, request: dict[str, Any] | None = None) -> dict[str, Any]:
         """Ask the JetStream API, as an operator does."""
-        answer = await self._operator.request(f"$JS.API.{verb}", msgspec.json.encode(ask or {}))
+        answer = await self._operator_connection.request(
+            f"$JS.API.{verb}", msgspec.json.encode(request or {})
+        )
         decoded: dict[str, Any] = msgspec.json.decode(answer.data)
         return decoded
 
     async def provision(self) -> None:
         """Make the streams that are not there."""
-        await provision(self._operator)
+        await provision(self._operator_connection)
 
     async def trim(self, upto: int) -> None:
-        await self.call(f"STREAM.PURGE.{EVENTS}", {"seq": upto + 1})
+        await self.request_api(f"STREAM.PURGE.{EVENTS}", {"seq": upto + 1})
 
     async def recreate(self) -> None:
-        await self._anew([EVENTS])
+        await self._recreate_streams([EVENTS])
 
-    async def _anew(self, names: list[str]) -> None:
+    async def _recreate_streams(self, names: list[str]) -> None:
         """Delete and make. The server deletes a stream's files after it answered, so that the new
         stream may find the messages of the old one (seen of 2.15.1): then once more."""
         for _ in range(10):
             for name in names:
-                await self.call(f"STREAM.DELETE.{name}")
-            await provision(self._operator)
-            made = [await self.call(f"STREAM.INFO.{name}") for name in names]
+                await self.request_api(f"STREAM.DELETE.{name}")
+            await provision(self._operator_connection)
+            made = [await self.request_api(f"STREAM.INFO.{name}") for name in names]
             if all(answer["state"]["last_seq"] == 0 for answer in made):
                 return
         raise AssertionError(f"the server keeps what it should have deleted: {made}")
 
     @contextlib.asynccontextmanager
-    async def away(self) -> AsyncIterator[None]:
+    async def server_down(self) -> AsyncIterator[None]:
         self._broker.kill()
         await self._all_connected(False)
         try:
@@ -146,7 +156,7 @@ class JetStreamBackend:
             await self._all_connected(True)
 
     @contextlib.asynccontextmanager
-    async def frozen(self) -> AsyncIterator[None]:
+    async def server_frozen(self) -> AsyncIterator[None]:
         self._broker.freeze()
         try:
             yield
@@ -154,12 +164,12 @@ class JetStreamBackend:
             self._broker.thaw()
 
     async def _all_connected(self, connected: bool) -> None:
-        await until(
+        await wait_until(
             f"every connection {'is back' if connected else 'noticed'}",
-            lambda: all(wire.connected == connected for wire in self._wires),
-            seen=lambda: [wire.connected for wire in self._wires],
+            lambda: all(wire.is_connected == connected for wire in self._connections),
+            describe_last=lambda: [wire.is_connected for wire in self._connections],
         )
 
     async def close(self) -> None:
-        for wire in self._wires:
+        for wire in self._connections:
             await wire.close()

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tapewire.log import EventLog, Values
+from tapewire.log import EventLog, LatestValueStore
 from tests.contract.backends import Backend, JetStreamBackend, MemoryBackend
 
 
@@ -29,9 +29,9 @@ async def backend(request: pytest.FixtureRequest) -> AsyncIterator[Backend]:
 
 @pytest.fixture
 async def log(backend: Backend) -> EventLog:
-    return await backend.log()
+    return await backend.event_log()
 
 
 @pytest.fixture
-async def values(backend: Backend) -> Values:
-    return await backend.values()
+async def values(backend: Backend) -> LatestValueStore:
+    return await backend.value_store()

@@ -4,53 +4,62 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from tapewire.events import AgentState, AgentStatusChanged
-from tapewire.log import Draft, EventLog, Meta, Recorded, Subject, new_id
+from tapewire.log import EventDraft, EventLog, EventMetadata, EventSubject, RecordedEvent, new_id
 
-TIME = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
+EVENT_TIME = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
 
 
-def happened(note: str = "") -> AgentStatusChanged:
+def make_event(note: str = "") -> AgentStatusChanged:
     """An event that carries `note`."""
     return AgentStatusChanged(
-        service="test", instance="1", state=AgentState.RUNNING, detail=note, timestamp=TIME
+        service="test", instance="1", state=AgentState.RUNNING, detail=note, timestamp=EVENT_TIME
     )
 
 
-def subject(name: str) -> Subject:
+def make_subject(name: str) -> EventSubject:
     """``alice/orders/7`` as a subject; the parts are plain texts."""
     owner, domain, entity = name.split("/")
-    return Subject(owner, domain, entity)
+    return EventSubject(owner, domain, entity)
 
 
-def draft(
-    on: str = "alice/orders/1", note: str = "", *, event_id: str = "", expect: int | None = None
-) -> Draft:
-    meta = Meta(id=event_id or new_id(), correlation="c-1")
-    return Draft(subject=subject(on), event=happened(note), meta=meta, expect=expect)
+def make_draft(
+    subject_name: str = "alice/orders/1",
+    note: str = "",
+    *,
+    event_id: str = "",
+    expected_sequence: int | None = None,
+) -> EventDraft:
+    meta = EventMetadata(id=event_id or new_id(), correlation="c-1")
+    return EventDraft(
+        subject=make_subject(subject_name),
+        event=make_event(note),
+        metadata=meta,
+        expected_sequence=expected_sequence,
+    )
 
 
-def notes(events: Sequence[Recorded]) -> list[str]:
+def notes_of(events: Sequence[RecordedEvent]) -> list[str]:
     """What the events carry."""
-    return [note(recorded) for recorded in events]
+    return [note_of(recorded) for recorded in events]
 
 
-def note(recorded: Recorded) -> str:
+def note_of(recorded: RecordedEvent) -> str:
     event = recorded.event
     assert isinstance(event, AgentStatusChanged)
     return event.detail or ""
 
 
-def sequences(events: Sequence[Recorded]) -> list[int]:
+def sequences_of(events: Sequence[RecordedEvent]) -> list[int]:
     return [recorded.sequence for recorded in events]
 
 
-async def everything(log: EventLog, filter_: str = "ev.>", after: int = 0) -> list[Recorded]:
+async def read_all(log: EventLog, filter_: str = "ev.>", after: int = 0) -> list[RecordedEvent]:
     """All that `filter_` takes, page by page."""
-    events: list[Recorded] = []
+    events: list[RecordedEvent] = []
     more = True
     while more:
         page = await log.page(filter_, after=after)
         events += page.events
         after = events[-1].sequence if events else after
-        more = page.more
+        more = page.has_more
     return events

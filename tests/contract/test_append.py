@@ -5,199 +5,253 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tapewire.events import CODEC
-from tapewire.log import AlreadyStored, Conflict, Draft, EventLog, Meta, Refused
-from tests.contract.drafts import draft, everything, happened, notes, sequences, subject
+from tapewire.log import (
+    AlreadyStored,
+    AppendRejected,
+    Conflict,
+    EventDraft,
+    EventLog,
+    EventMetadata,
+)
+from tests.contract.drafts import (
+    make_draft,
+    make_event,
+    make_subject,
+    notes_of,
+    read_all,
+    sequences_of,
+)
 
-PAYLOAD_BYTES = 1 << 20
+MAX_PAYLOAD_BYTES = 1 << 20
 """What a server takes at most, headers included (its default)."""
-OVERHEAD_BYTES = len(CODEC.encode(happened("")))
+OVERHEAD_BYTES = len(CODEC.encode(make_event("")))
 
 
 async def test_an_event_reads_back_as_it_was_appended(log: EventLog) -> None:
-    meta = Meta(
+    meta = EventMetadata(
         id="e-1",
         correlation="c-1",
         causation="command-1",
         traceparent="00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
     )
-    event = happened('naïve ✓ \n"quoted"')
+    event = make_event('naïve ✓ \n"quoted"')
 
-    last = await log.append([Draft(subject=subject("alice/orders/1"), event=event, meta=meta)])
+    last = await log.append(
+        [EventDraft(subject=make_subject("alice/orders/1"), event=event, metadata=meta)]
+    )
 
-    [recorded] = await everything(log)
+    [recorded] = await read_all(log)
     assert (recorded.sequence, recorded.subject, recorded.tag) == (
         last,
         "ev.alice.orders.1",
         "agent.status.v1",
     )
-    assert recorded.meta == meta
+    assert recorded.metadata == meta
     assert recorded.event == event
     assert abs(recorded.time - datetime.now(UTC)) < timedelta(minutes=1)
     assert recorded.time.tzinfo is not None
 
 
 async def test_what_was_not_given_beside_an_event_is_none(log: EventLog) -> None:
-    await log.append([draft(event_id="e-1")])
+    await log.append([make_draft(event_id="e-1")])
 
-    [recorded] = await everything(log)
-    assert recorded.meta == Meta(id="e-1", correlation="c-1", causation=None, traceparent=None)
+    [recorded] = await read_all(log)
+    assert recorded.metadata == EventMetadata(
+        id="e-1", correlation="c-1", causation=None, traceparent=None
+    )
 
 
-ODD_WORDS = ["żółw 日本 🐢", "a: b; c", "=?utf-8?q?x?=", "tab\tinside", "%0A", "x" * 2_000]
+UNUSUAL_HEADER_VALUES = [
+    "żółw 日本 🐢",
+    "a: b; c",
+    "=?utf-8?q?x?=",
+    "tab\tinside",
+    "%0A",
+    "x" * 2_000,
+]
 
 
-@pytest.mark.parametrize("word", ODD_WORDS)
+@pytest.mark.parametrize("word", UNUSUAL_HEADER_VALUES)
 async def test_ids_may_be_any_line_of_text(log: EventLog, word: str) -> None:
-    meta = Meta(id=word, correlation=word, causation=word)
-    await log.append([Draft(subject=subject("alice/orders/1"), event=happened(), meta=meta)])
+    meta = EventMetadata(id=word, correlation=word, causation=word)
+    await log.append(
+        [EventDraft(subject=make_subject("alice/orders/1"), event=make_event(), metadata=meta)]
+    )
 
-    [recorded] = await everything(log)
-    assert recorded.meta == meta
+    [recorded] = await read_all(log)
+    assert recorded.metadata == meta
 
 
 async def test_sequences_count_all_subjects_from_one(log: EventLog) -> None:
-    assert await log.append([draft("alice/orders/1")]) == 1
-    assert await log.append([draft("bob/orders/1")]) == 2
-    assert await log.append([draft("alice/orders/1")]) == 3
+    assert await log.append([make_draft("alice/orders/1")]) == 1
+    assert await log.append([make_draft("bob/orders/1")]) == 2
+    assert await log.append([make_draft("alice/orders/1")]) == 3
 
 
 async def test_an_expectation_that_holds_is_stored(log: EventLog) -> None:
-    await log.append([draft("bob/orders/1")])
-    first = await log.append([draft("alice/orders/1", expect=0)])
-    await log.append([draft("bob/orders/1")])
+    await log.append([make_draft("bob/orders/1")])
+    first = await log.append([make_draft("alice/orders/1", expected_sequence=0)])
+    await log.append([make_draft("bob/orders/1")])
 
-    assert await log.append([draft("alice/orders/1", expect=first)]) == 4
+    assert await log.append([make_draft("alice/orders/1", expected_sequence=first)]) == 4
 
 
 @pytest.mark.parametrize("expect", [0, 1, 3, 4])
 async def test_an_expectation_that_fails_is_a_conflict(log: EventLog, expect: int) -> None:
-    await log.append([draft("alice/orders/1")])
-    await log.append([draft("alice/orders/1")])
-    await log.append([draft("bob/orders/1")])
+    await log.append([make_draft("alice/orders/1")])
+    await log.append([make_draft("alice/orders/1")])
+    await log.append([make_draft("bob/orders/1")])
 
     with pytest.raises(Conflict):
-        await log.append([draft("alice/orders/1", expect=expect)])
-    assert len(await everything(log)) == 3
+        await log.append([make_draft("alice/orders/1", expected_sequence=expect)])
+    assert len(await read_all(log)) == 3
 
 
 async def test_expecting_an_entity_that_is_not_there_is_a_conflict(log: EventLog) -> None:
     with pytest.raises(Conflict):
-        await log.append([draft("alice/orders/1", expect=7)])
+        await log.append([make_draft("alice/orders/1", expected_sequence=7)])
 
 
 async def test_the_same_id_is_stored_once(log: EventLog) -> None:
-    await log.append([draft(event_id="e-1")])
+    await log.append([make_draft(event_id="e-1")])
 
     with pytest.raises(AlreadyStored):
-        await log.append([draft(event_id="e-1")])
+        await log.append([make_draft(event_id="e-1")])
     with pytest.raises(AlreadyStored):
-        await log.append([draft("bob/orders/9", event_id="e-1")])
-    assert len(await everything(log)) == 1
+        await log.append([make_draft("bob/orders/9", event_id="e-1")])
+    assert len(await read_all(log)) == 1
 
 
 async def test_who_repeats_an_event_is_told_where_it_stands(log: EventLog) -> None:
-    await log.append([draft(note="another")])
-    stored = await log.append([draft(event_id="e-1")])
-    await log.append([draft(note="another")])
+    await log.append([make_draft(note="another")])
+    stored = await log.append([make_draft(event_id="e-1")])
+    await log.append([make_draft(note="another")])
 
     with pytest.raises(AlreadyStored) as caught:
-        await log.append([draft(event_id="e-1")])
+        await log.append([make_draft(event_id="e-1")])
     assert caught.value.sequence == stored
 
 
 async def test_the_expectation_is_looked_at_before_the_id(log: EventLog) -> None:
     """A retry of a stored event is a conflict: only reading tells that it was stored."""
-    await log.append([draft(event_id="e-1", expect=0)])
+    await log.append([make_draft(event_id="e-1", expected_sequence=0)])
 
     with pytest.raises(Conflict):
-        await log.append([draft(event_id="e-1", expect=0)])
+        await log.append([make_draft(event_id="e-1", expected_sequence=0)])
     with pytest.raises(AlreadyStored):
-        await log.append([draft(event_id="e-1", expect=1)])
+        await log.append([make_draft(event_id="e-1", expected_sequence=1)])
 
 
 async def test_a_batch_is_stored_in_order_and_together(log: EventLog) -> None:
-    await log.append([draft("bob/orders/1")])
+    await log.append([make_draft("bob/orders/1")])
 
     last = await log.append(
         [
-            draft("alice/orders/1", "fill", expect=0),
-            draft("alice/trades/1", "trade"),
-            draft("alice/orders/1", "done"),
+            make_draft("alice/orders/1", "fill", expected_sequence=0),
+            make_draft("alice/trades/1", "trade"),
+            make_draft("alice/orders/1", "done"),
         ]
     )
 
-    events = await everything(log, "ev.alice.>")
-    assert sequences(events) == [last - 2, last - 1, last] == [2, 3, 4]
-    assert notes(events) == ["fill", "trade", "done"]
-    assert [recorded.meta.correlation for recorded in events] == ["c-1"] * 3
+    events = await read_all(log, "ev.alice.>")
+    assert sequences_of(events) == [last - 2, last - 1, last] == [2, 3, 4]
+    assert notes_of(events) == ["fill", "trade", "done"]
+    assert [recorded.metadata.correlation for recorded in events] == ["c-1"] * 3
 
 
 async def test_a_conflict_anywhere_stores_nothing_of_a_batch(log: EventLog) -> None:
-    await log.append([draft("alice/trades/1")])
+    await log.append([make_draft("alice/trades/1")])
 
     with pytest.raises(Conflict):
-        await log.append([draft("alice/orders/1", expect=3), draft("alice/trades/1")])
+        await log.append(
+            [make_draft("alice/orders/1", expected_sequence=3), make_draft("alice/trades/1")]
+        )
     with pytest.raises(Conflict):
-        await log.append([draft("alice/orders/1", expect=0), draft("alice/trades/1", expect=0)])
-    assert len(await everything(log)) == 1
+        await log.append(
+            [
+                make_draft("alice/orders/1", expected_sequence=0),
+                make_draft("alice/trades/1", expected_sequence=0),
+            ]
+        )
+    assert len(await read_all(log)) == 1
 
 
 async def test_a_batch_expects_of_each_subject_before_the_batch(log: EventLog) -> None:
-    await log.append([draft("alice/orders/1")])
-    await log.append([draft("alice/trades/1")])
+    await log.append([make_draft("alice/orders/1")])
+    await log.append([make_draft("alice/trades/1")])
 
-    last = await log.append([draft("alice/orders/1", expect=1), draft("alice/trades/1", expect=2)])
+    last = await log.append(
+        [
+            make_draft("alice/orders/1", expected_sequence=1),
+            make_draft("alice/trades/1", expected_sequence=2),
+        ]
+    )
     assert last == 4
 
     with pytest.raises(Conflict):
-        await log.append([draft("bob/orders/1", expect=0), draft("bob/orders/1", expect=5)])
+        await log.append(
+            [
+                make_draft("bob/orders/1", expected_sequence=0),
+                make_draft("bob/orders/1", expected_sequence=5),
+            ]
+        )
 
 
 async def test_a_known_id_anywhere_stores_nothing_of_a_batch(log: EventLog) -> None:
-    await log.append([draft("alice/orders/1", event_id="e-1")])
+    await log.append([make_draft("alice/orders/1", event_id="e-1")])
 
     with pytest.raises(AlreadyStored):
-        await log.append([draft("bob/orders/1", expect=0), draft("bob/trades/1", event_id="e-1")])
-    with pytest.raises(AlreadyStored):
-        await log.append([draft("alice/orders/1", event_id="e-1", expect=0), draft("bob/trades/1")])
+        await log.append(
+            [
+                make_draft("bob/orders/1", expected_sequence=0),
+                make_draft("bob/trades/1", event_id="e-1"),
+            ]
+        )
     with pytest.raises(AlreadyStored):
         await log.append(
-            [draft("bob/orders/1", event_id="e-2"), draft("bob/orders/1", event_id="e-2")]
+            [
+                make_draft("alice/orders/1", event_id="e-1", expected_sequence=0),
+                make_draft("bob/trades/1"),
+            ]
         )
-    assert len(await everything(log)) == 1
+    with pytest.raises(AlreadyStored):
+        await log.append(
+            [make_draft("bob/orders/1", event_id="e-2"), make_draft("bob/orders/1", event_id="e-2")]
+        )
+    assert len(await read_all(log)) == 1
 
 
 async def test_a_batch_that_was_refused_can_be_appended_as_it_should_be(log: EventLog) -> None:
     drafts = [
-        draft("alice/orders/1", event_id="a", expect=0),
-        draft("alice/trades/1", event_id="b"),
+        make_draft("alice/orders/1", event_id="a", expected_sequence=0),
+        make_draft("alice/trades/1", event_id="b"),
     ]
-    await log.append([draft("alice/orders/1")])
+    await log.append([make_draft("alice/orders/1")])
     with pytest.raises(Conflict):
         await log.append(drafts)
 
     drafts = [
-        draft("alice/orders/1", event_id="a", expect=1),
-        draft("alice/trades/1", event_id="b"),
+        make_draft("alice/orders/1", event_id="a", expected_sequence=1),
+        make_draft("alice/trades/1", event_id="b"),
     ]
     assert await log.append(drafts) == 3
 
 
 async def test_a_batch_holds_a_thousand_events_and_no_more(log: EventLog) -> None:
-    thousand = [draft(f"alice/orders/{number}", str(number)) for number in range(1000)]
+    thousand = [make_draft(f"alice/orders/{number}", str(number)) for number in range(1000)]
     assert await log.append(thousand) == 1000
-    assert notes(await everything(log)) == [str(number) for number in range(1000)]
+    assert notes_of(await read_all(log)) == [str(number) for number in range(1000)]
 
-    with pytest.raises(Refused):
-        await log.append([draft(f"alice/orders/{number}") for number in range(1001)])
-    with pytest.raises(Refused):
+    with pytest.raises(AppendRejected):
+        await log.append([make_draft(f"alice/orders/{number}") for number in range(1001)])
+    with pytest.raises(AppendRejected):
         await log.append([])
-    assert await log.last("ev.>") == 1000
+    assert await log.last_sequence("ev.>") == 1000
 
 
 @pytest.mark.parametrize("beyond", [-50, 0, 1, 100_000])
 async def test_an_event_larger_than_the_server_takes_is_refused(log: EventLog, beyond: int) -> None:
     """Headers count: a payload just below the limit once had the server cut the connection."""
-    with pytest.raises(Refused):
-        await log.append([draft(note="x" * (PAYLOAD_BYTES + beyond - OVERHEAD_BYTES))])
-    assert await log.append([draft(note="x" * (PAYLOAD_BYTES - 2_000))]) == 1
+    with pytest.raises(AppendRejected):
+        await log.append([make_draft(note="x" * (MAX_PAYLOAD_BYTES + beyond - OVERHEAD_BYTES))])
+    assert await log.append([make_draft(note="x" * (MAX_PAYLOAD_BYTES - 2_000))]) == 1

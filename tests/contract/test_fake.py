@@ -7,41 +7,43 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tapewire.log import AlreadyStored, LogError, Recorded
-from tapewire.log.memory import Faults, MemoryLog, MemoryServer, MemoryValues
-from tapewire.log.memory.journal import DUPLICATE_SECONDS
-from tests.contract.drafts import draft, everything, note, notes, sequences
+from tapewire.log import AlreadyStored, LogError, RecordedEvent
+from tapewire.log.memory import Faults, MemoryEventLog, MemoryLatestValueStore, MemoryServer
+from tapewire.log.memory.journal import DUPLICATE_WINDOW_SECONDS
+from tests.contract.drafts import make_draft, note_of, notes_of, read_all, sequences_of
 from tests.unit.orders import virtual
 
-START = datetime(2026, 3, 2, tzinfo=UTC)
+START_TIME = datetime(2026, 3, 2, tzinfo=UTC)
 
 
-class Story:
+class LiveRecorder:
     """What a reader was told, in order: sequences, and gaps."""
 
     def __init__(self) -> None:
-        self.told: list[int | str] = []
+        self.received: list[int | str] = []
 
-    def on_event(self, recorded: Recorded) -> None:
-        self.told.append(recorded.sequence)
+    def on_event(self, recorded: RecordedEvent) -> None:
+        self.received.append(recorded.sequence)
 
-    def on_gap(self, why: str) -> None:
-        self.told.append(why.split()[0])
+    def on_gap(self, reason: str) -> None:
+        self.received.append(reason.split()[0])
 
     @property
-    def heard(self) -> list[int]:
-        return [one for one in self.told if isinstance(one, int)]
+    def sequences(self) -> list[int]:
+        return [one for one in self.received if isinstance(one, int)]
 
 
-async def day(faults: Faults, events: int = 200) -> tuple[list[int | str], list[str], int]:
+async def run_live_reader(
+    faults: Faults, events: int = 200
+) -> tuple[list[int | str], list[str], int]:
     """One live reader under `faults` while a faultless process appends."""
     server = MemoryServer()
-    story = Story()
-    reader, writer = MemoryLog(server, faults), MemoryLog(server)
+    story = LiveRecorder()
+    reader, writer = MemoryEventLog(server, faults), MemoryEventLog(server)
     while True:
         try:
-            await reader.live("ev.>", story.on_event, story.on_gap)
-            await reader.last("ev.>")
+            await reader.subscribe("ev.>", story.on_event, story.on_gap)
+            await reader.last_sequence("ev.>")
             break
         except LogError:
             await asyncio.sleep(0.1)
@@ -49,72 +51,80 @@ async def day(faults: Faults, events: int = 200) -> tuple[list[int | str], list[
     for number in range(events):
         await asyncio.sleep(0.01)
         try:
-            await reader.append([draft("alice/orders/1", str(number))])
+            await reader.append([make_draft("alice/orders/1", str(number))])
         except LogError as error:
             errors.append(type(error).__name__)
             await asyncio.sleep(0.2)
     await asyncio.sleep(30)
-    return story.told, errors, await writer.last("ev.>")
+    return story.received, errors, await writer.last_sequence("ev.>")
 
 
-def heard(faults: Faults) -> Story:
-    story = Story()
-    story.told, _, _ = virtual.run(day(faults))
+def record_live_reader(faults: Faults) -> LiveRecorder:
+    story = LiveRecorder()
+    story.received, _, _ = virtual.run(run_live_reader(faults))
     return story
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_one_seed_is_one_story(seed: int) -> None:
-    assert virtual.run(day(Faults.rough(seed))) == virtual.run(day(Faults.rough(seed)))
+    assert virtual.run(run_live_reader(Faults.rough(seed))) == virtual.run(
+        run_live_reader(Faults.rough(seed))
+    )
 
 
 def test_different_seeds_are_different_stories() -> None:
-    assert virtual.run(day(Faults.rough(1))) != virtual.run(day(Faults.rough(2)))
+    assert virtual.run(run_live_reader(Faults.rough(1))) != virtual.run(
+        run_live_reader(Faults.rough(2))
+    )
 
 
 def test_without_faults_live_is_whole() -> None:
-    assert heard(Faults(seed=1)).told == list(range(1, 201))
+    assert record_live_reader(Faults(seed=1)).received == list(range(1, 201))
 
 
 def test_messages_on_their_way_stay_in_order() -> None:
-    assert heard(Faults(seed=1, delay=0.5)).heard == list(range(1, 201))
+    assert record_live_reader(Faults(seed=1, max_delay_seconds=0.5)).sequences == list(
+        range(1, 201)
+    )
 
 
 def test_some_live_messages_are_lost_and_nothing_is_told() -> None:
-    story = heard(Faults(seed=1, lost=0.1))
-    assert story.heard == story.told == sorted(story.heard)
-    assert 150 < len(story.heard) < 200
+    story = record_live_reader(Faults(seed=1, lost_message_rate=0.1))
+    assert story.sequences == story.received == sorted(story.sequences)
+    assert 150 < len(story.sequences) < 200
 
 
 def test_some_are_lost_and_a_gap_is_told_before_any_later_one() -> None:
-    story = heard(Faults(seed=1, gap=0.1, delay=0.3))
+    story = record_live_reader(Faults(seed=1, gap_rate=0.1, max_delay_seconds=0.3))
     expected = 1
     gap = False
-    for one in story.told:
+    for one in story.received:
         if isinstance(one, str):
             gap = True
             continue
         assert one == expected or gap, f"{one} after a loss that nobody told"
         expected, gap = one + 1, False
-    assert 150 < len(story.heard) < 200
+    assert 150 < len(story.sequences) < 200
 
 
 def test_some_arrive_after_their_successors_and_none_is_missing() -> None:
-    story = heard(Faults(seed=1, late=0.1))
-    assert story.heard != sorted(story.heard)
-    assert sorted(story.heard) == list(range(1, 201))
+    story = record_live_reader(Faults(seed=1, late_message_rate=0.1))
+    assert story.sequences != sorted(story.sequences)
+    assert sorted(story.sequences) == list(range(1, 201))
 
 
 def test_some_arrive_again_after_their_successors() -> None:
-    story = heard(Faults(seed=1, again=0.1))
-    again = [one for one, times in Counter(story.heard).items() if times > 1]
+    story = record_live_reader(Faults(seed=1, duplicate_message_rate=0.1))
+    again = [one for one, times in Counter(story.sequences).items() if times > 1]
     assert 5 < len(again) < 50
-    assert sorted(set(story.heard)) == list(range(1, 201))
-    assert story.heard != sorted(story.heard)
+    assert sorted(set(story.sequences)) == list(range(1, 201))
+    assert story.sequences != sorted(story.sequences)
 
 
 def test_a_broken_connection_is_a_gap_told_when_it_is_back() -> None:
-    told, errors, _ = virtual.run(day(Faults(seed=1, breaks=0.05, broken=0.5)))
+    told, errors, _ = virtual.run(
+        run_live_reader(Faults(seed=1, disconnect_rate=0.05, max_outage_seconds=0.5))
+    )
     assert "reconnected" in told
     assert set(errors) <= {"Unavailable", "Uncertain"}
     assert errors
@@ -123,17 +133,20 @@ def test_a_broken_connection_is_a_gap_told_when_it_is_back() -> None:
 def test_outages_are_everybodys() -> None:
     async def story() -> list[str]:
         server = MemoryServer()
-        one, other = Story(), Story()
-        log, bystander = MemoryLog(server, Faults(seed=1, outage=1.0)), MemoryLog(server)
-        await log.live("ev.>", one.on_event, one.on_gap)
-        await bystander.live("ev.>", other.on_event, other.on_gap)
+        one, other = LiveRecorder(), LiveRecorder()
+        log, bystander = (
+            MemoryEventLog(server, Faults(seed=1, outage_rate=1.0)),
+            MemoryEventLog(server),
+        )
+        await log.subscribe("ev.>", one.on_event, one.on_gap)
+        await bystander.subscribe("ev.>", other.on_event, other.on_gap)
         with pytest.raises(LogError):
-            await log.append([draft()])
+            await log.append([make_draft()])
         with pytest.raises(LogError):
-            await bystander.last("ev.>")
+            await bystander.last_sequence("ev.>")
         await asyncio.sleep(2)
-        assert await bystander.last("ev.>") == 0
-        return [*map(str, one.told), *map(str, other.told)]
+        assert await bystander.last_sequence("ev.>") == 0
+        return [*map(str, one.received), *map(str, other.received)]
 
     assert virtual.run(story()) == ["reconnected", "reconnected"]
 
@@ -142,9 +155,9 @@ def test_a_replica_lags_and_catches_up() -> None:
     async def story() -> set[int]:
         server = MemoryServer()
         for number in range(50):
-            await MemoryLog(server).append([draft(note=str(number))])
-        log = MemoryLog(server, Faults(seed=1, lag=0.5))
-        assert await log.last("ev.>") == 50, "the leader never lags"
+            await MemoryEventLog(server).append([make_draft(note=str(number))])
+        log = MemoryEventLog(server, Faults(seed=1, stale_read_rate=0.5))
+        assert await log.last_sequence("ev.>") == 50, "the leader never lags"
         return {len((await log.page("ev.>", after=0)).events) for _ in range(50)}
 
     ends = virtual.run(story())
@@ -154,13 +167,13 @@ def test_a_replica_lags_and_catches_up() -> None:
 
 def test_ids_are_remembered_for_two_minutes() -> None:
     async def story() -> None:
-        log = MemoryLog(MemoryServer())
-        await log.append([draft(event_id="e-1")])
-        await asyncio.sleep(DUPLICATE_SECONDS - 1)
+        log = MemoryEventLog(MemoryServer())
+        await log.append([make_draft(event_id="e-1")])
+        await asyncio.sleep(DUPLICATE_WINDOW_SECONDS - 1)
         with pytest.raises(AlreadyStored):
-            await log.append([draft(event_id="e-1")])
+            await log.append([make_draft(event_id="e-1")])
         await asyncio.sleep(2)
-        assert await log.append([draft(event_id="e-1")]) == 2
+        assert await log.append([make_draft(event_id="e-1")]) == 2
 
     virtual.run(story())
 
@@ -168,27 +181,27 @@ def test_ids_are_remembered_for_two_minutes() -> None:
 def test_events_are_stamped_with_the_clock_that_was_given() -> None:
     async def story() -> None:
         clock = asyncio.get_running_loop().time
-        log = MemoryLog(MemoryServer(now=lambda: START + timedelta(seconds=clock())))
+        log = MemoryEventLog(MemoryServer(now=lambda: START_TIME + timedelta(seconds=clock())))
         await asyncio.sleep(60)
-        await log.append([draft()])
-        [recorded] = await everything(log)
-        assert recorded.time == START + timedelta(seconds=60)
+        await log.append([make_draft()])
+        [recorded] = await read_all(log)
+        assert recorded.time == START_TIME + timedelta(seconds=60)
 
     virtual.run(story())
 
 
 def test_a_reaction_is_handed_out_again_when_its_acknowledgement_got_lost() -> None:
     async def story() -> Counter[str]:
-        server = MemoryServer(ack=1.0)
+        server = MemoryServer(ack_wait_seconds=1.0)
         handled: Counter[str] = Counter()
 
-        async def handle(recorded: Recorded) -> None:
-            handled[note(recorded)] += 1
+        async def handle(recorded: RecordedEvent) -> None:
+            handled[note_of(recorded)] += 1
 
-        log = MemoryLog(server, Faults(seed=1, redeliver=0.3))
-        await log.react("positions", "ev.>", handle)
+        log = MemoryEventLog(server, Faults(seed=1, redelivery_rate=0.3))
+        await log.subscribe_durable("positions", "ev.>", handle)
         for number in range(50):
-            await log.append([draft(note=str(number))])
+            await log.append([make_draft(note=str(number))])
         await asyncio.sleep(60)
         return handled
 
@@ -199,21 +212,21 @@ def test_a_reaction_is_handed_out_again_when_its_acknowledgement_got_lost() -> N
 
 def test_what_a_killed_process_was_handling_comes_again_after_a_time() -> None:
     async def story() -> None:
-        server = MemoryServer(ack=30.0)
+        server = MemoryServer(ack_wait_seconds=30.0)
         handled: list[str] = []
 
-        async def hang(_: Recorded) -> None:
+        async def hang(_: RecordedEvent) -> None:
             await asyncio.Event().wait()
 
-        async def handle(recorded: Recorded) -> None:
-            handled.append(note(recorded))
+        async def handle(recorded: RecordedEvent) -> None:
+            handled.append(note_of(recorded))
 
-        first = MemoryLog(server)
-        await first.react("positions", "ev.>", hang)
-        await first.append([draft(note="a")])
+        first = MemoryEventLog(server)
+        await first.subscribe_durable("positions", "ev.>", hang)
+        await first.append([make_draft(note="a")])
         await asyncio.sleep(1)
         first.kill()
-        await MemoryLog(server).react("positions", "ev.>", handle)
+        await MemoryEventLog(server).subscribe_durable("positions", "ev.>", handle)
         await asyncio.sleep(28)
         assert handled == []
         await asyncio.sleep(3)
@@ -224,15 +237,15 @@ def test_what_a_killed_process_was_handling_comes_again_after_a_time() -> None:
 
 def test_a_killed_process_hears_nothing_and_can_do_nothing() -> None:
     async def story() -> None:
-        server, story = MemoryServer(), Story()
-        log = MemoryLog(server)
-        await log.live("ev.>", story.on_event, story.on_gap)
+        server, story = MemoryServer(), LiveRecorder()
+        log = MemoryEventLog(server)
+        await log.subscribe("ev.>", story.on_event, story.on_gap)
         log.kill()
-        await MemoryLog(server).append([draft()])
+        await MemoryEventLog(server).append([make_draft()])
         await asyncio.sleep(1)
-        assert story.told == []
+        assert story.received == []
         with pytest.raises(LogError):
-            await log.append([draft()])
+            await log.append([make_draft()])
 
     virtual.run(story())
 
@@ -240,12 +253,12 @@ def test_a_killed_process_hears_nothing_and_can_do_nothing() -> None:
 def test_calm_ends_every_fault() -> None:
     async def story() -> None:
         server, faults = MemoryServer(), Faults.rough(3)
-        log = MemoryLog(server, faults)
-        faults.calm()
+        log = MemoryEventLog(server, faults)
+        faults.disable()
         for number in range(300):
-            await log.append([draft(note=str(number))])
-        assert notes(await everything(log)) == [str(number) for number in range(300)]
-        assert sequences(await everything(log)) == list(range(1, 301))
+            await log.append([make_draft(note=str(number))])
+        assert notes_of(await read_all(log)) == [str(number) for number in range(300)]
+        assert sequences_of(await read_all(log)) == list(range(1, 301))
 
     virtual.run(story())
 
@@ -253,13 +266,13 @@ def test_calm_ends_every_fault() -> None:
 def test_posted_values_may_be_lost_and_old_ones_read() -> None:
     async def story() -> tuple[int, set[bytes | None]]:
         server = MemoryServer()
-        values = MemoryValues(server, Faults(seed=1, lost_append=0.2))
+        values = MemoryLatestValueStore(server, Faults(seed=1, lost_append_rate=0.2))
         for number in range(100):
-            await values.post(f"S{number}", b"")
-        stored = len(await values.all())
-        await MemoryValues(server).put("IBM", b"1")
-        await MemoryValues(server).put("IBM", b"2")
-        lagging = MemoryValues(server, Faults(seed=1, lag=0.5))
+            await values.put_unacknowledged(f"S{number}", b"")
+        stored = len(await values.get_all())
+        await MemoryLatestValueStore(server).put("IBM", b"1")
+        await MemoryLatestValueStore(server).put("IBM", b"2")
+        lagging = MemoryLatestValueStore(server, Faults(seed=1, stale_read_rate=0.5))
         return stored, {await lagging.get("IBM") for _ in range(20)}
 
     stored, seen = virtual.run(story())

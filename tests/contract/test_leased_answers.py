@@ -5,60 +5,64 @@ import asyncio
 import msgspec
 import pytest
 
-from tapewire.runtime import App, Endpoint, Requests, Settings, Unanswered
-from tapewire.runtime.requests import Context
+from tapewire.runtime import App, Endpoint, RequestClient, RequestTimeout, Settings
+from tapewire.runtime.requests import RequestContext
 from tests.contract.backends import JetStreamBackend
-from tests.waiting import until
+from tests.waiting import wait_until
 
 
-class Who(msgspec.Struct, frozen=True):
+class GetHolder(msgspec.Struct, frozen=True):
     """Who holds it?"""
 
 
-class Holder(msgspec.Struct, frozen=True):
+class HolderReply(msgspec.Struct, frozen=True):
     name: str
 
 
-async def process(jetstream: JetStreamBackend, name: str, work: asyncio.Event) -> App:
+async def start_process(jetstream: JetStreamBackend, name: str, work: asyncio.Event) -> App:
     """One that answers `who` while it works."""
-    app = App("shop", Settings(instance=name), await jetstream.wire(name))
+    app = App("shop", Settings(instance=name), await jetstream.connect(name))
 
-    async def who(_request: Who, _context: Context) -> Holder:
-        return Holder(name)
+    async def who(_request: GetHolder, _context: RequestContext) -> HolderReply:
+        return HolderReply(name)
 
     async def working() -> None:
         await work.wait()
 
-    app.leased("till", working, {"who": Endpoint(Who, who)})
+    app.run_leased("till", working, {"who": Endpoint(GetHolder, who)})
     return app
 
 
-async def asked(requests: Requests) -> str:
+async def ask_holder(requests: RequestClient) -> str:
     try:
-        return (await requests.ask("shop", "who", Who(), Holder, correlation="c", seconds=1)).name
-    except Unanswered:
+        return (
+            await requests.request(
+                "shop", "who", GetHolder(), HolderReply, correlation="c", timeout_seconds=1
+            )
+        ).name
+    except RequestTimeout:
         return "nobody"
 
 
 async def test_the_holder_answers_then_nobody_then_the_next(jetstream: JetStreamBackend) -> None:
-    requests = Requests(await jetstream.wire("client"))
+    requests = RequestClient(await jetstream.connect("client"))
     ends, never, seen = asyncio.Event(), asyncio.Event(), list[str]()
 
     async def ask_on() -> None:
         while True:
-            seen.append(await asked(requests))
+            seen.append(await ask_holder(requests))
             await asyncio.sleep(0.01)
 
-    assert await asked(requests) == "nobody"
-    first = await process(jetstream, "first", ends)
+    assert await ask_holder(requests) == "nobody"
+    first = await start_process(jetstream, "first", ends)
     asking = asyncio.create_task(ask_on())
-    await until("the first answers", lambda: seen and seen[-1] == "first")
-    second = await process(jetstream, "second", never)
+    await wait_until("the first answers", lambda: seen and seen[-1] == "first")
+    second = await start_process(jetstream, "second", never)
     answered = len(seen)
-    await until("it answers on", lambda: len(seen) > answered + 20)
+    await wait_until("it answers on", lambda: len(seen) > answered + 20)
     assert "second" not in seen, "a standby answered"
     ends.set()
-    await until("the second answers", lambda: seen[-1] == "second")
+    await wait_until("the second answers", lambda: seen[-1] == "second")
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking

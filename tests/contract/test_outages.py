@@ -4,141 +4,147 @@ import asyncio
 
 import pytest
 
-from tapewire.log import EventLog, LogError, Unavailable, Uncertain
-from tapewire.log.jetstream.wire import REQUEST_SECONDS
-from tapewire.log.memory import Faults, MemoryLog, MemoryServer
+from tapewire.log import EventLog, LogError, OutcomeUnknown, Unavailable
+from tapewire.log.jetstream.wire import REQUEST_TIMEOUT_SECONDS
+from tapewire.log.memory import Faults, MemoryEventLog, MemoryServer
 from tests.contract.backends import Backend, JetStreamBackend
-from tests.contract.drafts import draft, everything, note, notes
-from tests.contract.test_live import Ear
-from tests.contract.test_react import Worker
-from tests.waiting import until
+from tests.contract.drafts import make_draft, note_of, notes_of, read_all
+from tests.contract.test_live import EventCollector
+from tests.contract.test_react import RecordingHandler
+from tests.waiting import wait_until
 
 
 async def test_without_a_server_everything_is_unavailable_at_once(backend: Backend) -> None:
-    log, values = await backend.log(), await backend.values()
-    await log.append([draft(note="before")])
+    log, values = await backend.event_log(), await backend.value_store()
+    await log.append([make_draft(note="before")])
 
     # At once: all of these calls together take less than one would that waits for an answer.
-    async with backend.away(), asyncio.timeout(REQUEST_SECONDS):
+    async with backend.server_down(), asyncio.timeout(REQUEST_TIMEOUT_SECONDS):
         for call in (
-            lambda: log.append([draft(note="meanwhile")]),
-            lambda: log.append([draft(note="meanwhile"), draft("bob/orders/1")]),
+            lambda: log.append([make_draft(note="meanwhile")]),
+            lambda: log.append([make_draft(note="meanwhile"), make_draft("bob/orders/1")]),
             lambda: log.page("ev.>", after=0),
-            lambda: log.last("ev.>"),
+            lambda: log.last_sequence("ev.>"),
             lambda: log.bounds(),
             lambda: values.put("IBM", b"1"),
             lambda: values.get("IBM"),
-            lambda: values.all(),
+            lambda: values.get_all(),
         ):
             with pytest.raises(Unavailable):
                 await call()
 
-    assert notes(await everything(log)) == ["before"]
-    await log.append([draft(note="after")])
-    assert notes(await everything(log)) == ["before", "after"]
+    assert notes_of(await read_all(log)) == ["before"]
+    await log.append([make_draft(note="after")])
+    assert notes_of(await read_all(log)) == ["before", "after"]
 
 
 async def test_what_was_acknowledged_is_there_after_the_server_died(backend: Backend) -> None:
-    log = await backend.log()
+    log = await backend.event_log()
     before = await log.bounds()
     for number in range(100):
-        await log.append([draft(f"alice/orders/{number}", str(number))])
+        await log.append([make_draft(f"alice/orders/{number}", str(number))])
 
-    async with backend.away():
+    async with backend.server_down():
         pass
 
-    assert notes(await everything(log)) == [str(number) for number in range(100)]
+    assert notes_of(await read_all(log)) == [str(number) for number in range(100)]
     after = await log.bounds()
     assert (after.epoch, after.last) == (before.epoch, 100)
-    assert await log.append([draft("alice/orders/1", expect=2)]) == 101
+    assert await log.append([make_draft("alice/orders/1", expected_sequence=2)]) == 101
 
 
 async def test_a_live_reader_is_told_of_the_gap_before_anything_later(backend: Backend) -> None:
-    writer, reader = await backend.log(), await backend.log()
+    writer, reader = await backend.event_log(), await backend.event_log()
     story: list[str] = []
-    await reader.live("ev.>", lambda one: story.append(note(one)), lambda _: story.append("gap"))
-    await reader.last("ev.>")
-    await writer.append([draft(note="before")])
-    await until("the first event heard", lambda: story == ["before"], seen=lambda: story)
+    await reader.subscribe(
+        "ev.>", lambda one: story.append(note_of(one)), lambda _: story.append("gap")
+    )
+    await reader.last_sequence("ev.>")
+    await writer.append([make_draft(note="before")])
+    await wait_until(
+        "the first event heard", lambda: story == ["before"], describe_last=lambda: story
+    )
 
-    async with backend.away():
+    async with backend.server_down():
         pass
-    await reader.last("ev.>")
-    await writer.append([draft(note="after")])
+    await reader.last_sequence("ev.>")
+    await writer.append([make_draft(note="after")])
 
-    await until("the last event heard", lambda: "after" in story, seen=lambda: story)
+    await wait_until("the last event heard", lambda: "after" in story, describe_last=lambda: story)
     assert story.index("before") < story.index("gap") < story.index("after")
     assert [one for one in story if one != "gap"] == ["before", "after"]
 
 
 async def test_a_reaction_carries_on_after_the_server_died(backend: Backend) -> None:
-    log, worker = await backend.log(), Worker()
-    reaction = await log.react("positions", "ev.>", worker.handle)
-    await log.append([draft(note="before")])
-    await worker.has_done("before")
+    log, worker = await backend.event_log(), RecordingHandler()
+    reaction = await log.subscribe_durable("positions", "ev.>", worker.handle)
+    await log.append([make_draft(note="before")])
+    await worker.wait_completed("before")
 
-    async with backend.away():
+    async with backend.server_down():
         pass
-    await log.append([draft(note="after")])
+    await log.append([make_draft(note="after")])
 
-    await worker.has_done("after")
+    await worker.wait_completed("after")
     await reaction.close()
 
 
 async def test_values_can_be_put_again_after_the_server_died(jetstream: JetStreamBackend) -> None:
     """Quotes are held in memory: the server comes back without them, and without their stream
     until somebody provisions it."""
-    values = await jetstream.values()
+    values = await jetstream.value_store()
     await values.put("IBM", b"1")
 
-    async with jetstream.away():
+    async with jetstream.server_down():
         pass
     await jetstream.provision()
 
     await values.put("IBM", b"2")
-    assert await values.all() == {"IBM": b"2"}
+    assert await values.get_all() == {"IBM": b"2"}
 
 
 async def test_a_frozen_server_leaves_an_append_uncertain(jetstream: JetStreamBackend) -> None:
     """It may still store what it has received, as here, after everybody gave up."""
-    log, ear = await jetstream.log(), Ear()
-    await log.live("ev.>", ear.on_event, ear.on_gap)
-    await log.append([draft(note="before")])
+    log, ear = await jetstream.event_log(), EventCollector()
+    await log.subscribe("ev.>", ear.on_event, ear.on_gap)
+    await log.append([make_draft(note="before")])
 
-    async with jetstream.frozen():
-        appending = asyncio.create_task(log.append([draft(note="meanwhile", event_id="e-1")]))
-        reading = asyncio.create_task(log.last("ev.>"))
-        with pytest.raises(Uncertain):
+    async with jetstream.server_frozen():
+        appending = asyncio.create_task(log.append([make_draft(note="meanwhile", event_id="e-1")]))
+        reading = asyncio.create_task(log.last_sequence("ev.>"))
+        with pytest.raises(OutcomeUnknown):
             await appending
         with pytest.raises(Unavailable):
             await reading
 
-    assert notes(await ear.hears(2)) == ["before", "meanwhile"]
-    assert notes(await everything(log)) == ["before", "meanwhile"]
+    assert notes_of(await ear.wait_for(2)) == ["before", "meanwhile"]
+    assert notes_of(await read_all(log)) == ["before", "meanwhile"]
 
 
 async def test_appends_under_way_when_the_server_dies_are_uncertain_or_stored(
     backend: Backend,
 ) -> None:
-    log = await backend.log()
+    log = await backend.event_log()
     told: dict[str, str] = {}
 
     async def append(name: str) -> None:
         try:
-            await log.append([draft(f"alice/orders/{name}", name), draft(f"alice/x/{name}", name)])
+            await log.append(
+                [make_draft(f"alice/orders/{name}", name), make_draft(f"alice/x/{name}", name)]
+            )
         except LogError as error:
             told[name] = type(error).__name__
         else:
             told[name] = "stored"
 
     before = [asyncio.create_task(append(str(number))) for number in range(50)]
-    await until("some are stored, or all are told", lambda: len(told) > 10)
+    await wait_until("some are stored, or all are told", lambda: len(told) > 10)
     tasks = [*before, *(asyncio.create_task(append(str(number))) for number in range(50, 200))]
     await asyncio.sleep(0)  # each is sent; no answer is read before the server is dead
-    async with backend.away():
+    async with backend.server_down():
         await asyncio.gather(*tasks)
 
-    stored = notes(await everything(log))
+    stored = notes_of(await read_all(log))
     assert set(told.values()) <= {"stored", "Uncertain", "Unavailable"}
     for name, word in told.items():
         wanted = {"stored": {2}, "Unavailable": {0}, "Uncertain": {0, 2}}[word]
@@ -148,17 +154,17 @@ async def test_appends_under_way_when_the_server_dies_are_uncertain_or_stored(
 @pytest.mark.parametrize(
     ("faults", "stored"),
     [
-        (Faults(seed=1, lost_ack=1.0), True),
-        (Faults(seed=1, lost_append=1.0), False),
-        (Faults(seed=1, late_append=1.0, lateness=0.01), True),
+        (Faults(seed=1, lost_ack_rate=1.0), True),
+        (Faults(seed=1, lost_append_rate=1.0), False),
+        (Faults(seed=1, late_append_rate=1.0, max_late_seconds=0.01), True),
     ],
 )
 async def test_the_fake_leaves_an_append_uncertain(faults: Faults, stored: bool) -> None:
     server = MemoryServer()
-    with pytest.raises(Uncertain):
-        await MemoryLog(server, faults).append([draft(note="meanwhile")])
+    with pytest.raises(OutcomeUnknown):
+        await MemoryEventLog(server, faults).append([make_draft(note="meanwhile")])
 
-    log: EventLog = MemoryLog(server)
+    log: EventLog = MemoryEventLog(server)
     if stored:
-        await until("stored in the end", lambda: server.journal.last == 1)
-    assert notes(await everything(log)) == (["meanwhile"] if stored else [])
+        await wait_until("stored in the end", lambda: server.journal.last == 1)
+    assert notes_of(await read_all(log)) == (["meanwhile"] if stored else [])

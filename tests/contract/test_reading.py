@@ -5,13 +5,20 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tapewire.log import Draft, EventLog, Meta, Subject, matches, new_id, pattern
-from tapewire.log.jetstream.fetch import SUBJECTS_AT_ONCE
+from tapewire.log import EventDraft, EventLog, EventMetadata, EventSubject, matches, new_id, pattern
+from tapewire.log.jetstream.fetch import MAX_SUBJECTS_PER_REQUEST
 from tapewire.log.port import PAGE_BYTES
 from tests.contract.backends import Backend
-from tests.contract.drafts import draft, everything, happened, notes, sequences, subject
+from tests.contract.drafts import (
+    make_draft,
+    make_event,
+    make_subject,
+    notes_of,
+    read_all,
+    sequences_of,
+)
 
-ODD = [
+UNUSUAL_TEXTS = [
     "BRK.B",
     "a b",
     "*",
@@ -28,41 +35,41 @@ ODD = [
 ]
 
 
-async def filled(log: EventLog, *names: str) -> None:
+async def append_events(log: EventLog, *names: str) -> None:
     for number, name in enumerate(names, 1):
-        await log.append([draft(name, str(number))])
+        await log.append([make_draft(name, str(number))])
 
 
 async def test_an_empty_log_has_nothing(log: EventLog) -> None:
     page = await log.page("ev.>", after=0)
-    assert (page.events, page.more) == ([], False)
-    assert await log.last("ev.>") == 0
+    assert (page.events, page.has_more) == ([], False)
+    assert await log.last_sequence("ev.>") == 0
     bounds = await log.bounds()
     assert (bounds.first, bounds.last) == (1, 0)
 
 
 async def test_a_page_begins_after_its_cursor_and_ends_at_its_limit(log: EventLog) -> None:
-    await filled(log, *["alice/orders/1", "bob/orders/1"] * 5)
+    await append_events(log, *["alice/orders/1", "bob/orders/1"] * 5)
 
     page = await log.page("ev.alice.>", after=0, limit=2)
-    assert (sequences(page.events), page.more) == ([1, 3], True)
+    assert (sequences_of(page.events), page.has_more) == ([1, 3], True)
     page = await log.page("ev.alice.>", after=3, limit=3)
-    assert (sequences(page.events), page.more) == ([5, 7, 9], False)
+    assert (sequences_of(page.events), page.has_more) == ([5, 7, 9], False)
     page = await log.page("ev.alice.>", after=4, limit=2)
-    assert (sequences(page.events), page.more) == ([5, 7], True)
+    assert (sequences_of(page.events), page.has_more) == ([5, 7], True)
     page = await log.page("ev.alice.>", after=9, limit=2)
-    assert (page.events, page.more) == ([], False)
+    assert (page.events, page.has_more) == ([], False)
     page = await log.page("ev.alice.>", after=999, limit=2)
-    assert (page.events, page.more) == ([], False)
+    assert (page.events, page.has_more) == ([], False)
 
 
 async def test_a_page_that_ends_with_the_last_event_says_that_there_is_no_more(
     log: EventLog,
 ) -> None:
-    await filled(log, *["alice/orders/1"] * 4, "bob/orders/1")
+    await append_events(log, *["alice/orders/1"] * 4, "bob/orders/1")
 
     page = await log.page("ev.alice.>", after=0, limit=4)
-    assert (sequences(page.events), page.more) == ([1, 2, 3, 4], False)
+    assert (sequences_of(page.events), page.has_more) == ([1, 2, 3, 4], False)
 
 
 @pytest.mark.parametrize("filter_", ["ev.alice.>", "ev.*.orders.1", "ev.alice.orders.1", "ev.>"])
@@ -70,15 +77,15 @@ async def test_a_page_says_how_much_is_left_of_what_its_filter_takes(
     log: EventLog, filter_: str
 ) -> None:
     names = ["alice/orders/1", "bob/trades/1"] * 10
-    await filled(log, *names)
-    all_ = sum(matches(filter_, str(subject(name))) for name in names)
+    await append_events(log, *names)
+    all_ = sum(matches(filter_, str(make_subject(name))) for name in names)
 
     first = await log.page(filter_, after=0, limit=3)
-    assert first.left == all_ - 3
+    assert first.remaining == all_ - 3
     second = await log.page(filter_, after=first.events[-1].sequence, limit=4)
-    assert second.left == all_ - 7
+    assert second.remaining == all_ - 7
     rest = await log.page(filter_, after=second.events[-1].sequence)
-    assert (len(rest.events), rest.left) == (all_ - 7, 0)
+    assert (len(rest.events), rest.remaining) == (all_ - 7, 0)
 
 
 async def test_the_newest_event_of_each_subject_that_has_one(log: EventLog) -> None:
@@ -86,77 +93,80 @@ async def test_the_newest_event_of_each_subject_that_has_one(log: EventLog) -> N
         "alice/orders/1",
         "bob/orders/1",
         "alice/orders/1",
-        *(f"{odd}/orders/é" for odd in ODD if "/" not in odd),
+        *(f"{odd}/orders/é" for odd in UNUSUAL_TEXTS if "/" not in odd),
     ]
     for number, name in enumerate(names, 1):
-        await log.append([draft(name, str(number))])
+        await log.append([make_draft(name, str(number))])
     asked = [
-        str(subject(name)) for name in (*sorted(set(names)), "alice/orders/2", "carol/trades/1")
+        str(make_subject(name))
+        for name in (*sorted(set(names)), "alice/orders/2", "carol/trades/1")
     ]
 
-    found = await log.newest(asked)
-    assert sequences(found) == [*range(2, len(names) + 1)]
-    assert notes(found) == [str(number) for number in range(2, len(names) + 1)]
-    assert [recorded.place for recorded in found] == [subject(name) for name in names[1:]]
-    assert await log.newest(asked[-2:]) == []
-    assert await log.newest([]) == []
+    found = await log.last_events(asked)
+    assert sequences_of(found) == [*range(2, len(names) + 1)]
+    assert notes_of(found) == [str(number) for number in range(2, len(names) + 1)]
+    assert [recorded.event_subject for recorded in found] == [
+        make_subject(name) for name in names[1:]
+    ]
+    assert await log.last_events(asked[-2:]) == []
+    assert await log.last_events([]) == []
 
 
 async def test_the_newest_of_more_subjects_than_one_answer_holds(
     backend: Backend, log: EventLog
 ) -> None:
-    names = [f"alice/orders/{number}" for number in range(SUBJECTS_AT_ONCE + 50)]
-    large = "x" * (3 * PAGE_BYTES // SUBJECTS_AT_ONCE)
+    names = [f"alice/orders/{number}" for number in range(MAX_SUBJECTS_PER_REQUEST + 50)]
+    large = "x" * (3 * PAGE_BYTES // MAX_SUBJECTS_PER_REQUEST)
     for start in range(0, len(names), 20):
-        await log.append([draft(name, large) for name in names[start : start + 20]])
+        await log.append([make_draft(name, large) for name in names[start : start + 20]])
     await backend.trim(upto=10)
 
-    found = await log.newest([str(subject(name)) for name in reversed(names)])
-    assert sequences(found) == [*range(11, len(names) + 1)]
-    assert {len(note) for note in notes(found)} == {len(large)}
+    found = await log.last_events([str(make_subject(name)) for name in reversed(names)])
+    assert sequences_of(found) == [*range(11, len(names) + 1)]
+    assert {len(note) for note in notes_of(found)} == {len(large)}
 
 
 async def test_the_log_knows_what_was_stored_before_a_moment(
     backend: Backend, log: EventLog
 ) -> None:
-    assert await log.before(datetime.now(UTC)) == 0
+    assert await log.last_sequence_before(datetime.now(UTC)) == 0
     for number in range(6):
-        await log.append([draft(f"alice/orders/{number}")])
+        await log.append([make_draft(f"alice/orders/{number}")])
         await asyncio.sleep(0.002)  # the moments of two events differ, whatever the clock's grain
-    times = [recorded.time for recorded in await everything(log)]
+    times = [recorded.time for recorded in await read_all(log)]
 
-    assert [await log.before(time) for time in times] == [0, 1, 2, 3, 4, 5]
-    assert await log.before(times[2] + timedelta(microseconds=500)) == 3
-    assert await log.before(times[0] - timedelta(days=1)) == 0
-    assert await log.before(times[-1] + timedelta(days=1)) == 6
+    assert [await log.last_sequence_before(time) for time in times] == [0, 1, 2, 3, 4, 5]
+    assert await log.last_sequence_before(times[2] + timedelta(microseconds=500)) == 3
+    assert await log.last_sequence_before(times[0] - timedelta(days=1)) == 0
+    assert await log.last_sequence_before(times[-1] + timedelta(days=1)) == 6
 
     await backend.trim(upto=4)
-    assert await log.before(times[0]) == 4
-    assert await log.before(times[5]) == 5
+    assert await log.last_sequence_before(times[0]) == 4
+    assert await log.last_sequence_before(times[5]) == 5
 
 
 async def test_a_page_is_bounded_in_bytes_and_holds_at_least_one_event(log: EventLog) -> None:
     for number in range(6):
-        await log.append([draft("alice/orders/1", str(number) + "x" * 10_000)])
+        await log.append([make_draft("alice/orders/1", str(number) + "x" * 10_000)])
 
     for size, most in ((1, 1), (9_000, 1), (30_000, 3), (45_000, 5)):
         page = await log.page("ev.>", after=0, max_bytes=size)
         assert 1 <= len(page.events) <= most, f"max_bytes={size}"
-        assert page.more
+        assert page.has_more
     whole = await log.page("ev.>", after=0, max_bytes=1_000_000)
-    assert (len(whole.events), whole.more) == (6, False)
+    assert (len(whole.events), whole.has_more) == (6, False)
 
 
 async def test_bounded_pages_one_after_the_other_are_the_whole_log(log: EventLog) -> None:
     for number in range(40):
-        await log.append([draft("alice/orders/1", f"{number} " + "x" * (number * 97 % 1000))])
+        await log.append([make_draft("alice/orders/1", f"{number} " + "x" * (number * 97 % 1000))])
 
     read: list[int] = []
     more = True
     while more:
         page = await log.page("ev.>", after=read[-1] if read else 0, limit=7, max_bytes=2_000)
-        read += sequences(page.events)
-        more = page.more
+        read += sequences_of(page.events)
+        more = page.has_more
     assert read == list(range(1, 41))
 
 
@@ -181,77 +191,79 @@ FILTERS = [
 @pytest.mark.parametrize("filter_", FILTERS)
 async def test_filters_take_what_the_rule_of_matching_says(log: EventLog, filter_: str) -> None:
     names = ["alice/orders/1", "alice/orders/2", "alice/trades/1", "bob/orders/1", "bob/x/1"] * 2
-    await filled(log, *names)
+    await append_events(log, *names)
     wanted = [
-        number for number, name in enumerate(names, 1) if matches(filter_, str(subject(name)))
+        number for number, name in enumerate(names, 1) if matches(filter_, str(make_subject(name)))
     ]
 
-    assert sequences(await everything(log, filter_)) == wanted
-    assert await log.last(filter_) == max(wanted, default=0)
+    assert sequences_of(await read_all(log, filter_)) == wanted
+    assert await log.last_sequence(filter_) == max(wanted, default=0)
 
 
-@pytest.mark.parametrize("text", ODD)
+@pytest.mark.parametrize("text", UNUSUAL_TEXTS)
 async def test_any_text_can_be_an_owner_and_an_entity(log: EventLog, text: str) -> None:
-    mine = Subject(text, "orders", text)
-    other = Subject(text + "x", "orders", text)
+    mine = EventSubject(text, "orders", text)
+    other = EventSubject(text + "x", "orders", text)
     for on in (mine, other):
-        meta = Meta(id=new_id(), correlation="c")
-        await log.append([Draft(subject=on, event=happened(), meta=meta, expect=0)])
+        meta = EventMetadata(id=new_id(), correlation="c")
+        await log.append(
+            [EventDraft(subject=on, event=make_event(), metadata=meta, expected_sequence=0)]
+        )
 
-    assert sequences(await everything(log, str(mine))) == [1]
-    assert sequences(await everything(log, pattern(owner=text))) == [1]
-    assert sequences(await everything(log, pattern(owner=text, domain="orders"))) == [1]
-    assert sequences(await everything(log, pattern(domain="orders"))) == [1, 2]
-    [recorded] = await everything(log, str(mine))
-    assert Subject.parse(recorded.subject) == mine
+    assert sequences_of(await read_all(log, str(mine))) == [1]
+    assert sequences_of(await read_all(log, pattern(owner=text))) == [1]
+    assert sequences_of(await read_all(log, pattern(owner=text, domain="orders"))) == [1]
+    assert sequences_of(await read_all(log, pattern(domain="orders"))) == [1, 2]
+    [recorded] = await read_all(log, str(mine))
+    assert EventSubject.parse(recorded.subject) == mine
 
 
 async def test_last_counts_everything_acknowledged_whoever_wrote_it(backend: Backend) -> None:
-    writer, reader = await backend.log(), await backend.log()
+    writer, reader = await backend.event_log(), await backend.event_log()
     for number in range(1, 20):
-        assert await writer.append([draft(f"alice/orders/{number % 3}")]) == number
-        assert await reader.last("ev.alice.>") == number
+        assert await writer.append([make_draft(f"alice/orders/{number % 3}")]) == number
+        assert await reader.last_sequence("ev.alice.>") == number
         assert (await reader.bounds()).last == number
 
 
 async def test_a_trimmed_log_answers_with_what_is_left(backend: Backend, log: EventLog) -> None:
-    await filled(log, *["alice/orders/1", "bob/orders/1"] * 4)
+    await append_events(log, *["alice/orders/1", "bob/orders/1"] * 4)
     epoch = (await log.bounds()).epoch
 
     await backend.trim(upto=5)
 
     bounds = await log.bounds()
     assert (bounds.epoch, bounds.first, bounds.last) == (epoch, 6, 8)
-    assert sequences(await everything(log, "ev.alice.>", after=1)) == [7]
-    assert sequences(await everything(log)) == [6, 7, 8]
-    assert await log.last("ev.bob.>") == 8
+    assert sequences_of(await read_all(log, "ev.alice.>", after=1)) == [7]
+    assert sequences_of(await read_all(log)) == [6, 7, 8]
+    assert await log.last_sequence("ev.bob.>") == 8
 
 
 async def test_a_log_trimmed_of_everything_goes_on_counting(
     backend: Backend, log: EventLog
 ) -> None:
-    await filled(log, *["alice/orders/1"] * 3)
+    await append_events(log, *["alice/orders/1"] * 3)
 
     await backend.trim(upto=3)
 
     bounds = await log.bounds()
     assert (bounds.first, bounds.last) == (4, 3)
-    assert await log.last("ev.>") == 0
-    assert await everything(log) == []
-    assert await log.append([draft("alice/orders/1", expect=0)]) == 4
+    assert await log.last_sequence("ev.>") == 0
+    assert await read_all(log) == []
+    assert await log.append([make_draft("alice/orders/1", expected_sequence=0)]) == 4
 
 
 async def test_an_epoch_lasts_until_the_log_is_made_anew(backend: Backend, log: EventLog) -> None:
-    await filled(log, *["alice/orders/1"] * 3)
+    await append_events(log, *["alice/orders/1"] * 3)
     before = await log.bounds()
     assert before.epoch.isalnum()
     assert before.epoch[0].isalpha()
-    assert (await (await backend.log()).bounds()).epoch == before.epoch
+    assert (await (await backend.event_log()).bounds()).epoch == before.epoch
 
     await backend.recreate()
 
     after = await log.bounds()
     assert after.epoch != before.epoch
     assert (after.first, after.last) == (1, 0)
-    assert await log.append([draft("alice/orders/1", "again", expect=0)]) == 1
-    assert notes(await everything(log)) == ["again"]
+    assert await log.append([make_draft("alice/orders/1", "again", expected_sequence=0)]) == 1
+    assert notes_of(await read_all(log)) == ["again"]

@@ -7,90 +7,92 @@ import msgspec
 import pytest
 
 from tapewire.events import CODEC
-from tapewire.log import Refusal, Unavailable, new_id
+from tapewire.log import CommandRejected, Unavailable, new_id
 from tapewire.runtime.requests import (
-    Answering,
-    Context,
     Endpoint,
-    Error,
-    Requests,
-    Unanswered,
-    answer,
+    ErrorReply,
+    RequestClient,
+    RequestContext,
+    RequestServer,
+    RequestTimeout,
+    serve_requests,
 )
 from tests.contract.backends import JetStreamBackend
-from tests.waiting import until
+from tests.waiting import wait_until
 
 
-class Buy(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class BuyRequest(
+    msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True
+):
     symbol: str
     limit_price: Decimal
 
 
-class Bought(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class BuyReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     symbol: str
     limit_price: Decimal
     by: str = ""
 
 
-class Foreign(msgspec.Struct, frozen=True):
+class UnrelatedRequest(msgspec.Struct, frozen=True):
     symbol: int
 
 
-IBM = Buy(symbol="IBM", limit_price=Decimal("231.10"))
+IBM = BuyRequest(symbol="IBM", limit_price=Decimal("231.10"))
 
 
-class Shop:
+class ShopService:
     """A service that answers `buy`; what it does with a symbol is in the symbol's name."""
 
     def __init__(self, name: str = "shop") -> None:
         self.name = name
-        self.contexts: list[Context] = []
-        self.begun = 0
+        self.contexts: list[RequestContext] = []
+        self.started = 0
         self.open = asyncio.Event()
 
-    async def buy(self, request: Buy, context: Context) -> Bought:
+    async def buy(self, request: BuyRequest, context: RequestContext) -> BuyReply:
         self.contexts.append(context)
-        self.begun += 1
+        self.started += 1
         if request.symbol == "REFUSED":
-            raise Refusal("conflict", "bought already:\nlook", "symbol")
+            raise CommandRejected("conflict", "bought already:\nlook", "symbol")
         if request.symbol == "BROKEN":
             raise RuntimeError("a secret of the shop")
         if request.symbol == "AWAY":
             raise Unavailable("the log is away")
         if request.symbol == "SLOW":
             await self.open.wait()
-        return Bought(symbol=request.symbol, limit_price=request.limit_price, by=self.name)
+        return BuyReply(symbol=request.symbol, limit_price=request.limit_price, by=self.name)
 
-    async def opens(self, jetstream: JetStreamBackend) -> Answering:
-        wire = await jetstream.wire("shop")
-        return await answer(wire, "shop", {"buy": Endpoint(Buy, self.buy)})
+    async def serve(self, jetstream: JetStreamBackend) -> RequestServer:
+        wire = await jetstream.connect("shop")
+        return await serve_requests(wire, "shop", {"buy": Endpoint(BuyRequest, self.buy)})
 
 
 @pytest.fixture
-async def requests(jetstream: JetStreamBackend) -> Requests:
-    return Requests(await jetstream.wire("client"))
+async def requests(jetstream: JetStreamBackend) -> RequestClient:
+    return RequestClient(await jetstream.connect("client"))
 
 
-async def buy(requests: Requests, symbol: str = "IBM", **options: str) -> Bought:
-    request = Buy(symbol=symbol, limit_price=Decimal("231.10"))
-    return await requests.ask("shop", "buy", request, Bought, correlation="c-1", **options)  # type: ignore[arg-type]
+async def buy(requests: RequestClient, symbol: str = "IBM", **options: str) -> BuyReply:
+    request = BuyRequest(symbol=symbol, limit_price=Decimal("231.10"))
+    return await requests.request("shop", "buy", request, BuyReply, correlation="c-1", **options)  # type: ignore[arg-type]
 
 
 async def test_an_answer_is_typed_and_exact(
-    jetstream: JetStreamBackend, requests: Requests
+    jetstream: JetStreamBackend, requests: RequestClient
 ) -> None:
-    shop = Shop()
-    await shop.opens(jetstream)
+    shop = ShopService()
+    await shop.serve(jetstream)
     bought = await buy(requests)
-    assert bought == Bought(symbol="IBM", limit_price=Decimal("231.10"), by="shop")
+    assert bought == BuyReply(symbol="IBM", limit_price=Decimal("231.10"), by="shop")
     assert str(bought.limit_price) == "231.10"
 
 
 async def test_the_correlation_and_the_command_arrive(
-    jetstream: JetStreamBackend, requests: Requests
+    jetstream: JetStreamBackend, requests: RequestClient
 ) -> None:
-    shop = Shop()
-    await shop.opens(jetstream)
+    shop = ShopService()
+    await shop.serve(jetstream)
     command = new_id()
     await buy(requests, command_id=command)
     await buy(requests)
@@ -100,10 +102,10 @@ async def test_the_correlation_and_the_command_arrive(
 
 
 async def test_a_refusal_arrives_as_it_was_raised(
-    jetstream: JetStreamBackend, requests: Requests
+    jetstream: JetStreamBackend, requests: RequestClient
 ) -> None:
-    await Shop().opens(jetstream)
-    with pytest.raises(Refusal) as caught:
+    await ShopService().serve(jetstream)
+    with pytest.raises(CommandRejected) as caught:
         await buy(requests, "REFUSED")
     refusal = caught.value
     assert (refusal.code, refusal.message, refusal.path) == (
@@ -114,15 +116,15 @@ async def test_a_refusal_arrives_as_it_was_raised(
 
 
 async def test_a_request_that_does_not_fit_is_refused_by_its_path(
-    jetstream: JetStreamBackend, requests: Requests
+    jetstream: JetStreamBackend, requests: RequestClient
 ) -> None:
-    shop = Shop()
-    await shop.opens(jetstream)
-    with pytest.raises(Refusal) as caught:
-        await requests.ask("shop", "buy", Foreign(7), Bought, correlation="c")
+    shop = ShopService()
+    await shop.serve(jetstream)
+    with pytest.raises(CommandRejected) as caught:
+        await requests.request("shop", "buy", UnrelatedRequest(7), BuyReply, correlation="c")
     assert (caught.value.code, caught.value.path) == ("invalid", "symbol")
     assert caught.value.message == "symbol does not fit: Expected `str`, got `int`, not 7"
-    assert shop.begun == 0
+    assert shop.started == 0
 
 
 @pytest.mark.parametrize(
@@ -143,31 +145,33 @@ async def test_a_request_that_does_not_fit_is_refused_by_its_path(
 async def test_whatever_is_sent_is_refused_and_says_where(
     jetstream: JetStreamBackend, data: bytes, path: str | None, saying: str
 ) -> None:
-    shop = Shop()
-    await shop.opens(jetstream)
-    wire = await jetstream.wire("vandal")
-    error = CODEC.decode((await wire.request("svc.shop.buy", data)).data, Error)
+    shop = ShopService()
+    await shop.serve(jetstream)
+    wire = await jetstream.connect("vandal")
+    error = CODEC.decode((await wire.request("svc.shop.buy", data)).data, ErrorReply)
     assert (error.code, error.path) == ("invalid", path)
     assert saying in error.message
     assert len(error.message) < 250
-    assert shop.begun == 0
+    assert shop.started == 0
 
 
 @pytest.mark.parametrize("command", ["x" * 129, "a b", "caf\u00e9"])
 async def test_a_command_id_of_which_no_event_id_can_be_made_is_refused(
-    jetstream: JetStreamBackend, requests: Requests, command: str
+    jetstream: JetStreamBackend, requests: RequestClient, command: str
 ) -> None:
-    await Shop().opens(jetstream)
-    with pytest.raises(Refusal, match="must be 1 to 128 printable ASCII characters") as caught:
+    await ShopService().serve(jetstream)
+    with pytest.raises(
+        CommandRejected, match="must be 1 to 128 printable ASCII characters"
+    ) as caught:
         await buy(requests, command_id=command)
     assert (caught.value.code, caught.value.path) == ("invalid", "Tw-Command")
 
 
 async def test_a_failure_tells_nothing_of_its_insides(
-    jetstream: JetStreamBackend, requests: Requests
+    jetstream: JetStreamBackend, requests: RequestClient
 ) -> None:
-    await Shop().opens(jetstream)
-    with pytest.raises(Unanswered) as caught:
+    await ShopService().serve(jetstream)
+    with pytest.raises(RequestTimeout) as caught:
         await buy(requests, "BROKEN")
     assert "secret" not in str(caught.value)
     assert (await buy(requests)).symbol == "IBM"
@@ -175,36 +179,40 @@ async def test_a_failure_tells_nothing_of_its_insides(
 
 @pytest.mark.parametrize("opened", [True, False])
 async def test_a_service_that_is_away_or_cannot_do_it_now_is_unanswered(
-    jetstream: JetStreamBackend, requests: Requests, opened: bool
+    jetstream: JetStreamBackend, requests: RequestClient, opened: bool
 ) -> None:
     if opened:
-        await Shop().opens(jetstream)
-    with pytest.raises(Unanswered):
+        await ShopService().serve(jetstream)
+    with pytest.raises(RequestTimeout):
         await buy(requests, "AWAY")
 
 
 async def test_a_service_that_is_too_slow_is_unanswered(
-    jetstream: JetStreamBackend, requests: Requests
+    jetstream: JetStreamBackend, requests: RequestClient
 ) -> None:
-    await Shop().opens(jetstream)
-    with pytest.raises(Unanswered):
-        await requests.ask(
+    await ShopService().serve(jetstream)
+    with pytest.raises(RequestTimeout):
+        await requests.request(
             "shop",
             "buy",
-            Buy(symbol="SLOW", limit_price=Decimal(1)),
-            Bought,
+            BuyRequest(symbol="SLOW", limit_price=Decimal(1)),
+            BuyReply,
             correlation="c",
-            seconds=0.2,
+            timeout_seconds=0.2,
         )
 
 
 async def test_requests_are_worked_on_side_by_side(
-    jetstream: JetStreamBackend, requests: Requests
+    jetstream: JetStreamBackend, requests: RequestClient
 ) -> None:
-    shop = Shop()
-    await shop.opens(jetstream)
+    shop = ShopService()
+    await shop.serve(jetstream)
     slow = [asyncio.create_task(buy(requests, "SLOW")) for _ in range(20)]
-    await until("the slow ones are under way", lambda: shop.begun == 20, seen=lambda: shop.begun)
+    await wait_until(
+        "the slow ones are under way",
+        lambda: shop.started == 20,
+        describe_last=lambda: shop.started,
+    )
 
     assert (await buy(requests)).symbol == "IBM"
 
@@ -213,35 +221,35 @@ async def test_requests_are_worked_on_side_by_side(
 
 
 async def test_processes_of_a_service_share_its_requests(
-    jetstream: JetStreamBackend, requests: Requests
+    jetstream: JetStreamBackend, requests: RequestClient
 ) -> None:
     for name in ("one", "two"):
-        await Shop(name).opens(jetstream)
+        await ShopService(name).serve(jetstream)
     answers = [await buy(requests) for _ in range(60)]
     assert {bought.by for bought in answers} == {"one", "two"}
 
 
 async def test_closing_answers_what_is_under_way_and_takes_nothing_new(
-    jetstream: JetStreamBackend, requests: Requests
+    jetstream: JetStreamBackend, requests: RequestClient
 ) -> None:
-    shop = Shop()
-    answering = await shop.opens(jetstream)
+    shop = ShopService()
+    answering = await shop.serve(jetstream)
     slow = asyncio.create_task(buy(requests, "SLOW"))
-    await until("it is under way", lambda: shop.begun == 1)
+    await wait_until("it is under way", lambda: shop.started == 1)
 
     closing = asyncio.create_task(answering.close())
-    await until_unanswered(requests)
+    await wait_until_unanswered(requests)
     shop.open.set()
 
     assert (await slow).symbol == "SLOW"
     await closing
 
 
-async def until_unanswered(requests: Requests) -> None:
+async def wait_until_unanswered(requests: RequestClient) -> None:
     for _ in range(1000):
         try:
             await buy(requests)
-        except Unanswered:
+        except RequestTimeout:
             return
     raise AssertionError("a closing service still takes requests")
 
@@ -249,7 +257,7 @@ async def until_unanswered(requests: Requests) -> None:
 async def test_operators_discover_the_service(
     jetstream: JetStreamBackend,
 ) -> None:
-    await Shop().opens(jetstream)
-    wire = await jetstream.wire()
+    await ShopService().serve(jetstream)
+    wire = await jetstream.connect()
     info = msgspec.json.decode((await wire.request("$SRV.INFO.shop")).data)
     assert [endpoint["subject"] for endpoint in info["endpoints"]] == ["svc.shop.buy"]

@@ -4,69 +4,69 @@ import asyncio
 
 import pytest
 
-from tapewire.log import Unavailable, Values, token
+from tapewire.log import LatestValueStore, Unavailable, encode_token
 from tests.contract.backends import Backend
-from tests.waiting import until
+from tests.waiting import wait_until
 
 SYMBOLS = ["IBM", "BRK.B", "*", ">", "żółw", "a b", "^GSPC", "EUR/USD", "7203.T"]
 
 
-class Ear:
+class ValueCollector:
     def __init__(self) -> None:
-        self.heard: list[tuple[str, bytes]] = []
+        self.values: list[tuple[str, bytes]] = []
         self.gaps: list[str] = []
 
     def on_value(self, key: str, data: bytes) -> None:
-        self.heard.append((key, data))
+        self.values.append((key, data))
 
     def on_gap(self, why: str) -> None:
         self.gaps.append(why)
 
 
-async def test_what_was_never_put_is_none(values: Values) -> None:
+async def test_what_was_never_put_is_none(values: LatestValueStore) -> None:
     assert await values.get("IBM") is None
-    assert await values.all() == {}
+    assert await values.get_all() == {}
 
 
-async def test_the_newest_value_wins(values: Values) -> None:
+async def test_the_newest_value_wins(values: LatestValueStore) -> None:
     await values.put("IBM", b"1")
     await values.put("SPY", b"7")
     await values.put("IBM", b"2")
 
     assert await values.get("IBM") == b"2"
-    assert await values.all() == {"IBM": b"2", "SPY": b"7"}
+    assert await values.get_all() == {"IBM": b"2", "SPY": b"7"}
 
 
-async def test_any_symbol_is_a_key_and_any_bytes_are_a_value(values: Values) -> None:
-    wanted = {token(symbol): bytes(range(256)) + symbol.encode() for symbol in SYMBOLS}
+async def test_any_symbol_is_a_key_and_any_bytes_are_a_value(values: LatestValueStore) -> None:
+    wanted = {encode_token(symbol): bytes(range(256)) + symbol.encode() for symbol in SYMBOLS}
     for key, data in wanted.items():
         await values.put(key, data)
 
-    assert await values.all() == wanted
+    assert await values.get_all() == wanted
     assert {key: await values.get(key) for key in wanted} == wanted
 
 
-async def test_keys_of_several_tokens(values: Values) -> None:
+async def test_keys_of_several_tokens(values: LatestValueStore) -> None:
     await values.put("alice.orders", b"1")
     await values.put("alice", b"2")
 
     assert await values.get("alice.orders") == b"1"
-    assert await values.all() == {"alice.orders": b"1", "alice": b"2"}
+    assert await values.get_all() == {"alice.orders": b"1", "alice": b"2"}
 
 
-async def test_an_empty_value_is_a_value(values: Values) -> None:
+async def test_an_empty_value_is_a_value(values: LatestValueStore) -> None:
     await values.put("IBM", b"")
 
     assert await values.get("IBM") == b""
-    assert await values.all() == {"IBM": b""}
+    assert await values.get_all() == {"IBM": b""}
 
 
-async def test_a_value_with_a_time_to_live_is_forgotten_after_it(values: Values) -> None:
+async def test_a_value_with_a_time_to_live_is_forgotten_after_it(values: LatestValueStore) -> None:
     await values.put("BAC", b"0", ttl=3600)
     await values.put("IBM", b"1", ttl=1)
     await values.put("SPY", b"2", ttl=1)
     await values.put("SPY", b"3")
-    assert {"BAC", "SPY"} <= set(await values.all())
+    assert {"BAC", "SPY"} <= set(await values.get_all())
 
     async with asyncio.timeout(60):
         seen = await values.get("IBM")
@@ -74,91 +74,93 @@ async def test_a_value_with_a_time_to_live_is_forgotten_after_it(values: Values)
             await asyncio.sleep(0.05)
             seen = await values.get("IBM")
 
-    assert await values.all() == {"BAC": b"0", "SPY": b"3"}
+    assert await values.get_all() == {"BAC": b"0", "SPY": b"3"}
 
 
-async def test_what_is_taken_is_gone(values: Values) -> None:
+async def test_what_is_taken_is_gone(values: LatestValueStore) -> None:
     await values.put("IBM", b"1")
     await values.put("IBM", b"2")
     await values.put("IBM.x", b"")
 
-    assert await values.take("IBM") == b"2"
-    assert await values.take("IBM") is None
+    assert await values.pop("IBM") == b"2"
+    assert await values.pop("IBM") is None
     assert await values.get("IBM") is None
-    assert await values.all() == {"IBM.x": b""}
-    assert await values.take("IBM.x") == b""
-    assert await values.take("never") is None
+    assert await values.get_all() == {"IBM.x": b""}
+    assert await values.pop("IBM.x") == b""
+    assert await values.pop("never") is None
 
     await values.put("IBM", b"3")
-    assert await values.take("IBM") == b"3"
+    assert await values.pop("IBM") == b"3"
 
 
 async def test_of_many_that_take_at_once_one_gets_it(backend: Backend) -> None:
     """Two processes, each trying several times: a value is never given out twice."""
-    one, other = await backend.values(), await backend.values()
+    one, other = await backend.value_store(), await backend.value_store()
     for number in range(25):
         await one.put("ticket", str(number).encode())
 
-        took = await asyncio.gather(*(by.take("ticket") for by in (one, other) * 4))
+        took = await asyncio.gather(*(by.pop("ticket") for by in (one, other) * 4))
 
         assert [data for data in took if data is not None] == [str(number).encode()]
 
 
 async def test_nothing_is_taken_from_a_server_that_is_away(backend: Backend) -> None:
-    values = await backend.values()
+    values = await backend.value_store()
     await values.put("ticket", b"1")
-    async with backend.away():
+    async with backend.server_down():
         with pytest.raises(Unavailable):
-            await values.take("ticket")
+            await values.pop("ticket")
 
 
 async def test_everything_is_read_however_many_keys_there_are(backend: Backend) -> None:
     """More than the server answers at once, and each written several times."""
-    writer, reader = await backend.values(), await backend.values()
+    writer, reader = await backend.value_store(), await backend.value_store()
     for turn in range(2):
         for number in range(3_000):
-            await writer.post(f"S{number}", f"{turn}:{number}".encode())
+            await writer.put_unacknowledged(f"S{number}", f"{turn}:{number}".encode())
     await writer.put("last", b"")
 
-    found = await reader.all()
+    found = await reader.get_all()
 
     assert found.pop("last") == b""
     assert found == {f"S{number}": f"1:{number}".encode() for number in range(3_000)}
 
 
 async def test_live_values_come_in_order_from_whoever_put_them(backend: Backend) -> None:
-    writer, reader = await backend.values(), await backend.values()
-    ear = Ear()
-    subscription = await reader.live(ear.on_value, ear.on_gap)
+    writer, reader = await backend.value_store(), await backend.value_store()
+    ear = ValueCollector()
+    subscription = await reader.subscribe(ear.on_value, ear.on_gap)
     await reader.get("IBM")
 
-    wanted = [(token(SYMBOLS[number % 9]), str(number).encode()) for number in range(90)]
+    wanted = [(encode_token(SYMBOLS[number % 9]), str(number).encode()) for number in range(90)]
     for key, data in wanted:
-        await writer.post(key, data)
+        await writer.put_unacknowledged(key, data)
 
-    await until("90 values", lambda: len(ear.heard) >= 90, seen=lambda: len(ear.heard))
-    assert ear.heard == wanted
+    await wait_until(
+        "90 values", lambda: len(ear.values) >= 90, describe_last=lambda: len(ear.values)
+    )
+    assert ear.values == wanted
     assert ear.gaps == []
     await subscription.close()
     await writer.put("IBM", b"after")
     assert await reader.get("IBM") == b"after"
-    assert ear.heard == wanted
+    assert ear.values == wanted
 
 
 async def test_live_then_all_leaves_no_value_out(backend: Backend) -> None:
     """Listen first, then read all: every key's newest value is in one of them."""
-    writer, reader = await backend.values(), await backend.values()
+    writer, reader = await backend.value_store(), await backend.value_store()
     for number in range(500):
         await writer.put(f"S{number % 50}", str(number).encode())
-    ear = Ear()
-    await reader.live(ear.on_value, ear.on_gap)
+    ear = ValueCollector()
+    await reader.subscribe(ear.on_value, ear.on_gap)
 
-    known = await reader.all()
+    known = await reader.get_all()
     for number in range(500, 520):
         await writer.put(f"S{number % 50}", str(number).encode())
 
-    await until("the last value", lambda: ("S19", b"519") in ear.heard)
-    known.update(ear.heard)
+    await wait_until("the last value", lambda: ("S19", b"519") in ear.values)
+    known.update(ear.values)
     assert known == {
         f"S{number}": str(number + (500 if number < 20 else 450)).encode() for number in range(50)
     }

@@ -12,25 +12,25 @@ from typing import Any, Self
 import msgspec
 import pytest
 
-from services.edge.dialects.trading import trading
-from services.edge.frames import Encoder
+from services.edge.dialects.trading import serialize_trading
+from services.edge.frames import FrameEncoder
 from tapewire.events import CODEC, Catalogue, Event, event, upcast
 from tapewire.log import (
     Command,
+    CommandHandler,
     Decider,
-    Draft,
-    Entities,
+    EventDraft,
     EventLog,
-    Happening,
-    Meta,
-    Subject,
+    EventMetadata,
+    EventSubject,
+    NewEvent,
     new_id,
     views,
 )
 from tests.contract.backends import Backend
-from tests.contract.drafts import everything
+from tests.contract.drafts import read_all
 
-WALLET = Subject("alice", "wallets", "w-1")
+WALLET = EventSubject("alice", "wallets", "w-1")
 
 
 class OldPaid(Event, frozen=True, kw_only=True):
@@ -55,8 +55,8 @@ def _with_currency(fields: dict[str, Any]) -> dict[str, Any]:
     return {**fields, "amount": Decimal(cents) / 100, "currency": currency or "USD"}
 
 
-OLD = Catalogue()
-event("wallet.paid", domain="wallets", into=OLD)(OldPaid)
+OLD_CATALOGUE = Catalogue()
+event("wallet.paid", domain="wallets", catalogue=OLD_CATALOGUE)(OldPaid)
 
 
 @pytest.fixture
@@ -66,8 +66,8 @@ def old_program(monkeypatch: pytest.MonkeyPatch) -> Any:
     @contextlib.contextmanager
     def running() -> Iterator[None]:
         with monkeypatch.context() as patch:
-            patch.setattr("tapewire.log.memory.journal.CATALOGUE", OLD)
-            patch.setattr("tapewire.log.jetstream.journal.CATALOGUE", OLD)
+            patch.setattr("tapewire.log.memory.journal.CATALOGUE", OLD_CATALOGUE)
+            patch.setattr("tapewire.log.jetstream.journal.CATALOGUE", OLD_CATALOGUE)
             yield
 
     return running
@@ -75,8 +75,8 @@ def old_program(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 async def append(log: EventLog, *events: Event) -> None:
     for one in events:
-        meta = Meta(id=new_id(), correlation="c")
-        await log.append([Draft(subject=WALLET, event=one, meta=meta)])
+        meta = EventMetadata(id=new_id(), correlation="c")
+        await log.append([EventDraft(subject=WALLET, event=one, metadata=meta)])
 
 
 class Spend(msgspec.Struct, frozen=True):
@@ -86,10 +86,10 @@ class Spend(msgspec.Struct, frozen=True):
     currency: str
 
 
-def decide(state: dict[str, Decimal], command: Command) -> list[Happening]:
+def decide(state: dict[str, Decimal], command: Command) -> list[NewEvent]:
     assert isinstance(command, Spend)
     left = state.get(command.currency, Decimal(0))
-    return [Happening(WALLET, Paid(wallet="w-1", amount=-left, currency=command.currency))]
+    return [NewEvent(WALLET, Paid(wallet="w-1", amount=-left, currency=command.currency))]
 
 
 def evolve(state: dict[str, Decimal], one: Event) -> dict[str, Decimal]:
@@ -120,7 +120,7 @@ class WalletView:
 
 
 async def test_a_log_of_both_versions_is_read_as_one(backend: Backend, old_program: Any) -> None:
-    log, values = await backend.log(), await backend.values()
+    log, values = await backend.event_log(), await backend.value_store()
     with old_program():
         await append(log, OldPaid(wallet="w-1", cents="1050"))
         await append(log, OldPaid(wallet="w-1", cents="5 EUR"))
@@ -130,14 +130,14 @@ async def test_a_log_of_both_versions_is_read_as_one(backend: Backend, old_progr
     with old_program():
         await append(log, OldPaid(wallet="w-1", cents="1 EUR"))
 
-    stored = await everything(log)
+    stored = await read_all(log)
     assert [one.tag for one in stored] == ["wallet.paid.v1"] * 2 + ["wallet.paid.v2"] + [
         "wallet.paid.v1"
     ]
     assert stored[1].data == b'{"wallet":"w-1","cents":"5 EUR"}'  # as it was written, for ever
 
     sums = {"USD": Decimal("10.5"), "EUR": Decimal("0.31")}
-    entities = Entities(log, DECIDER)
+    entities = CommandHandler(log, DECIDER)
     assert (await entities.load(WALLET)).state == sums
     view, _ = await views.load(log, values, WalletView, "alice")  # from the checkpoint
     assert view.sums == sums
@@ -145,13 +145,13 @@ async def test_a_log_of_both_versions_is_read_as_one(backend: Backend, old_progr
     # A decision on the fold is appended as the current version, at the place that was read.
     known = await entities.handle(WALLET, Spend("spend", "EUR"), correlation="c")
     assert known.state["EUR"] == 0
-    assert (await everything(log))[-1].tag == "wallet.paid.v2"
+    assert (await read_all(log))[-1].tag == "wallet.paid.v2"
 
     def unreadable(*_: object) -> None:
         raise AssertionError("everything can be shown")
 
-    encoder = Encoder(unreadable)
-    shown = [encoder.encode(one, "e1", trading) or b"" for one in stored]
+    encoder = FrameEncoder(unreadable)
+    shown = [encoder.encode(one, "e1", serialize_trading) or b"" for one in stored]
     assert shown[1].split(b"\n")[:2] == [
         b"event: wallet:paid",
         b'data: {"wallet":"w-1","amount":0.05,"currency":"EUR"}',

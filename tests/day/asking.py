@@ -7,70 +7,83 @@ from typing import TypeVar
 
 import msgspec
 
-from tapewire.log import LogError, Refusal
-from tapewire.runtime import Requests, Unanswered
+from tapewire.log import CommandRejected, LogError
+from tapewire.runtime import RequestClient, RequestTimeout
 
-PATIENCE_SECONDS = 600.0
-ANSWER_SECONDS = 3.0
-LOOK_SECONDS = 0.03
+RETRY_TIMEOUT_SECONDS = 600.0
+REPLY_TIMEOUT_SECONDS = 3.0
+POLL_INTERVAL_SECONDS = 0.03
 
-R = TypeVar("R", bound=msgspec.Struct)
+ReplyT = TypeVar("ReplyT", bound=msgspec.Struct)
 
 
-class Asker:
+class RetryingRequester:
     """One program that asks."""
 
-    def __init__(self, requests: Requests) -> None:
+    def __init__(self, requests: RequestClient) -> None:
         self._requests = requests
 
-    async def once(
+    async def request_once(
         self,
         service: str,
         verb: str,
         request: msgspec.Struct,
-        reply: type[R],
-        command: str,
+        reply_type: type[ReplyT],
+        command_id: str,
         *,
-        seconds: float = ANSWER_SECONDS,
-    ) -> R | None:
+        timeout_seconds: float = REPLY_TIMEOUT_SECONDS,
+    ) -> ReplyT | None:
         """The answer, None when there was none. Raises Refusal."""
         try:
-            return await self._requests.ask(
+            return await self._requests.request(
                 service,
                 verb,
                 request,
-                reply,
+                reply_type,
                 correlation="day",
-                command_id=command,
-                seconds=seconds,
+                command_id=command_id,
+                timeout_seconds=timeout_seconds,
             )
-        except (Unanswered, LogError):
+        except (RequestTimeout, LogError):
             return None
 
-    async def insist(
+    async def request_until_answered(
         self,
         service: str,
         verb: str,
         request: msgspec.Struct,
-        reply: type[R],
-        command: str,
+        reply_type: type[ReplyT],
+        command_id: str,
         *,
-        seconds: float = ANSWER_SECONDS,
-    ) -> R:
+        timeout_seconds: float = REPLY_TIMEOUT_SECONDS,
+    ) -> ReplyT:
         """The answer, however many tries of `seconds` it takes. Raises Refusal."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        ask = functools.partial(self.once, service, verb, request, reply, command, seconds=seconds)
+        deadline = time.monotonic() + RETRY_TIMEOUT_SECONDS
+        ask = functools.partial(
+            self.request_once,
+            service,
+            verb,
+            request,
+            reply_type,
+            command_id,
+            timeout_seconds=timeout_seconds,
+        )
         while (answer := await ask()) is None:
             if time.monotonic() > deadline:
-                raise AssertionError(f"{service} did not {verb} in {PATIENCE_SECONDS:g} s")
-            await asyncio.sleep(LOOK_SECONDS)
+                raise AssertionError(f"{service} did not {verb} in {RETRY_TIMEOUT_SECONDS:g} s")
+            await asyncio.sleep(POLL_INTERVAL_SECONDS)
         return answer
 
-    async def ask(
-        self, service: str, verb: str, request: msgspec.Struct, reply: type[R], command: str
-    ) -> R | Refusal:
+    async def request_or_rejection(
+        self,
+        service: str,
+        verb: str,
+        request: msgspec.Struct,
+        reply_type: type[ReplyT],
+        command_id: str,
+    ) -> ReplyT | CommandRejected:
         """The answer, or the refusal."""
         try:
-            return await self.insist(service, verb, request, reply, command)
-        except Refusal as refusal:
+            return await self.request_until_answered(service, verb, request, reply_type, command_id)
+        except CommandRejected as refusal:
             return refusal

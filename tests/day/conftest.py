@@ -9,57 +9,59 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.day.conductor import Outcome, conduct
+from tests.day.conductor import DayResult, run_day
 from tests.day.house import NATS, SERVICES
-from tests.day.market import RECORDING
-from tests.day.plan import FULL, SHORT, Plan, kills
+from tests.day.market import RECORDING_PATH
+from tests.day.plan import FULL, SHORT, DayPlan, plan_kills
 
 SEED = int(os.environ.get("TAPEWIRE_TEST_SEED") or 20131007)
 IS_SHORT = bool(os.environ.get("TAPEWIRE_TEST_SHORT"))
-AHEAD = timedelta(days=2)
+DAYS_AHEAD = timedelta(days=2)
 """The market's day has not come yet, so that its times are later than all of the wall clock."""
-UNDISTURBED, AGAIN, KILLED, REPLICAS = "undisturbed", "again", "killed", "two replicas"
-DISTURBED = (KILLED, REPLICAS) if IS_SHORT else (AGAIN, KILLED, REPLICAS)
+UNDISTURBED, REPEATED, WITH_KILLS, TWO_REPLICAS = "undisturbed", "again", "killed", "two replicas"
+DISTURBED = (WITH_KILLS, TWO_REPLICAS) if IS_SHORT else (REPEATED, WITH_KILLS, TWO_REPLICAS)
 
-_FIGURES = pytest.StashKey[list[str]]()
+_SUMMARY_LINES = pytest.StashKey[list[str]]()
 
 
-class Days(msgspec.Struct, frozen=True):
+class DayRuns(msgspec.Struct, frozen=True):
     """What each run left, by its name."""
 
-    plan: Plan
-    outcomes: Mapping[str, Outcome]
+    plan: DayPlan
+    results: Mapping[str, DayResult]
 
 
 @pytest.fixture(scope="session")
-def days(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Days:
+def day_runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> DayRuns:
     """Every run. They share nothing, so they run beside each other: most of a disturbed one is
     waiting until a lease has run out."""
-    if not RECORDING.is_file():
-        pytest.skip(f"the recorded market data is not at {RECORDING.parent}")
+    if not RECORDING_PATH.is_file():
+        pytest.skip(f"the recorded market data is not at {RECORDING_PATH.parent}")
     folder = tmp_path_factory.mktemp("day")
-    plan = Plan.of(SEED, SHORT if IS_SHORT else FULL, (datetime.now(UTC) + AHEAD).date())
-    outcomes = asyncio.run(_conducted(plan, folder))
-    figures = request.config.stash.setdefault(_FIGURES, [])
+    plan = DayPlan.from_seed(
+        SEED, SHORT if IS_SHORT else FULL, (datetime.now(UTC) + DAYS_AHEAD).date()
+    )
+    outcomes = asyncio.run(_run_day(plan, folder))
+    figures = request.config.stash.setdefault(_SUMMARY_LINES, [])
     figures.append(f"seed {SEED}: TAPEWIRE_TEST_SEED={SEED} asks for the same again")
     figures += [f"{name}: {outcome.figures}" for name, outcome in outcomes.items()]
-    return Days(plan, outcomes)
+    return DayRuns(plan, outcomes)
 
 
-async def _conducted(plan: Plan, folder: Path) -> dict[str, Outcome]:
+async def _run_day(plan: DayPlan, folder: Path) -> dict[str, DayResult]:
     size = plan.size
-    killed = kills(SEED, size, size.kills, (*SERVICES, NATS))
-    taken_over = kills(SEED + 1, size, size.replica_kills, SERVICES)
+    killed = plan_kills(SEED, size, size.kill_count, (*SERVICES, NATS))
+    taken_over = plan_kills(SEED + 1, size, size.replica_kill_count, SERVICES)
     runs = {
         UNDISTURBED: (plan, 1),
-        AGAIN: (plan, 1),
-        KILLED: (msgspec.structs.replace(plan, kills=killed), 1),
-        REPLICAS: (msgspec.structs.replace(plan, kills=taken_over), 2),
+        REPEATED: (plan, 1),
+        WITH_KILLS: (msgspec.structs.replace(plan, kills=killed), 1),
+        TWO_REPLICAS: (msgspec.structs.replace(plan, kills=taken_over), 2),
     }
     names = [UNDISTURBED, *DISTURBED]
     async with asyncio.TaskGroup() as group:
         tasks = [
-            group.create_task(conduct(runs[name][0], folder / name, runs[name][1]))
+            group.create_task(run_day(runs[name][0], folder / name, runs[name][1]))
             for name in names
         ]
     return {name: task.result() for name, task in zip(names, tasks, strict=True)}
@@ -68,5 +70,5 @@ async def _conducted(plan: Plan, folder: Path) -> dict[str, Outcome]:
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    for line in config.stash.get(_FIGURES, []):
+    for line in config.stash.get(_SUMMARY_LINES, []):
         terminalreporter.write_line(f"day: {line}")

@@ -12,12 +12,12 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from tapewire.log import Unavailable, token
-from tapewire.log.jetstream import JetStreamValues, Wire
-from tests.broker import LocalBroker, _die_with_parent
+from tapewire.log import Unavailable, encode_token
+from tapewire.log.jetstream import JetStreamLatestValueStore, NatsConnection
+from tests.broker import LocalNatsServer, _set_parent_death_signal
 
 SERVICES = ("prices", "orders", "positions", "strategies", "alerts")
-LEASES = {
+SERVICE_OF_LEASE = {
     "price-feed": "prices",
     "paper-broker": "orders",
     "positions": "positions",
@@ -27,25 +27,25 @@ LEASES = {
 }
 """Who holds what."""
 NATS = "nats"
-GONE_SECONDS = 60.0
+EXIT_TIMEOUT_SECONDS = 60.0
 
 
-class House:
+class ServiceProcesses:
     """The processes. Their names are those of their services, with a number."""
 
     def __init__(self, folder: Path, feed: Path, replicas: int) -> None:
         self.replicas = replicas
-        self.kills = 0
+        self.kill_count = 0
         self._folder = folder
         self._feed = feed
-        self._broker = LocalBroker(folder)
+        self._nats_server = LocalNatsServer(folder)
         self._processes: dict[str, asyncio.subprocess.Process] = {}
 
     @contextlib.asynccontextmanager
-    async def open(self) -> AsyncIterator["House"]:
+    async def run_all(self) -> AsyncIterator["ServiceProcesses"]:
         """Everything runs within."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._broker.start()
+        self._nats_server.start()
         try:
             for number in range(self.replicas):
                 for service in SERVICES:
@@ -56,12 +56,12 @@ class House:
                 with contextlib.suppress(ProcessLookupError):
                     process.kill()
             for process in self._processes.values():
-                await asyncio.wait_for(process.wait(), GONE_SECONDS)
-            self._broker.close()
+                await asyncio.wait_for(process.wait(), EXIT_TIMEOUT_SECONDS)
+            self._nats_server.close()
 
     @property
     def url(self) -> str:
-        return self._broker.url
+        return self._nats_server.url
 
     async def start(self, name: str) -> None:
         """Start a process, or start it again."""
@@ -81,38 +81,38 @@ class House:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                preexec_fn=_die_with_parent,
+                preexec_fn=_set_parent_death_signal,
             )
 
     async def kill(self, name: str) -> None:
         """`kill -9`, and nothing is left of it when this returns."""
         process = self._processes[name]
         if process.returncode is not None:
-            raise AssertionError(f"{name} had ended by itself:\n{self.tail(name)}")
+            raise AssertionError(f"{name} had ended by itself:\n{self.log_tail(name)}")
         process.send_signal(signal.SIGKILL)
         await process.wait()
-        self.kills += 1
+        self.kill_count += 1
 
     def kill_nats(self) -> None:
         """`kill -9` the message server, and start it again with what it had stored."""
-        self._broker.kill()
-        self._broker.start()
-        self.kills += 1
+        self._nats_server.kill()
+        self._nats_server.start()
+        self.kill_count += 1
 
-    def check(self) -> None:
+    def raise_if_exited(self) -> None:
         """Raise when a process ended that nobody killed."""
         for name, process in self._processes.items():
             if process.returncode not in (None, -signal.SIGKILL):
                 raise AssertionError(
-                    f"{name} ended with {process.returncode}; its log ends:\n{self.tail(name)}"
+                    f"{name} ended with {process.returncode}; its log ends:\n{self.log_tail(name)}"
                 )
 
-    def tail(self, name: str, lines: int = 20) -> str:
+    def log_tail(self, name: str, line_count: int = 20) -> str:
         """The end of a process's log."""
         text = (self._folder / f"{name}.log").read_text(errors="replace")
-        return "\n".join(text.splitlines()[-lines:])
+        return "\n".join(text.splitlines()[-line_count:])
 
-    def errors(self) -> list[str]:
+    def error_lines(self) -> list[str]:
         """Lines of any log that tell of an error."""
         return [
             f"{file.stem}: {line}"
@@ -122,16 +122,18 @@ class House:
         ]
 
 
-class LeaseBook:
+class LeaseReader:
     """Who holds which lease now."""
 
-    def __init__(self, wire: Wire) -> None:
-        self._values = JetStreamValues(wire, stream="KV_leases", prefix="$KV.leases")
+    def __init__(self, connection: NatsConnection) -> None:
+        self._value_store = JetStreamLatestValueStore(
+            connection, stream="KV_leases", prefix="$KV.leases"
+        )
 
     async def holder(self, lease: str) -> str | None:
         """The process that holds it, None when nobody does (or nobody can say)."""
         try:
-            data = await self._values.get(token(lease))
+            data = await self._value_store.get(encode_token(lease))
         except Unavailable:
             return None
         return data.decode() if data else None

@@ -10,14 +10,14 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
-from tests.day.house import LEASES, NATS, House, LeaseBook
-from tests.day.plan import Kill
-from tests.day.settling import Settling
+from tests.day.house import NATS, SERVICE_OF_LEASE, LeaseReader, ServiceProcesses
+from tests.day.plan import PlannedKill
+from tests.day.settling import QuiescenceDetector
 
-TAKEOVER_SECONDS = 180.0
+TAKEOVER_TIMEOUT_SECONDS = 180.0
 """Patience with a machine that is slow or busy."""
-LOOK_SECONDS = 0.02
-TELLS = {
+POLL_INTERVAL_SECONDS = 0.02
+PROGRESS_OF_LEASE = {
     "paper-broker": ("orders", "progress"),
     "positions": ("positions", "progress"),
     "strategies-runner": ("strategies", "progress"),
@@ -27,19 +27,21 @@ TELLS = {
 """By which answer the holder of a lease says that it works."""
 
 
-class Killer:
+class ProcessKiller:
     """Carries out kills."""
 
-    def __init__(self, house: House, leases: LeaseBook, settling: Settling) -> None:
-        self.takeovers: dict[str, list[float]] = {}
-        self._house = house
+    def __init__(
+        self, processes: ServiceProcesses, leases: LeaseReader, quiescence: QuiescenceDetector
+    ) -> None:
+        self.takeover_seconds: dict[str, list[float]] = {}
+        self._processes = processes
         self._leases = leases
-        self._settling = settling
+        self._quiescence = quiescence
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def during(self, kills: Sequence[Kill]) -> "asyncio.Future[list[None]]":
+    def start_kills(self, kills: Sequence[PlannedKill]) -> "asyncio.Future[list[None]]":
         """Begin to carry them out; done when all that died is there again."""
-        tasks = [asyncio.create_task(self._carry_out(kill)) for kill in kills]
+        tasks = [asyncio.create_task(self._kill_and_restart(kill)) for kill in kills]
         self._tasks.update(tasks)
         return asyncio.gather(*tasks)
 
@@ -49,25 +51,27 @@ class Killer:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _carry_out(self, kill: Kill) -> None:
-        await asyncio.sleep(kill.seconds)
-        if kill.who == NATS:
-            self._house.kill_nats()
+    async def _kill_and_restart(self, kill: PlannedKill) -> None:
+        await asyncio.sleep(kill.delay_seconds)
+        if kill.process_name == NATS:
+            self._processes.kill_nats()
             return
-        lease = next(lease for lease, service in LEASES.items() if service == kill.who)
-        name = f"{kill.who}-0"
-        if self._house.replicas > 1:
-            name = await self._holder(lease)
-        await self._house.kill(name)
+        lease = next(
+            lease for lease, service in SERVICE_OF_LEASE.items() if service == kill.process_name
+        )
+        name = f"{kill.process_name}-0"
+        if self._processes.replicas > 1:
+            name = await self._wait_for_holder(lease)
+        await self._processes.kill(name)
         began = time.monotonic()
-        if self._house.replicas == 1:
-            await self._house.start(name)
+        if self._processes.replicas == 1:
+            await self._processes.start(name)
             return
-        await self._taken_over(lease, name)
-        self.takeovers.setdefault(lease, []).append(time.monotonic() - began)
-        await self._house.start(name)
+        await self._wait_for_takeover(lease, name)
+        self.takeover_seconds.setdefault(lease, []).append(time.monotonic() - began)
+        await self._processes.start(name)
 
-    async def _holder(self, lease: str) -> str:
+    async def _wait_for_holder(self, lease: str) -> str:
         holder = ""
 
         async def held() -> bool:
@@ -75,23 +79,23 @@ class Killer:
             holder = await self._leases.holder(lease) or ""
             return bool(holder)
 
-        await _eventually(held)
+        await _wait_until(held)
         return holder
 
-    async def _taken_over(self, lease: str, dead: str) -> None:
+    async def _wait_for_takeover(self, lease: str, killed_process: str) -> None:
         """Until another process holds it, and tells how far it is."""
 
         async def by_another() -> bool:
-            return await self._leases.holder(lease) not in (None, dead)
+            return await self._leases.holder(lease) not in (None, killed_process)
 
-        await _eventually(by_another)
-        if lease in TELLS:
-            await _eventually(lambda: self._settling.tells(*TELLS[lease]))
+        await _wait_until(by_another)
+        if lease in PROGRESS_OF_LEASE:
+            await _wait_until(lambda: self._quiescence.reports_progress(*PROGRESS_OF_LEASE[lease]))
 
 
-async def _eventually(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(TAKEOVER_SECONDS):
+async def _wait_until(condition: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(TAKEOVER_TIMEOUT_SECONDS):
         while True:
             if await condition():
                 return
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_INTERVAL_SECONDS)

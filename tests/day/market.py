@@ -11,13 +11,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
-RECORDING = DATA / "us-equities-2013-10-07-seconds.csv.gz"
-OPENS_MS = 34_200_000
-CLOSES_MS = 57_600_000
+DATA_FOLDER = Path(__file__).resolve().parents[3] / "shared" / "data"
+RECORDING_PATH = DATA_FOLDER / "us-equities-2013-10-07-seconds.csv.gz"
+MARKET_OPEN_MS = 34_200_000
+MARKET_CLOSE_MS = 57_600_000
 
 
-class Quote(NamedTuple):
+class ExpectedQuote(NamedTuple):
     """Dollars a share, shares; `at_ms` is when the symbol changed last."""
 
     at_ms: int
@@ -27,37 +27,37 @@ class Quote(NamedTuple):
     ask: Decimal
     ask_size: Decimal
 
-    def at(self, day: date) -> datetime:
+    def timestamp_on(self, day: date) -> datetime:
         """Its timestamp on `day`."""
         return datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(
             milliseconds=self.at_ms
         )
 
 
-Step = dict[str, Quote]
+QuotesBySymbol = dict[str, ExpectedQuote]
 """What changed, by symbol."""
 
 
-def steps(every_ms: int, number: int, path: Path = RECORDING) -> list[Step]:
+def read_steps(step_ms: int, step_count: int, path: Path = RECORDING_PATH) -> list[QuotesBySymbol]:
     """The quotes that `number` steps publish, the first up to `every_ms` after the opening."""
-    found: list[Step] = [{} for _ in range(number)]
+    found: list[QuotesBySymbol] = [{} for _ in range(step_count)]
     market: dict[str, dict[str, Decimal]] = {}
-    for row in _rows(path):
+    for row in _read_rows(path):
         ms, symbol = int(row["ms"]), row["symbol"]
-        number_ = max(0, -((OPENS_MS - ms) // every_ms) - 1)
-        if number_ >= number:
+        number_ = max(0, -((MARKET_OPEN_MS - ms) // step_ms) - 1)
+        if number_ >= step_count:
             break
         known = market.setdefault(symbol, {})
         for name in ("bid", "bid_size", "ask", "ask_size", "last"):
             if row[name]:
                 known[name] = Decimal(row[name])
         if {"bid", "ask", "last"} <= known.keys():
-            found[number_][symbol] = Quote(
+            found[number_][symbol] = ExpectedQuote(
                 ms, known["last"], known["bid"], known["bid_size"], known["ask"], known["ask_size"]
             )
     return found
 
 
-def _rows(path: Path) -> Iterator[dict[str, str]]:
+def _read_rows(path: Path) -> Iterator[dict[str, str]]:
     with gzip.open(path, "rt") as file:
         yield from csv.DictReader(file)

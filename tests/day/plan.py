@@ -19,26 +19,26 @@ from tapewire.events import (
     MeanReversion,
     MovingAverageCrossover,
     OrderType,
-    Rule,
     RuleKind,
     Side,
     StopLoss,
     StopLossKind,
+    StrategyRule,
 )
 from tapewire.runtime.contracts.alerts import ArmRule, CreateRule
 from tapewire.runtime.contracts.orders import PlaceOrder
 from tapewire.runtime.contracts.strategies import CreateStrategy
-from tests.day.market import Step, steps
+from tests.day.market import QuotesBySymbol, read_steps
 
 SYMBOLS = ("AIG", "BAC", "IBM", "SPY")
 USERS = tuple(f"user-{number}" for number in range(10))
-STRATEGIES_A_SYMBOL = 6
-WHALE = "AIG"
-WHALE_QTY = Decimal(6000)
-QUANTITIES = {"AIG": 5, "BAC": 200, "IBM": 5, "SPY": 10}
+STRATEGIES_PER_SYMBOL = 6
+LARGE_ORDER_SYMBOL = "AIG"
+LARGE_ORDER_QTY = Decimal(6000)
+MAX_QUANTITIES = {"AIG": 5, "BAC": 200, "IBM": 5, "SPY": 10}
 """Of one strategy, at the most; times the strategies of a symbol below 100 (BAC: 6,800), the least
 that was ever on offer at the end of a step."""
-RULES: tuple[Rule, ...] = (
+STRATEGY_RULES: tuple[StrategyRule, ...] = (
     MovingAverageCrossover(fast=2, slow=4),
     Breakout(window=3),
     MeanReversion(window=5, deviations=Decimal("1.2")),
@@ -46,205 +46,224 @@ RULES: tuple[Rule, ...] = (
     Breakout(window=5, margin_percent=Decimal("0.01")),
     MeanReversion(window=8, deviations=Decimal("1.5")),
 )
-PERCENTS = ("0.03", "0.05", "0.08", "0.12", "0.2")
+STOP_LOSS_PERCENTS = ("0.03", "0.05", "0.08", "0.12", "0.2")
 """How far stop-losses are, per cent: about what a minute moves."""
 
 
-class Size(msgspec.Struct, frozen=True, kw_only=True):
+class DaySize(msgspec.Struct, frozen=True, kw_only=True):
     """Steps of `every_ms` of market time, and how many kills there are in them."""
 
-    every_ms: int
-    steps: int
-    kills: int
-    replica_kills: int
+    step_ms: int
+    step_count: int
+    kill_count: int
+    replica_kill_count: int
 
 
-SHORT = Size(every_ms=60_000, steps=24, kills=6, replica_kills=5)
-FULL = Size(every_ms=60_000, steps=390, kills=60, replica_kills=20)
+SHORT = DaySize(step_ms=60_000, step_count=24, kill_count=6, replica_kill_count=5)
+FULL = DaySize(step_ms=60_000, step_count=390, kill_count=60, replica_kill_count=20)
 
 
-class Cell(msgspec.Struct, frozen=True):
+class UserSymbol(msgspec.Struct, frozen=True):
     """A user in a symbol, by hand: places an order, or cancels the one that is open."""
 
     user: str
     symbol: str
 
 
-class ByHand(msgspec.Struct, frozen=True, kw_only=True):
+class ManualOrder(msgspec.Struct, frozen=True, kw_only=True):
     """Unless an order of the cell is open: place this; if one is, cancel it when `cancel` says so.
     `keep` False: what is not filled at once is canceled at once."""
 
-    cell: Cell
-    order: PlaceOrder
-    cancel: bool
-    keep: bool
+    user_symbol: UserSymbol
+    place_order: PlaceOrder
+    cancels_open_order: bool
+    stays_open: bool
 
 
-class Seat(msgspec.Struct, frozen=True, kw_only=True):
+class PlannedStrategy(msgspec.Struct, frozen=True, kw_only=True):
     """A strategy, by the command that makes it, and the steps after which it is started and
     stopped."""
 
-    command: str
-    make: CreateStrategy
-    starts: tuple[int, ...]
-    stops: tuple[int, ...]
+    command_name: str
+    create: CreateStrategy
+    start_steps: tuple[int, ...]
+    stop_steps: tuple[int, ...]
 
 
-class Kill(msgspec.Struct, frozen=True, kw_only=True):
+class PlannedKill(msgspec.Struct, frozen=True, kw_only=True):
     """Kill `who` (a service, or the message server) so many seconds after a step was asked for."""
 
-    who: str
-    seconds: float
+    process_name: str
+    delay_seconds: float
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class DayPlan(msgspec.Struct, frozen=True, kw_only=True):
     """A day. Lists by step are of what is done when the step's consequences are done."""
 
-    size: Size
+    size: DaySize
     day: date
-    market: list[Step]
-    seats: list[Seat]
-    rules: list[tuple[str, CreateRule]]
-    by_hand: list[list[ByHand]]
-    arms: list[int]
+    quotes_by_step: list[QuotesBySymbol]
+    strategies: list[PlannedStrategy]
+    alert_rules: list[tuple[str, CreateRule]]
+    manual_orders_by_step: list[list[ManualOrder]]
+    rearm_steps: list[int]
     """Steps after which every rule is armed again."""
-    kills: dict[int, list[Kill]]
+    kills: dict[int, list[PlannedKill]]
     """Before the consequences of a step are done."""
 
     @classmethod
-    def of(cls, seed: int, size: Size, day: date) -> "Plan":
+    def from_seed(cls, seed: int, size: DaySize, day: date) -> "DayPlan":
         """The plan of `seed`."""
         chance = random.Random(f"day {seed}")
-        market = steps(size.every_ms, size.steps)
+        market = read_steps(size.step_ms, size.step_count)
         users = {symbol: chance.sample(USERS, len(USERS)) for symbol in SYMBOLS}
         seats = [
-            _seat(chance, size, symbol, number, user)
+            _plan_strategy(chance, size, symbol, number, user)
             for symbol in SYMBOLS
-            for number, user in enumerate(users[symbol][:STRATEGIES_A_SYMBOL])
+            for number, user in enumerate(users[symbol][:STRATEGIES_PER_SYMBOL])
         ]
         cells = [
-            Cell(user, symbol) for symbol in SYMBOLS for user in users[symbol][STRATEGIES_A_SYMBOL:]
+            UserSymbol(user, symbol)
+            for symbol in SYMBOLS
+            for user in users[symbol][STRATEGIES_PER_SYMBOL:]
         ]
         return cls(
             size=size,
             day=day,
             market=market,
             seats=seats,
-            rules=_rules(chance, market, seats),
-            by_hand=[_by_hand(chance, cells, market, step) for step in range(size.steps)],
-            arms=list(range(4, size.steps, 5)),
+            rules=_plan_alert_rules(chance, market, seats),
+            by_hand=[
+                _plan_manual_orders(chance, cells, market, step) for step in range(size.step_count)
+            ],
+            arms=list(range(4, size.step_count, 5)),
             kills={},
         )
 
 
-def _seat(chance: random.Random, size: Size, symbol: str, number: int, user: str) -> Seat:
-    half, whale = size.steps // 2, symbol == WHALE and number == 0
+def _plan_strategy(
+    rng: random.Random, size: DaySize, symbol: str, number: int, user: str
+) -> PlannedStrategy:
+    half, whale = size.step_count // 2, symbol == LARGE_ORDER_SYMBOL and number == 0
     stop = None
-    if number != STRATEGIES_A_SYMBOL - 1:
+    if number != STRATEGIES_PER_SYMBOL - 1:
         kind = (StopLossKind.FIXED, StopLossKind.TRAILING)[number % 2]
-        stop = StopLoss(kind=kind, percent=Decimal(chance.choice(PERCENTS)))
-    quantity = Decimal(chance.randrange(1, QUANTITIES[symbol] + 1))
+        stop = StopLoss(kind=kind, percent=Decimal(rng.choice(STOP_LOSS_PERCENTS)))
+    quantity = Decimal(rng.randrange(1, MAX_QUANTITIES[symbol] + 1))
     make = CreateStrategy(
         user_id=user,
         symbol=symbol,
-        rule=RULES[number],
-        quantity=WHALE_QTY if whale else quantity,
+        rule=STRATEGY_RULES[number],
+        quantity=LARGE_ORDER_QTY if whale else quantity,
         stop_loss=stop,
-        max_trades=None if stop is not None else 2 + size.steps // 40,
+        max_trades=None if stop is not None else 2 + size.step_count // 40,
     )
-    begin = half + 1 if symbol == WHALE and not whale else 0
-    pause = begin + chance.randrange(size.steps // 4, size.steps // 3)
+    begin = half + 1 if symbol == LARGE_ORDER_SYMBOL and not whale else 0
+    pause = begin + rng.randrange(size.step_count // 4, size.step_count // 3)
     starts, stops = (begin, pause + 2), (pause,)
     if whale:
         starts, stops = (0,), (half,)
-    return Seat(command=f"make-{symbol}-{number}", make=make, starts=starts, stops=stops)
+    return PlannedStrategy(
+        command_name=f"make-{symbol}-{number}", create=make, start_steps=starts, stop_steps=stops
+    )
 
 
-def _rules(
-    chance: random.Random, market: list[Step], seats: list[Seat]
+def _plan_alert_rules(
+    rng: random.Random, quotes_by_step: list[QuotesBySymbol], strategies: list[PlannedStrategy]
 ) -> list[tuple[str, CreateRule]]:
     """Of every user some: on levels near where the day begins, on moves, and on what happens."""
     rules: list[CreateRule] = []
     for user in USERS:
         for symbol in SYMBOLS:
-            price = market[0][symbol].price
-            near = price * Decimal(chance.randrange(-30, 31)) / 10_000
+            price = quotes_by_step[0][symbol].price
+            near = price * Decimal(rng.randrange(-30, 31)) / 10_000
             level = (price + near).quantize(Decimal("0.01"))
-            kind = chance.choice((RuleKind.PRICE_ABOVE, RuleKind.PRICE_BELOW))
+            kind = rng.choice((RuleKind.PRICE_ABOVE, RuleKind.PRICE_BELOW))
             rules.append(CreateRule(user_id=user, kind=kind, symbol=symbol, price=level))
             rules.append(
                 CreateRule(
                     user_id=user,
                     kind=RuleKind.PERCENT_MOVE,
                     symbol=symbol,
-                    percent=Decimal(chance.randrange(5, 30)) / 100,
-                    window_seconds=chance.choice((120, 300, 900)),
+                    percent=Decimal(rng.randrange(5, 30)) / 100,
+                    window_seconds=rng.choice((120, 300, 900)),
                 )
             )
         rules.append(CreateRule(user_id=user, kind=RuleKind.ORDER_REJECTED))
-    for seat in seats:
-        make = seat.make
+    for seat in strategies:
+        make = seat.create
         rules.append(CreateRule(user_id=make.user_id, kind=RuleKind.STOP_LOSS, symbol=make.symbol))
     return [(f"rule-{number}", rule) for number, rule in enumerate(rules)]
 
 
-def _by_hand(
-    chance: random.Random, cells: list[Cell], market: list[Step], step: int
-) -> list[ByHand]:
+def _plan_manual_orders(
+    rng: random.Random,
+    user_symbols: list[UserSymbol],
+    quotes_by_step: list[QuotesBySymbol],
+    step: int,
+) -> list[ManualOrder]:
     return [
-        _hand(chance, cell, market, step, number)
-        for number, cell in enumerate(cells)
-        if chance.random() < 0.3
+        _plan_manual_order(rng, cell, quotes_by_step, step, number)
+        for number, cell in enumerate(user_symbols)
+        if rng.random() < 0.3
     ]
 
 
-def _hand(chance: random.Random, cell: Cell, market: list[Step], step: int, number: int) -> ByHand:
+def _plan_manual_order(
+    rng: random.Random,
+    user_symbol: UserSymbol,
+    quotes_by_step: list[QuotesBySymbol],
+    step: int,
+    number: int,
+) -> ManualOrder:
     """Mostly a limit near the touch; now and then at the market, too much for the offer, or too
     dear for the account."""
-    quote = market[step].get(cell.symbol) or market[0][cell.symbol]
-    side, fate = chance.choice(list(Side)), chance.random()
+    quote = quotes_by_step[step].get(user_symbol.symbol) or quotes_by_step[0][user_symbol.symbol]
+    side, fate = rng.choice(list(Side)), rng.random()
     touch = quote.ask if side is Side.BUY else quote.bid
-    off = Decimal(chance.randrange(-2, 6)) / 100 * (-1 if side is Side.BUY else 1)
-    qty, limit, keep = Decimal(chance.randrange(1, 3)), touch + off, True
+    off = Decimal(rng.randrange(-2, 6)) / 100 * (-1 if side is Side.BUY else 1)
+    qty, limit, keep = Decimal(rng.randrange(1, 3)), touch + off, True
     if fate < 0.15:
-        qty, limit, keep = Decimal(chance.randrange(1, 3)), None, False
+        qty, limit, keep = Decimal(rng.randrange(1, 3)), None, False
     elif fate < 0.3:
         qty, limit, keep = Decimal(100_000), None, False
     elif fate < 0.36:
         qty, limit = Decimal(1_000_000), Decimal(5000)
-    if cell.symbol == WHALE and step <= len(market) // 2:
+    if user_symbol.symbol == LARGE_ORDER_SYMBOL and step <= len(quotes_by_step) // 2:
         keep = False
-    return ByHand(
-        cell=cell,
-        order=PlaceOrder(
-            user_id=cell.user,
-            symbol=cell.symbol,
+    return ManualOrder(
+        user_symbol=user_symbol,
+        place_order=PlaceOrder(
+            user_id=user_symbol.user,
+            symbol=user_symbol.symbol,
             side=side,
             type=OrderType.MARKET if limit is None else OrderType.LIMIT,
             qty=qty,
             limit_price=limit,
-            client_order_id=f"{cell.symbol}-{step}-{number}",
+            client_order_id=f"{user_symbol.symbol}-{step}-{number}",
         ),
-        cancel=chance.random() < 0.4,
-        keep=keep,
+        cancels_open_order=rng.random() < 0.4,
+        stays_open=keep,
     )
 
 
-def arm(user: str, rule_id: str) -> ArmRule:
+def arm_rule_command(user: str, rule_id: str) -> ArmRule:
     """Let it trigger again."""
     return ArmRule(user_id=user, rule_id=rule_id)
 
 
-def kills(seed: int, size: Size, number: int, who: tuple[str, ...]) -> dict[int, list[Kill]]:
+def plan_kills(
+    seed: int, size: DaySize, kill_count: int, process_names: tuple[str, ...]
+) -> dict[int, list[PlannedKill]]:
     """`number` kills spread over the steps, each service as often as the others; now and then two
     at once."""
     chance = random.Random(f"kills {seed}")
-    victims = [who[index % len(who)] for index in range(number)]
+    victims = [process_names[index % len(process_names)] for index in range(kill_count)]
     chance.shuffle(victims)
-    found: dict[int, list[Kill]] = {}
+    found: dict[int, list[PlannedKill]] = {}
     for victim in victims:
-        step = chance.randrange(2, size.steps)
-        kill = Kill(who=victim, seconds=round(chance.uniform(0, 0.4), 3))
-        if victim not in [one.who for one in found.get(step, [])]:
+        step = chance.randrange(2, size.step_count)
+        kill = PlannedKill(process_name=victim, delay_seconds=round(chance.uniform(0, 0.4), 3))
+        if victim not in [one.process_name for one in found.get(step, [])]:
             found.setdefault(step, []).append(kill)
     return found

@@ -10,52 +10,56 @@ from typing import Any
 import msgspec
 
 from tapewire.events import CODEC, Event
-from tapewire.log import Recorded
+from tapewire.log import RecordedEvent
 from tests.day.reference import (
-    Day,
-    wrong_executions,
-    wrong_notices,
-    wrong_orders,
-    wrong_positions,
-    wrong_strategies,
+    DayRecord,
+    find_wrong_executions,
+    find_wrong_notifications,
+    find_wrong_orders,
+    find_wrong_positions,
+    find_wrong_strategies,
 )
-from tests.day.stops import fired, should_fire, wrong_executed
+from tests.day.stops import (
+    expected_triggers,
+    find_wrong_executions_of_stop_losses,
+    recorded_triggers,
+)
 
-Plant = Callable[[Sequence[Recorded]], list[Recorded]]
-Judge = Callable[[Day], object]
+PlantViolation = Callable[[Sequence[RecordedEvent]], list[RecordedEvent]]
+CheckDay = Callable[[DayRecord], object]
 CENT = Decimal("0.01")
 
 
-def stops_differ(day: Day) -> bool:
-    return fired(day) != should_fire(day)
+def find_stop_loss_differences(day: DayRecord) -> bool:
+    return recorded_triggers(day) != expected_triggers(day)
 
 
-def missing(tag: str) -> Plant:
+def without_last(tag: str) -> PlantViolation:
     """Without the last event of that tag."""
-    return lambda events: [one for one in events if one is not _last(events, tag)]
+    return lambda events: [one for one in events if one is not _last_index(events, tag)]
 
 
-def twice(tag: str) -> Plant:
+def with_last_repeated(tag: str) -> PlantViolation:
     """With the last event of that tag told once more."""
 
-    def plant(events: Sequence[Recorded]) -> list[Recorded]:
-        place = events.index(_last(events, tag))
+    def plant(events: Sequence[RecordedEvent]) -> list[RecordedEvent]:
+        place = events.index(_last_index(events, tag))
         return [*events[: place + 1], *events[place:]]
 
     return plant
 
 
-def different(tag: str, change: Callable[[Any], Event]) -> Plant:
+def with_last_changed(tag: str, change: Callable[[Any], Event]) -> PlantViolation:
     """With the last event of that tag changed."""
 
-    def plant(events: Sequence[Recorded]) -> list[Recorded]:
-        last = _last(events, tag)
-        other = Recorded(
+    def plant(events: Sequence[RecordedEvent]) -> list[RecordedEvent]:
+        last = _last_index(events, tag)
+        other = RecordedEvent(
             sequence=last.sequence,
             subject=last.subject,
             tag=last.tag,
             data=CODEC.encode(change(last.event)),
-            meta=last.meta,
+            metadata=last.metadata,
             time=last.time,
         )
         return [other if one is last else one for one in events]
@@ -63,48 +67,78 @@ def different(tag: str, change: Callable[[Any], Event]) -> Plant:
     return plant
 
 
-def _last(events: Sequence[Recorded], tag: str) -> Recorded:
+def _last_index(events: Sequence[RecordedEvent], tag: str) -> RecordedEvent:
     """`tag` may be the beginning of one."""
     return next(one for one in reversed(events) if one.tag.startswith(tag))
 
 
-def _dearer(event: Any) -> Event:
+def _with_higher_price(event: Any) -> Event:
     changed: Event = msgspec.structs.replace(event, price=event.price + CENT)
     return changed
 
 
-def _richer(event: Any) -> Event:
+def _with_higher_pnl(event: Any) -> Event:
     position = event.position
     richer = msgspec.structs.replace(position, realized_pnl=position.realized_pnl + CENT)
     changed: Event = msgspec.structs.replace(event, position=richer)
     return changed
 
 
-def _holds(event: Any) -> Event:
+def _with_larger_position(event: Any) -> Event:
     strategy = event.strategy
     strategy = msgspec.structs.replace(strategy, position=strategy.position + 1)
     changed: Event = msgspec.structs.replace(event, strategy=strategy)
     return changed
 
 
-def _more(event: Any) -> Event:
+def _with_larger_quantity(event: Any) -> Event:
     changed: Event = msgspec.structs.replace(event, qty=event.qty + 1_000_000)
     return changed
 
 
-PLANTS: dict[str, tuple[Plant, Judge]] = {
-    "a stop-loss that did not fire": (missing("strategy.stop_loss_triggered.v1"), stops_differ),
-    "a stop-loss that fired twice": (twice("strategy.stop_loss_triggered.v1"), wrong_executed),
-    "a stop-loss that fired once more": (twice("strategy.stop_loss_triggered.v1"), stops_differ),
-    "a stop-loss executed twice": (twice("strategy.stop_loss_executed.v1"), wrong_executed),
-    "a stop-loss never executed": (missing("strategy.stop_loss_executed.v1"), wrong_executed),
-    "a trade that nobody counts": (missing("trade.executed.v1"), wrong_positions),
-    "a trade without its fill": (missing("order.filled.v1"), wrong_orders),
-    "a fill told twice": (twice("order.filled.v1"), wrong_orders),
-    "a position a cent off": (different("position.changed.v1", _richer), wrong_positions),
-    "a trade beside the touch": (different("trade.executed.v1", _dearer), wrong_executions),
-    "a trade of more than was offered": (different("trade.executed.v1", _more), wrong_executions),
-    "a strategy that holds too much": (different("strategy.", _holds), wrong_strategies),
-    "a user who was not told": (missing("notification.created.v1"), wrong_notices),
-    "a user who was told twice": (twice("notification.created.v1"), wrong_notices),
+PLANTED_VIOLATIONS: dict[str, tuple[PlantViolation, CheckDay]] = {
+    "a stop-loss that did not fire": (
+        without_last("strategy.stop_loss_triggered.v1"),
+        find_stop_loss_differences,
+    ),
+    "a stop-loss that fired twice": (
+        with_last_repeated("strategy.stop_loss_triggered.v1"),
+        find_wrong_executions_of_stop_losses,
+    ),
+    "a stop-loss that fired once more": (
+        with_last_repeated("strategy.stop_loss_triggered.v1"),
+        find_stop_loss_differences,
+    ),
+    "a stop-loss executed twice": (
+        with_last_repeated("strategy.stop_loss_executed.v1"),
+        find_wrong_executions_of_stop_losses,
+    ),
+    "a stop-loss never executed": (
+        without_last("strategy.stop_loss_executed.v1"),
+        find_wrong_executions_of_stop_losses,
+    ),
+    "a trade that nobody counts": (without_last("trade.executed.v1"), find_wrong_positions),
+    "a trade without its fill": (without_last("order.filled.v1"), find_wrong_orders),
+    "a fill told twice": (with_last_repeated("order.filled.v1"), find_wrong_orders),
+    "a position a cent off": (
+        with_last_changed("position.changed.v1", _with_higher_pnl),
+        find_wrong_positions,
+    ),
+    "a trade beside the touch": (
+        with_last_changed("trade.executed.v1", _with_higher_price),
+        find_wrong_executions,
+    ),
+    "a trade of more than was offered": (
+        with_last_changed("trade.executed.v1", _with_larger_quantity),
+        find_wrong_executions,
+    ),
+    "a strategy that holds too much": (
+        with_last_changed("strategy.", _with_larger_position),
+        find_wrong_strategies,
+    ),
+    "a user who was not told": (without_last("notification.created.v1"), find_wrong_notifications),
+    "a user who was told twice": (
+        with_last_repeated("notification.created.v1"),
+        find_wrong_notifications,
+    ),
 }

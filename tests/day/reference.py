@@ -28,14 +28,14 @@ from tapewire.events import (
     StrategyFailed,
     TradeExecuted,
 )
-from tapewire.log import Recorded
-from tests.day.market import Quote
-from tests.day.plan import Plan
+from tapewire.log import RecordedEvent
+from tests.day.market import ExpectedQuote
+from tests.day.plan import DayPlan
 
-WIDE = Context(prec=60)
-SIX = Decimal("0.000001")
+WIDE_CONTEXT = Context(prec=60)
+SIX_DECIMALS = Decimal("0.000001")
 CENT = Fraction(1, 100)
-TOLD_OF = (
+NOTIFIED_EVENTS = (
     OrderFilled,
     OrderRejected,
     OrderFailed,
@@ -45,27 +45,29 @@ TOLD_OF = (
 )
 
 
-class Day:
+class DayRecord:
     """A run."""
 
-    def __init__(self, plan: Plan, events: Sequence[Recorded], ends: Sequence[int]) -> None:
+    def __init__(
+        self, plan: DayPlan, events: Sequence[RecordedEvent], step_end_sequences: Sequence[int]
+    ) -> None:
         self.plan = plan
         self.events = events
-        self._ends = ends
+        self._step_end_sequences = step_end_sequences
 
-    def step(self, recorded: Recorded) -> int:
+    def step_of(self, recorded: RecordedEvent) -> int:
         """The step that an event belongs to."""
-        return bisect_left(self._ends, recorded.sequence)
+        return bisect_left(self._step_end_sequences, recorded.sequence)
 
-    def market(self) -> Iterator[dict[str, Quote]]:
+    def quotes_by_step(self) -> Iterator[dict[str, ExpectedQuote]]:
         """What every symbol was quoted at after each step."""
-        known: dict[str, Quote] = {}
-        for step in self.plan.market:
+        known: dict[str, ExpectedQuote] = {}
+        for step in self.plan.quotes_by_step:
             known = {**known, **step}
             yield known
 
 
-def wrong_orders(day: Day) -> list[str]:
+def find_wrong_orders(day: DayRecord) -> list[str]:
     """Orders that are not what their fills and trades make of them."""
     fills: defaultdict[str, list[OrderFilled]] = defaultdict(list)
     trades: defaultdict[str, list[TradeExecuted]] = defaultdict(list)
@@ -81,11 +83,11 @@ def wrong_orders(day: Day) -> list[str]:
     return [
         f"{order.client_order_id}: {why}"
         for id_, order in last.items()
-        if (why := _wrong_order(order, fills[id_], trades[id_]))
+        if (why := _check_order(order, fills[id_], trades[id_]))
     ]
 
 
-def _wrong_order(order: Order, fills: list[OrderFilled], trades: list[TradeExecuted]) -> str:
+def _check_order(order: Order, fills: list[OrderFilled], trades: list[TradeExecuted]) -> str:
     told = [(one.trade_id, one.qty, one.price) for one in fills]
     if told != [(one.trade_id, one.qty, one.price) for one in trades]:
         return f"fills {told} and trades {trades}"
@@ -95,20 +97,20 @@ def _wrong_order(order: Order, fills: list[OrderFilled], trades: list[TradeExecu
         return f"{filled} filled, it says {order.filled_qty} of {order.qty}"
     if (order.status is OrderStatus.FILLED) != (filled == order.qty):
         return f"{filled} of {order.qty} filled, it is {order.status}"
-    if filled and order.filled_avg_price != six(paid / Fraction(filled)):
-        return f"the average is {six(paid / Fraction(filled))}, it says {order.filled_avg_price}"
+    if filled and order.filled_avg_price != round_to_six_decimals(paid / Fraction(filled)):
+        return f"the average is {round_to_six_decimals(paid / Fraction(filled))}, it says {order.filled_avg_price}"
     return ""
 
 
-def wrong_executions(day: Day) -> list[str]:
+def find_wrong_executions(day: DayRecord) -> list[str]:
     """Executions elsewhere than at the touch of their step, or of more than was on offer there."""
-    market, wrong = list(day.market()), []
+    market, wrong = list(day.quotes_by_step()), []
     taken: defaultdict[tuple[int, str, Side], Decimal] = defaultdict(Decimal)
     for recorded in day.events:
         trade = recorded.event
         if isinstance(trade, TradeExecuted):
-            step = day.step(recorded)
-            price, size = _touch(market[step][trade.symbol], trade.side)
+            step = day.step_of(recorded)
+            price, size = _touch_price(market[step][trade.symbol], trade.side)
             taken[step, trade.symbol, trade.side] += trade.qty
             if trade.price != price:
                 wrong.append(f"step {step}: {trade} is not at {price}")
@@ -117,19 +119,19 @@ def wrong_executions(day: Day) -> list[str]:
     return wrong
 
 
-def _touch(quote: Quote, side: Side) -> tuple[Decimal, Decimal]:
+def _touch_price(quote: ExpectedQuote, side: Side) -> tuple[Decimal, Decimal]:
     if side is Side.BUY:
         return quote.ask, quote.ask_size
     return quote.bid, quote.bid_size
 
 
-class Book:
+class AverageCostPosition:
     """A position by average cost. `cash` is received less paid."""
 
     def __init__(self) -> None:
         self.quantity = self.cost = self.realized = self.cash = Fraction(0)
 
-    def take(self, trade: TradeExecuted) -> None:
+    def apply(self, trade: TradeExecuted) -> None:
         qty, price = Fraction(trade.qty), Fraction(trade.price)
         change = qty if trade.side is Side.BUY else -qty
         self.cash -= change * price
@@ -144,14 +146,14 @@ class Book:
         self.cost += change * price
 
 
-def wrong_positions(day: Day) -> list[str]:
+def find_wrong_positions(day: DayRecord) -> list[str]:
     """Positions that are not the fold of all trades, to the cent; or where money came or went."""
-    books: defaultdict[tuple[str, str], Book] = defaultdict(Book)
+    books: defaultdict[tuple[str, str], AverageCostPosition] = defaultdict(AverageCostPosition)
     found: dict[tuple[str, str], Position] = {}
     for recorded in day.events:
-        event, owner = recorded.event, recorded.place.owner
+        event, owner = recorded.event, recorded.event_subject.owner
         if isinstance(event, TradeExecuted):
-            books[owner, event.symbol].take(event)
+            books[owner, event.symbol].apply(event)
         if isinstance(event, PositionEvent):
             found[owner, event.position.symbol] = event.position
     wrong = [f"{key} was never a position" for key in books.keys() - found.keys()]
@@ -167,14 +169,14 @@ def wrong_positions(day: Day) -> list[str]:
     return wrong
 
 
-def wrong_strategies(day: Day) -> list[str]:
+def find_wrong_strategies(day: DayRecord) -> list[str]:
     """Strategies that hold something else than what was executed for them."""
-    books: defaultdict[str, Book] = defaultdict(Book)
+    books: defaultdict[str, AverageCostPosition] = defaultdict(AverageCostPosition)
     last: dict[str, Strategy] = {}
     for recorded in day.events:
         event = recorded.event
         if isinstance(event, TradeExecuted) and event.strategy_id is not None:
-            books[event.strategy_id].take(event)
+            books[event.strategy_id].apply(event)
         if isinstance(event, StrategyEvent):
             last[event.strategy.strategy_id] = event.strategy
     return [
@@ -182,22 +184,22 @@ def wrong_strategies(day: Day) -> list[str]:
         for id_, strategy in last.items()
         if Fraction(strategy.position) != books[id_].quantity
         or (strategy.entry_price is None) != (books[id_].quantity == 0)
-        or (strategy.entry_price or 0) != _entry(books[id_])
+        or (strategy.entry_price or 0) != _entry_price(books[id_])
     ]
 
 
-def _entry(book: Book) -> Decimal | int:
-    return six(book.cost / book.quantity) if book.quantity else 0
+def _entry_price(position: AverageCostPosition) -> Decimal | int:
+    return round_to_six_decimals(position.cost / position.quantity) if position.quantity else 0
 
 
-def wrong_notices(day: Day) -> list[str]:
+def find_wrong_notifications(day: DayRecord) -> list[str]:
     """Users who were told more or less often than something happened that they are told of: of a
     fill, when it was the last."""
     happened, told = Counter[str](), Counter[str]()
     for recorded in day.events:
-        event, owner = recorded.event, recorded.place.owner
-        part = isinstance(event, OrderFilled) and event.order.status.open
-        happened[owner] += isinstance(event, TOLD_OF) and not part
+        event, owner = recorded.event, recorded.event_subject.owner
+        part = isinstance(event, OrderFilled) and event.order.status.is_open
+        happened[owner] += isinstance(event, NOTIFIED_EVENTS) and not part
         told[owner] += isinstance(event, NotificationCreated)
     return [
         f"{user} was told {told[user]} times of {happened[user]}"
@@ -206,6 +208,6 @@ def wrong_notices(day: Day) -> list[str]:
     ]
 
 
-def six(value: Fraction) -> Decimal:
-    quotient = WIDE.divide(Decimal(value.numerator), Decimal(value.denominator))
-    return quotient.quantize(SIX, rounding=ROUND_HALF_EVEN, context=WIDE)
+def round_to_six_decimals(value: Fraction) -> Decimal:
+    quotient = WIDE_CONTEXT.divide(Decimal(value.numerator), Decimal(value.denominator))
+    return quotient.quantize(SIX_DECIMALS, rounding=ROUND_HALF_EVEN, context=WIDE_CONTEXT)

@@ -23,26 +23,26 @@ from tapewire.events import (
     StrategyStopped,
     TradeExecuted,
 )
-from tapewire.log import Recorded
-from tests.day.market import Quote
-from tests.day.reference import Book, Day, six
+from tapewire.log import RecordedEvent
+from tests.day.market import ExpectedQuote
+from tests.day.reference import AverageCostPosition, DayRecord, round_to_six_decimals
 
 
-class Fired(NamedTuple):
+class StopLossTrigger(NamedTuple):
     """A stop-loss of a strategy, in the step where it was triggered."""
 
-    strategy: str
+    strategy_id: str
     step: int
     trigger_price: Decimal
-    price: Decimal
+    market_price: Decimal
 
 
-def fired(day: Day) -> list[Fired]:
+def recorded_triggers(day: DayRecord) -> list[StopLossTrigger]:
     """The stop-losses that were triggered."""
     return sorted(
-        Fired(
+        StopLossTrigger(
             recorded.event.strategy.strategy_id,
-            day.step(recorded),
+            day.step_of(recorded),
             recorded.event.trigger_price,
             recorded.event.current_price,
         )
@@ -51,7 +51,7 @@ def fired(day: Day) -> list[Fired]:
     )
 
 
-def wrong_executed(day: Day) -> list[str]:
+def find_wrong_executions_of_stop_losses(day: DayRecord) -> list[str]:
     """Stop-losses that were triggered twice, or executed otherwise than once each."""
     triggered, executed, open_ = list[str](), list[str](), set[str]()
     for recorded in day.events:
@@ -61,95 +61,103 @@ def wrong_executed(day: Day) -> list[str]:
         if isinstance(event, StopLossExecuted):
             executed.append(event.order_id)
         if isinstance(event, OrderEvent):
-            (open_.add if event.order.status.open else open_.discard)(event.order.order_id)
+            (open_.add if event.order.status.is_open else open_.discard)(event.order.order_id)
     wrong = [f"{one} was triggered twice" for one in triggered if triggered.count(one) > 1]
     wrong += [f"{one} was executed twice" for one in executed if executed.count(one) > 1]
     missing = [one for one in triggered if one not in executed and one not in open_]
     return wrong + [f"{one} was never executed" for one in missing]
 
 
-def should_fire(day: Day) -> list[Fired]:
+def expected_triggers(day: DayRecord) -> list[StopLossTrigger]:
     """The stop-losses that should have been triggered, by the prices and the fills."""
-    watches: dict[str, _Watch] = {}
-    steps: list[list[Recorded]] = [[] for _ in day.plan.market]
+    watches: dict[str, _StopLossTracker] = {}
+    steps: list[list[RecordedEvent]] = [[] for _ in day.plan.quotes_by_step]
     for recorded in day.events:
-        steps[day.step(recorded)].append(recorded)
-    for number, (known, events) in enumerate(zip(day.market(), steps, strict=True)):
+        steps[day.step_of(recorded)].append(recorded)
+    for number, (known, events) in enumerate(zip(day.quotes_by_step(), steps, strict=True)):
         for watch in watches.values():
-            quote = day.plan.market[number].get(watch.strategy.symbol)
+            quote = day.plan.quotes_by_step[number].get(watch.strategy.symbol)
             if quote is not None:
-                watch.quote(number, quote.price)
+                watch.apply_price(number, quote.price)
         for recorded in events:
-            _follow(watches, recorded, number, known)
-    return sorted(one for watch in watches.values() for one in watch.fired)
+            _track_event(watches, recorded, number, known)
+    return sorted(one for watch in watches.values() for one in watch.triggers)
 
 
-def _follow(
-    watches: dict[str, "_Watch"], recorded: Recorded, step: int, known: dict[str, Quote]
+def _track_event(
+    trackers: dict[str, "_StopLossTracker"],
+    recorded: RecordedEvent,
+    step: int,
+    known_quotes: dict[str, ExpectedQuote],
 ) -> None:
     event = recorded.event
     if isinstance(event, StrategyEvent):
         strategy = event.strategy
-        watch = watches.setdefault(strategy.strategy_id, _Watch(strategy))
+        watch = trackers.setdefault(strategy.strategy_id, _StopLossTracker(strategy))
         if isinstance(event, StrategyStarted):
-            watch.start(step, known[strategy.symbol].price)
+            watch.start(step, known_quotes[strategy.symbol].price)
         if isinstance(event, StrategyStopped | StrategyCompleted | StrategyFailed):
-            watch.started = False
+            watch.is_started = False
     if isinstance(event, OrderEvent) and event.order.strategy_id is not None:
-        watches[event.order.strategy_id].order(step, event)
+        trackers[event.order.strategy_id].apply_order_event(step, event)
 
 
-class _Watch:
+class _StopLossTracker:
     """The stop-loss of one strategy: its position by the fills, and the prices it has seen."""
 
     def __init__(self, strategy: Strategy) -> None:
         self.strategy = strategy
-        self.started = False
-        self.fired: list[Fired] = []
-        self._held = Book()
-        self._under_way = False
+        self.is_started = False
+        self.triggers: list[StopLossTrigger] = []
+        self._position = AverageCostPosition()
+        self._has_open_order = False
         self._reset()
 
     def _reset(self) -> None:
-        self._best: Decimal | None = None
-        self._touched: tuple[Decimal, Decimal] | None = None
-        self._done = False
+        self._best_price: Decimal | None = None
+        self._crossed_prices: tuple[Decimal, Decimal] | None = None
+        self._has_triggered = False
 
     def start(self, step: int, price: Decimal) -> None:
         """The user starts it, at the price there is."""
         self._reset()
-        self.started = True
-        self.quote(step, price)
+        self.is_started = True
+        self.apply_price(step, price)
 
-    def quote(self, step: int, price: Decimal) -> None:
+    def apply_price(self, step: int, price: Decimal) -> None:
         """A price, after everything of the steps before."""
         stop = self.strategy.stop_loss
-        if not self.started or stop is None or not self._held.quantity or self._touched:
+        if (
+            not self.is_started
+            or stop is None
+            or not self._position.quantity
+            or self._crossed_prices
+        ):
             return
-        long = self._held.quantity > 0
+        long = self._position.quantity > 0
         better = max if long else min
-        self._best = price if self._best is None else better(self._best, price)
-        entry = six(self._held.cost / self._held.quantity)
-        reference = entry if stop.kind is StopLossKind.FIXED else better(entry, self._best)
+        self._best_price = price if self._best_price is None else better(self._best_price, price)
+        entry = round_to_six_decimals(self._position.cost / self._position.quantity)
+        reference = entry if stop.kind is StopLossKind.FIXED else better(entry, self._best_price)
         share = (100 - stop.percent if long else 100 + stop.percent) / 100
-        trigger = six(Fraction(reference) * Fraction(share))
+        trigger = round_to_six_decimals(Fraction(reference) * Fraction(share))
         if price <= trigger if long else price >= trigger:
-            self._touched = (trigger, price)
-            self._fire(step)
+            self._crossed_prices = (trigger, price)
+            self._trigger_if_possible(step)
 
-    def order(self, step: int, event: OrderEvent) -> None:
+    def apply_order_event(self, step: int, event: OrderEvent) -> None:
         """Something happened to an order of it."""
         if isinstance(event, OrderPlaced):
-            self._under_way = True
+            self._has_open_order = True
         if isinstance(event, OrderFilled):
-            self._fill(event)
-        if not event.order.status.open:
-            self._under_way = False
-            self._fire(step)
+            self._apply_fill(event)
+        if not event.order.status.is_open:
+            self._has_open_order = False
+            self._trigger_if_possible(step)
 
-    def _fill(self, event: OrderFilled) -> None:
-        before = self._held.quantity
-        self._held.take(
+    def _apply_fill(self, event: OrderFilled) -> None:
+        before = self._position.quantity
+        self._position.apply(
             TradeExecuted(
                 trade_id=event.trade_id,
                 order_id=event.order.order_id,
@@ -161,11 +169,18 @@ class _Watch:
                 timestamp=event.order.timestamp,
             )
         )
-        if before * self._held.quantity <= 0:
+        if before * self._position.quantity <= 0:
             self._reset()
 
-    def _fire(self, step: int) -> None:
+    def _trigger_if_possible(self, step: int) -> None:
         """Once, as soon as no order is under way and while there is something to close."""
-        if self._touched and self.started and not self._under_way and not self._done:
-            self._done = True
-            self.fired.append(Fired(self.strategy.strategy_id, step, *self._touched))
+        if (
+            self._crossed_prices
+            and self.is_started
+            and not self._has_open_order
+            and not self._has_triggered
+        ):
+            self._has_triggered = True
+            self.triggers.append(
+                StopLossTrigger(self.strategy.strategy_id, step, *self._crossed_prices)
+            )

@@ -15,43 +15,43 @@ import kubernetes_validate
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-BASE = ROOT / "k8s" / "base"
-OVERLAYS = ROOT / "k8s" / "overlays"
+BASE_FOLDER = ROOT / "k8s" / "base"
+OVERLAYS_FOLDER = ROOT / "k8s" / "overlays"
 
 # The oldest release that the manifests shall fit: what the large providers still offer.
-KUBERNETES = "1.31"
+KUBERNETES_VERSION = "1.31"
 
 POD_KINDS = {"Deployment", "StatefulSet", "DaemonSet", "Job"}
 
-KUSTOMIZATION = "kustomize.config.k8s.io/v1beta1"
+KUSTOMIZATION_API = "kustomize.config.k8s.io/v1beta1"
 
 
-def documents(path: Path) -> list[Any]:
+def yaml_documents(path: Path) -> list[Any]:
     """The YAML documents of a file that are not empty."""
     return [document for document in yaml.safe_load_all(path.read_text()) if document]
 
 
-def resources(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+def kubernetes_objects(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Every kubernetes object in a folder's files; patches and kustomizations are none."""
     for path in sorted(folder.glob("*.yaml")):
-        for document in documents(path):
+        for document in yaml_documents(path):
             if isinstance(document, dict) and document.get("kind") != "Kustomization":
                 yield path, document
 
 
-def kustomization(folder: Path) -> dict[str, Any]:
+def load_kustomization(folder: Path) -> dict[str, Any]:
     """The kustomization.yaml of a folder."""
-    (document,) = documents(folder / "kustomization.yaml")
-    assert document["apiVersion"] == KUSTOMIZATION
+    (document,) = yaml_documents(folder / "kustomization.yaml")
+    assert document["apiVersion"] == KUSTOMIZATION_API
     return document
 
 
-def overlays() -> list[Path]:
+def overlay_folders() -> list[Path]:
     """The folders of all overlays."""
-    return sorted(path.parent for path in OVERLAYS.glob("*/kustomization.yaml"))
+    return sorted(path.parent for path in OVERLAYS_FOLDER.glob("*/kustomization.yaml"))
 
 
-def rendered(folder: Path) -> list[dict[str, Any]] | None:
+def render_kustomization(folder: Path) -> list[dict[str, Any]] | None:
     """What `kubectl kustomize` makes of a folder; None where there is no kubectl."""
     kubectl = shutil.which("kubectl")
     if kubectl is None:
@@ -61,11 +61,11 @@ def rendered(folder: Path) -> list[dict[str, Any]] | None:
     return [document for document in yaml.safe_load_all(made.stdout) if document]
 
 
-def violations(resource: dict[str, Any]) -> str | None:
+def schema_violations(resource: dict[str, Any]) -> str | None:
     """What is wrong with an object by kubernetes' schemas, unknown fields included, or None."""
     name = f"{resource['kind']} {resource['metadata']['name']}"
     try:
-        kubernetes_validate.validate(resource, KUBERNETES, strict=True)
+        kubernetes_validate.validate(resource, KUBERNETES_VERSION, strict=True)
     except kubernetes_validate.SchemaNotFoundError as error:
         return f"{name}: {error.message}"
     except kubernetes_validate.ValidationError as error:
@@ -73,27 +73,27 @@ def violations(resource: dict[str, Any]) -> str | None:
     return None
 
 
-def pods() -> dict[str, dict[str, Any]]:
+def pod_specs() -> dict[str, dict[str, Any]]:
     """The pod specs of the base by the name of their Deployment or StatefulSet."""
     return {
         resource["metadata"]["name"]: resource["spec"]["template"]["spec"]
-        for _, resource in resources(BASE)
+        for _, resource in kubernetes_objects(BASE_FOLDER)
         if resource["kind"] in POD_KINDS
     }
 
 
-def containers(pod: dict[str, Any]) -> list[dict[str, Any]]:
+def pod_containers(pod: dict[str, Any]) -> list[dict[str, Any]]:
     """All containers of a pod, those that run before it as well."""
     return [*pod.get("initContainers", []), *pod["containers"]]
 
 
-def settings() -> dict[str, str]:
+def base_settings() -> dict[str, str]:
     """The base's settings.env, as kustomize reads it."""
-    lines = (BASE / "settings.env").read_text().splitlines()
+    lines = (BASE_FOLDER / "settings.env").read_text().splitlines()
     return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 
-def services() -> set[str]:
+def deployable_services() -> set[str]:
     """The services that there are to deploy: those that can be started."""
     return {path.parent.name for path in (ROOT / "services").glob("*/__main__.py")}
 
@@ -103,7 +103,7 @@ def service_of(command: list[str]) -> str | None:
     return command[2] if command[:2] == ["tapewire", "run"] and len(command) == 3 else None
 
 
-def compose() -> dict[str, Any]:
+def compose_config() -> dict[str, Any]:
     """compose.yaml with its anchors resolved."""
-    (document,) = documents(ROOT / "compose.yaml")
+    (document,) = yaml_documents(ROOT / "compose.yaml")
     return document

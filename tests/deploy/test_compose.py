@@ -5,11 +5,19 @@ import re
 import pytest
 
 from tapewire.runtime.settings import Settings, describe
-from tests.deploy.manifests import BASE, compose, kustomization, service_of, services
+from tests.deploy.manifests import (
+    BASE_FOLDER,
+    compose_config,
+    deployable_services,
+    load_kustomization,
+    service_of,
+)
 
-COMPOSE = compose()
+COMPOSE = compose_config()
 SERVICES = COMPOSE["services"]
-OURS = [name for name, service in SERVICES.items() if service["command"][0] == "tapewire"]
+TAPEWIRE_SERVICES = [
+    name for name, service in SERVICES.items() if service["command"][0] == "tapewire"
+]
 
 SERVICE_FIELDS = {
     "image", "build", "command", "user", "read_only", "tmpfs", "cap_drop", "security_opt",
@@ -19,7 +27,7 @@ SERVICE_FIELDS = {
 HEALTHCHECK_FIELDS = {"test", "interval", "timeout", "start_period", "retries"}
 
 
-def fallback(text: str) -> str:
+def resolve_fallbacks(text: str) -> str:
     """The text with ${NAME:-fallback} replaced by the fallback, as with an empty environment."""
     return re.sub(r"\$\{[A-Z_]+:-([^}]*)\}", r"\1", text)
 
@@ -32,14 +40,18 @@ def test_fields_are_ones_that_are_meant() -> None:
 
 
 def test_every_service_is_there_and_nothing_else() -> None:
-    run = {service_of(SERVICES[name]["command"]) for name in OURS}
-    assert run - {None} == services()
-    assert {name for name in OURS if service_of(SERVICES[name]["command"]) is None} == {"provision"}
+    run = {service_of(SERVICES[name]["command"]) for name in TAPEWIRE_SERVICES}
+    assert run - {None} == deployable_services()
+    assert {
+        name for name in TAPEWIRE_SERVICES if service_of(SERVICES[name]["command"]) is None
+    } == {"provision"}
 
 
 def test_images_are_the_ones_of_kubernetes() -> None:
-    pinned = {f"{image['name']}:{image['newTag']}" for image in kustomization(BASE)["images"]}
-    assert {fallback(service["image"]) for service in SERVICES.values()} == pinned
+    pinned = {
+        f"{image['name']}:{image['newTag']}" for image in load_kustomization(BASE_FOLDER)["images"]
+    }
+    assert {resolve_fallbacks(service["image"]) for service in SERVICES.values()} == pinned
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -55,7 +67,7 @@ def test_no_container_has_more_than_it_needs(name: str) -> None:
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert service["read_only"] is True
     assert service["mem_limit"]
-    if name in OURS:
+    if name in TAPEWIRE_SERVICES:
         assert service["user"] == "10001:10001"
 
 
@@ -72,9 +84,9 @@ def test_services_wait_for_what_they_depend_on() -> None:
             assert needs in SERVICES[other], f"{name} waits for {other}"
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", TAPEWIRE_SERVICES)
 def test_settings_are_ones_that_there_are_and_parse(name: str) -> None:
-    given = {key: fallback(value) for key, value in SERVICES[name]["environment"].items()}
+    given = {key: resolve_fallbacks(value) for key, value in SERVICES[name]["environment"].items()}
     assert set(given) <= {setting.env for setting in describe()}
     Settings.from_env(given)
 

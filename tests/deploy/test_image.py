@@ -14,43 +14,45 @@ INSTRUCTIONS = {
 }  # fmt: skip
 
 
-def instructions() -> list[tuple[str, str]]:
+def dockerfile_instructions() -> list[tuple[str, str]]:
     """The Dockerfile's instructions in order, continuation lines joined."""
     text = re.sub(r"^\s*#.*\n", "", (ROOT / "Dockerfile").read_text(), flags=re.M)
     lines = re.sub(r"\\\n\s*", "", text).splitlines()
     return [(line.split()[0], line.split(None, 1)[1]) for line in lines if line.strip()]
 
 
-def variables(text: str) -> dict[str, str]:
+def env_variables(text: str) -> dict[str, str]:
     """The assignments of an ENV."""
     return dict(pair.split("=", 1) for pair in text.split())
 
 
-def pins(lock: str) -> dict[str, str]:
+def pinned_packages(lock: str) -> dict[str, str]:
     """Name and version of every package of a lock."""
     text = (ROOT / lock).read_text()
     return dict(re.findall(r"^([a-z0-9-]+)==([^ ;]+)", text, flags=re.M))
 
 
 def test_it_is_made_of_known_instructions() -> None:
-    assert {name for name, _ in instructions()} <= INSTRUCTIONS
+    assert {name for name, _ in dockerfile_instructions()} <= INSTRUCTIONS
 
 
 def test_every_stage_stands_on_the_one_pinned_base() -> None:
-    base = next(rest for name, rest in instructions() if name == "ARG")
+    base = next(rest for name, rest in dockerfile_instructions() if name == "ARG")
     assert re.fullmatch(r"BASE=python:\d+\.\d+\.\d+-slim-[a-z]+", base)
-    stages = [rest for name, rest in instructions() if name == "FROM"]
+    stages = [rest for name, rest in dockerfile_instructions() if name == "FROM"]
     assert stages == ["${BASE} AS build", "${BASE}"]
 
 
 def test_it_runs_as_a_user_who_is_not_root_given_by_number() -> None:
-    assert ("USER", "10001:10001") in instructions()
-    names = [name for name, _ in instructions()]
+    assert ("USER", "10001:10001") in dockerfile_instructions()
+    names = [name for name, _ in dockerfile_instructions()]
     assert not {"RUN", "COPY"} & set(names[names.index("USER") :])
 
 
 def test_only_hashed_dependencies_are_installed() -> None:
-    installs = [rest for name, rest in instructions() if name == "RUN" and "pip install" in rest]
+    installs = [
+        rest for name, rest in dockerfile_instructions() if name == "RUN" and "pip install" in rest
+    ]
     commands = [part for rest in installs for part in rest.split("&&") if "pip install" in part]
     assert all("--require-hashes" in c or "--no-deps" in c for c in commands), commands
 
@@ -61,7 +63,7 @@ def test_what_is_copied_is_let_through_and_exists() -> None:
     }
     copied = {
         source
-        for name, rest in instructions()
+        for name, rest in dockerfile_instructions()
         if name == "COPY" and not rest.startswith("--from")
         for source in rest.split()[:-1]
     }
@@ -71,9 +73,9 @@ def test_what_is_copied_is_let_through_and_exists() -> None:
 
 def test_its_settings_are_ones_that_there_are() -> None:
     given: dict[str, str] = {}
-    for name, rest in instructions():
+    for name, rest in dockerfile_instructions():
         if name == "ENV":
-            given |= {k: v for k, v in variables(rest).items() if k.startswith("TAPEWIRE_")}
+            given |= {k: v for k, v in env_variables(rest).items() if k.startswith("TAPEWIRE_")}
     assert set(given) <= {setting.env for setting in describe()}
     Settings.from_env(given)
 
@@ -87,10 +89,10 @@ def test_locks_name_packages_and_hashes_and_no_place(lock: str) -> None:
 
 
 def test_the_image_has_the_versions_that_were_tested() -> None:
-    tested = pins("requirements.lock")
-    assert {name: tested.get(name) for name in pins("requirements-image.lock")} == pins(
-        "requirements-image.lock"
-    )
+    tested = pinned_packages("requirements.lock")
+    assert {
+        name: tested.get(name) for name in pinned_packages("requirements-image.lock")
+    } == pinned_packages("requirements-image.lock")
 
 
 def test_the_lock_has_what_the_project_asks_for() -> None:
@@ -98,5 +100,5 @@ def test_the_lock_has_what_the_project_asks_for() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     asked = [project["dependencies"], *project["optional-dependencies"].values()]
     names = {re.split(r"[^A-Za-z0-9._-]", line)[0].lower() for lines in asked for line in lines}
-    missing = names - set(pins("requirements.lock"))
+    missing = names - set(pinned_packages("requirements.lock"))
     assert missing == set(), "run `make lock`"

@@ -6,26 +6,26 @@ import pytest
 
 from tapewire.runtime.settings import Settings, describe
 from tests.deploy.manifests import (
-    BASE,
+    BASE_FOLDER,
     POD_KINDS,
     ROOT,
-    containers,
-    kustomization,
-    overlays,
-    pods,
-    rendered,
-    resources,
+    base_settings,
+    deployable_services,
+    kubernetes_objects,
+    load_kustomization,
+    overlay_folders,
+    pod_containers,
+    pod_specs,
+    render_kustomization,
+    schema_violations,
     service_of,
-    services,
-    settings,
-    violations,
 )
 
-FOLDERS = [BASE, *overlays()]
+FOLDERS = [BASE_FOLDER, *overlay_folders()]
 OBJECTS = [
     pytest.param(document, id=f"{path.relative_to(ROOT / 'k8s')}:{document['kind']}")
     for folder in FOLDERS
-    for path, document in resources(folder)
+    for path, document in kubernetes_objects(folder)
 ]
 KUSTOMIZATION_FIELDS = {
     "apiVersion", "kind", "namespace", "resources", "labels", "images", "patches",
@@ -35,7 +35,7 @@ KUSTOMIZATION_FIELDS = {
 
 @pytest.mark.parametrize("document", OBJECTS)
 def test_every_object_fits_the_schema_of_its_kind(document) -> None:
-    assert violations(document) is None
+    assert schema_violations(document) is None
 
 
 @pytest.mark.parametrize(
@@ -49,20 +49,22 @@ def test_every_object_fits_the_schema_of_its_kind(document) -> None:
     ids=["unknown field", "wrong type", "number with a unit", "missing field"],
 )
 def test_a_slip_in_a_manifest_is_found(change, said: str) -> None:
-    deployment = next(d for path, d in resources(BASE) if path.name == "orders.yaml")
+    deployment = next(
+        d for path, d in kubernetes_objects(BASE_FOLDER) if path.name == "orders.yaml"
+    )
     broken = copy.deepcopy(deployment)
     change(broken["spec"]["template"]["spec"])
-    assert said in (violations(broken) or "nothing found")
+    assert said in (schema_violations(broken) or "nothing found")
 
 
 def test_an_unknown_kind_is_found() -> None:
     resource = {"apiVersion": "apps/v1beta1", "kind": "Deployment", "metadata": {"name": "old"}}
-    assert "Couldn't find schema" in (violations(resource) or "nothing found")
+    assert "Couldn't find schema" in (schema_violations(resource) or "nothing found")
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_kustomizations_name_files_that_exist_and_leave_none_out(folder) -> None:
-    document = kustomization(folder)
+    document = load_kustomization(folder)
     assert set(document) <= KUSTOMIZATION_FIELDS
     named = set(document["resources"])
     named |= {patch["path"] for patch in document.get("patches", [])}
@@ -75,10 +77,10 @@ def test_kustomizations_name_files_that_exist_and_leave_none_out(folder) -> None
     assert forgotten == set()
 
 
-@pytest.mark.parametrize("folder", overlays(), ids=lambda folder: folder.name)
+@pytest.mark.parametrize("folder", overlay_folders(), ids=lambda folder: folder.name)
 def test_patches_have_targets(folder) -> None:
-    base = [document for _, document in resources(BASE)]
-    for patch in kustomization(folder).get("patches", []):
+    base = [document for _, document in kubernetes_objects(BASE_FOLDER)]
+    for patch in load_kustomization(folder).get("patches", []):
         target = patch["target"]
         hit = [
             document
@@ -91,42 +93,42 @@ def test_patches_have_targets(folder) -> None:
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_what_kustomize_makes_of_it_fits_too(folder) -> None:
-    made = rendered(folder)
+    made = render_kustomization(folder)
     if made is None:
         pytest.skip("no kubectl here to build the kustomization with")
-    assert [problem for document in made if (problem := violations(document))] == []
+    assert [problem for document in made if (problem := schema_violations(document))] == []
     images = {
         container["image"]
         for document in made
         if document["kind"] in POD_KINDS
-        for container in containers(document["spec"]["template"]["spec"])
+        for container in pod_containers(document["spec"]["template"]["spec"])
     }
     assert images == {
-        f"{image['name']}:{image['newTag']}" for image in kustomization(BASE)["images"]
+        f"{image['name']}:{image['newTag']}" for image in load_kustomization(BASE_FOLDER)["images"]
     }
 
 
 def test_every_service_is_deployed_and_nothing_else() -> None:
-    mains = [container for pod in pods().values() for container in pod["containers"]]
+    mains = [container for pod in pod_specs().values() for container in pod["containers"]]
     run = {service_of(container["command"]) for container in mains}
-    assert run - {None} == services()
+    assert run - {None} == deployable_services()
 
 
 def test_images_are_pinned_in_one_place() -> None:
-    pinned = {image["name"]: image["newTag"] for image in kustomization(BASE)["images"]}
-    used = {container["image"] for pod in pods().values() for container in containers(pod)}
+    pinned = {image["name"]: image["newTag"] for image in load_kustomization(BASE_FOLDER)["images"]}
+    used = {container["image"] for pod in pod_specs().values() for container in pod_containers(pod)}
     assert used == set(pinned)
     assert "latest" not in pinned.values()
 
 
-@pytest.mark.parametrize("name", pods())
+@pytest.mark.parametrize("name", pod_specs())
 def test_no_pod_runs_as_root_or_can_become_it(name: str) -> None:
-    pod = pods()[name]
+    pod = pod_specs()[name]
     assert pod["automountServiceAccountToken"] is False
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert pod["securityContext"]["runAsUser"] == 10001
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-    for container in containers(pod):
+    for container in pod_containers(pod):
         assert container["securityContext"] == {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
@@ -134,40 +136,42 @@ def test_no_pod_runs_as_root_or_can_become_it(name: str) -> None:
         }
 
 
-@pytest.mark.parametrize("name", pods())
+@pytest.mark.parametrize("name", pod_specs())
 def test_every_container_is_probed_and_has_its_resources_stated(name: str) -> None:
-    for container in pods()[name]["containers"]:
+    for container in pod_specs()[name]["containers"]:
         ports = {port["name"] for port in container["ports"]}
         for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
             assert container[probe]["httpGet"]["port"] in ports, probe
-    for container in containers(pods()[name]):
+    for container in pod_containers(pod_specs()[name]):
         assert set(container["resources"]["requests"]) == {"cpu", "memory"}
         assert set(container["resources"]["limits"]) == {"memory"}
 
 
-@pytest.mark.parametrize("name", pods())
+@pytest.mark.parametrize("name", pod_specs())
 def test_a_start_that_waits_for_nats_ends_before_its_probe_gives_up(name: str) -> None:
     """It would otherwise be killed in the middle, without saying what it waited for."""
-    waits = 2 * float(settings()["TAPEWIRE_NATS_WAIT"])  # once to connect, once for the streams
-    for container in pods()[name]["containers"]:
+    waits = 2 * float(
+        base_settings()["TAPEWIRE_NATS_WAIT"]
+    )  # once to connect, once for the streams
+    for container in pod_specs()[name]["containers"]:
         probe = container["startupProbe"]
         assert probe["periodSeconds"] * probe["failureThreshold"] > waits
 
 
 def test_the_edge_is_given_the_time_that_its_stop_takes() -> None:
-    pod = pods()["edge"]
+    pod = pod_specs()["edge"]
     (edge,) = pod["containers"]
     (sleep, seconds) = edge["lifecycle"]["preStop"]["exec"]["command"]
     assert sleep == "sleep"
-    drain = float(settings()["TAPEWIRE_DRAIN_SECONDS"])
+    drain = float(base_settings()["TAPEWIRE_DRAIN_SECONDS"])
     last_write = Settings().write_seconds
     assert pod["terminationGracePeriodSeconds"] >= float(seconds) + drain + last_write + 5
 
 
 def test_every_workload_has_a_disruption_budget() -> None:
-    objects = [document for _, document in resources(BASE)]
+    objects = [document for _, document in kubernetes_objects(BASE_FOLDER)]
     budgets = {d["metadata"]["name"] for d in objects if d["kind"] == "PodDisruptionBudget"}
-    assert budgets == set(pods())
+    assert budgets == set(pod_specs())
 
 
 def test_what_selects_pods_finds_some() -> None:
@@ -175,10 +179,10 @@ def test_what_selects_pods_finds_some() -> None:
     labels = [
         {"app.kubernetes.io/part-of": "tapewire"}
         | document["spec"]["template"]["metadata"]["labels"]
-        for _, document in resources(BASE)
+        for _, document in kubernetes_objects(BASE_FOLDER)
         if document["kind"] in POD_KINDS
     ]
-    for path, document in resources(BASE):
+    for path, document in kubernetes_objects(BASE_FOLDER):
         spec = document.get("spec", {})
         selector = spec.get("podSelector") or spec.get("selector") or {}
         wanted = selector.get("matchLabels", {} if "matchExpressions" in selector else selector)
@@ -191,9 +195,9 @@ def test_what_selects_pods_finds_some() -> None:
 
 def test_settings_are_ones_that_there_are_and_parse() -> None:
     known = {setting.env for setting in describe()}
-    given = settings()
-    for pod in pods().values():
-        for container in containers(pod):
+    given = base_settings()
+    for pod in pod_specs().values():
+        for container in pod_containers(pod):
             given |= {
                 variable["name"]: variable.get("value", "a name or a secret, long enough for both")
                 for variable in container.get("env", [])
@@ -205,18 +209,20 @@ def test_settings_are_ones_that_there_are_and_parse() -> None:
 
 def test_overlays_change_settings_that_there_are() -> None:
     known = {setting.env for setting in describe()}
-    for folder in overlays():
-        for generator in kustomization(folder).get("configMapGenerator", []):
+    for folder in overlay_folders():
+        for generator in load_kustomization(folder).get("configMapGenerator", []):
             given = dict(literal.split("=", 1) for literal in generator["literals"])
             assert set(given) <= known
             Settings.from_env(given)
 
 
 def test_no_secret_looks_like_a_real_one() -> None:
-    secrets = [d for folder in FOLDERS for _, d in resources(folder) if d["kind"] == "Secret"]
+    secrets = [
+        d for folder in FOLDERS for _, d in kubernetes_objects(folder) if d["kind"] == "Secret"
+    ]
     values = [value for secret in secrets for value in secret["stringData"].values()]
-    for folder in overlays():
-        for generator in kustomization(folder).get("secretGenerator", []):
+    for folder in overlay_folders():
+        for generator in load_kustomization(folder).get("secretGenerator", []):
             values += [literal.split("=", 1)[1] for literal in generator["literals"]]
     assert values
     assert all("not-a-secret" in value for value in values)

@@ -8,12 +8,12 @@ import re
 
 import pytest
 
-from services.edge.feeds import FEEDS
-from tests.deploy.manifests import BASE, ROOT, documents, settings
+from services.edge.feeds import STREAM_ROUTES
+from tests.deploy.manifests import BASE_FOLDER, ROOT, base_settings, yaml_documents
 
-NGINX = (ROOT / "docs" / "nginx.conf").read_text()
-STREAMS = [re.sub(r"\{[a-z_]+\}", "one", feed.path) for feed in FEEDS]
-REQUESTS = [
+NGINX_CONFIG = (ROOT / "docs" / "nginx.conf").read_text()
+STREAM_PATHS = [re.sub(r"\{[a-z_]+\}", "one", feed.path) for feed in STREAM_ROUTES]
+REQUEST_PATHS = [
     "/",
     "/api/orders",
     "/api/session",
@@ -21,35 +21,39 @@ REQUESTS = [
     "/api/v2/items",
     "/api/sse/status",
 ]
-PREFIX = "nginx.ingress.kubernetes.io/"
+ANNOTATION_PREFIX = "nginx.ingress.kubernetes.io/"
 
 
-def location():
+def stream_location_pattern():
     """The pattern of the streams' location."""
-    [found] = re.findall(r"location ~ (\S+) \{", NGINX)
+    [found] = re.findall(r"location ~ (\S+) \{", NGINX_CONFIG)
     return re.compile(found)
 
 
-def directives(name: str):
+def directive_values(name: str):
     """All values of a directive, in order: first those of the requests' location."""
-    return re.findall(rf"^ +{name} ([^;]+);", NGINX, re.MULTILINE)
+    return re.findall(rf"^ +{name} ([^;]+);", NGINX_CONFIG, re.MULTILINE)
 
 
-def ingress(name: str):
-    [found] = [d for d in documents(BASE / "ingress.example.yaml") if d["metadata"]["name"] == name]
+def load_ingress(name: str):
+    [found] = [
+        d
+        for d in yaml_documents(BASE_FOLDER / "ingress.example.yaml")
+        if d["metadata"]["name"] == name
+    ]
     return found
 
 
-def annotations(name: str):
+def ingress_annotations(name: str):
     return {
-        key.removeprefix(PREFIX): value
-        for key, value in ingress(name)["metadata"]["annotations"].items()
+        key.removeprefix(ANNOTATION_PREFIX): value
+        for key, value in load_ingress(name)["metadata"]["annotations"].items()
     }
 
 
-def leads(name: str, path: str):
+def is_routed(name: str, path: str):
     """Whether a rule of the ingress takes `path`, as kubernetes matches it."""
-    [rule] = ingress(name)["spec"]["rules"]
+    [rule] = load_ingress(name)["spec"]["rules"]
     for one in rule["http"]["paths"]:
         under = path.startswith(one["path"].rstrip("/") + "/") and one["pathType"] == "Prefix"
         if path == one["path"] or under:
@@ -57,34 +61,34 @@ def leads(name: str, path: str):
     return False
 
 
-@pytest.mark.parametrize("path", STREAMS)
+@pytest.mark.parametrize("path", STREAM_PATHS)
 def test_every_stream_is_taken_for_one(path: str) -> None:
-    assert location().search(path)
-    assert leads("edge-streams", path)
+    assert stream_location_pattern().search(path)
+    assert is_routed("edge-streams", path)
 
 
-@pytest.mark.parametrize("path", REQUESTS)
+@pytest.mark.parametrize("path", REQUEST_PATHS)
 def test_what_is_no_stream_is_not(path: str) -> None:
-    assert not location().search(path)
-    assert not leads("edge-streams", path)
-    assert leads("edge", path)
+    assert not stream_location_pattern().search(path)
+    assert not is_routed("edge-streams", path)
+    assert is_routed("edge", path)
 
 
 def test_both_say_the_same() -> None:
-    requests, streams = annotations("edge"), annotations("edge-streams")
+    requests, streams = ingress_annotations("edge"), ingress_annotations("edge-streams")
     next_ones = [requests["proxy-next-upstream"], streams["proxy-next-upstream"]]
-    assert directives("proxy_next_upstream") == next_ones
+    assert directive_values("proxy_next_upstream") == next_ones
     for both in (requests, streams):
-        assert directives("proxy_connect_timeout") == [f"{both['proxy-connect-timeout']}s"]
-        assert directives("proxy_http_version") == [both["proxy-http-version"]]
-    assert directives("proxy_read_timeout") == [f"{streams['proxy-read-timeout']}s"]
+        assert directive_values("proxy_connect_timeout") == [f"{both['proxy-connect-timeout']}s"]
+        assert directive_values("proxy_http_version") == [both["proxy-http-version"]]
+    assert directive_values("proxy_read_timeout") == [f"{streams['proxy-read-timeout']}s"]
     kept = re.search(
-        r'upstream-keepalive-timeout: "(\d+)"', (BASE / "ingress.example.yaml").read_text()
+        r'upstream-keepalive-timeout: "(\d+)"', (BASE_FOLDER / "ingress.example.yaml").read_text()
     )
     assert kept is not None
-    assert directives("keepalive_timeout") == [f"{kept[1]}s"]
+    assert directive_values("keepalive_timeout") == [f"{kept[1]}s"]
 
 
 def test_an_idle_stream_is_not_cut() -> None:
-    silent = float(settings()["SSE_KEEPALIVE_INTERVAL"])
-    assert float(annotations("edge-streams")["proxy-read-timeout"]) > 2 * silent
+    silent = float(base_settings()["SSE_KEEPALIVE_INTERVAL"])
+    assert float(ingress_annotations("edge-streams")["proxy-read-timeout"]) > 2 * silent

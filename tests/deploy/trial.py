@@ -21,20 +21,22 @@ import httpx
 from httpx_sse import EventSource, ServerSentEvent
 
 # Containers that start on a small machine, or come back after their server was killed.
-PATIENCE_SECONDS = 60.0
-LOOK_SECONDS = 0.2
+WAIT_TIMEOUT_SECONDS = 60.0
+POLL_INTERVAL_SECONDS = 0.2
 
 
-class Failed(Exception):
+class TrialFailed(Exception):
     """What was waited for did not come; says what, and what was seen last."""
 
 
-async def taken(client: httpx.AsyncClient, method: str, path: str, **call: Any) -> httpx.Response:
+async def request_with_retry(
+    client: httpx.AsyncClient, method: str, path: str, **call: Any
+) -> httpx.Response:
     """The answer, once it is a good one: asks again while something is away (503, no connection).
 
     Repeating a call is harmless: orders have an id of their own.
     """
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + WAIT_TIMEOUT_SECONDS
     seen: object = None
     while time.monotonic() < deadline:
         try:
@@ -46,17 +48,17 @@ async def taken(client: httpx.AsyncClient, method: str, path: str, **call: Any) 
                 break
         except httpx.TransportError as error:
             seen = error
-        await asyncio.sleep(LOOK_SECONDS)
-    raise Failed(f"{method} {path}: last seen: {seen}")
+        await asyncio.sleep(POLL_INTERVAL_SECONDS)
+    raise TrialFailed(f"{method} {path}: last seen: {seen}")
 
 
 @contextlib.asynccontextmanager
-async def stream(
+async def reconnecting_events(
     client: httpx.AsyncClient, path: str, last_id: str = ""
 ) -> AsyncIterator[AsyncIterator[ServerSentEvent]]:
     """The events of a stream, opened as a browser does: told to come back later, it comes back."""
     headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": last_id} if last_id else {})
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + WAIT_TIMEOUT_SECONDS
     while True:
         async with client.stream("GET", path, headers=headers) as response:
             if response.status_code == httpx.codes.OK:
@@ -64,17 +66,17 @@ async def stream(
                 return
             seen = f"{response.status_code} {(await response.aread())[:200]!r}"
         if response.status_code != httpx.codes.SERVICE_UNAVAILABLE or time.monotonic() > deadline:
-            raise Failed(f"{path} was not opened; last seen: {seen}")
-        await asyncio.sleep(LOOK_SECONDS)
+            raise TrialFailed(f"{path} was not opened; last seen: {seen}")
+        await asyncio.sleep(POLL_INTERVAL_SECONDS)
 
 
-async def until(
+async def wait_for_event(
     events: AsyncIterator[ServerSentEvent], name: str, **fields: Any
 ) -> ServerSentEvent:
     """The next event of a name whose data has these fields."""
     seen: list[str] = []
     try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(WAIT_TIMEOUT_SECONDS):
             async for event in events:
                 seen.append(f"{event.event} {event.data[:120]}")
                 data = json.loads(event.data) if event.data else {}
@@ -82,53 +84,61 @@ async def until(
                     return event
     except TimeoutError:
         pass
-    raise Failed(f"no {name} with {fields}; the last events were {seen[-5:]}")
+    raise TrialFailed(f"no {name} with {fields}; the last events were {seen[-5:]}")
 
 
-async def a_symbol(client: httpx.AsyncClient) -> str:
+async def wait_for_symbol(client: httpx.AsyncClient) -> str:
     """A symbol that has a price, once there is one."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + WAIT_TIMEOUT_SECONDS
     while time.monotonic() < deadline:
-        prices = (await taken(client, "GET", "/api/prices")).json()["prices"]
+        prices = (await request_with_retry(client, "GET", "/api/prices")).json()["prices"]
         if prices:
             return str(prices[0]["symbol"])
-        await asyncio.sleep(LOOK_SECONDS)
-    raise Failed("no symbol has a price")
+        await asyncio.sleep(POLL_INTERVAL_SECONDS)
+    raise TrialFailed("no symbol has a price")
 
 
-async def placed(client: httpx.AsyncClient, symbol: str, name: str) -> str:
+async def place_order(client: httpx.AsyncClient, symbol: str, client_order_id: str) -> str:
     """The id of an order that was placed for certain."""
-    order = {"symbol": symbol, "side": "buy", "type": "market", "qty": 10, "clientOrderId": name}
-    return str((await taken(client, "POST", "/api/orders", json=order)).json()["orderId"])
+    order = {
+        "symbol": symbol,
+        "side": "buy",
+        "type": "market",
+        "qty": 10,
+        "clientOrderId": client_order_id,
+    }
+    return str(
+        (await request_with_retry(client, "POST", "/api/orders", json=order)).json()["orderId"]
+    )
 
 
-async def trial(url: str, kill_nats: list[str]) -> None:
+async def run_trial(url: str, kill_nats: list[str]) -> None:
     """Sign in, place, fill; kill NATS, place, fill on the same stream; resume by id."""
-    timeout = httpx.Timeout(10, read=PATIENCE_SECONDS)
+    timeout = httpx.Timeout(10, read=WAIT_TIMEOUT_SECONDS)
     async with httpx.AsyncClient(base_url=url, timeout=timeout) as client:
-        await taken(client, "GET", "/health/ready")
-        await taken(client, "POST", "/api/session", json={"userId": "alice"})
-        symbol = await a_symbol(client)
-        async with stream(client, "/api/stream/orders") as events:
-            await until(events, "connected", userId="alice")
-            await until(events, "order:update", snapshot=True)
-            order = await placed(client, symbol, "before")
-            filled = await until(events, "order:fill", orderId=order)
+        await request_with_retry(client, "GET", "/health/ready")
+        await request_with_retry(client, "POST", "/api/session", json={"userId": "alice"})
+        symbol = await wait_for_symbol(client)
+        async with reconnecting_events(client, "/api/stream/orders") as events:
+            await wait_for_event(events, "connected", userId="alice")
+            await wait_for_event(events, "order:update", snapshot=True)
+            order = await place_order(client, symbol, "before")
+            filled = await wait_for_event(events, "order:fill", orderId=order)
             click.echo(f"filled {order} at {json.loads(filled.data)['fillPrice']}")
 
             await asyncio.to_thread(subprocess.run, kill_nats, check=True, capture_output=True)
-            order = await placed(client, symbol, "after")
-            last = await until(events, "order:fill", orderId=order)
+            order = await place_order(client, symbol, "after")
+            last = await wait_for_event(events, "order:fill", orderId=order)
             click.echo(f"the message server was killed; filled {order} on the same stream")
 
-        order = await placed(client, symbol, "while away")
-        async with stream(client, "/api/stream/orders", last.id) as events:
-            await until(events, "order:fill", orderId=order)
+        order = await place_order(client, symbol, "while away")
+        async with reconnecting_events(client, "/api/stream/orders", last.id) as events:
+            await wait_for_event(events, "order:fill", orderId=order)
             click.echo(f"resumed from {last.id}: {order} came")
 
 
 if __name__ == "__main__":
     try:
-        asyncio.run(trial(sys.argv[1], sys.argv[2:]))
-    except Failed as error:
+        asyncio.run(run_trial(sys.argv[1], sys.argv[2:]))
+    except TrialFailed as error:
         sys.exit(f"trial: {error}")

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.faults.plan import FULL, SHORT, Plan
-from tests.faults.trial import Outcome, conduct
+from tests.faults.plan import FULL, SHORT, FaultTrialPlan
+from tests.faults.trial import FaultTrialResult, run_trial
 from tests.stack import Stack, stacks
 
 SEED = int(os.environ.get("TAPEWIRE_TEST_SEED") or 20131007)
@@ -16,41 +16,43 @@ IS_SHORT = bool(os.environ.get("TAPEWIRE_TEST_SHORT"))
 SPEED = 5.0
 """Times real time: about 20 quotes a second a symbol."""
 
-_FIGURES = pytest.StashKey[list[str]]()
+_SUMMARY_LINES = pytest.StashKey[list[str]]()
 
-Trial = Callable[[int], Outcome]
+FaultTrialRunner = Callable[[int], FaultTrialResult]
 
 
 @pytest.fixture(scope="session")
-def trial(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Trial:
+def run_trial_once(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> FaultTrialRunner:
     """The trial with that many edge processes; the second time the same one again."""
-    done: dict[int, Outcome] = {}
-    figures = request.config.stash.setdefault(_FIGURES, [])
+    done: dict[int, FaultTrialResult] = {}
+    figures = request.config.stash.setdefault(_SUMMARY_LINES, [])
 
-    def of(workers: int) -> Outcome:
+    def of(workers: int) -> FaultTrialResult:
         if workers not in done:
-            plan = Plan.of(SEED, SHORT if IS_SHORT else FULL, workers)
+            plan = FaultTrialPlan.from_seed(SEED, SHORT if IS_SHORT else FULL, workers)
             with stacks(lambda: tmp_path_factory.mktemp("faults")) as start:
                 stack = start(speed=SPEED, workers=workers)
-                done[workers] = _conducted(plan, stack)
-                assert stack.stop() == 0, f"no clean stop; the log ends:\n{stack.tail()}"
+                done[workers] = _run_trial(plan, stack)
+                assert stack.stop() == 0, f"no clean stop; the log ends:\n{stack.log_tail()}"
             figures.append(str(done[workers]))
         return done[workers]
 
     return of
 
 
-def _conducted(plan: Plan, stack: Stack) -> Outcome:
+def _run_trial(plan: FaultTrialPlan, stack: Stack) -> FaultTrialResult:
     sys.stdout.write(f"seed {plan.seed}: TAPEWIRE_TEST_SEED={plan.seed} asks the same again\n")
     try:
-        return asyncio.run(conduct(plan, stack))
+        return asyncio.run(run_trial(plan, stack))
     except BaseException:
-        sys.stdout.write(f"the log of tapewire up ends:\n{stack.tail(200)}\n")
+        sys.stdout.write(f"the log of tapewire up ends:\n{stack.log_tail(200)}\n")
         raise
 
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    for line in config.stash.get(_FIGURES, []):
+    for line in config.stash.get(_SUMMARY_LINES, []):
         terminalreporter.write_line(f"faults: {line}")

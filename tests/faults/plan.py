@@ -14,7 +14,7 @@ from services.prices.domain.walk import PROFILES
 
 USERS = ("alice", "bob", "carol", "dave", "erin")
 SYMBOLS = ("BAC", "BRK.B", "IBM", "SPY")
-MOST_LOTS = 12
+MAX_LOTS = 12
 """Several times what is mostly on offer, so that many orders are filled in parts."""
 
 
@@ -27,22 +27,22 @@ class Fault(enum.Enum):
     KILL_ORDERS = "orders killed"
 
 
-class Fate(enum.Enum):
+class ExpectedEnd(enum.Enum):
     """What should become of an order."""
 
-    MARKET = "market"
+    MARKET_FILL = "market"
     """Filled at once, whole."""
-    CROSSING = "crossing"
+    CROSSING_LIMIT = "crossing"
     """A limit that the market is better than: filled."""
-    NEAR = "near"
+    NEAR_LIMIT = "near"
     """A limit close to the touch: filled, partly, or not; canceled before the end."""
-    FAR = "far"
+    FAR_LIMIT = "far"
     """A limit that the market never reaches: stays open."""
-    LEFT = "left"
+    CANCELED_LIMIT = "left"
     """The same, canceled soon."""
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
+class PlannedOrder(msgspec.Struct, frozen=True, kw_only=True):
     """An order as a client asks for it.
 
     `repeated` asks for it once more after it was answered; `hasty` gives its first request up
@@ -51,132 +51,134 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
     user: str
     client_order_id: str
-    fate: Fate
+    expected_end: ExpectedEnd
     symbol: str
     side: str
     qty: int
-    limit: Decimal | None
-    repeated: bool
-    hasty: bool
-    pause: float
+    limit_price: Decimal | None
+    is_sent_twice: bool
+    has_short_timeout: bool
+    pause_factor: float
 
     @property
-    def body(self) -> dict[str, object]:
+    def request_body(self) -> dict[str, object]:
         """What is sent."""
         asked: dict[str, object] = {
             "symbol": self.symbol,
             "side": self.side,
-            "type": "market" if self.limit is None else "limit",
+            "type": "market" if self.limit_price is None else "limit",
             "qty": self.qty,
             "clientOrderId": self.client_order_id,
         }
-        return asked if self.limit is None else {**asked, "limitPrice": str(self.limit)}
+        return asked if self.limit_price is None else {**asked, "limitPrice": str(self.limit_price)}
 
 
-class Manner(msgspec.Struct, frozen=True, kw_only=True):
+class WatcherBehavior(msgspec.Struct, frozen=True, kw_only=True):
     """How a client watches: `stay` is the mean of its connections in seconds; `reloads` that it
     sometimes comes back as a page that was loaded anew, without its last id."""
 
     user: str
     path: str
-    stay: float
-    reloads: bool
+    mean_connection_seconds: float
+    reloads_page: bool
 
 
-class Strike(msgspec.Struct, frozen=True):
+class FaultStep(msgspec.Struct, frozen=True):
     """Faults at the same moment: when `after` orders are placed."""
 
-    after: int
+    after_order_count: int
     faults: tuple[Fault, ...]
 
 
-class Size(msgspec.Struct, frozen=True, kw_only=True):
+class TrialSize(msgspec.Struct, frozen=True, kw_only=True):
     """How much of everything. `rate` is of orders a second, as long as nothing is broken."""
 
-    orders: int
-    rounds: int
-    pairs: bool
-    rate: float
-    clients: int = 20
+    order_count: int
+    fault_rounds: int
+    with_fault_pairs: bool
+    orders_per_second: float
+    watcher_count: int = 20
 
 
-FULL = Size(orders=2000, rounds=2, pairs=True, rate=40)
-SHORT = Size(orders=300, rounds=1, pairs=False, rate=20)
+FULL = TrialSize(order_count=2000, fault_rounds=2, with_fault_pairs=True, orders_per_second=40)
+SHORT = TrialSize(order_count=300, fault_rounds=1, with_fault_pairs=False, orders_per_second=20)
 
-PAIRS = ((Fault.KILL_NATS, Fault.KILL_EDGE), (Fault.FREEZE_NATS, Fault.KILL_ORDERS))
+FAULT_PAIRS = ((Fault.KILL_NATS, Fault.KILL_EDGE), (Fault.FREEZE_NATS, Fault.KILL_ORDERS))
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class FaultTrialPlan(msgspec.Struct, frozen=True, kw_only=True):
     """A trial."""
 
     seed: int
-    size: Size
-    workers: int
-    orders: tuple[Asked, ...]
-    manners: tuple[Manner, ...]
-    strikes: tuple[Strike, ...]
+    size: TrialSize
+    edge_processes: int
+    orders: tuple[PlannedOrder, ...]
+    watcher_behaviors: tuple[WatcherBehavior, ...]
+    fault_steps: tuple[FaultStep, ...]
 
     @classmethod
-    def of(cls, seed: int, size: Size, workers: int = 1) -> "Plan":
+    def from_seed(cls, seed: int, size: TrialSize, edge_processes: int = 1) -> "FaultTrialPlan":
         """The same for the same arguments."""
         chance = random.Random(f"plan {seed}")
         return cls(
             seed=seed,
             size=size,
-            workers=workers,
-            orders=tuple(order(chance, number) for number in range(size.orders)),
-            manners=tuple(_manner(chance, number) for number in range(size.clients)),
-            strikes=tuple(_strikes(chance, size)),
+            workers=edge_processes,
+            orders=tuple(random_order(chance, number) for number in range(size.order_count)),
+            manners=tuple(_random_behavior(chance, number) for number in range(size.watcher_count)),
+            strikes=tuple(_random_fault_steps(chance, size)),
         )
 
 
-def order(chance: random.Random, number: int) -> Asked:
+def random_order(rng: random.Random, number: int) -> PlannedOrder:
     """The order of that number in a trial."""
-    fate = chance.choices([*Fate], weights=[50, 15, 15, 10, 10])[0]
-    symbol, side = chance.choice(SYMBOLS), chance.choice(["buy", "sell"])
-    return Asked(
+    fate = rng.choices([*ExpectedEnd], weights=[50, 15, 15, 10, 10])[0]
+    symbol, side = rng.choice(SYMBOLS), rng.choice(["buy", "sell"])
+    return PlannedOrder(
         user=USERS[number % len(USERS)],
         client_order_id=f"c-{number}",
-        fate=fate,
+        expected_end=fate,
         symbol=symbol,
         side=side,
-        qty=chance.randint(1, MOST_LOTS * 100),
-        limit=_limit(chance, fate, symbol, side),
-        repeated=chance.random() < 0.03,
-        hasty=chance.random() < 0.03,
-        pause=chance.expovariate(1),
+        qty=rng.randint(1, MAX_LOTS * 100),
+        limit_price=_random_limit_price(rng, fate, symbol, side),
+        is_sent_twice=rng.random() < 0.03,
+        has_short_timeout=rng.random() < 0.03,
+        pause_factor=rng.expovariate(1),
     )
 
 
-def _limit(chance: random.Random, fate: Fate, symbol: str, side: str) -> Decimal | None:
+def _random_limit_price(
+    rng: random.Random, expected_end: ExpectedEnd, symbol: str, side: str
+) -> Decimal | None:
     """Dollars. A random walk strays by at most some percent in a few minutes."""
-    if fate is Fate.MARKET:
+    if expected_end is ExpectedEnd.MARKET_FILL:
         return None
     better = 1 if side == "buy" else -1
-    opening = PROFILES[symbol].opening
-    match fate:
-        case Fate.CROSSING:
+    opening = PROFILES[symbol].opening_cents
+    match expected_end:
+        case ExpectedEnd.CROSSING_LIMIT:
             cents = opening + better * opening // 4
-        case Fate.NEAR:
-            cents = opening + chance.randint(-20, 20)
+        case ExpectedEnd.NEAR_LIMIT:
+            cents = opening + rng.randint(-20, 20)
         case _:
             cents = opening - better * opening // 2
     return Decimal(cents).scaleb(-2)
 
 
-def _manner(chance: random.Random, number: int) -> Manner:
-    return Manner(
+def _random_behavior(rng: random.Random, number: int) -> WatcherBehavior:
+    return WatcherBehavior(
         user=USERS[number % len(USERS)],
         path=f"/api/stream/{'orders' if number // len(USERS) % 2 else 'trading'}",
-        stay=chance.choice([0.5, 2.0, 8.0, 30.0]),
-        reloads=number < len(USERS),
+        mean_connection_seconds=rng.choice([0.5, 2.0, 8.0, 30.0]),
+        reloads_page=number < len(USERS),
     )
 
 
-def _strikes(chance: random.Random, size: Size) -> Sequence[Strike]:
+def _random_fault_steps(rng: random.Random, size: TrialSize) -> Sequence[FaultStep]:
     """Evenly spaced over the orders, in an order that the seed chooses."""
-    faults = [(fault,) for _ in range(size.rounds) for fault in Fault]
-    drawn: list[tuple[Fault, ...]] = [*faults, *(PAIRS if size.pairs else ())]
-    chance.shuffle(drawn)
-    step = size.orders / (len(drawn) + 1)
-    return [Strike(int(step * place), faults) for place, faults in enumerate(drawn, 1)]
+    faults = [(fault,) for _ in range(size.fault_rounds) for fault in Fault]
+    drawn: list[tuple[Fault, ...]] = [*faults, *(FAULT_PAIRS if size.with_fault_pairs else ())]
+    rng.shuffle(drawn)
+    step = size.order_count / (len(drawn) + 1)
+    return [FaultStep(int(step * place), faults) for place, faults in enumerate(drawn, 1)]

@@ -2,46 +2,52 @@
 
 import pytest
 
-from tests.faults.conftest import IS_SHORT, Trial
+from tests.faults.conftest import IS_SHORT, FaultTrialRunner
 from tests.faults.plan import Fault
-from tests.faults.plants import PLANTS, alone
-from tests.faults.verdict import judge
-from tests.history import Connect
+from tests.faults.plants import PLANTED_VIOLATIONS, with_one_watcher
+from tests.faults.verdict import find_violations
+from tests.history import StreamOpened
 
-WRONGS_SHOWN = 20
+MAX_REPORTED_VIOLATIONS = 20
 
 
 @pytest.mark.parametrize("workers", [1] if IS_SHORT else [1, 2])
-def test_every_client_sees_exactly_what_the_log_holds(trial: Trial, workers: int) -> None:
-    outcome = trial(workers)
-    wrong = judge(outcome.recording)
-    assert not wrong, f"{outcome}\n{len(wrong)} wrong:\n" + "\n".join(wrong[:WRONGS_SHOWN])
+def test_every_client_sees_exactly_what_the_log_holds(
+    run_trial_once: FaultTrialRunner, workers: int
+) -> None:
+    outcome = run_trial_once(workers)
+    wrong = find_violations(outcome.recording)
+    assert not wrong, f"{outcome}\n{len(wrong)} wrong:\n" + "\n".join(
+        wrong[:MAX_REPORTED_VIOLATIONS]
+    )
 
 
-def test_the_trial_was_one(trial: Trial) -> None:
+def test_the_trial_was_one(run_trial_once: FaultTrialRunner) -> None:
     """All that was asked for was done, and every way in was used."""
-    outcome = trial(1)
-    assert len(outcome.recording.placed) == outcome.plan.size.orders
-    assert all(outcome.struck[fault] >= outcome.plan.size.rounds for fault in Fault)
+    outcome = run_trial_once(1)
+    assert len(outcome.recording.placed) == outcome.plan.size.order_count
+    assert all(outcome.fault_counts[fault] >= outcome.plan.size.fault_rounds for fault in Fault)
     entries = [entry for one in outcome.recording.watched for entry in one.history]
-    connects = [entry for entry in entries if isinstance(entry, Connect)]
+    connects = [entry for entry in entries if isinstance(entry, StreamOpened)]
     assert {connect.via for connect in connects} == {
         "anew",
         "Last-Event-ID",
         "lastEventId",
         "last_event_id",
     }
-    assert outcome.again["503"], "nobody was ever told to come back"
-    assert any(one.canceled == 200 for one in outcome.recording.placed)
+    assert outcome.retry_counts["503"], "nobody was ever told to come back"
+    assert any(one.cancel_status == 200 for one in outcome.recording.placed)
     assert outcome.recording.lists
 
 
-def test_what_was_recorded_is_right_before_anything_is_planted(trial: Trial) -> None:
-    assert not judge(alone(trial(1).recording))
+def test_what_was_recorded_is_right_before_anything_is_planted(
+    run_trial_once: FaultTrialRunner,
+) -> None:
+    assert not find_violations(with_one_watcher(run_trial_once(1).recording))
 
 
-@pytest.mark.parametrize("name", PLANTS)
-def test_the_verdict_finds(trial: Trial, name: str) -> None:
-    plant, said = PLANTS[name]
-    wrong = judge(plant(trial(1).recording))
-    assert any(said in what for what in wrong), wrong[:WRONGS_SHOWN]
+@pytest.mark.parametrize("name", PLANTED_VIOLATIONS)
+def test_the_verdict_finds(run_trial_once: FaultTrialRunner, name: str) -> None:
+    plant, said = PLANTED_VIOLATIONS[name]
+    wrong = find_violations(plant(run_trial_once(1).recording))
+    assert any(said in what for what in wrong), wrong[:MAX_REPORTED_VIOLATIONS]

@@ -14,41 +14,41 @@ from typing import Any
 import httpx
 import msgspec
 
-from tests.faults.plan import Asked, Fate
+from tests.faults.plan import ExpectedEnd, PlannedOrder
 
-ANSWER_SECONDS = 60.0
-HASTY_SECONDS = 0.004
+RESPONSE_TIMEOUT_SECONDS = 60.0
+SHORT_TIMEOUT_SECONDS = 0.004
 """Less than an order mostly takes: the request is given up while it is under way."""
-AGAIN_SECONDS = 0.5
-GIVE_UP_SECONDS = 300.0
-AWAY = frozenset({503})
+RETRY_DELAY_SECONDS = 0.5
+RETRY_TIMEOUT_SECONDS = 300.0
+RETRYABLE_STATUSES = frozenset({503})
 """Statuses that say: ask again."""
-LISTS = 0.05
+LIST_PROBABILITY = 0.05
 """Share of orders after which the user looks at all of them."""
 
 
-class Placed(msgspec.Struct, kw_only=True):
+class PlacementAnswer(msgspec.Struct, kw_only=True):
     """What became of asking: the order's id, and the status that canceling was answered with."""
 
-    asked: Asked
+    planned: PlannedOrder
     order_id: str
-    canceled: int | None = None
+    cancel_status: int | None = None
 
 
-class Listed(msgspec.Struct, frozen=True, kw_only=True):
+class OrderListAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What a user was told of all orders: the raw answer of GET /api/orders."""
 
     user: str
     data: bytes
 
 
-class Book:
+class TraderAnswers:
     """What all traders of a trial were told. `placed` in the order in which it was answered."""
 
     def __init__(self) -> None:
-        self.placed: list[Placed] = []
-        self.lists: list[Listed] = []
-        self.again: Counter[str] = Counter()
+        self.placed: list[PlacementAnswer] = []
+        self.lists: list[OrderListAnswer] = []
+        self.retry_counts: Counter[str] = Counter()
 
 
 class Trader:
@@ -57,96 +57,107 @@ class Trader:
     def __init__(
         self,
         url: str,
-        orders: Iterable[Asked],
+        orders: Iterable[PlannedOrder],
         cookie: str,
-        book: Book,
-        chance: random.Random,
-        mean: float,
-        away: frozenset[int] = AWAY,
+        answers: TraderAnswers,
+        rng: random.Random,
+        mean_interval_seconds: float,
+        retryable_statuses: frozenset[int] = RETRYABLE_STATUSES,
     ) -> None:
         self._url = url
         self._orders = orders
         self._cookies = {"session": cookie}
-        self._book = book
-        self._chance = chance
-        self._mean = mean
-        self._away = away
-        self._near: list[Placed] = []
+        self._answers = answers
+        self._rng = rng
+        self._mean_interval_seconds = mean_interval_seconds
+        self._retryable_statuses = retryable_statuses
+        self._near_limit_orders: list[PlacementAnswer] = []
 
     async def run(self) -> None:
         """Place everything; in the end cancel what the market may or may not have reached."""
         async with httpx.AsyncClient(
-            base_url=self._url, cookies=self._cookies, timeout=ANSWER_SECONDS, trust_env=False
+            base_url=self._url,
+            cookies=self._cookies,
+            timeout=RESPONSE_TIMEOUT_SECONDS,
+            trust_env=False,
         ) as http:
-            left: Placed | None = None
+            left: PlacementAnswer | None = None
             for asked in self._orders:
-                await asyncio.sleep(asked.pause * self._mean)
-                placed = await self._place(http, asked)
+                await asyncio.sleep(asked.pause_factor * self._mean_interval_seconds)
+                placed = await self._place_order(http, asked)
                 if left is not None:
-                    await self._cancel(http, left)
-                left = placed if asked.fate is Fate.LEFT else None
-                if asked.fate is Fate.NEAR:
-                    self._near.append(placed)
-                if self._chance.random() < LISTS:
-                    await self.list(http, asked.user)
-            for placed in [*self._near, *([left] if left is not None else [])]:
-                await self._cancel(http, placed)
+                    await self._cancel_order(http, left)
+                left = placed if asked.expected_end is ExpectedEnd.CANCELED_LIMIT else None
+                if asked.expected_end is ExpectedEnd.NEAR_LIMIT:
+                    self._near_limit_orders.append(placed)
+                if self._rng.random() < LIST_PROBABILITY:
+                    await self.list_orders(http, asked.user)
+            for placed in [*self._near_limit_orders, *([left] if left is not None else [])]:
+                await self._cancel_order(http, placed)
 
-    async def _place(self, http: httpx.AsyncClient, asked: Asked) -> Placed:
-        first = HASTY_SECONDS if asked.hasty else ANSWER_SECONDS
-        answers = [await self._ask(http, "POST", "/api/orders", asked.body, first=first)]
-        if asked.repeated:
-            answers.append(await self._ask(http, "POST", "/api/orders", asked.body))
+    async def _place_order(self, http: httpx.AsyncClient, planned: PlannedOrder) -> PlacementAnswer:
+        first = SHORT_TIMEOUT_SECONDS if planned.has_short_timeout else RESPONSE_TIMEOUT_SECONDS
+        answers = [
+            await self._request_with_retry(
+                http, "POST", "/api/orders", planned.request_body, first_timeout_seconds=first
+            )
+        ]
+        if planned.is_sent_twice:
+            answers.append(
+                await self._request_with_retry(http, "POST", "/api/orders", planned.request_body)
+            )
             assert answers[1].status_code == 200, answers[1].text
         told = [answer.json() for answer in answers]
         for answer, order in zip(answers, told, strict=True):
-            assert answer.status_code in (200, 201), f"{asked}: {answer.status_code} {answer.text}"
-            assert order["clientOrderId"] == asked.client_order_id, order
+            assert answer.status_code in (200, 201), (
+                f"{planned}: {answer.status_code} {answer.text}"
+            )
+            assert order["clientOrderId"] == planned.client_order_id, order
             assert order["orderId"] == told[0]["orderId"], told
-        placed = Placed(asked=asked, order_id=told[0]["orderId"])
-        self._book.placed.append(placed)
+        placed = PlacementAnswer(planned=planned, order_id=told[0]["orderId"])
+        self._answers.placed.append(placed)
         return placed
 
-    async def _cancel(self, http: httpx.AsyncClient, placed: Placed) -> None:
-        answer = await self._ask(http, "DELETE", f"/api/orders/{placed.order_id}")
+    async def _cancel_order(self, http: httpx.AsyncClient, placed: PlacementAnswer) -> None:
+        answer = await self._request_with_retry(http, "DELETE", f"/api/orders/{placed.order_id}")
         # 409: filled already, or canceled by an earlier request that was not answered.
         assert answer.status_code in (200, 409), f"{placed}: {answer.status_code} {answer.text}"
-        placed.canceled = answer.status_code
+        placed.cancel_status = answer.status_code
         if answer.status_code == 200:
             assert answer.json()["status"] == "canceled", answer.text
 
-    async def list(self, http: httpx.AsyncClient, user: str) -> None:
+    async def list_orders(self, http: httpx.AsyncClient, user: str) -> None:
         """Look at all orders of `user`."""
-        answer = await self._ask(http, "GET", "/api/orders")
+        answer = await self._request_with_retry(http, "GET", "/api/orders")
         assert answer.status_code == 200, answer.text
-        self._book.lists.append(Listed(user=user, data=answer.content))
+        self._answers.lists.append(OrderListAnswer(user=user, data=answer.content))
 
-    async def _ask(
+    async def _request_with_retry(
         self,
         http: httpx.AsyncClient,
         method: str,
         path: str,
         body: Any = None,
         *,
-        first: float = ANSWER_SECONDS,
+        first_timeout_seconds: float = RESPONSE_TIMEOUT_SECONDS,
     ) -> httpx.Response:
         """The first answer that says something else than to ask again."""
-        seconds, why = first, "nothing"
+        seconds, why = first_timeout_seconds, "nothing"
         try:
-            async with asyncio.timeout(GIVE_UP_SECONDS):
+            async with asyncio.timeout(RETRY_TIMEOUT_SECONDS):
                 while True:
                     try:
                         answer = await http.request(method, path, json=body, timeout=seconds)
                     except httpx.TransportError as error:
                         why = type(error).__name__
                     else:
-                        if answer.status_code not in self._away:
+                        if answer.status_code not in self._retryable_statuses:
                             return answer
                         why = str(answer.status_code)
-                    self._book.again[why] += 1
-                    seconds = ANSWER_SECONDS
-                    await asyncio.sleep(self._chance.uniform(0, AGAIN_SECONDS))
+                    self._answers.retry_counts[why] += 1
+                    seconds = RESPONSE_TIMEOUT_SECONDS
+                    await asyncio.sleep(self._rng.uniform(0, RETRY_DELAY_SECONDS))
         except TimeoutError:
             raise AssertionError(
-                f"{method} {path} {body}: no answer in {GIVE_UP_SECONDS:g} s; last: {why}"
+                f"{method} {path} {body}: no answer in {RETRY_TIMEOUT_SECONDS:g} s; last: {why}"
             ) from None

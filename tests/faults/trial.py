@@ -11,93 +11,93 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
-from tapewire.log import Recorded, pattern
-from tapewire.log.jetstream import JetStreamLog, connect
-from tests.faults.laws import unfinished
-from tests.faults.plan import USERS, Asked, Fault, Plan
-from tests.faults.trader import Book, Trader
-from tests.faults.trouble import Trouble
-from tests.faults.verdict import Recording, Watched
-from tests.faults.watcher import Watcher
-from tests.history import Connect
+from tapewire.log import RecordedEvent, pattern
+from tapewire.log.jetstream import JetStreamEventLog, connect
+from tests.faults.laws import unfinished_orders
+from tests.faults.plan import USERS, Fault, FaultTrialPlan, PlannedOrder
+from tests.faults.trader import Trader, TraderAnswers
+from tests.faults.trouble import ProcessFaultInjector
+from tests.faults.verdict import FaultTrialRecording, ReceivedHistory
+from tests.faults.watcher import OrderStreamClient
+from tests.history import StreamOpened
 from tests.stack import Stack
-from tests.waiting import until
+from tests.waiting import wait_until
 
-TRADERS = 4
+TRADER_COUNT = 4
 """Orders that a user has under way at once, at the most."""
-QUIET_SECONDS = 300.0
+SETTLE_TIMEOUT_SECONDS = 300.0
 """By then everything must have come to rest; it mostly takes two or three."""
-LOOK_SECONDS = 0.1
+POLL_INTERVAL_SECONDS = 0.1
 
-SHOWN = ("orders", "trades")
+STREAMED_DOMAINS = ("orders", "trades")
 """Domains that the streams show; of others a client hears only when it is idle."""
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+class FaultTrialResult(msgspec.Struct, frozen=True, kw_only=True):
     """A trial that is over: what was recorded, and figures."""
 
-    plan: Plan
-    recording: Recording
-    struck: Counter[Fault]
-    again: Counter[str]
-    refused: int
-    silence: float
-    seconds: float
+    plan: FaultTrialPlan
+    recording: FaultTrialRecording
+    fault_counts: Counter[Fault]
+    retry_counts: Counter[str]
+    refused_stream_count: int
+    longest_silence_seconds: float
+    duration_seconds: float
 
     def __str__(self) -> str:
         watched = self.recording.watched
-        connects = [e for one in watched for e in one.history if isinstance(e, Connect)]
-        resumes = sum(connect.requested is not None for connect in connects)
-        resets = sum(one.frames("stream:reset") for one in watched)
-        faults = ", ".join(f"{fault.value} {times}" for fault, times in self.struck.items())
+        connects = [e for one in watched for e in one.history if isinstance(e, StreamOpened)]
+        resumes = sum(connect.requested_id is not None for connect in connects)
+        resets = sum(one.count_frames("stream:reset") for one in watched)
+        faults = ", ".join(f"{fault.value} {times}" for fault, times in self.fault_counts.items())
         return (
-            f"seed {self.plan.seed}, edge processes {self.plan.workers}: "
-            f"{len(self.recording.placed)} orders (asked again {self.again.total()}), "
+            f"seed {self.plan.seed}, edge processes {self.plan.edge_processes}: "
+            f"{len(self.recording.placed)} orders (asked again {self.retry_counts.total()}), "
             f"{len(self.recording.events)} events, "
-            f"{len(connects)} client connects ({resumes} resumes; {self.refused} refused), "
-            f"{self.struck.total()} faults ({faults}), "
-            f"longest silence {self.silence:.1f} s, {resets} resets, {self.seconds:.0f} s"
+            f"{len(connects)} client connects ({resumes} resumes; {self.refused_stream_count} refused), "
+            f"{self.fault_counts.total()} faults ({faults}), "
+            f"longest silence {self.longest_silence_seconds:.1f} s, {resets} resets, {self.duration_seconds:.0f} s"
         )
 
 
-async def conduct(plan: Plan, stack: Stack) -> Outcome:
+async def run_trial(plan: FaultTrialPlan, stack: Stack) -> FaultTrialResult:
     """Carry `plan` out on a running `stack`. Raises AssertionError when it cannot be."""
     began = time.monotonic()
     cookies = {user: str(stack.sign_in(user).get("session")) for user in USERS}
-    book, watchers = Book(), _watchers(plan, stack.url, cookies)
-    traders = _traders(plan, stack.url, cookies, book)
+    book, watchers = TraderAnswers(), _start_watchers(plan, stack.url, cookies)
+    traders = _create_traders(plan, stack.url, cookies, book)
     chance = random.Random(f"trouble {plan.seed}")
-    trouble = Trouble(stack, plan.workers, lambda: len(book.placed), chance)
+    trouble = ProcessFaultInjector(stack, plan.edge_processes, lambda: len(book.placed), chance)
     async with asyncio.TaskGroup() as group:
         watching = [group.create_task(watcher.run()) for watcher in watchers]
         async with asyncio.TaskGroup() as flowing:
-            flowing.create_task(trouble.run(plan.strikes))
+            flowing.create_task(trouble.run(plan.fault_steps))
             for trader in traders:
                 flowing.create_task(trader.run())
         for watcher in watchers:
-            watcher.calm = True
-        epoch, events = await _at_rest(stack.nats_url, book, watchers)
+            watcher.is_calm = True
+        epoch, events = await _wait_until_settled(stack.nats_url, book, watchers)
         for task in watching:
             task.cancel()
-    return Outcome(
+    return FaultTrialResult(
         plan=plan,
-        recording=Recording(
+        recording=FaultTrialRecording(
             epoch=epoch,
             events=events,
-            watched=[Watched(one.number, one.manner, one.history) for one in watchers],
+            watched=[ReceivedHistory(one.number, one.behavior, one.history) for one in watchers],
             placed=book.placed,
             lists=book.lists,
-            errors=_errors(stack.log_text()),
+            errors=_error_lines(stack.log_text()),
         ),
-        struck=trouble.struck,
-        again=book.again,
-        refused=sum(watcher.refused for watcher in watchers),
-        silence=max(watcher.silence for watcher in watchers),
-        seconds=time.monotonic() - began,
+        fault_counts=trouble.fault_counts,
+        retry_counts=book.retry_counts,
+        refused_stream_count=sum(watcher.refused_statuses for watcher in watchers),
+        longest_silence_seconds=max(watcher.longest_silence_seconds for watcher in watchers),
+        duration_seconds=time.monotonic() - began,
     )
 
 
-def _errors(log: str) -> list[str]:
+def _error_lines(log: str) -> list[str]:
     """Lines of an error, and lines that are not JSON, as those of a dying interpreter."""
     found = []
     for line in log.splitlines():
@@ -110,90 +110,106 @@ def _errors(log: str) -> list[str]:
     return found
 
 
-def _watchers(plan: Plan, url: str, cookies: dict[str, str]) -> list[Watcher]:
+def _start_watchers(
+    plan: FaultTrialPlan, url: str, cookies: dict[str, str]
+) -> list[OrderStreamClient]:
     return [
-        Watcher(url, number, manner, cookies[manner.user], _own(plan, f"client {number}"))
-        for number, manner in enumerate(plan.manners)
+        OrderStreamClient(
+            url, number, manner, cookies[manner.user], _rng_for(plan, f"client {number}")
+        )
+        for number, manner in enumerate(plan.watcher_behaviors)
     ]
 
 
-def _traders(plan: Plan, url: str, cookies: dict[str, str], book: Book) -> list[Trader]:
-    mean = TRADERS * len(USERS) / plan.size.rate
+def _create_traders(
+    plan: FaultTrialPlan, url: str, cookies: dict[str, str], answers: TraderAnswers
+) -> list[Trader]:
+    mean = TRADER_COUNT * len(USERS) / plan.size.orders_per_second
     made = []
     for user in USERS:
         orders = [asked for asked in plan.orders if asked.user == user]
-        for number in range(TRADERS):
-            share: list[Asked] = orders[number::TRADERS]
-            own = _own(plan, f"trader {user} {number}")
-            made.append(Trader(url, share, cookies[user], book, own, mean))
+        for number in range(TRADER_COUNT):
+            share: list[PlannedOrder] = orders[number::TRADER_COUNT]
+            own = _rng_for(plan, f"trader {user} {number}")
+            made.append(Trader(url, share, cookies[user], answers, own, mean))
     return made
 
 
-def _own(plan: Plan, name: str) -> random.Random:
+def _rng_for(plan: FaultTrialPlan, name: str) -> random.Random:
     return random.Random(f"{name} {plan.seed}")
 
 
-async def _at_rest(
-    nats_url: str, book: Book, watchers: Sequence[Watcher]
-) -> tuple[str, list[Recorded]]:
+async def _wait_until_settled(
+    nats_url: str, answers: TraderAnswers, watchers: Sequence[OrderStreamClient]
+) -> tuple[str, list[RecordedEvent]]:
     """The log's epoch and all its events, when no order changes any more and every client has seen
     the last event of its user."""
     wire = await connect(nats_url, "faults")
     try:
-        log, events = JetStreamLog(wire), list[Recorded]()
+        log, events = JetStreamEventLog(wire), list[RecordedEvent]()
 
         async def finished() -> bool:
-            await _read_on(log, events)
-            return not unfinished(events, book.placed)
+            await _read_new_events(log, events)
+            return not unfinished_orders(events, answers.placed)
 
-        await _eventually(
+        await _wait_until(
             "every order is where it must be in the end",
             finished,
-            seen=lambda: unfinished(events, book.placed)[:5],
+            describe_last=lambda: unfinished_orders(events, answers.placed)[:5],
         )
         lasts = {
-            user: max([await log.last(pattern(owner=user, domain=shown)) for shown in SHOWN])
+            user: max(
+                [
+                    await log.last_sequence(pattern(owner=user, domain=shown))
+                    for shown in STREAMED_DOMAINS
+                ]
+            )
             for user in USERS
         }
-        await until(
+        await wait_until(
             "every client is at the end of the log",
-            lambda: not _behind(watchers, lasts),
-            seen=lambda: _behind(watchers, lasts),
-            seconds=QUIET_SECONDS,
+            lambda: not _lagging_watchers(watchers, lasts),
+            describe_last=lambda: _lagging_watchers(watchers, lasts),
+            timeout_seconds=SETTLE_TIMEOUT_SECONDS,
         )
-        await _read_on(log, events)
+        await _read_new_events(log, events)
         return (await log.bounds()).epoch, events
     finally:
         await wire.close()
 
 
-def _behind(watchers: Sequence[Watcher], lasts: dict[str, int]) -> list[str]:
+def _lagging_watchers(
+    watchers: Sequence[OrderStreamClient], last_sequences: dict[str, int]
+) -> list[str]:
     return [
-        f"client {one.number} at {one.last_id}, {one.manner.user} at {lasts[one.manner.user]}"
+        f"client {one.number} at {one.last_id}, {one.behavior.user} at {last_sequences[one.behavior.user]}"
         for one in watchers
-        if int((one.last_id or "-0").rpartition("-")[2]) < lasts[one.manner.user]
+        if int((one.last_id or "-0").rpartition("-")[2]) < last_sequences[one.behavior.user]
     ]
 
 
-async def _read_on(log: JetStreamLog, events: list[Recorded]) -> None:
+async def _read_new_events(log: JetStreamEventLog, events: list[RecordedEvent]) -> None:
     """Append to `events` what the log holds beyond them."""
     more = True
     while more:
         page = await log.page("ev.>", after=events[-1].sequence if events else 0)
         events += page.events
-        more = page.more
+        more = page.has_more
 
 
-async def _eventually(
-    what: str, condition: Callable[[], Awaitable[bool]], *, seen: Callable[[], object]
+async def _wait_until(
+    description: str,
+    condition: Callable[[], Awaitable[bool]],
+    *,
+    describe_last: Callable[[], object],
 ) -> None:
     try:
-        async with asyncio.timeout(QUIET_SECONDS):
+        async with asyncio.timeout(SETTLE_TIMEOUT_SECONDS):
             while True:
                 if await condition():
                     return
-                await asyncio.sleep(LOOK_SECONDS)
+                await asyncio.sleep(POLL_INTERVAL_SECONDS)
     except TimeoutError:
         raise AssertionError(
-            f"not within {QUIET_SECONDS:g} s: {what}; last seen: {seen()!r}"
+            f"not within {SETTLE_TIMEOUT_SECONDS:g} s: {description}; last seen: {describe_last()!r}"
         ) from None

@@ -11,72 +11,83 @@ from decimal import Decimal
 
 import msgspec
 
-from tapewire.log import Recorded
-from tests.faults.laws import broken
-from tests.faults.plan import Manner
-from tests.faults.trader import Listed, Placed
-from tests.history import Connect, Entry, Epoch, Frame, Log, check
-from tests.history.truth import DOMAINS, TRADING
+from tapewire.log import RecordedEvent
+from tests.faults.laws import invariant_violations
+from tests.faults.plan import WatcherBehavior
+from tests.faults.trader import OrderListAnswer, PlacementAnswer
+from tests.history import (
+    ExpectedLog,
+    HistoryEntry,
+    LogIncarnation,
+    ReceivedEvent,
+    StreamOpened,
+    check_history,
+)
+from tests.history.truth import ORDER_STREAM_DOMAINS, TRADING_STREAM_DOMAINS
 
 
-class Watched(msgspec.Struct, frozen=True):
+class ReceivedHistory(msgspec.Struct, frozen=True):
     """What a client received."""
 
-    number: int
-    manner: Manner
-    history: list[Entry]
+    watcher_number: int
+    behavior: WatcherBehavior
+    history: list[HistoryEntry]
 
-    def frames(self, name: str) -> int:
+    def count_frames(self, name: str) -> int:
         """How many frames of that name."""
-        return sum(isinstance(entry, Frame) and entry.name == name for entry in self.history)
+        return sum(
+            isinstance(entry, ReceivedEvent) and entry.name == name for entry in self.history
+        )
 
 
-class Recording(msgspec.Struct, frozen=True, kw_only=True):
+class FaultTrialRecording(msgspec.Struct, frozen=True, kw_only=True):
     """A trial that is over. `events` are all of the log, from sequence 1; `errors` are lines that
     services have logged as errors, or that are no lines of a log at all."""
 
     epoch: str
-    events: list[Recorded]
-    watched: list[Watched]
-    placed: list[Placed]
-    lists: list[Listed]
+    events: list[RecordedEvent]
+    watched: list[ReceivedHistory]
+    placed: list[PlacementAnswer]
+    lists: list[OrderListAnswer]
     errors: list[str]
 
 
-class _List(msgspec.Struct, rename="camel"):
+class _OrderListBody(msgspec.Struct, rename="camel"):
     orders: list[msgspec.Raw]
     as_of: str
 
 
-_list = msgspec.json.Decoder(_List)
-_any = msgspec.json.Decoder(float_hook=Decimal)
+_order_list_decoder = msgspec.json.Decoder(_OrderListBody)
+_json_decoder = msgspec.json.Decoder(float_hook=Decimal)
 
 
-def judge(recording: Recording) -> list[str]:
+def find_violations(recording: FaultTrialRecording) -> list[str]:
     """Everything that is wrong."""
-    log = Log([Epoch(recording.epoch, recording.events)])
-    wrong = broken(recording.events, recording.placed)
+    log = ExpectedLog([LogIncarnation(recording.epoch, recording.events)])
+    wrong = invariant_violations(recording.events, recording.placed)
     for one in recording.watched:
-        who = f"client {one.number} of {one.manner.user} ({one.manner.path})"
-        told = check(log, one.manner.user, one.history, domains=_domains(one))
-        found = [*map(str, told), *_plainly(log, one)]
+        who = f"client {one.watcher_number} of {one.behavior.user} ({one.behavior.path})"
+        told = check_history(log, one.behavior.user, one.history, domains=_streamed_domains(one))
+        found = [*map(str, told), *_check_ids_and_events(log, one)]
         wrong += [f"{who}: {what}" for what in found]
     for listed in recording.lists:
-        wrong += _listing(log, listed)
+        wrong += _check_order_list(log, listed)
     return wrong + [f"logged: {line}" for line in recording.errors]
 
 
-def _plainly(log: Log, one: Watched) -> Iterator[str]:
+def _check_ids_and_events(log: ExpectedLog, received: ReceivedHistory) -> Iterator[str]:
     """Ids strictly increase, and the events are exactly those of the log from where it began."""
-    if resets := one.frames("stream:reset"):
+    if resets := received.count_frames("stream:reset"):
         yield f"{resets} resets, and nothing was ever lost"
-    lives = [*_lives(one.history)]
+    lives = [*_split_at_fresh_connections(received.history)]
     for life, frames in enumerate(lives):
         ids = [int((frame.id or "").rpartition("-")[2]) for frame in frames]
         if any(later <= earlier for earlier, later in itertools.pairwise(ids)):
             yield f"ids do not increase: {ids}"
-        end = log.newest.last if life == len(lives) - 1 else ids[-1]
-        wanted = log.newest.between(one.manner.user, ids[0], end + 1, _domains(one))
+        end = log.newest_epoch.last if life == len(lives) - 1 else ids[-1]
+        wanted = log.newest_epoch.visible_between(
+            received.behavior.user, ids[0], end + 1, _streamed_domains(received)
+        )
         got = [
             at for at, frame in zip(ids[1:], frames[1:], strict=True) if frame.name != "checkpoint"
         ]
@@ -85,16 +96,20 @@ def _plainly(log: Log, one: Watched) -> Iterator[str]:
             yield f"from {ids[0]} to {end}: lost {lost}, and {extra} should not be there"
 
 
-def _domains(one: Watched) -> frozenset[str]:
+def _streamed_domains(received: ReceivedHistory) -> frozenset[str]:
     """What its stream shows."""
-    return TRADING if one.manner.path == "/api/stream/trading" else DOMAINS
+    return (
+        TRADING_STREAM_DOMAINS
+        if received.behavior.path == "/api/stream/trading"
+        else ORDER_STREAM_DOMAINS
+    )
 
 
-def _lives(history: Sequence[Entry]) -> Iterator[list[Frame]]:
+def _split_at_fresh_connections(history: Sequence[HistoryEntry]) -> Iterator[list[ReceivedEvent]]:
     """The frames with an id since it came without one, each time that it did and got any."""
-    frames: list[Frame] = []
-    for entry in [*history, Connect(None)]:
-        if isinstance(entry, Frame):
+    frames: list[ReceivedEvent] = []
+    for entry in [*history, StreamOpened(None)]:
+        if isinstance(entry, ReceivedEvent):
             frames += [entry] if entry.id is not None else []
         elif entry.requested is None:
             if frames:
@@ -102,13 +117,16 @@ def _lives(history: Sequence[Entry]) -> Iterator[list[Frame]]:
             frames = []
 
 
-def _listing(log: Log, listed: Listed) -> Iterator[str]:
-    told = _list.decode(listed.data)
+def _check_order_list(log: ExpectedLog, answer: OrderListAnswer) -> Iterator[str]:
+    told = _order_list_decoder.decode(answer.data)
     epoch, _, sequence = told.as_of.rpartition("-")
-    if epoch != log.newest.name or int(sequence) > log.newest.last:
-        yield f"a list of {listed.user} as of {told.as_of}; the log is {log.newest.name}"
+    if epoch != log.newest_epoch.name or int(sequence) > log.newest_epoch.last:
+        yield f"a list of {answer.user} as of {told.as_of}; the log is {log.newest_epoch.name}"
         return
-    orders = [_any.decode(order) for order in told.orders]
-    wanted = [_any.decode(order) for order in log.newest.fold(listed.user, int(sequence))]
+    orders = [_json_decoder.decode(order) for order in told.orders]
+    wanted = [
+        _json_decoder.decode(order)
+        for order in log.newest_epoch.snapshot_orders(answer.user, int(sequence))
+    ]
     if orders != wanted:
-        yield f"a list of {listed.user} as of {told.as_of} is not the fold: {len(orders)} orders"
+        yield f"a list of {answer.user} as of {told.as_of} is not the fold: {len(orders)} orders"

@@ -13,8 +13,19 @@ log bears out, and then a snapshot must follow. An event of another epoch than t
 needs a reset before it.
 """
 
-from tests.history.judge import check
-from tests.history.truth import Epoch, Log, Shown, shown
-from tests.history.words import Connect, Entry, Frame, Kind, Wrong
+from tests.history.judge import check_history
+from tests.history.truth import ExpectedEvent, ExpectedLog, LogIncarnation, expected_event
+from tests.history.words import Anomaly, AnomalyKind, HistoryEntry, ReceivedEvent, StreamOpened
 
-__all__ = ["Connect", "Entry", "Epoch", "Frame", "Kind", "Log", "Shown", "Wrong", "check", "shown"]
+__all__ = [
+    "Anomaly",
+    "AnomalyKind",
+    "ExpectedEvent",
+    "ExpectedLog",
+    "HistoryEntry",
+    "LogIncarnation",
+    "ReceivedEvent",
+    "StreamOpened",
+    "check_history",
+    "expected_event",
+]

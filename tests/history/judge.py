@@ -8,19 +8,19 @@ from typing import Any
 import msgspec
 
 from tapewire.log import EVERYBODY
-from tests.history.truth import DOMAINS, Epoch, Log, Shown
-from tests.history.words import Connect, Entry, Frame, Kind, Wrong
+from tests.history.truth import ORDER_STREAM_DOMAINS, ExpectedEvent, ExpectedLog, LogIncarnation
+from tests.history.words import Anomaly, AnomalyKind, HistoryEntry, ReceivedEvent, StreamOpened
 
-WITHOUT_ID = frozenset(
+UNSEQUENCED_NAMES = frozenset(
     {"connected", "stream:reset", "stream:draining", "auth:expired", "position:update"}
 )
-REQUESTED_SHOWN = 64
+MAX_REQUESTED_ID_LENGTH = 64
 """Characters of a bad id that a reset repeats."""
 
-_ID = re.compile(r"([a-z][a-z0-9]{0,23})-(\d{1,19})")
+_ID_PATTERN = re.compile(r"([a-z][a-z0-9]{0,23})-(\d{1,19})")
 
 
-class _Place(msgspec.Struct, frozen=True):
+class _EventId(msgspec.Struct, frozen=True):
     epoch: str
     sequence: int
 
@@ -43,251 +43,303 @@ class _Connected(msgspec.Struct, rename="camel"):
     user_id: str | None
 
 
-_snapshot = msgspec.json.Decoder(_Snapshot)
-_reset = msgspec.json.Decoder(_Reset)
-_connected = msgspec.json.Decoder(_Connected)
-_any = msgspec.json.Decoder(float_hook=Decimal)
+_snapshot_decoder = msgspec.json.Decoder(_Snapshot)
+_reset_decoder = msgspec.json.Decoder(_Reset)
+_connected_decoder = msgspec.json.Decoder(_Connected)
+_json_decoder = msgspec.json.Decoder(float_hook=Decimal)
 
 
-def check(
-    log: Log,
+def check_history(
+    log: ExpectedLog,
     owner: str,
-    history: Sequence[Entry],
+    history: Sequence[HistoryEntry],
     *,
     complete: bool = True,
     replay_limit: int | None = None,
-    domains: frozenset[str] = DOMAINS,
-) -> list[Wrong]:
+    domains: frozenset[str] = ORDER_STREAM_DOMAINS,
+) -> list[Anomaly]:
     """All deviations in one client's `history`.
 
     `domains` are what the stream shows of the owner's own events. `complete` says that everything
     had time to arrive; `replay_limit` is how many events of an owner a replay may have, so that a
     reset with the reason `limit` can be judged (None: none may).
     """
-    client = _Client(log, owner, replay_limit, domains)
+    client = _HistoryChecker(log, owner, replay_limit, domains)
     for at, entry in enumerate(history):
-        client.take(at, entry)
+        client.check_entry(at, entry)
     if complete:
-        client.end(len(history))
-    return client.wrong
+        client.check_complete(len(history))
+    return client.anomalies
 
 
-class _Client:
+class _HistoryChecker:
     """Where one client is: after `place`, or waiting for a snapshot."""
 
     def __init__(
-        self, log: Log, owner: str, replay_limit: int | None, domains: frozenset[str]
+        self, log: ExpectedLog, owner: str, replay_limit: int | None, domains: frozenset[str]
     ) -> None:
         self._domains = domains
         self._log = log
         self._owner = owner
         self._replay_limit = replay_limit
-        self._at = 0
-        self._requested: str | None = None
-        self._place: _Place | None = None
-        self._begun = 0
-        self._delivered: set[int] = set()
-        self._fresh = True
-        self._excused = False
-        self._connecting = False
-        self._moved = False
-        self.wrong: list[Wrong] = []
+        self._entry_index = 0
+        self._requested_id: str | None = None
+        self._last_event_id: _EventId | None = None
+        self._start_sequence = 0
+        self._delivered_sequences: set[int] = set()
+        self._awaits_snapshot = True
+        self._may_receive_snapshot = False
+        self._awaits_connected = False
+        self._has_received_id = False
+        self.anomalies: list[Anomaly] = []
 
-    def take(self, at: int, entry: Entry) -> None:
-        self._at = at
-        if isinstance(entry, Connect):
-            self._connect(entry)
+    def check_entry(self, index: int, entry: HistoryEntry) -> None:
+        self._entry_index = index
+        if isinstance(entry, StreamOpened):
+            self._open_stream(entry)
         elif entry.id is not None:
-            self._with_id(entry, entry.id)
+            self._check_sequenced(entry, entry.id)
         else:
-            self._without_id(entry)
+            self._check_unsequenced(entry)
 
-    def end(self, at: int) -> None:
-        self._at = at
-        newest = self._log.newest
-        if self._place is None or self._fresh:
-            self._say(Kind.BEHIND, f"no snapshot came; last asked for {self._requested}")
-        elif self._place.epoch != newest.name:
-            self._say(Kind.BEHIND, f"at {self._place}, and the log is {newest.name} now")
-        elif missing := newest.between(
-            self._owner, self._place.sequence, newest.last + 1, self._domains
+    def check_complete(self, index: int) -> None:
+        self._entry_index = index
+        newest = self._log.newest_epoch
+        if self._last_event_id is None or self._awaits_snapshot:
+            self._report(
+                AnomalyKind.INCOMPLETE, f"no snapshot came; last asked for {self._requested_id}"
+            )
+        elif self._last_event_id.epoch != newest.name:
+            self._report(
+                AnomalyKind.INCOMPLETE,
+                f"at {self._last_event_id}, and the log is {newest.name} now",
+            )
+        elif missing := newest.visible_between(
+            self._owner, self._last_event_id.sequence, newest.last + 1, self._domains
         ):
-            self._say(Kind.BEHIND, f"at {self._place}, without {_few(missing)}")
+            self._report(
+                AnomalyKind.INCOMPLETE,
+                f"at {self._last_event_id}, without {_format_sequences(missing)}",
+            )
 
-    def _say(self, kind: Kind, what: str) -> None:
-        self.wrong.append(Wrong(kind, self._at, what))
+    def _report(self, kind: AnomalyKind, what: str) -> None:
+        self.anomalies.append(Anomaly(kind, self._entry_index, what))
 
-    def _connect(self, connect: Connect) -> None:
-        self._requested = connect.requested
-        self._place = None if connect.requested is None else self._named(connect.requested)
-        self._delivered.clear()
-        self._begun = 0 if self._place is None else self._place.sequence
-        self._fresh = self._excused = connect.requested is None
-        self._connecting = True
-        self._moved = False
+    def _open_stream(self, connect: StreamOpened) -> None:
+        self._requested_id = connect.requested_id
+        self._last_event_id = (
+            None if connect.requested_id is None else self._parse_id(connect.requested_id)
+        )
+        self._delivered_sequences.clear()
+        self._start_sequence = 0 if self._last_event_id is None else self._last_event_id.sequence
+        self._awaits_snapshot = self._may_receive_snapshot = connect.requested_id is None
+        self._awaits_connected = True
+        self._has_received_id = False
 
-    def _named(self, text: str) -> _Place | None:
+    def _parse_id(self, text: str) -> _EventId | None:
         """The place that an id names; a bare sequence is one in the newest epoch."""
-        if found := _ID.fullmatch(text):
-            return _Place(found[1], int(found[2]))
-        return _Place(self._log.newest.name, int(text)) if text.isdecimal() else None
+        if found := _ID_PATTERN.fullmatch(text):
+            return _EventId(found[1], int(found[2]))
+        return _EventId(self._log.newest_epoch.name, int(text)) if text.isdecimal() else None
 
-    def _without_id(self, frame: Frame) -> None:
-        if self._connecting != (frame.name == "connected"):
-            self._say(Kind.OPENING, f"{frame.name} where `connected` belongs, or the reverse")
-        self._connecting = False
+    def _check_unsequenced(self, frame: ReceivedEvent) -> None:
+        if self._awaits_connected != (frame.name == "connected"):
+            self._report(
+                AnomalyKind.WRONG_OPENING, f"{frame.name} where `connected` belongs, or the reverse"
+            )
+        self._awaits_connected = False
         if frame.name == "connected":
-            user = _connected.decode(frame.data).user_id
+            user = _connected_decoder.decode(frame.data).user_id
             if user != self._owner:
-                self._say(Kind.FOREIGN, f"connected as {user!r}, not {self._owner!r}")
+                self._report(
+                    AnomalyKind.FOREIGN_EVENT, f"connected as {user!r}, not {self._owner!r}"
+                )
         elif frame.name == "stream:reset":
-            self._reset(_reset.decode(frame.data))
-        elif frame.name not in WITHOUT_ID:
-            self._say(Kind.BAD_ID, f"{frame.name} without an id: {_short(frame.data)}")
+            self._check_reset(_reset_decoder.decode(frame.data))
+        elif frame.name not in UNSEQUENCED_NAMES:
+            self._report(AnomalyKind.BAD_ID, f"{frame.name} without an id: {_shorten(frame.data)}")
 
-    def _reset(self, reset: _Reset) -> None:
-        if not self._is_ours(reset.requested_id):
-            at = self._place if self._moved else self._requested
-            self._say(Kind.UNFOUNDED, f"of {reset.requested_id!r}, but the client is at {at}")
-        elif not self._founded(reset):
-            why = f"{reset.reason!r} of {reset.requested_id}: {self._facts()}"
-            self._say(Kind.UNFOUNDED, why)
-        self._fresh = self._excused = True
+    def _check_reset(self, reset: _Reset) -> None:
+        if not self._is_known_id(reset.requested_id):
+            at = self._last_event_id if self._has_received_id else self._requested_id
+            self._report(
+                AnomalyKind.UNFOUNDED_RESET, f"of {reset.requested_id!r}, but the client is at {at}"
+            )
+        elif not self._is_justified(reset):
+            why = f"{reset.reason!r} of {reset.requested_id}: {self._describe_log()}"
+            self._report(AnomalyKind.UNFOUNDED_RESET, why)
+        self._awaits_snapshot = self._may_receive_snapshot = True
 
-    def _is_ours(self, text: str) -> bool:
+    def _is_known_id(self, text: str) -> bool:
         """Whether a reset's id is what this connection asked for; or later where the client is, or
         a place after that with nothing between."""
-        if not self._moved and text == (self._requested or "")[:REQUESTED_SHOWN]:
+        if (
+            not self._has_received_id
+            and text == (self._requested_id or "")[:MAX_REQUESTED_ID_LENGTH]
+        ):
             return True
-        named, place = self._named(text), self._place
+        named, place = self._parse_id(text), self._last_event_id
         if named is None or place is None or named.epoch != place.epoch:
             return False
         epoch = self._log.epochs.get(place.epoch)
         if epoch is None:
             return False
-        between = epoch.between(self._owner, place.sequence, named.sequence + 1, self._domains)
+        between = epoch.visible_between(
+            self._owner, place.sequence, named.sequence + 1, self._domains
+        )
         return named.sequence >= place.sequence and not between
 
-    def _founded(self, reset: _Reset) -> bool:
-        place = self._place
+    def _is_justified(self, reset: _Reset) -> bool:
+        place = self._last_event_id
         if place is None:
-            return reset.reason == "malformed" and self._requested is not None
+            return reset.reason == "malformed" and self._requested_id is not None
         epoch = self._log.epochs.get(place.epoch)
         if reset.reason == "epoch" or epoch is None:
-            return reset.reason == "epoch" and place.epoch != self._log.newest.name
+            return reset.reason == "epoch" and place.epoch != self._log.newest_epoch.name
         if reset.reason == "ahead":
             return place.sequence > epoch.last
         if reset.reason == "trimmed":
             return place.sequence + 1 < epoch.first
         if reset.reason == "limit" and self._replay_limit is not None:
-            return epoch.later(self._owner, place.sequence) > self._replay_limit
+            return epoch.count_after(self._owner, place.sequence) > self._replay_limit
         return False
 
-    def _facts(self) -> str:
+    def _describe_log(self) -> str:
         return ", ".join(
             f"{epoch.name} has {epoch.first} to {epoch.last}" for epoch in self._log.epochs.values()
         )
 
-    def _with_id(self, frame: Frame, id_: str) -> None:
-        found = _ID.fullmatch(id_)
+    def _check_sequenced(self, frame: ReceivedEvent, raw_id: str) -> None:
+        found = _ID_PATTERN.fullmatch(raw_id)
         epoch = self._log.epochs.get(found[1]) if found else None
         if found is None or epoch is None:
-            self._say(Kind.BAD_ID, f"{frame.name} with the id {id_!r}")
+            self._report(AnomalyKind.BAD_ID, f"{frame.name} with the id {raw_id!r}")
             return
-        if self._connecting:
-            self._say(Kind.OPENING, f"{frame.name} before `connected`")
-            self._connecting = False
-        to = _Place(found[1], int(found[2]))
+        if self._awaits_connected:
+            self._report(AnomalyKind.WRONG_OPENING, f"{frame.name} before `connected`")
+            self._awaits_connected = False
+        to = _EventId(found[1], int(found[2]))
         if frame.name == "order:update" and frame.data.startswith(b'{"snapshot":true,'):
-            self._take_snapshot(frame, epoch, to)
-        elif self._fresh:
-            self._say(Kind.NO_SNAPSHOT, f"{frame.name} {to} before any snapshot")
-        elif self._place is None or to.epoch != self._place.epoch:
-            self._say(Kind.SILENT, f"{frame.name} {to} after {self._place or self._requested}")
+            self._check_snapshot(frame, epoch, to)
+        elif self._awaits_snapshot:
+            self._report(AnomalyKind.NO_SNAPSHOT, f"{frame.name} {to} before any snapshot")
+        elif self._last_event_id is None or to.epoch != self._last_event_id.epoch:
+            self._report(
+                AnomalyKind.SILENT_RESET,
+                f"{frame.name} {to} after {self._last_event_id or self._requested_id}",
+            )
         else:
-            self._advance(frame, epoch, self._place.sequence, to)
-        self._place = to
-        self._moved = True
-        self._fresh = self._excused = False
+            self._check_advance(frame, epoch, self._last_event_id.sequence, to)
+        self._last_event_id = to
+        self._has_received_id = True
+        self._awaits_snapshot = self._may_receive_snapshot = False
 
-    def _take_snapshot(self, frame: Frame, epoch: Epoch, to: _Place) -> None:
-        before = self._place
-        if not self._excused:
-            self._say(Kind.SILENT, f"a snapshot {to} after {before or self._requested}")
+    def _check_snapshot(
+        self, frame: ReceivedEvent, epoch: LogIncarnation, event_id: _EventId
+    ) -> None:
+        before = self._last_event_id
+        if not self._may_receive_snapshot:
+            self._report(
+                AnomalyKind.SILENT_RESET,
+                f"a snapshot {event_id} after {before or self._requested_id}",
+            )
         elif (
             before is not None
-            and before.epoch == to.epoch
-            and (to.sequence < before.sequence <= epoch.last)
+            and before.epoch == event_id.epoch
+            and (event_id.sequence < before.sequence <= epoch.last)
         ):
-            self._say(Kind.BACK, f"a snapshot {to} after {before}")
-        if to.sequence > epoch.last:
-            self._say(Kind.FOREIGN, f"a snapshot {to}, but the log ends at {epoch.last}")
-        told = [bytes(order) for order in _snapshot.decode(frame.data).orders]
-        wanted = epoch.fold(self._owner, to.sequence)
-        if told != wanted and [*map(_json, told)] != [*map(_json, wanted)]:
-            self._say(Kind.SNAPSHOT, f"{to}: {_difference(told, wanted)}")
-        self._delivered.clear()
-        self._begun = to.sequence
+            self._report(AnomalyKind.ID_WENT_BACK, f"a snapshot {event_id} after {before}")
+        if event_id.sequence > epoch.last:
+            self._report(
+                AnomalyKind.FOREIGN_EVENT,
+                f"a snapshot {event_id}, but the log ends at {epoch.last}",
+            )
+        told = [bytes(order) for order in _snapshot_decoder.decode(frame.data).orders]
+        wanted = epoch.snapshot_orders(self._owner, event_id.sequence)
+        if told != wanted and [*map(_parse_json, told)] != [*map(_parse_json, wanted)]:
+            self._report(
+                AnomalyKind.WRONG_SNAPSHOT, f"{event_id}: {_describe_difference(told, wanted)}"
+            )
+        self._delivered_sequences.clear()
+        self._start_sequence = event_id.sequence
 
-    def _advance(self, frame: Frame, epoch: Epoch, after: int, to: _Place) -> None:
-        sequence = to.sequence
+    def _check_advance(
+        self, frame: ReceivedEvent, epoch: LogIncarnation, after: int, event_id: _EventId
+    ) -> None:
+        sequence = event_id.sequence
         if frame.name == "checkpoint":
             if sequence <= after:
-                self._say(Kind.BACK, f"checkpoint {to} after {after}")
+                self._report(AnomalyKind.ID_WENT_BACK, f"checkpoint {event_id} after {after}")
             sequence += 1
         else:
-            self._compare(frame, epoch.at(sequence), to)
-        if missing := epoch.between(self._owner, after, sequence, self._domains):
-            self._say(Kind.GAP, f"{to} after {after}, without {_few(missing)}")
+            self._check_content(frame, epoch.event_at(sequence), event_id)
+        if missing := epoch.visible_between(self._owner, after, sequence, self._domains):
+            self._report(
+                AnomalyKind.GAP, f"{event_id} after {after}, without {_format_sequences(missing)}"
+            )
         if frame.name != "checkpoint":
             if sequence <= after:
-                known = sequence in self._delivered or sequence <= self._begun
-                kind = Kind.DUPLICATE if known else Kind.REORDERED
-                self._say(kind, f"{frame.name} {to} after {after}")
-            self._delivered.add(sequence)
+                known = sequence in self._delivered_sequences or sequence <= self._start_sequence
+                kind = AnomalyKind.DUPLICATE if known else AnomalyKind.REORDERED
+                self._report(kind, f"{frame.name} {event_id} after {after}")
+            self._delivered_sequences.add(sequence)
 
-    def _compare(self, frame: Frame, event: Shown | None, to: _Place) -> None:
+    def _check_content(
+        self, frame: ReceivedEvent, event: ExpectedEvent | None, event_id: _EventId
+    ) -> None:
         if event is None:
-            self._say(Kind.FOREIGN, f"{frame.name} {to}: the log has no such event")
+            self._report(
+                AnomalyKind.FOREIGN_EVENT, f"{frame.name} {event_id}: the log has no such event"
+            )
         elif event.owner not in (self._owner, EVERYBODY):
-            self._say(Kind.FOREIGN, f"{frame.name} {to} is of {event.owner!r}")
+            self._report(
+                AnomalyKind.FOREIGN_EVENT, f"{frame.name} {event_id} is of {event.owner!r}"
+            )
         elif frame.name != event.name:
-            self._say(Kind.CONTENT, f"{to} is {event.name or 'not shown'}, not {frame.name}")
+            self._report(
+                AnomalyKind.WRONG_CONTENT,
+                f"{event_id} is {event.name or 'not shown'}, not {frame.name}",
+            )
         elif event.domain not in self._domains and event.owner != EVERYBODY:
-            self._say(Kind.CONTENT, f"{to} is of {event.domain}, which this stream does not show")
+            self._report(
+                AnomalyKind.WRONG_CONTENT,
+                f"{event_id} is of {event.domain}, which this stream does not show",
+            )
         elif event.name == "position:update":
-            self._compare_position(frame, event, to)
-        elif frame.data != event.data and _json(frame.data) != _json(event.data):
-            told, wanted = _short(frame.data), _short(event.data)
-            self._say(Kind.CONTENT, f"{to} says {told}, the log {wanted}")
+            self._check_position_content(frame, event, event_id)
+        elif frame.data != event.data and _parse_json(frame.data) != _parse_json(event.data):
+            told, wanted = _shorten(frame.data), _shorten(event.data)
+            self._report(AnomalyKind.WRONG_CONTENT, f"{event_id} says {told}, the log {wanted}")
 
-    def _compare_position(self, frame: Frame, event: Shown, to: _Place) -> None:
+    def _check_position_content(
+        self, frame: ReceivedEvent, event: ExpectedEvent, event_id: _EventId
+    ) -> None:
         """What hangs on a price is of the moment of telling."""
-        [told] = _json(frame.data)["positions"]
-        held = _json(event.data)
+        [told] = _parse_json(frame.data)["positions"]
+        held = _parse_json(event.data)
         wanted = (held["symbol"], held["quantity"], held["entryPrice"], held["realizedPnl"])
         if (told["symbol"], told["quantity"], told["entryPrice"], told["realizedPnL"]) != wanted:
-            self._say(Kind.CONTENT, f"{to} says {told}, the log {wanted}")
+            self._report(AnomalyKind.WRONG_CONTENT, f"{event_id} says {told}, the log {wanted}")
 
 
-def _json(data: bytes) -> Any:
-    return _any.decode(data)
+def _parse_json(data: bytes) -> Any:
+    return _json_decoder.decode(data)
 
 
-def _few(sequences: Sequence[int]) -> str:
+def _format_sequences(sequences: Sequence[int]) -> str:
     more = f" and {len(sequences) - 5} more" if len(sequences) > 5 else ""
     return ", ".join(map(str, sequences[:5])) + more
 
 
-def _short(data: bytes) -> str:
+def _shorten(data: bytes) -> str:
     text = data.decode(errors="replace")
     return text if len(text) <= 120 else f"{text[:117]}..."
 
 
-def _difference(told: list[bytes], wanted: list[bytes]) -> str:
-    extra = [_short(order) for order in told if order not in wanted]
-    lost = [_short(order) for order in wanted if order not in told]
-    counts = f"{len(told)} orders, not {len(wanted)}"
+def _describe_difference(received: list[bytes], expected: list[bytes]) -> str:
+    extra = [_shorten(order) for order in received if order not in expected]
+    lost = [_shorten(order) for order in expected if order not in received]
+    counts = f"{len(received)} orders, not {len(expected)}"
     return (
         f"{counts}; too many: {extra[:1]}; missing: {lost[:1]}"
         if extra or lost

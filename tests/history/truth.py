@@ -9,21 +9,21 @@ from heapq import merge
 
 import msgspec
 
-from tapewire.log import EVERYBODY, Recorded, Subject
+from tapewire.log import EVERYBODY, EventSubject, RecordedEvent
 
-CLOSED_SHOWN = 200
+MAX_CLOSED_ORDERS = 200
 """Closed orders in a snapshot, those that closed last."""
-DOMAINS = frozenset({"orders", "trades"})
+ORDER_STREAM_DOMAINS = frozenset({"orders", "trades"})
 """What the stream of a user's orders shows."""
-TRADING = DOMAINS | {"positions"}
+TRADING_STREAM_DOMAINS = ORDER_STREAM_DOMAINS | {"positions"}
 """What the stream of everything that a user trades shows."""
-AGENTS = "agents"
+AGENTS_DOMAIN = "agents"
 """What they show of everybody's."""
 
-_OPEN = ("new", "partially_filled")
+_OPEN_STATUSES = ("new", "partially_filled")
 
 
-class Shown(msgspec.Struct, frozen=True):
+class ExpectedEvent(msgspec.Struct, frozen=True):
     """An event of the log as its owner must see it; no `name` when streams do not show it."""
 
     sequence: int
@@ -31,21 +31,21 @@ class Shown(msgspec.Struct, frozen=True):
     name: str
     data: bytes
     domain: str = ""
-    order: str = ""
-    open: bool = False
+    order_id: str = ""
+    is_open: bool = False
 
 
-_NOTHING = msgspec.Raw()
+_ABSENT = msgspec.Raw()
 
 
-class _Stored(msgspec.Struct, rename="camel"):
+class _StoredEvent(msgspec.Struct, rename="camel"):
     """Whatever an order or trade event is stored with, number for number."""
 
-    order: msgspec.Raw = _NOTHING
-    position: msgspec.Raw = _NOTHING
-    trade_id: msgspec.Raw = _NOTHING
-    qty: msgspec.Raw = _NOTHING
-    price: msgspec.Raw = _NOTHING
+    order: msgspec.Raw = _ABSENT
+    position: msgspec.Raw = _ABSENT
+    trade_id: msgspec.Raw = _ABSENT
+    qty: msgspec.Raw = _ABSENT
+    price: msgspec.Raw = _ABSENT
 
 
 class _Order(msgspec.Struct, rename="camel"):
@@ -53,83 +53,87 @@ class _Order(msgspec.Struct, rename="camel"):
     status: str
 
 
-_stored = msgspec.json.Decoder(_Stored)
-_order = msgspec.json.Decoder(_Order)
+_event_decoder = msgspec.json.Decoder(_StoredEvent)
+_order_decoder = msgspec.json.Decoder(_Order)
 
 
-def shown(recorded: Recorded) -> Shown:
+def expected_event(recorded: RecordedEvent) -> ExpectedEvent:
     """What the owner of a recorded event must see of it."""
-    subject = Subject.parse(recorded.subject)
-    nothing = Shown(recorded.sequence, subject.owner, "", b"")
-    if subject.owner == EVERYBODY and subject.domain == AGENTS:
+    subject = EventSubject.parse(recorded.subject)
+    nothing = ExpectedEvent(recorded.sequence, subject.owner, "", b"")
+    if subject.owner == EVERYBODY and subject.domain == AGENTS_DOMAIN:
         return msgspec.structs.replace(nothing, name="agent:status", data=recorded.data)
-    if subject.owner == EVERYBODY or subject.domain not in TRADING:
+    if subject.owner == EVERYBODY or subject.domain not in TRADING_STREAM_DOMAINS:
         return nothing
     nothing = msgspec.structs.replace(nothing, domain=subject.domain)
     if subject.domain == "positions":
-        held = bytes(_stored.decode(recorded.data).position)
+        held = bytes(_event_decoder.decode(recorded.data).position)
         return msgspec.structs.replace(nothing, name="position:update", data=held)
     if recorded.tag == "trade.executed.v1":
         return msgspec.structs.replace(nothing, name="trade:new", data=recorded.data)
-    stored = _stored.decode(recorded.data)
+    stored = _event_decoder.decode(recorded.data)
     name, data = "order:update", bytes(stored.order)
-    order = _order.decode(data)
+    order = _order_decoder.decode(data)
     if recorded.tag == "order.filled.v1":
         fill = (bytes(stored.qty), bytes(stored.price), bytes(stored.trade_id))
         name, data = "order:fill", data[:-1] + b',"fillQty":%b,"fillPrice":%b,"tradeId":%b}' % fill
     return msgspec.structs.replace(
-        nothing, name=name, data=data, order=order.order_id, open=order.status in _OPEN
+        nothing, name=name, data=data, order_id=order.order_id, is_open=order.status in _OPEN_STATUSES
     )
 
 
-class Epoch:
+class LogIncarnation:
     """One incarnation of the log: all its events from sequence 1; `first` is the first one that it
     still held at the end."""
 
-    def __init__(self, name: str, events: Sequence[Recorded], *, first: int = 1) -> None:
+    def __init__(self, name: str, events: Sequence[RecordedEvent], *, first: int = 1) -> None:
         self.name = name
         self.first = first
-        self.events = [shown(recorded) for recorded in events]
+        self.events = [expected_event(recorded) for recorded in events]
         self.last = len(self.events)
         for place, event in enumerate(self.events, 1):
             assert event.sequence == place, f"the log has {event.sequence} where {place} belongs"
-        self._of: dict[tuple[str, str], list[int]] = {}
-        self._counted: dict[str, list[int]] = {}
+        self._visible_sequences: dict[tuple[str, str], list[int]] = {}
+        self._relevant_sequences: dict[str, list[int]] = {}
         for event in self.events:
             if event.owner != EVERYBODY or event.name:
-                self._counted.setdefault(event.owner, []).append(event.sequence)
+                self._relevant_sequences.setdefault(event.owner, []).append(event.sequence)
             if event.name:
-                self._of.setdefault((event.owner, event.domain), []).append(event.sequence)
+                self._visible_sequences.setdefault((event.owner, event.domain), []).append(
+                    event.sequence
+                )
 
-    def at(self, sequence: int) -> Shown | None:
+    def event_at(self, sequence: int) -> ExpectedEvent | None:
         """The event of that sequence."""
         return self.events[sequence - 1] if 1 <= sequence <= self.last else None
 
-    def between(
-        self, owner: str, after: int, before: int, domains: Iterable[str] = DOMAINS
+    def visible_between(
+        self, owner: str, after: int, before: int, domains: Iterable[str] = ORDER_STREAM_DOMAINS
     ) -> list[int]:
         """The sequences in (after, before) that the owner must see on a stream of `domains`."""
         places = [*((owner, domain) for domain in domains), (EVERYBODY, "")]
-        return [*merge(*(_within(self._of.get(of, []), after, before) for of in places))]
+        return [
+            *merge(*(_within(self._visible_sequences.get(of, []), after, before) for of in places))
+        ]
 
-    def later(self, owner: str, after: int) -> int:
+    def count_after(self, owner: str, after: int) -> int:
         """How many events that concern `owner`, shown or not, come after a sequence."""
         return sum(
-            len(_within(self._counted.get(of, []), after, self.last + 1))
+            len(_within(self._relevant_sequences.get(of, []), after, self.last + 1))
             for of in (owner, EVERYBODY)
         )
 
-    def fold(self, owner: str, upto: int) -> list[bytes]:
+    def snapshot_orders(self, owner: str, as_of: int) -> list[bytes]:
         """The orders of `owner` as of `upto`: all open ones and the closed ones that closed last,
         the one that changed last at the end."""
-        newest: dict[str, Shown] = {}
-        for sequence in self.between(owner, 0, upto + 1):
+        newest: dict[str, ExpectedEvent] = {}
+        for sequence in self.visible_between(owner, 0, as_of + 1):
             event = self.events[sequence - 1]
-            if event.order:
-                newest.pop(event.order, None)
-                newest[event.order] = event
-        closed = [event.order for event in newest.values() if not event.open]
-        for forgotten in closed[: max(len(closed) - CLOSED_SHOWN, 0)]:
+            if event.order_id:
+                newest.pop(event.order_id, None)
+                newest[event.order_id] = event
+        closed = [event.order_id for event in newest.values() if not event.is_open]
+        for forgotten in closed[: max(len(closed) - MAX_CLOSED_ORDERS, 0)]:
             del newest[forgotten]
         return [_as_order(event) for event in newest.values()]
 
@@ -138,7 +142,7 @@ def _within(sequences: list[int], after: int, before: int) -> list[int]:
     return sequences[bisect_right(sequences, after) : bisect_left(sequences, before)]
 
 
-def _as_order(event: Shown) -> bytes:
+def _as_order(event: ExpectedEvent) -> bytes:
     return (
         event.data.partition(b',"fillQty":')[0] + b"}"
         if event.name == "order:fill"
@@ -146,13 +150,13 @@ def _as_order(event: Shown) -> bytes:
     )
 
 
-class Log:
+class ExpectedLog:
     """Every incarnation, oldest first."""
 
-    def __init__(self, epochs: Iterable[Epoch]) -> None:
+    def __init__(self, epochs: Iterable[LogIncarnation]) -> None:
         self.epochs = {epoch.name: epoch for epoch in epochs}
-        self.newest = [*self.epochs.values()][-1]
+        self.newest_epoch = [*self.epochs.values()][-1]
 
     @property
-    def events(self) -> int:
+    def event_count(self) -> int:
         return sum(epoch.last for epoch in self.epochs.values())

@@ -5,43 +5,43 @@ import enum
 import msgspec
 
 
-class Kind(enum.Enum):
+class AnomalyKind(enum.Enum):
     """What can be wrong."""
 
     GAP = "gap"
     DUPLICATE = "duplicate"
     REORDERED = "reordered"
-    FOREIGN = "foreign event"
-    CONTENT = "wrong content"
-    SNAPSHOT = "wrong snapshot"
-    SILENT = "silent reset"
-    UNFOUNDED = "unfounded reset"
-    BACK = "id going back"
+    FOREIGN_EVENT = "foreign event"
+    WRONG_CONTENT = "wrong content"
+    WRONG_SNAPSHOT = "wrong snapshot"
+    SILENT_RESET = "silent reset"
+    UNFOUNDED_RESET = "unfounded reset"
+    ID_WENT_BACK = "id going back"
     NO_SNAPSHOT = "no snapshot"
     BAD_ID = "bad id"
-    OPENING = "wrong opening"
-    BEHIND = "behind at the end"
+    WRONG_OPENING = "wrong opening"
+    INCOMPLETE = "behind at the end"
 
 
-class Wrong(msgspec.Struct, frozen=True):
+class Anomaly(msgspec.Struct, frozen=True):
     """A deviation: `at` is the place in the client's history."""
 
-    kind: Kind
-    at: int
-    what: str
+    kind: AnomalyKind
+    entry_index: int
+    description: str
 
     def __str__(self) -> str:
-        return f"{self.kind.value} at entry {self.at}: {self.what}"
+        return f"{self.kind.value} at entry {self.entry_index}: {self.description}"
 
 
-class Connect(msgspec.Struct, frozen=True):
+class StreamOpened(msgspec.Struct, frozen=True):
     """The client was answered with a stream, having given `requested` as its last id."""
 
-    requested: str | None
+    requested_id: str | None
     via: str = ""
 
 
-class Frame(msgspec.Struct, frozen=True):
+class ReceivedEvent(msgspec.Struct, frozen=True):
     """An event that the client parsed to its end. `data` is JSON."""
 
     name: str
@@ -49,4 +49,4 @@ class Frame(msgspec.Struct, frozen=True):
     id: str | None = None
 
 
-Entry = Connect | Frame
+HistoryEntry = StreamOpened | ReceivedEvent

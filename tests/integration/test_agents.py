@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tapewire.log import LogError, token
-from tapewire.log.jetstream import JetStreamLog, connect
-from tests.broker import LocalBroker
-from tests.integration.edge.house import Service
+from tapewire.log import LogError, encode_token
+from tapewire.log.jetstream import JetStreamEventLog, connect
+from tests.broker import LocalNatsServer
+from tests.integration.edge.house import ManagedService
 
 WAIT_SECONDS = 90.0
 SILENCE = 6
@@ -25,8 +25,8 @@ QUICK = {
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[LocalBroker]:
-    made = LocalBroker(tmp_path / "nats")
+def broker(tmp_path: Path) -> Iterator[LocalNatsServer]:
+    made = LocalNatsServer(tmp_path / "nats")
     (tmp_path / "nats").mkdir()
     made.start()
     yield made
@@ -34,13 +34,15 @@ def broker(tmp_path: Path) -> Iterator[LocalBroker]:
 
 
 @pytest.fixture
-def start(broker: LocalBroker, tmp_path: Path) -> Iterator[Callable[[str, str], Service]]:
+def start(
+    broker: LocalNatsServer, tmp_path: Path
+) -> Iterator[Callable[[str, str], ManagedService]]:
     """Starts services, by name and instance."""
     started = []
 
     def start_(name: str, instance):
         settings = {"TAPEWIRE_NATS_URL": broker.url, "TAPEWIRE_INSTANCE": instance, **QUICK}
-        service = Service(name, settings, tmp_path)
+        service = ManagedService(name, settings, tmp_path)
         started.append(service)
         service.wait_ready()
         return service
@@ -61,10 +63,10 @@ async def shown(broker, *options):
 
 
 @pytest.fixture
-async def journal(broker: LocalBroker) -> AsyncIterator[JetStreamLog]:
+async def journal(broker: LocalNatsServer) -> AsyncIterator[JetStreamEventLog]:
     """The log, over one connection."""
     wire = await connect(broker.url, "test")
-    yield JetStreamLog(wire)
+    yield JetStreamEventLog(wire)
     await wire.close()
 
 
@@ -74,7 +76,7 @@ def _name(instance):
 
 async def told(log, instance):
     """All that was announced of an instance, in order."""
-    page = await log.page(f"ev._all.agents.{token(_name(instance))}", after=0)
+    page = await log.page(f"ev._all.agents.{encode_token(_name(instance))}", after=0)
     return [one.event.state.value for one in page.events]
 
 
@@ -92,7 +94,7 @@ async def become(log, instance, *wanted) -> None:
 
 
 async def test_starting_running_killed_stopped_and_a_restarted_server(
-    broker: LocalBroker, start: Callable[[str, str], Service], journal: JetStreamLog
+    broker: LocalNatsServer, start: Callable[[str, str], ManagedService], journal: JetStreamEventLog
 ) -> None:
     orders, prices, victim = (start("orders", "o.1"), start("prices", "p/1"), start("prices", "p2"))
     for instance in ("o.1", "p/1", "p2"):
@@ -130,7 +132,7 @@ async def test_starting_running_killed_stopped_and_a_restarted_server(
     assert table[1].split()[:3] == ["orders", "o.1", "stopped"]
 
 
-def test_times_that_contradict_each_other_are_refused(broker: LocalBroker) -> None:
+def test_times_that_contradict_each_other_are_refused(broker: LocalNatsServer) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "services.orders"],
         env={"TAPEWIRE_NATS_URL": broker.url, "TAPEWIRE_AGENT_HEARTBEAT": "30", "PATH": ""},
@@ -144,7 +146,7 @@ def test_times_that_contradict_each_other_are_refused(broker: LocalBroker) -> No
 
 
 async def test_one_that_fails_says_so_and_tells_users_nothing_of_its_files(
-    broker: LocalBroker, journal: JetStreamLog
+    broker: LocalNatsServer, journal: JetStreamEventLog
 ) -> None:
     settings = {"TAPEWIRE_NATS_URL": broker.url, "TAPEWIRE_INSTANCE": "p1", "PATH": "", **QUICK}
     done = await asyncio.to_thread(
@@ -158,6 +160,6 @@ async def test_one_that_fails_says_so_and_tells_users_nothing_of_its_files(
     )
     assert done.returncode == 2
     assert "/nowhere/quotes.csv" in done.stdout + done.stderr
-    page = await journal.page(f"ev._all.agents.{token(_name('p1'))}", after=0)
+    page = await journal.page(f"ev._all.agents.{encode_token(_name('p1'))}", after=0)
     assert page.events[-1].event.state.value == "stopped"
     assert page.events[-1].event.detail == "failed: BadSetting"

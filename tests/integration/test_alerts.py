@@ -27,14 +27,28 @@ from tapewire.events import (
     RuleKind,
     Side,
 )
-from tapewire.log import Draft, LogError, Meta, Recorded, Subject, new_id, token
-from tapewire.log.jetstream import JetStreamLog, JetStreamValues, Wire, connect, provision
+from tapewire.log import (
+    EventDraft,
+    EventMetadata,
+    EventSubject,
+    LogError,
+    RecordedEvent,
+    encode_token,
+    new_id,
+)
+from tapewire.log.jetstream import (
+    JetStreamEventLog,
+    JetStreamLatestValueStore,
+    NatsConnection,
+    connect,
+    provision,
+)
 from tapewire.log.jetstream.streams import MARKET
-from tapewire.runtime import Requests, Unanswered
+from tapewire.runtime import RequestClient, RequestTimeout
 from tapewire.runtime.contracts import alerts, notifications, orders
 from tests import waiting
-from tests.broker import LocalBroker, _die_with_parent
-from tests.integration.edge.golden import golden
+from tests.broker import LocalNatsServer, _set_parent_death_signal
+from tests.integration.edge.golden import golden_event
 
 USER = "alice"
 READY_SECONDS = 90.0
@@ -57,7 +71,7 @@ class Service:
                 stdout=out,
                 stderr=out,
                 pass_fds=(writing,),
-                preexec_fn=_die_with_parent,
+                preexec_fn=_set_parent_death_signal,
             )
         os.close(writing)
         self.instance = instance
@@ -87,12 +101,14 @@ class Service:
 class House:
     """A message server of its own, the services on it, and the test's own connection."""
 
-    def __init__(self, wire: Wire, url: str, folder: Path) -> None:
+    def __init__(self, wire: NatsConnection, url: str, folder: Path) -> None:
         self.url = url
-        self.log = JetStreamLog(wire)
-        self.market = JetStreamValues(wire, stream=MARKET, prefix="px", live="live.px")
-        self.leases = JetStreamValues(wire, stream="KV_leases", prefix="$KV.leases")
-        self.requests = Requests(wire)
+        self.log = JetStreamEventLog(wire)
+        self.market = JetStreamLatestValueStore(
+            wire, stream=MARKET, prefix="px", live_prefix="live.px"
+        )
+        self.leases = JetStreamLatestValueStore(wire, stream="KV_leases", prefix="$KV.leases")
+        self.requests = RequestClient(wire)
         self._folder = folder
         self._services: list[Service] = []
 
@@ -120,15 +136,15 @@ class House:
             change_percent=Decimal(0),
             timestamp=datetime.now(UTC),
         )
-        await self.market.post(token("IBM"), CODEC.encode(shown))
+        await self.market.put_unacknowledged(encode_token("IBM"), CODEC.encode(shown))
 
     async def ask(self, service: str, verb: str, request: Any, reply: type[Any]) -> Any:
         """Until it is answered, under one command id, as the edge does."""
         command_id = new_id()
         async with asyncio.timeout(READY_SECONDS):
             while True:
-                with contextlib.suppress(Unanswered):
-                    return await self.requests.ask(
+                with contextlib.suppress(RequestTimeout):
+                    return await self.requests.request(
                         service, verb, request, reply, correlation="test", command_id=command_id
                     )
                 await asyncio.sleep(0.05)
@@ -147,20 +163,23 @@ class House:
         reply = await self.ask(orders.SERVICE, orders.PLACE, wanted, orders.OrderReply)
         return str(reply.order.order_id)
 
-    async def events(self) -> list[Recorded]:
-        found: list[Recorded] = []
+    async def events(self) -> list[RecordedEvent]:
+        found: list[RecordedEvent] = []
         more = True
         while more:
             page = await self.log.page("ev.>", after=found[-1].sequence if found else 0)
             found += page.events
-            more = page.more
+            more = page.has_more
         return found
 
     async def sees(
-        self, what: str, holds: Callable[[list[Recorded]], bool], seconds: float = READY_SECONDS
-    ) -> list[Recorded]:
+        self,
+        what: str,
+        holds: Callable[[list[RecordedEvent]], bool],
+        seconds: float = READY_SECONDS,
+    ) -> list[RecordedEvent]:
         """The log, when it holds what is waited for."""
-        found: list[Recorded] = []
+        found: list[RecordedEvent] = []
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while True:
@@ -168,7 +187,7 @@ class House:
                         found = await self.events()
                         if holds(found):
                             return found
-                    await asyncio.sleep(waiting.LOOK_SECONDS)
+                    await asyncio.sleep(waiting.POLL_INTERVAL_SECONDS)
         pytest.fail(f"not within {seconds:g} s: {what}; the log ends: {found[-8:]}")
 
     async def holder(self, lease: str) -> str:
@@ -177,15 +196,15 @@ class House:
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[LocalBroker]:
-    made = LocalBroker(tmp_path)
+def broker(tmp_path: Path) -> Iterator[LocalNatsServer]:
+    made = LocalNatsServer(tmp_path)
     made.start()
     yield made
     made.close()
 
 
 @pytest.fixture
-async def house(broker: LocalBroker, tmp_path: Path) -> AsyncIterator[House]:
+async def house(broker: LocalNatsServer, tmp_path: Path) -> AsyncIterator[House]:
     wire = await connect(broker.url, "test")
     await provision(wire)
     made = House(wire, broker.url, tmp_path)
@@ -194,21 +213,21 @@ async def house(broker: LocalBroker, tmp_path: Path) -> AsyncIterator[House]:
     await wire.close()
 
 
-def notified(events: list[Recorded]) -> list[NotificationCreated]:
+def notified(events: list[RecordedEvent]) -> list[NotificationCreated]:
     return [one.event for one in events if isinstance(one.event, NotificationCreated)]
 
 
-def raised(events: list[Recorded]) -> list[AlertRaised]:
+def raised(events: list[RecordedEvent]) -> list[AlertRaised]:
     return [one.event for one in events if isinstance(one.event, AlertRaised)]
 
 
-def delays(events: list[Recorded]) -> dict[str, float]:
+def delays(events: list[RecordedEvent]) -> dict[str, float]:
     """By cause: seconds from an event being stored to its notification being stored."""
-    by_id = {one.meta.id: one for one in events}
+    by_id = {one.metadata.id: one for one in events}
     found = {}
     for one in events:
         if one.tag == "notification.created.v1":
-            cause = by_id[(one.meta.causation or "").removesuffix(":notify")]
+            cause = by_id[(one.metadata.causation or "").removesuffix(":notify")]
             found[cause.tag] = (one.time - cause.time).total_seconds()
     return found
 
@@ -243,14 +262,16 @@ async def test_what_services_fail_at_and_stop_losses_are_told(house: House) -> N
     }
     causes: dict[str, str] = {}
     for (domain, tag), type_ in wanted.items():
-        meta = Meta(id=new_id(), correlation="c-test")
-        subject = Subject(USER, domain, tag.replace(".", "-"))
-        await house.log.append([Draft(subject=subject, event=golden(tag), meta=meta)])
+        meta = EventMetadata(id=new_id(), correlation="c-test")
+        subject = EventSubject(USER, domain, tag.replace(".", "-"))
+        await house.log.append(
+            [EventDraft(subject=subject, event=golden_event(tag), metadata=meta)]
+        )
         causes[f"{meta.id}:notify"] = type_
     events = await house.sees("all are told", lambda e: len(notified(e)) >= len(wanted))
     told = [one for one in events if isinstance(one.event, NotificationCreated)]
     assert {
-        one.meta.causation: one.event.notification.type
+        one.metadata.causation: one.event.notification.type
         for one in told
         if isinstance(one.event, NotificationCreated)
     } == causes

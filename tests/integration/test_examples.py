@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tapewire.log import pattern
-from tapewire.log.jetstream import JetStreamLog, connect
+from tapewire.log.jetstream import JetStreamEventLog, connect
 from tests import sse
 from tests.stack import Stack, stacks
 
@@ -58,7 +58,7 @@ def events(stack: Stack, user: str, domain: str) -> list[Any]:
     async def read() -> list[Any]:
         wire = await connect(stack.nats_url, "test")
         try:
-            page = await JetStreamLog(wire).page(pattern(owner=user, domain=domain), after=0)
+            page = await JetStreamEventLog(wire).page(pattern(owner=user, domain=domain), after=0)
             return page.events
         finally:
             await wire.close()
@@ -84,14 +84,14 @@ def test_tell_what_happens(stack: Stack) -> None:
     stack.wait_for(
         "alice is notified of the stop-loss",
         lambda: "Stop-loss triggered" in notifications(stack, "alice"),
-        seen=lambda: notifications(stack, "alice"),
+        describe_last=lambda: notifications(stack, "alice"),
     )
 
     def shown() -> list[tuple[float, float]]:
         asked = httpx.get(f"{stack.url}/api/prices?symbols=ACME", timeout=RUN_SECONDS)
         return [(one["price"], one["change"]) for one in asked.json()["prices"]]
 
-    stack.wait_for("the edge has the price", lambda: shown() == [(99.4, -0.6)], seen=shown)
+    stack.wait_for("the edge has the price", lambda: shown() == [(99.4, -0.6)], describe_last=shown)
 
 
 def test_react_to_fills_and_place_an_order(stack: Stack) -> None:
@@ -129,7 +129,7 @@ def test_from_a_script(stack: Stack) -> None:
         stack.wait_for(
             f"{user} is notified",
             lambda user=user: "The nightly check" in notifications(stack, user),  # type: ignore[misc]
-            seen=lambda user=user: notifications(stack, user),  # type: ignore[misc]
+            describe_last=lambda user=user: notifications(stack, user),  # type: ignore[misc]
         )
     [told] = [
         one
@@ -141,15 +141,15 @@ def test_from_a_script(stack: Stack) -> None:
 
 async def test_event_types_of_another_package(stack: Stack) -> None:
     cookie = (await asyncio.to_thread(stack.sign_in, "alice"))["session"]
-    stream = await sse.follow(stack.url, "/api/stream/trading", cookie=cookie)
+    stream = await sse.open_stream(stack.url, "/api/stream/trading", cookie=cookie)
     assert await asyncio.to_thread(ran, stack, "-m", "loans.lend") == "lent 2500.00\n"
 
-    made = await stream.until("loan:made")
+    made = await stream.read_until("loan:made")
     shown = stream.frames
     assert (made.data["loanId"], made.data["amount"], made.data["percent"]) == ("l-1", 2500, 5.25)
     assert made.id is not None
     if not any(frame.event == "loan:rate" for frame in shown):
-        await stream.until("loan:rate")
+        await stream.read_until("loan:rate")
     [rate] = [frame for frame in shown if frame.event == "loan:rate"]
     assert (rate.data["kind"], rate.data["percent"], rate.id) == ("margin", 5.25, None)
     await stream.close()

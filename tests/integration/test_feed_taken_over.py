@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from services.prices.bookmark import KEY, Place
-from services.prices.service import LEASE
+from services.prices.bookmark import CHECKPOINT_KEY, PlaybackPosition
+from services.prices.service import LEASE_NAME
 from tapewire.events import CODEC, PriceUpdated
-from tapewire.log.jetstream import JetStreamValues, Wire, connect
+from tapewire.log.jetstream import JetStreamLatestValueStore, NatsConnection, connect
 from tapewire.log.jetstream.streams import LEASES
-from tests.broker import LocalBroker, _die_with_parent
-from tests.waiting import eventually, until
+from tests.broker import LocalNatsServer, _set_parent_death_signal
+from tests.waiting import wait_until, wait_until_async
 
 HEADER = "ms,symbol,bid,bid_size,ask,ask_size,last,last_size\n"
 TRADES = 40_000
@@ -33,8 +33,8 @@ def feed(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def wire(tmp_path: Path) -> AsyncIterator[Wire]:
-    broker = LocalBroker(tmp_path)
+async def wire(tmp_path: Path) -> AsyncIterator[NatsConnection]:
+    broker = LocalNatsServer(tmp_path)
     broker.start()
     wire = await connect(broker.url, "test")
     yield wire
@@ -43,7 +43,7 @@ async def wire(tmp_path: Path) -> AsyncIterator[Wire]:
 
 
 @contextlib.asynccontextmanager
-async def playing(wire: Wire, feed: Path) -> AsyncIterator[None]:
+async def playing(wire: NatsConnection, feed: Path) -> AsyncIterator[None]:
     """A process of the service; killed when the block ends."""
     env = {key: value for key, value in os.environ.items() if not key.startswith("TAPEWIRE_")}
     env |= {
@@ -52,7 +52,7 @@ async def playing(wire: Wire, feed: Path) -> AsyncIterator[None]:
         "TAPEWIRE_SPEED": "10",
     }
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "services.prices", env=env, preexec_fn=_die_with_parent
+        sys.executable, "-m", "services.prices", env=env, preexec_fn=_set_parent_death_signal
     )
     try:
         yield
@@ -61,44 +61,44 @@ async def playing(wire: Wire, feed: Path) -> AsyncIterator[None]:
         await process.wait()
 
 
-async def test_the_day_goes_on_where_it_stood(wire: Wire, feed: Path) -> None:
-    views = JetStreamValues(wire, stream="VIEWS", prefix="view")
-    market = JetStreamValues(wire, stream="MARKET", prefix="px", live="live.px")
+async def test_the_day_goes_on_where_it_stood(wire: NatsConnection, feed: Path) -> None:
+    views = JetStreamLatestValueStore(wire, stream="VIEWS", prefix="view")
+    market = JetStreamLatestValueStore(wire, stream="MARKET", prefix="px", live_prefix="live.px")
     volumes, places = list[int](), list[int]()
 
     def quoted(_: str, data: bytes) -> None:
         volumes.append(int(CODEC.decode(data, PriceUpdated).volume))
 
     def kept(key: str, data: bytes) -> None:
-        if key == KEY:
-            places.append(CODEC.decode(data, Place).ms)
+        if key == CHECKPOINT_KEY:
+            places.append(CODEC.decode(data, PlaybackPosition).ms)
 
     subscriptions = [
-        await market.live(quoted, lambda _: None),
-        await views.live(kept, lambda _: None),
+        await market.subscribe(quoted, lambda _: None),
+        await views.subscribe(kept, lambda _: None),
     ]
     async with playing(wire, feed):
-        await until(
+        await wait_until(
             "it was played for a while, and kept",
             lambda: places and places[-1] > 100 * EVERY_MS,
-            seen=lambda: (volumes[-1:], places),
-            seconds=WAIT_SECONDS,
+            describe_last=lambda: (volumes[-1:], places),
+            timeout_seconds=WAIT_SECONDS,
         )
     stood = places[-1]
     # What the killed one had sent may still be on its way: by the end of its lease it has come.
-    leases = JetStreamValues(wire, stream=LEASES, prefix="$KV.leases")
+    leases = JetStreamLatestValueStore(wire, stream=LEASES, prefix="$KV.leases")
 
     async def free() -> bool:
-        return await leases.get(LEASE) is None
+        return await leases.get(LEASE_NAME) is None
 
-    await eventually("the lease is nobody's", free)
+    await wait_until_async("the lease is nobody's", free)
     before = len(volumes)
     async with playing(wire, feed):
-        await until(
+        await wait_until(
             "it is played on",
             lambda: len(volumes) > before + 10,
-            seen=lambda: volumes[-1:],
-            seconds=WAIT_SECONDS,
+            describe_last=lambda: volumes[-1:],
+            timeout_seconds=WAIT_SECONDS,
         )
     again = volumes[before:]
     assert again[0] > stood / EVERY_MS, "the day began again"

@@ -18,14 +18,20 @@ import msgspec
 import pytest
 
 from tapewire.events import Item, ItemAnalysed, Sentiment
-from tapewire.log import EVERYBODY, Recorded, Refusal, new_id, pattern
-from tapewire.log.jetstream import JetStreamLog, JetStreamValues, Wire, connect, provision
+from tapewire.log import EVERYBODY, CommandRejected, RecordedEvent, new_id, pattern
+from tapewire.log.jetstream import (
+    JetStreamEventLog,
+    JetStreamLatestValueStore,
+    NatsConnection,
+    connect,
+    provision,
+)
 from tapewire.log.jetstream.streams import VIEWS
-from tapewire.runtime import Requests, Unanswered
+from tapewire.runtime import RequestClient, RequestTimeout
 from tapewire.runtime.contracts import configurations as shown
 from tapewire.runtime.contracts import insights as asked
-from tests.broker import LocalBroker, _die_with_parent
-from tests.waiting import LOOK_SECONDS
+from tests.broker import LocalNatsServer, _set_parent_death_signal
+from tests.waiting import POLL_INTERVAL_SECONDS
 
 WAIT_SECONDS = 60.0
 ROWS = 2000
@@ -37,11 +43,11 @@ R = TypeVar("R", bound=msgspec.Struct)
 class House:
     """A message server, processes of the service, and the test's own connection."""
 
-    def __init__(self, url: str, wire: Wire, folder: Path) -> None:
+    def __init__(self, url: str, wire: NatsConnection, folder: Path) -> None:
         self.url = url
-        self.log = JetStreamLog(wire)
-        self.views = JetStreamValues(wire, stream=VIEWS, prefix="view")
-        self.requests = Requests(wire)
+        self.log = JetStreamEventLog(wire)
+        self.views = JetStreamLatestValueStore(wire, stream=VIEWS, prefix="view")
+        self.requests = RequestClient(wire)
         self.folder = folder
         self.processes: list[subprocess.Popen[bytes]] = []
 
@@ -58,7 +64,7 @@ class House:
                 stdout=log,
                 stderr=log,
                 pass_fds=(writing,),
-                preexec_fn=_die_with_parent,
+                preexec_fn=_set_parent_death_signal,
             )
         os.close(writing)
         self.processes.append(process)
@@ -87,28 +93,28 @@ class House:
         command_id = new_id()
         async with asyncio.timeout(WAIT_SECONDS):
             while True:
-                with contextlib.suppress(Unanswered):
-                    return await self.requests.ask(
+                with contextlib.suppress(RequestTimeout):
+                    return await self.requests.request(
                         "insights", verb, request, reply, correlation="test", command_id=command_id
                     )
                 # Without a connection it fails without a turn for others, who could make one.
-                await asyncio.sleep(LOOK_SECONDS)
+                await asyncio.sleep(POLL_INTERVAL_SECONDS)
 
     async def metrics(self) -> asked.MetricsReply:
-        return await self.ask(asked.METRICS, asked.AskMetrics(), asked.MetricsReply)
+        return await self.ask(asked.METRICS, asked.GetMetrics(), asked.MetricsReply)
 
     async def items(self, **what: Any) -> asked.ItemsReply:
         return await self.ask(asked.ITEMS, asked.ListItems(**what), asked.ItemsReply)
 
     async def tape(self) -> list[Item]:
         """Every item of the log."""
-        found: list[Recorded] = []
+        found: list[RecordedEvent] = []
         more = True
         while more:
             after = found[-1].sequence if found else 0
             page = await self.log.page(pattern(owner=EVERYBODY), after=after)
             found += page.events
-            more = page.more
+            more = page.has_more
         return [one.event.item for one in found if isinstance(one.event, ItemAnalysed)]
 
     async def command(
@@ -134,15 +140,15 @@ class House:
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[LocalBroker]:
-    made = LocalBroker(tmp_path)
+def broker(tmp_path: Path) -> Iterator[LocalNatsServer]:
+    made = LocalNatsServer(tmp_path)
     made.start()
     yield made
     made.close()
 
 
 @pytest.fixture
-async def house(broker: LocalBroker, tmp_path: Path) -> AsyncIterator[House]:
+async def house(broker: LocalNatsServer, tmp_path: Path) -> AsyncIterator[House]:
     wire = await connect(broker.url, "test")
     await provision(wire)
     made = House(broker.url, wire, tmp_path)
@@ -272,7 +278,7 @@ async def test_wrong_types_and_unknown_fields_are_refused_and_single_items_are_a
         (Loose(timestamp="yesterday"), "timestamp"),
         (Loose(mood="good"), "mood"),
     ):
-        with pytest.raises(Refusal) as refused:
+        with pytest.raises(CommandRejected) as refused:
             await house.ask(asked.ADD, bad, asked.ItemReply)
         assert (refused.value.code, refused.value.path) == ("invalid", path)
     assert await house.tape() == []
@@ -304,7 +310,7 @@ async def test_configurations_belong_to_their_user(house: House) -> None:
         ),
         (asked.ITEMS, asked.ListItems(user_id="bob", configuration_id=made.id)),
     ):
-        with pytest.raises(Refusal) as refused:
+        with pytest.raises(CommandRejected) as refused:
             await house.ask(verb, request, shown.ConfigurationReply)
         assert refused.value.code == "not_found"
     changing = shown.ChangeConfiguration(user_id=USER, configuration_id=made.id, tickers=("spy",))
@@ -320,7 +326,7 @@ async def test_configurations_belong_to_their_user(house: House) -> None:
 
 
 async def test_a_load_goes_on_while_replicas_and_the_server_are_killed(
-    house: House, broker: LocalBroker
+    house: House, broker: LocalNatsServer
 ) -> None:
     """Whichever process dies in the middle of a batch, each row is on the tape once and counted
     once; what is polled meanwhile has no hole; and a fresh process counts the same."""
@@ -361,7 +367,7 @@ async def test_a_load_goes_on_while_replicas_and_the_server_are_killed(
             await asyncio.to_thread(file.flush)
             if kill is not None:
                 await kill()
-            await poll((n + 1) * portion - asked.MOST_LOADED)
+            await poll((n + 1) * portion - asked.MAX_LOADED_ITEMS)
     await poll(ROWS)
     loaded = await loading
     assert loaded.returncode == 0, loaded.stderr

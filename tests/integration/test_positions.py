@@ -20,16 +20,22 @@ from typing import TypeVar
 import msgspec
 import pytest
 
-from services.positions.domain import Key
+from services.positions.domain import PositionKey
 from services.positions.taking import LEASE
 from tapewire.events import CODEC, PositionEvent, PositionValued, Side, TradeExecuted
-from tapewire.log import Draft, LogError, Meta, Recorded, Subject
-from tapewire.log.jetstream import JetStreamLog, JetStreamValues, Wire, connect, provision
+from tapewire.log import EventDraft, EventMetadata, EventSubject, LogError, RecordedEvent
+from tapewire.log.jetstream import (
+    JetStreamEventLog,
+    JetStreamLatestValueStore,
+    NatsConnection,
+    connect,
+    provision,
+)
 from tapewire.log.jetstream.streams import LEASES, MARKET
-from tapewire.runtime import Requests, Unanswered
+from tapewire.runtime import RequestClient, RequestTimeout
 from tapewire.runtime.contracts import positions as asked
-from tests.broker import LocalBroker
-from tests.unit.positions.house import fold, told
+from tests.broker import LocalNatsServer
+from tests.unit.positions.house import fold_trades, last_positions
 from tests.unit.positions.spec import quote, trade
 
 BACKLOG = 10_000
@@ -49,7 +55,7 @@ class House:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         (folder / "nats").mkdir()
-        self._broker = LocalBroker(folder / "nats")
+        self._broker = LocalNatsServer(folder / "nats")
         self._broker.start()
         self.url = self._broker.url
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -108,7 +114,7 @@ def house(tmp_path: Path) -> Iterator[House]:
 
 
 @pytest.fixture
-async def wire(house: House) -> AsyncIterator[Wire]:
+async def wire(house: House) -> AsyncIterator[NatsConnection]:
     made = await connect(house.url, "test")
     await provision(made)
     yield made
@@ -118,7 +124,7 @@ async def wire(house: House) -> AsyncIterator[Wire]:
 class Trader:
     """Appends trades of some users in some symbols, many through zero, some with fees."""
 
-    def __init__(self, log: JetStreamLog, seed: int = 7) -> None:
+    def __init__(self, log: JetStreamEventLog, seed: int = 7) -> None:
         self._log = log
         self._chance = random.Random(seed)
         self.number = 0
@@ -127,7 +133,7 @@ class Trader:
         for _ in range(0, count, TOGETHER):
             await self._log.append([self._draft() for _ in range(min(TOGETHER, count))])
 
-    def _draft(self) -> Draft:
+    def _draft(self) -> EventDraft:
         chance = self._chance
         self.number += 1
         made = trade(
@@ -138,36 +144,36 @@ class Trader:
             symbol=f"SYM.{chance.randrange(20)}",
             number=self.number,
         )
-        return Draft(
-            subject=Subject(f"user-{chance.randrange(50)}", "trades", made.order_id),
+        return EventDraft(
+            subject=EventSubject(f"user-{chance.randrange(50)}", "trades", made.order_id),
             event=made,
-            meta=Meta(id=f"trade-{self.number}", correlation="test"),
+            metadata=EventMetadata(id=f"trade-{self.number}", correlation="test"),
         )
 
 
-async def everything(log: JetStreamLog) -> list[Recorded]:
-    events, more = list[Recorded](), True
+async def everything(log: JetStreamEventLog) -> list[RecordedEvent]:
+    events, more = list[RecordedEvent](), True
     while more:
         page = await log.page("ev.>", after=events[-1].sequence if events else 0, limit=1000)
         events += page.events
-        more = page.more
+        more = page.has_more
     return events
 
 
-async def ask(wire: Wire, verb: str, request: msgspec.Struct, reply: type[R]) -> R:
+async def ask(wire: NatsConnection, verb: str, request: msgspec.Struct, reply: type[R]) -> R:
     """Until it is answered: a process that starts answers a little later."""
     async with asyncio.timeout(WAIT_SECONDS):
         while True:
-            with contextlib.suppress(Unanswered):
-                return await Requests(wire).ask(
-                    asked.SERVICE, verb, request, reply, correlation="test", seconds=60
+            with contextlib.suppress(RequestTimeout):
+                return await RequestClient(wire).request(
+                    asked.SERVICE, verb, request, reply, correlation="test", timeout_seconds=60
                 )
             await asyncio.sleep(0.05)
 
 
-async def leader(wire: Wire, *, other_than: str = "") -> str:
+async def leader(wire: NatsConnection, *, other_than: str = "") -> str:
     """Who holds the lease, once it is another."""
-    leases = JetStreamValues(wire, stream=LEASES, prefix="$KV.leases")
+    leases = JetStreamLatestValueStore(wire, stream=LEASES, prefix="$KV.leases")
     holder = ""
     async with asyncio.timeout(WAIT_SECONDS):
         while holder in ("", other_than):
@@ -177,7 +183,7 @@ async def leader(wire: Wire, *, other_than: str = "") -> str:
     return holder
 
 
-async def taken_after(log: JetStreamLog, sequence: int) -> Recorded:
+async def taken_after(log: JetStreamEventLog, sequence: int) -> RecordedEvent:
     """The first position event of a trade later than `sequence`."""
     async with asyncio.timeout(WAIT_SECONDS):
         after = sequence
@@ -192,17 +198,17 @@ async def taken_after(log: JetStreamLog, sequence: int) -> Recorded:
             await asyncio.sleep(0.02)
 
 
-async def all_taken(log: JetStreamLog) -> None:
+async def all_taken(log: JetStreamEventLog) -> None:
     """Wait until the last trade of all has its position event."""
-    last = await log.last("ev.*.trades.>")
+    last = await log.last_sequence("ev.*.trades.>")
     await taken_after(log, last - 1)
 
 
-async def prove(wire: Wire) -> asked.ReconcileReply:
-    return await ask(wire, asked.RECONCILE, asked.Reconcile(), asked.ReconcileReply)
+async def prove(wire: NatsConnection) -> asked.ReconcileReply:
+    return await ask(wire, asked.RECONCILE, asked.ReconcilePositions(), asked.ReconcileReply)
 
 
-def rate(events: list[Recorded]) -> float:
+def rate(events: list[RecordedEvent]) -> float:
     """Trades taken a second, from the first page's to the last page's storing."""
     stored = [one for one in events if isinstance(one.event, PositionEvent)]
     seconds = (stored[-1].time - stored[0].time).total_seconds()
@@ -210,9 +216,9 @@ def rate(events: list[Recorded]) -> float:
 
 
 async def test_a_killed_leader_is_taken_over_and_every_trade_counts_once(
-    house: House, wire: Wire
+    house: House, wire: NatsConnection
 ) -> None:
-    log = JetStreamLog(wire)
+    log = JetStreamEventLog(wire)
     trader = Trader(log)
     await trader.trade(BACKLOG)
 
@@ -230,11 +236,11 @@ async def test_a_killed_leader_is_taken_over_and_every_trade_counts_once(
             await asyncio.sleep(0.1)  # not more of them than the proof needs
 
     trading = asyncio.create_task(trade_on())
-    await taken_after(log, await log.last("ev.*.trades.>"))
+    await taken_after(log, await log.last_sequence("ev.*.trades.>"))
     house.kill(first)
     began = time.monotonic()
     second = await leader(wire, other_than=first)
-    await taken_after(log, await log.last("ev.*.trades.>"))
+    await taken_after(log, await log.last_sequence("ev.*.trades.>"))
     takeover = time.monotonic() - began
     house.start(first)  # a standby again
     taken_over.set()
@@ -254,24 +260,26 @@ async def test_a_killed_leader_is_taken_over_and_every_trade_counts_once(
     )
 
 
-def check(events: list[Recorded]) -> None:
+def check(events: list[RecordedEvent]) -> None:
     """The positions are the fold, said without the service's own proof; each trade counts once."""
-    assert told(events) == fold(events)
+    assert last_positions(events) == fold_trades(events)
     found = [one.event for one in events if isinstance(one.event, PositionEvent)]
     assert max(Counter((one.trade_sequence, type(one)) for one in found).values()) == 1
 
 
-async def test_positions_are_listed_and_valued_at_live_prices(house: House, wire: Wire) -> None:
-    log = JetStreamLog(wire)
-    market = JetStreamValues(wire, stream=MARKET, prefix="px", live="live.px")
-    valuations = JetStreamValues(wire, stream=MARKET, prefix="mk", live="live.mk")
+async def test_positions_are_listed_and_valued_at_live_prices(
+    house: House, wire: NatsConnection
+) -> None:
+    log = JetStreamEventLog(wire)
+    market = JetStreamLatestValueStore(wire, stream=MARKET, prefix="px", live_prefix="live.px")
+    valuations = JetStreamLatestValueStore(wire, stream=MARKET, prefix="mk", live_prefix="live.mk")
     await market.put("BRK%2EB", CODEC.encode(quote("110", symbol="BRK.B")))
     house.start("one")
     for number, (side, qty) in enumerate([(Side.BUY, "10"), (Side.SELL, "4")], 1):
         made = trade(side, qty, "100", "0.5", symbol="BRK.B", number=number)
-        meta = Meta(id=f"t{number}", correlation="test")
-        place = Subject("alice", "trades", made.order_id)
-        await log.append([Draft(subject=place, event=made, meta=meta)])
+        meta = EventMetadata(id=f"t{number}", correlation="test")
+        place = EventSubject("alice", "trades", made.order_id)
+        await log.append([EventDraft(subject=place, event=made, metadata=meta)])
 
     name = "alice.BRK%2EB"
     assert numbers(await valued(valuations, name, Decimal(6), Decimal(110))) == "60 -1"
@@ -280,13 +288,13 @@ async def test_positions_are_listed_and_valued_at_live_prices(house: House, wire
 
     reply = await ask(wire, asked.LIST, asked.ListPositions(user_id="alice"), asked.PositionsReply)
     [one] = reply.positions
-    assert Key("alice", one.symbol) == ("alice", "BRK.B")
+    assert PositionKey("alice", one.symbol) == ("alice", "BRK.B")
     assert (str(one.quantity), str(one.unrealized_pnl)) == ("6", "-60")
     assert (str(reply.total_value), str(reply.realized_pnl)) == ("540", "-1")
 
 
 async def valued(
-    values: JetStreamValues, name: str, quantity: Decimal, price: Decimal
+    values: JetStreamLatestValueStore, name: str, quantity: Decimal, price: Decimal
 ) -> PositionValued:
     """The value under `name`, once it is that of `quantity` at `price`."""
     found: PositionValued | None = None
@@ -303,7 +311,7 @@ def numbers(value: PositionValued) -> str:
 
 
 async def test_the_command_line_proves_positions_and_says_what_differs(
-    house: House, wire: Wire
+    house: House, wire: NatsConnection
 ) -> None:
     command = [sys.executable, "-P", "-m", "tapewire.cli", "reconcile", "--nats", house.url]
 
@@ -316,15 +324,15 @@ async def test_the_command_line_proves_positions_and_says_what_differs(
     assert (away.returncode, away.stdout) == (3, "")
     assert "positions does not answer" in away.stderr
 
-    log = JetStreamLog(wire)
+    log = JetStreamEventLog(wire)
     for number, user in enumerate(["alice", "bob"], 1):
-        meta = Meta(id=f"t{number}", correlation="test")
+        meta = EventMetadata(id=f"t{number}", correlation="test")
         made = trade(Side.BUY, "10", "100", "0.5", number=number)
-        place = Subject(user, "trades", made.order_id)
-        await log.append([Draft(subject=place, event=made, meta=meta)])
+        place = EventSubject(user, "trades", made.order_id)
+        await log.append([EventDraft(subject=place, event=made, metadata=meta)])
     house.start("one")
-    valuations = JetStreamValues(wire, stream=MARKET, prefix="mk", live="live.mk")
-    market = JetStreamValues(wire, stream=MARKET, prefix="px", live="live.px")
+    valuations = JetStreamLatestValueStore(wire, stream=MARKET, prefix="mk", live_prefix="live.mk")
+    market = JetStreamLatestValueStore(wire, stream=MARKET, prefix="px", live_prefix="live.px")
     await market.put("IBM", CODEC.encode(quote("110")))
     for user in ("alice", "bob"):
         await valued(valuations, f"{user}.IBM", Decimal(10), Decimal(110))
@@ -333,7 +341,11 @@ async def test_the_command_line_proves_positions_and_says_what_differs(
     assert equal.stdout.startswith("equal: 2 positions, 2 trades, 2 events, 0 pending, 0 unusable")
 
     [told] = (await log.page("ev.bob.positions.>", after=0)).events
-    forged = Draft(subject=told.place, event=told.event, meta=Meta(id="forged", correlation="test"))
+    forged = EventDraft(
+        subject=told.event_subject,
+        event=told.event,
+        metadata=EventMetadata(id="forged", correlation="test"),
+    )
     await log.append([forged])
     differs = await asyncio.to_thread(run)
     assert (differs.returncode, differs.stderr) == (1, "")

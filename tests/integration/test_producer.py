@@ -14,39 +14,39 @@ import pytest
 import tapewire
 from tapewire import contracts
 from tapewire.events import Side
-from tapewire.log import Recorded
-from tapewire.log.jetstream import JetStreamLog, Wire, connect, provision
-from tapewire.runtime import Context, Endpoint, Refusal
-from tapewire.runtime.requests import answer
-from tests.broker import LocalBroker
+from tapewire.log import RecordedEvent
+from tapewire.log.jetstream import JetStreamEventLog, NatsConnection, connect, provision
+from tapewire.runtime import CommandRejected, Endpoint, RequestContext
+from tapewire.runtime.requests import serve_requests
+from tests.broker import LocalNatsServer
 from tests.unit.producer.loans import LoanMade
-from tests.waiting import until
+from tests.waiting import wait_until
 
 STRATEGY = {"user": "alice", "strategy_id": "s-1"}
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[LocalBroker]:
-    made = LocalBroker(tmp_path)
+def server(tmp_path: Path) -> Iterator[LocalNatsServer]:
+    made = LocalNatsServer(tmp_path)
     made.start()
     yield made
     made.close()
 
 
 @pytest.fixture
-async def wire(server: LocalBroker) -> AsyncIterator[Wire]:
+async def wire(server: LocalNatsServer) -> AsyncIterator[NatsConnection]:
     opened = await connect(server.url, "test")
     await provision(opened)
     yield opened
     await opened.close()
 
 
-async def stored(wire: Wire, filter_: str = "ev.>") -> list[Recorded]:
-    return (await JetStreamLog(wire).page(filter_, after=0)).events
+async def stored(wire: NatsConnection, filter_: str = "ev.>") -> list[RecordedEvent]:
+    return (await JetStreamEventLog(wire).page(filter_, after=0)).events
 
 
 async def test_what_is_told_while_the_server_dies_is_there_once(
-    server: LocalBroker, wire: Wire
+    server: LocalNatsServer, wire: NatsConnection
 ) -> None:
     """The server is killed in the middle of it, and answers what it had stored with its id. What
     is told later than that waits until it stands still, so that it surely dies with it."""
@@ -66,43 +66,49 @@ async def test_what_is_told_while_the_server_dies_is_there_once(
                 ids.append(receipt.id)
 
         telling = asyncio.gather(*[tell() for _ in range(8)])
-        await until("some are told", lambda: len(ids) > 60, seen=lambda: len(ids))
+        await wait_until("some are told", lambda: len(ids) > 60, describe_last=lambda: len(ids))
         await asyncio.to_thread(server.freeze)
         still.set()
-        await until("more is on its way", lambda: begun >= len(ids) + 8, seen=lambda: begun)
+        await wait_until(
+            "more is on its way", lambda: begun >= len(ids) + 8, describe_last=lambda: begun
+        )
         await asyncio.to_thread(server.kill)
         await asyncio.to_thread(server.start)
         await asyncio.wait_for(telling, 60)
-    await until("the test's own connection is back", lambda: wire.connected)
+    await wait_until("the test's own connection is back", lambda: wire.is_connected)
     events, more = [], True
     while more:
-        page = await JetStreamLog(wire).page("ev.>", after=events[-1].sequence if events else 0)
-        events, more = events + page.events, page.more
+        page = await JetStreamEventLog(wire).page(
+            "ev.>", after=events[-1].sequence if events else 0
+        )
+        events, more = events + page.events, page.has_more
     assert sorted(one.meta.id for one in events) == sorted(ids)
     assert sorted(int(one.event.loan_id) for one in events) == list(range(300))  # type: ignore[attr-defined]
 
 
-async def test_a_handler_that_raised_repeats_nothing(server: LocalBroker, wire: Wire) -> None:
+async def test_a_handler_that_raised_repeats_nothing(
+    server: LocalNatsServer, wire: NatsConnection
+) -> None:
     receipts: list[tapewire.Receipt] = []
     async with tapewire.connect(server.url, "desk") as tape:
 
-        async def handle(_: Recorded) -> None:
+        async def handle(_: RecordedEvent) -> None:
             receipts.append(await tape.alert(user="bob", message="seen"))
             if len(receipts) < 3:
                 raise RuntimeError("not now")
 
         cause = await tape.strategy_started(**STRATEGY)
-        await tape.react("watch", tapewire.pattern(domain="reports"), handle)
-        await until("handled", lambda: len(receipts) == 3, seen=lambda: receipts)
+        await tape.subscribe_durable("watch", tapewire.pattern(domain="reports"), handle)
+        await wait_until("handled", lambda: len(receipts) == 3, describe_last=lambda: receipts)
     [alert] = await stored(wire, "ev.bob.alerts.>")
-    assert alert.meta.causation == cause.id
-    assert [(one.id, one.sequence) for one in receipts] == [(alert.meta.id, alert.sequence)] * 3
-    assert [one.repeated for one in receipts] == [False, True, True]
+    assert alert.metadata.causation == cause.id
+    assert [(one.id, one.sequence) for one in receipts] == [(alert.metadata.id, alert.sequence)] * 3
+    assert [one.is_duplicate for one in receipts] == [False, True, True]
 
 
 @pytest.mark.slow  # the server waits half a minute for the word of the process that died
 async def test_a_reaction_goes_on_in_another_process_and_repeats_nothing(
-    server: LocalBroker, wire: Wire
+    server: LocalNatsServer, wire: NatsConnection
 ) -> None:
     """The first process alerts, and dies before it could say so."""
     program = f"""
@@ -126,15 +132,15 @@ asyncio.run(main())
 
         handled: list[int] = []
 
-        async def handle(recorded: Recorded) -> None:
+        async def handle(recorded: RecordedEvent) -> None:
             receipt = await tape.alert(user="bob", message="seen")
-            assert receipt.repeated
-            handled.append(recorded.delivered)
+            assert receipt.is_duplicate
+            handled.append(recorded.delivery_count)
 
-        await tape.react("watch", tapewire.pattern(domain="reports"), handle)
-        await until("handled again", lambda: handled, seconds=90)
+        await tape.subscribe_durable("watch", tapewire.pattern(domain="reports"), handle)
+        await wait_until("handled again", lambda: handled, timeout_seconds=90)
     alerts = await stored(wire, "ev.bob.alerts.>")
-    assert [one.meta.causation for one in alerts] == [cause.id]
+    assert [one.metadata.causation for one in alerts] == [cause.id]
     assert handled[0] >= 2
 
 
@@ -142,19 +148,19 @@ class Answers:
     """A notifications service that can be slow to come, and remembers what it was asked."""
 
     def __init__(self) -> None:
-        self.asked: list[Context] = []
+        self.asked: list[RequestContext] = []
 
     async def send(
-        self, request: contracts.notifications.SendNotification, context: Context
+        self, request: contracts.notifications.SendNotification, context: RequestContext
     ) -> msgspec.Struct:
         self.asked.append(context)
         if request.title == "no":
-            raise Refusal("invalid", "title must not be no", "title")
-        return contracts.notifications.SentReply(ids=[f"n-{user}" for user in request.user_ids])
+            raise CommandRejected("invalid", "title must not be no", "title")
+        return contracts.notifications.SendReply(ids=[f"n-{user}" for user in request.user_ids])
 
 
 async def test_a_service_that_is_late_is_asked_again_under_the_same_command(
-    server: LocalBroker, wire: Wire
+    server: LocalNatsServer, wire: NatsConnection
 ) -> None:
     answers = Answers()
     endpoint = Endpoint(contracts.notifications.SendNotification, answers.send)
@@ -163,7 +169,7 @@ async def test_a_service_that_is_late_is_asked_again_under_the_same_command(
             asking = asyncio.create_task(tape.notify("alice", "bob", title="hello"))
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(asyncio.shield(asking), 0.3)
-        answering = await answer(wire, "alerts", {"send": endpoint})
+        answering = await serve_requests(wire, "alerts", {"send": endpoint})
         assert await asyncio.wait_for(asking, 60) == ["n-alice", "n-bob"]
         await answering.close()
     [context] = answers.asked
@@ -171,22 +177,24 @@ async def test_a_service_that_is_late_is_asked_again_under_the_same_command(
     assert len(context.command_id) == 32
 
 
-async def test_a_refusal_is_typed_and_final(server: LocalBroker, wire: Wire) -> None:
+async def test_a_refusal_is_typed_and_final(server: LocalNatsServer, wire: NatsConnection) -> None:
     answers = Answers()
     endpoint = Endpoint(contracts.notifications.SendNotification, answers.send)
-    answering = await answer(wire, "alerts", {"send": endpoint})
+    answering = await serve_requests(wire, "alerts", {"send": endpoint})
     async with tapewire.connect(server.url, "desk") as tape:
-        with pytest.raises(tapewire.Refusal) as caught:
+        with pytest.raises(tapewire.CommandRejected) as caught:
             await tape.notify("alice", title="no")
         assert (caught.value.code, caught.value.path) == ("invalid", "title")
     await answering.close()
     assert len(answers.asked) == 1
 
 
-async def test_nobody_there_is_said_after_the_patience(server: LocalBroker, wire: Wire) -> None:
-    assert wire.connected
+async def test_nobody_there_is_said_after_the_patience(
+    server: LocalNatsServer, wire: NatsConnection
+) -> None:
+    assert wire.is_connected
     async with tapewire.connect(server.url, "desk", patience=3) as tape:
-        with pytest.raises(tapewire.Unanswered, match="alerts does not answer send"):
+        with pytest.raises(tapewire.RequestTimeout, match="alerts does not answer send"):
             await tape.notify("alice", title="hello")
 
 
@@ -196,10 +204,12 @@ async def test_no_server_is_said_after_the_patience() -> None:
             pass
 
 
-async def test_what_no_server_takes_is_refused(server: LocalBroker, wire: Wire) -> None:
+async def test_what_no_server_takes_is_refused(
+    server: LocalNatsServer, wire: NatsConnection
+) -> None:
     async with tapewire.connect(server.url, "desk") as tape:
         loan = LoanMade(loan_id="x" * (1 << 20), amount=Decimal(1))
-        with pytest.raises(tapewire.Refused, match="more than the server takes"):
+        with pytest.raises(tapewire.AppendRejected, match="more than the server takes"):
             await tape.publish(loan, owner="alice", entity="1")
     assert await stored(wire) == []
 
@@ -208,9 +218,11 @@ class TestSync:
     """The same from ordinary code, on whichever thread."""
 
     @pytest.fixture(autouse=True)
-    async def _streams(self, wire: Wire) -> None: ...
+    async def _streams(self, wire: NatsConnection) -> None: ...
 
-    async def test_calls_return_when_they_are_done(self, server: LocalBroker, wire: Wire) -> None:
+    async def test_calls_return_when_they_are_done(
+        self, server: LocalNatsServer, wire: NatsConnection
+    ) -> None:
         def script() -> None:
             with tapewire.sync.connect(server.url, "script") as tape:
                 receipt = tape.strategy_started(**STRATEGY, symbol="IBM")
@@ -218,7 +230,7 @@ class TestSync:
                 tape.price("IBM", 182.45)
                 loan = LoanMade(loan_id="1", amount=Decimal(5))
                 assert tape.publish(loan, owner="alice", entity="1").sequence == 2
-                with pytest.raises(tapewire.BadCall, match="side='both'"):
+                with pytest.raises(tapewire.InvalidArgument, match="side='both'"):
                     tape.order_placed(
                         user="alice", order_id="o", symbol="IBM", side="both", quantity=1
                     )
@@ -229,31 +241,33 @@ class TestSync:
 
         await asyncio.to_thread(script)
         *_, last = await stored(wire)
-        assert (last.sequence, last.meta.correlation) == (3, "batch-7")
+        assert (last.sequence, last.metadata.correlation) == (3, "batch-7")
         assert "tapewire" not in {thread.name for thread in threading.enumerate()}
 
     async def test_a_reaction_calls_ordinary_code_that_carries_on(
-        self, server: LocalBroker, wire: Wire
+        self, server: LocalNatsServer, wire: NatsConnection
     ) -> None:
         def script() -> tapewire.Receipt:
             done = threading.Event()
             with tapewire.sync.connect(server.url, "script") as tape:
 
-                def handle(recorded: Recorded) -> None:
+                def handle(recorded: RecordedEvent) -> None:
                     tape.alert(user="bob", message=str(recorded.sequence))
                     done.set()
 
                 cause = tape.strategy_started(**STRATEGY)
-                reaction = tape.react("watch", tapewire.pattern(domain="reports"), handle)
+                reaction = tape.subscribe_durable(
+                    "watch", tapewire.pattern(domain="reports"), handle
+                )
                 assert done.wait(60)
                 reaction.close()
             return cause
 
         cause = await asyncio.to_thread(script)
         [alert] = await stored(wire, "ev.bob.alerts.>")
-        assert alert.meta.causation == cause.id
+        assert alert.metadata.causation == cause.id
 
-    async def test_a_closed_tape_says_so(self, server: LocalBroker) -> None:
+    async def test_a_closed_tape_says_so(self, server: LocalNatsServer) -> None:
         def script() -> None:
             tape = tapewire.sync.connect(server.url, "script")
             tape.close()
@@ -266,14 +280,14 @@ class TestSync:
     async def test_no_server_leaves_no_thread(self) -> None:
         def script() -> None:
             with pytest.raises(tapewire.Unavailable):
-                tapewire.sync.connect("nats://127.0.0.1:1", "script", patience=0.3)
+                tapewire.sync.connect("nats://127.0.0.1:1", "script", retry_seconds=0.3)
 
         await asyncio.to_thread(script)
         assert "tapewire" not in {thread.name for thread in threading.enumerate()}
 
 
 async def test_what_is_told_is_logged_where_the_program_logs(
-    server: LocalBroker, wire: Wire
+    server: LocalNatsServer, wire: NatsConnection
 ) -> None:
     program = f"""
 import asyncio, logging, tapewire
@@ -294,8 +308,8 @@ asyncio.run(main())
         timeout=60,
     )
     [told] = await stored(wire)
-    assert done.stdout.strip() == told.meta.id
-    [line] = [line for line in done.stderr.splitlines() if told.meta.id in line]
+    assert done.stdout.strip() == told.metadata.id
+    [line] = [line for line in done.stderr.splitlines() if told.metadata.id in line]
     assert line.startswith("tapewire.producer ")
     for said in ("StrategyReportedStarted", "ev.alice.reports.", "morning"):
         assert said in line

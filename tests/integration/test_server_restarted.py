@@ -15,21 +15,21 @@ from pathlib import Path
 import pytest
 
 from tapewire.log import LogError
-from tapewire.log.jetstream import JetStreamValues, connect
+from tapewire.log.jetstream import JetStreamLatestValueStore, connect
 from tapewire.log.jetstream.streams import MARKET
-from tests.broker import LocalBroker
+from tests.broker import LocalNatsServer
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[LocalBroker]:
-    made = LocalBroker(tmp_path)
+def broker(tmp_path: Path) -> Iterator[LocalNatsServer]:
+    made = LocalNatsServer(tmp_path)
     made.start()
     yield made
     made.close()
 
 
 @pytest.fixture
-def prices(broker: LocalBroker) -> Iterator[subprocess.Popen[bytes]]:
+def prices(broker: LocalNatsServer) -> Iterator[subprocess.Popen[bytes]]:
     environment = {**os.environ, "TAPEWIRE_NATS_URL": broker.url, "TAPEWIRE_SPEED": "10"}
     process = subprocess.Popen(
         [sys.executable, "-m", "services.prices"],
@@ -46,8 +46,8 @@ async def quotes(url):
     """How many symbols have a quote, over a connection of its own."""
     wire = await connect(url, "test")
     try:
-        market = JetStreamValues(wire, stream=MARKET, prefix="px", live="live.px")
-        return len(await market.all())
+        market = JetStreamLatestValueStore(wire, stream=MARKET, prefix="px", live_prefix="live.px")
+        return len(await market.get_all())
     finally:
         await wire.close()
 
@@ -69,7 +69,7 @@ async def quoted(url, what) -> None:
 
 
 @pytest.mark.usefixtures("prices")
-async def test_quotes_go_on_after_the_server_lost_its_memory(broker: LocalBroker) -> None:
+async def test_quotes_go_on_after_the_server_lost_its_memory(broker: LocalNatsServer) -> None:
     await quoted(broker.url, "at first")
     broker.kill()
     broker.start()

@@ -9,22 +9,25 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.edge.house import House, Service
+from tests.integration.edge.house import Harness, ManagedService
 
 SERVICES = ("orders", "positions", "edge")
 END_SECONDS = 30.0
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    made = House(tmp_path)
+def house(tmp_path: Path) -> Iterator[Harness]:
+    made = Harness(tmp_path)
     yield made
     made.close()
 
 
-def test_services_end_in_order_without_the_message_server(house: House) -> None:
+def test_services_end_in_order_without_the_message_server(house: Harness) -> None:
     port = {"TAPEWIRE_PORT": "0"}
-    services = [house.begin(lambda *of, name=name: Service(name, *of), **port) for name in SERVICES]
+    services = [
+        house.start_process(lambda *of, name=name: ManagedService(name, *of), **port)
+        for name in SERVICES
+    ]
     for service in services:
         service.wait_ready()
     house.broker.kill()

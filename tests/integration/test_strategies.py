@@ -17,21 +17,21 @@ import pytest
 from tapewire.events import (
     Breakout,
     MovingAverageCrossover,
-    Rule,
     StopLoss,
     StopLossExecuted,
     StopLossKind,
     StopLossTriggered,
+    StrategyRule,
     StrategySignaled,
     StrategyStatus,
     StrategyTraded,
 )
-from tapewire.log import LogError, Recorded, Refusal, new_id
-from tapewire.log.jetstream import JetStreamLog, Wire, connect
-from tapewire.runtime import Requests, Unanswered
+from tapewire.log import CommandRejected, LogError, RecordedEvent, new_id
+from tapewire.log.jetstream import JetStreamEventLog, NatsConnection, connect
+from tapewire.runtime import RequestClient, RequestTimeout
 from tapewire.runtime.contracts import strategies as asked
-from tests.broker import LocalBroker
-from tests.unit.strategies.house import Ledger
+from tests.broker import LocalNatsServer
+from tests.unit.strategies.house import StrategiesLogSummary
 
 WAIT_SECONDS = 120.0
 """Patience with a machine that is slow or busy; how long a takeover took is told, not judged."""
@@ -41,7 +41,7 @@ USER = "alice"
 class House:
     """nats-server, prices that walk fast, orders, and two processes of strategies."""
 
-    def __init__(self, broker: LocalBroker, folder: Path) -> None:
+    def __init__(self, broker: LocalNatsServer, folder: Path) -> None:
         self._broker = broker
         self._folder = folder
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -91,7 +91,7 @@ class House:
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
-    broker = LocalBroker(tmp_path / "nats")
+    broker = LocalNatsServer(tmp_path / "nats")
     (tmp_path / "nats").mkdir()
     broker.start()
     try:
@@ -105,7 +105,7 @@ def house(tmp_path: Path) -> Iterator[House]:
 
 
 @pytest.fixture
-async def wire(house: House) -> AsyncIterator[Wire]:
+async def wire(house: House) -> AsyncIterator[NatsConnection]:
     made = await connect(house._broker.url, "test", wait_seconds=WAIT_SECONDS)
     yield made
     await made.close()
@@ -114,18 +114,18 @@ async def wire(house: House) -> AsyncIterator[Wire]:
 class Client:
     """What a user's program does, and sees."""
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: NatsConnection) -> None:
         self._wire = wire
-        self._requests = Requests(wire)
-        self._log = JetStreamLog(wire)
+        self._requests = RequestClient(wire)
+        self._log = JetStreamEventLog(wire)
 
     async def ask(self, verb: str, request: object) -> asked.StrategyReply:
         """Until it is answered: services that start answer a little later."""
         command_id = new_id()
         async with asyncio.timeout(WAIT_SECONDS):
             while True:
-                with contextlib.suppress(Unanswered):
-                    return await self._requests.ask(
+                with contextlib.suppress(RequestTimeout):
+                    return await self._requests.request(
                         asked.SERVICE,
                         verb,
                         request,  # type: ignore[arg-type]
@@ -135,34 +135,39 @@ class Client:
                     )
                 await asyncio.sleep(0.1)
 
-    async def strategy(self, rule: Rule, *, stop: StopLoss | None = None, symbol: str) -> str:
+    async def strategy(
+        self, rule: StrategyRule, *, stop: StopLoss | None = None, symbol: str
+    ) -> str:
         create = asked.CreateStrategy(
             user_id=USER, symbol=symbol, rule=rule, quantity=Decimal(150), stop_loss=stop
         )
         async with asyncio.timeout(WAIT_SECONDS):
             while True:
                 # A market that has only just come to life may not know the symbol yet.
-                with contextlib.suppress(Refusal):
+                with contextlib.suppress(CommandRejected):
                     made = await self.ask(asked.CREATE, create)
                     break
         id_ = made.strategy.strategy_id
         await self.ask(asked.START, asked.StartStrategy(user_id=USER, strategy_id=id_))
         return id_
 
-    async def ledger(self) -> Ledger:
-        stored: list[Recorded] = []
+    async def ledger(self) -> StrategiesLogSummary:
+        stored: list[RecordedEvent] = []
         more = True
         while more:
             page = await self._log.page("ev.>", after=stored[-1].sequence if stored else 0)
             stored += page.events
-            more = page.more
-        return Ledger(stored)
+            more = page.has_more
+        return StrategiesLogSummary(stored)
 
     async def in_ledger(
-        self, what: str, holds: Callable[[Ledger], object], seconds: float = WAIT_SECONDS
-    ) -> Ledger:
+        self,
+        what: str,
+        holds: Callable[[StrategiesLogSummary], object],
+        seconds: float = WAIT_SECONDS,
+    ) -> StrategiesLogSummary:
         """Wait until the log holds what is waited for."""
-        seen: Ledger | None = None
+        seen: StrategiesLogSummary | None = None
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while True:
@@ -171,7 +176,9 @@ class Client:
                         if holds(seen):
                             return seen
                     await asyncio.sleep(0.05)
-        told = seen and {id_: (seen.story(id_)[-8:], one) for id_, one in seen.strategies.items()}
+        told = seen and {
+            id_: (seen.describe_events(id_)[-8:], one) for id_, one in seen.strategies.items()
+        }
         raise AssertionError(f"not within {seconds:g} s: {what}; last seen: {told}")
 
     async def holder(self, lease: str) -> str:
@@ -189,12 +196,12 @@ class Client:
         return (await self._log.bounds()).last
 
 
-def trades(seen: Ledger) -> int:
-    return sum(len(seen.of(id_, StrategyTraded)) for id_ in seen.strategies)
+def trades(seen: StrategiesLogSummary) -> int:
+    return sum(len(seen.events_of_type(id_, StrategyTraded)) for id_ in seen.strategies)
 
 
 async def test_a_killed_runner_is_taken_over_and_nothing_is_placed_twice(
-    house: House, wire: Wire
+    house: House, wire: NatsConnection
 ) -> None:
     client = Client(wire)
     trailing = StopLoss(kind=StopLossKind.TRAILING, percent=Decimal("0.02"))
@@ -207,8 +214,8 @@ async def test_a_killed_runner_is_taken_over_and_nothing_is_placed_twice(
     seen = await client.in_ledger(
         "every strategy traded, a stop-loss was executed",
         lambda seen: (
-            all(seen.of(id_, StrategyTraded) for id_ in ids)
-            and any(seen.of(id_, StopLossExecuted) for id_ in ids)
+            all(seen.events_of_type(id_, StrategyTraded) for id_ in ids)
+            and any(seen.events_of_type(id_, StopLossExecuted) for id_ in ids)
         ),
     )
     takeovers = []
@@ -228,10 +235,10 @@ async def test_a_killed_runner_is_taken_over_and_nothing_is_placed_twice(
         )
     for id_ in ids:
         await client.ask(asked.STOP, asked.StopStrategy(user_id=USER, strategy_id=id_))
-    seen = await client.in_ledger("all settled", lambda seen: seen.settled())
-    seen.check()
+    seen = await client.in_ledger("all settled", lambda seen: seen.is_settled())
+    seen.assert_consistent()
     counts = {
-        kind.__name__: sum(len(seen.of(id_, kind)) for id_ in ids)
+        kind.__name__: sum(len(seen.events_of_type(id_, kind)) for id_ in ids)
         for kind in (StrategySignaled, StrategyTraded, StopLossTriggered, StopLossExecuted)
     }
     fills = sorted(delays(seen))
@@ -239,7 +246,7 @@ async def test_a_killed_runner_is_taken_over_and_nothing_is_placed_twice(
         f"takeovers after {', '.join(f'{one:.1f} s' for one in takeovers)}; {counts}; "
         f"from a signal to its first fill {fills[len(fills) // 2] * 1000:.0f} ms (median)"
     )
-    listed = await Requests(wire).ask(
+    listed = await RequestClient(wire).request(
         asked.SERVICE,
         asked.LIST,
         asked.ListStrategies(user_id=USER),
@@ -250,11 +257,11 @@ async def test_a_killed_runner_is_taken_over_and_nothing_is_placed_twice(
     assert {one.status for one in listed.strategies} == {StrategyStatus.STOPPED}
 
 
-def delays(seen: Ledger) -> list[float]:
+def delays(seen: StrategiesLogSummary) -> list[float]:
     """Seconds from each signal to the first of its fills in the log."""
-    signaled: dict[str, Recorded] = {}
+    signaled: dict[str, RecordedEvent] = {}
     found = []
-    for one in seen.stored:
+    for one in seen.recorded_events:
         event = one.event
         if isinstance(event, StrategySignaled):
             signaled[event.order_id] = one
@@ -263,9 +270,9 @@ def delays(seen: Ledger) -> list[float]:
     return found
 
 
-def acted(seen: Ledger, before: int) -> bool:
+def acted(seen: StrategiesLogSummary, before: int) -> bool:
     """Whether a runner decided something after `before`: the killed one could not."""
     return any(
         one.sequence > before and one.tag in ("decision.made.v1", "strategy.signaled.v1")
-        for one in seen.stored
+        for one in seen.recorded_events
     )

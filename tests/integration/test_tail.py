@@ -49,7 +49,9 @@ class Tail:
         return [json.loads(line) for line in whole.splitlines()]
 
     def wait_for(self, what: str, condition: Callable[[], object]) -> None:
-        self._stack.wait_for(what, condition, seen=lambda: (self.out()[-500:], self.err()[-500:]))
+        self._stack.wait_for(
+            what, condition, describe_last=lambda: (self.out()[-500:], self.err()[-500:])
+        )
 
     def interrupt(self) -> int:
         self.process.send_signal(signal.SIGINT)
@@ -98,7 +100,7 @@ def test_prices_are_shown_as_they_move_without_a_session(stack: Stack, tail: Sta
 
 
 def test_a_users_orders_are_shown_as_they_come(stack: Stack, tail: StartTail) -> None:
-    stack.wait_well()
+    stack.wait_until_healthy()
     shown = tail(stack, "orders", "--user", "tess")
     shown.wait_for("it is connected", lambda: "snapshot: 0 orders" in shown.out())
     placed = place(stack, stack.sign_in("tess"))
@@ -142,7 +144,7 @@ def test_it_resumes_over_a_restart_of_the_edge_and_loses_nothing(
 
 
 def test_an_id_to_begin_after_is_honoured(stack: Stack, tail: StartTail) -> None:
-    stack.wait_well()
+    stack.wait_until_healthy()
     cookies = stack.sign_in("iris")
     first = tail(stack, "orders", "--user", "iris", "--json")
     first.wait_for("it is connected", lambda: "snapshot" in first.out())

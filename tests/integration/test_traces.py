@@ -10,8 +10,8 @@ import httpx
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from tapewire.log import Recorded
-from tapewire.log.jetstream import JetStreamLog, connect
+from tapewire.log import RecordedEvent
+from tapewire.log.jetstream import JetStreamEventLog, connect
 from tests.stack import Stack, StackFactory
 
 
@@ -141,7 +141,7 @@ def test_one_trace_leads_from_the_request_to_its_readers(
             and collector.find("tapewire-orders", "orders.place")
             and len(written()) >= 4
         ),
-        seen=lambda: collector.spans,
+        describe_last=lambda: collector.spans,
     )
     [called] = collector.find("tapewire-edge", "POST /api/orders")
     assert (called.trace, called.parent) == (TRACE, CALLER)
@@ -151,7 +151,7 @@ def test_one_trace_leads_from_the_request_to_its_readers(
     assert (answered.trace, answered.parent) == (TRACE, asked.id)
     assert {one.parent for one in written()} >= {answered.id}
     [first, *_] = asyncio.run(_events(stack, "tracy"))
-    assert (first.meta.traceparent or "").split("-")[1:3] == [answered.trace, answered.id]
+    assert (first.metadata.traceparent or "").split("-")[1:3] == [answered.trace, answered.id]
 
 
 def test_what_was_not_sent_yet_is_sent_at_the_end(
@@ -170,9 +170,9 @@ def test_what_was_not_sent_yet_is_sent_at_the_end(
     assert collector.find("tapewire-orders", "orders.list")
 
 
-async def _events(stack: Stack, user: str) -> list[Recorded]:
+async def _events(stack: Stack, user: str) -> list[RecordedEvent]:
     wire = await connect(stack.nats_url, "test")
     try:
-        return (await JetStreamLog(wire).page(f"ev.{user}.>", after=0)).events
+        return (await JetStreamEventLog(wire).page(f"ev.{user}.>", after=0)).events
     finally:
         await wire.close()

@@ -14,7 +14,7 @@ import httpx
 import psutil
 import pytest
 
-from tapewire.cli.up.place import DATA_DIR
+from tapewire.cli.up.place import DEFAULT_DATA_DIR
 from tests.stack import Stack, StackFactory
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
@@ -29,15 +29,15 @@ def order(stack: Stack, cookies: httpx.Cookies, **fields: object) -> httpx.Respo
 
 
 def test_one_line_says_that_all_is_ready_and_where(stack: Stack) -> None:
-    assert stack.out() == f"ready {stack.url}\n"
-    stack.wait_well()  # another test may have killed something
+    assert stack.stdout_text() == f"ready {stack.url}\n"
+    stack.wait_until_healthy()  # another test may have killed something
     assert httpx.get(f"{stack.url}/health/ready", timeout=SECONDS).status_code == 200
 
 
 def test_run_json_names_every_process(stack: Stack) -> None:
     for name in NAMES:
         stack.pid(name)  # another test may have killed it
-    run = stack.run()
+    run = stack.read_run_file()
     assert set(run["pids"]) == NAMES
     assert set(run["ready"]) == NAMES
     assert run["pid"] == stack.process.pid
@@ -47,7 +47,7 @@ def test_run_json_names_every_process(stack: Stack) -> None:
 
 def test_commands_find_what_runs_in_their_directory(stack: Stack, tmp_path: Path) -> None:
     """As in two terminals of somebody who was told nothing but the names of the commands."""
-    (tmp_path / DATA_DIR).symlink_to(stack.data_dir, target_is_directory=True)
+    (tmp_path / DEFAULT_DATA_DIR).symlink_to(stack.data_dir, target_is_directory=True)
     env = {name: value for name, value in os.environ.items() if name != "TAPEWIRE_NATS_URL"}
     command = str(Path(sys.executable).parent / "tapewire")
 
@@ -63,7 +63,7 @@ def test_commands_find_what_runs_in_their_directory(stack: Stack, tmp_path: Path
         )
         return done.returncode, done.stdout + done.stderr
 
-    stack.wait_well()
+    stack.wait_until_healthy()
     code, out = said("status")
     assert code == 0, out
     assert all(name in out for name in NAMES - {"nats", "edge-0"})
@@ -77,14 +77,14 @@ def test_commands_find_what_runs_in_their_directory(stack: Stack, tmp_path: Path
 def test_a_process_that_dies_is_started_again_and_said_so(stack: Stack, name: str) -> None:
     dead = stack.kill(name)
     stack.pid(name, other_than=dead)
-    stack.wait_well()
+    stack.wait_until_healthy()
     assert f"{name} was killed by SIGKILL; starting it again in" in stack.log_text()
     assert f"{name} is ready again" in stack.log_text()
-    assert stack.run()["pid"] == stack.process.pid
+    assert stack.read_run_file()["pid"] == stack.process.pid
 
 
 def test_a_killed_message_server_comes_back_where_it_was_with_what_it_had(stack: Stack) -> None:
-    stack.wait_well()
+    stack.wait_until_healthy()
     before, cookies = stack.nats_url, stack.sign_in("naomi")
     placed = order(stack, cookies).json()["orderId"]
     stack.pid("nats", other_than=stack.kill("nats"))
@@ -102,7 +102,7 @@ def test_prices_move_again_after_the_message_server_was_killed(stack: Stack) -> 
     """Quotes live in the server's memory; the stream itself is gone with it."""
     stack.pid("nats", other_than=stack.kill("nats"))
 
-    stack.wait_well()
+    stack.wait_until_healthy()
     came_back = datetime.now(UTC)
 
     def newest() -> datetime:
@@ -110,7 +110,9 @@ def test_prices_move_again_after_the_message_server_was_killed(stack: Stack) -> 
         prices = asked.json()["prices"] if asked.status_code == 200 else []
         return datetime.fromisoformat(prices[0]["timestamp"]) if prices else LONG_AGO
 
-    stack.wait_for("there are quotes made since", lambda: newest() > came_back, seen=newest)
+    stack.wait_for(
+        "there are quotes made since", lambda: newest() > came_back, describe_last=newest
+    )
 
 
 def test_no_connection_is_refused_while_the_edge_is_started_again(stack: Stack) -> None:
@@ -159,7 +161,7 @@ def test_a_second_signal_kills_at_once(stack_factory: StackFactory) -> None:
     def killed() -> bool:
         if "SIGINT again: killing everything" in stack.log_text():
             return True
-        stack.send(signal.SIGINT)
+        stack.send_signal(signal.SIGINT)
         return False
 
     with httpx.stream("GET", prices), httpx.stream("GET", prices):  # a drain that takes its time
@@ -172,9 +174,9 @@ def test_the_echo_of_a_signal_is_not_a_second_one(stack_factory: StackFactory) -
     that used to kill everything instead of stopping it. Here they wait for it together, as another
     number each: two of one number that wait are one."""
     stack = stack_factory()
-    stack.send(signal.SIGSTOP)
-    stack.send(signal.SIGTERM)
-    stack.send(signal.SIGHUP)
+    stack.send_signal(signal.SIGSTOP)
+    stack.send_signal(signal.SIGTERM)
+    stack.send_signal(signal.SIGHUP)
     assert stack.stop(signal.SIGCONT) == 0
     assert "killing everything" not in stack.log_text()
 
@@ -190,7 +192,7 @@ def test_a_signal_before_it_is_ready_stops_it_too(
     stack = stack_factory(env={"PYTHONPATH": str(tmp_path)}, wait=False)
     stack.wait_for("the first process runs", lambda: (stack.data_dir / "run.json").exists())
     assert stack.stop(signal.SIGINT) == 0
-    assert stack.out() == ""
+    assert stack.stdout_text() == ""
 
 
 def test_a_service_that_is_frozen_is_woken_to_stop(stack_factory: StackFactory) -> None:
@@ -204,9 +206,13 @@ def test_when_up_is_killed_nothing_outlives_it_and_the_directory_is_free(
 ) -> None:
     stack = stack_factory()
     stack.kill("orders", signal.SIGSTOP)
-    stack.send(signal.SIGKILL)
+    stack.send_signal(signal.SIGKILL)
     stack.process.wait()
-    stack.wait_for("all its processes are gone", lambda: not stack.living(), seen=stack.living)
+    stack.wait_for(
+        "all its processes are gone",
+        lambda: not stack.living_processes(),
+        describe_last=stack.living_processes,
+    )
     again = stack_factory(folder=stack.data_dir.parent)
     assert set(again.pids()) == NAMES
 
@@ -234,7 +240,7 @@ def test_a_running_message_server_can_be_used(stack: Stack, stack_factory: Stack
     other = stack_factory(nats=stack.nats_url)
     assert set(other.pids()) == NAMES - {"nats"}
     assert other.nats_url == stack.nats_url
-    stack.wait_well()
+    stack.wait_until_healthy()
     cookies = stack.sign_in("olga")
     placed = order(stack, cookies).json()["orderId"]
     found = httpx.get(f"{other.url}/api/orders/{placed}", cookies=cookies, timeout=SECONDS)
@@ -286,7 +292,7 @@ def test_what_cannot_be_is_refused_before_anything_starts(
     stack = stack_factory(args=args, wait=False)
     assert stack.process.wait(SECONDS) == 2
     assert said in stack.log_text()
-    assert stack.out() == ""
+    assert stack.stdout_text() == ""
 
 
 def test_a_bad_setting_is_refused_by_its_name(stack_factory: StackFactory) -> None:

@@ -24,9 +24,14 @@ from tapewire.events import (
     StopLossKind,
 )
 from tapewire.log import new_id
-from tapewire.log.jetstream import JetStreamLog, JetStreamValues, Wire, connect
+from tapewire.log.jetstream import (
+    JetStreamEventLog,
+    JetStreamLatestValueStore,
+    NatsConnection,
+    connect,
+)
 from tapewire.log.jetstream.streams import VIEWS
-from tapewire.runtime import Requests, Unanswered
+from tapewire.runtime import RequestClient, RequestTimeout
 from tapewire.runtime.contracts import alerts, orders, strategies
 from tests.stack import StackFactory
 
@@ -38,17 +43,17 @@ SECONDS = 120.0
 class User:
     """What users do, and what can be seen of it."""
 
-    def __init__(self, wire: Wire) -> None:
-        self.log = JetStreamLog(wire)
-        self.views = JetStreamValues(wire, stream=VIEWS, prefix="view")
-        self._requests = Requests(wire)
+    def __init__(self, wire: NatsConnection) -> None:
+        self.log = JetStreamEventLog(wire)
+        self.views = JetStreamLatestValueStore(wire, stream=VIEWS, prefix="view")
+        self._requests = RequestClient(wire)
 
     async def ask(self, service: str, verb: str, request: Any, reply: Any) -> Any:
         command_id = new_id()
         async with asyncio.timeout(SECONDS):
             while True:
-                with contextlib.suppress(Unanswered):
-                    return await self._requests.ask(
+                with contextlib.suppress(RequestTimeout):
+                    return await self._requests.request(
                         service, verb, request, reply, correlation="c", command_id=command_id
                     )
                 await asyncio.sleep(0.05)
@@ -102,7 +107,7 @@ class User:
             async with asyncio.timeout(SECONDS):
                 while found < count:
                     page = await self.log.page(filter_, after=0)
-                    found = len(page.events) + page.left
+                    found = len(page.events) + page.remaining
                     await asyncio.sleep(0.05)
         except TimeoutError:
             raise AssertionError(f"{found} of {count}: {what}") from None
@@ -113,7 +118,7 @@ class User:
         try:
             async with asyncio.timeout(SECONDS):
                 while not found.issuperset(keys):
-                    found = set(await self.views.all())
+                    found = set(await self.views.get_all())
                     await asyncio.sleep(0.05)
         except TimeoutError:
             raise AssertionError(f"no checkpoint of all of {keys}, only of {found}") from None
@@ -171,7 +176,7 @@ async def test_a_system_that_traded_and_an_altered_checkpoint(stack_factory: Sta
         await wire.close()
 
 
-async def _alter(views: JetStreamValues, key: str, old: bytes, new: bytes) -> None:
+async def _alter(views: JetStreamLatestValueStore, key: str, old: bytes, new: bytes) -> None:
     data = await views.get(key)
     assert data is not None
     assert old in data

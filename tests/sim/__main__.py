@@ -10,12 +10,12 @@ Ends with 1 when something was wrong.
 import argparse
 import sys
 
-from tests.sim.hunt import hunt, told
-from tests.sim.plan import Plan
-from tests.sim.world import Verdict, play
+from tests.sim.hunt import describe_failure, run_seeds
+from tests.sim.plan import SimulationPlan
+from tests.sim.world import SimulationResult, run_simulation
 
 
-def seeds(text: str) -> range:
+def parse_seeds(text: str) -> range:
     """``FIRST-LAST``, or one number."""
     first, _, last = text.partition("-")
     return range(int(first), int(last or first) + 1)
@@ -24,40 +24,44 @@ def seeds(text: str) -> range:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.sim", description=__doc__)
     parser.add_argument("seed", nargs="?", type=int)
-    parser.add_argument("--seeds", type=seeds, default=range(1, 501), metavar="FIRST-LAST")
+    parser.add_argument("--seeds", type=parse_seeds, default=range(1, 501), metavar="FIRST-LAST")
     parser.add_argument("--log", action="store_true", help="what the edges logged")
     asked = parser.parse_args()
-    return _many(asked.seeds) if asked.seed is None else _one(asked.seed, log=asked.log)
+    return (
+        run_many_seeds(asked.seeds)
+        if asked.seed is None
+        else run_one_seed(asked.seed, log=asked.log)
+    )
 
 
-def _one(seed: int, *, log: bool) -> int:
-    _say(str(Plan.of(seed)))
-    verdict = play(seed, _say if log else None)
-    _count(verdict.counts)
-    for wrong in verdict.wrong:
-        _say(f"WRONG: {wrong}")
-    _say(f"seed {seed}: {verdict.events} events, {len(verdict.wrong)} wrong")
-    return 1 if verdict.wrong else 0
+def run_one_seed(seed: int, *, log: bool) -> int:
+    print_line(str(SimulationPlan.from_seed(seed)))
+    verdict = run_simulation(seed, print_line if log else None)
+    print_counts(verdict.counts)
+    for wrong in verdict.violations:
+        print_line(f"WRONG: {wrong}")
+    print_line(f"seed {seed}: {verdict.event_count} events, {len(verdict.violations)} wrong")
+    return 1 if verdict.violations else 0
 
 
-def _many(of: range) -> int:
-    def each(verdict: Verdict) -> None:
-        if verdict.wrong:
-            _say(told(verdict))
+def run_many_seeds(seeds: range) -> int:
+    def each(verdict: SimulationResult) -> None:
+        if verdict.violations:
+            print_line(describe_failure(verdict))
 
-    report = hunt(of, each)
-    _count(report.counts)
-    _say(f"never: {', '.join(report.never) or 'nothing'}")
-    _say(str(report))
-    return 1 if report.failed else 0
+    report = run_seeds(seeds, each)
+    print_counts(report.counts)
+    print_line(f"never: {', '.join(report.missing_counts) or 'nothing'}")
+    print_line(str(report))
+    return 1 if report.failed_results else 0
 
 
-def _count(counts: "dict[str, int]") -> None:
+def print_counts(counts: "dict[str, int]") -> None:
     for name, times in sorted(counts.items()):
-        _say(f"{times:10} {name}")
+        print_line(f"{times:10} {name}")
 
 
-def _say(text: str) -> None:
+def print_line(text: str) -> None:
     sys.stdout.write(text + "\n")
 
 

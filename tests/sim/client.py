@@ -12,24 +12,32 @@ from urllib.parse import quote
 
 import msgspec
 
-from tests.history import Connect, Entry, Frame
-from tests.sim.edge import Edge
-from tests.sim.plan import Manner
-from tests.sim.wire import Parser, Wire
+from tests.history import HistoryEntry, ReceivedEvent, StreamOpened
+from tests.sim.edge import SimulatedEdge
+from tests.sim.plan import ClientBehavior
+from tests.sim.wire import SimulatedStream, StrictSseParser
 
-AWAY_SECONDS = 0.4
+MAX_RECONNECT_DELAY_SECONDS = 0.4
 """Between two connections, at most."""
-STALL_SECONDS = 4.0
-LIES = ("nonsense", "m1-4000000", "m0-3", "m1:7", "4000000", "x" * 100, "m1-99999999999999999999")
+MAX_STALL_SECONDS = 4.0
+INVALID_EVENT_IDS = (
+    "nonsense",
+    "m1-4000000",
+    "m0-3",
+    "m1:7",
+    "4000000",
+    "x" * 100,
+    "m1-99999999999999999999",
+)
 
 
-class Place(Protocol):
+class ClientEnvironment(Protocol):
     """What a client knows of the world."""
 
     counts: Counter[str]
-    calm: bool
+    is_calm: bool
 
-    def edges(self) -> list[Edge]:
+    def accepting_edges(self) -> list[SimulatedEdge]:
         """Those that accept connections now."""
         ...
 
@@ -38,108 +46,117 @@ class Place(Protocol):
         ...
 
 
-class Client:
+class SimulatedClient:
     """`run` it until cancelled; `last_id` is that of the last frame it parsed to its end."""
 
     def __init__(
-        self, place: Place, number: int, user: str, manner: Manner, chance: random.Random
+        self,
+        environment: ClientEnvironment,
+        number: int,
+        user: str,
+        behavior: ClientBehavior,
+        rng: random.Random,
     ) -> None:
-        self._place = place
+        self._environment = environment
         self.number = number
         self.user = user
-        self._manner = manner
-        self._chance = chance
+        self._behavior = behavior
+        self._rng = rng
         self._token = ""
-        self._edge: Edge | None = None
-        self._wire: Wire | None = None
-        self.last_id: str | None = chance.choice(LIES) if chance.random() < 0.05 else None
-        self.lost = False
+        self._edge: SimulatedEdge | None = None
+        self._stream: SimulatedStream | None = None
+        self.last_id: str | None = rng.choice(INVALID_EVENT_IDS) if rng.random() < 0.05 else None
+        self.is_awaiting_snapshot = False
         """Whether this connection was told of a reset and has no snapshot yet."""
-        self.history: list[Entry] = []
+        self.history: list[HistoryEntry] = []
 
     async def run(self) -> None:
         while True:
-            edge = self._choose()
+            edge = self._choose_edge()
             if edge is not None:
                 if not self._token:
-                    self._token = await self._place.sign_in(self.user)
-                if edge.accepts:
-                    await self._visit(edge)
-            await asyncio.sleep(self._chance.uniform(0.01, AWAY_SECONDS))
+                    self._token = await self._environment.sign_in(self.user)
+                if edge.is_accepting:
+                    await self._open_stream(edge)
+            await asyncio.sleep(self._rng.uniform(0.01, MAX_RECONNECT_DELAY_SECONDS))
 
-    def _choose(self) -> Edge | None:
-        edges = self._place.edges()
+    def _choose_edge(self) -> SimulatedEdge | None:
+        edges = self._environment.accepting_edges()
         if not edges:
             return None
-        if self._edge in edges and self._chance.random() >= self._manner.wander:
+        if self._edge in edges and self._rng.random() >= self._behavior.edge_switch_probability:
             return self._edge
-        chosen = self._chance.choice(edges)
+        chosen = self._rng.choice(edges)
         if self._edge is not None and chosen is not self._edge and self.last_id is not None:
-            self._place.counts["client: came back to another edge"] += 1
+            self._environment.counts["client: came back to another edge"] += 1
         self._edge = chosen
         return chosen
 
-    async def _visit(self, edge: Edge) -> None:
-        wire = Wire(self._manner.capacity, notice=0.3)
+    async def _open_stream(self, edge: SimulatedEdge) -> None:
+        wire = SimulatedStream(self._behavior.buffer_bytes, max_notice_seconds=0.3)
         headers = [(b"cookie", b"session=" + self._token.encode()), (b"x-correlation-id", b"sim")]
         query = ""
         if self.last_id is not None:
-            match self._chance.randrange(3):
+            match self._rng.randrange(3):
                 case 0:
                     query = f"lastEventId={quote(self.last_id)}"
                 case 1:
                     query = f"last_event_id={quote(self.last_id)}"
                 case _:
                     headers.append((b"last-event-id", self.last_id.encode()))
-        edge.open(wire, self._manner.path, query, headers)
-        status = await wire.answer()
+        edge.open_stream(wire, self._behavior.path, query, headers)
+        status = await wire.wait_for_status()
         if status == 401:
             self._token = ""
         if status != 200:
-            self._place.counts[f"client: answered {status}"] += 1
+            self._environment.counts[f"client: answered {status}"] += 1
             return
-        self.history.append(Connect(self.last_id))
-        self.lost = False
-        self._wire = wire
+        self.history.append(StreamOpened(self.last_id))
+        self.is_awaiting_snapshot = False
+        self._stream = wire
         leaves = asyncio.get_running_loop().call_later(
-            self._chance.expovariate(1 / self._manner.stay), self._leave, wire
+            self._rng.expovariate(1 / self._behavior.mean_connection_seconds),
+            self._disconnect,
+            wire,
         )
         try:
-            await self._read(wire)
+            await self._read_stream(wire)
         finally:
             leaves.cancel()
-            self._wire = None
+            self._stream = None
 
-    def _leave(self, wire: Wire) -> None:
-        if not self._place.calm:
-            self._place.counts["client: dropped"] += 1
-            wire.break_(self._chance)
+    def _disconnect(self, stream: SimulatedStream) -> None:
+        if not self._environment.is_calm:
+            self._environment.counts["client: dropped"] += 1
+            stream.sever(self._rng)
 
-    async def _read(self, wire: Wire) -> None:
-        manner, parser = self._manner, Parser()
-        stalls = self._chance.random() < manner.stall
-        while data := await wire.read(65_536 if self._place.calm else manner.bite):
+    async def _read_stream(self, stream: SimulatedStream) -> None:
+        manner, parser = self._behavior, StrictSseParser()
+        stalls = self._rng.random() < manner.stall_probability
+        while data := await stream.read(
+            65_536 if self._environment.is_calm else manner.max_read_bytes
+        ):
             for frame in parser.feed(data):
-                self._take(frame)
-            if manner.pause and not self._place.calm:
-                pause = self._chance.uniform(0, 2 * manner.pause)
-                if stalls and self._chance.random() < 0.1:
-                    self._place.counts["client: stopped reading"] += 1
-                    stalls, pause = False, STALL_SECONDS
+                self._record_frame(frame)
+            if manner.mean_pause_seconds and not self._environment.is_calm:
+                pause = self._rng.uniform(0, 2 * manner.mean_pause_seconds)
+                if stalls and self._rng.random() < 0.1:
+                    self._environment.counts["client: stopped reading"] += 1
+                    stalls, pause = False, MAX_STALL_SECONDS
                 await asyncio.sleep(pause)
-        self._place.counts["client: comments"] += parser.comments
-        if parser.within:
-            self._place.counts["client: dropped within a frame"] += 1
+        self._environment.counts["client: comments"] += parser.comment_count
+        if parser.is_inside_frame:
+            self._environment.counts["client: dropped within a frame"] += 1
 
-    def _take(self, frame: Frame) -> None:
+    def _record_frame(self, frame: ReceivedEvent) -> None:
         self.history.append(frame)
         if frame.id is not None:
-            self.last_id, self.lost = frame.id, False
-            self._place.counts[f"frames: {frame.name}"] += 1
+            self.last_id, self.is_awaiting_snapshot = frame.id, False
+            self._environment.counts[f"frames: {frame.name}"] += 1
         elif frame.name == "auth:expired":
             self._token = ""
-            self._place.counts["client: session ended"] += 1
+            self._environment.counts["client: session ended"] += 1
         elif frame.name == "stream:reset":
-            self.lost = True
+            self.is_awaiting_snapshot = True
             told = msgspec.json.decode(frame.data)
-            self._place.counts[f"reset: {told['reason']}"] += 1
+            self._environment.counts[f"reset: {told['reason']}"] += 1

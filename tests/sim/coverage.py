@@ -5,10 +5,10 @@
 
 from collections import Counter
 
-BEGAN_ANEW = "tape: began anew"
-BEGAN_AGAIN = "tape: began again"
+LOG_RECREATED = "tape: began anew"
+LOG_TAIL_RESTARTED = "tape: began again"
 
-WANTED = (
+REQUIRED_COUNTS = (
     "append: AlreadyStored",
     "append: Conflict",
     "append: Uncertain",
@@ -43,8 +43,8 @@ WANTED = (
     "reset: malformed",
     "reset: trimmed",
     "snapshots",
-    BEGAN_AGAIN,
-    BEGAN_ANEW,
+    LOG_TAIL_RESTARTED,
+    LOG_RECREATED,
     "tape: heard late or again",
     "tape: heard of a gap",
     "tape: repairs",
@@ -59,6 +59,6 @@ WANTED = (
 """What must have happened at least once over all seeds."""
 
 
-def missing(counts: Counter[str]) -> list[str]:
+def missing_counts(counts: Counter[str]) -> list[str]:
     """What never happened."""
-    return [name for name in WANTED if not counts[name]]
+    return [name for name in REQUIRED_COUNTS if not counts[name]]

@@ -9,89 +9,93 @@ from datetime import datetime
 from typing import Any, cast
 
 from services.edge import server
-from services.edge.access import Sessions, Tickets, open_entrance
+from services.edge.access import SessionStore, TicketStore, build_authenticator
 from services.edge.drain import drain
 from services.edge.engine import Engine
-from services.edge.feeds import FEEDS
-from services.edge.http.admission import Admission
-from services.edge.http.streams import ABORT, Streams
-from services.edge.limits import Attempts
-from tapewire.log.memory import Faults, MemoryLog, MemoryServer, MemoryValues
+from services.edge.feeds import STREAM_ROUTES
+from services.edge.http.admission import StreamAdmission
+from services.edge.http.streams import ABORT_EXTENSION, StreamHandler
+from services.edge.limits import RateLimiter
+from tapewire.log.memory import Faults, MemoryEventLog, MemoryLatestValueStore, MemoryServer
 from tapewire.runtime import Settings
-from tests.sim.wire import Wire
+from tests.sim.wire import SimulatedStream
 
-TICK_SECONDS = 0.25
+CLEANUP_INTERVAL_SECONDS = 0.25
 
-_BY_PATH = {feed.path: feed for feed in FEEDS}
+_ROUTES_BY_PATH = {feed.path: feed for feed in STREAM_ROUTES}
 
 
-class Edge:
+class SimulatedEdge:
     """One process, from `start` to `kill`. `deaths` collects what its tasks died of."""
 
     def __init__(
         self,
-        of: MemoryServer,
+        server: MemoryServer,
         faults: Faults,
         settings: Settings,
         now: Callable[[], datetime],
         seed: int,
     ) -> None:
         self.settings = settings
-        self._of, self._faults = of, faults
-        self._valued: list[MemoryValues] = []
-        self.log = MemoryLog(of, faults)
-        self.views = MemoryValues(of, faults, stream="VIEWS", prefix="view")
-        self.store = MemoryValues(of, faults, stream="SESSIONS", prefix="$KV.sessions")
-        self.market = MemoryValues(of, faults)
+        self._server, self._faults = server, faults
+        self._valuation_stores: list[MemoryLatestValueStore] = []
+        self.log = MemoryEventLog(server, faults)
+        self.views = MemoryLatestValueStore(server, faults, stream="VIEWS", prefix="view")
+        self.session_store = MemoryLatestValueStore(
+            server, faults, stream="SESSIONS", prefix="$KV.sessions"
+        )
+        self.market = MemoryLatestValueStore(server, faults)
         self.engine = Engine(
             log=self.log,
             views=self.views,
-            market=self.market,
-            valuations=self._valuations,
-            own_values=MemoryValues(of, faults, prefix="val"),
+            quotes=self.market,
+            user_valuations=self._open_valuation_store,
+            declared_values=MemoryLatestValueStore(server, faults, prefix="val"),
             settings=settings,
             now=now,
             seed=seed,
         )
-        self.hub, self.tape = self.engine.hub, self.engine.tape
-        self.sessions = Sessions(self.store, now, settings.session_hours)
-        clock, attempts = asyncio.get_running_loop().time, Attempts(settings.connect_rate)
-        entrance = open_entrance(
+        self.hub, self.log_tail = self.engine.hub, self.engine.log_tail
+        self.sessions = SessionStore(self.session_store, now, settings.session_hours)
+        clock, attempts = asyncio.get_running_loop().time, RateLimiter(settings.connect_rate)
+        entrance = build_authenticator(
             settings,
-            sessions=self.sessions,
-            tickets=Tickets(self.store, now, settings.ticket_seconds),
+            session_store=self.sessions,
+            ticket_store=TicketStore(self.session_store, now, settings.ticket_seconds),
             now=now,
             clock=clock,
             on_stop=lambda _: None,
         )
-        self.streams = Streams(
-            followers=self.engine.followers,
+        self.streams = StreamHandler(
+            followers=self.engine.catch_up_subscriptions,
             hub=self.hub,
-            admission=Admission(
+            admission=StreamAdmission(
                 log=self.log,
-                tape=self.tape,
-                entrance=entrance,
-                attempt=lambda address: attempts.take(address, clock()),
+                log_tail=self.log_tail,
+                authenticator=entrance,
+                count_attempt=lambda address: attempts.try_acquire(address, clock()),
                 settings=settings,
             ),
             settings=settings,
             now=now,
         )
         self.now = now
-        self.accepts = False
-        self.deaths: list[BaseException] = []
+        self.is_accepting = False
+        self.task_errors: list[BaseException] = []
         self._tasks: dict[asyncio.Task[None], None] = {}
-        self._wires: dict[Wire, asyncio.Task[None]] = {}
+        self._open_streams: dict[SimulatedStream, asyncio.Task[None]] = {}
 
     async def start(self) -> None:
         """Accept connections when the tape follows the log."""
-        self._spawn(server.look_after(self.hub, self.now, TICK_SECONDS))
-        self._spawn(self.tape.run())
-        await self.tape.ready.wait()
-        self._spawn(self.sessions.watch(self.engine.revoked, self.engine.sessions))
-        self.accepts = True
+        self._spawn(server.run_hub_ticks(self.hub, self.now, CLEANUP_INTERVAL_SECONDS))
+        self._spawn(self.log_tail.run())
+        await self.log_tail.ready.wait()
+        self._spawn(self.sessions.watch(self.engine.close_session, self.engine.open_session_ids))
+        self.is_accepting = True
 
-    def open(self, wire: Wire, path: str, query: str, headers: list[tuple[bytes, bytes]]) -> None:
+    def open_stream(
+        self, stream: SimulatedStream, path: str, query: str, headers: list[tuple[bytes, bytes]]
+    ) -> None:
         """Take a request."""
         scope = cast(
             "Any",
@@ -99,48 +103,54 @@ class Edge:
                 "method": "GET",
                 "headers": headers,
                 "query_string": query.encode(),
-                "extensions": {ABORT: wire.abort},
+                "extensions": {ABORT_EXTENSION: stream.abort},
             },
         )
-        handling = self.streams.handle(_BY_PATH[path], scope, wire.receive, wire.send)
-        self._wires[wire] = task = self._spawn(handling)
-        task.add_done_callback(lambda _: self._wires.pop(wire, None))
+        handling = self.streams.handle(_ROUTES_BY_PATH[path], scope, stream.receive, stream.send)
+        self._open_streams[stream] = task = self._spawn(handling)
+        task.add_done_callback(lambda _: self._open_streams.pop(stream, None))
 
     async def drain(self, seconds: float) -> None:
         """End as after a SIGTERM."""
-        self.accepts = False
-        await drain(_Sockets(), self.streams, self.hub, seconds, self.now)
+        self.is_accepting = False
+        await drain(_FakeHttpServer(), self.streams, self.hub, seconds, self.now)
 
-    async def kill(self, broken: Callable[[Wire], None]) -> None:
+    async def kill(self, on_broken: Callable[[SimulatedStream], None]) -> None:
         """Be gone at once; `broken` is told each connection."""
-        self.accepts = False
-        for connection in (self.log, self.views, self.store, self.market, *self._valued):
+        self.is_accepting = False
+        for connection in (
+            self.log,
+            self.views,
+            self.session_store,
+            self.market,
+            *self._valuation_stores,
+        ):
             connection.kill()
-        for wire in [*self._wires]:
-            broken(wire)
+        for wire in [*self._open_streams]:
+            on_broken(wire)
         tasks = [*self._tasks]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
-        task = asyncio.create_task(work)
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        task = asyncio.create_task(coroutine)
         self._tasks[task] = None
-        task.add_done_callback(self._done)
+        task.add_done_callback(self._on_task_done)
         return task
 
-    def _done(self, task: "asyncio.Task[None]") -> None:
+    def _on_task_done(self, task: "asyncio.Task[None]") -> None:
         self._tasks.pop(task, None)
         if not task.cancelled() and (error := task.exception()) is not None:
-            self.deaths.append(error)
+            self.task_errors.append(error)
 
-    def _valuations(self, user: str) -> MemoryValues:
-        values = MemoryValues(self._of, self._faults, prefix=f"mk.{user}")
-        self._valued.append(values)
+    def _open_valuation_store(self, user: str) -> MemoryLatestValueStore:
+        values = MemoryLatestValueStore(self._server, self._faults, prefix=f"mk.{user}")
+        self._valuation_stores.append(values)
         return values
 
 
-class _Sockets:
+class _FakeHttpServer:
     """What a drain asks of the server that listens."""
 
     def close_listeners(self) -> None: ...

@@ -6,84 +6,88 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
-from services.edge.connection import Reason
+from services.edge.connection import CloseReason
 from tapewire.log.memory import Faults
-from tests.sim.edge import Edge
-from tests.sim.plan import Plan
-from tests.sim.server import Server
-from tests.sim.wire import Wire
+from tests.sim.edge import SimulatedEdge
+from tests.sim.plan import SimulationPlan
+from tests.sim.server import SimulatedServer
+from tests.sim.wire import SimulatedStream
 
-RESTART_SECONDS = 0.5
-DRAIN_SECONDS = 0.3
+RESTART_DELAY_SECONDS = 0.5
+DRAIN_TIMEOUT_SECONDS = 0.3
 
-Stop = Callable[[Edge, Callable[[Wire], None]], Awaitable[None]]
+StopEdge = Callable[[SimulatedEdge, Callable[[SimulatedStream], None]], Awaitable[None]]
 
 
-async def drained(edge: Edge, broken: Callable[[Wire], None]) -> None:
+async def drain_edge(edge: SimulatedEdge, on_broken: Callable[[SimulatedStream], None]) -> None:
     """End `edge` as a deployment does."""
-    await edge.drain(DRAIN_SECONDS)
-    await edge.kill(broken)
+    await edge.drain(DRAIN_TIMEOUT_SECONDS)
+    await edge.kill(on_broken)
 
 
-class Fleet:
+class SimulatedEdgeFleet:
     """`wrong` is what went wrong within the processes themselves."""
 
     def __init__(
-        self, plan: Plan, server: Server, now: Callable[[], datetime], counts: Counter[str]
+        self,
+        plan: SimulationPlan,
+        server: SimulatedServer,
+        now: Callable[[], datetime],
+        counts: Counter[str],
     ) -> None:
         self._plan = plan
         self._server = server
         self._now = now
         self._counts = counts
-        self._edges: dict[int, Edge] = {}
+        self._edges: dict[int, SimulatedEdge] = {}
         self._faults: list[Faults] = []
-        self._calm = False
-        self.wrong: list[str] = []
+        self._is_calm = False
+        self.errors: list[str] = []
 
     async def start(self) -> None:
-        for number in range(self._plan.edges):
-            await self._start(number)
+        for number in range(self._plan.edge_count):
+            await self._start_edge(number)
 
-    def accepting(self) -> list[Edge]:
+    def accepting_edges(self) -> list[SimulatedEdge]:
         """Those that take connections now."""
-        return [edge for edge in self._edges.values() if edge.accepts]
+        return [edge for edge in self._edges.values() if edge.is_accepting]
 
-    async def replace(self, chance: random.Random, stop: Stop) -> None:
+    async def replace_one(self, rng: random.Random, stop_edge: StopEdge) -> None:
         """Let one process end by `stop`, and another one come after it."""
-        number = chance.choice([*self._edges])
-        if self._edges[number].accepts:
-            await self._stop(number, stop)
-            await asyncio.sleep(chance.uniform(0, RESTART_SECONDS))
-            await self._start(number)
+        number = rng.choice([*self._edges])
+        if self._edges[number].is_accepting:
+            await self._stop_edge(number, stop_edge)
+            await asyncio.sleep(rng.uniform(0, RESTART_DELAY_SECONDS))
+            await self._start_edge(number)
 
-    def calm(self) -> None:
+    def stop_faults(self) -> None:
         """Nothing goes wrong between the processes and the server any more."""
-        self._calm = True
+        self._is_calm = True
         for faults in self._faults:
-            faults.calm()
+            faults.disable()
 
     async def stop(self) -> None:
         for number in self._edges:
-            await self._stop(number, Edge.kill)
+            await self._stop_edge(number, SimulatedEdge.kill)
 
-    async def _start(self, number: int) -> None:
+    async def _start_edge(self, number: int) -> None:
         name = f"edge {len(self._faults)}"
-        faults = self._plan.faults(name)
+        faults = self._plan.faults_for(name)
         self._faults.append(faults)
-        if self._calm:
-            faults.calm()
-        seed = self._plan.chance(name).getrandbits(32)
-        edge = Edge(self._server, faults, self._plan.settings, self._now, seed)
+        if self._is_calm:
+            faults.disable()
+        seed = self._plan.rng_for(name).getrandbits(32)
+        edge = SimulatedEdge(self._server, faults, self._plan.settings, self._now, seed)
         self._edges[number] = edge
         await edge.start()
 
-    async def _stop(self, number: int, stop: Stop) -> None:
-        edge, chance = self._edges[number], self._plan.chance(f"stop {len(self._faults)}")
-        await stop(edge, lambda wire: wire.break_(chance))
-        self._counts["tape: repairs"] += edge.tape.repairs
-        for reason, times in edge.hub.closed.items():
+    async def _stop_edge(self, number: int, stop_edge: StopEdge) -> None:
+        edge, chance = self._edges[number], self._plan.rng_for(f"stop {len(self._faults)}")
+        await stop_edge(edge, lambda wire: wire.sever(chance))
+        self._counts["tape: repairs"] += edge.log_tail.repair_count
+        for reason, times in edge.hub.close_counts.items():
             self._counts[f"closed: {reason.value}"] += times
-        for reason in (Reason.FAILED, Reason.QUIET):
-            if edge.hub.closed[reason]:
-                self.wrong.append(f"edge {number}: a stream was closed as {reason.value}")
-        self.wrong += [f"edge {number} died of {death!r}" for death in edge.deaths]
+        for reason in (CloseReason.FAILED, CloseReason.QUIET):
+            if edge.hub.close_counts[reason]:
+                self.errors.append(f"edge {number}: a stream was closed as {reason.value}")
+        self.errors += [f"edge {number} died of {death!r}" for death in edge.task_errors]

@@ -8,68 +8,74 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from tests.sim.coverage import missing
-from tests.sim.world import Verdict, play
+from tests.sim.coverage import missing_counts
+from tests.sim.world import SimulationResult, run_simulation
 
-TOLD_FAILURES = 10
-TOLD_WRONGS = 5
-AT_ONCE = 5
+MAX_REPORTED_SEEDS = 10
+MAX_REPORTED_VIOLATIONS = 5
+SEEDS_PER_TASK = 5
 """Seeds that a process is given at once."""
 
 
-class Report(msgspec.Struct):
+class SimulationReport(msgspec.Struct):
     """What came of `seeds` seeds. `failed` are verdicts with something wrong."""
 
     seeds: int = 0
     seconds: float = 0.0
     events: int = 0
     counts: Counter[str] = msgspec.field(default_factory=Counter)
-    failed: list[Verdict] = []
+    failed_results: list[SimulationResult] = []
 
-    def add(self, verdict: Verdict) -> None:
+    def add(self, result: SimulationResult) -> None:
         self.seeds += 1
-        self.events += verdict.events
-        self.counts += verdict.counts
-        if verdict.wrong:
-            self.failed.append(verdict)
+        self.events += result.event_count
+        self.counts += result.counts
+        if result.violations:
+            self.failed_results.append(result)
 
     @property
-    def frames(self) -> int:
+    def received_frame_count(self) -> int:
         """Frames with an id that clients got."""
         return sum(n for name, n in self.counts.items() if name.startswith("frames: "))
 
     @property
-    def never(self) -> list[str]:
+    def missing_counts(self) -> list[str]:
         """What should have happened and did not."""
-        return missing(self.counts)
+        return missing_counts(self.counts)
 
     def __str__(self) -> str:
         return (
             f"{self.seeds} seeds in {self.seconds:.1f} s: {self.events} events stored, "
-            f"{self.frames} frames with an id received, {len(self.failed)} seeds failed"
+            f"{self.received_frame_count} frames with an id received, {len(self.failed_results)} seeds failed"
         )
 
-    def failures(self) -> str:
+    def describe_failures(self) -> str:
         """What was wrong, and how to see it again."""
-        return "\n".join(told(verdict) for verdict in self.failed[:TOLD_FAILURES])
+        return "\n".join(
+            describe_failure(verdict) for verdict in self.failed_results[:MAX_REPORTED_SEEDS]
+        )
 
 
-def told(verdict: Verdict) -> str:
+def describe_failure(result: SimulationResult) -> str:
     """What was wrong in one seed, and how to see it again."""
-    lines = [f"seed {verdict.seed}: {len(verdict.wrong)} wrong; python -m tests.sim {verdict.seed}"]
-    lines += [f"    {wrong}" for wrong in verdict.wrong[:TOLD_WRONGS]]
+    lines = [
+        f"seed {result.seed}: {len(result.violations)} wrong; python -m tests.sim {result.seed}"
+    ]
+    lines += [f"    {wrong}" for wrong in result.violations[:MAX_REPORTED_VIOLATIONS]]
     return "\n".join(lines)
 
 
-def hunt(seeds: Iterable[int], each: Callable[[Verdict], None] = lambda _: None) -> Report:
+def run_seeds(
+    seeds: Iterable[int], on_result: Callable[[SimulationResult], None] = lambda _: None
+) -> SimulationReport:
     """Play all `seeds`; `each` is told every verdict."""
-    report, began = Report(), time.monotonic()
+    report, began = SimulationReport(), time.monotonic()
     # Spawned, not forked: whoever calls may have threads.
     context = multiprocessing.get_context("spawn")
     with context.Pool(os.cpu_count()) as pool:
-        for verdict in pool.imap_unordered(play, seeds, chunksize=AT_ONCE):
+        for verdict in pool.imap_unordered(run_simulation, seeds, chunksize=SEEDS_PER_TASK):
             report.add(verdict)
-            each(verdict)
-    report.failed.sort(key=lambda verdict: verdict.seed)
+            on_result(verdict)
+    report.failed_results.sort(key=lambda verdict: verdict.seed)
     report.seconds = time.monotonic() - began
     return report

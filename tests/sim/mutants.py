@@ -11,15 +11,15 @@ from unittest.mock import patch
 
 from services.edge import cursor
 from services.edge.connection import Connection
-from services.edge.cursor import Resume
+from services.edge.cursor import ResumeStart
 from services.edge.follow import reading
-from services.edge.follow.beginning import NotYet
-from services.edge.follow.reading import Reader, Stretch
-from services.edge.follow.snapshots import Snapshots
-from services.edge.follow.stream import _Follower
-from services.edge.follow.tape import Tape
+from services.edge.follow.beginning import NotReady
+from services.edge.follow.reading import ReplayPage, ReplayReader
+from services.edge.follow.snapshots import SnapshotReader
+from services.edge.follow.stream import _CatchUpSubscription
+from services.edge.follow.tape import LogTail
 from services.edge.hub import Hub
-from tapewire.log import EVERYBODY, Bounds, Page, Recorded, views
+from tapewire.log import EVERYBODY, Bounds, Page, RecordedEvent, views
 
 MUTANTS: "dict[str, tuple[Any, str, Any]]" = {}
 """By name: what is replaced by what."""
@@ -36,99 +36,99 @@ def mutant(owner: Any, name: str) -> Callable[[Callable[..., Any]], Callable[...
 
 
 @contextlib.contextmanager
-def broken(name: str) -> Iterator[None]:
+def apply_mutant(name: str) -> Iterator[None]:
     """The mutant instead of the real one."""
     owner, method, replacement = MUTANTS[name]
     with patch.object(owner, method, replacement):
         yield
 
 
-_cursor_at = cursor.at
-_behind = Connection.behind
-_stretch = Reader.stretch
-_take = Snapshots.take
-_publish = Hub.publish
+_original_cursor_at = cursor.resume_or_reset
+_original_fall_behind = Connection.fall_behind
+_original_read_page = ReplayReader.read_page
+_original_take_snapshot = SnapshotReader.read_snapshot
+_original_publish = Hub.publish
 
 
-@mutant(Tape, "_hear")
-def tape_ignores_gaps(tape: Tape, recorded: Recorded) -> None:
-    if recorded.sequence > tape.head:
-        tape._accept(recorded)
+@mutant(LogTail, "_hear")
+def log_tail_ignores_gaps(log_tail: LogTail, recorded: RecordedEvent) -> None:
+    if recorded.sequence > log_tail.last_sequence:
+        log_tail._accept(recorded)
 
 
-@mutant(Tape, "_hear")
-def tape_passes_on_what_comes_late(tape: Tape, recorded: Recorded) -> None:
-    if recorded.sequence == tape.head + 1:
-        tape._accept(recorded)
+@mutant(LogTail, "_hear")
+def log_tail_forwards_late_events(log_tail: LogTail, recorded: RecordedEvent) -> None:
+    if recorded.sequence == log_tail.last_sequence + 1:
+        log_tail._accept(recorded)
     else:
-        tape._on_event(recorded)
-        tape.look()
+        log_tail._on_event(recorded)
+        log_tail.request_check()
 
 
-@mutant(Tape, "_mend")
-async def tape_never_asks_what_is_missing(tape: Tape) -> None:
-    tape._gaps_mended = tape._gaps
+@mutant(LogTail, "_mend")
+async def log_tail_never_reads_missing_events(log_tail: LogTail) -> None:
+    log_tail._repaired_gap_count = log_tail._gap_count
 
 
-@mutant(Tape, "_on_gap")
-def tape_does_not_listen_to_gaps(tape: Tape, _: str) -> None:
-    tape.look = lambda: None  # type: ignore[method-assign]
+@mutant(LogTail, "_on_gap")
+def log_tail_ignores_gap_notices(tape: LogTail, _: str) -> None:
+    tape.request_check = lambda: None  # type: ignore[method-assign]
 
 
 @mutant(Hub, "deliver")
-def hub_drops_on_overflow(hub: Hub, connection: Connection, recorded: Recorded) -> None:
-    made = hub.encode(connection, recorded)
+def hub_drops_on_overflow(hub: Hub, connection: Connection, recorded: RecordedEvent) -> None:
+    made = hub.encode_frame(connection, recorded)
     if made is not None:
         connection.outbox.put(made)
-        connection.told = recorded.sequence
+        connection.last_sent_sequence = recorded.sequence
     connection.position = recorded.sequence
 
 
 @mutant(Hub, "publish")
-def hub_publishes_what_was_joined_with(hub: Hub, recorded: Recorded) -> None:
+def hub_publishes_events_already_sent_at_join(hub: Hub, recorded: RecordedEvent) -> None:
     for connection in hub.connections():
-        if connection.live and connection.opening.owner == recorded.place.owner:
+        if connection.is_live and connection.info.owner == recorded.event_subject.owner:
             hub.deliver(connection, recorded)
 
 
 @mutant(Hub, "publish")
-def hub_publishes_to_everybody(hub: Hub, recorded: Recorded) -> None:
+def hub_publishes_to_all_users(hub: Hub, recorded: RecordedEvent) -> None:
     for connection in hub.connections():
-        if connection.live and recorded.sequence > connection.position:
+        if connection.is_live and recorded.sequence > connection.position:
             hub.deliver(connection, recorded)
 
 
-@mutant(Tape, "since")
-def join_forgets_what_is_remembered(*_: Any) -> list[Recorded]:
+@mutant(LogTail, "since")
+def join_skips_recent_events(*_: Any) -> list[RecordedEvent]:
     return []
 
 
-@mutant(Tape, "covers")
-def join_believes_that_all_is_remembered(*_: Any) -> bool:
+@mutant(LogTail, "covers")
+def join_assumes_all_events_are_in_memory(*_: Any) -> bool:
     return True
 
 
-@mutant(_Follower, "_write_stretch")
-async def follower_skips_one_position(follower: _Follower, stretch: Stretch) -> None:
-    for recorded in stretch.events:
-        made = follower._shared.hub.encode(follower._connection, recorded)
+@mutant(_CatchUpSubscription, "_write_stretch")
+async def follower_skips_one_event(follower: _CatchUpSubscription, replay_page: ReplayPage) -> None:
+    for recorded in replay_page.events:
+        made = follower._shared.hub.encode_frame(follower._connection, recorded)
         await follower._write(made or b"")
         follower._connection.position = recorded.sequence + 1
-    follower._connection.position = max(follower._connection.position, stretch.horizon)
+    follower._connection.position = max(follower._connection.position, replay_page.horizon)
 
 
 @mutant(reading, "_complete")
-def reader_takes_a_lagging_replica_for_the_end(_: Page, __: int, upto: int, ___: int) -> int:
+def reader_mistakes_lagging_replica_for_end(_: Page, __: int, upto: int, ___: int) -> int:
     return upto
 
 
-@mutant(Reader, "stretch")
-async def reader_passes_on_what_is_beyond_the_horizon(
-    reader: Reader, after: int, upto: int, lasts: Any
-) -> Stretch:
-    stretch = await _stretch(reader, after, upto, lasts)
+@mutant(ReplayReader, "stretch")
+async def reader_returns_events_beyond_horizon(
+    reader: ReplayReader, after: int, upto: int, lasts: Any
+) -> ReplayPage:
+    stretch = await _original_read_page(reader, after, upto, lasts)
     pages = [
-        await reader._log.page(one, after=after, limit=reading.READ_EVENTS)
+        await reader._log.page(one, after=after, limit=reading.REPLAY_PAGE_EVENTS)
         for one in reader._filters
     ]
     events = sorted(
@@ -136,75 +136,83 @@ async def reader_passes_on_what_is_beyond_the_horizon(
         key=lambda event: event.sequence,
     )
     end = events[-1].sequence if events else stretch.horizon
-    return Stretch(events, max(end, stretch.horizon), stretch.epoch, stretch.first)
+    return ReplayPage(events, max(end, stretch.horizon), stretch.epoch, stretch.first_sequence)
 
 
-@mutant(_Follower, "_stretch")
-async def follower_reads_on_in_a_log_that_was_trimmed(
-    follower: _Follower, upto: int, lasts: Any
-) -> Stretch:
+@mutant(_CatchUpSubscription, "_stretch")
+async def follower_reads_on_in_trimmed_log(
+    follower: _CatchUpSubscription, upto: int, lasts: Any
+) -> ReplayPage:
     position = follower._connection.position
-    stretch = await follower._reader.stretch(position, upto, lasts)
+    stretch = await follower._reader.read_page(position, upto, lasts)
     if stretch.horizon <= position:
-        raise NotYet(f"a replica lags behind {position}")
+        raise NotReady(f"a replica lags behind {position}")
     return stretch
 
 
-@mutant(_Follower, "_reset")
-async def follower_resets_without_a_word(*_: Any) -> bytes:
+@mutant(_CatchUpSubscription, "_reset")
+async def follower_resets_without_reset_event(*_: Any) -> bytes:
     return b""
 
 
 @mutant(Connection, "behind")
-def falling_behind_loses_the_outbox(connection: Connection) -> None:
+def falling_behind_discards_outbox(connection: Connection) -> None:
     connection.outbox._frames.clear()
-    _behind(connection)
+    _original_fall_behind(connection)
 
 
 @mutant(cursor, "at")
-def cursor_resumes_one_early(sequence: int, requested: str, bounds: Bounds) -> Any:
-    beginning = _cursor_at(sequence, requested, bounds)
-    return Resume(beginning.after - 1) if isinstance(beginning, Resume) else beginning
+def cursor_resumes_one_event_early(sequence: int, requested: str, bounds: Bounds) -> Any:
+    beginning = _original_cursor_at(sequence, requested, bounds)
+    return (
+        ResumeStart(beginning.after_sequence - 1)
+        if isinstance(beginning, ResumeStart)
+        else beginning
+    )
 
 
 @mutant(cursor, "at")
-def cursor_resumes_one_late(sequence: int, requested: str, bounds: Bounds) -> Any:
-    beginning = _cursor_at(sequence, requested, bounds)
-    return Resume(beginning.after + 1) if isinstance(beginning, Resume) else beginning
+def cursor_resumes_one_event_late(sequence: int, requested: str, bounds: Bounds) -> Any:
+    beginning = _original_cursor_at(sequence, requested, bounds)
+    return (
+        ResumeStart(beginning.after_sequence + 1)
+        if isinstance(beginning, ResumeStart)
+        else beginning
+    )
 
 
 @mutant(cursor, "decide")
-def cursor_does_not_look_at_the_epoch(requested: str | None, bounds: Bounds) -> Any:
+def cursor_ignores_epoch(requested: str | None, bounds: Bounds) -> Any:
     if not requested:
-        return cursor.Fresh()
+        return cursor.FreshStart()
     try:
-        place = cursor.parse(requested, epoch=bounds.epoch)
-    except cursor.Malformed:
-        return cursor.Reset(cursor.ResetReason.MALFORMED, requested)
+        place = cursor.parse_cursor(requested, epoch=bounds.epoch)
+    except cursor.MalformedCursor:
+        return cursor.ResetStart(cursor.ResetReason.MALFORMED, requested)
     assert isinstance(place, cursor.Cursor)
-    return cursor.at(place.sequence, requested, bounds)
+    return cursor.resume_or_reset(place.sequence, requested, bounds)
 
 
 @mutant(cursor, "decide")
-def cursor_resets_what_could_be_resumed(requested: str | None, _: Bounds) -> Any:
+def cursor_resets_resumable_streams(requested: str | None, _: Bounds) -> Any:
     if not requested:
-        return cursor.Fresh()
-    return cursor.Reset(cursor.ResetReason.AHEAD, requested)
+        return cursor.FreshStart()
+    return cursor.ResetStart(cursor.ResetReason.AHEAD, requested)
 
 
 @mutant(views, "_replay")
-async def snapshot_is_an_old_checkpoint(*_: Any) -> None:
+async def snapshot_is_stale_checkpoint(*_: Any) -> None:
     return
 
 
-@mutant(Snapshots, "take")
-async def snapshot_has_another_id(snapshots: Snapshots, connection: Connection) -> Any:
-    before = snapshots._tape.bounds
-    told, _ = await _take(snapshots, connection)
+@mutant(SnapshotReader, "take")
+async def snapshot_has_wrong_id(snapshots: SnapshotReader, connection: Connection) -> Any:
+    before = snapshots._log_tail.bounds
+    told, _ = await _original_take_snapshot(snapshots, connection)
     return told, before
 
 
 @mutant(Hub, "publish")
-def hub_keeps_to_itself_what_is_for_everybody(hub: Hub, recorded: Recorded) -> None:
-    if recorded.place.owner != EVERYBODY:
-        _publish(hub, recorded)
+def hub_drops_public_events(hub: Hub, recorded: RecordedEvent) -> None:
+    if recorded.event_subject.owner != EVERYBODY:
+        _original_publish(hub, recorded)

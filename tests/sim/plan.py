@@ -16,50 +16,50 @@ USERS = ("alice", "bob.b", "zoë", "_5%", "eve-x")
 """Names that subjects must escape, among others."""
 
 
-class Manner(msgspec.Struct, frozen=True):
+class ClientBehavior(msgspec.Struct, frozen=True):
     """How a client behaves. Times are seconds."""
 
     path: str
-    capacity: int
+    buffer_bytes: int
     """Bytes that its connection holds."""
-    bite: int
+    max_read_bytes: int
     """Bytes that it reads at once."""
-    pause: float
+    mean_pause_seconds: float
     """Between two reads, on average."""
-    stay: float
+    mean_connection_seconds: float
     """On one connection, on average."""
-    stall: float
+    stall_probability: float
     """Chance that it stops reading for long, once a connection."""
-    wander: float
+    edge_switch_probability: float
     """Chance that it comes back to another edge."""
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class SimulationPlan(msgspec.Struct, frozen=True, kw_only=True):
     """One simulation. Times are seconds of virtual time."""
 
     seed: int
-    seconds: float
-    orders: int
-    edges: int
+    duration_seconds: float
+    order_count: int
+    edge_count: int
     settings: Settings
     remembered_events: int
     held_events: int
     read_events: int
-    edge_weather: dict[str, float]
-    writer_weather: dict[str, float]
-    crash: float
+    edge_fault_rates: dict[str, float]
+    writer_fault_rates: dict[str, float]
+    edge_crash_interval_seconds: float
     """Mean time between crashes of an edge; likewise the following. 0: never."""
-    drain: float
-    sever: float
-    outage: float
-    revoke: float
-    trim: float
-    recreations: int
-    checkpoint: float
-    manners: tuple[Manner, ...]
+    edge_drain_interval_seconds: float
+    sever_interval_seconds: float
+    outage_interval_seconds: float
+    revoke_interval_seconds: float
+    trim_interval_seconds: float
+    log_recreation_count: int
+    checkpoint_interval_seconds: float
+    client_behaviors: tuple[ClientBehavior, ...]
 
     @classmethod
-    def of(cls, seed: int) -> "Plan":
+    def from_seed(cls, seed: int) -> "SimulationPlan":
         chance = random.Random(f"plan {seed}")
         pick = chance.choice
         seconds = 8.0
@@ -68,12 +68,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             seconds=seconds,
             orders=120,
             edges=pick([1, 2, 2, 3]),
-            settings=_settings(chance),
+            settings=_random_settings(chance),
             remembered_events=pick([16_384, 16_384, 100, 20, 3]),
             held_events=pick([65_536, 65_536, 4, 0]),
             read_events=pick([256, 256, 16, 2]),
-            edge_weather=_weather(chance, _EDGE),
-            writer_weather=_weather(chance, _WRITER),
+            edge_weather=_random_fault_rates(chance, _MAX_EDGE_FAULT_RATES),
+            writer_weather=_random_fault_rates(chance, _MAX_WRITER_FAULT_RATES),
             crash=pick([0, 0, 2, 5]),
             drain=pick([0, 0, 0, 3]),
             sever=pick([0, 0, 1, 4]),
@@ -82,23 +82,23 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             trim=pick([0, 0, 0, 0, 0.7, 2]),
             recreations=pick([0, 0, 0, 0, 1, 2]),
             checkpoint=pick([0.2, 1, 5]),
-            manners=tuple(_manner(chance) for _ in range(20)),
+            manners=tuple(_random_behavior(chance) for _ in range(20)),
         )
 
-    def chance(self, name: str) -> random.Random:
+    def rng_for(self, name: str) -> random.Random:
         """A source of chance of its own for `name`, so that nobody's draws move another's."""
         return random.Random(f"{name} {self.seed}")
 
-    def faults(self, name: str) -> Faults:
+    def faults_for(self, name: str) -> Faults:
         """The misfortunes of the process `name`."""
-        weather = self.writer_weather if name.startswith("writer") else self.edge_weather
-        faults = Faults(seed=self.chance(name).getrandbits(32))
+        weather = self.writer_fault_rates if name.startswith("writer") else self.edge_fault_rates
+        faults = Faults(seed=self.rng_for(name).getrandbits(32))
         for misfortune, rate in weather.items():
             setattr(faults, misfortune, rate)
         return faults
 
 
-_EDGE = {
+_MAX_EDGE_FAULT_RATES = {
     "delay": 0.03,
     "patience": 0.5,
     "broken": 1.0,
@@ -111,7 +111,7 @@ _EDGE = {
     "late": 0.03,
     "again": 0.03,
 }
-_WRITER = {
+_MAX_WRITER_FAULT_RATES = {
     "delay": 0.03,
     "patience": 0.5,
     "broken": 1.0,
@@ -124,21 +124,21 @@ _WRITER = {
     "outage": 0.001,
     "lag": 0.1,
 }
-_ALWAYS = ("patience", "broken", "lateness")
+_ALWAYS_PRESENT = ("patience", "broken", "lateness")
 
 
-def _weather(chance: random.Random, most: dict[str, float]) -> dict[str, float]:
+def _random_fault_rates(rng: random.Random, maximums: dict[str, float]) -> dict[str, float]:
     """Each misfortune with even chance absent, or up to its most."""
-    if chance.random() < 0.1:
+    if rng.random() < 0.1:
         return {}
     return {
-        name: rate if name in _ALWAYS else rate * chance.choice([0, 0, 0.3, 1])
-        for name, rate in most.items()
+        name: rate if name in _ALWAYS_PRESENT else rate * rng.choice([0, 0, 0.3, 1])
+        for name, rate in maximums.items()
     }
 
 
-def _settings(chance: random.Random) -> Settings:
-    pick = chance.choice
+def _random_settings(rng: random.Random) -> Settings:
+    pick = rng.choice
     wanted: dict[str, Any] = {
         "keepalive_interval": pick([0.3, 2.0, 30.0]),
         "flush_ms": pick([1.0, 20.0, 100.0]),
@@ -153,15 +153,15 @@ def _settings(chance: random.Random) -> Settings:
     return Settings(**wanted)
 
 
-def _manner(chance: random.Random) -> Manner:
-    pick = chance.choice
-    slow = chance.random() < 0.25
-    return Manner(
+def _random_behavior(rng: random.Random) -> ClientBehavior:
+    pick = rng.choice
+    slow = rng.random() < 0.25
+    return ClientBehavior(
         path=pick(["/api/stream/orders", "/api/stream/trading"]),
-        capacity=pick([512, 4096]) if slow else 65_536,
-        bite=pick([7, 300, 2000]) if slow else 65_536,
-        pause=pick([0.01, 0.2]) if slow else 0.0,
-        stay=pick([0.5, 2.0, 5.0, 1000.0]),
-        stall=pick([0.0, 0.5]) if slow else 0.0,
-        wander=pick([0.0, 0.5, 1.0]),
+        buffer_bytes=pick([512, 4096]) if slow else 65_536,
+        max_read_bytes=pick([7, 300, 2000]) if slow else 65_536,
+        mean_pause_seconds=pick([0.01, 0.2]) if slow else 0.0,
+        mean_connection_seconds=pick([0.5, 2.0, 5.0, 1000.0]),
+        stall_probability=pick([0.0, 0.5]) if slow else 0.0,
+        edge_switch_probability=pick([0.0, 0.5, 1.0]),
     )

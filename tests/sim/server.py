@@ -3,32 +3,34 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from tapewire.log import Recorded
+from tapewire.log import RecordedEvent
 from tapewire.log.memory import MemoryServer
-from tests.history import Epoch, Log
+from tests.history import ExpectedLog, LogIncarnation
 
 
-class Server(MemoryServer):
+class SimulatedServer(MemoryServer):
     """A server that keeps apart what is trimmed, and the logs that were made anew."""
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         super().__init__(now)
-        self._trimmed: list[Recorded] = []
-        self._past: list[Epoch] = []
+        self._trimmed_events: list[RecordedEvent] = []
+        self._past_epochs: list[LogIncarnation] = []
 
-    def trim(self, upto: int) -> None:
-        self._trimmed += [r for r in self.journal._events if r.sequence <= upto]
-        super().trim(upto)
+    def trim(self, sequence: int) -> None:
+        self._trimmed_events += [r for r in self.journal._events if r.sequence <= sequence]
+        super().trim(sequence)
 
-    def recreate(self) -> None:
-        self._past.append(self._epoch())
-        self._trimmed = []
+    def recreate_log(self) -> None:
+        self._past_epochs.append(self._current_epoch())
+        self._trimmed_events = []
         super().recreate()
 
-    def truth(self) -> Log:
+    def expected_log(self) -> ExpectedLog:
         """Everything that was ever stored."""
-        return Log([*self._past, self._epoch()])
+        return ExpectedLog([*self._past_epochs, self._current_epoch()])
 
-    def _epoch(self) -> Epoch:
+    def _current_epoch(self) -> LogIncarnation:
         journal = self.journal
-        return Epoch(journal.epoch, [*self._trimmed, *journal._events], first=journal.first)
+        return LogIncarnation(
+            journal.epoch, [*self._trimmed_events, *journal._events], first=journal.first
+        )

@@ -10,9 +10,9 @@ import sys
 
 import pytest
 
-from tests.sim.hunt import hunt, told
-from tests.sim.mutants import MUTANTS, broken
-from tests.sim.world import play
+from tests.sim.hunt import describe_failure, run_seeds
+from tests.sim.mutants import MUTANTS, apply_mutant
+from tests.sim.world import run_simulation
 
 SEEDS = 100 if os.environ.get("TAPEWIRE_TEST_SHORT") else 500
 MUTANT_SEEDS = 60
@@ -28,20 +28,22 @@ def seed(request: pytest.FixtureRequest) -> int | None:
 
 def test_nothing_is_lost(seed: int | None, capsys: pytest.CaptureFixture[str]) -> None:
     if seed is not None:
-        verdict = play(seed)
-        assert not verdict.wrong, told(verdict)
+        verdict = run_simulation(seed)
+        assert not verdict.violations, describe_failure(verdict)
         return
-    report = hunt(range(1, SEEDS + 1))
+    report = run_seeds(range(1, SEEDS + 1))
     with capsys.disabled():
         sys.stdout.write(f"\n{report}\n")
-    assert not report.failed, f"{report}\n{report.failures()}"
-    assert not report.never, f"it meets no trouble: {report.never} never happened"
+    assert not report.failed_results, f"{report}\n{report.describe_failures()}"
+    assert not report.missing_counts, f"it meets no trouble: {report.missing_counts} never happened"
 
 
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_broken_edge_is_caught(name: str) -> None:
-    with broken(name):
-        assert any(play(seed).wrong for seed in range(1, MUTANT_SEEDS + 1)), f"{name} passes"
+    with apply_mutant(name):
+        assert any(run_simulation(seed).violations for seed in range(1, MUTANT_SEEDS + 1)), (
+            f"{name} passes"
+        )
 
 
 _DIGESTS = "from tests.sim.world import play\nfor seed in (1, 2, 3): print(play(seed).digest)"

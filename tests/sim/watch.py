@@ -15,34 +15,34 @@ from unittest.mock import patch
 import structlog
 
 from services.edge.connection import Connection
-from services.edge.cursor import Resume
+from services.edge.cursor import ResumeStart
 from services.edge.follow import reading, tape
-from services.edge.follow.beginning import Beginnings, NotYet
-from services.edge.follow.reading import Reader
-from services.edge.follow.snapshots import Snapshots
-from services.edge.follow.tape import Tape
-from tapewire.log import AlreadyStored, Conflict, LogError, Uncertain
-from tapewire.log.memory import MemoryLog
-from tests.sim.coverage import BEGAN_AGAIN, BEGAN_ANEW
-from tests.sim.plan import Plan
+from services.edge.follow.beginning import NotReady, ResumePolicy
+from services.edge.follow.reading import ReplayReader
+from services.edge.follow.snapshots import SnapshotReader
+from services.edge.follow.tape import LogTail
+from tapewire.log import AlreadyStored, Conflict, LogError, OutcomeUnknown
+from tapewire.log.memory import MemoryEventLog
+from tests.sim.coverage import LOG_RECREATED, LOG_TAIL_RESTARTED
+from tests.sim.plan import SimulationPlan
 
 Counts = Counter[str]
 
 
 @contextlib.contextmanager
-def logging_to(say: Callable[[str], None] | None) -> Iterator[None]:
+def redirect_logging(write_line: Callable[[str], None] | None) -> Iterator[None]:
     """Let all logging go to `say`, with the virtual time; or nowhere, which is far quicker."""
     before = structlog.get_config()
 
     def tell(_: Any, level: str, event: MutableMapping[str, Any]) -> str:
-        if say is not None:
+        if write_line is not None:
             with contextlib.suppress(RuntimeError):
                 now = asyncio.get_running_loop().time()
                 said = " ".join(f"{key}={value!r}" for key, value in event.items())
-                say(f"{now:9.3f} {level:8} {said}")
+                write_line(f"{now:9.3f} {level:8} {said}")
         raise structlog.DropEvent
 
-    level = logging.CRITICAL if say is None else logging.DEBUG
+    level = logging.CRITICAL if write_line is None else logging.DEBUG
     structlog.configure(
         processors=[tell],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -55,7 +55,7 @@ def logging_to(say: Callable[[str], None] | None) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def remembering(plan: Plan) -> Iterator[None]:
+def patch_size_limits(plan: SimulationPlan) -> Iterator[None]:
     """Memories and pages of the sizes of `plan`."""
     with (
         patch.object(tape, "REMEMBERED_EVENTS", plan.remembered_events),
@@ -66,74 +66,74 @@ def remembering(plan: Plan) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def counting(counts: Counts) -> Iterator[None]:
+def count_rare_events(counts: Counts) -> Iterator[None]:
     """Count in `counts` until the end of the block."""
     with contextlib.ExitStack() as patches:
-        for owner, name, around in _WATCHED:
+        for owner, name, around in _INSTRUMENTED:
             patches.enter_context(patch.object(owner, name, around(counts, getattr(owner, name))))
         yield
 
 
-_WATCHED: list[tuple[type, str, Callable[[Counts, Any], Any]]] = []
+_INSTRUMENTED: list[tuple[type, str, Callable[[Counts, Any], Any]]] = []
 
 
-def _watched(owner: type, name: str) -> Callable[[Any], Any]:
+def _instrument(owner: type, name: str) -> Callable[[Any], Any]:
     """Let the decorated function make what stands around a method."""
 
     def add(around: Any) -> Any:
-        _WATCHED.append((owner, name, around))
+        _INSTRUMENTED.append((owner, name, around))
         return around
 
     return add
 
 
-@_watched(Connection, "behind")
-def _falling_behind(counts: Counts, inner: Any) -> Any:
+@_instrument(Connection, "behind")
+def _count_fall_behind(counts: Counts, original: Any) -> Any:
     def behind(connection: Connection) -> None:
         counts["connection: fell behind"] += 1
-        inner(connection)
+        original(connection)
 
     return behind
 
 
-@_watched(Tape, "since")
-def _joining(counts: Counts, inner: Any) -> Any:
-    def since(of: Tape, owners: Any, sequence: int) -> Any:
-        found = inner(of, owners, sequence)
+@_instrument(LogTail, "since")
+def _count_joins(counts: Counts, original: Any) -> Any:
+    def since(of: LogTail, owners: Any, sequence: int) -> Any:
+        found = original(of, owners, sequence)
         counts[f"joined: with {'events from memory' if found else 'nothing missed'}"] += 1
-        if sequence > of.head:
+        if sequence > of.last_sequence:
             counts["joined: ahead of the tape"] += 1
         return found
 
     return since
 
 
-@_watched(Tape, "_restart")
-def _restarting(counts: Counts, inner: Any) -> Any:
-    def restart(of: Tape, bounds: Any) -> None:
+@_instrument(LogTail, "_restart")
+def _count_log_tail_restarts(counts: Counts, original: Any) -> Any:
+    def restart(of: LogTail, bounds: Any) -> None:
         if of.epoch:
-            counts[BEGAN_ANEW if of.epoch != bounds.epoch else BEGAN_AGAIN] += 1
-        inner(of, bounds)
+            counts[LOG_RECREATED if of.epoch != bounds.epoch else LOG_TAIL_RESTARTED] += 1
+        original(of, bounds)
 
     return restart
 
 
-@_watched(Tape, "_hear")
-def _hearing(counts: Counts, inner: Any) -> Any:
-    def hear(of: Tape, recorded: Any) -> None:
-        if recorded.sequence > of.head + 1:
+@_instrument(LogTail, "_hear")
+def _count_gaps(counts: Counts, original: Any) -> Any:
+    def hear(of: LogTail, recorded: Any) -> None:
+        if recorded.sequence > of.last_sequence + 1:
             counts["tape: heard of a gap"] += 1
-        elif recorded.sequence <= of.head:
+        elif recorded.sequence <= of.last_sequence:
             counts["tape: heard late or again"] += 1
-        inner(of, recorded)
+        original(of, recorded)
 
     return hear
 
 
-@_watched(Reader, "stretch")
-def _reading(counts: Counts, inner: Any) -> Any:
+@_instrument(ReplayReader, "stretch")
+def _count_page_reads(counts: Counts, original: Any) -> Any:
     async def stretch(*asked: Any) -> Any:
-        found = await inner(*asked)
+        found = await original(*asked)
         _reader, after, *_ = asked
         counts["read: a replica lagged" if found.horizon <= after else "read: pages"] += 1
         return found
@@ -141,36 +141,36 @@ def _reading(counts: Counts, inner: Any) -> Any:
     return stretch
 
 
-@_watched(Snapshots, "take")
-def _showing(counts: Counts, inner: Any) -> Any:
+@_instrument(SnapshotReader, "take")
+def _count_snapshots(counts: Counts, original: Any) -> Any:
     async def take(*asked: Any) -> Any:
         counts["snapshots"] += 1
-        return await inner(*asked)
+        return await original(*asked)
 
     return take
 
 
-@_watched(Beginnings, "decide")
-def _beginning(counts: Counts, inner: Any) -> Any:
+@_instrument(ResumePolicy, "decide")
+def _count_resume_decisions(counts: Counts, original: Any) -> Any:
     async def decide(*asked: Any) -> Any:
         try:
-            beginning = await inner(*asked)
-        except (LogError, NotYet):
+            beginning = await original(*asked)
+        except (LogError, NotReady):
             counts["begin: not now"] += 1
             raise
-        if isinstance(beginning, Resume):
+        if isinstance(beginning, ResumeStart):
             counts["begin: resumed"] += 1
         return beginning
 
     return decide
 
 
-@_watched(MemoryLog, "append")
-def _appending(counts: Counts, inner: Any) -> Any:
+@_instrument(MemoryEventLog, "append")
+def _count_append_failures(counts: Counts, original: Any) -> Any:
     async def append(*asked: Any) -> Any:
         try:
-            return await inner(*asked)
-        except (Conflict, AlreadyStored, Uncertain) as error:
+            return await original(*asked)
+        except (Conflict, AlreadyStored, OutcomeUnknown) as error:
             counts[f"append: {type(error).__name__}"] += 1
             raise
 

@@ -10,123 +10,123 @@ import random
 import re
 from typing import Any
 
-from tests.history import Frame
+from tests.history import ReceivedEvent
 
 
-class BadBytes(AssertionError):
+class MalformedStream(AssertionError):
     """What came is no stream of frames."""
 
 
-_FRAME = re.compile(
+_EVENT_FRAME = re.compile(
     rb"event: ([a-z]+(?::[a-z]+)?)\n"
     rb"data: ([^\n\r\0]+)\n"
     rb"(?:id: ([a-z][a-z0-9]*-(?:0|[1-9][0-9]*))\n)?"
     rb"retry: [0-9]+"
 )
-_OTHER = re.compile(rb": [a-z]+|retry: [0-9]+")
+_COMMENT_OR_RETRY = re.compile(rb": [a-z]+|retry: [0-9]+")
 
 
-class Parser:
+class StrictSseParser:
     """Bytes in pieces of any size to frames; comments and bare `retry` give none."""
 
     def __init__(self) -> None:
-        self._rest = b""
-        self.comments = 0
+        self._buffer = b""
+        self.comment_count = 0
 
     @property
-    def within(self) -> bool:
+    def is_inside_frame(self) -> bool:
         """Whether a frame has begun and not ended."""
-        return bool(self._rest)
+        return bool(self._buffer)
 
-    def feed(self, data: bytes) -> list[Frame]:
+    def feed(self, data: bytes) -> list[ReceivedEvent]:
         """The frames that `data` completes. Raises BadBytes."""
-        *blocks, self._rest = (self._rest + data).split(b"\n\n")
+        *blocks, self._buffer = (self._buffer + data).split(b"\n\n")
         frames = []
         for block in blocks:
-            found = _FRAME.fullmatch(block)
+            found = _EVENT_FRAME.fullmatch(block)
             if found is not None:
                 name, told, id_ = found.groups()
-                frames.append(Frame(name.decode(), told, id_.decode() if id_ else None))
-            elif _OTHER.fullmatch(block):
-                self.comments += 1
+                frames.append(ReceivedEvent(name.decode(), told, id_.decode() if id_ else None))
+            elif _COMMENT_OR_RETRY.fullmatch(block):
+                self.comment_count += 1
             else:
-                raise BadBytes(f"no frame: {block!r}")
+                raise MalformedStream(f"no frame: {block!r}")
         return frames
 
 
-class Wire:
+class SimulatedStream:
     """One request and its stream. The edge has `send`, `receive` and `abort`."""
 
-    def __init__(self, capacity: int, notice: float) -> None:
+    def __init__(self, buffer_bytes: int, max_notice_seconds: float) -> None:
         self._loop = asyncio.get_running_loop()
-        self._capacity = capacity
-        self._notice = notice
-        self._pipe = bytearray()
-        self._answered: asyncio.Future[int] = self._loop.create_future()
-        self._gone: asyncio.Future[None] = self._loop.create_future()
+        self._buffer_bytes = buffer_bytes
+        self._max_notice_seconds = max_notice_seconds
+        self._buffer = bytearray()
+        self._status: asyncio.Future[int] = self._loop.create_future()
+        self._peer_left: asyncio.Future[None] = self._loop.create_future()
         self._readable: asyncio.Future[None] | None = None
-        self._room: asyncio.Future[None] | None = None
-        self._over = False
+        self._writable: asyncio.Future[None] | None = None
+        self._ended = False
 
     # The edge's side.
 
     async def send(self, message: Any) -> None:
         """As ASGI has it; after the peer has gone it does nothing (as uvicorn)."""
         if message["type"] == "http.response.start":
-            if not self._answered.done():
-                self._answered.set_result(message["status"])
+            if not self._status.done():
+                self._status.set_result(message["status"])
             return
-        while len(self._pipe) >= self._capacity and not self._over:
-            self._room = self._loop.create_future()
-            await self._room
-        if self._over:
+        while len(self._buffer) >= self._buffer_bytes and not self._ended:
+            self._writable = self._loop.create_future()
+            await self._writable
+        if self._ended:
             return
-        self._pipe += message.get("body", b"")
-        self._over = not message.get("more_body", False)
-        _set(self._readable)
+        self._buffer += message.get("body", b"")
+        self._ended = not message.get("more_body", False)
+        _resolve(self._readable)
 
     async def receive(self) -> Any:
-        await self._gone
+        await self._peer_left
         return {"type": "http.disconnect"}
 
     def abort(self) -> None:
         """The edge cuts the connection: what was not read yet is lost."""
-        self._pipe.clear()
+        self._buffer.clear()
         self._end(0.0)
 
     # The client's side.
 
-    async def answer(self) -> int:
+    async def wait_for_status(self) -> int:
         """The status; 0 when the connection broke before there was one."""
-        return await self._answered
+        return await self._status
 
-    async def read(self, most: int) -> bytes:
+    async def read(self, max_bytes: int) -> bytes:
         """The next 1 to `most` bytes; none at the end."""
-        while not self._pipe:
-            if self._over:
+        while not self._buffer:
+            if self._ended:
                 return b""
             self._readable = self._loop.create_future()
             await self._readable
-        data = bytes(self._pipe[:most])
-        del self._pipe[:most]
-        if len(self._pipe) < self._capacity:
-            _set(self._room)
+        data = bytes(self._buffer[:max_bytes])
+        del self._buffer[:max_bytes]
+        if len(self._buffer) < self._buffer_bytes:
+            _resolve(self._writable)
         return data
 
-    def break_(self, chance: random.Random) -> None:
+    def sever(self, rng: random.Random) -> None:
         """The connection breaks after any byte of those on their way."""
-        del self._pipe[chance.randint(0, len(self._pipe)) :]
-        self._end(self._notice * chance.random())
+        del self._buffer[rng.randint(0, len(self._buffer)) :]
+        self._end(self._max_notice_seconds * rng.random())
 
-    def _end(self, noticed_after: float) -> None:
-        self._over = True
-        if not self._answered.done():
-            self._answered.set_result(0)
-        _set(self._readable)
-        _set(self._room)
-        self._loop.call_later(noticed_after, _set, self._gone)
+    def _end(self, notice_delay_seconds: float) -> None:
+        self._ended = True
+        if not self._status.done():
+            self._status.set_result(0)
+        _resolve(self._readable)
+        _resolve(self._writable)
+        self._loop.call_later(notice_delay_seconds, _resolve, self._peer_left)
 
 
-def _set(future: "asyncio.Future[None] | None") -> None:
+def _resolve(future: "asyncio.Future[None] | None") -> None:
     if future is not None and not future.done():
         future.set_result(None)

@@ -12,116 +12,128 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
 
-from services.orders.commands import Accept, Cancel, Command, Fill, Place
-from services.orders.deciding import Orders
-from services.orders.domain import Closed, State, Unplaced, order_id
+from services.orders.commands import (
+    AcceptOrderCommand,
+    CancelOrderCommand,
+    Command,
+    FillOrderCommand,
+    PlaceOrderCommand,
+)
+from services.orders.deciding import OrderCommandHandler
+from services.orders.domain import ClosedState, State, UnplacedState, order_id
 from tapewire.events import AgentState, AgentStatusChanged, OrderType, Side
 from tapewire.log import (
     EVERYBODY,
-    Draft,
+    CommandRejected,
+    EventDraft,
     EventLog,
-    Known,
+    EventMetadata,
+    EventSubject,
     LogError,
-    Meta,
-    Overloaded,
-    Refusal,
-    Subject,
+    TooManyConflicts,
+    Versioned,
 )
 
-RETRY_SECONDS = 0.3
-UNSHOWN = "notes"
+RETRY_DELAY_SECONDS = 0.3
+HIDDEN_DOMAIN = "notes"
 """A domain that no stream shows."""
 
 
-class Desk:
+class EventWriter:
     """Places and works orders. `logs` are of processes of their own."""
 
     def __init__(
         self,
         logs: Sequence[EventLog],
-        chance: random.Random,
+        rng: random.Random,
         now: Callable[[], datetime],
         counts: Counter[str],
     ) -> None:
         self._logs = logs
-        self._orders = [Orders(log) for log in logs]
-        self._chance = chance
+        self._order_decider = [OrderCommandHandler(log) for log in logs]
+        self._rng = rng
         self._now = now
         self._counts = counts
 
-    async def order(self, user: str, number: int, starts: float) -> None:
+    async def run_order(self, user: str, number: int, delay_seconds: float) -> None:
         """One order's life, from `starts` seconds from now on."""
-        chance = self._chance
+        chance = self._rng
         client, qty = f"c{number}", Decimal(chance.randint(1, 400))
         fills, cancels = chance.randint(0, 4), chance.random() < 0.3
-        await asyncio.sleep(starts)
+        await asyncio.sleep(delay_seconds)
         at = self._now()
-        subject = Subject(user, "orders", order_id(user, client))
+        subject = EventSubject(user, "orders", order_id(user, client))
         commands: list[Command] = [
-            Place(
+            PlaceOrderCommand(
                 id=f"{client}-p", at=at, user=user, symbol="BRK.B", side=Side.BUY,
                 type=OrderType.MARKET, qty=qty, limit_price=None, client_order_id=client,
             ),
-            Accept(id=f"{client}-a", at=at, user=user),
+            AcceptOrderCommand(id=f"{client}-a", at=at, user=user),
         ]  # fmt: skip
         filled = Decimal(0)
         for number_ in range(fills):
             part = min(qty - filled, Decimal(chance.randint(1, 200)))
             if part > 0:
                 commands.append(
-                    Fill(id=f"{client}-f{number_}", at=at, user=user, qty=part,
+                    FillOrderCommand(id=f"{client}-f{number_}", at=at, user=user, qty=part,
                          price=Decimal(chance.randint(1, 99_999)) / 100, filled_before=filled)
                 )  # fmt: skip
                 filled += part
         if cancels:
-            commands.append(Cancel(id=f"{client}-x", at=at, user=user, reason="enough"))
+            commands.append(CancelOrderCommand(id=f"{client}-x", at=at, user=user, reason="enough"))
         for command in commands:
-            known = await self._give(subject, command)
-            if known is None or isinstance(known.state, Closed | Unplaced):
+            known = await self._handle_command(subject, command)
+            if known is None or isinstance(known.state, ClosedState | UnplacedState):
                 return
             await asyncio.sleep(chance.expovariate(8))
 
-    async def _give(self, subject: Subject, command: Command) -> Known[State] | None:
+    async def _handle_command(
+        self, subject: EventSubject, command: Command
+    ) -> Versioned[State] | None:
         """The order after `command`; None when it was refused."""
         while True:
-            orders = self._chance.choice(self._orders)
+            orders = self._rng.choice(self._order_decider)
             try:
                 return await orders.handle(
                     subject,
                     command,
                     correlation="sim",
                     traceparent=None,
-                    new=isinstance(command, Place),
+                    is_new=isinstance(command, PlaceOrderCommand),
                 )
-            except Refusal:
+            except CommandRejected:
                 self._counts["writer: refused"] += 1
                 return None
-            except Overloaded:
+            except TooManyConflicts:
                 # Its events were trimmed, and their ids are remembered: nothing to be done.
                 self._counts["writer: Overloaded"] += 1
                 return None
             except LogError as error:
                 self._counts[f"writer: {type(error).__name__}"] += 1
-                await asyncio.sleep(self._chance.uniform(0, RETRY_SECONDS))
+                await asyncio.sleep(self._rng.uniform(0, RETRY_DELAY_SECONDS))
 
-    async def announce(self, number: int, starts: float) -> None:
+    async def append_public_event(self, number: int, delay_seconds: float) -> None:
         """An event that everybody is shown."""
-        await self._tell(Subject(EVERYBODY, "agents", f"a{number}"), f"agent-{number}", starts)
+        await self._append_event(
+            EventSubject(EVERYBODY, "agents", f"a{number}"), f"agent-{number}", delay_seconds
+        )
 
-    async def note(self, user: str, number: int, starts: float) -> None:
+    async def append_hidden_event(self, user: str, number: int, delay_seconds: float) -> None:
         """An event of the user that no stream shows."""
-        await self._tell(Subject(user, UNSHOWN, f"n{number}"), f"note-{user}-{number}", starts)
+        await self._append_event(
+            EventSubject(user, HIDDEN_DOMAIN, f"n{number}"), f"note-{user}-{number}", delay_seconds
+        )
 
-    async def _tell(self, subject: Subject, id_: str, starts: float) -> None:
-        await asyncio.sleep(starts)
+    async def _append_event(self, subject: EventSubject, id_: str, delay_seconds: float) -> None:
+        await asyncio.sleep(delay_seconds)
         told = AgentStatusChanged(
             service="sim", instance=subject.entity, state=AgentState.RUNNING, detail=None,
             timestamp=self._now(),
         )  # fmt: skip
-        draft = Draft(
+        draft = EventDraft(
             subject=subject,
             event=told,
-            meta=Meta(id=id_, correlation="sim"),
+            metadata=EventMetadata(id=id_, correlation="sim"),
         )
         try:
             await self._logs[0].append([draft])

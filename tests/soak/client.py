@@ -7,26 +7,26 @@ import socket
 import struct
 from typing import cast
 
-ANSWER_SECONDS = 60.0
-SOURCES = tuple(f"127.0.0.{number}" for number in range(1, 17))
+RESPONSE_TIMEOUT_SECONDS = 60.0
+SOURCE_ADDRESSES = tuple(f"127.0.0.{number}" for number in range(1, 17))
 """A port that was closed is not used again for a minute: one address has too few of them."""
 NO_LINGER = struct.pack("ii", 1, 0)
-LEAST_BUFFER_BYTES = 2048
-HEAD_BYTES = 2048
-TAIL_BYTES = 1024
+MIN_BUFFER_BYTES = 2048
+KEPT_HEAD_BYTES = 2048
+KEPT_TAIL_BYTES = 1024
 
 
-class Caller(asyncio.Protocol):
+class RawHttpConnection(asyncio.Protocol):
     """One connection. `status` is that of the answer, 0 while there is none; `received` are the
     bytes of its body, `text` the first and `tail` the last of them."""
 
     def __init__(self) -> None:
         self._head = b""
-        self._moved = asyncio.Event()
+        self._progress = asyncio.Event()
         self.status = 0
-        self.received = 0
-        self.text = self.tail = b""
-        self.ended = False
+        self.received_bytes = 0
+        self.body_head = self.body_tail = b""
+        self.is_ended = False
         self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -39,23 +39,23 @@ class Caller(asyncio.Protocol):
             if not end:
                 return
             self._head, self.status = head, int(head.split(b" ", 2)[1])
-        self.received += len(data)
-        if len(self.text) < HEAD_BYTES:
-            self.text += data
-        self.tail = (self.tail + data)[-TAIL_BYTES:]
-        self._moved.set()
+        self.received_bytes += len(data)
+        if len(self.body_head) < KEPT_HEAD_BYTES:
+            self.body_head += data
+        self.body_tail = (self.body_tail + data)[-KEPT_TAIL_BYTES:]
+        self._progress.set()
 
     def eof_received(self) -> None:
-        self._over()
+        self._mark_ended()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        self._over()
+        self._mark_ended()
 
-    def _over(self) -> None:
-        self.ended = True
-        self._moved.set()
+    def _mark_ended(self) -> None:
+        self.is_ended = True
+        self._progress.set()
 
-    def header(self, name: bytes) -> bytes:
+    def response_header(self, name: bytes) -> bytes:
         """A header of the answer, in lower case; empty without it."""
         for line in self._head.split(b"\r\n")[1:]:
             key, _, value = line.partition(b": ")
@@ -63,50 +63,50 @@ class Caller(asyncio.Protocol):
                 return value
         return b""
 
-    async def answered(self) -> int:
+    async def wait_for_status(self) -> int:
         """The status; 0 when the connection ended without one. Raises TimeoutError."""
-        async with asyncio.timeout(ANSWER_SECONDS):
-            while not (self.status or self.ended):
-                await self.move()
+        async with asyncio.timeout(RESPONSE_TIMEOUT_SECONDS):
+            while not (self.status or self.is_ended):
+                await self.wait_for_progress()
         return self.status
 
-    async def body(self) -> bytes:
+    async def read_body(self) -> bytes:
         """The whole short body of an answer with a length."""
-        length = int(self.header(b"content-length") or 0)
-        async with asyncio.timeout(ANSWER_SECONDS):
-            while len(self.text) < length and not self.ended:
-                await self.move()
-        return self.text[:length]
+        length = int(self.response_header(b"content-length") or 0)
+        async with asyncio.timeout(RESPONSE_TIMEOUT_SECONDS):
+            while len(self.body_head) < length and not self.is_ended:
+                await self.wait_for_progress()
+        return self.body_head[:length]
 
-    async def some(self, size: int, seconds: float) -> None:
+    async def read_some(self, byte_count: int, timeout_seconds: float) -> None:
         """Until so many bytes came, or for so long, or to the end."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                while self.received < size and not self.ended:
-                    await self.move()
+            async with asyncio.timeout(timeout_seconds):
+                while self.received_bytes < byte_count and not self.is_ended:
+                    await self.wait_for_progress()
 
-    async def end(self) -> None:
+    async def wait_for_end(self) -> None:
         """Until the edge ends the stream. Raises TimeoutError."""
-        async with asyncio.timeout(ANSWER_SECONDS):
-            while not self.ended and not self.tail.endswith(b"0\r\n\r\n"):
-                await self.move()
+        async with asyncio.timeout(RESPONSE_TIMEOUT_SECONDS):
+            while not self.is_ended and not self.body_tail.endswith(b"0\r\n\r\n"):
+                await self.wait_for_progress()
 
-    async def move(self) -> None:
+    async def wait_for_progress(self) -> None:
         """Until something came, or the end."""
-        self._moved.clear()
-        await self._moved.wait()
+        self._progress.clear()
+        await self._progress.wait()
 
     def send(self, data: bytes) -> None:
         assert self.transport is not None
         self.transport.write(data)
 
-    def stall(self) -> None:
+    def pause_reading(self) -> None:
         """Read no more."""
         assert self.transport is not None
-        if not self.ended:
+        if not self.is_ended:
             self.transport.pause_reading()
 
-    def leave(self, rng: random.Random) -> None:
+    def disconnect(self, rng: random.Random) -> None:
         """Close, or reset, or say that nothing more is sent and close after that."""
         assert self.transport is not None
         if self.transport.is_closing():
@@ -122,9 +122,9 @@ class Caller(asyncio.Protocol):
         self.transport.close()
 
 
-async def call(
+async def open_connection(
     port: int, request: bytes, rng: random.Random, *, receive_buffer: int | None = None
-) -> Caller:
+) -> RawHttpConnection:
     """A connection on which `request` was sent. `receive_buffer` is what the kernel may hold
     unread, in bytes."""
     made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -134,13 +134,13 @@ async def call(
             made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         if hasattr(socket, "IP_BIND_ADDRESS_NO_PORT"):
             made.setsockopt(socket.IPPROTO_IP, socket.IP_BIND_ADDRESS_NO_PORT, 1)
-        made.bind((rng.choice(SOURCES), 0))
+        made.bind((rng.choice(SOURCE_ADDRESSES), 0))
         loop = asyncio.get_running_loop()
         await loop.sock_connect(made, ("127.0.0.1", port))
     except BaseException:
         made.close()
         raise
-    transport, caller = await loop.create_connection(Caller, sock=made)
+    transport, caller = await loop.create_connection(RawHttpConnection, sock=made)
     caller.transport = transport
     if request:
         transport.write(request)

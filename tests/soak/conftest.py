@@ -5,19 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.broker import LocalBroker
-from tests.integration.edge.house import Edge
-from tests.issuer import SECRET
+from tests.broker import LocalNatsServer
+from tests.integration.edge.house import EdgeProcess
+from tests.issuer import HS256_SECRET
 from tests.soak.plan import SETTINGS
 
 
-def _running(folder, settings):
+def _run_edge(folder, settings):
     """The edge is quiet: its log would be larger than what is measured."""
-    broker, edge = LocalBroker(folder, monitored=True), None
+    broker, edge = LocalNatsServer(folder, with_monitoring=True), None
     broker.start()
     try:
         common = {"TAPEWIRE_NATS_URL": broker.url, "TAPEWIRE_LOG_LEVEL": "warning"}
-        edge = Edge({**common, **SETTINGS, "TAPEWIRE_JWT_SECRET": SECRET, **settings}, folder)
+        edge = EdgeProcess(
+            {**common, **SETTINGS, "TAPEWIRE_JWT_SECRET": HS256_SECRET, **settings}, folder
+        )
         edge.wait_ready()
         yield edge, broker
     finally:
@@ -27,15 +29,15 @@ def _running(folder, settings):
 
 
 @pytest.fixture
-def strict(tmp_path: Path) -> Iterator[tuple[Edge, LocalBroker]]:
+def edge_with_limits(tmp_path: Path) -> Iterator[tuple[EdgeProcess, LocalNatsServer]]:
     """With the limits that visitors are to meet."""
-    yield from _running(tmp_path, {})
+    yield from _run_edge(tmp_path, {})
 
 
 @pytest.fixture
-def patient(tmp_path: Path) -> Iterator[tuple[Edge, LocalBroker]]:
+def edge_with_defaults(tmp_path: Path) -> Iterator[tuple[EdgeProcess, LocalNatsServer]]:
     """With room for thousands, and as patient as an edge is by default."""
-    yield from _running(
+    yield from _run_edge(
         tmp_path,
         {
             "SSE_MAX_CONNECTIONS": "20000",

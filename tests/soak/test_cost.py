@@ -16,24 +16,24 @@ from collections.abc import Iterator
 import pytest
 
 from tapewire.log.jetstream import connect
-from tests.broker import LocalBroker
-from tests.integration.edge.gauges import Gauges
-from tests.integration.edge.house import Edge
-from tests.soak.plan import SHORT
-from tests.soak.visitors import read_the_past
-from tests.soak.visits import Street
-from tests.soak.world import USERS, World
+from tests.broker import LocalNatsServer
+from tests.integration.edge.gauges import ResourceMonitor
+from tests.integration.edge.house import EdgeProcess
+from tests.soak.plan import IS_SHORT
+from tests.soak.visitors import fill_and_read_history
+from tests.soak.visits import SoakHttpClient
+from tests.soak.world import USERS, SoakEventProducer
 
-IDLE = 500 if SHORT else 10_000
-IDLE_BYTES = {"/api/stream/orders": 40 * 1024, "/api/stream/trading": 40 * 1024}
-SHARE_BYTES = 16 * 1024 if SHORT else 0
+IDLE_CONNECTION_COUNT = 500 if IS_SHORT else 10_000
+MAX_IDLE_CONNECTION_BYTES = {"/api/stream/orders": 40 * 1024, "/api/stream/trading": 40 * 1024}
+FIXED_COST_BYTES = 16 * 1024 if IS_SHORT else 0
 """Of few connections each bears more of what is paid once."""
-BUSY = 100
-BUSY_BYTES = 10_000_000
-HAPPENINGS = 500 if SHORT else 4000
-LOOK_HAPPENINGS = 250
-OPENING_AT_ONCE = 50
-LIVE_SECONDS = 120.0
+BUSY_CONNECTION_COUNT = 100
+MAX_BUSY_CONNECTION_BYTES = 10_000_000
+EVENT_COUNT = 500 if IS_SHORT else 4000
+EVENTS_PER_SAMPLE = 250
+CONCURRENT_OPENS = 50
+LIVE_TIMEOUT_SECONDS = 120.0
 BUSY_PATH = "/api/stream/trading"
 KIB = 1024
 
@@ -42,36 +42,38 @@ KIB = 1024
 def descriptors() -> Iterator[None]:
     """As many as are allowed: both ends of 10,000 connections are held."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard < IDLE + 200:
-        pytest.skip(f"{IDLE:,} connections need more descriptors than the {hard:,} allowed here")
+    if hard < IDLE_CONNECTION_COUNT + 200:
+        pytest.skip(
+            f"{IDLE_CONNECTION_COUNT:,} connections need more descriptors than the {hard:,} allowed here"
+        )
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     yield
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @contextlib.asynccontextmanager
-async def _living(edge, broker):
+async def _edge_with_full_buffer(edge, nats_server):
     """A street to an edge that remembers as much as it ever does."""
-    wire = await connect(broker.url, "cost")
+    wire = await connect(nats_server.url, "cost")
     rng = random.Random(1)
-    world = World(wire, rng)
-    street = Street(edge.port, world, rng)
+    world = SoakEventProducer(wire, rng)
+    street = SoakHttpClient(edge.port, world, rng)
     try:
-        await world.begin()
-        await read_the_past(street)
+        await world.append_initial_state()
+        await fill_and_read_history(street)
         yield street
     finally:
         await wire.close()
 
 
-async def _open(street, path: str, users, *lines):
+async def _open_streams(http_client, path: str, users, *header_lines):
     """A stream for each of `users`, whose opening has come."""
-    at_once = asyncio.Semaphore(OPENING_AT_ONCE)
+    at_once = asyncio.Semaphore(CONCURRENT_OPENS)
 
     async def one(user: str):
         async with at_once:
-            request = street.request("GET", path, f"X-User-ID: {user}", *lines)
-            caller = await street.call(request)
+            request = http_client.request("GET", path, f"X-User-ID: {user}", *header_lines)
+            caller = await http_client.call(request)
             assert await caller.answered() == 200, caller.text
             await caller.some(1, 60)
             return caller
@@ -79,47 +81,55 @@ async def _open(street, path: str, users, *lines):
     return await asyncio.gather(*(one(user) for user in users))
 
 
-async def _all_live(gauges, count: int) -> None:
+async def _wait_until_all_live(gauges, count: int) -> None:
     """Opened, known what they hold, and given their snapshots."""
-    deadline = asyncio.get_running_loop().time() + LIVE_SECONDS
+    deadline = asyncio.get_running_loop().time() + LIVE_TIMEOUT_SECONDS
     while (live := await gauges.live()) < count:
         assert asyncio.get_running_loop().time() < deadline, f"{live} of {count} are live"
         await asyncio.sleep(0.05)
 
 
 @pytest.mark.usefixtures("descriptors")
-@pytest.mark.parametrize("path", [*IDLE_BYTES][-1:] if SHORT else IDLE_BYTES)
-async def test_an_idle_connection(patient: tuple[Edge, LocalBroker], path: str) -> None:
-    edge, broker = patient
-    async with _living(edge, broker) as street:
-        gauges = Gauges(edge, broker)
+@pytest.mark.parametrize(
+    "path", [*MAX_IDLE_CONNECTION_BYTES][-1:] if IS_SHORT else MAX_IDLE_CONNECTION_BYTES
+)
+async def test_an_idle_connection(
+    edge_with_defaults: tuple[EdgeProcess, LocalNatsServer], path: str
+) -> None:
+    edge, broker = edge_with_defaults
+    async with _edge_with_full_buffer(edge, broker) as street:
+        gauges = ResourceMonitor(edge, broker)
         before = await gauges.sample()
-        callers = await _open(street, path, [f"idle-{number}" for number in range(IDLE)])
-        await _all_live(gauges, IDLE)
+        callers = await _open_streams(
+            street, path, [f"idle-{number}" for number in range(IDLE_CONNECTION_COUNT)]
+        )
+        await _wait_until_all_live(gauges, IDLE_CONNECTION_COUNT)
         after = await gauges.sample()
         assert not any(caller.ended for caller in callers)
-        each = (after.rss - before.rss) * KIB / IDLE
-        sys.stdout.write(f"\n{IDLE:,} idle on {path}: {each:,.0f} bytes each\n")
+        each = (after.rss - before.rss) * KIB / IDLE_CONNECTION_COUNT
+        sys.stdout.write(f"\n{IDLE_CONNECTION_COUNT:,} idle on {path}: {each:,.0f} bytes each\n")
         for caller in callers:
             caller.leave(street.rng)
-    assert each < IDLE_BYTES[path] + SHARE_BYTES
+    assert each < MAX_IDLE_CONNECTION_BYTES[path] + FIXED_COST_BYTES
 
 
-async def test_a_hundred_busy_ones(patient: tuple[Edge, LocalBroker]) -> None:
-    edge, broker = patient
-    async with _living(edge, broker) as street:
-        gauges = Gauges(edge, broker)
+async def test_a_hundred_busy_ones(edge_with_defaults: tuple[EdgeProcess, LocalNatsServer]) -> None:
+    edge, broker = edge_with_defaults
+    async with _edge_with_full_buffer(edge, broker) as street:
+        gauges = ResourceMonitor(edge, broker)
         before, most = await gauges.sample(), 0.0
-        users = [USERS[number % len(USERS)] for number in range(BUSY)]
-        callers = await _open(street, BUSY_PATH, users, "Accept-Encoding: gzip")
-        await _all_live(gauges, BUSY)
-        for number in range(HAPPENINGS):
-            await street.world.go_on()
-            if number % LOOK_HAPPENINGS == LOOK_HAPPENINGS - 1:
+        users = [USERS[number % len(USERS)] for number in range(BUSY_CONNECTION_COUNT)]
+        callers = await _open_streams(street, BUSY_PATH, users, "Accept-Encoding: gzip")
+        await _wait_until_all_live(gauges, BUSY_CONNECTION_COUNT)
+        for number in range(EVENT_COUNT):
+            await street.producer.append_next_event()
+            if number % EVENTS_PER_SAMPLE == EVENTS_PER_SAMPLE - 1:
                 most = max(most, (await gauges.sample()).rss - before.rss)
         received = sum(caller.received for caller in callers)
         assert not any(caller.ended for caller in callers)
-        sys.stdout.write(f"\n{BUSY} busy ones: {most:,.0f} KiB, {received:,} bytes sent\n")
+        sys.stdout.write(
+            f"\n{BUSY_CONNECTION_COUNT} busy ones: {most:,.0f} KiB, {received:,} bytes sent\n"
+        )
         for caller in callers:
             caller.leave(street.rng)
-    assert most * KIB < BUSY_BYTES
+    assert most * KIB < MAX_BUSY_CONNECTION_BYTES

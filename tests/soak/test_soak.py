@@ -12,17 +12,17 @@ from collections import Counter
 
 from tapewire.log.jetstream import connect
 from tapewire.log.jetstream.streams import LEASES, SESSIONS, TICKETS
-from tests.broker import LocalBroker
-from tests.integration.edge.gauges import MEMORY, Gauges, kept
-from tests.integration.edge.house import Edge
-from tests.soak.plan import FULL, SHORT, SMALL
-from tests.soak.slopes import slope, table, ways
-from tests.soak.street import street
+from tests.broker import LocalNatsServer
+from tests.integration.edge.gauges import MEMORY_FIELDS, ResourceMonitor, jetstream_counts
+from tests.integration.edge.house import EdgeProcess
+from tests.soak.plan import FULL, IS_SHORT, SMALL
+from tests.soak.slopes import fit_slope, format_outcome_counts, format_slopes
+from tests.soak.street import start_load_process
 
-SIZE = SMALL if SHORT else FULL
-GONE_SECONDS = 120.0
+SIZE = SMALL if IS_SHORT else FULL
+CLEANUP_TIMEOUT_SECONDS = 120.0
 """Within which the store must have let go what ended: sessions and tickets of seconds."""
-EVERY_WAY = {
+EXPECTED_OUTCOMES = {
     "streams fresh", "streams resumed", "streams with odd ids", "streams of the past",
     "left at once", "half-sent", "refused 401", "refused 404", "refused 405", "refused 422",
     "refused 429", "with requests behind", "by ticket", "tickets unspent", "revoked", "slow",
@@ -31,67 +31,79 @@ EVERY_WAY = {
 GAUGES = ("descriptors", "threads", "tasks", "subscriptions", "connections", "roster", "outboxes")
 
 
-async def test_what_comes_and_goes_leaves_nothing(strict: tuple[Edge, LocalBroker]) -> None:
+async def test_what_comes_and_goes_leaves_nothing(
+    edge_with_limits: tuple[EdgeProcess, LocalNatsServer],
+) -> None:
     seed = int(os.environ.get("TAPEWIRE_TEST_SEED") or random.randrange(1 << 32))
-    _say(f"\n{SIZE.connects:,} connects; TAPEWIRE_TEST_SEED={seed} repeats the mix")
-    await _soak(*strict, seed)
+    _print_line(f"\n{SIZE.connect_count:,} connects; TAPEWIRE_TEST_SEED={seed} repeats the mix")
+    await _run_soak(*edge_with_limits, seed)
 
 
-async def _soak(edge, broker, seed: int) -> None:
-    gauges = Gauges(edge, broker)
+async def _run_soak(edge, nats_server, seed: int) -> None:
+    gauges = ResourceMonitor(edge, nats_server)
     samples, at, counts, connects = [], [], Counter(), 0
-    async with street(edge.port, broker.url, seed) as visitors:
-        first = await gauges.at_first()
-        _say(f"at first: {first}")
-        for number in range(SIZE.rounds + 1):
-            report = await visitors.come(SIZE.connects // SIZE.rounds if number else SIZE.warm_up)
-            assert not report.wrong, report.wrong
-            connects += report.connects
-            counts += Counter(report.ways)
-            samples.append(await gauges.at_rest(first))
+    async with start_load_process(edge.port, nats_server.url, seed) as visitors:
+        first = await gauges.sample_baseline()
+        _print_line(f"at first: {first}")
+        for number in range(SIZE.round_count + 1):
+            report = await visitors.run_connects(
+                SIZE.connect_count // SIZE.round_count if number else SIZE.warm_up_connects
+            )
+            assert not report.violations, report.violations
+            connects += report.connect_count
+            counts += Counter(report.outcome_counts)
+            samples.append(await gauges.wait_until_idle(first))
             at.append(connects)
-            _say(_line(connects, report, samples[-1]))
-    slopes = _slopes(at, samples)
-    _say("\n".join(table(slopes)))
-    _say(ways(counts))
-    assert not [one for one in slopes if one.steep], "\n".join(table(slopes))
-    assert set(counts) >= EVERY_WAY, EVERY_WAY - set(counts)
-    assert (await gauges.at_rest(first)).held == first.held
-    await _nothing_kept(broker)
+            _print_line(_progress_line(connects, report, samples[-1]))
+    slopes = _fit_slopes(at, samples)
+    _print_line("\n".join(format_slopes(slopes)))
+    _print_line(format_outcome_counts(counts))
+    assert not [one for one in slopes if one.is_too_steep], "\n".join(format_slopes(slopes))
+    assert set(counts) >= EXPECTED_OUTCOMES, EXPECTED_OUTCOMES - set(counts)
+    assert (await gauges.wait_until_idle(first)).baseline_counts == first.baseline_counts
+    await _check_store_empty(nats_server)
     bad = [line for line in edge.lines() if "exception" in line or line["level"] == "error"]
     assert not bad, bad[:3]
     assert "Traceback" not in edge.log.read_text()
 
 
-def _slopes(at, samples):
+def _fit_slopes(connect_counts, samples):
     """Of everything; memory alone may grow at all, and that by little."""
     memory = [
-        slope(f"{name}, KiB", at, [getattr(one, name) for one in samples], SIZE.memory)
-        for name in MEMORY
+        fit_slope(
+            f"{name}, KiB",
+            connect_counts,
+            [getattr(one, name) for one in samples],
+            SIZE.max_memory_growth_kib,
+        )
+        for name in MEMORY_FIELDS
     ]
-    held = [slope(name, at, [getattr(one, name) for one in samples], 0) for name in GAUGES]
+    held = [
+        fit_slope(name, connect_counts, [getattr(one, name) for one in samples], 0)
+        for name in GAUGES
+    ]
     return memory + held
 
 
-async def _nothing_kept(broker) -> None:
+async def _check_store_empty(nats_server) -> None:
     """Sessions and tickets are of seconds here: the store lets all of them go, and there is no
     consumer left over that somebody read by."""
-    wire = await connect(broker.url, "soak")
-    deadline = asyncio.get_running_loop().time() + GONE_SECONDS
+    wire = await connect(nats_server.url, "soak")
+    deadline = asyncio.get_running_loop().time() + CLEANUP_TIMEOUT_SECONDS
     try:
-        while any((there := await kept(wire, (SESSIONS, TICKETS, LEASES))).values()):
+        while any((there := await jetstream_counts(wire, (SESSIONS, TICKETS, LEASES))).values()):
             assert asyncio.get_running_loop().time() < deadline, there
             await asyncio.sleep(0.2)
     finally:
         await wire.close()
 
 
-def _line(connects, report, sample):
+def _progress_line(connect_count, report, sample):
     memory = f"{sample.rss:,.0f} KiB resident, {sample.pss:,.0f} proportional"
     rate = report.connects / report.seconds
-    return f"{connects:>8,}  {rate:,.0f}/s  {report.events:,} events  {memory}  {sample.held}"
+    return f"{connect_count:>8,}  {rate:,.0f}/s  {report.events:,} events  {memory}  {sample.held}"
 
 
-def _say(line) -> None:
+def _print_line(line) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()

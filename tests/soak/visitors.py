@@ -15,117 +15,128 @@ from collections.abc import Iterator
 import msgspec
 
 from tapewire.log.jetstream import connect
-from tests.soak.client import ANSWER_SECONDS
-from tests.soak.plan import FRESH_SECONDS, Order, Report
-from tests.soak.visits import RARE, VISITS, Street, Visit, Wrong
-from tests.soak.world import PAST, PAST_STREAMS, World
+from tests.soak.client import RESPONSE_TIMEOUT_SECONDS
+from tests.soak.plan import MAX_STRICT_SCENARIO_SECONDS, LoadReport, RunConnects
+from tests.soak.visits import (
+    RARE_SCENARIOS,
+    SCENARIO_WEIGHTS,
+    ConnectionScenario,
+    SoakHttpClient,
+    UnexpectedResult,
+)
+from tests.soak.world import HISTORY_STREAMS, HISTORY_USER, SoakEventProducer
 
-AT_ONCE = 64
+CONCURRENT_SCENARIOS = 64
 """Visitors at the same time; some have several connections."""
-CONNECTS_A_RARE_VISIT = 4000
-CONNECTS_AN_EVENT = 8
-WRONG_KEPT = 20
-PAST_SECONDS = 3600
+CONNECTS_PER_RARE_SCENARIO = 4000
+CONNECTS_PER_EVENT = 8
+MAX_KEPT_VIOLATIONS = 20
+HISTORY_SECONDS = 3600
 
 
-class Visitors:
+class LoadGenerator:
     """All of them."""
 
-    def __init__(self, street: Street, world: World) -> None:
-        self._street = street
-        self._world = world
-        self._happened_at = 0
-        self._rare_at = 0
-        self._ways: Counter[str] = Counter()
-        self._wrong: list[str] = []
+    def __init__(self, http_client: SoakHttpClient, producer: SoakEventProducer) -> None:
+        self._http_client = http_client
+        self._producer = producer
+        self._last_event_at = 0
+        self._last_rare_at = 0
+        self._outcome_counts: Counter[str] = Counter()
+        self._violations: list[str] = []
 
-    async def come(self, connects: int) -> Report:
+    async def run_connects(self, connect_count: int) -> LoadReport:
         """Until that many connections were opened, and every visit is over."""
-        street, began, events = self._street, time.monotonic(), self._world.events
-        first = street.connects
-        self._ways, self._wrong = Counter(), []
-        self._happened_at = first
-        visits = self._mix(first + connects)
+        street, began, events = self._http_client, time.monotonic(), self._producer.events
+        first = street.connect_count
+        self._outcome_counts, self._violations = Counter(), []
+        self._last_event_at = first
+        visits = self._run_scenarios(first + connect_count)
         async with asyncio.TaskGroup() as group:
-            for _ in range(AT_ONCE):
-                group.create_task(self._one_after_another(visits))
-            group.create_task(self._happen(first + connects))
-        return Report(
-            connects=street.connects - first,
-            seconds=time.monotonic() - began,
-            events=self._world.events - events,
-            ways=dict(self._ways),
-            wrong=self._wrong,
+            for _ in range(CONCURRENT_SCENARIOS):
+                group.create_task(self._run_sequentially(visits))
+            group.create_task(self._append_events(first + connect_count))
+        return LoadReport(
+            connect_count=street.connect_count - first,
+            duration_seconds=time.monotonic() - began,
+            event_count=self._producer.events - events,
+            outcome_counts=dict(self._outcome_counts),
+            violations=self._violations,
         )
 
-    def _mix(self, until: int) -> Iterator[Visit]:
-        kinds, weights = [*VISITS], [*VISITS.values()]
-        while self._street.connects < until:
-            if self._street.connects >= self._rare_at:
-                self._rare_at = self._street.connects + CONNECTS_A_RARE_VISIT
-                yield from RARE
-            yield self._street.rng.choices(kinds, weights)[0]
+    def _run_scenarios(self, until: int) -> Iterator[ConnectionScenario]:
+        kinds, weights = [*SCENARIO_WEIGHTS], [*SCENARIO_WEIGHTS.values()]
+        while self._http_client.connect_count < until:
+            if self._http_client.connect_count >= self._last_rare_at:
+                self._last_rare_at = self._http_client.connect_count + CONNECTS_PER_RARE_SCENARIO
+                yield from RARE_SCENARIOS
+            yield self._http_client.rng.choices(kinds, weights)[0]
 
-    async def _one_after_another(self, visits: Iterator[Visit]) -> None:
-        for visit in visits:
+    async def _run_sequentially(self, scenarios: Iterator[ConnectionScenario]) -> None:
+        for visit in scenarios:
             began = time.monotonic()
             try:
-                self._ways[await visit(self._street)] += 1
-            except (Wrong, OSError, TimeoutError) as error:
-                if isinstance(error, Wrong) and time.monotonic() - began > FRESH_SECONDS:
-                    self._ways["too late"] += 1
+                self._outcome_counts[await visit(self._http_client)] += 1
+            except (UnexpectedResult, OSError, TimeoutError) as error:
+                if (
+                    isinstance(error, UnexpectedResult)
+                    and time.monotonic() - began > MAX_STRICT_SCENARIO_SECONDS
+                ):
+                    self._outcome_counts["too late"] += 1
                     continue
-                self._ways["wrong"] += 1
-                if len(self._wrong) < WRONG_KEPT:
-                    self._wrong.append(f"{visit.__name__}: {error!r}")
+                self._outcome_counts["wrong"] += 1
+                if len(self._violations) < MAX_KEPT_VIOLATIONS:
+                    self._violations.append(f"{visit.__name__}: {error!r}")
 
-    async def _happen(self, until: int) -> None:
+    async def _append_events(self, until: int) -> None:
         """As many events as there are connects for."""
-        while self._happened_at < until:
-            if self._happened_at < self._street.connects:
-                self._happened_at += CONNECTS_AN_EVENT
-                await self._world.go_on()
+        while self._last_event_at < until:
+            if self._last_event_at < self._http_client.connect_count:
+                self._last_event_at += CONNECTS_PER_EVENT
+                await self._producer.append_next_event()
             else:
                 await asyncio.sleep(0.001)
 
 
-async def read_the_past(street: Street) -> None:
+async def fill_and_read_history(http_client: SoakHttpClient) -> None:
     """Fill what the edge remembers, and read along."""
     # Not by the gateway's word, whose sessions are of seconds here.
-    known = f"Authorization: Bearer {street.issuer.token(PAST, 'HS256', seconds=PAST_SECONDS)}"
-    requests = [street.request("GET", path, known) for path in PAST_STREAMS]
-    readers = [await street.call(request) for request in requests]
+    known = f"Authorization: Bearer {http_client.issuer.token(HISTORY_USER, 'HS256', seconds=HISTORY_SECONDS)}"
+    requests = [http_client.build_request("GET", path, known) for path in HISTORY_STREAMS]
+    readers = [await http_client.send(request) for request in requests]
 
     async def told(sequence: int) -> None:
-        mark = f"id: {street.world.epoch}-{sequence}\n".encode()
+        mark = f"id: {http_client.producer.epoch}-{sequence}\n".encode()
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                while mark not in readers[0].tail:
-                    await readers[0].move()
+            async with asyncio.timeout(RESPONSE_TIMEOUT_SECONDS):
+                while mark not in readers[0].body_tail:
+                    await readers[0].wait_for_progress()
         except TimeoutError:
-            raise AssertionError(f"not told of {mark!r}: {readers[0].tail!r}") from None
+            raise AssertionError(f"not told of {mark!r}: {readers[0].body_tail!r}") from None
 
-    await street.world.fill(told)
+    await http_client.producer.fill_recent_events(told)
     for reader in readers:
-        reader.leave(street.rng)
+        reader.disconnect(http_client.rng)
 
 
 async def main(port: int, nats_url: str, seed: int) -> None:
     wire = await connect(nats_url, "visitors")
     rng = random.Random(seed)
-    world = World(wire, rng)
-    street = Street(port, world, rng)
-    await world.begin()
-    await read_the_past(street)
-    visitors = Visitors(street, world)
-    _say(await visitors.come(0))
+    world = SoakEventProducer(wire, rng)
+    street = SoakHttpClient(port, world, rng)
+    await world.append_initial_state()
+    await fill_and_read_history(street)
+    visitors = LoadGenerator(street, world)
+    _print_report(await visitors.run_connects(0))
     loop = asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.readline):
-        _say(await visitors.come(msgspec.json.decode(line, type=Order).connects))
+        _print_report(
+            await visitors.run_connects(msgspec.json.decode(line, type=RunConnects).connect_count)
+        )
     await wire.close()
 
 
-def _say(report: Report) -> None:
+def _print_report(report: LoadReport) -> None:
     sys.stdout.buffer.write(msgspec.json.encode(report) + b"\n")
     sys.stdout.buffer.flush()
 

@@ -23,7 +23,7 @@ async def main() -> None:
         receipt = await tape.publish(
             loan, owner="alice", entity=loan.loan_id, event_id=f"made-{loan.loan_id}", once=True
         )
-        print(f"lent {loan.amount}" + (", as before" if receipt.repeated else ""))
+        print(f"lent {loan.amount}" + (", as before" if receipt.is_duplicate else ""))
 
 
 if __name__ == "__main__":

@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from tapewire.cli.up.place import DATA_DIR, running
+from tapewire.cli.up.place import DEFAULT_DATA_DIR, find_running
 from tapewire.runtime import Settings
 
-EDGE = "http://127.0.0.1:8000"
-NATS = "TAPEWIRE_NATS_URL"
+DEFAULT_EDGE_URL = "http://127.0.0.1:8000"
+NATS_URL_VARIABLE = "TAPEWIRE_NATS_URL"
 
 
 def nats_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -19,20 +19,20 @@ def nats_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--nats",
         metavar="URL",
-        help=f"NATS servers, comma-separated [{NATS}, or that of the `tapewire up` that runs in "
+        help=f"NATS servers, comma-separated [{NATS_URL_VARIABLE}, or that of the `tapewire up` that runs in "
         "this directory].",
     )(command)
 
 
-def nats_url(given: str | None, settings: Settings) -> str:
+def resolve_nats_url(option: str | None, settings: Settings) -> str:
     """The message server: `given`, or of the environment, or of what runs here."""
-    if given or NATS in os.environ:
-        return given or settings.nats_url
-    run = running(Path(DATA_DIR))
+    if option or NATS_URL_VARIABLE in os.environ:
+        return option or settings.nats_url
+    run = find_running(Path(DEFAULT_DATA_DIR))
     return run.nats_url if run is not None else settings.nats_url
 
 
-def edge_url(given: str | None) -> str:
+def resolve_edge_url(option: str | None) -> str:
     """The edge: `given`, or of what runs here, or where `tapewire up` has it by default."""
-    run = running(Path(DATA_DIR)) if given is None else None
-    return run.url if run is not None else given or EDGE
+    run = find_running(Path(DEFAULT_DATA_DIR)) if option is None else None
+    return run.url if run is not None else option or DEFAULT_EDGE_URL

@@ -6,15 +6,15 @@ from typing import Any
 import click
 import msgspec
 
-from tapewire.cli.here import nats_option, nats_url
-from tapewire.cli.trouble import EXIT_UNAVAILABLE, Trouble, settings_from_env
+from tapewire.cli.here import nats_option, resolve_nats_url
+from tapewire.cli.trouble import EXIT_UNAVAILABLE, CliError, load_settings
 from tapewire.events import CODEC
 from tapewire.log import Unavailable, new_id
 from tapewire.log.jetstream import connect
-from tapewire.runtime import Refusal, Requests, Unanswered, logs
-from tapewire.runtime.contracts.notifications import SEND, SERVICE, SendNotification, SentReply
+from tapewire.runtime import CommandRejected, RequestClient, RequestTimeout, logs
+from tapewire.runtime.contracts.notifications import SEND, SERVICE, SendNotification, SendReply
 
-TRIES = 3
+MAX_TRIES = 3
 """The same command each time, so nobody is told twice."""
 
 
@@ -31,42 +31,44 @@ def notify(
     users: tuple[str, ...], title: str, message: str, type_: str, payload: str, nats: str | None
 ) -> None:
     """Send a notification to one user, or to several, and print its ids."""
-    settings = settings_from_env()
-    logs.set_up("notify", format_=settings.log_format, level="error")
+    settings = load_settings()
+    logs.configure_logging("notify", format_=settings.log_format, level="error")
     request = SendNotification(
-        user_ids=users, title=title, message=message, type=type_, payload=_object(payload)
+        user_ids=users, title=title, message=message, type=type_, payload=_parse_payload(payload)
     )
     try:
-        reply = asyncio.run(_send(nats_url(nats, settings), settings.nats_wait, request))
-    except Refusal as refusal:
-        raise Trouble(refusal.message) from refusal
+        reply = asyncio.run(
+            _send_notification(resolve_nats_url(nats, settings), settings.nats_wait, request)
+        )
+    except CommandRejected as refusal:
+        raise CliError(refusal.message) from refusal
     except UnicodeEncodeError as error:
-        raise Trouble(f"what to send is no text: {error}") from error
-    except (Unavailable, Unanswered) as error:
-        raise Trouble(str(error), EXIT_UNAVAILABLE) from error
+        raise CliError(f"what to send is no text: {error}") from error
+    except (Unavailable, RequestTimeout) as error:
+        raise CliError(str(error), EXIT_UNAVAILABLE) from error
     for user, id_ in zip(dict.fromkeys(users), reply.ids, strict=True):
         click.echo(f"{id_} {user}")
 
 
-def _object(text: str) -> dict[str, Any]:
+def _parse_payload(text: str) -> dict[str, Any]:
     try:
         return CODEC.decode(text.encode(), dict[str, Any])
     except (msgspec.DecodeError, UnicodeEncodeError) as error:
-        raise Trouble(f"--payload {text!r} is no JSON object: {error}") from error
+        raise CliError(f"--payload {text!r} is no JSON object: {error}") from error
 
 
-async def _send(url: str, wait_seconds: float, request: SendNotification) -> SentReply:
+async def _send_notification(url: str, wait_seconds: float, request: SendNotification) -> SendReply:
     wire = await connect(url, "tapewire notify", wait_seconds=wait_seconds)
     try:
         command_id, tries = new_id(), 0
         while True:
             tries += 1
             try:
-                return await Requests(wire).ask(
-                    SERVICE, SEND, request, SentReply, correlation=new_id(), command_id=command_id
+                return await RequestClient(wire).request(
+                    SERVICE, SEND, request, SendReply, correlation=new_id(), command_id=command_id
                 )
-            except Unanswered:
-                if tries == TRIES:
+            except RequestTimeout:
+                if tries == MAX_TRIES:
                     raise
     finally:
         await wire.close()

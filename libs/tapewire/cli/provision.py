@@ -4,8 +4,8 @@ import asyncio
 
 import click
 
-from tapewire.cli.here import nats_option, nats_url
-from tapewire.cli.trouble import EXIT_UNAVAILABLE, Trouble, settings_from_env
+from tapewire.cli.here import nats_option, resolve_nats_url
+from tapewire.cli.trouble import EXIT_UNAVAILABLE, CliError, load_settings
 from tapewire.log import LogError, Unavailable
 from tapewire.log.jetstream import connect
 from tapewire.log.jetstream import provision as make_streams
@@ -16,18 +16,18 @@ from tapewire.runtime import Settings, logs
 @nats_option
 def provision(nats: str | None) -> None:
     """Make the streams and buckets in NATS, or bring them up to date; nothing is deleted."""
-    settings = settings_from_env()
-    logs.set_up("provision", format_=settings.log_format, level=settings.log_level)
+    settings = load_settings()
+    logs.configure_logging("provision", format_=settings.log_format, level=settings.log_level)
     try:
-        made = asyncio.run(_provision(nats_url(nats, settings), settings))
+        made = asyncio.run(_provision_streams(resolve_nats_url(nats, settings), settings))
     except Unavailable as error:
-        raise Trouble(str(error), EXIT_UNAVAILABLE) from error
+        raise CliError(str(error), EXIT_UNAVAILABLE) from error
     except LogError as error:
-        raise Trouble(f"the streams cannot be made: {error}", 1) from error
+        raise CliError(f"the streams cannot be made: {error}", 1) from error
     click.echo(f"as configured: {', '.join(made)}" if made else "nothing to do")
 
 
-async def _provision(url: str, settings: Settings) -> list[str]:
+async def _provision_streams(url: str, settings: Settings) -> list[str]:
     wire = await connect(url, "tapewire provision", wait_seconds=settings.nats_wait)
     try:
         return await make_streams(wire, replicas=settings.replicas)

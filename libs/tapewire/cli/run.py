@@ -10,10 +10,10 @@ from pathlib import Path
 
 import click
 
-from tapewire.cli.trouble import Trouble
+from tapewire.cli.trouble import CliError
 
 
-def services() -> list[str]:
+def installed_services() -> list[str]:
     """The names of all services that are installed, sorted."""
     spec = importlib.util.find_spec("services")
     places = spec.submodule_search_locations if spec is not None else None
@@ -23,7 +23,7 @@ def services() -> list[str]:
     return sorted(found)
 
 
-def command_line(service: str) -> tuple[str, ...]:
+def service_command(service: str) -> tuple[str, ...]:
     """What starts `service`. ``-P``: a folder `services` where it is started shadows nothing."""
     return (sys.executable, "-P", "-m", f"services.{service}")
 
@@ -35,8 +35,8 @@ def run(service: str) -> None:
 
     It ends at SIGTERM or Ctrl-C: 0 after a clean stop, 2 for a bad setting, 3 without NATS.
     """
-    there = services()
+    there = installed_services()
     if service not in there:
-        raise Trouble(f"there is no service {service!r}; there are: {', '.join(there) or 'none'}")
-    line = command_line(service)
+        raise CliError(f"there is no service {service!r}; there are: {', '.join(there) or 'none'}")
+    line = service_command(service)
     os.execv(line[0], line)  # noqa: S606  # no shell is wanted

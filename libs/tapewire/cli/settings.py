@@ -8,14 +8,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tapewire.cli.trouble import settings_from_env
+from tapewire.cli.trouble import load_settings
 from tapewire.runtime.logs import REDACTED
 from tapewire.runtime.settings import Setting, describe
 
-PLAIN_WIDTH = 240
+NON_TERMINAL_WIDTH = 240
 """Columns when the output is no terminal: wide enough to keep a setting on one line."""
 
-_LOGIN = re.compile(r"(?<=://)[^@/\s,]+(?=@)")
+_URL_CREDENTIALS = re.compile(r"(?<=://)[^@/\s,]+(?=@)")
 
 
 @click.command()
@@ -24,10 +24,10 @@ def settings() -> None:
 
     What differs from its default is marked with *; secrets are masked.
     """
-    values = settings_from_env().values()
+    values = load_settings().values()
     console = Console(highlight=False, soft_wrap=False)
     if not console.is_terminal:
-        console.width = PLAIN_WIDTH
+        console.width = NON_TERMINAL_WIDTH
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for heading in ("variable", "value", "default", "meaning"):
         table.add_column(heading, overflow="fold")
@@ -36,21 +36,21 @@ def settings() -> None:
         changed = value != default
         table.add_row(
             Text(setting.env + ("*" if changed else ""), "bold yellow" if changed else "cyan"),
-            Text(shown(value, setting), "yellow" if changed else ""),
-            Text(shown(default, setting), "dim"),
+            Text(format_value(value, setting), "yellow" if changed else ""),
+            Text(format_value(default, setting), "dim"),
             Text(setting.meaning),
         )
     console.print(table)
 
 
-def shown(value: Any, setting: Setting) -> str:
+def format_value(value: Any, setting: Setting) -> str:
     """`value` as the environment would state it, without secrets."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, tuple | list):
-        return ",".join(shown(item, setting) for item in value) or "-"
+        return ",".join(format_value(item, setting) for item in value) or "-"
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, int) or not value:  # no secret, whatever it is called
         return str(value) or "-"
-    return _LOGIN.sub(REDACTED, str(setting.masked(value)))
+    return _URL_CREDENTIALS.sub(REDACTED, str(setting.mask(value)))

@@ -12,7 +12,7 @@ EXIT_UNAVAILABLE = 3
 """NATS cannot be reached."""
 
 
-class Trouble(click.ClickException):
+class CliError(click.ClickException):
     """Ends the command with `exit_code`, saying `message`."""
 
     def __init__(self, message: str, exit_code: int = EXIT_USAGE) -> None:
@@ -24,12 +24,12 @@ class Trouble(click.ClickException):
         click.echo(f"tapewire: {self.format_message()}", err=True, file=file)
 
 
-def settings_from_env(environ: dict[str, str] | None = None) -> Settings:
+def load_settings(environ: dict[str, str] | None = None) -> Settings:
     """The settings that the environment states, and the event types of other packages imported.
     Raises Trouble, which names the bad one."""
     try:
         settings = Settings.from_env(environ)
         extensions.load(settings.event_packages)
     except BadSetting as error:
-        raise Trouble(str(error)) from error
+        raise CliError(str(error)) from error
     return settings

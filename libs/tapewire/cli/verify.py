@@ -7,19 +7,19 @@ from collections.abc import Callable, Iterable
 
 import click
 
-from tapewire.cli.here import nats_option, nats_url
-from tapewire.cli.run import services
-from tapewire.cli.trouble import EXIT_UNAVAILABLE, Trouble, settings_from_env
+from tapewire.cli.here import nats_option, resolve_nats_url
+from tapewire.cli.run import installed_services
+from tapewire.cli.trouble import EXIT_UNAVAILABLE, CliError, load_settings
 from tapewire.events import CODEC
 from tapewire.log import LogError, Unavailable
-from tapewire.log.checkpoints import Kept
-from tapewire.log.jetstream import JetStreamLog, JetStreamValues, connect
+from tapewire.log.checkpoints import CheckpointCheck
+from tapewire.log.jetstream import JetStreamEventLog, JetStreamLatestValueStore, connect
 from tapewire.log.jetstream.streams import VIEWS
 from tapewire.runtime import Settings, logs
-from tapewire.verify import Difference, Summary
+from tapewire.verify import VerificationDifference, VerificationSummary
 from tapewire.verify import verify as check
 
-EXIT_DIFFERS = 1
+EXIT_DIFFERENCES = 1
 
 
 @click.command()
@@ -32,54 +32,60 @@ def verify(user: str | None, as_json: bool, nats: str | None) -> None:
 
     Exits with 0 when nothing differs, 1 when something does, 3 when NATS is away.
     """
-    settings = settings_from_env()
-    logs.set_up("verify", format_=settings.log_format, level="error")
-    tell = _tell_json if as_json else _tell
+    settings = load_settings()
+    logs.configure_logging("verify", format_=settings.log_format, level="error")
+    tell = _print_difference_json if as_json else _print_difference
     try:
-        summary = asyncio.run(_verify(nats_url(nats, settings), settings, user, tell))
+        summary = asyncio.run(_verify(resolve_nats_url(nats, settings), settings, user, tell))
     except Unavailable as error:
-        raise Trouble(str(error), EXIT_UNAVAILABLE) from error
+        raise CliError(str(error), EXIT_UNAVAILABLE) from error
     except LogError as error:
-        raise Trouble(f"the log cannot be read: {error}", EXIT_UNAVAILABLE) from error
+        raise CliError(f"the log cannot be read: {error}", EXIT_UNAVAILABLE) from error
     if as_json:
         click.echo(CODEC.encode(summary))
     else:
-        for line in _lines(summary):
+        for line in _format_summary(summary):
             click.echo(line)
     if summary.differences:
-        raise SystemExit(EXIT_DIFFERS)
+        raise SystemExit(EXIT_DIFFERENCES)
 
 
 async def _verify(
-    url: str, settings: Settings, user: str | None, tell: Callable[[Difference], None]
-) -> Summary:
+    url: str, settings: Settings, user: str | None, report: Callable[[VerificationDifference], None]
+) -> VerificationSummary:
     wire = await connect(url, "tapewire verify", wait_seconds=settings.nats_wait)
     try:
-        values = JetStreamValues(wire, stream=VIEWS, prefix="view")
-        return await check(JetStreamLog(wire), values, tell, user=user, kept=kept())
+        values = JetStreamLatestValueStore(wire, stream=VIEWS, prefix="view")
+        return await check(
+            JetStreamEventLog(wire),
+            values,
+            report,
+            user=user,
+            checkpoint_checks=load_checkpoint_checks(),
+        )
     finally:
         await wire.close()
 
 
-def kept() -> list[Kept]:
+def load_checkpoint_checks() -> list[CheckpointCheck]:
     """What the services that are installed say that they keep."""
-    found: list[Kept] = []
-    for service in services():
-        name = f"services.{service}.kept"
+    found: list[CheckpointCheck] = []
+    for service in installed_services():
+        name = f"services.{service}.checkpoint_checks"
         if importlib.util.find_spec(name) is not None:
-            found += importlib.import_module(name).KEPT
+            found += importlib.import_module(name).CHECKPOINT_CHECKS
     return found
 
 
-def _tell(difference: Difference) -> None:
+def _print_difference(difference: VerificationDifference) -> None:
     click.echo(str(difference))
 
 
-def _tell_json(difference: Difference) -> None:
+def _print_difference_json(difference: VerificationDifference) -> None:
     click.echo(CODEC.encode(difference))
 
 
-def _lines(summary: Summary) -> Iterable[str]:
+def _format_summary(summary: VerificationSummary) -> Iterable[str]:
     seconds = max(summary.seconds, 1e-9)
     yield (
         f"{summary.events:,} events ({summary.first} to {summary.last} of {summary.epoch}), "

@@ -58,29 +58,29 @@ class RuleEvent(Event, frozen=True, kw_only=True):
     command_id: Annotated[str, about("the command that caused it")]
 
 
-@event("rule.created", at="ev.{user}.rules.{ruleId}")
+@event("rule.created", subject="ev.{user}.rules.{ruleId}")
 class RuleCreated(RuleEvent, frozen=True, kw_only=True):
     """A user wants to be told."""
 
 
-@event("rule.triggered", at="ev.{user}.rules.{ruleId}")
+@event("rule.triggered", subject="ev.{user}.rules.{ruleId}")
 class RuleTriggered(RuleEvent, frozen=True, kw_only=True):
     """It came to pass; one atomic batch with its alert."""
 
     alert_id: Annotated[str, about("the alert that it raised")]
 
 
-@event("rule.armed", at="ev.{user}.rules.{ruleId}")
+@event("rule.armed", subject="ev.{user}.rules.{ruleId}")
 class RuleArmed(RuleEvent, frozen=True, kw_only=True):
     """It may be triggered again."""
 
 
-@event("rule.deleted", at="ev.{user}.rules.{ruleId}")
+@event("rule.deleted", subject="ev.{user}.rules.{ruleId}")
 class RuleDeleted(RuleEvent, frozen=True, kw_only=True):
     """It is no more."""
 
 
-@event("alert.raised", at="ev.{user}.alerts.{alertId}")
+@event("alert.raised", subject="ev.{user}.alerts.{alertId}")
 class AlertRaised(Event, frozen=True, kw_only=True):
     """Something the user should know; `rule_id` None for what needs no rule."""
 
@@ -105,7 +105,7 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     created_at: Annotated[datetime, about("when it was made", UTC_TIME)]
 
 
-@event("notification.created", at="ev.{user}.notifications.{id}")
+@event("notification.created", subject="ev.{user}.notifications.{id}")
 class NotificationCreated(Event, frozen=True, kw_only=True):
     """A new line, unread."""
 
@@ -113,7 +113,7 @@ class NotificationCreated(Event, frozen=True, kw_only=True):
     command_id: Annotated[str, about("the command or cause that it is made for")]
 
 
-@event("notification.read", at="ev.{user}.notifications.all")
+@event("notification.read", subject="ev.{user}.notifications.all")
 class NotificationsRead(Event, frozen=True, kw_only=True):
     """The user has read `ids`; None is all that there were."""
 

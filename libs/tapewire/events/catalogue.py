@@ -11,7 +11,13 @@ from typing import Any, TypeVar
 import msgspec
 
 from tapewire.events.codec import CODEC
-from tapewire.events.kinds import OWN_STREAMS, BadDeclaration, Delivery, Kind, kind
+from tapewire.events.kinds import (
+    DEFAULT_STREAMS,
+    BadDeclaration,
+    Delivery,
+    EventType,
+    declare_event_type,
+)
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -37,8 +43,8 @@ class UnknownType(LookupError):
 class Undecodable(ValueError):
     """Stored bytes that do not fit their own tag."""
 
-    def __init__(self, tag: str, why: str) -> None:
-        super().__init__(f"cannot decode an event of type {tag!r}: {why}")
+    def __init__(self, tag: str, reason: str) -> None:
+        super().__init__(f"cannot decode an event of type {tag!r}: {reason}")
         self.tag = tag
 
 
@@ -46,25 +52,25 @@ class Catalogue:
     """Tags to structs and back, with upcasts from every version ever written."""
 
     def __init__(self) -> None:
-        self._kinds: dict[str, Kind] = {}
-        self._tags: dict[type[Event], str] = {}
+        self._event_types: dict[str, EventType] = {}
+        self._tags_by_struct: dict[type[Event], str] = {}
         self._upcasts: dict[str, tuple[str, Upcast]] = {}
 
-    def add(self, kind: Kind) -> None:
+    def add(self, event_type: EventType) -> None:
         """Let the struct of `kind` be the current version of its name.
 
         Raises:
             CatalogueClash: the tag, the struct, the domain or the SSE name is taken.
         """
-        struct, tag = kind.struct, kind.tag
-        if tag in self._kinds or tag in self._upcasts:
+        struct, tag = event_type.struct, event_type.tag
+        if tag in self._event_types or tag in self._upcasts:
             raise CatalogueClash(f"{tag!r} is taken; {struct.__name__} needs a name of its own")
-        if struct in self._tags:
-            raise CatalogueClash(f"{struct.__name__} is already {self._tags[struct]!r}")
-        for other in self._kinds.values():
-            _refuse_foreign(kind, other)
-        self._kinds[tag] = kind
-        self._tags[struct] = tag
+        if struct in self._tags_by_struct:
+            raise CatalogueClash(f"{struct.__name__} is already {self._tags_by_struct[struct]!r}")
+        for other in self._event_types.values():
+            _check_package_ownership(event_type, other)
+        self._event_types[tag] = event_type
+        self._tags_by_struct[struct] = tag
 
     def add_upcast(self, name: str, version: int, upcast: Upcast) -> None:
         """Let `upcast` turn the JSON object of `version` into that of ``version + 1``.
@@ -73,46 +79,46 @@ class Catalogue:
             CatalogueClash: the tag is a current one, or already has an upcast.
         """
         tag = f"{name}.v{version}"
-        if tag in self._kinds or tag in self._upcasts:
+        if tag in self._event_types or tag in self._upcasts:
             raise CatalogueClash(f"{tag!r} is taken; it cannot be upcast as well")
         self._upcasts[tag] = (f"{name}.v{version + 1}", upcast)
 
-    def tag(self, struct: type[Event]) -> str:
+    def tag_of(self, struct: type[Event]) -> str:
         """The tag that `struct` is stored under.
 
         Raises:
             UnknownType: the struct was never named by `event`.
         """
         try:
-            return self._tags[struct]
+            return self._tags_by_struct[struct]
         except KeyError:
             raise UnknownType(struct.__name__) from None
 
     def tags(self) -> list[str]:
         """Every tag that can be decoded, old versions included, sorted."""
-        return sorted([*self._kinds, *self._upcasts])
+        return sorted([*self._event_types, *self._upcasts])
 
-    def struct(self, tag: str) -> type[Event]:
+    def struct_for_tag(self, tag: str) -> type[Event]:
         """The struct that events stored as `tag` become."""
-        found: type[Event] = self.stored_as(tag).struct
+        found: type[Event] = self.type_for_tag(tag).struct
         return found
 
-    def stored_as(self, tag: str) -> Kind:
+    def type_for_tag(self, tag: str) -> EventType:
         """What is declared of the type that events stored as `tag` become. Raises UnknownType."""
         while tag in self._upcasts:
             tag = self._upcasts[tag][0]
         try:
-            return self._kinds[tag]
+            return self._event_types[tag]
         except KeyError:
             raise UnknownType(tag) from None
 
-    def kind(self, struct: type[Event]) -> Kind:
+    def type_of(self, struct: type[Event]) -> EventType:
         """What is declared of `struct`. Raises UnknownType."""
-        return self._kinds[self.tag(struct)]
+        return self._event_types[self.tag_of(struct)]
 
-    def kinds(self) -> list[Kind]:
+    def event_types(self) -> list[EventType]:
         """Every current type, by tag."""
-        return [self._kinds[tag] for tag in sorted(self._kinds)]
+        return [self._event_types[tag] for tag in sorted(self._event_types)]
 
     def decode(self, tag: str, data: bytes) -> Event:
         """The event stored as `tag` in `data`, upcast to its current version.
@@ -123,12 +129,12 @@ class Catalogue:
         """
         try:
             if tag in self._upcasts:
-                return self._decode_old(tag, data)
-            return CODEC.decode(data, self.struct(tag))
+                return self._decode_with_upcasts(tag, data)
+            return CODEC.decode(data, self.struct_for_tag(tag))
         except msgspec.DecodeError as error:
             raise Undecodable(tag, str(error)) from error
 
-    def _decode_old(self, tag: str, data: bytes) -> Event:
+    def _decode_with_upcasts(self, tag: str, data: bytes) -> Event:
         fields, stored = CODEC.decode(data, dict[str, Any]), tag
         while tag in self._upcasts:
             tag, upcast = self._upcasts[tag]
@@ -136,23 +142,27 @@ class Catalogue:
                 fields = upcast(fields)
             except Exception as error:
                 raise Undecodable(stored, f"its upcast failed: {error!r}") from error
-        return CODEC.convert(fields, self.struct(tag))
+        return CODEC.convert(fields, self.struct_for_tag(tag))
 
 
 CATALOGUE = Catalogue()
 
 
-def _refuse_foreign(kind: Kind, other: Kind) -> None:
+def _check_package_ownership(event_type: EventType, other: EventType) -> None:
     """A domain, and the name of an SSE event, belong to one package."""
-    if kind.package == other.package:
+    if event_type.package == other.package:
         return
-    if kind.domain is not None and kind.domain == other.domain:
+    if event_type.domain is not None and event_type.domain == other.domain:
         raise CatalogueClash(
-            f"{kind.tag}: the domain {kind.domain!r} belongs to the package {other.package!r}"
+            f"{event_type.tag}: the domain {event_type.domain!r} belongs to the package {other.package!r}"
         )
-    if kind.shown is not None and other.shown is not None and kind.shown.sse == other.shown.sse:
+    if (
+        event_type.sse_binding is not None
+        and other.sse_binding is not None
+        and event_type.sse_binding.event_name == other.sse_binding.event_name
+    ):
         raise CatalogueClash(
-            f"{kind.tag}: SSE name {kind.shown.sse!r} belongs to {other.tag} of {other.package!r}"
+            f"{event_type.tag}: SSE name {event_type.sse_binding.event_name!r} belongs to {other.tag} of {other.package!r}"
         )
 
 
@@ -163,9 +173,9 @@ def event(
     domain: str | None = None,
     sse: str | None = None,
     delivery: Delivery = Delivery.LOSSLESS,
-    streams: Sequence[str] = OWN_STREAMS,
-    at: str | None = None,
-    into: Catalogue = CATALOGUE,
+    streams: Sequence[str] = DEFAULT_STREAMS,
+    subject: str | None = None,
+    catalogue: Catalogue = CATALOGUE,
 ) -> Callable[[type[E]], type[E]]:
     """Store the decorated struct as ``{name}.v{version}``.
 
@@ -182,20 +192,29 @@ def event(
     def register(struct: type[E]) -> type[E]:
         if not (isinstance(struct, type) and issubclass(struct, Event)):
             raise BadDeclaration(f"{name}: {struct!r} is no subclass of tapewire.Event")
-        declared = kind(
-            name, version, struct, at=at, domain=domain, sse=sse, delivery=delivery, streams=streams
+        declared = declare_event_type(
+            name,
+            version,
+            struct,
+            subject=subject,
+            domain=domain,
+            sse=sse,
+            delivery=delivery,
+            streams=streams,
         )
-        into.add(declared)
+        catalogue.add(declared)
         return struct
 
     return register
 
 
-def upcast(name: str, *, version: int, into: Catalogue = CATALOGUE) -> Callable[[Upcast], Upcast]:
+def upcast(
+    name: str, *, version: int, catalogue: Catalogue = CATALOGUE
+) -> Callable[[Upcast], Upcast]:
     """Let the decorated function lift the JSON object of `version` by one version."""
 
     def register(function: Upcast) -> Upcast:
-        into.add_upcast(name, version, function)
+        catalogue.add_upcast(name, version, function)
         return function
 
     return register

@@ -35,7 +35,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     timestamp: Annotated[datetime, about("when it was published", UTC_TIME)]
 
 
-@event("item.analysed", at="ev._all.items.{id}")
+@event("item.analysed", subject="ev._all.items.{id}")
 class ItemAnalysed(Event, frozen=True, kw_only=True):
     """An item arrived and is known to be good, bad or neither; `scored` says that Tapewire said so,
     not its source."""
@@ -89,16 +89,16 @@ class ConfigurationEvent(Event, frozen=True, kw_only=True):
     command_id: Annotated[str, about("the command that caused it")]
 
 
-@event("configuration.created", at="ev.{user}.configurations.{id}")
+@event("configuration.created", subject="ev.{user}.configurations.{id}")
 class ConfigurationCreated(ConfigurationEvent, frozen=True, kw_only=True):
     """A user made it."""
 
 
-@event("configuration.changed", at="ev.{user}.configurations.{id}")
+@event("configuration.changed", subject="ev.{user}.configurations.{id}")
 class ConfigurationChanged(ConfigurationEvent, frozen=True, kw_only=True):
     """Its name, tickers or tags were changed."""
 
 
-@event("configuration.deleted", at="ev.{user}.configurations.{id}")
+@event("configuration.deleted", subject="ev.{user}.configurations.{id}")
 class ConfigurationDeleted(ConfigurationEvent, frozen=True, kw_only=True):
     """It is no more."""

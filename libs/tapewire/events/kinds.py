@@ -11,20 +11,20 @@ from collections.abc import Sequence
 
 import msgspec
 
-HOUSE = "tapewire"
+TAPEWIRE_PACKAGE = "tapewire"
 """The package whose own types may live and be called as they like."""
-_WORDS = """
+_RESERVED_PREFIXES = """
 agent ai alert auth checkpoint connection heartbeat metrics notification order ping position price
 report rule session stream strategy tape trade
 """
-HOUSE_WORDS = frozenset(_WORDS.split())
+RESERVED_SSE_PREFIXES = frozenset(_RESERVED_PREFIXES.split())
 """First words of the names of SSE events that are Tapewire's, now or later."""
-OWN_STREAMS = ("trading",)
+DEFAULT_STREAMS = ("trading",)
 """Where types of other packages are shown unless they say where."""
 
-_NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
-_DOMAIN = re.compile(r"[a-z][a-z0-9_-]*")
-_SSE = re.compile(r"[a-z][a-z0-9_]*:[a-z][a-z0-9_]*")
+_NAME_PATTERN = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
+_DOMAIN_PATTERN = re.compile(r"[a-z][a-z0-9_-]*")
+_SSE_NAME_PATTERN = re.compile(r"[a-z][a-z0-9_]*:[a-z][a-z0-9_]*")
 
 
 class BadDeclaration(ValueError):
@@ -38,24 +38,24 @@ class Delivery(enum.Enum):
     NEWEST_WINS = "newest wins"
 
 
-class Shown(msgspec.Struct, frozen=True, kw_only=True):
+class SseBinding(msgspec.Struct, frozen=True, kw_only=True):
     """How clients are shown a type: the name of the SSE event, and on which streams."""
 
-    sse: str
+    event_name: str
     streams: tuple[str, ...]
 
 
-class Kind(msgspec.Struct, frozen=True, kw_only=True):
+class EventType(msgspec.Struct, frozen=True, kw_only=True):
     """A declared type. `subject` says where it lives, with ``{…}`` for what differs; `domain` is
     that part of it, None for values and for types that were declared without one."""
 
     name: str
     version: int
     struct: type
-    subject: str | None
+    subject_template: str | None
     domain: str | None
     delivery: Delivery
-    shown: Shown | None
+    sse_binding: SseBinding | None
 
     @property
     def tag(self) -> str:
@@ -68,54 +68,56 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
         return self.struct.__module__.partition(".")[0]
 
 
-def kind(
+def declare_event_type(
     name: str,
     version: int,
     struct: type,
     *,
-    at: str | None = None,
+    subject: str | None = None,
     domain: str | None = None,
     sse: str | None = None,
     delivery: Delivery = Delivery.LOSSLESS,
-    streams: Sequence[str] = OWN_STREAMS,
-) -> Kind:
+    streams: Sequence[str] = DEFAULT_STREAMS,
+) -> EventType:
     """The declaration, checked. Raises BadDeclaration."""
     if isinstance(streams, str):
         raise BadDeclaration(f"{name}: streams is a tuple of names, not the text {streams!r}")
-    if at is None and domain is not None:
-        at = f"ev.{{owner}}.{domain}.{{entity}}"
-    if delivery is Delivery.NEWEST_WINS and at is None:
-        at = f"val.{{owner}}.{name}.v{version}.{{entity}}"
-    made = Kind(
+    if subject is None and domain is not None:
+        subject = f"ev.{{owner}}.{domain}.{{entity}}"
+    if delivery is Delivery.NEWEST_WINS and subject is None:
+        subject = f"val.{{owner}}.{name}.v{version}.{{entity}}"
+    made = EventType(
         name=name,
         version=version,
         struct=struct,
-        subject=at,
-        domain=domain or (at.split(".")[2] if at and at.startswith("ev.") else None),
+        subject_template=subject,
+        domain=domain or (subject.split(".")[2] if subject and subject.startswith("ev.") else None),
         delivery=delivery,
-        shown=None if sse is None else Shown(sse=sse, streams=tuple(streams)),
+        sse_binding=None if sse is None else SseBinding(event_name=sse, streams=tuple(streams)),
     )
-    _check(made)
+    _validate(made)
     return made
 
 
-def _check(kind: Kind) -> None:
-    name, domain, shown = kind.name, kind.domain, kind.shown
-    if not _NAME.fullmatch(name):
+def _validate(event_type: EventType) -> None:
+    name, domain, shown = event_type.name, event_type.domain, event_type.sse_binding
+    if not _NAME_PATTERN.fullmatch(name):
         raise BadDeclaration(f"{name!r} names no event: write it like 'loan.made', in a-z, 0-9, _")
-    if kind.version < 1:
-        raise BadDeclaration(f"{name}: versions begin with 1, not {kind.version}")
-    if domain is not None and not _DOMAIN.fullmatch(domain):
+    if event_type.version < 1:
+        raise BadDeclaration(f"{name}: versions begin with 1, not {event_type.version}")
+    if domain is not None and not _DOMAIN_PATTERN.fullmatch(domain):
         raise BadDeclaration(f"{name}: domain {domain!r} is no word of a-z, 0-9, _ and -")
-    if domain is not None and kind.delivery is Delivery.NEWEST_WINS:
+    if domain is not None and event_type.delivery is Delivery.NEWEST_WINS:
         raise BadDeclaration(f"{name}: a newest-wins value has no domain ({domain!r})")
-    if shown is None or kind.package == HOUSE:
+    if shown is None or event_type.package == TAPEWIRE_PACKAGE:
         return
-    if not _SSE.fullmatch(shown.sse):
-        raise BadDeclaration(f"{name}: sse {shown.sse!r} must be like 'loan:made'")
-    if shown.sse.partition(":")[0] in HOUSE_WORDS:
-        raise BadDeclaration(f"{name}: sse {shown.sse!r} would look like one of Tapewire's own")
+    if not _SSE_NAME_PATTERN.fullmatch(shown.event_name):
+        raise BadDeclaration(f"{name}: sse {shown.event_name!r} must be like 'loan:made'")
+    if shown.event_name.partition(":")[0] in RESERVED_SSE_PREFIXES:
+        raise BadDeclaration(
+            f"{name}: sse {shown.event_name!r} would look like one of Tapewire's own"
+        )
     if not shown.streams:
-        raise BadDeclaration(f"{name}: sse {shown.sse!r} is shown on no stream; name one")
-    if domain is None and kind.delivery is Delivery.LOSSLESS:
+        raise BadDeclaration(f"{name}: sse {shown.event_name!r} is shown on no stream; name one")
+    if domain is None and event_type.delivery is Delivery.LOSSLESS:
         raise BadDeclaration(f"{name}: to be shown it needs a domain, such as domain='loans'")

@@ -6,23 +6,23 @@ from typing import Any
 
 import msgspec
 
-_PATH = re.compile(r" - at `(?:key in )?\$?\.?([^`]*)`$")
-_UNKNOWN_FIELD = re.compile(r"^Object contains unknown field `([^`]*)`")
-_MISSING_FIELD = re.compile(r"^Object missing required field `([^`]*)`")
+_PATH_PATTERN = re.compile(r" - at `(?:key in )?\$?\.?([^`]*)`$")
+_UNKNOWN_FIELD_PATTERN = re.compile(r"^Object contains unknown field `([^`]*)`")
+_MISSING_FIELD_PATTERN = re.compile(r"^Object missing required field `([^`]*)`")
 
 
-def located(message: str) -> tuple[str, str]:
+def split_error_path(message: str) -> tuple[str, str]:
     """msgspec's message without its path, and the path as in ``legs[0].qty``."""
-    found = _PATH.search(message)
+    found = _PATH_PATTERN.search(message)
     path = found[1] if found else ""
-    message = _PATH.sub("", message)
-    for pattern in (_UNKNOWN_FIELD, _MISSING_FIELD):
+    message = _PATH_PATTERN.sub("", message)
+    for pattern in (_UNKNOWN_FIELD_PATTERN, _MISSING_FIELD_PATTERN):
         if field := pattern.match(message):
             path = f"{path}.{field[1]}" if path else field[1]
     return message, path
 
 
-def at(value: Any, path: str) -> Any:
+def value_at(value: Any, path: str) -> Any:
     """What is at `path` of `value`, UNSET when nothing is."""
     for step in re.findall(r"[^.\[\]]+", path):
         if isinstance(value, dict) and step in value:
@@ -34,29 +34,29 @@ def at(value: Any, path: str) -> Any:
     return value
 
 
-def passed_over(content: Any, made: Any) -> str | None:
+def first_unknown_field(content: Any, decoded: Any) -> str | None:
     """The path of the first field of `content` that `made`, which was decoded from it, has no place
     for. Events are read by older programs than wrote them, so their structs pass such fields over;
     who writes one by hand wants to be told."""
-    for name, value, inner in _fields(content, made):
+    for name, value, inner in _iter_fields(content, decoded):
         if inner is msgspec.UNSET:
             return name
-        deeper = passed_over(value, inner)
+        deeper = first_unknown_field(value, inner)
         if deeper is not None:
             return f"{name}{deeper}" if deeper.startswith("[") else f"{name}.{deeper}"
     return None
 
 
-def _fields(content: Any, made: Any) -> Iterable[tuple[str, Any, Any]]:
+def _iter_fields(content: Any, decoded: Any) -> Iterable[tuple[str, Any, Any]]:
     """What is in `content`, each by its name, with what was made of it: UNSET when nothing was."""
-    if isinstance(content, list) and isinstance(made, (list, tuple)):
-        for number, (value, inner) in enumerate(zip(content, made, strict=False)):
+    if isinstance(content, list) and isinstance(decoded, (list, tuple)):
+        for number, (value, inner) in enumerate(zip(content, decoded, strict=False)):
             yield f"[{number}]", value, inner
-    elif isinstance(content, dict) and isinstance(made, msgspec.Struct):
-        names = dict(zip(made.__struct_encode_fields__, made.__struct_fields__, strict=True))
-        tag = made.__struct_config__.tag_field
+    elif isinstance(content, dict) and isinstance(decoded, msgspec.Struct):
+        names = dict(zip(decoded.__struct_encode_fields__, decoded.__struct_fields__, strict=True))
+        tag = decoded.__struct_config__.tag_field
         for name, value in content.items():
             if name in names:
-                yield name, value, getattr(made, names[name])
+                yield name, value, getattr(decoded, names[name])
             elif name != tag:
                 yield name, value, msgspec.UNSET

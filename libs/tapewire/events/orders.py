@@ -34,7 +34,7 @@ class OrderStatus(enum.Enum):
     FAILED = "failed"
 
     @property
-    def open(self) -> bool:
+    def is_open(self) -> bool:
         """Whether anything can still happen to the order."""
         return self in (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED)
 
@@ -75,17 +75,17 @@ class OrderEvent(Event, frozen=True, kw_only=True):
     command_id: Annotated[str, about("the command that caused it: the key of idempotency")]
 
 
-@event("order.placed", at="ev.{user}.orders.{orderId}")
+@event("order.placed", subject="ev.{user}.orders.{orderId}")
 class OrderPlaced(OrderEvent, frozen=True, kw_only=True):
     """A user wants this order; nothing is promised yet."""
 
 
-@event("order.accepted", at="ev.{user}.orders.{orderId}")
+@event("order.accepted", subject="ev.{user}.orders.{orderId}")
 class OrderAccepted(OrderEvent, frozen=True, kw_only=True):
     """The broker works the order."""
 
 
-@event("order.filled", at="ev.{user}.orders.{orderId}")
+@event("order.filled", subject="ev.{user}.orders.{orderId}")
 class OrderFilled(OrderEvent, frozen=True, kw_only=True, omit_defaults=True):
     """`qty` shares were executed at `price`; the order's status tells whether that was all."""
 
@@ -97,16 +97,16 @@ class OrderFilled(OrderEvent, frozen=True, kw_only=True, omit_defaults=True):
     ] = None
 
 
-@event("order.canceled", at="ev.{user}.orders.{orderId}")
+@event("order.canceled", subject="ev.{user}.orders.{orderId}")
 class OrderCanceled(OrderEvent, frozen=True, kw_only=True):
     """Nothing more will be executed; `order.reason` says why."""
 
 
-@event("order.rejected", at="ev.{user}.orders.{orderId}")
+@event("order.rejected", subject="ev.{user}.orders.{orderId}")
 class OrderRejected(OrderEvent, frozen=True, kw_only=True):
     """The broker refuses the order; `order.reason` says why."""
 
 
-@event("order.failed", at="ev.{user}.orders.{orderId}")
+@event("order.failed", subject="ev.{user}.orders.{orderId}")
 class OrderFailed(OrderEvent, frozen=True, kw_only=True):
     """The broker could not do it through no fault of the order; `order.reason` says why."""

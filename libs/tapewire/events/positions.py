@@ -57,17 +57,17 @@ class PositionEvent(Event, frozen=True, kw_only=True):
     trade_sequence: Annotated[int, about("where that trade stands in the journal")]
 
 
-@event("position.opened", at="ev.{user}.positions.{symbol}")
+@event("position.opened", subject="ev.{user}.positions.{symbol}")
 class PositionOpened(PositionEvent, frozen=True, kw_only=True):
     """Something is held where nothing was."""
 
 
-@event("position.changed", at="ev.{user}.positions.{symbol}")
+@event("position.changed", subject="ev.{user}.positions.{symbol}")
 class PositionChanged(PositionEvent, frozen=True, kw_only=True):
     """More or less is held, on the same side."""
 
 
-@event("position.closed", at="ev.{user}.positions.{symbol}")
+@event("position.closed", subject="ev.{user}.positions.{symbol}")
 class PositionClosed(PositionEvent, frozen=True, kw_only=True):
     """Nothing is held any more; the trade changed `realized_pnl` by `realized` dollars. When it
     went through zero, a PositionOpened of the same trade follows in the same atomic batch."""
@@ -75,7 +75,7 @@ class PositionClosed(PositionEvent, frozen=True, kw_only=True):
     realized: Annotated[Decimal, about("what its trade changed `realizedPnl` by", DOLLARS)]
 
 
-@event("position.valued", at="mk.{user}.{symbol}", delivery=Delivery.NEWEST_WINS)
+@event("position.valued", subject="mk.{user}.{symbol}", delivery=Delivery.NEWEST_WINS)
 class PositionValued(Event, frozen=True, kw_only=True):
     """What a position is worth now: a newest-wins value in MARKET, not an event of the journal.
     The last one of a position says that nothing is held (`quantity` 0). Gains are in dollars,

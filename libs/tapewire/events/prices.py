@@ -9,7 +9,7 @@ from tapewire.events.fields import PER_SHARE, PERCENT, SHARES, UTC_TIME, about
 from tapewire.events.kinds import Delivery
 
 
-@event("price.updated", at="px.{symbol}", delivery=Delivery.NEWEST_WINS)
+@event("price.updated", subject="px.{symbol}", delivery=Delivery.NEWEST_WINS)
 class PriceUpdated(Event, frozen=True, kw_only=True, omit_defaults=True):
     """The market in one symbol: dollars a share, sizes and volume in shares.
 

@@ -16,7 +16,7 @@ from tapewire.events.fields import PER_SHARE, SHARES, UTC_TIME, about
 from tapewire.events.orders import OrderStatus, Side
 from tapewire.events.strategies import StrategyStatus
 
-AT = "ev.{user}.reports.{source/strategyId}"
+REPORT_SUBJECT = "ev.{user}.reports.{source/strategyId}"
 
 
 class ReportedStrategy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -54,27 +54,27 @@ class StrategyReport(Event, frozen=True, kw_only=True):
     strategy: Annotated[ReportedStrategy, about("the strategy as it is afterwards")]
 
 
-@event("report.strategy_started", at=AT)
+@event("report.strategy_started", subject=REPORT_SUBJECT)
 class StrategyReportedStarted(StrategyReport, frozen=True, kw_only=True):
     """It trades from now on."""
 
 
-@event("report.strategy_updated", at=AT)
+@event("report.strategy_updated", subject=REPORT_SUBJECT)
 class StrategyReportedUpdated(StrategyReport, frozen=True, kw_only=True):
     """Its settings, or what it holds, changed."""
 
 
-@event("report.strategy_stopped", at=AT)
+@event("report.strategy_stopped", subject=REPORT_SUBJECT)
 class StrategyReportedStopped(StrategyReport, frozen=True, kw_only=True):
     """It trades no more."""
 
 
-@event("report.strategy_completed", at=AT)
+@event("report.strategy_completed", subject=REPORT_SUBJECT)
 class StrategyReportedCompleted(StrategyReport, frozen=True, kw_only=True):
     """It did all that it was for."""
 
 
-@event("report.strategy_failed", at=AT)
+@event("report.strategy_failed", subject=REPORT_SUBJECT)
 class StrategyReportedFailed(StrategyReport, frozen=True, kw_only=True):
     """It cannot go on."""
 
@@ -88,27 +88,27 @@ class OrderReport(Event, frozen=True, kw_only=True):
     order: Annotated[ReportedOrder, about("the order as it is afterwards")]
 
 
-@event("report.order_placed", at=AT)
+@event("report.order_placed", subject=REPORT_SUBJECT)
 class OrderReportedPlaced(OrderReport, frozen=True, kw_only=True):
     """It was sent to its broker."""
 
 
-@event("report.order_executed", at=AT)
+@event("report.order_executed", subject=REPORT_SUBJECT)
 class OrderReportedExecuted(OrderReport, frozen=True, kw_only=True):
     """It was executed, in part or whole, as its status says."""
 
 
-@event("report.order_rejected", at=AT)
+@event("report.order_rejected", subject=REPORT_SUBJECT)
 class OrderReportedRejected(OrderReport, frozen=True, kw_only=True):
     """Its broker refused it."""
 
 
-@event("report.order_cancelled", at=AT)
+@event("report.order_cancelled", subject=REPORT_SUBJECT)
 class OrderReportedCancelled(OrderReport, frozen=True, kw_only=True):
     """Nothing more of it will be executed."""
 
 
-@event("report.order_failed", at=AT)
+@event("report.order_failed", subject=REPORT_SUBJECT)
 class OrderReportedFailed(OrderReport, frozen=True, kw_only=True):
     """It could not be done, through no fault of the order."""
 
@@ -125,17 +125,17 @@ class StopLossReport(Event, frozen=True, kw_only=True):
     timestamp: Annotated[datetime, about("when it came to pass", UTC_TIME)]
 
 
-@event("report.stop_loss_triggered", at=AT)
+@event("report.stop_loss_triggered", subject=REPORT_SUBJECT)
 class StopLossReportedTriggered(StopLossReport, frozen=True, kw_only=True):
     """The price reached it."""
 
 
-@event("report.stop_loss_executed", at=AT)
+@event("report.stop_loss_executed", subject=REPORT_SUBJECT)
 class StopLossReportedExecuted(StopLossReport, frozen=True, kw_only=True):
     """Its closing order is filled."""
 
 
-@event("report.error", at=AT)
+@event("report.error", subject=REPORT_SUBJECT)
 class ErrorReported(Event, frozen=True, kw_only=True):
     """Something went wrong in another program, of one strategy or of no particular one."""
 

@@ -35,11 +35,13 @@ class Action(enum.Enum):
     HOLD = "hold"
 
 
-class _Rule(msgspec.Struct, frozen=True, kw_only=True, rename="camel", tag_field="kind"):
+class _StrategyRule(msgspec.Struct, frozen=True, kw_only=True, rename="camel", tag_field="kind"):
     """A rule's parameters; windows are numbers of prices."""
 
 
-class MovingAverageCrossover(_Rule, frozen=True, kw_only=True, tag="moving_average_crossover"):
+class MovingAverageCrossover(
+    _StrategyRule, frozen=True, kw_only=True, tag="moving_average_crossover"
+):
     """Buy when the average of the last `fast` prices rises above that of the last `slow`, sell when
     it falls below."""
 
@@ -47,7 +49,7 @@ class MovingAverageCrossover(_Rule, frozen=True, kw_only=True, tag="moving_avera
     slow: Annotated[int, about("prices in the long average")]
 
 
-class Breakout(_Rule, frozen=True, kw_only=True, tag="breakout"):
+class Breakout(_StrategyRule, frozen=True, kw_only=True, tag="breakout"):
     """Buy above the highest of the last `window` prices by `margin_percent`, sell below the
     lowest."""
 
@@ -55,7 +57,7 @@ class Breakout(_Rule, frozen=True, kw_only=True, tag="breakout"):
     margin_percent: Annotated[Decimal, about("how far beyond them", PERCENT)] = Decimal(0)
 
 
-class MeanReversion(_Rule, frozen=True, kw_only=True, tag="mean_reversion"):
+class MeanReversion(_StrategyRule, frozen=True, kw_only=True, tag="mean_reversion"):
     """Buy `deviations` standard deviations below the mean of the last `window` prices, sell that
     far above."""
 
@@ -63,7 +65,7 @@ class MeanReversion(_Rule, frozen=True, kw_only=True, tag="mean_reversion"):
     deviations: Annotated[Decimal, about("standard deviations away from it")]
 
 
-Rule = MovingAverageCrossover | Breakout | MeanReversion
+StrategyRule = MovingAverageCrossover | Breakout | MeanReversion
 
 
 class StopLoss(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -105,7 +107,7 @@ class Strategy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     strategy_id: Annotated[str, about("its id")]
     name: Annotated[str, about("what its user calls it")]
     symbol: Annotated[str, about("what it trades")]
-    rule: Annotated[Rule, about("when it buys and sells")]
+    rule: Annotated[StrategyRule, about("when it buys and sells")]
     quantity: Annotated[Decimal, about("what each order that its rule wants is for", SHARES)]
     stop_loss: Annotated[StopLoss | None, about("when it gives up a position, null for never")]
     max_trades: Annotated[int | None, about("executed orders that complete it, null for never")]
@@ -128,32 +130,32 @@ class StrategyEvent(Event, frozen=True, kw_only=True):
     command_id: Annotated[str, about("the command that caused it")]
 
 
-@event("strategy.created", at="ev.{user}.strategies.{strategyId}")
+@event("strategy.created", subject="ev.{user}.strategies.{strategyId}")
 class StrategyCreated(StrategyEvent, frozen=True, kw_only=True):
     """A user made it; it does nothing yet."""
 
 
-@event("strategy.updated", at="ev.{user}.strategies.{strategyId}")
+@event("strategy.updated", subject="ev.{user}.strategies.{strategyId}")
 class StrategyUpdated(StrategyEvent, frozen=True, kw_only=True):
     """Its name, rule, quantity, stop-loss or number of trades was changed."""
 
 
-@event("strategy.started", at="ev.{user}.strategies.{strategyId}")
+@event("strategy.started", subject="ev.{user}.strategies.{strategyId}")
 class StrategyStarted(StrategyEvent, frozen=True, kw_only=True):
     """It follows prices from now on."""
 
 
-@event("strategy.stopped", at="ev.{user}.strategies.{strategyId}")
+@event("strategy.stopped", subject="ev.{user}.strategies.{strategyId}")
 class StrategyStopped(StrategyEvent, frozen=True, kw_only=True):
     """It follows prices no more; what it holds stays."""
 
 
-@event("strategy.completed", at="ev.{user}.strategies.{strategyId}")
+@event("strategy.completed", subject="ev.{user}.strategies.{strategyId}")
 class StrategyCompleted(StrategyEvent, frozen=True, kw_only=True):
     """It did all that it was for."""
 
 
-@event("strategy.failed", at="ev.{user}.strategies.{strategyId}")
+@event("strategy.failed", subject="ev.{user}.strategies.{strategyId}")
 class StrategyFailed(StrategyEvent, frozen=True, kw_only=True):
     """It cannot go on: `error_code` is a word for programs, `details` for people."""
 
@@ -161,7 +163,7 @@ class StrategyFailed(StrategyEvent, frozen=True, kw_only=True):
     details: Annotated[str, about("the same for people")]
 
 
-@event("strategy.signaled", at="ev.{user}.strategies.{strategyId}")
+@event("strategy.signaled", subject="ev.{user}.strategies.{strategyId}")
 class StrategySignaled(StrategyEvent, frozen=True, kw_only=True):
     """It wants `action`; the order `order_id` is placed for it, as `strategy.order` has it."""
 
@@ -172,7 +174,7 @@ class StrategySignaled(StrategyEvent, frozen=True, kw_only=True):
     order_id: Annotated[str, about("the order that is placed for it")]
 
 
-@event("strategy.traded", at="ev.{user}.strategies.{strategyId}")
+@event("strategy.traded", subject="ev.{user}.strategies.{strategyId}")
 class StrategyTraded(StrategyEvent, frozen=True, kw_only=True):
     """One of its orders was executed, in part or whole."""
 
@@ -183,7 +185,7 @@ class StrategyTraded(StrategyEvent, frozen=True, kw_only=True):
     price: Annotated[Decimal, about("at which price", PER_SHARE)]
 
 
-@event("strategy.stop_loss_triggered", at="ev.{user}.strategies.{strategyId}")
+@event("strategy.stop_loss_triggered", subject="ev.{user}.strategies.{strategyId}")
 class StopLossTriggered(StrategyEvent, frozen=True, kw_only=True):
     """`current_price` reached `trigger_price`; order `order_id` closes the position."""
 
@@ -192,7 +194,7 @@ class StopLossTriggered(StrategyEvent, frozen=True, kw_only=True):
     order_id: Annotated[str, about("the order that closes the position")]
 
 
-@event("strategy.stop_loss_executed", at="ev.{user}.strategies.{strategyId}")
+@event("strategy.stop_loss_executed", subject="ev.{user}.strategies.{strategyId}")
 class StopLossExecuted(StrategyEvent, frozen=True, kw_only=True):
     """The closing order of a stop-loss is filled."""
 
@@ -201,7 +203,7 @@ class StopLossExecuted(StrategyEvent, frozen=True, kw_only=True):
     order_id: Annotated[str, about("the order that closed the position")]
 
 
-@event("decision.made", at="ev.{user}.decisions.{strategyId}")
+@event("decision.made", subject="ev.{user}.decisions.{strategyId}")
 class DecisionMade(Event, frozen=True, kw_only=True):
     """What a strategy made of the price at `timestamp`: `confidence` is from 0 to 1, `taken` says
     whether it acted, `reasoning` why, in words. Every decision taken is told, of those declined no

@@ -15,7 +15,7 @@ class AgentState(enum.Enum):
     STOPPED = "stopped"
 
 
-@event("agent.status", at="ev._all.agents.{service/instance}")
+@event("agent.status", subject="ev._all.agents.{service/instance}")
 class AgentStatusChanged(Event, frozen=True, kw_only=True):
     """One instance of a service entered `state`; `detail` says why when it is not a good one."""
 

@@ -11,7 +11,7 @@ from tapewire.events.orders import Side
 NO_FEE = Decimal(0)
 
 
-@event("trade.executed", at="ev.{user}.trades.{orderId}")
+@event("trade.executed", subject="ev.{user}.trades.{orderId}")
 class TradeExecuted(Event, frozen=True, kw_only=True, omit_defaults=True):
     """`qty` shares of `symbol` changed hands at `price` dollars a share for order `order_id`.
 

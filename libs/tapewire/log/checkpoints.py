@@ -10,10 +10,10 @@ from typing import Any, Protocol
 import msgspec
 
 from tapewire.events import CODEC
-from tapewire.log.port import Recorded
+from tapewire.log.port import RecordedEvent
 
 
-class Claim(msgspec.Struct, frozen=True):
+class DecodedCheckpoint(msgspec.Struct, frozen=True):
     """What a checkpoint says: `state`, as Python's own types, is the fold of everything up to
     `as_of` of log `epoch`."""
 
@@ -22,56 +22,56 @@ class Claim(msgspec.Struct, frozen=True):
     state: Any
 
 
-class Fold(Protocol):
+class ReferenceFold(Protocol):
     """A fold from scratch."""
 
-    def apply(self, recorded: Recorded) -> None:
+    def apply(self, recorded: RecordedEvent) -> None:
         """Fold one event; one that cannot be read raises, and is passed over."""
 
     def state(self) -> Any:
         """As `Claim.state`."""
 
 
-def sequence(recorded: Recorded) -> int:
+def event_sequence(recorded: RecordedEvent) -> int:
     """Where an event stands to a checkpoint: later than one that is true for a lower number."""
     return recorded.sequence
 
 
-class Kept(msgspec.Struct, frozen=True, kw_only=True):
+class CheckpointCheck(msgspec.Struct, frozen=True, kw_only=True):
     """A state that is checkpointed under ``_all.{name}``: the fold of all users' events of
     `domain`, of those up to its sequence by `at`. `read` raises ValueError for what is none."""
 
     name: str
     domain: str
-    read: Callable[[bytes], Claim]
-    fold: Callable[[Claim], Fold]
-    at: Callable[[Recorded], int] = sequence
+    decode: Callable[[bytes], DecodedCheckpoint]
+    make_fold: Callable[[DecodedCheckpoint], ReferenceFold]
+    sequence_of: Callable[[RecordedEvent], int] = event_sequence
 
 
-class _Follower(msgspec.Struct, frozen=True, rename="camel"):
+class _FollowerCheckpoint(msgspec.Struct, frozen=True, rename="camel"):
     as_of: int
     epoch: str
     state: msgspec.Raw
 
 
-class _View(msgspec.Struct, frozen=True, rename="camel"):
+class _ViewCheckpoint(msgspec.Struct, frozen=True, rename="camel"):
     as_of: int
     epoch: str
     view: msgspec.Raw
 
 
-def follower(data: bytes) -> Claim:
+def decode_follower_checkpoint(data: bytes) -> DecodedCheckpoint:
     """The checkpoint of a follower, its state as the bytes of JSON. Raises ValueError."""
-    found = CODEC.decode(data, _Follower)
-    return Claim(found.epoch, found.as_of, bytes(found.state))
+    found = CODEC.decode(data, _FollowerCheckpoint)
+    return DecodedCheckpoint(found.epoch, found.as_of, bytes(found.state))
 
 
-def view(data: bytes) -> Claim:
+def decode_view_checkpoint(data: bytes) -> DecodedCheckpoint:
     """The checkpoint of a user's view, as Python's own types. Raises ValueError."""
-    found = CODEC.decode(data, _View)
-    return Claim(found.epoch, found.as_of, CODEC.decode(bytes(found.view), Any))
+    found = CODEC.decode(data, _ViewCheckpoint)
+    return DecodedCheckpoint(found.epoch, found.as_of, CODEC.decode(bytes(found.view), Any))
 
 
-def plain(value: Any) -> Any:
+def to_builtins(value: Any) -> Any:
     """`value` as its JSON reads: Python's own types, numbers with a point as decimals."""
     return CODEC.decode(CODEC.encode(value), Any)

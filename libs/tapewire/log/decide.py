@@ -16,21 +16,21 @@ from tapewire.events import Event
 from tapewire.log.port import (
     AlreadyStored,
     Conflict,
-    Draft,
+    EventDraft,
     EventLog,
-    Meta,
+    EventMetadata,
+    OutcomeUnknown,
     Unavailable,
-    Uncertain,
 )
-from tapewire.log.subjects import Subject
+from tapewire.log.subjects import EventSubject
 
-ATTEMPTS = 8
+MAX_DECIDE_ATTEMPTS = 8
 """Times a command is decided before its conflicts are given up."""
-READS = 5
+MAX_LOAD_ATTEMPTS = 5
 """Times an entity is read before a replica that lags is given up."""
-LAG_SECONDS = 0.02
+INITIAL_LAG_WAIT_SECONDS = 0.02
 """What a replica is given to catch up before the second read; twice as long before each later."""
-CACHED_ENTITIES = 4096
+MAX_CACHED_ENTITIES = 4096
 """Entities whose state a process remembers between commands."""
 
 
@@ -41,7 +41,7 @@ class Command(Protocol):
     def id(self) -> str: ...
 
 
-class Refusal(Exception):
+class CommandRejected(Exception):
     """A decision against a command. `code` is a word for programs, `path` the field at fault."""
 
     def __init__(self, code: str, message: str, path: str | None = None) -> None:
@@ -55,10 +55,10 @@ S = TypeVar("S")
 C = TypeVar("C", bound=Command)
 
 
-class Happening(msgspec.Struct, frozen=True):
+class NewEvent(msgspec.Struct, frozen=True):
     """One decided event and the entity it belongs to."""
 
-    subject: Subject
+    subject: EventSubject
     event: Event
 
 
@@ -67,23 +67,23 @@ class Decider(msgspec.Struct, Generic[S, C], frozen=True):
     decided before or changes nothing; it raises Refusal. `evolve` folds one event of the entity.
     """
 
-    initial: S
-    decide: Callable[[S, C], Sequence[Happening]]
+    initial_state: S
+    decide: Callable[[S, C], Sequence[NewEvent]]
     evolve: Callable[[S, Event], S]
 
 
-class Overloaded(Exception):
+class TooManyConflicts(Exception):
     """The entity kept changing under the command. Nothing was stored; try again."""
 
 
-class Known(msgspec.Struct, Generic[S], frozen=True):
+class Versioned(msgspec.Struct, Generic[S], frozen=True):
     """An entity's state and the sequence of its last event (0: none)."""
 
     state: S
     sequence: int
 
 
-class Entities(Generic[S, C]):
+class CommandHandler(Generic[S, C]):
     """Entities of one kind behind one decider, with a bounded memory of their states.
 
     The memory is only a guess at the truth: an append states the sequence that it was decided on,
@@ -93,40 +93,40 @@ class Entities(Generic[S, C]):
     def __init__(self, log: EventLog, decider: Decider[S, C]) -> None:
         self._log = log
         self._decider = decider
-        self._known: OrderedDict[str, Known[S]] = OrderedDict()
+        self._cache: OrderedDict[str, Versioned[S]] = OrderedDict()
 
-    async def load(self, subject: Subject) -> Known[S]:
+    async def load(self, subject: EventSubject) -> Versioned[S]:
         """Fold the entity from the log."""
-        state, sequence, more = self._decider.initial, 0, True
+        state, sequence, more = self._decider.initial_state, 0, True
         while more:
             page = await self._log.page(str(subject), after=sequence)
             for recorded in page.events:
                 state = self._decider.evolve(state, recorded.event)
                 sequence = recorded.sequence
-            more = page.more
-        known = Known(state, sequence)
-        self._remember(str(subject), known)
+            more = page.has_more
+        known = Versioned(state, sequence)
+        self._cache_state(str(subject), known)
         return known
 
-    async def fresh(self, subject: Subject) -> Known[S]:
+    async def load_latest(self, subject: EventSubject) -> Versioned[S]:
         """Fold the entity with everything acknowledged before the call. Raises Unavailable."""
-        wanted = await self._log.last(str(subject))
-        for attempt in range(READS):
+        wanted = await self._log.last_sequence(str(subject))
+        for attempt in range(MAX_LOAD_ATTEMPTS):
             known = await self.load(subject)
             if known.sequence >= wanted:
                 return known
-            await asyncio.sleep(LAG_SECONDS * 2**attempt)
+            await asyncio.sleep(INITIAL_LAG_WAIT_SECONDS * 2**attempt)
         raise Unavailable(f"{subject} should reach {wanted}, a replica ends at {known.sequence}")
 
     async def handle(
         self,
-        subject: Subject,
+        subject: EventSubject,
         command: C,
         *,
         correlation: str,
         traceparent: str | None = None,
-        new: bool = False,
-    ) -> Known[S]:
+        is_new: bool = False,
+    ) -> Versioned[S]:
         """Decide `command` on the entity and return its state afterwards.
 
         `new` guesses that the entity does not exist yet, which saves a read. An append notices when
@@ -137,69 +137,77 @@ class Entities(Generic[S, C]):
             Overloaded: conflicts to the end.
             Unavailable, Refused: from the log.
         """
-        known = self._known.get(str(subject))
+        known = self._cache.get(str(subject))
         if known is None:
-            known = Known(self._decider.initial, 0) if new else await self.load(subject)
+            known = (
+                Versioned(self._decider.initial_state, 0) if is_new else await self.load(subject)
+            )
         fresh = False
-        for _ in range(ATTEMPTS):
+        for _ in range(MAX_DECIDE_ATTEMPTS):
             try:
                 happenings = self._decider.decide(known.state, command)
-            except Refusal:
+            except CommandRejected:
                 if fresh:
                     raise
-                known, fresh = await self.fresh(subject), True
+                known, fresh = await self.load_latest(subject), True
                 continue
             if not happenings:
                 return known
-            drafts = _drafts(happenings, known.sequence, command.id, correlation, traceparent)
+            drafts = _make_drafts(happenings, known.sequence, command.id, correlation, traceparent)
             try:
                 last = await self._log.append(drafts)
-            except (Conflict, AlreadyStored, Uncertain):
-                known, fresh = await self.fresh(subject), True
+            except (Conflict, AlreadyStored, OutcomeUnknown):
+                known, fresh = await self.load_latest(subject), True
             else:
                 return self._advance(subject, known, happenings, last)
-        raise Overloaded(f"{subject} changed {ATTEMPTS} times under command {command.id}")
+        raise TooManyConflicts(
+            f"{subject} changed {MAX_DECIDE_ATTEMPTS} times under command {command.id}"
+        )
 
     def _advance(
-        self, subject: Subject, known: Known[S], happenings: Sequence[Happening], last: int
-    ) -> Known[S]:
-        state, sequence = known.state, known.sequence
-        first = last - len(happenings) + 1
-        for offset, happening in enumerate(happenings):
+        self,
+        subject: EventSubject,
+        versioned: Versioned[S],
+        new_events: Sequence[NewEvent],
+        last_sequence: int,
+    ) -> Versioned[S]:
+        state, sequence = versioned.state, versioned.sequence
+        first = last_sequence - len(new_events) + 1
+        for offset, happening in enumerate(new_events):
             if happening.subject == subject:
                 state = self._decider.evolve(state, happening.event)
                 sequence = first + offset
-        advanced = Known(state, sequence)
-        self._remember(str(subject), advanced)
+        advanced = Versioned(state, sequence)
+        self._cache_state(str(subject), advanced)
         return advanced
 
-    def _remember(self, key: str, known: Known[S]) -> None:
-        self._known[key] = known
-        self._known.move_to_end(key)
-        if len(self._known) > CACHED_ENTITIES:
-            self._known.popitem(last=False)
+    def _cache_state(self, key: str, versioned: Versioned[S]) -> None:
+        self._cache[key] = versioned
+        self._cache.move_to_end(key)
+        if len(self._cache) > MAX_CACHED_ENTITIES:
+            self._cache.popitem(last=False)
 
 
-def _drafts(
-    happenings: Sequence[Happening],
+def _make_drafts(
+    new_events: Sequence[NewEvent],
     sequence: int,
     command_id: str,
     correlation: str,
     traceparent: str | None,
-) -> list[Draft]:
+) -> list[EventDraft]:
     """Event ids follow from the command and the place it was decided at: a retry of the same
     decision is the same event, a new decision after a conflict is another."""
     return [
-        Draft(
+        EventDraft(
             subject=happening.subject,
             event=happening.event,
-            meta=Meta(
+            metadata=EventMetadata(
                 id=f"{command_id}.{sequence}.{number}",
                 correlation=correlation,
                 causation=command_id,
                 traceparent=traceparent,
             ),
-            expect=sequence if number == 0 else None,
+            expected_sequence=sequence if number == 0 else None,
         )
-        for number, happening in enumerate(happenings)
+        for number, happening in enumerate(new_events)
     ]

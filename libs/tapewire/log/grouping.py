@@ -16,81 +16,81 @@ from tapewire.log.port import (
     PAGE_BYTES,
     PAGE_EVENTS,
     AlreadyStored,
+    AppendRejected,
     Bounds,
     Conflict,
-    Draft,
+    EventDraft,
     EventLog,
     LogError,
     Page,
-    Recorded,
-    Refused,
+    RecordedEvent,
     Subscription,
 )
 
-GROUP_EVENTS = 128
+MAX_GROUP_EVENTS = 128
 """Events of one group at the most."""
 
 
-class _Append:
+class _PendingAppend:
     """One caller's drafts, and what became of them."""
 
-    __slots__ = ("drafts", "stored")
+    __slots__ = ("drafts", "result")
 
-    def __init__(self, drafts: Sequence[Draft]) -> None:
+    def __init__(self, drafts: Sequence[EventDraft]) -> None:
         self.drafts = drafts
-        self.stored: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.result: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
-    def succeed(self, last: int) -> None:
-        if not self.stored.done():
-            self.stored.set_result(last)
+    def succeed(self, last_sequence: int) -> None:
+        if not self.result.done():
+            self.result.set_result(last_sequence)
 
     def fail(self, error: BaseException) -> None:
-        if not self.stored.done():
-            self.stored.set_exception(error)
+        if not self.result.done():
+            self.result.set_exception(error)
 
 
-class GroupedLog:
+class GroupCommitLog:
     """An `EventLog` like the one that it is made of, but for how it appends several events."""
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
-        self._waiting: deque[_Append] = deque()
-        self._committing: asyncio.Task[None] | None = None
+        self._pending: deque[_PendingAppend] = deque()
+        self._commit_task: asyncio.Task[None] | None = None
 
-    async def append(self, drafts: Sequence[Draft]) -> int:
+    async def append(self, drafts: Sequence[EventDraft]) -> int:
         """As `EventLog.append`. A caller that is canceled may find its events stored later."""
         if len(drafts) <= 1:
             return await self._log.append(drafts)
-        append = _Append(drafts)
-        self._waiting.append(append)
-        if self._committing is None:
-            self._committing = asyncio.create_task(self._commit(), name="group commit")
-        return await append.stored
+        append = _PendingAppend(drafts)
+        self._pending.append(append)
+        if self._commit_task is None:
+            self._commit_task = asyncio.create_task(self._commit(), name="group commit")
+        return await append.result
 
     async def _commit(self) -> None:
         try:
-            while self._waiting:
-                await self._store(self._next())
+            while self._pending:
+                await self._append_group(self._next_group())
         finally:
-            self._committing = None
+            self._commit_task = None
 
-    def _next(self) -> list[_Append]:
-        group = [self._waiting.popleft()]
+    def _next_group(self) -> list[_PendingAppend]:
+        group = [self._pending.popleft()]
         events = len(group[0].drafts)
-        while self._waiting and events + len(self._waiting[0].drafts) <= GROUP_EVENTS:
-            events += len(self._waiting[0].drafts)
-            group.append(self._waiting.popleft())
+        while self._pending and events + len(self._pending[0].drafts) <= MAX_GROUP_EVENTS:
+            events += len(self._pending[0].drafts)
+            group.append(self._pending.popleft())
         return group
 
-    async def _store(self, group: list[_Append]) -> None:
+    async def _append_group(self, group: list[_PendingAppend]) -> None:
         try:
             last = await self._log.append([draft for append in group for draft in append.drafts])
-        except (Conflict, AlreadyStored, Refused) as refusal:
+        except (Conflict, AlreadyStored, AppendRejected) as refusal:
             if len(group) == 1:
                 group[0].fail(refusal)
                 return
             for append in group:
-                await self._store([append])
+                await self._append_group([append])
         except LogError as error:
             for append in group:
                 append.fail(type(error)(*error.args))
@@ -113,30 +113,30 @@ class GroupedLog:
     ) -> Page:
         return await self._log.page(filter, after=after, limit=limit, max_bytes=max_bytes)
 
-    async def newest(self, subjects: Sequence[str]) -> list[Recorded]:
-        return await self._log.newest(subjects)
+    async def last_events(self, subjects: Sequence[str]) -> list[RecordedEvent]:
+        return await self._log.last_events(subjects)
 
-    async def last(self, filter: str) -> int:  # noqa: A002
-        return await self._log.last(filter)
+    async def last_sequence(self, filter: str) -> int:  # noqa: A002
+        return await self._log.last_sequence(filter)
 
     async def bounds(self) -> Bounds:
         return await self._log.bounds()
 
-    async def before(self, moment: datetime) -> int:
-        return await self._log.before(moment)
+    async def last_sequence_before(self, moment: datetime) -> int:
+        return await self._log.last_sequence_before(moment)
 
-    async def live(
+    async def subscribe(
         self,
         filter: str,  # noqa: A002
-        on_event: Callable[[Recorded], None],
+        on_event: Callable[[RecordedEvent], None],
         on_gap: Callable[[str], None],
     ) -> Subscription:
-        return await self._log.live(filter, on_event, on_gap)
+        return await self._log.subscribe(filter, on_event, on_gap)
 
-    async def react(
+    async def subscribe_durable(
         self,
         name: str,
         filter: str,  # noqa: A002
-        handler: Callable[[Recorded], Awaitable[None]],
+        handler: Callable[[RecordedEvent], Awaitable[None]],
     ) -> Subscription:
-        return await self._log.react(name, filter, handler)
+        return await self._log.subscribe_durable(name, filter, handler)

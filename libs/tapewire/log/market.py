@@ -12,53 +12,55 @@ import msgspec
 import structlog
 
 from tapewire.events import CODEC, PriceUpdated
-from tapewire.log.patience import Patience, fresh_chance
-from tapewire.log.port import LogError, Subscription, Unavailable, Values
-from tapewire.log.subjects import text
+from tapewire.log.patience import Backoff, new_rng
+from tapewire.log.port import LatestValueStore, LogError, Subscription, Unavailable
+from tapewire.log.subjects import decode_token
 
-SETTLING_SECONDS = 2.0
+SYMBOL_WAIT_SECONDS = 2.0
 """How long a market that has just come to life may keep a symbol back before it is unknown."""
 
 logger = structlog.get_logger("tapewire.market")
 
 
-class Market:
+class QuoteCache:
     """Quotes by symbol, and who wants to hear of new ones."""
 
-    def __init__(self, market: Values, chance: random.Random | None = None) -> None:
-        self._market = market
-        self._chance = chance or fresh_chance()
+    def __init__(self, store: LatestValueStore, rng: random.Random | None = None) -> None:
+        self._store = store
+        self._rng = rng or new_rng()
         self._quotes: dict[str, bytes | PriceUpdated] = {}
         self._listeners: list[Callable[[str], None]] = []
-        self._changed = asyncio.Event()
-        self._gap = asyncio.Event()
-        self._settled: float | None = None
+        self._symbol_added = asyncio.Event()
+        self._gap_detected = asyncio.Event()
+        self._symbols_complete_at: float | None = None
         self._subscription: Subscription | None = None
 
     async def start(self) -> None:
         """Know what is quoted now. Raises Unavailable."""
-        self._subscription = await self._market.live(self._take, lambda _: self._gap.set())
-        await self._load()
+        self._subscription = await self._store.subscribe(
+            self._on_value, lambda _: self._gap_detected.set()
+        )
+        await self._load_all()
 
-    async def follow(self) -> None:
+    async def repair_gaps(self) -> None:
         """Mend gaps until canceled."""
-        patience = Patience(self._chance)
+        patience = Backoff(self._rng)
         while True:
-            await self._gap.wait()
-            self._gap.clear()
+            await self._gap_detected.wait()
+            self._gap_detected.clear()
             try:
-                await self._load()
+                await self._load_all()
                 patience.reset()
             except LogError as error:
                 logger.warning("cannot read the market", error=str(error))
-                self._gap.set()
+                self._gap_detected.set()
                 await patience.wait()
 
     async def close(self) -> None:
         if self._subscription is not None:
             await self._subscription.close()
 
-    def listen(self, listener: Callable[[str], None]) -> Callable[[], None]:
+    def add_listener(self, listener: Callable[[str], None]) -> Callable[[], None]:
         """Call `listener` with the symbol of every new quote; the result ends it."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
@@ -72,12 +74,12 @@ class Market:
         found = self._quotes.get(symbol)
         if not isinstance(found, bytes):
             return found
-        quote = _decoded(found)
+        quote = _decode_quote(found)
         if quote is not None:
             self._quotes[symbol] = quote
         return quote
 
-    async def knows(self, symbol: str) -> bool:
+    async def has_symbol(self, symbol: str) -> bool:
         """Whether the market quotes `symbol`, or did. While the market has just come to life this
         waits for the symbol, `SETTLING_SECONDS` at the most.
 
@@ -86,37 +88,41 @@ class Market:
         """
         clock = asyncio.get_running_loop().time
         while symbol not in self._quotes:
-            left = SETTLING_SECONDS if self._settled is None else self._settled - clock()
+            left = (
+                SYMBOL_WAIT_SECONDS
+                if self._symbols_complete_at is None
+                else self._symbols_complete_at - clock()
+            )
             if left <= 0:
                 return False
-            self._changed.clear()
+            self._symbol_added.clear()
             try:
                 async with asyncio.timeout(left):
-                    await self._changed.wait()
+                    await self._symbol_added.wait()
             except TimeoutError:
                 if not self._quotes:
                     raise Unavailable("the market has no quotes yet: try again") from None
         return True
 
-    def _take(self, key: str, data: bytes) -> None:
-        symbol = text(key)
+    def _on_value(self, key: str, data: bytes) -> None:
+        symbol = decode_token(key)
         if symbol not in self._quotes:
-            if self._settled is None:
-                self._settled = asyncio.get_running_loop().time() + SETTLING_SECONDS
-            self._changed.set()
+            if self._symbols_complete_at is None:
+                self._symbols_complete_at = asyncio.get_running_loop().time() + SYMBOL_WAIT_SECONDS
+            self._symbol_added.set()
         self._quotes[symbol] = data
         for listener in tuple(self._listeners):
             listener(symbol)
 
-    async def _load(self) -> None:
+    async def _load_all(self) -> None:
         """Read all; what came live meanwhile is newer than what was read."""
-        for key, data in (await self._market.all()).items():
-            known, stored = self.quote(text(key)), _decoded(data)
+        for key, data in (await self._store.get_all()).items():
+            known, stored = self.quote(decode_token(key)), _decode_quote(data)
             if stored is not None and (known is None or stored.timestamp > known.timestamp):
-                self._take(key, data)
+                self._on_value(key, data)
 
 
-def _decoded(data: bytes) -> PriceUpdated | None:
+def _decode_quote(data: bytes) -> PriceUpdated | None:
     try:
         return CODEC.decode(data, PriceUpdated)
     except msgspec.DecodeError as error:

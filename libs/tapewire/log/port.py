@@ -14,17 +14,17 @@ from typing import Protocol
 import msgspec
 
 from tapewire.events import CATALOGUE, Event
-from tapewire.log.subjects import Subject
+from tapewire.log.subjects import EventSubject
 
 PAGE_EVENTS = 256
 """Events asked for at once: a page."""
 PAGE_BYTES = 1 << 20
 """Bytes of payload in a page at the most (a page always holds at least one event)."""
-LONG_PAGE_EVENTS = 2048
+CATCH_UP_PAGE_EVENTS = 2048
 """Events asked for at once by who reads a long way: for every page, however small, the server
 counts what is left of its filter, which takes it 30 ms with a million events in the log."""
-LONG_PAGE_BYTES = 2 << 20
-BATCH_EVENTS = 1000
+CATCH_UP_PAGE_BYTES = 2 << 20
+MAX_BATCH_EVENTS = 1000
 """Events that one atomic append can hold (a limit of the server)."""
 
 
@@ -45,7 +45,7 @@ class AlreadyStored(LogError):
         self.sequence = sequence
 
 
-class Uncertain(LogError):
+class OutcomeUnknown(LogError):
     """No answer came: the events may have been stored, or not. Read before deciding again."""
 
 
@@ -53,11 +53,11 @@ class Unavailable(LogError):
     """The log cannot be reached: certainly nothing was stored."""
 
 
-class Refused(LogError):
+class AppendRejected(LogError):
     """The log will never take this append (too many events, too large, no such stream)."""
 
 
-class Meta(msgspec.Struct, frozen=True, kw_only=True):
+class EventMetadata(msgspec.Struct, frozen=True, kw_only=True):
     """What travels beside an event. `causation` is the id of an event or a command."""
 
     id: str
@@ -66,28 +66,28 @@ class Meta(msgspec.Struct, frozen=True, kw_only=True):
     traceparent: str | None = None
 
 
-class Draft(msgspec.Struct, frozen=True, kw_only=True):
+class EventDraft(msgspec.Struct, frozen=True, kw_only=True):
     """An event to append. `expect` is the last sequence of the subject that the writer knows.
 
     0 says that the subject has no event yet; None expects nothing.
     """
 
-    subject: Subject
+    subject: EventSubject
     event: Event
-    meta: Meta
-    expect: int | None = None
+    metadata: EventMetadata
+    expected_sequence: int | None = None
 
 
-class Recorded:
+class RecordedEvent:
     """An event as the log holds it. `event` and `place` are decoded when first asked for, and
     once. `delivered` is how many times a reaction was handed it, this time included."""
 
     __slots__ = (
         "_event",
-        "_place",
+        "_event_subject",
         "data",
-        "delivered",
-        "meta",
+        "delivery_count",
+        "metadata",
         "sequence",
         "subject",
         "tag",
@@ -101,26 +101,26 @@ class Recorded:
         subject: str,
         tag: str,
         data: bytes,
-        meta: Meta,
+        metadata: EventMetadata,
         time: datetime,
-        delivered: int = 1,
+        delivery_count: int = 1,
     ) -> None:
         self.sequence = sequence
         self.subject = subject
         self.tag = tag
         self.data = data
-        self.meta = meta
+        self.metadata = metadata
         self.time = time
-        self.delivered = delivered
+        self.delivery_count = delivery_count
         self._event: Event | None = None
-        self._place: Subject | None = None
+        self._event_subject: EventSubject | None = None
 
     @property
-    def place(self) -> Subject:
+    def event_subject(self) -> EventSubject:
         """Owner, domain and entity. Raises BadSubject."""
-        if self._place is None:
-            self._place = Subject.parse(self.subject)
-        return self._place
+        if self._event_subject is None:
+            self._event_subject = EventSubject.parse(self.subject)
+        return self._event_subject
 
     @property
     def event(self) -> Event:
@@ -136,12 +136,12 @@ class Recorded:
 class Page(msgspec.Struct, frozen=True):
     """Events in order, and how many further ones the log held when it answered."""
 
-    events: list[Recorded]
-    left: int
+    events: list[RecordedEvent]
+    remaining: int
 
     @property
-    def more(self) -> bool:
-        return self.left > 0
+    def has_more(self) -> bool:
+        return self.remaining > 0
 
 
 class Bounds(msgspec.Struct, frozen=True):
@@ -162,7 +162,7 @@ class Subscription(Protocol):
 class EventLog(Protocol):
     """The journal. All methods raise `Unavailable` when the server cannot be reached."""
 
-    async def append(self, drafts: Sequence[Draft]) -> int:
+    async def append(self, drafts: Sequence[EventDraft]) -> int:
         """Append all or nothing, in order and without a foreign event between; the sequence of
         the last one. Returning means stored.
 
@@ -185,43 +185,43 @@ class EventLog(Protocol):
         what is left: compare `after` with `bounds().first`. A replica may lag: compare the end
         with `last`."""
 
-    async def newest(self, subjects: Sequence[str]) -> list[Recorded]:
+    async def last_events(self, subjects: Sequence[str]) -> list[RecordedEvent]:
         """The last event of each of `subjects` (no filters, each once) that has any, in the order
         of the log. A replica may lag: what it does not know yet is not there."""
 
-    async def last(self, filter: str) -> int:  # noqa: A002
+    async def last_sequence(self, filter: str) -> int:  # noqa: A002
         """The sequence of the last event that `filter` takes, 0 for none: from the leader, so
         everything acknowledged before the call is counted."""
 
     async def bounds(self) -> Bounds:
         """From the leader, as `last`."""
 
-    async def before(self, moment: datetime) -> int:
+    async def last_sequence_before(self, moment: datetime) -> int:
         """The sequence of the last event stored before `moment` (UTC), as far as the log still
         reaches; ``bounds().first - 1`` when all it holds is later."""
 
-    async def live(
+    async def subscribe(
         self,
         filter: str,  # noqa: A002
-        on_event: Callable[[Recorded], None],
+        on_event: Callable[[RecordedEvent], None],
         on_gap: Callable[[str], None],
     ) -> Subscription:
         """Call `on_event` for events as they are stored, once the interest has reached the server
         (a later `last` proves it). At most once: `on_gap` says why some may be missing, and is
         called before any later event; a loss that nothing noticed is possible too."""
 
-    async def react(
+    async def subscribe_durable(
         self,
         name: str,
         filter: str,  # noqa: A002
-        handler: Callable[[Recorded], Awaitable[None]],
+        handler: Callable[[RecordedEvent], Awaitable[None]],
     ) -> Subscription:
         """Hand every event that `filter` takes, from the first one ever, to one of all the
         processes that react under `name`: at least once, again and later when the handler raises.
         """
 
 
-class Values(Protocol):
+class LatestValueStore(Protocol):
     """One value a key; the newest wins. Keys are dotted tokens below the store's own prefix."""
 
     async def put(self, key: str, data: bytes, *, ttl: int | None = None) -> None:
@@ -229,21 +229,21 @@ class Values(Protocol):
 
         Raises Unavailable or Uncertain."""
 
-    async def post(self, key: str, data: bytes) -> None:
+    async def put_unacknowledged(self, key: str, data: bytes) -> None:
         """Store without waiting: may be lost, which the next value mends."""
 
     async def get(self, key: str) -> bytes | None: ...
 
-    async def take(self, key: str) -> bytes | None:
+    async def pop(self, key: str) -> bytes | None:
         """The newest value of `key`, which is gone then: of any number that take it at once, from
         any process, one gets it and the others None.
 
         Raises Unavailable (nothing was taken) or Uncertain (it may be gone)."""
 
-    async def all(self) -> dict[str, bytes]:
+    async def get_all(self) -> dict[str, bytes]:
         """Every key's value, in pages."""
 
-    async def live(
+    async def subscribe(
         self, on_value: Callable[[str, bytes], None], on_gap: Callable[[str], None]
     ) -> Subscription:
         """Call `on_value` for values as they are stored; `on_gap` as `EventLog.live` has it."""

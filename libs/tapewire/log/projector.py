@@ -12,83 +12,89 @@ from collections import OrderedDict
 import structlog
 
 from tapewire.log import views
-from tapewire.log.port import EventLog, LogError, Recorded, Values
+from tapewire.log.port import EventLog, LatestValueStore, LogError, RecordedEvent
 from tapewire.log.views import View, ViewType
 
-CHECKPOINT_SECONDS = 1.0
-CHECKPOINT_EVENTS = 64
+CHECKPOINT_INTERVAL_SECONDS = 1.0
+MIN_CHECKPOINT_EVENTS = 64
 """Events of a user since its last checkpoint that make another worth while."""
-USERS = 10_000
+MAX_COUNTED_USERS = 10_000
 """Users whose events are counted; the one that was quiet longest is forgotten."""
 
 logger = structlog.get_logger("tapewire.projector")
 
 
-class _Count:
+class _EventCount:
     """Events of a user since the checkpoint, which holds all `upto`."""
 
-    __slots__ = ("events", "upto")
+    __slots__ = ("checkpoint_sequence", "events")
 
     def __init__(self) -> None:
-        self.events = self.upto = 0
+        self.events = self.checkpoint_sequence = 0
 
 
-class Projector:
+class ViewCheckpointer:
     """`note` is the reaction's handler, `run` saves."""
 
-    def __init__(self, log: EventLog, values: Values, kind: ViewType[View]) -> None:
+    def __init__(
+        self, log: EventLog, checkpoint_store: LatestValueStore, view_type: ViewType[View]
+    ) -> None:
         self._log = log
-        self._values = values
-        self._kind = kind
-        self._counts: OrderedDict[str, _Count] = OrderedDict()
-        self._newest: Recorded | None = None
+        self._checkpoint_store = checkpoint_store
+        self._view_type = view_type
+        self._counts: OrderedDict[str, _EventCount] = OrderedDict()
+        self._last_event: RecordedEvent | None = None
 
     @property
-    def reaction(self) -> str:
+    def durable_name(self) -> str:
         """The name to react under, which all processes share."""
-        return f"{views.name_of(self._kind)}-view"
+        return f"{views.checkpoint_name(self._view_type)}-view"
 
-    async def note(self, recorded: Recorded) -> None:
+    async def handle(self, recorded: RecordedEvent) -> None:
         """Count an event of a user, unless a checkpoint that was saved meanwhile holds it."""
-        self._notice(recorded)
-        user = recorded.place.owner
+        self._detect_recreated_log(recorded)
+        user = recorded.event_subject.owner
         count = self._counts.get(user)
         if count is None:
-            count = self._counts[user] = _Count()
-        if recorded.sequence > count.upto:
+            count = self._counts[user] = _EventCount()
+        if recorded.sequence > count.checkpoint_sequence:
             count.events += 1
         self._counts.move_to_end(user)
-        if len(self._counts) > USERS:
+        if len(self._counts) > MAX_COUNTED_USERS:
             self._counts.popitem(last=False)
 
-    def _notice(self, recorded: Recorded) -> None:
+    def _detect_recreated_log(self, recorded: RecordedEvent) -> None:
         """What came later under a lower number is of a log that was made anew."""
-        newest = self._newest
+        newest = self._last_event
         if newest is not None and recorded.sequence <= newest.sequence:
             if recorded.time <= newest.time:
                 return
             self._counts.clear()
-        self._newest = recorded
+        self._last_event = recorded
 
-    def due(self) -> list[str]:
+    def users_due(self) -> list[str]:
         """Users whose checkpoint is worth renewing."""
-        return [user for user, one in self._counts.items() if one.events >= CHECKPOINT_EVENTS]
+        return [user for user, one in self._counts.items() if one.events >= MIN_CHECKPOINT_EVENTS]
 
     async def run(self) -> None:
         """Save what is due, once a second, until canceled."""
         while True:
-            await asyncio.sleep(CHECKPOINT_SECONDS)
-            for user in self.due():
+            await asyncio.sleep(CHECKPOINT_INTERVAL_SECONDS)
+            for user in self.users_due():
                 await self._save(user)
 
     async def _save(self, user: str) -> None:
-        count = self._counts.get(user, _Count())
+        count = self._counts.get(user, _EventCount())
         noted = count.events
         try:
-            view, bounds = await views.load(self._log, self._values, self._kind, user)
-            await views.save(self._values, user, views.name_of(self._kind), view, bounds)
+            view, bounds = await views.load(
+                self._log, self._checkpoint_store, self._view_type, user
+            )
+            await views.save(
+                self._checkpoint_store, user, views.checkpoint_name(self._view_type), view, bounds
+            )
         except LogError as error:
             logger.warning("cannot keep a checkpoint", user=user, error=str(error))
             return
         count.events -= noted
-        count.upto = bounds.last
+        count.checkpoint_sequence = bounds.last

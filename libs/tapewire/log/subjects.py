@@ -12,7 +12,7 @@ import msgspec
 EVERYBODY = "_all"
 """The owner of what every user may see."""
 
-MOST_CHARACTERS = 1536
+MAX_TOKEN_CHARACTERS = 1536
 """Of a token: an id of 128 characters, each of 4 bytes, each encoded. Two such ids in one subject
 stay below the 4,096 bytes that NATS lets a control line have; beyond, it ends the connection."""
 
@@ -23,7 +23,7 @@ class BadSubject(ValueError):
     """A text that is no subject of ours."""
 
 
-def token(text: str) -> str:
+def encode_token(text: str) -> str:
     """`text` as one subject token.
 
     Raises:
@@ -31,7 +31,7 @@ def token(text: str) -> str:
     """
     if not text:
         raise BadSubject("an empty text cannot be a subject token")
-    if len(text) > MOST_CHARACTERS:
+    if len(text) > MAX_TOKEN_CHARACTERS:
         raise BadSubject(f"{text[:40]!r}… has {len(text)} characters, too many for a token")
     if _PLAIN.match(text):
         return text
@@ -40,17 +40,17 @@ def token(text: str) -> str:
     except UnicodeEncodeError as error:
         raise BadSubject(f"{text[:40]!r} cannot be a subject token: {error}") from error
     made = "".join(chr(byte) if _PLAIN.match(chr(byte)) else f"%{byte:02X}" for byte in octets)
-    if len(made) > MOST_CHARACTERS:
+    if len(made) > MAX_TOKEN_CHARACTERS:
         raise BadSubject(f"{text[:40]!r}… has {len(made)} characters encoded, too many for a token")
     return made
 
 
-def text(of: str) -> str:
+def decode_token(encoded: str) -> str:
     """The text that `token` made `of` from."""
-    return unquote(of) if "%" in of else of
+    return unquote(encoded) if "%" in encoded else encoded
 
 
-class Subject(msgspec.Struct, frozen=True):
+class EventSubject(msgspec.Struct, frozen=True):
     """Where one entity's events live. The parts are plain texts, not tokens."""
 
     owner: str
@@ -58,15 +58,17 @@ class Subject(msgspec.Struct, frozen=True):
     entity: str
 
     def __str__(self) -> str:
-        return f"ev.{token(self.owner)}.{token(self.domain)}.{token(self.entity)}"
+        return (
+            f"ev.{encode_token(self.owner)}.{encode_token(self.domain)}.{encode_token(self.entity)}"
+        )
 
     @classmethod
-    def parse(cls, subject: str) -> "Subject":
+    def parse(cls, subject: str) -> "EventSubject":
         """Raises BadSubject when `subject` does not have the four parts."""
         parts = subject.split(".")
         if len(parts) != 4 or parts[0] != "ev":
             raise BadSubject(f"{subject!r} is not ev.OWNER.DOMAIN.ENTITY")
-        return cls(text(parts[1]), text(parts[2]), text(parts[3]))
+        return cls(decode_token(parts[1]), decode_token(parts[2]), decode_token(parts[3]))
 
 
 class ValueKey(msgspec.Struct, frozen=True):
@@ -77,7 +79,7 @@ class ValueKey(msgspec.Struct, frozen=True):
     entity: str
 
     def __str__(self) -> str:
-        return f"{token(self.owner)}.{token(self.tag)}.{token(self.entity)}"
+        return f"{encode_token(self.owner)}.{encode_token(self.tag)}.{encode_token(self.entity)}"
 
     @classmethod
     def parse(cls, key: str) -> "ValueKey":
@@ -85,14 +87,14 @@ class ValueKey(msgspec.Struct, frozen=True):
         parts = key.split(".")
         if len(parts) != 3:
             raise BadSubject(f"{key!r} is not OWNER.TAG.ENTITY")
-        return cls(*map(text, parts))
+        return cls(*map(decode_token, parts))
 
 
 def pattern(*, owner: str | None = None, domain: str | None = None) -> str:
     """A filter for everything of `owner` and `domain`; None is any."""
     if domain is None:
-        return f"ev.{token(owner)}.>" if owner is not None else "ev.>"
-    return f"ev.{token(owner) if owner is not None else '*'}.{token(domain)}.>"
+        return f"ev.{encode_token(owner)}.>" if owner is not None else "ev.>"
+    return f"ev.{encode_token(owner) if owner is not None else '*'}.{encode_token(domain)}.>"
 
 
 def matches(filter_: str, subject: str) -> bool:

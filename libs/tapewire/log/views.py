@@ -12,17 +12,17 @@ import structlog
 
 from tapewire.events import CODEC, Event, Undecodable, UnknownType
 from tapewire.log.port import (
-    LONG_PAGE_BYTES,
-    LONG_PAGE_EVENTS,
+    CATCH_UP_PAGE_BYTES,
+    CATCH_UP_PAGE_EVENTS,
     PAGE_BYTES,
     PAGE_EVENTS,
     Bounds,
     EventLog,
-    Recorded,
+    LatestValueStore,
+    RecordedEvent,
     Unavailable,
-    Values,
 )
-from tapewire.log.subjects import pattern, token
+from tapewire.log.subjects import encode_token, pattern
 
 logger = structlog.get_logger("tapewire.views")
 
@@ -58,18 +58,18 @@ class _Checkpoint(msgspec.Struct, frozen=True, rename="camel"):
     view: msgspec.Raw
 
 
-def name_of(kind: ViewType[View]) -> str:
+def checkpoint_name(view_type: ViewType[View]) -> str:
     """What a view's checkpoints are kept under: its `name`, or else its domain."""
-    name: str = getattr(kind, "name", kind.domain)
+    name: str = getattr(view_type, "name", view_type.domain)
     return name
 
 
-def key(owner: str, name: str) -> str:
+def checkpoint_key(owner: str, name: str) -> str:
     """Where a view's checkpoint is kept."""
-    return f"{token(owner)}.{token(name)}"
+    return f"{encode_token(owner)}.{encode_token(name)}"
 
 
-def fold(view: View, recorded: Recorded) -> None:
+def apply_event(view: View, recorded: RecordedEvent) -> None:
     """Apply `recorded` to `view`, passing over what this program cannot read."""
     try:
         view.apply(recorded.event)
@@ -79,8 +79,8 @@ def fold(view: View, recorded: Recorded) -> None:
 
 async def load(
     log: EventLog,
-    values: Values,
-    kind: ViewType[V],
+    checkpoint_store: LatestValueStore,
+    view_type: ViewType[V],
     owner: str,
     *,
     bounds: Bounds | None = None,
@@ -94,68 +94,92 @@ async def load(
         Unavailable: the log or the checkpoints cannot be reached, or a replica lags for too long.
     """
     bounds = bounds or await log.bounds()
-    stored = await _stored(values, kind, owner)
-    view, as_of = _checkpointed(stored, kind, bounds)
-    await _replay(log, view, pattern(owner=owner, domain=kind.domain), as_of, bounds.last)
-    _check(stored, as_of, bounds, await log.bounds())
+    stored = await _read_checkpoint(checkpoint_store, view_type, owner)
+    view, as_of = _restore_view(stored, view_type, bounds)
+    await _replay(log, view, pattern(owner=owner, domain=view_type.domain), as_of, bounds.last)
+    _check_complete(stored, as_of, bounds, await log.bounds())
     return view, bounds
 
 
-async def save(values: Values, owner: str, name: str, view: View, bounds: Bounds) -> None:
+async def save(
+    checkpoint_store: LatestValueStore, owner: str, name: str, view: View, bounds: Bounds
+) -> None:
     """Keep `view`, true as of ``bounds.last``, as the checkpoint."""
     checkpoint = _Checkpoint(bounds.last, bounds.epoch, msgspec.Raw(view.encode()))
-    await values.put(key(owner, name), CODEC.encode(checkpoint))
+    await checkpoint_store.put(checkpoint_key(owner, name), CODEC.encode(checkpoint))
 
 
-async def _stored(values: Values, kind: ViewType[V], owner: str) -> _Checkpoint | None:
-    data = await values.get(key(owner, name_of(kind)))
+async def _read_checkpoint(
+    checkpoint_store: LatestValueStore, view_type: ViewType[V], owner: str
+) -> _Checkpoint | None:
+    data = await checkpoint_store.get(checkpoint_key(owner, checkpoint_name(view_type)))
     if data is None:
         return None
     try:
         return CODEC.decode(data, _Checkpoint)
     except msgspec.DecodeError as error:
-        logger.warning("passes over a checkpoint", view=kind.domain, error=str(error))
+        logger.warning("passes over a checkpoint", view=view_type.domain, error=str(error))
         return None
 
 
-def _checkpointed(stored: _Checkpoint | None, kind: ViewType[V], bounds: Bounds) -> tuple[V, int]:
-    if stored is not None and stored.epoch == bounds.epoch and stored.as_of <= bounds.last:
+def _restore_view(
+    checkpoint: _Checkpoint | None, view_type: ViewType[V], bounds: Bounds
+) -> tuple[V, int]:
+    if (
+        checkpoint is not None
+        and checkpoint.epoch == bounds.epoch
+        and checkpoint.as_of <= bounds.last
+    ):
         try:
-            return kind.decode(bytes(stored.view)), stored.as_of
+            return view_type.decode(bytes(checkpoint.view)), checkpoint.as_of
         except msgspec.DecodeError as error:
-            logger.warning("passes over a checkpoint", view=kind.domain, error=str(error))
-    return kind(), 0
+            logger.warning("passes over a checkpoint", view=view_type.domain, error=str(error))
+    return view_type(), 0
 
 
-def _check(stored: _Checkpoint | None, as_of: int, bounds: Bounds, now: Bounds) -> None:
+def _check_complete(
+    checkpoint: _Checkpoint | None, as_of: int, bounds: Bounds, current_bounds: Bounds
+) -> None:
     """Whether what was folded is all that there was, as the log is now.
 
     Raises Unavailable when another try with newer bounds can do better: the log was made anew, or
     trimmed since the checkpoint was read, or up to a checkpoint that is ahead of these bounds.
     """
-    if now.epoch != bounds.epoch:
-        raise Unavailable(f"the log was made anew as {now.epoch} while {bounds.epoch} was read")
-    if now.first <= as_of + 1:
+    if current_bounds.epoch != bounds.epoch:
+        raise Unavailable(
+            f"the log was made anew as {current_bounds.epoch} while {bounds.epoch} was read"
+        )
+    if current_bounds.first <= as_of + 1:
         return
-    ahead = stored is not None and stored.epoch == bounds.epoch and stored.as_of > bounds.last
-    if ahead or now.first > bounds.first:
-        raise Unavailable(f"the log begins at {now.first}, the view would at {as_of + 1}")
-    logger.warning("a view lacks what was trimmed", first=now.first, as_of=as_of)
+    ahead = (
+        checkpoint is not None
+        and checkpoint.epoch == bounds.epoch
+        and checkpoint.as_of > bounds.last
+    )
+    if ahead or current_bounds.first > bounds.first:
+        raise Unavailable(
+            f"the log begins at {current_bounds.first}, the view would at {as_of + 1}"
+        )
+    logger.warning("a view lacks what was trimmed", first=current_bounds.first, as_of=as_of)
 
 
-async def _replay(log: EventLog, view: View, filter_: str, after: int, upto: int) -> None:
+async def _replay(log: EventLog, view: View, filter_: str, after: int, up_to_sequence: int) -> None:
     """Fold everything of `filter_` in (after, upto] into `view`.
 
     A page may come from a replica that lags: what the leader counts must have been seen.
     """
-    wanted, limit, most = min(await log.last(filter_), upto), PAGE_EVENTS, PAGE_BYTES
+    wanted, limit, most = (
+        min(await log.last_sequence(filter_), up_to_sequence),
+        PAGE_EVENTS,
+        PAGE_BYTES,
+    )
     while after < wanted:
         page = await log.page(filter_, after=after, limit=limit, max_bytes=most)
-        limit, most = LONG_PAGE_EVENTS, LONG_PAGE_BYTES
+        limit, most = CATCH_UP_PAGE_EVENTS, CATCH_UP_PAGE_BYTES
         if not page.events:
             raise Unavailable(f"{filter_} should reach {wanted}, a replica ends at {after}")
         for recorded in page.events:
-            if recorded.sequence > upto:
+            if recorded.sequence > up_to_sequence:
                 return
-            fold(view, recorded)
+            apply_event(view, recorded)
             after = recorded.sequence

@@ -15,43 +15,43 @@ from tapewire.events import (
 )
 from tapewire.log import (
     EVERYBODY,
+    AppendRejected,
+    CommandRejected,
     Conflict,
     LogError,
-    Recorded,
-    Refusal,
-    Refused,
+    RecordedEvent,
     Unavailable,
     new_id,
     pattern,
 )
 from tapewire.producer.connecting import connect
-from tapewire.producer.errors import BadCall, Reserved, Unpublished
+from tapewire.producer.errors import InvalidArgument, PublishTimeout, ReservedEventType
 from tapewire.producer.publishing import Receipt
-from tapewire.producer.tape import Tape
+from tapewire.producer.tape import Client
 from tapewire.producer.trail import correlated
-from tapewire.runtime import Unanswered, contracts
+from tapewire.runtime import RequestTimeout, contracts
 
 __all__ = [
     "EVERYBODY",
     "Action",
     "AlertLevel",
-    "BadCall",
+    "AppendRejected",
     "BadDeclaration",
     "CatalogueClash",
+    "Client",
+    "CommandRejected",
     "Conflict",
+    "InvalidArgument",
     "LogError",
+    "PublishTimeout",
     "Receipt",
-    "Recorded",
-    "Refusal",
-    "Refused",
-    "Reserved",
+    "RecordedEvent",
+    "RequestTimeout",
+    "ReservedEventType",
     "Side",
-    "Tape",
-    "Unanswered",
     "Unavailable",
     "Undecodable",
     "UnknownType",
-    "Unpublished",
     "connect",
     "contracts",
     "correlated",

@@ -8,33 +8,35 @@ from typing import Any
 
 from tapewire.log import LogError
 
-SHOWN_CHARACTERS = 60
+MAX_SHOWN_CHARACTERS = 60
 """Of a bad value that an error repeats."""
 
 
-class BadCall(ValueError):
+class InvalidArgument(ValueError):
     """An argument that cannot be meant; `field` and `value` say which."""
 
-    def __init__(self, field: str, value: Any, wanted: str) -> None:
+    def __init__(self, field: str, value: Any, requirement: str) -> None:
         text = repr(value)
-        shown = text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
-        super().__init__(f"{field}={shown}: {wanted}")
+        shown = text if len(text) <= MAX_SHOWN_CHARACTERS else f"{text[:MAX_SHOWN_CHARACTERS]}…"
+        super().__init__(f"{field}={shown}: {requirement}")
         self.field = field
         self.value = value
 
 
-class Reserved(BadCall):
+class ReservedEventType(InvalidArgument):
     """Events of this type are written by one of Tapewire's services alone: ask it instead."""
 
 
-class Unpublished(LogError):
+class PublishTimeout(LogError):
     """No answer came for as long as was to be waited. When `maybe`, the event may have been stored
     all the same: publish it again with ``event_id=error.event_id``, and it is there once (the log
     knows ids for two minutes). A value has no id: put it again."""
 
-    def __init__(self, what: str, event_id: str | None, why: str, *, maybe: bool) -> None:
-        state = "may have been stored" if maybe else "was not stored"
+    def __init__(
+        self, target: str, event_id: str | None, reason: str, *, may_be_stored: bool
+    ) -> None:
+        state = "may have been stored" if may_be_stored else "was not stored"
         known = "" if event_id is None else f" (event_id={event_id!r})"
-        super().__init__(f"{what} {state}{known}: {why}")
+        super().__init__(f"{target} {state}{known}: {reason}")
         self.event_id = event_id
-        self.maybe = maybe
+        self.may_be_stored = may_be_stored

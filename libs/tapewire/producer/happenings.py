@@ -32,138 +32,176 @@ from tapewire.producer import figures, reporting
 from tapewire.producer.figures import Number
 from tapewire.producer.publishing import Receipt
 from tapewire.producer.reporting import (
-    AlertFacts,
-    DecisionFacts,
-    ErrorFacts,
-    OrderFacts,
-    PriceFacts,
-    StopLossFacts,
-    StrategyFacts,
-    given,
+    AlertArguments,
+    DecisionArguments,
+    ErrorArguments,
+    OrderArguments,
+    PriceArguments,
+    StopLossArguments,
+    StrategyArguments,
+    check_arguments,
 )
 
 
-class Happenings(ABC):
+class TradingEventPublisher(ABC):
     """The calls. `source` is the name that the program connected by."""
 
     source: str
 
     @abstractmethod
-    async def _store(
+    async def _append_event(
         self, owner: str, domain: str, entity: str, event: Event, event_id: str, *, once: bool
     ) -> Receipt: ...
 
     @abstractmethod
-    async def _quote(self, symbol: str, event: Event) -> None: ...
+    async def _put_quote(self, symbol: str, event: Event) -> None: ...
 
     @abstractmethod
-    def _id(self, given: str | None) -> str: ...
+    def _resolve_id(self, explicit_id: str | None) -> str: ...
 
-    async def strategy_started(self, **facts: Unpack[StrategyFacts]) -> Receipt:
+    async def strategy_started(self, **arguments: Unpack[StrategyArguments]) -> Receipt:
         """A strategy of yours trades from now on."""
-        given("strategy_started", StrategyFacts, facts)
-        strategy = reporting.strategy(self.source, StrategyStatus.STARTED, facts)
-        return await self._report(StrategyReportedStarted(strategy=strategy), facts)
+        check_arguments("strategy_started", StrategyArguments, arguments)
+        strategy = reporting.build_reported_strategy(self.source, StrategyStatus.STARTED, arguments)
+        return await self._report(StrategyReportedStarted(strategy=strategy), arguments)
 
-    async def strategy_updated(self, **facts: Unpack[StrategyFacts]) -> Receipt:
+    async def strategy_updated(self, **arguments: Unpack[StrategyArguments]) -> Receipt:
         """The settings of a strategy that trades, or what it holds, changed."""
-        given("strategy_updated", StrategyFacts, facts)
-        strategy = reporting.strategy(self.source, StrategyStatus.STARTED, facts)
-        return await self._report(StrategyReportedUpdated(strategy=strategy), facts)
+        check_arguments("strategy_updated", StrategyArguments, arguments)
+        strategy = reporting.build_reported_strategy(self.source, StrategyStatus.STARTED, arguments)
+        return await self._report(StrategyReportedUpdated(strategy=strategy), arguments)
 
-    async def strategy_stopped(self, **facts: Unpack[StrategyFacts]) -> Receipt:
+    async def strategy_stopped(self, **arguments: Unpack[StrategyArguments]) -> Receipt:
         """A strategy of yours trades no more."""
-        given("strategy_stopped", StrategyFacts, facts)
-        strategy = reporting.strategy(self.source, StrategyStatus.STOPPED, facts)
-        return await self._report(StrategyReportedStopped(strategy=strategy), facts)
+        check_arguments("strategy_stopped", StrategyArguments, arguments)
+        strategy = reporting.build_reported_strategy(self.source, StrategyStatus.STOPPED, arguments)
+        return await self._report(StrategyReportedStopped(strategy=strategy), arguments)
 
-    async def strategy_completed(self, **facts: Unpack[StrategyFacts]) -> Receipt:
+    async def strategy_completed(self, **arguments: Unpack[StrategyArguments]) -> Receipt:
         """A strategy of yours did all that it was for."""
-        given("strategy_completed", StrategyFacts, facts)
-        strategy = reporting.strategy(self.source, StrategyStatus.COMPLETED, facts)
-        return await self._report(StrategyReportedCompleted(strategy=strategy), facts)
+        check_arguments("strategy_completed", StrategyArguments, arguments)
+        strategy = reporting.build_reported_strategy(
+            self.source, StrategyStatus.COMPLETED, arguments
+        )
+        return await self._report(StrategyReportedCompleted(strategy=strategy), arguments)
 
     async def strategy_errored(
-        self, *, error_code: str, details: str, **facts: Unpack[StrategyFacts]
+        self, *, error_code: str, details: str, **arguments: Unpack[StrategyArguments]
     ) -> Receipt:
         """A strategy of yours cannot go on: a word for programs, and the same for people."""
-        given("strategy_errored", StrategyFacts, facts)
+        check_arguments("strategy_errored", StrategyArguments, arguments)
         event = StrategyReportedFailed(
-            strategy=reporting.strategy(self.source, StrategyStatus.ERROR, facts),
-            error_code=figures.name("error_code", error_code),
-            details=figures.words("details", details),
+            strategy=reporting.build_reported_strategy(
+                self.source, StrategyStatus.ERROR, arguments
+            ),
+            error_code=figures.validate_name("error_code", error_code),
+            details=figures.validate_text("details", details),
         )
-        return await self._report(event, facts)
+        return await self._report(event, arguments)
 
-    async def order_placed(self, **facts: Unpack[OrderFacts]) -> Receipt:
+    async def order_placed(self, **arguments: Unpack[OrderArguments]) -> Receipt:
         """Your program sent an order to its broker; `price` is its limit."""
-        return await self._order("order_placed", OrderReportedPlaced, OrderStatus.NEW, facts)
+        return await self._report_order(
+            "order_placed", OrderReportedPlaced, OrderStatus.NEW, arguments
+        )
 
-    async def order_executed(self, *, partly: bool = False, **facts: Unpack[OrderFacts]) -> Receipt:
+    async def order_executed(
+        self, *, partly: bool = False, **arguments: Unpack[OrderArguments]
+    ) -> Receipt:
         """`quantity` of your program's order was executed at `price`: all of it, or partly."""
         status = OrderStatus.PARTIALLY_FILLED if partly else OrderStatus.FILLED
-        return await self._order("order_executed", OrderReportedExecuted, status, facts)
+        return await self._report_order("order_executed", OrderReportedExecuted, status, arguments)
 
-    async def order_rejected(self, **facts: Unpack[OrderFacts]) -> Receipt:
+    async def order_rejected(self, **arguments: Unpack[OrderArguments]) -> Receipt:
         """The broker of your program refused an order; `reason` says why."""
         status = OrderStatus.REJECTED
-        return await self._order("order_rejected", OrderReportedRejected, status, facts)
+        return await self._report_order("order_rejected", OrderReportedRejected, status, arguments)
 
-    async def order_cancelled(self, **facts: Unpack[OrderFacts]) -> Receipt:
+    async def order_cancelled(self, **arguments: Unpack[OrderArguments]) -> Receipt:
         """Nothing more of your program's order will be executed."""
         status = OrderStatus.CANCELED
-        return await self._order("order_cancelled", OrderReportedCancelled, status, facts)
+        return await self._report_order(
+            "order_cancelled", OrderReportedCancelled, status, arguments
+        )
 
-    async def order_failed(self, **facts: Unpack[OrderFacts]) -> Receipt:
+    async def order_failed(self, **arguments: Unpack[OrderArguments]) -> Receipt:
         """Your program's order could not be done, through no fault of the order."""
-        return await self._order("order_failed", OrderReportedFailed, OrderStatus.FAILED, facts)
+        return await self._report_order(
+            "order_failed", OrderReportedFailed, OrderStatus.FAILED, arguments
+        )
 
-    async def stop_loss_triggered(self, **facts: Unpack[StopLossFacts]) -> Receipt:
+    async def stop_loss_triggered(self, **arguments: Unpack[StopLossArguments]) -> Receipt:
         """The price reached the stop-loss of a strategy of yours."""
-        return await self._stop("stop_loss_triggered", StopLossReportedTriggered, facts)
+        return await self._report_stop_loss(
+            "stop_loss_triggered", StopLossReportedTriggered, arguments
+        )
 
-    async def stop_loss_executed(self, **facts: Unpack[StopLossFacts]) -> Receipt:
+    async def stop_loss_executed(self, **arguments: Unpack[StopLossArguments]) -> Receipt:
         """The closing order of a stop-loss is filled, at `current_price`."""
-        return await self._stop("stop_loss_executed", StopLossReportedExecuted, facts)
+        return await self._report_stop_loss(
+            "stop_loss_executed", StopLossReportedExecuted, arguments
+        )
 
-    async def error(self, **facts: Unpack[ErrorFacts]) -> Receipt:
+    async def error(self, **arguments: Unpack[ErrorArguments]) -> Receipt:
         """Something went wrong that the user should see, of one strategy or of none."""
-        given("error", ErrorFacts, facts)
-        return await self._report(reporting.error(self.source, facts), facts)
+        check_arguments("error", ErrorArguments, arguments)
+        return await self._report(reporting.build_error_reported(self.source, arguments), arguments)
 
-    async def decision(self, **facts: Unpack[DecisionFacts]) -> Receipt:
+    async def decision(self, **arguments: Unpack[DecisionArguments]) -> Receipt:
         """A strategy or model of yours decided, and perhaps acted (``ai:decision``)."""
-        given("decision", DecisionFacts, facts)
-        user, id_ = figures.user("user", facts["user"]), self._id(facts.get("event_id"))
-        event = reporting.decision(id_, facts)
+        check_arguments("decision", DecisionArguments, arguments)
+        user, id_ = (
+            figures.validate_user_id("user", arguments["user"]),
+            self._resolve_id(arguments.get("event_id")),
+        )
+        event = reporting.build_decision_made(id_, arguments)
         entity = f"{self.source}/{event.strategy_id}"
-        return await self._store(user, "decisions", entity, event, id_, once=False)
+        return await self._append_event(user, "decisions", entity, event, id_, once=False)
 
-    async def alert(self, **facts: Unpack[AlertFacts]) -> Receipt:
+    async def alert(self, **arguments: Unpack[AlertArguments]) -> Receipt:
         """Alert the user (``alert:new``), who is notified too; ``error`` is shown at once."""
-        given("alert", AlertFacts, facts)
-        user, id_ = figures.user("user", facts["user"]), self._id(facts.get("event_id"))
-        return await self._store(user, "alerts", id_, reporting.alert(id_, facts), id_, once=True)
+        check_arguments("alert", AlertArguments, arguments)
+        user, id_ = (
+            figures.validate_user_id("user", arguments["user"]),
+            self._resolve_id(arguments.get("event_id")),
+        )
+        return await self._append_event(
+            user, "alerts", id_, reporting.build_alert_raised(id_, arguments), id_, once=True
+        )
 
-    async def price(self, symbol: str, price: Number, **facts: Unpack[PriceFacts]) -> None:
+    async def price(self, symbol: str, price: Number, **arguments: Unpack[PriceArguments]) -> None:
         """`symbol` is worth `price` dollars a share now: a value, of which the newest wins. Where
         `bid`, `ask` are not said, they are the price."""
-        given("price", PriceFacts, facts)
-        await self._quote(symbol, reporting.quote(symbol, price, facts))
+        check_arguments("price", PriceArguments, arguments)
+        await self._put_quote(symbol, reporting.build_price_updated(symbol, price, arguments))
 
-    async def _order(
-        self, call: str, kind: type[OrderReport], status: OrderStatus, facts: OrderFacts
+    async def _report_order(
+        self,
+        method_name: str,
+        event_type: type[OrderReport],
+        status: OrderStatus,
+        arguments: OrderArguments,
     ) -> Receipt:
-        given(call, OrderFacts, facts)
-        return await self._report(kind(order=reporting.order(self.source, status, facts)), facts)
+        check_arguments(method_name, OrderArguments, arguments)
+        return await self._report(
+            event_type(order=reporting.build_reported_order(self.source, status, arguments)),
+            arguments,
+        )
 
-    async def _stop(self, call: str, kind: type[StopLossReport], facts: StopLossFacts) -> Receipt:
-        given(call, StopLossFacts, facts)
-        return await self._report(reporting.stop_loss(kind, self.source, facts), facts)
+    async def _report_stop_loss(
+        self, method_name: str, event_type: type[StopLossReport], arguments: StopLossArguments
+    ) -> Receipt:
+        check_arguments(method_name, StopLossArguments, arguments)
+        return await self._report(
+            reporting.build_stop_loss_report(event_type, self.source, arguments), arguments
+        )
 
-    async def _report(self, event: Event, facts: Any) -> Receipt:
+    async def _report(self, event: Event, arguments: Any) -> Receipt:
         """Reports on one strategy are one entity; those on none have the source's own."""
-        user, strategy = figures.user("user", facts["user"]), facts.get("strategy_id")
+        user, strategy = (
+            figures.validate_user_id("user", arguments["user"]),
+            arguments.get("strategy_id"),
+        )
         entity = self.source if strategy is None else f"{self.source}/{strategy}"
-        id_ = self._id(facts.get("event_id"))
-        return await self._store(user, "reports", entity, event, id_, once=False)
+        id_ = self._resolve_id(arguments.get("event_id"))
+        return await self._append_event(user, "reports", entity, event, id_, once=False)

@@ -15,19 +15,19 @@ import structlog
 from tapewire.log import (
     AlreadyStored,
     Conflict,
-    Draft,
+    EventDraft,
     EventLog,
+    OutcomeUnknown,
     Unavailable,
-    Uncertain,
 )
-from tapewire.log.patience import Patience, fresh_chance
+from tapewire.log.patience import Backoff, new_rng
 from tapewire.log.port import PAGE_EVENTS
 from tapewire.producer import trail
-from tapewire.producer.errors import Unpublished
+from tapewire.producer.errors import PublishTimeout
 
-MOST_SECONDS = 60.0
+MAX_RETRY_SECONDS = 60.0
 """How long a call may be tried at the most: well within the two minutes that ids are known for."""
-KNOWN_SECONDS = 60.0
+DEDUPLICATION_SAFE_SECONDS = 60.0
 """An event that is handled again and is older than this was perhaps answered longer ago than ids
 are known for, whatever the clocks say."""
 
@@ -41,10 +41,10 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     sequence: int | None
-    repeated: bool = False
+    is_duplicate: bool = False
 
 
-async def publish(log: EventLog, draft: Draft, seconds: float) -> Receipt:
+async def publish(log: EventLog, draft: EventDraft, retry_seconds: float) -> Receipt:
     """Have `draft` stored, trying for `seconds`.
 
     Raises:
@@ -53,77 +53,85 @@ async def publish(log: EventLog, draft: Draft, seconds: float) -> Receipt:
         Unpublished: no answer in time.
     """
     what = f"{draft.subject}"
-    receipt = await patiently(what, draft.meta.id, seconds, lambda: _once(log, draft))
+    receipt = await retry_until_answered(
+        what, draft.metadata.id, retry_seconds, lambda: _append_once(log, draft)
+    )
     logger.info(
         "published",
         subject=what,
         type=type(draft.event).__name__,
         id=receipt.id,
         sequence=receipt.sequence,
-        repeated=receipt.repeated,
+        repeated=receipt.is_duplicate,
     )
     return receipt
 
 
-async def patiently(
-    what: str, id_: str | None, seconds: float, try_: Callable[[], Awaitable[T]]
+async def retry_until_answered(
+    target: str, id_: str | None, retry_seconds: float, attempt: Callable[[], Awaitable[T]]
 ) -> T:
     """What `try_` gives, tried for `seconds` while there is no server or no answer. Raises
     Unpublished, and what else `try_` raises."""
-    clock, patience, maybe = asyncio.get_running_loop().time, Patience(fresh_chance()), False
-    deadline = clock() + seconds
+    clock, patience, maybe = asyncio.get_running_loop().time, Backoff(new_rng()), False
+    deadline = clock() + retry_seconds
     while True:
         try:
-            return await try_()
-        except (Uncertain, Unavailable) as error:
-            maybe = maybe or isinstance(error, Uncertain)
+            return await attempt()
+        except (OutcomeUnknown, Unavailable) as error:
+            maybe = maybe or isinstance(error, OutcomeUnknown)
             if clock() >= deadline:
-                raise Unpublished(what, id_, str(error), maybe=maybe) from error
-            logger.warning("not published yet; trying again", what=what, id=id_, why=str(error))
+                raise PublishTimeout(target, id_, str(error), may_be_stored=maybe) from error
+            logger.warning("not published yet; trying again", what=target, id=id_, why=str(error))
             await patience.wait()
 
 
-async def _once(log: EventLog, draft: Draft) -> Receipt:
-    at_work = trail.cause()
-    if at_work is not None and at_work.recorded.delivered > 1 and at_work.age() > KNOWN_SECONDS:
-        found = await _found(log, draft, after=at_work.recorded.sequence)
+async def _append_once(log: EventLog, draft: EventDraft) -> Receipt:
+    at_work = trail.current_handled_event()
+    if (
+        at_work is not None
+        and at_work.recorded.delivery_count > 1
+        and at_work.age_seconds() > DEDUPLICATION_SAFE_SECONDS
+    ):
+        found = await _find_stored_sequence(log, draft, after=at_work.recorded.sequence)
         if found is not None:
-            return Receipt(id=draft.meta.id, sequence=found, repeated=True)
+            return Receipt(id=draft.metadata.id, sequence=found, is_duplicate=True)
     try:
-        return Receipt(id=draft.meta.id, sequence=await log.append([draft]))
+        return Receipt(id=draft.metadata.id, sequence=await log.append([draft]))
     except AlreadyStored as known:
-        return Receipt(id=draft.meta.id, sequence=known.sequence, repeated=True)
+        return Receipt(id=draft.metadata.id, sequence=known.sequence, is_duplicate=True)
     except Conflict as conflict:
-        return await _judged(log, draft, conflict)
+        return await _resolve_conflict(log, draft, conflict)
 
 
-async def _judged(log: EventLog, draft: Draft, conflict: Conflict) -> Receipt:
+async def _resolve_conflict(log: EventLog, draft: EventDraft, conflict: Conflict) -> Receipt:
     """A stored event that is tried again meets its own expectation first, and an entity that is
     where it should be was only being written to. Else raises `conflict`."""
-    expected = draft.expect or 0
-    found = await _found(log, draft, after=expected, most=1)
+    expected = draft.expected_sequence or 0
+    found = await _find_stored_sequence(log, draft, after=expected, max_events=1)
     if found is not None:
-        return Receipt(id=draft.meta.id, sequence=found, repeated=True)
-    if await log.last(str(draft.subject)) == expected:
+        return Receipt(id=draft.metadata.id, sequence=found, is_duplicate=True)
+    if await log.last_sequence(str(draft.subject)) == expected:
         raise Unavailable(str(conflict)) from conflict
     raise conflict
 
 
-async def _found(log: EventLog, draft: Draft, *, after: int, most: int = PAGE_EVENTS) -> int | None:
+async def _find_stored_sequence(
+    log: EventLog, draft: EventDraft, *, after: int, max_events: int = PAGE_EVENTS
+) -> int | None:
     """Where the event stands among those of its entity after `after`: all, or the first one when
     `most` is 1.
 
     Raises Unavailable: a replica lags behind what the leader counts."""
     subject = str(draft.subject)
-    last = await log.last(subject)
+    last = await log.last_sequence(subject)
     while after < last:
-        page = await log.page(subject, after=after, limit=most)
+        page = await log.page(subject, after=after, limit=max_events)
         if not page.events:
             raise Unavailable(f"{subject} should reach {last}, a replica ends at {after}")
         for recorded in page.events:
-            if recorded.meta.id == draft.meta.id:
+            if recorded.metadata.id == draft.metadata.id:
                 return recorded.sequence
             after = recorded.sequence
-        if most == 1:
+        if max_events == 1:
             return None
     return None

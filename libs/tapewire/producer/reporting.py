@@ -25,17 +25,17 @@ from tapewire.events import (
     StrategyStatus,
 )
 from tapewire.producer import figures
-from tapewire.producer.errors import BadCall
+from tapewire.producer.errors import InvalidArgument
 from tapewire.producer.figures import Number
 
-NOTHING = Decimal(0)
+ZERO = Decimal(0)
 PERCENT_PLACES = 4
 
 L = TypeVar("L", bound=StopLossReport)
 M = TypeVar("M", bound=Enum)
 
 
-class Facts(TypedDict):
+class EventArguments(TypedDict):
     """Of every call: whom it concerns (`user`), when it happened (`at`, with a time zone; now), and
     the id to store it under (`event_id`), which makes a repeated call harmless."""
 
@@ -44,7 +44,7 @@ class Facts(TypedDict):
     event_id: NotRequired[str | None]
 
 
-class StrategyFacts(Facts):
+class StrategyArguments(EventArguments):
     """Of a strategy: what your program calls it, what it trades, what it holds (shares, below 0
     when short), what people call it, and why it is as it is."""
 
@@ -55,7 +55,7 @@ class StrategyFacts(Facts):
     message: NotRequired[str | None]
 
 
-class OrderFacts(Facts):
+class OrderArguments(EventArguments):
     """Of an order: what your program calls it, `quantity` in shares, `price` in dollars a share
     (its limit, or what it was executed at), its strategy, whether it closes a position for a
     stop-loss, and why it is as it is."""
@@ -70,7 +70,7 @@ class OrderFacts(Facts):
     reason: NotRequired[str | None]
 
 
-class StopLossFacts(Facts):
+class StopLossArguments(EventArguments):
     """Of a stop-loss: prices in dollars a share, and the order that closes the position."""
 
     strategy_id: str
@@ -80,7 +80,7 @@ class StopLossFacts(Facts):
     order_id: NotRequired[str | None]
 
 
-class ErrorFacts(Facts):
+class ErrorArguments(EventArguments):
     """Of an error: a word for programs, the same for people, and what helps to find the cause."""
 
     error_code: str
@@ -89,7 +89,7 @@ class ErrorFacts(Facts):
     details: NotRequired[str | None]
 
 
-class DecisionFacts(Facts):
+class DecisionArguments(EventArguments):
     """Of a decision: ``buy``, ``sell`` or ``hold``, how sure (0 to 1), why, whether it was acted
     on."""
 
@@ -101,7 +101,7 @@ class DecisionFacts(Facts):
     taken: NotRequired[bool]
 
 
-class AlertFacts(Facts):
+class AlertArguments(EventArguments):
     """Of an alert: its text, ``info``, ``warning`` or ``error``, and what it is about."""
 
     message: str
@@ -109,7 +109,7 @@ class AlertFacts(Facts):
     symbol: NotRequired[str | None]
 
 
-class PriceFacts(TypedDict, total=False):
+class PriceArguments(TypedDict, total=False):
     """Of a quote: the touch and its sizes in shares (nothing is filled where nothing is on offer),
     what was traded today, and the day's first price, which the change is against."""
 
@@ -122,131 +122,141 @@ class PriceFacts(TypedDict, total=False):
     at: datetime | None
 
 
-def given(call: str, kind: Any, facts: Mapping[str, Any]) -> None:
+def check_arguments(method_name: str, arguments_type: Any, arguments: Mapping[str, Any]) -> None:
     """Raises TypeError when `facts` lacks one that `kind` requires, or has one that it has not."""
-    missing = sorted(kind.__required_keys__ - facts.keys())
+    missing = sorted(arguments_type.__required_keys__ - arguments.keys())
     if missing:
-        raise TypeError(f"{call}() misses the argument {missing[0]!r}")
-    unknown = sorted(facts.keys() - kind.__required_keys__ - kind.__optional_keys__)
+        raise TypeError(f"{method_name}() misses the argument {missing[0]!r}")
+    unknown = sorted(
+        arguments.keys() - arguments_type.__required_keys__ - arguments_type.__optional_keys__
+    )
     if unknown:
-        known = ", ".join(sorted(kind.__required_keys__ | kind.__optional_keys__))
-        raise TypeError(f"{call}() has no argument {unknown[0]!r}; it has: {known}")
+        known = ", ".join(
+            sorted(arguments_type.__required_keys__ | arguments_type.__optional_keys__)
+        )
+        raise TypeError(f"{method_name}() has no argument {unknown[0]!r}; it has: {known}")
 
 
-def strategy(source: str, status: StrategyStatus, facts: StrategyFacts) -> ReportedStrategy:
+def build_reported_strategy(
+    source: str, status: StrategyStatus, arguments: StrategyArguments
+) -> ReportedStrategy:
     return ReportedStrategy(
         source=source,
-        strategy_id=figures.name("strategy_id", facts["strategy_id"]),
-        name=_name("name", facts.get("name")),
-        symbol=_name("symbol", facts.get("symbol")),
+        strategy_id=figures.validate_name("strategy_id", arguments["strategy_id"]),
+        name=_validate_optional_name("name", arguments.get("name")),
+        symbol=_validate_optional_name("symbol", arguments.get("symbol")),
         status=status,
-        position=figures.number("position", facts.get("position", 0)),
-        message=_words("message", facts.get("message")),
-        timestamp=figures.moment("at", facts.get("at")),
+        position=figures.validate_number("position", arguments.get("position", 0)),
+        message=_validate_optional_text("message", arguments.get("message")),
+        timestamp=figures.validate_timestamp("at", arguments.get("at")),
     )
 
 
-def order(source: str, status: OrderStatus, facts: OrderFacts) -> ReportedOrder:
-    price = facts.get("price")
+def build_reported_order(
+    source: str, status: OrderStatus, arguments: OrderArguments
+) -> ReportedOrder:
+    price = arguments.get("price")
     return ReportedOrder(
         source=source,
-        order_id=figures.name("order_id", facts["order_id"]),
-        strategy_id=_name("strategy_id", facts.get("strategy_id")),
-        symbol=figures.name("symbol", facts["symbol"]),
-        side=_one_of(Side, "side", facts["side"]),
-        stop_loss=_flag("stop_loss", facts.get("stop_loss", False)),
-        quantity=figures.number("quantity", facts["quantity"], above=NOTHING),
-        price=None if price is None else figures.price("price", price),
+        order_id=figures.validate_name("order_id", arguments["order_id"]),
+        strategy_id=_validate_optional_name("strategy_id", arguments.get("strategy_id")),
+        symbol=figures.validate_name("symbol", arguments["symbol"]),
+        side=_validate_enum(Side, "side", arguments["side"]),
+        stop_loss=_validate_bool("stop_loss", arguments.get("stop_loss", False)),
+        quantity=figures.validate_number("quantity", arguments["quantity"], exclusive_minimum=ZERO),
+        price=None if price is None else figures.validate_price("price", price),
         status=status,
-        reason=_words("reason", facts.get("reason")),
-        timestamp=figures.moment("at", facts.get("at")),
+        reason=_validate_optional_text("reason", arguments.get("reason")),
+        timestamp=figures.validate_timestamp("at", arguments.get("at")),
     )
 
 
-def stop_loss(kind: type[L], source: str, facts: StopLossFacts) -> L:
-    return kind(
+def build_stop_loss_report(event_type: type[L], source: str, arguments: StopLossArguments) -> L:
+    return event_type(
         source=source,
-        strategy_id=figures.name("strategy_id", facts["strategy_id"]),
-        symbol=_name("symbol", facts.get("symbol")),
-        trigger_price=figures.price("trigger_price", facts["trigger_price"]),
-        current_price=figures.price("current_price", facts["current_price"]),
-        order_id=_name("order_id", facts.get("order_id")),
-        timestamp=figures.moment("at", facts.get("at")),
+        strategy_id=figures.validate_name("strategy_id", arguments["strategy_id"]),
+        symbol=_validate_optional_name("symbol", arguments.get("symbol")),
+        trigger_price=figures.validate_price("trigger_price", arguments["trigger_price"]),
+        current_price=figures.validate_price("current_price", arguments["current_price"]),
+        order_id=_validate_optional_name("order_id", arguments.get("order_id")),
+        timestamp=figures.validate_timestamp("at", arguments.get("at")),
     )
 
 
-def error(source: str, facts: ErrorFacts) -> ErrorReported:
+def build_error_reported(source: str, arguments: ErrorArguments) -> ErrorReported:
     return ErrorReported(
         source=source,
-        strategy_id=_name("strategy_id", facts.get("strategy_id")),
-        error_code=figures.name("error_code", facts["error_code"]),
-        error_message=figures.words("error_message", facts["error_message"]),
-        details=_words("details", facts.get("details")),
-        timestamp=figures.moment("at", facts.get("at")),
+        strategy_id=_validate_optional_name("strategy_id", arguments.get("strategy_id")),
+        error_code=figures.validate_name("error_code", arguments["error_code"]),
+        error_message=figures.validate_text("error_message", arguments["error_message"]),
+        details=_validate_optional_text("details", arguments.get("details")),
+        timestamp=figures.validate_timestamp("at", arguments.get("at")),
     )
 
 
-def decision(decision_id: str, facts: DecisionFacts) -> DecisionMade:
-    confidence = figures.number("confidence", facts["confidence"], least=NOTHING)
+def build_decision_made(decision_id: str, arguments: DecisionArguments) -> DecisionMade:
+    confidence = figures.validate_number("confidence", arguments["confidence"], minimum=ZERO)
     if confidence > 1:
-        raise BadCall("confidence", facts["confidence"], "must be from 0 to 1")
+        raise InvalidArgument("confidence", arguments["confidence"], "must be from 0 to 1")
     return DecisionMade(
         decision_id=decision_id,
-        strategy_id=figures.name("strategy_id", facts["strategy_id"]),
-        symbol=figures.name("symbol", facts["symbol"]),
-        action=_one_of(Action, "action", facts["action"]),
+        strategy_id=figures.validate_name("strategy_id", arguments["strategy_id"]),
+        symbol=figures.validate_name("symbol", arguments["symbol"]),
+        action=_validate_enum(Action, "action", arguments["action"]),
         confidence=confidence,
-        reasoning=figures.words("reasoning", facts["reasoning"]),
-        taken=_flag("taken", facts.get("taken", True)),
-        timestamp=figures.moment("at", facts.get("at")),
+        reasoning=figures.validate_text("reasoning", arguments["reasoning"]),
+        taken=_validate_bool("taken", arguments.get("taken", True)),
+        timestamp=figures.validate_timestamp("at", arguments.get("at")),
     )
 
 
-def alert(alert_id: str, facts: AlertFacts) -> AlertRaised:
+def build_alert_raised(alert_id: str, arguments: AlertArguments) -> AlertRaised:
     return AlertRaised(
         alert_id=alert_id,
-        level=_one_of(AlertLevel, "level", facts.get("level") or AlertLevel.INFO),
-        message=figures.words("message", facts["message"]),
-        symbol=_name("symbol", facts.get("symbol")),
+        level=_validate_enum(AlertLevel, "level", arguments.get("level") or AlertLevel.INFO),
+        message=figures.validate_text("message", arguments["message"]),
+        symbol=_validate_optional_name("symbol", arguments.get("symbol")),
         rule_id=None,
-        timestamp=figures.moment("at", facts.get("at")),
+        timestamp=figures.validate_timestamp("at", arguments.get("at")),
     )
 
 
-def quote(symbol: str, price: Number, facts: PriceFacts) -> PriceUpdated:
-    last = figures.price("price", price)
-    bid, ask, day_open = facts.get("bid"), facts.get("ask"), facts.get("day_open")
-    first = last if day_open is None else figures.price("day_open", day_open)
+def build_price_updated(symbol: str, price: Number, arguments: PriceArguments) -> PriceUpdated:
+    last = figures.validate_price("price", price)
+    bid, ask, day_open = arguments.get("bid"), arguments.get("ask"), arguments.get("day_open")
+    first = last if day_open is None else figures.validate_price("day_open", day_open)
     return PriceUpdated(
-        symbol=figures.name("symbol", symbol),
+        symbol=figures.validate_name("symbol", symbol),
         price=last,
-        bid=last if bid is None else figures.price("bid", bid),
-        ask=last if ask is None else figures.price("ask", ask),
-        bid_size=figures.number("bid_size", facts.get("bid_size", 0), least=NOTHING),
-        ask_size=figures.number("ask_size", facts.get("ask_size", 0), least=NOTHING),
-        volume=figures.number("volume", facts.get("volume", 0), least=NOTHING),
+        bid=last if bid is None else figures.validate_price("bid", bid),
+        ask=last if ask is None else figures.validate_price("ask", ask),
+        bid_size=figures.validate_number("bid_size", arguments.get("bid_size", 0), minimum=ZERO),
+        ask_size=figures.validate_number("ask_size", arguments.get("ask_size", 0), minimum=ZERO),
+        volume=figures.validate_number("volume", arguments.get("volume", 0), minimum=ZERO),
         change=last - first,
-        change_percent=figures.plain(round((last - first) * 100 / first, PERCENT_PLACES)),
-        timestamp=figures.moment("at", facts.get("at")),
+        change_percent=figures.normalize(round((last - first) * 100 / first, PERCENT_PLACES)),
+        timestamp=figures.validate_timestamp("at", arguments.get("at")),
     )
 
 
-def _name(field: str, value: str | None) -> str | None:
-    return None if value is None else figures.name(field, value)
+def _validate_optional_name(field: str, value: str | None) -> str | None:
+    return None if value is None else figures.validate_name(field, value)
 
 
-def _words(field: str, value: str | None) -> str | None:
-    return None if value is None else figures.words(field, value)
+def _validate_optional_text(field: str, value: str | None) -> str | None:
+    return None if value is None else figures.validate_text(field, value)
 
 
-def _flag(field: str, value: bool) -> bool:
+def _validate_bool(field: str, value: bool) -> bool:
     if not isinstance(value, bool):
-        raise BadCall(field, value, "must be True or False")
+        raise InvalidArgument(field, value, "must be True or False")
     return value
 
 
-def _one_of(kind: type[M], field: str, value: M | str) -> M:
+def _validate_enum(enum_type: type[M], field: str, value: M | str) -> M:
     try:
-        return kind(value)
+        return enum_type(value)
     except ValueError:
-        raise BadCall(field, value, f"must be one of {[one.value for one in kind]}") from None
+        raise InvalidArgument(
+            field, value, f"must be one of {[one.value for one in enum_type]}"
+        ) from None

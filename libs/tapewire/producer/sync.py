@@ -16,16 +16,16 @@ from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
-from tapewire.log import Recorded, Subscription
+from tapewire.log import RecordedEvent, Subscription
 from tapewire.producer import trail
 from tapewire.producer.connecting import connect as connect_async
-from tapewire.producer.tape import PATIENCE_SECONDS, Tape
+from tapewire.producer.tape import DEFAULT_RETRY_SECONDS, Client
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class _Loop:
+class _LoopThread:
     """An event loop in a daemon thread."""
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class _Loop:
         self._loop.run_forever()
         self._loop.close()
 
-    def do(self, work: Coroutine[Any, Any, T]) -> T:
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run `work` there and wait for it here. Raises RuntimeError when closed, or from there."""
         if not self._thread.is_alive() or self._loop.is_closed():
             work.close()
@@ -59,41 +59,45 @@ class _Loop:
             self._thread.join()
 
 
-def _blocking(
-    method: Callable[Concatenate[Tape, P], Coroutine[Any, Any, T]],
-) -> "Callable[Concatenate[SyncTape, P], T]":
+def _make_blocking(
+    method: Callable[Concatenate[Client, P], Coroutine[Any, Any, T]],
+) -> "Callable[Concatenate[SyncClient, P], T]":
     """`method` of the tape, done when it returns."""
 
-    def call(self: "SyncTape", /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self._do(method, *args, **kwargs)
+    def call(self: "SyncClient", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self._call(method, *args, **kwargs)
 
     functools.update_wrapper(call, method)
     return call
 
 
-class Reacting:
+class SyncDurableSubscription:
     """A reaction under way; `close` ends it."""
 
-    def __init__(self, tape: "SyncTape", reaction: Subscription) -> None:
-        self._tape = tape
-        self._reaction = reaction
+    def __init__(self, client: "SyncClient", subscription: Subscription) -> None:
+        self._client = client
+        self._subscription = subscription
 
     def close(self) -> None:
         """No event is handed out after this returns."""
-        self._tape._loop.do(self._reaction.close())  # noqa: SLF001
+        self._client._loop_thread.run(self._subscription.close())  # noqa: SLF001
 
 
-class SyncTape:
+class SyncClient:
     """Made by `connect`. Calls, arguments and errors are those of `Tape`."""
 
-    def __init__(self, url: str, name: str, *, patience: float = PATIENCE_SECONDS) -> None:
-        self._loop = _Loop()
-        self._held = contextlib.AsyncExitStack()
+    def __init__(
+        self, url: str, name: str, *, retry_seconds: float = DEFAULT_RETRY_SECONDS
+    ) -> None:
+        self._loop_thread = _LoopThread()
+        self._exit_stack = contextlib.AsyncExitStack()
         try:
-            connecting = self._held.enter_async_context(connect_async(url, name, patience=patience))
-            self._tape = self._loop.do(connecting)
+            connecting = self._exit_stack.enter_async_context(
+                connect_async(url, name, retry_seconds=retry_seconds)
+            )
+            self._client = self._loop_thread.run(connecting)
         except BaseException:
-            self._loop.close()
+            self._loop_thread.close()
             raise
 
     def __enter__(self) -> Self:
@@ -110,52 +114,56 @@ class SyncTape:
     def close(self) -> None:
         """Leave; closing twice is nothing."""
         with contextlib.suppress(RuntimeError):
-            self._loop.do(self._held.aclose())
-        self._loop.close()
+            self._loop_thread.run(self._exit_stack.aclose())
+        self._loop_thread.close()
 
-    def _do(
+    def _call(
         self,
-        method: Callable[Concatenate[Tape, P], Coroutine[Any, Any, T]],
+        method: Callable[Concatenate[Client, P], Coroutine[Any, Any, T]],
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
         async def within() -> T:
-            with trail.taken_over(carried):
-                return await method(self._tape, *args, **kwargs)
+            with trail.restore_context(carried):
+                return await method(self._client, *args, **kwargs)
 
-        carried = trail.carried()
-        return self._loop.do(within())
+        carried = trail.capture_context()
+        return self._loop_thread.run(within())
 
-    def react(self, name: str, filter: str, handler: Callable[[Recorded], None]) -> Reacting:  # noqa: A002
+    def subscribe_durable(
+        self, name: str, filter: str, handler: Callable[[RecordedEvent], None]
+    ) -> SyncDurableSubscription:
         """As `Tape.react`; `handler` is an ordinary function, called in a thread, one event at a
         time, and may call this tape."""
 
-        async def handle(recorded: Recorded) -> None:
+        async def handle(recorded: RecordedEvent) -> None:
             await asyncio.to_thread(handler, recorded)
 
-        return Reacting(self, self._loop.do(self._tape.react(name, filter, handle)))
+        return SyncDurableSubscription(
+            self, self._loop_thread.run(self._client.subscribe_durable(name, filter, handle))
+        )
 
-    strategy_started = _blocking(Tape.strategy_started)
-    strategy_updated = _blocking(Tape.strategy_updated)
-    strategy_stopped = _blocking(Tape.strategy_stopped)
-    strategy_completed = _blocking(Tape.strategy_completed)
-    strategy_errored = _blocking(Tape.strategy_errored)
-    order_placed = _blocking(Tape.order_placed)
-    order_executed = _blocking(Tape.order_executed)
-    order_rejected = _blocking(Tape.order_rejected)
-    order_cancelled = _blocking(Tape.order_cancelled)
-    order_failed = _blocking(Tape.order_failed)
-    stop_loss_triggered = _blocking(Tape.stop_loss_triggered)
-    stop_loss_executed = _blocking(Tape.stop_loss_executed)
-    error = _blocking(Tape.error)
-    decision = _blocking(Tape.decision)
-    alert = _blocking(Tape.alert)
-    price = _blocking(Tape.price)
-    publish = _blocking(Tape.publish)
-    put = _blocking(Tape.put)
-    notify = _blocking(Tape.notify)
-    ask = _blocking(Tape.ask)
+    strategy_started = _make_blocking(Client.strategy_started)
+    strategy_updated = _make_blocking(Client.strategy_updated)
+    strategy_stopped = _make_blocking(Client.strategy_stopped)
+    strategy_completed = _make_blocking(Client.strategy_completed)
+    strategy_errored = _make_blocking(Client.strategy_errored)
+    order_placed = _make_blocking(Client.order_placed)
+    order_executed = _make_blocking(Client.order_executed)
+    order_rejected = _make_blocking(Client.order_rejected)
+    order_cancelled = _make_blocking(Client.order_cancelled)
+    order_failed = _make_blocking(Client.order_failed)
+    stop_loss_triggered = _make_blocking(Client.stop_loss_triggered)
+    stop_loss_executed = _make_blocking(Client.stop_loss_executed)
+    error = _make_blocking(Client.error)
+    decision = _make_blocking(Client.decision)
+    alert = _make_blocking(Client.alert)
+    price = _make_blocking(Client.price)
+    publish = _make_blocking(Client.publish)
+    put = _make_blocking(Client.put)
+    notify = _make_blocking(Client.notify)
+    request = _make_blocking(Client.request)
 
 
-connect = SyncTape
+connect = SyncClient
 """A sync tape: ``with connect(url, name) as tape``. Arguments and errors as `tapewire.connect`."""

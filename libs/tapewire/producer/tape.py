@@ -16,36 +16,36 @@ from typing import TypeVar
 import msgspec
 import structlog
 
-from tapewire.events import CATALOGUE, CODEC, Delivery, Event, Kind, Undecodable, UnknownType
+from tapewire.events import CATALOGUE, CODEC, Delivery, Event, EventType, Undecodable, UnknownType
 from tapewire.log import (
-    Draft,
+    EventDraft,
     EventLog,
-    Meta,
-    Recorded,
-    Subject,
+    EventMetadata,
+    EventSubject,
+    LatestValueStore,
+    RecordedEvent,
     Subscription,
     ValueKey,
-    Values,
+    encode_token,
     new_id,
-    token,
 )
-from tapewire.log.patience import Patience, fresh_chance
+from tapewire.log.patience import Backoff, new_rng
 from tapewire.producer import figures, trail
-from tapewire.producer.errors import BadCall, Reserved
-from tapewire.producer.happenings import Happenings
-from tapewire.producer.publishing import Receipt, patiently, publish
-from tapewire.runtime import Requests, Unanswered
-from tapewire.runtime.contracts import Call, notifications
+from tapewire.producer.errors import InvalidArgument, ReservedEventType
+from tapewire.producer.happenings import TradingEventPublisher
+from tapewire.producer.publishing import Receipt, publish, retry_until_answered
+from tapewire.runtime import RequestClient, RequestTimeout
+from tapewire.runtime.contracts import ServiceCall, notifications
 
-PATIENCE_SECONDS = 20.0
+DEFAULT_RETRY_SECONDS = 20.0
 """How long a call is tried unless `connect` says otherwise."""
-ANSWER_SECONDS = 5.0
-HOUSE = "tapewire"
-OPEN_DOMAINS = frozenset({"reports", "decisions", "alerts"})
+DEFAULT_REPLY_TIMEOUT_SECONDS = 5.0
+PLATFORM_PACKAGE = "tapewire"
+WRITABLE_DOMAINS = frozenset({"reports", "decisions", "alerts"})
 """Domains of Tapewire's own that every program may write to: nothing is decided on them."""
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-_EVENT_ID = re.compile(r"[\x21-\x7e]{1,128}")
+CLIENT_NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_EVENT_ID_PATTERN = re.compile(r"[\x21-\x7e]{1,128}")
 
 Q = TypeVar("Q", bound=msgspec.Struct)
 R = TypeVar("R", bound=msgspec.Struct)
@@ -57,7 +57,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Tape(Happenings):
+class Client(TradingEventPublisher):
     """Made by `connect`. Every call may be used by any number of tasks at once."""
 
     def __init__(
@@ -65,20 +65,20 @@ class Tape(Happenings):
         source: str,
         *,
         log: EventLog,
-        market: Values,
-        own_values: Values,
-        requests: Requests,
-        patience: float = PATIENCE_SECONDS,
+        quotes: LatestValueStore,
+        declared_values: LatestValueStore,
+        requests: RequestClient,
+        retry_seconds: float = DEFAULT_RETRY_SECONDS,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self.source = source
         self._clock = clock
         self._log = log
-        self._market = market
-        self._own_values = own_values
+        self._quotes = quotes
+        self._declared_values = declared_values
         self._requests = requests
-        self._patience = patience
-        self._reactions: list[Subscription] = []
+        self._retry_seconds = retry_seconds
+        self._subscriptions: list[Subscription] = []
 
     async def publish(
         self,
@@ -87,7 +87,7 @@ class Tape(Happenings):
         owner: str,
         entity: str,
         event_id: str | None = None,
-        expect: int | None = None,
+        expected_sequence: int | None = None,
         once: bool = False,
     ) -> Receipt:
         """Store `event`, of a type that is your package's, for `owner` (a user, or
@@ -104,21 +104,31 @@ class Tape(Happenings):
             Conflict: the entity is not where `expect` or `once` has it, but for this very event.
             Refused, Unpublished: from the log.
         """
-        kind = _kind("event", event)
+        kind = _validate_event("event", event)
         if kind.delivery is Delivery.NEWEST_WINS:
-            raise BadCall("event", kind.name, "is a newest-wins value: use put()")
+            raise InvalidArgument("event", kind.name, "is a newest-wins value: use put()")
         if kind.domain is None:
-            raise BadCall("event", kind.name, "was declared without a domain: @event(…, domain=…)")
-        if kind.package == HOUSE and kind.domain not in OPEN_DOMAINS:
-            raise Reserved("event", kind.name, f"its service writes {kind.domain}: ask that")
-        if once and expect not in (None, 0):
-            raise BadCall("expect", expect, "once means that the entity has no event yet")
-        id_ = self._id(event_id)
+            raise InvalidArgument(
+                "event", kind.name, "was declared without a domain: @event(…, domain=…)"
+            )
+        if kind.package == PLATFORM_PACKAGE and kind.domain not in WRITABLE_DOMAINS:
+            raise ReservedEventType(
+                "event", kind.name, f"its service writes {kind.domain}: ask that"
+            )
+        if once and expected_sequence not in (None, 0):
+            raise InvalidArgument(
+                "expect", expected_sequence, "once means that the entity has no event yet"
+            )
+        id_ = self._resolve_id(event_id)
         return await self._append(
-            Subject(figures.name("owner", owner), kind.domain, figures.name("entity", entity)),
+            EventSubject(
+                figures.validate_name("owner", owner),
+                kind.domain,
+                figures.validate_name("entity", entity),
+            ),
             event,
             id_,
-            0 if once else expect,
+            0 if once else expected_sequence,
         )
 
     async def put(self, value: Event, *, owner: str, entity: str) -> None:
@@ -130,15 +140,22 @@ class Tape(Happenings):
             Reserved: a type that Tapewire writes itself.
             Refused, Unpublished: from the log.
         """
-        kind = _kind("value", value)
+        kind = _validate_event("value", value)
         if kind.delivery is not Delivery.NEWEST_WINS:
-            raise BadCall("value", kind.name, "is an event: use publish()")
-        if kind.package == HOUSE:
-            raise Reserved("value", kind.name, "is Tapewire's own: prices are told by price()")
-        key = ValueKey(figures.name("owner", owner), kind.tag, figures.name("entity", entity))
+            raise InvalidArgument("value", kind.name, "is an event: use publish()")
+        if kind.package == PLATFORM_PACKAGE:
+            raise ReservedEventType(
+                "value", kind.name, "is Tapewire's own: prices are told by price()"
+            )
+        key = ValueKey(
+            figures.validate_name("owner", owner), kind.tag, figures.validate_name("entity", entity)
+        )
         data = CODEC.encode(value)
-        await patiently(
-            f"val.{key}", None, self._patience, lambda: self._own_values.put(str(key), data)
+        await retry_until_answered(
+            f"val.{key}",
+            None,
+            self._retry_seconds,
+            lambda: self._declared_values.put(str(key), data),
         )
 
     async def notify(
@@ -153,15 +170,15 @@ class Tape(Happenings):
         request = notifications.SendNotification(
             user_ids=users, title=title, message=message, type=type, payload=payload or {}
         )
-        return (await self.ask(notifications.SEND_NOTIFICATION, request)).ids
+        return (await self.request(notifications.SEND_NOTIFICATION, request)).ids
 
-    async def ask(
+    async def request(
         self,
-        call: Call[Q, R],
+        call: ServiceCall[Q, R],
         request: Q,
         *,
         command_id: str | None = None,
-        seconds: float = ANSWER_SECONDS,
+        timeout_seconds: float = DEFAULT_REPLY_TIMEOUT_SECONDS,
     ) -> R:
         """What the owning service answers, as in ``ask(orders.PLACE_ORDER, orders.PlaceOrder(…))``
         (`tapewire.contracts` has all calls); `seconds` for each try. It is asked again under the
@@ -171,32 +188,32 @@ class Tape(Happenings):
             Refusal: it answered no; `code` and `path` say why.
             Unanswered: nobody answered for as long as was to be waited.
         """
-        command = self._id(command_id)
-        clock, patience = asyncio.get_running_loop().time, Patience(fresh_chance())
-        deadline = clock() + self._patience
+        command = self._resolve_id(command_id)
+        clock, patience = asyncio.get_running_loop().time, Backoff(new_rng())
+        deadline = clock() + self._retry_seconds
         while True:
             try:
-                return await self._requests.ask(
+                return await self._requests.request(
                     call.service,
                     call.verb,
                     request,
                     call.reply,
-                    correlation=trail.correlation(),
+                    correlation=trail.current_correlation(),
                     command_id=command,
-                    traceparent=trail.traceparent(),
-                    seconds=seconds,
+                    traceparent=trail.current_traceparent(),
+                    timeout_seconds=timeout_seconds,
                 )
-            except Unanswered as silence:
+            except RequestTimeout as silence:
                 if clock() >= deadline:
                     raise
                 logger.warning("asks again", service=call.service, why=str(silence))
                 await patience.wait()
 
-    async def react(
+    async def subscribe_durable(
         self,
         name: str,
         filter: str,  # noqa: A002 - the word of the field
-        handler: Callable[[Recorded], Awaitable[None]],
+        handler: Callable[[RecordedEvent], Awaitable[None]],
     ) -> Subscription:
         """Have `handler` handle every event that `filter` takes (`tapewire.pattern` makes one),
         from the first one ever, in one of all the programs that connect by this tape's name and
@@ -206,73 +223,77 @@ class Tape(Happenings):
 
         It ends with the tape, or by ``close()``. Raises BadCall, or Unavailable.
         """
-        if not NAME.fullmatch(name):
-            raise BadCall("name", name, "must be 1 to 64 of A-Z, a-z, 0-9, _ and -")
+        if not CLIENT_NAME_PATTERN.fullmatch(name):
+            raise InvalidArgument("name", name, "must be 1 to 64 of A-Z, a-z, 0-9, _ and -")
         if not filter.startswith("ev.") or any(not part for part in filter.split(".")):
-            raise BadCall(
+            raise InvalidArgument(
                 "filter", filter, "must be a filter of the journal, such as ev.*.orders.>"
             )
         # No service reacts under a name with @ in it, and no two of (name, source) give the same.
         durable = f"{name}@{self.source}"
 
-        async def handle(recorded: Recorded) -> None:
-            with trail.caused_by(durable, recorded, self._clock):
+        async def handle(recorded: RecordedEvent) -> None:
+            with trail.handling_event(durable, recorded, self._clock):
                 await handler(recorded)
 
-        reaction = await self._log.react(durable, filter, handle)
-        self._reactions.append(reaction)
+        reaction = await self._log.subscribe_durable(durable, filter, handle)
+        self._subscriptions.append(reaction)
         return reaction
 
     async def close(self) -> None:
         """End the reactions; what they have not handled goes to others, or waits."""
-        reactions, self._reactions = self._reactions, []
+        reactions, self._subscriptions = self._subscriptions, []
         for reaction in reactions:
             await reaction.close()
 
     async def _append(
-        self, subject: Subject, event: Event, id_: str, expect: int | None
+        self, subject: EventSubject, event: Event, id_: str, expected_sequence: int | None
     ) -> Receipt:
-        at_work = trail.cause()
-        meta = Meta(
+        at_work = trail.current_handled_event()
+        meta = EventMetadata(
             id=id_,
-            correlation=trail.correlation(),
-            causation=at_work.recorded.meta.id if at_work is not None else None,
-            traceparent=trail.traceparent(),
+            correlation=trail.current_correlation(),
+            causation=at_work.recorded.metadata.id if at_work is not None else None,
+            traceparent=trail.current_traceparent(),
         )
-        draft = Draft(subject=subject, event=event, meta=meta, expect=expect)
-        return await publish(self._log, draft, self._patience)
+        draft = EventDraft(
+            subject=subject, event=event, metadata=meta, expected_sequence=expected_sequence
+        )
+        return await publish(self._log, draft, self._retry_seconds)
 
-    async def _store(
+    async def _append_event(
         self, owner: str, domain: str, entity: str, event: Event, event_id: str, *, once: bool
     ) -> Receipt:
-        subject = Subject(owner, domain, entity)
+        subject = EventSubject(owner, domain, entity)
         return await self._append(subject, event, event_id, 0 if once else None)
 
-    async def _quote(self, symbol: str, event: Event) -> None:
-        key, data = token(symbol), CODEC.encode(event)
-        await patiently(f"px.{key}", None, self._patience, lambda: self._market.put(key, data))
+    async def _put_quote(self, symbol: str, event: Event) -> None:
+        key, data = encode_token(symbol), CODEC.encode(event)
+        await retry_until_answered(
+            f"px.{key}", None, self._retry_seconds, lambda: self._quotes.put(key, data)
+        )
 
-    def _id(self, given: str | None) -> str:
+    def _resolve_id(self, explicit_id: str | None) -> str:
         """An id: the one given, the handler's next one, or a new one. Raises BadCall."""
-        if given is None:
-            at_work = trail.cause()
+        if explicit_id is None:
+            at_work = trail.current_handled_event()
             return new_id() if at_work is None else at_work.next_id()
-        if not isinstance(given, str) or not _EVENT_ID.fullmatch(given):
-            raise BadCall(
-                "event_id", given, "must be 1 to 128 printable ASCII characters, no space"
+        if not isinstance(explicit_id, str) or not _EVENT_ID_PATTERN.fullmatch(explicit_id):
+            raise InvalidArgument(
+                "event_id", explicit_id, "must be 1 to 128 printable ASCII characters, no space"
             )
-        return given
+        return explicit_id
 
 
-def _kind(field: str, event: Event) -> Kind:
+def _validate_event(field: str, event: Event) -> EventType:
     """What is declared of `event`, which readers can decode. Raises BadCall."""
     try:
-        kind = CATALOGUE.kind(type(event))
+        kind = CATALOGUE.type_of(type(event))
     except UnknownType:
         wanted = "must be a type that @tapewire.event declared"
-        raise BadCall(field, type(event).__name__, wanted) from None
+        raise InvalidArgument(field, type(event).__name__, wanted) from None
     try:
         CATALOGUE.decode(kind.tag, CODEC.encode(event))
     except (Undecodable, TypeError, ValueError) as error:
-        raise BadCall(field, kind.name, f"holds what its fields cannot: {error}") from error
+        raise InvalidArgument(field, kind.name, f"holds what its fields cannot: {error}") from error
     return kind

@@ -3,25 +3,25 @@
 Start at `app`: a service is a wiring function given to `run`.
 """
 
-from tapewire.log import Refusal
+from tapewire.log import CommandRejected
 from tapewire.runtime.app import App, run
-from tapewire.runtime.correlation import correlation_id
+from tapewire.runtime.correlation import ensure_correlation_id
 from tapewire.runtime.leases import Leases
 from tapewire.runtime.logs import correlated
-from tapewire.runtime.requests import Context, Endpoint, Requests, Unanswered
+from tapewire.runtime.requests import Endpoint, RequestClient, RequestContext, RequestTimeout
 from tapewire.runtime.settings import BadSetting, Settings
 
 __all__ = [
     "App",
     "BadSetting",
-    "Context",
+    "CommandRejected",
     "Endpoint",
     "Leases",
-    "Refusal",
-    "Requests",
+    "RequestClient",
+    "RequestContext",
+    "RequestTimeout",
     "Settings",
-    "Unanswered",
     "correlated",
-    "correlation_id",
+    "ensure_correlation_id",
     "run",
 ]

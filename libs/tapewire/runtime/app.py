@@ -22,20 +22,26 @@ import nats.errors
 import structlog
 
 from tapewire.events import BadDeclaration
-from tapewire.log import LogError, Unavailable, pattern, token
-from tapewire.log.jetstream import JetStreamLog, JetStreamValues, Wire, connect, provision
+from tapewire.log import LogError, Unavailable, encode_token, pattern
+from tapewire.log.jetstream import (
+    JetStreamEventLog,
+    JetStreamLatestValueStore,
+    NatsConnection,
+    connect,
+    provision,
+)
 from tapewire.log.jetstream.streams import MARKET, SESSIONS, TICKETS, VIEWS
-from tapewire.log.patience import Patience, fresh_chance
-from tapewire.log.projector import Projector
+from tapewire.log.patience import Backoff, new_rng
+from tapewire.log.projector import ViewCheckpointer
 from tapewire.log.views import View, ViewType
 from tapewire.runtime import extensions, logs, requests, telemetry
-from tapewire.runtime.agents import LEASE, Announcer, Check, Watch
+from tapewire.runtime.agents import LEASE, AgentMonitor, AgentStatusReporter, HealthCheck
 from tapewire.runtime.leases import Leases
-from tapewire.runtime.requests import Endpoint, Requests
+from tapewire.runtime.requests import Endpoint, RequestClient
 from tapewire.runtime.settings import BadSetting, Settings
 
-STREAMS_RETRY_SECONDS = 0.5
-STREAMS_AGAIN_SECONDS = 5.0
+PROVISION_RETRY_SECONDS = 0.5
+REPROVISION_RETRY_SECONDS = 5.0
 
 EXIT_BAD_SETTING = 2
 EXIT_UNAVAILABLE = 3
@@ -44,40 +50,54 @@ EXIT_UNAVAILABLE = 3
 class App:
     """What a service stands on. What is registered is undone in reverse order at the end."""
 
-    def __init__(self, name: str, settings: Settings, wire: Wire) -> None:
+    def __init__(self, name: str, settings: Settings, connection: NatsConnection) -> None:
         self.name = name
         self.settings = settings
-        self.wire = wire
+        self.connection = connection
         self.instance = settings.instance or f"{socket.gethostname()}-{os.getpid()}"
-        self.log = JetStreamLog(wire)
-        self.market = JetStreamValues(wire, stream=MARKET, prefix="px", live="live.px")
-        self.valuations = JetStreamValues(wire, stream=MARKET, prefix="mk", live="live.mk")
-        self.own_values = JetStreamValues(wire, stream=MARKET, prefix="val", live="live.val")
-        self.views = JetStreamValues(wire, stream=VIEWS, prefix="view")
-        self.sessions = JetStreamValues(wire, stream=SESSIONS, prefix="$KV.sessions")
-        self.tickets = JetStreamValues(wire, stream=TICKETS, prefix="$KV.tickets")
-        self.heartbeats = JetStreamValues(wire, stream=MARKET, prefix="hb", live="live.hb")
-        self.requests = Requests(wire)
-        self.leases = Leases(wire, self.instance)
+        self.log = JetStreamEventLog(connection)
+        self.quotes = JetStreamLatestValueStore(
+            connection, stream=MARKET, prefix="px", live_prefix="live.px"
+        )
+        self.valuations = JetStreamLatestValueStore(
+            connection, stream=MARKET, prefix="mk", live_prefix="live.mk"
+        )
+        self.declared_values = JetStreamLatestValueStore(
+            connection, stream=MARKET, prefix="val", live_prefix="live.val"
+        )
+        self.views = JetStreamLatestValueStore(connection, stream=VIEWS, prefix="view")
+        self.sessions = JetStreamLatestValueStore(
+            connection, stream=SESSIONS, prefix="$KV.sessions"
+        )
+        self.tickets = JetStreamLatestValueStore(connection, stream=TICKETS, prefix="$KV.tickets")
+        self.heartbeats = JetStreamLatestValueStore(
+            connection, stream=MARKET, prefix="hb", live_prefix="live.hb"
+        )
+        self.requests = RequestClient(connection)
+        self.leases = Leases(connection, self.instance)
         self.logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(name)
-        self.ready = False
-        self.announcer = Announcer(
-            self.log, self.heartbeats, name, self.instance, every=settings.agent_heartbeat
+        self.is_ready = False
+        self.status_reporter = AgentStatusReporter(
+            self.log,
+            self.heartbeats,
+            name,
+            self.instance,
+            heartbeat_seconds=settings.agent_heartbeat,
         )
-        self._stop = asyncio.Event()
+        self._stop_requested = asyncio.Event()
         self.failure: BaseException | None = None
-        self._undo = contextlib.AsyncExitStack()
+        self._cleanup = contextlib.AsyncExitStack()
 
-    def valuations_of(self, user: str) -> JetStreamValues:
+    def user_valuations(self, user: str) -> JetStreamLatestValueStore:
         """What the positions of one user are worth."""
-        name = token(user)
-        return JetStreamValues(
-            self.wire, stream=MARKET, prefix=f"mk.{name}", live=f"live.mk.{name}"
+        name = encode_token(user)
+        return JetStreamLatestValueStore(
+            self.connection, stream=MARKET, prefix=f"mk.{name}", live_prefix=f"live.mk.{name}"
         )
 
-    def on_stop(self, undo: Callable[[], Awaitable[Any]]) -> None:
+    def on_stop(self, cleanup: Callable[[], Awaitable[Any]]) -> None:
         """Call `undo` at the end, before whatever was registered earlier."""
-        self._undo.push_async_callback(undo)
+        self._cleanup.push_async_callback(cleanup)
 
     def spawn(self, work: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
         """Run `work` beside the service until the end; if it fails, the service ends with it."""
@@ -87,7 +107,7 @@ class App:
             if not done.cancelled() and done.exception() is not None:
                 self.logger.error("a task failed", task=name, exc_info=done.exception())
                 self.failure = done.exception()
-                self._stop.set()
+                self._stop_requested.set()
 
         async def cancel() -> None:
             task.cancel()
@@ -98,12 +118,12 @@ class App:
         self.on_stop(cancel)
         return task
 
-    def check(self, unwell: Check) -> None:
+    def add_health_check(self, check: HealthCheck) -> None:
         """Announce the service as degraded while `unwell` says what is wrong with it; it is asked
         with every heartbeat."""
-        self.announcer.checks.append(unwell)
+        self.status_reporter.health_checks.append(check)
 
-    def leased(
+    def run_leased(
         self,
         name: str,
         work: Callable[[], Awaitable[None]],
@@ -113,91 +133,95 @@ class App:
         `endpoints` are what only the holder can answer: it does while it works."""
 
         async def answering() -> None:
-            answers = await self._answering(endpoints or {})
+            answers = await self._serve_leased_requests(endpoints or {})
             try:
                 await work()
             finally:
                 await answers.close()
 
-        self.spawn(self.leases.hold(name, answering if endpoints else work), name=f"lease {name}")
+        self.spawn(
+            self.leases.run_while_held(name, answering if endpoints else work), name=f"lease {name}"
+        )
 
-    async def project(self, kind: ViewType[View]) -> None:
+    async def checkpoint_views(self, view_type: ViewType[View]) -> None:
         """Keep checkpoints of the views of `kind`, together with all other processes."""
-        projector = Projector(self.log, self.views, kind)
-        reaction = await self.log.react(
-            projector.reaction, pattern(domain=kind.domain), projector.note
+        projector = ViewCheckpointer(self.log, self.views, view_type)
+        reaction = await self.log.subscribe_durable(
+            projector.durable_name, pattern(domain=view_type.domain), projector.handle
         )
         self.on_stop(reaction.close)
-        self.spawn(projector.run(), name=projector.reaction)
+        self.spawn(projector.run(), name=projector.durable_name)
 
-    async def _answering(self, endpoints: Mapping[str, Endpoint[Any]]) -> requests.Answering:
+    async def _serve_leased_requests(
+        self, endpoints: Mapping[str, Endpoint[Any]]
+    ) -> requests.RequestServer:
         """Answer as soon as the connection allows it: the lease was won, so it does or will."""
-        patience = Patience(fresh_chance())
+        patience = Backoff(new_rng())
         while True:
             try:
-                return await requests.answer(self.wire, self.name, endpoints)
+                return await requests.serve_requests(self.connection, self.name, endpoints)
             except (LogError, nats.errors.Error) as error:
                 self.logger.warning("cannot answer yet", error=str(error))
                 await patience.wait()
 
-    async def answer(self, endpoints: Mapping[str, Endpoint[Any]]) -> None:
+    async def serve_requests(self, endpoints: Mapping[str, Endpoint[Any]]) -> None:
         """Answer requests to ``svc.{name}.{verb}`` until the end."""
-        answering = await requests.answer(self.wire, self.name, endpoints)
+        answering = await requests.serve_requests(self.connection, self.name, endpoints)
         self.on_stop(answering.close)
 
     def stop(self) -> None:
         """Begin the end."""
-        self._stop.set()
+        self._stop_requested.set()
 
-    async def serve(self) -> None:
+    async def run_until_stopped(self) -> None:
         """Say that the service is ready and wait for its end.
 
         Raises:
             BaseException: what a spawned task failed with.
         """
-        self.ready = True
-        self.announcer.ready()
+        self.is_ready = True
+        self.status_reporter.report_ready()
         self.logger.info("ready", instance=self.instance)
         if self.settings.ready_fd >= 0:
             os.write(self.settings.ready_fd, b"ready\n")
-        await self._stop.wait()
-        self.ready = False
+        await self._stop_requested.wait()
+        self.is_ready = False
         self.logger.info("stopping")
         if self.failure is not None:
             raise self.failure
 
     async def close(self) -> None:
         """Undo everything, last first."""
-        await self._undo.aclose()
+        await self._cleanup.aclose()
 
 
-async def _streams(wire: Wire, settings: Settings) -> None:
+async def _provision_streams(connection: NatsConnection, settings: Settings) -> None:
     """Make the streams exist, however late JetStream itself starts."""
     deadline = asyncio.get_running_loop().time() + settings.nats_wait
     while True:
         try:
-            await provision(wire, replicas=settings.replicas)
+            await provision(connection, replicas=settings.replicas)
         except Unavailable:
             if asyncio.get_running_loop().time() >= deadline:
                 raise
-            await asyncio.sleep(STREAMS_RETRY_SECONDS)
+            await asyncio.sleep(PROVISION_RETRY_SECONDS)
         else:
             return
 
 
-async def _keep_streams(app: App) -> None:
+async def _reprovision_on_reconnect(app: App) -> None:
     """Make the streams again whenever the connection is back: a single server that was restarted
     has lost those that it keeps in memory, and nobody but its clients is there to make them."""
     back = asyncio.Event()
-    app.wire.on_state.append(lambda connected: back.set() if connected else None)
+    app.connection.state_listeners.append(lambda connected: back.set() if connected else None)
     while True:
         await back.wait()
         back.clear()
         try:
-            await _streams(app.wire, app.settings)
+            await _provision_streams(app.connection, app.settings)
         except LogError as error:
             app.logger.warning("the streams may be missing; trying again", error=str(error))
-            await asyncio.sleep(STREAMS_AGAIN_SECONDS)
+            await asyncio.sleep(REPROVISION_RETRY_SECONDS)
             back.set()
 
 
@@ -210,7 +234,7 @@ def _check_settings(settings: Settings) -> None:
         )
 
 
-def _announce(app: App) -> None:
+def _start_status_reporting(app: App) -> None:
     """Say what state the service is in until the end, and watch over all services in turn."""
     if not app.settings.agent_heartbeat:
         return
@@ -218,26 +242,28 @@ def _announce(app: App) -> None:
     async def farewell() -> None:
         # Every user sees it: what the failure says of files and addresses is for the log.
         failure = app.failure
-        await app.announcer.stopped(
+        await app.status_reporter.report_stopped(
             None if failure is None else f"failed: {type(failure).__name__}"
         )
 
     app.on_stop(farewell)
-    app.wire.on_state.append(app.announcer.connection)
-    app.spawn(app.announcer.run(), name="announcer")
-    watch = Watch(app.log, app.views, app.heartbeats, silence=app.settings.agent_silence)
-    app.leased(LEASE, watch.run)
+    app.connection.state_listeners.append(app.status_reporter.on_connection_state)
+    app.spawn(app.status_reporter.run(), name="announcer")
+    watch = AgentMonitor(
+        app.log, app.views, app.heartbeats, silence_seconds=app.settings.agent_silence
+    )
+    app.run_leased(LEASE, watch.run)
 
 
-async def _health(app: App) -> None:
+async def _start_health_server(app: App) -> None:
     if not app.settings.health_port:
         return
-    from tapewire.runtime.health import Health, serve_health
+    from tapewire.runtime.health import HealthStatus, serve_health
 
-    def state() -> Health:
-        healthy = app.ready and app.wire.connected
-        word = "ok" if healthy else ("degraded" if app.ready else "starting")
-        return Health(word, app.name, app.wire.connected)
+    def state() -> HealthStatus:
+        healthy = app.is_ready and app.connection.is_connected
+        word = "ok" if healthy else ("degraded" if app.is_ready else "starting")
+        return HealthStatus(word, app.name, app.connection.is_connected)
 
     server = await serve_health(app.settings.health_host, app.settings.health_port, state)
     app.on_stop(server.close)
@@ -247,17 +273,17 @@ async def _run(name: str, settings: Settings, wiring: Callable[[App], Awaitable[
     wire = await connect(settings.nats_url, f"tapewire {name}", wait_seconds=settings.nats_wait)
     app = App(name, settings, wire)
     app.on_stop(wire.close)
-    app.spawn(wire.ended(), name="connection")
+    app.spawn(wire.wait_closed(), name="connection")
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, app.stop)
     try:
-        await _streams(wire, settings)
-        app.spawn(_keep_streams(app), name="streams")
-        _announce(app)
-        await _health(app)
+        await _provision_streams(wire, settings)
+        app.spawn(_reprovision_on_reconnect(app), name="streams")
+        _start_status_reporting(app)
+        await _start_health_server(app)
         await wiring(app)
-        await app.serve()
+        await app.run_until_stopped()
     except Exception as failure:
         app.failure = failure
         raise
@@ -275,8 +301,8 @@ def run(name: str, wiring: Callable[[App], Awaitable[None]]) -> NoReturn:
     except BadSetting as error:
         sys.stderr.write(f"tapewire {name}: {error}\n")
         sys.exit(EXIT_BAD_SETTING)
-    logs.set_up(name, format_=settings.log_format, level=settings.log_level)
-    telemetry.set_up(name, settings.otlp_endpoint)
+    logs.configure_logging(name, format_=settings.log_format, level=settings.log_level)
+    telemetry.configure_tracing(name, settings.otlp_endpoint)
     logger = structlog.get_logger(name)
     try:
         with contextlib.suppress(ImportError):
@@ -294,5 +320,5 @@ def run(name: str, wiring: Callable[[App], Awaitable[None]]) -> NoReturn:
         logger.exception("failed")
         sys.exit(1)
     finally:
-        telemetry.flush()
+        telemetry.shutdown()
     sys.exit(0)

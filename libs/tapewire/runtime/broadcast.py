@@ -13,7 +13,7 @@ from nats.aio.msg import Msg
 
 from tapewire.events import CODEC
 from tapewire.log import LogError, Subscription
-from tapewire.log.jetstream import Wire
+from tapewire.log.jetstream import NatsConnection
 
 logger = structlog.get_logger("tapewire.broadcast")
 
@@ -21,26 +21,26 @@ logger = structlog.get_logger("tapewire.broadcast")
 class Broadcast:
     """Says and hears structs on the subjects ``say.{topic}``."""
 
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
+    def __init__(self, connection: NatsConnection) -> None:
+        self._connection = connection
 
-    async def say(self, topic: str, word: msgspec.Struct, *, arrives: bool = False) -> bool:
+    async def publish(self, topic: str, message: msgspec.Struct, *, flush: bool = False) -> bool:
         """Tell everybody who listens, this process too; whether it could leave. With `arrives`
         return when the server has it, and so gives it to a listener before anything later."""
         try:
-            await self._wire.publish(f"say.{topic}", CODEC.encode(word))
-            if arrives:
-                await self._wire.flush()
+            await self._connection.publish(f"say.{topic}", CODEC.encode(message))
+            if flush:
+                await self._connection.flush()
         except LogError as error:
             logger.info("nobody was told", topic=topic, error=str(error))
             return False
         return True
 
-    async def hear(
+    async def subscribe(
         self,
         topic: str,
-        into: Any,
-        on_word: Callable[[Any], None],
+        message_type: Any,
+        on_message: Callable[[Any], None],
         on_gap: Callable[[str], None] = lambda _: None,
     ) -> Subscription:
         """Call `on_word` for what is said, decoded `into` a struct or a union of them; what is
@@ -48,10 +48,10 @@ class Broadcast:
 
         async def take(message: Msg) -> None:
             try:
-                word = CODEC.decode(message.data, into)
+                word = CODEC.decode(message.data, message_type)
             except msgspec.DecodeError as error:
                 logger.warning("passes over a word", topic=topic, error=str(error))
                 return
-            on_word(word)
+            on_message(word)
 
-        return await self._wire.subscribe(f"say.{topic}", take, on_gap)
+        return await self._connection.subscribe(f"say.{topic}", take, on_gap)

@@ -7,13 +7,13 @@ import re
 
 from tapewire.log import new_id
 
-HEADER = "X-Correlation-ID"
+CORRELATION_HEADER = "X-Correlation-ID"
 
-_VALID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_VALID_CORRELATION_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
-def correlation_id(given: str | None) -> str:
+def ensure_correlation_id(given: str | None) -> str:
     """`given` when it is valid, a new id otherwise."""
-    if given is not None and _VALID.fullmatch(given):
+    if given is not None and _VALID_CORRELATION_ID.fullmatch(given):
         return given
     return new_id()

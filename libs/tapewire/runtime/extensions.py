@@ -13,12 +13,12 @@ import structlog
 
 from tapewire.runtime.settings import BadSetting
 
-GROUP = "tapewire.events"
+ENTRY_POINT_GROUP = "tapewire.events"
 
 logger = structlog.get_logger("tapewire.extensions")
 
 
-class BadPackage(BadSetting):
+class BadEventPackage(BadSetting):
     """A package of event types that cannot be had; says which, who names it, and why."""
 
 
@@ -29,18 +29,20 @@ def load(packages: Iterable[str] = ()) -> list[str]:
         BadPackage: one cannot be imported, or declares what clashes.
     """
     loaded: dict[str, None] = {}
-    for module, named_by in _named(packages):
+    for module, named_by in _event_modules(packages):
         if module not in loaded:
             _import(module, named_by)
             loaded[module] = None
     return list(loaded)
 
 
-def _named(packages: Iterable[str]) -> Iterator[tuple[str, str]]:
+def _event_modules(packages: Iterable[str]) -> Iterator[tuple[str, str]]:
     """Modules, and who names them."""
-    for found in sorted(entry_points(group=GROUP), key=lambda found: (found.module, found.name)):
+    for found in sorted(
+        entry_points(group=ENTRY_POINT_GROUP), key=lambda found: (found.module, found.name)
+    ):
         by = f"the distribution {found.dist.name}" if found.dist else "an installed distribution"
-        yield found.module, f"{by} (entry point {found.name!r} of {GROUP})"
+        yield found.module, f"{by} (entry point {found.name!r} of {ENTRY_POINT_GROUP})"
     for package in packages:
         yield package, "TAPEWIRE_EVENT_PACKAGES"
 
@@ -50,7 +52,7 @@ def _import(module: str, named_by: str) -> None:
         importlib.import_module(module)
     except Exception as error:
         why = " ".join(str(error).split())
-        raise BadPackage(
+        raise BadEventPackage(
             f"the event types of {module!r}, named by {named_by}, cannot be had: "
             f"{type(error).__name__}: {why}"
         ) from error

@@ -11,7 +11,7 @@ import uvicorn
 from litestar import Litestar, Response, get
 
 
-class Health(msgspec.Struct, frozen=True):
+class HealthStatus(msgspec.Struct, frozen=True):
     """`status` is ``ok``, ``starting`` or ``degraded``; `nats` whether the connection is there."""
 
     status: str
@@ -19,16 +19,16 @@ class Health(msgspec.Struct, frozen=True):
     nats: bool
 
 
-def health_app(state: Callable[[], Health]) -> Litestar:
+def health_app(get_status: Callable[[], HealthStatus]) -> Litestar:
     """The two probes as an application."""
 
     @get("/health/live", sync_to_thread=False)
-    def live() -> Health:
-        return state()
+    def live() -> HealthStatus:
+        return get_status()
 
     @get("/health/ready", sync_to_thread=False)
-    def ready() -> Response[Health]:
-        health = state()
+    def ready() -> Response[HealthStatus]:
+        health = get_status()
         return Response(health, status_code=200 if health.status == "ok" else 503)
 
     return Litestar([live, ready], openapi_config=None, logging_config=None)
@@ -45,10 +45,17 @@ class HealthServer(uvicorn.Server):
         self.should_exit = True
 
 
-async def serve_health(host: str, port: int, state: Callable[[], Health]) -> HealthServer:
+async def serve_health(
+    host: str, port: int, get_status: Callable[[], HealthStatus]
+) -> HealthServer:
     """Listen at `host`:`port`; close what is returned."""
     config = uvicorn.Config(
-        health_app(state), host=host, port=port, log_config=None, access_log=False, lifespan="off"
+        health_app(get_status),
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
     )
     server = HealthServer(config)
     server.config.load()

@@ -41,13 +41,13 @@ _PHONE_KEYS = re.compile(r"(phone|mobile|tel)", re.I)
 REDACTED = "[redacted]"
 
 
-def set_up(service: str, *, format_: str, level: str) -> None:
+def configure_logging(service: str, *, format_: str, level: str) -> None:
     """Let every logger of the process, ours or a library's, write one line an event to stderr."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _of_service(service),
+        _add_service(service),
     ]
     last: structlog.typing.Processor = (
         structlog.processors.JSONRenderer(sort_keys=True)
@@ -82,7 +82,7 @@ def set_up(service: str, *, format_: str, level: str) -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
-def set_up_as_guest() -> None:
+def configure_embedded_logging() -> None:
     """In a program that is not ours: let our lines go to the standard `logging`, under the names
     ``tapewire.…``, with secrets masked. Nothing is done where the program configured structlog."""
     if structlog.is_configured():
@@ -100,7 +100,7 @@ def set_up_as_guest() -> None:
     )
 
 
-def _of_service(service: str) -> structlog.typing.Processor:
+def _add_service(service: str) -> structlog.typing.Processor:
     def add(
         _logger: Any, _method: str, event: MutableMapping[str, Any]
     ) -> MutableMapping[str, Any]:

@@ -22,20 +22,28 @@ from nats.micro.service import Service
 from opentelemetry.trace import SpanKind
 
 from tapewire.events import CODEC
-from tapewire.events.misfit import at, located
-from tapewire.log import BadSubject, LogError, Overloaded, Refusal, Unavailable, Uncertain, new_id
-from tapewire.log.jetstream import Wire
+from tapewire.events.misfit import split_error_path, value_at
+from tapewire.log import (
+    BadSubject,
+    CommandRejected,
+    LogError,
+    OutcomeUnknown,
+    TooManyConflicts,
+    Unavailable,
+    new_id,
+)
+from tapewire.log.jetstream import NatsConnection
 from tapewire.runtime import telemetry
-from tapewire.runtime.correlation import correlation_id
+from tapewire.runtime.correlation import ensure_correlation_id
 from tapewire.runtime.logs import correlated
 
-REQUESTS_AT_ONCE = 256
+MAX_CONCURRENT_REQUESTS = 256
 """Requests that one process works on at once; further ones wait in NATS's own queue."""
-ASK_SECONDS = 5.0
+REQUEST_TIMEOUT_SECONDS = 5.0
 DRAIN_SECONDS = 5.0
-SHOWN_CHARACTERS = 60
+MAX_QUOTED_CHARACTERS = 60
 """Of a bad value that a refusal repeats."""
-_COMMAND = re.compile(r"[!-~]{1,128}")
+_COMMAND_ID = re.compile(r"[!-~]{1,128}")
 VERSION = "0.1.0"
 
 logger = structlog.get_logger("tapewire.requests")
@@ -43,7 +51,7 @@ logger = structlog.get_logger("tapewire.requests")
 Q = TypeVar("Q", bound=msgspec.Struct)
 
 
-class Context(msgspec.Struct, frozen=True, kw_only=True):
+class RequestContext(msgspec.Struct, frozen=True, kw_only=True):
     """What comes with a request. A `command_id` repeats when a caller tries again."""
 
     correlation: str
@@ -55,10 +63,10 @@ class Endpoint(msgspec.Struct, Generic[Q], frozen=True):
     """What is asked, and who answers. The handler may raise Refusal."""
 
     request: type[Q]
-    handler: Callable[[Q, Context], Awaitable[msgspec.Struct]]
+    handler: Callable[[Q, RequestContext], Awaitable[msgspec.Struct]]
 
 
-class Error(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class ErrorReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A refusal on the wire."""
 
     code: str
@@ -66,31 +74,31 @@ class Error(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     path: str | None = None
 
 
-class Unanswered(Exception):
+class RequestTimeout(Exception):
     """The owning service is away, overloaded or too slow. Asking again is safe for a command whose
     id is repeated."""
 
 
-class Answering:
+class RequestServer:
     """One service's endpoints, answering."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._limit = asyncio.Semaphore(REQUESTS_AT_ONCE)
+        self._concurrency_limit = asyncio.Semaphore(MAX_CONCURRENT_REQUESTS)
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def add(self, service: str, verb: str, endpoint: Endpoint[Any]) -> None:
+    async def add_endpoint(self, service: str, verb: str, endpoint: Endpoint[Any]) -> None:
         async def take(request: Request) -> None:
-            await self._limit.acquire()
-            task = asyncio.create_task(_answer(service, verb, endpoint, request))
+            await self._concurrency_limit.acquire()
+            task = asyncio.create_task(_handle_request(service, verb, endpoint, request))
             self._tasks.add(task)
-            task.add_done_callback(self._done)
+            task.add_done_callback(self._on_task_done)
 
         await self._service.add_endpoint(name=verb, subject=f"svc.{service}.{verb}", handler=take)
 
-    def _done(self, task: asyncio.Task[None]) -> None:
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        self._limit.release()
+        self._concurrency_limit.release()
 
     async def close(self) -> None:
         """Take nothing new, and finish what is under way."""
@@ -105,27 +113,31 @@ class Answering:
             await asyncio.wait(self._tasks, timeout=DRAIN_SECONDS)
 
 
-async def answer(wire: Wire, service: str, endpoints: Mapping[str, Endpoint[Any]]) -> Answering:
+async def serve_requests(
+    connection: NatsConnection, service: str, endpoints: Mapping[str, Endpoint[Any]]
+) -> RequestServer:
     """Answer ``svc.{service}.{verb}`` for every verb, sharing the load with other processes.
 
     Once this returns, requests arrive. Raises Unavailable or Uncertain when the connection is lost.
     """
     micro = await nats.micro.add_service(
-        wire.client, name=service, version=VERSION, description=f"Tapewire {service}"
+        connection.client, name=service, version=VERSION, description=f"Tapewire {service}"
     )
-    answering = Answering(micro)
+    answering = RequestServer(micro)
     for verb, endpoint in endpoints.items():
-        await answering.add(service, verb, endpoint)
+        await answering.add_endpoint(service, verb, endpoint)
     # What was subscribed is on its way to the server; an answer to ourselves proves that it has
     # arrived. (nats-py's flush does not: its ping can overtake what is pending.)
-    await wire.request(f"$SRV.PING.{service}.{micro.id}")
+    await connection.request(f"$SRV.PING.{service}.{micro.id}")
     return answering
 
 
-async def _answer(service: str, verb: str, endpoint: Endpoint[Any], request: Request) -> None:
+async def _handle_request(
+    service: str, verb: str, endpoint: Endpoint[Any], request: Request
+) -> None:
     headers = request.headers or {}
-    context = Context(
-        correlation=correlation_id(headers.get("Tw-Correlation")),
+    context = RequestContext(
+        correlation=ensure_correlation_id(headers.get("Tw-Correlation")),
         command_id=headers.get("Tw-Command") or new_id(),
         traceparent=headers.get("traceparent"),
     )
@@ -141,47 +153,49 @@ async def _answer(service: str, verb: str, endpoint: Endpoint[Any], request: Req
         # What the request causes hangs below this span, or below the asker's when none is made.
         own = telemetry.traceparent() or context.traceparent
         context = msgspec.structs.replace(context, traceparent=own)
-        answered = await _handle(endpoint, request.data, context)
+        answered = await _run_handler(endpoint, request.data, context)
         try:
             await _respond(request, answered)
         except Exception as error:
             logger.warning("could not answer", verb=verb, error=repr(error))
 
 
-def _checked(command_id: str) -> str:
+def _check_command_id(command_id: str) -> str:
     """Raises Refusal: event ids and headers are made of it."""
-    if not _COMMAND.fullmatch(command_id):
+    if not _COMMAND_ID.fullmatch(command_id):
         message = (
-            f"Tw-Command must be 1 to 128 printable ASCII characters, not {_short(command_id)}"
+            f"Tw-Command must be 1 to 128 printable ASCII characters, not {_truncate(command_id)}"
         )
-        raise Refusal("invalid", message, "Tw-Command")
+        raise CommandRejected("invalid", message, "Tw-Command")
     return command_id
 
 
-async def _handle(endpoint: Endpoint[Any], data: bytes, context: Context) -> msgspec.Struct:
+async def _run_handler(
+    endpoint: Endpoint[Any], data: bytes, context: RequestContext
+) -> msgspec.Struct:
     try:
-        _checked(context.command_id)
+        _check_command_id(context.command_id)
         return await endpoint.handler(CODEC.decode(data, endpoint.request), context)
-    except Refusal as refusal:
-        return Error(code=refusal.code, message=refusal.message, path=refusal.path)
+    except CommandRejected as refusal:
+        return ErrorReply(code=refusal.code, message=refusal.message, path=refusal.path)
     except msgspec.ValidationError as error:
-        return _misfit(str(error), data)
+        return _validation_error(str(error), data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        return Error(code="invalid", message=f"the request is not JSON: {error}")
+        return ErrorReply(code="invalid", message=f"the request is not JSON: {error}")
     except BadSubject as error:
-        return Error(code="invalid", message=str(error))
-    except (Unavailable, Uncertain, Overloaded) as error:
+        return ErrorReply(code="invalid", message=str(error))
+    except (Unavailable, OutcomeUnknown, TooManyConflicts) as error:
         logger.warning("request could not be done now", error=str(error))
-        return Error(code="unavailable", message=str(error))
+        return ErrorReply(code="unavailable", message=str(error))
     except LogError as error:
         logger.warning("the log refused", error=str(error))
-        return Error(code="invalid", message=str(error))
+        return ErrorReply(code="invalid", message=str(error))
     except Exception:
         logger.exception("request failed")
-        return Error(code="internal", message="the service failed; its log has the reason")
+        return ErrorReply(code="internal", message="the service failed; its log has the reason")
 
 
-class _Digits(str):
+class _RawNumber(str):
     """A number as it was sent: an int of a thousand digits costs nothing to show."""
 
     __slots__ = ()
@@ -190,27 +204,27 @@ class _Digits(str):
         return str(self)
 
 
-def _misfit(message: str, data: bytes) -> Error:
+def _validation_error(message: str, data: bytes) -> ErrorReply:
     """What does not fit, where, and the value that is there."""
-    message, path = located(message)
+    message, path = split_error_path(message)
     try:
-        value = at(json.loads(data, parse_int=_Digits, parse_float=_Digits), path)
+        value = value_at(json.loads(data, parse_int=_RawNumber, parse_float=_RawNumber), path)
     except (ValueError, RecursionError):  # a syntax error behind the misfit, a deep nest
         value = msgspec.UNSET
     if path and value is not msgspec.UNSET:
-        message = f"{path} does not fit: {message}, not {_short(value)}"
-    return Error(code="invalid", message=message, path=path or None)
+        message = f"{path} does not fit: {message}, not {_truncate(value)}"
+    return ErrorReply(code="invalid", message=message, path=path or None)
 
 
-def _short(value: Any) -> str:
+def _truncate(value: Any) -> str:
     text = ascii(value)
-    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
+    return text if len(text) <= MAX_QUOTED_CHARACTERS else f"{text[:MAX_QUOTED_CHARACTERS]}…"
 
 
-async def _respond(request: Request, answered: msgspec.Struct) -> None:
-    data = CODEC.encode(answered)
-    if isinstance(answered, Error):
-        await request.respond_error(answered.code, _one_line(answered.message), data=data)
+async def _respond(request: Request, reply: msgspec.Struct) -> None:
+    data = CODEC.encode(reply)
+    if isinstance(reply, ErrorReply):
+        await request.respond_error(reply.code, _one_line(reply.message), data=data)
     else:
         await request.respond(data)
 
@@ -222,13 +236,13 @@ def _one_line(text: str) -> str:
 R = TypeVar("R", bound=msgspec.Struct)
 
 
-class Requests:
+class RequestClient:
     """Asks services."""
 
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
+    def __init__(self, connection: NatsConnection) -> None:
+        self._connection = connection
 
-    async def ask(
+    async def request(
         self,
         service: str,
         verb: str,
@@ -238,7 +252,7 @@ class Requests:
         correlation: str,
         command_id: str | None = None,
         traceparent: str | None = None,
-        seconds: float = ASK_SECONDS,
+        timeout_seconds: float = REQUEST_TIMEOUT_SECONDS,
     ) -> R:
         """What `service` answers to `verb`. `traceparent` is what asking belongs to, where that is
         no current span.
@@ -253,14 +267,17 @@ class Requests:
             if parent is not None:
                 headers["traceparent"] = parent
             try:
-                message = await self._wire.request(
-                    f"svc.{service}.{verb}", CODEC.encode(request), headers, seconds=seconds
+                message = await self._connection.request(
+                    f"svc.{service}.{verb}",
+                    CODEC.encode(request),
+                    headers,
+                    timeout_seconds=timeout_seconds,
                 )
-            except (Unavailable, Uncertain) as error:
-                raise Unanswered(f"{service} does not answer {verb}: {error}") from error
+            except (Unavailable, OutcomeUnknown) as error:
+                raise RequestTimeout(f"{service} does not answer {verb}: {error}") from error
         if (message.headers or {}).get("Nats-Service-Error-Code") is None:
             return CODEC.decode(message.data, reply)
-        error_ = CODEC.decode(message.data, Error)
+        error_ = CODEC.decode(message.data, ErrorReply)
         if error_.code in ("unavailable", "internal"):
-            raise Unanswered(f"{service} could not {verb}: {error_.message}")
-        raise Refusal(error_.code, error_.message, error_.path)
+            raise RequestTimeout(f"{service} could not {verb}: {error_.message}")
+        raise CommandRejected(error_.code, error_.message, error_.path)

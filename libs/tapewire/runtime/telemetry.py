@@ -16,7 +16,7 @@ _propagator = TraceContextTextMapPropagator()
 _tracer: trace.Tracer | None = None
 
 
-def set_up(service: str, endpoint: str) -> None:
+def configure_tracing(service: str, endpoint: str) -> None:
     """Trace to the collector at `endpoint` (OTLP over HTTP); an empty one switches tracing off."""
     global _tracer
     if not endpoint:
@@ -32,7 +32,7 @@ def set_up(service: str, endpoint: str) -> None:
     _tracer = provider.get_tracer("tapewire")
 
 
-def flush() -> None:
+def shutdown() -> None:
     """Send what is buffered; for the end of a process."""
     provider = trace.get_tracer_provider()
     if _tracer is not None and hasattr(provider, "shutdown"):
@@ -58,7 +58,7 @@ def span(
         yield started
 
 
-def tracing() -> bool:
+def is_tracing() -> bool:
     """Whether spans go anywhere; for where even to ask for one, event by event, costs too much."""
     return _tracer is not None
 

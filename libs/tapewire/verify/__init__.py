@@ -2,7 +2,7 @@
 services' own (docs/adr/0008). Start at `reading.verify`; `laws` are what must hold of each domain.
 """
 
-from tapewire.verify.findings import Difference
-from tapewire.verify.reading import Summary, verify
+from tapewire.verify.findings import VerificationDifference
+from tapewire.verify.reading import VerificationSummary, verify
 
-__all__ = ["Difference", "Summary", "verify"]
+__all__ = ["VerificationDifference", "VerificationSummary", "verify"]

@@ -12,21 +12,28 @@ import msgspec
 
 from tapewire import views
 from tapewire.events import CODEC, Undecodable, UnknownType
-from tapewire.log import EVERYBODY, BadSubject, Bounds, Recorded
-from tapewire.log.checkpoints import Claim, Fold, Kept, follower, sequence, view
-from tapewire.log.subjects import text
-from tapewire.log.views import name_of
-from tapewire.verify.findings import Difference, Findings, shown
+from tapewire.log import EVERYBODY, BadSubject, Bounds, RecordedEvent
+from tapewire.log.checkpoints import (
+    CheckpointCheck,
+    DecodedCheckpoint,
+    ReferenceFold,
+    decode_follower_checkpoint,
+    decode_view_checkpoint,
+    event_sequence,
+)
+from tapewire.log.subjects import decode_token
+from tapewire.log.views import checkpoint_name
+from tapewire.verify.findings import Findings, VerificationDifference, format_value
 
 
-class _Kind(Protocol):
+class _ViewType(Protocol):
     domain: str
 
     def __call__(self) -> views.View: ...
 
 
-KINDS: dict[str, _Kind] = {
-    name_of(kind): kind
+VIEW_TYPES: dict[str, _ViewType] = {
+    checkpoint_name(kind): kind
     for kind in (getattr(views, name) for name in views.__all__)
     if hasattr(kind, "domain")
 }
@@ -34,167 +41,187 @@ KINDS: dict[str, _Kind] = {
 
 
 class _ViewFold:
-    def __init__(self, kind: _Kind) -> None:
-        self._view = kind()
+    def __init__(self, view_type: _ViewType) -> None:
+        self._view = view_type()
 
-    def apply(self, recorded: Recorded) -> None:
+    def apply(self, recorded: RecordedEvent) -> None:
         self._view.apply(recorded.event)
 
     def state(self) -> Any:
         return CODEC.decode(self._view.encode(), Any)
 
 
-class _Watch:
+class _PendingComparison:
     """A checkpoint and its fold, under way."""
 
-    __slots__ = ("at", "claim", "fold", "name", "owner")
+    __slots__ = ("claim", "fold", "name", "owner", "sequence_of")
 
-    def __init__(self, owner: str, name: str, claim: Claim, fold: Fold, kept: Kept | None) -> None:
+    def __init__(
+        self,
+        owner: str,
+        name: str,
+        claim: DecodedCheckpoint,
+        fold: ReferenceFold,
+        check: CheckpointCheck | None,
+    ) -> None:
         self.owner = owner
         self.name = name
         self.claim = claim
         self.fold = fold
-        self.at = kept.at if kept is not None else sequence
+        self.sequence_of = check.sequence_of if check is not None else event_sequence
 
 
-class Checkpoints:
+class CheckpointVerifier:
     """All checkpoints. `take` the events in the order of the log, then `finish`."""
 
     def __init__(
         self,
         findings: Findings,
         stored: Mapping[str, bytes],
-        kept: Iterable[Kept],
+        checks: Iterable[CheckpointCheck],
         bounds: Bounds,
         *,
         user: str | None,
     ) -> None:
         self._findings = findings
-        self._kept = {one.name: one for one in kept}
+        self._checks = {one.name: one for one in checks}
         self._bounds = bounds
-        self._watching: defaultdict[tuple[str, str], list[_Watch]] = defaultdict(list)
-        self.compared = 0
-        self.passed_over: Counter[str] = Counter()
+        self._pending: defaultdict[tuple[str, str], list[_PendingComparison]] = defaultdict(list)
+        self.compared_count = 0
+        self.skip_counts: Counter[str] = Counter()
         """Why, and how often."""
         self.cursors: dict[str, int] = {}
         """How far each follower was, by its name."""
         for key, data in stored.items():
             owner, _, name = key.partition(".")
-            if user is None or text(owner) == user or owner == EVERYBODY:
-                self._meet(text(owner), text(name), data, only=user)
+            if user is None or decode_token(owner) == user or owner == EVERYBODY:
+                self._add_checkpoint(decode_token(owner), decode_token(name), data, only_user=user)
 
-    def _meet(self, owner: str, name: str, data: bytes, *, only: str | None) -> None:
-        kept = self._kept.get(name) if owner == EVERYBODY else None
-        kind = KINDS.get(name)
+    def _add_checkpoint(self, owner: str, name: str, data: bytes, *, only_user: str | None) -> None:
+        kept = self._checks.get(name) if owner == EVERYBODY else None
+        kind = VIEW_TYPES.get(name)
         try:
             if kept is not None:
-                self._begin(owner, name, kept.read(data), kept.fold, kept, only)
+                self._start_comparison(
+                    owner, name, kept.decode(data), kept.make_fold, kept, only_user
+                )
             elif kind is not None:
-                self._begin(owner, name, view(data), lambda _: _ViewFold(kind), None, only)
+                self._start_comparison(
+                    owner,
+                    name,
+                    decode_view_checkpoint(data),
+                    lambda _: _ViewFold(kind),
+                    None,
+                    only_user,
+                )
             else:
-                self._cursor(owner, name, data)
+                self._add_cursor(owner, name, data)
         except (ValueError, msgspec.DecodeError) as error:
-            self._differ(owner, name, 0, f"the checkpoint cannot be read: {error}")
+            self._report(owner, name, 0, f"the checkpoint cannot be read: {error}")
 
-    def _cursor(self, owner: str, name: str, data: bytes) -> None:
+    def _add_cursor(self, owner: str, name: str, data: bytes) -> None:
         """A checkpoint of which nothing more is known than how far it is, if that."""
         try:
-            claim = follower(data)
+            claim = decode_follower_checkpoint(data)
         except msgspec.DecodeError:
-            self.passed_over[f"{name.partition('-')[0]}: not folded from the log"] += 1
+            self.skip_counts[f"{name.partition('-')[0]}: not folded from the log"] += 1
             return
-        if self._current(owner, name, claim):
-            self.compared += 1
+        if self._check_epoch_and_as_of(owner, name, claim):
+            self.compared_count += 1
             self.cursors[name] = claim.as_of
 
-    def _current(self, owner: str, name: str, claim: Claim) -> bool:
+    def _check_epoch_and_as_of(self, owner: str, name: str, claim: DecodedCheckpoint) -> bool:
         if claim.epoch != self._bounds.epoch:
-            self.passed_over["of a log that is no more"] += 1
+            self.skip_counts["of a log that is no more"] += 1
             return False
         if claim.as_of > self._bounds.last:
             what = f"it is true for {claim.as_of}, the log ends at {self._bounds.last}"
-            self._differ(owner, name, claim.as_of, what)
+            self._report(owner, name, claim.as_of, what)
             return False
         return True
 
-    def _begin(
+    def _start_comparison(
         self,
         owner: str,
         name: str,
-        claim: Claim,
+        claim: DecodedCheckpoint,
         fold: Any,
-        kept: Kept | None,
-        only: str | None,
+        check: CheckpointCheck | None,
+        only_user: str | None,
     ) -> None:
-        if not self._current(owner, name, claim):
+        if not self._check_epoch_and_as_of(owner, name, claim):
             return
-        if kept is not None:
+        if check is not None:
             self.cursors[name] = claim.as_of
-        if only is not None and (kept is not None or owner != only):
+        if only_user is not None and (check is not None or owner != only_user):
             return  # what it is folded from is not read
         if self._bounds.first > 1:
-            self.passed_over["the log does not reach back to its beginning"] += 1
+            self.skip_counts["the log does not reach back to its beginning"] += 1
             return
-        place = ("", kept.domain) if kept is not None else (owner, KINDS[name].domain)
-        self._watching[place].append(_Watch(owner, name, claim, fold(claim), kept))
+        place = ("", check.domain) if check is not None else (owner, VIEW_TYPES[name].domain)
+        self._pending[place].append(_PendingComparison(owner, name, claim, fold(claim), check))
 
-    def take(self, recorded: Recorded) -> None:
+    def apply(self, recorded: RecordedEvent) -> None:
         """Fold an event into every checkpoint that it concerns."""
-        place = recorded.place
+        place = recorded.event_subject
         for key in ((place.owner, place.domain), ("", place.domain)):
-            watching = self._watching.get(key)
+            watching = self._pending.get(key)
             if watching:
-                self._watching[key] = [one for one in watching if not self._over(one, recorded)]
+                self._pending[key] = [
+                    one for one in watching if not self._apply_or_compare(one, recorded)
+                ]
 
-    def _over(self, watch: _Watch, recorded: Recorded) -> bool:
+    def _apply_or_compare(self, comparison: _PendingComparison, recorded: RecordedEvent) -> bool:
         try:
-            if watch.at(recorded) <= watch.claim.as_of:
-                watch.fold.apply(recorded)
+            if comparison.sequence_of(recorded) <= comparison.claim.as_of:
+                comparison.fold.apply(recorded)
                 return False
         except (UnknownType, Undecodable, BadSubject):
             return False
-        self._compare(watch)
+        self._compare(comparison)
         return True
 
     def finish(self) -> None:
         """No event follows."""
-        for watching in self._watching.values():
+        for watching in self._pending.values():
             for watch in watching:
                 self._compare(watch)
-        self._watching.clear()
+        self._pending.clear()
 
-    def _compare(self, watch: _Watch) -> None:
-        self.compared += 1
-        found = first_difference(watch.claim.state, watch.fold.state())
+    def _compare(self, comparison: _PendingComparison) -> None:
+        self.compared_count += 1
+        found = first_difference(comparison.claim.state, comparison.fold.state())
         if found is not None:
             path, stored, folded = found
-            what = f"{path or 'all of it'} is {shown(stored)}, folded it is {shown(folded)}"
-            self._differ(watch.owner, watch.name, watch.claim.as_of, what)
+            what = f"{path or 'all of it'} is {format_value(stored)}, folded it is {format_value(folded)}"
+            self._report(comparison.owner, comparison.name, comparison.claim.as_of, what)
 
-    def _differ(self, owner: str, name: str, at: int, what: str) -> None:
-        self._findings.difference(
-            Difference(owner=owner, domain="checkpoint", entity=name, sequence=at, what=what)
+    def _report(self, owner: str, name: str, as_of: int, what: str) -> None:
+        self._findings.report(
+            VerificationDifference(
+                owner=owner, domain="checkpoint", entity=name, sequence=as_of, what=what
+            )
         )
 
 
-NOTHING = "not there"
+MISSING = "not there"
 
 
-def first_difference(stored: Any, folded: Any, path: str = "") -> tuple[str, Any, Any] | None:
+def first_difference(stored: Any, expected: Any, path: str = "") -> tuple[str, Any, Any] | None:
     """The path to the first place where the two differ, and what each has there."""
-    if isinstance(stored, dict) and isinstance(folded, dict):
-        for key in [*stored, *(key for key in folded if key not in stored)]:
+    if isinstance(stored, dict) and isinstance(expected, dict):
+        for key in [*stored, *(key for key in expected if key not in stored)]:
             inside = f"{path}.{key}" if path else str(key)
-            found = first_difference(stored.get(key, NOTHING), folded.get(key, NOTHING), inside)
+            found = first_difference(stored.get(key, MISSING), expected.get(key, MISSING), inside)
             if found is not None:
                 return found
         return None
-    if isinstance(stored, list) and isinstance(folded, list):
-        for number in range(max(len(stored), len(folded))):
-            one = stored[number] if number < len(stored) else NOTHING
-            other = folded[number] if number < len(folded) else NOTHING
+    if isinstance(stored, list) and isinstance(expected, list):
+        for number in range(max(len(stored), len(expected))):
+            one = stored[number] if number < len(stored) else MISSING
+            other = expected[number] if number < len(expected) else MISSING
             found = first_difference(one, other, f"{path}[{number}]")
             if found is not None:
                 return found
         return None
-    return None if stored == folded else (path, stored, folded)
+    return None if stored == expected else (path, stored, expected)

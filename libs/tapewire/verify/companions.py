@@ -10,39 +10,41 @@ from tapewire.events import (
     StrategySignaled,
     TradeExecuted,
 )
-from tapewire.log import Recorded
+from tapewire.log import RecordedEvent
 from tapewire.verify.findings import Findings
 
-OWED: dict[type[Event], tuple[type[Event], str]] = {
+REQUIRED_SUCCESSORS: dict[type[Event], tuple[type[Event], str]] = {
     OrderFilled: (TradeExecuted, "trade"),
     RuleTriggered: (AlertRaised, "alert"),
     StrategySignaled: (DecisionMade, "decision"),
 }
 
 
-class Companions:
+class SuccessorChecker:
     """Who owes whom."""
 
     def __init__(self, findings: Findings) -> None:
         self._findings = findings
-        self._owing: Recorded | None = None
+        self._awaiting_successor: RecordedEvent | None = None
 
-    def of(self, recorded: Recorded, event: Event | None) -> Recorded | None:
+    def match_predecessor(
+        self, recorded: RecordedEvent, event: Event | None
+    ) -> RecordedEvent | None:
         """The event right before that owes this one, if that is so. None for `event` is one that
         cannot be read."""
-        owing, self._owing = self._owing, None
-        if event is not None and type(event) in OWED:
-            self._owing = recorded
+        owing, self._awaiting_successor = self._awaiting_successor, None
+        if event is not None and type(event) in REQUIRED_SUCCESSORS:
+            self._awaiting_successor = recorded
         if owing is None:
             return None
-        wanted, word = OWED[type(owing.event)]
+        wanted, word = REQUIRED_SUCCESSORS[type(owing.event)]
         if recorded.sequence == owing.sequence + 1 and isinstance(event, wanted):
             return owing
-        self._findings.at(owing, f"its {word} does not follow it")
+        self._findings.report_event(owing, f"its {word} does not follow it")
         return None
 
     def finish(self) -> None:
         """No event follows."""
-        if self._owing is not None:
-            word = OWED[type(self._owing.event)][1]
-            self._findings.at(self._owing, f"its {word} does not follow it")
+        if self._awaiting_successor is not None:
+            word = REQUIRED_SUCCESSORS[type(self._awaiting_successor.event)][1]
+            self._findings.report_event(self._awaiting_successor, f"its {word} does not follow it")

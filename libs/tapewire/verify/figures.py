@@ -6,35 +6,39 @@ whole number of 10^-21 dollars: `COST`. Nothing is rounded but by `halves`, whic
 
 from decimal import Context, Decimal
 
-QTY, PRICE, COST, ENTRY = 9, 12, 21, 6
+QTY_PLACES, PRICE_PLACES, COST_PLACES, ENTRY_PRICE_PLACES = 9, 12, 21, 6
 """Decimal places."""
-MOST = 10**12
+MAX_AMOUNT = 10**12
 """No quantity, price or fee is larger."""
-_LARGEST_EXPONENT = 90
-_WIDE = Context(prec=200)
+_MAX_EXPONENT = 90
+_WIDE_CONTEXT = Context(prec=200)
 
 
-class NoFigure(ValueError):
+class UnrepresentableAmount(ValueError):
     """A decimal that is no whole number of the unit, or no number."""
 
 
-def units(value: Decimal, places: int) -> int:
+def to_units(value: Decimal, places: int) -> int:
     """`value` as a number of ``10 ** -places``. Raises NoFigure."""
-    if not value.is_finite() or value.adjusted() > _LARGEST_EXPONENT:
-        raise NoFigure(f"{str(value)[:40]} is no amount")
-    shifted = _WIDE.scaleb(value, places)
+    if not value.is_finite() or value.adjusted() > _MAX_EXPONENT:
+        raise UnrepresentableAmount(f"{str(value)[:40]} is no amount")
+    shifted = _WIDE_CONTEXT.scaleb(value, places)
     found = int(shifted)
     if found != shifted:
-        raise NoFigure(f"{str(value)[:40]} is finer than {places} places")
+        raise UnrepresentableAmount(f"{str(value)[:40]} is finer than {places} places")
     return found
 
 
-def decimal(number: int, places: int) -> Decimal:
+def from_units(units: int, places: int) -> Decimal:
     """The decimal that `units` makes `number` of."""
-    return _WIDE.scaleb(Decimal(number), -places).normalize(_WIDE) if number else Decimal(0)
+    return (
+        _WIDE_CONTEXT.scaleb(Decimal(units), -places).normalize(_WIDE_CONTEXT)
+        if units
+        else Decimal(0)
+    )
 
 
-def halves(dividend: int, divisor: int) -> int:
+def divide_half_even(dividend: int, divisor: int) -> int:
     """The whole number nearest to the quotient; half way between two, the even one."""
     if divisor < 0:
         dividend, divisor = -dividend, -divisor
@@ -44,6 +48,6 @@ def halves(dividend: int, divisor: int) -> int:
     return whole
 
 
-def average(cost: int, qty: int) -> int:
+def average_price(cost: int, qty: int) -> int:
     """Dollars a share in units of `ENTRY`, of a `COST` and a `QTY`."""
-    return halves(cost, qty * 10 ** (COST - QTY - ENTRY))
+    return divide_half_even(cost, qty * 10 ** (COST_PLACES - QTY_PLACES - ENTRY_PRICE_PLACES))

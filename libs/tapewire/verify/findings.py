@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 import msgspec
 
-from tapewire.log import BadSubject, Recorded, Subject
+from tapewire.log import BadSubject, EventSubject, RecordedEvent
 
 
-class Difference(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class VerificationDifference(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Something that is not as it must be. `sequence` is that of the event concerned, or the one
     that a checkpoint is true for; 0 when there is none."""
 
@@ -22,19 +22,19 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         return f"{self.owner} {self.domain} {self.entity} @{self.sequence}: {self.what}"
 
 
-class Place(msgspec.Struct, frozen=True):
+class EventLocation(msgspec.Struct, frozen=True):
     """Where an event was, once the event itself is let go."""
 
     sequence: int
     subject: str
 
-    def differs(self, what: str) -> Difference:
+    def to_difference(self, what: str) -> VerificationDifference:
         """A difference here."""
         try:
-            place = Subject.parse(self.subject)
+            place = EventSubject.parse(self.subject)
         except BadSubject:
-            place = Subject("", "", self.subject)
-        return Difference(
+            place = EventSubject("", "", self.subject)
+        return VerificationDifference(
             owner=place.owner,
             domain=place.domain,
             entity=place.entity,
@@ -46,41 +46,43 @@ class Place(msgspec.Struct, frozen=True):
 class Findings:
     """Tells of differences, and counts."""
 
-    def __init__(self, tell: Callable[[Difference], None]) -> None:
-        self._tell = tell
-        self.differences = 0
-        self.entities: Counter[str] = Counter()
+    def __init__(self, on_difference: Callable[[VerificationDifference], None]) -> None:
+        self._on_difference = on_difference
+        self.difference_count = 0
+        self.entity_counts: Counter[str] = Counter()
         """By domain: those that began."""
-        self.pending: Counter[str] = Counter()
+        self.pending_counts: Counter[str] = Counter()
         """What is still to be done by a service, by what it is."""
 
-    def at(self, recorded: Recorded, what: str) -> None:
+    def report_event(self, recorded: RecordedEvent, what: str) -> None:
         """The event `recorded` is not as it must be."""
-        self.after(Place(recorded.sequence, recorded.subject), what)
+        self.report_at(EventLocation(recorded.sequence, recorded.subject), what)
 
-    def after(self, place: Place, what: str) -> None:
+    def report_at(self, location: EventLocation, what: str) -> None:
         """Something is wrong with what came of the event at `place`."""
-        self.difference(place.differs(what))
+        self.report(location.to_difference(what))
 
-    def difference(self, difference: Difference) -> None:
+    def report(self, difference: VerificationDifference) -> None:
         """Tell of `difference`."""
-        self.differences += 1
-        self._tell(difference)
+        self.difference_count += 1
+        self._on_difference(difference)
 
-    def compare(self, recorded: Recorded, name: str, found: object, expected: object) -> None:
+    def compare(self, recorded: RecordedEvent, name: str, found: object, expected: object) -> None:
         """`name` of the event must be what was folded."""
         if found != expected:
-            self.at(recorded, f"{name} is {shown(found)}, folded it is {shown(expected)}")
+            self.report_event(
+                recorded, f"{name} is {format_value(found)}, folded it is {format_value(expected)}"
+            )
 
 
-def place(recorded: Recorded) -> Place:
+def location_of(recorded: RecordedEvent) -> EventLocation:
     """Where `recorded` is."""
-    return Place(recorded.sequence, recorded.subject)
+    return EventLocation(recorded.sequence, recorded.subject)
 
 
-def shown(value: object) -> str:
+def format_value(value: object) -> str:
     """`value` on one line, at most 120 characters."""
     if isinstance(value, tuple):
-        value = f"({', '.join(shown(part) for part in value)})"
+        value = f"({', '.join(format_value(part) for part in value)})"
     text = " ".join(str(getattr(value, "value", value)).split())
     return text if len(text) <= 120 else f"{text[:119]}…"

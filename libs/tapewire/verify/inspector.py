@@ -31,187 +31,220 @@ from tapewire.events import (
     Undecodable,
     UnknownType,
 )
-from tapewire.log import BadSubject, Bounds, Recorded
-from tapewire.verify.checkpoints import Checkpoints
-from tapewire.verify.companions import Companions
-from tapewire.verify.findings import Difference, Findings
-from tapewire.verify.laws.alerts import TOLD_DOMAINS, Alerts
-from tapewire.verify.laws.insights import Insights
-from tapewire.verify.laws.orders import Orders
-from tapewire.verify.laws.positions import Positions
-from tapewire.verify.laws.strategies import Strategies
-from tapewire.verify.register import Register
+from tapewire.log import BadSubject, Bounds, RecordedEvent
+from tapewire.verify.checkpoints import CheckpointVerifier
+from tapewire.verify.companions import SuccessorChecker
+from tapewire.verify.findings import Findings, VerificationDifference
+from tapewire.verify.laws.alerts import NOTIFICATION_DOMAINS, AlertInvariants
+from tapewire.verify.laws.insights import InsightInvariants
+from tapewire.verify.laws.orders import OrderInvariants
+from tapewire.verify.laws.positions import PositionInvariants
+from tapewire.verify.laws.strategies import StrategyInvariants
+from tapewire.verify.register import ReferenceIndex
 
-FILLS = "strategies-fills"
-NOTICES = {domain: f"notifications-of-{domain}" for domain in TOLD_DOMAINS}
+FILLS_CHECKPOINT = "strategies-fills"
+NOTIFICATION_CHECKPOINTS = {domain: f"notifications-of-{domain}" for domain in NOTIFICATION_DOMAINS}
 """Followers whose cursors say what must be there by now."""
 
-REPORTS = (StrategyReport, OrderReport, StopLossReport, ErrorReported)
+REPORT_EVENT_TYPES = (StrategyReport, OrderReport, StopLossReport, ErrorReported)
 """What other programs tell of themselves."""
 
-Law = Callable[[Recorded, Event, Recorded | None], None]
+Invariant = Callable[[RecordedEvent, Event, RecordedEvent | None], None]
 
 
-class Scope(msgspec.Struct, frozen=True, kw_only=True):
+class VerificationScope(msgspec.Struct, frozen=True, kw_only=True):
     """What is read: all of `bounds`, or what one user has of it. `frontier` is the trade that the
     last event of any position was for."""
 
     bounds: Bounds
-    frontier: int
+    last_position_trade_sequence: int
     user: str | None
 
     @property
-    def whole(self) -> bool:
+    def has_full_history(self) -> bool:
         """Whether the log reaches back to its beginning."""
         return self.bounds.first <= 1
 
 
-class Inspector:
+class LogInspector:
     """One reading."""
 
-    def __init__(self, findings: Findings, checkpoints: Checkpoints, scope: Scope) -> None:
+    def __init__(
+        self, findings: Findings, checkpoints: CheckpointVerifier, scope: VerificationScope
+    ) -> None:
         self._findings = findings
         self._checkpoints = checkpoints
         self._scope = scope
-        self._companions = Companions(findings)
-        self.ids, self.once = Register(), Register()
-        whole, cursors = scope.whole, checkpoints.cursors
-        told = {domain: cursors.get(name, 0) for domain, name in NOTICES.items()}
-        self._orders = Orders(findings, self.once, whole=whole)
-        self._positions = Positions(findings, frontier=scope.frontier, first=scope.bounds.first)
-        self._strategies = Strategies(
-            findings, self.once, told_upto=cursors.get(FILLS, 0), whole=whole
+        self._successors = SuccessorChecker(findings)
+        self.event_ids, self.unique_facts = ReferenceIndex(), ReferenceIndex()
+        whole, cursors = scope.has_full_history, checkpoints.cursors
+        told = {domain: cursors.get(name, 0) for domain, name in NOTIFICATION_CHECKPOINTS.items()}
+        self._orders = OrderInvariants(findings, self.unique_facts, has_full_history=whole)
+        self._positions = PositionInvariants(
+            findings,
+            last_position_trade_sequence=scope.last_position_trade_sequence,
+            first_sequence=scope.bounds.first,
         )
-        self._alerts = Alerts(findings, self.ids, self.once, told_upto=told, whole=whole)
-        self._insights = Insights(findings, self.once, whole=whole)
-        self._laws: dict[type[Event], tuple[str, Law]] = {}
-        self.events = 0
-        self.unknown: Counter[str] = Counter()
-        self._next = scope.bounds.first
+        self._strategies = StrategyInvariants(
+            findings,
+            self.unique_facts,
+            fills_processed_up_to=cursors.get(FILLS_CHECKPOINT, 0),
+            has_full_history=whole,
+        )
+        self._alerts = AlertInvariants(
+            findings, self.event_ids, self.unique_facts, notified_up_to=told, has_full_history=whole
+        )
+        self._insights = InsightInvariants(findings, self.unique_facts, has_full_history=whole)
+        self._invariants_by_type: dict[type[Event], tuple[str, Invariant]] = {}
+        self.event_count = 0
+        self.unknown_type_counts: Counter[str] = Counter()
+        self._next_sequence = scope.bounds.first
 
-    def take(self, recorded: Recorded) -> None:
+    def apply(self, recorded: RecordedEvent) -> None:
         """Take the next event."""
-        self.events += 1
-        if self._scope.user is None and recorded.sequence != self._next:
-            self._gap(recorded.sequence - 1)
-        self._next = recorded.sequence + 1
-        self.ids.claim(f"event {recorded.meta.id}", recorded.sequence)
-        event = self._read(recorded)
-        before = self._companions.of(recorded, event)
+        self.event_count += 1
+        if self._scope.user is None and recorded.sequence != self._next_sequence:
+            self._report_gap(recorded.sequence - 1)
+        self._next_sequence = recorded.sequence + 1
+        self.event_ids.define(f"event {recorded.metadata.id}", recorded.sequence)
+        event = self._decode(recorded)
+        before = self._successors.match_predecessor(recorded, event)
         if event is None:
             return
-        self._checkpoints.take(recorded)
-        command, causation = getattr(event, "command_id", None), recorded.meta.causation
+        self._checkpoints.apply(recorded)
+        command, causation = getattr(event, "command_id", None), recorded.metadata.causation
         if command is not None and causation not in (None, command):
             self._findings.compare(recorded, "causation", causation, command)
-        domain, law = self._law(type(event))
-        if domain and recorded.place.domain != domain:
-            self._findings.at(recorded, f"{recorded.tag} belongs to {domain}")
+        domain, law = self._invariant_for(type(event))
+        if domain and recorded.event_subject.domain != domain:
+            self._findings.report_event(recorded, f"{recorded.tag} belongs to {domain}")
         law(recorded, event, before)
 
-    def _read(self, recorded: Recorded) -> Event | None:
+    def _decode(self, recorded: RecordedEvent) -> Event | None:
         try:
-            place, event = recorded.place, recorded.event
+            place, event = recorded.event_subject, recorded.event
         except UnknownType:
-            self.unknown[recorded.tag] += 1
+            self.unknown_type_counts[recorded.tag] += 1
         except (Undecodable, BadSubject) as error:
-            self._findings.at(recorded, str(error))
+            self._findings.report_event(recorded, str(error))
         else:
-            if not (place.owner and recorded.meta.id):
-                self._findings.at(recorded, "the event has no id")
+            if not (place.owner and recorded.metadata.id):
+                self._findings.report_event(recorded, "the event has no id")
             return event
         return None
 
-    def _gap(self, upto: int) -> None:
+    def _report_gap(self, last_missing: int) -> None:
         """Sequences that are not there."""
-        what = f"{self._next} to {upto} are not in the log"
-        self._findings.difference(_of_the_log(self._next, what))
+        what = f"{self._next_sequence} to {last_missing} are not in the log"
+        self._findings.report(_log_difference(self._next_sequence, what))
 
-    def _law(self, kind: type[Event]) -> tuple[str, Law]:
-        if kind not in self._laws:
-            fits = ((domain, law) for base, domain, law in self._table() if issubclass(kind, base))
-            self._laws[kind] = next(fits, ("", _nothing))
-        return self._laws[kind]
+    def _invariant_for(self, event_type: type[Event]) -> tuple[str, Invariant]:
+        if event_type not in self._invariants_by_type:
+            fits = (
+                (domain, law)
+                for base, domain, law in self._invariants()
+                if issubclass(event_type, base)
+            )
+            self._invariants_by_type[event_type] = next(fits, ("", _no_invariant))
+        return self._invariants_by_type[event_type]
 
     def finish(self) -> None:
         """No event follows. What the registers know is for the reader to tell."""
-        if self._scope.user is None and self._next <= self._scope.bounds.last:
-            self._gap(self._scope.bounds.last)
-        self._companions.finish()
+        if self._scope.user is None and self._next_sequence <= self._scope.bounds.last:
+            self._report_gap(self._scope.bounds.last)
+        self._successors.finish()
         self._positions.finish()
         self._strategies.finish()
         self._alerts.finish()
         self._checkpoints.finish()
 
-    def _table(self) -> tuple[tuple[type[Event], str, Any], ...]:
+    def _invariants(self) -> tuple[tuple[type[Event], str, Any], ...]:
         """Types, the domain that each belongs to, and what is done with its events."""
         return (
-            (OrderEvent, "orders", self._order),
-            (TradeExecuted, "trades", self._trade),
-            (PositionEvent, "positions", self._position),
-            (StrategyEvent, "strategies", self._strategy),
-            (DecisionMade, "decisions", self._strategies.decision),
-            (RuleEvent, "rules", self._rule),
-            (AlertRaised, "alerts", self._alert),
-            (NotificationCreated, "notifications", self._notification),
-            (NotificationsRead, "notifications", self._read_by_user),
-            (ConfigurationEvent, "configurations", self._configuration),
-            (ItemAnalysed, "items", self._item),
-            (AgentStatusChanged, "", self._agent),
-            *((kind, "reports", self._report) for kind in REPORTS),
+            (OrderEvent, "orders", self._check_order),
+            (TradeExecuted, "trades", self._check_trade),
+            (PositionEvent, "positions", self._check_position),
+            (StrategyEvent, "strategies", self._check_strategy),
+            (DecisionMade, "decisions", self._strategies.check_decision),
+            (RuleEvent, "rules", self._check_rule),
+            (AlertRaised, "alerts", self._check_alert),
+            (NotificationCreated, "notifications", self._check_notification),
+            (NotificationsRead, "notifications", self._check_notifications_read),
+            (ConfigurationEvent, "configurations", self._check_configuration),
+            (ItemAnalysed, "items", self._check_item),
+            (AgentStatusChanged, "", self._check_agent_status),
+            *((kind, "reports", self._check_report) for kind in REPORT_EVENT_TYPES),
         )
 
-    def _order(self, recorded: Recorded, event: OrderEvent, _: Recorded | None) -> None:
-        self._orders.order(recorded, event)
-        self._strategies.order(recorded, event)
-        self._alerts.cause(recorded, event)
-
-    def _trade(self, recorded: Recorded, event: TradeExecuted, fill: Recorded | None) -> None:
-        self._orders.trade(recorded, event, fill)
-        self._positions.trade(recorded, event)
-
-    def _position(self, recorded: Recorded, event: PositionEvent, _: Recorded | None) -> None:
-        self._positions.position(recorded, event)
-
-    def _strategy(self, recorded: Recorded, event: StrategyEvent, _: Recorded | None) -> None:
-        self._strategies.strategy(recorded, event)
-        self._alerts.cause(recorded, event)
-
-    def _rule(self, recorded: Recorded, event: RuleEvent, _: Recorded | None) -> None:
-        self._alerts.rule(recorded, event)
-
-    def _alert(self, recorded: Recorded, event: AlertRaised, trigger: Recorded | None) -> None:
-        self._alerts.alert(recorded, event, trigger)
-        self._alerts.cause(recorded, event)
-
-    def _notification(
-        self, recorded: Recorded, event: NotificationCreated, _: Recorded | None
+    def _check_order(
+        self, recorded: RecordedEvent, event: OrderEvent, _: RecordedEvent | None
     ) -> None:
-        self._alerts.notification(recorded, event)
+        self._orders.check_order(recorded, event)
+        self._strategies.record_fill(recorded, event)
+        self._alerts.record_cause(recorded, event)
 
-    def _read_by_user(
-        self, recorded: Recorded, event: NotificationsRead, _: Recorded | None
+    def _check_trade(
+        self, recorded: RecordedEvent, event: TradeExecuted, fill: RecordedEvent | None
     ) -> None:
-        self._alerts.read(recorded, event)
+        self._orders.check_trade(recorded, event, fill)
+        self._positions.apply_trade(recorded, event)
 
-    def _configuration(
-        self, recorded: Recorded, event: ConfigurationEvent, _: Recorded | None
+    def _check_position(
+        self, recorded: RecordedEvent, event: PositionEvent, _: RecordedEvent | None
     ) -> None:
-        self._insights.configuration(recorded, event)
+        self._positions.check_position(recorded, event)
 
-    def _item(self, recorded: Recorded, event: ItemAnalysed, _: Recorded | None) -> None:
-        self._insights.item(recorded, event)
+    def _check_strategy(
+        self, recorded: RecordedEvent, event: StrategyEvent, _: RecordedEvent | None
+    ) -> None:
+        self._strategies.check_strategy(recorded, event)
+        self._alerts.record_cause(recorded, event)
 
-    def _report(self, recorded: Recorded, event: Event, _: Recorded | None) -> None:
-        self._alerts.cause(recorded, event)
+    def _check_rule(
+        self, recorded: RecordedEvent, event: RuleEvent, _: RecordedEvent | None
+    ) -> None:
+        self._alerts.check_rule(recorded, event)
 
-    def _agent(self, recorded: Recorded, event: AgentStatusChanged, _: Recorded | None) -> None:
-        self._insights.agent(recorded, event)
+    def _check_alert(
+        self, recorded: RecordedEvent, event: AlertRaised, trigger: RecordedEvent | None
+    ) -> None:
+        self._alerts.check_alert(recorded, event, trigger)
+        self._alerts.record_cause(recorded, event)
+
+    def _check_notification(
+        self, recorded: RecordedEvent, event: NotificationCreated, _: RecordedEvent | None
+    ) -> None:
+        self._alerts.check_notification(recorded, event)
+
+    def _check_notifications_read(
+        self, recorded: RecordedEvent, event: NotificationsRead, _: RecordedEvent | None
+    ) -> None:
+        self._alerts.check_notifications_read(recorded, event)
+
+    def _check_configuration(
+        self, recorded: RecordedEvent, event: ConfigurationEvent, _: RecordedEvent | None
+    ) -> None:
+        self._insights.check_configuration(recorded, event)
+
+    def _check_item(
+        self, recorded: RecordedEvent, event: ItemAnalysed, _: RecordedEvent | None
+    ) -> None:
+        self._insights.check_item(recorded, event)
+
+    def _check_report(self, recorded: RecordedEvent, event: Event, _: RecordedEvent | None) -> None:
+        self._alerts.record_cause(recorded, event)
+
+    def _check_agent_status(
+        self, recorded: RecordedEvent, event: AgentStatusChanged, _: RecordedEvent | None
+    ) -> None:
+        self._insights.check_agent_status(recorded, event)
 
 
-def _nothing(_recorded: Recorded, _event: Event, _before: Recorded | None) -> None:
+def _no_invariant(
+    _recorded: RecordedEvent, _event: Event, _predecessor: RecordedEvent | None
+) -> None:
     """Of a type that no law is about."""
 
 
-def _of_the_log(sequence: int, what: str) -> Difference:
-    return Difference(owner="-", domain="log", entity="-", sequence=sequence, what=what)
+def _log_difference(sequence: int, what: str) -> VerificationDifference:
+    return VerificationDifference(owner="-", domain="log", entity="-", sequence=sequence, what=what)

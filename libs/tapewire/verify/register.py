@@ -9,27 +9,27 @@ from array import array
 from collections.abc import Iterator
 from hashlib import blake2b
 
-BUCKETS = 64
+BUCKET_COUNT = 64
 
 
-class Register:
+class ReferenceIndex:
     """Claims, each of which may be made once, and references to claims."""
 
     def __init__(self) -> None:
-        self._claims = [(array("Q"), array("Q")) for _ in range(BUCKETS)]
-        self._references = [(array("Q"), array("Q")) for _ in range(BUCKETS)]
+        self._definitions = [(array("Q"), array("Q")) for _ in range(BUCKET_COUNT)]
+        self._references = [(array("Q"), array("Q")) for _ in range(BUCKET_COUNT)]
 
-    def claim(self, text: str, sequence: int) -> None:
+    def define(self, key: str, sequence: int) -> None:
         """The event at `sequence` says `text`."""
-        _note(self._claims, text, sequence)
+        _add_entry(self._definitions, key, sequence)
 
-    def refer(self, text: str, sequence: int) -> None:
+    def reference(self, key: str, sequence: int) -> None:
         """The event at `sequence` takes it that some event says `text`."""
-        _note(self._references, text, sequence)
+        _add_entry(self._references, key, sequence)
 
-    def repeated(self) -> Iterator[tuple[int, int]]:
+    def duplicate_definitions(self) -> Iterator[tuple[int, int]]:
         """Sequences of claims that repeat an earlier one, and of that one."""
-        for digests, sequences in self._claims:
+        for digests, sequences in self._definitions:
             first: tuple[int, int] = (-1, 0)
             for claim in sorted(zip(digests, sequences, strict=True)):
                 if claim[0] == first[0]:
@@ -37,15 +37,17 @@ class Register:
                 else:
                     first = claim
 
-    def dangling(self) -> Iterator[int]:
+    def dangling_references(self) -> Iterator[int]:
         """Sequences of references to what nobody claimed."""
-        for (claimed, _), (digests, sequences) in zip(self._claims, self._references, strict=True):
+        for (claimed, _), (digests, sequences) in zip(
+            self._definitions, self._references, strict=True
+        ):
             known = set(claimed) if digests else set()
             yield from (s for d, s in zip(digests, sequences, strict=True) if d not in known)
 
 
-def _note(kept: list[tuple["array[int]", "array[int]"]], text: str, sequence: int) -> None:
-    digest = int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
-    digests, sequences = kept[digest % BUCKETS]
+def _add_entry(buckets: list[tuple["array[int]", "array[int]"]], key: str, sequence: int) -> None:
+    digest = int.from_bytes(blake2b(key.encode(), digest_size=8).digest(), "little")
+    digests, sequences = buckets[digest % BUCKET_COUNT]
     digests.append(digest)
     sequences.append(sequence)

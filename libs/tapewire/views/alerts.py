@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 
 from tapewire.events import CODEC, AlertRaised, Event
 
-ALERTS_KEPT = 100
+MAX_ALERTS = 100
 """Alerts that a view still shows."""
 
 
@@ -16,7 +16,7 @@ class AlertsView:
     domain: ClassVar[str] = "alerts"
 
     def __init__(self, alerts: Iterable[AlertRaised] = ()) -> None:
-        self._alerts = deque(alerts, maxlen=ALERTS_KEPT)
+        self._alerts = deque(alerts, maxlen=MAX_ALERTS)
 
     def apply(self, event: Event) -> None:
         """Fold one event of the user's alerts, in the order of the log."""

@@ -14,7 +14,7 @@ from tapewire.events import (
 )
 
 
-def shows(configuration: Configuration, item: Item) -> bool:
+def configuration_matches(configuration: Configuration, item: Item) -> bool:
     """Whether `item` has any of the configuration's tickers and, if that names tags, any of
     those."""
     if set(configuration.tickers).isdisjoint(item.tickers):

@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 
 from tapewire.events import CODEC, Event, Item, ItemAnalysed
 
-ITEMS_KEPT = 200
+MAX_ITEMS = 200
 """Items that a view still shows. One has at most some 4 kB, mostly below 500 bytes."""
 
 
@@ -16,7 +16,7 @@ class ItemsView:
     domain: ClassVar[str] = "items"
 
     def __init__(self, items: Iterable[Item] = ()) -> None:
-        self._items = deque(items, maxlen=ITEMS_KEPT)
+        self._items = deque(items, maxlen=MAX_ITEMS)
 
     def apply(self, event: Event) -> None:
         """Fold one event of the items, in the order of the log."""

@@ -17,14 +17,14 @@ import msgspec
 
 from tapewire.events import CODEC, Event, Item, ItemAnalysed, Metrics, Sentiment, TagCount
 
-TAGS_SHOWN = 20
-TAGS_KNOWN = 2000
-HOUR_MINUTES = 60
-DAY_MINUTES = 24 * 60
-MINUTES_KEPT = DAY_MINUTES + 60
+TOP_TAG_COUNT = 20
+MAX_TRACKED_TAGS = 2000
+MINUTES_PER_HOUR = 60
+MINUTES_PER_DAY = 24 * 60
+RETAINED_MINUTES = MINUTES_PER_DAY + 60
 """A day before the newest item, and some time in which no later one need come for the last day to
 be exact. Later than the clock an item may be by a few minutes only."""
-_START = datetime(1970, 1, 1, tzinfo=UTC)
+_UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MINUTE = timedelta(minutes=1)
 _CENT = Decimal("0.01")
 
@@ -43,76 +43,87 @@ class MetricsView:
     name: ClassVar[str] = "metrics"
 
     def __init__(self) -> None:
-        self._sentiments: Counter[str] = Counter()
-        self._tags: dict[str, int] = {}
-        self._beyond = 0
+        self._sentiment_counts: Counter[str] = Counter()
+        self._tag_counts: dict[str, int] = {}
+        self._untracked_tag_count = 0
         """Tags of items that have no counter."""
-        self._minutes: dict[int, int] = {}
-        self._newest = 0
+        self._items_per_minute: dict[int, int] = {}
+        self._newest_minute = 0
 
     def apply(self, event: Event) -> None:
         """Fold one event of the items, in the order of the log."""
         if isinstance(event, ItemAnalysed):
-            self._sentiments[event.item.sentiment.value] += 1
+            self._sentiment_counts[event.item.sentiment.value] += 1
             self._count_tags(event.item)
-            self._count_minute(minute(event.item.timestamp))
+            self._count_minute(minute_number_of(event.item.timestamp))
 
-    def metrics(self, at: datetime) -> Metrics:
+    def metrics(self, as_of: datetime) -> Metrics:
         """What is counted, and what is recent at `at`."""
-        shown = sorted(self._tags.items(), key=lambda one: (-one[1], one[0]))[:TAGS_SHOWN]
-        tagged = sum(self._tags.values()) + self._beyond
-        day = self._since(at, DAY_MINUTES)
+        shown = sorted(self._tag_counts.items(), key=lambda one: (-one[1], one[0]))[:TOP_TAG_COUNT]
+        tagged = sum(self._tag_counts.values()) + self._untracked_tag_count
+        day = self._count_last_minutes(as_of, MINUTES_PER_DAY)
         return Metrics(
-            total=self._sentiments.total(),
-            positive=self._sentiments[Sentiment.POSITIVE.value],
-            neutral=self._sentiments[Sentiment.NEUTRAL.value],
-            negative=self._sentiments[Sentiment.NEGATIVE.value],
+            total=self._sentiment_counts.total(),
+            positive=self._sentiment_counts[Sentiment.POSITIVE.value],
+            neutral=self._sentiment_counts[Sentiment.NEUTRAL.value],
+            negative=self._sentiment_counts[Sentiment.NEGATIVE.value],
             tags=tuple(TagCount(tag=tag, count=count) for tag, count in shown),
             other_tags=tagged - sum(count for _, count in shown),
-            last_hour=self._since(at, HOUR_MINUTES),
+            last_hour=self._count_last_minutes(as_of, MINUTES_PER_HOUR),
             last_day=day,
             per_hour=(Decimal(day) / 24).quantize(_CENT),
-            timestamp=at,
+            timestamp=as_of,
         )
 
     def encode(self) -> bytes:
-        return CODEC.encode(_State(self._sentiments, self._tags, self._beyond, self._minutes))
+        return CODEC.encode(
+            _State(
+                self._sentiment_counts,
+                self._tag_counts,
+                self._untracked_tag_count,
+                self._items_per_minute,
+            )
+        )
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
         state, view = CODEC.decode(data, _State), cls()
-        view._sentiments.update(state.sentiments)
-        view._tags = state.tags
-        view._beyond = state.beyond
-        view._minutes = state.minutes
-        view._newest = max(state.minutes, default=0)
+        view._sentiment_counts.update(state.sentiments)
+        view._tag_counts = state.tags
+        view._untracked_tag_count = state.beyond
+        view._items_per_minute = state.minutes
+        view._newest_minute = max(state.minutes, default=0)
         return view
 
     def _count_tags(self, item: Item) -> None:
         for tag in item.tags:
-            if tag in self._tags or len(self._tags) < TAGS_KNOWN:
-                self._tags[tag] = self._tags.get(tag, 0) + 1
+            if tag in self._tag_counts or len(self._tag_counts) < MAX_TRACKED_TAGS:
+                self._tag_counts[tag] = self._tag_counts.get(tag, 0) + 1
             else:
-                self._beyond += 1
+                self._untracked_tag_count += 1
 
-    def _count_minute(self, number: int) -> None:
+    def _count_minute(self, minute_number: int) -> None:
         """Which minutes are kept depends on the newest alone, so the order of items does not
         matter."""
-        if number > self._newest:
-            self._newest = number
-            for old in [one for one in self._minutes if one <= number - MINUTES_KEPT]:
-                del self._minutes[old]
-        if number > self._newest - MINUTES_KEPT:
-            self._minutes[number] = self._minutes.get(number, 0) + 1
+        if minute_number > self._newest_minute:
+            self._newest_minute = minute_number
+            for old in [
+                one for one in self._items_per_minute if one <= minute_number - RETAINED_MINUTES
+            ]:
+                del self._items_per_minute[old]
+        if minute_number > self._newest_minute - RETAINED_MINUTES:
+            self._items_per_minute[minute_number] = self._items_per_minute.get(minute_number, 0) + 1
 
-    def _since(self, at: datetime, minutes: int) -> int:
+    def _count_last_minutes(self, as_of: datetime, minutes: int) -> int:
         """Items of the `minutes` up to the one that `at` is in; those dated later do not count
         yet."""
-        now = minute(at)
-        return sum(count for one, count in self._minutes.items() if now - minutes < one <= now)
+        now = minute_number_of(as_of)
+        return sum(
+            count for one, count in self._items_per_minute.items() if now - minutes < one <= now
+        )
 
 
-def minute(at: datetime) -> int:
+def minute_number_of(timestamp: datetime) -> int:
     """Whole minutes since 1970, before it below 0; without an offset it is UTC."""
-    utc = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
-    return (utc - _START) // _MINUTE
+    utc = timestamp if timestamp.tzinfo is not None else timestamp.replace(tzinfo=UTC)
+    return (utc - _UNIX_EPOCH) // _MINUTE

@@ -13,9 +13,9 @@ import msgspec
 
 from tapewire.events import CODEC, Event, Notification, NotificationCreated, NotificationsRead
 
-KEPT = 500
+MAX_NOTIFICATIONS = 500
 """Notifications that a view still shows."""
-OLDER_KEPT = 2000
+MAX_OLDER_UNREAD_IDS = 2000
 """Ids of older unread ones that it still knows."""
 
 
@@ -31,69 +31,77 @@ class NotificationsView:
     domain: ClassVar[str] = "notifications"
 
     def __init__(self) -> None:
-        self._shown: dict[str, Notification] = {}
-        self._unread: set[str] = set()
+        self._recent: dict[str, Notification] = {}
+        self._recent_unread_ids: set[str] = set()
         """Of those shown."""
-        self._older: dict[str, None] = {}
-        self._beyond = 0
+        self._older_unread_ids: dict[str, None] = {}
+        self._older_unread_overflow = 0
 
     @property
-    def unread(self) -> int:
+    def unread_count(self) -> int:
         """Of all that ever were."""
-        return len(self._unread) + len(self._older) + self._beyond
+        return (
+            len(self._recent_unread_ids) + len(self._older_unread_ids) + self._older_unread_overflow
+        )
 
     def apply(self, event: Event) -> None:
         """Fold one event of the user's notifications, in the order of the log."""
         if isinstance(event, NotificationCreated):
-            self._show(event.notification)
-            self._forget()
+            self._add(event.notification)
+            self._evict_oldest()
         elif isinstance(event, NotificationsRead):
-            self._read(event.ids)
+            self._mark_read(event.ids)
 
-    def newest(self, limit: int = KEPT) -> list[Notification]:
+    def newest(self, limit: int = MAX_NOTIFICATIONS) -> list[Notification]:
         """The newest first."""
-        return list(islice(reversed(self._shown.values()), limit))
+        return list(islice(reversed(self._recent.values()), limit))
 
-    def unread_of(self, ids: Iterable[str]) -> list[str]:
+    def filter_unread(self, ids: Iterable[str]) -> list[str]:
         """Those of `ids` that reading would change, each once, in the order given."""
-        return [id_ for id_ in dict.fromkeys(ids) if id_ in self._unread or id_ in self._older]
+        return [
+            id_
+            for id_ in dict.fromkeys(ids)
+            if id_ in self._recent_unread_ids or id_ in self._older_unread_ids
+        ]
 
     def encode(self) -> bytes:
-        return CODEC.encode(_State([*self._shown.values()], [*self._older], self._beyond))
+        return CODEC.encode(
+            _State([*self._recent.values()], [*self._older_unread_ids], self._older_unread_overflow)
+        )
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
         state, view = CODEC.decode(data, _State), cls()
         for notification in state.notifications:
-            view._show(notification)
-        view._older = dict.fromkeys(state.older)
-        view._beyond = state.beyond
+            view._add(notification)
+        view._older_unread_ids = dict.fromkeys(state.older)
+        view._older_unread_overflow = state.beyond
         return view
 
-    def _show(self, notification: Notification) -> None:
-        self._shown[notification.id] = notification
+    def _add(self, notification: Notification) -> None:
+        self._recent[notification.id] = notification
         if not notification.is_read:
-            self._unread.add(notification.id)
+            self._recent_unread_ids.add(notification.id)
 
-    def _forget(self) -> None:
-        if len(self._shown) <= KEPT:
+    def _evict_oldest(self) -> None:
+        if len(self._recent) <= MAX_NOTIFICATIONS:
             return
-        oldest = next(iter(self._shown))
-        del self._shown[oldest]
-        if oldest in self._unread:
-            self._unread.discard(oldest)
-            self._older[oldest] = None
-        if len(self._older) > OLDER_KEPT:
-            del self._older[next(iter(self._older))]
-            self._beyond += 1
+        oldest = next(iter(self._recent))
+        del self._recent[oldest]
+        if oldest in self._recent_unread_ids:
+            self._recent_unread_ids.discard(oldest)
+            self._older_unread_ids[oldest] = None
+        if len(self._older_unread_ids) > MAX_OLDER_UNREAD_IDS:
+            del self._older_unread_ids[next(iter(self._older_unread_ids))]
+            self._older_unread_overflow += 1
 
-    def _read(self, ids: tuple[str, ...] | None) -> None:
+    def _mark_read(self, ids: tuple[str, ...] | None) -> None:
         if ids is None:
-            ids = tuple(self._unread)
-            self._older.clear()
-            self._beyond = 0
+            ids = tuple(self._recent_unread_ids)
+            self._older_unread_ids.clear()
+            self._older_unread_overflow = 0
         for id_ in ids:
-            self._older.pop(id_, None)
-            if id_ in self._unread:
-                self._unread.discard(id_)
-                self._shown[id_] = msgspec.structs.replace(self._shown[id_], is_read=True)
+            self._older_unread_ids.pop(id_, None)
+            if id_ in self._recent_unread_ids:
+                self._recent_unread_ids.discard(id_)
+                self._recent[id_] = msgspec.structs.replace(self._recent[id_], is_read=True)

@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 
 from tapewire.events import CODEC, Event, Order, OrderEvent
 
-CLOSED_KEPT = 200
+MAX_CLOSED_ORDERS = 200
 """Closed orders that a view still shows."""
 
 
@@ -18,20 +18,23 @@ class OrdersView:
     domain: ClassVar[str] = "orders"
 
     def __init__(self) -> None:
-        self._changes = 0
+        self._change_count = 0
         self._open: dict[str, tuple[int, Order]] = {}
         self._closed: dict[str, tuple[int, Order]] = {}
 
     def apply(self, event: Event) -> None:
         """Fold one event of the user's orders, in the order of the log."""
         if isinstance(event, OrderEvent):
-            self._keep(event.order)
+            self._upsert(event.order)
 
     def orders(self) -> list[Order]:
         """Open and recently closed orders by the place of their last change in the log: the one
         changed most recently is last."""
         return [
-            order for _, order in sorted([*self._closed.values(), *self._open.values()], key=_at)
+            order
+            for _, order in sorted(
+                [*self._closed.values(), *self._open.values()], key=_change_number
+            )
         ]
 
     def encode(self) -> bytes:
@@ -41,20 +44,20 @@ class OrdersView:
     def decode(cls, data: bytes) -> Self:
         view = cls()
         for order in CODEC.decode(data, list[Order]):
-            view._keep(order)
+            view._upsert(order)
         return view
 
-    def _keep(self, order: Order) -> None:
-        self._changes += 1
+    def _upsert(self, order: Order) -> None:
+        self._change_count += 1
         self._open.pop(order.order_id, None)
-        if order.status.open:
-            self._open[order.order_id] = (self._changes, order)
+        if order.status.is_open:
+            self._open[order.order_id] = (self._change_count, order)
             return
         self._closed.pop(order.order_id, None)
-        self._closed[order.order_id] = (self._changes, order)
-        if len(self._closed) > CLOSED_KEPT:
+        self._closed[order.order_id] = (self._change_count, order)
+        if len(self._closed) > MAX_CLOSED_ORDERS:
             del self._closed[next(iter(self._closed))]
 
 
-def _at(kept: tuple[int, Order]) -> int:
-    return kept[0]
+def _change_number(entry: tuple[int, Order]) -> int:
+    return entry[0]

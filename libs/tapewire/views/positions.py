@@ -12,15 +12,15 @@ import msgspec
 
 from tapewire.events import CODEC, Event, Position, PositionEvent
 
-CLOSED_KEPT = 200
+MAX_CLOSED_POSITIONS = 200
 """Closed positions that a view still shows."""
-MONEY_PLACES = Decimal("0.000001")
+MONEY_QUANTUM = Decimal("0.000001")
 """What is worked out from a price is for people, and rounded to this."""
 
-_WIDE = Context(prec=120, rounding=ROUND_HALF_EVEN)
+_WIDE_CONTEXT = Context(prec=120, rounding=ROUND_HALF_EVEN)
 
 
-class Worth(msgspec.Struct, frozen=True):
+class PositionValuation(msgspec.Struct, frozen=True):
     """Dollars: what a position would bring now (`value`, below 0 for what it would cost to buy back
     a short one), and what that would gain. Rounded to six places."""
 
@@ -28,18 +28,20 @@ class Worth(msgspec.Struct, frozen=True):
     unrealized_pnl: Decimal
 
 
-def worth(position: Position, price: Decimal) -> Worth:
+def value_position(position: Position, price: Decimal) -> PositionValuation:
     """What `position` is worth at `price` dollars a share."""
-    value = _WIDE.multiply(position.quantity, price)
-    return Worth(_money(value), _money(_WIDE.subtract(value, position.cost_basis)))
+    value = _WIDE_CONTEXT.multiply(position.quantity, price)
+    return PositionValuation(
+        _round_money(value), _round_money(_WIDE_CONTEXT.subtract(value, position.cost_basis))
+    )
 
 
-def total(amounts: list[Decimal]) -> Decimal:
+def sum_exact(amounts: list[Decimal]) -> Decimal:
     """The exact sum, in its plainest digits."""
     summed = Decimal(0)
     for amount in amounts:
-        summed = _WIDE.add(summed, amount)
-    return _plain(summed)
+        summed = _WIDE_CONTEXT.add(summed, amount)
+    return _normalize(summed)
 
 
 class _State(msgspec.Struct, frozen=True, rename="camel"):
@@ -53,21 +55,21 @@ class PositionsView:
     domain: ClassVar[str] = "positions"
 
     def __init__(self) -> None:
-        self._changes = 0
+        self._change_count = 0
         self._open: dict[str, tuple[int, Position]] = {}
         self._closed: dict[str, tuple[int, Position]] = {}
-        self._forgotten: dict[str, Decimal] = {}
+        self._evicted_realized_pnl: dict[str, Decimal] = {}
 
     @property
     def realized_pnl(self) -> Decimal:
         """Dollars gained by all trades of the user, fees taken off. Exact."""
         shown = [position.realized_pnl for position in self.positions()]
-        return total([*shown, *self._forgotten.values()])
+        return sum_exact([*shown, *self._evicted_realized_pnl.values()])
 
     def apply(self, event: Event) -> None:
         """Fold one event of the user's positions, in the order of the log."""
         if isinstance(event, PositionEvent):
-            self._keep(event.position)
+            self._upsert(event.position)
 
     def position(self, symbol: str) -> Position | None:
         """The position in `symbol`, None when there never was one or it is forgotten."""
@@ -79,45 +81,47 @@ class PositionsView:
         changed most recently is last."""
         return [
             position
-            for _, position in sorted([*self._closed.values(), *self._open.values()], key=_at)
+            for _, position in sorted(
+                [*self._closed.values(), *self._open.values()], key=_change_number
+            )
         ]
 
     def encode(self) -> bytes:
-        return CODEC.encode(_State(self.positions(), self._forgotten))
+        return CODEC.encode(_State(self.positions(), self._evicted_realized_pnl))
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
         state, view = CODEC.decode(data, _State), cls()
-        view._forgotten = dict(state.forgotten)
+        view._evicted_realized_pnl = dict(state.forgotten)
         for position in state.positions:
-            view._keep(position)
+            view._upsert(position)
         return view
 
-    def _keep(self, position: Position) -> None:
-        self._changes += 1
-        for known in (self._open, self._closed, self._forgotten):
+    def _upsert(self, position: Position) -> None:
+        self._change_count += 1
+        for known in (self._open, self._closed, self._evicted_realized_pnl):
             known.pop(position.symbol, None)
         if position.quantity:
-            self._open[position.symbol] = (self._changes, position)
+            self._open[position.symbol] = (self._change_count, position)
             return
-        self._closed[position.symbol] = (self._changes, position)
-        if len(self._closed) > CLOSED_KEPT:
+        self._closed[position.symbol] = (self._change_count, position)
+        if len(self._closed) > MAX_CLOSED_POSITIONS:
             oldest = next(iter(self._closed))
-            self._forgotten[oldest] = self._closed.pop(oldest)[1].realized_pnl
+            self._evicted_realized_pnl[oldest] = self._closed.pop(oldest)[1].realized_pnl
 
 
-def _at(kept: tuple[int, Position]) -> int:
-    return kept[0]
+def _change_number(entry: tuple[int, Position]) -> int:
+    return entry[0]
 
 
-def _money(value: Decimal) -> Decimal:
-    return _plain(value.quantize(MONEY_PLACES, context=_WIDE))
+def _round_money(value: Decimal) -> Decimal:
+    return _normalize(value.quantize(MONEY_QUANTUM, context=_WIDE_CONTEXT))
 
 
-def _plain(value: Decimal) -> Decimal:
+def _normalize(value: Decimal) -> Decimal:
     """Without trailing zeros, without an exponent above 0, and never -0."""
     if not value:
         return Decimal(0)
-    normal = value.normalize(_WIDE)
+    normal = value.normalize(_WIDE_CONTEXT)
     whole = int(normal.as_tuple().exponent) > 0
-    return normal.quantize(Decimal(1), context=_WIDE) if whole else normal
+    return normal.quantize(Decimal(1), context=_WIDE_CONTEXT) if whole else normal

@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 
 from tapewire.events import CODEC, Event, Strategy, StrategyEvent, StrategyStatus
 
-COMPLETED_KEPT = 200
+MAX_COMPLETED_STRATEGIES = 200
 """Completed strategies that a view still shows."""
 
 
@@ -18,19 +18,19 @@ class StrategiesView:
     domain: ClassVar[str] = "strategies"
 
     def __init__(self) -> None:
-        self._going: dict[str, tuple[int, Strategy]] = {}
+        self._active: dict[str, tuple[int, Strategy]] = {}
         self._completed: dict[str, tuple[int, Strategy]] = {}
-        self._changes = 0
+        self._change_count = 0
 
     def apply(self, event: Event) -> None:
         """Fold one event of the user's strategies, in the order of the log."""
         if isinstance(event, StrategyEvent):
-            self._keep(event.strategy)
+            self._upsert(event.strategy)
 
     def strategies(self) -> list[Strategy]:
         """By the place of their last change in the log: the one changed most recently is last."""
-        kept = [*self._completed.values(), *self._going.values()]
-        return [strategy for _, strategy in sorted(kept, key=_at)]
+        kept = [*self._completed.values(), *self._active.values()]
+        return [strategy for _, strategy in sorted(kept, key=_change_number)]
 
     def encode(self) -> bytes:
         return CODEC.encode(self.strategies())
@@ -39,20 +39,20 @@ class StrategiesView:
     def decode(cls, data: bytes) -> Self:
         view = cls()
         for strategy in CODEC.decode(data, list[Strategy]):
-            view._keep(strategy)
+            view._upsert(strategy)
         return view
 
-    def _keep(self, strategy: Strategy) -> None:
-        self._changes += 1
-        self._going.pop(strategy.strategy_id, None)
+    def _upsert(self, strategy: Strategy) -> None:
+        self._change_count += 1
+        self._active.pop(strategy.strategy_id, None)
         self._completed.pop(strategy.strategy_id, None)
         if strategy.status is not StrategyStatus.COMPLETED:
-            self._going[strategy.strategy_id] = (self._changes, strategy)
+            self._active[strategy.strategy_id] = (self._change_count, strategy)
             return
-        self._completed[strategy.strategy_id] = (self._changes, strategy)
-        if len(self._completed) > COMPLETED_KEPT:
+        self._completed[strategy.strategy_id] = (self._change_count, strategy)
+        if len(self._completed) > MAX_COMPLETED_STRATEGIES:
             del self._completed[next(iter(self._completed))]
 
 
-def _at(kept: tuple[int, Strategy]) -> int:
-    return kept[0]
+def _change_number(entry: tuple[int, Strategy]) -> int:
+    return entry[0]

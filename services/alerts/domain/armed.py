@@ -21,13 +21,13 @@ from tapewire.events import (
     RuleEvent,
     RuleKind,
 )
-from tapewire.log import Recorded
+from tapewire.log import RecordedEvent
 
-LARGEST = 1 << 28
+MAX_DECOMPRESSED_BYTES = 1 << 28
 """Bytes that a saved fold may have when it is no longer compressed."""
 
 
-class Armed(msgspec.Struct, frozen=True, rename="camel"):
+class ArmedRule(msgspec.Struct, frozen=True, rename="camel"):
     """A rule of `user`, armed by command `arming` at `sequence` of the log."""
 
     user: str
@@ -37,26 +37,28 @@ class Armed(msgspec.Struct, frozen=True, rename="camel"):
     correlation: str
 
 
-class _Saved(msgspec.Struct, frozen=True, rename="camel"):
+class _SavedState(msgspec.Struct, frozen=True, rename="camel"):
     as_of: int
-    armed: list[Armed]
+    armed: list[ArmedRule]
     moves: dict[str, str]
 
 
-class ArmedRules:
+class ArmedRulesProjection:
     """The fold. `as_of` is the sequence of the last event of any rule that it has seen."""
 
     def __init__(self) -> None:
         self.as_of = 0
-        self._armed: dict[str, Armed] = {}
-        self._moves: dict[str, str] = {}
+        self._armed_by_id: dict[str, ArmedRule] = {}
+        self._percent_move_symbols: dict[str, str] = {}
         """The symbol of each rule on moves, armed or not."""
-        self._waiting: defaultdict[tuple[str, RuleKind], dict[str, Armed]] = defaultdict(dict)
+        self._armed_by_user_and_kind: defaultdict[tuple[str, RuleKind], dict[str, ArmedRule]] = (
+            defaultdict(dict)
+        )
 
     def __len__(self) -> int:
-        return len(self._armed)
+        return len(self._armed_by_id)
 
-    def apply(self, recorded: Recorded) -> str | None:
+    def apply(self, recorded: RecordedEvent) -> str | None:
         """Fold one event of any user's rules; the id of its rule.
 
         Raises:
@@ -68,68 +70,70 @@ class ArmedRules:
             return None
         rule = event.rule
         self._remove(rule.rule_id)
-        self._note_move(event)
+        self._update_percent_move(event)
         if isinstance(event, RuleCreated | RuleArmed):
-            user, correlation = recorded.place.owner, recorded.meta.correlation
-            self._add(Armed(user, rule, event.command_id, recorded.sequence, correlation))
+            user, correlation = recorded.event_subject.owner, recorded.metadata.correlation
+            self._add(ArmedRule(user, rule, event.command_id, recorded.sequence, correlation))
         return rule.rule_id
 
-    def get(self, rule_id: str) -> Armed | None:
+    def get(self, rule_id: str) -> ArmedRule | None:
         """The rule, when it is armed."""
-        return self._armed.get(rule_id)
+        return self._armed_by_id.get(rule_id)
 
-    def all(self) -> list[Armed]:
+    def get_all(self) -> list[ArmedRule]:
         """Every armed rule."""
-        return list(self._armed.values())
+        return list(self._armed_by_id.values())
 
-    def moving(self) -> set[str]:
+    def percent_move_symbols(self) -> set[str]:
         """The symbols that rules on moves look at, or will when they are armed again."""
-        return set(self._moves.values())
+        return set(self._percent_move_symbols.values())
 
-    def waiting(self, user: str, kind: RuleKind, symbol: str | None, sequence: int) -> list[Armed]:
+    def find_triggered(
+        self, user: str, kind: RuleKind, symbol: str | None, sequence: int
+    ) -> list[ArmedRule]:
         """The user's rules that an event of that kind, at that sequence, triggers."""
         return [
             armed
-            for armed in self._waiting.get((user, kind), {}).values()
+            for armed in self._armed_by_user_and_kind.get((user, kind), {}).values()
             if armed.sequence < sequence and armed.rule.symbol in (None, symbol)
         ]
 
-    def save(self) -> bytes:
+    def serialize_state(self) -> bytes:
         """The fold as JSON: a text, compressed."""
-        plain = CODEC.encode(_Saved(self.as_of, self.all(), self._moves))
+        plain = CODEC.encode(_SavedState(self.as_of, self.get_all(), self._percent_move_symbols))
         return CODEC.encode(base64.b64encode(zlib.compress(plain, level=1)).decode())
 
-    def restore(self, state: bytes) -> None:
+    def restore_state(self, state: bytes) -> None:
         """Be as when `save` gave `state`. Raises ValueError when it is none."""
         text: Any = CODEC.decode(state, str)
         try:
-            plain = zlib.decompressobj().decompress(base64.b64decode(text), LARGEST)
+            plain = zlib.decompressobj().decompress(base64.b64decode(text), MAX_DECOMPRESSED_BYTES)
         except zlib.error as error:
             raise ValueError(f"{len(state)} bytes are no rules: {error}") from error
-        saved = CODEC.decode(plain, _Saved)
+        saved = CODEC.decode(plain, _SavedState)
         self.as_of = saved.as_of
-        self._moves = saved.moves
-        self._armed.clear()
-        self._waiting.clear()
+        self._percent_move_symbols = saved.moves
+        self._armed_by_id.clear()
+        self._armed_by_user_and_kind.clear()
         for armed in saved.armed:
             self._add(armed)
 
-    def _note_move(self, event: RuleEvent) -> None:
+    def _update_percent_move(self, event: RuleEvent) -> None:
         rule = event.rule
         if isinstance(event, RuleDeleted):
-            self._moves.pop(rule.rule_id, None)
+            self._percent_move_symbols.pop(rule.rule_id, None)
         elif rule.kind is RuleKind.PERCENT_MOVE and rule.symbol is not None:
-            self._moves[rule.rule_id] = rule.symbol
+            self._percent_move_symbols[rule.rule_id] = rule.symbol
 
-    def _add(self, armed: Armed) -> None:
-        self._armed[armed.rule.rule_id] = armed
-        self._waiting[armed.user, armed.rule.kind][armed.rule.rule_id] = armed
+    def _add(self, armed: ArmedRule) -> None:
+        self._armed_by_id[armed.rule.rule_id] = armed
+        self._armed_by_user_and_kind[armed.user, armed.rule.kind][armed.rule.rule_id] = armed
 
     def _remove(self, rule_id: str) -> None:
-        armed = self._armed.pop(rule_id, None)
+        armed = self._armed_by_id.pop(rule_id, None)
         if armed is None:
             return
-        waiting = self._waiting[armed.user, armed.rule.kind]
+        waiting = self._armed_by_user_and_kind[armed.user, armed.rule.kind]
         del waiting[rule_id]
         if not waiting:
-            del self._waiting[armed.user, armed.rule.kind]
+            del self._armed_by_user_and_kind[armed.user, armed.rule.kind]

@@ -8,9 +8,9 @@ from decimal import Decimal
 
 import msgspec
 
-from services.alerts.domain.figures import exact, show, symbol
+from services.alerts.domain.figures import abbreviate, validate_positive_decimal, validate_symbol
 from tapewire.events import AlertLevel, RuleKind
-from tapewire.log import Refusal
+from tapewire.log import CommandRejected
 
 MAX_PRICE = Decimal(1_000_000)
 """Dollars a share."""
@@ -19,11 +19,11 @@ MAX_PERCENT = Decimal(1_000)
 PERCENT_PLACES = 4
 MAX_WINDOW_SECONDS = 86_400
 
-PRICE_LEVELS = (RuleKind.PRICE_ABOVE, RuleKind.PRICE_BELOW)
-PRICES = (*PRICE_LEVELS, RuleKind.PERCENT_MOVE)
+PRICE_LEVEL_KINDS = (RuleKind.PRICE_ABOVE, RuleKind.PRICE_BELOW)
+PRICE_RULE_KINDS = (*PRICE_LEVEL_KINDS, RuleKind.PERCENT_MOVE)
 """The kinds that quotes trigger; events trigger the others."""
 
-LEVELS = {
+DEFAULT_LEVELS = {
     RuleKind.PRICE_ABOVE: AlertLevel.INFO,
     RuleKind.PRICE_BELOW: AlertLevel.INFO,
     RuleKind.PERCENT_MOVE: AlertLevel.INFO,
@@ -34,7 +34,7 @@ LEVELS = {
 """Of a rule whose user does not say."""
 
 
-class Create(msgspec.Struct, frozen=True, kw_only=True):
+class CreateRuleCommand(msgspec.Struct, frozen=True, kw_only=True):
     """`user` wants to be told. `at` is when, UTC, as in every command."""
 
     id: str
@@ -49,7 +49,7 @@ class Create(msgspec.Struct, frozen=True, kw_only=True):
     window_seconds: int | None = None
 
 
-class Arm(msgspec.Struct, frozen=True, kw_only=True):
+class ArmRuleCommand(msgspec.Struct, frozen=True, kw_only=True):
     """It may be triggered again."""
 
     id: str
@@ -57,7 +57,7 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True):
     user: str
 
 
-class Delete(msgspec.Struct, frozen=True, kw_only=True):
+class DeleteRuleCommand(msgspec.Struct, frozen=True, kw_only=True):
     """It shall be no more."""
 
     id: str
@@ -65,7 +65,7 @@ class Delete(msgspec.Struct, frozen=True, kw_only=True):
     user: str
 
 
-class Trigger(msgspec.Struct, frozen=True, kw_only=True):
+class TriggerRuleCommand(msgspec.Struct, frozen=True, kw_only=True):
     """It came to pass, under the arming that was command `arming`."""
 
     id: str
@@ -76,43 +76,53 @@ class Trigger(msgspec.Struct, frozen=True, kw_only=True):
     message: str
 
 
-Command = Create | Arm | Delete | Trigger
+Command = CreateRuleCommand | ArmRuleCommand | DeleteRuleCommand | TriggerRuleCommand
 
 
-def checked(command: Create) -> Create:
+def validate_create_rule(command: CreateRuleCommand) -> CreateRuleCommand:
     """`command` with its numbers in their plainest digits.
 
     Raises:
         Refusal: invalid, with the path of the field at fault.
     """
-    price, move = command.kind in PRICE_LEVELS, command.kind is RuleKind.PERCENT_MOVE
-    _given(command, "symbol", command.symbol, needed=price or move, allowed=True)
-    _given(command, "price", command.price, needed=price, allowed=price)
-    _given(command, "percent", command.percent, needed=move, allowed=move)
-    _given(command, "windowSeconds", command.window_seconds, needed=move, allowed=move)
+    price, move = command.kind in PRICE_LEVEL_KINDS, command.kind is RuleKind.PERCENT_MOVE
+    _check_presence(command, "symbol", command.symbol, is_required=price or move, is_allowed=True)
+    _check_presence(command, "price", command.price, is_required=price, is_allowed=price)
+    _check_presence(command, "percent", command.percent, is_required=move, is_allowed=move)
+    _check_presence(
+        command, "windowSeconds", command.window_seconds, is_required=move, is_allowed=move
+    )
     if command.symbol is not None:
-        symbol("symbol", command.symbol)
+        validate_symbol("symbol", command.symbol)
     if command.window_seconds is not None:
-        _window(command.window_seconds)
+        _validate_window(command.window_seconds)
     return msgspec.structs.replace(
         command,
-        price=_exact("price", command.price, MAX_PRICE, PRICE_PLACES),
-        percent=_exact("percent", command.percent, MAX_PERCENT, PERCENT_PLACES),
+        price=_validate_decimal_field("price", command.price, MAX_PRICE, PRICE_PLACES),
+        percent=_validate_decimal_field("percent", command.percent, MAX_PERCENT, PERCENT_PLACES),
     )
 
 
-def _given(command: Create, path: str, value: object, *, needed: bool, allowed: bool) -> None:
-    if value is None and needed:
-        raise Refusal("invalid", f"a rule {command.kind.value} needs {path}", path)
-    if value is not None and not allowed:
-        raise Refusal("invalid", f"a rule {command.kind.value} has no {path}", path)
+def _check_presence(
+    command: CreateRuleCommand, path: str, value: object, *, is_required: bool, is_allowed: bool
+) -> None:
+    if value is None and is_required:
+        raise CommandRejected("invalid", f"a rule {command.kind.value} needs {path}", path)
+    if value is not None and not is_allowed:
+        raise CommandRejected("invalid", f"a rule {command.kind.value} has no {path}", path)
 
 
-def _exact(path: str, value: Decimal | None, most: Decimal, places: int) -> Decimal | None:
-    return None if value is None else exact(path, value, most=most, places=places)
+def _validate_decimal_field(
+    path: str, value: Decimal | None, maximum: Decimal, places: int
+) -> Decimal | None:
+    return (
+        None
+        if value is None
+        else validate_positive_decimal(path, value, maximum=maximum, places=places)
+    )
 
 
-def _window(seconds: int) -> None:
+def _validate_window(seconds: int) -> None:
     if not 1 <= seconds <= MAX_WINDOW_SECONDS:
-        message = f"windowSeconds must be 1 to {MAX_WINDOW_SECONDS}, not {show(seconds)}"
-        raise Refusal("invalid", message, "windowSeconds")
+        message = f"windowSeconds must be 1 to {MAX_WINDOW_SECONDS}, not {abbreviate(seconds)}"
+        raise CommandRejected("invalid", message, "windowSeconds")

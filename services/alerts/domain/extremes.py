@@ -18,41 +18,47 @@ import msgspec
 TIERS = ((1, 120), (4, 240), (30, 240), (240, 360))
 """Seconds of a bucket, and buckets; the last tier covers a day."""
 
-Step = tuple[int, Decimal]
+BucketPrice = tuple[int, Decimal]
 """The number of a bucket and a price."""
 
 
-class Past(msgspec.Struct, frozen=True):
+class ExtremesSnapshot(msgspec.Struct, frozen=True):
     """What `Extremes` knows, to be kept: the lows' steps and the highs' of each tier."""
 
-    lows: list[list[Step]]
-    highs: list[list[Step]]
+    lows: list[list[BucketPrice]]
+    highs: list[list[BucketPrice]]
 
 
-class Extremes:
+class RollingExtremes:
     """Of one symbol. Times are whole seconds since 1970."""
 
     def __init__(self) -> None:
         self._tiers = [_Tier(seconds, buckets) for seconds, buckets in TIERS]
 
-    def add(self, at: int, price: Decimal) -> None:
+    def add_price(self, second: int, price: Decimal) -> None:
         """Note a price, not earlier than the one before."""
         for tier in self._tiers:
-            tier.add(at // tier.seconds, price)
+            tier.add_price(second // tier.bucket_seconds, price)
 
-    def within(self, at: int, window: int) -> tuple[Decimal, Decimal] | None:
+    def low_high_within(self, second: int, window_seconds: int) -> tuple[Decimal, Decimal] | None:
         """The lowest and the highest price of the last `window` seconds; None without a price."""
-        tier = next(tier for tier in self._tiers if window <= tier.seconds * tier.buckets)
-        return tier.since((at - window) // tier.seconds)
+        tier = next(
+            tier
+            for tier in self._tiers
+            if window_seconds <= tier.bucket_seconds * tier.bucket_count
+        )
+        return tier.low_high_since((second - window_seconds) // tier.bucket_seconds)
 
-    def past(self) -> Past:
+    def snapshot(self) -> ExtremesSnapshot:
         """Everything known."""
-        return Past([[*tier.lows] for tier in self._tiers], [[*tier.highs] for tier in self._tiers])
+        return ExtremesSnapshot(
+            [[*tier.lows] for tier in self._tiers], [[*tier.highs] for tier in self._tiers]
+        )
 
-    def learn(self, past: Past) -> None:
+    def merge(self, snapshot: ExtremesSnapshot) -> None:
         """Know `past` as well, whether it is older, newer or the same."""
-        for tier, lows, highs in zip(self._tiers, past.lows, past.highs, strict=False):
-            tier.learn(lows, highs)
+        for tier, lows, highs in zip(self._tiers, snapshot.lows, snapshot.highs, strict=False):
+            tier.merge(lows, highs)
 
     def __len__(self) -> int:
         """How many steps are kept."""
@@ -60,46 +66,49 @@ class Extremes:
 
 
 class _Tier:
-    __slots__ = ("buckets", "highs", "lows", "seconds")
+    __slots__ = ("bucket_count", "bucket_seconds", "highs", "lows")
 
-    def __init__(self, seconds: int, buckets: int) -> None:
-        self.seconds = seconds
-        self.buckets = buckets
-        self.lows: list[Step] = []
-        self.highs: list[Step] = []
+    def __init__(self, bucket_seconds: int, bucket_count: int) -> None:
+        self.bucket_seconds = bucket_seconds
+        self.bucket_count = bucket_count
+        self.lows: list[BucketPrice] = []
+        self.highs: list[BucketPrice] = []
 
-    def add(self, number: int, price: Decimal) -> None:
-        self._low(number, price)
-        self._high(number, price)
-        oldest = number - self.buckets
+    def add_price(self, bucket_number: int, price: Decimal) -> None:
+        self._add_low(bucket_number, price)
+        self._add_high(bucket_number, price)
+        oldest = bucket_number - self.bucket_count
         for steps in (self.lows, self.highs):
             if steps[0][0] < oldest:
                 del steps[: bisect_left(steps, (oldest,))]
 
-    def since(self, number: int) -> tuple[Decimal, Decimal] | None:
-        low, high = bisect_left(self.lows, (number,)), bisect_left(self.highs, (number,))
+    def low_high_since(self, bucket_number: int) -> tuple[Decimal, Decimal] | None:
+        low, high = (
+            bisect_left(self.lows, (bucket_number,)),
+            bisect_left(self.highs, (bucket_number,)),
+        )
         if low == len(self.lows) or high == len(self.highs):
             return None
         return self.lows[low][1], self.highs[high][1]
 
-    def learn(self, lows: Iterable[Step], highs: Iterable[Step]) -> None:
+    def merge(self, lows: Iterable[BucketPrice], highs: Iterable[BucketPrice]) -> None:
         both = sorted([*self.lows, *lows]), sorted([*self.highs, *highs])
         self.lows, self.highs = [], []
         for number, price in both[0]:
-            self._low(number, price)
+            self._add_low(number, price)
         for number, price in both[1]:
-            self._high(number, price)
+            self._add_high(number, price)
 
-    def _low(self, number: int, price: Decimal) -> None:
+    def _add_low(self, bucket_number: int, price: Decimal) -> None:
         steps = self.lows
         while steps and steps[-1][1] >= price:
             steps.pop()
-        if not steps or steps[-1][0] < number:
-            steps.append((number, price))
+        if not steps or steps[-1][0] < bucket_number:
+            steps.append((bucket_number, price))
 
-    def _high(self, number: int, price: Decimal) -> None:
+    def _add_high(self, bucket_number: int, price: Decimal) -> None:
         steps = self.highs
         while steps and steps[-1][1] <= price:
             steps.pop()
-        if not steps or steps[-1][0] < number:
-            steps.append((number, price))
+        if not steps or steps[-1][0] < bucket_number:
+            steps.append((bucket_number, price))

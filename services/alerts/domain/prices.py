@@ -13,192 +13,204 @@ from operator import itemgetter
 
 import msgspec
 
-from services.alerts.domain.armed import Armed
-from services.alerts.domain.commands import PRICES
-from services.alerts.domain.extremes import Extremes, Past
-from services.alerts.domain.figures import WIDE, spelled
+from services.alerts.domain.armed import ArmedRule
+from services.alerts.domain.commands import PRICE_RULE_KINDS
+from services.alerts.domain.extremes import ExtremesSnapshot, RollingExtremes
+from services.alerts.domain.figures import WIDE_CONTEXT, format_decimal
 from tapewire.events import PriceUpdated, RuleKind
 
-LEAST, MOST = Decimal("0.00000001"), Decimal(1_000_000_000)
+MIN_PRICE, MAX_PRICE = Decimal("0.00000001"), Decimal(1_000_000_000)
 """Dollars a share; whoever quotes less or more quotes nothing."""
 
 HUNDRED = Decimal(100)
-CENT = Decimal("0.01")
+PERCENT_QUANTUM = Decimal("0.01")
 
 
-class Hit(msgspec.Struct, frozen=True):
+class PriceRuleHit(msgspec.Struct, frozen=True):
     """`armed` is triggered by a quote of `at`."""
 
-    armed: Armed
+    armed: ArmedRule
     at: datetime
     message: str
 
 
-class PriceJudge:
+class PriceRuleEvaluator:
     """Every armed price rule, and the prices there were. What it hit it knows no more, until it is
     armed again."""
 
     def __init__(self) -> None:
-        self._symbols: dict[str, _Symbol] = {}
-        self._armed: dict[str, Armed] = {}
+        self._rules_by_symbol: dict[str, _SymbolRules] = {}
+        self._armed_by_id: dict[str, ArmedRule] = {}
 
-    def arm(self, armed: Armed) -> list[Hit]:
+    def arm(self, armed: ArmedRule) -> list[PriceRuleHit]:
         """Watch for `armed`, in place of what was watched under its id; what it hits at once."""
         self.disarm(armed.rule.rule_id)
         rule = armed.rule
-        if rule.kind not in PRICES or rule.symbol is None:
+        if rule.kind not in PRICE_RULE_KINDS or rule.symbol is None:
             return []
-        symbol = self._symbol(rule.symbol)
-        symbol.add(armed)
-        self._armed[rule.rule_id] = armed
-        return self._hit(symbol.judge(rule.timestamp))
+        symbol = self._rules_for_symbol(rule.symbol)
+        symbol.add_rule(armed)
+        self._armed_by_id[rule.rule_id] = armed
+        return self._disarm_hit_rules(symbol.evaluate(rule.timestamp))
 
     def disarm(self, rule_id: str) -> None:
         """Watch no more for that rule."""
-        armed = self._armed.pop(rule_id, None)
+        armed = self._armed_by_id.pop(rule_id, None)
         if armed is not None and armed.rule.symbol is not None:
-            self._symbol(armed.rule.symbol).remove(armed)
+            self._rules_for_symbol(armed.rule.symbol).remove_rule(armed)
 
-    def quote(self, quote: PriceUpdated) -> list[Hit]:
+    def on_quote(self, quote: PriceUpdated) -> list[PriceRuleHit]:
         """What the newest quote of a symbol hits."""
-        if not (quote.price.is_finite() and LEAST <= quote.price <= MOST):
+        if not (quote.price.is_finite() and MIN_PRICE <= quote.price <= MAX_PRICE):
             return []
-        symbol = self._symbol(quote.symbol)
-        symbol.quote(quote)
-        return self._hit(symbol.judge(quote.timestamp))
+        symbol = self._rules_for_symbol(quote.symbol)
+        symbol.add_quote(quote)
+        return self._disarm_hit_rules(symbol.evaluate(quote.timestamp))
 
-    def extremes(self, symbol: str) -> Extremes:
+    def extremes_of(self, symbol: str) -> RollingExtremes:
         """The past of a symbol."""
-        return self._symbol(symbol).extremes
+        return self._rules_for_symbol(symbol).extremes
 
-    def learn(self, symbol: str, past: Past) -> list[Hit]:
+    def merge_extremes(self, symbol: str, snapshot: ExtremesSnapshot) -> list[PriceRuleHit]:
         """Know that past of a symbol as well; what that makes its rules on moves hit, each judged
         as when it is armed."""
-        self._symbol(symbol).extremes.learn(past)
+        self._rules_for_symbol(symbol).extremes.merge(snapshot)
         moves = [
             armed
-            for armed in self._armed.values()
+            for armed in self._armed_by_id.values()
             if armed.rule.symbol == symbol and armed.rule.kind is RuleKind.PERCENT_MOVE
         ]
-        hits: list[Hit] = []
+        hits: list[PriceRuleHit] = []
         for armed in moves:
-            if armed.rule.rule_id in self._armed:  # else it was hit beside another
+            if armed.rule.rule_id in self._armed_by_id:  # else it was hit beside another
                 hits += self.arm(armed)
         return hits
 
-    def quoted(self) -> dict[str, datetime]:
+    def last_quote_times(self) -> dict[str, datetime]:
         """The time of the last quote, by symbol."""
         return {
-            name: symbol.last.timestamp
-            for name, symbol in self._symbols.items()
-            if symbol.last is not None
+            name: symbol.last_quote.timestamp
+            for name, symbol in self._rules_by_symbol.items()
+            if symbol.last_quote is not None
         }
 
-    def forget_rules(self) -> None:
+    def disarm_all(self) -> None:
         """Watch for nothing; the prices there were stay known."""
-        for rule_id in list(self._armed):
+        for rule_id in list(self._armed_by_id):
             self.disarm(rule_id)
 
-    def _symbol(self, name: str) -> "_Symbol":
-        found = self._symbols.get(name)
+    def _rules_for_symbol(self, symbol: str) -> "_SymbolRules":
+        found = self._rules_by_symbol.get(symbol)
         if found is None:
-            found = self._symbols[name] = _Symbol(name)
+            found = self._rules_by_symbol[symbol] = _SymbolRules(symbol)
         return found
 
-    def _hit(self, hits: list[tuple[str, datetime, str]]) -> list[Hit]:
-        made = [Hit(self._armed[rule_id], at, message) for rule_id, at, message in hits]
+    def _disarm_hit_rules(self, hits: list[tuple[str, datetime, str]]) -> list[PriceRuleHit]:
+        made = [
+            PriceRuleHit(self._armed_by_id[rule_id], at, message) for rule_id, at, message in hits
+        ]
         for rule_id, _, _ in hits:
             self.disarm(rule_id)
         return made
 
 
-Entry = tuple[Decimal, str]
+RuleThreshold = tuple[Decimal, str]
 """A level or a percentage, and the id of its rule."""
-_level = itemgetter(0)
+_threshold_value = itemgetter(0)
 
 
-class _Symbol:
+class _SymbolRules:
     """One symbol's rules, sorted, and its prices. Hits are rule ids, times and messages."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.above: list[Entry] = []
-        self.below: list[Entry] = []
-        self.moves: dict[int, list[Entry]] = {}
-        self.extremes = Extremes()
-        self.last: PriceUpdated | None = None
-        self._at = 0
+    def __init__(self, symbol: str) -> None:
+        self.symbol = symbol
+        self.above_thresholds: list[RuleThreshold] = []
+        self.below_thresholds: list[RuleThreshold] = []
+        self.moves_by_window: dict[int, list[RuleThreshold]] = {}
+        self.extremes = RollingExtremes()
+        self.last_quote: PriceUpdated | None = None
+        self._last_quote_second = 0
 
-    def add(self, armed: Armed) -> None:
-        insort(*self._entry(armed))
+    def add_rule(self, armed: ArmedRule) -> None:
+        insort(*self._threshold_of(armed))
 
-    def remove(self, armed: Armed) -> None:
-        entries, entry = self._entry(armed)
+    def remove_rule(self, armed: ArmedRule) -> None:
+        entries, entry = self._threshold_of(armed)
         entries.remove(entry)
         window = armed.rule.window_seconds
         if window is not None and not entries:
-            del self.moves[window]
+            del self.moves_by_window[window]
 
-    def _entry(self, armed: Armed) -> tuple[list[Entry], Entry]:
+    def _threshold_of(self, armed: ArmedRule) -> tuple[list[RuleThreshold], RuleThreshold]:
         rule = armed.rule
         if rule.kind is RuleKind.PERCENT_MOVE:
-            entries = self.moves.setdefault(rule.window_seconds or 0, [])
+            entries = self.moves_by_window.setdefault(rule.window_seconds or 0, [])
             return entries, (rule.percent or Decimal(0), rule.rule_id)
-        entries = self.above if rule.kind is RuleKind.PRICE_ABOVE else self.below
+        entries = (
+            self.above_thresholds if rule.kind is RuleKind.PRICE_ABOVE else self.below_thresholds
+        )
         return entries, (rule.price or Decimal(0), rule.rule_id)
 
-    def quote(self, quote: PriceUpdated) -> None:
+    def add_quote(self, quote: PriceUpdated) -> None:
         """Note a quote. One that claims to be older than the last counts as of its time."""
-        self._at = max(self._at, int(quote.timestamp.timestamp()))
-        self.last = quote
-        self.extremes.add(self._at, quote.price)
+        self._last_quote_second = max(self._last_quote_second, int(quote.timestamp.timestamp()))
+        self.last_quote = quote
+        self.extremes.add_price(self._last_quote_second, quote.price)
 
-    def judge(self, at: datetime) -> list[tuple[str, datetime, str]]:
+    def evaluate(self, at: datetime) -> list[tuple[str, datetime, str]]:
         """What holds at `at`, or at the last quote when that is later."""
-        if self.last is None:
+        if self.last_quote is None:
             return []
-        price, at = self.last.price, max(at, self.last.timestamp)
-        hits = self._levels(price)
-        now = max(self._at, int(at.timestamp()))
-        for window, entries in self.moves.items():
-            hits += self._moved(now, window, entries, price)
-        return [(rule_id, at, f"{self.name} {message}") for rule_id, message in hits]
+        price, at = self.last_quote.price, max(at, self.last_quote.timestamp)
+        hits = self._find_level_hits(price)
+        now = max(self._last_quote_second, int(at.timestamp()))
+        for window, entries in self.moves_by_window.items():
+            hits += self._find_move_hits(now, window, entries, price)
+        return [(rule_id, at, f"{self.symbol} {message}") for rule_id, message in hits]
 
-    def _levels(self, price: Decimal) -> list[tuple[str, str]]:
-        told = f"is at {spelled(price)}"
-        above = self.above[: bisect_left(self.above, price, key=_level)]
-        below = self.below[bisect_right(self.below, price, key=_level) :]
+    def _find_level_hits(self, price: Decimal) -> list[tuple[str, str]]:
+        told = f"is at {format_decimal(price)}"
+        above = self.above_thresholds[
+            : bisect_left(self.above_thresholds, price, key=_threshold_value)
+        ]
+        below = self.below_thresholds[
+            bisect_right(self.below_thresholds, price, key=_threshold_value) :
+        ]
         return [
-            *((rule_id, f"{told}, above {spelled(level)}") for level, rule_id in above),
-            *((rule_id, f"{told}, below {spelled(level)}") for level, rule_id in below),
+            *((rule_id, f"{told}, above {format_decimal(level)}") for level, rule_id in above),
+            *((rule_id, f"{told}, below {format_decimal(level)}") for level, rule_id in below),
         ]
 
-    def _moved(
-        self, now: int, window: int, entries: list[Entry], price: Decimal
+    def _find_move_hits(
+        self, second: int, window_seconds: int, entries: list[RuleThreshold], price: Decimal
     ) -> list[tuple[str, str]]:
-        extremes = self.extremes.within(now, window)
+        extremes = self.extremes.low_high_within(second, window_seconds)
         if extremes is None:
             return []
         hits: list[tuple[str, str]] = []
         for percent, rule_id in entries:
-            origin = _origin(*extremes, price, percent)
+            origin = _find_move_origin(*extremes, price, percent)
             if origin is None:
                 break
-            hits.append((rule_id, f"moved {_moved(origin, price)} in {window} s"))
+            hits.append((rule_id, f"moved {_describe_move(origin, price)} in {window_seconds} s"))
         return hits
 
 
-def _origin(low: Decimal, high: Decimal, price: Decimal, percent: Decimal) -> Decimal | None:
+def _find_move_origin(
+    low: Decimal, high: Decimal, price: Decimal, percent: Decimal
+) -> Decimal | None:
     """The price that `price` is `percent` away from, up or down; None when it is not. Exact: no
     division."""
-    now = WIDE.multiply(price, HUNDRED)
-    if now >= WIDE.multiply(low, WIDE.add(HUNDRED, percent)):
+    now = WIDE_CONTEXT.multiply(price, HUNDRED)
+    if now >= WIDE_CONTEXT.multiply(low, WIDE_CONTEXT.add(HUNDRED, percent)):
         return low
-    if now <= WIDE.multiply(high, WIDE.subtract(HUNDRED, percent)):
+    if now <= WIDE_CONTEXT.multiply(high, WIDE_CONTEXT.subtract(HUNDRED, percent)):
         return high
     return None
 
 
-def _moved(origin: Decimal, price: Decimal) -> str:
-    share = WIDE.divide(WIDE.multiply(WIDE.subtract(price, origin), HUNDRED), origin)
-    return f"{share.quantize(CENT, context=WIDE):+f} % from {spelled(origin)} to {spelled(price)}"
+def _describe_move(origin: Decimal, price: Decimal) -> str:
+    share = WIDE_CONTEXT.divide(
+        WIDE_CONTEXT.multiply(WIDE_CONTEXT.subtract(price, origin), HUNDRED), origin
+    )
+    return f"{share.quantize(PERCENT_QUANTUM, context=WIDE_CONTEXT):+f} % from {format_decimal(origin)} to {format_decimal(price)}"

@@ -3,8 +3,8 @@
 from datetime import datetime
 from typing import Any
 
-from services.alerts.domain.figures import spelled
-from services.alerts.domain.telling import Notice, Occasion, cut
+from services.alerts.domain.figures import format_decimal
+from services.alerts.domain.telling import NotificationContent, TriggerCandidate, truncate_line
 from tapewire.events import (
     ErrorReported,
     Event,
@@ -21,12 +21,12 @@ from tapewire.events import (
     StrategyReportedFailed,
 )
 
-OCCASIONS: dict[type[Event], RuleKind] = {
+RULE_KIND_BY_REPORT_TYPE: dict[type[Event], RuleKind] = {
     OrderReportedRejected: RuleKind.ORDER_REJECTED,
     StrategyReportedFailed: RuleKind.STRATEGY_ERROR,
     StopLossReportedTriggered: RuleKind.STOP_LOSS,
 }
-NOTICES: tuple[type[Event], ...] = (
+NOTIFIED_REPORT_TYPES: tuple[type[Event], ...] = (
     OrderReportedExecuted,
     OrderReportedRejected,
     OrderReportedFailed,
@@ -36,40 +36,48 @@ NOTICES: tuple[type[Event], ...] = (
 )
 
 
-def occasion(kind: RuleKind, event: Event) -> Occasion | None:
+def to_trigger_candidate(kind: RuleKind, event: Event) -> TriggerCandidate | None:
     """What a report is to rules of `kind`."""
     if isinstance(event, OrderReport):
         order = event.order
-        return Occasion(kind, order.symbol, _order(order, "was rejected"), order.timestamp)
+        return TriggerCandidate(
+            kind, order.symbol, _order_message(order, "was rejected"), order.timestamp
+        )
     if isinstance(event, StrategyReportedFailed):
         strategy = event.strategy
-        return Occasion(kind, strategy.symbol, _failed(event), strategy.timestamp)
+        return TriggerCandidate(
+            kind, strategy.symbol, _strategy_failed_message(event), strategy.timestamp
+        )
     if isinstance(event, StopLossReportedTriggered):
-        return Occasion(kind, event.symbol, _stop_loss(event), event.timestamp)
+        return TriggerCandidate(kind, event.symbol, _stop_loss_message(event), event.timestamp)
     return None
 
 
-def notice(event: Event) -> Notice | None:
+def to_notification_content(event: Event) -> NotificationContent | None:
     """What a report is to its user. An order is told of when it is executed to the end."""
     match event:
         case OrderReportedExecuted() if event.order.status is OrderStatus.FILLED:
-            return _of_order(event.order, "order_filled", "Order filled", _executed(event.order))
+            return _build_order_content(
+                event.order, "order_filled", "Order filled", _executed_message(event.order)
+            )
         case OrderReportedRejected():
-            message = _order(event.order, "was rejected")
-            return _of_order(event.order, "order_rejected", "Order rejected", message)
+            message = _order_message(event.order, "was rejected")
+            return _build_order_content(event.order, "order_rejected", "Order rejected", message)
         case OrderReportedFailed():
-            message = _order(event.order, "failed")
-            return _of_order(event.order, "order_failed", "Order failed", message)
+            message = _order_message(event.order, "failed")
+            return _build_order_content(event.order, "order_failed", "Order failed", message)
         case StrategyReportedFailed():
-            return _of_strategy(event)
+            return _build_strategy_content(event)
         case StopLossReportedTriggered():
-            return _of_stop_loss(event)
+            return _build_stop_loss_content(event)
         case ErrorReported():
-            return _of_error(event)
+            return _build_error_content(event)
     return None
 
 
-def _of_order(order: ReportedOrder, type_: str, title: str, message: str) -> Notice:
+def _build_order_content(
+    order: ReportedOrder, type_: str, title: str, message: str
+) -> NotificationContent:
     payload = {
         "source": order.source,
         "orderId": order.order_id,
@@ -79,21 +87,27 @@ def _of_order(order: ReportedOrder, type_: str, title: str, message: str) -> Not
         "price": order.price,
         "strategyId": order.strategy_id,
     }
-    return _notice(type_, title, message, payload, order.timestamp)
+    return _build_content(type_, title, message, payload, order.timestamp)
 
 
-def _of_strategy(event: StrategyReportedFailed) -> Notice:
+def _build_strategy_content(event: StrategyReportedFailed) -> NotificationContent:
     strategy = event.strategy
     payload = {
         "source": strategy.source,
         "strategyId": strategy.strategy_id,
         "symbol": strategy.symbol,
-        "errorCode": cut(event.error_code),
+        "errorCode": truncate_line(event.error_code),
     }
-    return _notice("strategy_error", "Strategy error", _failed(event), payload, strategy.timestamp)
+    return _build_content(
+        "strategy_error",
+        "Strategy error",
+        _strategy_failed_message(event),
+        payload,
+        strategy.timestamp,
+    )
 
 
-def _of_stop_loss(event: StopLossReportedTriggered) -> Notice:
+def _build_stop_loss_content(event: StopLossReportedTriggered) -> NotificationContent:
     payload = {
         "source": event.source,
         "strategyId": event.strategy_id,
@@ -103,48 +117,52 @@ def _of_stop_loss(event: StopLossReportedTriggered) -> Notice:
         "orderId": event.order_id,
     }
     title = "Stop-loss triggered"
-    return _notice("stop_loss", title, _stop_loss(event), payload, event.timestamp)
+    return _build_content("stop_loss", title, _stop_loss_message(event), payload, event.timestamp)
 
 
-def _of_error(event: ErrorReported) -> Notice:
+def _build_error_content(event: ErrorReported) -> NotificationContent:
     payload = {
         "source": event.source,
         "strategyId": event.strategy_id,
-        "errorCode": cut(event.error_code),
+        "errorCode": truncate_line(event.error_code),
     }
-    message = f"{event.source}: {cut(event.error_message)}"
-    return _notice("error", "Error", message, payload, event.timestamp)
+    message = f"{event.source}: {truncate_line(event.error_message)}"
+    return _build_content("error", "Error", message, payload, event.timestamp)
 
 
-def _notice(type_: str, title: str, message: str, payload: dict[str, Any], at: datetime) -> Notice:
-    return Notice(type=type_, title=title, message=message, payload=payload, at=at)
+def _build_content(
+    type_: str, title: str, message: str, payload: dict[str, Any], at: datetime
+) -> NotificationContent:
+    return NotificationContent(type=type_, title=title, message=message, payload=payload, at=at)
 
 
-def _executed(order: ReportedOrder) -> str:
+def _executed_message(order: ReportedOrder) -> str:
     did = "Bought" if order.side is Side.BUY else "Sold"
-    at = "" if order.price is None else f" at {spelled(order.price)}"
-    return f"{did} {spelled(order.quantity)} {cut(order.symbol)}{at} ({order.source})"
-
-
-def _order(order: ReportedOrder, what: str) -> str:
-    wanted = f"{order.side.value} {spelled(order.quantity)} {cut(order.symbol)}"
-    because = f": {cut(order.reason)}" if order.reason else ""
-    return f"The order of {order.source} to {wanted} {what}{because}"
-
-
-def _failed(event: StrategyReportedFailed) -> str:
-    return f"{_called(event.strategy)} stopped: {cut(event.details)}"
-
-
-def _called(strategy: ReportedStrategy) -> str:
-    """Its name, and whose it is or what it trades."""
-    name = cut(strategy.name or strategy.strategy_id)
-    return f"{name} ({cut(strategy.symbol or strategy.source)})"
-
-
-def _stop_loss(event: StopLossReportedTriggered) -> str:
-    price = spelled(event.current_price)
+    at = "" if order.price is None else f" at {format_decimal(order.price)}"
     return (
-        f"Stop-loss of {cut(event.strategy_id)}: {cut(event.symbol or 'the price')} is at {price}, "
-        f"the stop at {spelled(event.trigger_price)}"
+        f"{did} {format_decimal(order.quantity)} {truncate_line(order.symbol)}{at} ({order.source})"
+    )
+
+
+def _order_message(order: ReportedOrder, outcome: str) -> str:
+    wanted = f"{order.side.value} {format_decimal(order.quantity)} {truncate_line(order.symbol)}"
+    because = f": {truncate_line(order.reason)}" if order.reason else ""
+    return f"The order of {order.source} to {wanted} {outcome}{because}"
+
+
+def _strategy_failed_message(event: StrategyReportedFailed) -> str:
+    return f"{_describe_strategy(event.strategy)} stopped: {truncate_line(event.details)}"
+
+
+def _describe_strategy(strategy: ReportedStrategy) -> str:
+    """Its name, and whose it is or what it trades."""
+    name = truncate_line(strategy.name or strategy.strategy_id)
+    return f"{name} ({truncate_line(strategy.symbol or strategy.source)})"
+
+
+def _stop_loss_message(event: StopLossReportedTriggered) -> str:
+    price = format_decimal(event.current_price)
+    return (
+        f"Stop-loss of {truncate_line(event.strategy_id)}: {truncate_line(event.symbol or 'the price')} is at {price}, "
+        f"the stop at {format_decimal(event.trigger_price)}"
     )

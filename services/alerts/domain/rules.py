@@ -12,8 +12,15 @@ from typing import assert_never
 
 import msgspec
 
-from services.alerts.domain.commands import Arm, Command, Create, Delete, Trigger, checked
-from services.alerts.domain.figures import named
+from services.alerts.domain.commands import (
+    ArmRuleCommand,
+    Command,
+    CreateRuleCommand,
+    DeleteRuleCommand,
+    TriggerRuleCommand,
+    validate_create_rule,
+)
+from services.alerts.domain.figures import derive_id
 from tapewire.events import (
     AlertRaised,
     AlertRule,
@@ -24,75 +31,79 @@ from tapewire.events import (
     RuleEvent,
     RuleTriggered,
 )
-from tapewire.log import Decider, Happening, Refusal, Subject
+from tapewire.log import CommandRejected, Decider, EventSubject, NewEvent
 
-SEEN_COMMANDS = 16
+MAX_SEEN_COMMAND_IDS = 16
 """Command ids a rule remembers: far more than retry at the same time."""
 
 
-class Absent(msgspec.Struct, frozen=True):
+class AbsentRuleState(msgspec.Struct, frozen=True):
     """No event yet."""
 
 
-class Kept(msgspec.Struct, frozen=True):
+class ExistingRuleState(msgspec.Struct, frozen=True):
     """There. `arming` is the command that armed it last, `seen` are the ids of commands."""
 
     rule: AlertRule
     arming: str
-    seen: tuple[str, ...]
+    seen_command_ids: tuple[str, ...]
 
 
-class Deleted(msgspec.Struct, frozen=True):
+class DeletedRuleState(msgspec.Struct, frozen=True):
     """No more, by command `by`."""
 
     rule: AlertRule
-    by: str
+    deleted_by_command_id: str
 
 
-State = Absent | Kept | Deleted
+State = AbsentRuleState | ExistingRuleState | DeletedRuleState
 
 
-def rule_id(user: str, command_id: str) -> str:
+def derive_rule_id(user: str, command_id: str) -> str:
     """The id of the rule that `user` makes by that command."""
-    return named("rule", user, command_id)
+    return derive_id("rule", user, command_id)
 
 
-def alert_id(rule: str, arming: str) -> str:
+def derive_alert_id(rule_id: str, arming: str) -> str:
     """The id of the one alert of an arming."""
-    return named("alert", rule, arming)
+    return derive_id("alert", rule_id, arming)
 
 
-def decide(state: State, command: Command) -> Sequence[Happening]:
+def decide(state: State, command: Command) -> Sequence[NewEvent]:
     """What `command` makes happen; nothing when it was decided before, or changes nothing.
 
     Raises:
         Refusal: invalid (with a path), not_found, conflict.
     """
-    if isinstance(command, Create):
-        return _create(state, checked(command))
-    if isinstance(state, Deleted) and isinstance(command, Delete) and state.by == command.id:
+    if isinstance(command, CreateRuleCommand):
+        return _decide_create(state, validate_create_rule(command))
+    if (
+        isinstance(state, DeletedRuleState)
+        and isinstance(command, DeleteRuleCommand)
+        and state.deleted_by_command_id == command.id
+    ):
         return []
-    if not isinstance(state, Kept):
-        raise Refusal("not_found", "there is no such rule")
-    if command.id in state.seen:
+    if not isinstance(state, ExistingRuleState):
+        raise CommandRejected("not_found", "there is no such rule")
+    if command.id in state.seen_command_ids:
         return []
     match command:
-        case Arm():
+        case ArmRuleCommand():
             if state.rule.armed:
                 return []
-            rule = _after(state.rule, command.at, armed=True)
-            return [_happening(command, RuleArmed(rule=rule, command_id=command.id))]
-        case Delete():
-            rule = _after(state.rule, command.at, armed=False)
-            return [_happening(command, RuleDeleted(rule=rule, command_id=command.id))]
-        case Trigger():
-            return _trigger(state, command)
+            rule = _updated_rule(state.rule, command.at, armed=True)
+            return [_to_new_event(command, RuleArmed(rule=rule, command_id=command.id))]
+        case DeleteRuleCommand():
+            rule = _updated_rule(state.rule, command.at, armed=False)
+            return [_to_new_event(command, RuleDeleted(rule=rule, command_id=command.id))]
+        case TriggerRuleCommand():
+            return _decide_trigger(state, command)
         case _:
             assert_never(command)
 
 
-def _create(state: State, command: Create) -> Sequence[Happening]:
-    if not isinstance(state, Absent):
+def _decide_create(state: State, command: CreateRuleCommand) -> Sequence[NewEvent]:
+    if not isinstance(state, AbsentRuleState):
         return []
     rule = AlertRule(
         rule_id=command.rule_id,
@@ -105,19 +116,21 @@ def _create(state: State, command: Create) -> Sequence[Happening]:
         armed=True,
         timestamp=command.at,
     )
-    return [_happening(command, RuleCreated(rule=rule, command_id=command.id))]
+    return [_to_new_event(command, RuleCreated(rule=rule, command_id=command.id))]
 
 
-def _trigger(state: Kept, command: Trigger) -> Sequence[Happening]:
+def _decide_trigger(state: ExistingRuleState, command: TriggerRuleCommand) -> Sequence[NewEvent]:
     """A word about another arming is refused, which makes the caller look at the newest state:
     only that this very arming was triggered is sure whatever came after."""
     if state.arming != command.arming:
-        raise Refusal("conflict", f"the rule was armed by {state.arming}, not {command.arming}")
+        raise CommandRejected(
+            "conflict", f"the rule was armed by {state.arming}, not {command.arming}"
+        )
     if not state.rule.armed:
         return []
-    rule = _after(state.rule, command.at, armed=False)
+    rule = _updated_rule(state.rule, command.at, armed=False)
     alert = AlertRaised(
-        alert_id=alert_id(rule.rule_id, state.arming),
+        alert_id=derive_alert_id(rule.rule_id, state.arming),
         level=rule.level,
         message=command.message,
         symbol=command.symbol,
@@ -126,8 +139,8 @@ def _trigger(state: Kept, command: Trigger) -> Sequence[Happening]:
     )
     triggered = RuleTriggered(rule=rule, command_id=command.id, alert_id=alert.alert_id)
     return [
-        _happening(command, triggered),
-        Happening(Subject(command.user, "alerts", alert.alert_id), alert),
+        _to_new_event(command, triggered),
+        NewEvent(EventSubject(command.user, "alerts", alert.alert_id), alert),
     ]
 
 
@@ -136,21 +149,23 @@ def evolve(state: State, event: Event) -> State:
     if not isinstance(event, RuleEvent):
         return state
     if isinstance(event, RuleDeleted):
-        return Deleted(event.rule, event.command_id)
-    before = state.seen if isinstance(state, Kept) else ()
-    seen = (*before[1 - SEEN_COMMANDS :], event.command_id)
-    if isinstance(event, RuleCreated | RuleArmed) or not isinstance(state, Kept):
-        return Kept(event.rule, event.command_id, seen)
-    return Kept(event.rule, state.arming, seen)
+        return DeletedRuleState(event.rule, event.command_id)
+    before = state.seen_command_ids if isinstance(state, ExistingRuleState) else ()
+    seen = (*before[1 - MAX_SEEN_COMMAND_IDS :], event.command_id)
+    if isinstance(event, RuleCreated | RuleArmed) or not isinstance(state, ExistingRuleState):
+        return ExistingRuleState(event.rule, event.command_id, seen)
+    return ExistingRuleState(event.rule, state.arming, seen)
 
 
-RULES: Decider[State, Command] = Decider(initial=Absent(), decide=decide, evolve=evolve)
+RULE_DECIDER: Decider[State, Command] = Decider(
+    initial_state=AbsentRuleState(), decide=decide, evolve=evolve
+)
 
 
-def _happening(command: Command, event: RuleEvent) -> Happening:
-    return Happening(Subject(command.user, "rules", event.rule.rule_id), event)
+def _to_new_event(command: Command, event: RuleEvent) -> NewEvent:
+    return NewEvent(EventSubject(command.user, "rules", event.rule.rule_id), event)
 
 
-def _after(rule: AlertRule, at: datetime, *, armed: bool) -> AlertRule:
+def _updated_rule(rule: AlertRule, at: datetime, *, armed: bool) -> AlertRule:
     """The rule changed; its time never goes back, whichever clocks the commands come from."""
     return msgspec.structs.replace(rule, armed=armed, timestamp=max(rule.timestamp, at))

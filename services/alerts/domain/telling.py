@@ -7,11 +7,11 @@ import msgspec
 
 from tapewire.events import RuleKind
 
-MOST_CHARACTERS = 300
+MAX_TEXT_CHARACTERS = 300
 """Of a text from elsewhere (a reason, a name) within one of ours."""
 
 
-class Occasion(msgspec.Struct, frozen=True):
+class TriggerCandidate(msgspec.Struct, frozen=True):
     """Something that rules of `kind` wait for; `symbol` None where it is about no one symbol."""
 
     kind: RuleKind
@@ -20,7 +20,7 @@ class Occasion(msgspec.Struct, frozen=True):
     at: datetime
 
 
-class Notice(msgspec.Struct, frozen=True, kw_only=True):
+class NotificationContent(msgspec.Struct, frozen=True, kw_only=True):
     """What a user is notified of; `at` is when it happened."""
 
     type: str
@@ -30,7 +30,7 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
 
 
-def cut(text: str) -> str:
+def truncate_line(text: str) -> str:
     """`text` on one line, within bounds."""
     line = " ".join(text.split())
-    return line if len(line) <= MOST_CHARACTERS else f"{line[:MOST_CHARACTERS]}…"
+    return line if len(line) <= MAX_TEXT_CHARACTERS else f"{line[:MAX_TEXT_CHARACTERS]}…"

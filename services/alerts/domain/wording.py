@@ -8,8 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 from services.alerts.domain import reported
-from services.alerts.domain.figures import spelled
-from services.alerts.domain.telling import Notice, Occasion, cut
+from services.alerts.domain.figures import format_decimal
+from services.alerts.domain.telling import NotificationContent, TriggerCandidate, truncate_line
 from tapewire.events import (
     AlertLevel,
     AlertRaised,
@@ -27,22 +27,22 @@ from tapewire.events import (
     StrategyFailed,
 )
 
-OCCASIONS: dict[type[Event], RuleKind] = {
+RULE_KIND_BY_EVENT_TYPE: dict[type[Event], RuleKind] = {
     OrderRejected: RuleKind.ORDER_REJECTED,
     StrategyFailed: RuleKind.STRATEGY_ERROR,
     StopLossTriggered: RuleKind.STOP_LOSS,
-    **reported.OCCASIONS,
+    **reported.RULE_KIND_BY_REPORT_TYPE,
 }
 """The rules that events trigger."""
 
-NOTICES: tuple[type[Event], ...] = (
+NOTIFIED_EVENT_TYPES: tuple[type[Event], ...] = (
     OrderFilled,
     OrderRejected,
     OrderFailed,
     StrategyFailed,
     StopLossTriggered,
     AlertRaised,
-    *reported.NOTICES,
+    *reported.NOTIFIED_REPORT_TYPES,
 )
 
 ALERT_TITLES = {
@@ -52,38 +52,50 @@ ALERT_TITLES = {
 }
 
 
-def occasion(event: Event) -> Occasion | None:
+def to_trigger_candidate(event: Event) -> TriggerCandidate | None:
     """What `event` is to rules."""
-    kind = OCCASIONS.get(type(event))
+    kind = RULE_KIND_BY_EVENT_TYPE.get(type(event))
     if kind is None:
         return None
     if isinstance(event, OrderEvent):
         order = event.order
-        return Occasion(kind, order.symbol, _rejected(order), order.timestamp)
+        return TriggerCandidate(kind, order.symbol, _rejected_message(order), order.timestamp)
     if isinstance(event, StrategyFailed):
         strategy = event.strategy
-        return Occasion(kind, strategy.symbol, _stopped(event), strategy.timestamp)
+        return TriggerCandidate(
+            kind, strategy.symbol, _strategy_failed_message(event), strategy.timestamp
+        )
     if isinstance(event, StopLossTriggered):
         strategy = event.strategy
-        return Occasion(kind, strategy.symbol, _stop_loss(event), strategy.timestamp)
-    return reported.occasion(kind, event)
+        return TriggerCandidate(
+            kind, strategy.symbol, _stop_loss_message(event), strategy.timestamp
+        )
+    return reported.to_trigger_candidate(kind, event)
 
 
-def notice(event: Event) -> Notice | None:
+def to_notification_content(event: Event) -> NotificationContent | None:
     """What `event` is to its user. An order is told of when it is filled to the end."""
     match event:
         case OrderFilled() if event.order.status is OrderStatus.FILLED:
-            return _of_order(event.order, "order_filled", "Order filled", _filled(event.order))
+            return _build_order_content(
+                event.order, "order_filled", "Order filled", _filled_message(event.order)
+            )
         case OrderRejected():
-            return _of_order(
-                event.order, "order_rejected", "Order rejected", _rejected(event.order)
+            return _build_order_content(
+                event.order, "order_rejected", "Order rejected", _rejected_message(event.order)
             )
         case OrderFailed():
-            return _of_order(event.order, "order_failed", "Order failed", _failed(event.order))
+            return _build_order_content(
+                event.order, "order_failed", "Order failed", _failed_message(event.order)
+            )
         case StrategyFailed():
-            more = {"errorCode": cut(event.error_code)}
-            return _of_strategy(
-                event.strategy, "strategy_error", "Strategy error", _stopped(event), more
+            more = {"errorCode": truncate_line(event.error_code)}
+            return _build_strategy_content(
+                event.strategy,
+                "strategy_error",
+                "Strategy error",
+                _strategy_failed_message(event),
+                more,
             )
         case StopLossTriggered():
             stop: dict[str, Any] = {
@@ -91,15 +103,15 @@ def notice(event: Event) -> Notice | None:
                 "currentPrice": event.current_price,
                 "orderId": event.order_id,
             }
-            return _of_strategy(
-                event.strategy, "stop_loss", "Stop-loss triggered", _stop_loss(event), stop
+            return _build_strategy_content(
+                event.strategy, "stop_loss", "Stop-loss triggered", _stop_loss_message(event), stop
             )
         case AlertRaised():
-            return _of_alert(event)
-    return reported.notice(event)
+            return _build_alert_content(event)
+    return reported.to_notification_content(event)
 
 
-def _of_order(order: Order, type_: str, title: str, message: str) -> Notice:
+def _build_order_content(order: Order, type_: str, title: str, message: str) -> NotificationContent:
     payload = {
         "orderId": order.order_id,
         "symbol": order.symbol,
@@ -109,19 +121,23 @@ def _of_order(order: Order, type_: str, title: str, message: str) -> Notice:
         "filledAvgPrice": order.filled_avg_price,
         "strategyId": order.strategy_id,
     }
-    return Notice(type=type_, title=title, message=message, payload=payload, at=order.timestamp)
+    return NotificationContent(
+        type=type_, title=title, message=message, payload=payload, at=order.timestamp
+    )
 
 
-def _of_strategy(
-    strategy: Strategy, type_: str, title: str, message: str, more: dict[str, Any]
-) -> Notice:
-    payload = {"strategyId": strategy.strategy_id, "symbol": strategy.symbol, **more}
-    return Notice(type=type_, title=title, message=message, payload=payload, at=strategy.timestamp)
+def _build_strategy_content(
+    strategy: Strategy, type_: str, title: str, message: str, extra_payload: dict[str, Any]
+) -> NotificationContent:
+    payload = {"strategyId": strategy.strategy_id, "symbol": strategy.symbol, **extra_payload}
+    return NotificationContent(
+        type=type_, title=title, message=message, payload=payload, at=strategy.timestamp
+    )
 
 
-def _of_alert(alert: AlertRaised) -> Notice:
+def _build_alert_content(alert: AlertRaised) -> NotificationContent:
     title = ALERT_TITLES[alert.level]
-    return Notice(
+    return NotificationContent(
         type="alert",
         title=title if alert.symbol is None else f"{title}: {alert.symbol}",
         message=alert.message,
@@ -135,40 +151,40 @@ def _of_alert(alert: AlertRaised) -> Notice:
     )
 
 
-def _filled(order: Order) -> str:
+def _filled_message(order: Order) -> str:
     did = "Bought" if order.side is Side.BUY else "Sold"
-    return f"{did} {spelled(order.filled_qty)} {order.symbol}{_at(order.filled_avg_price)}"
+    return f"{did} {format_decimal(order.filled_qty)} {order.symbol}{_price_suffix(order.filled_avg_price)}"
 
 
-def _at(price: Decimal | None) -> str:
-    return "" if price is None else f" at {spelled(price)}"
+def _price_suffix(price: Decimal | None) -> str:
+    return "" if price is None else f" at {format_decimal(price)}"
 
 
-def _rejected(order: Order) -> str:
-    return f"The order to {_wanted(order)} was rejected{_because(order.reason)}"
+def _rejected_message(order: Order) -> str:
+    return f"The order to {_describe_order(order)} was rejected{_reason_suffix(order.reason)}"
 
 
-def _failed(order: Order) -> str:
-    filled = f" after {spelled(order.filled_qty)} were filled" if order.filled_qty else ""
-    return f"The order to {_wanted(order)} failed{filled}{_because(order.reason)}"
+def _failed_message(order: Order) -> str:
+    filled = f" after {format_decimal(order.filled_qty)} were filled" if order.filled_qty else ""
+    return f"The order to {_describe_order(order)} failed{filled}{_reason_suffix(order.reason)}"
 
 
-def _wanted(order: Order) -> str:
-    return f"{order.side.value} {spelled(order.qty)} {order.symbol}"
+def _describe_order(order: Order) -> str:
+    return f"{order.side.value} {format_decimal(order.qty)} {order.symbol}"
 
 
-def _because(reason: str | None) -> str:
-    return f": {cut(reason)}" if reason else ""
+def _reason_suffix(reason: str | None) -> str:
+    return f": {truncate_line(reason)}" if reason else ""
 
 
-def _stopped(event: StrategyFailed) -> str:
+def _strategy_failed_message(event: StrategyFailed) -> str:
     strategy = event.strategy
-    return f"{cut(strategy.name)} ({strategy.symbol}) stopped: {cut(event.details)}"
+    return f"{truncate_line(strategy.name)} ({strategy.symbol}) stopped: {truncate_line(event.details)}"
 
 
-def _stop_loss(event: StopLossTriggered) -> str:
-    strategy, price = event.strategy, spelled(event.current_price)
+def _stop_loss_message(event: StopLossTriggered) -> str:
+    strategy, price = event.strategy, format_decimal(event.current_price)
     return (
-        f"Stop-loss of {cut(strategy.name)}: {strategy.symbol} is at {price}, "
-        f"the stop at {spelled(event.trigger_price)}"
+        f"Stop-loss of {truncate_line(strategy.name)}: {strategy.symbol} is at {price}, "
+        f"the stop at {format_decimal(event.trigger_price)}"
     )

@@ -6,24 +6,24 @@ from http.cookies import CookieError, SimpleCookie
 from services.edge.access.sessions import Session
 from tapewire.runtime import Settings
 
-COOKIE = "session"
+SESSION_COOKIE = "session"
 
 
-def cookie_token(header: str | None) -> str | None:
+def read_session_token(cookie_header: str | None) -> str | None:
     """The session token in a ``Cookie`` header."""
-    if not header:
+    if not cookie_header:
         return None
     try:
-        morsel = SimpleCookie(header).get(COOKIE)
+        morsel = SimpleCookie(cookie_header).get(SESSION_COOKIE)
     except CookieError:
         return None
     return morsel.value if morsel is not None and morsel.value else None
 
 
-def set_cookie(token: str, session: Session, settings: Settings, now: datetime) -> str:
+def format_session_cookie(token: str, session: Session, settings: Settings, now: datetime) -> str:
     """The value of the ``Set-Cookie`` that gives `token` for as long as `session` lasts."""
-    cookie: SimpleCookie = SimpleCookie({COOKIE: token})
-    morsel = cookie[COOKIE]
+    cookie: SimpleCookie = SimpleCookie({SESSION_COOKIE: token})
+    morsel = cookie[SESSION_COOKIE]
     morsel["path"] = "/"
     morsel["max-age"] = str(max(int((session.expires_at - now).total_seconds()), 1))
     morsel["httponly"] = True

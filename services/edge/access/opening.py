@@ -4,24 +4,24 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from services.edge.access.entrance import Entrance
-from services.edge.access.keys import BadKeys, Keys, keys_of
-from services.edge.access.sessions import Sessions
-from services.edge.access.tickets import Tickets
-from services.edge.access.tokens import Tokens
-from services.edge.limits import Networks, networks
+from services.edge.access.entrance import Authenticator
+from services.edge.access.keys import InvalidJwks, KeySource, open_key_source
+from services.edge.access.sessions import SessionStore
+from services.edge.access.tickets import TicketStore
+from services.edge.access.tokens import JwtVerifier
+from services.edge.limits import Networks, parse_networks
 from tapewire.runtime import BadSetting, Settings
 
 
-def open_entrance(
+def build_authenticator(
     settings: Settings,
     *,
-    sessions: Sessions,
-    tickets: Tickets,
+    session_store: SessionStore,
+    ticket_store: TicketStore,
     now: Callable[[], datetime],
     clock: Callable[[], float],
     on_stop: Callable[[Callable[[], Awaitable[Any]]], None],
-) -> Entrance:
+) -> Authenticator:
     """An entrance; what it holds is given to `on_stop`. `clock` is loop time.
 
     Raises:
@@ -32,46 +32,50 @@ def open_entrance(
             "TAPEWIRE_COOKIE_SAME_SITE='none': browsers drop such a cookie unless it is Secure; "
             "TAPEWIRE_COOKIE_SECURE is off"
         )
-    return Entrance(
-        sessions=sessions,
-        tickets=tickets,
-        tokens=_tokens(settings, now, clock, on_stop),
-        gateways=listed_networks(settings.user_header_from, "TAPEWIRE_USER_HEADER_FROM"),
+    return Authenticator(
+        session_store=session_store,
+        ticket_store=ticket_store,
+        jwt_verifier=_build_jwt_verifier(settings, now, clock, on_stop),
+        trusted_gateways=parse_networks_setting(
+            settings.user_header_from, "TAPEWIRE_USER_HEADER_FROM"
+        ),
         settings=settings,
         now=now,
     )
 
 
-def listed_networks(texts: Sequence[str], env: str) -> Networks:
+def parse_networks_setting(texts: Sequence[str], setting_name: str) -> Networks:
     """The networks that the variable `env` lists. Raises BadSetting."""
     try:
-        return networks(texts)
+        return parse_networks(texts)
     except ValueError as error:
-        raise BadSetting(f"{env}={','.join(texts)!r}: {error}; it lists networks") from None
+        raise BadSetting(
+            f"{setting_name}={','.join(texts)!r}: {error}; it lists networks"
+        ) from None
 
 
-def _tokens(
+def _build_jwt_verifier(
     settings: Settings,
     now: Callable[[], datetime],
     clock: Callable[[], float],
     on_stop: Callable[[Callable[[], Awaitable[Any]]], None],
-) -> Tokens | None:
+) -> JwtVerifier | None:
     """None where no kind of token is taken."""
-    keys: Keys | None = None
+    keys: KeySource | None = None
     if settings.jwt_jwks:
         try:
-            keys = keys_of(settings.jwt_jwks, settings.jwt_jwks_seconds, clock)
-        except (BadKeys, OSError) as error:
+            keys = open_key_source(settings.jwt_jwks, settings.jwt_jwks_seconds, clock)
+        except (InvalidJwks, OSError) as error:
             raise BadSetting(f"TAPEWIRE_JWT_JWKS={settings.jwt_jwks!r}: {error}") from None
         on_stop(keys.close)
     if keys is None and not settings.jwt_secret:
         return None
-    return Tokens(
+    return JwtVerifier(
         secret=settings.jwt_secret,
-        keys=keys,
+        key_source=keys,
         issuer=settings.jwt_issuer,
         audience=settings.jwt_audience,
-        leeway=settings.jwt_leeway,
+        leeway_seconds=settings.jwt_leeway,
         roles_claim=settings.jwt_roles_claim,
         now=now,
     )

@@ -5,24 +5,24 @@ from collections.abc import Sequence
 Headers = list[tuple[bytes, bytes]]
 
 
-def cors(origin: str | None, allowed: Sequence[str]) -> Headers:
+def cors_headers(origin: str | None, allowed_origins: Sequence[str]) -> Headers:
     """The headers that let `origin` read a response: a listed origin with its credentials, any
     other one only under ``*``, without."""
     if origin is None:
         return []
-    if origin in allowed and origin != "*":
+    if origin in allowed_origins and origin != "*":
         return [
             (b"access-control-allow-origin", origin.encode("latin-1", "replace")),
             (b"access-control-allow-credentials", b"true"),
             (b"access-control-expose-headers", b"X-Correlation-ID, Retry-After"),
             (b"vary", b"Origin"),
         ]
-    if "*" in allowed:
+    if "*" in allowed_origins:
         return [(b"access-control-allow-origin", b"*")]
     return [(b"vary", b"Origin")]
 
 
-def _preflight(methods: bytes) -> Sequence[tuple[bytes, bytes]]:
+def _preflight_headers(methods: bytes) -> Sequence[tuple[bytes, bytes]]:
     return (
         (b"access-control-allow-methods", methods),
         (
@@ -34,7 +34,7 @@ def _preflight(methods: bytes) -> Sequence[tuple[bytes, bytes]]:
     )
 
 
-PREFLIGHT = _preflight(b"GET, OPTIONS")
+STREAM_PREFLIGHT_HEADERS = _preflight_headers(b"GET, OPTIONS")
 """What a preflight of a stream is answered with, beside `cors`."""
-CALL_PREFLIGHT = _preflight(b"GET, POST, PUT, PATCH, DELETE, OPTIONS")
+API_PREFLIGHT_HEADERS = _preflight_headers(b"GET, POST, PUT, PATCH, DELETE, OPTIONS")
 """The same for an ordinary call."""

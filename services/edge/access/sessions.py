@@ -18,14 +18,14 @@ import msgspec
 import structlog
 
 from tapewire.events import CODEC
-from tapewire.log import LogError, Values
+from tapewire.log import LatestValueStore, LogError
 
-RECHECK_SECONDS = 15.0
+RECHECK_INTERVAL_SECONDS = 15.0
 """How often sessions with open connections are looked up again, in case a revocation was lost."""
-MOST_TTL_SECONDS = 10 * 365 * 24 * 3600
+MAX_TTL_SECONDS = 10 * 365 * 24 * 3600
 """NATS counts in nanoseconds, which end after 292 years; a JWT may say any year."""
-ADMIN = "admin"
-_JWT = "t-"
+ADMIN_ROLE = "admin"
+_JWT_KEY_PREFIX = "t-"
 """Begins the keys of JWTs, which need no record."""
 
 logger = structlog.get_logger("edge.access")
@@ -41,11 +41,11 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime
 
     @property
-    def admin(self) -> bool:
-        return ADMIN in self.roles
+    def is_admin(self) -> bool:
+        return ADMIN_ROLE in self.roles
 
 
-class _Stored(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class _SessionRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     user_id: str
     roles: tuple[str, ...]
     created_at: datetime
@@ -55,36 +55,38 @@ class _Stored(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The key of the session that this is a second token of."""
 
 
-class Sessions:
+class SessionStore:
     """The session store."""
 
-    def __init__(self, store: Values, now: Callable[[], datetime], hours: float) -> None:
+    def __init__(
+        self, store: LatestValueStore, now: Callable[[], datetime], lifetime_hours: float
+    ) -> None:
         self._store = store
         self._now = now
-        self._life = timedelta(hours=hours)
-        self._look = asyncio.Event()
+        self._lifetime = timedelta(hours=lifetime_hours)
+        self._recheck = asyncio.Event()
 
     async def create(self, user_id: str, roles: Sequence[str]) -> tuple[str, Session]:
         """A new session and its token. Raises LogError."""
-        ends = self._now() + self._life
-        return await self.share(
+        ends = self._now() + self._lifetime
+        return await self.issue_token(
             Session(key=None, user_id=user_id, roles=tuple(roles), expires_at=ends)
         )
 
-    async def share(self, session: Session) -> tuple[str, Session]:
+    async def issue_token(self, session: Session) -> tuple[str, Session]:
         """A further token of `session`, which ends with it; a session of its own, as long as
         `session` lasts, when that has no key. Raises LogError."""
         token = secrets.token_urlsafe(32)
-        stored = _Stored(
+        stored = _SessionRecord(
             user_id=session.user_id,
             roles=session.roles,
             created_at=self._now(),
             expires_at=session.expires_at,
             of=session.key,
         )
-        key = _key(token)
-        await self._store.put(key, CODEC.encode(stored), ttl=self._seconds(stored))
-        return token, _session(key, stored)
+        key = _hash_token(token)
+        await self._store.put(key, CODEC.encode(stored), ttl=self._ttl_seconds(stored))
+        return token, _to_session(key, stored)
 
     async def find(self, token: str) -> Session | None:
         """The session of `token`, None when there is none, it expired or was revoked.
@@ -92,38 +94,38 @@ class Sessions:
         Raises:
             LogError: the store cannot be asked.
         """
-        key = _key(token)
-        stored = await self._stored(key)
-        if stored is None or (stored.of is not None and await self.ended(stored.of)):
+        key = _hash_token(token)
+        stored = await self._active_record(key)
+        if stored is None or (stored.of is not None and await self.is_ended(stored.of)):
             return None
-        return _session(key, stored)
+        return _to_session(key, stored)
 
-    async def ended(self, key: str) -> bool:
+    async def is_ended(self, key: str) -> bool:
         """Whether the session or JWT of that key came to its end: a JWT only when it was revoked.
 
         Raises:
             LogError: the store cannot be asked.
         """
-        if not key.startswith(_JWT):
-            return await self._stored(key) is None
-        stored = await self._read(key)
+        if not key.startswith(_JWT_KEY_PREFIX):
+            return await self._active_record(key) is None
+        stored = await self._read_record(key)
         return stored is not None and stored.revoked
 
     async def revoke(self, session: Session) -> None:
         """End `session` everywhere, with all its tokens; nothing without a key. Raises LogError."""
-        if session.key is None or await self.ended(session.key):
+        if session.key is None or await self.is_ended(session.key):
             return
-        revoked = _Stored(
+        revoked = _SessionRecord(
             user_id=session.user_id,
             roles=session.roles,
             created_at=self._now(),
             expires_at=session.expires_at,
             revoked=True,
         )
-        await self._store.put(session.key, CODEC.encode(revoked), ttl=self._seconds(revoked))
+        await self._store.put(session.key, CODEC.encode(revoked), ttl=self._ttl_seconds(revoked))
 
     async def watch(
-        self, ended: Callable[[str], None], open_keys: Callable[[], Iterable[str]]
+        self, on_ended: Callable[[str], None], open_keys: Callable[[], Iterable[str]]
     ) -> None:
         """Call `ended` with the key of each session that is revoked, until cancelled; sessions of
         `open_keys` are looked up again after a loss and now and then."""
@@ -132,71 +134,71 @@ class Sessions:
             while True:
                 try:
                     if subscription is None:
-                        subscription = await self._store.live(
-                            lambda key, data: self._hear(key, data, ended), self._on_gap
+                        subscription = await self._store.subscribe(
+                            lambda key, data: self._on_change(key, data, on_ended), self._on_gap
                         )
                     for key in dict.fromkeys(open_keys()):
-                        if await self.ended(key):
-                            ended(key)
+                        if await self.is_ended(key):
+                            on_ended(key)
                 except LogError as error:
                     logger.info("cannot look up sessions now", error=str(error))
-                await self._pause()
+                await self._wait_for_recheck()
         finally:
             if subscription is not None:
                 await subscription.close()
 
-    def _hear(self, key: str, data: bytes, ended: Callable[[str], None]) -> None:
+    def _on_change(self, key: str, data: bytes, on_ended: Callable[[str], None]) -> None:
         try:
-            if CODEC.decode(data, _Stored).revoked:
-                ended(key)
+            if CODEC.decode(data, _SessionRecord).revoked:
+                on_ended(key)
         except msgspec.DecodeError as error:
             logger.warning("a stored session cannot be read", error=str(error))
 
     def _on_gap(self, _reason: str) -> None:
-        self._look.set()
+        self._recheck.set()
 
-    async def _pause(self) -> None:
+    async def _wait_for_recheck(self) -> None:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(RECHECK_SECONDS * random.uniform(0.5, 1.0)):  # noqa: S311
-                await self._look.wait()
-        self._look.clear()
+            async with asyncio.timeout(RECHECK_INTERVAL_SECONDS * random.uniform(0.5, 1.0)):  # noqa: S311
+                await self._recheck.wait()
+        self._recheck.clear()
 
-    async def _stored(self, key: str) -> _Stored | None:
+    async def _active_record(self, key: str) -> _SessionRecord | None:
         """The record of a session that goes on."""
-        stored = await self._read(key)
+        stored = await self._read_record(key)
         if stored is None or stored.revoked or stored.expires_at <= self._now():
             return None
         return stored
 
-    async def _read(self, key: str) -> _Stored | None:
+    async def _read_record(self, key: str) -> _SessionRecord | None:
         data = await self._store.get(key)
         if not data:
             return None
         try:
-            return CODEC.decode(data, _Stored)
+            return CODEC.decode(data, _SessionRecord)
         except msgspec.DecodeError as error:
             logger.warning("a stored session cannot be read", error=str(error))
             return None
 
-    def _seconds(self, stored: _Stored) -> int:
-        left = (stored.expires_at - self._now()).total_seconds()
-        return min(max(int(left), 1), MOST_TTL_SECONDS)
+    def _ttl_seconds(self, record: _SessionRecord) -> int:
+        left = (record.expires_at - self._now()).total_seconds()
+        return min(max(int(left), 1), MAX_TTL_SECONDS)
 
 
-def jwt_key(signed: str) -> str:
+def jwt_session_key(signing_input: str) -> str:
     """The key of the JWT whose header and payload are `signed`. Its signature is left out: that can
     be written in more than one way."""
-    return _JWT + _key(signed)
+    return _JWT_KEY_PREFIX + _hash_token(signing_input)
 
 
-def _key(token: str) -> str:
+def _hash_token(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def _session(key: str, stored: _Stored) -> Session:
+def _to_session(key: str, record: _SessionRecord) -> Session:
     return Session(
-        key=stored.of or key,
-        user_id=stored.user_id,
-        roles=stored.roles,
-        expires_at=stored.expires_at,
+        key=record.of or key,
+        user_id=record.user_id,
+        roles=record.roles,
+        expires_at=record.expires_at,
     )

@@ -15,53 +15,55 @@ import structlog
 
 from services.edge.access.sessions import Session
 from tapewire.events import CODEC
-from tapewire.log import Values
+from tapewire.log import LatestValueStore
 
-_TICKET = re.compile(r"[A-Za-z0-9_-]{43}")
+_VALID_TICKET = re.compile(r"[A-Za-z0-9_-]{43}")
 """32 bytes in base64."""
 
 logger = structlog.get_logger("edge.tickets")
 
 
-class _Stored(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class _TicketRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     session: Session
     good_until: datetime
 
 
-class Tickets:
+class TicketStore:
     """The tickets that are out. `seconds` is how long one is good."""
 
-    def __init__(self, store: Values, now: Callable[[], datetime], seconds: int) -> None:
+    def __init__(
+        self, store: LatestValueStore, now: Callable[[], datetime], ttl_seconds: int
+    ) -> None:
         self._store = store
         self._now = now
-        self._seconds = seconds
+        self._ttl_seconds = ttl_seconds
 
     async def issue(self, session: Session) -> tuple[str, datetime]:
         """A ticket for `session`, and until when it is good. Raises LogError."""
         ticket = secrets.token_urlsafe(32)
-        until = min(self._now() + timedelta(seconds=self._seconds), session.expires_at)
-        data = CODEC.encode(_Stored(session=session, good_until=until))
-        await self._store.put(_key(ticket), data, ttl=self._seconds)
+        until = min(self._now() + timedelta(seconds=self._ttl_seconds), session.expires_at)
+        data = CODEC.encode(_TicketRecord(session=session, good_until=until))
+        await self._store.put(_hash_ticket(ticket), data, ttl=self._ttl_seconds)
         return ticket, until
 
-    async def spend(self, ticket: str) -> Session | None:
+    async def redeem(self, ticket: str) -> Session | None:
         """The session of `ticket`, which is spent then; None when it is none, or not any more.
 
         Raises:
             LogError: the store cannot be asked. The ticket may be spent.
         """
-        if not _TICKET.fullmatch(ticket):
+        if not _VALID_TICKET.fullmatch(ticket):
             return None
-        data = await self._store.take(_key(ticket))
+        data = await self._store.pop(_hash_ticket(ticket))
         if data is None:
             return None
         try:
-            stored = CODEC.decode(data, _Stored)
+            stored = CODEC.decode(data, _TicketRecord)
         except msgspec.DecodeError as error:
             logger.warning("a stored ticket cannot be read", error=str(error))
             return None
         return stored.session if self._now() < stored.good_until else None
 
 
-def _key(ticket: str) -> str:
+def _hash_ticket(ticket: str) -> str:
     return hashlib.sha256(ticket.encode()).hexdigest()

@@ -6,17 +6,17 @@ the rest of a front end's manners: how a stream begins, and what an idle one is 
 at `family`.
 """
 
-from services.edge.dialects.family import DASHBOARD, NOTIFICATIONS, STRATEGIES, TRADING, Family
-from services.edge.dialects.scene import Dialect, Empty, Scene, Told
+from services.edge.dialects.family import DASHBOARD, NOTIFICATIONS, STRATEGIES, TRADING, ApiFamily
+from services.edge.dialects.scene import EmptyPricingContext, PricingContext, Serializer, SseMessage
 
 __all__ = [
     "DASHBOARD",
     "NOTIFICATIONS",
     "STRATEGIES",
     "TRADING",
-    "Dialect",
-    "Empty",
-    "Family",
-    "Scene",
-    "Told",
+    "ApiFamily",
+    "EmptyPricingContext",
+    "PricingContext",
+    "Serializer",
+    "SseMessage",
 ]

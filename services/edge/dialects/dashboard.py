@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import msgspec
 
-from services.edge.dialects.scene import Scene, Told
+from services.edge.dialects.scene import PricingContext, SseMessage
 from tapewire.events import Event, Item, ItemAnalysed, Metrics
 
 
@@ -23,7 +23,7 @@ class ItemView(msgspec.Struct, frozen=True, kw_only=True):
     timestamp: datetime
 
 
-class Rates(msgspec.Struct, frozen=True, kw_only=True):
+class ItemRates(msgspec.Struct, frozen=True, kw_only=True):
     """Items published in the last 60 minutes and 24 hours, and the mean of that day an hour."""
 
     last_hour: int
@@ -31,7 +31,7 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True):
     per_hour: Decimal
 
 
-class MetricsTold(msgspec.Struct, frozen=True, kw_only=True):
+class MetricsPayload(msgspec.Struct, frozen=True, kw_only=True):
     """The counts of all items. `tags` are the most frequent ones, the most frequent first;
     `other_tags` counts those that items have beside them."""
 
@@ -41,21 +41,23 @@ class MetricsTold(msgspec.Struct, frozen=True, kw_only=True):
     negative: int
     tags: dict[str, int]
     other_tags: int
-    rates: Rates
+    rates: ItemRates
     timestamp: datetime
 
 
-def metrics_view(of: Metrics) -> MetricsTold:
+def metrics_view(metrics: Metrics) -> MetricsPayload:
     """What clients see of `of`."""
-    return MetricsTold(
-        total=of.total,
-        positive=of.positive,
-        neutral=of.neutral,
-        negative=of.negative,
-        tags={one.tag: one.count for one in of.tags},
-        other_tags=of.other_tags,
-        rates=Rates(last_hour=of.last_hour, last_day=of.last_day, per_hour=of.per_hour),
-        timestamp=of.timestamp,
+    return MetricsPayload(
+        total=metrics.total,
+        positive=metrics.positive,
+        neutral=metrics.neutral,
+        negative=metrics.negative,
+        tags={one.tag: one.count for one in metrics.tags},
+        other_tags=metrics.other_tags,
+        rates=ItemRates(
+            last_hour=metrics.last_hour, last_day=metrics.last_day, per_hour=metrics.per_hour
+        ),
+        timestamp=metrics.timestamp,
     )
 
 
@@ -74,7 +76,7 @@ def item_view(item: Item) -> ItemView:
     )
 
 
-def dashboard(event: Event, owner: str, scene: Scene) -> Told | None:  # noqa: ARG001
+def serialize_dashboard(event: Event, owner: str, pricing: PricingContext) -> SseMessage | None:  # noqa: ARG001
     """The dialect."""
     if isinstance(event, ItemAnalysed):
         return "new_item", item_view(event.item)

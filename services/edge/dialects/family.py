@@ -9,15 +9,20 @@ from datetime import datetime
 
 import msgspec
 
-from services.edge.dialects.dashboard import dashboard
-from services.edge.dialects.notifications import notifications
-from services.edge.dialects.scene import Dialect, Scene, Told
-from services.edge.dialects.strategies import price_told, strategies
-from services.edge.dialects.trading import PricesSnapshot, PriceView, hearsay, trading
+from services.edge.dialects.dashboard import serialize_dashboard
+from services.edge.dialects.notifications import serialize_notifications
+from services.edge.dialects.scene import PricingContext, Serializer, SseMessage
+from services.edge.dialects.strategies import price_message, serialize_strategies
+from services.edge.dialects.trading import (
+    PricesSnapshotPayload,
+    PriceView,
+    serialize_public_status,
+    serialize_trading,
+)
 from tapewire.events import Event
 
 
-class Hello(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class ConnectedPayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The first event of a trading stream. `keepalive_ms` is the longest that the stream is silent,
     in milliseconds, so that a client knows when a connection is dead."""
 
@@ -29,7 +34,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     keepalive_ms: int
 
 
-class SnakeHello(msgspec.Struct, frozen=True, kw_only=True):
+class SnakeCaseConnectedPayload(msgspec.Struct, frozen=True, kw_only=True):
     """The same for the other families; `type` is the name of the event."""
 
     type: str
@@ -42,7 +47,7 @@ class SnakeHello(msgspec.Struct, frozen=True, kw_only=True):
     keepalive_ms: int
 
 
-class Subscribed(msgspec.Struct, frozen=True, kw_only=True):
+class SubscribedPayload(msgspec.Struct, frozen=True, kw_only=True):
     """Which symbols a price stream shows; None is all."""
 
     type: str
@@ -50,127 +55,138 @@ class Subscribed(msgspec.Struct, frozen=True, kw_only=True):
     timestamp: datetime
 
 
-class Ping(msgspec.Struct, frozen=True, kw_only=True):
+class PingPayload(msgspec.Struct, frozen=True, kw_only=True):
     type: str
     timestamp: datetime
 
 
-class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
+class HeartbeatPayload(msgspec.Struct, frozen=True, kw_only=True):
     """`status` is how this connection is: ``connected``."""
 
     status: str
     timestamp: datetime
 
 
-def silence(event: Event, owner: str, scene: Scene) -> None:
+def serialize_nothing(event: Event, owner: str, pricing: PricingContext) -> None:
     """The dialect that tells nothing."""
 
 
-class Family(msgspec.Struct, frozen=True, kw_only=True):
+class ApiFamily(msgspec.Struct, frozen=True, kw_only=True):
     """The manners of a kind of front end. `idle` None is a comment; `steady` says that idle frames
     come as often whatever else is sent. `prices` is what a stream of quotes begins with, `says` how
     it is told what concerns the connection itself: a reset, its end. `in_passing` is the dialect
     of what it hears without ids."""
 
     name: str
-    dialect: Dialect
-    hello: Callable[[Hello], Told]
-    idle: Callable[[datetime], Told] | None
-    says: Callable[[str, msgspec.Struct, datetime], Told]
-    steady: bool = False
-    in_passing: Dialect = silence
-    price: Callable[[PriceView], Told]
-    prices: Callable[[Sequence[PriceView], Sequence[str] | None, datetime], list[Told]]
+    serializer: Serializer
+    connected_message: Callable[[ConnectedPayload], SseMessage]
+    idle_message: Callable[[datetime], SseMessage] | None
+    control_message: Callable[[str, msgspec.Struct, datetime], SseMessage]
+    has_steady_heartbeat: bool = False
+    unsequenced_serializer: Serializer = serialize_nothing
+    price_message: Callable[[PriceView], SseMessage]
+    initial_price_messages: Callable[
+        [Sequence[PriceView], Sequence[str] | None, datetime], list[SseMessage]
+    ]
 
 
-def _snake(name: str) -> Callable[[Hello], Told]:
-    def hello(of: Hello) -> Told:
+def _snake_case_connected(name: str) -> Callable[[ConnectedPayload], SseMessage]:
+    def hello(of: ConnectedPayload) -> SseMessage:
         fields = msgspec.structs.asdict(of)
-        return name, SnakeHello(type=name, timestamp=of.server_time, **fields)
+        return name, SnakeCaseConnectedPayload(type=name, timestamp=of.server_time, **fields)
 
     return hello
 
 
-def _plainly(name: str, told: msgspec.Struct, at: datetime) -> Told:  # noqa: ARG001
-    return name, told
+def _camel_case_control_message(
+    name: str, payload: msgspec.Struct, timestamp: datetime
+) -> SseMessage:
+    return name, payload
 
 
-def _snakily(name: str, told: msgspec.Struct, at: datetime) -> Told:
+def _snake_case_control_message(
+    name: str, payload: msgspec.Struct, timestamp: datetime
+) -> SseMessage:
     """Keys in snake_case, and the name and the time in the payload too, as all its events have."""
-    return name, {"type": name, "timestamp": at, **msgspec.structs.asdict(told)}
+    return name, {"type": name, "timestamp": timestamp, **msgspec.structs.asdict(payload)}
 
 
-def _initializing(
+def _prices_snapshot(
     prices: Sequence[PriceView],
     symbols: Sequence[str] | None,  # noqa: ARG001
-    at: datetime,
-) -> list[Told]:
-    return [("price:update", PricesSnapshot(initializing=True, prices=prices, timestamp=at))]
+    timestamp: datetime,
+) -> list[SseMessage]:
+    return [
+        (
+            "price:update",
+            PricesSnapshotPayload(initializing=True, prices=prices, timestamp=timestamp),
+        )
+    ]
 
 
-def _subscribed(
-    prices: Sequence[PriceView], symbols: Sequence[str] | None, at: datetime
-) -> list[Told]:
-    subscribed = Subscribed(type="subscribed", symbols=symbols, timestamp=at)
-    return [("subscribed", subscribed), *map(price_told, prices)]
+def _subscribed_and_prices(
+    prices: Sequence[PriceView], symbols: Sequence[str] | None, timestamp: datetime
+) -> list[SseMessage]:
+    subscribed = SubscribedPayload(type="subscribed", symbols=symbols, timestamp=timestamp)
+    return [("subscribed", subscribed), *map(price_message, prices)]
 
 
-def _each(
+def _price_messages(
     prices: Sequence[PriceView],
     symbols: Sequence[str] | None,  # noqa: ARG001
-    at: datetime,  # noqa: ARG001
-) -> list[Told]:
+    timestamp: datetime,  # noqa: ARG001
+) -> list[SseMessage]:
     return [("price:update", view) for view in prices]
 
 
-def _price(view: PriceView) -> Told:
+def _camel_case_price(view: PriceView) -> SseMessage:
     return "price:update", view
 
 
-def _ping(at: datetime) -> Told:
-    return "PING", Ping(type="PING", timestamp=at)
+def _ping_message(timestamp: datetime) -> SseMessage:
+    return "PING", PingPayload(type="PING", timestamp=timestamp)
 
 
-def _heartbeat(at: datetime) -> Told:
-    return "heartbeat", Heartbeat(status="connected", timestamp=at)
+def _heartbeat_message(timestamp: datetime) -> SseMessage:
+    return "heartbeat", HeartbeatPayload(status="connected", timestamp=timestamp)
 
 
-TRADING = Family(
+TRADING = ApiFamily(
     name="trading",
-    dialect=trading,
-    hello=lambda of: ("connected", of),
-    idle=None,
-    says=_plainly,
-    in_passing=hearsay,
-    price=_price,
-    prices=_initializing,
+    serializer=serialize_trading,
+    connected_message=lambda of: ("connected", of),
+    idle_message=None,
+    control_message=_camel_case_control_message,
+    unsequenced_serializer=serialize_public_status,
+    price_message=_camel_case_price,
+    initial_price_messages=_prices_snapshot,
 )
-STRATEGIES = Family(
+STRATEGIES = ApiFamily(
     name="strategies",
-    dialect=strategies,
-    hello=_snake("CONNECTED"),
-    idle=_ping,
-    says=_snakily,
-    price=price_told,
-    prices=_subscribed,
+    serializer=serialize_strategies,
+    connected_message=_snake_case_connected("CONNECTED"),
+    idle_message=_ping_message,
+    control_message=_snake_case_control_message,
+    price_message=price_message,
+    initial_price_messages=_subscribed_and_prices,
 )
-DASHBOARD = Family(
+DASHBOARD = ApiFamily(
     name="dashboard",
-    dialect=dashboard,
-    hello=_snake("connected"),
-    idle=_heartbeat,
-    says=_snakily,
-    steady=True,
-    price=_price,
-    prices=_each,
+    serializer=serialize_dashboard,
+    connected_message=_snake_case_connected("connected"),
+    idle_message=_heartbeat_message,
+    control_message=_snake_case_control_message,
+    has_steady_heartbeat=True,
+    price_message=_camel_case_price,
+    initial_price_messages=_price_messages,
 )
-NOTIFICATIONS = Family(
+NOTIFICATIONS = ApiFamily(
     name="notifications",
-    dialect=notifications,
-    hello=_snake("connected"),
-    idle=_heartbeat,
-    says=_snakily,
-    steady=True,
-    price=_price,
-    prices=_each,
+    serializer=serialize_notifications,
+    connected_message=_snake_case_connected("connected"),
+    idle_message=_heartbeat_message,
+    control_message=_snake_case_control_message,
+    has_steady_heartbeat=True,
+    price_message=_camel_case_price,
+    initial_price_messages=_price_messages,
 )

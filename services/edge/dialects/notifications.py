@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from services.edge.dialects.scene import Scene, Told
+from services.edge.dialects.scene import PricingContext, SseMessage
 from tapewire.events import Event, Notification, NotificationCreated, NotificationsRead
 
 
@@ -21,7 +21,7 @@ class NotificationView(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
 
 
-class ReadTold(msgspec.Struct, frozen=True, kw_only=True):
+class NotificationsReadPayload(msgspec.Struct, frozen=True, kw_only=True):
     """What was read on another screen; `ids` None is all that there were."""
 
     ids: tuple[str, ...] | None
@@ -35,10 +35,12 @@ def notification_view(notification: Notification) -> NotificationView:
     )
 
 
-def notifications(event: Event, owner: str, scene: Scene) -> Told | None:  # noqa: ARG001
+def serialize_notifications(event: Event, owner: str, pricing: PricingContext) -> SseMessage | None:  # noqa: ARG001
     """The dialect."""
     if isinstance(event, NotificationCreated):
         return "notification", notification_view(event.notification)
     if isinstance(event, NotificationsRead):
-        return "notification:read", ReadTold(ids=event.ids, timestamp=event.timestamp)
+        return "notification:read", NotificationsReadPayload(
+            ids=event.ids, timestamp=event.timestamp
+        )
     return None

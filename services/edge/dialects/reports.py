@@ -1,49 +1,60 @@
 """What other programs report of their strategies, in the words of the strategy streams."""
 
-from services.edge.dialects.scene import Told
-from services.edge.dialects.words import ErrorTold, OrderTold, StopLossTold, StrategyTold
+from services.edge.dialects.scene import SseMessage
+from services.edge.dialects.words import (
+    ErrorPayload,
+    OrderPayload,
+    StopLossPayload,
+    StrategyPayload,
+)
 from tapewire.events import Event, Side
 from tapewire.events import reports as of
 
-_STRATEGIES: dict[type[Event], str] = {
+_STRATEGY_EVENT_NAMES: dict[type[Event], str] = {
     of.StrategyReportedStarted: "STRATEGY_STARTED",
     of.StrategyReportedUpdated: "STRATEGY_UPDATED",
     of.StrategyReportedStopped: "STRATEGY_STOPPED",
     of.StrategyReportedCompleted: "STRATEGY_COMPLETED",
     of.StrategyReportedFailed: "STRATEGY_ERROR",
 }
-_ORDERS: dict[type[Event], str] = {
+_ORDER_EVENT_NAMES: dict[type[Event], str] = {
     of.OrderReportedPlaced: "ORDER_PLACED",
     of.OrderReportedExecuted: "ORDER_EXECUTED",
     of.OrderReportedRejected: "ORDER_REJECTED",
     of.OrderReportedCancelled: "ORDER_CANCELLED",
     of.OrderReportedFailed: "ORDER_FAILED",
 }
-_STOP_LOSSES: dict[type[Event], str] = {
+_STOP_LOSS_EVENT_NAMES: dict[type[Event], str] = {
     of.StopLossReportedTriggered: "SL_TRIGGERED",
     of.StopLossReportedExecuted: "SL_EXECUTED",
 }
 
 
-def report(event: Event, owner: str) -> Told | None:
+def serialize_report(event: Event, owner: str) -> SseMessage | None:
     """A report told; None for what is none."""
     kind = type(event)
     if isinstance(event, of.StrategyReport):
-        return _STRATEGIES[kind], _strategy(_STRATEGIES[kind], event, owner)
+        return _STRATEGY_EVENT_NAMES[kind], _strategy_payload(
+            _STRATEGY_EVENT_NAMES[kind], event, owner
+        )
     if isinstance(event, of.OrderReport):
-        return _ORDERS[kind], _order(_ORDERS[kind], event.order, owner)
+        return _ORDER_EVENT_NAMES[kind], _order_payload(
+            _ORDER_EVENT_NAMES[kind], event.order, owner
+        )
     if isinstance(event, of.StopLossReport):
-        return _STOP_LOSSES[kind], _stop_loss(_STOP_LOSSES[kind], event, owner)
+        return _STOP_LOSS_EVENT_NAMES[kind], _stop_loss_payload(
+            _STOP_LOSS_EVENT_NAMES[kind], event, owner
+        )
     if isinstance(event, of.ErrorReported):
-        return "ERROR", _error(event, owner)
+        return "ERROR", _error_payload(event, owner)
     return None
 
 
-def _strategy(name: str, event: of.StrategyReport, owner: str) -> StrategyTold:
+def _strategy_payload(event_name: str, event: of.StrategyReport, owner: str) -> StrategyPayload:
     strategy = event.strategy
     failed = event if isinstance(event, of.StrategyReportedFailed) else None
-    return StrategyTold(
-        type=name,
+    return StrategyPayload(
+        type=event_name,
         timestamp=strategy.timestamp,
         strategy_id=strategy.strategy_id,
         user_id=owner,
@@ -55,10 +66,10 @@ def _strategy(name: str, event: of.StrategyReport, owner: str) -> StrategyTold:
     )
 
 
-def _order(name: str, order: of.ReportedOrder, owner: str) -> OrderTold:
+def _order_payload(event_name: str, order: of.ReportedOrder, owner: str) -> OrderPayload:
     sells = "SL_SELL" if order.stop_loss else "SELL"
-    return OrderTold(
-        type=name,
+    return OrderPayload(
+        type=event_name,
         timestamp=order.timestamp,
         strategy_id=order.strategy_id,
         user_id=owner,
@@ -72,9 +83,9 @@ def _order(name: str, order: of.ReportedOrder, owner: str) -> OrderTold:
     )
 
 
-def _stop_loss(name: str, event: of.StopLossReport, owner: str) -> StopLossTold:
-    return StopLossTold(
-        type=name,
+def _stop_loss_payload(event_name: str, event: of.StopLossReport, owner: str) -> StopLossPayload:
+    return StopLossPayload(
+        type=event_name,
         timestamp=event.timestamp,
         strategy_id=event.strategy_id,
         user_id=owner,
@@ -85,8 +96,8 @@ def _stop_loss(name: str, event: of.StopLossReport, owner: str) -> StopLossTold:
     )
 
 
-def _error(event: of.ErrorReported, owner: str) -> ErrorTold:
-    return ErrorTold(
+def _error_payload(event: of.ErrorReported, owner: str) -> ErrorPayload:
+    return ErrorPayload(
         type="ERROR",
         timestamp=event.timestamp,
         user_id=owner,

@@ -6,11 +6,11 @@ from typing import Any, Protocol
 
 from tapewire.events import Event
 
-Told = tuple[str, Any]
+SseMessage = tuple[str, Any]
 """The name of an SSE event, and its payload: a struct or builtins."""
 
 
-class Scene(Protocol):
+class PricingContext(Protocol):
     """The state of affairs as this process knows it."""
 
     def price(self, symbol: str) -> Decimal | None:
@@ -20,7 +20,7 @@ class Scene(Protocol):
         """What all positions of `owner` are worth, dollars; None while that is not known."""
 
 
-class Empty:
+class EmptyPricingContext:
     """Nothing is known."""
 
     def price(self, symbol: str) -> Decimal | None:  # noqa: ARG002
@@ -30,5 +30,5 @@ class Empty:
         return None
 
 
-Dialect = Callable[[Event, str, Scene], Told | None]
+Serializer = Callable[[Event, str, PricingContext], SseMessage | None]
 """An event of an owner, told; None when the dialect does not speak of it."""

@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 
-from services.edge.dialects.reports import report
-from services.edge.dialects.scene import Scene, Told
+from services.edge.dialects.reports import serialize_report
+from services.edge.dialects.scene import PricingContext, SseMessage
 from services.edge.dialects.trading import PriceView
-from services.edge.dialects.words import OrderTold, StopLossTold, StrategyTold
+from services.edge.dialects.words import OrderPayload, StopLossPayload, StrategyPayload
 from tapewire.events import (
     Event,
     Order,
@@ -39,7 +39,7 @@ from tapewire.events import (
 )
 from tapewire.runtime.contracts.strategies import STOP_LOSS_SUFFIX
 
-_OF_STRATEGIES: dict[type[Event], str] = {
+_STRATEGY_EVENT_NAMES: dict[type[Event], str] = {
     StrategyCreated: "STRATEGY_UPDATED",
     StrategyUpdated: "STRATEGY_UPDATED",
     StrategySignaled: "STRATEGY_UPDATED",
@@ -49,11 +49,11 @@ _OF_STRATEGIES: dict[type[Event], str] = {
     StrategyCompleted: "STRATEGY_COMPLETED",
     StrategyFailed: "STRATEGY_ERROR",
 }
-_OF_STOP_LOSSES: dict[type[Event], str] = {
+_STOP_LOSS_EVENT_NAMES: dict[type[Event], str] = {
     StopLossTriggered: "SL_TRIGGERED",
     StopLossExecuted: "SL_EXECUTED",
 }
-_OF_ORDERS: dict[type[Event], str] = {
+_ORDER_EVENT_NAMES: dict[type[Event], str] = {
     OrderPlaced: "ORDER_PLACED",
     OrderFilled: "ORDER_EXECUTED",
     OrderRejected: "ORDER_REJECTED",
@@ -62,7 +62,7 @@ _OF_ORDERS: dict[type[Event], str] = {
 }
 
 
-class PriceTold(msgspec.Struct, frozen=True, kw_only=True):
+class PricePayload(msgspec.Struct, frozen=True, kw_only=True):
     """`ltp` is the last traded price, dollars."""
 
     type: str
@@ -73,7 +73,7 @@ class PriceTold(msgspec.Struct, frozen=True, kw_only=True):
     change_percent: Decimal
 
 
-class StrategyState(msgspec.Struct, frozen=True, kw_only=True):
+class StrategyStatePayload(msgspec.Struct, frozen=True, kw_only=True):
     """A strategy as it is now, whole."""
 
     type: str
@@ -93,21 +93,25 @@ class StrategyState(msgspec.Struct, frozen=True, kw_only=True):
     trades: int
 
 
-def strategies(event: Event, owner: str, scene: Scene) -> Told | None:  # noqa: ARG001
+def serialize_strategies(event: Event, owner: str, pricing: PricingContext) -> SseMessage | None:  # noqa: ARG001
     """The dialect."""
     kind = type(event)
     if isinstance(event, StopLossTriggered | StopLossExecuted):
-        return _OF_STOP_LOSSES[kind], _stop_loss(_OF_STOP_LOSSES[kind], event, owner)
-    if isinstance(event, StrategyEvent) and kind in _OF_STRATEGIES:
-        return _OF_STRATEGIES[kind], _strategy(_OF_STRATEGIES[kind], event, owner)
-    if isinstance(event, OrderEvent) and kind in _OF_ORDERS:
-        return _OF_ORDERS[kind], _order(_OF_ORDERS[kind], event, owner)
-    return report(event, owner)
+        return _STOP_LOSS_EVENT_NAMES[kind], _stop_loss_payload(
+            _STOP_LOSS_EVENT_NAMES[kind], event, owner
+        )
+    if isinstance(event, StrategyEvent) and kind in _STRATEGY_EVENT_NAMES:
+        return _STRATEGY_EVENT_NAMES[kind], _strategy_payload(
+            _STRATEGY_EVENT_NAMES[kind], event, owner
+        )
+    if isinstance(event, OrderEvent) and kind in _ORDER_EVENT_NAMES:
+        return _ORDER_EVENT_NAMES[kind], _order_payload(_ORDER_EVENT_NAMES[kind], event, owner)
+    return serialize_report(event, owner)
 
 
-def price_told(view: PriceView) -> Told:
+def price_message(view: PriceView) -> SseMessage:
     """A quote."""
-    told = PriceTold(
+    told = PricePayload(
         type="PRICE_UPDATE",
         timestamp=view.timestamp,
         symbol=view.symbol,
@@ -118,10 +122,10 @@ def price_told(view: PriceView) -> Told:
     return told.type, told
 
 
-def state_told(name: str, strategy: Strategy, owner: str) -> StrategyState:
+def strategy_state_payload(event_name: str, strategy: Strategy, owner: str) -> StrategyStatePayload:
     """`strategy`, whole, under the name of the event that shows it."""
-    return StrategyState(
-        type=name,
+    return StrategyStatePayload(
+        type=event_name,
         timestamp=strategy.timestamp,
         strategy_id=strategy.strategy_id,
         user_id=owner,
@@ -130,39 +134,39 @@ def state_told(name: str, strategy: Strategy, owner: str) -> StrategyState:
         message=strategy.message or "",
         name=strategy.name,
         symbol=strategy.symbol,
-        rule=_snakily(strategy.rule),
+        rule=_to_snake_case(strategy.rule),
         quantity=strategy.quantity,
-        stop_loss=None if strategy.stop_loss is None else _snakily(strategy.stop_loss),
+        stop_loss=None if strategy.stop_loss is None else _to_snake_case(strategy.stop_loss),
         entry_price=strategy.entry_price,
         orders=strategy.orders,
         trades=strategy.trades,
     )
 
 
-def _snakily(part: msgspec.Struct) -> dict[str, Any]:
+def _to_snake_case(part: msgspec.Struct) -> dict[str, Any]:
     """`part` with the keys that this family has, which are those of our own code."""
     names = {field.encode_name: field.name for field in msgspec.structs.fields(part)}
     told: dict[str, Any] = msgspec.to_builtins(part, builtin_types=(Decimal,))
     return {names.get(key, key): value for key, value in told.items()}
 
 
-def _strategy(name: str, event: StrategyEvent, owner: str) -> StrategyTold:
+def _strategy_payload(event_name: str, event: StrategyEvent, owner: str) -> StrategyPayload:
     strategy = event.strategy
     failed = event if isinstance(event, StrategyFailed) else None
-    return StrategyTold(
-        type=name,
+    return StrategyPayload(
+        type=event_name,
         timestamp=strategy.timestamp,
         strategy_id=strategy.strategy_id,
         user_id=owner,
         status=strategy.status.value,
         position=strategy.position,
-        message=_message(event),
+        message=_strategy_message(event),
         error_code=failed.error_code if failed else None,
         details=failed.details if failed else None,
     )
 
 
-def _message(event: StrategyEvent) -> str:
+def _strategy_message(event: StrategyEvent) -> str:
     if isinstance(event, StrategySignaled):
         return f"{event.action.value}: {event.reasoning}"
     if isinstance(event, StrategyTraded):
@@ -170,9 +174,11 @@ def _message(event: StrategyEvent) -> str:
     return event.strategy.message or ""
 
 
-def _stop_loss(name: str, event: StopLossTriggered | StopLossExecuted, owner: str) -> StopLossTold:
-    return StopLossTold(
-        type=name,
+def _stop_loss_payload(
+    event_name: str, event: StopLossTriggered | StopLossExecuted, owner: str
+) -> StopLossPayload:
+    return StopLossPayload(
+        type=event_name,
         timestamp=event.strategy.timestamp,
         strategy_id=event.strategy.strategy_id,
         user_id=owner,
@@ -183,11 +189,11 @@ def _stop_loss(name: str, event: StopLossTriggered | StopLossExecuted, owner: st
     )
 
 
-def _order(name: str, event: OrderEvent, owner: str) -> OrderTold:
+def _order_payload(event_name: str, event: OrderEvent, owner: str) -> OrderPayload:
     order = event.order
     filled = event if isinstance(event, OrderFilled) else None
-    return OrderTold(
-        type=name,
+    return OrderPayload(
+        type=event_name,
         timestamp=order.timestamp,
         strategy_id=order.strategy_id,
         user_id=owner,

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from services.edge.dialects.scene import Scene, Told
+from services.edge.dialects.scene import PricingContext, SseMessage
 from tapewire.events import (
     CATALOGUE,
     AgentState,
@@ -40,10 +40,10 @@ from tapewire.events import (
     StrategyUpdated,
     TradeExecuted,
 )
-from tapewire.views.positions import worth
+from tapewire.views.positions import value_position
 
 
-class Fill(Order, frozen=True, kw_only=True):
+class OrderFillPayload(Order, frozen=True, kw_only=True):
     """The order after a fill, and the fill."""
 
     fill_qty: Decimal
@@ -51,13 +51,13 @@ class Fill(Order, frozen=True, kw_only=True):
     trade_id: str
 
 
-class OrdersSnapshot(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class OrdersSnapshotPayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     snapshot: bool
     orders: Sequence[Order]
     timestamp: datetime
 
 
-class AgentHeard(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class PublicAgentStatusPayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A service's state as anybody may know it. `instance` tells processes of it apart, no more."""
 
     service: str
@@ -79,7 +79,7 @@ class PriceView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     timestamp: datetime
 
 
-class PricesSnapshot(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class PricesSnapshotPayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     initializing: bool
     prices: Sequence[PriceView]
     timestamp: datetime
@@ -97,7 +97,7 @@ class PositionView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     realized_pnl: Decimal = msgspec.field(name="realizedPnL")
 
 
-class PositionsTold(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class PositionsPayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Positions that changed or are worth something else now, and what all are worth."""
 
     positions: Sequence[PositionView]
@@ -105,13 +105,15 @@ class PositionsTold(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     timestamp: datetime
 
 
-class PositionsSnapshot(PositionsTold, frozen=True, kw_only=True):
+class PositionsSnapshotPayload(PositionsPayload, frozen=True, kw_only=True):
     """All positions."""
 
     snapshot: bool = True
 
 
-class StrategyTold(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+class StrategyUpdatePayload(
+    msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True
+):
     """What happened to a strategy: `change` is the word for it. A signal has `action` to
     `reasoning`; a stop-loss its prices, dollars a share; an error its code and details."""
 
@@ -136,7 +138,7 @@ class StrategyTold(msgspec.Struct, frozen=True, kw_only=True, rename="camel", om
     timestamp: datetime
 
 
-class DecisionTold(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class DecisionPayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """`confidence` is from 0 to 1; `taken` says whether the strategy acted."""
 
     decision_id: str
@@ -149,7 +151,7 @@ class DecisionTold(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     timestamp: datetime
 
 
-class AlertTold(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+class AlertPayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """`priority` is ``high`` for an error, which is written past all that waits."""
 
     alert_id: str
@@ -161,7 +163,7 @@ class AlertTold(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_
     priority: str | None = None
 
 
-_CHANGES: dict[type[Event], str] = {
+_CHANGE_BY_EVENT: dict[type[Event], str] = {
     StrategyCreated: "created",
     StrategyUpdated: "updated",
     StrategyStarted: "started",
@@ -175,11 +177,13 @@ _CHANGES: dict[type[Event], str] = {
 }
 
 
-def trading(event: Event, owner: str, scene: Scene) -> Told | None:
+def serialize_trading(event: Event, owner: str, pricing: PricingContext) -> SseMessage | None:
     """The dialect."""
     if isinstance(event, OrderFilled):
         fields = msgspec.structs.asdict(event.order)
-        fill = Fill(**fields, fill_qty=event.qty, fill_price=event.price, trade_id=event.trade_id)
+        fill = OrderFillPayload(
+            **fields, fill_qty=event.qty, fill_price=event.price, trade_id=event.trade_id
+        )
         return "order:fill", fill
     if isinstance(event, OrderEvent):
         return "order:update", event.order
@@ -187,40 +191,40 @@ def trading(event: Event, owner: str, scene: Scene) -> Told | None:
         return "trade:new", event
     if isinstance(event, PositionEvent):
         position = event.position
-        return "position:update", PositionsTold(
-            positions=[position_view(position, scene.price(position.symbol))],
-            total_value=scene.total_value(owner),
+        return "position:update", PositionsPayload(
+            positions=[position_view(position, pricing.price(position.symbol))],
+            total_value=pricing.total_value(owner),
             timestamp=position.timestamp,
         )
-    return _others(event)
+    return _serialize_other(event)
 
 
-def _others(event: Event) -> Told | None:
-    if isinstance(event, StrategyEvent) and type(event) in _CHANGES:
-        return "strategy:update", _strategy(event)
+def _serialize_other(event: Event) -> SseMessage | None:
+    if isinstance(event, StrategyEvent) and type(event) in _CHANGE_BY_EVENT:
+        return "strategy:update", _strategy_payload(event)
     if isinstance(event, DecisionMade):
         fields = msgspec.structs.asdict(event) | {"action": event.action.value}
-        return "ai:decision", DecisionTold(**fields)
+        return "ai:decision", DecisionPayload(**fields)
     if isinstance(event, AlertRaised):
-        return "alert:new", _alert(event)
+        return "alert:new", _alert_payload(event)
     if isinstance(event, AgentStatusChanged):
         return "agent:status", event
-    shown = CATALOGUE.kind(type(event)).shown
-    return None if shown is None else (shown.sse, event)
+    shown = CATALOGUE.type_of(type(event)).sse_binding
+    return None if shown is None else (shown.event_name, event)
 
 
-def hearsay(event: Event, owner: str, scene: Scene) -> Told | None:  # noqa: ARG001
+def serialize_public_status(event: Event, owner: str, pricing: PricingContext) -> SseMessage | None:  # noqa: ARG001
     """How services are, for anybody: without names of hosts, and without what is the matter."""
     if not isinstance(event, AgentStatusChanged):
         return None
     which = hashlib.blake2b(event.instance.encode(), digest_size=4).hexdigest()
-    heard = AgentHeard(
+    heard = PublicAgentStatusPayload(
         service=event.service, instance=which, state=event.state, timestamp=event.timestamp
     )
     return "agent:status", heard
 
 
-def urgent(event: Event) -> bool:
+def is_urgent(event: Event) -> bool:
     """Whether an event must not wait for anything: an alert of level `error`."""
     return isinstance(event, AlertRaised) and event.level is AlertLevel.ERROR
 
@@ -232,7 +236,7 @@ def price_view(quote: PriceUpdated) -> PriceView:
 
 def position_view(position: Position, price: Decimal | None) -> PositionView:
     """`position` at `price`."""
-    held = worth(position, price) if position.quantity and price is not None else None
+    held = value_position(position, price) if position.quantity and price is not None else None
     return PositionView(
         symbol=position.symbol,
         quantity=position.quantity,
@@ -243,15 +247,15 @@ def position_view(position: Position, price: Decimal | None) -> PositionView:
     )
 
 
-def valued_view(valued: PositionValued) -> PositionView:
+def valuation_view(valued: PositionValued) -> PositionView:
     """What clients see of a valuation."""
     return PositionView(**{name: getattr(valued, name) for name in PositionView.__struct_fields__})
 
 
-def _strategy(event: StrategyEvent) -> StrategyTold:
+def _strategy_payload(event: StrategyEvent) -> StrategyUpdatePayload:
     strategy = event.strategy
-    return StrategyTold(
-        change=_CHANGES[type(event)],
+    return StrategyUpdatePayload(
+        change=_CHANGE_BY_EVENT[type(event)],
         strategy_id=strategy.strategy_id,
         name=strategy.name,
         symbol=strategy.symbol,
@@ -259,11 +263,11 @@ def _strategy(event: StrategyEvent) -> StrategyTold:
         position=strategy.position,
         message=strategy.message,
         timestamp=strategy.timestamp,
-        **_particulars(event),
+        **_change_fields(event),
     )
 
 
-def _particulars(event: StrategyEvent) -> dict[str, Any]:
+def _change_fields(event: StrategyEvent) -> dict[str, Any]:
     if isinstance(event, StrategySignaled):
         return {
             "signal": event.action.value,
@@ -291,6 +295,6 @@ def _particulars(event: StrategyEvent) -> dict[str, Any]:
     return {}
 
 
-def _alert(event: AlertRaised) -> AlertTold:
+def _alert_payload(event: AlertRaised) -> AlertPayload:
     fields = msgspec.structs.asdict(event) | {"level": event.level.value}
-    return AlertTold(**fields, priority="high" if urgent(event) else None)
+    return AlertPayload(**fields, priority="high" if is_urgent(event) else None)

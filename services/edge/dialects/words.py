@@ -6,7 +6,7 @@ from decimal import Decimal
 import msgspec
 
 
-class StrategyTold(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class StrategyPayload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What happened to a strategy, and how it is now. `position` is in shares, below 0 when short;
     `error_code` is a word for programs."""
 
@@ -21,7 +21,7 @@ class StrategyTold(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     details: str | None = None
 
 
-class StopLossTold(msgspec.Struct, frozen=True, kw_only=True):
+class StopLossPayload(msgspec.Struct, frozen=True, kw_only=True):
     """A stop-loss reached its trigger, or its closing order is filled. Dollars a share."""
 
     type: str
@@ -34,7 +34,7 @@ class StopLossTold(msgspec.Struct, frozen=True, kw_only=True):
     order_id: str | None
 
 
-class OrderTold(msgspec.Struct, frozen=True, kw_only=True):
+class OrderPayload(msgspec.Struct, frozen=True, kw_only=True):
     """What happened to an order. `quantity` is what was executed by this event, else what is
     wanted, in shares; `price` that of the execution, else the limit, dollars a share."""
 
@@ -51,7 +51,7 @@ class OrderTold(msgspec.Struct, frozen=True, kw_only=True):
     message: str | None
 
 
-class ErrorTold(msgspec.Struct, frozen=True, kw_only=True):
+class ErrorPayload(msgspec.Struct, frozen=True, kw_only=True):
     """Something went wrong, of one strategy or of none in particular."""
 
     type: str

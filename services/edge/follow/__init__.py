@@ -6,25 +6,25 @@ does not remember. What goes along as newest-wins values: `along`, and the board
 Read `stream` first.
 """
 
-from services.edge.follow.along import Along
-from services.edge.follow.board import MOST_RATE, Board
-from services.edge.follow.counts import Counts
-from services.edge.follow.portfolios import Portfolios
-from services.edge.follow.snapshots import Snapshots
-from services.edge.follow.stream import Followers
-from services.edge.follow.tally import Tally
-from services.edge.follow.tape import Tape
-from services.edge.follow.values import ValueBoard
+from services.edge.follow.along import LiveValueSources
+from services.edge.follow.board import MAX_UPDATE_RATE, QuoteFeed
+from services.edge.follow.counts import GlobalValueFeed
+from services.edge.follow.portfolios import PortfolioTracker
+from services.edge.follow.snapshots import SnapshotReader
+from services.edge.follow.stream import CatchUpSubscriptions
+from services.edge.follow.tally import ItemMetrics
+from services.edge.follow.tape import LogTail
+from services.edge.follow.values import DeclaredValueFeed
 
 __all__ = [
-    "MOST_RATE",
-    "Along",
-    "Board",
-    "Counts",
-    "Followers",
-    "Portfolios",
-    "Snapshots",
-    "Tally",
-    "Tape",
-    "ValueBoard",
+    "MAX_UPDATE_RATE",
+    "CatchUpSubscriptions",
+    "DeclaredValueFeed",
+    "GlobalValueFeed",
+    "ItemMetrics",
+    "LiveValueSources",
+    "LogTail",
+    "PortfolioTracker",
+    "QuoteFeed",
+    "SnapshotReader",
 ]

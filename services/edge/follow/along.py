@@ -9,56 +9,60 @@ from contextlib import ExitStack
 from datetime import datetime
 
 from services.edge.connection import Connection
-from services.edge.dialects import Told
-from services.edge.feeds import Lane
-from services.edge.follow.board import Board
-from services.edge.follow.counts import Counts
-from services.edge.follow.portfolios import Portfolios
-from services.edge.follow.values import ValueBoard
-from services.edge.lanes import Wants
+from services.edge.dialects import SseMessage
+from services.edge.feeds import LiveValue
+from services.edge.follow.board import QuoteFeed
+from services.edge.follow.counts import GlobalValueFeed
+from services.edge.follow.portfolios import PortfolioTracker
+from services.edge.follow.values import DeclaredValueFeed
+from services.edge.lanes import ValueSubscription
 
 
-class Along:
+class LiveValueSources:
     """Every source of values of a process."""
 
     def __init__(
         self,
         *,
-        board: Board,
-        portfolios: Portfolios,
-        counts: Counts,
-        values: ValueBoard,
+        quote_feed: QuoteFeed,
+        portfolios: PortfolioTracker,
+        global_values: GlobalValueFeed,
+        declared_values: DeclaredValueFeed,
         now: Callable[[], datetime],
     ) -> None:
-        self._board = board
+        self._quote_feed = quote_feed
         self._portfolios = portfolios
-        self._counts = counts
-        self._values = values
+        self._global_values = global_values
+        self._declared_values = declared_values
         self._now = now
 
-    def join(self, until: ExitStack, connection: Connection, wants: Wants) -> list[Told]:
+    def subscribe(
+        self, exit_stack: ExitStack, connection: Connection, subscription: ValueSubscription
+    ) -> list[SseMessage]:
         """Let `connection` have its values until the end of the block; what to begin with."""
-        lanes, outbox, told = connection.interest.lanes, connection.outbox, list[Told]()
-        family, owner = connection.feed.family, connection.opening.owner
-        if Lane.PRICES in lanes:
-            symbols = None if wants.symbols is None else sorted(wants.symbols)
-            told += family.prices(self._board.prices(wants.symbols), symbols, self._now())
-            lane = self._board.join(outbox, wants, family)
-            until.callback(self._board.leave, outbox, lane)
-        if Lane.VALUATIONS in lanes and owner is not None:
-            self._portfolios.enter(owner)
-            until.callback(self._portfolios.leave, owner)
-            lane = self._portfolios.join(owner, outbox, wants.rate)
-            until.callback(self._portfolios.part, owner, outbox, lane)
-        for of in (Lane.COUNTS, Lane.METRICS):
+        lanes, outbox, told = connection.interest.live_values, connection.outbox, list[SseMessage]()
+        family, owner = connection.route.family, connection.info.owner
+        if LiveValue.PRICES in lanes:
+            symbols = None if subscription.symbols is None else sorted(subscription.symbols)
+            told += family.initial_price_messages(
+                self._quote_feed.quotes(subscription.symbols), symbols, self._now()
+            )
+            lane = self._quote_feed.subscribe(outbox, subscription, family)
+            exit_stack.callback(self._quote_feed.unsubscribe, outbox, lane)
+        if LiveValue.VALUATIONS in lanes and owner is not None:
+            self._portfolios.watch(owner)
+            exit_stack.callback(self._portfolios.unwatch, owner)
+            lane = self._portfolios.subscribe(owner, outbox, subscription.max_rate)
+            exit_stack.callback(self._portfolios.unsubscribe, owner, outbox, lane)
+        for of in (LiveValue.COUNTS, LiveValue.METRICS):
             if of in lanes:
-                until.enter_context(self._counts.shown(of, connection))
-        if connection.feed.values:
-            until.enter_context(self._values.shown(connection))
+                exit_stack.enter_context(self._global_values.subscribe(of, connection))
+        if connection.route.declared_value_tags:
+            exit_stack.enter_context(self._declared_values.subscribe(connection))
         return told
 
-    async def known(self, connection: Connection) -> None:
+    async def wait_until_loaded(self, connection: Connection) -> None:
         """Return when all is known that the connection's events are told with. Raises NotYet."""
-        owner = connection.opening.owner
-        if Lane.VALUATIONS in connection.interest.lanes and owner is not None:
-            await self._portfolios.known(owner)
+        owner = connection.info.owner
+        if LiveValue.VALUATIONS in connection.interest.live_values and owner is not None:
+            await self._portfolios.wait_until_loaded(owner)

@@ -14,16 +14,16 @@ from typing import Any
 import msgspec
 
 from services.edge.connection import Connection
-from services.edge.feeds import Lane as Of
-from services.edge.frames import RETRY_MS, frame
-from services.edge.lanes import Wants
-from services.edge.newest import Lane
-from services.edge.roster import Totals
+from services.edge.feeds import LiveValue as Of
+from services.edge.frames import DEFAULT_RETRY_MS, render_frame
+from services.edge.lanes import ValueSubscription
+from services.edge.newest import ConflationGroup
+from services.edge.roster import ConnectionTotals
 
-RATE = 1.0
+UPDATE_RATE = 1.0
 """Updates a second at the most."""
-LOOK_SECONDS = 0.5
-KEY = "newest"
+POLL_INTERVAL_SECONDS = 0.5
+SINGLE_KEY = "newest"
 
 
 class ClientCount(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -31,7 +31,7 @@ class ClientCount(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     client_count: int
 
 
-class Counted(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class ConnectionCountsPayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """How many connections and users all processes have. `clients_per_user` is for admins."""
 
     timestamp: datetime
@@ -40,80 +40,84 @@ class Counted(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     clients_per_user: list[ClientCount] | msgspec.UnsetType = msgspec.UNSET
 
 
-def counted(totals: Totals, at: datetime, *, per_user: bool) -> Counted:
+def connection_counts(
+    totals: ConnectionTotals, timestamp: datetime, *, include_users: bool
+) -> ConnectionCountsPayload:
     """`totals` as clients see them."""
     of_users = [
         ClientCount(user_id=user, client_count=count)
-        for user, count in sorted(totals.per_user.items())
+        for user, count in sorted(totals.connections_per_user.items())
     ]
-    return Counted(
-        timestamp=at,
-        total_clients=totals.clients,
-        total_users=totals.users,
-        clients_per_user=of_users if per_user else msgspec.UNSET,
+    return ConnectionCountsPayload(
+        timestamp=timestamp,
+        total_clients=totals.connection_count,
+        total_users=totals.user_count,
+        clients_per_user=of_users if include_users else msgspec.UNSET,
     )
 
 
-class Counts:
+class GlobalValueFeed:
     """Run it by `run`; connections are `shown` what they may see. `metrics` gives the payload of
     the dashboard's metrics, None while they are not known."""
 
     def __init__(
         self,
         *,
-        totals: Callable[[], Totals],
+        connection_totals: Callable[[], ConnectionTotals],
         now: Callable[[], datetime],
         window_seconds: float,
-        retry_ms: int = RETRY_MS,
-        metrics: Callable[[], Any] = lambda: None,
+        retry_ms: int = DEFAULT_RETRY_MS,
+        item_metrics: Callable[[], Any] = lambda: None,
     ) -> None:
-        self._totals = totals
+        self._connection_totals = connection_totals
         self._now = now
-        self._window = window_seconds
+        self._window_seconds = window_seconds
         self._retry_ms = retry_ms
-        self._metrics = metrics
-        self._lanes: dict[tuple[Of, bool], Lane] = {}
+        self._item_metrics = item_metrics
+        self._groups: dict[tuple[Of, bool], ConflationGroup] = {}
 
     async def run(self, version: Callable[[], int]) -> None:
         """Tell whenever `version` changed, until cancelled."""
         told = version()
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_INTERVAL_SECONDS)
             if (newest := version()) != told:
                 told = newest
-                self.changed(Of.COUNTS)
+                self.mark_changed(Of.COUNTS)
 
-    def changed(self, of: Of) -> None:
+    def mark_changed(self, value: Of) -> None:
         """There is a newer value."""
-        for (which, _), lane in self._lanes.items():
-            if which is of:
-                lane.changed(KEY)
+        for (which, _), lane in self._groups.items():
+            if which is value:
+                lane.mark_changed(SINGLE_KEY)
 
     @contextlib.contextmanager
-    def shown(self, of: Of, connection: Connection) -> Iterator[None]:
+    def subscribe(self, value: Of, connection: Connection) -> Iterator[None]:
         """Let `connection` have the value, for the block: now, and when it changes."""
-        kind = (of, of is Of.COUNTS and connection.opening.admin)
-        lane = self._lanes.get(kind)
+        kind = (value, value is Of.COUNTS and connection.info.is_admin)
+        lane = self._groups.get(kind)
         if lane is None:
-            wants = Wants(None, RATE, of.value)
-            lane = self._lanes[kind] = Lane(wants, partial(self._newest, *kind), self._window)
-        lane.members.add(connection.outbox)
-        first = self._newest(*kind, (KEY,))
+            wants = ValueSubscription(None, UPDATE_RATE, value.value)
+            lane = self._groups[kind] = ConflationGroup(
+                wants, partial(self._render_latest, *kind), self._window_seconds
+            )
+        lane.outboxes.add(connection.outbox)
+        first = self._render_latest(*kind, (SINGLE_KEY,))
         if first:
-            connection.outbox.offer(lane, first, frozenset((KEY,)))
+            connection.outbox.offer_chunk(lane, first, frozenset((SINGLE_KEY,)))
         try:
             yield
         finally:
-            connection.outbox.forget(lane)
-            lane.members.discard(connection.outbox)
-            if not lane.members:
+            connection.outbox.discard_group(lane)
+            lane.outboxes.discard(connection.outbox)
+            if not lane.outboxes:
                 lane.close()
-                self._lanes.pop(kind, None)
+                self._groups.pop(kind, None)
 
-    def _newest(self, of: Of, per_user: bool, _keys: Iterable[str]) -> bytes:
+    def _render_latest(self, value: Of, include_users: bool, _keys: Iterable[str]) -> bytes:
         payload: Any = (
-            counted(self._totals(), self._now(), per_user=per_user)
-            if of is Of.COUNTS
-            else self._metrics()
+            connection_counts(self._connection_totals(), self._now(), include_users=include_users)
+            if value is Of.COUNTS
+            else self._item_metrics()
         )
-        return b"" if payload is None else frame("metrics", payload, retry_ms=self._retry_ms)
+        return b"" if payload is None else render_frame("metrics", payload, retry_ms=self._retry_ms)

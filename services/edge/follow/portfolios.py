@@ -16,26 +16,26 @@ import msgspec
 import structlog
 
 from services.edge.dialects.trading import (
-    PositionsTold,
+    PositionsPayload,
     PositionView,
     position_view,
-    valued_view,
+    valuation_view,
 )
-from services.edge.flag import Flag
-from services.edge.follow.beginning import NotYet
-from services.edge.follow.board import Board
-from services.edge.follow.tape import Tape
-from services.edge.frames import RETRY_MS, frame
-from services.edge.lanes import Outbox, Wants
-from services.edge.newest import Lane
+from services.edge.flag import LightEvent
+from services.edge.follow.beginning import NotReady
+from services.edge.follow.board import QuoteFeed
+from services.edge.follow.tape import LogTail
+from services.edge.frames import DEFAULT_RETRY_MS, render_frame
+from services.edge.lanes import Outbox, ValueSubscription
+from services.edge.newest import ConflationGroup
 from tapewire.events import CODEC, PositionValued
-from tapewire.log import EventLog, LogError, Recorded, Subscription, Values
-from tapewire.log.patience import Patience
-from tapewire.log.views import fold, load
+from tapewire.log import EventLog, LatestValueStore, LogError, RecordedEvent, Subscription
+from tapewire.log.patience import Backoff
+from tapewire.log.views import apply_event, load
 from tapewire.views import PositionsView
-from tapewire.views.positions import total, worth
+from tapewire.views.positions import sum_exact, value_position
 
-KNOWN_SECONDS = 0.5
+LOAD_TIMEOUT_SECONDS = 0.5
 
 logger = structlog.get_logger("edge.portfolios")
 
@@ -45,140 +45,142 @@ class Portfolio:
 
     def __init__(self) -> None:
         self.view: PositionsView | None = None
-        self.known = Flag()
-        self.values: dict[str, PositionValued] = {}
-        self.lanes: dict[float, Lane] = {}
-        self.readers = 0
-        self.reading: asyncio.Task[None] | None = None
+        self.loaded = LightEvent()
+        self.valuations: dict[str, PositionValued] = {}
+        self.groups: dict[float, ConflationGroup] = {}
+        self.watcher_count = 0
+        self.read_task: asyncio.Task[None] | None = None
         self.subscription: Subscription | None = None
 
-    def changed(self, symbol: str) -> None:
+    def mark_changed(self, symbol: str) -> None:
         """The position in `symbol` is worth something else."""
-        for lane in self.lanes.values():
-            lane.changed(symbol)
+        for lane in self.groups.values():
+            lane.mark_changed(symbol)
 
 
-class Portfolios:
+class PortfolioTracker:
     """All users' that are watched here. Tell it of every event by `take`, before the hub."""
 
     def __init__(
         self,
         *,
         log: EventLog,
-        views: Values,
-        valuations: Callable[[str], Values],
-        tape: Tape,
-        board: Board,
+        views: LatestValueStore,
+        user_valuations: Callable[[str], LatestValueStore],
+        log_tail: LogTail,
+        quote_feed: QuoteFeed,
         now: Callable[[], datetime],
         window_seconds: float,
-        chance: random.Random,
-        retry_ms: int = RETRY_MS,
+        rng: random.Random,
+        retry_ms: int = DEFAULT_RETRY_MS,
     ) -> None:
         self._log = log
         self._views = views
-        self._valuations = valuations
-        self._tape = tape
-        self._board = board
+        self._user_valuations = user_valuations
+        self._log_tail = log_tail
+        self._quote_feed = quote_feed
         self._now = now
-        self._window = window_seconds
-        self._chance = chance
+        self._window_seconds = window_seconds
+        self._rng = rng
         self._retry_ms = retry_ms
-        self._of: dict[str, Portfolio] = {}
+        self._by_owner: dict[str, Portfolio] = {}
 
     def price(self, symbol: str) -> Decimal | None:
         """See `Scene`."""
-        quote = self._board.price(symbol)
+        quote = self._quote_feed.quote(symbol)
         return None if quote is None else quote.price
 
     def total_value(self, owner: str) -> Decimal | None:
         """See `Scene`. A position without a price counts as what was paid for it."""
-        portfolio = self._of.get(owner)
+        portfolio = self._by_owner.get(owner)
         if portfolio is None or portfolio.view is None:
             return None
         amounts = []
         for position in portfolio.view.positions():
             price = self.price(position.symbol)
-            held = position.cost_basis if price is None else worth(position, price).value
+            held = position.cost_basis if price is None else value_position(position, price).value
             amounts.append(held)
-        return total(amounts)
+        return sum_exact(amounts)
 
-    def enter(self, owner: str) -> None:
+    def watch(self, owner: str) -> None:
         """Somebody watches `owner`'s positions, until `leave`."""
-        portfolio = self._of.setdefault(owner, Portfolio())
-        portfolio.readers += 1
-        if portfolio.reading is None:
-            portfolio.reading = asyncio.create_task(self._read(owner, portfolio))
+        portfolio = self._by_owner.setdefault(owner, Portfolio())
+        portfolio.watcher_count += 1
+        if portfolio.read_task is None:
+            portfolio.read_task = asyncio.create_task(self._follow_valuations(owner, portfolio))
 
-    def leave(self, owner: str) -> None:
+    def unwatch(self, owner: str) -> None:
         """One watcher less; with the last one it is forgotten."""
-        portfolio = self._of[owner]
-        portfolio.readers -= 1
-        if portfolio.readers:
+        portfolio = self._by_owner[owner]
+        portfolio.watcher_count -= 1
+        if portfolio.watcher_count:
             return
-        del self._of[owner]
-        if portfolio.reading is not None:
-            portfolio.reading.cancel()
+        del self._by_owner[owner]
+        if portfolio.read_task is not None:
+            portfolio.read_task.cancel()
 
-    async def known(self, owner: str) -> None:
+    async def wait_until_loaded(self, owner: str) -> None:
         """Return when it is known what `owner` holds. Raises NotYet when that takes long."""
         try:
-            async with asyncio.timeout(KNOWN_SECONDS):
-                await self._of[owner].known.wait()
+            async with asyncio.timeout(LOAD_TIMEOUT_SECONDS):
+                await self._by_owner[owner].loaded.wait()
         except TimeoutError:
-            raise NotYet(f"the positions of {owner} cannot be read yet") from None
+            raise NotReady(f"the positions of {owner} cannot be read yet") from None
 
-    def join(self, owner: str, outbox: Outbox, rate: float) -> Lane:
+    def subscribe(self, owner: str, outbox: Outbox, max_rate: float) -> ConflationGroup:
         """Let `outbox` have what the positions of `owner` are worth: now, and when it changes."""
-        portfolio = self._of[owner]
-        lane = portfolio.lanes.get(rate)
+        portfolio = self._by_owner[owner]
+        lane = portfolio.groups.get(max_rate)
         if lane is None:
-            make = partial(self._newest, owner, portfolio)
-            lane = portfolio.lanes[rate] = Lane(Wants(None, rate), make, self._window)
-        lane.members.add(outbox)
+            make = partial(self._render_latest, owner, portfolio)
+            lane = portfolio.groups[max_rate] = ConflationGroup(
+                ValueSubscription(None, max_rate), make, self._window_seconds
+            )
+        lane.outboxes.add(outbox)
         return lane
 
-    def part(self, owner: str, outbox: Outbox, lane: Lane) -> None:
+    def unsubscribe(self, owner: str, outbox: Outbox, group: ConflationGroup) -> None:
         """Let `outbox` have no more of `lane`."""
-        outbox.forget(lane)
-        lane.members.discard(outbox)
-        if not lane.members:
-            lane.close()
-            self._of[owner].lanes.pop(lane.wants.rate, None)
+        outbox.discard_group(group)
+        group.outboxes.discard(outbox)
+        if not group.outboxes:
+            group.close()
+            self._by_owner[owner].groups.pop(group.subscription.max_rate, None)
 
-    def take(self, recorded: Recorded) -> None:
+    def apply(self, recorded: RecordedEvent) -> None:
         """The tape's next event."""
-        portfolio = self._of.get(recorded.place.owner)
-        if portfolio is None or recorded.place.domain != PositionsView.domain:
+        portfolio = self._by_owner.get(recorded.event_subject.owner)
+        if portfolio is None or recorded.event_subject.domain != PositionsView.domain:
             return
         if portfolio.view is not None:
-            fold(portfolio.view, recorded)
+            apply_event(portfolio.view, recorded)
 
-    def restart(self) -> None:
+    def on_log_recreated(self) -> None:
         """The log was made anew: what was folded is void."""
-        for owner, portfolio in self._of.items():
+        for owner, portfolio in self._by_owner.items():
             portfolio.view = None
-            portfolio.known.clear()
-            if portfolio.reading is not None:
-                portfolio.reading.cancel()
-            portfolio.reading = asyncio.create_task(self._read(owner, portfolio))
+            portfolio.loaded.clear()
+            if portfolio.read_task is not None:
+                portfolio.read_task.cancel()
+            portfolio.read_task = asyncio.create_task(self._follow_valuations(owner, portfolio))
 
-    async def _read(self, owner: str, portfolio: Portfolio) -> None:
+    async def _follow_valuations(self, owner: str, portfolio: Portfolio) -> None:
         """Follow the values of `owner`, and know the positions, until cancelled."""
-        patience = Patience(self._chance)
-        look = Flag()
+        patience = Backoff(self._rng)
+        look = LightEvent()
         subscription: Subscription | None = None
-        values = self._valuations(owner)
-        hear = partial(self._hear, portfolio)
+        values = self._user_valuations(owner)
+        hear = partial(self._receive, portfolio)
         try:
             while True:
                 look.clear()
                 try:
                     if subscription is None:
-                        subscription = await values.live(hear, lambda _: look.set())
-                    for key, data in (await values.all()).items():
-                        self._hear(portfolio, key, data)
+                        subscription = await values.subscribe(hear, lambda _: look.set())
+                    for key, data in (await values.get_all()).items():
+                        self._receive(portfolio, key, data)
                     if portfolio.view is None:
-                        await self._begin(owner, portfolio)
+                        await self._load_view(owner, portfolio)
                 except LogError as error:
                     logger.info("cannot read positions now", error=str(error))
                     await patience.wait()
@@ -189,45 +191,45 @@ class Portfolios:
             if subscription is not None:
                 await subscription.close()
 
-    async def _begin(self, owner: str, portfolio: Portfolio) -> None:
+    async def _load_view(self, owner: str, portfolio: Portfolio) -> None:
         """The view at the head of the tape. Raises LogError."""
         while True:
-            bounds = self._tape.bounds
+            bounds = self._log_tail.bounds
             view, _ = await load(self._log, self._views, PositionsView, owner, bounds=bounds)
-            if self._tape.epoch == bounds.epoch and self._tape.covers(bounds.last):
+            if self._log_tail.epoch == bounds.epoch and self._log_tail.covers(bounds.last):
                 break
         # In one step with what follows: the tape tells of everything later by `take`.
-        for recorded in self._tape.since((owner,), bounds.last):
-            if recorded.place.domain == PositionsView.domain:
-                fold(view, recorded)
+        for recorded in self._log_tail.events_after((owner,), bounds.last):
+            if recorded.event_subject.domain == PositionsView.domain:
+                apply_event(view, recorded)
         portfolio.view = view
-        portfolio.known.set()
+        portfolio.loaded.set()
 
-    def _hear(self, portfolio: Portfolio, _key: str, data: bytes) -> None:
+    def _receive(self, portfolio: Portfolio, _key: str, data: bytes) -> None:
         try:
             valued = CODEC.decode(data, PositionValued)
         except msgspec.DecodeError as error:
             logger.warning("a valuation cannot be read", error=str(error))
             return
-        known = portfolio.values.get(valued.symbol)
+        known = portfolio.valuations.get(valued.symbol)
         if known is not None and known.timestamp >= valued.timestamp:
             return
-        portfolio.values[valued.symbol] = valued
-        portfolio.changed(valued.symbol)
+        portfolio.valuations[valued.symbol] = valued
+        portfolio.mark_changed(valued.symbol)
 
-    def _newest(self, owner: str, portfolio: Portfolio, symbols: Iterable[str]) -> bytes:
+    def _render_latest(self, owner: str, portfolio: Portfolio, symbols: Iterable[str]) -> bytes:
         """One frame of all that changed."""
-        told = PositionsTold(
-            positions=[self._valued(portfolio, symbol) for symbol in sorted(symbols)],
+        told = PositionsPayload(
+            positions=[self._position_view(portfolio, symbol) for symbol in sorted(symbols)],
             total_value=self.total_value(owner),
             timestamp=self._now(),
         )
-        return frame("position:update", told, retry_ms=self._retry_ms)
+        return render_frame("position:update", told, retry_ms=self._retry_ms)
 
-    def _valued(self, portfolio: Portfolio, symbol: str) -> PositionView:
+    def _position_view(self, portfolio: Portfolio, symbol: str) -> PositionView:
         """What is held is the tape's to say, which may be ahead of the valuation."""
-        valued = portfolio.values[symbol]
+        valued = portfolio.valuations[symbol]
         position = portfolio.view.position(symbol) if portfolio.view is not None else None
         if position is None:
-            return valued_view(valued)
+            return valuation_view(valued)
         return position_view(position, valued.current_price)

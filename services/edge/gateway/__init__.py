@@ -17,12 +17,12 @@ from services.edge.gateway import (
     sessions,
     strategies,
 )
-from services.edge.gateway.shared import Gateway
+from services.edge.gateway.shared import ControllerContext
 
-__all__ = ["Gateway", "routes"]
+__all__ = ["ControllerContext", "routes"]
 
 
-def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
+def routes(context: ControllerContext) -> list[HTTPRouteHandler]:
     """Every REST handler, over `gateway`."""
     return [
         handler
@@ -36,5 +36,5 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
             insights,
             operating,
         )
-        for handler in resource.routes(gateway)
+        for handler in resource.routes(context)
     ]

@@ -7,9 +7,9 @@ from litestar import delete, get, post
 from litestar.handlers import HTTPRouteHandler
 
 from services.edge.cursor import Cursor
-from services.edge.gateway.shared import Ask, Gateway, R, body
-from services.edge.http.responses import Json
-from services.edge.http.schema import call
+from services.edge.gateway.shared import ControllerContext, HttpRequest, ReplyT, read_body
+from services.edge.http.responses import JsonResponse
+from services.edge.http.schema import operation
 from tapewire.events import AlertLevel, AlertRaised, AlertRule, RuleKind
 from tapewire.runtime.contracts import alerts as asked
 
@@ -42,61 +42,63 @@ class AlertList(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     as_of: str
 
 
-def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
-    async def ask(verb: str, asking: msgspec.Struct, reply: type[R], request: Ask) -> R:
-        return await gateway.ask(asked.SERVICE, verb, asking, reply, request)
+def routes(context: ControllerContext) -> list[HTTPRouteHandler]:
+    async def call_service(
+        verb: str, payload: msgspec.Struct, reply_type: type[ReplyT], request: HttpRequest
+    ) -> ReplyT:
+        return await context.call_service(asked.SERVICE, verb, payload, reply_type, request)
 
     @post(
         "/api/alerts/rules",
-        operation_class=call(RuleBody, command=True, refuses=(409,)),
+        operation_class=operation(RuleBody, is_command=True, error_statuses=(409,)),
         tags=["alerts"],
     )
-    async def create(request: Ask) -> Json[AlertRule]:
+    async def create(request: HttpRequest) -> JsonResponse[AlertRule]:
         """Be told once when this comes to pass. The same `Idempotency-Key` makes the rule once."""
-        session = await gateway.session(request)
-        wanted = await body(request, RuleBody, "price", "percent")
+        session = await context.require_session(request)
+        wanted = await read_body(request, RuleBody, "price", "percent")
         creating = asked.CreateRule(user_id=session.user_id, **msgspec.structs.asdict(wanted))
-        reply = await ask(asked.CREATE, creating, asked.RuleReply, request)
-        return Json(reply.rule, status_code=201)
+        reply = await call_service(asked.CREATE, creating, asked.RuleReply, request)
+        return JsonResponse(reply.rule, status_code=201)
 
-    @get("/api/alerts/rules", operation_class=call(), tags=["alerts"])
-    async def list_rules(request: Ask) -> RuleList:
+    @get("/api/alerts/rules", operation_class=operation(), tags=["alerts"])
+    async def list_rules(request: HttpRequest) -> RuleList:
         """The user's rules."""
-        session = await gateway.session(request)
+        session = await context.require_session(request)
         asking = asked.ListRules(user_id=session.user_id)
-        reply = await ask(asked.RULES, asking, asked.RulesReply, request)
+        reply = await call_service(asked.RULES, asking, asked.RulesReply, request)
         return RuleList(rules=reply.rules, as_of=str(Cursor(reply.epoch, reply.as_of)))
 
     @post(
         "/api/alerts/rules/{rule_id:str}/arm",
         status_code=200,
-        operation_class=call(command=True, refuses=(404,)),
+        operation_class=operation(is_command=True, error_statuses=(404,)),
         tags=["alerts"],
     )
-    async def arm(request: Ask, rule_id: str) -> AlertRule:
+    async def arm(request: HttpRequest, rule_id: str) -> AlertRule:
         """Let a rule that was triggered trigger again."""
-        session = await gateway.session(request)
+        session = await context.require_session(request)
         arming = asked.ArmRule(user_id=session.user_id, rule_id=rule_id)
-        return (await ask(asked.ARM, arming, asked.RuleReply, request)).rule
+        return (await call_service(asked.ARM, arming, asked.RuleReply, request)).rule
 
     @delete(
         "/api/alerts/rules/{rule_id:str}",
         status_code=200,
-        operation_class=call(command=True, refuses=(404,)),
+        operation_class=operation(is_command=True, error_statuses=(404,)),
         tags=["alerts"],
     )
-    async def forget(request: Ask, rule_id: str) -> AlertRule:
+    async def forget(request: HttpRequest, rule_id: str) -> AlertRule:
         """Forget a rule; answered with the rule as it was last."""
-        session = await gateway.session(request)
+        session = await context.require_session(request)
         deleting = asked.DeleteRule(user_id=session.user_id, rule_id=rule_id)
-        return (await ask(asked.DELETE, deleting, asked.RuleReply, request)).rule
+        return (await call_service(asked.DELETE, deleting, asked.RuleReply, request)).rule
 
-    @get("/api/alerts", operation_class=call(), tags=["alerts"])
-    async def list_alerts(request: Ask) -> AlertList:
+    @get("/api/alerts", operation_class=operation(), tags=["alerts"])
+    async def list_alerts(request: HttpRequest) -> AlertList:
         """The user's last alerts, 100 at the most."""
-        session = await gateway.session(request)
+        session = await context.require_session(request)
         asking = asked.ListAlerts(user_id=session.user_id)
-        reply = await ask(asked.LIST, asking, asked.AlertsReply, request)
+        reply = await call_service(asked.LIST, asking, asked.AlertsReply, request)
         return AlertList(alerts=reply.alerts, as_of=str(Cursor(reply.epoch, reply.as_of)))
 
     return [create, list_rules, arm, forget, list_alerts]

@@ -4,25 +4,36 @@ import msgspec
 from litestar import delete, get, patch, post
 from litestar.handlers import HTTPRouteHandler
 
-from services.edge.cursor import Cursor, Malformed, parse
-from services.edge.dialects.dashboard import ItemView, MetricsTold, item_view, metrics_view
-from services.edge.gateway.shared import Ask, Gateway, R, body, whole_number
-from services.edge.http.errors import Failure
-from services.edge.http.responses import Json
-from services.edge.http.schema import call, query
+from services.edge.cursor import Cursor, MalformedCursor, parse_cursor
+from services.edge.dialects.dashboard import ItemView, MetricsPayload, item_view, metrics_view
+from services.edge.gateway.shared import (
+    ControllerContext,
+    HttpRequest,
+    ReplyT,
+    integer_query_parameter,
+    read_body,
+)
+from services.edge.http.errors import HttpError
+from services.edge.http.responses import JsonResponse
+from services.edge.http.schema import operation, query_parameter
 from tapewire.events import Configuration
 from tapewire.runtime.contracts import configurations as kept
 from tapewire.runtime.contracts import insights as asked
 
-SHOWN = 50
+DEFAULT_LIMIT = 50
 """Items that are listed when nobody says how many."""
 
-ASKS = (
-    query("since", "The `as_of` of an earlier answer: the items after it."),
-    query(
-        "limit", "How many.", type="integer", minimum=1, maximum=asked.MOST_LISTED, default=SHOWN
+ITEM_QUERY_PARAMETERS = (
+    query_parameter("since", "The `as_of` of an earlier answer: the items after it."),
+    query_parameter(
+        "limit",
+        "How many.",
+        type="integer",
+        minimum=1,
+        maximum=asked.MAX_LISTED_ITEMS,
+        default=DEFAULT_LIMIT,
     ),
-    query("configuration", "The id of one of the user's: the items that it shows."),
+    query_parameter("configuration", "The id of one of the user's: the items that it shows."),
 )
 
 
@@ -60,34 +71,42 @@ class ItemList(msgspec.Struct, frozen=True, kw_only=True):
     reset: bool
 
 
-def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
-    async def ask(verb: str, asking: msgspec.Struct, reply: type[R], request: Ask) -> R:
-        return await gateway.ask(asked.SERVICE, verb, asking, reply, request)
+def routes(context: ControllerContext) -> list[HTTPRouteHandler]:
+    async def call_service(
+        verb: str, payload: msgspec.Struct, reply_type: type[ReplyT], request: HttpRequest
+    ) -> ReplyT:
+        return await context.call_service(asked.SERVICE, verb, payload, reply_type, request)
 
-    @get("/api/v2/metrics", operation_class=call(anybody=True, refuses=(503,)), tags=["insights"])
-    async def metrics(request: Ask) -> MetricsTold:
+    @get(
+        "/api/v2/metrics",
+        operation_class=operation(is_public=True, error_statuses=(503,)),
+        tags=["insights"],
+    )
+    async def metrics(request: HttpRequest) -> MetricsPayload:
         """The counts of all items, as the stream has them."""
-        reply = await ask(asked.METRICS, asked.AskMetrics(), asked.MetricsReply, request)
+        reply = await call_service(asked.METRICS, asked.GetMetrics(), asked.MetricsReply, request)
         return metrics_view(reply.metrics)
 
     @get(
         "/api/v2/items",
-        operation_class=call(asks=ASKS, anybody=True, refuses=(401, 404, 503)),
+        operation_class=operation(
+            query_parameters=ITEM_QUERY_PARAMETERS, is_public=True, error_statuses=(401, 404, 503)
+        ),
         tags=["insights"],
     )
-    async def items(request: Ask) -> ItemList:
+    async def items(request: HttpRequest) -> ItemList:
         """The newest items, or those after `since`, `limit` of them (1 to 200); with
         `configuration`, those that this configuration of the user's shows."""
-        place, configuration = _since(request), request.query_params.get("configuration")
-        whose = None if configuration is None else (await gateway.session(request)).user_id
+        place, configuration = _parse_since(request), request.query_params.get("configuration")
+        whose = None if configuration is None else (await context.require_session(request)).user_id
         asking = asked.ListItems(
             user_id=whose,
             configuration_id=configuration,
-            limit=whole_number(request, "limit", SHOWN),
+            limit=integer_query_parameter(request, "limit", DEFAULT_LIMIT),
             since=place.sequence if place else None,
             epoch=place.epoch if place else None,
         )
-        reply = await ask(asked.ITEMS, asking, asked.ItemsReply, request)
+        reply = await call_service(asked.ITEMS, asking, asked.ItemsReply, request)
         return ItemList(
             items=[item_view(item) for item in reply.items],
             as_of=str(Cursor(reply.epoch, reply.as_of)),
@@ -97,81 +116,89 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
 
     @post(
         "/api/v2/configurations",
-        operation_class=call(ConfigurationBody, command=True, refuses=(409,)),
+        operation_class=operation(ConfigurationBody, is_command=True, error_statuses=(409,)),
         tags=["insights"],
     )
-    async def create(request: Ask) -> Json[Configuration]:
+    async def create(request: HttpRequest) -> JsonResponse[Configuration]:
         """Keep a configuration. The same `Idempotency-Key` keeps it once."""
-        session = await gateway.session(request)
-        wanted = await body(request, ConfigurationBody)
+        session = await context.require_session(request)
+        wanted = await read_body(request, ConfigurationBody)
         creating = kept.CreateConfiguration(
             user_id=session.user_id, **msgspec.structs.asdict(wanted)
         )
-        reply = await ask(kept.CREATE, creating, kept.ConfigurationReply, request)
-        return Json(reply.configuration, status_code=201)
+        reply = await call_service(kept.CREATE, creating, kept.ConfigurationReply, request)
+        return JsonResponse(reply.configuration, status_code=201)
 
-    @get("/api/v2/configurations", operation_class=call(), tags=["insights"])
-    async def list_configurations(request: Ask) -> ConfigurationList:
+    @get("/api/v2/configurations", operation_class=operation(), tags=["insights"])
+    async def list_configurations(request: HttpRequest) -> ConfigurationList:
         """The user's configurations."""
-        session = await gateway.session(request)
+        session = await context.require_session(request)
         asking = kept.ListConfigurations(user_id=session.user_id)
-        reply = await ask(kept.LIST, asking, kept.ConfigurationsReply, request)
+        reply = await call_service(kept.LIST, asking, kept.ConfigurationsReply, request)
         as_of = str(Cursor(reply.epoch, reply.as_of))
         return ConfigurationList(configurations=reply.configurations, as_of=as_of)
 
     @get(
         "/api/v2/configurations/{configuration_id:str}",
-        operation_class=call(refuses=(404,)),
+        operation_class=operation(error_statuses=(404,)),
         tags=["insights"],
     )
-    async def read(request: Ask, configuration_id: str) -> Configuration:
+    async def read(request: HttpRequest, configuration_id: str) -> Configuration:
         """One configuration."""
-        session = await gateway.session(request)
+        session = await context.require_session(request)
         asking = kept.GetConfiguration(user_id=session.user_id, configuration_id=configuration_id)
-        return (await ask(kept.GET, asking, kept.ConfigurationReply, request)).configuration
+        return (
+            await call_service(kept.GET, asking, kept.ConfigurationReply, request)
+        ).configuration
 
     @patch(
         "/api/v2/configurations/{configuration_id:str}",
-        operation_class=call(ConfigurationChange, command=True, refuses=(404,)),
+        operation_class=operation(ConfigurationChange, is_command=True, error_statuses=(404,)),
         tags=["insights"],
     )
-    async def change(request: Ask, configuration_id: str) -> Configuration:
+    async def change(request: HttpRequest, configuration_id: str) -> Configuration:
         """Change what is given; open streams of it follow the change."""
-        session = await gateway.session(request)
-        wanted = await body(request, ConfigurationChange)
+        session = await context.require_session(request)
+        wanted = await read_body(request, ConfigurationChange)
         changing = kept.ChangeConfiguration(
             user_id=session.user_id,
             configuration_id=configuration_id,
             **msgspec.structs.asdict(wanted),
         )
-        return (await ask(kept.CHANGE, changing, kept.ConfigurationReply, request)).configuration
+        return (
+            await call_service(kept.CHANGE, changing, kept.ConfigurationReply, request)
+        ).configuration
 
     @delete(
         "/api/v2/configurations/{configuration_id:str}",
         status_code=200,
-        operation_class=call(command=True, refuses=(404,)),
+        operation_class=operation(is_command=True, error_statuses=(404,)),
         tags=["insights"],
     )
-    async def forget(request: Ask, configuration_id: str) -> Configuration:
+    async def forget(request: HttpRequest, configuration_id: str) -> Configuration:
         """Forget it; answered with the configuration as it was last."""
-        session = await gateway.session(request)
+        session = await context.require_session(request)
         deleting = kept.DeleteConfiguration(
             user_id=session.user_id, configuration_id=configuration_id
         )
-        return (await ask(kept.DELETE, deleting, kept.ConfigurationReply, request)).configuration
+        return (
+            await call_service(kept.DELETE, deleting, kept.ConfigurationReply, request)
+        ).configuration
 
     return [metrics, items, create, list_configurations, read, change, forget]
 
 
-def _since(request: Ask) -> Cursor | None:
+def _parse_since(request: HttpRequest) -> Cursor | None:
     """The place to go on from. Raises Failure (422) for what no answer ever gave."""
     text = request.query_params.get("since")
     if text is None:
         return None
     try:
-        place = parse(text, epoch="")
-    except Malformed:
+        place = parse_cursor(text, epoch="")
+    except MalformedCursor:
         place = None
     if not isinstance(place, Cursor) or not place.epoch:
-        raise Failure(422, "since is the as_of of an earlier answer", path="since", value=text[:64])
+        raise HttpError(
+            422, "since is the as_of of an earlier answer", path="since", value=text[:64]
+        )
     return place

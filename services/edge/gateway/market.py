@@ -9,10 +9,10 @@ from litestar.handlers import HTTPRouteHandler
 
 from services.edge.cursor import Cursor
 from services.edge.dialects.trading import PriceView
-from services.edge.gateway.shared import Ask, Gateway
-from services.edge.http.asking import MOST_SYMBOLS, symbols
+from services.edge.gateway.shared import ControllerContext, HttpRequest
+from services.edge.http.asking import MAX_SYMBOLS, parse_symbols
 from services.edge.http.errors import unavailable
-from services.edge.http.schema import call, query
+from services.edge.http.schema import operation, query_parameter
 from tapewire.runtime.contracts import positions as asked
 
 
@@ -32,35 +32,41 @@ class PositionList(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     as_of: str
 
 
-SYMBOLS = query("symbols", f"Separated by commas, {MOST_SYMBOLS} at the most; without any, all.")
+SYMBOLS_PARAMETER = query_parameter(
+    "symbols", f"Separated by commas, {MAX_SYMBOLS} at the most; without any, all."
+)
 
 
-def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
+def routes(context: ControllerContext) -> list[HTTPRouteHandler]:
     @get(
         "/api/prices",
-        operation_class=call(asks=[SYMBOLS], anybody=True, refuses=(503,)),
+        operation_class=operation(
+            query_parameters=[SYMBOLS_PARAMETER], is_public=True, error_statuses=(503,)
+        ),
         tags=["prices"],
     )
-    async def prices(request: Ask) -> PriceList:
+    async def prices(request: HttpRequest) -> PriceList:
         """The newest quotes, of all symbols or of those in `symbols`."""
-        wanted = symbols(request.query_params.get("symbols"))
-        if not gateway.engine.tape.ready.is_set():
+        wanted = parse_symbols(request.query_params.get("symbols"))
+        if not context.engine.log_tail.ready.is_set():
             # The board still has the last quotes, which may be old by now.
             raise unavailable("The market cannot be heard now; try again")
-        return PriceList(prices=gateway.board.prices(wanted), timestamp=gateway.now())
+        return PriceList(prices=context.quote_feed.quotes(wanted), timestamp=context.now())
 
-    @get("/api/positions", operation_class=call(), tags=["positions"])
-    async def positions(request: Ask) -> PositionList:
+    @get("/api/positions", operation_class=operation(), tags=["positions"])
+    async def positions(request: HttpRequest) -> PositionList:
         """What the user holds and recently held, at the newest prices."""
-        session = await gateway.session(request)
+        session = await context.require_session(request)
         asking = asked.ListPositions(user_id=session.user_id)
-        reply = await gateway.ask(asked.SERVICE, asked.LIST, asking, asked.PositionsReply, request)
+        reply = await context.call_service(
+            asked.SERVICE, asked.LIST, asking, asked.PositionsReply, request
+        )
         return PositionList(
             positions=reply.positions,
             total_value=reply.total_value,
             unrealized_pnl=reply.unrealized_pnl,
             realized_pnl=reply.realized_pnl,
-            timestamp=gateway.now(),
+            timestamp=context.now(),
             as_of=str(Cursor(reply.epoch, reply.as_of)),
         )
 

@@ -8,15 +8,26 @@ from litestar.handlers import HTTPRouteHandler
 
 from services.edge.cursor import Cursor
 from services.edge.dialects.notifications import NotificationView, notification_view
-from services.edge.gateway.shared import Ask, Gateway, R, body, whole_number
-from services.edge.http.schema import call, query
+from services.edge.gateway.shared import (
+    ControllerContext,
+    HttpRequest,
+    ReplyT,
+    integer_query_parameter,
+    read_body,
+)
+from services.edge.http.schema import operation, query_parameter
 from tapewire.runtime.contracts import notifications as asked
 
-SHOWN = 50
+DEFAULT_LIMIT = 50
 """Notifications that are listed when nobody says how many."""
 
-LIMIT = query(
-    "limit", "How many.", type="integer", minimum=1, maximum=asked.MOST_LISTED, default=SHOWN
+LIMIT_PARAMETER = query_parameter(
+    "limit",
+    "How many.",
+    type="integer",
+    minimum=1,
+    maximum=asked.MAX_LISTED_NOTIFICATIONS,
+    default=DEFAULT_LIMIT,
 )
 
 
@@ -34,24 +45,30 @@ class NotificationList(msgspec.Struct, frozen=True, kw_only=True):
     as_of: str
 
 
-class Marked(msgspec.Struct, frozen=True, kw_only=True):
+class ReadResult(msgspec.Struct, frozen=True, kw_only=True):
     """How many were marked as read by this call, and how many are unread now."""
 
     read: int
     unread: int
 
 
-def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
-    async def ask(verb: str, asking: msgspec.Struct, reply: type[R], request: Ask) -> R:
-        return await gateway.ask(asked.SERVICE, verb, asking, reply, request)
+def routes(context: ControllerContext) -> list[HTTPRouteHandler]:
+    async def call_service(
+        verb: str, payload: msgspec.Struct, reply_type: type[ReplyT], request: HttpRequest
+    ) -> ReplyT:
+        return await context.call_service(asked.SERVICE, verb, payload, reply_type, request)
 
-    @get("/api/notifications", operation_class=call(asks=[LIMIT]), tags=["notifications"])
-    async def list_notifications(request: Ask) -> NotificationList:
+    @get(
+        "/api/notifications",
+        operation_class=operation(query_parameters=[LIMIT_PARAMETER]),
+        tags=["notifications"],
+    )
+    async def list_notifications(request: HttpRequest) -> NotificationList:
         """The newest notifications, `limit` of them (1 to 200), and the number of unread ones."""
-        session = await gateway.session(request)
-        limit = whole_number(request, "limit", SHOWN)
+        session = await context.require_session(request)
+        limit = integer_query_parameter(request, "limit", DEFAULT_LIMIT)
         asking = asked.ListNotifications(user_id=session.user_id, limit=limit)
-        reply = await ask(asked.LIST, asking, asked.NotificationsReply, request)
+        reply = await call_service(asked.LIST, asking, asked.NotificationsReply, request)
         return NotificationList(
             notifications=[notification_view(one) for one in reply.notifications],
             unread=reply.unread,
@@ -61,29 +78,31 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
     @post(
         "/api/notifications/read",
         status_code=200,
-        operation_class=call(ReadBody, command=True),
+        operation_class=operation(ReadBody, is_command=True),
         tags=["notifications"],
     )
-    async def read(request: Ask) -> Marked:
+    async def read(request: HttpRequest) -> ReadResult:
         """Mark some as read, on all of the user's screens."""
-        session = await gateway.session(request)
-        wanted = await body(request, ReadBody)
+        session = await context.require_session(request)
+        wanted = await read_body(request, ReadBody)
         asking = asked.ReadNotifications(user_id=session.user_id, ids=wanted.ids)
-        return await mark(asking, request)
+        return await mark_as_read(asking, request)
 
     @post(
         "/api/notifications/read-all",
         status_code=200,
-        operation_class=call(command=True),
+        operation_class=operation(is_command=True),
         tags=["notifications"],
     )
-    async def read_all(request: Ask) -> Marked:
+    async def read_all(request: HttpRequest) -> ReadResult:
         """Mark all as read, on all of the user's screens."""
-        session = await gateway.session(request)
-        return await mark(asked.ReadNotifications(user_id=session.user_id, ids=None), request)
+        session = await context.require_session(request)
+        return await mark_as_read(
+            asked.ReadNotifications(user_id=session.user_id, ids=None), request
+        )
 
-    async def mark(asking: asked.ReadNotifications, request: Ask) -> Marked:
-        reply = await ask(asked.READ, asking, asked.ReadReply, request)
-        return Marked(read=reply.read, unread=reply.unread)
+    async def mark_as_read(payload: asked.ReadNotifications, request: HttpRequest) -> ReadResult:
+        reply = await call_service(asked.READ, payload, asked.ReadReply, request)
+        return ReadResult(read=reply.read, unread=reply.unread)
 
     return [list_notifications, read, read_all]

@@ -8,9 +8,9 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 
 from services.edge.cursor import Cursor
-from services.edge.gateway.shared import Ask, Gateway, body
-from services.edge.http.responses import Json
-from services.edge.http.schema import call
+from services.edge.gateway.shared import ControllerContext, HttpRequest, read_body
+from services.edge.http.responses import JsonResponse
+from services.edge.http.schema import operation
 from tapewire.events import Order, OrderType, Side
 from tapewire.runtime.contracts import orders as asked
 
@@ -35,55 +35,65 @@ class OrderList(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     as_of: str
 
 
-THERE = ResponseSpec(
+EXISTING_ORDER_RESPONSE = ResponseSpec(
     Order, generate_examples=False, description="The order that is there under this clientOrderId."
 )
 
 
-def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
+def routes(context: ControllerContext) -> list[HTTPRouteHandler]:
     @post(
         "/api/orders",
-        operation_class=call(PlaceOrderBody, command=True, refuses=(409,)),
-        responses={200: THERE},
+        operation_class=operation(PlaceOrderBody, is_command=True, error_statuses=(409,)),
+        responses={200: EXISTING_ORDER_RESPONSE},
         tags=["orders"],
     )
-    async def place(request: Ask) -> Json[Order]:
+    async def place(request: HttpRequest) -> JsonResponse[Order]:
         """Place an order: 201, or 200 with the order that is there under this clientOrderId."""
-        session = await gateway.session(request)
-        wanted = await body(request, PlaceOrderBody, "qty", "limitPrice")
+        session = await context.require_session(request)
+        wanted = await read_body(request, PlaceOrderBody, "qty", "limitPrice")
         placing = asked.PlaceOrder(user_id=session.user_id, **msgspec.structs.asdict(wanted))
-        reply = await gateway.ask(asked.SERVICE, asked.PLACE, placing, asked.OrderReply, request)
-        return Json(reply.order, status_code=201 if reply.created else 200)
+        reply = await context.call_service(
+            asked.SERVICE, asked.PLACE, placing, asked.OrderReply, request
+        )
+        return JsonResponse(reply.order, status_code=201 if reply.created else 200)
 
-    @get("/api/orders", operation_class=call(), tags=["orders"])
-    async def list_orders(request: Ask) -> OrderList:
+    @get("/api/orders", operation_class=operation(), tags=["orders"])
+    async def list_orders(request: HttpRequest) -> OrderList:
         """All open orders and the last closed ones, the most recently changed one last."""
-        session = await gateway.session(request)
+        session = await context.require_session(request)
         asking = asked.ListOrders(user_id=session.user_id)
-        reply = await gateway.ask(asked.SERVICE, asked.LIST, asking, asked.OrdersReply, request)
+        reply = await context.call_service(
+            asked.SERVICE, asked.LIST, asking, asked.OrdersReply, request
+        )
         return OrderList(orders=reply.orders, as_of=str(Cursor(reply.epoch, reply.as_of)))
 
-    @get("/api/orders/{order_id:str}", operation_class=call(refuses=(404,)), tags=["orders"])
-    async def get_order(request: Ask, order_id: str) -> Order:
+    @get(
+        "/api/orders/{order_id:str}",
+        operation_class=operation(error_statuses=(404,)),
+        tags=["orders"],
+    )
+    async def get_order(request: HttpRequest, order_id: str) -> Order:
         """One order."""
-        session = await gateway.session(request)
+        session = await context.require_session(request)
         asking = asked.GetOrder(user_id=session.user_id, order_id=order_id)
         return (
-            await gateway.ask(asked.SERVICE, asked.GET, asking, asked.OrderReply, request)
+            await context.call_service(asked.SERVICE, asked.GET, asking, asked.OrderReply, request)
         ).order
 
     @delete(
         "/api/orders/{order_id:str}",
         status_code=200,
-        operation_class=call(command=True, refuses=(404, 409)),
+        operation_class=operation(is_command=True, error_statuses=(404, 409)),
         tags=["orders"],
     )
-    async def cancel(request: Ask, order_id: str) -> Order:
+    async def cancel(request: HttpRequest, order_id: str) -> Order:
         """Cancel what is left of an order: 409 when nothing is."""
-        session = await gateway.session(request)
+        session = await context.require_session(request)
         asking = asked.CancelOrder(user_id=session.user_id, order_id=order_id)
         return (
-            await gateway.ask(asked.SERVICE, asked.CANCEL, asking, asked.OrderReply, request)
+            await context.call_service(
+                asked.SERVICE, asked.CANCEL, asking, asked.OrderReply, request
+            )
         ).order
 
     return [place, list_orders, get_order, cancel]

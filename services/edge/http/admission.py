@@ -9,38 +9,45 @@ from typing import NamedTuple
 
 import structlog
 
-from services.edge.access import Arrival, Entrance, listed_networks
-from services.edge.connection import Opening
-from services.edge.cursor import Cursor, Malformed, parse
-from services.edge.feeds import Feed, Interest, Picks, interest
-from services.edge.follow import Tape
-from services.edge.http.asking import Ask, needs_user, owner_of, place_of, topics_of, wants_of
-from services.edge.http.errors import Failure, unauthorized, unavailable
-from services.edge.lanes import Wants
-from services.edge.limits import Wait, client_address, counted_as
-from services.edge.picking import Unknown, pick
-from services.edge.selection import OneStrategy, Selection
+from services.edge.access import Authentication, Authenticator, parse_networks_setting
+from services.edge.connection import ConnectionInfo
+from services.edge.cursor import Cursor, MalformedCursor, parse_cursor
+from services.edge.feeds import Interest, RouteParameter, StreamRoute, combine_topics
+from services.edge.follow import LogTail
+from services.edge.http.asking import (
+    StreamRequest,
+    parse_position,
+    parse_topics,
+    parse_value_subscription,
+    requires_user,
+    resolve_owner,
+)
+from services.edge.http.errors import HttpError, unauthorized, unavailable
+from services.edge.lanes import ValueSubscription
+from services.edge.limits import RetryAfter, client_address, rate_limit_key
+from services.edge.picking import SelectionNotFound, load_selection
+from services.edge.selection import Selection, StrategySelection
 from tapewire.log import EventLog, LogError
 from tapewire.runtime import Settings
 
 logger = structlog.get_logger("edge.admission")
 
 
-class Admitted(NamedTuple):
+class AdmittedStream(NamedTuple):
     """What was decided on before a stream opens; `requested` is the id that it resumes from,
     `cookie` what the answer sets."""
 
-    opening: Opening
-    wants: Wants
-    requested: str | None
-    cookie: str | None
+    connection_info: ConnectionInfo
+    value_subscription: ValueSubscription
+    last_event_id: str | None
+    set_cookie: str | None
 
 
-class Over(Exception):
+class ReplayFinished(Exception):
     """The past that was asked for has been seen whole: 204, which ends an EventSource."""
 
 
-class Admission:
+class StreamAdmission:
     """What decides on a process's streams. `attempt` counts one of an address, or says how long it
     has to wait."""
 
@@ -48,136 +55,157 @@ class Admission:
         self,
         *,
         log: EventLog,
-        tape: Tape,
-        entrance: Entrance,
-        attempt: Callable[[str], Wait | None],
+        log_tail: LogTail,
+        authenticator: Authenticator,
+        count_attempt: Callable[[str], RetryAfter | None],
         settings: Settings,
     ) -> None:
         self._log = log
-        self._tape = tape
-        self._entrance = entrance
+        self._log_tail = log_tail
+        self._authenticator = authenticator
         self._settings = settings
-        self._attempt = attempt
-        self._proxies = listed_networks(settings.trusted_proxies, "TAPEWIRE_TRUSTED_PROXIES")
-        self._last_stamp = 0
+        self._count_attempt = count_attempt
+        self._trusted_proxies = parse_networks_setting(
+            settings.trusted_proxies, "TAPEWIRE_TRUSTED_PROXIES"
+        )
+        self._last_timestamp_us = 0
 
-    async def admit(self, feed: Feed, ask: Ask, correlation: str) -> Admitted:
+    async def admit(
+        self, route: StreamRoute, request: StreamRequest, correlation: str
+    ) -> AdmittedStream:
         """Decide on everything that has a status; late on who it is, since that spends tickets.
 
         Raises:
             Failure, LogError, KeysAway, Over: there will be no stream.
         """
-        if ask.method != "GET":
-            raise Failure(
-                405, f"{ask.method} is not for streams", headers={"Allow": "GET, OPTIONS"}
+        if request.method != "GET":
+            raise HttpError(
+                405, f"{request.method} is not for streams", headers={"Allow": "GET, OPTIONS"}
             )
-        self._count(ask)
-        topics, symbols = topics_of(feed, ask)
-        wanted = interest(topics)
-        wants = wants_of(ask, symbols)
-        if wanted.lossless and not self._tape.ready.is_set():
+        self._check_rate_limit(request)
+        topics, symbols = parse_topics(route, request)
+        wanted = combine_topics(topics)
+        wants = parse_value_subscription(request, symbols)
+        if wanted.is_lossless and not self._log_tail.ready.is_set():
             raise unavailable("The event log is away; connect again")
-        arrival = await self._arrive(ask)
+        arrival = await self._authenticate(request)
         session = arrival.session
-        if session is None and needs_user(feed, topics):
+        if session is None and requires_user(route, topics):
             raise unauthorized()
-        owner = owner_of(feed, ask, session)
-        selection = await self._picked(feed, ask, owner)
-        if isinstance(selection, OneStrategy):
-            wants = Wants(frozenset({selection.strategy.symbol}), wants.rate)
-        requested, until = await self._interval(ask, wanted)
-        opening = Opening(
-            client=self._client(owner, feed),
-            feed=feed,
+        owner = resolve_owner(route, request, session)
+        selection = await self._load_selection(route, request, owner)
+        if isinstance(selection, StrategySelection):
+            wants = ValueSubscription(frozenset({selection.strategy.symbol}), wants.max_rate)
+        requested, until = await self._replay_range(request, wanted)
+        opening = ConnectionInfo(
+            client_id=self._new_client_id(owner, route),
+            route=route,
             owner=owner,
             correlation=correlation,
             interest=wanted,
-            user=session.user_id if session else None,
-            admin=session.admin if session else False,
-            session=session.key if session else None,
+            user_id=session.user_id if session else None,
+            is_admin=session.is_admin if session else False,
+            session_id=session.key if session else None,
             expires_at=session.expires_at if session else None,
             selection=selection,
-            until=until,
-            succeeds=ask.succeeds,
+            until_sequence=until,
+            is_handover=request.is_handover,
         )
-        return Admitted(opening, wants, requested, arrival.cookie)
+        return AdmittedStream(opening, wants, requested, arrival.set_cookie)
 
-    async def _picked(self, feed: Feed, ask: Ask, owner: str | None) -> Selection | None:
+    async def _load_selection(
+        self, route: StreamRoute, request: StreamRequest, owner: str | None
+    ) -> Selection | None:
         """What the path names. Raises Failure (404)."""
-        if feed.picks not in (Picks.STRATEGY, Picks.CONFIGURATION) or owner is None:
+        if (
+            route.parameter not in (RouteParameter.STRATEGY, RouteParameter.CONFIGURATION)
+            or owner is None
+        ):
             return None
-        [id_] = ask.path.values()
+        [id_] = request.path_parameters.values()
         try:
-            return await pick(self._log, feed, owner, id_)
-        except Unknown as unknown:
-            raise Failure(404, str(unknown)) from unknown
+            return await load_selection(self._log, route, owner, id_)
+        except SelectionNotFound as unknown:
+            raise HttpError(404, str(unknown)) from unknown
 
-    async def _interval(self, ask: Ask, wanted: Interest) -> tuple[str | None, int | None]:
+    async def _replay_range(
+        self, request: StreamRequest, stream_interest: Interest
+    ) -> tuple[str | None, int | None]:
         """The id to resume from, and the sequence to end at: of the last id, or of the places that
         `since` and `until` name. Raises Failure, LogError or Over."""
-        requested = ask.last_event_id
-        since, until = place_of(ask, "since"), place_of(ask, "until")
-        if (since is not None or until is not None) and not wanted.lossless:
+        requested = request.last_event_id
+        since, until = parse_position(request, "since"), parse_position(request, "until")
+        if (since is not None or until is not None) and not stream_interest.is_lossless:
             path = "since" if since is not None else "until"
-            raise Failure(422, "this stream has no past", path=path)
+            raise HttpError(422, "this stream has no past", path=path)
         if isinstance(since, datetime) and isinstance(until, datetime) and until < since:
-            raise Failure(422, "until is before since", path="until", value=ask.query["until"][:40])
+            raise HttpError(
+                422, "until is before since", path="until", value=request.query["until"][:40]
+            )
         if requested is None and since is not None:
-            requested = _id_of(since)
+            requested = _resume_id(since)
         if until is None:
             return requested, None
         if requested is None:
-            raise Failure(422, "until needs a since, or a last event id", path="until")
-        end = await self._end(until)
-        if self._seen(requested, end):
-            raise Over
+            raise HttpError(422, "until needs a since, or a last event id", path="until")
+        end = await self._end_sequence(until)
+        if self._is_already_delivered(requested, end):
+            raise ReplayFinished
         return requested, end
 
-    async def _end(self, until: Cursor | datetime) -> int:
+    async def _end_sequence(self, until: Cursor | datetime) -> int:
         """The last sequence up to there. Raises Failure (422) or LogError."""
         if isinstance(until, datetime):
-            return await self._log.before(until)
+            return await self._log.last_sequence_before(until)
         bounds = await self._log.bounds()
         if until.epoch != bounds.epoch or until.sequence > bounds.last:
-            raise Failure(422, "there is no such place in the log", path="until", value=str(until))
+            raise HttpError(
+                422, "there is no such place in the log", path="until", value=str(until)
+            )
         return until.sequence
 
-    def _seen(self, requested: str, end: int) -> bool:
-        epoch = self._tape.epoch
-        with contextlib.suppress(Malformed):
-            place = parse(requested, epoch=epoch)
-            return isinstance(place, Cursor) and place.epoch == epoch and place.sequence >= end
+    def _is_already_delivered(self, last_event_id: str, end_sequence: int) -> bool:
+        epoch = self._log_tail.epoch
+        with contextlib.suppress(MalformedCursor):
+            place = parse_cursor(last_event_id, epoch=epoch)
+            return (
+                isinstance(place, Cursor)
+                and place.epoch == epoch
+                and place.sequence >= end_sequence
+            )
         return False
 
-    def _count(self, ask: Ask) -> None:
+    def _check_rate_limit(self, request: StreamRequest) -> None:
         """Count an attempt of the client's address. Raises Failure (429)."""
-        forwarded = ",".join(ask.shown.headers.get("x-forwarded-for", ()))
-        address = counted_as(client_address(ask.shown.peer, forwarded, self._proxies))
-        wait = self._attempt(address)
+        forwarded = ",".join(request.credentials.headers.get("x-forwarded-for", ()))
+        address = rate_limit_key(
+            client_address(request.credentials.peer_address, forwarded, self._trusted_proxies)
+        )
+        wait = self._count_attempt(address)
         if wait is None:
             return
-        if wait.first:
+        if wait.is_first:
             # An address for everybody is what a proxy looks like that is not listed.
             logger.warning("too many streams", address=address, through_proxy=bool(forwarded))
-        raise Failure(
+        raise HttpError(
             429,
             f"More than {self._settings.connect_rate} new streams a minute from one address",
             headers={"Retry-After": str(wait.seconds)},
         )
 
-    async def _arrive(self, ask: Ask) -> Arrival:
+    async def _authenticate(self, request: StreamRequest) -> Authentication:
         try:
-            return await self._entrance.arrive(ask.shown)
+            return await self._authenticator.authenticate_stream(request.credentials)
         except LogError as error:
             raise unavailable("Sessions cannot be looked up now; connect again") from error
 
-    def _client(self, owner: str | None, feed: Feed) -> str:
+    def _new_client_id(self, owner: str | None, route: StreamRoute) -> str:
         """``{userId}-{stream}-{timestamp}``: in microseconds, and never given twice."""
-        self._last_stamp = max(self._last_stamp + 1, time.time_ns() // 1000)
-        return f"{owner or 'anonymous'}-{feed.name}-{self._last_stamp}"
+        self._last_timestamp_us = max(self._last_timestamp_us + 1, time.time_ns() // 1000)
+        return f"{owner or 'anonymous'}-{route.name}-{self._last_timestamp_us}"
 
 
-def _id_of(since: Cursor | datetime) -> str:
+def _resume_id(since: Cursor | datetime) -> str:
     """The id to resume from: of a time, in the form of an older system, which resumes by time."""
     if isinstance(since, datetime):
         return f"{int(since.timestamp() * 1000):013d}-0"

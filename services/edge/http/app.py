@@ -13,22 +13,22 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from opentelemetry.trace import SpanKind
 
-from services.edge.access import CALL_PREFLIGHT, cors
-from services.edge.feeds import Feed
-from services.edge.http.docs import PlainPage
-from services.edge.http.errors import respond
-from services.edge.http.pages import pages
-from services.edge.http.responses import Json
-from services.edge.http.routing import Front
-from services.edge.http.schema import Decimals, Shared
-from services.edge.http.streams import Streams
-from tapewire.runtime import correlated, correlation_id, telemetry
+from services.edge.access import API_PREFLIGHT_HEADERS, cors_headers
+from services.edge.feeds import StreamRoute
+from services.edge.http.docs import HtmlRenderPlugin
+from services.edge.http.errors import handle_exception
+from services.edge.http.pages import page_handlers
+from services.edge.http.responses import JsonResponse
+from services.edge.http.routing import StreamRouter
+from services.edge.http.schema import DecimalSchemaPlugin, SharedComponents
+from services.edge.http.streams import StreamHandler
+from tapewire.runtime import correlated, ensure_correlation_id, telemetry
 
-BODY_BYTES = 64 * 1024
+MAX_BODY_BYTES = 64 * 1024
 """A larger request body is refused with 413."""
 
 
-ABOUT = """Every call takes an `X-Correlation-ID` or makes one, and answers with it. Errors have one
+API_DESCRIPTION = """Every call takes an `X-Correlation-ID` or makes one, and answers with it. Errors have one
 shape, `Problem`."""
 
 
@@ -51,63 +51,67 @@ class Health(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     sse: SseHealth
 
 
-NOT_READY = ResponseSpec(Health, generate_examples=False, description="No stream can be opened.")
+NOT_READY_RESPONSE = ResponseSpec(
+    Health, generate_examples=False, description="No stream can be opened."
+)
 
 
-def application(
-    streams: Streams,
-    feeds: Sequence[Feed],
+def create_app(
+    stream_handler: StreamHandler,
+    stream_routes: Sequence[StreamRoute],
     handlers: Sequence[HTTPRouteHandler],
-    health: Callable[[], Health],
+    get_health: Callable[[], Health],
     origins: Sequence[str] = (),
 ) -> ASGIApp:
     """The edge as an ASGI application."""
     rest = Litestar(
         [
             *handlers,
-            *_probes(health),
-            *pages(),
+            *_health_handlers(get_health),
+            *page_handlers(),
         ],
-        middleware=[correlating, crossing(origins)],
-        exception_handlers={Exception: respond},
-        response_class=Json,
-        plugins=[Decimals()],
-        request_max_body_size=BODY_BYTES,
+        middleware=[correlation_middleware, cors_middleware(origins)],
+        exception_handlers={Exception: handle_exception},
+        response_class=JsonResponse,
+        plugins=[DecimalSchemaPlugin()],
+        request_max_body_size=MAX_BODY_BYTES,
         openapi_config=OpenAPIConfig(
             title="Tapewire",
             version="0.1.0",
             path="/docs",
-            description=ABOUT,
-            components=Shared(),
-            render_plugins=[PlainPage()],
+            description=API_DESCRIPTION,
+            components=SharedComponents(),
+            render_plugins=[HtmlRenderPlugin()],
             use_handler_docstrings=True,
         ),
         logging_config=None,
     )
-    return Front(streams, feeds, rest)
+    return StreamRouter(stream_handler, stream_routes, rest)
 
 
-def _probes(health: Callable[[], Health]) -> list[HTTPRouteHandler]:
+def _health_handlers(get_health: Callable[[], Health]) -> list[HTTPRouteHandler]:
     @get("/health", sync_to_thread=False, tags=["health"])
     def state() -> Health:
         """How this process is."""
-        return health()
+        return get_health()
 
     @get("/health/live", sync_to_thread=False, tags=["health"])
     def live() -> Health:
         """Answers as long as the process turns."""
-        return health()
+        return get_health()
 
-    @get("/health/ready", sync_to_thread=False, responses={503: NOT_READY}, tags=["health"])
+    @get(
+        "/health/ready", sync_to_thread=False, responses={503: NOT_READY_RESPONSE}, tags=["health"]
+    )
     def ready() -> Response[Health]:
         """200 when streams can be opened here, 503 otherwise."""
-        now = health()
+        now = get_health()
         return Response(now, status_code=200 if now.status == "ok" else 503)
 
     return [state, live, ready]
 
 
-def correlating(app: ASGIApp) -> ASGIApp:
+def correlation_middleware(app: ASGIApp) -> ASGIApp:
     """Middleware: the correlation id of a request, in and out. Streams see to it themselves."""
 
     async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
@@ -116,10 +120,10 @@ def correlating(app: ASGIApp) -> ASGIApp:
             return
         headers = dict(scope["headers"])
         given = headers.get(b"x-correlation-id")
-        correlation = correlation_id(given.decode("latin-1") if given else None)
+        correlation = ensure_correlation_id(given.decode("latin-1") if given else None)
         scope["state"]["correlation"] = correlation
 
-        async def marked(message: Message) -> None:
+        async def send_with_correlation_id(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [
                     *message.get("headers", []),
@@ -127,49 +131,53 @@ def correlating(app: ASGIApp) -> ASGIApp:
                 ]
             await send(message)
 
-        with correlated(correlation), _traced(scope, headers.get(b"traceparent")):
-            await app(scope, receive, marked)
+        with correlated(correlation), _request_span(scope, headers.get(b"traceparent")):
+            await app(scope, receive, send_with_correlation_id)
 
     return middleware
 
 
 @contextlib.contextmanager
-def _traced(scope: HTTPScope, parent: bytes | None) -> Iterator[None]:
+def _request_span(scope: HTTPScope, traceparent: bytes | None) -> Iterator[None]:
     """A span around a call, in the caller's trace if it has one; what probes and browsers load of
     the edge itself is worth none."""
-    if not telemetry.tracing() or not scope["path"].startswith("/api/"):
+    if not telemetry.is_tracing() or not scope["path"].startswith("/api/"):
         yield
         return
-    given = parent.decode("latin-1") if parent else None
+    given = traceparent.decode("latin-1") if traceparent else None
     with telemetry.span(scope["method"], kind=SpanKind.SERVER, parent=given) as span:
         yield
         if span is not None:
             span.update_name(f"{scope['method']} {scope.get('path_template', '')}".strip())
 
 
-def crossing(origins: Sequence[str]) -> Callable[[ASGIApp], ASGIApp]:
+def cors_middleware(origins: Sequence[str]) -> Callable[[ASGIApp], ASGIApp]:
     """Middleware for calls: pages of `origins` may make them, and read the answers."""
 
-    def around(app: ASGIApp) -> ASGIApp:
+    def wrap_app(app: ASGIApp) -> ASGIApp:
         async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] != ScopeType.HTTP or not scope["path"].startswith("/api/"):
                 await app(scope, receive, send)
                 return
             given = dict(scope["headers"]).get(b"origin")
-            headers = cors(given.decode("latin-1") if given is not None else None, origins)
+            headers = cors_headers(given.decode("latin-1") if given is not None else None, origins)
 
-            async def opened(message: Message) -> None:
+            async def send_with_cors(message: Message) -> None:
                 if message["type"] == "http.response.start":
                     message["headers"] = [*message.get("headers", []), *headers]
                 await send(message)
 
             if scope["method"] == "OPTIONS":
-                start = {"type": "http.response.start", "status": 200, "headers": CALL_PREFLIGHT}
-                await opened(cast("Message", start))
+                start = {
+                    "type": "http.response.start",
+                    "status": 200,
+                    "headers": API_PREFLIGHT_HEADERS,
+                }
+                await send_with_cors(cast("Message", start))
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
                 return
-            await app(scope, receive, opened)
+            await app(scope, receive, send_with_cors)
 
         return middleware
 
-    return around
+    return wrap_app

@@ -12,25 +12,25 @@ import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
-from services.edge.access import KeysAway
+from services.edge.access import VerificationKeysUnavailable
 from tapewire.events import CODEC
-from tapewire.events.misfit import at, located, passed_over
-from tapewire.log import LogError, Refusal
-from tapewire.runtime import Unanswered
-from tapewire.runtime.correlation import HEADER, correlation_id
+from tapewire.events.misfit import first_unknown_field, split_error_path, value_at
+from tapewire.log import CommandRejected, LogError
+from tapewire.runtime import RequestTimeout
+from tapewire.runtime.correlation import CORRELATION_HEADER, ensure_correlation_id
 
 RETRY_AFTER_SECONDS = 1
-SHOWN_VALUE_BYTES = 100
+MAX_ECHOED_VALUE_BYTES = 100
 """A bad value is repeated to the sender when its JSON is no longer than this."""
-MESSAGE_CHARACTERS = 300
+MAX_MESSAGE_CHARACTERS = 300
 """Messages can hold what was sent, which can be long."""
 
 logger = structlog.get_logger("edge.http")
 
-_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)([.][0-9]+)?([eE][+-]?[0-9]+)?")
-_PHRASES = {413: "Content Too Large", 422: "Unprocessable Entity"}
+_JSON_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)([.][0-9]+)?([eE][+-]?[0-9]+)?")
+_REASON_PHRASES = {413: "Content Too Large", 422: "Unprocessable Entity"}
 """What Python 3.13 began to call otherwise: clients see one name, whatever runs the edge."""
-_STATUS_OF_REFUSAL = {"not_found": 404, "conflict": 409, "forbidden": 403, "invalid": 422}
+_STATUS_BY_REJECTION_CODE = {"not_found": 404, "conflict": 409, "forbidden": 403, "invalid": 422}
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -44,7 +44,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     value: Any = msgspec.UNSET
 
 
-class Failure(Exception):
+class HttpError(Exception):
     """A request that ends in `status`; `message` is for the sender."""
 
     def __init__(
@@ -66,8 +66,8 @@ class Failure(Exception):
     def body(self) -> bytes:
         """The JSON that clients get."""
         problem = Problem(
-            error=_PHRASES.get(self.status) or HTTPStatus(self.status).phrase,
-            message=self.message[:MESSAGE_CHARACTERS],
+            error=_REASON_PHRASES.get(self.status) or HTTPStatus(self.status).phrase,
+            message=self.message[:MAX_MESSAGE_CHARACTERS],
             status_code=self.status,
             path=msgspec.UNSET if self.path is None else self.path,
             value=self.value,
@@ -75,97 +75,99 @@ class Failure(Exception):
         return CODEC.encode(problem)
 
 
-def unauthorized() -> Failure:
-    return Failure(401, "No valid session found")
+def unauthorized() -> HttpError:
+    return HttpError(401, "No valid session found")
 
 
-def unavailable(message: str, seconds: int = RETRY_AFTER_SECONDS) -> Failure:
-    return Failure(503, message, headers={"Retry-After": str(seconds)})
+def unavailable(message: str, retry_after_seconds: int = RETRY_AFTER_SECONDS) -> HttpError:
+    return HttpError(503, message, headers={"Retry-After": str(retry_after_seconds)})
 
 
-def decode(data: bytes, into: type[msgspec.Struct]) -> Any:
+def decode_body(data: bytes, body_type: type[msgspec.Struct]) -> Any:
     """`data` as `into`. Raises Failure: 400 for no JSON, 422 with the path and value otherwise."""
     try:
-        made = CODEC.decode(data, into)
+        made = CODEC.decode(data, body_type)
     except msgspec.ValidationError as error:
-        message, path = located(str(error))
+        message, path = split_error_path(str(error))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _no_json(error) from None
+        raise _invalid_json(error) from None
     else:
-        unknown = passed_over(_content(data), made)
+        unknown = first_unknown_field(_parse_json(data), made)
         if unknown is None:
             return made
         message, path = f"Object contains unknown field `{unknown.rpartition('.')[2]}`", unknown
-    raise Failure(422, message, path=path, value=_shown(at(_content(data), path)))
+    raise HttpError(422, message, path=path, value=_echoed_value(value_at(_parse_json(data), path)))
 
 
-def refuse_odd_numbers(data: bytes, *paths: str) -> None:
+def require_json_numbers(data: bytes, *paths: str) -> None:
     """Let the numbers at `paths` be written as JSON writes them, be it within a string: decimals
     would also be read from ``"NaN"``, ``" 1"`` and digits of other scripts. Raises Failure."""
-    content = _content(data)
+    content = _parse_json(data)
     for path in paths:
-        value = at(content, path)
-        if isinstance(value, str) and not _NUMBER.fullmatch(value):
-            raise Failure(422, "Expected a number", path=path, value=_shown(value))
+        value = value_at(content, path)
+        if isinstance(value, str) and not _JSON_NUMBER.fullmatch(value):
+            raise HttpError(422, "Expected a number", path=path, value=_echoed_value(value))
 
 
-def _content(data: bytes) -> Any:
+def _parse_json(data: bytes) -> Any:
     """`data` as builtins, whatever its numbers are. Raises Failure: a misfit may be found before
     a syntax error behind it."""
     try:
         return json.loads(data, parse_int=Decimal, parse_float=Decimal)
     except (ValueError, RecursionError) as error:
-        raise _no_json(error) from None
+        raise _invalid_json(error) from None
 
 
-def _no_json(error: Exception) -> Failure:
+def _invalid_json(error: Exception) -> HttpError:
     why = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-    return Failure(400, f"the body is not JSON: {why}")
+    return HttpError(400, f"the body is not JSON: {why}")
 
 
-def _shown(value: Any) -> Any:
+def _echoed_value(value: Any) -> Any:
     """`value`, UNSET when it is too long to repeat."""
     try:
-        shown = value is not msgspec.UNSET and len(CODEC.encode(value)) <= SHOWN_VALUE_BYTES
+        shown = value is not msgspec.UNSET and len(CODEC.encode(value)) <= MAX_ECHOED_VALUE_BYTES
     except (ValueError, RecursionError):  # half a character, a deep nest
         shown = False
     return value if shown else msgspec.UNSET
 
 
-def of_refusal(refusal: Refusal, request: Any = None) -> Failure:
+def rejection_to_http_error(rejection: CommandRejected, request: Any = None) -> HttpError:
     """What a service refused; the value comes from the request that it was asked."""
     value: Any = msgspec.UNSET
-    if refusal.path is not None:
-        value = _shown(at(msgspec.to_builtins(request, builtin_types=(Decimal,)), refusal.path))
-    status = _STATUS_OF_REFUSAL.get(refusal.code, 422)
-    return Failure(status, refusal.message, path=refusal.path, value=value)
+    if rejection.path is not None:
+        value = _echoed_value(
+            value_at(msgspec.to_builtins(request, builtin_types=(Decimal,)), rejection.path)
+        )
+    status = _STATUS_BY_REJECTION_CODE.get(rejection.code, 422)
+    return HttpError(status, rejection.message, path=rejection.path, value=value)
 
 
-def of(error: Exception) -> Failure:
+def to_http_error(error: Exception) -> HttpError:
     """Any error as a failure; what is not expected is a 500 without details."""
-    if isinstance(error, Failure):
+    if isinstance(error, HttpError):
         return error
-    if isinstance(error, Refusal):
-        return of_refusal(error)
-    if isinstance(error, Unanswered | LogError):
+    if isinstance(error, CommandRejected):
+        return rejection_to_http_error(error)
+    if isinstance(error, RequestTimeout | LogError):
         return unavailable("The service that owns this is away; try again")
-    if isinstance(error, KeysAway):
+    if isinstance(error, VerificationKeysUnavailable):
         return unavailable("The keys of tokens cannot be fetched now; try again")
     if isinstance(error, HTTPException):
-        return Failure(error.status_code, error.detail, headers=dict(error.headers or {}))
-    return Failure(500, "The edge failed; its log has the reason")
+        return HttpError(error.status_code, error.detail, headers=dict(error.headers or {}))
+    return HttpError(500, "The edge failed; its log has the reason")
 
 
-def respond(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+def handle_exception(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """The exception handler of the application."""
-    failure = of(error)
-    if isinstance(error, Unanswered | LogError | KeysAway):
+    failure = to_http_error(error)
+    if isinstance(error, RequestTimeout | LogError | VerificationKeysUnavailable):
         logger.warning("a request was not answered", path=request.scope["path"], error=str(error))
-    elif failure.status >= 500 and not isinstance(error, Failure):
+    elif failure.status >= 500 and not isinstance(error, HttpError):
         logger.error("a request failed", path=request.scope["path"], exc_info=error)
     headers = dict(failure.headers)
     if "correlation" not in request.state:
-        headers[HEADER] = correlation_id(request.headers.get(HEADER))
+        headers[CORRELATION_HEADER] = ensure_correlation_id(request.headers.get(CORRELATION_HEADER))
     return Response(
         failure.body(),
         status_code=failure.status,

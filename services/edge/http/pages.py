@@ -13,12 +13,12 @@ from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
 from litestar.static_files import create_static_files_router
 
-WEB = Path(__file__).parent.parent / "web"
-CLIENT = Path(__file__).parents[3] / "libs" / "client"
+WEB_DIRECTORY = Path(__file__).parent.parent / "web"
+CLIENT_DIRECTORY = Path(__file__).parents[3] / "libs" / "client"
 """The browser client, in a checkout; an installed package holds it beside the page."""
-_NAME = re.compile(r"[A-Za-z0-9._/-]{1,200}")
+_VALID_PATH = re.compile(r"[A-Za-z0-9._/-]{1,200}")
 
-HEADERS = {
+SECURITY_HEADERS = {
     "Cache-Control": "no-cache",
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -30,47 +30,54 @@ HEADERS = {
 }
 
 
-def pages() -> list[HTTPRouteHandler | Router]:
+def page_handlers() -> list[HTTPRouteHandler | Router]:
     """Everything that a browser loads."""
-    return [_trading, _dashboard, _files("/static", WEB), _files("/client", _client())]
+    return [
+        _trading_page,
+        _dashboard_page,
+        _static_files_router("/static", WEB_DIRECTORY),
+        _static_files_router("/client", _client_directory()),
+    ]
 
 
 @get("/", media_type="text/html", include_in_schema=False, sync_to_thread=False)
-def _trading() -> Response[bytes]:
-    return _page("index.html")
+def _trading_page() -> Response[bytes]:
+    return _html_response("index.html")
 
 
 @get("/dashboard", media_type="text/html", include_in_schema=False, sync_to_thread=False)
-def _dashboard() -> Response[bytes]:
-    return _page("dashboard.html")
+def _dashboard_page() -> Response[bytes]:
+    return _html_response("dashboard.html")
 
 
-def _page(name: str) -> Response[bytes]:
-    return _headed(Response((WEB / name).read_bytes(), media_type="text/html"))
+def _html_response(name: str) -> Response[bytes]:
+    return _with_security_headers(
+        Response((WEB_DIRECTORY / name).read_bytes(), media_type="text/html")
+    )
 
 
-def _files(path: str, directory: Path) -> Router:
+def _static_files_router(path: str, directory: Path) -> Router:
     return create_static_files_router(
         path,
         [directory],
-        before_request=_a_name_of_ours,
-        after_request=_headed,
+        before_request=_reject_invalid_path,
+        after_request=_with_security_headers,
         include_in_schema=False,
         name=path.strip("/"),
     )
 
 
-def _a_name_of_ours(request: Request[Any, Any, Any]) -> None:
+def _reject_invalid_path(request: Request[Any, Any, Any]) -> None:
     """The file system fails at what it does not take as a name at all. Raises NotFoundException."""
-    if not _NAME.fullmatch(request.scope["path"]):
+    if not _VALID_PATH.fullmatch(request.scope["path"]):
         raise NotFoundException
 
 
-def _headed(response: Response[bytes]) -> Response[bytes]:
-    response.headers.update(HEADERS)
+def _with_security_headers(response: Response[bytes]) -> Response[bytes]:
+    response.headers.update(SECURITY_HEADERS)
     return response
 
 
-def _client() -> Path:
-    installed = WEB / "client"
-    return installed if installed.is_dir() else CLIENT
+def _client_directory() -> Path:
+    installed = WEB_DIRECTORY / "client"
+    return installed if installed.is_dir() else CLIENT_DIRECTORY

@@ -11,7 +11,7 @@ from tapewire.events import CODEC
 T = TypeVar("T")
 
 
-class Json(Response[T]):
+class JsonResponse(Response[T]):
     """JSON as the log and the streams have it: numbers digit for digit."""
 
     def render(self, content: Any, media_type: str, enc_hook: Callable[[Any], Any] = str) -> bytes:

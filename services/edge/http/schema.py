@@ -13,13 +13,13 @@ from litestar.openapi.spec import Components, OpenAPIType, Operation, Schema
 from litestar.plugins import OpenAPISchemaPlugin
 from litestar.typing import FieldDefinition
 
-from services.edge.access import COOKIE
+from services.edge.access import SESSION_COOKIE
 from services.edge.http.errors import Problem
 
-MOST_KEY_CHARACTERS = 128
+MAX_IDEMPOTENCY_KEY_CHARACTERS = 128
 """Of an Idempotency-Key."""
 
-_MEANINGS = {
+_STATUS_DESCRIPTIONS = {
     400: "The body is no JSON, or did not come whole.",
     401: "No valid session.",
     403: "Not for this user, or switched off.",
@@ -29,19 +29,19 @@ _MEANINGS = {
     422: "A field or parameter does not fit: `path` names it.",
     503: "The service that owns this is away: ask again after `Retry-After` seconds.",
 }
-_BODY_REFUSALS = (400, 413, 422)
-_NUMBER = {"type": ["number", "string"], "format": "decimal"}
+_BODY_ERROR_STATUSES = (400, 413, 422)
+_DECIMAL_SCHEMA = {"type": ["number", "string"], "format": "decimal"}
 """Exact either way: a client whose numbers are binary sends texts."""
-_KEY = {
+_IDEMPOTENCY_KEY_PARAMETER = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
     "description": "The same user, call and key: done once, however often it is asked for.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": MOST_KEY_CHARACTERS},
+    "schema": {"type": "string", "minLength": 1, "maxLength": MAX_IDEMPOTENCY_KEY_CHARACTERS},
 }
 
 
-def query(name: str, description: str, **schema: Any) -> dict[str, Any]:
+def query_parameter(name: str, description: str, **schema: Any) -> dict[str, Any]:
     """A parameter of the query, which may be left out."""
     return {
         "name": name,
@@ -52,14 +52,14 @@ def query(name: str, description: str, **schema: Any) -> dict[str, Any]:
     }
 
 
-def call(
-    takes: type[msgspec.Struct] | None = None,
+def operation(
+    body_type: type[msgspec.Struct] | None = None,
     *,
-    asks: Sequence[dict[str, Any]] = (),
-    command: bool = False,
-    anybody: bool = False,
-    body_required: bool = True,
-    refuses: Iterable[int] = (),
+    query_parameters: Sequence[dict[str, Any]] = (),
+    is_command: bool = False,
+    is_public: bool = False,
+    is_body_required: bool = True,
+    error_statuses: Iterable[int] = (),
 ) -> type[Operation]:
     """The operation of a call that takes a body, and `asks` for parameters of the query.
 
@@ -67,32 +67,35 @@ def call(
     does can be refused with 401, and with 503 while sessions cannot be looked up. `refuses` are the
     further statuses that a client must reckon with.
     """
-    parameters = [*asks, *([_KEY] if command else [])]
+    parameters = [*query_parameters, *([_IDEMPOTENCY_KEY_PARAMETER] if is_command else [])]
     statuses = {
-        *refuses,
-        *(() if anybody else (401, 503)),
-        *(() if takes is None else _BODY_REFUSALS),
+        *error_statuses,
+        *(() if is_public else (401, 503)),
+        *(() if body_type is None else _BODY_ERROR_STATUSES),
         *((422,) if parameters else ()),
     }
-    body = None if takes is None else _inlined(msgspec.json.schema(takes))
+    body = None if body_type is None else _inline_references(msgspec.json.schema(body_type))
 
-    class Call(Operation):
+    class DocumentedOperation(Operation):
         def to_schema(self) -> dict[str, Any]:
             told = super().to_schema()
-            told["responses"] = {**_answers(told["responses"]), **_refusals(statuses)}
+            told["responses"] = {
+                **_success_responses(told["responses"]),
+                **_error_responses(statuses),
+            }
             if parameters:
                 told["parameters"] = [*told.get("parameters", ()), *parameters]
-            if not anybody:
+            if not is_public:
                 told["security"] = [{"session": []}, {"bearer": []}]
             if body is not None:
                 content = {"application/json": {"schema": body}}
-                told["requestBody"] = {"required": body_required, "content": content}
+                told["requestBody"] = {"required": is_body_required, "content": content}
             return told
 
-    return Call
+    return DocumentedOperation
 
 
-def _answers(responses: dict[str, Any]) -> dict[str, Any]:
+def _success_responses(responses: dict[str, Any]) -> dict[str, Any]:
     """Those of the handler itself: Litestar adds a refusal that our errors never are, and a body
     where there is none."""
     answers = {status: answer for status, answer in responses.items() if status != "400"}
@@ -101,13 +104,13 @@ def _answers(responses: dict[str, Any]) -> dict[str, Any]:
     return answers
 
 
-def _refusals(statuses: Iterable[int]) -> dict[str, Any]:
+def _error_responses(statuses: Iterable[int]) -> dict[str, Any]:
     return {
         str(status): {"$ref": f"#/components/responses/{status}"} for status in sorted(statuses)
     }
 
 
-class Shared(Components):
+class SharedComponents(Components):
     """What operations refer to."""
 
     def to_schema(self) -> dict[str, Any]:
@@ -117,25 +120,26 @@ class Shared(Components):
             "Problem": msgspec.json.schema(Problem)["$defs"]["Problem"],
         }
         told["responses"] = {
-            str(status): _refusal(status, meaning) for status, meaning in _MEANINGS.items()
+            str(status): _error_response(status, meaning)
+            for status, meaning in _STATUS_DESCRIPTIONS.items()
         }
         told["securitySchemes"] = {
-            "session": {"type": "apiKey", "in": "cookie", "name": COOKIE},
+            "session": {"type": "apiKey", "in": "cookie", "name": SESSION_COOKIE},
             "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
         }
         return told
 
 
-def _refusal(status: int, meaning: str) -> dict[str, Any]:
+def _error_response(status: int, description: str) -> dict[str, Any]:
     content = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    refusal: dict[str, Any] = {"description": meaning, "content": content}
+    refusal: dict[str, Any] = {"description": description, "content": content}
     if status == 503:
         seconds = {"description": "Seconds.", "schema": {"type": "integer", "minimum": 1}}
         refusal["headers"] = {"Retry-After": seconds}
     return refusal
 
 
-class Decimals(OpenAPISchemaPlugin):
+class DecimalSchemaPlugin(OpenAPISchemaPlugin):
     """Answers have decimals as JSON numbers, digit for digit; Litestar takes them for texts."""
 
     @staticmethod
@@ -146,7 +150,7 @@ class Decimals(OpenAPISchemaPlugin):
         return Schema(type=OpenAPIType.NUMBER)
 
 
-def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
+def _inline_references(schema: dict[str, Any]) -> dict[str, Any]:
     """`schema` with every reference replaced by what it names, and decimals as they are taken."""
     definitions = schema.pop("$defs", {})
 
@@ -158,7 +162,7 @@ def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
         if "$ref" in node:
             return resolve(definitions[node["$ref"].rpartition("/")[2]])
         told = {name: resolve(value) for name, value in node.items() if name != "discriminator"}
-        return {**told, **_NUMBER} if told.get("format") == "decimal" else told
+        return {**told, **_DECIMAL_SCHEMA} if told.get("format") == "decimal" else told
 
     resolved: dict[str, Any] = resolve(schema)
     return resolved

@@ -14,45 +14,45 @@ from typing import Any, Protocol, cast
 import structlog
 from litestar.types import Receive, Scope, Send
 
-from services.edge.access import PREFLIGHT, cors
-from services.edge.connection import Connection, Reason
-from services.edge.feeds import Feed
-from services.edge.follow import Followers
-from services.edge.gzip import Gzip, accepts
-from services.edge.http.admission import Admission, Admitted, Over
+from services.edge.access import STREAM_PREFLIGHT_HEADERS, cors_headers
+from services.edge.connection import CloseReason, Connection
+from services.edge.feeds import StreamRoute
+from services.edge.follow import CatchUpSubscriptions
+from services.edge.gzip import GzipStream, accepts_gzip
+from services.edge.http.admission import AdmittedStream, ReplayFinished, StreamAdmission
 from services.edge.http.asking import (
-    Ask,
+    StreamRequest,
 )
-from services.edge.http.errors import Failure, of, unavailable
+from services.edge.http.errors import HttpError, to_http_error, unavailable
 from services.edge.hub import Hub
 from services.edge.lanes import FlushClock, Outbox, Sink
-from services.edge.limits import Full, Room
-from services.edge.rollcall import Rollcall
-from tapewire.runtime import Settings, correlated, correlation_id, telemetry
+from services.edge.limits import ConnectionLimiter, ConnectionLimitReached
+from services.edge.rollcall import PresenceSync
+from tapewire.runtime import Settings, correlated, ensure_correlation_id, telemetry
 
-HEADERS = (
+STREAM_HEADERS = (
     (b"content-type", b"text/event-stream"),
     (b"cache-control", b"no-cache, no-transform"),
     (b"connection", b"keep-alive"),
     (b"x-accel-buffering", b"no"),
 )
 
-FULL_SECONDS = 5
+FULL_RETRY_AFTER_SECONDS = 5
 """When to try again at a process that has no room."""
 
-DRAINING_SECONDS = 1
+DRAINING_RETRY_AFTER_SECONDS = 1
 """When to try again after meeting a process that stops: another one is there already, or soon."""
 
-ABORT = "tapewire.abort"
+ABORT_EXTENSION = "tapewire.abort"
 """The ASGI extension by which our server lets a connection be cut."""
 
-LINE = "tapewire.line"
+DIRECT_WRITER_EXTENSION = "tapewire.line"
 """The ASGI extension by which our server lets a chunk be written at once, without `send`."""
 
 logger = structlog.get_logger("edge.streams")
 
 
-class Line(Protocol):
+class DirectWriter(Protocol):
     """What `LINE` is."""
 
     timed_out: bool
@@ -62,124 +62,130 @@ class Line(Protocol):
     def write_body(self, body: bytes) -> None: ...
 
 
-class Streams:
+class StreamHandler:
     """What all stream routes of a process share."""
 
     def __init__(
         self,
         *,
-        followers: Followers,
+        followers: CatchUpSubscriptions,
         hub: Hub,
-        admission: Admission,
+        admission: StreamAdmission,
         settings: Settings,
         now: Callable[[], datetime],
-        rollcall: Rollcall | None = None,
+        presence_sync: PresenceSync | None = None,
     ) -> None:
         self._followers = followers
         self._hub = hub
         self._admission = admission
-        self._rollcall = rollcall
+        self._presence_sync = presence_sync
         self._settings = settings
-        self._room = Room(settings.max_connections, hub.__len__)
+        self._capacity = ConnectionLimiter(settings.max_connections, hub.__len__)
         self._now = now
-        self._flush = FlushClock(settings.flush_ms / 1000)
-        self._compressing: set[Gzip] = set()
-        self.draining = False
+        self._flush_clock = FlushClock(settings.flush_ms / 1000)
+        self._compressors: set[GzipStream] = set()
+        self.is_draining = False
 
-    def rest(self) -> None:
+    def release_idle_compressors(self) -> None:
         """Take back the compressors of streams that were silent since the last call."""
-        for gzip in self._compressing:
-            gzip.rest()
+        for gzip in self._compressors:
+            gzip.release_if_idle()
 
-    async def tell_of_leaving(self) -> None:
+    async def announce_departure(self) -> None:
         """Let the other processes know that this one's streams are about to be others'."""
-        if self._rollcall is not None:
-            await self._rollcall.leaves()
+        if self._presence_sync is not None:
+            await self._presence_sync.announce_draining()
 
-    async def handle(self, feed: Feed, scope: Scope, receive: Receive, send: Send) -> None:
+    async def handle(self, route: StreamRoute, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request to the route of `feed`."""
-        ask = Ask.of(scope)
-        correlation = correlation_id(ask.headers.get("x-correlation-id"))
+        ask = StreamRequest.from_scope(scope)
+        correlation = ensure_correlation_id(ask.headers.get("x-correlation-id"))
         headers = [
             (b"x-correlation-id", correlation.encode()),
-            *cors(ask.headers.get("origin"), self._settings.origins),
+            *cors_headers(ask.headers.get("origin"), self._settings.origins),
         ]
         with correlated(correlation):
             if ask.method == "OPTIONS":
-                await _answer(send, 200, [*headers, *PREFLIGHT])
+                await _send_response(send, 200, [*headers, *STREAM_PREFLIGHT_HEADERS])
                 return
             try:
-                if self.draining:
+                if self.is_draining:
                     # A browser's EventSource gives up for good when it is refused; when its
                     # connection breaks it comes back, and a proxy asks another process.
-                    _cutter(scope)()
-                    raise unavailable("This process is stopping; connect again", DRAINING_SECONDS)
-                with self._room.place():
-                    admitted = await self._admission.admit(feed, ask, correlation)
-            except Over:
-                await _answer(send, 204, headers)
+                    _abort_callback(scope)()
+                    raise unavailable(
+                        "This process is stopping; connect again", DRAINING_RETRY_AFTER_SECONDS
+                    )
+                with self._capacity.reserve():
+                    admitted = await self._admission.admit(route, ask, correlation)
+            except ReplayFinished:
+                await _send_response(send, 204, headers)
                 return
             except Exception as error:
-                await _refuse(send, headers, error)
+                await _send_error(send, headers, error)
                 return
-            if admitted.cookie is not None:
-                headers.append((b"set-cookie", admitted.cookie.encode()))
-            await self._stream(admitted, headers, scope, receive, send)
+            if admitted.set_cookie is not None:
+                headers.append((b"set-cookie", admitted.set_cookie.encode()))
+            await self._open_stream(admitted, headers, scope, receive, send)
 
-    async def _stream(
+    async def _open_stream(
         self,
-        admitted: Admitted,
+        admitted: AdmittedStream,
         headers: list[tuple[bytes, bytes]],
         scope: Scope,
         receive: Receive,
         send: Send,
     ) -> None:
-        settings, opening = self._settings, admitted.opening
-        outbox = Outbox(self._flush, settings.outbox_events, settings.outbox_bytes)
+        settings, opening = self._settings, admitted.connection_info
+        outbox = Outbox(self._flush_clock, settings.outbox_events, settings.outbox_bytes)
         extensions = cast("dict[str, Any]", scope.get("extensions") or {})
         loop = asyncio.get_running_loop()
-        connection = Connection(opening, outbox, loop.time(), _cutter(scope))
+        connection = Connection(opening, outbox, loop.time(), _abort_callback(scope))
         started = loop.time()
-        gzip = self._gzip(scope)
+        gzip = self._create_compressor(scope)
         coding = [] if gzip is None else [(b"content-encoding", b"gzip")]
-        line: Line | None = extensions.get(LINE)
+        line: DirectWriter | None = extensions.get(DIRECT_WRITER_EXTENSION)
         if line is not None:
-            outbox.sink = _sink(connection, line, gzip, loop.time)
+            outbox.sink = _direct_sink(connection, line, gzip, loop.time)
         self._hub.add(connection)
-        if self._rollcall is not None:
-            self._rollcall.opened(opening.client, opening.user, self._now().timestamp())
-        resumes = admitted.requested is not None
-        logger.info("stream opened", client=opening.client, resumes=resumes)
+        if self._presence_sync is not None:
+            self._presence_sync.connection_opened(
+                opening.client_id, opening.user_id, self._now().timestamp()
+            )
+        resumes = admitted.last_event_id is not None
+        logger.info("stream opened", client=opening.client_id, resumes=resumes)
         try:
-            with telemetry.span("stream open", attributes={"tapewire.client": opening.client}):
-                await _start(send, 200, [*HEADERS, *self._varying(headers), *coding])
-            await self._follow(connection, admitted, gzip, receive, send)
+            with telemetry.span("stream open", attributes={"tapewire.client": opening.client_id}):
+                await _send_headers(
+                    send, 200, [*STREAM_HEADERS, *self._with_vary(headers), *coding]
+                )
+            await self._serve_until_closed(connection, admitted, gzip, receive, send)
         finally:
-            if connection.reason is None:
-                connection.reason = _why(connection, line)
+            if connection.close_reason is None:
+                connection.close_reason = _close_reason(connection, line)
             self._hub.remove(connection)
             if gzip is not None:
-                self._compressing.discard(gzip)
-            if self._rollcall is not None:
-                self._rollcall.closed(opening.client)
+                self._compressors.discard(gzip)
+            if self._presence_sync is not None:
+                self._presence_sync.connection_closed(opening.client_id)
             logger.info(
                 "stream closed",
-                client=opening.client,
-                reason=connection.reason.value,
+                client=opening.client_id,
+                reason=connection.close_reason.value,
                 position=connection.position,
                 seconds=round(loop.time() - started, 3),
             )
 
-    def _gzip(self, scope: Scope) -> Gzip | None:
+    def _create_compressor(self, scope: Scope) -> GzipStream | None:
         """The compressor of a stream whose reader wants one."""
         wishes = (v.decode("latin-1") for k, v in scope["headers"] if k == b"accept-encoding")
-        if not self._settings.gzip or not accepts(wishes):
+        if not self._settings.gzip or not accepts_gzip(wishes):
             return None
-        gzip = Gzip()
-        self._compressing.add(gzip)
+        gzip = GzipStream()
+        self._compressors.add(gzip)
         return gzip
 
-    def _varying(self, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    def _with_vary(self, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         """`headers` with one ``Vary``: a cache that kept what one reader was answered must not
         give it to a reader of another coding, or of another origin."""
         varies = [b"Accept-Encoding", *(value for name, value in headers if name == b"vary")]
@@ -188,11 +194,11 @@ class Streams:
         others = [(name, value) for name, value in headers if name != b"vary"]
         return [*others, (b"vary", b", ".join(varies))]
 
-    async def _follow(
+    async def _serve_until_closed(
         self,
         connection: Connection,
-        admitted: Admitted,
-        gzip: Gzip | None,
+        admitted: AdmittedStream,
+        gzip: GzipStream | None,
         receive: Receive,
         send: Send,
     ) -> None:
@@ -201,9 +207,11 @@ class Streams:
             await send({"type": "http.response.body", "body": body, "more_body": True})
 
         following = asyncio.create_task(
-            self._followers.serve(connection, admitted.requested, admitted.wants, write)
+            self._followers.serve(
+                connection, admitted.last_event_id, admitted.value_subscription, write
+            )
         )
-        leaving = asyncio.create_task(_peer_gone(receive))
+        leaving = asyncio.create_task(_wait_for_disconnect(receive))
         try:
             await asyncio.wait({following, leaving}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -214,70 +222,73 @@ class Streams:
         if following.cancelled():
             return
         if following.exception() is not None:
-            connection.reason = Reason.FAILED
+            connection.close_reason = CloseReason.FAILED
             logger.error("a stream failed", exc_info=following.exception())
         last = b"" if gzip is None else gzip.end()
         await send({"type": "http.response.body", "body": last, "more_body": False})
 
 
-def _sink(
-    connection: Connection, line: Line, gzip: Gzip | None, clock: Callable[[], float]
+def _direct_sink(
+    connection: Connection,
+    writer: DirectWriter,
+    gzip: GzipStream | None,
+    clock: Callable[[], float],
 ) -> Sink:
     """Live events leave through it as they come: half of what a write cost was waking a task."""
 
-    def write(take: Callable[[], bytes]) -> bool:
-        if not line.has_room():
+    def write(take_chunk: Callable[[], bytes]) -> bool:
+        if not writer.has_room():
             return False
-        chunk = take()
-        line.write_body(chunk if gzip is None else gzip.write(chunk))
-        connection.written_at = clock()
-        if connection.urgent:
-            connection.log_urgent(connection.take_urgent())
+        chunk = take_chunk()
+        writer.write_body(chunk if gzip is None else gzip.write(chunk))
+        connection.last_write_at = clock()
+        if connection.urgent_events:
+            connection.log_urgent_writes(connection.pop_urgent_events())
         return True
 
     return write
 
 
-def _why(connection: Connection, line: Line | None) -> Reason:
+def _close_reason(connection: Connection, writer: DirectWriter | None) -> CloseReason:
     """Why a connection is over that nobody here ended."""
-    if line is not None and line.timed_out:
-        return Reason.SLOW
-    return Reason.DRAIN if connection.leaves else Reason.GONE
+    if writer is not None and writer.timed_out:
+        return CloseReason.SLOW
+    return CloseReason.DRAIN if connection.is_draining else CloseReason.GONE
 
 
-async def _peer_gone(receive: Receive) -> None:
+async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
-def _cutter(scope: Scope) -> Callable[[], None]:
+def _abort_callback(scope: Scope) -> Callable[[], None]:
     """What cuts the connection of a request."""
     extensions = cast("dict[str, Any]", scope.get("extensions") or {})
-    return cast("Callable[[], None]", extensions.get(ABORT, _no_abort))
+    return cast("Callable[[], None]", extensions.get(ABORT_EXTENSION, _abort_unsupported))
 
 
-def _no_abort() -> None:
+def _abort_unsupported() -> None:
     """A server that lets nobody cut a connection waits for the kernel to give it up."""
 
 
-async def _start(send: Send, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+async def _send_headers(send: Send, status: int, headers: list[tuple[bytes, bytes]]) -> None:
     await send({"type": "http.response.start", "status": status, "headers": headers})
 
 
-async def _answer(
+async def _send_response(
     send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes = b""
 ) -> None:
-    await _start(send, status, headers)
+    await _send_headers(send, status, headers)
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-async def _refuse(send: Send, headers: list[tuple[bytes, bytes]], error: Exception) -> None:
-    failure = of(error)
-    if isinstance(error, Full):
-        failure = unavailable("This process holds all the streams it can", FULL_SECONDS)
+async def _send_error(send: Send, headers: list[tuple[bytes, bytes]], error: Exception) -> None:
+    failure = to_http_error(error)
+    if isinstance(error, ConnectionLimitReached):
+        failure = unavailable("This process holds all the streams it can", FULL_RETRY_AFTER_SECONDS)
     elif failure.status == 500:
         logger.error("a stream could not be opened", exc_info=error)
-        failure = Failure(500, "Failed to establish SSE connection")
+        failure = HttpError(500, "Failed to establish SSE connection")
     body = failure.body()
     headers = [
         *headers,
@@ -285,4 +296,4 @@ async def _refuse(send: Send, headers: list[tuple[bytes, bytes]], error: Excepti
         (b"content-length", str(len(body)).encode()),
         *((name.lower().encode(), value.encode()) for name, value in failure.headers.items()),
     ]
-    await _answer(send, failure.status, headers, body)
+    await _send_response(send, failure.status, headers, body)

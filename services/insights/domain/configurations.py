@@ -19,12 +19,12 @@ from tapewire.events import (
     ConfigurationEvent,
     Event,
 )
-from tapewire.log import Decider, Happening, Refusal, Subject
+from tapewire.log import CommandRejected, Decider, EventSubject, NewEvent
 
 DOMAIN = "configurations"
-NAME_CHARACTERS = 80
-MOST_TICKERS = 50
-SEEN_COMMANDS = 16
+MAX_NAME_CHARACTERS = 80
+MAX_TICKERS = 50
+MAX_REMEMBERED_COMMANDS = 16
 """Command ids a configuration remembers: far more than retry at the same time."""
 
 
@@ -66,78 +66,84 @@ class Absent(msgspec.Struct, frozen=True):
     """No event yet."""
 
 
-class Kept(msgspec.Struct, frozen=True):
+class Active(msgspec.Struct, frozen=True):
     """There; `seen` are the ids of commands."""
 
     configuration: Configuration
-    seen: tuple[str, ...]
+    command_ids: tuple[str, ...]
 
 
 class Deleted(msgspec.Struct, frozen=True):
     """No more, by command `by`."""
 
     configuration: Configuration
-    by: str
+    command_id: str
 
 
-State = Absent | Kept | Deleted
+State = Absent | Active | Deleted
 
 
-def configuration_id(user: str, command_id: str) -> str:
+def derive_configuration_id(user: str, command_id: str) -> str:
     """The id of the configuration that `user` makes by that command."""
-    return texts.named("configuration", user, command_id)
+    return texts.derive_id("configuration", user, command_id)
 
 
-def decide(state: State, command: Command) -> Sequence[Happening]:
+def decide(state: State, command: Command) -> Sequence[NewEvent]:
     """What `command` makes happen; nothing when it was decided before, or changes nothing.
 
     Raises:
         Refusal: invalid (with a path), not_found.
     """
     if isinstance(command, Create):
-        return _create(state, command)
-    if isinstance(state, Deleted) and isinstance(command, Delete) and state.by == command.id:
+        return _decide_create(state, command)
+    if (
+        isinstance(state, Deleted)
+        and isinstance(command, Delete)
+        and state.command_id == command.id
+    ):
         return []
-    if not isinstance(state, Kept):
-        raise Refusal("not_found", "there is no such configuration")
-    if command.id in state.seen:
+    if not isinstance(state, Active):
+        raise CommandRejected("not_found", "there is no such configuration")
+    if command.id in state.command_ids:
         return []
     match command:
         case Change():
-            return _change(state.configuration, command)
+            return _decide_change(state.configuration, command)
         case Delete():
-            gone = _at(state.configuration, command.at)
+            gone = _with_timestamp(state.configuration, command.at)
             event = ConfigurationDeleted(configuration=gone, command_id=command.id)
-            return [_happening(command, event)]
+            return [_build_new_event(command, event)]
         case _:
             assert_never(command)
 
 
-def _create(state: State, command: Create) -> Sequence[Happening]:
+def _decide_create(state: State, command: Create) -> Sequence[NewEvent]:
     configuration = Configuration(
         id=command.configuration_id,
-        name=_name(command.name),
-        tickers=_tickers(command.tickers),
-        tags=texts.tags("tags", command.tags),
+        name=_validate_name(command.name),
+        tickers=_validate_tickers(command.tickers),
+        tags=texts.validate_tags("tags", command.tags),
         timestamp=command.at,
     )
     if not isinstance(state, Absent):
         return []
     event = ConfigurationCreated(configuration=configuration, command_id=command.id)
-    return [_happening(command, event)]
+    return [_build_new_event(command, event)]
 
 
-def _change(before: Configuration, command: Change) -> Sequence[Happening]:
+def _decide_change(current: Configuration, command: Change) -> Sequence[NewEvent]:
     after = msgspec.structs.replace(
-        before,
-        name=before.name if command.name is None else _name(command.name),
-        tickers=before.tickers if command.tickers is None else _tickers(command.tickers),
-        tags=before.tags if command.tags is None else texts.tags("tags", command.tags),
+        current,
+        name=current.name if command.name is None else _validate_name(command.name),
+        tickers=current.tickers if command.tickers is None else _validate_tickers(command.tickers),
+        tags=current.tags if command.tags is None else texts.validate_tags("tags", command.tags),
     )
-    if after == before:
+    if after == current:
         return []
-    event = ConfigurationChanged(configuration=_at(after, command.at), command_id=command.id)
-    return [_happening(command, event)]
+    event = ConfigurationChanged(
+        configuration=_with_timestamp(after, command.at), command_id=command.id
+    )
+    return [_build_new_event(command, event)]
 
 
 def evolve(state: State, event: Event) -> State:
@@ -146,28 +152,30 @@ def evolve(state: State, event: Event) -> State:
         return state
     if isinstance(event, ConfigurationDeleted):
         return Deleted(event.configuration, event.command_id)
-    before = state.seen if isinstance(state, Kept) else ()
-    return Kept(event.configuration, (*before[1 - SEEN_COMMANDS :], event.command_id))
+    before = state.command_ids if isinstance(state, Active) else ()
+    return Active(event.configuration, (*before[1 - MAX_REMEMBERED_COMMANDS :], event.command_id))
 
 
-CONFIGURATIONS: Decider[State, Command] = Decider(initial=Absent(), decide=decide, evolve=evolve)
+CONFIGURATION_DECIDER: Decider[State, Command] = Decider(
+    initial_state=Absent(), decide=decide, evolve=evolve
+)
 
 
-def _name(value: str) -> str:
-    return texts.one_line("name", value, NAME_CHARACTERS)
+def _validate_name(value: str) -> str:
+    return texts.validate_line("name", value, MAX_NAME_CHARACTERS)
 
 
-def _tickers(values: Sequence[str]) -> tuple[str, ...]:
+def _validate_tickers(values: Sequence[str]) -> tuple[str, ...]:
     """Without a ticker it would show nothing, ever."""
     if not values:
-        raise Refusal("invalid", "tickers must name at least one", "tickers")
-    return texts.tickers("tickers", values, MOST_TICKERS)
+        raise CommandRejected("invalid", "tickers must name at least one", "tickers")
+    return texts.validate_tickers("tickers", values, MAX_TICKERS)
 
 
-def _at(configuration: Configuration, at: datetime) -> Configuration:
+def _with_timestamp(configuration: Configuration, at: datetime) -> Configuration:
     """Its time never goes back, whichever clocks the commands come from."""
     return msgspec.structs.replace(configuration, timestamp=max(configuration.timestamp, at))
 
 
-def _happening(command: Command, event: ConfigurationEvent) -> Happening:
-    return Happening(Subject(command.user, DOMAIN, event.configuration.id), event)
+def _build_new_event(command: Command, event: ConfigurationEvent) -> NewEvent:
+    return NewEvent(EventSubject(command.user, DOMAIN, event.configuration.id), event)

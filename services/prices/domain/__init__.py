@@ -4,31 +4,31 @@ Three parts: `ticks` reads one line of a recorded feed; `book` folds ticks into 
 published; `walk` makes up a market from a seed. Start at `book`.
 """
 
-from services.prices.domain.book import Book, fold, quote
+from services.prices.domain.book import TopOfBook, apply_tick, build_price_updated
 from services.prices.domain.ticks import (
-    COLUMNS,
     DAY_MS,
-    BadHeader,
-    BadLine,
-    Columns,
+    REQUIRED_COLUMNS,
+    ColumnLayout,
+    MalformedHeader,
+    MalformedLine,
     Tick,
-    parse,
-    symbol_of,
+    normalize_symbol,
+    parse_tick,
 )
-from services.prices.domain.walk import SYMBOLS, Walk
+from services.prices.domain.walk import DEFAULT_SYMBOLS, RandomWalk
 
 __all__ = [
-    "COLUMNS",
     "DAY_MS",
-    "SYMBOLS",
-    "BadHeader",
-    "BadLine",
-    "Book",
-    "Columns",
+    "DEFAULT_SYMBOLS",
+    "REQUIRED_COLUMNS",
+    "ColumnLayout",
+    "MalformedHeader",
+    "MalformedLine",
+    "RandomWalk",
     "Tick",
-    "Walk",
-    "fold",
-    "parse",
-    "quote",
-    "symbol_of",
+    "TopOfBook",
+    "apply_tick",
+    "build_price_updated",
+    "normalize_symbol",
+    "parse_tick",
 ]

@@ -14,10 +14,10 @@ from services.prices.domain.ticks import Tick
 from tapewire.events import PriceUpdated
 
 ZERO = Decimal(0)
-PERCENT_PLACES = Decimal("0.0001")
+PERCENT_QUANTUM = Decimal("0.0001")
 
 
-class Book(msgspec.Struct, frozen=True, kw_only=True):
+class TopOfBook(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of `symbol` today: dollars a share, shares. None: not yet.
 
     `first` is the day's first price, the one that changes are counted from: the first trade, or
@@ -31,7 +31,7 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
     ask_size: Decimal = ZERO
     last: Decimal | None = None
     volume: Decimal = ZERO
-    first: Decimal | None = None
+    opening_price: Decimal | None = None
 
     @property
     def price(self) -> Decimal | None:
@@ -43,9 +43,9 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
         return (self.bid + self.ask) / 2
 
 
-def fold(book: Book, tick: Tick) -> Book:
+def apply_tick(book: TopOfBook, tick: Tick) -> TopOfBook:
     """`book` after `tick`, which is of the same symbol."""
-    after = Book(
+    after = TopOfBook(
         symbol=book.symbol,
         bid=book.bid if tick.bid is None else tick.bid,
         ask=book.ask if tick.ask is None else tick.ask,
@@ -53,17 +53,19 @@ def fold(book: Book, tick: Tick) -> Book:
         ask_size=book.ask_size if tick.ask_size is None else tick.ask_size,
         last=book.last if tick.last is None else tick.last,
         volume=book.volume if tick.last_size is None else book.volume + tick.last_size,
-        first=book.first,
+        opening_price=book.opening_price,
     )
-    if after.first is None and after.price is not None:
-        return msgspec.structs.replace(after, first=after.price)
+    if after.opening_price is None and after.price is not None:
+        return msgspec.structs.replace(after, opening_price=after.price)
     return after
 
 
-def quote(book: Book, at: datetime, follows: datetime | None = None) -> PriceUpdated | None:
+def build_price_updated(
+    book: TopOfBook, at: datetime, follows: datetime | None = None
+) -> PriceUpdated | None:
     """What to publish of `book` at the instant `at`, after the quote of `follows`; None until both
     sides are known."""
-    price, first = book.price, book.first
+    price, first = book.price, book.opening_price
     if book.bid is None or book.ask is None or price is None or first is None:
         return None
     change = price - first
@@ -76,7 +78,7 @@ def quote(book: Book, at: datetime, follows: datetime | None = None) -> PriceUpd
         ask_size=book.ask_size,
         volume=book.volume,
         change=change,
-        change_percent=(change * 100 / first).quantize(PERCENT_PLACES, ROUND_HALF_EVEN),
+        change_percent=(change * 100 / first).quantize(PERCENT_QUANTUM, ROUND_HALF_EVEN),
         timestamp=at,
         follows=follows,
     )

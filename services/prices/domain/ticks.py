@@ -13,29 +13,29 @@ import msgspec
 
 DAY_MS = 24 * 60 * 60 * 1000
 """Milliseconds in a day: `ms` lies below it."""
-COLUMNS = ("ms", "symbol", "bid", "bid_size", "ask", "ask_size", "last", "last_size")
+REQUIRED_COLUMNS = ("ms", "symbol", "bid", "bid_size", "ask", "ask_size", "last", "last_size")
 """What a header must name."""
-SHOWN = 60
+MAX_SHOWN_CHARACTERS = 60
 """Characters of a bad value that an error repeats."""
 
-_MS = re.compile(r"[0-9]{1,8}\Z")
-_NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,6})?\Z")
-_SYMBOL = re.compile(r"[A-Z0-9^][A-Z0-9.^/=_-]{0,31}\Z")
+_MS_PATTERN = re.compile(r"[0-9]{1,8}\Z")
+_NUMBER_PATTERN = re.compile(r"[0-9]{1,9}(\.[0-9]{1,6})?\Z")
+_SYMBOL_PATTERN = re.compile(r"[A-Z0-9^][A-Z0-9.^/=_-]{0,31}\Z")
 
 
-class BadHeader(ValueError):
+class MalformedHeader(ValueError):
     """The first line does not name the columns of a recorded feed."""
 
 
-class BadLine(ValueError):
+class MalformedLine(ValueError):
     """A line that is no tick. `column` is None when the line as a whole is at fault."""
 
     def __init__(self, line: int, column: str | None, value: str, problem: str) -> None:
         where = f"line {line}, column {column}" if column else f"line {line}"
-        super().__init__(f"{where}: {value[:SHOWN]!r} {problem}")
+        super().__init__(f"{where}: {value[:MAX_SHOWN_CHARACTERS]!r} {problem}")
         self.line = line
         self.column = column
-        self.value = value[:SHOWN]
+        self.value = value[:MAX_SHOWN_CHARACTERS]
         self.problem = problem
 
 
@@ -55,109 +55,111 @@ class Tick(msgspec.Struct, frozen=True, kw_only=True):
     last_size: Decimal | None = None
 
 
-class Columns(msgspec.Struct, frozen=True):
+class ColumnLayout(msgspec.Struct, frozen=True):
     """Where a file keeps each of COLUMNS, and how many fields its lines have."""
 
-    width: int
-    places: tuple[int, ...]
+    field_count: int
+    indexes: tuple[int, ...]
 
     @classmethod
-    def of(cls, header: bytes) -> "Columns":
+    def from_header(cls, header: bytes) -> "ColumnLayout":
         """Read the first line.
 
         Raises:
             BadHeader: a column is missing or named twice, or this is no text.
         """
         try:
-            names = [name.strip().lower() for name in _fields(header.decode("utf-8-sig"))]
+            names = [name.strip().lower() for name in _split_fields(header.decode("utf-8-sig"))]
         except (UnicodeDecodeError, csv.Error) as error:
-            raise BadHeader(f"the first line is no line of CSV text ({error})") from error
-        for column in COLUMNS:
+            raise MalformedHeader(f"the first line is no line of CSV text ({error})") from error
+        for column in REQUIRED_COLUMNS:
             if names.count(column) != 1:
                 fault = "is missing" if column not in names else "is named twice"
-                found = ",".join(names)[:SHOWN]
-                raise BadHeader(
-                    f"the first line must name the columns {','.join(COLUMNS)}: "
+                found = ",".join(names)[:MAX_SHOWN_CHARACTERS]
+                raise MalformedHeader(
+                    f"the first line must name the columns {','.join(REQUIRED_COLUMNS)}: "
                     f"{column!r} {fault} in {found!r}"
                 )
-        return cls(len(names), tuple(names.index(column) for column in COLUMNS))
+        return cls(len(names), tuple(names.index(column) for column in REQUIRED_COLUMNS))
 
 
-def parse(columns: Columns, line: int, raw: bytes) -> Tick:
+def parse_tick(columns: ColumnLayout, line: int, raw: bytes) -> Tick:
     """Line number `line` (the header is 1) as a tick.
 
     Raises:
         BadLine: it is none; the error names the line, the column and the value.
     """
-    fields = _split(line, raw)
-    if len(fields) != columns.width:
-        raise BadLine(
-            line, None, ",".join(fields), f"has {len(fields)} fields, not {columns.width}"
+    fields = _decode_fields(line, raw)
+    if len(fields) != columns.field_count:
+        raise MalformedLine(
+            line, None, ",".join(fields), f"has {len(fields)} fields, not {columns.field_count}"
         )
     ms, symbol, bid, bid_size, ask, ask_size, last, last_size = [
-        fields[place].strip() for place in columns.places
+        fields[place].strip() for place in columns.indexes
     ]
-    traded = _price(line, "last", last)
-    size = _number(line, "last_size", last_size)
+    traded = _parse_price(line, "last", last)
+    size = _parse_number(line, "last_size", last_size)
     if traded is None and size is not None:
-        raise BadLine(line, "last", last, f"is no price, yet {last_size} shares were traded")
+        raise MalformedLine(line, "last", last, f"is no price, yet {last_size} shares were traded")
     return Tick(
-        ms=_ms(line, ms),
-        symbol=_symbol(line, symbol),
-        bid=_price(line, "bid", bid),
-        bid_size=_number(line, "bid_size", bid_size),
-        ask=_price(line, "ask", ask),
-        ask_size=_number(line, "ask_size", ask_size),
+        ms=_parse_ms(line, ms),
+        symbol=_parse_symbol(line, symbol),
+        bid=_parse_price(line, "bid", bid),
+        bid_size=_parse_number(line, "bid_size", bid_size),
+        ask=_parse_price(line, "ask", ask),
+        ask_size=_parse_number(line, "ask_size", ask_size),
         last=traded,
         last_size=size,
     )
 
 
-def symbol_of(text: str) -> str | None:
+def normalize_symbol(text: str) -> str | None:
     """`text` as symbols are written (trimmed, upper case), or None when it can be none."""
     symbol = text.strip().upper()
-    return symbol if _SYMBOL.match(symbol) else None
+    return symbol if _SYMBOL_PATTERN.match(symbol) else None
 
 
-def _split(line: int, raw: bytes) -> list[str]:
+def _decode_fields(line: int, raw: bytes) -> list[str]:
     try:
-        return _fields(raw.decode())
+        return _split_fields(raw.decode())
     except (UnicodeDecodeError, csv.Error) as error:
-        shown = raw[:SHOWN].decode(errors="replace")
-        raise BadLine(line, None, shown, f"is no CSV text ({error})") from error
+        shown = raw[:MAX_SHOWN_CHARACTERS].decode(errors="replace")
+        raise MalformedLine(line, None, shown, f"is no CSV text ({error})") from error
 
 
-def _fields(text: str) -> list[str]:
+def _split_fields(text: str) -> list[str]:
     text = text.rstrip("\r\n")
     # A reader of the csv module costs more than all the rest of a line; few lines need it.
     return next(csv.reader([text], strict=True), []) if '"' in text else text.split(",")
 
 
-def _ms(line: int, text: str) -> int:
-    if not _MS.match(text) or int(text) >= DAY_MS:
-        raise BadLine(line, "ms", text, f"is not a whole number from 0 to {DAY_MS - 1}")
+def _parse_ms(line: int, text: str) -> int:
+    if not _MS_PATTERN.match(text) or int(text) >= DAY_MS:
+        raise MalformedLine(line, "ms", text, f"is not a whole number from 0 to {DAY_MS - 1}")
     return int(text)
 
 
-def _symbol(line: int, text: str) -> str:
-    symbol = symbol_of(text)
+def _parse_symbol(line: int, text: str) -> str:
+    symbol = normalize_symbol(text)
     if symbol is None:
-        raise BadLine(
+        raise MalformedLine(
             line, "symbol", text, "is not a symbol (up to 32 letters, digits, . ^ / = - and _)"
         )
     return symbol
 
 
-def _price(line: int, column: str, text: str) -> Decimal | None:
-    price = _number(line, column, text)
+def _parse_price(line: int, column: str, text: str) -> Decimal | None:
+    price = _parse_number(line, column, text)
     if price is not None and not price:
-        raise BadLine(line, column, text, "is not a price (above 0)")
+        raise MalformedLine(line, column, text, "is not a price (above 0)")
     return price
 
 
-def _number(line: int, column: str, text: str) -> Decimal | None:
+def _parse_number(line: int, column: str, text: str) -> Decimal | None:
     if not text:
         return None
-    if not _NUMBER.match(text):
-        raise BadLine(line, column, text, "is not a number (up to 9 digits and 6 decimal places)")
+    if not _NUMBER_PATTERN.match(text):
+        raise MalformedLine(
+            line, column, text, "is not a number (up to 9 digits and 6 decimal places)"
+        )
     return Decimal(text)

@@ -5,22 +5,26 @@ are a `recording`, streamed from a file, and the random walk of `services.prices
 says which one the settings ask for. Start at `port`; the interesting part is `replay`.
 """
 
-from services.prices.feed.choice import chosen, stepped, wanted
-from services.prices.feed.port import Beat, Feed, FeedError, Progress, Source
-from services.prices.feed.recording import BreaksOff, Recording
-from services.prices.feed.replay import End, Replay
+from services.prices.feed.choice import (
+    create_replay_feed,
+    create_stepped_source,
+    parse_feed_symbols,
+)
+from services.prices.feed.port import FeedError, FeedProgress, MarketDataFeed, TickBatch, TickSource
+from services.prices.feed.recording import RecordingFile, TruncatedRecording
+from services.prices.feed.replay import EndBehavior, ReplayFeed
 
 __all__ = [
-    "Beat",
-    "BreaksOff",
-    "End",
-    "Feed",
+    "EndBehavior",
     "FeedError",
-    "Progress",
-    "Recording",
-    "Replay",
-    "Source",
-    "chosen",
-    "stepped",
-    "wanted",
+    "FeedProgress",
+    "MarketDataFeed",
+    "RecordingFile",
+    "ReplayFeed",
+    "TickBatch",
+    "TickSource",
+    "TruncatedRecording",
+    "create_replay_feed",
+    "create_stepped_source",
+    "parse_feed_symbols",
 ]

@@ -5,36 +5,38 @@ from typing import cast
 
 from structlog.typing import FilteringBoundLogger
 
-from services.prices.domain import Walk, symbol_of
-from services.prices.feed.port import FeedError, Source
-from services.prices.feed.recording import Recording
-from services.prices.feed.replay import End, Replay
+from services.prices.domain import RandomWalk, normalize_symbol
+from services.prices.feed.port import FeedError, TickSource
+from services.prices.feed.recording import RecordingFile
+from services.prices.feed.replay import EndBehavior, ReplayFeed
 from tapewire.runtime import BadSetting, Settings
 
 
-def chosen(settings: Settings, logger: FilteringBoundLogger) -> Replay:
+def create_replay_feed(settings: Settings, logger: FilteringBoundLogger) -> ReplayFeed:
     """The recording that `settings.feed` names, or the random walk when it names none.
 
     Raises:
         BadSetting: the recording cannot be played, or a symbol or the speed is none.
     """
-    symbols = wanted(settings)
+    symbols = parse_feed_symbols(settings)
     try:
-        source: Source = (
-            Recording(Path(settings.feed)) if settings.feed else Walk(settings.feed_seed, symbols)
+        source: TickSource = (
+            RecordingFile(Path(settings.feed))
+            if settings.feed
+            else RandomWalk(settings.feed_seed, symbols)
         )
-        return Replay(
+        return ReplayFeed(
             source,
             logger=logger,
             speed=settings.feed_speed,
-            end=cast("End", settings.feed_end),
-            wanted=symbols,
+            end=cast("EndBehavior", settings.feed_end),
+            symbols=symbols,
         )
     except FeedError as error:
         raise BadSetting(str(error)) from error
 
 
-def stepped(settings: Settings) -> Source:
+def create_stepped_source(settings: Settings) -> TickSource:
     """The recording that `settings.feed` names, to be stepped.
 
     Raises:
@@ -46,18 +48,18 @@ def stepped(settings: Settings) -> Source:
             "Name one by TAPEWIRE_FEED."
         )
     try:
-        return Recording(Path(settings.feed))
+        return RecordingFile(Path(settings.feed))
     except FeedError as error:
         raise BadSetting(str(error)) from error
 
 
-def wanted(settings: Settings) -> tuple[str, ...]:
+def parse_feed_symbols(settings: Settings) -> tuple[str, ...]:
     """The symbols that `settings.feed_symbols` names. Raises BadSetting."""
-    return tuple(_symbol(text) for text in settings.feed_symbols)
+    return tuple(_parse_symbol(text) for text in settings.feed_symbols)
 
 
-def _symbol(text: str) -> str:
-    symbol = symbol_of(text)
+def _parse_symbol(text: str) -> str:
+    symbol = normalize_symbol(text)
     if symbol is None:
         raise BadSetting(
             f"{text!r} in TAPEWIRE_FEED_SYMBOLS is no symbol: "

@@ -5,24 +5,24 @@ from typing import Protocol
 
 import msgspec
 
-from services.prices.domain import BadLine, Tick
+from services.prices.domain import MalformedLine, Tick
 
 
 class FeedError(Exception):
     """Market data that cannot be played. The message says which, why, and what to do."""
 
 
-class Beat(msgspec.Struct, frozen=True):
+class TickBatch(msgspec.Struct, frozen=True):
     """Ticks that are due now, in order. `opens`: a new day begins with them, so that volumes and
     changes start over. `past`: they were played by another process, and are not to be published,
     only what they led to."""
 
     ticks: tuple[Tick, ...]
-    opens: bool = False
-    past: bool = False
+    is_day_start: bool = False
+    is_catch_up: bool = False
 
 
-class Progress(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class FeedProgress(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """How far a feed has come. `rows` and `malformed` count since the process started, `day` the
     days begun; `ms` is the time of the last tick, in milliseconds since the feed's midnight.
     `ended`: no more will come."""
@@ -35,10 +35,10 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     ended: bool
 
 
-class Feed(Protocol):
+class MarketDataFeed(Protocol):
     """What the price service publishes from. A vendor's adapter is one of these."""
 
-    def beats(self) -> AsyncGenerator[Beat, None]:
+    def stream_batches(self) -> AsyncGenerator[TickBatch, None]:
         """Ticks as they fall due. Ends when the feed does. When it was closed early, a second call
         goes on where the first one was left: no tick is skipped or given twice.
 
@@ -46,17 +46,17 @@ class Feed(Protocol):
             FeedError: the data cannot be played on.
         """
 
-    def progress(self) -> Progress: ...
+    def progress(self) -> FeedProgress: ...
 
     async def close(self) -> None:
         """Let go of files and connections. `beats` ends, or is not running any more."""
 
 
-class Source(Protocol):
+class TickSource(Protocol):
     """Ticks that carry their own time, a day at a time, for `Replay` to play."""
 
     @property
     def name(self) -> str: ...
 
-    def day(self) -> Iterator[Tick | BadLine]:
+    def read_day(self) -> Iterator[Tick | MalformedLine]:
         """The ticks of the next day, in order of time. May raise FeedError."""

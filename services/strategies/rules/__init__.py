@@ -12,24 +12,24 @@ from typing import Protocol, assert_never
 from services.strategies.rules.breakout import BreakoutRule
 from services.strategies.rules.crossover import CrossoverRule
 from services.strategies.rules.reversion import ReversionRule
-from services.strategies.rules.signal import Memory, Signal
+from services.strategies.rules.signal import RuleState, Signal
 from tapewire.events import Breakout, MeanReversion, MovingAverageCrossover
-from tapewire.events import Rule as Parameters
+from tapewire.events import StrategyRule as Parameters
 
 
 class Rule(Protocol):
     """A fold over prices in dollars a share, above 0."""
 
-    def step(self, price: Decimal) -> Signal: ...
+    def on_price(self, price: Decimal) -> Signal: ...
 
-    def memory(self) -> Memory:
+    def export_state(self) -> RuleState:
         """What it has learnt so far."""
 
-    def recall(self, memory: Memory) -> None:
+    def restore_state(self, state: RuleState) -> None:
         """Have learnt that: only before the first price."""
 
 
-def rule(parameters: Parameters) -> Rule:
+def make_rule(parameters: Parameters) -> Rule:
     """The rule, having seen no price."""
     match parameters:
         case MovingAverageCrossover():
@@ -42,7 +42,7 @@ def rule(parameters: Parameters) -> Rule:
             assert_never(parameters)
 
 
-def called(parameters: Parameters) -> str:
+def describe_rule(parameters: Parameters) -> str:
     """What people call the rule."""
     match parameters:
         case MovingAverageCrossover():
@@ -55,4 +55,4 @@ def called(parameters: Parameters) -> str:
             assert_never(parameters)
 
 
-__all__ = ["Memory", "Rule", "Signal", "called", "rule"]
+__all__ = ["Rule", "RuleState", "Signal", "describe_rule", "make_rule"]

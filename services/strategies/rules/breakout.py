@@ -6,9 +6,15 @@ grows with how far the price went beyond, as a part of the range that it broke o
 
 from decimal import Decimal
 
-from services.strategies.exact import WIDE, tell
-from services.strategies.rules.signal import ONE, Memory, Signal, confidence, warming
-from services.strategies.rules.window import Window
+from services.strategies.exact import WIDE_CONTEXT, format_decimal
+from services.strategies.rules.signal import (
+    ONE,
+    RuleState,
+    Signal,
+    build_warm_up_signal,
+    to_confidence,
+)
+from services.strategies.rules.window import PriceWindow
 from tapewire.events import Action, Breakout
 
 HALF = Decimal("0.5")
@@ -19,51 +25,63 @@ class BreakoutRule:
     """The fold; see `services.strategies.rules`."""
 
     def __init__(self, parameters: Breakout) -> None:
-        self._before = Window(parameters.window)
-        self._margin = WIDE.multiply(parameters.margin_percent, PER_CENT)
+        self._window = PriceWindow(parameters.window)
+        self._margin_ratio = WIDE_CONTEXT.multiply(parameters.margin_percent, PER_CENT)
 
-    def step(self, price: Decimal) -> Signal:
+    def on_price(self, price: Decimal) -> Signal:
         """Take the next price."""
-        before = self._before
-        signal = self._judge(price) if before.full else warming(len(before), before.width)
+        before = self._window
+        signal = (
+            self._evaluate(price)
+            if before.is_full
+            else build_warm_up_signal(len(before), before.width)
+        )
         before.add(price)
         return signal
 
-    def memory(self) -> Memory:
+    def export_state(self) -> RuleState:
         """What `recall` needs."""
-        return Memory(self._before.prices)
+        return RuleState(self._window.prices)
 
-    def recall(self, memory: Memory) -> None:
+    def restore_state(self, state: RuleState) -> None:
         """Go on from there; only before the first step."""
-        for price in memory.prices:
-            self._before.add(price)
+        for price in state.prices:
+            self._window.add(price)
 
-    def _judge(self, price: Decimal) -> Signal:
-        high, low, window = self._before.highest, self._before.lowest, self._before.width
-        ceiling = WIDE.multiply(high, ONE + self._margin)
-        floor = WIDE.multiply(low, ONE - self._margin)
+    def _evaluate(self, price: Decimal) -> Signal:
+        high, low, window = self._window.highest, self._window.lowest, self._window.width
+        ceiling = WIDE_CONTEXT.multiply(high, ONE + self._margin_ratio)
+        floor = WIDE_CONTEXT.multiply(low, ONE - self._margin_ratio)
         if price > ceiling:
-            said = f"{tell(price)} broke above {tell(ceiling)}, the highest of {window} prices"
-            return Signal(Action.BUY, self._beyond(price - ceiling), said + self._told(high))
+            said = f"{format_decimal(price)} broke above {format_decimal(ceiling)}, the highest of {window} prices"
+            return Signal(
+                Action.BUY,
+                self._breakout_confidence(price - ceiling),
+                said + self._describe_margin(high),
+            )
         if price < floor:
-            said = f"{tell(price)} broke below {tell(floor)}, the lowest of {window} prices"
-            return Signal(Action.SELL, self._beyond(floor - price), said + self._told(low))
-        said = f"{tell(price)} is between {tell(floor)} and {tell(ceiling)} over {window} prices"
-        return Signal(Action.HOLD, self._within(price, floor, ceiling), said)
+            said = f"{format_decimal(price)} broke below {format_decimal(floor)}, the lowest of {window} prices"
+            return Signal(
+                Action.SELL,
+                self._breakout_confidence(floor - price),
+                said + self._describe_margin(low),
+            )
+        said = f"{format_decimal(price)} is between {format_decimal(floor)} and {format_decimal(ceiling)} over {window} prices"
+        return Signal(Action.HOLD, self._hold_confidence(price, floor, ceiling), said)
 
-    def _told(self, extreme: Decimal) -> str:
-        return f", {tell(extreme)}, and the margin" if self._margin else ""
+    def _describe_margin(self, extreme: Decimal) -> str:
+        return f", {format_decimal(extreme)}, and the margin" if self._margin_ratio else ""
 
-    def _beyond(self, excess: Decimal) -> Decimal:
-        spread = self._before.highest - self._before.lowest
+    def _breakout_confidence(self, excess: Decimal) -> Decimal:
+        spread = self._window.highest - self._window.lowest
         if not spread:
             return ONE
-        return confidence(HALF + HALF * min(ONE, WIDE.divide(excess, spread)))
+        return to_confidence(HALF + HALF * min(ONE, WIDE_CONTEXT.divide(excess, spread)))
 
     @staticmethod
-    def _within(price: Decimal, floor: Decimal, ceiling: Decimal) -> Decimal:
+    def _hold_confidence(price: Decimal, floor: Decimal, ceiling: Decimal) -> Decimal:
         """How near to either edge, up to a half."""
         if floor == ceiling:
             return Decimal(0)
         off_center = abs(2 * price - floor - ceiling)
-        return confidence(HALF * WIDE.divide(off_center, ceiling - floor))
+        return to_confidence(HALF * WIDE_CONTEXT.divide(off_center, ceiling - floor))

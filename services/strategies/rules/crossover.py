@@ -9,9 +9,9 @@ more than one in a market that does not.
 
 from decimal import Decimal
 
-from services.strategies.exact import WIDE, tell
-from services.strategies.rules.signal import Memory, Signal, confidence, warming
-from services.strategies.rules.window import Window
+from services.strategies.exact import WIDE_CONTEXT, format_decimal
+from services.strategies.rules.signal import RuleState, Signal, build_warm_up_signal, to_confidence
+from services.strategies.rules.window import PriceWindow
 from tapewire.events import Action, MovingAverageCrossover
 
 
@@ -19,51 +19,51 @@ class CrossoverRule:
     """The fold; see `services.strategies.rules`."""
 
     def __init__(self, parameters: MovingAverageCrossover) -> None:
-        self._fast = Window(parameters.fast)
-        self._slow = Window(parameters.slow)
-        self._above: bool | None = None
+        self._fast_window = PriceWindow(parameters.fast)
+        self._slow_window = PriceWindow(parameters.slow)
+        self._is_fast_above: bool | None = None
         """Whether the fast average was above the slow one when they last differed."""
 
-    def step(self, price: Decimal) -> Signal:
+    def on_price(self, price: Decimal) -> Signal:
         """Take the next price."""
-        self._fast.add(price)
-        self._slow.add(price)
-        if not self._slow.full:
-            return warming(len(self._slow), self._slow.width)
-        action = self._crossed()
-        return Signal(action, self._strength(price), self._reasoning(action))
+        self._fast_window.add(price)
+        self._slow_window.add(price)
+        if not self._slow_window.is_full:
+            return build_warm_up_signal(len(self._slow_window), self._slow_window.width)
+        action = self._detect_crossing()
+        return Signal(action, self._confidence(price), self._describe_averages(action))
 
-    def memory(self) -> Memory:
+    def export_state(self) -> RuleState:
         """What `recall` needs."""
-        return Memory(self._slow.prices, self._above)
+        return RuleState(self._slow_window.prices, self._is_fast_above)
 
-    def recall(self, memory: Memory) -> None:
+    def restore_state(self, state: RuleState) -> None:
         """Go on from there; only before the first step."""
-        for price in memory.prices:
-            self._fast.add(price)
-            self._slow.add(price)
-        self._above = memory.above
+        for price in state.prices:
+            self._fast_window.add(price)
+            self._slow_window.add(price)
+        self._is_fast_above = state.above
 
-    def _crossed(self) -> Action:
-        fast = WIDE.multiply(self._fast.total, len(self._slow))
-        slow = WIDE.multiply(self._slow.total, len(self._fast))
+    def _detect_crossing(self) -> Action:
+        fast = WIDE_CONTEXT.multiply(self._fast_window.price_sum, len(self._slow_window))
+        slow = WIDE_CONTEXT.multiply(self._slow_window.price_sum, len(self._fast_window))
         if fast == slow:
             return Action.HOLD
-        before, self._above = self._above, fast > slow
-        if before is None or before is self._above:
+        before, self._is_fast_above = self._is_fast_above, fast > slow
+        if before is None or before is self._is_fast_above:
             return Action.HOLD
-        return Action.BUY if self._above else Action.SELL
+        return Action.BUY if self._is_fast_above else Action.SELL
 
-    def _strength(self, price: Decimal) -> Decimal:
-        spread = self._slow.highest - self._slow.lowest
+    def _confidence(self, price: Decimal) -> Decimal:
+        spread = self._slow_window.highest - self._slow_window.lowest
         if not spread:
             return Decimal(0)
-        return confidence(WIDE.divide(abs(price - self._slow.average), spread))
+        return to_confidence(WIDE_CONTEXT.divide(abs(price - self._slow_window.average), spread))
 
-    def _reasoning(self, action: Action) -> str:
-        fast, slow = self._fast, self._slow
+    def _describe_averages(self, action: Action) -> str:
+        fast, slow = self._fast_window, self._slow_window
         verb = {Action.BUY: "rose above", Action.SELL: "fell below"}.get(action, "did not cross")
         return (
-            f"the average of {len(fast)} prices, {tell(fast.average)}, "
-            f"{verb} that of {len(slow)}, {tell(slow.average)}"
+            f"the average of {len(fast)} prices, {format_decimal(fast.average)}, "
+            f"{verb} that of {len(slow)}, {format_decimal(slow.average)}"
         )

@@ -8,9 +8,9 @@ confidence is a half; at twice k, one.
 
 from decimal import Decimal
 
-from services.strategies.exact import WIDE, tell
-from services.strategies.rules.signal import Memory, Signal, confidence, warming
-from services.strategies.rules.window import Window
+from services.strategies.exact import WIDE_CONTEXT, format_decimal
+from services.strategies.rules.signal import RuleState, Signal, build_warm_up_signal, to_confidence
+from services.strategies.rules.window import PriceWindow
 from tapewire.events import Action, MeanReversion
 
 
@@ -18,45 +18,56 @@ class ReversionRule:
     """The fold; see `services.strategies.rules`."""
 
     def __init__(self, parameters: MeanReversion) -> None:
-        self._before = Window(parameters.window)
-        self._deviations = parameters.deviations
+        self._window = PriceWindow(parameters.window)
+        self._threshold_deviations = parameters.deviations
 
-    def step(self, price: Decimal) -> Signal:
+    def on_price(self, price: Decimal) -> Signal:
         """Take the next price."""
-        before = self._before
-        signal = self._judge(price) if before.full else warming(len(before), before.width)
+        before = self._window
+        signal = (
+            self._evaluate(price)
+            if before.is_full
+            else build_warm_up_signal(len(before), before.width)
+        )
         before.add(price)
         return signal
 
-    def memory(self) -> Memory:
+    def export_state(self) -> RuleState:
         """What `recall` needs."""
-        return Memory(self._before.prices)
+        return RuleState(self._window.prices)
 
-    def recall(self, memory: Memory) -> None:
+    def restore_state(self, state: RuleState) -> None:
         """Go on from there; only before the first step."""
-        for price in memory.prices:
-            self._before.add(price)
+        for price in state.prices:
+            self._window.add(price)
 
-    def _judge(self, price: Decimal) -> Signal:
-        before, n = self._before, self._before.width
-        off = WIDE.subtract(WIDE.multiply(price, n), before.total)
-        spread = WIDE.subtract(
-            WIDE.multiply(before.squares, n), WIDE.multiply(before.total, before.total)
+    def _evaluate(self, price: Decimal) -> Signal:
+        before, n = self._window, self._window.width
+        off = WIDE_CONTEXT.subtract(WIDE_CONTEXT.multiply(price, n), before.price_sum)
+        spread = WIDE_CONTEXT.subtract(
+            WIDE_CONTEXT.multiply(before.squared_price_sum, n),
+            WIDE_CONTEXT.multiply(before.price_sum, before.price_sum),
         )
         if not spread:
-            same = f"the last {n} prices were all {tell(before.average)}"
+            same = f"the last {n} prices were all {format_decimal(before.average)}"
             return Signal(Action.HOLD, Decimal(0), same)
-        far = WIDE.multiply(WIDE.multiply(self._deviations, self._deviations), spread)
+        far = WIDE_CONTEXT.multiply(
+            WIDE_CONTEXT.multiply(self._threshold_deviations, self._threshold_deviations), spread
+        )
         action = Action.HOLD
-        if WIDE.multiply(off, off) >= far:
+        if WIDE_CONTEXT.multiply(off, off) >= far:
             action = Action.BUY if off < 0 else Action.SELL
-        distance = WIDE.divide(abs(off), spread.sqrt(WIDE))
-        strength = WIDE.divide(distance, 2 * self._deviations)
-        return Signal(action, confidence(strength), self._reasoning(price, off, distance))
+        distance = WIDE_CONTEXT.divide(abs(off), spread.sqrt(WIDE_CONTEXT))
+        strength = WIDE_CONTEXT.divide(distance, 2 * self._threshold_deviations)
+        return Signal(
+            action, to_confidence(strength), self._describe_distance(price, off, distance)
+        )
 
-    def _reasoning(self, price: Decimal, off: Decimal, distance: Decimal) -> str:
-        side = "below" if off < 0 else "above"
+    def _describe_distance(
+        self, price: Decimal, scaled_offset: Decimal, deviations: Decimal
+    ) -> str:
+        side = "below" if scaled_offset < 0 else "above"
         return (
-            f"{tell(price)} is {tell(distance)} deviations {side} {tell(self._before.average)}, "
-            f"the mean of {self._before.width} prices; {tell(self._deviations)} are acted on"
+            f"{format_decimal(price)} is {format_decimal(deviations)} deviations {side} {format_decimal(self._window.average)}, "
+            f"the mean of {self._window.width} prices; {format_decimal(self._threshold_deviations)} are acted on"
         )

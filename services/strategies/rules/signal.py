@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import msgspec
 
-from services.strategies.exact import rounded
+from services.strategies.exact import round_half_even
 from tapewire.events import Action
 
 ONE = Decimal(1)
@@ -21,7 +21,7 @@ class Signal(msgspec.Struct, frozen=True):
     reasoning: str
 
 
-class Memory(msgspec.Struct, frozen=True):
+class RuleState(msgspec.Struct, frozen=True):
     """What a rule has learnt: the prices it looks back on, the oldest first, and, of a crossover,
     whether the fast average was above the slow one."""
 
@@ -29,11 +29,13 @@ class Memory(msgspec.Struct, frozen=True):
     above: bool | None = None
 
 
-def confidence(strength: Decimal) -> Decimal:
+def to_confidence(strength: Decimal) -> Decimal:
     """`strength` within 0 to 1, to two places."""
-    return rounded(min(max(strength, Decimal(0)), ONE), CONFIDENCE_PLACES)
+    return round_half_even(min(max(strength, Decimal(0)), ONE), CONFIDENCE_PLACES)
 
 
-def warming(seen: int, needed: int) -> Signal:
+def build_warm_up_signal(price_count: int, required_count: int) -> Signal:
     """Not enough prices yet."""
-    return Signal(Action.HOLD, Decimal(0), f"warming up: {seen} of {needed} prices seen")
+    return Signal(
+        Action.HOLD, Decimal(0), f"warming up: {price_count} of {required_count} prices seen"
+    )

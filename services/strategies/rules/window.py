@@ -8,19 +8,19 @@ every width. The sums are exact (`WIDE`), so they do not drift however many pric
 from collections import deque
 from decimal import Decimal
 
-from services.strategies.exact import WIDE
+from services.strategies.exact import WIDE_CONTEXT
 
 
-class Window:
+class PriceWindow:
     """Of `width` prices at the most."""
 
     def __init__(self, width: int) -> None:
         self._width = width
         self._prices: deque[Decimal] = deque()
-        self._highest: deque[Decimal] = deque()
-        self._lowest: deque[Decimal] = deque()
-        self.total = Decimal(0)
-        self.squares = Decimal(0)
+        self._highest_queue: deque[Decimal] = deque()
+        self._lowest_queue: deque[Decimal] = deque()
+        self.price_sum = Decimal(0)
+        self.squared_price_sum = Decimal(0)
         """The sum of the prices' squares."""
 
     def __len__(self) -> int:
@@ -32,46 +32,48 @@ class Window:
         return list(self._prices)
 
     @property
-    def full(self) -> bool:
+    def is_full(self) -> bool:
         return len(self._prices) == self._width
 
     def add(self, price: Decimal) -> None:
         """Take a price, and forget the oldest when there are more than fit."""
-        if self.full:
-            self._forget()
+        if self.is_full:
+            self._remove_oldest()
         self._prices.append(price)
-        while self._highest and self._highest[-1] < price:
-            self._highest.pop()
-        self._highest.append(price)
-        while self._lowest and self._lowest[-1] > price:
-            self._lowest.pop()
-        self._lowest.append(price)
-        self.total = WIDE.add(self.total, price)
-        self.squares = WIDE.fma(price, price, self.squares)
+        while self._highest_queue and self._highest_queue[-1] < price:
+            self._highest_queue.pop()
+        self._highest_queue.append(price)
+        while self._lowest_queue and self._lowest_queue[-1] > price:
+            self._lowest_queue.pop()
+        self._lowest_queue.append(price)
+        self.price_sum = WIDE_CONTEXT.add(self.price_sum, price)
+        self.squared_price_sum = WIDE_CONTEXT.fma(price, price, self.squared_price_sum)
 
-    def _forget(self) -> None:
+    def _remove_oldest(self) -> None:
         oldest = self._prices.popleft()
-        if self._highest[0] == oldest:
-            self._highest.popleft()
-        if self._lowest[0] == oldest:
-            self._lowest.popleft()
-        self.total = WIDE.subtract(self.total, oldest)
-        self.squares = WIDE.subtract(self.squares, WIDE.multiply(oldest, oldest))
+        if self._highest_queue[0] == oldest:
+            self._highest_queue.popleft()
+        if self._lowest_queue[0] == oldest:
+            self._lowest_queue.popleft()
+        self.price_sum = WIDE_CONTEXT.subtract(self.price_sum, oldest)
+        self.squared_price_sum = WIDE_CONTEXT.subtract(
+            self.squared_price_sum, WIDE_CONTEXT.multiply(oldest, oldest)
+        )
 
     @property
     def highest(self) -> Decimal:
         """Not of an empty window."""
-        return self._highest[0]
+        return self._highest_queue[0]
 
     @property
     def lowest(self) -> Decimal:
         """Not of an empty window."""
-        return self._lowest[0]
+        return self._lowest_queue[0]
 
     @property
     def average(self) -> Decimal:
         """Not of an empty window."""
-        return WIDE.divide(self.total, len(self._prices))
+        return WIDE_CONTEXT.divide(self.price_sum, len(self._prices))
 
     @property
     def width(self) -> int:

@@ -6,12 +6,12 @@ import signal
 from collections.abc import Callable
 
 _PR_SET_PDEATHSIG = 1
-_ALL = sorted(os.sched_getaffinity(0))
-SERVER = frozenset(_ALL[:1])
-LOAD = frozenset(_ALL[1:] or _ALL)
+_AVAILABLE_CORES = sorted(os.sched_getaffinity(0))
+SERVER_CORES = frozenset(_AVAILABLE_CORES[:1])
+LOAD_CORES = frozenset(_AVAILABLE_CORES[1:] or _AVAILABLE_CORES)
 
 
-def pinned(cores: frozenset[int]) -> Callable[[], None]:
+def pin_to_cores(cores: frozenset[int]) -> Callable[[], None]:
     """For a new process: run on `cores`, and do not outlive the bench."""
 
     def prepare() -> None:

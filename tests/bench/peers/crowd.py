@@ -7,66 +7,73 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
-from tests.bench.peers.cores import LOAD, pinned
-from tests.bench.peers.reader import STEPS_A_SECOND, Close, Measure, Open, Order, Report
+from tests.bench.peers.cores import LOAD_CORES, pin_to_cores
+from tests.bench.peers.reader import (
+    LATENCY_STEPS_PER_SECOND,
+    CloseConnections,
+    MeasureArrivals,
+    OpenConnections,
+    ReaderCommand,
+    ReaderReport,
+)
 
-LINE_BYTES = 64 << 20
+MAX_LINE_BYTES = 64 << 20
 
 
-class Crowd:
+class ReaderProcess:
     """Readers in a process of their own."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
 
-    async def open(self, order: Open) -> Report:
+    async def open(self, order: OpenConnections) -> ReaderReport:
         """Open connections, in addition to those that are."""
-        return await self._do(order)
+        return await self._execute(order)
 
-    async def measure(self, seconds: float) -> Report:
+    async def measure(self, seconds: float) -> ReaderReport:
         """What arrives in so long."""
-        return await self._do(Measure(seconds=seconds))
+        return await self._execute(MeasureArrivals(seconds=seconds))
 
     async def close(self) -> None:
-        await self._do(Close())
+        await self._execute(CloseConnections())
 
-    async def _do(self, order: Order) -> Report:
+    async def _execute(self, order: ReaderCommand) -> ReaderReport:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(msgspec.json.encode(order) + b"\n")
         line = await self._process.stdout.readline()
         if not line:
             raise RuntimeError("the readers' process ended")
-        return msgspec.json.decode(line, type=Report)
+        return msgspec.json.decode(line, type=ReaderReport)
 
 
 @asynccontextmanager
-async def crowd() -> AsyncIterator[Crowd]:
+async def start_reader_process() -> AsyncIterator[ReaderProcess]:
     """A process without readers yet."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.bench.peers.reader"),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
-        limit=LINE_BYTES,
-        preexec_fn=pinned(LOAD),
+        limit=MAX_LINE_BYTES,
+        preexec_fn=pin_to_cores(LOAD_CORES),
     )
     try:
-        yield Crowd(process)
+        yield ReaderProcess(process)
     finally:
         process.kill()
         await process.communicate()
 
 
-def delivered(report: Report) -> int:
+def delivered_event_count(report: ReaderReport) -> int:
     """Events that arrived."""
-    return sum(report.steps.values())
+    return sum(report.latency_histogram.values())
 
 
-def quantile(report: Report, share: float) -> float:
+def latency_quantile(report: ReaderReport, share: float) -> float:
     """Seconds within which `share` of the events arrived; infinite when none did."""
-    left = share * delivered(report)
-    for step, count in sorted(report.steps.items()):
+    left = share * delivered_event_count(report)
+    for step, count in sorted(report.latency_histogram.items()):
         left -= count
         if left <= 0:
-            return (step + 0.5) / STEPS_A_SECOND
+            return (step + 0.5) / LATENCY_STEPS_PER_SECOND
     return float("inf")

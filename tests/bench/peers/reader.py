@@ -24,18 +24,18 @@ from datetime import datetime
 
 import msgspec
 
-STAMP = re.compile(rb'"timestamp":"([^"]+)"')
+TIMESTAMP_PATTERN = re.compile(rb'"timestamp":"([^"]+)"')
 BUFFER_BYTES = 256 * 1024
-AT_ONCE = 128
+CONCURRENT_CONNECTS = 128
 """Connections being opened at the same time."""
-STEPS_A_SECOND = 10_000
+LATENCY_STEPS_PER_SECOND = 10_000
 """Resolution of latencies: 0.1 ms."""
-OPEN_SECONDS = 120.0
-GRACE_SECONDS = 1.0
+OPEN_TIMEOUT_SECONDS = 120.0
+MEASURE_GRACE_SECONDS = 1.0
 """How long what was published last may take, when the measuring is over."""
 
 
-class Open(msgspec.Struct, tag=True, kw_only=True):
+class OpenConnections(msgspec.Struct, tag=True, kw_only=True):
     """Open a connection for each of `requests`, from `sources` in turn. It is open when `marker`
     was received `wanted` times after the head; the report comes when all are."""
 
@@ -43,207 +43,218 @@ class Open(msgspec.Struct, tag=True, kw_only=True):
     requests: list[str]
     sources: tuple[str, ...] = ("127.0.0.1",)
     marker: str = ""
-    wanted: int = 0
-    at_once: int = AT_ONCE
+    marker_count: int = 0
+    concurrency: int = CONCURRENT_CONNECTS
 
 
-class Measure(msgspec.Struct, tag=True, kw_only=True):
+class MeasureArrivals(msgspec.Struct, tag=True, kw_only=True):
     """Note what arrives for so long."""
 
     seconds: float
 
 
-class Close(msgspec.Struct, tag=True, kw_only=True):
+class CloseConnections(msgspec.Struct, tag=True, kw_only=True):
     """Cut every connection."""
 
 
-Order = Open | Measure | Close
+ReaderCommand = OpenConnections | MeasureArrivals | CloseConnections
 
 
-class Report(msgspec.Struct, kw_only=True):
+class ReaderReport(msgspec.Struct, kw_only=True):
     """`opened`: seconds from the first connect until each was open. `steps`: how many events took
     how long (in 0.1 ms), of those published while it was measured; `events` and `received` count
     all that arrived."""
 
-    opened: list[float] = []
-    began: float = 0.0
-    steps: dict[int, int] = {}
-    events: int = 0
-    received: int = 0
-    writes: int = 0
-    lost: int = 0
-    cpu: float = 0.0
+    open_seconds: list[float] = []
+    started_at: float = 0.0
+    latency_histogram: dict[int, int] = {}
+    event_count: int = 0
+    received_bytes: int = 0
+    read_count: int = 0
+    lost_connection_count: int = 0
+    cpu_seconds: float = 0.0
 
 
-class _Seen:
+class _SharedBlock:
     """A piece of the stream that was received before: its events' times, and each arrival."""
 
-    __slots__ = ("arrivals", "stamps")
+    __slots__ = ("arrivals", "timestamps")
 
     def __init__(self, stamps: list[float]) -> None:
-        self.stamps = stamps
+        self.timestamps = stamps
         self.arrivals: list[float] = []
 
 
-class _Connection:
-    __slots__ = ("answered", "decoder", "socket", "tail", "text")
+class _ReaderConnection:
+    __slots__ = ("decoder", "has_response_head", "open_buffer", "partial_event", "socket")
 
     def __init__(self, connected: socket.socket) -> None:
         self.socket = connected
-        self.tail = b""
-        self.text = b""
-        self.answered = False
-        self.decoder: Unpacked | None = None
+        self.partial_event = b""
+        self.open_buffer = b""
+        self.has_response_head = False
+        self.decoder: ChunkedGzipDecoder | None = None
 
 
-class Unpacked:
+class ChunkedGzipDecoder:
     """Takes HTTP chunks and gzip off."""
 
     def __init__(self) -> None:
         self._gzip = zlib.decompressobj(16 + zlib.MAX_WBITS)
-        self._wire = b""
+        self._buffer = b""
 
-    def take(self, data: bytes) -> bytes:
-        self._wire += data
+    def decode(self, data: bytes) -> bytes:
+        self._buffer += data
         plain = []
         while True:
-            size, end, rest = self._wire.partition(b"\r\n")
+            size, end, rest = self._buffer.partition(b"\r\n")
             if not end or len(rest) < int(size, 16) + 2:
                 return b"".join(plain)
             plain.append(self._gzip.decompress(rest[: int(size, 16)]))
-            self._wire = rest[int(size, 16) + 2 :]
+            self._buffer = rest[int(size, 16) + 2 :]
 
 
-class Readers:
+class ReaderPool:
     """All connections of this process."""
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
-        self._all: dict[int, _Connection] = {}
+        self._connections: dict[int, _ReaderConnection] = {}
         self._buffer = bytearray(BUFFER_BYTES)
         self._view = memoryview(self._buffer)
-        self._seen: dict[bytes, _Seen] = {}
-        self._received = self._writes = self._lost = 0
+        self._blocks: dict[bytes, _SharedBlock] = {}
+        self._received_bytes = self._read_count = self._lost_connection_count = 0
 
-    def do(self, order: Order) -> Report:
-        if isinstance(order, Open):
-            return self._open(order)
-        if isinstance(order, Measure):
-            return self._measure(order.seconds)
+    def execute(self, command: ReaderCommand) -> ReaderReport:
+        if isinstance(command, OpenConnections):
+            return self._open_connections(command)
+        if isinstance(command, MeasureArrivals):
+            return self._measure_arrivals(command.seconds)
         self.close()
-        return Report()
+        return ReaderReport()
 
     def close(self) -> None:
         """Cut every connection."""
-        for connection in self._all.values():
+        for connection in self._connections.values():
             connection.socket.close()
-        self._all.clear()
+        self._connections.clear()
 
     # -- opening ------------------------------------------------------------------------------
 
-    def _open(self, order: Open) -> Report:
+    def _open_connections(self, command: OpenConnections) -> ReaderReport:
         began = time.perf_counter()
-        marker = order.marker.encode()
-        waiting: dict[int, _Connection] = {}
+        marker = command.marker.encode()
+        waiting: dict[int, _ReaderConnection] = {}
         opened: list[float] = []
-        requests = iter(enumerate(order.requests))
-        deadline = began + OPEN_SECONDS
-        while len(opened) < len(order.requests):
-            while len(waiting) < order.at_once and (turn := next(requests, None)):
+        requests = iter(enumerate(command.requests))
+        deadline = began + OPEN_TIMEOUT_SECONDS
+        while len(opened) < len(command.requests):
+            while len(waiting) < command.concurrency and (turn := next(requests, None)):
                 number, request = turn
-                source = order.sources[number % len(order.sources)]
-                made = self._connect(order.port, request.encode(), source)
+                source = command.sources[number % len(command.sources)]
+                made = self._connect(command.port, request.encode(), source)
                 waiting[made.socket.fileno()] = made
             for fd, _ in self._epoll.poll(1.0, 4096):
-                connection = self._all[fd]
+                connection = self._connections[fd]
                 if fd not in waiting:
-                    self._take(connection)
+                    self._record_arrival(connection)
                     continue
                 data = self._receive(connection)
-                if not self._is_open(connection, data, marker, order.wanted):
+                if not self._is_open(connection, data, marker, command.marker_count):
                     continue
                 del waiting[fd]
                 opened.append(time.perf_counter() - began)
             if time.perf_counter() > deadline:
-                raise TimeoutError(f"{len(opened)} of {len(order.requests)} streams opened")
-        return Report(opened=opened)
+                raise TimeoutError(f"{len(opened)} of {len(command.requests)} streams opened")
+        return ReaderReport(open_seconds=opened)
 
-    def _connect(self, port: int, request: bytes, source: str) -> _Connection:
+    def _connect(self, port: int, request: bytes, source: str) -> _ReaderConnection:
         made = socket.socket()
         made.bind((source, 0))
         made.connect(("127.0.0.1", port))
         made.setblocking(False)
         made.sendall(request)
         self._epoll.register(made.fileno(), select.EPOLLIN)
-        connection = self._all[made.fileno()] = _Connection(made)
+        connection = self._connections[made.fileno()] = _ReaderConnection(made)
         return connection
 
-    def _is_open(self, connection: _Connection, data: bytes, marker: bytes, wanted: int) -> bool:
-        connection.text += data
-        if not connection.answered:
-            head, end, data = connection.text.partition(b"\r\n\r\n")
+    def _is_open(
+        self, connection: _ReaderConnection, data: bytes, marker: bytes, marker_count: int
+    ) -> bool:
+        connection.open_buffer += data
+        if not connection.has_response_head:
+            head, end, data = connection.open_buffer.partition(b"\r\n\r\n")
             if not end:
                 return False
             if not head.startswith(b"HTTP/1.1 200"):
-                raise RuntimeError(connection.text[:500].decode("latin-1"))
-            connection.answered = True
+                raise RuntimeError(connection.open_buffer[:500].decode("latin-1"))
+            connection.has_response_head = True
             if b"content-encoding: gzip" in head.lower():
-                connection.decoder = Unpacked()
-            connection.text = data if connection.decoder is None else connection.decoder.take(data)
+                connection.decoder = ChunkedGzipDecoder()
+            connection.open_buffer = (
+                data if connection.decoder is None else connection.decoder.decode(data)
+            )
         elif connection.decoder is not None:
-            connection.text = connection.text[: -len(data)] + connection.decoder.take(data)
-        if connection.text.count(marker) < wanted:
+            connection.open_buffer = connection.open_buffer[
+                : -len(data)
+            ] + connection.decoder.decode(data)
+        if connection.open_buffer.count(marker) < marker_count:
             return False
-        _, connection.tail = _whole(connection.text)
-        connection.text = b""
+        _, connection.partial_event = _split_at_last_event(connection.open_buffer)
+        connection.open_buffer = b""
         return True
 
     # -- measuring ----------------------------------------------------------------------------
 
-    def _measure(self, seconds: float) -> Report:
-        self._seen = {}
-        self._received = self._writes = self._lost = 0
+    def _measure_arrivals(self, seconds: float) -> ReaderReport:
+        self._blocks = {}
+        self._received_bytes = self._read_count = self._lost_connection_count = 0
         cpu, began = time.process_time(), time.time()
-        until, last = began + seconds, began + seconds + GRACE_SECONDS
-        poll, take = self._epoll.poll, self._take
+        until, last = began + seconds, began + seconds + MEASURE_GRACE_SECONDS
+        poll, take = self._epoll.poll, self._record_arrival
         while (now := time.time()) < last:
             for fd, _ in poll(min(last - now, 0.1), 4096):
-                take(self._all[fd])
+                take(self._connections[fd])
         steps: Counter[int] = Counter()
-        for seen in self._seen.values():
-            for stamp in seen.stamps:
+        for seen in self._blocks.values():
+            for stamp in seen.timestamps:
                 if began <= stamp < until:
                     steps.update(
-                        [max(int((at - stamp) * STEPS_A_SECOND), 0) for at in seen.arrivals]
+                        [
+                            max(int((at - stamp) * LATENCY_STEPS_PER_SECOND), 0)
+                            for at in seen.arrivals
+                        ]
                     )
-        return Report(
-            began=began,
-            steps=dict(steps),
-            events=sum(len(s.stamps) * len(s.arrivals) for s in self._seen.values()),
-            received=self._received,
-            writes=self._writes,
-            lost=self._lost,
-            cpu=time.process_time() - cpu,
+        return ReaderReport(
+            started_at=began,
+            latency_histogram=dict(steps),
+            event_count=sum(len(s.timestamps) * len(s.arrivals) for s in self._blocks.values()),
+            received_bytes=self._received_bytes,
+            read_count=self._read_count,
+            lost_connection_count=self._lost_connection_count,
+            cpu_seconds=time.process_time() - cpu,
         )
 
-    def _take(self, connection: _Connection) -> None:
+    def _record_arrival(self, connection: _ReaderConnection) -> None:
         data = self._receive(connection)
         now = time.time()
         if not data:
             return
-        self._received += len(data)
-        self._writes += 1
+        self._received_bytes += len(data)
+        self._read_count += 1
         if connection.decoder is not None:
-            data = connection.decoder.take(data)
-        if connection.tail:
-            data = connection.tail + data
-        data, connection.tail = _whole(data)
-        seen = self._seen.get(data)
+            data = connection.decoder.decode(data)
+        if connection.partial_event:
+            data = connection.partial_event + data
+        data, connection.partial_event = _split_at_last_event(data)
+        seen = self._blocks.get(data)
         if seen is None:
-            seen = self._seen[data] = _Seen([_time(found) for found in STAMP.findall(data)])
+            seen = self._blocks[data] = _SharedBlock(
+                [_parse_timestamp(found) for found in TIMESTAMP_PATTERN.findall(data)]
+            )
         seen.arrivals.append(now)
 
-    def _receive(self, connection: _Connection) -> bytes:
+    def _receive(self, connection: _ReaderConnection) -> bytes:
         try:
             size = connection.socket.recv_into(self._buffer)
         except BlockingIOError:
@@ -253,15 +264,15 @@ class Readers:
                 raise
             size = 0
         if not size:
-            self._lost += 1
+            self._lost_connection_count += 1
             fd = connection.socket.fileno()
             self._epoll.unregister(fd)
             connection.socket.close()
-            del self._all[fd]
+            del self._connections[fd]
         return bytes(self._view[:size])
 
 
-def _whole(data: bytes) -> tuple[bytes, bytes]:
+def _split_at_last_event(data: bytes) -> tuple[bytes, bytes]:
     """`data` up to its last whole event, and what is of the next one; two bytes behind an event
     are the end of an HTTP chunk."""
     end = data.rfind(b"\n\n")
@@ -270,16 +281,16 @@ def _whole(data: bytes) -> tuple[bytes, bytes]:
     return (data, b"") if len(data) - end <= 4 else (data[: end + 2], data[end + 2 :])
 
 
-def _time(stamp: bytes) -> float:
-    return datetime.fromisoformat(stamp.decode()).timestamp()
+def _parse_timestamp(text: bytes) -> float:
+    return datetime.fromisoformat(text.decode()).timestamp()
 
 
 def main() -> None:
-    readers = Readers()
-    decoder = msgspec.json.Decoder(Order)
+    readers = ReaderPool()
+    decoder = msgspec.json.Decoder(ReaderCommand)
     with contextlib.suppress(KeyboardInterrupt):
         for line in sys.stdin:
-            report = readers.do(decoder.decode(line))
+            report = readers.execute(decoder.decode(line))
             sys.stdout.buffer.write(msgspec.json.encode(report) + b"\n")
             sys.stdout.buffer.flush()
 

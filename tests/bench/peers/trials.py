@@ -12,313 +12,382 @@ from statistics import median
 
 import msgspec
 
-from tests.bench.peers.crowd import Crowd, crowd, delivered, quantile
-from tests.bench.peers.reader import Open, Report
-from tests.bench.peers.servers import Floor, Nchan, Server, SseStarlette, Tapewire
-from tests.bench.peers.servers.port import BEHIND_EVENTS, paced
+from tests.bench.peers.crowd import (
+    ReaderProcess,
+    delivered_event_count,
+    latency_quantile,
+    start_reader_process,
+)
+from tests.bench.peers.reader import OpenConnections, ReaderReport
+from tests.bench.peers.servers import BareSocket, BenchServer, Nchan, SseStarlette, TapewireServer
+from tests.bench.peers.servers.port import REPLAYED_EVENTS, call_at_rate
 
-WHOLE = 0.98
+MIN_DELIVERED_SHARE = 0.98
 """Of the events offered, that a step must deliver."""
-IN_TIME_SECONDS = 0.1
+MAX_P99_SECONDS = 0.1
 """Within which 99 % must arrive."""
 SETTLE_SECONDS = 0.5
-SOURCES = tuple(f"127.0.0.{number}" for number in range(1, 9))
+SOURCE_ADDRESSES = tuple(f"127.0.0.{number}" for number in range(1, 9))
 
-STEPS: dict[str, Sequence[float]] = {
-    Tapewire.name: (2.5e5, 1e6, 2e6, 3e6),
+DELIVERY_RATES: dict[str, Sequence[float]] = {
+    TapewireServer.name: (2.5e5, 1e6, 2e6, 3e6),
     Nchan.name: (4e4, 6e4, 8e4, 1e5, 1.2e5),
     SseStarlette.name: (4e3, 8e3, 1.2e4, 1.6e4, 2e4, 2.5e4),
-    Floor.name: (1e6, 2e6, 3e6),
+    BareSocket.name: (1e6, 2e6, 3e6),
 }
 """Deliveries a second offered, one after the other, until one is too much."""
-MANY_STEPS: dict[str, Sequence[float]] = {
-    Tapewire.name: (5e4, 6e4, 8e4, 1e5),
+MANY_READER_DELIVERY_RATES: dict[str, Sequence[float]] = {
+    TapewireServer.name: (5e4, 6e4, 8e4, 1e5),
     SseStarlette.name: (1e3, 2e3),
-    Floor.name: (2.5e5, 5e5),
+    BareSocket.name: (2.5e5, 5e5),
 }
 """Offered before those to more than `FEW` readers: it is writes that cost, and each is one more."""
-FEW = 1000
-PROMPT = "SSE_BUSY_FLUSH_MS"
+MANY_READERS_THRESHOLD = 1000
+FLUSH_SETTING = "SSE_BUSY_FLUSH_MS"
 """Without it a stream of more than 1,000 events a second comes in windows of 100 ms, which is what
 a page wants, and cannot come in less than that."""
-TELLS = (1000.0, 4000.0, 7000.0, 10_000.0, 13_000.0)
+USER_EVENT_RATES = (1000.0, 4000.0, 7000.0, 10_000.0, 13_000.0)
 
 
-class Size(msgspec.Struct, frozen=True):
+class PeerBenchSize(msgspec.Struct, frozen=True):
     """How much of everything."""
 
-    seconds: float
-    repeats: int
-    many: int
-    users: int
-    idle: int
-    steps: int
-    peers: bool
+    measure_seconds: float
+    repeat_count: int
+    many_reader_count: int
+    user_count: int
+    idle_connection_count: int
+    rate_step_count: int
+    includes_peers: bool
 
 
-FULL = Size(seconds=2.0, repeats=3, many=5000, users=1000, idle=10_000, steps=9, peers=True)
-SHORT = Size(seconds=0.5, repeats=1, many=0, users=100, idle=200, steps=1, peers=False)
+FULL = PeerBenchSize(
+    measure_seconds=2.0,
+    repeat_count=3,
+    many_reader_count=5000,
+    user_count=1000,
+    idle_connection_count=10_000,
+    rate_step_count=9,
+    includes_peers=True,
+)
+SHORT = PeerBenchSize(
+    measure_seconds=0.5,
+    repeat_count=1,
+    many_reader_count=0,
+    user_count=100,
+    idle_connection_count=200,
+    rate_step_count=1,
+    includes_peers=False,
+)
 
 
-class Figure(msgspec.Struct, frozen=True):
+class TrialFigure(msgspec.Struct, frozen=True):
     """What came out: words, and a value for ratios, of which more is better unless it is a
     `burden`."""
 
-    words: str
+    text: str
     value: float | None = None
-    burden: bool = False
+    is_lower_better: bool = False
 
 
-class Step(msgspec.Struct):
+class LoadStep(msgspec.Struct):
     """What came of an offer. `cpu` is cores of the server, `busy` cores of the readers."""
 
-    rate: float
-    offered: float
-    delivered: float
-    p50: float
-    p99: float
-    cpu: float
-    busy: float
-    bytes_an_event: float
+    events_per_second: float
+    offered_per_second: float
+    delivered_per_second: float
+    p50_seconds: float
+    p99_seconds: float
+    server_cores: float
+    reader_cores: float
+    bytes_per_event: float
 
     @property
-    def good(self) -> bool:
-        return self.delivered >= WHOLE * self.offered > 0 and self.p99 <= IN_TIME_SECONDS
-
-    def words(self) -> str:
-        late = "" if self.good else " (late or not whole)"
+    def is_in_time(self) -> bool:
         return (
-            f"{self.delivered:,.0f}/s{late}, p50 {self.p50 * 1e3:.1f} ms, "
-            f"p99 {self.p99 * 1e3:.1f} ms, {self.cpu:.0%} of a core"
+            self.delivered_per_second >= MIN_DELIVERED_SHARE * self.offered_per_second > 0
+            and self.p99_seconds <= MAX_P99_SECONDS
+        )
+
+    def describe(self) -> str:
+        late = "" if self.is_in_time else " (late or not whole)"
+        return (
+            f"{self.delivered_per_second:,.0f}/s{late}, p50 {self.p50_seconds * 1e3:.1f} ms, "
+            f"p99 {self.p99_seconds * 1e3:.1f} ms, {self.server_cores:.0%} of a core"
         )
 
 
-Offer = Callable[[float], Awaitable[Step]]
+OfferLoad = Callable[[float], Awaitable[LoadStep]]
 
 
-async def most(offer: Offer, rates: Sequence[float], repeats: int) -> Figure:
+async def find_max_rate(offer: OfferLoad, rates: Sequence[float], repeats: int) -> TrialFigure:
     """The most that is delivered in time; the median of the best step's repeats."""
-    best: Step | None = None
+    best: LoadStep | None = None
     for rate in rates:
         step = await offer(rate)
-        if not step.good:
+        if not step.is_in_time:
             step = await offer(rate)  # once more: the machine may have been busy with something
-        if not step.good:
+        if not step.is_in_time:
             break
         best = step
     if best is None:
-        return Figure(f"{step.words()}", None)
-    again = [best] + [await offer(best.rate) for _ in range(repeats - 1)]
-    return Figure(middle(again).words(), middle(again).delivered)
+        return TrialFigure(f"{step.describe()}", None)
+    again = [best] + [await offer(best.events_per_second) for _ in range(repeats - 1)]
+    return TrialFigure(median_step(again).describe(), median_step(again).delivered_per_second)
 
 
-def middle(steps: Sequence[Step]) -> Step:
+def median_step(steps: Sequence[LoadStep]) -> LoadStep:
     """Each figure's median."""
-    fields = Step.__struct_fields__
-    return Step(**{name: median(getattr(step, name) for step in steps) for name in fields})
+    fields = LoadStep.__struct_fields__
+    return LoadStep(**{name: median(getattr(step, name) for step in steps) for name in fields})
 
 
-async def broadcast(server: Server, size: Size, count: int) -> Figure:
+async def measure_broadcast(server: BenchServer, size: PeerBenchSize, count: int) -> TrialFigure:
     """One topic, `count` readers: the most that is delivered in time."""
-    async with crowd() as people:
-        await readers(server, people, [None] * count)
+    async with start_reader_process() as people:
+        await open_readers(server, people, [None] * count)
 
-        async def offer(rate: float) -> Step:
-            return await _step(people, server, rate, size.seconds, count, server.offer)
+        async def offer(rate: float) -> LoadStep:
+            return await _measure_step(
+                people, server, rate, size.measure_seconds, count, server.publish_at_rate
+            )
 
-        rates = [*(MANY_STEPS.get(server.name, ()) if count > FEW else ()), *STEPS[server.name]]
-        return await most(offer, [rate / count for rate in rates[: size.steps]], size.repeats)
-
-
-async def at_a_hundred(server: Server, size: Size, *, gzip: bool = False) -> Figure:
-    """One topic, 1,000 readers, 100 events a second: what a delivery costs."""
-    count = min(size.users, 1000)
-    async with crowd() as people:
-        await readers(server, people, [None] * count, gzip=gzip)
-        steps = [
-            await _step(people, server, 100, size.seconds, count, server.offer)
-            for _ in range(size.repeats)
+        rates = [
+            *(
+                MANY_READER_DELIVERY_RATES.get(server.name, ())
+                if count > MANY_READERS_THRESHOLD
+                else ()
+            ),
+            *DELIVERY_RATES[server.name],
         ]
-    step = middle(steps)
-    each = step.cpu / max(step.delivered, 1)
-    words = f"{step.words()}, {step.bytes_an_event:.0f} bytes an event"
-    return Figure(words, each, burden=True)
+        return await find_max_rate(
+            offer, [rate / count for rate in rates[: size.rate_step_count]], size.repeat_count
+        )
 
 
-async def each_user(server: Server, size: Size) -> Figure:
+async def measure_fixed_rate(
+    server: BenchServer, size: PeerBenchSize, *, gzip: bool = False
+) -> TrialFigure:
+    """One topic, 1,000 readers, 100 events a second: what a delivery costs."""
+    count = min(size.user_count, 1000)
+    async with start_reader_process() as people:
+        await open_readers(server, people, [None] * count, gzip=gzip)
+        steps = [
+            await _measure_step(
+                people, server, 100, size.measure_seconds, count, server.publish_at_rate
+            )
+            for _ in range(size.repeat_count)
+        ]
+    step = median_step(steps)
+    each = step.server_cores / max(step.delivered_per_second, 1)
+    words = f"{step.describe()}, {step.bytes_per_event:.0f} bytes an event"
+    return TrialFigure(words, each, is_lower_better=True)
+
+
+async def measure_user_events(server: BenchServer, size: PeerBenchSize) -> TrialFigure:
     """Different events for each user, who has one reader: the most that is delivered in time."""
-    users = [f"user{number}" for number in range(size.users)]
-    async with crowd() as people:
-        await readers(server, people, users)
-        offer = _teller(people, server, users, size.seconds)
-        return await most(offer, TELLS[: size.steps], size.repeats)
+    users = [f"user{number}" for number in range(size.user_count)]
+    async with start_reader_process() as people:
+        await open_readers(server, people, users)
+        offer = _offer_to_users(people, server, users, size.measure_seconds)
+        return await find_max_rate(
+            offer, USER_EVENT_RATES[: size.rate_step_count], size.repeat_count
+        )
 
 
-async def to_screen(server: Server, size: Size) -> Figure:
+async def measure_latency(server: BenchServer, size: PeerBenchSize) -> TrialFigure:
     """1,000 events a second for 100 users: how long one takes."""
     users = [f"screen{number}" for number in range(100)]
-    async with crowd() as people:
-        await readers(server, people, users)
-        offer = _teller(people, server, users, size.seconds)
-        step = middle([await offer(1000) for _ in range(size.repeats)])
-    return Figure(step.words(), step.p50, burden=True)
+    async with start_reader_process() as people:
+        await open_readers(server, people, users)
+        offer = _offer_to_users(people, server, users, size.measure_seconds)
+        step = median_step([await offer(1000) for _ in range(size.repeat_count)])
+    return TrialFigure(step.describe(), step.p50_seconds, is_lower_better=True)
 
 
-async def storm(server: Server, size: Size) -> Figure:
+async def measure_reconnect_storm(server: BenchServer, size: PeerBenchSize) -> TrialFigure:
     """All readers of 100 users return at once, each 100 events behind, while others are live."""
-    behind = [f"storm{number}" for number in range(size.users // 10)]
+    behind = [f"storm{number}" for number in range(size.user_count // 10)]
     live = [f"live{number}" for number in range(100)]
     count = len(behind) * 10
-    async with crowd() as people, crowd() as others:
-        await readers(server, others, live)
-        last = await server.position()
+    async with start_reader_process() as people, start_reader_process() as others:
+        await open_readers(server, others, live)
+        last = await server.last_event_id()
         if last is None:
-            return Figure("keeps no history")
-        for number in range(len(behind) * BEHIND_EVENTS):
-            await server.tell(behind[number % len(behind)], number)
+            return TrialFigure("keeps no history")
+        for number in range(len(behind) * REPLAYED_EVENTS):
+            await server.publish_to_user(behind[number % len(behind)], number)
             if number % 256 == 0:
                 await asyncio.sleep(0)
-        await server.settled()
+        await server.wait_stored()
         requests = [
             await server.request(behind[number % len(behind)], last_id=last)
             for number in range(count)
         ]
-        memory = server.memory()
+        memory = server.resident_bytes()
         meanwhile = asyncio.create_task(
-            _teller(others, server, live, size.seconds + SETTLE_SECONDS)(100)
+            _offer_to_users(others, server, live, size.measure_seconds + SETTLE_SECONDS)(100)
         )
         await asyncio.sleep(2 * SETTLE_SECONDS)
         report = await people.open(
-            Open(
+            OpenConnections(
                 port=server.port,
                 requests=requests,
-                sources=SOURCES,
+                sources=SOURCE_ADDRESSES,
                 marker="\nid: ",
-                wanted=BEHIND_EVENTS,
-                at_once=count,
+                marker_count=REPLAYED_EVENTS,
+                concurrency=count,
             )
         )
-        grown = server.memory() - memory
+        grown = server.resident_bytes() - memory
         step = await meanwhile
-    took = max(report.opened)
+    took = max(report.open_seconds)
     words = (
         f"{count:,} readers in {took:.2f} s, {grown / count / 1024:.0f} KiB more each; "
         f"live ones p99 {step.p99 * 1e3:.0f} ms"
     )
-    return Figure(words, took, burden=True)
+    return TrialFigure(words, took, is_lower_better=True)
 
 
-async def waiting(server: Server, size: Size, *, gzip: bool = False) -> Figure:
+async def measure_idle_connections(
+    server: BenchServer, size: PeerBenchSize, *, gzip: bool = False
+) -> TrialFigure:
     """Connections that wait for something to happen, ten a user: what each holds."""
-    users = [f"idle{number}" for number in range(max(size.idle // 10, 1))]
-    async with crowd() as people:
-        await readers(server, people, users, gzip=gzip)
-        before = server.memory()
-        report = await readers(server, people, users * 9, gzip=gzip)
-        each = (server.memory() - before) / (len(users) * 9)
-    rate = len(report.opened) / max(report.opened)
+    users = [f"idle{number}" for number in range(max(size.idle_connection_count // 10, 1))]
+    async with start_reader_process() as people:
+        await open_readers(server, people, users, gzip=gzip)
+        before = server.resident_bytes()
+        report = await open_readers(server, people, users * 9, gzip=gzip)
+        each = (server.resident_bytes() - before) / (len(users) * 9)
+    rate = len(report.open_seconds) / max(report.open_seconds)
     words = f"{each / 1024:.1f} KiB each of {len(users) * 10:,}; {rate:,.0f} connects/s"
-    return Figure(words, each, burden=True)
+    return TrialFigure(words, each, is_lower_better=True)
 
 
-async def readers(
-    server: Server, people: Crowd, users: Sequence[str | None], *, gzip: bool = False
-) -> Report:
+async def open_readers(
+    server: BenchServer,
+    reader_process: ReaderProcess,
+    users: Sequence[str | None],
+    *,
+    gzip: bool = False,
+) -> ReaderReport:
     """Open a reader for each of `users`."""
     requests = [await server.request(user, gzip=gzip) for user in users]
-    return await people.open(
-        Open(port=server.port, requests=requests, sources=SOURCES, marker=server.marker, wanted=1)
+    return await reader_process.open(
+        OpenConnections(
+            port=server.port,
+            requests=requests,
+            sources=SOURCE_ADDRESSES,
+            marker=server.marker,
+            marker_count=1,
+        )
     )
 
 
-def _teller(people: Crowd, server: Server, users: Sequence[str], seconds: float) -> Offer:
+def _offer_to_users(
+    reader_process: ReaderProcess, server: BenchServer, users: Sequence[str], seconds: float
+) -> OfferLoad:
     async def tell(number: int) -> None:
-        await server.tell(users[number % len(users)], number)
+        await server.publish_to_user(users[number % len(users)], number)
 
     async def tell_all(rate: float, seconds: float) -> list[float]:
-        return await paced(rate, seconds, tell)
+        return await call_at_rate(rate, seconds, tell)
 
-    async def offer(rate: float) -> Step:
-        return await _step(people, server, rate, seconds, 1, tell_all)
+    async def offer(rate: float) -> LoadStep:
+        return await _measure_step(reader_process, server, rate, seconds, 1, tell_all)
 
     return offer
 
 
-async def _step(
-    people: Crowd,
-    server: Server,
+async def _measure_step(
+    reader_process: ReaderProcess,
+    server: BenchServer,
     rate: float,
     seconds: float,
-    readers_each: int,
-    offer: Callable[[float, float], Awaitable[list[float]]],
-) -> Step:
+    readers_per_event: int,
+    publish_at_rate: Callable[[float, float], Awaitable[list[float]]],
+) -> LoadStep:
     """Offer `rate` events a second, each for so many readers, and measure in the middle of it."""
-    offering = asyncio.ensure_future(offer(rate, seconds + 2 * SETTLE_SECONDS))
+    offering = asyncio.ensure_future(publish_at_rate(rate, seconds + 2 * SETTLE_SECONDS))
     await asyncio.sleep(SETTLE_SECONDS)
-    cpu = server.cpu()
-    report = await people.measure(seconds)
+    cpu = server.cpu_seconds()
+    report = await reader_process.measure(seconds)
     lasted = seconds + 1.0
-    used = server.cpu() - cpu
+    used = server.cpu_seconds() - cpu
     stamps = await offering
-    published = sum(report.began <= stamp < report.began + seconds for stamp in stamps)
-    return Step(
-        rate=rate,
-        offered=published * readers_each / seconds,
-        delivered=delivered(report) / seconds,
-        p50=quantile(report, 0.5),
-        p99=quantile(report, 0.99),
-        cpu=used / min(lasted, seconds + SETTLE_SECONDS),
-        busy=report.cpu / lasted,
-        bytes_an_event=report.received / max(report.events, 1),
+    published = sum(report.started_at <= stamp < report.started_at + seconds for stamp in stamps)
+    return LoadStep(
+        events_per_second=rate,
+        offered_per_second=published * readers_per_event / seconds,
+        delivered_per_second=delivered_event_count(report) / seconds,
+        p50_seconds=latency_quantile(report, 0.5),
+        p99_seconds=latency_quantile(report, 0.99),
+        server_cores=used / min(lasted, seconds + SETTLE_SECONDS),
+        reader_cores=report.cpu_seconds / lasted,
+        bytes_per_event=report.received_bytes / max(report.event_count, 1),
     )
 
 
-Run = Callable[[Server, Size], Awaitable[Figure]]
-HISTORY = frozenset({Tapewire, Nchan})
-COMPRESSING = frozenset({Tapewire})
+MeasureTrial = Callable[[BenchServer, PeerBenchSize], Awaitable[TrialFigure]]
+WITH_HISTORY = frozenset({TapewireServer, Nchan})
+WITH_COMPRESSION = frozenset({TapewireServer})
 """nginx does not compress what nchan sends."""
-SERVING = frozenset({Tapewire, Nchan, SseStarlette})
-ALL = SERVING | {Floor}
+ALL_WITH_DELIVERY = frozenset({TapewireServer, Nchan, SseStarlette})
+ALL_SERVERS = ALL_WITH_DELIVERY | {BareSocket}
 
 
-class Trial(msgspec.Struct, frozen=True):
+class BenchTrial(msgspec.Struct, frozen=True):
     """A row of the table, and whom it is for. `settings` are Tapewire's; with them it is compared
     with what the others did in the trial `like`."""
 
     name: str
-    run: Run
-    servers: frozenset[type[Server]] = SERVING
+    run: MeasureTrial
+    servers: frozenset[type[BenchServer]] = ALL_WITH_DELIVERY
     settings: Mapping[str, object] = {}
-    like: str = ""
+    compared_with: str = ""
 
 
-def trials(size: Size) -> list[Trial]:
+def create_trials(size: PeerBenchSize) -> list[BenchTrial]:
     """The rows of the table."""
     made = [
-        Trial(f"{count:,} readers of one topic, most in time", partial(broadcast, count=count), ALL)
-        for count in (size.users, size.many)
+        BenchTrial(
+            f"{count:,} readers of one topic, most in time",
+            partial(measure_broadcast, count=count),
+            ALL_SERVERS,
+        )
+        for count in (size.user_count, size.many_reader_count)
         if count
     ]
     first = made[0]
     made.append(
-        Trial(
-            f"{first.name}, {PROMPT}=0", first.run, frozenset({Tapewire}), {PROMPT: 0}, first.name
+        BenchTrial(
+            f"{first.name}, {FLUSH_SETTING}=0",
+            first.run,
+            frozenset({TapewireServer}),
+            {FLUSH_SETTING: 0},
+            first.name,
         )
     )
-    one_topic = f"{size.users:,} readers of one topic, 100 events/s"
-    squeezed = partial(at_a_hundred, gzip=True)
-    users = f"{size.users:,} users with events of their own, most in time"
+    one_topic = f"{size.user_count:,} readers of one topic, 100 events/s"
+    squeezed = partial(measure_fixed_rate, gzip=True)
+    users = f"{size.user_count:,} users with events of their own, most in time"
     made += [
-        Trial(users, each_user),
-        Trial(f"{one_topic}, gzip", squeezed, COMPRESSING),
+        BenchTrial(users, measure_user_events),
+        BenchTrial(f"{one_topic}, gzip", squeezed, WITH_COMPRESSION),
     ]
-    if not size.peers:
+    if not size.includes_peers:
         return made
     return [
         *made,
-        Trial(one_topic, at_a_hundred),
-        Trial("publish to screen, 1,000 events/s, 100 users", to_screen),
-        Trial("storm: all return at once, 100 events behind", storm, HISTORY),
-        Trial("waiting connections", waiting),
-        Trial("waiting connections, gzip", partial(waiting, gzip=True), COMPRESSING),
+        BenchTrial(one_topic, measure_fixed_rate),
+        BenchTrial("publish to screen, 1,000 events/s, 100 users", measure_latency),
+        BenchTrial(
+            "storm: all return at once, 100 events behind", measure_reconnect_storm, WITH_HISTORY
+        ),
+        BenchTrial("waiting connections", measure_idle_connections),
+        BenchTrial(
+            "waiting connections, gzip",
+            partial(measure_idle_connections, gzip=True),
+            WITH_COMPRESSION,
+        ),
     ]

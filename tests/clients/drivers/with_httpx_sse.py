@@ -9,14 +9,16 @@ import httpx
 from snippet import OneStreamTooMany, follow
 
 
-def say(said: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(said) + "\n")
+def print_event(event: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(event) + "\n")
     sys.stdout.flush()
 
 
 async def follow_one(stream: dict[str, Any]) -> None:
     async def seen(event: Any) -> None:
-        say({"path": stream["path"], "event": event.event, "data": event.data, "id": event.id})
+        print_event(
+            {"path": stream["path"], "event": event.event, "data": event.data, "id": event.id}
+        )
 
     await follow(stream["url"], seen, stream["id"], headers=stream["headers"], trust_env=False)
 
@@ -28,6 +30,6 @@ async def follow_all() -> None:
 try:
     asyncio.run(follow_all())
 except httpx.HTTPStatusError as error:
-    say({"over": str(error.response.status_code)})
+    print_event({"over": str(error.response.status_code)})
 except OneStreamTooMany:
-    say({"over": "limit"})
+    print_event({"over": "limit"})

@@ -10,18 +10,20 @@ import httpx
 from snippet import OneStreamTooMany, follow
 
 STREAMS = json.loads(sys.argv[1])
-ONE_AT_A_TIME = Lock()
+PRINT_LOCK = Lock()
 
 
-def say(said: dict[str, Any]) -> None:
-    with ONE_AT_A_TIME:
-        sys.stdout.write(json.dumps(said) + "\n")
+def print_event(event: dict[str, Any]) -> None:
+    with PRINT_LOCK:
+        sys.stdout.write(json.dumps(event) + "\n")
         sys.stdout.flush()
 
 
 def follow_one(stream: dict[str, Any]) -> None:
     def seen(event: Any) -> None:
-        say({"path": stream["path"], "event": event.event, "data": event.data, "id": event.id})
+        print_event(
+            {"path": stream["path"], "event": event.event, "data": event.data, "id": event.id}
+        )
 
     follow(stream["url"], seen, stream["id"], headers=stream["headers"], trust_env=False)
 
@@ -31,6 +33,6 @@ with ThreadPoolExecutor(len(STREAMS)) as threads:
         for done in [threads.submit(follow_one, stream) for stream in STREAMS]:
             done.result()
     except httpx.HTTPStatusError as error:
-        say({"over": str(error.response.status_code)})
+        print_event({"over": str(error.response.status_code)})
     except OneStreamTooMany:
-        say({"over": "limit"})
+        print_event({"over": "limit"})

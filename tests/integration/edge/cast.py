@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from tapewire.log import EVERYBODY, Draft, Meta, Recorded, Subject, new_id
-from tapewire.log.jetstream import JetStreamValues
+from tapewire.log import EVERYBODY, EventDraft, EventMetadata, EventSubject, RecordedEvent, new_id
+from tapewire.log.jetstream import JetStreamLatestValueStore
 from tapewire.log.jetstream.streams import VIEWS
-from tapewire.log.views import load, name_of, save
+from tapewire.log.views import checkpoint_name, load, save
 from tapewire.views import (
     MetricsView,
     NotificationsView,
@@ -13,29 +13,31 @@ from tapewire.views import (
     PositionsView,
     StrategiesView,
 )
-from tests.integration.edge.golden import golden
-from tests.integration.edge.market import accepted, placed, rejected
+from tests.integration.edge.golden import golden_event
+from tests.integration.edge.market import order_accepted, order_placed, order_rejected
 
 TICKER = "ROWS"
 """Of her strategy, and of what her configuration shows."""
-VIEWS_OF_USERS = (OrdersView, PositionsView, StrategiesView, NotificationsView)
+USER_VIEWS = (OrdersView, PositionsView, StrategiesView, NotificationsView)
 
 
-class Cast:
+class UserScenario:
     """A user, and what happens to her. `known` is what she saw of the log before it was trimmed."""
 
-    def __init__(self, journal: Any, user: str, known: dict[int, Recorded] | None = None) -> None:
+    def __init__(
+        self, journal: Any, user: str, seen_events: dict[int, RecordedEvent] | None = None
+    ) -> None:
         self.journal = journal
-        self.known = {} if known is None else known
+        self.seen_events = {} if seen_events is None else seen_events
         self._unread: list[str] = []
         self.user = user
         self.strategy = f"s-{user}"
         self.configuration = f"c-{user}"
 
-    async def enter(self) -> None:
+    async def create_strategy_and_configuration(self) -> None:
         """Have a strategy and a configuration."""
         await self._append(self.user, "strategies", self.strategy, self._strategy("created", 0))
-        made = golden(
+        made = golden_event(
             "configuration.created",
             configuration__id=self.configuration,
             configuration__tickers=[TICKER],
@@ -43,46 +45,50 @@ class Cast:
         )
         await self._append(self.user, "configurations", self.configuration, made)
 
-    async def happens(self, domain: str, number: int) -> int:
+    async def append_event(self, domain: str, number: int) -> int:
         """Something of `domain`, another thing for each number; its sequence."""
         owner = EVERYBODY if domain == "items" else self.user
         id_, event = getattr(self, f"_{domain}")(number)
         return await self._append(owner, domain, id_, event)
 
-    async def checkpoint(self) -> None:
+    async def save_checkpoints(self) -> None:
         """What the owning services do about once a second: views as of now."""
-        values = JetStreamValues(self.journal.wire, stream=VIEWS, prefix="view")
+        values = JetStreamLatestValueStore(self.journal.wire, stream=VIEWS, prefix="view")
         for kind, owner in (
-            *((one, self.user) for one in VIEWS_OF_USERS),
+            *((one, self.user) for one in USER_VIEWS),
             (MetricsView, EVERYBODY),
         ):
             view, bounds = await load(self.journal.log, values, kind, owner)
-            await save(values, owner, name_of(kind), view, bounds)
+            await save(values, owner, checkpoint_name(kind), view, bounds)
 
-    async def log(self) -> list[Recorded]:
+    async def visible_events(self) -> list[RecordedEvent]:
         """What she and everybody can see, in order, and what was trimmed of it since."""
-        self.known |= {
+        self.seen_events |= {
             recorded.sequence: recorded
             for recorded in await self.journal.read()
             if recorded.place.owner in (self.user, EVERYBODY)
         }
-        return [self.known[sequence] for sequence in sorted(self.known)]
+        return [self.seen_events[sequence] for sequence in sorted(self.seen_events)]
 
     async def _append(self, owner: str, domain: str, entity: str, event: Any) -> int:
-        meta = Meta(id=new_id(), correlation="c-rows")
-        subject = Subject(owner, domain, entity)
-        return int(await self.journal.log.append([Draft(subject=subject, event=event, meta=meta)]))
+        meta = EventMetadata(id=new_id(), correlation="c-rows")
+        subject = EventSubject(owner, domain, entity)
+        return int(
+            await self.journal.log.append([EventDraft(subject=subject, event=event, metadata=meta)])
+        )
 
     def _orders(self, number: int) -> tuple[str, Any]:
         id_ = f"o{number // 3}"
-        return id_, (placed, accepted, rejected)[number % 3](id_, strategy_id=self.strategy)
+        return id_, (order_placed, order_accepted, order_rejected)[number % 3](
+            id_, strategy_id=self.strategy
+        )
 
     def _positions(self, number: int) -> tuple[str, Any]:
         symbol, quantity = f"POS{number % 4}", number % 7
         tag = "changed" if quantity else "closed"
         what = {"symbol": symbol, "quantity": quantity, "costBasis": quantity * 10}
         changes = {f"position__{name}": value for name, value in what.items()}
-        return symbol, golden(f"position.{tag}", **changes)
+        return symbol, golden_event(f"position.{tag}", **changes)
 
     def _strategies(self, number: int) -> tuple[str, Any]:
         tags = ("started", "signaled", "updated", "stopped")
@@ -91,22 +97,22 @@ class Cast:
     def _strategy(self, tag: str, number: int) -> Any:
         what = {"strategyId": self.strategy, "symbol": TICKER, "position": number}
         changes = {f"strategy__{name}": value for name, value in what.items()}
-        return golden(f"strategy.{tag}", **changes)
+        return golden_event(f"strategy.{tag}", **changes)
 
     def _decisions(self, number: int) -> tuple[str, Any]:
-        return f"{number}", golden("decision.made", decisionId=f"d{number}")
+        return f"{number}", golden_event("decision.made", decisionId=f"d{number}")
 
     def _alerts(self, number: int) -> tuple[str, Any]:
         level = ("info", "warning", "error")[number % 3]
-        return f"{number}", golden("alert.raised", alertId=f"a{number}", level=level)
+        return f"{number}", golden_event("alert.raised", alertId=f"a{number}", level=level)
 
     def _items(self, number: int) -> tuple[str, Any]:
         id_, ticker = f"{self.user}-i{number}", TICKER if number % 2 == 0 else "OTHER"
-        return id_, golden("item.analysed", item__id=id_, item__tickers=[ticker])
+        return id_, golden_event("item.analysed", item__id=id_, item__tickers=[ticker])
 
     def _notifications(self, number: int) -> tuple[str, Any]:
         if number % 5 == 4 and self._unread:
-            return "read", golden("notification.read", ids=[self._unread.pop()])
+            return "read", golden_event("notification.read", ids=[self._unread.pop()])
         id_ = f"n{number}"
         self._unread.append(id_)
-        return id_, golden("notification.created", notification__id=id_)
+        return id_, golden_event("notification.created", notification__id=id_)

@@ -4,52 +4,52 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from tests.integration.edge.house import Edge, House
-from tests.integration.edge.market import Journal, Market
+from tests.integration.edge.house import EdgeProcess, Harness
+from tests.integration.edge.market import EventLogDriver, QuoteDriver
 
 
 @pytest.fixture(scope="session")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
     """NATS and edges: nothing happens there but what tests say."""
-    made = House(tmp_path_factory.mktemp("house"))
+    made = Harness(tmp_path_factory.mktemp("house"))
     yield made
     made.close()
 
 
 @pytest.fixture(scope="session")
-def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def orders_harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
     """A house with the orders service, whose broker works what is placed."""
-    made = House(tmp_path_factory.mktemp("exchange"))
+    made = Harness(tmp_path_factory.mktemp("exchange"))
     try:
-        made.orders()
+        made.start_orders()
         yield made
     finally:
         made.close()
 
 
 @pytest.fixture
-def edge(house: House) -> Edge:
+def edge(harness: Harness) -> EdgeProcess:
     """An edge of default settings, shared: leave it as you found it."""
-    return house.shared_edge()
+    return harness.shared_edge()
 
 
 @pytest.fixture
-def lone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def isolated_harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
     """A house of the test's own, without any service yet."""
-    made = House(tmp_path_factory.mktemp("lone"))
+    made = Harness(tmp_path_factory.mktemp("lone"))
     yield made
     made.close()
 
 
 @pytest.fixture
-async def journal(house: House, edge: Edge) -> AsyncIterator[Journal]:  # noqa: ARG001
+async def journal(harness: Harness, edge: EdgeProcess) -> AsyncIterator[EventLogDriver]:  # noqa: ARG001
     """The log, which the edge has made."""
-    async with house.journal() as opened:
+    async with harness.journal() as opened:
         yield opened
 
 
 @pytest.fixture
-async def market(house: House, edge: Edge) -> AsyncIterator[Market]:  # noqa: ARG001
+async def market(harness: Harness, edge: EdgeProcess) -> AsyncIterator[QuoteDriver]:  # noqa: ARG001
     """The quotes, whose stream the edge has made."""
-    async with house.market() as opened:
+    async with harness.market() as opened:
         yield opened

@@ -9,80 +9,82 @@ from jsonschema import Draft202012Validator
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
-WHERE = "/docs/openapi.json"
-_HERE = "urn:document"
+OPENAPI_PATH = "/docs/openapi.json"
+_DOCUMENT_URI = "urn:document"
 
 
-class Document:
+class OpenApiDocument:
     """Which answers to which calls there are. `answered` are calls and statuses of answers that it
     was asked about."""
 
-    def __init__(self, told: dict[str, Any]) -> None:
-        self.told = _strict(told)
-        self.answered: set[tuple[str, str, int]] = set()
-        self.calls = {
+    def __init__(self, document: dict[str, Any]) -> None:
+        self.document = _close_objects(document)
+        self.covered_responses: set[tuple[str, str, int]] = set()
+        self.operations = {
             (verb.upper(), path): operation
-            for path, operations in self.told["paths"].items()
+            for path, operations in self.document["paths"].items()
             for verb, operation in operations.items()
         }
-        resource = DRAFT202012.create_resource(self.told)
-        self._registry: Registry[Any] = Registry().with_resource(_HERE, resource)
+        resource = DRAFT202012.create_resource(self.document)
+        self._registry: Registry[Any] = Registry().with_resource(_DOCUMENT_URI, resource)
         self._paths = {
             (verb, path): re.compile(re.sub(r"\{[^}]+\}", "[^/]+", path))
-            for verb, path in self.calls
+            for verb, path in self.operations
         }
 
-    def fits(self, answer: httpx.Response) -> None:
+    def assert_documented(self, response: httpx.Response) -> None:
         """Fail when it says nothing of such an answer, or something else. 405 says that there is no
         such call."""
-        verb, path = answer.request.method, answer.request.url.path
+        verb, path = response.request.method, response.request.url.path
         found = [call for call, form in self._paths.items()
                  if call[0] == verb and form.fullmatch(path)]  # fmt: skip
-        if answer.status_code == 405 or not found:
+        if response.status_code == 405 or not found:
             return
         call = next((one for one in found if one[1] == path), found[0])
-        said = self._resolved(self.calls[call]["responses"]).get(str(answer.status_code))
-        assert said is not None, (call, answer.status_code, "is not in the document")
-        self.answered.add((*call, answer.status_code))
-        said = self._resolved(said)
-        assert bool(said.get("content")) == bool(answer.content), (call, answer.status_code)
+        said = self._resolve_references(self.operations[call]["responses"]).get(
+            str(response.status_code)
+        )
+        assert said is not None, (call, response.status_code, "is not in the document")
+        self.covered_responses.add((*call, response.status_code))
+        said = self._resolve_references(said)
+        assert bool(said.get("content")) == bool(response.content), (call, response.status_code)
         for header in said.get("headers", {}):
-            assert header in answer.headers, (call, answer.status_code, header)
-        if not answer.content:
+            assert header in response.headers, (call, response.status_code, header)
+        if not response.content:
             return
         [(kind, content)] = said["content"].items()
-        assert answer.headers["content-type"].partition(";")[0] == kind
-        self._judge(content["schema"], answer.json(), (*call, answer.status_code))
+        assert response.headers["content-type"].partition(";")[0] == kind
+        self._assert_valid(content["schema"], response.json(), (*call, response.status_code))
 
-    def takes(self, call: tuple[str, str], body: Any) -> bool:
+    def accepts_body(self, operation: tuple[str, str], body: Any) -> bool:
         """Whether the call takes such a body, as far as the document says."""
-        schema = self.calls[call]["requestBody"]["content"]["application/json"]["schema"]
+        schema = self.operations[operation]["requestBody"]["content"]["application/json"]["schema"]
         return not list(Draft202012Validator(schema).iter_errors(body))
 
-    def _judge(self, schema: Any, value: Any, of: object) -> None:
-        rooted = json.loads(json.dumps(schema).replace('"#/', f'"{_HERE}#/'))
+    def _assert_valid(self, schema: Any, value: Any, label: object) -> None:
+        rooted = json.loads(json.dumps(schema).replace('"#/', f'"{_DOCUMENT_URI}#/'))
         errors = [
             f"{error.json_path}: {error.message[:300]}"
             for error in Draft202012Validator(rooted, registry=self._registry).iter_errors(value)
         ]
-        assert not errors, (of, errors)
+        assert not errors, (label, errors)
 
-    def _resolved(self, node: dict[str, Any]) -> dict[str, Any]:
+    def _resolve_references(self, node: dict[str, Any]) -> dict[str, Any]:
         while "$ref" in node:
-            target: Any = self.told
+            target: Any = self.document
             for part in node["$ref"].removeprefix("#/").split("/"):
                 target = target[part]
             node = target
         return node
 
 
-def _strict(node: Any) -> Any:
+def _close_objects(node: Any) -> Any:
     """With objects closed that name their properties: an answer has no others."""
     if isinstance(node, list):
-        return [_strict(item) for item in node]
+        return [_close_objects(item) for item in node]
     if not isinstance(node, dict):
         return node
-    told = {name: _strict(value) for name, value in node.items()}
+    told = {name: _close_objects(value) for name, value in node.items()}
     if isinstance(told.get("properties"), dict) and told.get("type") == "object":
         told.setdefault("additionalProperties", False)
     return told

@@ -8,17 +8,17 @@ import httpx
 import msgspec
 import psutil
 
-from tapewire.log.jetstream import Wire
-from tests.broker import LocalBroker
-from tests.integration.edge.house import Edge
-from tests.waiting import LOOK_SECONDS
+from tapewire.log.jetstream import NatsConnection
+from tests.broker import LocalNatsServer
+from tests.integration.edge.house import EdgeProcess
+from tests.waiting import POLL_INTERVAL_SECONDS
 
-REST_SECONDS = 60.0
-FIRST_LOOKS = 10
+IDLE_TIMEOUT_SECONDS = 60.0
+BASELINE_SAMPLE_COUNT = 10
 KIB = 1024
 
 
-class Sample(msgspec.Struct, frozen=True):
+class ResourceSample(msgspec.Struct, frozen=True):
     """The edge as it is now. Memory is in KiB."""
 
     rss: float
@@ -32,7 +32,7 @@ class Sample(msgspec.Struct, frozen=True):
     outboxes: int
 
     @property
-    def held(self) -> tuple[int, ...]:
+    def baseline_counts(self) -> tuple[int, ...]:
         """What is the same whenever nobody is there."""
         return (
             self.descriptors,
@@ -44,25 +44,25 @@ class Sample(msgspec.Struct, frozen=True):
         )
 
 
-MEMORY = ("rss", "pss")
+MEMORY_FIELDS = ("rss", "pss")
 
 
-class Gauges:
+class ResourceMonitor:
     """Reads them."""
 
-    def __init__(self, edge: Edge, broker: LocalBroker) -> None:
+    def __init__(self, edge: EdgeProcess, broker: LocalNatsServer) -> None:
         self._edge = edge
         self._broker = broker
         self._process = psutil.Process(edge.pid)
 
-    async def sample(self) -> Sample:
+    async def sample(self) -> ResourceSample:
         async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
-            subscriptions = await self._subscriptions(http)
+            subscriptions = await self._count_subscriptions(http)
         # A client of its own, closed again: the connection would be a descriptor.
         async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
-            own = _figures((await http.get(f"{self._edge.url}/metrics")).text)
+            own = _parse_prometheus((await http.get(f"{self._edge.url}/metrics")).text)
         memory = self._process.memory_full_info()
-        return Sample(
+        return ResourceSample(
             rss=memory.rss / KIB,
             pss=memory.pss / KIB,
             descriptors=self._process.num_fds(),
@@ -74,47 +74,50 @@ class Gauges:
             outboxes=own["tapewire_outbox_bytes"],
         )
 
-    async def live(self) -> int:
+    async def count_live_streams(self) -> int:
         """Streams that have all that was, and wait for what comes."""
         async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
-            own = _figures((await http.get(f"{self._edge.url}/metrics")).text)
+            own = _parse_prometheus((await http.get(f"{self._edge.url}/metrics")).text)
         return own["tapewire_connections_live"]
 
-    async def at_first(self) -> Sample:
+    async def sample_baseline(self) -> ResourceSample:
         """The least of a few samples: what is asked for a sample itself may still be leaving."""
-        samples = [await self.sample() for _ in range(FIRST_LOOKS)]
-        return min(samples, key=lambda one: one.held)
+        samples = [await self.sample() for _ in range(BASELINE_SAMPLE_COUNT)]
+        return min(samples, key=lambda one: one.baseline_counts)
 
-    async def at_rest(self, first: Sample) -> Sample:
+    async def wait_until_idle(self, baseline: ResourceSample) -> ResourceSample:
         """A sample once everybody has left; fails when what is held does not come down to what it
         was at `first`."""
-        deadline = asyncio.get_running_loop().time() + REST_SECONDS
+        deadline = asyncio.get_running_loop().time() + IDLE_TIMEOUT_SECONDS
         while True:
             sample = await self.sample()
-            if all(now <= was for now, was in zip(sample.held, first.held, strict=True)):
+            if all(
+                now <= was
+                for now, was in zip(sample.baseline_counts, baseline.baseline_counts, strict=True)
+            ):
                 return sample
             if asyncio.get_running_loop().time() > deadline:
-                raise AssertionError(f"the edge holds {sample}, it was {first}")
-            await asyncio.sleep(LOOK_SECONDS)
+                raise AssertionError(f"the edge holds {sample}, it was {baseline}")
+            await asyncio.sleep(POLL_INTERVAL_SECONDS)
 
-    async def _subscriptions(self, http: httpx.AsyncClient) -> int:
+    async def _count_subscriptions(self, http: httpx.AsyncClient) -> int:
         """Those of the edge's connection."""
         said = (await http.get(f"{self._broker.monitor_url}/connz")).json()
         [found] = [one for one in said["connections"] if one.get("name") == "tapewire edge"]
         return int(found["subscriptions"])
 
 
-def _figures(text: str) -> dict[str, int]:
+def _parse_prometheus(text: str) -> dict[str, int]:
     """Prometheus's, without labels."""
     pairs = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
     return {name: int(value) for name, _, value in pairs}
 
 
-async def kept(wire: Wire, streams: Sequence[str]) -> dict[str, int]:
+async def jetstream_counts(connection: NatsConnection, streams: Sequence[str]) -> dict[str, int]:
     """How many messages and consumers each of `streams` has, of JetStream."""
     found: dict[str, int] = {}
     for stream in streams:
-        answer = await wire.request(f"$JS.API.STREAM.INFO.{stream}", b"{}")
+        answer = await connection.request(f"$JS.API.STREAM.INFO.{stream}", b"{}")
         state = json.loads(answer.data)["state"]
         found[f"messages in {stream}"] = int(state["messages"])
         found[f"consumers of {stream}"] = int(state["consumer_count"])

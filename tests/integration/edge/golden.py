@@ -6,12 +6,12 @@ from typing import Any
 
 from tapewire.events import CATALOGUE, Event
 
-FOLDER = Path(__file__).parents[2] / "unit" / "events" / "golden"
+GOLDEN_FOLDER = Path(__file__).parents[2] / "unit" / "events" / "golden"
 
 
-def golden(name: str, **changes: Any) -> Event:
+def golden_event(name: str, **changes: Any) -> Event:
     """The event ``{name}.v1``, with fields of its JSON changed: ``strategy__status="stopped"``."""
-    fields = json.loads((FOLDER / f"{name}.v1.json").read_text())
+    fields = json.loads((GOLDEN_FOLDER / f"{name}.v1.json").read_text())
     for path, value in changes.items():
         *outer, last = path.split("__")
         place = fields

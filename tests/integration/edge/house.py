@@ -23,13 +23,13 @@ import psutil
 
 from tapewire.log.jetstream import connect
 from tests import sse
-from tests.broker import LocalBroker, _die_with_parent
-from tests.integration.edge.market import Journal, Market
-from tests.waiting import eventually
+from tests.broker import LocalNatsServer, _set_parent_death_signal
+from tests.integration.edge.market import EventLogDriver, QuoteDriver
+from tests.waiting import wait_until_async
 
-START_SECONDS = 90.0
-STOP_SECONDS = 60.0
-ANSWER_SECONDS = 60.0
+START_TIMEOUT_SECONDS = 90.0
+STOP_TIMEOUT_SECONDS = 60.0
+RESPONSE_TIMEOUT_SECONDS = 60.0
 """Patience with a machine that is slow or busy."""
 SETTINGS = {
     "TAPEWIRE_LOG_FORMAT": "json",
@@ -43,22 +43,22 @@ SETTINGS = {
     "TAPEWIRE_AGENT_HEARTBEAT": "0",
 }
 
-UNSET = ""
+USE_DEFAULT = ""
 """A setting of that value is left at its default."""
 
 
-class Service:
+class ManagedService:
     """A running service; made ready, or a failure that shows its log."""
 
     def __init__(
         self, name: str, settings: dict[str, str], folder: Path, fds: Sequence[int] = ()
     ) -> None:
         self.name = name
-        self.log = folder / f"{name}-{time.monotonic_ns()}.log"
+        self.log_file = folder / f"{name}-{time.monotonic_ns()}.log"
         reading, writing = os.pipe()
         plain = {k: v for k, v in os.environ.items() if not k.startswith(("TAPEWIRE_", "SSE_"))}
-        stated = {k: v for k, v in {**SETTINGS, **settings}.items() if v != UNSET}
-        with self.log.open("wb") as log:
+        stated = {k: v for k, v in {**SETTINGS, **settings}.items() if v != USE_DEFAULT}
+        with self.log_file.open("wb") as log:
             self.process = subprocess.Popen(  # noqa: PLW1509, RUF100
                 [sys.executable, "-m", f"services.{name}"],
                 env={**plain, **stated, "TAPEWIRE_READY_FD": str(writing)},
@@ -66,32 +66,32 @@ class Service:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                preexec_fn=_die_with_parent,
+                preexec_fn=_set_parent_death_signal,
             )
         os.close(writing)
-        self._reading = reading
+        self._ready_fd = reading
 
     def wait_ready(self) -> None:
-        ready, _, _ = select.select([self._reading], [], [], START_SECONDS)
-        said = os.read(self._reading, 100) if ready else b""
-        os.close(self._reading)
+        ready, _, _ = select.select([self._ready_fd], [], [], START_TIMEOUT_SECONDS)
+        said = os.read(self._ready_fd, 100) if ready else b""
+        os.close(self._ready_fd)
         if not said:
             self.kill()
-            raise AssertionError(f"{self.name} did not start: {self.log.read_text()[-3000:]}")
+            raise AssertionError(f"{self.name} did not start: {self.log_file.read_text()[-3000:]}")
 
     @property
     def pid(self) -> int:
         return self.process.pid
 
-    def lines(self) -> list[dict[str, Any]]:
+    def log_lines(self) -> list[dict[str, Any]]:
         """What it has logged, parsed; a line under way is left out."""
-        complete = self.log.read_text().rpartition("\n")[0]
+        complete = self.log_file.read_text().rpartition("\n")[0]
         return [json.loads(line) for line in complete.split("\n") if line]
 
-    def logged(self, event: str, **fields: Any) -> list[dict[str, Any]]:
+    def find_log_lines(self, event: str, **fields: Any) -> list[dict[str, Any]]:
         """The lines of that event with those fields."""
         wanted = {"event": event, **fields}
-        return [line for line in self.lines() if wanted.items() <= line.items()]
+        return [line for line in self.log_lines() if wanted.items() <= line.items()]
 
     def terminate(self) -> None:
         self.process.terminate()
@@ -100,10 +100,10 @@ class Service:
         """End it in order; its exit code."""
         self.process.terminate()
         try:
-            return self.process.wait(timeout=STOP_SECONDS)
+            return self.process.wait(timeout=STOP_TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired:
             self.kill()
-            last = self.log.read_text()[-3000:]
+            last = self.log_file.read_text()[-3000:]
             raise AssertionError(f"{self.name} ignored SIGTERM: {last}") from None
 
     def kill(self) -> None:
@@ -119,13 +119,13 @@ class Service:
         self.process.send_signal(signal.SIGCONT)
 
 
-class Door:
+class EdgeClient:
     """The ways in that a client has at `url`: an edge, or what stands before several."""
 
     url: str
-    told: Callable[[], int] = staticmethod(lambda: 0)
+    last_appended_sequence: Callable[[], int] = staticmethod(lambda: 0)
     """The last sequence that a test appended to the log of the house."""
-    _heard = 0
+    _followed_sequence = 0
 
     async def sign_in(self, user: str, roles: Sequence[str] = ()) -> str:
         """The cookie's value."""
@@ -138,23 +138,23 @@ class Door:
         """Ordinary requests, signed in by `cookie`."""
         cookies = {"session": cookie} if cookie is not None else None
         return httpx.AsyncClient(
-            base_url=self.url, cookies=cookies, trust_env=False, timeout=ANSWER_SECONDS
+            base_url=self.url, cookies=cookies, trust_env=False, timeout=RESPONSE_TIMEOUT_SECONDS
         )
 
-    async def hears(self, sequence: int) -> None:
+    async def wait_until_followed(self, sequence: int) -> None:
         """Wait until the edge has heard of the log up to `sequence`."""
-        if self._heard >= sequence:
+        if self._followed_sequence >= sequence:
             return
         async with self.client() as http:
 
             async def heard() -> bool:
                 told = (await http.get("/metrics")).text
-                self._heard = int(told.partition("\ntapewire_tape_head ")[2].split()[0])
-                return self._heard >= sequence
+                self._followed_sequence = int(told.partition("\ntapewire_tape_head ")[2].split()[0])
+                return self._followed_sequence >= sequence
 
-            await eventually(f"{self.url} has heard of the log up to {sequence}", heard)
+            await wait_until_async(f"{self.url} has heard of the log up to {sequence}", heard)
 
-    async def knows(self, *symbols: str) -> None:
+    async def wait_for_quotes(self, *symbols: str) -> None:
         """Wait until the edge has heard of a quote of each of `symbols`."""
         params = {"symbols": ",".join(symbols)}
         async with self.client() as http:
@@ -163,21 +163,21 @@ class Door:
                 prices = (await http.get("/api/prices", params=params)).json()["prices"]
                 return len(prices) == len(symbols)
 
-            await eventually(f"{self.url} knows {symbols}", known)
+            await wait_until_async(f"{self.url} knows {symbols}", known)
 
-    async def follow(self, path: str, cookie: str | None = None, **how: Any) -> sse.Stream:
+    async def open_stream(self, path: str, cookie: str | None = None, **how: Any) -> sse.SseStream:
         """An open stream, its opening read. Without an id it begins with what the edge has heard:
         that is all that was appended before."""
         if how.get("last_event_id") is None:
-            await self.hears(self.told())
-        return await sse.follow(self.url, path, cookie=cookie, **how)
+            await self.wait_until_followed(self.last_appended_sequence())
+        return await sse.open_stream(self.url, path, cookie=cookie, **how)
 
-    async def connect(self, path: str, cookie: str | None = None, **how: Any) -> sse.Stream:
+    async def connect(self, path: str, cookie: str | None = None, **how: Any) -> sse.SseStream:
         """An answer, whatever it is."""
         return await sse.connect(self.url, path, cookie=cookie, **how)
 
 
-class Edge(Door, Service):
+class EdgeProcess(EdgeClient, ManagedService):
     """An edge from outside."""
 
     def __init__(self, settings: dict[str, str], folder: Path, port: int = 0) -> None:
@@ -186,85 +186,91 @@ class Edge(Door, Service):
             self.url = f"http://127.0.0.1:{self.port}"
             fd = listening.fileno()
             settings = {**settings, "TAPEWIRE_LISTEN_FD": str(fd)}
-            Service.__init__(self, "edge", settings, folder, [fd])
+            ManagedService.__init__(self, "edge", settings, folder, [fd])
 
     async def health(self) -> dict[str, Any]:
         async with self.client() as http:
             return dict((await http.get("/health")).json())
 
-    def memory(self) -> int:
+    def resident_bytes(self) -> int:
         """Resident bytes."""
         return int(psutil.Process(self.pid).memory_info().rss)
 
-    def descriptors(self) -> int:
+    def open_descriptors(self) -> int:
         return int(psutil.Process(self.pid).num_fds())
 
 
-class House:
+class Harness:
     """A message server and what runs on it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._services: list[Service] = []
-        self._shared: dict[tuple[tuple[str, str], ...], Edge] = {}
-        self._appended = 0
-        self.broker = LocalBroker(folder, monitored=True)
+        self._services: list[ManagedService] = []
+        self._shared_edges: dict[tuple[tuple[str, str], ...], EdgeProcess] = {}
+        self._last_appended_sequence = 0
+        self.broker = LocalNatsServer(folder, with_monitoring=True)
         self.broker.start()
 
-    def edge(self, port: int = 0, **settings: object) -> Edge:
+    def start_edge(self, port: int = 0, **settings: object) -> EdgeProcess:
         """A new edge; `settings` are environment variables."""
-        made: Edge = self.begin(lambda *of: Edge(*of, port), **settings)
-        made.told = lambda: self._appended
-        self._ready(made)
+        made: EdgeProcess = self.start_process(lambda *of: EdgeProcess(*of, port), **settings)
+        made.last_appended_sequence = lambda: self._last_appended_sequence
+        self._wait_ready(made)
         return made
 
-    def begin(self, make: Callable[[dict[str, str], Path], Any], **settings: object) -> Any:
+    def start_process(
+        self, factory: Callable[[dict[str, str], Path], Any], **settings: object
+    ) -> Any:
         """What `make` makes of settings and a folder, without waiting until it is ready."""
-        made = make(self._settings(settings), self._folder)
+        made = factory(self._with_nats_url(settings), self._folder)
         self._services.append(made)
         return made
 
-    def shared_edge(self, **settings: object) -> Edge:
+    def shared_edge(self, **settings: object) -> EdgeProcess:
         """An edge of these settings for tests that leave it as they found it."""
-        key = tuple(sorted(self._settings(settings).items()))
-        if key not in self._shared:
-            self._shared[key] = self.edge(**settings)
-        return self._shared[key]
+        key = tuple(sorted(self._with_nats_url(settings).items()))
+        if key not in self._shared_edges:
+            self._shared_edges[key] = self.start_edge(**settings)
+        return self._shared_edges[key]
 
-    def orders(self) -> Service:
-        return self.service("orders")
+    def start_orders(self) -> ManagedService:
+        return self.start_service("orders")
 
-    def service(self, name: str, **settings: object) -> Service:
+    def start_service(self, name: str, **settings: object) -> ManagedService:
         """A new process of the service `name`."""
-        return self._ready(self.begin(lambda *of: Service(name, *of), **settings))
+        return self._wait_ready(
+            self.start_process(lambda *of: ManagedService(name, *of), **settings)
+        )
 
     def log_text(self) -> str:
         """What all services ever said."""
-        return "".join(service.log.read_text(errors="replace") for service in self._services)
+        return "".join(service.log_file.read_text(errors="replace") for service in self._services)
 
     @contextlib.asynccontextmanager
-    async def journal(self) -> AsyncIterator[Journal]:
+    async def journal(self) -> AsyncIterator[EventLogDriver]:
         """The log; start an edge first, which makes the streams."""
         wire = await connect(self.broker.url, "test")
-        yield Journal(wire, self._note)
+        yield EventLogDriver(wire, self._record_appended)
         await wire.close()
 
     @contextlib.asynccontextmanager
-    async def market(self) -> AsyncIterator[Market]:
+    async def market(self) -> AsyncIterator[QuoteDriver]:
         """The quotes; start an edge first, which makes the streams."""
         wire = await connect(self.broker.url, "test")
-        yield Market(wire)
+        yield QuoteDriver(wire)
         await wire.close()
 
-    def _note(self, sequence: int) -> None:
+    def _record_appended(self, sequence: int) -> None:
         """Tests append side by side; 0 says that the log was made anew."""
-        self._appended = max(self._appended, sequence) if sequence else 0
+        self._last_appended_sequence = (
+            max(self._last_appended_sequence, sequence) if sequence else 0
+        )
 
-    def _settings(self, settings: dict[str, Any]) -> dict[str, str]:
+    def _with_nats_url(self, settings: dict[str, Any]) -> dict[str, str]:
         given = {name: str(value) for name, value in settings.items()}
         return {"TAPEWIRE_NATS_URL": self.broker.url, **given}
 
-    def _ready(self, service: Any) -> Any:
+    def _wait_ready(self, service: Any) -> Any:
         service.wait_ready()
         return service
 

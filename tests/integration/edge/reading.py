@@ -1,7 +1,7 @@
 """What tests of streams with ids have in common."""
 
 
-async def upto(stream, sequence: int):
+async def read_through(stream, sequence: int):
     """Read on to `sequence`; the sequences of what came with an id, and what came as events."""
     before = len(stream.frames)
     await stream.until(
@@ -10,7 +10,7 @@ async def upto(stream, sequence: int):
     return [frame.sequence for frame in stream.frames[before:] if frame.id is not None]
 
 
-async def is_reset(stream, reason, requested):
+async def assert_reset(stream, reason, requested):
     """The reset, after which the snapshot is what comes next."""
     reset, snapshot = await stream.read(), await stream.read()
     assert reset.event == "stream:reset"

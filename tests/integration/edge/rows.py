@@ -9,18 +9,18 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from tapewire.events import ItemAnalysed
-from tapewire.log import Recorded
-from tapewire.log.views import fold
+from tapewire.log import RecordedEvent
+from tapewire.log.views import apply_event
 from tapewire.views import NotificationsView, OrdersView, PositionsView, StrategiesView
-from tests.integration.edge.cast import TICKER, Cast
+from tests.integration.edge.cast import TICKER, UserScenario
 
-VALUES = ("metrics", "price:update", "PRICE_UPDATE", "subscribed")
+VALUE_EVENTS = ("metrics", "price:update", "PRICE_UPDATE", "subscribed")
 """Frames of newest-wins values, which may come at any time."""
 
 # What a reader knows after some frames, and what the log says.
 
 
-def _orders_told(frames: Iterable[Any]) -> dict[str, str]:
+def _orders_from_frames(frames: Iterable[Any]) -> dict[str, str]:
     orders: dict[str, str] = {}
     for frame in frames:
         if frame.event in ("order:update", "order:fill"):
@@ -31,12 +31,12 @@ def _orders_told(frames: Iterable[Any]) -> dict[str, str]:
     return orders
 
 
-def _orders_true(events: Sequence[Recorded]) -> dict[str, str]:
-    view = _folded(OrdersView(), events)
+def _orders_from_log(events: Sequence[RecordedEvent]) -> dict[str, str]:
+    view = _fold_view(OrdersView(), events)
     return {one.order_id: one.status.value for one in view.orders()}
 
 
-def _positions_told(frames: Iterable[Any]) -> dict[str, int]:
+def _positions_from_frames(frames: Iterable[Any]) -> dict[str, int]:
     held: dict[str, int] = {}
     for frame in frames:
         if frame.event == "position:update":
@@ -46,12 +46,12 @@ def _positions_told(frames: Iterable[Any]) -> dict[str, int]:
     return {symbol: quantity for symbol, quantity in held.items() if quantity}
 
 
-def _positions_true(events: Sequence[Recorded]) -> dict[str, int]:
-    view = _folded(PositionsView(), events)
+def _positions_from_log(events: Sequence[RecordedEvent]) -> dict[str, int]:
+    view = _fold_view(PositionsView(), events)
     return {one.symbol: int(one.quantity) for one in view.positions() if one.quantity}
 
 
-def _strategies_told(frames: Iterable[Any]) -> dict[str, tuple[str, int]]:
+def _strategies_from_frames(frames: Iterable[Any]) -> dict[str, tuple[str, int]]:
     known: dict[str, tuple[str, int]] = {}
     for frame in frames:
         if frame.event == "initial_state" or (frame.event or "").startswith("STRATEGY_"):
@@ -60,12 +60,12 @@ def _strategies_told(frames: Iterable[Any]) -> dict[str, tuple[str, int]]:
     return known
 
 
-def _strategies_true(events: Sequence[Recorded]) -> dict[str, tuple[str, int]]:
-    view = _folded(StrategiesView(), events)
+def _strategies_from_log(events: Sequence[RecordedEvent]) -> dict[str, tuple[str, int]]:
+    view = _fold_view(StrategiesView(), events)
     return {one.strategy_id: (one.status.value, int(one.position)) for one in view.strategies()}
 
 
-def _unread_told(frames: Iterable[Any]) -> int:
+def _unread_from_frames(frames: Iterable[Any]) -> int:
     """By number: a snapshot does not say which."""
     unread = 0
     for frame in frames:
@@ -78,111 +78,121 @@ def _unread_told(frames: Iterable[Any]) -> int:
     return unread
 
 
-def _unread_true(events: Sequence[Recorded]) -> int:
-    return int(_folded(NotificationsView(), events).unread)
+def _unread_from_log(events: Sequence[RecordedEvent]) -> int:
+    return int(_fold_view(NotificationsView(), events).unread)
 
 
-def _folded(view: Any, events: Sequence[Recorded]) -> Any:
+def _fold_view(view: Any, events: Sequence[RecordedEvent]) -> Any:
     for recorded in events:
-        if recorded.place.domain == view.domain:
-            fold(view, recorded)
+        if recorded.event_subject.domain == view.domain:
+            apply_event(view, recorded)
     return view
 
 
-def _names(event: str, field: str) -> Callable[[Iterable[Any]], list[Any]]:
-    def told(frames: Iterable[Any]) -> list[Any]:
+def _values_from_frames(event: str, field: str) -> Callable[[Iterable[Any]], list[Any]]:
+    def from_frames(frames: Iterable[Any]) -> list[Any]:
         return [frame.data[field] for frame in frames if frame.event == event]
 
-    return told
+    return from_frames
 
 
-def _happenings(domain: str, name: Callable[[Any], Any]) -> Callable[[Sequence[Recorded]], Any]:
-    def true(events: Sequence[Recorded]) -> list[Any]:
-        shown = [name(one.event) for one in events if one.place.domain == domain]
+def _values_from_log(
+    domain: str, name: Callable[[Any], Any]
+) -> Callable[[Sequence[RecordedEvent]], Any]:
+    def from_log(events: Sequence[RecordedEvent]) -> list[Any]:
+        shown = [name(one.event) for one in events if one.event_subject.domain == domain]
         return [one for one in shown if one is not None]
 
-    return true
+    return from_log
 
 
-def _every_item(event: Any) -> str | None:
+def _item_id(event: Any) -> str | None:
     return event.item.id if isinstance(event, ItemAnalysed) else None
 
 
-def _item_of_it(event: Any) -> str | None:
-    return event.item.id if _every_item(event) and TICKER in event.item.tickers else None
+def _matching_item_id(event: Any) -> str | None:
+    return event.item.id if _item_id(event) and TICKER in event.item.tickers else None
 
 
-class Row:
+class StreamCase:
     """A stream. `domain` is what happens on it, `snake` says how its keys are written."""
 
     def __init__(
         self,
         path: str,
         domain: str,
-        told: Callable[[Iterable[Any]], Any],
-        truth: Callable[[Sequence[Recorded]], Any],
+        from_frames: Callable[[Iterable[Any]], Any],
+        from_log: Callable[[Sequence[RecordedEvent]], Any],
         *,
-        open_to_all: bool = False,
+        is_public: bool = False,
     ) -> None:
         self.path = path
         self.domain = domain
-        self.told = told
-        self.truth = truth
-        self.open_to_all = open_to_all
-        self.snake = path.startswith("/sse/") or not path.startswith("/api/stream")
-        self.hello = "CONNECTED" if path.startswith("/sse/") else "connected"
+        self.from_frames = from_frames
+        self.from_log = from_log
+        self.is_public = is_public
+        self.is_snake_case = path.startswith("/sse/") or not path.startswith("/api/stream")
+        self.connected_event = "CONNECTED" if path.startswith("/sse/") else "connected"
 
     def __repr__(self) -> str:
         return self.path
 
-    def of(self, cast: Cast) -> str:
+    def path_for(self, scenario: UserScenario) -> str:
         """Its path, for a user's own strategy and configuration."""
-        return self.path.format(strategy=cast.strategy, configuration=cast.configuration)
+        return self.path.format(strategy=scenario.strategy, configuration=scenario.configuration)
 
 
 _DECISIONS = (
-    _names("ai:decision", "decisionId"),
-    _happenings("decisions", lambda e: e.decision_id),
+    _values_from_frames("ai:decision", "decisionId"),
+    _values_from_log("decisions", lambda e: e.decision_id),
 )
-_CHANGES = (
-    _names("strategy:update", "position"),
-    _happenings("strategies", lambda event: event.strategy.position),
+_STRATEGY_UPDATES = (
+    _values_from_frames("strategy:update", "position"),
+    _values_from_log("strategies", lambda event: event.strategy.position),
 )
-_ALERTS = (_names("alert:new", "alertId"), _happenings("alerts", lambda event: event.alert_id))
-_ORDERS, _POSITIONS = (_orders_told, _orders_true), (_positions_told, _positions_true)
-_STRATEGIES = (_strategies_told, _strategies_true)
-_NEW_ITEMS = _names("new_item", "id")
+_ALERTS = (
+    _values_from_frames("alert:new", "alertId"),
+    _values_from_log("alerts", lambda event: event.alert_id),
+)
+_ORDERS, _POSITIONS = (
+    (_orders_from_frames, _orders_from_log),
+    (_positions_from_frames, _positions_from_log),
+)
+_STRATEGIES = (_strategies_from_frames, _strategies_from_log)
+_NEW_ITEMS = _values_from_frames("new_item", "id")
 _TOPICS = "/api/stream?topics=orders,positions,strategies,alerts,ai-decisions,prices:NONE"
 
-ROWS = [
-    Row("/api/stream/orders", "orders", *_ORDERS),
-    Row("/api/stream/positions", "positions", *_POSITIONS),
-    Row("/api/stream/trading", "orders", *_ORDERS),
-    Row("/api/stream/trading?both", "positions", *_POSITIONS),
-    Row("/api/stream/ai-decisions", "decisions", *_DECISIONS),
-    Row("/api/stream/strategies", "strategies", *_CHANGES),
-    Row("/api/stream/strategies/{strategy}", "strategies", *_CHANGES),
-    Row("/api/stream/alerts", "alerts", *_ALERTS),
-    Row(_TOPICS, "orders", *_ORDERS),
-    Row(f"{_TOPICS}&and", "alerts", *_ALERTS),
-    Row("/sse/strategies", "strategies", *_STRATEGIES),
-    Row("/sse/strategies/reconnect", "strategies", *_STRATEGIES),
-    Row("/sse/strategy/{strategy}", "strategies", *_STRATEGIES),
-    Row("/api/v2/stream", "items", _NEW_ITEMS, _happenings("items", _every_item), open_to_all=True),
-    Row(
+STREAM_CASES = [
+    StreamCase("/api/stream/orders", "orders", *_ORDERS),
+    StreamCase("/api/stream/positions", "positions", *_POSITIONS),
+    StreamCase("/api/stream/trading", "orders", *_ORDERS),
+    StreamCase("/api/stream/trading?both", "positions", *_POSITIONS),
+    StreamCase("/api/stream/ai-decisions", "decisions", *_DECISIONS),
+    StreamCase("/api/stream/strategies", "strategies", *_STRATEGY_UPDATES),
+    StreamCase("/api/stream/strategies/{strategy}", "strategies", *_STRATEGY_UPDATES),
+    StreamCase("/api/stream/alerts", "alerts", *_ALERTS),
+    StreamCase(_TOPICS, "orders", *_ORDERS),
+    StreamCase(f"{_TOPICS}&and", "alerts", *_ALERTS),
+    StreamCase("/sse/strategies", "strategies", *_STRATEGIES),
+    StreamCase("/sse/strategies/reconnect", "strategies", *_STRATEGIES),
+    StreamCase("/sse/strategy/{strategy}", "strategies", *_STRATEGIES),
+    StreamCase(
+        "/api/v2/stream", "items", _NEW_ITEMS, _values_from_log("items", _item_id), is_public=True
+    ),
+    StreamCase(
         "/api/v2/configurations/{configuration}/stream",
         "items",
         _NEW_ITEMS,
-        _happenings("items", _item_of_it),
+        _values_from_log("items", _matching_item_id),
     ),
-    Row("/api/sse/notifications", "notifications", _unread_told, _unread_true),
+    StreamCase("/api/sse/notifications", "notifications", _unread_from_frames, _unread_from_log),
 ]
-DOMAINS = sorted({row.domain for row in ROWS})
-every_row = [row for row in ROWS if not row.path.endswith(("both", "and"))]
+DOMAINS = sorted({row.domain for row in STREAM_CASES})
+UNIQUE_STREAM_CASES = [row for row in STREAM_CASES if not row.path.endswith(("both", "and"))]
 """Each stream once."""
 
 
-async def opened(edge: Any, path: str, cookie: str | None = None, **how: Any) -> Any:
+async def open_stream(edge: Any, path: str, cookie: str | None = None, **how: Any) -> Any:
     """An open stream of any family, its opening read."""
     stream = await edge.connect(path, cookie, **how)
     assert stream.status == 200, (path, stream.status, await stream.body())
@@ -192,11 +202,11 @@ async def opened(edge: Any, path: str, cookie: str | None = None, **how: Any) ->
     return stream
 
 
-async def begun(stream: Any) -> list[Any]:
+async def read_initial_frames(stream: Any) -> list[Any]:
     """What a stream begins with, up to the frame with the id of its place; values left out."""
     frames = []
     while not frames or frames[-1].id is None:
         frame = await stream.read()
-        if frame.event not in VALUES or frame.id is not None:
+        if frame.event not in VALUE_EVENTS or frame.id is not None:
             frames.append(frame)
     return frames

@@ -7,28 +7,28 @@ from collections.abc import AsyncIterator, Callable
 import httpx
 import pytest
 
-from tests.integration.edge.house import Edge, House
-from tests.integration.edge.market import placed
-from tests.waiting import eventually
+from tests.integration.edge.house import EdgeProcess, Harness
+from tests.integration.edge.market import order_placed
+from tests.waiting import wait_until_async
 
 GOOD = {"symbol": "GOOD", "side": "buy", "type": "limit", "qty": 10, "limitPrice": 1}
 MARKET = {"symbol": "GOOD", "side": "buy", "type": "market", "qty": 10}
 
 
 @pytest.fixture
-def edge(exchange: House) -> Edge:
-    return exchange.shared_edge()
+def edge(orders_harness: Harness) -> EdgeProcess:
+    return orders_harness.shared_edge()
 
 
 @pytest.fixture
-async def cookie(exchange: House, edge: Edge, fresh: Callable[[str], str]) -> str:
-    async with exchange.market() as market:
-        await market.quote("GOOD")
+async def cookie(orders_harness: Harness, edge: EdgeProcess, fresh: Callable[[str], str]) -> str:
+    async with orders_harness.market() as market:
+        await market.publish("GOOD")
     return await edge.sign_in(fresh("alice"))
 
 
 @pytest.fixture
-async def http(edge: Edge, cookie: str) -> AsyncIterator[httpx.AsyncClient]:
+async def http(edge: EdgeProcess, cookie: str) -> AsyncIterator[httpx.AsyncClient]:
     async with edge.client(cookie) as client:
         yield client
 
@@ -175,10 +175,10 @@ class TestNoOrderAtAll:
         assert answer.json()["statusCode"] == 413
 
     async def test_an_enormous_one_is_not_taken_in(
-        self, edge: Edge, http: httpx.AsyncClient
+        self, edge: EdgeProcess, http: httpx.AsyncClient
     ) -> None:
         """10 MB, declared and not: refused, or cut off; the edge does not keep it."""
-        before = edge.memory()
+        before = edge.resident_bytes()
 
         async def endless():
             for _ in range(160):
@@ -190,7 +190,7 @@ class TestNoOrderAtAll:
             except httpx.TransportError:
                 continue
             assert answer.status_code == 413
-        assert edge.memory() - before < 5_000_000
+        assert edge.resident_bytes() - before < 5_000_000
 
     async def test_content_types_do_not_matter(self, http: httpx.AsyncClient) -> None:
         for kind in ("text/plain", "application/x-www-form-urlencoded", "nonsense"):
@@ -226,7 +226,7 @@ class TestWhatWorks:
         answer = await http.post("/api/orders", content=with_raw("qty", '1,"qty":2'))
         assert answer.status_code in (201, 422)
 
-    async def test_1000_at_once(self, edge: Edge, cookie: str) -> None:
+    async def test_1000_at_once(self, edge: EdgeProcess, cookie: str) -> None:
         async def place(number: int):
             body = json.dumps({**GOOD, "clientOrderId": f"c-{number}"}).encode()
             while True:
@@ -257,10 +257,10 @@ class TestTheServiceIsAway:
         ],
     )
     async def test_503_and_when_to_try_again(
-        self, house: House, fresh: Callable[[str], str], method: str, path: str
+        self, harness: Harness, fresh: Callable[[str], str], method: str, path: str
     ) -> None:
         """`house` has no orders service. Bad input is 422 all the same."""
-        edge = house.shared_edge()
+        edge = harness.shared_edge()
         async with edge.client(await edge.sign_in(fresh("alice"))) as http:
             answer = await http.request(method, path, json=GOOD)
             bad = await http.post("/api/orders", json={})
@@ -270,16 +270,16 @@ class TestTheServiceIsAway:
         assert (body["error"], body["statusCode"]) == ("Service Unavailable", 503)
         assert bad.status_code == 422
 
-    async def test_nats_is_away(self, lone: House) -> None:
+    async def test_nats_is_away(self, isolated_harness: Harness) -> None:
         """Streams and requests say so; what is open stays open and goes on."""
-        edge = lone.edge()
+        edge = isolated_harness.start_edge()
         cookie = await edge.sign_in("alice")
         async with (
-            await edge.follow("/api/stream/orders", cookie) as stream,
+            await edge.open_stream("/api/stream/orders", cookie) as stream,
             edge.client(cookie) as http,
         ):
-            await stream.until("order:update")
-            lone.broker.kill()
+            await stream.read_until("order:update")
+            isolated_harness.broker.kill()
             answer = await http.post("/api/orders", json=GOOD)
             assert answer.status_code == 503
             assert answer.headers["retry-after"]
@@ -291,7 +291,7 @@ class TestTheServiceIsAway:
             async def degraded():
                 return (await http.get("/health/ready")).status_code == 503
 
-            await eventually("the edge knows that it hears nothing", degraded)
+            await wait_until_async("the edge knows that it hears nothing", degraded)
             for refusing in ("/api/session", "/api/sse/status", "/api/prices"):
                 answer = await http.get(refusing)
                 assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
@@ -299,10 +299,10 @@ class TestTheServiceIsAway:
             health = await http.get("/health/sse")
             assert (health.status_code, health.json()["listener_active"]) == (200, False)
             assert (await http.get("/health")).json()["sse"]["status"] == "degraded"
-            lone.broker.start()
-            async with lone.journal() as journal:
-                last = await journal.append("alice", placed("after"))
-            frame = await stream.until("the event", lambda f: f.id)
+            isolated_harness.broker.start()
+            async with isolated_harness.journal() as journal:
+                last = await journal.append("alice", order_placed("after"))
+            frame = await stream.read_until("the event", lambda f: f.id)
             assert frame.sequence == last
 
 
@@ -321,12 +321,14 @@ class TestOtherPaths:
             assert body.keys() >= {"error", "message", "statusCode"}
 
     @pytest.mark.parametrize("name", ["%00", "x%00.js", "a" * 300, "a/" * 3000, "%ff"])
-    async def test_what_is_no_name_of_a_file_is_not_found(self, edge: Edge, name: str) -> None:
+    async def test_what_is_no_name_of_a_file_is_not_found(
+        self, edge: EdgeProcess, name: str
+    ) -> None:
         """The file system refused to look, and that was a 500."""
         async with await edge.connect(f"/static/{name}") as answer:
             assert answer.status == 404, await answer.body()
 
-    async def test_paths_do_not_leave_their_folders(self, edge: Edge) -> None:
+    async def test_paths_do_not_leave_their_folders(self, edge: EdgeProcess) -> None:
         for path in ("/static/../__main__.py", "/static/%2e%2e/__main__.py", "/static//etc/passwd"):
             answer = await edge.connect(path)
             assert answer.status == 404, path

@@ -9,9 +9,9 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from tests.integration.edge.house import Edge, House
-from tests.integration.edge.market import Journal, placed
-from tests.waiting import until
+from tests.integration.edge.house import EdgeProcess, Harness
+from tests.integration.edge.market import EventLogDriver, order_placed
+from tests.waiting import wait_until
 
 ORDERS = "/api/stream/orders"
 PRICES = "/api/stream/prices"
@@ -48,9 +48,9 @@ async def ready(edge):
 
 class TestWhoIsSentAway:
     async def test_is_told_before_in_every_family_and_closed_by_a_retry_of_its_own(
-        self, house: House, alice: str
+        self, harness: Harness, alice: str
     ) -> None:
-        leaving = house.edge(TAPEWIRE_DRAIN_SECONDS=DRAIN_SECONDS)
+        leaving = harness.start_edge(TAPEWIRE_DRAIN_SECONDS=DRAIN_SECONDS)
         cookie = await leaving.sign_in(alice)
         fields = {
             ORDERS: "closesInMs",
@@ -63,15 +63,17 @@ class TestWhoIsSentAway:
         }
         streams = {path: await leaving.connect(path, cookie) for path in fields}
         for stream in streams.values():
-            await stream.until("the greeting", lambda f: (f.event or "").lower() == "connected")
+            await stream.read_until(
+                "the greeting", lambda f: (f.event or "").lower() == "connected"
+            )
         leaving.terminate()
 
         for path, field in fields.items():
             stream = streams[path]
-            told = await stream.until(f"a notice on {path}", draining)
+            told = await stream.read_until(f"a notice on {path}", draining)
             assert told.id is None
             assert 0 < told.data[field] <= 1000 * DRAIN_SECONDS / 2
-            rest = await stream.rest()
+            rest = await stream.read_to_end()
             assert rest[-1].event is None
             assert 200 <= rest[-1].retry <= 2000
             assert not any(map(draining, rest)), "told twice"
@@ -79,21 +81,21 @@ class TestWhoIsSentAway:
             assert await stream._reader.read() == b""
             await stream.close()
         assert await asyncio.to_thread(leaving.process.wait, 60) == 0
-        assert {line["reason"] for line in leaving.logged("stream closed")} == {"drain"}
+        assert {line["reason"] for line in leaving.find_log_lines("stream closed")} == {"drain"}
 
     async def test_is_served_until_then_while_nobody_new_is_sent_there(
-        self, house: House, alice: str, journal: Journal
+        self, harness: Harness, alice: str, journal: EventLogDriver
     ) -> None:
-        leaving = house.edge(TAPEWIRE_DRAIN_SECONDS=LONG_SECONDS)
+        leaving = harness.start_edge(TAPEWIRE_DRAIN_SECONDS=LONG_SECONDS)
         cookie = await leaving.sign_in(alice)
         async with (
             leaving.client(cookie) as browser,
-            await leaving.follow(ORDERS, cookie) as stream,
+            await leaving.open_stream(ORDERS, cookie) as stream,
         ):
             await browser.get("/api/session")  # leaves a connection open that could be used again
             assert await ready(leaving)
             leaving.terminate()
-            await until("it drains", lambda: leaving.logged("drains"))
+            await wait_until("it drains", lambda: leaving.find_log_lines("drains"))
             assert not await ready(leaving)
             # What a proxy sends on a connection that it keeps is answered, once; a stream is not
             # refused there, which would end an EventSource for good.
@@ -103,16 +105,16 @@ class TestWhoIsSentAway:
                 await browser.get("/api/session")
             with pytest.raises(OSError):  # noqa: PT011 - refused or reset, as the kernel likes
                 await leaving.connect(ORDERS, cookie)
-            last = await journal.append(alice, placed("meanwhile"))
-            await stream.until("the event", lambda f: f.id and f.sequence == last)
+            last = await journal.append(alice, order_placed("meanwhile"))
+            await stream.read_until("the event", lambda f: f.id and f.sequence == last)
 
-    async def test_ends_the_drain_by_going(self, house: House, alice: str) -> None:
+    async def test_ends_the_drain_by_going(self, harness: Harness, alice: str) -> None:
         """As the browser client does; nobody has to be waited for then."""
-        leaving = house.edge(TAPEWIRE_DRAIN_SECONDS=LONG_SECONDS)
+        leaving = harness.start_edge(TAPEWIRE_DRAIN_SECONDS=LONG_SECONDS)
         cookie = await leaving.sign_in(alice)
-        streams = [await leaving.follow(ORDERS, cookie) for _ in range(3)]
+        streams = [await leaving.open_stream(ORDERS, cookie) for _ in range(3)]
         leaving.terminate()
-        await until("it drains", lambda: leaving.logged("drains"))
+        await wait_until("it drains", lambda: leaving.find_log_lines("drains"))
         for stream in streams:
             await stream.close()
         assert await asyncio.to_thread(leaving.process.wait, 30) == 0
@@ -123,66 +125,68 @@ class TestWhoTakesOver:
         "path", [ORDERS, PRICES, "/sse/strategies", "/api/v2/stream", "/api/sse/notifications"]
     )
     async def test_hears_that_it_is_live_when_it_asked(
-        self, edge: Edge, alice: str, path: str
+        self, edge: EdgeProcess, alice: str, path: str
     ) -> None:
         cookie = await edge.sign_in(alice)
         async with await edge.connect(path + HANDOVER, cookie) as stream:
-            await stream.until("the sign", is_live)
+            await stream.read_until("the sign", is_live)
             assert any((f.event or "").lower() == "connected" for f in stream.frames)
 
     async def test_hears_it_after_all_that_it_had_missed(
-        self, edge: Edge, alice: str, journal: Journal
+        self, edge: EdgeProcess, alice: str, journal: EventLogDriver
     ) -> None:
         cookie = await edge.sign_in(alice)
-        async with await edge.follow(ORDERS, cookie) as before:
-            first = (await before.until("order:update")).id
-        missed = [await journal.append(alice, placed(f"missed-{n}")) for n in range(20)]
-        async with await edge.follow(ORDERS + HANDOVER, cookie, last_event_id=first) as stream:
-            await stream.until("the sign", is_live)
+        async with await edge.open_stream(ORDERS, cookie) as before:
+            first = (await before.read_until("order:update")).id
+        missed = [await journal.append(alice, order_placed(f"missed-{n}")) for n in range(20)]
+        async with await edge.open_stream(ORDERS + HANDOVER, cookie, last_event_id=first) as stream:
+            await stream.read_until("the sign", is_live)
             assert stream.sequences == missed
-            last = await journal.append(alice, placed("later"))
-            await stream.until("what is new", lambda f: f.id and f.sequence == last)
+            last = await journal.append(alice, order_placed("later"))
+            await stream.read_until("what is new", lambda f: f.id and f.sequence == last)
             assert sum(map(is_live, stream.frames)) == 1, "said once"
 
     async def test_nobody_hears_it_who_did_not_ask(
-        self, edge: Edge, alice: str, journal: Journal
+        self, edge: EdgeProcess, alice: str, journal: EventLogDriver
     ) -> None:
         cookie = await edge.sign_in(alice)
-        async with await edge.follow(ORDERS, cookie) as stream:
-            last = await journal.append(alice, placed("one"))
-            await stream.until("the event", lambda f: f.id and f.sequence >= last)
+        async with await edge.open_stream(ORDERS, cookie) as stream:
+            last = await journal.append(alice, order_placed("one"))
+            await stream.read_until("the event", lambda f: f.id and f.sequence >= last)
             assert not any(map(is_live, stream.frames))
 
     async def test_costs_no_other_tab_its_connection(
-        self, house: House, alice: str, journal: Journal
+        self, harness: Harness, alice: str, journal: EventLogDriver
     ) -> None:
         """Two tabs are all that a user may have: one on an edge that stays, and one, younger, on
         an edge that leaves. While the second has two connections, the first is the oldest of
         three."""
         most = {"SSE_MAX_CONNECTIONS_PER_USER": 2}
-        staying = house.edge(**most)
-        leaving = house.edge(**most, TAPEWIRE_DRAIN_SECONDS=DRAIN_SECONDS)
+        staying = harness.start_edge(**most)
+        leaving = harness.start_edge(**most, TAPEWIRE_DRAIN_SECONDS=DRAIN_SECONDS)
         cookie = await staying.sign_in(alice)
-        async with await staying.follow(ORDERS, cookie) as other:
-            await other.until("order:update")
-            old = await leaving.follow(ORDERS, cookie)
-            last_id = (await old.until("order:update")).id
+        async with await staying.open_stream(ORDERS, cookie) as other:
+            await other.read_until("order:update")
+            old = await leaving.open_stream(ORDERS, cookie)
+            last_id = (await old.read_until("order:update")).id
             leaving.terminate()
-            await old.until("the notice", draining)
-            async with await staying.follow(ORDERS + HANDOVER, cookie, last_event_id=last_id) as on:
-                await on.until("the sign", is_live)
-                last = await journal.append(alice, placed("during"))
+            await old.read_until("the notice", draining)
+            async with await staying.open_stream(
+                ORDERS + HANDOVER, cookie, last_event_id=last_id
+            ) as on:
+                await on.read_until("the sign", is_live)
+                last = await journal.append(alice, order_placed("during"))
                 for stream in (on, other):
-                    await stream.until("the event", lambda f: f.id and f.sequence == last)
+                    await stream.read_until("the event", lambda f: f.id and f.sequence == last)
                 # One more really is one too many: now the oldest goes, and no other.
-                async with await staying.follow(ORDERS, cookie) as third:
-                    farewell = (await other.rest())[-1]
+                async with await staying.open_stream(ORDERS, cookie) as third:
+                    farewell = (await other.read_to_end())[-1]
                     assert farewell.event == "connection:limit"
-                    last = await journal.append(alice, placed("after"))
+                    last = await journal.append(alice, order_placed("after"))
                     for stream in (on, third):
-                        await stream.until("the event", lambda f: f.id and f.sequence == last)
-            assert (await old.rest())[-1].event is None, "the limit has cut it"
+                        await stream.read_until("the event", lambda f: f.id and f.sequence == last)
+            assert (await old.read_to_end())[-1].event is None, "the limit has cut it"
             await old.close()
-        assert len(staying.logged("closes the oldest connection of a user")) == 1
-        assert not leaving.logged("closes the oldest connection of a user")
+        assert len(staying.find_log_lines("closes the oldest connection of a user")) == 1
+        assert not leaving.find_log_lines("closes the oldest connection of a user")
         staying.stop()

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.integration.edge.document import WHERE, Document
-from tests.integration.edge.house import Edge
+from tests.integration.edge.document import OPENAPI_PATH, OpenApiDocument
+from tests.integration.edge.house import EdgeProcess
 
 OPEN = {
     ("GET", "/api/prices"), ("GET", "/api/v2/metrics"), ("GET", "/api/v2/items"),
@@ -38,17 +38,17 @@ _numbers = itertools.count()
 
 
 @pytest.fixture
-async def document(edge: Edge) -> Document:
+async def document(edge: EdgeProcess) -> OpenApiDocument:
     async with edge.client() as http:
-        return Document((await http.get(WHERE)).json())
+        return OpenApiDocument((await http.get(OPENAPI_PATH)).json())
 
 
 @pytest.fixture
-async def calls(document: Document) -> list[tuple[str, str, bool]]:
+async def calls(document: OpenApiDocument) -> list[tuple[str, str, bool]]:
     """Method, path and whether it takes a body, of every call."""
     found = [
         (method, re.sub(r"\{[^}]+\}", "none-such", path), "requestBody" in operation)
-        for (method, path), operation in document.calls.items()
+        for (method, path), operation in document.operations.items()
     ]
     assert len(found) >= 36, found
     return found
@@ -67,21 +67,24 @@ def is_error(answer, status, error):
 
 
 async def test_each_carries_the_correlation_id_and_needs_a_session(
-    edge: Edge, document: Document, calls: list[tuple[str, str, bool]]
+    edge: EdgeProcess, document: OpenApiDocument, calls: list[tuple[str, str, bool]]
 ) -> None:
     async with edge.client() as http:
         for method, path, _ in calls:
             correlation = f"call-{next(_numbers)}"
             answer = await http.request(method, path, headers={"X-Correlation-ID": correlation})
             assert answer.headers.get_list("x-correlation-id") == [correlation], (method, path)
-            document.fits(answer)
+            document.assert_documented(answer)
             if (method, path) not in OPEN:
                 body = is_error(answer, 401, "Unauthorized")
                 assert body["message"] == "No valid session found"
 
 
 async def test_each_names_what_does_not_fit(
-    edge: Edge, document: Document, calls: list[tuple[str, str, bool]], fresh: Callable[[str], str]
+    edge: EdgeProcess,
+    document: OpenApiDocument,
+    calls: list[tuple[str, str, bool]],
+    fresh: Callable[[str], str],
 ) -> None:
     cookie = await edge.sign_in(fresh("alice"), ["admin"])
     taking = [(method, path) for method, path, takes in calls if takes]
@@ -103,11 +106,14 @@ async def test_each_names_what_does_not_fit(
             large = await http.request(method, path, content=b" " * 70_000)
             is_error(large, 413, "Content Too Large")
             for answer in (wrong, nothing, large):
-                document.fits(answer)
+                document.assert_documented(answer)
 
 
 async def test_each_says_when_to_try_again_while_its_service_is_away(
-    edge: Edge, document: Document, calls: list[tuple[str, str, bool]], fresh: Callable[[str], str]
+    edge: EdgeProcess,
+    document: OpenApiDocument,
+    calls: list[tuple[str, str, bool]],
+    fresh: Callable[[str], str],
 ) -> None:
     """This house has no services."""
     cookie = await edge.sign_in(fresh("alice"), ["admin"])
@@ -119,13 +125,13 @@ async def test_each_says_when_to_try_again_while_its_service_is_away(
             body = body_of(method, path) if takes else None
             answer = await http.request(method, path, json=body)
             is_error(answer, 503, "Service Unavailable")
-            document.fits(answer)
+            document.assert_documented(answer)
             assert int(answer.headers["retry-after"]) >= 1, (method, path)
             away.append((method, path))
     assert len(away) >= 25, away
 
 
-async def test_the_document_has_a_page(edge: Edge) -> None:
+async def test_the_document_has_a_page(edge: EdgeProcess) -> None:
     async with edge.client() as http:
         page = await http.get("/docs")
     assert page.status_code == 200

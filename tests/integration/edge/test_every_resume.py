@@ -7,10 +7,15 @@ from typing import Any
 
 import pytest
 
-from tests.integration.edge.cast import Cast
-from tests.integration.edge.house import Edge, House
-from tests.integration.edge.market import Journal
-from tests.integration.edge.rows import DOMAINS, begun, every_row, opened
+from tests.integration.edge.cast import UserScenario
+from tests.integration.edge.house import EdgeProcess, Harness
+from tests.integration.edge.market import EventLogDriver
+from tests.integration.edge.rows import (
+    DOMAINS,
+    UNIQUE_STREAM_CASES,
+    open_stream,
+    read_initial_frames,
+)
 
 BEFORE = 12
 LIMIT = 3
@@ -23,14 +28,14 @@ def known() -> dict[str, Any]:
 
 
 @pytest.fixture
-async def cast(journal: Journal, known: dict[str, Any]) -> Cast:
-    made = Cast(journal, "cassandra", known)
+async def cast(journal: EventLogDriver, known: dict[str, Any]) -> UserScenario:
+    made = UserScenario(journal, "cassandra", known)
     if not known:
-        await made.enter()
+        await made.create_strategy_and_configuration()
         for number in range(BEFORE):
             for domain in DOMAINS:
-                await made.happens(domain, number)
-    await made.log()
+                await made.append_event(domain, number)
+    await made.visible_events()
     return made
 
 
@@ -38,7 +43,7 @@ _numbers = itertools.count(2 * BEFORE, 2)
 
 
 @pytest.fixture
-async def cookie(edge: Edge, cast: Cast) -> str:
+async def cookie(edge: EdgeProcess, cast: UserScenario) -> str:
     return await edge.sign_in(cast.user)
 
 
@@ -88,16 +93,16 @@ async def reset(edge, row, cast, cookie: str, requested, reason) -> None:
     first = (await cast.journal.log.bounds()).first
     first_id = f"{await cast.journal.epoch()}-{first}"
     path = row.of(cast)
-    async with await opened(edge, path, cookie, last_event_id=requested) as stream:
-        frames = await begun(stream)
+    async with await open_stream(edge, path, cookie, last_event_id=requested) as stream:
+        frames = await read_initial_frames(stream)
         is_reset(row, frames[0], reason, requested, first_id)
         await knows_all(row, cast, stream, frames[1:])
 
 
-@pytest.mark.parametrize("row", every_row, ids=repr)
+@pytest.mark.parametrize("row", UNIQUE_STREAM_CASES, ids=repr)
 class TestEachStream:
     async def test_is_reset_by_what_cannot_be_honoured(
-        self, edge: Edge, row, cast: Cast, cookie: str
+        self, edge: EdgeProcess, row, cast: UserScenario, cookie: str
     ) -> None:
         bounds = await cast.journal.log.bounds()
         for requested, reason in (
@@ -109,7 +114,7 @@ class TestEachStream:
             await reset(edge, row, cast, cookie, requested, reason)
 
     async def test_goes_on_after_an_id_in_any_spelling(
-        self, edge: Edge, row, cast: Cast, cookie: str
+        self, edge: EdgeProcess, row, cast: UserScenario, cookie: str
     ) -> None:
         shown = await self.shown(edge, row, cast, cookie)
         place, later = shown[-4], shown[-3:]
@@ -127,19 +132,19 @@ class TestEachStream:
             )
         ):
             how = {"last_event_id": header} if header else {}
-            async with await opened(edge, f"{path}{query}", cookie, **how) as stream:
+            async with await open_stream(edge, f"{path}{query}", cookie, **how) as stream:
                 assert [one.sequence for one in await upto(stream, shown[-1])] == later, number
 
     async def test_goes_on_by_the_time_in_an_older_systems_id(
-        self, edge: Edge, row, cast: Cast, cookie: str
+        self, edge: EdgeProcess, row, cast: UserScenario, cookie: str
     ) -> None:
         """Everything of its millisecond comes again."""
         shown = await self.shown(edge, row, cast, cookie)
-        times = {one.sequence: one.time.timestamp() for one in await cast.log()}
+        times = {one.sequence: one.time.timestamp() for one in await cast.visible_events()}
         since = int(times[shown[-3]] * 1000)
         expected = [one for one in shown if times[one] * 1000 >= since]
         assert expected
-        async with await opened(
+        async with await open_stream(
             edge, row.of(cast), cookie, last_event_id=f"{since}-x7Qz"
         ) as stream:
             assert [one.sequence for one in await upto(stream, shown[-1])] == expected
@@ -148,7 +153,7 @@ class TestEachStream:
         """The sequences of everything that the stream shows of the log, in order."""
         start = f"{await cast.journal.epoch()}-{(await cast.log())[0].sequence}"
         last = [await cast.happens(row.domain, next(_numbers)) for _ in range(4)][-1]
-        async with await opened(edge, row.of(cast), cookie, last_event_id=start) as stream:
+        async with await open_stream(edge, row.of(cast), cookie, last_event_id=start) as stream:
             return [one.sequence for one in await upto(stream, last)]
 
 
@@ -157,8 +162,8 @@ class Trimmed:
     nothing of it and replays little, and what there was."""
 
     def __init__(self, folder) -> None:
-        self.house = House(folder)
-        self.house.edge()
+        self.house = Harness(folder)
+        self.house.start_edge()
         self.young = None
         self.known = {}
 
@@ -174,7 +179,7 @@ class Trimmed:
             for domain in DOMAINS:
                 await cast.happens(domain, number)
         await cast.journal.purge(gone)
-        self.young = self.house.edge(SSE_REPLAY_LIMIT=LIMIT)
+        self.young = self.house.start_edge(SSE_REPLAY_LIMIT=LIMIT)
 
 
 @pytest.fixture(scope="module")
@@ -184,18 +189,20 @@ def trimmed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trimmed]:
     made.house.close()
 
 
-@pytest.mark.parametrize("row", every_row, ids=repr)
+@pytest.mark.parametrize("row", UNIQUE_STREAM_CASES, ids=repr)
 async def test_each_stream_is_reset_where_the_log_is_trimmed_or_too_long(
     trimmed: Trimmed, row
 ) -> None:
     async with trimmed.house.journal() as journal:
-        cast = Cast(journal, "tess", trimmed.known)
+        cast = UserScenario(journal, "tess", trimmed.known)
         if trimmed.young is None:
             await trimmed.trim(cast)
         cookie = await trimmed.young.sign_in(cast.user)
         bounds = await journal.log.bounds()
         first, epoch = bounds.first, bounds.epoch
-        [oldest] = [one.time.timestamp() for one in await cast.log() if one.sequence == first]
+        [oldest] = [
+            one.time.timestamp() for one in await cast.visible_events() if one.sequence == first
+        ]
         for requested, reason in (
             (f"{epoch}-2", "trimmed"),
             ("2", "trimmed"),
@@ -206,24 +213,29 @@ async def test_each_stream_is_reset_where_the_log_is_trimmed_or_too_long(
             await reset(trimmed.young, row, cast, cookie, requested, reason)
 
 
-async def test_every_open_stream_is_reset_when_the_log_is_made_anew(lone: House) -> None:
-    edge = lone.edge()
-    async with lone.journal() as journal:
-        cast = Cast(journal, "ann")
-        await cast.enter()
+async def test_every_open_stream_is_reset_when_the_log_is_made_anew(
+    isolated_harness: Harness,
+) -> None:
+    edge = isolated_harness.start_edge()
+    async with isolated_harness.journal() as journal:
+        cast = UserScenario(journal, "ann")
+        await cast.create_strategy_and_configuration()
         cookie = await edge.sign_in(cast.user)
-        streams = [(row, await opened(edge, row.of(cast), cookie)) for row in every_row]
-        places = [(await begun(stream))[-1].id for _, stream in streams]
-        await journal.recreate()
+        streams = [
+            (row, await open_stream(edge, row.path_for(cast), cookie))
+            for row in UNIQUE_STREAM_CASES
+        ]
+        places = [(await read_initial_frames(stream))[-1].id for _, stream in streams]
+        await journal.recreate_stream()
         first = f"{await journal.epoch()}-1"
         for (row, stream), place in zip(streams, places, strict=True):
-            again = await begun(stream)
+            again = await read_initial_frames(stream)
             is_reset(row, again[0], "epoch", place, first)
             assert again[-1].id == f"{await journal.epoch()}-0"
-            assert not row.told(again) or "{" in row.path
-        await cast.enter()
+            assert not row.from_frames(again) or "{" in row.path
+        await cast.create_strategy_and_configuration()
         for number in range(3):
-            last = {domain: await cast.happens(domain, number) for domain in DOMAINS}
+            last = {domain: await cast.append_event(domain, number) for domain in DOMAINS}
         for row, stream in streams:
             frames = await upto(stream, last["items" if row.domain == "items" else row.domain])
             assert frames[-1].id == f"{await journal.epoch()}-{last[row.domain]}", row

@@ -5,10 +5,10 @@ nothing. And one frame for all who read the same (B4)."""
 import asyncio
 from collections.abc import Callable
 
-from tests.integration.edge.cast import Cast
-from tests.integration.edge.house import Edge, House
-from tests.integration.edge.market import Journal
-from tests.integration.edge.rows import DOMAINS, ROWS, begun, opened
+from tests.integration.edge.cast import UserScenario
+from tests.integration.edge.house import EdgeProcess, Harness
+from tests.integration.edge.market import EventLogDriver
+from tests.integration.edge.rows import DOMAINS, STREAM_CASES, open_stream, read_initial_frames
 
 ROUNDS = 24
 OPENINGS = (4, 12, 20)
@@ -24,7 +24,7 @@ class Reading:
         self.frames = []
 
     async def upto(self, last) -> None:
-        self.frames = await begun(self.stream)
+        self.frames = await read_initial_frames(self.stream)
         while self.frames[-1].id is None or self.frames[-1].sequence < last:
             frame = await self.stream.read(seconds=30)
             if frame.id is not None:
@@ -33,29 +33,29 @@ class Reading:
 
 
 async def test_every_reader_ends_with_the_truth_whenever_it_came(
-    house: House, edge: Edge, journal: Journal, fresh: Callable[[str], str]
+    harness: Harness, edge: EdgeProcess, journal: EventLogDriver, fresh: Callable[[str], str]
 ) -> None:
-    cast = Cast(journal, fresh("snap"))
-    await cast.enter()
+    cast = UserScenario(journal, fresh("snap"))
+    await cast.create_strategy_and_configuration()
     cookie = await edge.sign_in(cast.user)
-    edges = (edge, house.shared_edge(SSE_FLUSH_MS=5))
+    edges = (edge, harness.shared_edge(SSE_FLUSH_MS=5))
     readings, last = [], {}
 
     async def write(domain) -> None:
         for number in range(ROUNDS):
-            last[domain] = await cast.happens(domain, number)
+            last[domain] = await cast.append_event(domain, number)
             if domain == DOMAINS[0] and number in OPENINGS:
-                for row in ROWS:
+                for row in STREAM_CASES:
                     for at in edges:
-                        stream = await opened(at, row.of(cast), cookie)
+                        stream = await open_stream(at, row.path_for(cast), cookie)
                         readings.append(Reading(row, stream))
 
     await asyncio.gather(*map(write, DOMAINS))
-    end = {domain: await cast.happens(domain, ROUNDS) for domain in DOMAINS}
+    end = {domain: await cast.append_event(domain, ROUNDS) for domain in DOMAINS}
     assert all(end[domain] > last[domain] for domain in DOMAINS)
     await asyncio.gather(*(one.upto(end[one.row.domain]) for one in readings))
-    events = await cast.log()
-    assert len(readings) == len(OPENINGS) * len(edges) * len(ROWS)
+    events = await cast.visible_events()
+    assert len(readings) == len(OPENINGS) * len(edges) * len(STREAM_CASES)
     for one in readings:
         row, sequences = one.row, [frame.sequence for frame in one.frames if frame.id]
         assert sequences == sorted(set(sequences)), row
@@ -67,16 +67,16 @@ async def test_every_reader_ends_with_the_truth_whenever_it_came(
 
 
 async def test_all_readers_of_an_event_get_the_same_bytes(
-    edge: Edge, journal: Journal, fresh: Callable[[str], str]
+    edge: EdgeProcess, journal: EventLogDriver, fresh: Callable[[str], str]
 ) -> None:
-    cast = Cast(journal, fresh("same"))
-    await cast.enter()
+    cast = UserScenario(journal, fresh("same"))
+    await cast.create_strategy_and_configuration()
     cookie = await edge.sign_in(cast.user)
-    for row in ROWS:
-        streams = [await opened(edge, row.of(cast), cookie) for _ in range(3)]
+    for row in STREAM_CASES:
+        streams = [await open_stream(edge, row.path_for(cast), cookie) for _ in range(3)]
         for stream in streams:
-            await begun(stream)
-        last = await cast.happens(row.domain, 0)
+            await read_initial_frames(stream)
+        last = await cast.append_event(row.domain, 0)
         got = []
         for stream in streams:
             frame = await stream.until("the event", lambda f, at=last: f.id and f.sequence == at)

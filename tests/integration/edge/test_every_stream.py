@@ -11,33 +11,33 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.integration.edge.cast import Cast
-from tests.integration.edge.house import Edge, House
-from tests.integration.edge.market import Journal, elsewhere
-from tests.integration.edge.rows import begun, every_row, opened
+from tests.integration.edge.cast import UserScenario
+from tests.integration.edge.house import EdgeProcess, Harness
+from tests.integration.edge.market import EventLogDriver, hidden_event
+from tests.integration.edge.rows import UNIQUE_STREAM_CASES, open_stream, read_initial_frames
 from tests.integration.edge.test_sessions import UNAUTHORIZED, refusal
-from tests.issuer import SECRET, Issuer
-from tests.waiting import until
+from tests.issuer import HS256_SECRET, JwtIssuer
+from tests.waiting import wait_until
 
 VALUES = ("/api/stream/prices", "/api/stream/metrics", "/sse/prices")
 """Streams without ids, open to everybody."""
 
 
 @pytest.fixture
-async def cast(journal: Journal, fresh: Callable[[str], str]) -> str:
-    made = Cast(journal, fresh("cast"))
-    await made.enter()
+async def cast(journal: EventLogDriver, fresh: Callable[[str], str]) -> str:
+    made = UserScenario(journal, fresh("cast"))
+    await made.create_strategy_and_configuration()
     return made
 
 
 @pytest.fixture
 def paths(cast: str) -> list[str]:
     """Every stream there is."""
-    return [*(row.of(cast) for row in every_row), *VALUES]
+    return [*(row.path_for(cast) for row in UNIQUE_STREAM_CASES), *VALUES]
 
 
 @pytest.fixture
-async def cookie(edge: Edge, cast: str) -> str:
+async def cookie(edge: EdgeProcess, cast: str) -> str:
     return await edge.sign_in(cast.user)
 
 
@@ -55,7 +55,9 @@ def says(path: str, frame, name: str, **told) -> None:
     assert data == told, path
 
 
-async def test_each_opens_as_promised(edge: Edge, cast: str, cookie: str, paths: list[str]) -> None:
+async def test_each_opens_as_promised(
+    edge: EdgeProcess, cast: str, cookie: str, paths: list[str]
+) -> None:
     for path in paths:
         headers = {"X-Correlation-ID": "every-1"}
         async with await edge.connect(path, cookie, headers=headers) as stream:
@@ -88,7 +90,7 @@ async def test_each_opens_as_promised(edge: Edge, cast: str, cookie: str, paths:
 
 
 async def test_each_is_refused_without_a_session_and_takes_a_preflight(
-    edge: Edge, paths: list[str]
+    edge: EdgeProcess, paths: list[str]
 ) -> None:
     open_to_all = [*VALUES, "/api/v2/stream"]
     for path in paths:
@@ -107,11 +109,11 @@ async def test_each_is_refused_without_a_session_and_takes_a_preflight(
 
 
 async def test_a_fault_of_ours_is_500_and_says_no_more(
-    edge: Edge, cast: str, cookie: str, journal: Journal
+    edge: EdgeProcess, cast: str, cookie: str, journal: EventLogDriver
 ) -> None:
     """A strategy whose last event nobody can read."""
     subject = f"ev.{cast.user}.strategies.broken"
-    await journal.wire.request(subject, b"{nonsense", {"Tw-Type": "strategy.started.v1"})
+    await journal.connection.request(subject, b"{nonsense", {"Tw-Type": "strategy.started.v1"})
     answer = await edge.connect("/sse/strategy/broken", cookie)
     assert await refusal(answer) == (
         500,
@@ -121,13 +123,13 @@ async def test_a_fault_of_ours_is_500_and_says_no_more(
             "statusCode": 500,
         },
     )
-    assert edge.logged("a stream could not be opened")
+    assert edge.find_log_lines("a stream could not be opened")
 
 
 async def test_each_ends_when_its_session_is_revoked(
-    edge: Edge, cookie: str, paths: list[str]
+    edge: EdgeProcess, cookie: str, paths: list[str]
 ) -> None:
-    streams = [await opened(edge, path, cookie) for path in paths]
+    streams = [await open_stream(edge, path, cookie) for path in paths]
     async with edge.client(cookie) as http:
         assert (await http.delete("/api/session")).status_code == 204
     for path, stream in zip(paths, streams, strict=True):
@@ -135,11 +137,11 @@ async def test_each_ends_when_its_session_is_revoked(
         await stream.close()
 
 
-async def test_each_ends_with_its_token(house: House, cast: str, paths: list[str]) -> None:
-    edge = house.shared_edge(TAPEWIRE_TICKET_SECONDS=1, TAPEWIRE_JWT_SECRET=SECRET)
+async def test_each_ends_with_its_token(harness: Harness, cast: str, paths: list[str]) -> None:
+    edge = harness.shared_edge(TAPEWIRE_TICKET_SECONDS=1, TAPEWIRE_JWT_SECRET=HS256_SECRET)
     for seconds in (2, 8, 32):  # however slow this machine is, all are open in time
         ends = time.time() + seconds
-        token = Issuer().token(cast.user, "HS256", exp=ends)
+        token = JwtIssuer().token(cast.user, "HS256", exp=ends)
         streams = [
             await edge.connect(path, headers={"Authorization": f"Bearer {token}"}) for path in paths
         ]
@@ -148,20 +150,20 @@ async def test_each_ends_with_its_token(house: House, cast: str, paths: list[str
         await asyncio.gather(*(stream.close() for stream in streams))
     for path, stream in zip(paths, streams, strict=True):
         assert stream.status == 200
-        last = (await stream.rest(seconds=seconds + 10))[-1]
+        last = (await stream.read_to_end(seconds=seconds + 10))[-1]
         says(path, last, "auth:expired", reason="expired")
         await stream.close()
     assert time.time() >= ends
 
 
 async def test_each_is_closed_as_the_oldest_by_one_more_of_any(
-    house: House, cast: str, paths: list[str]
+    harness: Harness, cast: str, paths: list[str]
 ) -> None:
-    edge = house.shared_edge(SSE_MAX_CONNECTIONS_PER_USER=1)
+    edge = harness.shared_edge(SSE_MAX_CONNECTIONS_PER_USER=1)
     cookie = await edge.sign_in(cast.user)
     oldest = None
     for path in [*paths, "/api/stream/orders"]:
-        newest = await opened(edge, path, cookie)
+        newest = await open_stream(edge, path, cookie)
         if oldest is not None:
             before, stream = oldest
             says(before, (await stream.rest())[-1], "connection:limit", reason="limit", limit=1)
@@ -171,15 +173,15 @@ async def test_each_is_closed_as_the_oldest_by_one_more_of_any(
 
 
 async def test_each_has_its_idle_frame_and_moves_the_place_of_a_quiet_client(
-    house: House, cast: str, journal: Journal, paths: list[str]
+    harness: Harness, cast: str, journal: EventLogDriver, paths: list[str]
 ) -> None:
-    edge = house.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3)
+    edge = harness.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3)
     cookie = await edge.sign_in(cast.user)
-    streams = [await opened(edge, path, cookie) for path in paths]
+    streams = [await open_stream(edge, path, cookie) for path in paths]
     for path, stream in zip(paths, streams, strict=True):
         if path not in VALUES:
-            await begun(stream)
-    last = await journal.append(cast.user, elsewhere(), domain="notes")
+            await read_initial_frames(stream)
+    last = await journal.append(cast.user, hidden_event(), domain="notes")
     for path, stream in zip(paths, streams, strict=True):
         if path not in VALUES:
             moved = await stream.until("checkpoint")
@@ -202,27 +204,27 @@ def _idle(frame):
     return frame.comment or frame.event in ("PING", "heartbeat", "state_update")
 
 
-async def test_one_whose_writes_ceased_for_minutes_is_closed(house: House) -> None:
+async def test_one_whose_writes_ceased_for_minutes_is_closed(harness: Harness) -> None:
     """With idle frames so rare that none comes in that time."""
-    edge = house.shared_edge(SSE_KEEPALIVE_INTERVAL=3600, SSE_QUIET_SECONDS=1)
-    stream = await opened(edge, "/api/stream/prices")
+    edge = harness.shared_edge(SSE_KEEPALIVE_INTERVAL=3600, SSE_QUIET_SECONDS=1)
+    stream = await open_stream(edge, "/api/stream/prices")
     client = stream.frames[-1].data["clientId"]
     with contextlib.suppress(Exception):
         await stream.rest()
     await stream.close()
-    await until(
+    await wait_until(
         "its end is logged",
-        lambda: edge.logged("stream closed", client=client, reason="quiet"),
-        seen=lambda: edge.logged("stream closed", client=client),
+        lambda: edge.find_log_lines("stream closed", client=client, reason="quiet"),
+        describe_last=lambda: edge.find_log_lines("stream closed", client=client),
     )
 
 
 class TestThePast:
     """B9."""
 
-    @pytest.mark.parametrize("row", every_row, ids=repr)
+    @pytest.mark.parametrize("row", UNIQUE_STREAM_CASES, ids=repr)
     async def test_of_each_stream_between_times_and_between_ids(
-        self, edge: Edge, cast: str, cookie: str, row
+        self, edge: EdgeProcess, cast: str, cookie: str, row
     ) -> None:
         sequences = [await cast.happens(row.domain, number) for number in range(0, 12, 2)]
         epoch = await cast.journal.epoch()
@@ -237,7 +239,7 @@ class TestThePast:
             f"lastEventId={sequences[0]}&until={epoch}-{wanted[-1]}",
             f"since={since}&until={until_}",
         ):
-            async with await opened(edge, f"{path}{join}{query}", cookie) as stream:
+            async with await open_stream(edge, f"{path}{join}{query}", cookie) as stream:
                 *frames, complete = await stream.rest()
             assert complete.event == "replay:complete"
             key = "until_id" if row.snake else "untilId"
@@ -257,7 +259,7 @@ class TestThePast:
             await again.close()
 
     async def test_what_is_no_place_is_named(
-        self, edge: Edge, cast: str, cookie: str, paths: list[str]
+        self, edge: EdgeProcess, cast: str, cookie: str, paths: list[str]
     ) -> None:
         epoch, bounds = await cast.journal.epoch(), await cast.journal.log.bounds()
         good = "2026-03-02T14:30:00Z"
@@ -281,14 +283,16 @@ class TestThePast:
                     ), (asked, body)  # fmt: skip
 
     @pytest.mark.parametrize("path", ["/api/stream/orders", "/sse/strategies"])
-    async def test_an_id_of_another_log_is_reset(self, edge: Edge, cookie: str, path: str) -> None:
-        async with await opened(edge, f"{path}?since=e0-5", cookie) as stream:
+    async def test_an_id_of_another_log_is_reset(
+        self, edge: EdgeProcess, cookie: str, path: str
+    ) -> None:
+        async with await open_stream(edge, f"{path}?since=e0-5", cookie) as stream:
             reset = await stream.read()
         assert (reset.event, reset.data["reason"]) == ("stream:reset", "epoch")
 
 
 async def test_what_a_client_may_ask_of_rates_is_checked_on_each(
-    edge: Edge, cookie: str, paths: list[str]
+    edge: EdgeProcess, cookie: str, paths: list[str]
 ) -> None:
     for path in paths:
         for rate in ("0", "11", "nan", "fast"):

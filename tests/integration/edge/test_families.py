@@ -12,13 +12,13 @@ from decimal import Decimal
 import pytest
 
 from tapewire.events import CODEC
-from tapewire.log import EVERYBODY, Meta, Subject, new_id
-from tapewire.log.jetstream import JetStreamValues
+from tapewire.log import EVERYBODY, EventMetadata, EventSubject, new_id
+from tapewire.log.jetstream import JetStreamLatestValueStore
 from tapewire.log.jetstream.streams import MARKET
-from tests.integration.edge.golden import golden
-from tests.integration.edge.house import Edge, House
-from tests.integration.edge.market import Journal, Market, placed
-from tests.waiting import WAIT_SECONDS, until
+from tests.integration.edge.golden import golden_event
+from tests.integration.edge.house import EdgeProcess, Harness
+from tests.integration.edge.market import EventLogDriver, QuoteDriver, order_placed
+from tests.waiting import WAIT_TIMEOUT_SECONDS, wait_until
 
 STRATEGY = "5c1f0e9a7d3b2864"
 
@@ -29,30 +29,30 @@ def alice(fresh: Callable[[str], str]) -> str:
 
 
 @pytest.fixture
-async def cookie(edge: Edge, alice: str) -> str:
+async def cookie(edge: EdgeProcess, alice: str) -> str:
     return await edge.sign_in(alice)
 
 
 @pytest.fixture
-def happens(journal: Journal) -> Callable[..., Awaitable[int]]:
+def happens(journal: EventLogDriver) -> Callable[..., Awaitable[int]]:
     """Appends an event of an owner; its sequence."""
 
     async def append(owner: str, domain, entity, event):
-        meta = Meta(id=new_id(), correlation="c-test")
-        subject = Subject(owner, domain, entity)
-        return await journal.put(subject, event, meta)
+        meta = EventMetadata(id=new_id(), correlation="c-test")
+        subject = EventSubject(owner, domain, entity)
+        return await journal.append_one(subject, event, meta)
 
     return append
 
 
 @pytest.fixture
-async def value(journal: Journal, alice: str) -> Callable[..., Awaitable[None]]:
+async def value(journal: EventLogDriver, alice: str) -> Callable[..., Awaitable[None]]:
     """Values a position in MARKET, as the positions service does."""
-    values = JetStreamValues(journal.wire, stream=MARKET, prefix=f"mk.{alice}")
+    values = JetStreamLatestValueStore(journal.connection, stream=MARKET, prefix=f"mk.{alice}")
 
     async def put(symbol: str, **fields) -> None:
         now = datetime.now(UTC).isoformat()
-        valued = golden("position.valued", symbol=symbol, timestamp=now, **fields)
+        valued = golden_event("position.valued", symbol=symbol, timestamp=now, **fields)
         await values.put(symbol, CODEC.encode(valued))
 
     return put
@@ -65,20 +65,20 @@ class TestPositions:
 
     async def test_a_snapshot_then_what_changes(
         self,
-        edge: Edge,
+        edge: EdgeProcess,
         alice: str,
         cookie: str,
-        market: Market,
+        market: QuoteDriver,
         happens: Callable[..., Awaitable[int]],
         fresh: Callable[[str], str],
     ) -> None:
         symbol = fresh("POS")
-        await market.quote(symbol, 513)
-        await edge.knows(symbol)
+        await market.publish(symbol, 513)
+        await edge.wait_for_quotes(symbol)
         held = {"position__symbol": symbol, "position__quantity": 10, "position__costBasis": 5000}
-        await happens(alice, "positions", symbol, golden("position.opened", **held))
-        async with await edge.follow(self.PATH, cookie) as stream:
-            snapshot = await stream.until("position:update")
+        await happens(alice, "positions", symbol, golden_event("position.opened", **held))
+        async with await edge.open_stream(self.PATH, cookie) as stream:
+            snapshot = await stream.read_until("position:update")
             [position] = snapshot.data["positions"]
             assert snapshot.data["snapshot"] is True
             assert (position["symbol"], position["quantity"]) == (symbol, 10)
@@ -89,38 +89,40 @@ class TestPositions:
             assert snapshot.data["totalValue"] == 5130
 
             held |= {"position__quantity": 20, "position__costBasis": 10000}
-            last = await happens(alice, "positions", symbol, golden("position.changed", **held))
-            changed = await stream.until("position:update")
+            last = await happens(
+                alice, "positions", symbol, golden_event("position.changed", **held)
+            )
+            changed = await stream.read_until("position:update")
             assert changed.sequence == last
             assert changed.data["totalValue"] == 10260
             assert changed.data["positions"][0]["quantity"] == 20
 
             held |= {"position__quantity": 0, "position__costBasis": 0}
-            await happens(alice, "positions", symbol, golden("position.closed", **held))
-            closed = await stream.until("position:update")
+            await happens(alice, "positions", symbol, golden_event("position.closed", **held))
+            closed = await stream.read_until("position:update")
             assert (closed.data["positions"][0]["quantity"], closed.data["totalValue"]) == (0, 0)
             assert closed.data["positions"][0]["unrealizedPnL"] == 0
 
     async def test_a_price_revalues_without_an_id(
         self,
-        edge: Edge,
+        edge: EdgeProcess,
         alice: str,
         cookie: str,
-        market: Market,
+        market: QuoteDriver,
         happens: Callable[..., Awaitable[int]],
         value: Callable[..., Awaitable[None]],
         fresh: Callable[[str], str],
     ) -> None:
         symbol = fresh("POS")
-        await market.quote(symbol, 513)
-        await edge.knows(symbol)
+        await market.publish(symbol, 513)
+        await edge.wait_for_quotes(symbol)
         held = {"position__symbol": symbol, "position__quantity": 10, "position__costBasis": 5000}
-        await happens(alice, "positions", symbol, golden("position.opened", **held))
-        async with await edge.follow(self.PATH, cookie) as stream:
-            await stream.until("position:update")
-            await market.quote(symbol, 520)
+        await happens(alice, "positions", symbol, golden_event("position.opened", **held))
+        async with await edge.open_stream(self.PATH, cookie) as stream:
+            await stream.read_until("position:update")
+            await market.publish(symbol, 520)
             await value(symbol, quantity=10, currentPrice=520)
-            revalued = await stream.until(
+            revalued = await stream.read_until(
                 "a revaluation", lambda f: f.event == "position:update" and f.id is None
             )
             [position] = revalued.data["positions"]
@@ -129,15 +131,15 @@ class TestPositions:
 
     async def test_somebody_elses_are_not_shown(
         self,
-        edge: Edge,
+        edge: EdgeProcess,
         cookie: str,
         happens: Callable[..., Awaitable[int]],
         fresh: Callable[[str], str],
     ) -> None:
-        async with await edge.follow(self.PATH, cookie) as stream:
-            await stream.until("position:update")
-            await happens(fresh("bob"), "positions", "X", golden("position.opened"))
-            last = await happens(EVERYBODY, "agents", fresh("a"), golden("agent.status"))
+        async with await edge.open_stream(self.PATH, cookie) as stream:
+            await stream.read_until("position:update")
+            await happens(fresh("bob"), "positions", "X", golden_event("position.opened"))
+            last = await happens(EVERYBODY, "agents", fresh("a"), golden_event("agent.status"))
             assert (await stream.read()).sequence == last
 
 
@@ -154,7 +156,7 @@ class TestHappenings:
     )
     async def test_begins_with_what_was_then_live_then_resumed(
         self,
-        edge: Edge,
+        edge: EdgeProcess,
         alice: str,
         cookie: str,
         happens: Callable[..., Awaitable[int]],
@@ -163,53 +165,53 @@ class TestHappenings:
         tag: str,
         name: str,
     ) -> None:
-        await happens(alice, domain, "1", golden(tag))
-        async with await edge.follow(path, cookie) as stream:
+        await happens(alice, domain, "1", golden_event(tag))
+        async with await edge.open_stream(path, cookie) as stream:
             recent = await stream.read()
             assert (recent.event, recent.id) == (name, None)
             begun = await stream.read()
             assert begun.event == "checkpoint"
-            last = await happens(alice, domain, "2", golden(tag))
+            last = await happens(alice, domain, "2", golden_event(tag))
             live = await stream.read()
             assert (live.event, live.sequence) == (name, last)
             assert live.data == recent.data
-        missed = await happens(alice, domain, "3", golden(tag))
-        async with await edge.follow(path, cookie, last_event_id=live.id) as stream:
+        missed = await happens(alice, domain, "3", golden_event(tag))
+        async with await edge.open_stream(path, cookie, last_event_id=live.id) as stream:
             assert (await stream.read()).sequence == missed
 
     async def test_only_the_last_hundred_of_the_last_five_minutes(
-        self, edge: Edge, alice: str, cookie: str, happens: Callable[..., Awaitable[int]]
+        self, edge: EdgeProcess, alice: str, cookie: str, happens: Callable[..., Awaitable[int]]
     ) -> None:
         for number in range(105):
-            await happens(alice, "alerts", "1", golden("alert.raised", alertId=f"{number}"))
-        async with await edge.follow("/api/stream/alerts", cookie) as stream:
+            await happens(alice, "alerts", "1", golden_event("alert.raised", alertId=f"{number}"))
+        async with await edge.open_stream("/api/stream/alerts", cookie) as stream:
             seen = [(await stream.read()).data["alertId"] for _ in range(100)]
             assert seen == [f"{number}" for number in range(5, 105)]
             assert (await stream.read()).event == "checkpoint"
 
     async def test_fields_of_a_decision_and_an_alert(
-        self, edge: Edge, alice: str, cookie: str, happens: Callable[..., Awaitable[int]]
+        self, edge: EdgeProcess, alice: str, cookie: str, happens: Callable[..., Awaitable[int]]
     ) -> None:
         query = "/api/stream?topics=ai-decisions,alerts"
-        async with await edge.follow(query, cookie) as stream:
-            await stream.until("checkpoint")
-            await happens(alice, "decisions", "1", golden("decision.made"))
+        async with await edge.open_stream(query, cookie) as stream:
+            await stream.read_until("checkpoint")
+            await happens(alice, "decisions", "1", golden_event("decision.made"))
             decision = (await stream.read()).data
             assert {
                 "decisionId", "strategyId", "symbol", "action", "confidence", "reasoning",
                 "timestamp",
             } <= set(decision)  # fmt: skip
-            await happens(alice, "alerts", "1", golden("alert.raised", level="warning"))
+            await happens(alice, "alerts", "1", golden_event("alert.raised", level="warning"))
             alert = (await stream.read()).data
             assert {"alertId", "level", "message", "symbol", "timestamp"} <= set(alert)
             assert "priority" not in alert
 
     async def test_an_error_is_urgent_and_its_delivery_is_logged(
-        self, edge: Edge, alice: str, cookie: str, happens: Callable[..., Awaitable[int]]
+        self, edge: EdgeProcess, alice: str, cookie: str, happens: Callable[..., Awaitable[int]]
     ) -> None:
-        async with await edge.follow("/api/stream/alerts", cookie) as stream:
-            await stream.until("checkpoint")
-            last = await happens(alice, "alerts", "1", golden("alert.raised", level="error"))
+        async with await edge.open_stream("/api/stream/alerts", cookie) as stream:
+            await stream.read_until("checkpoint")
+            last = await happens(alice, "alerts", "1", golden_event("alert.raised", level="error"))
             alert = await stream.read()
             assert alert.data["priority"] == "high"
             said = {
@@ -219,19 +221,19 @@ class TestHappenings:
                 "correlation": stream.header("x-correlation-id"),
                 "event_correlation": "c-test",
             }
-        await until(
+        await wait_until(
             "its delivery is logged, as of this connection and of what caused the alert",
-            lambda: edge.logged(**said),
-            seen=lambda: edge.lines()[-3:],
+            lambda: edge.find_log_lines(**said),
+            describe_last=lambda: edge.log_lines()[-3:],
         )
 
     async def test_one_strategy(
-        self, edge: Edge, alice: str, cookie: str, happens: Callable[..., Awaitable[int]]
+        self, edge: EdgeProcess, alice: str, cookie: str, happens: Callable[..., Awaitable[int]]
     ) -> None:
-        await happens(alice, "strategies", STRATEGY, golden("strategy.created"))
-        async with await edge.follow(f"/api/stream/strategies/{STRATEGY}", cookie) as stream:
-            await stream.until("checkpoint")
-            other = golden("strategy.started", strategy__strategyId="another")
+        await happens(alice, "strategies", STRATEGY, golden_event("strategy.created"))
+        async with await edge.open_stream(f"/api/stream/strategies/{STRATEGY}", cookie) as stream:
+            await stream.read_until("checkpoint")
+            other = golden_event("strategy.started", strategy__strategyId="another")
             await happens(alice, "strategies", "another", other)
             for tag, change in (
                 ("strategy.started", "started"),
@@ -244,7 +246,7 @@ class TestHappenings:
                 ("strategy.stopped", "stopped"),
                 ("strategy.completed", "completed"),
             ):
-                await happens(alice, "strategies", STRATEGY, golden(tag))
+                await happens(alice, "strategies", STRATEGY, golden_event(tag))
                 told = await stream.read()
                 assert (told.event, told.data["change"]) == ("strategy:update", change)
                 assert {"strategyId", "symbol", "status", "timestamp"} <= set(told.data)
@@ -255,14 +257,14 @@ class TestHappenings:
     @pytest.mark.parametrize("family", ["/api/stream/strategies", "/sse/strategy"])
     async def test_a_strategy_that_is_unknown_or_anothers_is_404(
         self,
-        edge: Edge,
+        edge: EdgeProcess,
         cookie: str,
         happens: Callable[..., Awaitable[int]],
         fresh: Callable[[str], str],
         family: str,
     ) -> None:
         theirs = fresh("theirs")
-        created = golden("strategy.created", strategy__strategyId=theirs)
+        created = golden_event("strategy.created", strategy__strategyId=theirs)
         await happens(fresh("bob"), "strategies", theirs, created)
         for id_ in ("none-such", theirs, "x" * 100, "%2A"):
             answer = await edge.connect(f"{family}/{id_}", cookie)
@@ -280,25 +282,27 @@ class TestAgents:
 
     async def test_every_trading_stream_shows_it(
         self,
-        edge: Edge,
+        edge: EdgeProcess,
         alice: str,
         cookie: str,
         happens: Callable[..., Awaitable[int]],
         fresh: Callable[[str], str],
     ) -> None:
         paths = ["orders", "positions", "trading", "ai-decisions", "strategies", "alerts"]
-        streams = [await edge.follow(f"/api/stream/{path}", cookie) for path in paths]
+        streams = [await edge.open_stream(f"/api/stream/{path}", cookie) for path in paths]
         for stream in streams:
-            await stream.until("the place", lambda frame: frame.id)
-        last = await happens(EVERYBODY, "agents", fresh("a"), golden("agent.status"))
+            await stream.read_until("the place", lambda frame: frame.id)
+        last = await happens(EVERYBODY, "agents", fresh("a"), golden_event("agent.status"))
         for stream in streams:
             told = await stream.read()
             assert (told.event, told.sequence) == ("agent:status", last)
             assert {"service", "state", "timestamp"} <= set(told.data)
             await stream.close()
-        await happens(alice, "orders", "o", placed("o"))
-        missed = await happens(EVERYBODY, "agents", fresh("a"), golden("agent.status"))
-        async with await edge.follow("/api/stream/orders", cookie, last_event_id=told.id) as stream:
+        await happens(alice, "orders", "o", order_placed("o"))
+        missed = await happens(EVERYBODY, "agents", fresh("a"), golden_event("agent.status"))
+        async with await edge.open_stream(
+            "/api/stream/orders", cookie, last_event_id=told.id
+        ) as stream:
             assert [(await stream.read()).event for _ in range(2)] == [
                 "order:update", "agent:status",
             ]  # fmt: skip
@@ -307,22 +311,22 @@ class TestAgents:
     @pytest.mark.parametrize("path", ["prices?symbols=NONE", "metrics"])
     async def test_a_stream_for_anybody_hears_of_it_in_passing(
         self,
-        edge: Edge,
+        edge: EdgeProcess,
         happens: Callable[..., Awaitable[int]],
         fresh: Callable[[str], str],
         path: str,
     ) -> None:
         """No id, no name of a host, and nothing that an error says."""
         host, detail = fresh("host"), fresh("detail")
-        event = golden("agent.status", instance=host, detail=detail)
-        again = golden("agent.status", instance=host, state="stopped")
-        async with await edge.follow(f"/api/stream/{path}") as stream:
-            await stream.until(
+        event = golden_event("agent.status", instance=host, detail=detail)
+        again = golden_event("agent.status", instance=host, state="stopped")
+        async with await edge.open_stream(f"/api/stream/{path}") as stream:
+            await stream.read_until(
                 "the first", lambda frame: frame.event in ("price:update", "metrics")
             )
             for each in (event, again):
                 await happens(EVERYBODY, "agents", fresh("a"), each)
-            told = [await stream.until("agent:status") for _ in range(2)]
+            told = [await stream.read_until("agent:status") for _ in range(2)]
         assert [frame.id for frame in told] == [None, None]
         assert set(told[0].data) == {"service", "instance", "state", "timestamp"}
         assert [frame.data["state"] for frame in told] == [event.state.value, "stopped"]
@@ -333,25 +337,27 @@ class TestAgents:
 
     async def test_what_the_edge_does_not_remember_comes_from_the_log_in_order(
         self,
-        house: House,
-        edge: Edge,
+        harness: Harness,
+        edge: EdgeProcess,
         alice: str,
         cookie: str,
         happens: Callable[..., Awaitable[int]],
         fresh: Callable[[str], str],
     ) -> None:
-        async with await edge.follow("/api/stream/orders", cookie) as stream:
-            begun = await stream.until("order:update")
+        async with await edge.open_stream("/api/stream/orders", cookie) as stream:
+            begun = await stream.read_until("order:update")
         wanted = []
         for number in range(12):
             if number % 3:
-                wanted.append(await happens(alice, "orders", f"o{number}", placed(f"o{number}")))
+                wanted.append(
+                    await happens(alice, "orders", f"o{number}", order_placed(f"o{number}"))
+                )
             else:
-                event = golden("agent.status")
+                event = golden_event("agent.status")
                 wanted.append(await happens(EVERYBODY, "agents", fresh("a"), event))
-        young = house.edge()
+        young = harness.start_edge()
         try:
-            async with await young.follow(
+            async with await young.open_stream(
                 "/api/stream/orders", cookie, last_event_id=begun.id
             ) as stream:
                 assert [(await stream.read()).sequence for _ in wanted] == wanted
@@ -364,40 +370,44 @@ class TestTopics:
 
     async def test_what_was_chosen_and_nothing_else(
         self,
-        edge: Edge,
+        edge: EdgeProcess,
         alice: str,
         cookie: str,
-        market: Market,
+        market: QuoteDriver,
         happens: Callable[..., Awaitable[int]],
         fresh: Callable[[str], str],
     ) -> None:
         one, other = fresh("ONE"), fresh("OTHER")
-        await market.quote(one, 10)
-        await edge.knows(one)
+        await market.publish(one, 10)
+        await edge.wait_for_quotes(one)
         query = f"/api/stream?topics=orders,alerts,prices:{one}"
-        async with await edge.follow(query, cookie) as stream:
+        async with await edge.open_stream(query, cookie) as stream:
             prices = await stream.read()
             assert [quote["symbol"] for quote in prices.data["prices"]] == [one]
-            snapshot = await stream.until("order:update")
+            snapshot = await stream.read_until("order:update")
             assert snapshot.id
-            await market.quote(other, 10)
-            await happens(alice, "strategies", "s", golden("strategy.started"))
-            last = await happens(alice, "alerts", "1", golden("alert.raised"))
+            await market.publish(other, 10)
+            await happens(alice, "strategies", "s", golden_event("strategy.started"))
+            last = await happens(alice, "alerts", "1", golden_event("alert.raised"))
             assert (await stream.read()).sequence == last
-            await market.quote(one, 11)
+            await market.publish(one, 11)
             assert (await stream.read()).data["symbol"] == one
 
     @pytest.mark.parametrize(
         "topics", ["", "?topics=", "?topics=gossip", "?topics=orders:IBM", "?topics=orders,%00"]
     )
-    async def test_what_is_no_topic_is_named(self, edge: Edge, cookie: str, topics: str) -> None:
+    async def test_what_is_no_topic_is_named(
+        self, edge: EdgeProcess, cookie: str, topics: str
+    ) -> None:
         answer = await edge.connect(f"/api/stream{topics}", cookie)
         assert answer.status == 422
         assert CODEC.decode(await answer.body(), dict)["path"] == "topics"
         await answer.close()
 
-    async def test_prices_alone_need_no_session_and_anything_else_does(self, edge: Edge) -> None:
-        async with await edge.follow("/api/stream?topics=prices") as stream:
+    async def test_prices_alone_need_no_session_and_anything_else_does(
+        self, edge: EdgeProcess
+    ) -> None:
+        async with await edge.open_stream("/api/stream?topics=prices") as stream:
             assert (await stream.read()).data["initializing"] is True
         answer = await edge.connect("/api/stream?topics=prices,orders")
         assert answer.status == 401
@@ -419,7 +429,12 @@ class TestStrategyFamily:
 
     @pytest.mark.parametrize("path", ["/sse/strategies", "/sse/strategies/reconnect"])
     async def test_every_event_of_the_user_by_its_name(
-        self, edge: Edge, alice: str, cookie: str, happens: Callable[..., Awaitable[int]], path: str
+        self,
+        edge: EdgeProcess,
+        alice: str,
+        cookie: str,
+        happens: Callable[..., Awaitable[int]],
+        path: str,
     ) -> None:
         stream = await self.opened(edge, path, cookie)
         state = await stream.until("initial_state")
@@ -442,7 +457,7 @@ class TestStrategyFamily:
             ("reports", "report.stop_loss_triggered", "SL_TRIGGERED"),
             ("reports", "report.error", "ERROR"),
         ):
-            last = await happens(alice, domain, "1", golden(tag))
+            last = await happens(alice, domain, "1", golden_event(tag))
             told = await stream.read()
             assert (told.event, told.sequence) == (name, last), tag
             assert (told.data["type"], told.data["user_id"]) == (name, alice)
@@ -450,21 +465,21 @@ class TestStrategyFamily:
         for frame in stream.frames:
             assert all(re.fullmatch(r"[a-z_]+", key) for key in keys_of(frame.data)), frame
         await stream.close()
-        missed = await happens(alice, "strategies", "1", golden("strategy.started"))
+        missed = await happens(alice, "strategies", "1", golden_event("strategy.started"))
         again = await self.opened(edge, path, cookie, last_event_id=told.id)
         assert (await again.read()).sequence == missed
         await again.close()
 
     async def test_the_keys_of_each_kind(
-        self, edge: Edge, alice: str, cookie: str, happens: Callable[..., Awaitable[int]]
+        self, edge: EdgeProcess, alice: str, cookie: str, happens: Callable[..., Awaitable[int]]
     ) -> None:
         stream = await self.opened(edge, "/sse/strategies", cookie)
         await stream.until("initial_state")
-        await happens(alice, "strategies", "1", golden("strategy.started"))
+        await happens(alice, "strategies", "1", golden_event("strategy.started"))
         assert set((await stream.read()).data) == {
             "type", "timestamp", "strategy_id", "user_id", "status", "position", "message",
         }  # fmt: skip
-        sells = golden(
+        sells = golden_event(
             "order.placed",
             order__side="sell",
             order__clientOrderId=f"{STRATEGY}-2-sl",
@@ -474,14 +489,14 @@ class TestStrategyFamily:
         order = (await stream.read()).data
         assert (order["order_type"], order["strategy_id"]) == ("SL_SELL", STRATEGY)
         assert {"order_id", "symbol", "quantity", "price", "status"} <= set(order)
-        await happens(alice, "strategies", "1", golden("strategy.stop_loss_triggered"))
+        await happens(alice, "strategies", "1", golden_event("strategy.stop_loss_triggered"))
         assert {"strategy_id", "trigger_price", "current_price", "order_id"} <= set(
             (await stream.read()).data
         )
         await stream.close()
 
-    async def test_idle_is_a_ping(self, house: House, cookie: str) -> None:
-        edge = house.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3)
+    async def test_idle_is_a_ping(self, harness: Harness, cookie: str) -> None:
+        edge = harness.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3)
         stream = await self.opened(edge, "/sse/strategies", cookie)
         await stream.until("initial_state")
         assert (await stream.until("PING")).data["type"] == "PING"
@@ -489,14 +504,14 @@ class TestStrategyFamily:
 
     async def test_one_strategy_its_orders_its_symbol_and_its_state(
         self,
-        house: House,
+        harness: Harness,
         alice: str,
         cookie: str,
-        market: Market,
+        market: QuoteDriver,
         happens: Callable[..., Awaitable[int]],
         fresh: Callable[[str], str],
     ) -> None:
-        edge, symbol = house.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3), fresh("ONE")
+        edge, symbol = harness.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3), fresh("ONE")
         rule = {"kind": "breakout", "window": 5, "marginPercent": 0.25}
         mine = {
             "strategy__strategyId": STRATEGY,
@@ -504,9 +519,9 @@ class TestStrategyFamily:
             "strategy__rule": rule,
             "strategy__stopLoss": {"kind": "trailing", "percent": 2},
         }
-        await market.quote(symbol, 10)
-        await edge.knows(symbol)
-        await happens(alice, "strategies", STRATEGY, golden("strategy.created", **mine))
+        await market.publish(symbol, 10)
+        await edge.wait_for_quotes(symbol)
+        await happens(alice, "strategies", STRATEGY, golden_event("strategy.created", **mine))
         stream = await self.opened(edge, f"/sse/strategy/{STRATEGY}", cookie)
         assert (await stream.until("subscribed")).data["symbols"] == [symbol]
         assert (await stream.until("PRICE_UPDATE")).data["ltp"] == 10
@@ -517,29 +532,31 @@ class TestStrategyFamily:
         }  # fmt: skip
         assert state.data["stop_loss"] == {"kind": "trailing", "percent": 2}
 
-        await happens(alice, "orders", "1", placed("1"))
-        last = await happens(alice, "orders", "2", placed("2", strategy_id=STRATEGY))
+        await happens(alice, "orders", "1", order_placed("1"))
+        last = await happens(alice, "orders", "2", order_placed("2", strategy_id=STRATEGY))
         assert (await stream.until("ORDER_PLACED")).sequence == last
         await happens(
             alice, "strategies", STRATEGY,
-            golden("strategy.started", **mine, strategy__status="started"),
+            golden_event("strategy.started", **mine, strategy__status="started"),
         )  # fmt: skip
         await stream.until("STRATEGY_STARTED")
         assert (await stream.until("state_update")).data["status"] == "started"
-        await market.quote(symbol, 11)
+        await market.publish(symbol, 11)
         assert (await stream.until("PRICE_UPDATE")).data["symbol"] == symbol
         await stream.close()
 
-    async def test_prices(self, edge: Edge, market: Market, fresh: Callable[[str], str]) -> None:
+    async def test_prices(
+        self, edge: EdgeProcess, market: QuoteDriver, fresh: Callable[[str], str]
+    ) -> None:
         symbol = fresh("PX")
-        await market.quote(symbol, 10)
-        await edge.knows(symbol)
+        await market.publish(symbol, 10)
+        await edge.wait_for_quotes(symbol)
         stream = await self.opened(edge, f"/sse/prices?symbols=%20{symbol.lower()}%20")
         assert (await stream.read()).data["symbols"] == [symbol]
         first = await stream.read()
         assert (first.event, first.data["ltp"]) == ("PRICE_UPDATE", 10)
         assert {"symbol", "ltp", "change", "change_percent"} <= set(first.data)
-        await market.quote(symbol, 12)
+        await market.publish(symbol, 12)
         assert (await stream.read()).data["ltp"] == 12
         await stream.close()
 
@@ -548,22 +565,22 @@ class TestNotifications:
     """N1."""
 
     async def test_new_ones_and_those_read_elsewhere(
-        self, house: House, alice: str, happens: Callable[..., Awaitable[int]]
+        self, harness: Harness, alice: str, happens: Callable[..., Awaitable[int]]
     ) -> None:
-        edge = house.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3)
+        edge = harness.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3)
         cookie = await edge.sign_in(alice)
-        async with await edge.follow("/api/sse/notifications", cookie) as stream:
-            begun = await stream.until("notification:unread")
+        async with await edge.open_stream("/api/sse/notifications", cookie) as stream:
+            begun = await stream.read_until("notification:unread")
             assert (begun.data["unread"], bool(begun.id)) == (0, True)
-            last = await happens(alice, "notifications", "1", golden("notification.created"))
-            told = await stream.until("notification")
+            last = await happens(alice, "notifications", "1", golden_event("notification.created"))
+            told = await stream.read_until("notification")
             assert told.sequence == last
             assert set(told.data) == {
                 "id", "type", "title", "message", "payload", "is_read", "created_at",
             }  # fmt: skip
-            await happens(alice, "notifications", "all", golden("notification.read"))
-            assert "ids" in (await stream.until("notification:read")).data
-            beat = await stream.until("heartbeat")
+            await happens(alice, "notifications", "all", golden_event("notification.read"))
+            assert "ids" in (await stream.read_until("notification:read")).data
+            beat = await stream.read_until("heartbeat")
             assert beat.data["status"] == "connected"
 
 
@@ -571,27 +588,29 @@ class TestDashboard:
     """D1, D2."""
 
     async def test_items_are_for_everybody(
-        self, house: House, happens: Callable[..., Awaitable[int]], fresh: Callable[[str], str]
+        self, harness: Harness, happens: Callable[..., Awaitable[int]], fresh: Callable[[str], str]
     ) -> None:
-        edge = house.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3)
-        async with await edge.follow("/api/v2/stream") as stream:
-            before = await stream.until("metrics")
+        edge = harness.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3)
+        async with await edge.open_stream("/api/v2/stream") as stream:
+            before = await stream.read_until("metrics")
             assert before.id is None
             id_ = fresh("item")
-            last = await happens(EVERYBODY, "items", id_, golden("item.analysed", item__id=id_))
-            told = await stream.until("new_item")
+            last = await happens(
+                EVERYBODY, "items", id_, golden_event("item.analysed", item__id=id_)
+            )
+            told = await stream.read_until("new_item")
             assert (told.data["id"], told.sequence) == (id_, last)
             assert {
                 "title", "source", "tickers", "tags", "sentiment", "score", "timestamp",
             } <= set(told.data)  # fmt: skip
-            counted = await stream.until("metrics")
+            counted = await stream.read_until("metrics")
             assert counted.data["total"] == before.data["total"] + 1
             assert {"positive", "neutral", "negative", "tags", "rates"} <= set(counted.data)
-            await stream.until("heartbeat")
+            await stream.read_until("heartbeat")
 
     async def test_a_configuration_shows_its_tickers_also_after_it_changed(
         self,
-        edge: Edge,
+        edge: EdgeProcess,
         alice: str,
         cookie: str,
         happens: Callable[..., Awaitable[int]],
@@ -600,12 +619,12 @@ class TestDashboard:
         id_ = fresh("conf")
 
         async def configured(tag, tickers) -> None:
-            event = golden(tag, configuration__id=id_, configuration__tickers=tickers,
+            event = golden_event(tag, configuration__id=id_, configuration__tickers=tickers,
                            configuration__tags=[])  # fmt: skip
             await happens(alice, "configurations", id_, event)
 
         async def item(ticker):
-            event = golden("item.analysed", item__tickers=[ticker])
+            event = golden_event("item.analysed", item__tickers=[ticker])
             return await happens(EVERYBODY, "items", fresh("i"), event)
 
         path = f"/api/v2/configurations/{id_}/stream"
@@ -616,15 +635,15 @@ class TestDashboard:
         answer = await edge.connect(path)
         assert answer.status == 401
         await answer.close()
-        async with await edge.follow(path, cookie) as stream:
-            await stream.until("checkpoint")
+        async with await edge.open_stream(path, cookie) as stream:
+            await stream.read_until("checkpoint")
             await item("BBB")
             last = await item("AAA")
-            assert (await stream.until("new_item")).sequence == last
+            assert (await stream.read_until("new_item")).sequence == last
             await configured("configuration.changed", ["BBB"])
             await item("AAA")
             last = await item("BBB")
-            assert (await stream.until("new_item")).sequence == last
+            assert (await stream.read_until("new_item")).sequence == last
         other = await edge.sign_in(fresh("bob"))
         answer = await edge.connect(path, other)
         assert answer.status == 404
@@ -639,7 +658,7 @@ class TestDashboard:
     ],
 )
 async def test_a_heartbeat_comes_also_on_a_stream_that_is_never_idle(
-    house: House,
+    harness: Harness,
     alice: str,
     happens: Callable[..., Awaitable[int]],
     fresh: Callable[[str], str],
@@ -649,15 +668,15 @@ async def test_a_heartbeat_comes_also_on_a_stream_that_is_never_idle(
     name: str,
 ) -> None:
     """D1, N1: a client takes its absence for the end of the stream."""
-    edge = house.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3)
+    edge = harness.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3)
     owner = EVERYBODY if domain == "items" else alice
     async with (
-        asyncio.timeout(WAIT_SECONDS),
-        await edge.follow(path, await edge.sign_in(alice)) as stream,
+        asyncio.timeout(WAIT_TIMEOUT_SECONDS),
+        await edge.open_stream(path, await edge.sign_in(alice)) as stream,
     ):
         while len([frame for frame in stream.frames if frame.event == "heartbeat"]) < 2:
-            last = await happens(owner, domain, fresh("busy"), golden(tag))
-            await stream.until(
+            last = await happens(owner, domain, fresh("busy"), golden_event(tag))
+            await stream.read_until(
                 "it", lambda f, at=last: f.event == name and f.id and f.sequence == at
             )
 
@@ -666,21 +685,21 @@ class TestThePast:
     """B9."""
 
     async def test_an_interval_of_it_is_replayed_and_ends(
-        self, edge: Edge, alice: str, cookie: str, happens: Callable[..., Awaitable[int]]
+        self, edge: EdgeProcess, alice: str, cookie: str, happens: Callable[..., Awaitable[int]]
     ) -> None:
-        await happens(alice, "orders", "0", placed("0"))
+        await happens(alice, "orders", "0", order_placed("0"))
         await asyncio.sleep(0.05)
         since = datetime.now(UTC)
         await asyncio.sleep(0.05)
-        wanted = [await happens(alice, "orders", f"{n}", placed(f"{n}")) for n in (1, 2)]
+        wanted = [await happens(alice, "orders", f"{n}", order_placed(f"{n}")) for n in (1, 2)]
         await asyncio.sleep(0.05)
         end = datetime.now(UTC)
         await asyncio.sleep(0.05)
-        await happens(alice, "orders", "3", placed("3"))
+        await happens(alice, "orders", "3", order_placed("3"))
 
         query = f"since={_utc(since)}&until={_utc(end)}"
-        async with await edge.follow(f"/api/stream/orders?{query}", cookie) as stream:
-            *events, complete = await stream.rest()
+        async with await edge.open_stream(f"/api/stream/orders?{query}", cookie) as stream:
+            *events, complete = await stream.read_to_end()
         assert [event.sequence for event in events] == wanted
         assert complete.event == "replay:complete"
 
@@ -689,14 +708,16 @@ class TestThePast:
         await again.close()
 
     async def test_since_alone_goes_on_live(
-        self, edge: Edge, alice: str, cookie: str, happens: Callable[..., Awaitable[int]]
+        self, edge: EdgeProcess, alice: str, cookie: str, happens: Callable[..., Awaitable[int]]
     ) -> None:
         since = datetime.now(UTC) - timedelta(seconds=60)
-        wanted = [await happens(alice, "orders", "1", placed("1"))]
-        async with await edge.follow(f"/api/stream/orders?since={_utc(since)}", cookie) as stream:
-            first = await stream.until("order:update")
+        wanted = [await happens(alice, "orders", "1", order_placed("1"))]
+        async with await edge.open_stream(
+            f"/api/stream/orders?since={_utc(since)}", cookie
+        ) as stream:
+            first = await stream.read_until("order:update")
             assert first.sequence == wanted[0]
-            last = await happens(alice, "orders", "2", placed("2"))
+            last = await happens(alice, "orders", "2", order_placed("2"))
             assert (await stream.read()).sequence == last
 
     @pytest.mark.parametrize(
@@ -709,14 +730,14 @@ class TestThePast:
         ],
     )
     async def test_what_is_no_time_is_named(
-        self, edge: Edge, cookie: str, query: str, path: str
+        self, edge: EdgeProcess, cookie: str, query: str, path: str
     ) -> None:
         answer = await edge.connect(f"/api/stream/orders?{query}", cookie)
         assert answer.status == 422
         assert CODEC.decode(await answer.body(), dict)["path"] == path
         await answer.close()
 
-    async def test_prices_have_no_past(self, edge: Edge) -> None:
+    async def test_prices_have_no_past(self, edge: EdgeProcess) -> None:
         answer = await edge.connect("/api/stream/prices?since=2026-03-02T14:30:00Z")
         assert answer.status == 422
         await answer.close()

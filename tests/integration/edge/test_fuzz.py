@@ -19,10 +19,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.edge.fuzz import Fuzz, routes
-from tests.integration.edge.gauges import Gauges
-from tests.integration.edge.house import House
-from tests.issuer import SECRET, Issuer
+from tests.integration.edge.fuzz import RequestFuzzer, fuzz_routes
+from tests.integration.edge.gauges import ResourceMonitor
+from tests.integration.edge.house import Harness
+from tests.issuer import HS256_SECRET, JwtIssuer
 
 SECONDS = float(os.environ.get("TAPEWIRE_TEST_FUZZ_SECONDS", "2"))
 LONG_SECONDS = 30.0
@@ -36,7 +36,7 @@ SHOWN_BYTES = 500
 LOOK_SECONDS = 0.05
 """How long an answer that has begun is read on: streams have no end."""
 SETTINGS = {
-    "TAPEWIRE_JWT_SECRET": SECRET,
+    "TAPEWIRE_JWT_SECRET": HS256_SECRET,
     "TAPEWIRE_TOKEN_IN_QUERY": "on",
     "TAPEWIRE_TRUSTED_PROXIES": "127.0.0.1,::1",
     "TAPEWIRE_USER_HEADER_FROM": "127.0.0.1",
@@ -73,28 +73,28 @@ async def _more(reader, seconds):
 
 @pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")
 async def test_nothing_that_is_sent_makes_the_edge_fail(
-    lone: House, fresh: Callable[[str], str], tmp_path: Path
+    isolated_harness: Harness, fresh: Callable[[str], str], tmp_path: Path
 ) -> None:
     seed = int(os.environ.get("TAPEWIRE_TEST_SEED") or random.randrange(1 << 32))
-    issuer, file = Issuer(), tmp_path / "jwks.json"
+    issuer, file = JwtIssuer(), tmp_path / "jwks.json"
     file.write_bytes(issuer.jwks())
-    edge = lone.edge(TAPEWIRE_JWT_JWKS=file, **SETTINGS)
-    others = _others(lone) if SECONDS >= LONG_SECONDS else []
+    edge = isolated_harness.start_edge(TAPEWIRE_JWT_JWKS=file, **SETTINGS)
+    others = _others(isolated_harness) if SECONDS >= LONG_SECONDS else []
     cookie = await edge.sign_in(fresh("alice"))
     tokens = [issuer.token("alice", "HS256", seconds=9999), issuer.token("bob", seconds=9999)]
     async with edge.client(cookie) as http:
-        found = routes((await http.get("/docs/openapi.json")).json())
-    fuzz = Fuzz(seed, [cookie.encode(), *(token.encode() for token in tokens)], found)
-    gauges = Gauges(edge, lone.broker)
-    first = await gauges.at_first()
+        found = fuzz_routes((await http.get("/docs/openapi.json")).json())
+    fuzz = RequestFuzzer(seed, [cookie.encode(), *(token.encode() for token in tokens)], found)
+    gauges = ResourceMonitor(edge, isolated_harness.broker)
+    first = await gauges.sample_baseline()
     tried, unmeant = await _send(edge, fuzz)
     assert not unmeant, (seed, unmeant)
     sys.stdout.write(f"seed {seed}: {dict(tried)}\n")
     assert {200, 400, 401, 404, 405, 422} <= set(tried), tried
-    await gauges.at_rest(first)
+    await gauges.wait_until_idle(first)
     for service in (edge, *others):
         assert not _bad(service), (seed, service.name, _bad(service)[:3])
-        assert "Traceback" not in service.log.read_text(), seed
+        assert "Traceback" not in service.log_file.read_text(), seed
     async with edge.client(cookie) as http:
         assert (await http.get("/api/session")).status_code == 200
 
@@ -122,9 +122,10 @@ async def _send(edge, fuzz):
     return tried, unmeant
 
 
-def _others(house):
+def _others(harness):
     return [
-        house.service(name) for name in ("orders", "positions", "strategies", "alerts", "insights")
+        harness.service(name)
+        for name in ("orders", "positions", "strategies", "alerts", "insights")
     ]
 
 

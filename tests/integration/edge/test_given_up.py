@@ -9,8 +9,8 @@ import asyncio
 
 import pytest
 
-from tests.integration.edge.house import Edge
-from tests.waiting import until
+from tests.integration.edge.house import EdgeProcess
+from tests.waiting import wait_until
 
 HEAD = (
     "POST {path} HTTP/1.1\r\nHost: edge\r\nCookie: session={cookie}\r\nContent-Length: 100\r\n\r\n"
@@ -18,17 +18,19 @@ HEAD = (
 
 
 @pytest.mark.parametrize("path", ["/api/orders", "/api/session"])
-async def test_a_client_that_leaves_within_its_body_is_no_error(edge: Edge, path: str) -> None:
+async def test_a_client_that_leaves_within_its_body_is_no_error(
+    edge: EdgeProcess, path: str
+) -> None:
     cookie = await edge.sign_in("gina")
-    before = len(edge.logged("a request was given up", path=path))
+    before = len(edge.find_log_lines("a request was given up", path=path))
     _, writer = await asyncio.open_connection("127.0.0.1", edge.port)
     writer.write(HEAD.format(path=path, cookie=cookie).encode() + b'{"symbol":')
     await writer.drain()
     writer.close()
     await writer.wait_closed()
-    await until(
+    await wait_until(
         "it is said that the request was given up",
-        lambda: len(edge.logged("a request was given up", path=path)) > before,
-        seen=lambda: edge.lines()[-3:],
+        lambda: len(edge.find_log_lines("a request was given up", path=path)) > before,
+        describe_last=lambda: edge.log_lines()[-3:],
     )
-    assert not edge.logged("a request failed", path=path)
+    assert not edge.find_log_lines("a request failed", path=path)

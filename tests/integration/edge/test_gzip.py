@@ -12,9 +12,9 @@ import pytest
 
 from services.edge.gzip import MEMORY_LEVEL, WINDOW_BITS
 from tapewire.log import new_id
-from tests.integration.edge.house import Edge, House
-from tests.integration.edge.market import Journal, Market, many, placed
-from tests.sse import Ended, parse
+from tests.integration.edge.house import EdgeProcess, Harness
+from tests.integration.edge.market import EventLogDriver, QuoteDriver, order_placed, orders_placed
+from tests.sse import StreamEnded, parse_frame
 
 ORDERS = "/api/stream/orders"
 PRICES = "/api/stream/prices"
@@ -22,7 +22,7 @@ GZIP = {"Accept-Encoding": "gzip"}
 
 
 @pytest.fixture
-async def alice(edge: Edge, fresh: Callable[[str], str]) -> str:
+async def alice(edge: EdgeProcess, fresh: Callable[[str], str]) -> str:
     user = fresh("zoe")
     return user, await edge.sign_in(user)
 
@@ -48,7 +48,7 @@ class Compressed:
             plain = self._decoder.decompress(wire)
             self.plain += plain
             assert plain.endswith(b"\n\n"), f"an event waits for more: {plain[-100:]!r}"
-            self.frames += [parse(raw) for raw in plain.removesuffix(b"\n\n").split(b"\n\n")]
+            self.frames += [parse_frame(raw) for raw in plain.removesuffix(b"\n\n").split(b"\n\n")]
         return self.frames.pop(0)
 
     async def until(self, what, condition):
@@ -63,7 +63,7 @@ class Compressed:
 
     async def end(self) -> None:
         """Read on to a clean end, which completes the gzip stream."""
-        with pytest.raises(Ended, match="a clean end"):
+        with pytest.raises(StreamEnded, match="a clean end"):
             await self._take_all()
         await self.stream.close()
         assert self._decoder.eof
@@ -79,7 +79,7 @@ class Compressed:
 
 class TestWhoGetsIt:
     @pytest.mark.parametrize("wish", ["gzip", "br;q=1, GZIP;q=0.1", "*", "deflate, x-gzip"])
-    async def test_who_accepts_it(self, edge: Edge, wish: str) -> None:
+    async def test_who_accepts_it(self, edge: EdgeProcess, wish: str) -> None:
         async with await edge.connect(PRICES, headers={"Accept-Encoding": wish}) as answer:
             assert answer.header("content-encoding") == "gzip"
             assert answer.header("vary") == "Accept-Encoding"
@@ -87,24 +87,26 @@ class TestWhoGetsIt:
     @pytest.mark.parametrize(
         "wish", ["gzip;q=0", "br", "*;q=0", "gzip;q=x", ";;;", "", "gzip,gzip;q=0"]
     )
-    async def test_nobody_else(self, edge: Edge, wish: str) -> None:
-        async with await edge.follow(PRICES, headers={"Accept-Encoding": wish}) as stream:
+    async def test_nobody_else(self, edge: EdgeProcess, wish: str) -> None:
+        async with await edge.open_stream(PRICES, headers={"Accept-Encoding": wish}) as stream:
             assert stream.header("content-encoding") is None
             assert stream.header("vary") == "Accept-Encoding"
 
-    async def test_nobody_where_it_is_switched_off(self, house: House) -> None:
-        edge = house.shared_edge(SSE_GZIP="off")
-        async with await edge.follow(PRICES, headers=GZIP) as stream:
+    async def test_nobody_where_it_is_switched_off(self, harness: Harness) -> None:
+        edge = harness.shared_edge(SSE_GZIP="off")
+        async with await edge.open_stream(PRICES, headers=GZIP) as stream:
             assert stream.header("content-encoding") is None
 
     @pytest.mark.parametrize("origin", [None, "https://desk.example", "https://evil.example"])
-    async def test_caches_keep_origins_apart_too(self, house: House, origin: str | None) -> None:
-        edge = house.shared_edge(TAPEWIRE_ORIGINS="https://desk.example,https://b.example")
+    async def test_caches_keep_origins_apart_too(
+        self, harness: Harness, origin: str | None
+    ) -> None:
+        edge = harness.shared_edge(TAPEWIRE_ORIGINS="https://desk.example,https://b.example")
         headers = GZIP if origin is None else {**GZIP, "Origin": origin}
         async with await edge.connect(PRICES, headers=headers) as answer:
             assert answer.header("vary") == "Accept-Encoding, Origin"
 
-    async def test_a_refusal_is_plain(self, edge: Edge) -> None:
+    async def test_a_refusal_is_plain(self, edge: EdgeProcess) -> None:
         async with await edge.connect(ORDERS, headers=GZIP) as answer:
             assert answer.status == 401
             assert answer.header("content-encoding") is None
@@ -113,37 +115,37 @@ class TestWhoGetsIt:
 
 class TestWhatItCarries:
     async def test_each_event_at_once_and_less_than_40_percent_of_the_bytes(
-        self, edge: Edge, alice: str, journal: Journal
+        self, edge: EdgeProcess, alice: str, journal: EventLogDriver
     ) -> None:
         """No further write pushes an event out: each is read before the next one is made."""
         user, cookie = alice
         reader = Compressed(await edge.connect(ORDERS, cookie, headers=GZIP))
         await reader.until("the snapshot", lambda f: f.event == "order:update")
         for number in range(60):
-            sequence = await journal.append(user, placed(f"z-{number}"))
+            sequence = await journal.append(user, order_placed(f"z-{number}"))
             frames = await reader.until("the event", lambda f: f.id)
             assert [frame.sequence for frame in frames] == [sequence]
         assert len(reader.wire) < 0.4 * len(reader.plain)
         await reader.stream.close()
 
     async def test_it_is_what_a_plain_reader_gets(
-        self, edge: Edge, alice: str, journal: Journal
+        self, edge: EdgeProcess, alice: str, journal: EventLogDriver
     ) -> None:
         user, cookie = alice
-        plain = await edge.follow(ORDERS, cookie)
+        plain = await edge.open_stream(ORDERS, cookie)
         reader = Compressed(await edge.connect(ORDERS, cookie, headers=GZIP))
         await reader.until("the snapshot", lambda f: f.event == "order:update")
-        await plain.until("order:update")
+        await plain.read_until("order:update")
         before = len(plain.frames)
-        last = await journal.append(user, *many(200, "same"))
+        last = await journal.append(user, *orders_placed(200, "same"))
         got = await reader.until("the last", lambda f: f.id and f.sequence == last)
-        await plain.until("the last", lambda f: f.id and f.sequence == last)
+        await plain.read_until("the last", lambda f: f.id and f.sequence == last)
         assert [f.raw for f in got] == [f.raw for f in plain.frames[before:]]
         await plain.close()
         await reader.stream.close()
 
     async def test_it_is_compressed_at_level_6(
-        self, edge: Edge, alice: str, journal: Journal
+        self, edge: EdgeProcess, alice: str, journal: EventLogDriver
     ) -> None:
         """As zlib makes it at that level, with the small window that keeps memory small; of text
         that each level makes something else of."""
@@ -154,7 +156,7 @@ class TestWhatItCarries:
         async def told():
             reason = "".join(chance.choices("ab", k=8000))
             before = len(reader.wire), len(reader.plain)
-            sequence = await journal.append(user, placed(new_id(), reason=reason))
+            sequence = await journal.append(user, order_placed(new_id(), reason=reason))
             await reader.until("the event", lambda f: f.id and f.sequence == sequence)
             return reader.wire[before[0] :], reader.plain[before[1] :]
 
@@ -169,11 +171,11 @@ class TestWhatItCarries:
         assert made(1)[-1] != made(6)[-1], "the text does not tell levels apart"
 
     async def test_a_resume_is_compressed_too(
-        self, edge: Edge, alice: str, journal: Journal
+        self, edge: EdgeProcess, alice: str, journal: EventLogDriver
     ) -> None:
         user, cookie = alice
-        first = await journal.append(user, placed("first"))
-        last = await journal.append(user, *many(500, "later"))
+        first = await journal.append(user, order_placed("first"))
+        last = await journal.append(user, *orders_placed(500, "later"))
         at = f"{await journal.epoch()}-{first}"
         reader = Compressed(await edge.connect(ORDERS, cookie, headers=GZIP, last_event_id=at))
         frames = await reader.until("the last", lambda f: f.id and f.sequence == last)
@@ -183,16 +185,16 @@ class TestWhatItCarries:
         await reader.stream.close()
 
     async def test_shared_blocks_and_own_ones_until_a_whole_end(
-        self, house: House, market: Market, fresh: Callable[[str], str]
+        self, harness: Harness, market: QuoteDriver, fresh: Callable[[str], str]
     ) -> None:
         """Readers of the same prices, come at different times, with idle frames between: what the
         edge compressed once for all is read by each, and the end makes each stream whole."""
-        edge = house.edge(SSE_KEEPALIVE_INTERVAL="0.3", TAPEWIRE_DRAIN_SECONDS="0.5")
+        edge = harness.start_edge(SSE_KEEPALIVE_INTERVAL="0.3", TAPEWIRE_DRAIN_SECONDS="0.5")
         symbols = [fresh("GZ") for _ in range(6)]
         path = f"{PRICES}?symbols={','.join(symbols)}"
         for symbol in symbols:
-            await market.quote(symbol, "1")
-        await edge.knows(*symbols)
+            await market.publish(symbol, "1")
+        await edge.wait_for_quotes(*symbols)
         readers = []
         for round_ in range(2, 42):
             if round_ in (2, 3, 15):
@@ -200,7 +202,7 @@ class TestWhatItCarries:
                 await reader.until("the snapshot", lambda f: f.event == "price:update")
                 readers.append(reader)
             for symbol in symbols:
-                await market.quote(symbol, round_)
+                await market.publish(symbol, round_)
             for reader in readers:
                 await reader.until(
                     "the round",
@@ -215,15 +217,15 @@ class TestWhatItCarries:
         await asyncio.gather(*(reader.end() for reader in readers))
         assert await asyncio.to_thread(edge.process.wait, 60) == 0
         assert [len(reader.wire) < 0.4 * len(reader.plain) for reader in readers] == [True] * 3
-        assert not edge.logged("a stream failed")
+        assert not edge.find_log_lines("a stream failed")
 
 
 async def test_what_compressed_streams_cost_in_memory(
-    house: House, fresh: Callable[[str], str], journal: Journal
+    harness: Harness, fresh: Callable[[str], str], journal: EventLogDriver
 ) -> None:
     """300 of them next to 300 plain ones: nothing while they wait for something to happen. While
     they get events, the promised 32 KiB at most, and a little for what else an event costs."""
-    edge, user = house.edge(), fresh("idle")
+    edge, user = harness.start_edge(), fresh("idle")
     cookie = await edge.sign_in(user)
     streams, resident = [], []
     for count, headers in ((50, GZIP), (300, {}), (300, GZIP)):
@@ -231,13 +233,13 @@ async def test_what_compressed_streams_cost_in_memory(
             streams.append(await edge.connect(ORDERS, cookie, headers=headers))
             await streams[-1]._chunk()  # the opening
             await streams[-1]._chunk()  # the snapshot
-        resident.append(edge.memory())
+        resident.append(edge.resident_bytes())
     plain, compressed = resident[1] - resident[0], resident[2] - resident[1]
     assert compressed - plain < 300 * 8 * 1024, (compressed, plain)
     for number in range(5):
-        await journal.append(user, placed(f"m-{number}"))
+        await journal.append(user, order_placed(f"m-{number}"))
         await asyncio.gather(*(stream._chunk() for stream in streams))
-    busy = edge.memory() - resident[2]
+    busy = edge.resident_bytes() - resident[2]
     assert busy < 350 * (32 + 8) * 1024, busy / 350
     for stream in streams:
         await stream.close()

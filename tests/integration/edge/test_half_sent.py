@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from services.edge.protocol import HEAD_BYTES
-from tests.integration.edge.house import Edge, House
-from tests.waiting import until
+from services.edge.protocol import MAX_HEAD_BYTES
+from tests.integration.edge.house import EdgeProcess, Harness
+from tests.waiting import wait_until
 
 SECONDS = 1.0
 HEAD = b"GET /health/live HTTP/1.1\r\nHost: edge\r\n"
@@ -15,8 +15,8 @@ BODY = b"POST /api/session HTTP/1.1\r\nHost: edge\r\nContent-Type: application/j
 
 
 @pytest.fixture
-def edge(house: House) -> Edge:
-    return house.shared_edge(TAPEWIRE_REQUEST_SECONDS=SECONDS, SSE_KEEPALIVE_INTERVAL=0.4)
+def edge(harness: Harness) -> EdgeProcess:
+    return harness.shared_edge(TAPEWIRE_REQUEST_SECONDS=SECONDS, SSE_KEEPALIVE_INTERVAL=0.4)
 
 
 async def connected(edge):
@@ -50,17 +50,19 @@ async def ending(reader):
         (BODY + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{", 408),
     ],
 )
-async def test_what_never_comes_whole_is_given_up(edge: Edge, sent, status: int | None) -> None:
-    descriptors, began = edge.descriptors(), asyncio.get_running_loop().time()
+async def test_what_never_comes_whole_is_given_up(
+    edge: EdgeProcess, sent, status: int | None
+) -> None:
+    descriptors, began = edge.open_descriptors(), asyncio.get_running_loop().time()
     reader, writer = await connected(edge)
     writer.write(sent)
     assert await ending(reader) == status
     assert asyncio.get_running_loop().time() - began > SECONDS * 0.9
     writer.close()
-    await until("nothing of it stays", lambda: edge.descriptors() <= descriptors)
+    await wait_until("nothing of it stays", lambda: edge.open_descriptors() <= descriptors)
 
 
-async def test_so_is_a_further_request_on_the_connection(edge: Edge) -> None:
+async def test_so_is_a_further_request_on_the_connection(edge: EdgeProcess) -> None:
     reader, writer = await connected(edge)
     writer.write(HEAD + b"\r\n")
     head = await reader.readuntil(b"\r\n\r\n")
@@ -71,7 +73,7 @@ async def test_so_is_a_further_request_on_the_connection(edge: Edge) -> None:
     writer.close()
 
 
-async def test_one_that_drips_is_not_given_more_time(edge: Edge) -> None:
+async def test_one_that_drips_is_not_given_more_time(edge: EdgeProcess) -> None:
     reader, writer = await connected(edge)
     ended = asyncio.create_task(ending(reader))
     for byte in HEAD * 100:
@@ -83,9 +85,9 @@ async def test_one_that_drips_is_not_given_more_time(edge: Edge) -> None:
     writer.close()
 
 
-async def test_one_that_comes_in_time_is_answered(house: House) -> None:
+async def test_one_that_comes_in_time_is_answered(harness: Harness) -> None:
     """In pieces; this edge has patience with a machine that stops this test in the middle."""
-    reader, writer = await connected(house.shared_edge())
+    reader, writer = await connected(harness.shared_edge())
     for part in (HEAD[:9], HEAD[9:], b"\r\n"):
         writer.write(part)
         await asyncio.sleep(0.02)
@@ -95,7 +97,7 @@ async def test_one_that_comes_in_time_is_answered(house: House) -> None:
 
 
 @pytest.mark.parametrize("behind", [b"", HEAD])
-async def test_a_stream_goes_on_with_half_a_request_behind_it(edge: Edge, behind) -> None:
+async def test_a_stream_goes_on_with_half_a_request_behind_it(edge: EdgeProcess, behind) -> None:
     reader, writer = await connected(edge)
     writer.write(b"GET /api/stream/prices HTTP/1.1\r\nHost: edge\r\n\r\n" + behind)
     async with asyncio.timeout(30):
@@ -105,11 +107,11 @@ async def test_a_stream_goes_on_with_half_a_request_behind_it(edge: Edge, behind
 
 
 @pytest.mark.parametrize("endless", [b"X-Long: ", b"X-More: and\r\n" * 5_000, b"x"])
-async def test_a_head_without_end_is_refused_before_its_time(house: House, endless) -> None:
+async def test_a_head_without_end_is_refused_before_its_time(harness: Harness, endless) -> None:
     """As soon as it is too large: this edge has all the time in the world."""
-    edge = house.shared_edge()
+    edge = harness.shared_edge()
     reader, writer = await connected(edge)
-    writer.write((HEAD + endless).ljust(HEAD_BYTES, b"x")[:HEAD_BYTES])
+    writer.write((HEAD + endless).ljust(MAX_HEAD_BYTES, b"x")[:MAX_HEAD_BYTES])
     await writer.drain()
     await asyncio.sleep(0.05)
     assert not reader.at_eof()
@@ -120,7 +122,7 @@ async def test_a_head_without_end_is_refused_before_its_time(house: House, endle
 
 @pytest.mark.parametrize("waiting", [b"", HEAD + b"\r\n"], ids=["alone", "behind a call"])
 async def test_what_follows_a_stream_is_not_answered_in_the_middle_of_it(
-    edge: Edge, waiting
+    edge: EdgeProcess, waiting
 ) -> None:
     """Neither what is no HTTP; the connection ends, and the stream has nothing of it."""
     reader, writer = await connected(edge)
@@ -135,7 +137,7 @@ async def test_what_follows_a_stream_is_not_answered_in_the_middle_of_it(
 
 
 @pytest.mark.parametrize("sent", [b"\x16\x03\x01 a greeting of TLS\r\n\r\n", b"HELLO\r\n\r\n"])
-async def test_what_is_no_http_is_told_so_in_json(edge: Edge, sent: bytes) -> None:
+async def test_what_is_no_http_is_told_so_in_json(edge: EdgeProcess, sent: bytes) -> None:
     reader, writer = await connected(edge)
     writer.write(sent)
     assert await ending(reader) == 400

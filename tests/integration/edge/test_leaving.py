@@ -6,8 +6,8 @@ import contextlib
 
 import pytest
 
-from tests.integration.edge.house import Edge, House
-from tests.waiting import until
+from tests.integration.edge.house import EdgeProcess, Harness
+from tests.waiting import wait_until
 
 SIGN_IN = b'{"userId":"alice"}'
 ANSWER_SECONDS = 10.0
@@ -15,9 +15,9 @@ EXIT_SECONDS = 20.0
 
 
 @pytest.fixture
-def leaving(lone: House) -> Edge:
+def leaving(isolated_harness: Harness) -> EdgeProcess:
     """An edge that takes its time to stop."""
-    return lone.edge(TAPEWIRE_DRAIN_SECONDS=60)
+    return isolated_harness.start_edge(TAPEWIRE_DRAIN_SECONDS=60)
 
 
 @contextlib.asynccontextmanager
@@ -63,14 +63,16 @@ async def refuses(edge) -> None:
             writer.close()
 
     knocking = asyncio.create_task(knock())
-    await until("new connections are refused", knocking.done, seen=lambda: seen)
+    await wait_until("new connections are refused", knocking.done, describe_last=lambda: seen)
 
 
 async def ended(edge) -> None:
     assert await asyncio.to_thread(edge.process.wait, EXIT_SECONDS) == 0
 
 
-async def test_a_kept_connection_is_answered_once_more_and_told_to_close(leaving: Edge) -> None:
+async def test_a_kept_connection_is_answered_once_more_and_told_to_close(
+    leaving: EdgeProcess,
+) -> None:
     async with connected(leaving) as (ask, answer):
         assert await ask("GET", "/health/live") == (200, None)
         leaving.terminate()
@@ -81,7 +83,7 @@ async def test_a_kept_connection_is_answered_once_more_and_told_to_close(leaving
 
 
 async def test_a_stream_asked_for_on_a_kept_connection_is_cut_and_not_refused(
-    leaving: Edge,
+    leaving: EdgeProcess,
 ) -> None:
     """An EventSource that is refused gives up for good; a proxy asks the next edge either way."""
     async with connected(leaving) as (ask, _):
@@ -92,7 +94,7 @@ async def test_a_stream_asked_for_on_a_kept_connection_is_cut_and_not_refused(
         await ended(leaving)
 
 
-async def test_who_is_at_the_door_when_it_closes_is_let_in(leaving: Edge) -> None:
+async def test_who_is_at_the_door_when_it_closes_is_let_in(leaving: EdgeProcess) -> None:
     """The connection is made by the kernel while the edge does nothing; it finds the connection
     and the order to stop at the same time."""
     leaving.freeze()
@@ -105,8 +107,8 @@ async def test_who_is_at_the_door_when_it_closes_is_let_in(leaving: Edge) -> Non
     await ended(leaving)
 
 
-async def test_a_connection_without_a_request_holds_nothing_up(lone: House) -> None:
-    edge = lone.edge(TAPEWIRE_DRAIN_SECONDS=1)
+async def test_a_connection_without_a_request_holds_nothing_up(isolated_harness: Harness) -> None:
+    edge = isolated_harness.start_edge(TAPEWIRE_DRAIN_SECONDS=1)
     async with connected(edge) as (_, answer):
         edge.terminate()
         assert await answer() is None

@@ -11,10 +11,10 @@ from collections.abc import Callable
 
 import pytest
 
-from services.edge.comings import SAY_SECONDS
-from tests.integration.edge.house import SETTINGS, Edge, House
+from services.edge.comings import PUBLISH_INTERVAL_SECONDS
+from tests.integration.edge.house import SETTINGS, EdgeProcess, Harness
 from tests.integration.edge.test_sessions import UNAUTHORIZED, refusal
-from tests.waiting import eventually, until
+from tests.waiting import wait_until, wait_until_async
 
 PRICES = "/api/stream/prices"
 ORDERS = "/api/stream/orders"
@@ -25,8 +25,8 @@ _clients = itertools.count(1)
 
 
 @pytest.fixture
-def edge(house: House) -> Edge:
-    return house.shared_edge(
+def edge(harness: Harness) -> EdgeProcess:
+    return harness.shared_edge(
         SSE_CONNECT_RATE=RATE,
         SSE_MAX_CONNECTIONS=PLACES,
         TAPEWIRE_TRUSTED_PROXIES="127.0.0.1,10.0.0.0/8",
@@ -55,7 +55,7 @@ async def fewer(edge, than) -> None:
     def open_():
         return len(edge.logged("stream opened")) - len(edge.logged("stream closed"))
 
-    await until(f"fewer streams than {than}", lambda: open_() < than, seen=open_)
+    await wait_until(f"fewer streams than {than}", lambda: open_() < than, describe_last=open_)
 
 
 async def empty(edge) -> None:
@@ -65,7 +65,7 @@ async def empty(edge) -> None:
 
 class TestAnAddress:
     async def test_may_come_so_often_a_minute_and_is_told_when_again(
-        self, edge: Edge, client: str
+        self, edge: EdgeProcess, client: str
     ) -> None:
         for _ in range(RATE):
             await empty(edge)
@@ -77,25 +77,25 @@ class TestAnAddress:
         status, body = await refusal(answer)
         assert (status, body["error"], body["statusCode"]) == (429, "Too Many Requests", 429)
         assert "5 new streams a minute" in body["message"]
-        await until(
+        await wait_until(
             "it is logged",
-            lambda: edge.logged("too many streams", address=client),
-            seen=lambda: edge.lines()[-3:],
+            lambda: edge.find_log_lines("too many streams", address=client),
+            describe_last=lambda: edge.log_lines()[-3:],
         )
 
-    async def test_refused_attempts_count_too(self, edge: Edge, client: str) -> None:
+    async def test_refused_attempts_count_too(self, edge: EdgeProcess, client: str) -> None:
         """Whoever guesses is slowed down."""
         statuses = [await attempt(edge, from_(client), ORDERS) for _ in range(RATE + 2)]
         assert statuses == [401] * RATE + [429] * 2
 
-    async def test_others_are_not_refused_for_it(self, edge: Edge, client: str) -> None:
+    async def test_others_are_not_refused_for_it(self, edge: EdgeProcess, client: str) -> None:
         for _ in range(RATE + 1):
             last = await attempt(edge, from_(client), ORDERS)
         assert last == 429
         assert await attempt(edge, from_(f"203.0.113.{next(_clients)}"), ORDERS) == 401
 
     async def test_preflights_and_ordinary_calls_do_not_count(
-        self, edge: Edge, client: str
+        self, edge: EdgeProcess, client: str
     ) -> None:
         for _ in range(RATE * 2):
             async with await edge.connect(PRICES, method="OPTIONS", headers=from_(client)) as one:
@@ -106,7 +106,9 @@ class TestAnAddress:
                 assert answer.status_code == 200
         assert await attempt(edge, from_(client), ORDERS) == 401
 
-    async def test_is_not_what_a_client_says_of_itself(self, edge: Edge, client: str) -> None:
+    async def test_is_not_what_a_client_says_of_itself(
+        self, edge: EdgeProcess, client: str
+    ) -> None:
         """Its own entries stand further left than the one that the proxy adds."""
         statuses = [
             await attempt(edge, from_(f"192.0.2.{n}", "rubbish", client, "10.9.9.9"), ORDERS)
@@ -114,7 +116,9 @@ class TestAnAddress:
         ]
         assert statuses[-1] == 429
 
-    async def test_may_be_spread_over_several_header_lines(self, edge: Edge, client: str) -> None:
+    async def test_may_be_spread_over_several_header_lines(
+        self, edge: EdgeProcess, client: str
+    ) -> None:
         statuses = []
         for number in range(RATE + 1):
             one, two = from_(f"192.0.2.{number}"), from_(client)
@@ -122,44 +126,44 @@ class TestAnAddress:
             statuses.append(await attempt(edge, dict(lines), ORDERS))
         assert statuses[-1] == 429
 
-    async def test_in_ipv6_is_a_subnet(self, edge: Edge) -> None:
+    async def test_in_ipv6_is_a_subnet(self, edge: EdgeProcess) -> None:
         subnet = f"2001:db8:{next(_clients):x}:1"
         statuses = [await attempt(edge, from_(f"{subnet}::{n}"), ORDERS) for n in range(RATE + 1)]
         assert statuses == [401] * RATE + [429]
         assert await attempt(edge, from_(f"{subnet[:-1]}2::1"), ORDERS) == 401
 
     async def test_is_counted_by_all_processes_together(
-        self, house: House, edge: Edge, client: str
+        self, harness: Harness, edge: EdgeProcess, client: str
     ) -> None:
-        other = house.shared_edge(SSE_CONNECT_RATE=RATE, TAPEWIRE_TRUSTED_PROXIES="127.0.0.1")
+        other = harness.shared_edge(SSE_CONNECT_RATE=RATE, TAPEWIRE_TRUSTED_PROXIES="127.0.0.1")
 
         async def refused_for_what_happened_there():
             address = f"203.0.113.{next(_clients)}"
             for _ in range(RATE):
                 assert await attempt(other, from_(address), ORDERS) == 401
-            await asyncio.sleep(2 * SAY_SECONDS)
+            await asyncio.sleep(2 * PUBLISH_INTERVAL_SECONDS)
             return await attempt(edge, from_(address), ORDERS) == 429
 
-        await eventually("the other process counts them", refused_for_what_happened_there)
+        await wait_until_async("the other process counts them", refused_for_what_happened_there)
         assert await attempt(edge, from_(client), ORDERS) == 401
 
     async def test_sixty_a_minute_unless_said_otherwise_and_no_header_is_believed(
-        self, house: House, monkeypatch: pytest.MonkeyPatch
+        self, harness: Harness, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        edge = _as_shipped(house, monkeypatch)
+        edge = _as_shipped(harness, monkeypatch)
         statuses = [
             await attempt(edge, from_(f"198.51.100.{number}"), ORDERS) for number in range(62)
         ]
         assert statuses == [401] * 60 + [429] * 2
-        await until("it is logged", lambda: edge.logged("too many streams"))
-        (said,) = edge.logged("too many streams")
+        await wait_until("it is logged", lambda: edge.find_log_lines("too many streams"))
+        (said,) = edge.find_log_lines("too many streams")
         assert (said["address"], said["through_proxy"]) == ("127.0.0.1", True)
 
 
 class TestAProcess:
-    async def test_holds_so_many_streams_and_then_says_when_again(self, edge: Edge) -> None:
+    async def test_holds_so_many_streams_and_then_says_when_again(self, edge: EdgeProcess) -> None:
         await empty(edge)
-        streams = [await edge.follow(PRICES, headers=_somebody()) for _ in range(PLACES)]
+        streams = [await edge.open_stream(PRICES, headers=_somebody()) for _ in range(PLACES)]
         answer = await edge.connect(PRICES, headers=_somebody())
         assert int(answer.header("retry-after")) >= 1
         assert (await refusal(answer))[0] == 503
@@ -167,11 +171,11 @@ class TestAProcess:
             assert (await http.get("/api/prices")).status_code == 200
         await streams.pop().close()
         await fewer(edge, PLACES)
-        streams.append(await edge.follow(PRICES, headers=_somebody()))
+        streams.append(await edge.open_stream(PRICES, headers=_somebody()))
         for stream in streams:
             await stream.close()
 
-    async def test_holds_no_more_when_a_crowd_comes_at_once(self, edge: Edge) -> None:
+    async def test_holds_no_more_when_a_crowd_comes_at_once(self, edge: EdgeProcess) -> None:
         """All are looked up at the same time, and none counts yet."""
         await empty(edge)
         cookie = await edge.sign_in("crowd")
@@ -183,13 +187,13 @@ class TestAProcess:
             await answer.close()
         assert statuses == [200] * PLACES + [503] * (PLACES * 4)
 
-    async def test_a_ticket_is_not_spent_where_there_is_no_room(self, edge: Edge) -> None:
+    async def test_a_ticket_is_not_spent_where_there_is_no_room(self, edge: EdgeProcess) -> None:
         await empty(edge)
         cookie = await edge.sign_in("patient")
         async with edge.client(cookie) as http:
             made = (await http.post("/api/stream/ticket")).json()["ticket"]
         path = f"{ORDERS}?ticket={made}"
-        streams = [await edge.follow(PRICES, headers=_somebody()) for _ in range(PLACES)]
+        streams = [await edge.open_stream(PRICES, headers=_somebody()) for _ in range(PLACES)]
         assert await attempt(edge, _somebody(), path) == 503
         for stream in streams:
             await stream.close()
@@ -199,39 +203,41 @@ class TestAProcess:
 
 class TestAUser:
     async def test_has_ten_streams_unless_said_otherwise(
-        self, house: House, monkeypatch: pytest.MonkeyPatch, fresh: Callable[[str], str]
+        self, harness: Harness, monkeypatch: pytest.MonkeyPatch, fresh: Callable[[str], str]
     ) -> None:
-        edge = _as_shipped(house, monkeypatch)
+        edge = _as_shipped(harness, monkeypatch)
         cookie = await edge.sign_in(fresh("tabs"))
 
         async def tab():
-            stream = await edge.follow(ORDERS, cookie, source="127.0.0.9")
-            await stream.until("order:update")
+            stream = await edge.open_stream(ORDERS, cookie, source="127.0.0.9")
+            await stream.read_until("order:update")
             return stream
 
         oldest, *others = [await tab() for _ in range(10)]
         with pytest.raises(TimeoutError):
             await oldest.read(seconds=0.3)
         newest = await tab()
-        assert [(f.event, f.data) for f in await oldest.rest()] == [
+        assert [(f.event, f.data) for f in await oldest.read_to_end()] == [
             ("connection:limit", {"reason": "limit", "limit": 10})
         ]
         for stream in (oldest, *others, newest):
             await stream.close()
         over = "stream closed"
         clients = [stream.frames[1].data["clientId"] for stream in (*others, newest)]
-        await until(
+        await wait_until(
             "the others end because they leave",
-            lambda: all(edge.logged(over, client=client, reason="gone") for client in clients),
-            seen=lambda: edge.lines()[-3:],
+            lambda: all(
+                edge.find_log_lines(over, client=client, reason="gone") for client in clients
+            ),
+            describe_last=lambda: edge.log_lines()[-3:],
         )
 
 
 class TestAGateway:
-    async def test_says_who_it_is(self, edge: Edge, fresh: Callable[[str], str]) -> None:
+    async def test_says_who_it_is(self, edge: EdgeProcess, fresh: Callable[[str], str]) -> None:
         await empty(edge)
         headers = {**_somebody(), "X-User-ID": fresh("alice"), "X-User-Roles": "admin, desk"}
-        async with await edge.follow(ORDERS, headers=headers) as stream:
+        async with await edge.open_stream(ORDERS, headers=headers) as stream:
             assert stream.frames[-1].data["userId"] == headers["X-User-ID"]
         async with edge.client() as http:
             who = (await http.get("/api/session", headers=headers)).json()
@@ -239,31 +245,31 @@ class TestAGateway:
             assert (await http.delete("/api/session", headers=headers)).status_code == 409
 
     async def test_wins_over_what_the_browser_sends_along(
-        self, edge: Edge, fresh: Callable[[str], str]
+        self, edge: EdgeProcess, fresh: Callable[[str], str]
     ) -> None:
         await empty(edge)
         alice, cookie = fresh("alice"), await edge.sign_in(fresh("bob"))
         headers = {**_somebody(), "X-User-ID": alice}
-        async with await edge.follow(ORDERS, cookie, headers=headers) as stream:
+        async with await edge.open_stream(ORDERS, cookie, headers=headers) as stream:
             assert stream.frames[-1].data["userId"] == alice
 
     @pytest.mark.parametrize("user", ["", "_all", "x" * 129, "\xff\xfe", "_"])
-    async def test_that_says_nonsense_is_not_believed(self, edge: Edge, user: str) -> None:
+    async def test_that_says_nonsense_is_not_believed(self, edge: EdgeProcess, user: str) -> None:
         answer = await edge.connect(ORDERS, headers={**_somebody(), "X-User-ID": user})
         assert await refusal(answer) == (401, UNAUTHORIZED)
 
     async def test_with_the_clients_own_word_beside_its_own_is_not_believed(
-        self, edge: Edge
+        self, edge: EdgeProcess
     ) -> None:
         headers = {**_somebody(), "X-User-ID": "admin", "x-user-id": "alice"}
         assert (await refusal(await edge.connect(ORDERS, headers=headers)))[0] == 401
 
-    async def test_that_is_not_listed_is_nobody(self, house: House) -> None:
+    async def test_that_is_not_listed_is_nobody(self, harness: Harness) -> None:
         """Also when it claims to be a listed one: only the connection itself counts."""
         headers = {"X-User-ID": "alice", **from_("127.0.0.1")}
         for edge in (
-            house.shared_edge(),
-            house.shared_edge(TAPEWIRE_USER_HEADER_FROM="10.0.0.0/8", TAPEWIRE_ORIGINS="*"),
+            harness.shared_edge(),
+            harness.shared_edge(TAPEWIRE_USER_HEADER_FROM="10.0.0.0/8", TAPEWIRE_ORIGINS="*"),
         ):
             answer = await edge.connect(ORDERS, headers=headers)
             assert await refusal(answer) == (401, UNAUTHORIZED)
@@ -271,14 +277,14 @@ class TestAGateway:
                 assert (await http.get("/api/session", headers=headers)).status_code == 401
 
     async def test_gets_tickets_for_its_users(
-        self, edge: Edge, fresh: Callable[[str], str]
+        self, edge: EdgeProcess, fresh: Callable[[str], str]
     ) -> None:
         await empty(edge)
         alice = fresh("alice")
         async with edge.client() as http:
             answer = await http.post("/api/stream/ticket", headers={"X-User-ID": alice})
         path = f"{ORDERS}?ticket={answer.json()['ticket']}"
-        async with await edge.follow(path, headers=_somebody()) as stream:
+        async with await edge.open_stream(path, headers=_somebody()) as stream:
             assert stream.frames[-1].data["userId"] == alice
             assert stream.header("set-cookie")
 
@@ -289,8 +295,8 @@ def _somebody():
     return from_(f"203.0.{number // 250}.{number % 250 + 1}")
 
 
-def _as_shipped(house, monkeypatch):
+def _as_shipped(harness, monkeypatch):
     """An edge that tests say nothing of how many may come."""
     kept = {name: value for name, value in SETTINGS.items() if not name.startswith("SSE_")}
     monkeypatch.setattr("tests.integration.edge.house.SETTINGS", kept)
-    return house.shared_edge(SSE_MAX_CONNECTIONS=100)
+    return harness.shared_edge(SSE_MAX_CONNECTIONS=100)

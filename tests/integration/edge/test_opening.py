@@ -9,23 +9,23 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tapewire.events import OrderRejected, OrderStatus
-from tests.integration.edge.house import Edge, House
-from tests.integration.edge.market import Journal, Market, order, placed
-from tests.waiting import WAIT_SECONDS, until
+from tests.integration.edge.house import EdgeProcess, Harness
+from tests.integration.edge.market import EventLogDriver, QuoteDriver, make_order, order_placed
+from tests.waiting import WAIT_TIMEOUT_SECONDS, wait_until
 
 STREAMS = ["/api/stream/orders", "/api/stream/prices", "/api/stream/trading"]
 
 
 @pytest.fixture
-async def alice(edge: Edge, fresh: Callable[[str], str]) -> str:
+async def alice(edge: EdgeProcess, fresh: Callable[[str], str]) -> str:
     """A user and her cookie."""
     user = fresh("alice")
     return user, await edge.sign_in(user)
 
 
 @pytest.mark.parametrize("path", STREAMS)
-async def test_the_headers_are_as_promised(edge: Edge, alice: str, path: str) -> None:
-    async with await edge.follow(path, alice[1]) as stream:
+async def test_the_headers_are_as_promised(edge: EdgeProcess, alice: str, path: str) -> None:
+    async with await edge.open_stream(path, alice[1]) as stream:
         assert stream.status == 200
         assert stream.header("content-type") == "text/event-stream"
         assert stream.header("cache-control") == "no-cache, no-transform"
@@ -38,7 +38,7 @@ async def test_the_headers_are_as_promised(edge: Edge, alice: str, path: str) ->
 
 @pytest.mark.parametrize("path", STREAMS)
 async def test_retry_and_connected_come_first_and_at_once(
-    edge: Edge, alice: str, path: str
+    edge: EdgeProcess, alice: str, path: str
 ) -> None:
     user, cookie = alice
     async with await edge.connect(path, cookie) as stream:
@@ -54,30 +54,30 @@ async def test_retry_and_connected_come_first_and_at_once(
     assert abs(told - datetime.now(UTC)) < timedelta(seconds=30)
 
 
-async def test_the_first_bytes_leave_before_the_log_answers(lone: House) -> None:
+async def test_the_first_bytes_leave_before_the_log_answers(isolated_harness: Harness) -> None:
     """`connected` waits for nothing: with the message server frozen it is there all the same."""
-    edge = lone.edge()
+    edge = isolated_harness.start_edge()
     async with await edge.connect("/api/stream/prices") as ready:
-        await ready.until("price:update")
-    lone.broker.freeze()
+        await ready.read_until("price:update")
+    isolated_harness.broker.freeze()
     try:
         async with await edge.connect("/api/stream/prices") as stream:
             assert (await stream.read()).retry == 5000
             assert (await stream.read()).event == "connected"
     finally:
-        lone.broker.thaw()
+        isolated_harness.broker.thaw()
 
 
-async def test_nobody_is_anonymous_only_on_open_streams(edge: Edge) -> None:
-    async with await edge.follow("/api/stream/prices") as stream:
+async def test_nobody_is_anonymous_only_on_open_streams(edge: EdgeProcess) -> None:
+    async with await edge.open_stream("/api/stream/prices") as stream:
         connected = stream.frames[-1].data
     assert connected["userId"] is None
     assert re.fullmatch(r"anonymous-prices-\d+", connected["clientId"])
 
 
-async def test_client_ids_are_unique(edge: Edge, alice: str) -> None:
+async def test_client_ids_are_unique(edge: EdgeProcess, alice: str) -> None:
     streams = await asyncio.gather(
-        *(edge.follow("/api/stream/orders", alice[1]) for _ in range(20))
+        *(edge.open_stream("/api/stream/orders", alice[1]) for _ in range(20))
     )
     ids = {stream.frames[-1].data["clientId"] for stream in streams}
     for stream in streams:
@@ -85,14 +85,16 @@ async def test_client_ids_are_unique(edge: Edge, alice: str) -> None:
     assert len(ids) == 20
 
 
-async def test_a_frame_byte_for_byte(edge: Edge, alice: str, journal: Journal) -> None:
+async def test_a_frame_byte_for_byte(
+    edge: EdgeProcess, alice: str, journal: EventLogDriver
+) -> None:
     user, cookie = alice
-    async with await edge.follow("/api/stream/orders", cookie) as stream:
-        await stream.until("order:update")
+    async with await edge.open_stream("/api/stream/orders", cookie) as stream:
+        await stream.read_until("order:update")
         sequence = await journal.append(
-            user, placed("o-7", timestamp=datetime(2026, 3, 2, 14, 30, tzinfo=UTC))
+            user, order_placed("o-7", timestamp=datetime(2026, 3, 2, 14, 30, tzinfo=UTC))
         )
-        frame = await stream.until("order:update")
+        frame = await stream.read_until("order:update")
     assert frame.raw == (
         b"event: order:update\n"
         b'data: {"orderId":"o-7","clientOrderId":"c-o-7","symbol":"IBM","side":"buy",'
@@ -104,59 +106,61 @@ async def test_a_frame_byte_for_byte(edge: Edge, alice: str, journal: Journal) -
     ) % ((await journal.epoch()).encode(), sequence)
 
 
-async def test_no_text_breaks_a_frame(edge: Edge, alice: str, journal: Journal) -> None:
+async def test_no_text_breaks_a_frame(
+    edge: EdgeProcess, alice: str, journal: EventLogDriver
+) -> None:
     """What some parser takes for a line end, or for nothing, arrives as it was stored."""
     user, cookie = alice
     nasty = 'a\rb\nc\r\nd\u2028e\u2029f\u0085g\0h\ufeffi\x0bj\x0ck\u00a0l\U0001f4c8"\\m: data: x'
-    rejected = order("o-8", status=OrderStatus.REJECTED, reason=nasty)
-    async with await edge.follow("/api/stream/orders", cookie) as stream:
-        await stream.until("order:update")
+    rejected = make_order("o-8", status=OrderStatus.REJECTED, reason=nasty)
+    async with await edge.open_stream("/api/stream/orders", cookie) as stream:
+        await stream.read_until("order:update")
         await journal.append(user, OrderRejected(order=rejected, command_id="c"))
-        frame = await stream.until("order:update")
+        frame = await stream.read_until("order:update")
         assert frame.data["reason"] == nasty
     for raw in (b"\r", b"\0", b"\xe2\x80\xa8", b"\xe2\x80\xa9", b"\xc2\x85"):
         assert raw not in frame.raw
-    async with await edge.follow("/api/stream/orders", cookie) as stream:
-        snapshot = await stream.until("order:update")
+    async with await edge.open_stream("/api/stream/orders", cookie) as stream:
+        snapshot = await stream.read_until("order:update")
     assert snapshot.data["orders"][0]["reason"] == nasty
 
 
-async def test_users_of_any_name_get_a_stream(edge: Edge, journal: Journal) -> None:
+async def test_users_of_any_name_get_a_stream(edge: EdgeProcess, journal: EventLogDriver) -> None:
     for user in ("a b", "ä\u2028ö", "*", ">", "a.b", "日本", "o'neil@example.com", "%41"):
         cookie = await edge.sign_in(user)
-        async with await edge.follow("/api/stream/orders", cookie) as stream:
+        async with await edge.open_stream("/api/stream/orders", cookie) as stream:
             assert stream.frames[-1].data["userId"] == user
-            await stream.until("order:update")
-            await journal.append(user, placed(f"of {user}"))
-            frame = await stream.until("order:update")
+            await stream.read_until("order:update")
+            await journal.append(user, order_placed(f"of {user}"))
+            frame = await stream.read_until("order:update")
         assert frame.data["orderId"] == f"of {user}"
 
 
-async def test_the_configured_retry_stays_in_force(lone: House) -> None:
+async def test_the_configured_retry_stays_in_force(isolated_harness: Harness) -> None:
     """Regression: every later frame said 5000 again, which undid the setting."""
-    edge = lone.edge(SSE_RETRY_MS=1234)
+    edge = isolated_harness.start_edge(SSE_RETRY_MS=1234)
     cookie = await edge.sign_in("alice")
-    async with await edge.follow("/api/stream/orders", cookie) as stream:
-        await stream.until("order:update")
+    async with await edge.open_stream("/api/stream/orders", cookie) as stream:
+        await stream.read_until("order:update")
         retries = {frame.retry for frame in stream.frames}
     assert retries == {1234}
 
 
 async def test_real_curl_reads_a_stream(
-    edge: Edge, market: Market, fresh: Callable[[str], str]
+    edge: EdgeProcess, market: QuoteDriver, fresh: Callable[[str], str]
 ) -> None:
     curl = shutil.which("curl")
     if curl is None:
         pytest.skip("no curl here")
     symbol = fresh("CURL")
-    await market.quote(symbol)
-    await edge.knows(symbol)
+    await market.publish(symbol)
+    await edge.wait_for_quotes(symbol)
     url = f"{edge.url}/api/stream/prices?symbols={symbol}"
     running = await asyncio.create_subprocess_exec(
         curl, "-sN", "-i", url, stdout=asyncio.subprocess.PIPE
     )
     try:
-        async with asyncio.timeout(WAIT_SECONDS):
+        async with asyncio.timeout(WAIT_TIMEOUT_SECONDS):
             head = await running.stdout.readuntil(b"\r\n\r\n")
             body = await running.stdout.readuntil(b'"prices":[{')
     finally:
@@ -168,39 +172,41 @@ async def test_real_curl_reads_a_stream(
 
 
 class TestCorrelation:
-    async def test_a_valid_one_is_kept(self, edge: Edge) -> None:
+    async def test_a_valid_one_is_kept(self, edge: EdgeProcess) -> None:
         given = "Trace_1.2-" + "x" * 54
-        async with await edge.follow(
+        async with await edge.open_stream(
             "/api/stream/prices", headers={"X-Correlation-ID": given}
         ) as stream:
             assert stream.header("x-correlation-id") == given
             assert stream.frames[-1].data["correlationId"] == given
 
     @pytest.mark.parametrize("given", ["", "a b", "x" * 65, "ü", "a;b", '"', "<script>", None])
-    async def test_anything_else_gets_a_new_one(self, edge: Edge, given) -> None:
+    async def test_anything_else_gets_a_new_one(self, edge: EdgeProcess, given) -> None:
         headers = {} if given is None else {"X-Correlation-ID": given}
-        async with await edge.follow("/api/stream/prices", headers=headers) as stream:
+        async with await edge.open_stream("/api/stream/prices", headers=headers) as stream:
             new = stream.header("x-correlation-id")
         assert new != given
         assert re.fullmatch(r"[0-9a-f]{32}", new)
 
-    async def test_it_is_on_every_line_of_the_connection(self, edge: Edge, alice: str) -> None:
-        async with await edge.follow(
+    async def test_it_is_on_every_line_of_the_connection(
+        self, edge: EdgeProcess, alice: str
+    ) -> None:
+        async with await edge.open_stream(
             "/api/stream/orders",
             alice[1],
             headers={"X-Correlation-ID": "find-me"},
             last_event_id="none",
         ) as stream:
             client = stream.frames[-1].data["clientId"]
-            await stream.until("stream:reset")
+            await stream.read_until("stream:reset")
         await gone(edge, client)
-        lines = [line for line in edge.lines() if line.get("client") == client]
+        lines = [line for line in edge.log_lines() if line.get("client") == client]
         assert [line["event"] for line in lines] == [
             "stream opened", "stream reset", "stream closed",
         ]  # fmt: skip
         assert {line["correlation"] for line in lines} == {"find-me"}
 
-    async def test_refusals_carry_it_too(self, edge: Edge) -> None:
+    async def test_refusals_carry_it_too(self, edge: EdgeProcess) -> None:
         async with await edge.connect(
             "/api/stream/orders", headers={"X-Correlation-ID": "refused-1"}
         ) as stream:
@@ -209,8 +215,8 @@ class TestCorrelation:
 
 
 async def gone(edge, client) -> None:
-    await until(
+    await wait_until(
         f"{client} is closed and logged",
         lambda: edge.logged("stream closed", client=client),
-        seen=lambda: edge.lines()[-3:],
+        describe_last=lambda: edge.lines()[-3:],
     )

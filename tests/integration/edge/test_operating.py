@@ -5,18 +5,18 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.integration.edge.house import Edge, House
-from tests.integration.edge.rows import opened
-from tests.waiting import WAIT_SECONDS, until
+from tests.integration.edge.house import EdgeProcess, Harness
+from tests.integration.edge.rows import open_stream
+from tests.waiting import WAIT_TIMEOUT_SECONDS, wait_until
 
 ORDERS = "/api/stream/orders"
 WARNED = "closes the oldest connection of a user"
 
 
 @pytest.fixture
-def two(lone: House) -> list[Edge]:
+def two(isolated_harness: Harness) -> list[EdgeProcess]:
     """Two processes of their own, which know of each other."""
-    return [lone.edge(SSE_MAX_CONNECTIONS_PER_USER=3) for _ in range(2)]
+    return [isolated_harness.start_edge(SSE_MAX_CONNECTIONS_PER_USER=3) for _ in range(2)]
 
 
 async def total(edge, cookie: str):
@@ -24,49 +24,53 @@ async def total(edge, cookie: str):
         return (await http.get("/api/sse/status")).json()
 
 
-async def test_one_more_than_allowed_closes_the_oldest_wherever_it_is(two: list[Edge]) -> None:
+async def test_one_more_than_allowed_closes_the_oldest_wherever_it_is(
+    two: list[EdgeProcess],
+) -> None:
     one, other = two
     cookie = await one.sign_in("alice")
     streams = [
-        await edge.follow(ORDERS, cookie, headers={"X-Correlation-ID": f"tab-{number}"})
+        await edge.open_stream(ORDERS, cookie, headers={"X-Correlation-ID": f"tab-{number}"})
         for number, edge in enumerate((one, other, one))
     ]
     for stream in streams:
-        await stream.until("order:update")
-    stranger = await other.follow(ORDERS, await one.sign_in("bob"))
+        await stream.read_until("order:update")
+    stranger = await other.open_stream(ORDERS, await one.sign_in("bob"))
 
-    streams.append(await other.follow(ORDERS, cookie))
+    streams.append(await other.open_stream(ORDERS, cookie))
 
     oldest = streams[0]
-    *_, farewell = await oldest.rest()
+    *_, farewell = await oldest.read_to_end()
     assert (farewell.event, farewell.data) == ("connection:limit", {"reason": "limit", "limit": 3})
     client = oldest.frames[1].data["clientId"]
     for said in (
         {"event": WARNED, "level": "warning"},
         {"event": "stream closed", "reason": "limit"},
     ):
-        await until(
+        await wait_until(
             f"it is logged: {said}",
-            lambda said=said: one.logged(client=client, correlation="tab-0", **said),
-            seen=lambda: one.lines()[-5:],
+            lambda said=said: one.find_log_lines(client=client, correlation="tab-0", **said),
+            describe_last=lambda: one.log_lines()[-5:],
         )
-    streams.append(await one.follow(ORDERS, cookie))
-    *_, farewell = await streams[1].rest()
+    streams.append(await one.open_stream(ORDERS, cookie))
+    *_, farewell = await streams[1].read_to_end()
     assert farewell.event == "connection:limit"
     client = streams[1].frames[1].data["clientId"]
-    assert {line["correlation"] for line in other.logged(WARNED, client=client)} == {"tab-1"}
+    assert {line["correlation"] for line in other.find_log_lines(WARNED, client=client)} == {
+        "tab-1"
+    }
     for stream in [*streams, stranger]:
         await stream.close()
 
 
-async def test_every_process_knows_how_many_there_are(two: list[Edge]) -> None:
+async def test_every_process_knows_how_many_there_are(two: list[EdgeProcess]) -> None:
     one, other = two
     alice, bob = await one.sign_in("alice"), await one.sign_in("bob")
     streams = [
-        await one.follow(ORDERS, alice),
-        await other.follow(ORDERS, alice),
-        await other.follow(ORDERS, bob),
-        await other.follow("/api/stream/prices"),
+        await one.open_stream(ORDERS, alice),
+        await other.open_stream(ORDERS, alice),
+        await other.open_stream(ORDERS, bob),
+        await other.open_stream("/api/stream/prices"),
     ]
     wanted = {
         "status": "ok", "user_connections": 2, "total_connections": 4, "active_users": 2,
@@ -80,7 +84,7 @@ async def test_every_process_knows_how_many_there_are(two: list[Edge]) -> None:
                 await asyncio.sleep(0.05)
 
         try:
-            await asyncio.wait_for(known(), WAIT_SECONDS)
+            await asyncio.wait_for(known(), WAIT_TIMEOUT_SECONDS)
         except TimeoutError:
             pytest.fail(f"last seen: {seen}, not {wanted}")
     other.kill()
@@ -91,40 +95,46 @@ async def test_every_process_knows_how_many_there_are(two: list[Edge]) -> None:
             seen.update(await total(one, alice))
             await asyncio.sleep(0.2)
 
-    await asyncio.wait_for(forgotten(), 2 * WAIT_SECONDS)
+    await asyncio.wait_for(forgotten(), 2 * WAIT_TIMEOUT_SECONDS)
     for stream in streams:
         await stream.close()
 
 
-async def test_metrics_are_told_as_they_change_and_whose_only_to_admins(two: list[Edge]) -> None:
+async def test_metrics_are_told_as_they_change_and_whose_only_to_admins(
+    two: list[EdgeProcess],
+) -> None:
     one, other = two
     root, alice = await one.sign_in("root", ["admin"]), await one.sign_in("alice")
     path = "/api/stream/metrics"
-    async with await one.follow(path) as public, await other.follow(path, root) as admin:
-        opened = await other.follow(ORDERS, alice)
+    async with await one.open_stream(path) as public, await other.open_stream(path, root) as admin:
+        opened = await other.open_stream(ORDERS, alice)
 
         def has_alice(frame):
             users = {one["userId"]: one["clientCount"] for one in frame.data["clientsPerUser"]}
             return users.get("alice") == 1
 
-        told = await admin.until("alice is counted", has_alice)
+        told = await admin.read_until("alice is counted", has_alice)
         assert told.event == "metrics"
         assert told.data["totalClients"] >= 2
-        counted = await public.until("three are counted", lambda f: f.data["totalClients"] == 3)
+        counted = await public.read_until(
+            "three are counted", lambda f: f.data["totalClients"] == 3
+        )
         assert set(counted.data) == {"timestamp", "totalClients", "totalUsers"}
         await opened.close()
-        await public.until("two are left", lambda f: f.data["totalClients"] == 2)
+        await public.read_until("two are left", lambda f: f.data["totalClients"] == 2)
 
 
-async def test_a_test_event_reaches_every_connection_on_every_process(two: list[Edge]) -> None:
+async def test_a_test_event_reaches_every_connection_on_every_process(
+    two: list[EdgeProcess],
+) -> None:
     one, other = two
     root, alice = await one.sign_in("root", ["admin"]), await one.sign_in("alice")
     streams = [
-        await one.follow(ORDERS, alice),
-        await other.follow("/api/stream/prices"),
-        await other.follow("/api/v2/stream"),
-        await one.follow("/api/sse/notifications", alice),
-        await opened(other, "/sse/strategies", alice),
+        await one.open_stream(ORDERS, alice),
+        await other.open_stream("/api/stream/prices"),
+        await other.open_stream("/api/v2/stream"),
+        await one.open_stream("/api/sse/notifications", alice),
+        await open_stream(other, "/sse/strategies", alice),
     ]
     async with one.client(alice) as http:
         assert (await http.post("/api/stream/test")).status_code == 403
@@ -143,10 +153,10 @@ async def test_a_test_event_reaches_every_connection_on_every_process(two: list[
         await stream.close()
 
 
-async def test_health_of_streaming(edge: Edge, fresh: Callable[[str], str]) -> None:
+async def test_health_of_streaming(edge: EdgeProcess, fresh: Callable[[str], str]) -> None:
     user = fresh("alice")
     cookie, root = await edge.sign_in(user), await edge.sign_in(fresh("root"), ["admin"])
-    async with await edge.follow(ORDERS, cookie), edge.client() as http:
+    async with await edge.open_stream(ORDERS, cookie), edge.client() as http:
         health = (await http.get("/health/sse")).json()
         assert (health["status"], health["listener_active"]) == ("ok", True)
         assert health["total_connections"] >= 1
@@ -156,7 +166,7 @@ async def test_health_of_streaming(edge: Edge, fresh: Callable[[str], str]) -> N
         assert (await http.get("/health/sse")).json()["connections_per_user"][user] == 1
 
 
-async def test_metrics_for_prometheus(edge: Edge, fresh: Callable[[str], str]) -> None:
+async def test_metrics_for_prometheus(edge: EdgeProcess, fresh: Callable[[str], str]) -> None:
     cookie = await edge.sign_in(fresh("alice"))
     async with edge.client() as http:
 
@@ -167,8 +177,8 @@ async def test_metrics_for_prometheus(edge: Edge, fresh: Callable[[str], str]) -
             )
 
         gone = await value('tapewire_connections_closed_total{reason="gone"}')
-        async with await edge.follow(ORDERS, cookie) as stream:
-            await stream.until("order:update")
+        async with await edge.open_stream(ORDERS, cookie) as stream:
+            await stream.read_until("order:update")
             assert await value("tapewire_connections ") >= 1
             assert await value("tapewire_connections_live ") >= 1
         seen = [gone]
@@ -177,5 +187,5 @@ async def test_metrics_for_prometheus(edge: Edge, fresh: Callable[[str], str]) -
             while seen[-1] <= gone:
                 seen.append(await value('tapewire_connections_closed_total{reason="gone"}'))
 
-        await asyncio.wait_for(closed(), WAIT_SECONDS)
-    await until("it is counted", lambda: seen[-1] > gone)
+        await asyncio.wait_for(closed(), WAIT_TIMEOUT_SECONDS)
+    await wait_until("it is counted", lambda: seen[-1] > gone)

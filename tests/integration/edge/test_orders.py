@@ -6,29 +6,29 @@ from collections.abc import AsyncIterator, Callable
 import httpx
 import pytest
 
-from tapewire.log import Subject
-from tests.integration.edge.document import WHERE, Document
-from tests.integration.edge.house import Edge, House
-from tests.integration.edge.market import Journal, Market
-from tests.waiting import until
+from tapewire.log import EventSubject
+from tests.integration.edge.document import OPENAPI_PATH, OpenApiDocument
+from tests.integration.edge.house import EdgeProcess, Harness
+from tests.integration.edge.market import EventLogDriver, QuoteDriver
+from tests.waiting import wait_until
 
 ORDERS = "/api/stream/orders"
 
 
 @pytest.fixture
-def edge(exchange: House) -> Edge:
-    return exchange.shared_edge()
+def edge(orders_harness: Harness) -> EdgeProcess:
+    return orders_harness.shared_edge()
 
 
 @pytest.fixture
-async def market(exchange: House, edge: Edge) -> AsyncIterator[Market]:  # noqa: ARG001 - the edge makes the streams
-    async with exchange.market() as opened:
+async def market(orders_harness: Harness, edge: EdgeProcess) -> AsyncIterator[QuoteDriver]:  # noqa: ARG001 - the edge makes the streams
+    async with orders_harness.market() as opened:
         yield opened
 
 
 @pytest.fixture
-async def journal(exchange: House, edge: Edge) -> AsyncIterator[Journal]:  # noqa: ARG001
-    async with exchange.journal() as opened:
+async def journal(orders_harness: Harness, edge: EdgeProcess) -> AsyncIterator[EventLogDriver]:  # noqa: ARG001
+    async with orders_harness.journal() as opened:
         yield opened
 
 
@@ -38,29 +38,29 @@ def user(fresh: Callable[[str], str]) -> str:
 
 
 @pytest.fixture
-async def cookie(edge: Edge, user: str) -> str:
+async def cookie(edge: EdgeProcess, user: str) -> str:
     return await edge.sign_in(user)
 
 
 @pytest.fixture
-async def http(edge: Edge, cookie: str) -> AsyncIterator[httpx.AsyncClient]:
+async def http(edge: EdgeProcess, cookie: str) -> AsyncIterator[httpx.AsyncClient]:
     """Whatever it is answered is held against the OpenAPI document."""
     async with edge.client(cookie) as client:
-        document = Document((await client.get(WHERE)).json())
+        document = OpenApiDocument((await client.get(OPENAPI_PATH)).json())
 
         async def judged(answer) -> None:
             await answer.aread()
-            document.fits(answer)
+            document.assert_documented(answer)
 
         client.event_hooks["response"] = [judged]
         yield client
 
 
 @pytest.fixture
-async def symbol(fresh: Callable[[str], str], market: Market) -> str:
+async def symbol(fresh: Callable[[str], str], market: QuoteDriver) -> str:
     """Offered at 100, bid at 99, 1,000 shares each."""
     name = fresh("SYM")
-    await market.quote(name, 100)
+    await market.publish(name, 100)
     return name
 
 
@@ -75,10 +75,10 @@ def resting(symbol: str, **fields):
 
 class TestPlacing:
     async def test_a_market_order_is_placed_accepted_filled_and_traded(
-        self, edge: Edge, cookie: str, http: httpx.AsyncClient, symbol: str
+        self, edge: EdgeProcess, cookie: str, http: httpx.AsyncClient, symbol: str
     ) -> None:
-        async with await edge.follow(ORDERS, cookie) as stream:
-            await stream.until("order:update")
+        async with await edge.open_stream(ORDERS, cookie) as stream:
+            await stream.read_until("order:update")
             answer = await http.post("/api/orders", json=buying(symbol, clientOrderId="mine-1"))
             frames = [await stream.read() for _ in range(4)]
         assert answer.status_code == 201
@@ -97,35 +97,40 @@ class TestPlacing:
         assert (trade["qty"], trade["price"], trade["side"]) == (10, 100, "buy")
 
     async def test_selling_is_at_the_bid_and_not_below_a_limit(
-        self, edge: Edge, cookie: str, http: httpx.AsyncClient, symbol: str
+        self, edge: EdgeProcess, cookie: str, http: httpx.AsyncClient, symbol: str
     ) -> None:
-        async with await edge.follow(ORDERS, cookie) as stream:
-            await stream.until("order:update")
+        async with await edge.open_stream(ORDERS, cookie) as stream:
+            await stream.read_until("order:update")
             for fields in ({}, {"type": "limit", "limitPrice": 99}):
                 await http.post("/api/orders", json=buying(symbol, side="sell", **fields))
-                fill = await stream.until("order:fill")
+                fill = await stream.read_until("order:fill")
                 assert (fill.data["side"], fill.data["status"]) == ("sell", "filled")
                 assert fill.data["fillPrice"] == 99
             resting = buying(symbol, side="sell", type="limit", limitPrice=100)
             order = (await http.post("/api/orders", json=resting)).json()
             await http.post("/api/orders", json=buying(symbol))
-            fill = await stream.until("order:fill")
+            fill = await stream.read_until("order:fill")
         assert fill.data["orderId"] != order["orderId"]
 
     async def test_a_limit_order_waits_and_fills_in_parts(
-        self, edge: Edge, cookie: str, http: httpx.AsyncClient, symbol: str, market: Market
+        self,
+        edge: EdgeProcess,
+        cookie: str,
+        http: httpx.AsyncClient,
+        symbol: str,
+        market: QuoteDriver,
     ) -> None:
-        async with await edge.follow(ORDERS, cookie) as stream:
-            await stream.until("order:update")
+        async with await edge.open_stream(ORDERS, cookie) as stream:
+            await stream.read_until("order:update")
             placed = buying(symbol, type="limit", limitPrice=95.5, qty=1500, side="buy")
             assert (await http.post("/api/orders", json=placed)).status_code == 201
             for _ in range(2):
                 assert (await stream.read()).data["status"] == "new"
-            await market.quote(symbol, 95)
-            first = await stream.until("order:fill")
+            await market.publish(symbol, 95)
+            first = await stream.read_until("order:fill")
             assert (first.data["status"], first.data["fillQty"]) == ("partially_filled", 1000)
-            await market.quote(symbol, "95.25")
-            second = await stream.until("order:fill")
+            await market.publish(symbol, "95.25")
+            second = await stream.read_until("order:fill")
         assert (second.data["status"], second.data["fillQty"]) == ("filled", 500)
         assert str(second.data["fillPrice"]) == "95.25"
 
@@ -137,37 +142,37 @@ class TestPlacing:
         assert b'"qty":0.000001,"limitPrice":0.0001,' in answer.content
 
     async def test_its_place_is_known_to_streams(
-        self, edge: Edge, cookie: str, http: httpx.AsyncClient, symbol: str
+        self, edge: EdgeProcess, cookie: str, http: httpx.AsyncClient, symbol: str
     ) -> None:
         """GET /api/orders says as of where: a stream resumed from there continues it."""
         await http.post("/api/orders", json=resting(symbol))
         listed = (await http.get("/api/orders")).json()
-        async with await edge.follow(ORDERS, cookie, last_event_id=listed["asOf"]) as stream:
+        async with await edge.open_stream(ORDERS, cookie, last_event_id=listed["asOf"]) as stream:
             second = (await http.post("/api/orders", json=resting(symbol))).json()
-            frame = await stream.until("new", lambda f: f.data["orderId"] == second["orderId"])
+            frame = await stream.read_until("new", lambda f: f.data["orderId"] == second["orderId"])
         assert frame.event == "order:update"
         assert all(f.event != "stream:reset" for f in stream.frames)
 
 
 class TestIdempotency:
     async def test_the_same_again_is_the_same_order(
-        self, http: httpx.AsyncClient, symbol: str, journal: Journal, user: str
+        self, http: httpx.AsyncClient, symbol: str, journal: EventLogDriver, user: str
     ) -> None:
         body = resting(symbol, clientOrderId="c-1")
         first = await http.post("/api/orders", json=body)
         second = await http.post("/api/orders", json=body)
         assert (first.status_code, second.status_code) == (201, 200)
         assert second.json()["orderId"] == first.json()["orderId"]
-        placed = [r for r in await journal.of(user) if r.tag.startswith("order.placed")]
+        placed = [r for r in await journal.read_user(user) if r.tag.startswith("order.placed")]
         assert len(placed) == 1
 
     async def test_many_at_the_same_time_place_one(
-        self, http: httpx.AsyncClient, symbol: str, journal: Journal, user: str
+        self, http: httpx.AsyncClient, symbol: str, journal: EventLogDriver, user: str
     ) -> None:
         body = resting(symbol, clientOrderId="c-1")
         answers = await asyncio.gather(*(http.post("/api/orders", json=body) for _ in range(20)))
         assert sorted(answer.status_code for answer in answers) == [200] * 19 + [201]
-        placed = [r for r in await journal.of(user) if r.tag.startswith("order.placed")]
+        placed = [r for r in await journal.read_user(user) if r.tag.startswith("order.placed")]
         assert len(placed) == 1
 
     async def test_the_answer_is_the_order_as_it_is_now(
@@ -186,13 +191,13 @@ class TestIdempotency:
         self,
         http: httpx.AsyncClient,
         symbol: str,
-        market: Market,
+        market: QuoteDriver,
         fresh: Callable[[str], str],
         change,
     ) -> None:
         if "symbol" in change:
             change = {"symbol": fresh("OTHER")}
-            await market.quote(change["symbol"])
+            await market.publish(change["symbol"])
         body = resting(symbol, clientOrderId="c-1")
         await http.post("/api/orders", json=body)
         answer = await http.post("/api/orders", json={**body, **change})
@@ -201,7 +206,7 @@ class TestIdempotency:
         assert answer.json()["value"] == "c-1"
 
     async def test_ids_are_each_users_own(
-        self, edge: Edge, http: httpx.AsyncClient, symbol: str, fresh: Callable[[str], str]
+        self, edge: EdgeProcess, http: httpx.AsyncClient, symbol: str, fresh: Callable[[str], str]
     ) -> None:
         body = resting(symbol, clientOrderId="c-1")
         mine = (await http.post("/api/orders", json=body)).json()
@@ -222,12 +227,12 @@ class TestIdempotency:
 
 class TestCanceling:
     async def test_an_open_order(
-        self, edge: Edge, cookie: str, http: httpx.AsyncClient, symbol: str
+        self, edge: EdgeProcess, cookie: str, http: httpx.AsyncClient, symbol: str
     ) -> None:
-        async with await edge.follow(ORDERS, cookie) as stream:
+        async with await edge.open_stream(ORDERS, cookie) as stream:
             order = (await http.post("/api/orders", json=resting(symbol))).json()
             answer = await http.delete(f"/api/orders/{order['orderId']}")
-            frame = await stream.until(
+            frame = await stream.read_until(
                 "canceled", lambda f: f.event == "order:update" and f.data.get("status") != "new"
                 and not f.data.get("snapshot")
             )  # fmt: skip
@@ -242,11 +247,11 @@ class TestCanceling:
         assert (again.status_code, again.json()["error"]) == (409, "Conflict")
 
     async def test_a_filled_one_conflicts(
-        self, edge: Edge, cookie: str, http: httpx.AsyncClient, symbol: str
+        self, edge: EdgeProcess, cookie: str, http: httpx.AsyncClient, symbol: str
     ) -> None:
-        async with await edge.follow(ORDERS, cookie) as stream:
+        async with await edge.open_stream(ORDERS, cookie) as stream:
             order = (await http.post("/api/orders", json=buying(symbol))).json()
-            await stream.until("order:fill")
+            await stream.read_until("order:fill")
         answer = await http.delete(f"/api/orders/{order['orderId']}")
         assert answer.status_code == 409
 
@@ -269,7 +274,7 @@ class TestReading:
         assert one.keys() == first.keys()
 
     async def test_nothing_of_others(
-        self, edge: Edge, http: httpx.AsyncClient, symbol: str, fresh: Callable[[str], str]
+        self, edge: EdgeProcess, http: httpx.AsyncClient, symbol: str, fresh: Callable[[str], str]
     ) -> None:
         order = (await http.post("/api/orders", json=resting(symbol))).json()
         async with edge.client(await edge.sign_in(fresh("bob"), ["admin"])) as bob:
@@ -279,7 +284,7 @@ class TestReading:
                 assert answer.status_code == 404
         assert (await http.get(f"/api/orders/{order['orderId']}")).json()["status"] == "new"
 
-    async def test_nothing_without_a_session(self, edge: Edge, symbol: str) -> None:
+    async def test_nothing_without_a_session(self, edge: EdgeProcess, symbol: str) -> None:
         async with edge.client() as http:
             for method, path in (
                 ("POST", "/api/orders"),
@@ -294,7 +299,7 @@ class TestReading:
 
 class TestCorrelation:
     async def test_from_the_request_to_every_event_it_caused(
-        self, http: httpx.AsyncClient, symbol: str, journal: Journal, user: str
+        self, http: httpx.AsyncClient, symbol: str, journal: EventLogDriver, user: str
     ) -> None:
         answer = await http.post(
             "/api/orders", json=buying(symbol), headers={"X-Correlation-ID": "trace-this.1"}
@@ -304,26 +309,28 @@ class TestCorrelation:
 
         async def all_there() -> None:
             while len(events) < 4:
-                events[:] = await journal.of(user)
+                events[:] = await journal.read_user(user)
 
         await asyncio.wait_for(all_there(), 60)
-        assert [Subject.parse(event.subject).domain for event in events] == [
+        assert [EventSubject.parse(event.subject).domain for event in events] == [
             "orders", "orders", "orders", "trades",
         ]  # fmt: skip
         assert {event.meta.correlation for event in events} == {"trace-this.1"}
         assert all(event.meta.causation for event in events)
 
     async def test_a_bad_one_is_replaced(
-        self, http: httpx.AsyncClient, symbol: str, journal: Journal, user: str
+        self, http: httpx.AsyncClient, symbol: str, journal: EventLogDriver, user: str
     ) -> None:
         answer = await http.post(
             "/api/orders", json=resting(symbol), headers={"X-Correlation-ID": "not valid!"}
         )
         given = answer.headers["x-correlation-id"]
         assert given != "not valid!"
-        assert (await journal.of(user))[0].meta.correlation == given
+        assert (await journal.read_user(user))[0].metadata.correlation == given
 
-    async def test_on_every_kind_of_answer(self, http: httpx.AsyncClient, edge: Edge) -> None:
+    async def test_on_every_kind_of_answer(
+        self, http: httpx.AsyncClient, edge: EdgeProcess
+    ) -> None:
         headers = {"X-Correlation-ID": "kind-1"}
         for method, path in (
             ("GET", "/api/orders"),
@@ -342,26 +349,26 @@ class TestCorrelation:
 
 
 async def test_secrets_stay_out_of_the_log(
-    exchange: House, symbol: str, fresh: Callable[[str], str]
+    orders_harness: Harness, symbol: str, fresh: Callable[[str], str]
 ) -> None:
     """At its most talkative: cookies, tokens and passwords, wherever a client puts them."""
-    edge = exchange.edge(TAPEWIRE_LOG_LEVEL="debug", SSE_KEEPALIVE_INTERVAL=0.2)
+    edge = orders_harness.start_edge(TAPEWIRE_LOG_LEVEL="debug", SSE_KEEPALIVE_INTERVAL=0.2)
     cookie = await edge.sign_in(fresh("alice"))
     secrets = [cookie, "sekret-bearer", "sekret-token", "sekret-password", "sekret-id"]
     headers = {"Authorization": "Bearer sekret-bearer", "X-Password": "sekret-password"}
     path = f"{ORDERS}?token=sekret-token&lastEventId=sekret-id%0Aevil"
-    async with await edge.follow(path, cookie, headers=headers) as stream:
+    async with await edge.open_stream(path, cookie, headers=headers) as stream:
         client = stream.frames[-1].data["clientId"]
-        await stream.until("snapshot", lambda f: f.event == "order:update")
+        await stream.read_until("snapshot", lambda f: f.event == "order:update")
     async with edge.client(cookie) as http:
         await http.post("/api/orders", json=buying(symbol), headers=headers)
         await http.post("/api/orders?password=sekret-password", content=b"{", headers=headers)
         await http.post("/api/orders", json={"token": "sekret-token"}, headers=headers)
         await http.get("/api/nosuch?token=sekret-token", headers=headers)
         await http.delete("/api/session")
-    await until("it is closed", lambda: edge.logged("stream closed", client=client))
+    await wait_until("it is closed", lambda: edge.find_log_lines("stream closed", client=client))
     edge.stop()
-    text = edge.log.read_text()
+    text = edge.log_file.read_text()
     assert client in text
     for secret in secrets[:-1]:
         assert secret not in text

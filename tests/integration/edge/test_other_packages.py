@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.edge.house import SETTINGS, House
-from tests.integration.edge.market import placed
+from tests.integration.edge.house import SETTINGS, Harness
+from tests.integration.edge.market import order_placed
 
 V1 = """
 from decimal import Decimal
@@ -67,12 +67,12 @@ def installed(folder: Path, source: str, name: str = "loans") -> dict[str, str]:
     return {"PYTHONPATH": str(folder)}
 
 
-def produce(house: House, folder: Path, calls: str) -> None:
+def produce(harness: Harness, folder: Path, calls: str) -> None:
     """A producer of its own, with the package of `folder`: does `calls` on its tape."""
     program = (
         "import asyncio, tapewire\nfrom decimal import Decimal\nfrom loans import *\n"
         "async def main():\n"
-        f"    async with tapewire.connect({house.broker.url!r}, 'lender') as tape:\n"
+        f"    async with tapewire.connect({harness.broker.url!r}, 'lender') as tape:\n"
         + textwrap.indent(textwrap.dedent(calls), " " * 8)
         + "\nasyncio.run(main())\n"
     )
@@ -86,14 +86,16 @@ def produce(house: House, folder: Path, calls: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-async def test_a_type_of_another_package_is_shown_and_resumed(lone: House, tmp_path: Path) -> None:
-    edge = lone.edge(**installed(tmp_path / "v1", V1))
+async def test_a_type_of_another_package_is_shown_and_resumed(
+    isolated_harness: Harness, tmp_path: Path
+) -> None:
+    edge = isolated_harness.start_edge(**installed(tmp_path / "v1", V1))
     cookie = await edge.sign_in("alice")
-    stream = await edge.follow("/api/stream/trading", cookie)
-    others = await edge.follow("/api/stream/trading", await edge.sign_in("bob"))
+    stream = await edge.open_stream("/api/stream/trading", cookie)
+    others = await edge.open_stream("/api/stream/trading", await edge.sign_in("bob"))
 
     produce(
-        lone,
+        isolated_harness,
         tmp_path / "v1",
         """
         for n in range(3):
@@ -103,30 +105,32 @@ async def test_a_type_of_another_package_is_shown_and_resumed(lone: House, tmp_p
         await tape.strategy_started(user="bob", strategy_id="s")
         """,
     )
-    first = await stream.until("loan:made")
+    first = await stream.read_until("loan:made")
     assert first.data == {"loanId": "0", "sum": "USD 0"}
     await stream.close()
 
-    resumed = await edge.follow("/api/stream/trading", cookie, last_event_id=first.id)
-    again = [await resumed.until("loan:made") for _ in range(2)]
+    resumed = await edge.open_stream("/api/stream/trading", cookie, last_event_id=first.id)
+    again = [await resumed.read_until("loan:made") for _ in range(2)]
     assert [frame.data["loanId"] for frame in again] == ["1", "2"]
     assert [frame.sequence for frame in again] == [first.sequence + 1, first.sequence + 2]
     assert [frame.event for frame in resumed.frames[2:]] == ["loan:made", "loan:made"]
     await resumed.close()
 
     # On the other stream that the type names too, and to nobody else.
-    orders = await edge.follow("/api/stream/orders", cookie, last_event_id=first.id)
-    assert (await orders.until("loan:made")).id == again[0].id
+    orders = await edge.open_stream("/api/stream/orders", cookie, last_event_id=first.id)
+    assert (await orders.read_until("loan:made")).id == again[0].id
     await orders.close()
     assert "loan:made" not in [frame.event for frame in others.frames]
     await others.close()
 
 
-async def test_values_are_the_newest_of_each_without_an_id(lone: House, tmp_path: Path) -> None:
-    edge = lone.edge(**package(tmp_path / "v1", V1))
+async def test_values_are_the_newest_of_each_without_an_id(
+    isolated_harness: Harness, tmp_path: Path
+) -> None:
+    edge = isolated_harness.start_edge(**package(tmp_path / "v1", V1))
     folder = tmp_path / "v1"
     produce(
-        lone,
+        isolated_harness,
         folder,
         """
         for rate in ("1.05", "1.06", "1.07"):
@@ -137,13 +141,13 @@ async def test_values_are_the_newest_of_each_without_an_id(lone: House, tmp_path
         """,
     )
     cookie = await edge.sign_in("alice")
-    async with await edge.follow("/api/stream/trading", cookie) as before:
-        await before.until(
+    async with await edge.open_stream("/api/stream/trading", cookie) as before:
+        await before.read_until(
             "the edge has heard the newest",
             lambda f: f.event == "fx:rate" and str(f.data["rate"]) == "1.07",
         )
-    stream = await edge.follow("/api/stream/trading", cookie)
-    await stream.until("order:update")
+    stream = await edge.open_stream("/api/stream/trading", cookie)
+    await stream.read_until("order:update")
     seen = {}
 
     def take(frame):
@@ -152,20 +156,22 @@ async def test_values_are_the_newest_of_each_without_an_id(lone: House, tmp_path
             seen.setdefault(frame.data["pair"], []).append(str(frame.data["rate"]))
         return len(seen) == 2
 
-    await stream.until("the rates of alice and of everybody", take)
+    await stream.read_until("the rates of alice and of everybody", take)
     # What is stored now, and not how it came to be.
     assert seen == {"EUR/USD": ["1.07"], "GBP/USD": ["1.3"]}
 
     began = time.monotonic()
     produce(
-        lone,
+        isolated_harness,
         folder,
         """
         for n in range(200):
             await tape.put(Rate(pair="EUR/USD", rate=Decimal(n)), owner="alice", entity="EUR")
         """,
     )
-    await stream.until("the newest", lambda frame: take(frame) and seen["EUR/USD"][-1] == "199")
+    await stream.read_until(
+        "the newest", lambda frame: take(frame) and seen["EUR/USD"][-1] == "199"
+    )
     took = time.monotonic() - began
     assert len(seen["EUR/USD"]) <= took * 10 + 2, f"{len(seen['EUR/USD'])} in {took:.2f} s"
     assert list(seen) == ["EUR/USD", "GBP/USD"]
@@ -173,14 +179,14 @@ async def test_values_are_the_newest_of_each_without_an_id(lone: House, tmp_path
 
 
 async def test_both_versions_of_a_type_are_shown_as_the_current_one(
-    lone: House, tmp_path: Path
+    isolated_harness: Harness, tmp_path: Path
 ) -> None:
     """Old events stay as they were written, and a producer that was not updated goes on writing
     them; clients only ever see the current version."""
     package(tmp_path / "v1", V1)
-    edge = lone.edge(**package(tmp_path / "v2", V2))
+    edge = isolated_harness.start_edge(**package(tmp_path / "v2", V2))
     cookie = await edge.sign_in("alice")
-    stream = await edge.follow("/api/stream/trading", cookie)
+    stream = await edge.open_stream("/api/stream/trading", cookie)
     old = """
         made = LoanMade(loan_id="old", sum="EUR 25.00")
         await tape.publish(made, owner="alice", entity="1")
@@ -190,43 +196,45 @@ async def test_both_versions_of_a_type_are_shown_as_the_current_one(
         await tape.publish(made, owner="alice", entity="1")
         """
     for folder, calls in (("v1", old), ("v2", new), ("v1", old)):
-        produce(lone, tmp_path / folder, calls)
+        produce(isolated_harness, tmp_path / folder, calls)
 
-    shown = [await stream.until("loan:made") for _ in range(3)]
+    shown = [await stream.read_until("loan:made") for _ in range(3)]
     was = {"loanId": "old", "amount": 25, "currency": "EUR"}
     assert [frame.data for frame in shown] == [
         was,
         {"loanId": "new", "amount": 7.5, "currency": "USD"},
         was,
     ]
-    async with lone.journal() as journal:
+    async with isolated_harness.journal() as journal:
         stored = await journal.read("ev.alice.loans.>")
     assert [one.tag for one in stored] == ["loan.made.v1", "loan.made.v2", "loan.made.v1"]
     assert stored[0].data == b'{"loanId":"old","sum":"EUR 25.00"}'
 
-    replayed = await edge.follow(
+    replayed = await edge.open_stream(
         "/api/stream/trading", cookie, last_event_id=f"{shown[0].id.partition('-')[0]}-0"
     )
-    again = [await replayed.until("loan:made") for _ in range(3)]
+    again = [await replayed.read_until("loan:made") for _ in range(3)]
     assert [frame.raw for frame in again] == [frame.raw for frame in shown]
     await replayed.close()
     await stream.close()
 
 
-async def test_without_the_package_its_events_are_passed_over(lone: House, tmp_path: Path) -> None:
+async def test_without_the_package_its_events_are_passed_over(
+    isolated_harness: Harness, tmp_path: Path
+) -> None:
     """An edge that was not told of a type shows nothing of it, and goes on."""
     package(tmp_path / "v1", V1)
-    edge = lone.edge()
-    stream = await edge.follow("/api/stream/trading", await edge.sign_in("alice"))
+    edge = isolated_harness.start_edge()
+    stream = await edge.open_stream("/api/stream/trading", await edge.sign_in("alice"))
     produce(
-        lone,
+        isolated_harness,
         tmp_path / "v1",
         'await tape.publish(LoanMade(loan_id="1", sum="1"), owner="alice", entity="1")',
     )
-    async with lone.journal() as journal:
+    async with isolated_harness.journal() as journal:
         assert [one.tag for one in await journal.read("ev.alice.>")] == ["loan.made.v1"]
-        await journal.append("alice", placed("o-1"))
-    frame = await stream.until(
+        await journal.append("alice", order_placed("o-1"))
+    frame = await stream.read_until(
         "the order", lambda f: f.event == "order:update" and f.data.get("orderId") == "o-1"
     )
     assert "loan:made" not in [one.event for one in stream.frames]
@@ -284,9 +292,11 @@ def test_two_packages_that_clash_stop_the_start(tmp_path: Path) -> None:
     assert "CatalogueClash: 'loan.made.v1' is taken" in line
 
 
-async def test_a_stream_that_there_is_not_stops_the_edge(lone: House, tmp_path: Path) -> None:
+async def test_a_stream_that_there_is_not_stops_the_edge(
+    isolated_harness: Harness, tmp_path: Path
+) -> None:
     settings = package(tmp_path, V1.replace('"trading", "orders"', '"loans",'))
     with pytest.raises(AssertionError, match="did not start") as caught:
-        lone.edge(**settings)
+        isolated_harness.start_edge(**settings)
     wanted = "wants to be shown on 'loans'; it can be on: orders, positions, trading"
     assert wanted in str(caught.value)

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from tapewire.events import CATALOGUE, CODEC
-from tapewire.log import EVERYBODY, Meta, Subject, new_id
-from tests.integration.edge.cast import TICKER, Cast
-from tests.integration.edge.golden import FOLDER, golden
-from tests.integration.edge.house import House
-from tests.integration.edge.market import Journal, Market, elsewhere
-from tests.integration.edge.reading import upto
-from tests.integration.edge.rows import every_row, opened
+from tapewire.log import EVERYBODY, EventMetadata, EventSubject, new_id
+from tests.integration.edge.cast import TICKER, UserScenario
+from tests.integration.edge.golden import GOLDEN_FOLDER, golden_event
+from tests.integration.edge.house import Harness
+from tests.integration.edge.market import EventLogDriver, QuoteDriver, hidden_event
+from tests.integration.edge.reading import read_through
+from tests.integration.edge.rows import UNIQUE_STREAM_CASES, open_stream
 
 
 def words(text: str):
@@ -103,13 +103,13 @@ def _family(path: str):
 
 def _kinds():
     """Every type of event of ours, but what ends a configuration."""
-    kinds = [kind for kind in CATALOGUE.kinds() if kind.package == "tapewire" and kind.domain]
+    kinds = [kind for kind in CATALOGUE.event_types() if kind.package == "tapewire" and kind.domain]
     return [kind for kind in kinds if not kind.name.startswith("configuration.")]
 
 
 def _of(cast, name: str):
     """One of that type, of her strategy where it has one, for her ticker."""
-    fields = json.loads((FOLDER / f"{name}.v1.json").read_text())
+    fields = json.loads((GOLDEN_FOLDER / f"{name}.v1.json").read_text())
     changes = {}
     if "strategy" in fields and name.startswith("strategy."):
         changes = {"strategy__strategyId": cast.strategy, "strategy__symbol": TICKER}
@@ -117,30 +117,33 @@ def _of(cast, name: str):
         changes = {"order__strategyId": cast.strategy}
     elif "item" in fields:
         changes = {"item__tickers": [TICKER]}
-    return golden(name, **changes)
+    return golden_event(name, **changes)
 
 
 async def test_they_hold_what_the_protocol_says_as_it_happened_and_nothing_else(
-    house: House, journal: Journal, market: Market, fresh: Callable[[str], str]
+    harness: Harness, journal: EventLogDriver, market: QuoteDriver, fresh: Callable[[str], str]
 ) -> None:
-    edge, cast = house.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3), Cast(journal, fresh("says"))
-    await cast.enter()
-    await market.quote(TICKER)
-    await edge.knows(TICKER)
+    edge, cast = (
+        harness.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3),
+        UserScenario(journal, fresh("says")),
+    )
+    await cast.create_strategy_and_configuration()
+    await market.publish(TICKER)
+    await edge.wait_for_quotes(TICKER)
     cookie = await edge.sign_in(cast.user)
     streams, happened = {}, {}
-    for path in [row.of(cast) for row in every_row]:
-        streams[path] = await opened(edge, path, cookie)
+    for path in [row.path_for(cast) for row in UNIQUE_STREAM_CASES]:
+        streams[path] = await open_stream(edge, path, cookie)
     for number, kind in enumerate(_kinds()):
-        owner = EVERYBODY if kind.subject.startswith(f"ev.{EVERYBODY}.") else cast.user
-        subject, event = Subject(owner, kind.domain, f"{number}"), _of(cast, kind.name)
-        meta = Meta(id=new_id(), correlation="c-says")
-        happened[await journal.put(subject, event, meta)] = event
-    item = await cast.happens("items", 0)
-    last = await journal.append(cast.user, elsewhere(), domain="notes")
+        owner = EVERYBODY if kind.subject_template.startswith(f"ev.{EVERYBODY}.") else cast.user
+        subject, event = EventSubject(owner, kind.domain, f"{number}"), _of(cast, kind.name)
+        meta = EventMetadata(id=new_id(), correlation="c-says")
+        happened[await journal.append_one(subject, event, meta)] = event
+    item = await cast.append_event("items", 0)
+    last = await journal.append(cast.user, hidden_event(), domain="notes")
     shown, compared = set(), 0
     for path, stream in streams.items():
-        await upto(stream, item if path == "/api/v2/stream" else last)
+        await read_through(stream, item if path == "/api/v2/stream" else last)
         for frame in stream.frames:
             if frame.event is not None:
                 shown.add((_family(path), frame.event))

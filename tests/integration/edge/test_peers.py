@@ -11,12 +11,12 @@ from collections.abc import Callable
 
 import pytest
 
-from tapewire.cli.up.nats import free_port
-from tests.integration.edge.golden import golden
-from tests.integration.edge.house import Edge, House
-from tests.integration.edge.market import Journal, Market, many, placed
-from tests.sse import BadFrame, Ended, parse
-from tests.waiting import WAIT_SECONDS, eventually, until
+from tapewire.cli.up.nats import find_free_port
+from tests.integration.edge.golden import golden_event
+from tests.integration.edge.house import EdgeProcess, Harness
+from tests.integration.edge.market import EventLogDriver, QuoteDriver, order_placed, orders_placed
+from tests.sse import InvalidFrame, StreamEnded, parse_frame
+from tests.waiting import WAIT_TIMEOUT_SECONDS, wait_until, wait_until_async
 
 ORDERS = "/api/stream/orders"
 WRITE_SECONDS = 2
@@ -33,23 +33,23 @@ def alice(fresh: Callable[[str], str]) -> str:
 
 
 @pytest.fixture
-def strict(house: House) -> Edge:
+def strict(harness: Harness) -> EdgeProcess:
     """An edge that gives slow readers up soon, and holds little for them."""
-    return house.shared_edge(SSE_WRITE_SECONDS=WRITE_SECONDS, SSE_OUTBOX_EVENTS=16)
+    return harness.shared_edge(SSE_WRITE_SECONDS=WRITE_SECONDS, SSE_OUTBOX_EVENTS=16)
 
 
 @pytest.fixture
-def patient(house: House) -> Edge:
+def patient(harness: Harness) -> EdgeProcess:
     """One that holds as little, and gives no reader up."""
-    return house.shared_edge(SSE_WRITE_SECONDS=NEVER, SSE_OUTBOX_EVENTS=16)
+    return harness.shared_edge(SSE_WRITE_SECONDS=NEVER, SSE_OUTBOX_EVENTS=16)
 
 
 async def closed(edge, client):
     """The log line of the end of `client`."""
-    await until(
+    await wait_until(
         f"{client} is closed and logged",
         lambda: edge.logged("stream closed", client=client),
-        seen=lambda: [line for line in edge.lines() if line.get("client") == client],
+        describe_last=lambda: [line for line in edge.lines() if line.get("client") == client],
     )
     (line,) = edge.logged("stream closed", client=client)
     return line
@@ -64,7 +64,7 @@ async def emptied(edge) -> None:
             health.update(await edge.health())
 
     try:
-        await asyncio.wait_for(look(), WAIT_SECONDS)
+        await asyncio.wait_for(look(), WAIT_TIMEOUT_SECONDS)
     except TimeoutError:
         pytest.fail(f"connections stay: {health}")
     assert health["users"] == 0
@@ -72,7 +72,7 @@ async def emptied(edge) -> None:
 
 async def drained(stream) -> None:
     """Read what is left of a connection that was cut, a frame cut in two left out."""
-    with contextlib.suppress(Ended, BadFrame):
+    with contextlib.suppress(StreamEnded, InvalidFrame):
         while True:
             await stream.read()
 
@@ -81,10 +81,10 @@ class TestPeersThatGo:
     @pytest.mark.parametrize("path", [ORDERS, "/api/stream/prices"])
     @pytest.mark.parametrize("how", ["politely", "by a reset"])
     async def test_they_are_removed_and_logged(
-        self, edge: Edge, alice: str, path: str, how: str
+        self, edge: EdgeProcess, alice: str, path: str, how: str
     ) -> None:
         cookie = await edge.sign_in(alice)
-        stream = await edge.follow(path, cookie)
+        stream = await edge.open_stream(path, cookie)
         client = stream.frames[-1].data["clientId"]
         assert (await edge.health())["connections"] >= 1
         if how == "by a reset":
@@ -94,11 +94,11 @@ class TestPeersThatGo:
         line = await closed(edge, client)
         assert line["reason"] == "gone"
 
-    async def test_before_they_were_answered(self, house: House, alice: str) -> None:
+    async def test_before_they_were_answered(self, harness: Harness, alice: str) -> None:
         """Gone while the edge still looks at the log for a snapshot."""
-        edge = house.edge()
+        edge = harness.start_edge()
         cookie = await edge.sign_in(alice)
-        await (await edge.follow(ORDERS, cookie)).close()
+        await (await edge.open_stream(ORDERS, cookie)).close()
         edge.freeze()
         leaving = []
         for _ in range(20):
@@ -113,20 +113,20 @@ class TestPeersThatGo:
             await writer.wait_closed()
         edge.thaw()
         await emptied(edge)
-        assert not edge.logged("a stream failed")
+        assert not edge.find_log_lines("a stream failed")
         assert edge.stop() == 0
 
-    async def test_nothing_of_500_stays_behind(self, house: House, alice: str) -> None:
+    async def test_nothing_of_500_stays_behind(self, harness: Harness, alice: str) -> None:
         """Three rounds; what the second and third need is what the first needed. Descriptors go
         back to where they were, resident memory stays within what an allocator may keep."""
-        edge = house.edge()
+        edge = harness.start_edge()
         cookie = await edge.sign_in(alice)
         resident, descriptors = [], []
         for number in range(3):
             for first in range(0, 500, 50):
                 streams = await asyncio.gather(
-                    *(edge.follow(ORDERS, cookie) for _ in range(25)),
-                    *(edge.follow("/api/stream/prices") for _ in range(25)),
+                    *(edge.open_stream(ORDERS, cookie) for _ in range(25)),
+                    *(edge.open_stream("/api/stream/prices") for _ in range(25)),
                 )
                 await asyncio.gather(*(stream.read() for stream in streams))
                 await asyncio.gather(*(stream.close() for stream in streams[::2]))
@@ -134,15 +134,15 @@ class TestPeersThatGo:
                     assert (await edge.health())["connections"] >= 25
                 await asyncio.gather(*(stream.close() for stream in streams[1::2]))
             await emptied(edge)
-            resident.append(edge.memory())
-            await until(
+            resident.append(edge.resident_bytes())
+            await wait_until(
                 f"descriptors of round {number} are given back",
-                lambda: not descriptors or edge.descriptors() <= descriptors[0],
-                seen=edge.descriptors,
+                lambda: not descriptors or edge.open_descriptors() <= descriptors[0],
+                describe_last=edge.open_descriptors,
             )
-            descriptors.append(edge.descriptors())
-        count = lambda: len(edge.logged("stream closed"))  # noqa: E731
-        await until("every end is logged", lambda: count() >= 1500, seen=count)
+            descriptors.append(edge.open_descriptors())
+        count = lambda: len(edge.find_log_lines("stream closed"))  # noqa: E731
+        await wait_until("every end is logged", lambda: count() >= 1500, describe_last=count)
         assert count() == 1500
         assert resident[2] - resident[0] < 4 * MEGABYTE, resident
         edge.stop()
@@ -150,27 +150,29 @@ class TestPeersThatGo:
 
 class TestReadersThatStop:
     async def test_closed_as_slow_and_resumed_with_nothing_lost(
-        self, strict: Edge, alice: str, journal: Journal
+        self, strict: EdgeProcess, alice: str, journal: EventLogDriver
     ) -> None:
         cookie = await strict.sign_in(alice)
-        stalled = await strict.follow(ORDERS, cookie, receive_buffer=4096)
+        stalled = await strict.open_stream(ORDERS, cookie, receive_buffer=4096)
         client = stalled.frames[-1].data["clientId"]
-        await stalled.until("order:update")
-        first = await journal.append(alice, placed("first"))
-        await journal.append(alice, *many(30, reason=LARGE))
+        await stalled.read_until("order:update")
+        first = await journal.append(alice, order_placed("first"))
+        await journal.append(alice, *orders_placed(30, reason=LARGE))
         line = await closed(strict, client)
         assert line["reason"] == "slow"
         await drained(stalled)
         await stalled.close()
         seen = stalled.sequences[1:]
-        last = await journal.append(alice, placed("last"))
-        async with await strict.follow(ORDERS, cookie, last_event_id=stalled.last_id) as stream:
-            await stream.until("the last one", lambda f: f.id and f.sequence == last)
+        last = await journal.append(alice, order_placed("last"))
+        async with await strict.open_stream(
+            ORDERS, cookie, last_event_id=stalled.last_id
+        ) as stream:
+            await stream.read_until("the last one", lambda f: f.id and f.sequence == last)
             seen += stream.sequences
-        assert seen == [r.sequence for r in await journal.of(alice, after=first - 1)]
+        assert seen == [r.sequence for r in await journal.read_user(alice, after=first - 1)]
 
     async def test_a_compressed_one_is_closed_and_resumes_too(
-        self, strict: Edge, alice: str, journal: Journal
+        self, strict: EdgeProcess, alice: str, journal: EventLogDriver
     ) -> None:
         """With events that do not shrink much; what came of them can be unpacked."""
         cookie, chance = await strict.sign_in(alice), random.Random(3)
@@ -180,53 +182,53 @@ class TestReadersThatStop:
         wire = await stalled._chunk() + await stalled._chunk()  # the opening, the snapshot
         for number in range(40):
             reason = chance.randbytes(30_000).hex()
-            await journal.append(alice, placed(f"o-{number}", reason=reason))
-        closed_ = lambda: strict.logged("stream closed", reason="slow")  # noqa: E731
+            await journal.append(alice, order_placed(f"o-{number}", reason=reason))
+        closed_ = lambda: strict.find_log_lines("stream closed", reason="slow")  # noqa: E731
         mine = lambda: [one for one in closed_() if one["client"].startswith(f"{alice}-")]  # noqa: E731
-        await until("it is closed as slow", mine, seen=closed_)
-        with contextlib.suppress(Ended):
+        await wait_until("it is closed as slow", mine, describe_last=closed_)
+        with contextlib.suppress(StreamEnded):
             while True:
                 wire += await stalled._chunk()
         await stalled.close()
         plain = zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(wire)
         blocks = plain.rpartition(b"\n\n")[0].split(b"\n\n")
-        seen = [one for one in map(parse, blocks) if one.id is not None]
-        last = await journal.append(alice, placed("last"))
-        async with await strict.follow(ORDERS, cookie, last_event_id=seen[-1].id) as stream:
-            await stream.until("the last one", lambda f: f.id and f.sequence == last)
+        seen = [one for one in map(parse_frame, blocks) if one.id is not None]
+        last = await journal.append(alice, order_placed("last"))
+        async with await strict.open_stream(ORDERS, cookie, last_event_id=seen[-1].id) as stream:
+            await stream.read_until("the last one", lambda f: f.id and f.sequence == last)
             sequences = [one.sequence for one in seen[1:]] + stream.sequences
-        assert sequences == [r.sequence for r in await journal.of(alice)]
+        assert sequences == [r.sequence for r in await journal.read_user(alice)]
 
     async def test_its_memory_is_bounded_and_others_do_not_wait(
-        self, house: House, alice: str, journal: Journal
+        self, harness: Harness, alice: str, journal: EventLogDriver
     ) -> None:
         """40 MB for a reader that takes nothing: what the edge remembers of the log is full
         before, so whatever it grows by now, it grows by for that reader. Others get each event
         before the next one is made, and it is never given up meanwhile."""
-        edge = house.edge(SSE_WRITE_SECONDS=NEVER, SSE_OUTBOX_EVENTS=10_000)
+        edge = harness.start_edge(SSE_WRITE_SECONDS=NEVER, SSE_OUTBOX_EVENTS=10_000)
         cookie = await edge.sign_in(alice)
         async with (
-            await edge.follow(ORDERS, cookie) as healthy,
-            await edge.follow(ORDERS, cookie, receive_buffer=4096),  # and reads no more
-            await edge.follow("/api/stream/prices") as other,
+            await edge.open_stream(ORDERS, cookie) as healthy,
+            await edge.open_stream(ORDERS, cookie, receive_buffer=4096),  # and reads no more
+            await edge.open_stream("/api/stream/prices") as other,
         ):
-            await healthy.until("order:update")
+            await healthy.read_until("order:update")
             await other.read()
             await self.flood(healthy, journal, alice, 160)
-            before = edge.memory()
+            before = edge.resident_bytes()
             await self.flood(healthy, journal, alice, 160)
-            grown = edge.memory() - before
+            grown = edge.resident_bytes() - before
             assert grown < 12 * MEGABYTE, f"{grown / MEGABYTE:.1f} MB"
         edge.stop()
 
     async def test_no_more_events_wait_for_it_than_are_allowed(
-        self, patient: Edge, alice: str, journal: Journal
+        self, patient: EdgeProcess, alice: str, journal: EventLogDriver
     ) -> None:
         """Of a few KB each, which stay within what may wait in bytes: when one more than 16 would
         wait, it leaves live delivery."""
         cookie = await patient.sign_in(alice)
         async with (
-            await patient.follow(ORDERS, cookie, receive_buffer=4096) as stalled,
+            await patient.open_stream(ORDERS, cookie, receive_buffer=4096) as stalled,
             patient.client() as http,
         ):
 
@@ -237,62 +239,62 @@ class TestReadersThatStop:
             async def is_live():
                 return await figure("connections_live") == 1
 
-            await stalled.until("order:update")
-            await eventually("it is live, and nobody else", is_live)
+            await stalled.read_until("order:update")
+            await wait_until_async("it is live, and nobody else", is_live)
             stalled.writer.transport.pause_reading()
             most = 0
 
             async def is_behind():
                 nonlocal most
-                await journal.append(alice, placed(reason="x" * 4000))
+                await journal.append(alice, order_placed(reason="x" * 4000))
                 behind = not await is_live()  # and what waits then, waits on
                 most = max(most, await figure("outbox_bytes"))
                 return behind
 
-            await eventually("it leaves live delivery", is_behind)
+            await wait_until_async("it leaves live delivery", is_behind)
             stalled.writer.transport.resume_reading()
-            last = await journal.append(alice, placed("last"))
-            await stalled.until("the last", lambda f: f.id and f.sequence == last)
+            last = await journal.append(alice, order_placed("last"))
+            await stalled.read_until("the last", lambda f: f.id and f.sequence == last)
         assert 4000 < most < 16 * 5000
 
     async def flood(self, healthy, journal, alice: str, count: int) -> None:
         """Append large events, each when the healthy reader has the one before."""
         for _ in range(count):
-            sequence = await journal.append(alice, placed("large", reason=LARGE * 4))
+            sequence = await journal.append(alice, order_placed("large", reason=LARGE * 4))
             frame = await healthy.until("the event", lambda f: f.id)
             assert frame.sequence == sequence
             healthy.frames[-1] = type(frame)(b"", id=frame.id)  # keep the id, not 60 KB
 
-    async def test_a_price_reader_that_stops_is_closed_too(self, lone: House) -> None:
-        edge = lone.edge(SSE_WRITE_SECONDS=1)
+    async def test_a_price_reader_that_stops_is_closed_too(self, isolated_harness: Harness) -> None:
+        edge = isolated_harness.start_edge(SSE_WRITE_SECONDS=1)
         symbols = [f"S{number}" for number in range(400)]
-        async with lone.market() as market:
+        async with isolated_harness.market() as market:
             for symbol in symbols:
-                await market.quote(symbol)
-            async with await edge.follow("/api/stream/prices") as healthy:
-                stalled = await edge.follow("/api/stream/prices", receive_buffer=4096)
+                await market.publish(symbol)
+            async with await edge.open_stream("/api/stream/prices") as healthy:
+                stalled = await edge.open_stream("/api/stream/prices", receive_buffer=4096)
                 client = stalled.frames[-1].data["clientId"]
                 price = 100
-                while not edge.logged("stream closed", client=client):
+                while not edge.find_log_lines("stream closed", client=client):
                     price += 1
                     assert price < 300, "still open"
                     for symbol in symbols:
-                        await market.post(symbol, ask=price)
-                    await healthy.until(
+                        await market.publish_without_ack(symbol, ask=price)
+                    await healthy.read_until(
                         "the round",
                         lambda f, p=price: f.event == "price:update" and f.data.get("price") == p,
                     )
                 await stalled.close()
-        (line,) = edge.logged("stream closed", client=client)
+        (line,) = edge.find_log_lines("stream closed", client=client)
         assert line["reason"] == "slow"
 
     @pytest.mark.parametrize("coding", ["gzip", "identity"])
     async def test_one_of_little_is_slow_and_not_gone(
-        self, house: House, market: Market, fresh: Callable[[str], str], coding: str
+        self, harness: Harness, market: QuoteDriver, fresh: Callable[[str], str], coding: str
     ) -> None:
         """The regression: a few bytes a second fill no buffer of the edge, only the kernel's; it
         was the kernel that gave the reader up, and the edge said that the reader had left."""
-        edge = house.shared_edge(SSE_WRITE_SECONDS=0.5)
+        edge = harness.shared_edge(SSE_WRITE_SECONDS=0.5)
         symbols = [fresh("LITTLE") for _ in range(16)]
         stalled = await edge.connect(
             f"/api/stream/prices?symbols={','.join(symbols)}",
@@ -304,69 +306,71 @@ class TestReadersThatStop:
 
         async def given_up():
             for symbol in symbols:
-                await market.quote(symbol, next(prices))
-            return edge.logged("stream closed", correlation=symbols[0])
+                await market.publish(symbol, next(prices))
+            return edge.find_log_lines("stream closed", correlation=symbols[0])
 
-        await eventually("it is given up", given_up)
-        (line,) = edge.logged("stream closed", correlation=symbols[0])
+        await wait_until_async("it is given up", given_up)
+        (line,) = edge.find_log_lines("stream closed", correlation=symbols[0])
         assert line["reason"] == "slow"
         await stalled.close()
 
 
 class TestReadersThatAreSlow:
     async def test_one_that_pauses_gets_everything(
-        self, patient: Edge, alice: str, journal: Journal
+        self, patient: EdgeProcess, alice: str, journal: EventLogDriver
     ) -> None:
         """It falls out of live delivery (16 frames fit) and reads the log again, unnoticed."""
         cookie = await patient.sign_in(alice)
-        async with await patient.follow(ORDERS, cookie, receive_buffer=4096) as stream:
-            await stream.until("order:update")
-            first = await journal.append(alice, placed("first"))
+        async with await patient.open_stream(ORDERS, cookie, receive_buffer=4096) as stream:
+            await stream.read_until("order:update")
+            first = await journal.append(alice, order_placed("first"))
             for _ in range(4):
-                last = await journal.append(alice, *many(12, reason=LARGE))
+                last = await journal.append(alice, *orders_placed(12, reason=LARGE))
                 for _ in range(6):
                     await stream.read()
-            await stream.until("the last", lambda f: f.id and f.sequence == last)
+            await stream.read_until("the last", lambda f: f.id and f.sequence == last)
             assert stream.sequences[1:] == [
-                r.sequence for r in await journal.of(alice, after=first - 1)
+                r.sequence for r in await journal.read_user(alice, after=first - 1)
             ]
-            live = await journal.append(alice, placed("live again"))
+            live = await journal.append(alice, order_placed("live again"))
             assert (await stream.read()).sequence == live
 
     async def test_each_urgent_event_is_logged_once_when_it_was_written(
-        self, patient: Edge, alice: str, journal: Journal
+        self, patient: EdgeProcess, alice: str, journal: EventLogDriver
     ) -> None:
         """The regression: those that it was given as it fell behind were not, nor those that it
         read of the log."""
         cookie = await patient.sign_in(alice)
-        async with await patient.follow(
+        async with await patient.open_stream(
             "/api/stream/alerts", cookie, receive_buffer=4096
         ) as stream:
             client = stream.frames[-1].data["clientId"]
-            await stream.until("checkpoint")
+            await stream.read_until("checkpoint")
             stream.writer.transport.pause_reading()
-            alerts = [golden("alert.raised", level="error", message=LARGE) for _ in range(60)]
+            alerts = [golden_event("alert.raised", level="error", message=LARGE) for _ in range(60)]
             sequences = [await journal.append(alice, one, domain="alerts") for one in alerts]
             written = lambda: [  # noqa: E731
                 line["sequence"]
-                for line in patient.logged("an urgent event was written", client=client)
+                for line in patient.find_log_lines("an urgent event was written", client=client)
             ]
-            await until("the first are written", written)
+            await wait_until("the first are written", written)
             assert len(written()) < len(sequences) / 2, "it reads nothing"
             stream.writer.transport.resume_reading()
-            await stream.until("the last", lambda f: f.id and f.sequence == sequences[-1])
-            await until("each is logged", lambda: written() == sequences, seen=written)
+            await stream.read_until("the last", lambda f: f.id and f.sequence == sequences[-1])
+            await wait_until(
+                "each is logged", lambda: written() == sequences, describe_last=written
+            )
 
     async def test_a_burst_larger_than_the_outbox_arrives_whole(
-        self, patient: Edge, alice: str, journal: Journal
+        self, patient: EdgeProcess, alice: str, journal: EventLogDriver
     ) -> None:
         cookie = await patient.sign_in(alice)
-        async with await patient.follow(ORDERS, cookie) as stream:
-            await stream.until("order:update")
-            await asyncio.gather(*(journal.append(alice, e) for e in many(500)))
-            last = await journal.append(alice, placed("last"))
-            await stream.until("the last", lambda f: f.id and f.sequence == last)
-            expected = [r.sequence for r in await journal.of(alice)]
+        async with await patient.open_stream(ORDERS, cookie) as stream:
+            await stream.read_until("order:update")
+            await asyncio.gather(*(journal.append(alice, e) for e in orders_placed(500)))
+            last = await journal.append(alice, order_placed("last"))
+            await stream.read_until("the last", lambda f: f.id and f.sequence == last)
+            expected = [r.sequence for r in await journal.read_user(alice)]
         assert stream.sequences[1:] == expected
 
 
@@ -374,18 +378,18 @@ class TestTheEndOfAnEdge:
     """SIGTERM: each client is sent away cleanly, with a moment of its own to come back."""
 
     async def test_clients_go_on_at_another_edge(
-        self, house: House, edge: Edge, alice: str, journal: Journal
+        self, harness: Harness, edge: EdgeProcess, alice: str, journal: EventLogDriver
     ) -> None:
-        leaving = house.edge(TAPEWIRE_DRAIN_SECONDS=1)
+        leaving = harness.start_edge(TAPEWIRE_DRAIN_SECONDS=1)
         cookie = await leaving.sign_in(alice)
         paths = [ORDERS, "/api/stream/trading", "/api/stream/prices"]
-        streams = [await leaving.follow(path, cookie) for path in paths * 8]
+        streams = [await leaving.open_stream(path, cookie) for path in paths * 8]
         for stream in streams:
             await stream.read()
-        ids = [await journal.append(alice, placed(f"before-{n}")) for n in range(20)]
+        ids = [await journal.append(alice, order_placed(f"before-{n}")) for n in range(20)]
         leaving.terminate()
-        during = asyncio.create_task(journal.append(alice, *many(50, "during")))
-        ends = await asyncio.gather(*(stream.rest() for stream in streams))
+        during = asyncio.create_task(journal.append(alice, *orders_placed(50, "during")))
+        ends = await asyncio.gather(*(stream.read_to_end() for stream in streams))
         retries = [frames[-1] for frames in ends]
         assert all(last.event is None and 200 <= last.retry <= 2000 for last in retries)
         assert len({last.retry for last in retries}) > 5, "all come back at once"
@@ -397,38 +401,42 @@ class TestTheEndOfAnEdge:
             if stream.last_id is None:
                 continue
             seen = stream.sequences[1:]
-            async with await edge.follow(ORDERS, cookie, last_event_id=stream.last_id) as on:
+            async with await edge.open_stream(ORDERS, cookie, last_event_id=stream.last_id) as on:
                 if seen[-1:] != [last]:
-                    await on.until("the last", lambda f: f.id and f.sequence == last)
+                    await on.read_until("the last", lambda f: f.id and f.sequence == last)
                 assert seen + on.sequences == ids
-        assert await asyncio.to_thread(leaving.process.wait, WAIT_SECONDS) == 0
+        assert await asyncio.to_thread(leaving.process.wait, WAIT_TIMEOUT_SECONDS) == 0
         with pytest.raises(OSError):  # noqa: PT011 - refused or reset, as the kernel likes
             await leaving.connect(ORDERS, cookie)
-        lines = leaving.logged("stream closed")
+        lines = leaving.find_log_lines("stream closed")
         assert {line["reason"] for line in lines} == {"drain"}
 
-    async def test_nobody_holds_it_up(self, house: House, alice: str, journal: Journal) -> None:
+    async def test_nobody_holds_it_up(
+        self, harness: Harness, alice: str, journal: EventLogDriver
+    ) -> None:
         """Not one who reads nothing, nor an idle connection of a browser."""
-        leaving = house.edge(SSE_WRITE_SECONDS=NEVER)
+        leaving = harness.start_edge(SSE_WRITE_SECONDS=NEVER)
         cookie = await leaving.sign_in(alice)
-        stalled = await leaving.follow(ORDERS, cookie, receive_buffer=4096)
-        await journal.append(alice, *many(30, reason=LARGE))
+        stalled = await leaving.open_stream(ORDERS, cookie, receive_buffer=4096)
+        await journal.append(alice, *orders_placed(30, reason=LARGE))
         async with leaving.client(cookie) as http:
             await http.get("/api/session")
             leaving.terminate()
-            code = await asyncio.to_thread(leaving.process.wait, WAIT_SECONDS)
+            code = await asyncio.to_thread(leaving.process.wait, WAIT_TIMEOUT_SECONDS)
         assert code == 0
         await stalled.close()
 
     async def test_it_can_be_started_again_at_once_on_the_same_port(
-        self, house: House, alice: str
+        self, harness: Harness, alice: str
     ) -> None:
-        first = house.edge(free_port())  # which no outgoing connection is given meanwhile
+        first = harness.start_edge(
+            find_free_port()
+        )  # which no outgoing connection is given meanwhile
         cookie = await first.sign_in(alice)
-        async with await first.follow(ORDERS, cookie) as stream:
+        async with await first.open_stream(ORDERS, cookie) as stream:
             await stream.read()
             assert await asyncio.to_thread(first.stop) == 0
-        second = house.edge(first.port)
-        async with await second.follow(ORDERS, cookie, last_event_id=stream.last_id):
+        second = harness.start_edge(first.port)
+        async with await second.open_stream(ORDERS, cookie, last_event_id=stream.last_id):
             pass
         second.stop()

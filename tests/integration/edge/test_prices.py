@@ -7,8 +7,8 @@ from decimal import Decimal
 
 import pytest
 
-from tests.integration.edge.house import Edge, House
-from tests.integration.edge.market import Market
+from tests.integration.edge.house import EdgeProcess, Harness
+from tests.integration.edge.market import QuoteDriver
 
 PRICES = "/api/stream/prices"
 FIELDS = {
@@ -17,7 +17,7 @@ FIELDS = {
 
 
 @pytest.fixture
-async def symbol(fresh: Callable[[str], str], market: Market, edge: Edge) -> str:
+async def symbol(fresh: Callable[[str], str], market: QuoteDriver, edge: EdgeProcess) -> str:
     """A symbol with a quote that the edge knows."""
     name = fresh("SYM")
     await quoted(edge, market, name)
@@ -34,12 +34,14 @@ def updates(frames):
 
 
 class TestTheFirstMessage:
-    async def test_all_newest_values(self, edge: Edge, symbol: str, market: Market) -> None:
-        newest = await market.quote(symbol, "12.345", volume=Decimal("1e3"))
-        async with await edge.follow(f"{PRICES}?symbols={symbol}") as stream:
+    async def test_all_newest_values(
+        self, edge: EdgeProcess, symbol: str, market: QuoteDriver
+    ) -> None:
+        newest = await market.publish(symbol, "12.345", volume=Decimal("1e3"))
+        async with await edge.open_stream(f"{PRICES}?symbols={symbol}") as stream:
             first = await stream.read()
             if first.data["prices"][0]["price"] != newest.price:  # the quote is on its way
-                await stream.until("the quote", lambda f: f.data.get("price") == newest.price)
+                await stream.read_until("the quote", lambda f: f.data.get("price") == newest.price)
         assert first.event == "price:update"
         assert first.id is None
         assert first.data["initializing"] is True
@@ -47,57 +49,57 @@ class TestTheFirstMessage:
         assert [set(price) for price in first.data["prices"]] == [FIELDS]
 
     async def test_every_symbol_without_a_filter(
-        self, edge: Edge, fresh: Callable[[str], str], market: Market
+        self, edge: EdgeProcess, fresh: Callable[[str], str], market: QuoteDriver
     ) -> None:
         names = [fresh("ALL") for _ in range(3)]
         for name in names:
             await quoted(edge, market, name)
         for path in (PRICES, f"{PRICES}?symbols=", f"{PRICES}?symbols=%20,%20"):
-            async with await edge.follow(path) as stream:
+            async with await edge.open_stream(path) as stream:
                 first = await stream.read()
             got = [price["symbol"] for price in first.data["prices"]]
             assert set(names) <= set(got)
             assert got == sorted(got)
 
     async def test_symbols_are_trimmed_and_upper_cased(
-        self, edge: Edge, fresh: Callable[[str], str], market: Market
+        self, edge: EdgeProcess, fresh: Callable[[str], str], market: QuoteDriver
     ) -> None:
         one, two, three = (fresh("TRIM") for _ in range(3))
         for name in (one, two, three):
             await quoted(edge, market, name)
         path = f"{PRICES}?symbols=%20{one.lower()}%20,,{two.title()},nosuch"
-        async with await edge.follow(path) as stream:
+        async with await edge.open_stream(path) as stream:
             first = await stream.read()
-            await market.quote(three, "1")
-            await market.quote(two, "7")
+            await market.publish(three, "1")
+            await market.publish(two, "7")
             assert (await stream.read()).data["symbol"] == two
         assert [price["symbol"] for price in first.data["prices"]] == [one, two]
 
     async def test_a_symbol_with_a_dot(
-        self, edge: Edge, fresh: Callable[[str], str], market: Market
+        self, edge: EdgeProcess, fresh: Callable[[str], str], market: QuoteDriver
     ) -> None:
         name = f"{fresh('BRK')}.B"
         await quoted(edge, market, name)
-        async with await edge.follow(f"{PRICES}?symbols={name}") as stream:
+        async with await edge.open_stream(f"{PRICES}?symbols={name}") as stream:
             assert (await stream.read()).data["prices"][0]["symbol"] == name
-            await market.quote(name, "5")
+            await market.publish(name, "5")
             assert (await stream.read()).data["symbol"] == name
 
     async def test_a_symbol_that_has_its_first_quote_later(
-        self, edge: Edge, fresh: Callable[[str], str], market: Market
+        self, edge: EdgeProcess, fresh: Callable[[str], str], market: QuoteDriver
     ) -> None:
         name = fresh("LATE")
-        async with await edge.follow(f"{PRICES}?symbols={name}") as stream:
+        async with await edge.open_stream(f"{PRICES}?symbols={name}") as stream:
             assert (await stream.read()).data["prices"] == []
-            await market.quote(name)
+            await market.publish(name)
             assert (await stream.read()).data["symbol"] == name
 
 
 class TestUpdates:
-    async def test_byte_for_byte(self, edge: Edge, symbol: str, market: Market) -> None:
-        async with await edge.follow(f"{PRICES}?symbols={symbol}") as stream:
+    async def test_byte_for_byte(self, edge: EdgeProcess, symbol: str, market: QuoteDriver) -> None:
+        async with await edge.open_stream(f"{PRICES}?symbols={symbol}") as stream:
             await stream.read()
-            made = await market.quote(
+            made = await market.publish(
                 symbol, "100.10", change=Decimal("-0.50"), change_percent=Decimal("-0.4970")
             )
             frame = await stream.read()
@@ -110,89 +112,93 @@ class TestUpdates:
         )
 
     async def test_at_most_ten_a_second_and_the_newest_wins(
-        self, edge: Edge, symbol: str, market: Market
+        self, edge: EdgeProcess, symbol: str, market: QuoteDriver
     ) -> None:
         """As many quotes as the server takes, for more than a second, and more than a hundred."""
-        async with await edge.follow(f"{PRICES}?symbols={symbol}") as stream:
+        async with await edge.open_stream(f"{PRICES}?symbols={symbol}") as stream:
             await stream.read()
             since, number = time.monotonic(), 0
             while time.monotonic() - since < 1.2 or number <= 100:
                 number += 1
-                await market.quote(symbol, number)
-            await stream.until("the last quote", lambda f: f.data["price"] == number)
+                await market.publish(symbol, number)
+            await stream.read_until("the last quote", lambda f: f.data["price"] == number)
             took = time.monotonic() - since
         got = [int(frame.data["price"]) for frame in updates(stream.frames)]
         assert got == sorted(set(got))
         assert len(got) <= took * 10 + 1, f"{len(got)} in {took:.2f} s"
         assert len(got) >= 2
 
-    async def test_a_client_may_ask_for_less(self, edge: Edge, symbol: str, market: Market) -> None:
+    async def test_a_client_may_ask_for_less(
+        self, edge: EdgeProcess, symbol: str, market: QuoteDriver
+    ) -> None:
         path = f"{PRICES}?symbols={symbol}"
         async with (
-            await edge.follow(f"{path}&maxRate=2") as rare,
-            await edge.follow(path) as often,
+            await edge.open_stream(f"{path}&maxRate=2") as rare,
+            await edge.open_stream(path) as often,
         ):
             for stream in (rare, often):
                 await stream.read()
             since = time.monotonic()
             for number in range(1, 16):
-                await market.quote(symbol, number)
-                await often.until("the quote", lambda f, n=number: f.data["price"] == n)
-            await rare.until("the last quote", lambda f: f.data["price"] == 15)
+                await market.publish(symbol, number)
+                await often.read_until("the quote", lambda f, n=number: f.data["price"] == n)
+            await rare.read_until("the last quote", lambda f: f.data["price"] == 15)
             took = time.monotonic() - since
         assert len(updates(often.frames)) == 15
         assert len(updates(rare.frames)) <= took * 2 + 1
 
     async def test_each_symbol_has_a_rate_of_its_own(
-        self, edge: Edge, fresh: Callable[[str], str], market: Market
+        self, edge: EdgeProcess, fresh: Callable[[str], str], market: QuoteDriver
     ) -> None:
         busy, calm = fresh("BUSY"), fresh("CALM")
         for name in (busy, calm):
             await quoted(edge, market, name)
-        async with await edge.follow(f"{PRICES}?symbols={busy},{calm}&maxRate=0.1") as stream:
+        async with await edge.open_stream(f"{PRICES}?symbols={busy},{calm}&maxRate=0.1") as stream:
             await stream.read()
             since = time.monotonic()
-            await market.quote(busy, "1")
-            await stream.until("busy", lambda f: f.data["symbol"] == busy)
-            await market.quote(busy, "2")  # which waits for ten seconds
-            await market.quote(calm, "1")
+            await market.publish(busy, "1")
+            await stream.read_until("busy", lambda f: f.data["symbol"] == busy)
+            await market.publish(busy, "2")  # which waits for ten seconds
+            await market.publish(calm, "1")
             frame = await stream.read()
             took = time.monotonic() - since
         assert frame.data["symbol"] == calm or took >= 10
 
     async def test_an_older_quote_changes_nothing(
-        self, edge: Edge, symbol: str, market: Market
+        self, edge: EdgeProcess, symbol: str, market: QuoteDriver
     ) -> None:
-        async with await edge.follow(f"{PRICES}?symbols={symbol}") as stream:
+        async with await edge.open_stream(f"{PRICES}?symbols={symbol}") as stream:
             await stream.read()
-            newest = await market.quote(symbol, "2")
-            await market.quote(symbol, "1", timestamp=newest.timestamp)
-            await market.quote(symbol, "3")
-            await stream.until("the third", lambda f: f.data["price"] == 3)
+            newest = await market.publish(symbol, "2")
+            await market.publish(symbol, "1", timestamp=newest.timestamp)
+            await market.publish(symbol, "3")
+            await stream.read_until("the third", lambda f: f.data["price"] == 3)
         assert 1 not in [frame.data["price"] for frame in updates(stream.frames)]
 
-    async def test_a_reader_that_pauses_gets_the_newest_not_the_backlog(self, lone: House) -> None:
+    async def test_a_reader_that_pauses_gets_the_newest_not_the_backlog(
+        self, isolated_harness: Harness
+    ) -> None:
         """400 symbols, 30 rounds; it reads nothing meanwhile, and what waits for it does not
         grow: then come what the kernel held, and the newest of each."""
-        edge = lone.edge()
+        edge = isolated_harness.start_edge()
         names = [f"S{number:03}" for number in range(400)]
-        async with lone.market() as market:
+        async with isolated_harness.market() as market:
             for name in names:
-                await market.quote(name)
+                await market.publish(name)
             async with (
-                await edge.follow(PRICES) as healthy,
-                await edge.follow(PRICES, receive_buffer=4096) as paused,
+                await edge.open_stream(PRICES) as healthy,
+                await edge.open_stream(PRICES, receive_buffer=4096) as paused,
             ):
                 for number in range(1, 31):
                     for name in names:
-                        await market.post(name, number)
-                    await healthy.until(
+                        await market.publish_without_ack(name, number)
+                    await healthy.read_until(
                         "the round",
                         lambda f, n=number: (
                             f.data.get("symbol") == names[-1] and f.data["price"] == n
                         ),
                     )
-                await paused.until(
+                await paused.read_until(
                     "the newest of the last symbol",
                     lambda f: f.data.get("symbol") == names[-1] and f.data["price"] == 30,
                 )
@@ -202,25 +208,25 @@ class TestUpdates:
         assert len(got) < 400 * 15, f"{len(got)} frames of {400 * 30}"
 
     async def test_quotes_carry_no_id_and_move_no_cursor(
-        self, edge: Edge, symbol: str, market: Market
+        self, edge: EdgeProcess, symbol: str, market: QuoteDriver
     ) -> None:
-        async with await edge.follow(f"{PRICES}?symbols={symbol}") as stream:
+        async with await edge.open_stream(f"{PRICES}?symbols={symbol}") as stream:
             await stream.read()
-            await market.quote(symbol, "9")
+            await market.publish(symbol, "9")
             await stream.read()
         assert stream.last_id is None
 
 
 class TestBadInput:
     @pytest.mark.parametrize("rate", ["0", "-1", "11", "nan", "inf", "abc", "", "1e9", "0x1"])
-    async def test_rates(self, edge: Edge, rate: str) -> None:
+    async def test_rates(self, edge: EdgeProcess, rate: str) -> None:
         answer = await edge.connect(f"{PRICES}?maxRate={rate}")
         assert answer.status == 422
         assert b'"path":"maxRate"' in await answer.body()
         await answer.close()
 
     @pytest.mark.parametrize("symbols", [",".join(f"S{n}" for n in range(501)), "X" * 33])
-    async def test_symbols(self, edge: Edge, symbols) -> None:
+    async def test_symbols(self, edge: EdgeProcess, symbols) -> None:
         for path in (PRICES, "/api/prices"):
             answer = await edge.connect(f"{path}?symbols={symbols}")
             assert answer.status == 422
@@ -231,7 +237,7 @@ class TestBadInput:
 class TestAsking:
     """R2: the same by GET, without a session."""
 
-    async def test_some(self, edge: Edge, symbol: str) -> None:
+    async def test_some(self, edge: EdgeProcess, symbol: str) -> None:
         async with edge.client() as http:
             answer = await http.get("/api/prices", params={"symbols": f" {symbol.lower()} ,x"})
         assert answer.status_code == 200
@@ -240,7 +246,7 @@ class TestAsking:
         assert [price["symbol"] for price in body["prices"]] == [symbol]
         assert body["prices"][0].keys() >= FIELDS
 
-    async def test_all(self, edge: Edge, symbol: str) -> None:
+    async def test_all(self, edge: EdgeProcess, symbol: str) -> None:
         async with edge.client() as http:
             body = (await http.get("/api/prices")).json()
         assert symbol in [price["symbol"] for price in body["prices"]]

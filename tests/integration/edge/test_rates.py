@@ -10,16 +10,16 @@ from datetime import UTC, datetime
 import pytest
 
 from tapewire.events import CODEC
-from tapewire.log import token
-from tapewire.log.jetstream import JetStreamValues
+from tapewire.log import encode_token
+from tapewire.log.jetstream import JetStreamLatestValueStore
 from tapewire.log.jetstream.streams import MARKET
-from tests.bench.peers.servers.port import paced
-from tests.integration.edge.cast import Cast
-from tests.integration.edge.golden import golden
-from tests.integration.edge.house import Edge, House
-from tests.integration.edge.market import Journal, Market, quote
-from tests.integration.edge.rows import opened
-from tests.waiting import eventually, until
+from tests.bench.peers.servers.port import call_at_rate
+from tests.integration.edge.cast import UserScenario
+from tests.integration.edge.golden import golden_event
+from tests.integration.edge.house import EdgeProcess, Harness
+from tests.integration.edge.market import EventLogDriver, QuoteDriver, make_quote
+from tests.integration.edge.rows import open_stream
+from tests.waiting import wait_until, wait_until_async
 
 RATE = 2
 SPREAD_SECONDS = 0.8
@@ -29,22 +29,22 @@ COUNTED_SECONDS = 2.0
 
 
 @pytest.fixture
-async def cast(journal: Journal, fresh: Callable[[str], str]) -> str:
-    return Cast(journal, fresh("rate"))
+async def cast(journal: EventLogDriver, fresh: Callable[[str], str]) -> str:
+    return UserScenario(journal, fresh("rate"))
 
 
 @pytest.fixture
 async def value(
-    journal: Journal, cast: str, market: Market, fresh: Callable[[str], str]
+    journal: EventLogDriver, cast: str, market: QuoteDriver, fresh: Callable[[str], str]
 ) -> Callable[..., Awaitable[None]]:
     """Moves the price of a symbol that is held, and the value of the position."""
     symbol = fresh("RATE")
-    values = JetStreamValues(journal.wire, stream=MARKET, prefix=f"mk.{cast.user}")
+    values = JetStreamLatestValueStore(journal.connection, stream=MARKET, prefix=f"mk.{cast.user}")
 
     async def put(price) -> None:
-        await market.quote(symbol, price)
+        await market.publish(symbol, price)
         now = datetime.now(UTC).isoformat()
-        valued = golden("position.valued", symbol=symbol, timestamp=now, currentPrice=price)
+        valued = golden_event("position.valued", symbol=symbol, timestamp=now, currentPrice=price)
         await values.put(symbol, CODEC.encode(valued))
 
     put.symbol = symbol
@@ -71,11 +71,11 @@ def price_in(frame):
     ],
 )
 async def test_a_client_gets_the_newest_at_the_rate_it_chose(
-    edge: Edge, cast: str, value: Callable[..., Awaitable[None]], path: str
+    edge: EdgeProcess, cast: str, value: Callable[..., Awaitable[None]], path: str
 ) -> None:
     cookie = await edge.sign_in(cast.user)
     path = path.format(value.symbol)
-    async with await opened(edge, f"{path}&maxRate={RATE}", cookie) as stream:
+    async with await open_stream(edge, f"{path}&maxRate={RATE}", cookie) as stream:
         await stream.until("the first price", lambda frame: price_in(frame) == 1)
         since, price, before = time.monotonic(), 1, len(stream.frames)
         while time.monotonic() - since < SPREAD_SECONDS:
@@ -89,17 +89,17 @@ async def test_a_client_gets_the_newest_at_the_rate_it_chose(
 
 
 async def test_above_a_thousand_a_second_a_stream_is_written_ten_times_a_second(
-    edge: Edge, journal: Journal, fresh: Callable[[str], str]
+    edge: EdgeProcess, journal: EventLogDriver, fresh: Callable[[str], str]
 ) -> None:
     """And the newest of each symbol comes, whatever came before it. Looked for over two seconds
     again and again: on a slow machine the load comes in jumps, and is none in between."""
-    values = JetStreamValues(journal.wire, stream=MARKET, prefix="px")
+    values = JetStreamLatestValueStore(journal.connection, stream=MARKET, prefix="px")
     symbols = [fresh("BUSY") for _ in range(BUSY_SYMBOLS)]
     rounds, posted, chunks = itertools.cycle(symbols), [], []
 
     async def post(_number, price=3) -> None:
-        made = quote(next(rounds), price)
-        await values.post(token(made.symbol), CODEC.encode(made))
+        made = make_quote(next(rounds), price)
+        await values.put_unacknowledged(encode_token(made.symbol), CODEC.encode(made))
         posted.append(time.monotonic())
 
     async def read() -> None:
@@ -107,14 +107,14 @@ async def test_above_a_thousand_a_second_a_stream_is_written_ten_times_a_second(
             chunks.append((await stream._chunk(), time.monotonic()))
 
     async def slowed():
-        await paced(BUSY_RATE, 0.25, post)
+        await call_at_rate(BUSY_RATE, 0.25, post)
         since = time.monotonic() - COUNTED_SECONDS
         came, written = sum(at > since for at in posted), sum(at > since for _, at in chunks)
         return came > 1_100 * COUNTED_SECONDS and 0 < written <= COUNTED_SECONDS / 0.1 + 2
 
-    async with await edge.follow(f"/api/stream/prices?symbols={','.join(symbols)}") as stream:
+    async with await edge.open_stream(f"/api/stream/prices?symbols={','.join(symbols)}") as stream:
         reading = asyncio.create_task(read())
-        await eventually("it is written less often", slowed)
+        await wait_until_async("it is written less often", slowed)
         for number in range(BUSY_SYMBOLS):
             await post(number, price=2)
         wanted = {f'"{symbol}","price":2,'.encode() for symbol in symbols}
@@ -122,19 +122,19 @@ async def test_above_a_thousand_a_second_a_stream_is_written_ten_times_a_second(
         def seen():
             return b"".join(chunk for chunk, _ in chunks[-50:])
 
-        await until("the newest", lambda: all(one in seen() for one in wanted))
+        await wait_until("the newest", lambda: all(one in seen() for one in wanted))
         reading.cancel()
 
 
 async def test_an_error_waits_for_no_window_and_what_waits_comes_along(
-    house: House, cast: str
+    harness: Harness, cast: str
 ) -> None:
     """Windows of a second: what comes in a burst waits for the next one, but not an error. The best
     of some tries, since this machine may be busy with something else."""
-    edge = house.shared_edge(SSE_FLUSH_MS=1000)
+    edge = harness.shared_edge(SSE_FLUSH_MS=1000)
     cookie = await edge.sign_in(cast.user)
     waited = {"info": [], "error": []}
-    async with await opened(edge, "/api/stream/alerts", cookie) as stream:
+    async with await open_stream(edge, "/api/stream/alerts", cookie) as stream:
         await stream.until("checkpoint")
         for _ in range(TRIES):
             for level in waited:
@@ -148,4 +148,8 @@ async def test_an_error_waits_for_no_window_and_what_waits_comes_along(
     assert max(waited["info"]) > 0.5, "nothing waited, and nothing was shown"
     assert min(waited["error"]) < 0.25
     said = {"event": "an urgent event was written", "client": stream.frames[1].data["clientId"]}
-    await until("each is logged", lambda: len(edge.logged(**said)) == TRIES, seen=edge.lines)
+    await wait_until(
+        "each is logged",
+        lambda: len(edge.find_log_lines(**said)) == TRIES,
+        describe_last=edge.log_lines,
+    )

@@ -17,10 +17,10 @@ import pytest
 
 import tapewire
 from tapewire.log import pattern
-from tapewire.log.jetstream import JetStreamLog, connect
-from tapewire.producer import Tape
+from tapewire.log.jetstream import JetStreamEventLog, connect
+from tapewire.producer import Client
 from tests import sse
-from tests.integration.edge.watching import Watch
+from tests.integration.edge.watching import StreamWatcher
 from tests.stack import TAPEWIRE, Stack
 
 BREAKOUT = {"kind": "breakout", "window": 2}
@@ -63,7 +63,7 @@ async def watch(
     made = []
 
     async def open_(path: str):
-        made.append(Watch(await sse.connect(stack.url, path, cookie=cookies["session"])))
+        made.append(StreamWatcher(await sse.connect(stack.url, path, cookie=cookies["session"])))
         assert made[-1].stream.status == 200, path
         return made[-1]
 
@@ -73,7 +73,7 @@ async def watch(
 
 
 @pytest.fixture
-async def program(stack: Stack) -> AsyncIterator[Tape]:
+async def program(stack: Stack) -> AsyncIterator[Client]:
     """Somebody else's program."""
     async with tapewire.connect(stack.nats_url, "rows-desk") as tape:
         yield tape
@@ -189,7 +189,7 @@ async def test_orders_of_a_person_are_told_and_notified(
 
 
 async def test_another_programs_happenings_are_told_and_notified(
-    program: Tape, http: httpx.AsyncClient, watch: Callable[..., Awaitable[Any]], user: str
+    program: Client, http: httpx.AsyncClient, watch: Callable[..., Awaitable[Any]], user: str
 ) -> None:
     id_ = await strategy(http)
     every, one = await watch("/sse/strategies"), await watch(f"/sse/strategy/{id_}")
@@ -373,7 +373,7 @@ async def test_a_correlation_id_is_on_every_event_that_a_call_caused(
     assert (await http.post("/api/notifications/read-all")).json()["read"] == 2
     wire = await connect(stack.nats_url, "test")
     try:
-        events = (await JetStreamLog(wire).page(pattern(owner=user), after=0)).events
+        events = (await JetStreamEventLog(wire).page(pattern(owner=user), after=0)).events
     finally:
         await wire.close()
     kinds = {event.tag.rpartition(".")[0] for event in events}
@@ -382,6 +382,6 @@ async def test_a_correlation_id_is_on_every_event_that_a_call_caused(
         "rule.created", "alert.raised", "configuration.created", "notification.created",
         "notification.read",
     }  # fmt: skip
-    assert {event.tag: event.meta.correlation for event in events} == dict.fromkeys(
+    assert {event.tag: event.metadata.correlation for event in events} == dict.fromkeys(
         (event.tag for event in events), "cause-1.x"
     )

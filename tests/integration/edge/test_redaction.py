@@ -3,26 +3,26 @@ id, in a header, a query, a path, a body, and in what is logged of a fault (C19)
 
 import pytest
 
-from tests.integration.edge.cast import Cast
-from tests.integration.edge.house import Edge, House
-from tests.integration.edge.market import Journal
-from tests.integration.edge.rows import opened
-from tests.issuer import SECRET, Issuer
-from tests.waiting import until
+from tests.integration.edge.cast import UserScenario
+from tests.integration.edge.house import EdgeProcess, Harness
+from tests.integration.edge.market import EventLogDriver
+from tests.integration.edge.rows import open_stream
+from tests.issuer import HS256_SECRET, JwtIssuer
+from tests.waiting import wait_until
 
 PEOPLE = ("ann.lee@mail.example.org", "+442079460958", "415-555-0123")
 SAID = ("ann.lee", "mail.example", "442079460958", "415-555-0123", "hunter2", "k-123456", "aGk6aG8")
 
 
 @pytest.mark.parametrize("user", PEOPLE)
-async def test_it(house: House, edge: Edge, journal: Journal, user: str) -> None:  # noqa: ARG001 - the edge makes the streams
-    talkative = house.shared_edge(
-        TAPEWIRE_JWT_SECRET=SECRET, TAPEWIRE_TOKEN_IN_QUERY="on", TAPEWIRE_LOG_LEVEL="debug"
+async def test_it(harness: Harness, edge: EdgeProcess, journal: EventLogDriver, user: str) -> None:  # noqa: ARG001 - the edge makes the streams
+    talkative = harness.shared_edge(
+        TAPEWIRE_JWT_SECRET=HS256_SECRET, TAPEWIRE_TOKEN_IN_QUERY="on", TAPEWIRE_LOG_LEVEL="debug"
     )
-    cast = Cast(journal, user)
-    await cast.enter()
+    cast = UserScenario(journal, user)
+    await cast.create_strategy_and_configuration()
     cookie = await talkative.sign_in(user)
-    token = Issuer().token(user, "HS256")
+    token = JwtIssuer().token(user, "HS256")
     headers = {"X-Api-Key": "k-123456", "Authorization": "Basic aGk6aG8="}
     secrets = {"password": "hunter2", "api_key": "k-123456", "token": token, "phone": PEOPLE[1]}
     query = f"token={token}&api_key=k-123456&password=hunter2&lastEventId={token}"
@@ -32,11 +32,11 @@ async def test_it(house: House, edge: Edge, journal: Journal, user: str) -> None
         (f"/api/stream/orders?{query}", {}),
         (f"/sse/strategy/{cast.strategy.replace('+', '%2B')}", {"cookie": cookie}),
     ):
-        async with await opened(talkative, path, **how) as stream:
+        async with await open_stream(talkative, path, **how) as stream:
             told = stream.frames[-1].data
             clients.append(told.get("clientId") or told["client_id"])
     subject = f"ev.{_token(user)}.strategies.hunter2"
-    await journal.wire.request(
+    await journal.connection.request(
         subject, b'{"password":"hunter2"', {"Tw-Type": "strategy.started.v1"}
     )
     async with talkative.client(cookie) as http:
@@ -47,10 +47,12 @@ async def test_it(house: House, edge: Edge, journal: Journal, user: str) -> None
     async with await talkative.connect(f"/sse/strategy/hunter2?{query}", cookie) as answer:
         assert answer.status == 500
     before = "stream closed"
-    await until(
-        "all is logged", lambda: len(talkative.logged(before)) >= len(clients), seen=talkative.lines
+    await wait_until(
+        "all is logged",
+        lambda: len(talkative.find_log_lines(before)) >= len(clients),
+        describe_last=talkative.log_lines,
     )
-    text = talkative.log.read_text().replace("sse/strategy/hunter2", "").replace(subject, "")
+    text = talkative.log_file.read_text().replace("sse/strategy/hunter2", "").replace(subject, "")
     assert "a stream could not be opened" in text
     assert "a request was not answered" in text
     for raw in (*SAID, token, token.split(".")[1], cookie):
@@ -58,6 +60,6 @@ async def test_it(house: House, edge: Edge, journal: Journal, user: str) -> None
 
 
 def _token(user: str):
-    from tapewire.log import token
+    from tapewire.log import encode_token
 
-    return token(user)
+    return encode_token(user)

@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import pytest
 
-from services.edge.protocol import MOST_WAITING_REQUESTS
-from tests.integration.edge.house import Edge, House
-from tests.waiting import until
+from services.edge.protocol import MAX_PIPELINED_REQUESTS
+from tests.integration.edge.house import EdgeProcess, Harness
+from tests.waiting import wait_until
 
 STREAM = "GET {path} HTTP/1.1\r\nHost: edge\r\nX-Correlation-ID: {name}\r\nX-N: 0\r\n\r\n"
 CALL = b"GET /health/live HTTP/1.1\r\nHost: edge\r\n\r\n"
@@ -29,10 +29,10 @@ async def opened(edge, path: str, name: str, behind):
     return reader, writer
 
 
-@pytest.mark.parametrize("behind", [CALL, CALL * MOST_WAITING_REQUESTS, LARGE + CALL])
+@pytest.mark.parametrize("behind", [CALL, CALL * MAX_PIPELINED_REQUESTS, LARGE + CALL])
 @pytest.mark.parametrize("leave", ["close", "reset"])
 async def test_a_stream_ends_when_its_client_leaves(
-    edge: Edge, fresh: Callable[[str], str], behind, leave: str
+    edge: EdgeProcess, fresh: Callable[[str], str], behind, leave: str
 ) -> None:
     name = fresh("behind")
     _, writer = await opened(edge, "/api/stream/prices", name, behind)
@@ -40,33 +40,33 @@ async def test_a_stream_ends_when_its_client_leaves(
         writer.transport.abort()
     else:
         writer.close()
-    await until(
+    await wait_until(
         "the stream is over",
-        lambda: edge.logged("stream closed", correlation=name, reason="gone"),
-        seen=lambda: edge.logged("stream opened", correlation=name),
-        seconds=20,
+        lambda: edge.find_log_lines("stream closed", correlation=name, reason="gone"),
+        describe_last=lambda: edge.find_log_lines("stream opened", correlation=name),
+        timeout_seconds=20,
     )
-    assert not edge.logged("a stream failed", correlation=name)
+    assert not edge.find_log_lines("a stream failed", correlation=name)
 
 
 async def test_more_than_may_wait_are_noticed_by_what_cannot_be_written(
-    house: House, fresh: Callable[[str], str]
+    harness: Harness, fresh: Callable[[str], str]
 ) -> None:
     """The edge does not read on behind so many, and so does not see the client leave."""
-    edge, name = house.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3), fresh("behind")
-    behind = CALL * (4 * MOST_WAITING_REQUESTS)
+    edge, name = harness.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3), fresh("behind")
+    behind = CALL * (4 * MAX_PIPELINED_REQUESTS)
     _, writer = await opened(edge, "/api/stream/prices", name, behind)
     writer.transport.abort()
-    await until(
+    await wait_until(
         "the stream is over",
-        lambda: edge.logged("stream closed", correlation=name),
-        seconds=20,
+        lambda: edge.find_log_lines("stream closed", correlation=name),
+        timeout_seconds=20,
     )
-    assert not edge.logged("a stream failed", correlation=name)
+    assert not edge.find_log_lines("a stream failed", correlation=name)
 
 
-async def test_the_stream_goes_on(house: House, fresh: Callable[[str], str]) -> None:
-    edge, name = house.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3), fresh("behind")
+async def test_the_stream_goes_on(harness: Harness, fresh: Callable[[str], str]) -> None:
+    edge, name = harness.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3), fresh("behind")
     reader, writer = await opened(edge, "/api/stream/prices", name, CALL * 40)
     async with asyncio.timeout(30):
         for _ in range(3):
@@ -74,8 +74,8 @@ async def test_the_stream_goes_on(house: House, fresh: Callable[[str], str]) -> 
     writer.close()
 
 
-@pytest.mark.parametrize("count", [2, 4 * MOST_WAITING_REQUESTS])
-async def test_calls_are_answered_one_after_the_other(edge: Edge, count: int) -> None:
+@pytest.mark.parametrize("count", [2, 4 * MAX_PIPELINED_REQUESTS])
+async def test_calls_are_answered_one_after_the_other(edge: EdgeProcess, count: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)
     names = [f"n{number}" for number in range(count)]
     for name in names:

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.integration.edge.document import WHERE, Document
+from tests.integration.edge.document import OPENAPI_PATH, OpenApiDocument
 from tests.stack import TAPEWIRE, Stack
 
 CROSSOVER = {"kind": "moving_average_crossover", "fast": 3, "slow": 9}
@@ -20,16 +20,16 @@ ABOVE = {"kind": "price_above", "symbol": "IBM", "price": 1}
 
 
 @pytest.fixture(scope="session")
-def document(stack: Stack) -> Document:
-    return Document(httpx.get(stack.url + WHERE, timeout=60).json())
+def document(stack: Stack) -> OpenApiDocument:
+    return OpenApiDocument(httpx.get(stack.url + OPENAPI_PATH, timeout=60).json())
 
 
-def client(stack: Stack, document: Document, user: str, *roles: str) -> httpx.Client:
+def client(stack: Stack, document: OpenApiDocument, user: str, *roles: str) -> httpx.Client:
     """Signed in; whatever it is answered is held against the document."""
 
     def judged(answer: httpx.Response) -> None:
         answer.read()
-        document.fits(answer)
+        document.assert_documented(answer)
 
     return httpx.Client(
         base_url=stack.url,
@@ -40,14 +40,14 @@ def client(stack: Stack, document: Document, user: str, *roles: str) -> httpx.Cl
 
 
 @pytest.fixture
-def http(stack: Stack, document: Document, fresh: Any) -> Iterator[httpx.Client]:
+def http(stack: Stack, document: OpenApiDocument, fresh: Any) -> Iterator[httpx.Client]:
     """Somebody who is signed in."""
     with client(stack, document, fresh("rest")) as opened:
         yield opened
 
 
 @pytest.fixture
-def stranger(stack: Stack, document: Document, fresh: Any) -> Iterator[httpx.Client]:
+def stranger(stack: Stack, document: OpenApiDocument, fresh: Any) -> Iterator[httpx.Client]:
     """Somebody else."""
     with client(stack, document, fresh("other")) as opened:
         yield opened
@@ -76,7 +76,7 @@ class TestPositions:
         stack.wait_for(
             "seven shares are held",
             lambda: [p["quantity"] for p in held()["positions"]] == [7],
-            seen=held,
+            describe_last=held,
         )
         found = held()
         [position] = found["positions"]
@@ -223,12 +223,12 @@ class TestAlerts:
             found: list[dict[str, Any]] = http.get("/api/alerts").json()["alerts"]
             return found
 
-        stack.wait_for("the alert is raised", lambda: len(alerts()) == 1, seen=alerts)
+        stack.wait_for("the alert is raised", lambda: len(alerts()) == 1, describe_last=alerts)
         [listed] = http.get("/api/alerts/rules").json()["rules"]
         assert (listed["ruleId"], listed["armed"]) == (rule, False)
 
         assert http.post(f"/api/alerts/rules/{rule}/arm").json()["armed"] is True
-        stack.wait_for("it is raised again", lambda: len(alerts()) == 2, seen=alerts)
+        stack.wait_for("it is raised again", lambda: len(alerts()) == 2, describe_last=alerts)
 
         assert http.delete(f"/api/alerts/rules/{rule}").status_code == 200
         assert http.get("/api/alerts/rules").json()["rules"] == []
@@ -255,7 +255,7 @@ class TestAlerts:
             found: list[dict[str, Any]] = http.get("/api/alerts").json()["alerts"]
             return found
 
-        stack.wait_for("the alert is raised", alerts, seen=alerts)
+        stack.wait_for("the alert is raised", alerts, describe_last=alerts)
         [alert] = alerts()
         assert (alert["ruleId"], alert["level"]) == (made.json()["ruleId"], "warning")
         assert said in alert["message"]
@@ -301,7 +301,7 @@ class TestNotifications:
             found: dict[str, Any] = http.get("/api/notifications").json()
             return found
 
-        stack.wait_for("two notifications", lambda: told()["unread"] == 2, seen=told)
+        stack.wait_for("two notifications", lambda: told()["unread"] == 2, describe_last=told)
         newest, older = told()["notifications"]
         assert set(newest) == {
             "id", "type", "title", "message", "payload", "is_read", "created_at",
@@ -472,10 +472,10 @@ def test_the_same_idempotency_key_does_it_once(
 
 
 def test_every_call_does_what_the_document_says(
-    stack: Stack, document: Document, fresh: Any
+    stack: Stack, document: OpenApiDocument, fresh: Any
 ) -> None:
     """Each is made as it is meant; no call is left out, and each success is as it is said."""
-    document, user = Document(document.told), fresh("all")
+    document, user = OpenApiDocument(document.document), fresh("all")
     bodies = {
         ("POST", "/api/strategies"): STRATEGY,
         ("PATCH", "/api/strategies/{strategy_id}"): {"quantity": 20},
@@ -493,11 +493,11 @@ def test_every_call_does_what_the_document_says(
     ids: dict[str, str] = {}
     # What makes things first, what ends them last.
     turn = ["POST", "GET", "PATCH", "DELETE"]
-    order = sorted(document.calls, key=lambda of: (turn.index(of[0]), of[1] == "/api/session"))
+    order = sorted(document.operations, key=lambda of: (turn.index(of[0]), of[1] == "/api/session"))
     with client(stack, document, user, "admin") as http:
         for verb, path in [("POST", "/api/orders"), *order]:
             body = bodies.get((verb, path))
-            assert body is None or document.takes((verb, path), body)
+            assert body is None or document.accepts_body((verb, path), body)
             answer = http.request(verb, path.format_map(ids), json=body)
             assert answer.is_success, (verb, path, answer.text)
             if verb == "POST" and body is not None:
@@ -508,11 +508,11 @@ def test_every_call_does_what_the_document_says(
                 }
     said = {
         (verb, path, int(status))
-        for (verb, path), operation in document.calls.items()
+        for (verb, path), operation in document.operations.items()
         for status in operation["responses"]
         if status < "300"
     }
-    assert document.answered == said
+    assert document.covered_responses == said
 
 
 _ID_OF = {

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.integration.edge.house import UNSET, Edge, House
-from tests.integration.edge.market import Journal, placed
-from tests.waiting import until
+from tests.integration.edge.house import USE_DEFAULT, EdgeProcess, Harness
+from tests.integration.edge.market import EventLogDriver, order_placed
+from tests.waiting import wait_until
 
 UNAUTHORIZED = {
     "error": "Unauthorized",
@@ -56,40 +56,42 @@ class TestNoStreamWithoutASession:
         "cookie",
         [None, "", "unknown", "x" * 4000, 'a"; other=1', "%00", "session=session", "é", ".." * 20],
     )
-    async def test_unknown(self, edge: Edge, path: str, cookie: str) -> None:
+    async def test_unknown(self, edge: EdgeProcess, path: str, cookie: str) -> None:
         answer = await edge.connect(path, cookie)
         assert await refusal(answer) == (401, UNAUTHORIZED)
 
     @pytest.mark.parametrize("path", PROTECTED)
-    async def test_revoked(self, edge: Edge, alice: str, path: str) -> None:
+    async def test_revoked(self, edge: EdgeProcess, alice: str, path: str) -> None:
         cookie = await edge.sign_in(alice)
         async with edge.client(cookie) as http:
             assert (await http.delete("/api/session")).status_code == 204
         assert await refusal(await edge.connect(path, cookie)) == (401, UNAUTHORIZED)
 
-    async def test_revoked_by_another_edge(self, edge: Edge, house: House, alice: str) -> None:
-        other = house.shared_edge(SSE_FLUSH_MS=5)
+    async def test_revoked_by_another_edge(
+        self, edge: EdgeProcess, harness: Harness, alice: str
+    ) -> None:
+        other = harness.shared_edge(SSE_FLUSH_MS=5)
         cookie = await edge.sign_in(alice)
-        await (await other.follow(PROTECTED[0], cookie)).close()
+        await (await other.open_stream(PROTECTED[0], cookie)).close()
         async with other.client(cookie) as http:
             await http.delete("/api/session")
         assert await refusal(await edge.connect(PROTECTED[0], cookie)) == (401, UNAUTHORIZED)
 
     async def test_a_session_of_a_name_that_only_looks_like_a_key(
-        self, edge: Edge, alice: str
+        self, edge: EdgeProcess, alice: str
     ) -> None:
         """The store's keys are hashes of tokens: whoever reads the store can be nobody."""
         cookie = await edge.sign_in(alice)
         key = hashlib.sha256(cookie.encode()).hexdigest()
         assert (await refusal(await edge.connect(PROTECTED[0], key)))[0] == 401
 
-    async def test_other_cookies_do_not_matter(self, edge: Edge, alice: str) -> None:
+    async def test_other_cookies_do_not_matter(self, edge: EdgeProcess, alice: str) -> None:
         cookie = await edge.sign_in(alice)
         headers = {"Cookie": f"theme=dark; session={cookie}; _ga=GA1.2.3"}
-        async with await edge.follow(PROTECTED[0], headers=headers) as stream:
+        async with await edge.open_stream(PROTECTED[0], headers=headers) as stream:
             assert stream.frames[-1].data["userId"] == alice
 
-    async def test_other_methods_open_nothing(self, edge: Edge, alice: str) -> None:
+    async def test_other_methods_open_nothing(self, edge: EdgeProcess, alice: str) -> None:
         cookie = await edge.sign_in(alice)
         for method in ("POST", "PUT", "DELETE", "HEAD"):
             answer = await edge.connect(PROTECTED[0], cookie, method=method)
@@ -125,49 +127,53 @@ async def brief(edge, user: str, **how):
 
 class TestTheEndOfASession:
     @pytest.mark.parametrize("path", [*PROTECTED, "/api/stream/prices"])
-    async def test_revoking_ends_its_streams(self, edge: Edge, alice: str, path: str) -> None:
+    async def test_revoking_ends_its_streams(
+        self, edge: EdgeProcess, alice: str, path: str
+    ) -> None:
         cookie, other = await edge.sign_in(alice), await edge.sign_in(alice)
         async with (
-            await edge.follow(path, cookie) as ended,
-            await edge.follow(path, other) as kept,
+            await edge.open_stream(path, cookie) as ended,
+            await edge.open_stream(path, other) as kept,
             edge.client(cookie) as http,
         ):
             await ended.read()
             await http.delete("/api/session")
-            frames = await ended.rest(seconds=SOON)
+            frames = await ended.read_to_end(seconds=SOON)
             assert frames[-1].event == "auth:expired"
             assert frames[-1].data == {"reason": "revoked"}
             assert frames[-1].id is None
             await nothing_but_data(kept)
 
     async def test_revoking_at_one_edge_ends_streams_at_the_other(
-        self, edge: Edge, house: House, alice: str
+        self, edge: EdgeProcess, harness: Harness, alice: str
     ) -> None:
-        other = house.shared_edge(SSE_FLUSH_MS=5)
+        other = harness.shared_edge(SSE_FLUSH_MS=5)
         cookie = await edge.sign_in(alice)
         async with (
-            await other.follow(PROTECTED[0], cookie) as stream,
+            await other.open_stream(PROTECTED[0], cookie) as stream,
             edge.client(cookie) as http,
         ):
             await http.delete("/api/session")
-            assert (await stream.rest(seconds=SOON))[-1].event == "auth:expired"
+            assert (await stream.read_to_end(seconds=SOON))[-1].event == "auth:expired"
 
     async def test_what_was_said_before_the_end_still_arrives(
-        self, edge: Edge, alice: str, journal: Journal
+        self, edge: EdgeProcess, alice: str, journal: EventLogDriver
     ) -> None:
         cookie = await edge.sign_in(alice)
         async with (
-            await edge.follow(PROTECTED[0], cookie) as stream,
+            await edge.open_stream(PROTECTED[0], cookie) as stream,
             edge.client(cookie) as http,
         ):
-            await stream.until("order:update")
-            last = await journal.append(alice, *(placed(f"o-{n}") for n in range(50)))
-            await stream.until("the last one", lambda frame: frame.id and frame.sequence == last)
+            await stream.read_until("order:update")
+            last = await journal.append(alice, *(order_placed(f"o-{n}") for n in range(50)))
+            await stream.read_until(
+                "the last one", lambda frame: frame.id and frame.sequence == last
+            )
             await http.delete("/api/session")
-            assert [f.event for f in await stream.rest(seconds=SOON)] == ["auth:expired"]
+            assert [f.event for f in await stream.read_to_end(seconds=SOON)] == ["auth:expired"]
 
-    async def test_a_stream_never_outlives_its_session(self, house: House, alice: str) -> None:
-        edge = house.shared_edge(TAPEWIRE_SESSION_HOURS=SHORT_HOURS)
+    async def test_a_stream_never_outlives_its_session(self, harness: Harness, alice: str) -> None:
+        edge = harness.shared_edge(TAPEWIRE_SESSION_HOURS=SHORT_HOURS)
         cookie, expires, stream = await brief(edge, alice)
         async with stream:
             frames = await stream.rest(seconds=SOON)
@@ -177,23 +183,25 @@ class TestTheEndOfASession:
         assert await refusal(await edge.connect(PROTECTED[0], cookie)) == (401, UNAUTHORIZED)
 
     async def test_nor_does_one_whose_reader_does_not_read(
-        self, house: House, alice: str, journal: Journal
+        self, harness: Harness, alice: str, journal: EventLogDriver
     ) -> None:
         """The farewell cannot be written; the connection is cut all the same."""
-        edge = house.shared_edge(TAPEWIRE_SESSION_HOURS=SHORT_HOURS)
+        edge = harness.shared_edge(TAPEWIRE_SESSION_HOURS=SHORT_HOURS)
         _, _, stream = await brief(edge, alice, receive_buffer=4096)
         client = stream.frames[-1].data["clientId"]
         reason = "x" * 20_000
-        await journal.append(alice, *(placed(f"o-{n}", reason=reason) for n in range(40)))
-        closed = lambda: edge.logged("stream closed", client=client)  # noqa: E731
-        await until("the stream is closed with its session", closed)
+        await journal.append(alice, *(order_placed(f"o-{n}", reason=reason) for n in range(40)))
+        closed = lambda: edge.find_log_lines("stream closed", client=client)  # noqa: E731
+        await wait_until("the stream is closed with its session", closed)
         assert closed()[0]["reason"] == "expired"
         assert closed()[0]["seconds"] < SOON
         await stream.close()
 
 
 class TestSigningIn:
-    async def test_the_cookie_is_out_of_reach_of_scripts(self, edge: Edge, alice: str) -> None:
+    async def test_the_cookie_is_out_of_reach_of_scripts(
+        self, edge: EdgeProcess, alice: str
+    ) -> None:
         before = datetime.now(UTC) - timedelta(seconds=1)  # the time is told in whole seconds
         async with edge.client() as http:
             answer = await http.post("/api/session", json={"userId": alice, "roles": ["admin"]})
@@ -207,20 +215,20 @@ class TestSigningIn:
         assert before <= expires - timedelta(hours=12) <= datetime.now(UTC)
 
     async def test_it_is_sent_over_https_only_where_that_is_asked(
-        self, house: House, alice: str
+        self, harness: Harness, alice: str
     ) -> None:
-        edge = house.shared_edge(TAPEWIRE_COOKIE_SECURE="on")
+        edge = harness.shared_edge(TAPEWIRE_COOKIE_SECURE="on")
         async with edge.client() as http:
             answer = await http.post("/api/session", json={"userId": alice})
         assert "; Secure" in answer.headers["set-cookie"]
 
-    async def test_who_is_signed_in(self, edge: Edge, alice: str) -> None:
+    async def test_who_is_signed_in(self, edge: EdgeProcess, alice: str) -> None:
         async with edge.client(await edge.sign_in(alice, ["admin"])) as http:
             answer = await http.get("/api/session")
         assert answer.status_code == 200
         assert (answer.json()["userId"], answer.json()["roles"]) == (alice, ["admin"])
 
-    async def test_signing_out(self, edge: Edge, alice: str) -> None:
+    async def test_signing_out(self, edge: EdgeProcess, alice: str) -> None:
         async with edge.client(await edge.sign_in(alice)) as http:
             answer = await http.delete("/api/session")
             assert answer.status_code == 204
@@ -231,9 +239,9 @@ class TestSigningIn:
             assert (await http.get("/api/session")).json() == UNAUTHORIZED
             assert (await http.delete("/api/session")).json() == UNAUTHORIZED
 
-    @pytest.mark.parametrize("switch", ["off", UNSET])
-    async def test_not_switched_on(self, house: House, alice: str, switch) -> None:
-        edge = house.shared_edge(TAPEWIRE_SIGN_IN=switch)
+    @pytest.mark.parametrize("switch", ["off", USE_DEFAULT])
+    async def test_not_switched_on(self, harness: Harness, alice: str, switch) -> None:
+        edge = harness.shared_edge(TAPEWIRE_SIGN_IN=switch)
         async with edge.client() as http:
             answer = await http.post("/api/session", json={"userId": alice})
         assert answer.status_code == 403
@@ -255,7 +263,7 @@ class TestSigningIn:
             ({"userId": "a", "admin": True}, "admin"),
         ],
     )
-    async def test_bad_input(self, edge: Edge, body, path: str) -> None:
+    async def test_bad_input(self, edge: EdgeProcess, body, path: str) -> None:
         async with edge.client() as http:
             answer = await http.post("/api/session", json=body)
         assert answer.status_code == 422
@@ -265,8 +273,8 @@ class TestSigningIn:
 class TestOrigins:
     """A preflight by hand: what browsers make of it is theirs (C5)."""
 
-    async def test_a_listed_origin(self, house: House) -> None:
-        edge = house.shared_edge(TAPEWIRE_ORIGINS="https://desk.example,https://b.example")
+    async def test_a_listed_origin(self, harness: Harness) -> None:
+        edge = harness.shared_edge(TAPEWIRE_ORIGINS="https://desk.example,https://b.example")
         async with await edge.connect(PROTECTED[0], method="OPTIONS", headers=ASKING) as answer:
             assert answer.status == 200
             assert answer.header("access-control-allow-origin") == "https://desk.example"
@@ -278,35 +286,35 @@ class TestOrigins:
             )
             assert answer.header("vary") == "Origin"
             assert await answer.body() == b""
-        async with await edge.follow(
+        async with await edge.open_stream(
             "/api/stream/prices", headers={"Origin": "https://b.example"}
         ) as stream:
             assert stream.header("access-control-allow-origin") == "https://b.example"
             assert stream.header("access-control-allow-credentials") == "true"
 
-    async def test_an_origin_that_is_not_listed(self, house: House) -> None:
-        edge = house.shared_edge(TAPEWIRE_ORIGINS="https://desk.example,https://b.example")
+    async def test_an_origin_that_is_not_listed(self, harness: Harness) -> None:
+        edge = harness.shared_edge(TAPEWIRE_ORIGINS="https://desk.example,https://b.example")
         for origin in ("https://evil.example", "null", "https://desk.example.evil.example"):
-            async with await edge.follow(
+            async with await edge.open_stream(
                 "/api/stream/prices", headers={"Origin": origin}
             ) as stream:
                 assert stream.header("access-control-allow-origin") is None
                 assert stream.header("access-control-allow-credentials") is None
 
-    async def test_everybody_only_without_credentials(self, house: House) -> None:
-        edge = house.shared_edge(TAPEWIRE_ORIGINS="*")
-        async with await edge.follow("/api/stream/prices", headers=ASKING) as stream:
+    async def test_everybody_only_without_credentials(self, harness: Harness) -> None:
+        edge = harness.shared_edge(TAPEWIRE_ORIGINS="*")
+        async with await edge.open_stream("/api/stream/prices", headers=ASKING) as stream:
             assert stream.header("access-control-allow-origin") == "*"
             assert stream.header("access-control-allow-credentials") is None
 
-    async def test_nobody_when_none_is_listed(self, edge: Edge) -> None:
+    async def test_nobody_when_none_is_listed(self, edge: EdgeProcess) -> None:
         async with await edge.connect(PROTECTED[0], method="OPTIONS", headers=ASKING) as answer:
             assert answer.status == 200
             assert answer.header("access-control-allow-origin") is None
 
-    async def test_refusals_can_be_read_too(self, house: House) -> None:
+    async def test_refusals_can_be_read_too(self, harness: Harness) -> None:
         """A page must see 401, or it would try for ever."""
-        edge = house.shared_edge(TAPEWIRE_ORIGINS="https://desk.example,https://b.example")
+        edge = harness.shared_edge(TAPEWIRE_ORIGINS="https://desk.example,https://b.example")
         async with await edge.connect(PROTECTED[0], headers=ASKING) as answer:
             assert answer.status == 401
             assert answer.header("access-control-allow-origin") == "https://desk.example"

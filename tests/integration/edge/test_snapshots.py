@@ -5,13 +5,21 @@ from collections.abc import Callable
 
 import pytest
 
-from services.edge.frames import frame
+from services.edge.frames import render_frame
 from tapewire.events import CODEC
-from tapewire.log.views import fold
+from tapewire.log.views import apply_event
 from tapewire.views import OrdersView
 from tests import sse
-from tests.integration.edge.house import Edge, House
-from tests.integration.edge.market import Journal, accepted, filled, many, placed, rejected, traded
+from tests.integration.edge.house import EdgeProcess, Harness
+from tests.integration.edge.market import (
+    EventLogDriver,
+    order_accepted,
+    order_filled,
+    order_placed,
+    order_rejected,
+    orders_placed,
+    trade_executed,
+)
 
 ORDERS = "/api/stream/orders"
 
@@ -22,7 +30,7 @@ def alice(fresh: Callable[[str], str]) -> str:
 
 
 @pytest.fixture
-async def cookie(edge: Edge, alice: str) -> str:
+async def cookie(edge: EdgeProcess, alice: str) -> str:
     return await edge.sign_in(alice)
 
 
@@ -45,17 +53,19 @@ async def truth(journal, user: str):
     """The same from the log, by its fold."""
     view = OrdersView()
     for recorded in await journal.of(user):
-        fold(view, recorded)
+        apply_event(view, recorded)
     return [plain(order) for order in view.orders()]
 
 
 def plain(value):
     """`value` as a client reads it."""
-    return sse.parse(frame("x", value).rstrip(b"\n")).data
+    return sse.parse_frame(render_frame("x", value).rstrip(b"\n")).data
 
 
-async def test_a_user_without_orders(edge: Edge, cookie: str, journal: Journal) -> None:
-    async with await edge.follow(ORDERS, cookie) as stream:
+async def test_a_user_without_orders(
+    edge: EdgeProcess, cookie: str, journal: EventLogDriver
+) -> None:
+    async with await edge.open_stream(ORDERS, cookie) as stream:
         snapshot = await stream.read()
     bounds = await journal.log.bounds()
     assert snapshot.event == "order:update"
@@ -66,12 +76,19 @@ async def test_a_user_without_orders(edge: Edge, cookie: str, journal: Journal) 
 
 @pytest.mark.parametrize("path", [ORDERS, "/api/stream/trading"])
 async def test_what_is_there_and_nobody_elses(
-    edge: Edge, alice: str, cookie: str, journal: Journal, path: str
+    edge: EdgeProcess, alice: str, cookie: str, journal: EventLogDriver, path: str
 ) -> None:
-    await journal.append(alice, placed("a"), placed("b"), rejected("b"), placed("c"), accepted("c"))
-    await journal.append(f"{alice}.x", placed("foreign"))
-    async with await edge.follow(path, cookie) as stream:
-        snapshot = await stream.until("order:update")
+    await journal.append(
+        alice,
+        order_placed("a"),
+        order_placed("b"),
+        order_rejected("b"),
+        order_placed("c"),
+        order_accepted("c"),
+    )
+    await journal.append(f"{alice}.x", order_placed("foreign"))
+    async with await edge.open_stream(path, cookie) as stream:
+        snapshot = await stream.read_until("order:update")
     assert snapshot.data["orders"] == await truth(journal, alice)
     assert [(o["orderId"], o["status"]) for o in snapshot.data["orders"]] == [
         ("a", "new"),
@@ -81,39 +98,39 @@ async def test_what_is_there_and_nobody_elses(
 
 
 async def test_more_orders_than_a_page_or_a_multi_subject_read_holds(
-    edge: Edge, alice: str, cookie: str, journal: Journal
+    edge: EdgeProcess, alice: str, cookie: str, journal: EventLogDriver
 ) -> None:
     """1,100 open orders: reads of a last message a subject stop at 1,024."""
-    drafts = many(1100)
+    drafts = orders_placed(1100)
     for first in range(0, 1100, 100):
         await asyncio.gather(*(journal.append(alice, e) for e in drafts[first : first + 100]))
-    async with await edge.follow(ORDERS, cookie) as stream:
+    async with await edge.open_stream(ORDERS, cookie) as stream:
         snapshot = await stream.read()
         assert len(snapshot.data["orders"]) == 1100
-        last = await journal.append(alice, placed("one-more"))
+        last = await journal.append(alice, order_placed("one-more"))
         assert (await stream.read()).sequence == last
 
 
 async def test_with_a_checkpoint_or_without_it_is_the_same(
-    edge: Edge, alice: str, cookie: str, journal: Journal
+    edge: EdgeProcess, alice: str, cookie: str, journal: EventLogDriver
 ) -> None:
-    await journal.append(alice, *many(5))
-    await journal.checkpoint(alice)
-    await journal.append(alice, accepted("o-3"), *many(2, "later"))
-    async with await edge.follow(ORDERS, cookie) as stream:
+    await journal.append(alice, *orders_placed(5))
+    await journal.save_orders_checkpoint(alice)
+    await journal.append(alice, order_accepted("o-3"), *orders_placed(2, "later"))
+    async with await edge.open_stream(ORDERS, cookie) as stream:
         assert (await stream.read()).data["orders"] == await truth(journal, alice)
 
 
-async def test_a_checkpoint_of_another_log_is_none(lone: House) -> None:
-    edge = lone.edge()
+async def test_a_checkpoint_of_another_log_is_none(isolated_harness: Harness) -> None:
+    edge = isolated_harness.start_edge()
     cookie = await edge.sign_in("alice")
-    async with lone.journal() as journal:
-        await journal.append("alice", *many(3, "old"))
-        await journal.checkpoint("alice")
-        await journal.recreate()
-        await journal.append("alice", *many(3, "new"))
-        young = lone.edge()
-        async with await young.follow(ORDERS, cookie) as stream:
+    async with isolated_harness.journal() as journal:
+        await journal.append("alice", *orders_placed(3, "old"))
+        await journal.save_orders_checkpoint("alice")
+        await journal.recreate_stream()
+        await journal.append("alice", *orders_placed(3, "new"))
+        young = isolated_harness.start_edge()
+        async with await young.open_stream(ORDERS, cookie) as stream:
             orders = (await stream.read()).data["orders"]
     assert [order["orderId"] for order in orders] == ["new-0", "new-1", "new-2"]
 
@@ -123,35 +140,35 @@ async def write(journal, user: str, number: int, under_way) -> None:
     for order in range(40):
         if order == 20:
             await under_way.wait()
-        for happens in (placed, accepted, rejected)[: 1 + order % 3]:
+        for happens in (order_placed, order_accepted, order_rejected)[: 1 + order % 3]:
             await journal.append(user, happens(f"w{number}-{order}"))
 
 
 async def test_gapless_while_writers_write(
-    house: House, edge: Edge, alice: str, cookie: str, journal: Journal
+    harness: Harness, edge: EdgeProcess, alice: str, cookie: str, journal: EventLogDriver
 ) -> None:
     """Clients that connect at any moment, to a settled edge and to one that remembers nothing,
     while four writers write: each ends with what the log says, having missed and repeated
     nothing."""
-    young = house.edge()
+    young = harness.start_edge()
     writing, under_way = True, asyncio.Event()
 
     async def read(at):
         # Not by `at.follow`, which waits until the edge has heard what was appended.
-        async with await sse.follow(at.url, ORDERS, cookie=cookie) as stream:
-            snapshot = await stream.until("order:update")
+        async with await sse.open_stream(at.url, ORDERS, cookie=cookie) as stream:
+            snapshot = await stream.read_until("order:update")
             while writing:
-                await stream.until("an event", lambda f: f.id)
-            end = await journal.log.last(f"ev.{alice}.>")
+                await stream.read_until("an event", lambda f: f.id)
+            end = await journal.log.last_sequence(f"ev.{alice}.>")
             if stream.frames[-1].sequence < end:
-                await stream.until("the last event", lambda f: f.id and f.sequence == end)
+                await stream.read_until("the last event", lambda f: f.id and f.sequence == end)
             return snapshot.sequence, stream.frames[2:]
 
     async def readers():
         reading = []
         while writing and len(reading) < 40:
             reading += [asyncio.create_task(read(at)) for at in (edge, young)]
-            await journal.append(alice, placed(f"mark-{len(reading)}"))
+            await journal.append(alice, order_placed(f"mark-{len(reading)}"))
             if len(reading) == 20:
                 under_way.set()
         return reading
@@ -159,9 +176,9 @@ async def test_gapless_while_writers_write(
     opening = asyncio.create_task(readers())
     await asyncio.gather(*(write(journal, alice, number, under_way) for number in range(4)))
     writing = False
-    await journal.append(alice, placed("end"))
+    await journal.append(alice, order_placed("end"))
     reading = await opening
-    log = await journal.of(alice)
+    log = await journal.read_user(alice)
     final = await truth(journal, alice)
     assert len(reading) > 10
     for since, frames in await asyncio.gather(*reading):
@@ -187,17 +204,17 @@ class TestEvents:
 
     @pytest.mark.parametrize("path", [ORDERS, "/api/stream/trading"])
     async def test_updates_and_fills(
-        self, edge: Edge, alice: str, cookie: str, journal: Journal, path: str
+        self, edge: EdgeProcess, alice: str, cookie: str, journal: EventLogDriver, path: str
     ) -> None:
         got = await self.shown(
             edge,
             cookie,
             journal,
             alice,
-            placed("o"),
-            accepted("o"),
-            filled("o", "3", "12.25"),
-            rejected("p", reason="no"),
+            order_placed("o"),
+            order_accepted("o"),
+            order_filled("o", "3", "12.25"),
+            order_rejected("p", reason="no"),
             path=path,
         )
         assert [f.event for f in got] == ["order:update"] * 2 + ["order:fill", "order:update"]
@@ -213,10 +230,16 @@ class TestEvents:
 
     @pytest.mark.parametrize("path", [ORDERS, "/api/stream/trading"])
     async def test_trades(
-        self, edge: Edge, alice: str, cookie: str, journal: Journal, path: str
+        self, edge: EdgeProcess, alice: str, cookie: str, journal: EventLogDriver, path: str
     ) -> None:
         (got,) = await self.shown(
-            edge, cookie, journal, alice, traded("o", "3", "12.25"), domain="trades", path=path
+            edge,
+            cookie,
+            journal,
+            alice,
+            trade_executed("o", "3", "12.25"),
+            domain="trades",
+            path=path,
         )
         assert got.event == "trade:new"
         assert got.data.keys() == {
@@ -224,36 +247,42 @@ class TestEvents:
         }  # fmt: skip
 
     async def test_numbers_keep_their_digits(
-        self, edge: Edge, alice: str, cookie: str, journal: Journal
+        self, edge: EdgeProcess, alice: str, cookie: str, journal: EventLogDriver
     ) -> None:
         exact = "123456789012.345678"
-        (got,) = await self.shown(edge, cookie, journal, alice, placed("o", limit_price=exact))
+        (got,) = await self.shown(
+            edge, cookie, journal, alice, order_placed("o", limit_price=exact)
+        )
         assert b'"limitPrice":123456789012.345678,' in got.raw
 
     async def test_an_event_that_nobody_here_can_read_is_passed_over(
-        self, edge: Edge, alice: str, cookie: str, journal: Journal
+        self, edge: EdgeProcess, alice: str, cookie: str, journal: EventLogDriver
     ) -> None:
         """A newer producer's event, and broken bytes: neither ends a stream."""
-        async with await edge.follow(ORDERS, cookie) as stream:
-            await stream.until("order:update")
+        async with await edge.open_stream(ORDERS, cookie) as stream:
+            await stream.read_until("order:update")
             for tag, data in ((b"order.placed.v99", b"{}"), (b"order.placed.v1", b"{nonsense")):
-                await journal.wire.request(
+                await journal.connection.request(
                     f"ev.{alice}.orders.o-1", data, {"Tw-Type": tag.decode()}
                 )
-            last = await journal.append(alice, placed("after"))
+            last = await journal.append(alice, order_placed("after"))
             assert (await stream.read()).sequence == last
-        async with await edge.follow(ORDERS, cookie) as stream:
+        async with await edge.open_stream(ORDERS, cookie) as stream:
             orders = (await stream.read()).data["orders"]
         assert [order["orderId"] for order in orders] == ["after"]
 
     async def test_payloads_hold_catalogue_fields_only(
-        self, edge: Edge, alice: str, cookie: str, journal: Journal
+        self, edge: EdgeProcess, alice: str, cookie: str, journal: EventLogDriver
     ) -> None:
         """What a producer adds on its own account stays behind."""
-        async with await edge.follow(ORDERS, cookie) as stream:
-            await stream.until("order:update")
-            data = CODEC.encode(placed("o")).replace(b'{"order":{', b'{"order":{"secret":"s3cr3t",')
-            await journal.wire.request(f"ev.{alice}.orders.o", data, {"Tw-Type": "order.placed.v1"})
+        async with await edge.open_stream(ORDERS, cookie) as stream:
+            await stream.read_until("order:update")
+            data = CODEC.encode(order_placed("o")).replace(
+                b'{"order":{', b'{"order":{"secret":"s3cr3t",'
+            )
+            await journal.connection.request(
+                f"ev.{alice}.orders.o", data, {"Tw-Type": "order.placed.v1"}
+            )
             assert b"s3cr3t" not in (await stream.read()).raw
 
 
@@ -262,54 +291,58 @@ class TestWhoseStream:
 
     TRADING = "/api/stream/trading"
 
-    async def test_ones_own(self, edge: Edge, alice: str, cookie: str, journal: Journal) -> None:
-        await journal.append(alice, placed("mine"))
-        async with await edge.follow(f"{self.TRADING}?userId={alice}", cookie) as stream:
-            snapshot = await stream.until("order:update")
+    async def test_ones_own(
+        self, edge: EdgeProcess, alice: str, cookie: str, journal: EventLogDriver
+    ) -> None:
+        await journal.append(alice, order_placed("mine"))
+        async with await edge.open_stream(f"{self.TRADING}?userId={alice}", cookie) as stream:
+            snapshot = await stream.read_until("order:update")
             assert snapshot.data["orders"][0]["orderId"] == "mine"
 
     @pytest.mark.parametrize("other", ["bob", "*", ">", "", "_all", "alice%00"])
-    async def test_a_foreign_one_is_refused(self, edge: Edge, cookie: str, other: str) -> None:
+    async def test_a_foreign_one_is_refused(
+        self, edge: EdgeProcess, cookie: str, other: str
+    ) -> None:
         answer = await edge.connect(f"{self.TRADING}?userId={other}", cookie)
         assert answer.status == 403
         body = CODEC.decode(await answer.body(), dict)
         await answer.close()
         assert (body["error"], body["statusCode"], body["path"]) == ("Forbidden", 403, "userId")
 
-    async def test_nobody_is_401_even_with_a_user_id(self, edge: Edge, alice: str) -> None:
+    async def test_nobody_is_401_even_with_a_user_id(self, edge: EdgeProcess, alice: str) -> None:
         async with await edge.connect(f"{self.TRADING}?userId={alice}") as answer:
             assert answer.status == 401
 
     async def test_an_admin_reads_another_users(
-        self, edge: Edge, alice: str, fresh: Callable[[str], str], journal: Journal
+        self, edge: EdgeProcess, alice: str, fresh: Callable[[str], str], journal: EventLogDriver
     ) -> None:
         cookie = await edge.sign_in(fresh("root"), ["admin"])
-        await journal.append(alice, placed("theirs"))
-        async with await edge.follow(f"{self.TRADING}?userId={alice}", cookie) as stream:
+        await journal.append(alice, order_placed("theirs"))
+        async with await edge.open_stream(f"{self.TRADING}?userId={alice}", cookie) as stream:
             assert stream.frames[-1].data["userId"] == alice
-            snapshot = await stream.until("order:update")
+            snapshot = await stream.read_until("order:update")
             assert snapshot.data["orders"][0]["orderId"] == "theirs"
-            last = await journal.append(alice, placed("next"))
+            last = await journal.append(alice, order_placed("next"))
             assert (await stream.read()).sequence == last
 
     async def test_only_this_stream_takes_a_user_id(
-        self, edge: Edge, alice: str, fresh: Callable[[str], str], journal: Journal
+        self, edge: EdgeProcess, alice: str, fresh: Callable[[str], str], journal: EventLogDriver
     ) -> None:
         cookie = await edge.sign_in(fresh("root"), ["admin"])
-        await journal.append(alice, placed("theirs"))
-        async with await edge.follow(f"{ORDERS}?userId={alice}", cookie) as stream:
+        await journal.append(alice, order_placed("theirs"))
+        async with await edge.open_stream(f"{ORDERS}?userId={alice}", cookie) as stream:
             assert (await stream.read()).data["orders"] == []
 
     async def test_all_of_a_users_connections_get_every_event(
-        self, house: House, edge: Edge, alice: str, cookie: str, journal: Journal
+        self, harness: Harness, edge: EdgeProcess, alice: str, cookie: str, journal: EventLogDriver
     ) -> None:
         """Tabs, streams, edges."""
-        other = house.shared_edge(SSE_FLUSH_MS=5)
+        other = harness.shared_edge(SSE_FLUSH_MS=5)
         paths = [ORDERS, ORDERS, self.TRADING]
-        streams = [await at.follow(path, cookie) for at in (edge, other) for path in paths]
+        streams = [await at.open_stream(path, cookie) for at in (edge, other) for path in paths]
         for stream in streams:
-            await stream.until("order:update")
-        last = await journal.append(alice, *many(3))
+            await stream.read_until("order:update")
+        last = await journal.append(alice, *orders_placed(3))
         for stream in streams:
             frames = [await stream.read() for _ in range(3)]
             assert frames[-1].sequence == last

@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from tapewire.log.jetstream import connect
-from tests.integration.edge.house import House
-from tests.integration.edge.market import Journal, many, placed
+from tests.integration.edge.house import Harness
+from tests.integration.edge.market import EventLogDriver, order_placed, orders_placed
 
 ORDERS = "/api/stream/orders"
 PAGES = "$JS.API.DIRECT.GET.EVENTS"
@@ -43,9 +43,9 @@ class Spy:
 
 
 @pytest.fixture
-async def spy(house: House, journal: Journal) -> AsyncIterator[Spy]:  # noqa: ARG001 - which makes the streams
+async def spy(harness: Harness, journal: EventLogDriver) -> AsyncIterator[Spy]:  # noqa: ARG001 - which makes the streams
     made = Spy()
-    wire = await connect(house.broker.url, "spy")
+    wire = await connect(harness.broker.url, "spy")
     # One subscription, so that an answer is not heard before what it answers.
     subscription = await wire.subscribe(">", made.hear, lambda reason: pytest.fail(reason))
     await wire.flush()
@@ -62,36 +62,36 @@ async def returned(edge, cookie: str, first, last):
 
 
 async def test_so_many_are_read_at_once_however_many_come(
-    house: House, journal: Journal, fresh: Callable[[str], str], spy: Spy
+    harness: Harness, journal: EventLogDriver, fresh: Callable[[str], str], spy: Spy
 ) -> None:
     """At a process that remembers nothing, as after a deploy."""
     user = fresh("storm")
-    first = await journal.append(user, placed("first"))
-    await asyncio.gather(*(journal.append(user, event) for event in many(400)))
-    last = await journal.append(user, placed("last"))
-    edge = house.edge(SSE_REPLAYS=AT_ONCE)
+    first = await journal.append(user, order_placed("first"))
+    await asyncio.gather(*(journal.append(user, event) for event in orders_placed(400)))
+    last = await journal.append(user, order_placed("last"))
+    edge = harness.start_edge(SSE_REPLAYS=AT_ONCE)
     cookie = await edge.sign_in(user)
     spy.most = 0
     got = await asyncio.gather(*(returned(edge, cookie, first, last) for _ in range(CROWD)))
-    assert got == [[one.sequence for one in await journal.of(user, after=first)]] * CROWD
+    assert got == [[one.sequence for one in await journal.read_user(user, after=first)]] * CROWD
     assert 0 < spy.most <= AT_ONCE
     edge.stop()
 
 
 async def test_for_one_who_does_not_read_it_is_not_read_either(
-    house: House, journal: Journal, fresh: Callable[[str], str], spy: Spy
+    harness: Harness, journal: EventLogDriver, fresh: Callable[[str], str], spy: Spy
 ) -> None:
     """His pages come at his pace: those of one who reads all of it twice meanwhile are more."""
     user = fresh("pace")
-    first = await journal.append(user, placed("first"))
-    await journal.append(user, *many(120, reason="x" * 60_000))
-    last = await journal.append(user, placed("last"))
-    edge = house.edge(SSE_WRITE_SECONDS=NEVER)
+    first = await journal.append(user, order_placed("first"))
+    await journal.append(user, *orders_placed(120, reason="x" * 60_000))
+    last = await journal.append(user, order_placed("last"))
+    edge = harness.start_edge(SSE_WRITE_SECONDS=NEVER)
     cookie = await edge.sign_in(user)
     before = spy.all
     await returned(edge, cookie, first, last)
     whole, before = spy.all - before, spy.all
-    async with await edge.follow(
+    async with await edge.open_stream(
         ORDERS, cookie, last_event_id=str(first), receive_buffer=4096
     ) as stalled:
         stalled.writer.transport.pause_reading()
@@ -100,6 +100,6 @@ async def test_for_one_who_does_not_read_it_is_not_read_either(
         of_his = spy.all - before - 2 * whole
         assert of_his < whole / 2, (of_his, whole)
         stalled.writer.transport.resume_reading()
-        await stalled.until("the last", lambda f: f.id and f.sequence == last)
-        assert stalled.sequences == [r.sequence for r in await journal.of(user, after=first)]
+        await stalled.read_until("the last", lambda f: f.id and f.sequence == last)
+        assert stalled.sequences == [r.sequence for r in await journal.read_user(user, after=first)]
     edge.stop()

@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.edge.house import Edge, House
+from tests.integration.edge.house import EdgeProcess, Harness
 from tests.integration.edge.test_sessions import SOON, UNAUTHORIZED, in_time, refusal
-from tests.issuer import SECRET, Issuer, serving, sign, unsigned
-from tests.waiting import until
+from tests.issuer import HS256_SECRET, JwtIssuer, serve_jwks, sign_jwt, unsigned_jwt
+from tests.waiting import wait_until
 
 ORDERS = "/api/stream/orders"
 AWAY = 503
 
 
 @pytest.fixture
-def issuer() -> Issuer:
-    return Issuer()
+def issuer() -> JwtIssuer:
+    return JwtIssuer()
 
 
 @pytest.fixture
@@ -31,21 +31,21 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file with the keys of a fresh issuer, one for all tests: leave it as it is."""
     file = tmp_path_factory.getbasetemp() / "jwks.json"
     if not file.exists():
-        file.write_bytes(Issuer().jwks())
+        file.write_bytes(JwtIssuer().jwks())
     return file
 
 
 @pytest.fixture
-def edge(house: House, keys: Path) -> Edge:
+def edge(harness: Harness, keys: Path) -> EdgeProcess:
     """It takes tokens of each kind."""
-    return house.shared_edge(TAPEWIRE_JWT_SECRET=SECRET, TAPEWIRE_JWT_JWKS=keys)
+    return harness.shared_edge(TAPEWIRE_JWT_SECRET=HS256_SECRET, TAPEWIRE_JWT_JWKS=keys)
 
 
 @pytest.fixture
-def other(house: House) -> Edge:
+def other(harness: Harness) -> EdgeProcess:
     """Another process, which takes tokens of the secret, and those from a query too."""
-    return house.shared_edge(
-        TAPEWIRE_JWT_SECRET=SECRET, TAPEWIRE_TOKEN_IN_QUERY="on", TAPEWIRE_LOG_LEVEL="debug"
+    return harness.shared_edge(
+        TAPEWIRE_JWT_SECRET=HS256_SECRET, TAPEWIRE_TOKEN_IN_QUERY="on", TAPEWIRE_LOG_LEVEL="debug"
     )
 
 
@@ -56,17 +56,17 @@ def bearer(token):
 class TestAGoodToken:
     @pytest.mark.parametrize("algorithm", ["HS256", "RS256", "ES256"])
     async def test_opens_streams_and_is_taken_by_calls(
-        self, edge: Edge, issuer: Issuer, alice: str, algorithm: str
+        self, edge: EdgeProcess, issuer: JwtIssuer, alice: str, algorithm: str
     ) -> None:
         headers = bearer(issuer.token(alice, algorithm, roles=["desk"]))
-        async with await edge.follow(ORDERS, headers=headers) as stream:
+        async with await edge.open_stream(ORDERS, headers=headers) as stream:
             assert stream.frames[-1].data["userId"] == alice
         async with edge.client() as http:
             answer = await http.get("/api/session", headers=headers)
         assert answer.status_code == 200
         assert (answer.json()["userId"], answer.json()["roles"]) == (alice, ["desk"])
 
-    async def test_its_roles_count(self, edge: Edge, issuer: Issuer, alice: str) -> None:
+    async def test_its_roles_count(self, edge: EdgeProcess, issuer: JwtIssuer, alice: str) -> None:
         path = f"/api/stream/trading?userId={alice}"
         for roles, status in ((["admin"], 200), (["desk"], 403)):
             headers = bearer(issuer.token("boss", roles=roles))
@@ -74,36 +74,40 @@ class TestAGoodToken:
                 assert answer.status == status
 
     async def test_the_word_bearer_in_any_case(
-        self, edge: Edge, issuer: Issuer, alice: str
+        self, edge: EdgeProcess, issuer: JwtIssuer, alice: str
     ) -> None:
         for scheme in ("bearer", "BEARER"):
             headers = {"Authorization": f"{scheme}  {issuer.token(alice)}"}
-            await (await edge.follow(ORDERS, headers=headers)).close()
+            await (await edge.open_stream(ORDERS, headers=headers)).close()
 
     async def test_it_decides_and_not_the_cookie_beside_it(
-        self, edge: Edge, issuer: Issuer, alice: str
+        self, edge: EdgeProcess, issuer: JwtIssuer, alice: str
     ) -> None:
         cookie = await edge.sign_in("somebody-else")
-        async with await edge.follow(ORDERS, cookie, headers=bearer(issuer.token(alice))) as stream:
+        async with await edge.open_stream(
+            ORDERS, cookie, headers=bearer(issuer.token(alice))
+        ) as stream:
             assert stream.frames[-1].data["userId"] == alice
         answer = await edge.connect(ORDERS, cookie, headers=bearer("x.y.z"))
         assert await refusal(answer) == (401, UNAUTHORIZED)
 
-    async def test_another_scheme_leaves_it_to_the_cookie(self, edge: Edge, alice: str) -> None:
+    async def test_another_scheme_leaves_it_to_the_cookie(
+        self, edge: EdgeProcess, alice: str
+    ) -> None:
         cookie = await edge.sign_in(alice)
         headers = {"Authorization": "Basic dXNlcjpwYXNz"}
-        async with await edge.follow(ORDERS, cookie, headers=headers) as stream:
+        async with await edge.open_stream(ORDERS, cookie, headers=headers) as stream:
             assert stream.frames[-1].data["userId"] == alice
 
 
 class TestABadToken:
-    async def test_it_opens_nothing(self, edge: Edge, issuer: Issuer, alice: str) -> None:
+    async def test_it_opens_nothing(self, edge: EdgeProcess, issuer: JwtIssuer, alice: str) -> None:
         claims = {"sub": alice, "exp": time.time() + 60}
         for token in (
-            "", "x", "a.b.c", "....", "é", "x" * 10_000, unsigned({"alg": "none"}, claims),
+            "", "x", "a.b.c", "....", "é", "x" * 10_000, unsigned_jwt({"alg": "none"}, claims),
             issuer.token(alice, seconds=-1), issuer.token(alice, nbf=time.time() + 60),
             issuer.token("_all"), issuer.token(alice, exp=None), issuer.token(alice, aud="other"),
-            sign(claims, "another" * 6, "HS256", {}), issuer.token(alice)[:-3],
+            sign_jwt(claims, "another" * 6, "HS256", {}), issuer.token(alice)[:-3],
         ):  # fmt: skip
             answer = await edge.connect(ORDERS, headers=bearer(token))
             assert await refusal(answer) == (401, UNAUTHORIZED), token[:50]
@@ -112,30 +116,32 @@ class TestABadToken:
                 answer = await http.get("/api/session", headers=[(b"authorization", header)])
             assert answer.json() == UNAUTHORIZED
 
-    async def test_two_of_them_are_none(self, edge: Edge, issuer: Issuer, alice: str) -> None:
+    async def test_two_of_them_are_none(
+        self, edge: EdgeProcess, issuer: JwtIssuer, alice: str
+    ) -> None:
         token = issuer.token(alice)
         async with edge.client() as http:
             headers = [("Authorization", f"Bearer {token}")] * 2
             assert (await http.get("/api/session", headers=headers)).status_code == 401
 
     async def test_where_none_are_taken_the_cookie_decides(
-        self, house: House, issuer: Issuer, alice: str
+        self, harness: Harness, issuer: JwtIssuer, alice: str
     ) -> None:
-        edge = house.shared_edge()
+        edge = harness.shared_edge()
         headers = bearer(issuer.token(alice, "HS256"))
         assert (await refusal(await edge.connect(ORDERS, headers=headers)))[0] == 401
         cookie = await edge.sign_in(alice)
-        await (await edge.follow(ORDERS, cookie, headers=headers)).close()
+        await (await edge.open_stream(ORDERS, cookie, headers=headers)).close()
 
 
 class TestTheEndOfAToken:
     @pytest.mark.parametrize("path", [ORDERS, "/api/stream/prices"])
     async def test_a_stream_never_outlives_it(
-        self, edge: Edge, issuer: Issuer, alice: str, path: str
+        self, edge: EdgeProcess, issuer: JwtIssuer, alice: str, path: str
     ) -> None:
         async def asked(exp):
             headers = bearer(issuer.token(alice, exp=exp))
-            return headers, await edge.follow(path, headers=headers)
+            return headers, await edge.open_stream(path, headers=headers)
 
         ends, (headers, stream) = await in_time(asked)
         async with stream:
@@ -147,16 +153,16 @@ class TestTheEndOfAToken:
         assert (await refusal(await edge.connect(ORDERS, headers=headers)))[0] == 401
 
     async def test_signing_out_revokes_it_everywhere(
-        self, edge: Edge, other: Edge, issuer: Issuer, alice: str
+        self, edge: EdgeProcess, other: EdgeProcess, issuer: JwtIssuer, alice: str
     ) -> None:
         headers, kept = bearer(issuer.token(alice, "HS256")), issuer.token(alice, "HS256", n=2)
         async with (
-            await other.follow(ORDERS, headers=headers) as stream,
-            await other.follow(ORDERS, headers=bearer(kept)) as another,
+            await other.open_stream(ORDERS, headers=headers) as stream,
+            await other.open_stream(ORDERS, headers=bearer(kept)) as another,
             edge.client() as http,
         ):
             assert (await http.delete("/api/session", headers=headers)).status_code == 204
-            frames = await stream.rest(seconds=SOON)
+            frames = await stream.read_to_end(seconds=SOON)
             assert (frames[-1].event, frames[-1].data) == ("auth:expired", {"reason": "revoked"})
             assert (await http.get("/api/session", headers=headers)).status_code == 401
             assert (await http.get("/api/session", headers=bearer(kept))).status_code == 200
@@ -166,30 +172,30 @@ class TestTheEndOfAToken:
 
 class TestKeysBehindAUrl:
     async def test_down_up_rotated_down_and_flooded(
-        self, house: House, issuer: Issuer, alice: str
+        self, harness: Harness, issuer: JwtIssuer, alice: str
     ) -> None:
         """One story, since each edge takes its time to start: the keys are away when it starts,
         come, are rotated, go away while others are known, and are asked for by made-up names."""
-        async with serving(b"not yet") as jwks:
-            edge = house.edge(TAPEWIRE_JWT_JWKS=jwks.url)
+        async with serve_jwks(b"not yet") as jwks:
+            edge = harness.start_edge(TAPEWIRE_JWT_JWKS=jwks.url)
             first = bearer(issuer.token(alice, "ES256"))
             answer = await edge.connect(ORDERS, headers=first)
             assert answer.header("retry-after") is not None
             assert (await refusal(answer))[0] == AWAY
-            await (await edge.follow(ORDERS, await edge.sign_in(alice))).close()
+            await (await edge.open_stream(ORDERS, await edge.sign_in(alice))).close()
 
             jwks.body = issuer.jwks()
-            await (await edge.follow(ORDERS, headers=first)).close()
-            asked = jwks.asked
+            await (await edge.open_stream(ORDERS, headers=first)).close()
+            asked = jwks.request_count
             for _ in range(5):
-                await (await edge.follow(ORDERS, headers=first)).close()
-            assert jwks.asked == asked
+                await (await edge.open_stream(ORDERS, headers=first)).close()
+            assert jwks.request_count == asked
 
             issuer.rotate()
             jwks.body = issuer.jwks()
             second = bearer(issuer.token(alice, "ES256"))
-            await (await edge.follow(ORDERS, headers=second)).close()
-            assert jwks.asked == asked + 1
+            await (await edge.open_stream(ORDERS, headers=second)).close()
+            assert jwks.request_count == asked + 1
             assert (await refusal(await edge.connect(ORDERS, headers=first)))[0] == 401
 
             jwks.status = 500
@@ -200,65 +206,67 @@ class TestKeysBehindAUrl:
                 answer = await http.get("/api/session", headers=third)
                 assert (answer.status_code, answer.json()["error"]) == (AWAY, "Service Unavailable")
                 assert answer.headers["retry-after"]
-            await (await edge.follow(ORDERS, headers=second)).close()
+            await (await edge.open_stream(ORDERS, headers=second)).close()
 
             jwks.status, jwks.body = 200, issuer.jwks()
-            await (await edge.follow(ORDERS, headers=third)).close()
+            await (await edge.open_stream(ORDERS, headers=third)).close()
 
-            began, asked = time.monotonic(), jwks.asked
+            began, asked = time.monotonic(), jwks.request_count
 
             async def make_up(number: int):
                 headers = bearer(issuer.token(alice, headers={"kid": f"made-up-{number}"}))
                 return (await refusal(await edge.connect(ORDERS, headers=headers)))[0]
 
             assert set(await asyncio.gather(*(make_up(number) for number in range(40)))) == {401}
-            assert jwks.asked - asked <= 2 + (time.monotonic() - began)
-        assert edge.logged("the keys of tokens cannot be fetched")
+            assert jwks.request_count - asked <= 2 + (time.monotonic() - began)
+        assert edge.find_log_lines("the keys of tokens cannot be fetched")
 
 
 async def test_keys_in_a_file_are_read_again_when_it_changed(
-    edge: Edge, keys: Path, issuer: Issuer, alice: str
+    edge: EdgeProcess, keys: Path, issuer: JwtIssuer, alice: str
 ) -> None:
     before = keys.read_bytes()
     old = bearer(issuer.token(alice))
-    await (await edge.follow(ORDERS, headers=old)).close()
+    await (await edge.open_stream(ORDERS, headers=old)).close()
     issuer.rotate()
     new = bearer(issuer.token(alice))
     assert (await refusal(await edge.connect(ORDERS, headers=new)))[0] == 401
     try:
         keys.write_bytes(issuer.jwks())
-        await (await edge.follow(ORDERS, headers=new)).close()
+        await (await edge.open_stream(ORDERS, headers=new)).close()
         assert (await refusal(await edge.connect(ORDERS, headers=old)))[0] == 401
         keys.write_bytes(b"half of a f")
-        await (await edge.follow(ORDERS, headers=new)).close()
+        await (await edge.open_stream(ORDERS, headers=new)).close()
     finally:
         keys.write_bytes(before)
-    await (await edge.follow(ORDERS, headers=old)).close()
+    await (await edge.open_stream(ORDERS, headers=old)).close()
 
 
 class TestATokenInTheQuery:
     async def test_only_where_it_is_switched_on(
-        self, edge: Edge, other: Edge, issuer: Issuer, alice: str
+        self, edge: EdgeProcess, other: EdgeProcess, issuer: JwtIssuer, alice: str
     ) -> None:
         path = f"{ORDERS}?token={issuer.token(alice, 'HS256')}"
         assert await refusal(await edge.connect(path)) == (401, UNAUTHORIZED)
-        async with await other.follow(path) as stream:
+        async with await other.open_stream(path) as stream:
             assert stream.frames[-1].data["userId"] == alice
         async with other.client() as http:
             assert (await http.get(path.replace(ORDERS, "/api/session"))).status_code == 401
 
-    async def test_the_header_decides(self, other: Edge, issuer: Issuer, alice: str) -> None:
+    async def test_the_header_decides(
+        self, other: EdgeProcess, issuer: JwtIssuer, alice: str
+    ) -> None:
         path = f"{ORDERS}?token={issuer.token('bob', 'HS256')}"
         headers = bearer(issuer.token(alice, "HS256"))
-        async with await other.follow(path, headers=headers) as stream:
+        async with await other.open_stream(path, headers=headers) as stream:
             assert stream.frames[-1].data["userId"] == alice
 
 
 async def test_neither_tokens_nor_the_secret_are_ever_logged(
-    other: Edge, issuer: Issuer, alice: str
+    other: EdgeProcess, issuer: JwtIssuer, alice: str
 ) -> None:
     good, bad = issuer.token(alice, "HS256"), issuer.token(alice, "HS256", seconds=-9)
-    before = len(other.logged("stream closed"))
+    before = len(other.find_log_lines("stream closed"))
     for token in (good, bad):
         for where in ({"headers": bearer(token)}, {}):
             path = ORDERS if where else f"{ORDERS}?token={token}&lastEventId=rubbish"
@@ -266,9 +274,16 @@ async def test_neither_tokens_nor_the_secret_are_ever_logged(
                 assert answer.status == (200 if token is good else 401)
         async with other.client() as http:
             await http.get("/api/orders", headers=bearer(token))
-    closed = lambda: len(other.logged("stream closed")) >= before + 2  # noqa: E731
-    await until("all is logged", closed)
-    text = other.log.read_text()
+    closed = lambda: len(other.find_log_lines("stream closed")) >= before + 2  # noqa: E731
+    await wait_until("all is logged", closed)
+    text = other.log_file.read_text()
     assert "a token is refused" in text
-    for secret in (SECRET, good, bad, good.split(".")[1], good.split(".")[2], bad.split(".")[2]):
+    for secret in (
+        HS256_SECRET,
+        good,
+        bad,
+        good.split(".")[1],
+        good.split(".")[2],
+        bad.split(".")[2],
+    ):
         assert secret not in text

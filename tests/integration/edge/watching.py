@@ -4,43 +4,43 @@ import asyncio
 
 import pytest
 
-SECONDS = 60.0
+WAIT_SECONDS = 60.0
 
 
-class Watch:
+class StreamWatcher:
     """A stream, and what it told."""
 
     def __init__(self, stream) -> None:
         self.stream = stream
-        self.told = []
-        self._reading = asyncio.create_task(self._read())
+        self.received_frames = []
+        self._read_task = asyncio.create_task(self._read())
 
     async def _read(self) -> None:
         while True:
-            self.told.append(await self.stream.read(seconds=SECONDS))
+            self.received_frames.append(await self.stream.read(seconds=WAIT_SECONDS))
 
-    async def sees(self, what, condition):
+    async def wait_for_frame(self, description, condition):
         """The first frame that `condition` takes, told by now or later."""
         try:
-            async with asyncio.timeout(SECONDS):
+            async with asyncio.timeout(WAIT_SECONDS):
                 while True:
-                    for frame in self.told:
+                    for frame in self.received_frames:
                         if frame.data and condition(frame):
                             return frame
-                    if self._reading.done():
-                        self._reading.result()
+                    if self._read_task.done():
+                        self._read_task.result()
                     await asyncio.sleep(0.02)
         except TimeoutError:
-            seen = [(one.event, one.data) for one in self.told[-15:]]
-            pytest.fail(f"not within {SECONDS:g} s: {what}; last told: {seen}")
+            seen = [(one.event, one.data) for one in self.received_frames[-15:]]
+            pytest.fail(f"not within {WAIT_SECONDS:g} s: {description}; last told: {seen}")
 
-    async def names(self, name: str, **fields):
+    async def wait_for_event(self, name: str, **fields):
         """A frame of that name and those fields."""
-        return await self.sees(
+        return await self.wait_for_frame(
             f"{name} {fields}",
             lambda f: f.event == name and fields.items() <= f.data.items(),
         )
 
     async def close(self) -> None:
-        self._reading.cancel()
+        self._read_task.cancel()
         await self.stream.close()

@@ -15,14 +15,14 @@ from typing import TypeVar
 import pytest
 
 from services.alerts import happenings, notifying
-from services.alerts.alarms import Alarms
-from services.alerts.domain.rules import RULES
-from services.alerts.happenings import Happenings
-from services.alerts.inbox import Inbox
-from services.alerts.notifying import Notifications, Notifier
-from services.alerts.rulebook import Rulebook
+from services.alerts.alarms import RuleTrigger
+from services.alerts.domain.rules import RULE_DECIDER
+from services.alerts.happenings import EventRuleConsumer
+from services.alerts.inbox import NotificationsService
+from services.alerts.notifying import NotificationConsumer, NotificationWriter
+from services.alerts.rulebook import ArmedRuleIndex
 from services.alerts.service import AlertsService
-from services.alerts.watching import Watch
+from services.alerts.watching import PriceMonitor
 from tapewire.events import (
     CODEC,
     AlertLevel,
@@ -36,25 +36,25 @@ from tapewire.events import (
     RuleKind,
 )
 from tapewire.log import (
-    Draft,
-    Entities,
+    CommandHandler,
+    CommandRejected,
+    EventDraft,
+    EventMetadata,
+    EventSubject,
     LogError,
-    Meta,
-    Overloaded,
-    Recorded,
-    Refusal,
-    Subject,
+    RecordedEvent,
+    TooManyConflicts,
     Unavailable,
+    encode_token,
     new_id,
-    token,
 )
 from tapewire.log.follower import follow
-from tapewire.log.grouping import GroupedLog
-from tapewire.log.market import Market
-from tapewire.log.memory import Faults, MemoryLog, MemoryServer, MemoryValues
-from tapewire.runtime import Context
+from tapewire.log.grouping import GroupCommitLog
+from tapewire.log.market import QuoteCache
+from tapewire.log.memory import Faults, MemoryEventLog, MemoryLatestValueStore, MemoryServer
+from tapewire.runtime import RequestContext
 from tapewire.runtime.contracts.alerts import ArmRule, CreateRule, DeleteRule
-from tests.unit.alerts.spec import USER, at, quote
+from tests.unit.alerts.spec import USER, at, make_quote
 from tests.unit.orders import virtual
 
 T = TypeVar("T")
@@ -64,178 +64,190 @@ def clock() -> datetime:
     return at(asyncio.get_running_loop().time())
 
 
-def context(command_id: str | None = None) -> Context:
-    return Context(correlation="c", command_id=command_id or new_id(), traceparent=None)
+def make_context(command_id: str | None = None) -> RequestContext:
+    return RequestContext(correlation="c", command_id=command_id or new_id(), traceparent=None)
 
 
-class Process:
+class AlertsProcess:
     """One process of the service."""
 
     def __init__(self, server: MemoryServer, faults: Faults | None = None) -> None:
-        self.log = MemoryLog(server, faults)
-        self.views = MemoryValues(server, faults, stream="VIEWS", prefix="view")
-        self.market = MemoryValues(server, faults)
-        self.chance = random.Random(faults.seed if faults is not None else 0)
-        self.board = Market(self.market, self.chance)
-        log = GroupedLog(self.log)
-        self.rules = Entities(log, RULES)
-        self.alarms = Alarms(self.rules)
-        self.notifications = Notifications(log)
-        self.watch = Watch(self.board, self.views, self.alarms, self.chance)
-        self.rulebook = Rulebook(self.log, self.watch)
-        self.service = AlertsService(self.log, self.views, self.rules, self.board, clock)
-        self.inbox = Inbox(self.log, self.views, self.notifications, clock)
+        self.log = MemoryEventLog(server, faults)
+        self.views = MemoryLatestValueStore(server, faults, stream="VIEWS", prefix="view")
+        self.quote_store = MemoryLatestValueStore(server, faults)
+        self.rng = random.Random(faults.seed if faults is not None else 0)
+        self.quote_cache = QuoteCache(self.quote_store, self.rng)
+        log = GroupCommitLog(self.log)
+        self.command_handler = CommandHandler(log, RULE_DECIDER)
+        self.rule_trigger = RuleTrigger(self.command_handler)
+        self.notification_writer = NotificationWriter(log)
+        self.price_monitor = PriceMonitor(self.quote_cache, self.views, self.rule_trigger, self.rng)
+        self.armed_rules = ArmedRuleIndex(self.log, self.price_monitor)
+        self.service = AlertsService(
+            self.log, self.views, self.command_handler, self.quote_cache, clock
+        )
+        self.notifications_service = NotificationsService(
+            self.log, self.views, self.notification_writer, clock
+        )
         self.tasks: list[asyncio.Task[None]] = []
 
-    async def start(self, *, lease: bool = True) -> "Process":
+    async def start(self, *, holds_lease: bool = True) -> "AlertsProcess":
         while True:
             with contextlib.suppress(LogError):
-                await self.board.start()
+                await self.quote_cache.start()
                 break
             await asyncio.sleep(0.1)
-        self.watch.start()
-        self._spawn(self.board.follow())
-        self._spawn(self.rulebook.run(self.views, self.chance))
-        self._spawn(self.watch.recall())
-        if lease:
-            self.take_over()
+        self.price_monitor.start()
+        self._spawn(self.quote_cache.repair_gaps())
+        self._spawn(self.armed_rules.run(self.views, self.rng))
+        self._spawn(self.price_monitor.restore_extremes())
+        if holds_lease:
+            self.acquire_leases()
         return self
 
-    def take_over(self) -> None:
+    def acquire_leases(self) -> None:
         """Hold the leases."""
-        self._spawn(self.watch.work())
-        for name, filter_ in happenings.FILTERS.items():
-            make = lambda: Happenings(self.rulebook, self.alarms)  # noqa: E731
-            self._spawn(follow(self.log, self.views, filter_, name, make, self.chance))
-        for name, filter_ in notifying.FILTERS.items():
-            tell = lambda: Notifier(self.notifications)  # noqa: E731
-            self._spawn(follow(self.log, self.views, filter_, name, tell, self.chance))
+        self._spawn(self.price_monitor.run())
+        for name, filter_ in happenings.FILTERS_BY_CHECKPOINT_NAME.items():
+            make = lambda: EventRuleConsumer(self.armed_rules, self.rule_trigger)  # noqa: E731
+            self._spawn(follow(self.log, self.views, filter_, name, make, self.rng))
+        for name, filter_ in notifying.FILTERS_BY_CHECKPOINT_NAME.items():
+            tell = lambda: NotificationConsumer(self.notification_writer)  # noqa: E731
+            self._spawn(follow(self.log, self.views, filter_, name, tell, self.rng))
 
     async def kill(self) -> None:
         """The process is gone, whatever it was at."""
-        for connection in (self.log, self.views, self.market):
+        for connection in (self.log, self.views, self.quote_store):
             connection.kill()
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
 
-    def check(self) -> None:
+    def raise_task_errors(self) -> None:
         """Raise what a task died of."""
         for task in self.tasks:
             if task.done():
                 task.result()
 
-    async def create(self, request: CreateRule, command_id: str | None = None) -> AlertRule:
-        of = context(command_id)
-        return (await insist(lambda: self.service.create(request, of))).rule
+    async def create_rule(self, request: CreateRule, command_id: str | None = None) -> AlertRule:
+        of = make_context(command_id)
+        return (await retry_until_answered(lambda: self.service.create_rule(request, of))).rule
 
-    async def arm(self, rule_id: str, command_id: str | None = None, user: str = USER) -> AlertRule:
-        of, request = context(command_id), ArmRule(user_id=user, rule_id=rule_id)
-        return (await insist(lambda: self.service.arm(request, of))).rule
+    async def arm_rule(
+        self, rule_id: str, command_id: str | None = None, user: str = USER
+    ) -> AlertRule:
+        of, request = make_context(command_id), ArmRule(user_id=user, rule_id=rule_id)
+        return (await retry_until_answered(lambda: self.service.arm_rule(request, of))).rule
 
-    async def delete(self, rule_id: str, user: str = USER) -> AlertRule:
-        of, request = context(), DeleteRule(user_id=user, rule_id=rule_id)
-        return (await insist(lambda: self.service.delete(request, of))).rule
+    async def delete_rule(self, rule_id: str, user: str = USER) -> AlertRule:
+        of, request = make_context(), DeleteRule(user_id=user, rule_id=rule_id)
+        return (await retry_until_answered(lambda: self.service.delete_rule(request, of))).rule
 
     def _spawn(self, work: Awaitable[None]) -> None:
         self.tasks.append(asyncio.ensure_future(work))
 
 
-async def insist(ask: Callable[[], Awaitable[T]]) -> T:
+async def retry_until_answered(send_request: Callable[[], Awaitable[T]]) -> T:
     """Ask until it is answered, under one command id, as a gateway does."""
     while True:
-        with contextlib.suppress(LogError, Overloaded):
-            return await ask()
+        with contextlib.suppress(LogError, TooManyConflicts):
+            return await send_request()
         await asyncio.sleep(0.2)
 
 
-class World:
+class AlertsEnvironment:
     """Everybody else. Its own connection is never disturbed."""
 
     def __init__(self, server: MemoryServer) -> None:
-        self._log = MemoryLog(server)
-        self._market = MemoryValues(server)
-        self._number = 0
+        self._log = MemoryEventLog(server)
+        self._quote_store = MemoryLatestValueStore(server)
+        self._event_number = 0
 
-    async def happens(self, event: Event, user: str = USER, domain: str = "orders") -> str:
+    async def append_event(self, event: Event, user: str = USER, domain: str = "orders") -> str:
         """Append an event of somebody else's; its id."""
-        self._number += 1
-        id_ = f"event-{self._number}"
-        meta = Meta(id=id_, correlation=f"correlation-{self._number}")
-        draft = Draft(subject=Subject(user, domain, id_), event=event, meta=meta)
-        await insist(lambda: self._log.append([draft]))
+        self._event_number += 1
+        id_ = f"event-{self._event_number}"
+        meta = EventMetadata(id=id_, correlation=f"correlation-{self._event_number}")
+        draft = EventDraft(subject=EventSubject(user, domain, id_), event=event, metadata=meta)
+        await retry_until_answered(lambda: self._log.append([draft]))
         return id_
 
-    async def quotes(self, price: str, symbol: str = "IBM") -> None:
+    async def publish_price(self, price: str, symbol: str = "IBM") -> None:
         """A quote of now."""
         now = asyncio.get_running_loop().time()
-        await self.shows(quote(price, now, symbol))
+        await self.publish_quote(make_quote(price, now, symbol))
 
-    async def shows(self, shown: PriceUpdated) -> None:
-        await insist(lambda: self._market.post(token(shown.symbol), CODEC.encode(shown)))
+    async def publish_quote(self, quote: PriceUpdated) -> None:
+        await retry_until_answered(
+            lambda: self._quote_store.put_unacknowledged(
+                encode_token(quote.symbol), CODEC.encode(quote)
+            )
+        )
 
-    async def tally(self) -> "Tally":
+    async def read_log_summary(self) -> "AlertsLogSummary":
         """Read all."""
-        stored: list[Recorded] = []
+        stored: list[RecordedEvent] = []
         more = True
         while more:
             after = stored[-1].sequence if stored else 0
             page = await self._log.page("ev.>", after=after)
             stored += page.events
-            more = page.more
-        return Tally(stored)
+            more = page.has_more
+        return AlertsLogSummary(stored)
 
-    async def sees(self, what: str, holds: Callable[["Tally"], object]) -> "Tally":
+    async def wait_for_log(
+        self, description: str, condition: Callable[["AlertsLogSummary"], object]
+    ) -> "AlertsLogSummary":
         """Wait until the log holds what is waited for."""
-        seen = Tally([])
+        seen = AlertsLogSummary([])
         for _ in range(10_000):
             with contextlib.suppress(Unavailable):
-                seen = await self.tally()
-                if holds(seen):
+                seen = await self.read_log_summary()
+                if condition(seen):
                     return seen
             await asyncio.sleep(0.01)
-        raise AssertionError(f"never: {what}; last seen: {seen}")
+        raise AssertionError(f"never: {description}; last seen: {seen}")
 
 
-class Tally:
+class AlertsLogSummary:
     """What the log says in the end."""
 
-    def __init__(self, stored: list[Recorded]) -> None:
-        self.stored = stored
-        self.alerts = [one.event for one in stored if isinstance(one.event, AlertRaised)]
+    def __init__(self, events: list[RecordedEvent]) -> None:
+        self.events = events
+        self.alerts = [one.event for one in events if isinstance(one.event, AlertRaised)]
         self.notifications: list[Notification] = [
-            one.event.notification for one in stored if isinstance(one.event, NotificationCreated)
+            one.event.notification for one in events if isinstance(one.event, NotificationCreated)
         ]
         self.rules = {
             one.event.rule.rule_id: one.event.rule
-            for one in stored
+            for one in events
             if isinstance(one.event, RuleEvent)
         }
 
-    def check(self) -> None:
+    def assert_consistent(self) -> None:
         """Nothing was said twice, and every alert with its rule."""
         for ids in ([one.alert_id for one in self.alerts], [one.id for one in self.notifications]):
             assert [id_ for id_, times in Counter(ids).items() if times > 1] == []
-        for before, after in zip(self.stored, self.stored[1:], strict=False):
+        for before, after in zip(self.events, self.events[1:], strict=False):
             if isinstance(after.event, AlertRaised):
                 assert before.tag == "rule.triggered.v1", before
                 assert before.event.alert_id == after.event.alert_id  # type: ignore[attr-defined]
 
-    def told(self) -> list[str]:
+    def describe_notifications(self) -> list[str]:
         return [f"{one.type}: {one.message}" for one in self.notifications]
 
     def __str__(self) -> str:
         alerts = [one.message for one in self.alerts]
-        return f"{len(self.stored)} events, alerts {alerts}, notifications {self.told()}"
+        return f"{len(self.events)} events, alerts {alerts}, notifications {self.describe_notifications()}"
 
 
-def wants(
+def create_rule_request(
     kind: RuleKind = RuleKind.PRICE_ABOVE,
     *,
     symbol: str | None = "IBM",
     price: str | None = None,
     percent: str | None = None,
-    window: int | None = None,
+    window_seconds: int | None = None,
     level: AlertLevel | None = None,
     user: str = USER,
 ) -> CreateRule:
@@ -246,33 +258,33 @@ def wants(
         "symbol": symbol,
         "price": price and float(price),
         "percent": percent and float(percent),
-        "windowSeconds": window,
+        "windowSeconds": window_seconds,
         "level": level and level.value,
     }
     return CODEC.decode(CODEC.encode(fields), CreateRule)
 
 
-Story = Callable[[Process, World], Awaitable[None]]
+Scenario = Callable[[AlertsProcess, AlertsEnvironment], Awaitable[None]]
 
 
-def play(story: Story) -> None:
+def run_scenario(scenario: Scenario) -> None:
     """The story of one process, in a settled market that quotes IBM at 100."""
 
     async def work() -> None:
         server = MemoryServer()
-        world, process = World(server), Process(server)
-        await world.quotes("100")
+        world, process = AlertsEnvironment(server), AlertsProcess(server)
+        await world.publish_price("100")
         await process.start()
         await asyncio.sleep(10)
-        await story(process, world)
-        process.check()
-        (await world.tally()).check()
+        await scenario(process, world)
+        process.raise_task_errors()
+        (await world.read_log_summary()).assert_consistent()
         await process.kill()
 
     virtual.run(work())
 
 
-async def refused(answer: Awaitable[object]) -> tuple[str, str | None]:
-    with pytest.raises(Refusal) as refusal:
-        await answer
+async def await_rejection(reply: Awaitable[object]) -> tuple[str, str | None]:
+    with pytest.raises(CommandRejected) as refusal:
+        await reply
     return refusal.value.code, refusal.value.path

@@ -10,9 +10,15 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from services.alerts.domain.armed import Armed
-from services.alerts.domain.commands import Arm, Command, Create, Delete, Trigger
-from services.alerts.domain.rules import RULES, Absent, State
+from services.alerts.domain.armed import ArmedRule
+from services.alerts.domain.commands import (
+    ArmRuleCommand,
+    Command,
+    CreateRuleCommand,
+    DeleteRuleCommand,
+    TriggerRuleCommand,
+)
+from services.alerts.domain.rules import RULE_DECIDER, AbsentRuleState, State
 from tapewire.events import (
     CATALOGUE,
     AlertLevel,
@@ -33,15 +39,15 @@ from tapewire.events import (
     StopLossTriggered,
     StrategyFailed,
 )
-from tapewire.log import Happening, Refusal
+from tapewire.log import CommandRejected, NewEvent
 
-START = datetime(2013, 10, 7, 13, 30, tzinfo=UTC)
+START_TIME = datetime(2013, 10, 7, 13, 30, tzinfo=UTC)
 USER = "alice"
-GOLDEN = Path(__file__).parents[1] / "events" / "golden"
+GOLDEN_FOLDER = Path(__file__).parents[1] / "events" / "golden"
 
 
 def at(seconds: float) -> datetime:
-    return START + timedelta(seconds=seconds)
+    return START_TIME + timedelta(seconds=seconds)
 
 
 def create(
@@ -50,12 +56,12 @@ def create(
     symbol: str | None = "IBM",
     price: str | None = None,
     percent: str | None = None,
-    window: int | None = None,
+    window_seconds: int | None = None,
     id: str = "c",  # noqa: A002
-) -> Create:
-    return Create(
+) -> CreateRuleCommand:
+    return CreateRuleCommand(
         id=id,
-        at=START,
+        at=START_TIME,
         user=USER,
         rule_id="r",
         kind=kind,
@@ -63,28 +69,30 @@ def create(
         symbol=symbol,
         price=None if price is None else Decimal(price),
         percent=None if percent is None else Decimal(percent),
-        window_seconds=window,
+        window_seconds=window_seconds,
     )
 
 
-def above(price: str = "100", id: str = "c") -> Create:  # noqa: A002
+def create_price_above(price: str = "100", id: str = "c") -> CreateRuleCommand:  # noqa: A002
     return create(price=price, id=id)
 
 
-def trigger(arming: str = "c", id: str = "t", message: str = "it is") -> Trigger:  # noqa: A002
-    return Trigger(id=id, at=at(5), user=USER, arming=arming, symbol="IBM", message=message)
+def trigger(arming: str = "c", id: str = "t", message: str = "it is") -> TriggerRuleCommand:  # noqa: A002
+    return TriggerRuleCommand(
+        id=id, at=at(5), user=USER, arming=arming, symbol="IBM", message=message
+    )
 
 
-def arm(id: str = "a") -> Arm:  # noqa: A002
-    return Arm(id=id, at=at(9), user=USER)
+def arm(id: str = "a") -> ArmRuleCommand:  # noqa: A002
+    return ArmRuleCommand(id=id, at=at(9), user=USER)
 
 
-def delete(id: str = "d") -> Delete:  # noqa: A002
-    return Delete(id=id, at=at(9), user=USER)
+def delete(id: str = "d") -> DeleteRuleCommand:  # noqa: A002
+    return DeleteRuleCommand(id=id, at=at(9), user=USER)
 
 
-def said(happening: Happening) -> str:
-    event, domain = happening.event, happening.subject.domain
+def describe_event(new_event: NewEvent) -> str:
+    event, domain = new_event.event, new_event.subject.domain
     if isinstance(event, AlertRaised):
         return f"{domain}: {event.level.value} {event.symbol} {event.message}"
     assert isinstance(event, RuleEvent)
@@ -96,48 +104,50 @@ class Given:
     """A history of commands, each decided on what the ones before it made."""
 
     def __init__(self, commands: Sequence[Command]) -> None:
-        self.state: State = Absent()
-        self.happenings: list[Happening] = []
+        self.state: State = AbsentRuleState()
+        self.new_events: list[NewEvent] = []
         for command in commands:
             self.decide(command)
 
-    def decide(self, command: Command) -> list[Happening]:
-        happened = list(RULES.decide(self.state, command))
+    def decide(self, command: Command) -> list[NewEvent]:
+        happened = list(RULE_DECIDER.decide(self.state, command))
         for happening in happened:
             if happening.subject.domain == "rules":
-                self.state = RULES.evolve(self.state, happening.event)
-        self.happenings += happened
+                self.state = RULE_DECIDER.evolve(self.state, happening.event)
+        self.new_events += happened
         return happened
 
     def when(self, command: Command) -> "When":
         return When(self, command)
 
     def alerts(self) -> list[AlertRaised]:
-        return [one.event for one in self.happenings if isinstance(one.event, AlertRaised)]
+        return [one.event for one in self.new_events if isinstance(one.event, AlertRaised)]
 
 
 class When:
-    def __init__(self, given_: Given, command: Command) -> None:
-        self._given = given_
+    def __init__(self, history: Given, command: Command) -> None:
+        self._history = history
         self._command = command
 
     def then(self, *lines: str) -> Given:
-        assert [said(happening) for happening in self._given.decide(self._command)] == [*lines]
-        return self._given
+        assert [describe_event(happening) for happening in self._history.decide(self._command)] == [
+            *lines
+        ]
+        return self._history
 
-    def then_refused(self, code: str, path: str | None = None, *, saying: str = "") -> None:
-        with pytest.raises(Refusal) as refused:
-            self._given.decide(self._command)
+    def then_rejected(self, code: str, path: str | None = None, *, message: str = "") -> None:
+        with pytest.raises(CommandRejected) as refused:
+            self._history.decide(self._command)
         refusal = refused.value
         assert (refusal.code, refusal.path) == (code, path)
-        assert saying in refusal.message
+        assert message in refusal.message
 
 
 def given(*commands: Command) -> Given:
     return Given(commands)
 
 
-def quote(price: str | Decimal, second: float = 0, symbol: str = "IBM") -> PriceUpdated:
+def make_quote(price: str | Decimal, second: float = 0, symbol: str = "IBM") -> PriceUpdated:
     value = Decimal(price)
     return PriceUpdated(
         symbol=symbol,
@@ -153,19 +163,19 @@ def quote(price: str | Decimal, second: float = 0, symbol: str = "IBM") -> Price
     )
 
 
-def armed(
+def make_armed_rule(
     id: str,  # noqa: A002
     kind: RuleKind,
     *,
     price: str | Decimal | None = None,
     percent: str | Decimal | None = None,
-    window: int | None = None,
+    window_seconds: int | None = None,
     symbol: str | None = "IBM",
     second: float = 0,
     arming: str | None = None,
     sequence: int = 1,
     user: str = USER,
-) -> Armed:
+) -> ArmedRule:
     rule = AlertRule(
         rule_id=id,
         kind=kind,
@@ -173,19 +183,19 @@ def armed(
         symbol=symbol,
         price=None if price is None else Decimal(price),
         percent=None if percent is None else Decimal(percent),
-        window_seconds=window,
+        window_seconds=window_seconds,
         armed=True,
         timestamp=at(second),
     )
-    return Armed(user, rule, arming or f"{id}-arming", sequence, "correlation")
+    return ArmedRule(user, rule, arming or f"{id}-arming", sequence, "correlation")
 
 
-def order(
+def make_order(
     status: OrderStatus = OrderStatus.NEW,
     *,
     id: str = "o",  # noqa: A002
     symbol: str = "IBM",
-    filled: str = "0",
+    filled_qty: str = "0",
     reason: str | None = None,
     side: Side = Side.BUY,
     second: float = 0,
@@ -199,30 +209,30 @@ def order(
         qty=Decimal("1000"),
         limit_price=None,
         status=status,
-        filled_qty=Decimal(filled),
-        filled_avg_price=Decimal("100.25") if filled != "0" else None,
+        filled_qty=Decimal(filled_qty),
+        filled_avg_price=Decimal("100.25") if filled_qty != "0" else None,
         strategy_id=None,
         reason=reason,
         timestamp=at(second),
     )
 
 
-def rejected(reason: str = "too dear", **more: str) -> OrderRejected:
+def order_rejected(reason: str = "too dear", **order_fields: str) -> OrderRejected:
     return OrderRejected(
-        order=order(OrderStatus.REJECTED, reason=reason, **more),  # type: ignore[arg-type]
+        order=make_order(OrderStatus.REJECTED, reason=reason, **order_fields),  # type: ignore[arg-type]
         command_id="reject",
     )
 
 
-def failed(reason: str = "venue down") -> OrderFailed:
+def order_failed(reason: str = "venue down") -> OrderFailed:
     return OrderFailed(
-        order=order(OrderStatus.FAILED, filled="3", reason=reason), command_id="fail"
+        order=make_order(OrderStatus.FAILED, filled_qty="3", reason=reason), command_id="fail"
     )
 
 
-def filled(status: OrderStatus = OrderStatus.FILLED, side: Side = Side.BUY) -> OrderFilled:
+def order_filled(status: OrderStatus = OrderStatus.FILLED, side: Side = Side.BUY) -> OrderFilled:
     return OrderFilled(
-        order=order(status, filled="1000", side=side),
+        order=make_order(status, filled_qty="1000", side=side),
         command_id="fill",
         trade_id="t",
         qty=Decimal(1),
@@ -230,28 +240,28 @@ def filled(status: OrderStatus = OrderStatus.FILLED, side: Side = Side.BUY) -> O
     )
 
 
-def golden(tag: str) -> Event:
+def load_golden_event(tag: str) -> Event:
     """The event of that tag as the catalogue's tests have it."""
-    return CATALOGUE.decode(tag, (GOLDEN / f"{tag}.json").read_bytes())
+    return CATALOGUE.decode(tag, (GOLDEN_FOLDER / f"{tag}.json").read_bytes())
 
 
 def strategy_failed(details: str = "division by zero", name: str = "Reverter") -> StrategyFailed:
-    event = golden("strategy.failed.v1")
+    event = load_golden_event("strategy.failed.v1")
     assert isinstance(event, StrategyFailed)
-    of = replace(event.strategy, name=name, symbol="SPY", timestamp=START)
+    of = replace(event.strategy, name=name, symbol="SPY", timestamp=START_TIME)
     return replace(event, strategy=of, details=details)
 
 
-def stop_loss() -> StopLossTriggered:
-    event = golden("strategy.stop_loss_triggered.v1")
+def stop_loss_triggered() -> StopLossTriggered:
+    event = load_golden_event("strategy.stop_loss_triggered.v1")
     assert isinstance(event, StopLossTriggered)
-    of = replace(event.strategy, name="Reverter", symbol="SPY", timestamp=START)
+    of = replace(event.strategy, name="Reverter", symbol="SPY", timestamp=START_TIME)
     return replace(
         event, strategy=of, trigger_price=Decimal(95), current_price=Decimal("94.5"), order_id="o"
     )
 
 
-def told(event: Event) -> str:
+def describe_notification(event: Event) -> str:
     """A notification in a line."""
     assert isinstance(event, NotificationCreated)
     notification = event.notification

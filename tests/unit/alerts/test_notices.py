@@ -8,19 +8,24 @@ from hypothesis import given as examples
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from services.alerts.domain.figures import exact, plain, spelled
+from services.alerts.domain.figures import format_decimal, normalize, validate_positive_decimal
 from services.alerts.domain.notices import (
-    MAX_MESSAGE,
-    MAX_PAYLOAD,
-    MAX_TITLE,
-    NOTIFICATIONS,
-    Notify,
-    Told,
-    Untold,
-    within,
+    MAX_MESSAGE_BYTES,
+    MAX_PAYLOAD_BYTES,
+    MAX_TITLE_BYTES,
+    NOTIFICATION_DECIDER,
+    AbsentNotificationState,
+    CreatedNotificationState,
+    CreateNotificationCommand,
+    truncate_to_json_bytes,
 )
-from services.alerts.domain.telling import Notice
-from services.alerts.domain.wording import NOTICES, OCCASIONS, notice, occasion
+from services.alerts.domain.telling import NotificationContent
+from services.alerts.domain.wording import (
+    NOTIFIED_EVENT_TYPES,
+    RULE_KIND_BY_EVENT_TYPE,
+    to_notification_content,
+    to_trigger_candidate,
+)
 from tapewire.events import (
     CATALOGUE,
     CODEC,
@@ -34,39 +39,45 @@ from tapewire.events import (
     Side,
     StrategyReport,
 )
-from tapewire.log import Happening, Refusal
+from tapewire.log import CommandRejected, NewEvent
 from tests.unit.alerts.spec import (
-    GOLDEN,
-    START,
+    GOLDEN_FOLDER,
+    START_TIME,
     USER,
-    failed,
-    filled,
-    golden,
-    rejected,
-    stop_loss,
+    describe_notification,
+    load_golden_event,
+    order_failed,
+    order_filled,
+    order_rejected,
+    stop_loss_triggered,
     strategy_failed,
-    told,
 )
 
 
 def alert(level: AlertLevel, symbol: str | None = "IBM") -> AlertRaised:
     return AlertRaised(
-        alert_id="a", level=level, message="it is", symbol=symbol, rule_id="r", timestamp=START
+        alert_id="a", level=level, message="it is", symbol=symbol, rule_id="r", timestamp=START_TIME
     )
 
 
-def happens(event: Event) -> Sequence[Happening]:
-    found = notice(event)
+def notify_about(event: Event) -> Sequence[NewEvent]:
+    found = to_notification_content(event)
     assert found is not None
-    return NOTIFICATIONS.decide(Untold(), Notify(id="cause", user=USER, notice=found))
+    return NOTIFICATION_DECIDER.decide(
+        AbsentNotificationState(), CreateNotificationCommand(id="cause", user=USER, content=found)
+    )
 
 
-TOLD = [
-    (filled(), "order_filled: Order filled", "Bought 1000 IBM at 100.25"),
-    (filled(side=Side.SELL), "order_filled: Order filled", "Sold 1000 IBM at 100.25"),
-    (rejected(""), "order_rejected: Order rejected", "The order to buy 1000 IBM was rejected"),
+NOTIFIED_CASES = [
+    (order_filled(), "order_filled: Order filled", "Bought 1000 IBM at 100.25"),
+    (order_filled(side=Side.SELL), "order_filled: Order filled", "Sold 1000 IBM at 100.25"),
     (
-        failed(),
+        order_rejected(""),
+        "order_rejected: Order rejected",
+        "The order to buy 1000 IBM was rejected",
+    ),
+    (
+        order_failed(),
         "order_failed: Order failed",
         "The order to buy 1000 IBM failed after 3 were filled: venue down",
     ),
@@ -76,7 +87,7 @@ TOLD = [
         "Reverter (SPY) stopped: no price",
     ),
     (
-        stop_loss(),
+        stop_loss_triggered(),
         "stop_loss: Stop-loss triggered",
         "Stop-loss of Reverter: SPY is at 94.5, the stop at 95",
     ),
@@ -86,15 +97,15 @@ TOLD = [
 ]
 
 
-@pytest.mark.parametrize(("event", "title", "message"), TOLD)
+@pytest.mark.parametrize(("event", "title", "message"), NOTIFIED_CASES)
 def test_plain_words(event: Event, title: str, message: str) -> None:
-    [happening] = happens(event)
-    assert told(happening.event) == f"{title}: {message}"
+    [happening] = notify_about(event)
+    assert describe_notification(happening.event) == f"{title}: {message}"
     assert happening.subject.domain == "notifications"
 
 
 def test_payloads_are_for_programs() -> None:
-    [happening] = happens(filled())
+    [happening] = notify_about(order_filled())
     assert isinstance(happening.event, NotificationCreated)
     assert CODEC.encode(happening.event.notification.payload) == (
         b'{"orderId":"o","symbol":"IBM","side":"buy","qty":1000,"filledQty":1000,'
@@ -102,7 +113,7 @@ def test_payloads_are_for_programs() -> None:
     )
 
 
-REPORTED = [
+REPORTED_CASES = [
     ("report.order_rejected.v1", "order_rejected: Order rejected",
      "The order of momentum-desk to buy 51 BRK.B was rejected: outside trading hours"),
     ("report.order_failed.v1", "order_failed: Order failed",
@@ -115,57 +126,63 @@ REPORTED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("tag", "title", "message"), REPORTED)
+@pytest.mark.parametrize(("tag", "title", "message"), REPORTED_CASES)
 def test_what_other_programs_report_is_told_with_its_source(
     tag: str, title: str, message: str
 ) -> None:
-    [happening] = happens(golden(tag))
-    assert told(happening.event) == f"{title}: {message}"
+    [happening] = notify_about(load_golden_event(tag))
+    assert describe_notification(happening.event) == f"{title}: {message}"
     assert isinstance(happening.event, NotificationCreated)
     assert happening.event.notification.payload["source"] == "momentum-desk"
 
 
 def test_an_order_of_another_program_is_told_of_when_all_of_it_is_executed() -> None:
-    event = golden("report.order_executed.v1")
+    event = load_golden_event("report.order_executed.v1")
     assert isinstance(event, OrderReport)
-    assert notice(event) is None
+    assert to_notification_content(event) is None
     whole = replace(event, order=replace(event.order, status=OrderStatus.FILLED))
-    [happening] = happens(whole)
-    assert told(happening.event) == (
+    [happening] = notify_about(whole)
+    assert describe_notification(happening.event) == (
         "order_filled: Order filled: Bought 25.5 BRK.B at 512.46 (momentum-desk)"
     )
 
 
 def test_what_is_reported_of_no_symbol_is_an_occasion_for_rules_on_any() -> None:
-    event = golden("report.strategy_failed.v1")
+    event = load_golden_event("report.strategy_failed.v1")
     assert isinstance(event, StrategyReport)
-    found = occasion(replace(event, strategy=replace(event.strategy, symbol=None, name=None)))
+    found = to_trigger_candidate(
+        replace(event, strategy=replace(event.strategy, symbol=None, name=None))
+    )
     assert found is not None
     assert (found.kind, found.symbol) == (RuleKind.STRATEGY_ERROR, None)
     assert found.message == "mom-7 (momentum-desk) stopped: no heartbeat from the venue for 30 s"
 
 
 def test_an_order_is_told_of_when_it_is_filled_to_the_end() -> None:
-    assert notice(filled(OrderStatus.PARTIALLY_FILLED)) is None
+    assert to_notification_content(order_filled(OrderStatus.PARTIALLY_FILLED)) is None
 
 
 @pytest.mark.parametrize(
-    "tag", [file.stem for file in GOLDEN.glob("*.json") if not file.stem.endswith(".becomes")]
+    "tag",
+    [file.stem for file in GOLDEN_FOLDER.glob("*.json") if not file.stem.endswith(".becomes")],
 )
 def test_events_that_are_named_are_told_of_and_no_others(tag: str) -> None:
-    event = golden(tag)
+    event = load_golden_event(tag)
     if tag not in ("order.filled.v1", "report.order_executed.v1"):
-        assert (notice(event) is not None) == (type(event) in NOTICES)
-    assert (occasion(event) is not None) == (type(event) in OCCASIONS)
-    assert CATALOGUE.struct(tag) is type(event)
+        assert (to_notification_content(event) is not None) == (type(event) in NOTIFIED_EVENT_TYPES)
+    assert (to_trigger_candidate(event) is not None) == (type(event) in RULE_KIND_BY_EVENT_TYPE)
+    assert CATALOGUE.struct_for_tag(tag) is type(event)
 
 
 def test_what_was_told_is_not_told_again() -> None:
-    [happening] = happens(filled())
-    assert NOTIFICATIONS.evolve(Untold(), happening.event) == Told()
-    again = Notify(id="cause", user=USER, notice=Notice(
-        type="x", title="x", message="x", payload={}, at=START))  # fmt: skip
-    assert NOTIFICATIONS.decide(Told(), again) == []
+    [happening] = notify_about(order_filled())
+    assert (
+        NOTIFICATION_DECIDER.evolve(AbsentNotificationState(), happening.event)
+        == CreatedNotificationState()
+    )
+    again = CreateNotificationCommand(id="cause", user=USER, content=NotificationContent(
+        type="x", title="x", message="x", payload={}, at=START_TIME))  # fmt: skip
+    assert NOTIFICATION_DECIDER.decide(CreatedNotificationState(), again) == []
 
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=2000)
@@ -173,24 +190,28 @@ TEXTS = st.text(st.characters(codec="utf-8"), max_size=2000)
 
 @examples(TEXTS, TEXTS, st.sampled_from(["rejected", "strategy"]))
 def test_whatever_others_write_fits(one: str, other: str, which: str) -> None:
-    event: Event = strategy_failed(one, other) if which == "strategy" else rejected(one)
-    [happening] = happens(event)
+    event: Event = strategy_failed(one, other) if which == "strategy" else order_rejected(one)
+    [happening] = notify_about(event)
     assert isinstance(happening.event, NotificationCreated)
     notification = happening.event.notification
-    assert len(CODEC.encode(notification.title)) - 2 <= MAX_TITLE
-    assert len(CODEC.encode(notification.message)) - 2 <= MAX_MESSAGE
+    assert len(CODEC.encode(notification.title)) - 2 <= MAX_TITLE_BYTES
+    assert len(CODEC.encode(notification.message)) - 2 <= MAX_MESSAGE_BYTES
 
 
 @examples(TEXTS, st.integers(3, 600))
 def test_a_cut_text_is_the_beginning_and_says_so(text: str, most: int) -> None:
-    cut = within(text, most)
+    cut = truncate_to_json_bytes(text, most)
     assert len(CODEC.encode(cut)) - 2 <= most
     assert cut == text or (text.startswith(cut[:-1]) and cut.endswith("…"))
 
 
 def test_a_monstrous_payload_is_left_out_rather_than_the_notification() -> None:
-    huge = Notice(type="x", title="x", message="x", payload={"x": "y" * MAX_PAYLOAD}, at=START)
-    [happening] = NOTIFICATIONS.decide(Untold(), Notify(id="c", user=USER, notice=huge))
+    huge = NotificationContent(
+        type="x", title="x", message="x", payload={"x": "y" * MAX_PAYLOAD_BYTES}, at=START_TIME
+    )
+    [happening] = NOTIFICATION_DECIDER.decide(
+        AbsentNotificationState(), CreateNotificationCommand(id="c", user=USER, content=huge)
+    )
     assert isinstance(happening.event, NotificationCreated)
     assert happening.event.notification.payload == {}
 
@@ -202,16 +223,20 @@ def test_a_monstrous_payload_is_left_out_rather_than_the_notification() -> None:
      ("1E-999999", "1E-999999")],
 )  # fmt: skip
 def test_numbers_are_spelled_for_people(number: str, text: str) -> None:
-    assert spelled(Decimal(number)) == text
+    assert format_decimal(Decimal(number)) == text
 
 
 @examples(st.decimals("0.000001", 1000, places=6))
 def test_exact_changes_no_number(number: Decimal) -> None:
-    assert exact("x", number, most=Decimal(1000), places=6) == number == plain(number)
+    assert (
+        validate_positive_decimal("x", number, maximum=Decimal(1000), places=6)
+        == number
+        == normalize(number)
+    )
 
 
 @pytest.mark.parametrize("number", ["NaN", "sNaN", "-Infinity", "0", "-1", "1001", "0.0000001"])
 def test_exact_refuses_what_is_out_of_bounds(number: str) -> None:
-    with pytest.raises(Refusal) as refusal:
-        exact("x", Decimal(number), most=Decimal(1000), places=6)
+    with pytest.raises(CommandRejected) as refusal:
+        validate_positive_decimal("x", Decimal(number), maximum=Decimal(1000), places=6)
     assert refusal.value.path == "x"

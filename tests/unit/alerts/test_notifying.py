@@ -6,84 +6,96 @@ from collections.abc import Sequence
 
 import pytest
 
-from services.alerts.domain.notices import Notify, notification_id, subject
-from services.alerts.domain.telling import Notice
-from services.alerts.notifying import ASKED_AT_ONCE, Notifications, Telling
+from services.alerts.domain.notices import (
+    CreateNotificationCommand,
+    derive_notification_id,
+    notification_subject,
+)
+from services.alerts.domain.telling import NotificationContent
+from services.alerts.notifying import (
+    MAX_SUBJECTS_PER_QUERY,
+    NotificationWriter,
+    PendingNotification,
+)
 from tapewire.events import NotificationCreated
-from tapewire.log import Draft, EventLog, LogError, Recorded
-from tapewire.log.memory import Faults, MemoryLog, MemoryServer
+from tapewire.log import EventDraft, EventLog, LogError, RecordedEvent
+from tapewire.log.memory import Faults, MemoryEventLog, MemoryServer
 from tests.unit.alerts.spec import at
 from tests.unit.orders import virtual
 
-MANY = 2 * ASKED_AT_ONCE + 100
+NOTIFICATION_COUNT = 2 * MAX_SUBJECTS_PER_QUERY + 100
 
 
-def telling(number: int, id_: str = "") -> Telling:
+def make_pending(number: int, id_: str = "") -> PendingNotification:
     title = str(number)
-    notice = Notice(type="test", title=title, message="", payload={}, at=at(number))
-    command = Notify(id=id_ or f"cause-{number}", user=f"user-{number % 7}", notice=notice)
-    return Telling(command, "correlation", "traceparent")
+    notice = NotificationContent(type="test", title=title, message="", payload={}, at=at(number))
+    command = CreateNotificationCommand(
+        id=id_ or f"cause-{number}", user=f"user-{number % 7}", content=notice
+    )
+    return PendingNotification(command, "correlation", "traceparent")
 
 
-TELLINGS = [telling(number) for number in range(MANY)]
+PENDING = [make_pending(number) for number in range(NOTIFICATION_COUNT)]
 
 
-async def told(log: EventLog) -> list[Recorded]:
-    events: list[Recorded] = []
+async def read_notifications(log: EventLog) -> list[RecordedEvent]:
+    events: list[RecordedEvent] = []
     more = True
     while more:
         page = await log.page("ev.>", after=events[-1].sequence if events else 0)
         events += page.events
-        more = page.more
+        more = page.has_more
     return events
 
 
-async def titles(log: EventLog) -> dict[str, list[str]]:
+async def read_titles_by_user(log: EventLog) -> dict[str, list[str]]:
     """What each user was told, in order."""
     found: dict[str, list[str]] = {}
-    for recorded in await told(log):
+    for recorded in await read_notifications(log):
         if isinstance(recorded.event, NotificationCreated):
-            found.setdefault(recorded.place.owner, []).append(recorded.event.notification.title)
+            found.setdefault(recorded.event_subject.owner, []).append(
+                recorded.event.notification.title
+            )
     return found
 
 
-def of_each(tellings: Sequence[Telling]) -> dict[str, list[str]]:
+def titles_by_user(tellings: Sequence[PendingNotification]) -> dict[str, list[str]]:
     """What each user should be told."""
     wanted: dict[str, list[str]] = {}
     for one in tellings:
-        wanted.setdefault(one.command.user, []).append(one.command.notice.title)
+        wanted.setdefault(one.command.user, []).append(one.command.content.title)
     return wanted
 
 
-class Counting(MemoryLog):
+class CountingLog(MemoryEventLog):
     """Counts what it is asked."""
 
     def __init__(self, server: MemoryServer) -> None:
         super().__init__(server)
         self.appends = self.questions = 0
 
-    async def append(self, drafts: Sequence[Draft]) -> int:
+    async def append(self, drafts: Sequence[EventDraft]) -> int:
         self.appends += 1
         return await super().append(drafts)
 
-    async def newest(self, subjects: Sequence[str]) -> list[Recorded]:
+    async def last_events(self, subjects: Sequence[str]) -> list[RecordedEvent]:
         self.questions += 1
-        return await super().newest(subjects)
+        return await super().last_events(subjects)
 
 
 def test_what_nobody_was_told_is_told_in_order_and_with_what_caused_it() -> None:
     async def story() -> None:
-        log = Counting(MemoryServer())
-        assert await Notifications(log).tell(TELLINGS) == 0
-        assert await titles(log) == of_each(TELLINGS)
-        assert (log.appends, log.questions) == (MANY, 0)
-        stored = {recorded.subject: recorded for recorded in await told(log)}
-        for one in TELLINGS:
+        log = CountingLog(MemoryServer())
+        assert await NotificationWriter(log).write_notifications(PENDING) == 0
+        assert await read_titles_by_user(log) == titles_by_user(PENDING)
+        assert (log.appends, log.questions) == (NOTIFICATION_COUNT, 0)
+        stored = {recorded.subject: recorded for recorded in await read_notifications(log)}
+        for one in PENDING:
             command = one.command
-            recorded = stored[str(subject(command))]
-            meta = recorded.meta
-            assert recorded.place == subject(command)
-            assert recorded.place.entity == notification_id(command)
+            recorded = stored[str(notification_subject(command))]
+            meta = recorded.metadata
+            assert recorded.event_subject == notification_subject(command)
+            assert recorded.event_subject.entity == derive_notification_id(command)
             assert (meta.id, meta.causation) == (f"{command.id}.0.0", command.id)
             assert (meta.correlation, meta.traceparent) == ("correlation", "traceparent")
 
@@ -92,14 +104,16 @@ def test_what_nobody_was_told_is_told_in_order_and_with_what_caused_it() -> None
 
 def test_what_is_there_is_told_no_more_and_the_rest_keeps_its_order() -> None:
     async def story(seed: int) -> None:
-        log, chance = Counting(MemoryServer()), random.Random(seed)
-        before = [one for one in TELLINGS if chance.random() < seed / 4]
-        await Notifications(log).tell(before)
+        log, chance = CountingLog(MemoryServer()), random.Random(seed)
+        before = [one for one in PENDING if chance.random() < seed / 4]
+        await NotificationWriter(log).write_notifications(before)
         log.appends = 0
         doubtful = seed % 2 == 0
-        assert await Notifications(log).tell(TELLINGS, doubtful=doubtful) == len(before)
-        rest = [one for one in TELLINGS if one not in before]
-        assert await titles(log) == of_each([*before, *rest])
+        assert await NotificationWriter(log).write_notifications(
+            PENDING, check_existing=doubtful
+        ) == len(before)
+        rest = [one for one in PENDING if one not in before]
+        assert await read_titles_by_user(log) == titles_by_user([*before, *rest])
         assert log.questions == 3
         if doubtful:
             assert log.appends == len(rest)
@@ -112,23 +126,23 @@ def test_what_is_refused_for_a_reason_of_its_own_holds_up_no_other_user() -> Non
     """Two causes of one name, of two users: the log takes the second for the first."""
 
     async def story() -> None:
-        log = MemoryLog(MemoryServer())
-        await Notifications(log).tell(TELLINGS[:5])
-        twice = [*TELLINGS[:5], telling(5, id_="cause-3"), *TELLINGS[6:20]]
+        log = MemoryEventLog(MemoryServer())
+        await NotificationWriter(log).write_notifications(PENDING[:5])
+        twice = [*PENDING[:5], make_pending(5, id_="cause-3"), *PENDING[6:20]]
         with pytest.raises(LogError, match="3 notifications were refused 8 times"):
-            await Notifications(log).tell(twice)
-        others = [one for one in TELLINGS[:20] if one.command.user != telling(5).command.user]
-        assert await titles(log) == of_each(others)
+            await NotificationWriter(log).write_notifications(twice)
+        others = [one for one in PENDING[:20] if one.command.user != make_pending(5).command.user]
+        assert await read_titles_by_user(log) == titles_by_user(others)
 
     virtual.run(story())
 
 
 def test_two_that_tell_the_same_over_rough_connections_tell_each_once() -> None:
-    async def insist(log: MemoryLog, chance: random.Random) -> None:
+    async def insist(log: MemoryEventLog, chance: random.Random) -> None:
         doubtful = chance.random() < 0.5
         while True:
             try:
-                await Notifications(log).tell(TELLINGS, doubtful=doubtful)
+                await NotificationWriter(log).write_notifications(PENDING, check_existing=doubtful)
             except LogError:
                 await asyncio.sleep(0.1)
             else:
@@ -136,9 +150,9 @@ def test_two_that_tell_the_same_over_rough_connections_tell_each_once() -> None:
 
     async def story(seed: int) -> None:
         server, chance = MemoryServer(), random.Random(seed)
-        logs = [MemoryLog(server, Faults.rough(seed + number)) for number in range(2)]
+        logs = [MemoryEventLog(server, Faults.rough(seed + number)) for number in range(2)]
         await asyncio.gather(*[insist(log, chance) for log in logs])
-        assert await titles(MemoryLog(server)) == of_each(TELLINGS)
+        assert await read_titles_by_user(MemoryEventLog(server)) == titles_by_user(PENDING)
 
     for seed in range(0, 20, 2):
         virtual.run(story(seed))

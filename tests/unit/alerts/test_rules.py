@@ -4,38 +4,52 @@ import pytest
 from hypothesis import given as examples
 from hypothesis import strategies as st
 
-from services.alerts.domain.commands import Command, checked
-from services.alerts.domain.rules import RULES, Kept, alert_id, rule_id
+from services.alerts.domain.commands import Command, validate_create_rule
+from services.alerts.domain.rules import (
+    RULE_DECIDER,
+    ExistingRuleState,
+    derive_alert_id,
+    derive_rule_id,
+)
 from tapewire.events import CODEC, RuleKind
-from tapewire.log import Refusal
-from tests.unit.alerts.spec import Given, above, arm, at, create, delete, given, trigger
+from tapewire.log import CommandRejected
+from tests.unit.alerts.spec import (
+    Given,
+    arm,
+    at,
+    create,
+    create_price_above,
+    delete,
+    given,
+    trigger,
+)
 
 ALERT = "alerts: warning IBM it is"
 
 
 def test_a_rule_is_made_armed() -> None:
-    given().when(above()).then("rules: created armed")
+    given().when(create_price_above()).then("rules: created armed")
 
 
 def test_the_same_creation_again_changes_nothing() -> None:
-    given(above()).when(above()).then()
-    given(above(), delete()).when(above()).then()
+    given(create_price_above()).when(create_price_above()).then()
+    given(create_price_above(), delete()).when(create_price_above()).then()
 
 
 def test_what_comes_to_pass_triggers_the_rule_and_raises_an_alert() -> None:
-    rule = given(above()).when(trigger()).then("rules: triggered unarmed", ALERT)
+    rule = given(create_price_above()).when(trigger()).then("rules: triggered unarmed", ALERT)
     [alert] = rule.alerts()
     assert (alert.rule_id, alert.timestamp) == ("r", at(5))
-    assert alert.alert_id == alert_id("r", "c")
+    assert alert.alert_id == derive_alert_id("r", "c")
 
 
 def test_once_an_arming() -> None:
-    given(above(), trigger()).when(trigger()).then()
-    given(above(), trigger()).when(trigger(id="another judge")).then()
+    given(create_price_above(), trigger()).when(trigger()).then()
+    given(create_price_above(), trigger()).when(trigger(id="another judge")).then()
 
 
 def test_armed_again_it_raises_another_alert() -> None:
-    rule = given(above(), trigger()).when(arm()).then("rules: armed armed")
+    rule = given(create_price_above(), trigger()).when(arm()).then("rules: armed armed")
     rule.when(trigger(arming="a", id="t2")).then("rules: triggered unarmed", ALERT)
     first, second = rule.alerts()
     assert first.alert_id != second.alert_id
@@ -43,37 +57,37 @@ def test_armed_again_it_raises_another_alert() -> None:
 
 def test_a_late_word_about_an_earlier_arming_is_refused() -> None:
     """Refused and not passed over: whoever remembers an older state must look again."""
-    given(above(), trigger(), arm()).when(trigger(id="late")).then_refused("conflict")
-    given(above()).when(trigger(arming="a")).then_refused("conflict")
+    given(create_price_above(), trigger(), arm()).when(trigger(id="late")).then_rejected("conflict")
+    given(create_price_above()).when(trigger(arming="a")).then_rejected("conflict")
 
 
 def test_arming_an_armed_rule_changes_nothing() -> None:
-    given(above()).when(arm()).then()
+    given(create_price_above()).when(arm()).then()
 
 
 def test_an_arming_that_is_repeated_does_not_arm_again() -> None:
-    given(above(), trigger(), arm(), trigger(arming="a", id="t2")).when(arm()).then()
+    given(create_price_above(), trigger(), arm(), trigger(arming="a", id="t2")).when(arm()).then()
 
 
 def test_a_deleted_rule_is_not_found() -> None:
-    rule = given(above()).when(delete()).then("rules: deleted unarmed")
+    rule = given(create_price_above()).when(delete()).then("rules: deleted unarmed")
     rule.when(delete()).then()
-    rule.when(delete("another")).then_refused("not_found")
-    rule.when(arm()).then_refused("not_found")
-    rule.when(trigger()).then_refused("not_found")
-    given().when(arm()).then_refused("not_found")
+    rule.when(delete("another")).then_rejected("not_found")
+    rule.when(arm()).then_rejected("not_found")
+    rule.when(trigger()).then_rejected("not_found")
+    given().when(arm()).then_rejected("not_found")
 
 
 def test_its_time_never_goes_back() -> None:
-    rule = given(above(), trigger(), arm())
+    rule = given(create_price_above(), trigger(), arm())
     rule.decide(trigger(arming="a", id="t2"))
-    assert isinstance(rule.state, Kept)
+    assert isinstance(rule.state, ExistingRuleState)
     assert rule.state.rule.timestamp == at(9)
 
 
 def test_ids_are_made_of_all_their_parts() -> None:
-    assert rule_id("a", "bc") != rule_id("ab", "c")
-    assert rule_id("a", "b") == rule_id("a", "b") != alert_id("a", "b")
+    assert derive_rule_id("a", "bc") != derive_rule_id("ab", "c")
+    assert derive_rule_id("a", "b") == derive_rule_id("a", "b") != derive_alert_id("a", "b")
 
 
 @pytest.mark.parametrize(
@@ -81,32 +95,32 @@ def test_ids_are_made_of_all_their_parts() -> None:
     [
         (create(), "price"),
         (create(RuleKind.PRICE_BELOW, symbol=None, price="1"), "symbol"),
-        (above("0"), "price"),
-        (above("-1"), "price"),
-        (above("NaN"), "price"),
-        (above("1e999999"), "price"),
-        (above("1e-999999"), "price"),
-        (above("1000000.5"), "price"),
-        (above("0.000000001"), "price"),
+        (create_price_above("0"), "price"),
+        (create_price_above("-1"), "price"),
+        (create_price_above("NaN"), "price"),
+        (create_price_above("1e999999"), "price"),
+        (create_price_above("1e-999999"), "price"),
+        (create_price_above("1000000.5"), "price"),
+        (create_price_above("0.000000001"), "price"),
         (create(price="1", percent="1"), "percent"),
-        (create(price="1", window=60), "windowSeconds"),
+        (create(price="1", window_seconds=60), "windowSeconds"),
         (create(price="1", symbol=""), "symbol"),
         (create(price="1", symbol="x" * 65), "symbol"),
         (create(price="1", symbol="I\nBM"), "symbol"),
-        (create(RuleKind.PERCENT_MOVE, window=60), "percent"),
+        (create(RuleKind.PERCENT_MOVE, window_seconds=60), "percent"),
         (create(RuleKind.PERCENT_MOVE, percent="1"), "windowSeconds"),
-        (create(RuleKind.PERCENT_MOVE, percent="1", window=60, price="1"), "price"),
-        (create(RuleKind.PERCENT_MOVE, percent="1", window=60, symbol=None), "symbol"),
-        (create(RuleKind.PERCENT_MOVE, percent="1", window=0), "windowSeconds"),
-        (create(RuleKind.PERCENT_MOVE, percent="1", window=86401), "windowSeconds"),
-        (create(RuleKind.PERCENT_MOVE, percent="1000.1", window=60), "percent"),
-        (create(RuleKind.PERCENT_MOVE, percent="0.00001", window=60), "percent"),
+        (create(RuleKind.PERCENT_MOVE, percent="1", window_seconds=60, price="1"), "price"),
+        (create(RuleKind.PERCENT_MOVE, percent="1", window_seconds=60, symbol=None), "symbol"),
+        (create(RuleKind.PERCENT_MOVE, percent="1", window_seconds=0), "windowSeconds"),
+        (create(RuleKind.PERCENT_MOVE, percent="1", window_seconds=86401), "windowSeconds"),
+        (create(RuleKind.PERCENT_MOVE, percent="1000.1", window_seconds=60), "percent"),
+        (create(RuleKind.PERCENT_MOVE, percent="0.00001", window_seconds=60), "percent"),
         (create(RuleKind.ORDER_REJECTED, price="1"), "price"),
-        (create(RuleKind.STOP_LOSS, window=1), "windowSeconds"),
+        (create(RuleKind.STOP_LOSS, window_seconds=1), "windowSeconds"),
     ],
 )
 def test_what_is_not_well_formed_is_refused_with_the_path(command: Command, path: str) -> None:
-    given().when(command).then_refused("invalid", path, saying=path)
+    given().when(command).then_rejected("invalid", path, message=path)
 
 
 @pytest.mark.parametrize("kind", [RuleKind.ORDER_REJECTED, RuleKind.STRATEGY_ERROR])
@@ -116,13 +130,13 @@ def test_rules_on_events_take_a_symbol_or_none(kind: RuleKind) -> None:
 
 
 def test_numbers_are_kept_in_their_plainest_digits() -> None:
-    assert str(checked(above("1E+3")).price) == "1000"
-    move = checked(create(RuleKind.PERCENT_MOVE, percent="0.50", window=86400))
+    assert str(validate_create_rule(create_price_above("1E+3")).price) == "1000"
+    move = validate_create_rule(create(RuleKind.PERCENT_MOVE, percent="0.50", window_seconds=86400))
     assert str(move.percent) == "0.5"
 
 
 COMMANDS: dict[str, Command] = {
-    "create": above(),
+    "create": create_price_above(),
     "delete": delete(),
     **{f"arm {n}": arm(f"a{n}") for n in range(3)},
     **{
@@ -133,31 +147,31 @@ COMMANDS: dict[str, Command] = {
 }
 
 
-def play(names: list[str]) -> Given:
-    rule = given(above())
+def decide_by_names(names: list[str]) -> Given:
+    rule = given(create_price_above())
     for name in names:
         try:
             rule.decide(COMMANDS[name])
-        except Refusal:
+        except CommandRejected:
             continue
     return rule
 
 
 @examples(st.lists(st.sampled_from(sorted(COMMANDS)), max_size=60))
 def test_however_often_and_whoever_judges_an_arming_raises_one_alert(names: list[str]) -> None:
-    rule = play(names)
+    rule = decide_by_names(names)
     ids = [alert.alert_id for alert in rule.alerts()]
     assert len(ids) == len(set(ids))
-    armings = 1 + sum(type(one.event).__name__ == "RuleArmed" for one in rule.happenings)
+    armings = 1 + sum(type(one.event).__name__ == "RuleArmed" for one in rule.new_events)
     assert armings - 1 <= len(ids) <= armings
 
 
 @examples(st.lists(st.sampled_from(sorted(COMMANDS)), max_size=60))
 def test_a_fold_of_what_happened_is_the_state(names: list[str]) -> None:
-    rule = play(names)
+    rule = decide_by_names(names)
     again = Given([])
-    for happening in rule.happenings:
+    for happening in rule.new_events:
         if happening.subject.domain == "rules":
             event = CODEC.decode(CODEC.encode(happening.event), type(happening.event))
-            again.state = RULES.evolve(again.state, event)
+            again.state = RULE_DECIDER.evolve(again.state, event)
     assert again.state == rule.state

@@ -10,75 +10,87 @@ from tapewire.events import AlertLevel, Event, RuleKind
 from tapewire.log import Unavailable
 from tapewire.log.memory import MemoryServer
 from tapewire.runtime.contracts.alerts import ArmRule, DeleteRule, ListAlerts, ListRules
-from tests.unit.alerts.house import Process, World, context, play, refused, wants
+from tests.unit.alerts.house import (
+    AlertsEnvironment,
+    AlertsProcess,
+    await_rejection,
+    create_rule_request,
+    make_context,
+    run_scenario,
+)
 from tests.unit.alerts.spec import (
     USER,
-    failed,
-    filled,
-    rejected,
-    stop_loss,
+    order_failed,
+    order_filled,
+    order_rejected,
+    stop_loss_triggered,
     strategy_failed,
 )
 from tests.unit.orders import virtual
 
 
-async def list_rules(process: Process, user: str = USER) -> list[str]:
-    reply = await process.service.rules(ListRules(user_id=user), context())
+async def list_rules(process: AlertsProcess, user: str = USER) -> list[str]:
+    reply = await process.service.list_rules(ListRules(user_id=user), make_context())
     return [rule.rule_id for rule in reply.rules]
 
 
 def test_a_rule_is_made_listed_triggered_armed_again_and_deleted() -> None:
-    async def story(process: Process, world: World) -> None:
-        rule = await process.create(wants(price="105"))
+    async def story(process: AlertsProcess, world: AlertsEnvironment) -> None:
+        rule = await process.create_rule(create_rule_request(price="105"))
         assert (rule.armed, rule.level, rule.price) == (True, AlertLevel.INFO, Decimal(105))
         assert await list_rules(process) == [rule.rule_id]
-        await world.quotes("106")
-        await world.quotes("107")
-        seen = await world.sees("a triggered rule", lambda seen: seen.alerts)
+        await world.publish_price("106")
+        await world.publish_price("107")
+        seen = await world.wait_for_log("a triggered rule", lambda seen: seen.alerts)
         assert [one.message for one in seen.alerts] == ["IBM is at 106, above 105"]
         assert not seen.rules[rule.rule_id].armed
-        await world.quotes("104")
-        assert (await process.arm(rule.rule_id)).armed
-        await world.quotes("108")
-        seen = await world.sees("another alert", lambda seen: len(seen.alerts) == 2)
-        reply = await process.service.list(ListAlerts(user_id=USER), context())
+        await world.publish_price("104")
+        assert (await process.arm_rule(rule.rule_id)).armed
+        await world.publish_price("108")
+        seen = await world.wait_for_log("another alert", lambda seen: len(seen.alerts) == 2)
+        reply = await process.service.list_alerts(ListAlerts(user_id=USER), make_context())
         assert [one.message for one in reply.alerts] == [
             "IBM is at 108, above 105",
             "IBM is at 106, above 105",
         ]
-        await process.delete(rule.rule_id)
+        await process.delete_rule(rule.rule_id)
         assert await list_rules(process) == []
-        assert await refused(process.arm(rule.rule_id)) == ("not_found", None)
+        assert await await_rejection(process.arm_rule(rule.rule_id)) == ("not_found", None)
 
-    play(story)
+    run_scenario(story)
 
 
 def test_a_rule_that_holds_already_is_triggered_without_another_quote() -> None:
-    async def story(process: Process, world: World) -> None:
-        await process.create(wants(price="99"))
-        await world.sees("the alert", lambda seen: seen.alerts)
+    async def story(process: AlertsProcess, world: AlertsEnvironment) -> None:
+        await process.create_rule(create_rule_request(price="99"))
+        await world.wait_for_log("the alert", lambda seen: seen.alerts)
 
-    play(story)
+    run_scenario(story)
 
 
 def test_a_creation_that_is_repeated_is_answered_as_before() -> None:
-    async def story(process: Process, _: World) -> None:
-        first = await process.create(wants(price="105"), "command")
-        assert await process.create(wants(price="105"), "command") == first
+    async def story(process: AlertsProcess, _: AlertsEnvironment) -> None:
+        first = await process.create_rule(create_rule_request(price="105"), "command")
+        assert await process.create_rule(create_rule_request(price="105"), "command") == first
         assert await list_rules(process) == [first.rule_id]
 
-    play(story)
+    run_scenario(story)
 
 
 def test_rules_are_refused_with_the_path_of_what_is_wrong() -> None:
-    async def story(process: Process, _: World) -> None:
-        assert await refused(process.create(wants())) == ("invalid", "price")
-        assert await refused(process.create(wants(price="1", symbol="XXX"))) == (
+    async def story(process: AlertsProcess, _: AlertsEnvironment) -> None:
+        assert await await_rejection(process.create_rule(create_rule_request())) == (
+            "invalid",
+            "price",
+        )
+        assert await await_rejection(
+            process.create_rule(create_rule_request(price="1", symbol="XXX"))
+        ) == (
             "invalid",
             "symbol",
         )
 
-    play(story)
+    run_scenario(story)
 
 
 def test_too_many_rules_are_refused_but_not_the_same_one_again(
@@ -86,31 +98,42 @@ def test_too_many_rules_are_refused_but_not_the_same_one_again(
 ) -> None:
     monkeypatch.setattr(serving, "RULES_A_USER", 2)
 
-    async def story(process: Process, _: World) -> None:
-        first = await process.create(wants(price="105"), "one")
-        await process.create(wants(price="105"), "two")
-        assert await refused(process.create(wants(price="105"), "three")) == ("conflict", None)
-        await process.create(wants(price="105"), "two")
-        await process.delete(first.rule_id)
-        await process.create(wants(price="105"), "three")
+    async def story(process: AlertsProcess, _: AlertsEnvironment) -> None:
+        first = await process.create_rule(create_rule_request(price="105"), "one")
+        await process.create_rule(create_rule_request(price="105"), "two")
+        assert await await_rejection(
+            process.create_rule(create_rule_request(price="105"), "three")
+        ) == ("conflict", None)
+        await process.create_rule(create_rule_request(price="105"), "two")
+        await process.delete_rule(first.rule_id)
+        await process.create_rule(create_rule_request(price="105"), "three")
 
-    play(story)
+    run_scenario(story)
 
 
 def test_other_peoples_rules_are_not_found() -> None:
-    async def story(process: Process, _: World) -> None:
-        rule = await process.create(wants(price="105"))
+    async def story(process: AlertsProcess, _: AlertsEnvironment) -> None:
+        rule = await process.create_rule(create_rule_request(price="105"))
         bob = "bob"
         assert await list_rules(process, bob) == []
         arming = ArmRule(user_id=bob, rule_id=rule.rule_id)
         deleting = DeleteRule(user_id=bob, rule_id=rule.rule_id)
-        assert await refused(process.service.arm(arming, context())) == ("not_found", None)
-        assert await refused(process.service.delete(deleting, context())) == ("not_found", None)
+        assert await await_rejection(process.service.arm_rule(arming, make_context())) == (
+            "not_found",
+            None,
+        )
+        assert await await_rejection(process.service.delete_rule(deleting, make_context())) == (
+            "not_found",
+            None,
+        )
         for strange in ("", "x" * 65):
             asked = ArmRule(user_id=USER, rule_id=strange)
-            assert await refused(process.service.arm(asked, context())) == ("not_found", None)
+            assert await await_rejection(process.service.arm_rule(asked, make_context())) == (
+                "not_found",
+                None,
+            )
 
-    play(story)
+    run_scenario(story)
 
 
 def test_an_arming_counts_although_this_process_remembers_the_rule_armed() -> None:
@@ -119,34 +142,38 @@ def test_an_arming_counts_although_this_process_remembers_the_rule_armed() -> No
 
     async def work() -> None:
         server = MemoryServer()
-        world, asked, judging = World(server), Process(server), Process(server)
-        await world.quotes("100")
-        await asked.start(lease=False)
+        world, asked, judging = (
+            AlertsEnvironment(server),
+            AlertsProcess(server),
+            AlertsProcess(server),
+        )
+        await world.publish_price("100")
+        await asked.start(holds_lease=False)
         await judging.start()
         await asyncio.sleep(10)
-        rule = await asked.create(wants(price="105"))
+        rule = await asked.create_rule(create_rule_request(price="105"))
         for number in range(1, 4):
-            await world.quotes("106")
-            await alerted(world, number)
-            await world.quotes("100")
-            assert (await asked.arm(rule.rule_id)).armed
+            await world.publish_price("106")
+            await wait_for_alerts(world, number)
+            await world.publish_price("100")
+            assert (await asked.arm_rule(rule.rule_id)).armed
         for process in (asked, judging):
-            process.check()
+            process.raise_task_errors()
             await process.kill()
 
     virtual.run(work())
 
 
-async def alerted(world: World, times: int) -> None:
-    await world.sees(f"{times} alerts", lambda seen: len(seen.alerts) == times)
+async def wait_for_alerts(world: AlertsEnvironment, times: int) -> None:
+    await world.wait_for_log(f"{times} alerts", lambda seen: len(seen.alerts) == times)
 
 
 EVENTS = [
-    (RuleKind.ORDER_REJECTED, rejected(), "orders", "IBM",
+    (RuleKind.ORDER_REJECTED, order_rejected(), "orders", "IBM",
      "The order to buy 1000 IBM was rejected: too dear"),
     (RuleKind.STRATEGY_ERROR, strategy_failed(), "strategies", "SPY",
      "Reverter (SPY) stopped: division by zero"),
-    (RuleKind.STOP_LOSS, stop_loss(), "strategies", "SPY",
+    (RuleKind.STOP_LOSS, stop_loss_triggered(), "strategies", "SPY",
      "Stop-loss of Reverter: SPY is at 94.5, the stop at 95"),
 ]  # fmt: skip
 
@@ -155,40 +182,44 @@ EVENTS = [
 def test_events_trigger_their_rules_once_until_armed_again(
     kind: RuleKind, event: Event, domain: str, symbol: str, message: str
 ) -> None:
-    async def story(process: Process, world: World) -> None:
-        await world.happens(event, domain=domain)  # before any rule
-        any_ = await process.create(wants(kind, symbol=None, level=AlertLevel.ERROR))
-        await process.create(wants(kind, symbol=symbol))
-        await process.create(wants(kind, symbol="OTHER"))
-        await process.create(wants(kind, symbol=None, user="bob"))
+    async def story(process: AlertsProcess, world: AlertsEnvironment) -> None:
+        await world.append_event(event, domain=domain)  # before any rule
+        any_ = await process.create_rule(
+            create_rule_request(kind, symbol=None, level=AlertLevel.ERROR)
+        )
+        await process.create_rule(create_rule_request(kind, symbol=symbol))
+        await process.create_rule(create_rule_request(kind, symbol="OTHER"))
+        await process.create_rule(create_rule_request(kind, symbol=None, user="bob"))
         for _ in range(3):
-            await world.happens(event, domain=domain)
-        seen = await world.sees("two alerts", lambda seen: len(seen.alerts) == 2)
+            await world.append_event(event, domain=domain)
+        seen = await world.wait_for_log("two alerts", lambda seen: len(seen.alerts) == 2)
         assert {(one.message, one.symbol) for one in seen.alerts} == {(message, symbol)}
         assert AlertLevel.ERROR in {one.level for one in seen.alerts}
-        await process.arm(any_.rule_id)
+        await process.arm_rule(any_.rule_id)
         await asyncio.sleep(10)
-        assert len((await world.tally()).alerts) == 2
-        id_ = await world.happens(event, domain=domain)
-        seen = await world.sees("a third", lambda seen: len(seen.alerts) == 3)
+        assert len((await world.read_log_summary()).alerts) == 2
+        id_ = await world.append_event(event, domain=domain)
+        seen = await world.wait_for_log("a third", lambda seen: len(seen.alerts) == 3)
         assert seen.alerts[2].rule_id == any_.rule_id
-        raised = next(one for one in seen.stored if one.event == seen.alerts[2])
-        assert raised.meta.causation == f"{id_}:{any_.rule_id}"
-        assert raised.meta.correlation == f"correlation-{id_.removeprefix('event-')}"
+        raised = next(one for one in seen.events if one.event == seen.alerts[2])
+        assert raised.metadata.causation == f"{id_}:{any_.rule_id}"
+        assert raised.metadata.correlation == f"correlation-{id_.removeprefix('event-')}"
 
-    play(story)
+    run_scenario(story)
 
 
 def test_what_happens_becomes_notifications() -> None:
-    async def story(process: Process, world: World) -> None:
-        await world.happens(filled())
-        await world.happens(rejected())
-        await world.happens(failed())
-        await world.happens(strategy_failed(), domain="strategies")
-        await world.happens(stop_loss(), domain="strategies")
-        await process.create(wants(price="99"))
-        seen = await world.sees("all notifications", lambda seen: len(seen.notifications) == 6)
-        assert set(seen.told()) == {
+    async def story(process: AlertsProcess, world: AlertsEnvironment) -> None:
+        await world.append_event(order_filled())
+        await world.append_event(order_rejected())
+        await world.append_event(order_failed())
+        await world.append_event(strategy_failed(), domain="strategies")
+        await world.append_event(stop_loss_triggered(), domain="strategies")
+        await process.create_rule(create_rule_request(price="99"))
+        seen = await world.wait_for_log(
+            "all notifications", lambda seen: len(seen.notifications) == 6
+        )
+        assert set(seen.describe_notifications()) == {
             "order_filled: Bought 1000 IBM at 100.25",
             "order_rejected: The order to buy 1000 IBM was rejected: too dear",
             "order_failed: The order to buy 1000 IBM failed after 3 were filled: venue down",
@@ -197,15 +228,15 @@ def test_what_happens_becomes_notifications() -> None:
             "alert: IBM is at 100, above 99",
         }
 
-    play(story)
+    run_scenario(story)
 
 
 def test_a_market_that_has_no_quotes_yet_is_no_reason_to_refuse() -> None:
     async def work() -> None:
-        process = await Process(MemoryServer()).start()
+        process = await AlertsProcess(MemoryServer()).start()
         with pytest.raises(Unavailable):
-            await process.service.create(wants(price="1"), context())
-        await process.service.create(wants(RuleKind.STOP_LOSS), context())
+            await process.service.create_rule(create_rule_request(price="1"), make_context())
+        await process.service.create_rule(create_rule_request(RuleKind.STOP_LOSS), make_context())
         await process.kill()
 
     virtual.run(work())

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from services.edge.gzip import Gzip
-from tests.bench.peers.crowd import delivered, quantile
-from tests.bench.peers.reader import Measure, Open, Readers, Report
+from services.edge.gzip import GzipStream
+from tests.bench.peers.crowd import delivered_event_count, latency_quantile
+from tests.bench.peers.reader import MeasureArrivals, OpenConnections, ReaderPool, ReaderReport
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n%bTransfer-Encoding: chunked\r\n\r\n"
 EVENTS = 300
@@ -52,7 +52,7 @@ class Cutting:
             peer, _ = self._listening.accept()
             peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             peer.recv(1000)
-            pack = Gzip().write if self._compressed else bytes
+            pack = GzipStream().write if self._compressed else bytes
             coding = b"Content-Encoding: gzip\r\n" if self._compressed else b""
             peer.sendall(HEAD % coding + chunk(pack(b": hi\n\n")))
             peers.append((peer, pack))
@@ -71,15 +71,20 @@ class Cutting:
 
 @pytest.mark.parametrize("compressed", [False, True])
 def test_every_event_counts_once(compressed: bool) -> None:
-    server, readers = Cutting(compressed=compressed), Readers()
+    server, readers = Cutting(compressed=compressed), ReaderPool()
     requests = ["GET / HTTP/1.1\r\n\r\n"] * READERS
-    opened = readers.do(Open(port=server.port, requests=requests, marker=": hi", wanted=1))
+    opened = readers.execute(
+        OpenConnections(port=server.port, requests=requests, marker=": hi", marker_count=1)
+    )
     report = measured(readers, server)
     readers.close()
-    assert len(opened.opened) == READERS
-    assert (delivered(report), report.events) == (EVENTS * READERS, EVENTS * READERS)
-    assert report.lost == READERS
-    assert 0 < quantile(report, 0.5) <= quantile(report, 0.99) < float("inf")
+    assert len(opened.open_seconds) == READERS
+    assert (delivered_event_count(report), report.event_count) == (
+        EVENTS * READERS,
+        EVENTS * READERS,
+    )
+    assert report.lost_connection_count == READERS
+    assert 0 < latency_quantile(report, 0.5) <= latency_quantile(report, 0.99) < float("inf")
 
 
 def measured(readers, server):
@@ -88,7 +93,7 @@ def measured(readers, server):
     clock = Clock(began=server.go, over=lambda: not readers._all)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tests.bench.peers.reader.time", clock)
-        report = readers.do(Measure(seconds=Clock.SECONDS))
+        report = readers.do(MeasureArrivals(seconds=Clock.SECONDS))
     server.close()
     return report
 
@@ -113,12 +118,14 @@ class Clock:
 
 def test_who_is_refused_is_no_reader() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        readers = Readers()
+        readers = ReaderPool()
         answer = threading.Thread(target=lambda: refuse(listening))
         answer.start()
-        order = Open(port=listening.getsockname()[1], requests=["GET / HTTP/1.1\r\n\r\n"])
+        order = OpenConnections(
+            port=listening.getsockname()[1], requests=["GET / HTTP/1.1\r\n\r\n"]
+        )
         with pytest.raises(RuntimeError, match="503"):
-            readers.do(order)
+            readers.execute(order)
         answer.join(30)
         readers.close()
 
@@ -131,17 +138,17 @@ def refuse(listening) -> None:
 
 
 def test_quantiles() -> None:
-    report = Report(steps={10: 98, 20: 1, 500: 1})
-    assert [round(quantile(report, share), 5) for share in (0.5, 0.98, 0.99, 1.0)] == [
+    report = ReaderReport(latency_histogram={10: 98, 20: 1, 500: 1})
+    assert [round(latency_quantile(report, share), 5) for share in (0.5, 0.98, 0.99, 1.0)] == [
         0.00105,
         0.00105,
         0.00205,
         0.05005,
     ]
-    assert quantile(Report(), 0.5) == float("inf")
+    assert latency_quantile(ReaderReport(), 0.5) == float("inf")
 
 
 def test_it_takes_what_gzip_makes() -> None:
     """The test's own compressor is the one that is read elsewhere by others."""
-    stream = Gzip()
+    stream = GzipStream()
     assert gzip.decompress(stream.write(event()) + stream.end()).startswith(b"event: e")

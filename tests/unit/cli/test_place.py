@@ -9,13 +9,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tapewire.cli.here import edge_url, nats_url
-from tapewire.cli.trouble import Trouble
+from tapewire.cli.here import resolve_edge_url, resolve_nats_url
+from tapewire.cli.trouble import CliError
 from tapewire.cli.up import place as place_module
-from tapewire.cli.up.place import DATA_DIR, Place, Run, running
+from tapewire.cli.up.place import DEFAULT_DATA_DIR, DataDir, RunState, find_running
 from tapewire.runtime import Settings
 
-RUN = Run(
+RUN = RunState(
     url="http://127.0.0.1:8000",
     nats_url="nats://127.0.0.1:4222",
     pid=1,
@@ -25,14 +25,14 @@ RUN = Run(
 
 
 def test_it_is_made_for_its_owner_alone(tmp_path: Path) -> None:
-    place = Place.claim(tmp_path / "deep" / "data")
+    place = DataDir.acquire(tmp_path / "deep" / "data")
     assert place.path.stat().st_mode & 0o777 == 0o700
     place.release()
 
 
 def test_run_json_has_the_names_that_scripts_read(tmp_path: Path) -> None:
-    place = Place.claim(tmp_path)
-    place.tell(RUN)
+    place = DataDir.acquire(tmp_path)
+    place.write_run_state(RUN)
     assert json.loads((tmp_path / "run.json").read_bytes()) == {
         "url": "http://127.0.0.1:8000",
         "natsUrl": "nats://127.0.0.1:4222",
@@ -44,32 +44,32 @@ def test_run_json_has_the_names_that_scripts_read(tmp_path: Path) -> None:
 
 
 def test_a_reader_who_opened_run_json_reads_it_whole_while_it_is_rewritten(tmp_path: Path) -> None:
-    place = Place.claim(tmp_path)
-    place.tell(RUN)
+    place = DataDir.acquire(tmp_path)
+    place.write_run_state(RUN)
     with (tmp_path / "run.json").open("rb") as opened:
-        place.tell(Run(url="u", nats_url="n", pid=9, pids={}, ready=[]))
+        place.write_run_state(RunState(url="u", nats_url="n", pid=9, pids={}, ready=[]))
         assert json.load(opened)["pid"] == 1
     assert json.loads((tmp_path / "run.json").read_bytes())["pid"] == 9
     place.release()
 
 
 def test_run_json_is_gone_after_the_run_and_an_old_one_at_the_next(tmp_path: Path) -> None:
-    place = Place.claim(tmp_path)
-    place.tell(RUN)
+    place = DataDir.acquire(tmp_path)
+    place.write_run_state(RUN)
     place.release()
     assert not (tmp_path / "run.json").exists()
     (tmp_path / "run.json").write_text("of a run that was killed")
-    place = Place.claim(tmp_path)
+    place = DataDir.acquire(tmp_path)
     assert not (tmp_path / "run.json").exists()
     place.release()
 
 
 def test_a_second_claim_is_refused_and_names_the_first(tmp_path: Path) -> None:
-    place = Place.claim(tmp_path)
-    with pytest.raises(Trouble, match=rf"in use by another tapewire up \(pid {os.getpid()}\)"):
-        Place.claim(tmp_path)
+    place = DataDir.acquire(tmp_path)
+    with pytest.raises(CliError, match=rf"in use by another tapewire up \(pid {os.getpid()}\)"):
+        DataDir.acquire(tmp_path)
     place.release()
-    Place.claim(tmp_path).release()
+    DataDir.acquire(tmp_path).release()
 
 
 def test_a_directory_stays_taken_while_a_process_of_a_killed_up_lives(
@@ -91,41 +91,41 @@ def test_a_directory_stays_taken_while_a_process_of_a_killed_up_lives(
     )
     left = int(killed.stdout)
     try:
-        with pytest.raises(Trouble, match="processes of an earlier tapewire up"):
-            Place.claim(tmp_path)
+        with pytest.raises(CliError, match="processes of an earlier tapewire up"):
+            DataDir.acquire(tmp_path)
     finally:
         os.kill(left, 9)
     monkeypatch.setattr(place_module, "LEFTOVERS_SECONDS", 60)
-    Place.claim(tmp_path).release()
+    DataDir.acquire(tmp_path).release()
 
 
 @pytest.mark.parametrize("path", ["/dev/null/x", "/proc/x"])
 def test_a_place_that_cannot_be_written_is_told(path: str) -> None:
-    with pytest.raises(Trouble, match=f"the data directory '{path}' cannot be written"):
-        Place.claim(Path(path))
+    with pytest.raises(CliError, match=f"the data directory '{path}' cannot be written"):
+        DataDir.acquire(Path(path))
 
 
 class TestRunning:
     def test_what_an_up_that_lives_has_told(self, tmp_path: Path) -> None:
-        place = Place.claim(tmp_path)
+        place = DataDir.acquire(tmp_path)
         run = msgspec.structs.replace(RUN, pid=os.getpid())
-        place.tell(run)
-        assert running(tmp_path) == run
+        place.write_run_state(run)
+        assert find_running(tmp_path) == run
         place.release()
-        assert running(tmp_path) is None
+        assert find_running(tmp_path) is None
 
     @pytest.mark.parametrize("text", ["", "{}", '{"url": 3}', "[", "{"])
     def test_none_where_none_has(self, tmp_path: Path, text: str) -> None:
-        assert running(tmp_path / "nowhere") is None
+        assert find_running(tmp_path / "nowhere") is None
         (tmp_path / "run.json").write_text(text)
-        assert running(tmp_path) is None
+        assert find_running(tmp_path) is None
 
     def test_none_where_it_was_killed(self, tmp_path: Path) -> None:
         gone = subprocess.Popen([sys.executable, "-c", ""])
         gone.wait()
-        place = Place.claim(tmp_path)
-        place.tell(msgspec.structs.replace(RUN, pid=gone.pid))
-        assert running(tmp_path) is None
+        place = DataDir.acquire(tmp_path)
+        place.write_run_state(msgspec.structs.replace(RUN, pid=gone.pid))
+        assert find_running(tmp_path) is None
         place.release()
 
     def test_commands_take_it_unless_they_are_told_another(
@@ -133,16 +133,16 @@ class TestRunning:
     ) -> None:
         monkeypatch.chdir(tmp_path)
         monkeypatch.delenv("TAPEWIRE_NATS_URL", raising=False)
-        assert edge_url(None) == "http://127.0.0.1:8000"
-        assert nats_url(None, Settings()) == "nats://127.0.0.1:4222"
-        place = Place.claim(tmp_path / DATA_DIR)
-        place.tell(
+        assert resolve_edge_url(None) == "http://127.0.0.1:8000"
+        assert resolve_nats_url(None, Settings()) == "nats://127.0.0.1:4222"
+        place = DataDir.acquire(tmp_path / DEFAULT_DATA_DIR)
+        place.write_run_state(
             msgspec.structs.replace(RUN, pid=os.getpid(), url="http://here", nats_url="nats://here")
         )
-        assert edge_url(None) == "http://here"
-        assert edge_url("http://there") == "http://there"
-        assert nats_url(None, Settings()) == "nats://here"
-        assert nats_url("nats://there", Settings()) == "nats://there"
+        assert resolve_edge_url(None) == "http://here"
+        assert resolve_edge_url("http://there") == "http://there"
+        assert resolve_nats_url(None, Settings()) == "nats://here"
+        assert resolve_nats_url("nats://there", Settings()) == "nats://there"
         monkeypatch.setenv("TAPEWIRE_NATS_URL", "nats://set")
-        assert nats_url(None, Settings.from_env()) == "nats://set"
+        assert resolve_nats_url(None, Settings.from_env()) == "nats://set"
         place.release()

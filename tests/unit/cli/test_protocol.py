@@ -11,18 +11,18 @@ import pytest
 from click.testing import CliRunner
 
 from tapewire.cli import main
-from tapewire.cli.protocol import describe, document
+from tapewire.cli.protocol import describe, render_document
 from tapewire.cli.protocol.document import EVENT_HEADERS
-from tapewire.events import CATALOGUE, Catalogue, Event, Kind, about, event, upcast
-from tapewire.log import Draft, Meta, Subject
+from tapewire.events import CATALOGUE, Catalogue, Event, EventType, about, event, upcast
+from tapewire.log import EventDraft, EventMetadata, EventSubject
 from tapewire.log.jetstream import journal
 from tapewire.runtime.contracts import CALLS
-from tests.contract.drafts import happened
+from tests.contract.drafts import make_event
 
 ROOT = Path(__file__).parents[3]
-OWN = [kind for kind in CATALOGUE.kinds() if kind.package == "tapewire"]
+OWN = [kind for kind in CATALOGUE.event_types() if kind.package == "tapewire"]
 STRUCTS = sorted(
-    {part for kind in OWN for part in (kind.struct, *describe.parts(kind.struct))},
+    {part for kind in OWN for part in (kind.struct, *describe.iter_nested_structs(kind.struct))},
     key=lambda struct: struct.__name__,
 )
 DIMENSIONLESS = {"confidence", "deviations", "score"}
@@ -33,15 +33,15 @@ FOR_OPERATORS = {"AskStatus", "AskProgress", "Step"}
 
 def test_the_committed_page_is_what_the_code_says() -> None:
     committed = (ROOT / "docs" / "events.md").read_text()
-    assert committed == document("tapewire"), "docs/events.md is old: run `make protocol`"
+    assert committed == render_document("tapewire"), "docs/events.md is old: run `make protocol`"
 
 
 @pytest.mark.parametrize("struct", STRUCTS, ids=lambda struct: struct.__name__)
 def test_every_field_says_what_it_means_and_in_which_unit(struct: type) -> None:
-    assert describe.words(struct)
+    assert describe.describe_struct(struct)
     hints = get_type_hints(struct)
     names = [field.name for field in msgspec.structs.fields(struct)]
-    described = describe.fields(struct, str)[-len(names) :]  # a tag comes first
+    described = describe.describe_fields(struct, str)[-len(names) :]  # a tag comes first
     for name, field in zip(names, described, strict=True):
         where = f"{struct.__name__}.{name}"
         assert field.meaning, f"{where} says nothing: annotate it with about(…)"
@@ -50,15 +50,15 @@ def test_every_field_says_what_it_means_and_in_which_unit(struct: type) -> None:
 
 
 @pytest.mark.parametrize("kind", OWN, ids=lambda kind: kind.tag)
-def test_every_type_says_where_it_lives(kind: Kind) -> None:
-    assert kind.subject is not None, f"{kind.tag}: @event(…, at=…)"
-    assert kind.subject.split(".")[0] in ("ev", "px", "mk")
+def test_every_type_says_where_it_lives(kind: EventType) -> None:
+    assert kind.subject_template is not None, f"{kind.tag}: @event(…, at=…)"
+    assert kind.subject_template.split(".")[0] in ("ev", "px", "mk")
 
 
 def test_the_headers_are_those_of_an_event() -> None:
-    meta = Meta(id="e", correlation="c", causation="d", traceparent="t")
-    draft = Draft(subject=Subject("a", "agents", "x"), event=happened(), meta=meta)
-    _, _, headers = journal._message(draft)
+    meta = EventMetadata(id="e", correlation="c", causation="d", traceparent="t")
+    draft = EventDraft(subject=EventSubject("a", "agents", "x"), event=make_event(), metadata=meta)
+    _, _, headers = journal._encode_message(draft)
     assert list(headers) == list(EVENT_HEADERS)
 
 
@@ -102,8 +102,8 @@ class Agreed(Event, frozen=True, kw_only=True):
 
 def test_whatever_another_package_holds_is_said() -> None:
     catalogue = Catalogue()
-    event("loan.agreed", domain="loans", into=catalogue)(Agreed)
-    page = document(catalogue=catalogue, calls=())
+    event("loan.agreed", domain="loans", catalogue=catalogue)(Agreed)
+    page = render_document(catalogue=catalogue, calls=())
     assert "| `terms` | object of [Terms](#terms) |" in page
     for row in ("`until` | date", "`rates` | object of number", "`parties` | list of text",
                 "`signed` | bytes"):  # fmt: skip
@@ -119,9 +119,9 @@ class Lent(Event, frozen=True, kw_only=True):
 
 def test_types_of_other_packages_have_a_page_too() -> None:
     catalogue = Catalogue()
-    event("loan.made", version=2, domain="loans", sse="loan:made", into=catalogue)(Lent)
-    upcast("loan.made", version=1, into=catalogue)(lambda fields: fields)
-    page = document(catalogue=catalogue, calls=())
+    event("loan.made", version=2, domain="loans", sse="loan:made", catalogue=catalogue)(Lent)
+    upcast("loan.made", version=1, catalogue=catalogue)(lambda fields: fields)
+    page = render_document(catalogue=catalogue, calls=())
     assert (
         "| [`loan.made.v2`](#loanmadev2) | `ev.{owner}.loans.{entity}` | event, shown as " in page
     )
@@ -133,7 +133,7 @@ def test_types_of_other_packages_have_a_page_too() -> None:
 
 def test_the_command_prints_it() -> None:
     shown = CliRunner().invoke(main, ["protocol", "--package", "tapewire"])
-    assert (shown.exit_code, shown.stdout) == (0, document("tapewire"))
+    assert (shown.exit_code, shown.stdout) == (0, render_document("tapewire"))
 
 
 def test_a_package_without_types_is_said() -> None:

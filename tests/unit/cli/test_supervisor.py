@@ -16,13 +16,15 @@ from typing import Any
 import psutil
 import pytest
 
-from tapewire.cli.up.child import Part
+from tapewire.cli.up.child import ProcessSpec
 from tapewire.cli.up.keeper import StartFailed
-from tapewire.cli.up.pace import Pace
+from tapewire.cli.up.pace import RestartPolicy
 from tapewire.cli.up.supervisor import Supervisor
-from tests.waiting import until
+from tests.waiting import wait_until
 
-FAST = Pace(first=0.01, most=0.05, good=30, tries=3)
+FAST_RESTARTS = RestartPolicy(
+    initial_delay_seconds=0.01, max_delay_seconds=0.05, reset_after_seconds=30, max_failed_starts=3
+)
 
 PRELUDE = """
 import os, signal, sys, time
@@ -35,38 +37,38 @@ def wait():
         time.sleep(0.05)
 """
 WAITS = "wait()"
-DEAF = "signal.signal(signal.SIGTERM, signal.SIG_IGN); ready(); time.sleep(600)"
+IGNORES_SIGTERM = "signal.signal(signal.SIGTERM, signal.SIG_IGN); ready(); time.sleep(600)"
 
 
-def script(name: str, body: str, **more: Any) -> Part:
+def script(name: str, body: str, **more: Any) -> ProcessSpec:
     argv = (sys.executable, "-I", "-S", "-c", PRELUDE + body)
-    return Part(name=name, argv=argv, env=dict(os.environ), **more)
+    return ProcessSpec(name=name, argv=argv, env=dict(os.environ), **more)
 
 
-class Heard:
+class RecordingConsole:
     """A voice that remembers: `said` by the supervisor, `lines` by the parts."""
 
     def __init__(self) -> None:
-        self.said: list[str] = []
+        self.messages: list[str] = []
         self.lines: list[tuple[str, str]] = []
 
-    def say(self, text: str, _level: str = "info", **_fields: Any) -> None:
-        self.said.append(text)
+    def log(self, text: str, _level: str = "info", **_fields: Any) -> None:
+        self.messages.append(text)
 
-    def line(self, name: str, text: str) -> None:
+    def write_child_line(self, name: str, text: str) -> None:
         self.lines.append((name, text))
 
 
-class House:
-    def __init__(self, stages: Sequence[Sequence[Part]], pace: Pace) -> None:
-        self.heard = Heard()
+class SupervisorHarness:
+    def __init__(self, stages: Sequence[Sequence[ProcessSpec]], pace: RestartPolicy) -> None:
+        self.console = RecordingConsole()
         self.history: list[tuple[list[str], list[str]]] = []
         self.supervisor = Supervisor(
             stages,
-            self.heard,  # type: ignore[arg-type]
-            pace=pace,
-            changed=lambda: self.history.append(
-                (list(self.supervisor.pids), self.supervisor.ready)
+            self.console,  # type: ignore[arg-type]
+            restart_policy=pace,
+            on_change=lambda: self.history.append(
+                (list(self.supervisor.pids), self.supervisor.ready_names)
             ),
         )
 
@@ -75,8 +77,10 @@ class House:
 
 
 @asynccontextmanager
-async def house(*stages: Sequence[Part], pace: Pace = FAST) -> AsyncIterator[House]:
-    made = House(stages, pace)
+async def running_supervisor(
+    *stages: Sequence[ProcessSpec], pace: RestartPolicy = FAST_RESTARTS
+) -> AsyncIterator[SupervisorHarness]:
+    made = SupervisorHarness(stages, pace)
     try:
         yield made
     finally:
@@ -86,18 +90,22 @@ async def house(*stages: Sequence[Part], pace: Pace = FAST) -> AsyncIterator[Hou
 
 
 async def test_a_stage_starts_when_the_one_before_is_ready() -> None:
-    async with house([script("a", WAITS)], [script("b", WAITS), script("c", WAITS)]) as it:
+    async with running_supervisor(
+        [script("a", WAITS)], [script("b", WAITS), script("c", WAITS)]
+    ) as it:
         await it.supervisor.start()
-        assert it.supervisor.ready == ["a", "b", "c"]
+        assert it.supervisor.ready_names == ["a", "b", "c"]
         before_a_was_ready = [pids for pids, ready in it.history if "a" not in ready]
         assert before_a_was_ready == [["a"]]
 
 
 async def test_the_stages_stop_in_reverse_order() -> None:
-    async with house([script("a", WAITS)], [script("b", WAITS)], [script("c", WAITS)]) as it:
+    async with running_supervisor(
+        [script("a", WAITS)], [script("b", WAITS)], [script("c", WAITS)]
+    ) as it:
         await it.supervisor.start()
         assert await it.supervisor.stop()
-        assert it.heard.lines == [
+        assert it.console.lines == [
             ("c", "asked to stop"),
             ("b", "asked to stop"),
             ("a", "asked to stop"),
@@ -106,44 +114,48 @@ async def test_the_stages_stop_in_reverse_order() -> None:
 
 
 async def test_what_dies_is_started_again_and_its_end_is_told() -> None:
-    async with house([script("a", WAITS)], [script("b", WAITS)]) as it:
+    async with running_supervisor([script("a", WAITS)], [script("b", WAITS)]) as it:
         await it.supervisor.start()
         first, other = it.pid("a"), it.pid("b")
         os.kill(first, signal.SIGKILL)
-        await until("a is ready again", lambda: "a is ready again" in it.heard.said)
+        await wait_until("a is ready again", lambda: "a is ready again" in it.console.messages)
         assert it.pid("a") not in (0, first)
         assert it.pid("b") == other
-        assert "a was killed by SIGKILL; starting it again in 0.01 s" in it.heard.said
+        assert "a was killed by SIGKILL; starting it again in 0.01 s" in it.console.messages
 
 
 async def test_what_dies_again_and_again_waits_longer_each_time() -> None:
-    async with house([script("a", "ready(); time.sleep(0.05); sys.exit(4)")]) as it:
+    async with running_supervisor([script("a", "ready(); time.sleep(0.05); sys.exit(4)")]) as it:
         await it.supervisor.start()
-        await until("it died often", lambda: len(deaths(it)) >= 5, seen=lambda: it.heard.said)
-        assert [line.rpartition("again in ")[2] for line in deaths(it)[:5]] == [
+        await wait_until(
+            "it died often",
+            lambda: len(restart_messages(it)) >= 5,
+            describe_last=lambda: it.console.messages,
+        )
+        assert [line.rpartition("again in ")[2] for line in restart_messages(it)[:5]] == [
             "0.01 s",
             "0.02 s",
             "0.04 s",
             "0.05 s",
             "0.05 s",
         ]
-        assert deaths(it)[0].startswith("a exited with code 4")
+        assert restart_messages(it)[0].startswith("a exited with code 4")
 
 
-def deaths(it: House) -> list[str]:
-    return [line for line in it.heard.said if "starting it again" in line]
+def restart_messages(it: SupervisorHarness) -> list[str]:
+    return [line for line in it.console.messages if "starting it again" in line]
 
 
 async def test_what_never_gets_ready_is_given_up() -> None:
-    async with house([script("a", "print('no luck'); sys.exit(1)")]) as it:
+    async with running_supervisor([script("a", "print('no luck'); sys.exit(1)")]) as it:
         with pytest.raises(StartFailed, match="a was started 3 times and never got ready") as told:
             await it.supervisor.start()
         assert told.value.exit_code == 1
-        assert it.heard.lines == [("a", "no luck")] * 3
+        assert it.console.lines == [("a", "no luck")] * 3
 
 
 async def test_what_cannot_run_as_configured_is_not_tried_again() -> None:
-    async with house([script("a", "sys.exit(2)")], [script("b", WAITS)]) as it:
+    async with running_supervisor([script("a", "sys.exit(2)")], [script("b", WAITS)]) as it:
         with pytest.raises(StartFailed, match="a cannot run as it is configured") as told:
             await it.supervisor.start()
         assert told.value.exit_code == 2
@@ -156,28 +168,30 @@ async def test_after_it_was_ready_once_code_2_is_a_death_like_another(tmp_path: 
 if os.path.exists({str(mark)!r}): wait()
 ready(); open({str(mark)!r}, "w"); time.sleep(0.05); sys.exit(2)
 """
-    async with house([script("a", body)]) as it:
+    async with running_supervisor([script("a", body)]) as it:
         await it.supervisor.start()
-        await until("it is back", lambda: "a is ready again" in it.heard.said)
+        await wait_until("it is back", lambda: "a is ready again" in it.console.messages)
 
 
 async def test_a_program_that_is_not_there_is_told() -> None:
-    part = Part(name="a", argv=("/nowhere/nats-server",), env={})
-    async with house([part]) as it:
+    part = ProcessSpec(name="a", argv=("/nowhere/nats-server",), env={})
+    async with running_supervisor([part]) as it:
         with pytest.raises(StartFailed, match="never got ready"):
             await it.supervisor.start()
-        assert it.heard.lines[0] == ("a", "/nowhere/nats-server: No such file or directory")
+        assert it.console.lines[0] == ("a", "/nowhere/nats-server: No such file or directory")
 
 
 async def test_what_does_not_stop_in_time_is_killed_and_said_so() -> None:
-    async with house([script("a", DEAF, stop_seconds=0.1)]) as it:
+    async with running_supervisor([script("a", IGNORES_SIGTERM, stop_seconds=0.1)]) as it:
         await it.supervisor.start()
         assert not await it.supervisor.stop()
-        assert "a did not stop within 0.1 s and is killed" in it.heard.said
+        assert "a did not stop within 0.1 s and is killed" in it.console.messages
 
 
 async def test_a_kill_ends_a_patient_stop() -> None:
-    async with house([script("a", WAITS)], [script("b", DEAF, stop_seconds=600)]) as it:
+    async with running_supervisor(
+        [script("a", WAITS)], [script("b", IGNORES_SIGTERM, stop_seconds=600)]
+    ) as it:
         await it.supervisor.start()
         stopping = asyncio.create_task(it.supervisor.stop())
         await asyncio.sleep(0)
@@ -186,35 +200,35 @@ async def test_a_kill_ends_a_patient_stop() -> None:
 
 
 async def test_a_stop_while_it_starts_ends_what_was_started() -> None:
-    async with house([script("a", "time.sleep(600)")], [script("b", WAITS)]) as it:
+    async with running_supervisor([script("a", "time.sleep(600)")], [script("b", WAITS)]) as it:
         starting = asyncio.create_task(it.supervisor.start())
-        await until("a runs", lambda: it.pid("a"))
+        await wait_until("a runs", lambda: it.pid("a"))
         starting.cancel()
         assert await it.supervisor.stop()
         assert it.supervisor.pids == {}
 
 
 async def test_a_stop_while_it_waits_to_start_again_does_not_wait() -> None:
-    slow = Pace(first=600, most=600)
-    async with house([script("a", WAITS)], pace=slow) as it:
+    slow = RestartPolicy(initial_delay_seconds=600, max_delay_seconds=600)
+    async with running_supervisor([script("a", WAITS)], pace=slow) as it:
         await it.supervisor.start()
         os.kill(it.pid("a"), signal.SIGKILL)
-        await until("it waits", lambda: deaths(it))
+        await wait_until("it waits", lambda: restart_messages(it))
         assert await asyncio.wait_for(it.supervisor.stop(), 60)
 
 
 async def test_what_a_part_started_itself_goes_with_it() -> None:
     body = "import subprocess; subprocess.Popen(['sleep', '600']); wait()"
     part = script("a", body)
-    async with house([part]) as it:
+    async with running_supervisor([part]) as it:
         await it.supervisor.start()
         (sleeper,) = psutil.Process(it.pid("a")).children()
         await it.supervisor.stop()
-        await until("the sleeper is gone", lambda: not psutil.pid_exists(sleeper.pid))
+        await wait_until("the sleeper is gone", lambda: not psutil.pid_exists(sleeper.pid))
 
 
 async def test_a_ctrl_c_at_the_terminal_does_not_reach_the_parts() -> None:
-    async with house([script("a", WAITS)]) as it:
+    async with running_supervisor([script("a", WAITS)]) as it:
         await it.supervisor.start()
         pid = it.pid("a")
         assert os.getsid(pid) == pid != os.getsid(0)
@@ -223,23 +237,23 @@ async def test_a_ctrl_c_at_the_terminal_does_not_reach_the_parts() -> None:
 async def test_a_part_that_is_probed_is_ready_when_its_probe_says_so() -> None:
     asked = asyncio.Event()
     part = script("a", "time.sleep(600)", probe=asked.wait)
-    async with house([part]) as it:
+    async with running_supervisor([part]) as it:
         starting = asyncio.create_task(it.supervisor.start())
-        await until("a runs", lambda: it.pid("a"))
-        assert it.supervisor.ready == []
+        await wait_until("a runs", lambda: it.pid("a"))
+        assert it.supervisor.ready_names == []
         asked.set()
         await starting
-        assert it.supervisor.ready == ["a"]
+        assert it.supervisor.ready_names == ["a"]
 
 
 async def test_a_probe_that_finds_it_useless_ends_the_start() -> None:
     async def probe() -> None:
         raise StartFailed("it is too old")
 
-    async with house([script("a", "time.sleep(600)", probe=probe)]) as it:
+    async with running_supervisor([script("a", "time.sleep(600)", probe=probe)]) as it:
         with pytest.raises(StartFailed, match="it is too old"):
             await it.supervisor.start()
-        await until("it is gone", lambda: it.supervisor.pids == {})
+        await wait_until("it is gone", lambda: it.supervisor.pids == {})
 
 
 async def test_a_probe_that_fails_is_tried_with_another_process() -> None:
@@ -251,9 +265,9 @@ async def test_a_probe_that_fails_is_tried_with_another_process() -> None:
         if tries == 1:
             raise ValueError("its streams are odd")
 
-    async with house([script("a", "time.sleep(600)", probe=probe)]) as it:
+    async with running_supervisor([script("a", "time.sleep(600)", probe=probe)]) as it:
         await it.supervisor.start()
-        assert "a was started, but its streams are odd" in it.heard.said
+        assert "a was started, but its streams are odd" in it.console.messages
 
 
 async def test_lines_come_whole_and_the_last_ones_of_the_dead_too() -> None:
@@ -262,10 +276,12 @@ sys.stdout.write("to stdout\\n"); sys.stdout.flush()
 os.write(2, b"in "); time.sleep(0.05); os.write(2, b"pieces\\nno \\xff text\\n" + b"x" * 200_000)
 os.write(2, b"\\nlast words"); os.kill(os.getpid(), 9)
 """
-    async with house([script("a", body)], pace=Pace(tries=1)) as it:
+    async with running_supervisor(
+        [script("a", body)], pace=RestartPolicy(max_failed_starts=1)
+    ) as it:
         with pytest.raises(StartFailed, match="was killed by SIGKILL"):
             await it.supervisor.start()
-        texts = [text for _, text in it.heard.lines]
+        texts = [text for _, text in it.console.lines]
         assert texts[:3] == ["to stdout", "in pieces", "no \N{REPLACEMENT CHARACTER} text"]
         assert texts[-1] == "last words"
         assert "".join(texts[3:-1]) == "x" * 200_000
@@ -290,10 +306,10 @@ asyncio.run(main())
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", parent)
     assert await process.wait() == -signal.SIGKILL
     pid = int(told.read_text())
-    await until("the child is gone", lambda: not _lives(pid))
+    await wait_until("the child is gone", lambda: not _is_alive(pid))
 
 
-def _lives(pid: int) -> bool:
+def _is_alive(pid: int) -> bool:
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

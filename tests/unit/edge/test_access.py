@@ -4,16 +4,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.edge.access import Sessions, cookie_token, cors
+from services.edge.access import SessionStore, cors_headers, read_session_token
 from tapewire.events import CODEC
-from tapewire.log.memory import MemoryServer, MemoryValues
+from tapewire.log.memory import MemoryLatestValueStore, MemoryServer
 
 LISTED = ("https://desk.example", "https://b.example")
 
 
 class TestOrigins:
     def test_a_listed_one_with_its_credentials(self) -> None:
-        headers = dict(cors("https://b.example", LISTED))
+        headers = dict(cors_headers("https://b.example", LISTED))
         assert headers[b"access-control-allow-origin"] == b"https://b.example"
         assert headers[b"access-control-allow-credentials"] == b"true"
         assert headers[b"vary"] == b"Origin"
@@ -26,18 +26,18 @@ class TestOrigins:
         ],
     )  # fmt: skip
     def test_another_one_nothing_but_that_answers_vary(self, origin: str) -> None:
-        assert cors(origin, LISTED) == [(b"vary", b"Origin")]
+        assert cors_headers(origin, LISTED) == [(b"vary", b"Origin")]
 
     @pytest.mark.parametrize("origin", ["https://any.example", "null", "*"])
     def test_everybody_under_a_star_without_credentials(self, origin: str) -> None:
-        assert cors(origin, ("*",)) == [(b"access-control-allow-origin", b"*")]
+        assert cors_headers(origin, ("*",)) == [(b"access-control-allow-origin", b"*")]
 
     def test_a_listed_one_beside_a_star_keeps_its_credentials(self) -> None:
-        headers = dict(cors("https://b.example", ("*", *LISTED)))
+        headers = dict(cors_headers("https://b.example", ("*", *LISTED)))
         assert headers[b"access-control-allow-credentials"] == b"true"
 
     def test_a_request_of_the_same_origin_needs_none(self) -> None:
-        assert cors(None, LISTED) == []
+        assert cors_headers(None, LISTED) == []
 
 
 @pytest.mark.parametrize(
@@ -56,57 +56,59 @@ class TestOrigins:
     ],
 )
 def test_the_sessions_cookie(header: str | None, token: str | None) -> None:
-    assert cookie_token(header) == token
+    assert read_session_token(header) == token
 
 
 class TestTheStore:
     @pytest.fixture
-    async def values(self) -> MemoryValues:
-        return MemoryValues(MemoryServer(), stream="KV_sessions", prefix="$KV.sessions")
+    async def values(self) -> MemoryLatestValueStore:
+        return MemoryLatestValueStore(MemoryServer(), stream="KV_sessions", prefix="$KV.sessions")
 
     @pytest.fixture
     async def clock(self) -> list[datetime]:
         return [datetime(2026, 3, 2, tzinfo=UTC)]
 
     @pytest.fixture
-    async def sessions(self, values: MemoryValues, clock: list[datetime]) -> Sessions:
-        return Sessions(values, lambda: clock[0], hours=1)
+    async def sessions(self, values: MemoryLatestValueStore, clock: list[datetime]) -> SessionStore:
+        return SessionStore(values, lambda: clock[0], lifetime_hours=1)
 
     async def test_a_session_is_found_by_its_token(
-        self, sessions: Sessions, clock: list[datetime]
+        self, sessions: SessionStore, clock: list[datetime]
     ) -> None:
         token, made = await sessions.create("alice", ["admin"])
         found = await sessions.find(token)
         assert found == made
-        assert (found.user_id, found.roles, found.admin) == ("alice", ("admin",), True)
+        assert (found.user_id, found.roles, found.is_admin) == ("alice", ("admin",), True)
         assert found.expires_at == clock[0] + timedelta(hours=1)
 
-    async def test_no_role_is_no_admin(self, sessions: Sessions) -> None:
+    async def test_no_role_is_no_admin(self, sessions: SessionStore) -> None:
         _, made = await sessions.create("alice", [])
-        assert not made.admin
+        assert not made.is_admin
 
-    async def test_tokens_are_long_and_never_the_same(self, sessions: Sessions) -> None:
+    async def test_tokens_are_long_and_never_the_same(self, sessions: SessionStore) -> None:
         tokens = {(await sessions.create("alice", []))[0] for _ in range(50)}
         assert len(tokens) == 50
         assert min(map(len, tokens)) >= 40
 
     async def test_whoever_reads_the_store_can_be_nobody(
-        self, sessions: Sessions, values: MemoryValues
+        self, sessions: SessionStore, values: MemoryLatestValueStore
     ) -> None:
         token, _ = await sessions.create("alice", [])
-        for key, data in (await values.all()).items():
+        for key, data in (await values.get_all()).items():
             assert token not in key
             assert token.encode() not in data
             assert await sessions.find(key) is None
 
-    async def test_it_ends_with_its_time(self, sessions: Sessions, clock: list[datetime]) -> None:
+    async def test_it_ends_with_its_time(
+        self, sessions: SessionStore, clock: list[datetime]
+    ) -> None:
         token, _ = await sessions.create("alice", [])
         clock[0] += timedelta(minutes=59, seconds=59)
         assert await sessions.find(token) is not None
         clock[0] += timedelta(seconds=1)
         assert await sessions.find(token) is None
 
-    async def test_it_ends_when_revoked_and_only_it(self, sessions: Sessions) -> None:
+    async def test_it_ends_when_revoked_and_only_it(self, sessions: SessionStore) -> None:
         token, made = await sessions.create("alice", [])
         other, _ = await sessions.create("alice", [])
         await sessions.revoke(made)
@@ -115,7 +117,7 @@ class TestTheStore:
         assert await sessions.find(other) is not None
 
     async def test_broken_bytes_are_no_session(
-        self, sessions: Sessions, values: MemoryValues
+        self, sessions: SessionStore, values: MemoryLatestValueStore
     ) -> None:
         token, made = await sessions.create("alice", [])
         for data in (b"{", b"{}", CODEC.encode({"userId": 7})):

@@ -9,13 +9,23 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from services.edge.cursor import Resume
-from services.edge.follow import Tape
-from services.edge.follow.beginning import Beginnings, NotYet
-from services.edge.follow.reading import Reader
+from services.edge.cursor import ResumeStart
+from services.edge.follow import LogTail
+from services.edge.follow.beginning import NotReady, ResumePolicy
+from services.edge.follow.reading import ReplayReader
 from tapewire.events import CODEC
-from tapewire.log import Bounds, Draft, Meta, Page, Subject, Unavailable, Values, new_id, pattern
-from tapewire.log.memory import MemoryLog, MemoryServer, MemoryValues
+from tapewire.log import (
+    Bounds,
+    EventDraft,
+    EventMetadata,
+    EventSubject,
+    LatestValueStore,
+    Page,
+    Unavailable,
+    new_id,
+    pattern,
+)
+from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore, MemoryServer
 from tapewire.log.views import load, save
 from tapewire.views import OrdersView
 from tests.unit.orders.spec import cancel, given, place
@@ -33,20 +43,20 @@ def play(story: Story) -> None:
     run(told())
 
 
-def drafts(times: int, *, first: int = 1) -> list[Draft]:
+def drafts(times: int, *, first: int = 1) -> list[EventDraft]:
     """So many closed orders of alice, two events each."""
     return [
-        Draft(
-            subject=Subject("alice", "orders", f"o{number}"),
+        EventDraft(
+            subject=EventSubject("alice", "orders", f"o{number}"),
             event=happening.event,
-            meta=Meta(id=new_id(), correlation="c"),
+            metadata=EventMetadata(id=new_id(), correlation="c"),
         )
         for number in range(first, first + times)
-        for happening in given(place(client=f"c{number}"), cancel()).happenings
+        for happening in given(place(client_order_id=f"c{number}"), cancel()).new_events
     ]
 
 
-async def append(log: MemoryLog, times: int, *, first: int = 1) -> None:
+async def append(log: MemoryEventLog, times: int, *, first: int = 1) -> None:
     """`drafts`, one by one."""
     for draft in drafts(times, first=first):
         await log.append([draft])
@@ -56,9 +66,9 @@ class Follower:
     """A tape that runs, and what it passed on: sequences, and the epochs where it began anew."""
 
     def __init__(self, server: MemoryServer) -> None:
-        self.log = MemoryLog(server)
+        self.log = MemoryEventLog(server)
         self.heard: list[int | str] = []
-        self.tape = Tape(
+        self.tape = LogTail(
             self.log,
             lambda recorded: self.heard.append(recorded.sequence),
             lambda: self.heard.append(self.tape.epoch),
@@ -81,7 +91,7 @@ def test_a_tape_that_was_away_while_events_were_trimmed_begins_again_and_passes_
     """It read on after the hole, and live connections never heard of what had been in it."""
 
     async def story(server: MemoryServer) -> None:
-        log = MemoryLog(server)
+        log = MemoryEventLog(server)
         async with Follower(server) as follower:
             await append(log, 1)
             follower.log.sever(1.0)
@@ -100,7 +110,7 @@ def test_what_comes_after_a_gap_waits_until_the_leader_says_which_log_it_is_of()
     """A new log's event with the next sequence of the old one passed for one of the old."""
 
     async def story(server: MemoryServer) -> None:
-        log = MemoryLog(server)
+        log = MemoryEventLog(server)
         async with Follower(server) as follower:
             await append(log, 1)
             server.stop()
@@ -124,7 +134,7 @@ def test_a_log_that_is_made_anew_while_everybody_is_connected_is_noticed_by_its_
     """Its events passed for late ones, and then, from the next sequence on, for the old log's."""
 
     async def story(server: MemoryServer) -> None:
-        log = MemoryLog(server)
+        log = MemoryEventLog(server)
         async with Follower(server) as follower:
             await append(log, 2)
             server.recreate()
@@ -138,12 +148,12 @@ def test_a_log_that_is_made_anew_while_everybody_is_connected_is_noticed_by_its_
 
 def test_late_and_repeated_events_are_nothing_new() -> None:
     async def story(server: MemoryServer) -> None:
-        log = MemoryLog(server)
+        log = MemoryEventLog(server)
         async with Follower(server) as follower:
             await append(log, 2)
-            again = server.journal.at(2)
+            again = server.journal.event_at(2)
             assert again is not None
-            follower.tape._hear(again)
+            follower.tape._receive(again)
             server.append(new := drafts(1, first=3), [CODEC.encode(draft.event) for draft in new])
             await asyncio.sleep(0)
             await asyncio.sleep(0)
@@ -156,19 +166,19 @@ def test_a_late_event_of_an_earlier_log_is_not_kept_until_its_sequence_comes() -
     """It was held as a later event of the new log, and passed on seconds afterwards."""
 
     async def story(server: MemoryServer) -> None:
-        log = MemoryLog(server)
+        log = MemoryEventLog(server)
         async with Follower(server) as follower:
             await append(log, 3)
-            late = server.journal.at(6)
+            late = server.journal.event_at(6)
             assert late is not None
             server.recreate()
             await asyncio.sleep(LONG_SECONDS)
-            follower.tape._hear(late)
+            follower.tape._receive(late)
             await asyncio.sleep(LONG_SECONDS)
             await append(log, 2)
-            passed = [follower.tape.since(("alice",), 4)]
+            passed = [follower.tape.events_after(("alice",), 4)]
             await append(log, 1, first=4)
-            passed.append(follower.tape.since(("alice",), 4))
+            passed.append(follower.tape.events_after(("alice",), 4))
             assert [[r.sequence for r in found] for found in passed] == [[], [5, 6]]
             assert passed[1][1] is not late
 
@@ -177,7 +187,7 @@ def test_a_late_event_of_an_earlier_log_is_not_kept_until_its_sequence_comes() -
 
 def test_after_a_gap_without_a_loss_everything_goes_on() -> None:
     async def story(server: MemoryServer) -> None:
-        log = MemoryLog(server)
+        log = MemoryEventLog(server)
         async with Follower(server) as follower:
             await append(log, 1)
             server.stop()
@@ -193,11 +203,11 @@ def test_a_place_in_a_log_that_is_made_anew_while_it_is_looked_up_is_not_resumed
     """It was resumed under the epoch of the new log, as if it were a place in that."""
 
     async def story(server: MemoryServer) -> None:
-        log = MemoryLog(server)
+        log = MemoryEventLog(server)
         await append(log, 3)
         async with Follower(server) as follower:
 
-            class Slow(MemoryLog):
+            class Slow(MemoryEventLog):
                 async def page(self, *asked: object, **how: object) -> Page:
                     page = await super().page(*asked, **how)  # type: ignore[arg-type]
                     server.stop()
@@ -206,20 +216,20 @@ def test_a_place_in_a_log_that_is_made_anew_while_it_is_looked_up_is_not_resumed
                     await asyncio.sleep(LONG_SECONDS)
                     return page
 
-            beginnings = Beginnings(Slow(server), follower.tape, replay_limit=100)
-            reader = Reader(Slow(server), [pattern(owner="alice")], asyncio.Semaphore(1))
-            with pytest.raises(NotYet):
-                await beginnings.decide("m1-2", reader.behind)
-            assert await beginnings.decide("m2-0", reader.behind) == Resume(0)
+            beginnings = ResumePolicy(Slow(server), follower.tape, replay_limit=100)
+            reader = ReplayReader(Slow(server), [pattern(owner="alice")], asyncio.Semaphore(1))
+            with pytest.raises(NotReady):
+                await beginnings.decide("m1-2", reader.count_events_after)
+            assert await beginnings.decide("m2-0", reader.count_events_after) == ResumeStart(0)
 
     play(story)
 
 
-def orders(server: MemoryServer) -> tuple[MemoryLog, MemoryValues]:
-    return MemoryLog(server), MemoryValues(server, stream="VIEWS", prefix="view")
+def orders(server: MemoryServer) -> tuple[MemoryEventLog, MemoryLatestValueStore]:
+    return MemoryEventLog(server), MemoryLatestValueStore(server, stream="VIEWS", prefix="view")
 
 
-async def checkpoint(log: MemoryLog, values: Values) -> None:
+async def checkpoint(log: MemoryEventLog, values: LatestValueStore) -> None:
     view, bounds = await load(log, values, OrdersView, "alice")
     await save(values, "alice", OrdersView.domain, view, bounds)
 

@@ -7,25 +7,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.edge.cursor import (
-    MOST_CHARACTERS,
-    MOST_SEQUENCE,
+    MAX_ID_CHARACTERS,
+    MAX_SEQUENCE,
     Cursor,
-    Fresh,
-    Malformed,
-    Moment,
-    Reset,
+    FreshStart,
+    MalformedCursor,
     ResetReason,
-    Resume,
-    at,
-    decide,
-    parse,
+    ResetStart,
+    ResumeStart,
+    TimestampCursor,
+    decide_start,
+    parse_cursor,
+    resume_or_reset,
 )
 from tapewire.log import Bounds
 
 BOUNDS = Bounds("e5", first=10, last=20)
 
 epochs = st.from_regex(r"[a-z][a-z0-9]{0,23}", fullmatch=True)
-sequences = st.integers(0, MOST_SEQUENCE)
+sequences = st.integers(0, MAX_SEQUENCE)
 
 
 @pytest.mark.parametrize(
@@ -34,17 +34,17 @@ sequences = st.integers(0, MOST_SEQUENCE)
         ("e5-17", Cursor("e5", 17)),
         ("e5-0", Cursor("e5", 0)),
         ("other9-1", Cursor("other9", 1)),
-        ("ehocihgdhz8-9223372036854775807", Cursor("ehocihgdhz8", MOST_SEQUENCE)),
+        ("ehocihgdhz8-9223372036854775807", Cursor("ehocihgdhz8", MAX_SEQUENCE)),
         ("17", Cursor("e5", 17)),
         ("0", Cursor("e5", 0)),
         ("1712345678901", Cursor("e5", 1712345678901)),
-        ("1712345678901-x7Qz", Moment(1712345678901)),
-        ("1712345678901-0", Moment(1712345678901)),
-        ("99999999999999-abc", Moment(99999999999999)),
+        ("1712345678901-x7Qz", TimestampCursor(1712345678901)),
+        ("1712345678901-0", TimestampCursor(1712345678901)),
+        ("99999999999999-abc", TimestampCursor(99999999999999)),
     ],
 )
 def test_the_forms_of_an_id(text: str, place) -> None:
-    assert parse(text, epoch="e5") == place
+    assert parse_cursor(text, epoch="e5") == place
 
 
 @pytest.mark.parametrize(
@@ -59,74 +59,74 @@ def test_the_forms_of_an_id(text: str, place) -> None:
     ],
 )  # fmt: skip
 def test_what_is_none(text: str) -> None:
-    with pytest.raises(Malformed):
-        parse(text, epoch="e5")
+    with pytest.raises(MalformedCursor):
+        parse_cursor(text, epoch="e5")
 
 
 @given(epochs, sequences)
 def test_what_is_printed_is_read(epoch, sequence: int) -> None:
     cursor = Cursor(epoch, sequence)
-    assert parse(str(cursor), epoch="another") == cursor
+    assert parse_cursor(str(cursor), epoch="another") == cursor
 
 
 @given(st.text(max_size=80))
 def test_any_text_is_a_place_or_malformed(text: str) -> None:
     try:
-        place = parse(text, epoch="e5")
-    except Malformed:
+        place = parse_cursor(text, epoch="e5")
+    except MalformedCursor:
         return
-    assert len(text) <= MOST_CHARACTERS
+    assert len(text) <= MAX_ID_CHARACTERS
     assert text.isascii()
-    if isinstance(place, Moment):
+    if isinstance(place, TimestampCursor):
         assert place.time.year < 5139
     else:
-        assert 0 <= place.sequence <= MOST_SEQUENCE
+        assert 0 <= place.sequence <= MAX_SEQUENCE
 
 
 def test_a_moment_is_in_utc() -> None:
-    assert Moment(1_000).time == datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)
+    assert TimestampCursor(1_000).time == datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
     ("requested", "beginning"),
     [
-        (None, Fresh()),
-        ("", Fresh()),
-        ("e5-15", Resume(15)),
-        ("15", Resume(15)),
-        ("e5-20", Resume(20)),
-        ("e5-21", Reset(ResetReason.AHEAD, "e5-21")),
-        ("21", Reset(ResetReason.AHEAD, "21")),
-        ("e5-9", Resume(9)),
-        ("e5-8", Reset(ResetReason.TRIMMED, "e5-8")),
-        ("0", Reset(ResetReason.TRIMMED, "0")),
-        ("e4-15", Reset(ResetReason.EPOCH, "e4-15")),
-        ("e4-999", Reset(ResetReason.EPOCH, "e4-999")),
-        ("what?", Reset(ResetReason.MALFORMED, "what?")),
-        ("1712345678901-x", Moment(1712345678901)),
+        (None, FreshStart()),
+        ("", FreshStart()),
+        ("e5-15", ResumeStart(15)),
+        ("15", ResumeStart(15)),
+        ("e5-20", ResumeStart(20)),
+        ("e5-21", ResetStart(ResetReason.AHEAD, "e5-21")),
+        ("21", ResetStart(ResetReason.AHEAD, "21")),
+        ("e5-9", ResumeStart(9)),
+        ("e5-8", ResetStart(ResetReason.TRIMMED, "e5-8")),
+        ("0", ResetStart(ResetReason.TRIMMED, "0")),
+        ("e4-15", ResetStart(ResetReason.EPOCH, "e4-15")),
+        ("e4-999", ResetStart(ResetReason.EPOCH, "e4-999")),
+        ("what?", ResetStart(ResetReason.MALFORMED, "what?")),
+        ("1712345678901-x", TimestampCursor(1712345678901)),
     ],
 )
 def test_how_a_connection_begins(requested: str | None, beginning) -> None:
-    assert decide(requested, BOUNDS) == beginning
+    assert decide_start(requested, BOUNDS) == beginning
 
 
 def test_an_empty_log_is_resumed_from_its_beginning() -> None:
-    assert decide("e5-0", Bounds("e5", first=1, last=0)) == Resume(0)
+    assert decide_start("e5-0", Bounds("e5", first=1, last=0)) == ResumeStart(0)
 
 
 def test_a_log_trimmed_to_nothing_is_resumed_from_its_end_only() -> None:
     bounds = Bounds("e5", first=21, last=20)
-    assert decide("e5-20", bounds) == Resume(20)
-    assert decide("e5-19", bounds) == Reset(ResetReason.TRIMMED, "e5-19")
+    assert decide_start("e5-20", bounds) == ResumeStart(20)
+    assert decide_start("e5-19", bounds) == ResetStart(ResetReason.TRIMMED, "e5-19")
 
 
 @given(sequences, sequences, sequences)
 def test_a_resume_never_skips_anything(sequence: int, first, last) -> None:
     """It is granted exactly when all that is later is still there."""
     bounds = Bounds("e5", min(first, last + 1), last)
-    begins = at(sequence, "x", bounds)
-    if isinstance(begins, Resume):
-        assert bounds.first - 1 <= begins.after <= bounds.last
-        assert begins.after == sequence
+    begins = resume_or_reset(sequence, "x", bounds)
+    if isinstance(begins, ResumeStart):
+        assert bounds.first - 1 <= begins.after_sequence <= bounds.last
+        assert begins.after_sequence == sequence
     else:
         assert sequence > bounds.last or sequence < bounds.first - 1

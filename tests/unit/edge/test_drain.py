@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.edge.drain import MOST_NOTICE_SECONDS, Departures, Turn
+from services.edge.drain import MAX_NOTICE_SECONDS, DrainAction, DrainSchedule
 
 NOW = 1000.0
 
 
 def departures(crowd, seconds, seed: int = 1):
-    return Departures(crowd, seconds, NOW, random.Random(seed))
+    return DrainSchedule(crowd, seconds, NOW, random.Random(seed))
 
 
 def played(of, present=None):
@@ -37,20 +37,24 @@ def test_each_is_told_once_and_closed_once_the_same_notice_later(crowd, seconds,
 
     turns = played(of)
 
-    told = {one: at for at, one, turn, _ in turns if turn is Turn.TELL}
-    closed = {one: at for at, one, turn, _ in turns if turn is Turn.CLOSE}
+    told = {one: at for at, one, turn, _ in turns if turn is DrainAction.ANNOUNCE}
+    closed = {one: at for at, one, turn, _ in turns if turn is DrainAction.CLOSE}
     assert len(turns) == 2 * crowd
     assert told.keys() == closed.keys() == set(range(crowd))
     for one, at in told.items():
-        assert closed[one] - at == pytest.approx(of.notice)
+        assert closed[one] - at == pytest.approx(of.notice_seconds)
         assert at >= NOW
         assert closed[one] <= NOW + seconds + 1e-6
-    assert all(left == pytest.approx(of.notice) for _, _, turn, left in turns if turn is Turn.TELL)
+    assert all(
+        left == pytest.approx(of.notice_seconds)
+        for _, _, turn, left in turns
+        if turn is DrainAction.ANNOUNCE
+    )
 
 
 def test_the_telling_is_spread_evenly_and_at_random() -> None:
     of = departures(range(100), 20.0)
-    told = [(at, one) for at, one, turn, _ in played(of) if turn is Turn.TELL]
+    told = [(at, one) for at, one, turn, _ in played(of) if turn is DrainAction.ANNOUNCE]
 
     thirds = [sum(NOW + 5 * n <= at < NOW + 5 * (n + 1) for at, _ in told) for n in range(3)]
     assert thirds == pytest.approx([33, 33, 33], abs=1)
@@ -59,16 +63,16 @@ def test_the_telling_is_spread_evenly_and_at_random() -> None:
     assert len(gaps) > 50, "in step"
 
 
-@pytest.mark.parametrize(("seconds", "notice"), [(60, MOST_NOTICE_SECONDS), (20, 5), (3, 1.5)])
+@pytest.mark.parametrize(("seconds", "notice"), [(60, MAX_NOTICE_SECONDS), (20, 5), (3, 1.5)])
 def test_the_notice_is_some_seconds_or_half_the_drain(seconds: int, notice) -> None:
-    assert departures(["a"], float(seconds)).notice == notice
+    assert departures(["a"], float(seconds)).notice_seconds == notice
 
 
 def test_a_drain_without_time_closes_all_at_once_and_tells_nobody() -> None:
     turns = played(departures(["a", "b"], 0.0))
     assert sorted((at, one, turn) for at, one, turn, _ in turns) == [
-        (NOW, "a", Turn.CLOSE),
-        (NOW, "b", Turn.CLOSE),
+        (NOW, "a", DrainAction.CLOSE),
+        (NOW, "b", DrainAction.CLOSE),
     ]
 
 
@@ -76,18 +80,18 @@ def test_who_left_has_no_turn_any_more() -> None:
     of = departures(["a", "b"], 10.0)
     turns = played(of, present=lambda now: {"b"} if now > NOW else {"a", "b"})
     assert [(one, turn) for _, one, turn, _ in turns if one == "b"] == [
-        ("b", Turn.TELL),
-        ("b", Turn.CLOSE),
+        ("b", DrainAction.ANNOUNCE),
+        ("b", DrainAction.CLOSE),
     ]
-    assert ("a", Turn.CLOSE) not in {(one, turn) for _, one, turn, _ in turns}
+    assert ("a", DrainAction.CLOSE) not in {(one, turn) for _, one, turn, _ in turns}
 
 
 def test_who_comes_late_is_told_at_once_and_closed_by_the_end() -> None:
     of = departures([], 10.0)
-    of.keep(["early"], NOW + 1)
-    assert [*of.due(NOW + 1)] == [("early", Turn.TELL, 5.0)]
-    of.keep(["early", "late"], NOW + 8)
-    assert ("late", Turn.TELL, pytest.approx(2.0)) in [*of.due(NOW + 8)]
-    of.keep(["early", "late", "last"], NOW + 11)
-    assert ("last", Turn.CLOSE, 0.0) in [*of.due(NOW + 11)]
-    assert [turn for _, turn, _ in of.due(NOW + 12)] == []
+    of.update_clients(["early"], NOW + 1)
+    assert [*of.due_actions(NOW + 1)] == [("early", DrainAction.ANNOUNCE, 5.0)]
+    of.update_clients(["early", "late"], NOW + 8)
+    assert ("late", DrainAction.ANNOUNCE, pytest.approx(2.0)) in [*of.due_actions(NOW + 8)]
+    of.update_clients(["early", "late", "last"], NOW + 11)
+    assert ("last", DrainAction.CLOSE, 0.0) in [*of.due_actions(NOW + 11)]
+    assert [turn for _, turn, _ in of.due_actions(NOW + 12)] == []

@@ -12,16 +12,16 @@ from litestar.exceptions import NotFoundException
 
 from services.edge.gateway.orders import PlaceOrderBody
 from services.edge.http.errors import (
-    MESSAGE_CHARACTERS,
-    Failure,
-    decode,
-    of,
-    refuse_odd_numbers,
+    MAX_MESSAGE_CHARACTERS,
+    HttpError,
+    decode_body,
+    require_json_numbers,
+    to_http_error,
     unauthorized,
     unavailable,
 )
-from tapewire.log import Refusal, Unavailable
-from tapewire.runtime import Unanswered
+from tapewire.log import CommandRejected, Unavailable
+from tapewire.runtime import RequestTimeout
 
 
 class Leg(msgspec.Struct, forbid_unknown_fields=True):
@@ -45,8 +45,8 @@ class Basket(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
 
 
 def failure(data, into=Basket):
-    with pytest.raises(Failure) as raised:
-        decode(data if isinstance(data, bytes) else data.encode(), into)
+    with pytest.raises(HttpError) as raised:
+        decode_body(data if isinstance(data, bytes) else data.encode(), into)
     return raised.value
 
 
@@ -79,14 +79,14 @@ def test_the_path_and_the_value_of_what_does_not_fit(data: str, path: str, value
 
 def test_a_tag_and_what_is_known_fit() -> None:
     fits = b'{"legs":[],"mark":{"kind":"mark","madeAt":1},"note":null}'
-    assert decode(fits, Basket) == Basket(legs=[], mark=Mark(made_at=1))
+    assert decode_body(fits, Basket) == Basket(legs=[], mark=Mark(made_at=1))
 
 
 def test_a_long_value_is_not_repeated_nor_a_long_message() -> None:
     body = json.loads(failure(json.dumps({"legs": "x" * 500})).body())
     assert "value" not in body
     long = json.dumps({"x" * 500: 1})
-    assert len(json.loads(failure(long).body())["message"]) <= MESSAGE_CHARACTERS
+    assert len(json.loads(failure(long).body())["message"]) <= MAX_MESSAGE_CHARACTERS
 
 
 @pytest.mark.parametrize(
@@ -109,8 +109,8 @@ json_texts = st.recursive(
 def test_any_body_fits_or_fails_with_a_status(data) -> None:
     failed = None
     try:
-        decode(data, PlaceOrderBody)
-    except Failure as failure_:
+        decode_body(data, PlaceOrderBody)
+    except HttpError as failure_:
         failed = failure_
     if failed is not None:
         assert failed.status in (400, 422)
@@ -119,7 +119,7 @@ def test_any_body_fits_or_fails_with_a_status(data) -> None:
 
 @pytest.mark.parametrize("text", ["1", "-1", "0.5", "10", "1e3", "1.5E-7", '"1"', '"0.5"', "null"])
 def test_numbers_may_be_written_as_json_writes_them(text: str) -> None:
-    refuse_odd_numbers(b'{"qty":%b}' % text.encode(), "qty", "limitPrice")
+    require_json_numbers(b'{"qty":%b}' % text.encode(), "qty", "limitPrice")
 
 
 @pytest.mark.parametrize(
@@ -127,8 +127,8 @@ def test_numbers_may_be_written_as_json_writes_them(text: str) -> None:
     ["NaN", "sNaN", "-Infinity", "inf", "", " 1", "1 ", "+1", "01", ".5", "1.", "1_0", "\u0661"],
 )
 def test_and_in_no_other_way(text: str) -> None:
-    with pytest.raises(Failure) as raised:
-        refuse_odd_numbers(json.dumps({"legs": [{"qty": text}]}).encode(), "legs[0].qty")
+    with pytest.raises(HttpError) as raised:
+        require_json_numbers(json.dumps({"legs": [{"qty": text}]}).encode(), "legs[0].qty")
     body = json.loads(raised.value.body())
     assert (body["statusCode"], body["path"], body["value"]) == (422, "legs[0].qty", text)
 
@@ -138,19 +138,19 @@ def test_and_in_no_other_way(text: str) -> None:
     [
         (unauthorized(), 401),
         (unavailable("away"), 503),
-        (Refusal("not_found", "no"), 404),
-        (Refusal("conflict", "no"), 409),
-        (Refusal("forbidden", "no"), 403),
-        (Refusal("invalid", "no", "qty"), 422),
-        (Refusal("something_new", "no"), 422),
-        (Unanswered("away"), 503),
+        (CommandRejected("not_found", "no"), 404),
+        (CommandRejected("conflict", "no"), 409),
+        (CommandRejected("forbidden", "no"), 403),
+        (CommandRejected("invalid", "no", "qty"), 422),
+        (CommandRejected("something_new", "no"), 422),
+        (RequestTimeout("away"), 503),
         (Unavailable("away"), 503),
         (NotFoundException(), 404),
         (KeyError("secret"), 500),
     ],
 )
 def test_every_error_has_a_status_and_one_shape(error, status: int) -> None:
-    failed = of(error)
+    failed = to_http_error(error)
     body = json.loads(failed.body())
     assert (failed.status, body["statusCode"]) == (status, status)
     assert body["error"]
@@ -158,9 +158,9 @@ def test_every_error_has_a_status_and_one_shape(error, status: int) -> None:
 
 
 def test_what_is_not_expected_tells_nothing_of_itself() -> None:
-    assert b"secret" not in of(KeyError("secret")).body()
+    assert b"secret" not in to_http_error(KeyError("secret")).body()
 
 
 def test_away_says_when_to_try_again() -> None:
-    for error in (unavailable("x"), Unanswered("x"), Unavailable("x")):
-        assert int(of(error).headers["Retry-After"]) >= 1
+    for error in (unavailable("x"), RequestTimeout("x"), Unavailable("x")):
+        assert int(to_http_error(error).headers["Retry-After"]) >= 1

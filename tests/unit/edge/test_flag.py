@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from services.edge.flag import Flag
+from services.edge.flag import LightEvent
 
 
 async def waiting(flag, count: int):
@@ -14,7 +14,7 @@ async def waiting(flag, count: int):
 
 
 async def test_all_who_wait_are_woken() -> None:
-    flag = Flag()
+    flag = LightEvent()
     tasks = await waiting(flag, 3)
     assert not any(task.done() for task in tasks)
     flag.set()
@@ -24,7 +24,7 @@ async def test_all_who_wait_are_woken() -> None:
 
 
 async def test_nobody_waits_while_it_is_set() -> None:
-    flag = Flag()
+    flag = LightEvent()
     flag.set()
     async with asyncio.timeout(10):
         await flag.wait()
@@ -40,12 +40,12 @@ async def test_nobody_waits_while_it_is_set() -> None:
 
 
 async def test_who_gave_up_is_forgotten_and_the_others_are_woken() -> None:
-    flag = Flag()
+    flag = LightEvent()
     first, second, third = await waiting(flag, 3)
     second.cancel()
     with pytest.raises(asyncio.CancelledError):
         await second
-    assert len(flag._waiting) == 2
+    assert len(flag._waiters) == 2
     third.cancel()
     flag.set()
     async with asyncio.timeout(10):

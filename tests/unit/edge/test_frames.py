@@ -8,37 +8,37 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.edge.cursor import Cursor
-from services.edge.dialects import Empty
-from services.edge.dialects.trading import price_view, trading
-from services.edge.frames import Encoder, frame, retry
+from services.edge.dialects import EmptyPricingContext
+from services.edge.dialects.trading import price_view, serialize_trading
+from services.edge.frames import FrameEncoder, render_frame, render_retry
 from tapewire.events import CATALOGUE, CODEC
-from tapewire.log import Meta, Recorded
+from tapewire.log import EventMetadata, RecordedEvent
 from tests.integration.edge.market import (
-    accepted,
-    elsewhere,
-    filled,
-    placed,
-    quote,
-    rejected,
-    traded,
+    hidden_event,
+    make_quote,
+    order_accepted,
+    order_filled,
+    order_placed,
+    order_rejected,
+    trade_executed,
 )
-from tests.sse import parse
+from tests.sse import parse_frame
 
 BREAKERS = "\r\n\u2028\u2029\u0085\0\x0b\x0c\ufeff: "
 
 
 def test_an_event_with_an_id() -> None:
-    made = frame("order:update", {"qty": Decimal("1.50")}, Cursor("e5", 7))
+    made = render_frame("order:update", {"qty": Decimal("1.50")}, Cursor("e5", 7))
     assert made == b'event: order:update\ndata: {"qty":1.50}\nid: e5-7\nretry: 5000\n\n'
 
 
 def test_an_event_without_one() -> None:
-    made = frame("price:update", {}, retry_ms=250)
+    made = render_frame("price:update", {}, retry_ms=250)
     assert made == b"event: price:update\ndata: {}\nretry: 250\n\n"
 
 
 def test_a_block_that_only_says_retry() -> None:
-    assert retry(1500) == b"retry: 1500\n\n"
+    assert render_retry(1500) == b"retry: 1500\n\n"
 
 
 @given(
@@ -48,37 +48,37 @@ def test_a_block_that_only_says_retry() -> None:
     )
 )
 def test_any_payload_is_one_line_and_comes_out_as_it_went_in(payload) -> None:
-    made = frame("x", payload, Cursor("e5", 1))
+    made = render_frame("x", payload, Cursor("e5", 1))
     assert made.endswith(b"\n\n")
     assert made.count(b"\n") == 5
-    read = parse(made[:-2])
+    read = parse_frame(made[:-2])
     assert json.loads(json.dumps(read.data, default=str)) == json.loads(json.dumps(payload))
 
 
 @pytest.mark.parametrize(
     ("event", "name"),
     [
-        (placed(), "order:update"),
-        (accepted(), "order:update"),
-        (rejected(), "order:update"),
-        (filled("o", "1", "2"), "order:fill"),
-        (traded("o", "1", "2"), "trade:new"),
+        (order_placed(), "order:update"),
+        (order_accepted(), "order:update"),
+        (order_rejected(), "order:update"),
+        (order_filled("o", "1", "2"), "order:fill"),
+        (trade_executed("o", "1", "2"), "trade:new"),
     ],
 )
 def test_the_trading_dialect(event, name: str) -> None:
-    spoken = trading(event, "alice", Empty())
+    spoken = serialize_trading(event, "alice", EmptyPricingContext())
     assert spoken is not None
     assert spoken[0] == name
 
 
 def test_it_does_not_speak_of_the_rest() -> None:
-    assert trading(elsewhere(), "alice", Empty()) is None
-    assert trading(quote("IBM"), "alice", Empty()) is None
+    assert serialize_trading(hidden_event(), "alice", EmptyPricingContext()) is None
+    assert serialize_trading(make_quote("IBM"), "alice", EmptyPricingContext()) is None
 
 
 def test_a_fill_is_the_order_and_the_fill_in_one() -> None:
-    event = filled("o", "3", "12.25")
-    spoken = trading(event, "alice", Empty())
+    event = order_filled("o", "3", "12.25")
+    spoken = serialize_trading(event, "alice", EmptyPricingContext())
     assert spoken is not None
     data = CODEC.decode(CODEC.encode(spoken[1]), dict)
     order = CODEC.decode(CODEC.encode(event.order), dict)
@@ -86,44 +86,47 @@ def test_a_fill_is_the_order_and_the_fill_in_one() -> None:
 
 
 def test_a_quote_leaves_its_sizes_behind() -> None:
-    assert b"ize" not in CODEC.encode(price_view(quote("IBM")))
+    assert b"ize" not in CODEC.encode(price_view(make_quote("IBM")))
 
 
 def recorded(event, sequence: int = 1, tag=None, data=None):
-    return Recorded(
+    return RecordedEvent(
         sequence=sequence,
         subject="ev.alice.orders.o",
-        tag=tag or CATALOGUE.tag(type(event)),
+        tag=tag or CATALOGUE.tag_of(type(event)),
         data=data or CODEC.encode(event),
-        meta=Meta(id="i", correlation="c"),
-        time=placed().order.timestamp,
+        metadata=EventMetadata(id="i", correlation="c"),
+        time=order_placed().order.timestamp,
     )
 
 
 class TestEncoder:
     def test_a_frame_is_made_once_for_all_readers(self) -> None:
-        encoder = Encoder(lambda *_: None)
-        event = recorded(placed())
-        first = encoder.encode(event, "e5", trading)
+        encoder = FrameEncoder(lambda *_: None)
+        event = recorded(order_placed())
+        first = encoder.encode(event, "e5", serialize_trading)
         assert first is not None
-        assert encoder.encode(event, "e5", trading) is first
+        assert encoder.encode(event, "e5", serialize_trading) is first
 
     def test_it_has_the_place_in_the_log_as_its_id(self) -> None:
-        encoder = Encoder(lambda *_: None, retry_ms=750)
-        made = encoder.encode(recorded(placed(), 42), "e5", trading)
+        encoder = FrameEncoder(lambda *_: None, retry_ms=750)
+        made = encoder.encode(recorded(order_placed(), 42), "e5", serialize_trading)
         assert made is not None
         assert made.endswith(b"\nid: e5-42\nretry: 750\n\n")
 
     def test_nothing_of_what_the_dialect_does_not_show(self) -> None:
-        assert Encoder(lambda *_: None).encode(recorded(elsewhere()), "e5", trading) is None
+        assert (
+            FrameEncoder(lambda *_: None).encode(recorded(hidden_event()), "e5", serialize_trading)
+            is None
+        )
 
     @pytest.mark.parametrize(
         ("tag", "data"), [("order.placed.v99", b"{}"), ("order.placed.v1", b"{")]
     )
     def test_what_cannot_be_read_is_told_once_and_passed_over(self, tag: str, data: bytes) -> None:
         told = []
-        encoder = Encoder(lambda event, error: told.append((event, error)))
+        encoder = FrameEncoder(lambda event, error: told.append((event, error)))
         event = recorded(None, tag=tag, data=data)
         for _ in range(2):
-            assert encoder.encode(event, "e5", trading) is None
+            assert encoder.encode(event, "e5", serialize_trading) is None
         assert [event_ for event_, _ in told] == [event]

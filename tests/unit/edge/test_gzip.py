@@ -15,18 +15,25 @@ from hypothesis import strategies as st
 
 from services.edge import frames
 from services.edge.cursor import Cursor
-from services.edge.dialects import Empty
-from services.edge.dialects.trading import price_view, trading
-from services.edge.gzip import ALONE_BYTES, WINDOW_BYTES, Gzip, Shared, Strand, accepts
+from services.edge.dialects import EmptyPricingContext
+from services.edge.dialects.trading import price_view, serialize_trading
+from services.edge.gzip import (
+    MIN_STANDALONE_BYTES,
+    WINDOW_BYTES,
+    GzipStream,
+    SharedChunk,
+    SharedCompressor,
+    accepts_gzip,
+)
 from tapewire.log import new_id
-from tests.integration.edge.market import accepted, placed, quote, traded
+from tests.integration.edge.market import make_quote, order_accepted, order_placed, trade_executed
 
 
 @dataclass
 class Reader:
     """A strict one: what was written can be read at once, and nothing else."""
 
-    stream: Gzip = field(default_factory=Gzip)
+    stream: GzipStream = field(default_factory=GzipStream)
     wire: bytes = b""
     plain: bytes = b""
 
@@ -75,7 +82,7 @@ class TestWhoAcceptsIt:
         ],
     )
     def test_yes(self, value: str) -> None:
-        assert accepts([value])
+        assert accepts_gzip([value])
 
     @pytest.mark.parametrize(
         "value",
@@ -106,18 +113,18 @@ class TestWhoAcceptsIt:
         ],
     )
     def test_no(self, value: str) -> None:
-        assert not accepts([value])
+        assert not accepts_gzip([value])
 
     def test_nobody_who_does_not_say_so(self) -> None:
-        assert not accepts([])
+        assert not accepts_gzip([])
 
     def test_a_header_in_several_lines_is_one(self) -> None:
-        assert accepts(["br", "gzip"])
-        assert not accepts(["gzip", "gzip;q=0"])
+        assert accepts_gzip(["br", "gzip"])
+        assert not accepts_gzip(["gzip", "gzip;q=0"])
 
     @given(st.lists(st.text(st.characters(max_codepoint=255), max_size=30), max_size=4))
     def test_nothing_breaks_it(self, values) -> None:
-        assert accepts([*values, "gzip;q=0"]) is False
+        assert accepts_gzip([*values, "gzip;q=0"]) is False
 
 
 TEXTS = st.builds(
@@ -133,7 +140,7 @@ class TestWhatReadersRead:
     @settings(max_examples=150, deadline=None)
     def test_any_interleaving_of_own_and_shared_blocks(self, data) -> None:
         """Readers of two strands, each with what it misses, what comes between, and rests."""
-        strands = [Strand(), Strand()]
+        strands = [SharedCompressor(), SharedCompressor()]
         readers = [Reader() for _ in range(3)]
         late = [[] for _ in readers]
         for _ in range(data.draw(st.integers(1, 40), "steps")):
@@ -148,7 +155,7 @@ class TestWhatReadersRead:
                     case "own":
                         reader.write(data.draw(TEXTS))
                     case "rest":
-                        reader.stream.rest()
+                        reader.stream.release_if_idle()
                 for known in [*waiting, chunk]:
                     reader.write(known)
                 waiting.clear()
@@ -166,17 +173,17 @@ class TestWhatReadersRead:
         Reader().end()
 
     def test_nothing_is_written_for_nothing(self) -> None:
-        assert Gzip().write(b"") == b""
+        assert GzipStream().write(b"") == b""
 
     def test_a_reader_that_does_not_compress_reads_the_same(self) -> None:
-        assert Strand().next(b"plain") == b"plain"
+        assert SharedCompressor().append_chunk(b"plain") == b"plain"
 
 
 class TestSharing:
     def lane(self, count: int = 200, size=600):
-        strand, numbers = Strand(), random.Random(1)
+        strand, numbers = SharedCompressor(), random.Random(1)
         for _ in range(count):
-            yield strand.next(bytes(numbers.choices(b"abcdefgh", k=size)))
+            yield strand.append_chunk(bytes(numbers.choices(b"abcdefgh", k=size)))
 
     def test_readers_in_step_get_the_very_same_block(self) -> None:
         one, other = Reader(), Reader()
@@ -193,23 +200,23 @@ class TestSharing:
                 assert shared == ((number - 20) * 600 >= WINDOW_BYTES), number
 
     def test_out_of_step_a_large_block_stands_alone_for_all(self) -> None:
-        chunks = list(self.lane(4, ALONE_BYTES))
+        chunks = list(self.lane(4, MIN_STANDALONE_BYTES))
         one, other = Reader(), Reader()
         for reader in (one, other):
             reader.write(b"what only this one got")
         assert [one.write(c) for c in chunks[2:]] == [other.write(c) for c in chunks[2:]]
-        assert one.stream.resting
+        assert one.stream.is_idle
 
     def test_what_is_between_ends_the_step(self) -> None:
         reader, chunks = Reader(), list(self.lane(50))
         for chunk in chunks[:30]:
             reader.write(chunk)
         reader.write(b": keepalive\n\n")
-        assert reader.write(chunks[30]) != chunks[30].continued()
+        assert reader.write(chunks[30]) != chunks[30].continued_block()
         reader.end()
 
     def test_nobody_compresses_what_nobody_asks_for(self) -> None:
-        assert not any(chunk.strand._compressor for chunk in self.lane())
+        assert not any(chunk.compressor._deflate for chunk in self.lane())
 
 
 def traffic(count: int, seed: int = 1):
@@ -222,21 +229,21 @@ def traffic(count: int, seed: int = 1):
         about = {"symbol": symbol, "timestamp": now}
         kind = numbers.choice(["quote"] * 5 + ["placed", "accepted", "traded"])
         if kind == "quote":
-            yield frames.frame("price:update", price(numbers, symbol, now))
+            yield frames.render_frame("price:update", price(numbers, symbol, now))
             continue
         event = {
-            "placed": lambda o=order, a=about: placed(o, client_order_id=new_id(), **a),
-            "accepted": lambda o=order, a=about: accepted(o, client_order_id=new_id(), **a),
-            "traded": lambda o=order: traded(o, str(numbers.randint(1, 500)), "101.25"),
+            "placed": lambda o=order, a=about: order_placed(o, client_order_id=new_id(), **a),
+            "accepted": lambda o=order, a=about: order_accepted(o, client_order_id=new_id(), **a),
+            "traded": lambda o=order: trade_executed(o, str(numbers.randint(1, 500)), "101.25"),
         }[kind]()
-        name, payload = trading(event, "alice", Empty())
-        yield frames.frame(name, payload, Cursor("kq3x9a", 1000 + sequence))
+        name, payload = serialize_trading(event, "alice", EmptyPricingContext())
+        yield frames.render_frame(name, payload, Cursor("kq3x9a", 1000 + sequence))
 
 
 def price(numbers, symbol: str, now):
     """A quote whose figures differ from the last one's."""
     return price_view(
-        quote(
+        make_quote(
             symbol,
             Decimal(numbers.randint(9000, 11_000)) / 100,
             volume=Decimal(numbers.randint(1000, 9_999_999)),
@@ -258,21 +265,23 @@ class TestWhatItSaves:
         assert 0.6 < reader.saved < 0.9, reader.saved
 
     def test_on_shared_blocks_of_a_quote_each(self) -> None:
-        strand, reader, numbers = Strand(), Reader(), random.Random(2)
+        strand, reader, numbers = SharedCompressor(), Reader(), random.Random(2)
         now = datetime(2026, 1, 5, tzinfo=UTC)
         for _ in range(1000):
-            quotes = frames.frame("price:update", price(numbers, "IBM", now))
-            reader.write(strand.next(quotes))
-        assert reader.stream.resting
+            quotes = frames.render_frame("price:update", price(numbers, "IBM", now))
+            reader.write(strand.append_chunk(quotes))
+        assert reader.stream.is_idle
         assert 0.6 < reader.saved < 0.9, reader.saved
 
     def test_on_blocks_that_stand_alone(self) -> None:
-        saved = [1 - len(chunk.alone()) / len(chunk) for chunk in self.tens()]
+        saved = [1 - len(chunk.standalone_block()) / len(chunk) for chunk in self.tens()]
         assert min(saved) > 0.6, saved
 
     def tens(self):
         parts = list(traffic(200))
-        return [Strand().next(b"".join(parts[n : n + 10])) for n in range(0, 200, 10)]
+        return [
+            SharedCompressor().append_chunk(b"".join(parts[n : n + 10])) for n in range(0, 200, 10)
+        ]
 
 
 class TestWhatItHolds:
@@ -290,7 +299,7 @@ class TestWhatItHolds:
         chunks = list(traffic(100))
 
         def stream():
-            made = Gzip()
+            made = GzipStream()
             for chunk in chunks:
                 made.write(chunk)
             return made
@@ -298,11 +307,11 @@ class TestWhatItHolds:
         assert 16 * 1024 < self.held(stream) <= 32 * 1024
 
     def test_next_to_nothing_while_it_takes_what_others_take(self) -> None:
-        strand, chunks = Strand(), list(traffic(100))
-        shared = [strand.next(chunk) for chunk in chunks]
+        strand, chunks = SharedCompressor(), list(traffic(100))
+        shared = [strand.append_chunk(chunk) for chunk in chunks]
 
         def stream():
-            made = Gzip()
+            made = GzipStream()
             for chunk in shared:
                 made.write(chunk)
             return made
@@ -311,12 +320,12 @@ class TestWhatItHolds:
 
     def test_next_to_nothing_after_a_rest(self) -> None:
         def stream():
-            made = Gzip()
+            made = GzipStream()
             for chunk in chunks:
                 made.write(chunk)
-            made.rest()
-            assert not made.resting, "it was written to since the last look"
-            made.rest()
+            made.release_if_idle()
+            assert not made.is_idle, "it was written to since the last look"
+            made.release_if_idle()
             return made
 
         chunks = list(traffic(10))
@@ -324,7 +333,7 @@ class TestWhatItHolds:
 
     def test_next_to_nothing_before_it_is_busy(self) -> None:
         def stream():
-            made = Gzip()
+            made = GzipStream()
             made.write(b"the opening")
             made.write(b"the snapshot")
             return made
@@ -333,7 +342,7 @@ class TestWhatItHolds:
 
 
 def test_a_shared_chunk_is_of_one_strand() -> None:
-    strand = Strand()
-    first, second = strand.next(b"one"), strand.next(b"two")
-    assert isinstance(first, Shared)
-    assert (first.start, second.start) == (0, 3)
+    strand = SharedCompressor()
+    first, second = strand.append_chunk(b"one"), strand.append_chunk(b"two")
+    assert isinstance(first, SharedChunk)
+    assert (first.start_offset, second.start_offset) == (0, 3)

@@ -6,19 +6,19 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.edge.connection import Connection, Opening, Reason
-from services.edge.feeds import FEEDS, interest
-from services.edge.frames import frame
-from services.edge.hub import FAREWELL_SECONDS, Hub
+from services.edge.connection import CloseReason, Connection, ConnectionInfo
+from services.edge.feeds import STREAM_ROUTES, combine_topics
+from services.edge.frames import render_frame
+from services.edge.hub import CLOSE_TIMEOUT_SECONDS, Hub
 from services.edge.lanes import FlushClock, Outbox
 from tapewire.events import CATALOGUE, CODEC, AgentState, AgentStatusChanged
-from tapewire.log import EVERYBODY, Meta, Recorded
-from tests.integration.edge.market import elsewhere, placed
+from tapewire.log import EVERYBODY, EventMetadata, RecordedEvent
+from tests.integration.edge.market import hidden_event, order_placed
 
 KEEPALIVE_SECONDS = 30.0
 WRITE_SECONDS = 10.0
 WALL = datetime(2026, 3, 2, tzinfo=UTC)
-_BY_NAME = {feed.name: feed for feed in FEEDS}
+_BY_NAME = {feed.name: feed for feed in STREAM_ROUTES}
 ORDERS, PRICES, TRADING = (_BY_NAME[name] for name in ("orders", "prices", "trading"))
 
 
@@ -27,17 +27,17 @@ class Side:
 
     def __init__(self, hub, owner: str, feed, frames, expires_at) -> None:
         self.aborted = 0
-        opening = Opening(
-            client="c",
-            feed=feed,
-            interest=interest(feed.topics),
+        opening = ConnectionInfo(
+            client_id="c",
+            route=feed,
+            interest=combine_topics(feed.topics),
             owner=owner,
             correlation="x",
             expires_at=expires_at,
         )
         box = Outbox(FlushClock(0.02), frames, 1 << 20)
         self.connection = Connection(opening, box, 0.0, self.abort)
-        self.connection.live = True
+        self.connection.is_live = True
         self.hub = hub
         hub.add(self.connection)
 
@@ -47,14 +47,14 @@ class Side:
     async def taken(self):
         """What waits in the outbox."""
         box = self.connection.outbox
-        box.nudge()
-        return await box.take()
+        box.interrupt()
+        return await box.next_chunk()
 
 
 @pytest.fixture
 async def hub() -> Hub:
     made = Hub(keepalive_seconds=KEEPALIVE_SECONDS, write_seconds=WRITE_SECONDS)
-    made.restart("e5")
+    made.on_log_recreated("e5")
     return made
 
 
@@ -67,13 +67,13 @@ async def open_(hub: Hub) -> Callable[..., Side]:
 
 
 def recorded(sequence: int, owner: str = "alice", domain="orders", event=None):
-    event = event or placed(f"o-{sequence}")
-    return Recorded(
+    event = event or order_placed(f"o-{sequence}")
+    return RecordedEvent(
         sequence=sequence,
         subject=f"ev.{owner}.{domain}.o",
-        tag=CATALOGUE.tag(type(event)),
+        tag=CATALOGUE.tag_of(type(event)),
         data=CODEC.encode(event),
-        meta=Meta(id="i", correlation="c"),
+        metadata=EventMetadata(id="i", correlation="c"),
         time=WALL,
     )
 
@@ -118,7 +118,7 @@ class TestDelivering:
         self, hub: Hub, open_
     ) -> None:
         side = open_()
-        hub.publish(recorded(7, domain="notes", event=elsewhere()))
+        hub.publish(recorded(7, domain="notes", event=hidden_event()))
         assert await side.taken() == b""
         assert (side.connection.position, side.connection.told) == (7, 0)
 
@@ -127,7 +127,7 @@ class TestDelivering:
         hub.remove(side.connection)
         hub.publish(recorded(7))
         assert await side.taken() == b""
-        assert (len(hub), hub.owners()) == (0, 0)
+        assert (len(hub), hub.owner_count()) == (0, 0)
 
     async def test_one_that_overflows_falls_behind_and_keeps_its_place(
         self, hub: Hub, open_
@@ -159,23 +159,23 @@ class TestDelivering:
         for sequence in (7, 8):
             hub.publish(recorded(sequence, EVERYBODY, "agents", status("orders")))
         assert side.aborted == 1
-        assert side.connection.reason is Reason.SLOW
+        assert side.connection.reason is CloseReason.SLOW
         assert (await other.taken()).count(b"agent:status") == 2
 
     async def test_a_new_log_takes_everybody_out_of_live_delivery(self, hub: Hub, open_) -> None:
         side = open_()
-        hub.restart("e6")
+        hub.on_log_recreated("e6")
         assert hub.epoch == "e6"
         assert not side.connection.live
 
     async def test_counts(self, hub: Hub, open_) -> None:
         sides = [open_("alice"), open_("alice"), open_("bob"), open_(None, PRICES)]
-        assert (len(hub), hub.owners()) == (4, 2)
-        hub.end(sides[0].connection, Reason.REVOKED, 0.0)
+        assert (len(hub), hub.owner_count()) == (4, 2)
+        hub.end(sides[0].connection, CloseReason.REVOKED, 0.0)
         for side in sides:
             hub.remove(side.connection)
-        assert (len(hub), hub.owners()) == (0, 0)
-        assert (hub.closed[Reason.REVOKED], hub.closed[Reason.GONE]) == (1, 3)
+        assert (len(hub), hub.owner_count()) == (0, 0)
+        assert (hub.close_counts[CloseReason.REVOKED], hub.close_counts[CloseReason.GONE]) == (1, 3)
 
 
 class TestIdle:
@@ -218,7 +218,7 @@ class TestIdle:
             if second == 10:
                 hub.publish(recorded(7))
             elif second > 20:
-                hub.publish(recorded(second, domain="notes", event=elsewhere()))
+                hub.publish(recorded(second, domain="notes", event=hidden_event()))
             hub.tick(float(second), WALL)
             said += [(second, sent)] if (sent := await side.taken()) else []
         (_, shown), *checkpoints = said
@@ -245,47 +245,47 @@ class TestEnding:
         hub.tick(100.0 + WRITE_SECONDS, WALL)
         assert side.aborted == 0
         hub.tick(100.1 + WRITE_SECONDS, WALL)
-        assert (side.aborted, side.connection.reason) == (1, Reason.SLOW)
+        assert (side.aborted, side.connection.reason) == (1, CloseReason.SLOW)
 
     async def test_minutes_without_a_write(self, hub: Hub, open_) -> None:
         side = open_()
         hub.tick(300.1, WALL)
-        assert (side.aborted, side.connection.reason) == (1, Reason.QUIET)
+        assert (side.aborted, side.connection.reason) == (1, CloseReason.QUIET)
 
     async def test_with_its_session(self, hub: Hub, open_) -> None:
         side = open_(expires_at=WALL + timedelta(seconds=5))
         hub.tick(1.0, WALL + timedelta(seconds=4.9))
         assert side.connection.reason is None
         hub.tick(1.0, WALL + timedelta(seconds=5))
-        assert side.connection.reason is Reason.EXPIRED
-        assert await side.taken() == frame("auth:expired", {"reason": "expired"})
+        assert side.connection.reason is CloseReason.EXPIRED
+        assert await side.taken() == render_frame("auth:expired", {"reason": "expired"})
         assert side.aborted == 0
 
     async def test_cut_when_the_farewell_is_not_taken(self, hub: Hub, open_) -> None:
         side = open_()
-        hub.end(side.connection, Reason.DRAIN, 10.0, b"bye")
-        hub.tick(10.0 + FAREWELL_SECONDS, WALL)
+        hub.end(side.connection, CloseReason.DRAIN, 10.0, b"bye")
+        hub.tick(10.0 + CLOSE_TIMEOUT_SECONDS, WALL)
         assert side.aborted == 0
-        hub.tick(10.1 + FAREWELL_SECONDS, WALL)
+        hub.tick(10.1 + CLOSE_TIMEOUT_SECONDS, WALL)
         assert side.aborted == 1
 
     async def test_the_first_reason_is_the_one_that_counts(self, hub: Hub, open_) -> None:
         side = open_()
-        hub.end(side.connection, Reason.REVOKED, 0.0, b"one")
-        hub.end(side.connection, Reason.DRAIN, 0.0, b"two")
-        hub.cut(side.connection, Reason.SLOW)
-        assert side.connection.reason is Reason.REVOKED
+        hub.end(side.connection, CloseReason.REVOKED, 0.0, b"one")
+        hub.end(side.connection, CloseReason.DRAIN, 0.0, b"two")
+        hub.abort(side.connection, CloseReason.SLOW)
+        assert side.connection.reason is CloseReason.REVOKED
         assert await side.taken() == b"one"
         assert side.aborted == 1
 
     async def test_an_event_after_the_end_breaks_nothing(self, hub: Hub, open_) -> None:
         side = open_()
-        hub.end(side.connection, Reason.DRAIN, 0.0, b"bye")
+        hub.end(side.connection, CloseReason.DRAIN, 0.0, b"bye")
         hub.publish(recorded(7))
         assert await side.taken() == b"bye"
 
     async def test_every_reason_is_a_word_for_logs(self) -> None:
-        assert {reason.value for reason in Reason} == {
+        assert {reason.value for reason in CloseReason} == {
             "gone", "slow", "expired", "revoked", "limit", "drain", "done", "quiet", "failed",
         }  # fmt: skip
 
@@ -294,7 +294,7 @@ async def test_a_waiting_reader_is_woken_by_each_end(hub: Hub, open_) -> None:
     side = open_()
     taking = asyncio.create_task(side.connection.outbox.take())
     await asyncio.sleep(0)
-    hub.end(side.connection, Reason.DRAIN, 0.0, b"bye")
+    hub.end(side.connection, CloseReason.DRAIN, 0.0, b"bye")
     assert await asyncio.wait_for(taking, 60) == b"bye"
 
 
@@ -312,7 +312,7 @@ class TestLeaving:
         self, hub: Hub, open_, stream: str, name: str, field: str
     ) -> None:
         side = open_(feed=_BY_NAME[stream])
-        hub.tell_of_leaving(side.connection, 4.9994, WALL)
+        hub.announce_draining(side.connection, 4.9994, WALL)
         told = (await side.taken()).decode()
         assert told.startswith(f"event: {name}\ndata: {{")
         data = CODEC.decode(told.split("\n")[1].removeprefix("data: ").encode(), dict)
@@ -324,6 +324,6 @@ class TestLeaving:
     async def test_a_full_outbox_is_not_in_the_way(self, hub: Hub, open_) -> None:
         side = open_(frames=1)
         hub.publish(recorded(7))
-        hub.tell_of_leaving(side.connection, 5.0, WALL)
+        hub.announce_draining(side.connection, 5.0, WALL)
         assert side.connection.live
         assert b"draining" not in await side.taken()

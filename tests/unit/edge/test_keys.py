@@ -9,21 +9,21 @@ import httpx
 import pytest
 
 from services.edge.access.keys import (
-    FETCH_PAUSE_SECONDS,
-    BadKeys,
-    FileKeys,
-    KeysAway,
-    UrlKeys,
-    downloader,
-    read,
+    MIN_FETCH_INTERVAL_SECONDS,
+    FileKeySource,
+    InvalidJwks,
+    UrlKeySource,
+    VerificationKeysUnavailable,
+    jwks_downloader,
+    parse_jwks,
 )
-from tests.issuer import Issuer, _rsa, published, serving
+from tests.issuer import JwtIssuer, _rsa_key, public_jwk, serve_jwks
 from tests.unit.orders.virtual import run
 
 
 @pytest.fixture
-def issuer() -> Issuer:
-    return Issuer()
+def issuer() -> JwtIssuer:
+    return JwtIssuer()
 
 
 async def knows(keys, issuer, algorithm="ES256"):
@@ -33,8 +33,8 @@ async def knows(keys, issuer, algorithm="ES256"):
 
 
 class TestADocument:
-    def test_both_kinds(self, issuer: Issuer) -> None:
-        assert [(key.kid, key.algorithm) for key in read(issuer.jwks())] == [
+    def test_both_kinds(self, issuer: JwtIssuer) -> None:
+        assert [(key.kid, key.algorithm) for key in parse_jwks(issuer.jwks())] == [
             ("RS256-0", "RS256"),
             ("ES256-0", "ES256"),
         ]
@@ -52,18 +52,18 @@ class TestADocument:
         ],
     )  # fmt: skip
     def test_none(self, data) -> None:
-        with pytest.raises(BadKeys):
-            read(data)
+        with pytest.raises(InvalidJwks):
+            parse_jwks(data)
 
-    def test_what_is_for_something_else_is_left_out(self, issuer: Issuer) -> None:
+    def test_what_is_for_something_else_is_left_out(self, issuer: JwtIssuer) -> None:
         kid, key = issuer.key("RS256")
-        good = published(key, kid)
+        good = public_jwk(key, kid)
         others = [
             {**good, "use": "enc"}, {**good, "alg": "RS512"}, {**good, "alg": "RSA-OAEP"},
-            {"kty": "oct", "k": "c2VjcmV0", "kid": kid}, published(_rsa(9, 1024), "short"),
+            {"kty": "oct", "k": "c2VjcmV0", "kid": kid}, public_jwk(_rsa_key(9, 1024), "short"),
             {"kty": "OKP", "crv": "Ed25519", "x": "AA"},
         ]  # fmt: skip
-        found = read(
+        found = parse_jwks(
             json.dumps({"keys": [*others, {**good, "use": "sig", "alg": "RS256"}]}).encode()
         )
         assert len(found) == 1
@@ -71,13 +71,13 @@ class TestADocument:
 
 class TestAFile:
     @pytest.fixture
-    def file(self, tmp_path: Path, issuer: Issuer) -> Path:
+    def file(self, tmp_path: Path, issuer: JwtIssuer) -> Path:
         file = tmp_path / "jwks.json"
         file.write_bytes(issuer.jwks())
         return file
 
-    async def test_it_is_read_again_when_it_changed(self, file: Path, issuer: Issuer) -> None:
-        keys = FileKeys(file)
+    async def test_it_is_read_again_when_it_changed(self, file: Path, issuer: JwtIssuer) -> None:
+        keys = FileKeySource(file)
         assert await knows(keys, issuer)
         issuer.rotate()
         assert not await knows(keys, issuer)
@@ -86,28 +86,30 @@ class TestAFile:
         assert await keys.find("ES256-0", "ES256") == []
 
     async def test_it_is_not_read_again_when_it_did_not(
-        self, file: Path, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+        self, file: Path, issuer: JwtIssuer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        keys = FileKeys(file)
+        keys = FileKeySource(file)
         monkeypatch.setattr("services.edge.access.keys.read", lambda _: pytest.fail("was read"))
         assert await knows(keys, issuer)
 
-    async def test_a_link_that_is_pointed_elsewhere(self, tmp_path: Path, issuer: Issuer) -> None:
+    async def test_a_link_that_is_pointed_elsewhere(
+        self, tmp_path: Path, issuer: JwtIssuer
+    ) -> None:
         """As kubernetes changes what it mounts."""
         for name in ("one", "two"):
             (tmp_path / name).write_bytes(issuer.jwks())
             issuer.rotate()
         link = tmp_path / "current"
         link.symlink_to("one")
-        keys = FileKeys(link)
+        keys = FileKeySource(link)
         (tmp_path / "next").symlink_to("two")
         os.replace(tmp_path / "next", link)  # noqa: PTH105
         assert [key.kid for key in await keys.find("ES256-1", "ES256")] == ["ES256-1"]
 
     async def test_a_broken_or_missing_one_leaves_the_old_keys(
-        self, file: Path, issuer: Issuer
+        self, file: Path, issuer: JwtIssuer
     ) -> None:
-        keys = FileKeys(file)
+        keys = FileKeySource(file)
         file.write_bytes(b'{"keys":')
         assert await knows(keys, issuer)
         file.unlink()
@@ -118,12 +120,12 @@ class TestAFile:
 
     def test_at_the_start_it_must_be_right(self, tmp_path: Path) -> None:
         with pytest.raises(OSError, match="No such file"):
-            FileKeys(tmp_path / "none")
+            FileKeySource(tmp_path / "none")
         with pytest.raises(IsADirectoryError):
-            FileKeys(tmp_path)
+            FileKeySource(tmp_path)
         (tmp_path / "x").write_bytes(b"{}")
-        with pytest.raises(BadKeys):
-            FileKeys(tmp_path / "x")
+        with pytest.raises(InvalidJwks):
+            FileKeySource(tmp_path / "x")
 
 
 class Source:
@@ -134,7 +136,7 @@ class Source:
         self.asked = 0
         self.down = False
         self.slow = 0.0
-        self.keys = UrlKeys(self.fetch, 300.0, asyncio.get_running_loop().time)
+        self.keys = UrlKeySource(self.fetch, 300.0, asyncio.get_running_loop().time)
 
     async def fetch(self):
         self.asked += 1
@@ -147,7 +149,7 @@ class Source:
 class TestAUrl:
     """`run` plays them in virtual time."""
 
-    def test_it_is_asked_once_for_many_tokens(self, issuer: Issuer) -> None:
+    def test_it_is_asked_once_for_many_tokens(self, issuer: JwtIssuer) -> None:
         async def story() -> None:
             source = Source(issuer)
             source.slow = 0.5
@@ -157,7 +159,7 @@ class TestAUrl:
 
         run(story())
 
-    def test_again_when_its_keys_are_old_and_nobody_waits_for_that(self, issuer: Issuer) -> None:
+    def test_again_when_its_keys_are_old_and_nobody_waits_for_that(self, issuer: JwtIssuer) -> None:
         async def story() -> None:
             source = Source(issuer)
             clock = asyncio.get_running_loop().time
@@ -175,7 +177,7 @@ class TestAUrl:
 
         run(story())
 
-    def test_at_once_for_a_key_that_is_not_known(self, issuer: Issuer) -> None:
+    def test_at_once_for_a_key_that_is_not_known(self, issuer: JwtIssuer) -> None:
         async def story() -> None:
             source = Source(issuer)
             await knows(source.keys, issuer)
@@ -186,7 +188,7 @@ class TestAUrl:
 
         run(story())
 
-    def test_also_right_after_it_was_asked(self, issuer: Issuer) -> None:
+    def test_also_right_after_it_was_asked(self, issuer: JwtIssuer) -> None:
         async def story() -> None:
             source = Source(issuer)
             await knows(source.keys, issuer)
@@ -195,7 +197,9 @@ class TestAUrl:
 
         run(story())
 
-    def test_made_up_keys_do_not_make_it_ask_more_than_once_a_second(self, issuer: Issuer) -> None:
+    def test_made_up_keys_do_not_make_it_ask_more_than_once_a_second(
+        self, issuer: JwtIssuer
+    ) -> None:
         async def story() -> None:
             source = Source(issuer)
             await knows(source.keys, issuer)
@@ -207,11 +211,11 @@ class TestAUrl:
             clock = asyncio.get_running_loop().time
             began = clock()
             await asyncio.gather(*(flood(number) for number in range(100)))
-            assert source.asked - 1 <= (clock() - began) / FETCH_PAUSE_SECONDS + 1
+            assert source.asked - 1 <= (clock() - began) / MIN_FETCH_INTERVAL_SECONDS + 1
 
         run(story())
 
-    def test_while_it_is_down_the_old_keys_stay(self, issuer: Issuer) -> None:
+    def test_while_it_is_down_the_old_keys_stay(self, issuer: JwtIssuer) -> None:
         async def story() -> None:
             source = Source(issuer)
             await knows(source.keys, issuer)
@@ -225,30 +229,32 @@ class TestAUrl:
 
         run(story())
 
-    def test_while_it_is_down_nobody_can_say_what_an_unknown_key_is(self, issuer: Issuer) -> None:
+    def test_while_it_is_down_nobody_can_say_what_an_unknown_key_is(
+        self, issuer: JwtIssuer
+    ) -> None:
         """Who is told 401 gives up for good: 503 it is, until somebody knows."""
 
         async def story() -> None:
             source = Source(issuer)
             source.down = True
-            with pytest.raises(KeysAway):
+            with pytest.raises(VerificationKeysUnavailable):
                 await knows(source.keys, issuer)
             source.down = False
             assert await knows(source.keys, issuer)
             source.down = True
             issuer.rotate()
-            with pytest.raises(KeysAway):
+            with pytest.raises(VerificationKeysUnavailable):
                 await knows(source.keys, issuer)
             source.down = False
             assert await source.keys.find("made-up", "RS256") == []
 
         run(story())
 
-    def test_its_end_leaves_nothing_under_way(self, issuer: Issuer) -> None:
+    def test_its_end_leaves_nothing_under_way(self, issuer: JwtIssuer) -> None:
         async def story() -> None:
             source = Source(issuer)
             source.slow = 1000
-            source.keys.fetch()
+            source.keys.start_fetch()
             await asyncio.sleep(0)
             await source.keys.close()
             assert len(asyncio.all_tasks()) == 1
@@ -257,16 +263,16 @@ class TestAUrl:
 
 
 class TestDownloads:
-    async def test_what_is_there(self, issuer: Issuer) -> None:
-        async with serving(issuer.jwks()) as jwks:
-            assert await downloader(jwks.url)() == issuer.jwks()
+    async def test_what_is_there(self, issuer: JwtIssuer) -> None:
+        async with serve_jwks(issuer.jwks()) as jwks:
+            assert await jwks_downloader(jwks.url)() == issuer.jwks()
 
     async def test_what_is_too_long_or_elsewhere(self) -> None:
-        async with serving(b"x" * (1 << 20) + b"x") as jwks:
-            with pytest.raises(BadKeys, match="more than"):
-                await downloader(jwks.url)()
+        async with serve_jwks(b"x" * (1 << 20) + b"x") as jwks:
+            with pytest.raises(InvalidJwks, match="more than"):
+                await jwks_downloader(jwks.url)()
             jwks.status = 302
-            with pytest.raises(BadKeys, match="302"):
-                await downloader(jwks.url)()
+            with pytest.raises(InvalidJwks, match="302"):
+                await jwks_downloader(jwks.url)()
         with pytest.raises(httpx.ConnectError):
-            await downloader(jwks.url)()
+            await jwks_downloader(jwks.url)()

@@ -5,8 +5,8 @@ import itertools
 
 import pytest
 
-from services.edge.lanes import BURST_WRITES, FlushClock, Outbox, Wants
-from services.edge.newest import Lane
+from services.edge.lanes import BURST_WRITES, FlushClock, Outbox, ValueSubscription
+from services.edge.newest import ConflationGroup
 from tests.unit.orders.virtual import run
 
 WINDOW = 0.02
@@ -131,7 +131,7 @@ class TestBounds:
         async def story() -> None:
             box = outbox(frames=2)
             assert [box.put(b"x") for _ in range(3)] == [True, True, False]
-            assert await box.take() == b"xx"
+            assert await box.next_chunk() == b"xx"
             assert box.put(b"x")
 
         run(story())
@@ -140,9 +140,9 @@ class TestBounds:
         async def story() -> None:
             box = outbox(size=10)
             assert [box.put(b"x" * 6), box.put(b"y" * 5), box.put(b"z" * 4)] == [True, False, True]
-            assert box.size == 10
-            assert await box.take() == b"x" * 6 + b"z" * 4
-            assert box.size == 0
+            assert box.size_bytes == 10
+            assert await box.next_chunk() == b"x" * 6 + b"z" * 4
+            assert box.size_bytes == 0
 
         run(story())
 
@@ -151,7 +151,7 @@ class TestBounds:
             box = outbox(size=10)
             assert box.put(b"x" * 1000)
             assert not box.put(b"y")
-            assert await box.take() == b"x" * 1000
+            assert await box.next_chunk() == b"x" * 1000
 
         run(story())
 
@@ -164,16 +164,16 @@ class TestEnds:
             box.end(b"bye")
             assert box.put(b"too late")
             box.end(b"again")
-            assert await box.take() == b"abye"
-            assert box.ended
-            assert await box.take() == b""
+            assert await box.next_chunk() == b"abye"
+            assert box.has_ended
+            assert await box.next_chunk() == b""
 
         run(story())
 
     def test_it_wakes_who_waits(self) -> None:
         async def story() -> None:
             box = outbox()
-            taking = asyncio.create_task(box.take())
+            taking = asyncio.create_task(box.next_chunk())
             await asyncio.sleep(0)
             box.end(b"bye")
             assert await taking == b"bye"
@@ -183,25 +183,25 @@ class TestEnds:
     def test_a_nudge_returns_with_what_there_is(self) -> None:
         async def story() -> None:
             box = outbox()
-            taking = asyncio.create_task(box.take())
+            taking = asyncio.create_task(box.next_chunk())
             await asyncio.sleep(0)
-            box.nudge()
+            box.interrupt()
             assert await taking == b""
-            assert not box.ended
+            assert not box.has_ended
             box.put(b"x")
-            assert await box.take() == b"x"
+            assert await box.next_chunk() == b"x"
 
         run(story())
 
     def test_a_taker_that_is_cancelled_takes_nothing_with_it(self) -> None:
         async def story() -> None:
             box = outbox()
-            taking = asyncio.create_task(box.take())
+            taking = asyncio.create_task(box.next_chunk())
             await asyncio.sleep(0)
             taking.cancel()
             await asyncio.wait({taking})
             box.put(b"x")
-            assert await box.take() == b"x"
+            assert await box.next_chunk() == b"x"
 
         run(story())
 
@@ -233,7 +233,7 @@ class TestSinks:
             box, sink, taken, reading = await self.waiting()
             box.put(b"now")
             assert sink.got == [b"now"]
-            assert box.empty
+            assert box.is_empty
             await asyncio.sleep(1)
             assert taken == []
             reading.cancel()
@@ -276,7 +276,7 @@ class TestSinks:
             box.put(b"a")
             box.put(b"b", urgent=True)
             assert sink.got == []
-            assert await box.take() == b"ab"
+            assert await box.next_chunk() == b"ab"
 
         run(story())
 
@@ -290,7 +290,7 @@ class TestSinks:
                 box.put(b"x")
             box.put(b"y", urgent=True)
             await asyncio.sleep(1)
-            box.due()
+            box.on_window_elapsed()
             assert b"" not in sink.got
             assert sink.got[-1] == b"xy"
             reading.cancel()
@@ -303,7 +303,7 @@ class TestSinks:
             box.sink = sink
             reading = asyncio.create_task(reader(box, taken))
             await asyncio.sleep(1)
-            box.nudge()
+            box.interrupt()
             await asyncio.sleep(1)
             box.end(b"bye")
             await reading
@@ -320,7 +320,7 @@ class TestSinks:
                 raise ValueError(take())
 
             box.sink = broken
-            taking = asyncio.create_task(box.take())
+            taking = asyncio.create_task(box.next_chunk())
             await asyncio.sleep(0)
             assert box.put(b"x")
             with pytest.raises(ValueError, match="x"):
@@ -334,18 +334,18 @@ class Values:
 
     def __init__(self, rate=10.0, symbols=None, busy=0.0) -> None:
         self.newest = {}
-        self.lane = Lane(Wants(symbols, rate), self.join, WINDOW, busy)
+        self.lane = ConflationGroup(ValueSubscription(symbols, rate), self.join, WINDOW, busy)
 
     def join(self, keys):
         return b"".join(self.newest[key] for key in sorted(keys))
 
     def change(self, key, value) -> None:
         self.newest[key] = b"%s=%d;" % (key.encode(), value)
-        self.lane.changed(key)
+        self.lane.mark_changed(key)
 
     def reader(self, taken):
         box = outbox()
-        self.lane.members.add(box)
+        self.lane.outboxes.add(box)
         return asyncio.create_task(TestWindows().timed(box, taken))
 
 
@@ -416,7 +416,7 @@ class TestLanes:
         async def story() -> None:
             values, joined = Values(), []
             join = values.join
-            values.lane.newest = lambda keys: joined.append(sorted(keys)) or join(keys)
+            values.lane.render_latest = lambda keys: joined.append(sorted(keys)) or join(keys)
             taken = [[] for _ in range(5)]
             reading = [values.reader(into) for into in taken]
             for number, key in enumerate("ABCD"):
@@ -544,14 +544,14 @@ class TestLanes:
 
         async def story() -> None:
             values, box = Values(), outbox()
-            values.lane.members.add(box)
+            values.lane.outboxes.add(box)
             for number in range(50):
                 values.change("A", number)
                 if number == 7:
                     values.change("B", number)
                 await asyncio.sleep(0.1)
-            assert await box.take() == b"A=49;B=7;"
-            assert box.empty
+            assert await box.next_chunk() == b"A=49;B=7;"
+            assert box.is_empty
 
         run(story())
 

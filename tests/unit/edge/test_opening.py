@@ -5,18 +5,23 @@ from pathlib import Path
 
 import pytest
 
-from services.edge.access import Sessions, Tickets, listed_networks, open_entrance
-from tapewire.log.memory import MemoryServer, MemoryValues
+from services.edge.access import (
+    SessionStore,
+    TicketStore,
+    build_authenticator,
+    parse_networks_setting,
+)
+from tapewire.log.memory import MemoryLatestValueStore, MemoryServer
 from tapewire.runtime import BadSetting, Settings
 
 
 def opened(**settings):
     now = lambda: datetime.now(UTC)  # noqa: E731
-    values = MemoryValues(MemoryServer())
-    return open_entrance(
+    values = MemoryLatestValueStore(MemoryServer())
+    return build_authenticator(
         Settings(**settings),
-        sessions=Sessions(values, now, 1),
-        tickets=Tickets(values, now, 30),
+        session_store=SessionStore(values, now, 1),
+        ticket_store=TicketStore(values, now, 30),
         now=now,
         clock=lambda: 0.0,
         on_stop=lambda _: None,
@@ -43,4 +48,4 @@ async def test_what_is_no_network(text: str) -> None:
     with pytest.raises(BadSetting, match="TAPEWIRE_USER_HEADER_FROM='"):
         opened(user_header_from=("10.0.0.0/8", text))
     with pytest.raises(BadSetting, match="TAPEWIRE_TRUSTED_PROXIES='"):
-        listed_networks((text,), "TAPEWIRE_TRUSTED_PROXIES")
+        parse_networks_setting((text,), "TAPEWIRE_TRUSTED_PROXIES")

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from services.edge.protocol import Way
+from services.edge.protocol import GuardedTransport
 
 uvloop = pytest.importorskip("uvloop")
 
@@ -20,7 +20,7 @@ def test_what_is_written_to_a_peer_that_was_cut_off_goes_nowhere() -> None:
             transport, _ = await asyncio.get_running_loop().create_connection(
                 asyncio.Protocol, sock=ours
             )
-            way = Way(transport)
+            way = GuardedTransport(transport)
             way.write(b"before")
             transport.abort()
             assert way.is_closing()

@@ -7,15 +7,15 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from services.edge.connection import Connection, Opening
+from services.edge.connection import Connection, ConnectionInfo
 from services.edge.engine import Engine
-from services.edge.feeds import FEEDS, interest
-from services.edge.follow.reading import Reader
+from services.edge.feeds import STREAM_ROUTES, combine_topics
+from services.edge.follow.reading import ReplayReader
 from services.edge.lanes import FlushClock, Outbox
-from tapewire.log import Draft, Meta, Subject, new_id, pattern
-from tapewire.log.memory import MemoryLog, MemoryServer, MemoryValues
+from tapewire.log import EventDraft, EventMetadata, EventSubject, new_id, pattern
+from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore, MemoryServer
 from tapewire.runtime import Settings
-from tests.integration.edge.golden import golden
+from tests.integration.edge.golden import golden_event
 from tests.unit.orders.virtual import run
 
 NOW = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
@@ -33,7 +33,7 @@ class Clock:
         return self.at
 
 
-class Counting(MemoryLog):
+class Counting(MemoryEventLog):
     """A log that takes its time, and counts how many read it at the same time."""
 
     reading = most = 0
@@ -49,10 +49,10 @@ class Counting(MemoryLog):
 def engine_of(server, log, clock):
     return Engine(
         log=log,
-        views=MemoryValues(server, stream="VIEWS", prefix="view"),
-        market=MemoryValues(server),
-        valuations=lambda user: MemoryValues(server, prefix=f"mk.{user}"),
-        own_values=MemoryValues(server, prefix="val"),
+        views=MemoryLatestValueStore(server, stream="VIEWS", prefix="view"),
+        quotes=MemoryLatestValueStore(server),
+        user_valuations=lambda user: MemoryLatestValueStore(server, prefix=f"mk.{user}"),
+        declared_values=MemoryLatestValueStore(server, prefix="val"),
         settings=msgspec.structs.replace(Settings(), replays_at_once=AT_ONCE),
         now=clock,
         seed=1,
@@ -60,23 +60,23 @@ def engine_of(server, log, clock):
 
 
 def connection(name: str, owner: str = "alice"):
-    feed = next(one for one in FEEDS if one.name == name)
-    opening = Opening(
-        client=f"{owner}-{name}-1",
-        feed=feed,
+    feed = next(one for one in STREAM_ROUTES if one.name == name)
+    opening = ConnectionInfo(
+        client_id=f"{owner}-{name}-1",
+        route=feed,
         owner=owner,
         correlation="c",
-        interest=interest(feed.topics),
+        interest=combine_topics(feed.topics),
     )
-    outbox = Outbox(FlushClock(0.02), most_frames=256, most_bytes=1 << 18)
+    outbox = Outbox(FlushClock(0.02), max_frames=256, max_bytes=1 << 18)
     return Connection(opening, outbox, 0.0, lambda: None)
 
 
 async def alert(log, number: int) -> None:
-    draft = Draft(
-        subject=Subject("alice", "alerts", f"{number}"),
-        event=golden("alert.raised", alertId=f"a{number}"),
-        meta=Meta(id=new_id(), correlation="c"),
+    draft = EventDraft(
+        subject=EventSubject("alice", "alerts", f"{number}"),
+        event=golden_event("alert.raised", alertId=f"a{number}"),
+        metadata=EventMetadata(id=new_id(), correlation="c"),
     )
     await log.append([draft])
 
@@ -88,10 +88,10 @@ def test_a_stream_of_happenings_begins_with_those_of_the_last_five_minutes(remem
     async def story() -> None:
         clock = Clock()
         server = MemoryServer(clock)
-        log = MemoryLog(server)
+        log = MemoryEventLog(server)
         engine = engine_of(server, log, clock)
-        tape = asyncio.create_task(engine.tape.run())
-        await engine.tape.ready.wait()
+        tape = asyncio.create_task(engine.log_tail.run())
+        await engine.log_tail.ready.wait()
         for number, ago in enumerate((301, 300.001, 299.999, 200, 0)):
             clock.at = NOW - timedelta(seconds=ago)
             await alert(log, number)
@@ -99,11 +99,13 @@ def test_a_stream_of_happenings_begins_with_those_of_the_last_five_minutes(remem
         if not remembers:
             tape.cancel()
             engine = engine_of(server, log, clock)
-            tape = asyncio.create_task(engine.tape.run())
-            await engine.tape.ready.wait()
+            tape = asyncio.create_task(engine.log_tail.run())
+            await engine.log_tail.ready.wait()
         clock.at = NOW
-        assert engine.tape.covers(0) is remembers
-        told, bounds = await engine.followers.snapshots.take(connection("alerts"))
+        assert engine.log_tail.covers(0) is remembers
+        told, bounds = await engine.catch_up_subscriptions.snapshots.read_snapshot(
+            connection("alerts")
+        )
         tape.cancel()
         assert [(name, getattr(one, "alert_id", None)) for name, one in told] == [
             ("alert:new", "a2"), ("alert:new", "a3"), ("alert:new", "a4"), ("checkpoint", None),
@@ -118,15 +120,20 @@ def test_so_many_read_the_log_at_a_time_and_all_get_what_they_came_for() -> None
         clock = Clock()
         server = MemoryServer(clock)
         for number in range(10):
-            await alert(MemoryLog(server), number)
+            await alert(MemoryEventLog(server), number)
         log = Counting(server)
         engine = engine_of(server, log, clock)
-        tape = asyncio.create_task(engine.tape.run())
-        await engine.tape.ready.wait()
-        reader = Reader(log, [pattern(owner="alice")], engine.followers.replays)
+        tape = asyncio.create_task(engine.log_tail.run())
+        await engine.log_tail.ready.wait()
+        reader = ReplayReader(
+            log, [pattern(owner="alice")], engine.catch_up_subscriptions.replay_slots
+        )
         taken = await asyncio.gather(
-            *(reader.stretch(0, 10, [10]) for _ in range(CROWD)),
-            *(engine.followers.snapshots.take(connection("alerts")) for _ in range(CROWD)),
+            *(reader.read_page(0, 10, [10]) for _ in range(CROWD)),
+            *(
+                engine.catch_up_subscriptions.snapshots.read_snapshot(connection("alerts"))
+                for _ in range(CROWD)
+            ),
         )
         tape.cancel()
         assert [len(stretch.events) for stretch in taken[:CROWD]] == [10] * CROWD

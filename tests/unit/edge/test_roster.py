@@ -9,14 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.edge.roster import (
-    SILENT_SECONDS,
-    WHOLE_ENTRIES,
-    Entry,
-    Gone,
-    Here,
-    Roster,
-    Tell,
-    Word,
+    MAX_SNAPSHOT_ENTRIES,
+    SILENCE_TIMEOUT_SECONDS,
+    InstanceStopped,
+    Presence,
+    PresenceEntry,
+    PresenceHeartbeat,
+    PresenceMessage,
+    SnapshotRequest,
 )
 
 
@@ -29,35 +29,35 @@ class House:
         self.rosters = {name: self._roster(name) for name in names}
         self.now = 0.0
 
-    def _roster(self, name: str) -> Roster:
-        return Roster(name, self.most, self.closed[name].append)
+    def _roster(self, name: str) -> Presence:
+        return Presence(name, self.most, self.closed[name].append)
 
-    def say(self, words: list[Word], *, lost: frozenset[str] = frozenset()) -> None:
+    def say(self, words: list[PresenceMessage], *, lost: frozenset[str] = frozenset()) -> None:
         """To everybody but the `lost`; answers reach everybody."""
         for word in words:
             for name, roster in self.rosters.items():
                 if name not in lost:
-                    self.say(roster.hear(word, self.now))
+                    self.say(roster.receive(word, self.now))
 
     def open(
         self, name: str, client: str, user: str | None = "alice", at: float = 0.0,
         lost: frozenset[str] = frozenset(),
     ) -> None:  # fmt: skip
-        self.say([self.rosters[name].open(Entry(client, user, at))], lost=lost)
+        self.say([self.rosters[name].add_connection(PresenceEntry(client, user, at))], lost=lost)
 
     def close(self, name: str, client: str, lost: frozenset[str] = frozenset()) -> None:
-        word = self.rosters[name].close(client)
+        word = self.rosters[name].remove_connection(client)
         if word is not None:
             self.say([word], lost=lost)
 
     def settle(self) -> None:
         """Everybody says that it is there."""
         for roster in self.rosters.values():
-            self.say([roster.here()])
+            self.say([roster.heartbeat()])
 
     def totals(self) -> list[tuple[int, int, dict[str, int]]]:
         return [
-            (t.clients, t.users, dict(t.per_user))
+            (t.connection_count, t.user_count, dict(t.connections_per_user))
             for t in (roster.totals() for roster in self.rosters.values())
         ]
 
@@ -92,47 +92,47 @@ def test_the_oldest_goes_wherever_it_is() -> None:
     house.open("b", "of-bob", user="bob", at=0)
     house.open("b", "anonymous", user=None, at=0)
     assert house.closed["b"] == ["oldest"]
-    assert house.rosters["a"].count("alice") == 2
+    assert house.rosters["a"].count_connections("alice") == 2
 
 
 def test_a_process_that_comes_asks_for_what_there_is() -> None:
     house = House("a")
-    for number in range(WHOLE_ENTRIES + 1):
+    for number in range(MAX_SNAPSHOT_ENTRIES + 1):
         house.open("a", f"{number}", user=f"u{number}")
     house.rosters["b"] = house._roster("b")
 
-    house.say([Tell(None)])
+    house.say([SnapshotRequest(None)])
 
-    assert house.rosters["b"].totals().clients == WHOLE_ENTRIES + 1
+    assert house.rosters["b"].totals().connection_count == MAX_SNAPSHOT_ENTRIES + 1
 
 
 def test_a_process_that_ends_or_falls_silent_is_forgotten() -> None:
     house = House("a", "b", "c")
     house.open("a", "1")
     house.open("b", "2")
-    house.say([Gone("a")])
-    assert house.rosters["c"].totals().clients == 1
+    house.say([InstanceStopped("a")])
+    assert house.rosters["c"].totals().connection_count == 1
 
-    house.now = SILENT_SECONDS + 1
-    house.rosters["c"].look(house.now)
-    assert house.rosters["c"].totals().clients == 0
+    house.now = SILENCE_TIMEOUT_SECONDS + 1
+    house.rosters["c"].expire_silent_instances(house.now)
+    assert house.rosters["c"].totals().connection_count == 0
 
 
 def test_a_process_that_was_forgotten_and_lives_is_known_again() -> None:
     house = House("a", "b")
     house.open("a", "1")
-    house.say([Gone("a")])
+    house.say([InstanceStopped("a")])
     house.settle()
-    assert house.rosters["b"].totals().clients == 1
+    assert house.rosters["b"].totals().connection_count == 1
 
 
 def test_what_comes_twice_or_late_changes_nothing() -> None:
     house = House("a", "b")
-    word = house.rosters["a"].open(Entry("1", "alice", 0.0))
-    gone = house.rosters["a"].close("1")
+    word = house.rosters["a"].add_connection(PresenceEntry("1", "alice", 0.0))
+    gone = house.rosters["a"].remove_connection("1")
     assert gone is not None
     house.say([word, gone, word])
-    assert house.rosters["b"].totals().clients == 0
+    assert house.rosters["b"].totals().connection_count == 0
 
 
 @pytest.mark.parametrize("lost", ["opened", "closed"])
@@ -184,7 +184,7 @@ def test_connections_of_a_process_that_leaves_are_not_too_many() -> None:
     house = House("a", "b", most=2)
     house.open("b", "other tab", at=1)
     house.open("a", "leaving", at=2)
-    house.say([house.rosters["a"].leave()])
+    house.say([house.rosters["a"].start_draining()])
 
     house.open("b", "its successor", at=3)
 
@@ -198,7 +198,7 @@ def test_connections_of_a_process_that_leaves_are_not_too_many() -> None:
 def test_a_process_that_leaves_closes_none_for_being_too_many() -> None:
     house = House("a", "b", most=1)
     house.open("a", "leaving", at=1)
-    house.say([house.rosters["a"].leave()])
+    house.say([house.rosters["a"].start_draining()])
     house.open("a", "late", at=2)
     house.open("b", "successor", at=3)
     assert not any(house.closed.values())
@@ -207,14 +207,14 @@ def test_a_process_that_leaves_closes_none_for_being_too_many() -> None:
 def test_who_missed_that_a_process_leaves_hears_it_later() -> None:
     house = House("a", "b", "c", most=1)
     house.open("a", "leaving", at=1)
-    house.say([house.rosters["a"].leave()], lost=frozenset({"b", "c"}))
+    house.say([house.rosters["a"].start_draining()], lost=frozenset({"b", "c"}))
     house.settle()
     house.open("b", "successor", at=2)
     assert not any(house.closed.values())
 
     # A process that is new asks for everybody's list.
     house.rosters["d"] = house._roster("d")
-    house.say([Tell(None)])
+    house.say([SnapshotRequest(None)])
     house.close("b", "successor")
     house.open("d", "older", at=0.5)
     assert not any(house.closed.values())
@@ -222,4 +222,6 @@ def test_who_missed_that_a_process_leaves_hears_it_later() -> None:
 
 def test_a_word_of_a_process_that_does_not_know_of_leaving_is_understood() -> None:
     told = msgspec.json.encode({"type": "here", "instance": "a", "number": 1, "count": 1})
-    assert msgspec.json.decode(told, type=Word) == Here("a", 1, 1, leaves=False)
+    assert msgspec.json.decode(told, type=PresenceMessage) == PresenceHeartbeat(
+        "a", 1, 1, leaves=False
+    )

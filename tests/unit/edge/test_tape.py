@@ -4,13 +4,13 @@ import asyncio
 
 import pytest
 
-from services.edge.follow import Tape
+from services.edge.follow import LogTail
 from services.edge.follow import tape as module
-from tapewire.log import Draft, LogError, Meta, Subject, new_id
-from tapewire.log.memory import Faults, MemoryLog, MemoryServer
-from tests.integration.edge.market import placed
+from tapewire.log import EventDraft, EventMetadata, EventSubject, LogError, new_id
+from tapewire.log.memory import Faults, MemoryEventLog, MemoryServer
+from tests.integration.edge.market import order_placed
 from tests.unit.orders.virtual import run
-from tests.waiting import until
+from tests.waiting import wait_until
 
 PATIENT_SECONDS = 60.0
 
@@ -18,16 +18,16 @@ PATIENT_SECONDS = 60.0
 class Following:
     """A server, a writer without misfortunes, and a tape with some."""
 
-    def __init__(self, faults=None, log=MemoryLog) -> None:
+    def __init__(self, faults=None, log=MemoryEventLog) -> None:
         self.server = MemoryServer()
-        self.writer = MemoryLog(self.server)
+        self.writer = MemoryEventLog(self.server)
         self.log = log(self.server, faults)
         self.heard = []
         self.restarts = []
-        self.tape = Tape(self.log, self.heard.append, self.restart, seed=1)
+        self.tape = LogTail(self.log, self.heard.append, self.restart, seed=1)
 
     def restart(self) -> None:
-        self.restarts.append((self.tape.epoch, self.tape.head))
+        self.restarts.append((self.tape.epoch, self.tape.last_sequence))
         self.heard.clear()
 
     async def __aenter__(self):
@@ -41,18 +41,18 @@ class Following:
 
     async def append(self, count: int = 1, owner: str = "alice") -> None:
         for _ in range(count):
-            event = placed(new_id())
-            subject = Subject(owner, "orders", event.order.order_id)
-            meta = Meta(id=new_id(), correlation="c")
-            await self.writer.append([Draft(subject=subject, event=event, meta=meta)])
+            event = order_placed(new_id())
+            subject = EventSubject(owner, "orders", event.order.order_id)
+            meta = EventMetadata(id=new_id(), correlation="c")
+            await self.writer.append([EventDraft(subject=subject, event=event, metadata=meta)])
             await asyncio.sleep(0.001)
 
     async def caught_up(self) -> None:
-        await until(
+        await wait_until(
             "the tape is at the end of the log",
-            lambda: self.tape.head >= self.server.journal.last,
-            seen=lambda: self.tape.head,
-            seconds=PATIENT_SECONDS,
+            lambda: self.tape.last_sequence >= self.server.journal.last,
+            describe_last=lambda: self.tape.last_sequence,
+            timeout_seconds=PATIENT_SECONDS,
         )
 
     @property
@@ -65,7 +65,7 @@ def test_it_begins_at_the_end_and_remembers_nothing() -> None:
         following = Following()
         await following.append(5)
         async with following:
-            assert (following.tape.head, following.tape.floor) == (5, 5)
+            assert (following.tape.last_sequence, following.tape.last_evicted_sequence) == (5, 5)
             assert following.restarts == [("m1", 5)]
             assert following.tape.covers(5)
             assert not following.tape.covers(4)
@@ -81,9 +81,9 @@ def test_what_it_heard_it_remembers_by_owner() -> None:
             await following.caught_up()
             assert following.sequences == [1, 2, 3]
             tape = following.tape
-            assert [r.sequence for r in tape.since(("alice",), 0)] == [1, 3]
-            assert [r.sequence for r in tape.since(("alice",), 1)] == [3]
-            assert tape.since(("nobody",), 0) == []
+            assert [r.sequence for r in tape.events_after(("alice",), 0)] == [1, 3]
+            assert [r.sequence for r in tape.events_after(("alice",), 1)] == [3]
+            assert tape.events_after(("nobody",), 0) == []
 
     run(story())
 
@@ -97,13 +97,13 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
             await following.append(5, owner="bob")
             await following.caught_up()
             tape = following.tape
-            assert tape.floor == 20
-            assert [r.sequence for r in tape.since(("alice",), 0)] == [21, 22, 23, 24, 25]
+            assert tape.last_evicted_sequence == 20
+            assert [r.sequence for r in tape.events_after(("alice",), 0)] == [21, 22, 23, 24, 25]
             assert tape.covers(20)
             assert not tape.covers(19)
             await following.append(10, owner="bob")
             await following.caught_up()
-            assert tape.since(("alice",), 0) == []
+            assert tape.events_after(("alice",), 0) == []
 
     run(story())
 
@@ -115,9 +115,9 @@ def test_memory_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
         async with Following() as following:
             await following.append(50)
             await following.caught_up()
-            kept = following.tape.since(("alice",), 0)
+            kept = following.tape.events_after(("alice",), 0)
             assert 0 < sum(len(recorded.data) for recorded in kept) <= 2000
-            assert kept[0].sequence == following.tape.floor + 1
+            assert kept[0].sequence == following.tape.last_evicted_sequence + 1
 
     run(story())
 
@@ -151,21 +151,21 @@ def test_every_event_once_in_order_over(faults, seed: int) -> None:
 
 def test_a_lost_last_message_is_noticed_by_the_timer() -> None:
     async def story() -> None:
-        async with Following(Faults(seed=1, lost=1.0)) as following:
+        async with Following(Faults(seed=1, lost_message_rate=1.0)) as following:
             began = asyncio.get_running_loop().time()
             await following.append()
             await following.caught_up()
-            assert asyncio.get_running_loop().time() - began < 2 * module.POLL_SECONDS
-            assert following.tape.repairs == 1
+            assert asyncio.get_running_loop().time() - began < 2 * module.POLL_INTERVAL_SECONDS
+            assert following.tape.repair_count == 1
 
     run(story())
 
 
-class Dropping(MemoryLog):
+class Dropping(MemoryEventLog):
     """A log whose live message of sequence 2 gets lost."""
 
-    async def live(self, filter, on_event, on_gap):  # noqa: A002
-        return await super().live(filter, lambda r: r.sequence == 2 or on_event(r), on_gap)
+    async def subscribe(self, filter, on_event, on_gap):  # noqa: A002
+        return await super().subscribe(filter, lambda r: r.sequence == 2 or on_event(r), on_gap)
 
 
 def test_nothing_is_passed_on_before_what_was_lost() -> None:
@@ -179,7 +179,7 @@ def test_nothing_is_passed_on_before_what_was_lost() -> None:
             await following.caught_up()
             assert asyncio.get_running_loop().time() - began < 0.2
             assert following.sequences == [1, 2, 3, 4]
-            assert following.tape.repairs == 1
+            assert following.tape.repair_count == 1
 
     run(story())
 
@@ -190,12 +190,15 @@ def test_a_log_made_anew_is_begun_anew() -> None:
             await following.append(5)
             await following.caught_up()
             following.server.recreate()
-            await until(
+            await wait_until(
                 "the tape follows the new log",
                 lambda: following.tape.epoch == "m2",
-                seconds=PATIENT_SECONDS,
+                timeout_seconds=PATIENT_SECONDS,
             )
-            assert (following.tape.head, following.tape.since(("alice",), 0)) == (0, [])
+            assert (following.tape.last_sequence, following.tape.events_after(("alice",), 0)) == (
+                0,
+                [],
+            )
             await following.append(2)
             await following.caught_up()
             assert following.sequences == [1, 2]
@@ -210,13 +213,13 @@ def test_trimming_is_noticed_and_what_is_remembered_stays() -> None:
             await following.append(10)
             await following.caught_up()
             following.server.trim(6)
-            await until(
+            await wait_until(
                 "the trimming is noticed",
                 lambda: following.tape.bounds.first == 7,
-                seconds=PATIENT_SECONDS,
+                timeout_seconds=PATIENT_SECONDS,
             )
             assert following.tape.bounds.last == 10
-            assert len(following.tape.since(("alice",), 0)) == 10
+            assert len(following.tape.events_after(("alice",), 0)) == 10
 
     run(story())
 
@@ -227,10 +230,10 @@ def test_an_outage_is_waited_out_and_said() -> None:
             await following.append()
             await following.caught_up()
             following.server.stop()
-            await until(
+            await wait_until(
                 "the outage is noticed",
                 lambda: not following.tape.ready.is_set(),
-                seconds=PATIENT_SECONDS,
+                timeout_seconds=PATIENT_SECONDS,
             )
             with pytest.raises(LogError):
                 await following.append()

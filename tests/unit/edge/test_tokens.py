@@ -13,10 +13,10 @@ from cryptography.hazmat.primitives import serialization
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.edge.access.keys import FileKeys, read
-from services.edge.access.sessions import jwt_key
-from services.edge.access.tokens import LAST, Tokens
-from tests.issuer import SECRET, Issuer, published, sign, unsigned
+from services.edge.access.keys import FileKeySource, parse_jwks
+from services.edge.access.sessions import jwt_session_key
+from services.edge.access.tokens import MAX_EXPIRY, JwtVerifier
+from tests.issuer import HS256_SECRET, JwtIssuer, public_jwk, sign_jwt, unsigned_jwt
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 ALGORITHMS = ("HS256", "RS256", "ES256")
@@ -27,20 +27,20 @@ class At:
 
     def __init__(self, tmp_path, **settings) -> None:
         self.clock = [NOW]
-        self.issuer = Issuer()
+        self.issuer = JwtIssuer()
         self.file = tmp_path / "jwks.json"
         self.file.write_bytes(self.issuer.jwks())
         given = {
-            "secret": SECRET, "keys": FileKeys(self.file), "issuer": "", "audience": (),
+            "secret": HS256_SECRET, "keys": FileKeySource(self.file), "issuer": "", "audience": (),
             "leeway": 0.0, "roles_claim": "roles", **settings,
         }  # fmt: skip
-        self.tokens = Tokens(now=lambda: self.clock[0], **given)
+        self.tokens = JwtVerifier(now=lambda: self.clock[0], **given)
 
     def token(self, *args, **how):
         return self.issuer.token(*args, now=NOW.timestamp(), **how)
 
     async def read(self, token):
-        return await self.tokens.read(token)
+        return await self.tokens.verify(token)
 
 
 @pytest.fixture
@@ -52,9 +52,9 @@ def at(tmp_path: Path) -> At:
 async def test_a_good_one(at: At, algorithm: str) -> None:
     token = at.token("alice", algorithm, seconds=60, roles=["admin", "desk"])
     session = await at.read(token)
-    assert (session.user_id, session.roles, session.admin) == ("alice", ("admin", "desk"), True)
+    assert (session.user_id, session.roles, session.is_admin) == ("alice", ("admin", "desk"), True)
     assert session.expires_at == NOW + timedelta(seconds=60)
-    assert session.key == jwt_key(token.rpartition(".")[0])
+    assert session.key == jwt_session_key(token.rpartition(".")[0])
 
 
 class TestTimes:
@@ -83,7 +83,7 @@ class TestTimes:
         assert await at.read(at.token(exp=None)) is None
 
     async def test_one_that_ends_after_the_end_of_time(self, at: At) -> None:
-        assert (await at.read(at.token(exp=10**15))).expires_at == LAST
+        assert (await at.read(at.token(exp=10**15))).expires_at == MAX_EXPIRY
 
     @pytest.mark.parametrize(
         "claims",
@@ -103,7 +103,7 @@ class TestTimes:
     async def test_signed_nonsense(self, at: At, claims) -> None:
         for algorithm in ("HS256", "ES256"):
             kid, key = at.issuer.key(algorithm)
-            token = sign(claims.encode(), key, algorithm, {"kid": kid} if kid else {})
+            token = sign_jwt(claims.encode(), key, algorithm, {"kid": kid} if kid else {})
             assert await at.read(token) is None
 
 
@@ -111,8 +111,8 @@ class TestTheAlgorithmIsNotTheTokensToChoose:
     @pytest.mark.parametrize("name", ["none", "None", "NONE", "nOnE", "", None, 7, [], "HS512"])
     async def test_none(self, at: At, name: str) -> None:
         claims = {"sub": "alice", "exp": NOW.timestamp() + 60}
-        assert await at.read(unsigned({"alg": name, "typ": "JWT"}, claims)) is None
-        assert await at.read(unsigned({"alg": name, "typ": "JWT"}, claims, b"x" * 32)) is None
+        assert await at.read(unsigned_jwt({"alg": name, "typ": "JWT"}, claims)) is None
+        assert await at.read(unsigned_jwt({"alg": name, "typ": "JWT"}, claims, b"x" * 32)) is None
 
     @pytest.mark.parametrize("kind", ["RS256", "ES256"])
     async def test_a_public_key_is_no_secret(self, at: At, kind: str) -> None:
@@ -123,7 +123,7 @@ class TestTheAlgorithmIsNotTheTokensToChoose:
         texts = [
             public.public_bytes(serialization.Encoding.PEM, spki),
             public.public_bytes(serialization.Encoding.DER, spki),
-            json.dumps(published(key, kid)).encode(),
+            json.dumps(public_jwk(key, kid)).encode(),
         ]
         for text in texts:
             secret = base64.urlsafe_b64encode(text) if b"PUBLIC" in text else text
@@ -152,14 +152,14 @@ class TestTheAlgorithmIsNotTheTokensToChoose:
         kid, key = at.issuer.key("RS256")
         claims = {"sub": "alice", "exp": NOW.timestamp() + 60}
         for algorithm in ("RS384", "RS512", "PS256"):
-            assert await at.read(sign(claims, key, algorithm, {"kid": kid})) is None
+            assert await at.read(sign_jwt(claims, key, algorithm, {"kid": kid})) is None
 
     async def test_a_key_that_the_token_brings_along(self, at: At) -> None:
-        stranger = Issuer()
+        stranger = JwtIssuer()
         stranger.rotate()
         kid, key = stranger.key("RS256")
         for headers in (
-            {"jwk": published(key, kid)}, {"jku": "http://127.0.0.1:9/keys"}, {"x5u": "http://x"},
+            {"jwk": public_jwk(key, kid)}, {"jku": "http://127.0.0.1:9/keys"}, {"x5u": "http://x"},
             {"kid": "RS256-0"}, {"kid": "../../dev/null"}, {"kid": ""},
         ):  # fmt: skip
             assert await at.read(stranger.token(now=NOW.timestamp(), headers=headers)) is None
@@ -190,7 +190,7 @@ class TestWhoIssuedItForWhom:
 class TestSignatures:
     @pytest.mark.parametrize("algorithm", ALGORITHMS)
     async def test_of_another_key(self, at: At, algorithm: str) -> None:
-        stranger = Issuer()
+        stranger = JwtIssuer()
         stranger.rotate()
         headers = {"kid": f"{algorithm}-0"} if algorithm != "HS256" else {}
         token = stranger.token(algorithm=algorithm, now=NOW.timestamp(), headers=headers)
@@ -221,23 +221,23 @@ class TestSignatures:
 
     @given(st.text(max_size=300))
     async def test_anything_may_be_sent(self, text: str) -> None:
-        tokens = Tokens(
-            secret=SECRET, keys=None, issuer="", audience=(), leeway=0, roles_claim="roles",
+        tokens = JwtVerifier(
+            secret=HS256_SECRET, key_source=None, issuer="", audience=(), leeway_seconds=0, roles_claim="roles",
             now=lambda: NOW,
         )  # fmt: skip
-        assert await tokens.read(text) is None
+        assert await tokens.verify(text) is None
 
     @given(st.data())
     async def test_a_good_token_with_any_bytes_changed(self, data) -> None:
-        tokens = Tokens(
-            secret=SECRET, keys=None, issuer="", audience=(), leeway=0, roles_claim="roles",
+        tokens = JwtVerifier(
+            secret=HS256_SECRET, key_source=None, issuer="", audience=(), leeway_seconds=0, roles_claim="roles",
             now=lambda: NOW,
         )  # fmt: skip
-        token = Issuer().token("alice", "HS256", now=NOW.timestamp())
+        token = JwtIssuer().token("alice", "HS256", now=NOW.timestamp())
         place = data.draw(st.integers(0, token.rindex(".")))
         letter = data.draw(st.characters(max_codepoint=255))
         changed = token[:place] + letter + token[place + 1 :]
-        found = await tokens.read(changed)
+        found = await tokens.verify(changed)
         assert found is None or changed == token
 
     async def test_a_very_long_one(self, at: At) -> None:
@@ -270,13 +270,13 @@ class TestRoles:
 async def test_a_private_key_in_a_jwks_serves_as_its_public_part(at: At) -> None:
     kid, key = at.issuer.key("RS256")
     private = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(key))
-    (found,) = read(json.dumps({"keys": [{**private, "kid": kid}]}).encode())
-    assert not hasattr(found.public, "private_numbers")
+    (found,) = parse_jwks(json.dumps({"keys": [{**private, "kid": kid}]}).encode())
+    assert not hasattr(found.material, "private_numbers")
 
 
 def _hs256(secret, claims, kid):
     """By hand: the library does not sign with what looks like a public key."""
     header = {"alg": "HS256", "typ": "JWT", **({"kid": kid} if kid else {})}
-    signed = unsigned(header, claims).rpartition(".")[0]
+    signed = unsigned_jwt(header, claims).rpartition(".")[0]
     mac = hmac.new(secret, signed.encode(), hashlib.sha256).digest()
     return f"{signed}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}"

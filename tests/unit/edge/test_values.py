@@ -7,13 +7,13 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from services.edge.connection import Connection, Opening
-from services.edge.feeds import FEEDS, interest
-from services.edge.follow import ValueBoard
+from services.edge.connection import Connection, ConnectionInfo
+from services.edge.feeds import STREAM_ROUTES, combine_topics
+from services.edge.follow import DeclaredValueFeed
 from services.edge.lanes import FlushClock, Outbox
 from tapewire.events import CODEC, Delivery, Event, event
 from tapewire.log import ValueKey
-from tapewire.log.memory import MemoryServer, MemoryValues
+from tapewire.log.memory import MemoryLatestValueStore, MemoryServer
 
 
 @event("edgetest.rate", delivery=Delivery.NEWEST_WINS, sse="edgetest:rate")
@@ -32,25 +32,29 @@ RATE, OTHER = "edgetest.rate.v1", "edgetest.other.v1"
 class House:
     def __init__(self) -> None:
         self.server = MemoryServer()
-        self.values = MemoryValues(self.server, prefix="val")
-        self.board = ValueBoard(self.values, 0.001)
+        self.values = MemoryLatestValueStore(self.server, prefix="val")
+        self.board = DeclaredValueFeed(self.values, 0.001)
 
     async def put(self, owner: str, percent: int, entity: str = "x", tag: str = RATE) -> None:
         key = ValueKey(owner, tag, entity)
         await self.values.put(str(key), CODEC.encode(Rate(percent=Decimal(percent))))
 
     def connection(self, owner: str | None, *tags: str) -> Connection:
-        feed = msgspec.structs.replace(FEEDS[0], values=frozenset(tags))
-        opening = Opening(
-            client="c", feed=feed, interest=interest(feed.topics), owner=owner, correlation="c"
+        feed = msgspec.structs.replace(STREAM_ROUTES[0], declared_value_tags=frozenset(tags))
+        opening = ConnectionInfo(
+            client_id="c",
+            route=feed,
+            interest=combine_topics(feed.topics),
+            owner=owner,
+            correlation="c",
         )
         return Connection(opening, Outbox(FlushClock(0.001), 8, 1 << 16), 0.0, lambda: None)
 
 
 async def shown(connection: Connection) -> list[int]:
     """What waits for the connection."""
-    connection.outbox.nudge()
-    frames = (await connection.outbox.take()).split(b"\n\n")
+    connection.outbox.interrupt()
+    frames = (await connection.outbox.next_chunk()).split(b"\n\n")
     assert all(b"\nid:" not in frame for frame in frames)
     return [int(frame.split(b'"percent":')[1].split(b"}")[0]) for frame in frames if frame]
 
@@ -85,7 +89,7 @@ async def test_a_connection_begins_with_what_there_is_and_goes_on(house: House) 
     await house.put("_all", 3, "y")
     alice = house.connection("alice", RATE)
     await asyncio.sleep(0)
-    with house.board.shown(alice):
+    with house.board.subscribe(alice):
         assert sorted(await waits(alice, 2)) == [1, 3]
         await house.put("alice", 4)
         assert await waits(alice, 1) == [4]
@@ -93,7 +97,7 @@ async def test_a_connection_begins_with_what_there_is_and_goes_on(house: House) 
         await house.put("_all", 6, "y")
         assert await waits(alice, 1) == [6]
     witness = house.connection("alice", RATE)
-    with house.board.shown(witness):
+    with house.board.subscribe(witness):
         await house.put("alice", 7)
         await until_seen(witness, 7)
     assert await shown(alice) == []
@@ -101,7 +105,7 @@ async def test_a_connection_begins_with_what_there_is_and_goes_on(house: House) 
 
 async def test_only_types_of_the_feed_are_shown(house: House) -> None:
     one, both = house.connection("alice", OTHER), house.connection("alice", RATE, OTHER)
-    with house.board.shown(one), house.board.shown(both):
+    with house.board.subscribe(one), house.board.subscribe(both):
         await house.put("alice", 1)
         await house.put("alice", 2, tag=OTHER)
         assert await waits(one, 1) == [2]
@@ -113,14 +117,14 @@ async def test_an_owners_own_value_stands_before_everybodys(house: House) -> Non
     await house.put("alice", 2)
     alice, bob = house.connection("alice", RATE), house.connection("bob", RATE)
     await asyncio.sleep(0)
-    with house.board.shown(alice), house.board.shown(bob):
+    with house.board.subscribe(alice), house.board.subscribe(bob):
         assert await waits(alice, 1) == [2]
         assert await waits(bob, 1) == [1]
 
 
 async def test_a_value_that_cannot_be_read_harms_no_other(house: House) -> None:
     alice = house.connection("alice", RATE)
-    with house.board.shown(alice):
+    with house.board.subscribe(alice):
         await house.values.put("alice.x", b"{}")
         await house.values.put(str(ValueKey("alice", "edgetest.rate.v9", "x")), b"{}")
         await house.values.put(str(ValueKey("alice", RATE, "x")), b'{"percent":"much"}')
@@ -131,21 +135,21 @@ async def test_a_value_that_cannot_be_read_harms_no_other(house: House) -> None:
 async def test_what_was_heard_meanwhile_is_newer_than_what_was_read() -> None:
     """Reading all values takes time; an older one that was read must not replace what came live."""
 
-    class Slow(MemoryValues):
-        async def all(self) -> dict[str, bytes]:
-            found = await super().all()
+    class Slow(MemoryLatestValueStore):
+        async def get_all(self) -> dict[str, bytes]:
+            found = await super().get_all()
             reading.set()
             await released.wait()
             return found
 
     reading, released = asyncio.Event(), asyncio.Event()
     house = House()
-    house.board = ValueBoard(Slow(house.server, prefix="val"), 0.001)
+    house.board = DeclaredValueFeed(Slow(house.server, prefix="val"), 0.001)
     await house.put("alice", 1)
     running = asyncio.create_task(house.board.run())
     await reading.wait()
     alice = house.connection("alice", RATE)
-    with house.board.shown(alice):
+    with house.board.subscribe(alice):
         await house.put("alice", 2)
         assert await waits(alice, 1) == [2]
         released.set()
@@ -153,7 +157,7 @@ async def test_what_was_heard_meanwhile_is_newer_than_what_was_read() -> None:
         await house.put("alice", 3, "z")
         assert await waits(alice, 1) == [3]
         late = house.connection("alice", RATE)
-        with house.board.shown(late):
+        with house.board.subscribe(late):
             assert await waits(late, 2) == [2, 3]
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
@@ -161,7 +165,7 @@ async def test_what_was_heard_meanwhile_is_newer_than_what_was_read() -> None:
 
 async def test_a_lost_value_is_found_after_a_gap(house: House) -> None:
     alice = house.connection("alice", RATE)
-    with house.board.shown(alice):
+    with house.board.subscribe(alice):
         await house.put("alice", 1)
         assert await waits(alice, 1) == [1]
         house.server.stop()

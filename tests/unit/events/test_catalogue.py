@@ -15,7 +15,7 @@ from tapewire.events import (
     CatalogueClash,
     Delivery,
     Event,
-    Shown,
+    SseBinding,
     Undecodable,
     UnknownType,
     event,
@@ -39,14 +39,14 @@ class Closed(Event, frozen=True, kw_only=True):
 def catalogue() -> Catalogue:
     """Knows money.moved in three versions."""
     catalogue = Catalogue()
-    event("money.moved", version=3, into=catalogue)(Moved)
+    event("money.moved", version=3, catalogue=catalogue)(Moved)
 
-    @upcast("money.moved", version=1, into=catalogue)
+    @upcast("money.moved", version=1, catalogue=catalogue)
     def _named(fields: dict[str, Any]) -> dict[str, Any]:
         amount = Decimal(fields.pop("sum"))
         return {**fields, "amount": amount}
 
-    @upcast("money.moved", version=2, into=catalogue)
+    @upcast("money.moved", version=2, catalogue=catalogue)
     def _with_currency(fields: dict[str, Any]) -> dict[str, Any]:
         return {"currency": "USD", **fields}
 
@@ -57,8 +57,8 @@ MOVED = Moved(account="a-1", amount=Decimal("10.50"), currency="USD")
 
 
 def test_a_struct_is_stored_under_its_tag(catalogue: Catalogue) -> None:
-    assert catalogue.tag(Moved) == "money.moved.v3"
-    assert catalogue.struct("money.moved.v3") is Moved
+    assert catalogue.tag_of(Moved) == "money.moved.v3"
+    assert catalogue.struct_for_tag("money.moved.v3") is Moved
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_every_version_ever_written_becomes_the_current_one(
     decoded = catalogue.decode(tag, data)
     assert decoded == MOVED
     assert CODEC.encode(decoded) == b'{"account":"a-1","amount":10.50,"currency":"USD"}'
-    assert catalogue.struct(tag) is Moved
+    assert catalogue.struct_for_tag(tag) is Moved
 
 
 def test_an_upcast_does_not_touch_what_newer_versions_already_say(catalogue: Catalogue) -> None:
@@ -94,17 +94,17 @@ def test_fields_of_a_newer_producer_are_passed_over(catalogue: Catalogue) -> Non
 
 def test_two_structs_cannot_have_one_tag(catalogue: Catalogue) -> None:
     with pytest.raises(CatalogueClash, match=r"money\.moved\.v3.*Closed"):
-        event("money.moved", version=3, into=catalogue)(Closed)
+        event("money.moved", version=3, catalogue=catalogue)(Closed)
 
 
 def test_one_struct_cannot_have_two_tags(catalogue: Catalogue) -> None:
     with pytest.raises(CatalogueClash, match=r"Moved is already 'money\.moved\.v3'"):
-        event("money.moved", version=4, into=catalogue)(Moved)
+        event("money.moved", version=4, catalogue=catalogue)(Moved)
 
 
 def test_a_version_with_an_upcast_cannot_be_current(catalogue: Catalogue) -> None:
     with pytest.raises(CatalogueClash, match=r"money\.moved\.v1"):
-        event("money.moved", version=1, into=catalogue)(Closed)
+        event("money.moved", version=1, catalogue=catalogue)(Closed)
 
 
 @pytest.mark.parametrize("version", [1, 3])
@@ -112,15 +112,15 @@ def test_a_version_cannot_be_upcast_twice_nor_when_it_is_current(
     catalogue: Catalogue, version: int
 ) -> None:
     with pytest.raises(CatalogueClash, match=rf"money\.moved\.v{version}"):
-        upcast("money.moved", version=version, into=catalogue)(lambda fields: fields)
+        upcast("money.moved", version=version, catalogue=catalogue)(lambda fields: fields)
 
 
 def test_a_clash_leaves_the_catalogue_as_it_was(catalogue: Catalogue) -> None:
     with pytest.raises(CatalogueClash):
-        event("money.moved", version=3, into=catalogue)(Closed)
-    event("account.closed", into=catalogue)(Closed)
-    assert catalogue.tag(Closed) == "account.closed.v1"
-    assert catalogue.tag(Moved) == "money.moved.v3"
+        event("money.moved", version=3, catalogue=catalogue)(Closed)
+    event("account.closed", catalogue=catalogue)(Closed)
+    assert catalogue.tag_of(Closed) == "account.closed.v1"
+    assert catalogue.tag_of(Moved) == "money.moved.v3"
 
 
 @pytest.mark.parametrize("tag", ["money.moved.v4", "money.lost.v1", "", "money.moved"])
@@ -132,14 +132,14 @@ def test_an_unknown_tag_says_which_and_what_to_do(catalogue: Catalogue, tag: str
 
 def test_an_upcast_to_a_version_that_is_not_there_is_unknown() -> None:
     catalogue = Catalogue()
-    upcast("money.moved", version=1, into=catalogue)(lambda fields: fields)
+    upcast("money.moved", version=1, catalogue=catalogue)(lambda fields: fields)
     with pytest.raises(UnknownType, match=r"money\.moved\.v2"):
         catalogue.decode("money.moved.v1", b"{}")
 
 
 def test_a_struct_without_a_name_has_no_tag(catalogue: Catalogue) -> None:
     with pytest.raises(UnknownType, match="Closed"):
-        catalogue.tag(Closed)
+        catalogue.tag_of(Closed)
 
 
 @pytest.mark.parametrize(
@@ -174,23 +174,26 @@ def test_old_bytes_that_do_not_fit_are_undecodable_too(catalogue: Catalogue, dat
 
 
 def test_a_declaration_says_where_a_type_lives_and_how_it_is_shown(catalogue: Catalogue) -> None:
-    event("account.closed", domain="accounts", sse="account:closed", into=catalogue)(Closed)
-    kind = catalogue.stored_as("account.closed.v1")
-    assert (kind.tag, kind.subject) == ("account.closed.v1", "ev.{owner}.accounts.{entity}")
-    assert kind.shown == Shown(sse="account:closed", streams=("trading",))
-    assert catalogue.kind(Closed) is kind
-    assert kind in catalogue.kinds()
+    event("account.closed", domain="accounts", sse="account:closed", catalogue=catalogue)(Closed)
+    kind = catalogue.type_for_tag("account.closed.v1")
+    assert (kind.tag, kind.subject_template) == (
+        "account.closed.v1",
+        "ev.{owner}.accounts.{entity}",
+    )
+    assert kind.sse_binding == SseBinding(event_name="account:closed", streams=("trading",))
+    assert catalogue.type_of(Closed) is kind
+    assert kind in catalogue.event_types()
 
 
 def test_an_old_version_is_declared_as_its_current_one(catalogue: Catalogue) -> None:
-    assert catalogue.stored_as("money.moved.v1") is catalogue.stored_as("money.moved.v3")
+    assert catalogue.type_for_tag("money.moved.v1") is catalogue.type_for_tag("money.moved.v3")
 
 
 def test_a_newest_wins_type_is_a_value_and_no_event_of_the_journal(catalogue: Catalogue) -> None:
-    event("fx.rate", delivery=Delivery.NEWEST_WINS, sse="fx:rate", into=catalogue)(Closed)
-    kind = catalogue.kind(Closed)
+    event("fx.rate", delivery=Delivery.NEWEST_WINS, sse="fx:rate", catalogue=catalogue)(Closed)
+    kind = catalogue.type_of(Closed)
     assert kind.domain is None
-    assert kind.subject == "val.{owner}.fx.rate.v1.{entity}"
+    assert kind.subject_template == "val.{owner}.fx.rate.v1.{entity}"
 
 
 BAD: list[tuple[dict[str, Any], str]] = [
@@ -215,13 +218,13 @@ def test_what_cannot_be_declared_is_refused_with_its_reason(
     catalogue: Catalogue, declared: dict[str, Any], why: str
 ) -> None:
     with pytest.raises(BadDeclaration, match=re.escape(why)):
-        event(**{"name": "loan.made", **declared}, into=catalogue)(Closed)
-    event("loan.made", into=catalogue)(Closed)  # nothing was left behind
+        event(**{"name": "loan.made", **declared}, catalogue=catalogue)(Closed)
+    event("loan.made", catalogue=catalogue)(Closed)  # nothing was left behind
 
 
 def test_only_events_can_be_declared(catalogue: Catalogue) -> None:
     with pytest.raises(BadDeclaration, match="no subclass of"):
-        event("loan.made", into=catalogue)(dict)  # type: ignore[type-var]
+        event("loan.made", catalogue=catalogue)(dict)  # type: ignore[type-var]
 
 
 class TestPackages:
@@ -234,15 +237,17 @@ class TestPackages:
         return made
 
     def test_a_domain_of_another_package_is_taken(self, catalogue: Catalogue) -> None:
-        event("loan.made", domain="loans", into=catalogue)(self.struct("bank"))
+        event("loan.made", domain="loans", catalogue=catalogue)(self.struct("bank"))
         with pytest.raises(CatalogueClash, match="'loans' belongs to the package 'bank'"):
-            event("loan.sold", domain="loans", into=catalogue)(self.struct("broker"))
-        event("loan.paid", domain="loans", into=catalogue)(self.struct("bank.later"))
+            event("loan.sold", domain="loans", catalogue=catalogue)(self.struct("broker"))
+        event("loan.paid", domain="loans", catalogue=catalogue)(self.struct("bank.later"))
 
     def test_a_name_of_another_package_is_taken(self, catalogue: Catalogue) -> None:
-        event("loan.made", domain="loans", sse="loan:made", into=catalogue)(self.struct("bank"))
+        event("loan.made", domain="loans", sse="loan:made", catalogue=catalogue)(
+            self.struct("bank")
+        )
         with pytest.raises(CatalogueClash, match=r"SSE name 'loan:made' belongs to loan\.made\.v1"):
-            event("deal.made", domain="deals", sse="loan:made", into=catalogue)(
+            event("deal.made", domain="deals", sse="loan:made", catalogue=catalogue)(
                 self.struct("broker")
             )
 

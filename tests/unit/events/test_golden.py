@@ -32,7 +32,9 @@ def written() -> list[str]:
 def catalogued() -> list[str]:
     """Tags of ours: other tests may have named events of their own in this process."""
     return [
-        tag for tag in CATALOGUE.tags() if CATALOGUE.struct(tag).__module__.startswith("tapewire.")
+        tag
+        for tag in CATALOGUE.tags()
+        if CATALOGUE.struct_for_tag(tag).__module__.startswith("tapewire.")
     ]
 
 
@@ -74,7 +76,7 @@ def test_a_removed_tag_fails() -> None:
 def test_what_was_written_reads_back_and_means_the_same(tag: str) -> None:
     event = CATALOGUE.decode(tag, compact(GOLDEN / f"{tag}.json"))
 
-    now = CATALOGUE.tag(type(event))
+    now = CATALOGUE.tag_of(type(event))
     file = f"{tag}.json" if now == tag else f"{tag}{BECOMES}"
     assert CODEC.encode(event) == compact(GOLDEN / file)
 

@@ -78,7 +78,7 @@ def fields(struct: type) -> Iterator[str]:
 @pytest.mark.parametrize(("promise", "types", "promised"), PROMISED)
 def test_a_promise_can_be_kept(promise: str, types: str, promised: str) -> None:
     for name in types.split():
-        held = set(fields(CATALOGUE.struct(f"{name}.v1")))
+        held = set(fields(CATALOGUE.struct_for_tag(f"{name}.v1")))
         lacking = set(promised.split()) - held
         assert not lacking, f"{promise}: {name} does not hold {sorted(lacking)}"
 
@@ -86,7 +86,7 @@ def test_a_promise_can_be_kept(promise: str, types: str, promised: str) -> None:
 def test_every_type_keeps_a_promise_or_is_an_owners_own() -> None:
     promised = {name for _, types, _ in PROMISED for name in types.split()}
     own = {"rule.created", "rule.triggered", "rule.armed", "rule.deleted"}
-    ours = {kind.name for kind in CATALOGUE.kinds() if kind.package == "tapewire"}
+    ours = {kind.name for kind in CATALOGUE.event_types() if kind.package == "tapewire"}
     assert ours - promised - own == set(), "say which promise it keeps"
 
 
@@ -103,7 +103,7 @@ def test_the_words_are_those_of_the_promises() -> None:
 def test_only_prices_and_valuations_are_values() -> None:
     values = {
         kind.name
-        for kind in CATALOGUE.kinds()
+        for kind in CATALOGUE.event_types()
         if kind.package == "tapewire" and kind.delivery is Delivery.NEWEST_WINS
     }
     assert values == {"price.updated", "position.valued"}

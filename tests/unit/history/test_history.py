@@ -4,36 +4,46 @@ from datetime import UTC, datetime
 
 import pytest
 
-from services.edge.dialects import Empty
-from services.edge.dialects.trading import OrdersSnapshot, trading
-from services.edge.frames import StreamReset
+from services.edge.dialects import EmptyPricingContext
+from services.edge.dialects.trading import OrdersSnapshotPayload, serialize_trading
+from services.edge.frames import StreamResetPayload
 from tapewire.events import CATALOGUE, CODEC
-from tapewire.log import Meta, Recorded, Subject
+from tapewire.log import EventMetadata, EventSubject, RecordedEvent
 from tapewire.views import OrdersView
-from tests.history import Connect, Entry, Epoch, Frame, Kind, Log, check
+from tests.history import (
+    AnomalyKind,
+    ExpectedLog,
+    HistoryEntry,
+    LogIncarnation,
+    ReceivedEvent,
+    StreamOpened,
+    check_history,
+)
 from tests.unit.orders.spec import accept, cancel, fill, given, place
 
 NOW = datetime(2013, 10, 7, tzinfo=UTC)
 
 
-def _stored(*, closed: int = 0) -> list[Recorded]:
+def _stored(*, closed: int = 0) -> list[RecordedEvent]:
     """Alice's at odd sequences, bob's at even ones: placed, accepted, part filled, traded…; the
     ninth of alice is of a domain that streams do not show."""
-    orders = [given(place(client=f"c{number}"), cancel()).happenings for number in range(closed)]
-    orders.append(given(place(), accept(), fill("4"), cancel()).happenings)
-    recorded: list[Recorded] = []
+    orders = [
+        given(place(client_order_id=f"c{number}"), cancel()).new_events for number in range(closed)
+    ]
+    orders.append(given(place(), accept(), fill("4"), cancel()).new_events)
+    recorded: list[RecordedEvent] = []
     for happening in [happening for order in orders for happening in order] + orders[-1][:1]:
         for owner in ("alice", "bob"):
             domain = happening.subject.domain
             if happening is orders[-1][0] and len(recorded) > 2 * 2 * closed:
                 domain = "notes"
             recorded.append(
-                Recorded(
+                RecordedEvent(
                     sequence=len(recorded) + 1,
-                    subject=str(Subject(owner, domain, happening.subject.entity)),
-                    tag=CATALOGUE.tag(type(happening.event)),
+                    subject=str(EventSubject(owner, domain, happening.subject.entity)),
+                    tag=CATALOGUE.tag_of(type(happening.event)),
                     data=CODEC.encode(happening.event),
-                    meta=Meta(id=f"{len(recorded)}", correlation="c"),
+                    metadata=EventMetadata(id=f"{len(recorded)}", correlation="c"),
                     time=NOW,
                 )
             )
@@ -41,45 +51,47 @@ def _stored(*, closed: int = 0) -> list[Recorded]:
 
 
 EVENTS = _stored()
-LOG = Log([Epoch("m1", EVENTS)])
-LATER = Log([Epoch("m1", EVENTS), Epoch("m2", EVENTS)])
-TRIMMED = Log([Epoch("m1", EVENTS, first=6)])
+LOG = ExpectedLog([LogIncarnation("m1", EVENTS)])
+LATER = ExpectedLog([LogIncarnation("m1", EVENTS), LogIncarnation("m2", EVENTS)])
+TRIMMED = ExpectedLog([LogIncarnation("m1", EVENTS, first=6)])
 
 
-def connect(requested: str | None = None, user: str = "alice") -> list[Entry]:
-    return [Connect(requested), Frame("connected", b'{"userId":"%b"}' % user.encode())]
+def connect(requested: str | None = None, user: str = "alice") -> list[HistoryEntry]:
+    return [StreamOpened(requested), ReceivedEvent("connected", b'{"userId":"%b"}' % user.encode())]
 
 
-def snapshot(at: int, *, epoch: str = "m1", events: list[Recorded] = EVENTS) -> Frame:
+def snapshot(at: int, *, epoch: str = "m1", events: list[RecordedEvent] = EVENTS) -> ReceivedEvent:
     view = OrdersView()
     for recorded in events[:at]:
         if recorded.subject.startswith("ev.alice.orders."):
             view.apply(recorded.event)
-    told = OrdersSnapshot(snapshot=True, orders=view.orders(), timestamp=NOW)
-    return Frame("order:update", CODEC.encode(told), f"{epoch}-{at}")
+    told = OrdersSnapshotPayload(snapshot=True, orders=view.orders(), timestamp=NOW)
+    return ReceivedEvent("order:update", CODEC.encode(told), f"{epoch}-{at}")
 
 
-def event(sequence: int, *, epoch: str = "m1") -> Frame:
-    spoken = trading(EVENTS[sequence - 1].event, "alice", Empty())
+def event(sequence: int, *, epoch: str = "m1") -> ReceivedEvent:
+    spoken = serialize_trading(EVENTS[sequence - 1].event, "alice", EmptyPricingContext())
     assert spoken is not None
     name, payload = spoken
-    return Frame(name, CODEC.encode(payload), f"{epoch}-{sequence}")
+    return ReceivedEvent(name, CODEC.encode(payload), f"{epoch}-{sequence}")
 
 
-def reset(reason: str, requested: str) -> Frame:
-    told = StreamReset(reason=reason, requested_id=requested, first_available_id="m1-1")
-    return Frame("stream:reset", CODEC.encode(told))
+def reset(reason: str, requested: str) -> ReceivedEvent:
+    told = StreamResetPayload(reason=reason, requested_id=requested, first_available_id="m1-1")
+    return ReceivedEvent("stream:reset", CODEC.encode(told))
 
 
-def kinds(*entries: Entry, log: Log = LOG, complete: bool = False) -> list[Kind]:
-    return [wrong.kind for wrong in check(log, "alice", entries, complete=complete)]
+def kinds(
+    *entries: HistoryEntry, log: ExpectedLog = LOG, complete: bool = False
+) -> list[AnomalyKind]:
+    return [wrong.kind for wrong in check_history(log, "alice", entries, complete=complete)]
 
 
 ALL = [event(sequence) for sequence in (1, 3, 5, 7, 9)]
 
 
 def test_the_log_has_what_these_tests_are_about() -> None:
-    told = [(shown.owner, shown.name) for shown in LOG.newest.events]
+    told = [(shown.owner, shown.name) for shown in LOG.newest_epoch.events]
     assert told[::2] == [
         ("alice", "order:update"),
         ("alice", "order:update"),
@@ -94,119 +106,131 @@ def test_the_log_has_what_these_tests_are_about() -> None:
 @pytest.mark.parametrize("at", [0, 1, 2, 3, 5, 6, 7, 10])
 def test_a_snapshot_anywhere_and_all_that_follows_is_right(at: int) -> None:
     later = [frame for frame in ALL if frame.id and int(frame.id[3:]) > at]
-    assert not check(LOG, "alice", [*connect(), snapshot(at), *later])
+    assert not check_history(LOG, "alice", [*connect(), snapshot(at), *later])
 
 
 @pytest.mark.parametrize("at", range(6))
 def test_leaving_anywhere_and_coming_back_with_the_last_id_is_right(at: int) -> None:
     seen = [snapshot(0), *ALL][: at + 1]
     rest = [snapshot(0), *ALL][at + 1 :]
-    assert not check(LOG, "alice", [*connect(), *seen, *connect(seen[-1].id), *rest])
+    assert not check_history(LOG, "alice", [*connect(), *seen, *connect(seen[-1].id), *rest])
 
 
 def test_a_checkpoint_moves_on_over_what_is_not_shown() -> None:
-    moved = Frame("checkpoint", b"{}", "m1-12")
-    assert not check(LOG, "alice", [*connect(), snapshot(0), *ALL, moved, *connect("m1-12")])
+    moved = ReceivedEvent("checkpoint", b"{}", "m1-12")
+    assert not check_history(
+        LOG, "alice", [*connect(), snapshot(0), *ALL, moved, *connect("m1-12")]
+    )
 
 
 def test_coming_back_with_an_older_id_shows_the_same_again() -> None:
     again = [*connect(), snapshot(0), *ALL, *connect("m1-3"), *ALL[2:]]
-    assert not check(LOG, "alice", again)
+    assert not check_history(LOG, "alice", again)
 
 
 def test_coming_back_with_a_bare_sequence_is_right() -> None:
-    assert not check(LOG, "alice", [*connect("5"), *ALL[3:]])
+    assert not check_history(LOG, "alice", [*connect("5"), *ALL[3:]])
 
 
 def test_a_gap() -> None:
-    (wrong,) = check(LOG, "alice", [*connect(), snapshot(0), ALL[0], *ALL[3:]])
+    (wrong,) = check_history(LOG, "alice", [*connect(), snapshot(0), ALL[0], *ALL[3:]])
     assert str(wrong) == "gap at entry 4: m1-7 after 1, without 3, 5"
 
 
 def test_a_gap_after_coming_back() -> None:
-    assert kinds(*connect("m1-1"), *ALL[2:]) == [Kind.GAP]
+    assert kinds(*connect("m1-1"), *ALL[2:]) == [AnomalyKind.GAP]
 
 
 def test_a_gap_that_a_checkpoint_hides() -> None:
-    assert kinds(*connect("m1-1"), Frame("checkpoint", b"{}", "m1-4"), *ALL[2:]) == [Kind.GAP]
+    assert kinds(*connect("m1-1"), ReceivedEvent("checkpoint", b"{}", "m1-4"), *ALL[2:]) == [
+        AnomalyKind.GAP
+    ]
 
 
 def test_a_duplicate() -> None:
-    assert kinds(*connect(), snapshot(0), *ALL[:2], ALL[1], *ALL[2:]) == [Kind.DUPLICATE]
+    assert kinds(*connect(), snapshot(0), *ALL[:2], ALL[1], *ALL[2:]) == [AnomalyKind.DUPLICATE]
 
 
 def test_a_duplicate_of_what_the_snapshot_holds() -> None:
-    assert kinds(*connect(), snapshot(3), *ALL[1:]) == [Kind.DUPLICATE]
+    assert kinds(*connect(), snapshot(3), *ALL[1:]) == [AnomalyKind.DUPLICATE]
 
 
 def test_the_last_event_again_after_coming_back() -> None:
-    assert kinds(*connect("m1-3"), *ALL[1:]) == [Kind.DUPLICATE]
+    assert kinds(*connect("m1-3"), *ALL[1:]) == [AnomalyKind.DUPLICATE]
 
 
 def test_reordering() -> None:
     swapped = [ALL[0], ALL[2], ALL[1], *ALL[3:]]
-    assert kinds(*connect(), snapshot(0), *swapped) == [Kind.GAP, Kind.REORDERED, Kind.GAP]
+    assert kinds(*connect(), snapshot(0), *swapped) == [
+        AnomalyKind.GAP,
+        AnomalyKind.REORDERED,
+        AnomalyKind.GAP,
+    ]
 
 
 def test_a_foreign_event() -> None:
-    assert kinds(*connect(), snapshot(0), ALL[0], event(2), *ALL[1:]) == [Kind.FOREIGN]
+    assert kinds(*connect(), snapshot(0), ALL[0], event(2), *ALL[1:]) == [AnomalyKind.FOREIGN_EVENT]
 
 
 def test_an_event_that_the_log_does_not_have() -> None:
-    made_up = Frame("order:update", ALL[0].data, "m1-99")
-    assert kinds(*connect(), snapshot(12), made_up) == [Kind.FOREIGN]
+    made_up = ReceivedEvent("order:update", ALL[0].data, "m1-99")
+    assert kinds(*connect(), snapshot(12), made_up) == [AnomalyKind.FOREIGN_EVENT]
 
 
 def test_a_stream_of_somebody_else() -> None:
-    assert kinds(*connect(user="bob"), snapshot(0)) == [Kind.FOREIGN]
+    assert kinds(*connect(user="bob"), snapshot(0)) == [AnomalyKind.FOREIGN_EVENT]
 
 
 def test_wrong_content() -> None:
-    wrong = Frame("order:update", ALL[0].data.replace(b'"IBM"', b'"SPY"'), "m1-1")
-    assert kinds(*connect(), snapshot(0), wrong) == [Kind.CONTENT]
+    wrong = ReceivedEvent("order:update", ALL[0].data.replace(b'"IBM"', b'"SPY"'), "m1-1")
+    assert kinds(*connect(), snapshot(0), wrong) == [AnomalyKind.WRONG_CONTENT]
 
 
 def test_a_wrong_name() -> None:
-    wrong = Frame("order:fill", ALL[0].data, "m1-1")
-    assert kinds(*connect(), snapshot(0), wrong) == [Kind.CONTENT]
+    wrong = ReceivedEvent("order:fill", ALL[0].data, "m1-1")
+    assert kinds(*connect(), snapshot(0), wrong) == [AnomalyKind.WRONG_CONTENT]
 
 
 def test_an_event_that_is_not_shown() -> None:
-    assert kinds(*connect("m1-9"), Frame("order:update", ALL[0].data, "m1-11")) == [Kind.CONTENT]
+    assert kinds(*connect("m1-9"), ReceivedEvent("order:update", ALL[0].data, "m1-11")) == [
+        AnomalyKind.WRONG_CONTENT
+    ]
 
 
 def test_a_snapshot_that_is_not_the_fold_at_its_id() -> None:
-    early = Frame("order:update", snapshot(3).data, "m1-5")
-    assert kinds(*connect(), early) == [Kind.SNAPSHOT]
+    early = ReceivedEvent("order:update", snapshot(3).data, "m1-5")
+    assert kinds(*connect(), early) == [AnomalyKind.WRONG_SNAPSHOT]
 
 
 def test_a_snapshot_in_another_order() -> None:
     events = _stored(closed=2)
     told = CODEC.decode(snapshot(9, events=events).data, dict)
     told["orders"].reverse()
-    log = Log([Epoch("m1", events)])
+    log = ExpectedLog([LogIncarnation("m1", events)])
     assert len(told["orders"]) > 1
-    turned = Frame("order:update", CODEC.encode(told), "m1-9")
-    assert kinds(*connect(), turned, log=log) == [Kind.SNAPSHOT]
+    turned = ReceivedEvent("order:update", CODEC.encode(told), "m1-9")
+    assert kinds(*connect(), turned, log=log) == [AnomalyKind.WRONG_SNAPSHOT]
 
 
 def test_a_snapshot_forgets_the_orders_that_closed_first() -> None:
     events = _stored(closed=205)
     last = len(events)
-    log = Log([Epoch("m1", events)])
-    assert not check(log, "alice", [*connect(), snapshot(last, events=events)])
+    log = ExpectedLog([LogIncarnation("m1", events)])
+    assert not check_history(log, "alice", [*connect(), snapshot(last, events=events)])
 
 
 def test_a_silent_reset() -> None:
-    assert kinds(*connect("m1-1"), snapshot(3), *ALL[2:]) == [Kind.SILENT]
+    assert kinds(*connect("m1-1"), snapshot(3), *ALL[2:]) == [AnomalyKind.SILENT_RESET]
 
 
 def test_a_second_snapshot() -> None:
-    assert kinds(*connect(), snapshot(0), ALL[0], snapshot(3), *ALL[2:]) == [Kind.SILENT]
+    assert kinds(*connect(), snapshot(0), ALL[0], snapshot(3), *ALL[2:]) == [
+        AnomalyKind.SILENT_RESET
+    ]
 
 
 def test_another_epoch_without_a_reset() -> None:
-    assert kinds(*connect("m1-1"), event(3, epoch="m2"), log=LATER) == [Kind.SILENT]
+    assert kinds(*connect("m1-1"), event(3, epoch="m2"), log=LATER) == [AnomalyKind.SILENT_RESET]
 
 
 def test_another_epoch_with_a_reset_is_right() -> None:
@@ -226,13 +250,13 @@ def test_a_reset_at_a_later_place_with_nothing_between_is_right() -> None:
 
 def test_a_reset_of_an_id_that_is_not_the_clients() -> None:
     moved = [reset("epoch", "m1-4"), snapshot(0, epoch="m2")]
-    assert kinds(*connect("m1-0"), event(1), *moved, log=LATER) == [Kind.UNFOUNDED]
+    assert kinds(*connect("m1-0"), event(1), *moved, log=LATER) == [AnomalyKind.UNFOUNDED_RESET]
 
 
 @pytest.mark.parametrize("reason", ["epoch", "ahead", "trimmed", "limit", "malformed"])
 def test_a_reset_for_no_reason(reason: str) -> None:
     told = [reset(reason, "m1-3"), snapshot(5)]
-    assert kinds(*connect("m1-3"), *told) == [Kind.UNFOUNDED]
+    assert kinds(*connect("m1-3"), *told) == [AnomalyKind.UNFOUNDED_RESET]
 
 
 @pytest.mark.parametrize(
@@ -247,59 +271,67 @@ def test_a_reset_for_no_reason(reason: str) -> None:
         ("trimmed", "m1-4", TRIMMED),
     ],
 )
-def test_a_reset_that_the_log_bears_out_is_right(reason: str, requested: str, log: Log) -> None:
-    name = log.newest.name
+def test_a_reset_that_the_log_bears_out_is_right(
+    reason: str, requested: str, log: ExpectedLog
+) -> None:
+    name = log.newest_epoch.name
     told = [reset(reason, requested), snapshot(12, epoch=name)]
-    assert not check(log, "alice", [*connect(requested), *told])
-    assert kinds(*connect(requested), snapshot(12, epoch=name), log=log) == [Kind.SILENT]
+    assert not check_history(log, "alice", [*connect(requested), *told])
+    assert kinds(*connect(requested), snapshot(12, epoch=name), log=log) == [
+        AnomalyKind.SILENT_RESET
+    ]
 
 
 def test_a_replay_beyond_the_limit_is_reset() -> None:
     told = [*connect("m1-1"), reset("limit", "m1-1"), snapshot(12)]
-    assert not check(LOG, "alice", told, replay_limit=4)
-    assert check(LOG, "alice", told, replay_limit=5)
+    assert not check_history(LOG, "alice", told, replay_limit=4)
+    assert check_history(LOG, "alice", told, replay_limit=5)
 
 
 def test_the_last_event_before_the_trimmed_ones_is_no_reason_for_a_reset() -> None:
     told = [reset("trimmed", "m1-5"), snapshot(12)]
-    assert kinds(*connect("m1-5"), *told, log=TRIMMED) == [Kind.UNFOUNDED]
+    assert kinds(*connect("m1-5"), *told, log=TRIMMED) == [AnomalyKind.UNFOUNDED_RESET]
 
 
 def test_events_after_a_reset_without_a_snapshot() -> None:
     told = [reset("epoch", "m1-1"), event(3, epoch="m2")]
-    assert kinds(*connect("m1-1"), *told, log=LATER) == [Kind.NO_SNAPSHOT]
+    assert kinds(*connect("m1-1"), *told, log=LATER) == [AnomalyKind.NO_SNAPSHOT]
 
 
 def test_events_before_the_first_snapshot() -> None:
-    assert kinds(*connect(), ALL[0]) == [Kind.NO_SNAPSHOT]
+    assert kinds(*connect(), ALL[0]) == [AnomalyKind.NO_SNAPSHOT]
 
 
 def test_a_snapshot_after_a_reset_that_goes_back() -> None:
     told = [*connect("m1-4"), reset("trimmed", "m1-4"), snapshot(3)]
-    assert kinds(*told, log=TRIMMED) == [Kind.BACK]
+    assert kinds(*told, log=TRIMMED) == [AnomalyKind.ID_WENT_BACK]
 
 
 def test_a_checkpoint_that_goes_back() -> None:
-    back = Frame("checkpoint", b"{}", "m1-3")
-    assert kinds(*connect("m1-1"), ALL[1], back) == [Kind.BACK]
+    back = ReceivedEvent("checkpoint", b"{}", "m1-3")
+    assert kinds(*connect("m1-1"), ALL[1], back) == [AnomalyKind.ID_WENT_BACK]
 
 
 @pytest.mark.parametrize("id_", ["m1", "3", "m9-3", "M1-3", "m1-3 "])
 def test_an_id_that_is_none_of_the_logs(id_: str) -> None:
-    assert kinds(*connect("m1-1"), Frame("order:update", ALL[1].data, id_)) == [Kind.BAD_ID]
+    assert kinds(*connect("m1-1"), ReceivedEvent("order:update", ALL[1].data, id_)) == [
+        AnomalyKind.BAD_ID
+    ]
 
 
 def test_an_event_without_an_id() -> None:
-    assert kinds(*connect("m1-1"), Frame("order:update", ALL[1].data)) == [Kind.BAD_ID]
+    assert kinds(*connect("m1-1"), ReceivedEvent("order:update", ALL[1].data)) == [
+        AnomalyKind.BAD_ID
+    ]
 
 
 def test_a_stream_that_does_not_begin_with_connected() -> None:
-    assert kinds(Connect("m1-1"), ALL[1]) == [Kind.OPENING]
+    assert kinds(StreamOpened("m1-1"), ALL[1]) == [AnomalyKind.WRONG_OPENING]
 
 
 def test_being_behind_at_the_end() -> None:
-    (wrong,) = check(LOG, "alice", [*connect(), snapshot(0), *ALL[:3]])
+    (wrong,) = check_history(LOG, "alice", [*connect(), snapshot(0), *ALL[:3]])
     assert str(wrong) == "behind at the end at entry 6: at m1-5, without 7, 9"
-    assert kinds(*connect(), complete=True) == [Kind.BEHIND]
-    assert kinds(*connect(), snapshot(12), log=LATER, complete=True) == [Kind.BEHIND]
-    assert kinds(*connect("x"), reset("malformed", "x"), complete=True) == [Kind.BEHIND]
+    assert kinds(*connect(), complete=True) == [AnomalyKind.INCOMPLETE]
+    assert kinds(*connect(), snapshot(12), log=LATER, complete=True) == [AnomalyKind.INCOMPLETE]
+    assert kinds(*connect("x"), reset("malformed", "x"), complete=True) == [AnomalyKind.INCOMPLETE]

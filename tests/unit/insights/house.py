@@ -16,33 +16,33 @@ from typing import Any, TypeVar
 
 import pytest
 
-from services.insights.dashboards import Dashboards
-from services.insights.domain.configurations import CONFIGURATIONS
-from services.insights.listing import Listing
-from services.insights.scoring import Vader
+from services.insights.dashboards import ConfigurationsService
+from services.insights.domain.configurations import CONFIGURATION_DECIDER
+from services.insights.listing import ItemQueries
+from services.insights.scoring import VaderScorer
 from services.insights.service import InsightsService
 from tapewire.events import Configuration, ConfigurationEvent, Item, ItemAnalysed
 from tapewire.log import (
     EVERYBODY,
-    Entities,
+    CommandHandler,
+    CommandRejected,
     LogError,
-    Overloaded,
-    Recorded,
-    Refusal,
+    RecordedEvent,
+    TooManyConflicts,
     new_id,
     pattern,
     views,
 )
-from tapewire.log.memory import Faults, MemoryLog, MemoryServer, MemoryValues
-from tapewire.log.projector import Projector
-from tapewire.runtime import Context
+from tapewire.log.memory import Faults, MemoryEventLog, MemoryLatestValueStore, MemoryServer
+from tapewire.log.projector import ViewCheckpointer
+from tapewire.runtime import RequestContext
 from tapewire.runtime.contracts.configurations import (
     ChangeConfiguration,
     CreateConfiguration,
     DeleteConfiguration,
 )
 from tapewire.runtime.contracts.insights import (
-    AskMetrics,
+    GetMetrics,
     ItemsReply,
     ListItems,
     LoadItems,
@@ -55,43 +55,47 @@ from tests.unit.insights.spec import USER, at
 from tests.unit.orders import virtual
 
 T = TypeVar("T")
-VADER = Vader()
-KINDS = (ItemsView, MetricsView, ConfigurationsView)
+VADER = VaderScorer()
+VIEW_TYPES = (ItemsView, MetricsView, ConfigurationsView)
 
 
-class Prompt:
+class SynchronousScorer:
     """VADER, without a thread."""
 
-    async def scores(self, texts: Sequence[str]) -> Sequence[Decimal]:
-        return [VADER.score(text) for text in texts]
+    async def score_texts(self, texts: Sequence[str]) -> Sequence[Decimal]:
+        return [VADER.score_text(text) for text in texts]
 
 
 def clock() -> datetime:
     return at(asyncio.get_running_loop().time())
 
 
-def context(command_id: str | None = None) -> Context:
-    return Context(correlation="c", command_id=command_id or new_id(), traceparent=None)
+def context(command_id: str | None = None) -> RequestContext:
+    return RequestContext(correlation="c", command_id=command_id or new_id(), traceparent=None)
 
 
-class Process:
+class InsightsProcess:
     """One process of the service."""
 
     def __init__(self, server: MemoryServer, faults: Faults | None = None) -> None:
-        self.log = MemoryLog(server, faults)
-        self.views = MemoryValues(server, faults, stream="VIEWS", prefix="view")
-        self.chance = random.Random(faults.seed if faults is not None else 0)
-        self.service = InsightsService(self.log, self.views, Prompt(), clock)
-        self.listing = Listing(self.log, self.views)
-        configurations = Entities(self.log, CONFIGURATIONS)
-        self.dashboards = Dashboards(self.log, self.views, configurations, clock)
+        self.log = MemoryEventLog(server, faults)
+        self.views = MemoryLatestValueStore(server, faults, stream="VIEWS", prefix="view")
+        self.rng = random.Random(faults.seed if faults is not None else 0)
+        self.service = InsightsService(self.log, self.views, SynchronousScorer(), clock)
+        self.item_queries = ItemQueries(self.log, self.views)
+        configurations = CommandHandler(self.log, CONFIGURATION_DECIDER)
+        self.configurations = ConfigurationsService(self.log, self.views, configurations, clock)
         self.tasks: list[asyncio.Task[None]] = []
 
-    async def start(self) -> "Process":
-        for kind in KINDS:
-            projector = Projector(self.log, self.views, kind)
+    async def start(self) -> "InsightsProcess":
+        for kind in VIEW_TYPES:
+            projector = ViewCheckpointer(self.log, self.views, kind)
             filter_ = pattern(domain=kind.domain)
-            await insist(lambda p=projector, f=filter_: self.log.react(p.reaction, f, p.note))  # type: ignore[misc]
+            await retry_until_answered(
+                lambda p=projector, f=filter_: self.log.subscribe_durable(
+                    p.durable_name, f, p.handle
+                )
+            )  # type: ignore[misc]
             self.tasks.append(asyncio.create_task(projector.run()))
         return self
 
@@ -103,7 +107,7 @@ class Process:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
 
-    def check(self) -> None:
+    def raise_task_errors(self) -> None:
         """Raise what a task died of."""
         for task in self.tasks:
             if task.done():
@@ -111,46 +115,54 @@ class Process:
 
     async def load(self, *items: NewItem, command_id: str | None = None) -> LoadReply:
         of, request = context(command_id), LoadItems(items=items)
-        return await insist(lambda: self.service.load(request, of))
+        return await retry_until_answered(lambda: self.service.load(request, of))
 
     async def metrics(self) -> MetricsReply:
-        return await insist(lambda: self.service.metrics(AskMetrics(), context()))
+        return await retry_until_answered(lambda: self.service.metrics(GetMetrics(), context()))
 
     async def items(self, **asked: Any) -> ItemsReply:
-        return await insist(lambda: self.listing.items(ListItems(**asked), context()))
+        return await retry_until_answered(
+            lambda: self.item_queries.items(ListItems(**asked), context())
+        )
 
     async def create(
         self, name: str = "Tech", command_id: str | None = None, **more: Any
     ) -> Configuration:
         fields = {"user_id": USER, "tickers": ("IBM",)} | more
         of, request = context(command_id), CreateConfiguration(name=name, **fields)
-        return (await insist(lambda: self.dashboards.create(request, of))).configuration
+        return (
+            await retry_until_answered(lambda: self.configurations.create(request, of))
+        ).configuration
 
     async def change(self, id_: str, command_id: str | None = None, **what: Any) -> Configuration:
         fields = {"user_id": USER} | what
         of, request = context(command_id), ChangeConfiguration(configuration_id=id_, **fields)
-        return (await insist(lambda: self.dashboards.change(request, of))).configuration
+        return (
+            await retry_until_answered(lambda: self.configurations.change(request, of))
+        ).configuration
 
     async def delete(
         self, id_: str, command_id: str | None = None, user: str = USER
     ) -> Configuration:
         request = DeleteConfiguration(user_id=user, configuration_id=id_)
         of = context(command_id)
-        return (await insist(lambda: self.dashboards.delete(request, of))).configuration
+        return (
+            await retry_until_answered(lambda: self.configurations.delete(request, of))
+        ).configuration
 
 
-async def insist(ask: Callable[[], Awaitable[T]]) -> T:
+async def retry_until_answered(ask: Callable[[], Awaitable[T]]) -> T:
     """Ask until it is answered, under one command id, as a gateway does."""
     while True:
-        with contextlib.suppress(LogError, Overloaded):
+        with contextlib.suppress(LogError, TooManyConflicts):
             return await ask()
         await asyncio.sleep(0.2)
 
 
-class Tally:
+class LogSummary:
     """What the log says in the end."""
 
-    def __init__(self, stored: list[Recorded]) -> None:
+    def __init__(self, stored: list[RecordedEvent]) -> None:
         self.stored = stored
         events = [one.event for one in stored]
         self.items: list[Item] = [one.item for one in events if isinstance(one, ItemAnalysed)]
@@ -158,7 +170,7 @@ class Tally:
             one.configuration.id: one for one in events if isinstance(one, ConfigurationEvent)
         }
 
-    def check(self) -> None:
+    def check_no_duplicates(self) -> None:
         """No item is there twice."""
         times = Counter(item.id for item in self.items)
         assert [id_ for id_, count in times.items() if count > 1] == []
@@ -167,48 +179,48 @@ class Tally:
                 assert one.subject == f"ev._all.items.{one.event.item.id}"
 
 
-async def tally(server: MemoryServer) -> Tally:
+async def read_log_summary(server: MemoryServer) -> LogSummary:
     """Read all, undisturbed."""
-    log, stored = MemoryLog(server), list[Recorded]()
+    log, stored = MemoryEventLog(server), list[RecordedEvent]()
     more = True
     while more:
         page = await log.page("ev.>", after=stored[-1].sequence if stored else 0)
         stored += page.events
-        more = page.more
-    return Tally(stored)
+        more = page.has_more
+    return LogSummary(stored)
 
 
-async def checkpointed(server: MemoryServer) -> dict[str, int]:
+async def read_checkpoint_sequences(server: MemoryServer) -> dict[str, int]:
     """The places of the checkpoints that there are."""
-    values = await MemoryValues(server, stream="VIEWS", prefix="view").all()
+    values = await MemoryLatestValueStore(server, stream="VIEWS", prefix="view").get_all()
     return {name: int(json.loads(data)["asOf"]) for name, data in values.items()}
 
 
-async def folded(server: MemoryServer) -> MetricsView:
+async def fold_metrics(server: MemoryServer) -> MetricsView:
     """The counts, by a fold of the whole log without any checkpoint."""
-    empty = MemoryValues(MemoryServer(), stream="VIEWS", prefix="view")
-    view, _ = await views.load(MemoryLog(server), empty, MetricsView, EVERYBODY)
+    empty = MemoryLatestValueStore(MemoryServer(), stream="VIEWS", prefix="view")
+    view, _ = await views.load(MemoryEventLog(server), empty, MetricsView, EVERYBODY)
     return view
 
 
-Story = Callable[[Process, MemoryServer], Awaitable[None]]
+Scenario = Callable[[InsightsProcess, MemoryServer], Awaitable[None]]
 
 
-def play(story: Story) -> None:
+def run_scenario(story: Scenario) -> None:
     """The story of one process on a good day."""
 
     async def work() -> None:
         server = MemoryServer()
-        process = await Process(server).start()
+        process = await InsightsProcess(server).start()
         await story(process, server)
-        process.check()
-        (await tally(server)).check()
+        process.raise_task_errors()
+        (await read_log_summary(server)).check_no_duplicates()
         await process.kill()
 
     virtual.run(work())
 
 
-async def refused(answer: Awaitable[object]) -> tuple[str, str | None]:
-    with pytest.raises(Refusal) as refusal:
+async def await_rejection(answer: Awaitable[object]) -> tuple[str, str | None]:
+    with pytest.raises(CommandRejected) as refusal:
         await answer
     return refusal.value.code, refusal.value.path

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from services.insights.domain.configurations import (
-    CONFIGURATIONS,
+    CONFIGURATION_DECIDER,
     Absent,
     Change,
     Command,
@@ -18,9 +18,9 @@ from services.insights.domain.configurations import (
     Delete,
     State,
 )
-from services.insights.domain.items import analysed, checked
+from services.insights.domain.items import build_item_analysed, validate_item
 from tapewire.events import ConfigurationEvent, Item, ItemAnalysed, Sentiment
-from tapewire.log import Happening, Refusal
+from tapewire.log import CommandRejected, NewEvent
 from tapewire.runtime.contracts.insights import NewItem
 
 START = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
@@ -31,24 +31,24 @@ def at(seconds: float) -> datetime:
     return START + timedelta(seconds=seconds)
 
 
-def new(title: str = "IBM beats estimates", source: str = "Wire", **more: Any) -> NewItem:
+def new_item(title: str = "IBM beats estimates", source: str = "Wire", **more: Any) -> NewItem:
     return NewItem(title=title, source=source, **more)
 
 
-def kept(item: NewItem, score: str = "0.5") -> Item:
+def stored_item(item: NewItem, score: str = "0.5") -> Item:
     """As it is on the tape when a scorer gives `score`."""
-    return analysed(checked(item, START), Decimal(score)).item
+    return build_item_analysed(validate_item(item, START), Decimal(score)).item
 
 
-def refusal(item: NewItem) -> tuple[str | None, str]:
+def rejection_of(item: NewItem) -> tuple[str | None, str]:
     """Where and why the item is refused."""
-    with pytest.raises(Refusal) as refused:
-        checked(item, START)
+    with pytest.raises(CommandRejected) as refused:
+        validate_item(item, START)
     assert refused.value.code == "invalid"
     return refused.value.path, refused.value.message
 
 
-def event(
+def item_analysed(
     number: int = 0,
     *,
     sentiment: Sentiment = Sentiment.NEUTRAL,
@@ -90,7 +90,7 @@ def delete(id: str = "d") -> Delete:  # noqa: A002
     return Delete(id=id, at=at(9), user=USER)
 
 
-def said(happening: Happening) -> str:
+def describe_event(happening: NewEvent) -> str:
     assert isinstance(happening.event, ConfigurationEvent)
     assert str(happening.subject) == "ev.alice.configurations.k"
     of = happening.event.configuration
@@ -106,10 +106,10 @@ class Given:
         for command in commands:
             self.decide(command)
 
-    def decide(self, command: Command) -> list[Happening]:
-        happened = list(CONFIGURATIONS.decide(self.state, command))
+    def decide(self, command: Command) -> list[NewEvent]:
+        happened = list(CONFIGURATION_DECIDER.decide(self.state, command))
         for happening in happened:
-            self.state = CONFIGURATIONS.evolve(self.state, happening.event)
+            self.state = CONFIGURATION_DECIDER.evolve(self.state, happening.event)
         return happened
 
     def when(self, command: Command) -> "When":
@@ -122,14 +122,16 @@ class When:
         self._command = command
 
     def then(self, *lines: str) -> Given:
-        assert [said(happening) for happening in self._given.decide(self._command)] == [*lines]
+        assert [describe_event(happening) for happening in self._given.decide(self._command)] == [
+            *lines
+        ]
         return self._given
 
-    def then_refused(self, code: str, path: str | None = None, *, saying: str = "") -> None:
-        with pytest.raises(Refusal) as refused:
+    def then_rejected(self, code: str, path: str | None = None, *, message_part: str = "") -> None:
+        with pytest.raises(CommandRejected) as refused:
             self._given.decide(self._command)
         assert (refused.value.code, refused.value.path) == (code, path)
-        assert saying in refused.value.message
+        assert message_part in refused.value.message
 
 
 def given(*commands: Command) -> Given:

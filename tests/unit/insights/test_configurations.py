@@ -2,10 +2,10 @@
 
 import pytest
 
-from services.insights.domain.configurations import Kept, configuration_id
+from services.insights.domain.configurations import Active, derive_configuration_id
 from tapewire.events import Configuration
-from tapewire.views.configurations import shows
-from tests.unit.insights.spec import START, at, change, create, delete, event, given
+from tapewire.views.configurations import configuration_matches
+from tests.unit.insights.spec import START, at, change, create, delete, given, item_analysed
 
 
 def test_created_with_its_words_in_order() -> None:
@@ -40,14 +40,14 @@ def test_a_late_retry_does_not_undo_what_came_after() -> None:
 
 def test_after_its_deletion_it_is_unknown() -> None:
     given(create()).when(delete()).then("deleted Tech: IBM / ")
-    given(create(), delete()).when(delete("another")).then_refused("not_found")
-    given(create(), delete()).when(change(name="New")).then_refused("not_found")
-    given().when(delete()).then_refused("not_found")
+    given(create(), delete()).when(delete("another")).then_rejected("not_found")
+    given(create(), delete()).when(change(name="New")).then_rejected("not_found")
+    given().when(delete()).then_rejected("not_found")
 
 
 def test_its_time_never_goes_back() -> None:
     history = given(create(), change("a", 60, name="A"), change("b", -60, name="B"))
-    assert isinstance(history.state, Kept)
+    assert isinstance(history.state, Active)
     assert history.state.configuration.timestamp == at(60)
 
 
@@ -63,18 +63,18 @@ def test_its_time_never_goes_back() -> None:
     ],
 )
 def test_what_is_out_of_bounds_is_refused(command: object, path: str, said: str) -> None:
-    given().when(command).then_refused("invalid", path, saying=said)  # type: ignore[arg-type]
+    given().when(command).then_rejected("invalid", path, message_part=said)  # type: ignore[arg-type]
 
 
 def test_a_change_is_held_to_the_same_bounds() -> None:
-    given(create()).when(change(tickers=())).then_refused("invalid", "tickers")
-    given(create()).when(change(name="\n")).then_refused("invalid", "name")
+    given(create()).when(change(tickers=())).then_rejected("invalid", "tickers")
+    given(create()).when(change(name="\n")).then_rejected("invalid", "name")
 
 
 def test_ids_follow_from_user_and_command() -> None:
-    assert configuration_id("a", "b") == configuration_id("a", "b")
-    assert configuration_id("a", "b") != configuration_id("ab", "")
-    assert configuration_id("a", "b") != configuration_id("b", "a")
+    assert derive_configuration_id("a", "b") == derive_configuration_id("a", "b")
+    assert derive_configuration_id("a", "b") != derive_configuration_id("ab", "")
+    assert derive_configuration_id("a", "b") != derive_configuration_id("b", "a")
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_it_shows_items_of_its_tickers_and_of_its_tags_if_it_has_some(
     tickers: tuple[str, ...], tags: tuple[str, ...], shown: bool
 ) -> None:
     configuration = Configuration(id="k", name="n", tickers=tickers, tags=tags, timestamp=START)
-    item = event(tickers=("IBM", "F"), tags=("earnings", "tech")).item
-    assert shows(configuration, item) is shown
-    untagged = event(tickers=("IBM",)).item
-    assert shows(configuration, untagged) is (shown and not tags)
+    item = item_analysed(tickers=("IBM", "F"), tags=("earnings", "tech")).item
+    assert configuration_matches(configuration, item) is shown
+    untagged = item_analysed(tickers=("IBM",)).item
+    assert configuration_matches(configuration, untagged) is (shown and not tags)

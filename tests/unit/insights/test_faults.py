@@ -14,130 +14,134 @@ import pytest
 from msgspec.structs import replace
 
 from services.insights import intake
-from services.insights.domain.configurations import CONFIGURATIONS, Deleted
-from services.insights.intake import Intake, Stored
+from services.insights.domain.configurations import CONFIGURATION_DECIDER, Deleted
+from services.insights.intake import ItemWriter, StoredItem
 from tapewire.events import Configuration, ConfigurationDeleted, Item
-from tapewire.log import Draft, Refusal, new_id
+from tapewire.log import CommandRejected, EventDraft, new_id
 from tapewire.log.memory import Faults, MemoryServer
-from tapewire.runtime import Context
+from tapewire.runtime import RequestContext
 from tapewire.runtime.contracts.insights import NewItem
 from tapewire.views import MetricsView
 from tests.unit.insights import house
-from tests.unit.insights.house import Process, Tally, folded, tally
-from tests.unit.insights.spec import START, new
+from tests.unit.insights.house import InsightsProcess, LogSummary, fold_metrics, read_log_summary
+from tests.unit.insights.spec import START, new_item
 from tests.unit.orders import virtual
 
-STORIES = 120
-LOADS = 14
-DASHBOARDS = 5
+ITEM_COUNT = 120
+LOAD_COUNT = 14
+CONFIGURATION_COUNT = 5
 
 
-class Day:
+class FaultScenario:
     """What is asked, and what was answered."""
 
-    def __init__(self, seed: int, server: MemoryServer, *, rough: bool, processes: int) -> None:
+    def __init__(
+        self, seed: int, server: MemoryServer, *, has_faults: bool, processes: int
+    ) -> None:
         self._seed = seed
         self._server = server
-        self._rough = rough
-        self._chance = random.Random(seed)
-        self._started = 0
-        self._processes = processes
-        self.living: list[Process] = []
-        self.added = 0
+        self._has_faults = has_faults
+        self._rng = random.Random(seed)
+        self._started_count = 0
+        self._process_count = processes
+        self.live_processes: list[InsightsProcess] = []
+        self.added_count = 0
         self.configurations: dict[str, Configuration | None] = {}
 
-    async def play(self, kills: int) -> None:
-        for _ in range(self._processes):
+    async def run(self, kills: int) -> None:
+        for _ in range(self._process_count):
             await self._start()
-        work = [*self._loads(), *self._configuring()]
+        work = [*self._plan_loads(), *self._plan_configurations()]
         async with asyncio.TaskGroup() as group:
             for one in work:
                 group.create_task(one)
             for _ in range(kills):
-                group.create_task(self._kill(self._chance.uniform(1, 40)))
-        for process in self.living:
-            process.check()
+                group.create_task(self._kill(self._rng.uniform(1, 40)))
+        for process in self.live_processes:
+            process.raise_task_errors()
             await process.kill()
 
     async def _start(self) -> None:
-        self._started += 1
-        faults = Faults.rough(self._seed * 100 + self._started) if self._rough else None
-        self.living.append(await Process(self._server, faults).start())
+        self._started_count += 1
+        faults = Faults.rough(self._seed * 100 + self._started_count) if self._has_faults else None
+        self.live_processes.append(await InsightsProcess(self._server, faults).start())
 
     async def _kill(self, second: float) -> None:
         await asyncio.sleep(second)
-        victim = self.living.pop(0)
+        victim = self.live_processes.pop(0)
         await victim.kill()
         await self._start()
 
-    async def _ask(self, ask: Any) -> Any:
+    async def _retry_on_live_process(self, ask: Any) -> Any:
         """Of a process that lives; of another one when that died with the question."""
         while True:
             try:
                 async with asyncio.timeout(5):
-                    return await ask(self._chance.choice(self.living))
+                    return await ask(self._rng.choice(self.live_processes))
             except (TimeoutError, IndexError):
                 await asyncio.sleep(0.5)
 
-    def _loads(self) -> list[Any]:
+    def _plan_loads(self) -> list[Any]:
         """Overlapping ones, so that the same items are added at the same time."""
         plan = []
-        for number in range(LOADS):
-            start = self._chance.uniform(0, 45)
-            first = self._chance.randrange(STORIES - 30) if number else 0
-            last = first + self._chance.randint(1, 40)
-            rows = [(0, 40), (35, 90), (80, STORIES)][number] if number < 3 else (first, last)
-            items = [_story(one) for one in range(rows[0], min(rows[1], STORIES))]
-            self._chance.shuffle(items)
+        for number in range(LOAD_COUNT):
+            start = self._rng.uniform(0, 45)
+            first = self._rng.randrange(ITEM_COUNT - 30) if number else 0
+            last = first + self._rng.randint(1, 40)
+            rows = [(0, 40), (35, 90), (80, ITEM_COUNT)][number] if number < 3 else (first, last)
+            items = [_new_item(one) for one in range(rows[0], min(rows[1], ITEM_COUNT))]
+            self._rng.shuffle(items)
             plan.append(self._load(start, items, f"load {self._seed} {number}"))
         return plan
 
     async def _load(self, start: float, items: Sequence[NewItem], command: str) -> None:
         await asyncio.sleep(start)
-        reply = await self._ask(lambda one: one.load(*items, command_id=command))
+        reply = await self._retry_on_live_process(lambda one: one.load(*items, command_id=command))
         assert reply.added + reply.there == len(items)
-        self.added += reply.added
+        self.added_count += reply.added
 
-    def _configuring(self) -> list[Any]:
-        return [self._configure(number) for number in range(DASHBOARDS)]
+    def _plan_configurations(self) -> list[Any]:
+        return [self._configure(number) for number in range(CONFIGURATION_COUNT)]
 
     async def _configure(self, number: int) -> None:
         name, chance = f"c {self._seed} {number}", random.Random(self._seed + number)
-        kept = await self._ask(lambda one: one.create("Made", f"{name} create"))
+        kept = await self._retry_on_live_process(lambda one: one.create("Made", f"{name} create"))
         for turn in range(4):
             await asyncio.sleep(chance.uniform(0, 8))
             change = partial(_rename, kept.id, f"Turn {turn}", f"{name} {turn}")
-            kept = await self._ask(change)
+            kept = await self._retry_on_live_process(change)
             assert kept.name == f"Turn {turn}"
         if number % 2:
-            await self._ask(lambda one: one.delete(kept.id, f"{name} delete"))
+            await self._retry_on_live_process(lambda one: one.delete(kept.id, f"{name} delete"))
         self.configurations[kept.id] = None if number % 2 else kept
 
 
-async def _rename(id_: str, name: str, command: str, process: Process) -> Configuration:
+async def _rename(id_: str, name: str, command: str, process: InsightsProcess) -> Configuration:
     return await process.change(id_, command, name=name)
 
 
-def _story(number: int) -> NewItem:
+def _new_item(number: int) -> NewItem:
     mood = ("great win", "terrible loss", "meeting")[number % 3]
-    return new(f"Story {number}: a {mood}", tags=(f"t{number % 7}", "all"))
+    return new_item(f"Story {number}: a {mood}", tags=(f"t{number % 7}", "all"))
 
 
-def live(seed: int, *, rough: bool = True, processes: int = 1, kills: int = 2) -> Tally:
+def run_fault_scenario(
+    seed: int, *, has_faults: bool = True, processes: int = 1, kills: int = 2
+) -> LogSummary:
     """A day, and what is true of every day."""
 
-    async def work() -> Tally:
+    async def work() -> LogSummary:
         server = MemoryServer()
-        day = Day(seed, server, rough=rough, processes=processes)
-        await day.play(kills)
-        seen = await tally(server)
-        seen.check()
-        assert day.added == len(seen.items) == STORIES
-        fresh = await Process(server).start()
+        day = FaultScenario(seed, server, has_faults=has_faults, processes=processes)
+        await day.run(kills)
+        seen = await read_log_summary(server)
+        seen.check_no_duplicates()
+        assert day.added_count == len(seen.items) == ITEM_COUNT
+        fresh = await InsightsProcess(server).start()
         reply = await fresh.metrics()
-        whole = await folded(server)
+        whole = await fold_metrics(server)
         assert reply.metrics == whole.metrics(reply.metrics.timestamp)
-        assert reply.metrics.total == STORIES
+        assert reply.metrics.total == ITEM_COUNT
         newest = await fresh.items(limit=200)
         assert newest.items == seen.items
         for id_, kept in day.configurations.items():
@@ -150,19 +154,23 @@ def live(seed: int, *, rough: bool = True, processes: int = 1, kills: int = 2) -
     return virtual.run(work(), seconds=7200)
 
 
-def meaning(seen: Tally) -> dict[str, Item]:
+def items_by_id(seen: LogSummary) -> dict[str, Item]:
     """What the items say; when they came is another thing each day."""
     return {one.id: replace(one, timestamp=START) for one in seen.items}
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_one_process_that_dies_and_comes_back_on_a_rough_network(seed: int) -> None:
-    assert meaning(live(seed)) == meaning(live(seed, rough=False, kills=0))
+    assert items_by_id(run_fault_scenario(seed)) == items_by_id(
+        run_fault_scenario(seed, has_faults=False, kills=0)
+    )
 
 
 @pytest.mark.parametrize("seed", range(100, 108))
 def test_two_that_answer_at_once_and_die_in_turn_on_a_rough_network(seed: int) -> None:
-    assert meaning(live(seed, processes=2, kills=3)) == meaning(live(seed, rough=False, kills=0))
+    assert items_by_id(run_fault_scenario(seed, processes=2, kills=3)) == items_by_id(
+        run_fault_scenario(seed, has_faults=False, kills=0)
+    )
 
 
 def every_answer_lost() -> None:
@@ -170,16 +178,16 @@ def every_answer_lost() -> None:
 
     async def work() -> None:
         server = MemoryServer()
-        process = Process(server, Faults(seed=1, lost_ack=1.0))
-        stories = [_story(one) for one in range(40)]
+        process = InsightsProcess(server, Faults(seed=1, lost_ack_rate=1.0))
+        stories = [_new_item(one) for one in range(40)]
         for command, added in (("one", 40), ("one", 40), ("other", 0)):
             reply = await process.load(*stories, command_id=command)
             assert (reply.added, reply.there) == (added, 40 - added)
         kept = await process.create()
         assert (await process.change(kept.id, name="New")).name == "New"
         assert (await process.delete(kept.id)).name == "New"
-        seen = await tally(server)
-        seen.check()
+        seen = await read_log_summary(server)
+        seen.check_no_duplicates()
         assert len(seen.stored) == 43
 
     virtual.run(work())
@@ -194,15 +202,15 @@ def test_views_that_read_each_others_checkpoints_pass_over_them(
 ) -> None:
     """Slower, but never wrong."""
     monkeypatch.setattr(MetricsView, "name", "items")
-    live(0, processes=2)
+    run_fault_scenario(0, processes=2)
 
 
 def test_a_log_made_anew_begins_anew() -> None:
     async def work() -> None:
         server = MemoryServer()
-        process = await Process(server).start()
-        for first in range(0, STORIES, 40):
-            await process.load(*[_story(one) for one in range(first, first + 40)])
+        process = await InsightsProcess(server).start()
+        for first in range(0, ITEM_COUNT, 40):
+            await process.load(*[_new_item(one) for one in range(first, first + 40)])
         await asyncio.sleep(5)
         old = await process.items(limit=1)
         server.recreate()
@@ -210,47 +218,47 @@ def test_a_log_made_anew_begins_anew() -> None:
         assert (reply.metrics.total, reply.as_of) == (0, 0)
         assert reply.epoch != old.epoch
         assert (await process.items(since=old.as_of, epoch=old.epoch)).reset
-        assert (await process.load(_story(1))).added == 1
+        assert (await process.load(_new_item(1))).added == 1
         assert (await process.metrics()).metrics.total == 1
-        process.check()
+        process.raise_task_errors()
         await process.kill()
 
     virtual.run(work())
 
 
-async def _finds_no_owner(of: Intake, id_: str, context: Context) -> Stored | None:
+async def _finds_no_owner(of: ItemWriter, id_: str, context: RequestContext) -> StoredItem | None:
     found = await _find(of, id_, context)
-    return found and Stored(found.item, created=False)
+    return found and StoredItem(found.item, created=False)
 
 
-_find = Intake._find
-_draft = intake._draft
+_find = ItemWriter._find_stored
+_draft = intake._build_draft
 _decode = MetricsView.decode
 
 
-def _expects_nothing(event: Any, context: Context) -> Draft:
+def _expects_nothing(event: Any, context: RequestContext) -> EventDraft:
     draft = _draft(event, context)
-    return replace(draft, expect=None, meta=replace(draft.meta, id=new_id()))
+    return replace(draft, expected_sequence=None, metadata=replace(draft.metadata, id=new_id()))
 
 
 def _forgets_tags(data: bytes) -> MetricsView:
     view = _decode(data)
-    view._tags = {}
+    view._tag_counts = {}
     return view
 
 
 def _forgets_who_deleted(state: Any, event: Any) -> Any:
-    after = CONFIGURATIONS.evolve(state, event)
-    return replace(after, by="") if isinstance(after, Deleted) else after
+    after = CONFIGURATION_DECIDER.evolve(state, event)
+    return replace(after, command_id="") if isinstance(after, Deleted) else after
 
 
 @pytest.mark.parametrize(
     ("owner", "name", "broken"),
     [
         (intake, "_draft", _expects_nothing),
-        (Intake, "_find", _finds_no_owner),
+        (ItemWriter, "_find", _finds_no_owner),
         (MetricsView, "decode", _forgets_tags),
-        (house, "CONFIGURATIONS", replace(CONFIGURATIONS, evolve=_forgets_who_deleted)),
+        (house, "CONFIGURATIONS", replace(CONFIGURATION_DECIDER, evolve=_forgets_who_deleted)),
     ],
 )
 def test_a_broken_service_is_found_out(
@@ -261,11 +269,11 @@ def test_a_broken_service_is_found_out(
     def differs(seed: int) -> bool:
         try:
             every_answer_lost()
-            live(seed, processes=2)
-        except (AssertionError, Refusal):
+            run_fault_scenario(seed, processes=2)
+        except (AssertionError, CommandRejected):
             return True
         except ExceptionGroup as group:
-            if group.subgroup((AssertionError, Refusal)) is None:
+            if group.subgroup((AssertionError, CommandRejected)) is None:
                 raise
             return True
         return False

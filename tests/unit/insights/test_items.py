@@ -7,11 +7,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.insights.domain.items import AHEAD, analysed, checked, sentiment_of
+from services.insights.domain.items import (
+    MAX_CLOCK_SKEW,
+    build_item_analysed,
+    classify_sentiment,
+    validate_item,
+)
 from tapewire.events import CODEC, ItemAnalysed, Sentiment
-from tapewire.log import Refusal
+from tapewire.log import CommandRejected
 from tapewire.runtime.contracts.insights import NewItem, item_id
-from tests.unit.insights.spec import START, kept, new, refusal
+from tests.unit.insights.spec import START, new_item, rejection_of, stored_item
 
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """A machine that is busy with other things makes no example wrong."""
@@ -19,8 +24,8 @@ GOOD, NEITHER, BAD = Sentiment.POSITIVE, Sentiment.NEUTRAL, Sentiment.NEGATIVE
 
 
 def test_texts_are_trimmed_and_words_are_kept_once() -> None:
-    item = kept(
-        new(
+    item = stored_item(
+        new_item(
             "  IBM beats\n\testimates ",
             " Wire ",
             url=" https://news.example/17?a=b#c ",
@@ -68,7 +73,11 @@ def test_texts_are_trimmed_and_words_are_kept_once() -> None:
         ({"score": Decimal("-0.5"), "sentiment": GOOD}, "score", "contradicts the sentiment"),
         ({"score": Decimal("0.5"), "sentiment": BAD}, "score", "contradicts the sentiment"),
         ({"timestamp": datetime(2026, 3, 2)}, "timestamp", "offset from UTC"),  # noqa: DTZ001
-        ({"timestamp": START + AHEAD + timedelta(seconds=1)}, "timestamp", "10 minutes ahead"),
+        (
+            {"timestamp": START + MAX_CLOCK_SKEW + timedelta(seconds=1)},
+            "timestamp",
+            "10 minutes ahead",
+        ),
         (
             {"timestamp": datetime.max.replace(tzinfo=timezone(-timedelta(hours=9)))},
             "timestamp",
@@ -83,7 +92,7 @@ def test_texts_are_trimmed_and_words_are_kept_once() -> None:
 def test_what_is_out_of_bounds_is_refused_by_field_and_value(
     bad: dict[str, object], path: str, said: str
 ) -> None:
-    found, message = refusal(new(**{"title": "t", "source": "s", **bad}))  # type: ignore[arg-type]
+    found, message = rejection_of(new_item(**{"title": "t", "source": "s", **bad}))  # type: ignore[arg-type]
     assert found == path
     assert said in message
     assert len(message) < 200
@@ -91,29 +100,34 @@ def test_what_is_out_of_bounds_is_refused_by_field_and_value(
 
 def test_a_password_in_an_address_is_refused_and_not_repeated() -> None:
     for url in ("https://ann:hunter2@x.example/", "https://ann:hunter2@[x", "ftp://hunter2@x"):
-        path, message = refusal(new(url=url))
+        path, message = rejection_of(new_item(url=url))
         assert path == "url"
         assert "hunter2" not in message
 
 
 def test_an_at_sign_in_a_path_is_no_password() -> None:
-    assert kept(new(url="https://x.example/@ann")).url == "https://x.example/@ann"
+    assert stored_item(new_item(url="https://x.example/@ann")).url == "https://x.example/@ann"
 
 
 def test_times_are_kept_in_utc_and_without_one_it_is_now() -> None:
     east = timezone(timedelta(hours=2))
-    item = kept(new(timestamp=datetime(2026, 3, 2, 10, tzinfo=east)))
+    item = stored_item(new_item(timestamp=datetime(2026, 3, 2, 10, tzinfo=east)))
     assert item.timestamp == datetime(2026, 3, 2, 8, tzinfo=UTC)
     assert item.timestamp.tzinfo is UTC
-    assert kept(new()).timestamp == START
+    assert stored_item(new_item()).timestamp == START
 
 
 def test_cashtags_count_where_no_tickers_are_given() -> None:
     text = "and $SPY, not US$IBM, $ibm, $100 or $TOOLONG, but ($F)."
-    assert kept(new("$IBM beats $BRK.B", text=text)).tickers == ("IBM", "BRK.B", "SPY", "F")
-    assert kept(new("$IBM beats", tickers=("SPY",))).tickers == ("SPY",)
+    assert stored_item(new_item("$IBM beats $BRK.B", text=text)).tickers == (
+        "IBM",
+        "BRK.B",
+        "SPY",
+        "F",
+    )
+    assert stored_item(new_item("$IBM beats", tickers=("SPY",))).tickers == ("SPY",)
     many = " ".join(f"${chr(65 + a)}{chr(65 + b)}" for a in range(5) for b in range(5))
-    assert len(kept(new("many", text=many)).tickers) == 20
+    assert len(stored_item(new_item("many", text=many)).tickers) == 20
 
 
 @pytest.mark.parametrize(
@@ -136,36 +150,38 @@ def test_cashtags_count_where_no_tickers_are_given() -> None:
 def test_who_gives_a_sentiment_or_a_score_is_believed(
     sentiment: Sentiment | None, score: str | None, kept_as: tuple[Sentiment, str]
 ) -> None:
-    of = new(sentiment=sentiment, score=None if score is None else Decimal(score))
-    event = analysed(checked(of, START), None)
+    of = new_item(sentiment=sentiment, score=None if score is None else Decimal(score))
+    event = build_item_analysed(validate_item(of, START), None)
     assert (event.item.sentiment, str(event.item.score)) == kept_as
     assert not event.scored
 
 
 def test_an_item_with_neither_is_scored() -> None:
-    event = analysed(checked(new(), START), Decimal("-0.6369"))
+    event = build_item_analysed(validate_item(new_item(), START), Decimal("-0.6369"))
     assert (event.item.sentiment, event.item.score, event.scored) == (BAD, Decimal("-0.6369"), True)
 
 
 @pytest.mark.parametrize("score", [None, Decimal("1.1"), Decimal("NaN"), Decimal("-Infinity")])
 def test_what_is_no_score_is_the_scorers_fault_not_the_items(score: Decimal | None) -> None:
     with pytest.raises(ValueError, match="a score is a number from -1 to 1"):
-        analysed(checked(new(), START), score)
+        build_item_analysed(validate_item(new_item(), START), score)
 
 
 def test_a_scorer_reads_the_title_and_a_thousand_characters_of_the_text() -> None:
-    assert checked(new("Title"), START).reading == "Title"
-    reading = checked(new("Title", text=" a  b " + "x" * 5000), START).reading
+    assert validate_item(new_item("Title"), START).text_to_score == "Title"
+    reading = validate_item(new_item("Title", text=" a  b " + "x" * 5000), START).text_to_score
     assert reading == "Title\na b " + "x" * 996
 
 
 def test_the_same_item_has_the_same_id_whatever_else_is_said_of_it() -> None:
-    one = kept(new("A title", url="https://x.example/1", tags=("a",)))
-    other = kept(new("Another title", url=" https://x.example/1", tickers=("SPY",)))
+    one = stored_item(new_item("A title", url="https://x.example/1", tags=("a",)))
+    other = stored_item(new_item("Another title", url=" https://x.example/1", tickers=("SPY",)))
     assert one.id == other.id == item_id("Wire", "https://x.example/1")
-    assert kept(new("A  title")).id == kept(new(" A title")).id != one.id
-    assert kept(new("A title", "Wire 2")).id != kept(new("A title", "Wire")).id
-    assert kept(new(id="my-17")).id == "my-17"
+    assert stored_item(new_item("A  title")).id == stored_item(new_item(" A title")).id != one.id
+    assert (
+        stored_item(new_item("A title", "Wire 2")).id != stored_item(new_item("A title", "Wire")).id
+    )
+    assert stored_item(new_item(id="my-17")).id == "my-17"
 
 
 words = st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1, max_size=40)
@@ -187,10 +203,10 @@ def test_source_and_name_do_not_run_into_each_other() -> None:
     assert item_id("1:a", "b") != item_id("1", "a:b")
 
 
-def judged(item: NewItem) -> tuple[Refusal | None, ItemAnalysed | None]:
+def validate_and_score(item: NewItem) -> tuple[CommandRejected | None, ItemAnalysed | None]:
     try:
-        return None, analysed(checked(item, START), Decimal("0.1"))
-    except Refusal as refused:
+        return None, build_item_analysed(validate_item(item, START), Decimal("0.1"))
+    except CommandRejected as refused:
         return refused, None
 
 
@@ -215,7 +231,7 @@ instants = st.datetimes(timezones=st.sampled_from([None, UTC, timezone(timedelta
     )
 )
 def test_whatever_comes_is_kept_within_bounds_or_refused_with_its_field(item: NewItem) -> None:
-    refused, event = judged(item)
+    refused, event = validate_and_score(item)
     if refused is not None:
         assert refused.code == "invalid"
         assert (refused.path or "").partition("[")[0] in NewItem.__struct_encode_fields__
@@ -225,17 +241,19 @@ def test_whatever_comes_is_kept_within_bounds_or_refused_with_its_field(item: Ne
     of = event.item
     assert -1 <= of.score <= 1
     assert 1 <= len(of.title) <= 200
-    assert of.timestamp <= START + AHEAD
+    assert of.timestamp <= START + MAX_CLOCK_SKEW
     assert CODEC.decode(CODEC.encode(event), type(event)) == event
     again = NewItem(
         title=of.title, source=of.source, url=of.url, tickers=of.tickers, tags=of.tags,
         sentiment=of.sentiment, score=of.score, timestamp=of.timestamp, id=of.id,
     )  # fmt: skip
-    assert analysed(checked(again, START), None).item == of, "what is kept is kept as it is"
+    assert build_item_analysed(validate_item(again, START), None).item == of, (
+        "what is kept is kept as it is"
+    )
 
 
 @PATIENT
 @given(st.decimals(-1, 1))
 def test_good_is_the_mirror_of_bad(score: Decimal) -> None:
     mirror = {GOOD: BAD, BAD: GOOD, NEITHER: NEITHER}
-    assert sentiment_of(-score) is mirror[sentiment_of(score)]
+    assert classify_sentiment(-score) is mirror[classify_sentiment(score)]

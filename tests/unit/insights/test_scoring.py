@@ -7,8 +7,8 @@ from decimal import Decimal
 
 import pytest
 
-from services.insights.domain.items import sentiment_of
-from services.insights.scoring import Vader
+from services.insights.domain.items import classify_sentiment
+from services.insights.scoring import VaderScorer
 from tapewire.events import Sentiment
 
 
@@ -26,12 +26,12 @@ from tapewire.events import Sentiment
 async def test_texts_have_the_sentiment_that_a_reader_would_say(
     text: str, sentiment: Sentiment
 ) -> None:
-    (score,) = await Vader().scores([text])
-    assert sentiment_of(score) is sentiment
+    (score,) = await VaderScorer().score_texts([text])
+    assert classify_sentiment(score) is sentiment
 
 
 async def test_scores_are_exact_and_in_the_order_of_the_texts() -> None:
-    assert list(await Vader().scores(["good", "bad", "good"])) == [
+    assert list(await VaderScorer().score_texts(["good", "bad", "good"])) == [
         Decimal("0.4404"), Decimal("-0.5423"), Decimal("0.4404"),
     ]  # fmt: skip
 
@@ -43,7 +43,7 @@ async def test_it_asks_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect", refuse)
     for name in [name for name in sys.modules if name.startswith("vaderSentiment")]:
         monkeypatch.delitem(sys.modules, name)
-    assert await Vader().scores(["good"])
+    assert await VaderScorer().score_texts(["good"])
 
 
 async def test_a_text_of_nothing_but_emoji_takes_no_longer_than_others() -> None:
@@ -51,7 +51,7 @@ async def test_a_text_of_nothing_but_emoji_takes_no_longer_than_others() -> None
 
     async def cost(text: str) -> float:
         began = time.process_time()
-        await Vader().scores([text] * 20)
+        await VaderScorer().score_texts([text] * 20)
         return time.process_time() - began
 
     words = await cost("good day " * 222)

@@ -5,23 +5,23 @@ import asyncio
 import pytest
 from nats.aio.msg import Msg
 
-from tapewire.log import Uncertain
-from tapewire.log.jetstream.wire import Wire
+from tapewire.log import OutcomeUnknown
+from tapewire.log.jetstream.wire import NatsConnection
 from tests.unit.orders import virtual
 
 SECONDS = 5.0
 LAST = b"last"
 
 
-class Slow(Wire):
+class SlowConnection(NatsConnection):
     """A wire to a server whose replies come after each of `pauses`, the last one last. The first
     ones come while the question is being sent, if that takes `sending` seconds."""
 
-    def __init__(self, *pauses: float, sending: float) -> None:
+    def __init__(self, *pauses: float, send_seconds: float) -> None:
         super().__init__()
-        self._pauses = pauses
-        self._sending = sending
-        self.answering: asyncio.Task[None] | None = None
+        self._pause_seconds = pauses
+        self._send_seconds = send_seconds
+        self.answer_task: asyncio.Task[None] | None = None
 
     async def publish(
         self,
@@ -31,23 +31,25 @@ class Slow(Wire):
         *,
         reply: str = "",
     ) -> None:
-        self.answering = asyncio.create_task(self._answer(reply))
-        await asyncio.sleep(self._sending)
+        self.answer_task = asyncio.create_task(self._answer(reply))
+        await asyncio.sleep(self._send_seconds)
 
     async def _answer(self, reply: str) -> None:
-        for number, pause in enumerate(self._pauses, 1):
+        for number, pause in enumerate(self._pause_seconds, 1):
             await asyncio.sleep(pause)
-            data = LAST if number == len(self._pauses) else b""
+            data = LAST if number == len(self._pause_seconds) else b""
             await self._on_reply(Msg(_client=self.client, subject=reply, data=data))
 
 
-async def gathered(*pauses: float, sending: float = 0.0) -> int:
-    wire = Slow(*pauses, sending=sending)
+async def request_many_replies(*pauses: float, send_seconds: float = 0.0) -> int:
+    wire = SlowConnection(*pauses, send_seconds=send_seconds)
     try:
-        found = await wire.gather("a", b"", None, lambda one: one.data == LAST, seconds=SECONDS)
+        found = await wire.request_many(
+            "a", b"", None, lambda one: one.data == LAST, timeout_seconds=SECONDS
+        )
     finally:
-        if wire.answering is not None:
-            wire.answering.cancel()
+        if wire.answer_task is not None:
+            wire.answer_task.cancel()
     return len(found)
 
 
@@ -55,7 +57,7 @@ async def gathered(*pauses: float, sending: float = 0.0) -> int:
 @pytest.mark.parametrize("pauses", [(4.0,) * 20, (0.001,) * 30_000, (4.9, 0.3, 4.9, 0.1), (4.9,)])
 def test_it_waits_as_long_as_replies_come(pauses: tuple[float, ...], sending: float) -> None:
     async def story() -> None:
-        assert await gathered(*pauses, sending=sending) == len(pauses)
+        assert await request_many_replies(*pauses, send_seconds=sending) == len(pauses)
 
     virtual.run(story())
 
@@ -68,7 +70,7 @@ def test_it_waits_no_longer_for_one_that_does_not_come(
     pauses: tuple[float, ...], said: str
 ) -> None:
     async def story() -> None:
-        with pytest.raises(Uncertain, match=said):
-            await gathered(*pauses)
+        with pytest.raises(OutcomeUnknown, match=said):
+            await request_many_replies(*pauses)
 
     virtual.run(story())

@@ -5,7 +5,7 @@ from hypothesis import strategies as some
 from nats.aio.client import Client
 
 from tapewire.log.jetstream import headers
-from tapewire.log.jetstream.headers import QuickClient
+from tapewire.log.jetstream.headers import FastHeaderClient
 
 LINES = some.lists(
     some.one_of(
@@ -22,7 +22,7 @@ LINES = some.lists(
 @example([b"Nats-Subject: ev.\xc3\xa9.x.y", b"\xc3\xa9: no", b"Bad\tname: no", b"\x1fn: v", b""])
 def test_the_same_as_the_library_makes_of_them(lines: list[bytes]) -> None:
     raw = b"\r\n".join(lines)
-    assert QuickClient._parse_header_lines(raw) == Client._parse_header_lines(raw)
+    assert FastHeaderClient._parse_header_lines(raw) == Client._parse_header_lines(raw)
 
 
 def test_it_still_overrides_something() -> None:
@@ -31,6 +31,6 @@ def test_it_still_overrides_something() -> None:
 
 
 def test_names_that_strangers_make_up_do_not_fill_the_memory() -> None:
-    for number in range(4 * headers.NAMES):
-        assert QuickClient._parse_header_lines(b"X-%d: y" % number) == {f"X-{number}": "y"}
-    assert len(headers._names) <= headers.NAMES
+    for number in range(4 * headers.MAX_CACHED_NAMES):
+        assert FastHeaderClient._parse_header_lines(b"X-%d: y" % number) == {f"X-{number}": "y"}
+    assert len(headers._cached_names) <= headers.MAX_CACHED_NAMES

@@ -6,45 +6,45 @@ from decimal import Decimal
 import pytest
 
 from tapewire.events import CODEC, PriceUpdated
-from tapewire.log import Unavailable, token
-from tapewire.log.market import SETTLING_SECONDS, Market
-from tapewire.log.memory import MemoryServer, MemoryValues
+from tapewire.log import Unavailable, encode_token
+from tapewire.log.market import SYMBOL_WAIT_SECONDS, QuoteCache
+from tapewire.log.memory import MemoryLatestValueStore, MemoryServer
 from tests.unit.orders import virtual
 from tests.unit.orders.spec import quote
 
 
-class Exchange:
+class QuoteSource:
     """A server, quotes put there, and boards that see them."""
 
     def __init__(self) -> None:
         self.server = MemoryServer()
-        self.values = MemoryValues(self.server)
+        self.store = MemoryLatestValueStore(self.server)
 
     async def put(self, new: PriceUpdated) -> None:
-        await self.values.put(token(new.symbol), CODEC.encode(new))
+        await self.store.put(encode_token(new.symbol), CODEC.encode(new))
 
-    async def board(self) -> tuple[Market, MemoryValues]:
-        values = MemoryValues(self.server)
-        board = Market(values)
+    async def open_quote_cache(self) -> tuple[QuoteCache, MemoryLatestValueStore]:
+        values = MemoryLatestValueStore(self.server)
+        board = QuoteCache(values)
         await board.start()
         return board, values
 
 
-def asked(board: Market, symbol: str) -> Decimal | None:
-    found = board.quote(symbol)
+def ask_price(quote_cache: QuoteCache, symbol: str) -> Decimal | None:
+    found = quote_cache.quote(symbol)
     return None if found is None else found.ask
 
 
 def test_it_knows_what_was_quoted_before_and_what_is_quoted_since() -> None:
     async def story() -> None:
-        market = Exchange()
+        market = QuoteSource()
         await market.put(quote(symbol="BRK.B", ask="7"))
-        board, _ = await market.board()
+        board, _ = await market.open_quote_cache()
         heard: list[str] = []
-        ignore = board.listen(heard.append)
+        ignore = board.add_listener(heard.append)
         await market.put(quote(symbol="SPY", ask="8"))
         await asyncio.sleep(1)
-        assert (asked(board, "BRK.B"), asked(board, "SPY")) == (Decimal(7), Decimal(8))
+        assert (ask_price(board, "BRK.B"), ask_price(board, "SPY")) == (Decimal(7), Decimal(8))
         assert heard == ["SPY"]
         ignore()
         await market.put(quote(symbol="SPY", ask="9", second=1))
@@ -56,13 +56,13 @@ def test_it_knows_what_was_quoted_before_and_what_is_quoted_since() -> None:
 
 def test_an_unknown_symbol_is_unknown_at_once_when_the_market_is_settled() -> None:
     async def story() -> None:
-        market = Exchange()
+        market = QuoteSource()
         await market.put(quote())
-        board, _ = await market.board()
-        await asyncio.sleep(SETTLING_SECONDS)
+        board, _ = await market.open_quote_cache()
+        await asyncio.sleep(SYMBOL_WAIT_SECONDS)
         began = asyncio.get_running_loop().time()
-        assert await board.knows("IBM")
-        assert not await board.knows("NOPE")
+        assert await board.has_symbol("IBM")
+        assert not await board.has_symbol("NOPE")
         assert asyncio.get_running_loop().time() == began
 
     virtual.run(story())
@@ -73,9 +73,11 @@ def test_a_market_that_comes_to_life_is_waited_for() -> None:
     symbols come back one by one. An order used to be refused for a symbol that was a tick late."""
 
     async def story() -> None:
-        market = Exchange()
-        board, _ = await market.board()
-        knowing = [asyncio.create_task(board.knows(symbol)) for symbol in ("IBM", "SPY", "NOPE")]
+        market = QuoteSource()
+        board, _ = await market.open_quote_cache()
+        knowing = [
+            asyncio.create_task(board.has_symbol(symbol)) for symbol in ("IBM", "SPY", "NOPE")
+        ]
         await asyncio.sleep(1)
         await market.put(quote(symbol="IBM"))
         await asyncio.sleep(1)
@@ -87,25 +89,25 @@ def test_a_market_that_comes_to_life_is_waited_for() -> None:
 
 def test_without_any_market_nobody_can_say() -> None:
     async def story() -> None:
-        board, _ = await Exchange().board()
+        board, _ = await QuoteSource().open_quote_cache()
         with pytest.raises(Unavailable):
-            await board.knows("IBM")
+            await board.has_symbol("IBM")
 
     virtual.run(story())
 
 
 def test_a_symbol_once_known_is_never_forgotten() -> None:
     async def story() -> None:
-        market = Exchange()
+        market = QuoteSource()
         await market.put(quote())
-        board, _ = await market.board()
+        board, _ = await market.open_quote_cache()
         market.server.values.clear()
         market.server.stop()
         market.server.start()
-        following = asyncio.create_task(board.follow())
+        following = asyncio.create_task(board.repair_gaps())
         await asyncio.sleep(10)
-        assert await board.knows("IBM")
-        assert asked(board, "IBM") == Decimal(100)
+        assert await board.has_symbol("IBM")
+        assert ask_price(board, "IBM") == Decimal(100)
         following.cancel()
 
     virtual.run(story())
@@ -113,19 +115,19 @@ def test_a_symbol_once_known_is_never_forgotten() -> None:
 
 def test_what_a_gap_swallowed_is_read_again() -> None:
     async def story() -> None:
-        market = Exchange()
+        market = QuoteSource()
         await market.put(quote())
-        board, _ = await market.board()
+        board, _ = await market.open_quote_cache()
         heard: list[str] = []
-        board.listen(heard.append)
-        following = asyncio.create_task(board.follow())
+        board.add_listener(heard.append)
+        following = asyncio.create_task(board.repair_gaps())
         market.server.stop()
         await asyncio.sleep(1)
         market.server.start()
         await market.put(quote(symbol="SPY"))
         await market.put(quote(ask="101", second=1))
         await asyncio.sleep(1)
-        assert (asked(board, "IBM"), asked(board, "SPY")) == (Decimal(101), Decimal(100))
+        assert (ask_price(board, "IBM"), ask_price(board, "SPY")) == (Decimal(101), Decimal(100))
         assert sorted(set(heard)) == ["IBM", "SPY"]
         following.cancel()
 
@@ -133,35 +135,35 @@ def test_what_a_gap_swallowed_is_read_again() -> None:
 
 
 def test_what_was_read_never_replaces_what_came_live_later() -> None:
-    class Slow(MemoryValues):
+    class Slow(MemoryLatestValueStore):
         """Answers with what was stored when it was asked, a second later."""
 
-        async def all(self) -> dict[str, bytes]:
-            found = dict(await super().all())
+        async def get_all(self) -> dict[str, bytes]:
+            found = dict(await super().get_all())
             await asyncio.sleep(1)
             return found
 
     async def story() -> None:
-        market = Exchange()
+        market = QuoteSource()
         await market.put(quote(ask="100", second=1))
-        board = Market(Slow(market.server))
+        board = QuoteCache(Slow(market.server))
         starting = asyncio.create_task(board.start())
         await asyncio.sleep(0.5)
         await market.put(quote(ask="101", second=2))
         await starting
-        assert asked(board, "IBM") == Decimal(101)
+        assert ask_price(board, "IBM") == Decimal(101)
 
     virtual.run(story())
 
 
 def test_what_is_no_quote_is_passed_over() -> None:
     async def story() -> None:
-        market = Exchange()
-        await market.values.put("IBM", b"rubbish")
-        board, _ = await market.board()
+        market = QuoteSource()
+        await market.store.put("IBM", b"rubbish")
+        board, _ = await market.open_quote_cache()
         assert board.quote("IBM") is None
         await market.put(quote())
         await asyncio.sleep(1)
-        assert asked(board, "IBM") == Decimal(100)
+        assert ask_price(board, "IBM") == Decimal(100)
 
     virtual.run(story())

@@ -5,17 +5,17 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from tapewire.events import AgentState, AgentStatusChanged
-from tapewire.log import EVERYBODY, Draft, Meta, Recorded, Subject, new_id
-from tapewire.log.memory import MemoryLog, MemoryServer, MemoryValues
-from tapewire.log.projector import CHECKPOINT_EVENTS, Projector
+from tapewire.log import EVERYBODY, EventDraft, EventMetadata, EventSubject, RecordedEvent, new_id
+from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore, MemoryServer
+from tapewire.log.projector import MIN_CHECKPOINT_EVENTS, ViewCheckpointer
 from tapewire.views import AgentsView
 from tests import waiting
 from tests.unit.orders import virtual
 
-AT = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
+EVENT_TIME = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
 
 
-async def append(log: MemoryLog, count: int) -> list[Recorded]:
+async def append_events(log: MemoryEventLog, count: int) -> list[RecordedEvent]:
     """Events of everybody's; as a reaction hands them out."""
     before = (await log.bounds()).last
     for number in range(count):
@@ -24,46 +24,51 @@ async def append(log: MemoryLog, count: int) -> list[Recorded]:
             instance=str(number),
             state=AgentState.RUNNING,
             detail=None,
-            timestamp=AT,
+            timestamp=EVENT_TIME,
         )
-        subject = Subject(EVERYBODY, AgentsView.domain, f"test-{number}")
-        meta = Meta(id=new_id(), correlation="c")
-        await log.append([Draft(subject=subject, event=event, meta=meta)])
-    found: list[Recorded] = []
+        subject = EventSubject(EVERYBODY, AgentsView.domain, f"test-{number}")
+        meta = EventMetadata(id=new_id(), correlation="c")
+        await log.append([EventDraft(subject=subject, event=event, metadata=meta)])
+    found: list[RecordedEvent] = []
     while len(found) < count:
         found += (await log.page("ev.>", after=before + len(found))).events
     return found
 
 
-async def noted(projector: Projector, events: Sequence[Recorded]) -> None:
+async def handle_all(projector: ViewCheckpointer, events: Sequence[RecordedEvent]) -> None:
     for recorded in events:
-        await projector.note(recorded)
+        await projector.handle(recorded)
 
 
-async def saved(projector: Projector) -> None:
-    await waiting.until("the checkpoints are saved", lambda: not projector.due(), seconds=60)
+async def save_due(projector: ViewCheckpointer) -> None:
+    await waiting.wait_until(
+        "the checkpoints are saved", lambda: not projector.users_due(), timeout_seconds=60
+    )
 
 
 def test_what_a_checkpoint_holds_already_is_not_counted_again() -> None:
     async def story() -> None:
         server = MemoryServer()
-        log, values = MemoryLog(server), MemoryValues(server, stream="VIEWS", prefix="view")
-        projector = Projector(log, values, AgentsView)
+        log, values = (
+            MemoryEventLog(server),
+            MemoryLatestValueStore(server, stream="VIEWS", prefix="view"),
+        )
+        projector = ViewCheckpointer(log, values, AgentsView)
         running = asyncio.create_task(projector.run())
-        events = await append(log, 10 * CHECKPOINT_EVENTS)
-        await noted(projector, events[: CHECKPOINT_EVENTS - 1])
-        assert projector.due() == []
-        await noted(projector, events[CHECKPOINT_EVENTS - 1 : CHECKPOINT_EVENTS])
-        assert projector.due() == [EVERYBODY]
-        await saved(projector)
+        events = await append_events(log, 10 * MIN_CHECKPOINT_EVENTS)
+        await handle_all(projector, events[: MIN_CHECKPOINT_EVENTS - 1])
+        assert projector.users_due() == []
+        await handle_all(projector, events[MIN_CHECKPOINT_EVENTS - 1 : MIN_CHECKPOINT_EVENTS])
+        assert projector.users_due() == [EVERYBODY]
+        await save_due(projector)
 
-        await noted(projector, events[CHECKPOINT_EVENTS:])
-        assert projector.due() == []
-        events = await append(log, CHECKPOINT_EVENTS)
-        await noted(projector, events[:-1])
-        assert projector.due() == []
-        await noted(projector, events[-1:])
-        assert projector.due() == [EVERYBODY]
+        await handle_all(projector, events[MIN_CHECKPOINT_EVENTS:])
+        assert projector.users_due() == []
+        events = await append_events(log, MIN_CHECKPOINT_EVENTS)
+        await handle_all(projector, events[:-1])
+        assert projector.users_due() == []
+        await handle_all(projector, events[-1:])
+        assert projector.users_due() == [EVERYBODY]
         running.cancel()
         await asyncio.wait({running})
 
@@ -73,16 +78,19 @@ def test_what_a_checkpoint_holds_already_is_not_counted_again() -> None:
 def test_a_log_made_anew_is_counted_from_its_beginning() -> None:
     async def story() -> None:
         server = MemoryServer()
-        log, values = MemoryLog(server), MemoryValues(server, stream="VIEWS", prefix="view")
-        projector = Projector(log, values, AgentsView)
+        log, values = (
+            MemoryEventLog(server),
+            MemoryLatestValueStore(server, stream="VIEWS", prefix="view"),
+        )
+        projector = ViewCheckpointer(log, values, AgentsView)
         running = asyncio.create_task(projector.run())
-        await noted(projector, await append(log, 2 * CHECKPOINT_EVENTS))
-        await saved(projector)
+        await handle_all(projector, await append_events(log, 2 * MIN_CHECKPOINT_EVENTS))
+        await save_due(projector)
 
         server.recreate()
         await asyncio.sleep(1)
-        await noted(projector, await append(log, CHECKPOINT_EVENTS))
-        assert projector.due() == [EVERYBODY]
+        await handle_all(projector, await append_events(log, MIN_CHECKPOINT_EVENTS))
+        assert projector.users_due() == [EVERYBODY]
         running.cancel()
         await asyncio.wait({running})
 
@@ -92,12 +100,12 @@ def test_a_log_made_anew_is_counted_from_its_beginning() -> None:
 def test_an_event_that_is_handed_out_again_voids_nothing() -> None:
     async def story() -> None:
         server = MemoryServer()
-        log, values = MemoryLog(server), MemoryValues(server)
-        projector = Projector(log, values, AgentsView)
-        events = await append(log, CHECKPOINT_EVENTS)
-        await noted(projector, events[:-1])
-        await noted(projector, events[:1])
-        await noted(projector, events[-1:])
-        assert projector.due() == [EVERYBODY]
+        log, values = MemoryEventLog(server), MemoryLatestValueStore(server)
+        projector = ViewCheckpointer(log, values, AgentsView)
+        events = await append_events(log, MIN_CHECKPOINT_EVENTS)
+        await handle_all(projector, events[:-1])
+        await handle_all(projector, events[:1])
+        await handle_all(projector, events[-1:])
+        assert projector.users_due() == [EVERYBODY]
 
     virtual.run(story())

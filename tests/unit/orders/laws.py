@@ -10,8 +10,16 @@ from typing import Any
 
 import msgspec
 
-from services.orders.commands import Accept, Cancel, Command, Fail, Fill, Place, Reject
-from services.orders.domain import ORDERS
+from services.orders.commands import (
+    AcceptOrderCommand,
+    CancelOrderCommand,
+    Command,
+    FailOrderCommand,
+    FillOrderCommand,
+    PlaceOrderCommand,
+    RejectOrderCommand,
+)
+from services.orders.domain import ORDER_DECIDER
 from tapewire.events import (
     Event,
     Order,
@@ -22,108 +30,116 @@ from tapewire.events import (
     Side,
     TradeExecuted,
 )
-from tapewire.log import Decider, Happening, Refusal
+from tapewire.log import CommandRejected, Decider, NewEvent
 
-LAST = {
+FINAL_STATUSES = {
     OrderStatus.FILLED,
     OrderStatus.CANCELED,
     OrderStatus.REJECTED,
     OrderStatus.FAILED,
 }
-ENDS: dict[type[Command], OrderStatus] = {
-    Cancel: OrderStatus.CANCELED,
-    Reject: OrderStatus.REJECTED,
-    Fail: OrderStatus.FAILED,
+FINAL_STATUS_BY_COMMAND: dict[type[Command], OrderStatus] = {
+    CancelOrderCommand: OrderStatus.CANCELED,
+    RejectOrderCommand: OrderStatus.REJECTED,
+    FailOrderCommand: OrderStatus.FAILED,
 }
 
 
-class Paper:
+class ReferenceOrder:
     """What a clerk with a pencil knows of one order."""
 
     def __init__(self) -> None:
-        self.placed: Order | None = None
+        self.placed_order: Order | None = None
         self.order: Order | None = None
-        self.accepted = False
-        self.filled = self.cash = Fraction(0)
-        self.trades: list[str] = []
-        self.last: OrderFilled | None = None
+        self.is_accepted = False
+        self.filled_qty = self.cash = Fraction(0)
+        self.trade_ids: list[str] = []
+        self.last_fill: OrderFilled | None = None
 
     @property
-    def closed(self) -> bool:
-        return self.order is not None and self.order.status in LAST
+    def is_closed(self) -> bool:
+        return self.order is not None and self.order.status in FINAL_STATUSES
 
 
-def broken(commands: Sequence[Command], decider: Decider[Any, Any] = ORDERS) -> list[str]:
+def find_violations(
+    commands: Sequence[Command], decider: Decider[Any, Any] = ORDER_DECIDER
+) -> list[str]:
     """The laws that do not hold on the way through `commands`, each said once."""
-    return sorted(set(_complaints(commands, decider)))
+    return sorted(set(_iter_violations(commands, decider)))
 
 
-def _complaints(commands: Sequence[Command], decider: Decider[Any, Any]) -> Iterator[str]:
-    state, paper, told = decider.initial, Paper(), list[Event]()
+def _iter_violations(commands: Sequence[Command], decider: Decider[Any, Any]) -> Iterator[str]:
+    state, paper, told = decider.initial_state, ReferenceOrder(), list[Event]()
     decided: list[Command] = []
     for command in commands:
         try:
             happened = list(decider.decide(state, command))
-        except Refusal:
-            if _harmless(command, paper):
+        except CommandRejected:
+            if _is_valid_command(command, paper):
                 yield f"{type(command).__name__} was refused without a reason"
             continue
-        yield from _fair(command, happened, paper)
+        yield from _check_decision(command, happened, paper)
         for happening in happened:
             if happening.subject.domain == "orders":
                 state = decider.evolve(state, happening.event)
-            yield from _told(happening, paper)
+            yield from _check_and_apply(happening, paper)
         told += [happening.event for happening in happened]
         decided += [command] if happened else []
         for before in decided[-3:]:
-            yield from _again(before, state, decider)
-    folded = decider.initial
+            yield from _check_repeated_command(before, state, decider)
+    folded = decider.initial_state
     for event in told:
         folded = decider.evolve(folded, event)
     if folded != state:
         yield "the state is not the fold of what was stored"
 
 
-def _harmless(command: Command, paper: Paper) -> bool:
+def _is_valid_command(command: Command, reference: ReferenceOrder) -> bool:
     """Whether the clerk sees nothing against it."""
-    order = paper.order
-    if order is None or paper.placed is None:
-        return isinstance(command, Place)
-    if isinstance(command, Place):
-        return _wanted(command) == _contents(paper.placed)
-    if paper.closed:
+    order = reference.order
+    if order is None or reference.placed_order is None:
+        return isinstance(command, PlaceOrderCommand)
+    if isinstance(command, PlaceOrderCommand):
+        return _command_terms(command) == _order_terms(reference.placed_order)
+    if reference.is_closed:
         return False
-    if isinstance(command, Fill):
-        left = Fraction(order.qty) - paper.filled
+    if isinstance(command, FillOrderCommand):
+        left = Fraction(order.qty) - reference.filled_qty
         return (
-            Fraction(command.filled_before) == paper.filled
+            Fraction(command.filled_before) == reference.filled_qty
             and 0 < command.qty <= left
-            and _within(order, Fraction(command.price))
+            and _is_within_limit(order, Fraction(command.price))
         )
-    return not (isinstance(command, Reject) and paper.accepted)
+    return not (isinstance(command, RejectOrderCommand) and reference.is_accepted)
 
 
-def _fair(command: Command, happened: Sequence[Happening], paper: Paper) -> Iterator[str]:
-    if happened and paper.closed:
+def _check_decision(
+    command: Command, new_events: Sequence[NewEvent], reference: ReferenceOrder
+) -> Iterator[str]:
+    if new_events and reference.is_closed:
         yield "something happened after the end"
-    if happened and isinstance(command, Place) and paper.order is not None:
+    if new_events and isinstance(command, PlaceOrderCommand) and reference.order is not None:
         yield "placed twice"
     if (
-        isinstance(command, Place)
-        and paper.placed is not None
-        and (_wanted(command) != _contents(paper.placed))
+        isinstance(command, PlaceOrderCommand)
+        and reference.placed_order is not None
+        and (_command_terms(command) != _order_terms(reference.placed_order))
     ):
         yield "another order was taken for the one of this name"
-    if happened and isinstance(command, Accept) and paper.accepted:
+    if new_events and isinstance(command, AcceptOrderCommand) and reference.is_accepted:
         yield "accepted twice"
-    if happened and isinstance(command, Fill) and Fraction(command.filled_before) != paper.filled:
+    if (
+        new_events
+        and isinstance(command, FillOrderCommand)
+        and Fraction(command.filled_before) != reference.filled_qty
+    ):
         yield "a fill that did not know what was filled was taken"
-    for happening in happened:
-        yield from _obeyed(command, happening.event, paper)
+    for happening in new_events:
+        yield from _check_event(command, happening.event, reference)
 
 
-def _obeyed(command: Command, event: Event, paper: Paper) -> Iterator[str]:
-    wanted = ENDS.get(type(command))
+def _check_event(command: Command, event: Event, reference: ReferenceOrder) -> Iterator[str]:
+    wanted = FINAL_STATUS_BY_COMMAND.get(type(command))
     if isinstance(event, OrderEvent):
         if wanted is not None and event.order.status is not wanted:
             yield "it ended as something else than it was told"
@@ -131,56 +147,59 @@ def _obeyed(command: Command, event: Event, paper: Paper) -> Iterator[str]:
             yield "the reason was lost"
         if event.command_id != command.id:
             yield "an event does not say which command made it"
-        if isinstance(event, OrderRejected) and paper.accepted:
+        if isinstance(event, OrderRejected) and reference.is_accepted:
             yield "rejected after it was accepted"
 
 
-def _told(happening: Happening, paper: Paper) -> Iterator[str]:
-    event = happening.event
+def _check_and_apply(new_event: NewEvent, reference: ReferenceOrder) -> Iterator[str]:
+    event = new_event.event
     if isinstance(event, TradeExecuted):
-        yield from _traded(event, paper)
+        yield from _check_trade(event, reference)
         return
     assert isinstance(event, OrderEvent)
-    order, before = event.order, paper.order
+    order, before = event.order, reference.order
     if isinstance(event, OrderFilled):
-        yield from _filled(event, paper)
+        yield from _check_fill(event, reference)
     if before is None:
-        paper.placed = order
+        reference.placed_order = order
     elif order.timestamp < before.timestamp:
         yield "time went back"
-    elif _contents(order) != _contents(before):
+    elif _order_terms(order) != _order_terms(before):
         yield "the order became another"
-    if Fraction(order.filled_qty) != paper.filled:
+    if Fraction(order.filled_qty) != reference.filled_qty:
         yield "what is filled is not the sum of the fills"
-    if paper.filled > Fraction(order.qty):
+    if reference.filled_qty > Fraction(order.qty):
         yield "overfilled"
-    if (order.status is OrderStatus.FILLED) != (paper.filled == Fraction(order.qty)):
+    if (order.status is OrderStatus.FILLED) != (reference.filled_qty == Fraction(order.qty)):
         yield "filled means: filled to the last share"
-    paper.accepted = paper.accepted or before is not None
-    paper.order = order
+    reference.is_accepted = reference.is_accepted or before is not None
+    reference.order = order
 
 
-def _filled(event: OrderFilled, paper: Paper) -> Iterator[str]:
+def _check_fill(event: OrderFilled, reference: ReferenceOrder) -> Iterator[str]:
     order = event.order
-    paper.filled += Fraction(event.qty)
-    paper.cash += Fraction(event.qty) * Fraction(event.price)
-    paper.trades.append(event.trade_id)
-    paper.last = event
-    if not _within(order, Fraction(event.price)):
+    reference.filled_qty += Fraction(event.qty)
+    reference.cash += Fraction(event.qty) * Fraction(event.price)
+    reference.trade_ids.append(event.trade_id)
+    reference.last_fill = event
+    if not _is_within_limit(order, Fraction(event.price)):
         yield "executed worse than its limit"
-    exact = Fraction(round(paper.cash / paper.filled * 10**6), 10**6)
+    exact = Fraction(round(reference.cash / reference.filled_qty * 10**6), 10**6)
     if order.filled_avg_price is None or Fraction(order.filled_avg_price) != exact:
         yield "the average is not that of all money and all shares"
 
 
-def _traded(trade: TradeExecuted, paper: Paper) -> Iterator[str]:
-    order = paper.order
-    if order is None or not paper.trades or trade.trade_id != paper.trades[-1]:
+def _check_trade(trade: TradeExecuted, reference: ReferenceOrder) -> Iterator[str]:
+    order = reference.order
+    if order is None or not reference.trade_ids or trade.trade_id != reference.trade_ids[-1]:
         yield "a trade without its fill"
         return
-    if paper.last is not None and (trade.qty, trade.price) != (paper.last.qty, paper.last.price):
+    if reference.last_fill is not None and (trade.qty, trade.price) != (
+        reference.last_fill.qty,
+        reference.last_fill.price,
+    ):
         yield "a trade is not what was filled"
-    if paper.trades.count(trade.trade_id) > 1:
+    if reference.trade_ids.count(trade.trade_id) > 1:
         yield "two trades have one name"
     if (trade.symbol, trade.side, trade.order_id, trade.strategy_id) != (
         order.symbol,
@@ -191,7 +210,7 @@ def _traded(trade: TradeExecuted, paper: Paper) -> Iterator[str]:
         yield "a trade of another order"
 
 
-def cash(events: Sequence[Event]) -> Fraction:
+def net_cash(events: Sequence[Event]) -> Fraction:
     """What was received less what was paid by the trades."""
     trades = [event for event in events if isinstance(event, TradeExecuted)]
     return sum(
@@ -203,33 +222,39 @@ def cash(events: Sequence[Event]) -> Fraction:
     )
 
 
-def _again(command: Command, state: Any, decider: Decider[Any, Any]) -> Iterator[str]:
+def _check_repeated_command(
+    command: Command, state: Any, decider: Decider[Any, Any]
+) -> Iterator[str]:
     try:
         happened = list(decider.decide(state, command))
-    except Refusal:
+    except CommandRejected:
         yield "a command that was decided before is refused when it comes again"
         return
     if happened:
         yield "a command that comes again counts twice"
 
 
-def _wanted(place: Place) -> tuple[object, ...]:
+def _command_terms(place: PlaceOrderCommand) -> tuple[object, ...]:
     return (place.symbol, place.side, place.type, place.qty, place.limit_price, place.strategy_id)
 
 
-def _contents(order: Order) -> tuple[object, ...]:
+def _order_terms(order: Order) -> tuple[object, ...]:
     return (order.symbol, order.side, order.type, order.qty, order.limit_price, order.strategy_id)
 
 
-def _within(order: Order, price: Fraction) -> bool:
+def _is_within_limit(order: Order, price: Fraction) -> bool:
     if order.limit_price is None:
         return True
     limit = Fraction(order.limit_price)
     return price <= limit if order.side is Side.BUY else price >= limit
 
 
-def at_present(command: Command, state: Any) -> Command:
+def with_current_filled_qty(command: Command, state: Any) -> Command:
     """A fill that names nothing as filled before it (-1), knowing what is filled by then."""
-    if not isinstance(command, Fill) or command.filled_before != -1 or not hasattr(state, "order"):
+    if (
+        not isinstance(command, FillOrderCommand)
+        or command.filled_before != -1
+        or not hasattr(state, "order")
+    ):
         return command
     return msgspec.structs.replace(command, filled_before=state.order.filled_qty)

@@ -9,8 +9,16 @@ from decimal import Decimal
 
 import pytest
 
-from services.orders.commands import Accept, Cancel, Command, Fail, Fill, Place, Reject
-from services.orders.domain import ORDERS, State, Unplaced, order_id
+from services.orders.commands import (
+    AcceptOrderCommand,
+    CancelOrderCommand,
+    Command,
+    FailOrderCommand,
+    FillOrderCommand,
+    PlaceOrderCommand,
+    RejectOrderCommand,
+)
+from services.orders.domain import ORDER_DECIDER, State, UnplacedState, order_id
 from services.orders.openorders import OpenOrder
 from tapewire.events import (
     Event,
@@ -23,7 +31,7 @@ from tapewire.events import (
     Side,
     TradeExecuted,
 )
-from tapewire.log import Happening, Refusal
+from tapewire.log import CommandRejected, NewEvent
 
 START = datetime(2013, 10, 7, 13, 30, tzinfo=UTC)
 USER = "alice"
@@ -39,12 +47,12 @@ def place(
     limit: str | None = None,
     id: str = "p",  # noqa: A002
     side: Side = Side.BUY,
-    client: str = "c-1",
+    client_order_id: str = "c-1",
     symbol: str = "IBM",
     user: str = USER,
-    strategy: str | None = None,
-) -> Place:
-    return Place(
+    strategy_id: str | None = None,
+) -> PlaceOrderCommand:
+    return PlaceOrderCommand(
         id=id,
         at=START,
         user=user,
@@ -53,47 +61,47 @@ def place(
         type=OrderType.MARKET if limit is None else OrderType.LIMIT,
         qty=Decimal(qty),
         limit_price=None if limit is None else Decimal(limit),
-        client_order_id=client,
-        strategy_id=strategy,
+        client_order_id=client_order_id,
+        strategy_id=strategy_id,
     )
 
 
-def accept(id: str = "a") -> Accept:  # noqa: A002
-    return Accept(id=id, at=at(1), user=USER)
+def accept(id: str = "a") -> AcceptOrderCommand:  # noqa: A002
+    return AcceptOrderCommand(id=id, at=at(1), user=USER)
 
 
 def fill(
     qty: str,
     price: str = "100",
     *,
-    before: str = "0",
+    filled_before: str = "0",
     id: str | None = None,  # noqa: A002
-) -> Fill:
-    return Fill(
-        id=f"f{before}" if id is None else id,
+) -> FillOrderCommand:
+    return FillOrderCommand(
+        id=f"f{filled_before}" if id is None else id,
         at=at(2),
         user=USER,
         qty=Decimal(qty),
         price=Decimal(price),
-        filled_before=Decimal(before),
+        filled_before=Decimal(filled_before),
     )
 
 
-def cancel(id: str = "x", reason: str = "enough") -> Cancel:  # noqa: A002
-    return Cancel(id=id, at=at(3), user=USER, reason=reason)
+def cancel(id: str = "x", reason: str = "enough") -> CancelOrderCommand:  # noqa: A002
+    return CancelOrderCommand(id=id, at=at(3), user=USER, reason=reason)
 
 
-def reject(id: str = "r", reason: str = "too dear") -> Reject:  # noqa: A002
-    return Reject(id=id, at=at(3), user=USER, reason=reason)
+def reject(id: str = "r", reason: str = "too dear") -> RejectOrderCommand:  # noqa: A002
+    return RejectOrderCommand(id=id, at=at(3), user=USER, reason=reason)
 
 
-def fail(id: str = "e", reason: str = "venue down") -> Fail:  # noqa: A002
-    return Fail(id=id, at=at(3), user=USER, reason=reason)
+def fail(id: str = "e", reason: str = "venue down") -> FailOrderCommand:  # noqa: A002
+    return FailOrderCommand(id=id, at=at(3), user=USER, reason=reason)
 
 
-def said(happening: Happening) -> str:
+def describe_event(new_event: NewEvent) -> str:
     """The event in a line: where, what, and the order's state or the execution."""
-    event, domain = happening.event, happening.subject.domain
+    event, domain = new_event.event, new_event.subject.domain
     if isinstance(event, TradeExecuted):
         return f"{domain}: trade {event.qty}@{event.price}"
     assert isinstance(event, OrderEvent)
@@ -111,41 +119,43 @@ class Given:
     """A history of commands, each decided on what the ones before it made."""
 
     def __init__(self, commands: Sequence[Command]) -> None:
-        self.state: State = Unplaced()
-        self.happenings: list[Happening] = []
+        self.state: State = UnplacedState()
+        self.new_events: list[NewEvent] = []
         for command in commands:
             self.decide(command)
 
-    def decide(self, command: Command) -> list[Happening]:
-        happened = list(ORDERS.decide(self.state, command))
+    def decide(self, command: Command) -> list[NewEvent]:
+        happened = list(ORDER_DECIDER.decide(self.state, command))
         for happening in happened:
             if happening.subject.domain == "orders":
-                self.state = ORDERS.evolve(self.state, happening.event)
-        self.happenings += happened
+                self.state = ORDER_DECIDER.evolve(self.state, happening.event)
+        self.new_events += happened
         return happened
 
     def when(self, command: Command) -> "When":
         return When(self, command)
 
     def events(self) -> list[Event]:
-        return [happening.event for happening in self.happenings]
+        return [happening.event for happening in self.new_events]
 
 
 class When:
-    def __init__(self, given_: Given, command: Command) -> None:
-        self._given = given_
+    def __init__(self, history: Given, command: Command) -> None:
+        self._history = history
         self._command = command
 
     def then(self, *lines: str) -> Given:
-        assert [said(happening) for happening in self._given.decide(self._command)] == [*lines]
-        return self._given
+        assert [describe_event(happening) for happening in self._history.decide(self._command)] == [
+            *lines
+        ]
+        return self._history
 
-    def then_refused(self, code: str, path: str | None = None, *, saying: str = "") -> None:
-        with pytest.raises(Refusal) as refused:
-            self._given.decide(self._command)
+    def then_rejected(self, code: str, path: str | None = None, *, message: str = "") -> None:
+        with pytest.raises(CommandRejected) as refused:
+            self._history.decide(self._command)
         refusal = refused.value
         assert (refusal.code, refusal.path) == (code, path)
-        assert saying in refusal.message
+        assert message in refusal.message
 
 
 def given(*commands: Command) -> Given:
@@ -181,8 +191,8 @@ def open_order(
     limit: str | None = None,
     side: Side = Side.BUY,
     symbol: str = "IBM",
-    filled: str = "0",
-    accepted: bool = True,
+    filled_qty: str = "0",
+    is_accepted: bool = True,
 ) -> OpenOrder:
     """An order that was placed at sequence `since`, which is also its name: ``o{since}``."""
     return OpenOrder(
@@ -195,8 +205,8 @@ def open_order(
             type=OrderType.MARKET if limit is None else OrderType.LIMIT,
             qty=Decimal(qty),
             limit_price=None if limit is None else Decimal(limit),
-            status=OrderStatus.NEW if filled == "0" else OrderStatus.PARTIALLY_FILLED,
-            filled_qty=Decimal(filled),
+            status=OrderStatus.NEW if filled_qty == "0" else OrderStatus.PARTIALLY_FILLED,
+            filled_qty=Decimal(filled_qty),
             filled_avg_price=None,
             strategy_id=None,
             reason=None,
@@ -204,7 +214,7 @@ def open_order(
         ),
         since=since,
         sequence=since,
-        accepted=accepted,
+        accepted=is_accepted,
         correlation=f"of-{since}",
     )
 

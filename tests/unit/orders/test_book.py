@@ -6,8 +6,8 @@ import msgspec
 from hypothesis import given as examples
 from hypothesis import strategies as st
 
-from services.orders.book import Book, Execution
-from services.orders.openorders import OpenOrder, Taken
+from services.orders.book import OrderBook, PendingExecution
+from services.orders.openorders import ConsumedLiquidity, OpenOrder
 from tapewire.events import OrderStatus, PriceUpdated, Side
 from tests.unit.orders.spec import open_order, quote
 
@@ -16,38 +16,38 @@ class Market:
     """A book whose executions happen at once."""
 
     def __init__(self, *orders: OpenOrder) -> None:
-        self.book = Book()
+        self.book = OrderBook()
         self.sequence = 1000
         for order in orders:
-            self.book.add(order)
+            self.book.add_order(order)
 
     def on(self, new: PriceUpdated) -> list[str]:
         """What a quote executes, told as ``order qty@price``."""
-        self.book.quote(new)
+        self.book.update_quote(new)
         return self.match(new.symbol)
 
     def match(self, symbol: str = "IBM") -> list[str]:
-        executions = self.book.match(symbol)
+        executions = self.book.match_orders(symbol)
         for execution in executions:
             self.happen(execution)
         return [told(execution) for execution in executions]
 
-    def happen(self, execution: Execution) -> None:
+    def happen(self, execution: PendingExecution) -> None:
         self.sequence += 1
-        self.book.update(filled(execution, self.sequence))
-        self.book.settle(execution, happened=True)
+        self.book.update_order(filled(execution, self.sequence))
+        self.book.settle_execution(execution, is_filled=True)
 
 
-def told(execution: Execution) -> str:
-    return f"{execution.of.order.order_id} {execution.qty}@{execution.price}"
+def told(execution: PendingExecution) -> str:
+    return f"{execution.open_order.order.order_id} {execution.qty}@{execution.price}"
 
 
-def filled(execution: Execution, sequence: int) -> OpenOrder:
-    order = execution.of.order
+def filled(execution: PendingExecution, sequence: int) -> OpenOrder:
+    order = execution.open_order.order
     qty = order.filled_qty + execution.qty
     status = OrderStatus.FILLED if qty == order.qty else OrderStatus.PARTIALLY_FILLED
     after = msgspec.structs.replace(order, filled_qty=qty, status=status)
-    return msgspec.structs.replace(execution.of, order=after, sequence=sequence)
+    return msgspec.structs.replace(execution.open_order, order=after, sequence=sequence)
 
 
 def canceled(open_: OpenOrder, sequence: int) -> OpenOrder:
@@ -62,11 +62,11 @@ def test_a_market_order_fills_at_the_touch() -> None:
 
 def test_what_was_taken_before_the_book_began_is_not_on_offer_again() -> None:
     now = quote(sizes=("10", "10"))
-    taken = Taken(symbol="IBM", side=Side.BUY, quoted_at=now.timestamp, qty=Decimal(7))
+    taken = ConsumedLiquidity(symbol="IBM", side=Side.BUY, quoted_at=now.timestamp, qty=Decimal(7))
     market = Market()
-    market.book.recall([taken])
-    market.book.add(open_order("10", since=1))
-    market.book.add(open_order("10", since=2, side=Side.SELL))
+    market.book.restore_consumed_liquidity([taken])
+    market.book.add_order(open_order("10", since=1))
+    market.book.add_order(open_order("10", since=2, side=Side.SELL))
     assert market.on(now) == ["o1 3@100", "o2 10@99"]
     assert market.on(quote(sizes=("10", "10"), second=2)) == ["o1 7@100"]
 
@@ -74,10 +74,10 @@ def test_what_was_taken_before_the_book_began_is_not_on_offer_again() -> None:
 def test_what_was_taken_of_an_older_quote_is_nothing_to_the_newest() -> None:
     old = quote(sizes=("10", "10"), second=1)
     market = Market()
-    market.book.recall(
-        [Taken(symbol="IBM", side=Side.BUY, quoted_at=old.timestamp, qty=Decimal(10))]
+    market.book.restore_consumed_liquidity(
+        [ConsumedLiquidity(symbol="IBM", side=Side.BUY, quoted_at=old.timestamp, qty=Decimal(10))]
     )
-    market.book.add(open_order("10"))
+    market.book.add_order(open_order("10"))
     assert market.on(quote(sizes=("10", "10"), second=2)) == ["o1 10@100"]
 
 
@@ -149,47 +149,47 @@ def test_lower_sells_go_first() -> None:
 
 
 def test_an_order_rests_only_once_it_is_accepted() -> None:
-    waiting = open_order(accepted=False)
+    waiting = open_order(is_accepted=False)
     market = Market(waiting)
     assert market.on(quote()) == []
-    market.book.update(msgspec.structs.replace(waiting, accepted=True, sequence=2))
+    market.book.update_order(msgspec.structs.replace(waiting, accepted=True, sequence=2))
     assert market.match() == ["o1 10@100"]
 
 
 def test_an_order_in_flight_takes_no_further_part_and_others_do() -> None:
-    book = Book()
-    book.add(open_order("10", since=1))
-    book.add(open_order("10", since=2))
-    book.quote(quote(sizes=("0", "4"), second=1))
-    (first,) = book.match("IBM")
-    book.quote(quote(sizes=("0", "4"), second=2))
-    assert [told(one) for one in book.match("IBM")] == ["o2 4@100"]
-    book.update(filled(first, 100))
-    book.settle(first, happened=True)
-    book.quote(quote(sizes=("0", "9"), second=3))
-    assert [told(one) for one in book.match("IBM")] == ["o1 6@100"]
+    book = OrderBook()
+    book.add_order(open_order("10", since=1))
+    book.add_order(open_order("10", since=2))
+    book.update_quote(quote(sizes=("0", "4"), second=1))
+    (first,) = book.match_orders("IBM")
+    book.update_quote(quote(sizes=("0", "4"), second=2))
+    assert [told(one) for one in book.match_orders("IBM")] == ["o2 4@100"]
+    book.update_order(filled(first, 100))
+    book.settle_execution(first, is_filled=True)
+    book.update_quote(quote(sizes=("0", "9"), second=3))
+    assert [told(one) for one in book.match_orders("IBM")] == ["o1 6@100"]
 
 
 def test_a_cancel_that_wins_gives_the_size_back_to_the_next_order() -> None:
-    book = Book()
+    book = OrderBook()
     first, second = open_order("4", since=1), open_order("4", since=2)
-    book.add(first)
-    book.add(second)
-    book.quote(quote(sizes=("0", "4")))
-    (flying,) = book.match("IBM")
-    book.update(canceled(first, 3))
-    book.settle(flying, happened=False)
-    assert [told(one) for one in book.match("IBM")] == ["o2 4@100"]
+    book.add_order(first)
+    book.add_order(second)
+    book.update_quote(quote(sizes=("0", "4")))
+    (flying,) = book.match_orders("IBM")
+    book.update_order(canceled(first, 3))
+    book.settle_execution(flying, is_filled=False)
+    assert [told(one) for one in book.match_orders("IBM")] == ["o2 4@100"]
 
 
 def test_a_size_given_back_after_a_new_quote_is_gone() -> None:
-    book = Book()
-    book.add(open_order("4", since=1))
-    book.quote(quote(sizes=("0", "4"), second=1))
-    (flying,) = book.match("IBM")
-    book.quote(quote(sizes=("0", "1"), second=2))
-    book.settle(flying, happened=False)
-    assert [told(one) for one in book.match("IBM")] == ["o1 1@100"]
+    book = OrderBook()
+    book.add_order(open_order("4", since=1))
+    book.update_quote(quote(sizes=("0", "4"), second=1))
+    (flying,) = book.match_orders("IBM")
+    book.update_quote(quote(sizes=("0", "1"), second=2))
+    book.settle_execution(flying, is_filled=False)
+    assert [told(one) for one in book.match_orders("IBM")] == ["o1 1@100"]
 
 
 def test_old_news_of_an_order_changes_nothing() -> None:
@@ -197,19 +197,23 @@ def test_old_news_of_an_order_changes_nothing() -> None:
     an acceptance of an order that it filled and forgot."""
     market = Market(open_order("4"))
     assert market.on(quote()) == ["o1 4@100"]
-    market.book.update(open_order("4"))
-    market.book.update(msgspec.structs.replace(open_order("4"), sequence=2))
+    market.book.update_order(open_order("4"))
+    market.book.update_order(msgspec.structs.replace(open_order("4"), sequence=2))
     assert len(market.book) == 0
     assert market.on(quote(second=1)) == []
 
 
 def test_the_id_of_a_fill_follows_from_the_order_and_what_was_filled() -> None:
-    book, other = Book(), Book()
+    book, other = OrderBook(), OrderBook()
     for each in (book, other):
-        each.add(open_order("10", filled="4"))
-    book.quote(quote(sizes=("0", "1")))
-    other.quote(quote(sizes=("0", "5"), ask="90"))
-    assert book.match("IBM")[0].command_id == other.match("IBM")[0].command_id == "o1:fill:4"
+        each.add_order(open_order("10", filled_qty="4"))
+    book.update_quote(quote(sizes=("0", "1")))
+    other.update_quote(quote(sizes=("0", "5"), ask="90"))
+    assert (
+        book.match_orders("IBM")[0].command_id
+        == other.match_orders("IBM")[0].command_id
+        == "o1:fill:4"
+    )
 
 
 def test_offers_that_cannot_be_executed_are_none() -> None:
@@ -221,8 +225,8 @@ def test_offers_that_cannot_be_executed_are_none() -> None:
 def test_symbols_have_nothing_to_do_with_each_other() -> None:
     market = Market(open_order(since=1), open_order(since=2, symbol="SPY"))
     assert market.on(quote(symbol="SPY")) == ["o2 10@100"]
-    assert market.book.rests("IBM")
-    assert not market.book.rests("SPY")
+    assert market.book.has_resting_orders("IBM")
+    assert not market.book.has_resting_orders("SPY")
 
 
 prices = st.integers(95, 105).map(str)
@@ -249,10 +253,10 @@ def test_no_quote_gives_more_than_its_size_and_no_order_takes_more_than_its_own(
     market = Market(*orders)
     taken = {open_.order.order_id: Decimal(0) for open_ in orders}
     for second, (price, bid_size, ask_size) in enumerate(quotes):
-        market.book.quote(quote(price, price, sizes=(bid_size, ask_size), second=second))
+        market.book.update_quote(quote(price, price, sizes=(bid_size, ask_size), second=second))
         given_out = {Side.BUY: Decimal(0), Side.SELL: Decimal(0)}
-        for execution in market.book.match("IBM"):
-            order = execution.of.order
+        for execution in market.book.match_orders("IBM"):
+            order = execution.open_order.order
             given_out[order.side] += execution.qty
             taken[order.order_id] += execution.qty
             limit = order.limit_price

@@ -8,74 +8,84 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from tapewire.events import OrderStatus, Side
-from tapewire.log import Refusal
+from tapewire.log import CommandRejected
 from tapewire.log.memory import Faults, MemoryServer
 from tests.unit.orders import virtual
-from tests.unit.orders.house import Feed, Process, ask, in_log, statuses
+from tests.unit.orders.house import (
+    OrdersProcess,
+    QuoteSimulator,
+    order_statuses,
+    place_request,
+    wait_for_log,
+)
 
-Story = Callable[[MemoryServer, Feed], Awaitable[None]]
+Story = Callable[[MemoryServer, QuoteSimulator], Awaitable[None]]
 
 
 def play(story: Story) -> None:
     async def work() -> None:
         server = MemoryServer()
-        await story(server, Feed(server))
+        await story(server, QuoteSimulator(server))
 
     virtual.run(work())
 
 
 def test_two_brokers_at_once_fill_nothing_twice() -> None:
-    async def story(server: MemoryServer, feed: Feed) -> None:
-        brokers = [await Process(server).start() for _ in range(2)]
-        await feed.show("99", "100", "1")
+    async def story(server: MemoryServer, feed: QuoteSimulator) -> None:
+        brokers = [await OrdersProcess(server).start() for _ in range(2)]
+        await feed.publish_quote("99", "100", "1")
         for _ in range(5):
-            await brokers[0].place(ask("7"))
+            await brokers[0].place_order(place_request("7"))
         for _ in range(40):
-            await feed.show("99", "100", "3")
+            await feed.publish_quote("99", "100", "3")
             await asyncio.sleep(0.05)
-        seen = await in_log(server, "all closed", lambda seen: not seen.open())
-        seen.check()
-        assert statuses(seen) == ["filled 7"] * 5
+        seen = await wait_for_log(server, "all closed", lambda seen: not seen.open_orders())
+        seen.assert_consistent()
+        assert order_statuses(seen) == ["filled 7"] * 5
         for broker in brokers:
-            broker.check()
+            broker.raise_task_errors()
             await broker.kill()
 
     play(story)
 
 
 def test_a_log_made_anew_is_noticed_and_worked_even_when_it_is_longer_already() -> None:
-    async def story(server: MemoryServer, feed: Feed) -> None:
-        await feed.show()
-        process = await Process(server).start()
-        await process.place(ask("10", client="old"))
-        await in_log(server, "filled", lambda seen: not seen.open())
-        other = await Process(server).start(broker=False)
+    async def story(server: MemoryServer, feed: QuoteSimulator) -> None:
+        await feed.publish_quote()
+        process = await OrdersProcess(server).start()
+        await process.place_order(place_request("10", client_order_id="old"))
+        await wait_for_log(server, "filled", lambda seen: not seen.open_orders())
+        other = await OrdersProcess(server).start(with_broker=False)
         server.recreate()
-        await feed.show()
+        await feed.publish_quote()
         for number in range(10):
-            await other.place(ask("10", client=f"new {number}"))
-        await in_log(server, "filled", lambda seen: statuses(seen) == ["filled 10"] * 10)
+            await other.place_order(place_request("10", client_order_id=f"new {number}"))
+        await wait_for_log(
+            server, "filled", lambda seen: order_statuses(seen) == ["filled 10"] * 10
+        )
         await other.kill()
-        process.check()
+        process.raise_task_errors()
         await process.kill()
 
     play(story)
 
 
 def test_the_broker_outlives_an_outage_of_the_log() -> None:
-    async def story(server: MemoryServer, feed: Feed) -> None:
-        await feed.show("99", "100", "3")
-        process = await Process(server).start()
-        await process.place(ask("10"))
-        await in_log(server, "a part", lambda seen: "partially_filled 3" in statuses(seen))
+    async def story(server: MemoryServer, feed: QuoteSimulator) -> None:
+        await feed.publish_quote("99", "100", "3")
+        process = await OrdersProcess(server).start()
+        await process.place_order(place_request("10"))
+        await wait_for_log(
+            server, "a part", lambda seen: "partially_filled 3" in order_statuses(seen)
+        )
         server.stop()
         await asyncio.sleep(600)
-        process.check()
+        process.raise_task_errors()
         server.start()
         for _ in range(100):
-            await feed.show("99", "100", "3")
+            await feed.publish_quote("99", "100", "3")
             await asyncio.sleep(0.1)
-        await in_log(server, "filled", lambda seen: statuses(seen) == ["filled 10"])
+        await wait_for_log(server, "filled", lambda seen: order_statuses(seen) == ["filled 10"])
         await process.kill()
 
     play(story)
@@ -87,25 +97,27 @@ def test_whatever_goes_wrong_every_order_ends_filled_to_its_quantity(seed: int) 
 
     async def work() -> None:
         chance, server = random.Random(seed), MemoryServer()
-        feeding = asyncio.create_task(Feed(server, seed).run())
+        feeding = asyncio.create_task(QuoteSimulator(server, seed).run())
         faults = [Faults.rough(seed * 10 + number) for number in range(20)]
-        process = await Process(server, faults.pop()).start()
+        process = await OrdersProcess(server, faults.pop()).start()
         canceled: set[str] = set()
         for number in range(40):
             side = chance.choice([Side.BUY, Side.SELL])
             limit = chance.choice([None, "100"])
-            request = ask(str(chance.randrange(1, 50)), limit=limit, side=side, client=f"c{number}")
-            placed = await process.place(request)
+            request = place_request(
+                str(chance.randrange(1, 50)), limit=limit, side=side, client_order_id=f"c{number}"
+            )
+            placed = await process.place_order(request)
             if chance.random() < 0.2:
-                with contextlib.suppress(Refusal):
-                    await process.cancel(placed.order.order_id)
+                with contextlib.suppress(CommandRejected):
+                    await process.cancel_order(placed.order.order_id)
                     canceled.add(placed.order.order_id)
             if chance.random() < 0.1:
                 await process.kill()
-                process = await Process(server, faults.pop()).start()
-        seen = await in_log(server, "all closed", lambda seen: not seen.open())
-        seen.check()
-        process.check()
+                process = await OrdersProcess(server, faults.pop()).start()
+        seen = await wait_for_log(server, "all closed", lambda seen: not seen.open_orders())
+        seen.assert_consistent()
+        process.raise_task_errors()
         assert len(seen.orders) == 40
         for id_, order in seen.orders.items():
             wanted = OrderStatus.CANCELED if id_ in canceled else OrderStatus.FILLED

@@ -2,18 +2,18 @@
 
 import pytest
 
-from services.orders.deciding import Orders
+from services.orders.deciding import OrderCommandHandler
 from tapewire.events import OrderStatus
-from tapewire.log import Page, Refusal, Subject, Unavailable
-from tapewire.log.decide import READS
-from tapewire.log.memory import MemoryLog, MemoryServer
+from tapewire.log import CommandRejected, EventSubject, Page, Unavailable
+from tapewire.log.decide import MAX_LOAD_ATTEMPTS
+from tapewire.log.memory import MemoryEventLog, MemoryServer
 from tests.unit.orders import virtual
 from tests.unit.orders.spec import USER, accept, cancel, fill, order_id, place
 
-ORDER = Subject(USER, "orders", order_id(USER, "c-1"))
+ORDER = EventSubject(USER, "orders", order_id(USER, "c-1"))
 
 
-class Lagging(MemoryLog):
+class Lagging(MemoryEventLog):
     """Its next `lags` pages come from a replica that has not heard of anything yet."""
 
     lags = 0
@@ -25,12 +25,12 @@ class Lagging(MemoryLog):
         return await super().page(filter, **bounds)
 
 
-async def placed() -> tuple[Lagging, Orders, Orders]:
+async def placed() -> tuple[Lagging, OrderCommandHandler, OrderCommandHandler]:
     """A lagging log, the orders behind it, and those of another process, which placed one."""
     server = MemoryServer()
-    log, other = Lagging(server), Orders(MemoryLog(server))
+    log, other = Lagging(server), OrderCommandHandler(MemoryEventLog(server))
     await other.handle(ORDER, place("10"), correlation="c", traceparent=None)
-    return log, Orders(log), other
+    return log, OrderCommandHandler(log), other
 
 
 def test_an_order_is_not_refused_because_a_replica_has_not_heard_of_it() -> None:
@@ -51,7 +51,7 @@ def test_an_order_is_not_refused_on_an_old_memory() -> None:
         _, orders, other = await placed()
         await orders.handle(ORDER, accept(), correlation="c", traceparent=None)
         await other.handle(ORDER, fill("4"), correlation="c", traceparent=None)
-        later = fill("6", before="4")
+        later = fill("6", filled_before="4")
         known = await orders.handle(ORDER, later, correlation="c", traceparent=None)
         assert known.state.order.status is OrderStatus.FILLED  # type: ignore[union-attr]
 
@@ -62,7 +62,7 @@ def test_a_refusal_that_holds_is_told() -> None:
     async def story() -> None:
         _, orders, other = await placed()
         await other.handle(ORDER, cancel(), correlation="c", traceparent=None)
-        with pytest.raises(Refusal, match="canceled already"):
+        with pytest.raises(CommandRejected, match="canceled already"):
             await orders.handle(ORDER, accept(), correlation="c", traceparent=None)
 
     virtual.run(story())
@@ -71,9 +71,9 @@ def test_a_refusal_that_holds_is_told() -> None:
 def test_a_replica_that_lags_for_too_long_is_no_answer() -> None:
     async def story() -> None:
         log, orders, _ = await placed()
-        log.lags = READS
+        log.lags = MAX_LOAD_ATTEMPTS
         with pytest.raises(Unavailable, match=r"should reach 1, a replica ends at 0"):
-            await orders.fresh(ORDER)
-        assert (await orders.fresh(ORDER)).sequence == 1
+            await orders.load_latest(ORDER)
+        assert (await orders.load_latest(ORDER)).sequence == 1
 
     virtual.run(story())

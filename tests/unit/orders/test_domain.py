@@ -3,9 +3,9 @@
 from decimal import Decimal
 
 from services.orders.commands import Command
-from services.orders.domain import Closed, Working
+from services.orders.domain import ClosedState, WorkingState
 from tapewire.events import OrderFilled, OrderPlaced, TradeExecuted
-from tapewire.log import Subject
+from tapewire.log import EventSubject
 from tests.unit.orders.spec import (
     USER,
     accept,
@@ -26,14 +26,14 @@ def test_an_order_is_placed_accepted_and_filled() -> None:
     order.when(fill("4", "100.5")).then(
         "orders: filled partially_filled 4/10 avg 100.5 by 4@100.5", "trades: trade 4@100.5"
     )
-    order.when(fill("6", "101", before="4")).then(
+    order.when(fill("6", "101", filled_before="4")).then(
         "orders: filled filled 10/10 avg 100.8 by 6@101", "trades: trade 6@101"
     )
-    assert isinstance(order.state, Closed)
+    assert isinstance(order.state, ClosedState)
 
 
 def test_a_fill_and_its_trade_share_an_id_that_no_other_fill_has() -> None:
-    order = given(place("10"), accept(), fill("4"), fill("6", before="4"))
+    order = given(place("10"), accept(), fill("4"), fill("6", filled_before="4"))
     fills = [event for event in order.events() if isinstance(event, OrderFilled)]
     trades = [event for event in order.events() if isinstance(event, TradeExecuted)]
     id_ = order_id(USER, "c-1")
@@ -44,22 +44,22 @@ def test_a_fill_and_its_trade_share_an_id_that_no_other_fill_has() -> None:
 def test_a_fill_is_told_on_the_order_and_on_its_trades() -> None:
     order = given(place("10"), fill("4"))
     id_ = order_id(USER, "c-1")
-    assert [happening.subject for happening in order.happenings] == [
-        Subject(USER, "orders", id_),
-        Subject(USER, "orders", id_),
-        Subject(USER, "trades", id_),
+    assert [happening.subject for happening in order.new_events] == [
+        EventSubject(USER, "orders", id_),
+        EventSubject(USER, "orders", id_),
+        EventSubject(USER, "trades", id_),
     ]
 
 
 def test_a_fill_accepts_an_order_that_nobody_accepted() -> None:
     order = given(place("10"), fill("4"))
-    assert isinstance(order.state, Working)
-    order.when(reject()).then_refused("conflict")
+    assert isinstance(order.state, WorkingState)
+    order.when(reject()).then_rejected("conflict")
 
 
 def test_the_average_price_is_rounded_once_from_the_exact_sum() -> None:
-    order = given(place("3"), fill("1", "0.0000005"), fill("1", "0.0000005", before="1"))
-    order.when(fill("1", "0.0000008", before="2")).then(
+    order = given(place("3"), fill("1", "0.0000005"), fill("1", "0.0000005", filled_before="1"))
+    order.when(fill("1", "0.0000008", filled_before="2")).then(
         "orders: filled filled 3/3 avg 0.000001 by 1@8E-7", "trades: trade 1@8E-7"
     )
 
@@ -76,10 +76,10 @@ def test_another_order_under_a_used_client_order_id_is_a_conflict() -> None:
         place("10", limit="102"),
         place("10"),
         place("10", limit="101", symbol="SPY"),
-        place("10", limit="101", strategy="s"),
+        place("10", limit="101", strategy_id="s"),
     ):
         order = given(place("10", limit="101"))
-        order.when(other).then_refused("conflict", "clientOrderId")
+        order.when(other).then_rejected("conflict", "clientOrderId")
 
 
 def test_client_order_ids_are_each_users_own() -> None:
@@ -108,36 +108,38 @@ def test_nothing_happens_to_an_order_that_is_closed() -> None:
         reject("2"),
         fail("2"),
         accept("2"),
-        fill("1", id="2", before="10"),
+        fill("1", id="2", filled_before="10"),
     ]
     for ending in endings:
         for attempt in attempts:
-            given(place("10"), ending).when(attempt).then_refused("conflict", saying="already")
+            given(place("10"), ending).when(attempt).then_rejected("conflict", message="already")
 
 
 def test_an_order_that_was_never_placed_is_not_found() -> None:
     for command in (accept(), fill("1"), cancel(), reject(), fail()):
-        given().when(command).then_refused("not_found")
+        given().when(command).then_rejected("not_found")
 
 
 def test_an_accepted_order_fails_but_is_not_rejected() -> None:
     order = given(place("10"), accept())
-    order.when(reject()).then_refused("conflict")
+    order.when(reject()).then_rejected("conflict")
     order.when(fail()).then("orders: failed failed 0/10 (venue down)")
 
 
 def test_an_order_is_never_overfilled() -> None:
     order = given(place("10"), fill("4"))
-    order.when(fill("6.000001", before="4")).then_refused("invalid", "qty", saying="6 is left")
+    order.when(fill("6.000001", filled_before="4")).then_rejected(
+        "invalid", "qty", message="6 is left"
+    )
 
 
 def test_the_same_part_of_an_order_is_not_filled_by_two_brokers() -> None:
     order = given(place("10"), fill("4", id="one broker"))
-    order.when(fill("4", id="another")).then_refused("conflict", "filledBefore")
+    order.when(fill("4", id="another")).then_rejected("conflict", "filledBefore")
 
 
 def test_a_limit_holds_whatever_the_broker_says() -> None:
-    given(place(limit="100")).when(fill("1", "100.01")).then_refused("invalid", "price")
+    given(place(limit="100")).when(fill("1", "100.01")).then_rejected("invalid", "price")
     bought = given(place(limit="100")).when(fill("1", "99.99"))
     bought.then(
         "orders: filled partially_filled 1/10 avg 99.99 by 1@99.99", "trades: trade 1@99.99"
@@ -146,17 +148,17 @@ def test_a_limit_holds_whatever_the_broker_says() -> None:
 
 def test_an_execution_that_is_no_number_is_refused() -> None:
     for bad in ("NaN", "Infinity", "0", "-1", "1e999999", "1e-999999"):
-        given(place()).when(fill(bad)).then_refused("invalid", "qty")
-        given(place()).when(fill("1", bad)).then_refused("invalid", "price")
+        given(place()).when(fill(bad)).then_rejected("invalid", "qty")
+        given(place()).when(fill("1", bad)).then_rejected("invalid", "price")
 
 
 def test_time_never_goes_back_on_an_order() -> None:
     order = given(place(), cancel())
-    assert isinstance(order.state, Closed)
+    assert isinstance(order.state, ClosedState)
     assert order.state.order.timestamp == at(3)
     late = given(place(), fill("1"), accept())
-    assert not isinstance(late.state, Closed)
-    assert isinstance(late.state, Working)
+    assert not isinstance(late.state, ClosedState)
+    assert isinstance(late.state, WorkingState)
     assert late.state.order.timestamp == at(2)
 
 

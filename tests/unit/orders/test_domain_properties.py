@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given as examples
 from hypothesis import strategies as st
 
-from services.orders.commands import Command, Fill
-from services.orders.domain import ORDERS, Closed, Unplaced, Working
+from services.orders.commands import Command, FillOrderCommand
+from services.orders.domain import ORDER_DECIDER, ClosedState, UnplacedState, WorkingState
 from tapewire.events import OrderEvent, OrderFilled, OrderStatus, Side, TradeExecuted
-from tapewire.log import Refusal
-from tests.unit.orders.laws import cash
+from tapewire.log import CommandRejected
+from tests.unit.orders.laws import net_cash
 from tests.unit.orders.spec import (
     Given,
     accept,
@@ -48,7 +48,7 @@ def commands(draw: st.DrawFn) -> Command:
         return OTHERS[kind](f"{kind}{number}")
     qty = draw(st.decimals("0.000001", 60, places=6))
     price = draw(st.decimals("0.00000001", 1_000_000, places=8))
-    return Fill(
+    return FillOrderCommand(
         id=f"fill{number}",
         at=at(draw(st.integers(-5, 5))),
         user="alice",
@@ -62,16 +62,16 @@ def play(sequence: list[Command]) -> Given:
     """Decide all; a fill with 0 before it means: what is filled by then."""
     order = given(place(str(QTY)))
     for command in sequence:
-        if isinstance(command, Fill) and command.filled_before == 0:
+        if isinstance(command, FillOrderCommand) and command.filled_before == 0:
             command = at_present(order, command)
         attempt(order, command)
     return order
 
 
-def at_present(order: Given, command: Fill) -> Fill:
-    assert not isinstance(order.state, Unplaced)
+def at_present(order: Given, command: FillOrderCommand) -> FillOrderCommand:
+    assert not isinstance(order.state, UnplacedState)
     filled = order.state.order.filled_qty
-    return Fill(
+    return FillOrderCommand(
         id=command.id,
         at=command.at,
         user=command.user,
@@ -84,7 +84,7 @@ def at_present(order: Given, command: Fill) -> Fill:
 def attempt(order: Given, command: Command) -> int:
     try:
         return len(order.decide(command))
-    except Refusal:
+    except CommandRejected:
         return 0
 
 
@@ -94,7 +94,7 @@ def test_quantity_is_conserved_and_never_exceeded(sequence: list[Command]) -> No
     events = order.events()
     filled = sum((event.qty for event in events if isinstance(event, OrderFilled)), Decimal(0))
     traded = sum((event.qty for event in events if isinstance(event, TradeExecuted)), Decimal(0))
-    assert not isinstance(order.state, Unplaced)
+    assert not isinstance(order.state, UnplacedState)
     assert filled == traded == order.state.order.filled_qty <= QTY
     assert (order.state.order.status is OrderStatus.FILLED) == (filled == QTY)
 
@@ -133,32 +133,32 @@ def test_closed_is_the_last_word(sequence: list[Command]) -> None:
     closings = [
         number
         for number, event in enumerate(order.events())
-        if isinstance(event, OrderEvent) and not event.order.status.open
+        if isinstance(event, OrderEvent) and not event.order.status.is_open
     ]
     assert len(closings) <= 1
     if closings:
         after = order.events()[closings[0] + 1 :]
         assert all(isinstance(event, TradeExecuted) for event in after)
-        assert isinstance(order.state, Closed)
+        assert isinstance(order.state, ClosedState)
 
 
 @examples(st.lists(commands(), max_size=40))
 def test_the_state_is_the_fold_of_the_stored_events(sequence: list[Command]) -> None:
     order = play(sequence)
-    state = ORDERS.initial
-    for happening in order.happenings:
+    state = ORDER_DECIDER.initial_state
+    for happening in order.new_events:
         if happening.subject.domain == "orders":
-            state = ORDERS.evolve(state, happening.event)
+            state = ORDER_DECIDER.evolve(state, happening.event)
     assert state == order.state
 
 
 def test_what_fell_out_of_the_memory_of_commands_is_still_not_done_twice() -> None:
     """An order remembers its last 64 commands. A first fill that is repeated after more than that
     used to look new; the quantity that it names as filled before it says that it is not."""
-    order = given(place("100"), *(fill("1", before=str(number)) for number in range(80)))
-    assert isinstance(order.state, Working)
-    assert "f0" not in order.state.seen
-    order.when(fill("1")).then_refused("conflict", "filledBefore")
+    order = given(place("100"), *(fill("1", filled_before=str(number)) for number in range(80)))
+    assert isinstance(order.state, WorkingState)
+    assert "f0" not in order.state.seen_command_ids
+    order.when(fill("1")).then_rejected("conflict", "filledBefore")
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -173,10 +173,10 @@ def test_any_split_of_a_fill_moves_the_same_shares_and_the_same_cash(seed: int) 
     for number, qty in enumerate(parts):
         state: Any = order.state
         before = state.order.filled_qty
-        order.decide(Fill(id=f"f{number}", at=at(1), user="alice", qty=qty,
+        order.decide(FillOrderCommand(id=f"f{number}", at=at(1), user="alice", qty=qty,
                           price=Decimal(price), filled_before=before))  # fmt: skip
     traded = [event for event in order.events() if isinstance(event, TradeExecuted)]
-    assert cash(order.events()) == -10 * cash([TradeExecuted(
+    assert net_cash(order.events()) == -10 * net_cash([TradeExecuted(
         trade_id="t", order_id="o", symbol="IBM", side=Side.SELL, qty=Decimal(1),
         price=Decimal(price), strategy_id=None, timestamp=at(0))])  # fmt: skip
     assert sum(one.qty for one in traded) == 10

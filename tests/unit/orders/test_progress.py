@@ -6,55 +6,62 @@ import pytest
 
 from services.orders.broker import PaperBroker
 from services.orders.desk import run_broker
-from services.orders.progress import BrokersProgress
+from services.orders.progress import BrokerProgress
 from tapewire.log import Unavailable
 from tapewire.log.memory import MemoryServer
-from tapewire.runtime.contracts.progress import AskProgress, Progress
+from tapewire.runtime.contracts.progress import GetProgress, Progress
 from tests.unit.orders import virtual
-from tests.unit.orders.house import Feed, Process, ask, clock, context, in_log
+from tests.unit.orders.house import (
+    OrdersProcess,
+    QuoteSimulator,
+    clock,
+    make_context,
+    place_request,
+    wait_for_log,
+)
 
 
 class Standing:
     """A process whose broker tells how far it is."""
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: OrdersProcess) -> None:
         self._process = process
-        self._progress = BrokersProgress(process.board)
+        self._progress = BrokerProgress(process.quote_cache)
 
     async def begin(self) -> None:
         process = self._process
-        await process.start(broker=False)
-        make = lambda: PaperBroker(process.board, clock)  # noqa: E731
+        await process.start(with_broker=False)
+        make = lambda: PaperBroker(process.quote_cache, clock)  # noqa: E731
         work = run_broker(
             process.log,
             process.views,
             process.orders,
             make,
-            process.chance,
-            self._progress.begins,
+            process.rng,
+            self._progress.on_broker_started,
         )
         process.tasks.append(asyncio.create_task(work))
 
     async def told(self) -> Progress:
-        return await self._progress.progress(AskProgress(), context())
+        return await self._progress.get_progress(GetProgress(), make_context())
 
 
 def test_it_is_idle_at_the_end_of_the_log_and_at_the_newest_quote() -> None:
     async def work() -> None:
         server = MemoryServer()
-        feed = Feed(server)
-        await feed.show("99", "100", "4")
-        process = Process(server)
+        feed = QuoteSimulator(server)
+        await feed.publish_quote("99", "100", "4")
+        process = OrdersProcess(server)
         standing = Standing(process)
         with pytest.raises(Unavailable, match="still reading"):
             await standing.told()
         await standing.begin()
-        await process.place(ask("10"))
-        seen = await in_log(server, "filled in part", lambda seen: len(seen.stored) == 4)
+        await process.place_order(place_request("10"))
+        seen = await wait_for_log(server, "filled in part", lambda seen: len(seen.events) == 4)
         await asyncio.sleep(1)
-        told, quote = await standing.told(), process.board.quote("IBM")
+        told, quote = await standing.told(), process.quote_cache.quote("IBM")
         assert quote is not None
-        assert (told.busy, told.taken) == (0, {"ev.*.orders.>": seen.stored[2].sequence})
+        assert (told.busy, told.taken) == (0, {"ev.*.orders.>": seen.events[2].sequence})
         assert told.quotes == {"IBM": quote.timestamp}
         await process.kill()
 
@@ -64,14 +71,14 @@ def test_it_is_idle_at_the_end_of_the_log_and_at_the_newest_quote() -> None:
 def test_it_is_busy_while_an_execution_cannot_be_stored() -> None:
     async def work() -> None:
         server = MemoryServer()
-        await Feed(server).show()
-        process = Process(server)
+        await QuoteSimulator(server).publish_quote()
+        process = OrdersProcess(server)
         standing = Standing(process)
         await standing.begin()
         await asyncio.sleep(1)
-        await process.place(ask("10"))
+        await process.place_order(place_request("10"))
         assert (await standing.told()).busy == 0, "it has not heard of the order yet"
-        await in_log(server, "filled", lambda seen: not seen.open())
+        await wait_for_log(server, "filled", lambda seen: not seen.open_orders())
         await asyncio.sleep(1)
         process.log.kill()
         assert (await standing.told()).busy == 0

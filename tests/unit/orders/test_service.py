@@ -6,19 +6,25 @@ from decimal import Decimal
 
 import pytest
 
-from services.orders.commands import Fill
+from services.orders.commands import FillOrderCommand
 from services.orders.domain import order_id
 from tapewire.events import OrderStatus
-from tapewire.log import Refusal, Subject, Unavailable
-from tapewire.log.memory import Faults, MemoryServer, MemoryValues
-from tapewire.log.projector import CHECKPOINT_EVENTS, Projector
+from tapewire.log import CommandRejected, EventSubject, Unavailable
+from tapewire.log.memory import Faults, MemoryLatestValueStore, MemoryServer
+from tapewire.log.projector import MIN_CHECKPOINT_EVENTS, ViewCheckpointer
 from tapewire.runtime.contracts.orders import CancelOrder, GetOrder, ListOrders
 from tapewire.views import OrdersView
 from tests.unit.orders import virtual
-from tests.unit.orders.house import Feed, Process, ask, context, tally
+from tests.unit.orders.house import (
+    OrdersProcess,
+    QuoteSimulator,
+    make_context,
+    place_request,
+    read_log_summary,
+)
 from tests.unit.orders.spec import USER, at
 
-Story = Callable[[Process, MemoryServer], Awaitable[None]]
+Story = Callable[[OrdersProcess, MemoryServer], Awaitable[None]]
 
 
 def play(story: Story) -> None:
@@ -26,8 +32,8 @@ def play(story: Story) -> None:
 
     async def work() -> None:
         server = MemoryServer()
-        await Feed(server).show()
-        process = await Process(server).start(broker=False)
+        await QuoteSimulator(server).publish_quote()
+        process = await OrdersProcess(server).start(with_broker=False)
         await asyncio.sleep(10)
         await story(process, server)
         await process.kill()
@@ -36,14 +42,16 @@ def play(story: Story) -> None:
 
 
 async def refused(answer: Awaitable[object]) -> tuple[str, str | None]:
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(CommandRejected) as refusal:
         await answer
     return refusal.value.code, refusal.value.path
 
 
 def test_placing_answers_with_the_order() -> None:
-    async def story(process: Process, _: MemoryServer) -> None:
-        reply = await process.service.place(ask("10", limit="99.5", client="mine"), context())
+    async def story(process: OrdersProcess, _: MemoryServer) -> None:
+        reply = await process.service.place(
+            place_request("10", limit="99.5", client_order_id="mine"), make_context()
+        )
         assert reply.created
         order = reply.order
         assert (order.client_order_id, order.status) == ("mine", OrderStatus.NEW)
@@ -53,78 +61,101 @@ def test_placing_answers_with_the_order() -> None:
 
 
 def test_the_same_client_order_id_again_answers_with_the_order_as_it_is_now() -> None:
-    async def story(process: Process, server: MemoryServer) -> None:
-        first = await process.service.place(ask(client="mine"), context())
-        await process.cancel(first.order.order_id)
-        for again in (process, Process(server)):
-            await again.board.start()
-            reply = await again.service.place(ask(client="mine"), context())
+    async def story(process: OrdersProcess, server: MemoryServer) -> None:
+        first = await process.service.place(place_request(client_order_id="mine"), make_context())
+        await process.cancel_order(first.order.order_id)
+        for again in (process, OrdersProcess(server)):
+            await again.quote_cache.start()
+            reply = await again.service.place(place_request(client_order_id="mine"), make_context())
             assert (reply.created, reply.order.status) == (False, OrderStatus.CANCELED)
-        other = process.service.place(ask("11", client="mine"), context())
+        other = process.service.place(place_request("11", client_order_id="mine"), make_context())
         assert await refused(other) == ("conflict", "clientOrderId")
 
     play(story)
 
 
 def test_a_command_that_is_repeated_is_answered_as_before() -> None:
-    async def story(process: Process, server: MemoryServer) -> None:
-        first = await process.service.place(ask(), context("command"))
-        again = await process.service.place(ask(), context("command"))
+    async def story(process: OrdersProcess, server: MemoryServer) -> None:
+        first = await process.service.place(place_request(), make_context("command"))
+        again = await process.service.place(place_request(), make_context("command"))
         assert first.created
         assert again == first
-        assert len((await tally(server)).orders) == 1
+        assert len((await read_log_summary(server)).orders) == 1
         canceling = CancelOrder(user_id=USER, order_id=first.order.order_id)
-        one = await process.service.cancel(canceling, context("c"))
-        assert await process.service.cancel(canceling, context("c")) == one
-        assert await refused(process.service.cancel(canceling, context("d"))) == ("conflict", None)
+        one = await process.service.cancel(canceling, make_context("c"))
+        assert await process.service.cancel(canceling, make_context("c")) == one
+        assert await refused(process.service.cancel(canceling, make_context("d"))) == (
+            "conflict",
+            None,
+        )
 
     play(story)
 
 
 def test_the_same_client_order_id_at_once_makes_one_order() -> None:
-    async def story(process: Process, server: MemoryServer) -> None:
-        processes = [process, *(Process(server, Faults(seed=n, delay=0.1)) for n in range(5))]
+    async def story(process: OrdersProcess, server: MemoryServer) -> None:
+        processes = [
+            process,
+            *(OrdersProcess(server, Faults(seed=n, max_delay_seconds=0.1)) for n in range(5)),
+        ]
         for other in processes[1:]:
-            await other.board.start()
-        replies = await asyncio.gather(*(one.place(ask(client="mine")) for one in processes))
+            await other.quote_cache.start()
+        replies = await asyncio.gather(
+            *(one.place_order(place_request(client_order_id="mine")) for one in processes)
+        )
         assert sorted(reply.created for reply in replies) == [False] * 5 + [True]
         assert len({reply.order.order_id for reply in replies}) == 1
-        assert len((await tally(server)).stored) == 1
+        assert len((await read_log_summary(server)).events) == 1
 
     play(story)
 
 
 def test_a_thousand_orders_at_once() -> None:
-    async def story(process: Process, server: MemoryServer) -> None:
-        await asyncio.gather(*(process.place(ask()) for _ in range(1000)))
-        assert len((await tally(server)).orders) == 1000
+    async def story(process: OrdersProcess, server: MemoryServer) -> None:
+        await asyncio.gather(*(process.place_order(place_request()) for _ in range(1000)))
+        assert len((await read_log_summary(server)).orders) == 1000
 
     play(story)
 
 
 def test_bad_fields_are_named() -> None:
-    async def story(process: Process, server: MemoryServer) -> None:
+    async def story(process: OrdersProcess, server: MemoryServer) -> None:
         place = process.service.place
-        assert await refused(place(ask("0"), context())) == ("invalid", "qty")
-        assert await refused(place(ask("NaN"), context())) == ("invalid", "qty")
-        assert await refused(place(ask(limit="-1"), context())) == ("invalid", "limitPrice")
-        assert await refused(place(ask(client=""), context())) == ("invalid", "clientOrderId")
-        assert await refused(place(ask(symbol="NOPE"), context())) == ("invalid", "symbol")
-        assert await refused(place(ask(symbol=""), context())) == ("invalid", "symbol")
-        assert (await tally(server)).stored == []
+        assert await refused(place(place_request("0"), make_context())) == ("invalid", "qty")
+        assert await refused(place(place_request("NaN"), make_context())) == ("invalid", "qty")
+        assert await refused(place(place_request(limit="-1"), make_context())) == (
+            "invalid",
+            "limitPrice",
+        )
+        assert await refused(place(place_request(client_order_id=""), make_context())) == (
+            "invalid",
+            "clientOrderId",
+        )
+        assert await refused(place(place_request(symbol="NOPE"), make_context())) == (
+            "invalid",
+            "symbol",
+        )
+        assert await refused(place(place_request(symbol=""), make_context())) == (
+            "invalid",
+            "symbol",
+        )
+        assert (await read_log_summary(server)).events == []
 
     play(story)
 
 
 def test_what_is_another_users_is_not_found() -> None:
-    async def story(process: Process, _: MemoryServer) -> None:
-        id_ = (await process.place(ask(user="bob"))).order.order_id
+    async def story(process: OrdersProcess, _: MemoryServer) -> None:
+        id_ = (await process.place_order(place_request(user="bob"))).order.order_id
         for guess in (id_, "nonsense", "", "*", ">", "x" * 1000):
-            get = process.service.get(GetOrder(user_id=USER, order_id=guess), context())
+            get = process.service.get(GetOrder(user_id=USER, order_id=guess), make_context())
             assert await refused(get) == ("not_found", None)
             cancel = CancelOrder(user_id=USER, order_id=guess)
-            assert await refused(process.service.cancel(cancel, context())) == ("not_found", None)
-        found = await process.service.get(GetOrder(user_id="bob", order_id=id_), context())
+            assert await refused(process.service.cancel(cancel, make_context())) == (
+                "not_found",
+                None,
+            )
+        found = await process.service.get(GetOrder(user_id="bob", order_id=id_), make_context())
         assert found.order.order_id == id_
 
     play(story)
@@ -134,24 +165,24 @@ def test_an_order_that_was_asked_for_too_early_can_be_canceled_later() -> None:
     """One process remembers that there is no such order; another places it. Canceling it at the
     first used to be answered from that memory: not found."""
 
-    async def story(process: Process, server: MemoryServer) -> None:
-        other = await Process(server).start(broker=False)
+    async def story(process: OrdersProcess, server: MemoryServer) -> None:
+        other = await OrdersProcess(server).start(with_broker=False)
         id_ = order_id(USER, "mine")
-        get = process.service.get(GetOrder(user_id=USER, order_id=id_), context())
+        get = process.service.get(GetOrder(user_id=USER, order_id=id_), make_context())
         assert await refused(get) == ("not_found", None)
-        await other.place(ask(client="mine"))
-        assert (await process.cancel(id_)).status is OrderStatus.CANCELED
+        await other.place_order(place_request(client_order_id="mine"))
+        assert (await process.cancel_order(id_)).status is OrderStatus.CANCELED
         await other.kill()
 
     play(story)
 
 
 def test_reading_sees_what_other_processes_wrote() -> None:
-    async def story(process: Process, server: MemoryServer) -> None:
-        id_ = (await process.place(ask())).order.order_id
-        other = await Process(server).start(broker=False)
-        await other.cancel(id_)
-        found = await process.service.get(GetOrder(user_id=USER, order_id=id_), context())
+    async def story(process: OrdersProcess, server: MemoryServer) -> None:
+        id_ = (await process.place_order(place_request())).order.order_id
+        other = await OrdersProcess(server).start(with_broker=False)
+        await other.cancel_order(id_)
+        found = await process.service.get(GetOrder(user_id=USER, order_id=id_), make_context())
         assert found.order.status is OrderStatus.CANCELED
         await other.kill()
 
@@ -159,11 +190,11 @@ def test_reading_sees_what_other_processes_wrote() -> None:
 
 
 def test_the_list_is_true_for_one_sequence() -> None:
-    async def story(process: Process, server: MemoryServer) -> None:
-        ids = [(await process.place(ask())).order.order_id for _ in range(3)]
-        await process.place(ask(user="bob"))
-        await process.cancel(ids[0])
-        reply = await process.service.list(ListOrders(user_id=USER), context())
+    async def story(process: OrdersProcess, server: MemoryServer) -> None:
+        ids = [(await process.place_order(place_request())).order.order_id for _ in range(3)]
+        await process.place_order(place_request(user="bob"))
+        await process.cancel_order(ids[0])
+        reply = await process.service.list(ListOrders(user_id=USER), make_context())
         assert [order.order_id for order in reply.orders] == [ids[1], ids[2], ids[0]]
         assert (reply.as_of, reply.epoch) == (server.journal.last, server.journal.epoch)
 
@@ -171,37 +202,37 @@ def test_the_list_is_true_for_one_sequence() -> None:
 
 
 def test_without_the_log_the_answer_is_unavailable_and_nothing_else() -> None:
-    async def story(process: Process, server: MemoryServer) -> None:
+    async def story(process: OrdersProcess, server: MemoryServer) -> None:
         server.stop()
         with pytest.raises(Unavailable):
-            await process.service.place(ask(), context())
+            await process.service.place(place_request(), make_context())
         with pytest.raises(Unavailable):
-            await process.service.list(ListOrders(user_id=USER), context())
+            await process.service.list(ListOrders(user_id=USER), make_context())
 
     play(story)
 
 
 async def checkpoint(server: MemoryServer, user: str = USER) -> bytes | None:
-    return await MemoryValues(server, stream="VIEWS", prefix="view").get(f"{user}.orders")
+    return await MemoryLatestValueStore(server, stream="VIEWS", prefix="view").get(f"{user}.orders")
 
 
 def test_a_users_view_is_checkpointed_after_enough_events_and_not_before() -> None:
-    async def story(_: Process, server: MemoryServer) -> None:
-        process = await Process(server).start(broker=False, projector=True)
-        for _number in range(CHECKPOINT_EVENTS - 1):
-            await process.place(ask())
+    async def story(_: OrdersProcess, server: MemoryServer) -> None:
+        process = await OrdersProcess(server).start(with_broker=False, with_projector=True)
+        for _number in range(MIN_CHECKPOINT_EVENTS - 1):
+            await process.place_order(place_request())
         await asyncio.sleep(5)
         assert await checkpoint(server) is None
-        await process.place(ask())
+        await process.place_order(place_request())
         await asyncio.sleep(5)
         first = await checkpoint(server)
         assert first is not None
-        listed = await process.service.list(ListOrders(user_id=USER), context())
-        assert len(listed.orders) == CHECKPOINT_EVENTS
-        await process.cancel(listed.orders[0].order_id)
+        listed = await process.service.list(ListOrders(user_id=USER), make_context())
+        assert len(listed.orders) == MIN_CHECKPOINT_EVENTS
+        await process.cancel_order(listed.orders[0].order_id)
         await asyncio.sleep(5)
         assert await checkpoint(server) == first
-        again = await process.service.list(ListOrders(user_id=USER), context())
+        again = await process.service.list(ListOrders(user_id=USER), make_context())
         assert again.orders[-1].status is OrderStatus.CANCELED
         await process.kill()
 
@@ -211,22 +242,22 @@ def test_a_users_view_is_checkpointed_after_enough_events_and_not_before() -> No
 def test_a_projector_counts_a_bounded_number_of_users(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tapewire.log.projector.USERS", 3)
 
-    async def story(process: Process, server: MemoryServer) -> None:
-        projector = Projector(process.log, process.views, OrdersView)
+    async def story(process: OrdersProcess, server: MemoryServer) -> None:
+        projector = ViewCheckpointer(process.log, process.views, OrdersView)
         for number in range(10):
-            await process.place(ask(user=f"u{number % 5}"))
-        for recorded in (await tally(server)).stored:
-            await projector.note(recorded)
+            await process.place_order(place_request(user=f"u{number % 5}"))
+        for recorded in (await read_log_summary(server)).events:
+            await projector.handle(recorded)
         assert len(projector._counts) == 3
 
     play(story)
 
 
 def test_canceling_what_was_filled_meanwhile_is_a_conflict() -> None:
-    async def story(process: Process, server: MemoryServer) -> None:
-        id_ = (await process.place(ask("10"))).order.order_id
-        other = Process(server)
-        fill = Fill(
+    async def story(process: OrdersProcess, server: MemoryServer) -> None:
+        id_ = (await process.place_order(place_request("10"))).order.order_id
+        other = OrdersProcess(server)
+        fill = FillOrderCommand(
             id="f",
             at=at(1),
             user=USER,
@@ -235,9 +266,9 @@ def test_canceling_what_was_filled_meanwhile_is_a_conflict() -> None:
             filled_before=Decimal(0),
         )
         await other.orders.handle(
-            Subject(USER, "orders", id_), fill, correlation="c", traceparent=None
+            EventSubject(USER, "orders", id_), fill, correlation="c", traceparent=None
         )
         cancel = CancelOrder(user_id=USER, order_id=id_)
-        assert await refused(process.service.cancel(cancel, context())) == ("conflict", None)
+        assert await refused(process.service.cancel(cancel, make_context())) == ("conflict", None)
 
     play(story)

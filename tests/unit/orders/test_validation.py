@@ -41,7 +41,7 @@ def test_quantities_that_cannot(qty: str, saying: str) -> None:
     command = place("1")
     command = msgspec.structs.replace(command, qty=Decimal(qty))
     began = time.process_time()
-    given().when(command).then_refused("invalid", "qty", saying=saying)
+    given().when(command).then_rejected("invalid", "qty", message=saying)
     assert time.process_time() - began < QUICK_SECONDS
 
 
@@ -54,26 +54,26 @@ def test_limits_that_can_be_placed(limit: str) -> None:
     "limit", ["0", "-1", "0.00001", "1000000.0001", "NaN", "Infinity", "1e999999", "1e-999999"]
 )
 def test_limits_that_cannot(limit: str) -> None:
-    given().when(place(limit=limit)).then_refused("invalid", "limitPrice")
+    given().when(place(limit=limit)).then_rejected("invalid", "limitPrice")
 
 
 def test_a_limit_order_needs_a_limit_and_a_market_order_has_none() -> None:
     without = msgspec.structs.replace(place(), type=OrderType.LIMIT)
-    given().when(without).then_refused("invalid", "limitPrice", saying="needs")
+    given().when(without).then_rejected("invalid", "limitPrice", message="needs")
     superfluous = msgspec.structs.replace(place(limit="1"), type=OrderType.MARKET)
-    given().when(superfluous).then_refused("invalid", "limitPrice", saying="no limit price")
+    given().when(superfluous).then_rejected("invalid", "limitPrice", message="no limit price")
 
 
 @pytest.mark.parametrize("text", ["", "x" * 65, "tab\t", "nul\0", "é", "line\n", "\u2028"])
 def test_texts_are_short_and_printable(text: str) -> None:
-    given().when(place(client=text)).then_refused("invalid", "clientOrderId")
-    given().when(place(symbol=text)).then_refused("invalid", "symbol")
-    given().when(place(strategy=text)).then_refused("invalid", "strategyId")
+    given().when(place(client_order_id=text)).then_rejected("invalid", "clientOrderId")
+    given().when(place(symbol=text)).then_rejected("invalid", "symbol")
+    given().when(place(strategy_id=text)).then_rejected("invalid", "strategyId")
 
 
 @pytest.mark.parametrize("text", ["x", "x" * 64, " ~!", "BRK.B"])
 def test_texts_that_can_be_placed(text: str) -> None:
-    given(place(client=text, symbol=text, strategy=text))
+    given(place(client_order_id=text, symbol=text, strategy_id=text))
 
 
 def test_an_error_repeats_only_the_beginning_of_a_long_value() -> None:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-class _Selector(selectors.SelectSelector):
+class _VirtualTimeSelector(selectors.SelectSelector):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
@@ -23,21 +23,21 @@ class _Selector(selectors.SelectSelector):
         return []
 
 
-class _Loop(asyncio.SelectorEventLoop):
+class _VirtualTimeLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
-        self._virtual = _Selector()
+        self._virtual = _VirtualTimeSelector()
         super().__init__(self._virtual)
 
     def time(self) -> float:
         return self._virtual.now
 
 
-def run(work: Coroutine[Any, Any, T], *, seconds: float = 3600) -> T:
+def run(coroutine: Coroutine[Any, Any, T], *, seconds: float = 3600) -> T:
     """Run `work` to its end; fail when it takes more than `seconds` of virtual time."""
 
     async def bounded() -> T:
         async with asyncio.timeout(seconds):
-            return await work
+            return await coroutine
 
-    with asyncio.Runner(loop_factory=_Loop) as runner:
+    with asyncio.Runner(loop_factory=_VirtualTimeLoop) as runner:
         return runner.run(bounded())

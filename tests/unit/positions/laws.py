@@ -10,7 +10,7 @@ from fractions import Fraction
 
 import msgspec
 
-from services.positions.domain import POSITIONS, State, TakeTrade
+from services.positions.domain import POSITION_DECIDER, ApplyTradeCommand, State
 from tapewire.events import (
     Position,
     PositionChanged,
@@ -24,17 +24,17 @@ from tapewire.log import Decider
 from tests.unit.positions.spec import Given, given
 
 PRICES = tuple(Fraction(price) for price in ("0", "1", "99.37", "1000000"))
-TRIFLE = Fraction(1, 10**8)
+MAX_ROUNDING_ERROR = Fraction(1, 10**8)
 """What rounding the cost of a part may move the average by, dollars a share."""
 
 
-class Account:
+class ReferenceAccount:
     """The fold in fractions: cash, shares, and the exact average of the open ones."""
 
     def __init__(self) -> None:
         self.cash = self.quantity = self.average = self.fees = Fraction(0)
 
-    def take(self, trade: TradeExecuted) -> None:
+    def apply(self, trade: TradeExecuted) -> None:
         qty, price = Fraction(trade.qty), Fraction(trade.price)
         signed = qty if trade.side is Side.BUY else -qty
         self.cash -= signed * price + Fraction(trade.fee)
@@ -49,32 +49,37 @@ class Account:
         self.quantity = after
 
 
-def broken(
-    trades: Sequence[TradeExecuted], decider: Decider[State, TakeTrade] = POSITIONS
+def find_violations(
+    trades: Sequence[TradeExecuted], decider: Decider[State, ApplyTradeCommand] = POSITION_DECIDER
 ) -> list[str]:
     """The laws that do not hold on the way through `trades`, each said once."""
-    return sorted(set(_complaints(trades, decider)))
+    return sorted(set(_iter_violations(trades, decider)))
 
 
-def _complaints(
-    trades: Sequence[TradeExecuted], decider: Decider[State, TakeTrade]
+def _iter_violations(
+    trades: Sequence[TradeExecuted], decider: Decider[State, ApplyTradeCommand]
 ) -> Iterator[str]:
-    history, account, before, gained = given(decider=decider), Account(), Decimal(0), Fraction(0)
+    history, account, before, gained = (
+        given(decider=decider),
+        ReferenceAccount(),
+        Decimal(0),
+        Fraction(0),
+    )
     for number, trade in enumerate(trades, 1):
-        events = history.take(trade)
-        account.take(trade)
-        yield from _balance(history.traded.position, account)
+        events = history.apply_trade(trade)
+        account.apply(trade)
+        yield from _check_balance(history.traded_state.position, account)
         told = [one for one in events if isinstance(one, PositionEvent)]
-        yield from _shape(told, before)
-        yield from _gain(told, gained)
-        yield from _again(history, trade, number)
-        before = history.traded.position.quantity
-        gained = Fraction(history.traded.position.realized_pnl)
-        if history.traded.trade_sequence != number:
+        yield from _check_event_types(told, before)
+        yield from _check_realized_gain(told, gained)
+        yield from _check_repeated_trade(history, trade, number)
+        before = history.traded_state.position.quantity
+        gained = Fraction(history.traded_state.position.realized_pnl)
+        if history.traded_state.trade_sequence != number:
             yield "the position does not say which trade was the last"
 
 
-def _balance(position: Position, account: Account) -> Iterator[str]:
+def _check_balance(position: Position, account: ReferenceAccount) -> Iterator[str]:
     quantity, cost = Fraction(position.quantity), Fraction(position.cost_basis)
     if quantity != account.quantity:
         yield "the quantity is not the sum of what was bought and sold"
@@ -84,7 +89,7 @@ def _balance(position: Position, account: Account) -> Iterator[str]:
         unrealized = quantity * price - cost
         if Fraction(position.realized_pnl) + unrealized != account.cash + account.quantity * price:
             yield "cash and shares are not conserved"
-    if quantity and abs(cost / quantity - account.average) > TRIFLE:
+    if quantity and abs(cost / quantity - account.average) > MAX_ROUNDING_ERROR:
         yield "the average entry is another"
     if not quantity and cost:
         yield "what is closed still cost something"
@@ -95,7 +100,7 @@ def _balance(position: Position, account: Account) -> Iterator[str]:
         yield "the entry price is not the average, rounded"
 
 
-def _shape(events: Sequence[PositionEvent], before: Decimal) -> Iterator[str]:
+def _check_event_types(events: Sequence[PositionEvent], before: Decimal) -> Iterator[str]:
     for event in events:
         after = event.position.quantity
         if isinstance(event, PositionOpened) and (before or not after):
@@ -110,7 +115,7 @@ def _shape(events: Sequence[PositionEvent], before: Decimal) -> Iterator[str]:
         yield "a trade is told by one event, or by a closing and an opening"
 
 
-def _gain(events: Sequence[PositionEvent], before: Fraction) -> Iterator[str]:
+def _check_realized_gain(events: Sequence[PositionEvent], before: Fraction) -> Iterator[str]:
     for event in events:
         after = Fraction(event.position.realized_pnl)
         if isinstance(event, PositionClosed) and after != before + Fraction(event.realized):
@@ -118,15 +123,15 @@ def _gain(events: Sequence[PositionEvent], before: Fraction) -> Iterator[str]:
         before = after
 
 
-def _again(history: Given, trade: TradeExecuted, last: int) -> Iterator[str]:
+def _check_repeated_trade(history: Given, trade: TradeExecuted, last: int) -> Iterator[str]:
     state = history.state
     for number in {1, last // 2 or 1, last}:
-        if history.take(trade, number) or history.state != state:
+        if history.apply_trade(trade, number) or history.state != state:
             yield "a trade taken twice counts twice"
             history.state = state
 
 
-def parts(trade: TradeExecuted, weights: Sequence[int]) -> list[TradeExecuted]:
+def split_trade(trade: TradeExecuted, weights: Sequence[int]) -> list[TradeExecuted]:
     """`trade` filled in parts, its fee with the first."""
     unit = Decimal("0.001")
     left, made = trade.qty, list[TradeExecuted]()

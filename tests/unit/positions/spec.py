@@ -9,7 +9,13 @@ from typing import cast
 
 import msgspec
 
-from services.positions.domain import POSITIONS, State, TakeTrade, Traded, taking
+from services.positions.domain import (
+    POSITION_DECIDER,
+    ApplyTradeCommand,
+    State,
+    TradedState,
+    build_trade_command,
+)
 from tapewire.events import Event, PositionClosed, PositionEvent, PriceUpdated, Side, TradeExecuted
 from tapewire.log import Decider
 
@@ -45,7 +51,7 @@ def sell(qty: str, price: str, fee: str = "0") -> TradeExecuted:
     return trade(Side.SELL, qty, price, fee)
 
 
-def said(event: Event) -> str:
+def describe_event(event: Event) -> str:
     """The event in a line: what happened, what is held at which average, what was gained."""
     assert isinstance(event, PositionEvent)
     position = event.position
@@ -64,47 +70,53 @@ class Given:
     """A history of trades of one user in one symbol, numbered from 1."""
 
     def __init__(
-        self, trades: tuple[TradeExecuted, ...], decider: Decider[State, TakeTrade]
+        self, trades: tuple[TradeExecuted, ...], decider: Decider[State, ApplyTradeCommand]
     ) -> None:
         self.decider = decider
-        self.state: State = decider.initial
+        self.state: State = decider.initial_state
         self.events: list[Event] = []
-        self.number = 0
+        self.trade_number = 0
         for one in trades:
-            self.take(one)
+            self.apply_trade(one)
 
-    def take(self, one: TradeExecuted, number: int | None = None) -> list[Event]:
+    def apply_trade(
+        self, trade_event: TradeExecuted, trade_number: int | None = None
+    ) -> list[Event]:
         """Take a trade; one of an earlier `number` is a repetition."""
-        self.number += number is None
-        number = number or self.number
-        numbered = msgspec.structs.replace(one, trade_id=f"t{number}", timestamp=at(number))
-        command = taking(f"e{number}", USER, number, numbered)
+        self.trade_number += trade_number is None
+        trade_number = trade_number or self.trade_number
+        numbered = msgspec.structs.replace(
+            trade_event, trade_id=f"t{trade_number}", timestamp=at(trade_number)
+        )
+        command = build_trade_command(f"e{trade_number}", USER, trade_number, numbered)
         happened = [happening.event for happening in self.decider.decide(self.state, command)]
         for event in happened:
             self.state = self.decider.evolve(self.state, event)
         self.events += happened
         return happened
 
-    def when(self, one: TradeExecuted, number: int | None = None) -> "When":
-        return When(self.take(one, number), self)
+    def when(self, trade_event: TradeExecuted, trade_number: int | None = None) -> "When":
+        return When(self.apply_trade(trade_event, trade_number), self)
 
     @property
-    def traded(self) -> Traded:
-        assert self.state != self.decider.initial, "no trade yet"
-        return cast("Traded", self.state)  # a mutated domain has a class of its own
+    def traded_state(self) -> TradedState:
+        assert self.state != self.decider.initial_state, "no trade yet"
+        return cast("TradedState", self.state)  # a mutated domain has a class of its own
 
 
 class When:
-    def __init__(self, happened: list[Event], after: Given) -> None:
-        self.happened = happened
-        self._after = after
+    def __init__(self, new_events: list[Event], history: Given) -> None:
+        self.new_events = new_events
+        self._history = history
 
     def then(self, *lines: str) -> Given:
-        assert [said(event) for event in self.happened] == [*lines]
-        return self._after
+        assert [describe_event(event) for event in self.new_events] == [*lines]
+        return self._history
 
 
-def given(*trades: TradeExecuted, decider: Decider[State, TakeTrade] = POSITIONS) -> Given:
+def given(
+    *trades: TradeExecuted, decider: Decider[State, ApplyTradeCommand] = POSITION_DECIDER
+) -> Given:
     return Given(trades, decider)
 
 

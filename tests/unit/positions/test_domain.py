@@ -4,9 +4,9 @@ from decimal import Decimal
 
 import pytest
 
-from services.positions.domain import POSITIONS, Untraded, taking
+from services.positions.domain import POSITION_DECIDER, UntradedState, build_trade_command
 from tapewire.events import CATALOGUE, CODEC, PositionEvent, Side, TradeExecuted
-from tapewire.log import Refusal, Subject
+from tapewire.log import CommandRejected, EventSubject
 from tests.unit.positions.spec import START, buy, given, sell, trade
 
 
@@ -72,13 +72,13 @@ def test_a_rebate_is_a_fee_below_zero() -> None:
 
 def test_an_average_that_no_decimal_holds_is_shown_rounded_and_loses_nothing() -> None:
     third = given(buy("1", "100"), buy("2", "100.5"))
-    assert third.traded.position.entry_price == Decimal("100.333333")
-    assert third.traded.position.cost_basis == Decimal(301)
-    third.take(sell("1", "110"))
-    third.take(sell("1", "110"))
-    third.take(sell("1", "110"))
-    assert third.traded.position.realized_pnl == 29
-    assert third.traded.position.cost_basis == 0
+    assert third.traded_state.position.entry_price == Decimal("100.333333")
+    assert third.traded_state.position.cost_basis == Decimal(301)
+    third.apply_trade(sell("1", "110"))
+    third.apply_trade(sell("1", "110"))
+    third.apply_trade(sell("1", "110"))
+    assert third.traded_state.position.realized_pnl == 29
+    assert third.traded_state.position.cost_basis == 0
 
 
 def test_a_trade_that_was_taken_before_changes_nothing() -> None:
@@ -88,9 +88,11 @@ def test_a_trade_that_was_taken_before_changes_nothing() -> None:
 
 
 def test_an_event_says_which_trade_made_it_and_belongs_to_user_and_symbol() -> None:
-    command = taking("event", "bob", 77, trade(Side.BUY, "1", "2", symbol="BRK.B", number=5))
-    [happening] = POSITIONS.decide(Untraded(), command)
-    assert happening.subject == Subject("bob", "positions", "BRK.B")
+    command = build_trade_command(
+        "event", "bob", 77, trade(Side.BUY, "1", "2", symbol="BRK.B", number=5)
+    )
+    [happening] = POSITION_DECIDER.decide(UntradedState(), command)
+    assert happening.subject == EventSubject("bob", "positions", "BRK.B")
     assert isinstance(happening.event, PositionEvent)
     assert (happening.event.trade_id, happening.event.trade_sequence) == ("t5", 77)
     assert happening.event.position.timestamp == command.trade.timestamp
@@ -98,15 +100,15 @@ def test_an_event_says_which_trade_made_it_and_belongs_to_user_and_symbol() -> N
 
 def test_the_last_event_is_the_whole_state() -> None:
     after = given(buy("10", "100", "1"), sell("15", "105"), buy("2", "99"))
-    assert POSITIONS.evolve(POSITIONS.initial, after.events[-1]) == after.state
+    assert POSITION_DECIDER.evolve(POSITION_DECIDER.initial_state, after.events[-1]) == after.state
 
 
 def test_numbers_are_in_their_plainest_digits() -> None:
-    position = given(buy("10.50", "1E+2"), buy("9.500", "100.0")).traded.position
+    position = given(buy("10.50", "1E+2"), buy("9.500", "100.0")).traded_state.position
     assert CODEC.encode(position).startswith(
         b'{"symbol":"IBM","quantity":20,"costBasis":2000,"entryPrice":100,"realizedPnl":0,"fees":0,'
     )
-    closed = given(buy("1", "5"), sell("1", "5.00")).traded.position
+    closed = given(buy("1", "5"), sell("1", "5.00")).traded_state.position
     assert str(closed.realized_pnl) == "0"
 
 
@@ -130,27 +132,29 @@ def test_numbers_are_in_their_plainest_digits() -> None:
 def test_a_trade_of_which_no_position_can_be_made_is_refused(
     path: str, qty: str, price: str, fee: str
 ) -> None:
-    with pytest.raises(Refusal) as refused:
-        taking("e", "alice", 1, buy(qty, price, fee))
+    with pytest.raises(CommandRejected) as refused:
+        build_trade_command("e", "alice", 1, buy(qty, price, fee))
     assert (refused.value.code, refused.value.path) == ("invalid", path)
     assert len(refused.value.message) < 150
 
 
 @pytest.mark.parametrize("symbol", ["", "X" * 65])
 def test_a_trade_without_a_symbol_is_refused(symbol: str) -> None:
-    with pytest.raises(Refusal) as refused:
-        taking("e", "alice", 1, trade(Side.BUY, "1", "1", symbol=symbol))
+    with pytest.raises(CommandRejected) as refused:
+        build_trade_command("e", "alice", 1, trade(Side.BUY, "1", "1", symbol=symbol))
     assert refused.value.path == "symbol"
 
 
 def test_the_largest_numbers_stay_exact() -> None:
     most, finest = "1000000000000", "0.000000000001"
     after = given(buy(most, most), buy("0.000000001", finest), sell("333333333.333333333", finest))
-    while after.traded.position.quantity:
-        after.take(sell(str(min(after.traded.position.quantity, Decimal(most))), finest))
+    while after.traded_state.position.quantity:
+        after.apply_trade(
+            sell(str(min(after.traded_state.position.quantity, Decimal(most))), finest)
+        )
     paid = Decimal(most).fma(Decimal(most), 0)
-    assert after.traded.position.cost_basis == 0
-    assert abs(after.traded.position.realized_pnl + paid) < 2
+    assert after.traded_state.position.cost_basis == 0
+    assert abs(after.traded_state.position.realized_pnl + paid) < 2
 
 
 def test_a_trade_stored_before_there_were_fees_has_none() -> None:

@@ -7,9 +7,9 @@ from fractions import Fraction
 from hypothesis import given as examples
 from hypothesis import strategies as st
 
-from services.positions.domain import POSITIONS
+from services.positions.domain import POSITION_DECIDER
 from tapewire.events import Position, Side, TradeExecuted
-from tests.unit.positions.laws import TRIFLE, broken, parts
+from tests.unit.positions.laws import MAX_ROUNDING_ERROR, find_violations, split_trade
 from tests.unit.positions.spec import given, trade
 
 
@@ -38,7 +38,7 @@ histories = st.lists(trades(), min_size=1, max_size=30)
 
 @examples(histories)
 def test_every_law_holds_after_every_trade(history: list[TradeExecuted]) -> None:
-    assert broken(history) == []
+    assert find_violations(history) == []
 
 
 @examples(histories, st.randoms())
@@ -47,7 +47,7 @@ def test_any_order_gives_the_same_quantity_fees_and_total_at_any_price(
 ) -> None:
     shuffled = [*history]
     chance.shuffle(shuffled)
-    one, other = given(*history).traded.position, given(*shuffled).traded.position
+    one, other = given(*history).traded_state.position, given(*shuffled).traded_state.position
     assert (one.quantity, one.fees) == (other.quantity, other.fees)
     assert cash(one) == cash(other)
 
@@ -56,23 +56,23 @@ def test_any_order_gives_the_same_quantity_fees_and_total_at_any_price(
 def test_any_split_of_a_fill_gives_the_same_position(
     history: list[TradeExecuted], last: TradeExecuted, weights: list[int]
 ) -> None:
-    whole = given(*history, last).traded.position
-    split = given(*history, *parts(last, weights)).traded.position
+    whole = given(*history, last).traded_state.position
+    split = given(*history, *split_trade(last, weights)).traded_state.position
     assert (whole.quantity, whole.fees) == (split.quantity, split.fees)
     assert cash(whole) == cash(split)
     moved = abs(Fraction(whole.cost_basis) - Fraction(split.cost_basis))
-    assert moved <= TRIFLE * (1 + abs(Fraction(whole.quantity)))
+    assert moved <= MAX_ROUNDING_ERROR * (1 + abs(Fraction(whole.quantity)))
 
 
 @examples(histories, histories)
 def test_a_position_that_closed_begins_anew_but_for_what_it_gained(
     first: list[TradeExecuted], then: list[TradeExecuted]
 ) -> None:
-    held = given(*first).traded.position.quantity
+    held = given(*first).traded_state.position.quantity
     closing = trade(Side.SELL if held > 0 else Side.BUY, str(abs(held)), "7") if held else None
     before = [*first, *([closing] if closing is not None else [])]
-    gained = given(*before).traded.position
-    both, alone = given(*before, *then).traded.position, given(*then).traded.position
+    gained = given(*before).traded_state.position
+    both, alone = given(*before, *then).traded_state.position, given(*then).traded_state.position
     assert (both.quantity, both.cost_basis) == (alone.quantity, alone.cost_basis)
     exact = [Fraction(one.realized_pnl) for one in (both, gained, alone)]
     assert exact[0] == exact[1] + exact[2]
@@ -81,4 +81,4 @@ def test_a_position_that_closed_begins_anew_but_for_what_it_gained(
 @examples(histories)
 def test_the_state_is_that_of_the_last_stored_event(history: list[TradeExecuted]) -> None:
     after = given(*history)
-    assert POSITIONS.evolve(POSITIONS.initial, after.events[-1]) == after.state
+    assert POSITION_DECIDER.evolve(POSITION_DECIDER.initial_state, after.events[-1]) == after.state

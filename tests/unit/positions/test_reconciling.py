@@ -7,63 +7,72 @@ import msgspec
 import pytest
 
 from services.positions.domain import DOMAIN
-from services.positions.ledger import Ledger
+from services.positions.ledger import PositionRepository
 from services.positions.proof import reconcile
 from tapewire.events import PositionChanged, PositionClosed, PositionEvent, Side
-from tapewire.log import Draft, EventLog, Meta, Recorded, Refusal, Subject
-from tapewire.log.memory import MemoryLog, MemoryServer
-from tapewire.log.port import LONG_PAGE_EVENTS
+from tapewire.log import (
+    CommandRejected,
+    EventDraft,
+    EventLog,
+    EventMetadata,
+    EventSubject,
+    RecordedEvent,
+)
+from tapewire.log.memory import MemoryEventLog, MemoryServer
+from tapewire.log.port import CATCH_UP_PAGE_EVENTS
 from tapewire.runtime.contracts.positions import (
-    MOST_DIFFERENCES,
+    MAX_LISTED_DIFFERENCES,
     Difference,
     DifferenceKind,
     ReconcileReply,
 )
 from tests.unit.orders import virtual
-from tests.unit.positions.house import Trader, stored
+from tests.unit.positions.house import TradeProducer, read_all_events
 from tests.unit.positions.spec import trade
 
-Story = Callable[[MemoryServer, Trader], Awaitable[None]]
-Change = Callable[[list[Draft]], list[Draft]]
+Story = Callable[[MemoryServer, TradeProducer], Awaitable[None]]
+Change = Callable[[list[EventDraft]], list[EventDraft]]
 
 
 def play(story: Story) -> None:
     async def work() -> None:
         server = MemoryServer()
-        await story(server, Trader(server))
+        await story(server, TradeProducer(server))
 
     virtual.run(work())
 
 
-class Wrong(MemoryLog):
+class Wrong(MemoryEventLog):
     """Stores something else than it is given: what a service with a mistake would have stored."""
 
     def __init__(self, server: MemoryServer, change: Change) -> None:
         super().__init__(server)
         self._change = change
 
-    async def append(self, drafts: Sequence[Draft]) -> int:
+    async def append(self, drafts: Sequence[EventDraft]) -> int:
         changed = self._change([*drafts])
-        bare = [msgspec.structs.replace(draft, expect=None) for draft in changed]
+        bare = [msgspec.structs.replace(draft, expected_sequence=None) for draft in changed]
         return await super().append(bare)
 
 
 async def take(server: MemoryServer, log: EventLog | None = None) -> None:
     """Take all trades as one page."""
-    await Ledger(log or MemoryLog(server)).take(await stored(server, "ev.*.trades.>"))
+    await PositionRepository(log or MemoryEventLog(server)).apply_trades(
+        await read_all_events(server, "ev.*.trades.>")
+    )
 
 
 async def wrong(change: Change) -> ReconcileReply:
     """Four trades of alice and one of bob, taken with a mistake."""
     server = MemoryServer()
-    trader = Trader(server)
-    await trader.trade(Side.BUY, "10", "100")
-    await trader.trade(Side.BUY, "5", "101", "0.5")
-    await trader.trade(Side.SELL, "20", "105")
-    await trader.trade(Side.BUY, "1", "50", user="bob", symbol="SPY")
-    await trader.trade(Side.BUY, "1", "104")
+    trader = TradeProducer(server)
+    await trader.append_trade(Side.BUY, "10", "100")
+    await trader.append_trade(Side.BUY, "5", "101", "0.5")
+    await trader.append_trade(Side.SELL, "20", "105")
+    await trader.append_trade(Side.BUY, "1", "50", user="bob", symbol="SPY")
+    await trader.append_trade(Side.BUY, "1", "104")
     await take(server, Wrong(server, change))
-    return await reconcile(MemoryLog(server))
+    return await reconcile(MemoryEventLog(server))
 
 
 def found(change: Change) -> Difference:
@@ -81,7 +90,7 @@ def without(number: int) -> Change:
 
 
 def replaced(number: int, with_: Callable[[PositionEvent], PositionEvent]) -> Change:
-    def change(drafts: list[Draft]) -> list[Draft]:
+    def change(drafts: list[EventDraft]) -> list[EventDraft]:
         event = drafts[number].event
         assert isinstance(event, PositionEvent)
         drafts[number] = msgspec.structs.replace(drafts[number], event=with_(event))
@@ -124,8 +133,8 @@ def test_a_position_that_was_never_told_of_is_missed() -> None:
 
 
 def test_an_event_that_is_there_twice_is_unexpected_the_second_time() -> None:
-    def twice(drafts: list[Draft]) -> list[Draft]:
-        meta = Meta(id="again", correlation="c")
+    def twice(drafts: list[EventDraft]) -> list[EventDraft]:
+        meta = EventMetadata(id="again", correlation="c")
         return [*drafts[:2], msgspec.structs.replace(drafts[1], meta=meta), *drafts[2:]]
 
     difference = found(twice)
@@ -139,8 +148,8 @@ def test_an_event_without_a_trade_is_unexpected() -> None:
             *drafts,
             msgspec.structs.replace(
                 drafts[0],
-                subject=Subject("carol", DOMAIN, "IBM"),
-                meta=Meta(id="made up", correlation="c"),
+                subject=EventSubject("carol", DOMAIN, "IBM"),
+                meta=EventMetadata(id="made up", correlation="c"),
             ),
         ]
     )
@@ -190,7 +199,7 @@ def test_an_event_of_another_kind_is_different() -> None:
 
 
 def test_of_each_position_only_the_first_departure_is_told() -> None:
-    def worse(drafts: list[Draft]) -> list[Draft]:
+    def worse(drafts: list[EventDraft]) -> list[EventDraft]:
         return without(0)(without(1)(drafts))
 
     difference = found(worse)
@@ -198,14 +207,14 @@ def test_of_each_position_only_the_first_departure_is_told() -> None:
 
 
 def test_trades_that_are_too_new_are_pending() -> None:
-    async def story(server: MemoryServer, trader: Trader) -> None:
-        await trader.trade(Side.BUY, "10", "100")
-        nothing_yet = await reconcile(MemoryLog(server))
+    async def story(server: MemoryServer, trader: TradeProducer) -> None:
+        await trader.append_trade(Side.BUY, "10", "100")
+        nothing_yet = await reconcile(MemoryEventLog(server))
         assert (nothing_yet.pending, nothing_yet.differing) == (1, 0)
         await take(server)
-        await trader.trade(Side.BUY, "10", "100")
-        await trader.trade(Side.BUY, "10", "100", user="bob")
-        reply = await reconcile(MemoryLog(server))
+        await trader.append_trade(Side.BUY, "10", "100")
+        await trader.append_trade(Side.BUY, "10", "100", user="bob")
+        reply = await reconcile(MemoryEventLog(server))
         assert (reply.differing, reply.pending, reply.trades) == (0, 2, 3)
 
     play(story)
@@ -214,69 +223,69 @@ def test_trades_that_are_too_new_are_pending() -> None:
 def test_a_trade_that_was_passed_over_for_one_user_is_missing_and_not_pending() -> None:
     """Trades are taken in order, so a later one of anybody proves that this one was passed."""
 
-    async def story(server: MemoryServer, trader: Trader) -> None:
-        await trader.trade(Side.BUY, "10", "100", user="bob")
-        await trader.trade(Side.BUY, "10", "100")
+    async def story(server: MemoryServer, trader: TradeProducer) -> None:
+        await trader.append_trade(Side.BUY, "10", "100", user="bob")
+        await trader.append_trade(Side.BUY, "10", "100")
         await take(server, Wrong(server, without(0)))
         for user in (None, "bob"):
-            reply = await reconcile(MemoryLog(server), user)
+            reply = await reconcile(MemoryEventLog(server), user)
             assert [one.kind for one in reply.differences] == [DifferenceKind.MISSING]
 
     play(story)
 
 
 def test_of_one_user_only_his_are_read() -> None:
-    async def story(server: MemoryServer, trader: Trader) -> None:
+    async def story(server: MemoryServer, trader: TradeProducer) -> None:
         for _ in range(100):
-            await trader.any()
+            await trader.append_random_trade()
         await take(server)
-        every = await reconcile(MemoryLog(server))
-        ones = [await reconcile(MemoryLog(server), f"u{number}") for number in range(3)]
+        every = await reconcile(MemoryEventLog(server))
+        ones = [await reconcile(MemoryEventLog(server), f"u{number}") for number in range(3)]
         assert sum(one.trades for one in ones) == every.trades == 100
         assert sum(one.positions for one in ones) == every.positions
         assert [one.differing for one in ones] == [0, 0, 0]
-        assert (await reconcile(MemoryLog(server), "nobody")).trades == 0
+        assert (await reconcile(MemoryEventLog(server), "nobody")).trades == 0
 
     play(story)
 
 
 def test_what_cannot_be_used_is_counted() -> None:
-    async def story(server: MemoryServer, trader: Trader) -> None:
-        await trader.append("alice", trade(Side.BUY, "0", "1", number=8), "none")
-        await trader.trade(Side.BUY, "10", "100")
+    async def story(server: MemoryServer, trader: TradeProducer) -> None:
+        await trader.append_event("alice", trade(Side.BUY, "0", "1", number=8), "none")
+        await trader.append_trade(Side.BUY, "10", "100")
         await take(server)
-        reply = await reconcile(MemoryLog(server))
+        reply = await reconcile(MemoryEventLog(server))
         assert (reply.unusable, reply.differing, reply.trades) == (1, 0, 2)
 
     play(story)
 
 
 def test_the_list_of_differences_ends_and_the_count_does_not() -> None:
-    async def story(server: MemoryServer, trader: Trader) -> None:
-        for number in range(MOST_DIFFERENCES + 20):
-            await trader.trade(Side.BUY, "1", "1", user=f"u{number}")
+    async def story(server: MemoryServer, trader: TradeProducer) -> None:
+        for number in range(MAX_LISTED_DIFFERENCES + 20):
+            await trader.append_trade(Side.BUY, "1", "1", user=f"u{number}")
         await take(server, Wrong(server, lambda drafts: drafts[-1:]))
-        reply = await reconcile(MemoryLog(server))
-        assert len(reply.differences) == MOST_DIFFERENCES
-        assert reply.differing == MOST_DIFFERENCES + 19
+        reply = await reconcile(MemoryEventLog(server))
+        assert len(reply.differences) == MAX_LISTED_DIFFERENCES
+        assert reply.differing == MAX_LISTED_DIFFERENCES + 19
 
     play(story)
 
 
 def test_of_a_trimmed_log_nothing_can_be_proved() -> None:
-    async def story(server: MemoryServer, trader: Trader) -> None:
-        await trader.trade(Side.BUY, "10", "100")
+    async def story(server: MemoryServer, trader: TradeProducer) -> None:
+        await trader.append_trade(Side.BUY, "10", "100")
         await take(server)
         server.trim(1)
-        with pytest.raises(Refusal) as refused:
-            await reconcile(MemoryLog(server))
+        with pytest.raises(CommandRejected) as refused:
+            await reconcile(MemoryEventLog(server))
         assert refused.value.code == "conflict"
 
     play(story)
 
 
 def test_thousands_of_trades_are_read_in_pages() -> None:
-    class Counting(MemoryLog):
+    class Counting(MemoryEventLog):
         most = 0
 
         async def page(self, *args: object, **kwargs: object) -> object:  # type: ignore[override]
@@ -284,16 +293,16 @@ def test_thousands_of_trades_are_read_in_pages() -> None:
             self.most = max(self.most, len(page.events))
             return page
 
-    async def story(server: MemoryServer, trader: Trader) -> None:
+    async def story(server: MemoryServer, trader: TradeProducer) -> None:
         for _ in range(3000):
-            await trader.any()
-        trades: list[Recorded] = await stored(server, "ev.*.trades.>")
-        ledger = Ledger(MemoryLog(server))
+            await trader.append_random_trade()
+        trades: list[RecordedEvent] = await read_all_events(server, "ev.*.trades.>")
+        ledger = PositionRepository(MemoryEventLog(server))
         for start in range(0, len(trades), 256):
-            await ledger.take(trades[start : start + 256])
+            await ledger.apply_trades(trades[start : start + 256])
         log = Counting(server)
         reply = await reconcile(log)  # type: ignore[arg-type]
         assert (reply.trades, reply.differing) == (3000, 0)
-        assert log.most <= LONG_PAGE_EVENTS < reply.trades
+        assert log.most <= CATCH_UP_PAGE_EVENTS < reply.trades
 
     play(story)

@@ -9,23 +9,29 @@ import pytest
 
 from tapewire.events import CODEC, Side
 from tapewire.log import Unavailable
-from tapewire.log.memory import MemoryServer, MemoryValues
-from tapewire.log.projector import CHECKPOINT_EVENTS
-from tapewire.runtime.contracts.positions import ListPositions, PositionsReply, Reconcile
+from tapewire.log.memory import MemoryLatestValueStore, MemoryServer
+from tapewire.log.projector import MIN_CHECKPOINT_EVENTS
+from tapewire.runtime.contracts.positions import ListPositions, PositionsReply, ReconcilePositions
 from tests.unit.orders import virtual
-from tests.unit.positions.house import CONTEXT, Process, Trader, settled, show
+from tests.unit.positions.house import (
+    CONTEXT,
+    PositionsProcess,
+    TradeProducer,
+    publish_quote,
+    wait_until_consistent,
+)
 
-Story = Callable[[MemoryServer, Trader, Process], Awaitable[None]]
+Story = Callable[[MemoryServer, TradeProducer, PositionsProcess], Awaitable[None]]
 
 
 def play(story: Story) -> None:
     async def work() -> None:
         server = MemoryServer()
-        await show(server, "105")
-        process = await Process(server).start(projector=True)
+        await publish_quote(server, "105")
+        process = await PositionsProcess(server).start(with_projector=True)
         await asyncio.sleep(5)
-        await story(server, Trader(server), process)
-        process.check()
+        await story(server, TradeProducer(server), process)
+        process.raise_task_errors()
         await process.kill()
 
     virtual.run(work())
@@ -35,17 +41,17 @@ def numbers(*values: Decimal | None) -> str:
     return " ".join(str(value) for value in values)
 
 
-async def listed(process: Process, user: str = "alice") -> PositionsReply:
+async def listed(process: PositionsProcess, user: str = "alice") -> PositionsReply:
     return await process.service.list(ListPositions(user_id=user), CONTEXT)
 
 
 def test_the_list_has_every_position_at_the_newest_price_and_totals() -> None:
-    async def story(server: MemoryServer, trader: Trader, process: Process) -> None:
-        await show(server, "50", "SPY")
-        await trader.trade(Side.BUY, "10", "100", "1")
-        await trader.trade(Side.SELL, "4", "60", symbol="SPY")
-        await trader.trade(Side.BUY, "1", "1", user="bob")
-        await settled(server)
+    async def story(server: MemoryServer, trader: TradeProducer, process: PositionsProcess) -> None:
+        await publish_quote(server, "50", "SPY")
+        await trader.append_trade(Side.BUY, "10", "100", "1")
+        await trader.append_trade(Side.SELL, "4", "60", symbol="SPY")
+        await trader.append_trade(Side.BUY, "1", "1", user="bob")
+        await wait_until_consistent(server)
         reply = await listed(process)
         assert [
             (one.symbol, numbers(one.quantity, one.current_price, one.value, one.unrealized_pnl))
@@ -58,10 +64,10 @@ def test_the_list_has_every_position_at_the_newest_price_and_totals() -> None:
 
 
 def test_a_closed_position_is_listed_with_what_it_gained() -> None:
-    async def story(server: MemoryServer, trader: Trader, process: Process) -> None:
-        await trader.trade(Side.BUY, "10", "100")
-        await trader.trade(Side.SELL, "10", "103")
-        await settled(server)
+    async def story(server: MemoryServer, trader: TradeProducer, process: PositionsProcess) -> None:
+        await trader.append_trade(Side.BUY, "10", "100")
+        await trader.append_trade(Side.SELL, "10", "103")
+        await wait_until_consistent(server)
         [one] = (await listed(process)).positions
         assert numbers(one.quantity, one.entry_price, one.value, one.realized_pnl) == "0 None 0 30"
 
@@ -69,10 +75,10 @@ def test_a_closed_position_is_listed_with_what_it_gained() -> None:
 
 
 def test_without_a_price_a_position_counts_as_what_was_paid() -> None:
-    async def story(server: MemoryServer, trader: Trader, process: Process) -> None:
-        await trader.trade(Side.BUY, "10", "100", symbol="NEW")
-        await trader.trade(Side.BUY, "1", "100")
-        await settled(server)
+    async def story(server: MemoryServer, trader: TradeProducer, process: PositionsProcess) -> None:
+        await trader.append_trade(Side.BUY, "10", "100", symbol="NEW")
+        await trader.append_trade(Side.BUY, "1", "100")
+        await wait_until_consistent(server)
         reply = await listed(process)
         new = reply.positions[0]
         assert numbers(new.current_price, new.value, new.unrealized_pnl) == "None None None"
@@ -82,7 +88,7 @@ def test_without_a_price_a_position_counts_as_what_was_paid() -> None:
 
 
 def test_who_never_traded_has_no_positions() -> None:
-    async def story(_: MemoryServer, __: Trader, process: Process) -> None:
+    async def story(_: MemoryServer, __: TradeProducer, process: PositionsProcess) -> None:
         reply = await listed(process, "nobody")
         assert reply.positions == []
         assert numbers(reply.total_value, reply.realized_pnl) == "0 0"
@@ -91,9 +97,9 @@ def test_who_never_traded_has_no_positions() -> None:
 
 
 def test_names_are_those_of_the_browsers_protocol() -> None:
-    async def story(server: MemoryServer, trader: Trader, process: Process) -> None:
-        await trader.trade(Side.BUY, "10", "100")
-        await settled(server)
+    async def story(server: MemoryServer, trader: TradeProducer, process: PositionsProcess) -> None:
+        await trader.append_trade(Side.BUY, "10", "100")
+        await wait_until_consistent(server)
         reply = msgspec.json.decode(CODEC.encode(await listed(process)))
         fields = {"symbol", "quantity", "entryPrice", "currentPrice", "unrealizedPnL"}
         assert fields | {"realizedPnL"} <= set(reply["positions"][0])
@@ -103,44 +109,44 @@ def test_names_are_those_of_the_browsers_protocol() -> None:
 
 
 def test_any_process_answers_and_checkpoints_change_nothing() -> None:
-    async def story(server: MemoryServer, trader: Trader, process: Process) -> None:
-        for _ in range(CHECKPOINT_EVENTS + 10):
-            await trader.trade(Side.BUY, "1", "100")
-        await settled(server)
+    async def story(server: MemoryServer, trader: TradeProducer, process: PositionsProcess) -> None:
+        for _ in range(MIN_CHECKPOINT_EVENTS + 10):
+            await trader.append_trade(Side.BUY, "1", "100")
+        await wait_until_consistent(server)
         await asyncio.sleep(5)
-        views = MemoryValues(server, stream="VIEWS", prefix="view")
+        views = MemoryLatestValueStore(server, stream="VIEWS", prefix="view")
         assert await views.get("alice.positions") is not None
-        await trader.trade(Side.SELL, "100", "110")
-        await settled(server)
-        standby = await Process(server).start(leads=False)
+        await trader.append_trade(Side.SELL, "100", "110")
+        await wait_until_consistent(server)
+        standby = await PositionsProcess(server).start(holds_lease=False)
         assert await listed(standby) == await listed(process)
         [one] = (await listed(standby)).positions
-        assert one.quantity == Decimal(CHECKPOINT_EVENTS + 10 - 100)
+        assert one.quantity == Decimal(MIN_CHECKPOINT_EVENTS + 10 - 100)
         await standby.kill()
 
     play(story)
 
 
 def test_reconciling_by_request() -> None:
-    async def story(server: MemoryServer, trader: Trader, process: Process) -> None:
+    async def story(server: MemoryServer, trader: TradeProducer, process: PositionsProcess) -> None:
         for _ in range(20):
-            await trader.any()
-        await settled(server)
-        reply = await process.service.reconcile(Reconcile(), CONTEXT)
+            await trader.append_random_trade()
+        await wait_until_consistent(server)
+        reply = await process.service.reconcile(ReconcilePositions(), CONTEXT)
         assert (reply.trades, reply.differing, reply.pending) == (20, 0, 0)
-        one = await process.service.reconcile(Reconcile(user_id="u1"), CONTEXT)
+        one = await process.service.reconcile(ReconcilePositions(user_id="u1"), CONTEXT)
         assert 0 < one.trades < 20
 
     play(story)
 
 
 def test_without_the_log_the_answer_is_unavailable_and_nothing_else() -> None:
-    async def story(server: MemoryServer, _: Trader, process: Process) -> None:
+    async def story(server: MemoryServer, _: TradeProducer, process: PositionsProcess) -> None:
         server.stop()
         with pytest.raises(Unavailable):
             await listed(process)
         with pytest.raises(Unavailable):
-            await process.service.reconcile(Reconcile(), CONTEXT)
+            await process.service.reconcile(ReconcilePositions(), CONTEXT)
         server.start()
 
     play(story)

@@ -12,15 +12,23 @@ import pytest
 
 from services.positions.proof import reconcile
 from tapewire.events import PositionEvent, TradeExecuted
-from tapewire.log import Recorded
-from tapewire.log.memory import Faults, MemoryLog, MemoryServer
+from tapewire.log import RecordedEvent
+from tapewire.log.memory import Faults, MemoryEventLog, MemoryServer
 from tests.unit.orders import virtual
-from tests.unit.positions.house import Process, Trader, fold, patiently, settled, show, told
+from tests.unit.positions.house import (
+    PositionsProcess,
+    TradeProducer,
+    fold_trades,
+    last_positions,
+    publish_quote,
+    retry_until_available,
+    wait_until_consistent,
+)
 
 TRADES = 150
 
 
-def once(events: list[Recorded]) -> None:
+def once(events: list[RecordedEvent]) -> None:
     """No trade counts twice, and events stand in the order of their trades."""
     found = [one.event for one in events if isinstance(one.event, PositionEvent)]
     assert max(Counter((one.trade_sequence, type(one)) for one in found).values()) == 1
@@ -30,25 +38,25 @@ def once(events: list[Recorded]) -> None:
 
 async def bad_day(seed: int, *, leaders: int) -> None:
     chance, server = random.Random(seed), MemoryServer()
-    trader = Trader(server, seed)
+    trader = TradeProducer(server, seed)
     faults = (Faults.rough(seed * 1000 + number) for number in range(1000))
-    processes = [await Process(server, next(faults)).start() for _ in range(leaders)]
+    processes = [await PositionsProcess(server, next(faults)).start() for _ in range(leaders)]
     for _ in range(TRADES):
-        await trader.any()
-        await show(server, str(chance.randrange(90, 110)), "S.1")
+        await trader.append_random_trade()
+        await publish_quote(server, str(chance.randrange(90, 110)), "S.1")
         await asyncio.sleep(chance.choice([0, 0, 0.05, 0.3]))
         if chance.random() < 0.1:
             victim = processes.pop(chance.randrange(leaders))
             await victim.kill()
-            processes.append(await Process(server, next(faults)).start())
-    events = await settled(server)
+            processes.append(await PositionsProcess(server, next(faults)).start())
+    events = await wait_until_consistent(server)
     assert sum(isinstance(one.event, TradeExecuted) for one in events) == TRADES
-    assert told(events) == fold(events)
+    assert last_positions(events) == fold_trades(events)
     once(events)
-    proof = await patiently(lambda: reconcile(MemoryLog(server)))
+    proof = await retry_until_available(lambda: reconcile(MemoryEventLog(server)))
     assert (proof.differing, proof.pending, proof.trades) == (0, 0, TRADES)
     for process in processes:
-        process.check()
+        process.raise_task_errors()
         await process.kill()
 
 
@@ -65,18 +73,18 @@ def test_two_that_both_believe_to_hold_the_lease_do_no_harm(seed: int) -> None:
 def test_a_long_outage_is_outlived() -> None:
     async def story() -> None:
         server = MemoryServer()
-        trader = Trader(server)
-        process = await Process(server).start()
-        await trader.any()
-        await settled(server)
+        trader = TradeProducer(server)
+        process = await PositionsProcess(server).start()
+        await trader.append_random_trade()
+        await wait_until_consistent(server)
         server.stop()
         await asyncio.sleep(600)
-        process.check()
+        process.raise_task_errors()
         server.start()
         for _ in range(20):
-            await trader.any()
-        once(await settled(server))
-        process.check()
+            await trader.append_random_trade()
+        once(await wait_until_consistent(server))
+        process.raise_task_errors()
         await process.kill()
 
     virtual.run(story())
@@ -85,21 +93,21 @@ def test_a_long_outage_is_outlived() -> None:
 def test_the_next_one_begins_at_the_checkpoint_and_takes_the_rest() -> None:
     async def story() -> None:
         server = MemoryServer()
-        trader = Trader(server)
-        first = await Process(server).start()
+        trader = TradeProducer(server)
+        first = await PositionsProcess(server).start()
         for _ in range(100):
-            await trader.any()
-        await settled(server)
+            await trader.append_random_trade()
+        await wait_until_consistent(server)
         await asyncio.sleep(5)
-        await trader.any()
-        await settled(server)
+        await trader.append_random_trade()
+        await wait_until_consistent(server)
         await first.kill()
         for _ in range(100):
-            await trader.any()
-        second = await Process(server).start()
-        events = await settled(server)
+            await trader.append_random_trade()
+        second = await PositionsProcess(server).start()
+        events = await wait_until_consistent(server)
         once(events)
-        second.check()
+        second.raise_task_errors()
         await second.kill()
 
     virtual.run(story())

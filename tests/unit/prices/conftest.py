@@ -8,43 +8,43 @@ import pytest
 import structlog
 from structlog.testing import LogCapture
 
-from services.prices.domain import BadLine, Tick
+from services.prices.domain import MalformedLine, Tick
 
 
-class Time:
+class ManualClock:
     """A clock that stands still but for those who sleep on it."""
 
     def __init__(self) -> None:
         self.now = 0.0
-        self.slept: list[float] = []
+        self.sleeps: list[float] = []
 
     def __call__(self) -> float:
         return self.now
 
     async def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
+        self.sleeps.append(seconds)
         self.now += seconds
         await asyncio.sleep(0)
 
 
-class Days:
+class ScriptedDays:
     """A source of given days; the last one comes again and again."""
 
     name = "days"
 
-    def __init__(self, *days: Sequence[Tick | BadLine]) -> None:
+    def __init__(self, *days: Sequence[Tick | MalformedLine]) -> None:
         self._days = list(days)
-        self.begun = 0
+        self.days_started = 0
 
-    def day(self) -> Iterator[Tick | BadLine]:
-        items = self._days[min(self.begun, len(self._days) - 1)]
-        self.begun += 1
+    def read_day(self) -> Iterator[Tick | MalformedLine]:
+        items = self._days[min(self.days_started, len(self._days) - 1)]
+        self.days_started += 1
         return iter(items)
 
 
 @pytest.fixture
-def time() -> Time:
-    return Time()
+def time() -> ManualClock:
+    return ManualClock()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from functools import reduce
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.prices.domain import Book, Tick, fold, quote
+from services.prices.domain import Tick, TopOfBook, apply_tick, build_price_updated
 from tapewire.events import PriceUpdated
 
 AT = datetime(2024, 5, 6, 13, 30, tzinfo=UTC)
@@ -17,12 +17,12 @@ def tick(**values: str) -> Tick:
     return Tick(ms=0, symbol="IBM", **{name: Decimal(text) for name, text in values.items()})
 
 
-def folded(*ticks: Tick) -> Book:
-    return reduce(fold, ticks, Book(symbol="IBM"))
+def folded(*ticks: Tick) -> TopOfBook:
+    return reduce(apply_tick, ticks, TopOfBook(symbol="IBM"))
 
 
 def quoted(*ticks: Tick) -> PriceUpdated:
-    published = quote(folded(*ticks), AT)
+    published = build_price_updated(folded(*ticks), AT)
     assert published is not None
     return published
 
@@ -47,11 +47,11 @@ def test_both_sides_and_a_trade_make_a_full_quote() -> None:
 
 
 def test_nothing_is_published_before_both_sides_are_known() -> None:
-    assert quote(folded(), AT) is None
-    assert quote(folded(BID), AT) is None
-    assert quote(folded(ASK), AT) is None
-    assert quote(folded(tick(last="182", last_size="5")), AT) is None
-    assert quote(folded(BID, tick(last="182", last_size="5")), AT) is None
+    assert build_price_updated(folded(), AT) is None
+    assert build_price_updated(folded(BID), AT) is None
+    assert build_price_updated(folded(ASK), AT) is None
+    assert build_price_updated(folded(tick(last="182", last_size="5")), AT) is None
+    assert build_price_updated(folded(BID, tick(last="182", last_size="5")), AT) is None
 
 
 def test_what_trades_before_that_counts_for_volume_and_first_price() -> None:
@@ -70,7 +70,7 @@ def test_before_any_trade_the_price_is_the_middle_of_the_quote() -> None:
 
 def test_the_first_price_stays_when_trading_begins() -> None:
     """The change does not jump to another base with the first trade."""
-    assert folded(BID, ASK, tick(last="190", last_size="1")).first == Decimal("181.955")
+    assert folded(BID, ASK, tick(last="190", last_size="1")).opening_price == Decimal("181.955")
 
 
 def test_a_side_that_is_not_told_stays_as_it_was() -> None:
@@ -113,9 +113,9 @@ def test_volume_is_exactly_what_was_traded_and_every_quote_is_whole(ticks: list[
     """Whatever the numbers: those that the parser lets through cannot overflow the arithmetic."""
     book = folded(*ticks)
     assert book.volume == sum((t.last_size for t in ticks if t.last_size is not None), Decimal(0))
-    published = quote(book, AT)
+    published = build_price_updated(book, AT)
     sides = any(t.bid is not None for t in ticks) and any(t.ask is not None for t in ticks)
     assert (published is not None) == sides
     if published is not None:
         assert published.change_percent.as_tuple().exponent == -4
-        assert published.change == published.price - (book.first or 0)
+        assert published.change == published.price - (book.opening_price or 0)

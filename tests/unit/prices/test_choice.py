@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.prices.feed import chosen, stepped
+from services.prices.feed import create_replay_feed, create_stepped_source
 from tapewire.runtime import BadSetting, Settings
 
 HEADER = "ms,symbol,bid,bid_size,ask,ask_size,last,last_size\n"
@@ -19,8 +19,8 @@ def recording(tmp_path: Path) -> Path:
 
 
 async def symbols_of(settings: Settings, logger: Any, beats: int) -> list[str]:
-    feed, seen = chosen(settings, logger), []
-    async for beat in feed.beats():
+    feed, seen = create_replay_feed(settings, logger), []
+    async for beat in feed.stream_batches():
         seen += [tick.symbol for tick in beat.ticks]
         if (beats := beats - 1) == 0:
             await feed.close()
@@ -29,7 +29,7 @@ async def symbols_of(settings: Settings, logger: Any, beats: int) -> list[str]:
 
 async def test_none_named_is_the_random_walk_with_its_seed(logger: Any) -> None:
     settings = Settings(feed_seed=42)
-    assert chosen(settings, logger).progress().name == "random walk, seed 42"
+    assert create_replay_feed(settings, logger).progress().name == "random walk, seed 42"
     assert "BRK.B" in await symbols_of(settings, logger, 1)
 
 
@@ -59,11 +59,11 @@ async def test_symbols_restrict_those_of_the_file(recording: Path, logger: Any) 
 )
 def test_what_cannot_be_played_is_a_bad_setting(settings: Settings, why: str, logger: Any) -> None:
     with pytest.raises(BadSetting, match=why):
-        chosen(settings, logger)
+        create_replay_feed(settings, logger)
 
 
 def test_what_is_stepped_is_the_file_named(recording: Path) -> None:
-    assert len(list(stepped(Settings(feed=str(recording))).day())) == 3
+    assert len(list(create_stepped_source(Settings(feed=str(recording))).read_day())) == 3
 
 
 @pytest.mark.parametrize(
@@ -71,4 +71,4 @@ def test_what_is_stepped_is_the_file_named(recording: Path) -> None:
 )
 def test_what_cannot_be_stepped_is_a_bad_setting(feed: str, why: str) -> None:
     with pytest.raises(BadSetting, match=why):
-        stepped(Settings(feed=feed))
+        create_stepped_source(Settings(feed=feed))

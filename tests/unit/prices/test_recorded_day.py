@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from services.prices.domain import Book, Tick, fold, quote
-from services.prices.feed import Recording, Replay
-from tests.unit.prices.conftest import Time
+from services.prices.domain import Tick, TopOfBook, apply_tick, build_price_updated
+from services.prices.feed import RecordingFile, ReplayFeed
+from tests.unit.prices.conftest import ManualClock
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
 SECONDS = DATA / "us-equities-2013-10-07-seconds.csv.gz"
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def ticks(path: Path) -> Iterator[Tick]:
-    for item in Recording(path).day():
+    for item in RecordingFile(path).read_day():
         assert isinstance(item, Tick), str(item)
         yield item
 
@@ -45,21 +45,25 @@ def ticks(path: Path) -> Iterator[Tick]:
 def test_every_row_counts_and_volume_is_the_sum_of_all_trades(
     path: Path, rows: int, volumes: dict[str, int]
 ) -> None:
-    books: dict[str, Book] = {}
+    books: dict[str, TopOfBook] = {}
     traded: dict[str, Decimal] = defaultdict(Decimal)
     count = 0
     for count, tick in enumerate(ticks(path), start=1):  # noqa: B007
-        books[tick.symbol] = fold(books.get(tick.symbol) or Book(symbol=tick.symbol), tick)
+        books[tick.symbol] = apply_tick(
+            books.get(tick.symbol) or TopOfBook(symbol=tick.symbol), tick
+        )
         traded[tick.symbol] += tick.last_size or 0
     assert count == rows
     assert {symbol: book.volume for symbol, book in books.items()} == traded == volumes
 
 
 def test_the_day_ends_with_the_closing_quotes() -> None:
-    books: dict[str, Book] = {}
+    books: dict[str, TopOfBook] = {}
     for tick in ticks(SECONDS):
-        books[tick.symbol] = fold(books.get(tick.symbol) or Book(symbol=tick.symbol), tick)
-    ibm = quote(books["IBM"], AT)
+        books[tick.symbol] = apply_tick(
+            books.get(tick.symbol) or TopOfBook(symbol=tick.symbol), tick
+        )
+    ibm = build_price_updated(books["IBM"], AT)
     assert ibm is not None
     assert (ibm.bid, ibm.bid_size) == (Decimal("182.00"), Decimal(5900))
     assert (ibm.ask, ibm.ask_size) == (Decimal("182.01"), Decimal(5400))
@@ -69,13 +73,13 @@ def test_the_day_ends_with_the_closing_quotes() -> None:
 
 @pytest.mark.parametrize("speed", [20, 1000, 1e6])
 async def test_replayed_the_day_takes_its_time_divided_by_the_speed(
-    speed: float, time: Time, logger: Any
+    speed: float, time: ManualClock, logger: Any
 ) -> None:
-    feed = Replay(
-        Recording(SECONDS), logger=logger, speed=speed, end="stop", clock=time, sleep=time.sleep
+    feed = ReplayFeed(
+        RecordingFile(SECONDS), logger=logger, speed=speed, end="stop", clock=time, sleep=time.sleep
     )
     played = 0
-    async for beat in feed.beats():
+    async for beat in feed.stream_batches():
         played += len(beat.ticks)
     progress = feed.progress()
     assert (played, progress.rows, progress.malformed) == (74_154, 74_154, 0)
@@ -83,9 +87,9 @@ async def test_replayed_the_day_takes_its_time_divided_by_the_speed(
     assert time.now == pytest.approx((57_599_000 - 34_200_000) / 1000 / speed, abs=0.01)
 
 
-async def test_the_bursts_of_the_opening_come_as_few_beats(time: Time, logger: Any) -> None:
-    feed = Replay(Recording(TICKS), logger=logger, end="stop", clock=time, sleep=time.sleep)
-    beats = [len(beat.ticks) async for beat in feed.beats()]
+async def test_the_bursts_of_the_opening_come_as_few_beats(time: ManualClock, logger: Any) -> None:
+    feed = ReplayFeed(RecordingFile(TICKS), logger=logger, end="stop", clock=time, sleep=time.sleep)
+    beats = [len(beat.ticks) async for beat in feed.stream_batches()]
     assert sum(beats) == 36_557
     assert max(beats) > 100
     assert len(beats) < 36_557 / 2

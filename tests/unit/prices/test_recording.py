@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.prices.domain import BadLine, Tick
-from services.prices.feed import BreaksOff, FeedError, Recording
-from services.prices.feed.recording import LINE_BYTES, SYMBOLS
+from services.prices.domain import MalformedLine, Tick
+from services.prices.feed import FeedError, RecordingFile, TruncatedRecording
+from services.prices.feed.recording import MAX_LINE_BYTES, MAX_SYMBOLS
 
 HEADER = b"ms,symbol,bid,bid_size,ask,ask_size,last,last_size\n"
 GOOD = b"34200000,IBM,181.85,200,182.06,100,181.90,600\n"
@@ -23,8 +23,8 @@ def written(folder: Path, data: bytes, name: str = "feed.csv") -> Path:
     return path
 
 
-def read(path: Path) -> list[Tick | BadLine]:
-    return list(Recording(path).day())
+def read(path: Path) -> list[Tick | MalformedLine]:
+    return list(RecordingFile(path).read_day())
 
 
 def test_a_plain_file_and_a_packed_one_read_alike_whatever_their_names(tmp_path: Path) -> None:
@@ -40,16 +40,16 @@ def test_a_file_of_several_gz_members_is_one_file(tmp_path: Path) -> None:
 
 
 def test_each_day_reads_the_file_from_its_beginning(tmp_path: Path) -> None:
-    recording = Recording(written(tmp_path, HEADER + GOOD))
-    assert list(recording.day()) == list(recording.day())
+    recording = RecordingFile(written(tmp_path, HEADER + GOOD))
+    assert list(recording.read_day()) == list(recording.read_day())
     assert recording.name == "recording feed.csv"
 
 
 def test_a_bad_line_is_handed_on_with_its_number_and_the_others_are_read(tmp_path: Path) -> None:
     path = written(tmp_path, HEADER + GOOD + b"rubbish\n" + b"\n \n" + GOOD + b"\xff\xfe\n" + GOOD)
     items = read(path)
-    assert [type(item) for item in items] == [Tick, BadLine, Tick, BadLine, Tick]
-    assert [item.line for item in items if isinstance(item, BadLine)] == [3, 7]
+    assert [type(item) for item in items] == [Tick, MalformedLine, Tick, MalformedLine, Tick]
+    assert [item.line for item in items if isinstance(item, MalformedLine)] == [3, 7]
 
 
 def test_the_last_line_needs_no_line_ending(tmp_path: Path) -> None:
@@ -57,21 +57,21 @@ def test_the_last_line_needs_no_line_ending(tmp_path: Path) -> None:
 
 
 def test_a_line_of_megabytes_is_one_bad_line(tmp_path: Path) -> None:
-    path = written(tmp_path, HEADER + b"x" * (3 << 20) + b"\n" + GOOD + b"1," * LINE_BYTES)
+    path = written(tmp_path, HEADER + b"x" * (3 << 20) + b"\n" + GOOD + b"1," * MAX_LINE_BYTES)
     first, second, third = read(path)
-    assert isinstance(first, BadLine)
+    assert isinstance(first, MalformedLine)
     assert "longer than" in str(first)
     assert isinstance(second, Tick)
-    assert isinstance(third, BadLine)
+    assert isinstance(third, MalformedLine)
     assert (first.line, third.line) == (2, 4)
 
 
 def test_memory_stays_bounded_however_long_the_file(tmp_path: Path) -> None:
-    recording = Recording(written(tmp_path, gzip.compress(HEADER + GOOD * 20_000, 1)))
-    deque(recording.day(), maxlen=0)
+    recording = RecordingFile(written(tmp_path, gzip.compress(HEADER + GOOD * 20_000, 1)))
+    deque(recording.read_day(), maxlen=0)
     tracemalloc.start()
     try:
-        deque(recording.day(), maxlen=0)
+        deque(recording.read_day(), maxlen=0)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -79,10 +79,10 @@ def test_memory_stays_bounded_however_long_the_file(tmp_path: Path) -> None:
 
 
 def test_no_file_can_fill_memory_with_symbols(tmp_path: Path) -> None:
-    lines = b"".join(b"1,S%d,1,1,2,1,,\n" % number for number in range(SYMBOLS + 2))
+    lines = b"".join(b"1,S%d,1,1,2,1,,\n" % number for number in range(MAX_SYMBOLS + 2))
     items = read(written(tmp_path, HEADER + lines + b"2,S0,1,1,2,1,,\n"))
-    bad = [item for item in items if isinstance(item, BadLine)]
-    assert [item.value for item in bad] == [f"S{SYMBOLS}", f"S{SYMBOLS + 1}"]
+    bad = [item for item in items if isinstance(item, MalformedLine)]
+    assert [item.value for item in bad] == [f"S{MAX_SYMBOLS}", f"S{MAX_SYMBOLS + 1}"]
     assert isinstance(items[-1], Tick)
 
 
@@ -90,7 +90,7 @@ def test_a_packed_file_that_was_cut_off_is_read_up_to_there(tmp_path: Path) -> N
     lines = b"".join(b"%d,IBM,181.85,200,,,,\n" % number for number in range(10_000))
     whole = gzip.compress(HEADER + lines)
     *ticks, last = read(written(tmp_path, whole[: len(whole) // 2]))
-    assert isinstance(last, BreaksOff)
+    assert isinstance(last, TruncatedRecording)
     assert "cannot be read" in str(last)
     assert ticks
     assert [item.ms for item in ticks if isinstance(item, Tick)] == list(range(len(ticks)))
@@ -102,7 +102,7 @@ def test_so_is_one_that_was_damaged_within(tmp_path: Path) -> None:
     data = bytearray(gzip.compress(HEADER + lines))
     data[len(data) // 2 : len(data) // 2 + 64] = b"\xff" * 64
     items = read(written(tmp_path, bytes(data)))
-    assert isinstance(items[-1], BreaksOff)
+    assert isinstance(items[-1], TruncatedRecording)
 
 
 @pytest.mark.parametrize(
@@ -132,27 +132,27 @@ def test_a_file_without_our_header_is_refused_at_the_start(
 ) -> None:
     path = written(tmp_path, data)
     with pytest.raises(FeedError, match=why) as caught:
-        Recording(path)
+        RecordingFile(path)
     assert str(path) in str(caught.value)
     assert "Name a recorded feed" in str(caught.value)
 
 
 def test_so_is_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(FeedError, match="No such file"):
-        Recording(tmp_path / "nowhere.csv")
+        RecordingFile(tmp_path / "nowhere.csv")
 
 
 def test_and_a_folder(tmp_path: Path) -> None:
     with pytest.raises(FeedError, match="is not a file"):
-        Recording(tmp_path)
+        RecordingFile(tmp_path)
 
 
 def test_a_file_that_vanished_between_two_days_says_so(tmp_path: Path) -> None:
     path = written(tmp_path, HEADER + GOOD)
-    recording = Recording(path)
+    recording = RecordingFile(path)
     path.unlink()
     with pytest.raises(FeedError, match="No such file"):
-        list(recording.day())
+        list(recording.read_day())
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

@@ -10,15 +10,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.testing import LogCapture
 
-from services.prices.domain import BadLine, Tick
-from services.prices.feed import Beat, BreaksOff, FeedError, Replay
+from services.prices.domain import MalformedLine, Tick
+from services.prices.feed import FeedError, ReplayFeed, TickBatch, TruncatedRecording
 from services.prices.feed.replay import (
-    CHUNK_LINES,
-    EARLY_SECONDS,
-    INSTANT_SECONDS,
-    LOGGED_LINES,
+    EARLY_WAKEUP_TOLERANCE_SECONDS,
+    LINES_PER_CHUNK,
+    MAX_LOGGED_LINES,
+    MIN_WAIT_SECONDS,
 )
-from tests.unit.prices.conftest import Days, Time
+from tests.unit.prices.conftest import ManualClock, ScriptedDays
 
 Played = list[tuple[float, list[int]]]
 
@@ -27,25 +27,28 @@ def ticks(*times: int, symbol: str = "IBM") -> list[Tick]:
     return [Tick(ms=ms, symbol=symbol) for ms in times]
 
 
-def bad(line: int) -> BadLine:
-    return BadLine(line, "bid", "x", "is not a number")
+def bad(line: int) -> MalformedLine:
+    return MalformedLine(line, "bid", "x", "is not a number")
 
 
 @pytest.fixture
-def replay(time: Time, logger: Any) -> Any:
-    def make(*days: list[Any], **options: Any) -> Replay:
+def replay(time: ManualClock, logger: Any) -> Any:
+    def make(*days: list[Any], **options: Any) -> ReplayFeed:
         options = {"end": "stop", "clock": time, "sleep": time.sleep, **options}
-        return Replay(Days(*days), logger=logger, **options)
+        return ReplayFeed(ScriptedDays(*days), logger=logger, **options)
 
     return make
 
 
-async def played(replay: Replay, time: Time) -> Played:
-    return [(round(time.now, 3), [tick.ms for tick in beat.ticks]) async for beat in replay.beats()]
+async def played(replay: ReplayFeed, time: ManualClock) -> Played:
+    return [
+        (round(time.now, 3), [tick.ms for tick in beat.ticks])
+        async for beat in replay.stream_batches()
+    ]
 
 
 class TestPace:
-    async def test_ticks_fall_due_by_their_times(self, replay: Any, time: Time) -> None:
+    async def test_ticks_fall_due_by_their_times(self, replay: Any, time: ManualClock) -> None:
         feed = replay(ticks(34_200_000, 34_201_000, 34_203_500))
         assert await played(feed, time) == [
             (0.0, [34_200_000]),
@@ -55,25 +58,27 @@ class TestPace:
 
     @pytest.mark.parametrize(("speed", "second"), [(0.5, 20.0), (1, 10.0), (20, 0.5), (1000, 0.01)])
     async def test_divided_by_the_speed(
-        self, replay: Any, time: Time, speed: float, second: float
+        self, replay: Any, time: ManualClock, speed: float, second: float
     ) -> None:
         feed = replay(ticks(0, 10_000), speed=speed)
         assert await played(feed, time) == [(0.0, [0]), (second, [10_000])]
 
     async def test_what_falls_due_in_one_instant_comes_as_one_beat(
-        self, replay: Any, time: Time
+        self, replay: Any, time: ManualClock
     ) -> None:
         feed = replay(ticks(0, 0, 0, 100, 100), speed=1)
         assert await played(feed, time) == [(0.0, [0, 0, 0]), (0.1, [100, 100])]
 
-    async def test_at_high_speed_an_instant_holds_many_ticks(self, replay: Any, time: Time) -> None:
+    async def test_at_high_speed_an_instant_holds_many_ticks(
+        self, replay: Any, time: ManualClock
+    ) -> None:
         feed = replay(ticks(*range(0, 20_000, 1000)), speed=1000)  # a millisecond between them
         beats = await played(feed, time)
         assert sum(len(beat) for _, beat in beats) == 20
-        assert len(beats) <= 0.020 / INSTANT_SECONDS + 1
+        assert len(beats) <= 0.020 / MIN_WAIT_SECONDS + 1
 
     async def test_a_delay_is_caught_up_with_and_does_not_add_up(
-        self, replay: Any, time: Time
+        self, replay: Any, time: ManualClock
     ) -> None:
         feed, seen = replay(ticks(*range(0, 10_000, 1000))), []
         async for beat in feed.beats():
@@ -84,7 +89,7 @@ class TestPace:
         assert seen[-1] == (9.0, [9000])
 
     async def test_a_reader_that_takes_its_time_each_time_stays_on_time(
-        self, replay: Any, time: Time
+        self, replay: Any, time: ManualClock
     ) -> None:
         """The wait once was counted from before the beat was handed on, and each tick was late by
         what its predecessor took."""
@@ -95,7 +100,7 @@ class TestPace:
         assert seen == [(float(second), second * 1000) for second in range(10)]
 
     async def test_woken_a_millisecond_early_it_does_not_wait_again(
-        self, replay: Any, time: Time
+        self, replay: Any, time: ManualClock
     ) -> None:
         async def sleep(seconds: float) -> None:
             await time.sleep(max(0.0, seconds - 0.0009))
@@ -104,13 +109,13 @@ class TestPace:
         assert await played(feed, time) == [(0.0, [0]), (0.999, [1000])]
 
     async def test_a_tick_out_of_order_is_late_and_comes_at_once(
-        self, replay: Any, time: Time
+        self, replay: Any, time: ManualClock
     ) -> None:
         feed = replay(ticks(1000, 2000, 500, 3000))
         assert await played(feed, time) == [(0.0, [1000]), (1.0, [2000, 500]), (2.0, [3000])]
 
     async def test_a_long_silence_ahead_is_told(
-        self, replay: Any, time: Time, capture: LogCapture
+        self, replay: Any, time: ManualClock, capture: LogCapture
     ) -> None:
         await played(replay(ticks(0, 3_600_000)), time)
         assert {"event": "feed.waiting", "seconds": 3600, "ms": 0}.items() <= capture.entries[
@@ -128,9 +133,11 @@ class TestTurns:
 
     @pytest.mark.parametrize("rubbish", [False, True])
     async def test_the_loop_is_not_starved(self, logger: Any, rubbish: bool) -> None:
-        lines = 50 * CHUNK_LINES
+        lines = 50 * LINES_PER_CHUNK
         items = [bad(n) if rubbish else Tick(ms=n, symbol="IBM") for n in range(lines)]
-        feed = Replay(Days([*items, *ticks(lines)]), logger=logger, speed=1e9, end="stop")
+        feed = ReplayFeed(
+            ScriptedDays([*items, *ticks(lines)]), logger=logger, speed=1e9, end="stop"
+        )
         turns = 0
 
         async def other() -> None:
@@ -140,30 +147,30 @@ class TestTurns:
                 await asyncio.sleep(0)
 
         task = asyncio.create_task(other())
-        async for beat in feed.beats():
-            assert len(beat.ticks) <= CHUNK_LINES
+        async for beat in feed.stream_batches():
+            assert len(beat.ticks) <= LINES_PER_CHUNK
         task.cancel()
         assert turns >= 50
 
     async def test_a_day_without_end_of_one_tick_does_not_spin(
-        self, replay: Any, time: Time
+        self, replay: Any, time: ManualClock
     ) -> None:
         feed = replay(ticks(0), end="loop", speed=1e6)
         async with contextlib.aclosing(feed.beats()) as beats:
             for _ in range(10):
                 await anext(beats)
-        assert time.now >= 9 * INSTANT_SECONDS
+        assert time.now >= 9 * MIN_WAIT_SECONDS
 
 
 class TestDays:
-    async def test_stop_plays_once_and_is_over(self, replay: Any, time: Time) -> None:
+    async def test_stop_plays_once_and_is_over(self, replay: Any, time: ManualClock) -> None:
         feed = replay(ticks(0, 1000), end="stop")
         assert await played(feed, time) == [(0.0, [0]), (1.0, [1000])]
         assert feed.progress().ended
         assert await played(feed, time) == []
 
     async def test_loop_starts_over_and_each_day_is_opened_once(
-        self, replay: Any, time: Time
+        self, replay: Any, time: ManualClock
     ) -> None:
         feed, seen = replay(ticks(0, 1000), end="loop", speed=2), []
         async with contextlib.aclosing(feed.beats()) as beats:
@@ -181,22 +188,24 @@ class TestDays:
 
     async def test_the_opening_waits_for_the_first_tick_that_is_wanted(self, replay: Any) -> None:
         feed = replay([bad(2), *ticks(0, symbol="SPY"), *ticks(1000)], wanted=["IBM"])
-        assert [beat async for beat in feed.beats()] == [Beat(tuple(ticks(1000)), opens=True)]
+        assert [beat async for beat in feed.beats()] == [
+            TickBatch(tuple(ticks(1000)), is_day_start=True)
+        ]
 
     async def test_a_day_with_nothing_in_it_is_an_error_not_an_endless_loop(
-        self, replay: Any, time: Time
+        self, replay: Any, time: ManualClock
     ) -> None:
         with pytest.raises(FeedError, match="0 rows were read and 2 malformed lines skipped"):
             await played(replay([bad(2), bad(3)], end="loop"), time)
 
     async def test_so_is_one_without_any_of_the_wanted_symbols(
-        self, replay: Any, time: Time
+        self, replay: Any, time: ManualClock
     ) -> None:
         with pytest.raises(FeedError, match="no tick of ACME, SPY"):
             await played(replay(ticks(0), wanted=["SPY", "ACME"]), time)
 
     async def test_a_wanted_symbol_that_never_came_is_told(
-        self, replay: Any, time: Time, capture: LogCapture
+        self, replay: Any, time: ManualClock, capture: LogCapture
     ) -> None:
         await played(replay(ticks(0), wanted=["IBM", "ACME"]), time)
         told = [entry for entry in capture.entries if entry["event"] == "feed.symbols_missing"]
@@ -207,7 +216,7 @@ class TestGoingOn:
     """A process that loses its lease and gets it again goes on where it was."""
 
     async def test_a_second_call_goes_on_without_catching_up_with_the_break(
-        self, replay: Any, time: Time
+        self, replay: Any, time: ManualClock
     ) -> None:
         feed = replay(ticks(0, 1000, 2000))
         async with contextlib.aclosing(feed.beats()) as beats:
@@ -218,11 +227,11 @@ class TestGoingOn:
     async def test_canceled_while_waiting_it_holds_the_tick_for_the_next_call(
         self, logger: Any
     ) -> None:
-        feed = Replay(Days(ticks(0, 10_000_000)), logger=logger, end="stop")
+        feed = ReplayFeed(ScriptedDays(ticks(0, 10_000_000)), logger=logger, end="stop")
         got = asyncio.Event()
 
         async def play() -> None:
-            async for _ in feed.beats():
+            async for _ in feed.stream_batches():
                 got.set()
 
         task = asyncio.create_task(play())
@@ -231,9 +240,11 @@ class TestGoingOn:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
-        assert [[t.ms for t in beat.ticks] async for beat in feed.beats()] == [[10_000_000]]
+        assert [[t.ms for t in beat.ticks] async for beat in feed.stream_batches()] == [
+            [10_000_000]
+        ]
 
-    async def test_closed_it_is_over(self, replay: Any, time: Time) -> None:
+    async def test_closed_it_is_over(self, replay: Any, time: ManualClock) -> None:
         feed = replay(ticks(0, 1000))
         async with contextlib.aclosing(feed.beats()) as beats:
             await anext(beats)
@@ -252,9 +263,9 @@ class TestGoingOn:
     ) -> None:
         """Whatever the speed, however slow the reader, however often it is interrupted."""
         times = [sum(gaps[: n + 1]) for n in range(len(gaps))]
-        clock, seen = Time(), []
-        feed = Replay(
-            Days(ticks(*times)),
+        clock, seen = ManualClock(), []
+        feed = ReplayFeed(
+            ScriptedDays(ticks(*times)),
             logger=logger,
             speed=speed,
             end="stop",
@@ -265,7 +276,7 @@ class TestGoingOn:
         async def play() -> None:
             beats = 0
             while not feed.progress().ended:
-                async with contextlib.aclosing(feed.beats()) as running:
+                async with contextlib.aclosing(feed.stream_batches()) as running:
                     async for beat in running:
                         seen.extend((clock.now, tick.ms) for tick in beat.ticks)
                         clock.now += busy[beats] if beats < len(busy) else 0
@@ -277,12 +288,13 @@ class TestGoingOn:
         assert [ms for _, ms in seen] == times
         if not breaks:
             assert all(
-                at >= (ms - times[0]) / 1000 / speed - EARLY_SECONDS - 1e-6 for at, ms in seen
+                at >= (ms - times[0]) / 1000 / speed - EARLY_WAKEUP_TOLERANCE_SECONDS - 1e-6
+                for at, ms in seen
             )
 
 
 class TestReports:
-    async def test_bad_lines_are_counted_and_skipped(self, replay: Any, time: Time) -> None:
+    async def test_bad_lines_are_counted_and_skipped(self, replay: Any, time: ManualClock) -> None:
         feed = replay([*ticks(0), bad(3), *ticks(1000), bad(5)])
         assert await played(feed, time) == [(0.0, [0]), (1.0, [1000])]
         progress = feed.progress()
@@ -290,7 +302,7 @@ class TestReports:
         assert (progress.name, progress.day, progress.ended) == ("days", 1, True)
 
     async def test_each_is_logged_with_its_line_and_reason(
-        self, replay: Any, time: Time, capture: LogCapture
+        self, replay: Any, time: ManualClock, capture: LogCapture
     ) -> None:
         await played(replay([bad(3), *ticks(0)]), time)
         assert capture.entries[0] == {
@@ -303,12 +315,12 @@ class TestReports:
         }
 
     async def test_but_only_so_many_and_then_the_totals(
-        self, replay: Any, time: Time, capture: LogCapture
+        self, replay: Any, time: ManualClock, capture: LogCapture
     ) -> None:
         await played(replay([*(bad(n) for n in range(500)), *ticks(0)]), time)
         events = [entry["event"] for entry in capture.entries]
-        assert events.count("feed.malformed_line") == LOGGED_LINES
-        assert events[LOGGED_LINES:] == [
+        assert events.count("feed.malformed_line") == MAX_LOGGED_LINES
+        assert events[MAX_LOGGED_LINES:] == [
             "feed.malformed_lines_only_counted_from_here",
             "feed.day_finished",
         ]
@@ -316,9 +328,9 @@ class TestReports:
         assert (totals["rows"], totals["malformed"], totals["symbols"]) == (1, 500, 1)
 
     async def test_where_the_file_breaks_off_is_logged_in_any_case(
-        self, replay: Any, time: Time, capture: LogCapture
+        self, replay: Any, time: ManualClock, capture: LogCapture
     ) -> None:
-        end = BreaksOff(502, None, "", "cannot be read")
+        end = TruncatedRecording(502, None, "", "cannot be read")
         await played(replay([*(bad(n) for n in range(500)), *ticks(0), end]), time)
         told = [entry for entry in capture.entries if entry["event"] == "feed.breaks_off"]
         assert [(entry["line"], entry["log_level"]) for entry in told] == [(502, "error")]
@@ -328,7 +340,7 @@ class TestResuming:
     """Another process has played a part of the day."""
 
     async def test_the_part_comes_at_once_as_past_and_the_rest_in_its_time(
-        self, replay: Any, time: Time
+        self, replay: Any, time: ManualClock
     ) -> None:
         feed = replay(ticks(0, 1000, 2000, 5000, 6000))
         feed.resume(2500)
@@ -344,9 +356,9 @@ class TestResuming:
         ]
 
     async def test_a_past_longer_than_a_chunk_is_past_to_its_end(
-        self, replay: Any, time: Time
+        self, replay: Any, time: ManualClock
     ) -> None:
-        lines = 3 * CHUNK_LINES
+        lines = 3 * LINES_PER_CHUNK
         feed = replay(ticks(*range(lines), lines + 999))
         feed.resume(lines)
         past, seen = 0, list[int]()

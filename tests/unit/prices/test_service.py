@@ -12,44 +12,44 @@ from structlog.testing import LogCapture
 
 from services.prices import posting
 from services.prices.domain import Tick
-from services.prices.feed import Beat, FeedError, Progress
-from services.prices.service import AskStatus, Prices
+from services.prices.feed import FeedError, FeedProgress, TickBatch
+from services.prices.service import GetStatus, PricesService
 from tapewire.events import CODEC, PriceUpdated
 from tapewire.log import Unavailable
-from tapewire.log.memory import MemoryServer, MemoryValues
-from tapewire.runtime import Context
-from tests.waiting import until
+from tapewire.log.memory import MemoryLatestValueStore, MemoryServer
+from tapewire.runtime import RequestContext
+from tests.waiting import wait_until
 
 AT = datetime(2024, 5, 6, 13, 30, tzinfo=UTC)
-CONTEXT = Context(correlation="c", command_id="k", traceparent=None)
+CONTEXT = RequestContext(correlation="c", command_id="k", traceparent=None)
 
 
 class ScriptedFeed:
     """A feed, as a vendor's adapter would be one: it gives what it is told to."""
 
     def __init__(self) -> None:
-        self._beats: asyncio.Queue[Beat | FeedError | None] = asyncio.Queue()
+        self._batches: asyncio.Queue[TickBatch | FeedError | None] = asyncio.Queue()
 
-    async def beats(self) -> AsyncGenerator[Beat, None]:
-        while (beat := await self._beats.get()) is not None:
+    async def stream_batches(self) -> AsyncGenerator[TickBatch, None]:
+        while (beat := await self._batches.get()) is not None:
             if isinstance(beat, FeedError):
                 raise beat
             yield beat
 
-    def tell(self, *ticks: Tick, opens: bool = False, past: bool = False) -> None:
-        self._beats.put_nowait(Beat(ticks, opens, past))
+    def emit(self, *ticks: Tick, is_day_start: bool = False, is_catch_up: bool = False) -> None:
+        self._batches.put_nowait(TickBatch(ticks, is_day_start, is_catch_up))
 
     def end(self, error: FeedError | None = None) -> None:
-        self._beats.put_nowait(error)
+        self._batches.put_nowait(error)
 
-    def progress(self) -> Progress:
-        return Progress(name="script", rows=3, malformed=1, day=1, ms=5, ended=False)
+    def progress(self) -> FeedProgress:
+        return FeedProgress(name="script", rows=3, malformed=1, day=1, ms=5, ended=False)
 
     async def close(self) -> None:
         pass
 
 
-class Market(MemoryValues):
+class Market(MemoryLatestValueStore):
     """MARKET as one process sees it, counting what is posted and failing on request."""
 
     def __init__(self, server: MemoryServer) -> None:
@@ -57,16 +57,16 @@ class Market(MemoryValues):
         self.down = False
         self.posted: list[str] = []
 
-    async def post(self, key: str, data: bytes) -> None:
+    async def put_unacknowledged(self, key: str, data: bytes) -> None:
         if self.down:
             raise Unavailable("no connection")
         self.posted.append(key)
-        await super().post(key, data)
+        await super().put_unacknowledged(key, data)
 
-    async def all(self) -> dict[str, bytes]:
+    async def get_all(self) -> dict[str, bytes]:
         if self.down:
             raise Unavailable("no connection")
-        return await super().all()
+        return await super().get_all()
 
 
 class Bench:
@@ -76,8 +76,8 @@ class Bench:
         self.server = MemoryServer()
         self.feed = ScriptedFeed()
         self.market = Market(self.server)
-        self.prices = Prices(
-            self.feed, self.market, logger=logger, now=lambda: AT, mend_seconds=3600
+        self.prices = PricesService(
+            self.feed, self.market, logger=logger, now=lambda: AT, repair_interval_seconds=3600
         )
         self._task: asyncio.Task[None] | None = None
 
@@ -95,11 +95,11 @@ class Bench:
             quote = self.quote(key)
             return all(getattr(quote, name) == value for name, value in wanted.items())
 
-        await until(f"{key} shows {wanted}", holds, seen=lambda: self.stored.get(key))
+        await wait_until(f"{key} shows {wanted}", holds, describe_last=lambda: self.stored.get(key))
         return self.quote(key)
 
     def lead(self) -> None:
-        self._task = asyncio.create_task(self.prices.work())
+        self._task = asyncio.create_task(self.prices.run())
 
     async def ended(self) -> None:
         assert self._task is not None
@@ -131,7 +131,7 @@ def trade(symbol: str, price: int, size: int) -> Tick:
 
 class TestPublishing:
     async def test_a_quote_is_stored_under_the_token_of_its_symbol(self, bench: Bench) -> None:
-        bench.feed.tell(full("BRK.B", last=11, last_size=5), opens=True)
+        bench.feed.emit(full("BRK.B", last=11, last_size=5), is_day_start=True)
         assert await bench.shows("BRK%2EB") == PriceUpdated(
             symbol="BRK.B",
             price=Decimal(11),
@@ -148,36 +148,36 @@ class TestPublishing:
     async def test_many_ticks_of_a_beat_are_one_quote_with_all_their_volume(
         self, bench: Bench
     ) -> None:
-        bench.feed.tell(full("IBM"), *(trade("IBM", 11, 7) for _ in range(100)), opens=True)
+        bench.feed.emit(full("IBM"), *(trade("IBM", 11, 7) for _ in range(100)), is_day_start=True)
         await bench.shows("IBM", volume=700)
         assert bench.market.posted == ["IBM"]
 
     async def test_only_what_changed_is_posted(self, bench: Bench) -> None:
-        bench.feed.tell(full("IBM"), full("SPY"), opens=True)
-        bench.feed.tell(trade("SPY", 11, 1))
+        bench.feed.emit(full("IBM"), full("SPY"), is_day_start=True)
+        bench.feed.emit(trade("SPY", 11, 1))
         await bench.shows("SPY", volume=1)
         assert bench.market.posted == ["IBM", "SPY", "SPY"]
 
     async def test_a_one_sided_market_is_not_published(self, bench: Bench) -> None:
-        bench.feed.tell(Tick(ms=0, symbol="IBM", bid=Decimal(10)), full("SPY"), opens=True)
+        bench.feed.emit(Tick(ms=0, symbol="IBM", bid=Decimal(10)), full("SPY"), is_day_start=True)
         await bench.shows("SPY")
         assert bench.market.posted == ["SPY"]
-        bench.feed.tell(Tick(ms=0, symbol="IBM", ask=Decimal(11)))
+        bench.feed.emit(Tick(ms=0, symbol="IBM", ask=Decimal(11)))
         await bench.shows("IBM", bid=10, ask=11)
 
     async def test_a_new_day_starts_volume_and_change_over(self, bench: Bench) -> None:
-        bench.feed.tell(full("IBM"), trade("IBM", 10, 50), opens=True)
-        bench.feed.tell(trade("IBM", 15, 50))
+        bench.feed.emit(full("IBM"), trade("IBM", 10, 50), is_day_start=True)
+        bench.feed.emit(trade("IBM", 15, 50))
         await bench.shows("IBM", volume=100)
-        bench.feed.tell(full("IBM"), trade("IBM", 16, 5), opens=True)
+        bench.feed.emit(full("IBM"), trade("IBM", 16, 5), is_day_start=True)
         assert (await bench.shows("IBM", volume=5)).change == 5
 
     async def test_the_last_quotes_stay_when_the_feed_ends(self, bench: Bench) -> None:
-        bench.feed.tell(full("IBM"), opens=True)
+        bench.feed.emit(full("IBM"), is_day_start=True)
         bench.feed.end()
         await bench.shows("IBM")
         bench.server.values.clear()
-        bench.prices.nudge()
+        bench.prices.on_connection_state()
         await bench.shows("IBM")
 
     async def test_a_feed_that_fails_ends_the_service_with_its_own_error(
@@ -192,31 +192,31 @@ class TestMending:
     """MARKET is in memory, posts are not acknowledged: what was lost is posted again."""
 
     async def test_all_quotes_are_back_after_market_came_back_empty(self, bench: Bench) -> None:
-        bench.feed.tell(full("IBM"), full("SPY"), opens=True)
+        bench.feed.emit(full("IBM"), full("SPY"), is_day_start=True)
         await bench.shows("SPY")
         before = bench.stored
         bench.server.values.clear()
-        bench.prices.nudge(True)
-        await until("the quotes are back", lambda: bench.stored == before)
+        bench.prices.on_connection_state(True)
+        await wait_until("the quotes are back", lambda: bench.stored == before)
 
     async def test_a_quote_posted_again_is_the_same_to_the_byte(
         self, bench: Bench, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """So that nobody takes it for a new offer, its time stays the time of the quote."""
-        bench.feed.tell(full("IBM"), opens=True)
+        bench.feed.emit(full("IBM"), is_day_start=True)
         await bench.shows("IBM")
         before = bench.stored
         monkeypatch.setattr(bench.prices, "_now", lambda: datetime.now(UTC))
         bench.server.values.clear()
-        bench.prices.nudge()
-        await until("the quote is back", lambda: bench.stored)
+        bench.prices.on_connection_state()
+        await wait_until("the quote is back", lambda: bench.stored)
         assert bench.stored == before
 
     async def test_what_is_stored_is_not_posted_again(self, bench: Bench) -> None:
-        bench.feed.tell(full("IBM"), full("SPY"), opens=True)
+        bench.feed.emit(full("IBM"), full("SPY"), is_day_start=True)
         await bench.shows("SPY")
         del bench.server.values["MARKET/px"]["IBM"]
-        bench.prices.nudge()
+        bench.prices.on_connection_state()
         await bench.shows("IBM")
         assert bench.market.posted == ["IBM", "SPY", "IBM"]
 
@@ -224,13 +224,13 @@ class TestMending:
         self, logger: Any
     ) -> None:
         bench = Bench(logger)
-        bench.prices._posting._mend_seconds = 0.01
+        bench.prices._publisher._repair_interval_seconds = 0.01
         bench.market.down = True
         bench.lead()
-        bench.feed.tell(full("IBM"), opens=True)
-        await until("the post failed", lambda: bench.prices._posting.lost == 1)
+        bench.feed.emit(full("IBM"), is_day_start=True)
+        await wait_until("the post failed", lambda: bench.prices._publisher.lost_count == 1)
         bench.market.down = False
-        bench.prices.nudge()
+        bench.prices.on_connection_state()
         await bench.shows("IBM")
         bench.server.values.clear()
         await bench.shows("IBM")
@@ -241,7 +241,7 @@ class TestMending:
     ) -> None:
         monkeypatch.setattr(posting, "RETRY_SECONDS", 0.001)
         tries = 0
-        market_all = bench.market.all
+        market_all = bench.market.get_all
 
         async def counting() -> dict[str, bytes]:
             nonlocal tries
@@ -249,53 +249,55 @@ class TestMending:
             return await market_all()
 
         monkeypatch.setattr(bench.market, "all", counting)
-        bench.feed.tell(full("IBM"), opens=True)
+        bench.feed.emit(full("IBM"), is_day_start=True)
         await bench.shows("IBM")
         bench.market.down = True
         bench.server.values.clear()
-        bench.prices.nudge()
-        await until("it was tried some times", lambda: tries > 5, seen=lambda: tries)
+        bench.prices.on_connection_state()
+        await wait_until("it was tried some times", lambda: tries > 5, describe_last=lambda: tries)
         bench.market.down = False
         await bench.shows("IBM")
         events = [entry["event"] for entry in capture.entries]
         assert events.count("prices.market_unreadable") == 1
-        await until(
+        await wait_until(
             "that it is readable again is told",
             lambda: capture.entries[-1]["event"] == "prices.market_readable_again",
         )
 
     async def test_losing_the_connection_is_no_nudge(self, bench: Bench) -> None:
-        await until("the first look is over", lambda: not bench.prices._posting._nudge.is_set())
-        bench.prices.nudge(False)
-        assert not bench.prices._posting._nudge.is_set()
+        await wait_until(
+            "the first look is over", lambda: not bench.prices._publisher._repair_requested.is_set()
+        )
+        bench.prices.on_connection_state(False)
+        assert not bench.prices._publisher._repair_requested.is_set()
 
 
 class TestThePast:
     """What another process has played."""
 
     async def test_it_is_folded_and_published_with_what_comes_next(self, bench: Bench) -> None:
-        bench.feed.tell(full("IBM"), trade("IBM", 11, 40), opens=True, past=True)
-        bench.feed.tell(full("SPY"), past=True)
-        bench.feed.tell(trade("IBM", 11, 2))
+        bench.feed.emit(full("IBM"), trade("IBM", 11, 40), is_day_start=True, is_catch_up=True)
+        bench.feed.emit(full("SPY"), is_catch_up=True)
+        bench.feed.emit(trade("IBM", 11, 2))
         await bench.shows("IBM", volume=42)
         await bench.shows("SPY")
         assert sorted(bench.market.posted) == ["IBM", "SPY"]
 
     async def test_a_day_that_is_over_is_published_as_it_ended(self, bench: Bench) -> None:
-        bench.feed.tell(full("IBM"), trade("IBM", 11, 40), opens=True, past=True)
+        bench.feed.emit(full("IBM"), trade("IBM", 11, 40), is_day_start=True, is_catch_up=True)
         bench.feed.end()
         await bench.shows("IBM", volume=40)
 
 
 class TestLease:
     async def test_leading_again_goes_on_with_the_books_and_republishes(self, bench: Bench) -> None:
-        bench.feed.tell(full("IBM"), trade("IBM", 11, 40), opens=True)
+        bench.feed.emit(full("IBM"), trade("IBM", 11, 40), is_day_start=True)
         await bench.shows("IBM", volume=40)
         await bench.stand_by()
         bench.server.values.clear()
         bench.lead()
         await bench.shows("IBM", volume=40)
-        bench.feed.tell(trade("IBM", 11, 2))
+        bench.feed.emit(trade("IBM", 11, 2))
         await bench.shows("IBM", volume=42)
 
     async def test_losing_it_in_the_middle_of_publishing_loses_no_volume(
@@ -309,19 +311,19 @@ class TestLease:
 
         with monkeypatch.context() as patched:
             patched.setattr(bench.market, "post", post)
-            bench.feed.tell(full("IBM"), full("SPY"), trade("SPY", 11, 30), opens=True)
+            bench.feed.emit(full("IBM"), full("SPY"), trade("SPY", 11, 30), is_day_start=True)
             await stuck.wait()
             await bench.stand_by()
         bench.lead()
-        bench.feed.tell(trade("SPY", 11, 3))
+        bench.feed.emit(trade("SPY", 11, 3))
         await bench.shows("SPY", volume=33)
 
 
 class TestStatus:
     async def test_it_says_who_plays_what_and_how_far(self, bench: Bench) -> None:
-        bench.feed.tell(full("SPY"), full("IBM"), opens=True)
+        bench.feed.emit(full("SPY"), full("IBM"), is_day_start=True)
         await bench.shows("IBM")
-        answered = await bench.prices.status(AskStatus(), CONTEXT)
+        answered = await bench.prices.status(GetStatus(), CONTEXT)
         assert CODEC.encode(answered) == (
             b'{"playing":true,"symbols":["IBM","SPY"],"lost":0,"feed":{"name":"script",'
             b'"rows":3,"malformed":1,"day":1,"ms":5,"ended":false}}'
@@ -329,4 +331,4 @@ class TestStatus:
 
     async def test_a_standby_says_that_it_does_not_play(self, bench: Bench) -> None:
         await bench.stand_by()
-        assert not (await bench.prices.status(AskStatus(), CONTEXT)).playing
+        assert not (await bench.prices.status(GetStatus(), CONTEXT)).playing

@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 
 from services.prices.domain import Tick
-from services.prices.service import AskStatus
-from services.prices.stepping import Stepper
+from services.prices.service import GetStatus
+from services.prices.stepping import RecordingStepper
 from tapewire.events import CODEC, PriceUpdated
-from tapewire.log import Refusal, Unavailable
-from tapewire.log.memory import MemoryServer, MemoryValues
-from tapewire.runtime import Context
-from tapewire.runtime.contracts.prices import Step, Stepped
-from tests.unit.prices.conftest import Days
+from tapewire.log import CommandRejected, Unavailable
+from tapewire.log.memory import MemoryLatestValueStore, MemoryServer
+from tapewire.runtime import RequestContext
+from tapewire.runtime.contracts.prices import StepRecording, StepReply
+from tests.unit.prices.conftest import ScriptedDays
 
 DAY = date(2024, 5, 6)
-CONTEXT = Context(correlation="c", command_id="k", traceparent=None)
+CONTEXT = RequestContext(correlation="c", command_id="k", traceparent=None)
 
 
 def tick(ms: int, symbol: str, bid: str, size: int = 100) -> Tick:
@@ -49,34 +49,36 @@ def at(ms: int) -> datetime:
     return datetime(2024, 5, 6, tzinfo=UTC) + timedelta(milliseconds=ms)
 
 
-class House:
+class StepperHarness:
     """A server, and processes of the service that come and go."""
 
     def __init__(self, logger: Any, ticks: Sequence[Tick] = TICKS) -> None:
         self.server = MemoryServer()
-        self.market = MemoryValues(self.server)
+        self.market = MemoryLatestValueStore(self.server)
         self._logger, self._ticks = logger, ticks
 
-    def process(self, *wanted: str) -> Stepper:
-        return Stepper(Days(self._ticks), self.market, logger=self._logger, wanted=wanted)
+    def process(self, *symbols: str) -> RecordingStepper:
+        return RecordingStepper(
+            ScriptedDays(self._ticks), self.market, logger=self._logger, symbols=symbols
+        )
 
     async def stored(self) -> dict[str, bytes]:
-        return await self.market.all()
+        return await self.market.get_all()
 
     async def quote(self, symbol: str) -> PriceUpdated:
         return CODEC.decode((await self.stored())[symbol], PriceUpdated)
 
 
 @pytest.fixture
-def house(logger: Any) -> House:
-    return House(logger)
+def house(logger: Any) -> StepperHarness:
+    return StepperHarness(logger)
 
 
-async def step(stepper: Stepper, after: int, upto: int) -> Stepped:
-    return await stepper.step(Step(day=DAY, after_ms=after, upto_ms=upto), CONTEXT)
+async def step(stepper: RecordingStepper, after: int, upto: int) -> StepReply:
+    return await stepper.step(StepRecording(day=DAY, after_ms=after, upto_ms=upto), CONTEXT)
 
 
-async def test_a_step_publishes_the_market_at_its_end(house: House) -> None:
+async def test_a_step_publishes_the_market_at_its_end(house: StepperHarness) -> None:
     told = await step(house.process(), 0, 250)
     assert told.published == {"IBM": at(200), "SPY": at(150)}
     assert not told.ended
@@ -86,7 +88,7 @@ async def test_a_step_publishes_the_market_at_its_end(house: House) -> None:
 
 
 async def test_the_next_step_publishes_what_changed_in_it_and_what_that_follows(
-    house: House,
+    house: StepperHarness,
 ) -> None:
     stepper = house.process()
     await step(stepper, 0, 250)
@@ -96,7 +98,7 @@ async def test_the_next_step_publishes_what_changed_in_it_and_what_that_follows(
     assert (await house.quote("SPY")).follows == at(150)
 
 
-async def test_a_symbol_that_did_not_change_is_not_published_again(house: House) -> None:
+async def test_a_symbol_that_did_not_change_is_not_published_again(house: StepperHarness) -> None:
     stepper = house.process()
     await step(stepper, 0, 300)
     before = (await house.stored())["SPY"]
@@ -104,7 +106,9 @@ async def test_a_symbol_that_did_not_change_is_not_published_again(house: House)
     assert (await house.stored())["SPY"] == before
 
 
-async def test_the_same_step_publishes_the_same_bytes_by_whichever_process(house: House) -> None:
+async def test_the_same_step_publishes_the_same_bytes_by_whichever_process(
+    house: StepperHarness,
+) -> None:
     """A process that was killed after it had published, and before it could say so: the step is
     asked again, of another one, and nobody must take what comes then for a new offer."""
     first = house.process()
@@ -117,39 +121,39 @@ async def test_the_same_step_publishes_the_same_bytes_by_whichever_process(house
     assert await house.stored() == stored
 
 
-async def test_a_step_that_is_asked_again_reads_nothing_again(house: House) -> None:
+async def test_a_step_that_is_asked_again_reads_nothing_again(house: StepperHarness) -> None:
     """Each try read the recording from its beginning, and so none was answered in time."""
-    days = Days(TICKS)
-    stepper = Stepper(days, house.market, logger=house._logger)
+    days = ScriptedDays(TICKS)
+    stepper = RecordingStepper(days, house.market, logger=house._logger)
     first = await step(stepper, 0, 250)
     second = await step(stepper, 250, 400)
     assert await step(stepper, 250, 400) == second
-    assert days.begun == 1
+    assert days.days_started == 1
     assert await step(stepper, 0, 250) == first
-    assert days.begun == 2
+    assert days.days_started == 2
 
 
-async def test_time_may_go_back(house: House) -> None:
+async def test_time_may_go_back(house: StepperHarness) -> None:
     stepper = house.process()
     await step(stepper, 0, 400)
     await step(stepper, 0, 150)
     assert (await house.quote("IBM")).bid == 180
 
 
-async def test_only_wanted_symbols_are_published(house: House) -> None:
+async def test_only_wanted_symbols_are_published(house: StepperHarness) -> None:
     assert set((await step(house.process("SPY"), 0, 400)).published) == {"SPY"}
 
 
-async def test_the_end_of_the_recording_is_told(house: House) -> None:
+async def test_the_end_of_the_recording_is_told(house: StepperHarness) -> None:
     stepper = house.process()
     assert (await step(stepper, 0, 500)).ended
-    assert (await step(stepper, 500, 600)) == Stepped(upto_ms=600, published={}, ended=True)
-    feed = (await stepper.status(AskStatus(), CONTEXT)).feed
+    assert (await step(stepper, 500, 600)) == StepReply(upto_ms=600, published={}, ended=True)
+    feed = (await stepper.status(GetStatus(), CONTEXT)).feed
     assert (feed.rows, feed.ms, feed.ended) == (6, 600, True)
 
 
 async def test_a_market_that_cannot_take_a_quote_refuses_the_step_which_may_be_asked_again(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    house: StepperHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stepper = house.process()
     with monkeypatch.context() as patched:
@@ -169,15 +173,15 @@ async def test_a_market_that_cannot_take_a_quote_refuses_the_step_which_may_be_a
      (0, 86_400_001, "uptoMs")],
 )  # fmt: skip
 async def test_a_step_that_is_none_is_refused_with_its_field(
-    house: House, after: int, upto: int, path: str
+    house: StepperHarness, after: int, upto: int, path: str
 ) -> None:
-    with pytest.raises(Refusal, match=path) as refused:
+    with pytest.raises(CommandRejected, match=path) as refused:
         await step(house.process(), after, upto)
     assert (refused.value.code, refused.value.path) == ("invalid", path)
 
 
 async def test_who_leads_again_does_not_bring_back_the_quotes_of_its_first_time(
-    house: House,
+    house: StepperHarness,
 ) -> None:
     """A process that had lost its lease for a while posted, on taking over, the quotes that it had
     published before: orders were filled at prices of hours ago."""
@@ -185,8 +189,8 @@ async def test_who_leads_again_does_not_bring_back_the_quotes_of_its_first_time(
     await step(first, 0, 150)
     await step(second, 150, 350)
     stored = await house.stored()
-    assert await first._posting._compare() is None
+    assert await first._publisher._repair_stored() is None
     assert await house.stored() == stored
     house.server.values.clear()
-    assert await second._posting._compare() is None
+    assert await second._publisher._repair_stored() is None
     assert await house.stored() == stored, "what was lost is mended"

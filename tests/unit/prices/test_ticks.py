@@ -7,14 +7,22 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from services.prices.domain import COLUMNS, DAY_MS, BadHeader, BadLine, Columns, Tick, parse
+from services.prices.domain import (
+    DAY_MS,
+    REQUIRED_COLUMNS,
+    ColumnLayout,
+    MalformedHeader,
+    MalformedLine,
+    Tick,
+    parse_tick,
+)
 
 HEADER = b"ms,symbol,bid,bid_size,ask,ask_size,last,last_size\n"
-USUAL = Columns.of(HEADER)
+USUAL = ColumnLayout.from_header(HEADER)
 
 
 def line(text: str) -> Tick:
-    return parse(USUAL, 17, text.encode())
+    return parse_tick(USUAL, 17, text.encode())
 
 
 def test_a_full_line_is_a_tick_exact_to_the_digit() -> None:
@@ -51,10 +59,10 @@ def test_quoted_fields_are_read_as_csv_has_them() -> None:
 
 
 def test_columns_are_found_by_name_in_any_order_among_others() -> None:
-    columns = Columns.of(
+    columns = ColumnLayout.from_header(
         b"\xef\xbb\xbfvenue,Symbol,MS,last_size,last,ask_size,ask,bid_size,bid\r\n"
     )
-    assert parse(columns, 2, b"XNYS,IBM,5,,,300,182.06,400,181.85\r\n") == Tick(
+    assert parse_tick(columns, 2, b"XNYS,IBM,5,,,300,182.06,400,181.85\r\n") == Tick(
         ms=5,
         symbol="IBM",
         bid=Decimal("181.85"),
@@ -76,8 +84,8 @@ def test_columns_are_found_by_name_in_any_order_among_others() -> None:
     ],
 )
 def test_a_header_that_is_not_ours_is_refused(header: bytes, problem: str) -> None:
-    with pytest.raises(BadHeader, match=problem):
-        Columns.of(header)
+    with pytest.raises(MalformedHeader, match=problem):
+        ColumnLayout.from_header(header)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +123,7 @@ def test_a_header_that_is_not_ours_is_refused(header: bytes, problem: str) -> No
 def test_a_line_that_is_no_tick_names_line_column_and_value(
     text: str, column: str | None, value: str
 ) -> None:
-    with pytest.raises(BadLine) as caught:
+    with pytest.raises(MalformedLine) as caught:
         line(text)
     assert (caught.value.line, caught.value.column, caught.value.value) == (17, column, value)
     assert "line 17" in str(caught.value)
@@ -123,7 +131,7 @@ def test_a_line_that_is_no_tick_names_line_column_and_value(
 
 
 def test_the_error_reads_well() -> None:
-    with pytest.raises(BadLine) as caught:
+    with pytest.raises(MalformedLine) as caught:
         line("1,IBM,13.9O,100,,,,")
     assert str(caught.value) == (
         "line 17, column bid: '13.9O' is not a number (up to 9 digits and 6 decimal places)"
@@ -131,7 +139,7 @@ def test_the_error_reads_well() -> None:
 
 
 def test_an_error_repeats_only_the_beginning_of_a_long_value() -> None:
-    with pytest.raises(BadLine) as caught:
+    with pytest.raises(MalformedLine) as caught:
         line(f"1,IBM,{'9' * 3000},1,,,,")
     assert len(str(caught.value)) < 200
 
@@ -141,14 +149,14 @@ def test_an_error_repeats_only_the_beginning_of_a_long_value() -> None:
 @example(b"\xff\xff\xff")
 @example(b'1,"IBM\r",1,1,,,,')
 def test_no_bytes_raise_anything_else(raw: bytes) -> None:
-    with suppress(BadLine):
-        assert 0 <= parse(USUAL, 2, raw).ms < DAY_MS
+    with suppress(MalformedLine):
+        assert 0 <= parse_tick(USUAL, 2, raw).ms < DAY_MS
 
 
 @given(st.lists(st.text("0123456789.,-+eE\"'NaInf IBM\x00\n", max_size=12), min_size=8, max_size=8))
 def test_nor_do_nearly_right_lines(fields: list[str]) -> None:
-    with suppress(BadLine):
-        assert parse(USUAL, 2, ",".join(fields).encode()).symbol
+    with suppress(MalformedLine):
+        assert parse_tick(USUAL, 2, ",".join(fields).encode()).symbol
 
 
 PRICES = st.none() | st.decimals("0.000001", "999999999", places=6)
@@ -180,6 +188,6 @@ def test_whatever_is_written_is_read_back(
         last=last,
         last_size=last_size if last is not None else None,
     )
-    fields = [getattr(wanted, column) for column in COLUMNS]
+    fields = [getattr(wanted, column) for column in REQUIRED_COLUMNS]
     text = ",".join("" if field is None else str(field) for field in fields)
     assert line(text) == wanted

@@ -21,9 +21,9 @@ class LoanRate(tapewire.Event, frozen=True, kw_only=True):
 
 
 @tapewire.event("unitloan.homeless")
-class Homeless(tapewire.Event, frozen=True, kw_only=True):
+class EventWithoutDomain(tapewire.Event, frozen=True, kw_only=True):
     """Declared without a domain."""
 
 
-class Undeclared(tapewire.Event, frozen=True, kw_only=True):
+class UndeclaredEvent(tapewire.Event, frozen=True, kw_only=True):
     """Not declared at all."""

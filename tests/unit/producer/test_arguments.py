@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tapewire import BadCall, Reserved, Tape
+from tapewire import Client, InvalidArgument, ReservedEventType
 from tapewire.events import (
     CATALOGUE,
     AgentState,
@@ -18,9 +18,9 @@ from tapewire.events import (
 )
 from tapewire.producer import figures
 from tapewire.producer.connecting import connect
-from tests.integration.edge.market import placed, quote, traded
-from tests.unit.producer.house import House
-from tests.unit.producer.loans import Homeless, LoanMade, LoanRate, Undeclared
+from tests.integration.edge.market import make_quote, order_placed, trade_executed
+from tests.unit.producer.house import ClientHarness
+from tests.unit.producer.loans import EventWithoutDomain, LoanMade, LoanRate, UndeclaredEvent
 
 STARTED = Path(__file__).parents[1] / "events" / "golden" / "strategy.started.v1.json"
 AT = datetime(2026, 3, 2, tzinfo=UTC)
@@ -77,8 +77,8 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("publish", {"event": LOAN, "owner": "alice", "entity": ""}, "entity=''"),
     ("publish", {"event": LOAN, "owner": "a", "entity": "1", "once": True, "expect": 3}, "expect="),
     ("publish", {"event": LoanRate(percent=Decimal(1)), "owner": "a", "entity": "1"}, "use put"),
-    ("publish", {"event": Homeless(), "owner": "a", "entity": "1"}, "without a domain"),
-    ("publish", {"event": Undeclared(), "owner": "a", "entity": "1"}, "event='Undeclared'"),
+    ("publish", {"event": EventWithoutDomain(), "owner": "a", "entity": "1"}, "without a domain"),
+    ("publish", {"event": UndeclaredEvent(), "owner": "a", "entity": "1"}, "event='Undeclared'"),
     ("publish", {"event": LoanMade(loan_id="1", amount="much"), "owner": "a", "entity": "1"},
      "`$.amount`"),
     ("publish", {"event": LoanMade(loan_id=None, amount=Decimal(1)), "owner": "a", "entity": "1"},
@@ -102,12 +102,12 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
 async def test_what_cannot_be_meant_is_refused(
     call: str, arguments: dict[str, Any], said: str
 ) -> None:
-    house = House()
-    with pytest.raises(BadCall) as caught:
-        await getattr(house.tape(), call)(**arguments)
+    house = ClientHarness()
+    with pytest.raises(InvalidArgument) as caught:
+        await getattr(house.client(), call)(**arguments)
     assert said in str(caught.value)
     assert len(str(caught.value)) < 250
-    assert house.log() == []
+    assert house.recorded_events() == []
     assert house.server.values == {}
 
 
@@ -126,40 +126,40 @@ async def test_what_cannot_be_meant_is_refused(
 )
 async def test_a_misspelt_argument_is_said(call: str, arguments: dict[str, Any], said: str) -> None:
     with pytest.raises(TypeError) as caught:
-        await getattr(House().tape(), call)(**arguments)
+        await getattr(ClientHarness().client(), call)(**arguments)
     assert said in str(caught.value)
 
 
 @pytest.mark.parametrize("url", ["", None, 7])
 async def test_an_address_that_is_none_is_refused(url: Any) -> None:
-    with pytest.raises(BadCall, match="url="):
+    with pytest.raises(InvalidArgument, match="url="):
         async with connect(url, "desk"):
             pass
 
 
 async def test_what_a_service_decides_on_is_no_other_programs_to_write() -> None:
-    house = House()
-    tape = house.tape()
+    house = ClientHarness()
+    tape = house.client()
     for event in (
-        placed(),
-        traded("o-1", "1", "1"),
+        order_placed(),
+        trade_executed("o-1", "1", "1"),
         CATALOGUE.decode("strategy.started.v1", STARTED.read_bytes()),
         AgentStatusChanged(
             service="x", instance="1", state=AgentState.RUNNING, detail=None, timestamp=AT
         ),
     ):
-        with pytest.raises(Reserved, match="ask that"):
+        with pytest.raises(ReservedEventType, match="ask that"):
             await tape.publish(event, owner="alice", entity="1")
     for value in (
-        quote("IBM"),
+        make_quote("IBM"),
         PositionValued(
             symbol="IBM", quantity=Decimal(1), entry_price=None, current_price=Decimal(1),
             unrealized_pnl=Decimal(0), realized_pnl=Decimal(0), timestamp=AT,
         ),
     ):  # fmt: skip
-        with pytest.raises(Reserved, match="Tapewire's own"):
+        with pytest.raises(ReservedEventType, match="Tapewire's own"):
             await tape.put(value, owner="alice", entity="1")
-    assert house.log() == []
+    assert house.recorded_events() == []
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ async def test_what_a_service_decides_on_is_no_other_programs_to_write() -> None
     ],
 )
 async def test_a_connection_that_cannot_be_meant(name: Any, patience: float, said: str) -> None:
-    with pytest.raises(BadCall) as caught:
+    with pytest.raises(InvalidArgument) as caught:
         async with connect("nats://127.0.0.1:1", name, patience=patience):
             pass
     assert said in str(caught.value)
@@ -184,7 +184,7 @@ async def test_a_connection_that_cannot_be_meant(name: Any, patience: float, sai
 @given(st.decimals(min_value=-(10**12) + 1, max_value=10**12 - 1, places=8))
 def test_every_number_within_bounds_is_stored_as_it_is(value: Decimal) -> None:
     for given_ in (value, str(value), f"{value:f}"):
-        found = figures.number("x", given_)
+        found = figures.validate_number("x", given_)
         assert found == value
         assert int(found.as_tuple().exponent) <= 0
 
@@ -192,11 +192,11 @@ def test_every_number_within_bounds_is_stored_as_it_is(value: Decimal) -> None:
 @given(st.floats(allow_nan=True, allow_infinity=True))
 def test_a_float_is_the_decimal_that_it_reads_as_or_is_refused(value: float) -> None:
     try:
-        found = figures.number("x", value)
-    except BadCall:
+        found = figures.validate_number("x", value)
+    except InvalidArgument:
         return
     assert float(found) == value
 
 
 def test_a_tape_needs_every_call() -> None:
-    assert not Tape.__abstractmethods__
+    assert not Client.__abstractmethods__

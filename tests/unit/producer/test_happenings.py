@@ -30,7 +30,7 @@ from tapewire.events import (
     StrategyReportedUpdated,
     StrategyStatus,
 )
-from tests.unit.producer.house import House
+from tests.unit.producer.house import ClientHarness
 
 AT = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
 REPORTS = "ev.alice.reports.desk%2Fs-1"
@@ -56,12 +56,12 @@ def order(status: OrderStatus, **fields: Any) -> ReportedOrder:
 
 
 @pytest.fixture
-async def house() -> House:
-    return House()
+async def house() -> ClientHarness:
+    return ClientHarness()
 
 
-async def test_a_strategy_started(house: House) -> None:
-    receipt = await house.tape().strategy_started(
+async def test_a_strategy_started(house: ClientHarness) -> None:
+    receipt = await house.client().strategy_started(
         user="alice", strategy_id="s-1", symbol="BRK.B", position=-2.5, name="Momentum",
         message="the desk is open", at=AT,
     )  # fmt: skip
@@ -69,9 +69,9 @@ async def test_a_strategy_started(house: House) -> None:
         StrategyStatus.STARTED, symbol="BRK.B", position=Decimal("-2.5"), name="Momentum",
         message="the desk is open",
     )  # fmt: skip
-    assert house.told() == [(REPORTS, StrategyReportedStarted(strategy=said))]
-    [recorded] = house.log()
-    assert (receipt.id, receipt.sequence, receipt.repeated) == (recorded.meta.id, 1, False)
+    assert house.stored_events() == [(REPORTS, StrategyReportedStarted(strategy=said))]
+    [recorded] = house.recorded_events()
+    assert (receipt.id, receipt.sequence, receipt.is_duplicate) == (recorded.metadata.id, 1, False)
 
 
 @pytest.mark.parametrize(
@@ -83,20 +83,20 @@ async def test_a_strategy_started(house: House) -> None:
     ],
 )
 async def test_what_else_becomes_of_a_strategy(
-    house: House, call: str, kind: type[StrategyReport], status: StrategyStatus
+    house: ClientHarness, call: str, kind: type[StrategyReport], status: StrategyStatus
 ) -> None:
-    await getattr(house.tape(), call)(user="alice", strategy_id="s-1", at=AT)
-    assert house.told() == [(REPORTS, kind(strategy=strategy(status)))]
+    await getattr(house.client(), call)(user="alice", strategy_id="s-1", at=AT)
+    assert house.stored_events() == [(REPORTS, kind(strategy=strategy(status)))]
 
 
-async def test_a_strategy_errored(house: House) -> None:
-    await house.tape().strategy_errored(
+async def test_a_strategy_errored(house: ClientHarness) -> None:
+    await house.client().strategy_errored(
         user="alice", strategy_id="s-1", error_code="venue_down", details="no heartbeat", at=AT
     )
     said = StrategyReportedFailed(
         strategy=strategy(StrategyStatus.ERROR), error_code="venue_down", details="no heartbeat"
     )
-    assert house.told() == [(REPORTS, said)]
+    assert house.stored_events() == [(REPORTS, said)]
 
 
 ORDER = {
@@ -115,28 +115,30 @@ ORDER = {
     ],
 )
 async def test_what_becomes_of_an_order(
-    house: House, call: str, kind: type[OrderReport], status: OrderStatus
+    house: ClientHarness, call: str, kind: type[OrderReport], status: OrderStatus
 ) -> None:
-    await getattr(house.tape(), call)(**ORDER, reason="so it is")
-    assert house.told() == [(REPORTS, kind(order=order(status, reason="so it is")))]
+    await getattr(house.client(), call)(**ORDER, reason="so it is")
+    assert house.stored_events() == [(REPORTS, kind(order=order(status, reason="so it is")))]
 
 
 @pytest.mark.parametrize(
     ("partly", "status"), [(False, OrderStatus.FILLED), (True, OrderStatus.PARTIALLY_FILLED)]
 )
-async def test_an_order_executed(house: House, partly: bool, status: OrderStatus) -> None:
-    await house.tape().order_executed(**ORDER, price="512.4600", stop_loss=True, partly=partly)
+async def test_an_order_executed(house: ClientHarness, partly: bool, status: OrderStatus) -> None:
+    await house.client().order_executed(**ORDER, price="512.4600", stop_loss=True, partly=partly)
     said = order(status, price=Decimal("512.4600"), stop_loss=True)
-    [(subject, event)] = house.told()
+    [(subject, event)] = house.stored_events()
     assert (subject, event) == (REPORTS, OrderReportedExecuted(order=said))
     assert isinstance(event, OrderReportedExecuted)
     assert str(event.order.price) == "512.4600"
 
 
-async def test_an_order_of_no_strategy_is_among_what_its_source_reports(house: House) -> None:
+async def test_an_order_of_no_strategy_is_among_what_its_source_reports(
+    house: ClientHarness,
+) -> None:
     alone = {key: value for key, value in ORDER.items() if key != "strategy_id"}
-    await house.tape().order_placed(**alone)
-    [(subject, _)] = house.told()
+    await house.client().order_placed(**alone)
+    [(subject, _)] = house.stored_events()
     assert subject == "ev.alice.reports.desk"
 
 
@@ -148,9 +150,11 @@ async def test_an_order_of_no_strategy_is_among_what_its_source_reports(house: H
     ],
 )
 async def test_a_stop_loss(
-    house: House, call: str, kind: type[StopLossReportedTriggered | StopLossReportedExecuted]
+    house: ClientHarness,
+    call: str,
+    kind: type[StopLossReportedTriggered | StopLossReportedExecuted],
 ) -> None:
-    await getattr(house.tape(), call)(
+    await getattr(house.client(), call)(
         user="alice", strategy_id="s-1", symbol="IBM", trigger_price=182.4, current_price="182.30",
         order_id="o-2", at=AT,
     )  # fmt: skip
@@ -163,12 +167,12 @@ async def test_a_stop_loss(
         order_id="o-2",
         timestamp=AT,
     )
-    assert house.told() == [(REPORTS, said)]
+    assert house.stored_events() == [(REPORTS, said)]
 
 
 @pytest.mark.parametrize(("strategy_id", "entity"), [("s-1", "desk%2Fs-1"), (None, "desk")])
-async def test_an_error(house: House, strategy_id: str | None, entity: str) -> None:
-    await house.tape().error(
+async def test_an_error(house: ClientHarness, strategy_id: str | None, entity: str) -> None:
+    await house.client().error(
         user="alice", error_code="clock_skew", error_message="3 s behind", details="since 15:11",
         strategy_id=strategy_id, at=AT,
     )  # fmt: skip
@@ -180,11 +184,11 @@ async def test_an_error(house: House, strategy_id: str | None, entity: str) -> N
         details="since 15:11",
         timestamp=AT,
     )
-    assert house.told() == [(f"ev.alice.reports.{entity}", said)]
+    assert house.stored_events() == [(f"ev.alice.reports.{entity}", said)]
 
 
-async def test_a_decision(house: House) -> None:
-    receipt = await house.tape().decision(
+async def test_a_decision(house: ClientHarness) -> None:
+    receipt = await house.client().decision(
         user="alice", strategy_id="s-1", symbol="IBM", action="buy", confidence=0.8,
         reasoning="the model says so", taken=False, at=AT,
     )  # fmt: skip
@@ -198,11 +202,11 @@ async def test_a_decision(house: House) -> None:
         taken=False,
         timestamp=AT,
     )
-    assert house.told() == [("ev.alice.decisions.desk%2Fs-1", said)]
+    assert house.stored_events() == [("ev.alice.decisions.desk%2Fs-1", said)]
 
 
-async def test_an_alert_is_the_only_event_of_its_own_entity(house: House) -> None:
-    tape = house.tape()
+async def test_an_alert_is_the_only_event_of_its_own_entity(house: ClientHarness) -> None:
+    tape = house.client()
     one = await tape.alert(
         user="alice", message="come and look", level="error", symbol="IBM", at=AT, event_id="a-1"
     )
@@ -214,18 +218,18 @@ async def test_an_alert_is_the_only_event_of_its_own_entity(house: House) -> Non
         rule_id=None,
         timestamp=AT,
     )
-    assert house.told() == [("ev.alice.alerts.a-1", said)]
+    assert house.stored_events() == [("ev.alice.alerts.a-1", said)]
     again = await tape.alert(user="alice", message="come and look", event_id="a-1")
-    assert (again.sequence, again.repeated) == (one.sequence, True)
-    assert len(house.log()) == 1
+    assert (again.sequence, again.is_duplicate) == (one.sequence, True)
+    assert len(house.recorded_events()) == 1
 
 
-async def test_a_price(house: House) -> None:
-    await house.tape().price(
+async def test_a_price(house: ClientHarness) -> None:
+    await house.client().price(
         "BRK.B", 512.5, bid="512.45", ask="512.55", bid_size=100, ask_size=200, volume=5000,
         day_open=500, at=AT,
     )  # fmt: skip
-    quote = house.quote("BRK.B")
+    quote = house.stored_quote("BRK.B")
     assert (quote.symbol, quote.price, quote.bid, quote.ask) == (
         "BRK.B",
         Decimal("512.5"),
@@ -235,31 +239,31 @@ async def test_a_price(house: House) -> None:
     assert (quote.bid_size, quote.ask_size, quote.volume) == (100, 200, 5000)
     assert (quote.change, quote.change_percent) == (Decimal("12.5"), Decimal("2.5"))
     assert quote.timestamp == AT
-    assert house.log() == []
+    assert house.recorded_events() == []
 
 
-async def test_a_price_alone_is_its_own_touch_with_nothing_on_offer(house: House) -> None:
+async def test_a_price_alone_is_its_own_touch_with_nothing_on_offer(house: ClientHarness) -> None:
     before = datetime.now(UTC)
-    await house.tape().price("IBM", 182)
-    quote = house.quote("IBM")
+    await house.client().price("IBM", 182)
+    quote = house.stored_quote("IBM")
     assert (quote.price, quote.bid, quote.ask) == (182, 182, 182)
     assert (quote.bid_size, quote.ask_size, quote.volume, quote.change) == (0, 0, 0, 0)
     assert before <= quote.timestamp <= datetime.now(UTC)
 
 
-async def test_what_is_told_is_told_of_now_unless_it_is_said_when(house: House) -> None:
+async def test_what_is_told_is_told_of_now_unless_it_is_said_when(house: ClientHarness) -> None:
     before = datetime.now(UTC)
-    await house.tape().strategy_started(user="alice", strategy_id="s-1")
-    [(_, event)] = house.told()
+    await house.client().strategy_started(user="alice", strategy_id="s-1")
+    [(_, event)] = house.stored_events()
     assert isinstance(event, StrategyReport)
     assert before <= event.strategy.timestamp <= datetime.now(UTC)
 
 
-async def test_sources_do_not_meet(house: House) -> None:
+async def test_sources_do_not_meet(house: ClientHarness) -> None:
     """Two programs may call their strategies the same."""
-    await house.tape("one").strategy_started(user="alice", strategy_id="s")
-    await house.tape("two").strategy_started(user="alice", strategy_id="s")
-    assert [subject for subject, _ in house.told()] == [
+    await house.client("one").strategy_started(user="alice", strategy_id="s")
+    await house.client("two").strategy_started(user="alice", strategy_id="s")
+    assert [subject for subject, _ in house.stored_events()] == [
         "ev.alice.reports.one%2Fs",
         "ev.alice.reports.two%2Fs",
     ]

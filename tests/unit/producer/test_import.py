@@ -8,7 +8,7 @@ import pytest
 import tapewire
 
 
-def loaded(code: str) -> set[str]:
+def loaded_modules(code: str) -> set[str]:
     """The modules there are after `code`, in a process of its own."""
     shown = subprocess.run(
         [sys.executable, "-c", f"import sys\n{code}\nprint(*sys.modules)"],
@@ -20,19 +20,19 @@ def loaded(code: str) -> set[str]:
 
 
 def test_the_import_alone_loads_nothing_of_ours() -> None:
-    found = loaded("import tapewire")
+    found = loaded_modules("import tapewire")
     assert {name for name in found if name.startswith("tapewire.")} == set()
     assert not found & {"nats", "msgspec", "litestar", "structlog", "asyncio"}
 
 
 def test_declaring_event_types_needs_no_network_library() -> None:
-    found = loaded("from tapewire import Delivery, Event, about, event, upcast")
+    found = loaded_modules("from tapewire import Delivery, Event, about, event, upcast")
     assert "tapewire.events" in found
     assert not found & {"nats", "litestar", "structlog", "opentelemetry", "tapewire.log"}
 
 
 def test_a_producer_needs_nothing_of_the_edge() -> None:
-    found = loaded("import tapewire\ntapewire.connect\ntapewire.sync.connect")
+    found = loaded_modules("import tapewire\ntapewire.connect\ntapewire.sync.connect")
     assert "nats" in found
     assert not {name for name in found if name.split(".")[0] in ("litestar", "uvicorn", "services")}
 

@@ -7,69 +7,82 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tapewire.events import AgentState, AgentStatusChanged
-from tapewire.log import Refused
-from tapewire.log.memory import Faults, MemoryLog, MemoryServer, MemoryValues
-from tapewire.runtime.agents import Announcer, Watch
-from tapewire.runtime.agents.state import announce, decide, silence
+from tapewire.log import AppendRejected
+from tapewire.log.memory import Faults, MemoryEventLog, MemoryLatestValueStore, MemoryServer
+from tapewire.runtime.agents import AgentMonitor, AgentStatusReporter
+from tapewire.runtime.agents.state import decide, report_silence, report_status
 from tests.unit.orders.virtual import run
 
-BEAT, SILENCE = 15.0, 45.0
-START = datetime(2026, 3, 2, tzinfo=UTC)
+HEARTBEAT_SECONDS, SILENCE_SECONDS = 15.0, 45.0
+START_TIME = datetime(2026, 3, 2, tzinfo=UTC)
 RUNNING, STOPPED = AgentState.RUNNING, AgentState.STOPPED
 
 
-def status(state=RUNNING, detail=None, at=START):
+def make_status(state=RUNNING, detail=None, timestamp=START_TIME):
     return AgentStatusChanged(
-        service="orders", instance="a", state=state, detail=detail, timestamp=at
+        service="orders", instance="a", state=state, detail=detail, timestamp=timestamp
     )
 
 
 class TestDeciding:
     def test_the_same_again_is_no_news(self) -> None:
-        assert decide(status(), announce(status(at=START + timedelta(hours=1)))) == []
+        assert (
+            decide(
+                make_status(), report_status(make_status(timestamp=START_TIME + timedelta(hours=1)))
+            )
+            == []
+        )
 
     def test_time_never_goes_back(self) -> None:
-        [happening] = decide(status(), announce(status(STOPPED, at=START - timedelta(hours=1))))
-        assert happening.event == status(STOPPED, at=START)
+        [happening] = decide(
+            make_status(),
+            report_status(make_status(STOPPED, timestamp=START_TIME - timedelta(hours=1))),
+        )
+        assert happening.event == make_status(STOPPED, timestamp=START_TIME)
         assert str(happening.subject) == "ev._all.agents.orders%2Fa"
 
     def test_silence_is_true_of_what_was_seen_only(self) -> None:
-        gone = silence(status(), "silent", START)
-        assert [h.event for h in decide(status(), gone)] == [status(STOPPED, "silent")]
-        assert decide(status(AgentState.DEGRADED, "slow"), gone) == []
-        assert decide(status(STOPPED), silence(status(STOPPED), "silent", START)) == []
+        gone = report_silence(make_status(), "silent", START_TIME)
+        assert [h.event for h in decide(make_status(), gone)] == [make_status(STOPPED, "silent")]
+        assert decide(make_status(AgentState.DEGRADED, "slow"), gone) == []
+        assert (
+            decide(make_status(STOPPED), report_silence(make_status(STOPPED), "silent", START_TIME))
+            == []
+        )
         assert decide(None, gone) == []
 
 
-class World:
+class AgentSimulation:
     """A server, and processes on it that come and go."""
 
     def __init__(self, faults=lambda _: None) -> None:
         self.server = MemoryServer()
         self._faults = faults
         self._tasks = {}
-        self.refuses = False
+        self.refuses_heartbeats = False
         """Whether the store of heartbeats takes none."""
-        self.unwritable = ""
+        self.unwritable_subject = ""
         """The subject that nobody can append to."""
 
     def start(self, instance, *, clock=0.0, watches=True):
         """A process whose clock is `clock` seconds wrong."""
         faults = self._faults(instance)
-        log = Log(self, faults)
-        beats = Beats(self, faults)
-        views = MemoryValues(self.server, faults, stream="VIEWS", prefix="view")
+        log = FlakyLog(self, faults)
+        beats = FlakyHeartbeatStore(self, faults)
+        views = MemoryLatestValueStore(self.server, faults, stream="VIEWS", prefix="view")
 
         def now():
-            return START + timedelta(seconds=asyncio.get_running_loop().time() + clock)
+            return START_TIME + timedelta(seconds=asyncio.get_running_loop().time() + clock)
 
-        announcer = Announcer(log, beats, "orders", instance, every=BEAT, now=now)
+        announcer = AgentStatusReporter(
+            log, beats, "orders", instance, heartbeat_seconds=HEARTBEAT_SECONDS, now=now
+        )
         tasks = [asyncio.create_task(announcer.run())]
         if watches:
-            watch = Watch(log, views, beats, silence=SILENCE, now=now)
+            watch = AgentMonitor(log, views, beats, silence_seconds=SILENCE_SECONDS, now=now)
             tasks.append(asyncio.create_task(watch.run()))
         self._tasks[instance] = (tasks, announcer, (log, beats, views))
-        announcer.ready()
+        announcer.report_ready()
         return announcer
 
     async def kill(self, instance) -> None:
@@ -83,7 +96,7 @@ class World:
         await self._cancel(tasks)
         await announcer.stopped(None)
 
-    async def end(self) -> None:
+    async def kill_all(self) -> None:
         for instance in [*self._tasks]:
             await self.kill(instance)
 
@@ -93,11 +106,11 @@ class World:
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    def beats(self):
+    def instances_with_heartbeat(self):
         """Whose heartbeats are stored."""
         return sorted(self.server.values["MARKET/hb"])
 
-    def told(self, instance):
+    def recorded_states(self, instance):
         """The states of an instance, in order."""
         page = self.server.journal.page(
             f"ev._all.agents.orders%2F{instance}", after=0, limit=1000, max_bytes=1 << 20,
@@ -106,41 +119,41 @@ class World:
         return [recorded.event.state.value for recorded in page.events]
 
 
-class Beats(MemoryValues):
+class FlakyHeartbeatStore(MemoryLatestValueStore):
     """The heartbeats of a world, which may refuse them."""
 
-    def __init__(self, world, faults) -> None:
-        super().__init__(world.server, faults, prefix="hb")
-        self._world = world
+    def __init__(self, simulation, faults) -> None:
+        super().__init__(simulation.server, faults, prefix="hb")
+        self._simulation = simulation
 
     async def put(self, key, data, *, ttl=None) -> None:
-        if self._world.refuses:
-            raise Refused("insufficient resources")
+        if self._simulation.refuses:
+            raise AppendRejected("insufficient resources")
         await super().put(key, data, ttl=ttl)
 
-    async def post(self, key, data) -> None:
-        if not self._world.refuses:
-            await super().post(key, data)
+    async def put_unacknowledged(self, key, data) -> None:
+        if not self._simulation.refuses:
+            await super().put_unacknowledged(key, data)
 
 
-class Log(MemoryLog):
+class FlakyLog(MemoryEventLog):
     """The log of a world, which may refuse what is appended to one subject."""
 
-    def __init__(self, world, faults) -> None:
-        super().__init__(world.server, faults)
-        self._world = world
+    def __init__(self, simulation, faults) -> None:
+        super().__init__(simulation.server, faults)
+        self._simulation = simulation
 
     async def append(self, drafts):
-        if str(drafts[0].subject) == self._world.unwritable:
-            raise Refused("never")
+        if str(drafts[0].subject) == self._simulation.unwritable:
+            raise AppendRejected("never")
         return await super().append(drafts)
 
 
-def play(story, faults=lambda _: None) -> None:
+def run_simulation(story, faults=lambda _: None) -> None:
     async def whole() -> None:
-        world = World(faults)
+        world = AgentSimulation(faults)
         await story(world)
-        await world.end()
+        await world.kill_all()
 
     run(whole())
 
@@ -152,7 +165,7 @@ def test_a_life_is_told_in_order_and_once() -> None:
         await world.stop("a")
         assert world.told("a") == ["starting", "running", "stopped"]
 
-    play(story)
+    run_simulation(story)
 
 
 def test_heartbeats_leave_the_journal_alone() -> None:
@@ -162,7 +175,7 @@ def test_heartbeats_leave_the_journal_alone() -> None:
         await asyncio.sleep(1000)
         assert world.server.journal.last == 4
 
-    play(story)
+    run_simulation(story)
 
 
 def test_a_killed_one_is_announced_by_another_and_in_time() -> None:
@@ -171,13 +184,13 @@ def test_a_killed_one_is_announced_by_another_and_in_time() -> None:
         world.start("b", watches=False)
         await asyncio.sleep(100)
         await world.kill("b")
-        await asyncio.sleep(SILENCE - BEAT - 1)
+        await asyncio.sleep(SILENCE_SECONDS - HEARTBEAT_SECONDS - 1)
         assert world.told("b") == ["starting", "running"], "it beat less than 45 s ago"
-        await asyncio.sleep(BEAT + SILENCE / 6 + 3)
+        await asyncio.sleep(HEARTBEAT_SECONDS + SILENCE_SECONDS / 6 + 3)
         assert world.told("b") == ["starting", "running", "stopped"]
         assert world.told("a") == ["starting", "running"]
 
-    play(story)
+    run_simulation(story)
 
 
 def test_a_new_watch_gives_everybody_the_full_time() -> None:
@@ -189,12 +202,12 @@ def test_a_new_watch_gives_everybody_the_full_time() -> None:
         await world.kill("a")
         await asyncio.sleep(44)
         world.start("b")
-        await asyncio.sleep(SILENCE - 1)
+        await asyncio.sleep(SILENCE_SECONDS - 1)
         assert world.told("a") == ["starting", "running"]
-        await asyncio.sleep(SILENCE / 3)
+        await asyncio.sleep(SILENCE_SECONDS / 3)
         assert world.told("a")[-1] == "stopped"
 
-    play(story)
+    run_simulation(story)
 
 
 @pytest.mark.parametrize("seconds", [20, 44, 200])
@@ -207,7 +220,7 @@ def test_nobody_is_declared_dead_after_an_outage(seconds: int) -> None:
         await asyncio.sleep(seconds + 300)
         assert "stopped" not in world.told("a") + world.told("b")
 
-    play(story)
+    run_simulation(story)
 
 
 def test_clocks_that_differ_by_hours_kill_nobody() -> None:
@@ -217,7 +230,7 @@ def test_clocks_that_differ_by_hours_kill_nobody() -> None:
         await asyncio.sleep(500)
         assert world.told("a") == world.told("b") == ["starting", "running"]
 
-    play(story)
+    run_simulation(story)
 
 
 def test_lost_values_kill_nobody() -> None:
@@ -229,7 +242,7 @@ def test_lost_values_kill_nobody() -> None:
             world.server.values.clear()
         assert "stopped" not in world.told("a") + world.told("b")
 
-    play(story)
+    run_simulation(story)
 
 
 def test_a_log_made_anew_is_told_again() -> None:
@@ -237,10 +250,10 @@ def test_a_log_made_anew_is_told_again() -> None:
         world.start("a")
         await asyncio.sleep(100)
         world.server.recreate()
-        await asyncio.sleep(BEAT + 5)
+        await asyncio.sleep(HEARTBEAT_SECONDS + 5)
         assert world.told("a") == ["running"]
 
-    play(story)
+    run_simulation(story)
 
 
 def test_one_that_was_given_up_and_lives_says_so() -> None:
@@ -255,10 +268,10 @@ def test_one_that_was_given_up_and_lives_says_so() -> None:
         await asyncio.sleep(200)
         assert world.told("b")[-1] == "stopped"
         tasks[:] = [asyncio.create_task(frozen.run())]
-        await asyncio.sleep(BEAT + 5)
+        await asyncio.sleep(HEARTBEAT_SECONDS + 5)
         assert world.told("b") == ["starting", "running", "stopped", "running"]
 
-    play(story)
+    run_simulation(story)
 
 
 def test_a_restart_under_the_same_name_is_no_death() -> None:
@@ -272,7 +285,7 @@ def test_a_restart_under_the_same_name_is_no_death() -> None:
         await asyncio.sleep(300)
         assert world.told("b") == ["starting", "running", "starting", "running"]
 
-    play(story)
+    run_simulation(story)
 
 
 def test_each_death_under_one_name_is_announced() -> None:
@@ -288,7 +301,7 @@ def test_each_death_under_one_name_is_announced() -> None:
             await asyncio.sleep(300)
         assert world.told("b") == ["starting", "running", "stopped"] * 3
 
-    play(story)
+    run_simulation(story)
 
 
 def test_when_no_heartbeat_can_be_stored_nobody_is_declared_dead() -> None:
@@ -304,10 +317,10 @@ def test_when_no_heartbeat_can_be_stored_nobody_is_declared_dead() -> None:
         await asyncio.sleep(500)
         assert world.told("a") == world.told("b") == ["starting", "running"]
         await world.kill("b")
-        await asyncio.sleep(SILENCE + BEAT)
+        await asyncio.sleep(SILENCE_SECONDS + HEARTBEAT_SECONDS)
         assert world.told("b") == ["starting", "running", "stopped"]
 
-    play(story)
+    run_simulation(story)
 
 
 def test_a_process_says_how_it_is_although_its_heartbeat_is_refused() -> None:
@@ -316,10 +329,10 @@ def test_a_process_says_how_it_is_although_its_heartbeat_is_refused() -> None:
         announcer = world.start("a")
         await asyncio.sleep(20)
         announcer.checks.append(lambda: "the feed is silent")
-        await asyncio.sleep(BEAT + 1)
+        await asyncio.sleep(HEARTBEAT_SECONDS + 1)
         assert world.told("a") == ["starting", "running", "degraded"]
 
-    play(story)
+    run_simulation(story)
 
 
 def test_heartbeats_of_the_dead_are_forgotten() -> None:
@@ -334,7 +347,7 @@ def test_heartbeats_of_the_dead_are_forgotten() -> None:
         await asyncio.sleep(1000)
         assert world.beats() == ["orders%2Fa"]
 
-    play(story)
+    run_simulation(story)
 
 
 def test_one_word_that_cannot_be_said_keeps_back_no_other() -> None:
@@ -346,13 +359,13 @@ def test_one_word_that_cannot_be_said_keeps_back_no_other() -> None:
         for instance in ("b", "c"):
             await world.kill(instance)
         world.unwritable = "ev._all.agents.orders%2Fb"
-        await asyncio.sleep(SILENCE + BEAT)
+        await asyncio.sleep(SILENCE_SECONDS + HEARTBEAT_SECONDS)
         assert world.told("c")[-1] == "stopped"
         world.unwritable = ""
-        await asyncio.sleep(BEAT)
+        await asyncio.sleep(HEARTBEAT_SECONDS)
         assert world.told("b")[-1] == "stopped"
 
-    play(story)
+    run_simulation(story)
 
 
 def test_a_check_degrades_and_a_lost_connection_is_told_afterwards() -> None:
@@ -362,10 +375,10 @@ def test_a_check_degrades_and_a_lost_connection_is_told_afterwards() -> None:
         announcer.checks.append(lambda: wrong[0] if wrong else None)
         await asyncio.sleep(20)
         wrong.append("the feed is silent")
-        await asyncio.sleep(BEAT + 1)
+        await asyncio.sleep(HEARTBEAT_SECONDS + 1)
         assert world.told("a")[-1] == "degraded"
         wrong.clear()
-        await asyncio.sleep(BEAT + 1)
+        await asyncio.sleep(HEARTBEAT_SECONDS + 1)
         announcer.connection(False)
         await asyncio.sleep(2)
         announcer.connection(True)
@@ -374,7 +387,7 @@ def test_a_check_degrades_and_a_lost_connection_is_told_afterwards() -> None:
             "starting", "running", "degraded", "running", "degraded", "running",
         ]  # fmt: skip
 
-    play(story)
+    run_simulation(story)
 
 
 def test_a_lost_connection_is_told_when_the_log_comes_back_later_than_the_connection() -> None:
@@ -387,13 +400,13 @@ def test_a_lost_connection_is_told_when_the_log_comes_back_later_than_the_connec
         world.unwritable = str(announcer._subject)
         await asyncio.sleep(2)
         announcer.connection(True)
-        await asyncio.sleep(3 * BEAT)
+        await asyncio.sleep(3 * HEARTBEAT_SECONDS)
         assert world.told("a") == ["starting", "running"]
         world.unwritable = ""
-        await asyncio.sleep(BEAT + 60)
+        await asyncio.sleep(HEARTBEAT_SECONDS + 60)
         assert world.told("a") == ["starting", "running", "degraded", "running"]
 
-    play(story)
+    run_simulation(story)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -418,4 +431,4 @@ def test_on_a_bad_day_the_living_are_present_and_the_dead_are_not(seed: int) -> 
             told = world.told(instance)
             assert all(told[n] != told[n + 1] for n in range(len(told) - 1)), told
 
-    play(story, rough)
+    run_simulation(story, rough)

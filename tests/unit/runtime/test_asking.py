@@ -17,19 +17,19 @@ from tapewire.runtime.contracts import (
     positions,
     strategies,
 )
-from tapewire.runtime.contracts.asking import Asking
+from tapewire.runtime.contracts.asking import RequestStruct
 
 MODULES = (alerts, configurations, insights, notifications, orders, positions, strategies)
 REQUESTS = [
     one
     for module in MODULES
     for one in vars(module).values()
-    if isinstance(one, type) and issubclass(one, Asking) and one is not Asking
+    if isinstance(one, type) and issubclass(one, RequestStruct) and one is not RequestStruct
 ]
 ORDER = {"userId": "alice", "symbol": "IBM", "side": "buy", "type": "market", "qty": 1}
 
 
-def order(**changed: Any) -> orders.PlaceOrder:
+def make_order(**changed: Any) -> orders.PlaceOrder:
     return CODEC.decode(json.dumps({**ORDER, **changed}).encode(), orders.PlaceOrder)
 
 
@@ -41,7 +41,7 @@ def test_whatever_is_no_reply_is_a_request() -> None:
 
 
 @pytest.mark.parametrize("request_", REQUESTS)
-def test_a_field_that_is_not_known_is_refused(request_: type[Asking]) -> None:
+def test_a_field_that_is_not_known_is_refused(request_: type[RequestStruct]) -> None:
     with pytest.raises(msgspec.ValidationError, match="unknown field `stopLos`"):
         CODEC.decode(b'{"stopLos":1}', request_)
 
@@ -50,16 +50,16 @@ def test_a_field_that_is_not_known_is_refused(request_: type[Asking]) -> None:
 def test_nobody_is_called_so(user: str) -> None:
     """`_all` owns what every user may see: an order of it would be on every screen."""
     with pytest.raises(msgspec.ValidationError, match=r"\$\.userId"):
-        order(userId=user)
+        make_order(userId=user)
 
 
 @pytest.mark.parametrize(
     "user", ["*", ">", "a.b", "a b", "50%", "%2A", "$SYS", "ünï", "a_b", "ż" * 128, "auth0|7"]
 )
 def test_users_may_be_called_so(user: str) -> None:
-    assert order(userId=user).user_id == user
+    assert make_order(userId=user).user_id == user
 
 
 def test_what_is_left_at_its_default_is_not_sent() -> None:
     """So an older service takes what a newer one asks, unless it asks for what is new."""
-    assert json.loads(CODEC.encode(order())) == ORDER
+    assert json.loads(CODEC.encode(make_order())) == ORDER

@@ -10,7 +10,7 @@ from tapewire.runtime.logs import mask
 
 SECRET = "D3-rH8BQvuYbHYKx"
 
-FAILS = f"""
+FAILING_PROGRAM = f"""
 import sys, structlog
 from tapewire.runtime import logs
 
@@ -26,9 +26,9 @@ except RuntimeError:
 """
 
 
-def logged(format_: str) -> str:
+def run_and_read_log(format_: str) -> str:
     """What a process of its own logs: the set-up is one of a whole process."""
-    command = [sys.executable, "-c", FAILS, format_]
+    command = [sys.executable, "-c", FAILING_PROGRAM, format_]
     return subprocess.run(command, check=True, capture_output=True, text=True).stderr
 
 
@@ -36,14 +36,14 @@ def logged(format_: str) -> str:
 def test_a_traceback_shows_where_and_neither_variables_nor_secrets(format_: str) -> None:
     """The regression: on a console, a failed request was logged with the local variables of every
     frame, and so with the session cookie of whoever had asked."""
-    text = logged(format_)
+    text = run_and_read_log(format_)
     assert "in handle" in text
     assert "RuntimeError: cannot serve [redacted]" in text
     assert SECRET not in text
 
 
 def test_a_traceback_is_part_of_the_one_line_of_json() -> None:
-    (line,) = logged("json").splitlines()
+    (line,) = run_and_read_log("json").splitlines()
     assert json.loads(line)["event"] == "a request failed"
 
 

@@ -11,19 +11,24 @@ import msgspec
 import pytest
 
 from services.strategies.commands import (
-    Act,
+    ActOnSignalCommand,
+    ApplyFillCommand,
     Command,
-    Create,
-    EndOrder,
-    Fail,
-    Fill,
-    Settings,
-    Start,
-    Stop,
-    TriggerStopLoss,
-    Update,
+    CreateStrategyCommand,
+    EndOrderCommand,
+    FailStrategyCommand,
+    StartStrategyCommand,
+    StopStrategyCommand,
+    StrategySettings,
+    TriggerStopLossCommand,
+    UpdateStrategyCommand,
 )
-from services.strategies.domain import STRATEGIES, Absent, Made, State
+from services.strategies.domain import (
+    STRATEGY_DECIDER,
+    AbsentStrategyState,
+    CreatedStrategyState,
+    State,
+)
 from tapewire.events import (
     Action,
     Breakout,
@@ -31,86 +36,88 @@ from tapewire.events import (
     Event,
     MovingAverageCrossover,
     OrderStatus,
-    Rule,
     Side,
     StopLoss,
     StopLossKind,
     Strategy,
     StrategyEvent,
+    StrategyRule,
     StrategyTraded,
 )
-from tapewire.log import Happening, Refusal
+from tapewire.log import CommandRejected, NewEvent
 from tapewire.runtime.contracts.orders import order_id
 
-START = datetime(2013, 10, 7, 13, 30, tzinfo=UTC)
+START_TIME = datetime(2013, 10, 7, 13, 30, tzinfo=UTC)
 USER = "alice"
-ID = "s1"
+STRATEGY_ID = "s1"
 CROSSOVER = MovingAverageCrossover(fast=2, slow=4)
 
 
 def at(seconds: float) -> datetime:
-    return START + timedelta(seconds=seconds)
+    return START_TIME + timedelta(seconds=seconds)
 
 
-def stop_loss(percent: str = "1", kind: StopLossKind = StopLossKind.FIXED) -> StopLoss:
+def make_stop_loss(percent: str = "1", kind: StopLossKind = StopLossKind.FIXED) -> StopLoss:
     return StopLoss(kind=kind, percent=Decimal(percent))
 
 
-def settings(
+def make_settings(
     *,
     quantity: str = "100",
-    rule: Rule = CROSSOVER,
-    stop: StopLoss | None = None,
+    rule: StrategyRule = CROSSOVER,
+    stop_loss: StopLoss | None = None,
     max_trades: int | None = None,
     name: str = "mine",
     symbol: str = "IBM",
-) -> Settings:
-    return Settings(
+) -> StrategySettings:
+    return StrategySettings(
         name=name,
         symbol=symbol,
         rule=rule,
         quantity=Decimal(quantity),
-        stop_loss=stop,
+        stop_loss=stop_loss,
         max_trades=max_trades,
     )
 
 
-def named(id: str, second: float = 0) -> dict[str, object]:  # noqa: A002
-    return {"id": id, "at": at(second), "user": USER, "strategy_id": ID}
+def command_fields(id: str, second: float = 0) -> dict[str, object]:  # noqa: A002
+    return {"id": id, "at": at(second), "user": USER, "strategy_id": STRATEGY_ID}
 
 
-def create(of: Settings | None = None) -> Create:
-    return Create(**named("create"), settings=of or settings())
+def create(settings: StrategySettings | None = None) -> CreateStrategyCommand:
+    return CreateStrategyCommand(**command_fields("create"), settings=settings or make_settings())
 
 
-def start(id: str = "start") -> Start:  # noqa: A002
-    return Start(**named(id, 1))
+def start(id: str = "start") -> StartStrategyCommand:  # noqa: A002
+    return StartStrategyCommand(**command_fields(id, 1))
 
 
-def stop(id: str = "stop") -> Stop:  # noqa: A002
-    return Stop(**named(id, 2))
+def stop(id: str = "stop") -> StopStrategyCommand:  # noqa: A002
+    return StopStrategyCommand(**command_fields(id, 2))
 
 
-def update(id: str = "update", **changes: object) -> Update:  # noqa: A002
-    return Update(**named(id, 2), **changes)
+def update(id: str = "update", **changes: object) -> UpdateStrategyCommand:  # noqa: A002
+    return UpdateStrategyCommand(**command_fields(id, 2), **changes)
 
 
-def fail(id: str = "fail") -> Fail:  # noqa: A002
-    return Fail(**named(id, 2), error_code="rule_failed", details="division by zero")
+def fail(id: str = "fail") -> FailStrategyCommand:  # noqa: A002
+    return FailStrategyCommand(
+        **command_fields(id, 2), error_code="rule_failed", details="division by zero"
+    )
 
 
-def buy(price: str = "100", orders: int = 0) -> Act:
-    return act(Action.BUY, price, orders)
+def buy(price: str = "100", order_count: int = 0) -> ActOnSignalCommand:
+    return act(Action.BUY, price, order_count)
 
 
-def sell(price: str = "100", orders: int = 0) -> Act:
-    return act(Action.SELL, price, orders)
+def sell(price: str = "100", order_count: int = 0) -> ActOnSignalCommand:
+    return act(Action.SELL, price, order_count)
 
 
-def act(action: Action, price: str, orders: int) -> Act:
-    return Act(
-        **named(f"{action.value} at {price}", 3),
-        orders=orders,
+def act(action: Action, price: str, order_count: int) -> ActOnSignalCommand:
+    return ActOnSignalCommand(
+        **command_fields(f"{action.value} at {price}", 3),
+        expected_order_count=order_count,
         action=action,
         confidence=Decimal("0.7"),
         reasoning="because",
@@ -119,45 +126,47 @@ def act(action: Action, price: str, orders: int) -> Act:
     )
 
 
-def stopped_out(
-    side: Side = Side.SELL, price: str = "98", trigger: str = "99", orders: int = 1
-) -> TriggerStopLoss:
-    return TriggerStopLoss(
-        **named(f"stopped out at {price}", 4),
-        orders=orders,
+def trigger_stop_loss(
+    side: Side = Side.SELL, price: str = "98", trigger_price: str = "99", order_count: int = 1
+) -> TriggerStopLossCommand:
+    return TriggerStopLossCommand(
+        **command_fields(f"stopped out at {price}", 4),
+        expected_order_count=order_count,
         side=side,
         price=Decimal(price),
-        trigger_price=Decimal(trigger),
+        trigger_price=Decimal(trigger_price),
     )
 
 
-def fill(order: str, filled: str, price: str = "100") -> Fill:
+def fill(order_suffix: str, filled_qty: str, price: str = "100") -> ApplyFillCommand:
     """Order `order` (``1`` or ``2-sl``) is filled up to `filled`."""
-    return Fill(
-        **named(f"{order} filled to {filled}", 5),
-        order_id=order_id(USER, f"{ID}-{order}"),
-        trade_id=f"t{order}/{filled}",
-        filled_qty=Decimal(filled),
+    return ApplyFillCommand(
+        **command_fields(f"{order_suffix} filled to {filled_qty}", 5),
+        order_id=order_id(USER, f"{STRATEGY_ID}-{order_suffix}"),
+        trade_id=f"t{order_suffix}/{filled_qty}",
+        filled_qty=Decimal(filled_qty),
         price=Decimal(price),
     )
 
 
-def ended(order: str, status: OrderStatus | None, reason: str | None = "so") -> EndOrder:
-    return EndOrder(
-        **named(f"{order} ended", 6),
-        order_id=order_id(USER, f"{ID}-{order}"),
+def end_order(
+    order_suffix: str, status: OrderStatus | None, reason: str | None = "so"
+) -> EndOrderCommand:
+    return EndOrderCommand(
+        **command_fields(f"{order_suffix} ended", 6),
+        order_id=order_id(USER, f"{STRATEGY_ID}-{order_suffix}"),
         status=status,
         reason=reason,
     )
 
 
-def said(happening: Happening) -> str:
+def describe_event(new_event: NewEvent) -> str:
     """The event in a line: what, the status, what is held, and the order under way."""
-    event = happening.event
+    event = new_event.event
     if isinstance(event, DecisionMade):
-        assert happening.subject.domain == "decisions"
+        assert new_event.subject.domain == "decisions"
         return f"decision {event.action.value} {'taken' if event.taken else 'declined'}"
-    assert happening.subject.domain == "strategies"
+    assert new_event.subject.domain == "strategies"
     assert isinstance(event, StrategyEvent)
     strategy = event.strategy
     line = f"{type(event).__name__.removeprefix('Strategy')}: {strategy.status.value}"
@@ -167,7 +176,7 @@ def said(happening: Happening) -> str:
         line += f", holds {strategy.position}@{strategy.entry_price}"
     if strategy.order is not None:
         order = strategy.order
-        name = order.client_order_id.removeprefix(f"{ID}-")
+        name = order.client_order_id.removeprefix(f"{STRATEGY_ID}-")
         line += f", order {name} {order.side.value} {order.filled_qty}/{order.qty}"
     return line
 
@@ -176,65 +185,69 @@ class Given:
     """A history of commands, each decided on what the ones before it made."""
 
     def __init__(self, commands: Sequence[Command]) -> None:
-        self.state: State = Absent()
-        self.happenings: list[Happening] = []
+        self.state: State = AbsentStrategyState()
+        self.new_events: list[NewEvent] = []
         for command in commands:
             self.decide(command)
 
     @property
     def strategy(self) -> Strategy:
-        assert isinstance(self.state, Made)
+        assert isinstance(self.state, CreatedStrategyState)
         return self.state.strategy
 
-    def decide(self, command: Command) -> list[Happening]:
-        happened = list(STRATEGIES.decide(self.state, command))
+    def decide(self, command: Command) -> list[NewEvent]:
+        happened = list(STRATEGY_DECIDER.decide(self.state, command))
         for happening in happened:
             if happening.subject.domain == "strategies":
-                self.state = STRATEGIES.evolve(self.state, happening.event)
-        self.happenings += happened
+                self.state = STRATEGY_DECIDER.evolve(self.state, happening.event)
+        self.new_events += happened
         return happened
 
     def when(self, command: Command) -> "When":
         return When(self, command)
 
     def events(self) -> list[Event]:
-        return [happening.event for happening in self.happenings]
+        return [happening.event for happening in self.new_events]
 
 
 class When:
-    def __init__(self, given_: Given, command: Command) -> None:
-        self._given = given_
+    def __init__(self, history: Given, command: Command) -> None:
+        self._history = history
         self._command = command
 
     def then(self, *lines: str) -> Given:
-        assert [said(happening) for happening in self._given.decide(self._command)] == [*lines]
-        return self._given
+        assert [describe_event(happening) for happening in self._history.decide(self._command)] == [
+            *lines
+        ]
+        return self._history
 
-    def then_refused(self, code: str, path: str | None = None, *, saying: str = "") -> Given:
-        with pytest.raises(Refusal) as refused:
-            self._given.decide(self._command)
+    def then_rejected(self, code: str, path: str | None = None, *, message: str = "") -> Given:
+        with pytest.raises(CommandRejected) as refused:
+            self._history.decide(self._command)
         refusal = refused.value
         assert (refusal.code, refusal.path) == (code, path)
-        assert saying in refusal.message
-        return self._given
+        assert message in refusal.message
+        return self._history
 
 
 def given(*commands: Command) -> Given:
     return Given(commands)
 
 
-def started(of: Settings | None = None) -> tuple[Command, ...]:
-    return (create(of), start())
+def started_commands(settings: StrategySettings | None = None) -> tuple[Command, ...]:
+    return (create(settings), start())
 
 
-def holding(of: Settings | None = None, qty: str = "100") -> tuple[Command, ...]:
+def holding_commands(
+    settings: StrategySettings | None = None, qty: str = "100"
+) -> tuple[Command, ...]:
     """Started, and long after its first order."""
-    return (*started(of), buy(), fill("1", qty))
+    return (*started_commands(settings), buy(), fill("1", qty))
 
 
-def strategy(**changes: object) -> Strategy:
+def started_strategy(**changes: object) -> Strategy:
     """A started one that holds nothing."""
-    return msgspec.structs.replace(given(*started()).strategy, **changes)
+    return msgspec.structs.replace(given(*started_commands()).strategy, **changes)
 
 
 WIDE_BREAKOUT = Breakout(window=3, margin_percent=Decimal("0.5"))

@@ -5,7 +5,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from services.strategies.domain import STRATEGIES, Made, strategy_id
+from services.strategies.domain import STRATEGY_DECIDER, CreatedStrategyState, derive_strategy_id
 from tapewire.events import (
     DecisionMade,
     MeanReversion,
@@ -18,26 +18,26 @@ from tapewire.events import (
     StrategyStopped,
 )
 from tests.unit.strategies.spec import (
-    ID,
+    STRATEGY_ID,
     WIDE_BREAKOUT,
     buy,
     create,
-    ended,
+    end_order,
     fail,
     fill,
     given,
-    holding,
+    holding_commands,
+    make_settings,
+    make_stop_loss,
     sell,
-    settings,
     start,
-    started,
+    started_commands,
     stop,
-    stop_loss,
-    stopped_out,
+    trigger_stop_loss,
     update,
 )
 
-STOPPED_AT_1 = settings(stop=stop_loss("1"))
+STOPPED_AT_1 = make_settings(stop_loss=make_stop_loss("1"))
 
 
 def test_it_is_made_started_stopped_and_started_again() -> None:
@@ -56,25 +56,25 @@ def test_what_is_so_already_changes_nothing() -> None:
 def test_a_command_that_was_decided_before_changes_nothing() -> None:
     given(create()).when(create()).then()
     given(create(), start(), stop()).when(start()).then()
-    given(*started(), buy(), fill("1", "100"), sell(orders=1)).when(buy()).then()
+    given(*started_commands(), buy(), fill("1", "100"), sell(order_count=1)).when(buy()).then()
 
 
 def test_what_was_never_made_is_not_found() -> None:
     for command in (start(), stop(), update(name="x"), buy(), fill("1", "1"), fail()):
-        given().when(command).then_refused("not_found")
+        given().when(command).then_rejected("not_found")
 
 
 def test_one_that_is_not_started_cannot_be_stopped() -> None:
-    given(create()).when(stop()).then_refused("conflict", saying="not started")
-    given(*started(), fail()).when(stop()).then_refused("conflict", saying="in error")
+    given(create()).when(stop()).then_rejected("conflict", message="not started")
+    given(*started_commands(), fail()).when(stop()).then_rejected("conflict", message="in error")
 
 
 def test_its_user_changes_it_whether_or_not_it_is_started() -> None:
-    changed = given(*started()).when(update(rule=WIDE_BREAKOUT, quantity=Decimal("5.50")))
+    changed = given(*started_commands()).when(update(rule=WIDE_BREAKOUT, quantity=Decimal("5.50")))
     strategy = changed.then("Updated: started").strategy
     assert strategy.rule == WIDE_BREAKOUT
     assert str(strategy.quantity) == "5.5"
-    stop = stop_loss("2.5")
+    stop = make_stop_loss("2.5")
     strategy = given(create()).when(update(stop_loss=stop)).then("Updated: created").strategy
     assert strategy.stop_loss == stop
     strategy = given(create(STOPPED_AT_1)).when(update(stop_loss=None)).then("Updated: created")
@@ -83,71 +83,81 @@ def test_its_user_changes_it_whether_or_not_it_is_started() -> None:
 
 def test_a_change_is_judged_like_a_new_strategy() -> None:
     rule = MeanReversion(window=1, deviations=Decimal(2))
-    given(create()).when(update(rule=rule)).then_refused("invalid", "rule.window")
-    given(create()).when(update(name="")).then_refused("invalid", "name")
+    given(create()).when(update(rule=rule)).then_rejected("invalid", "rule.window")
+    given(create()).when(update(name="")).then_rejected("invalid", "name")
 
 
 def test_a_signal_becomes_an_order_and_a_decision() -> None:
-    history = given(*started())
+    history = given(*started_commands())
     history.when(buy("100.5")).then("Signaled: started, order 1 buy 0/100", "decision buy taken")
     signaled, decision = history.events()[-2:]
     assert isinstance(signaled, StrategySignaled)
     assert isinstance(decision, DecisionMade)
     assert signaled.strategy.order is not None
     assert signaled.order_id == signaled.strategy.order.order_id
-    assert signaled.strategy.order.client_order_id == f"{ID}-1"
+    assert signaled.strategy.order.client_order_id == f"{STRATEGY_ID}-1"
     assert (signaled.price, signaled.confidence) == (Decimal("100.5"), Decimal("0.7"))
-    assert decision.decision_id == f"{ID}-1381152603000000"
+    assert decision.decision_id == f"{STRATEGY_ID}-1381152603000000"
 
 
 def test_orders_are_numbered() -> None:
-    first = given(*holding())
-    first.when(sell(orders=1)).then(
+    first = given(*holding_commands())
+    first.when(sell(order_count=1)).then(
         "Signaled: started, holds 100@100, order 2 sell 0/100", "decision sell taken"
     )
     assert first.strategy.orders == 2
 
 
 def test_signals_are_not_followed_twice_nor_beside_an_order() -> None:
-    given(*started(), buy()).when(buy("101")).then_refused("conflict", saying="s1-1 is under way")
-    given(*holding()).when(buy("101")).then_refused("conflict", saying="100 are held already")
-    short = (*started(), sell(), fill("1", "100"))
-    given(*short).when(sell("99")).then_refused("conflict", saying="100 short already")
+    given(*started_commands(), buy()).when(buy("101")).then_rejected(
+        "conflict", message="s1-1 is under way"
+    )
+    given(*holding_commands()).when(buy("101")).then_rejected(
+        "conflict", message="100 are held already"
+    )
+    short = (*started_commands(), sell(), fill("1", "100"))
+    given(*short).when(sell("99")).then_rejected("conflict", message="100 short already")
 
 
 def test_what_was_decided_in_ignorance_of_an_order_is_void() -> None:
     """Two runners at once: one bought, and its stop-loss sold; the other one, which missed all of
     that, used to buy again for a reason that was no more."""
-    sold = (*holding(), sell(orders=1), fill("2", "100"))
-    given(*sold).when(buy("99", orders=1)).then_refused("conflict", saying="had 2 orders, 1 were")
-    given(*sold).when(buy("99", orders=2)).then(
+    sold = (*holding_commands(), sell(order_count=1), fill("2", "100"))
+    given(*sold).when(buy("99", order_count=1)).then_rejected(
+        "conflict", message="had 2 orders, 1 were"
+    )
+    given(*sold).when(buy("99", order_count=2)).then(
         "Signaled: started, order 3 buy 0/100", "decision buy taken"
     )
-    late = stopped_out(orders=0)
-    given(*holding(STOPPED_AT_1)).when(late).then_refused("conflict", saying="0 were known")
+    late = trigger_stop_loss(order_count=0)
+    given(*holding_commands(STOPPED_AT_1)).when(late).then_rejected(
+        "conflict", message="0 were known"
+    )
 
 
 def test_signals_of_one_that_is_not_started_are_not_followed() -> None:
-    given(create()).when(buy()).then_refused("conflict", saying="created")
-    given(*started(), stop()).when(buy()).then_refused("conflict", saying="stopped")
-    given(*started(), fail()).when(buy()).then_refused("conflict", saying="error")
+    given(create()).when(buy()).then_rejected("conflict", message="created")
+    given(*started_commands(), stop()).when(buy()).then_rejected("conflict", message="stopped")
+    given(*started_commands(), fail()).when(buy()).then_rejected("conflict", message="error")
 
 
 def test_fills_are_folded_into_what_it_holds() -> None:
-    history = given(*started(), buy())
+    history = given(*started_commands(), buy())
     history.when(fill("1", "40", "100")).then(
         "Traded: started by buy 40@100, holds 40@100, order 1 buy 40/100"
     )
     history.when(fill("1", "100", "101")).then("Traded: started by buy 60@101, holds 100@100.6")
     assert (history.strategy.trades, history.strategy.orders) == (1, 1)
-    history.decide(sell(orders=1))
+    history.decide(sell(order_count=1))
     history.when(fill("2", "100", "105")).then("Traded: started by sell 100@105")
     assert (history.strategy.trades, history.strategy.entry_price) == (2, None)
 
 
 def test_a_larger_order_against_it_goes_through_zero() -> None:
-    short = given(*started(), sell(), fill("1", "100", "50"), update(quantity=Decimal(250)))
-    short.decide(buy(orders=1))
+    short = given(
+        *started_commands(), sell(), fill("1", "100", "50"), update(quantity=Decimal(250))
+    )
+    short.decide(buy(order_count=1))
     short.when(fill("2", "60", "49")).then(
         "Traded: started by buy 60@49, holds -40@50, order 2 buy 60/250"
     )
@@ -155,7 +165,7 @@ def test_a_larger_order_against_it_goes_through_zero() -> None:
 
 
 def test_a_fill_that_is_told_twice_or_late_changes_nothing() -> None:
-    history = given(*started(), buy(), fill("1", "40"), fill("1", "70"))
+    history = given(*started_commands(), buy(), fill("1", "40"), fill("1", "70"))
     history.when(fill("1", "40")).then()
     again = msgspec.structs.replace(fill("1", "70"), id="under another id")
     history.when(again).then()
@@ -164,65 +174,71 @@ def test_a_fill_that_is_told_twice_or_late_changes_nothing() -> None:
 def test_fills_of_orders_that_are_not_under_way_are_refused() -> None:
     """Refused, not passed over: a process that knows less than the log must look again, for the
     fill may well be of the order that was signaled a moment ago."""
-    given(*started()).when(fill("1", "40")).then_refused("conflict", saying="not under way")
-    given(*holding()).when(fill("1", "100")).then()
+    given(*started_commands()).when(fill("1", "40")).then_rejected(
+        "conflict", message="not under way"
+    )
+    given(*holding_commands()).when(fill("1", "100")).then()
     other = msgspec.structs.replace(fill("1", "100"), id="under another id")
-    given(*holding()).when(other).then_refused("conflict", saying="not under way")
-    given(*started(), buy()).when(fill("2", "40")).then_refused("conflict")
+    given(*holding_commands()).when(other).then_rejected("conflict", message="not under way")
+    given(*started_commands(), buy()).when(fill("2", "40")).then_rejected("conflict")
 
 
 def test_a_stopped_strategy_still_counts_what_its_order_brings() -> None:
-    given(*started(), buy(), stop()).when(fill("1", "100")).then(
+    given(*started_commands(), buy(), stop()).when(fill("1", "100")).then(
         "Traded: stopped by buy 100@100, holds 100@100"
     )
 
 
 def test_its_trades_complete_it() -> None:
-    history = given(*started(settings(max_trades=2)), buy(), fill("1", "50"), fill("1", "100"))
-    history.decide(sell(orders=1))
+    history = given(
+        *started_commands(make_settings(max_trades=2)), buy(), fill("1", "50"), fill("1", "100")
+    )
+    history.decide(sell(order_count=1))
     history.when(fill("2", "30", "101")).then(
         "Traded: started by sell 30@101, holds 70@100, order 2 sell 30/100"
     )
     history.when(fill("2", "100", "101")).then(
         "Traded: started by sell 70@101", "Completed: completed"
     )
-    history.when(start("again")).then_refused("conflict", saying="completed")
-    history.when(update(name="x")).then_refused("conflict", saying="completed")
+    history.when(start("again")).then_rejected("conflict", message="completed")
+    history.when(update(name="x")).then_rejected("conflict", message="completed")
 
 
 def test_one_whose_last_trade_is_done_still_guards_what_it_holds() -> None:
     """Otherwise "buy once, with a stop-loss" would lose its stop-loss by having bought."""
-    of = settings(max_trades=1, stop=stop_loss("1"))
-    history = given(*holding(of))
+    of = make_settings(max_trades=1, stop_loss=make_stop_loss("1"))
+    history = given(*holding_commands(of))
     assert history.strategy.status.value == "started"
-    history.when(sell()).then_refused("conflict", saying="all 1 trades are done")
-    history.decide(stopped_out())
+    history.when(sell()).then_rejected("conflict", message="all 1 trades are done")
+    history.decide(trigger_stop_loss())
     history.when(fill("2-sl", "100", "98")).then(
         "Traded: started by sell 100@98", "StopLossExecuted: started", "Completed: completed"
     )
 
 
 def test_one_that_guards_no_more_is_completed() -> None:
-    of = settings(max_trades=1, stop=stop_loss("1"))
-    given(*holding(of)).when(update(stop_loss=None)).then(
+    of = make_settings(max_trades=1, stop_loss=make_stop_loss("1"))
+    given(*holding_commands(of)).when(update(stop_loss=None)).then(
         "Updated: started, holds 100@100", "Completed: completed, holds 100@100"
     )
 
 
 def test_the_number_of_trades_cannot_be_set_below_what_is_done() -> None:
-    given(*holding()).when(update(max_trades=1)).then_refused("invalid", "maxTrades")
-    given(*holding()).when(update(max_trades=2)).then("Updated: started, holds 100@100")
+    given(*holding_commands()).when(update(max_trades=1)).then_rejected("invalid", "maxTrades")
+    given(*holding_commands()).when(update(max_trades=2)).then("Updated: started, holds 100@100")
 
 
 def test_a_stop_loss_closes_exactly_what_is_held_and_once() -> None:
-    history = given(*holding(STOPPED_AT_1, "100"))
-    history.when(stopped_out()).then(
+    history = given(*holding_commands(STOPPED_AT_1, "100"))
+    history.when(trigger_stop_loss()).then(
         "StopLossTriggered: started, holds 100@100, order 2-sl sell 0/100"
     )
     triggered = history.events()[-1]
     assert isinstance(triggered, StopLossTriggered)
     assert (triggered.trigger_price, triggered.current_price) == (Decimal(99), Decimal(98))
-    history.when(stopped_out(price="97")).then_refused("conflict", saying="s1-2-sl is under way")
+    history.when(trigger_stop_loss(price="97")).then_rejected(
+        "conflict", message="s1-2-sl is under way"
+    )
     history.when(fill("2-sl", "60", "97")).then(
         "Traded: started by sell 60@97, holds 40@100, order 2-sl sell 60/100"
     )
@@ -233,29 +249,33 @@ def test_a_stop_loss_closes_exactly_what_is_held_and_once() -> None:
     assert isinstance(executed, StopLossExecuted)
     assert (executed.trigger_price, executed.current_price) == (Decimal(99), Decimal(96))
     assert executed.order_id == triggered.order_id
-    history.when(stopped_out(price="95")).then_refused("conflict", saying="nothing to sell")
+    history.when(trigger_stop_loss(price="95")).then_rejected("conflict", message="nothing to sell")
 
 
 def test_a_short_holding_is_bought_back() -> None:
-    short = given(*started(STOPPED_AT_1), sell(), fill("1", "100"))
-    short.when(stopped_out(Side.SELL)).then_refused("conflict")
-    short.when(stopped_out(Side.BUY, "102", "101")).then(
+    short = given(*started_commands(STOPPED_AT_1), sell(), fill("1", "100"))
+    short.when(trigger_stop_loss(Side.SELL)).then_rejected("conflict")
+    short.when(trigger_stop_loss(Side.BUY, "102", "101")).then(
         "StopLossTriggered: started, holds -100@100, order 2-sl buy 0/100"
     )
 
 
 def test_no_stop_loss_is_triggered_where_there_is_nothing_to_guard() -> None:
-    given(*started(STOPPED_AT_1)).when(stopped_out()).then_refused("conflict")
-    given(*holding()).when(stopped_out()).then_refused("conflict", saying="no stop-loss")
-    given(*holding(STOPPED_AT_1), stop()).when(stopped_out()).then_refused("conflict")
-    beside = (*holding(STOPPED_AT_1), sell(orders=1))
-    given(*beside).when(stopped_out()).then_refused("conflict", saying="under way")
+    given(*started_commands(STOPPED_AT_1)).when(trigger_stop_loss()).then_rejected("conflict")
+    given(*holding_commands()).when(trigger_stop_loss()).then_rejected(
+        "conflict", message="no stop-loss"
+    )
+    given(*holding_commands(STOPPED_AT_1), stop()).when(trigger_stop_loss()).then_rejected(
+        "conflict"
+    )
+    beside = (*holding_commands(STOPPED_AT_1), sell(order_count=1))
+    given(*beside).when(trigger_stop_loss()).then_rejected("conflict", message="under way")
 
 
 @pytest.mark.parametrize("status", [OrderStatus.REJECTED, OrderStatus.FAILED, None])
 def test_an_order_that_is_refused_is_an_error(status: OrderStatus | None) -> None:
-    history = given(*started(), buy())
-    history.when(ended("1", status, "too dear")).then("Failed: error")
+    history = given(*started_commands(), buy())
+    history.when(end_order("1", status, "too dear")).then("Failed: error")
     failed = history.events()[-1]
     assert isinstance(failed, StrategyFailed)
     how = "refused" if status is None else status.value
@@ -265,58 +285,62 @@ def test_an_order_that_is_refused_is_an_error(status: OrderStatus | None) -> Non
 
 
 def test_an_order_that_somebody_canceled_stops_it() -> None:
-    history = given(*started(), buy(), fill("1", "40"))
-    history.when(ended("1", OrderStatus.CANCELED, "canceled by the user")).then(
+    history = given(*started_commands(), buy(), fill("1", "40"))
+    history.when(end_order("1", OrderStatus.CANCELED, "canceled by the user")).then(
         "Stopped: stopped, holds 40@100"
     )
     stopped = history.events()[-1]
     assert isinstance(stopped, StrategyStopped)
     assert stopped.strategy.message == "order s1-1 was canceled: canceled by the user"
-    stopped_before = given(*started(), buy(), stop())
-    stopped_before.when(ended("1", OrderStatus.CANCELED)).then("Updated: stopped")
+    stopped_before = given(*started_commands(), buy(), stop())
+    stopped_before.when(end_order("1", OrderStatus.CANCELED)).then("Updated: stopped")
 
 
 def test_a_stop_loss_that_is_not_executed_is_an_error_whoever_ended_it() -> None:
-    history = given(*holding(STOPPED_AT_1), stopped_out(), fill("2-sl", "10", "98"))
-    history.when(ended("2-sl", OrderStatus.CANCELED)).then("Failed: error, holds 90@100")
+    history = given(*holding_commands(STOPPED_AT_1), trigger_stop_loss(), fill("2-sl", "10", "98"))
+    history.when(end_order("2-sl", OrderStatus.CANCELED)).then("Failed: error, holds 90@100")
     failed = history.events()[-1]
     assert isinstance(failed, StrategyFailed)
     assert failed.error_code == "stop_loss_not_executed"
 
 
 def test_the_end_of_another_order_is_refused() -> None:
-    given(*started(), buy()).when(ended("7", OrderStatus.REJECTED)).then_refused("conflict")
-    given(*holding()).when(ended("1", OrderStatus.CANCELED)).then_refused("conflict")
+    given(*started_commands(), buy()).when(end_order("7", OrderStatus.REJECTED)).then_rejected(
+        "conflict"
+    )
+    given(*holding_commands()).when(end_order("1", OrderStatus.CANCELED)).then_rejected("conflict")
 
 
 def test_one_that_fails_is_in_error_with_details_until_it_is_started_again() -> None:
-    history = given(*started()).when(fail()).then("Failed: error")
+    history = given(*started_commands()).when(fail()).then("Failed: error")
     failed = history.events()[-1]
     assert isinstance(failed, StrategyFailed)
     assert (failed.error_code, failed.details) == ("rule_failed", "division by zero")
     assert failed.strategy.message == "division by zero"
     history.when(start("again")).then("Started: started")
-    given(create()).when(fail()).then_refused("conflict")
+    given(create()).when(fail()).then_rejected("conflict")
 
 
 def test_time_never_goes_back() -> None:
-    history = given(*started(), buy(), fill("1", "40"))
+    history = given(*started_commands(), buy(), fill("1", "40"))
     late = msgspec.structs.replace(fill("1", "70"), at=create().at)
     history.decide(late)
     assert history.strategy.timestamp == fill("1", "40").at
 
 
 def test_a_strategys_id_follows_from_its_user_and_the_command() -> None:
-    assert strategy_id("alice", "c") == strategy_id("alice", "c")
-    assert len({strategy_id(*pair) for pair in (("a", "bc"), ("ab", "c"), ("a", "c"))}) == 3
-    assert len(strategy_id("alice", "c")) == 16
+    assert derive_strategy_id("alice", "c") == derive_strategy_id("alice", "c")
+    assert len({derive_strategy_id(*pair) for pair in (("a", "bc"), ("ab", "c"), ("a", "c"))}) == 3
+    assert len(derive_strategy_id("alice", "c")) == 16
 
 
 def test_the_state_is_the_fold_of_the_stored_events() -> None:
-    history = given(*holding(STOPPED_AT_1), stopped_out(), fill("2-sl", "100", "98"), stop())
+    history = given(
+        *holding_commands(STOPPED_AT_1), trigger_stop_loss(), fill("2-sl", "100", "98"), stop()
+    )
     again = given()
-    for happening in history.happenings:
+    for happening in history.new_events:
         if happening.subject.domain == "strategies":
-            again.state = STRATEGIES.evolve(again.state, happening.event)
-    assert isinstance(again.state, Made)
+            again.state = STRATEGY_DECIDER.evolve(again.state, happening.event)
+    assert isinstance(again.state, CreatedStrategyState)
     assert again.state == history.state

@@ -25,7 +25,7 @@ def test_the_entry_price_is_the_average_of_what_is_held(
 ) -> None:
     holding, quantity, entry = Holding(), Fraction(0), Fraction(0)
     for side, qty, price in done:
-        holding = holding.after(side, qty, price)
+        holding = holding.after_trade(side, qty, price)
         before, change = quantity, Fraction(qty) * (1 if side is Side.BUY else -1)
         quantity += change
         if before * quantity <= 0:
@@ -48,10 +48,10 @@ def test_the_entry_price_is_the_average_of_what_is_held(
 def test_one_fill_or_many_come_to_the_same(
     side: Side, parts: list[Decimal], price: Decimal
 ) -> None:
-    start = Holding().after(Side.BUY, Decimal(150), Decimal(77))
-    whole = start.after(side, sum(parts, Decimal(0)), price)
+    start = Holding().after_trade(Side.BUY, Decimal(150), Decimal(77))
+    whole = start.after_trade(side, sum(parts, Decimal(0)), price)
     bit_by_bit = start
     for part in parts:
-        bit_by_bit = bit_by_bit.after(side, part, price)
+        bit_by_bit = bit_by_bit.after_trade(side, part, price)
     assert bit_by_bit.quantity == whole.quantity
     assert bit_by_bit.entry_price == whole.entry_price

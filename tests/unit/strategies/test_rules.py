@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from services.strategies.rules import (
     Rule,
     Signal,
-    rule,
+    make_rule,
     window,
 )
 from tapewire.events import Action, Breakout, MeanReversion, MovingAverageCrossover
@@ -33,14 +33,14 @@ prices = st.one_of(
 
 
 def actions(of: Rule, seen: Sequence[Decimal]) -> list[Action]:
-    return [of.step(price).action for price in seen]
+    return [of.on_price(price).action for price in seen]
 
 
 def average(seen: Sequence[Decimal]) -> Fraction:
     return sum(map(Fraction, seen), Fraction(0)) / len(seen)
 
 
-def naive_crossover(of: MovingAverageCrossover, seen: Sequence[Decimal]) -> list[Action]:
+def reference_crossover(of: MovingAverageCrossover, seen: Sequence[Decimal]) -> list[Action]:
     """Signs of the difference of the averages at each price; a signal where a sign follows the
     other one, however many zeros lie between."""
     told, side = [], 0
@@ -56,7 +56,7 @@ def naive_crossover(of: MovingAverageCrossover, seen: Sequence[Decimal]) -> list
     return told
 
 
-def naive_breakout(of: Breakout, seen: Sequence[Decimal]) -> list[Action]:
+def reference_breakout(of: Breakout, seen: Sequence[Decimal]) -> list[Action]:
     told = []
     for end, price in enumerate(seen):
         before = seen[end - of.window : end] if end >= of.window else []
@@ -70,7 +70,7 @@ def naive_breakout(of: Breakout, seen: Sequence[Decimal]) -> list[Action]:
     return told
 
 
-def naive_reversion(of: MeanReversion, seen: Sequence[Decimal]) -> list[Action]:
+def reference_reversion(of: MeanReversion, seen: Sequence[Decimal]) -> list[Action]:
     told = []
     for end, price in enumerate(seen):
         before = seen[end - of.window : end] if end >= of.window else []
@@ -85,8 +85,8 @@ def naive_reversion(of: MeanReversion, seen: Sequence[Decimal]) -> list[Action]:
     return told
 
 
-Made = Callable[[Any], Rule]
-PLAIN = settings(
+RuleFactory = Callable[[Any], Rule]
+HYPOTHESIS_SETTINGS = settings(
     database=None,
     derandomize=True,
     max_examples=400,
@@ -97,46 +97,46 @@ PLAIN = settings(
 """Found is enough here: the examples are small, and most of these runs are meant to fail."""
 
 
-def check_crossover(make: Made) -> None:
-    @PLAIN
+def check_crossover(make: RuleFactory) -> None:
+    @HYPOTHESIS_SETTINGS
     @examples(st.integers(1, 6), st.integers(1, 6), prices)
     def check(fast: int, more: int, seen: list[Decimal]) -> None:
         of = MovingAverageCrossover(fast=fast, slow=fast + more)
-        assert actions(make(of), seen) == naive_crossover(of, seen)
+        assert actions(make(of), seen) == reference_crossover(of, seen)
 
     check()
 
 
-def check_breakout(make: Made) -> None:
-    @PLAIN
+def check_breakout(make: RuleFactory) -> None:
+    @HYPOTHESIS_SETTINGS
     @examples(st.integers(2, 8), st.sampled_from(["0", "0.5", "2.25"]), prices)
     def check(width: int, margin: str, seen: list[Decimal]) -> None:
         of = Breakout(window=width, margin_percent=Decimal(margin))
-        assert actions(make(of), seen) == naive_breakout(of, seen)
+        assert actions(make(of), seen) == reference_breakout(of, seen)
 
     check()
 
 
-def check_reversion(make: Made) -> None:
-    @PLAIN
+def check_reversion(make: RuleFactory) -> None:
+    @HYPOTHESIS_SETTINGS
     @examples(st.integers(2, 8), st.sampled_from(["0.5", "1", "1.5", "2"]), prices)
     def check(width: int, deviations: str, seen: list[Decimal]) -> None:
         of = MeanReversion(window=width, deviations=Decimal(deviations))
-        assert actions(make(of), seen) == naive_reversion(of, seen)
+        assert actions(make(of), seen) == reference_reversion(of, seen)
 
     check()
 
 
 def test_crossovers_are_those_of_the_naive_rule() -> None:
-    check_crossover(rule)
+    check_crossover(make_rule)
 
 
 def test_breakouts_are_those_of_the_naive_rule() -> None:
-    check_breakout(rule)
+    check_breakout(make_rule)
 
 
 def test_reversions_are_those_of_the_naive_rule() -> None:
-    check_reversion(rule)
+    check_reversion(make_rule)
 
 
 @examples(prices)
@@ -146,9 +146,9 @@ def test_confidence_is_from_0_to_1_and_said_in_two_places(seen: list[Decimal]) -
         Breakout(window=3),
         MeanReversion(window=3, deviations=Decimal("1.5")),
     ):
-        made = rule(parameters)
+        made = make_rule(parameters)
         for price in seen:
-            signal = made.step(price)
+            signal = made.on_price(price)
             assert 0 <= signal.confidence <= 1
             assert signal.confidence == round(signal.confidence, 2)
             assert "E" not in signal.reasoning
@@ -158,30 +158,30 @@ def test_confidence_is_from_0_to_1_and_said_in_two_places(seen: list[Decimal]) -
 
 @examples(prices)
 def test_the_sums_do_not_drift(seen: list[Decimal]) -> None:
-    kept = window.Window(4)
+    kept = window.PriceWindow(4)
     for number, price in enumerate(seen, start=1):
         kept.add(price)
         last = seen[max(0, number - 4) : number]
-        assert Fraction(kept.total) == sum(map(Fraction, last))
-        assert Fraction(kept.squares) == sum(Fraction(one) ** 2 for one in last)
+        assert Fraction(kept.price_sum) == sum(map(Fraction, last))
+        assert Fraction(kept.squared_price_sum) == sum(Fraction(one) ** 2 for one in last)
         assert (kept.highest, kept.lowest) == (max(last), min(last))
 
 
-def told(of: Any, *seen: str) -> Signal:
-    made = rule(of)
-    return [made.step(Decimal(price)) for price in seen][-1]
+def last_signal(of: Any, *seen: str) -> Signal:
+    made = make_rule(of)
+    return [made.on_price(Decimal(price)) for price in seen][-1]
 
 
 def test_a_crossover_tells_its_averages() -> None:
     of = MovingAverageCrossover(fast=2, slow=3)
-    assert told(of, "10", "9", "8").reasoning == (
+    assert last_signal(of, "10", "9", "8").reasoning == (
         "the average of 2 prices, 8.5, did not cross that of 3, 9"
     )
-    signal = told(of, "10", "9", "8", "11", "12")
+    signal = last_signal(of, "10", "9", "8", "11", "12")
     assert signal == Signal(
         HOLD, Decimal("0.42"), "the average of 2 prices, 11.5, did not cross that of 3, 10.3333"
     )
-    signal = told(of, "10", "9", "8", "11")
+    signal = last_signal(of, "10", "9", "8", "11")
     assert (signal.action, signal.reasoning) == (
         BUY,
         "the average of 2 prices, 9.5, rose above that of 3, 9.3333",
@@ -190,14 +190,17 @@ def test_a_crossover_tells_its_averages() -> None:
 
 def test_a_breakout_tells_what_it_broke() -> None:
     of = Breakout(window=2, margin_percent=Decimal(1))
-    assert told(of, "100", "99").reasoning == "warming up: 1 of 2 prices seen"
-    assert told(of, "100", "99", "101").reasoning == "101 is between 98.01 and 101 over 2 prices"
-    signal = told(of, "100", "99", "101.5")
+    assert last_signal(of, "100", "99").reasoning == "warming up: 1 of 2 prices seen"
+    assert (
+        last_signal(of, "100", "99", "101").reasoning
+        == "101 is between 98.01 and 101 over 2 prices"
+    )
+    signal = last_signal(of, "100", "99", "101.5")
     assert (signal.action, signal.confidence) == (BUY, Decimal("0.75"))
     assert signal.reasoning == (
         "101.5 broke above 101, the highest of 2 prices, 100, and the margin"
     )
-    signal = told(Breakout(window=2), "100", "99", "98.5")
+    signal = last_signal(Breakout(window=2), "100", "99", "98.5")
     assert (signal.action, signal.reasoning) == (
         SELL,
         "98.5 broke below 99, the lowest of 2 prices",
@@ -206,10 +209,10 @@ def test_a_breakout_tells_what_it_broke() -> None:
 
 def test_a_reversion_tells_how_far_off_the_price_is() -> None:
     of = MeanReversion(window=4, deviations=Decimal(2))
-    signal = told(of, "99", "101", "99", "101", "97")
+    signal = last_signal(of, "99", "101", "99", "101", "97")
     assert (signal.action, signal.confidence) == (BUY, Decimal("0.75"))
     assert signal.reasoning == (
         "97 is 3 deviations below 100, the mean of 4 prices; 2 are acted on"
     )
-    still = told(of, "100", "100", "100", "100", "90")
+    still = last_signal(of, "100", "100", "100", "100", "90")
     assert (still.action, still.reasoning) == (HOLD, "the last 4 prices were all 100")

@@ -11,90 +11,105 @@ from hypothesis import given as examples
 from hypothesis import settings as of
 from hypothesis import strategies as st
 
-from services.strategies.stoploss import Guard, Touch, trigger_price, watch
+from services.strategies.stoploss import (
+    StopLossState,
+    StopLossTouch,
+    apply_price,
+    calculate_trigger_price,
+)
 from tapewire.events import Side, StopLoss, StopLossKind, Strategy
-from tests.unit.strategies.spec import stop_loss, strategy
+from tests.unit.strategies.spec import make_stop_loss, started_strategy
 
 FIXED, TRAILING = StopLossKind.FIXED, StopLossKind.TRAILING
 
 
-def holds(position: str, entry: str, stop: StopLoss | None) -> Strategy:
+def holding_strategy(position: str, entry: str, stop_loss: StopLoss | None) -> Strategy:
     held = Decimal(position)
-    return strategy(position=held, entry_price=Decimal(entry) if held else None, stop_loss=stop)
+    return started_strategy(
+        position=held, entry_price=Decimal(entry) if held else None, stop_loss=stop_loss
+    )
 
 
 def touched_at(of: Strategy, *prices: str) -> tuple[str, str] | None:
     """Trigger and price of the touch."""
-    guard = Guard()
+    guard = StopLossState()
     for price in prices:
-        guard = watch(guard, of, 7, Decimal(price))
+        guard = apply_price(guard, of, 7, Decimal(price))
     touch = guard.touched
     return None if touch is None else (str(touch.trigger_price), str(touch.price))
 
 
 def test_a_fixed_one_is_touched_that_far_from_the_entry() -> None:
-    long = holds("100", "200", stop_loss("1.5", FIXED))
+    long = holding_strategy("100", "200", make_stop_loss("1.5", FIXED))
     assert touched_at(long, "199", "210", "197.01") is None
     assert touched_at(long, "199", "197", "190") == ("197", "197")
-    short = holds("-100", "200", stop_loss("1.5", FIXED))
+    short = holding_strategy("-100", "200", make_stop_loss("1.5", FIXED))
     assert touched_at(short, "190", "202.99") is None
     assert touched_at(short, "190", "203.5") == ("203", "203.5")
 
 
 def test_a_trailing_one_follows_the_best_price() -> None:
-    long = holds("100", "200", stop_loss("10", TRAILING))
+    long = holding_strategy("100", "200", make_stop_loss("10", TRAILING))
     assert touched_at(long, "181", "250", "225.01") is None
     assert touched_at(long, "181", "250", "225") == ("225", "225")
-    short = holds("-100", "200", stop_loss("10", TRAILING))
+    short = holding_strategy("-100", "200", make_stop_loss("10", TRAILING))
     assert touched_at(short, "219", "100", "109.99") is None
     assert touched_at(short, "219", "100", "110", "90") == ("110", "110")
 
 
 def test_a_trailing_one_never_lets_go_further_than_the_entry() -> None:
-    long = holds("100", "200", stop_loss("10", TRAILING))
+    long = holding_strategy("100", "200", make_stop_loss("10", TRAILING))
     assert touched_at(long, "190", "180") == ("180", "180")
 
 
 def test_what_was_touched_stays_touched() -> None:
-    long = holds("100", "200", stop_loss("1", FIXED))
+    long = holding_strategy("100", "200", make_stop_loss("1", FIXED))
     assert touched_at(long, "190", "300") == ("198", "190")
 
 
 def test_nothing_is_guarded_where_nothing_is_held_or_no_stop_loss_is() -> None:
-    assert touched_at(holds("0", "0", stop_loss("1")), "1", "1000") is None
-    assert touched_at(holds("5", "200", None), "1") is None
+    assert touched_at(holding_strategy("0", "0", make_stop_loss("1")), "1", "1000") is None
+    assert touched_at(holding_strategy("5", "200", None), "1") is None
 
 
 def test_another_holding_is_another_watch() -> None:
-    stop = stop_loss("10", TRAILING)
-    guard = watch(Guard(), holds("100", "200", stop), 1, Decimal(300))
-    assert guard == Guard(1, Side.SELL, Decimal(300), None)
-    guard = watch(guard, holds("100", "200", stop), 2, Decimal(200))
-    assert guard == Guard(2, Side.SELL, Decimal(200), None)
-    guard = watch(guard, holds("-100", "200", stop), 2, Decimal(230))
-    assert guard == Guard(2, Side.BUY, Decimal(230), Touch(Decimal(220), Decimal(230)))
+    stop = make_stop_loss("10", TRAILING)
+    guard = apply_price(StopLossState(), holding_strategy("100", "200", stop), 1, Decimal(300))
+    assert guard == StopLossState(1, Side.SELL, Decimal(300), None)
+    guard = apply_price(guard, holding_strategy("100", "200", stop), 2, Decimal(200))
+    assert guard == StopLossState(2, Side.SELL, Decimal(200), None)
+    guard = apply_price(guard, holding_strategy("-100", "200", stop), 2, Decimal(230))
+    assert guard == StopLossState(
+        2, Side.BUY, Decimal(230), StopLossTouch(Decimal(220), Decimal(230))
+    )
 
 
 def test_a_stop_loss_that_is_taken_away_is_forgotten() -> None:
-    guard = watch(Guard(), holds("1", "100", stop_loss("1")), 1, Decimal(50))
+    guard = apply_price(
+        StopLossState(), holding_strategy("1", "100", make_stop_loss("1")), 1, Decimal(50)
+    )
     assert guard.touched
-    assert watch(guard, holds("1", "100", None), 1, Decimal(50)) == Guard(1, Side.SELL)
+    assert apply_price(guard, holding_strategy("1", "100", None), 1, Decimal(50)) == StopLossState(
+        1, Side.SELL
+    )
 
 
 def test_triggers_are_rounded_to_six_places() -> None:
     third = Decimal("33.333333")
-    assert trigger_price(stop_loss("0.0001"), Side.SELL, third, third) == Decimal("33.3333")
-    trigger = trigger_price(stop_loss("33.3333"), Side.SELL, third, third)
+    assert calculate_trigger_price(make_stop_loss("0.0001"), Side.SELL, third, third) == Decimal(
+        "33.3333"
+    )
+    trigger = calculate_trigger_price(make_stop_loss("33.3333"), Side.SELL, third, third)
     assert trigger == Decimal("22.222233")
 
 
-def naive(
-    stop: StopLoss, side: Side, entry: Decimal, prices: Sequence[Decimal]
+def reference_touch(
+    stop_loss: StopLoss, side: Side, entry_price: Decimal, prices: Sequence[Decimal]
 ) -> tuple[int, Fraction] | None:
     """Which price touches, and the trigger."""
     for end, price in enumerate(prices, start=1):
-        seen = [entry, *prices[:end]] if stop.kind is TRAILING else [entry]
-        part = Fraction(stop.percent) / 100
+        seen = [entry_price, *prices[:end]] if stop_loss.kind is TRAILING else [entry_price]
+        part = Fraction(stop_loss.percent) / 100
         if side is Side.SELL:
             trigger = Fraction(max(seen)) * (1 - part)
         else:
@@ -105,7 +120,7 @@ def naive(
     return None
 
 
-Watch = Callable[[Guard, Strategy, int, Decimal], Guard]
+ApplyPrice = Callable[[StopLossState, Strategy, int, Decimal], StopLossState]
 
 
 def holdings(price: st.SearchStrategy[Decimal]) -> st.SearchStrategy[Any]:
@@ -121,7 +136,7 @@ HOLDINGS = st.one_of(
 )
 
 
-def check(watch_: Watch, kind: type[Any] = Guard) -> None:
+def check_against_reference(apply: ApplyPrice, state_type: type[Any] = StopLossState) -> None:
     """One watch over holdings that follow one another, each touched as the naive one says."""
 
     @of(
@@ -140,13 +155,13 @@ def check(watch_: Watch, kind: type[Any] = Guard) -> None:
     def run(
         held_in_turn: list[tuple[str, Decimal, list[Decimal]]], percent: str, how: StopLossKind
     ) -> None:
-        guard, stop = kind(), stop_loss(percent, how)
+        guard, stop = state_type(), make_stop_loss(percent, how)
         for since, (position, entry, prices) in enumerate(held_in_turn, start=5):
-            held = holds(position, str(entry), stop)
+            held = holding_strategy(position, str(entry), stop)
             side = Side.SELL if held.position > 0 else Side.BUY
-            expected = naive(stop, side, entry, prices) if held.position else None
+            expected = reference_touch(stop, side, entry, prices) if held.position else None
             for number, one in enumerate(prices, start=1):
-                guard = watch_(guard, held, since, one)
+                guard = apply(guard, held, since, one)
                 if expected is None or number < expected[0]:
                     assert guard.touched is None
                 else:
@@ -158,9 +173,11 @@ def check(watch_: Watch, kind: type[Any] = Guard) -> None:
 
 
 def test_it_is_touched_when_the_naive_one_is() -> None:
-    check(watch)
+    check_against_reference(apply_price)
 
 
 def test_a_guard_survives_being_written_down() -> None:
-    guard = watch(Guard(), holds("1", "100", stop_loss("1")), 1, Decimal("98.5"))
-    assert msgspec.json.decode(msgspec.json.encode(guard), type=Guard) == guard
+    guard = apply_price(
+        StopLossState(), holding_strategy("1", "100", make_stop_loss("1")), 1, Decimal("98.5")
+    )
+    assert msgspec.json.decode(msgspec.json.encode(guard), type=StopLossState) == guard

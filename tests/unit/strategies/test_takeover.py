@@ -7,92 +7,113 @@ from types import ModuleType
 
 import pytest
 
-from services.strategies.maker import Hire, RuleMaker
+from services.strategies.maker import DecisionMakerFactory, RuleDecisionMaker
 from tapewire.events import (
     Breakout,
     MeanReversion,
     MovingAverageCrossover,
-    Rule,
     StopLossExecuted,
     StopLossKind,
     StopLossTriggered,
+    StrategyRule,
     StrategyStatus,
 )
 from tapewire.log.memory import Faults, MemoryServer
 from tests.unit.orders import virtual
-from tests.unit.orders.house import Feed, Process
-from tests.unit.strategies.house import Counter, Ledger, Worker, buys_when_flat, in_ledger
-from tests.unit.strategies.spec import stop_loss
+from tests.unit.orders.house import OrdersProcess, QuoteSimulator
+from tests.unit.strategies.house import (
+    StrategiesLogSummary,
+    StrategiesProcess,
+    UnreliableOrderClient,
+    make_buy_when_flat,
+    wait_for_strategies_log,
+)
+from tests.unit.strategies.spec import make_stop_loss
 
-RULES: list[Rule] = [
+RULES: list[StrategyRule] = [
     MovingAverageCrossover(fast=2, slow=5),
     Breakout(window=4),
     MeanReversion(window=5, deviations=Decimal("1.5")),
 ]
 TREND = RULES[0]
-FALLEN = Decimal(11)
-FALLEN_AFTER = 40.0
+CRASH_PRICE = Decimal(11)
+CRASH_AFTER_SECONDS = 40.0
 """Seconds."""
 
 
-class Shift:
+class ProcessSuccession:
     """Runners one after the other, as the lease has it; each may be killed at any moment."""
 
-    def __init__(self, server: MemoryServer, seed: int, *, rough: bool, hire: Hire) -> None:
+    def __init__(
+        self,
+        server: MemoryServer,
+        seed: int,
+        *,
+        with_faults: bool,
+        make_decision_maker: DecisionMakerFactory,
+    ) -> None:
         self._server = server
-        self._chance = random.Random(seed)
+        self._rng = random.Random(seed)
         self._seed = seed
-        self._rough = rough
-        self._hire = hire
-        self._number = 0
-        self.orders = Process(server, self._faults())
-        self.counter = Counter(self.orders, trouble=0.2 if rough else 0.0, seed=seed)
-        self.workers: list[Worker] = []
+        self._with_faults = with_faults
+        self._make_decision_maker = make_decision_maker
+        self._process_number = 0
+        self.orders_process = OrdersProcess(server, self._next_faults())
+        self.order_client = UnreliableOrderClient(
+            self.orders_process, loss_rate=0.2 if with_faults else 0.0, seed=seed
+        )
+        self.running: list[StrategiesProcess] = []
 
-    def _faults(self) -> Faults | None:
-        self._number += 1
-        return Faults.rough(self._seed * 100 + self._number) if self._rough else None
+    def _next_faults(self) -> Faults | None:
+        self._process_number += 1
+        return Faults.rough(self._seed * 100 + self._process_number) if self._with_faults else None
 
-    async def worker(self) -> Worker:
+    async def start_process(self) -> StrategiesProcess:
         """One more runner."""
-        worker = Worker(self._server, self.counter, self._faults(), self._hire)
-        self.workers.append(worker)
+        worker = StrategiesProcess(
+            self._server, self.order_client, self._next_faults(), self._make_decision_maker
+        )
+        self.running.append(worker)
         return await worker.start()
 
-    async def takeover(self) -> Worker:
+    async def fail_over(self) -> StrategiesProcess:
         """The runner dies, and a little later another one begins."""
-        await self.workers.pop().kill()
-        await asyncio.sleep(self._chance.uniform(0, 5))
-        return await self.worker()
+        await self.running.pop().kill()
+        await asyncio.sleep(self._rng.uniform(0, 5))
+        return await self.start_process()
 
-    async def end(self) -> None:
-        for worker in self.workers:
-            worker.check()
+    async def stop(self) -> None:
+        for worker in self.running:
+            worker.raise_task_errors()
             await worker.kill()
-        await self.orders.kill()
+        await self.orders_process.kill()
 
 
 def test_an_order_that_was_signaled_and_not_placed_is_placed_by_the_next_runner() -> None:
     async def work() -> None:
         server = MemoryServer()
-        feed = Feed(server)
-        await feed.show("100", "100")
-        shift = Shift(server, 1, rough=False, hire=buys_when_flat)
-        await shift.orders.start()
-        shift.counter.open = False
-        worker = await shift.worker()
-        id_ = await worker.make(TREND)
-        seen = await in_ledger(server, "signaled", lambda seen: seen.strategies[id_].order)
-        assert seen.placed[id_] == []
-        await shift.workers.pop().kill()
-        shift.counter.open = True
-        await shift.worker()
+        feed = QuoteSimulator(server)
+        await feed.publish_quote("100", "100")
+        shift = ProcessSuccession(
+            server, 1, with_faults=False, make_decision_maker=make_buy_when_flat
+        )
+        await shift.orders_process.start()
+        shift.order_client.is_open = False
+        worker = await shift.start_process()
+        id_ = await worker.create_strategy(TREND)
+        seen = await wait_for_strategies_log(
+            server, "signaled", lambda seen: seen.strategies[id_].order
+        )
+        assert seen.placed_orders_by_strategy[id_] == []
+        await shift.running.pop().kill()
+        shift.order_client.is_open = True
+        await shift.start_process()
         await asyncio.sleep(1)
-        await feed.show("101", "101")
-        seen = await in_ledger(server, "settled", lambda seen: seen.settled())
-        seen.check()
-        assert seen.story(id_) == ["created", "started", "signaled", "traded buy 10"]
-        await shift.end()
+        await feed.publish_quote("101", "101")
+        seen = await wait_for_strategies_log(server, "settled", lambda seen: seen.is_settled())
+        seen.assert_consistent()
+        assert seen.describe_events(id_) == ["created", "started", "signaled", "traded buy 10"]
+        await shift.stop()
 
     virtual.run(work())
 
@@ -100,26 +121,30 @@ def test_an_order_that_was_signaled_and_not_placed_is_placed_by_the_next_runner(
 def test_a_trailing_stop_loss_goes_on_from_the_best_price_after_a_takeover() -> None:
     async def work() -> None:
         server = MemoryServer()
-        feed = Feed(server)
-        await feed.show("100", "100")
-        shift = Shift(server, 1, rough=False, hire=buys_when_flat)
-        await shift.orders.start()
-        worker = await shift.worker()
-        stop = stop_loss("10", StopLossKind.TRAILING)
-        id_ = await worker.make(TREND, stop=stop)
-        await in_ledger(server, "bought", lambda seen: seen.strategies[id_].position)
+        feed = QuoteSimulator(server)
+        await feed.publish_quote("100", "100")
+        shift = ProcessSuccession(
+            server, 1, with_faults=False, make_decision_maker=make_buy_when_flat
+        )
+        await shift.orders_process.start()
+        worker = await shift.start_process()
+        stop = make_stop_loss("10", StopLossKind.TRAILING)
+        id_ = await worker.create_strategy(TREND, stop_loss=stop)
+        await wait_for_strategies_log(server, "bought", lambda seen: seen.strategies[id_].position)
         await asyncio.sleep(1)
         for price in ("150", "200", "190"):
-            await feed.show(price, price)
+            await feed.publish_quote(price, price)
             await asyncio.sleep(1.5)
-        await shift.takeover()
+        await shift.fail_over()
         await asyncio.sleep(2)
-        await feed.show("179", "179")
-        seen = await in_ledger(server, "executed", lambda seen: seen.of(id_, StopLossExecuted))
-        [triggered] = seen.of(id_, StopLossTriggered)
+        await feed.publish_quote("179", "179")
+        seen = await wait_for_strategies_log(
+            server, "executed", lambda seen: seen.events_of_type(id_, StopLossExecuted)
+        )
+        [triggered] = seen.events_of_type(id_, StopLossTriggered)
         assert isinstance(triggered, StopLossTriggered)
         assert triggered.trigger_price == Decimal(180)
-        await shift.end()
+        await shift.stop()
 
     virtual.run(work())
 
@@ -127,104 +152,137 @@ def test_a_trailing_stop_loss_goes_on_from_the_best_price_after_a_takeover() -> 
 def test_a_log_made_anew_is_noticed_and_nothing_of_the_old_one_is_worked() -> None:
     async def work() -> None:
         server = MemoryServer()
-        feed = Feed(server, 3)
-        shift = Shift(server, 1, rough=False, hire=buys_when_flat)
-        await feed.show("100", "100")
-        await shift.orders.start()
-        worker = await shift.worker()
-        await worker.make(TREND)
-        await in_ledger(server, "settled", lambda seen: seen.settled())
+        feed = QuoteSimulator(server, 3)
+        shift = ProcessSuccession(
+            server, 1, with_faults=False, make_decision_maker=make_buy_when_flat
+        )
+        await feed.publish_quote("100", "100")
+        await shift.orders_process.start()
+        worker = await shift.start_process()
+        await worker.create_strategy(TREND)
+        await wait_for_strategies_log(server, "settled", lambda seen: seen.is_settled())
         server.recreate()
-        other = Worker(server, shift.counter)
-        await other.start(runner=False)
-        id_ = await other.make(TREND)
+        other = StrategiesProcess(server, shift.order_client)
+        await other.start(with_runner=False)
+        id_ = await other.create_strategy(TREND)
         feeding = asyncio.create_task(feed.run())
-        seen = await in_ledger(server, "bought", lambda seen: seen.strategies[id_].trades)
+        seen = await wait_for_strategies_log(
+            server, "bought", lambda seen: seen.strategies[id_].trades
+        )
         assert list(seen.strategies) == [id_]
         feeding.cancel()
         await other.kill()
-        await shift.end()
+        await shift.stop()
 
     virtual.run(work())
 
 
-async def drifting(feed: Feed, chance: random.Random, end: float) -> None:
+async def publish_random_walk(feed: QuoteSimulator, rng: random.Random, end: float) -> None:
     """A market that wanders for a while, then falls and stays there, deep enough to fill all."""
     price = Decimal(100)
     loop = asyncio.get_running_loop()
     while loop.time() < end:
-        price = max(price + chance.randrange(-3, 4), Decimal(50))
-        await feed.show(str(price), str(price + 1), str(chance.randrange(0, 40)))
+        price = max(price + rng.randrange(-3, 4), Decimal(50))
+        await feed.publish_quote(str(price), str(price + 1), str(rng.randrange(0, 40)))
         await asyncio.sleep(0.2)
     while True:
-        await feed.show(str(FALLEN - 1), str(FALLEN), "1000")
+        await feed.publish_quote(str(CRASH_PRICE - 1), str(CRASH_PRICE), "1000")
         await asyncio.sleep(0.2)
 
 
-async def a_bad_day(seed: int, *, rough: bool, hire: Hire, together: bool) -> Ledger:
+async def run_with_random_faults(
+    seed: int, *, rough: bool, make_decision_maker: DecisionMakerFactory, together: bool
+) -> StrategiesLogSummary:
     """Strategies of all kinds, with and without stop-losses; runners killed at random, or two at
     once; the network bad. What the log says when all has settled."""
     chance, server = random.Random(seed), MemoryServer()
-    shift = Shift(server, seed, rough=rough, hire=hire)
-    feed = Feed(server, seed)
-    await feed.show("100", "101")
-    feeding = asyncio.create_task(drifting(feed, chance, FALLEN_AFTER))
-    await shift.orders.start()
-    worker = await shift.worker()
+    shift = ProcessSuccession(
+        server, seed, with_faults=rough, make_decision_maker=make_decision_maker
+    )
+    feed = QuoteSimulator(server, seed)
+    await feed.publish_quote("100", "101")
+    feeding = asyncio.create_task(publish_random_walk(feed, chance, CRASH_AFTER_SECONDS))
+    await shift.orders_process.start()
+    worker = await shift.start_process()
     if together:
-        await shift.worker()
+        await shift.start_process()
     for number in range(6):
-        stop = stop_loss("4", chance.choice(list(StopLossKind))) if number % 3 else None
-        await worker.make(chance.choice(RULES), quantity=str(chance.randrange(1, 30)), stop=stop)
-    while asyncio.get_running_loop().time() < FALLEN_AFTER:
+        stop = make_stop_loss("4", chance.choice(list(StopLossKind))) if number % 3 else None
+        await worker.create_strategy(
+            chance.choice(RULES), quantity=str(chance.randrange(1, 30)), stop_loss=stop
+        )
+    while asyncio.get_running_loop().time() < CRASH_AFTER_SECONDS:
         await asyncio.sleep(chance.uniform(1, 12))
-        worker = await shift.takeover()
-    seen = await in_ledger(
-        server, "settled", lambda seen: seen.settled() and quiet(seen), every=2, looks=60
+        worker = await shift.fail_over()
+    seen = await wait_for_strategies_log(
+        server,
+        "settled",
+        lambda seen: seen.is_settled() and is_quiet(seen),
+        poll_seconds=2,
+        max_polls=60,
     )
     feeding.cancel()
-    await shift.end()
+    await shift.stop()
     return seen
 
 
-def quiet(seen: Ledger) -> bool:
+def is_quiet(summary: StrategiesLogSummary) -> bool:
     """Whether no stop-loss is due at the price that the market has fallen to."""
     return not any(
         one.stop_loss is not None
         and one.entry_price is not None
         and one.status is StrategyStatus.STARTED
-        and one.position * (FALLEN - one.entry_price) <= abs(one.position) * -one.entry_price / 25
-        for one in seen.strategies.values()
+        and one.position * (CRASH_PRICE - one.entry_price)
+        <= abs(one.position) * -one.entry_price / 25
+        for one in summary.strategies.values()
     )
 
 
 @pytest.mark.parametrize("seed", range(12))
 def test_whoever_dies_nothing_is_placed_twice_and_every_stop_loss_fires_once(seed: int) -> None:
-    seen = virtual.run(a_bad_day(seed, rough=False, hire=RuleMaker, together=False))
-    seen.check()
-    assert any(seen.of(id_, StopLossExecuted) for id_ in seen.strategies)
+    seen = virtual.run(
+        run_with_random_faults(
+            seed, rough=False, make_decision_maker=RuleDecisionMaker, together=False
+        )
+    )
+    seen.assert_consistent()
+    assert any(seen.events_of_type(id_, StopLossExecuted) for id_ in seen.strategies)
 
 
 @pytest.mark.parametrize("seed", range(12))
 def test_the_same_on_a_bad_network(seed: int) -> None:
-    virtual.run(a_bad_day(seed, rough=True, hire=RuleMaker, together=False)).check()
+    virtual.run(
+        run_with_random_faults(
+            seed, rough=True, make_decision_maker=RuleDecisionMaker, together=False
+        )
+    ).assert_consistent()
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_the_same_with_two_runners_at_once(seed: int) -> None:
     """A process that was frozen may believe for a moment that it still holds the lease."""
-    virtual.run(a_bad_day(seed, rough=True, hire=RuleMaker, together=True)).check()
+    virtual.run(
+        run_with_random_faults(
+            seed, rough=True, make_decision_maker=RuleDecisionMaker, together=True
+        )
+    ).assert_consistent()
 
 
 @pytest.mark.parametrize("seed", range(12))
 def test_one_purchase_and_its_stop_loss_is_one_purchase_and_one_sale(seed: int) -> None:
-    seen = virtual.run(a_bad_day(seed, rough=True, hire=buys_when_flat, together=False))
-    seen.check()
+    seen = virtual.run(
+        run_with_random_faults(
+            seed, rough=True, make_decision_maker=make_buy_when_flat, together=False
+        )
+    )
+    seen.assert_consistent()
     for id_, strategy in seen.strategies.items():
         guarded = strategy.stop_loss is not None
-        assert len(seen.placed[id_]) == 1 + guarded
+        assert len(seen.placed_orders_by_strategy[id_]) == 1 + guarded
         assert (
-            len(seen.of(id_, StopLossTriggered)) == len(seen.of(id_, StopLossExecuted)) == guarded
+            len(seen.events_of_type(id_, StopLossTriggered))
+            == len(seen.events_of_type(id_, StopLossExecuted))
+            == guarded
         )
         assert (strategy.position == 0) == guarded
 

@@ -4,23 +4,23 @@ from decimal import Decimal
 
 import pytest
 
-from services.strategies.commands import MAX_WINDOW, checked
-from tapewire.events import Breakout, MeanReversion, MovingAverageCrossover, Rule
-from tapewire.log import Refusal
-from tests.unit.strategies.spec import settings, stop_loss
+from services.strategies.commands import MAX_WINDOW_PRICES, validate_settings
+from tapewire.events import Breakout, MeanReversion, MovingAverageCrossover, StrategyRule
+from tapewire.log import CommandRejected
+from tests.unit.strategies.spec import make_settings, make_stop_loss
 
 D = Decimal
 
 
-def crossover(fast: int, slow: int) -> Rule:
+def crossover(fast: int, slow: int) -> StrategyRule:
     return MovingAverageCrossover(fast=fast, slow=slow)
 
 
-def breakout(window: int, margin: str = "0") -> Rule:
+def breakout(window: int, margin: str = "0") -> StrategyRule:
     return Breakout(window=window, margin_percent=D(margin))
 
 
-def reversion(window: int, deviations: str = "2") -> Rule:
+def reversion(window: int, deviations: str = "2") -> StrategyRule:
     return MeanReversion(window=window, deviations=D(deviations))
 
 
@@ -46,11 +46,11 @@ def reversion(window: int, deviations: str = "2") -> Rule:
         ("maxTrades", {"max_trades": -1}),
         ("maxTrades", {"max_trades": 10**30}),
         ("rule.fast", {"rule": crossover(0, 5)}),
-        ("rule.fast", {"rule": crossover(MAX_WINDOW, MAX_WINDOW)}),
+        ("rule.fast", {"rule": crossover(MAX_WINDOW_PRICES, MAX_WINDOW_PRICES)}),
         ("rule.slow", {"rule": crossover(5, 5)}),
-        ("rule.slow", {"rule": crossover(5, MAX_WINDOW + 1)}),
+        ("rule.slow", {"rule": crossover(5, MAX_WINDOW_PRICES + 1)}),
         ("rule.window", {"rule": breakout(1)}),
-        ("rule.window", {"rule": breakout(MAX_WINDOW + 1)}),
+        ("rule.window", {"rule": breakout(MAX_WINDOW_PRICES + 1)}),
         ("rule.marginPercent", {"rule": breakout(5, "-0.1")}),
         ("rule.marginPercent", {"rule": breakout(5, "50.1")}),
         ("rule.marginPercent", {"rule": breakout(5, "0.00001")}),
@@ -59,15 +59,15 @@ def reversion(window: int, deviations: str = "2") -> Rule:
         ("rule.deviations", {"rule": reversion(5, "0")}),
         ("rule.deviations", {"rule": reversion(5, "10.0001")}),
         ("rule.deviations", {"rule": reversion(5, "1e-999999")}),
-        ("stopLoss.percent", {"stop": stop_loss("0")}),
-        ("stopLoss.percent", {"stop": stop_loss("100")}),
-        ("stopLoss.percent", {"stop": stop_loss("-5")}),
-        ("stopLoss.percent", {"stop": stop_loss("0.00001")}),
+        ("stopLoss.percent", {"stop": make_stop_loss("0")}),
+        ("stopLoss.percent", {"stop": make_stop_loss("100")}),
+        ("stopLoss.percent", {"stop": make_stop_loss("-5")}),
+        ("stopLoss.percent", {"stop": make_stop_loss("0.00001")}),
     ],
 )
 def test_bad_fields_are_named(path: str, changes: dict[str, object]) -> None:
-    with pytest.raises(Refusal) as refused:
-        checked(settings(**changes))
+    with pytest.raises(CommandRejected) as refused:
+        validate_settings(make_settings(**changes))
     assert (refused.value.code, refused.value.path) == ("invalid", path)
     assert refused.value.message.startswith(path)
     assert len(refused.value.message) < 120
@@ -77,21 +77,23 @@ def test_bad_fields_are_named(path: str, changes: dict[str, object]) -> None:
     "changes",
     [
         {"rule": crossover(1, 2)},
-        {"rule": crossover(MAX_WINDOW - 1, MAX_WINDOW)},
+        {"rule": crossover(MAX_WINDOW_PRICES - 1, MAX_WINDOW_PRICES)},
         {"rule": breakout(2, "50")},
-        {"rule": reversion(MAX_WINDOW, "0.0001")},
-        {"stop": stop_loss("99.9999")},
+        {"rule": reversion(MAX_WINDOW_PRICES, "0.0001")},
+        {"stop": make_stop_loss("99.9999")},
         {"max_trades": 1},
         {"quantity": "0.000001"},
         {"name": "“Größe” ☂"},
     ],
 )
 def test_the_extremes_are_taken(changes: dict[str, object]) -> None:
-    assert checked(settings(**changes))
+    assert validate_settings(make_settings(**changes))
 
 
 def test_numbers_are_put_plainly() -> None:
-    found = checked(settings(quantity="1E+3", rule=breakout(5, "0.50"), stop=stop_loss("1.10")))
+    found = validate_settings(
+        make_settings(quantity="1E+3", rule=breakout(5, "0.50"), stop_loss=make_stop_loss("1.10"))
+    )
     assert str(found.quantity) == "1000"
     assert isinstance(found.rule, Breakout)
     assert str(found.rule.margin_percent) == "0.5"

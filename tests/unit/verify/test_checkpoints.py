@@ -9,42 +9,47 @@ from typing import Any
 
 import pytest
 
-from services.alerts.domain.armed import ArmedRules
+from services.alerts.domain.armed import ArmedRulesProjection
 from services.orders.openorders import OpenOrders
-from services.positions.ledger import Ledger
-from services.positions.taking import Taker
-from services.positions.valuing import Valuer
-from services.strategies.roster import Roster
+from services.positions.ledger import PositionRepository
+from services.positions.taking import TradeConsumer
+from services.positions.valuing import PositionValuer
+from services.strategies.roster import ActiveStrategies
 from tapewire import views
-from tapewire.cli.verify import kept
+from tapewire.cli.verify import load_checkpoint_checks
 from tapewire.events import CODEC
-from tapewire.log.market import Market
-from tapewire.log.memory import MemoryValues
-from tapewire.verify.checkpoints import KINDS, first_difference
-from tests.unit.verify.corrupt import Forgery
+from tapewire.log.market import QuoteCache
+from tapewire.log.memory import MemoryLatestValueStore
+from tapewire.verify.checkpoints import VIEW_TYPES, first_difference
+from tests.unit.verify.corrupt import TamperedLog
 
 USER = "user-1"
 
 
 def test_every_view_of_the_package_is_known() -> None:
-    assert {kind.domain for kind in KINDS.values()} >= {
+    assert {kind.domain for kind in VIEW_TYPES.values()} >= {
         "orders", "positions", "strategies", "alerts", "rules", "notifications"
     }  # fmt: skip
 
 
 def test_every_service_says_what_it_keeps() -> None:
-    assert {one.name for one in kept()} >= {"book", "positions", "strategies-runner", "alert-rules"}
+    assert {one.name for one in load_checkpoint_checks()} >= {
+        "book",
+        "positions",
+        "strategies-runner",
+        "alert-rules",
+    }
 
 
 @pytest.mark.parametrize("cut", [1, 50, 333, 600, None])
 async def test_intact_views_are_right_wherever_they_were_cut(cut: int | None) -> None:
-    day = await Forgery().write()
-    for kind in KINDS.values():
-        for user in day.tape.users:
-            await day.keep(kind, user, cut)  # type: ignore[arg-type]
+    day = await TamperedLog().write_events()
+    for kind in VIEW_TYPES.values():
+        for user in day.generator.users:
+            await day.save_view_checkpoint(kind, user, cut)  # type: ignore[arg-type]
     found, summary = await day.verify()
     assert found == []
-    assert summary.views == len(KINDS) * len(day.tape.users)
+    assert summary.views == len(VIEW_TYPES) * len(day.generator.users)
 
 
 ALTERED: dict[str, Callable[[Any], None]] = {
@@ -59,9 +64,9 @@ ALTERED: dict[str, Callable[[Any], None]] = {
 
 @pytest.mark.parametrize("name", ALTERED)
 async def test_an_altered_view_is_told(name: str) -> None:
-    day = await Forgery().write()
+    day = await TamperedLog().write_events()
     kind = getattr(views, name)
-    key = await day.keep(kind, USER, 700)
+    key = await day.save_view_checkpoint(kind, USER, 700)
     checkpoint = json.loads(await day.values.get(key) or b"")
     ALTERED[name](checkpoint["view"])
     await day.values.put(key, json.dumps(checkpoint).encode())
@@ -74,12 +79,12 @@ async def test_an_altered_view_is_told(name: str) -> None:
 
 async def test_views_of_everybody_are_known_by_their_names() -> None:
     """Two views fold the items, and each has a checkpoint of its own."""
-    day = await Forgery().write()
+    day = await TamperedLog().write_events()
     for kind in (views.ItemsView, views.MetricsView):
-        await day.keep(kind, "_all")
+        await day.save_view_checkpoint(kind, "_all")
     found, summary = await day.verify()
     assert (found, summary.views) == ([], 2)
-    key = await day.keep(views.MetricsView, "_all")
+    key = await day.save_view_checkpoint(views.MetricsView, "_all")
     data = await day.values.get(key) or b""
     await day.values.put(key, data.replace(b'"beyond":0', b'"beyond":7'))
     [one], _ = await day.verify()
@@ -89,8 +94,8 @@ async def test_views_of_everybody_are_known_by_their_names() -> None:
 
 
 async def test_a_checkpoint_that_cannot_be_true() -> None:
-    day = await Forgery().write()
-    key = await day.keep(views.OrdersView, USER)
+    day = await TamperedLog().write_events()
+    key = await day.save_view_checkpoint(views.OrdersView, USER)
     data = await day.values.get(key) or b""
     last = day.server.journal.last
 
@@ -109,78 +114,83 @@ async def test_a_checkpoint_that_cannot_be_true() -> None:
 
 
 async def test_what_no_log_is_folded_into_is_passed_over_and_counted() -> None:
-    day = await Forgery().write()
+    day = await TamperedLog().write_events()
     await day.values.put("_all.moves-IBM", b'{"lows":[],"highs":[]}')
-    await day.cursor("alerts-of-orders")
+    await day.save_cursor("alerts-of-orders")
     found, summary = await day.verify()
     assert found == []
     assert summary.views == 1
     assert summary.passed_over == {"moves: not folded from the log": 1}
-    await day.cursor("alerts-of-orders", day.server.journal.last + 1)
+    await day.save_cursor("alerts-of-orders", day.server.journal.last + 1)
     [found_one], _ = await day.verify()
     assert "the log ends at" in found_one.what
 
 
-class Followers:
+class ConsumerCheckpoints:
     """What the followers of a day keep, true for `cut`."""
 
-    def __init__(self, day: Forgery, cut: int) -> None:
+    def __init__(self, day: TamperedLog, as_of: int) -> None:
         self.day = day
-        self.cut = cut
+        self.as_of = as_of
 
     async def book(self) -> tuple[str, bytes]:
         orders = OpenOrders("m1")
         for recorded in self._of("orders"):
             orders.apply(recorded)
-        orders.as_of = self.cut
+        orders.as_of = self.as_of
         return "_all.book", orders.encode()
 
     async def runner(self) -> tuple[str, bytes]:
-        roster = Roster()
+        roster = ActiveStrategies()
         for recorded in self._of("strategies"):
             roster.apply(recorded)
         return "_all.strategies-runner", self._wrapped(roster.encode())
 
     async def rules(self) -> tuple[str, bytes]:
-        rules = ArmedRules()
+        rules = ArmedRulesProjection()
         for recorded in self._of("rules"):
             rules.apply(recorded)
-        return "_all.alert-rules", self._wrapped(rules.save())
+        return "_all.alert-rules", self._wrapped(rules.serialize_state())
 
     async def positions(self) -> tuple[str, bytes]:
-        values = MemoryValues(self.day.server)
-        taker = Taker(Ledger(self.day.log), Valuer(values, Market(values, random.Random(1))))
-        await taker.take(self._of("trades"))
-        return "_all.positions", self._wrapped(taker.save())
+        values = MemoryLatestValueStore(self.day.server)
+        taker = TradeConsumer(
+            PositionRepository(self.day.log),
+            PositionValuer(values, QuoteCache(values, random.Random(1))),
+        )
+        await taker.handle(self._of("trades"))
+        return "_all.positions", self._wrapped(taker.serialize_state())
 
     def _of(self, domain: str) -> list[Any]:
-        return [one for one in self.day.events[: self.cut] if one.place.domain == domain]
+        return [one for one in self.day.events[: self.as_of] if one.event_subject.domain == domain]
 
     def _wrapped(self, state: bytes) -> bytes:
-        return b'{"asOf":%d,"epoch":"m1","state":%b}' % (self.cut, state)
+        return b'{"asOf":%d,"epoch":"m1","state":%b}' % (self.as_of, state)
 
 
-FOLLOWERS = ("book", "runner", "rules", "positions")
+CONSUMERS = ("book", "runner", "rules", "positions")
 
 
 @pytest.mark.parametrize("cut", [40, 400, 690])
-@pytest.mark.parametrize("which", FOLLOWERS)
+@pytest.mark.parametrize("which", CONSUMERS)
 async def test_what_followers_keep_is_folded_again(which: str, cut: int) -> None:
-    day = await Forgery().write()
-    key, data = await getattr(Followers(day, cut), which)()
+    day = await TamperedLog().write_events()
+    key, data = await getattr(ConsumerCheckpoints(day, cut), which)()
     await day.values.put(key, data)
-    found, summary = await day.verify(kept=kept())
+    found, summary = await day.verify(checkpoint_checks=load_checkpoint_checks())
     assert found == []
     assert summary.views == 1
 
 
-@pytest.mark.parametrize("which", FOLLOWERS)
+@pytest.mark.parametrize("which", CONSUMERS)
 async def test_what_followers_keep_of_another_day_is_told(which: str) -> None:
-    day, other = await Forgery().write(), await Forgery(2).write()
-    cut = other.find("strategy.signaled") if which == "runner" else 500  # one is at work then
-    key, data = await getattr(Followers(other, cut), which)()
+    day, other = await TamperedLog().write_events(), await TamperedLog(2).write_events()
+    cut = (
+        other.find_sequence("strategy.signaled") if which == "runner" else 500
+    )  # one is at work then
+    key, data = await getattr(ConsumerCheckpoints(other, cut), which)()
     await day.values.put(key, data)
-    [found], _ = await day.verify(kept=kept())
+    [found], _ = await day.verify(checkpoint_checks=load_checkpoint_checks())
     assert (found.owner, found.domain, found.entity) == ("_all", "checkpoint", key[5:])
     assert "folded it is" in found.what
 
@@ -188,25 +198,29 @@ async def test_what_followers_keep_of_another_day_is_told(which: str) -> None:
 async def test_positions_kept_may_be_newer_than_the_trades_taken_but_not_older() -> None:
     """Another process had stored the positions of later trades already: they are read as they are,
     and kept with the place in the log that this process is at."""
-    day = await Forgery().write()
-    key, data = await Followers(day, 600).positions()
+    day = await TamperedLog().write_events()
+    key, data = await ConsumerCheckpoints(day, 600).positions()
     newer = data.replace(b'"asOf":600', b'"asOf":300')
     await day.values.put(key, newer)
-    assert (await day.verify(kept=kept()))[0] == []
+    assert (await day.verify(checkpoint_checks=load_checkpoint_checks()))[0] == []
     older = (await _old_rows(day)).replace(b'"asOf":300', b'"asOf":600')
     await day.values.put(key, older)
-    [found], _ = await day.verify(kept=kept())
+    [found], _ = await day.verify(checkpoint_checks=load_checkpoint_checks())
     assert found.entity == "positions"
 
 
-async def _old_rows(day: Forgery) -> bytes:
+async def _old_rows(day: TamperedLog) -> bytes:
     """As a process would keep them that knew the positions of the first 300 events."""
-    early = Forgery()
+    early = TamperedLog()
     early.server.journal._events = day.events[:320]
     for one in day.events[:320]:
-        for name in (one.subject, f"ev.{one.place.owner}.>", f"ev.*.{one.place.domain}.>"):
+        for name in (
+            one.subject,
+            f"ev.{one.event_subject.owner}.>",
+            f"ev.*.{one.event_subject.domain}.>",
+        ):
             early.server.journal._index.setdefault(name, []).append(one.sequence)
-    _, data = await Followers(early, 300).positions()
+    _, data = await ConsumerCheckpoints(early, 300).positions()
     return data
 
 

@@ -1,41 +1,46 @@
 """What other programs tell stands in the log beside Tapewire's own, and is no difference."""
 
-from tapewire.log.memory import MemoryLog, MemoryValues
-from tapewire.verify import Difference, verify
-from tests.unit.producer.house import House
+from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore
+from tapewire.verify import VerificationDifference, verify
+from tests.unit.producer.house import ClientHarness
 
-OF = {"user": "alice", "strategy_id": "a/b"}
+STRATEGY = {"user": "alice", "strategy_id": "a/b"}
 
 
-async def found(house: House) -> tuple[list[Difference], int]:
+async def find_differences(house: ClientHarness) -> tuple[list[VerificationDifference], int]:
     """Differences, and notifications that are still to be made."""
-    differences: list[Difference] = []
-    log, values = MemoryLog(house.server), MemoryValues(house.server, stream="VIEWS", prefix="view")
+    differences: list[VerificationDifference] = []
+    log, values = (
+        MemoryEventLog(house.server),
+        MemoryLatestValueStore(house.server, stream="VIEWS", prefix="view"),
+    )
     summary = await verify(log, values, differences.append)
     return differences, summary.pending.get("notifications", 0)
 
 
 async def test_what_other_programs_tell_is_no_difference() -> None:
-    house = House()
-    tape = house.tape()
-    await tape.strategy_started(**OF)
-    await tape.decision(**OF, symbol="IBM", action="buy", confidence=1, reasoning="so", taken=True)
-    order = {**OF, "order_id": "o", "symbol": "IBM", "side": "buy", "quantity": 2, "price": 1}
+    house = ClientHarness()
+    tape = house.client()
+    await tape.strategy_started(**STRATEGY)
+    await tape.decision(
+        **STRATEGY, symbol="IBM", action="buy", confidence=1, reasoning="so", taken=True
+    )
+    order = {**STRATEGY, "order_id": "o", "symbol": "IBM", "side": "buy", "quantity": 2, "price": 1}
     await tape.order_executed(**order, partly=True)
     await tape.order_executed(**order)
-    await tape.stop_loss_triggered(**OF, trigger_price=1, current_price=1)
+    await tape.stop_loss_triggered(**STRATEGY, trigger_price=1, current_price=1)
     await tape.error(user="alice", error_code="x", error_message="y")
     await tape.alert(user="alice", message="look")
     # Of the whole execution, the stop-loss, the error and the alert the user will be notified.
-    assert await found(house) == ([], 4)
+    assert await find_differences(house) == ([], 4)
 
 
 async def test_a_report_that_is_not_where_it_belongs_is_one() -> None:
-    house = House()
-    tape = house.tape()
-    receipt = await tape.strategy_started(**OF)
+    house = ClientHarness()
+    tape = house.client()
+    receipt = await tape.strategy_started(**STRATEGY)
     journal = house.server.journal
     journal._events[0].subject = "ev.alice.strategies.a"
-    differences, _ = await found(house)
+    differences, _ = await find_differences(house)
     assert [one.sequence for one in differences] == [receipt.sequence]
     assert "belongs to reports" in differences[0].what

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from tapewire.events import AgentState, AgentStatusChanged
-from tapewire.views.agents import STOPPED_KEPT, AgentsView
+from tapewire.views.agents import MAX_STOPPED_AGENTS, AgentsView
 
 
 def status(instance, state=AgentState.RUNNING, service="orders"):
@@ -30,7 +30,9 @@ def test_the_last_word_of_each_instance_counts() -> None:
 
 
 def test_stopped_ones_are_forgotten_and_running_ones_never() -> None:
-    stopped = [status(f"s{number}", AgentState.STOPPED) for number in range(STOPPED_KEPT + 20)]
+    stopped = [
+        status(f"s{number}", AgentState.STOPPED) for number in range(MAX_STOPPED_AGENTS + 20)
+    ]
     running = [status(f"r{number}") for number in range(200)]
     view = fold(*running, *stopped)
     assert view.agents() == [*stopped[20:], *running]

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from tapewire.events import AlertLevel, AlertRaised
 from tapewire.views import AlertsView
-from tapewire.views.alerts import ALERTS_KEPT
+from tapewire.views.alerts import MAX_ALERTS
 
 
 def raised(number: int) -> AlertRaised:
@@ -20,8 +20,8 @@ def raised(number: int) -> AlertRaised:
 
 def test_it_shows_the_last_ones_the_newest_last() -> None:
     view = AlertsView()
-    for number in range(ALERTS_KEPT + 5):
+    for number in range(MAX_ALERTS + 5):
         view.apply(raised(number))
         view = AlertsView.decode(view.encode())
     ids = [one.alert_id for one in view.alerts()]
-    assert ids == [f"a{number}" for number in range(5, ALERTS_KEPT + 5)]
+    assert ids == [f"a{number}" for number in range(5, MAX_ALERTS + 5)]

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from tapewire.events import Item, ItemAnalysed, Sentiment
 from tapewire.views import ItemsView
-from tapewire.views.items import ITEMS_KEPT
+from tapewire.views.items import MAX_ITEMS
 
 LARGEST_BYTES = 1_000_000
 """What fits into a value, with room for its headers."""
@@ -28,17 +28,17 @@ def analysed(number: int, **more: object) -> ItemAnalysed:
 
 def test_it_shows_the_last_ones_the_newest_last() -> None:
     view = ItemsView()
-    for number in range(ITEMS_KEPT + 5):
+    for number in range(MAX_ITEMS + 5):
         view.apply(analysed(number))
     view = ItemsView.decode(view.encode())
-    view.apply(analysed(ITEMS_KEPT + 5))
+    view.apply(analysed(MAX_ITEMS + 5))
     ids = [one.id for one in view.items()]
-    assert ids == [f"i{number}" for number in range(6, ITEMS_KEPT + 6)]
+    assert ids == [f"i{number}" for number in range(6, MAX_ITEMS + 6)]
 
 
 def test_the_largest_items_that_there_can_be_fit_into_a_checkpoint() -> None:
     view = ItemsView()
-    for _ in range(ITEMS_KEPT):
+    for _ in range(MAX_ITEMS):
         view.apply(
             analysed(
                 1,

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from tapewire.events import Item, ItemAnalysed, Metrics, Sentiment, TagCount
 from tapewire.views import MetricsView, metrics
-from tapewire.views.metrics import MINUTES_KEPT, TAGS_SHOWN
+from tapewire.views.metrics import RETAINED_MINUTES, TOP_TAG_COUNT
 
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """A machine that is busy with other things makes no example wrong."""
@@ -50,7 +50,7 @@ def recount(events: list[ItemAnalysed], at: datetime) -> Metrics:
     """From all that there is, without a thought for memory."""
     items = [event.item for event in events]
     tags = Counter(tag for item in items for tag in item.tags)
-    shown = sorted(tags.items(), key=lambda one: (-one[1], one[0]))[:TAGS_SHOWN]
+    shown = sorted(tags.items(), key=lambda one: (-one[1], one[0]))[:TOP_TAG_COUNT]
     end = at.replace(second=0, microsecond=0) + timedelta(minutes=1)
 
     def recent(hours: int) -> int:
@@ -146,7 +146,7 @@ def test_no_time_that_can_be_on_the_tape_stops_the_fold(when: datetime) -> None:
 
 
 def test_tags_beyond_those_known_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metrics, "TAGS_KNOWN", 2)
+    monkeypatch.setattr(metrics, "MAX_TRACKED_TAGS", 2)
     view = fold([analysed(tags=("a", "b", "c")), analysed(tags=("c", "b")), analysed(tags=("d",))])
     counted = MetricsView.decode(view.encode()).metrics(NOW)
     assert [(one.tag, one.count) for one in counted.tags] == [("b", 2), ("a", 1)]
@@ -155,11 +155,11 @@ def test_tags_beyond_those_known_are_counted_together(monkeypatch: pytest.Monkey
 
 def test_it_keeps_a_day_of_minutes_and_no_more() -> None:
     view = fold([analysed(minutes) for minutes in range(5000, 0, -1)])
-    assert len(view._minutes) == MINUTES_KEPT
+    assert len(view._items_per_minute) == RETAINED_MINUTES
 
 
 def test_the_most_that_it_can_hold_fits_into_a_checkpoint() -> None:
     view = MetricsView()
-    for number in range(metrics.TAGS_KNOWN + 10):
+    for number in range(metrics.MAX_TRACKED_TAGS + 10):
         view.apply(analysed(number, tags=("\U0001f600" * 36 + f"{number:04}",)))
     assert len(view.encode()) < LARGEST_BYTES

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from tapewire.events import Event, Notification, NotificationCreated, NotificationsRead
 from tapewire.views import NotificationsView
 from tapewire.views import notifications as viewing
-from tapewire.views.notifications import KEPT, OLDER_KEPT
+from tapewire.views.notifications import MAX_NOTIFICATIONS, MAX_OLDER_UNREAD_IDS
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 
@@ -70,37 +70,37 @@ def test_the_newest_is_first_and_the_unread_are_counted() -> None:
     view = fold(created(1), created(2), created(3), read(2))
     assert [one.id for one in view.newest(2)] == ["n3", "n2"]
     assert [one.is_read for one in view.newest()] == [False, True, False]
-    assert view.unread == 2
+    assert view.unread_count == 2
 
 
 def test_reading_all_is_reading_what_there_was() -> None:
     view = fold(created(1), created(2), READ_ALL, created(3))
-    assert view.unread == 1
+    assert view.unread_count == 1
     assert [one.is_read for one in view.newest()] == [False, True, True]
 
 
 def test_ids_that_reading_would_change() -> None:
     view = fold(created(1), created(2), read(1))
-    assert view.unread_of(["n2", "n1", "n2", "foreign"]) == ["n2"]
+    assert view.filter_unread(["n2", "n1", "n2", "foreign"]) == ["n2"]
 
 
 def test_the_count_is_exact_far_beyond_what_is_shown() -> None:
-    view = fold(*[created(number) for number in range(KEPT + 100)])
-    assert (len(view.newest()), view.unread) == (KEPT, KEPT + 100)
-    view.apply(read(0, KEPT + 99, KEPT + 99))
-    assert view.unread == KEPT + 98
+    view = fold(*[created(number) for number in range(MAX_NOTIFICATIONS + 100)])
+    assert (len(view.newest()), view.unread_count) == (MAX_NOTIFICATIONS, MAX_NOTIFICATIONS + 100)
+    view.apply(read(0, MAX_NOTIFICATIONS + 99, MAX_NOTIFICATIONS + 99))
+    assert view.unread_count == MAX_NOTIFICATIONS + 98
 
 
 def test_what_a_user_never_reads_grows_no_view() -> None:
-    many = KEPT + OLDER_KEPT + 50
+    many = MAX_NOTIFICATIONS + MAX_OLDER_UNREAD_IDS + 50
     view = fold(*[created(number) for number in range(many)])
-    assert view.unread == many
+    assert view.unread_count == many
     view.apply(read(3))  # known by number alone: reading all must do
-    assert view.unread == many
+    assert view.unread_count == many
     view = NotificationsView.decode(view.encode())
-    assert view.unread == many
+    assert view.unread_count == many
     view.apply(READ_ALL)
-    assert view.unread == 0
+    assert view.unread_count == 0
 
 
 def test_payloads_stay_digit_for_digit() -> None:
@@ -120,7 +120,7 @@ def test_a_checkpoint_of_the_largest_is_one_message() -> None:
             message="m" * 500,
             payload={"p": "y" * 1016},
         )
-        for number in range(KEPT + OLDER_KEPT)
+        for number in range(MAX_NOTIFICATIONS + MAX_OLDER_UNREAD_IDS)
     ]
     view = fold(*[NotificationCreated(notification=one, command_id="c") for one in wide])
     assert len(view.encode()) < 1_040_000
@@ -154,10 +154,10 @@ def play(steps: list[Any], restarts: frozenset[int] = frozenset()) -> None:
 
 
 def check(view: NotificationsView, naive: Naive) -> None:
-    assert view.unread == naive.unread
-    assert view.newest() == naive.all[: viewing.KEPT]
+    assert view.unread_count == naive.unread
+    assert view.newest() == naive.all[: viewing.MAX_NOTIFICATIONS]
     ids = [one.id for one in naive.all if not one.is_read]
-    assert view.unread_of(ids) == ids
+    assert view.filter_unread(ids) == ids
 
 
 @settings(max_examples=200, deadline=None)
@@ -165,14 +165,14 @@ def check(view: NotificationsView, naive: Naive) -> None:
 def test_it_agrees_with_one_that_keeps_everything(
     steps: list[Any], restarts: frozenset[int]
 ) -> None:
-    with patch.object(viewing, "KEPT", 3):
+    with patch.object(viewing, "MAX_NOTIFICATIONS", 3):
         play(steps, restarts)
 
 
 @settings(max_examples=200, deadline=None)
 @given(EVENTS)
 def test_beyond_what_it_knows_it_counts_too_much_never_too_little(steps: list[Any]) -> None:
-    with patch.object(viewing, "KEPT", 2), patch.object(viewing, "OLDER_KEPT", 2):
+    with patch.object(viewing, "MAX_NOTIFICATIONS", 2), patch.object(viewing, "MAX_OLDER_UNREAD_IDS", 2):
         view, naive, number = NotificationsView(), Naive(), 0
         for what in steps:
             number += what == "create"
@@ -181,40 +181,40 @@ def test_beyond_what_it_knows_it_counts_too_much_never_too_little(steps: list[An
                 event = read(*what)
             view.apply(event)
             naive.apply(event)
-            assert view.unread >= naive.unread
+            assert view.unread_count >= naive.unread
             if what == "all":
-                assert view.unread == 0
+                assert view.unread_count == 0
 
 
 def forgets_older(view: NotificationsView) -> None:
-    if len(view._shown) > viewing.KEPT:
-        oldest = next(iter(view._shown))
-        del view._shown[oldest]
-        view._unread.discard(oldest)
+    if len(view._recent) > viewing.MAX_NOTIFICATIONS:
+        oldest = next(iter(view._recent))
+        del view._recent[oldest]
+        view._recent_unread_ids.discard(oldest)
 
 
 def counts_twice(view: NotificationsView, ids: tuple[str, ...] | None) -> None:
-    for id_ in view._shown if ids is None else ids:
-        view._beyond -= 1
-        view._shown[id_] = replace(view._shown[id_], is_read=True)
+    for id_ in view._recent if ids is None else ids:
+        view._older_unread_overflow -= 1
+        view._recent[id_] = replace(view._recent[id_], is_read=True)
 
 
 def reads_all_shown_only(view: NotificationsView, ids: tuple[str, ...] | None) -> None:
-    _read(view, tuple(view._unread) if ids is None else ids)
+    _read(view, tuple(view._recent_unread_ids) if ids is None else ids)
 
 
-_read = NotificationsView._read
+_read = NotificationsView._mark_read
 
 
 @pytest.mark.parametrize(
     ("name", "broken"),
-    [("_forget", forgets_older), ("_read", counts_twice), ("_read", reads_all_shown_only)],
+    [("_evict_oldest", forgets_older), ("_mark_read", counts_twice), ("_mark_read", reads_all_shown_only)],
 )
 def test_a_broken_view_is_found_out(name: str, broken: Any) -> None:
     steps: list[Any] = [*["create"] * 6, (1,), (6, 6), (5,), "all", "create", "all", (7,)]
     play(steps)
     with (
-        patch.object(viewing, "KEPT", 3),
+        patch.object(viewing, "MAX_NOTIFICATIONS", 3),
         patch.object(NotificationsView, name, broken),
         pytest.raises((AssertionError, KeyError)),
     ):

@@ -19,7 +19,7 @@ from tapewire.events import (
     TradeExecuted,
 )
 from tapewire.views import OrdersView, View
-from tapewire.views.orders import CLOSED_KEPT
+from tapewire.views.orders import MAX_CLOSED_ORDERS
 
 START = datetime(2013, 10, 7, 13, 30, tzinfo=UTC)
 
@@ -82,9 +82,9 @@ def test_an_order_is_shown_as_it_is_now() -> None:
 
 
 def test_the_oldest_closed_orders_are_forgotten_and_no_open_one() -> None:
-    many = range(CLOSED_KEPT + 50)
+    many = range(MAX_CLOSED_ORDERS + 50)
     view = fold(*(placed(n) for n in many), *(canceled(n) for n in many if n != 7), placed(10_000))
-    assert len(view.orders()) == CLOSED_KEPT + 2
+    assert len(view.orders()) == MAX_CLOSED_ORDERS + 2
     assert shown(view)[0] == "o7"
     assert shown(view)[1] == "o50"
     assert shown(view)[-1] == "o10000"
@@ -123,7 +123,7 @@ def histories(draw: st.DrawFn) -> list[OrderEvent]:
     """Events as orders have them: placed once, then accepted, at last canceled."""
     made: list[OrderEvent] = []
     stage: dict[int, int] = {}
-    for number in draw(st.lists(st.integers(0, CLOSED_KEPT + 20), max_size=700)):
+    for number in draw(st.lists(st.integers(0, MAX_CLOSED_ORDERS + 20), max_size=700)):
         done = stage.get(number, 0)
         if done < 3:
             made.append((placed, accepted, canceled)[done](number))
@@ -136,7 +136,7 @@ def histories(draw: st.DrawFn) -> list[OrderEvent]:
 def test_a_checkpoint_at_any_point_changes_nothing(
     events: list[OrderEvent], data: st.DataObject
 ) -> None:
-    closed_first = [canceled(n) for n in range(1000, 1000 + CLOSED_KEPT)]
+    closed_first = [canceled(n) for n in range(1000, 1000 + MAX_CLOSED_ORDERS)]
     events = [*closed_first, *events]
     point = data.draw(st.integers(0, len(events)))
     straight = fold(*events)

@@ -17,7 +17,7 @@ from tapewire.events import (
     PositionValued,
 )
 from tapewire.views import PositionsView, View
-from tapewire.views.positions import CLOSED_KEPT, total, worth
+from tapewire.views.positions import MAX_CLOSED_POSITIONS, sum_exact, value_position
 
 START = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
 
@@ -75,10 +75,10 @@ def test_the_position_that_changed_last_is_last_as_it_is_now() -> None:
 
 
 def test_the_oldest_closed_ones_are_forgotten_and_no_open_one() -> None:
-    many = [f"S{number}" for number in range(CLOSED_KEPT + 50)]
+    many = [f"S{number}" for number in range(MAX_CLOSED_POSITIONS + 50)]
     opens, closes = map(opened, many), [closed(one) for one in many if one != "S7"]
     view = fold(*opens, *closes)
-    assert len(view.positions()) == CLOSED_KEPT + 1
+    assert len(view.positions()) == MAX_CLOSED_POSITIONS + 1
     assert shown(view)[0] == "S7 10"
     assert shown(view)[1] == "S50 0"
     assert view.position("S7") is not None
@@ -86,7 +86,7 @@ def test_the_oldest_closed_ones_are_forgotten_and_no_open_one() -> None:
 
 
 def test_what_is_forgotten_still_counts_once() -> None:
-    many = [f"S{number}" for number in range(CLOSED_KEPT + 50)]
+    many = [f"S{number}" for number in range(MAX_CLOSED_POSITIONS + 50)]
     view = fold(*map(closed, many))
     assert view.realized_pnl == 5 * len(many)
     again = fold(*map(closed, many), opened("S0", realized="5"), closed("S0", "7"))
@@ -124,14 +124,14 @@ def test_events_of_another_kind_change_nothing() -> None:
 def test_what_a_position_is_worth(
     quantity: str, cost: str, price: str, value: str, unrealized: str
 ) -> None:
-    found = worth(position("IBM", quantity, cost), Decimal(price))
+    found = value_position(position("IBM", quantity, cost), Decimal(price))
     assert (str(found.value), str(found.unrealized_pnl)) == (value, unrealized)
 
 
 def test_a_total_is_exact_and_plain() -> None:
-    assert str(total([Decimal("1E+3"), Decimal("0.10"), Decimal("-0.1")])) == "1000"
-    assert str(total([Decimal(10) ** 30, Decimal("1E-18")])) == f"1{'0' * 30}.{'0' * 17}1"
-    assert str(total([])) == "0"
+    assert str(sum_exact([Decimal("1E+3"), Decimal("0.10"), Decimal("-0.1")])) == "1000"
+    assert str(sum_exact([Decimal(10) ** 30, Decimal("1E-18")])) == f"1{'0' * 30}.{'0' * 17}1"
+    assert str(sum_exact([])) == "0"
 
 
 def test_numbers_come_back_digit_for_digit() -> None:
@@ -146,7 +146,7 @@ def test_numbers_come_back_digit_for_digit() -> None:
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[PositionEvent]:
-    symbols = st.integers(0, CLOSED_KEPT + 20).map(lambda number: f"S{number}")
+    symbols = st.integers(0, MAX_CLOSED_POSITIONS + 20).map(lambda number: f"S{number}")
     kinds = st.sampled_from([opened, changed, closed])
     return [
         kind(symbol) for kind, symbol in draw(st.lists(st.tuples(kinds, symbols), max_size=300))
@@ -158,7 +158,7 @@ def histories(draw: st.DrawFn) -> list[PositionEvent]:
 def test_a_checkpoint_at_any_point_changes_nothing(
     events: list[PositionEvent], data: st.DataObject
 ) -> None:
-    events = [*(closed(f"S{number}", "1") for number in range(CLOSED_KEPT)), *events]
+    events = [*(closed(f"S{number}", "1") for number in range(MAX_CLOSED_POSITIONS)), *events]
     point = data.draw(st.integers(0, len(events)))
     straight = fold(*events)
     resumed = PositionsView.decode(fold(*events[:point]).encode())

@@ -21,7 +21,7 @@ from tapewire.events import (
     StrategyStatus,
 )
 from tapewire.views import StrategiesView, View
-from tapewire.views.strategies import COMPLETED_KEPT
+from tapewire.views.strategies import MAX_COMPLETED_STRATEGIES
 
 START = datetime(2013, 10, 7, 13, 30, tzinfo=UTC)
 
@@ -85,9 +85,9 @@ def test_the_strategy_that_changed_last_is_last_and_is_shown_as_it_is_now() -> N
 
 
 def test_the_oldest_completed_are_forgotten_and_no_other() -> None:
-    many = range(COMPLETED_KEPT + 50)
+    many = range(MAX_COMPLETED_STRATEGIES + 50)
     view = fold(*(created(n) for n in many), *(completed(n) for n in many if n != 7), created(9999))
-    assert len(view.strategies()) == COMPLETED_KEPT + 2
+    assert len(view.strategies()) == MAX_COMPLETED_STRATEGIES + 2
     assert shown(view)[:2] == ["s7", "s50"]
     assert shown(view)[-1] == "s9999"
 
@@ -126,7 +126,7 @@ def test_numbers_come_back_digit_for_digit() -> None:
 def test_a_checkpoint_at_any_point_changes_nothing(
     made: list[tuple[object, int]], data: st.DataObject
 ) -> None:
-    events = [completed(n) for n in range(1000, 1000 + COMPLETED_KEPT)]
+    events = [completed(n) for n in range(1000, 1000 + MAX_COMPLETED_STRATEGIES)]
     events += [make(number) for make, number in made]  # type: ignore[operator]
     point = data.draw(st.integers(0, len(events)))
     straight = fold(*events)

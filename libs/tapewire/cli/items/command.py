@@ -8,14 +8,22 @@ from typing import IO, TypeVar, cast
 
 import click
 
-from tapewire.cli.here import nats_option, nats_url
+from tapewire.cli.here import nats_option, resolve_nats_url
 from tapewire.cli.items import csvfile, feedfile
-from tapewire.cli.items.loading import Loading, Totals, insist
-from tapewire.cli.items.rows import BadCell, Extra, Rows, Unreadable, score, sentiment, timestamp
-from tapewire.cli.trouble import EXIT_UNAVAILABLE, Trouble, settings_from_env
+from tapewire.cli.items.loading import ItemLoader, LoadTotals, retry_request
+from tapewire.cli.items.rows import (
+    InvalidCell,
+    ItemDefaults,
+    Rows,
+    UnreadableFile,
+    parse_score,
+    parse_sentiment,
+    parse_timestamp,
+)
+from tapewire.cli.trouble import EXIT_UNAVAILABLE, CliError, load_settings
 from tapewire.log import Unavailable, new_id
 from tapewire.log.jetstream import connect
-from tapewire.runtime import Refusal, Requests, Unanswered, logs
+from tapewire.runtime import CommandRejected, RequestClient, RequestTimeout, logs
 from tapewire.runtime.contracts.insights import (
     ADD,
     LOAD,
@@ -26,9 +34,9 @@ from tapewire.runtime.contracts.insights import (
     NewItem,
 )
 
-MOST_TOLD = 20
+MAX_REPORTED_ROWS = 20
 """Malformed rows that are told of one by one; all are counted."""
-FEED_STARTS = (b"<", b"\xef\xbb\xbf<", b"\xff\xfe", b"\xfe\xff")
+FEED_PREFIXES = (b"<", b"\xef\xbb\xbf<", b"\xff\xfe", b"\xfe\xff")
 """How a feed begins: a CSV file's header begins with a letter."""
 
 T = TypeVar("T")
@@ -67,13 +75,15 @@ def load(
 
     Rows at fault are told by their line, counted, and passed over.
     """
-    extra = Extra(source=source, tickers=tickers, tags=tags)
-    totals, broken = _run(nats, lambda requests: _load(file, _rows(file, extra), requests))
+    extra = ItemDefaults(source=source, tickers=tickers, tags=tags)
+    totals, broken = _run_with_requests(
+        nats, lambda requests: _load_rows(file, _read_rows(file, extra), requests)
+    )
     click.echo(str(totals))
-    if isinstance(broken, Unanswered):
-        raise Trouble(f"stopped there: {broken}; load it again for the rest", EXIT_UNAVAILABLE)
+    if isinstance(broken, RequestTimeout):
+        raise CliError(f"stopped there: {broken}; load it again for the rest", EXIT_UNAVAILABLE)
     if broken is not None:
-        raise Trouble(f"{file.name}: {broken}")
+        raise CliError(f"{file.name}: {broken}")
 
 
 @items.command()
@@ -111,49 +121,51 @@ def add(
             url=url,
             tickers=tickers,
             tags=tags,
-            sentiment=sentiment(sentiment_),
-            score=score(score_),
+            sentiment=parse_sentiment(sentiment_),
+            score=parse_score(score_),
             text=text,
-            timestamp=timestamp(timestamp_),
+            timestamp=parse_timestamp(timestamp_),
             id=id_,
         )
-    except BadCell as error:
-        raise Trouble(str(error)) from error
+    except InvalidCell as error:
+        raise CliError(str(error)) from error
     command_id, correlation = new_id(), new_id()
 
-    async def ask(requests: Requests) -> ItemReply:
-        return await insist(
-            lambda: requests.ask(
+    async def ask(requests: RequestClient) -> ItemReply:
+        return await retry_request(
+            lambda: requests.request(
                 SERVICE, ADD, item, ItemReply, correlation=correlation, command_id=command_id
             )
         )
 
-    reply = _run(nats, ask)
+    reply = _run_with_requests(nats, ask)
     there = "" if reply.created else "   (already there)"
     click.echo(f"{reply.item.id} {reply.item.sentiment.value} {reply.item.score}{there}")
 
 
-def _rows(file: IO[bytes], extra: Extra) -> Rows:
+def _read_rows(file: IO[bytes], defaults: ItemDefaults) -> Rows:
     # A second buffer around a pipe's would hold rows back until it is full.
     buffered = (
         file
         if isinstance(file, io.BufferedReader)
         else io.BufferedReader(cast("io.RawIOBase", file))
     )
-    is_feed = buffered.peek(64).lstrip(b" \t\r\n").startswith(FEED_STARTS)
-    return feedfile.rows(buffered, extra) if is_feed else csvfile.rows(buffered, extra)
+    is_feed = buffered.peek(64).lstrip(b" \t\r\n").startswith(FEED_PREFIXES)
+    return (
+        feedfile.read_rows(buffered, defaults) if is_feed else csvfile.read_rows(buffered, defaults)
+    )
 
 
-async def _load(
-    file: IO[bytes], rows: Rows, requests: Requests
-) -> tuple[Totals, Unreadable | Unanswered | None]:
+async def _load_rows(
+    file: IO[bytes], rows: Rows, requests: RequestClient
+) -> tuple[LoadTotals, UnreadableFile | RequestTimeout | None]:
     """What became of the rows, and what ended it before the end of the file."""
     correlation = new_id()
 
     async def ask(batch: LoadItems) -> LoadReply:
         command_id = new_id()
-        return await insist(
-            lambda: requests.ask(
+        return await retry_request(
+            lambda: requests.request(
                 SERVICE,
                 LOAD,
                 batch,
@@ -163,64 +175,64 @@ async def _load(
             )
         )
 
-    told = _Voice(file.name)
-    loading = Loading(ask, told.malformed, told.progress)
+    told = _ProgressReporter(file.name)
+    loading = ItemLoader(ask, told.report_malformed, told.report_progress)
     try:
         await loading.load(rows)
-    except (Unreadable, Unanswered) as error:
+    except (UnreadableFile, RequestTimeout) as error:
         return loading.totals, error
     finally:
-        told.end()
+        told.finish_line()
     return loading.totals, None
 
 
-class _Voice:
+class _ProgressReporter:
     """What is said on stderr on the way: lines at fault, and to a terminal how far it is."""
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._told = 0
-        self._shown = False
+        self._reported_count = 0
+        self._is_progress_shown = False
 
-    def malformed(self, line: int, why: str) -> None:
-        self._told += 1
-        if self._told <= MOST_TOLD:
-            self.end()
-            click.echo(f"{self._name}:{line}: {why}", err=True)
-        elif self._told == MOST_TOLD + 1:
-            self.end()
+    def report_malformed(self, line: int, reason: str) -> None:
+        self._reported_count += 1
+        if self._reported_count <= MAX_REPORTED_ROWS:
+            self.finish_line()
+            click.echo(f"{self._name}:{line}: {reason}", err=True)
+        elif self._reported_count == MAX_REPORTED_ROWS + 1:
+            self.finish_line()
             click.echo(f"{self._name}: further malformed rows are only counted", err=True)
 
-    def progress(self, totals: Totals) -> None:
+    def report_progress(self, totals: LoadTotals) -> None:
         if sys.stderr.isatty():
             click.echo(f"\r{totals}", nl=False, err=True)
-            self._shown = True
+            self._is_progress_shown = True
 
-    def end(self) -> None:
+    def finish_line(self) -> None:
         """Leave the line that says how far it is."""
-        if self._shown:
+        if self._is_progress_shown:
             click.echo(err=True)
-            self._shown = False
+            self._is_progress_shown = False
 
 
-def _run(nats: str | None, work: Callable[[Requests], Awaitable[T]]) -> T:
+def _run_with_requests(nats: str | None, work: Callable[[RequestClient], Awaitable[T]]) -> T:
     """Connect, and do it. Raises Trouble."""
-    settings = settings_from_env()
-    logs.set_up("items", format_=settings.log_format, level="error")
+    settings = load_settings()
+    logs.configure_logging("items", format_=settings.log_format, level="error")
 
     async def connected() -> T:
-        url = nats_url(nats, settings)
+        url = resolve_nats_url(nats, settings)
         wire = await connect(url, "tapewire items", wait_seconds=settings.nats_wait)
         try:
-            return await work(Requests(wire))
+            return await work(RequestClient(wire))
         finally:
             await wire.close()
 
     try:
         return asyncio.run(connected())
-    except Refusal as refusal:
-        raise Trouble(refusal.message) from refusal
+    except CommandRejected as refusal:
+        raise CliError(refusal.message) from refusal
     except UnicodeEncodeError as error:
-        raise Trouble(f"what to send is no text: {error}") from error
-    except (Unavailable, Unanswered) as error:
-        raise Trouble(str(error), EXIT_UNAVAILABLE) from error
+        raise CliError(f"what to send is no text: {error}") from error
+    except (Unavailable, RequestTimeout) as error:
+        raise CliError(str(error), EXIT_UNAVAILABLE) from error

@@ -11,16 +11,16 @@ from collections.abc import Iterator, Mapping
 from typing import IO, TYPE_CHECKING
 
 from tapewire.cli.items.rows import (
-    BadCell,
-    Extra,
-    Malformed,
-    Row,
+    InvalidCell,
+    ItemDefaults,
+    ItemRow,
+    MalformedRow,
     Rows,
-    Unreadable,
-    score,
-    sentiment,
-    shown,
-    timestamp,
+    UnreadableFile,
+    parse_score,
+    parse_sentiment,
+    parse_timestamp,
+    shorten,
 )
 from tapewire.runtime.contracts.insights import NewItem
 
@@ -30,17 +30,17 @@ if TYPE_CHECKING:
 COLUMNS = (
     "title", "source", "url", "tickers", "tags", "sentiment", "score", "timestamp", "id", "text",
 )  # fmt: skip
-LINE_CHARACTERS = 2 << 20
+MAX_LINE_CHARACTERS = 2 << 20
 """What is read of a line. A longer one has a field that is too long (`csv.field_size_limit`, 128 Ki
 characters), or more fields than there are columns: it is malformed either way."""
 
 
-def rows(file: IO[bytes], extra: Extra) -> Rows:
+def read_rows(file: IO[bytes], defaults: ItemDefaults) -> Rows:
     """Every row after the header. Raises Unreadable when the header will not do."""
     # A byte that is no UTF-8 becomes half a surrogate pair, so that it costs its row and no more.
     text = io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="")
-    reader = csv.reader(_lines(text), strict=True)
-    header = _header(reader, extra)
+    reader = csv.reader(_read_lines(text), strict=True)
+    header = _read_header(reader, defaults)
     while True:
         line = reader.line_num + 1
         try:
@@ -48,75 +48,77 @@ def rows(file: IO[bytes], extra: Extra) -> Rows:
         except StopIteration:
             return
         except csv.Error as error:
-            yield Malformed(line, str(error))
+            yield MalformedRow(line, str(error))
             continue
         if cells:
-            yield _row(line, header, cells, extra)
+            yield _parse_row(line, header, cells, defaults)
 
 
-def _lines(text: IO[str]) -> Iterator[str]:
-    while line := text.readline(LINE_CHARACTERS):
+def _read_lines(text: IO[str]) -> Iterator[str]:
+    while line := text.readline(MAX_LINE_CHARACTERS):
         yield line
         rest = line
         while rest and not rest.endswith(("\n", "\r")):
-            rest = text.readline(LINE_CHARACTERS)
+            rest = text.readline(MAX_LINE_CHARACTERS)
 
 
-def _header(reader: "Reader", extra: Extra) -> list[str]:
+def _read_header(reader: "Reader", defaults: ItemDefaults) -> list[str]:
     try:
         header = [name.strip().lower() for name in next(reader)]
     except StopIteration:
-        raise Unreadable(1, "an empty file has no header") from None
+        raise UnreadableFile(1, "an empty file has no header") from None
     except csv.Error as error:
-        raise Unreadable(1, str(error)) from error
+        raise UnreadableFile(1, str(error)) from error
     known = f"the columns are {', '.join(COLUMNS)}"
     for name in header:
         if name not in COLUMNS:
-            raise Unreadable(1, f"unknown column {shown(name)}; {known}")
+            raise UnreadableFile(1, f"unknown column {shorten(name)}; {known}")
         if header.count(name) > 1:
-            raise Unreadable(1, f"the column {name} comes twice")
+            raise UnreadableFile(1, f"the column {name} comes twice")
     for name in ("title", "source"):
-        if name not in header and not (name == "source" and extra.source):
-            raise Unreadable(1, f"no column {name}; {known}")
+        if name not in header and not (name == "source" and defaults.source):
+            raise UnreadableFile(1, f"no column {name}; {known}")
     return header
 
 
-def _row(line: int, header: list[str], cells: list[str], extra: Extra) -> Row | Malformed:
+def _parse_row(
+    line: int, header: list[str], cells: list[str], defaults: ItemDefaults
+) -> ItemRow | MalformedRow:
     if len(cells) != len(header):
-        return Malformed(line, f"{len(cells)} cells, the header has {len(header)}")
+        return MalformedRow(line, f"{len(cells)} cells, the header has {len(header)}")
     named = dict(zip(header, cells, strict=True))
     try:
         for name, cell in named.items():
-            _utf8(name, cell)
-        return Row(line, _item(named, extra))
-    except BadCell as error:
-        return Malformed(line, str(error))
+            _check_utf8(name, cell)
+        return ItemRow(line, _build_item(named, defaults))
+    except InvalidCell as error:
+        return MalformedRow(line, str(error))
 
 
-def _utf8(name: str, cell: str) -> None:
+def _check_utf8(name: str, cell: str) -> None:
     try:
         cell.encode()
     except UnicodeEncodeError:
-        raise BadCell(f"{name} {shown(cell)} is no UTF-8") from None
+        raise InvalidCell(f"{name} {shorten(cell)} is no UTF-8") from None
 
 
-def _item(named: Mapping[str, str], extra: Extra) -> NewItem:
+def _build_item(cells: Mapping[str, str], defaults: ItemDefaults) -> NewItem:
     def cell(name: str) -> str:
-        return named.get(name, "").strip()
+        return cells.get(name, "").strip()
 
     return NewItem(
         title=cell("title"),
-        source=cell("source") or extra.source or "",
+        source=cell("source") or defaults.source or "",
         url=cell("url") or None,
-        tickers=(*_list(cell("tickers")), *extra.tickers),
-        tags=(*_list(cell("tags")), *extra.tags),
-        sentiment=sentiment(cell("sentiment")),
-        score=score(cell("score")),
-        timestamp=timestamp(cell("timestamp")),
+        tickers=(*_split_list(cell("tickers")), *defaults.tickers),
+        tags=(*_split_list(cell("tags")), *defaults.tags),
+        sentiment=parse_sentiment(cell("sentiment")),
+        score=parse_score(cell("score")),
+        timestamp=parse_timestamp(cell("timestamp")),
         id=cell("id") or None,
         text=cell("text"),
     )
 
 
-def _list(cell: str) -> tuple[str, ...]:
+def _split_list(cell: str) -> tuple[str, ...]:
     return tuple(part for part in (part.strip() for part in cell.split(";")) if part)

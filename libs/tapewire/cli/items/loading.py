@@ -10,98 +10,103 @@ from typing import TypeVar
 
 import msgspec
 
-from tapewire.cli.items.rows import Malformed, Row
+from tapewire.cli.items.rows import ItemRow, MalformedRow
 from tapewire.events import CODEC
-from tapewire.log.patience import Patience, fresh_chance
-from tapewire.runtime import Unanswered
-from tapewire.runtime.contracts.insights import MOST_LOADED, LoadItems, LoadReply
+from tapewire.log.patience import Backoff, new_rng
+from tapewire.runtime import RequestTimeout
+from tapewire.runtime.contracts.insights import MAX_LOADED_ITEMS, LoadItems, LoadReply
 
-BATCH_BYTES = 256 << 10
+MAX_BATCH_BYTES = 256 << 10
 """Bytes of a request at the most, unless one item alone has more; NATS takes 1 MiB."""
-ITEM_BYTES = 512 << 10
+MAX_ITEM_BYTES = 512 << 10
 """An item with more is malformed; a well-formed one has some 10 kB at the most."""
-TRIES = 10
+MAX_TRIES = 10
 """Over some 15 seconds: a message server that is started again is back by then."""
 
-Ask = Callable[[LoadItems], Awaitable[LoadReply]]
-Tell = Callable[[int, str], None]
+SendBatch = Callable[[LoadItems], Awaitable[LoadReply]]
+ReportMalformed = Callable[[int, str], None]
 T = TypeVar("T")
 
 
-class Totals(msgspec.Struct):
+class LoadTotals(msgspec.Struct):
     """What became of the rows so far."""
 
     added: int = 0
-    there: int = 0
+    already_stored: int = 0
     malformed: int = 0
 
     @property
     def rows(self) -> int:
-        return self.added + self.there + self.malformed
+        return self.added + self.already_stored + self.malformed
 
     def __str__(self) -> str:
         return (
-            f"{self.rows} rows: {self.added} added, {self.there} already there, "
+            f"{self.rows} rows: {self.added} added, {self.already_stored} already there, "
             f"{self.malformed} malformed"
         )
 
 
-class Loading:
+class ItemLoader:
     """One file on its way. `ask` sends a batch, `tell` says what is wrong with a line, `progress`
     is called after each batch."""
 
-    def __init__(self, ask: Ask, tell: Tell, progress: Callable[[Totals], None]) -> None:
-        self.totals = Totals()
-        self._ask = ask
-        self._tell = tell
-        self._progress = progress
-        self._batch: list[Row] = []
-        self._bytes = 0
+    def __init__(
+        self,
+        send_batch: SendBatch,
+        report_malformed: ReportMalformed,
+        report_progress: Callable[[LoadTotals], None],
+    ) -> None:
+        self.totals = LoadTotals()
+        self._send_batch = send_batch
+        self._report_malformed = report_malformed
+        self._report_progress = report_progress
+        self._batch: list[ItemRow] = []
+        self._batch_bytes = 0
 
-    async def load(self, rows: Iterable[Row | Malformed]) -> None:
+    async def load(self, rows: Iterable[ItemRow | MalformedRow]) -> None:
         """Send all. When `rows` raises, what it gave before has been sent."""
         try:
             for row in rows:
-                await self._take(row)
+                await self._add_row(row)
         finally:
-            await self._send()
+            await self._flush()
 
-    async def _take(self, row: Row | Malformed) -> None:
-        if isinstance(row, Malformed):
-            self._refuse(row.line, row.why)
+    async def _add_row(self, row: ItemRow | MalformedRow) -> None:
+        if isinstance(row, MalformedRow):
+            self._reject_row(row.line, row.reason)
             return
         size = len(CODEC.encode(row.item))
-        if size > ITEM_BYTES:
-            self._refuse(row.line, f"{size} bytes, at most {ITEM_BYTES}")
+        if size > MAX_ITEM_BYTES:
+            self._reject_row(row.line, f"{size} bytes, at most {MAX_ITEM_BYTES}")
             return
-        if self._bytes + size > BATCH_BYTES or len(self._batch) == MOST_LOADED:
-            await self._send()
+        if self._batch_bytes + size > MAX_BATCH_BYTES or len(self._batch) == MAX_LOADED_ITEMS:
+            await self._flush()
         self._batch.append(row)
-        self._bytes += size
+        self._batch_bytes += size
 
-    async def _send(self) -> None:
-        batch, self._batch, self._bytes = self._batch, [], 0
+    async def _flush(self) -> None:
+        batch, self._batch, self._batch_bytes = self._batch, [], 0
         if not batch:
             return
-        reply = await self._ask(LoadItems(items=tuple(row.item for row in batch)))
+        reply = await self._send_batch(LoadItems(items=tuple(row.item for row in batch)))
         self.totals.added += reply.added
-        self.totals.there += reply.there
+        self.totals.already_stored += reply.there
         for refused in reply.refused:
-            self._refuse(batch[refused.index].line, refused.message)
-        self._progress(self.totals)
+            self._reject_row(batch[refused.index].line, refused.message)
+        self._report_progress(self.totals)
 
-    def _refuse(self, line: int, why: str) -> None:
+    def _reject_row(self, line: int, reason: str) -> None:
         self.totals.malformed += 1
-        self._tell(line, why)
+        self._report_malformed(line, reason)
 
 
-async def insist(ask: Callable[[], Awaitable[T]], chance: random.Random | None = None) -> T:
+async def retry_request(send: Callable[[], Awaitable[T]], rng: random.Random | None = None) -> T:
     """Ask until there is an answer, `TRIES` times at the most, waiting longer each time. The same
     command each time, so it is done once. Raises Unanswered."""
-    patience = Patience(chance or fresh_chance())
-    for _ in range(TRIES - 1):
+    patience = Backoff(rng or new_rng())
+    for _ in range(MAX_TRIES - 1):
         try:
-            return await ask()
-        except Unanswered:
+            return await send()
+        except RequestTimeout:
             await patience.wait()
-    return await ask()
+    return await send()

@@ -13,32 +13,32 @@ from tapewire.events import Sentiment
 from tapewire.runtime.contracts.insights import NewItem
 
 
-class Row(msgspec.Struct, frozen=True):
+class ItemRow(msgspec.Struct, frozen=True):
     """An item, and the line that it begins at."""
 
     line: int
     item: NewItem
 
 
-class Malformed(msgspec.Struct, frozen=True):
+class MalformedRow(msgspec.Struct, frozen=True):
     """A row that is no item: where it begins, and why."""
 
     line: int
-    why: str
+    reason: str
 
 
-Rows = Iterator[Row | Malformed]
+Rows = Iterator[ItemRow | MalformedRow]
 
 
-class Unreadable(Exception):
+class UnreadableFile(Exception):
     """The rest of the file cannot be read; `line` is where."""
 
-    def __init__(self, line: int, why: str) -> None:
-        super().__init__(f"line {line}: {why}")
+    def __init__(self, line: int, reason: str) -> None:
+        super().__init__(f"line {line}: {reason}")
         self.line = line
 
 
-class Extra(msgspec.Struct, frozen=True, kw_only=True):
+class ItemDefaults(msgspec.Struct, frozen=True, kw_only=True):
     """What the command line says of every item of a file."""
 
     source: str | None = None
@@ -46,11 +46,11 @@ class Extra(msgspec.Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...] = ()
 
 
-class BadCell(ValueError):
+class InvalidCell(ValueError):
     """A text that is not what its column holds."""
 
 
-def score(text: str) -> Decimal | None:
+def parse_score(text: str) -> Decimal | None:
     """Raises BadCell."""
     if not text:
         return None
@@ -59,11 +59,11 @@ def score(text: str) -> Decimal | None:
     except InvalidOperation:
         number = Decimal("NaN")
     if not number.is_finite():  # which JSON has no word for
-        raise BadCell(f"score {shown(text)} is no number")
+        raise InvalidCell(f"score {shorten(text)} is no number")
     return number
 
 
-def sentiment(text: str) -> Sentiment | None:
+def parse_sentiment(text: str) -> Sentiment | None:
     """Raises BadCell."""
     if not text:
         return None
@@ -71,10 +71,10 @@ def sentiment(text: str) -> Sentiment | None:
         return Sentiment(text.lower())
     except ValueError:
         words = ", ".join(one.value for one in Sentiment)
-        raise BadCell(f"sentiment {shown(text)} is none of {words}") from None
+        raise InvalidCell(f"sentiment {shorten(text)} is none of {words}") from None
 
 
-def timestamp(text: str) -> datetime | None:
+def parse_timestamp(text: str) -> datetime | None:
     """ISO 8601 with its offset, in UTC: JSON's writer knows no seconds of an offset. One without an
     offset stays so, for the service to refuse. Raises BadCell."""
     if not text:
@@ -83,9 +83,9 @@ def timestamp(text: str) -> datetime | None:
         at = datetime.fromisoformat(text)
         return at if at.tzinfo is None else at.astimezone(UTC)
     except (ValueError, OverflowError):
-        raise BadCell(f"timestamp {shown(text)} is not like 2026-03-02T14:30:00Z") from None
+        raise InvalidCell(f"timestamp {shorten(text)} is not like 2026-03-02T14:30:00Z") from None
 
 
-def shown(text: str) -> str:
+def shorten(text: str) -> str:
     """`text` for an error message: short, on one line."""
     return ascii(text if len(text) <= 40 else f"{text[:40]}…")

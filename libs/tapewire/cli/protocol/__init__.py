@@ -5,6 +5,6 @@ what it prints of Tapewire's own types; a test holds the two together.
 """
 
 from tapewire.cli.protocol.command import protocol
-from tapewire.cli.protocol.document import document
+from tapewire.cli.protocol.document import render_document
 
-__all__ = ["document", "protocol"]
+__all__ = ["protocol", "render_document"]

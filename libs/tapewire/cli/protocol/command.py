@@ -2,8 +2,8 @@
 
 import click
 
-from tapewire.cli.protocol.document import document
-from tapewire.cli.trouble import Trouble, settings_from_env
+from tapewire.cli.protocol.document import render_document
+from tapewire.cli.trouble import CliError, load_settings
 from tapewire.events import CATALOGUE
 
 
@@ -15,8 +15,8 @@ def protocol(package: str | None) -> None:
     Event types of other packages that are installed, or named in TAPEWIRE_EVENT_PACKAGES, are
     among them.
     """
-    settings_from_env()
-    packages = sorted({kind.package for kind in CATALOGUE.kinds()})
+    load_settings()
+    packages = sorted({kind.package for kind in CATALOGUE.event_types()})
     if package is not None and package not in packages:
-        raise Trouble(f"no package {package!r} declares types; there are: {', '.join(packages)}")
-    click.echo(document(package), nl=False)
+        raise CliError(f"no package {package!r} declares types; there are: {', '.join(packages)}")
+    click.echo(render_document(package), nl=False)

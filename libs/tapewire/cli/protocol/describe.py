@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from msgspec import inspect as shape
 
-_PLAIN: dict[type, str] = {
+_TYPE_NAMES: dict[type, str] = {
     shape.StrType: "text",
     shape.DecimalType: "number",
     shape.FloatType: "number",
@@ -28,88 +28,88 @@ _PLAIN: dict[type, str] = {
 }
 
 
-class Field(msgspec.Struct, frozen=True):
+class FieldDescription(msgspec.Struct, frozen=True):
     """A field as JSON has it. `meaning` and `unit` are None where nothing is said of them."""
 
     name: str
     type: str
-    required: bool
+    is_required: bool
     meaning: str | None
     unit: str | None
 
 
-def fields(struct: type, link: Callable[[type], str]) -> list[Field]:
+def describe_fields(struct: type, link: Callable[[type], str]) -> list[FieldDescription]:
     """The fields of `struct`; `link` names another struct."""
     info = shape.type_info(struct)
     assert isinstance(info, shape.StructType)  # noqa: S101 - structs are all that is described
-    tag = [Field(info.tag_field, f"`{info.tag}`", True, "which one it is", None)] if (
+    tag = [FieldDescription(info.tag_field, f"`{info.tag}`", True, "which one it is", None)] if (
         info.tag_field is not None
     ) else []  # fmt: skip
-    return [*tag, *[_field(one, link) for one in info.fields]]
+    return [*tag, *[_describe_field(one, link) for one in info.fields]]
 
 
-def _field(field: shape.Field, link: Callable[[type], str]) -> Field:
+def _describe_field(field: shape.Field, link: Callable[[type], str]) -> FieldDescription:
     said: dict[str, Any] = {}
     if isinstance(field.type, shape.Metadata):
         said = field.type.extra or {}
-    return Field(
+    return FieldDescription(
         name=field.encode_name,
-        type=_said(field.type, link),
-        required=field.required,
+        type=_describe_type(field.type, link),
+        is_required=field.required,
         meaning=said.get("meaning"),
         unit=said.get("unit"),
     )
 
 
-def _said(type_: shape.Type, link: Callable[[type], str]) -> str:
+def _describe_type(type_: shape.Type, link: Callable[[type], str]) -> str:
     match type_:
         case shape.Metadata():
-            return _said(type_.type, link)
+            return _describe_type(type_.type, link)
         case shape.UnionType():
-            return " or ".join(_said(one, link) for one in type_.types)
+            return " or ".join(_describe_type(one, link) for one in type_.types)
         case shape.StructType():
             return link(type_.cls)
         case shape.EnumType():
-            return ", ".join(f"`{one.value}`" for one in _members(type_.cls))
+            return ", ".join(f"`{one.value}`" for one in _enum_members(type_.cls))
         case shape.ListType() | shape.VarTupleType() | shape.SetType() | shape.FrozenSetType():
-            return f"list of {_said(type_.item_type, link)}"
+            return f"list of {_describe_type(type_.item_type, link)}"
         case shape.DictType(value_type=shape.AnyType()):
             return "object"
         case shape.DictType():
-            return f"object of {_said(type_.value_type, link)}"
+            return f"object of {_describe_type(type_.value_type, link)}"
     # What other packages hold beside these is said by msgspec's name of it.
-    return _PLAIN.get(type(type_), type(type_).__name__.removesuffix("Type").lower())
+    return _TYPE_NAMES.get(type(type_), type(type_).__name__.removesuffix("Type").lower())
 
 
-def _members(kind: type) -> list[enum.Enum]:
+def _enum_members(kind: type) -> list[enum.Enum]:
     return list(kind) if issubclass(kind, enum.Enum) else []
 
 
-def parts(struct: type) -> Iterator[type]:
+def iter_nested_structs(struct: type) -> Iterator[type]:
     """The structs that `struct` is made of, without itself, each before what it is made of."""
     info = shape.type_info(struct)
     assert isinstance(info, shape.StructType)  # noqa: S101
     for field in info.fields:
-        yield from _structs(field.type)
+        yield from _iter_structs(field.type)
 
 
-def _structs(type_: shape.Type) -> Iterator[type]:
+def _iter_structs(type_: shape.Type) -> Iterator[type]:
     match type_:
         case shape.Metadata():
-            yield from _structs(type_.type)
+            yield from _iter_structs(type_.type)
         case shape.UnionType():
             for one in type_.types:
-                yield from _structs(one)
+                yield from _iter_structs(one)
         case shape.StructType():
             yield type_.cls
-            yield from parts(type_.cls)
+            yield from iter_nested_structs(type_.cls)
         case shape.DictType():
-            yield from _structs(type_.value_type)
+            yield from _iter_structs(type_.value_type)
         case shape.ListType() | shape.VarTupleType() | shape.SetType() | shape.FrozenSetType():
-            yield from _structs(type_.item_type)
+            yield from _iter_structs(type_.item_type)
 
 
-def words(struct: type) -> str:
+def describe_struct(struct: type) -> str:
     """What its docstring says, paragraphs apart; fields are called as JSON calls them."""
     names = {field.name: field.encode_name for field in msgspec.structs.fields(struct)}
     paragraphs = inspect.cleandoc(struct.__doc__ or "").split("\n\n")

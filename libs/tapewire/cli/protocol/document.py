@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from tapewire.cli.protocol import describe
-from tapewire.events import CATALOGUE, Catalogue, Delivery, Kind
-from tapewire.runtime.contracts import CALLS, Call
+from tapewire.events import CATALOGUE, Catalogue, Delivery, EventType
+from tapewire.runtime.contracts import CALLS, ServiceCall
 
 EVENT_HEADERS = {
     "Nats-Msg-Id": "the event's id; the same id again within two minutes is not stored again",
@@ -24,7 +24,7 @@ REQUEST_HEADERS = {
     "traceparent": "the trace it is part of, where there is one",
 }
 
-_TOP = """\
+_INTRODUCTION = """\
 # Events, values and requests
 
 Made from the code by `make protocol`; a test fails when the two differ. How to read streams is in
@@ -35,67 +35,69 @@ Payloads are JSON in UTF-8. Numbers are exact decimals, times UTC in ISO 8601 wi
 of a second, ids texts. In subjects `{…}` stands for what differs, percent-encoded where it is not
 `[A-Za-z0-9_-]`. Fields that a reader does not know are to be passed over."""
 
-Lines = Iterator[str]
+MarkdownBlocks = Iterator[str]
 
 
-def document(
+def render_document(
     package: str | None = None,
     catalogue: Catalogue = CATALOGUE,
-    calls: Sequence[Call[Any, Any]] = CALLS,
+    calls: Sequence[ServiceCall[Any, Any]] = CALLS,
 ) -> str:
     """Markdown of all types, or of those that one top-level package declares; requests are
     Tapewire's own."""
-    kinds = [kind for kind in catalogue.kinds() if package in (None, kind.package)]
+    kinds = [kind for kind in catalogue.event_types() if package in (None, kind.package)]
     asked = list(calls) if package in (None, "tapewire") else []
     sections = [
-        _TOP,
-        *_headers(),
-        *_index(kinds),
-        *_types(kinds, catalogue),
-        *_requests(asked),
-        *_structs(kinds, asked),
+        _INTRODUCTION,
+        *_render_headers(),
+        *_render_index(kinds),
+        *_render_types(kinds, catalogue),
+        *_render_requests(asked),
+        *_render_structs(kinds, asked),
     ]
     return "\n\n".join(sections) + "\n"
 
 
-def _headers() -> Lines:
+def _render_headers() -> MarkdownBlocks:
     yield "## Headers"
     yield "Of an event:"
-    yield _table(("header", "says"), [(f"`{name}`", says) for name, says in EVENT_HEADERS.items()])
+    yield _render_table(
+        ("header", "says"), [(f"`{name}`", says) for name, says in EVENT_HEADERS.items()]
+    )
     yield "Of a request:"
     rows = [(f"`{name}`", says) for name, says in REQUEST_HEADERS.items()]
-    yield _table(("header", "says"), rows)
+    yield _render_table(("header", "says"), rows)
     yield "Values have none: prices and valuations are newest-wins, and belong to nothing."
 
 
-def _index(kinds: Iterable[Kind]) -> Lines:
+def _render_index(kinds: Iterable[EventType]) -> MarkdownBlocks:
     yield "## All types"
     rows = [
         (
-            _link(kind.tag, f"`{kind.tag}`"),
-            f"`{kind.subject}`",
-            _delivery(kind),
-            _first(kind),
+            _render_link(kind.tag, f"`{kind.tag}`"),
+            f"`{kind.subject_template}`",
+            _describe_delivery(kind),
+            _first_sentence(kind),
         )
         for kind in kinds
     ]
-    yield _table(("tag", "subject", "is", ""), rows)
+    yield _render_table(("tag", "subject", "is", ""), rows)
 
 
-def _delivery(kind: Kind) -> str:
+def _describe_delivery(kind: EventType) -> str:
     what = "value" if kind.delivery is Delivery.NEWEST_WINS else "event"
-    return what if kind.shown is None else f"{what}, shown as `{kind.shown.sse}`"
+    return what if kind.sse_binding is None else f"{what}, shown as `{kind.sse_binding.event_name}`"
 
 
-def _first(kind: Kind) -> str:
-    return re.split(r"(?<=[.;:])\s", describe.words(kind.struct))[0].rstrip(".;:")
+def _first_sentence(kind: EventType) -> str:
+    return re.split(r"(?<=[.;:])\s", describe.describe_struct(kind.struct))[0].rstrip(".;:")
 
 
-def _types(kinds: Iterable[Kind], catalogue: Catalogue) -> Lines:
+def _render_types(kinds: Iterable[EventType], catalogue: Catalogue) -> MarkdownBlocks:
     yield "## Fields"
     for kind in kinds:
         yield f"### `{kind.tag}`"
-        yield describe.words(kind.struct)
+        yield describe.describe_struct(kind.struct)
         old = [
             tag
             for tag in catalogue.tags()
@@ -103,10 +105,10 @@ def _types(kinds: Iterable[Kind], catalogue: Catalogue) -> Lines:
         ]
         if old:
             yield f"Read as this one: {', '.join(f'`{tag}`' for tag in old)}."
-        yield _fields(kind.struct)
+        yield _render_fields(kind.struct)
 
 
-def _requests(calls: Sequence[Call[Any, Any]]) -> Lines:
+def _render_requests(calls: Sequence[ServiceCall[Any, Any]]) -> MarkdownBlocks:
     if not calls:
         return
     yield "## Requests"
@@ -115,52 +117,56 @@ def _requests(calls: Sequence[Call[Any, Any]]) -> Lines:
         " `Nats-Service-Error`, and the payload `code` (`invalid`, `not_found`, `conflict`,"
         " `unavailable`, `internal`), `message` and, where a field is at fault, `path`."
     )
-    rows = [(f"`{one.subject}`", _named(one.request), _named(one.reply)) for one in calls]
-    yield _table(("subject", "takes", "answers"), rows)
+    rows = [
+        (f"`{one.subject}`", _link_struct(one.request), _link_struct(one.reply)) for one in calls
+    ]
+    yield _render_table(("subject", "takes", "answers"), rows)
 
 
-def _structs(kinds: Iterable[Kind], calls: Iterable[Call[Any, Any]]) -> Lines:
+def _render_structs(
+    kinds: Iterable[EventType], calls: Iterable[ServiceCall[Any, Any]]
+) -> MarkdownBlocks:
     """What types and requests are made of, by name."""
     found: set[type] = set()
     for kind in kinds:
-        found.update(describe.parts(kind.struct))
+        found.update(describe.iter_nested_structs(kind.struct))
     for call in calls:
         for struct in (call.request, call.reply):
-            found.update((struct, *describe.parts(struct)))
+            found.update((struct, *describe.iter_nested_structs(struct)))
     if found:
         yield "## Structs"
     for struct in sorted(found, key=lambda one: one.__name__):
         yield f"### {struct.__name__}"
-        yield describe.words(struct)
-        yield _fields(struct)
+        yield describe.describe_struct(struct)
+        yield _render_fields(struct)
 
 
-def _fields(struct: type) -> str:
+def _render_fields(struct: type) -> str:
     rows = [
         (
-            f"`{field.name}`" + ("" if field.required else " (optional)"),
+            f"`{field.name}`" + ("" if field.is_required else " (optional)"),
             field.type,
             field.unit or "",
             field.meaning or "",
         )
-        for field in describe.fields(struct, _named)
+        for field in describe.describe_fields(struct, _link_struct)
     ]
     if not any(unit or meaning for _, _, unit, meaning in rows):
-        return _table(("field", "type"), [row[:2] for row in rows])
-    return _table(("field", "type", "unit", "meaning"), rows)
+        return _render_table(("field", "type"), [row[:2] for row in rows])
+    return _render_table(("field", "type", "unit", "meaning"), rows)
 
 
-def _named(struct: type) -> str:
-    return _link(struct.__name__, struct.__name__)
+def _link_struct(struct: type) -> str:
+    return _render_link(struct.__name__, struct.__name__)
 
 
-def _link(heading: str, text: str) -> str:
+def _render_link(heading: str, text: str) -> str:
     """`text`, leading to the section of that heading, by the anchor that GitHub gives it."""
     return f"[{text}](#{re.sub(r'[^a-z0-9_-]', '', heading.lower())})"
 
 
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [heads, ["---"] * len(heads), *rows]
+def _render_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [headings, ["---"] * len(headings), *rows]
     return "\n".join(
         "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in lines
     )

@@ -12,16 +12,16 @@ import click
 import httpx
 from rich.console import Console
 
-from tapewire.cli.here import EDGE, edge_url
-from tapewire.cli.tail.follow import CONNECT_SECONDS, SILENCE_SECONDS, Follow
-from tapewire.cli.tail.lines import clean, lines
-from tapewire.cli.tail.session import Session
-from tapewire.cli.trouble import Trouble
+from tapewire.cli.here import DEFAULT_EDGE_URL, resolve_edge_url
+from tapewire.cli.tail.follow import CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS, StreamFollower
+from tapewire.cli.tail.lines import escape_unprintable, format_event
+from tapewire.cli.tail.session import EdgeSession
+from tapewire.cli.trouble import CliError
 from tapewire.events import CODEC
 
-_STREAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9/_.-]*")
-_HOST = re.compile(r"[\w.:-]+")
-_ID = re.compile(r"[!-~]+")
+_STREAM_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9/_.-]*")
+_HOST_PATTERN = re.compile(r"[\w.:-]+")
+_EVENT_ID_PATTERN = re.compile(r"[!-~]+")
 
 
 @click.command()
@@ -38,7 +38,7 @@ _ID = re.compile(r"[!-~]+")
 @click.option(
     "--url",
     metavar="URL",
-    help=f"The edge [that of the `tapewire up` that runs in this directory, or {EDGE}].",
+    help=f"The edge [that of the `tapewire up` that runs in this directory, or {DEFAULT_EDGE_URL}].",
 )
 @click.option("--since-id", default="", metavar="ID", help="Begin after the event ID.")
 @click.option("--json", "as_json", is_flag=True,
@@ -59,37 +59,37 @@ def tail(
     """
     if user and session:
         raise click.UsageError("--user and --session exclude each other")
-    if not _STREAM.fullmatch(stream):
-        raise Trouble(f"{stream!r} is no name of a stream; try orders, trading or prices")
-    if since_id and not _ID.fullmatch(since_id):
-        raise Trouble(f"{since_id!r} is no id of an event")
-    timeout = httpx.Timeout(CONNECT_SECONDS, read=SILENCE_SECONDS)
-    with httpx.Client(base_url=_checked(edge_url(url)), timeout=timeout) as client:
-        follow = Follow(
+    if not _STREAM_PATTERN.fullmatch(stream):
+        raise CliError(f"{stream!r} is no name of a stream; try orders, trading or prices")
+    if since_id and not _EVENT_ID_PATTERN.fullmatch(since_id):
+        raise CliError(f"{since_id!r} is no id of an event")
+    timeout = httpx.Timeout(CONNECT_TIMEOUT_SECONDS, read=READ_TIMEOUT_SECONDS)
+    with httpx.Client(base_url=_validate_url(resolve_edge_url(url)), timeout=timeout) as client:
+        follow = StreamFollower(
             client,
-            Session(client, user, session),
+            EdgeSession(client, user, session),
             f"/api/stream/{stream}",
             {"symbols": symbols} if symbols else {},
-            since=since_id,
-            show=_json_out if as_json else _lines_out(),
-            say=_say,
+            last_event_id=since_id,
+            on_event=_print_json if as_json else _create_line_printer(),
+            on_status=_print_status,
         )
-        _until_interrupted(follow.run)
+        _run_until_interrupted(follow.run)
 
 
-def _checked(url: str) -> str:
+def _validate_url(url: str) -> str:
     """`url`, if an edge may be there. httpx itself would try to resolve whatever it is given."""
     try:
         parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and _HOST.fullmatch(parts.hostname or "")
+        good = parts.scheme in ("http", "https") and _HOST_PATTERN.fullmatch(parts.hostname or "")
         if good and parts.port != 0:
             return url
     except ValueError:
         pass
-    raise Trouble(f"{url!r} is no URL of an edge; one is http://127.0.0.1:8000")
+    raise CliError(f"{url!r} is no URL of an edge; one is http://127.0.0.1:8000")
 
 
-def _until_interrupted(work: Callable[[], None]) -> None:
+def _run_until_interrupted(work: Callable[[], None]) -> None:
     """Ctrl-C is how this ends; so is a reader of the output that had enough (`| head`)."""
     try:
         work()
@@ -101,25 +101,25 @@ def _until_interrupted(work: Callable[[], None]) -> None:
             sys.stdout.close()
 
 
-def _say(text: str) -> None:
-    click.secho(f"tapewire tail: {clean(text)}", err=True, fg="yellow")
+def _print_status(text: str) -> None:
+    click.secho(f"tapewire tail: {escape_unprintable(text)}", err=True, fg="yellow")
 
 
-def _json_out(event: str, id_: str, data: Any) -> None:
+def _print_json(event: str, id_: str, data: Any) -> None:
     click.echo(CODEC.encode({"event": event, "id": id_ or None, "data": data}))
 
 
-class _Terminal(Console):
+class _PipeSafeConsole(Console):
     def on_broken_pipe(self) -> None:
         """Leave it to `_until_interrupted`; rich would end the process with 1."""
         raise BrokenPipeError
 
 
-def _lines_out() -> Callable[[str, str, Any], None]:
-    console = _Terminal(highlight=False, soft_wrap=True)
+def _create_line_printer() -> Callable[[str, str, Any], None]:
+    console = _PipeSafeConsole(highlight=False, soft_wrap=True)
 
     def show(event: str, _id: str, data: Any) -> None:
-        for line in lines(event, data, datetime.now().astimezone()):
+        for line in format_event(event, data, datetime.now().astimezone()):
             console.print(line)
 
     return show

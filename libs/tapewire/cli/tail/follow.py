@@ -15,52 +15,52 @@ import msgspec
 from httpx_sse import EventSource, ServerSentEvent
 
 from tapewire.cli.tail import delay
-from tapewire.cli.tail.session import EXIT_REFUSED, Session, told
-from tapewire.cli.trouble import Trouble
+from tapewire.cli.tail.session import EXIT_REFUSED, EdgeSession, describe_error_response
+from tapewire.cli.trouble import CliError
 from tapewire.events import CODEC
 
-CONNECT_SECONDS = 10.0
-SILENCE_SECONDS = 90.0
+CONNECT_TIMEOUT_SECONDS = 10.0
+READ_TIMEOUT_SECONDS = 90.0
 """A stream is never this silent: an idle one sends something every 30 s."""
 
 
-class _Again(Exception):
+class _RetryableError(Exception):
     """This connection is over, or never came to be; another try may do. `after`: seconds that the
     server asks to wait."""
 
-    def __init__(self, why: str, after: float = 0.0) -> None:
-        super().__init__(why)
-        self.after = after
+    def __init__(self, reason: str, retry_after_seconds: float = 0.0) -> None:
+        super().__init__(reason)
+        self.retry_after_seconds = retry_after_seconds
 
 
-class Follow:
+class StreamFollower:
     """One stream at `path` with `params`. Every event goes to `show` (name, id, data); what happens
     to the connection, to `say`."""
 
     def __init__(
         self,
         client: httpx.Client,
-        session: Session,
+        session: EdgeSession,
         path: str,
         params: Mapping[str, str],
         *,
-        since: str,
-        show: Callable[[str, str, Any], None],
-        say: Callable[[str], None],
+        last_event_id: str,
+        on_event: Callable[[str, str, Any], None],
+        on_status: Callable[[str], None],
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._client = client
         self._session = session
         self._path = path
         self._params = params
-        self._last_id = since
-        self._show = show
-        self._say = say
+        self._last_event_id = last_event_id
+        self._on_event = on_event
+        self._on_status = on_status
         self._sleep = sleep
-        self._retry = delay.DEFAULT_RETRY
-        self._failures = 0
-        self._signed_in = False
-        self._welcome = False
+        self._retry_seconds = delay.DEFAULT_RETRY_SECONDS
+        self._failure_count = 0
+        self._is_signed_in = False
+        self._was_accepted = False
 
     def run(self) -> None:
         """Never returns.
@@ -70,77 +70,82 @@ class Follow:
         """
         while True:
             try:
-                if not self._signed_in:
-                    self._session.begin()
-                    self._signed_in, self._welcome = True, False
-                self._read()
-                why, wait = "the stream ended", delay.after_end(self._retry)
-            except (_Again, httpx.HTTPError) as error:
-                self._failures += 1
-                asked = error.after if isinstance(error, _Again) else 0.0
-                wait = delay.after_failure(self._failures, self._retry, asked, random.random())  # noqa: S311
-                why = str(error) if isinstance(error, _Again) else _words(error)
-            resuming = f" from {self._last_id}" if self._last_id else ""
-            self._say(f"{why}; connecting again{resuming} in {wait:.1f} s")
+                if not self._is_signed_in:
+                    self._session.sign_in()
+                    self._is_signed_in, self._was_accepted = True, False
+                self._read_stream()
+                why, wait = "the stream ended", delay.delay_after_end(self._retry_seconds)
+            except (_RetryableError, httpx.HTTPError) as error:
+                self._failure_count += 1
+                asked = error.retry_after_seconds if isinstance(error, _RetryableError) else 0.0
+                wait = delay.delay_after_failure(
+                    self._failure_count, self._retry_seconds, asked, random.random()
+                )
+                why = str(error) if isinstance(error, _RetryableError) else _describe_error(error)
+            resuming = f" from {self._last_event_id}" if self._last_event_id else ""
+            self._on_status(f"{why}; connecting again{resuming} in {wait:.1f} s")
             self._sleep(wait)
 
-    def _read(self) -> None:
+    def _read_stream(self) -> None:
         """One connection, to its clean end."""
         headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
-        if self._last_id:
-            headers["Last-Event-ID"] = self._last_id
+        if self._last_event_id:
+            headers["Last-Event-ID"] = self._last_event_id
         with self._client.stream(
             "GET", self._path, params=dict(self._params), headers=headers
         ) as response:
-            self._check(response)
-            self._welcome = True
+            self._check_response(response)
+            self._was_accepted = True
             for event in EventSource(response).iter_sse():
-                self._take(event)
+                self._handle_event(event)
 
-    def _check(self, response: httpx.Response) -> None:
+    def _check_response(self, response: httpx.Response) -> None:
         status = response.status_code
         if status == 200 and response.headers.get("content-type", "").startswith(
             "text/event-stream"
         ):
             return
         response.read()
-        if status == 401 and self._session.renewable and self._welcome:
-            self._signed_in = False
-            raise _Again("the session is not known any more")
+        if status == 401 and self._session.is_renewable and self._was_accepted:
+            self._is_signed_in = False
+            raise _RetryableError("the session is not known any more")
         if status == 401:
-            raise self._session.refused(self._path, response)
+            raise self._session.build_unauthorized_error(self._path, response)
         if status == 429 or status >= 500:
-            after = delay.retry_after(response.headers.get("retry-after"), datetime.now(UTC))
-            raise _Again(f"refused for now: {told(response)}", after)
+            after = delay.parse_retry_after(response.headers.get("retry-after"), datetime.now(UTC))
+            raise _RetryableError(f"refused for now: {describe_error_response(response)}", after)
         if status == 404:
-            raise Trouble(f"there is no stream {self._path} there: {told(response)}", EXIT_REFUSED)
+            raise CliError(
+                f"there is no stream {self._path} there: {describe_error_response(response)}",
+                EXIT_REFUSED,
+            )
         if status == 200:
-            raise Trouble(f"{response.url} answers, but not with a stream; is it a Tapewire edge?")
-        raise Trouble(f"refused: {told(response)}", EXIT_REFUSED)
+            raise CliError(f"{response.url} answers, but not with a stream; is it a Tapewire edge?")
+        raise CliError(f"refused: {describe_error_response(response)}", EXIT_REFUSED)
 
-    def _take(self, event: ServerSentEvent) -> None:
+    def _handle_event(self, event: ServerSentEvent) -> None:
         if event.retry is not None:
-            self._retry = event.retry / 1000
+            self._retry_seconds = event.retry / 1000
         if event.id:
-            self._last_id = event.id
+            self._last_event_id = event.id
         if not event.data:
             return
-        self._failures = 0
+        self._failure_count = 0
         if event.event == "auth:expired":
-            self._signed_in = not self._session.renewable
+            self._is_signed_in = not self._session.is_renewable
         data: Any
         try:
             data = CODEC.decode(event.data.encode(), Any)  # exact: no number loses a digit
         except msgspec.DecodeError:
             data = event.data
-        self._show(event.event, event.id, data)
+        self._on_event(event.event, event.id, data)
 
 
-def _words(error: httpx.HTTPError) -> str:
+def _describe_error(error: httpx.HTTPError) -> str:
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
         return f"cannot reach {error.request.url.host}:{error.request.url.port} ({error})"
     if isinstance(error, httpx.ReadTimeout):
         return "nothing heard for too long"
     if isinstance(error, httpx.HTTPStatusError):
-        return f"refused for now: {told(error.response)}"
+        return f"refused for now: {describe_error_response(error.response)}"
     return f"the connection broke ({error})"

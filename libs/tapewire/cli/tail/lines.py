@@ -12,132 +12,143 @@ from typing import Any
 
 from rich.text import Text
 
-Data = Mapping[str, Any]
+EventData = Mapping[str, Any]
 
-QUIET = frozenset({"checkpoint", "ping", "heartbeat", "PING", "stream:draining"})
+HIDDEN_EVENTS = frozenset({"checkpoint", "ping", "heartbeat", "PING", "stream:draining"})
 """Events that only say that the stream lives."""
 NAME_WIDTH = 15
 
-_UP, _DOWN, _DIM = "green", "red", "dim"
-_STATUS = {"filled": "green", "partially_filled": "yellow", "canceled": "magenta",
+_UP_COLOR, _DOWN_COLOR, _DIM_STYLE = "green", "red", "dim"
+_STATUS_STYLES = {"filled": "green", "partially_filled": "yellow", "canceled": "magenta",
            "rejected": "bold red", "failed": "bold red"}  # fmt: skip
 
 
-def lines(event: str, data: Any, now: datetime) -> Iterator[Text]:
+def format_event(event: str, data: Any, now: datetime) -> Iterator[Text]:
     """The lines that `event` is worth, at `now` (in the zone that times are shown in)."""
-    if event in QUIET:
+    if event in HIDDEN_EVENTS:
         return
     if not isinstance(data, dict):
-        yield _line(event, {}, now, [_plain(data)])
+        yield _format_line(event, {}, now, [_format_value(data)])
     elif event == "stream:reset":
-        yield _reset(data, now)
+        yield _format_reset(data, now)
     elif data.get("snapshot") or data.get("initializing"):
-        yield from _snapshot(event, data, now)
+        yield from _format_snapshot(event, data, now)
     else:
-        yield _line(event, data, now, _FIELDS.get(event, _all)(data))
+        yield _format_line(event, data, now, _FORMATTERS.get(event, _format_all_fields)(data))
 
 
-def _line(event: str, data: Data, now: datetime, parts: list[Text]) -> Text:
-    name = Text(clean(event).ljust(NAME_WIDTH), "bold" if event in _FIELDS else _DIM)
-    return Text(" ").join([Text(_clock(data.get("timestamp"), now), _DIM), name, *parts])
+def _format_line(event: str, data: EventData, now: datetime, parts: list[Text]) -> Text:
+    name = Text(
+        escape_unprintable(event).ljust(NAME_WIDTH), "bold" if event in _FORMATTERS else _DIM_STYLE
+    )
+    return Text(" ").join(
+        [Text(_format_time(data.get("timestamp"), now), _DIM_STYLE), name, *parts]
+    )
 
 
-def _snapshot(event: str, data: Data, now: datetime) -> Iterator[Text]:
-    show = _FIELDS.get(event, _all)
+def _format_snapshot(event: str, data: EventData, now: datetime) -> Iterator[Text]:
+    show = _FORMATTERS.get(event, _format_all_fields)
     found = [(key, value) for key, value in data.items() if isinstance(value, list)]
-    about = ", ".join(f"{len(value)} {clean(key)}" for key, value in found)
-    yield _line(event, data, now, [Text(f"snapshot: {about or 'nothing'}", "italic")])
+    about = ", ".join(f"{len(value)} {escape_unprintable(key)}" for key, value in found)
+    yield _format_line(event, data, now, [Text(f"snapshot: {about or 'nothing'}", "italic")])
     for _, value in found:
         for item in value:
             if isinstance(item, dict):
-                yield _line(event, item, now, show(item))
+                yield _format_line(event, item, now, show(item))
 
 
-def _reset(data: Data, now: datetime) -> Text:
+def _format_reset(data: EventData, now: datetime) -> Text:
     text = Text.assemble(
         ("stream:reset".ljust(NAME_WIDTH), "bold white on red"),
-        (f" {clean(data.get('reason', 'no reason given'))}", "bold red"),
-        f": {clean(data.get('requestedId', '?'))} cannot be resumed from"
-        f" (first available: {clean(data.get('firstAvailableId', '?'))}); a snapshot follows",
+        (f" {escape_unprintable(data.get('reason', 'no reason given'))}", "bold red"),
+        f": {escape_unprintable(data.get('requestedId', '?'))} cannot be resumed from"
+        f" (first available: {escape_unprintable(data.get('firstAvailableId', '?'))}); a snapshot follows",
     )
-    return Text(" ").join([Text(_clock(data.get("timestamp"), now), _DIM), text])
+    return Text(" ").join([Text(_format_time(data.get("timestamp"), now), _DIM_STYLE), text])
 
 
-def _order(data: Data) -> list[Text]:
-    status = clean(data.get("status", ""))
+def _format_order(data: EventData) -> list[Text]:
+    status = escape_unprintable(data.get("status", ""))
     parts = [
-        Text(status.ljust(16), _STATUS.get(status, "cyan")),
-        *_deal(data, "qty"),
+        Text(status.ljust(16), _STATUS_STYLES.get(status, "cyan")),
+        *_format_side_quantity_symbol(data, "qty"),
         Text(
-            f"@ {_number(data['limitPrice'])}" if data.get("limitPrice") is not None else "market"
+            f"@ {_format_number(data['limitPrice'])}"
+            if data.get("limitPrice") is not None
+            else "market"
         ),
     ]
     if data.get("filledQty"):
         at = data.get("filledAvgPrice")
-        parts.append(Text(f"filled {_number(data['filledQty'])}"))
-        parts += [Text(f"at {_number(at)}")] if at is not None else []
+        parts.append(Text(f"filled {_format_number(data['filledQty'])}"))
+        parts += [Text(f"at {_format_number(at)}")] if at is not None else []
     if data.get("reason"):
-        parts.append(Text(f"({clean(data['reason'])})", "yellow"))
-    return [*parts, Text(clean(data.get("orderId", "")), _DIM)]
+        parts.append(Text(f"({escape_unprintable(data['reason'])})", "yellow"))
+    return [*parts, Text(escape_unprintable(data.get("orderId", "")), _DIM_STYLE)]
 
 
-def _fill(data: Data) -> list[Text]:
+def _format_fill(data: EventData) -> list[Text]:
     return [
         Text("fill".ljust(16), "bold green"),
-        *_deal(data, "fillQty"),
-        Text(f"at {_number(data.get('fillPrice'))}"),
-        Text(f"({_number(data.get('filledQty'))} of {_number(data.get('qty'))})"),
-        Text(clean(data.get("orderId", "")), _DIM),
+        *_format_side_quantity_symbol(data, "fillQty"),
+        Text(f"at {_format_number(data.get('fillPrice'))}"),
+        Text(f"({_format_number(data.get('filledQty'))} of {_format_number(data.get('qty'))})"),
+        Text(escape_unprintable(data.get("orderId", "")), _DIM_STYLE),
     ]
 
 
-def _trade(data: Data) -> list[Text]:
+def _format_trade(data: EventData) -> list[Text]:
     return [
         Text("trade".ljust(16), "bold green"),
-        *_deal(data, "qty"),
-        Text(f"at {_number(data.get('price'))}"),
-        Text(clean(data.get("tradeId", "")), _DIM),
+        *_format_side_quantity_symbol(data, "qty"),
+        Text(f"at {_format_number(data.get('price'))}"),
+        Text(escape_unprintable(data.get("tradeId", "")), _DIM_STYLE),
     ]
 
 
-def _deal(data: Data, quantity: str) -> list[Text]:
+def _format_side_quantity_symbol(data: EventData, quantity: str) -> list[Text]:
     """Side, quantity and symbol, in columns."""
-    side = clean(data.get("side", ""))
+    side = escape_unprintable(data.get("side", ""))
     return [
-        Text(side.ljust(4), {"buy": _UP, "sell": _DOWN}.get(side, "")),
-        Text(_number(data.get(quantity)).rjust(8)),
-        Text(clean(data.get("symbol", "")).ljust(6), "bold"),
+        Text(side.ljust(4), {"buy": _UP_COLOR, "sell": _DOWN_COLOR}.get(side, "")),
+        Text(_format_number(data.get(quantity)).rjust(8)),
+        Text(escape_unprintable(data.get("symbol", "")).ljust(6), "bold"),
     ]
 
 
-def _price(data: Data) -> list[Text]:
+def _format_price(data: EventData) -> list[Text]:
     change = data.get("change")
     moved = change if isinstance(change, int | float | Decimal) else 0
-    colour = _UP if moved > 0 else _DOWN if moved < 0 else ""
+    colour = _UP_COLOR if moved > 0 else _DOWN_COLOR if moved < 0 else ""
     return [
-        Text(clean(data.get("symbol", "")).ljust(6), "bold"),
-        Text(_number(data.get("price")).rjust(10), colour),
-        Text(f"{_signed(change)} ({_signed(data.get('changePercent'))} %)".rjust(18), colour),
-        Text(f"{_number(data.get('bid'))} / {_number(data.get('ask'))}"),
-        Text(f"volume {_number(data.get('volume'))}", _DIM),
+        Text(escape_unprintable(data.get("symbol", "")).ljust(6), "bold"),
+        Text(_format_number(data.get("price")).rjust(10), colour),
+        Text(
+            f"{_format_signed(change)} ({_format_signed(data.get('changePercent'))} %)".rjust(18),
+            colour,
+        ),
+        Text(f"{_format_number(data.get('bid'))} / {_format_number(data.get('ask'))}"),
+        Text(f"volume {_format_number(data.get('volume'))}", _DIM_STYLE),
     ]
 
 
-def _all(data: Data) -> list[Text]:
+def _format_all_fields(data: EventData) -> list[Text]:
     return [
-        Text(f"{clean(key)}={_plain(value)}") for key, value in data.items() if key != "timestamp"
+        Text(f"{escape_unprintable(key)}={_format_value(value)}")
+        for key, value in data.items()
+        if key != "timestamp"
     ]
 
 
-_FIELDS: dict[str, Callable[[Data], list[Text]]] = {
-    "order:update": _order,
-    "order:fill": _fill,
-    "trade:new": _trade,
-    "price:update": _price,
+_FORMATTERS: dict[str, Callable[[EventData], list[Text]]] = {
+    "order:update": _format_order,
+    "order:fill": _format_fill,
+    "trade:new": _format_trade,
+    "price:update": _format_price,
 }
 
 
-def clean(value: Any) -> str:
+def escape_unprintable(value: Any) -> str:
     """`value` as text that moves no cursor and sets no colour."""
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode()
@@ -145,21 +156,21 @@ def clean(value: Any) -> str:
     )
 
 
-def _plain(value: Any) -> Text:
-    return Text("-" if value is None else clean(value))
+def _format_value(value: Any) -> Text:
+    return Text("-" if value is None else escape_unprintable(value))
 
 
-def _number(value: Any) -> str:
-    return "-" if value is None else clean(value)
+def _format_number(value: Any) -> str:
+    return "-" if value is None else escape_unprintable(value)
 
 
-def _signed(value: Any) -> str:
+def _format_signed(value: Any) -> str:
     if not isinstance(value, int | float | Decimal):
         return "-"
     return f"{value:+.2f}"
 
 
-def _clock(timestamp: Any, now: datetime) -> str:
+def _format_time(timestamp: Any, now: datetime) -> str:
     """Local time of day; an event without a time shows when it came."""
     when = now
     if isinstance(timestamp, str):

@@ -2,30 +2,30 @@
 
 import httpx
 
-from tapewire.cli.trouble import Trouble
+from tapewire.cli.trouble import CliError
 
-COOKIE = "session"
+COOKIE_NAME = "session"
 EXIT_REFUSED = 1
-SECONDS = 10.0
+SIGN_IN_TIMEOUT_SECONDS = 10.0
 """How long a sign-in may take."""
 
 
-class Session:
+class EdgeSession:
     """The session of `client`: for `user`, or with `cookie`; with neither, nobody's."""
 
     def __init__(self, client: httpx.Client, user: str | None, cookie: str | None) -> None:
         self._client = client
         self._user = user
-        self._cookie = (cookie or "").removeprefix(f"{COOKIE}=")
+        self._cookie = (cookie or "").removeprefix(f"{COOKIE_NAME}=")
         if self._cookie:
-            client.cookies.set(COOKIE, self._cookie)
+            client.cookies.set(COOKIE_NAME, self._cookie)
 
     @property
-    def renewable(self) -> bool:
+    def is_renewable(self) -> bool:
         """Whether `begin` gets a new session."""
         return self._user is not None
 
-    def begin(self) -> None:
+    def sign_in(self) -> None:
         """Sign in, if it is known as whom.
 
         Raises:
@@ -35,32 +35,37 @@ class Session:
         if self._user is None:
             return
         self._client.cookies.clear()
-        response = self._client.post("/api/session", json={"userId": self._user}, timeout=SECONDS)
+        response = self._client.post(
+            "/api/session", json={"userId": self._user}, timeout=SIGN_IN_TIMEOUT_SECONDS
+        )
         if response.status_code in (403, 404):
-            raise Trouble(
+            raise CliError(
                 "the development sign-in is off there; give a session of your own: "
                 "--session COOKIE or TAPEWIRE_SESSION",
                 EXIT_REFUSED,
             )
         if 400 <= response.status_code < 500 and response.status_code != 429:
-            raise Trouble(f"cannot sign in as {self._user!r}: {told(response)}", EXIT_REFUSED)
+            raise CliError(
+                f"cannot sign in as {self._user!r}: {describe_error_response(response)}",
+                EXIT_REFUSED,
+            )
         response.raise_for_status()
 
-    def refused(self, path: str, response: httpx.Response) -> Trouble:
+    def build_unauthorized_error(self, path: str, response: httpx.Response) -> CliError:
         """What to say when `response` is a 401 and no new session can be had."""
         if self._user is not None:
-            why = f"a fresh session of {self._user!r} is refused ({told(response)})"
+            why = f"a fresh session of {self._user!r} is refused ({describe_error_response(response)})"
         elif self._cookie:
             why = "the session given is not valid, or not any more"
         else:
             why = f"{path} needs a session"
-        return Trouble(
+        return CliError(
             f"{why}; sign in with --user NAME (development sign-in), or give --session COOKIE",
             EXIT_REFUSED,
         )
 
 
-def told(response: httpx.Response) -> str:
+def describe_error_response(response: httpx.Response) -> str:
     """What an error response says of itself."""
     try:
         message = response.json()["message"]

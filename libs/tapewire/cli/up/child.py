@@ -15,17 +15,17 @@ from pathlib import Path
 
 import msgspec
 
-READY_FD = "TAPEWIRE_READY_FD"
+READY_FD_VARIABLE = "TAPEWIRE_READY_FD"
 """Names the descriptor that a service writes a line to when it is ready."""
-LINE_BYTES = 1 << 16
+MAX_LINE_BYTES = 1 << 16
 """A longer line of a child comes out in pieces."""
-LAST_WORDS_SECONDS = 1.0
+OUTPUT_DRAIN_SECONDS = 1.0
 """How long to read on what a process has left behind at its end."""
 
-_TETHER = Path(__file__).with_name("tether.py")
+_PARENT_DEATH_SCRIPT = Path(__file__).with_name("tether.py")
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True):
+class ProcessSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What to start: `argv[0]` is a path. `fds` are passed on. It gets `stop_seconds` to end after
     a SIGTERM. `probe` returns when a started process is ready; without one it says so itself,
     through the descriptor that READY_FD names. `why` finds its last words, after its end."""
@@ -33,32 +33,42 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     argv: tuple[str, ...]
     env: Mapping[str, str]
-    fds: tuple[int, ...] = ()
-    stop_seconds: float = 10.0
-    probe: Callable[[], Awaitable[None]] | None = None
-    why: Callable[[], str] | None = None
+    inherited_fds: tuple[int, ...] = ()
+    stop_timeout_seconds: float = 10.0
+    readiness_probe: Callable[[], Awaitable[None]] | None = None
+    explain_exit: Callable[[], str] | None = None
 
 
-class Child:
+class ChildProcess:
     """A running process. Made by `start`; its end is told by `exited`."""
 
     def __init__(
-        self, part: Part, process: asyncio.subprocess.Process, said: asyncio.StreamReader
+        self,
+        spec: ProcessSpec,
+        process: asyncio.subprocess.Process,
+        ready_reader: asyncio.StreamReader,
     ) -> None:
-        self.part = part
+        self.spec = spec
         self.pid = process.pid
         self._process = process
-        self._said = said
+        self._ready_reader = ready_reader
 
     @classmethod
-    async def start(cls, part: Part, line: Callable[[str, str], None]) -> "Child":
+    async def start(cls, spec: ProcessSpec, on_line: Callable[[str, str], None]) -> "ChildProcess":
         """Start a process of `part`, whose lines go to `line`. Raises OSError."""
         reading, writing = os.pipe()
         try:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-S", str(_TETHER), str(os.getpid()), *part.argv),
-                env={**part.env, READY_FD: str(writing)},
-                pass_fds=(writing, *part.fds),
+                *(
+                    sys.executable,
+                    "-I",
+                    "-S",
+                    str(_PARENT_DEATH_SCRIPT),
+                    str(os.getpid()),
+                    *spec.argv,
+                ),
+                env={**spec.env, READY_FD_VARIABLE: str(writing)},
+                pass_fds=(writing, *spec.inherited_fds),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
@@ -69,58 +79,60 @@ class Child:
             raise
         finally:
             os.close(writing)
-        child = cls(part, process, await _reader(reading))
-        child._pump = asyncio.create_task(child._repeat(line), name=f"lines of {part.name}")
+        child = cls(spec, process, await _open_pipe_reader(reading))
+        child._output_task = asyncio.create_task(
+            child._forward_output(on_line), name=f"lines of {spec.name}"
+        )
         return child
 
-    _pump: asyncio.Task[None]
+    _output_task: asyncio.Task[None]
 
-    async def until_ready(self) -> None:
+    async def wait_ready(self) -> None:
         """Return when it is ready. It may never be: watch `exited` as well. Raises what the probe
         raises."""
-        if self.part.probe is not None:
-            await self.part.probe()
-        elif not await self._said.readline():
+        if self.spec.readiness_probe is not None:
+            await self.spec.readiness_probe()
+        elif not await self._ready_reader.readline():
             await asyncio.Event().wait()
 
-    async def exited(self) -> int:
+    async def wait_exited(self) -> int:
         """The exit code, negative for a signal, when it ended and all that it wrote was passed
         on."""
         code = await self._process.wait()
-        self._signal(signal.SIGKILL)  # whatever it started itself
-        await asyncio.wait({self._pump}, timeout=LAST_WORDS_SECONDS)
-        self._pump.cancel()
+        self._send_signal(signal.SIGKILL)  # whatever it started itself
+        await asyncio.wait({self._output_task}, timeout=OUTPUT_DRAIN_SECONDS)
+        self._output_task.cancel()
         return code
 
     def terminate(self) -> None:
         """Ask it to end; a stopped one is woken to hear that."""
-        self._signal(signal.SIGTERM)
-        self._signal(signal.SIGCONT)
+        self._send_signal(signal.SIGTERM)
+        self._send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         """End it now."""
-        self._signal(signal.SIGKILL)
+        self._send_signal(signal.SIGKILL)
 
-    def _signal(self, number: signal.Signals) -> None:
+    def _send_signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
 
-    async def _repeat(self, line: Callable[[str, str], None]) -> None:
+    async def _forward_output(self, on_line: Callable[[str, str], None]) -> None:
         output, rest = self._process.stdout, b""
         if output is None:
             return
-        while data := await output.read(LINE_BYTES):
+        while data := await output.read(MAX_LINE_BYTES):
             *lines, rest = (rest + data).split(b"\n")
             for text in lines:
-                line(self.part.name, text.decode(errors="replace"))
-            if len(rest) >= LINE_BYTES:
-                line(self.part.name, rest.decode(errors="replace"))
+                on_line(self.spec.name, text.decode(errors="replace"))
+            if len(rest) >= MAX_LINE_BYTES:
+                on_line(self.spec.name, rest.decode(errors="replace"))
                 rest = b""
         if rest:
-            line(self.part.name, rest.decode(errors="replace"))
+            on_line(self.spec.name, rest.decode(errors="replace"))
 
 
-async def _reader(descriptor: int) -> asyncio.StreamReader:
+async def _open_pipe_reader(descriptor: int) -> asyncio.StreamReader:
     """Reads the pipe `descriptor`, which is closed at its end."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()

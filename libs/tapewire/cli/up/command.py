@@ -10,14 +10,14 @@ from typing import Any
 
 import click
 
-from tapewire.cli.run import services
-from tapewire.cli.trouble import Trouble, settings_from_env
+from tapewire.cli.run import installed_services
+from tapewire.cli.trouble import CliError, load_settings
 from tapewire.cli.up import plan
-from tapewire.cli.up.life import Life
+from tapewire.cli.up.life import Lifecycle
 from tapewire.cli.up.nats import EmbeddedNats
-from tapewire.cli.up.place import DATA_DIR, Place
-from tapewire.cli.up.plan import Options
-from tapewire.cli.up.voice import Voice
+from tapewire.cli.up.place import DEFAULT_DATA_DIR, DataDir
+from tapewire.cli.up.plan import UpOptions
+from tapewire.cli.up.voice import Console
 from tapewire.runtime import Settings, logs
 
 HOST = "127.0.0.1"
@@ -35,7 +35,7 @@ BACKLOG = 1024
 @click.option(
     "--data-dir",
     type=click.Path(path_type=Path),
-    default=DATA_DIR,
+    default=DEFAULT_DATA_DIR,
     metavar="DIR",
     show_default=True,
     help="Journal, message server and state of this run.",
@@ -73,55 +73,55 @@ def up(**given: Any) -> None:
     Ends with 0 after a clean stop, 1 when something had to be killed or never got ready, 2 when
     what was asked for cannot be, 3 when the message server of --nats cannot be reached.
     """
-    options = Options(**given)
-    environ = plan.environment(options, os.environ)
-    settings = settings_from_env(environ)
-    console = _console(environ)
+    options = UpOptions(**given)
+    environ = plan.build_environment(options, os.environ)
+    settings = load_settings(environ)
+    console = _uses_console_format(environ)
     environ["TAPEWIRE_LOG_FORMAT"] = "console" if console else "json"
-    logs.set_up("up", format_="console" if console else "json", level=settings.log_level)
-    voice = Voice(sys.stderr, plan.names(options), console=console)
+    logs.configure_logging("up", format_="console" if console else "json", level=settings.log_level)
+    voice = Console(sys.stderr, plan.process_names(options), is_human_readable=console)
     _check_feed(settings.feed)
     _check_services()
     with contextlib.ExitStack() as held:
-        listener = held.enter_context(_bound(settings.port))
-        place = Place.claim(options.data_dir)
+        listener = held.enter_context(_bind(settings.port))
+        place = DataDir.acquire(options.data_dir)
         held.callback(place.release)
-        life = _prepared(options, environ, settings, place, listener, voice)
-        code = asyncio.run(life.live())
+        life = _prepare(options, environ, settings, place, listener, voice)
+        code = asyncio.run(life.run())
     sys.exit(code)
 
 
-def _prepared(
-    options: Options,
+def _prepare(
+    options: UpOptions,
     environ: dict[str, str],
     settings: Settings,
-    place: Place,
+    data_dir: DataDir,
     listener: socket.socket,
-    voice: Voice,
-) -> Life:
-    embedded = None if options.nats is not None else EmbeddedNats.prepare(place.path)
+    console: Console,
+) -> Lifecycle:
+    embedded = None if options.nats is not None else EmbeddedNats.prepare(data_dir.path)
     nats_url = options.nats if embedded is None else embedded.url
     environ = {**environ, "TAPEWIRE_NATS_URL": nats_url or ""}
     environ["TAPEWIRE_PORT"] = str(listener.getsockname()[1])
-    stages = plan.stages(
+    stages = plan.build_stages(
         options,
         environ,
-        nats=embedded.part(environ, place.lock) if embedded is not None else None,
+        nats=embedded.process_spec(environ, data_dir.lock_fd) if embedded is not None else None,
         listen_fd=listener.fileno(),
-        lock=place.lock,
+        lock_fd=data_dir.lock_fd,
         drain_seconds=settings.drain_seconds,
     )
-    return Life(
+    return Lifecycle(
         stages,
-        voice,
-        place,
+        console,
+        data_dir,
         listener,
-        settings=settings_from_env(environ),
-        embedded=embedded is not None,
+        settings=load_settings(environ),
+        is_nats_embedded=embedded is not None,
     )
 
 
-def _console(environ: dict[str, str]) -> bool:
+def _uses_console_format(environ: dict[str, str]) -> bool:
     """Whether people read the log: as the environment says, else when stderr is a terminal."""
     stated = environ.get("TAPEWIRE_LOG_FORMAT")
     return stated == "console" if stated is not None else sys.stderr.isatty()
@@ -132,26 +132,26 @@ def _check_feed(feed: str) -> None:
         return
     try:
         if not Path(feed).is_file():
-            raise Trouble(f"the feed {feed!r} is not a file; name a CSV file, plain or gz")
+            raise CliError(f"the feed {feed!r} is not a file; name a CSV file, plain or gz")
         with Path(feed).open("rb"):
             pass
     except OSError as error:
-        raise Trouble(f"the feed {feed!r} cannot be read: {error.strerror}") from error
+        raise CliError(f"the feed {feed!r} cannot be read: {error.strerror}") from error
 
 
 def _check_services() -> None:
-    there = services()
-    missing = [name for name in (*plan.SERVICES, plan.EDGE) if name not in there]
+    there = installed_services()
+    missing = [name for name in (*plan.SERVICES, plan.EDGE_SERVICE) if name not in there]
     if missing:
-        raise Trouble(f"not installed: services.{', services.'.join(missing)}")
+        raise CliError(f"not installed: services.{', services.'.join(missing)}")
 
 
-def _bound(port: int) -> socket.socket:
+def _bind(port: int) -> socket.socket:
     """A listening socket. While an edge is started again, connections wait in it."""
     try:
         return socket.create_server((HOST, port), backlog=BACKLOG)
     except OSError as error:
-        raise Trouble(
+        raise CliError(
             f"port {port} of {HOST} cannot be had: {os.strerror(error.errno or 0)}; "
             "choose another: --port N (0: a free one)"
         ) from error

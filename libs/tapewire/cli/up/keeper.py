@@ -10,11 +10,11 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from tapewire.cli.trouble import EXIT_USAGE
-from tapewire.cli.up.child import Child, Part
-from tapewire.cli.up.pace import Pace, ending
-from tapewire.cli.up.voice import Voice
+from tapewire.cli.up.child import ChildProcess, ProcessSpec
+from tapewire.cli.up.pace import RestartPolicy, describe_exit
+from tapewire.cli.up.voice import Console
 
-SLOW_START_SECONDS = 15.0
+SLOW_START_WARNING_SECONDS = 15.0
 """A part that is not ready after this long is mentioned, once a start."""
 
 
@@ -26,27 +26,32 @@ class StartFailed(Exception):
         self.exit_code = exit_code
 
 
-class Keeper:
+class RestartingProcess:
     """One part, kept running from `start` to `stop`. `changed` is called when a process came, got
     ready or went."""
 
     def __init__(
-        self, part: Part, voice: Voice, *, pace: Pace, changed: Callable[[], None]
+        self,
+        spec: ProcessSpec,
+        console: Console,
+        *,
+        restart_policy: RestartPolicy,
+        on_change: Callable[[], None],
     ) -> None:
-        self.part = part
-        self.child: Child | None = None
-        self.ready = False
-        self._voice = voice
-        self._pace = pace
-        self._changed = changed
-        self._deaths = 0
-        self._delay = 0.0
+        self.spec = spec
+        self.child: ChildProcess | None = None
+        self.is_ready = False
+        self._console = console
+        self._restart_policy = restart_policy
+        self._on_change = on_change
+        self._failed_starts = 0
+        self._delay_seconds = 0.0
         self._was_ready = False
         self._failure: BaseException | None = None
-        self._clean = True
-        self._killed = False
-        self._ending = asyncio.Event()
-        self._settled = asyncio.Event()
+        self._stopped_cleanly = True
+        self._was_killed = False
+        self._stop_requested = asyncio.Event()
+        self._start_finished = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -55,136 +60,143 @@ class Keeper:
         Raises:
             StartFailed: it ended again and again, or for a reason that will not go away.
         """
-        self._task = asyncio.create_task(self._keep(), name=f"keeper of {self.part.name}")
-        await self._settled.wait()
+        self._task = asyncio.create_task(self._run(), name=f"keeper of {self.spec.name}")
+        await self._start_finished.wait()
         if self._failure is not None:
             raise self._failure
 
     async def stop(self) -> bool:
         """End the part and return when it is gone; whether it went by itself in time."""
-        self._ending.set()
+        self._stop_requested.set()
         if self._task is not None:
             await self._task
-        return self._clean
+        return self._stopped_cleanly
 
     def kill(self) -> None:
         """End the part at once, whatever it is doing."""
-        self._killed, self._clean = True, False
-        self._ending.set()
+        self._was_killed, self._stopped_cleanly = True, False
+        self._stop_requested.set()
         if self.child is not None:
             self.child.kill()
 
-    async def _keep(self) -> None:
+    async def _run(self) -> None:
         try:
-            while not self._ending.is_set():
-                ran, end = await self._try()
-                if self._ending.is_set():
+            while not self._stop_requested.is_set():
+                ran, end = await self._run_once()
+                if self._stop_requested.is_set():
                     break
-                self._consider(end, ran)
+                self._handle_exit(end, ran)
                 if self._failure is not None:
                     break
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._ending.wait(), self._delay)
+                    await asyncio.wait_for(self._stop_requested.wait(), self._delay_seconds)
         except Exception as error:
             self._failure = error
-            self._say(f"is not minded any more: {error!r}", "error")
+            self._log(f"is not minded any more: {error!r}", "error")
         finally:
-            self._settled.set()
+            self._start_finished.set()
 
-    async def _try(self) -> tuple[float, str]:
+    async def _run_once(self) -> tuple[float, str]:
         """One process from start to end: how long it was ready, in seconds, and its end."""
         try:
-            child = await Child.start(self.part, self._voice.line)
+            child = await ChildProcess.start(self.spec, self._console.write_child_line)
         except OSError as error:
             return 0.0, f"could not be started: {error}"
-        if self._killed:
+        if self._was_killed:
             child.kill()
-        self._is(child, ready=False)
+        self._set_child(child, is_ready=False)
         try:
-            ran, code = await self._life(child)
+            ran, code = await self._watch_child(child)
         finally:
-            self._is(None, ready=False)
-        if code == EXIT_USAGE and not self._was_ready and not self._ending.is_set():
+            self._set_child(None, is_ready=False)
+        if code == EXIT_USAGE and not self._was_ready and not self._stop_requested.is_set():
             self._failure = self._failure or StartFailed(
-                f"{self.part.name} cannot run as it is configured; see above", EXIT_USAGE
+                f"{self.spec.name} cannot run as it is configured; see above", EXIT_USAGE
             )
-        return ran, ending(code)
+        return ran, describe_exit(code)
 
-    async def _life(self, child: Child) -> tuple[float, int]:
+    async def _watch_child(self, child: ChildProcess) -> tuple[float, int]:
         clock = asyncio.get_running_loop().time
-        gone, end = _task(child.exited()), _task(self._ending.wait())
-        ready = _task(self._until_ready(child))
+        gone, end = _create_task(child.wait_exited()), _create_task(self._stop_requested.wait())
+        ready = _create_task(self._wait_ready(child))
         try:
             await asyncio.wait({gone, end, ready}, return_when=asyncio.FIRST_COMPLETED)
             began = clock()
             if ready.done() and ready.result() and not gone.done():
-                self._is_ready(child)
+                self._on_ready(child)
                 await asyncio.wait({gone, end}, return_when=asyncio.FIRST_COMPLETED)
             if not gone.done():
-                await self._end(child, gone)
-            return (clock() - began if self.ready else 0.0), gone.result()
+                await self._stop_child(child, gone)
+            return (clock() - began if self.is_ready else 0.0), gone.result()
         finally:
             for task in (gone, end, ready):
                 task.cancel()
 
-    async def _until_ready(self, child: Child) -> bool:
+    async def _wait_ready(self, child: ChildProcess) -> bool:
         """True when it is; False when its probe found that it never will be."""
         notice = asyncio.get_running_loop().call_later(
-            SLOW_START_SECONDS,
-            lambda: self._say(f"is not ready after {SLOW_START_SECONDS:g} s; waiting", "warning"),
+            SLOW_START_WARNING_SECONDS,
+            lambda: self._log(
+                f"is not ready after {SLOW_START_WARNING_SECONDS:g} s; waiting", "warning"
+            ),
         )
         try:
-            await child.until_ready()
+            await child.wait_ready()
         except StartFailed as error:
             self._failure = None if self._was_ready else error
             return False
         except Exception as error:
-            self._say(f"was started, but {error}", "error")
+            self._log(f"was started, but {error}", "error")
             return False
         finally:
             notice.cancel()
         return True
 
-    async def _end(self, child: Child, gone: "asyncio.Task[int]") -> None:
+    async def _stop_child(self, child: ChildProcess, gone: "asyncio.Task[int]") -> None:
         child.terminate()
-        await asyncio.wait({gone}, timeout=self.part.stop_seconds)
+        await asyncio.wait({gone}, timeout=self.spec.stop_timeout_seconds)
         if not gone.done():
-            self._clean = False
-            self._say(f"did not stop within {self.part.stop_seconds:g} s and is killed", "warning")
+            self._stopped_cleanly = False
+            self._log(
+                f"did not stop within {self.spec.stop_timeout_seconds:g} s and is killed", "warning"
+            )
             child.kill()
         await asyncio.wait({gone})
 
-    def _consider(self, end: str, ran: float) -> None:
+    def _handle_exit(self, end: str, ran: float) -> None:
         """What a death means: another try after a delay, or none."""
-        self._deaths = 0 if self._was_ready else self._deaths + 1
-        why = self.part.why() if self.part.why is not None else ""
+        self._failed_starts = 0 if self._was_ready else self._failed_starts + 1
+        why = self.spec.explain_exit() if self.spec.explain_exit is not None else ""
         end = f"{end} ({why})" if why else end
-        if self._failure is None and self._deaths >= self._pace.tries:
+        if self._failure is None and self._failed_starts >= self._restart_policy.max_failed_starts:
             self._failure = StartFailed(
-                f"{self.part.name} was started {self._deaths} times and never got ready; "
+                f"{self.spec.name} was started {self._failed_starts} times and never got ready; "
                 f"the last one {end}"
             )
         if self._failure is not None:
-            self._say(end, "error")
+            self._log(end, "error")
             return
-        self._delay = self._pace.delay(self._delay, ran)
-        self._say(
-            f"{end}; starting it again in {self._delay:g} s", "warning", delay=self._delay, ran=ran
+        self._delay_seconds = self._restart_policy.next_delay_seconds(self._delay_seconds, ran)
+        self._log(
+            f"{end}; starting it again in {self._delay_seconds:g} s",
+            "warning",
+            delay=self._delay_seconds,
+            ran=ran,
         )
 
-    def _is_ready(self, child: Child) -> None:
-        self._say(f"is ready{' again' if self._was_ready else ''}", "info", pid=child.pid)
+    def _on_ready(self, child: ChildProcess) -> None:
+        self._log(f"is ready{' again' if self._was_ready else ''}", "info", pid=child.pid)
         self._was_ready = True
-        self._is(child, ready=True)
-        self._settled.set()
+        self._set_child(child, is_ready=True)
+        self._start_finished.set()
 
-    def _is(self, child: Child | None, *, ready: bool) -> None:
-        self.child, self.ready = child, ready
-        self._changed()
+    def _set_child(self, child: ChildProcess | None, *, is_ready: bool) -> None:
+        self.child, self.is_ready = child, is_ready
+        self._on_change()
 
-    def _say(self, text: str, level: Any, **fields: Any) -> None:
-        self._voice.say(f"{self.part.name} {text}", level, part=self.part.name, **fields)
+    def _log(self, text: str, level: Any, **fields: Any) -> None:
+        self._console.log(f"{self.spec.name} {text}", level, part=self.spec.name, **fields)
 
 
-def _task(work: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
+def _create_task(work: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
     return asyncio.create_task(work)

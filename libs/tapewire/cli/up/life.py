@@ -10,56 +10,56 @@ from collections.abc import Sequence
 import click
 
 from tapewire.cli.up import plan
-from tapewire.cli.up.child import Part
+from tapewire.cli.up.child import ProcessSpec
 from tapewire.cli.up.keeper import StartFailed
-from tapewire.cli.up.nats import make_streams_there
-from tapewire.cli.up.place import Place, Run
+from tapewire.cli.up.nats import provision_external_streams
+from tapewire.cli.up.place import DataDir, RunState
 from tapewire.cli.up.supervisor import Supervisor
-from tapewire.cli.up.voice import Voice
+from tapewire.cli.up.voice import Console
 from tapewire.runtime import Settings
 
-EXIT_FORCED = 1
+EXIT_FORCED_STOP = 1
 
-ECHO_SECONDS = 0.5
+DUPLICATE_SIGNAL_SECONDS = 0.5
 """A signal so soon after the first is the same one: make, timeout and terminals signal a process
 and its group, and nobody presses keys so fast."""
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class Life:
+class Lifecycle:
     """See the module. `settings` are those that the services get."""
 
     def __init__(
         self,
-        stages: Sequence[Sequence[Part]],
-        voice: Voice,
-        place: Place,
+        stages: Sequence[Sequence[ProcessSpec]],
+        console: Console,
+        data_dir: DataDir,
         listener: socket.socket,
         *,
         settings: Settings,
-        embedded: bool,
+        is_nats_embedded: bool,
     ) -> None:
-        self._supervisor = Supervisor(stages, voice, changed=self._tell)
-        self._voice = voice
-        self._place = place
+        self._supervisor = Supervisor(stages, console, on_change=self._write_run_state)
+        self._console = console
+        self._data_dir = data_dir
         self._listener = listener
         self._settings = settings
-        self._embedded = embedded
+        self._is_nats_embedded = is_nats_embedded
         self._url = "http://{}:{}".format(*listener.getsockname()[:2])
-        self._stop = asyncio.Event()
-        self._asked_at = 0.0
+        self._stop_requested = asyncio.Event()
+        self._stop_requested_at = 0.0
 
-    async def live(self) -> int:
+    async def run(self) -> int:
         """The exit code, when all is over."""
         loop = asyncio.get_running_loop()
-        for number in SIGNALS:
+        for number in STOP_SIGNALS:
             loop.add_signal_handler(number, self._on_signal, number)
         try:
             code = await self._start()
             if code == 0:
-                self._say_ready()
-                await self._stop.wait()
+                self._announce_ready()
+                await self._stop_requested.wait()
         except BaseException:
             self._supervisor.kill()
             raise
@@ -68,13 +68,13 @@ class Life:
             self._listener.close()
             clean = await self._supervisor.stop()
         with contextlib.suppress(OSError):
-            self._place.forget()
-        self._voice.say("stopped" if clean else "stopped; not everything went by itself")
-        return code or (0 if clean else EXIT_FORCED)
+            self._data_dir.remove_run_state()
+        self._console.log("stopped" if clean else "stopped; not everything went by itself")
+        return code or (0 if clean else EXIT_FORCED_STOP)
 
     async def _start(self) -> int:
         starting = asyncio.create_task(self._start_all())
-        stopping = asyncio.create_task(self._stop.wait())
+        stopping = asyncio.create_task(self._stop_requested.wait())
         await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         if not starting.done():
@@ -84,53 +84,55 @@ class Life:
         except asyncio.CancelledError:
             return 0
         except StartFailed as error:
-            self._voice.say(str(error), "error")
+            self._console.log(str(error), "error")
             return error.exit_code
         return 0
 
     async def _start_all(self) -> None:
-        if not self._embedded:
-            await make_streams_there(
+        if not self._is_nats_embedded:
+            await provision_external_streams(
                 self._settings.nats_url,
                 replicas=self._settings.replicas,
                 wait_seconds=self._settings.nats_wait,
             )
         await self._supervisor.start()
 
-    def _say_ready(self) -> None:
-        if self._stop.is_set():
+    def _announce_ready(self) -> None:
+        if self._stop_requested.is_set():
             return
-        data, nats = self._place.path, self._settings.nats_url
+        data, nats = self._data_dir.path, self._settings.nats_url
         with contextlib.suppress(OSError):
             click.echo(f"ready {self._url}")
-        text = plan.welcome(self._url, nats_url=nats, data_dir=data, sign_in=self._settings.sign_in)
-        if self._voice.console:
-            self._voice.block(f"Tapewire is up. Try:\n{text}")
+        text = plan.format_welcome(
+            self._url, nats_url=nats, data_dir=data, sign_in=self._settings.sign_in
+        )
+        if self._console.is_human_readable:
+            self._console.print_block(f"Tapewire is up. Try:\n{text}")
         else:
-            self._voice.say("ready", url=self._url, nats_url=nats, data_dir=str(data))
+            self._console.log("ready", url=self._url, nats_url=nats, data_dir=str(data))
 
     def _on_signal(self, number: signal.Signals) -> None:
         now = asyncio.get_running_loop().time()
-        if self._stop.is_set():
-            if now - self._asked_at < ECHO_SECONDS:
+        if self._stop_requested.is_set():
+            if now - self._stop_requested_at < DUPLICATE_SIGNAL_SECONDS:
                 return
-            self._voice.say(f"{number.name} again: killing everything", "warning")
+            self._console.log(f"{number.name} again: killing everything", "warning")
             self._supervisor.kill()
             return
-        self._voice.say(f"{number.name}: stopping; once more to kill everything at once")
-        self._asked_at = now
-        self._stop.set()
+        self._console.log(f"{number.name}: stopping; once more to kill everything at once")
+        self._stop_requested_at = now
+        self._stop_requested.set()
 
-    def _tell(self) -> None:
+    def _write_run_state(self) -> None:
         """Rewrite `run.json`: a process came, got ready or went."""
-        run = Run(
+        run = RunState(
             url=self._url,
             nats_url=self._settings.nats_url,
             pid=os.getpid(),
             pids=self._supervisor.pids,
-            ready=self._supervisor.ready,
+            ready=self._supervisor.ready_names,
         )
         try:
-            self._place.tell(run)
+            self._data_dir.write_run_state(run)
         except OSError as error:
-            self._voice.say(f"cannot write run.json: {error.strerror}", "warning")
+            self._console.log(f"cannot write run.json: {error.strerror}", "warning")

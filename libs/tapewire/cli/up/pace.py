@@ -5,24 +5,24 @@ import signal
 import msgspec
 
 
-class Pace(msgspec.Struct, frozen=True):
+class RestartPolicy(msgspec.Struct, frozen=True):
     """Delays in seconds: `first`, doubling up to `most`; back to `first` after a run of `good`
     seconds. A part that ends `tries` times without ever having been ready is given up."""
 
-    first: float = 0.25
-    most: float = 10.0
-    good: float = 30.0
-    tries: int = 5
+    initial_delay_seconds: float = 0.25
+    max_delay_seconds: float = 10.0
+    reset_after_seconds: float = 30.0
+    max_failed_starts: int = 5
 
-    def delay(self, before: float, ran: float) -> float:
+    def next_delay_seconds(self, previous_delay_seconds: float, ready_seconds: float) -> float:
         """The delay before the next start, `before` the one before the last (0: there was none),
         `ran` how long it was ready since."""
-        if before <= 0 or ran >= self.good:
-            return self.first
-        return min(before * 2, self.most)
+        if previous_delay_seconds <= 0 or ready_seconds >= self.reset_after_seconds:
+            return self.initial_delay_seconds
+        return min(previous_delay_seconds * 2, self.max_delay_seconds)
 
 
-def ending(code: int) -> str:
+def describe_exit(code: int) -> str:
     """What became of a process that ended with `code`, a negative one being a signal's number."""
     if code >= 0:
         return f"exited with code {code}"

@@ -11,30 +11,30 @@ from pathlib import Path
 
 import msgspec
 
-from tapewire.cli.run import command_line
-from tapewire.cli.up.child import Part
-from tapewire.cli.up.place import DATA_DIR
+from tapewire.cli.run import service_command
+from tapewire.cli.up.child import ProcessSpec
+from tapewire.cli.up.place import DEFAULT_DATA_DIR
 
 STAGES = (("prices",), ("orders",), ("positions", "strategies", "alerts", "insights"))
 """Services, before the edge: a stage is started together when the one before is ready."""
 SERVICES = tuple(name for stage in STAGES for name in stage)
-EDGE = "edge"
+EDGE_SERVICE = "edge"
 
-SERVICE_STOP_SECONDS = 10.0
+SERVICE_STOP_TIMEOUT_SECONDS = 10.0
 """Requests under way are answered for five seconds of it."""
-EDGE_STOP_SECONDS = 7.0
+EDGE_STOP_TIMEOUT_SECONDS = 7.0
 """Beyond the time that its drain takes."""
 
-CONNECT_RATE = 1_000_000
+CONNECTS_PER_MINUTE = 1_000_000
 """New streams a minute from one address. On one machine everybody has one address: what keeps
 strangers apart elsewhere would only stop a developer who reloads a page."""
 
 
-class Options(msgspec.Struct, frozen=True, kw_only=True):
+class UpOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The options of `up`; None: as the environment says, or not at all."""
 
     port: int | None = None
-    data_dir: Path = Path(DATA_DIR)
+    data_dir: Path = Path(DEFAULT_DATA_DIR)
     feed: Path | None = None
     speed: float | None = None
     nats: str | None = None
@@ -42,12 +42,12 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     sign_in: bool = True
 
 
-def environment(options: Options, environ: Mapping[str, str]) -> dict[str, str]:
+def build_environment(options: UpOptions, environ: Mapping[str, str]) -> dict[str, str]:
     """What the services are told: `environ`, with what the options and one machine ask for."""
     told = {
-        "TAPEWIRE_SIGN_IN": _flag(options.sign_in),
+        "TAPEWIRE_SIGN_IN": _format_bool(options.sign_in),
         # Without TLS, a secure cookie would not come back from every client.
-        "TAPEWIRE_COOKIE_SECURE": _flag(False),
+        "TAPEWIRE_COOKIE_SECURE": _format_bool(False),
         # One port cannot be everybody's.
         "TAPEWIRE_HEALTH_PORT": "0",
     }
@@ -61,54 +61,54 @@ def environment(options: Options, environ: Mapping[str, str]) -> dict[str, str]:
         told["TAPEWIRE_NATS_URL"] = options.nats
     else:
         told["TAPEWIRE_REPLICAS"] = "1"
-    return {"SSE_CONNECT_RATE": str(CONNECT_RATE), **environ, **told}
+    return {"SSE_CONNECT_RATE": str(CONNECTS_PER_MINUTE), **environ, **told}
 
 
-def _flag(on: bool) -> str:
+def _format_bool(on: bool) -> str:
     return "true" if on else "false"
 
 
-def names(options: Options) -> list[str]:
+def process_names(options: UpOptions) -> list[str]:
     """Everything that is started, first to last."""
-    return [*([] if options.nats else ["nats"]), *SERVICES, *_edges(options)]
+    return [*([] if options.nats else ["nats"]), *SERVICES, *_edge_names(options)]
 
 
-def stages(
-    options: Options,
+def build_stages(
+    options: UpOptions,
     env: Mapping[str, str],
     *,
-    nats: Part | None,
+    nats: ProcessSpec | None,
     listen_fd: int,
-    lock: int,
+    lock_fd: int,
     drain_seconds: float,
-) -> list[list[Part]]:
+) -> list[list[ProcessSpec]]:
     """The parts, a stage after the other. The edge's workers accept from one socket."""
     services = [
         [
-            Part(name=name, argv=command_line(name), env=env, fds=(lock,),
-                 stop_seconds=SERVICE_STOP_SECONDS)
+            ProcessSpec(name=name, argv=service_command(name), env=env, inherited_fds=(lock_fd,),
+                 stop_timeout_seconds=SERVICE_STOP_TIMEOUT_SECONDS)
             for name in stage
         ]
         for stage in STAGES
     ]  # fmt: skip
     edges = [
-        Part(
+        ProcessSpec(
             name=name,
-            argv=command_line(EDGE),
+            argv=service_command(EDGE_SERVICE),
             env={**env, "TAPEWIRE_LISTEN_FD": str(listen_fd)},
-            fds=(lock, listen_fd),
-            stop_seconds=drain_seconds + EDGE_STOP_SECONDS,
+            inherited_fds=(lock_fd, listen_fd),
+            stop_timeout_seconds=drain_seconds + EDGE_STOP_TIMEOUT_SECONDS,
         )
-        for name in _edges(options)
+        for name in _edge_names(options)
     ]
     return [*([[nats]] if nats is not None else []), *services, edges]
 
 
-def _edges(options: Options) -> list[str]:
-    return [f"{EDGE}-{number}" for number in range(options.workers)]
+def _edge_names(options: UpOptions) -> list[str]:
+    return [f"{EDGE_SERVICE}-{number}" for number in range(options.workers)]
 
 
-def welcome(url: str, *, nats_url: str, data_dir: Path, sign_in: bool) -> str:
+def format_welcome(url: str, *, nats_url: str, data_dir: Path, sign_in: bool) -> str:
     """How to try what is running, for a person who sees it for the first time."""
     bin_ = shlex.quote(str(Path(sys.executable).parent / "tapewire"))
     json_ = "-H 'Content-Type: application/json'"

@@ -8,10 +8,10 @@ stands on.
 import asyncio
 from collections.abc import Callable, Sequence
 
-from tapewire.cli.up.child import Part
-from tapewire.cli.up.keeper import Keeper
-from tapewire.cli.up.pace import Pace
-from tapewire.cli.up.voice import Voice
+from tapewire.cli.up.child import ProcessSpec
+from tapewire.cli.up.keeper import RestartingProcess
+from tapewire.cli.up.pace import RestartPolicy
+from tapewire.cli.up.voice import Console
 
 
 class Supervisor:
@@ -19,26 +19,30 @@ class Supervisor:
 
     def __init__(
         self,
-        stages: Sequence[Sequence[Part]],
-        voice: Voice,
+        stages: Sequence[Sequence[ProcessSpec]],
+        console: Console,
         *,
-        pace: Pace | None = None,
-        changed: Callable[[], None] = lambda: None,
+        restart_policy: RestartPolicy | None = None,
+        on_change: Callable[[], None] = lambda: None,
     ) -> None:
-        pace = pace or Pace()
+        restart_policy = restart_policy or RestartPolicy()
         self._stages = [
-            [Keeper(part, voice, pace=pace, changed=changed) for part in stage] for stage in stages
+            [
+                RestartingProcess(part, console, restart_policy=restart_policy, on_change=on_change)
+                for part in stage
+            ]
+            for stage in stages
         ]
 
     @property
     def pids(self) -> dict[str, int]:
         """The processes there are now, by part."""
-        return {keeper.part.name: keeper.child.pid for keeper in self._keepers() if keeper.child}
+        return {keeper.spec.name: keeper.child.pid for keeper in self._processes() if keeper.child}
 
     @property
-    def ready(self) -> list[str]:
+    def ready_names(self) -> list[str]:
         """The parts that are ready now."""
-        return [keeper.part.name for keeper in self._keepers() if keeper.ready]
+        return [keeper.spec.name for keeper in self._processes() if keeper.is_ready]
 
     async def start(self) -> None:
         """Return when all parts are ready. Call `stop` afterwards, whatever became of this.
@@ -63,8 +67,8 @@ class Supervisor:
 
     def kill(self) -> None:
         """End everything now; a `stop` under way returns at once."""
-        for keeper in self._keepers():
+        for keeper in self._processes():
             keeper.kill()
 
-    def _keepers(self) -> list[Keeper]:
+    def _processes(self) -> list[RestartingProcess]:
         return [keeper for stage in self._stages for keeper in stage]

@@ -11,54 +11,56 @@ from typing import Any, Literal, TextIO
 import click
 import structlog
 
-Level = Literal["info", "warning", "error"]
+LogLevel = Literal["info", "warning", "error"]
 
-OURSELVES = "up"
+OWN_NAME = "up"
 
-_COLOURS = ("cyan", "magenta", "blue", "green", "bright_cyan", "bright_magenta")
-_LEVELS: dict[Level, str | None] = {"info": None, "warning": "yellow", "error": "red"}
+_NAME_COLORS = ("cyan", "magenta", "blue", "green", "bright_cyan", "bright_magenta")
+_LEVEL_COLORS: dict[LogLevel, str | None] = {"info": None, "warning": "yellow", "error": "red"}
 
 
-class Voice:
+class Console:
     """Speaks on `stream`; when nobody can hear it any more, a closed terminal say, it is silent."""
 
-    def __init__(self, stream: TextIO, names: Iterable[str], *, console: bool) -> None:
-        self.console = console
+    def __init__(self, stream: TextIO, names: Iterable[str], *, is_human_readable: bool) -> None:
+        self.is_human_readable = is_human_readable
         self._stream = stream
-        self._colour = console and stream.isatty()
-        names = [OURSELVES, *names]
+        self._use_color = is_human_readable and stream.isatty()
+        names = [OWN_NAME, *names]
         self._width = max(len(name) for name in names)
-        self._colours = {
-            name: _COLOURS[number % len(_COLOURS)] for number, name in enumerate(names)
+        self._name_colors = {
+            name: _NAME_COLORS[number % len(_NAME_COLORS)] for number, name in enumerate(names)
         }
-        self._logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(OURSELVES)
+        self._logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(OWN_NAME)
 
-    def say(self, text: str, level: Level = "info", **fields: Any) -> None:
+    def log(self, text: str, level: LogLevel = "info", **fields: Any) -> None:
         """`text` of our own. It says all that a reader needs; `fields` are for machines."""
-        if self.console:
-            self._write(OURSELVES, self._styled(text, _LEVELS[level]))
+        if self.is_human_readable:
+            self._write_line(OWN_NAME, self._style(text, _LEVEL_COLORS[level]))
             return
         with contextlib.suppress(OSError, ValueError):
             getattr(self._logger, level)(text, **fields)
 
-    def block(self, text: str) -> None:
+    def print_block(self, text: str) -> None:
         """Several lines for a person, apart from the log."""
-        self._put(f"\n{text}\n")
+        self._write_text(f"\n{text}\n")
 
-    def line(self, name: str, text: str) -> None:
+    def write_child_line(self, name: str, text: str) -> None:
         """A line that the child `name` wrote."""
-        if self.console:
-            self._write(name, text)
+        if self.is_human_readable:
+            self._write_line(name, text)
         else:
-            self._put(text)
+            self._write_text(text)
 
-    def _write(self, name: str, text: str) -> None:
-        self._put(f"{self._styled(name.ljust(self._width) + ' |', self._colours.get(name))} {text}")
+    def _write_line(self, name: str, text: str) -> None:
+        self._write_text(
+            f"{self._style(name.ljust(self._width) + ' |', self._name_colors.get(name))} {text}"
+        )
 
-    def _put(self, text: str) -> None:
+    def _write_text(self, text: str) -> None:
         with contextlib.suppress(OSError, ValueError):
             self._stream.write(text + "\n")
             self._stream.flush()
 
-    def _styled(self, text: str, colour: str | None) -> str:
-        return click.style(text, fg=colour) if self._colour and colour else text
+    def _style(self, text: str, color: str | None) -> str:
+        return click.style(text, fg=color) if self._use_color and color else text

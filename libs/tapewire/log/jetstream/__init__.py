@@ -4,9 +4,15 @@
 the ports over it.
 """
 
-from tapewire.log.jetstream.journal import JetStreamLog
+from tapewire.log.jetstream.journal import JetStreamEventLog
 from tapewire.log.jetstream.streams import provision
-from tapewire.log.jetstream.values import JetStreamValues
-from tapewire.log.jetstream.wire import Wire, connect
+from tapewire.log.jetstream.values import JetStreamLatestValueStore
+from tapewire.log.jetstream.wire import NatsConnection, connect
 
-__all__ = ["JetStreamLog", "JetStreamValues", "Wire", "connect", "provision"]
+__all__ = [
+    "JetStreamEventLog",
+    "JetStreamLatestValueStore",
+    "NatsConnection",
+    "connect",
+    "provision",
+]

@@ -1,9 +1,9 @@
 """nats-py's client, mended where a wait that is given up would end the connection."""
 
-from tapewire.log.jetstream.headers import QuickClient
+from tapewire.log.jetstream.headers import FastHeaderClient
 
 
-class PatientClient(QuickClient):
+class PongSafeClient(FastHeaderClient):
     """A client that may be flushed and drained under a time-out.
 
     nats-py hands each PONG to whoever sent the PING. When that one has stopped waiting, the PONG of

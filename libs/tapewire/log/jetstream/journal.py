@@ -10,48 +10,50 @@ from nats.aio.msg import Msg
 
 from tapewire.events import CATALOGUE, CODEC
 from tapewire.log.jetstream import fetch
-from tapewire.log.jetstream.reaction import Reaction
+from tapewire.log.jetstream.reaction import DurableSubscription
 from tapewire.log.jetstream.streams import EVENTS
-from tapewire.log.jetstream.wire import Wire, WireSubscription
+from tapewire.log.jetstream.wire import GapAwareSubscription, NatsConnection
 from tapewire.log.port import (
-    BATCH_EVENTS,
+    MAX_BATCH_EVENTS,
     PAGE_BYTES,
     PAGE_EVENTS,
     AlreadyStored,
+    AppendRejected,
     Bounds,
     Conflict,
-    Draft,
+    EventDraft,
+    OutcomeUnknown,
     Page,
-    Recorded,
-    Refused,
+    RecordedEvent,
     Unavailable,
-    Uncertain,
 )
 
-_ALL = "ev.>"
-_CONFLICTS = {10071, 10164}
-_DUPLICATE_IN_BATCH = 10201
-_AGAIN = {10158, 10163}
+_ALL_EVENTS = "ev.>"
+_CONFLICT_CODES = {10071, 10164}
+_DUPLICATE_IN_BATCH_CODE = 10201
+_ABANDONED_BATCH_CODES = {10158, 10163}
 """A batch that the server gave up before its commit: nothing stored, decide again."""
-_FOR_NOW = {10008, 10009, 10023, 10077}
+_UNAVAILABLE_CODES = {10008, 10009, 10023, 10077}
 """No leader, not enough resources, store failed: nothing stored."""
 
 
-class JetStreamLog:
+class JetStreamEventLog:
     """`EventLog` over one wire; any number may share it."""
 
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
+    def __init__(self, connection: NatsConnection) -> None:
+        self._connection = connection
 
-    async def append(self, drafts: Sequence[Draft]) -> int:
-        if not 0 < len(drafts) <= BATCH_EVENTS:
-            raise Refused(f"{len(drafts)} events in one append: 1 to {BATCH_EVENTS} can be taken")
-        *firsts, last = [_message(draft) for draft in drafts]
+    async def append(self, drafts: Sequence[EventDraft]) -> int:
+        if not 0 < len(drafts) <= MAX_BATCH_EVENTS:
+            raise AppendRejected(
+                f"{len(drafts)} events in one append: 1 to {MAX_BATCH_EVENTS} can be taken"
+            )
+        *firsts, last = [_encode_message(draft) for draft in drafts]
         if firsts:
             batch = secrets.token_hex(16)
             for number, (subject, data, headers) in enumerate(firsts, 1):
                 marks = {"Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(number)}
-                await self._wire.publish(subject, data, headers | marks)
+                await self._connection.publish(subject, data, headers | marks)
             last[2].update(
                 {
                     "Nats-Batch-Id": batch,
@@ -59,8 +61,8 @@ class JetStreamLog:
                     "Nats-Batch-Commit": "1",
                 }
             )
-        answer = await self._wire.request(*last)
-        return _stored_at(msgspec.json.decode(answer.data))
+        answer = await self._connection.request(*last)
+        return _stored_sequence(msgspec.json.decode(answer.data))
 
     async def page(
         self,
@@ -72,89 +74,92 @@ class JetStreamLog:
     ) -> Page:
         try:
             # What is left of everything, in these words, the server knows without looking.
-            wanted = ">" if filter == _ALL else filter
-            stored = await fetch.page(
-                self._wire, EVENTS, wanted, after=after, limit=limit, max_bytes=max_bytes
+            wanted = ">" if filter == _ALL_EVENTS else filter
+            stored = await fetch.read_page(
+                self._connection, EVENTS, wanted, after=after, limit=limit, max_bytes=max_bytes
             )
-        except Uncertain as silence:
+        except OutcomeUnknown as silence:
             raise Unavailable(str(silence)) from silence
-        return Page([fetch.recorded(m.headers or {}, m.data) for m in stored.messages], stored.left)
+        return Page(
+            [fetch.to_recorded_event(m.headers or {}, m.data) for m in stored.messages],
+            stored.remaining,
+        )
 
-    async def newest(self, subjects: Sequence[str]) -> list[Recorded]:
+    async def last_events(self, subjects: Sequence[str]) -> list[RecordedEvent]:
         try:
-            found = await fetch.newest(self._wire, EVENTS, subjects)
-        except Uncertain as silence:
+            found = await fetch.last_messages(self._connection, EVENTS, subjects)
+        except OutcomeUnknown as silence:
             raise Unavailable(str(silence)) from silence
-        return [fetch.recorded(m.headers or {}, m.data) for m in found]
+        return [fetch.to_recorded_event(m.headers or {}, m.data) for m in found]
 
-    async def last(self, filter: str) -> int:  # noqa: A002
+    async def last_sequence(self, filter: str) -> int:  # noqa: A002
         try:
-            return await fetch.last(self._wire, EVENTS, filter)
-        except Uncertain as silence:
+            return await fetch.last_sequence(self._connection, EVENTS, filter)
+        except OutcomeUnknown as silence:
             raise Unavailable(str(silence)) from silence
 
     async def bounds(self) -> Bounds:
         try:
-            return await fetch.bounds(self._wire, EVENTS)
-        except Uncertain as silence:
+            return await fetch.bounds(self._connection, EVENTS)
+        except OutcomeUnknown as silence:
             raise Unavailable(str(silence)) from silence
 
-    async def before(self, moment: datetime) -> int:
+    async def last_sequence_before(self, moment: datetime) -> int:
         try:
-            return await fetch.before(self._wire, EVENTS, moment)
-        except Uncertain as silence:
+            return await fetch.last_sequence_before(self._connection, EVENTS, moment)
+        except OutcomeUnknown as silence:
             raise Unavailable(str(silence)) from silence
 
-    async def live(
+    async def subscribe(
         self,
         filter: str,  # noqa: A002
-        on_event: Callable[[Recorded], None],
+        on_event: Callable[[RecordedEvent], None],
         on_gap: Callable[[str], None],
-    ) -> WireSubscription:
+    ) -> GapAwareSubscription:
         async def hear(message: Msg) -> None:
-            on_event(fetch.recorded(message.headers or {}, message.data))
+            on_event(fetch.to_recorded_event(message.headers or {}, message.data))
 
-        return await self._wire.subscribe(f"live.{filter}", hear, on_gap)
+        return await self._connection.subscribe(f"live.{filter}", hear, on_gap)
 
-    async def react(
+    async def subscribe_durable(
         self,
         name: str,
         filter: str,  # noqa: A002
-        handler: Callable[[Recorded], Awaitable[None]],
-    ) -> Reaction:
-        reaction = Reaction(self._wire, name, filter, handler)
+        handler: Callable[[RecordedEvent], Awaitable[None]],
+    ) -> DurableSubscription:
+        reaction = DurableSubscription(self._connection, name, filter, handler)
         await reaction.start()
         return reaction
 
 
-def _message(draft: Draft) -> tuple[str, bytes, dict[str, str]]:
+def _encode_message(draft: EventDraft) -> tuple[str, bytes, dict[str, str]]:
     headers = {
-        "Nats-Msg-Id": draft.meta.id,
-        "Tw-Type": CATALOGUE.tag(type(draft.event)),
-        "Tw-Correlation": draft.meta.correlation,
+        "Nats-Msg-Id": draft.metadata.id,
+        "Tw-Type": CATALOGUE.tag_of(type(draft.event)),
+        "Tw-Correlation": draft.metadata.correlation,
     }
-    if draft.meta.causation is not None:
-        headers["Tw-Causation"] = draft.meta.causation
-    if draft.meta.traceparent is not None:
-        headers["traceparent"] = draft.meta.traceparent
-    if draft.expect is not None:
-        headers["Nats-Expected-Last-Subject-Sequence"] = str(draft.expect)
+    if draft.metadata.causation is not None:
+        headers["Tw-Causation"] = draft.metadata.causation
+    if draft.metadata.traceparent is not None:
+        headers["traceparent"] = draft.metadata.traceparent
+    if draft.expected_sequence is not None:
+        headers["Nats-Expected-Last-Subject-Sequence"] = str(draft.expected_sequence)
     return str(draft.subject), CODEC.encode(draft.event), headers
 
 
-def _stored_at(answer: dict[str, Any]) -> int:
+def _stored_sequence(answer: dict[str, Any]) -> int:
     error = answer.get("error")
     if error is None:
         if answer.get("duplicate"):
             raise AlreadyStored(f"an event of this id is at {answer['seq']}", int(answer["seq"]))
         return int(answer["seq"])
     code, words = error.get("err_code"), str(error.get("description"))
-    if code in _CONFLICTS:
+    if code in _CONFLICT_CODES:
         raise Conflict(words)
-    if code == _DUPLICATE_IN_BATCH:
+    if code == _DUPLICATE_IN_BATCH_CODE:
         raise AlreadyStored(words)
-    if code in _AGAIN:
-        raise Uncertain(words)
-    if code in _FOR_NOW or error.get("code") == 503:
+    if code in _ABANDONED_BATCH_CODES:
+        raise OutcomeUnknown(words)
+    if code in _UNAVAILABLE_CODES or error.get("code") == 503:
         raise Unavailable(words)
-    raise Refused(f"{words} ({code})")
+    raise AppendRejected(f"{words} ({code})")

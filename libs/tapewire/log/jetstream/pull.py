@@ -16,46 +16,46 @@ import msgspec
 import nats.errors
 from nats.aio.msg import Msg
 
-from tapewire.log.jetstream.headers import status
-from tapewire.log.jetstream.wire import Wire, WireSubscription
+from tapewire.log.jetstream.headers import status_code
+from tapewire.log.jetstream.wire import GapAwareSubscription, NatsConnection
 from tapewire.log.port import Unavailable
 
-BATCH = 64
-PATIENT_SECONDS = 5.0
+BATCH_MESSAGES = 64
+LONG_POLL_SECONDS = 5.0
 """How long the server keeps the question for one message open."""
-SILENT_SECONDS = PATIENT_SECONDS + 1.0
+REQUEST_LOST_SECONDS = LONG_POLL_SECONDS + 1.0
 """After so long without a word the question, or its answer, was lost."""
-LEAVE_SECONDS = 2.0
+DRAIN_SECONDS = 2.0
 
-_EVERYTHING = msgspec.json.encode({"batch": BATCH, "no_wait": True})
-_ONE = msgspec.json.encode({"batch": 1, "expires": int(PATIENT_SECONDS * 1e9)})
-_NOTHING = {"404", "408"}
+_BATCH_REQUEST = msgspec.json.encode({"batch": BATCH_MESSAGES, "no_wait": True})
+_LONG_POLL_REQUEST = msgspec.json.encode({"batch": 1, "expires": int(LONG_POLL_SECONDS * 1e9)})
+_NO_MESSAGES_CODES = {"404", "408"}
 """No more there, or not for as long as was asked."""
 
 
-class Pull:
+class PullConsumer:
     """Use it from one task: `open`, then `next` for ever, then `close`."""
 
-    def __init__(self, wire: Wire, stream: str, consumer: str) -> None:
-        self._wire = wire
+    def __init__(self, connection: NatsConnection, stream: str, consumer: str) -> None:
+        self._connection = connection
         self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
         self._consumer = consumer
-        self._inbox = wire.client.new_inbox()
-        self._subscription: WireSubscription | None = None
-        self._waiting: deque[Msg] = deque()
-        self._woken = asyncio.Event()
-        self._questions = 0
-        self._missing = 0
+        self._inbox = connection.client.new_inbox()
+        self._subscription: GapAwareSubscription | None = None
+        self._buffer: deque[Msg] = deque()
+        self._wake = asyncio.Event()
+        self._request_number = 0
+        self._outstanding = 0
         """How many messages the last question may still bring."""
-        self._patient = False
+        self._is_long_polling = False
         """Nothing was there: the next question, or the one that is open, is for one message."""
         self._failure: Unavailable | None = None
-        self._leaving = False
+        self._is_closing = False
 
     async def open(self) -> None:
         """Raises Unavailable."""
-        self._subscription = await self._wire.subscribe(
-            f"{self._inbox}.*", self._take, self._on_gap
+        self._subscription = await self._connection.subscribe(
+            f"{self._inbox}.*", self._on_message, self._on_gap
         )
 
     async def next(self) -> Msg:
@@ -64,74 +64,82 @@ class Pull:
         Raises:
             Unavailable: the consumer is gone, or cannot be asked now.
         """
-        while not self._waiting:
+        while not self._buffer:
             if self._failure is not None:
                 raise self._failure
-            if not self._missing:
-                await self._ask()
-            await self._wait()
-        return self._waiting.popleft()
+            if not self._outstanding:
+                await self._request_batch()
+            await self._wait_for_message()
+        return self._buffer.popleft()
 
     async def close(self) -> None:
         """Give back what came, and what is still coming."""
-        self._leaving = True
+        self._is_closing = True
         subscription, self._subscription = self._subscription, None
         if subscription is None:
             return
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LEAVE_SECONDS):
-                while self._missing and not self._patient and self._wire.connected:
-                    await self._wait()
-        await subscription.drain(LEAVE_SECONDS)
-        while self._waiting:
-            await give_back(self._waiting.popleft())
+            async with asyncio.timeout(DRAIN_SECONDS):
+                while (
+                    self._outstanding
+                    and not self._is_long_polling
+                    and self._connection.is_connected
+                ):
+                    await self._wait_for_message()
+        await subscription.drain(DRAIN_SECONDS)
+        while self._buffer:
+            await nak_message(self._buffer.popleft())
 
-    async def _ask(self) -> None:
-        self._questions += 1
-        self._missing, question = (1, _ONE) if self._patient else (BATCH, _EVERYTHING)
-        await self._wire.publish(self._subject, question, reply=f"{self._inbox}.{self._questions}")
+    async def _request_batch(self) -> None:
+        self._request_number += 1
+        self._outstanding, question = (
+            (1, _LONG_POLL_REQUEST) if self._is_long_polling else (BATCH_MESSAGES, _BATCH_REQUEST)
+        )
+        await self._connection.publish(
+            self._subject, question, reply=f"{self._inbox}.{self._request_number}"
+        )
 
-    async def _wait(self) -> None:
+    async def _wait_for_message(self) -> None:
         """Until something came, or nothing will."""
-        self._woken.clear()
+        self._wake.clear()
         try:
-            async with asyncio.timeout(SILENT_SECONDS):
-                await self._woken.wait()
+            async with asyncio.timeout(REQUEST_LOST_SECONDS):
+                await self._wake.wait()
         except TimeoutError:
-            self._missing = 0
+            self._outstanding = 0
 
-    async def _take(self, message: Msg) -> None:
-        word = status(message)
+    async def _on_message(self, message: Msg) -> None:
+        word = status_code(message)
         if word:
-            self._hear(word, message)
+            self._on_status(word, message)
         else:
-            self._missing = max(self._missing - 1, 0)
-            if not self._missing:
-                self._patient = False
-            if self._leaving:
-                await give_back(message)
+            self._outstanding = max(self._outstanding - 1, 0)
+            if not self._outstanding:
+                self._is_long_polling = False
+            if self._is_closing:
+                await nak_message(message)
             else:
-                self._waiting.append(message)
-        self._woken.set()
+                self._buffer.append(message)
+        self._wake.set()
 
-    def _hear(self, word: str, message: Msg) -> None:
+    def _on_status(self, code: str, message: Msg) -> None:
         """The server's word on a question; only on the last one is it news."""
-        if message.subject != f"{self._inbox}.{self._questions}":
+        if message.subject != f"{self._inbox}.{self._request_number}":
             return
-        self._missing = 0
-        self._patient = True
-        if word not in _NOTHING:
+        self._outstanding = 0
+        self._is_long_polling = True
+        if code not in _NO_MESSAGES_CODES:
             why = (message.headers or {}).get("Description", "").strip() or "nobody answers"
-            self._failure = Unavailable(f"consumer {self._consumer}: {why} ({word})")
+            self._failure = Unavailable(f"consumer {self._consumer}: {why} ({code})")
 
     def _on_gap(self, _reason: str) -> None:
         """The server that was asked may have forgotten the question, and sent what was lost."""
-        self._missing = 0
-        self._patient = False
-        self._woken.set()
+        self._outstanding = 0
+        self._is_long_polling = False
+        self._wake.set()
 
 
-async def give_back(message: Msg) -> None:
+async def nak_message(message: Msg) -> None:
     """Let another process have it at once."""
     with contextlib.suppress(nats.errors.Error):
         await message.nak()

@@ -15,44 +15,44 @@ from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from tapewire.log.jetstream import fetch
-from tapewire.log.jetstream.pull import BATCH, Pull, give_back
+from tapewire.log.jetstream.pull import BATCH_MESSAGES, PullConsumer, nak_message
 from tapewire.log.jetstream.streams import EVENTS
-from tapewire.log.jetstream.wire import Wire
-from tapewire.log.port import Recorded, Unavailable
+from tapewire.log.jetstream.wire import NatsConnection
+from tapewire.log.port import RecordedEvent, Unavailable
 
 ACK_WAIT_SECONDS = 30
 """A handler that takes longer sees its event again elsewhere."""
-UNACKNOWLEDGED = 4 * BATCH
+MAX_ACK_PENDING = 4 * BATCH_MESSAGES
 """Events under way to all processes of a reaction at once."""
-RETRY_FIRST_SECONDS = 0.1
-RETRY_MOST_SECONDS = 30.0
-ASK_AGAIN_MOST_SECONDS = 3.0
+INITIAL_RETRY_SECONDS = 0.1
+MAX_RETRY_SECONDS = 30.0
+MAX_REOPEN_SECONDS = 3.0
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 logger = structlog.get_logger("tapewire.reaction")
 
 
-class Reaction:
+class DurableSubscription:
     """One process's share of the reaction `name`."""
 
     def __init__(
         self,
-        wire: Wire,
+        connection: NatsConnection,
         name: str,
         filter_: str,
-        handler: Callable[[Recorded], Awaitable[None]],
+        handler: Callable[[RecordedEvent], Awaitable[None]],
     ) -> None:
-        self._wire = wire
+        self._connection = connection
         self._name = name
         self._filter = filter_
         self._handler = handler
         self._task: asyncio.Task[None] | None = None
-        self._pull: Pull | None = None
+        self._consumer: PullConsumer | None = None
 
     async def start(self) -> None:
         """Make the consumer when it is not there, and begin. Raises Unavailable."""
-        self._pull = await self._open()
+        self._consumer = await self._open_consumer()
         self._task = asyncio.create_task(self._run(), name=f"reaction {self._name}")
 
     async def close(self) -> None:
@@ -60,55 +60,55 @@ class Reaction:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
-        await self._leave()
+        await self._close_consumer()
 
-    async def _leave(self) -> None:
-        pull, self._pull = self._pull, None
+    async def _close_consumer(self) -> None:
+        pull, self._consumer = self._consumer, None
         if pull is not None:
             await pull.close()
 
-    async def _open(self) -> Pull:
+    async def _open_consumer(self) -> PullConsumer:
         config = ConsumerConfig(
             durable_name=self._name,
             deliver_policy=DeliverPolicy.ALL,
             ack_policy=AckPolicy.EXPLICIT,
             ack_wait=ACK_WAIT_SECONDS,
             filter_subject=self._filter,
-            max_ack_pending=UNACKNOWLEDGED,
+            max_ack_pending=MAX_ACK_PENDING,
         )
         try:
-            await self._wire.client.jetstream().add_consumer(EVENTS, config)
+            await self._connection.client.jetstream().add_consumer(EVENTS, config)
         except (nats.errors.Error, nats.js.errors.Error, OSError) as error:
             raise Unavailable(f"reaction {self._name} cannot begin: {error!r}") from error
-        pull = Pull(self._wire, EVENTS, self._name)
+        pull = PullConsumer(self._connection, EVENTS, self._name)
         await pull.open()
         return pull
 
     async def _run(self) -> None:
-        delay = RETRY_FIRST_SECONDS
-        while not self._wire.client.is_closed:
+        delay = INITIAL_RETRY_SECONDS
+        while not self._connection.client.is_closed:
             try:
-                if self._pull is None:
-                    self._pull = await self._open()
-                await self._handle(await self._pull.next())
-                delay = RETRY_FIRST_SECONDS
+                if self._consumer is None:
+                    self._consumer = await self._open_consumer()
+                await self._handle(await self._consumer.next())
+                delay = INITIAL_RETRY_SECONDS
             except (nats.errors.Error, OSError, Unavailable) as error:
                 logger.info("reaction waits", reaction=self._name, error=repr(error), seconds=delay)
                 # The consumer may be gone, with its stream or without: it is made again, which is
                 # nothing when it is there after all.
-                await self._leave()
+                await self._close_consumer()
                 await asyncio.sleep(delay)
-                delay = min(delay * 2, ASK_AGAIN_MOST_SECONDS)
+                delay = min(delay * 2, MAX_REOPEN_SECONDS)
 
     async def _handle(self, message: Msg) -> None:
         try:
-            await self._handler(_recorded(message))
+            await self._handler(_to_recorded_event(message))
         except asyncio.CancelledError:
-            await give_back(message)
+            await nak_message(message)
             raise
         except Exception:
             attempt = message.metadata.num_delivered
-            delay = min(RETRY_FIRST_SECONDS * 2 ** min(attempt, 16), RETRY_MOST_SECONDS)
+            delay = min(INITIAL_RETRY_SECONDS * 2 ** min(attempt, 16), MAX_RETRY_SECONDS)
             logger.exception(
                 "reaction failed; the event comes again",
                 reaction=self._name,
@@ -121,23 +121,23 @@ class Reaction:
             await message.ack()
 
 
-def _recorded(message: Msg) -> Recorded:
+def _to_recorded_event(message: Msg) -> RecordedEvent:
     headers = message.headers or {}
     metadata = message.metadata
-    return Recorded(
+    return RecordedEvent(
         sequence=metadata.sequence.stream,
         subject=message.subject,
         tag=headers.get("Tw-Type", ""),
         data=message.data,
-        meta=fetch.meta(headers),
-        time=_time(message),
-        delivered=metadata.num_delivered,
+        metadata=fetch.to_event_metadata(headers),
+        time=_stored_time(message),
+        delivery_count=metadata.num_delivered,
     )
 
 
-def _time(message: Msg) -> datetime:
+def _stored_time(message: Msg) -> datetime:
     """When the event was stored, to the microsecond as a page has it; nats-py goes by way of a
     float. The layouts are of ADR-15 of the NATS architecture: without and with a domain."""
     tokens = message.reply.split(".")
     nanoseconds = int(tokens[7] if len(tokens) == 9 else tokens[9])
-    return _EPOCH + timedelta(microseconds=nanoseconds // 1000)
+    return _UNIX_EPOCH + timedelta(microseconds=nanoseconds // 1000)

@@ -7,8 +7,8 @@ differs in what may change is updated, one that is right is left alone.
 import json
 from typing import Any
 
-from tapewire.log.jetstream.wire import Wire
-from tapewire.log.port import LogError, Refused, Unavailable
+from tapewire.log.jetstream.wire import NatsConnection
+from tapewire.log.port import AppendRejected, LogError, Unavailable
 
 EVENTS = "EVENTS"
 MARKET = "MARKET"
@@ -17,17 +17,17 @@ SESSIONS = "KV_sessions"
 LEASES = "KV_leases"
 TICKETS = "KV_tickets"
 
-DUPLICATE_SECONDS = 120
+DUPLICATE_WINDOW_SECONDS = 120
 """How long the server remembers event ids."""
-_SECOND = 1_000_000_000
+_NANOSECONDS_PER_SECOND = 1_000_000_000
 
-_AWAY = 503
+_UNAVAILABLE_STATUS = 503
 """What JetStream answers while it has no leader yet."""
-_NOT_FOUND = 10059
-_NAME_IN_USE = 10058
+_STREAM_NOT_FOUND_CODE = 10059
+_NAME_IN_USE_CODE = 10058
 
 
-def configurations(replicas: int = 1) -> list[dict[str, Any]]:
+def stream_configs(replicas: int = 1) -> list[dict[str, Any]]:
     """Every stream's configuration, with `replicas` copies of each."""
     return [
         {
@@ -36,7 +36,7 @@ def configurations(replicas: int = 1) -> list[dict[str, Any]]:
             "storage": "file",
             "allow_direct": True,
             "allow_atomic": True,
-            "duplicate_window": DUPLICATE_SECONDS * _SECOND,
+            "duplicate_window": DUPLICATE_WINDOW_SECONDS * _NANOSECONDS_PER_SECOND,
             "republish": {"src": "ev.>", "dest": "live.ev.>"},
             "num_replicas": replicas,
         },
@@ -58,13 +58,13 @@ def configurations(replicas: int = 1) -> list[dict[str, Any]]:
             "allow_direct": True,
             "num_replicas": replicas,
         },
-        _bucket(SESSIONS, replicas),
-        _bucket(LEASES, replicas),
-        _bucket(TICKETS, replicas),
+        _bucket_config(SESSIONS, replicas),
+        _bucket_config(LEASES, replicas),
+        _bucket_config(TICKETS, replicas),
     ]
 
 
-def _bucket(name: str, replicas: int) -> dict[str, Any]:
+def _bucket_config(name: str, replicas: int) -> dict[str, Any]:
     return {
         "name": name,
         "subjects": [f"$KV.{name.removeprefix('KV_')}.>"],
@@ -79,7 +79,7 @@ def _bucket(name: str, replicas: int) -> dict[str, Any]:
     }
 
 
-async def provision(wire: Wire, *, replicas: int = 1) -> list[str]:
+async def provision(connection: NatsConnection, *, replicas: int = 1) -> list[str]:
     """Make every stream exist as configured; the names of those made or changed.
 
     Raises:
@@ -88,35 +88,37 @@ async def provision(wire: Wire, *, replicas: int = 1) -> list[str]:
     """
     return [
         configuration["name"]
-        for configuration in configurations(replicas)
-        if await _ensure(wire, configuration)
+        for configuration in stream_configs(replicas)
+        if await _ensure_stream(connection, configuration)
     ]
 
 
-async def _ensure(wire: Wire, configuration: dict[str, Any]) -> bool:
-    name = configuration["name"]
-    found = await _call(wire, f"$JS.API.STREAM.INFO.{name}", {})
+async def _ensure_stream(connection: NatsConnection, config: dict[str, Any]) -> bool:
+    name = config["name"]
+    found = await _request_api(connection, f"$JS.API.STREAM.INFO.{name}", {})
     if "config" in found:
-        if all(found["config"].get(field) == value for field, value in configuration.items()):
+        if all(found["config"].get(field) == value for field, value in config.items()):
             return False
-        changed = await _call(wire, f"$JS.API.STREAM.UPDATE.{name}", configuration)
-    elif found["error"].get("err_code") == _NOT_FOUND:
-        changed = await _call(wire, f"$JS.API.STREAM.CREATE.{name}", configuration)
-        if changed.get("error", {}).get("err_code") == _NAME_IN_USE:
-            return await _ensure(wire, configuration)
+        changed = await _request_api(connection, f"$JS.API.STREAM.UPDATE.{name}", config)
+    elif found["error"].get("err_code") == _STREAM_NOT_FOUND_CODE:
+        changed = await _request_api(connection, f"$JS.API.STREAM.CREATE.{name}", config)
+        if changed.get("error", {}).get("err_code") == _NAME_IN_USE_CODE:
+            return await _ensure_stream(connection, config)
     else:
         changed = found
     if "error" in changed:
-        raise _failed(name, changed["error"])
+        raise _api_error(name, changed["error"])
     return True
 
 
-async def _call(wire: Wire, subject: str, asking: dict[str, Any]) -> dict[str, Any]:
-    message = await wire.request(subject, json.dumps(asking).encode())
+async def _request_api(
+    connection: NatsConnection, subject: str, request: dict[str, Any]
+) -> dict[str, Any]:
+    message = await connection.request(subject, json.dumps(request).encode())
     answer: dict[str, Any] = json.loads(message.data)
     return answer
 
 
-def _failed(name: str, error: dict[str, Any]) -> LogError:
+def _api_error(name: str, error: dict[str, Any]) -> LogError:
     words = f"stream {name}: {error.get('description')}"
-    return Unavailable(words) if error.get("code") == _AWAY else Refused(words)
+    return Unavailable(words) if error.get("code") == _UNAVAILABLE_STATUS else AppendRejected(words)

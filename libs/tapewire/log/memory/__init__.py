@@ -10,8 +10,8 @@ Start at `server`; `journal` is what is stored, `connection` what goes wrong on 
 """
 
 from tapewire.log.memory.faults import Faults
-from tapewire.log.memory.log import MemoryLog
+from tapewire.log.memory.log import MemoryEventLog
 from tapewire.log.memory.server import MemoryServer
-from tapewire.log.memory.values import MemoryValues
+from tapewire.log.memory.values import MemoryLatestValueStore
 
-__all__ = ["Faults", "MemoryLog", "MemoryServer", "MemoryValues"]
+__all__ = ["Faults", "MemoryEventLog", "MemoryLatestValueStore", "MemoryServer"]

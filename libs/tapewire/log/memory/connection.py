@@ -9,33 +9,33 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
 
-from tapewire.log.memory.faults import CALM, Faults
-from tapewire.log.port import LogError, Unavailable, Uncertain
+from tapewire.log.memory.faults import NO_FAULTS, Faults
+from tapewire.log.port import LogError, OutcomeUnknown, Unavailable
 
 T = TypeVar("T")
 
 
-class Gap:
+class GapMarker:
     """Stands in a feed where something is missing."""
 
-    __slots__ = ("why",)
+    __slots__ = ("reason",)
 
-    def __init__(self, why: str) -> None:
-        self.why = why
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
 
 
-class Reachable(Protocol):
+class ReachableServer(Protocol):
     """What a connection knows of the server."""
 
     @property
-    def up(self) -> bool: ...
-    def attach(self, connection: "Connection") -> None: ...
-    def detach(self, connection: "Connection") -> None: ...
-    def outage(self, seconds: float) -> None: ...
-    def wake(self) -> None: ...
+    def is_up(self) -> bool: ...
+    def attach(self, connection: "MemoryConnection") -> None: ...
+    def detach(self, connection: "MemoryConnection") -> None: ...
+    def begin_outage(self, seconds: float) -> None: ...
+    def deliver_pending(self) -> None: ...
 
 
-class Feed(Generic[T]):
+class DeliveryQueue(Generic[T]):
     """One live subscription, from the server's hand to the call-back."""
 
     def __init__(
@@ -44,95 +44,102 @@ class Feed(Generic[T]):
         self._on_item = on_item
         self._on_gap = on_gap
         self._faults = faults
-        self._queue: deque[T | Gap] = deque()
-        self._due = 0.0
-        self._open = True
-        self.interested = False
+        self._queue: deque[T | GapMarker] = deque()
+        self._next_due_at = 0.0
+        self._is_open = True
+        self.is_subscribed = False
 
     def offer(self, item: T) -> None:
         """The server sends `item`."""
-        if not (self._open and self.interested):
+        if not (self._is_open and self.is_subscribed):
             return
         faults = self._faults
-        if faults.hit(faults.lost):
+        if faults.occurs(faults.lost_message_rate):
             return
-        if faults.hit(faults.gap):
-            self._push(Gap("slow consumer: messages were dropped"))
-        elif faults.hit(faults.late):
-            self._push_later(item)
+        if faults.occurs(faults.gap_rate):
+            self._push(GapMarker("slow consumer: messages were dropped"))
+        elif faults.occurs(faults.late_message_rate):
+            self._push_delayed(item)
         else:
             self._push(item)
-            if faults.hit(faults.again):
-                self._push_later(item)
+            if faults.occurs(faults.duplicate_message_rate):
+                self._push_delayed(item)
 
-    def _push_later(self, item: T) -> None:
+    def _push_delayed(self, item: T) -> None:
         loop = asyncio.get_running_loop()
-        loop.call_later(self._faults.time(self._faults.lateness), self._push_if, item)
+        loop.call_later(
+            self._faults.random_seconds(self._faults.max_late_seconds),
+            self._push_if_subscribed,
+            item,
+        )
 
-    def _push_if(self, item: T) -> None:
-        if self.interested:
+    def _push_if_subscribed(self, item: T) -> None:
+        if self.is_subscribed:
             self._push(item)
 
-    def _push(self, entry: T | Gap) -> None:
+    def _push(self, entry: T | GapMarker) -> None:
         # Every entry schedules one step and every step takes the oldest entry, so the order stays
         # whatever order the loop gives to timers of one instant.
         loop = asyncio.get_running_loop()
         self._queue.append(entry)
-        if self._faults.delay > 0:
-            self._due = max(self._due, loop.time() + self._faults.time(self._faults.delay))
-            loop.call_at(self._due, self._step)
+        if self._faults.max_delay_seconds > 0:
+            self._next_due_at = max(
+                self._next_due_at,
+                loop.time() + self._faults.random_seconds(self._faults.max_delay_seconds),
+            )
+            loop.call_at(self._next_due_at, self._deliver_next)
         else:
-            loop.call_soon(self._step)
+            loop.call_soon(self._deliver_next)
 
-    def _step(self) -> None:
-        if not (self._open and self._queue):
+    def _deliver_next(self) -> None:
+        if not (self._is_open and self._queue):
             return
         entry = self._queue.popleft()
-        if isinstance(entry, Gap):
-            self._on_gap(entry.why)
+        if isinstance(entry, GapMarker):
+            self._on_gap(entry.reason)
         else:
             self._on_item(entry)
 
-    def cut(self) -> None:
+    def disconnect(self) -> None:
         """The connection breaks: what was on its way is lost, and what is sent meanwhile."""
-        self.interested = False
+        self.is_subscribed = False
         self._queue.clear()
 
-    def mend(self, why: str) -> None:
+    def reconnect(self, reason: str) -> None:
         """The connection is there again: subscribed anew, and the gap told before anything."""
-        self.interested = True
-        self._push(Gap(why))
+        self.is_subscribed = True
+        self._push(GapMarker(reason))
 
-    def end(self) -> None:
+    def close(self) -> None:
         """No call-back from now on."""
-        self._open = False
+        self._is_open = False
         self._queue.clear()
 
 
-class Connection:
+class MemoryConnection:
     """What one process has of the server."""
 
-    def __init__(self, server: Reachable, faults: Faults | None) -> None:
+    def __init__(self, server: ReachableServer, faults: Faults | None) -> None:
         self._server = server
-        self.faults = CALM if faults is None else faults
-        self._feeds: list[Feed[Any]] = []
-        self._held = False
-        self._closed = False
+        self.faults = NO_FAULTS if faults is None else faults
+        self._queues: list[DeliveryQueue[Any]] = []
+        self._is_severed = False
+        self._is_closed = False
         server.attach(self)
 
     @property
-    def up(self) -> bool:
+    def is_up(self) -> bool:
         """Whether requests reach the server."""
-        return self._server.up and not self._held and not self._closed
+        return self._server.is_up and not self._is_severed and not self._is_closed
 
     async def read(self, operation: Callable[[], T]) -> T:
         """Ask the server. Raises Unavailable."""
-        self._depart()
-        await self._travel()
-        self._arrive()
+        self._begin_request()
+        await self._network_delay()
+        self._reach_server()
         result = operation()
-        await self._travel()
-        self._require()
+        await self._network_delay()
+        self._require_connected()
         return result
 
     async def write(self, operation: Callable[[], T]) -> T:
@@ -143,130 +150,138 @@ class Connection:
             Uncertain: it was stored, or not, or will be.
             LogError: what `operation` raises.
         """
-        self._depart()
+        self._begin_request()
         faults = self.faults
-        if faults.hit(faults.outage):
-            self._server.outage(faults.time(faults.broken))
-        await self._travel()
-        if not self.up or faults.hit(faults.lost_append):
-            raise await self._given_up()
-        if faults.hit(faults.late_append):
+        if faults.occurs(faults.outage_rate):
+            self._server.begin_outage(faults.random_seconds(faults.max_outage_seconds))
+        await self._network_delay()
+        if not self.is_up or faults.occurs(faults.lost_append_rate):
+            raise await self._time_out()
+        if faults.occurs(faults.late_append_rate):
             loop = asyncio.get_running_loop()
-            loop.call_later(faults.patience + faults.time(faults.lateness), self._late, operation)
-            raise await self._given_up()
-        self._arrive()
+            loop.call_later(
+                faults.max_timeout_seconds + faults.random_seconds(faults.max_late_seconds),
+                self._execute_late,
+                operation,
+            )
+            raise await self._time_out()
+        self._reach_server()
         result = operation()
-        await self._travel()
-        if not self.up or faults.hit(faults.lost_ack):
-            raise await self._given_up()
+        await self._network_delay()
+        if not self.is_up or faults.occurs(faults.lost_ack_rate):
+            raise await self._time_out()
         return result
 
     def send(self, operation: Callable[[], object]) -> None:
         """Send without waiting: it arrives later, or gets lost."""
         faults = self.faults
-        if self.up and not faults.hit(faults.lost_append):
-            self._arrive()
+        if self.is_up and not faults.occurs(faults.lost_append_rate):
+            self._reach_server()
             operation()
 
-    def _late(self, operation: Callable[[], object]) -> None:
-        if not self._server.up:
+    def _execute_late(self, operation: Callable[[], object]) -> None:
+        if not self._server.is_up:
             return
         try:
             operation()
         except LogError:
             return  # the answer that nobody waits for any more
 
-    async def _given_up(self) -> Uncertain:
-        await asyncio.sleep(self.faults.patience)
-        return Uncertain("no answer in time: read before deciding again")
+    async def _time_out(self) -> OutcomeUnknown:
+        await asyncio.sleep(self.faults.max_timeout_seconds)
+        return OutcomeUnknown("no answer in time: read before deciding again")
 
-    def _depart(self) -> None:
-        self._require()
+    def _begin_request(self) -> None:
+        self._require_connected()
         faults = self.faults
-        if faults.hit(faults.unavailable):
+        if faults.occurs(faults.unavailable_rate):
             raise Unavailable("not connected at the moment: try again")
-        if faults.hit(faults.breaks):
-            self.sever(faults.time(faults.broken))
+        if faults.occurs(faults.disconnect_rate):
+            self.sever(faults.random_seconds(faults.max_outage_seconds))
 
-    def _require(self) -> None:
-        if not self.up:
+    def _require_connected(self) -> None:
+        if not self.is_up:
             raise Unavailable("the server is away: try again when it is back")
 
-    def _arrive(self) -> None:
-        self._require()
-        for feed in self._feeds:
-            feed.interested = True
+    def _reach_server(self) -> None:
+        self._require_connected()
+        for feed in self._queues:
+            feed.is_subscribed = True
 
-    async def _travel(self) -> None:
-        await asyncio.sleep(self.faults.time(self.faults.delay))
+    async def _network_delay(self) -> None:
+        await asyncio.sleep(self.faults.random_seconds(self.faults.max_delay_seconds))
 
-    async def ready(self) -> None:
+    async def ensure_connected(self) -> None:
         """Raises Unavailable when a subscription cannot begin now."""
-        self._depart()
+        self._begin_request()
         await asyncio.sleep(0)
-        self._require()
+        self._require_connected()
 
-    def subscribe(self, feed: Feed[T]) -> None:
+    def subscribe(self, queue: DeliveryQueue[T]) -> None:
         """Let the server know of the interest: at the latest with the next request."""
-        self._feeds.append(feed)
-        if not self.faults.delay:
-            feed.interested = self.up
+        self._queues.append(queue)
+        if not self.faults.max_delay_seconds:
+            queue.is_subscribed = self.is_up
         else:
             loop = asyncio.get_running_loop()
-            loop.call_later(self.faults.time(self.faults.delay), self._interest, feed)
+            loop.call_later(
+                self.faults.random_seconds(self.faults.max_delay_seconds), self._activate, queue
+            )
 
-    def _interest(self, feed: Feed[T]) -> None:
-        if self.up:
-            feed.interested = True
+    def _activate(self, queue: DeliveryQueue[T]) -> None:
+        if self.is_up:
+            queue.is_subscribed = True
 
-    def unsubscribe(self, feed: Feed[T]) -> None:
+    def unsubscribe(self, queue: DeliveryQueue[T]) -> None:
         """The opposite of `subscribe`; no call-back from now on."""
-        feed.end()
-        if feed in self._feeds:
-            self._feeds.remove(feed)
+        queue.close()
+        if queue in self._queues:
+            self._queues.remove(queue)
 
     def sever(self, seconds: float) -> None:
         """Break the connection for `seconds`."""
-        if self._held or self._closed:
+        if self._is_severed or self._is_closed:
             return
-        self._held = True
-        self.cut()
-        asyncio.get_running_loop().call_later(seconds, self._unhold)
+        self._is_severed = True
+        self.disconnect()
+        asyncio.get_running_loop().call_later(seconds, self._end_sever)
 
-    def _unhold(self) -> None:
-        self._held = False
-        self.mend()
+    def _end_sever(self) -> None:
+        self._is_severed = False
+        self.reconnect()
 
-    def cut(self) -> None:
+    def disconnect(self) -> None:
         """The server, or the way to it, is gone."""
-        for feed in self._feeds:
-            feed.cut()
+        for feed in self._queues:
+            feed.disconnect()
 
-    def mend(self) -> None:
+    def reconnect(self) -> None:
         """The server may be there again."""
-        if self.up:
-            for feed in self._feeds:
-                feed.mend("reconnected to the server")
-            self._server.wake()
+        if self.is_up:
+            for feed in self._queues:
+                feed.reconnect("reconnected to the server")
+            self._server.deliver_pending()
 
     def close(self) -> None:
         """For good: all feeds end. Closing twice is nothing."""
-        self._closed = True
-        for feed in self._feeds:
-            feed.end()
-        self._feeds.clear()
+        self._is_closed = True
+        for feed in self._queues:
+            feed.close()
+        self._queues.clear()
         self._server.detach(self)
 
 
-class Listening(Generic[T]):
+class MemorySubscription(Generic[T]):
     """A live subscription: `leave` tells the server to forget it."""
 
-    def __init__(self, connection: Connection, feed: Feed[T], leave: Callable[[], None]) -> None:
+    def __init__(
+        self, connection: MemoryConnection, queue: DeliveryQueue[T], unregister: Callable[[], None]
+    ) -> None:
         self._connection = connection
-        self._feed = feed
-        self._leave = leave
+        self._queue = queue
+        self._unregister = unregister
 
     async def close(self) -> None:
         """As `Subscription.close`."""
-        self._connection.unsubscribe(self._feed)
-        self._leave()
+        self._connection.unsubscribe(self._queue)
+        self._unregister()

@@ -7,7 +7,7 @@ import random
 
 import msgspec
 
-ROUGH_SECONDS = 0.05
+MAX_ROUGH_DELAY_SECONDS = 0.05
 """The longest way of a message in `Faults.rough`."""
 
 
@@ -18,41 +18,41 @@ class Faults(msgspec.Struct, kw_only=True):
     """
 
     seed: int
-    delay: float = 0.0
+    max_delay_seconds: float = 0.0
     """Seconds that a request, its answer or a live message is on its way."""
-    patience: float = 0.0
+    max_timeout_seconds: float = 0.0
     """Seconds until a lost answer is given up."""
-    broken: float = 1.0
+    max_outage_seconds: float = 1.0
     """Seconds that a broken connection stays broken, and a server away."""
-    lateness: float = 0.5
+    max_late_seconds: float = 0.5
     """Seconds that a late append or live message is late."""
 
-    conflict: float = 0.0
+    conflict_rate: float = 0.0
     """An append that expects something is told Conflict for nothing (a batch still in flight)."""
-    lost_append: float = 0.0
+    lost_append_rate: float = 0.0
     """An append gets lost on its way: Uncertain, and not stored."""
-    lost_ack: float = 0.0
+    lost_ack_rate: float = 0.0
     """The answer to an append gets lost: Uncertain, and stored."""
-    late_append: float = 0.0
+    late_append_rate: float = 0.0
     """An append arrives after it was given up: Uncertain, and stored later if it still can be."""
-    unavailable: float = 0.0
+    unavailable_rate: float = 0.0
     """A request fails at once, as between two connections."""
-    breaks: float = 0.0
+    disconnect_rate: float = 0.0
     """A request finds the connection breaking: live messages are lost, and a gap is told."""
-    outage: float = 0.0
+    outage_rate: float = 0.0
     """An append finds the whole server going away, for everybody."""
-    lag: float = 0.0
+    stale_read_rate: float = 0.0
     """A read is answered by a replica that has not everything yet."""
 
-    lost: float = 0.0
+    lost_message_rate: float = 0.0
     """A live message is lost and nothing notices."""
-    gap: float = 0.0
+    gap_rate: float = 0.0
     """A live message is lost as by a slow consumer: a gap is told before any later message."""
-    late: float = 0.0
+    late_message_rate: float = 0.0
     """A live message arrives after its successors, as around an election."""
-    again: float = 0.0
+    duplicate_message_rate: float = 0.0
     """A live message arrives, and later once more, as around an election."""
-    redeliver: float = 0.0
+    redelivery_rate: float = 0.0
     """The acknowledgement of a reaction gets lost: it is handed out again."""
 
     _random: random.Random | None = None
@@ -62,44 +62,44 @@ class Faults(msgspec.Struct, kw_only=True):
         """A bad day: everything goes wrong now and then."""
         return cls(
             seed=seed,
-            delay=ROUGH_SECONDS,
-            patience=1.0,
-            conflict=0.02,
-            lost_append=0.02,
-            lost_ack=0.02,
-            late_append=0.01,
-            unavailable=0.01,
-            breaks=0.01,
-            outage=0.002,
-            lag=0.1,
-            lost=0.02,
-            gap=0.02,
-            late=0.02,
-            again=0.02,
-            redeliver=0.05,
+            max_delay_seconds=MAX_ROUGH_DELAY_SECONDS,
+            max_timeout_seconds=1.0,
+            conflict_rate=0.02,
+            lost_append_rate=0.02,
+            lost_ack_rate=0.02,
+            late_append_rate=0.01,
+            unavailable_rate=0.01,
+            disconnect_rate=0.01,
+            outage_rate=0.002,
+            stale_read_rate=0.1,
+            lost_message_rate=0.02,
+            gap_rate=0.02,
+            late_message_rate=0.02,
+            duplicate_message_rate=0.02,
+            redelivery_rate=0.05,
         )
 
     @property
-    def random(self) -> random.Random:
+    def rng(self) -> random.Random:
         """The one source of chance of this connection."""
         if self._random is None:
             self._random = random.Random(self.seed)  # noqa: S311 - replayable on purpose
         return self._random
 
-    def hit(self, rate: float) -> bool:
+    def occurs(self, rate: float) -> bool:
         """Whether a misfortune of this rate happens now."""
-        return rate > 0 and self.random.random() < rate
+        return rate > 0 and self.rng.random() < rate
 
-    def time(self, most: float) -> float:
+    def random_seconds(self, max_seconds: float) -> float:
         """A time from 0 to `most` seconds."""
-        return self.random.uniform(0, most) if most > 0 else 0.0
+        return self.rng.uniform(0, max_seconds) if max_seconds > 0 else 0.0
 
-    def calm(self) -> None:
+    def disable(self) -> None:
         """From now on nothing goes wrong, and nothing takes time."""
         for field in self.__struct_fields__:
             if field not in ("seed", "_random"):
                 setattr(self, field, 0.0)
 
 
-CALM = Faults(seed=0)
+NO_FAULTS = Faults(seed=0)
 """Nothing goes wrong."""

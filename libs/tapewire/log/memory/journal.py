@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from tapewire.events import CATALOGUE
-from tapewire.log.port import AlreadyStored, Conflict, Draft, Page, Recorded
+from tapewire.log.port import AlreadyStored, Conflict, EventDraft, Page, RecordedEvent
 from tapewire.log.subjects import matches
 
-DUPLICATE_SECONDS = 120.0
+DUPLICATE_WINDOW_SECONDS = 120.0
 """How long an id is remembered."""
 
 
@@ -23,23 +23,23 @@ class Journal:
     def __init__(self, epoch: str) -> None:
         self.epoch = epoch
         self.first = 1
-        self._events: list[Recorded] = []
+        self._events: list[RecordedEvent] = []
         self._index: dict[str, list[int]] = {}
         self._ids: dict[str, int] = {}
-        self._ages: deque[tuple[float, str]] = deque()
+        self._id_ages: deque[tuple[float, str]] = deque()
 
     @property
     def last(self) -> int:
         """The last sequence given, 0 for none."""
         return self.first + len(self._events) - 1
 
-    def at(self, sequence: int) -> Recorded | None:
+    def event_at(self, sequence: int) -> RecordedEvent | None:
         """The event of that sequence, if it is still there."""
         if self.first <= sequence <= self.last:
             return self._events[sequence - self.first]
         return None
 
-    def admit(self, drafts: Sequence[Draft], at: float) -> None:
+    def check_append(self, drafts: Sequence[EventDraft], at: float) -> None:
         """Check an append that arrives at second `at`.
 
         A single event is checked for its sequence first, an event of a batch for its id first
@@ -49,49 +49,51 @@ class Journal:
             Conflict: a subject is not at its `expect`.
             AlreadyStored: an id is known.
         """
-        self._forget(at - DUPLICATE_SECONDS)
+        self._expire_ids(at - DUPLICATE_WINDOW_SECONDS)
         written: set[str] = set()
         ids: set[str] = set()
         for draft in drafts:
-            known = draft.meta.id in self._ids or draft.meta.id in ids
+            known = draft.metadata.id in self._ids or draft.metadata.id in ids
             if known and len(drafts) > 1:
-                raise AlreadyStored(f"the batch holds {draft.meta.id!r}, which is in the log")
-            self._expect(draft, written)
+                raise AlreadyStored(f"the batch holds {draft.metadata.id!r}, which is in the log")
+            self._check_expected_sequence(draft, written)
             if known:
-                raise AlreadyStored(f"{draft.meta.id!r} is in the log", self._ids[draft.meta.id])
-            ids.add(draft.meta.id)
+                raise AlreadyStored(
+                    f"{draft.metadata.id!r} is in the log", self._ids[draft.metadata.id]
+                )
+            ids.add(draft.metadata.id)
             written.add(str(draft.subject))
 
-    def _expect(self, draft: Draft, written: set[str]) -> None:
-        if draft.expect is None:
+    def _check_expected_sequence(self, draft: EventDraft, written: set[str]) -> None:
+        if draft.expected_sequence is None:
             return
         subject = str(draft.subject)
-        last = self.last_of(subject)
-        if subject in written or last != draft.expect:
-            raise Conflict(f"{subject} is at {last}, expected at {draft.expect}")
+        last = self.last_sequence(subject)
+        if subject in written or last != draft.expected_sequence:
+            raise Conflict(f"{subject} is at {last}, expected at {draft.expected_sequence}")
 
-    def _forget(self, before: float) -> None:
-        while self._ages and self._ages[0][0] < before:
-            del self._ids[self._ages.popleft()[1]]
+    def _expire_ids(self, before: float) -> None:
+        while self._id_ages and self._id_ages[0][0] < before:
+            del self._ids[self._id_ages.popleft()[1]]
 
     def store(
-        self, drafts: Sequence[Draft], payloads: Sequence[bytes], at: float, time: datetime
-    ) -> list[Recorded]:
+        self, drafts: Sequence[EventDraft], payloads: Sequence[bytes], at: float, time: datetime
+    ) -> list[RecordedEvent]:
         """Append what was admitted."""
         stored = []
         for draft, payload in zip(drafts, payloads, strict=True):
-            recorded = Recorded(
+            recorded = RecordedEvent(
                 sequence=self.last + 1,
                 subject=str(draft.subject),
-                tag=CATALOGUE.tag(type(draft.event)),
+                tag=CATALOGUE.tag_of(type(draft.event)),
                 data=payload,
-                meta=draft.meta,
+                metadata=draft.metadata,
                 time=time,
             )
             self._events.append(recorded)
-            self._ids[draft.meta.id] = recorded.sequence
-            self._ages.append((at, draft.meta.id))
-            for key in keys(recorded.subject):
+            self._ids[draft.metadata.id] = recorded.sequence
+            self._id_ages.append((at, draft.metadata.id))
+            for key in index_keys(recorded.subject):
                 self._index.setdefault(key, []).append(recorded.sequence)
             stored.append(recorded)
         return stored
@@ -105,8 +107,8 @@ class Journal:
 
     def page(self, filter_: str, *, after: int, limit: int, max_bytes: int, upto: int) -> Page:
         """As `EventLog.page`, as if nothing past `upto` was stored."""
-        sequences, exact = self._sequences(filter_)
-        events: list[Recorded] = []
+        sequences, exact = self._candidate_sequences(filter_)
+        events: list[RecordedEvent] = []
         size = 0
         for position in range(bisect_right(sequences, max(after, self.first - 1)), len(sequences)):
             recorded = self._events[sequences[position] - self.first]
@@ -117,12 +119,16 @@ class Journal:
             size += len(recorded.data)
             if events and (len(events) >= limit or size > max_bytes):
                 end = bisect_right(sequences, upto)
-                left = end - position if exact else self._count(filter_, sequences[position:end])
-                return Page(events, left=left)
+                left = (
+                    end - position
+                    if exact
+                    else self._count_matches(filter_, sequences[position:end])
+                )
+                return Page(events, remaining=left)
             events.append(recorded)
-        return Page(events, left=0)
+        return Page(events, remaining=0)
 
-    def newest(self, subjects: Sequence[str], *, upto: int) -> list[Recorded]:
+    def last_events(self, subjects: Sequence[str], *, upto: int) -> list[RecordedEvent]:
         """As `EventLog.newest`, as if nothing past `upto` was stored."""
         found = []
         for subject in subjects:
@@ -132,16 +138,16 @@ class Journal:
                 found.append(self._events[sequences[position] - self.first])
         return sorted(found, key=lambda recorded: recorded.sequence)
 
-    def _count(self, filter_: str, sequences: Sequence[int]) -> int:
+    def _count_matches(self, filter_: str, sequences: Sequence[int]) -> int:
         return sum(matches(filter_, self._events[one - self.first].subject) for one in sequences)
 
-    def before(self, moment: datetime) -> int:
+    def last_sequence_before(self, moment: datetime) -> int:
         """As `EventLog.before`."""
         return self.first - 1 + bisect_left(self._events, moment, key=lambda event: event.time)
 
-    def last_of(self, filter_: str) -> int:
+    def last_sequence(self, filter_: str) -> int:
         """The sequence of the last event that `filter_` takes, 0 for none."""
-        sequences, exact = self._sequences(filter_)
+        sequences, exact = self._candidate_sequences(filter_)
         for sequence in reversed(sequences):
             if sequence < self.first:
                 break
@@ -149,20 +155,20 @@ class Journal:
                 return sequence
         return 0
 
-    def _sequences(self, filter_: str) -> tuple[Sequence[int], bool]:
+    def _candidate_sequences(self, filter_: str) -> tuple[Sequence[int], bool]:
         """Sequences to look through, and whether the filter takes all of them."""
-        if indexed(filter_):
+        if is_indexed(filter_):
             return self._index.get(filter_, []), True
         return range(self.first, self.last + 1), filter_ in ("ev.>", ">")
 
 
-def keys(subject: str) -> tuple[str, ...]:
+def index_keys(subject: str) -> tuple[str, ...]:
     """The filters that an event of `subject` is indexed under."""
     _, owner, domain, _ = subject.split(".")
     return (subject, f"ev.{owner}.>", f"ev.{owner}.{domain}.>", f"ev.*.{domain}.>")
 
 
-def indexed(filter_: str) -> bool:
+def is_indexed(filter_: str) -> bool:
     """Whether `filter_` has the form of one of `keys`."""
     parts = filter_.split(".")
     if "*" not in filter_ and ">" not in filter_:

@@ -5,8 +5,15 @@ sends a heartbeat. `Watch` runs in one of them, under a lease: it appends `stopp
 been silent for too long. `state` decides what is worth an event, and is pure. Start at `announcer`.
 """
 
-from tapewire.runtime.agents.announcer import Announcer, Check
-from tapewire.runtime.agents.state import entity, subject
-from tapewire.runtime.agents.watch import LEASE, Watch
+from tapewire.runtime.agents.announcer import AgentStatusReporter, HealthCheck
+from tapewire.runtime.agents.state import agent_entity, agent_subject
+from tapewire.runtime.agents.watch import LEASE, AgentMonitor
 
-__all__ = ["LEASE", "Announcer", "Check", "Watch", "entity", "subject"]
+__all__ = [
+    "LEASE",
+    "AgentMonitor",
+    "AgentStatusReporter",
+    "HealthCheck",
+    "agent_entity",
+    "agent_subject",
+]

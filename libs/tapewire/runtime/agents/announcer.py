@@ -18,26 +18,34 @@ import msgspec
 import structlog
 
 from tapewire.events import CODEC, AgentState, AgentStatusChanged
-from tapewire.log import Entities, EventLog, LogError, Overloaded, Values, new_id, token
-from tapewire.log.patience import Patience, fresh_chance
+from tapewire.log import (
+    CommandHandler,
+    EventLog,
+    LatestValueStore,
+    LogError,
+    TooManyConflicts,
+    encode_token,
+    new_id,
+)
+from tapewire.log.patience import Backoff, new_rng
 from tapewire.runtime.agents import state as agents
 
-FAREWELL_SECONDS = 2.0
+STOP_REPORT_TIMEOUT_SECONDS = 2.0
 """How long a stopping process tries to say so."""
-DETAIL_CHARACTERS = 200
-WAITING_MOST = 2
+MAX_DETAIL_CHARACTERS = 200
+MAX_PENDING_STATUSES = 2
 """Changes that wait for a log that is away."""
-HEARTBEAT_LIVES = 20
+HEARTBEAT_TTL_INTERVALS = 20
 """Heartbeats after which the last one of a process is forgotten: each host and pid has a key of its
 own, and each look reads them all. That it is gone says nothing of the process."""
 
-Check = Callable[[], str | None]
+HealthCheck = Callable[[], str | None]
 """What is wrong with the process, None when nothing is."""
 
 logger = structlog.get_logger("tapewire.agents")
 
 
-class Heartbeat(msgspec.Struct, frozen=True, rename="camel"):
+class AgentHeartbeat(msgspec.Struct, frozen=True, rename="camel"):
     """`boot` names the process's life, `beat` counts in it."""
 
     service: str
@@ -46,51 +54,53 @@ class Heartbeat(msgspec.Struct, frozen=True, rename="camel"):
     beat: int
 
 
-class Announcer:
+class AgentStatusReporter:
     """One process's. `run` does all; the other methods only say what is wanted."""
 
     def __init__(
         self,
         log: EventLog,
-        heartbeats: Values,
+        heartbeats: LatestValueStore,
         service: str,
         instance: str,
         *,
-        every: float,
+        heartbeat_seconds: float,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._log = log
         self._heartbeats = heartbeats
         self._service = service
         self._instance = instance
-        self._every = every
+        self._heartbeat_seconds = heartbeat_seconds
         self._now = now
-        self._subject = agents.subject(service, instance)
-        self._agents: agents.Agents = Entities(log, agents.AGENTS)
-        self._waiting: deque[AgentStatusChanged] = deque()
-        self._said: AgentStatusChanged | None = None
-        self._sequence = 0
+        self._subject = agents.agent_subject(service, instance)
+        self._command_handler: agents.AgentCommandHandler = CommandHandler(
+            log, agents.AGENT_DECIDER
+        )
+        self._pending: deque[AgentStatusChanged] = deque()
+        self._last_appended: AgentStatusChanged | None = None
+        self._last_sequence = 0
         self._wake = asyncio.Event()
-        self._patience = Patience(fresh_chance())
-        self._boot, self._beat = new_id(), 0
-        self._lost_at: float | None = None
-        self.checks: list[Check] = []
-        self._say(AgentState.STARTING)
+        self._backoff = Backoff(new_rng())
+        self._boot_id, self._beat_count = new_id(), 0
+        self._disconnected_at: float | None = None
+        self.health_checks: list[HealthCheck] = []
+        self._enqueue_status(AgentState.STARTING)
 
-    def ready(self) -> None:
+    def report_ready(self) -> None:
         """The process does its work from now on."""
-        self._say_health()
+        self._report_health()
 
-    def connection(self, connected: bool) -> None:
+    def on_connection_state(self, is_connected: bool) -> None:
         """NATS was lost, or is back: told when somebody can hear it."""
         clock = asyncio.get_running_loop().time
-        if not connected:
-            self._lost_at = self._lost_at or clock()
-        elif self._lost_at is not None:
-            seconds, self._lost_at = clock() - self._lost_at, None
-            if self._wanted is not AgentState.STARTING:
-                self._say(AgentState.DEGRADED, f"was without NATS for {seconds:.1f} s")
-                self._say_health()
+        if not is_connected:
+            self._disconnected_at = self._disconnected_at or clock()
+        elif self._disconnected_at is not None:
+            seconds, self._disconnected_at = clock() - self._disconnected_at, None
+            if self._target_state is not AgentState.STARTING:
+                self._enqueue_status(AgentState.DEGRADED, f"was without NATS for {seconds:.1f} s")
+                self._report_health()
             self._wake.set()
 
     async def run(self) -> None:
@@ -99,89 +109,91 @@ class Announcer:
         clock = asyncio.get_running_loop().time
         while True:
             self._wake.clear()
-            await self._announce_waiting()
+            await self._append_pending()
             if clock() >= beat_at:
-                beat_at = clock() + self._every
-                await self._beat_once()
-                await self._look_at_itself()
+                beat_at = clock() + self._heartbeat_seconds
+                await self._send_heartbeat()
+                await self._reconcile_with_log()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(beat_at):
-                    if not self._waiting:
+                    if not self._pending:
                         await self._wake.wait()
 
-    async def stopped(self, detail: str | None) -> None:
+    async def report_stopped(self, detail: str | None) -> None:
         """Say for the last time what became of the process; gives up after `FAREWELL_SECONDS`.
         `run` must have been cancelled."""
-        self._say(AgentState.STOPPED, detail)
+        self._enqueue_status(AgentState.STOPPED, detail)
         try:
-            async with asyncio.timeout(FAREWELL_SECONDS):
-                while self._waiting:
-                    await self._append(self._waiting[-1])
-                    self._waiting.clear()
-        except (LogError, Overloaded, TimeoutError) as error:
+            async with asyncio.timeout(STOP_REPORT_TIMEOUT_SECONDS):
+                while self._pending:
+                    await self._append(self._pending[-1])
+                    self._pending.clear()
+        except (LogError, TooManyConflicts, TimeoutError) as error:
             logger.warning("cannot say that it stopped; its silence will", error=repr(error))
 
     @property
-    def _wanted(self) -> AgentState | None:
-        last = self._waiting[-1] if self._waiting else self._said
+    def _target_state(self) -> AgentState | None:
+        last = self._pending[-1] if self._pending else self._last_appended
         return None if last is None else last.state
 
-    def _say_health(self) -> None:
-        wrong = [found for check in self.checks if (found := check())]
+    def _report_health(self) -> None:
+        wrong = [found for check in self.health_checks if (found := check())]
         if wrong:
-            self._say(AgentState.DEGRADED, "; ".join(wrong))
+            self._enqueue_status(AgentState.DEGRADED, "; ".join(wrong))
         else:
-            self._say(AgentState.RUNNING)
+            self._enqueue_status(AgentState.RUNNING)
 
-    def _say(self, state: AgentState, detail: str | None = None) -> None:
-        if self._waiting and (self._waiting[-1].state, self._waiting[-1].detail) == (state, detail):
+    def _enqueue_status(self, state: AgentState, detail: str | None = None) -> None:
+        if self._pending and (self._pending[-1].state, self._pending[-1].detail) == (state, detail):
             return  # it is to be told already
-        self._waiting.append(
+        self._pending.append(
             AgentStatusChanged(
                 service=self._service,
                 instance=self._instance,
                 state=state,
-                detail=None if detail is None else detail[:DETAIL_CHARACTERS],
+                detail=None if detail is None else detail[:MAX_DETAIL_CHARACTERS],
                 timestamp=self._now(),
             )
         )
         self._wake.set()
 
-    async def _announce_waiting(self) -> None:
-        while self._waiting:
+    async def _append_pending(self) -> None:
+        while self._pending:
             try:
-                await self._append(self._waiting[0])
-            except (LogError, Overloaded) as error:
+                await self._append(self._pending[0])
+            except (LogError, TooManyConflicts) as error:
                 logger.warning("cannot say its state yet", error=str(error))
-                self._waiting = deque([*self._waiting][-WAITING_MOST:])
-                await self._patience.wait()
+                self._pending = deque([*self._pending][-MAX_PENDING_STATUSES:])
+                await self._backoff.wait()
                 return
-            self._patience.reset()
-            self._waiting.popleft()
+            self._backoff.reset()
+            self._pending.popleft()
 
     async def _append(self, status: AgentStatusChanged) -> None:
-        known = await self._agents.handle(
-            self._subject, agents.announce(status), correlation=self._boot
+        known = await self._command_handler.handle(
+            self._subject, agents.report_status(status), correlation=self._boot_id
         )
-        self._said, self._sequence = status, known.sequence
+        self._last_appended, self._last_sequence = status, known.sequence
 
-    async def _beat_once(self) -> None:
-        self._beat += 1
-        beat = Heartbeat(self._service, self._instance, self._boot, self._beat)
-        ttl = math.ceil(self._every * HEARTBEAT_LIVES)
+    async def _send_heartbeat(self) -> None:
+        self._beat_count += 1
+        beat = AgentHeartbeat(self._service, self._instance, self._boot_id, self._beat_count)
+        ttl = math.ceil(self._heartbeat_seconds * HEARTBEAT_TTL_INTERVALS)
         try:
-            await self._heartbeats.put(token(self._subject.entity), CODEC.encode(beat), ttl=ttl)
+            await self._heartbeats.put(
+                encode_token(self._subject.entity), CODEC.encode(beat), ttl=ttl
+            )
         except LogError as error:
             logger.info("nobody hears its heartbeat now", error=str(error))
 
-    async def _look_at_itself(self) -> None:
+    async def _reconcile_with_log(self) -> None:
         """Say how it is, and say it again when the log has another last word."""
-        if self._wanted in (AgentState.RUNNING, AgentState.DEGRADED):
-            self._say_health()
+        if self._target_state in (AgentState.RUNNING, AgentState.DEGRADED):
+            self._report_health()
         try:
-            if await self._log.last(str(self._subject)) != self._sequence:
-                await self._agents.fresh(self._subject)
-                if self._said is not None and not self._waiting:
-                    self._say(self._said.state, self._said.detail)
+            if await self._log.last_sequence(str(self._subject)) != self._last_sequence:
+                await self._command_handler.load_latest(self._subject)
+                if self._last_appended is not None and not self._pending:
+                    self._enqueue_status(self._last_appended.state, self._last_appended.detail)
         except LogError as error:
             logger.info("cannot see what is said of it now", error=str(error))

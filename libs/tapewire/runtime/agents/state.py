@@ -10,7 +10,7 @@ from datetime import datetime
 import msgspec
 
 from tapewire.events import AgentState, AgentStatusChanged, Event
-from tapewire.log import EVERYBODY, Decider, Entities, Happening, Subject
+from tapewire.log import EVERYBODY, CommandHandler, Decider, EventSubject, NewEvent
 
 DOMAIN = "agents"
 
@@ -18,45 +18,45 @@ State = AgentStatusChanged | None
 """None: never heard of."""
 
 
-class Announce(msgspec.Struct, frozen=True, kw_only=True):
+class ReportStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The instance says that it is in `state`."""
 
     id: str
-    at: datetime
+    timestamp: datetime
     service: str
     instance: str
     state: AgentState
     detail: str | None
 
 
-class Silence(msgspec.Struct, frozen=True, kw_only=True):
+class ReportSilence(msgspec.Struct, frozen=True, kw_only=True):
     """Nothing was heard of the instance since it was as in `seen`; true of nothing later."""
 
     id: str
-    at: datetime
-    seen: AgentStatusChanged
+    timestamp: datetime
+    last_status: AgentStatusChanged
     detail: str
 
 
-Command = Announce | Silence
-Agents = Entities[State, Command]
+Command = ReportStatus | ReportSilence
+AgentCommandHandler = CommandHandler[State, Command]
 
 
-def entity(service: str, instance: str) -> str:
+def agent_entity(service: str, instance: str) -> str:
     """The name of an instance in the log; a service's own name has no ``/``."""
     return f"{service}/{instance}"
 
 
-def subject(service: str, instance: str) -> Subject:
+def agent_subject(service: str, instance: str) -> EventSubject:
     """Where the instance's events live."""
-    return Subject(EVERYBODY, DOMAIN, entity(service, instance))
+    return EventSubject(EVERYBODY, DOMAIN, agent_entity(service, instance))
 
 
-def announce(status: AgentStatusChanged) -> Announce:
+def report_status(status: AgentStatusChanged) -> ReportStatus:
     """The command to say `status`, always under the same id."""
-    return Announce(
-        id=f"{entity(status.service, status.instance)}.{status.state.value}",
-        at=status.timestamp,
+    return ReportStatus(
+        id=f"{agent_entity(status.service, status.instance)}.{status.state.value}",
+        timestamp=status.timestamp,
         service=status.service,
         instance=status.instance,
         state=status.state,
@@ -64,32 +64,34 @@ def announce(status: AgentStatusChanged) -> Announce:
     )
 
 
-def silence(seen: AgentStatusChanged, detail: str, at: datetime) -> Silence:
+def report_silence(
+    last_status: AgentStatusChanged, detail: str, timestamp: datetime
+) -> ReportSilence:
     """The command to say that who was `seen` has stopped, always under the same id."""
-    return Silence(id=f"{entity(seen.service, seen.instance)}.silent", at=at, seen=seen,
+    return ReportSilence(id=f"{agent_entity(last_status.service, last_status.instance)}.silent", timestamp=timestamp, last_status=last_status,
                    detail=detail)  # fmt: skip
 
 
-def decide(state: State, command: Command) -> Sequence[Happening]:
+def decide(state: State, command: Command) -> Sequence[NewEvent]:
     """The event that `command` is worth; none when nothing changes by it."""
-    if isinstance(command, Silence):
-        if state != command.seen or state.state is AgentState.STOPPED:
+    if isinstance(command, ReportSilence):
+        if state != command.last_status or state.state is AgentState.STOPPED:
             return []
-        return [_happen(state.service, state.instance, AgentState.STOPPED, command.detail,
-                        max(state.timestamp, command.at))]  # fmt: skip
+        return [_status_changed(state.service, state.instance, AgentState.STOPPED, command.detail,
+                        max(state.timestamp, command.timestamp))]  # fmt: skip
     if state is not None and (state.state, state.detail) == (command.state, command.detail):
         return []
-    at = command.at if state is None else max(state.timestamp, command.at)
-    return [_happen(command.service, command.instance, command.state, command.detail, at)]
+    at = command.timestamp if state is None else max(state.timestamp, command.timestamp)
+    return [_status_changed(command.service, command.instance, command.state, command.detail, at)]
 
 
-def _happen(
-    service: str, instance: str, state: AgentState, detail: str | None, at: datetime
-) -> Happening:
+def _status_changed(
+    service: str, instance: str, state: AgentState, detail: str | None, timestamp: datetime
+) -> NewEvent:
     event = AgentStatusChanged(
-        service=service, instance=instance, state=state, detail=detail, timestamp=at
+        service=service, instance=instance, state=state, detail=detail, timestamp=timestamp
     )
-    return Happening(subject(service, instance), event)
+    return NewEvent(agent_subject(service, instance), event)
 
 
 def evolve(state: State, event: Event) -> State:
@@ -97,4 +99,4 @@ def evolve(state: State, event: Event) -> State:
     return event if isinstance(event, AgentStatusChanged) else state
 
 
-AGENTS: Decider[State, Command] = Decider(initial=None, decide=decide, evolve=evolve)
+AGENT_DECIDER: Decider[State, Command] = Decider(initial_state=None, decide=decide, evolve=evolve)

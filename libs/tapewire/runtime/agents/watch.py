@@ -16,47 +16,47 @@ import structlog
 from tapewire.events import CODEC, AgentState, AgentStatusChanged, Undecodable, UnknownType
 from tapewire.log import (
     EVERYBODY,
-    Entities,
+    CommandHandler,
     EventLog,
+    LatestValueStore,
     LogError,
-    Overloaded,
-    Recorded,
-    Values,
+    RecordedEvent,
+    TooManyConflicts,
+    encode_token,
     pattern,
-    token,
 )
 from tapewire.log.follower import follow
 from tapewire.runtime.agents import state as agents
 
 LEASE = "agents"
-CHECKPOINT = "agents-watch"
-LOOKS = 6
+CHECKPOINT_NAME = "agents-watch"
+POLLS_PER_SILENCE = 6
 """Looks at all heartbeats within the time that makes a silence."""
-SURE_LOOKS = 2
+MAX_POLLS_SINCE_ANY_HEARTBEAT = 2
 """Looks since anybody was heard within which one who is not heard is silent."""
-DEAF_LOOKS = 5
+POLLS_WITHOUT_HEARTBEATS_BEFORE_RESET = 5
 """Looks without anybody that begin the count anew: more than a heartbeat, which is at the most half
 of the silence, and one look."""
 
 logger = structlog.get_logger("tapewire.agents")
 
 
-class _Roll:
+class _RunningAgents:
     """Who has not stopped, as a consumer of the log."""
 
-    def __init__(self, complete: asyncio.Event) -> None:
-        self.present: dict[str, AgentStatusChanged] = {}
-        self._complete = complete
-        complete.clear()
+    def __init__(self, caught_up: asyncio.Event) -> None:
+        self.statuses: dict[str, AgentStatusChanged] = {}
+        self._caught_up = caught_up
+        caught_up.clear()
 
-    def restore(self, state: bytes) -> None:
+    def restore_state(self, state: bytes) -> None:
         for status in CODEC.decode(state, list[AgentStatusChanged]):
-            self._note(status)
+            self._record_status(status)
 
-    def save(self) -> bytes:
-        return CODEC.encode([*self.present.values()])
+    def serialize_state(self) -> bytes:
+        return CODEC.encode([*self.statuses.values()])
 
-    async def take(self, events: Sequence[Recorded]) -> None:
+    async def handle(self, events: Sequence[RecordedEvent]) -> None:
         for recorded in events:
             try:
                 event = recorded.event
@@ -64,133 +64,139 @@ class _Roll:
                 logger.warning("passes over an event", at=recorded.sequence, error=str(error))
                 continue
             if isinstance(event, AgentStatusChanged):
-                self._note(event)
+                self._record_status(event)
 
-    async def caught_up(self) -> None:
-        self._complete.set()
+    async def on_caught_up(self) -> None:
+        self._caught_up.set()
 
-    def _note(self, status: AgentStatusChanged) -> None:
-        name = agents.entity(status.service, status.instance)
-        self.present.pop(name, None)
+    def _record_status(self, status: AgentStatusChanged) -> None:
+        name = agents.agent_entity(status.service, status.instance)
+        self.statuses.pop(name, None)
         if status.state is not AgentState.STOPPED:
-            self.present[name] = status
+            self.statuses[name] = status
 
 
-class _Ear:
+class _HeartbeatTracker:
     """When each instance was last heard, by the time of the looks."""
 
     def __init__(self, now: float) -> None:
-        self._heard: dict[str, tuple[bytes | None, float]] = {}
-        self.heard_at = now
+        self._last_heartbeats: dict[str, tuple[bytes | None, float]] = {}
+        self.last_heartbeat_at = now
         """When anybody was, this process included, or the count began."""
 
-    def forget(self, now: float) -> None:
+    def reset(self, now: float) -> None:
         """Nothing that was counted counts."""
-        self._heard.clear()
-        self.heard_at = now
+        self._last_heartbeats.clear()
+        self.last_heartbeat_at = now
 
-    def listen(self, names: Iterable[str], beats: dict[str, bytes], now: float) -> None:
+    def observe(self, names: Iterable[str], heartbeats: dict[str, bytes], now: float) -> None:
         """Take a look at the heartbeats of `names`; a lost one is no sign of life."""
         heard = {}
         for name in names:
-            beat = beats.get(token(name))
-            last, since = self._heard.get(name, (None, now))
+            beat = heartbeats.get(encode_token(name))
+            last, since = self._last_heartbeats.get(name, (None, now))
             if beat is not None and beat != last:
                 last, since = beat, now
-                self.heard_at = now
+                self.last_heartbeat_at = now
             heard[name] = (last, since)
-        self._heard = heard
+        self._last_heartbeats = heard
 
-    def silent(self, name: str, now: float) -> float:
+    def silent_seconds(self, name: str, now: float) -> float:
         """Seconds since `name` was heard."""
-        return now - self._heard[name][1]
+        return now - self._last_heartbeats[name][1]
 
 
-class Watch:
+class AgentMonitor:
     """`run` it while holding the lease `LEASE`."""
 
     def __init__(
         self,
         log: EventLog,
-        views: Values,
-        heartbeats: Values,
+        checkpoint_store: LatestValueStore,
+        heartbeats: LatestValueStore,
         *,
-        silence: float,
+        silence_seconds: float,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._log = log
-        self._views = views
+        self._checkpoint_store = checkpoint_store
         self._heartbeats = heartbeats
-        self._silence = silence
+        self._silence_seconds = silence_seconds
         self._now = now
 
     async def run(self) -> None:
         """Watch until cancelled."""
         complete = asyncio.Event()
-        roll = _Roll(complete)
+        roll = _RunningAgents(complete)
 
-        def anew() -> _Roll:
+        def anew() -> _RunningAgents:
             nonlocal roll
-            roll = _Roll(complete)
+            roll = _RunningAgents(complete)
             return roll
 
-        agents_: agents.Agents = Entities(self._log, agents.AGENTS)
+        agents_: agents.AgentCommandHandler = CommandHandler(self._log, agents.AGENT_DECIDER)
         filter_ = pattern(owner=EVERYBODY, domain=agents.DOMAIN)
         async with asyncio.TaskGroup() as group:
-            group.create_task(follow(self._log, self._views, filter_, CHECKPOINT, anew))
-            group.create_task(self._judge(agents_, lambda: roll.present, complete))
+            group.create_task(
+                follow(self._log, self._checkpoint_store, filter_, CHECKPOINT_NAME, anew)
+            )
+            group.create_task(self._monitor_heartbeats(agents_, lambda: roll.statuses, complete))
 
-    async def _judge(
+    async def _monitor_heartbeats(
         self,
-        entities: agents.Agents,
-        present: Callable[[], dict[str, AgentStatusChanged]],
-        complete: asyncio.Event,
+        command_handler: agents.AgentCommandHandler,
+        get_statuses: Callable[[], dict[str, AgentStatusChanged]],
+        caught_up: asyncio.Event,
     ) -> None:
-        clock, pause = asyncio.get_running_loop().time, self._silence / LOOKS
+        clock, pause = asyncio.get_running_loop().time, self._silence_seconds / POLLS_PER_SILENCE
         looked_at = clock()
-        ear = _Ear(looked_at)
+        ear = _HeartbeatTracker(looked_at)
         while True:
             await asyncio.sleep(pause)
-            await complete.wait()
+            await caught_up.wait()
             try:
-                beats = await self._heartbeats.all()
+                beats = await self._heartbeats.get_all()
             except LogError as error:
                 logger.warning("cannot hear the services now", error=str(error))
-                ear.forget(clock())
+                ear.reset(clock())
                 continue
             if clock() - looked_at > 3 * pause:
-                ear.forget(clock())
+                ear.reset(clock())
             looked_at = clock()
-            ear.listen(present(), beats, looked_at)
-            deaf = looked_at - ear.heard_at
-            if deaf >= DEAF_LOOKS * pause:
+            ear.observe(get_statuses(), beats, looked_at)
+            deaf = looked_at - ear.last_heartbeat_at
+            if deaf >= POLLS_WITHOUT_HEARTBEATS_BEFORE_RESET * pause:
                 logger.warning("hears nobody, not even this process", seconds=round(deaf, 1))
-                ear.forget(looked_at)
-            elif deaf < SURE_LOOKS * pause:
-                await self._say_silent(entities, present(), ear, looked_at)
+                ear.reset(looked_at)
+            elif deaf < MAX_POLLS_SINCE_ANY_HEARTBEAT * pause:
+                await self._report_silent_agents(command_handler, get_statuses(), ear, looked_at)
 
-    async def _say_silent(
+    async def _report_silent_agents(
         self,
-        entities: agents.Agents,
-        present: dict[str, AgentStatusChanged],
-        ear: _Ear,
+        command_handler: agents.AgentCommandHandler,
+        statuses: dict[str, AgentStatusChanged],
+        tracker: _HeartbeatTracker,
         now: float,
     ) -> None:
-        for name, status in [*present.items()]:
-            if ear.silent(name, now) >= self._silence:
-                await self._say(entities, status)
+        for name, status in [*statuses.items()]:
+            if tracker.silent_seconds(name, now) >= self._silence_seconds:
+                await self._report_stopped(command_handler, status)
 
-    async def _say(self, entities: agents.Agents, seen: AgentStatusChanged) -> None:
+    async def _report_stopped(
+        self, command_handler: agents.AgentCommandHandler, last_status: AgentStatusChanged
+    ) -> None:
         """Have it decided on the instance as it is: one that came back under its name and fell
         silent again is remembered as stopped. What cannot be said now is said at the next look."""
-        detail = f"not heard of for {self._silence:g} s"
-        command = agents.silence(seen, detail, self._now())
-        subject = agents.subject(seen.service, seen.instance)
+        detail = f"not heard of for {self._silence_seconds:g} s"
+        command = agents.report_silence(last_status, detail, self._now())
+        subject = agents.agent_subject(last_status.service, last_status.instance)
         try:
-            before = await entities.fresh(subject)
-            after = await entities.handle(subject, command, correlation=command.id)
-        except (LogError, Overloaded) as error:
+            before = await command_handler.load_latest(subject)
+            after = await command_handler.handle(subject, command, correlation=command.id)
+        except (LogError, TooManyConflicts) as error:
             logger.warning("cannot say that it fell silent", who=subject.entity, error=str(error))
             return
         if after.sequence != before.sequence:
-            logger.warning("a service fell silent", service=seen.service, instance=seen.instance)
+            logger.warning(
+                "a service fell silent", service=last_status.service, instance=last_status.instance
+            )

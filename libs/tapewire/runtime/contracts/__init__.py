@@ -16,9 +16,9 @@ from tapewire.runtime.contracts import (
     positions,
     strategies,
 )
-from tapewire.runtime.contracts.call import Call
+from tapewire.runtime.contracts.call import ServiceCall
 
-CALLS: tuple[Call[Any, Any], ...] = (
+CALLS: tuple[ServiceCall[Any, Any], ...] = (
     *orders.CALLS,
     *positions.CALLS,
     *strategies.CALLS,
@@ -30,7 +30,7 @@ CALLS: tuple[Call[Any, Any], ...] = (
 
 __all__ = [
     "CALLS",
-    "Call",
+    "ServiceCall",
     "alerts",
     "configurations",
     "insights",

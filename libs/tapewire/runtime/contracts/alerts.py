@@ -10,14 +10,14 @@ from decimal import Decimal
 import msgspec
 
 from tapewire.events import AlertLevel, AlertRaised, AlertRule, RuleKind
-from tapewire.runtime.contracts.asking import Asking, UserId
-from tapewire.runtime.contracts.call import Call
+from tapewire.runtime.contracts.asking import RequestStruct, UserId
+from tapewire.runtime.contracts.call import ServiceCall
 
 SERVICE = "alerts"
 CREATE, ARM, DELETE, RULES, LIST = "create", "arm", "delete", "rules", "list"
 
 
-class CreateRule(Asking, frozen=True, kw_only=True):
+class CreateRule(RequestStruct, frozen=True, kw_only=True):
     """Tell `user_id` once when this comes to pass; answered by `RuleReply`. The same command again
     is answered with the rule that is there. ``conflict`` when the user has too many rules.
 
@@ -38,27 +38,27 @@ class CreateRule(Asking, frozen=True, kw_only=True):
     level: AlertLevel | None = None
 
 
-class ArmRule(Asking, frozen=True, kw_only=True):
+class ArmRule(RequestStruct, frozen=True, kw_only=True):
     """Let a rule trigger again; answered by `RuleReply`. Nothing changes when it is armed."""
 
     user_id: UserId
     rule_id: str
 
 
-class DeleteRule(Asking, frozen=True, kw_only=True):
+class DeleteRule(RequestStruct, frozen=True, kw_only=True):
     """Forget a rule; answered by `RuleReply`, with the rule as it was last."""
 
     user_id: UserId
     rule_id: str
 
 
-class ListRules(Asking, frozen=True, kw_only=True):
+class ListRules(RequestStruct, frozen=True, kw_only=True):
     """A user's rules; answered by `RulesReply`."""
 
     user_id: UserId
 
 
-class ListAlerts(Asking, frozen=True, kw_only=True):
+class ListAlerts(RequestStruct, frozen=True, kw_only=True):
     """A user's last alerts, 100 at the most; answered by `AlertsReply`."""
 
     user_id: UserId
@@ -86,9 +86,9 @@ class AlertsReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     epoch: str
 
 
-CREATE_RULE = Call(SERVICE, CREATE, CreateRule, RuleReply)
-ARM_RULE = Call(SERVICE, ARM, ArmRule, RuleReply)
-DELETE_RULE = Call(SERVICE, DELETE, DeleteRule, RuleReply)
-LIST_RULES = Call(SERVICE, RULES, ListRules, RulesReply)
-LIST_ALERTS = Call(SERVICE, LIST, ListAlerts, AlertsReply)
+CREATE_RULE = ServiceCall(SERVICE, CREATE, CreateRule, RuleReply)
+ARM_RULE = ServiceCall(SERVICE, ARM, ArmRule, RuleReply)
+DELETE_RULE = ServiceCall(SERVICE, DELETE, DeleteRule, RuleReply)
+LIST_RULES = ServiceCall(SERVICE, RULES, ListRules, RulesReply)
+LIST_ALERTS = ServiceCall(SERVICE, LIST, ListAlerts, AlertsReply)
 CALLS = (CREATE_RULE, ARM_RULE, DELETE_RULE, LIST_RULES, LIST_ALERTS)

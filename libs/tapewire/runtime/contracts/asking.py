@@ -17,7 +17,7 @@ UserId = Annotated[
 events all users see."""
 
 
-class Asking(
+class RequestStruct(
     msgspec.Struct,
     frozen=True,
     kw_only=True,

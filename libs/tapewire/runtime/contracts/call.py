@@ -8,7 +8,7 @@ Q = TypeVar("Q", bound=msgspec.Struct)
 R = TypeVar("R", bound=msgspec.Struct)
 
 
-class Call(msgspec.Struct, Generic[Q, R], frozen=True):
+class ServiceCall(msgspec.Struct, Generic[Q, R], frozen=True):
     """``svc.{service}.{verb}`` takes a `request` and answers a `reply`."""
 
     service: str

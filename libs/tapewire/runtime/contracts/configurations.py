@@ -9,14 +9,14 @@ JSON: ``name``, ``tickers[3]``, ``tags``), ``not_found`` (unknown, or another us
 import msgspec
 
 from tapewire.events import Configuration
-from tapewire.runtime.contracts.asking import Asking, UserId
-from tapewire.runtime.contracts.call import Call
+from tapewire.runtime.contracts.asking import RequestStruct, UserId
+from tapewire.runtime.contracts.call import ServiceCall
 
 SERVICE = "insights"
 CREATE, CHANGE, DELETE, GET, LIST = "create", "change", "delete", "get", "list"
 
 
-class CreateConfiguration(Asking, frozen=True, kw_only=True):
+class CreateConfiguration(RequestStruct, frozen=True, kw_only=True):
     """Keep a configuration of `user_id`; answered by `ConfigurationReply`. The same command again
     is answered with the configuration that is there. ``conflict`` when the user has 50.
 
@@ -31,7 +31,7 @@ class CreateConfiguration(Asking, frozen=True, kw_only=True):
     tags: tuple[str, ...] = ()
 
 
-class ChangeConfiguration(Asking, frozen=True, kw_only=True):
+class ChangeConfiguration(RequestStruct, frozen=True, kw_only=True):
     """Change what is given; answered by `ConfigurationReply`."""
 
     user_id: UserId
@@ -41,21 +41,21 @@ class ChangeConfiguration(Asking, frozen=True, kw_only=True):
     tags: tuple[str, ...] | None = None
 
 
-class DeleteConfiguration(Asking, frozen=True, kw_only=True):
+class DeleteConfiguration(RequestStruct, frozen=True, kw_only=True):
     """Forget a configuration; answered by `ConfigurationReply`, as it was last."""
 
     user_id: UserId
     configuration_id: str
 
 
-class GetConfiguration(Asking, frozen=True, kw_only=True):
+class GetConfiguration(RequestStruct, frozen=True, kw_only=True):
     """One configuration as it is now; answered by `ConfigurationReply`."""
 
     user_id: UserId
     configuration_id: str
 
 
-class ListConfigurations(Asking, frozen=True, kw_only=True):
+class ListConfigurations(RequestStruct, frozen=True, kw_only=True):
     """A user's configurations; answered by `ConfigurationsReply`."""
 
     user_id: UserId
@@ -75,11 +75,11 @@ class ConfigurationsReply(msgspec.Struct, frozen=True, kw_only=True, rename="cam
     epoch: str
 
 
-CREATE_CONFIGURATION = Call(SERVICE, CREATE, CreateConfiguration, ConfigurationReply)
-CHANGE_CONFIGURATION = Call(SERVICE, CHANGE, ChangeConfiguration, ConfigurationReply)
-DELETE_CONFIGURATION = Call(SERVICE, DELETE, DeleteConfiguration, ConfigurationReply)
-GET_CONFIGURATION = Call(SERVICE, GET, GetConfiguration, ConfigurationReply)
-LIST_CONFIGURATIONS = Call(SERVICE, LIST, ListConfigurations, ConfigurationsReply)
+CREATE_CONFIGURATION = ServiceCall(SERVICE, CREATE, CreateConfiguration, ConfigurationReply)
+CHANGE_CONFIGURATION = ServiceCall(SERVICE, CHANGE, ChangeConfiguration, ConfigurationReply)
+DELETE_CONFIGURATION = ServiceCall(SERVICE, DELETE, DeleteConfiguration, ConfigurationReply)
+GET_CONFIGURATION = ServiceCall(SERVICE, GET, GetConfiguration, ConfigurationReply)
+LIST_CONFIGURATIONS = ServiceCall(SERVICE, LIST, ListConfigurations, ConfigurationsReply)
 CALLS = (
     CREATE_CONFIGURATION,
     CHANGE_CONFIGURATION,

@@ -16,31 +16,31 @@ from decimal import Decimal
 import msgspec
 
 from tapewire.events import Item, Metrics, Sentiment
-from tapewire.runtime.contracts.asking import Asking, UserId
-from tapewire.runtime.contracts.call import Call
+from tapewire.runtime.contracts.asking import RequestStruct, UserId
+from tapewire.runtime.contracts.call import ServiceCall
 
 SERVICE = "insights"
 ADD, LOAD, ITEMS, METRICS = "add", "load", "items", "metrics"
 
-MOST_LOADED = 100
+MAX_LOADED_ITEMS = 100
 """Items that one `LoadItems` holds at the most."""
-MOST_LISTED = 200
+MAX_LISTED_ITEMS = 200
 """Items that one `ItemsReply` holds at the most."""
-TITLE_CHARACTERS = 200
-SOURCE_CHARACTERS = 60
-TEXT_CHARACTERS = 1000
+MAX_TITLE_CHARACTERS = 200
+MAX_SOURCE_CHARACTERS = 60
+MAX_TEXT_CHARACTERS = 1000
 """Characters of a text that are read."""
-MOST_TAGS = 10
-TAG_CHARACTERS = 40
+MAX_TAGS = 10
+MAX_TAG_CHARACTERS = 40
 
 
-def item_id(source: str, named: str) -> str:
+def item_id(source: str, url_or_title: str) -> str:
     """The id of the item that `source` knows by `named`, its URL or, without one, its title: 32
     hexadecimal digits. The same item added again has the same id."""
-    return hashlib.sha256(f"{len(source)}:{source}:{named}".encode()).hexdigest()[:32]
+    return hashlib.sha256(f"{len(source)}:{source}:{url_or_title}".encode()).hexdigest()[:32]
 
 
-class NewItem(Asking, frozen=True, kw_only=True):
+class NewItem(RequestStruct, frozen=True, kw_only=True):
     """Put one item, as its source has it, on the tape; answered by `ItemReply`. The first one of an
     id stays as it is: adding it again changes nothing, and is answered with the one that is there.
 
@@ -72,14 +72,14 @@ class NewItem(Asking, frozen=True, kw_only=True):
     id: str | None = None
 
 
-class LoadItems(Asking, frozen=True, kw_only=True):
+class LoadItems(RequestStruct, frozen=True, kw_only=True):
     """Put 1 to 100 items on the tape; answered by `LoadReply`. An item at fault is refused by
     itself; the others are added. Safe to repeat."""
 
     items: tuple[NewItem, ...]
 
 
-class ListItems(Asking, frozen=True, kw_only=True):
+class ListItems(RequestStruct, frozen=True, kw_only=True):
     """Items; answered by `ItemsReply`.
 
     Without `since`, the newest `limit` (1 to 200). With it, those after sequence `since` of log
@@ -94,7 +94,7 @@ class ListItems(Asking, frozen=True, kw_only=True):
     configuration_id: str | None = None
 
 
-class AskMetrics(Asking, frozen=True, kw_only=True):
+class GetMetrics(RequestStruct, frozen=True, kw_only=True):
     """The counts of all items; answered by `MetricsReply`."""
 
 
@@ -105,7 +105,7 @@ class ItemReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     created: bool
 
 
-class RefusedItem(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class RejectedItem(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The item at `index` (from 0) of the request is at fault; `path` is the field within it."""
 
     index: int
@@ -119,7 +119,7 @@ class LoadReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     added: int
     there: int
-    refused: list[RefusedItem]
+    refused: list[RejectedItem]
 
 
 class ItemsReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -143,8 +143,8 @@ class MetricsReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     epoch: str
 
 
-ADD_ITEM = Call(SERVICE, ADD, NewItem, ItemReply)
-LOAD_ITEMS = Call(SERVICE, LOAD, LoadItems, LoadReply)
-LIST_ITEMS = Call(SERVICE, ITEMS, ListItems, ItemsReply)
-ASK_METRICS = Call(SERVICE, METRICS, AskMetrics, MetricsReply)
-CALLS = (ADD_ITEM, LOAD_ITEMS, LIST_ITEMS, ASK_METRICS)
+ADD_ITEM = ServiceCall(SERVICE, ADD, NewItem, ItemReply)
+LOAD_ITEMS = ServiceCall(SERVICE, LOAD, LoadItems, LoadReply)
+LIST_ITEMS = ServiceCall(SERVICE, ITEMS, ListItems, ItemsReply)
+GET_METRICS = ServiceCall(SERVICE, METRICS, GetMetrics, MetricsReply)
+CALLS = (ADD_ITEM, LOAD_ITEMS, LIST_ITEMS, GET_METRICS)

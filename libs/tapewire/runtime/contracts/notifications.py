@@ -10,24 +10,24 @@ from typing import Any
 import msgspec
 
 from tapewire.events import Notification
-from tapewire.runtime.contracts.asking import Asking, UserId
-from tapewire.runtime.contracts.call import Call
+from tapewire.runtime.contracts.asking import RequestStruct, UserId
+from tapewire.runtime.contracts.call import ServiceCall
 
 SERVICE = "alerts"
 LIST, READ, SEND = "notifications", "read", "send"
 
-MOST_LISTED = 200
+MAX_LISTED_NOTIFICATIONS = 200
 """Notifications that one `NotificationsReply` holds at the most."""
 
 
-class ListNotifications(Asking, frozen=True, kw_only=True):
+class ListNotifications(RequestStruct, frozen=True, kw_only=True):
     """A user's `limit` (1 to 200) newest notifications; answered by `NotificationsReply`."""
 
     user_id: UserId
     limit: int = 50
 
 
-class ReadNotifications(Asking, frozen=True, kw_only=True):
+class ReadNotifications(RequestStruct, frozen=True, kw_only=True):
     """Mark `ids` (1 to 200) as read, or all that there are; answered by `ReadReply`. What was read
     before, or is none of the user's, is passed over."""
 
@@ -35,7 +35,7 @@ class ReadNotifications(Asking, frozen=True, kw_only=True):
     ids: tuple[str, ...] | None
 
 
-class SendNotification(Asking, frozen=True, kw_only=True):
+class SendNotification(RequestStruct, frozen=True, kw_only=True):
     """Notify every one of `user_ids` (1 to 100, each of 1 to 128 characters); answered by
     `SentReply`. The same command again notifies nobody twice.
 
@@ -67,13 +67,13 @@ class ReadReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     unread: int
 
 
-class SentReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class SendReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The ids of the notifications, in the order of the users, each of whom is told once."""
 
     ids: list[str]
 
 
-LIST_NOTIFICATIONS = Call(SERVICE, LIST, ListNotifications, NotificationsReply)
-READ_NOTIFICATIONS = Call(SERVICE, READ, ReadNotifications, ReadReply)
-SEND_NOTIFICATION = Call(SERVICE, SEND, SendNotification, SentReply)
+LIST_NOTIFICATIONS = ServiceCall(SERVICE, LIST, ListNotifications, NotificationsReply)
+READ_NOTIFICATIONS = ServiceCall(SERVICE, READ, ReadNotifications, ReadReply)
+SEND_NOTIFICATION = ServiceCall(SERVICE, SEND, SendNotification, SendReply)
 CALLS = (LIST_NOTIFICATIONS, READ_NOTIFICATIONS, SEND_NOTIFICATION)

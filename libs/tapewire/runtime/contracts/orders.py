@@ -10,8 +10,8 @@ from decimal import Decimal
 import msgspec
 
 from tapewire.events import Order, OrderType, Side
-from tapewire.runtime.contracts.asking import Asking, UserId
-from tapewire.runtime.contracts.call import Call
+from tapewire.runtime.contracts.asking import RequestStruct, UserId
+from tapewire.runtime.contracts.call import ServiceCall
 
 SERVICE = "orders"
 PLACE, CANCEL, GET, LIST = "place", "cancel", "get", "list"
@@ -24,7 +24,7 @@ def order_id(user: str, client_order_id: str) -> str:
     return hashlib.sha256(named.encode()).hexdigest()[:32]
 
 
-class PlaceOrder(Asking, frozen=True, kw_only=True):
+class PlaceOrder(RequestStruct, frozen=True, kw_only=True):
     """Place an order for `user_id`; answered by `OrderReply`.
 
     `qty` is in shares (above 0, at most 1,000,000, at most 6 decimal places). `limit_price` is in
@@ -43,21 +43,21 @@ class PlaceOrder(Asking, frozen=True, kw_only=True):
     strategy_id: str | None = None
 
 
-class CancelOrder(Asking, frozen=True, kw_only=True):
+class CancelOrder(RequestStruct, frozen=True, kw_only=True):
     """Cancel what is unfilled of an order; answered by `OrderReply`. ``conflict`` when closed."""
 
     user_id: UserId
     order_id: str
 
 
-class GetOrder(Asking, frozen=True, kw_only=True):
+class GetOrder(RequestStruct, frozen=True, kw_only=True):
     """One order as it is now; answered by `OrderReply`."""
 
     user_id: UserId
     order_id: str
 
 
-class ListOrders(Asking, frozen=True, kw_only=True):
+class ListOrders(RequestStruct, frozen=True, kw_only=True):
     """A user's open and most recent closed orders; answered by `OrdersReply`."""
 
     user_id: UserId
@@ -78,8 +78,8 @@ class OrdersReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     epoch: str
 
 
-PLACE_ORDER = Call(SERVICE, PLACE, PlaceOrder, OrderReply)
-CANCEL_ORDER = Call(SERVICE, CANCEL, CancelOrder, OrderReply)
-GET_ORDER = Call(SERVICE, GET, GetOrder, OrderReply)
-LIST_ORDERS = Call(SERVICE, LIST, ListOrders, OrdersReply)
+PLACE_ORDER = ServiceCall(SERVICE, PLACE, PlaceOrder, OrderReply)
+CANCEL_ORDER = ServiceCall(SERVICE, CANCEL, CancelOrder, OrderReply)
+GET_ORDER = ServiceCall(SERVICE, GET, GetOrder, OrderReply)
+LIST_ORDERS = ServiceCall(SERVICE, LIST, ListOrders, OrdersReply)
 CALLS = (PLACE_ORDER, CANCEL_ORDER, GET_ORDER, LIST_ORDERS)

@@ -11,17 +11,17 @@ from decimal import Decimal
 import msgspec
 
 from tapewire.events import Position
-from tapewire.runtime.contracts.asking import Asking, UserId
-from tapewire.runtime.contracts.call import Call
+from tapewire.runtime.contracts.asking import RequestStruct, UserId
+from tapewire.runtime.contracts.call import ServiceCall
 
 SERVICE = "positions"
 LIST, RECONCILE = "list", "reconcile"
 
-MOST_DIFFERENCES = 100
+MAX_LISTED_DIFFERENCES = 100
 """Differences that a reply lists; `differing` counts all."""
 
 
-class ListPositions(Asking, frozen=True, kw_only=True):
+class ListPositions(RequestStruct, frozen=True, kw_only=True):
     """A user's positions, open and recently closed; answered by `PositionsReply`."""
 
     user_id: UserId
@@ -60,7 +60,7 @@ class PositionsReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     epoch: str
 
 
-class Reconcile(Asking, frozen=True, kw_only=True):
+class ReconcilePositions(RequestStruct, frozen=True, kw_only=True):
     """Prove that the positions of `user_id` (None: of everybody) are the fold of all trades;
     answered by `ReconcileReply`. Reads every trade and position event that there ever was (the
     reply says how many): allow a second for each ten thousand in `seconds` of the request.
@@ -112,6 +112,6 @@ class ReconcileReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     epoch: str
 
 
-LIST_POSITIONS = Call(SERVICE, LIST, ListPositions, PositionsReply)
-RECONCILE_POSITIONS = Call(SERVICE, RECONCILE, Reconcile, ReconcileReply)
+LIST_POSITIONS = ServiceCall(SERVICE, LIST, ListPositions, PositionsReply)
+RECONCILE_POSITIONS = ServiceCall(SERVICE, RECONCILE, ReconcilePositions, ReconcileReply)
 CALLS = (LIST_POSITIONS, RECONCILE_POSITIONS)

@@ -9,13 +9,13 @@ from datetime import date, datetime
 
 import msgspec
 
-from tapewire.runtime.contracts.asking import Asking
+from tapewire.runtime.contracts.asking import RequestStruct
 
 SERVICE = "prices"
 STEP = "step"
 
 
-class Step(Asking, frozen=True, kw_only=True):
+class StepRecording(RequestStruct, frozen=True, kw_only=True):
     """Move the recording from `after_ms` to `upto_ms` (milliseconds since its midnight, 0 to
     86,400,000, which is UTC midnight of `day`); answered by `Stepped`.
 
@@ -30,7 +30,7 @@ class Step(Asking, frozen=True, kw_only=True):
     upto_ms: int
 
 
-class Stepped(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class StepReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Once this is told, the quotes are stored. `published` are their timestamps by symbol, and
     `ended` says that the recording has no tick after `upto_ms`."""
 

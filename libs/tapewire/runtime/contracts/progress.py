@@ -11,13 +11,13 @@ from datetime import datetime
 
 import msgspec
 
-from tapewire.runtime.contracts.asking import Asking
+from tapewire.runtime.contracts.asking import RequestStruct
 
 PROGRESS = "progress"
-NOTIFYING = "notifying"
+NOTIFICATION_PROGRESS = "notifying"
 
 
-class AskProgress(Asking, frozen=True, kw_only=True):
+class GetProgress(RequestStruct, frozen=True, kw_only=True):
     """How far is it? Answered by `Progress`."""
 
 

@@ -14,9 +14,9 @@ from decimal import Decimal
 
 import msgspec
 
-from tapewire.events import Rule, StopLoss, Strategy
-from tapewire.runtime.contracts.asking import Asking, UserId
-from tapewire.runtime.contracts.call import Call
+from tapewire.events import StopLoss, Strategy, StrategyRule
+from tapewire.runtime.contracts.asking import RequestStruct, UserId
+from tapewire.runtime.contracts.call import ServiceCall
 
 SERVICE = "strategies"
 CREATE, UPDATE, START, STOP = "create", "update", "start", "stop"
@@ -25,7 +25,7 @@ GET, LIST = "get", "list"
 STOP_LOSS_SUFFIX = "-sl"
 
 
-class CreateStrategy(Asking, frozen=True, kw_only=True):
+class CreateStrategy(RequestStruct, frozen=True, kw_only=True):
     """Make a strategy of `user_id`, which does nothing until it is started; answered by
     `StrategyReply`. The same command again is answered with the strategy that is there.
 
@@ -38,14 +38,14 @@ class CreateStrategy(Asking, frozen=True, kw_only=True):
 
     user_id: UserId
     symbol: str
-    rule: Rule
+    rule: StrategyRule
     quantity: Decimal
     stop_loss: StopLoss | None = None
     max_trades: int | None = None
     name: str | None = None
 
 
-class UpdateStrategy(Asking, frozen=True, kw_only=True):
+class UpdateStrategy(RequestStruct, frozen=True, kw_only=True):
     """Change what is given; answered by `StrategyReply`. A null takes the stop-loss, or the limit
     of trades, away. A changed rule of a started strategy warms up anew. ``conflict`` when
     completed.
@@ -54,20 +54,20 @@ class UpdateStrategy(Asking, frozen=True, kw_only=True):
     user_id: UserId
     strategy_id: str
     name: str | msgspec.UnsetType = msgspec.UNSET
-    rule: Rule | msgspec.UnsetType = msgspec.UNSET
+    rule: StrategyRule | msgspec.UnsetType = msgspec.UNSET
     quantity: Decimal | msgspec.UnsetType = msgspec.UNSET
     stop_loss: StopLoss | msgspec.UnsetType | None = msgspec.UNSET
     max_trades: int | msgspec.UnsetType | None = msgspec.UNSET
 
 
-class StartStrategy(Asking, frozen=True, kw_only=True):
+class StartStrategy(RequestStruct, frozen=True, kw_only=True):
     """Have it follow prices; answered by `StrategyReply`. ``conflict`` when completed."""
 
     user_id: UserId
     strategy_id: str
 
 
-class StopStrategy(Asking, frozen=True, kw_only=True):
+class StopStrategy(RequestStruct, frozen=True, kw_only=True):
     """Have it follow prices no more; answered by `StrategyReply`. What it holds stays, and **its
     stop-loss is watched no more**; an order under way is not canceled. ``conflict`` when it is
     neither started nor stopped.
@@ -77,14 +77,14 @@ class StopStrategy(Asking, frozen=True, kw_only=True):
     strategy_id: str
 
 
-class GetStrategy(Asking, frozen=True, kw_only=True):
+class GetStrategy(RequestStruct, frozen=True, kw_only=True):
     """One strategy as it is now; answered by `StrategyReply`."""
 
     user_id: UserId
     strategy_id: str
 
 
-class ListStrategies(Asking, frozen=True, kw_only=True):
+class ListStrategies(RequestStruct, frozen=True, kw_only=True):
     """A user's strategies; answered by `StrategiesReply`."""
 
     user_id: UserId
@@ -105,12 +105,12 @@ class StrategiesReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     epoch: str
 
 
-CREATE_STRATEGY = Call(SERVICE, CREATE, CreateStrategy, StrategyReply)
-UPDATE_STRATEGY = Call(SERVICE, UPDATE, UpdateStrategy, StrategyReply)
-START_STRATEGY = Call(SERVICE, START, StartStrategy, StrategyReply)
-STOP_STRATEGY = Call(SERVICE, STOP, StopStrategy, StrategyReply)
-GET_STRATEGY = Call(SERVICE, GET, GetStrategy, StrategyReply)
-LIST_STRATEGIES = Call(SERVICE, LIST, ListStrategies, StrategiesReply)
+CREATE_STRATEGY = ServiceCall(SERVICE, CREATE, CreateStrategy, StrategyReply)
+UPDATE_STRATEGY = ServiceCall(SERVICE, UPDATE, UpdateStrategy, StrategyReply)
+START_STRATEGY = ServiceCall(SERVICE, START, StartStrategy, StrategyReply)
+STOP_STRATEGY = ServiceCall(SERVICE, STOP, StopStrategy, StrategyReply)
+GET_STRATEGY = ServiceCall(SERVICE, GET, GetStrategy, StrategyReply)
+LIST_STRATEGIES = ServiceCall(SERVICE, LIST, ListStrategies, StrategiesReply)
 CALLS = (
     CREATE_STRATEGY,
     UPDATE_STRATEGY,

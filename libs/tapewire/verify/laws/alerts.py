@@ -30,16 +30,16 @@ from tapewire.events import (
     StrategyFailed,
     StrategyReportedFailed,
 )
-from tapewire.log import Recorded
-from tapewire.verify.findings import Findings, Place, place
-from tapewire.verify.register import Register
+from tapewire.log import RecordedEvent
+from tapewire.verify.findings import EventLocation, Findings, location_of
+from tapewire.verify.register import ReferenceIndex
 
-SAME = ("rule_id", "kind", "level", "symbol", "price", "percent", "window_seconds")
-OF_EVENTS = (RuleKind.ORDER_REJECTED, RuleKind.STRATEGY_ERROR, RuleKind.STOP_LOSS)
+IMMUTABLE_FIELDS = ("rule_id", "kind", "level", "symbol", "price", "percent", "window_seconds")
+EVENT_TRIGGERED_KINDS = (RuleKind.ORDER_REJECTED, RuleKind.STRATEGY_ERROR, RuleKind.STOP_LOSS)
 """Rules that events of the log trigger."""
-NOTIFY = ":notify"
+NOTIFY_SUFFIX = ":notify"
 """Ends the id of a command that notifies of the event it is named after."""
-TOLD: dict[type[Event], str] = {
+NOTIFICATION_DOMAIN_BY_EVENT: dict[type[Event], str] = {
     OrderFilled: "orders",
     OrderRejected: "orders",
     OrderFailed: "orders",
@@ -54,84 +54,92 @@ TOLD: dict[type[Event], str] = {
     ErrorReported: "reports",
 }
 """Events that users are notified of, and the domain whose follower does."""
-TOLD_DOMAINS = tuple(dict.fromkeys(TOLD.values()))
+NOTIFICATION_DOMAINS = tuple(dict.fromkeys(NOTIFICATION_DOMAIN_BY_EVENT.values()))
 
 
-class Alerts:
+class AlertInvariants:
     """The law. `told_upto` is how far each domain was followed for notifications."""
 
     def __init__(
         self,
         findings: Findings,
-        ids: Register,
-        once: Register,
+        event_ids: ReferenceIndex,
+        unique_facts: ReferenceIndex,
         *,
-        told_upto: dict[str, int],
-        whole: bool,
+        notified_up_to: dict[str, int],
+        has_full_history: bool,
     ) -> None:
         self._findings = findings
-        self._ids = ids
-        self._register = once
-        self._told_upto = told_upto
-        self._whole = whole
+        self._event_ids = event_ids
+        self._unique_facts = unique_facts
+        self._notified_up_to = notified_up_to
+        self._has_full_history = has_full_history
         self._rules: dict[str, AlertRule] = {}
-        self._causes: dict[str, tuple[Place, str]] = {}
+        self._pending_causes: dict[str, tuple[EventLocation, str]] = {}
 
     def __len__(self) -> int:
         return len(self._rules)
 
-    def rule(self, recorded: Recorded, event: RuleEvent) -> None:
+    def check_rule(self, recorded: RecordedEvent, event: RuleEvent) -> None:
         """Take an event of a rule."""
         findings, rule = self._findings, event.rule
-        findings.compare(recorded, "ruleId", rule.rule_id, recorded.place.entity)
+        findings.compare(recorded, "ruleId", rule.rule_id, recorded.event_subject.entity)
         before = self._rules.get(recorded.subject)
         if isinstance(event, RuleCreated):
-            findings.entities["rules"] += 1
-            self._register.claim(f"created {recorded.subject}", recorded.sequence)
+            findings.entity_counts["rules"] += 1
+            self._unique_facts.define(f"created {recorded.subject}", recorded.sequence)
         elif before is None:
-            if self._whole:
-                findings.at(recorded, "the rule was never created, or deleted before")
+            if self._has_full_history:
+                findings.report_event(recorded, "the rule was never created, or deleted before")
         else:
-            self._later(recorded, event, before)
+            self._check_transition(recorded, event, before)
         armed = isinstance(event, RuleCreated | RuleArmed)
         findings.compare(recorded, "armed", rule.armed, armed)
-        if isinstance(event, RuleTriggered) and rule.kind in OF_EVENTS and self._whole:
+        if (
+            isinstance(event, RuleTriggered)
+            and rule.kind in EVENT_TRIGGERED_KINDS
+            and self._has_full_history
+        ):
             cause = event.command_id.removesuffix(f":{rule.rule_id}")
-            self._ids.refer(f"event {cause}", recorded.sequence)
+            self._event_ids.reference(f"event {cause}", recorded.sequence)
         self._rules[recorded.subject] = rule
         if isinstance(event, RuleDeleted):
             del self._rules[recorded.subject]
 
-    def _later(self, recorded: Recorded, event: RuleEvent, before: AlertRule) -> None:
+    def _check_transition(
+        self, recorded: RecordedEvent, event: RuleEvent, before: AlertRule
+    ) -> None:
         findings, rule = self._findings, event.rule
-        for name in SAME:
+        for name in IMMUTABLE_FIELDS:
             if getattr(rule, name) != getattr(before, name):
                 findings.compare(recorded, name, getattr(rule, name), getattr(before, name))
         if rule.timestamp < before.timestamp:
-            findings.at(recorded, f"its time goes back to {rule.timestamp.isoformat()}")
+            findings.report_event(recorded, f"its time goes back to {rule.timestamp.isoformat()}")
         if isinstance(event, RuleTriggered) and not before.armed:
-            findings.at(recorded, "the rule was not armed")
+            findings.report_event(recorded, "the rule was not armed")
         if isinstance(event, RuleArmed) and before.armed:
-            findings.at(recorded, "the rule was armed before")
+            findings.report_event(recorded, "the rule was armed before")
 
-    def alert(self, recorded: Recorded, alert: AlertRaised, trigger: Recorded | None) -> None:
+    def check_alert(
+        self, recorded: RecordedEvent, alert: AlertRaised, trigger: RecordedEvent | None
+    ) -> None:
         """Take an alert, and the trigger right before it."""
         findings = self._findings
-        findings.entities["alerts"] += 1
-        self._register.claim(f"raised {recorded.subject}", recorded.sequence)
-        findings.compare(recorded, "alertId", alert.alert_id, recorded.place.entity)
+        findings.entity_counts["alerts"] += 1
+        self._unique_facts.define(f"raised {recorded.subject}", recorded.sequence)
+        findings.compare(recorded, "alertId", alert.alert_id, recorded.event_subject.entity)
         triggered = trigger.event if trigger is not None else None
         if isinstance(triggered, RuleTriggered) and trigger is not None:
             rule = triggered.rule
-            told = (recorded.place.owner, alert.alert_id, alert.rule_id, alert.level)
-            was = (trigger.place.owner, triggered.alert_id, rule.rule_id, rule.level)
+            told = (recorded.event_subject.owner, alert.alert_id, alert.rule_id, alert.level)
+            was = (trigger.event_subject.owner, triggered.alert_id, rule.rule_id, rule.level)
             findings.compare(recorded, "the alert", told, was)
-        elif alert.rule_id is not None and self._whole:
-            findings.at(recorded, f"rule {alert.rule_id} was not triggered right before")
+        elif alert.rule_id is not None and self._has_full_history:
+            findings.report_event(recorded, f"rule {alert.rule_id} was not triggered right before")
 
-    def cause(self, recorded: Recorded, event: Event) -> None:
+    def record_cause(self, recorded: RecordedEvent, event: Event) -> None:
         """Note an event that its user must be notified of."""
-        follower = TOLD.get(type(event))
+        follower = NOTIFICATION_DOMAIN_BY_EVENT.get(type(event))
         if follower is None:
             return
         if (
@@ -139,33 +147,38 @@ class Alerts:
             and event.order.status is not OrderStatus.FILLED
         ):
             return
-        self._causes[f"{recorded.meta.id}{NOTIFY}"] = (place(recorded), follower)
+        self._pending_causes[f"{recorded.metadata.id}{NOTIFY_SUFFIX}"] = (
+            location_of(recorded),
+            follower,
+        )
 
-    def notification(self, recorded: Recorded, event: NotificationCreated) -> None:
+    def check_notification(self, recorded: RecordedEvent, event: NotificationCreated) -> None:
         """Take a new notification."""
-        findings, owner = self._findings, recorded.place.owner
-        findings.entities["notifications"] += 1
-        self._register.claim(f"notified {owner} of {event.command_id}", recorded.sequence)
-        self._register.claim(f"notification {owner} {event.notification.id}", recorded.sequence)
-        findings.compare(recorded, "id", event.notification.id, recorded.place.entity)
+        findings, owner = self._findings, recorded.event_subject.owner
+        findings.entity_counts["notifications"] += 1
+        self._unique_facts.define(f"notified {owner} of {event.command_id}", recorded.sequence)
+        self._unique_facts.define(
+            f"notification {owner} {event.notification.id}", recorded.sequence
+        )
+        findings.compare(recorded, "id", event.notification.id, recorded.event_subject.entity)
         findings.compare(recorded, "isRead", event.notification.is_read, False)
-        cause = self._causes.pop(event.command_id, None)
-        if cause is None and event.command_id.endswith(NOTIFY) and self._whole:
-            named = event.command_id.removesuffix(NOTIFY)
-            findings.at(recorded, f"event {named} is not there, or was told of before")
+        cause = self._pending_causes.pop(event.command_id, None)
+        if cause is None and event.command_id.endswith(NOTIFY_SUFFIX) and self._has_full_history:
+            named = event.command_id.removesuffix(NOTIFY_SUFFIX)
+            findings.report_event(recorded, f"event {named} is not there, or was told of before")
 
-    def read(self, recorded: Recorded, event: NotificationsRead) -> None:
+    def check_notifications_read(self, recorded: RecordedEvent, event: NotificationsRead) -> None:
         """Take what was read."""
-        if self._whole:
+        if self._has_full_history:
             for id_ in event.ids or ():
-                self._register.refer(
-                    f"notification {recorded.place.owner} {id_}", recorded.sequence
+                self._unique_facts.reference(
+                    f"notification {recorded.event_subject.owner} {id_}", recorded.sequence
                 )
 
     def finish(self) -> None:
         """All was told."""
-        for at, follower in self._causes.values():
-            if at.sequence <= self._told_upto.get(follower, 0):
-                self._findings.after(at, "its user was not notified")
+        for at, follower in self._pending_causes.values():
+            if at.sequence <= self._notified_up_to.get(follower, 0):
+                self._findings.report_at(at, "its user was not notified")
             else:
-                self._findings.pending["notifications"] += 1
+                self._findings.pending_counts["notifications"] += 1

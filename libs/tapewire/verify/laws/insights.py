@@ -8,52 +8,56 @@ from tapewire.events import (
     ConfigurationEvent,
     ItemAnalysed,
 )
-from tapewire.log import EVERYBODY, Recorded
+from tapewire.log import EVERYBODY, RecordedEvent
 from tapewire.verify.findings import Findings
-from tapewire.verify.register import Register
+from tapewire.verify.register import ReferenceIndex
 
 
-class Insights:
+class InsightInvariants:
     """A configuration is created once, and no more when it is deleted; an item is everybody's, and
     there once."""
 
-    def __init__(self, findings: Findings, register: Register, *, whole: bool) -> None:
+    def __init__(
+        self, findings: Findings, unique_facts: ReferenceIndex, *, has_full_history: bool
+    ) -> None:
         self._findings = findings
-        self._register = register
-        self._whole = whole
+        self._unique_facts = unique_facts
+        self._has_full_history = has_full_history
         self._configurations: dict[str, Configuration] = {}
 
     def __len__(self) -> int:
         return len(self._configurations)
 
-    def configuration(self, recorded: Recorded, event: ConfigurationEvent) -> None:
+    def check_configuration(self, recorded: RecordedEvent, event: ConfigurationEvent) -> None:
         """Take an event of a configuration."""
         findings, now = self._findings, event.configuration
-        findings.compare(recorded, "id", now.id, recorded.place.entity)
+        findings.compare(recorded, "id", now.id, recorded.event_subject.entity)
         before = self._configurations.get(recorded.subject)
         if isinstance(event, ConfigurationCreated):
-            findings.entities["configurations"] += 1
-            self._register.claim(f"created {recorded.subject}", recorded.sequence)
-        elif before is None and self._whole:
-            findings.at(recorded, "the configuration was never created, or deleted before")
+            findings.entity_counts["configurations"] += 1
+            self._unique_facts.define(f"created {recorded.subject}", recorded.sequence)
+        elif before is None and self._has_full_history:
+            findings.report_event(
+                recorded, "the configuration was never created, or deleted before"
+            )
         if before is not None and now.timestamp < before.timestamp:
-            findings.at(recorded, f"its time goes back to {now.timestamp.isoformat()}")
+            findings.report_event(recorded, f"its time goes back to {now.timestamp.isoformat()}")
         self._configurations[recorded.subject] = now
         if isinstance(event, ConfigurationDeleted):
             del self._configurations[recorded.subject]
 
-    def item(self, recorded: Recorded, event: ItemAnalysed) -> None:
+    def check_item(self, recorded: RecordedEvent, event: ItemAnalysed) -> None:
         """Take an analysed item."""
         findings, item = self._findings, event.item
-        findings.entities["items"] += 1
-        findings.compare(recorded, "id", item.id, recorded.place.entity)
-        findings.compare(recorded, "owner", recorded.place.owner, EVERYBODY)
-        self._register.claim(f"analysed {recorded.subject}", recorded.sequence)
+        findings.entity_counts["items"] += 1
+        findings.compare(recorded, "id", item.id, recorded.event_subject.entity)
+        findings.compare(recorded, "owner", recorded.event_subject.owner, EVERYBODY)
+        self._unique_facts.define(f"analysed {recorded.subject}", recorded.sequence)
         if not -1 <= item.score <= 1:
-            findings.at(recorded, f"a score of {item.score}")
+            findings.report_event(recorded, f"a score of {item.score}")
 
-    def agent(self, recorded: Recorded, event: AgentStatusChanged) -> None:
+    def check_agent_status(self, recorded: RecordedEvent, event: AgentStatusChanged) -> None:
         """Take what a service says of itself."""
-        self._findings.compare(recorded, "owner", recorded.place.owner, EVERYBODY)
+        self._findings.compare(recorded, "owner", recorded.event_subject.owner, EVERYBODY)
         if not event.service or not event.instance:
-            self._findings.at(recorded, "the service, or its instance, has no name")
+            self._findings.report_event(recorded, "the service, or its instance, has no name")

@@ -20,147 +20,180 @@ from tapewire.events import (
     Side,
     TradeExecuted,
 )
-from tapewire.log import Recorded
+from tapewire.log import RecordedEvent
 from tapewire.runtime.contracts.orders import order_id
-from tapewire.verify.figures import ENTRY, PRICE, QTY, NoFigure, average, decimal, units
+from tapewire.verify.figures import (
+    ENTRY_PRICE_PLACES,
+    PRICE_PLACES,
+    QTY_PLACES,
+    UnrepresentableAmount,
+    average_price,
+    from_units,
+    to_units,
+)
 from tapewire.verify.findings import Findings
-from tapewire.verify.register import Register
+from tapewire.verify.register import ReferenceIndex
 
-ASKED = ("order_id", "client_order_id", "symbol", "side", "type", "qty", "limit_price",
+IMMUTABLE_FIELDS = ("order_id", "client_order_id", "symbol", "side", "type", "qty", "limit_price",
          "strategy_id")  # fmt: skip
 """What never changes."""
-ENDS: dict[type[OrderEvent], OrderStatus] = {
+CLOSED_STATUS_BY_EVENT: dict[type[OrderEvent], OrderStatus] = {
     OrderCanceled: OrderStatus.CANCELED,
     OrderRejected: OrderStatus.REJECTED,
     OrderFailed: OrderStatus.FAILED,
 }
-SEEN_COMMANDS = 64
+MAX_REMEMBERED_COMMANDS = 64
 """Commands of an order that are remembered."""
 
 
-class _Open:
+class _OpenOrder:
     """An open order; `cost` is the exact sum of what its fills cost, None when the log does not
     reach back to them."""
 
-    __slots__ = ("accepted", "commands", "cost", "fills", "order")
+    __slots__ = ("fill_count", "is_accepted", "order", "recent_command_ids", "total_cost")
 
-    def __init__(self, order: Order, cost: int | None, command: str) -> None:
+    def __init__(self, order: Order, total_cost: int | None, command_id: str) -> None:
         self.order = order
-        self.cost = cost
-        self.fills = 0
-        self.accepted = False
-        self.commands = [command]
+        self.total_cost = total_cost
+        self.fill_count = 0
+        self.is_accepted = False
+        self.recent_command_ids = [command_id]
 
 
-class Orders:
+class OrderInvariants:
     """The law. `whole`: the log reaches back to its beginning."""
 
-    def __init__(self, findings: Findings, register: Register, *, whole: bool) -> None:
+    def __init__(
+        self, findings: Findings, unique_facts: ReferenceIndex, *, has_full_history: bool
+    ) -> None:
         self._findings = findings
-        self._register = register
-        self._whole = whole
-        self._open: dict[str, _Open] = {}
+        self._unique_facts = unique_facts
+        self._has_full_history = has_full_history
+        self._open_orders: dict[str, _OpenOrder] = {}
 
     def __len__(self) -> int:
-        return len(self._open)
+        return len(self._open_orders)
 
-    def order(self, recorded: Recorded, event: OrderEvent) -> None:
+    def check_order(self, recorded: RecordedEvent, event: OrderEvent) -> None:
         """Take an event of an order."""
         findings, order = self._findings, event.order
-        findings.compare(recorded, "orderId", order.order_id, recorded.place.entity)
+        findings.compare(recorded, "orderId", order.order_id, recorded.event_subject.entity)
         if isinstance(event, OrderPlaced):
-            self._place(recorded, event)
+            self._check_placed(recorded, event)
             return
-        known = self._open.get(recorded.subject)
+        known = self._open_orders.get(recorded.subject)
         if known is None:
-            if self._whole:
-                findings.at(recorded, "the order is not open: never placed, or closed before")
-            elif order.status.open:
-                self._open[recorded.subject] = _Open(order, None, event.command_id)
+            if self._has_full_history:
+                findings.report_event(
+                    recorded, "the order is not open: never placed, or closed before"
+                )
+            elif order.status.is_open:
+                self._open_orders[recorded.subject] = _OpenOrder(order, None, event.command_id)
             return
-        self._later(recorded, event, known)
+        self._check_transition(recorded, event, known)
         known.order = order
-        if not order.status.open:
-            del self._open[recorded.subject]
+        if not order.status.is_open:
+            del self._open_orders[recorded.subject]
 
-    def _place(self, recorded: Recorded, event: OrderPlaced) -> None:
+    def _check_placed(self, recorded: RecordedEvent, event: OrderPlaced) -> None:
         findings, order = self._findings, event.order
-        findings.entities["orders"] += 1
-        self._register.claim(f"placed {recorded.subject}", recorded.sequence)
-        named = order_id(recorded.place.owner, order.client_order_id)
+        findings.entity_counts["orders"] += 1
+        self._unique_facts.define(f"placed {recorded.subject}", recorded.sequence)
+        named = order_id(recorded.event_subject.owner, order.client_order_id)
         findings.compare(recorded, "orderId", order.order_id, named)
         findings.compare(recorded, "status", order.status, OrderStatus.NEW)
         findings.compare(recorded, "filledQty", order.filled_qty, 0)
         findings.compare(recorded, "filledAvgPrice", order.filled_avg_price, None)
         limited = order.limit_price is not None
         findings.compare(recorded, "having a limit", limited, order.type is OrderType.LIMIT)
-        self._open[recorded.subject] = _Open(order, 0, event.command_id)
+        self._open_orders[recorded.subject] = _OpenOrder(order, 0, event.command_id)
 
-    def _later(self, recorded: Recorded, event: OrderEvent, known: _Open) -> None:
-        findings, before, order = self._findings, known.order, event.order
-        for name in ASKED:
+    def _check_transition(
+        self, recorded: RecordedEvent, event: OrderEvent, open_order: _OpenOrder
+    ) -> None:
+        findings, before, order = self._findings, open_order.order, event.order
+        for name in IMMUTABLE_FIELDS:
             if getattr(order, name) != getattr(before, name):
                 findings.compare(recorded, name, getattr(order, name), getattr(before, name))
         if order.timestamp < before.timestamp:
-            findings.at(recorded, f"its time goes back to {order.timestamp.isoformat()}")
-        if event.command_id in known.commands:
-            findings.at(recorded, f"command {event.command_id} changed the order before")
-        known.commands = [*known.commands[1 - SEEN_COMMANDS :], event.command_id]
+            findings.report_event(recorded, f"its time goes back to {order.timestamp.isoformat()}")
+        if event.command_id in open_order.recent_command_ids:
+            findings.report_event(recorded, f"command {event.command_id} changed the order before")
+        open_order.recent_command_ids = [
+            *open_order.recent_command_ids[1 - MAX_REMEMBERED_COMMANDS :],
+            event.command_id,
+        ]
         if isinstance(event, OrderFilled):
-            self._fill(recorded, event, known)
+            self._check_fill(recorded, event, open_order)
             return
         findings.compare(recorded, "filledQty", order.filled_qty, before.filled_qty)
         findings.compare(
             recorded, "filledAvgPrice", order.filled_avg_price, before.filled_avg_price
         )
-        findings.compare(recorded, "status", order.status, ENDS.get(type(event), before.status))
-        if isinstance(event, OrderAccepted | OrderRejected) and known.accepted:
-            findings.at(recorded, "the order was accepted before")
-        known.accepted = True
+        findings.compare(
+            recorded, "status", order.status, CLOSED_STATUS_BY_EVENT.get(type(event), before.status)
+        )
+        if isinstance(event, OrderAccepted | OrderRejected) and open_order.is_accepted:
+            findings.report_event(recorded, "the order was accepted before")
+        open_order.is_accepted = True
 
-    def _fill(self, recorded: Recorded, event: OrderFilled, known: _Open) -> None:
-        findings, before, order = self._findings, known.order, event.order
-        known.accepted = True
-        known.fills += 1
+    def _check_fill(
+        self, recorded: RecordedEvent, event: OrderFilled, open_order: _OpenOrder
+    ) -> None:
+        findings, before, order = self._findings, open_order.order, event.order
+        open_order.is_accepted = True
+        open_order.fill_count += 1
         try:
-            qty, price = units(event.qty, QTY), units(event.price, PRICE)
-            wanted, was = units(order.qty, QTY), units(before.filled_qty, QTY)
-        except NoFigure as error:
-            findings.at(recorded, str(error))
-            known.cost = None
+            qty, price = to_units(event.qty, QTY_PLACES), to_units(event.price, PRICE_PLACES)
+            wanted, was = to_units(order.qty, QTY_PLACES), to_units(before.filled_qty, QTY_PLACES)
+        except UnrepresentableAmount as error:
+            findings.report_event(recorded, str(error))
+            open_order.total_cost = None
             return
         filled = was + qty
         if qty <= 0 or price <= 0 or filled > wanted:
-            findings.at(recorded, f"{event.qty} at {event.price} do not fit what is unfilled")
-        findings.compare(recorded, "filledQty", order.filled_qty, decimal(filled, QTY))
+            findings.report_event(
+                recorded, f"{event.qty} at {event.price} do not fit what is unfilled"
+            )
+        findings.compare(recorded, "filledQty", order.filled_qty, from_units(filled, QTY_PLACES))
         whole = OrderStatus.FILLED if filled == wanted else OrderStatus.PARTIALLY_FILLED
         findings.compare(recorded, "status", order.status, whole)
         limit = order.limit_price
         if limit is not None and (
             event.price > limit if order.side is Side.BUY else event.price < limit
         ):
-            findings.at(recorded, f"filled at {event.price}, worse than the limit {limit}")
-        if known.cost is None:
+            findings.report_event(
+                recorded, f"filled at {event.price}, worse than the limit {limit}"
+            )
+        if open_order.total_cost is None:
             return
-        findings.compare(recorded, "tradeId", event.trade_id, f"{order.order_id}-{known.fills}")
-        known.cost += qty * price
-        paid = decimal(average(known.cost, filled), ENTRY) if filled else None
+        findings.compare(
+            recorded, "tradeId", event.trade_id, f"{order.order_id}-{open_order.fill_count}"
+        )
+        open_order.total_cost += qty * price
+        paid = (
+            from_units(average_price(open_order.total_cost, filled), ENTRY_PRICE_PLACES)
+            if filled
+            else None
+        )
         findings.compare(recorded, "filledAvgPrice", order.filled_avg_price, paid)
 
-    def trade(self, recorded: Recorded, trade: TradeExecuted, filled: Recorded | None) -> None:
+    def check_trade(
+        self, recorded: RecordedEvent, trade: TradeExecuted, fill: RecordedEvent | None
+    ) -> None:
         """Take a trade, and the fill right before it."""
         findings = self._findings
-        findings.entities["trades"] += 1
-        if filled is None:
-            if self._whole:
-                findings.at(recorded, "no fill comes right before the trade")
+        findings.entity_counts["trades"] += 1
+        if fill is None:
+            if self._has_full_history:
+                findings.report_event(recorded, "no fill comes right before the trade")
             return
-        event = filled.event
+        event = fill.event
         if not isinstance(event, OrderFilled):
             return
-        order, place = event.order, filled.place
-        findings.compare(recorded, "owner", recorded.place.owner, place.owner)
-        findings.compare(recorded, "entity", recorded.place.entity, order.order_id)
+        order, place = event.order, fill.event_subject
+        findings.compare(recorded, "owner", recorded.event_subject.owner, place.owner)
+        findings.compare(recorded, "entity", recorded.event_subject.entity, order.order_id)
         pairs = (
             ("tradeId", trade.trade_id, event.trade_id),
             ("orderId", trade.order_id, order.order_id),
@@ -170,7 +203,7 @@ class Orders:
             ("price", trade.price, event.price),
             ("strategyId", trade.strategy_id, order.strategy_id),
             ("timestamp", trade.timestamp, order.timestamp),
-            ("causation", recorded.meta.causation, filled.meta.causation),
+            ("causation", recorded.metadata.causation, fill.metadata.causation),
         )
         for name, found, expected in pairs:
             if found != expected:

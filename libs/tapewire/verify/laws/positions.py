@@ -18,27 +18,27 @@ from tapewire.events import (
     Side,
     TradeExecuted,
 )
-from tapewire.log import Recorded
+from tapewire.log import RecordedEvent
 from tapewire.verify.figures import (
-    COST,
-    ENTRY,
-    MOST,
-    PRICE,
-    QTY,
-    NoFigure,
-    average,
-    decimal,
-    halves,
-    units,
+    COST_PLACES,
+    ENTRY_PRICE_PLACES,
+    MAX_AMOUNT,
+    PRICE_PLACES,
+    QTY_PLACES,
+    UnrepresentableAmount,
+    average_price,
+    divide_half_even,
+    from_units,
+    to_units,
 )
-from tapewire.verify.findings import Findings, Place, place
+from tapewire.verify.findings import EventLocation, Findings, location_of
 
-FINER = 10 ** (COST - 18)
+COST_ROUNDING_FACTOR = 10 ** (COST_PLACES - 18)
 """What is left of a cost when it is rounded to 18 places."""
-SYMBOL_LENGTH = 64
+MAX_SYMBOL_LENGTH = 64
 
 
-class Held(NamedTuple):
+class PositionAmounts(NamedTuple):
     """Shares (`QTY`) and dollars (`COST`), as whole numbers."""
 
     qty: int = 0
@@ -47,10 +47,10 @@ class Held(NamedTuple):
     fees: int = 0
 
 
-class Taken(NamedTuple):
+class FixedPointTrade(NamedTuple):
     """A trade, reckoned. `qty` is below 0 when sold."""
 
-    at: Place
+    location: EventLocation
     event_id: str
     trade_id: str
     qty: int
@@ -59,183 +59,236 @@ class Taken(NamedTuple):
     timestamp: datetime
 
 
-class Due(NamedTuple):
+class ExpectedPositionEvent(NamedTuple):
     """An event that a trade makes."""
 
-    kind: type[PositionEvent]
-    held: Held
-    trade: Taken
+    event_type: type[PositionEvent]
+    amounts_after: PositionAmounts
+    trade: FixedPointTrade
     realized: int | None
 
 
-class _Book:
+class _ExpectedPosition:
     """A position. Before the first event in a trimmed log, `held` is None and trades wait."""
 
-    __slots__ = ("due", "held", "waiting")
+    __slots__ = ("amounts", "deferred_trades", "expected_events")
 
-    def __init__(self, held: Held | None) -> None:
-        self.held = held
-        self.due: deque[Due] = deque()
-        self.waiting: list[Taken] = []
+    def __init__(self, amounts: PositionAmounts | None) -> None:
+        self.amounts = amounts
+        self.expected_events: deque[ExpectedPositionEvent] = deque()
+        self.deferred_trades: list[FixedPointTrade] = []
 
 
-class Positions:
+class PositionInvariants:
     """The law. `frontier` is the trade that the last position event of all was for, `first` the
     first event of the log."""
 
-    def __init__(self, findings: Findings, *, frontier: int, first: int) -> None:
+    def __init__(
+        self, findings: Findings, *, last_position_trade_sequence: int, first_sequence: int
+    ) -> None:
         self._findings = findings
-        self._frontier = frontier
-        self._first = first
-        self._whole = first <= 1
-        self._books: dict[tuple[str, str], _Book] = {}
+        self._last_position_trade_sequence = last_position_trade_sequence
+        self._first_sequence = first_sequence
+        self._has_full_history = first_sequence <= 1
+        self._positions: dict[tuple[str, str], _ExpectedPosition] = {}
 
     def __len__(self) -> int:
-        return sum(1 for book in self._books.values() if book.held and book.held.qty)
+        return sum(1 for book in self._positions.values() if book.amounts and book.amounts.qty)
 
-    def trade(self, recorded: Recorded, trade: TradeExecuted) -> None:
+    def apply_trade(self, recorded: RecordedEvent, trade: TradeExecuted) -> None:
         """Take a trade."""
         try:
-            taken = _taken(recorded, trade)
-        except NoFigure as error:
-            self._findings.at(recorded, f"no position can be made of the trade: {error}")
+            taken = _to_fixed_point_trade(recorded, trade)
+        except UnrepresentableAmount as error:
+            self._findings.report_event(recorded, f"no position can be made of the trade: {error}")
             return
-        key = (recorded.place.owner, trade.symbol)
-        book = self._books.get(key)
+        key = (recorded.event_subject.owner, trade.symbol)
+        book = self._positions.get(key)
         if book is None:
-            book = self._books[key] = _Book(Held() if self._whole else None)
-        if book.held is None:
-            book.waiting.append(taken)
+            book = self._positions[key] = _ExpectedPosition(
+                PositionAmounts() if self._has_full_history else None
+            )
+        if book.amounts is None:
+            book.deferred_trades.append(taken)
         else:
-            self._fold(book, book.held, taken)
+            self._apply_trade(book, book.amounts, taken)
 
-    def _fold(self, book: _Book, held: Held, taken: Taken) -> None:
-        dues = made(held, taken)
-        book.due.extend(dues)
-        book.held = dues[-1].held
+    def _apply_trade(
+        self, expected: _ExpectedPosition, amounts: PositionAmounts, trade: FixedPointTrade
+    ) -> None:
+        dues = expected_position_events(amounts, trade)
+        expected.expected_events.extend(dues)
+        expected.amounts = dues[-1].amounts_after
 
-    def position(self, recorded: Recorded, event: PositionEvent) -> None:
+    def check_position(self, recorded: RecordedEvent, event: PositionEvent) -> None:
         """Take an event of a position."""
-        key = (recorded.place.owner, event.position.symbol)
-        self._findings.compare(recorded, "symbol", key[1], recorded.place.entity)
-        book = self._books.get(key)
+        key = (recorded.event_subject.owner, event.position.symbol)
+        self._findings.compare(recorded, "symbol", key[1], recorded.event_subject.entity)
+        book = self._positions.get(key)
         if book is None:
-            book = self._books[key] = _Book(Held() if self._whole else None)
-        if not self._whole and (book.held is None or event.trade_sequence < self._first):
-            self._adopt(recorded, event, book)
+            book = self._positions[key] = _ExpectedPosition(
+                PositionAmounts() if self._has_full_history else None
+            )
+        if not self._has_full_history and (
+            book.amounts is None or event.trade_sequence < self._first_sequence
+        ):
+            self._adopt_position(recorded, event, book)
             return
-        while book.due and book.due[0].trade.at.sequence < event.trade_sequence:
-            self._missing(book.due.popleft())
-        if not book.due or book.due[0].trade.at.sequence != event.trade_sequence:
-            self._unexpected(recorded, event)
+        while (
+            book.expected_events
+            and book.expected_events[0].trade.location.sequence < event.trade_sequence
+        ):
+            self._report_missing(book.expected_events.popleft())
+        if (
+            not book.expected_events
+            or book.expected_events[0].trade.location.sequence != event.trade_sequence
+        ):
+            self._report_unexpected(recorded, event)
             return
-        self._compare(recorded, event, book.due.popleft())
+        self._compare(recorded, event, book.expected_events.popleft())
 
-    def _unexpected(self, recorded: Recorded, event: PositionEvent) -> None:
+    def _report_unexpected(self, recorded: RecordedEvent, event: PositionEvent) -> None:
         what = f"trade {event.trade_id} at {event.trade_sequence} does not make this event"
-        self._findings.at(recorded, what)
+        self._findings.report_event(recorded, what)
 
-    def _adopt(self, recorded: Recorded, event: PositionEvent, book: _Book) -> None:
+    def _adopt_position(
+        self, recorded: RecordedEvent, event: PositionEvent, expected: _ExpectedPosition
+    ) -> None:
         """The log does not reach back to what the event is made of: it is believed, and gone on
         from; but of a position that a trade closed, only the next: that trade may open it again."""
-        book.waiting += dict.fromkeys(due.trade for due in book.due)
-        book.due.clear()
-        book.held = None
+        expected.deferred_trades += dict.fromkeys(due.trade for due in expected.expected_events)
+        expected.expected_events.clear()
+        expected.amounts = None
         if isinstance(event, PositionClosed):
             return
         try:
-            book.held = _held(event.position)
-        except NoFigure as error:
-            self._findings.at(recorded, str(error))
+            expected.amounts = _to_amounts(event.position)
+        except UnrepresentableAmount as error:
+            self._findings.report_event(recorded, str(error))
             return
-        waiting, book.waiting = book.waiting, []
+        waiting, expected.deferred_trades = expected.deferred_trades, []
         for taken in waiting:
-            if taken.at.sequence > event.trade_sequence:
-                self._fold(book, book.held, taken)
+            if taken.location.sequence > event.trade_sequence:
+                self._apply_trade(expected, expected.amounts, taken)
 
-    def _compare(self, recorded: Recorded, event: PositionEvent, due: Due) -> None:
-        findings, position, trade = self._findings, event.position, due.trade
+    def _compare(
+        self, recorded: RecordedEvent, event: PositionEvent, expected_event: ExpectedPositionEvent
+    ) -> None:
+        findings, position, trade = self._findings, event.position, expected_event.trade
         told = (
-            ("the event", type(event).__name__, due.kind.__name__),
+            ("the event", type(event).__name__, expected_event.event_type.__name__),
             ("tradeId", event.trade_id, trade.trade_id),
-            ("causation", recorded.meta.causation, trade.event_id),
-            ("quantity", position.quantity, decimal(due.held.qty, QTY)),
-            ("costBasis", position.cost_basis, decimal(due.held.cost, COST)),
-            ("entryPrice", position.entry_price, _entry(due.held)),
-            ("realizedPnl", position.realized_pnl, decimal(due.held.realized, COST)),
-            ("fees", position.fees, decimal(due.held.fees, COST)),
+            ("causation", recorded.metadata.causation, trade.event_id),
+            (
+                "quantity",
+                position.quantity,
+                from_units(expected_event.amounts_after.qty, QTY_PLACES),
+            ),
+            (
+                "costBasis",
+                position.cost_basis,
+                from_units(expected_event.amounts_after.cost, COST_PLACES),
+            ),
+            ("entryPrice", position.entry_price, _entry_price(expected_event.amounts_after)),
+            (
+                "realizedPnl",
+                position.realized_pnl,
+                from_units(expected_event.amounts_after.realized, COST_PLACES),
+            ),
+            ("fees", position.fees, from_units(expected_event.amounts_after.fees, COST_PLACES)),
             ("timestamp", position.timestamp, trade.timestamp),
         )
         for name, found, expected in told:
             if found != expected:
                 findings.compare(recorded, name, found, expected)
-        if isinstance(event, PositionClosed) and due.realized is not None:
-            findings.compare(recorded, "realized", event.realized, decimal(due.realized, COST))
+        if isinstance(event, PositionClosed) and expected_event.realized is not None:
+            findings.compare(
+                recorded,
+                "realized",
+                event.realized,
+                from_units(expected_event.realized, COST_PLACES),
+            )
 
-    def _missing(self, due: Due) -> None:
-        self._findings.after(due.trade.at, f"no {due.kind.__name__} came of the trade")
+    def _report_missing(self, expected_event: ExpectedPositionEvent) -> None:
+        self._findings.report_at(
+            expected_event.trade.location,
+            f"no {expected_event.event_type.__name__} came of the trade",
+        )
 
     def finish(self) -> None:
         """All was told."""
-        self._findings.entities["positions"] += len(self._books)
-        for book in self._books.values():
-            for due in book.due:
-                if due.trade.at.sequence <= self._frontier:
-                    self._missing(due)
+        self._findings.entity_counts["positions"] += len(self._positions)
+        for book in self._positions.values():
+            for due in book.expected_events:
+                if due.trade.location.sequence <= self._last_position_trade_sequence:
+                    self._report_missing(due)
                 else:
-                    self._findings.pending["trades into positions"] += 1
+                    self._findings.pending_counts["trades into positions"] += 1
 
 
-def made(held: Held, trade: Taken) -> list[Due]:
+def expected_position_events(
+    amounts: PositionAmounts, trade: FixedPointTrade
+) -> list[ExpectedPositionEvent]:
     """What the trade makes of what is held."""
-    cost, fees = trade.qty * trade.price, held.fees + trade.fee
-    less_fee = held.realized - trade.fee
-    if not held.qty or (held.qty > 0) == (trade.qty > 0):
-        kind = PositionChanged if held.qty else PositionOpened
-        more = Held(held.qty + trade.qty, held.cost + cost, less_fee, fees)
-        return [Due(kind, more, trade, None)]
-    left = held.qty + trade.qty
-    if left and (left > 0) == (held.qty > 0):
-        share = halves(held.cost * -trade.qty, held.qty * FINER) * FINER
+    cost, fees = trade.qty * trade.price, amounts.fees + trade.fee
+    less_fee = amounts.realized - trade.fee
+    if not amounts.qty or (amounts.qty > 0) == (trade.qty > 0):
+        kind = PositionChanged if amounts.qty else PositionOpened
+        more = PositionAmounts(amounts.qty + trade.qty, amounts.cost + cost, less_fee, fees)
+        return [ExpectedPositionEvent(kind, more, trade, None)]
+    left = amounts.qty + trade.qty
+    if left and (left > 0) == (amounts.qty > 0):
+        share = (
+            divide_half_even(amounts.cost * -trade.qty, amounts.qty * COST_ROUNDING_FACTOR)
+            * COST_ROUNDING_FACTOR
+        )
         gain = -cost - share
-        less = Held(left, held.cost - share, less_fee + gain, fees)
-        return [Due(PositionChanged, less, trade, None)]
-    gain = held.qty * trade.price - held.cost - trade.fee
-    closed = Held(0, 0, held.realized + gain, fees)
-    dues = [Due(PositionClosed, closed, trade, gain)]
+        less = PositionAmounts(left, amounts.cost - share, less_fee + gain, fees)
+        return [ExpectedPositionEvent(PositionChanged, less, trade, None)]
+    gain = amounts.qty * trade.price - amounts.cost - trade.fee
+    closed = PositionAmounts(0, 0, amounts.realized + gain, fees)
+    dues = [ExpectedPositionEvent(PositionClosed, closed, trade, gain)]
     if left:
         beyond = closed._replace(qty=left, cost=left * trade.price)
-        dues.append(Due(PositionOpened, beyond, trade, None))
+        dues.append(ExpectedPositionEvent(PositionOpened, beyond, trade, None))
     return dues
 
 
-def _taken(recorded: Recorded, trade: TradeExecuted) -> Taken:
-    qty, price, fee = units(trade.qty, QTY), units(trade.price, PRICE), units(trade.fee, PRICE)
-    if not 0 < qty <= MOST * 10**QTY:
-        raise NoFigure(f"a quantity of {trade.qty}")
-    if not 0 <= price <= MOST * 10**PRICE or abs(fee) > MOST * 10**PRICE:
-        raise NoFigure(f"a price of {trade.price}, a fee of {trade.fee}")
-    if not 1 <= len(trade.symbol) <= SYMBOL_LENGTH:
-        raise NoFigure(f"a symbol of {len(trade.symbol)} characters")
-    return Taken(
-        place(recorded),
-        recorded.meta.id,
+def _to_fixed_point_trade(recorded: RecordedEvent, trade: TradeExecuted) -> FixedPointTrade:
+    qty, price, fee = (
+        to_units(trade.qty, QTY_PLACES),
+        to_units(trade.price, PRICE_PLACES),
+        to_units(trade.fee, PRICE_PLACES),
+    )
+    if not 0 < qty <= MAX_AMOUNT * 10**QTY_PLACES:
+        raise UnrepresentableAmount(f"a quantity of {trade.qty}")
+    if not 0 <= price <= MAX_AMOUNT * 10**PRICE_PLACES or abs(fee) > MAX_AMOUNT * 10**PRICE_PLACES:
+        raise UnrepresentableAmount(f"a price of {trade.price}, a fee of {trade.fee}")
+    if not 1 <= len(trade.symbol) <= MAX_SYMBOL_LENGTH:
+        raise UnrepresentableAmount(f"a symbol of {len(trade.symbol)} characters")
+    return FixedPointTrade(
+        location_of(recorded),
+        recorded.metadata.id,
         trade.trade_id,
         qty if trade.side is Side.BUY else -qty,
         price,
-        fee * 10 ** (COST - PRICE),
+        fee * 10 ** (COST_PLACES - PRICE_PLACES),
         trade.timestamp,
     )
 
 
-def _held(position: Position) -> Held:
-    return Held(
-        units(position.quantity, QTY),
-        units(position.cost_basis, COST),
-        units(position.realized_pnl, COST),
-        units(position.fees, COST),
+def _to_amounts(position: Position) -> PositionAmounts:
+    return PositionAmounts(
+        to_units(position.quantity, QTY_PLACES),
+        to_units(position.cost_basis, COST_PLACES),
+        to_units(position.realized_pnl, COST_PLACES),
+        to_units(position.fees, COST_PLACES),
     )
 
 
-def _entry(held: Held) -> object:
-    return decimal(average(held.cost, held.qty), ENTRY) if held.qty else None
+def _entry_price(amounts: PositionAmounts) -> object:
+    return (
+        from_units(average_price(amounts.cost, amounts.qty), ENTRY_PRICE_PLACES)
+        if amounts.qty
+        else None
+    )

@@ -6,13 +6,21 @@ four. Each says why it cannot run here (`missing`), if so.
 
 from collections.abc import Sequence
 
-from tests.bench.peers.servers.floor import Floor
+from tests.bench.peers.servers.floor import BareSocket
 from tests.bench.peers.servers.nchan import Nchan
-from tests.bench.peers.servers.port import Server
+from tests.bench.peers.servers.port import BenchServer
 from tests.bench.peers.servers.sse_starlette import SseStarlette
-from tests.bench.peers.servers.tapewire import Tapewire
+from tests.bench.peers.servers.tapewire import TapewireServer
 
-SERVERS: Sequence[type[Server]] = (Tapewire, Nchan, SseStarlette, Floor)
-PEERS: Sequence[type[Server]] = (Nchan, SseStarlette)
+SERVERS: Sequence[type[BenchServer]] = (TapewireServer, Nchan, SseStarlette, BareSocket)
+PEERS: Sequence[type[BenchServer]] = (Nchan, SseStarlette)
 
-__all__ = ["PEERS", "SERVERS", "Floor", "Nchan", "Server", "SseStarlette", "Tapewire"]
+__all__ = [
+    "PEERS",
+    "SERVERS",
+    "BareSocket",
+    "BenchServer",
+    "Nchan",
+    "SseStarlette",
+    "TapewireServer",
+]

@@ -8,13 +8,19 @@ from pathlib import Path
 import psutil
 
 from tests.bench.peers import events
-from tests.bench.peers.servers.port import BEHIND_EVENTS, Pipe, Server, answers, free_port
+from tests.bench.peers.servers.port import (
+    REPLAYED_EVENTS,
+    BenchServer,
+    HttpPipeline,
+    free_port,
+    wait_until_accepting,
+)
 
-MODULE = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
-SETTLE_SECONDS = 60.0
-PUBLISHERS = 4
+MODULE_PATH = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
+SETTLE_TIMEOUT_SECONDS = 60.0
+PUBLISHER_COUNT = 4
 
-CONFIGURATION = """
+NGINX_CONFIG = """
 load_module {module};
 worker_processes 1;
 worker_rlimit_nofile 20000;
@@ -55,37 +61,37 @@ http {{
 """
 
 
-class Nchan(Server):
+class Nchan(BenchServer):
     name = "nginx + nchan"
     marker = ": hi"
 
     @classmethod
-    def missing(cls) -> str | None:
+    def unavailable_reason(cls) -> str | None:
         if shutil.which("nginx") is None:
             return "no nginx on the PATH (Debian: nginx, libnginx-mod-nchan)"
-        return None if MODULE.exists() else "nginx has no nchan (Debian: libnginx-mod-nchan)"
+        return None if MODULE_PATH.exists() else "nginx has no nchan (Debian: libnginx-mod-nchan)"
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self._pipes: list[Pipe] = []
+        self._pipes: list[HttpPipeline] = []
 
     async def start(self) -> None:
         self.port = free_port()
         configuration = self.folder / "nginx.conf"
         configuration.write_text(
-            CONFIGURATION.format(
-                module=MODULE,
+            NGINX_CONFIG.format(
+                module=MODULE_PATH,
                 folder=self.folder,
                 port=self.port,
                 user=getpass.getuser(),
-                behind=BEHIND_EVENTS,
+                behind=REPLAYED_EVENTS,
             )
         )
         command = ["nginx", "-p", str(self.folder), "-c", str(configuration)]
-        process = self._spawn(command, measured=True)
-        await answers(self.port, process, self._log)
-        (self._measured,) = psutil.Process(process.pid).children()[:1]
-        self._pipes = [await Pipe.to(self.port) for _ in range(PUBLISHERS)]
+        process = self._start_process(command, is_measured=True)
+        await wait_until_accepting(self.port, process, self._log_tail)
+        (self._measured_process,) = psutil.Process(process.pid).children()[:1]
+        self._pipes = [await HttpPipeline.connect(self.port) for _ in range(PUBLISHER_COUNT)]
 
     async def stop(self) -> None:
         for pipe in self._pipes:
@@ -101,25 +107,25 @@ class Nchan(Server):
             lines.append("Accept-Encoding: gzip")
         return "\r\n".join([*lines, "Accept: text/event-stream", "", ""])
 
-    async def position(self) -> str | None:
+    async def last_event_id(self) -> str | None:
         return "oldest"
 
-    async def settled(self) -> None:
+    async def wait_stored(self) -> None:
         """nchan answers what it has kept. Each channel keeps just the events that a reader is
         behind: the first ones are gone when the last is in."""
-        async with asyncio.timeout(SETTLE_SECONDS):
-            while not all(pipe.answered for pipe in self._pipes):  # noqa: ASYNC110 - nobody tells
+        async with asyncio.timeout(SETTLE_TIMEOUT_SECONDS):
+            while not all(pipe.wait_all_answered for pipe in self._pipes):  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.01)
 
-    async def broadcast(self, number: int) -> None:
-        await self._post("all", "price:update", events.shown_quote(number), number)
+    async def publish_to_all(self, number: int) -> None:
+        await self._post_event("all", "price:update", events.streamed_quote(number), number)
 
-    async def tell(self, user: str, number: int) -> None:
-        await self._post(user, "order:update", events.shown_order(f"o-{number}"), number)
+    async def publish_to_user(self, user: str, number: int) -> None:
+        await self._post_event(user, "order:update", events.streamed_order(f"o-{number}"), number)
 
-    async def _post(self, channel: str, event: str, data: bytes, number: int) -> None:
+    async def _post_event(self, channel: str, event: str, data: bytes, number: int) -> None:
         head = (
             f"POST /pub?id={channel} HTTP/1.1\r\nHost: bench\r\nX-EventSource-Event: {event}\r\n"
             f"Content-Length: {len(data)}\r\n\r\n"
         )
-        await self._pipes[number % PUBLISHERS].write(head.encode() + data)
+        await self._pipes[number % PUBLISHER_COUNT].write(head.encode() + data)

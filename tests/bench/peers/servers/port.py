@@ -9,16 +9,16 @@ from pathlib import Path
 
 import psutil
 
-from tests.bench.peers.cores import LOAD, SERVER, pinned
+from tests.bench.peers.cores import LOAD_CORES, SERVER_CORES, pin_to_cores
 
-START_SECONDS = 120.0
-BEHIND_EVENTS = 100
+START_TIMEOUT_SECONDS = 120.0
+REPLAYED_EVENTS = 100
 """How many events a reader missed that comes back."""
-STEP_SECONDS = 0.002
+PACING_STEP_SECONDS = 0.002
 """Events that are due within so long are published together, as far as the load is concerned."""
 
 
-class Server:
+class BenchServer:
     """A server under load."""
 
     name = ""
@@ -32,10 +32,10 @@ class Server:
         self.folder = folder
         self.port = 0
         self._processes: list[subprocess.Popen[bytes]] = []
-        self._measured: psutil.Process | None = None
+        self._measured_process: psutil.Process | None = None
 
     @classmethod
-    def missing(cls) -> str | None:
+    def unavailable_reason(cls) -> str | None:
         """Why it cannot run here."""
         return None
 
@@ -53,38 +53,38 @@ class Server:
         which is `BEHIND_EVENTS` behind."""
         raise NotImplementedError
 
-    async def broadcast(self, number: int) -> None:
+    async def publish_to_all(self, number: int) -> None:
         """Publish an event to everybody."""
         raise NotImplementedError
 
-    async def tell(self, user: str, number: int) -> None:
+    async def publish_to_user(self, user: str, number: int) -> None:
         """Publish an event to `user`."""
         raise NotImplementedError
 
-    async def position(self) -> str | None:
+    async def last_event_id(self) -> str | None:
         """The id of a reader that has everything; None where no reader can resume."""
         return None
 
-    async def settled(self) -> None:
+    async def wait_stored(self) -> None:
         """Return when everything published is in its history."""
 
-    async def offer(self, rate: float, seconds: float) -> list[float]:
+    async def publish_at_rate(self, rate: float, seconds: float) -> list[float]:
         """Broadcast `rate` events a second for so long; when each was published."""
-        return await paced(rate, seconds, self.broadcast)
+        return await call_at_rate(rate, seconds, self.publish_to_all)
 
-    def cpu(self) -> float:
+    def cpu_seconds(self) -> float:
         """CPU seconds of the process that serves."""
-        assert self._measured is not None
-        times = self._measured.cpu_times()
+        assert self._measured_process is not None
+        times = self._measured_process.cpu_times()
         return times.user + times.system
 
-    def memory(self) -> int:
+    def resident_bytes(self) -> int:
         """Its resident bytes."""
-        assert self._measured is not None
-        return int(self._measured.memory_info().rss)
+        assert self._measured_process is not None
+        return int(self._measured_process.memory_info().rss)
 
-    def _spawn(
-        self, command: Sequence[str], *, measured: bool, **how: object
+    def _start_process(
+        self, command: Sequence[str], *, is_measured: bool, **popen_options: object
     ) -> subprocess.Popen[bytes]:
         with (self.folder / f"{self.name}.log").open("ab") as log:
             process = subprocess.Popen(
@@ -92,30 +92,30 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                preexec_fn=pinned(SERVER if measured else LOAD),
-                **how,  # type: ignore[call-overload]
+                preexec_fn=pin_to_cores(SERVER_CORES if is_measured else LOAD_CORES),
+                **popen_options,  # type: ignore[call-overload]
             )
         self._processes.append(process)
-        if measured:
-            self._measured = psutil.Process(process.pid)
+        if is_measured:
+            self._measured_process = psutil.Process(process.pid)
         return process
 
-    def _log(self) -> str:
+    def _log_tail(self) -> str:
         return (self.folder / f"{self.name}.log").read_text()[-2000:]
 
 
-async def paced(
-    rate: float, seconds: float, act: Callable[[int], "asyncio.Future[None] | object"]
+async def call_at_rate(
+    rate: float, seconds: float, call: Callable[[int], "asyncio.Future[None] | object"]
 ) -> list[float]:
     """Let `act` happen `rate` times a second, evenly; the times at which it did."""
     began, stamps = time.time(), []
     count = int(rate * seconds)
     for number in range(count):
         ahead = began + number / rate - time.time()
-        if ahead > STEP_SECONDS / 2:
+        if ahead > PACING_STEP_SECONDS / 2:
             await asyncio.sleep(ahead)
         stamps.append(time.time())
-        await act(number)  # type: ignore[misc]
+        await call(number)  # type: ignore[misc]
         if number % 64 == 0:
             await asyncio.sleep(0)
     return stamps
@@ -127,9 +127,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-async def answers(port: int, process: subprocess.Popen[bytes], log: Callable[[], str]) -> None:
+async def wait_until_accepting(
+    port: int, process: subprocess.Popen[bytes], log: Callable[[], str]
+) -> None:
     """Wait until something accepts on `port`."""
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + START_TIMEOUT_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         try:
             _, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -141,39 +143,39 @@ async def answers(port: int, process: subprocess.Popen[bytes], log: Callable[[],
     raise RuntimeError(f"nothing answers on {port}: {log()}")
 
 
-ANSWER = b"HTTP/1.1 "
+STATUS_LINE_START = b"HTTP/1.1 "
 
 
-class Pipe:
+class HttpPipeline:
     """A connection that is written to as fast as one likes; answers are thrown away, HTTP's
     counted. A write is a request."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writer = writer
-        self._unanswered = 0
-        self._draining = asyncio.create_task(self._drain(reader))
+        self._unanswered_count = 0
+        self._drain_task = asyncio.create_task(self._count_responses(reader))
 
     @classmethod
-    async def to(cls, port: int) -> "Pipe":
+    async def connect(cls, port: int) -> "HttpPipeline":
         return cls(*await asyncio.open_connection("127.0.0.1", port))
 
     @property
-    def answered(self) -> bool:
+    def wait_all_answered(self) -> bool:
         """Whether every request has its answer."""
-        return self._unanswered == 0
+        return self._unanswered_count == 0
 
     async def write(self, data: bytes) -> None:
-        self._unanswered += 1
+        self._unanswered_count += 1
         self._writer.write(data)
         await self._writer.drain()
 
     def close(self) -> None:
-        self._draining.cancel()
+        self._drain_task.cancel()
         self._writer.transport.abort()
 
-    async def _drain(self, reader: asyncio.StreamReader) -> None:
+    async def _count_responses(self, reader: asyncio.StreamReader) -> None:
         tail = b""
         while data := await reader.read(1 << 16):
             seen = tail + data
-            self._unanswered -= seen.count(ANSWER)
-            tail = seen[1 - len(ANSWER) :]
+            self._unanswered_count -= seen.count(STATUS_LINE_START)
+            tail = seen[1 - len(STATUS_LINE_START) :]

@@ -17,12 +17,12 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.routing import Route
 
-QUEUE_EVENTS = 10_000
+MAX_QUEUED_EVENTS = 10_000
 
 clients: dict[str, set[asyncio.Queue[str]]] = defaultdict(set)
 
 
-async def listen(port: int) -> None:
+async def listen_to_redis(port: int) -> None:
     subscription = redis.asyncio.Redis(port=port, decode_responses=True).pubsub()
     await subscription.psubscribe("*")
     async for message in subscription.listen():
@@ -32,8 +32,8 @@ async def listen(port: int) -> None:
                     queue.put_nowait(message["data"])
 
 
-async def events(channel: str) -> AsyncIterator[ServerSentEvent]:
-    queue: asyncio.Queue[str] = asyncio.Queue(QUEUE_EVENTS)
+async def channel_events(channel: str) -> AsyncIterator[ServerSentEvent]:
+    queue: asyncio.Queue[str] = asyncio.Queue(MAX_QUEUED_EVENTS)
     clients[channel].add(queue)
     try:
         yield ServerSentEvent(event="connected", data="{}", sep="\n")
@@ -46,20 +46,20 @@ async def events(channel: str) -> AsyncIterator[ServerSentEvent]:
         clients[channel].discard(queue)
 
 
-async def stream(request: Request) -> EventSourceResponse:
-    return EventSourceResponse(events(request.path_params["channel"]))
+async def stream_endpoint(request: Request) -> EventSourceResponse:
+    return EventSourceResponse(channel_events(request.path_params["channel"]))
 
 
 @contextlib.asynccontextmanager
-async def listening(_: Starlette) -> AsyncIterator[None]:
-    task = asyncio.create_task(listen(int(sys.argv[2])))
+async def lifespan(_: Starlette) -> AsyncIterator[None]:
+    task = asyncio.create_task(listen_to_redis(int(sys.argv[2])))
     yield
     task.cancel()
 
 
 if __name__ == "__main__":
     uvicorn.run(
-        Starlette(routes=[Route("/events/{channel}", stream)], lifespan=listening),
+        Starlette(routes=[Route("/events/{channel}", stream_endpoint)], lifespan=lifespan),
         port=int(sys.argv[1]),
         loop="uvloop",
         http="httptools",

@@ -8,17 +8,17 @@ import httpx
 import psutil
 
 from tapewire.events import CATALOGUE, OrderPlaced
-from tapewire.log import new_id, token
-from tapewire.log.jetstream import JetStreamLog, Wire, connect
+from tapewire.log import encode_token, new_id
+from tapewire.log.jetstream import JetStreamEventLog, NatsConnection, connect
 from tests.bench.peers import events
-from tests.bench.peers.cores import LOAD, SERVER
-from tests.bench.peers.servers.port import Server
-from tests.integration.edge.house import House
+from tests.bench.peers.cores import LOAD_CORES, SERVER_CORES
+from tests.bench.peers.servers.port import BenchServer
+from tests.integration.edge.house import Harness
 
 UNLIMITED = 1_000_000
 
 
-class Tapewire(Server):
+class TapewireServer(BenchServer):
     name = "tapewire"
     marker = '"timestamp"'
     """Of the snapshot."""
@@ -27,13 +27,13 @@ class Tapewire(Server):
         super().__init__(folder)
         self._stack = AsyncExitStack()
         self._cookies: dict[str, str] = {}
-        self._wire: Wire | None = None
-        self._last = self._told = 0
+        self._connection: NatsConnection | None = None
+        self._last_sequence = self._published_count = 0
 
     async def start(self) -> None:
-        house = House(self.folder)
+        house = Harness(self.folder)
         self._stack.callback(house.close)
-        edge = house.edge(
+        edge = house.start_edge(
             TAPEWIRE_LOG_LEVEL="warning",
             SSE_MAX_CONNECTIONS=UNLIMITED,
             SSE_MAX_CONNECTIONS_PER_USER=UNLIMITED,
@@ -42,15 +42,15 @@ class Tapewire(Server):
         )
         self.port = edge.port
         self._http = await self._stack.enter_async_context(edge.client())
-        self._measured = psutil.Process(edge.pid)
-        self._measured.cpu_affinity(sorted(SERVER))
-        self._wire = await connect(house.broker.url, "bench")
-        self._stack.push_async_callback(self._wire.close)
+        self._measured_process = psutil.Process(edge.pid)
+        self._measured_process.cpu_affinity(sorted(SERVER_CORES))
+        self._connection = await connect(house.broker.url, "bench")
+        self._stack.push_async_callback(self._connection.close)
         for process in psutil.Process().children():
             if process.pid != edge.pid and "nats-server" in process.name():
-                process.cpu_affinity(sorted(LOAD))
+                process.cpu_affinity(sorted(LOAD_CORES))
         for number in range(len(events.SYMBOLS)):
-            await self.broadcast(number)
+            await self.publish_to_all(number)
 
     async def stop(self) -> None:
         await self._stack.aclose()
@@ -58,7 +58,7 @@ class Tapewire(Server):
     async def request(self, user: str | None, *, gzip: bool = False, last_id: str = "") -> str:
         lines = ["Host: bench", "Accept: text/event-stream"]
         if user is not None:
-            lines.append(f"Cookie: session={await self._cookie(user)}")
+            lines.append(f"Cookie: session={await self._cookie_of(user)}")
         if gzip:
             lines.append("Accept-Encoding: gzip")
         if last_id:
@@ -66,35 +66,39 @@ class Tapewire(Server):
         path = "/api/stream/prices" if user is None else "/api/stream/orders"
         return "\r\n".join([f"GET {path} HTTP/1.1", *lines, "", ""])
 
-    async def broadcast(self, number: int) -> None:
-        assert self._wire is not None
+    async def publish_to_all(self, number: int) -> None:
+        assert self._connection is not None
         symbol = events.SYMBOLS[number % len(events.SYMBOLS)]
-        await self._wire.publish(f"px.{token(symbol)}", events.stored_quote(number), {})
+        await self._connection.publish(
+            f"px.{encode_token(symbol)}", events.stored_quote(number), {}
+        )
 
-    async def tell(self, user: str, number: int) -> None:
-        assert self._wire is not None
-        self._told += 1
+    async def publish_to_user(self, user: str, number: int) -> None:
+        assert self._connection is not None
+        self._published_count += 1
         order = f"o-{number}"
         headers = {
             "Nats-Msg-Id": new_id(),
-            "Tw-Type": CATALOGUE.tag(OrderPlaced),
+            "Tw-Type": CATALOGUE.tag_of(OrderPlaced),
             "Tw-Correlation": "bench",
         }
-        await self._wire.publish(f"ev.{user}.orders.{order}", events.stored_order(order), headers)
+        await self._connection.publish(
+            f"ev.{user}.orders.{order}", events.stored_order(order), headers
+        )
 
-    async def position(self) -> str | None:
-        assert self._wire is not None
-        bounds = await JetStreamLog(self._wire).bounds()
-        self._last, self._told = bounds.last, 0
+    async def last_event_id(self) -> str | None:
+        assert self._connection is not None
+        bounds = await JetStreamEventLog(self._connection).bounds()
+        self._last_sequence, self._published_count = bounds.last, 0
         return f"{bounds.epoch}-{bounds.last}"
 
-    async def settled(self) -> None:
-        assert self._wire is not None
-        log, end = JetStreamLog(self._wire), self._last + self._told
+    async def wait_stored(self) -> None:
+        assert self._connection is not None
+        log, end = JetStreamEventLog(self._connection), self._last_sequence + self._published_count
         while (await log.bounds()).last < end:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.05)
 
-    async def _cookie(self, user: str) -> str:
+    async def _cookie_of(self, user: str) -> str:
         if user not in self._cookies:
             answer: httpx.Response = await self._http.post("/api/session", json={"userId": user})
             self._cookies[user] = answer.cookies["session"]
