@@ -10,8 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.broker import ContainerNatsServer, DockerUnavailable, LocalNatsServer, NatsServer
-from tests.stack import stack, stack_factory  # noqa: F401  # fixtures for all
+from tests.harness.nats_servers import (
+    ContainerNatsServer,
+    DockerUnavailable,
+    LocalNatsServer,
+    NatsServer,
+)
+from tests.harness.stack import stack, stack_factory  # noqa: F401  # fixtures for all
 
 _numbers = itertools.count(1)
 

@@ -10,8 +10,7 @@ declare event types of their own. Names are loaded when first used, so the impor
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tapewire.events import Delivery, Event, about, event, upcast
-    from tapewire.producer import (
+    from tapewire.client import (
         EVERYBODY,
         Action,
         AlertLevel,
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
         pattern,
         sync,
     )
+    from tapewire.events import Delivery, Event, about, event, upcast
 
 __all__ = [
     "EVERYBODY",
@@ -84,9 +84,9 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     if name == "sync":
-        found: Any = import_module("tapewire.producer.sync")
+        found: Any = import_module("tapewire.client.sync")
     else:
-        room = "tapewire.events" if name in _EVENT_EXPORTS else "tapewire.producer"
+        room = "tapewire.events" if name in _EVENT_EXPORTS else "tapewire.client"
         found = getattr(import_module(room), name)
     globals()[name] = found
     return found

@@ -1,26 +1,26 @@
-"""The alerts service: `python -m services.alerts`."""
+"""The alerts service: `python -m tapewire_services.alerts`."""
 
 import asyncio
 
-from services.alerts import happenings, notifying
-from services.alerts.alarms import RuleTrigger
-from services.alerts.domain.rules import RULE_DECIDER
-from services.alerts.happenings import EventRuleConsumer
-from services.alerts.inbox import NotificationsService
-from services.alerts.notifying import NotificationConsumer, NotificationWriter
-from services.alerts.progress import AlertsProgress
-from services.alerts.rulebook import ArmedRuleIndex
-from services.alerts.service import AlertsService
-from services.alerts.watching import PriceMonitor
 from tapewire.log import CommandHandler
 from tapewire.log.follower import follow
-from tapewire.log.grouping import GroupCommitLog
-from tapewire.log.market import QuoteCache
+from tapewire.log.group_commit import GroupCommitLog
+from tapewire.log.quote_cache import QuoteCache
 from tapewire.runtime import App, Endpoint, run
 from tapewire.runtime.contracts import alerts as asked
 from tapewire.runtime.contracts import notifications as noticed
 from tapewire.runtime.contracts.progress import NOTIFICATION_PROGRESS, PROGRESS, GetProgress
 from tapewire.views import AlertsView, NotificationsView, RulesView
+from tapewire_services.alerts import event_rule_consumer, notification_writer
+from tapewire_services.alerts.armed_rule_index import ArmedRuleIndex
+from tapewire_services.alerts.domain.rules import RULE_DECIDER
+from tapewire_services.alerts.event_rule_consumer import EventRuleConsumer
+from tapewire_services.alerts.notification_writer import NotificationConsumer, NotificationWriter
+from tapewire_services.alerts.notifications_service import NotificationsService
+from tapewire_services.alerts.price_monitor import PriceMonitor
+from tapewire_services.alerts.progress import AlertsProgress
+from tapewire_services.alerts.rule_trigger import RuleTrigger
+from tapewire_services.alerts.service import AlertsService
 
 
 async def wire(app: App) -> None:
@@ -49,7 +49,7 @@ async def wire(app: App) -> None:
     async def trigger() -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(watch.run())
-            for name, filter_ in happenings.FILTERS_BY_CHECKPOINT_NAME.items():
+            for name, filter_ in event_rule_consumer.FILTERS_BY_CHECKPOINT_NAME.items():
                 make, places = (
                     lambda: EventRuleConsumer(rulebook, alarms),
                     progress.trigger_sequences,
@@ -60,7 +60,7 @@ async def wire(app: App) -> None:
 
     async def notify() -> None:
         async with asyncio.TaskGroup() as group:
-            for name, filter_ in notifying.FILTERS_BY_CHECKPOINT_NAME.items():
+            for name, filter_ in notification_writer.FILTERS_BY_CHECKPOINT_NAME.items():
                 make, places = (
                     lambda: NotificationConsumer(notifications),
                     progress.notification_sequences,

@@ -3,12 +3,12 @@
 
 from collections.abc import Iterable
 
-from services.alerts import happenings, notifying
-from services.alerts.rulebook import RULES_FILTER, ArmedRuleIndex
-from services.alerts.watching import PriceMonitor
 from tapewire.log import Unavailable
 from tapewire.runtime import RequestContext
 from tapewire.runtime.contracts.progress import GetProgress, Progress
+from tapewire_services.alerts import event_rule_consumer, notification_writer
+from tapewire_services.alerts.armed_rule_index import RULES_FILTER, ArmedRuleIndex
+from tapewire_services.alerts.price_monitor import PriceMonitor
 
 
 class AlertsProgress:
@@ -23,7 +23,9 @@ class AlertsProgress:
     async def get_progress(self, _request: GetProgress, _context: RequestContext) -> Progress:
         """The endpoint; what prices taught is kept before it is answered. Raises LogError."""
         taken = {**self.trigger_sequences, **self._armed_rules.last_handled_sequences}
-        _require_caught_up(taken, [*happenings.FILTERS_BY_CHECKPOINT_NAME.values(), RULES_FILTER])
+        _require_caught_up(
+            taken, [*event_rule_consumer.FILTERS_BY_CHECKPOINT_NAME.values(), RULES_FILTER]
+        )
         await self._price_monitor.save_extremes()
         return Progress(
             busy=self._price_monitor.pending_count,
@@ -36,7 +38,7 @@ class AlertsProgress:
     ) -> Progress:
         """The endpoint. Raises Unavailable."""
         _require_caught_up(
-            self.notification_sequences, notifying.FILTERS_BY_CHECKPOINT_NAME.values()
+            self.notification_sequences, notification_writer.FILTERS_BY_CHECKPOINT_NAME.values()
         )
         return Progress(busy=0, taken=dict(self.notification_sequences), quotes={})
 

@@ -6,17 +6,6 @@ Each handler makes a command (the only place where a clock is read) and has it d
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from services.alerts.domain.commands import (
-    DEFAULT_LEVELS,
-    PRICE_RULE_KINDS,
-    ArmRuleCommand,
-    Command,
-    CreateRuleCommand,
-    DeleteRuleCommand,
-    validate_create_rule,
-)
-from services.alerts.domain.figures import abbreviate
-from services.alerts.domain.rules import AbsentRuleState, State, derive_rule_id
 from tapewire.events import AlertRule
 from tapewire.log import (
     CommandHandler,
@@ -25,9 +14,9 @@ from tapewire.log import (
     EventSubject,
     LatestValueStore,
     Versioned,
-    views,
+    view_checkpoints,
 )
-from tapewire.log.market import QuoteCache
+from tapewire.log.quote_cache import QuoteCache
 from tapewire.runtime import RequestContext
 from tapewire.runtime.contracts.alerts import (
     AlertsReply,
@@ -40,6 +29,17 @@ from tapewire.runtime.contracts.alerts import (
     RulesReply,
 )
 from tapewire.views import AlertsView, RulesView
+from tapewire_services.alerts.domain.commands import (
+    DEFAULT_LEVELS,
+    PRICE_RULE_KINDS,
+    ArmRuleCommand,
+    Command,
+    CreateRuleCommand,
+    DeleteRuleCommand,
+    validate_create_rule,
+)
+from tapewire_services.alerts.domain.decimals import abbreviate
+from tapewire_services.alerts.domain.rules import AbsentRuleState, State, derive_rule_id
 
 MAX_RULES_PER_USER = 200
 """Rules that a user may have at the same time."""
@@ -88,14 +88,14 @@ class AlertsService:
 
     async def list_rules(self, request: ListRules, _: RequestContext) -> RulesReply:
         """The user's rules, exactly as of the end of the log."""
-        view, bounds = await views.load(
+        view, bounds = await view_checkpoints.load(
             self._log, self._checkpoint_store, RulesView, request.user_id
         )
         return RulesReply(rules=view.rules(), as_of=bounds.last, epoch=bounds.epoch)
 
     async def list_alerts(self, request: ListAlerts, _: RequestContext) -> AlertsReply:
         """The user's alerts, exactly as of the end of the log."""
-        view, bounds = await views.load(
+        view, bounds = await view_checkpoints.load(
             self._log, self._checkpoint_store, AlertsView, request.user_id
         )
         alerts = view.alerts()[::-1]
@@ -123,7 +123,9 @@ class AlertsService:
 
     async def _check_rule_limit(self, command: CreateRuleCommand) -> None:
         """Requests at the same moment may go a little over; the bound is for memory's sake."""
-        view, _ = await views.load(self._log, self._checkpoint_store, RulesView, command.user)
+        view, _ = await view_checkpoints.load(
+            self._log, self._checkpoint_store, RulesView, command.user
+        )
         rules = view.rules()
         if len(rules) >= MAX_RULES_PER_USER and all(r.rule_id != command.rule_id for r in rules):
             message = (

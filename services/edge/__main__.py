@@ -1,23 +1,24 @@
-"""The edge: `python -m services.edge`."""
+"""The edge: `python -m tapewire_services.edge`."""
 
 import asyncio
 import gc
 from datetime import UTC, datetime
 
-from services.edge import gateway, server, testing
-from services.edge.access import SessionStore, TicketStore, build_authenticator
-from services.edge.comings import DistributedRateLimiter
-from services.edge.drain import drain
-from services.edge.engine import Engine
-from services.edge.feeds import build_stream_routes
-from services.edge.http.admission import StreamAdmission
-from services.edge.http.app import Health, SseHealth, create_app
-from services.edge.http.streams import StreamHandler
-from services.edge.limits import RateLimiter
-from services.edge.rollcall import PresenceSync
 from tapewire.events import CATALOGUE
 from tapewire.runtime import App, run
 from tapewire.runtime.broadcast import Broadcast
+from tapewire_services.edge.auth import SessionStore, TicketStore, build_authenticator
+from tapewire_services.edge.cluster.distributed_rate_limiter import DistributedRateLimiter
+from tapewire_services.edge.cluster.limits import RateLimiter
+from tapewire_services.edge.cluster.presence_sync import PresenceSync
+from tapewire_services.edge.delivery import admin_test_event
+from tapewire_services.edge.delivery.stream_routes import build_stream_routes
+from tapewire_services.edge.drain import drain
+from tapewire_services.edge.engine import Engine
+from tapewire_services.edge.http import controllers, server
+from tapewire_services.edge.http.admission import StreamAdmission
+from tapewire_services.edge.http.app import Health, SseHealth, create_app
+from tapewire_services.edge.http.streams import StreamHandler
 
 MAX_TICK_SECONDS = 0.5
 COMPRESSOR_IDLE_SECONDS = 10.0
@@ -66,7 +67,7 @@ async def wire(app: App) -> None:
     comings = DistributedRateLimiter(broadcast, app.instance, RateLimiter(settings.connect_rate))
     app.spawn(comings.run(), name="comings")
     app.spawn(engine.global_values.run(lambda: rollcall.presence.version), name="counts")
-    app.on_stop((await testing.subscribe_test_events(broadcast, engine.hub)).close)
+    app.on_stop((await admin_test_event.subscribe_test_events(broadcast, engine.hub)).close)
 
     # 3. Who may see what.
     sessions = SessionStore(app.sessions, now, settings.session_hours)
@@ -116,7 +117,7 @@ async def wire(app: App) -> None:
             ),
         )
 
-    rest = gateway.ControllerContext(
+    rest = controllers.ControllerContext(
         requests=app.requests,
         sessions=sessions,
         tickets=tickets,
@@ -131,7 +132,7 @@ async def wire(app: App) -> None:
 
     # 5. Sockets, last: from here on clients come, and at the end they are the first to go.
     http = server.EdgeServer(
-        create_app(streams, table, gateway.routes(rest), health, settings.origins),
+        create_app(streams, table, controllers.routes(rest), health, settings.origins),
         server.open_listening_socket(settings),
         settings.drain_seconds,
         settings.request_seconds,

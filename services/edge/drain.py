@@ -17,10 +17,10 @@ from typing import Generic, Protocol, TypeVar
 
 import structlog
 
-from services.edge.connection import CloseReason
-from services.edge.frames import render_retry
-from services.edge.http.streams import StreamHandler
-from services.edge.hub import Hub
+from tapewire_services.edge.delivery.connection import CloseReason
+from tapewire_services.edge.delivery.frames import render_retry
+from tapewire_services.edge.delivery.hub import Hub
+from tapewire_services.edge.http.streams import StreamHandler
 
 MAX_NOTICE_SECONDS = 5.0
 """How long before its closing a stream is told: a new connection that is refused at first can be

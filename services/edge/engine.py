@@ -12,24 +12,22 @@ from typing import Any
 
 import structlog
 
-from services.edge.connection import CloseReason
-from services.edge.feeds import LiveValue
-from services.edge.follow import (
-    CatchUpSubscriptions,
-    DeclaredValueFeed,
-    GlobalValueFeed,
-    ItemMetrics,
-    LiveValueSources,
-    LogTail,
-    PortfolioTracker,
-    QuoteFeed,
-    SnapshotReader,
-)
-from services.edge.frames import AuthExpiredPayload, ConnectionLimitPayload
-from services.edge.hub import Hub
-from services.edge.roster import ConnectionTotals
 from tapewire.log import EventLog, LatestValueStore, RecordedEvent
 from tapewire.runtime import Settings, telemetry
+from tapewire_services.edge.cluster.presence import ConnectionTotals
+from tapewire_services.edge.delivery.catch_up import CatchUpSubscriptions
+from tapewire_services.edge.delivery.connection import CloseReason
+from tapewire_services.edge.delivery.frames import AuthExpiredPayload, ConnectionLimitPayload
+from tapewire_services.edge.delivery.hub import Hub
+from tapewire_services.edge.delivery.live_value_sources import LiveValueSources
+from tapewire_services.edge.delivery.snapshots import SnapshotReader
+from tapewire_services.edge.delivery.stream_routes import LiveValue
+from tapewire_services.edge.ingest.declared_values import DeclaredValueFeed
+from tapewire_services.edge.ingest.global_values import GlobalValueFeed
+from tapewire_services.edge.ingest.item_metrics import ItemMetrics
+from tapewire_services.edge.ingest.log_tail import LogTail
+from tapewire_services.edge.ingest.portfolios import PortfolioTracker
+from tapewire_services.edge.ingest.quote_feed import QuoteFeed
 
 logger = structlog.get_logger("edge.engine")
 

@@ -1,15 +1,15 @@
-"""The insights service: `python -m services.insights`."""
+"""The insights service: `python -m tapewire_services.insights`."""
 
-from services.insights.dashboards import ConfigurationsService
-from services.insights.domain.configurations import CONFIGURATION_DECIDER
-from services.insights.listing import ItemQueries
-from services.insights.scoring import VaderScorer
-from services.insights.service import InsightsService
 from tapewire.log import CommandHandler
 from tapewire.runtime import App, Endpoint, run
 from tapewire.runtime.contracts import configurations as shown
 from tapewire.runtime.contracts import insights as asked
 from tapewire.views import ConfigurationsView, ItemsView, MetricsView
+from tapewire_services.insights.configurations_service import ConfigurationsService
+from tapewire_services.insights.domain.configurations import CONFIGURATION_DECIDER
+from tapewire_services.insights.item_queries import ItemQueries
+from tapewire_services.insights.scoring import VaderScorer
+from tapewire_services.insights.service import InsightsService
 
 
 async def wiring(app: App) -> None:

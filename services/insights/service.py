@@ -6,11 +6,8 @@ A clock is read here and nowhere below. `intake` appends, `listing` reads items.
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from services.insights.domain.items import ValidatedItem, build_item_analysed, validate_item
-from services.insights.intake import ItemWriter
-from services.insights.scoring import SentimentScorer
 from tapewire.events import ItemAnalysed
-from tapewire.log import EVERYBODY, CommandRejected, EventLog, LatestValueStore, views
+from tapewire.log import EVERYBODY, CommandRejected, EventLog, LatestValueStore, view_checkpoints
 from tapewire.runtime import RequestContext
 from tapewire.runtime.contracts.insights import (
     MAX_LOADED_ITEMS,
@@ -23,6 +20,13 @@ from tapewire.runtime.contracts.insights import (
     RejectedItem,
 )
 from tapewire.views import MetricsView
+from tapewire_services.insights.domain.items import (
+    ValidatedItem,
+    build_item_analysed,
+    validate_item,
+)
+from tapewire_services.insights.item_writer import ItemWriter
+from tapewire_services.insights.scoring import SentimentScorer
 
 
 def utc_now() -> datetime:
@@ -64,7 +68,7 @@ class InsightsService:
 
     async def metrics(self, _request: GetMetrics, _: RequestContext) -> MetricsReply:
         """The counts, exactly as of the end of the log."""
-        view, bounds = await views.load(self._log, self._values, MetricsView, EVERYBODY)
+        view, bounds = await view_checkpoints.load(self._log, self._values, MetricsView, EVERYBODY)
         metrics = view.metrics(self._clock())
         return MetricsReply(metrics=metrics, as_of=bounds.last, epoch=bounds.epoch)
 

@@ -1,16 +1,16 @@
-"""The orders service: `python -m services.orders`."""
+"""The orders service: `python -m tapewire_services.orders`."""
 
-from services.orders.broker import PaperBroker
-from services.orders.deciding import OrderCommandHandler
-from services.orders.desk import LEASE, run_broker
-from services.orders.progress import BrokerProgress
-from services.orders.service import OrdersService
-from tapewire.log.grouping import GroupCommitLog
-from tapewire.log.market import QuoteCache
+from tapewire.log.group_commit import GroupCommitLog
+from tapewire.log.quote_cache import QuoteCache
 from tapewire.runtime import App, Endpoint, run
 from tapewire.runtime.contracts import orders as asked
 from tapewire.runtime.contracts.progress import PROGRESS, GetProgress
 from tapewire.views import OrdersView
+from tapewire_services.orders.broker import PaperBroker
+from tapewire_services.orders.broker_consumer import LEASE, run_broker
+from tapewire_services.orders.command_handler import OrderCommandHandler
+from tapewire_services.orders.progress import BrokerProgress
+from tapewire_services.orders.service import OrdersService
 
 
 async def wire(app: App) -> None:

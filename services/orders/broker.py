@@ -14,18 +14,18 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Protocol
 
-from services.orders.book import OrderBook, PendingExecution
-from services.orders.commands import (
+from tapewire.log.quote_cache import QuoteCache
+from tapewire_services.orders.command_handler import MAX_CONCURRENT_REPORTS
+from tapewire_services.orders.domain.commands import (
     AcceptOrderCommand,
     Command,
     FailOrderCommand,
     FillOrderCommand,
     RejectOrderCommand,
 )
-from services.orders.deciding import MAX_CONCURRENT_REPORTS
-from services.orders.exact import WIDE_CONTEXT, normalize
-from services.orders.openorders import ConsumedLiquidity, OpenOrder
-from tapewire.log.market import QuoteCache
+from tapewire_services.orders.domain.decimals import WIDE_CONTEXT, normalize
+from tapewire_services.orders.domain.open_orders import ConsumedLiquidity, OpenOrder
+from tapewire_services.orders.domain.order_book import OrderBook, PendingExecution
 
 MAX_NOTIONAL = Decimal(1_000_000_000)
 """Dollars that the paper account may put into one order; a dearer one is rejected."""

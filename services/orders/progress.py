@@ -1,11 +1,11 @@
 """How far the broker of this process is: `svc.orders.progress`, answered by who holds the lease."""
 
-from services.orders.broker import Broker
-from services.orders.desk import ORDERS_FILTER, BrokerConsumer
 from tapewire.log import Unavailable
-from tapewire.log.market import QuoteCache
+from tapewire.log.quote_cache import QuoteCache
 from tapewire.runtime import RequestContext
 from tapewire.runtime.contracts.progress import GetProgress, Progress
+from tapewire_services.orders.broker import Broker
+from tapewire_services.orders.broker_consumer import ORDERS_FILTER, BrokerConsumer
 
 
 class BrokerProgress:

@@ -6,18 +6,16 @@ Each handler makes a command (the only place where a clock is read) and has it d
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from services.orders.commands import (
-    MAX_ID_LENGTH,
-    CancelOrderCommand,
-    PlaceOrderCommand,
-    validate_place_order,
-)
-from services.orders.deciding import OrderCommandHandler
-from services.orders.domain import State, UnplacedState
-from services.orders.exact import abbreviate
 from tapewire.events import Order
-from tapewire.log import CommandRejected, EventLog, EventSubject, LatestValueStore, Versioned, views
-from tapewire.log.market import QuoteCache
+from tapewire.log import (
+    CommandRejected,
+    EventLog,
+    EventSubject,
+    LatestValueStore,
+    Versioned,
+    view_checkpoints,
+)
+from tapewire.log.quote_cache import QuoteCache
 from tapewire.runtime import RequestContext
 from tapewire.runtime.contracts.orders import (
     CancelOrder,
@@ -29,6 +27,15 @@ from tapewire.runtime.contracts.orders import (
     order_id,
 )
 from tapewire.views import OrdersView
+from tapewire_services.orders.command_handler import OrderCommandHandler
+from tapewire_services.orders.domain.commands import (
+    MAX_ID_LENGTH,
+    CancelOrderCommand,
+    PlaceOrderCommand,
+    validate_place_order,
+)
+from tapewire_services.orders.domain.decimals import abbreviate
+from tapewire_services.orders.domain.order import State, UnplacedState
 
 CANCELED_BY_USER = "canceled by the user"
 
@@ -93,7 +100,7 @@ class OrdersService:
 
     async def list(self, request: ListOrders, _: RequestContext) -> OrdersReply:
         """The user's orders view, exactly as of the end of the log."""
-        view, bounds = await views.load(
+        view, bounds = await view_checkpoints.load(
             self._log, self._checkpoint_store, OrdersView, request.user_id
         )
         return OrdersReply(orders=view.orders(), as_of=bounds.last, epoch=bounds.epoch)

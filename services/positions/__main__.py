@@ -1,14 +1,14 @@
-"""The positions service: `python -m services.positions`."""
+"""The positions service: `python -m tapewire_services.positions`."""
 
-from services.positions.service import PositionsService
-from services.positions.taking import LEASE, run_positions
-from services.positions.valuing import PositionValuer
 from tapewire.log import Unavailable
-from tapewire.log.market import QuoteCache
+from tapewire.log.quote_cache import QuoteCache
 from tapewire.runtime import App, Endpoint, RequestContext, run
 from tapewire.runtime.contracts import positions as asked
 from tapewire.runtime.contracts.progress import PROGRESS, GetProgress, Progress
 from tapewire.views import PositionsView
+from tapewire_services.positions.position_valuer import PositionValuer
+from tapewire_services.positions.service import PositionsService
+from tapewire_services.positions.trade_consumer import LEASE, run_positions
 
 
 async def wire(app: App) -> None:

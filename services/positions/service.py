@@ -2,10 +2,9 @@
 
 from decimal import Decimal
 
-from services.positions.proof import reconcile
 from tapewire.events import Position
-from tapewire.log import EventLog, LatestValueStore, views
-from tapewire.log.market import QuoteCache
+from tapewire.log import EventLog, LatestValueStore, view_checkpoints
+from tapewire.log.quote_cache import QuoteCache
 from tapewire.runtime import RequestContext
 from tapewire.runtime.contracts.positions import (
     ListPositions,
@@ -16,6 +15,7 @@ from tapewire.runtime.contracts.positions import (
 )
 from tapewire.views import PositionsView
 from tapewire.views.positions import sum_exact, value_position
+from tapewire_services.positions.reconciler import reconcile
 
 
 class PositionsService:
@@ -30,7 +30,7 @@ class PositionsService:
 
     async def list(self, request: ListPositions, _: RequestContext) -> PositionsReply:
         """The user's positions view, exactly as of the end of the log, at the newest prices."""
-        view, bounds = await views.load(
+        view, bounds = await view_checkpoints.load(
             self._log, self._checkpoint_store, PositionsView, request.user_id
         )
         positions = view.positions()

@@ -1,13 +1,17 @@
-"""The price service as a process: `python -m services.prices`."""
+"""The price service as a process: `python -m tapewire_services.prices`."""
 
 from collections.abc import Awaitable, Callable
 
-from services.prices.bookmark import PlaybackCheckpointer
-from services.prices.feed import create_replay_feed, create_stepped_source, parse_feed_symbols
-from services.prices.service import LEASE_NAME, STATUS_ENDPOINT, GetStatus, PricesService
-from services.prices.stepping import RecordingStepper
 from tapewire.runtime import App, Endpoint, run
 from tapewire.runtime.contracts import prices as asked
+from tapewire_services.prices.feed import (
+    create_replay_feed,
+    create_stepped_source,
+    parse_feed_symbols,
+)
+from tapewire_services.prices.playback_checkpoint import PlaybackCheckpointer
+from tapewire_services.prices.service import LEASE_NAME, STATUS_ENDPOINT, GetStatus, PricesService
+from tapewire_services.prices.stepper import RecordingStepper
 
 
 async def wiring(app: App) -> None:

@@ -14,12 +14,15 @@ from typing import Any
 import msgspec
 from structlog.typing import FilteringBoundLogger
 
-from services.prices.domain import TopOfBook, apply_tick, build_price_updated
-from services.prices.feed import FeedProgress, MarketDataFeed
-from services.prices.posting import REPAIR_INTERVAL_SECONDS, PriceUpdatePublisher
 from tapewire.events import PriceUpdated
 from tapewire.log import LatestValueStore
 from tapewire.runtime import RequestContext
+from tapewire_services.prices.domain import TopOfBook, apply_tick, build_price_updated
+from tapewire_services.prices.feed import FeedProgress, MarketDataFeed
+from tapewire_services.prices.price_update_publisher import (
+    REPAIR_INTERVAL_SECONDS,
+    PriceUpdatePublisher,
+)
 
 LEASE_NAME = "price-feed"
 STATUS_ENDPOINT = "status"

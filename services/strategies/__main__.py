@@ -1,23 +1,23 @@
-"""The strategies service: `python -m services.strategies`."""
+"""The strategies service: `python -m tapewire_services.strategies`."""
 
 from datetime import UTC, datetime
 
-from services.strategies.commands import Command
-from services.strategies.domain import STRATEGY_DECIDER, State
-from services.strategies.hand import WorkerDependencies
-from services.strategies.maker import RuleDecisionMaker
-from services.strategies.placing import NatsOrderClient
-from services.strategies.progress import RunnerProgress
-from services.strategies.runner import LEASE_NAME, run_strategies
-from services.strategies.service import StrategiesService
 from tapewire.log import CommandHandler
-from tapewire.log.grouping import GroupCommitLog
-from tapewire.log.market import QuoteCache
-from tapewire.log.patience import new_rng
+from tapewire.log.backoff import new_rng
+from tapewire.log.group_commit import GroupCommitLog
+from tapewire.log.quote_cache import QuoteCache
 from tapewire.runtime import App, Endpoint, run
 from tapewire.runtime.contracts import strategies as asked
 from tapewire.runtime.contracts.progress import PROGRESS, GetProgress
 from tapewire.views import StrategiesView
+from tapewire_services.strategies.command_executor import WorkerDependencies
+from tapewire_services.strategies.decision_maker import RuleDecisionMaker
+from tapewire_services.strategies.domain.commands import Command
+from tapewire_services.strategies.domain.strategy import STRATEGY_DECIDER, State
+from tapewire_services.strategies.order_placement import NatsOrderClient
+from tapewire_services.strategies.progress import RunnerProgress
+from tapewire_services.strategies.runner import LEASE_NAME, run_strategies
+from tapewire_services.strategies.service import StrategiesService
 
 
 async def wire(app: App) -> None:

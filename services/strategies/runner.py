@@ -12,18 +12,18 @@ from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
-from services.strategies.fills import OrderEventConsumer
-from services.strategies.floor import WorkerPool
-from services.strategies.hand import WorkerDependencies
-from services.strategies.marks import RunnerCheckpoint, StrategyCheckpoint
-from services.strategies.progress import StrategiesRunner
-from services.strategies.roster import ActiveStrategies
 from tapewire.events import Undecodable, UnknownType
 from tapewire.log import BadSubject, LatestValueStore, LogError, RecordedEvent, Unavailable, pattern
+from tapewire.log.backoff import Backoff
 from tapewire.log.follower import follow
-from tapewire.log.market import QuoteCache
-from tapewire.log.patience import Backoff
+from tapewire.log.quote_cache import QuoteCache
 from tapewire.runtime.contracts.progress import Progress
+from tapewire_services.strategies.command_executor import WorkerDependencies
+from tapewire_services.strategies.domain.active_strategies import ActiveStrategies
+from tapewire_services.strategies.order_event_consumer import OrderEventConsumer
+from tapewire_services.strategies.progress import StrategiesRunner
+from tapewire_services.strategies.runner_checkpoint import RunnerCheckpoint, StrategyCheckpoint
+from tapewire_services.strategies.worker_pool import WorkerPool
 
 LEASE_NAME = "strategies-runner"
 FILLS_CHECKPOINT_NAME = "strategies-fills"

@@ -8,24 +8,6 @@ of the log has it, not as this process remembers it.
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from services.strategies.commands import (
-    MAX_ID_LENGTH,
-    Command,
-    CreateStrategyCommand,
-    StartStrategyCommand,
-    StopStrategyCommand,
-    StrategySettings,
-    UpdateStrategyCommand,
-    validate_settings,
-)
-from services.strategies.domain import (
-    AbsentStrategyState,
-    CreatedStrategyState,
-    State,
-    derive_strategy_id,
-)
-from services.strategies.exact import abbreviate
-from services.strategies.rules import describe_rule
 from tapewire.log import (
     CommandHandler,
     CommandRejected,
@@ -33,9 +15,9 @@ from tapewire.log import (
     EventSubject,
     LatestValueStore,
     Versioned,
-    views,
+    view_checkpoints,
 )
-from tapewire.log.market import QuoteCache
+from tapewire.log.quote_cache import QuoteCache
 from tapewire.runtime import RequestContext
 from tapewire.runtime.contracts.strategies import (
     CreateStrategy,
@@ -48,6 +30,24 @@ from tapewire.runtime.contracts.strategies import (
     UpdateStrategy,
 )
 from tapewire.views import StrategiesView
+from tapewire_services.strategies.domain.commands import (
+    MAX_ID_LENGTH,
+    Command,
+    CreateStrategyCommand,
+    StartStrategyCommand,
+    StopStrategyCommand,
+    StrategySettings,
+    UpdateStrategyCommand,
+    validate_settings,
+)
+from tapewire_services.strategies.domain.decimals import abbreviate
+from tapewire_services.strategies.domain.rules import describe_rule
+from tapewire_services.strategies.domain.strategy import (
+    AbsentStrategyState,
+    CreatedStrategyState,
+    State,
+    derive_strategy_id,
+)
 
 
 class StrategiesService:
@@ -142,7 +142,7 @@ class StrategiesService:
 
     async def list(self, request: ListStrategies, _: RequestContext) -> StrategiesReply:
         """The user's strategies, exactly as of the end of the log."""
-        view, bounds = await views.load(
+        view, bounds = await view_checkpoints.load(
             self._log, self._checkpoint_store, StrategiesView, request.user_id
         )
         return StrategiesReply(strategies=view.strategies(), as_of=bounds.last, epoch=bounds.epoch)

@@ -14,8 +14,11 @@ import msgspec
 MAX_LINES = 300
 SOURCE_SUFFIXES = (".py", ".js", ".ts", ".css", ".html")
 
+SERVICES = "tapewire_services"
+"""The import name of the folder `services`."""
+
 ALLOWED_IMPORTS: dict[str, tuple[str, ...]] = {
-    "tapewire": ("tapewire.events", "tapewire.producer"),
+    "tapewire": ("tapewire.events", "tapewire.client"),
     "tapewire.events": ("tapewire.events",),
     "tapewire.views": ("tapewire.events", "tapewire.views"),
     "tapewire.log": ("tapewire.events", "tapewire.log"),
@@ -27,44 +30,44 @@ ALLOWED_IMPORTS: dict[str, tuple[str, ...]] = {
         "tapewire.runtime.contracts",
         "tapewire.verify",
     ),
-    "tapewire.producer": (
+    "tapewire.client": (
         "tapewire.events",
         "tapewire.log",
         "tapewire.runtime",
-        "tapewire.producer",
+        "tapewire.client",
     ),
     "tapewire.cli": ("tapewire",),
     **{
-        f"services.{name}": (
+        f"tapewire_services.{name}": (
             "tapewire.events",
             "tapewire.views",
             "tapewire.log",
             "tapewire.runtime",
-            f"services.{name}",
+            f"tapewire_services.{name}",
         )
         for name in ("alerts", "edge", "insights", "orders", "positions", "prices", "strategies")
     },
 }
 """Every room, and what of ours it may import."""
 
-FRONTEND_SERVICE = "services.edge"
+FRONTEND_SERVICE = "tapewire_services.edge"
 """The service without a domain: it serves the others."""
 
 NATS_PACKAGES = ("tapewire.log", "tapewire.runtime")
 LITESTAR_PACKAGES = (
-    "services.edge.http",
-    "services.edge.gateway",
-    "services.edge.server",
+    "tapewire_services.edge.http",
+    "tapewire_services.edge.http.controllers",
+    "tapewire_services.edge.http.server",
     "tapewire.runtime.health",
 )
 _EDGE_MODULES_WITHOUT_IO = (
     "connection", "cursor", "dialects", "feeds", "flag", "frames", "gzip", "hub", "lanes", "limits",
     "newest", "roster", "selection",
 )  # fmt: skip
-PACKAGES_WITHOUT_IO = tuple(f"services.edge.{name}" for name in _EDGE_MODULES_WITHOUT_IO)
+PACKAGES_WITHOUT_IO = tuple(f"tapewire_services.edge.{name}" for name in _EDGE_MODULES_WITHOUT_IO)
 """No I/O; waiting and logging are allowed. Domains and views are stricter: `_is_pure`."""
 
-VERIFY_READING_MODULES = ("tapewire.verify.reading",)
+VERIFY_READING_MODULES = ("tapewire.verify.verifier",)
 """The only part of verification that reads and waits."""
 
 _IO_MODULE_NAMES = """
@@ -85,7 +88,7 @@ CLOCK_METHODS = frozenset({"now", "utcnow", "today"})
 
 
 class SourceFile(msgspec.Struct, frozen=True):
-    """A file of the house. `name` is its module: ``services.edge.http`` for its ``__init__``."""
+    """A file of the house. `name` is its module: ``tapewire_services.edge.http`` for its ``__init__``."""
 
     path: Path
     module: str
@@ -130,6 +133,8 @@ def _module_name(path: Path, root: Path) -> str:
     parts = list(path.relative_to(root).with_suffix("").parts)
     if parts[0] == "libs":
         parts = parts[1:]
+    if parts[0] == "services":
+        parts[0] = SERVICES
     if parts[-1] == "__init__":
         parts = parts[:-1]
     return ".".join(parts)
@@ -168,7 +173,7 @@ def _check_layers(source: SourceFile) -> RuleFindings:
     if room is None:
         return
     for line, name in imports(source.tree):
-        if is_within(name, "tapewire", "services") and not is_within(name, *ALLOWED_IMPORTS[room]):
+        if is_within(name, "tapewire", SERVICES) and not is_within(name, *ALLOWED_IMPORTS[room]):
             allowed = " and ".join(ALLOWED_IMPORTS[room]) or "nothing of ours"
             yield line, f"{room} may import {allowed}, not {name}"
 
@@ -193,7 +198,7 @@ def _check_litestar_imports(source: SourceFile) -> RuleFindings:
 
 def _is_pure(name: str) -> bool:
     parts = name.split(".")
-    is_domain = parts[0] == "services" and parts[2:3] == ["domain"]
+    is_domain = parts[0] == SERVICES and parts[2:3] == ["domain"]
     laws = is_within(name, "tapewire.verify") and not is_within(name, *VERIFY_READING_MODULES)
     return is_domain or laws or is_within(name, "tapewire.views")
 
@@ -258,7 +263,7 @@ def _check_file_lengths(root: Path) -> Iterator[RuleViolation]:
 def _check_service_layout(root: Path) -> Iterator[RuleViolation]:
     """A service is its domain, its service and its wiring."""
     for folder in sorted((root / "services").glob("*/")):
-        name = f"services.{folder.name}"
+        name = f"tapewire_services.{folder.name}"
         if name not in ALLOWED_IMPORTS or name == FRONTEND_SERVICE:
             continue
         for part in ("domain", "service", "__main__"):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.balancer.nginx import NginxProcess, ReservedPort
-from tests.integration.edge.house import EdgeClient, EdgeProcess, Harness, ManagedService
+from tests.integration.edge.harness import EdgeClient, EdgeProcess, Harness, ManagedService
 
 
 class FixedPortEdge(EdgeProcess):

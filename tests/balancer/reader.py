@@ -12,7 +12,7 @@ from collections import Counter
 
 import msgspec
 
-from tests import sse
+from tests.harness import sse
 from tests.history import HistoryEntry, ReceivedEvent, StreamOpened
 
 DEFAULT_RETRY_MS = 5000

@@ -7,12 +7,12 @@ import platform
 import sys
 
 from tests.bench.client import BenchTarget
-from tests.bench.figures import FULL, QUICK, BenchSize, TableRows
 from tests.bench.history import measure_long_history
-from tests.bench.peers.against import compare_with_peers
+from tests.bench.peers.comparison import compare_with_peers
 from tests.bench.peers.trials import FULL as ALL_PEERS
 from tests.bench.peers.trials import SHORT as NO_PEERS
 from tests.bench.scenarios import SCENARIOS
+from tests.bench.sizes import FULL, QUICK, BenchSize, TableRows
 from tests.bench.system import BenchSystem, run_system
 
 PEER_COMPARISON = "against"

@@ -29,11 +29,11 @@ from tapewire.log import (
     pattern,
 )
 from tapewire.log.jetstream import JetStreamEventLog, NatsConnection, connect
-from tapewire.log.port import MAX_BATCH_EVENTS
+from tapewire.log.ports import MAX_BATCH_EVENTS
 from tapewire.runtime import RequestClient
 from tapewire.runtime.contracts import orders
 from tests.bench.client import BenchTarget
-from tests.bench.figures import BenchSize, TableRows, format_milliseconds
+from tests.bench.sizes import BenchSize, TableRows, format_milliseconds
 from tests.bench.system import BenchSystem
 
 CONCURRENCY = 64

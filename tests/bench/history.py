@@ -20,9 +20,9 @@ from pathlib import Path
 import psutil
 
 from tapewire.log.jetstream import JetStreamEventLog, connect, provision
-from tests.bench.figures import TableRows
-from tests.broker import LocalNatsServer
-from tests.tapes import SyntheticLog, append_synthetic_log
+from tests.bench.sizes import TableRows
+from tests.harness.nats_servers import LocalNatsServer
+from tests.harness.synthetic_log import SyntheticLog, append_synthetic_log
 
 EVENT_COUNT = int(os.environ.get("TAPEWIRE_BENCH_EVENTS", "1000000"))
 USER_COUNT = 1000
@@ -64,7 +64,7 @@ class BenchedService:
         }
         with log.open("wb") as out:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", f"services.{name}"],
+                [sys.executable, "-P", "-m", f"tapewire_services.{name}"],
                 env=environment,
                 stdout=out,
                 stderr=out,

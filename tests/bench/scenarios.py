@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from tests.bench import engine
 from tests.bench.client import BenchStream, BenchTarget, sse_field
-from tests.bench.figures import BenchSize, TableRows, format_milliseconds
+from tests.bench.sizes import BenchSize, TableRows, format_milliseconds
 from tests.bench.system import BenchSystem
 
 SNAPSHOT_ORDERS = 20

@@ -8,11 +8,11 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import BrowserContext, Page, expect
 
-from tests.browser.board import DashboardPage
-from tests.browser.cable import run_network_link
 from tests.browser.conftest import OpenPage
-from tests.browser.newsroom import PageEventPublisher, open_page_event_publisher
-from tests.stack import Stack
+from tests.browser.dashboard_page import DashboardPage
+from tests.browser.network_link import run_network_link
+from tests.browser.page_event_publisher import PageEventPublisher, open_page_event_publisher
+from tests.harness.stack import Stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from playwright.async_api import Page, Response
 
-from tests.stack import Stack
+from tests.harness.stack import Stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

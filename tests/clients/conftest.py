@@ -21,9 +21,9 @@ import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
 from tests.browser.conftest import BROWSER_ARGUMENTS, chromium  # noqa: F401  # a fixture
-from tests.clients.readers import CLIENTS, ClientRun, ThirdPartyClient
+from tests.clients.client_runs import CLIENTS, ClientRun, ThirdPartyClient
 from tests.integration.edge.conftest import isolated_harness  # noqa: F401  # a fixture
-from tests.integration.edge.house import Harness
+from tests.integration.edge.harness import Harness
 
 PACKAGE_JSON = Path(__file__).with_name("package.json")
 INSTALL_TIMEOUT_SECONDS = 120

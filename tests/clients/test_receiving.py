@@ -5,12 +5,12 @@ from collections.abc import Callable
 import pytest
 
 from tapewire.log import EVERYBODY
+from tests.clients.client_runs import ThirdPartyClient
 from tests.clients.conftest import RunClient
-from tests.clients.people import SETTINGS, StreamUser, append_event
-from tests.clients.readers import ThirdPartyClient
-from tests.integration.edge.golden import golden_event
-from tests.integration.edge.house import Harness
-from tests.integration.edge.market import order_placed
+from tests.clients.stream_users import SETTINGS, StreamUser, append_event
+from tests.integration.edge.golden_events import golden_event
+from tests.integration.edge.harness import Harness
+from tests.integration.edge.publishers import order_placed
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -8,18 +8,18 @@ from collections.abc import Callable
 
 import pytest
 
-from tapewire.cli.up.nats import find_free_port
+from tapewire.cli.up.embedded_nats import find_free_port
+from tests.clients.client_runs import WAIT_TIMEOUT_SECONDS
 from tests.clients.conftest import ClientGroup
-from tests.clients.people import (
+from tests.clients.stream_users import (
     ORDERS_PATH,
     SETTINGS,
     StreamUser,
     append_orders,
     expected_order_events,
 )
-from tests.clients.readers import WAIT_TIMEOUT_SECONDS
-from tests.integration.edge.house import Harness
-from tests.waiting import wait_until
+from tests.harness.waiting import wait_until
+from tests.integration.edge.harness import Harness
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -4,8 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.clients.client_runs import ThirdPartyClient
 from tests.clients.conftest import ClientGroup, RunClient
-from tests.clients.people import (
+from tests.clients.relay import run_relay
+from tests.clients.stream_users import (
     ORDERS_PATH,
     SETTINGS,
     StreamUser,
@@ -13,10 +15,8 @@ from tests.clients.people import (
     append_orders,
     expected_order_events,
 )
-from tests.clients.readers import ThirdPartyClient
-from tests.clients.relay import run_relay
-from tests.integration.edge.house import Harness
-from tests.integration.edge.market import hidden_event
+from tests.integration.edge.harness import Harness
+from tests.integration.edge.publishers import hidden_event
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

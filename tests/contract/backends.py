@@ -20,8 +20,8 @@ from tapewire.log.jetstream import (
 )
 from tapewire.log.jetstream.streams import EVENTS, stream_configs
 from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore, MemoryServer
-from tests.broker import NatsServer
-from tests.waiting import wait_until
+from tests.harness.nats_servers import NatsServer
+from tests.harness.waiting import wait_until
 
 
 class Backend(Protocol):

@@ -8,7 +8,7 @@ from tapewire.log.jetstream import JetStreamLatestValueStore, NatsConnection
 from tapewire.log.jetstream.streams import LEASES
 from tapewire.runtime.leases import LEASE_TTL_SECONDS, Leases
 from tests.contract.backends import JetStreamBackend
-from tests.waiting import WAIT_TIMEOUT_SECONDS, wait_until
+from tests.harness.waiting import WAIT_TIMEOUT_SECONDS, wait_until
 
 
 class LeaseHolders:

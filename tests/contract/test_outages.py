@@ -5,13 +5,13 @@ import asyncio
 import pytest
 
 from tapewire.log import EventLog, LogError, OutcomeUnknown, Unavailable
-from tapewire.log.jetstream.wire import REQUEST_TIMEOUT_SECONDS
+from tapewire.log.jetstream.connection import REQUEST_TIMEOUT_SECONDS
 from tapewire.log.memory import Faults, MemoryEventLog, MemoryServer
 from tests.contract.backends import Backend, JetStreamBackend
-from tests.contract.drafts import make_draft, note_of, notes_of, read_all
-from tests.contract.test_live import EventCollector
-from tests.contract.test_react import RecordingHandler
-from tests.waiting import wait_until
+from tests.contract.event_factories import make_draft, note_of, notes_of, read_all
+from tests.contract.test_subscribe import EventCollector
+from tests.contract.test_subscribe_durable import RecordingHandler
+from tests.harness.waiting import wait_until
 
 
 async def test_without_a_server_everything_is_unavailable_at_once(backend: Backend) -> None:

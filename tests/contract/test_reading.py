@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tapewire.log import EventDraft, EventLog, EventMetadata, EventSubject, matches, new_id, pattern
-from tapewire.log.jetstream.fetch import MAX_SUBJECTS_PER_REQUEST
-from tapewire.log.port import PAGE_BYTES
+from tapewire.log.jetstream.stream_reads import MAX_SUBJECTS_PER_REQUEST
+from tapewire.log.ports import PAGE_BYTES
 from tests.contract.backends import Backend
-from tests.contract.drafts import (
+from tests.contract.event_factories import (
     make_draft,
     make_event,
     make_subject,

@@ -18,7 +18,7 @@ from tapewire.runtime.requests import (
     serve_requests,
 )
 from tests.contract.backends import JetStreamBackend
-from tests.waiting import wait_until
+from tests.harness.waiting import wait_until
 
 
 class BuyRequest(

@@ -6,7 +6,7 @@ import pytest
 
 from tapewire.log import LatestValueStore, Unavailable, encode_token
 from tests.contract.backends import Backend
-from tests.waiting import wait_until
+from tests.harness.waiting import wait_until
 
 SYMBOLS = ["IBM", "BRK.B", "*", ">", "żółw", "a b", "^GSPC", "EUR/USD", "7203.T"]
 

@@ -12,8 +12,6 @@ from typing import Any, Self
 import msgspec
 import pytest
 
-from services.edge.dialects.trading import serialize_trading
-from services.edge.frames import FrameEncoder
 from tapewire.events import CODEC, Catalogue, Event, event, upcast
 from tapewire.log import (
     Command,
@@ -25,10 +23,12 @@ from tapewire.log import (
     EventSubject,
     NewEvent,
     new_id,
-    views,
+    view_checkpoints,
 )
+from tapewire_services.edge.delivery.frames import FrameEncoder
+from tapewire_services.edge.delivery.serializers.trading import serialize_trading
 from tests.contract.backends import Backend
-from tests.contract.drafts import read_all
+from tests.contract.event_factories import read_all
 
 WALLET = EventSubject("alice", "wallets", "w-1")
 
@@ -67,7 +67,7 @@ def old_program(monkeypatch: pytest.MonkeyPatch) -> Any:
     def running() -> Iterator[None]:
         with monkeypatch.context() as patch:
             patch.setattr("tapewire.log.memory.journal.CATALOGUE", OLD_CATALOGUE)
-            patch.setattr("tapewire.log.jetstream.journal.CATALOGUE", OLD_CATALOGUE)
+            patch.setattr("tapewire.log.jetstream.event_log.CATALOGUE", OLD_CATALOGUE)
             yield
 
     return running
@@ -124,8 +124,8 @@ async def test_a_log_of_both_versions_is_read_as_one(backend: Backend, old_progr
     with old_program():
         await append(log, OldPaid(wallet="w-1", cents="1050"))
         await append(log, OldPaid(wallet="w-1", cents="5 EUR"))
-    view, bounds = await views.load(log, values, WalletView, "alice")
-    await views.save(values, "alice", "wallets", view, bounds)
+    view, bounds = await view_checkpoints.load(log, values, WalletView, "alice")
+    await view_checkpoints.save(values, "alice", "wallets", view, bounds)
     await append(log, Paid(wallet="w-1", amount=Decimal("0.25"), currency="EUR"))
     with old_program():
         await append(log, OldPaid(wallet="w-1", cents="1 EUR"))
@@ -139,7 +139,7 @@ async def test_a_log_of_both_versions_is_read_as_one(backend: Backend, old_progr
     sums = {"USD": Decimal("10.5"), "EUR": Decimal("0.31")}
     entities = CommandHandler(log, DECIDER)
     assert (await entities.load(WALLET)).state == sums
-    view, _ = await views.load(log, values, WalletView, "alice")  # from the checkpoint
+    view, _ = await view_checkpoints.load(log, values, WalletView, "alice")  # from the checkpoint
     assert view.sums == sums
 
     # A decision on the fold is appended as the current version, at the place that was read.

@@ -6,7 +6,7 @@ import pytest
 
 from tapewire.log import OutcomeUnknown, Unavailable
 from tests.contract.backends import JetStreamBackend, wait_subscribed
-from tests.waiting import wait_until
+from tests.harness.waiting import wait_until
 
 
 async def test_a_connection_closed_for_good_is_told(jetstream: JetStreamBackend) -> None:
@@ -88,7 +88,7 @@ async def test_a_request_under_way_ends_with_its_connection(jetstream: JetStream
 async def test_a_slow_subscription_is_told_of_its_losses(
     jetstream: JetStreamBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tapewire.log.jetstream.wire.PENDING_MESSAGES", 10)
+    monkeypatch.setattr("tapewire.log.jetstream.connection.PENDING_MESSAGES", 10)
     wire, sender = await jetstream.connect(), await jetstream.connect()
     told: list[str] = []
     blocked, heard = asyncio.Event(), 0

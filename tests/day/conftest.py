@@ -9,10 +9,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.day.conductor import DayResult, run_day
-from tests.day.house import NATS, SERVICES
-from tests.day.market import RECORDING_PATH
+from tests.day.day_run import DayResult, run_day
 from tests.day.plan import FULL, SHORT, DayPlan, plan_kills
+from tests.day.recorded_quotes import RECORDING_PATH
+from tests.day.service_processes import NATS, SERVICES
 
 SEED = int(os.environ.get("TAPEWIRE_TEST_SEED") or 20131007)
 IS_SHORT = bool(os.environ.get("TAPEWIRE_TEST_SHORT"))

@@ -28,7 +28,7 @@ from tapewire.events import (
 from tapewire.runtime.contracts.alerts import ArmRule, CreateRule
 from tapewire.runtime.contracts.orders import PlaceOrder
 from tapewire.runtime.contracts.strategies import CreateStrategy
-from tests.day.market import QuotesBySymbol, read_steps
+from tests.day.recorded_quotes import QuotesBySymbol, read_steps
 
 SYMBOLS = ("AIG", "BAC", "IBM", "SPY")
 USERS = tuple(f"user-{number}" for number in range(10))

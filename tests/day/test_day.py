@@ -5,10 +5,10 @@ from collections import Counter
 import pytest
 
 from tapewire.events import OrderStatus
+from tests.day.canonical_state import canonical_state, find_differences
 from tests.day.conftest import DISTURBED, IS_SHORT, TWO_REPLICAS, UNDISTURBED, WITH_KILLS, DayRuns
-from tests.day.house import SERVICE_OF_LEASE
-from tests.day.plants import PLANTED_VIOLATIONS, with_last_repeated, without_last
-from tests.day.reference import (
+from tests.day.planted_violations import PLANTED_VIOLATIONS, with_last_repeated, without_last
+from tests.day.reference_model import (
     DayRecord,
     find_wrong_executions,
     find_wrong_notifications,
@@ -16,8 +16,8 @@ from tests.day.reference import (
     find_wrong_positions,
     find_wrong_strategies,
 )
-from tests.day.state import canonical_state, find_differences
-from tests.day.stops import (
+from tests.day.service_processes import SERVICE_OF_LEASE
+from tests.day.stop_losses import (
     expected_triggers,
     find_wrong_executions_of_stop_losses,
     recorded_triggers,

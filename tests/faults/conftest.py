@@ -9,7 +9,7 @@ import pytest
 
 from tests.faults.plan import FULL, SHORT, FaultTrialPlan
 from tests.faults.trial import FaultTrialResult, run_trial
-from tests.stack import Stack, stacks
+from tests.harness.stack import Stack, stacks
 
 SEED = int(os.environ.get("TAPEWIRE_TEST_SEED") or 20131007)
 IS_SHORT = bool(os.environ.get("TAPEWIRE_TEST_SHORT"))

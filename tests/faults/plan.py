@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import msgspec
 
-from services.prices.domain.walk import PROFILES
+from tapewire_services.prices.domain.random_walk import PROFILES
 
 USERS = ("alice", "bob", "carol", "dave", "erin")
 SYMBOLS = ("BAC", "BRK.B", "IBM", "SPY")

@@ -13,15 +13,15 @@ import msgspec
 
 from tapewire.log import RecordedEvent, pattern
 from tapewire.log.jetstream import JetStreamEventLog, connect
-from tests.faults.laws import unfinished_orders
+from tests.faults.fault_injector import ProcessFaultInjector
+from tests.faults.order_invariants import unfinished_orders
 from tests.faults.plan import USERS, Fault, FaultTrialPlan, PlannedOrder
 from tests.faults.trader import Trader, TraderAnswers
-from tests.faults.trouble import ProcessFaultInjector
-from tests.faults.verdict import FaultTrialRecording, ReceivedHistory
+from tests.faults.trial_checks import FaultTrialRecording, ReceivedHistory
 from tests.faults.watcher import OrderStreamClient
+from tests.harness.stack import Stack
+from tests.harness.waiting import wait_until
 from tests.history import StreamOpened
-from tests.stack import Stack
-from tests.waiting import wait_until
 
 TRADER_COUNT = 4
 """Orders that a user has under way at once, at the most."""

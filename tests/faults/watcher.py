@@ -9,8 +9,8 @@ import random
 import time
 from urllib.parse import quote
 
-from tests import sse
 from tests.faults.plan import WatcherBehavior
+from tests.harness import sse
 from tests.history import HistoryEntry, ReceivedEvent, StreamOpened
 
 MAX_RECONNECT_DELAY_SECONDS = 0.4

@@ -12,8 +12,8 @@ import pytest
 
 from tapewire.log import LogError, encode_token
 from tapewire.log.jetstream import JetStreamEventLog, connect
-from tests.broker import LocalNatsServer
-from tests.integration.edge.house import ManagedService
+from tests.harness.nats_servers import LocalNatsServer
+from tests.integration.edge.harness import ManagedService
 
 WAIT_SECONDS = 90.0
 SILENCE = 6
@@ -134,7 +134,7 @@ async def test_starting_running_killed_stopped_and_a_restarted_server(
 
 def test_times_that_contradict_each_other_are_refused(broker: LocalNatsServer) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "services.orders"],
+        [sys.executable, "-m", "tapewire_services.orders"],
         env={"TAPEWIRE_NATS_URL": broker.url, "TAPEWIRE_AGENT_HEARTBEAT": "30", "PATH": ""},
         capture_output=True,
         text=True,
@@ -151,7 +151,7 @@ async def test_one_that_fails_says_so_and_tells_users_nothing_of_its_files(
     settings = {"TAPEWIRE_NATS_URL": broker.url, "TAPEWIRE_INSTANCE": "p1", "PATH": "", **QUICK}
     done = await asyncio.to_thread(
         subprocess.run,
-        [sys.executable, "-m", "services.prices"],
+        [sys.executable, "-m", "tapewire_services.prices"],
         env={**settings, "TAPEWIRE_FEED": "/nowhere/quotes.csv"},
         capture_output=True,
         text=True,

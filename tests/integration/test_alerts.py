@@ -46,9 +46,9 @@ from tapewire.log.jetstream import (
 from tapewire.log.jetstream.streams import MARKET
 from tapewire.runtime import RequestClient, RequestTimeout
 from tapewire.runtime.contracts import alerts, notifications, orders
-from tests import waiting
-from tests.broker import LocalNatsServer, _set_parent_death_signal
-from tests.integration.edge.golden import golden_event
+from tests.harness import waiting
+from tests.harness.nats_servers import LocalNatsServer, _set_parent_death_signal
+from tests.integration.edge.golden_events import golden_event
 
 USER = "alice"
 READY_SECONDS = 90.0
@@ -61,7 +61,7 @@ class Service:
         reading, writing = os.pipe()
         with log.open("ab") as out:
             self.process = subprocess.Popen(  # noqa: PLW1509, RUF100
-                [sys.executable, "-m", f"services.{name}"],
+                [sys.executable, "-m", f"tapewire_services.{name}"],
                 env={
                     **os.environ,
                     "TAPEWIRE_NATS_URL": url,

@@ -14,8 +14,8 @@ import pytest
 
 from tapewire.log import pattern
 from tapewire.log.jetstream import JetStreamEventLog, connect
-from tests import sse
-from tests.stack import Stack, stacks
+from tests.harness import sse
+from tests.harness.stack import Stack, stacks
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 LOANS = {"TAPEWIRE_EVENT_PACKAGES": "loans", "PYTHONPATH": str(EXAMPLES / "loans")}

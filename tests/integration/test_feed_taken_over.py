@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from services.prices.bookmark import CHECKPOINT_KEY, PlaybackPosition
-from services.prices.service import LEASE_NAME
 from tapewire.events import CODEC, PriceUpdated
 from tapewire.log.jetstream import JetStreamLatestValueStore, NatsConnection, connect
 from tapewire.log.jetstream.streams import LEASES
-from tests.broker import LocalNatsServer, _set_parent_death_signal
-from tests.waiting import wait_until, wait_until_async
+from tapewire_services.prices.playback_checkpoint import CHECKPOINT_KEY, PlaybackPosition
+from tapewire_services.prices.service import LEASE_NAME
+from tests.harness.nats_servers import LocalNatsServer, _set_parent_death_signal
+from tests.harness.waiting import wait_until, wait_until_async
 
 HEADER = "ms,symbol,bid,bid_size,ask,ask_size,last,last_size\n"
 TRADES = 40_000
@@ -52,7 +52,11 @@ async def playing(wire: NatsConnection, feed: Path) -> AsyncIterator[None]:
         "TAPEWIRE_SPEED": "10",
     }
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "services.prices", env=env, preexec_fn=_set_parent_death_signal
+        sys.executable,
+        "-m",
+        "tapewire_services.prices",
+        env=env,
+        preexec_fn=_set_parent_death_signal,
     )
     try:
         yield

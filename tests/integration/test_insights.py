@@ -30,8 +30,8 @@ from tapewire.log.jetstream.streams import VIEWS
 from tapewire.runtime import RequestClient, RequestTimeout
 from tapewire.runtime.contracts import configurations as shown
 from tapewire.runtime.contracts import insights as asked
-from tests.broker import LocalNatsServer, _set_parent_death_signal
-from tests.waiting import POLL_INTERVAL_SECONDS
+from tests.harness.nats_servers import LocalNatsServer, _set_parent_death_signal
+from tests.harness.waiting import POLL_INTERVAL_SECONDS
 
 WAIT_SECONDS = 60.0
 ROWS = 2000
@@ -55,7 +55,7 @@ class House:
         reading, writing = os.pipe()
         with (self.folder / "insights.log").open("ab") as log:
             process = subprocess.Popen(  # noqa: ASYNC220, PLW1509, RUF100
-                [sys.executable, "-m", "services.insights"],
+                [sys.executable, "-m", "tapewire_services.insights"],
                 env={
                     **{k: v for k, v in os.environ.items() if not k.startswith("TAPEWIRE_")},
                     "TAPEWIRE_NATS_URL": self.url,

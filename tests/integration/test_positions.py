@@ -20,8 +20,6 @@ from typing import TypeVar
 import msgspec
 import pytest
 
-from services.positions.domain import PositionKey
-from services.positions.taking import LEASE
 from tapewire.events import CODEC, PositionEvent, PositionValued, Side, TradeExecuted
 from tapewire.log import EventDraft, EventMetadata, EventSubject, LogError, RecordedEvent
 from tapewire.log.jetstream import (
@@ -34,8 +32,10 @@ from tapewire.log.jetstream import (
 from tapewire.log.jetstream.streams import LEASES, MARKET
 from tapewire.runtime import RequestClient, RequestTimeout
 from tapewire.runtime.contracts import positions as asked
-from tests.broker import LocalNatsServer
-from tests.unit.positions.house import fold_trades, last_positions
+from tapewire_services.positions.domain.position import PositionKey
+from tapewire_services.positions.trade_consumer import LEASE
+from tests.harness.nats_servers import LocalNatsServer
+from tests.unit.positions.harness import fold_trades, last_positions
 from tests.unit.positions.spec import quote, trade
 
 BACKLOG = 10_000
@@ -71,7 +71,7 @@ class House:
         self._ready[name], writing = os.pipe()
         with (self._folder / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
-                [sys.executable, "-P", "-m", "services.positions"],
+                [sys.executable, "-P", "-m", "tapewire_services.positions"],
                 env={**environment, "TAPEWIRE_READY_FD": str(writing)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -18,9 +18,9 @@ from tapewire.log import RecordedEvent
 from tapewire.log.jetstream import JetStreamEventLog, NatsConnection, connect, provision
 from tapewire.runtime import CommandRejected, Endpoint, RequestContext
 from tapewire.runtime.requests import serve_requests
-from tests.broker import LocalNatsServer
-from tests.unit.producer.loans import LoanMade
-from tests.waiting import wait_until
+from tests.harness.nats_servers import LocalNatsServer
+from tests.harness.waiting import wait_until
+from tests.unit.client.loans import LoanMade
 
 STRATEGY = {"user": "alice", "strategy_id": "s-1"}
 
@@ -310,7 +310,7 @@ asyncio.run(main())
     [told] = await stored(wire)
     assert done.stdout.strip() == told.metadata.id
     [line] = [line for line in done.stderr.splitlines() if told.metadata.id in line]
-    assert line.startswith("tapewire.producer ")
+    assert line.startswith("tapewire.client ")
     for said in ("StrategyReportedStarted", "ev.alice.reports.", "morning"):
         assert said in line
 
@@ -323,8 +323,8 @@ logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=sys.argv[1])
 from tapewire.runtime import logs
 logs.set_up_as_guest()
 import structlog
-structlog.get_logger("tapewire.producer").info("published", token="abc", subject="ev.a")
-structlog.get_logger("tapewire.producer").debug("unheard")
+structlog.get_logger("tapewire.client").info("published", token="abc", subject="ev.a")
+structlog.get_logger("tapewire.client").debug("unheard")
 """
     done = subprocess.run(
         [sys.executable, "-c", program, "%(name)s %(levelname)s %(message)s"],
@@ -335,5 +335,5 @@ structlog.get_logger("tapewire.producer").debug("unheard")
     )
     assert done.stdout == ""
     [line] = done.stderr.splitlines()
-    assert line.startswith("tapewire.producer INFO event='published'")
+    assert line.startswith("tapewire.client INFO event='published'")
     assert "abc" not in line

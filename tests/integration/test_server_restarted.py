@@ -17,7 +17,7 @@ import pytest
 from tapewire.log import LogError
 from tapewire.log.jetstream import JetStreamLatestValueStore, connect
 from tapewire.log.jetstream.streams import MARKET
-from tests.broker import LocalNatsServer
+from tests.harness.nats_servers import LocalNatsServer
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def broker(tmp_path: Path) -> Iterator[LocalNatsServer]:
 def prices(broker: LocalNatsServer) -> Iterator[subprocess.Popen[bytes]]:
     environment = {**os.environ, "TAPEWIRE_NATS_URL": broker.url, "TAPEWIRE_SPEED": "10"}
     process = subprocess.Popen(
-        [sys.executable, "-m", "services.prices"],
+        [sys.executable, "-m", "tapewire_services.prices"],
         env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

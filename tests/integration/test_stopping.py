@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.edge.house import Harness, ManagedService
+from tests.integration.edge.harness import Harness, ManagedService
 
 SERVICES = ("orders", "positions", "edge")
 END_SECONDS = 30.0

@@ -30,8 +30,8 @@ from tapewire.log import CommandRejected, LogError, RecordedEvent, new_id
 from tapewire.log.jetstream import JetStreamEventLog, NatsConnection, connect
 from tapewire.runtime import RequestClient, RequestTimeout
 from tapewire.runtime.contracts import strategies as asked
-from tests.broker import LocalNatsServer
-from tests.unit.strategies.house import StrategiesLogSummary
+from tests.harness.nats_servers import LocalNatsServer
+from tests.unit.strategies.harness import StrategiesLogSummary
 
 WAIT_SECONDS = 120.0
 """Patience with a machine that is slow or busy; how long a takeover took is told, not judged."""
@@ -61,7 +61,7 @@ class House:
         self._ready[name], writing = os.pipe()
         with (self._folder / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
-                [sys.executable, "-m", f"services.{service}"],
+                [sys.executable, "-m", f"tapewire_services.{service}"],
                 env={**environment, "TAPEWIRE_READY_FD": str(writing)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.stack import TAPEWIRE, Stack, StackFactory
+from tests.harness.stack import TAPEWIRE, Stack, StackFactory
 
 QUICK = {"SSE_RETRY_MS": "100", "TAPEWIRE_DRAIN_SECONDS": "0"}
 

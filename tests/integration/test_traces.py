@@ -12,7 +12,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from tapewire.log import RecordedEvent
 from tapewire.log.jetstream import JetStreamEventLog, connect
-from tests.stack import Stack, StackFactory
+from tests.harness.stack import Stack, StackFactory
 
 
 class Span:

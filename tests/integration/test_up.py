@@ -14,8 +14,8 @@ import httpx
 import psutil
 import pytest
 
-from tapewire.cli.up.place import DEFAULT_DATA_DIR
-from tests.stack import Stack, StackFactory
+from tapewire.cli.up.data_dir import DEFAULT_DATA_DIR
+from tests.harness.stack import Stack, StackFactory
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 SECONDS = 90.0
@@ -187,7 +187,7 @@ def test_a_signal_before_it_is_ready_stops_it_too(
     """No service gets ready: Python itself takes an hour to start one."""
     (tmp_path / "sitecustomize.py").write_text(
         "import sys, time\n"
-        "if any('services' in argument for argument in sys.orig_argv): time.sleep(3600)\n"
+        "if any('tapewire_services' in argument for argument in sys.orig_argv): time.sleep(3600)\n"
     )
     stack = stack_factory(env={"PYTHONPATH": str(tmp_path)}, wait=False)
     stack.wait_for("the first process runs", lambda: (stack.data_dir / "run.json").exists())

@@ -33,7 +33,7 @@ from tapewire.log.jetstream import (
 from tapewire.log.jetstream.streams import VIEWS
 from tapewire.runtime import RequestClient, RequestTimeout
 from tapewire.runtime.contracts import alerts, orders, strategies
-from tests.stack import StackFactory
+from tests.harness.stack import StackFactory
 
 USER, OTHER = "u.1", "ivy"
 ORDERS = 70

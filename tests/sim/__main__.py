@@ -10,9 +10,9 @@ Ends with 1 when something was wrong.
 import argparse
 import sys
 
-from tests.sim.hunt import describe_failure, run_seeds
 from tests.sim.plan import SimulationPlan
-from tests.sim.world import SimulationResult, run_simulation
+from tests.sim.seed_runner import describe_failure, run_seeds
+from tests.sim.simulation import SimulationResult, run_simulation
 
 
 def parse_seeds(text: str) -> range:

@@ -15,7 +15,7 @@ import msgspec
 from tests.history import HistoryEntry, ReceivedEvent, StreamOpened
 from tests.sim.edge import SimulatedEdge
 from tests.sim.plan import ClientBehavior
-from tests.sim.wire import SimulatedStream, StrictSseParser
+from tests.sim.stream import SimulatedStream, StrictSseParser
 
 MAX_RECONNECT_DELAY_SECONDS = 0.4
 """Between two connections, at most."""

@@ -1,4 +1,4 @@
-"""An edge process without sockets: what `services.edge.__main__` wires, over the log in memory.
+"""An edge process without sockets: what `tapewire_services.edge.__main__` wires, over the log in memory.
 
 It can be started, drained and killed; whatever it had in memory is gone then.
 """
@@ -8,17 +8,17 @@ from collections.abc import Callable, Coroutine
 from datetime import datetime
 from typing import Any, cast
 
-from services.edge import server
-from services.edge.access import SessionStore, TicketStore, build_authenticator
-from services.edge.drain import drain
-from services.edge.engine import Engine
-from services.edge.feeds import STREAM_ROUTES
-from services.edge.http.admission import StreamAdmission
-from services.edge.http.streams import ABORT_EXTENSION, StreamHandler
-from services.edge.limits import RateLimiter
 from tapewire.log.memory import Faults, MemoryEventLog, MemoryLatestValueStore, MemoryServer
 from tapewire.runtime import Settings
-from tests.sim.wire import SimulatedStream
+from tapewire_services.edge.auth import SessionStore, TicketStore, build_authenticator
+from tapewire_services.edge.cluster.limits import RateLimiter
+from tapewire_services.edge.delivery.stream_routes import STREAM_ROUTES
+from tapewire_services.edge.drain import drain
+from tapewire_services.edge.engine import Engine
+from tapewire_services.edge.http import server
+from tapewire_services.edge.http.admission import StreamAdmission
+from tapewire_services.edge.http.streams import ABORT_EXTENSION, StreamHandler
+from tests.sim.stream import SimulatedStream
 
 CLEANUP_INTERVAL_SECONDS = 0.25
 

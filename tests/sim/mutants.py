@@ -9,17 +9,16 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from unittest.mock import patch
 
-from services.edge import cursor
-from services.edge.connection import Connection
-from services.edge.cursor import ResumeStart
-from services.edge.follow import reading
-from services.edge.follow.beginning import NotReady
-from services.edge.follow.reading import ReplayPage, ReplayReader
-from services.edge.follow.snapshots import SnapshotReader
-from services.edge.follow.stream import _CatchUpSubscription
-from services.edge.follow.tape import LogTail
-from services.edge.hub import Hub
-from tapewire.log import EVERYBODY, Bounds, Page, RecordedEvent, views
+from tapewire.log import EVERYBODY, Bounds, Page, RecordedEvent, view_checkpoints
+from tapewire_services.edge.delivery import cursor, replay
+from tapewire_services.edge.delivery.catch_up import _CatchUpSubscription
+from tapewire_services.edge.delivery.connection import Connection
+from tapewire_services.edge.delivery.cursor import ResumeStart
+from tapewire_services.edge.delivery.hub import Hub
+from tapewire_services.edge.delivery.replay import ReplayPage, ReplayReader
+from tapewire_services.edge.delivery.resume_policy import NotReady
+from tapewire_services.edge.delivery.snapshots import SnapshotReader
+from tapewire_services.edge.ingest.log_tail import LogTail
 
 MUTANTS: "dict[str, tuple[Any, str, Any]]" = {}
 """By name: what is replaced by what."""
@@ -117,7 +116,7 @@ async def follower_skips_one_event(follower: _CatchUpSubscription, replay_page: 
     follower._connection.position = max(follower._connection.position, replay_page.horizon)
 
 
-@mutant(reading, "_complete")
+@mutant(replay, "_complete")
 def reader_mistakes_lagging_replica_for_end(_: Page, __: int, upto: int, ___: int) -> int:
     return upto
 
@@ -128,7 +127,7 @@ async def reader_returns_events_beyond_horizon(
 ) -> ReplayPage:
     stretch = await _original_read_page(reader, after, upto, lasts)
     pages = [
-        await reader._log.page(one, after=after, limit=reading.REPLAY_PAGE_EVENTS)
+        await reader._log.page(one, after=after, limit=replay.REPLAY_PAGE_EVENTS)
         for one in reader._filters
     ]
     events = sorted(
@@ -200,7 +199,7 @@ def cursor_resets_resumable_streams(requested: str | None, _: Bounds) -> Any:
     return cursor.ResetStart(cursor.ResetReason.AHEAD, requested)
 
 
-@mutant(views, "_replay")
+@mutant(view_checkpoints, "_replay")
 async def snapshot_is_stale_checkpoint(*_: Any) -> None:
     return
 

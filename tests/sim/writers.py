@@ -12,15 +12,6 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
 
-from services.orders.commands import (
-    AcceptOrderCommand,
-    CancelOrderCommand,
-    Command,
-    FillOrderCommand,
-    PlaceOrderCommand,
-)
-from services.orders.deciding import OrderCommandHandler
-from services.orders.domain import ClosedState, State, UnplacedState, order_id
 from tapewire.events import AgentState, AgentStatusChanged, OrderType, Side
 from tapewire.log import (
     EVERYBODY,
@@ -33,6 +24,15 @@ from tapewire.log import (
     TooManyConflicts,
     Versioned,
 )
+from tapewire_services.orders.command_handler import OrderCommandHandler
+from tapewire_services.orders.domain.commands import (
+    AcceptOrderCommand,
+    CancelOrderCommand,
+    Command,
+    FillOrderCommand,
+    PlaceOrderCommand,
+)
+from tapewire_services.orders.domain.order import ClosedState, State, UnplacedState, order_id
 
 RETRY_DELAY_SECONDS = 0.3
 HIDDEN_DOMAIN = "notes"

@@ -6,12 +6,12 @@ from typing import Any
 import click
 import msgspec
 
-from tapewire.cli.here import nats_option, resolve_nats_url
-from tapewire.cli.trouble import EXIT_UNAVAILABLE, CliError, load_settings
+from tapewire.cli.endpoints import nats_option, resolve_nats_url
+from tapewire.cli.errors import EXIT_UNAVAILABLE, CliError, load_settings
 from tapewire.events import CODEC
 from tapewire.log import Unavailable, new_id
 from tapewire.log.jetstream import connect
-from tapewire.runtime import CommandRejected, RequestClient, RequestTimeout, logs
+from tapewire.runtime import CommandRejected, RequestClient, RequestTimeout, logging_setup
 from tapewire.runtime.contracts.notifications import SEND, SERVICE, SendNotification, SendReply
 
 MAX_TRIES = 3
@@ -32,7 +32,7 @@ def notify(
 ) -> None:
     """Send a notification to one user, or to several, and print its ids."""
     settings = load_settings()
-    logs.configure_logging("notify", format_=settings.log_format, level="error")
+    logging_setup.configure_logging("notify", format_=settings.log_format, level="error")
     request = SendNotification(
         user_ids=users, title=title, message=message, type=type_, payload=_parse_payload(payload)
     )

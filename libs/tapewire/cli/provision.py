@@ -4,12 +4,12 @@ import asyncio
 
 import click
 
-from tapewire.cli.here import nats_option, resolve_nats_url
-from tapewire.cli.trouble import EXIT_UNAVAILABLE, CliError, load_settings
+from tapewire.cli.endpoints import nats_option, resolve_nats_url
+from tapewire.cli.errors import EXIT_UNAVAILABLE, CliError, load_settings
 from tapewire.log import LogError, Unavailable
 from tapewire.log.jetstream import connect
 from tapewire.log.jetstream import provision as make_streams
-from tapewire.runtime import Settings, logs
+from tapewire.runtime import Settings, logging_setup
 
 
 @click.command()
@@ -17,7 +17,9 @@ from tapewire.runtime import Settings, logs
 def provision(nats: str | None) -> None:
     """Make the streams and buckets in NATS, or bring them up to date; nothing is deleted."""
     settings = load_settings()
-    logs.configure_logging("provision", format_=settings.log_format, level=settings.log_level)
+    logging_setup.configure_logging(
+        "provision", format_=settings.log_format, level=settings.log_level
+    )
     try:
         made = asyncio.run(_provision_streams(resolve_nats_url(nats, settings), settings))
     except Unavailable as error:

@@ -8,12 +8,12 @@ import asyncio
 
 import click
 
-from tapewire.cli.here import nats_option, resolve_nats_url
-from tapewire.cli.trouble import EXIT_UNAVAILABLE, CliError, load_settings
+from tapewire.cli.endpoints import nats_option, resolve_nats_url
+from tapewire.cli.errors import EXIT_UNAVAILABLE, CliError, load_settings
 from tapewire.events import CODEC, Position
 from tapewire.log import Unavailable, new_id
 from tapewire.log.jetstream import connect
-from tapewire.runtime import CommandRejected, RequestClient, RequestTimeout, logs
+from tapewire.runtime import CommandRejected, RequestClient, RequestTimeout, logging_setup
 from tapewire.runtime.contracts.positions import (
     RECONCILE,
     SERVICE,
@@ -43,7 +43,7 @@ def reconcile(
     option), 3 when NATS or the positions service is away.
     """
     settings = load_settings()
-    logs.configure_logging("reconcile", format_=settings.log_format, level="error")
+    logging_setup.configure_logging("reconcile", format_=settings.log_format, level="error")
     url, request = resolve_nats_url(nats, settings), ReconcilePositions(user_id=user)
     try:
         reply = asyncio.run(_request_reconciliation(url, settings.nats_wait, request, seconds))

@@ -1,6 +1,6 @@
 """`tapewire run SERVICE`: become one service, as a container or a process supervisor wants it.
 
-What can be run is what is there: every package within `services` that has a `__main__`.
+What can be run is what is there: every package within `tapewire_services` that has a `__main__`.
 """
 
 import importlib.util
@@ -10,12 +10,12 @@ from pathlib import Path
 
 import click
 
-from tapewire.cli.trouble import CliError
+from tapewire.cli.errors import CliError
 
 
 def installed_services() -> list[str]:
     """The names of all services that are installed, sorted."""
-    spec = importlib.util.find_spec("services")
+    spec = importlib.util.find_spec("tapewire_services")
     places = spec.submodule_search_locations if spec is not None else None
     found = {
         main.parent.name for place in places or () for main in Path(place).glob("*/__main__.py")
@@ -24,8 +24,8 @@ def installed_services() -> list[str]:
 
 
 def service_command(service: str) -> tuple[str, ...]:
-    """What starts `service`. ``-P``: a folder `services` where it is started shadows nothing."""
-    return (sys.executable, "-P", "-m", f"services.{service}")
+    """What starts `service`. ``-P`` keeps the working directory off the import path."""
+    return (sys.executable, "-P", "-m", f"tapewire_services.{service}")
 
 
 @click.command()

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tapewire.cli.trouble import load_settings
-from tapewire.runtime.logs import REDACTED
+from tapewire.cli.errors import load_settings
+from tapewire.runtime.logging_setup import REDACTED
 from tapewire.runtime.settings import Setting, describe
 
 NON_TERMINAL_WIDTH = 240

@@ -7,15 +7,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tapewire.cli.here import nats_option, resolve_nats_url
+from tapewire.cli.endpoints import nats_option, resolve_nats_url
+from tapewire.cli.errors import EXIT_UNAVAILABLE, CliError, load_settings
 from tapewire.cli.settings import NON_TERMINAL_WIDTH
-from tapewire.cli.tail.lines import escape_unprintable
-from tapewire.cli.trouble import EXIT_UNAVAILABLE, CliError, load_settings
+from tapewire.cli.tail.formatting import escape_unprintable
 from tapewire.events import CODEC, AgentState, AgentStatusChanged
-from tapewire.log import EVERYBODY, LogError, views
+from tapewire.log import EVERYBODY, LogError, view_checkpoints
 from tapewire.log.jetstream import JetStreamEventLog, JetStreamLatestValueStore, connect
 from tapewire.log.jetstream.streams import VIEWS
-from tapewire.runtime import logs
+from tapewire.runtime import logging_setup
 from tapewire.views import AgentsView
 
 _STATE_STYLES = {
@@ -36,7 +36,7 @@ def status(as_json: bool, nats: str | None) -> None:
     until its silence is noticed.
     """
     settings = load_settings()
-    logs.configure_logging("status", format_=settings.log_format, level="error")
+    logging_setup.configure_logging("status", format_=settings.log_format, level="error")
     try:
         found = asyncio.run(_load_agents(resolve_nats_url(nats, settings), settings.nats_wait))
     except LogError as error:
@@ -53,7 +53,9 @@ async def _load_agents(url: str, wait_seconds: float) -> list[AgentStatusChanged
     wire = await connect(url, "tapewire status", wait_seconds=wait_seconds)
     try:
         stored = JetStreamLatestValueStore(wire, stream=VIEWS, prefix="view")
-        view, _ = await views.load(JetStreamEventLog(wire), stored, AgentsView, EVERYBODY)
+        view, _ = await view_checkpoints.load(
+            JetStreamEventLog(wire), stored, AgentsView, EVERYBODY
+        )
         return view.agents()
     finally:
         await wire.close()

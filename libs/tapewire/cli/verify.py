@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterable
 
 import click
 
-from tapewire.cli.here import nats_option, resolve_nats_url
+from tapewire.cli.endpoints import nats_option, resolve_nats_url
+from tapewire.cli.errors import EXIT_UNAVAILABLE, CliError, load_settings
 from tapewire.cli.run import installed_services
-from tapewire.cli.trouble import EXIT_UNAVAILABLE, CliError, load_settings
 from tapewire.events import CODEC
 from tapewire.log import LogError, Unavailable
-from tapewire.log.checkpoints import CheckpointCheck
+from tapewire.log.checkpoint_checks import CheckpointCheck
 from tapewire.log.jetstream import JetStreamEventLog, JetStreamLatestValueStore, connect
 from tapewire.log.jetstream.streams import VIEWS
-from tapewire.runtime import Settings, logs
+from tapewire.runtime import Settings, logging_setup
 from tapewire.verify import VerificationDifference, VerificationSummary
 from tapewire.verify import verify as check
 
@@ -33,7 +33,7 @@ def verify(user: str | None, as_json: bool, nats: str | None) -> None:
     Exits with 0 when nothing differs, 1 when something does, 3 when NATS is away.
     """
     settings = load_settings()
-    logs.configure_logging("verify", format_=settings.log_format, level="error")
+    logging_setup.configure_logging("verify", format_=settings.log_format, level="error")
     tell = _print_difference_json if as_json else _print_difference
     try:
         summary = asyncio.run(_verify(resolve_nats_url(nats, settings), settings, user, tell))
@@ -71,7 +71,7 @@ def load_checkpoint_checks() -> list[CheckpointCheck]:
     """What the services that are installed say that they keep."""
     found: list[CheckpointCheck] = []
     for service in installed_services():
-        name = f"services.{service}.checkpoint_checks"
+        name = f"tapewire_services.{service}.checkpoint_checks"
         if importlib.util.find_spec(name) is not None:
             found += importlib.import_module(name).CHECKPOINT_CHECKS
     return found

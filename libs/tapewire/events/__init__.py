@@ -28,6 +28,7 @@ from tapewire.events.catalogue import (
     upcast,
 )
 from tapewire.events.codec import CODEC, Codec
+from tapewire.events.event_types import BadDeclaration, Delivery, EventType, SseBinding
 from tapewire.events.fields import about
 from tapewire.events.insights import (
     Configuration,
@@ -41,7 +42,6 @@ from tapewire.events.insights import (
     Sentiment,
     TagCount,
 )
-from tapewire.events.kinds import BadDeclaration, Delivery, EventType, SseBinding
 from tapewire.events.orders import (
     Order,
     OrderAccepted,

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from tapewire.events.codec import CODEC
-from tapewire.events.kinds import (
+from tapewire.events.event_types import (
     DEFAULT_STREAMS,
     BadDeclaration,
     Delivery,

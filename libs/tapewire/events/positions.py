@@ -10,8 +10,8 @@ from typing import Annotated
 import msgspec
 
 from tapewire.events.catalogue import Event, event
+from tapewire.events.event_types import Delivery
 from tapewire.events.fields import DOLLARS, PER_SHARE, SHARES, UTC_TIME, about
-from tapewire.events.kinds import Delivery
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -5,8 +5,8 @@ from decimal import Decimal
 from typing import Annotated
 
 from tapewire.events.catalogue import Event, event
+from tapewire.events.event_types import Delivery
 from tapewire.events.fields import PER_SHARE, PERCENT, SHARES, UTC_TIME, about
-from tapewire.events.kinds import Delivery
 
 
 @event("price.updated", subject="px.{symbol}", delivery=Delivery.NEWEST_WINS)

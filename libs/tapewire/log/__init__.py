@@ -3,7 +3,7 @@
 Start at `port`. `decide` is how services write; `views` is how snapshots are read.
 """
 
-from tapewire.log.decide import (
+from tapewire.log.command_handler import (
     Command,
     CommandHandler,
     CommandRejected,
@@ -12,7 +12,7 @@ from tapewire.log.decide import (
     TooManyConflicts,
     Versioned,
 )
-from tapewire.log.port import (
+from tapewire.log.ports import (
     AlreadyStored,
     AppendRejected,
     Bounds,

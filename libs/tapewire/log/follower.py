@@ -16,8 +16,8 @@ import msgspec
 import structlog
 
 from tapewire.events import CODEC
-from tapewire.log.patience import Backoff, new_rng
-from tapewire.log.port import (
+from tapewire.log.backoff import Backoff, new_rng
+from tapewire.log.ports import (
     CATCH_UP_PAGE_BYTES,
     CATCH_UP_PAGE_EVENTS,
     Bounds,

@@ -7,7 +7,7 @@ from tapewire.log import CommandRejected
 from tapewire.runtime.app import App, run
 from tapewire.runtime.correlation import ensure_correlation_id
 from tapewire.runtime.leases import Leases
-from tapewire.runtime.logs import correlated
+from tapewire.runtime.logging_setup import correlated
 from tapewire.runtime.requests import Endpoint, RequestClient, RequestContext, RequestTimeout
 from tapewire.runtime.settings import BadSetting, Settings
 

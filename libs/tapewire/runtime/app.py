@@ -23,6 +23,7 @@ import structlog
 
 from tapewire.events import BadDeclaration
 from tapewire.log import LogError, Unavailable, encode_token, pattern
+from tapewire.log.backoff import Backoff, new_rng
 from tapewire.log.jetstream import (
     JetStreamEventLog,
     JetStreamLatestValueStore,
@@ -31,10 +32,9 @@ from tapewire.log.jetstream import (
     provision,
 )
 from tapewire.log.jetstream.streams import MARKET, SESSIONS, TICKETS, VIEWS
-from tapewire.log.patience import Backoff, new_rng
-from tapewire.log.projector import ViewCheckpointer
-from tapewire.log.views import View, ViewType
-from tapewire.runtime import extensions, logs, requests, telemetry
+from tapewire.log.view_checkpointer import ViewCheckpointer
+from tapewire.log.view_checkpoints import View, ViewType
+from tapewire.runtime import event_packages, logging_setup, requests, telemetry
 from tapewire.runtime.agents import LEASE, AgentMonitor, AgentStatusReporter, HealthCheck
 from tapewire.runtime.leases import Leases
 from tapewire.runtime.requests import Endpoint, RequestClient
@@ -296,12 +296,12 @@ def run(name: str, wiring: Callable[[App], Awaitable[None]]) -> NoReturn:
     3 when NATS cannot be reached, 1 for anything else."""
     try:
         settings = Settings.from_env()
-        extensions.load(settings.event_packages)
+        event_packages.load(settings.event_packages)
         _check_settings(settings)
     except BadSetting as error:
         sys.stderr.write(f"tapewire {name}: {error}\n")
         sys.exit(EXIT_BAD_SETTING)
-    logs.configure_logging(name, format_=settings.log_format, level=settings.log_level)
+    logging_setup.configure_logging(name, format_=settings.log_format, level=settings.log_level)
     telemetry.configure_tracing(name, settings.otlp_endpoint)
     logger = structlog.get_logger(name)
     try:

@@ -22,7 +22,7 @@ from nats.micro.service import Service
 from opentelemetry.trace import SpanKind
 
 from tapewire.events import CODEC
-from tapewire.events.misfit import split_error_path, value_at
+from tapewire.events.decode_errors import split_error_path, value_at
 from tapewire.log import (
     BadSubject,
     CommandRejected,
@@ -35,7 +35,7 @@ from tapewire.log import (
 from tapewire.log.jetstream import NatsConnection
 from tapewire.runtime import telemetry
 from tapewire.runtime.correlation import ensure_correlation_id
-from tapewire.runtime.logs import correlated
+from tapewire.runtime.logging_setup import correlated
 
 MAX_CONCURRENT_REQUESTS = 256
 """Requests that one process works on at once; further ones wait in NATS's own queue."""

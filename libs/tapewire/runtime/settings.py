@@ -11,7 +11,7 @@ from typing import Annotated, Any, get_type_hints
 import msgspec
 from msgspec import Meta
 
-from tapewire.runtime.logs import mask
+from tapewire.runtime.logging_setup import mask
 
 _PREFIX = "TAPEWIRE_"
 

@@ -3,6 +3,6 @@ services' own (docs/adr/0008). Start at `reading.verify`; `laws` are what must h
 """
 
 from tapewire.verify.findings import VerificationDifference
-from tapewire.verify.reading import VerificationSummary, verify
+from tapewire.verify.verifier import VerificationSummary, verify
 
 __all__ = ["VerificationDifference", "VerificationSummary", "verify"]

@@ -13,7 +13,7 @@ import msgspec
 from tapewire import views
 from tapewire.events import CODEC, Undecodable, UnknownType
 from tapewire.log import EVERYBODY, BadSubject, Bounds, RecordedEvent
-from tapewire.log.checkpoints import (
+from tapewire.log.checkpoint_checks import (
     CheckpointCheck,
     DecodedCheckpoint,
     ReferenceFold,
@@ -22,7 +22,7 @@ from tapewire.log.checkpoints import (
     event_sequence,
 )
 from tapewire.log.subjects import decode_token
-from tapewire.log.views import checkpoint_name
+from tapewire.log.view_checkpoints import checkpoint_name
 from tapewire.verify.findings import Findings, VerificationDifference, format_value
 
 

@@ -33,14 +33,14 @@ from tapewire.events import (
 )
 from tapewire.log import BadSubject, Bounds, RecordedEvent
 from tapewire.verify.checkpoints import CheckpointVerifier
-from tapewire.verify.companions import SuccessorChecker
 from tapewire.verify.findings import Findings, VerificationDifference
-from tapewire.verify.laws.alerts import NOTIFICATION_DOMAINS, AlertInvariants
-from tapewire.verify.laws.insights import InsightInvariants
-from tapewire.verify.laws.orders import OrderInvariants
-from tapewire.verify.laws.positions import PositionInvariants
-from tapewire.verify.laws.strategies import StrategyInvariants
-from tapewire.verify.register import ReferenceIndex
+from tapewire.verify.invariants.alerts import NOTIFICATION_DOMAINS, AlertInvariants
+from tapewire.verify.invariants.insights import InsightInvariants
+from tapewire.verify.invariants.orders import OrderInvariants
+from tapewire.verify.invariants.positions import PositionInvariants
+from tapewire.verify.invariants.strategies import StrategyInvariants
+from tapewire.verify.reference_index import ReferenceIndex
+from tapewire.verify.successors import SuccessorChecker
 
 FILLS_CHECKPOINT = "strategies-fills"
 NOTIFICATION_CHECKPOINTS = {domain: f"notifications-of-{domain}" for domain in NOTIFICATION_DOMAINS}

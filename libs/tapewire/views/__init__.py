@@ -1,7 +1,7 @@
 """Views: pure folds of one owner's events, the state that a client should see now.
 
 Each view is a class that fits `View`: it holds the fold's state, changes it only in `apply`, and
-reads no clock. `tapewire.log.views` loads and saves them.
+reads no clock. `tapewire.log.view_checkpoints` loads and saves them.
 """
 
 from typing import ClassVar, Protocol, Self

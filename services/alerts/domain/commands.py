@@ -8,9 +8,13 @@ from decimal import Decimal
 
 import msgspec
 
-from services.alerts.domain.figures import abbreviate, validate_positive_decimal, validate_symbol
 from tapewire.events import AlertLevel, RuleKind
 from tapewire.log import CommandRejected
+from tapewire_services.alerts.domain.decimals import (
+    abbreviate,
+    validate_positive_decimal,
+    validate_symbol,
+)
 
 MAX_PRICE = Decimal(1_000_000)
 """Dollars a share."""

@@ -12,15 +12,6 @@ from typing import assert_never
 
 import msgspec
 
-from services.alerts.domain.commands import (
-    ArmRuleCommand,
-    Command,
-    CreateRuleCommand,
-    DeleteRuleCommand,
-    TriggerRuleCommand,
-    validate_create_rule,
-)
-from services.alerts.domain.figures import derive_id
 from tapewire.events import (
     AlertRaised,
     AlertRule,
@@ -32,6 +23,15 @@ from tapewire.events import (
     RuleTriggered,
 )
 from tapewire.log import CommandRejected, Decider, EventSubject, NewEvent
+from tapewire_services.alerts.domain.commands import (
+    ArmRuleCommand,
+    Command,
+    CreateRuleCommand,
+    DeleteRuleCommand,
+    TriggerRuleCommand,
+    validate_create_rule,
+)
+from tapewire_services.alerts.domain.decimals import derive_id
 
 MAX_SEEN_COMMAND_IDS = 16
 """Command ids a rule remembers: far more than retry at the same time."""

@@ -9,12 +9,23 @@ from typing import NamedTuple
 
 import structlog
 
-from services.edge.access import Authentication, Authenticator, parse_networks_setting
-from services.edge.connection import ConnectionInfo
-from services.edge.cursor import Cursor, MalformedCursor, parse_cursor
-from services.edge.feeds import Interest, RouteParameter, StreamRoute, combine_topics
-from services.edge.follow import LogTail
-from services.edge.http.asking import (
+from tapewire.log import EventLog, LogError
+from tapewire.runtime import Settings
+from tapewire_services.edge.auth import Authentication, Authenticator, parse_networks_setting
+from tapewire_services.edge.cluster.limits import RetryAfter, client_address, rate_limit_key
+from tapewire_services.edge.delivery.connection import ConnectionInfo
+from tapewire_services.edge.delivery.cursor import Cursor, MalformedCursor, parse_cursor
+from tapewire_services.edge.delivery.outbox import ValueSubscription
+from tapewire_services.edge.delivery.selection import Selection, StrategySelection
+from tapewire_services.edge.delivery.selection_lookup import SelectionNotFound, load_selection
+from tapewire_services.edge.delivery.stream_routes import (
+    Interest,
+    RouteParameter,
+    StreamRoute,
+    combine_topics,
+)
+from tapewire_services.edge.http.errors import HttpError, unauthorized, unavailable
+from tapewire_services.edge.http.stream_request import (
     StreamRequest,
     parse_position,
     parse_topics,
@@ -22,13 +33,7 @@ from services.edge.http.asking import (
     requires_user,
     resolve_owner,
 )
-from services.edge.http.errors import HttpError, unauthorized, unavailable
-from services.edge.lanes import ValueSubscription
-from services.edge.limits import RetryAfter, client_address, rate_limit_key
-from services.edge.picking import SelectionNotFound, load_selection
-from services.edge.selection import Selection, StrategySelection
-from tapewire.log import EventLog, LogError
-from tapewire.runtime import Settings
+from tapewire_services.edge.ingest.log_tail import LogTail
 
 logger = structlog.get_logger("edge.admission")
 

@@ -13,16 +13,16 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from opentelemetry.trace import SpanKind
 
-from services.edge.access import API_PREFLIGHT_HEADERS, cors_headers
-from services.edge.feeds import StreamRoute
-from services.edge.http.docs import HtmlRenderPlugin
-from services.edge.http.errors import handle_exception
-from services.edge.http.pages import page_handlers
-from services.edge.http.responses import JsonResponse
-from services.edge.http.routing import StreamRouter
-from services.edge.http.schema import DecimalSchemaPlugin, SharedComponents
-from services.edge.http.streams import StreamHandler
 from tapewire.runtime import correlated, ensure_correlation_id, telemetry
+from tapewire_services.edge.auth import API_PREFLIGHT_HEADERS, cors_headers
+from tapewire_services.edge.delivery.stream_routes import StreamRoute
+from tapewire_services.edge.http.api_docs import HtmlRenderPlugin
+from tapewire_services.edge.http.errors import handle_exception
+from tapewire_services.edge.http.pages import page_handlers
+from tapewire_services.edge.http.responses import JsonResponse
+from tapewire_services.edge.http.routing import StreamRouter
+from tapewire_services.edge.http.schema import DecimalSchemaPlugin, SharedComponents
+from tapewire_services.edge.http.streams import StreamHandler
 
 MAX_BODY_BYTES = 64 * 1024
 """A larger request body is refused with 413."""

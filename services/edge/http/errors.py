@@ -12,12 +12,12 @@ import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
-from services.edge.access import VerificationKeysUnavailable
 from tapewire.events import CODEC
-from tapewire.events.misfit import first_unknown_field, split_error_path, value_at
+from tapewire.events.decode_errors import first_unknown_field, split_error_path, value_at
 from tapewire.log import CommandRejected, LogError
 from tapewire.runtime import RequestTimeout
 from tapewire.runtime.correlation import CORRELATION_HEADER, ensure_correlation_id
+from tapewire_services.edge.auth import VerificationKeysUnavailable
 
 RETRY_AFTER_SECONDS = 1
 MAX_ECHOED_VALUE_BYTES = 100

@@ -10,8 +10,8 @@ from typing import Any
 
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from services.edge.feeds import StreamRoute
-from services.edge.http.streams import StreamHandler
+from tapewire_services.edge.delivery.stream_routes import StreamRoute
+from tapewire_services.edge.http.streams import StreamHandler
 
 _PATH_PARAMETER = re.compile(r"\{(\w+)\}")
 

@@ -13,8 +13,8 @@ from litestar.openapi.spec import Components, OpenAPIType, Operation, Schema
 from litestar.plugins import OpenAPISchemaPlugin
 from litestar.typing import FieldDefinition
 
-from services.edge.access import SESSION_COOKIE
-from services.edge.http.errors import Problem
+from tapewire_services.edge.auth import SESSION_COOKIE
+from tapewire_services.edge.http.errors import Problem
 
 MAX_IDEMPOTENCY_KEY_CHARACTERS = 128
 """Of an Idempotency-Key."""

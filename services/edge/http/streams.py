@@ -14,21 +14,19 @@ from typing import Any, Protocol, cast
 import structlog
 from litestar.types import Receive, Scope, Send
 
-from services.edge.access import STREAM_PREFLIGHT_HEADERS, cors_headers
-from services.edge.connection import CloseReason, Connection
-from services.edge.feeds import StreamRoute
-from services.edge.follow import CatchUpSubscriptions
-from services.edge.gzip import GzipStream, accepts_gzip
-from services.edge.http.admission import AdmittedStream, ReplayFinished, StreamAdmission
-from services.edge.http.asking import (
-    StreamRequest,
-)
-from services.edge.http.errors import HttpError, to_http_error, unavailable
-from services.edge.hub import Hub
-from services.edge.lanes import FlushClock, Outbox, Sink
-from services.edge.limits import ConnectionLimiter, ConnectionLimitReached
-from services.edge.rollcall import PresenceSync
 from tapewire.runtime import Settings, correlated, ensure_correlation_id, telemetry
+from tapewire_services.edge.auth import STREAM_PREFLIGHT_HEADERS, cors_headers
+from tapewire_services.edge.cluster.limits import ConnectionLimiter, ConnectionLimitReached
+from tapewire_services.edge.cluster.presence_sync import PresenceSync
+from tapewire_services.edge.delivery.catch_up import CatchUpSubscriptions
+from tapewire_services.edge.delivery.compression import GzipStream, accepts_gzip
+from tapewire_services.edge.delivery.connection import CloseReason, Connection
+from tapewire_services.edge.delivery.hub import Hub
+from tapewire_services.edge.delivery.outbox import FlushClock, Outbox, Sink
+from tapewire_services.edge.delivery.stream_routes import StreamRoute
+from tapewire_services.edge.http.admission import AdmittedStream, ReplayFinished, StreamAdmission
+from tapewire_services.edge.http.errors import HttpError, to_http_error, unavailable
+from tapewire_services.edge.http.stream_request import StreamRequest
 
 STREAM_HEADERS = (
     (b"content-type", b"text/event-stream"),

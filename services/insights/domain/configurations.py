@@ -10,7 +10,6 @@ from typing import assert_never
 
 import msgspec
 
-from services.insights.domain import texts
 from tapewire.events import (
     Configuration,
     ConfigurationChanged,
@@ -20,6 +19,7 @@ from tapewire.events import (
     Event,
 )
 from tapewire.log import CommandRejected, Decider, EventSubject, NewEvent
+from tapewire_services.insights.domain import text_validation
 
 DOMAIN = "configurations"
 MAX_NAME_CHARACTERS = 80
@@ -85,7 +85,7 @@ State = Absent | Active | Deleted
 
 def derive_configuration_id(user: str, command_id: str) -> str:
     """The id of the configuration that `user` makes by that command."""
-    return texts.derive_id("configuration", user, command_id)
+    return text_validation.derive_id("configuration", user, command_id)
 
 
 def decide(state: State, command: Command) -> Sequence[NewEvent]:
@@ -122,7 +122,7 @@ def _decide_create(state: State, command: Create) -> Sequence[NewEvent]:
         id=command.configuration_id,
         name=_validate_name(command.name),
         tickers=_validate_tickers(command.tickers),
-        tags=texts.validate_tags("tags", command.tags),
+        tags=text_validation.validate_tags("tags", command.tags),
         timestamp=command.at,
     )
     if not isinstance(state, Absent):
@@ -136,7 +136,9 @@ def _decide_change(current: Configuration, command: Change) -> Sequence[NewEvent
         current,
         name=current.name if command.name is None else _validate_name(command.name),
         tickers=current.tickers if command.tickers is None else _validate_tickers(command.tickers),
-        tags=current.tags if command.tags is None else texts.validate_tags("tags", command.tags),
+        tags=current.tags
+        if command.tags is None
+        else text_validation.validate_tags("tags", command.tags),
     )
     if after == current:
         return []
@@ -162,14 +164,14 @@ CONFIGURATION_DECIDER: Decider[State, Command] = Decider(
 
 
 def _validate_name(value: str) -> str:
-    return texts.validate_line("name", value, MAX_NAME_CHARACTERS)
+    return text_validation.validate_line("name", value, MAX_NAME_CHARACTERS)
 
 
 def _validate_tickers(values: Sequence[str]) -> tuple[str, ...]:
     """Without a ticker it would show nothing, ever."""
     if not values:
         raise CommandRejected("invalid", "tickers must name at least one", "tickers")
-    return texts.validate_tickers("tickers", values, MAX_TICKERS)
+    return text_validation.validate_tickers("tickers", values, MAX_TICKERS)
 
 
 def _with_timestamp(configuration: Configuration, at: datetime) -> Configuration:

@@ -10,7 +10,6 @@ from decimal import Decimal
 
 import msgspec
 
-from services.insights.domain import texts
 from tapewire.events import Item, ItemAnalysed, Sentiment
 from tapewire.log import CommandRejected
 from tapewire.runtime.contracts.insights import (
@@ -20,6 +19,7 @@ from tapewire.runtime.contracts.insights import (
     NewItem,
     item_id,
 )
+from tapewire_services.insights.domain import text_validation
 
 MAX_ID_CHARACTERS = 64
 MAX_TICKERS = 20
@@ -63,12 +63,12 @@ def validate_item(item: NewItem, at: datetime) -> ValidatedItem:
     Raises:
         Refusal: invalid, with the path of the field at fault.
     """
-    title = texts.validate_line("title", item.title, MAX_TITLE_CHARACTERS)
-    source = texts.validate_line("source", item.source, MAX_SOURCE_CHARACTERS)
-    url = None if item.url is None else texts.validate_url("url", item.url)
+    title = text_validation.validate_line("title", item.title, MAX_TITLE_CHARACTERS)
+    source = text_validation.validate_line("source", item.source, MAX_SOURCE_CHARACTERS)
+    url = None if item.url is None else text_validation.validate_url("url", item.url)
     text = " ".join(item.text.split())[:MAX_TEXT_CHARACTERS]
     reading = f"{title}\n{text}" if text else title
-    given = texts.validate_tickers("tickers", item.tickers, MAX_TICKERS)
+    given = text_validation.validate_tickers("tickers", item.tickers, MAX_TICKERS)
     sentiment, score = _reconcile_sentiment(item.sentiment, _validate_score(item.score))
     return ValidatedItem(
         id=item_id(source, url or title) if item.id is None else _validate_id(item.id),
@@ -76,7 +76,7 @@ def validate_item(item: NewItem, at: datetime) -> ValidatedItem:
         source=source,
         url=url,
         tickers=given or extract_cashtags(reading),
-        tags=texts.validate_tags("tags", item.tags),
+        tags=text_validation.validate_tags("tags", item.tags),
         sentiment=sentiment,
         score=score,
         timestamp=at if item.timestamp is None else _validate_timestamp(item.timestamp, at),
@@ -127,7 +127,7 @@ def _validate_score(value: Decimal | None) -> Decimal | None:
     if value is None:
         return None
     if not value.is_finite() or not -1 <= value <= 1:
-        message = f"score must be a number from -1 to 1, not {texts.shorten(value)}"
+        message = f"score must be a number from -1 to 1, not {text_validation.shorten(value)}"
         raise CommandRejected("invalid", message, "score")
     return _normalize_score(value)
 
@@ -140,7 +140,9 @@ def _normalize_score(score: Decimal) -> Decimal:
 def _validate_id(value: str) -> str:
     if not 1 <= len(value) <= MAX_ID_CHARACTERS or not (value.isascii() and value.isprintable()):
         why = f"must be 1 to {MAX_ID_CHARACTERS} printable ASCII characters"
-        raise CommandRejected("invalid", f"id {why}, not {texts.shorten(ascii(value))}", "id")
+        raise CommandRejected(
+            "invalid", f"id {why}, not {text_validation.shorten(ascii(value))}", "id"
+        )
     return value
 
 

@@ -4,8 +4,8 @@ Three parts: `ticks` reads one line of a recorded feed; `book` folds ticks into 
 published; `walk` makes up a market from a seed. Start at `book`.
 """
 
-from services.prices.domain.book import TopOfBook, apply_tick, build_price_updated
-from services.prices.domain.ticks import (
+from tapewire_services.prices.domain.random_walk import DEFAULT_SYMBOLS, RandomWalk
+from tapewire_services.prices.domain.ticks import (
     DAY_MS,
     REQUIRED_COLUMNS,
     ColumnLayout,
@@ -15,7 +15,7 @@ from services.prices.domain.ticks import (
     normalize_symbol,
     parse_tick,
 )
-from services.prices.domain.walk import DEFAULT_SYMBOLS, RandomWalk
+from tapewire_services.prices.domain.top_of_book import TopOfBook, apply_tick, build_price_updated
 
 __all__ = [
     "DAY_MS",

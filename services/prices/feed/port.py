@@ -5,7 +5,7 @@ from typing import Protocol
 
 import msgspec
 
-from services.prices.domain import MalformedLine, Tick
+from tapewire_services.prices.domain import MalformedLine, Tick
 
 
 class FeedError(Exception):

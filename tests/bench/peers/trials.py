@@ -12,15 +12,15 @@ from statistics import median
 
 import msgspec
 
-from tests.bench.peers.crowd import (
+from tests.bench.peers.reader import OpenConnections, ReaderReport
+from tests.bench.peers.reader_process import (
     ReaderProcess,
     delivered_event_count,
     latency_quantile,
     start_reader_process,
 )
-from tests.bench.peers.reader import OpenConnections, ReaderReport
 from tests.bench.peers.servers import BareSocket, BenchServer, Nchan, SseStarlette, TapewireServer
-from tests.bench.peers.servers.port import REPLAYED_EVENTS, call_at_rate
+from tests.bench.peers.servers.base import REPLAYED_EVENTS, call_at_rate
 
 MIN_DELIVERED_SHARE = 0.98
 """Of the events offered, that a step must deliver."""

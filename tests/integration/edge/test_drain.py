@@ -9,9 +9,9 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from tests.integration.edge.house import EdgeProcess, Harness
-from tests.integration.edge.market import EventLogDriver, order_placed
-from tests.waiting import wait_until
+from tests.harness.waiting import wait_until
+from tests.integration.edge.harness import EdgeProcess, Harness
+from tests.integration.edge.publishers import EventLogDriver, order_placed
 
 ORDERS = "/api/stream/orders"
 PRICES = "/api/stream/prices"

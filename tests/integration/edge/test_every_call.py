@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.integration.edge.document import OPENAPI_PATH, OpenApiDocument
-from tests.integration.edge.house import EdgeProcess
+from tests.integration.edge.harness import EdgeProcess
+from tests.integration.edge.openapi_document import OPENAPI_PATH, OpenApiDocument
 
 OPEN = {
     ("GET", "/api/prices"), ("GET", "/api/v2/metrics"), ("GET", "/api/v2/items"),

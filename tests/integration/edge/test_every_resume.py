@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from tests.integration.edge.cast import UserScenario
-from tests.integration.edge.house import EdgeProcess, Harness
-from tests.integration.edge.market import EventLogDriver
-from tests.integration.edge.rows import (
+from tests.integration.edge.harness import EdgeProcess, Harness
+from tests.integration.edge.publishers import EventLogDriver
+from tests.integration.edge.stream_cases import (
     DOMAINS,
     UNIQUE_STREAM_CASES,
     open_stream,
     read_initial_frames,
 )
+from tests.integration.edge.user_scenario import UserScenario
 
 BEFORE = 12
 LIMIT = 3

@@ -5,10 +5,15 @@ nothing. And one frame for all who read the same (B4)."""
 import asyncio
 from collections.abc import Callable
 
-from tests.integration.edge.cast import UserScenario
-from tests.integration.edge.house import EdgeProcess, Harness
-from tests.integration.edge.market import EventLogDriver
-from tests.integration.edge.rows import DOMAINS, STREAM_CASES, open_stream, read_initial_frames
+from tests.integration.edge.harness import EdgeProcess, Harness
+from tests.integration.edge.publishers import EventLogDriver
+from tests.integration.edge.stream_cases import (
+    DOMAINS,
+    STREAM_CASES,
+    open_stream,
+    read_initial_frames,
+)
+from tests.integration.edge.user_scenario import UserScenario
 
 ROUNDS = 24
 OPENINGS = (4, 12, 20)

@@ -11,13 +11,17 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.integration.edge.cast import UserScenario
-from tests.integration.edge.house import EdgeProcess, Harness
-from tests.integration.edge.market import EventLogDriver, hidden_event
-from tests.integration.edge.rows import UNIQUE_STREAM_CASES, open_stream, read_initial_frames
+from tests.harness.jwt_issuer import HS256_SECRET, JwtIssuer
+from tests.harness.waiting import wait_until
+from tests.integration.edge.harness import EdgeProcess, Harness
+from tests.integration.edge.publishers import EventLogDriver, hidden_event
+from tests.integration.edge.stream_cases import (
+    UNIQUE_STREAM_CASES,
+    open_stream,
+    read_initial_frames,
+)
 from tests.integration.edge.test_sessions import UNAUTHORIZED, refusal
-from tests.issuer import HS256_SECRET, JwtIssuer
-from tests.waiting import wait_until
+from tests.integration.edge.user_scenario import UserScenario
 
 VALUES = ("/api/stream/prices", "/api/stream/metrics", "/sse/prices")
 """Streams without ids, open to everybody."""

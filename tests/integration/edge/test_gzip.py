@@ -10,11 +10,16 @@ from random import Random
 
 import pytest
 
-from services.edge.gzip import MEMORY_LEVEL, WINDOW_BITS
 from tapewire.log import new_id
-from tests.integration.edge.house import EdgeProcess, Harness
-from tests.integration.edge.market import EventLogDriver, QuoteDriver, order_placed, orders_placed
-from tests.sse import StreamEnded, parse_frame
+from tapewire_services.edge.delivery.compression import MEMORY_LEVEL, WINDOW_BITS
+from tests.harness.sse import StreamEnded, parse_frame
+from tests.integration.edge.harness import EdgeProcess, Harness
+from tests.integration.edge.publishers import (
+    EventLogDriver,
+    QuoteDriver,
+    order_placed,
+    orders_placed,
+)
 
 ORDERS = "/api/stream/orders"
 PRICES = "/api/stream/prices"

@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from services.edge.protocol import MAX_HEAD_BYTES
-from tests.integration.edge.house import EdgeProcess, Harness
-from tests.waiting import wait_until
+from tapewire_services.edge.http.protocol import MAX_HEAD_BYTES
+from tests.harness.waiting import wait_until
+from tests.integration.edge.harness import EdgeProcess, Harness
 
 SECONDS = 1.0
 HEAD = b"GET /health/live HTTP/1.1\r\nHost: edge\r\n"

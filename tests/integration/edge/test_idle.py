@@ -6,9 +6,14 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.integration.edge.house import EdgeProcess, Harness
-from tests.integration.edge.market import EventLogDriver, QuoteDriver, hidden_event, order_placed
-from tests.waiting import wait_until_async
+from tests.harness.waiting import wait_until_async
+from tests.integration.edge.harness import EdgeProcess, Harness
+from tests.integration.edge.publishers import (
+    EventLogDriver,
+    QuoteDriver,
+    hidden_event,
+    order_placed,
+)
 
 ORDERS = "/api/stream/orders"
 PRICES = "/api/stream/prices?symbols=NOBODY-QUOTES-IT"

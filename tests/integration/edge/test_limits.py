@@ -11,10 +11,10 @@ from collections.abc import Callable
 
 import pytest
 
-from services.edge.comings import PUBLISH_INTERVAL_SECONDS
-from tests.integration.edge.house import SETTINGS, EdgeProcess, Harness
+from tapewire_services.edge.cluster.distributed_rate_limiter import PUBLISH_INTERVAL_SECONDS
+from tests.harness.waiting import wait_until, wait_until_async
+from tests.integration.edge.harness import SETTINGS, EdgeProcess, Harness
 from tests.integration.edge.test_sessions import UNAUTHORIZED, refusal
-from tests.waiting import wait_until, wait_until_async
 
 PRICES = "/api/stream/prices"
 ORDERS = "/api/stream/orders"
@@ -298,5 +298,5 @@ def _somebody():
 def _as_shipped(harness, monkeypatch):
     """An edge that tests say nothing of how many may come."""
     kept = {name: value for name, value in SETTINGS.items() if not name.startswith("SSE_")}
-    monkeypatch.setattr("tests.integration.edge.house.SETTINGS", kept)
+    monkeypatch.setattr("tests.integration.edge.harness.SETTINGS", kept)
     return harness.shared_edge(SSE_MAX_CONNECTIONS=100)

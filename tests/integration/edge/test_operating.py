@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.integration.edge.house import EdgeProcess, Harness
-from tests.integration.edge.rows import open_stream
-from tests.waiting import WAIT_TIMEOUT_SECONDS, wait_until
+from tests.harness.waiting import WAIT_TIMEOUT_SECONDS, wait_until
+from tests.integration.edge.harness import EdgeProcess, Harness
+from tests.integration.edge.stream_cases import open_stream
 
 ORDERS = "/api/stream/orders"
 WARNED = "closes the oldest connection of a user"

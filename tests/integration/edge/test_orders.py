@@ -7,10 +7,10 @@ import httpx
 import pytest
 
 from tapewire.log import EventSubject
-from tests.integration.edge.document import OPENAPI_PATH, OpenApiDocument
-from tests.integration.edge.house import EdgeProcess, Harness
-from tests.integration.edge.market import EventLogDriver, QuoteDriver
-from tests.waiting import wait_until
+from tests.harness.waiting import wait_until
+from tests.integration.edge.harness import EdgeProcess, Harness
+from tests.integration.edge.openapi_document import OPENAPI_PATH, OpenApiDocument
+from tests.integration.edge.publishers import EventLogDriver, QuoteDriver
 
 ORDERS = "/api/stream/orders"
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.integration.edge.house import EdgeProcess, Harness
-from tests.issuer import HS256_SECRET, JwtIssuer
+from tests.harness.jwt_issuer import HS256_SECRET, JwtIssuer
+from tests.integration.edge.harness import EdgeProcess, Harness
 
 DESK = "https://desk.example"
 ASKING = {

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.edge.house import SETTINGS, Harness
-from tests.integration.edge.market import order_placed
+from tests.integration.edge.harness import SETTINGS, Harness
+from tests.integration.edge.publishers import order_placed
 
 V1 = """
 from decimal import Decimal
@@ -258,7 +258,7 @@ def refused(settings: dict[str, str], *command: str) -> str:
     return line
 
 
-SERVICES = [("-m", "services.edge"), ("-m", "tapewire.cli", "provision")]
+SERVICES = [("-m", "tapewire_services.edge"), ("-m", "tapewire.cli", "provision")]
 
 
 @pytest.mark.parametrize("command", SERVICES)
@@ -280,14 +280,14 @@ BROKEN = [
 
 @pytest.mark.parametrize(("source", "why"), BROKEN)
 def test_a_package_that_cannot_be_had_stops_the_start(tmp_path: Path, source, why: str) -> None:
-    line = refused(installed(tmp_path, source), "-m", "services.prices")
+    line = refused(installed(tmp_path, source), "-m", "tapewire_services.prices")
     assert "'loans', named by the distribution loans-events (entry point 'loans'" in line
     assert why in line
 
 
 def test_two_packages_that_clash_stop_the_start(tmp_path: Path) -> None:
     installed(tmp_path, V1)
-    line = refused(installed(tmp_path, V1, "lending"), "-m", "services.prices")
+    line = refused(installed(tmp_path, V1, "lending"), "-m", "tapewire_services.prices")
     assert "'loans', named by" in line
     assert "CatalogueClash: 'loan.made.v1' is taken" in line
 

@@ -11,12 +11,12 @@ from decimal import Decimal
 
 from tapewire.events import CATALOGUE, CODEC
 from tapewire.log import EVERYBODY, EventMetadata, EventSubject, new_id
-from tests.integration.edge.cast import TICKER, UserScenario
-from tests.integration.edge.golden import GOLDEN_FOLDER, golden_event
-from tests.integration.edge.house import Harness
-from tests.integration.edge.market import EventLogDriver, QuoteDriver, hidden_event
-from tests.integration.edge.reading import read_through
-from tests.integration.edge.rows import UNIQUE_STREAM_CASES, open_stream
+from tests.integration.edge.golden_events import GOLDEN_FOLDER, golden_event
+from tests.integration.edge.harness import Harness
+from tests.integration.edge.publishers import EventLogDriver, QuoteDriver, hidden_event
+from tests.integration.edge.stream_assertions import read_through
+from tests.integration.edge.stream_cases import UNIQUE_STREAM_CASES, open_stream
+from tests.integration.edge.user_scenario import TICKER, UserScenario
 
 
 def words(text: str):

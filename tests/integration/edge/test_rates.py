@@ -13,13 +13,13 @@ from tapewire.events import CODEC
 from tapewire.log import encode_token
 from tapewire.log.jetstream import JetStreamLatestValueStore
 from tapewire.log.jetstream.streams import MARKET
-from tests.bench.peers.servers.port import call_at_rate
-from tests.integration.edge.cast import UserScenario
-from tests.integration.edge.golden import golden_event
-from tests.integration.edge.house import EdgeProcess, Harness
-from tests.integration.edge.market import EventLogDriver, QuoteDriver, make_quote
-from tests.integration.edge.rows import open_stream
-from tests.waiting import wait_until, wait_until_async
+from tests.bench.peers.servers.base import call_at_rate
+from tests.harness.waiting import wait_until, wait_until_async
+from tests.integration.edge.golden_events import golden_event
+from tests.integration.edge.harness import EdgeProcess, Harness
+from tests.integration.edge.publishers import EventLogDriver, QuoteDriver, make_quote
+from tests.integration.edge.stream_cases import open_stream
+from tests.integration.edge.user_scenario import UserScenario
 
 RATE = 2
 SPREAD_SECONDS = 0.8

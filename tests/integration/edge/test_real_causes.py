@@ -16,12 +16,12 @@ import httpx
 import pytest
 
 import tapewire
+from tapewire.client import Client
 from tapewire.log import pattern
 from tapewire.log.jetstream import JetStreamEventLog, connect
-from tapewire.producer import Client
-from tests import sse
-from tests.integration.edge.watching import StreamWatcher
-from tests.stack import TAPEWIRE, Stack
+from tests.harness import sse
+from tests.harness.stack import TAPEWIRE, Stack
+from tests.integration.edge.stream_watcher import StreamWatcher
 
 BREAKOUT = {"kind": "breakout", "window": 2}
 TIGHT = {"kind": "trailing", "percent": 0.01}

@@ -3,12 +3,12 @@ id, in a header, a query, a path, a body, and in what is logged of a fault (C19)
 
 import pytest
 
-from tests.integration.edge.cast import UserScenario
-from tests.integration.edge.house import EdgeProcess, Harness
-from tests.integration.edge.market import EventLogDriver
-from tests.integration.edge.rows import open_stream
-from tests.issuer import HS256_SECRET, JwtIssuer
-from tests.waiting import wait_until
+from tests.harness.jwt_issuer import HS256_SECRET, JwtIssuer
+from tests.harness.waiting import wait_until
+from tests.integration.edge.harness import EdgeProcess, Harness
+from tests.integration.edge.publishers import EventLogDriver
+from tests.integration.edge.stream_cases import open_stream
+from tests.integration.edge.user_scenario import UserScenario
 
 PEOPLE = ("ann.lee@mail.example.org", "+442079460958", "415-555-0123")
 SAID = ("ann.lee", "mail.example", "442079460958", "415-555-0123", "hunter2", "k-123456", "aGk6aG8")

@@ -4,10 +4,15 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.integration.edge.house import EdgeProcess, Harness
-from tests.integration.edge.market import EventLogDriver, hidden_event, order_placed, orders_placed
-from tests.integration.edge.reading import assert_reset, read_through, sequences
-from tests.waiting import wait_until
+from tests.harness.waiting import wait_until
+from tests.integration.edge.harness import EdgeProcess, Harness
+from tests.integration.edge.publishers import (
+    EventLogDriver,
+    hidden_event,
+    order_placed,
+    orders_placed,
+)
+from tests.integration.edge.stream_assertions import assert_reset, read_through, sequences
 
 ORDERS = "/api/stream/orders"
 

@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.integration.edge.document import OPENAPI_PATH, OpenApiDocument
-from tests.stack import TAPEWIRE, Stack
+from tests.harness.stack import TAPEWIRE, Stack
+from tests.integration.edge.openapi_document import OPENAPI_PATH, OpenApiDocument
 
 CROSSOVER = {"kind": "moving_average_crossover", "fast": 3, "slow": 9}
 STRATEGY = {"symbol": "IBM", "rule": CROSSOVER, "quantity": 10}

@@ -5,13 +5,13 @@ from collections.abc import Callable
 
 import pytest
 
-from services.edge.frames import render_frame
 from tapewire.events import CODEC
-from tapewire.log.views import apply_event
+from tapewire.log.view_checkpoints import apply_event
 from tapewire.views import OrdersView
-from tests import sse
-from tests.integration.edge.house import EdgeProcess, Harness
-from tests.integration.edge.market import (
+from tapewire_services.edge.delivery.frames import render_frame
+from tests.harness import sse
+from tests.integration.edge.harness import EdgeProcess, Harness
+from tests.integration.edge.publishers import (
     EventLogDriver,
     order_accepted,
     order_filled,

@@ -10,10 +10,10 @@ from http.cookies import SimpleCookie
 import pytest
 
 from tapewire.log.jetstream import JetStreamLatestValueStore, connect
-from tests.integration.edge.house import EdgeProcess, Harness
+from tests.harness.jwt_issuer import HS256_SECRET, JwtIssuer
+from tests.harness.waiting import wait_until, wait_until_async
+from tests.integration.edge.harness import EdgeProcess, Harness
 from tests.integration.edge.test_sessions import SOON, UNAUTHORIZED, in_time, refusal
-from tests.issuer import HS256_SECRET, JwtIssuer
-from tests.waiting import wait_until, wait_until_async
 
 ORDERS = "/api/stream/orders"
 

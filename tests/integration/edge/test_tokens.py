@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.edge.house import EdgeProcess, Harness
+from tests.harness.jwt_issuer import HS256_SECRET, JwtIssuer, serve_jwks, sign_jwt, unsigned_jwt
+from tests.harness.waiting import wait_until
+from tests.integration.edge.harness import EdgeProcess, Harness
 from tests.integration.edge.test_sessions import SOON, UNAUTHORIZED, in_time, refusal
-from tests.issuer import HS256_SECRET, JwtIssuer, serve_jwks, sign_jwt, unsigned_jwt
-from tests.waiting import wait_until
 
 ORDERS = "/api/stream/orders"
 AWAY = 503

@@ -10,15 +10,6 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from services.alerts.domain.armed import ArmedRule
-from services.alerts.domain.commands import (
-    ArmRuleCommand,
-    Command,
-    CreateRuleCommand,
-    DeleteRuleCommand,
-    TriggerRuleCommand,
-)
-from services.alerts.domain.rules import RULE_DECIDER, AbsentRuleState, State
 from tapewire.events import (
     CATALOGUE,
     AlertLevel,
@@ -40,6 +31,15 @@ from tapewire.events import (
     StrategyFailed,
 )
 from tapewire.log import CommandRejected, NewEvent
+from tapewire_services.alerts.domain.armed_rules import ArmedRule
+from tapewire_services.alerts.domain.commands import (
+    ArmRuleCommand,
+    Command,
+    CreateRuleCommand,
+    DeleteRuleCommand,
+    TriggerRuleCommand,
+)
+from tapewire_services.alerts.domain.rules import RULE_DECIDER, AbsentRuleState, State
 
 START_TIME = datetime(2013, 10, 7, 13, 30, tzinfo=UTC)
 USER = "alice"

@@ -9,15 +9,21 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from services.alerts.domain import notices, rules
-from services.alerts.domain.armed import ArmedRule, ArmedRulesProjection
-from services.alerts.rulebook import ArmedRuleIndex
-from services.alerts.watching import SAVE_INTERVAL_SECONDS, PriceMonitor
 from tapewire.events import RuleKind
 from tapewire.log import new_id
 from tapewire.log.memory import Faults, MemoryEventLog, MemoryServer
-from tests import waiting
-from tests.unit.alerts.day import (
+from tapewire_services.alerts.armed_rule_index import ArmedRuleIndex
+from tapewire_services.alerts.domain import notifications, rules
+from tapewire_services.alerts.domain.armed_rules import ArmedRule, ArmedRulesProjection
+from tapewire_services.alerts.price_monitor import SAVE_INTERVAL_SECONDS, PriceMonitor
+from tests.harness import virtual_time, waiting
+from tests.unit.alerts.harness import (
+    AlertsEnvironment,
+    AlertsLogSummary,
+    AlertsProcess,
+    create_rule_request,
+)
+from tests.unit.alerts.random_scenario import (
     MAX_TAKEOVER_SECONDS,
     AlertsProcesses,
     ScenarioPlan,
@@ -27,14 +33,7 @@ from tests.unit.alerts.day import (
     run_plan,
     run_random_scenario,
 )
-from tests.unit.alerts.house import (
-    AlertsEnvironment,
-    AlertsLogSummary,
-    AlertsProcess,
-    create_rule_request,
-)
 from tests.unit.alerts.spec import order_rejected
-from tests.unit.orders import virtual
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -73,7 +72,7 @@ def test_two_that_both_believe_to_hold_the_lease_tell_nothing_twice(seed: int) -
         fleet.running[1].acquire_leases()
         return await playing
 
-    both = virtual.run(work(), seconds=7200)
+    both = virtual_time.run(work(), seconds=7200)
     both.assert_consistent()
     good = run_random_scenario(seed)
     assert alert_facts(both) == alert_facts(good)
@@ -101,7 +100,7 @@ def test_a_log_made_anew_voids_what_was_known_of_the_old_one() -> None:
             one.raise_task_errors()
             await one.kill()
 
-    virtual.run(work())
+    virtual_time.run(work())
 
 
 def test_no_price_between_two_holders_is_missed() -> None:
@@ -125,7 +124,7 @@ def test_no_price_between_two_holders_is_missed() -> None:
         standby.raise_task_errors()
         await standby.kill()
 
-    virtual.run(work())
+    virtual_time.run(work())
 
 
 def test_a_standby_forgets_what_the_holder_has_said() -> None:
@@ -153,7 +152,7 @@ def test_a_standby_forgets_what_the_holder_has_said() -> None:
             one.raise_task_errors()
             await one.kill()
 
-    virtual.run(work())
+    virtual_time.run(work())
 
 
 def test_moves_outlive_all_processes() -> None:
@@ -175,7 +174,7 @@ def test_moves_outlive_all_processes() -> None:
         process.raise_task_errors()
         await process.kill()
 
-    virtual.run(work())
+    virtual_time.run(work())
 
 
 async def skip_waiting_for_rules(_book: ArmedRuleIndex, _sequence: int) -> None:
@@ -207,7 +206,7 @@ def test_an_event_right_after_the_rule_is_judged_by_it_however_late_the_rulebook
         await process.kill()
         return len((await world.read_log_summary()).alerts)
 
-    assert (virtual.run(work()) == 5) is not broken
+    assert (virtual_time.run(work()) == 5) is not broken
 
 
 Untyped = Any
@@ -245,7 +244,7 @@ _trigger = rules._decide_trigger
         (ArmedRulesProjection, "waiting", find_triggered_by_later_rules),
         (PriceMonitor, "_learn", skip_loading_extremes),
         (PriceMonitor, "see", ignore_rule_changes),
-        (notices, "notification_id", random_notification_id),
+        (notifications, "notification_id", random_notification_id),
         (rules, "_trigger", trigger_any_arming),
     ],
 )

@@ -4,15 +4,15 @@ import pytest
 from hypothesis import given as examples
 from hypothesis import strategies as st
 
-from services.alerts.domain.commands import Command, validate_create_rule
-from services.alerts.domain.rules import (
+from tapewire.events import CODEC, RuleKind
+from tapewire.log import CommandRejected
+from tapewire_services.alerts.domain.commands import Command, validate_create_rule
+from tapewire_services.alerts.domain.rules import (
     RULE_DECIDER,
     ExistingRuleState,
     derive_alert_id,
     derive_rule_id,
 )
-from tapewire.events import CODEC, RuleKind
-from tapewire.log import CommandRejected
 from tests.unit.alerts.spec import (
     Given,
     arm,

@@ -5,12 +5,13 @@ from decimal import Decimal
 
 import pytest
 
-from services.alerts import service as serving
 from tapewire.events import AlertLevel, Event, RuleKind
 from tapewire.log import Unavailable
 from tapewire.log.memory import MemoryServer
 from tapewire.runtime.contracts.alerts import ArmRule, DeleteRule, ListAlerts, ListRules
-from tests.unit.alerts.house import (
+from tapewire_services.alerts import service as serving
+from tests.harness import virtual_time
+from tests.unit.alerts.harness import (
     AlertsEnvironment,
     AlertsProcess,
     await_rejection,
@@ -26,7 +27,6 @@ from tests.unit.alerts.spec import (
     stop_loss_triggered,
     strategy_failed,
 )
-from tests.unit.orders import virtual
 
 
 async def list_rules(process: AlertsProcess, user: str = USER) -> list[str]:
@@ -161,7 +161,7 @@ def test_an_arming_counts_although_this_process_remembers_the_rule_armed() -> No
             process.raise_task_errors()
             await process.kill()
 
-    virtual.run(work())
+    virtual_time.run(work())
 
 
 async def wait_for_alerts(world: AlertsEnvironment, times: int) -> None:
@@ -239,4 +239,4 @@ def test_a_market_that_has_no_quotes_yet_is_no_reason_to_refuse() -> None:
         await process.service.create_rule(create_rule_request(RuleKind.STOP_LOSS), make_context())
         await process.kill()
 
-    virtual.run(work())
+    virtual_time.run(work())

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from services.edge.gzip import GzipStream
-from tests.bench.peers.crowd import delivered_event_count, latency_quantile
+from tapewire_services.edge.delivery.compression import GzipStream
 from tests.bench.peers.reader import MeasureArrivals, OpenConnections, ReaderPool, ReaderReport
+from tests.bench.peers.reader_process import delivered_event_count, latency_quantile
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n%bTransfer-Encoding: chunked\r\n\r\n"
 EVENTS = 300

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from tapewire.cli.up import plan
-from tapewire.cli.up.child import ProcessSpec
+from tapewire.cli.up.child_process import ProcessSpec
 from tapewire.cli.up.plan import UpOptions
 from tapewire.runtime import Settings
 
@@ -41,7 +41,7 @@ def test_every_service_holds_the_lock_and_the_edge_the_socket() -> None:
     assert all(part.inherited_fds == (5,) for part in services)
     assert edge.inherited_fds == (5, 7)
     assert edge.env == {"A": "b", "TAPEWIRE_LISTEN_FD": "7"}
-    assert edge.argv == (sys.executable, "-P", "-m", "services.edge")
+    assert edge.argv == (sys.executable, "-P", "-m", "tapewire_services.edge")
     assert edge.stop_timeout_seconds > 3
 
 

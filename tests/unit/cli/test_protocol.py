@@ -15,9 +15,9 @@ from tapewire.cli.protocol import describe, render_document
 from tapewire.cli.protocol.document import EVENT_HEADERS
 from tapewire.events import CATALOGUE, Catalogue, Event, EventType, about, event, upcast
 from tapewire.log import EventDraft, EventMetadata, EventSubject
-from tapewire.log.jetstream import journal
+from tapewire.log.jetstream import event_log
 from tapewire.runtime.contracts import CALLS
-from tests.contract.drafts import make_event
+from tests.contract.event_factories import make_event
 
 ROOT = Path(__file__).parents[3]
 OWN = [kind for kind in CATALOGUE.event_types() if kind.package == "tapewire"]
@@ -58,7 +58,7 @@ def test_every_type_says_where_it_lives(kind: EventType) -> None:
 def test_the_headers_are_those_of_an_event() -> None:
     meta = EventMetadata(id="e", correlation="c", causation="d", traceparent="t")
     draft = EventDraft(subject=EventSubject("a", "agents", "x"), event=make_event(), metadata=meta)
-    _, _, headers = journal._encode_message(draft)
+    _, _, headers = event_log._encode_message(draft)
     assert list(headers) == list(EVENT_HEADERS)
 
 

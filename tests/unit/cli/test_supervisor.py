@@ -16,11 +16,11 @@ from typing import Any
 import psutil
 import pytest
 
-from tapewire.cli.up.child import ProcessSpec
-from tapewire.cli.up.keeper import StartFailed
-from tapewire.cli.up.pace import RestartPolicy
+from tapewire.cli.up.child_process import ProcessSpec
+from tapewire.cli.up.restart_policy import RestartPolicy
+from tapewire.cli.up.restarting_process import StartFailed
 from tapewire.cli.up.supervisor import Supervisor
-from tests.waiting import wait_until
+from tests.harness.waiting import wait_until
 
 FAST_RESTARTS = RestartPolicy(
     initial_delay_seconds=0.01, max_delay_seconds=0.05, reset_after_seconds=30, max_failed_starts=3
@@ -293,7 +293,7 @@ async def test_when_the_supervisor_is_killed_its_parts_die(tmp_path: Path) -> No
     told = tmp_path / "pid"
     parent = f"""
 import asyncio, os, signal, sys
-from tapewire.cli.up.child import Child, Part
+from tapewire.cli.up.child_process import Child, Part
 async def main():
     argv = (sys.executable, "-I", "-S", "-c", {PRELUDE + WAITS!r})
     child = await Child.start(Part(name="a", argv=argv, env={{}}), print)

@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.edge.access import SessionStore, cors_headers, read_session_token
 from tapewire.events import CODEC
 from tapewire.log.memory import MemoryLatestValueStore, MemoryServer
+from tapewire_services.edge.auth import SessionStore, cors_headers, read_session_token
 
 LISTED = ("https://desk.example", "https://b.example")
 

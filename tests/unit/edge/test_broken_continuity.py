@@ -9,10 +9,6 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from services.edge.cursor import ResumeStart
-from services.edge.follow import LogTail
-from services.edge.follow.beginning import NotReady, ResumePolicy
-from services.edge.follow.reading import ReplayReader
 from tapewire.events import CODEC
 from tapewire.log import (
     Bounds,
@@ -26,10 +22,14 @@ from tapewire.log import (
     pattern,
 )
 from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore, MemoryServer
-from tapewire.log.views import load, save
+from tapewire.log.view_checkpoints import load, save
 from tapewire.views import OrdersView
+from tapewire_services.edge.delivery.cursor import ResumeStart
+from tapewire_services.edge.delivery.replay import ReplayReader
+from tapewire_services.edge.delivery.resume_policy import NotReady, ResumePolicy
+from tapewire_services.edge.ingest.log_tail import LogTail
+from tests.harness.virtual_time import run
 from tests.unit.orders.spec import cancel, given, place
-from tests.unit.orders.virtual import run
 
 Story = Callable[[MemoryServer], Awaitable[None]]
 LONG_SECONDS = 10.0

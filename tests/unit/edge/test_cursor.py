@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.edge.cursor import (
+from tapewire.log import Bounds
+from tapewire_services.edge.delivery.cursor import (
     MAX_ID_CHARACTERS,
     MAX_SEQUENCE,
     Cursor,
@@ -20,7 +21,6 @@ from services.edge.cursor import (
     parse_cursor,
     resume_or_reset,
 )
-from tapewire.log import Bounds
 
 BOUNDS = Bounds("e5", first=10, last=20)
 

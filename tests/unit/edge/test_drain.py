@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.edge.drain import MAX_NOTICE_SECONDS, DrainAction, DrainSchedule
+from tapewire_services.edge.drain import MAX_NOTICE_SECONDS, DrainAction, DrainSchedule
 
 NOW = 1000.0
 

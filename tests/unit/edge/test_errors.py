@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from litestar.exceptions import NotFoundException
 
-from services.edge.gateway.orders import PlaceOrderBody
-from services.edge.http.errors import (
+from tapewire.log import CommandRejected, Unavailable
+from tapewire.runtime import RequestTimeout
+from tapewire_services.edge.http.controllers.orders import PlaceOrderBody
+from tapewire_services.edge.http.errors import (
     MAX_MESSAGE_CHARACTERS,
     HttpError,
     decode_body,
@@ -20,8 +22,6 @@ from services.edge.http.errors import (
     unauthorized,
     unavailable,
 )
-from tapewire.log import CommandRejected, Unavailable
-from tapewire.runtime import RequestTimeout
 
 
 class Leg(msgspec.Struct, forbid_unknown_fields=True):

@@ -5,8 +5,13 @@ from typing import Any
 
 import pytest
 
-from services.edge.feeds import STREAM_ROUTES, StreamRoute, build_stream_routes, combine_topics
 from tapewire.events import BadDeclaration, Catalogue, Delivery, Event, event, upcast
+from tapewire_services.edge.delivery.stream_routes import (
+    STREAM_ROUTES,
+    StreamRoute,
+    build_stream_routes,
+    combine_topics,
+)
 
 
 class Made(Event, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from services.edge.flag import LightEvent
+from tapewire_services.edge.light_event import LightEvent
 
 
 async def waiting(flag, count: int):

@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.edge.cursor import Cursor
-from services.edge.dialects import EmptyPricingContext
-from services.edge.dialects.trading import price_view, serialize_trading
-from services.edge.frames import FrameEncoder, render_frame, render_retry
 from tapewire.events import CATALOGUE, CODEC
 from tapewire.log import EventMetadata, RecordedEvent
-from tests.integration.edge.market import (
+from tapewire_services.edge.delivery.cursor import Cursor
+from tapewire_services.edge.delivery.frames import FrameEncoder, render_frame, render_retry
+from tapewire_services.edge.delivery.serializers import EmptyPricingContext
+from tapewire_services.edge.delivery.serializers.trading import price_view, serialize_trading
+from tests.harness.sse import parse_frame
+from tests.integration.edge.publishers import (
     hidden_event,
     make_quote,
     order_accepted,
@@ -22,7 +23,6 @@ from tests.integration.edge.market import (
     order_rejected,
     trade_executed,
 )
-from tests.sse import parse_frame
 
 BREAKERS = "\r\n\u2028\u2029\u0085\0\x0b\x0c\ufeff: "
 

@@ -13,11 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.edge import frames
-from services.edge.cursor import Cursor
-from services.edge.dialects import EmptyPricingContext
-from services.edge.dialects.trading import price_view, serialize_trading
-from services.edge.gzip import (
+from tapewire.log import new_id
+from tapewire_services.edge.delivery import frames
+from tapewire_services.edge.delivery.compression import (
     MIN_STANDALONE_BYTES,
     WINDOW_BYTES,
     GzipStream,
@@ -25,8 +23,15 @@ from services.edge.gzip import (
     SharedCompressor,
     accepts_gzip,
 )
-from tapewire.log import new_id
-from tests.integration.edge.market import make_quote, order_accepted, order_placed, trade_executed
+from tapewire_services.edge.delivery.cursor import Cursor
+from tapewire_services.edge.delivery.serializers import EmptyPricingContext
+from tapewire_services.edge.delivery.serializers.trading import price_view, serialize_trading
+from tests.integration.edge.publishers import (
+    make_quote,
+    order_accepted,
+    order_placed,
+    trade_executed,
+)
 
 
 @dataclass

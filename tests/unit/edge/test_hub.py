@@ -6,14 +6,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.edge.connection import CloseReason, Connection, ConnectionInfo
-from services.edge.feeds import STREAM_ROUTES, combine_topics
-from services.edge.frames import render_frame
-from services.edge.hub import CLOSE_TIMEOUT_SECONDS, Hub
-from services.edge.lanes import FlushClock, Outbox
 from tapewire.events import CATALOGUE, CODEC, AgentState, AgentStatusChanged
 from tapewire.log import EVERYBODY, EventMetadata, RecordedEvent
-from tests.integration.edge.market import hidden_event, order_placed
+from tapewire_services.edge.delivery.connection import CloseReason, Connection, ConnectionInfo
+from tapewire_services.edge.delivery.frames import render_frame
+from tapewire_services.edge.delivery.hub import CLOSE_TIMEOUT_SECONDS, Hub
+from tapewire_services.edge.delivery.outbox import FlushClock, Outbox
+from tapewire_services.edge.delivery.stream_routes import STREAM_ROUTES, combine_topics
+from tests.integration.edge.publishers import hidden_event, order_placed
 
 KEEPALIVE_SECONDS = 30.0
 WRITE_SECONDS = 10.0

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from services.edge.access.keys import (
+from tapewire_services.edge.auth.jwks import (
     MIN_FETCH_INTERVAL_SECONDS,
     FileKeySource,
     InvalidJwks,
@@ -17,8 +17,8 @@ from services.edge.access.keys import (
     jwks_downloader,
     parse_jwks,
 )
-from tests.issuer import JwtIssuer, _rsa_key, public_jwk, serve_jwks
-from tests.unit.orders.virtual import run
+from tests.harness.jwt_issuer import JwtIssuer, _rsa_key, public_jwk, serve_jwks
+from tests.harness.virtual_time import run
 
 
 @pytest.fixture
@@ -89,7 +89,9 @@ class TestAFile:
         self, file: Path, issuer: JwtIssuer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         keys = FileKeySource(file)
-        monkeypatch.setattr("services.edge.access.keys.read", lambda _: pytest.fail("was read"))
+        monkeypatch.setattr(
+            "tapewire_services.edge.auth.jwks.read", lambda _: pytest.fail("was read")
+        )
         assert await knows(keys, issuer)
 
     async def test_a_link_that_is_pointed_elsewhere(

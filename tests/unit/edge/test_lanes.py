@@ -5,9 +5,14 @@ import itertools
 
 import pytest
 
-from services.edge.lanes import BURST_WRITES, FlushClock, Outbox, ValueSubscription
-from services.edge.newest import ConflationGroup
-from tests.unit.orders.virtual import run
+from tapewire_services.edge.delivery.conflation import ConflationGroup
+from tapewire_services.edge.delivery.outbox import (
+    BURST_WRITES,
+    FlushClock,
+    Outbox,
+    ValueSubscription,
+)
+from tests.harness.virtual_time import run
 
 WINDOW = 0.02
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.edge.limits import (
+from tapewire_services.edge.cluster.limits import (
     SLOT_SECONDS,
     WINDOW_SECONDS,
     ConnectionLimiter,

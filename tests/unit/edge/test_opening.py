@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from services.edge.access import (
+from tapewire.log.memory import MemoryLatestValueStore, MemoryServer
+from tapewire.runtime import BadSetting, Settings
+from tapewire_services.edge.auth import (
     SessionStore,
     TicketStore,
     build_authenticator,
     parse_networks_setting,
 )
-from tapewire.log.memory import MemoryLatestValueStore, MemoryServer
-from tapewire.runtime import BadSetting, Settings
 
 
 def opened(**settings):

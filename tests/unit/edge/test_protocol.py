@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from services.edge.protocol import GuardedTransport
+from tapewire_services.edge.http.protocol import GuardedTransport
 
 uvloop = pytest.importorskip("uvloop")
 

@@ -7,16 +7,16 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from services.edge.connection import Connection, ConnectionInfo
-from services.edge.engine import Engine
-from services.edge.feeds import STREAM_ROUTES, combine_topics
-from services.edge.follow.reading import ReplayReader
-from services.edge.lanes import FlushClock, Outbox
 from tapewire.log import EventDraft, EventMetadata, EventSubject, new_id, pattern
 from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore, MemoryServer
 from tapewire.runtime import Settings
-from tests.integration.edge.golden import golden_event
-from tests.unit.orders.virtual import run
+from tapewire_services.edge.delivery.connection import Connection, ConnectionInfo
+from tapewire_services.edge.delivery.outbox import FlushClock, Outbox
+from tapewire_services.edge.delivery.replay import ReplayReader
+from tapewire_services.edge.delivery.stream_routes import STREAM_ROUTES, combine_topics
+from tapewire_services.edge.engine import Engine
+from tests.harness.virtual_time import run
+from tests.integration.edge.golden_events import golden_event
 
 NOW = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
 AT_ONCE = 3

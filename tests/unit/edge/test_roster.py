@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.edge.roster import (
+from tapewire_services.edge.cluster.presence import (
     MAX_SNAPSHOT_ENTRIES,
     SILENCE_TIMEOUT_SECONDS,
     InstanceStopped,

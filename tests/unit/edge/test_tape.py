@@ -4,13 +4,13 @@ import asyncio
 
 import pytest
 
-from services.edge.follow import LogTail
-from services.edge.follow import tape as module
 from tapewire.log import EventDraft, EventMetadata, EventSubject, LogError, new_id
 from tapewire.log.memory import Faults, MemoryEventLog, MemoryServer
-from tests.integration.edge.market import order_placed
-from tests.unit.orders.virtual import run
-from tests.waiting import wait_until
+from tapewire_services.edge.ingest import log_tail as module
+from tapewire_services.edge.ingest.log_tail import LogTail
+from tests.harness.virtual_time import run
+from tests.harness.waiting import wait_until
+from tests.integration.edge.publishers import order_placed
 
 PATIENT_SECONDS = 60.0
 

@@ -13,10 +13,10 @@ from cryptography.hazmat.primitives import serialization
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.edge.access.keys import FileKeySource, parse_jwks
-from services.edge.access.sessions import jwt_session_key
-from services.edge.access.tokens import MAX_EXPIRY, JwtVerifier
-from tests.issuer import HS256_SECRET, JwtIssuer, public_jwk, sign_jwt, unsigned_jwt
+from tapewire_services.edge.auth.jwks import FileKeySource, parse_jwks
+from tapewire_services.edge.auth.sessions import jwt_session_key
+from tapewire_services.edge.auth.tokens import MAX_EXPIRY, JwtVerifier
+from tests.harness.jwt_issuer import HS256_SECRET, JwtIssuer, public_jwk, sign_jwt, unsigned_jwt
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 ALGORITHMS = ("HS256", "RS256", "ES256")

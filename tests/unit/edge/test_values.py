@@ -7,13 +7,13 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from services.edge.connection import Connection, ConnectionInfo
-from services.edge.feeds import STREAM_ROUTES, combine_topics
-from services.edge.follow import DeclaredValueFeed
-from services.edge.lanes import FlushClock, Outbox
 from tapewire.events import CODEC, Delivery, Event, event
 from tapewire.log import ValueKey
 from tapewire.log.memory import MemoryLatestValueStore, MemoryServer
+from tapewire_services.edge.delivery.connection import Connection, ConnectionInfo
+from tapewire_services.edge.delivery.outbox import FlushClock, Outbox
+from tapewire_services.edge.delivery.stream_routes import STREAM_ROUTES, combine_topics
+from tapewire_services.edge.ingest.declared_values import DeclaredValueFeed
 
 
 @event("edgetest.rate", delivery=Delivery.NEWEST_WINS, sse="edgetest:rate")

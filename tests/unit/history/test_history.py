@@ -4,12 +4,15 @@ from datetime import UTC, datetime
 
 import pytest
 
-from services.edge.dialects import EmptyPricingContext
-from services.edge.dialects.trading import OrdersSnapshotPayload, serialize_trading
-from services.edge.frames import StreamResetPayload
 from tapewire.events import CATALOGUE, CODEC
 from tapewire.log import EventMetadata, EventSubject, RecordedEvent
 from tapewire.views import OrdersView
+from tapewire_services.edge.delivery.frames import StreamResetPayload
+from tapewire_services.edge.delivery.serializers import EmptyPricingContext
+from tapewire_services.edge.delivery.serializers.trading import (
+    OrdersSnapshotPayload,
+    serialize_trading,
+)
 from tests.history import (
     AnomalyKind,
     ExpectedLog,

@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 
-from services.insights.domain.configurations import (
+from tapewire.events import ConfigurationEvent, Item, ItemAnalysed, Sentiment
+from tapewire.log import CommandRejected, NewEvent
+from tapewire.runtime.contracts.insights import NewItem
+from tapewire_services.insights.domain.configurations import (
     CONFIGURATION_DECIDER,
     Absent,
     Change,
@@ -18,10 +21,7 @@ from services.insights.domain.configurations import (
     Delete,
     State,
 )
-from services.insights.domain.items import build_item_analysed, validate_item
-from tapewire.events import ConfigurationEvent, Item, ItemAnalysed, Sentiment
-from tapewire.log import CommandRejected, NewEvent
-from tapewire.runtime.contracts.insights import NewItem
+from tapewire_services.insights.domain.items import build_item_analysed, validate_item
 
 START = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
 USER = "alice"

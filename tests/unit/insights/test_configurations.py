@@ -2,9 +2,9 @@
 
 import pytest
 
-from services.insights.domain.configurations import Active, derive_configuration_id
 from tapewire.events import Configuration
 from tapewire.views.configurations import configuration_matches
+from tapewire_services.insights.domain.configurations import Active, derive_configuration_id
 from tests.unit.insights.spec import START, at, change, create, delete, given, item_analysed
 
 

@@ -13,19 +13,19 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from services.insights import intake
-from services.insights.domain.configurations import CONFIGURATION_DECIDER, Deleted
-from services.insights.intake import ItemWriter, StoredItem
 from tapewire.events import Configuration, ConfigurationDeleted, Item
 from tapewire.log import CommandRejected, EventDraft, new_id
 from tapewire.log.memory import Faults, MemoryServer
 from tapewire.runtime import RequestContext
 from tapewire.runtime.contracts.insights import NewItem
 from tapewire.views import MetricsView
-from tests.unit.insights import house
-from tests.unit.insights.house import InsightsProcess, LogSummary, fold_metrics, read_log_summary
+from tapewire_services.insights import item_writer
+from tapewire_services.insights.domain.configurations import CONFIGURATION_DECIDER, Deleted
+from tapewire_services.insights.item_writer import ItemWriter, StoredItem
+from tests.harness import virtual_time
+from tests.unit.insights import harness
+from tests.unit.insights.harness import InsightsProcess, LogSummary, fold_metrics, read_log_summary
 from tests.unit.insights.spec import START, new_item
-from tests.unit.orders import virtual
 
 ITEM_COUNT = 120
 LOAD_COUNT = 14
@@ -151,7 +151,7 @@ def run_fault_scenario(
         await fresh.kill()
         return seen
 
-    return virtual.run(work(), seconds=7200)
+    return virtual_time.run(work(), seconds=7200)
 
 
 def items_by_id(seen: LogSummary) -> dict[str, Item]:
@@ -190,7 +190,7 @@ def every_answer_lost() -> None:
         seen.check_no_duplicates()
         assert len(seen.stored) == 43
 
-    virtual.run(work())
+    virtual_time.run(work())
 
 
 def test_every_answer_lost() -> None:
@@ -223,7 +223,7 @@ def test_a_log_made_anew_begins_anew() -> None:
         process.raise_task_errors()
         await process.kill()
 
-    virtual.run(work())
+    virtual_time.run(work())
 
 
 async def _finds_no_owner(of: ItemWriter, id_: str, context: RequestContext) -> StoredItem | None:
@@ -232,7 +232,7 @@ async def _finds_no_owner(of: ItemWriter, id_: str, context: RequestContext) -> 
 
 
 _find = ItemWriter._find_stored
-_draft = intake._build_draft
+_draft = item_writer._build_draft
 _decode = MetricsView.decode
 
 
@@ -255,10 +255,10 @@ def _forgets_who_deleted(state: Any, event: Any) -> Any:
 @pytest.mark.parametrize(
     ("owner", "name", "broken"),
     [
-        (intake, "_draft", _expects_nothing),
+        (item_writer, "_draft", _expects_nothing),
         (ItemWriter, "_find", _finds_no_owner),
         (MetricsView, "decode", _forgets_tags),
-        (house, "CONFIGURATIONS", replace(CONFIGURATION_DECIDER, evolve=_forgets_who_deleted)),
+        (harness, "CONFIGURATIONS", replace(CONFIGURATION_DECIDER, evolve=_forgets_who_deleted)),
     ],
 )
 def test_a_broken_service_is_found_out(

@@ -7,15 +7,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.insights.domain.items import (
+from tapewire.events import CODEC, ItemAnalysed, Sentiment
+from tapewire.log import CommandRejected
+from tapewire.runtime.contracts.insights import NewItem, item_id
+from tapewire_services.insights.domain.items import (
     MAX_CLOCK_SKEW,
     build_item_analysed,
     classify_sentiment,
     validate_item,
 )
-from tapewire.events import CODEC, ItemAnalysed, Sentiment
-from tapewire.log import CommandRejected
-from tapewire.runtime.contracts.insights import NewItem, item_id
 from tests.unit.insights.spec import START, new_item, rejection_of, stored_item
 
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

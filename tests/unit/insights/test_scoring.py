@@ -7,9 +7,9 @@ from decimal import Decimal
 
 import pytest
 
-from services.insights.domain.items import classify_sentiment
-from services.insights.scoring import VaderScorer
 from tapewire.events import Sentiment
+from tapewire_services.insights.domain.items import classify_sentiment
+from tapewire_services.insights.scoring import VaderScorer
 
 
 @pytest.mark.parametrize(

@@ -5,16 +5,16 @@ from decimal import Decimal
 
 import pytest
 
-from services.insights.dashboards import MAX_CONFIGURATIONS_PER_USER
-from services.insights.listing import MAX_PAGES
-from services.insights.service import InsightsService
 from tapewire.events import Sentiment
 from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore, MemoryServer
-from tapewire.log.port import PAGE_EVENTS
+from tapewire.log.ports import PAGE_EVENTS
 from tapewire.runtime.contracts.configurations import GetConfiguration, ListConfigurations
 from tapewire.runtime.contracts.insights import ListItems, LoadItems
 from tapewire.views.items import MAX_ITEMS
-from tests.unit.insights.house import (
+from tapewire_services.insights.configurations_service import MAX_CONFIGURATIONS_PER_USER
+from tapewire_services.insights.item_queries import MAX_PAGES
+from tapewire_services.insights.service import InsightsService
+from tests.unit.insights.harness import (
     InsightsProcess,
     await_rejection,
     clock,

@@ -20,9 +20,8 @@ from tapewire.log import (
 )
 from tapewire.log.follower import MIN_CHECKPOINT_EVENTS, follow
 from tapewire.log.memory import Faults, MemoryEventLog, MemoryLatestValueStore, MemoryServer
-from tapewire.log.port import CATCH_UP_PAGE_EVENTS
-from tests import waiting
-from tests.unit.orders import virtual
+from tapewire.log.ports import CATCH_UP_PAGE_EVENTS
+from tests.harness import virtual_time, waiting
 
 FILTER = "ev.*.system.>"
 EVENTS_OVER_ONE_PAGE = CATCH_UP_PAGE_EVENTS + 44
@@ -110,7 +109,7 @@ def test_it_takes_what_was_there_says_so_and_takes_what_comes() -> None:
             await until(lambda: len(sums.sequences) == EVENTS_OVER_ONE_PAGE + 1)
         assert sums.sequences == list(range(1, EVENTS_OVER_ONE_PAGE + 2))
 
-    virtual.run(story())
+    virtual_time.run(story())
 
 
 def test_it_tells_how_far_it_has_come_as_soon_as_it_has_caught_up() -> None:
@@ -130,7 +129,7 @@ def test_it_tells_how_far_it_has_come_as_soon_as_it_has_caught_up() -> None:
         task.cancel()
         await asyncio.wait({task})
 
-    virtual.run(story())
+    virtual_time.run(story())
 
 
 def test_the_next_one_begins_at_the_checkpoint() -> None:
@@ -147,7 +146,7 @@ def test_the_next_one_begins_at_the_checkpoint() -> None:
             await until(lambda: len(second.sequences) == MIN_CHECKPOINT_EVENTS + 1)
         assert second.restored == MIN_CHECKPOINT_EVENTS
 
-    virtual.run(story())
+    virtual_time.run(story())
 
 
 def test_a_page_that_could_not_be_taken_is_taken_again() -> None:
@@ -163,7 +162,7 @@ def test_a_page_that_could_not_be_taken_is_taken_again() -> None:
         async with start_follower(server, sums):
             await until(lambda: sums.sequences == [1])
 
-    virtual.run(story())
+    virtual_time.run(story())
 
 
 def test_a_fault_of_the_consumer_ends_it() -> None:
@@ -177,7 +176,7 @@ def test_a_fault_of_the_consumer_ends_it() -> None:
             with pytest.raises(ZeroDivisionError):
                 await task
 
-    virtual.run(story())
+    virtual_time.run(story())
 
 
 def test_a_log_made_anew_gets_a_consumer_made_anew() -> None:
@@ -208,7 +207,7 @@ def test_a_log_made_anew_gets_a_consumer_made_anew() -> None:
         assert len(consumers) == 3
         task.cancel()
 
-    virtual.run(story())
+    virtual_time.run(story())
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -223,4 +222,4 @@ def test_on_a_bad_day_everything_is_taken_in_order_and_once(seed: int) -> None:
             await until(lambda: bool(sums.sequences) and sums.sequences[-1] == last)
         assert sums.sequences == list(range(1, last + 1))
 
-    virtual.run(story())
+    virtual_time.run(story())

@@ -6,7 +6,7 @@ import pytest
 from nats.aio.msg import Msg
 
 from tapewire.log import Unavailable
-from tapewire.log.jetstream import fetch
+from tapewire.log.jetstream import stream_reads
 
 
 def make_reply(sequence: int, previous_sequence: int) -> Msg:
@@ -31,9 +31,9 @@ class FakeConnection:
         return self._replies
 
 
-async def read_page(*replies: Msg) -> fetch.StoredMessages:
+async def read_page(*replies: Msg) -> stream_reads.StoredMessages:
     wire: Any = FakeConnection(*replies)
-    return await fetch.read_page(wire, "EVENTS", "ev.>", after=0, limit=10, max_bytes=1000)
+    return await stream_reads.read_page(wire, "EVENTS", "ev.>", after=0, limit=10, max_bytes=1000)
 
 
 async def test_a_whole_page() -> None:

@@ -9,17 +9,6 @@ from decimal import Decimal
 
 import pytest
 
-from services.orders.commands import (
-    AcceptOrderCommand,
-    CancelOrderCommand,
-    Command,
-    FailOrderCommand,
-    FillOrderCommand,
-    PlaceOrderCommand,
-    RejectOrderCommand,
-)
-from services.orders.domain import ORDER_DECIDER, State, UnplacedState, order_id
-from services.orders.openorders import OpenOrder
 from tapewire.events import (
     Event,
     Order,
@@ -32,6 +21,17 @@ from tapewire.events import (
     TradeExecuted,
 )
 from tapewire.log import CommandRejected, NewEvent
+from tapewire_services.orders.domain.commands import (
+    AcceptOrderCommand,
+    CancelOrderCommand,
+    Command,
+    FailOrderCommand,
+    FillOrderCommand,
+    PlaceOrderCommand,
+    RejectOrderCommand,
+)
+from tapewire_services.orders.domain.open_orders import OpenOrder
+from tapewire_services.orders.domain.order import ORDER_DECIDER, State, UnplacedState, order_id
 
 START = datetime(2013, 10, 7, 13, 30, tzinfo=UTC)
 USER = "alice"

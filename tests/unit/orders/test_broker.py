@@ -9,16 +9,16 @@ from functools import partial
 import msgspec
 import pytest
 
-from services.orders.broker import PaperBroker
-from services.orders.commands import Command, FailOrderCommand, FillOrderCommand
-from services.orders.desk import CHECKPOINT_EVENTS, CHECKPOINT_KEY
-from services.orders.openorders import OpenOrder, OpenOrders
 from tapewire.events import OrderStatus
 from tapewire.log import CommandRejected
-from tapewire.log.market import QuoteCache
 from tapewire.log.memory import MemoryLatestValueStore, MemoryServer
-from tests.unit.orders import virtual
-from tests.unit.orders.house import (
+from tapewire.log.quote_cache import QuoteCache
+from tapewire_services.orders.broker import PaperBroker
+from tapewire_services.orders.broker_consumer import CHECKPOINT_EVENTS, CHECKPOINT_KEY
+from tapewire_services.orders.domain.commands import Command, FailOrderCommand, FillOrderCommand
+from tapewire_services.orders.domain.open_orders import OpenOrder, OpenOrders
+from tests.harness import virtual_time
+from tests.unit.orders.harness import (
     OrdersLogSummary,
     OrdersProcess,
     QuoteSimulator,
@@ -36,7 +36,7 @@ def play(story: Story) -> None:
         server = MemoryServer()
         await story(server, QuoteSimulator(server))
 
-    virtual.run(work())
+    virtual_time.run(work())
 
 
 def has_filled(qty: str, seen: OrdersLogSummary) -> bool:

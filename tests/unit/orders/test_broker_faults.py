@@ -10,8 +10,8 @@ import pytest
 from tapewire.events import OrderStatus, Side
 from tapewire.log import CommandRejected
 from tapewire.log.memory import Faults, MemoryServer
-from tests.unit.orders import virtual
-from tests.unit.orders.house import (
+from tests.harness import virtual_time
+from tests.unit.orders.harness import (
     OrdersProcess,
     QuoteSimulator,
     order_statuses,
@@ -27,7 +27,7 @@ def play(story: Story) -> None:
         server = MemoryServer()
         await story(server, QuoteSimulator(server))
 
-    virtual.run(work())
+    virtual_time.run(work())
 
 
 def test_two_brokers_at_once_fill_nothing_twice() -> None:
@@ -125,4 +125,4 @@ def test_whatever_goes_wrong_every_order_ends_filled_to_its_quantity(seed: int) 
         feeding.cancel()
         await process.kill()
 
-    virtual.run(work())
+    virtual_time.run(work())

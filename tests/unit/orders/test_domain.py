@@ -2,10 +2,10 @@
 
 from decimal import Decimal
 
-from services.orders.commands import Command
-from services.orders.domain import ClosedState, WorkingState
 from tapewire.events import OrderFilled, OrderPlaced, TradeExecuted
 from tapewire.log import EventSubject
+from tapewire_services.orders.domain.commands import Command
+from tapewire_services.orders.domain.order import ClosedState, WorkingState
 from tests.unit.orders.spec import (
     USER,
     accept,

@@ -10,11 +10,16 @@ import pytest
 from hypothesis import given as examples
 from hypothesis import strategies as st
 
-from services.orders.commands import Command, FillOrderCommand
-from services.orders.domain import ORDER_DECIDER, ClosedState, UnplacedState, WorkingState
 from tapewire.events import OrderEvent, OrderFilled, OrderStatus, Side, TradeExecuted
 from tapewire.log import CommandRejected
-from tests.unit.orders.laws import net_cash
+from tapewire_services.orders.domain.commands import Command, FillOrderCommand
+from tapewire_services.orders.domain.order import (
+    ORDER_DECIDER,
+    ClosedState,
+    UnplacedState,
+    WorkingState,
+)
+from tests.unit.orders.invariants import net_cash
 from tests.unit.orders.spec import (
     Given,
     accept,

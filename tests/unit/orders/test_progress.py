@@ -4,14 +4,14 @@ import asyncio
 
 import pytest
 
-from services.orders.broker import PaperBroker
-from services.orders.desk import run_broker
-from services.orders.progress import BrokerProgress
 from tapewire.log import Unavailable
 from tapewire.log.memory import MemoryServer
 from tapewire.runtime.contracts.progress import GetProgress, Progress
-from tests.unit.orders import virtual
-from tests.unit.orders.house import (
+from tapewire_services.orders.broker import PaperBroker
+from tapewire_services.orders.broker_consumer import run_broker
+from tapewire_services.orders.progress import BrokerProgress
+from tests.harness import virtual_time
+from tests.unit.orders.harness import (
     OrdersProcess,
     QuoteSimulator,
     clock,
@@ -65,7 +65,7 @@ def test_it_is_idle_at_the_end_of_the_log_and_at_the_newest_quote() -> None:
         assert told.quotes == {"IBM": quote.timestamp}
         await process.kill()
 
-    virtual.run(work())
+    virtual_time.run(work())
 
 
 def test_it_is_busy_while_an_execution_cannot_be_stored() -> None:
@@ -84,4 +84,4 @@ def test_it_is_busy_while_an_execution_cannot_be_stored() -> None:
         assert (await standing.told()).busy == 0
         await process.kill()
 
-    virtual.run(work())
+    virtual_time.run(work())

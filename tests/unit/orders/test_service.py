@@ -6,16 +6,16 @@ from decimal import Decimal
 
 import pytest
 
-from services.orders.commands import FillOrderCommand
-from services.orders.domain import order_id
 from tapewire.events import OrderStatus
 from tapewire.log import CommandRejected, EventSubject, Unavailable
 from tapewire.log.memory import Faults, MemoryLatestValueStore, MemoryServer
-from tapewire.log.projector import MIN_CHECKPOINT_EVENTS, ViewCheckpointer
+from tapewire.log.view_checkpointer import MIN_CHECKPOINT_EVENTS, ViewCheckpointer
 from tapewire.runtime.contracts.orders import CancelOrder, GetOrder, ListOrders
 from tapewire.views import OrdersView
-from tests.unit.orders import virtual
-from tests.unit.orders.house import (
+from tapewire_services.orders.domain.commands import FillOrderCommand
+from tapewire_services.orders.domain.order import order_id
+from tests.harness import virtual_time
+from tests.unit.orders.harness import (
     OrdersProcess,
     QuoteSimulator,
     make_context,
@@ -38,7 +38,7 @@ def play(story: Story) -> None:
         await story(process, server)
         await process.kill()
 
-    virtual.run(work())
+    virtual_time.run(work())
 
 
 async def refused(answer: Awaitable[object]) -> tuple[str, str | None]:
@@ -240,7 +240,7 @@ def test_a_users_view_is_checkpointed_after_enough_events_and_not_before() -> No
 
 
 def test_a_projector_counts_a_bounded_number_of_users(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tapewire.log.projector.USERS", 3)
+    monkeypatch.setattr("tapewire.log.view_checkpointer.USERS", 3)
 
     async def story(process: OrdersProcess, server: MemoryServer) -> None:
         projector = ViewCheckpointer(process.log, process.views, OrdersView)

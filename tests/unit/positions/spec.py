@@ -9,15 +9,15 @@ from typing import cast
 
 import msgspec
 
-from services.positions.domain import (
+from tapewire.events import Event, PositionClosed, PositionEvent, PriceUpdated, Side, TradeExecuted
+from tapewire.log import Decider
+from tapewire_services.positions.domain.position import (
     POSITION_DECIDER,
     ApplyTradeCommand,
     State,
     TradedState,
     build_trade_command,
 )
-from tapewire.events import Event, PositionClosed, PositionEvent, PriceUpdated, Side, TradeExecuted
-from tapewire.log import Decider
 
 START = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
 USER = "alice"

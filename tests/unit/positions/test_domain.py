@@ -4,9 +4,13 @@ from decimal import Decimal
 
 import pytest
 
-from services.positions.domain import POSITION_DECIDER, UntradedState, build_trade_command
 from tapewire.events import CATALOGUE, CODEC, PositionEvent, Side, TradeExecuted
 from tapewire.log import CommandRejected, EventSubject
+from tapewire_services.positions.domain.position import (
+    POSITION_DECIDER,
+    UntradedState,
+    build_trade_command,
+)
 from tests.unit.positions.spec import START, buy, given, sell, trade
 
 

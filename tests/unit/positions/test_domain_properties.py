@@ -7,9 +7,9 @@ from fractions import Fraction
 from hypothesis import given as examples
 from hypothesis import strategies as st
 
-from services.positions.domain import POSITION_DECIDER
 from tapewire.events import Position, Side, TradeExecuted
-from tests.unit.positions.laws import MAX_ROUNDING_ERROR, find_violations, split_trade
+from tapewire_services.positions.domain.position import POSITION_DECIDER
+from tests.unit.positions.invariants import MAX_ROUNDING_ERROR, find_violations, split_trade
 from tests.unit.positions.spec import given, trade
 
 

@@ -10,10 +10,10 @@ import pytest
 from tapewire.events import CODEC, Side
 from tapewire.log import Unavailable
 from tapewire.log.memory import MemoryLatestValueStore, MemoryServer
-from tapewire.log.projector import MIN_CHECKPOINT_EVENTS
+from tapewire.log.view_checkpointer import MIN_CHECKPOINT_EVENTS
 from tapewire.runtime.contracts.positions import ListPositions, PositionsReply, ReconcilePositions
-from tests.unit.orders import virtual
-from tests.unit.positions.house import (
+from tests.harness import virtual_time
+from tests.unit.positions.harness import (
     CONTEXT,
     PositionsProcess,
     TradeProducer,
@@ -34,7 +34,7 @@ def play(story: Story) -> None:
         process.raise_task_errors()
         await process.kill()
 
-    virtual.run(work())
+    virtual_time.run(work())
 
 
 def numbers(*values: Decimal | None) -> str:

@@ -8,7 +8,7 @@ import pytest
 import structlog
 from structlog.testing import LogCapture
 
-from services.prices.domain import MalformedLine, Tick
+from tapewire_services.prices.domain import MalformedLine, Tick
 
 
 class ManualClock:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from services.prices.domain import Tick, TopOfBook, apply_tick, build_price_updated
-from services.prices.feed import RecordingFile, ReplayFeed
+from tapewire_services.prices.domain import Tick, TopOfBook, apply_tick, build_price_updated
+from tapewire_services.prices.feed import RecordingFile, ReplayFeed
 from tests.unit.prices.conftest import ManualClock
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data"

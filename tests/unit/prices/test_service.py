@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 from structlog.testing import LogCapture
 
-from services.prices import posting
-from services.prices.domain import Tick
-from services.prices.feed import FeedError, FeedProgress, TickBatch
-from services.prices.service import GetStatus, PricesService
 from tapewire.events import CODEC, PriceUpdated
 from tapewire.log import Unavailable
 from tapewire.log.memory import MemoryLatestValueStore, MemoryServer
 from tapewire.runtime import RequestContext
-from tests.waiting import wait_until
+from tapewire_services.prices import price_update_publisher
+from tapewire_services.prices.domain import Tick
+from tapewire_services.prices.feed import FeedError, FeedProgress, TickBatch
+from tapewire_services.prices.service import GetStatus, PricesService
+from tests.harness.waiting import wait_until
 
 AT = datetime(2024, 5, 6, 13, 30, tzinfo=UTC)
 CONTEXT = RequestContext(correlation="c", command_id="k", traceparent=None)
@@ -239,7 +239,7 @@ class TestMending:
     async def test_an_unreadable_market_is_told_once_and_tried_again_until_it_is_there(
         self, bench: Bench, capture: LogCapture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(posting, "RETRY_SECONDS", 0.001)
+        monkeypatch.setattr(price_update_publisher, "RETRY_SECONDS", 0.001)
         tries = 0
         market_all = bench.market.get_all
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from services.prices.domain import (
+from tapewire_services.prices.domain import (
     DAY_MS,
     REQUIRED_COLUMNS,
     ColumnLayout,

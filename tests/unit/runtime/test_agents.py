@@ -11,7 +11,7 @@ from tapewire.log import AppendRejected
 from tapewire.log.memory import Faults, MemoryEventLog, MemoryLatestValueStore, MemoryServer
 from tapewire.runtime.agents import AgentMonitor, AgentStatusReporter
 from tapewire.runtime.agents.state import decide, report_silence, report_status
-from tests.unit.orders.virtual import run
+from tests.harness.virtual_time import run
 
 HEARTBEAT_SECONDS, SILENCE_SECONDS = 15.0, 45.0
 START_TIME = datetime(2026, 3, 2, tzinfo=UTC)

@@ -10,25 +10,6 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from services.strategies.commands import (
-    ActOnSignalCommand,
-    ApplyFillCommand,
-    Command,
-    CreateStrategyCommand,
-    EndOrderCommand,
-    FailStrategyCommand,
-    StartStrategyCommand,
-    StopStrategyCommand,
-    StrategySettings,
-    TriggerStopLossCommand,
-    UpdateStrategyCommand,
-)
-from services.strategies.domain import (
-    STRATEGY_DECIDER,
-    AbsentStrategyState,
-    CreatedStrategyState,
-    State,
-)
 from tapewire.events import (
     Action,
     Breakout,
@@ -46,6 +27,25 @@ from tapewire.events import (
 )
 from tapewire.log import CommandRejected, NewEvent
 from tapewire.runtime.contracts.orders import order_id
+from tapewire_services.strategies.domain.commands import (
+    ActOnSignalCommand,
+    ApplyFillCommand,
+    Command,
+    CreateStrategyCommand,
+    EndOrderCommand,
+    FailStrategyCommand,
+    StartStrategyCommand,
+    StopStrategyCommand,
+    StrategySettings,
+    TriggerStopLossCommand,
+    UpdateStrategyCommand,
+)
+from tapewire_services.strategies.domain.strategy import (
+    STRATEGY_DECIDER,
+    AbsentStrategyState,
+    CreatedStrategyState,
+    State,
+)
 
 START_TIME = datetime(2013, 10, 7, 13, 30, tzinfo=UTC)
 USER = "alice"

@@ -5,7 +5,6 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from services.strategies.domain import STRATEGY_DECIDER, CreatedStrategyState, derive_strategy_id
 from tapewire.events import (
     DecisionMade,
     MeanReversion,
@@ -16,6 +15,11 @@ from tapewire.events import (
     StrategyFailed,
     StrategySignaled,
     StrategyStopped,
+)
+from tapewire_services.strategies.domain.strategy import (
+    STRATEGY_DECIDER,
+    CreatedStrategyState,
+    derive_strategy_id,
 )
 from tests.unit.strategies.spec import (
     STRATEGY_ID,

@@ -6,8 +6,8 @@ from fractions import Fraction
 from hypothesis import given as examples
 from hypothesis import strategies as st
 
-from services.strategies.holding import Holding
 from tapewire.events import Side
+from tapewire_services.strategies.domain.holding import Holding
 
 trades = st.lists(
     st.tuples(

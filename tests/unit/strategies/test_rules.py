@@ -9,13 +9,8 @@ from hypothesis import Phase, settings
 from hypothesis import given as examples
 from hypothesis import strategies as st
 
-from services.strategies.rules import (
-    Rule,
-    Signal,
-    make_rule,
-    window,
-)
 from tapewire.events import Action, Breakout, MeanReversion, MovingAverageCrossover
+from tapewire_services.strategies.domain.rules import Rule, Signal, make_rule, price_window
 
 HOLD, BUY, SELL = Action.HOLD, Action.BUY, Action.SELL
 
@@ -158,7 +153,7 @@ def test_confidence_is_from_0_to_1_and_said_in_two_places(seen: list[Decimal]) -
 
 @examples(prices)
 def test_the_sums_do_not_drift(seen: list[Decimal]) -> None:
-    kept = window.PriceWindow(4)
+    kept = price_window.PriceWindow(4)
     for number, price in enumerate(seen, start=1):
         kept.add(price)
         last = seen[max(0, number - 4) : number]

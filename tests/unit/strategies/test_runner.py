@@ -7,13 +7,6 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from services.strategies.maker import (
-    DECISION_TIMEOUT_SECONDS,
-    DecisionInput,
-    DecisionMaker,
-    RuleDecisionMaker,
-)
-from services.strategies.rules import Signal
 from tapewire.events import (
     CODEC,
     Action,
@@ -28,8 +21,15 @@ from tapewire.events import (
 from tapewire.log.memory import MemoryLatestValueStore, MemoryServer
 from tapewire.runtime.contracts.orders import CancelOrder
 from tapewire.runtime.contracts.strategies import StartStrategy, StopStrategy, UpdateStrategy
-from tests.unit.orders import virtual
-from tests.unit.orders.house import (
+from tapewire_services.strategies.decision_maker import (
+    DECISION_TIMEOUT_SECONDS,
+    DecisionInput,
+    DecisionMaker,
+    RuleDecisionMaker,
+)
+from tapewire_services.strategies.domain.rules import Signal
+from tests.harness import virtual_time
+from tests.unit.orders.harness import (
     OrdersProcess,
     QuoteSimulator,
     make_context,
@@ -37,7 +37,7 @@ from tests.unit.orders.house import (
     wait_for_log,
 )
 from tests.unit.orders.spec import quote
-from tests.unit.strategies.house import (
+from tests.unit.strategies.harness import (
     ScriptedDecisionMaker,
     StrategiesProcess,
     UnreliableOrderClient,
@@ -92,7 +92,7 @@ def run_scenario(scenario: Scenario) -> None:
         await scenario(day)
         await day.orders_process.kill()
 
-    virtual.run(work())
+    virtual_time.run(work())
 
 
 def test_a_rule_trades() -> None:

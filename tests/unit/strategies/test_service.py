@@ -24,9 +24,9 @@ from tapewire.runtime.contracts.strategies import (
     StopStrategy,
     UpdateStrategy,
 )
-from tests.unit.orders import virtual
-from tests.unit.orders.house import OrdersProcess, QuoteSimulator, make_context
-from tests.unit.strategies.house import (
+from tests.harness import virtual_time
+from tests.unit.orders.harness import OrdersProcess, QuoteSimulator, make_context
+from tests.unit.strategies.harness import (
     StrategiesProcess,
     UnreliableOrderClient,
     await_rejection,
@@ -51,7 +51,7 @@ def run_scenario(scenario: Scenario) -> None:
         await scenario(worker, server)
         await worker.kill()
 
-    virtual.run(work())
+    virtual_time.run(work())
 
 
 def create_request(**changes: object) -> CreateStrategy:

@@ -7,7 +7,6 @@ from types import ModuleType
 
 import pytest
 
-from services.strategies.maker import DecisionMakerFactory, RuleDecisionMaker
 from tapewire.events import (
     Breakout,
     MeanReversion,
@@ -19,9 +18,10 @@ from tapewire.events import (
     StrategyStatus,
 )
 from tapewire.log.memory import Faults, MemoryServer
-from tests.unit.orders import virtual
-from tests.unit.orders.house import OrdersProcess, QuoteSimulator
-from tests.unit.strategies.house import (
+from tapewire_services.strategies.decision_maker import DecisionMakerFactory, RuleDecisionMaker
+from tests.harness import virtual_time
+from tests.unit.orders.harness import OrdersProcess, QuoteSimulator
+from tests.unit.strategies.harness import (
     StrategiesLogSummary,
     StrategiesProcess,
     UnreliableOrderClient,
@@ -115,7 +115,7 @@ def test_an_order_that_was_signaled_and_not_placed_is_placed_by_the_next_runner(
         assert seen.describe_events(id_) == ["created", "started", "signaled", "traded buy 10"]
         await shift.stop()
 
-    virtual.run(work())
+    virtual_time.run(work())
 
 
 def test_a_trailing_stop_loss_goes_on_from_the_best_price_after_a_takeover() -> None:
@@ -146,7 +146,7 @@ def test_a_trailing_stop_loss_goes_on_from_the_best_price_after_a_takeover() -> 
         assert triggered.trigger_price == Decimal(180)
         await shift.stop()
 
-    virtual.run(work())
+    virtual_time.run(work())
 
 
 def test_a_log_made_anew_is_noticed_and_nothing_of_the_old_one_is_worked() -> None:
@@ -174,7 +174,7 @@ def test_a_log_made_anew_is_noticed_and_nothing_of_the_old_one_is_worked() -> No
         await other.kill()
         await shift.stop()
 
-    virtual.run(work())
+    virtual_time.run(work())
 
 
 async def publish_random_walk(feed: QuoteSimulator, rng: random.Random, end: float) -> None:
@@ -240,7 +240,7 @@ def is_quiet(summary: StrategiesLogSummary) -> bool:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_whoever_dies_nothing_is_placed_twice_and_every_stop_loss_fires_once(seed: int) -> None:
-    seen = virtual.run(
+    seen = virtual_time.run(
         run_with_random_faults(
             seed, rough=False, make_decision_maker=RuleDecisionMaker, together=False
         )
@@ -251,7 +251,7 @@ def test_whoever_dies_nothing_is_placed_twice_and_every_stop_loss_fires_once(see
 
 @pytest.mark.parametrize("seed", range(12))
 def test_the_same_on_a_bad_network(seed: int) -> None:
-    virtual.run(
+    virtual_time.run(
         run_with_random_faults(
             seed, rough=True, make_decision_maker=RuleDecisionMaker, together=False
         )
@@ -261,7 +261,7 @@ def test_the_same_on_a_bad_network(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(8))
 def test_the_same_with_two_runners_at_once(seed: int) -> None:
     """A process that was frozen may believe for a moment that it still holds the lease."""
-    virtual.run(
+    virtual_time.run(
         run_with_random_faults(
             seed, rough=True, make_decision_maker=RuleDecisionMaker, together=True
         )
@@ -270,7 +270,7 @@ def test_the_same_with_two_runners_at_once(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_one_purchase_and_its_stop_loss_is_one_purchase_and_one_sale(seed: int) -> None:
-    seen = virtual.run(
+    seen = virtual_time.run(
         run_with_random_faults(
             seed, rough=True, make_decision_maker=make_buy_when_flat, together=False
         )

@@ -4,9 +4,9 @@ from decimal import Decimal
 
 import pytest
 
-from services.strategies.commands import MAX_WINDOW_PRICES, validate_settings
 from tapewire.events import Breakout, MeanReversion, MovingAverageCrossover, StrategyRule
 from tapewire.log import CommandRejected
+from tapewire_services.strategies.domain.commands import MAX_WINDOW_PRICES, validate_settings
 from tests.unit.strategies.spec import make_settings, make_stop_loss
 
 D = Decimal

@@ -9,19 +9,19 @@ from typing import Any
 
 import pytest
 
-from services.alerts.domain.armed import ArmedRulesProjection
-from services.orders.openorders import OpenOrders
-from services.positions.ledger import PositionRepository
-from services.positions.taking import TradeConsumer
-from services.positions.valuing import PositionValuer
-from services.strategies.roster import ActiveStrategies
 from tapewire import views
 from tapewire.cli.verify import load_checkpoint_checks
 from tapewire.events import CODEC
-from tapewire.log.market import QuoteCache
 from tapewire.log.memory import MemoryLatestValueStore
+from tapewire.log.quote_cache import QuoteCache
 from tapewire.verify.checkpoints import VIEW_TYPES, first_difference
-from tests.unit.verify.corrupt import TamperedLog
+from tapewire_services.alerts.domain.armed_rules import ArmedRulesProjection
+from tapewire_services.orders.domain.open_orders import OpenOrders
+from tapewire_services.positions.position_repository import PositionRepository
+from tapewire_services.positions.position_valuer import PositionValuer
+from tapewire_services.positions.trade_consumer import TradeConsumer
+from tapewire_services.strategies.domain.active_strategies import ActiveStrategies
+from tests.unit.verify.tampered_log import TamperedLog
 
 USER = "user-1"
 

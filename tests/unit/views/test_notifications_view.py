@@ -172,7 +172,10 @@ def test_it_agrees_with_one_that_keeps_everything(
 @settings(max_examples=200, deadline=None)
 @given(EVENTS)
 def test_beyond_what_it_knows_it_counts_too_much_never_too_little(steps: list[Any]) -> None:
-    with patch.object(viewing, "MAX_NOTIFICATIONS", 2), patch.object(viewing, "MAX_OLDER_UNREAD_IDS", 2):
+    with (
+        patch.object(viewing, "MAX_NOTIFICATIONS", 2),
+        patch.object(viewing, "MAX_OLDER_UNREAD_IDS", 2),
+    ):
         view, naive, number = NotificationsView(), Naive(), 0
         for what in steps:
             number += what == "create"
@@ -208,7 +211,11 @@ _read = NotificationsView._mark_read
 
 @pytest.mark.parametrize(
     ("name", "broken"),
-    [("_evict_oldest", forgets_older), ("_mark_read", counts_twice), ("_mark_read", reads_all_shown_only)],
+    [
+        ("_evict_oldest", forgets_older),
+        ("_mark_read", counts_twice),
+        ("_mark_read", reads_all_shown_only),
+    ],
 )
 def test_a_broken_view_is_found_out(name: str, broken: Any) -> None:
     steps: list[Any] = [*["create"] * 6, (1,), (6, 6), (5,), "all", "create", "all", (7,)]

@@ -8,9 +8,10 @@ from typing import IO, TypeVar, cast
 
 import click
 
-from tapewire.cli.here import nats_option, resolve_nats_url
-from tapewire.cli.items import csvfile, feedfile
-from tapewire.cli.items.loading import ItemLoader, LoadTotals, retry_request
+from tapewire.cli.endpoints import nats_option, resolve_nats_url
+from tapewire.cli.errors import EXIT_UNAVAILABLE, CliError, load_settings
+from tapewire.cli.items import csv_reader, feed_reader
+from tapewire.cli.items.loader import ItemLoader, LoadTotals, retry_request
 from tapewire.cli.items.rows import (
     InvalidCell,
     ItemDefaults,
@@ -20,10 +21,9 @@ from tapewire.cli.items.rows import (
     parse_sentiment,
     parse_timestamp,
 )
-from tapewire.cli.trouble import EXIT_UNAVAILABLE, CliError, load_settings
 from tapewire.log import Unavailable, new_id
 from tapewire.log.jetstream import connect
-from tapewire.runtime import CommandRejected, RequestClient, RequestTimeout, logs
+from tapewire.runtime import CommandRejected, RequestClient, RequestTimeout, logging_setup
 from tapewire.runtime.contracts.insights import (
     ADD,
     LOAD,
@@ -152,7 +152,9 @@ def _read_rows(file: IO[bytes], defaults: ItemDefaults) -> Rows:
     )
     is_feed = buffered.peek(64).lstrip(b" \t\r\n").startswith(FEED_PREFIXES)
     return (
-        feedfile.read_rows(buffered, defaults) if is_feed else csvfile.read_rows(buffered, defaults)
+        feed_reader.read_rows(buffered, defaults)
+        if is_feed
+        else csv_reader.read_rows(buffered, defaults)
     )
 
 
@@ -218,7 +220,7 @@ class _ProgressReporter:
 def _run_with_requests(nats: str | None, work: Callable[[RequestClient], Awaitable[T]]) -> T:
     """Connect, and do it. Raises Trouble."""
     settings = load_settings()
-    logs.configure_logging("items", format_=settings.log_format, level="error")
+    logging_setup.configure_logging("items", format_=settings.log_format, level="error")
 
     async def connected() -> T:
         url = resolve_nats_url(nats, settings)

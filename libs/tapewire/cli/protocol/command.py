@@ -2,8 +2,8 @@
 
 import click
 
+from tapewire.cli.errors import CliError, load_settings
 from tapewire.cli.protocol.document import render_document
-from tapewire.cli.trouble import CliError, load_settings
 from tapewire.events import CATALOGUE
 
 

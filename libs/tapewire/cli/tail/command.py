@@ -12,11 +12,11 @@ import click
 import httpx
 from rich.console import Console
 
-from tapewire.cli.here import DEFAULT_EDGE_URL, resolve_edge_url
-from tapewire.cli.tail.follow import CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS, StreamFollower
-from tapewire.cli.tail.lines import escape_unprintable, format_event
+from tapewire.cli.endpoints import DEFAULT_EDGE_URL, resolve_edge_url
+from tapewire.cli.errors import CliError
+from tapewire.cli.tail.follower import CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS, StreamFollower
+from tapewire.cli.tail.formatting import escape_unprintable, format_event
 from tapewire.cli.tail.session import EdgeSession
-from tapewire.cli.trouble import CliError
 from tapewire.events import CODEC
 
 _STREAM_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9/_.-]*")

@@ -2,7 +2,7 @@
 
 import httpx
 
-from tapewire.cli.trouble import CliError
+from tapewire.cli.errors import CliError
 
 COOKIE_NAME = "session"
 EXIT_REFUSED = 1

@@ -10,15 +10,15 @@ from typing import Any
 
 import click
 
+from tapewire.cli.errors import CliError, load_settings
 from tapewire.cli.run import installed_services
-from tapewire.cli.trouble import CliError, load_settings
 from tapewire.cli.up import plan
-from tapewire.cli.up.life import Lifecycle
-from tapewire.cli.up.nats import EmbeddedNats
-from tapewire.cli.up.place import DEFAULT_DATA_DIR, DataDir
+from tapewire.cli.up.console import Console
+from tapewire.cli.up.data_dir import DEFAULT_DATA_DIR, DataDir
+from tapewire.cli.up.embedded_nats import EmbeddedNats
+from tapewire.cli.up.lifecycle import Lifecycle
 from tapewire.cli.up.plan import UpOptions
-from tapewire.cli.up.voice import Console
-from tapewire.runtime import Settings, logs
+from tapewire.runtime import Settings, logging_setup
 
 HOST = "127.0.0.1"
 BACKLOG = 1024
@@ -78,7 +78,9 @@ def up(**given: Any) -> None:
     settings = load_settings(environ)
     console = _uses_console_format(environ)
     environ["TAPEWIRE_LOG_FORMAT"] = "console" if console else "json"
-    logs.configure_logging("up", format_="console" if console else "json", level=settings.log_level)
+    logging_setup.configure_logging(
+        "up", format_="console" if console else "json", level=settings.log_level
+    )
     voice = Console(sys.stderr, plan.process_names(options), is_human_readable=console)
     _check_feed(settings.feed)
     _check_services()
@@ -143,7 +145,7 @@ def _check_services() -> None:
     there = installed_services()
     missing = [name for name in (*plan.SERVICES, plan.EDGE_SERVICE) if name not in there]
     if missing:
-        raise CliError(f"not installed: services.{', services.'.join(missing)}")
+        raise CliError(f"not installed: {', '.join(missing)}")
 
 
 def _bind(port: int) -> socket.socket:

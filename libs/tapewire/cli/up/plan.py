@@ -12,8 +12,8 @@ from pathlib import Path
 import msgspec
 
 from tapewire.cli.run import service_command
-from tapewire.cli.up.child import ProcessSpec
-from tapewire.cli.up.place import DEFAULT_DATA_DIR
+from tapewire.cli.up.child_process import ProcessSpec
+from tapewire.cli.up.data_dir import DEFAULT_DATA_DIR
 
 STAGES = (("prices",), ("orders",), ("positions", "strategies", "alerts", "insights"))
 """Services, before the edge: a stage is started together when the one before is ready."""

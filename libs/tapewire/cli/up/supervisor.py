@@ -8,10 +8,10 @@ stands on.
 import asyncio
 from collections.abc import Callable, Sequence
 
-from tapewire.cli.up.child import ProcessSpec
-from tapewire.cli.up.keeper import RestartingProcess
-from tapewire.cli.up.pace import RestartPolicy
-from tapewire.cli.up.voice import Console
+from tapewire.cli.up.child_process import ProcessSpec
+from tapewire.cli.up.console import Console
+from tapewire.cli.up.restart_policy import RestartPolicy
+from tapewire.cli.up.restarting_process import RestartingProcess
 
 
 class Supervisor:

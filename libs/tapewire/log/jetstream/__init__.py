@@ -4,10 +4,10 @@
 the ports over it.
 """
 
-from tapewire.log.jetstream.journal import JetStreamEventLog
+from tapewire.log.jetstream.connection import NatsConnection, connect
+from tapewire.log.jetstream.event_log import JetStreamEventLog
+from tapewire.log.jetstream.latest_values import JetStreamLatestValueStore
 from tapewire.log.jetstream.streams import provision
-from tapewire.log.jetstream.values import JetStreamLatestValueStore
-from tapewire.log.jetstream.wire import NatsConnection, connect
 
 __all__ = [
     "JetStreamEventLog",

@@ -7,8 +7,8 @@ differs in what may change is updated, one that is right is left alone.
 import json
 from typing import Any
 
-from tapewire.log.jetstream.wire import NatsConnection
-from tapewire.log.port import AppendRejected, LogError, Unavailable
+from tapewire.log.jetstream.connection import NatsConnection
+from tapewire.log.ports import AppendRejected, LogError, Unavailable
 
 EVENTS = "EVENTS"
 MARKET = "MARKET"

@@ -9,9 +9,9 @@ Start at `server`; `journal` is what is stored, `connection` what goes wrong on 
 `reactions` the durable consumers.
 """
 
+from tapewire.log.memory.event_log import MemoryEventLog
 from tapewire.log.memory.faults import Faults
-from tapewire.log.memory.log import MemoryEventLog
+from tapewire.log.memory.latest_values import MemoryLatestValueStore
 from tapewire.log.memory.server import MemoryServer
-from tapewire.log.memory.values import MemoryLatestValueStore
 
 __all__ = ["Faults", "MemoryEventLog", "MemoryLatestValueStore", "MemoryServer"]

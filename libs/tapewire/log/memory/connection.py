@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
 
 from tapewire.log.memory.faults import NO_FAULTS, Faults
-from tapewire.log.port import LogError, OutcomeUnknown, Unavailable
+from tapewire.log.ports import LogError, OutcomeUnknown, Unavailable
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from tapewire.events import CATALOGUE
-from tapewire.log.port import AlreadyStored, Conflict, EventDraft, Page, RecordedEvent
+from tapewire.log.ports import AlreadyStored, Conflict, EventDraft, Page, RecordedEvent
 from tapewire.log.subjects import matches
 
 DUPLICATE_WINDOW_SECONDS = 120.0

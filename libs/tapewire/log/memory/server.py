@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from tapewire.log.memory.connection import DeliveryQueue, MemoryConnection
+from tapewire.log.memory.durable import MemoryDurableConsumer
 from tapewire.log.memory.journal import Journal, index_keys, is_indexed
-from tapewire.log.memory.reactions import MemoryDurableConsumer
-from tapewire.log.port import EventDraft, RecordedEvent
+from tapewire.log.ports import EventDraft, RecordedEvent
 from tapewire.log.subjects import matches
 
 ACK_WAIT_SECONDS = 30.0

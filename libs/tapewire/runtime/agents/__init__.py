@@ -5,9 +5,9 @@ sends a heartbeat. `Watch` runs in one of them, under a lease: it appends `stopp
 been silent for too long. `state` decides what is worth an event, and is pure. Start at `announcer`.
 """
 
-from tapewire.runtime.agents.announcer import AgentStatusReporter, HealthCheck
+from tapewire.runtime.agents.monitor import LEASE, AgentMonitor
 from tapewire.runtime.agents.state import agent_entity, agent_subject
-from tapewire.runtime.agents.watch import LEASE, AgentMonitor
+from tapewire.runtime.agents.status_reporter import AgentStatusReporter, HealthCheck
 
 __all__ = [
     "LEASE",

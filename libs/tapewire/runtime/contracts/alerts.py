@@ -10,8 +10,8 @@ from decimal import Decimal
 import msgspec
 
 from tapewire.events import AlertLevel, AlertRaised, AlertRule, RuleKind
-from tapewire.runtime.contracts.asking import RequestStruct, UserId
-from tapewire.runtime.contracts.call import ServiceCall
+from tapewire.runtime.contracts.request import RequestStruct, UserId
+from tapewire.runtime.contracts.service_call import ServiceCall
 
 SERVICE = "alerts"
 CREATE, ARM, DELETE, RULES, LIST = "create", "arm", "delete", "rules", "list"

@@ -9,8 +9,8 @@ JSON: ``name``, ``tickers[3]``, ``tags``), ``not_found`` (unknown, or another us
 import msgspec
 
 from tapewire.events import Configuration
-from tapewire.runtime.contracts.asking import RequestStruct, UserId
-from tapewire.runtime.contracts.call import ServiceCall
+from tapewire.runtime.contracts.request import RequestStruct, UserId
+from tapewire.runtime.contracts.service_call import ServiceCall
 
 SERVICE = "insights"
 CREATE, CHANGE, DELETE, GET, LIST = "create", "change", "delete", "get", "list"

@@ -16,8 +16,8 @@ from decimal import Decimal
 import msgspec
 
 from tapewire.events import Item, Metrics, Sentiment
-from tapewire.runtime.contracts.asking import RequestStruct, UserId
-from tapewire.runtime.contracts.call import ServiceCall
+from tapewire.runtime.contracts.request import RequestStruct, UserId
+from tapewire.runtime.contracts.service_call import ServiceCall
 
 SERVICE = "insights"
 ADD, LOAD, ITEMS, METRICS = "add", "load", "items", "metrics"

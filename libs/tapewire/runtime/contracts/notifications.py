@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from tapewire.events import Notification
-from tapewire.runtime.contracts.asking import RequestStruct, UserId
-from tapewire.runtime.contracts.call import ServiceCall
+from tapewire.runtime.contracts.request import RequestStruct, UserId
+from tapewire.runtime.contracts.service_call import ServiceCall
 
 SERVICE = "alerts"
 LIST, READ, SEND = "notifications", "read", "send"

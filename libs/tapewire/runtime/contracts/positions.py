@@ -11,8 +11,8 @@ from decimal import Decimal
 import msgspec
 
 from tapewire.events import Position
-from tapewire.runtime.contracts.asking import RequestStruct, UserId
-from tapewire.runtime.contracts.call import ServiceCall
+from tapewire.runtime.contracts.request import RequestStruct, UserId
+from tapewire.runtime.contracts.service_call import ServiceCall
 
 SERVICE = "positions"
 LIST, RECONCILE = "list", "reconcile"

@@ -9,7 +9,7 @@ from datetime import date, datetime
 
 import msgspec
 
-from tapewire.runtime.contracts.asking import RequestStruct
+from tapewire.runtime.contracts.request import RequestStruct
 
 SERVICE = "prices"
 STEP = "step"

@@ -11,7 +11,7 @@ from datetime import datetime
 
 import msgspec
 
-from tapewire.runtime.contracts.asking import RequestStruct
+from tapewire.runtime.contracts.request import RequestStruct
 
 PROGRESS = "progress"
 NOTIFICATION_PROGRESS = "notifying"

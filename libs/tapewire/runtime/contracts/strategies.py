@@ -15,8 +15,8 @@ from decimal import Decimal
 import msgspec
 
 from tapewire.events import StopLoss, Strategy, StrategyRule
-from tapewire.runtime.contracts.asking import RequestStruct, UserId
-from tapewire.runtime.contracts.call import ServiceCall
+from tapewire.runtime.contracts.request import RequestStruct, UserId
+from tapewire.runtime.contracts.service_call import ServiceCall
 
 SERVICE = "strategies"
 CREATE, UPDATE, START, STOP = "create", "update", "start", "stop"

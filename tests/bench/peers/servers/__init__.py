@@ -6,9 +6,9 @@ four. Each says why it cannot run here (`missing`), if so.
 
 from collections.abc import Sequence
 
-from tests.bench.peers.servers.floor import BareSocket
+from tests.bench.peers.servers.bare_socket import BareSocket
+from tests.bench.peers.servers.base import BenchServer
 from tests.bench.peers.servers.nchan import Nchan
-from tests.bench.peers.servers.port import BenchServer
 from tests.bench.peers.servers.sse_starlette import SseStarlette
 from tests.bench.peers.servers.tapewire import TapewireServer
 

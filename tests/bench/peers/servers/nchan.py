@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 
 from tests.bench.peers import events
-from tests.bench.peers.servers.port import (
+from tests.bench.peers.servers.base import (
     REPLAYED_EVENTS,
     BenchServer,
     HttpPipeline,

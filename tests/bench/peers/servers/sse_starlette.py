@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from tests.bench.peers import events
-from tests.bench.peers.servers.port import (
+from tests.bench.peers.servers.base import (
     BenchServer,
     HttpPipeline,
     free_port,

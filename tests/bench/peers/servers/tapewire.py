@@ -11,9 +11,9 @@ from tapewire.events import CATALOGUE, OrderPlaced
 from tapewire.log import encode_token, new_id
 from tapewire.log.jetstream import JetStreamEventLog, NatsConnection, connect
 from tests.bench.peers import events
-from tests.bench.peers.cores import LOAD_CORES, SERVER_CORES
-from tests.bench.peers.servers.port import BenchServer
-from tests.integration.edge.house import Harness
+from tests.bench.peers.cpu_affinity import LOAD_CORES, SERVER_CORES
+from tests.bench.peers.servers.base import BenchServer
+from tests.integration.edge.harness import Harness
 
 UNLIMITED = 1_000_000
 

@@ -1,0 +1,112 @@
+"""Sends rows to the insights service, in batches, and counts what becomes of them.
+
+A batch that gets no answer is sent again under its own command id, so it is added once, and counted
+as added. `Loading` is pure but for its two calls to the outside: `ask` and `tell`.
+"""
+
+import random
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
+
+import msgspec
+
+from tapewire.cli.items.rows import ItemRow, MalformedRow
+from tapewire.events import CODEC
+from tapewire.log.backoff import Backoff, new_rng
+from tapewire.runtime import RequestTimeout
+from tapewire.runtime.contracts.insights import MAX_LOADED_ITEMS, LoadItems, LoadReply
+
+MAX_BATCH_BYTES = 256 << 10
+"""Bytes of a request at the most, unless one item alone has more; NATS takes 1 MiB."""
+MAX_ITEM_BYTES = 512 << 10
+"""An item with more is malformed; a well-formed one has some 10 kB at the most."""
+MAX_TRIES = 10
+"""Over some 15 seconds: a message server that is started again is back by then."""
+
+SendBatch = Callable[[LoadItems], Awaitable[LoadReply]]
+ReportMalformed = Callable[[int, str], None]
+T = TypeVar("T")
+
+
+class LoadTotals(msgspec.Struct):
+    """What became of the rows so far."""
+
+    added: int = 0
+    already_stored: int = 0
+    malformed: int = 0
+
+    @property
+    def rows(self) -> int:
+        return self.added + self.already_stored + self.malformed
+
+    def __str__(self) -> str:
+        return (
+            f"{self.rows} rows: {self.added} added, {self.already_stored} already there, "
+            f"{self.malformed} malformed"
+        )
+
+
+class ItemLoader:
+    """One file on its way. `ask` sends a batch, `tell` says what is wrong with a line, `progress`
+    is called after each batch."""
+
+    def __init__(
+        self,
+        send_batch: SendBatch,
+        report_malformed: ReportMalformed,
+        report_progress: Callable[[LoadTotals], None],
+    ) -> None:
+        self.totals = LoadTotals()
+        self._send_batch = send_batch
+        self._report_malformed = report_malformed
+        self._report_progress = report_progress
+        self._batch: list[ItemRow] = []
+        self._batch_bytes = 0
+
+    async def load(self, rows: Iterable[ItemRow | MalformedRow]) -> None:
+        """Send all. When `rows` raises, what it gave before has been sent."""
+        try:
+            for row in rows:
+                await self._add_row(row)
+        finally:
+            await self._flush()
+
+    async def _add_row(self, row: ItemRow | MalformedRow) -> None:
+        if isinstance(row, MalformedRow):
+            self._reject_row(row.line, row.reason)
+            return
+        size = len(CODEC.encode(row.item))
+        if size > MAX_ITEM_BYTES:
+            self._reject_row(row.line, f"{size} bytes, at most {MAX_ITEM_BYTES}")
+            return
+        if self._batch_bytes + size > MAX_BATCH_BYTES or len(self._batch) == MAX_LOADED_ITEMS:
+            await self._flush()
+        self._batch.append(row)
+        self._batch_bytes += size
+
+    async def _flush(self) -> None:
+        batch, self._batch, self._batch_bytes = self._batch, [], 0
+        if not batch:
+            return
+        reply = await self._send_batch(LoadItems(items=tuple(row.item for row in batch)))
+        self.totals.added += reply.added
+        self.totals.already_stored += reply.there
+        for refused in reply.refused:
+            self._reject_row(batch[refused.index].line, refused.message)
+        self._report_progress(self.totals)
+
+    def _reject_row(self, line: int, reason: str) -> None:
+        self.totals.malformed += 1
+        self._report_malformed(line, reason)
+
+
+async def retry_request(send: Callable[[], Awaitable[T]], rng: random.Random | None = None) -> T:
+    """Ask until there is an answer, `TRIES` times at the most, waiting longer each time. The same
+    command each time, so it is done once. Raises Unanswered."""
+    patience = Backoff(rng or new_rng())
+    for _ in range(MAX_TRIES - 1):
+        try:
+            return await send()
+        except RequestTimeout:
+            await patience.wait()
+    return await send()

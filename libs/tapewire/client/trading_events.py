@@ -1,0 +1,215 @@
+"""One call for each happening that a trading program tells of: what it was, and to whom.
+
+Arguments are named (`reporting` says what each may be given); times are now unless said, numbers
+may be floats and are stored as the decimals that they read as. What is told of strategies, orders
+and stop-losses here is a report: it is shown and notified, and neither trades nor counts as a
+position (docs/adr/0006). A call returns when the event is stored, tried again where need be.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Any, Unpack
+
+from tapewire.client import decimals, event_builders
+from tapewire.client.decimals import Number
+from tapewire.client.event_builders import (
+    AlertArguments,
+    DecisionArguments,
+    ErrorArguments,
+    OrderArguments,
+    PriceArguments,
+    StopLossArguments,
+    StrategyArguments,
+    check_arguments,
+)
+from tapewire.client.publishing import Receipt
+from tapewire.events import (
+    Event,
+    OrderReport,
+    OrderReportedCancelled,
+    OrderReportedExecuted,
+    OrderReportedFailed,
+    OrderReportedPlaced,
+    OrderReportedRejected,
+    OrderStatus,
+    StopLossReport,
+    StopLossReportedExecuted,
+    StopLossReportedTriggered,
+    StrategyReportedCompleted,
+    StrategyReportedFailed,
+    StrategyReportedStarted,
+    StrategyReportedStopped,
+    StrategyReportedUpdated,
+    StrategyStatus,
+)
+
+
+class TradingEventPublisher(ABC):
+    """The calls. `source` is the name that the program connected by."""
+
+    source: str
+
+    @abstractmethod
+    async def _append_event(
+        self, owner: str, domain: str, entity: str, event: Event, event_id: str, *, once: bool
+    ) -> Receipt: ...
+
+    @abstractmethod
+    async def _put_quote(self, symbol: str, event: Event) -> None: ...
+
+    @abstractmethod
+    def _resolve_id(self, explicit_id: str | None) -> str: ...
+
+    async def strategy_started(self, **arguments: Unpack[StrategyArguments]) -> Receipt:
+        """A strategy of yours trades from now on."""
+        check_arguments("strategy_started", StrategyArguments, arguments)
+        strategy = event_builders.build_reported_strategy(
+            self.source, StrategyStatus.STARTED, arguments
+        )
+        return await self._report(StrategyReportedStarted(strategy=strategy), arguments)
+
+    async def strategy_updated(self, **arguments: Unpack[StrategyArguments]) -> Receipt:
+        """The settings of a strategy that trades, or what it holds, changed."""
+        check_arguments("strategy_updated", StrategyArguments, arguments)
+        strategy = event_builders.build_reported_strategy(
+            self.source, StrategyStatus.STARTED, arguments
+        )
+        return await self._report(StrategyReportedUpdated(strategy=strategy), arguments)
+
+    async def strategy_stopped(self, **arguments: Unpack[StrategyArguments]) -> Receipt:
+        """A strategy of yours trades no more."""
+        check_arguments("strategy_stopped", StrategyArguments, arguments)
+        strategy = event_builders.build_reported_strategy(
+            self.source, StrategyStatus.STOPPED, arguments
+        )
+        return await self._report(StrategyReportedStopped(strategy=strategy), arguments)
+
+    async def strategy_completed(self, **arguments: Unpack[StrategyArguments]) -> Receipt:
+        """A strategy of yours did all that it was for."""
+        check_arguments("strategy_completed", StrategyArguments, arguments)
+        strategy = event_builders.build_reported_strategy(
+            self.source, StrategyStatus.COMPLETED, arguments
+        )
+        return await self._report(StrategyReportedCompleted(strategy=strategy), arguments)
+
+    async def strategy_errored(
+        self, *, error_code: str, details: str, **arguments: Unpack[StrategyArguments]
+    ) -> Receipt:
+        """A strategy of yours cannot go on: a word for programs, and the same for people."""
+        check_arguments("strategy_errored", StrategyArguments, arguments)
+        event = StrategyReportedFailed(
+            strategy=event_builders.build_reported_strategy(
+                self.source, StrategyStatus.ERROR, arguments
+            ),
+            error_code=decimals.validate_name("error_code", error_code),
+            details=decimals.validate_text("details", details),
+        )
+        return await self._report(event, arguments)
+
+    async def order_placed(self, **arguments: Unpack[OrderArguments]) -> Receipt:
+        """Your program sent an order to its broker; `price` is its limit."""
+        return await self._report_order(
+            "order_placed", OrderReportedPlaced, OrderStatus.NEW, arguments
+        )
+
+    async def order_executed(
+        self, *, partly: bool = False, **arguments: Unpack[OrderArguments]
+    ) -> Receipt:
+        """`quantity` of your program's order was executed at `price`: all of it, or partly."""
+        status = OrderStatus.PARTIALLY_FILLED if partly else OrderStatus.FILLED
+        return await self._report_order("order_executed", OrderReportedExecuted, status, arguments)
+
+    async def order_rejected(self, **arguments: Unpack[OrderArguments]) -> Receipt:
+        """The broker of your program refused an order; `reason` says why."""
+        status = OrderStatus.REJECTED
+        return await self._report_order("order_rejected", OrderReportedRejected, status, arguments)
+
+    async def order_cancelled(self, **arguments: Unpack[OrderArguments]) -> Receipt:
+        """Nothing more of your program's order will be executed."""
+        status = OrderStatus.CANCELED
+        return await self._report_order(
+            "order_cancelled", OrderReportedCancelled, status, arguments
+        )
+
+    async def order_failed(self, **arguments: Unpack[OrderArguments]) -> Receipt:
+        """Your program's order could not be done, through no fault of the order."""
+        return await self._report_order(
+            "order_failed", OrderReportedFailed, OrderStatus.FAILED, arguments
+        )
+
+    async def stop_loss_triggered(self, **arguments: Unpack[StopLossArguments]) -> Receipt:
+        """The price reached the stop-loss of a strategy of yours."""
+        return await self._report_stop_loss(
+            "stop_loss_triggered", StopLossReportedTriggered, arguments
+        )
+
+    async def stop_loss_executed(self, **arguments: Unpack[StopLossArguments]) -> Receipt:
+        """The closing order of a stop-loss is filled, at `current_price`."""
+        return await self._report_stop_loss(
+            "stop_loss_executed", StopLossReportedExecuted, arguments
+        )
+
+    async def error(self, **arguments: Unpack[ErrorArguments]) -> Receipt:
+        """Something went wrong that the user should see, of one strategy or of none."""
+        check_arguments("error", ErrorArguments, arguments)
+        return await self._report(
+            event_builders.build_error_reported(self.source, arguments), arguments
+        )
+
+    async def decision(self, **arguments: Unpack[DecisionArguments]) -> Receipt:
+        """A strategy or model of yours decided, and perhaps acted (``ai:decision``)."""
+        check_arguments("decision", DecisionArguments, arguments)
+        user, id_ = (
+            decimals.validate_user_id("user", arguments["user"]),
+            self._resolve_id(arguments.get("event_id")),
+        )
+        event = event_builders.build_decision_made(id_, arguments)
+        entity = f"{self.source}/{event.strategy_id}"
+        return await self._append_event(user, "decisions", entity, event, id_, once=False)
+
+    async def alert(self, **arguments: Unpack[AlertArguments]) -> Receipt:
+        """Alert the user (``alert:new``), who is notified too; ``error`` is shown at once."""
+        check_arguments("alert", AlertArguments, arguments)
+        user, id_ = (
+            decimals.validate_user_id("user", arguments["user"]),
+            self._resolve_id(arguments.get("event_id")),
+        )
+        return await self._append_event(
+            user, "alerts", id_, event_builders.build_alert_raised(id_, arguments), id_, once=True
+        )
+
+    async def price(self, symbol: str, price: Number, **arguments: Unpack[PriceArguments]) -> None:
+        """`symbol` is worth `price` dollars a share now: a value, of which the newest wins. Where
+        `bid`, `ask` are not said, they are the price."""
+        check_arguments("price", PriceArguments, arguments)
+        await self._put_quote(symbol, event_builders.build_price_updated(symbol, price, arguments))
+
+    async def _report_order(
+        self,
+        method_name: str,
+        event_type: type[OrderReport],
+        status: OrderStatus,
+        arguments: OrderArguments,
+    ) -> Receipt:
+        check_arguments(method_name, OrderArguments, arguments)
+        return await self._report(
+            event_type(order=event_builders.build_reported_order(self.source, status, arguments)),
+            arguments,
+        )
+
+    async def _report_stop_loss(
+        self, method_name: str, event_type: type[StopLossReport], arguments: StopLossArguments
+    ) -> Receipt:
+        check_arguments(method_name, StopLossArguments, arguments)
+        return await self._report(
+            event_builders.build_stop_loss_report(event_type, self.source, arguments), arguments
+        )
+
+    async def _report(self, event: Event, arguments: Any) -> Receipt:
+        """Reports on one strategy are one entity; those on none have the source's own."""
+        user, strategy = (
+            decimals.validate_user_id("user", arguments["user"]),
+            arguments.get("strategy_id"),
+        )
+        entity = self.source if strategy is None else f"{self.source}/{strategy}"
+        id_ = self._resolve_id(arguments.get("event_id"))
+        return await self._append_event(user, "reports", entity, event, id_, once=False)

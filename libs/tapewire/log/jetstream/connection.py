@@ -1,0 +1,291 @@
+"""The connection to NATS as the log uses it: requests that fail fast, and gaps that are told.
+
+nats-py answers a request on a lost connection by its time-out alone, and tells of lost messages
+only through callbacks of the whole connection. `Wire` gives every reply one shared inbox, fails
+what is under way when the connection goes (`Uncertain`), refuses to begin without a connection
+(`Unavailable`), and hands each loss to the subscriptions that it touches.
+"""
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import Awaitable, Callable
+
+import nats
+import nats.errors
+import structlog
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription as NatsSubscription
+
+from tapewire.log.jetstream.client import PongSafeClient
+from tapewire.log.jetstream.headers import encoded_size
+from tapewire.log.jetstream.pending_replies import PendingReplies
+from tapewire.log.ports import AppendRejected, OutcomeUnknown, Unavailable
+
+REQUEST_TIMEOUT_SECONDS = 5.0
+"""How long a server may take to answer, and from one reply to the next."""
+RECONNECT_WAIT_SECONDS = 0.25
+PING_INTERVAL_SECONDS = 10
+"""A silent server is given up after two unanswered pings."""
+MAX_PENDING_MESSAGES = 1 << 18
+MAX_PENDING_BYTES = 64 << 20
+"""What one subscription may hold before NATS calls it slow; beyond, messages are dropped, told."""
+
+logger = structlog.get_logger("tapewire.wire")
+
+
+class GapAwareSubscription:
+    """A subscription whose losses are told; `close` ends it."""
+
+    def __init__(self, connection: "NatsConnection", on_gap: Callable[[str], None]) -> None:
+        self._connection = connection
+        self.on_gap = on_gap
+        self.nats_subscription: NatsSubscription | None = None
+
+    async def close(self) -> None:
+        """No call-back is made after this returns; closing twice is nothing."""
+        self._connection.subscriptions.discard(self)
+        subscription, self.nats_subscription = self.nats_subscription, None
+        if subscription is not None and not self._connection.client.is_closed:
+            await subscription.unsubscribe()
+
+    async def drain(self, timeout_seconds: float) -> None:
+        """As `close`, but everything that the server had sent by now is still handed on."""
+        self._connection.subscriptions.discard(self)
+        subscription, self.nats_subscription = self.nats_subscription, None
+        if subscription is None or not self._connection.client.is_connected:
+            return
+        with contextlib.suppress(TimeoutError, nats.errors.Error, OSError):
+            async with asyncio.timeout(timeout_seconds):
+                await subscription.drain()  # type: ignore[no-untyped-call]
+
+
+class NatsConnection:
+    """One NATS connection. Make it by `connect`, end it by `close`."""
+
+    def __init__(self) -> None:
+        self.client = PongSafeClient()
+        self.subscriptions: set[GapAwareSubscription] = set()
+        self.state_listeners: list[Callable[[bool], None]] = []
+        self._pending: dict[str, PendingReplies] = {}
+        self._inbox = ""
+        self._is_closing = False
+        self._closed = asyncio.Event()
+
+    @property
+    def is_connected(self) -> bool:
+        return self.client.is_connected
+
+    async def request(
+        self,
+        subject: str,
+        data: bytes = b"",
+        headers: dict[str, str] | None = None,
+        *,
+        timeout_seconds: float = REQUEST_TIMEOUT_SECONDS,
+    ) -> Msg:
+        """The first reply.
+
+        Raises:
+            Unavailable: nobody listens, or there is no connection; nothing was sent to anyone.
+            Uncertain: sent, but no answer came.
+            Refused: larger than the server takes.
+        """
+        return (
+            await self.request_many(
+                subject, data, headers, lambda _: True, timeout_seconds=timeout_seconds
+            )
+        )[0]
+
+    async def request_many(
+        self,
+        subject: str,
+        data: bytes,
+        headers: dict[str, str] | None,
+        is_last: Callable[[Msg], bool],
+        *,
+        timeout_seconds: float = REQUEST_TIMEOUT_SECONDS,
+    ) -> list[Msg]:
+        """All replies up to the one that `is_last` takes, `seconds` from one to the next at the
+        most; raises as `request`."""
+        waiter, name = PendingReplies(subject, is_last, timeout_seconds), secrets.token_hex(8)
+        self._pending[name] = waiter
+        try:
+            await self.publish(subject, data, headers, reply=f"{self._inbox}.{name}")
+            async with asyncio.timeout(timeout_seconds) as waiter.timeout:
+                await waiter.completion
+        except TimeoutError:
+            what = "further answer" if waiter.messages else "answer"
+            raise OutcomeUnknown(f"no {what} from {subject} in {timeout_seconds:g} s") from None
+        finally:
+            del self._pending[name]
+        return waiter.messages
+
+    async def publish(
+        self,
+        subject: str,
+        data: bytes,
+        headers: dict[str, str] | None = None,
+        *,
+        reply: str = "",
+    ) -> None:
+        """Send and do not wait. Raises Unavailable or Refused."""
+        if not self.client.is_connected:
+            raise Unavailable("no connection to NATS")
+        # nats-py counts the payload alone; the server counts the headers too, and answers what is
+        # too large by closing the connection for good.
+        if len(data) + encoded_size(headers) > self.client.max_payload:
+            raise AppendRejected(
+                f"{len(data)} bytes and their headers are more than the server takes"
+            )
+        try:
+            await self.client.publish(subject, data, reply=reply, headers=headers)
+        except nats.errors.MaxPayloadError:
+            raise AppendRejected(f"{len(data)} bytes are more than the server takes") from None
+        except (nats.errors.Error, OSError) as error:
+            raise Unavailable(f"cannot send to {subject}: {error!r}") from error
+
+    async def flush(self, timeout_seconds: float = 1.0) -> None:
+        """Return when the server has all that was sent. Raises Unavailable."""
+        try:
+            await self.client.flush(timeout=timeout_seconds)  # type: ignore[arg-type]
+        except (nats.errors.Error, OSError) as error:
+            raise Unavailable(f"the server does not answer: {error!r}") from error
+
+    async def subscribe(
+        self,
+        subject: str,
+        on_message: Callable[[Msg], Awaitable[None]],
+        on_gap: Callable[[str], None],
+        *,
+        queue: str = "",
+    ) -> GapAwareSubscription:
+        """Hear `subject`. `on_gap` is called with a reason before what comes after a loss."""
+        subscription = GapAwareSubscription(self, on_gap)
+        try:
+            subscription.nats_subscription = await self.client.subscribe(
+                subject,
+                queue=queue,
+                cb=on_message,
+                pending_msgs_limit=MAX_PENDING_MESSAGES,
+                pending_bytes_limit=MAX_PENDING_BYTES,
+            )
+        except (nats.errors.Error, OSError) as error:
+            raise Unavailable(f"cannot subscribe to {subject}: {error!r}") from error
+        self.subscriptions.add(subscription)
+        return subscription
+
+    async def close(self) -> None:
+        """Send what is pending and leave."""
+        self._is_closing = True
+        self._fail_pending()
+        if self.is_connected:
+            try:
+                await self.flush()
+            except Unavailable:
+                logger.warning("closed NATS with messages unsent")
+        try:
+            await self.client.close()
+        except (nats.errors.Error, OSError, RuntimeError) as error:
+            # It writes what is pending into a connection that is lost; uvloop says so by a
+            # RuntimeError. There is nobody to send it to, and nothing more to be done.
+            logger.warning("closed NATS with messages unsent", error=str(error))
+
+    async def open(self, url: str, name: str, *, wait_seconds: float) -> None:
+        """Connect, trying for `wait_seconds`; afterwards reconnect for ever.
+
+        Raises:
+            Unavailable: no server answered in time.
+        """
+        await _connect(self, url, name, wait_seconds)
+        self._inbox = self.client.new_inbox()
+        await self.client.subscribe(f"{self._inbox}.*", cb=self._on_reply)
+
+    async def _on_reply(self, message: Msg) -> None:
+        waiter = self._pending.get(message.subject.rpartition(".")[2])
+        if waiter is not None:
+            waiter.receive(message)
+
+    def _fail_pending(self) -> None:
+        for waiter in self._pending.values():
+            if not waiter.completion.done():
+                waiter.completion.set_exception(OutcomeUnknown("the connection to NATS was lost"))
+
+    def notify_gap(self, reason: str) -> None:
+        for subscription in tuple(self.subscriptions):
+            subscription.on_gap(reason)
+
+    async def on_disconnected(self) -> None:
+        if self._is_closing:
+            return
+        logger.warning("lost the connection to NATS")
+        self._fail_pending()
+        self.notify_gap("disconnected")
+        self._notify_state(False)
+
+    async def on_reconnected(self) -> None:
+        logger.info("connected to NATS again")
+        self.notify_gap("reconnected")
+        self._notify_state(True)
+
+    async def on_closed(self) -> None:
+        self._closed.set()
+
+    async def wait_closed(self) -> None:
+        """Wait for an end that nobody asked for: nats-py closes a connection for good, without
+        reconnecting, when the server reports an error that it does not know.
+
+        Raises:
+            Unavailable: always, when it has come to that.
+        """
+        await self._closed.wait()
+        if not self._is_closing:
+            raise Unavailable(f"NATS closed the connection for good: {self.client.last_error!r}")
+
+    async def on_error(self, error: Exception) -> None:
+        if isinstance(error, nats.errors.SlowConsumerError):
+            for subscription in tuple(self.subscriptions):
+                if subscription.nats_subscription is error.sub:
+                    subscription.on_gap("slow")
+        elif self.client.is_connected:
+            logger.warning("NATS reports an error", error=repr(error))
+
+    def _notify_state(self, connected: bool) -> None:
+        for listener in self.state_listeners:
+            listener(connected)
+
+
+async def connect(url: str, name: str, *, wait_seconds: float = 30.0) -> NatsConnection:
+    """An open wire to the servers of `url` (comma-separated). Raises Unavailable."""
+    wire = NatsConnection()
+    await wire.open(url, name, wait_seconds=wait_seconds)
+    return wire
+
+
+async def _connect(connection: NatsConnection, url: str, name: str, wait_seconds: float) -> None:
+    deadline = asyncio.get_running_loop().time() + wait_seconds
+    while True:
+        try:
+            # The client itself would try for ever: to it, the first time is a reconnect too.
+            async with asyncio.timeout_at(deadline):
+                await connection.client.connect(
+                    servers=url.split(","),
+                    name=name,
+                    allow_reconnect=True,
+                    max_reconnect_attempts=-1,
+                    reconnect_time_wait=RECONNECT_WAIT_SECONDS,  # type: ignore[arg-type]  # it sleeps that long
+                    connect_timeout=2,
+                    ping_interval=PING_INTERVAL_SECONDS,
+                    max_outstanding_pings=2,
+                    disconnected_cb=connection.on_disconnected,
+                    reconnected_cb=connection.on_reconnected,
+                    closed_cb=connection.on_closed,
+                    error_cb=connection.on_error,
+                )
+        except (nats.errors.Error, OSError, TimeoutError) as error:
+            if asyncio.get_running_loop().time() >= deadline:
+                why = connection.client.last_error or error
+                raise Unavailable(f"no NATS server answers at {url}: {why!r}") from error
+            await asyncio.sleep(RECONNECT_WAIT_SECONDS)
+        else:
+            return

@@ -1,0 +1,165 @@
+"""The event log on JetStream: the stream EVENTS behind the port `EventLog`."""
+
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from nats.aio.msg import Msg
+
+from tapewire.events import CATALOGUE, CODEC
+from tapewire.log.jetstream import stream_reads
+from tapewire.log.jetstream.connection import GapAwareSubscription, NatsConnection
+from tapewire.log.jetstream.durable_subscription import DurableSubscription
+from tapewire.log.jetstream.streams import EVENTS
+from tapewire.log.ports import (
+    MAX_BATCH_EVENTS,
+    PAGE_BYTES,
+    PAGE_EVENTS,
+    AlreadyStored,
+    AppendRejected,
+    Bounds,
+    Conflict,
+    EventDraft,
+    OutcomeUnknown,
+    Page,
+    RecordedEvent,
+    Unavailable,
+)
+
+_ALL_EVENTS = "ev.>"
+_CONFLICT_CODES = {10071, 10164}
+_DUPLICATE_IN_BATCH_CODE = 10201
+_ABANDONED_BATCH_CODES = {10158, 10163}
+"""A batch that the server gave up before its commit: nothing stored, decide again."""
+_UNAVAILABLE_CODES = {10008, 10009, 10023, 10077}
+"""No leader, not enough resources, store failed: nothing stored."""
+
+
+class JetStreamEventLog:
+    """`EventLog` over one wire; any number may share it."""
+
+    def __init__(self, connection: NatsConnection) -> None:
+        self._connection = connection
+
+    async def append(self, drafts: Sequence[EventDraft]) -> int:
+        if not 0 < len(drafts) <= MAX_BATCH_EVENTS:
+            raise AppendRejected(
+                f"{len(drafts)} events in one append: 1 to {MAX_BATCH_EVENTS} can be taken"
+            )
+        *firsts, last = [_encode_message(draft) for draft in drafts]
+        if firsts:
+            batch = secrets.token_hex(16)
+            for number, (subject, data, headers) in enumerate(firsts, 1):
+                marks = {"Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(number)}
+                await self._connection.publish(subject, data, headers | marks)
+            last[2].update(
+                {
+                    "Nats-Batch-Id": batch,
+                    "Nats-Batch-Sequence": str(len(drafts)),
+                    "Nats-Batch-Commit": "1",
+                }
+            )
+        answer = await self._connection.request(*last)
+        return _stored_sequence(msgspec.json.decode(answer.data))
+
+    async def page(
+        self,
+        filter: str,  # noqa: A002
+        *,
+        after: int,
+        limit: int = PAGE_EVENTS,
+        max_bytes: int = PAGE_BYTES,
+    ) -> Page:
+        try:
+            # What is left of everything, in these words, the server knows without looking.
+            wanted = ">" if filter == _ALL_EVENTS else filter
+            stored = await stream_reads.read_page(
+                self._connection, EVENTS, wanted, after=after, limit=limit, max_bytes=max_bytes
+            )
+        except OutcomeUnknown as silence:
+            raise Unavailable(str(silence)) from silence
+        return Page(
+            [stream_reads.to_recorded_event(m.headers or {}, m.data) for m in stored.messages],
+            stored.remaining,
+        )
+
+    async def last_events(self, subjects: Sequence[str]) -> list[RecordedEvent]:
+        try:
+            found = await stream_reads.last_messages(self._connection, EVENTS, subjects)
+        except OutcomeUnknown as silence:
+            raise Unavailable(str(silence)) from silence
+        return [stream_reads.to_recorded_event(m.headers or {}, m.data) for m in found]
+
+    async def last_sequence(self, filter: str) -> int:  # noqa: A002
+        try:
+            return await stream_reads.last_sequence(self._connection, EVENTS, filter)
+        except OutcomeUnknown as silence:
+            raise Unavailable(str(silence)) from silence
+
+    async def bounds(self) -> Bounds:
+        try:
+            return await stream_reads.bounds(self._connection, EVENTS)
+        except OutcomeUnknown as silence:
+            raise Unavailable(str(silence)) from silence
+
+    async def last_sequence_before(self, moment: datetime) -> int:
+        try:
+            return await stream_reads.last_sequence_before(self._connection, EVENTS, moment)
+        except OutcomeUnknown as silence:
+            raise Unavailable(str(silence)) from silence
+
+    async def subscribe(
+        self,
+        filter: str,  # noqa: A002
+        on_event: Callable[[RecordedEvent], None],
+        on_gap: Callable[[str], None],
+    ) -> GapAwareSubscription:
+        async def hear(message: Msg) -> None:
+            on_event(stream_reads.to_recorded_event(message.headers or {}, message.data))
+
+        return await self._connection.subscribe(f"live.{filter}", hear, on_gap)
+
+    async def subscribe_durable(
+        self,
+        name: str,
+        filter: str,  # noqa: A002
+        handler: Callable[[RecordedEvent], Awaitable[None]],
+    ) -> DurableSubscription:
+        reaction = DurableSubscription(self._connection, name, filter, handler)
+        await reaction.start()
+        return reaction
+
+
+def _encode_message(draft: EventDraft) -> tuple[str, bytes, dict[str, str]]:
+    headers = {
+        "Nats-Msg-Id": draft.metadata.id,
+        "Tw-Type": CATALOGUE.tag_of(type(draft.event)),
+        "Tw-Correlation": draft.metadata.correlation,
+    }
+    if draft.metadata.causation is not None:
+        headers["Tw-Causation"] = draft.metadata.causation
+    if draft.metadata.traceparent is not None:
+        headers["traceparent"] = draft.metadata.traceparent
+    if draft.expected_sequence is not None:
+        headers["Nats-Expected-Last-Subject-Sequence"] = str(draft.expected_sequence)
+    return str(draft.subject), CODEC.encode(draft.event), headers
+
+
+def _stored_sequence(answer: dict[str, Any]) -> int:
+    error = answer.get("error")
+    if error is None:
+        if answer.get("duplicate"):
+            raise AlreadyStored(f"an event of this id is at {answer['seq']}", int(answer["seq"]))
+        return int(answer["seq"])
+    code, words = error.get("err_code"), str(error.get("description"))
+    if code in _CONFLICT_CODES:
+        raise Conflict(words)
+    if code == _DUPLICATE_IN_BATCH_CODE:
+        raise AlreadyStored(words)
+    if code in _ABANDONED_BATCH_CODES:
+        raise OutcomeUnknown(words)
+    if code in _UNAVAILABLE_CODES or error.get("code") == 503:
+        raise Unavailable(words)
+    raise AppendRejected(f"{words} ({code})")

@@ -1,0 +1,58 @@
+"""Who waits for the replies to one question, be they one or a page of thousands."""
+
+import asyncio
+from collections.abc import Callable
+
+from nats.aio.msg import Msg
+
+from tapewire.log.jetstream.headers import status_code
+from tapewire.log.ports import Unavailable
+
+TIMEOUT_EXTENSION_SECONDS = 0.5
+"""A wait for many replies is extended by so much more, and not more often: a page has thousands."""
+
+_NO_RESPONDERS = "503"
+
+
+class PendingReplies:
+    """Somebody waiting for replies until `is_last` says so."""
+
+    __slots__ = (
+        "_loop",
+        "_timeout_seconds",
+        "completion",
+        "is_last",
+        "messages",
+        "subject",
+        "timeout",
+    )
+
+    def __init__(
+        self, subject: str, is_last: Callable[[Msg], bool], timeout_seconds: float
+    ) -> None:
+        self.subject = subject
+        self.is_last = is_last
+        self.messages: list[Msg] = []
+        self._loop = asyncio.get_running_loop()
+        self._timeout_seconds = timeout_seconds
+        self.timeout: asyncio.Timeout | None = None
+        self.completion: asyncio.Future[None] = self._loop.create_future()
+
+    def receive(self, message: Msg) -> None:
+        if self.completion.done():
+            return
+        self.messages.append(message)
+        if status_code(message) == _NO_RESPONDERS:
+            self.completion.set_exception(Unavailable(f"nothing answers at {self.subject}"))
+        elif self.is_last(message):
+            self.completion.set_result(None)
+        else:
+            self._extend_timeout()
+
+    def _extend_timeout(self) -> None:
+        """A server at work on a long answer is waited for."""
+        if self.timeout is None:
+            return
+        until, limit = self._loop.time() + self._timeout_seconds, self.timeout.when()
+        if limit is not None and until > limit:
+            self.timeout.reschedule(until + TIMEOUT_EXTENSION_SECONDS)

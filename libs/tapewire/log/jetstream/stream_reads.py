@@ -1,0 +1,161 @@
+"""Reading stored messages: batched direct get, and what the leader says.
+
+nats-py has no method for a batched direct get. A page is one request with many replies, closed by a
+status message; replies form a chain (`Nats-Last-Sequence` names the one before), which is checked,
+so that a reply lost on the way is an error here and never a hole in a page.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from nats.aio.msg import Msg
+
+from tapewire.log.jetstream.connection import NatsConnection
+from tapewire.log.jetstream.headers import status_code
+from tapewire.log.ports import PAGE_BYTES, Bounds, EventMetadata, RecordedEvent, Unavailable
+
+MAX_SUBJECTS_PER_REQUEST = 256
+"""Asked for in one question: the server takes 1,024 at the most, and a question of a megabyte."""
+_NOT_FOUND_CODE = 10037
+_BASE36_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+class StoredMessages(msgspec.Struct, frozen=True):
+    """Messages of a page, and how many more the stream held."""
+
+    messages: list[Msg]
+    remaining: int
+
+
+async def read_page(
+    connection: NatsConnection, stream: str, filter_: str, *, after: int, limit: int, max_bytes: int
+) -> StoredMessages:
+    """The first messages after `after` that `filter_` takes. Raises Unavailable."""
+    ask = {"next_by_subj": filter_, "seq": after + 1, "batch": limit, "max_bytes": max_bytes}
+    return await _request_page(connection, stream, ask, filter_)
+
+
+async def last_messages(
+    connection: NatsConnection, stream: str, subjects: Sequence[str]
+) -> list[Msg]:
+    """The last message of each of `subjects` that has one, in order. Raises Unavailable."""
+    found: dict[str, Msg] = {}
+    for start in range(0, len(subjects), MAX_SUBJECTS_PER_REQUEST):
+        left, wanted = 1, list(subjects[start : start + MAX_SUBJECTS_PER_REQUEST])
+        while left and wanted:
+            ask = {"multi_last": wanted, "max_bytes": PAGE_BYTES}
+            answer = await _request_page(connection, stream, ask, f"{len(wanted)} subjects")
+            found |= {_header(message, "Nats-Subject"): message for message in answer.messages}
+            left, wanted = answer.remaining, [subject for subject in wanted if subject not in found]
+    return sorted(found.values(), key=lambda message: int(_header(message, "Nats-Sequence")))
+
+
+def _header(message: Msg, name: str) -> str:
+    return (message.headers or {})[name]
+
+
+async def _request_page(
+    connection: NatsConnection, stream: str, request: dict[str, Any], description: str
+) -> StoredMessages:
+    replies = await connection.request_many(
+        f"$JS.API.DIRECT.GET.{stream}",
+        msgspec.json.encode(request),
+        None,
+        lambda m: bool(status_code(m)),
+    )
+    *messages, end = replies
+    if status_code(end) == "404":
+        return StoredMessages([], 0)
+    if status_code(end) != "204":
+        raise Unavailable(f"reading {description} of {stream}: {end.headers}")
+    _check_chain(replies, description)
+    return StoredMessages(messages, int((end.headers or {}).get("Nats-Num-Pending", "0")))
+
+
+def _check_chain(replies: list[Msg], description: str) -> None:
+    """Each reply names the one before it, the closing status too. Raises Unavailable."""
+    before = "0"
+    for reply in replies:
+        headers = reply.headers or {}
+        if headers.get("Nats-Last-Sequence", before) != before:
+            raise Unavailable(
+                f"a page of {description} lost a message after {before}: read it again"
+            )
+        before = headers.get("Nats-Sequence", before)
+
+
+async def last_sequence(connection: NatsConnection, stream: str, filter_: str) -> int:
+    """The leader's last sequence for `filter_`, 0 for none."""
+    answer = await _request_api(
+        connection, f"$JS.API.STREAM.MSG.GET.{stream}", {"last_by_subj": filter_}
+    )
+    return int(answer["message"]["seq"]) if "message" in answer else 0
+
+
+async def last_sequence_before(connection: NatsConnection, stream: str, moment: datetime) -> int:
+    """The sequence before the first message stored at or after `moment`."""
+    ask = {"next_by_subj": ">", "start_time": moment.isoformat(), "batch": 1}
+    replies = await connection.request_many(
+        f"$JS.API.DIRECT.GET.{stream}",
+        msgspec.json.encode(ask),
+        None,
+        lambda m: bool(status_code(m)),
+    )
+    if len(replies) > 1:
+        return int((replies[0].headers or {})["Nats-Sequence"]) - 1
+    return (await bounds(connection, stream)).last
+
+
+async def bounds(connection: NatsConnection, stream: str) -> Bounds:
+    """The leader's extent of `stream`."""
+    answer = await _request_api(connection, f"$JS.API.STREAM.INFO.{stream}", {})
+    if "state" not in answer:
+        raise Unavailable(f"stream {stream} is not there: provision it")
+    state = answer["state"]
+    return Bounds(epoch_from_created(answer["created"]), state["first_seq"] or 1, state["last_seq"])
+
+
+def epoch_from_created(created: str) -> str:
+    """A stream's time of creation as a short word: ``e`` and microseconds in base 36."""
+    moment = datetime.fromisoformat(created)
+    number = int(moment.timestamp()) * 1_000_000 + moment.microsecond
+    digits = ""
+    while number:
+        number, digit = divmod(number, 36)
+        digits = _BASE36_DIGITS[digit] + digits
+    return f"e{digits}"
+
+
+async def _request_api(
+    connection: NatsConnection, subject: str, request: dict[str, Any]
+) -> dict[str, Any]:
+    message = await connection.request(subject, msgspec.json.encode(request))
+    answer: dict[str, Any] = msgspec.json.decode(message.data)
+    error = answer.get("error")
+    if error and error.get("err_code") != _NOT_FOUND_CODE:
+        raise Unavailable(f"{subject}: {error.get('description')}")
+    return answer
+
+
+def to_recorded_event(headers: dict[str, str], data: bytes) -> RecordedEvent:
+    """A message of EVENTS, as a page or a republication holds it."""
+    return RecordedEvent(
+        sequence=int(headers["Nats-Sequence"]),
+        subject=headers["Nats-Subject"],
+        tag=headers.get("Tw-Type", ""),
+        data=data,
+        metadata=to_event_metadata(headers),
+        time=datetime.fromisoformat(headers["Nats-Time-Stamp"]),
+    )
+
+
+def to_event_metadata(headers: dict[str, str]) -> EventMetadata:
+    """What travels beside an event."""
+    return EventMetadata(
+        id=headers.get("Nats-Msg-Id", ""),
+        correlation=headers.get("Tw-Correlation", ""),
+        causation=headers.get("Tw-Causation"),
+        traceparent=headers.get("traceparent"),
+    )

@@ -1,0 +1,148 @@
+"""The journal as one process sees it: `MemoryLog`, an `EventLog` over a `MemoryServer`."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+
+from tapewire.events import CODEC
+from tapewire.log.memory.connection import DeliveryQueue, MemoryConnection, MemorySubscription
+from tapewire.log.memory.durable import MemoryDurableSubscription
+from tapewire.log.memory.faults import Faults
+from tapewire.log.memory.server import MemoryServer
+from tapewire.log.ports import (
+    MAX_BATCH_EVENTS,
+    PAGE_BYTES,
+    PAGE_EVENTS,
+    AppendRejected,
+    Bounds,
+    Conflict,
+    EventDraft,
+    Page,
+    RecordedEvent,
+    Subscription,
+)
+
+MAX_PAYLOAD_BYTES = 1 << 20
+"""What a server takes as one message at the most, headers included (its default)."""
+ESTIMATED_HEADER_BYTES = 100
+"""About what the headers of an event take."""
+MAX_LAG_EVENTS = 16
+"""Events that a lagging replica is behind at the most."""
+
+
+class MemoryEventLog:
+    """One process's log. `faults` is what goes wrong between it and the server."""
+
+    def __init__(self, server: MemoryServer, faults: Faults | None = None) -> None:
+        self._server = server
+        self._connection = MemoryConnection(server, faults)
+        self._durable_subscriptions: list[MemoryDurableSubscription] = []
+
+    async def append(self, drafts: Sequence[EventDraft]) -> int:
+        """As `EventLog.append`."""
+        if not drafts:
+            raise AppendRejected("an append holds at least one event")
+        if len(drafts) > MAX_BATCH_EVENTS:
+            raise AppendRejected(f"{len(drafts)} events in one append: at most {MAX_BATCH_EVENTS}")
+        payloads = [CODEC.encode(draft.event) for draft in drafts]
+        if any(len(payload) + ESTIMATED_HEADER_BYTES > MAX_PAYLOAD_BYTES for payload in payloads):
+            raise AppendRejected(
+                f"an event of more than {MAX_PAYLOAD_BYTES} bytes, headers included"
+            )
+        faults = self._connection.faults
+
+        def arrive() -> int:
+            if drafts[0].expected_sequence is not None and faults.occurs(faults.conflict_rate):
+                raise Conflict(f"{drafts[0].subject} is being written to by another batch")
+            return self._server.append(drafts, payloads)
+
+        return await self._connection.write(arrive)
+
+    async def page(
+        self,
+        filter: str,  # noqa: A002
+        *,
+        after: int,
+        limit: int = PAGE_EVENTS,
+        max_bytes: int = PAGE_BYTES,
+    ) -> Page:
+        """As `EventLog.page`."""
+        return await self._connection.read(
+            lambda: self._server.journal.page(
+                filter,
+                after=after,
+                limit=limit,
+                max_bytes=max_bytes,
+                upto=self._replica_last_sequence(),
+            )
+        )
+
+    async def last_events(self, subjects: Sequence[str]) -> list[RecordedEvent]:
+        """As `EventLog.newest`."""
+        return await self._connection.read(
+            lambda: self._server.journal.last_events(subjects, upto=self._replica_last_sequence())
+        )
+
+    async def last_sequence(self, filter: str) -> int:  # noqa: A002
+        """As `EventLog.last`."""
+        return await self._connection.read(lambda: self._server.journal.last_sequence(filter))
+
+    async def last_sequence_before(self, moment: datetime) -> int:
+        """As `EventLog.before`."""
+        return await self._connection.read(
+            lambda: self._server.journal.last_sequence_before(moment)
+        )
+
+    async def bounds(self) -> Bounds:
+        """As `EventLog.bounds`."""
+
+        def arrive() -> Bounds:
+            journal = self._server.journal
+            return Bounds(epoch=journal.epoch, first=journal.first, last=journal.last)
+
+        return await self._connection.read(arrive)
+
+    async def subscribe(
+        self,
+        filter: str,  # noqa: A002
+        on_event: Callable[[RecordedEvent], None],
+        on_gap: Callable[[str], None],
+    ) -> Subscription:
+        """As `EventLog.live`."""
+        await self._connection.ensure_connected()
+        feed = DeliveryQueue(on_event, on_gap, self._connection.faults)
+        self._server.subscribe(filter, feed)
+        self._connection.subscribe(feed)
+        return MemorySubscription(
+            self._connection, feed, lambda: self._server.unsubscribe(filter, feed)
+        )
+
+    async def subscribe_durable(
+        self,
+        name: str,
+        filter: str,  # noqa: A002
+        handler: Callable[[RecordedEvent], Awaitable[None]],
+    ) -> Subscription:
+        """As `EventLog.react`."""
+        reaction = await self._connection.read(lambda: self._server.durable_consumer(name, filter))
+        member = MemoryDurableSubscription(reaction, self._connection, handler)
+        self._durable_subscriptions.append(member)
+        return member
+
+    def _replica_last_sequence(self) -> int:
+        """The last event that the replica knows which answers."""
+        faults, last = self._connection.faults, self._server.journal.last
+        return (
+            last - faults.rng.randrange(MAX_LAG_EVENTS + 1)
+            if faults.occurs(faults.stale_read_rate)
+            else last
+        )
+
+    def sever(self, seconds: float) -> None:
+        """Break the connection for `seconds`: requests fail, live messages are lost."""
+        self._connection.sever(seconds)
+
+    def kill(self) -> None:
+        """The process dies: nothing is called back, nothing is given back to the server."""
+        for member in self._durable_subscriptions:
+            member.kill()
+        self._connection.close()

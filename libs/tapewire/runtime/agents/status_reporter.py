@@ -1,0 +1,199 @@
+"""A process says what state it is in, and that it is still there.
+
+Changes are appended to the log in the order in which they happened; while the log is away they
+wait, and only the newest are kept: that it was without NATS, and how it is now. A heartbeat is a
+value that is another one each time: whoever watches needs no clock but his own. Each heartbeat also
+looks whether the log still says what the process last said, and says it again when not: it was
+thought dead, or the log was made anew.
+"""
+
+import asyncio
+import contextlib
+import math
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import msgspec
+import structlog
+
+from tapewire.events import CODEC, AgentState, AgentStatusChanged
+from tapewire.log import (
+    CommandHandler,
+    EventLog,
+    LatestValueStore,
+    LogError,
+    TooManyConflicts,
+    encode_token,
+    new_id,
+)
+from tapewire.log.backoff import Backoff, new_rng
+from tapewire.runtime.agents import state as agents
+
+STOP_REPORT_TIMEOUT_SECONDS = 2.0
+"""How long a stopping process tries to say so."""
+MAX_DETAIL_CHARACTERS = 200
+MAX_PENDING_STATUSES = 2
+"""Changes that wait for a log that is away."""
+HEARTBEAT_TTL_INTERVALS = 20
+"""Heartbeats after which the last one of a process is forgotten: each host and pid has a key of its
+own, and each look reads them all. That it is gone says nothing of the process."""
+
+HealthCheck = Callable[[], str | None]
+"""What is wrong with the process, None when nothing is."""
+
+logger = structlog.get_logger("tapewire.agents")
+
+
+class AgentHeartbeat(msgspec.Struct, frozen=True, rename="camel"):
+    """`boot` names the process's life, `beat` counts in it."""
+
+    service: str
+    instance: str
+    boot: str
+    beat: int
+
+
+class AgentStatusReporter:
+    """One process's. `run` does all; the other methods only say what is wanted."""
+
+    def __init__(
+        self,
+        log: EventLog,
+        heartbeats: LatestValueStore,
+        service: str,
+        instance: str,
+        *,
+        heartbeat_seconds: float,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._log = log
+        self._heartbeats = heartbeats
+        self._service = service
+        self._instance = instance
+        self._heartbeat_seconds = heartbeat_seconds
+        self._now = now
+        self._subject = agents.agent_subject(service, instance)
+        self._command_handler: agents.AgentCommandHandler = CommandHandler(
+            log, agents.AGENT_DECIDER
+        )
+        self._pending: deque[AgentStatusChanged] = deque()
+        self._last_appended: AgentStatusChanged | None = None
+        self._last_sequence = 0
+        self._wake = asyncio.Event()
+        self._backoff = Backoff(new_rng())
+        self._boot_id, self._beat_count = new_id(), 0
+        self._disconnected_at: float | None = None
+        self.health_checks: list[HealthCheck] = []
+        self._enqueue_status(AgentState.STARTING)
+
+    def report_ready(self) -> None:
+        """The process does its work from now on."""
+        self._report_health()
+
+    def on_connection_state(self, is_connected: bool) -> None:
+        """NATS was lost, or is back: told when somebody can hear it."""
+        clock = asyncio.get_running_loop().time
+        if not is_connected:
+            self._disconnected_at = self._disconnected_at or clock()
+        elif self._disconnected_at is not None:
+            seconds, self._disconnected_at = clock() - self._disconnected_at, None
+            if self._target_state is not AgentState.STARTING:
+                self._enqueue_status(AgentState.DEGRADED, f"was without NATS for {seconds:.1f} s")
+                self._report_health()
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Announce and beat until cancelled."""
+        beat_at = 0.0
+        clock = asyncio.get_running_loop().time
+        while True:
+            self._wake.clear()
+            await self._append_pending()
+            if clock() >= beat_at:
+                beat_at = clock() + self._heartbeat_seconds
+                await self._send_heartbeat()
+                await self._reconcile_with_log()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(beat_at):
+                    if not self._pending:
+                        await self._wake.wait()
+
+    async def report_stopped(self, detail: str | None) -> None:
+        """Say for the last time what became of the process; gives up after `FAREWELL_SECONDS`.
+        `run` must have been cancelled."""
+        self._enqueue_status(AgentState.STOPPED, detail)
+        try:
+            async with asyncio.timeout(STOP_REPORT_TIMEOUT_SECONDS):
+                while self._pending:
+                    await self._append(self._pending[-1])
+                    self._pending.clear()
+        except (LogError, TooManyConflicts, TimeoutError) as error:
+            logger.warning("cannot say that it stopped; its silence will", error=repr(error))
+
+    @property
+    def _target_state(self) -> AgentState | None:
+        last = self._pending[-1] if self._pending else self._last_appended
+        return None if last is None else last.state
+
+    def _report_health(self) -> None:
+        wrong = [found for check in self.health_checks if (found := check())]
+        if wrong:
+            self._enqueue_status(AgentState.DEGRADED, "; ".join(wrong))
+        else:
+            self._enqueue_status(AgentState.RUNNING)
+
+    def _enqueue_status(self, state: AgentState, detail: str | None = None) -> None:
+        if self._pending and (self._pending[-1].state, self._pending[-1].detail) == (state, detail):
+            return  # it is to be told already
+        self._pending.append(
+            AgentStatusChanged(
+                service=self._service,
+                instance=self._instance,
+                state=state,
+                detail=None if detail is None else detail[:MAX_DETAIL_CHARACTERS],
+                timestamp=self._now(),
+            )
+        )
+        self._wake.set()
+
+    async def _append_pending(self) -> None:
+        while self._pending:
+            try:
+                await self._append(self._pending[0])
+            except (LogError, TooManyConflicts) as error:
+                logger.warning("cannot say its state yet", error=str(error))
+                self._pending = deque([*self._pending][-MAX_PENDING_STATUSES:])
+                await self._backoff.wait()
+                return
+            self._backoff.reset()
+            self._pending.popleft()
+
+    async def _append(self, status: AgentStatusChanged) -> None:
+        known = await self._command_handler.handle(
+            self._subject, agents.report_status(status), correlation=self._boot_id
+        )
+        self._last_appended, self._last_sequence = status, known.sequence
+
+    async def _send_heartbeat(self) -> None:
+        self._beat_count += 1
+        beat = AgentHeartbeat(self._service, self._instance, self._boot_id, self._beat_count)
+        ttl = math.ceil(self._heartbeat_seconds * HEARTBEAT_TTL_INTERVALS)
+        try:
+            await self._heartbeats.put(
+                encode_token(self._subject.entity), CODEC.encode(beat), ttl=ttl
+            )
+        except LogError as error:
+            logger.info("nobody hears its heartbeat now", error=str(error))
+
+    async def _reconcile_with_log(self) -> None:
+        """Say how it is, and say it again when the log has another last word."""
+        if self._target_state in (AgentState.RUNNING, AgentState.DEGRADED):
+            self._report_health()
+        try:
+            if await self._log.last_sequence(str(self._subject)) != self._last_sequence:
+                await self._command_handler.load_latest(self._subject)
+                if self._last_appended is not None and not self._pending:
+                    self._enqueue_status(self._last_appended.state, self._last_appended.detail)
+        except LogError as error:
+            logger.info("cannot see what is said of it now", error=str(error))

@@ -1,0 +1,184 @@
+"""The laws of alert rules, alerts and notifications.
+
+A rule is created once, armed; it is triggered only while armed, which it then is no more, with its
+alert right behind; a deleted one is no more. Only that and the time ever change. There is one alert
+an arming, and one notification a cause, which stands in the log before it.
+"""
+
+from tapewire.events import (
+    AlertRaised,
+    AlertRule,
+    ErrorReported,
+    Event,
+    NotificationCreated,
+    NotificationsRead,
+    OrderFailed,
+    OrderFilled,
+    OrderRejected,
+    OrderReportedExecuted,
+    OrderReportedFailed,
+    OrderReportedRejected,
+    OrderStatus,
+    RuleArmed,
+    RuleCreated,
+    RuleDeleted,
+    RuleEvent,
+    RuleKind,
+    RuleTriggered,
+    StopLossReportedTriggered,
+    StopLossTriggered,
+    StrategyFailed,
+    StrategyReportedFailed,
+)
+from tapewire.log import RecordedEvent
+from tapewire.verify.findings import EventLocation, Findings, location_of
+from tapewire.verify.reference_index import ReferenceIndex
+
+IMMUTABLE_FIELDS = ("rule_id", "kind", "level", "symbol", "price", "percent", "window_seconds")
+EVENT_TRIGGERED_KINDS = (RuleKind.ORDER_REJECTED, RuleKind.STRATEGY_ERROR, RuleKind.STOP_LOSS)
+"""Rules that events of the log trigger."""
+NOTIFY_SUFFIX = ":notify"
+"""Ends the id of a command that notifies of the event it is named after."""
+NOTIFICATION_DOMAIN_BY_EVENT: dict[type[Event], str] = {
+    OrderFilled: "orders",
+    OrderRejected: "orders",
+    OrderFailed: "orders",
+    StrategyFailed: "strategies",
+    StopLossTriggered: "strategies",
+    AlertRaised: "alerts",
+    OrderReportedExecuted: "reports",
+    OrderReportedRejected: "reports",
+    OrderReportedFailed: "reports",
+    StrategyReportedFailed: "reports",
+    StopLossReportedTriggered: "reports",
+    ErrorReported: "reports",
+}
+"""Events that users are notified of, and the domain whose follower does."""
+NOTIFICATION_DOMAINS = tuple(dict.fromkeys(NOTIFICATION_DOMAIN_BY_EVENT.values()))
+
+
+class AlertInvariants:
+    """The law. `told_upto` is how far each domain was followed for notifications."""
+
+    def __init__(
+        self,
+        findings: Findings,
+        event_ids: ReferenceIndex,
+        unique_facts: ReferenceIndex,
+        *,
+        notified_up_to: dict[str, int],
+        has_full_history: bool,
+    ) -> None:
+        self._findings = findings
+        self._event_ids = event_ids
+        self._unique_facts = unique_facts
+        self._notified_up_to = notified_up_to
+        self._has_full_history = has_full_history
+        self._rules: dict[str, AlertRule] = {}
+        self._pending_causes: dict[str, tuple[EventLocation, str]] = {}
+
+    def __len__(self) -> int:
+        return len(self._rules)
+
+    def check_rule(self, recorded: RecordedEvent, event: RuleEvent) -> None:
+        """Take an event of a rule."""
+        findings, rule = self._findings, event.rule
+        findings.compare(recorded, "ruleId", rule.rule_id, recorded.event_subject.entity)
+        before = self._rules.get(recorded.subject)
+        if isinstance(event, RuleCreated):
+            findings.entity_counts["rules"] += 1
+            self._unique_facts.define(f"created {recorded.subject}", recorded.sequence)
+        elif before is None:
+            if self._has_full_history:
+                findings.report_event(recorded, "the rule was never created, or deleted before")
+        else:
+            self._check_transition(recorded, event, before)
+        armed = isinstance(event, RuleCreated | RuleArmed)
+        findings.compare(recorded, "armed", rule.armed, armed)
+        if (
+            isinstance(event, RuleTriggered)
+            and rule.kind in EVENT_TRIGGERED_KINDS
+            and self._has_full_history
+        ):
+            cause = event.command_id.removesuffix(f":{rule.rule_id}")
+            self._event_ids.reference(f"event {cause}", recorded.sequence)
+        self._rules[recorded.subject] = rule
+        if isinstance(event, RuleDeleted):
+            del self._rules[recorded.subject]
+
+    def _check_transition(
+        self, recorded: RecordedEvent, event: RuleEvent, before: AlertRule
+    ) -> None:
+        findings, rule = self._findings, event.rule
+        for name in IMMUTABLE_FIELDS:
+            if getattr(rule, name) != getattr(before, name):
+                findings.compare(recorded, name, getattr(rule, name), getattr(before, name))
+        if rule.timestamp < before.timestamp:
+            findings.report_event(recorded, f"its time goes back to {rule.timestamp.isoformat()}")
+        if isinstance(event, RuleTriggered) and not before.armed:
+            findings.report_event(recorded, "the rule was not armed")
+        if isinstance(event, RuleArmed) and before.armed:
+            findings.report_event(recorded, "the rule was armed before")
+
+    def check_alert(
+        self, recorded: RecordedEvent, alert: AlertRaised, trigger: RecordedEvent | None
+    ) -> None:
+        """Take an alert, and the trigger right before it."""
+        findings = self._findings
+        findings.entity_counts["alerts"] += 1
+        self._unique_facts.define(f"raised {recorded.subject}", recorded.sequence)
+        findings.compare(recorded, "alertId", alert.alert_id, recorded.event_subject.entity)
+        triggered = trigger.event if trigger is not None else None
+        if isinstance(triggered, RuleTriggered) and trigger is not None:
+            rule = triggered.rule
+            told = (recorded.event_subject.owner, alert.alert_id, alert.rule_id, alert.level)
+            was = (trigger.event_subject.owner, triggered.alert_id, rule.rule_id, rule.level)
+            findings.compare(recorded, "the alert", told, was)
+        elif alert.rule_id is not None and self._has_full_history:
+            findings.report_event(recorded, f"rule {alert.rule_id} was not triggered right before")
+
+    def record_cause(self, recorded: RecordedEvent, event: Event) -> None:
+        """Note an event that its user must be notified of."""
+        follower = NOTIFICATION_DOMAIN_BY_EVENT.get(type(event))
+        if follower is None:
+            return
+        if (
+            isinstance(event, OrderFilled | OrderReportedExecuted)
+            and event.order.status is not OrderStatus.FILLED
+        ):
+            return
+        self._pending_causes[f"{recorded.metadata.id}{NOTIFY_SUFFIX}"] = (
+            location_of(recorded),
+            follower,
+        )
+
+    def check_notification(self, recorded: RecordedEvent, event: NotificationCreated) -> None:
+        """Take a new notification."""
+        findings, owner = self._findings, recorded.event_subject.owner
+        findings.entity_counts["notifications"] += 1
+        self._unique_facts.define(f"notified {owner} of {event.command_id}", recorded.sequence)
+        self._unique_facts.define(
+            f"notification {owner} {event.notification.id}", recorded.sequence
+        )
+        findings.compare(recorded, "id", event.notification.id, recorded.event_subject.entity)
+        findings.compare(recorded, "isRead", event.notification.is_read, False)
+        cause = self._pending_causes.pop(event.command_id, None)
+        if cause is None and event.command_id.endswith(NOTIFY_SUFFIX) and self._has_full_history:
+            named = event.command_id.removesuffix(NOTIFY_SUFFIX)
+            findings.report_event(recorded, f"event {named} is not there, or was told of before")
+
+    def check_notifications_read(self, recorded: RecordedEvent, event: NotificationsRead) -> None:
+        """Take what was read."""
+        if self._has_full_history:
+            for id_ in event.ids or ():
+                self._unique_facts.reference(
+                    f"notification {recorded.event_subject.owner} {id_}", recorded.sequence
+                )
+
+    def finish(self) -> None:
+        """All was told."""
+        for at, follower in self._pending_causes.values():
+            if at.sequence <= self._notified_up_to.get(follower, 0):
+                self._findings.report_at(at, "its user was not notified")
+            else:
+                self._findings.pending_counts["notifications"] += 1

@@ -1,0 +1,148 @@
+"""Reads the whole log once, a page ahead of what is inspected, and says what it found.
+
+The checkpoints are read first, then where the log ends, so that on a running system every one of
+them is true for something that is read. Start at `verify`.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+
+import msgspec
+
+from tapewire.events import PositionEvent
+from tapewire.log import EventLog, LatestValueStore, Page, RecordedEvent, Unavailable, pattern
+from tapewire.log.checkpoint_checks import CheckpointCheck
+from tapewire.log.ports import CATCH_UP_PAGE_BYTES, CATCH_UP_PAGE_EVENTS
+from tapewire.verify.checkpoints import CheckpointVerifier
+from tapewire.verify.findings import Findings, VerificationDifference
+from tapewire.verify.inspector import LogInspector, VerificationScope
+
+MAX_READ_ATTEMPTS = 6
+"""Times a replica that lags is asked before it is given up."""
+RETRY_DELAY_SECONDS = 0.05
+"""Before the second time; twice as long before each later."""
+
+
+class VerificationSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What was verified. Counts by domain, type or reason; `first` to `last` of log `epoch`."""
+
+    epoch: str
+    first: int
+    last: int
+    events: int
+    entities: dict[str, int]
+    views: int
+    passed_over: dict[str, int]
+    unknown: dict[str, int]
+    pending: dict[str, int]
+    differences: int
+    seconds: float
+
+
+async def verify(
+    log: EventLog,
+    values: LatestValueStore,
+    on_difference: Callable[[VerificationDifference], None],
+    *,
+    user: str | None = None,
+    checkpoint_checks: Iterable[CheckpointCheck] = (),
+) -> VerificationSummary:
+    """Check every event, entity and checkpoint, of `user` or of everybody; `tell` differences as
+    they are found.
+
+    Raises:
+        Unavailable: the log cannot be read, or was made anew or trimmed meanwhile.
+    """
+    began = time.perf_counter()
+    stored, frontier = await values.get_all(), await _last_position_trade_sequence(log)
+    bounds = await log.bounds()
+    findings = Findings(on_difference)
+    scope = VerificationScope(bounds=bounds, last_position_trade_sequence=frontier, user=user)
+    checkpoints = CheckpointVerifier(findings, stored, checkpoint_checks, bounds, user=user)
+    inspector = LogInspector(findings, checkpoints, scope)
+    async for page in _read_pages(log, pattern(owner=user), bounds.first - 1, bounds.last):
+        for recorded in page:
+            inspector.apply(recorded)
+    now = await log.bounds()
+    if now.epoch != bounds.epoch or now.first != bounds.first:
+        raise Unavailable("the log was made anew, or trimmed, while it was read: try again")
+    inspector.finish()
+    await _check_uniqueness(log, inspector, findings)
+    return VerificationSummary(
+        epoch=bounds.epoch,
+        first=bounds.first,
+        last=bounds.last,
+        events=inspector.event_count,
+        entities=dict(sorted(findings.entity_counts.items())),
+        views=checkpoints.compared_count,
+        passed_over=dict(checkpoints.skip_counts),
+        unknown=dict(inspector.unknown_type_counts.most_common()),
+        pending=dict(findings.pending_counts),
+        differences=findings.difference_count,
+        seconds=time.perf_counter() - began,
+    )
+
+
+async def _check_uniqueness(log: EventLog, inspector: LogInspector, findings: Findings) -> None:
+    """What was said twice, or points at what nobody said."""
+    for sequence, first in inspector.event_ids.duplicate_definitions():
+        findings.report_event(
+            await _read_event(log, sequence), f"its id is that of the event at {first}"
+        )
+    for sequence, first in inspector.unique_facts.duplicate_definitions():
+        findings.report_event(await _read_event(log, sequence), f"it happened already, at {first}")
+    for sequence in inspector.event_ids.dangling_references():
+        findings.report_event(
+            await _read_event(log, sequence), "the event that caused it is not in the log"
+        )
+    for sequence in inspector.unique_facts.dangling_references():
+        findings.report_event(
+            await _read_event(log, sequence), "it names a notification that never was"
+        )
+
+
+async def _last_position_trade_sequence(log: EventLog) -> int:
+    """Where the trade stands that the last event of any position is for."""
+    positions = pattern(domain="positions")
+    last = await log.last_sequence(positions)
+    if not last:
+        return 0
+    event = (await _read_event(log, last, positions)).event
+    return event.trade_sequence if isinstance(event, PositionEvent) else 0
+
+
+async def _read_event(log: EventLog, sequence: int, filter_: str = "ev.>") -> RecordedEvent:
+    page = await _read_page(log, filter_, sequence - 1, limit=1)
+    return page.events[0]
+
+
+async def _read_pages(
+    log: EventLog, filter_: str, after: int, last_sequence: int
+) -> AsyncIterator[list[RecordedEvent]]:
+    """Everything of `filter_` in (after, upto]; the next page is asked for before one is given."""
+    wanted = min(await log.last_sequence(filter_), last_sequence)
+    asked = asyncio.create_task(_read_page(log, filter_, after)) if after < wanted else None
+    try:
+        while asked is not None:
+            page = await asked
+            after, asked = page.events[-1].sequence, None
+            if after < wanted:
+                asked = asyncio.create_task(_read_page(log, filter_, after))
+                await asyncio.sleep(0)  # so that the request leaves before the page is inspected
+            yield [recorded for recorded in page.events if recorded.sequence <= last_sequence]
+    finally:
+        if asked is not None:
+            asked.cancel()
+
+
+async def _read_page(
+    log: EventLog, filter_: str, after: int, *, limit: int = CATCH_UP_PAGE_EVENTS
+) -> Page:
+    """At least one event, from a replica that may lag. Raises Unavailable."""
+    for attempt in range(MAX_READ_ATTEMPTS):
+        page = await log.page(filter_, after=after, limit=limit, max_bytes=CATCH_UP_PAGE_BYTES)
+        if page.events:
+            return page
+        await asyncio.sleep(RETRY_DELAY_SECONDS * 2**attempt)
+    raise Unavailable(f"{filter_} goes on after {after}, a replica does not")

@@ -1,0 +1,143 @@
+"""What the alerts service answers about notifications: list, read, send."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from tapewire.events import NotificationsRead
+from tapewire.log import (
+    AlreadyStored,
+    CommandRejected,
+    EventDraft,
+    EventLog,
+    EventMetadata,
+    EventSubject,
+    LatestValueStore,
+    view_checkpoints,
+)
+from tapewire.runtime import RequestContext
+from tapewire.runtime.contracts.notifications import (
+    MAX_LISTED_NOTIFICATIONS,
+    ListNotifications,
+    NotificationsReply,
+    ReadNotifications,
+    ReadReply,
+    SendNotification,
+    SendReply,
+)
+from tapewire.views import NotificationsView
+from tapewire_services.alerts.domain.decimals import derive_id
+from tapewire_services.alerts.domain.message_types import NotificationContent
+from tapewire_services.alerts.domain.notifications import (
+    CreateNotificationCommand,
+    derive_notification_id,
+    validate_content,
+    validate_user_ids,
+)
+from tapewire_services.alerts.notification_writer import NotificationWriter, PendingNotification
+from tapewire_services.alerts.service import utc_now
+
+MAX_IDS_PER_READ = 200
+"""Ids that one request marks as read."""
+MAX_ID_CHARACTERS = 64
+READ_ENTITY_ID = "all"
+"""The entity that is told of reading."""
+
+
+class NotificationsService:
+    """The handlers of `svc.alerts.*` about notifications."""
+
+    def __init__(
+        self,
+        log: EventLog,
+        checkpoint_store: LatestValueStore,
+        writer: NotificationWriter,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._log = log
+        self._checkpoint_store = checkpoint_store
+        self._writer = writer
+        self._clock = clock
+
+    async def list(self, request: ListNotifications, _: RequestContext) -> NotificationsReply:
+        """The user's newest notifications, exactly as of the end of the log."""
+        if not 1 <= request.limit <= MAX_LISTED_NOTIFICATIONS:
+            message = f"limit must be 1 to {MAX_LISTED_NOTIFICATIONS}, not {request.limit}"
+            raise CommandRejected("invalid", message, "limit")
+        view, bounds = await view_checkpoints.load(
+            self._log, self._checkpoint_store, NotificationsView, request.user_id
+        )
+        return NotificationsReply(
+            notifications=view.newest(request.limit),
+            unread=view.unread_count,
+            as_of=bounds.last,
+            epoch=bounds.epoch,
+        )
+
+    async def read(self, request: ReadNotifications, context: RequestContext) -> ReadReply:
+        """Mark some as read, or all. Nothing is appended when nothing changes."""
+        _validate_ids(request.ids)
+        user = request.user_id
+        view, _ = await view_checkpoints.load(
+            self._log, self._checkpoint_store, NotificationsView, user
+        )
+        before = view.unread_count
+        ids = None if request.ids is None else tuple(view.filter_unread(request.ids))
+        if not before or ids == ():
+            return ReadReply(read=0, unread=before)
+        event = NotificationsRead(ids=ids, timestamp=self._clock(), command_id=context.command_id)
+        await self._append_read_event(user, event, context)
+        view.apply(event)
+        return ReadReply(read=before - view.unread_count, unread=view.unread_count)
+
+    async def send(self, request: SendNotification, context: RequestContext) -> SendReply:
+        """Notify every user, or none of it counts: the same command again tells the rest."""
+        users = validate_user_ids(request.user_ids)
+        notice = validate_content(
+            NotificationContent(
+                type=request.type,
+                title=request.title,
+                message=request.message,
+                payload=request.payload,
+                at=self._clock(),
+            )
+        )
+        # Ids of events are made of ids of commands, so each user's command has one of its own.
+        commands = [
+            CreateNotificationCommand(
+                id=f"{context.command_id}:{derive_id(user)}", user=user, content=notice
+            )
+            for user in users
+        ]
+        of = context.correlation, context.traceparent
+        await self._writer.write_notifications([PendingNotification(one, *of) for one in commands])
+        return SendReply(ids=[derive_notification_id(one) for one in commands])
+
+    async def _append_read_event(
+        self, user: str, event: NotificationsRead, context: RequestContext
+    ) -> None:
+        """Expecting nothing: to have read is true whatever else happened, and to say it twice
+        changes nothing."""
+        meta = EventMetadata(
+            id=f"{context.command_id}.read",
+            correlation=context.correlation,
+            causation=context.command_id,
+            traceparent=context.traceparent,
+        )
+        subject = EventSubject(user, NotificationsView.domain, READ_ENTITY_ID)
+        try:
+            await self._log.append([EventDraft(subject=subject, event=event, metadata=meta)])
+        except AlreadyStored:
+            return
+
+
+def _validate_ids(ids: tuple[str, ...] | None) -> None:
+    if ids is None:
+        return
+    if not 1 <= len(ids) <= MAX_IDS_PER_READ:
+        raise CommandRejected(
+            "invalid", f"ids must name 1 to {MAX_IDS_PER_READ}, not {len(ids)}", "ids"
+        )
+    for number, id_ in enumerate(ids):
+        if not 1 <= len(id_) <= MAX_ID_CHARACTERS:
+            message = f"an id has 1 to {MAX_ID_CHARACTERS} characters, not {len(id_)}"
+            raise CommandRejected("invalid", message, f"ids[{number}]")

@@ -1,0 +1,1 @@
+"""What the processes of the edge tell each other: who is connected, and how often who tried."""

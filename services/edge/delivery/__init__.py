@@ -1,0 +1,1 @@
+"""From events to bytes: routes, connections, the hub, outboxes, conflation, compression."""

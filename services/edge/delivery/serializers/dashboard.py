@@ -1,0 +1,83 @@
+"""The dialect of the dashboard streams: ``new_item``, and the payload of ``metrics``."""
+
+from datetime import datetime
+from decimal import Decimal
+
+import msgspec
+
+from tapewire.events import Event, Item, ItemAnalysed, Metrics
+from tapewire_services.edge.delivery.serializers.serializer import PricingContext, SseMessage
+
+
+class ItemView(msgspec.Struct, frozen=True, kw_only=True):
+    """An analysed item; `score` is from -1 (bad) to 1 (good)."""
+
+    id: str
+    title: str
+    source: str
+    url: str | None
+    tickers: tuple[str, ...]
+    tags: tuple[str, ...]
+    sentiment: str
+    score: Decimal
+    timestamp: datetime
+
+
+class ItemRates(msgspec.Struct, frozen=True, kw_only=True):
+    """Items published in the last 60 minutes and 24 hours, and the mean of that day an hour."""
+
+    last_hour: int
+    last_day: int
+    per_hour: Decimal
+
+
+class MetricsPayload(msgspec.Struct, frozen=True, kw_only=True):
+    """The counts of all items. `tags` are the most frequent ones, the most frequent first;
+    `other_tags` counts those that items have beside them."""
+
+    total: int
+    positive: int
+    neutral: int
+    negative: int
+    tags: dict[str, int]
+    other_tags: int
+    rates: ItemRates
+    timestamp: datetime
+
+
+def metrics_view(metrics: Metrics) -> MetricsPayload:
+    """What clients see of `of`."""
+    return MetricsPayload(
+        total=metrics.total,
+        positive=metrics.positive,
+        neutral=metrics.neutral,
+        negative=metrics.negative,
+        tags={one.tag: one.count for one in metrics.tags},
+        other_tags=metrics.other_tags,
+        rates=ItemRates(
+            last_hour=metrics.last_hour, last_day=metrics.last_day, per_hour=metrics.per_hour
+        ),
+        timestamp=metrics.timestamp,
+    )
+
+
+def item_view(item: Item) -> ItemView:
+    """What clients see of `item`."""
+    return ItemView(
+        id=item.id,
+        title=item.title,
+        source=item.source,
+        url=item.url,
+        tickers=item.tickers,
+        tags=item.tags,
+        sentiment=item.sentiment.value,
+        score=item.score,
+        timestamp=item.timestamp,
+    )
+
+
+def serialize_dashboard(event: Event, owner: str, pricing: PricingContext) -> SseMessage | None:  # noqa: ARG001
+    """The dialect."""
+    if isinstance(event, ItemAnalysed):
+        return "new_item", item_view(event.item)
+    return None

@@ -1,0 +1,219 @@
+"""The dialect of the strategy streams: names are the enumeration itself, keys are snake_case.
+
+event: STRATEGY_STARTED
+data: {"type":"STRATEGY_STARTED","timestamp":…,"strategy_id":…,"user_id":…,"status":…,…}
+"""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from tapewire.events import (
+    Event,
+    Order,
+    OrderCanceled,
+    OrderEvent,
+    OrderFailed,
+    OrderFilled,
+    OrderPlaced,
+    OrderRejected,
+    Side,
+    StopLossExecuted,
+    StopLossTriggered,
+    Strategy,
+    StrategyCompleted,
+    StrategyCreated,
+    StrategyEvent,
+    StrategyFailed,
+    StrategySignaled,
+    StrategyStarted,
+    StrategyStopped,
+    StrategyTraded,
+    StrategyUpdated,
+)
+from tapewire.runtime.contracts.strategies import STOP_LOSS_SUFFIX
+from tapewire_services.edge.delivery.serializers.reports import serialize_report
+from tapewire_services.edge.delivery.serializers.serializer import PricingContext, SseMessage
+from tapewire_services.edge.delivery.serializers.strategy_payloads import (
+    OrderPayload,
+    StopLossPayload,
+    StrategyPayload,
+)
+from tapewire_services.edge.delivery.serializers.trading import PriceView
+
+_STRATEGY_EVENT_NAMES: dict[type[Event], str] = {
+    StrategyCreated: "STRATEGY_UPDATED",
+    StrategyUpdated: "STRATEGY_UPDATED",
+    StrategySignaled: "STRATEGY_UPDATED",
+    StrategyTraded: "STRATEGY_UPDATED",
+    StrategyStarted: "STRATEGY_STARTED",
+    StrategyStopped: "STRATEGY_STOPPED",
+    StrategyCompleted: "STRATEGY_COMPLETED",
+    StrategyFailed: "STRATEGY_ERROR",
+}
+_STOP_LOSS_EVENT_NAMES: dict[type[Event], str] = {
+    StopLossTriggered: "SL_TRIGGERED",
+    StopLossExecuted: "SL_EXECUTED",
+}
+_ORDER_EVENT_NAMES: dict[type[Event], str] = {
+    OrderPlaced: "ORDER_PLACED",
+    OrderFilled: "ORDER_EXECUTED",
+    OrderRejected: "ORDER_REJECTED",
+    OrderCanceled: "ORDER_CANCELLED",
+    OrderFailed: "ORDER_FAILED",
+}
+
+
+class PricePayload(msgspec.Struct, frozen=True, kw_only=True):
+    """`ltp` is the last traded price, dollars."""
+
+    type: str
+    timestamp: datetime
+    symbol: str
+    ltp: Decimal
+    change: Decimal
+    change_percent: Decimal
+
+
+class StrategyStatePayload(msgspec.Struct, frozen=True, kw_only=True):
+    """A strategy as it is now, whole."""
+
+    type: str
+    timestamp: datetime
+    strategy_id: str
+    user_id: str
+    status: str
+    position: Decimal
+    message: str
+    name: str
+    symbol: str
+    rule: Any
+    quantity: Decimal
+    stop_loss: Any
+    entry_price: Decimal | None
+    orders: int
+    trades: int
+
+
+def serialize_strategies(event: Event, owner: str, pricing: PricingContext) -> SseMessage | None:  # noqa: ARG001
+    """The dialect."""
+    kind = type(event)
+    if isinstance(event, StopLossTriggered | StopLossExecuted):
+        return _STOP_LOSS_EVENT_NAMES[kind], _stop_loss_payload(
+            _STOP_LOSS_EVENT_NAMES[kind], event, owner
+        )
+    if isinstance(event, StrategyEvent) and kind in _STRATEGY_EVENT_NAMES:
+        return _STRATEGY_EVENT_NAMES[kind], _strategy_payload(
+            _STRATEGY_EVENT_NAMES[kind], event, owner
+        )
+    if isinstance(event, OrderEvent) and kind in _ORDER_EVENT_NAMES:
+        return _ORDER_EVENT_NAMES[kind], _order_payload(_ORDER_EVENT_NAMES[kind], event, owner)
+    return serialize_report(event, owner)
+
+
+def price_message(view: PriceView) -> SseMessage:
+    """A quote."""
+    told = PricePayload(
+        type="PRICE_UPDATE",
+        timestamp=view.timestamp,
+        symbol=view.symbol,
+        ltp=view.price,
+        change=view.change,
+        change_percent=view.change_percent,
+    )
+    return told.type, told
+
+
+def strategy_state_payload(event_name: str, strategy: Strategy, owner: str) -> StrategyStatePayload:
+    """`strategy`, whole, under the name of the event that shows it."""
+    return StrategyStatePayload(
+        type=event_name,
+        timestamp=strategy.timestamp,
+        strategy_id=strategy.strategy_id,
+        user_id=owner,
+        status=strategy.status.value,
+        position=strategy.position,
+        message=strategy.message or "",
+        name=strategy.name,
+        symbol=strategy.symbol,
+        rule=_to_snake_case(strategy.rule),
+        quantity=strategy.quantity,
+        stop_loss=None if strategy.stop_loss is None else _to_snake_case(strategy.stop_loss),
+        entry_price=strategy.entry_price,
+        orders=strategy.orders,
+        trades=strategy.trades,
+    )
+
+
+def _to_snake_case(part: msgspec.Struct) -> dict[str, Any]:
+    """`part` with the keys that this family has, which are those of our own code."""
+    names = {field.encode_name: field.name for field in msgspec.structs.fields(part)}
+    told: dict[str, Any] = msgspec.to_builtins(part, builtin_types=(Decimal,))
+    return {names.get(key, key): value for key, value in told.items()}
+
+
+def _strategy_payload(event_name: str, event: StrategyEvent, owner: str) -> StrategyPayload:
+    strategy = event.strategy
+    failed = event if isinstance(event, StrategyFailed) else None
+    return StrategyPayload(
+        type=event_name,
+        timestamp=strategy.timestamp,
+        strategy_id=strategy.strategy_id,
+        user_id=owner,
+        status=strategy.status.value,
+        position=strategy.position,
+        message=_strategy_message(event),
+        error_code=failed.error_code if failed else None,
+        details=failed.details if failed else None,
+    )
+
+
+def _strategy_message(event: StrategyEvent) -> str:
+    if isinstance(event, StrategySignaled):
+        return f"{event.action.value}: {event.reasoning}"
+    if isinstance(event, StrategyTraded):
+        return f"{event.side.value} {event.qty} at {event.price}"
+    return event.strategy.message or ""
+
+
+def _stop_loss_payload(
+    event_name: str, event: StopLossTriggered | StopLossExecuted, owner: str
+) -> StopLossPayload:
+    return StopLossPayload(
+        type=event_name,
+        timestamp=event.strategy.timestamp,
+        strategy_id=event.strategy.strategy_id,
+        user_id=owner,
+        symbol=event.strategy.symbol,
+        trigger_price=event.trigger_price,
+        current_price=event.current_price,
+        order_id=event.order_id,
+    )
+
+
+def _order_payload(event_name: str, event: OrderEvent, owner: str) -> OrderPayload:
+    order = event.order
+    filled = event if isinstance(event, OrderFilled) else None
+    return OrderPayload(
+        type=event_name,
+        timestamp=order.timestamp,
+        strategy_id=order.strategy_id,
+        user_id=owner,
+        order_id=order.order_id,
+        order_type=order_type(order),
+        symbol=order.symbol,
+        quantity=filled.qty if filled else order.qty,
+        price=filled.price if filled else order.limit_price,
+        status=order.status.value,
+        message=order.reason,
+    )
+
+
+def order_type(order: Order) -> str:
+    """``BUY``, ``SELL``, or ``SL_SELL`` for the order by which a stop-loss sells."""
+    if order.side is Side.BUY:
+        return "BUY"
+    stop_loss = order.strategy_id is not None and order.client_order_id.endswith(STOP_LOSS_SUFFIX)
+    return "SL_SELL" if stop_loss else "SELL"

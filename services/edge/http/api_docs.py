@@ -1,0 +1,75 @@
+"""The page at ``/docs``: the OpenAPI document as plain HTML, without anything from elsewhere.
+
+The usual viewers load megabytes of script from a public network, which a cluster has not; whoever
+wants one feeds it ``/docs/openapi.json``.
+"""
+
+from collections.abc import Iterator
+from html import escape
+from typing import Any
+
+import msgspec
+from litestar import Request
+from litestar.openapi.plugins import OpenAPIRenderPlugin
+
+from tapewire_services.edge.delivery.stream_routes import STREAM_ROUTES
+
+STYLESHEET = """
+body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}
+pre{background:#8881;padding:.75rem;overflow:auto;border-radius:.4rem;font-size:.85rem}
+h2{margin-top:2rem} code{font-size:.95em} .verb{text-transform:uppercase;font-weight:700}
+@media(prefers-color-scheme:dark){body{background:#111;color:#ddd}a{color:#8bf}}
+"""
+
+
+class HtmlRenderPlugin(OpenAPIRenderPlugin):
+    """Every operation with what it takes and gives."""
+
+    def __init__(self) -> None:
+        super().__init__(path="/")
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:  # noqa: ARG002
+        return "".join(_render_document(openapi_schema)).encode()
+
+
+def _render_document(document: dict[str, Any]) -> Iterator[str]:
+    title = escape(document["info"]["title"])
+    yield f"<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title>"
+    yield f"<style>{STYLESHEET}</style><h1>{title} {escape(document['info']['version'])}</h1>"
+    yield '<p>The same for programs: <a href="/docs/openapi.json">openapi.json</a>.</p>'
+    yield "<h2>Streams</h2><p>Server-Sent Events; frames and ids are described in the protocol.</p>"
+    for feed in STREAM_ROUTES:
+        yield f"<p><code><span class=verb>get</span> {escape(feed.path)}</code> "
+        yield f"— {feed.access.value}, {feed.delivery.value}</p>"
+    shared = document["components"].get("responses", {})
+    for path, operations in document["paths"].items():
+        for verb, operation in operations.items():
+            yield from _render_operation(path, verb, operation, shared)
+    yield "<h2>Schemas</h2>"
+    for name, schema in document.get("components", {}).get("schemas", {}).items():
+        yield f"<h3 id={escape(name)}>{escape(name)}</h3>{_render_schema(schema)}"
+
+
+def _render_operation(
+    path: str, method: str, operation: dict[str, Any], shared_responses: dict[str, Any]
+) -> Iterator[str]:
+    yield f"<h2><code><span class=verb>{escape(method)}</span> {escape(path)}</code></h2>"
+    yield f"<p>{escape(operation.get('description', ''))}</p>"
+    for parameter in operation.get("parameters", ()):
+        where, told = escape(parameter["in"]), escape(parameter.get("description", ""))
+        yield f"<p>{where} <code>{escape(parameter['name'])}</code>: {told}</p>"
+    body = operation.get("requestBody", {}).get("content", {}).get("application/json")
+    if body is not None:
+        yield f"<p>Takes</p>{_render_schema(body['schema'])}"
+    for status, given in operation.get("responses", {}).items():
+        response = shared_responses[given["$ref"].rpartition("/")[2]] if "$ref" in given else given
+        schema = response.get("content", {}).get("application/json", {}).get("schema", {})
+        named = escape(schema.get("$ref", "").rpartition("/")[2])
+        gives = f"<a href=#{named}>{named}</a>. " if named else ""
+        yield f"<p>{escape(status)}: {gives}{escape(response['description'])}</p>"
+
+
+def _render_schema(schema: Any) -> str:
+    return (
+        f"<pre>{escape(msgspec.json.format(msgspec.json.encode(schema), indent=2).decode())}</pre>"
+    )

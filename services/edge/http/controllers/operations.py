@@ -1,0 +1,140 @@
+"""How the edge is: `/api/stream/test`, `/api/sse/status`, `/health/sse` and `/metrics`."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Annotated
+
+import msgspec
+from litestar import Response, get, post
+from litestar.handlers import HTTPRouteHandler
+
+from tapewire.log import LogError
+from tapewire_services.edge.auth import VerificationKeysUnavailable
+from tapewire_services.edge.delivery import admin_test_event
+from tapewire_services.edge.http.app import SseHealth
+from tapewire_services.edge.http.controllers.context import (
+    ControllerContext,
+    HttpRequest,
+    read_body,
+)
+from tapewire_services.edge.http.errors import HttpError, unavailable
+from tapewire_services.edge.http.responses import JsonResponse
+from tapewire_services.edge.http.schema import operation
+
+
+class TestEventBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    message: Annotated[str, msgspec.Meta(max_length=500)] = "test"
+
+
+class SentTestEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How many connections all processes had when the event left."""
+
+    total_clients: int
+
+
+class StreamStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """`user_connections` are the caller's own, on all processes."""
+
+    status: str
+    user_connections: int
+    total_connections: int
+    active_users: int
+
+
+def routes(context: ControllerContext) -> list[HTTPRouteHandler]:
+    @post(
+        "/api/stream/test",
+        status_code=202,
+        operation_class=operation(TestEventBody, is_body_required=False, error_statuses=(403,)),
+        tags=["operating"],
+    )
+    async def test(request: HttpRequest) -> JsonResponse[SentTestEvent]:
+        """Send a test event to every connection on every process; for admins."""
+        session = await context.require_session(request)
+        if not session.is_admin:
+            raise HttpError(403, "Only an admin may send a test event")
+        wanted = (
+            await read_body(request, TestEventBody) if await request.body() else TestEventBody()
+        )
+        word = admin_test_event.AdminTestEvent(
+            message=wanted.message,
+            sent_by=session.user_id,
+            correlation_id=request.state.correlation,
+            timestamp=context.now(),
+        )
+        if not await context.broadcast.publish(admin_test_event.TOPIC, word):
+            raise unavailable("The other processes cannot be told now; try again")
+        return JsonResponse(
+            SentTestEvent(total_clients=context.engine.totals().connection_count), status_code=202
+        )
+
+    @get("/api/sse/status", operation_class=operation(), tags=["operating"])
+    async def status(request: HttpRequest) -> StreamStatus:
+        """How many are connected, and how often the caller is."""
+        session = await context.require_session(request)
+        totals = context.engine.totals()
+        return StreamStatus(
+            status=context.get_health().status,
+            user_connections=totals.connections_per_user.get(session.user_id, 0),
+            total_connections=totals.connection_count,
+            active_users=totals.user_count,
+        )
+
+    @get("/health/sse", operation_class=operation(is_public=True), tags=["health"])
+    async def health(request: HttpRequest) -> SseHealth:
+        """How streaming is; for admins, also whose connections there are."""
+        health = context.get_health().sse
+        try:
+            session = await context.find_session(request)
+        except (LogError, VerificationKeysUnavailable):
+            # What says how the edge is must do so when nobody can be looked up.
+            session = None
+        if session is None or not session.is_admin:
+            return health
+        per_user = dict(context.engine.totals().connections_per_user)
+        return msgspec.structs.replace(health, connections_per_user=per_user)
+
+    @get("/metrics", media_type="text/plain", include_in_schema=False, sync_to_thread=False)
+    def metrics() -> Response[str]:
+        """This process's figures, as Prometheus reads them."""
+        text = "".join(_render_metrics(context))
+        return Response(text, media_type="text/plain; version=0.0.4")
+
+    return [test, status, health, metrics]
+
+
+def _render_metrics(context: ControllerContext) -> Iterator[str]:
+    """Prometheus's text format, version 0.0.4."""
+    engine = context.engine
+    hub, tape, totals = engine.hub, engine.log_tail, engine.totals()
+    gauges = {
+        "tapewire_connections": ("Streams open on this process.", len(hub)),
+        "tapewire_connections_live": (
+            "Streams that follow live, and read nothing from the log.",
+            sum(connection.is_live for connection in hub.connections()),
+        ),
+        "tapewire_connections_everywhere": (
+            "Streams open on all processes.",
+            totals.connection_count,
+        ),
+        "tapewire_outbox_bytes": (
+            "Bytes that wait for readers.",
+            sum(connection.outbox.size_bytes for connection in hub.connections()),
+        ),
+        "tapewire_tasks": ("Tasks of the event loop.", len(asyncio.all_tasks())),
+        "tapewire_tape_head": ("The sequence up to which the log is followed.", tape.last_sequence),
+        "tapewire_tape_following": ("Whether the log is followed.", int(tape.ready.is_set())),
+    }
+    for name, (meaning, value) in gauges.items():
+        yield f"# HELP {name} {meaning}\n# TYPE {name} gauge\n{name} {value}\n"
+    yield from _counter_header("tapewire_tape_repairs_total", "Times that missed events were read.")
+    yield f"tapewire_tape_repairs_total {tape.repair_count}\n"
+    yield from _counter_header(
+        "tapewire_connections_closed_total", "Streams that ended, by reason."
+    )
+    for reason, count in hub.close_counts.items():
+        yield f'tapewire_connections_closed_total{{reason="{reason.value}"}} {count}\n'
+
+
+def _counter_header(name: str, help_text: str) -> Iterator[str]:
+    yield f"# HELP {name} {help_text}\n# TYPE {name} counter\n"

@@ -1,0 +1,184 @@
+"""What a request for a stream asks for, checked: whose, which symbols, how often, from where."""
+
+import contextlib
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qs
+
+import msgspec
+
+from tapewire_services.edge.auth import Credentials, Session
+from tapewire_services.edge.delivery.cursor import Cursor, MalformedCursor, parse_cursor
+from tapewire_services.edge.delivery.outbox import ValueSubscription
+from tapewire_services.edge.delivery.stream_routes import (
+    PRICES,
+    SELECTABLE_TOPICS,
+    Access,
+    RouteParameter,
+    StreamRoute,
+    Topic,
+)
+from tapewire_services.edge.http.errors import HttpError
+from tapewire_services.edge.ingest.quote_feed import MAX_UPDATE_RATE
+
+MAX_SYMBOLS = 500
+MAX_SYMBOL_CHARACTERS = 32
+MIN_RATE_PER_SECOND = 0.1
+
+
+class StreamRequest(msgspec.Struct, frozen=True):
+    """A request for a stream, as far as HTTP goes."""
+
+    method: str
+    headers: Mapping[str, str]
+    query: Mapping[str, str]
+    credentials: Credentials
+    path_parameters: Mapping[str, str] = {}
+
+    @classmethod
+    def from_scope(cls, scope: Any) -> "StreamRequest":
+        parsed = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        query = {name: values[-1] for name, values in parsed.items()}
+        shown = Credentials.from_scope(scope, query)
+        headers = {name: values[-1] for name, values in shown.headers.items()}
+        path = {name: str(value) for name, value in scope.get("path_params", {}).items()}
+        return cls(scope["method"], headers, query, shown, path)
+
+    @property
+    def last_event_id(self) -> str | None:
+        """Header first, then the two spellings of the query."""
+        return (
+            self.headers.get("last-event-id")
+            or self.query.get("lastEventId")
+            or self.query.get("last_event_id")
+            or None
+        )
+
+    @property
+    def is_handover(self) -> bool:
+        """Whether the client holds another connection until it hears that this one is live."""
+        return self.query.get("handover") == "1"
+
+
+def resolve_owner(
+    route: StreamRoute, request: StreamRequest, session: Session | None
+) -> str | None:
+    """Whose events are shown. Raises Failure for somebody else's."""
+    if session is None:
+        return None
+    wanted = request.query.get("userId")
+    if route.parameter is not RouteParameter.USER or wanted is None or wanted == session.user_id:
+        return session.user_id
+    if not session.is_admin:
+        raise HttpError(403, "Only an admin may read another user's stream", path="userId")
+    if not 0 < len(wanted) <= 128:
+        raise HttpError(422, "a user id has 1 to 128 characters", path="userId")
+    return wanted
+
+
+def parse_topics(
+    route: StreamRoute, request: StreamRequest
+) -> tuple[tuple[Topic, ...], frozenset[str] | None]:
+    """The topics of a request, and the symbols among them: ``topics=orders,prices:IBM,prices:SPY``.
+
+    Raises:
+        Failure: none, or an unknown one.
+    """
+    if route.parameter is not RouteParameter.TOPICS:
+        return route.topics, parse_symbols(request.query.get("symbols"))
+    known = ", ".join(sorted(SELECTABLE_TOPICS))
+    chosen: dict[str, Topic] = {}
+    wanted: list[str] = []
+    everything = False
+    for part in request.query.get("topics", "").split(","):
+        name, _, symbol = part.strip().partition(":")
+        if not name:
+            continue
+        if name not in SELECTABLE_TOPICS or (symbol and name != PRICES.name):
+            raise HttpError(422, f"there are the topics {known}", path="topics", value=part[:64])
+        chosen[name] = SELECTABLE_TOPICS[name]
+        everything |= name == PRICES.name and not symbol
+        wanted += [symbol] if symbol else []
+    if not chosen:
+        raise HttpError(422, f"say which topics, of {known}", path="topics")
+    return tuple(chosen.values()), None if everything else parse_symbols(",".join(wanted))
+
+
+def requires_user(route: StreamRoute, topics: Iterable[Topic]) -> bool:
+    """Whether a stream of `topics` is for those who signed in."""
+    return route.access is Access.USER or any(topic.access is Access.USER for topic in topics)
+
+
+def parse_value_subscription(
+    request: StreamRequest, requested_symbols: frozenset[str] | None
+) -> ValueSubscription:
+    """Symbols and rate of the newest-wins values. Raises Failure."""
+    return ValueSubscription(requested_symbols, _parse_max_rate(request.query.get("maxRate")))
+
+
+def parse_position(request: StreamRequest, name: str) -> Cursor | datetime | None:
+    """The place in the query parameter `name`: an id, or a time in ISO 8601, UTC where it says no
+    offset. Raises Failure."""
+    text = request.query.get(name)
+    if text is None:
+        return None
+    with contextlib.suppress(MalformedCursor):
+        place = parse_cursor(text, epoch="")
+        if isinstance(place, Cursor) and place.epoch:
+            return place
+    return _parse_time(text, name)
+
+
+def _parse_time(text: str, name: str) -> datetime:
+    try:
+        # A plus sign that nobody escaped is a space by now.
+        at = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
+        at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise HttpError(
+            422,
+            f"{name} is an id, or a time such as 2026-03-02T14:30:00Z",
+            path=name,
+            value=text[:40],
+        ) from None
+    if at.timestamp() < 0:
+        raise HttpError(422, f"{name} is a time after 1970", path=name, value=text[:40])
+    return at
+
+
+def parse_symbols(text: str | None) -> frozenset[str] | None:
+    """Comma-separated symbols, trimmed and upper-cased; None (all) when there are none.
+
+    Raises:
+        Failure: too many, or one too long.
+    """
+    if text is None:
+        return None
+    parts = [part.strip().upper() for part in text.split(",")]
+    found = frozenset(part for part in parts if part)
+    if len(found) > MAX_SYMBOLS:
+        raise HttpError(422, f"{len(found)} symbols, at most {MAX_SYMBOLS}", path="symbols")
+    for symbol in found:
+        if len(symbol) > MAX_SYMBOL_CHARACTERS:
+            raise HttpError(
+                422, f"a symbol has at most {MAX_SYMBOL_CHARACTERS} characters", path="symbols"
+            )
+    return found or None
+
+
+def _parse_max_rate(text: str | None) -> float:
+    if text is None:
+        return MAX_UPDATE_RATE
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not MIN_RATE_PER_SECOND <= rate <= MAX_UPDATE_RATE:
+        raise HttpError(
+            422,
+            f"maxRate is a number from {MIN_RATE_PER_SECOND:g} to {MAX_UPDATE_RATE:g} updates a second",
+            path="maxRate",
+            value=text[:32],
+        )
+    return rate

@@ -1,0 +1,131 @@
+"""What the insights service answers about items: the newest, and those after a place in the log."""
+
+from collections.abc import Callable
+
+import msgspec
+import structlog
+
+from tapewire.events import Item, ItemAnalysed, Undecodable, UnknownType
+from tapewire.log import (
+    EVERYBODY,
+    Bounds,
+    CommandRejected,
+    EventLog,
+    LatestValueStore,
+    RecordedEvent,
+    pattern,
+    view_checkpoints,
+)
+from tapewire.runtime import RequestContext
+from tapewire.runtime.contracts.insights import MAX_LISTED_ITEMS, ItemsReply, ListItems
+from tapewire.views import ConfigurationsView, ItemsView
+from tapewire.views.configurations import configuration_matches
+from tapewire_services.insights.domain import text_validation
+
+ITEMS_FILTER = pattern(owner=EVERYBODY, domain=ItemsView.domain)
+MAX_PAGES = 8
+"""Pages that one request reads at the most: where few items pass, it asks again from there."""
+
+ItemFilter = Callable[[Item], bool]
+
+logger = structlog.get_logger("insights.listing")
+
+
+class _ItemPage(msgspec.Struct):
+    """Items, and the place up to which all were looked at."""
+
+    items: list[Item]
+    last_sequence: int
+
+
+class ItemQueries:
+    """The handler of `svc.insights.items`."""
+
+    def __init__(self, log: EventLog, values: LatestValueStore) -> None:
+        self._log = log
+        self._values = values
+
+    async def items(self, request: ListItems, _: RequestContext) -> ItemsReply:
+        """The newest items, or what came after a place, without a gap."""
+        if not 1 <= request.limit <= MAX_LISTED_ITEMS:
+            message = f"limit must be 1 to {MAX_LISTED_ITEMS}, not {request.limit}"
+            raise CommandRejected("invalid", message, "limit")
+        keeps = await self._build_filter(request)
+        if request.since is None:
+            return await self._read_newest(request.limit, keeps)
+        _validate_since(request)
+        bounds = await self._log.bounds()
+        if not _is_complete_after(bounds, request.since, request.epoch):
+            return await self._read_newest(request.limit, keeps, is_reset=True)
+        reply = await self._read_after(request.since, request.limit, keeps, bounds)
+        # What was trimmed away, or made anew, under the reading may be missing in it.
+        if not _is_complete_after(await self._log.bounds(), request.since, request.epoch):
+            return await self._read_newest(request.limit, keeps, is_reset=True)
+        return reply
+
+    async def _build_filter(self, request: ListItems) -> ItemFilter:
+        if request.configuration_id is None:
+            return lambda _: True
+        if request.user_id is None:
+            raise CommandRejected("invalid", "a configuration needs its userId", "userId")
+        user = text_validation.validate_user_id(request.user_id)
+        view, _ = await view_checkpoints.load(self._log, self._values, ConfigurationsView, user)
+        configuration = view.get(request.configuration_id)
+        if configuration is None:
+            message = (
+                f"there is no configuration {text_validation.shorten(request.configuration_id)}"
+            )
+            raise CommandRejected("not_found", message)
+        return lambda item: configuration_matches(configuration, item)
+
+    async def _read_newest(
+        self, limit: int, accepts: ItemFilter, *, is_reset: bool = False
+    ) -> ItemsReply:
+        view, bounds = await view_checkpoints.load(self._log, self._values, ItemsView, EVERYBODY)
+        items = [item for item in view.items() if accepts(item)][-limit:]
+        return ItemsReply(items=items, as_of=bounds.last, epoch=bounds.epoch, reset=is_reset)
+
+    async def _read_after(
+        self, since: int, limit: int, accepts: ItemFilter, bounds: Bounds
+    ) -> ItemsReply:
+        """A replica that lags makes an answer shorter, never one with a hole."""
+        wanted = min(await self._log.last_sequence(ITEMS_FILTER), bounds.last)
+        found = _ItemPage([], since)
+        for _ in range(MAX_PAGES):
+            if found.last_sequence >= wanted or len(found.items) >= limit:
+                break
+            page = await self._log.page(ITEMS_FILTER, after=found.last_sequence)
+            for recorded in page.events:
+                _collect_item(recorded, accepts, found)
+                if len(found.items) >= limit:
+                    break
+        more = found.last_sequence < wanted
+        return ItemsReply(
+            items=found.items,
+            as_of=found.last_sequence if more else max(found.last_sequence, bounds.last),
+            epoch=bounds.epoch,
+            more=more,
+        )
+
+
+def _validate_since(request: ListItems) -> None:
+    if request.since is not None and request.since < 0:
+        raise CommandRejected("invalid", f"since must be 0 or more, not {request.since}", "since")
+    if request.epoch is None:
+        raise CommandRejected("invalid", "since needs the epoch that it came with", "epoch")
+
+
+def _is_complete_after(bounds: Bounds, since: int, epoch: str | None) -> bool:
+    """Whether everything after `since` is there."""
+    return epoch == bounds.epoch and bounds.first - 1 <= since <= bounds.last
+
+
+def _collect_item(recorded: RecordedEvent, accepts: ItemFilter, found: _ItemPage) -> None:
+    found.last_sequence = recorded.sequence
+    try:
+        event = recorded.event
+    except (UnknownType, Undecodable) as error:
+        logger.warning("passes over an event", sequence=recorded.sequence, error=str(error))
+        return
+    if isinstance(event, ItemAnalysed) and accepts(event.item):
+        found.items.append(event.item)

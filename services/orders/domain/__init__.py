@@ -1,0 +1,1 @@
+"""What may happen in orders: pure deciders and folds."""

@@ -1,0 +1,295 @@
+"""An order: its commands, its states, and what is decided. Pure.
+
+An order is Unplaced, Placed (nobody works it yet), Working (accepted, perhaps partly filled) or
+Closed. Start reading at `decide`; `ORDERS` is the decider for `tapewire.log.Entities`.
+
+Idempotency has two keys. The order's id is derived from its user and clientOrderId, so placing
+again meets the same order. And each state remembers the ids of the last `SEEN_COMMANDS` commands:
+deciding one of them again changes nothing. What fell out of that memory stays harmless: accepting
+twice is nothing new, a closed order stays closed, and a fill names the quantity filled before it.
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import assert_never
+
+import msgspec
+
+from tapewire.events import (
+    Event,
+    Order,
+    OrderAccepted,
+    OrderCanceled,
+    OrderEvent,
+    OrderFailed,
+    OrderFilled,
+    OrderPlaced,
+    OrderRejected,
+    OrderStatus,
+    Side,
+    TradeExecuted,
+)
+from tapewire.log import CommandRejected, Decider, EventSubject, NewEvent
+from tapewire.runtime.contracts.orders import order_id
+from tapewire_services.orders.domain.commands import (
+    MAX_PRICE,
+    MAX_QTY,
+    PRICE_PLACES,
+    QTY_PLACES,
+    AcceptOrderCommand,
+    CancelOrderCommand,
+    Command,
+    FailOrderCommand,
+    FillOrderCommand,
+    PlaceOrderCommand,
+    RejectOrderCommand,
+    validate_number_field,
+    validate_place_order,
+)
+from tapewire_services.orders.domain.decimals import (
+    WIDE_CONTEXT,
+    abbreviate,
+    average_price,
+    normalize,
+)
+
+MAX_SEEN_COMMAND_IDS = 64
+"""Command ids an order remembers: far more than retry at the same time."""
+
+
+class UnplacedState(msgspec.Struct, frozen=True):
+    """No event yet."""
+
+
+class PlacedState(msgspec.Struct, frozen=True):
+    """Wanted by its user; `seen` are the ids of commands, `placed_by` the first of them."""
+
+    order: Order
+    placed_by_command_id: str
+    seen_command_ids: tuple[str, ...]
+
+
+class WorkingState(msgspec.Struct, frozen=True):
+    """The broker's; `notional` is the exact sum of price times quantity of its `fills` fills."""
+
+    order: Order
+    placed_by_command_id: str
+    seen_command_ids: tuple[str, ...]
+    notional: Decimal
+    fill_count: int
+
+
+class ClosedState(msgspec.Struct, frozen=True):
+    """Filled, canceled, rejected or failed, for ever."""
+
+    order: Order
+    placed_by_command_id: str
+    seen_command_ids: tuple[str, ...]
+
+
+OpenState = PlacedState | WorkingState
+State = UnplacedState | PlacedState | WorkingState | ClosedState
+
+
+def decide(state: State, command: Command) -> Sequence[NewEvent]:
+    """What `command` makes happen; nothing when it was decided before.
+
+    Raises:
+        Refusal: invalid (with a path), conflict, not_found.
+    """
+    if isinstance(command, PlaceOrderCommand):
+        return _decide_place(state, validate_place_order(command))
+    if isinstance(state, UnplacedState):
+        raise CommandRejected("not_found", "there is no such order")
+    if command.id in state.seen_command_ids:
+        return []
+    if isinstance(state, ClosedState):
+        raise CommandRejected("conflict", f"the order is {state.order.status.value} already")
+    return _to_new_events(command, _decide_change(state, command))
+
+
+def _decide_place(state: State, command: PlaceOrderCommand) -> Sequence[NewEvent]:
+    order = _new_order(command)
+    if isinstance(state, UnplacedState):
+        return _to_new_events(command, [OrderPlaced(order=order, command_id=command.id)])
+    if _order_terms(state.order) != _order_terms(order):
+        message = f"client order id {command.client_order_id!r} names another order already"
+        raise CommandRejected("conflict", message, "clientOrderId")
+    return []
+
+
+def _decide_change(
+    state: OpenState,
+    command: AcceptOrderCommand
+    | FillOrderCommand
+    | CancelOrderCommand
+    | RejectOrderCommand
+    | FailOrderCommand,
+) -> list[Event]:
+    match command:
+        case AcceptOrderCommand():
+            if isinstance(state, WorkingState):
+                return []
+            return [OrderAccepted(order=_updated_order(state, command), command_id=command.id)]
+        case FillOrderCommand():
+            return _decide_fill(state, command)
+        case CancelOrderCommand():
+            order = _updated_order(state, command, OrderStatus.CANCELED, command.reason)
+            return [OrderCanceled(order=order, command_id=command.id)]
+        case RejectOrderCommand():
+            if isinstance(state, WorkingState):
+                raise CommandRejected(
+                    "conflict", "the order is accepted already: let it fail instead"
+                )
+            order = _updated_order(state, command, OrderStatus.REJECTED, command.reason)
+            return [OrderRejected(order=order, command_id=command.id)]
+        case FailOrderCommand():
+            order = _updated_order(state, command, OrderStatus.FAILED, command.reason)
+            return [OrderFailed(order=order, command_id=command.id)]
+        case _:
+            assert_never(command)
+
+
+def _decide_fill(state: OpenState, command: FillOrderCommand) -> list[Event]:
+    """An execution that cannot be right is refused whole, never cut to fit: an order that was
+    overfilled, filled twice or filled worse than its limit is for people to look at."""
+    qty = validate_number_field("qty", command.qty, MAX_QTY, QTY_PLACES)
+    price = validate_number_field("price", command.price, MAX_PRICE, PRICE_PLACES)
+    order, notional, fills = state.order, Decimal(0), 0
+    if isinstance(state, WorkingState):
+        notional, fills = state.notional, state.fill_count
+    if command.filled_before != order.filled_qty:
+        message = f"filled {order.filled_qty} so far, not {abbreviate(command.filled_before)}"
+        raise CommandRejected("conflict", message, "filledBefore")
+    if qty > order.qty - order.filled_qty:
+        message = f"only {order.qty - order.filled_qty} is left to fill, not {qty}"
+        raise CommandRejected("invalid", message, "qty")
+    if _is_worse_than_limit(order, price):
+        raise CommandRejected(
+            "invalid", f"{price} is worse than the limit {order.limit_price}", "price"
+        )
+    filled = normalize(order.filled_qty + qty)
+    after = msgspec.structs.replace(
+        order,
+        status=OrderStatus.FILLED if filled == order.qty else OrderStatus.PARTIALLY_FILLED,
+        filled_qty=filled,
+        filled_avg_price=average_price(_add_notional(notional, qty, price), filled),
+        timestamp=max(order.timestamp, command.at),
+    )
+    trade_id = f"{order.order_id}-{fills + 1}"
+    return [
+        OrderFilled(
+            order=after,
+            command_id=command.id,
+            trade_id=trade_id,
+            qty=qty,
+            price=price,
+            quoted_at=command.quoted_at,
+        ),
+        TradeExecuted(
+            trade_id=trade_id,
+            order_id=order.order_id,
+            symbol=order.symbol,
+            side=order.side,
+            qty=qty,
+            price=price,
+            strategy_id=order.strategy_id,
+            timestamp=after.timestamp,
+        ),
+    ]
+
+
+def _to_new_events(command: Command, events: Sequence[Event]) -> list[NewEvent]:
+    """Orders' events on the order's subject, executions on that of its trades."""
+    return [
+        NewEvent(EventSubject(command.user, "orders", event.order.order_id), event)
+        if isinstance(event, OrderEvent)
+        else NewEvent(EventSubject(command.user, "trades", _order_id_of_trade(event)), event)
+        for event in events
+    ]
+
+
+def _order_id_of_trade(event: Event) -> str:
+    assert isinstance(event, TradeExecuted)  # noqa: S101 - for the type checker: nothing else is
+    return event.order_id
+
+
+def evolve(state: State, event: Event) -> State:
+    """Fold one event of the order's own subject."""
+    if not isinstance(event, OrderEvent):
+        return state
+    order, command = event.order, event.command_id
+    if isinstance(state, UnplacedState):
+        return PlacedState(order, command, (command,))
+    placed_by, seen = (
+        state.placed_by_command_id,
+        (*state.seen_command_ids[1 - MAX_SEEN_COMMAND_IDS :], command),
+    )
+    if not order.status.is_open:
+        return ClosedState(order, placed_by, seen)
+    notional, fills = (
+        (state.notional, state.fill_count) if isinstance(state, WorkingState) else (Decimal(0), 0)
+    )
+    if isinstance(event, OrderFilled):
+        notional, fills = _add_notional(notional, event.qty, event.price), fills + 1
+    return WorkingState(order, placed_by, seen, notional, fills)
+
+
+ORDER_DECIDER: Decider[State, Command] = Decider(
+    initial_state=UnplacedState(), decide=decide, evolve=evolve
+)
+
+
+def _new_order(command: PlaceOrderCommand) -> Order:
+    return Order(
+        order_id=order_id(command.user, command.client_order_id),
+        client_order_id=command.client_order_id,
+        symbol=command.symbol,
+        side=command.side,
+        type=command.type,
+        qty=command.qty,
+        limit_price=command.limit_price,
+        status=OrderStatus.NEW,
+        filled_qty=Decimal(0),
+        filled_avg_price=None,
+        strategy_id=command.strategy_id,
+        reason=None,
+        timestamp=command.at,
+    )
+
+
+def _order_terms(order: Order) -> tuple[object, ...]:
+    """What a repeated clientOrderId must repeat."""
+    return (
+        order.symbol,
+        order.side,
+        order.type,
+        order.qty,
+        order.limit_price,
+        order.strategy_id,
+    )
+
+
+def _updated_order(
+    state: OpenState, command: Command, status: OrderStatus | None = None, reason: str | None = None
+) -> Order:
+    """The order changed; its time never goes back, whichever clocks the commands come from."""
+    order = state.order
+    return msgspec.structs.replace(
+        order,
+        status=status or order.status,
+        reason=reason,
+        timestamp=max(order.timestamp, command.at),
+    )
+
+
+def _is_worse_than_limit(order: Order, price: Decimal) -> bool:
+    if order.limit_price is None:
+        return False
+    if order.side is Side.BUY:
+        return price > order.limit_price
+    return price < order.limit_price
+
+
+def _add_notional(notional: Decimal, qty: Decimal, price: Decimal) -> Decimal:
+    return WIDE_CONTEXT.fma(qty, price, notional)

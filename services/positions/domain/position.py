@@ -1,0 +1,248 @@
+"""A position: what one user holds in one symbol, and what each trade makes of it. Pure.
+
+Every event carries the position as it is afterwards, so the last one is the whole state. Start
+reading at `decide`; `POSITIONS` is the decider.
+
+The books balance to the last digit. What is held is kept as what was paid for it (`cost_basis`,
+signed as the quantity is), never as an average. A trade that takes a part away takes its share of
+the cost, rounded to `COST_PLACES`; the rest stays, and the last share takes all that is left. So
+``realized_pnl - cost_basis`` is what was received less what was paid, with no digit lost, and the
+rounding only moves a trifle from one closing trade to a later one (a holding of 10^-9 shares may
+see its average off by 10^-9 dollars; one of a share, by 10^-18).
+
+Trades come in the order of the log, each with its sequence there; one that was taken before changes
+nothing, because a position remembers the sequence of its last.
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import NamedTuple
+
+import msgspec
+
+from tapewire.events import (
+    Event,
+    Position,
+    PositionChanged,
+    PositionClosed,
+    PositionEvent,
+    PositionOpened,
+    Side,
+    TradeExecuted,
+)
+from tapewire.log import CommandRejected, Decider, EventSubject, NewEvent
+from tapewire_services.positions.domain.decimals import (
+    EXACT_CONTEXT,
+    WIDE_CONTEXT,
+    DecimalOutOfBounds,
+    abbreviate,
+    normalize,
+    round_half_even,
+    validate_decimal,
+)
+
+DOMAIN = "positions"
+MAX_MAGNITUDE = Decimal(10**12)
+"""Shares, dollars a share, dollars of fee: what one trade may have at the most."""
+QTY_PLACES = 9
+PRICE_PLACES = 12
+FEE_PLACES = 12
+COST_PLACES = 18
+ENTRY_PRICE_PLACES = 6
+"""Of the average price, which is for people; nothing is computed from it."""
+MAX_SYMBOL_LENGTH = 64
+"""Characters of a symbol."""
+ZERO = Decimal(0)
+
+
+class PositionKey(NamedTuple):
+    """Whose position, and in what."""
+
+    user: str
+    symbol: str
+
+    @property
+    def subject(self) -> EventSubject:
+        return EventSubject(self.user, DOMAIN, self.symbol)
+
+
+class ApplyTradeCommand(msgspec.Struct, frozen=True, kw_only=True):
+    """`user` traded; the trade stands at `sequence` of the log. `id` is the trade's event id. Made
+    by `taking`, which sees to it that a position can be made of the trade's numbers."""
+
+    id: str
+    user: str
+    sequence: int
+    trade: TradeExecuted
+
+
+class UntradedState(msgspec.Struct, frozen=True):
+    """No trade yet."""
+
+
+class TradedState(msgspec.Struct, frozen=True):
+    """The position after the trade at `trade_sequence`; its quantity is 0 when it is closed."""
+
+    position: Position
+    trade_sequence: int
+
+
+State = UntradedState | TradedState
+
+
+class Lot(NamedTuple):
+    """Shares and what they cost, both below 0 when sold."""
+
+    quantity: Decimal
+    cost: Decimal
+
+
+def decide(state: State, command: ApplyTradeCommand) -> Sequence[NewEvent]:
+    """What the trade makes of the position: one event, or two when it goes through zero; nothing
+    when it was taken before."""
+    if isinstance(state, TradedState) and command.sequence <= state.trade_sequence:
+        return []
+    trade = command.trade
+    subject = PositionKey(command.user, trade.symbol).subject
+    return [
+        NewEvent(subject, event)
+        for event in _decide_events(_current_position(state, trade), command, trade)
+    ]
+
+
+def evolve(state: State, event: Event) -> State:
+    """Fold one event of the position's own subject."""
+    if not isinstance(event, PositionEvent):
+        return state
+    return TradedState(event.position, event.trade_sequence)
+
+
+POSITION_DECIDER: Decider[State, ApplyTradeCommand] = Decider(
+    initial_state=UntradedState(), decide=decide, evolve=evolve
+)
+
+
+def build_trade_command(
+    event_id: str, user: str, sequence: int, trade: TradeExecuted
+) -> ApplyTradeCommand:
+    """The command to take `trade`.
+
+    Raises:
+        Refusal: invalid, with the field: no position can be made of such numbers. Only a producer
+            at fault tells of them; the trade changes nothing.
+    """
+    return ApplyTradeCommand(
+        id=event_id, user=user, sequence=sequence, trade=_validate_trade(trade)
+    )
+
+
+def _validate_trade(trade: TradeExecuted) -> TradeExecuted:
+    if not 1 <= len(trade.symbol) <= MAX_SYMBOL_LENGTH:
+        raise CommandRejected(
+            "invalid", f"no symbol has this length: {abbreviate(trade.symbol)!r}", "symbol"
+        )
+    qty = _validate_number_field("qty", trade.qty, QTY_PLACES)
+    price = _validate_number_field("price", trade.price, PRICE_PLACES)
+    fee = _validate_number_field("fee", trade.fee, FEE_PLACES)
+    if qty <= 0:
+        raise CommandRejected("invalid", f"qty must be above 0, not {qty}", "qty")
+    if price < 0:
+        raise CommandRejected("invalid", f"price must not be below 0, but is {price}", "price")
+    return msgspec.structs.replace(trade, qty=qty, price=price, fee=fee)
+
+
+def _validate_number_field(path: str, value: Decimal, places: int) -> Decimal:
+    try:
+        return validate_decimal(value, maximum=MAX_MAGNITUDE, places=places)
+    except DecimalOutOfBounds as error:
+        raise CommandRejected("invalid", f"{path} {error}", path) from None
+
+
+def _current_position(state: State, trade: TradeExecuted) -> Position:
+    if isinstance(state, TradedState):
+        return state.position
+    return Position(
+        symbol=trade.symbol,
+        quantity=ZERO,
+        cost_basis=ZERO,
+        entry_price=None,
+        realized_pnl=ZERO,
+        fees=ZERO,
+        timestamp=trade.timestamp,
+    )
+
+
+def _decide_events(
+    before: Position, command: ApplyTradeCommand, trade: TradeExecuted
+) -> list[PositionEvent]:
+    """The fee counts once, when the trade first changes the position."""
+    id_, sequence = trade.trade_id, command.sequence
+    held, traded = Lot(before.quantity, before.cost_basis), _trade_lot(trade)
+    if not held.quantity:
+        opened = _updated_position(before, trade, traded, trade.fee.copy_negate())
+        return [PositionOpened(position=opened, trade_id=id_, trade_sequence=sequence)]
+    if _is_same_side(held, traded):
+        more = _updated_position(before, trade, _add_lots(held, traded), trade.fee.copy_negate())
+        return [PositionChanged(position=more, trade_id=id_, trade_sequence=sequence)]
+    left = EXACT_CONTEXT.add(held.quantity, traded.quantity)
+    if left and _is_same_side(held, Lot(left, ZERO)):
+        kept, gain = _reduce_lot(held, left, trade.price)
+        less = _updated_position(before, trade, kept, EXACT_CONTEXT.subtract(gain, trade.fee))
+        return [PositionChanged(position=less, trade_id=id_, trade_sequence=sequence)]
+    none, gain = _reduce_lot(held, ZERO, trade.price)
+    realized = normalize(EXACT_CONTEXT.subtract(gain, trade.fee))
+    closed = _updated_position(before, trade, none, realized)
+    closing = PositionClosed(
+        position=closed, trade_id=id_, trade_sequence=sequence, realized=realized
+    )
+    if not left:
+        return [closing]
+    beyond = Lot(left, EXACT_CONTEXT.multiply(left, trade.price))
+    opened = _updated_position(closed, msgspec.structs.replace(trade, fee=ZERO), beyond, ZERO)
+    return [closing, PositionOpened(position=opened, trade_id=id_, trade_sequence=sequence)]
+
+
+def _trade_lot(trade: TradeExecuted) -> Lot:
+    signed = trade.qty if trade.side is Side.BUY else trade.qty.copy_negate()
+    return Lot(signed, EXACT_CONTEXT.multiply(signed, trade.price))
+
+
+def _is_same_side(one: Lot, other: Lot) -> bool:
+    return (one.quantity > 0) == (other.quantity > 0)
+
+
+def _add_lots(one: Lot, other: Lot) -> Lot:
+    return Lot(
+        EXACT_CONTEXT.add(one.quantity, other.quantity), EXACT_CONTEXT.add(one.cost, other.cost)
+    )
+
+
+def _reduce_lot(held: Lot, remaining: Decimal, price: Decimal) -> tuple[Lot, Decimal]:
+    """What is kept when all but `left` shares of `held` go at `price`, and what that gained."""
+    gone = EXACT_CONTEXT.subtract(held.quantity, remaining)
+    cost = held.cost
+    if remaining:
+        share = WIDE_CONTEXT.divide(EXACT_CONTEXT.multiply(held.cost, gone), held.quantity)
+        cost = round_half_even(share, COST_PLACES)
+    gain = EXACT_CONTEXT.subtract(EXACT_CONTEXT.multiply(gone, price), cost)
+    return Lot(remaining, EXACT_CONTEXT.subtract(held.cost, cost)), gain
+
+
+def _updated_position(
+    before: Position, trade: TradeExecuted, held: Lot, realized: Decimal
+) -> Position:
+    return Position(
+        symbol=trade.symbol,
+        quantity=normalize(held.quantity),
+        cost_basis=normalize(held.cost),
+        entry_price=_entry_price(held),
+        realized_pnl=normalize(EXACT_CONTEXT.add(before.realized_pnl, realized)),
+        fees=normalize(EXACT_CONTEXT.add(before.fees, trade.fee)),
+        timestamp=trade.timestamp,
+    )
+
+
+def _entry_price(held: Lot) -> Decimal | None:
+    if not held.quantity:
+        return None
+    return round_half_even(WIDE_CONTEXT.divide(held.cost, held.quantity), ENTRY_PRICE_PLACES)

@@ -1,0 +1,84 @@
+"""The market in one symbol, folded from its ticks since the feed's day began.
+
+`fold` takes one tick; `quote` is what may be published. A quote needs both sides of the market:
+a missing side is not made up from the last trade, because orders fill at the quote and would be
+filled against an offer that nobody made. What trades before then is counted all the same.
+"""
+
+from datetime import datetime
+from decimal import ROUND_HALF_EVEN, Decimal
+
+import msgspec
+
+from tapewire.events import PriceUpdated
+from tapewire_services.prices.domain.ticks import Tick
+
+ZERO = Decimal(0)
+PERCENT_QUANTUM = Decimal("0.0001")
+
+
+class TopOfBook(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of `symbol` today: dollars a share, shares. None: not yet.
+
+    `first` is the day's first price, the one that changes are counted from: the first trade, or
+    the middle of the first quote with two sides when that came earlier.
+    """
+
+    symbol: str
+    bid: Decimal | None = None
+    ask: Decimal | None = None
+    bid_size: Decimal = ZERO
+    ask_size: Decimal = ZERO
+    last: Decimal | None = None
+    volume: Decimal = ZERO
+    opening_price: Decimal | None = None
+
+    @property
+    def price(self) -> Decimal | None:
+        """The last trade; before any, the middle of the quote; None while there is neither."""
+        if self.last is not None:
+            return self.last
+        if self.bid is None or self.ask is None:
+            return None
+        return (self.bid + self.ask) / 2
+
+
+def apply_tick(book: TopOfBook, tick: Tick) -> TopOfBook:
+    """`book` after `tick`, which is of the same symbol."""
+    after = TopOfBook(
+        symbol=book.symbol,
+        bid=book.bid if tick.bid is None else tick.bid,
+        ask=book.ask if tick.ask is None else tick.ask,
+        bid_size=book.bid_size if tick.bid_size is None else tick.bid_size,
+        ask_size=book.ask_size if tick.ask_size is None else tick.ask_size,
+        last=book.last if tick.last is None else tick.last,
+        volume=book.volume if tick.last_size is None else book.volume + tick.last_size,
+        opening_price=book.opening_price,
+    )
+    if after.opening_price is None and after.price is not None:
+        return msgspec.structs.replace(after, opening_price=after.price)
+    return after
+
+
+def build_price_updated(
+    book: TopOfBook, at: datetime, follows: datetime | None = None
+) -> PriceUpdated | None:
+    """What to publish of `book` at the instant `at`, after the quote of `follows`; None until both
+    sides are known."""
+    price, first = book.price, book.opening_price
+    if book.bid is None or book.ask is None or price is None or first is None:
+        return None
+    change = price - first
+    return PriceUpdated(
+        symbol=book.symbol,
+        price=price,
+        bid=book.bid,
+        ask=book.ask,
+        bid_size=book.bid_size,
+        ask_size=book.ask_size,
+        volume=book.volume,
+        change=change,
+        change_percent=(change * 100 / first).quantize(PERCENT_QUANTUM, ROUND_HALF_EVEN),
+        timestamp=at,
+        follows=follows,
+    )

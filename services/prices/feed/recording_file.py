@@ -1,0 +1,129 @@
+"""A recorded feed: a CSV file, plain or gz, streamed line by line.
+
+Whether it is gz is read from its first bytes, not from its name. A line that is no tick is handed
+on as the error that says why, so that whoever plays the file counts it and goes on; so is the place
+where a damaged file cannot be read any further.
+"""
+
+import gzip
+import io
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from tapewire_services.prices.domain import (
+    ColumnLayout,
+    MalformedHeader,
+    MalformedLine,
+    Tick,
+    parse_tick,
+)
+from tapewire_services.prices.feed.port import FeedError
+
+MAX_LINE_BYTES = 4096
+"""Longest line of a recording."""
+MAX_SYMBOLS = 10_000
+"""Most symbols in a recording; lines of further ones count as malformed."""
+GZIP_MAGIC = b"\x1f\x8b"
+"""What a gz file begins with (RFC 1952, 2.3.1)."""
+
+READ_ERRORS = (OSError, EOFError, zlib.error)
+"""What reading a missing, foreign or damaged file raises; gzip's own errors are among them."""
+
+
+class TruncatedRecording(MalformedLine):
+    """The file cannot be read from this line on. What came before it is good."""
+
+
+class RecordingFile:
+    """A source whose day is one reading of the file at `path`.
+
+    Raises:
+        FeedError: there is no such file, it cannot be read, or its header is not ours.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.name = f"recording {path.name}"
+        self._path = path
+        with self._open_after_header():
+            pass
+
+    def read_day(self) -> Iterator[Tick | MalformedLine]:
+        """Each line as its tick, or as the error that says why it is none; empty lines are
+        nothing. Raises FeedError when the file can no longer be opened."""
+        symbols: set[str] = set()
+        line = 1
+        with self._open_after_header() as (stream, columns):
+            try:
+                while raw := stream.readline(MAX_LINE_BYTES):
+                    line += 1
+                    if not _is_complete_line(stream, raw):
+                        yield _build_line_too_long(line, raw)
+                    elif raw.strip():
+                        yield _parse_line(columns, line, raw, symbols)
+            except READ_ERRORS as error:
+                yield TruncatedRecording(
+                    line + 1, None, "", f"and all after it cannot be read: {error}"
+                )
+
+    @contextmanager
+    def _open_after_header(self) -> Iterator[tuple[BinaryIO, ColumnLayout]]:
+        """The file behind its header."""
+        try:
+            stream = _open_file(self._path)
+        except OSError as error:
+            raise self._build_error(error.strerror or str(error)) from error
+        with stream:
+            try:
+                columns = ColumnLayout.from_header(stream.readline(MAX_LINE_BYTES))
+            except (*READ_ERRORS, MalformedHeader) as error:
+                raise self._build_error(str(error)) from error
+            yield stream, columns
+
+    def _build_error(self, reason: str) -> FeedError:
+        return FeedError(
+            f"the feed {str(self._path)!r} cannot be played: {reason}. "
+            "Name a recorded feed (CSV, plain or gz), or none for the random walk."
+        )
+
+
+def _open_file(path: Path) -> BinaryIO:
+    if path.exists() and not path.is_file():
+        raise OSError("it is not a file")
+    with path.open("rb") as file:
+        packed = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
+    # Without a buffer of its own, reading lines from gzip takes twice as long.
+    return cast("BinaryIO", io.BufferedReader(gzip.open(path)) if packed else path.open("rb"))
+
+
+def _is_complete_line(stream: BinaryIO, raw: bytes) -> bool:
+    """Whether `raw` is all of its line; if not, read the rest and forget it."""
+    if len(raw) < MAX_LINE_BYTES or raw.endswith(b"\n"):
+        return True
+    while len(raw) == MAX_LINE_BYTES and not raw.endswith(b"\n"):
+        raw = stream.readline(MAX_LINE_BYTES)
+    return False
+
+
+def _build_line_too_long(line: int, raw: bytes) -> MalformedLine:
+    return MalformedLine(
+        line, None, raw.decode(errors="replace"), f"is longer than {MAX_LINE_BYTES} bytes"
+    )
+
+
+def _parse_line(
+    columns: ColumnLayout, line: int, raw: bytes, symbols: set[str]
+) -> Tick | MalformedLine:
+    try:
+        tick = parse_tick(columns, line, raw)
+    except MalformedLine as bad:
+        return bad
+    if tick.symbol not in symbols:
+        if len(symbols) == MAX_SYMBOLS:
+            return MalformedLine(
+                line, "symbol", tick.symbol, f"is one symbol more than {MAX_SYMBOLS}"
+            )
+        symbols.add(tick.symbol)
+    return tick

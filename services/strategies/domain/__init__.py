@@ -1,0 +1,1 @@
+"""What may happen in strategies: pure deciders and folds."""

@@ -1,0 +1,87 @@
+"""Breakout: buy above everything that the last prices reached, sell below.
+
+The price is held against the `window` prices before it. At the margin the confidence is a half; it
+grows with how far the price went beyond, as a part of the range that it broke out of.
+"""
+
+from decimal import Decimal
+
+from tapewire.events import Action, Breakout
+from tapewire_services.strategies.domain.decimals import WIDE_CONTEXT, format_decimal
+from tapewire_services.strategies.domain.rules.price_window import PriceWindow
+from tapewire_services.strategies.domain.rules.signal import (
+    ONE,
+    RuleState,
+    Signal,
+    build_warm_up_signal,
+    to_confidence,
+)
+
+HALF = Decimal("0.5")
+PER_CENT = Decimal("0.01")
+
+
+class BreakoutRule:
+    """The fold; see `tapewire_services.strategies.domain.rules`."""
+
+    def __init__(self, parameters: Breakout) -> None:
+        self._window = PriceWindow(parameters.window)
+        self._margin_ratio = WIDE_CONTEXT.multiply(parameters.margin_percent, PER_CENT)
+
+    def on_price(self, price: Decimal) -> Signal:
+        """Take the next price."""
+        before = self._window
+        signal = (
+            self._evaluate(price)
+            if before.is_full
+            else build_warm_up_signal(len(before), before.width)
+        )
+        before.add(price)
+        return signal
+
+    def export_state(self) -> RuleState:
+        """What `recall` needs."""
+        return RuleState(self._window.prices)
+
+    def restore_state(self, state: RuleState) -> None:
+        """Go on from there; only before the first step."""
+        for price in state.prices:
+            self._window.add(price)
+
+    def _evaluate(self, price: Decimal) -> Signal:
+        high, low, window = self._window.highest, self._window.lowest, self._window.width
+        ceiling = WIDE_CONTEXT.multiply(high, ONE + self._margin_ratio)
+        floor = WIDE_CONTEXT.multiply(low, ONE - self._margin_ratio)
+        if price > ceiling:
+            said = f"{format_decimal(price)} broke above {format_decimal(ceiling)}, the highest of {window} prices"
+            return Signal(
+                Action.BUY,
+                self._breakout_confidence(price - ceiling),
+                said + self._describe_margin(high),
+            )
+        if price < floor:
+            said = f"{format_decimal(price)} broke below {format_decimal(floor)}, the lowest of {window} prices"
+            return Signal(
+                Action.SELL,
+                self._breakout_confidence(floor - price),
+                said + self._describe_margin(low),
+            )
+        said = f"{format_decimal(price)} is between {format_decimal(floor)} and {format_decimal(ceiling)} over {window} prices"
+        return Signal(Action.HOLD, self._hold_confidence(price, floor, ceiling), said)
+
+    def _describe_margin(self, extreme: Decimal) -> str:
+        return f", {format_decimal(extreme)}, and the margin" if self._margin_ratio else ""
+
+    def _breakout_confidence(self, excess: Decimal) -> Decimal:
+        spread = self._window.highest - self._window.lowest
+        if not spread:
+            return ONE
+        return to_confidence(HALF + HALF * min(ONE, WIDE_CONTEXT.divide(excess, spread)))
+
+    @staticmethod
+    def _hold_confidence(price: Decimal, floor: Decimal, ceiling: Decimal) -> Decimal:
+        """How near to either edge, up to a half."""
+        if floor == ceiling:
+            return Decimal(0)
+        off_center = abs(2 * price - floor - ceiling)
+        return to_confidence(HALF * WIDE_CONTEXT.divide(off_center, ceiling - floor))

@@ -1,0 +1,74 @@
+"""Moving-average crossover: buy when the fast average rises above the slow one, sell when it falls
+below.
+
+The averages are compared as exact cross products, so that equal is equal. Averages that meet and
+part again on the same side have not crossed. The confidence is how far the price is from the slow
+average, as a part of the range of the slow window: a crossing in a market that goes somewhere says
+more than one in a market that does not.
+"""
+
+from decimal import Decimal
+
+from tapewire.events import Action, MovingAverageCrossover
+from tapewire_services.strategies.domain.decimals import WIDE_CONTEXT, format_decimal
+from tapewire_services.strategies.domain.rules.price_window import PriceWindow
+from tapewire_services.strategies.domain.rules.signal import (
+    RuleState,
+    Signal,
+    build_warm_up_signal,
+    to_confidence,
+)
+
+
+class CrossoverRule:
+    """The fold; see `tapewire_services.strategies.domain.rules`."""
+
+    def __init__(self, parameters: MovingAverageCrossover) -> None:
+        self._fast_window = PriceWindow(parameters.fast)
+        self._slow_window = PriceWindow(parameters.slow)
+        self._is_fast_above: bool | None = None
+        """Whether the fast average was above the slow one when they last differed."""
+
+    def on_price(self, price: Decimal) -> Signal:
+        """Take the next price."""
+        self._fast_window.add(price)
+        self._slow_window.add(price)
+        if not self._slow_window.is_full:
+            return build_warm_up_signal(len(self._slow_window), self._slow_window.width)
+        action = self._detect_crossing()
+        return Signal(action, self._confidence(price), self._describe_averages(action))
+
+    def export_state(self) -> RuleState:
+        """What `recall` needs."""
+        return RuleState(self._slow_window.prices, self._is_fast_above)
+
+    def restore_state(self, state: RuleState) -> None:
+        """Go on from there; only before the first step."""
+        for price in state.prices:
+            self._fast_window.add(price)
+            self._slow_window.add(price)
+        self._is_fast_above = state.above
+
+    def _detect_crossing(self) -> Action:
+        fast = WIDE_CONTEXT.multiply(self._fast_window.price_sum, len(self._slow_window))
+        slow = WIDE_CONTEXT.multiply(self._slow_window.price_sum, len(self._fast_window))
+        if fast == slow:
+            return Action.HOLD
+        before, self._is_fast_above = self._is_fast_above, fast > slow
+        if before is None or before is self._is_fast_above:
+            return Action.HOLD
+        return Action.BUY if self._is_fast_above else Action.SELL
+
+    def _confidence(self, price: Decimal) -> Decimal:
+        spread = self._slow_window.highest - self._slow_window.lowest
+        if not spread:
+            return Decimal(0)
+        return to_confidence(WIDE_CONTEXT.divide(abs(price - self._slow_window.average), spread))
+
+    def _describe_averages(self, action: Action) -> str:
+        fast, slow = self._fast_window, self._slow_window
+        verb = {Action.BUY: "rose above", Action.SELL: "fell below"}.get(action, "did not cross")
+        return (
+            f"the average of {len(fast)} prices, {format_decimal(fast.average)}, "
+            f"{verb} that of {len(slow)}, {format_decimal(slow.average)}"
+        )

@@ -1,0 +1,78 @@
+"""Mean reversion: buy what is unusually cheap, sell what is unusually dear.
+
+The price is held against mean and standard deviation (of the whole population) of the `window`
+prices before it. The comparison is made on exact squares, without a root: with n prices of sum S
+and sum of squares Q, the price p is k deviations off when (n·p - S)² = k²·(n·Q - S²). At k the
+confidence is a half; at twice k, one.
+"""
+
+from decimal import Decimal
+
+from tapewire.events import Action, MeanReversion
+from tapewire_services.strategies.domain.decimals import WIDE_CONTEXT, format_decimal
+from tapewire_services.strategies.domain.rules.price_window import PriceWindow
+from tapewire_services.strategies.domain.rules.signal import (
+    RuleState,
+    Signal,
+    build_warm_up_signal,
+    to_confidence,
+)
+
+
+class ReversionRule:
+    """The fold; see `tapewire_services.strategies.domain.rules`."""
+
+    def __init__(self, parameters: MeanReversion) -> None:
+        self._window = PriceWindow(parameters.window)
+        self._threshold_deviations = parameters.deviations
+
+    def on_price(self, price: Decimal) -> Signal:
+        """Take the next price."""
+        before = self._window
+        signal = (
+            self._evaluate(price)
+            if before.is_full
+            else build_warm_up_signal(len(before), before.width)
+        )
+        before.add(price)
+        return signal
+
+    def export_state(self) -> RuleState:
+        """What `recall` needs."""
+        return RuleState(self._window.prices)
+
+    def restore_state(self, state: RuleState) -> None:
+        """Go on from there; only before the first step."""
+        for price in state.prices:
+            self._window.add(price)
+
+    def _evaluate(self, price: Decimal) -> Signal:
+        before, n = self._window, self._window.width
+        off = WIDE_CONTEXT.subtract(WIDE_CONTEXT.multiply(price, n), before.price_sum)
+        spread = WIDE_CONTEXT.subtract(
+            WIDE_CONTEXT.multiply(before.squared_price_sum, n),
+            WIDE_CONTEXT.multiply(before.price_sum, before.price_sum),
+        )
+        if not spread:
+            same = f"the last {n} prices were all {format_decimal(before.average)}"
+            return Signal(Action.HOLD, Decimal(0), same)
+        far = WIDE_CONTEXT.multiply(
+            WIDE_CONTEXT.multiply(self._threshold_deviations, self._threshold_deviations), spread
+        )
+        action = Action.HOLD
+        if WIDE_CONTEXT.multiply(off, off) >= far:
+            action = Action.BUY if off < 0 else Action.SELL
+        distance = WIDE_CONTEXT.divide(abs(off), spread.sqrt(WIDE_CONTEXT))
+        strength = WIDE_CONTEXT.divide(distance, 2 * self._threshold_deviations)
+        return Signal(
+            action, to_confidence(strength), self._describe_distance(price, off, distance)
+        )
+
+    def _describe_distance(
+        self, price: Decimal, scaled_offset: Decimal, deviations: Decimal
+    ) -> str:
+        side = "below" if scaled_offset < 0 else "above"
+        return (
+            f"{format_decimal(price)} is {format_decimal(deviations)} deviations {side} {format_decimal(self._window.average)}, "
+            f"the mean of {self._window.width} prices; {format_decimal(self._threshold_deviations)} are acted on"
+        )

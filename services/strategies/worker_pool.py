@@ -1,0 +1,123 @@
+"""The floor: a seat for every strategy at work, and quotes for the seats of their symbol."""
+
+import asyncio
+from collections import defaultdict
+from datetime import datetime
+from decimal import Decimal
+
+import structlog
+
+from tapewire.events import PriceUpdated
+from tapewire.log.quote_cache import QuoteCache
+from tapewire_services.strategies.command_executor import WorkerDependencies
+from tapewire_services.strategies.domain.active_strategies import TrackedStrategy
+from tapewire_services.strategies.domain.decimals import DecimalOutOfBounds, validate_decimal
+from tapewire_services.strategies.runner_checkpoint import StrategyCheckpoint
+from tapewire_services.strategies.worker import StrategyWorker
+
+MIN_PRICE = Decimal("0.00000001")
+MAX_PRICE = Decimal(1_000_000)
+PRICE_PLACES = 8
+"""A price outside of these bounds is nobody's to act on."""
+
+logger = structlog.get_logger("strategies.floor")
+
+
+class WorkerPool:
+    """Seats by the subject of their strategy."""
+
+    def __init__(self, dependencies: WorkerDependencies, quote_cache: QuoteCache) -> None:
+        self._dependencies = dependencies
+        self._quote_cache = quote_cache
+        self._workers: dict[str, tuple[StrategyWorker, asyncio.Task[None]]] = {}
+        self._subjects_by_symbol: defaultdict[str, set[str]] = defaultdict(set)
+        self._stopping_tasks: set[asyncio.Task[None]] = set()
+        self._remove_listener = quote_cache.add_listener(self._on_quote)
+
+    async def close(self) -> None:
+        """Everybody leaves; nothing is done any more when this returns."""
+        self._remove_listener()
+        self.stop_all()
+        await asyncio.gather(*self._stopping_tasks, return_exceptions=True)
+
+    def stop_all(self) -> None:
+        """Everybody leaves."""
+        for key in list(self._workers):
+            self._stop_worker(key)
+
+    def make_checkpoints(self) -> list[tuple[str, str, StrategyCheckpoint]]:
+        """What is known beyond the log: symbols, subjects of strategies, and their marks."""
+        return [
+            (seat.tracked.strategy.symbol, key, seat.make_checkpoint())
+            for key, (seat, _) in self._workers.items()
+        ]
+
+    @property
+    def busy_count(self) -> int:
+        """Seats where something is being done, or is to be done now."""
+        return sum(seat.is_busy for seat, _ in self._workers.values())
+
+    def handled_quote_times(self) -> dict[str, datetime]:
+        """The newest quote that every seat of its symbol has taken, by symbol."""
+        found: dict[str, datetime] = {}
+        for symbol in self._quote_cache.symbols():
+            quote = self._tradable_quote(symbol)
+            keys = self._subjects_by_symbol.get(symbol, ())
+            taken = [self._workers[key][0].last_quoted_at for key in keys]
+            times = [quote.timestamp if quote is not None else None, *taken]
+            if None not in times:
+                found[symbol] = min(time for time in times if time is not None)
+        return found
+
+    def update(
+        self, tracked: TrackedStrategy, checkpoint: StrategyCheckpoint | None = None
+    ) -> None:
+        """The strategy is so: have it worked if it is at work, and no more if it is not."""
+        key = str(tracked.subject)
+        if key not in self._workers:
+            if tracked.is_active:
+                self._start_worker(key, tracked, checkpoint)
+            return
+        seat, _ = self._workers[key]
+        seat.update(tracked)
+        if not seat.tracked.is_active:
+            self._stop_worker(key)
+
+    def _start_worker(
+        self, key: str, tracked: TrackedStrategy, checkpoint: StrategyCheckpoint | None
+    ) -> None:
+        seat = StrategyWorker(self._dependencies, tracked, checkpoint)
+        self._workers[key] = (seat, asyncio.create_task(seat.run(), name=f"seat {key}"))
+        self._subjects_by_symbol[tracked.strategy.symbol].add(key)
+        quote = self._tradable_quote(tracked.strategy.symbol)
+        if quote is not None:
+            seat.on_quote(quote)
+
+    def _stop_worker(self, key: str) -> None:
+        seat, task = self._workers.pop(key)
+        symbol = seat.tracked.strategy.symbol
+        self._subjects_by_symbol[symbol].discard(key)
+        if not self._subjects_by_symbol[symbol]:
+            del self._subjects_by_symbol[symbol]
+        self._stopping_tasks.add(task)
+        task.add_done_callback(self._stopping_tasks.discard)
+        task.cancel()
+
+    def _on_quote(self, symbol: str) -> None:
+        keys = self._subjects_by_symbol.get(symbol)
+        quote = self._tradable_quote(symbol) if keys else None
+        if keys and quote is not None:
+            for key in keys:
+                self._workers[key][0].on_quote(quote)
+
+    def _tradable_quote(self, symbol: str) -> PriceUpdated | None:
+        """The newest quote, if anybody can act on it."""
+        quote = self._quote_cache.quote(symbol)
+        if quote is None:
+            return None
+        try:
+            validate_decimal(quote.price, minimum=MIN_PRICE, maximum=MAX_PRICE, places=PRICE_PLACES)
+        except DecimalOutOfBounds as error:
+            logger.warning("passes over a price", symbol=symbol, error=str(error))
+            return None
+        return quote

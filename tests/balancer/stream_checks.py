@@ -1,0 +1,165 @@
+"""The verdict on a trial: what every reader received against the log. Pure.
+
+Each stream is judged in the plainest words: its ids increase, and its events are exactly those of
+the log, from where it began to the end, under the names that its front ends know. Trading streams
+are judged by the history checker too, payload by payload; orders by the laws of the fault suite.
+Start at `judge`.
+"""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
+
+from tapewire.log import RecordedEvent
+from tests.balancer.reader import EventArrival
+from tests.faults.order_invariants import invariant_violations
+from tests.faults.trader import PlacementAnswer
+from tests.faults.trial_checks import _split_at_fresh_connections
+from tests.history import ExpectedLog, HistoryEntry, LogIncarnation, ReceivedEvent, check_history
+from tests.history.expected_log import ORDER_STREAM_DOMAINS, TRADING_STREAM_DOMAINS, expected_event
+
+ORDERS_PATH = "/api/stream/orders"
+TRADING_PATH = "/api/stream/trading"
+TOPICS_PATH = "/api/stream?topics=orders,positions,agents"
+STRATEGIES_PATH = "/sse/strategies"
+NOTIFICATIONS_PATH = "/api/sse/notifications"
+PATHS = (ORDERS_PATH, TRADING_PATH, TOPICS_PATH, STRATEGIES_PATH, NOTIFICATIONS_PATH)
+
+_HISTORY_CHECKED_DOMAINS = {
+    ORDERS_PATH: ORDER_STREAM_DOMAINS,
+    TRADING_PATH: TRADING_STREAM_DOMAINS,
+    TOPICS_PATH: TRADING_STREAM_DOMAINS,
+}
+_EVENT_NAMES: Mapping[str, Mapping[str, str]] = {
+    STRATEGIES_PATH: {
+        "order.placed.v1": "ORDER_PLACED",
+        "order.filled.v1": "ORDER_EXECUTED",
+        "order.rejected.v1": "ORDER_REJECTED",
+        "order.canceled.v1": "ORDER_CANCELLED",
+        "order.failed.v1": "ORDER_FAILED",
+    },
+    NOTIFICATIONS_PATH: {"notification.created.v1": "notification"},
+}
+"""What the streams of other families show in a trial without strategies."""
+
+
+class ReaderHistory(msgspec.Struct, frozen=True, kw_only=True):
+    """What a reader received; `refused` is how often it was answered with anything but a stream."""
+
+    reader_number: int
+    user: str
+    path: str
+    history: list[HistoryEntry]
+    arrivals: list[EventArrival] = []
+    refused_count: int = 0
+
+    @property
+    def describe(self) -> str:
+        return f"reader {self.reader_number} of {self.user} ({self.path})"
+
+
+class RollingTrialRecording(msgspec.Struct, frozen=True, kw_only=True):
+    """A trial that is over. `events` are all of the log, from sequence 1; `errors` are lines that
+    services have logged as errors, or that are no lines of a log at all."""
+
+    epoch: str
+    events: list[RecordedEvent]
+    readers: list[ReaderHistory]
+    placed: list[PlacementAnswer]
+    errors: list[str]
+
+
+def find_violations(recording: RollingTrialRecording) -> list[str]:
+    """Everything that is wrong."""
+    log = expected_log(recording)
+    wrong = invariant_violations(recording.events, recording.placed)
+    for one in recording.readers:
+        wrong += [
+            f"{one.describe}: {what}" for what in find_reader_violations(log, recording.events, one)
+        ]
+    return wrong + [f"logged: {line}" for line in recording.errors]
+
+
+def expected_log(recording: RollingTrialRecording) -> ExpectedLog:
+    """What `judge_reader` compares with."""
+    return ExpectedLog([LogIncarnation(recording.epoch, recording.events)])
+
+
+def find_reader_violations(
+    log: ExpectedLog, events: Sequence[RecordedEvent], received: ReaderHistory
+) -> list[str]:
+    """Everything that is wrong with what `one` received."""
+    told = [*_check_ids_and_events(events, received)]
+    if received.path in _HISTORY_CHECKED_DOMAINS:
+        told += map(
+            str,
+            check_history(
+                log,
+                received.user,
+                received.history,
+                domains=_HISTORY_CHECKED_DOMAINS[received.path],
+            ),
+        )
+    return told
+
+
+def expected_events(events: Sequence[RecordedEvent], user: str, path: str) -> list[tuple[int, str]]:
+    """The sequences and names of what a stream shows its user."""
+    return [
+        (recorded.sequence, name)
+        for recorded in events
+        if recorded.event_subject.owner == user and (name := _event_name(recorded, path))
+    ]
+
+
+def _event_name(recorded: RecordedEvent, path: str) -> str | None:
+    if path in _EVENT_NAMES:
+        return _EVENT_NAMES[path].get(recorded.tag)
+    told = expected_event(recorded)
+    return told.name if told.domain in _HISTORY_CHECKED_DOMAINS[path] else None
+
+
+def _check_ids_and_events(
+    events: Sequence[RecordedEvent], received: ReaderHistory
+) -> Iterator[str]:
+    names = [entry.name for entry in received.history if isinstance(entry, ReceivedEvent)]
+    if resets := names.count("stream:reset"):
+        yield f"{resets} resets, and nothing was ever lost"
+    every = expected_events(events, received.user, received.path)
+    lives = [*_split_at_fresh_connections(received.history)]
+    if not lives:
+        yield "received nothing"
+    for life, frames in enumerate(lives):
+        ids = [int((frame.id or "").rpartition("-")[2]) for frame in frames]
+        if any(later <= earlier for earlier, later in itertools.pairwise(ids)):
+            yield f"ids do not increase: {ids}"
+        is_last = life == len(lives) - 1
+        got = [
+            (at, frame.name)
+            for at, frame in zip(ids[1:], frames[1:], strict=True)
+            if frame.name != "checkpoint"
+        ]
+        due = [(at, name) for at, name in every if at > ids[0] and (is_last or at <= ids[-1])]
+        if got != due:
+            lost, extra = sorted({*due} - {*got}), sorted({*got} - {*due})
+            yield f"from {ids[0]}: lost {lost[:5]}, and {extra[:5]} should not be there"
+            if not lost and not extra:
+                yield f"{len(got)} events where {len(due)} are due"
+
+
+def longest_delay_seconds(
+    recording: RollingTrialRecording, started_at: float, ended_at: float
+) -> float:
+    """The longest in seconds that an event which came in this time had taken to a reader who was
+    there before it was stored. Times are seconds since 1970."""
+    stored = {recorded.sequence: recorded.time.timestamp() for recorded in recording.events}
+    return max(
+        (
+            arrival.received_at - stored[arrival.sequence]
+            for one in recording.readers
+            for arrival in one.arrivals[1:]
+            if started_at <= arrival.received_at < ended_at
+        ),
+        default=0.0,
+    )

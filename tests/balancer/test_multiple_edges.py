@@ -1,0 +1,327 @@
+"""What holds over all edge processes, asked through the balancer: limits, revocation, tickets, the
+admin's test event, counts, drain, and resuming at another process than the one that gave the id."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from http.cookies import SimpleCookie
+
+from tests.balancer.conftest import MAX_USER_CONNECTIONS
+from tests.balancer.fleet import EdgeFleet, client_id_of
+from tests.harness.sse import StreamEnded
+from tests.harness.waiting import wait_until
+from tests.integration.edge.publishers import orders_placed
+from tests.integration.edge.stream_assertions import read_through
+from tests.integration.edge.test_sessions import SOON, UNAUTHORIZED, refusal
+
+ORDERS_PATH = "/api/stream/orders"
+PROPAGATION_TIMEOUT_SECONDS = 30.0
+
+
+async def open_on_every_edge(fleet, open_stream, opened_streams):
+    """Open streams by `open_one` until every process serves one of them; they are closed with
+    `opened`, an exit stack."""
+    streams = {}
+    while len(streams) < len(fleet.edges):
+        stream = await opened_streams.enter_async_context(await open_stream())
+        streams.setdefault(fleet.opened(client_id_of(stream)), stream)
+    return streams
+
+
+async def wait_for_answer(request, expected) -> None:
+    """Ask until the answer is `wanted`."""
+    seen = None
+    try:
+        async with asyncio.timeout(PROPAGATION_TIMEOUT_SECONDS):
+            while seen != expected:
+                seen = await request()
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        raise AssertionError(
+            f"not within {PROPAGATION_TIMEOUT_SECONDS:g} s: {expected}; last: {seen}"
+        ) from None
+
+
+async def read_to_end(stream):
+    """Read on to the end."""
+    try:
+        while True:
+            await stream.read(seconds=PROPAGATION_TIMEOUT_SECONDS)
+    except StreamEnded as end:
+        return end
+
+
+class TestAUser:
+    async def test_has_so_many_streams_on_all_processes_and_one_more_ends_the_oldest(
+        self, fleet: EdgeFleet, fresh: Callable[[str], str]
+    ) -> None:
+        cookie = await fleet.sign_in(fresh("alice"))
+        streams = []
+        async with AsyncExitStack() as opened:
+            for _ in range(MAX_USER_CONNECTIONS + len(fleet.edges)):
+                stream = await opened.enter_async_context(
+                    await fleet.open_stream(ORDERS_PATH, cookie)
+                )
+                await stream.read_until("order:update")
+                streams.append(stream)
+                if len(streams) > MAX_USER_CONNECTIONS:
+                    oldest = streams[len(streams) - MAX_USER_CONNECTIONS - 1]
+                    *_, last = await oldest.rest(seconds=PROPAGATION_TIMEOUT_SECONDS)
+                    assert last.event == "connection:limit"
+                    assert last.data == {"reason": "limit", "limit": MAX_USER_CONNECTIONS}
+            assert len({fleet.find_edge_of(client_id_of(stream)) for stream in streams}) > 1
+
+    async def test_who_signs_out_is_told_on_every_process(
+        self, fleet: EdgeFleet, fresh: Callable[[str], str]
+    ) -> None:
+        """Several users, since one may not have a stream on each of four processes."""
+        async with AsyncExitStack() as opened:
+            users = [await fleet.sign_in(fresh("alice")) for _ in fleet.edges]
+            cookies = iter(users * 50)
+            streams = await open_on_every_edge(
+                fleet, lambda: fleet.open_stream(ORDERS_PATH, next(cookies)), opened
+            )
+            for stream in streams.values():
+                await stream.until("order:update")
+            for cookie in users:
+                async with fleet.client(cookie) as http:
+                    assert (await http.delete("/api/session")).status_code == 204
+            for stream in streams.values():
+                *_, last = await stream.rest(seconds=SOON)
+                assert (last.event, last.data) == ("auth:expired", {"reason": "revoked"})
+            for cookie in users:
+                for _ in fleet.edges:
+                    answer = await fleet.connect(ORDERS_PATH, cookie)
+                    assert await refusal(answer) == (401, UNAUTHORIZED)
+
+    async def test_gets_in_by_a_ticket_once_at_whichever_process(
+        self, fleet: EdgeFleet, fresh: Callable[[str], str]
+    ) -> None:
+        alice = fresh("alice")
+        cookie = await fleet.sign_in(alice)
+        for _ in range(len(fleet.edges) + 1):
+            async with fleet.client(cookie) as http:
+                made = (await http.post("/api/stream/ticket")).json()["ticket"]
+            path = f"{ORDERS_PATH}?ticket={made}"
+            attempts = [fleet.connect(path) for _ in range(2 * len(fleet.edges))]
+            answers = await asyncio.gather(*attempts)
+            async with AsyncExitStack() as opened:
+                for answer in answers:
+                    await opened.enter_async_context(answer)
+                statuses = sorted(answer.status for answer in answers)
+                assert statuses == [200] + [401] * (len(answers) - 1)
+                (entered,) = [answer for answer in answers if answer.status == 200]
+                given = SimpleCookie(entered.header("set-cookie"))["session"].value
+            for _ in fleet.edges:  # as an EventSource comes back: the same URL, and the cookie
+                async with await fleet.open_stream(path, given) as stream:
+                    assert stream.frames[-1].data["userId"] == alice
+
+    async def test_resumes_at_any_process_by_the_id_that_another_one_gave(
+        self, fleet: EdgeFleet, fresh: Callable[[str], str]
+    ) -> None:
+        alice = fresh("alice")
+        cookie = await fleet.sign_in(alice)
+        async with fleet.harness.journal() as journal, AsyncExitStack() as opened:
+            await journal.append(alice, *orders_placed(3))
+            stream = await opened.enter_async_context(await fleet.open_stream(ORDERS_PATH, cookie))
+            last, served = (await stream.read_until("order:update")).id, set()
+            for round_ in range(4 * len(fleet.edges)):
+                wanted = [
+                    await journal.append(alice, *orders_placed(1, f"r{round_}-{number}"))
+                    for number in range(3)
+                ]
+                # The former streams stay, so that the fewest are elsewhere.
+                stream = await opened.enter_async_context(
+                    await fleet.open_stream(ORDERS_PATH, cookie, last_event_id=last)
+                )
+                assert await read_through(stream, wanted[-1]) == wanted
+                served.add(fleet.find_edge_of(client_id_of(stream)))
+                last = stream.last_id
+            assert served == {*range(len(fleet.edges))}
+
+
+class TestOperators:
+    async def test_a_test_event_reaches_every_stream_on_every_process_once(
+        self, fleet: EdgeFleet, fresh: Callable[[str], str]
+    ) -> None:
+        root = await fleet.sign_in(fresh("root"), ["admin"])
+        paths = iter(["/api/stream/prices", "/api/v2/stream"] * 50)
+        async with AsyncExitStack() as opened, fleet.client(root) as http:
+            streams = await open_on_every_edge(
+                fleet, lambda: fleet.open_stream(next(paths)), opened
+            )
+            for number in range(3):
+                sent = await http.post("/api/stream/test", json={"message": f"hello {number}"})
+                assert sent.status_code == 202
+            for stream in streams.values():
+                told = [await stream.until("test") for _ in range(3)]
+                assert [frame.data["message"] for frame in told] == [
+                    f"hello {number}" for number in range(3)
+                ]
+
+    async def test_counts_are_of_all_processes_whichever_is_asked(
+        self, fleet: EdgeFleet, fresh: Callable[[str], str]
+    ) -> None:
+        """T8, S6, N2."""
+        alice, bob = fresh("alice"), fresh("bob")
+        root = await fleet.sign_in(fresh("root"), ["admin"])
+        cookies = {user: await fleet.sign_in(user) for user in (alice, bob)}
+
+        async def asked():
+            """Every process, since the balancer takes turns: their answers, when they agree."""
+            found = set()
+            for edge in fleet.edges:
+                async with edge.client(root) as http:
+                    health = (await http.get("/health/sse")).json()
+                    found.add((health["total_connections"], users(health)))
+                async with edge.client(cookies[alice]) as http:
+                    status = (await http.get("/api/sse/status")).json()
+                    found.add((status["total_connections"], (status["user_connections"], 1)))
+            return found
+
+        def users(health):
+            counts = health["connections_per_user"]
+            return counts.get(alice, 0), counts.get(bob, 0)
+
+        async def nobody():
+            async with fleet.client(root) as http:
+                return (await http.get("/health/sse")).json()["total_connections"]
+
+        await wait_for_answer(nobody, 0)
+        async with AsyncExitStack() as opened:
+            for user in (alice, alice, bob):
+                await opened.enter_async_context(
+                    await fleet.open_stream(ORDERS_PATH, cookies[user])
+                )
+            await opened.enter_async_context(await fleet.open_stream("/api/stream/prices"))
+            await wait_for_answer(asked, {(4, (2, 1))})
+            async with fleet.client(cookies[alice]) as http:
+                for _ in fleet.edges:
+                    status = (await http.get("/api/sse/status")).json()
+                    assert (status["total_connections"], status["user_connections"]) == (4, 2)
+            async with await fleet.open_stream("/api/stream/metrics", root) as metrics:
+
+                def all_five(frame):
+                    per_user = frame.data["clientsPerUser"]
+                    counts = {one["userId"]: one["clientCount"] for one in per_user}
+                    return frame.data["totalClients"] == 5 and counts.get(alice) == 2
+
+                await metrics.read_until(
+                    "five are counted", all_five, seconds=PROPAGATION_TIMEOUT_SECONDS
+                )
+
+
+class TestAProcessThatStops:
+    async def test_lets_go_of_its_streams_and_the_balancer_leads_them_to_another(
+        self, fleet: EdgeFleet, fresh: Callable[[str], str]
+    ) -> None:
+        users = [fresh("alice") for _ in fleet.edges]
+        cookies = [await fleet.sign_in(user) for user in users]
+        async with fleet.harness.journal() as journal, AsyncExitStack() as opened:
+            turns = iter([*zip(users, cookies, strict=True)] * 50)
+            owner = {}
+
+            async def open_one():
+                user, cookie = next(turns)
+                stream = await fleet.open_stream(ORDERS_PATH, cookie)
+                await stream.read_until("order:update")
+                owner[stream.frames[1].data["clientId"]] = (user, cookie)
+                return stream
+
+            streams = await open_on_every_edge(fleet, open_one, opened)
+            stopping = fleet.edges[0]
+            stopping.terminate()
+            try:
+                stream = streams[0]
+                user, cookie = owner[client_id_of(stream)]
+                frames = await stream.rest(seconds=PROPAGATION_TIMEOUT_SECONDS)
+                assert 200 <= frames[-1].retry <= 2000
+                wanted = await journal.append(user, *orders_placed(1, "later"))
+                again = await opened.enter_async_context(
+                    await fleet.open_stream(ORDERS_PATH, cookie, last_event_id=stream.last_id)
+                )
+                assert await read_through(again, wanted) == [wanted]
+                assert fleet.find_edge_of(client_id_of(again)) != 0
+                for number, other in streams.items():
+                    if number != 0:
+                        await read_through(
+                            other, await self._wait_for_closing_frame(journal, owner, other, number)
+                        )
+                async with fleet.client(cookie) as http:
+                    for _ in range(2 * len(fleet.edges)):
+                        assert (await http.get("/api/session")).status_code == 200
+                assert stopping.process.wait(PROPAGATION_TIMEOUT_SECONDS) == 0
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    stopping.kill()
+                fleet.restart_edge(0)
+                fleet.edges[0].wait_ready()
+
+    async def _wait_for_closing_frame(self, journal, owner: str, stream, number: int):
+        user, _ = owner[client_id_of(stream)]
+        return await journal.append(user, *orders_placed(1, f"there-{number}"))
+
+    async def test_does_not_show_to_who_asks_while_it_stops(
+        self, fleet: EdgeFleet, fresh: Callable[[str], str]
+    ) -> None:
+        """Connections that nginx keeps lead to it still: what it cannot serve goes on to another.
+        Requests without a pause between them, from before it is told to stop until it is gone."""
+        cookie = await fleet.sign_in(fresh("alice"))
+        stopping = fleet.edges[0]
+        statuses = set()
+
+        async def ask() -> None:
+            async with fleet.client(cookie) as http:
+                while stopping.process.poll() is None:
+                    statuses.add(("request", (await http.get("/api/session")).status_code))
+                    async with await fleet.connect("/api/stream/prices") as stream:
+                        statuses.add(("stream", stream.status))
+
+        try:
+            asking = [asyncio.create_task(ask()) for _ in range(4)]
+            await wait_until(
+                "both are asked for", lambda: len(statuses) == 2, describe_last=lambda: statuses
+            )
+            stopping.terminate()
+            await asyncio.wait_for(asyncio.gather(*asking), PROPAGATION_TIMEOUT_SECONDS)
+            assert statuses == {("request", 200), ("stream", 200)}
+        finally:
+            stopping.kill()
+            fleet.restart_edge(0)
+            fleet.edges[0].wait_ready()
+
+    async def test_that_is_killed_cuts_its_streams_which_resume(
+        self, fleet: EdgeFleet, fresh: Callable[[str], str]
+    ) -> None:
+        alice = fresh("alice")
+        cookie = await fleet.sign_in(alice)
+        async with fleet.harness.journal() as journal:
+            await journal.append(alice, *orders_placed(2))
+            async with await fleet.open_stream(ORDERS_PATH, cookie) as stream:
+                await stream.read_until("order:update")
+                number = fleet.find_edge_of(client_id_of(stream))
+                fleet.edges[number].kill()
+                try:
+                    assert not (await read_to_end(stream)).is_clean, "not what the edge did"
+                    wanted = await journal.append(alice, *orders_placed(1, "later"))
+                    async with await fleet.open_stream(
+                        ORDERS_PATH, cookie, last_event_id=stream.last_id
+                    ) as again:
+                        assert await read_through(again, wanted) == [wanted]
+                        assert fleet.find_edge_of(client_id_of(again)) != number
+                finally:
+                    fleet.restart_edge(number)
+                    fleet.edges[number].wait_ready()
+
+
+async def test_pages_and_requests_come_through(
+    fleet: EdgeFleet, fresh: Callable[[str], str]
+) -> None:
+    cookie = await fleet.sign_in(fresh("alice"))
+    async with fleet.client(cookie) as http:
+        page = await http.get("/")
+        assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+        refused = await http.post("/api/alerts/rules", json={"symbol": 7})
+        assert refused.status_code == 422, refused.text
+        assert (await http.get("/api/nowhere")).status_code == 404

@@ -1,0 +1,69 @@
+"""How big a trial is, and what came of it: words only."""
+
+from collections import Counter
+
+import msgspec
+
+from tests.balancer.stream_checks import RollingTrialRecording
+from tests.faults.plan import USERS
+
+
+class RollingTrialSize(msgspec.Struct, frozen=True, kw_only=True):
+    """How much of everything; `rate` is of orders a second, `step` how many of them are placed
+    between two steps at the least."""
+
+    reader_count: int
+    orders_per_second: float
+    orders_per_step: int
+
+
+FULL = RollingTrialSize(reader_count=100, orders_per_second=20, orders_per_step=60)
+SHORT = RollingTrialSize(reader_count=25, orders_per_second=12, orders_per_step=12)
+
+
+class TrialPhase(msgspec.Struct, kw_only=True):
+    """A part of a trial. `silence` and `late` are seconds, `refused` answers that were no stream,
+    `ends` how streams ended; `again` why traders had to ask again."""
+
+    name: str
+    started_at: float
+    ended_at: float = 0.0
+    longest_silence_seconds: float = 0.0
+    longest_delay_seconds: float = 0.0
+    refused_stream_count: int = 0
+    stream_end_counts: Counter[str]
+    retry_counts: Counter[str]
+
+    def __str__(self) -> str:
+        ends = (
+            ", ".join(f"{count} {how}" for how, count in self.stream_end_counts.items()) or "none"
+        )
+        again = (
+            ", ".join(f"{count} for {why}" for why, count in self.retry_counts.items()) or "none"
+        )
+        return (
+            f"{self.name}: {self.ended_at - self.started_at:.0f} s, longest silence {self.longest_silence_seconds:.2f} s, "
+            f"an event up to {self.longest_delay_seconds:.2f} s late, streams ended: {ends}, "
+            f"refused {self.refused_stream_count}; orders asked again: {again}"
+        )
+
+
+class RollingTrialResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A trial that is over."""
+
+    seed: int
+    edge_count: int
+    recording: RollingTrialRecording
+    phases: list[TrialPhase]
+
+    def __str__(self) -> str:
+        events, seconds = (
+            self.recording.events,
+            self.phases[-1].ended_at - self.phases[0].started_at,
+        )
+        head = (
+            f"seed {self.seed}, edge processes {self.edge_count}: {len(self.recording.readers)} readers "
+            f"of {len(USERS)} users, {len(self.recording.placed)} orders, {len(events)} events "
+            f"({len(events) / seconds:.0f} a second)"
+        )
+        return "\n  ".join([head, *map(str, self.phases)])

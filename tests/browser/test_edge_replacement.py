@@ -1,0 +1,194 @@
+"""Every edge is replaced by another, one after the other, and no client has a moment without one.
+
+The browser client in Chromium and in Node, and an EventSource, which knows nothing of it, follow
+one user through a balancer. What says that nothing was seen of the change is not a time but that
+the client was live throughout, and that it left each edge before that one closed it.
+"""
+
+import asyncio
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Page
+
+from tests.browser.tcp_balancer import run_balancer
+from tests.harness.waiting import wait_until
+from tests.integration.edge.harness import EdgeProcess, Harness
+from tests.integration.edge.publishers import EventLogDriver, order_placed
+
+HERE = Path(__file__).parent
+ORDERS_PATH = "/api/stream/orders"
+DRAIN_SETTINGS = {"TAPEWIRE_DRAIN_SECONDS": 6, "SSE_MAX_CONNECTIONS_PER_USER": 3}
+"""Told within the first three seconds, with three to go; and nobody may have one connection more
+than the three that there are."""
+TEST_SECONDS = 60.0
+APPEND_INTERVAL_SECONDS = 0.02
+"""The pace of events; nothing waits for it."""
+WATCH_SCRIPT = """
+async (path) => {
+    const { connect } = await import('/client/tapewire.js');
+    const watching = () => ({ids: [], clients: [], states: [], silence: 0, at: performance.now()});
+    const note = (seen, type, id, data) => {
+        const now = performance.now();
+        seen.silence = Math.max(seen.silence, now - seen.at);
+        seen.at = now;
+        if (type === 'connected') seen.clients.push(data.clientId);
+        else if (id) seen.ids.push(id);
+    };
+    const [client, plain] = [watching(), watching()];
+    window.seen = {client, plain};
+    connect(path, {
+        onEvent: ({type, id, data}) => note(client, type, id, data),
+        onState: ({name}) => client.states.push(name),
+    });
+    const source = new EventSource(path);
+    source.onopen = () => plain.states.push('live');
+    source.onerror = () => plain.states.push(source.readyState === 2 ? 'closed' : 'reconnecting');
+    for (const type of ['connected', 'order:update']) {
+        source.addEventListener(type, ({data, lastEventId}) =>
+            note(plain, type, type === 'connected' ? null : lastEventId, JSON.parse(data)));
+    }
+}
+"""
+
+
+class NodeClients:
+    """The client in a process of Node."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self.ids: list[str] = []
+        self.connected_client_ids: list[str] = []
+        self.states: list[str] = []
+        self._read_task = asyncio.create_task(self._read())
+
+    async def _read(self) -> None:
+        assert self._process.stdout is not None
+        while line := await self._process.stdout.readline():
+            said: dict[str, Any] = json.loads(line)
+            if "state" in said:
+                self.states.append(said["state"])
+            elif said["type"] == "connected":
+                self.connected_client_ids.append(said["client"])
+            elif said["id"] is not None:
+                self.ids.append(said["id"])
+
+    async def end(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        await self._read_task
+        assert await self._process.wait() == 0
+
+
+class EventPump:
+    """Events of a user, one after the other, until `stop`."""
+
+    def __init__(self, journal: EventLogDriver, user: str) -> None:
+        self._journal = journal
+        self._user = user
+        self.sequences: list[int] = []
+        self._is_stopped = asyncio.Event()
+        self._task = asyncio.create_task(self._run())
+
+    async def _run(self) -> None:
+        while not self._is_stopped.is_set():
+            event = order_placed(f"o-{len(self.sequences)}")
+            self.sequences.append(await self._journal.append(self._user, event))
+            await asyncio.sleep(APPEND_INTERVAL_SECONDS)
+
+    async def stop(self) -> None:
+        self._is_stopped.set()
+        await self._task
+
+
+@pytest.fixture(scope="module")
+def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
+    made = Harness(tmp_path_factory.mktemp("rolling"))
+    yield made
+    made.close()
+
+
+async def _seen_sequences(page: Page, client_name: str) -> dict[str, Any]:
+    return dict(await page.evaluate("(who) => window.seen[who]", client_name))
+
+
+async def _start_node_clients(url: str, cookie: str) -> NodeClients | None:
+    node = shutil.which("node")
+    if node is None:
+        return None  # Chromium plays its part all the same
+    command = (node, str(HERE / "watcher.js"), f"{url}{ORDERS_PATH}", f"session={cookie}")
+    pipe = asyncio.subprocess.PIPE
+    return NodeClients(await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe))
+
+
+async def _wait_until_received(page: Page, node: NodeClients | None, last: int) -> None:
+    """All three have seen sequence `last`."""
+    for who in ("client", "plain"):
+        await page.wait_for_function(
+            "([who, last]) => window.seen[who].ids.at(-1)?.endsWith('-' + last)",
+            arg=[who, last],
+            timeout=TEST_SECONDS * 1000,
+        )
+    if node is not None:
+        ids = node.ids
+        await wait_until(
+            "Node has the last event",
+            lambda: ids[-1:] and ids[-1].endswith(f"-{last}"),
+            describe_last=lambda: ids[-1:],
+            timeout_seconds=TEST_SECONDS,
+        )
+
+
+async def _wait_until_exited(edge: EdgeProcess) -> None:
+    edge.terminate()
+    assert await asyncio.to_thread(edge.process.wait, TEST_SECONDS) == 0
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_clients_see_nothing_of_it(harness: Harness, page: Page) -> None:
+    first, second, third = (harness.start_edge(**DRAIN_SETTINGS) for _ in range(3))
+    cookie = await first.sign_in("alice")
+    async with (
+        harness.journal() as journal,
+        run_balancer(first.port, second.port) as (balancer, url),
+    ):
+        await page.context.add_cookies([{"name": "session", "value": cookie, "url": url}])
+        await page.goto(f"{url}/health")
+        await page.evaluate(WATCH_SCRIPT, ORDERS_PATH)
+        node = await _start_node_clients(url, cookie)
+        start = await journal.append("alice", order_placed("start"))
+        await _wait_until_received(page, node, start)
+        pump = EventPump(journal, "alice")
+
+        await _wait_until_exited(first)
+        balancer.ports.append(third.port)
+        await _wait_until_exited(second)
+        await pump.stop()
+        await _wait_until_received(page, node, pump.sequences[-1])
+
+        client, plain = await _seen_sequences(page, "client"), await _seen_sequences(page, "plain")
+        watched = {"client": client["ids"], "plain": plain["ids"]}
+        states = {"client": client["states"]}
+        clients = {"client": client["clients"]}
+        if node is not None:
+            await node.end()
+            watched["node"] = node.ids
+            states["node"] = node.states
+            clients["node"] = node.connected_client_ids
+
+        for who, ids in watched.items():
+            sequences = [int(id_.rpartition("-")[2]) for id_ in ids]
+            after = sequences.index(start) + 1
+            assert sequences[after:] == pump.sequences, who
+        for who, named in states.items():
+            assert [name for name in named if name != "closed"] == ["connecting", "live"], who
+            assert len(set(clients[who])) == 3, who
+        # It may still be away when the second edge leaves, and so come to the third at once.
+        assert len(set(plain["clients"])) in (2, 3)
+        assert "closed" not in plain["states"], "it was refused, and has given up for good"
+        for edge in (first, second, third):
+            assert not edge.find_log_lines("closes the oldest connection of a user")

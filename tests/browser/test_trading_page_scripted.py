@@ -1,0 +1,229 @@
+"""The page against a scripted server: refusals, retries, hostile text, small screens."""
+
+import re
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import BrowserContext, Page, expect
+
+from tests.browser.scripted_server import (
+    IBM_QUOTE,
+    ORIGIN,
+    ScriptedAnswer,
+    ScriptedServer,
+    error_answer,
+    stream_answer,
+)
+from tests.browser.trading_page import TradingPage
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def server(context: BrowserContext) -> ScriptedServer:
+    made = ScriptedServer()
+    await made.install(context)
+    return made
+
+
+@pytest.fixture
+def trading_page(page: Page) -> TradingPage:
+    return TradingPage(page)
+
+
+def make_order(**changes: Any) -> dict[str, Any]:
+    order = {
+        "orderId": "o-1",
+        "clientOrderId": "c-1",
+        "symbol": "IBM",
+        "side": "buy",
+        "type": "market",
+        "qty": 10,
+        "limitPrice": None,
+        "status": "new",
+        "filledQty": 0,
+        "filledAvgPrice": None,
+        "strategyId": None,
+        "reason": None,
+        "timestamp": "2026-01-05T14:30:00Z",
+    }
+    return {**order, **changes}
+
+
+async def _open_with_ticket(server: ScriptedServer, trading_page: TradingPage) -> None:
+    server.sign_in_user("alice")
+    await trading_page.open(ORIGIN)
+    await expect(trading_page.ticket.get_by_label("Symbol")).to_have_value("IBM")
+
+
+@pytest.mark.parametrize("status", [403, 404])
+async def test_a_server_without_the_development_sign_in_is_said_to_be_one(
+    server: ScriptedServer, trading_page: TradingPage, status: int
+) -> None:
+    server.answer_call("POST /api/session", lambda _: error_answer(status, "switched off"))
+    await trading_page.open(ORIGIN)
+
+    await trading_page.sign_in("alice")
+
+    said = trading_page.page.get_by_role("alert").filter(has_text="switched off on this server")
+    await expect(said).to_be_visible()
+
+
+async def test_a_refused_user_name_is_an_error_beside_its_field(
+    server: ScriptedServer, trading_page: TradingPage
+) -> None:
+    server.answer_call(
+        "POST /api/session", lambda _: error_answer(422, "too long", path="$.userId")
+    )
+    await trading_page.open(ORIGIN)
+
+    await trading_page.sign_in("alice")
+
+    await trading_page.expect_error_beside("User name", re.compile("too long"))
+
+
+@pytest.mark.parametrize(
+    ("path", "label"),
+    [("qty", "Quantity"), ("$.limitPrice", "Limit price"), ("symbol", "Symbol")],
+)
+async def test_the_path_of_an_error_says_beside_which_field_it_stands(
+    server: ScriptedServer, trading_page: TradingPage, path: str, label: str
+) -> None:
+    await _open_with_ticket(server, trading_page)
+    server.answer_call("POST /api/orders", lambda _: error_answer(422, "no good", path=path))
+
+    await trading_page.fill_ticket(limit="180")
+    await trading_page.submit_ticket()
+
+    await trading_page.expect_error_beside(label, re.compile("no good"))
+
+
+@pytest.mark.parametrize("path", ["strategyId", "limitPrice", None])
+async def test_an_error_of_no_visible_field_stands_below_the_form(
+    server: ScriptedServer, trading_page: TradingPage, path: str | None
+) -> None:
+    await _open_with_ticket(server, trading_page)
+    server.answer_call("POST /api/orders", lambda _: error_answer(422, "no good", path=path))
+
+    await trading_page.fill_ticket()
+    await trading_page.submit_ticket()
+
+    await expect(trading_page.failure).to_have_text("no good")
+
+
+async def test_what_is_no_number_is_refused_before_it_is_sent(
+    server: ScriptedServer, trading_page: TradingPage
+) -> None:
+    await _open_with_ticket(server, trading_page)
+
+    for text in ("", "ten", "1e3", "1,000", "1234567890.1234567"):
+        await trading_page.fill_ticket(qty=text)
+        await trading_page.submit_ticket()
+        await trading_page.expect_error_beside("Quantity", re.compile("Enter a number of shares"))
+
+    assert server.request_bodies("POST /api/orders") == []
+
+
+async def test_a_submit_that_fails_on_the_way_is_repeated_with_the_same_client_order_id(
+    server: ScriptedServer, trading_page: TradingPage
+) -> None:
+    answers: list[ScriptedAnswer] = [
+        (201, make_order()),
+        (*error_answer(503, "away")[:2], {"retry-after": "0"}),
+        (*error_answer(503, "away")[:2], {"retry-after": "0"}),
+    ]
+    await _open_with_ticket(server, trading_page)
+    server.answer_call(
+        "POST /api/orders", lambda _: answers.pop() if len(answers) > 1 else answers[0]
+    )
+
+    await trading_page.fill_ticket(qty="10")
+    await trading_page.submit_ticket()
+    await expect(trading_page.note).to_have_text("Placed: Buy 10 IBM at the market.")
+    await trading_page.submit_ticket()
+    await expect(trading_page.note).to_have_text("Placed: Buy 10 IBM at the market.")
+
+    sent = server.request_bodies("POST /api/orders")
+    ids = [body.pop("clientOrderId") for body in sent]
+    assert sent == [{"symbol": "IBM", "side": "buy", "type": "market", "qty": 10}] * 4
+    assert ids[0] == ids[1] == ids[2] != ids[3]
+
+
+async def test_a_submit_of_unknown_outcome_keeps_its_client_order_id_for_the_next_try(
+    server: ScriptedServer, trading_page: TradingPage
+) -> None:
+    busy = (*error_answer(503, "come back in an hour")[:2], {"retry-after": "3600"})
+    await _open_with_ticket(server, trading_page)
+    server.answer_call("POST /api/orders", lambda _: busy)
+
+    await trading_page.fill_ticket(qty="10")
+    await trading_page.submit_ticket()
+    await expect(trading_page.failure).to_have_text("come back in an hour")
+    server.answer_call("POST /api/orders", lambda _: (201, make_order()))
+    await trading_page.submit_ticket()
+    await expect(trading_page.note).to_have_text("Placed: Buy 10 IBM at the market.")
+
+    ids = [body["clientOrderId"] for body in server.request_bodies("POST /api/orders")]
+    assert len(ids) == 2
+    assert ids[0] == ids[1]
+
+
+async def test_data_becomes_text_whatever_it_looks_like(
+    server: ScriptedServer, trading_page: TradingPage
+) -> None:
+    markup = '<img src=x onerror="throw 1"><b>bold</b>'
+    hostile = {**IBM_QUOTE, "symbol": markup}
+    feed = ("price:update", {"initializing": True, "prices": [hostile]})
+    server.answer_call("GET /api/stream/prices", lambda _: stream_answer(feed))
+    rejected = make_order(symbol=markup, status="rejected", reason=markup)
+    server.sign_in_user(markup, orders=[rejected])
+
+    await trading_page.open(ORIGIN)
+
+    await expect(trading_page.quotes.get_by_role("button")).to_have_text(markup)
+    await expect(trading_page.orders.locator(".reason")).to_have_text(markup)
+    await expect(trading_page.page.locator("#user")).to_have_text(markup)
+    assert await trading_page.page.locator("main img, main b:has-text('bold')").count() == 0
+
+
+async def test_an_order_that_cannot_be_canceled_any_more_says_why(
+    server: ScriptedServer, trading_page: TradingPage
+) -> None:
+    server.sign_in_user("alice", orders=[make_order(orderId="a/b")])
+    server.answer_call(
+        "DELETE /api/orders/a%2Fb", lambda _: error_answer(409, "It is filled already.")
+    )
+    await trading_page.open(ORIGIN)
+
+    await trading_page.orders.get_by_role("button", name="Cancel").click()
+
+    notices = trading_page.page.get_by_role("log")
+    await expect(notices).to_contain_text("Not canceled: Buy 10 IBM at the market.")
+    await expect(notices).to_contain_text("It is filled already.")
+
+
+@pytest.mark.parametrize("width", [320, 400, 800, 1100, 1280])
+async def test_nothing_sticks_out_on_any_screen(
+    server: ScriptedServer, trading_page: TradingPage, width: int
+) -> None:
+    long = make_order(
+        type="limit", limitPrice=1234.5678, qty=12345, filledQty=2345, filledAvgPrice=1234.567891,
+        status="partially_filled", reason="a reason that somebody took some time to write down",
+    )  # fmt: skip
+    server.sign_in_user("somebody-with-a-rather-long-user-name@example.com", orders=[long])
+    await trading_page.page.set_viewport_size({"width": width, "height": 800})
+    await trading_page.open(ORIGIN)
+    await expect(trading_page.orders).to_have_count(1)
+
+    sticking_out = await trading_page.page.evaluate(
+        """() => [...document.querySelectorAll('.panel, header')].flatMap((panel) =>
+            [...panel.querySelectorAll('*')].filter((part) =>
+                part.getClientRects().length > 0
+                && !part.closest('.sr-only')
+                && part.getBoundingClientRect().right
+                   > Math.min(panel.getBoundingClientRect().right, innerWidth) + 0.5
+            ).map((part) => part.className + ': ' + part.textContent.slice(0, 40)))"""
+    )
+
+    assert sticking_out == []

@@ -1,0 +1,69 @@
+"""Somebody whose streams clients read: how she signs in, and what happens to her."""
+
+from dataclasses import dataclass
+
+import httpx
+
+from tapewire.events import Event
+from tapewire.log import EventMetadata, EventSubject, new_id
+from tests.clients.client_runs import DriverStreamRequest
+from tests.harness.jwt_issuer import HS256_SECRET, JwtIssuer
+from tests.integration.edge.harness import EdgeProcess
+from tests.integration.edge.publishers import EventLogDriver, order_placed
+
+ORDERS_PATH = "/api/stream/orders"
+SETTINGS = {"TAPEWIRE_JWT_SECRET": HS256_SECRET, "SSE_RETRY_MS": 100}
+"""Of edges that take each way to sign in, and whose clients come back soon."""
+
+
+@dataclass(frozen=True)
+class StreamUser:
+    """Signs in at `edge`."""
+
+    name: str
+    edge: EdgeProcess
+    base: str = ""
+    """Where her clients reach the edge, when not directly."""
+
+    async def stream_request(
+        self, path: str, auth_method: str, last_event_id: str = ""
+    ) -> DriverStreamRequest:
+        """A stream of hers, signed in by one of the ways: cookie, bearer or ticket."""
+        headers, query = {}, ""
+        if auth_method == "bearer":
+            headers["Authorization"] = (
+                f"Bearer {JwtIssuer().token(self.name, 'HS256', seconds=3600)}"
+            )
+        elif auth_method == "cookie":
+            headers["Cookie"] = f"session={await self.edge.sign_in(self.name)}"
+        else:
+            query = f"?ticket={await self._request_ticket()}"
+        return DriverStreamRequest(self.base or self.edge.url, path, headers, query, last_event_id)
+
+    async def _request_ticket(self) -> str:
+        async with self.edge.client(await self.edge.sign_in(self.name)) as http:
+            answer: httpx.Response = await http.post("/api/stream/ticket")
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["ticket"])
+
+
+async def append_event(
+    journal: EventLogDriver, owner: str, domain: str, entity: str, event: Event
+) -> int:
+    """Append an event of `owner`; its sequence."""
+    meta = EventMetadata(id=new_id(), correlation="c-test")
+    return await journal.append_one(EventSubject(owner, domain, entity), event, meta)
+
+
+async def append_orders(journal: EventLogDriver, user: str, *order_ids: str) -> list[int]:
+    """Orders of `name`, one event each; their sequences."""
+    return [await journal.append(user, order_placed(order_id)) for order_id in order_ids]
+
+
+async def expected_order_events(
+    journal: EventLogDriver, user: str, after: int = 0
+) -> list[tuple[str, str]]:
+    """What the log has of the orders of `name`: the id that each event must have, and which."""
+    epoch = await journal.epoch()
+    recorded = await journal.read(f"ev.{user}.orders.>", after)
+    return [(f"{epoch}-{one.sequence}", one.event.order.order_id) for one in recorded]

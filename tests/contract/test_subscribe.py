@@ -1,0 +1,210 @@
+"""Live: what is heard while it is stored, and how a reader joins it to what was stored before."""
+
+import asyncio
+
+import pytest
+
+from tapewire.log import AlreadyStored, Conflict, EventLog, RecordedEvent
+from tests.contract.backends import Backend
+from tests.contract.event_factories import make_draft, note_of, notes_of, read_all, sequences_of
+from tests.harness.waiting import wait_until
+
+
+class EventCollector:
+    """Remembers what it is called with."""
+
+    def __init__(self) -> None:
+        self.events: list[RecordedEvent] = []
+        self.gaps: list[str] = []
+
+    def on_event(self, recorded: RecordedEvent) -> None:
+        self.events.append(recorded)
+
+    def on_gap(self, reason: str) -> None:
+        self.gaps.append(reason)
+
+    async def wait_for(self, count: int) -> list[RecordedEvent]:
+        await wait_until(
+            f"{count} events heard",
+            lambda: len(self.events) >= count,
+            describe_last=lambda: sequences_of(self.events),
+        )
+        return self.events
+
+
+async def test_live_events_come_in_order_and_whole(backend: Backend) -> None:
+    writer, reader = await backend.event_log(), await backend.event_log()
+    ear = EventCollector()
+    await reader.subscribe("ev.alice.>", ear.on_event, ear.on_gap)
+    await reader.last_sequence("ev.>")
+
+    for number in range(50):
+        await writer.append([make_draft(f"alice/orders/{number % 3}", str(number))])
+        await writer.append([make_draft("bob/orders/1")])
+    await writer.append([make_draft("alice/orders/1", "50"), make_draft("alice/trades/1", "51")])
+
+    heard = await ear.wait_for(52)
+    assert notes_of(heard) == [str(number) for number in range(52)]
+    stored = await read_all(reader, "ev.alice.>")
+    assert [
+        (one.sequence, one.subject, one.tag, one.data, one.metadata, one.time) for one in heard
+    ] == [(one.sequence, one.subject, one.tag, one.data, one.metadata, one.time) for one in stored]
+    assert ear.gaps == []
+
+
+@pytest.mark.parametrize(
+    ("filter_", "wanted"),
+    [
+        ("ev.>", [1, 2, 3, 4]),
+        ("ev.alice.orders.1", [1]),
+        ("ev.*.orders.>", [1, 3, 4]),
+        ("ev.*.orders.1", [1, 4]),
+        ("ev.carol.>", []),
+    ],
+)
+async def test_live_takes_the_filters_that_pages_take(
+    backend: Backend, filter_: str, wanted: list[int]
+) -> None:
+    log, ear, all_ = await backend.event_log(), EventCollector(), EventCollector()
+    await log.subscribe(filter_, ear.on_event, ear.on_gap)
+    await log.subscribe("ev.>", all_.on_event, all_.on_gap)
+    await log.last_sequence("ev.>")
+
+    for name in ("alice/orders/1", "alice/trades/1", "alice/orders/2", "bob/orders/1"):
+        await log.append([make_draft(name)])
+
+    await all_.wait_for(4)
+    await ear.wait_for(len(wanted))
+    assert sequences_of(ear.events) == wanted
+
+
+async def test_nothing_that_was_refused_is_heard(backend: Backend) -> None:
+    log, ear = await backend.event_log(), EventCollector()
+    await log.subscribe("ev.>", ear.on_event, ear.on_gap)
+    await log.last_sequence("ev.>")
+    await log.append([make_draft("alice/orders/1", "first", event_id="e-1", expected_sequence=0)])
+    for drafts in (
+        [make_draft("alice/orders/1", "conflict", expected_sequence=0)],
+        [make_draft("alice/orders/1", "known", event_id="e-1")],
+        [
+            make_draft("bob/orders/1", "with it"),
+            make_draft("alice/orders/1", "conflict", expected_sequence=0),
+        ],
+    ):
+        with pytest.raises((Conflict, AlreadyStored)):
+            await log.append(drafts)
+    await log.append([make_draft("alice/orders/1", "last")])
+
+    assert notes_of(await ear.wait_for(2)) == ["first", "last"]
+
+
+async def test_joining_live_to_pages_leaves_no_gap(backend: Backend) -> None:
+    """Subscribe, ask for `last`, read up to there: what is heard carries on from it, whatever is
+    written meanwhile. The writer is held up so that it can be done neither before nor after."""
+    writer, reader = await backend.event_log(), await backend.event_log()
+    begun, joined = asyncio.Event(), asyncio.Event()
+
+    async def write() -> None:
+        for number in range(400):
+            if number == 200:
+                await begun.wait()
+            if number == 300:
+                await joined.wait()
+            await writer.append([make_draft(f"alice/orders/{number % 7}", str(number))])
+            await writer.append([make_draft("bob/orders/1")])
+
+    writing = asyncio.create_task(write())
+    await wait_until_stored(reader, 100)
+    begun.set()
+    ear = EventCollector()
+    await reader.subscribe("ev.alice.>", ear.on_event, ear.on_gap)
+    proven = await reader.last_sequence("ev.alice.>")
+    read = [one for one in await read_all(reader, "ev.alice.>") if one.sequence <= proven]
+    assert read[-1].sequence == proven
+    joined.set()
+    await writing
+
+    await wait_until(
+        "the last event heard", lambda: ear.events and note_of(ear.events[-1]) == "399"
+    )
+    all_ = read + [one for one in ear.events if one.sequence > proven]
+    assert notes_of(all_) == [str(number) for number in range(400)]
+    assert ear.gaps == []
+
+
+async def wait_until_stored(log: EventLog, count: int) -> None:
+    stored = 0
+    while stored < count:
+        stored = await log.last_sequence("ev.>")
+
+
+async def test_two_subscriptions_hear_each_for_itself(backend: Backend) -> None:
+    log, one, two = await backend.event_log(), EventCollector(), EventCollector()
+    first = await log.subscribe("ev.alice.>", one.on_event, one.on_gap)
+    await log.subscribe("ev.alice.>", two.on_event, two.on_gap)
+    await log.last_sequence("ev.>")
+    await log.append([make_draft(note="both")])
+    await one.wait_for(1)
+
+    await first.close()
+    await log.append([make_draft(note="the second")])
+
+    assert notes_of(await two.wait_for(2)) == ["both", "the second"]
+    assert notes_of(one.events) == ["both"]
+
+
+async def test_closing_stops_the_calls_at_once(backend: Backend) -> None:
+    log, other, ear, witness = (
+        await backend.event_log(),
+        await backend.event_log(),
+        EventCollector(),
+        EventCollector(),
+    )
+    subscription = await log.subscribe("ev.>", ear.on_event, ear.on_gap)
+    await log.subscribe("ev.>", witness.on_event, witness.on_gap)
+    await log.last_sequence("ev.>")
+    for _ in range(200):
+        await other.append([make_draft()])
+
+    await subscription.close()
+    heard = len(ear.events)
+    await subscription.close()
+
+    await witness.wait_for(200)
+    assert len(ear.events) == heard
+
+
+async def test_a_subscription_may_close_itself_in_a_call(backend: Backend) -> None:
+    log, witness = await backend.event_log(), EventCollector()
+    heard: list[RecordedEvent] = []
+    closing: list[asyncio.Task[None]] = []
+
+    def on_event(recorded: RecordedEvent) -> None:
+        heard.append(recorded)
+        closing.append(asyncio.ensure_future(subscription.close()))
+
+    subscription = await log.subscribe("ev.>", on_event, heard.clear)  # type: ignore[arg-type]
+    await log.subscribe("ev.>", witness.on_event, witness.on_gap)
+    await log.last_sequence("ev.>")
+    await log.append([make_draft()])
+    await wait_until("the subscription closed", lambda: closing and closing[0].done())
+
+    await log.append([make_draft()])
+
+    await witness.wait_for(2)
+    assert len(heard) == 1
+
+
+async def test_a_log_made_anew_is_heard_on_the_same_subscription(backend: Backend) -> None:
+    """Nothing tells live readers of it: they compare epochs, in `bounds`."""
+    log, ear = await backend.event_log(), EventCollector()
+    await log.subscribe("ev.>", ear.on_event, ear.on_gap)
+    await log.last_sequence("ev.>")
+    await log.append([make_draft(note="before")])
+    await ear.wait_for(1)
+
+    await backend.recreate()
+    await log.append([make_draft(note="after")])
+
+    heard = await ear.wait_for(2)
+    assert [(note_of(one), one.sequence) for one in heard] == [("before", 1), ("after", 1)]

@@ -1,0 +1,253 @@
+"""Durable reactions: every event handled at least once, by one of the processes of a name."""
+
+import asyncio
+from collections import Counter
+
+import pytest
+
+from tapewire.log import RecordedEvent
+from tests.contract.backends import Backend
+from tests.contract.event_factories import make_draft, note_of
+from tests.harness.waiting import wait_until
+
+
+class RecordingHandler:
+    """Handles events and counts how often each was begun and done."""
+
+    def __init__(self) -> None:
+        self.started: Counter[str] = Counter()
+        self.completed: Counter[str] = Counter()
+        self.failures_left: dict[str, int] = {}
+        """How many times more the handling of a note fails."""
+
+    async def handle(self, recorded: RecordedEvent) -> None:
+        self.started[note_of(recorded)] += 1
+        await asyncio.sleep(0)
+        if self.failures_left.get(note_of(recorded), 0) > 0:
+            self.failures_left[note_of(recorded)] -= 1
+            raise RuntimeError(f"not now: {note_of(recorded)}")
+        self.completed[note_of(recorded)] += 1
+
+    async def wait_completed(self, *wanted: str) -> None:
+        await wait_until(
+            f"handled: {wanted}",
+            lambda: all(self.completed[one] for one in wanted),
+            describe_last=lambda: dict(self.completed),
+        )
+
+
+@pytest.fixture
+def worker() -> RecordingHandler:
+    return RecordingHandler()
+
+
+async def test_every_event_is_handled_once_from_the_first_one_ever(
+    backend: Backend, worker: RecordingHandler
+) -> None:
+    log = await backend.event_log()
+    for number in range(100):
+        await log.append([make_draft(f"alice/orders/{number}", str(number))])
+
+    reaction = await log.subscribe_durable("positions", "ev.>", worker.handle)
+    for number in range(100, 200):
+        await log.append([make_draft(f"alice/orders/{number}", str(number))])
+
+    await worker.wait_completed(*[str(number) for number in range(200)])
+    assert set(worker.completed.values()) == {1}
+    await reaction.close()
+
+
+async def test_a_reaction_gets_events_as_they_were_stored(backend: Backend) -> None:
+    log = await backend.event_log()
+    await log.append([make_draft("alice/orders/1", "first", event_id="e-1")])
+    [stored] = (await log.page("ev.>", after=0)).events
+    got: list[RecordedEvent] = []
+
+    async def handle(recorded: RecordedEvent) -> None:
+        got.append(recorded)
+
+    reaction = await log.subscribe_durable("positions", "ev.>", handle)
+    await wait_until("handled", lambda: got)
+    [one] = got
+    assert (one.sequence, one.subject, one.tag, one.data, one.metadata) == (
+        stored.sequence,
+        stored.subject,
+        stored.tag,
+        stored.data,
+        stored.metadata,
+    )
+    assert one.time == stored.time
+    await reaction.close()
+
+
+async def test_only_what_the_filter_takes_is_handled(
+    backend: Backend, worker: RecordingHandler
+) -> None:
+    log = await backend.event_log()
+    reaction = await log.subscribe_durable("trades", "ev.*.trades.>", worker.handle)
+    for name in ("alice/orders/1", "alice/trades/1", "bob/orders/1", "bob/trades/1"):
+        await log.append([make_draft(name, name)])
+
+    await worker.wait_completed("alice/trades/1", "bob/trades/1")
+    assert len(worker.started) == 2
+    await reaction.close()
+
+
+async def test_an_event_whose_handler_raised_comes_again_and_stops_no_other(
+    backend: Backend, worker: RecordingHandler
+) -> None:
+    log = await backend.event_log()
+    worker.failures_left = {"3": 2}
+    reaction = await log.subscribe_durable("positions", "ev.>", worker.handle)
+    for number in range(10):
+        await log.append([make_draft("alice/orders/1", str(number))])
+
+    await worker.wait_completed(*[str(number) for number in range(10)])
+    assert worker.started["3"] == 3
+    assert sum(worker.started.values()) == 12
+    await reaction.close()
+
+
+async def test_reactions_of_different_names_know_nothing_of_each_other(backend: Backend) -> None:
+    log, one, two = await backend.event_log(), RecordingHandler(), RecordingHandler()
+    reactions = [
+        await log.subscribe_durable("positions", "ev.>", one.handle),
+        await log.subscribe_durable("alerts", "ev.>", two.handle),
+    ]
+    for number in range(10):
+        await log.append([make_draft("alice/orders/1", str(number))])
+
+    for worker in (one, two):
+        await worker.wait_completed(*[str(number) for number in range(10)])
+        assert set(worker.started.values()) == {1}
+    for reaction in reactions:
+        await reaction.close()
+
+
+async def test_a_reaction_knows_how_often_it_was_handed_an_event(backend: Backend) -> None:
+    log, handed = await backend.event_log(), []
+    await log.append([make_draft(note="one")])
+
+    async def handle(recorded: RecordedEvent) -> None:
+        handed.append((note_of(recorded), recorded.delivery_count))
+        if len(handed) < 3:
+            raise RuntimeError("not now")
+
+    reaction = await log.subscribe_durable("positions", "ev.>", handle)
+    await wait_until(
+        "handed out three times", lambda: len(handed) == 3, describe_last=lambda: handed
+    )
+    await log.append([make_draft(note="two")])
+    await wait_until("the next one", lambda: len(handed) == 4, describe_last=lambda: handed)
+    assert handed == [("one", 1), ("one", 2), ("one", 3), ("two", 1)]
+    await reaction.close()
+
+
+async def test_two_processes_share_a_reaction(backend: Backend) -> None:
+    first, second = await backend.event_log(), await backend.event_log()
+    one, two = RecordingHandler(), RecordingHandler()
+    reactions = [
+        await first.subscribe_durable("positions", "ev.>", one.handle),
+        await second.subscribe_durable("positions", "ev.>", two.handle),
+    ]
+    for number in range(300):
+        await first.append([make_draft("alice/orders/1", str(number))])
+
+    await wait_until(
+        "all handled by either",
+        lambda: sum((one.completed + two.completed).values()) >= 300,
+        describe_last=lambda: (sum(one.completed.values()), sum(two.completed.values())),
+    )
+    assert set((one.completed + two.completed).values()) == {1}
+    assert one.completed
+    assert two.completed
+    for reaction in reactions:
+        await reaction.close()
+
+
+async def test_a_restarted_process_carries_on_where_the_last_one_stopped(backend: Backend) -> None:
+    one, two = RecordingHandler(), RecordingHandler()
+    log = await backend.event_log()
+    for number in range(150):
+        await log.append([make_draft("alice/orders/1", str(number))])
+    reaction = await (await backend.event_log()).subscribe_durable("positions", "ev.>", one.handle)
+    await wait_until("some handled", lambda: sum(one.completed.values()) >= 20)
+    await reaction.close()
+    done = sum(one.completed.values())
+    for number in range(150, 160):
+        await log.append([make_draft("alice/orders/1", str(number))])
+
+    reaction = await (await backend.event_log()).subscribe_durable("positions", "ev.>", two.handle)
+
+    await wait_until(
+        "the rest handled",
+        lambda: len(one.completed + two.completed) == 160,
+        describe_last=lambda: len(one.completed + two.completed),
+    )
+    assert sum(one.completed.values()) == done
+    # At least once: what was under way at the stop may be handled by both.
+    assert sum((one.completed + two.completed).values()) <= 161
+    await reaction.close()
+
+
+async def test_processes_that_come_and_go_leave_no_event_waiting(backend: Backend) -> None:
+    """A process that stopped while a batch was under way to it once took the batch along: its
+    events came again only when their acknowledgement was overdue, half a minute later."""
+    log, worker = await backend.event_log(), RecordingHandler()
+    for number in range(400):
+        await log.append([make_draft("alice/orders/1", str(number))])
+
+    for round_ in range(1, 9):
+        reaction = await log.subscribe_durable("positions", "ev.>", worker.handle)
+        await wait_until(
+            f"something handled in round {round_}",
+            lambda wanted=20 * round_: len(worker.completed) >= wanted,  # type: ignore[misc]
+            describe_last=lambda: len(worker.completed),
+        )
+        await reaction.close()
+    reaction = await log.subscribe_durable("positions", "ev.>", worker.handle)
+
+    await wait_until(
+        "all handled",
+        lambda: len(worker.completed) == 400,
+        describe_last=lambda: len(worker.completed),
+    )
+    await reaction.close()
+
+
+async def test_what_a_stopped_process_was_handling_goes_to_another(backend: Backend) -> None:
+    """The first process takes all events, hangs on the first one, and is stopped."""
+    log, worker = await backend.event_log(), RecordingHandler()
+    hanging = asyncio.Event()
+
+    async def hang(_: RecordedEvent) -> None:
+        hanging.set()
+        await asyncio.Event().wait()
+
+    for number in range(5):
+        await log.append([make_draft("alice/orders/1", str(number))])
+    stuck = await log.subscribe_durable("positions", "ev.>", hang)
+    await asyncio.wait_for(hanging.wait(), 60)
+    await stuck.close()
+
+    reaction = await (await backend.event_log()).subscribe_durable(
+        "positions", "ev.>", worker.handle
+    )
+
+    await worker.wait_completed(*[str(number) for number in range(5)])
+    await reaction.close()
+
+
+async def test_a_reaction_survives_its_log_being_made_anew(
+    backend: Backend, worker: RecordingHandler
+) -> None:
+    log = await backend.event_log()
+    reaction = await log.subscribe_durable("positions", "ev.>", worker.handle)
+    await log.append([make_draft(note="before")])
+    await worker.wait_completed("before")
+
+    await backend.recreate()
+    await log.append([make_draft(note="after")])
+
+    await worker.wait_completed("after")
+    await reaction.close()

@@ -1,0 +1,249 @@
+"""A day from its opening to its end: the market moves, all settles, users do what is planned.
+
+Start at `conduct`. Kills fall anywhere between a step's asking and the end of what users do then;
+that waits until all that follows from the step is settled, so it is the same in every run.
+"""
+
+import time
+from pathlib import Path
+
+from tapewire.cli.verify import load_checkpoint_checks
+from tapewire.log import CommandRejected, RecordedEvent
+from tapewire.log.jetstream import JetStreamEventLog, JetStreamLatestValueStore, connect
+from tapewire.runtime import RequestClient
+from tapewire.runtime.contracts import alerts, orders, positions, prices, strategies
+from tapewire.verify import VerificationSummary, verify
+from tests.day.plan import DayPlan, ManualOrder, PlannedStrategy, UserSymbol, arm_rule_command
+from tests.day.process_killer import ProcessKiller
+from tests.day.quiescence import DayFigures, QuiescenceDetector
+from tests.day.recorded_quotes import MARKET_OPEN_MS, RECORDING_PATH
+from tests.day.retrying_requester import RetryingRequester
+from tests.day.service_processes import LeaseReader, ServiceProcesses
+
+RECONCILE_TIMEOUT_SECONDS = 100.0
+
+
+class DayResult:
+    """What a day left: every event, where each step ended in the log, and what it cost."""
+
+    def __init__(self) -> None:
+        self.events: list[RecordedEvent] = []
+        self.step_end_sequences: list[int] = []
+        self.begins = 0
+        self.figures = DayFigures()
+        self.reconciled: positions.ReconcileReply | None = None
+        self.verified: VerificationSummary | None = None
+        self.verification_differences: list[str] = []
+        self.errors: list[str] = []
+
+
+async def run_day(plan: DayPlan, folder: Path, replicas: int = 1) -> DayResult:
+    """The whole day."""
+    async with ServiceProcesses(folder, RECORDING_PATH, replicas).run_all() as house:
+        wire = await connect(house.url, "conductor")
+        try:
+            log = JetStreamEventLog(wire)
+            asker = RetryingRequester(RequestClient(wire))
+            settling = QuiescenceDetector(log, asker)
+            killer = ProcessKiller(house, LeaseReader(wire), settling)
+            day = _DayRun(plan, asker, settling, killer)
+            began = time.monotonic()
+            await day.run()
+            day.result.figures.duration_seconds = time.monotonic() - began
+            day.result.figures.kills = house.kill_count
+            day.result.figures.takeover_seconds = killer.takeover_seconds
+            await _read_all(log, day.result)
+            views = JetStreamLatestValueStore(wire, stream="VIEWS", prefix="view")
+            day.result.verified = await verify(
+                log,
+                views,
+                lambda one: day.result.verification_differences.append(str(one)),
+                checkpoint_checks=load_checkpoint_checks(),
+            )
+            house.raise_if_exited()
+            day.result.errors = house.error_lines()
+        except BaseException:
+            await killer.close()
+            raise
+        finally:
+            await wire.close()
+    return day.result
+
+
+async def _read_all(log: JetStreamEventLog, result: DayResult) -> None:
+    more = True
+    while more:
+        after = result.events[-1].sequence if result.events else 0
+        page = await log.page("ev.>", after=after)
+        result.events += page.events
+        more = page.has_more
+    result.figures.event_count = len(result.events)
+
+
+class _DayRun:
+    def __init__(
+        self,
+        plan: DayPlan,
+        requester: RetryingRequester,
+        quiescence: QuiescenceDetector,
+        killer: ProcessKiller,
+    ) -> None:
+        self.result = DayResult()
+        self._plan = plan
+        self._requester = requester
+        self._quiescence = quiescence
+        self._killer = killer
+        self._strategies: dict[str, str] = {}
+        self._rules: list[tuple[str, str]] = []
+        self._orders: dict[UserSymbol, str] = {}
+        self._step = 0
+
+    async def run(self) -> None:
+        for number in range(self._plan.size.step_count):
+            self._step = number
+            killing = self._killer.start_kills(self._plan.kills.get(number, []))
+            await self._advance_market()
+            await self._wait_until_quiescent()
+            if number == 0:
+                await self._create_strategies_and_rules()
+            await self._run_user_actions()
+            await killing
+            self.result.step_end_sequences.append(await self._wait_until_quiescent())
+            self.result.figures.step_count += 1
+        reply = await self._requester.request_until_answered(
+            positions.SERVICE,
+            positions.RECONCILE,
+            positions.ReconcilePositions(),
+            positions.ReconcileReply,
+            "reconcile",
+            timeout_seconds=RECONCILE_TIMEOUT_SECONDS,
+        )
+        self.result.reconciled = reply
+
+    async def _advance_market(self) -> prices.StepReply:
+        every, number = self._plan.size.step_ms, self._step
+        after = MARKET_OPEN_MS + every * number if number else 0
+        step = prices.StepRecording(
+            day=self._plan.day, after_ms=after, upto_ms=MARKET_OPEN_MS + every * (number + 1)
+        )
+        told = await self._requester.request_until_answered(
+            prices.SERVICE, prices.STEP, step, prices.StepReply, f"step-{number}"
+        )
+        quotes = self._plan.quotes_by_step[number]
+        assert told.published == {
+            one: quote.timestamp_on(self._plan.day) for one, quote in quotes.items()
+        }
+        self._quiescence.newest_quotes |= told.published
+        return told
+
+    async def _wait_until_quiescent(self) -> int:
+        return await self._quiescence.wait_until_quiescent(self._advance_market)
+
+    async def _create_strategies_and_rules(self) -> None:
+        """Strategies and rules are made."""
+        for seat in self._plan.strategies:
+            made = await self._requester.request_until_answered(
+                strategies.SERVICE,
+                strategies.CREATE,
+                seat.create,
+                strategies.StrategyReply,
+                seat.command_name,
+            )
+            self._strategies[seat.command_name] = made.strategy.strategy_id
+        for command, rule in self._plan.alert_rules:
+            ruled = await self._requester.request_until_answered(
+                alerts.SERVICE, alerts.CREATE, rule, alerts.RuleReply, command
+            )
+            self._rules.append((rule.user_id, ruled.rule.rule_id))
+
+    async def _run_user_actions(self) -> None:
+        """What users do after this step."""
+        for seat in self._plan.strategies:
+            if self._step in seat.stop_steps:
+                await self._stop_strategy(seat)
+        for seat in self._plan.strategies:
+            if self._step in seat.start_steps:
+                id_ = self._strategies[seat.command_name]
+                start = strategies.StartStrategy(user_id=seat.create.user_id, strategy_id=id_)
+                await self._send_strategy_command(
+                    strategies.START, start, f"start-{seat.command_name}"
+                )
+        for doing in self._plan.manual_orders_by_step[self._step]:
+            await self._run_manual_order(doing)
+        if self._step in self._plan.rearm_steps:
+            await (
+                self._wait_until_quiescent()
+            )  # what was rejected just now triggers first, and is armed again
+            for user, rule_id in self._rules:
+                command = f"arm-{rule_id}-{self._step}"
+                await self._requester.request_or_rejection(
+                    alerts.SERVICE,
+                    alerts.ARM,
+                    arm_rule_command(user, rule_id),
+                    alerts.RuleReply,
+                    command,
+                )
+
+    async def _stop_strategy(self, planned: PlannedStrategy) -> None:
+        """And cancel what it has under way."""
+        id_, user = self._strategies[planned.command_name], planned.create.user_id
+        stop = strategies.StopStrategy(user_id=user, strategy_id=id_)
+        stopped = await self._send_strategy_command(
+            strategies.STOP, stop, f"stop-{planned.command_name}"
+        )
+        if isinstance(stopped, strategies.StrategyReply) and stopped.strategy.order is not None:
+            await self._cancel_order(user, stopped.strategy.order.order_id)
+
+    async def _send_strategy_command(
+        self,
+        verb: str,
+        request: strategies.StartStrategy | strategies.StopStrategy,
+        command_name: str,
+    ) -> strategies.StrategyReply | CommandRejected:
+        return await self._requester.request_or_rejection(
+            strategies.SERVICE,
+            verb,
+            request,
+            strategies.StrategyReply,
+            f"{command_name}-{self._step}",
+        )
+
+    async def _run_manual_order(self, manual_order: ManualOrder) -> None:
+        """One at a time, so that orders of the same instant have an order."""
+        open_ = self._orders.get(manual_order.user_symbol)
+        if open_ is not None and await self._is_order_open(manual_order.user_symbol.user, open_):
+            if manual_order.cancels_open_order:
+                await self._cancel_order(manual_order.user_symbol.user, open_)
+            return
+        placed = await self._requester.request_until_answered(
+            orders.SERVICE,
+            orders.PLACE,
+            manual_order.place_order,
+            orders.OrderReply,
+            f"place-{manual_order.place_order.client_order_id}",
+        )
+        self._orders[manual_order.user_symbol] = placed.order.order_id
+        await self._quiescence.wait_until_broker_idle()
+        if not manual_order.stays_open:
+            await self._cancel_order(manual_order.user_symbol.user, placed.order.order_id)
+
+    async def _is_order_open(self, user: str, order_id: str) -> bool:
+        found = await self._requester.request_until_answered(
+            orders.SERVICE,
+            orders.GET,
+            orders.GetOrder(user_id=user, order_id=order_id),
+            orders.OrderReply,
+            "get",
+        )
+        return found.order.status.is_open
+
+    async def _cancel_order(self, user: str, order_id: str) -> None:
+        """Refused when it is closed already."""
+        await self._requester.request_or_rejection(
+            orders.SERVICE,
+            orders.CANCEL,
+            orders.CancelOrder(user_id=user, order_id=order_id),
+            orders.OrderReply,
+            f"cancel-{order_id}-{self._step}",
+        )
+        await self._quiescence.wait_until_broker_idle()

@@ -1,0 +1,134 @@
+"""When everything that follows from a step is done: judged from outside, by what services tell.
+
+Nothing is left to do when, between two looks at the end of the log that saw the same, every service
+said that it is not busy, has taken the log to its end, and has dealt with the newest quotes.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+
+import msgspec
+
+from tapewire.log import EventLog, LogError
+from tapewire.runtime.contracts.progress import (
+    NOTIFICATION_PROGRESS,
+    PROGRESS,
+    GetProgress,
+    Progress,
+)
+from tests.day.retrying_requester import POLL_INTERVAL_SECONDS, RetryingRequester
+
+QUIESCENCE_TIMEOUT_SECONDS = 600.0
+PROGRESS_TIMEOUT_SECONDS = 5.0
+REPUBLISH_INTERVAL_SECONDS = 5.0
+"""After this long the step is asked again: it is the same, and mends what was lost."""
+
+PROGRESS_ENDPOINTS = (
+    ("orders", PROGRESS),
+    ("positions", PROGRESS),
+    ("strategies", PROGRESS),
+    ("alerts", PROGRESS),
+    ("alerts", NOTIFICATION_PROGRESS),
+)
+
+
+class QuiescenceDetector:
+    """Knows the newest quotes, and waits until all is done that follows from them."""
+
+    def __init__(self, log: EventLog, requester: RetryingRequester) -> None:
+        self._log = log
+        self._requester = requester
+        self.newest_quotes: dict[str, datetime] = {}
+
+    async def wait_until_quiescent(self, republish_quotes: Callable[[], Awaitable[object]]) -> int:
+        """Wait; the end of the log then. `nudge` has the newest quotes published again."""
+        began = nudged = time.monotonic()
+        while True:
+            left, last = await self._pending_work(PROGRESS_ENDPOINTS)
+            if not left:
+                return last
+            now = time.monotonic()
+            if now - began > QUIESCENCE_TIMEOUT_SECONDS:
+                raise AssertionError(f"not settled in {QUIESCENCE_TIMEOUT_SECONDS:g} s: {left}")
+            if now - nudged > REPUBLISH_INTERVAL_SECONDS:
+                await republish_quotes()
+                nudged = time.monotonic()
+            await asyncio.sleep(POLL_INTERVAL_SECONDS)
+
+    async def reports_progress(self, service: str, verb: str) -> bool:
+        """Whether there is somebody at work who says how far it is."""
+        return await self._request_progress(service, verb) is not None
+
+    async def wait_until_broker_idle(self) -> None:
+        """Wait until the broker has nothing to do."""
+        deadline = time.monotonic() + QUIESCENCE_TIMEOUT_SECONDS
+        while (left := (await self._pending_work(PROGRESS_ENDPOINTS[:1]))[0]) != "":
+            if time.monotonic() > deadline:
+                raise AssertionError(
+                    f"the broker is not quiet in {QUIESCENCE_TIMEOUT_SECONDS:g} s: {left}"
+                )
+            await asyncio.sleep(POLL_INTERVAL_SECONDS / 3)
+
+    async def _pending_work(self, endpoints: tuple[tuple[str, str], ...]) -> tuple[str, int]:
+        """What is not done yet, in words, and the end of the log."""
+        try:
+            last = await self._log.last_sequence("ev.>")
+            told = await asyncio.gather(*[self._request_progress(*one) for one in endpoints])
+            for (service, verb), one in zip(endpoints, told, strict=True):
+                if one is None:
+                    return f"{service} does not tell its {verb}", last
+                left = await self._describe_lag(one)
+                if left:
+                    return f"{service} {verb}: {left}", last
+            if await self._log.last_sequence("ev.>") != last:
+                return "the log goes on", last
+        except LogError as error:
+            return f"the log is away: {error}", 0
+        return "", last
+
+    async def _request_progress(self, service: str, verb: str) -> Progress | None:
+        return await self._requester.request_once(
+            service,
+            verb,
+            GetProgress(),
+            Progress,
+            "progress",
+            timeout_seconds=PROGRESS_TIMEOUT_SECONDS,
+        )
+
+    async def _describe_lag(self, progress: Progress) -> str:
+        if progress.busy:
+            return f"{progress.busy} things to do"
+        if progress.quotes and not _covers_quotes(progress.quotes, self.newest_quotes):
+            return f"quotes {progress.quotes}, not {self.newest_quotes}"
+        for filter_, taken in progress.taken.items():
+            wanted = await self._log.last_sequence(filter_)
+            if taken < wanted:
+                return f"{filter_} taken to {taken} of {wanted}"
+        return ""
+
+
+def _covers_quotes(processed: Mapping[str, datetime], expected: Mapping[str, datetime]) -> bool:
+    return all(processed.get(symbol) == at for symbol, at in expected.items())
+
+
+class DayFigures(msgspec.Struct):
+    """What a day cost."""
+
+    duration_seconds: float = 0.0
+    step_count: int = 0
+    event_count: int = 0
+    kills: int = 0
+    takeover_seconds: dict[str, list[float]] = {}
+
+    def __str__(self) -> str:
+        text = (
+            f"{self.step_count} steps in {self.duration_seconds:.1f} s, {self.event_count} events"
+        )
+        if self.kills:
+            text += f", {self.kills} kills"
+        for lease, times in sorted(self.takeover_seconds.items()):
+            text += f"; {lease} {min(times):.1f} to {max(times):.1f} s ({len(times)})"
+        return text

@@ -1,0 +1,213 @@
+"""What a day should have come to, worked out from the recording and the trades alone.
+
+Nothing here asks the services, or uses their arithmetic: sums are fractions. Start at `Day`: the
+events of a run, cut at the ends of its steps. Stop-losses are in `stops`.
+"""
+
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+from fractions import Fraction
+
+from tapewire.events import (
+    AlertRaised,
+    NotificationCreated,
+    Order,
+    OrderEvent,
+    OrderFailed,
+    OrderFilled,
+    OrderRejected,
+    OrderStatus,
+    Position,
+    PositionEvent,
+    Side,
+    StopLossTriggered,
+    Strategy,
+    StrategyEvent,
+    StrategyFailed,
+    TradeExecuted,
+)
+from tapewire.log import RecordedEvent
+from tests.day.plan import DayPlan
+from tests.day.recorded_quotes import ExpectedQuote
+
+WIDE_CONTEXT = Context(prec=60)
+SIX_DECIMALS = Decimal("0.000001")
+CENT = Fraction(1, 100)
+NOTIFIED_EVENTS = (
+    OrderFilled,
+    OrderRejected,
+    OrderFailed,
+    StrategyFailed,
+    StopLossTriggered,
+    AlertRaised,
+)
+
+
+class DayRecord:
+    """A run."""
+
+    def __init__(
+        self, plan: DayPlan, events: Sequence[RecordedEvent], step_end_sequences: Sequence[int]
+    ) -> None:
+        self.plan = plan
+        self.events = events
+        self._step_end_sequences = step_end_sequences
+
+    def step_of(self, recorded: RecordedEvent) -> int:
+        """The step that an event belongs to."""
+        return bisect_left(self._step_end_sequences, recorded.sequence)
+
+    def quotes_by_step(self) -> Iterator[dict[str, ExpectedQuote]]:
+        """What every symbol was quoted at after each step."""
+        known: dict[str, ExpectedQuote] = {}
+        for step in self.plan.quotes_by_step:
+            known = {**known, **step}
+            yield known
+
+
+def find_wrong_orders(day: DayRecord) -> list[str]:
+    """Orders that are not what their fills and trades make of them."""
+    fills: defaultdict[str, list[OrderFilled]] = defaultdict(list)
+    trades: defaultdict[str, list[TradeExecuted]] = defaultdict(list)
+    last: dict[str, Order] = {}
+    for recorded in day.events:
+        event = recorded.event
+        if isinstance(event, OrderFilled):
+            fills[event.order.order_id].append(event)
+        if isinstance(event, OrderEvent):
+            last[event.order.order_id] = event.order
+        if isinstance(event, TradeExecuted):
+            trades[event.order_id].append(event)
+    return [
+        f"{order.client_order_id}: {why}"
+        for id_, order in last.items()
+        if (why := _check_order(order, fills[id_], trades[id_]))
+    ]
+
+
+def _check_order(order: Order, fills: list[OrderFilled], trades: list[TradeExecuted]) -> str:
+    told = [(one.trade_id, one.qty, one.price) for one in fills]
+    if told != [(one.trade_id, one.qty, one.price) for one in trades]:
+        return f"fills {told} and trades {trades}"
+    filled = sum((one.qty for one in fills), Decimal(0))
+    paid = sum((Fraction(one.qty) * Fraction(one.price) for one in fills), Fraction(0))
+    if filled != order.filled_qty or filled > order.qty:
+        return f"{filled} filled, it says {order.filled_qty} of {order.qty}"
+    if (order.status is OrderStatus.FILLED) != (filled == order.qty):
+        return f"{filled} of {order.qty} filled, it is {order.status}"
+    if filled and order.filled_avg_price != round_to_six_decimals(paid / Fraction(filled)):
+        return f"the average is {round_to_six_decimals(paid / Fraction(filled))}, it says {order.filled_avg_price}"
+    return ""
+
+
+def find_wrong_executions(day: DayRecord) -> list[str]:
+    """Executions elsewhere than at the touch of their step, or of more than was on offer there."""
+    market, wrong = list(day.quotes_by_step()), []
+    taken: defaultdict[tuple[int, str, Side], Decimal] = defaultdict(Decimal)
+    for recorded in day.events:
+        trade = recorded.event
+        if isinstance(trade, TradeExecuted):
+            step = day.step_of(recorded)
+            price, size = _touch_price(market[step][trade.symbol], trade.side)
+            taken[step, trade.symbol, trade.side] += trade.qty
+            if trade.price != price:
+                wrong.append(f"step {step}: {trade} is not at {price}")
+            if taken[step, trade.symbol, trade.side] > size:
+                wrong.append(f"step {step}: {trade} is beyond the {size} on offer")
+    return wrong
+
+
+def _touch_price(quote: ExpectedQuote, side: Side) -> tuple[Decimal, Decimal]:
+    if side is Side.BUY:
+        return quote.ask, quote.ask_size
+    return quote.bid, quote.bid_size
+
+
+class AverageCostPosition:
+    """A position by average cost. `cash` is received less paid."""
+
+    def __init__(self) -> None:
+        self.quantity = self.cost = self.realized = self.cash = Fraction(0)
+
+    def apply(self, trade: TradeExecuted) -> None:
+        qty, price = Fraction(trade.qty), Fraction(trade.price)
+        change = qty if trade.side is Side.BUY else -qty
+        self.cash -= change * price
+        if self.quantity * change < 0:
+            closed = min(abs(change), abs(self.quantity)) * (1 if change > 0 else -1)
+            share = self.cost * closed / self.quantity
+            self.realized += -closed * price + share
+            self.cost += share
+            self.quantity += closed
+            change -= closed
+        self.quantity += change
+        self.cost += change * price
+
+
+def find_wrong_positions(day: DayRecord) -> list[str]:
+    """Positions that are not the fold of all trades, to the cent; or where money came or went."""
+    books: defaultdict[tuple[str, str], AverageCostPosition] = defaultdict(AverageCostPosition)
+    found: dict[tuple[str, str], Position] = {}
+    for recorded in day.events:
+        event, owner = recorded.event, recorded.event_subject.owner
+        if isinstance(event, TradeExecuted):
+            books[owner, event.symbol].apply(event)
+        if isinstance(event, PositionEvent):
+            found[owner, event.position.symbol] = event.position
+    wrong = [f"{key} was never a position" for key in books.keys() - found.keys()]
+    for key, position in found.items():
+        book = books[key]
+        realized, cost = Fraction(position.realized_pnl), Fraction(position.cost_basis)
+        if Fraction(position.quantity) != book.quantity:
+            wrong.append(f"{key}: {position.quantity} are held, not {float(book.quantity)}")
+        if abs(realized - book.realized) >= CENT / 2 or abs(cost - book.cost) >= CENT / 2:
+            wrong.append(f"{key}: {position}, not {float(book.realized)}, {float(book.cost)}")
+        if realized - cost != book.cash:
+            wrong.append(f"{key}: {position} does not account for {float(book.cash)} of cash")
+    return wrong
+
+
+def find_wrong_strategies(day: DayRecord) -> list[str]:
+    """Strategies that hold something else than what was executed for them."""
+    books: defaultdict[str, AverageCostPosition] = defaultdict(AverageCostPosition)
+    last: dict[str, Strategy] = {}
+    for recorded in day.events:
+        event = recorded.event
+        if isinstance(event, TradeExecuted) and event.strategy_id is not None:
+            books[event.strategy_id].apply(event)
+        if isinstance(event, StrategyEvent):
+            last[event.strategy.strategy_id] = event.strategy
+    return [
+        f"{strategy.name} of {id_}: {strategy.position} at {strategy.entry_price}"
+        for id_, strategy in last.items()
+        if Fraction(strategy.position) != books[id_].quantity
+        or (strategy.entry_price is None) != (books[id_].quantity == 0)
+        or (strategy.entry_price or 0) != _entry_price(books[id_])
+    ]
+
+
+def _entry_price(position: AverageCostPosition) -> Decimal | int:
+    return round_to_six_decimals(position.cost / position.quantity) if position.quantity else 0
+
+
+def find_wrong_notifications(day: DayRecord) -> list[str]:
+    """Users who were told more or less often than something happened that they are told of: of a
+    fill, when it was the last."""
+    happened, told = Counter[str](), Counter[str]()
+    for recorded in day.events:
+        event, owner = recorded.event, recorded.event_subject.owner
+        part = isinstance(event, OrderFilled) and event.order.status.is_open
+        happened[owner] += isinstance(event, NOTIFIED_EVENTS) and not part
+        told[owner] += isinstance(event, NotificationCreated)
+    return [
+        f"{user} was told {told[user]} times of {happened[user]}"
+        for user in happened
+        if told[user] != happened[user]
+    ]
+
+
+def round_to_six_decimals(value: Fraction) -> Decimal:
+    quotient = WIDE_CONTEXT.divide(Decimal(value.numerator), Decimal(value.denominator))
+    return quotient.quantize(SIX_DECIMALS, rounding=ROUND_HALF_EVEN, context=WIDE_CONTEXT)

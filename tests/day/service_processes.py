@@ -1,0 +1,139 @@
+"""All services as processes of their own, `replicas` of each, over one message server.
+
+A process that was killed is started again at once (`replicas` 1), or when its successor has been
+seen at work. Whatever was started here is gone when the block of `House.open` ends.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from tapewire.log import Unavailable, encode_token
+from tapewire.log.jetstream import JetStreamLatestValueStore, NatsConnection
+from tests.harness.nats_servers import LocalNatsServer, _set_parent_death_signal
+
+SERVICES = ("prices", "orders", "positions", "strategies", "alerts")
+SERVICE_OF_LEASE = {
+    "price-feed": "prices",
+    "paper-broker": "orders",
+    "positions": "positions",
+    "strategies-runner": "strategies",
+    "alerts": "alerts",
+    "notifications": "alerts",
+}
+"""Who holds what."""
+NATS = "nats"
+EXIT_TIMEOUT_SECONDS = 60.0
+
+
+class ServiceProcesses:
+    """The processes. Their names are those of their services, with a number."""
+
+    def __init__(self, folder: Path, feed: Path, replicas: int) -> None:
+        self.replicas = replicas
+        self.kill_count = 0
+        self._folder = folder
+        self._feed = feed
+        self._nats_server = LocalNatsServer(folder)
+        self._processes: dict[str, asyncio.subprocess.Process] = {}
+
+    @contextlib.asynccontextmanager
+    async def run_all(self) -> AsyncIterator["ServiceProcesses"]:
+        """Everything runs within."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._nats_server.start()
+        try:
+            for number in range(self.replicas):
+                for service in SERVICES:
+                    await self.start(f"{service}-{number}")
+            yield self
+        finally:
+            for process in self._processes.values():
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+            for process in self._processes.values():
+                await asyncio.wait_for(process.wait(), EXIT_TIMEOUT_SECONDS)
+            self._nats_server.close()
+
+    @property
+    def url(self) -> str:
+        return self._nats_server.url
+
+    async def start(self, name: str) -> None:
+        """Start a process, or start it again."""
+        env = {key: value for key, value in os.environ.items() if not key.startswith("TAPEWIRE_")}
+        env |= {
+            "TAPEWIRE_NATS_URL": self.url,
+            "TAPEWIRE_FEED": str(self._feed),
+            "TAPEWIRE_FEED_STEPPED": "true",
+            "TAPEWIRE_INSTANCE": name,
+        }
+        with (self._folder / f"{name}.log").open("ab") as log:
+            self._processes[name] = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                f"tapewire_services.{name.rpartition('-')[0]}",
+                env=env,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                preexec_fn=_set_parent_death_signal,
+            )
+
+    async def kill(self, name: str) -> None:
+        """`kill -9`, and nothing is left of it when this returns."""
+        process = self._processes[name]
+        if process.returncode is not None:
+            raise AssertionError(f"{name} had ended by itself:\n{self.log_tail(name)}")
+        process.send_signal(signal.SIGKILL)
+        await process.wait()
+        self.kill_count += 1
+
+    def kill_nats(self) -> None:
+        """`kill -9` the message server, and start it again with what it had stored."""
+        self._nats_server.kill()
+        self._nats_server.start()
+        self.kill_count += 1
+
+    def raise_if_exited(self) -> None:
+        """Raise when a process ended that nobody killed."""
+        for name, process in self._processes.items():
+            if process.returncode not in (None, -signal.SIGKILL):
+                raise AssertionError(
+                    f"{name} ended with {process.returncode}; its log ends:\n{self.log_tail(name)}"
+                )
+
+    def log_tail(self, name: str, line_count: int = 20) -> str:
+        """The end of a process's log."""
+        text = (self._folder / f"{name}.log").read_text(errors="replace")
+        return "\n".join(text.splitlines()[-line_count:])
+
+    def error_lines(self) -> list[str]:
+        """Lines of any log that tell of an error."""
+        return [
+            f"{file.stem}: {line}"
+            for file in sorted(self._folder.glob("*-[0-9].log"))
+            for line in file.read_text(errors="replace").splitlines()
+            if '"level":"error"' in line.replace(" ", "") or "Traceback" in line
+        ]
+
+
+class LeaseReader:
+    """Who holds which lease now."""
+
+    def __init__(self, connection: NatsConnection) -> None:
+        self._value_store = JetStreamLatestValueStore(
+            connection, stream="KV_leases", prefix="$KV.leases"
+        )
+
+    async def holder(self, lease: str) -> str | None:
+        """The process that holds it, None when nobody does (or nobody can say)."""
+        try:
+            data = await self._value_store.get(encode_token(lease))
+        except Unavailable:
+            return None
+        return data.decode() if data else None

@@ -1,0 +1,186 @@
+"""The stop-losses that should be triggered in a day, and those that were.
+
+Each strategy's is watched over the prices that the tests read from the recording themselves, for
+the position that the fills of its orders make. Start at `should_fire`.
+"""
+
+from decimal import Decimal
+from fractions import Fraction
+from typing import NamedTuple
+
+from tapewire.events import (
+    OrderEvent,
+    OrderFilled,
+    OrderPlaced,
+    StopLossExecuted,
+    StopLossKind,
+    StopLossTriggered,
+    Strategy,
+    StrategyCompleted,
+    StrategyEvent,
+    StrategyFailed,
+    StrategyStarted,
+    StrategyStopped,
+    TradeExecuted,
+)
+from tapewire.log import RecordedEvent
+from tests.day.recorded_quotes import ExpectedQuote
+from tests.day.reference_model import AverageCostPosition, DayRecord, round_to_six_decimals
+
+
+class StopLossTrigger(NamedTuple):
+    """A stop-loss of a strategy, in the step where it was triggered."""
+
+    strategy_id: str
+    step: int
+    trigger_price: Decimal
+    market_price: Decimal
+
+
+def recorded_triggers(day: DayRecord) -> list[StopLossTrigger]:
+    """The stop-losses that were triggered."""
+    return sorted(
+        StopLossTrigger(
+            recorded.event.strategy.strategy_id,
+            day.step_of(recorded),
+            recorded.event.trigger_price,
+            recorded.event.current_price,
+        )
+        for recorded in day.events
+        if isinstance(recorded.event, StopLossTriggered)
+    )
+
+
+def find_wrong_executions_of_stop_losses(day: DayRecord) -> list[str]:
+    """Stop-losses that were triggered twice, or executed otherwise than once each."""
+    triggered, executed, open_ = list[str](), list[str](), set[str]()
+    for recorded in day.events:
+        event = recorded.event
+        if isinstance(event, StopLossTriggered):
+            triggered.append(event.order_id)
+        if isinstance(event, StopLossExecuted):
+            executed.append(event.order_id)
+        if isinstance(event, OrderEvent):
+            (open_.add if event.order.status.is_open else open_.discard)(event.order.order_id)
+    wrong = [f"{one} was triggered twice" for one in triggered if triggered.count(one) > 1]
+    wrong += [f"{one} was executed twice" for one in executed if executed.count(one) > 1]
+    missing = [one for one in triggered if one not in executed and one not in open_]
+    return wrong + [f"{one} was never executed" for one in missing]
+
+
+def expected_triggers(day: DayRecord) -> list[StopLossTrigger]:
+    """The stop-losses that should have been triggered, by the prices and the fills."""
+    watches: dict[str, _StopLossTracker] = {}
+    steps: list[list[RecordedEvent]] = [[] for _ in day.plan.quotes_by_step]
+    for recorded in day.events:
+        steps[day.step_of(recorded)].append(recorded)
+    for number, (known, events) in enumerate(zip(day.quotes_by_step(), steps, strict=True)):
+        for watch in watches.values():
+            quote = day.plan.quotes_by_step[number].get(watch.strategy.symbol)
+            if quote is not None:
+                watch.apply_price(number, quote.price)
+        for recorded in events:
+            _track_event(watches, recorded, number, known)
+    return sorted(one for watch in watches.values() for one in watch.triggers)
+
+
+def _track_event(
+    trackers: dict[str, "_StopLossTracker"],
+    recorded: RecordedEvent,
+    step: int,
+    known_quotes: dict[str, ExpectedQuote],
+) -> None:
+    event = recorded.event
+    if isinstance(event, StrategyEvent):
+        strategy = event.strategy
+        watch = trackers.setdefault(strategy.strategy_id, _StopLossTracker(strategy))
+        if isinstance(event, StrategyStarted):
+            watch.start(step, known_quotes[strategy.symbol].price)
+        if isinstance(event, StrategyStopped | StrategyCompleted | StrategyFailed):
+            watch.is_started = False
+    if isinstance(event, OrderEvent) and event.order.strategy_id is not None:
+        trackers[event.order.strategy_id].apply_order_event(step, event)
+
+
+class _StopLossTracker:
+    """The stop-loss of one strategy: its position by the fills, and the prices it has seen."""
+
+    def __init__(self, strategy: Strategy) -> None:
+        self.strategy = strategy
+        self.is_started = False
+        self.triggers: list[StopLossTrigger] = []
+        self._position = AverageCostPosition()
+        self._has_open_order = False
+        self._reset()
+
+    def _reset(self) -> None:
+        self._best_price: Decimal | None = None
+        self._crossed_prices: tuple[Decimal, Decimal] | None = None
+        self._has_triggered = False
+
+    def start(self, step: int, price: Decimal) -> None:
+        """The user starts it, at the price there is."""
+        self._reset()
+        self.is_started = True
+        self.apply_price(step, price)
+
+    def apply_price(self, step: int, price: Decimal) -> None:
+        """A price, after everything of the steps before."""
+        stop = self.strategy.stop_loss
+        if (
+            not self.is_started
+            or stop is None
+            or not self._position.quantity
+            or self._crossed_prices
+        ):
+            return
+        long = self._position.quantity > 0
+        better = max if long else min
+        self._best_price = price if self._best_price is None else better(self._best_price, price)
+        entry = round_to_six_decimals(self._position.cost / self._position.quantity)
+        reference = entry if stop.kind is StopLossKind.FIXED else better(entry, self._best_price)
+        share = (100 - stop.percent if long else 100 + stop.percent) / 100
+        trigger = round_to_six_decimals(Fraction(reference) * Fraction(share))
+        if price <= trigger if long else price >= trigger:
+            self._crossed_prices = (trigger, price)
+            self._trigger_if_possible(step)
+
+    def apply_order_event(self, step: int, event: OrderEvent) -> None:
+        """Something happened to an order of it."""
+        if isinstance(event, OrderPlaced):
+            self._has_open_order = True
+        if isinstance(event, OrderFilled):
+            self._apply_fill(event)
+        if not event.order.status.is_open:
+            self._has_open_order = False
+            self._trigger_if_possible(step)
+
+    def _apply_fill(self, event: OrderFilled) -> None:
+        before = self._position.quantity
+        self._position.apply(
+            TradeExecuted(
+                trade_id=event.trade_id,
+                order_id=event.order.order_id,
+                symbol=event.order.symbol,
+                side=event.order.side,
+                qty=event.qty,
+                price=event.price,
+                strategy_id=event.order.strategy_id,
+                timestamp=event.order.timestamp,
+            )
+        )
+        if before * self._position.quantity <= 0:
+            self._reset()
+
+    def _trigger_if_possible(self, step: int) -> None:
+        """Once, as soon as no order is under way and while there is something to close."""
+        if (
+            self._crossed_prices
+            and self.is_started
+            and not self._has_open_order
+            and not self._has_triggered
+        ):
+            self._has_triggered = True
+            self.triggers.append(
+                StopLossTrigger(self.strategy.strategy_id, step, *self._crossed_prices)
+            )

@@ -1,0 +1,94 @@
+"""What stands before the edge: docs/nginx.conf, and the ingress that says the same in kubernetes.
+
+That nginx does what its file says is tested with a real one (tests/balancer); here, that both know
+every stream there is, and agree.
+"""
+
+import re
+
+import pytest
+
+from tapewire_services.edge.delivery.stream_routes import STREAM_ROUTES
+from tests.deploy.manifests import BASE_FOLDER, ROOT, base_settings, yaml_documents
+
+NGINX_CONFIG = (ROOT / "docs" / "nginx.conf").read_text()
+STREAM_PATHS = [re.sub(r"\{[a-z_]+\}", "one", feed.path) for feed in STREAM_ROUTES]
+REQUEST_PATHS = [
+    "/",
+    "/api/orders",
+    "/api/session",
+    "/api/notifications",
+    "/api/v2/items",
+    "/api/sse/status",
+]
+ANNOTATION_PREFIX = "nginx.ingress.kubernetes.io/"
+
+
+def stream_location_pattern():
+    """The pattern of the streams' location."""
+    [found] = re.findall(r"location ~ (\S+) \{", NGINX_CONFIG)
+    return re.compile(found)
+
+
+def directive_values(name: str):
+    """All values of a directive, in order: first those of the requests' location."""
+    return re.findall(rf"^ +{name} ([^;]+);", NGINX_CONFIG, re.MULTILINE)
+
+
+def load_ingress(name: str):
+    [found] = [
+        d
+        for d in yaml_documents(BASE_FOLDER / "ingress.example.yaml")
+        if d["metadata"]["name"] == name
+    ]
+    return found
+
+
+def ingress_annotations(name: str):
+    return {
+        key.removeprefix(ANNOTATION_PREFIX): value
+        for key, value in load_ingress(name)["metadata"]["annotations"].items()
+    }
+
+
+def is_routed(name: str, path: str):
+    """Whether a rule of the ingress takes `path`, as kubernetes matches it."""
+    [rule] = load_ingress(name)["spec"]["rules"]
+    for one in rule["http"]["paths"]:
+        under = path.startswith(one["path"].rstrip("/") + "/") and one["pathType"] == "Prefix"
+        if path == one["path"] or under:
+            return True
+    return False
+
+
+@pytest.mark.parametrize("path", STREAM_PATHS)
+def test_every_stream_is_taken_for_one(path: str) -> None:
+    assert stream_location_pattern().search(path)
+    assert is_routed("edge-streams", path)
+
+
+@pytest.mark.parametrize("path", REQUEST_PATHS)
+def test_what_is_no_stream_is_not(path: str) -> None:
+    assert not stream_location_pattern().search(path)
+    assert not is_routed("edge-streams", path)
+    assert is_routed("edge", path)
+
+
+def test_both_say_the_same() -> None:
+    requests, streams = ingress_annotations("edge"), ingress_annotations("edge-streams")
+    next_ones = [requests["proxy-next-upstream"], streams["proxy-next-upstream"]]
+    assert directive_values("proxy_next_upstream") == next_ones
+    for both in (requests, streams):
+        assert directive_values("proxy_connect_timeout") == [f"{both['proxy-connect-timeout']}s"]
+        assert directive_values("proxy_http_version") == [both["proxy-http-version"]]
+    assert directive_values("proxy_read_timeout") == [f"{streams['proxy-read-timeout']}s"]
+    kept = re.search(
+        r'upstream-keepalive-timeout: "(\d+)"', (BASE_FOLDER / "ingress.example.yaml").read_text()
+    )
+    assert kept is not None
+    assert directive_values("keepalive_timeout") == [f"{kept[1]}s"]
+
+
+def test_an_idle_stream_is_not_cut() -> None:
+    silent = float(base_settings()["SSE_KEEPALIVE_INTERVAL"])
+    assert float(ingress_annotations("edge-streams")["proxy-read-timeout"]) > 2 * silent

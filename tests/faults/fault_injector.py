@@ -1,0 +1,71 @@
+"""What is done to a running system: the strikes of a plan, each when so many orders are placed."""
+
+import asyncio
+import os
+import random
+import signal
+from collections import Counter
+from collections.abc import Callable
+
+from tests.faults.plan import Fault, FaultStep
+from tests.harness.stack import Stack
+from tests.harness.waiting import wait_until
+
+FREEZE_SECONDS = 10.0
+PROGRESS_TIMEOUT_SECONDS = 600.0
+"""How long the orders up to the next strike may take."""
+
+
+class ProcessFaultInjector:
+    """Strikes `stack`, whose edge has `workers` processes; `struck` counts what was done."""
+
+    def __init__(
+        self,
+        stack: Stack,
+        edge_processes: int,
+        placed_count: Callable[[], int],
+        rng: random.Random,
+    ) -> None:
+        self.fault_counts: Counter[Fault] = Counter()
+        self._stack = stack
+        self._edge_processes = edge_processes
+        self._placed_count = placed_count
+        self._rng = rng
+
+    async def run(self, fault_steps: tuple[FaultStep, ...]) -> None:
+        """All of them, each when everything has recovered from the one before."""
+        for strike in fault_steps:
+            await wait_until(
+                f"{strike.after_order_count} orders are placed",
+                lambda after=strike.after_order_count: self._placed_count() >= after,  # type: ignore[misc]
+                describe_last=self._placed_count,
+                timeout_seconds=PROGRESS_TIMEOUT_SECONDS,
+            )
+            await self._inject(strike)
+
+    async def _inject(self, step: FaultStep) -> None:
+        names = {fault: self._target_process(fault) for fault in step.faults}
+        pids = {name: await self._wait_ready(name, 0) for name in names.values()}
+        for fault, name in names.items():
+            frozen = fault is Fault.FREEZE_NATS
+            os.kill(pids[name], signal.SIGSTOP if frozen else signal.SIGKILL)
+            self.fault_counts[fault] += 1
+        if Fault.FREEZE_NATS in names:
+            await asyncio.sleep(FREEZE_SECONDS)
+            os.kill(pids["nats"], signal.SIGCONT)
+        for fault, name in names.items():
+            if fault is not Fault.FREEZE_NATS:
+                await self._wait_ready(name, pids[name])
+
+    def _target_process(self, fault: Fault) -> str:
+        match fault:
+            case Fault.KILL_EDGE:
+                return f"edge-{self._rng.randrange(self._edge_processes)}"
+            case Fault.KILL_ORDERS:
+                return "orders"
+            case _:
+                return "nats"
+
+    async def _wait_ready(self, name: str, previous_pid: int) -> int:
+        """The pid of `name`, not `dead`, once it is ready."""
+        return await asyncio.to_thread(self._stack.pid, name, other_than=previous_pid)

@@ -1,0 +1,242 @@
+"""Violations to plant into a recorded trial: each is what a system with some bug would have left.
+
+`PLANTS` names each with what the verdict must then say. The recording that a plant makes has one
+client, the one that received most.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import msgspec
+
+from tapewire.events import CODEC, Event, OrderAccepted, OrderFilled, OrderPlaced, TradeExecuted
+from tapewire.log import RecordedEvent
+from tests.faults.order_invariants import order_histories
+from tests.faults.plan import ExpectedEnd
+from tests.faults.trial_checks import FaultTrialRecording
+from tests.history import HistoryEntry, ReceivedEvent, StreamOpened
+
+PlantViolation = Callable[[FaultTrialRecording], FaultTrialRecording]
+
+
+def with_one_watcher(recording: FaultTrialRecording) -> FaultTrialRecording:
+    """The same with one client."""
+    most = max(recording.watched, key=lambda one: len(one.history))
+    return msgspec.structs.replace(recording, watched=[most])
+
+
+def _change_history(change: Callable[[list[HistoryEntry]], None]) -> PlantViolation:
+    """Change what a client received."""
+
+    def plant(recording: FaultTrialRecording) -> FaultTrialRecording:
+        (one,) = with_one_watcher(recording).watched
+        history = [*one.history]
+        change(history)
+        changed = msgspec.structs.replace(one, history=history)
+        return msgspec.structs.replace(recording, watched=[changed])
+
+    return plant
+
+
+def _middle_event_index(history: Sequence[HistoryEntry]) -> int:
+    """The place of an event between two others."""
+    places = [
+        at for at in range(1, len(history) - 1) if all(map(_is_event, history[at - 1 : at + 2]))
+    ]
+    return places[len(places) // 2]
+
+
+def _is_event(entry: HistoryEntry) -> bool:
+    return isinstance(entry, ReceivedEvent) and entry.name in ("order:fill", "trade:new")
+
+
+def _drop_event(history: list[HistoryEntry]) -> None:
+    del history[_middle_event_index(history)]
+
+
+def _drop_last_event_before_reconnect(history: list[HistoryEntry]) -> None:
+    """Lost with the connection, and the client believes that it has it."""
+    at = _middle_event_index(history)
+    lost = history[at]
+    assert isinstance(lost, ReceivedEvent)
+    history[at : at + 1] = [StreamOpened(lost.id, "Last-Event-ID"), _connected_frame(history)]
+
+
+def _duplicate_event(history: list[HistoryEntry]) -> None:
+    at = _middle_event_index(history)
+    history.insert(at, history[at])
+
+
+def _swap_events(history: list[HistoryEntry]) -> None:
+    at = _middle_event_index(history)
+    history[at : at + 2] = reversed(history[at : at + 2])
+
+
+def _truncate(history: list[HistoryEntry]) -> None:
+    del history[_middle_event_index(history) :]
+
+
+def _insert_reset(history: list[HistoryEntry]) -> None:
+    at = _middle_event_index(history)
+    before = history[at - 1]
+    assert isinstance(before, ReceivedEvent)
+    told = {"reason": "trimmed", "requestedId": before.id, "firstAvailableId": before.id}
+    history.insert(at, ReceivedEvent("stream:reset", CODEC.encode(told)))
+
+
+def _alter_content(history: list[HistoryEntry]) -> None:
+    at = _middle_event_index(history)
+    frame = history[at]
+    assert isinstance(frame, ReceivedEvent)
+    history[at] = ReceivedEvent(frame.name, frame.data.replace(b'"qty":', b'"qty":9'), frame.id)
+
+
+def _insert_empty_snapshot(history: list[HistoryEntry]) -> None:
+    at = _middle_event_index(history)
+    frame = history[at]
+    assert isinstance(frame, ReceivedEvent)
+    told = b'{"snapshot":true,"orders":[],"timestamp":"2013-10-07T13:30:00Z"}'
+    history[at:at] = [
+        StreamOpened(None),
+        _connected_frame(history),
+        ReceivedEvent("order:update", told, frame.id),
+    ]
+
+
+def _omit_snapshot(history: list[HistoryEntry]) -> None:
+    history[(at := _middle_event_index(history)) : at] = [
+        StreamOpened(None),
+        _connected_frame(history),
+    ]
+
+
+def _connected_frame(history: Sequence[HistoryEntry]) -> HistoryEntry:
+    return next(e for e in history if isinstance(e, ReceivedEvent) and e.name == "connected")
+
+
+def _change_log(
+    change: Callable[[FaultTrialRecording], Iterator[tuple[int, Event]]],
+) -> PlantViolation:
+    """Change events of the log, or add to it; `change` gives sequences and what is there."""
+
+    def plant(recording: FaultTrialRecording) -> FaultTrialRecording:
+        events = [*recording.events]
+        for sequence, event in change(recording):
+            like = next(r for r in events if type(r.event) is type(event))
+            order = event.order_id if isinstance(event, TradeExecuted) else event.order.order_id  # type: ignore[attr-defined]
+            domain = "trades" if isinstance(event, TradeExecuted) else "orders"
+            owner = order_histories(events)[order].user
+            events[sequence - 1 : sequence] = [
+                RecordedEvent(
+                    sequence=sequence,
+                    subject=f"ev.{owner}.{domain}.{order}",
+                    tag=like.tag,
+                    data=CODEC.encode(event),
+                    metadata=like.metadata,
+                    time=like.time,
+                )
+            ]
+        return msgspec.structs.replace(with_one_watcher(recording), events=events)
+
+    return plant
+
+
+def _first_event_of(
+    recording: FaultTrialRecording, event_type: type[Event], expected_end: ExpectedEnd
+) -> tuple[int, Event]:
+    wanted = [one.order_id for one in recording.placed if one.planned.expected_end is expected_end]
+    found = order_histories(recording.events)
+    return next(
+        (at, told)
+        for id_ in wanted
+        for at, told in [*found[id_].events.items(), *found[id_].trades.items()]
+        if type(told) is event_type
+    )
+
+
+def _duplicate_placement(recording: FaultTrialRecording) -> Iterator[tuple[int, Event]]:
+    at, told = _first_event_of(recording, OrderAccepted, ExpectedEnd.MARKET_FILL)
+    assert isinstance(told, OrderAccepted)
+    yield at, OrderPlaced(order=told.order, command_id=told.command_id)
+
+
+def _add_fill_after_cancel(recording: FaultTrialRecording) -> Iterator[tuple[int, Event]]:
+    _, filled = _first_event_of(recording, OrderFilled, ExpectedEnd.MARKET_FILL)
+    _, placed = _first_event_of(recording, OrderPlaced, ExpectedEnd.CANCELED_LIMIT)
+    assert isinstance(filled, OrderFilled)
+    assert isinstance(placed, OrderPlaced)
+    event = msgspec.structs.replace(filled, order=placed.order)
+    yield len(recording.events) + 1, event
+
+
+def _duplicate_fill(recording: FaultTrialRecording) -> Iterator[tuple[int, Event]]:
+    _, filled = _first_event_of(recording, OrderFilled, ExpectedEnd.MARKET_FILL)
+    yield len(recording.events) + 1, filled
+
+
+def _reduce_trade_quantity(recording: FaultTrialRecording) -> Iterator[tuple[int, Event]]:
+    at, trade = _first_event_of(recording, TradeExecuted, ExpectedEnd.MARKET_FILL)
+    assert isinstance(trade, TradeExecuted)
+    yield at, msgspec.structs.replace(trade, qty=trade.qty - 1)
+
+
+def _add_answer_without_event(recording: FaultTrialRecording) -> FaultTrialRecording:
+    forgotten = msgspec.structs.replace(recording.placed[0], order_id="forgotten")
+    return msgspec.structs.replace(
+        with_one_watcher(recording), placed=[*recording.placed, forgotten]
+    )
+
+
+def _remove_answer(recording: FaultTrialRecording) -> FaultTrialRecording:
+    return msgspec.structs.replace(with_one_watcher(recording), placed=recording.placed[1:])
+
+
+def _make_list_stale(recording: FaultTrialRecording) -> FaultTrialRecording:
+    longest = max(recording.lists, key=lambda listed: len(listed.data))
+    body = msgspec.json.decode(longest.data)
+    body["asOf"] = body["asOf"].partition("-")[0] + "-0"
+    older = msgspec.structs.replace(longest, data=CODEC.encode(body))
+    return msgspec.structs.replace(with_one_watcher(recording), lists=[older])
+
+
+def _add_error_line(recording: FaultTrialRecording) -> FaultTrialRecording:
+    return msgspec.structs.replace(
+        with_one_watcher(recording), errors=['{"event": "a stream failed"}']
+    )
+
+
+PLANTED_VIOLATIONS: dict[str, tuple[PlantViolation, str]] = {
+    "an event is lost": (_change_history(_drop_event), ": gap at "),
+    "an event is lost with its connection": (
+        _change_history(_drop_last_event_before_reconnect),
+        ": lost [",
+    ),
+    "an event comes twice": (_change_history(_duplicate_event), ": duplicate at "),
+    "two events change places": (_change_history(_swap_events), ": reordered at "),
+    "a client hears nothing more": (_change_history(_truncate), ": behind at the end at "),
+    "a reset that the log does not bear out": (
+        _change_history(_insert_reset),
+        ": unfounded reset at ",
+    ),
+    "any reset": (_change_history(_insert_reset), ": 1 resets, and "),
+    "an event says something else": (_change_history(_alter_content), ": wrong content at "),
+    "a snapshot lacks orders": (_change_history(_insert_empty_snapshot), ": wrong snapshot at "),
+    "no snapshot comes": (_change_history(_omit_snapshot), ": no snapshot at "),
+    "an order is placed twice": (
+        _change_log(_duplicate_placement),
+        ": not placed once and first: ",
+    ),
+    "a fill after a cancel": (_change_log(_add_fill_after_cancel), " after OrderCanceled"),
+    "a fill is stored twice": (_change_log(_duplicate_fill), " after OrderFilled"),
+    "a fill and its trade differ": (_change_log(_reduce_trade_quantity), " and trades "),
+    "a market order is traded in part": (
+        _change_log(_reduce_trade_quantity),
+        ": market, ends filled with ",
+    ),
+    "an accepted order is forgotten": (
+        _add_answer_without_event,
+        ": accepted, and not in the log: ",
+    ),
+    "an order that nobody asked for": (_remove_answer, ": nobody was answered so"),
+    "a list of another time": (_make_list_stale, " is not the fold: "),
+    "a service logs an error": (_add_error_line, "a stream failed"),
+}

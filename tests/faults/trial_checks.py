@@ -1,0 +1,132 @@
+"""The verdict on a recorded trial: what clients saw, were answered, and what the log holds. Pure.
+
+What each client received is judged by the history checker, and once more in the plainest words of
+the promise (`_plainly`); the orders by their `laws`; every list of orders by the fold of the log at
+the place that it names. Start at `judge`.
+"""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+
+import msgspec
+
+from tapewire.log import RecordedEvent
+from tests.faults.order_invariants import invariant_violations
+from tests.faults.plan import WatcherBehavior
+from tests.faults.trader import OrderListAnswer, PlacementAnswer
+from tests.history import (
+    ExpectedLog,
+    HistoryEntry,
+    LogIncarnation,
+    ReceivedEvent,
+    StreamOpened,
+    check_history,
+)
+from tests.history.expected_log import ORDER_STREAM_DOMAINS, TRADING_STREAM_DOMAINS
+
+
+class ReceivedHistory(msgspec.Struct, frozen=True):
+    """What a client received."""
+
+    watcher_number: int
+    behavior: WatcherBehavior
+    history: list[HistoryEntry]
+
+    def count_frames(self, name: str) -> int:
+        """How many frames of that name."""
+        return sum(
+            isinstance(entry, ReceivedEvent) and entry.name == name for entry in self.history
+        )
+
+
+class FaultTrialRecording(msgspec.Struct, frozen=True, kw_only=True):
+    """A trial that is over. `events` are all of the log, from sequence 1; `errors` are lines that
+    services have logged as errors, or that are no lines of a log at all."""
+
+    epoch: str
+    events: list[RecordedEvent]
+    watched: list[ReceivedHistory]
+    placed: list[PlacementAnswer]
+    lists: list[OrderListAnswer]
+    errors: list[str]
+
+
+class _OrderListBody(msgspec.Struct, rename="camel"):
+    orders: list[msgspec.Raw]
+    as_of: str
+
+
+_order_list_decoder = msgspec.json.Decoder(_OrderListBody)
+_json_decoder = msgspec.json.Decoder(float_hook=Decimal)
+
+
+def find_violations(recording: FaultTrialRecording) -> list[str]:
+    """Everything that is wrong."""
+    log = ExpectedLog([LogIncarnation(recording.epoch, recording.events)])
+    wrong = invariant_violations(recording.events, recording.placed)
+    for one in recording.watched:
+        who = f"client {one.watcher_number} of {one.behavior.user} ({one.behavior.path})"
+        told = check_history(log, one.behavior.user, one.history, domains=_streamed_domains(one))
+        found = [*map(str, told), *_check_ids_and_events(log, one)]
+        wrong += [f"{who}: {what}" for what in found]
+    for listed in recording.lists:
+        wrong += _check_order_list(log, listed)
+    return wrong + [f"logged: {line}" for line in recording.errors]
+
+
+def _check_ids_and_events(log: ExpectedLog, received: ReceivedHistory) -> Iterator[str]:
+    """Ids strictly increase, and the events are exactly those of the log from where it began."""
+    if resets := received.count_frames("stream:reset"):
+        yield f"{resets} resets, and nothing was ever lost"
+    lives = [*_split_at_fresh_connections(received.history)]
+    for life, frames in enumerate(lives):
+        ids = [int((frame.id or "").rpartition("-")[2]) for frame in frames]
+        if any(later <= earlier for earlier, later in itertools.pairwise(ids)):
+            yield f"ids do not increase: {ids}"
+        end = log.newest_epoch.last if life == len(lives) - 1 else ids[-1]
+        wanted = log.newest_epoch.visible_between(
+            received.behavior.user, ids[0], end + 1, _streamed_domains(received)
+        )
+        got = [
+            at for at, frame in zip(ids[1:], frames[1:], strict=True) if frame.name != "checkpoint"
+        ]
+        if got != wanted:
+            lost, extra = sorted({*wanted} - {*got}), sorted({*got} - {*wanted})
+            yield f"from {ids[0]} to {end}: lost {lost}, and {extra} should not be there"
+
+
+def _streamed_domains(received: ReceivedHistory) -> frozenset[str]:
+    """What its stream shows."""
+    return (
+        TRADING_STREAM_DOMAINS
+        if received.behavior.path == "/api/stream/trading"
+        else ORDER_STREAM_DOMAINS
+    )
+
+
+def _split_at_fresh_connections(history: Sequence[HistoryEntry]) -> Iterator[list[ReceivedEvent]]:
+    """The frames with an id since it came without one, each time that it did and got any."""
+    frames: list[ReceivedEvent] = []
+    for entry in [*history, StreamOpened(None)]:
+        if isinstance(entry, ReceivedEvent):
+            frames += [entry] if entry.id is not None else []
+        elif entry.requested is None:
+            if frames:
+                yield frames
+            frames = []
+
+
+def _check_order_list(log: ExpectedLog, answer: OrderListAnswer) -> Iterator[str]:
+    told = _order_list_decoder.decode(answer.data)
+    epoch, _, sequence = told.as_of.rpartition("-")
+    if epoch != log.newest_epoch.name or int(sequence) > log.newest_epoch.last:
+        yield f"a list of {answer.user} as of {told.as_of}; the log is {log.newest_epoch.name}"
+        return
+    orders = [_json_decoder.decode(order) for order in told.orders]
+    wanted = [
+        _json_decoder.decode(order)
+        for order in log.newest_epoch.snapshot_orders(answer.user, int(sequence))
+    ]
+    if orders != wanted:
+        yield f"a list of {answer.user} as of {told.as_of} is not the fold: {len(orders)} orders"

@@ -1,0 +1,166 @@
+"""The truth that histories are judged by: what each owner must see of the log, and in which order.
+
+What an event must look like is made from the bytes that were stored, without the code under test.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+from heapq import merge
+
+import msgspec
+
+from tapewire.log import EVERYBODY, EventSubject, RecordedEvent
+
+MAX_CLOSED_ORDERS = 200
+"""Closed orders in a snapshot, those that closed last."""
+ORDER_STREAM_DOMAINS = frozenset({"orders", "trades"})
+"""What the stream of a user's orders shows."""
+TRADING_STREAM_DOMAINS = ORDER_STREAM_DOMAINS | {"positions"}
+"""What the stream of everything that a user trades shows."""
+AGENTS_DOMAIN = "agents"
+"""What they show of everybody's."""
+
+_OPEN_STATUSES = ("new", "partially_filled")
+
+
+class ExpectedEvent(msgspec.Struct, frozen=True):
+    """An event of the log as its owner must see it; no `name` when streams do not show it."""
+
+    sequence: int
+    owner: str
+    name: str
+    data: bytes
+    domain: str = ""
+    order_id: str = ""
+    is_open: bool = False
+
+
+_ABSENT = msgspec.Raw()
+
+
+class _StoredEvent(msgspec.Struct, rename="camel"):
+    """Whatever an order or trade event is stored with, number for number."""
+
+    order: msgspec.Raw = _ABSENT
+    position: msgspec.Raw = _ABSENT
+    trade_id: msgspec.Raw = _ABSENT
+    qty: msgspec.Raw = _ABSENT
+    price: msgspec.Raw = _ABSENT
+
+
+class _Order(msgspec.Struct, rename="camel"):
+    order_id: str
+    status: str
+
+
+_event_decoder = msgspec.json.Decoder(_StoredEvent)
+_order_decoder = msgspec.json.Decoder(_Order)
+
+
+def expected_event(recorded: RecordedEvent) -> ExpectedEvent:
+    """What the owner of a recorded event must see of it."""
+    subject = EventSubject.parse(recorded.subject)
+    nothing = ExpectedEvent(recorded.sequence, subject.owner, "", b"")
+    if subject.owner == EVERYBODY and subject.domain == AGENTS_DOMAIN:
+        return msgspec.structs.replace(nothing, name="agent:status", data=recorded.data)
+    if subject.owner == EVERYBODY or subject.domain not in TRADING_STREAM_DOMAINS:
+        return nothing
+    nothing = msgspec.structs.replace(nothing, domain=subject.domain)
+    if subject.domain == "positions":
+        held = bytes(_event_decoder.decode(recorded.data).position)
+        return msgspec.structs.replace(nothing, name="position:update", data=held)
+    if recorded.tag == "trade.executed.v1":
+        return msgspec.structs.replace(nothing, name="trade:new", data=recorded.data)
+    stored = _event_decoder.decode(recorded.data)
+    name, data = "order:update", bytes(stored.order)
+    order = _order_decoder.decode(data)
+    if recorded.tag == "order.filled.v1":
+        fill = (bytes(stored.qty), bytes(stored.price), bytes(stored.trade_id))
+        name, data = "order:fill", data[:-1] + b',"fillQty":%b,"fillPrice":%b,"tradeId":%b}' % fill
+    return msgspec.structs.replace(
+        nothing,
+        name=name,
+        data=data,
+        order_id=order.order_id,
+        is_open=order.status in _OPEN_STATUSES,
+    )
+
+
+class LogIncarnation:
+    """One incarnation of the log: all its events from sequence 1; `first` is the first one that it
+    still held at the end."""
+
+    def __init__(self, name: str, events: Sequence[RecordedEvent], *, first: int = 1) -> None:
+        self.name = name
+        self.first = first
+        self.events = [expected_event(recorded) for recorded in events]
+        self.last = len(self.events)
+        for place, event in enumerate(self.events, 1):
+            assert event.sequence == place, f"the log has {event.sequence} where {place} belongs"
+        self._visible_sequences: dict[tuple[str, str], list[int]] = {}
+        self._relevant_sequences: dict[str, list[int]] = {}
+        for event in self.events:
+            if event.owner != EVERYBODY or event.name:
+                self._relevant_sequences.setdefault(event.owner, []).append(event.sequence)
+            if event.name:
+                self._visible_sequences.setdefault((event.owner, event.domain), []).append(
+                    event.sequence
+                )
+
+    def event_at(self, sequence: int) -> ExpectedEvent | None:
+        """The event of that sequence."""
+        return self.events[sequence - 1] if 1 <= sequence <= self.last else None
+
+    def visible_between(
+        self, owner: str, after: int, before: int, domains: Iterable[str] = ORDER_STREAM_DOMAINS
+    ) -> list[int]:
+        """The sequences in (after, before) that the owner must see on a stream of `domains`."""
+        places = [*((owner, domain) for domain in domains), (EVERYBODY, "")]
+        return [
+            *merge(*(_within(self._visible_sequences.get(of, []), after, before) for of in places))
+        ]
+
+    def count_after(self, owner: str, after: int) -> int:
+        """How many events that concern `owner`, shown or not, come after a sequence."""
+        return sum(
+            len(_within(self._relevant_sequences.get(of, []), after, self.last + 1))
+            for of in (owner, EVERYBODY)
+        )
+
+    def snapshot_orders(self, owner: str, as_of: int) -> list[bytes]:
+        """The orders of `owner` as of `upto`: all open ones and the closed ones that closed last,
+        the one that changed last at the end."""
+        newest: dict[str, ExpectedEvent] = {}
+        for sequence in self.visible_between(owner, 0, as_of + 1):
+            event = self.events[sequence - 1]
+            if event.order_id:
+                newest.pop(event.order_id, None)
+                newest[event.order_id] = event
+        closed = [event.order_id for event in newest.values() if not event.is_open]
+        for forgotten in closed[: max(len(closed) - MAX_CLOSED_ORDERS, 0)]:
+            del newest[forgotten]
+        return [_as_order(event) for event in newest.values()]
+
+
+def _within(sequences: list[int], after: int, before: int) -> list[int]:
+    return sequences[bisect_right(sequences, after) : bisect_left(sequences, before)]
+
+
+def _as_order(event: ExpectedEvent) -> bytes:
+    return (
+        event.data.partition(b',"fillQty":')[0] + b"}"
+        if event.name == "order:fill"
+        else (event.data)
+    )
+
+
+class ExpectedLog:
+    """Every incarnation, oldest first."""
+
+    def __init__(self, epochs: Iterable[LogIncarnation]) -> None:
+        self.epochs = {epoch.name: epoch for epoch in epochs}
+        self.newest_epoch = [*self.epochs.values()][-1]
+
+    @property
+    def event_count(self) -> int:
+        return sum(epoch.last for epoch in self.epochs.values())

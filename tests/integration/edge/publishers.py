@@ -1,0 +1,216 @@
+"""What tests say happened: quotes in the market, events in the log, straight into NATS."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from tapewire.events import (
+    CODEC,
+    Event,
+    NotificationsRead,
+    Order,
+    OrderAccepted,
+    OrderFilled,
+    OrderPlaced,
+    OrderRejected,
+    OrderStatus,
+    OrderType,
+    PriceUpdated,
+    Side,
+    TradeExecuted,
+)
+from tapewire.log import (
+    EventDraft,
+    EventMetadata,
+    EventSubject,
+    RecordedEvent,
+    encode_token,
+    new_id,
+    pattern,
+)
+from tapewire.log.jetstream import (
+    JetStreamEventLog,
+    JetStreamLatestValueStore,
+    NatsConnection,
+    provision,
+)
+from tapewire.log.jetstream.streams import MARKET, VIEWS
+from tapewire.log.view_checkpoints import load, save
+from tapewire.views import OrdersView
+
+
+class QuoteDriver:
+    """MARKET: newest-wins quotes."""
+
+    def __init__(self, wire: NatsConnection) -> None:
+        self._values = JetStreamLatestValueStore(
+            wire, stream=MARKET, prefix="px", live_prefix="live.px"
+        )
+
+    async def publish(self, symbol: str, ask: object = "100", **fields: Any) -> PriceUpdated:
+        """Publish a quote, a dollar wide unless told otherwise; returns when it is stored."""
+        made = make_quote(symbol, ask, **fields)
+        await self._values.put(encode_token(symbol), CODEC.encode(made))
+        return made
+
+    async def publish_without_ack(
+        self, symbol: str, ask: object = "100", **fields: Any
+    ) -> PriceUpdated:
+        """The same without waiting."""
+        made = make_quote(symbol, ask, **fields)
+        await self._values.put_unacknowledged(encode_token(symbol), CODEC.encode(made))
+        return made
+
+
+def make_quote(symbol: str, ask: object = "100", **fields: Any) -> PriceUpdated:
+    price = Decimal(str(ask))
+    values = {
+        "price": price,
+        "bid": price - 1,
+        "ask": price,
+        "bid_size": Decimal(1000),
+        "ask_size": Decimal(1000),
+        "volume": Decimal(10),
+        "change": Decimal("0.5"),
+        "change_percent": Decimal("0.25"),
+        "timestamp": datetime.now(UTC),
+    }
+    return PriceUpdated(symbol=symbol, **{**values, **fields})
+
+
+class EventLogDriver:
+    """EVENTS. `note` is told the sequence of what was appended last."""
+
+    def __init__(
+        self, connection: NatsConnection, on_append: Callable[[int], None] = lambda _: None
+    ) -> None:
+        self.connection = connection
+        self.log = JetStreamEventLog(connection)
+        self._on_append = on_append
+
+    async def append(
+        self, user: str, *events: Event, domain: str = "orders", correlation: str = "c-test"
+    ) -> int:
+        """Append each of `events`; the sequence of the last one."""
+        last = 0
+        for event in events:
+            entity = getattr(event, "order", None)
+            subject = EventSubject(user, domain, entity.order_id if entity else "1")
+            meta = EventMetadata(id=new_id(), correlation=correlation)
+            last = await self.append_one(subject, event, meta)
+        return last
+
+    async def append_one(self, subject: EventSubject, event: Event, meta: EventMetadata) -> int:
+        """Append an event; its sequence."""
+        last = await self.log.append([EventDraft(subject=subject, event=event, metadata=meta)])
+        self._on_append(last)
+        return last
+
+    async def read(self, filter_: str = "ev.>", after: int = 0) -> list[RecordedEvent]:
+        """All that `filter_` takes, page by page."""
+        events: list[RecordedEvent] = []
+        while True:
+            page = await self.log.page(filter_, after=after)
+            events += page.events
+            if not page.has_more:
+                return events
+            after = events[-1].sequence
+
+    async def read_user(self, user: str, after: int = 0) -> list[RecordedEvent]:
+        return await self.read(pattern(owner=user), after)
+
+    async def epoch(self) -> str:
+        return (await self.log.bounds()).epoch
+
+    async def recreate_stream(self) -> None:
+        """Delete the stream and make it anew: another epoch, from 1. The server deletes a stream's
+        files after it answered, so that the new one may find the messages of the old one: then
+        once more."""
+        self._on_append(0)
+        while True:
+            await self.connection.request("$JS.API.STREAM.DELETE.EVENTS")
+            await provision(self.connection)
+            if not (await self.log.bounds()).last:
+                return
+
+    async def purge_through(self, sequence: int) -> None:
+        """Trim the log up to and including `upto`."""
+        await self.connection.request("$JS.API.STREAM.PURGE.EVENTS", b'{"seq":%d}' % (sequence + 1))
+
+    async def save_orders_checkpoint(self, user: str) -> None:
+        """What the orders service does about once a second: a trimmed log has no other snapshot
+        of what it forgot."""
+        values = JetStreamLatestValueStore(self.connection, stream=VIEWS, prefix="view")
+        view, bounds = await load(self.log, values, OrdersView, user)
+        await save(values, user, OrdersView.domain, view, bounds)
+
+
+def make_order(order_id: str = "o-1", **fields: Any) -> Order:
+    values = {
+        "client_order_id": f"c-{order_id}",
+        "symbol": "IBM",
+        "side": Side.BUY,
+        "type": OrderType.LIMIT,
+        "qty": Decimal(10),
+        "limit_price": Decimal("12.30"),
+        "status": OrderStatus.NEW,
+        "filled_qty": Decimal(0),
+        "filled_avg_price": None,
+        "strategy_id": None,
+        "reason": None,
+        "timestamp": datetime.now(UTC),
+    }
+    return Order(order_id=order_id, **{**values, **fields})
+
+
+def order_placed(order_id: str = "o-1", **fields: Any) -> OrderPlaced:
+    return OrderPlaced(order=make_order(order_id, **fields), command_id=new_id())
+
+
+def order_accepted(order_id: str = "o-1", **fields: Any) -> OrderAccepted:
+    return OrderAccepted(order=make_order(order_id, **fields), command_id=new_id())
+
+
+def orders_placed(count: int, prefix: str = "o", **fields: Any) -> Sequence[OrderPlaced]:
+    return [order_placed(f"{prefix}-{number}", **fields) for number in range(count)]
+
+
+def hidden_event() -> NotificationsRead:
+    """An event that trading streams do not show, whatever its domain."""
+    return NotificationsRead(ids=None, timestamp=datetime.now(UTC), command_id="c")
+
+
+def order_rejected(order_id: str = "o-1", **fields: Any) -> OrderRejected:
+    values = {"status": OrderStatus.REJECTED, **fields}
+    return OrderRejected(order=make_order(order_id, **values), command_id=new_id())
+
+
+def order_filled(order_id: str, qty: str, price: str, **fields: Any) -> OrderFilled:
+    """A first fill of part of the order."""
+    values = {
+        "status": OrderStatus.PARTIALLY_FILLED,
+        "filled_qty": Decimal(qty),
+        "filled_avg_price": Decimal(price),
+        **fields,
+    }
+    return OrderFilled(
+        order=make_order(order_id, **values),
+        command_id=new_id(),
+        trade_id=f"{order_id}-1",
+        qty=Decimal(qty),
+        price=Decimal(price),
+    )
+
+
+def trade_executed(order_id: str, qty: str, price: str) -> TradeExecuted:
+    return TradeExecuted(
+        trade_id=f"{order_id}-1",
+        order_id=order_id,
+        symbol="IBM",
+        side=Side.BUY,
+        qty=Decimal(qty),
+        price=Decimal(price),
+        strategy_id=None,
+        timestamp=datetime.now(UTC),
+    )

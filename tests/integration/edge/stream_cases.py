@@ -1,0 +1,212 @@
+"""Every stream with ids as a row of a test table: how it is opened, and what a reader knows of it
+after any frames, as against what the log says.
+
+`ROWS` are the streams. `opened` opens one, `begun` reads it up to the place that it begins at,
+`Row.told` gives what a reader of frames knows by then, and `Row.truth` the same from the log.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from tapewire.events import ItemAnalysed
+from tapewire.log import RecordedEvent
+from tapewire.log.view_checkpoints import apply_event
+from tapewire.views import NotificationsView, OrdersView, PositionsView, StrategiesView
+from tests.integration.edge.user_scenario import TICKER, UserScenario
+
+VALUE_EVENTS = ("metrics", "price:update", "PRICE_UPDATE", "subscribed")
+"""Frames of newest-wins values, which may come at any time."""
+
+# What a reader knows after some frames, and what the log says.
+
+
+def _orders_from_frames(frames: Iterable[Any]) -> dict[str, str]:
+    orders: dict[str, str] = {}
+    for frame in frames:
+        if frame.event in ("order:update", "order:fill"):
+            if frame.data.get("snapshot"):
+                orders = {}
+            told = frame.data.get("orders", [frame.data])
+            orders |= {one["orderId"]: one["status"] for one in told}
+    return orders
+
+
+def _orders_from_log(events: Sequence[RecordedEvent]) -> dict[str, str]:
+    view = _fold_view(OrdersView(), events)
+    return {one.order_id: one.status.value for one in view.orders()}
+
+
+def _positions_from_frames(frames: Iterable[Any]) -> dict[str, int]:
+    held: dict[str, int] = {}
+    for frame in frames:
+        if frame.event == "position:update":
+            if frame.data.get("snapshot"):
+                held = {}
+            held |= {one["symbol"]: int(one["quantity"]) for one in frame.data["positions"]}
+    return {symbol: quantity for symbol, quantity in held.items() if quantity}
+
+
+def _positions_from_log(events: Sequence[RecordedEvent]) -> dict[str, int]:
+    view = _fold_view(PositionsView(), events)
+    return {one.symbol: int(one.quantity) for one in view.positions() if one.quantity}
+
+
+def _strategies_from_frames(frames: Iterable[Any]) -> dict[str, tuple[str, int]]:
+    known: dict[str, tuple[str, int]] = {}
+    for frame in frames:
+        if frame.event == "initial_state" or (frame.event or "").startswith("STRATEGY_"):
+            told = frame.data.get("strategies", [frame.data])
+            known |= {one["strategy_id"]: (one["status"], int(one["position"])) for one in told}
+    return known
+
+
+def _strategies_from_log(events: Sequence[RecordedEvent]) -> dict[str, tuple[str, int]]:
+    view = _fold_view(StrategiesView(), events)
+    return {one.strategy_id: (one.status.value, int(one.position)) for one in view.strategies()}
+
+
+def _unread_from_frames(frames: Iterable[Any]) -> int:
+    """By number: a snapshot does not say which."""
+    unread = 0
+    for frame in frames:
+        if frame.event == "notification:unread":
+            unread = frame.data["unread"]
+        elif frame.event == "notification":
+            unread += 1
+        elif frame.event == "notification:read":
+            unread -= len(frame.data["ids"])
+    return unread
+
+
+def _unread_from_log(events: Sequence[RecordedEvent]) -> int:
+    return int(_fold_view(NotificationsView(), events).unread)
+
+
+def _fold_view(view: Any, events: Sequence[RecordedEvent]) -> Any:
+    for recorded in events:
+        if recorded.event_subject.domain == view.domain:
+            apply_event(view, recorded)
+    return view
+
+
+def _values_from_frames(event: str, field: str) -> Callable[[Iterable[Any]], list[Any]]:
+    def from_frames(frames: Iterable[Any]) -> list[Any]:
+        return [frame.data[field] for frame in frames if frame.event == event]
+
+    return from_frames
+
+
+def _values_from_log(
+    domain: str, name: Callable[[Any], Any]
+) -> Callable[[Sequence[RecordedEvent]], Any]:
+    def from_log(events: Sequence[RecordedEvent]) -> list[Any]:
+        shown = [name(one.event) for one in events if one.event_subject.domain == domain]
+        return [one for one in shown if one is not None]
+
+    return from_log
+
+
+def _item_id(event: Any) -> str | None:
+    return event.item.id if isinstance(event, ItemAnalysed) else None
+
+
+def _matching_item_id(event: Any) -> str | None:
+    return event.item.id if _item_id(event) and TICKER in event.item.tickers else None
+
+
+class StreamCase:
+    """A stream. `domain` is what happens on it, `snake` says how its keys are written."""
+
+    def __init__(
+        self,
+        path: str,
+        domain: str,
+        from_frames: Callable[[Iterable[Any]], Any],
+        from_log: Callable[[Sequence[RecordedEvent]], Any],
+        *,
+        is_public: bool = False,
+    ) -> None:
+        self.path = path
+        self.domain = domain
+        self.from_frames = from_frames
+        self.from_log = from_log
+        self.is_public = is_public
+        self.is_snake_case = path.startswith("/sse/") or not path.startswith("/api/stream")
+        self.connected_event = "CONNECTED" if path.startswith("/sse/") else "connected"
+
+    def __repr__(self) -> str:
+        return self.path
+
+    def path_for(self, scenario: UserScenario) -> str:
+        """Its path, for a user's own strategy and configuration."""
+        return self.path.format(strategy=scenario.strategy, configuration=scenario.configuration)
+
+
+_DECISIONS = (
+    _values_from_frames("ai:decision", "decisionId"),
+    _values_from_log("decisions", lambda e: e.decision_id),
+)
+_STRATEGY_UPDATES = (
+    _values_from_frames("strategy:update", "position"),
+    _values_from_log("strategies", lambda event: event.strategy.position),
+)
+_ALERTS = (
+    _values_from_frames("alert:new", "alertId"),
+    _values_from_log("alerts", lambda event: event.alert_id),
+)
+_ORDERS, _POSITIONS = (
+    (_orders_from_frames, _orders_from_log),
+    (_positions_from_frames, _positions_from_log),
+)
+_STRATEGIES = (_strategies_from_frames, _strategies_from_log)
+_NEW_ITEMS = _values_from_frames("new_item", "id")
+_TOPICS = "/api/stream?topics=orders,positions,strategies,alerts,ai-decisions,prices:NONE"
+
+STREAM_CASES = [
+    StreamCase("/api/stream/orders", "orders", *_ORDERS),
+    StreamCase("/api/stream/positions", "positions", *_POSITIONS),
+    StreamCase("/api/stream/trading", "orders", *_ORDERS),
+    StreamCase("/api/stream/trading?both", "positions", *_POSITIONS),
+    StreamCase("/api/stream/ai-decisions", "decisions", *_DECISIONS),
+    StreamCase("/api/stream/strategies", "strategies", *_STRATEGY_UPDATES),
+    StreamCase("/api/stream/strategies/{strategy}", "strategies", *_STRATEGY_UPDATES),
+    StreamCase("/api/stream/alerts", "alerts", *_ALERTS),
+    StreamCase(_TOPICS, "orders", *_ORDERS),
+    StreamCase(f"{_TOPICS}&and", "alerts", *_ALERTS),
+    StreamCase("/sse/strategies", "strategies", *_STRATEGIES),
+    StreamCase("/sse/strategies/reconnect", "strategies", *_STRATEGIES),
+    StreamCase("/sse/strategy/{strategy}", "strategies", *_STRATEGIES),
+    StreamCase(
+        "/api/v2/stream", "items", _NEW_ITEMS, _values_from_log("items", _item_id), is_public=True
+    ),
+    StreamCase(
+        "/api/v2/configurations/{configuration}/stream",
+        "items",
+        _NEW_ITEMS,
+        _values_from_log("items", _matching_item_id),
+    ),
+    StreamCase("/api/sse/notifications", "notifications", _unread_from_frames, _unread_from_log),
+]
+DOMAINS = sorted({row.domain for row in STREAM_CASES})
+UNIQUE_STREAM_CASES = [row for row in STREAM_CASES if not row.path.endswith(("both", "and"))]
+"""Each stream once."""
+
+
+async def open_stream(edge: Any, path: str, cookie: str | None = None, **how: Any) -> Any:
+    """An open stream of any family, its opening read."""
+    stream = await edge.connect(path, cookie, **how)
+    assert stream.status == 200, (path, stream.status, await stream.body())
+    assert (await stream.read()).retry is not None
+    hello = "CONNECTED" if path.startswith("/sse/") else "connected"
+    assert (await stream.read()).event == hello
+    return stream
+
+
+async def read_initial_frames(stream: Any) -> list[Any]:
+    """What a stream begins with, up to the frame with the id of its place; values left out."""
+    frames = []
+    while not frames or frames[-1].id is None:
+        frame = await stream.read()
+        if frame.event not in VALUE_EVENTS or frame.id is not None:
+            frames.append(frame)
+    return frames

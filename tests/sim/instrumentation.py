@@ -1,0 +1,178 @@
+"""Around a seed: counts what the code under test gets into, sets its sizes, and takes its log.
+
+`counting` wraps rare steps; `remembering` gives bounds the sizes that a plan wants; `logging_to` is
+where log lines go. All is as before at the end of the block.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator, MutableMapping
+from typing import Any
+from unittest.mock import patch
+
+import structlog
+
+from tapewire.log import AlreadyStored, Conflict, LogError, OutcomeUnknown
+from tapewire.log.memory import MemoryEventLog
+from tapewire_services.edge.delivery import replay
+from tapewire_services.edge.delivery.connection import Connection
+from tapewire_services.edge.delivery.cursor import ResumeStart
+from tapewire_services.edge.delivery.replay import ReplayReader
+from tapewire_services.edge.delivery.resume_policy import NotReady, ResumePolicy
+from tapewire_services.edge.delivery.snapshots import SnapshotReader
+from tapewire_services.edge.ingest import log_tail
+from tapewire_services.edge.ingest.log_tail import LogTail
+from tests.sim.coverage import LOG_RECREATED, LOG_TAIL_RESTARTED
+from tests.sim.plan import SimulationPlan
+
+Counts = Counter[str]
+
+
+@contextlib.contextmanager
+def redirect_logging(write_line: Callable[[str], None] | None) -> Iterator[None]:
+    """Let all logging go to `say`, with the virtual time; or nowhere, which is far quicker."""
+    before = structlog.get_config()
+
+    def tell(_: Any, level: str, event: MutableMapping[str, Any]) -> str:
+        if write_line is not None:
+            with contextlib.suppress(RuntimeError):
+                now = asyncio.get_running_loop().time()
+                said = " ".join(f"{key}={value!r}" for key, value in event.items())
+                write_line(f"{now:9.3f} {level:8} {said}")
+        raise structlog.DropEvent
+
+    level = logging.CRITICAL if write_line is None else logging.DEBUG
+    structlog.configure(
+        processors=[tell],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        cache_logger_on_first_use=False,
+    )
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
+
+
+@contextlib.contextmanager
+def patch_size_limits(plan: SimulationPlan) -> Iterator[None]:
+    """Memories and pages of the sizes of `plan`."""
+    with (
+        patch.object(log_tail, "REMEMBERED_EVENTS", plan.remembered_events),
+        patch.object(log_tail, "HELD_EVENTS", plan.held_events),
+        patch.object(replay, "READ_EVENTS", plan.read_events),
+    ):
+        yield
+
+
+@contextlib.contextmanager
+def count_rare_events(counts: Counts) -> Iterator[None]:
+    """Count in `counts` until the end of the block."""
+    with contextlib.ExitStack() as patches:
+        for owner, name, around in _INSTRUMENTED:
+            patches.enter_context(patch.object(owner, name, around(counts, getattr(owner, name))))
+        yield
+
+
+_INSTRUMENTED: list[tuple[type, str, Callable[[Counts, Any], Any]]] = []
+
+
+def _instrument(owner: type, name: str) -> Callable[[Any], Any]:
+    """Let the decorated function make what stands around a method."""
+
+    def add(around: Any) -> Any:
+        _INSTRUMENTED.append((owner, name, around))
+        return around
+
+    return add
+
+
+@_instrument(Connection, "behind")
+def _count_fall_behind(counts: Counts, original: Any) -> Any:
+    def behind(connection: Connection) -> None:
+        counts["connection: fell behind"] += 1
+        original(connection)
+
+    return behind
+
+
+@_instrument(LogTail, "since")
+def _count_joins(counts: Counts, original: Any) -> Any:
+    def since(of: LogTail, owners: Any, sequence: int) -> Any:
+        found = original(of, owners, sequence)
+        counts[f"joined: with {'events from memory' if found else 'nothing missed'}"] += 1
+        if sequence > of.last_sequence:
+            counts["joined: ahead of the tape"] += 1
+        return found
+
+    return since
+
+
+@_instrument(LogTail, "_restart")
+def _count_log_tail_restarts(counts: Counts, original: Any) -> Any:
+    def restart(of: LogTail, bounds: Any) -> None:
+        if of.epoch:
+            counts[LOG_RECREATED if of.epoch != bounds.epoch else LOG_TAIL_RESTARTED] += 1
+        original(of, bounds)
+
+    return restart
+
+
+@_instrument(LogTail, "_hear")
+def _count_gaps(counts: Counts, original: Any) -> Any:
+    def hear(of: LogTail, recorded: Any) -> None:
+        if recorded.sequence > of.last_sequence + 1:
+            counts["tape: heard of a gap"] += 1
+        elif recorded.sequence <= of.last_sequence:
+            counts["tape: heard late or again"] += 1
+        original(of, recorded)
+
+    return hear
+
+
+@_instrument(ReplayReader, "stretch")
+def _count_page_reads(counts: Counts, original: Any) -> Any:
+    async def stretch(*asked: Any) -> Any:
+        found = await original(*asked)
+        _reader, after, *_ = asked
+        counts["read: a replica lagged" if found.horizon <= after else "read: pages"] += 1
+        return found
+
+    return stretch
+
+
+@_instrument(SnapshotReader, "take")
+def _count_snapshots(counts: Counts, original: Any) -> Any:
+    async def take(*asked: Any) -> Any:
+        counts["snapshots"] += 1
+        return await original(*asked)
+
+    return take
+
+
+@_instrument(ResumePolicy, "decide")
+def _count_resume_decisions(counts: Counts, original: Any) -> Any:
+    async def decide(*asked: Any) -> Any:
+        try:
+            beginning = await original(*asked)
+        except (LogError, NotReady):
+            counts["begin: not now"] += 1
+            raise
+        if isinstance(beginning, ResumeStart):
+            counts["begin: resumed"] += 1
+        return beginning
+
+    return decide
+
+
+@_instrument(MemoryEventLog, "append")
+def _count_append_failures(counts: Counts, original: Any) -> Any:
+    async def append(*asked: Any) -> Any:
+        try:
+            return await original(*asked)
+        except (Conflict, AlreadyStored, OutcomeUnknown) as error:
+            counts[f"append: {type(error).__name__}"] += 1
+            raise
+
+    return append

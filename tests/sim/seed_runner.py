@@ -1,0 +1,81 @@
+"""Plays many seeds on all processors, and sums up what came of them."""
+
+import multiprocessing
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from tests.sim.coverage import missing_counts
+from tests.sim.simulation import SimulationResult, run_simulation
+
+MAX_REPORTED_SEEDS = 10
+MAX_REPORTED_VIOLATIONS = 5
+SEEDS_PER_TASK = 5
+"""Seeds that a process is given at once."""
+
+
+class SimulationReport(msgspec.Struct):
+    """What came of `seeds` seeds. `failed` are verdicts with something wrong."""
+
+    seeds: int = 0
+    seconds: float = 0.0
+    events: int = 0
+    counts: Counter[str] = msgspec.field(default_factory=Counter)
+    failed_results: list[SimulationResult] = []
+
+    def add(self, result: SimulationResult) -> None:
+        self.seeds += 1
+        self.events += result.event_count
+        self.counts += result.counts
+        if result.violations:
+            self.failed_results.append(result)
+
+    @property
+    def received_frame_count(self) -> int:
+        """Frames with an id that clients got."""
+        return sum(n for name, n in self.counts.items() if name.startswith("frames: "))
+
+    @property
+    def missing_counts(self) -> list[str]:
+        """What should have happened and did not."""
+        return missing_counts(self.counts)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.seeds} seeds in {self.seconds:.1f} s: {self.events} events stored, "
+            f"{self.received_frame_count} frames with an id received, {len(self.failed_results)} seeds failed"
+        )
+
+    def describe_failures(self) -> str:
+        """What was wrong, and how to see it again."""
+        return "\n".join(
+            describe_failure(verdict) for verdict in self.failed_results[:MAX_REPORTED_SEEDS]
+        )
+
+
+def describe_failure(result: SimulationResult) -> str:
+    """What was wrong in one seed, and how to see it again."""
+    lines = [
+        f"seed {result.seed}: {len(result.violations)} wrong; python -m tests.sim {result.seed}"
+    ]
+    lines += [f"    {wrong}" for wrong in result.violations[:MAX_REPORTED_VIOLATIONS]]
+    return "\n".join(lines)
+
+
+def run_seeds(
+    seeds: Iterable[int], on_result: Callable[[SimulationResult], None] = lambda _: None
+) -> SimulationReport:
+    """Play all `seeds`; `each` is told every verdict."""
+    report, began = SimulationReport(), time.monotonic()
+    # Spawned, not forked: whoever calls may have threads.
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(os.cpu_count()) as pool:
+        for verdict in pool.imap_unordered(run_simulation, seeds, chunksize=SEEDS_PER_TASK):
+            report.add(verdict)
+            on_result(verdict)
+    report.failed_results.sort(key=lambda verdict: verdict.seed)
+    report.seconds = time.monotonic() - began
+    return report

@@ -1,0 +1,135 @@
+"""What a connection costs the edge in memory, everything of its process included.
+
+Idle ones are each of another user; on a stream with positions, whose values are followed by a NATS
+subscription for each user, they are at their most expensive. Busy ones: gzip, of users to whom all
+kinds of things happen, while quotes and valuations go along. `SHORT=1`: few idle ones, of
+the expensive kind.
+"""
+
+import asyncio
+import contextlib
+import random
+import resource
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tapewire.log.jetstream import connect
+from tests.harness.nats_servers import LocalNatsServer
+from tests.integration.edge.harness import EdgeProcess
+from tests.integration.edge.resource_monitor import ResourceMonitor
+from tests.soak.event_producer import USERS, SoakEventProducer
+from tests.soak.load_generator import fill_and_read_history
+from tests.soak.plan import IS_SHORT
+from tests.soak.scenarios import SoakHttpClient
+
+IDLE_CONNECTION_COUNT = 500 if IS_SHORT else 10_000
+MAX_IDLE_CONNECTION_BYTES = {"/api/stream/orders": 40 * 1024, "/api/stream/trading": 40 * 1024}
+FIXED_COST_BYTES = 16 * 1024 if IS_SHORT else 0
+"""Of few connections each bears more of what is paid once."""
+BUSY_CONNECTION_COUNT = 100
+MAX_BUSY_CONNECTION_BYTES = 10_000_000
+EVENT_COUNT = 500 if IS_SHORT else 4000
+EVENTS_PER_SAMPLE = 250
+CONCURRENT_OPENS = 50
+LIVE_TIMEOUT_SECONDS = 120.0
+BUSY_PATH = "/api/stream/trading"
+KIB = 1024
+
+
+@pytest.fixture
+def descriptors() -> Iterator[None]:
+    """As many as are allowed: both ends of 10,000 connections are held."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < IDLE_CONNECTION_COUNT + 200:
+        pytest.skip(
+            f"{IDLE_CONNECTION_COUNT:,} connections need more descriptors than the {hard:,} allowed here"
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@contextlib.asynccontextmanager
+async def _edge_with_full_buffer(edge, nats_server):
+    """A street to an edge that remembers as much as it ever does."""
+    wire = await connect(nats_server.url, "cost")
+    rng = random.Random(1)
+    world = SoakEventProducer(wire, rng)
+    street = SoakHttpClient(edge.port, world, rng)
+    try:
+        await world.append_initial_state()
+        await fill_and_read_history(street)
+        yield street
+    finally:
+        await wire.close()
+
+
+async def _open_streams(http_client, path: str, users, *header_lines):
+    """A stream for each of `users`, whose opening has come."""
+    at_once = asyncio.Semaphore(CONCURRENT_OPENS)
+
+    async def one(user: str):
+        async with at_once:
+            request = http_client.request("GET", path, f"X-User-ID: {user}", *header_lines)
+            caller = await http_client.call(request)
+            assert await caller.answered() == 200, caller.text
+            await caller.some(1, 60)
+            return caller
+
+    return await asyncio.gather(*(one(user) for user in users))
+
+
+async def _wait_until_all_live(gauges, count: int) -> None:
+    """Opened, known what they hold, and given their snapshots."""
+    deadline = asyncio.get_running_loop().time() + LIVE_TIMEOUT_SECONDS
+    while (live := await gauges.live()) < count:
+        assert asyncio.get_running_loop().time() < deadline, f"{live} of {count} are live"
+        await asyncio.sleep(0.05)
+
+
+@pytest.mark.usefixtures("descriptors")
+@pytest.mark.parametrize(
+    "path", [*MAX_IDLE_CONNECTION_BYTES][-1:] if IS_SHORT else MAX_IDLE_CONNECTION_BYTES
+)
+async def test_an_idle_connection(
+    edge_with_defaults: tuple[EdgeProcess, LocalNatsServer], path: str
+) -> None:
+    edge, broker = edge_with_defaults
+    async with _edge_with_full_buffer(edge, broker) as street:
+        gauges = ResourceMonitor(edge, broker)
+        before = await gauges.sample()
+        callers = await _open_streams(
+            street, path, [f"idle-{number}" for number in range(IDLE_CONNECTION_COUNT)]
+        )
+        await _wait_until_all_live(gauges, IDLE_CONNECTION_COUNT)
+        after = await gauges.sample()
+        assert not any(caller.ended for caller in callers)
+        each = (after.rss - before.rss) * KIB / IDLE_CONNECTION_COUNT
+        sys.stdout.write(f"\n{IDLE_CONNECTION_COUNT:,} idle on {path}: {each:,.0f} bytes each\n")
+        for caller in callers:
+            caller.leave(street.rng)
+    assert each < MAX_IDLE_CONNECTION_BYTES[path] + FIXED_COST_BYTES
+
+
+async def test_a_hundred_busy_ones(edge_with_defaults: tuple[EdgeProcess, LocalNatsServer]) -> None:
+    edge, broker = edge_with_defaults
+    async with _edge_with_full_buffer(edge, broker) as street:
+        gauges = ResourceMonitor(edge, broker)
+        before, most = await gauges.sample(), 0.0
+        users = [USERS[number % len(USERS)] for number in range(BUSY_CONNECTION_COUNT)]
+        callers = await _open_streams(street, BUSY_PATH, users, "Accept-Encoding: gzip")
+        await _wait_until_all_live(gauges, BUSY_CONNECTION_COUNT)
+        for number in range(EVENT_COUNT):
+            await street.producer.append_next_event()
+            if number % EVENTS_PER_SAMPLE == EVENTS_PER_SAMPLE - 1:
+                most = max(most, (await gauges.sample()).rss - before.rss)
+        received = sum(caller.received for caller in callers)
+        assert not any(caller.ended for caller in callers)
+        sys.stdout.write(
+            f"\n{BUSY_CONNECTION_COUNT} busy ones: {most:,.0f} KiB, {received:,} bytes sent\n"
+        )
+        for caller in callers:
+            caller.leave(street.rng)
+    assert most * KIB < MAX_BUSY_CONNECTION_BYTES

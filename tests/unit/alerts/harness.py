@@ -1,0 +1,290 @@
+"""The whole service on the log in memory: processes that die, and a world that goes on.
+
+A `Process` is what `tapewire_services.alerts.__main__` wires, without NATS; it holds the leases when the
+test says so. A `World` is everybody else: who trades, quotes, and looks into the log.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import TypeVar
+
+import pytest
+
+from tapewire.events import (
+    CODEC,
+    AlertLevel,
+    AlertRaised,
+    AlertRule,
+    Event,
+    Notification,
+    NotificationCreated,
+    PriceUpdated,
+    RuleEvent,
+    RuleKind,
+)
+from tapewire.log import (
+    CommandHandler,
+    CommandRejected,
+    EventDraft,
+    EventMetadata,
+    EventSubject,
+    LogError,
+    RecordedEvent,
+    TooManyConflicts,
+    Unavailable,
+    encode_token,
+    new_id,
+)
+from tapewire.log.follower import follow
+from tapewire.log.group_commit import GroupCommitLog
+from tapewire.log.memory import Faults, MemoryEventLog, MemoryLatestValueStore, MemoryServer
+from tapewire.log.quote_cache import QuoteCache
+from tapewire.runtime import RequestContext
+from tapewire.runtime.contracts.alerts import ArmRule, CreateRule, DeleteRule
+from tapewire_services.alerts import event_rule_consumer, notification_writer
+from tapewire_services.alerts.armed_rule_index import ArmedRuleIndex
+from tapewire_services.alerts.domain.rules import RULE_DECIDER
+from tapewire_services.alerts.event_rule_consumer import EventRuleConsumer
+from tapewire_services.alerts.notification_writer import NotificationConsumer, NotificationWriter
+from tapewire_services.alerts.notifications_service import NotificationsService
+from tapewire_services.alerts.price_monitor import PriceMonitor
+from tapewire_services.alerts.rule_trigger import RuleTrigger
+from tapewire_services.alerts.service import AlertsService
+from tests.harness import virtual_time
+from tests.unit.alerts.spec import USER, at, make_quote
+
+T = TypeVar("T")
+
+
+def clock() -> datetime:
+    return at(asyncio.get_running_loop().time())
+
+
+def make_context(command_id: str | None = None) -> RequestContext:
+    return RequestContext(correlation="c", command_id=command_id or new_id(), traceparent=None)
+
+
+class AlertsProcess:
+    """One process of the service."""
+
+    def __init__(self, server: MemoryServer, faults: Faults | None = None) -> None:
+        self.log = MemoryEventLog(server, faults)
+        self.views = MemoryLatestValueStore(server, faults, stream="VIEWS", prefix="view")
+        self.quote_store = MemoryLatestValueStore(server, faults)
+        self.rng = random.Random(faults.seed if faults is not None else 0)
+        self.quote_cache = QuoteCache(self.quote_store, self.rng)
+        log = GroupCommitLog(self.log)
+        self.command_handler = CommandHandler(log, RULE_DECIDER)
+        self.rule_trigger = RuleTrigger(self.command_handler)
+        self.notification_writer = NotificationWriter(log)
+        self.price_monitor = PriceMonitor(self.quote_cache, self.views, self.rule_trigger, self.rng)
+        self.armed_rules = ArmedRuleIndex(self.log, self.price_monitor)
+        self.service = AlertsService(
+            self.log, self.views, self.command_handler, self.quote_cache, clock
+        )
+        self.notifications_service = NotificationsService(
+            self.log, self.views, self.notification_writer, clock
+        )
+        self.tasks: list[asyncio.Task[None]] = []
+
+    async def start(self, *, holds_lease: bool = True) -> "AlertsProcess":
+        while True:
+            with contextlib.suppress(LogError):
+                await self.quote_cache.start()
+                break
+            await asyncio.sleep(0.1)
+        self.price_monitor.start()
+        self._spawn(self.quote_cache.repair_gaps())
+        self._spawn(self.armed_rules.run(self.views, self.rng))
+        self._spawn(self.price_monitor.restore_extremes())
+        if holds_lease:
+            self.acquire_leases()
+        return self
+
+    def acquire_leases(self) -> None:
+        """Hold the leases."""
+        self._spawn(self.price_monitor.run())
+        for name, filter_ in event_rule_consumer.FILTERS_BY_CHECKPOINT_NAME.items():
+            make = lambda: EventRuleConsumer(self.armed_rules, self.rule_trigger)  # noqa: E731
+            self._spawn(follow(self.log, self.views, filter_, name, make, self.rng))
+        for name, filter_ in notification_writer.FILTERS_BY_CHECKPOINT_NAME.items():
+            tell = lambda: NotificationConsumer(self.notification_writer)  # noqa: E731
+            self._spawn(follow(self.log, self.views, filter_, name, tell, self.rng))
+
+    async def kill(self) -> None:
+        """The process is gone, whatever it was at."""
+        for connection in (self.log, self.views, self.quote_store):
+            connection.kill()
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+
+    def raise_task_errors(self) -> None:
+        """Raise what a task died of."""
+        for task in self.tasks:
+            if task.done():
+                task.result()
+
+    async def create_rule(self, request: CreateRule, command_id: str | None = None) -> AlertRule:
+        of = make_context(command_id)
+        return (await retry_until_answered(lambda: self.service.create_rule(request, of))).rule
+
+    async def arm_rule(
+        self, rule_id: str, command_id: str | None = None, user: str = USER
+    ) -> AlertRule:
+        of, request = make_context(command_id), ArmRule(user_id=user, rule_id=rule_id)
+        return (await retry_until_answered(lambda: self.service.arm_rule(request, of))).rule
+
+    async def delete_rule(self, rule_id: str, user: str = USER) -> AlertRule:
+        of, request = make_context(), DeleteRule(user_id=user, rule_id=rule_id)
+        return (await retry_until_answered(lambda: self.service.delete_rule(request, of))).rule
+
+    def _spawn(self, work: Awaitable[None]) -> None:
+        self.tasks.append(asyncio.ensure_future(work))
+
+
+async def retry_until_answered(send_request: Callable[[], Awaitable[T]]) -> T:
+    """Ask until it is answered, under one command id, as a gateway does."""
+    while True:
+        with contextlib.suppress(LogError, TooManyConflicts):
+            return await send_request()
+        await asyncio.sleep(0.2)
+
+
+class AlertsEnvironment:
+    """Everybody else. Its own connection is never disturbed."""
+
+    def __init__(self, server: MemoryServer) -> None:
+        self._log = MemoryEventLog(server)
+        self._quote_store = MemoryLatestValueStore(server)
+        self._event_number = 0
+
+    async def append_event(self, event: Event, user: str = USER, domain: str = "orders") -> str:
+        """Append an event of somebody else's; its id."""
+        self._event_number += 1
+        id_ = f"event-{self._event_number}"
+        meta = EventMetadata(id=id_, correlation=f"correlation-{self._event_number}")
+        draft = EventDraft(subject=EventSubject(user, domain, id_), event=event, metadata=meta)
+        await retry_until_answered(lambda: self._log.append([draft]))
+        return id_
+
+    async def publish_price(self, price: str, symbol: str = "IBM") -> None:
+        """A quote of now."""
+        now = asyncio.get_running_loop().time()
+        await self.publish_quote(make_quote(price, now, symbol))
+
+    async def publish_quote(self, quote: PriceUpdated) -> None:
+        await retry_until_answered(
+            lambda: self._quote_store.put_unacknowledged(
+                encode_token(quote.symbol), CODEC.encode(quote)
+            )
+        )
+
+    async def read_log_summary(self) -> "AlertsLogSummary":
+        """Read all."""
+        stored: list[RecordedEvent] = []
+        more = True
+        while more:
+            after = stored[-1].sequence if stored else 0
+            page = await self._log.page("ev.>", after=after)
+            stored += page.events
+            more = page.has_more
+        return AlertsLogSummary(stored)
+
+    async def wait_for_log(
+        self, description: str, condition: Callable[["AlertsLogSummary"], object]
+    ) -> "AlertsLogSummary":
+        """Wait until the log holds what is waited for."""
+        seen = AlertsLogSummary([])
+        for _ in range(10_000):
+            with contextlib.suppress(Unavailable):
+                seen = await self.read_log_summary()
+                if condition(seen):
+                    return seen
+            await asyncio.sleep(0.01)
+        raise AssertionError(f"never: {description}; last seen: {seen}")
+
+
+class AlertsLogSummary:
+    """What the log says in the end."""
+
+    def __init__(self, events: list[RecordedEvent]) -> None:
+        self.events = events
+        self.alerts = [one.event for one in events if isinstance(one.event, AlertRaised)]
+        self.notifications: list[Notification] = [
+            one.event.notification for one in events if isinstance(one.event, NotificationCreated)
+        ]
+        self.rules = {
+            one.event.rule.rule_id: one.event.rule
+            for one in events
+            if isinstance(one.event, RuleEvent)
+        }
+
+    def assert_consistent(self) -> None:
+        """Nothing was said twice, and every alert with its rule."""
+        for ids in ([one.alert_id for one in self.alerts], [one.id for one in self.notifications]):
+            assert [id_ for id_, times in Counter(ids).items() if times > 1] == []
+        for before, after in zip(self.events, self.events[1:], strict=False):
+            if isinstance(after.event, AlertRaised):
+                assert before.tag == "rule.triggered.v1", before
+                assert before.event.alert_id == after.event.alert_id  # type: ignore[attr-defined]
+
+    def describe_notifications(self) -> list[str]:
+        return [f"{one.type}: {one.message}" for one in self.notifications]
+
+    def __str__(self) -> str:
+        alerts = [one.message for one in self.alerts]
+        return f"{len(self.events)} events, alerts {alerts}, notifications {self.describe_notifications()}"
+
+
+def create_rule_request(
+    kind: RuleKind = RuleKind.PRICE_ABOVE,
+    *,
+    symbol: str | None = "IBM",
+    price: str | None = None,
+    percent: str | None = None,
+    window_seconds: int | None = None,
+    level: AlertLevel | None = None,
+    user: str = USER,
+) -> CreateRule:
+    """A request, as the gateway makes it of JSON."""
+    fields = {
+        "userId": user,
+        "kind": kind.value,
+        "symbol": symbol,
+        "price": price and float(price),
+        "percent": percent and float(percent),
+        "windowSeconds": window_seconds,
+        "level": level and level.value,
+    }
+    return CODEC.decode(CODEC.encode(fields), CreateRule)
+
+
+Scenario = Callable[[AlertsProcess, AlertsEnvironment], Awaitable[None]]
+
+
+def run_scenario(scenario: Scenario) -> None:
+    """The story of one process, in a settled market that quotes IBM at 100."""
+
+    async def work() -> None:
+        server = MemoryServer()
+        world, process = AlertsEnvironment(server), AlertsProcess(server)
+        await world.publish_price("100")
+        await process.start()
+        await asyncio.sleep(10)
+        await scenario(process, world)
+        process.raise_task_errors()
+        (await world.read_log_summary()).assert_consistent()
+        await process.kill()
+
+    virtual_time.run(work())
+
+
+async def await_rejection(reply: Awaitable[object]) -> tuple[str, str | None]:
+    with pytest.raises(CommandRejected) as refusal:
+        await reply
+    return refusal.value.code, refusal.value.path

@@ -1,0 +1,120 @@
+"""Which rules are armed, folded from the log."""
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given as examples
+from hypothesis import strategies as st
+
+from tapewire.events import (
+    CATALOGUE,
+    CODEC,
+    Event,
+    RuleArmed,
+    RuleCreated,
+    RuleDeleted,
+    RuleKind,
+    RuleTriggered,
+    UnknownType,
+)
+from tapewire.log import EventMetadata, RecordedEvent
+from tapewire_services.alerts.domain.armed_rules import ArmedRule, ArmedRulesProjection
+from tests.unit.alerts.spec import USER, make_armed_rule
+
+NOW = datetime(2026, 3, 2, tzinfo=UTC)
+
+
+def make_recorded_event(sequence: int, event: Event, user: str = USER) -> RecordedEvent:
+    return RecordedEvent(
+        sequence=sequence,
+        subject=f"ev.{user}.rules.x",
+        tag=CATALOGUE.tag_of(type(event)),
+        data=CODEC.encode(event),
+        metadata=EventMetadata(id=f"e{sequence}", correlation=f"c{sequence}"),
+        time=NOW,
+    )
+
+
+def make_rule_event(action: str, number: int, sequence: int) -> Event:
+    kind = [RuleKind.ORDER_REJECTED, RuleKind.STOP_LOSS][number % 2]
+    rule = make_armed_rule(f"r{number}", kind, symbol=[None, "IBM"][number // 2 % 2]).rule
+    command = f"command {sequence}"
+    match action:
+        case "created":
+            return RuleCreated(rule=rule, command_id=command)
+        case "armed":
+            return RuleArmed(rule=rule, command_id=command)
+        case "deleted":
+            return RuleDeleted(rule=rule, command_id=command)
+    return RuleTriggered(rule=rule, command_id=command, alert_id="a")
+
+
+HISTORIES = st.lists(
+    st.tuples(
+        st.sampled_from(["created", "armed", "triggered", "deleted"]),
+        st.integers(0, 5),
+        st.sampled_from(["alice", "bob"]),
+    ),
+    max_size=30,
+)
+
+
+def sort_key(one: ArmedRule) -> tuple[str, str, int]:
+    return one.user, one.rule.rule_id, one.sequence
+
+
+@examples(HISTORIES, st.integers(0, 30))
+def test_it_holds_what_is_armed_where_and_by_what(
+    history: list[tuple[str, int, str]], restart: int
+) -> None:
+    rules = ArmedRulesProjection()
+    wanted: dict[str, tuple[str, str, int]] = {}
+    for sequence, (what, number, user) in enumerate(history, start=1):
+        if sequence == restart:
+            state, rules = rules.serialize_state(), ArmedRulesProjection()
+            rules.restore_state(state)
+        rules.apply(make_recorded_event(sequence, make_rule_event(what, number, sequence), user))
+        wanted.pop(f"r{number}", None)
+        if what in ("created", "armed"):
+            wanted[f"r{number}"] = (user, f"r{number}", sequence)
+    assert {sort_key(one) for one in rules.get_all()} == set(wanted.values())
+    assert rules.as_of == len(history)
+    assert len(rules) == len(wanted)
+    waiting = [
+        one
+        for user in ("alice", "bob")
+        for kind in (RuleKind.ORDER_REJECTED, RuleKind.STOP_LOSS)
+        for one in rules.find_triggered(user, kind, "IBM", 99)
+    ]
+    assert sorted(map(sort_key, waiting)) == sorted(wanted.values())
+
+
+def test_an_event_triggers_what_was_armed_before_it() -> None:
+    rules = ArmedRulesProjection()
+    rules.apply(make_recorded_event(7, make_rule_event("created", 0, 7)))
+    assert rules.find_triggered(USER, RuleKind.ORDER_REJECTED, "IBM", 7) == []
+    assert len(rules.find_triggered(USER, RuleKind.ORDER_REJECTED, "IBM", 8)) == 1
+    assert rules.find_triggered("bob", RuleKind.ORDER_REJECTED, "IBM", 8) == []
+    assert rules.find_triggered(USER, RuleKind.STOP_LOSS, "IBM", 8) == []
+
+
+def test_a_rule_on_a_symbol_waits_for_no_other() -> None:
+    rules = ArmedRulesProjection()
+    rules.apply(make_recorded_event(1, make_rule_event("created", 2, 1)))
+    assert len(rules.find_triggered(USER, RuleKind.ORDER_REJECTED, "IBM", 2)) == 1
+    assert rules.find_triggered(USER, RuleKind.ORDER_REJECTED, "SPY", 2) == []
+
+
+def test_what_cannot_be_read_is_counted() -> None:
+    rules = ArmedRulesProjection()
+    strange = make_recorded_event(5, make_rule_event("created", 0, 5))
+    strange.tag = "rule.postponed.v1"
+    with pytest.raises(UnknownType):
+        rules.apply(strange)
+    assert rules.as_of == 5
+
+
+@pytest.mark.parametrize("state", [b"null", b"7", b'"no base64 of ours"', b'"AAAA"', b"{"])
+def test_what_is_no_state_is_refused(state: bytes) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        ArmedRulesProjection().restore_state(state)

@@ -1,0 +1,158 @@
+"""Notifications of many events at once: each told once, in order, whatever is there already."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+
+import pytest
+
+from tapewire.events import NotificationCreated
+from tapewire.log import EventDraft, EventLog, LogError, RecordedEvent
+from tapewire.log.memory import Faults, MemoryEventLog, MemoryServer
+from tapewire_services.alerts.domain.message_types import NotificationContent
+from tapewire_services.alerts.domain.notifications import (
+    CreateNotificationCommand,
+    derive_notification_id,
+    notification_subject,
+)
+from tapewire_services.alerts.notification_writer import (
+    MAX_SUBJECTS_PER_QUERY,
+    NotificationWriter,
+    PendingNotification,
+)
+from tests.harness import virtual_time
+from tests.unit.alerts.spec import at
+
+NOTIFICATION_COUNT = 2 * MAX_SUBJECTS_PER_QUERY + 100
+
+
+def make_pending(number: int, id_: str = "") -> PendingNotification:
+    title = str(number)
+    notice = NotificationContent(type="test", title=title, message="", payload={}, at=at(number))
+    command = CreateNotificationCommand(
+        id=id_ or f"cause-{number}", user=f"user-{number % 7}", content=notice
+    )
+    return PendingNotification(command, "correlation", "traceparent")
+
+
+PENDING = [make_pending(number) for number in range(NOTIFICATION_COUNT)]
+
+
+async def read_notifications(log: EventLog) -> list[RecordedEvent]:
+    events: list[RecordedEvent] = []
+    more = True
+    while more:
+        page = await log.page("ev.>", after=events[-1].sequence if events else 0)
+        events += page.events
+        more = page.has_more
+    return events
+
+
+async def read_titles_by_user(log: EventLog) -> dict[str, list[str]]:
+    """What each user was told, in order."""
+    found: dict[str, list[str]] = {}
+    for recorded in await read_notifications(log):
+        if isinstance(recorded.event, NotificationCreated):
+            found.setdefault(recorded.event_subject.owner, []).append(
+                recorded.event.notification.title
+            )
+    return found
+
+
+def titles_by_user(tellings: Sequence[PendingNotification]) -> dict[str, list[str]]:
+    """What each user should be told."""
+    wanted: dict[str, list[str]] = {}
+    for one in tellings:
+        wanted.setdefault(one.command.user, []).append(one.command.content.title)
+    return wanted
+
+
+class CountingLog(MemoryEventLog):
+    """Counts what it is asked."""
+
+    def __init__(self, server: MemoryServer) -> None:
+        super().__init__(server)
+        self.appends = self.questions = 0
+
+    async def append(self, drafts: Sequence[EventDraft]) -> int:
+        self.appends += 1
+        return await super().append(drafts)
+
+    async def last_events(self, subjects: Sequence[str]) -> list[RecordedEvent]:
+        self.questions += 1
+        return await super().last_events(subjects)
+
+
+def test_what_nobody_was_told_is_told_in_order_and_with_what_caused_it() -> None:
+    async def story() -> None:
+        log = CountingLog(MemoryServer())
+        assert await NotificationWriter(log).write_notifications(PENDING) == 0
+        assert await read_titles_by_user(log) == titles_by_user(PENDING)
+        assert (log.appends, log.questions) == (NOTIFICATION_COUNT, 0)
+        stored = {recorded.subject: recorded for recorded in await read_notifications(log)}
+        for one in PENDING:
+            command = one.command
+            recorded = stored[str(notification_subject(command))]
+            meta = recorded.metadata
+            assert recorded.event_subject == notification_subject(command)
+            assert recorded.event_subject.entity == derive_notification_id(command)
+            assert (meta.id, meta.causation) == (f"{command.id}.0.0", command.id)
+            assert (meta.correlation, meta.traceparent) == ("correlation", "traceparent")
+
+    virtual_time.run(story())
+
+
+def test_what_is_there_is_told_no_more_and_the_rest_keeps_its_order() -> None:
+    async def story(seed: int) -> None:
+        log, chance = CountingLog(MemoryServer()), random.Random(seed)
+        before = [one for one in PENDING if chance.random() < seed / 4]
+        await NotificationWriter(log).write_notifications(before)
+        log.appends = 0
+        doubtful = seed % 2 == 0
+        assert await NotificationWriter(log).write_notifications(
+            PENDING, check_existing=doubtful
+        ) == len(before)
+        rest = [one for one in PENDING if one not in before]
+        assert await read_titles_by_user(log) == titles_by_user([*before, *rest])
+        assert log.questions == 3
+        if doubtful:
+            assert log.appends == len(rest)
+
+    for seed in range(5):
+        virtual_time.run(story(seed))
+
+
+def test_what_is_refused_for_a_reason_of_its_own_holds_up_no_other_user() -> None:
+    """Two causes of one name, of two users: the log takes the second for the first."""
+
+    async def story() -> None:
+        log = MemoryEventLog(MemoryServer())
+        await NotificationWriter(log).write_notifications(PENDING[:5])
+        twice = [*PENDING[:5], make_pending(5, id_="cause-3"), *PENDING[6:20]]
+        with pytest.raises(LogError, match="3 notifications were refused 8 times"):
+            await NotificationWriter(log).write_notifications(twice)
+        others = [one for one in PENDING[:20] if one.command.user != make_pending(5).command.user]
+        assert await read_titles_by_user(log) == titles_by_user(others)
+
+    virtual_time.run(story())
+
+
+def test_two_that_tell_the_same_over_rough_connections_tell_each_once() -> None:
+    async def insist(log: MemoryEventLog, chance: random.Random) -> None:
+        doubtful = chance.random() < 0.5
+        while True:
+            try:
+                await NotificationWriter(log).write_notifications(PENDING, check_existing=doubtful)
+            except LogError:
+                await asyncio.sleep(0.1)
+            else:
+                return
+
+    async def story(seed: int) -> None:
+        server, chance = MemoryServer(), random.Random(seed)
+        logs = [MemoryEventLog(server, Faults.rough(seed + number)) for number in range(2)]
+        await asyncio.gather(*[insist(log, chance) for log in logs])
+        assert await read_titles_by_user(MemoryEventLog(server)) == titles_by_user(PENDING)
+
+    for seed in range(0, 20, 2):
+        virtual_time.run(story(seed))

@@ -1,0 +1,246 @@
+"""What people are told: the words, and that nothing of it is too large to keep."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+import pytest
+from hypothesis import given as examples
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from tapewire.events import (
+    CATALOGUE,
+    CODEC,
+    AlertLevel,
+    AlertRaised,
+    Event,
+    NotificationCreated,
+    OrderReport,
+    OrderStatus,
+    RuleKind,
+    Side,
+    StrategyReport,
+)
+from tapewire.log import CommandRejected, NewEvent
+from tapewire_services.alerts.domain.decimals import (
+    format_decimal,
+    normalize,
+    validate_positive_decimal,
+)
+from tapewire_services.alerts.domain.event_messages import (
+    NOTIFIED_EVENT_TYPES,
+    RULE_KIND_BY_EVENT_TYPE,
+    to_notification_content,
+    to_trigger_candidate,
+)
+from tapewire_services.alerts.domain.message_types import NotificationContent
+from tapewire_services.alerts.domain.notifications import (
+    MAX_MESSAGE_BYTES,
+    MAX_PAYLOAD_BYTES,
+    MAX_TITLE_BYTES,
+    NOTIFICATION_DECIDER,
+    AbsentNotificationState,
+    CreatedNotificationState,
+    CreateNotificationCommand,
+    truncate_to_json_bytes,
+)
+from tests.unit.alerts.spec import (
+    GOLDEN_FOLDER,
+    START_TIME,
+    USER,
+    describe_notification,
+    load_golden_event,
+    order_failed,
+    order_filled,
+    order_rejected,
+    stop_loss_triggered,
+    strategy_failed,
+)
+
+
+def alert(level: AlertLevel, symbol: str | None = "IBM") -> AlertRaised:
+    return AlertRaised(
+        alert_id="a", level=level, message="it is", symbol=symbol, rule_id="r", timestamp=START_TIME
+    )
+
+
+def notify_about(event: Event) -> Sequence[NewEvent]:
+    found = to_notification_content(event)
+    assert found is not None
+    return NOTIFICATION_DECIDER.decide(
+        AbsentNotificationState(), CreateNotificationCommand(id="cause", user=USER, content=found)
+    )
+
+
+NOTIFIED_CASES = [
+    (order_filled(), "order_filled: Order filled", "Bought 1000 IBM at 100.25"),
+    (order_filled(side=Side.SELL), "order_filled: Order filled", "Sold 1000 IBM at 100.25"),
+    (
+        order_rejected(""),
+        "order_rejected: Order rejected",
+        "The order to buy 1000 IBM was rejected",
+    ),
+    (
+        order_failed(),
+        "order_failed: Order failed",
+        "The order to buy 1000 IBM failed after 3 were filled: venue down",
+    ),
+    (
+        strategy_failed("no\n  price"),
+        "strategy_error: Strategy error",
+        "Reverter (SPY) stopped: no price",
+    ),
+    (
+        stop_loss_triggered(),
+        "stop_loss: Stop-loss triggered",
+        "Stop-loss of Reverter: SPY is at 94.5, the stop at 95",
+    ),
+    (alert(AlertLevel.INFO), "alert: Alert: IBM", "it is"),
+    (alert(AlertLevel.WARNING), "alert: Warning: IBM", "it is"),
+    (alert(AlertLevel.ERROR, None), "alert: Urgent alert", "it is"),
+]
+
+
+@pytest.mark.parametrize(("event", "title", "message"), NOTIFIED_CASES)
+def test_plain_words(event: Event, title: str, message: str) -> None:
+    [happening] = notify_about(event)
+    assert describe_notification(happening.event) == f"{title}: {message}"
+    assert happening.subject.domain == "notifications"
+
+
+def test_payloads_are_for_programs() -> None:
+    [happening] = notify_about(order_filled())
+    assert isinstance(happening.event, NotificationCreated)
+    assert CODEC.encode(happening.event.notification.payload) == (
+        b'{"orderId":"o","symbol":"IBM","side":"buy","qty":1000,"filledQty":1000,'
+        b'"filledAvgPrice":100.25,"strategyId":null}'
+    )
+
+
+REPORTED_CASES = [
+    ("report.order_rejected.v1", "order_rejected: Order rejected",
+     "The order of momentum-desk to buy 51 BRK.B was rejected: outside trading hours"),
+    ("report.order_failed.v1", "order_failed: Order failed",
+     "The order of momentum-desk to sell 25.5 BRK.B failed: the venue did not answer"),
+    ("report.strategy_failed.v1", "strategy_error: Strategy error",
+     "Momentum 7 (BRK.B) stopped: no heartbeat from the venue for 30 s"),
+    ("report.stop_loss_triggered.v1", "stop_loss: Stop-loss triggered",
+     "Stop-loss of mom-7: BRK.B is at 502.2, the stop at 502.2108"),
+    ("report.error.v1", "error: Error", "momentum-desk: the clock is 3 s behind the venue's"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("tag", "title", "message"), REPORTED_CASES)
+def test_what_other_programs_report_is_told_with_its_source(
+    tag: str, title: str, message: str
+) -> None:
+    [happening] = notify_about(load_golden_event(tag))
+    assert describe_notification(happening.event) == f"{title}: {message}"
+    assert isinstance(happening.event, NotificationCreated)
+    assert happening.event.notification.payload["source"] == "momentum-desk"
+
+
+def test_an_order_of_another_program_is_told_of_when_all_of_it_is_executed() -> None:
+    event = load_golden_event("report.order_executed.v1")
+    assert isinstance(event, OrderReport)
+    assert to_notification_content(event) is None
+    whole = replace(event, order=replace(event.order, status=OrderStatus.FILLED))
+    [happening] = notify_about(whole)
+    assert describe_notification(happening.event) == (
+        "order_filled: Order filled: Bought 25.5 BRK.B at 512.46 (momentum-desk)"
+    )
+
+
+def test_what_is_reported_of_no_symbol_is_an_occasion_for_rules_on_any() -> None:
+    event = load_golden_event("report.strategy_failed.v1")
+    assert isinstance(event, StrategyReport)
+    found = to_trigger_candidate(
+        replace(event, strategy=replace(event.strategy, symbol=None, name=None))
+    )
+    assert found is not None
+    assert (found.kind, found.symbol) == (RuleKind.STRATEGY_ERROR, None)
+    assert found.message == "mom-7 (momentum-desk) stopped: no heartbeat from the venue for 30 s"
+
+
+def test_an_order_is_told_of_when_it_is_filled_to_the_end() -> None:
+    assert to_notification_content(order_filled(OrderStatus.PARTIALLY_FILLED)) is None
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [file.stem for file in GOLDEN_FOLDER.glob("*.json") if not file.stem.endswith(".becomes")],
+)
+def test_events_that_are_named_are_told_of_and_no_others(tag: str) -> None:
+    event = load_golden_event(tag)
+    if tag not in ("order.filled.v1", "report.order_executed.v1"):
+        assert (to_notification_content(event) is not None) == (type(event) in NOTIFIED_EVENT_TYPES)
+    assert (to_trigger_candidate(event) is not None) == (type(event) in RULE_KIND_BY_EVENT_TYPE)
+    assert CATALOGUE.struct_for_tag(tag) is type(event)
+
+
+def test_what_was_told_is_not_told_again() -> None:
+    [happening] = notify_about(order_filled())
+    assert (
+        NOTIFICATION_DECIDER.evolve(AbsentNotificationState(), happening.event)
+        == CreatedNotificationState()
+    )
+    again = CreateNotificationCommand(id="cause", user=USER, content=NotificationContent(
+        type="x", title="x", message="x", payload={}, at=START_TIME))  # fmt: skip
+    assert NOTIFICATION_DECIDER.decide(CreatedNotificationState(), again) == []
+
+
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=2000)
+
+
+@examples(TEXTS, TEXTS, st.sampled_from(["rejected", "strategy"]))
+def test_whatever_others_write_fits(one: str, other: str, which: str) -> None:
+    event: Event = strategy_failed(one, other) if which == "strategy" else order_rejected(one)
+    [happening] = notify_about(event)
+    assert isinstance(happening.event, NotificationCreated)
+    notification = happening.event.notification
+    assert len(CODEC.encode(notification.title)) - 2 <= MAX_TITLE_BYTES
+    assert len(CODEC.encode(notification.message)) - 2 <= MAX_MESSAGE_BYTES
+
+
+@examples(TEXTS, st.integers(3, 600))
+def test_a_cut_text_is_the_beginning_and_says_so(text: str, most: int) -> None:
+    cut = truncate_to_json_bytes(text, most)
+    assert len(CODEC.encode(cut)) - 2 <= most
+    assert cut == text or (text.startswith(cut[:-1]) and cut.endswith("…"))
+
+
+def test_a_monstrous_payload_is_left_out_rather_than_the_notification() -> None:
+    huge = NotificationContent(
+        type="x", title="x", message="x", payload={"x": "y" * MAX_PAYLOAD_BYTES}, at=START_TIME
+    )
+    [happening] = NOTIFICATION_DECIDER.decide(
+        AbsentNotificationState(), CreateNotificationCommand(id="c", user=USER, content=huge)
+    )
+    assert isinstance(happening.event, NotificationCreated)
+    assert happening.event.notification.payload == {}
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [("1000", "1000"), ("1E+3", "1000"), ("10.50", "10.5"), ("0.000001", "0.000001"),
+     ("-3", "-3"), ("0", "0"), ("NaN", "NaN"), ("1E+999999", "1E+999999"),
+     ("1E-999999", "1E-999999")],
+)  # fmt: skip
+def test_numbers_are_spelled_for_people(number: str, text: str) -> None:
+    assert format_decimal(Decimal(number)) == text
+
+
+@examples(st.decimals("0.000001", 1000, places=6))
+def test_exact_changes_no_number(number: Decimal) -> None:
+    assert (
+        validate_positive_decimal("x", number, maximum=Decimal(1000), places=6)
+        == number
+        == normalize(number)
+    )
+
+
+@pytest.mark.parametrize("number", ["NaN", "sNaN", "-Infinity", "0", "-1", "1001", "0.0000001"])
+def test_exact_refuses_what_is_out_of_bounds(number: str) -> None:
+    with pytest.raises(CommandRejected) as refusal:
+        validate_positive_decimal("x", Decimal(number), maximum=Decimal(1000), places=6)
+    assert refusal.value.path == "x"

@@ -1,0 +1,246 @@
+"""Judging prices: what each kind of rule means, against a naive judge, and in bounded memory."""
+
+import random
+from decimal import Decimal
+from itertools import pairwise
+
+import pytest
+from hypothesis import given as examples
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from tapewire.events import CODEC, RuleKind
+from tapewire_services.alerts.domain.price_rule_evaluator import PriceRuleEvaluator
+from tapewire_services.alerts.domain.rolling_extremes import (
+    TIERS,
+    ExtremesSnapshot,
+    RollingExtremes,
+)
+from tests.unit.alerts.reference_evaluator import (
+    PAUSE_SECONDS,
+    ArmStep,
+    QuoteStep,
+    ReferencePriceEvaluator,
+    ScenarioStep,
+    random_steps,
+    run_both,
+)
+from tests.unit.alerts.spec import at, make_armed_rule, make_quote
+
+ABOVE = make_armed_rule("a", RuleKind.PRICE_ABOVE, price="100")
+BELOW = make_armed_rule("b", RuleKind.PRICE_BELOW, price="100")
+MOVE = make_armed_rule("m", RuleKind.PERCENT_MOVE, percent="5", window_seconds=60)
+
+
+def messages(judge: PriceRuleEvaluator, *quotes: tuple[str, float]) -> list[str]:
+    return [hit.message for price, at in quotes for hit in judge.on_quote(make_quote(price, at))]
+
+
+def test_above_is_above_and_below_is_below() -> None:
+    judge = PriceRuleEvaluator()
+    assert judge.arm(ABOVE) == judge.arm(BELOW) == []
+    assert messages(judge, ("100", 0)) == []
+    assert messages(judge, ("100.01", 1)) == ["IBM is at 100.01, above 100"]
+    assert messages(judge, ("99.99", 2)) == ["IBM is at 99.99, below 100"]
+
+
+def test_once_until_armed_again() -> None:
+    judge = PriceRuleEvaluator()
+    judge.arm(ABOVE)
+    assert len(messages(judge, ("101", 0), ("102", 1), ("99", 2), ("103", 3))) == 1
+    assert [hit.message for hit in judge.arm(ABOVE)] == ["IBM is at 103, above 100"]
+    assert messages(judge, ("104", 4)) == []
+
+
+def test_a_rule_that_holds_when_it_is_armed_is_triggered_at_once() -> None:
+    judge = PriceRuleEvaluator()
+    assert messages(judge, ("101", 0)) == []
+    [hit] = judge.arm(ABOVE)
+    assert hit.armed == ABOVE
+
+
+def test_a_move_that_was_seen_in_halves_is_seen_when_the_halves_meet() -> None:
+    """A process that was started between the two prices of a move knew the second one before it
+    had learnt of the first, and waited for a third, which might have come when it was over."""
+    first, second = PriceRuleEvaluator(), PriceRuleEvaluator()
+    messages(first, ("100", 0))
+    assert messages(second, ("106", 30)) == []
+    assert second.arm(MOVE) == []
+    [hit] = second.merge_extremes("IBM", first.extremes_of("IBM").snapshot())
+    assert hit.message == "IBM moved +6.00 % from 100 to 106 in 60 s"
+    assert hit.at == at(30)
+    assert second.merge_extremes("IBM", first.extremes_of("IBM").snapshot()) == [], "once"
+    assert second.last_quote_times() == {"IBM": at(30)}
+
+
+def test_a_move_of_long_before_the_arming_is_none_when_it_is_learnt_of() -> None:
+    first, second = PriceRuleEvaluator(), PriceRuleEvaluator()
+    messages(first, ("100", 0))
+    assert messages(second, ("106", 30)) == []
+    assert (
+        second.arm(
+            make_armed_rule("m", RuleKind.PERCENT_MOVE, percent="5", window_seconds=60, second=90)
+        )
+        == []
+    )
+    assert second.merge_extremes("IBM", first.extremes_of("IBM").snapshot()) == []
+
+
+def test_a_move_is_a_percentage_up_or_down_within_its_window() -> None:
+    judge = PriceRuleEvaluator()
+    judge.arm(MOVE)
+    assert messages(judge, ("100", 0), ("104.99", 59)) == []
+    assert messages(judge, ("105", 60)) == ["IBM moved +5.00 % from 100 to 105 in 60 s"]
+    judge.arm(
+        make_armed_rule("m", RuleKind.PERCENT_MOVE, percent="5", window_seconds=60, second=200)
+    )
+    assert messages(judge, ("110", 201), ("105", 240), ("104.5", 261)) == [
+        "IBM moved -5.00 % from 110 to 104.5 in 60 s"
+    ]
+
+
+def test_a_price_that_has_left_the_window_moves_nothing() -> None:
+    judge = PriceRuleEvaluator()
+    judge.arm(MOVE)
+    assert messages(judge, ("100", 0), ("105", 61)) == []
+
+
+def test_a_move_looks_back_before_it_was_armed() -> None:
+    judge = PriceRuleEvaluator()
+    assert messages(judge, ("100", 0), ("105", 30)) == []
+    assert [hit.message for hit in judge.arm(MOVE)] == ["IBM moved +5.00 % from 100 to 105 in 60 s"]
+
+
+def test_an_old_quote_is_no_move_of_now() -> None:
+    judge = PriceRuleEvaluator()
+    assert messages(judge, ("100", 0), ("105", 30)) == []
+    later = make_armed_rule("m", RuleKind.PERCENT_MOVE, percent="5", window_seconds=60, second=3600)
+    assert judge.arm(later) == []
+
+
+def test_symbols_are_judged_by_themselves() -> None:
+    judge = PriceRuleEvaluator()
+    judge.arm(ABOVE)
+    assert judge.on_quote(make_quote("200", symbol="SPY")) == []
+
+
+def test_rules_on_events_are_none_of_its_business() -> None:
+    judge = PriceRuleEvaluator()
+    judge.arm(make_armed_rule("o", RuleKind.ORDER_REJECTED))
+    assert messages(judge, ("100", 0)) == []
+
+
+def test_a_deleted_rule_is_watched_no_more() -> None:
+    judge = PriceRuleEvaluator()
+    for rule in (ABOVE, MOVE):
+        judge.arm(rule)
+        judge.disarm(rule.rule.rule_id)
+        judge.disarm(rule.rule.rule_id)
+    assert messages(judge, ("100", 0), ("200", 1)) == []
+
+
+@pytest.mark.parametrize("price", ["NaN", "sNaN", "Infinity", "-1", "0", "1e999999", "1e-999999"])
+def test_a_mad_quote_is_none(price: str) -> None:
+    judge = PriceRuleEvaluator()
+    judge.arm(ABOVE)
+    judge.arm(MOVE)
+    assert messages(judge, ("100", 0)) == []
+    assert messages(judge, (price, 1), ("100", 2)) == []
+
+
+def test_the_widest_move_can_be_told() -> None:
+    judge = PriceRuleEvaluator()
+    judge.arm(MOVE)
+    [message] = messages(judge, ("0.00000001", 0), ("1000000000", 1))
+    assert message.startswith("IBM moved +9999999999999999900.00 % from 0.00000001 to 1000000000")
+
+
+def test_a_clock_that_goes_back_breaks_nothing() -> None:
+    judge = PriceRuleEvaluator()
+    judge.arm(MOVE)
+    assert len(messages(judge, ("100", 100), ("99", 0), ("104", 101))) == 1
+
+
+STEPS = st.one_of(
+    st.builds(
+        QuoteStep,
+        st.sampled_from(PAUSE_SECONDS),
+        st.integers(900, 1100).map(lambda tenths: str(Decimal(tenths) / 10)),
+    ),
+    st.builds(ArmStep, st.integers(0, 39), st.sampled_from(PAUSE_SECONDS)),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@examples(st.lists(STEPS, max_size=80))
+def test_it_hits_what_a_naive_judge_hits_once_an_arming(steps: list[ScenarioStep]) -> None:
+    real, reference = run_both(steps, ReferencePriceEvaluator())
+    assert real == reference
+    hits = [arming for step in real for arming in step]
+    assert len(hits) == len(set(hits))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_it_hits_what_a_naive_judge_hits_on_longer_walks(seed: int) -> None:
+    real, reference = run_both(random_steps(seed, 400), ReferencePriceEvaluator())
+    assert real == reference
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_window_is_at_least_its_length_and_at_most_a_thirtieth_or_a_second_more(
+    seed: int,
+) -> None:
+    """Told without buckets: whatever moved in the window is hit, by then; and nothing is hit that
+    did not move within the window and its slack."""
+    for (width, buckets), (next_width, _) in pairwise(TIERS):
+        assert next_width * 30 <= width * buckets
+    steps = [step for step in random_steps(seed, 200) if isinstance(step, QuoteStep)]
+    everything: list[ScenarioStep] = [*[ArmStep(number) for number in range(40)], *steps]
+    real, exact = run_both(everything, ReferencePriceEvaluator(slack_seconds=0))
+    _, loose = run_both(everything, ReferencePriceEvaluator(slack_seconds=240))
+    assert by(real) >= by(exact)
+    assert by(loose) >= by(real)
+
+
+def by(hits: list[list[str]]) -> set[str]:
+    return {arming for step in hits for arming in step}
+
+
+def test_memory_is_bounded_a_symbol_whatever_the_prices_do() -> None:
+    rising, walking = RollingExtremes(), RollingExtremes()
+    chance, price = random.Random(1), 1_000_000
+    for second in range(0, 3 * 86_400, 7):
+        rising.add_price(second, Decimal(second))
+        price += chance.choice([-1, 1])
+        walking.add_price(second, Decimal(price))
+    most = sum(buckets + 2 for _, buckets in TIERS) + len(TIERS)
+    assert len(rising) <= most
+    assert len(walking) <= 2 * most
+
+
+@settings(max_examples=200, deadline=None)
+@examples(
+    st.lists(st.tuples(st.integers(0, 3000), st.integers(1, 50), st.booleans()), max_size=60),
+    st.sampled_from([1, 10, 100, 120, 121, 900, 1000, 5000]),
+)
+def test_what_two_saw_and_kept_is_known_to_whoever_learns_both(
+    seen: list[tuple[int, int, bool]], window: int
+) -> None:
+    """In any order, and more than once."""
+    all_, mine, other = RollingExtremes(), RollingExtremes(), RollingExtremes()
+    for second, price, here in sorted(seen):
+        all_.add_price(second, Decimal(price))
+        (mine if here else other).add_price(second, Decimal(price))
+    kept = CODEC.decode(CODEC.encode(other.snapshot()), ExtremesSnapshot)
+    mine.merge(kept)
+    mine.merge(kept)
+    for now in (3000, 3001, 4000, 9000):
+        assert mine.low_high_within(now, window) == all_.low_high_within(now, window)
+
+
+def differs(seed: int) -> bool:
+    try:
+        real, reference = run_both(random_steps(seed), ReferencePriceEvaluator())
+    except (AssertionError, IndexError, KeyError, ValueError):
+        return True
+    return real != reference

@@ -1,0 +1,148 @@
+"""The data directory: one `up` at a time, and a `run.json` that is never half written."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tapewire.cli.endpoints import resolve_edge_url, resolve_nats_url
+from tapewire.cli.errors import CliError
+from tapewire.cli.up import data_dir as place_module
+from tapewire.cli.up.data_dir import DEFAULT_DATA_DIR, DataDir, RunState, find_running
+from tapewire.runtime import Settings
+
+RUN = RunState(
+    url="http://127.0.0.1:8000",
+    nats_url="nats://127.0.0.1:4222",
+    pid=1,
+    pids={"nats": 2, "edge-0": 3},
+    ready=["nats"],
+)
+
+
+def test_it_is_made_for_its_owner_alone(tmp_path: Path) -> None:
+    place = DataDir.acquire(tmp_path / "deep" / "data")
+    assert place.path.stat().st_mode & 0o777 == 0o700
+    place.release()
+
+
+def test_run_json_has_the_names_that_scripts_read(tmp_path: Path) -> None:
+    place = DataDir.acquire(tmp_path)
+    place.write_run_state(RUN)
+    assert json.loads((tmp_path / "run.json").read_bytes()) == {
+        "url": "http://127.0.0.1:8000",
+        "natsUrl": "nats://127.0.0.1:4222",
+        "pid": 1,
+        "pids": {"nats": 2, "edge-0": 3},
+        "ready": ["nats"],
+    }
+    place.release()
+
+
+def test_a_reader_who_opened_run_json_reads_it_whole_while_it_is_rewritten(tmp_path: Path) -> None:
+    place = DataDir.acquire(tmp_path)
+    place.write_run_state(RUN)
+    with (tmp_path / "run.json").open("rb") as opened:
+        place.write_run_state(RunState(url="u", nats_url="n", pid=9, pids={}, ready=[]))
+        assert json.load(opened)["pid"] == 1
+    assert json.loads((tmp_path / "run.json").read_bytes())["pid"] == 9
+    place.release()
+
+
+def test_run_json_is_gone_after_the_run_and_an_old_one_at_the_next(tmp_path: Path) -> None:
+    place = DataDir.acquire(tmp_path)
+    place.write_run_state(RUN)
+    place.release()
+    assert not (tmp_path / "run.json").exists()
+    (tmp_path / "run.json").write_text("of a run that was killed")
+    place = DataDir.acquire(tmp_path)
+    assert not (tmp_path / "run.json").exists()
+    place.release()
+
+
+def test_a_second_claim_is_refused_and_names_the_first(tmp_path: Path) -> None:
+    place = DataDir.acquire(tmp_path)
+    with pytest.raises(CliError, match=rf"in use by another tapewire up \(pid {os.getpid()}\)"):
+        DataDir.acquire(tmp_path)
+    place.release()
+    DataDir.acquire(tmp_path).release()
+
+
+def test_a_directory_stays_taken_while_a_process_of_a_killed_up_lives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the kernel does not kill children with their parent, a message server may go on
+    writing the journal; a second one beside it would destroy it."""
+    monkeypatch.setattr(place_module, "LEFTOVERS_SECONDS", 0.1)
+    owner = (
+        "import os, subprocess, sys; from pathlib import Path;"
+        "from tapewire.cli.up.data_dir import Place;"
+        "place = Place.claim(Path(sys.argv[1]));"
+        "child = subprocess.Popen(['sleep', '600'], pass_fds=(place.lock,),"
+        "stdout=subprocess.DEVNULL);"
+        "print(child.pid, flush=True); os._exit(9)"
+    )
+    killed = subprocess.run(
+        [sys.executable, "-c", owner, str(tmp_path)], stdout=subprocess.PIPE, check=False
+    )
+    left = int(killed.stdout)
+    try:
+        with pytest.raises(CliError, match="processes of an earlier tapewire up"):
+            DataDir.acquire(tmp_path)
+    finally:
+        os.kill(left, 9)
+    monkeypatch.setattr(place_module, "LEFTOVERS_SECONDS", 60)
+    DataDir.acquire(tmp_path).release()
+
+
+@pytest.mark.parametrize("path", ["/dev/null/x", "/proc/x"])
+def test_a_place_that_cannot_be_written_is_told(path: str) -> None:
+    with pytest.raises(CliError, match=f"the data directory '{path}' cannot be written"):
+        DataDir.acquire(Path(path))
+
+
+class TestRunning:
+    def test_what_an_up_that_lives_has_told(self, tmp_path: Path) -> None:
+        place = DataDir.acquire(tmp_path)
+        run = msgspec.structs.replace(RUN, pid=os.getpid())
+        place.write_run_state(run)
+        assert find_running(tmp_path) == run
+        place.release()
+        assert find_running(tmp_path) is None
+
+    @pytest.mark.parametrize("text", ["", "{}", '{"url": 3}', "[", "{"])
+    def test_none_where_none_has(self, tmp_path: Path, text: str) -> None:
+        assert find_running(tmp_path / "nowhere") is None
+        (tmp_path / "run.json").write_text(text)
+        assert find_running(tmp_path) is None
+
+    def test_none_where_it_was_killed(self, tmp_path: Path) -> None:
+        gone = subprocess.Popen([sys.executable, "-c", ""])
+        gone.wait()
+        place = DataDir.acquire(tmp_path)
+        place.write_run_state(msgspec.structs.replace(RUN, pid=gone.pid))
+        assert find_running(tmp_path) is None
+        place.release()
+
+    def test_commands_take_it_unless_they_are_told_another(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.delenv("TAPEWIRE_NATS_URL", raising=False)
+        assert resolve_edge_url(None) == "http://127.0.0.1:8000"
+        assert resolve_nats_url(None, Settings()) == "nats://127.0.0.1:4222"
+        place = DataDir.acquire(tmp_path / DEFAULT_DATA_DIR)
+        place.write_run_state(
+            msgspec.structs.replace(RUN, pid=os.getpid(), url="http://here", nats_url="nats://here")
+        )
+        assert resolve_edge_url(None) == "http://here"
+        assert resolve_edge_url("http://there") == "http://there"
+        assert resolve_nats_url(None, Settings()) == "nats://here"
+        assert resolve_nats_url("nats://there", Settings()) == "nats://there"
+        monkeypatch.setenv("TAPEWIRE_NATS_URL", "nats://set")
+        assert resolve_nats_url(None, Settings.from_env()) == "nats://set"
+        place.release()

@@ -1,0 +1,145 @@
+"""What is sent of a file, in which batches, and how it is counted; against the real service's
+handlers on the log in memory.
+"""
+
+import asyncio
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from tapewire.cli.items.loader import (
+    MAX_BATCH_BYTES,
+    MAX_ITEM_BYTES,
+    MAX_TRIES,
+    ItemLoader,
+    LoadTotals,
+    retry_request,
+)
+from tapewire.cli.items.rows import ItemRow, MalformedRow, UnreadableFile
+from tapewire.events import CODEC
+from tapewire.log.memory import MemoryServer
+from tapewire.runtime import RequestTimeout
+from tapewire.runtime.contracts.insights import LoadItems, LoadReply
+from tests.harness import virtual_time
+from tests.unit.insights.harness import InsightsProcess, read_log_summary, run_scenario
+from tests.unit.insights.spec import new_item
+
+
+class LoaderHarness:
+    """A loading, and what it sent and said."""
+
+    def __init__(self, process: InsightsProcess) -> None:
+        self.batches: list[int] = []
+        self.bytes: list[int] = []
+        self.malformed_rows: list[str] = []
+        self.progress: list[int] = []
+        self._process = process
+        self.loader = ItemLoader(
+            self._ask,
+            lambda line, why: self.malformed_rows.append(f"{line}: {why}"),
+            lambda totals: self.progress.append(totals.rows),
+        )
+
+    async def _ask(self, batch: LoadItems) -> LoadReply:
+        self.batches.append(len(batch.items))
+        self.bytes.append(len(CODEC.encode(batch)))
+        return await self._process.load(*batch.items)
+
+
+def rows(count: int) -> Iterator[ItemRow | MalformedRow]:
+    return (ItemRow(number + 2, new_item(f"Story {number}")) for number in range(count))
+
+
+def test_batches_are_as_large_as_they_may_be() -> None:
+    async def story(process: InsightsProcess, server: MemoryServer) -> None:
+        load = LoaderHarness(process)
+        await load.loader.load(rows(250))
+        assert load.batches == [100, 100, 50]
+        assert load.progress == [100, 200, 250]
+        assert load.loader.totals == LoadTotals(added=250)
+        again = LoaderHarness(process)
+        await again.loader.load(rows(251))
+        assert str(again.loader.totals) == "251 rows: 1 added, 250 already there, 0 malformed"
+        assert len((await read_log_summary(server)).items) == 251
+
+    run_scenario(story)
+
+
+def test_large_items_make_small_batches_and_monsters_none() -> None:
+    async def story(process: InsightsProcess, _: MemoryServer) -> None:
+        load = LoaderHarness(process)
+        texts = [100_000, 100_000, 100_000, MAX_ITEM_BYTES, MAX_BATCH_BYTES + 1, 10]
+        await load.loader.load(
+            ItemRow(line, new_item(f"S {line}", text="x" * size)) for line, size in enumerate(texts)
+        )
+        assert load.batches == [2, 1, 1, 1]
+        assert max(load.bytes) < 300_000
+        assert [one.partition(":")[0] for one in load.malformed_rows] == ["3"]
+        assert load.loader.totals == LoadTotals(added=5, malformed=1)
+
+    run_scenario(story)
+
+
+def test_what_the_reader_and_the_service_refuse_is_told_by_line() -> None:
+    async def story(process: InsightsProcess, _: MemoryServer) -> None:
+        load = LoaderHarness(process)
+        given = [
+            ItemRow(2, new_item("a")),
+            MalformedRow(3, "no number"),
+            ItemRow(4, new_item("")),
+            ItemRow(5, new_item("b", tickers=("a b",))),
+            ItemRow(9, new_item("a")),
+        ]
+        await load.loader.load(iter(given))
+        assert load.malformed_rows == [
+            "3: no number",
+            "4: title must have 1 to 200 characters, not 0: ''",
+            "5: tickers[0] must be ASCII letters, digits and .-^=/:_&+: \"'a b'\"",
+        ]
+        assert load.loader.totals == LoadTotals(added=1, already_stored=1, malformed=3)
+
+    run_scenario(story)
+
+
+def test_a_file_that_breaks_off_is_loaded_up_to_there() -> None:
+    def broken() -> Iterator[ItemRow | MalformedRow]:
+        yield from rows(7)
+        raise UnreadableFile(9, "broken")
+
+    async def story(process: InsightsProcess, server: MemoryServer) -> None:
+        load = LoaderHarness(process)
+        with pytest.raises(UnreadableFile):
+            await load.loader.load(broken())
+        assert load.loader.totals.added == len((await read_log_summary(server)).items) == 7
+
+    run_scenario(story)
+
+
+class UnavailableService:
+    """A service that answers at last."""
+
+    def __init__(self, answers_at: int) -> None:
+        self.request_count = 0
+        self._answers_at = answers_at
+
+    async def request(self) -> LoadReply:
+        self.request_count += 1
+        if self.request_count < self._answers_at:
+            raise RequestTimeout("away")
+        return LoadReply(added=1, there=0, refused=[])
+
+
+def test_a_batch_without_an_answer_is_asked_again_and_then_given_up() -> None:
+    """With time between, so that a server may be started again meanwhile."""
+
+    async def work() -> None:
+        away, clock = UnavailableService(MAX_TRIES), asyncio.get_running_loop().time
+        assert (await retry_request(away.request, random.Random(1))).added == 1
+        assert 8 < clock() < 25
+        gone = UnavailableService(MAX_TRIES + 1)
+        with pytest.raises(RequestTimeout):
+            await retry_request(gone.request, random.Random(1))
+        assert gone.request_count == MAX_TRIES
+
+    virtual_time.run(work())

@@ -1,0 +1,39 @@
+"""When a dead process is started again, and how its end is told."""
+
+import pytest
+
+from tapewire.cli.up.restart_policy import RestartPolicy, describe_exit
+
+
+def delays(pace: RestartPolicy, *ran: float) -> list[float]:
+    told, delay = [], 0.0
+    for seconds in ran:
+        delay = pace.next_delay_seconds(delay, seconds)
+        told.append(delay)
+    return told
+
+
+def test_the_delay_doubles_up_to_its_limit() -> None:
+    assert delays(RestartPolicy(), *[0.0] * 8) == [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 10.0]
+
+
+def test_a_good_run_makes_the_next_delay_the_first_again() -> None:
+    assert delays(RestartPolicy(), 0, 0, 0, 30, 0) == [0.25, 0.5, 1.0, 0.25, 0.5]
+
+
+def test_a_run_that_was_nearly_good_does_not() -> None:
+    assert delays(RestartPolicy(), 0, 29.9) == [0.25, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        (0, "exited with code 0"),
+        (3, "exited with code 3"),
+        (-9, "was killed by SIGKILL"),
+        (-11, "was killed by SIGSEGV"),
+        (-250, "was killed by signal 250"),
+    ],
+)
+def test_an_end_is_told_by_code_or_signal(code: int, told: str) -> None:
+    assert describe_exit(code) == told

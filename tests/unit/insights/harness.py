@@ -1,0 +1,226 @@
+"""The whole service on the log in memory: processes that die, and a look into the log.
+
+A `Process` is what `tapewire_services.insights.__main__` wires, without NATS. VADER is the real one, asked
+in the loop instead of in a thread, for the loop's time is virtual.
+"""
+
+import asyncio
+import contextlib
+import json
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, TypeVar
+
+import pytest
+
+from tapewire.events import Configuration, ConfigurationEvent, Item, ItemAnalysed
+from tapewire.log import (
+    EVERYBODY,
+    CommandHandler,
+    CommandRejected,
+    LogError,
+    RecordedEvent,
+    TooManyConflicts,
+    new_id,
+    pattern,
+    view_checkpoints,
+)
+from tapewire.log.memory import Faults, MemoryEventLog, MemoryLatestValueStore, MemoryServer
+from tapewire.log.view_checkpointer import ViewCheckpointer
+from tapewire.runtime import RequestContext
+from tapewire.runtime.contracts.configurations import (
+    ChangeConfiguration,
+    CreateConfiguration,
+    DeleteConfiguration,
+)
+from tapewire.runtime.contracts.insights import (
+    GetMetrics,
+    ItemsReply,
+    ListItems,
+    LoadItems,
+    LoadReply,
+    MetricsReply,
+    NewItem,
+)
+from tapewire.views import ConfigurationsView, ItemsView, MetricsView
+from tapewire_services.insights.configurations_service import ConfigurationsService
+from tapewire_services.insights.domain.configurations import CONFIGURATION_DECIDER
+from tapewire_services.insights.item_queries import ItemQueries
+from tapewire_services.insights.scoring import VaderScorer
+from tapewire_services.insights.service import InsightsService
+from tests.harness import virtual_time
+from tests.unit.insights.spec import USER, at
+
+T = TypeVar("T")
+VADER = VaderScorer()
+VIEW_TYPES = (ItemsView, MetricsView, ConfigurationsView)
+
+
+class SynchronousScorer:
+    """VADER, without a thread."""
+
+    async def score_texts(self, texts: Sequence[str]) -> Sequence[Decimal]:
+        return [VADER.score_text(text) for text in texts]
+
+
+def clock() -> datetime:
+    return at(asyncio.get_running_loop().time())
+
+
+def context(command_id: str | None = None) -> RequestContext:
+    return RequestContext(correlation="c", command_id=command_id or new_id(), traceparent=None)
+
+
+class InsightsProcess:
+    """One process of the service."""
+
+    def __init__(self, server: MemoryServer, faults: Faults | None = None) -> None:
+        self.log = MemoryEventLog(server, faults)
+        self.views = MemoryLatestValueStore(server, faults, stream="VIEWS", prefix="view")
+        self.rng = random.Random(faults.seed if faults is not None else 0)
+        self.service = InsightsService(self.log, self.views, SynchronousScorer(), clock)
+        self.item_queries = ItemQueries(self.log, self.views)
+        configurations = CommandHandler(self.log, CONFIGURATION_DECIDER)
+        self.configurations = ConfigurationsService(self.log, self.views, configurations, clock)
+        self.tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> "InsightsProcess":
+        for kind in VIEW_TYPES:
+            projector = ViewCheckpointer(self.log, self.views, kind)
+            filter_ = pattern(domain=kind.domain)
+            await retry_until_answered(
+                lambda p=projector, f=filter_: self.log.subscribe_durable(
+                    p.durable_name, f, p.handle
+                )
+            )  # type: ignore[misc]
+            self.tasks.append(asyncio.create_task(projector.run()))
+        return self
+
+    async def kill(self) -> None:
+        """The process is gone, whatever it was at."""
+        self.log.kill()
+        self.views.kill()
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+
+    def raise_task_errors(self) -> None:
+        """Raise what a task died of."""
+        for task in self.tasks:
+            if task.done():
+                task.result()
+
+    async def load(self, *items: NewItem, command_id: str | None = None) -> LoadReply:
+        of, request = context(command_id), LoadItems(items=items)
+        return await retry_until_answered(lambda: self.service.load(request, of))
+
+    async def metrics(self) -> MetricsReply:
+        return await retry_until_answered(lambda: self.service.metrics(GetMetrics(), context()))
+
+    async def items(self, **asked: Any) -> ItemsReply:
+        return await retry_until_answered(
+            lambda: self.item_queries.items(ListItems(**asked), context())
+        )
+
+    async def create(
+        self, name: str = "Tech", command_id: str | None = None, **more: Any
+    ) -> Configuration:
+        fields = {"user_id": USER, "tickers": ("IBM",)} | more
+        of, request = context(command_id), CreateConfiguration(name=name, **fields)
+        return (
+            await retry_until_answered(lambda: self.configurations.create(request, of))
+        ).configuration
+
+    async def change(self, id_: str, command_id: str | None = None, **what: Any) -> Configuration:
+        fields = {"user_id": USER} | what
+        of, request = context(command_id), ChangeConfiguration(configuration_id=id_, **fields)
+        return (
+            await retry_until_answered(lambda: self.configurations.change(request, of))
+        ).configuration
+
+    async def delete(
+        self, id_: str, command_id: str | None = None, user: str = USER
+    ) -> Configuration:
+        request = DeleteConfiguration(user_id=user, configuration_id=id_)
+        of = context(command_id)
+        return (
+            await retry_until_answered(lambda: self.configurations.delete(request, of))
+        ).configuration
+
+
+async def retry_until_answered(ask: Callable[[], Awaitable[T]]) -> T:
+    """Ask until it is answered, under one command id, as a gateway does."""
+    while True:
+        with contextlib.suppress(LogError, TooManyConflicts):
+            return await ask()
+        await asyncio.sleep(0.2)
+
+
+class LogSummary:
+    """What the log says in the end."""
+
+    def __init__(self, stored: list[RecordedEvent]) -> None:
+        self.stored = stored
+        events = [one.event for one in stored]
+        self.items: list[Item] = [one.item for one in events if isinstance(one, ItemAnalysed)]
+        self.configurations: dict[str, ConfigurationEvent] = {
+            one.configuration.id: one for one in events if isinstance(one, ConfigurationEvent)
+        }
+
+    def check_no_duplicates(self) -> None:
+        """No item is there twice."""
+        times = Counter(item.id for item in self.items)
+        assert [id_ for id_, count in times.items() if count > 1] == []
+        for one in self.stored:
+            if isinstance(one.event, ItemAnalysed):
+                assert one.subject == f"ev._all.items.{one.event.item.id}"
+
+
+async def read_log_summary(server: MemoryServer) -> LogSummary:
+    """Read all, undisturbed."""
+    log, stored = MemoryEventLog(server), list[RecordedEvent]()
+    more = True
+    while more:
+        page = await log.page("ev.>", after=stored[-1].sequence if stored else 0)
+        stored += page.events
+        more = page.has_more
+    return LogSummary(stored)
+
+
+async def read_checkpoint_sequences(server: MemoryServer) -> dict[str, int]:
+    """The places of the checkpoints that there are."""
+    values = await MemoryLatestValueStore(server, stream="VIEWS", prefix="view").get_all()
+    return {name: int(json.loads(data)["asOf"]) for name, data in values.items()}
+
+
+async def fold_metrics(server: MemoryServer) -> MetricsView:
+    """The counts, by a fold of the whole log without any checkpoint."""
+    empty = MemoryLatestValueStore(MemoryServer(), stream="VIEWS", prefix="view")
+    view, _ = await view_checkpoints.load(MemoryEventLog(server), empty, MetricsView, EVERYBODY)
+    return view
+
+
+Scenario = Callable[[InsightsProcess, MemoryServer], Awaitable[None]]
+
+
+def run_scenario(story: Scenario) -> None:
+    """The story of one process on a good day."""
+
+    async def work() -> None:
+        server = MemoryServer()
+        process = await InsightsProcess(server).start()
+        await story(process, server)
+        process.raise_task_errors()
+        (await read_log_summary(server)).check_no_duplicates()
+        await process.kill()
+
+    virtual_time.run(work())
+
+
+async def await_rejection(answer: Awaitable[object]) -> tuple[str, str | None]:
+    with pytest.raises(CommandRejected) as refusal:
+        await answer
+    return refusal.value.code, refusal.value.path

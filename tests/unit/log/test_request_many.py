@@ -1,0 +1,76 @@
+"""Long answers: as long as replies come they are waited for, however long that takes in all."""
+
+import asyncio
+
+import pytest
+from nats.aio.msg import Msg
+
+from tapewire.log import OutcomeUnknown
+from tapewire.log.jetstream.connection import NatsConnection
+from tests.harness import virtual_time
+
+SECONDS = 5.0
+LAST = b"last"
+
+
+class SlowConnection(NatsConnection):
+    """A wire to a server whose replies come after each of `pauses`, the last one last. The first
+    ones come while the question is being sent, if that takes `sending` seconds."""
+
+    def __init__(self, *pauses: float, send_seconds: float) -> None:
+        super().__init__()
+        self._pause_seconds = pauses
+        self._send_seconds = send_seconds
+        self.answer_task: asyncio.Task[None] | None = None
+
+    async def publish(
+        self,
+        subject: str,  # noqa: ARG002
+        data: bytes,  # noqa: ARG002
+        headers: dict[str, str] | None = None,  # noqa: ARG002
+        *,
+        reply: str = "",
+    ) -> None:
+        self.answer_task = asyncio.create_task(self._answer(reply))
+        await asyncio.sleep(self._send_seconds)
+
+    async def _answer(self, reply: str) -> None:
+        for number, pause in enumerate(self._pause_seconds, 1):
+            await asyncio.sleep(pause)
+            data = LAST if number == len(self._pause_seconds) else b""
+            await self._on_reply(Msg(_client=self.client, subject=reply, data=data))
+
+
+async def request_many_replies(*pauses: float, send_seconds: float = 0.0) -> int:
+    wire = SlowConnection(*pauses, send_seconds=send_seconds)
+    try:
+        found = await wire.request_many(
+            "a", b"", None, lambda one: one.data == LAST, timeout_seconds=SECONDS
+        )
+    finally:
+        if wire.answer_task is not None:
+            wire.answer_task.cancel()
+    return len(found)
+
+
+@pytest.mark.parametrize("sending", [0.0, 4.5])
+@pytest.mark.parametrize("pauses", [(4.0,) * 20, (0.001,) * 30_000, (4.9, 0.3, 4.9, 0.1), (4.9,)])
+def test_it_waits_as_long_as_replies_come(pauses: tuple[float, ...], sending: float) -> None:
+    async def story() -> None:
+        assert await request_many_replies(*pauses, send_seconds=sending) == len(pauses)
+
+    virtual_time.run(story())
+
+
+@pytest.mark.parametrize(
+    ("pauses", "said"),
+    [((5.1, 0.1), "no answer from a in 5 s"), ((1.0, 2.0, 5.6), "no further answer from a in 5 s")],
+)
+def test_it_waits_no_longer_for_one_that_does_not_come(
+    pauses: tuple[float, ...], said: str
+) -> None:
+    async def story() -> None:
+        with pytest.raises(OutcomeUnknown, match=said):
+            await request_many_replies(*pauses)
+
+    virtual_time.run(story())

@@ -1,0 +1,110 @@
+"""When a user's checkpoint is renewed: after so many events that the last one does not hold."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from tapewire.events import AgentState, AgentStatusChanged
+from tapewire.log import EVERYBODY, EventDraft, EventMetadata, EventSubject, RecordedEvent, new_id
+from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore, MemoryServer
+from tapewire.log.view_checkpointer import MIN_CHECKPOINT_EVENTS, ViewCheckpointer
+from tapewire.views import AgentsView
+from tests.harness import virtual_time, waiting
+
+EVENT_TIME = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
+
+
+async def append_events(log: MemoryEventLog, count: int) -> list[RecordedEvent]:
+    """Events of everybody's; as a reaction hands them out."""
+    before = (await log.bounds()).last
+    for number in range(count):
+        event = AgentStatusChanged(
+            service="test",
+            instance=str(number),
+            state=AgentState.RUNNING,
+            detail=None,
+            timestamp=EVENT_TIME,
+        )
+        subject = EventSubject(EVERYBODY, AgentsView.domain, f"test-{number}")
+        meta = EventMetadata(id=new_id(), correlation="c")
+        await log.append([EventDraft(subject=subject, event=event, metadata=meta)])
+    found: list[RecordedEvent] = []
+    while len(found) < count:
+        found += (await log.page("ev.>", after=before + len(found))).events
+    return found
+
+
+async def handle_all(projector: ViewCheckpointer, events: Sequence[RecordedEvent]) -> None:
+    for recorded in events:
+        await projector.handle(recorded)
+
+
+async def save_due(projector: ViewCheckpointer) -> None:
+    await waiting.wait_until(
+        "the checkpoints are saved", lambda: not projector.users_due(), timeout_seconds=60
+    )
+
+
+def test_what_a_checkpoint_holds_already_is_not_counted_again() -> None:
+    async def story() -> None:
+        server = MemoryServer()
+        log, values = (
+            MemoryEventLog(server),
+            MemoryLatestValueStore(server, stream="VIEWS", prefix="view"),
+        )
+        projector = ViewCheckpointer(log, values, AgentsView)
+        running = asyncio.create_task(projector.run())
+        events = await append_events(log, 10 * MIN_CHECKPOINT_EVENTS)
+        await handle_all(projector, events[: MIN_CHECKPOINT_EVENTS - 1])
+        assert projector.users_due() == []
+        await handle_all(projector, events[MIN_CHECKPOINT_EVENTS - 1 : MIN_CHECKPOINT_EVENTS])
+        assert projector.users_due() == [EVERYBODY]
+        await save_due(projector)
+
+        await handle_all(projector, events[MIN_CHECKPOINT_EVENTS:])
+        assert projector.users_due() == []
+        events = await append_events(log, MIN_CHECKPOINT_EVENTS)
+        await handle_all(projector, events[:-1])
+        assert projector.users_due() == []
+        await handle_all(projector, events[-1:])
+        assert projector.users_due() == [EVERYBODY]
+        running.cancel()
+        await asyncio.wait({running})
+
+    virtual_time.run(story())
+
+
+def test_a_log_made_anew_is_counted_from_its_beginning() -> None:
+    async def story() -> None:
+        server = MemoryServer()
+        log, values = (
+            MemoryEventLog(server),
+            MemoryLatestValueStore(server, stream="VIEWS", prefix="view"),
+        )
+        projector = ViewCheckpointer(log, values, AgentsView)
+        running = asyncio.create_task(projector.run())
+        await handle_all(projector, await append_events(log, 2 * MIN_CHECKPOINT_EVENTS))
+        await save_due(projector)
+
+        server.recreate()
+        await asyncio.sleep(1)
+        await handle_all(projector, await append_events(log, MIN_CHECKPOINT_EVENTS))
+        assert projector.users_due() == [EVERYBODY]
+        running.cancel()
+        await asyncio.wait({running})
+
+    virtual_time.run(story())
+
+
+def test_an_event_that_is_handed_out_again_voids_nothing() -> None:
+    async def story() -> None:
+        server = MemoryServer()
+        log, values = MemoryEventLog(server), MemoryLatestValueStore(server)
+        projector = ViewCheckpointer(log, values, AgentsView)
+        events = await append_events(log, MIN_CHECKPOINT_EVENTS)
+        await handle_all(projector, events[:-1])
+        await handle_all(projector, events[:1])
+        await handle_all(projector, events[-1:])
+        assert projector.users_due() == [EVERYBODY]
+
+    virtual_time.run(story())

@@ -1,0 +1,215 @@
+"""The whole service in one process on the log in memory: `House`, and processes that die.
+
+A `Process` is what `tapewire_services.orders.__main__` wires, without NATS: it can be killed at any moment,
+as by a signal, and another one started beside or after it.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import msgspec
+
+from tapewire.events import CODEC, Order, OrderEvent, OrderFilled, OrderType, Side, TradeExecuted
+from tapewire.log import EventLog, LogError, RecordedEvent, TooManyConflicts, Unavailable, new_id
+from tapewire.log.group_commit import GroupCommitLog
+from tapewire.log.memory import Faults, MemoryEventLog, MemoryLatestValueStore, MemoryServer
+from tapewire.log.quote_cache import QuoteCache
+from tapewire.log.view_checkpointer import ViewCheckpointer
+from tapewire.runtime import RequestContext
+from tapewire.runtime.contracts.orders import (
+    CancelOrder,
+    OrderReply,
+    PlaceOrder,
+)
+from tapewire.views import OrdersView
+from tapewire_services.orders.broker import PaperBroker
+from tapewire_services.orders.broker_consumer import run_broker
+from tapewire_services.orders.command_handler import OrderCommandHandler
+from tapewire_services.orders.service import OrdersService
+from tests.unit.orders.spec import START, USER, quote
+
+
+def clock() -> datetime:
+    return START + timedelta(seconds=asyncio.get_running_loop().time())
+
+
+def make_context(command_id: str | None = None) -> RequestContext:
+    return RequestContext(correlation="c", command_id=command_id or new_id(), traceparent=None)
+
+
+class OrdersProcess:
+    """One process of the service. It holds the broker's lease when `House` says so."""
+
+    def __init__(self, server: MemoryServer, faults: Faults | None = None) -> None:
+        self.log = MemoryEventLog(server, faults)
+        self.views = MemoryLatestValueStore(server, faults, stream="VIEWS", prefix="view")
+        self.quote_store = MemoryLatestValueStore(server, faults)
+        self.rng = random.Random(faults.seed if faults is not None else 0)
+        self.quote_cache = QuoteCache(self.quote_store, self.rng)
+        self.orders = OrderCommandHandler(GroupCommitLog(self.log))
+        self.projector = ViewCheckpointer(self.log, self.views, OrdersView)
+        self.service = OrdersService(self.log, self.views, self.orders, self.quote_cache, clock)
+        self.tasks: list[asyncio.Task[None]] = []
+
+    async def start(
+        self, *, with_broker: bool = True, with_projector: bool = False
+    ) -> "OrdersProcess":
+        while True:
+            with contextlib.suppress(LogError):
+                await self.quote_cache.start()
+                break
+            await asyncio.sleep(0.1)
+        self.tasks = [asyncio.create_task(self.quote_cache.repair_gaps())]
+        if with_projector:
+            await self.log.subscribe_durable(
+                self.projector.durable_name, "ev.*.orders.>", self.projector.handle
+            )
+            self.tasks.append(asyncio.create_task(self.projector.run()))
+        if with_broker:
+            self.tasks.append(asyncio.create_task(self.run_broker()))
+        return self
+
+    async def run_broker(self) -> None:
+        make = lambda: PaperBroker(self.quote_cache, clock)  # noqa: E731
+        await run_broker(self.log, self.views, self.orders, make, self.rng)
+
+    async def kill(self) -> None:
+        """The process is gone, whatever it was at."""
+        for connection in (self.log, self.views, self.quote_store):
+            connection.kill()
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+
+    def raise_task_errors(self) -> None:
+        """Raise what a task died of."""
+        for task in self.tasks:
+            if task.done():
+                task.result()
+
+    async def place_order(self, request: PlaceOrder) -> OrderReply:
+        """Place until it is answered, under one command id, as a gateway does."""
+        command_id = new_id()
+        while True:
+            with contextlib.suppress(LogError, TooManyConflicts):
+                return await self.service.place(request, make_context(command_id))
+            await asyncio.sleep(0.2)
+
+    async def cancel_order(self, order_id: str, user: str = USER) -> Order:
+        request = CancelOrder(user_id=user, order_id=order_id)
+        command_id = new_id()
+        while True:
+            with contextlib.suppress(LogError, TooManyConflicts):
+                return (await self.service.cancel(request, make_context(command_id))).order
+            await asyncio.sleep(0.2)
+
+
+def place_request(
+    qty: str = "10",
+    *,
+    limit: str | None = None,
+    side: Side = Side.BUY,
+    client_order_id: str | None = None,
+    symbol: str = "IBM",
+    user: str = USER,
+) -> PlaceOrder:
+    return PlaceOrder(
+        user_id=user,
+        symbol=symbol,
+        side=side,
+        type=OrderType.MARKET if limit is None else OrderType.LIMIT,
+        qty=Decimal(qty),
+        limit_price=None if limit is None else Decimal(limit),
+        client_order_id=client_order_id,
+    )
+
+
+class QuoteSimulator:
+    """Quotes that move up and down, with sizes that fill orders in parts."""
+
+    def __init__(self, server: MemoryServer, seed: int = 1) -> None:
+        self._quote_store = MemoryLatestValueStore(server)
+        self._rng = random.Random(seed)
+        self._quote_number = 0
+
+    async def publish_quote(
+        self, bid: str = "99", ask: str = "100", size: str = "1000", *, skipped_quotes: int = 0
+    ) -> None:
+        """A quote; `lose` that many before it, which nobody sees."""
+        self._quote_number += 1 + skipped_quotes
+        shown = quote(bid, ask, sizes=(size, size), second=self._quote_number)
+        before = quote(second=self._quote_number - 1).timestamp
+        shown = msgspec.structs.replace(shown, follows=before)
+        with contextlib.suppress(Unavailable):
+            await self._quote_store.put_unacknowledged("IBM", CODEC.encode(shown))
+
+    async def run(self) -> None:
+        while True:
+            bid = self._rng.randrange(95, 105)
+            await self.publish_quote(str(bid), str(bid + 1), str(self._rng.randrange(0, 30)))
+            await asyncio.sleep(0.1)
+
+
+class OrdersLogSummary:
+    """What the log says in the end, by order."""
+
+    def __init__(self, events: list[RecordedEvent]) -> None:
+        self.orders: dict[str, Order] = {}
+        self.filled_qty: defaultdict[str, Decimal] = defaultdict(Decimal)
+        self.traded_qty: defaultdict[str, Decimal] = defaultdict(Decimal)
+        self.events = events
+        for recorded in events:
+            self._apply(recorded)
+
+    def _apply(self, recorded: RecordedEvent) -> None:
+        event = recorded.event
+        if isinstance(event, OrderEvent):
+            self.orders[event.order.order_id] = event.order
+        if isinstance(event, OrderFilled):
+            self.filled_qty[event.order.order_id] += event.qty
+        if isinstance(event, TradeExecuted):
+            self.traded_qty[event.order_id] += event.qty
+
+    def open_orders(self) -> list[Order]:
+        return [order for order in self.orders.values() if order.status.is_open]
+
+    def assert_consistent(self) -> None:
+        """Fills, trades and orders agree, and nothing was overfilled."""
+        for id_, order in self.orders.items():
+            assert self.filled_qty[id_] == self.traded_qty[id_] == order.filled_qty <= order.qty, (
+                order
+            )
+
+
+async def read_log_summary(server: MemoryServer) -> OrdersLogSummary:
+    """Read all, past every fault."""
+    log: EventLog = MemoryEventLog(server)
+    stored: list[RecordedEvent] = []
+    more = True
+    while more:
+        page = await log.page("ev.>", after=stored[-1].sequence if stored else 0)
+        stored += page.events
+        more = page.has_more
+    return OrdersLogSummary(stored)
+
+
+async def wait_for_log(
+    server: MemoryServer, description: str, condition: Callable[[OrdersLogSummary], object]
+) -> OrdersLogSummary:
+    """Wait until the log holds what is waited for."""
+    for _ in range(10_000):
+        with contextlib.suppress(Unavailable):
+            seen = await read_log_summary(server)
+            if condition(seen):
+                return seen
+        await asyncio.sleep(0.01)
+    raise AssertionError(f"never: {description}; last seen: {order_statuses(seen)}")
+
+
+def order_statuses(summary: OrdersLogSummary) -> list[str]:
+    return [f"{order.status.value} {order.filled_qty}" for order in summary.orders.values()]

@@ -1,0 +1,135 @@
+"""The fold of all open orders, and its checkpoint."""
+
+import zlib
+from datetime import timedelta
+
+import msgspec
+import pytest
+from hypothesis import given as examples
+from hypothesis import strategies as st
+
+from tapewire.events import CATALOGUE, CODEC
+from tapewire.log import EventMetadata, NewEvent, RecordedEvent
+from tapewire_services.orders.domain.commands import Command
+from tapewire_services.orders.domain.open_orders import OpenOrders
+from tests.unit.orders.spec import START, Given, accept, cancel, fill, given, place
+
+
+def recorded(happening: NewEvent, sequence: int) -> RecordedEvent:
+    return RecordedEvent(
+        sequence=sequence,
+        subject=str(happening.subject),
+        tag=CATALOGUE.tag_of(type(happening.event)),
+        data=CODEC.encode(happening.event),
+        metadata=EventMetadata(id=f"e{sequence}", correlation=f"of-{sequence}"),
+        time=START,
+    )
+
+
+def history() -> list[RecordedEvent]:
+    """Ten orders, one after the other, of every fate that leaves some open."""
+    stories: list[Given] = []
+    for number in range(10):
+        story: list[Command] = [
+            place("10", client_order_id=f"c{number}", user=f"u{number % 3}"),
+            accept(),
+            fill("4"),
+        ]
+        endings: list[list[Command]] = [
+            [],
+            [fill("6", filled_before="4")],
+            [cancel()],
+            [fill("1", filled_before="4")],
+        ]
+        story += endings[number % 4]
+        stories.append(given(*story))
+    return [
+        recorded(happening, sequence)
+        for sequence, happening in enumerate(
+            (happening for story in stories for happening in story.new_events), 1
+        )
+    ]
+
+
+HISTORY = history()
+
+
+def test_it_holds_the_orders_that_are_open_with_their_users() -> None:
+    fold = OpenOrders("e1")
+    for one in HISTORY:
+        fold.apply(one)
+    assert [(o.user, str(o.order.filled_qty), o.accepted) for o in fold.orders()] == [
+        ("u0", "4", True),
+        ("u0", "5", True),
+        ("u1", "4", True),
+        ("u1", "5", True),
+        ("u2", "4", True),
+    ]
+    assert fold.as_of == HISTORY[-1].sequence
+
+
+def test_what_the_broker_does_goes_on_under_the_correlation_of_the_placing() -> None:
+    fold = OpenOrders("e1")
+    for one in HISTORY[:4]:
+        fold.apply(one)
+    (open_,) = fold.orders()
+    assert (open_.since, open_.sequence, open_.correlation) == (1, 3, "of-1")
+
+
+def test_the_order_after_a_closing_event_is_told_once() -> None:
+    fold = OpenOrders("e1")
+    told = [
+        fold.apply(recorded(one, n)) for n, one in enumerate(given(place(), cancel()).new_events)
+    ]
+    assert [one.order.status.is_open for one in told if one is not None] == [True, False]
+    assert len(fold) == 0
+    assert fold.apply(HISTORY[1]) is None, "an event of an order that was never placed here"
+
+
+@examples(st.integers(0, len(HISTORY)))
+def test_a_checkpoint_at_any_point_changes_nothing(point: int) -> None:
+    straight, broken = OpenOrders("e1"), OpenOrders("e1")
+    for one in HISTORY:
+        straight.apply(one)
+    for one in HISTORY[:point]:
+        broken.apply(one)
+    broken = OpenOrders.decode(broken.encode())
+    assert broken.as_of == (HISTORY[point - 1].sequence if point else 0)
+    for one in HISTORY[point:]:
+        broken.apply(one)
+    assert broken.orders() == straight.orders()
+    assert broken.consumed_liquidity() == straight.consumed_liquidity()
+    assert (broken.epoch, broken.as_of) == (straight.epoch, straight.as_of)
+
+
+def filled(qty: str, second: int, sequence: int, client: str = "c1") -> list[RecordedEvent]:
+    """An order, and a fill of it that was taken from the quote of that second."""
+    taken = fill(qty)
+    taken = msgspec.structs.replace(taken, quoted_at=START + timedelta(seconds=second))
+    story = given(place("100", client_order_id=client), accept(), taken)
+    return [recorded(one, sequence + number) for number, one in enumerate(story.new_events)]
+
+
+def test_what_was_taken_of_the_newest_quote_is_added_up_and_begins_anew_with_the_next() -> None:
+    fold = OpenOrders("e1")
+    stories = [("4", 1, "a"), ("3", 1, "b"), ("5", 2, "c"), ("9", 1, "late"), ("2", 2, "d")]
+    told = []
+    for number, (qty, second, client) in enumerate(stories):
+        for one in filled(qty, second, 100 * number + 1, client):
+            fold.apply(one)
+        [taken] = fold.consumed_liquidity()
+        told.append((taken.quoted_at - START, taken.qty))
+    one, two = timedelta(seconds=1), timedelta(seconds=2)
+    assert told == [(one, 4), (one, 7), (two, 5), (two, 5), (two, 7)]
+    assert OpenOrders.decode(fold.encode()).consumed_liquidity() == fold.consumed_liquidity()
+
+
+def test_a_checkpoint_of_before_offers_were_remembered_is_read() -> None:
+    old = zlib.compress(b'{"epoch":"e1","asOf":7,"orders":[]}')
+    assert (OpenOrders.decode(old).as_of, OpenOrders.decode(old).consumed_liquidity()) == (7, [])
+
+
+@pytest.mark.parametrize("data", [b"", b"no", zlib.compress(b"{}"), zlib.compress(b"[")])
+def test_what_is_no_checkpoint_says_so(data: bytes) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        OpenOrders.decode(data)

@@ -1,0 +1,270 @@
+"""Which orders the market on offer fills, how much of them, and in which order."""
+
+from decimal import Decimal
+
+import msgspec
+from hypothesis import given as examples
+from hypothesis import strategies as st
+
+from tapewire.events import OrderStatus, PriceUpdated, Side
+from tapewire_services.orders.domain.open_orders import ConsumedLiquidity, OpenOrder
+from tapewire_services.orders.domain.order_book import OrderBook, PendingExecution
+from tests.unit.orders.spec import open_order, quote
+
+
+class Market:
+    """A book whose executions happen at once."""
+
+    def __init__(self, *orders: OpenOrder) -> None:
+        self.book = OrderBook()
+        self.sequence = 1000
+        for order in orders:
+            self.book.add_order(order)
+
+    def on(self, new: PriceUpdated) -> list[str]:
+        """What a quote executes, told as ``order qty@price``."""
+        self.book.update_quote(new)
+        return self.match(new.symbol)
+
+    def match(self, symbol: str = "IBM") -> list[str]:
+        executions = self.book.match_orders(symbol)
+        for execution in executions:
+            self.happen(execution)
+        return [told(execution) for execution in executions]
+
+    def happen(self, execution: PendingExecution) -> None:
+        self.sequence += 1
+        self.book.update_order(filled(execution, self.sequence))
+        self.book.settle_execution(execution, is_filled=True)
+
+
+def told(execution: PendingExecution) -> str:
+    return f"{execution.open_order.order.order_id} {execution.qty}@{execution.price}"
+
+
+def filled(execution: PendingExecution, sequence: int) -> OpenOrder:
+    order = execution.open_order.order
+    qty = order.filled_qty + execution.qty
+    status = OrderStatus.FILLED if qty == order.qty else OrderStatus.PARTIALLY_FILLED
+    after = msgspec.structs.replace(order, filled_qty=qty, status=status)
+    return msgspec.structs.replace(execution.open_order, order=after, sequence=sequence)
+
+
+def canceled(open_: OpenOrder, sequence: int) -> OpenOrder:
+    order = msgspec.structs.replace(open_.order, status=OrderStatus.CANCELED)
+    return msgspec.structs.replace(open_, order=order, sequence=sequence)
+
+
+def test_a_market_order_fills_at_the_touch() -> None:
+    buy, sell = open_order(since=1), open_order(since=2, side=Side.SELL)
+    assert Market(buy, sell).on(quote("99", "100")) == ["o1 10@100", "o2 10@99"]
+
+
+def test_what_was_taken_before_the_book_began_is_not_on_offer_again() -> None:
+    now = quote(sizes=("10", "10"))
+    taken = ConsumedLiquidity(symbol="IBM", side=Side.BUY, quoted_at=now.timestamp, qty=Decimal(7))
+    market = Market()
+    market.book.restore_consumed_liquidity([taken])
+    market.book.add_order(open_order("10", since=1))
+    market.book.add_order(open_order("10", since=2, side=Side.SELL))
+    assert market.on(now) == ["o1 3@100", "o2 10@99"]
+    assert market.on(quote(sizes=("10", "10"), second=2)) == ["o1 7@100"]
+
+
+def test_what_was_taken_of_an_older_quote_is_nothing_to_the_newest() -> None:
+    old = quote(sizes=("10", "10"), second=1)
+    market = Market()
+    market.book.restore_consumed_liquidity(
+        [ConsumedLiquidity(symbol="IBM", side=Side.BUY, quoted_at=old.timestamp, qty=Decimal(10))]
+    )
+    market.book.add_order(open_order("10"))
+    assert market.on(quote(sizes=("10", "10"), second=2)) == ["o1 10@100"]
+
+
+def test_a_market_order_waits_for_a_quote() -> None:
+    assert Market(open_order()).match() == []
+
+
+def test_a_limit_order_fills_when_crossed_at_the_touch_and_not_at_its_limit() -> None:
+    market = Market(open_order(limit="100"))
+    assert market.on(quote("99", "100.01", second=1)) == []
+    assert market.on(quote("99", "99.5", second=2)) == ["o1 10@99.5"]
+
+
+def test_a_limit_at_the_touch_is_crossed() -> None:
+    assert Market(open_order(limit="100")).on(quote("99", "100")) == ["o1 10@100"]
+    sell = open_order(limit="99", side=Side.SELL)
+    assert Market(sell).on(quote("99", "100")) == ["o1 10@99"]
+
+
+def test_a_sell_waits_for_the_bid_to_rise() -> None:
+    market = Market(open_order(limit="99.5", side=Side.SELL))
+    assert market.on(quote("99.49", "101", second=1)) == []
+    assert market.on(quote("99.6", "101", second=2)) == ["o1 10@99.6"]
+
+
+def test_an_order_larger_than_the_offer_is_filled_in_parts_over_several_quotes() -> None:
+    market = Market(open_order("10"))
+    assert market.on(quote(sizes=("4", "4"), second=1)) == ["o1 4@100"]
+    assert market.match() == [], "the size on offer is used up"
+    assert market.on(quote(ask="101", sizes=("4", "4"), second=2)) == ["o1 4@101"]
+    assert market.on(quote(sizes=("4", "4"), second=3)) == ["o1 2@100"]
+    assert len(market.book) == 0
+
+
+def test_a_quote_that_comes_again_brings_no_new_size() -> None:
+    """After a gap the market is read again, and brings the quote that was already used up."""
+    market = Market(open_order("10"))
+    same = quote(sizes=("4", "4"))
+    assert market.on(same) == ["o1 4@100"]
+    assert market.on(same) == []
+
+
+def test_buys_and_sells_use_up_sizes_of_their_own_side() -> None:
+    market = Market(open_order("10", since=1), open_order("10", since=2, side=Side.SELL))
+    assert market.on(quote(sizes=("3", "4"))) == ["o1 4@100", "o2 3@99"]
+
+
+def test_earlier_orders_go_first() -> None:
+    market = Market(open_order("3", since=2), open_order("3", since=1), open_order("3", since=3))
+    assert market.on(quote(sizes=("0", "7"))) == ["o1 3@100", "o2 3@100", "o3 1@100"]
+
+
+def test_better_limits_go_before_earlier_ones_and_market_orders_before_all() -> None:
+    market = Market(
+        open_order("3", since=1, limit="100"),
+        open_order("3", since=2, limit="101"),
+        open_order("3", since=3, limit="101"),
+        open_order("3", since=4),
+    )
+    assert market.on(quote(sizes=("0", "10"))) == ["o4 3@100", "o2 3@100", "o3 3@100", "o1 1@100"]
+
+
+def test_lower_sells_go_first() -> None:
+    market = Market(
+        open_order("3", since=1, limit="99", side=Side.SELL),
+        open_order("3", since=2, limit="98", side=Side.SELL),
+    )
+    assert market.on(quote(sizes=("4", "0"))) == ["o2 3@99", "o1 1@99"]
+
+
+def test_an_order_rests_only_once_it_is_accepted() -> None:
+    waiting = open_order(is_accepted=False)
+    market = Market(waiting)
+    assert market.on(quote()) == []
+    market.book.update_order(msgspec.structs.replace(waiting, accepted=True, sequence=2))
+    assert market.match() == ["o1 10@100"]
+
+
+def test_an_order_in_flight_takes_no_further_part_and_others_do() -> None:
+    book = OrderBook()
+    book.add_order(open_order("10", since=1))
+    book.add_order(open_order("10", since=2))
+    book.update_quote(quote(sizes=("0", "4"), second=1))
+    (first,) = book.match_orders("IBM")
+    book.update_quote(quote(sizes=("0", "4"), second=2))
+    assert [told(one) for one in book.match_orders("IBM")] == ["o2 4@100"]
+    book.update_order(filled(first, 100))
+    book.settle_execution(first, is_filled=True)
+    book.update_quote(quote(sizes=("0", "9"), second=3))
+    assert [told(one) for one in book.match_orders("IBM")] == ["o1 6@100"]
+
+
+def test_a_cancel_that_wins_gives_the_size_back_to_the_next_order() -> None:
+    book = OrderBook()
+    first, second = open_order("4", since=1), open_order("4", since=2)
+    book.add_order(first)
+    book.add_order(second)
+    book.update_quote(quote(sizes=("0", "4")))
+    (flying,) = book.match_orders("IBM")
+    book.update_order(canceled(first, 3))
+    book.settle_execution(flying, is_filled=False)
+    assert [told(one) for one in book.match_orders("IBM")] == ["o2 4@100"]
+
+
+def test_a_size_given_back_after_a_new_quote_is_gone() -> None:
+    book = OrderBook()
+    book.add_order(open_order("4", since=1))
+    book.update_quote(quote(sizes=("0", "4"), second=1))
+    (flying,) = book.match_orders("IBM")
+    book.update_quote(quote(sizes=("0", "1"), second=2))
+    book.settle_execution(flying, is_filled=False)
+    assert [told(one) for one in book.match_orders("IBM")] == ["o1 1@100"]
+
+
+def test_old_news_of_an_order_changes_nothing() -> None:
+    """The log is read behind what the broker itself wrote: a fill that it knows comes again, and
+    an acceptance of an order that it filled and forgot."""
+    market = Market(open_order("4"))
+    assert market.on(quote()) == ["o1 4@100"]
+    market.book.update_order(open_order("4"))
+    market.book.update_order(msgspec.structs.replace(open_order("4"), sequence=2))
+    assert len(market.book) == 0
+    assert market.on(quote(second=1)) == []
+
+
+def test_the_id_of_a_fill_follows_from_the_order_and_what_was_filled() -> None:
+    book, other = OrderBook(), OrderBook()
+    for each in (book, other):
+        each.add_order(open_order("10", filled_qty="4"))
+    book.update_quote(quote(sizes=("0", "1")))
+    other.update_quote(quote(sizes=("0", "5"), ask="90"))
+    assert (
+        book.match_orders("IBM")[0].command_id
+        == other.match_orders("IBM")[0].command_id
+        == "o1:fill:4"
+    )
+
+
+def test_offers_that_cannot_be_executed_are_none() -> None:
+    for ask, size in [("0", "5"), ("-1", "5"), ("NaN", "5"), ("100", "0"), ("100", "NaN")]:
+        assert Market(open_order()).on(quote(ask=ask, sizes=("0", size))) == []
+    assert Market(open_order()).on(quote(sizes=("0", "0.0000019"))) == ["o1 0.000001@100"]
+
+
+def test_symbols_have_nothing_to_do_with_each_other() -> None:
+    market = Market(open_order(since=1), open_order(since=2, symbol="SPY"))
+    assert market.on(quote(symbol="SPY")) == ["o2 10@100"]
+    assert market.book.has_resting_orders("IBM")
+    assert not market.book.has_resting_orders("SPY")
+
+
+prices = st.integers(95, 105).map(str)
+sizes = st.integers(0, 30).map(str)
+
+
+@st.composite
+def order_lists(draw: st.DrawFn) -> list[OpenOrder]:
+    return [
+        open_order(
+            draw(st.integers(1, 40).map(str)),
+            since=since,
+            limit=draw(st.none() | prices),
+            side=draw(st.sampled_from(Side)),
+        )
+        for since in range(1, draw(st.integers(1, 12)))
+    ]
+
+
+@examples(order_lists(), st.lists(st.tuples(prices, sizes, sizes), max_size=20))
+def test_no_quote_gives_more_than_its_size_and_no_order_takes_more_than_its_own(
+    orders: list[OpenOrder], quotes: list[tuple[str, str, str]]
+) -> None:
+    market = Market(*orders)
+    taken = {open_.order.order_id: Decimal(0) for open_ in orders}
+    for second, (price, bid_size, ask_size) in enumerate(quotes):
+        market.book.update_quote(quote(price, price, sizes=(bid_size, ask_size), second=second))
+        given_out = {Side.BUY: Decimal(0), Side.SELL: Decimal(0)}
+        for execution in market.book.match_orders("IBM"):
+            order = execution.open_order.order
+            given_out[order.side] += execution.qty
+            taken[order.order_id] += execution.qty
+            limit = order.limit_price
+            if limit is not None:
+                assert (
+                    execution.price <= limit if order.side is Side.BUY else execution.price >= limit
+                )
+            market.happen(execution)
+        assert given_out[Side.BUY] <= Decimal(ask_size)
+        assert given_out[Side.SELL] <= Decimal(bid_size)
+    assert all(taken[open_.order.order_id] <= open_.order.qty for open_ in orders)

@@ -1,0 +1,231 @@
+"""The whole service in one process on the log in memory, and processes that die.
+
+A `Process` is what `tapewire_services.positions.__main__` wires, without NATS: it can be killed at any
+moment, and another one started beside or after it. `Trader` appends trades as the orders service
+does; `fold` is what the positions must come to.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from tapewire.events import (
+    CODEC,
+    Position,
+    PositionEvent,
+    PositionValued,
+    Side,
+    TradeExecuted,
+)
+from tapewire.log import (
+    AlreadyStored,
+    EventDraft,
+    EventMetadata,
+    EventSubject,
+    OutcomeUnknown,
+    RecordedEvent,
+    Unavailable,
+)
+from tapewire.log.memory import Faults, MemoryEventLog, MemoryLatestValueStore, MemoryServer
+from tapewire.log.quote_cache import QuoteCache
+from tapewire.log.view_checkpointer import ViewCheckpointer
+from tapewire.runtime import RequestContext
+from tapewire.views import PositionsView
+from tapewire_services.positions.domain.position import (
+    POSITION_DECIDER,
+    PositionKey,
+    State,
+    TradedState,
+    build_trade_command,
+)
+from tapewire_services.positions.position_valuer import PositionValuer
+from tapewire_services.positions.service import PositionsService
+from tapewire_services.positions.trade_consumer import run_positions
+from tests.unit.positions.spec import START, quote, trade
+
+T = TypeVar("T")
+CONTEXT = RequestContext(correlation="c", command_id="q", traceparent=None)
+
+
+def clock() -> datetime:
+    return START + timedelta(seconds=asyncio.get_running_loop().time())
+
+
+class PositionsProcess:
+    """One process of the service. It holds the lease when it is started with `leads`."""
+
+    def __init__(self, server: MemoryServer, faults: Faults | None = None) -> None:
+        self.log = MemoryEventLog(server, faults)
+        self.views = MemoryLatestValueStore(server, faults, stream="VIEWS", prefix="view")
+        self.quote_store = MemoryLatestValueStore(server, faults)
+        self.valuation_store = MemoryLatestValueStore(server, faults, prefix="mk")
+        self.rng = random.Random(faults.seed if faults is not None else 0)
+        self.quote_cache = QuoteCache(self.quote_store, self.rng)
+        self.valuer = PositionValuer(self.valuation_store, self.quote_cache, clock, self.rng)
+        self.projector = ViewCheckpointer(self.log, self.views, PositionsView)
+        self.service = PositionsService(self.log, self.views, self.quote_cache)
+        self.tasks: list[asyncio.Task[None]] = []
+
+    async def start(
+        self, *, holds_lease: bool = True, with_projector: bool = False
+    ) -> "PositionsProcess":
+        await retry_until_available(self.quote_cache.start)
+        self.tasks = [asyncio.create_task(self.quote_cache.repair_gaps())]
+        if with_projector:
+            await self.log.subscribe_durable(
+                self.projector.durable_name, "ev.*.positions.>", self.projector.handle
+            )
+            self.tasks.append(asyncio.create_task(self.projector.run()))
+        if holds_lease:
+            work = run_positions(self.log, self.views, self.valuer, self.rng)
+            self.tasks.append(asyncio.create_task(work))
+        return self
+
+    async def kill(self) -> None:
+        """The process is gone, whatever it was at."""
+        for connection in (self.log, self.views, self.quote_store, self.valuation_store):
+            connection.kill()
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        self.tasks = []
+
+    def raise_task_errors(self) -> None:
+        """Raise what a task died of."""
+        for task in self.tasks:
+            if task.done():
+                task.result()
+
+
+class TradeProducer:
+    """Appends trades, each once, whatever the log does meanwhile."""
+
+    def __init__(self, server: MemoryServer, seed: int = 0) -> None:
+        self._log = MemoryEventLog(server)
+        self._rng = random.Random(seed)
+        self._trade_number = 0
+
+    async def append_trade(
+        self,
+        side: Side,
+        qty: str,
+        price: str,
+        fee: str = "0",
+        *,
+        user: str = "alice",
+        symbol: str = "IBM",
+    ) -> None:
+        self._trade_number += 1
+        made = trade(side, qty, price, fee, symbol=symbol, number=self._trade_number)
+        await self.append_event(user, made, f"trade-{self._trade_number}")
+
+    async def append_event(self, user: str, trade_event: TradeExecuted, event_id: str) -> None:
+        draft = EventDraft(
+            subject=EventSubject(user, "trades", trade_event.order_id),
+            event=trade_event,
+            metadata=EventMetadata(
+                id=event_id, correlation=f"of-{event_id}", traceparent=f"00-{event_id}"
+            ),
+        )
+        with contextlib.suppress(AlreadyStored):  # by a try whose answer was lost
+            await retry_until_available(lambda: self._log.append([draft]))
+
+    async def append_random_trade(self, user_count: int = 3, symbol_count: int = 3) -> None:
+        """A trade of somebody in something, often through zero."""
+        chance = self._rng
+        await self.append_trade(
+            chance.choice([Side.BUY, Side.SELL]),
+            chance.choice(["1", "2", "3", "0.7", "15"]),
+            f"{chance.randrange(9000, 11000) / 100:.2f}",
+            chance.choice(["0", "0.35", "-0.1"]),
+            user=f"u{chance.randrange(user_count)}",
+            symbol=f"S.{chance.randrange(symbol_count)}",
+        )
+
+
+async def retry_until_available(operation: Callable[[], Awaitable[T]]) -> T:
+    """What `ask` answers, asked until the log is there."""
+    while True:
+        with contextlib.suppress(Unavailable, OutcomeUnknown):
+            return await operation()
+        await asyncio.sleep(0.2)
+
+
+async def publish_quote(server: MemoryServer, price: str, symbol: str = "IBM") -> None:
+    """The market quotes `symbol`."""
+    with contextlib.suppress(Unavailable):
+        now = asyncio.get_running_loop().time()
+        data = CODEC.encode(quote(price, symbol=symbol, second=now))
+        await MemoryLatestValueStore(server).put_unacknowledged(symbol.replace(".", "%2E"), data)
+
+
+async def read_all_events(server: MemoryServer, filter_: str = "ev.>") -> list[RecordedEvent]:
+    """Everything in the log, past every fault."""
+    log, events, more = MemoryEventLog(server), list[RecordedEvent](), True
+    while more:
+        after = events[-1].sequence if events else 0
+        page = await retry_until_available(lambda after=after: log.page(filter_, after=after))  # type: ignore[misc]
+        events += page.events
+        more = page.has_more
+    return events
+
+
+def fold_trades(events: Sequence[RecordedEvent]) -> dict[PositionKey, Position]:
+    """What the trades among `events` come to, without any service."""
+    states: dict[PositionKey, State] = {}
+    for recorded in events:
+        event = recorded.event
+        if isinstance(event, TradeExecuted):
+            key = PositionKey(recorded.event_subject.owner, event.symbol)
+            state = states.get(key, POSITION_DECIDER.initial_state)
+            command = build_trade_command("", key.user, recorded.sequence, event)
+            for happening in POSITION_DECIDER.decide(state, command):
+                state = POSITION_DECIDER.evolve(state, happening.event)
+            states[key] = state
+    return {key: one.position for key, one in states.items() if isinstance(one, TradedState)}
+
+
+def last_positions(events: Sequence[RecordedEvent]) -> dict[PositionKey, Position]:
+    """What the last event of each position says."""
+    return {
+        PositionKey(
+            recorded.event_subject.owner, recorded.event_subject.entity
+        ): recorded.event.position
+        for recorded in events
+        if isinstance(recorded.event, PositionEvent)
+    }
+
+
+async def wait_until_consistent(server: MemoryServer, seconds: float = 600) -> list[RecordedEvent]:
+    """Wait until the positions are the fold of all trades; the whole log."""
+    deadline = asyncio.get_running_loop().time() + seconds
+    while True:
+        events = await read_all_events(server)
+        if last_positions(events) == fold_trades(events):
+            return events
+        if asyncio.get_running_loop().time() > deadline:
+            raise AssertionError(
+                f"never: positions {last_positions(events)} are {fold_trades(events)}"
+            )
+        await asyncio.sleep(0.05)
+
+
+async def read_valuations(server: MemoryServer) -> dict[str, PositionValued]:
+    """What MARKET says that positions are worth."""
+    found = await retry_until_available(MemoryLatestValueStore(server, prefix="mk").get_all)
+    return {name: CODEC.decode(data, PositionValued) for name, data in found.items()}
+
+
+async def wait_for_valuations(
+    server: MemoryServer, description: str, condition: Callable[[dict[str, PositionValued]], object]
+) -> dict[str, PositionValued]:
+    """Wait until the values are what is waited for."""
+    for _ in range(6000):
+        seen = await read_valuations(server)
+        if condition(seen):
+            return seen
+        await asyncio.sleep(0.01)
+    raise AssertionError(f"never: {description}; last seen: {seen}")

@@ -1,0 +1,121 @@
+"""Where a recording stands: whoever plays it next goes on from there."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tapewire.events import CODEC
+from tapewire.log.memory import MemoryLatestValueStore, MemoryServer
+from tapewire_services.prices import playback_checkpoint
+from tapewire_services.prices.domain import Tick
+from tapewire_services.prices.feed import ReplayFeed
+from tapewire_services.prices.playback_checkpoint import (
+    CHECKPOINT_KEY,
+    MAX_RESUME_AGE_SECONDS,
+    PlaybackCheckpointer,
+    PlaybackPosition,
+)
+from tests.harness.waiting import wait_until
+from tests.unit.prices.conftest import ScriptedDays
+
+AT = datetime(2024, 5, 6, 13, 30, tzinfo=UTC)
+
+
+class Player:
+    """A process that plays five ticks, a millisecond apart, of a day that goes on for ever."""
+
+    def __init__(self, server: MemoryServer, logger: Any, later: float = 0.0) -> None:
+        days = ScriptedDays([Tick(ms=ms, symbol="IBM") for ms in (*range(5), 80_000_000)])
+        self.replay = ReplayFeed(days, logger=logger)
+        self.values = MemoryLatestValueStore(server, stream="VIEWS", prefix="view")
+        self.past: list[int] = []
+        self.played: list[int] = []
+        self._bookmark = PlaybackCheckpointer(
+            self.replay, self.values, logger=logger, now=lambda: AT + timedelta(seconds=later)
+        )
+
+    async def play(self) -> None:
+        async for beat in self.replay.stream_batches():
+            (self.past if beat.is_catch_up else self.played).extend(tick.ms for tick in beat.ticks)
+
+    async def while_(self, what: str, condition: Callable[[], object]) -> None:
+        task = asyncio.create_task(self._bookmark.run(self.play))
+        await wait_until(what, condition, describe_last=lambda: (self.past, self.played))
+        task.cancel()
+        await asyncio.wait({task})
+
+
+@pytest.fixture(autouse=True)
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(playback_checkpoint, "KEEP_SECONDS", 0.005)
+
+
+@pytest.fixture
+def server() -> MemoryServer:
+    return MemoryServer()
+
+
+def kept(server: MemoryServer) -> PlaybackPosition | None:
+    stored = server.values.get("VIEWS/view", {}).get(CHECKPOINT_KEY)
+    return None if stored is None else CODEC.decode(stored[0], PlaybackPosition)
+
+
+async def first(server: MemoryServer, logger: Any) -> None:
+    await Player(server, logger).while_(
+        "the end is kept", lambda: kept(server) == PlaybackPosition("days", 4, AT)
+    )
+
+
+async def test_who_takes_over_plays_on_from_where_the_recording_stands(
+    server: MemoryServer, logger: Any
+) -> None:
+    """The day began again whenever the process that played it died."""
+    await first(server, logger)
+    second = Player(server, logger, later=MAX_RESUME_AGE_SECONDS - 1)
+    await second.while_("the past is read", lambda: second.past == [0, 1, 2, 3, 4])
+    assert second.played == []
+
+
+async def test_a_system_that_was_off_for_longer_begins_the_day(
+    server: MemoryServer, logger: Any
+) -> None:
+    await first(server, logger)
+    second = Player(server, logger, later=MAX_RESUME_AGE_SECONDS + 1)
+    await second.while_("the day is played", lambda: second.played == [0, 1, 2, 3, 4])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"no", CODEC.encode(PlaybackPosition("another recording", 4, AT))],
+    ids=["none", "another"],
+)
+async def test_a_bookmark_that_is_none_of_this_recording_is_passed_over(
+    server: MemoryServer, logger: Any, data: bytes
+) -> None:
+    player = Player(server, logger)
+    await player.values.put(CHECKPOINT_KEY, data)
+    await player.while_("the day is played", lambda: player.played == [0, 1, 2, 3, 4])
+
+
+async def test_who_plays_on_by_himself_reads_nothing_again(
+    server: MemoryServer, logger: Any
+) -> None:
+    player = Player(server, logger)
+    await player.while_("it is kept", lambda: kept(server) == PlaybackPosition("days", 4, AT))
+    player.played.clear()
+    later = kept(server)
+    server.values["VIEWS/view"].pop(CHECKPOINT_KEY)
+    await player.values.put(CHECKPOINT_KEY, CODEC.encode(later))
+    await player.while_("it plays on", lambda: player.replay.progress().ms == 4)
+    assert (player.past, player.played) == ([], [])
+
+
+async def test_a_store_that_is_away_is_waited_for(server: MemoryServer, logger: Any) -> None:
+    await first(server, logger)
+    server.begin_outage(0.05)
+    second = Player(server, logger)
+    await second.while_("the past is read", lambda: second.past == [0, 1, 2, 3, 4])
+    assert second.played == []

@@ -1,0 +1,168 @@
+"""Reading a recorded feed from a file: whatever is in the file, and whatever is not."""
+
+import gzip
+import tracemalloc
+from collections import deque
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tapewire_services.prices.domain import MalformedLine, Tick
+from tapewire_services.prices.feed import FeedError, RecordingFile, TruncatedRecording
+from tapewire_services.prices.feed.recording_file import MAX_LINE_BYTES, MAX_SYMBOLS
+
+HEADER = b"ms,symbol,bid,bid_size,ask,ask_size,last,last_size\n"
+GOOD = b"34200000,IBM,181.85,200,182.06,100,181.90,600\n"
+
+
+def written(folder: Path, data: bytes, name: str = "feed.csv") -> Path:
+    path = folder / name
+    path.write_bytes(data)
+    return path
+
+
+def read(path: Path) -> list[Tick | MalformedLine]:
+    return list(RecordingFile(path).read_day())
+
+
+def test_a_plain_file_and_a_packed_one_read_alike_whatever_their_names(tmp_path: Path) -> None:
+    plain = written(tmp_path, HEADER + GOOD * 3, "plain.csv.gz")
+    packed = written(tmp_path, gzip.compress(HEADER + GOOD * 3), "packed.csv")
+    assert read(plain) == read(packed)
+    assert [item.symbol for item in read(plain) if isinstance(item, Tick)] == ["IBM"] * 3
+
+
+def test_a_file_of_several_gz_members_is_one_file(tmp_path: Path) -> None:
+    data = gzip.compress(HEADER + GOOD) + gzip.compress(GOOD)
+    assert len(read(written(tmp_path, data))) == 2
+
+
+def test_each_day_reads_the_file_from_its_beginning(tmp_path: Path) -> None:
+    recording = RecordingFile(written(tmp_path, HEADER + GOOD))
+    assert list(recording.read_day()) == list(recording.read_day())
+    assert recording.name == "recording feed.csv"
+
+
+def test_a_bad_line_is_handed_on_with_its_number_and_the_others_are_read(tmp_path: Path) -> None:
+    path = written(tmp_path, HEADER + GOOD + b"rubbish\n" + b"\n \n" + GOOD + b"\xff\xfe\n" + GOOD)
+    items = read(path)
+    assert [type(item) for item in items] == [Tick, MalformedLine, Tick, MalformedLine, Tick]
+    assert [item.line for item in items if isinstance(item, MalformedLine)] == [3, 7]
+
+
+def test_the_last_line_needs_no_line_ending(tmp_path: Path) -> None:
+    assert len(read(written(tmp_path, HEADER + GOOD + GOOD.rstrip()))) == 2
+
+
+def test_a_line_of_megabytes_is_one_bad_line(tmp_path: Path) -> None:
+    path = written(tmp_path, HEADER + b"x" * (3 << 20) + b"\n" + GOOD + b"1," * MAX_LINE_BYTES)
+    first, second, third = read(path)
+    assert isinstance(first, MalformedLine)
+    assert "longer than" in str(first)
+    assert isinstance(second, Tick)
+    assert isinstance(third, MalformedLine)
+    assert (first.line, third.line) == (2, 4)
+
+
+def test_memory_stays_bounded_however_long_the_file(tmp_path: Path) -> None:
+    recording = RecordingFile(written(tmp_path, gzip.compress(HEADER + GOOD * 20_000, 1)))
+    deque(recording.read_day(), maxlen=0)
+    tracemalloc.start()
+    try:
+        deque(recording.read_day(), maxlen=0)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 512 * 1024
+
+
+def test_no_file_can_fill_memory_with_symbols(tmp_path: Path) -> None:
+    lines = b"".join(b"1,S%d,1,1,2,1,,\n" % number for number in range(MAX_SYMBOLS + 2))
+    items = read(written(tmp_path, HEADER + lines + b"2,S0,1,1,2,1,,\n"))
+    bad = [item for item in items if isinstance(item, MalformedLine)]
+    assert [item.value for item in bad] == [f"S{MAX_SYMBOLS}", f"S{MAX_SYMBOLS + 1}"]
+    assert isinstance(items[-1], Tick)
+
+
+def test_a_packed_file_that_was_cut_off_is_read_up_to_there(tmp_path: Path) -> None:
+    lines = b"".join(b"%d,IBM,181.85,200,,,,\n" % number for number in range(10_000))
+    whole = gzip.compress(HEADER + lines)
+    *ticks, last = read(written(tmp_path, whole[: len(whole) // 2]))
+    assert isinstance(last, TruncatedRecording)
+    assert "cannot be read" in str(last)
+    assert ticks
+    assert [item.ms for item in ticks if isinstance(item, Tick)] == list(range(len(ticks)))
+    assert last.line == len(ticks) + 2
+
+
+def test_so_is_one_that_was_damaged_within(tmp_path: Path) -> None:
+    lines = b"".join(b"%d,IBM,181.%d,200,,,,\n" % (n, n * 7919 % 100) for n in range(10_000))
+    data = bytearray(gzip.compress(HEADER + lines))
+    data[len(data) // 2 : len(data) // 2 + 64] = b"\xff" * 64
+    items = read(written(tmp_path, bytes(data)))
+    assert isinstance(items[-1], TruncatedRecording)
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"", "'ms' is missing"),
+        (GOOD, "'ms' is missing"),
+        (b"ms,symbol,price\n" + GOOD, "'bid' is missing"),
+        (gzip.compress(GOOD), "'ms' is missing"),
+        (b"\x1f\x8b rubbish that only begins like gz", "cannot be played"),
+        (gzip.compress(HEADER)[:12], "cannot be played"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00", "no line of CSV text"),
+    ],
+    # Named: what is packed holds the time of packing, so its bytes are no name that stays.
+    ids=[
+        "empty",
+        "rows",
+        "other columns",
+        "packed rows",
+        "rubbish",
+        "packed, cut off",
+        "a picture",
+    ],
+)
+def test_a_file_without_our_header_is_refused_at_the_start(
+    tmp_path: Path, data: bytes, why: str
+) -> None:
+    path = written(tmp_path, data)
+    with pytest.raises(FeedError, match=why) as caught:
+        RecordingFile(path)
+    assert str(path) in str(caught.value)
+    assert "Name a recorded feed" in str(caught.value)
+
+
+def test_so_is_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(FeedError, match="No such file"):
+        RecordingFile(tmp_path / "nowhere.csv")
+
+
+def test_and_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(FeedError, match="is not a file"):
+        RecordingFile(tmp_path)
+
+
+def test_a_file_that_vanished_between_two_days_says_so(tmp_path: Path) -> None:
+    path = written(tmp_path, HEADER + GOOD)
+    recording = RecordingFile(path)
+    path.unlink()
+    with pytest.raises(FeedError, match="No such file"):
+        list(recording.read_day())
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(st.binary(max_size=80) | st.just(GOOD.strip()), max_size=20), st.booleans())
+def test_any_rubbish_is_counted_line_by_line_and_never_crashes(
+    tmp_path: Path, lines: list[bytes], packed: bool
+) -> None:
+    data = HEADER + b"\n".join(lines)
+    path = written(tmp_path, gzip.compress(data, 1) if packed else data)
+    expected = [raw for raw in data.split(b"\n")[1:] if raw.strip()]
+    items = read(path)
+    assert len(items) == len(expected)
+    assert sum(raw == GOOD.strip() for raw in expected) <= sum(isinstance(i, Tick) for i in items)

@@ -1,0 +1,384 @@
+"""Playing a source at a speed: in time, whole, in order, and never in the way of others."""
+
+import asyncio
+import contextlib
+import math
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from structlog.testing import LogCapture
+
+from tapewire_services.prices.domain import MalformedLine, Tick
+from tapewire_services.prices.feed import FeedError, ReplayFeed, TickBatch, TruncatedRecording
+from tapewire_services.prices.feed.replay_feed import (
+    EARLY_WAKEUP_TOLERANCE_SECONDS,
+    LINES_PER_CHUNK,
+    MAX_LOGGED_LINES,
+    MIN_WAIT_SECONDS,
+)
+from tests.unit.prices.conftest import ManualClock, ScriptedDays
+
+Played = list[tuple[float, list[int]]]
+
+
+def ticks(*times: int, symbol: str = "IBM") -> list[Tick]:
+    return [Tick(ms=ms, symbol=symbol) for ms in times]
+
+
+def bad(line: int) -> MalformedLine:
+    return MalformedLine(line, "bid", "x", "is not a number")
+
+
+@pytest.fixture
+def replay(time: ManualClock, logger: Any) -> Any:
+    def make(*days: list[Any], **options: Any) -> ReplayFeed:
+        options = {"end": "stop", "clock": time, "sleep": time.sleep, **options}
+        return ReplayFeed(ScriptedDays(*days), logger=logger, **options)
+
+    return make
+
+
+async def played(replay: ReplayFeed, time: ManualClock) -> Played:
+    return [
+        (round(time.now, 3), [tick.ms for tick in beat.ticks])
+        async for beat in replay.stream_batches()
+    ]
+
+
+class TestPace:
+    async def test_ticks_fall_due_by_their_times(self, replay: Any, time: ManualClock) -> None:
+        feed = replay(ticks(34_200_000, 34_201_000, 34_203_500))
+        assert await played(feed, time) == [
+            (0.0, [34_200_000]),
+            (1.0, [34_201_000]),
+            (3.5, [34_203_500]),
+        ]
+
+    @pytest.mark.parametrize(("speed", "second"), [(0.5, 20.0), (1, 10.0), (20, 0.5), (1000, 0.01)])
+    async def test_divided_by_the_speed(
+        self, replay: Any, time: ManualClock, speed: float, second: float
+    ) -> None:
+        feed = replay(ticks(0, 10_000), speed=speed)
+        assert await played(feed, time) == [(0.0, [0]), (second, [10_000])]
+
+    async def test_what_falls_due_in_one_instant_comes_as_one_beat(
+        self, replay: Any, time: ManualClock
+    ) -> None:
+        feed = replay(ticks(0, 0, 0, 100, 100), speed=1)
+        assert await played(feed, time) == [(0.0, [0, 0, 0]), (0.1, [100, 100])]
+
+    async def test_at_high_speed_an_instant_holds_many_ticks(
+        self, replay: Any, time: ManualClock
+    ) -> None:
+        feed = replay(ticks(*range(0, 20_000, 1000)), speed=1000)  # a millisecond between them
+        beats = await played(feed, time)
+        assert sum(len(beat) for _, beat in beats) == 20
+        assert len(beats) <= 0.020 / MIN_WAIT_SECONDS + 1
+
+    async def test_a_delay_is_caught_up_with_and_does_not_add_up(
+        self, replay: Any, time: ManualClock
+    ) -> None:
+        feed, seen = replay(ticks(*range(0, 10_000, 1000))), []
+        async for beat in feed.beats():
+            seen.append((round(time.now, 3), [tick.ms for tick in beat.ticks]))
+            if len(seen) == 1:
+                time.now += 4.5  # the reader was busy, or the process was stopped
+        assert seen[:3] == [(0.0, [0]), (4.5, [1000, 2000, 3000, 4000]), (5.0, [5000])]
+        assert seen[-1] == (9.0, [9000])
+
+    async def test_a_reader_that_takes_its_time_each_time_stays_on_time(
+        self, replay: Any, time: ManualClock
+    ) -> None:
+        """The wait once was counted from before the beat was handed on, and each tick was late by
+        what its predecessor took."""
+        feed, seen = replay(ticks(*range(0, 10_000, 1000))), []
+        async for beat in feed.beats():
+            seen.append((round(time.now, 3), beat.ticks[0].ms))
+            time.now += 0.4
+        assert seen == [(float(second), second * 1000) for second in range(10)]
+
+    async def test_woken_a_millisecond_early_it_does_not_wait_again(
+        self, replay: Any, time: ManualClock
+    ) -> None:
+        async def sleep(seconds: float) -> None:
+            await time.sleep(max(0.0, seconds - 0.0009))
+
+        feed = replay(ticks(0, 1000), sleep=sleep)
+        assert await played(feed, time) == [(0.0, [0]), (0.999, [1000])]
+
+    async def test_a_tick_out_of_order_is_late_and_comes_at_once(
+        self, replay: Any, time: ManualClock
+    ) -> None:
+        feed = replay(ticks(1000, 2000, 500, 3000))
+        assert await played(feed, time) == [(0.0, [1000]), (1.0, [2000, 500]), (2.0, [3000])]
+
+    async def test_a_long_silence_ahead_is_told(
+        self, replay: Any, time: ManualClock, capture: LogCapture
+    ) -> None:
+        await played(replay(ticks(0, 3_600_000)), time)
+        assert {"event": "feed.waiting", "seconds": 3600, "ms": 0}.items() <= capture.entries[
+            0
+        ].items()
+
+    @pytest.mark.parametrize("speed", [0, -1, math.nan, math.inf])
+    def test_a_speed_that_is_none_is_refused(self, replay: Any, speed: float) -> None:
+        with pytest.raises(FeedError, match="above 0"):
+            replay(ticks(0), speed=speed)
+
+
+class TestTurns:
+    """Other tasks of the process get their turn, however much there is to read."""
+
+    @pytest.mark.parametrize("rubbish", [False, True])
+    async def test_the_loop_is_not_starved(self, logger: Any, rubbish: bool) -> None:
+        lines = 50 * LINES_PER_CHUNK
+        items = [bad(n) if rubbish else Tick(ms=n, symbol="IBM") for n in range(lines)]
+        feed = ReplayFeed(
+            ScriptedDays([*items, *ticks(lines)]), logger=logger, speed=1e9, end="stop"
+        )
+        turns = 0
+
+        async def other() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        task = asyncio.create_task(other())
+        async for beat in feed.stream_batches():
+            assert len(beat.ticks) <= LINES_PER_CHUNK
+        task.cancel()
+        assert turns >= 50
+
+    async def test_a_day_without_end_of_one_tick_does_not_spin(
+        self, replay: Any, time: ManualClock
+    ) -> None:
+        feed = replay(ticks(0), end="loop", speed=1e6)
+        async with contextlib.aclosing(feed.beats()) as beats:
+            for _ in range(10):
+                await anext(beats)
+        assert time.now >= 9 * MIN_WAIT_SECONDS
+
+
+class TestDays:
+    async def test_stop_plays_once_and_is_over(self, replay: Any, time: ManualClock) -> None:
+        feed = replay(ticks(0, 1000), end="stop")
+        assert await played(feed, time) == [(0.0, [0]), (1.0, [1000])]
+        assert feed.progress().ended
+        assert await played(feed, time) == []
+
+    async def test_loop_starts_over_and_each_day_is_opened_once(
+        self, replay: Any, time: ManualClock
+    ) -> None:
+        feed, seen = replay(ticks(0, 1000), end="loop", speed=2), []
+        async with contextlib.aclosing(feed.beats()) as beats:
+            while len(seen) < 5:
+                beat = await anext(beats)
+                seen.append((time.now, beat.opens, [tick.ms for tick in beat.ticks]))
+        assert seen == [
+            (0.0, True, [0]),
+            (0.5, False, [1000]),
+            (1.0, True, [0]),
+            (1.5, False, [1000]),
+            (2.0, True, [0]),
+        ]
+        assert feed.progress().day == 3
+
+    async def test_the_opening_waits_for_the_first_tick_that_is_wanted(self, replay: Any) -> None:
+        feed = replay([bad(2), *ticks(0, symbol="SPY"), *ticks(1000)], wanted=["IBM"])
+        assert [beat async for beat in feed.beats()] == [
+            TickBatch(tuple(ticks(1000)), is_day_start=True)
+        ]
+
+    async def test_a_day_with_nothing_in_it_is_an_error_not_an_endless_loop(
+        self, replay: Any, time: ManualClock
+    ) -> None:
+        with pytest.raises(FeedError, match="0 rows were read and 2 malformed lines skipped"):
+            await played(replay([bad(2), bad(3)], end="loop"), time)
+
+    async def test_so_is_one_without_any_of_the_wanted_symbols(
+        self, replay: Any, time: ManualClock
+    ) -> None:
+        with pytest.raises(FeedError, match="no tick of ACME, SPY"):
+            await played(replay(ticks(0), wanted=["SPY", "ACME"]), time)
+
+    async def test_a_wanted_symbol_that_never_came_is_told(
+        self, replay: Any, time: ManualClock, capture: LogCapture
+    ) -> None:
+        await played(replay(ticks(0), wanted=["IBM", "ACME"]), time)
+        told = [entry for entry in capture.entries if entry["event"] == "feed.symbols_missing"]
+        assert [entry["symbols"] for entry in told] == [["ACME"]]
+
+
+class TestGoingOn:
+    """A process that loses its lease and gets it again goes on where it was."""
+
+    async def test_a_second_call_goes_on_without_catching_up_with_the_break(
+        self, replay: Any, time: ManualClock
+    ) -> None:
+        feed = replay(ticks(0, 1000, 2000))
+        async with contextlib.aclosing(feed.beats()) as beats:
+            await anext(beats)
+        time.now += 100
+        assert await played(feed, time) == [(100.0, [1000]), (101.0, [2000])]
+
+    async def test_canceled_while_waiting_it_holds_the_tick_for_the_next_call(
+        self, logger: Any
+    ) -> None:
+        feed = ReplayFeed(ScriptedDays(ticks(0, 10_000_000)), logger=logger, end="stop")
+        got = asyncio.Event()
+
+        async def play() -> None:
+            async for _ in feed.stream_batches():
+                got.set()
+
+        task = asyncio.create_task(play())
+        await got.wait()
+        await asyncio.sleep(0)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        assert [[t.ms for t in beat.ticks] async for beat in feed.stream_batches()] == [
+            [10_000_000]
+        ]
+
+    async def test_closed_it_is_over(self, replay: Any, time: ManualClock) -> None:
+        feed = replay(ticks(0, 1000))
+        async with contextlib.aclosing(feed.beats()) as beats:
+            await anext(beats)
+        await feed.close()
+        assert await played(feed, time) == []
+
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+    @given(
+        gaps=st.lists(st.integers(0, 5000), min_size=1, max_size=60),
+        speed=st.floats(0.01, 1e6),
+        busy=st.lists(st.floats(0, 30), max_size=10),
+        breaks=st.sets(st.integers(1, 20), max_size=5),
+    )
+    def test_every_tick_comes_once_in_order_and_never_early(
+        self, logger: Any, gaps: list[int], speed: float, busy: list[float], breaks: set[int]
+    ) -> None:
+        """Whatever the speed, however slow the reader, however often it is interrupted."""
+        times = [sum(gaps[: n + 1]) for n in range(len(gaps))]
+        clock, seen = ManualClock(), []
+        feed = ReplayFeed(
+            ScriptedDays(ticks(*times)),
+            logger=logger,
+            speed=speed,
+            end="stop",
+            clock=clock,
+            sleep=clock.sleep,
+        )
+
+        async def play() -> None:
+            beats = 0
+            while not feed.progress().ended:
+                async with contextlib.aclosing(feed.stream_batches()) as running:
+                    async for beat in running:
+                        seen.extend((clock.now, tick.ms) for tick in beat.ticks)
+                        clock.now += busy[beats] if beats < len(busy) else 0
+                        beats += 1
+                        if beats in breaks:
+                            break
+
+        asyncio.run(play())
+        assert [ms for _, ms in seen] == times
+        if not breaks:
+            assert all(
+                at >= (ms - times[0]) / 1000 / speed - EARLY_WAKEUP_TOLERANCE_SECONDS - 1e-6
+                for at, ms in seen
+            )
+
+
+class TestReports:
+    async def test_bad_lines_are_counted_and_skipped(self, replay: Any, time: ManualClock) -> None:
+        feed = replay([*ticks(0), bad(3), *ticks(1000), bad(5)])
+        assert await played(feed, time) == [(0.0, [0]), (1.0, [1000])]
+        progress = feed.progress()
+        assert (progress.rows, progress.malformed, progress.ms) == (2, 2, 1000)
+        assert (progress.name, progress.day, progress.ended) == ("days", 1, True)
+
+    async def test_each_is_logged_with_its_line_and_reason(
+        self, replay: Any, time: ManualClock, capture: LogCapture
+    ) -> None:
+        await played(replay([bad(3), *ticks(0)]), time)
+        assert capture.entries[0] == {
+            "event": "feed.malformed_line",
+            "log_level": "warning",
+            "level": "warning",
+            "feed": "days",
+            "line": 3,
+            "reason": "line 3, column bid: 'x' is not a number",
+        }
+
+    async def test_but_only_so_many_and_then_the_totals(
+        self, replay: Any, time: ManualClock, capture: LogCapture
+    ) -> None:
+        await played(replay([*(bad(n) for n in range(500)), *ticks(0)]), time)
+        events = [entry["event"] for entry in capture.entries]
+        assert events.count("feed.malformed_line") == MAX_LOGGED_LINES
+        assert events[MAX_LOGGED_LINES:] == [
+            "feed.malformed_lines_only_counted_from_here",
+            "feed.day_finished",
+        ]
+        totals = capture.entries[-1]
+        assert (totals["rows"], totals["malformed"], totals["symbols"]) == (1, 500, 1)
+
+    async def test_where_the_file_breaks_off_is_logged_in_any_case(
+        self, replay: Any, time: ManualClock, capture: LogCapture
+    ) -> None:
+        end = TruncatedRecording(502, None, "", "cannot be read")
+        await played(replay([*(bad(n) for n in range(500)), *ticks(0), end]), time)
+        told = [entry for entry in capture.entries if entry["event"] == "feed.breaks_off"]
+        assert [(entry["line"], entry["log_level"]) for entry in told] == [(502, "error")]
+
+
+class TestResuming:
+    """Another process has played a part of the day."""
+
+    async def test_the_part_comes_at_once_as_past_and_the_rest_in_its_time(
+        self, replay: Any, time: ManualClock
+    ) -> None:
+        feed = replay(ticks(0, 1000, 2000, 5000, 6000))
+        feed.resume(2500)
+        assert feed.progress().ms == 2500
+        seen = [
+            (time.now, beat.past, beat.opens, [tick.ms for tick in beat.ticks])
+            async for beat in feed.beats()
+        ]
+        assert seen == [
+            (0.0, True, True, [0, 1000, 2000]),
+            (2.5, False, False, [5000]),
+            (3.5, False, False, [6000]),
+        ]
+
+    async def test_a_past_longer_than_a_chunk_is_past_to_its_end(
+        self, replay: Any, time: ManualClock
+    ) -> None:
+        lines = 3 * LINES_PER_CHUNK
+        feed = replay(ticks(*range(lines), lines + 999))
+        feed.resume(lines)
+        past, seen = 0, list[int]()
+        async for beat in feed.beats():
+            past += len(beat.ticks) if beat.past else 0
+            seen += [] if beat.past else [tick.ms for tick in beat.ticks]
+            assert feed.progress().ms >= lines, "a place never goes back"
+        assert (past, seen, time.now) == (lines, [lines + 999], 0.999)
+
+    async def test_a_day_that_was_played_to_its_end_is_over(self, replay: Any) -> None:
+        feed = replay(ticks(0, 1000))
+        feed.resume(1000)
+        assert [beat.past async for beat in feed.beats()] == [True]
+        assert feed.progress().ended
+
+    async def test_the_day_after_is_nobodys_past(self, replay: Any) -> None:
+        feed, seen = replay(ticks(0, 1000), end="loop"), []
+        feed.resume(1000)
+        async with contextlib.aclosing(feed.beats()) as beats:
+            for _ in range(3):
+                beat = await anext(beats)
+                seen.append((beat.past, beat.opens, [tick.ms for tick in beat.ticks]))
+        assert seen == [(True, True, [0, 1000]), (False, True, [0]), (False, False, [1000])]

@@ -1,0 +1,121 @@
+"""Ticks folded into quotes: given these ticks, this is what may be published."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import reduce
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tapewire.events import PriceUpdated
+from tapewire_services.prices.domain import Tick, TopOfBook, apply_tick, build_price_updated
+
+AT = datetime(2024, 5, 6, 13, 30, tzinfo=UTC)
+
+
+def tick(**values: str) -> Tick:
+    return Tick(ms=0, symbol="IBM", **{name: Decimal(text) for name, text in values.items()})
+
+
+def folded(*ticks: Tick) -> TopOfBook:
+    return reduce(apply_tick, ticks, TopOfBook(symbol="IBM"))
+
+
+def quoted(*ticks: Tick) -> PriceUpdated:
+    published = build_price_updated(folded(*ticks), AT)
+    assert published is not None
+    return published
+
+
+BID = tick(bid="181.85", bid_size="200")
+ASK = tick(ask="182.06", ask_size="100")
+
+
+def test_both_sides_and_a_trade_make_a_full_quote() -> None:
+    assert quoted(BID, ASK, tick(last="181.90", last_size="600")) == PriceUpdated(
+        symbol="IBM",
+        price=Decimal("181.90"),
+        bid=Decimal("181.85"),
+        ask=Decimal("182.06"),
+        bid_size=Decimal(200),
+        ask_size=Decimal(100),
+        volume=Decimal(600),
+        change=Decimal("-0.055"),
+        change_percent=Decimal("-0.0302"),
+        timestamp=AT,
+    )
+
+
+def test_nothing_is_published_before_both_sides_are_known() -> None:
+    assert build_price_updated(folded(), AT) is None
+    assert build_price_updated(folded(BID), AT) is None
+    assert build_price_updated(folded(ASK), AT) is None
+    assert build_price_updated(folded(tick(last="182", last_size="5")), AT) is None
+    assert build_price_updated(folded(BID, tick(last="182", last_size="5")), AT) is None
+
+
+def test_what_trades_before_that_counts_for_volume_and_first_price() -> None:
+    published = quoted(tick(last="200", last_size="5"), tick(last="201", last_size="7"), BID, ASK)
+    assert published.volume == 12
+    assert published.price == 201
+    assert published.change == 1
+    assert published.change_percent == Decimal("0.5000")
+
+
+def test_before_any_trade_the_price_is_the_middle_of_the_quote() -> None:
+    published = quoted(BID, ASK)
+    assert published.price == Decimal("181.955")
+    assert (published.change, published.change_percent, published.volume) == (0, 0, 0)
+
+
+def test_the_first_price_stays_when_trading_begins() -> None:
+    """The change does not jump to another base with the first trade."""
+    assert folded(BID, ASK, tick(last="190", last_size="1")).opening_price == Decimal("181.955")
+
+
+def test_a_side_that_is_not_told_stays_as_it_was() -> None:
+    published = quoted(BID, ASK, tick(ask="182.00"), tick(bid_size="900"))
+    assert (published.bid, published.bid_size) == (Decimal("181.85"), 900)
+    assert (published.ask, published.ask_size) == (Decimal("182.00"), 100)
+
+
+def test_a_side_without_a_size_offers_nothing() -> None:
+    assert quoted(tick(bid="10"), tick(ask="11", ask_size="5")).bid_size == 0
+
+
+def test_a_trade_without_a_size_moves_the_price_and_not_the_volume() -> None:
+    published = quoted(BID, ASK, tick(last="182.01"))
+    assert (published.price, published.volume) == (Decimal("182.01"), 0)
+
+
+def test_change_percent_has_four_places() -> None:
+    published = quoted(tick(last="3"), BID, ASK, tick(last="4"))
+    assert str(published.change_percent) == "33.3333"
+
+
+PRICES = st.none() | st.decimals("0.000001", "999999999", places=6)
+SIZES = st.none() | st.decimals(0, 999999999, places=6)
+TICKS = st.builds(
+    Tick,
+    ms=st.just(0),
+    symbol=st.just("IBM"),
+    bid=PRICES,
+    bid_size=SIZES,
+    ask=PRICES,
+    ask_size=SIZES,
+    last=PRICES,
+    last_size=SIZES,
+)
+
+
+@given(st.lists(TICKS, max_size=40))
+def test_volume_is_exactly_what_was_traded_and_every_quote_is_whole(ticks: list[Tick]) -> None:
+    """Whatever the numbers: those that the parser lets through cannot overflow the arithmetic."""
+    book = folded(*ticks)
+    assert book.volume == sum((t.last_size for t in ticks if t.last_size is not None), Decimal(0))
+    published = build_price_updated(book, AT)
+    sides = any(t.bid is not None for t in ticks) and any(t.ask is not None for t in ticks)
+    assert (published is not None) == sides
+    if published is not None:
+        assert published.change_percent.as_tuple().exponent == -4
+        assert published.change == published.price - (book.opening_price or 0)

@@ -1,0 +1,367 @@
+"""Strategies and orders in one process on the log in memory: workers that die, and what is left.
+
+A `Worker` is what `tapewire_services.strategies.__main__` wires, without NATS. The orders service beside it
+is the real one with its paper broker; `Counter` is the way there, on which answers get lost.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections import defaultdict
+from collections.abc import Callable
+from decimal import Decimal
+
+from tapewire.events import (
+    Action,
+    DecisionMade,
+    Order,
+    OrderEvent,
+    OrderFilled,
+    OrderPlaced,
+    Side,
+    StopLoss,
+    StopLossExecuted,
+    StopLossTriggered,
+    Strategy,
+    StrategyEvent,
+    StrategyRule,
+    StrategySignaled,
+    StrategyStatus,
+    StrategyTraded,
+)
+from tapewire.log import (
+    CommandHandler,
+    CommandRejected,
+    LogError,
+    RecordedEvent,
+    TooManyConflicts,
+    Unavailable,
+    new_id,
+)
+from tapewire.log.group_commit import GroupCommitLog
+from tapewire.log.memory import Faults, MemoryEventLog, MemoryLatestValueStore, MemoryServer
+from tapewire.log.quote_cache import QuoteCache
+from tapewire.runtime import RequestContext, RequestTimeout
+from tapewire.runtime.contracts import orders as asked
+from tapewire.runtime.contracts.strategies import CreateStrategy, StartStrategy
+from tapewire_services.strategies.command_executor import WorkerDependencies
+from tapewire_services.strategies.decision_maker import (
+    DecisionInput,
+    DecisionMaker,
+    DecisionMakerFactory,
+    RuleDecisionMaker,
+)
+from tapewire_services.strategies.domain.commands import Command
+from tapewire_services.strategies.domain.rules import Signal
+from tapewire_services.strategies.domain.strategy import STRATEGY_DECIDER, State
+from tapewire_services.strategies.runner import run_strategies
+from tapewire_services.strategies.service import StrategiesService
+from tests.unit.orders.harness import OrdersProcess, clock, make_context, read_log_summary
+from tests.unit.strategies.spec import USER
+
+ALWAYS_FILLED_SIZE = "100000"
+
+
+class UnreliableOrderClient:
+    """The orders service as strategies reach it. `trouble` is the chance that a request gets lost,
+    and as often its answer."""
+
+    def __init__(
+        self, orders_process: OrdersProcess, loss_rate: float = 0.0, seed: int = 0
+    ) -> None:
+        self.orders_process = orders_process
+        self.is_open = True
+        self._loss_rate = loss_rate
+        self._rng = random.Random(seed)
+        self.received_requests: list[asked.PlaceOrder] = []
+        """Every request that arrived."""
+
+    async def place_order(
+        self, request: asked.PlaceOrder, correlation: str, command_id: str
+    ) -> None:
+        self._maybe_lose("the request")
+        self.received_requests.append(request)
+        with self._map_errors():
+            await self.orders_process.service.place(request, _make_context(correlation, command_id))
+        self._maybe_lose("the answer")
+
+    async def get_order(self, request: asked.GetOrder, correlation: str) -> None:
+        self._maybe_lose("the request")
+        with self._map_errors():
+            await self.orders_process.service.get(request, _make_context(correlation, new_id()))
+
+    def _maybe_lose(self, what: str) -> None:
+        if not self.is_open or self._rng.random() < self._loss_rate:
+            raise RequestTimeout(f"{what} got lost")
+
+    @contextlib.contextmanager
+    def _map_errors(self):  # type: ignore[no-untyped-def]
+        try:
+            yield
+        except (LogError, TooManyConflicts) as error:
+            raise RequestTimeout(str(error)) from error
+
+
+def _make_context(correlation: str, command_id: str) -> RequestContext:
+    return RequestContext(correlation=correlation, command_id=command_id, traceparent=None)
+
+
+class StrategiesProcess:
+    """One process of the service. It holds the runner's lease when the test says so."""
+
+    def __init__(
+        self,
+        server: MemoryServer,
+        order_client: UnreliableOrderClient,
+        faults: Faults | None = None,
+        make_decision_maker: DecisionMakerFactory = RuleDecisionMaker,
+    ) -> None:
+        self.log = MemoryEventLog(server, faults)
+        self.views = MemoryLatestValueStore(server, faults, stream="VIEWS", prefix="view")
+        self.quote_store = MemoryLatestValueStore(server, faults)
+        self.rng = random.Random(faults.seed if faults is not None else 0)
+        self.quote_cache = QuoteCache(self.quote_store, self.rng)
+        grouped = GroupCommitLog(self.log)
+        self.command_handler: CommandHandler[State, Command] = CommandHandler(
+            grouped, STRATEGY_DECIDER
+        )
+        self.dependencies = WorkerDependencies(
+            grouped, self.command_handler, order_client, make_decision_maker, clock, self.rng
+        )
+        self.service = StrategiesService(
+            self.log, self.views, self.command_handler, self.quote_cache, clock
+        )
+        self.tasks: list[asyncio.Task[None]] = []
+
+    async def start(self, *, with_runner: bool = True) -> "StrategiesProcess":
+        while True:
+            with contextlib.suppress(LogError):
+                await self.quote_cache.start()
+                break
+            await asyncio.sleep(0.1)
+        self.tasks = [asyncio.create_task(self.quote_cache.repair_gaps())]
+        if with_runner:
+            work = run_strategies(self.dependencies, self.views, self.quote_cache)
+            self.tasks.append(asyncio.create_task(work))
+        return self
+
+    async def kill(self) -> None:
+        """The process is gone, whatever it was at."""
+        for connection in (self.log, self.views, self.quote_store):
+            connection.kill()
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+
+    def raise_task_errors(self) -> None:
+        """Raise what a task died of."""
+        for task in self.tasks:
+            if task.done():
+                task.result()
+
+    async def create_strategy(
+        self,
+        rule: StrategyRule,
+        *,
+        quantity: str = "10",
+        stop_loss: StopLoss | None = None,
+        max_trades: int | None = None,
+        user: str = USER,
+        symbol: str = "IBM",
+        is_started: bool = True,
+    ) -> str:
+        """The id of a new strategy, which is started."""
+        create = CreateStrategy(
+            user_id=user,
+            symbol=symbol,
+            rule=rule,
+            quantity=Decimal(quantity),
+            stop_loss=stop_loss,
+            max_trades=max_trades,
+        )
+        id_ = (await self.retry_until_answered(self.service.create, create)).strategy.strategy_id
+        if is_started:
+            await self.retry_until_answered(
+                self.service.start, StartStrategy(user_id=user, strategy_id=id_)
+            )
+        return str(id_)
+
+    async def retry_until_answered(self, handler, request):  # type: ignore[no-untyped-def]
+        """Ask until it is answered, under one command id, as a gateway does."""
+        command_id = new_id()
+        while True:
+            with contextlib.suppress(LogError, TooManyConflicts):
+                return await handler(request, make_context(command_id))
+            await asyncio.sleep(0.2)
+
+
+class ScriptedDecisionMaker:
+    """Decides what it is told to, one action a question, and then holds."""
+
+    def __init__(self, *actions: Action) -> None:
+        self._actions = list(actions)
+        self.decision_inputs: list[DecisionInput] = []
+
+    async def decide(self, decision_input: DecisionInput) -> Signal:
+        self.decision_inputs.append(decision_input)
+        action = self._actions.pop(0) if self._actions else Action.HOLD
+        return Signal(action, Decimal("0.5"), "as the script says")
+
+
+def scripted_factory(*actions: Action) -> DecisionMakerFactory:
+    """Everybody follows the script from its beginning, in every process anew."""
+    return lambda _: ScriptedDecisionMaker(*actions)
+
+
+class BuyWhenFlatDecisionMaker:
+    """Buys once, when it holds nothing and was never in the market."""
+
+    async def decide(self, decision_input: DecisionInput) -> Signal:
+        action = Action.BUY if decision_input.strategy.trades == 0 else Action.HOLD
+        return Signal(action, Decimal(1), "nothing is held")
+
+
+def make_buy_when_flat(_: Strategy) -> DecisionMaker:
+    return BuyWhenFlatDecisionMaker()
+
+
+class StrategiesLogSummary:
+    """What the log says in the end of each strategy, and of its orders."""
+
+    def __init__(self, recorded_events: list[RecordedEvent]) -> None:
+        self.recorded_events = recorded_events
+        self.strategies: dict[str, Strategy] = {}
+        self.events_by_strategy: defaultdict[str, list[StrategyEvent]] = defaultdict(list)
+        self.decisions_by_strategy: defaultdict[str, list[DecisionMade]] = defaultdict(list)
+        self.placed_orders_by_strategy: defaultdict[str, list[Order]] = defaultdict(list)
+        self.orders_by_id: dict[str, Order] = {}
+        self.filled_qty_by_strategy: defaultdict[str, Decimal] = defaultdict(Decimal)
+        for recorded in recorded_events:
+            self._apply(recorded)
+
+    def _apply(self, recorded: RecordedEvent) -> None:
+        event = recorded.event
+        if isinstance(event, StrategyEvent):
+            self.strategies[event.strategy.strategy_id] = event.strategy
+            self.events_by_strategy[event.strategy.strategy_id].append(event)
+        if isinstance(event, DecisionMade):
+            self.decisions_by_strategy[event.strategy_id].append(event)
+        if isinstance(event, OrderEvent) and event.order.strategy_id is not None:
+            self.orders_by_id[event.order.order_id] = event.order
+            if isinstance(event, OrderPlaced):
+                self.placed_orders_by_strategy[event.order.strategy_id].append(event.order)
+            if isinstance(event, OrderFilled):
+                signed = event.qty if event.order.side is Side.BUY else -event.qty
+                self.filled_qty_by_strategy[event.order.strategy_id] += signed
+
+    def events_of_type(
+        self, strategy_id: str, event_type: type[StrategyEvent]
+    ) -> list[StrategyEvent]:
+        return [
+            event for event in self.events_by_strategy[strategy_id] if isinstance(event, event_type)
+        ]
+
+    def is_settled(self) -> bool:
+        """Whether no order is open, and every strategy knows what became of its orders."""
+        return not any(order.status.is_open for order in self.orders_by_id.values()) and all(
+            strategy.order is None and strategy.position == self.filled_qty_by_strategy[id_]
+            for id_, strategy in self.strategies.items()
+        )
+
+    def assert_consistent(self) -> None:
+        """Nothing was placed twice, beside another, or for nothing; all adds up."""
+        for id_, strategy in self.strategies.items():
+            wanted = self._started_orders(id_)
+            placed = {order.client_order_id: order for order in self.placed_orders_by_strategy[id_]}
+            assert len(placed) == len(self.placed_orders_by_strategy[id_]), (
+                f"placed twice: {self.placed_orders_by_strategy[id_]}"
+            )
+            assert set(placed) <= set(wanted), f"placed for nothing: {set(placed) - set(wanted)}"
+            for name, (side, qty) in wanted.items():
+                if name in placed:
+                    assert (placed[name].side, placed[name].qty) == (side, qty)
+            if strategy.status is not StrategyStatus.ERROR:
+                assert set(placed) == set(wanted), f"never placed: {set(wanted) - set(placed)}"
+            assert strategy.position == self.filled_qty_by_strategy[id_], (
+                strategy,
+                self.filled_qty_by_strategy[id_],
+            )
+            self._check_stop_losses(id_)
+            self._check_decisions(id_)
+
+    def _started_orders(self, id_: str) -> dict[str, tuple[Side, Decimal]]:
+        """The orders that were begun, each while none was under way."""
+        begun: dict[str, tuple[Side, Decimal]] = {}
+        before: Strategy | None = None
+        for event in self.events_by_strategy[id_]:
+            if isinstance(event, StrategySignaled | StopLossTriggered):
+                assert before is not None
+                assert before.order is None, f"{before.order} was under way"
+                order = event.strategy.order
+                assert order is not None
+                assert order.client_order_id not in begun
+                if isinstance(event, StopLossTriggered):
+                    assert order.qty == abs(before.position), "closes exactly the position"
+                begun[order.client_order_id] = (order.side, order.qty)
+            before = event.strategy
+        assert len(begun) == self.strategies[id_].orders
+        return begun
+
+    def _check_stop_losses(self, id_: str) -> None:
+        triggered = [event.order_id for event in self.events_of_type(id_, StopLossTriggered)]
+        executed = [event.order_id for event in self.events_of_type(id_, StopLossExecuted)]
+        assert len(set(triggered)) == len(triggered)
+        assert executed == [one for one in triggered if one in set(executed)]
+        assert set(triggered) <= self.orders_by_id.keys(), "each order to close was placed"
+        filled = [one for one in triggered if self.orders_by_id[one].status.value == "filled"]
+        assert executed == filled[: len(executed)]
+
+    def _check_decisions(self, id_: str) -> None:
+        taken = [one.decision_id for one in self.decisions_by_strategy[id_] if one.taken]
+        assert len(set(taken)) == len(taken) == len(self.events_of_type(id_, StrategySignaled))
+
+    def describe_events(self, id_: str) -> list[str]:
+        """The strategy's events in words."""
+        return [_describe_event(event) for event in self.events_by_strategy[id_]]
+
+
+def _describe_event(event: StrategyEvent) -> str:
+    name = type(event).__name__.removeprefix("Strategy").removeprefix("StopLoss").lower()
+    if isinstance(event, StrategyTraded):
+        return f"{name} {event.side.value} {event.qty}"
+    return name
+
+
+async def read_strategies_log(server: MemoryServer) -> StrategiesLogSummary:
+    return StrategiesLogSummary((await read_log_summary(server)).events)
+
+
+async def wait_for_strategies_log(
+    server: MemoryServer,
+    description: str,
+    condition: Callable[[StrategiesLogSummary], object],
+    *,
+    poll_seconds: float = 0.05,
+    max_polls: int = 2000,
+) -> StrategiesLogSummary:
+    """Wait until the log holds what is waited for, looking `every` so many seconds."""
+    seen: StrategiesLogSummary | None = None
+    for _ in range(max_polls):
+        with contextlib.suppress(Unavailable):
+            seen = await read_strategies_log(server)
+            if condition(seen):
+                return seen
+        await asyncio.sleep(poll_seconds)
+    told = seen and {
+        id_: (seen.describe_events(id_)[-5:], one) for id_, one in seen.strategies.items()
+    }
+    raise AssertionError(f"never: {description}; last seen: {told}")
+
+
+async def await_rejection(reply) -> tuple[str, str | None]:  # type: ignore[no-untyped-def]
+    """Code and path that `answer` is refused with."""
+    try:
+        await reply
+    except CommandRejected as refused:
+        return refused.code, refused.path
+    raise AssertionError("it was not refused")

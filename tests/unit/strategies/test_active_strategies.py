@@ -1,0 +1,139 @@
+"""Who is at work, and that handing that on changes nothing."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+from hypothesis import given as examples
+from hypothesis import strategies as st
+
+from tapewire.events import CATALOGUE, CODEC, Action, DecisionMade, Event
+from tapewire.log import EventMetadata, EventSubject, RecordedEvent
+from tapewire_services.strategies.domain.active_strategies import ActiveStrategies, TrackedStrategy
+from tests.unit.strategies.spec import (
+    STRATEGY_ID,
+    USER,
+    Given,
+    at,
+    buy,
+    create,
+    fill,
+    sell,
+    start,
+    stop,
+)
+
+
+def make_recorded_event(sequence: int, event: Event, domain: str = "strategies") -> RecordedEvent:
+    return RecordedEvent(
+        sequence=sequence,
+        subject=str(EventSubject(USER, domain, STRATEGY_ID)),
+        tag=CATALOGUE.tag_of(type(event)),
+        data=CODEC.encode(event),
+        metadata=EventMetadata(id=str(sequence), correlation=f"c{sequence}"),
+        time=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+
+
+def record_commands(*commands: object) -> list[RecordedEvent]:
+    events = [one for one in Given(commands).new_events if one.subject.domain == "strategies"]
+    return [make_recorded_event(number, one.event) for number, one in enumerate(events, start=1)]
+
+
+def apply_events(roster: ActiveStrategies, events: list[RecordedEvent]) -> ActiveStrategies:
+    for event in events:
+        roster.apply(event)
+    return roster
+
+
+FULL_HISTORY = (
+    create(),
+    start(),
+    buy(),
+    fill("1", "40"),
+    fill("1", "100"),
+    sell(order_count=1),
+    fill("2", "100"),
+    sell("99", order_count=2),
+    stop(),
+    fill("3", "60"),
+    fill("3", "100"),
+)
+
+
+def test_those_that_are_started_or_have_an_order_under_way_are_at_work() -> None:
+    assert not apply_events(ActiveStrategies(), record_commands(*FULL_HISTORY[:1])).get_all()
+    assert apply_events(ActiveStrategies(), record_commands(*FULL_HISTORY[:2])).get_all()
+    assert apply_events(ActiveStrategies(), record_commands(*FULL_HISTORY[:9])).get_all(), (
+        "stopped with an order under way"
+    )
+    assert apply_events(ActiveStrategies(), record_commands(*FULL_HISTORY[:10])).get_all()
+    assert not apply_events(ActiveStrategies(), record_commands(*FULL_HISTORY)).get_all()
+
+
+def test_every_start_and_every_holding_has_a_since_of_its_own() -> None:
+    roster, since = ActiveStrategies(), []
+    for event in record_commands(*FULL_HISTORY[:8]):
+        member = roster.apply(event)
+        assert member is not None
+        since.append(member.since)
+    #        created start buy 40 100 sell 100 sell
+    assert since == [1, 2, 2, 4, 4, 4, 7, 7]
+
+
+def test_what_concerns_no_strategy_changes_nothing() -> None:
+    roster = apply_events(ActiveStrategies(), record_commands(*FULL_HISTORY[:3]))
+    before = roster.get_all()
+    decision = DecisionMade(
+        decision_id="d",
+        strategy_id=STRATEGY_ID,
+        symbol="IBM",
+        action=Action.HOLD,
+        confidence=Decimal(0),
+        reasoning="",
+        taken=False,
+        timestamp=at(0),
+    )
+    assert roster.apply(make_recorded_event(9, decision, "decisions")) is None
+    assert roster.get_all() == before
+
+
+@examples(st.integers(0, len(FULL_HISTORY)))
+def test_a_checkpoint_at_any_point_changes_nothing(point: int) -> None:
+    events = record_commands(*FULL_HISTORY)
+    resumed = ActiveStrategies.decode(apply_events(ActiveStrategies(), events[:point]).encode())
+    straight = apply_events(ActiveStrategies(), events[:point])
+    for event in events[point:]:
+        assert resumed.apply(event) == straight.apply(event)
+    assert resumed.get_all() == straight.get_all()
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b'"%%%"', b'"aGVsbG8="', b'"eJyrrgUAAXUA+Q=="'])
+def test_what_is_no_checkpoint_is_refused(data: bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - any of them is as good as none
+        ActiveStrategies.decode(data)
+
+
+def test_a_checkpoint_is_small() -> None:
+    """A value of the log's store has a megabyte; 10,000 strategies at work must fit."""
+    [member] = apply_events(ActiveStrategies(), record_commands(*FULL_HISTORY[:5])).get_all()
+    many = []
+    for number in range(10_000):
+        id_ = f"{number * 7919:016x}"
+        strategy = type(member.strategy)(
+            **{
+                name: id_ if name == "strategy_id" else getattr(member.strategy, name)
+                for name in member.strategy.__struct_fields__
+            }
+        )
+        many.append(
+            TrackedStrategy(
+                user=f"user-{number % 500}",
+                strategy=strategy,
+                sequence=number * 17,
+                since=number * 13,
+                begun=number * 11,
+                correlation=f"{id_}-{1_381_152_603_000_000 + number * 977}",
+            )
+        )
+    assert len(ActiveStrategies(many).encode()) < 1_000_000

@@ -1,0 +1,298 @@
+"""What a runner hands on beyond the log: whoever takes over goes on as if nothing had happened."""
+
+import asyncio
+from decimal import Decimal
+
+import msgspec
+import pytest
+from hypothesis import given as examples
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from tapewire.events import (
+    CODEC,
+    Action,
+    Breakout,
+    MeanReversion,
+    MovingAverageCrossover,
+    PriceUpdated,
+    StopLossTriggered,
+    Strategy,
+    StrategyRule,
+    StrategySignaled,
+)
+from tapewire.log import Unavailable
+from tapewire.log.memory import MemoryLatestValueStore, MemoryServer
+from tapewire.runtime.contracts.strategies import UpdateStrategy
+from tapewire_services.strategies import runner_checkpoint as marks_module
+from tapewire_services.strategies.decision_maker import RuleDecisionMaker
+from tapewire_services.strategies.domain.active_strategies import TrackedStrategy
+from tapewire_services.strategies.domain.rules import RuleState, make_rule
+from tapewire_services.strategies.domain.stop_loss import StopLossState
+from tapewire_services.strategies.progress import StrategiesRunner
+from tapewire_services.strategies.runner import run_strategies
+from tapewire_services.strategies.runner_checkpoint import (
+    RunnerCheckpoint,
+    StrategyCheckpoint,
+    StrategyResumePoint,
+)
+from tests.harness import virtual_time
+from tests.unit.orders.harness import make_context
+from tests.unit.orders.spec import quote
+from tests.unit.strategies.harness import (
+    StrategiesProcess,
+    make_buy_when_flat,
+    read_strategies_log,
+    scripted_factory,
+    wait_for_strategies_log,
+)
+from tests.unit.strategies.spec import USER, Given, at, create, make_stop_loss, start
+from tests.unit.strategies.test_runner import TREND, RunnerScenario, run_scenario
+
+CHECKPOINT_WAIT_SECONDS = 3.0
+"""By then marks are kept."""
+PRICES = ("100", "99", "98", "97", "102")
+"""The last one makes TREND buy."""
+
+
+async def describe_events_after_failover(
+    scenario: RunnerScenario, *, skipped_quotes: int
+) -> list[str]:
+    """A crossover whose runner is killed before the price that it would act on, with as many
+    quotes missed meanwhile."""
+    worker = await scenario.start_process()
+    id_ = await worker.create_strategy(TREND)
+    await scenario.publish_prices(*PRICES[:-1])
+    await asyncio.sleep(CHECKPOINT_WAIT_SECONDS)
+    await worker.kill()
+    await scenario.quote_simulator.publish_quote(
+        PRICES[-1], PRICES[-1], "100000", skipped_quotes=skipped_quotes
+    )
+    worker = await scenario.start_process()
+    await asyncio.sleep(CHECKPOINT_WAIT_SECONDS)
+    seen = await read_strategies_log(scenario.server)
+    seen.assert_consistent()
+    await worker.kill()
+    return [
+        one.reasoning if isinstance(one, StrategySignaled) else type(one).__name__
+        for one in seen.events_by_strategy[id_]
+    ]
+
+
+def test_a_rule_goes_on_from_the_prices_that_the_runner_before_had_seen() -> None:
+    """A takeover made every rule warm up again, although no price had come meanwhile: which trades
+    a day ended with depended on when a process happened to die."""
+
+    async def story(day: RunnerScenario) -> None:
+        assert await describe_events_after_failover(day, skipped_quotes=0) == [
+            "StrategyCreated",
+            "StrategyStarted",
+            "the average of 2 prices, 99.5, rose above that of 4, 99",
+            "StrategyTraded",
+        ]
+
+    run_scenario(story)
+
+
+def test_a_rule_warms_up_again_where_a_price_was_missed() -> None:
+    async def story(day: RunnerScenario) -> None:
+        assert await describe_events_after_failover(day, skipped_quotes=1) == [
+            "StrategyCreated",
+            "StrategyStarted",
+        ]
+
+    run_scenario(story)
+
+
+def quote_with_last_trade(price: str, ask: str, second: float) -> PriceUpdated:
+    """A quote whose last trade was elsewhere; it follows that of the second before."""
+    now = quote(str(Decimal(ask) - 1), ask, second=second)
+    before = quote(second=second - 1).timestamp
+    return msgspec.structs.replace(now, price=Decimal(price), follows=before)
+
+
+def test_a_quote_that_was_acted_on_by_a_runner_that_died_is_acted_on_no_more() -> None:
+    """The next runner took the same quote for the first one of the position that it had led to, and
+    closed that at once; and told that the very decision which had been taken was declined."""
+
+    async def story(day: RunnerScenario) -> None:
+        market = MemoryLatestValueStore(day.server)
+        worker = await day.start_process(scripted_factory(Action.HOLD, Action.BUY))
+        id_ = await worker.create_strategy(TREND, stop_loss=make_stop_loss("10"))
+        await asyncio.sleep(CHECKPOINT_WAIT_SECONDS)
+        await market.put_unacknowledged("IBM", CODEC.encode(quote_with_last_trade("80", "100", 2)))
+        seen = await wait_for_strategies_log(
+            day.server, "bought", lambda seen: seen.strategies[id_].position
+        )
+        await worker.kill()
+        worker = await day.start_process(scripted_factory(Action.BUY))
+        await asyncio.sleep(CHECKPOINT_WAIT_SECONDS)
+        await market.put_unacknowledged("IBM", CODEC.encode(quote_with_last_trade("95", "100", 3)))
+        await asyncio.sleep(CHECKPOINT_WAIT_SECONDS)
+        seen = await read_strategies_log(day.server)
+        assert seen.describe_events(id_) == ["created", "started", "signaled", "traded buy 10"]
+        assert [
+            one.taken for one in seen.decisions_by_strategy[id_] if one.action is Action.BUY
+        ] == [True]
+        await worker.kill()
+
+    run_scenario(story)
+
+
+def test_a_stop_loss_goes_before_a_signal_at_the_same_price() -> None:
+    """Both began an order, and it was luck which of them was first."""
+
+    async def story(day: RunnerScenario) -> None:
+        worker = await day.start_process(scripted_factory(Action.BUY, Action.SELL))
+        id_ = await worker.create_strategy(TREND, stop_loss=make_stop_loss("10"))
+        await wait_for_strategies_log(
+            day.server, "bought", lambda seen: seen.strategies[id_].position
+        )
+        await day.publish_prices("80")
+        seen = await wait_for_strategies_log(day.server, "settled", lambda seen: seen.is_settled())
+        assert seen.describe_events(id_)[-3:] == ["triggered", "traded sell 10", "executed"]
+        assert len(seen.events_of_type(id_, StopLossTriggered)) == 1
+        sell = seen.decisions_by_strategy[id_][-1]
+        assert (sell.action, sell.taken) == (Action.SELL, False)
+        assert sell.reasoning.endswith("; declined: the stop-loss at 90 was reached")
+        await worker.kill()
+
+    run_scenario(story)
+
+
+def test_a_memory_that_cannot_be_read_is_none_and_harms_nobody() -> None:
+    class Amnesiac(RuleDecisionMaker):
+        def recall(self, memory: bytes) -> None:
+            raise ValueError(f"{memory!r} is of another program")
+
+    async def story(day: RunnerScenario) -> None:
+        worker = await day.start_process()
+        id_ = await worker.create_strategy(TREND)
+        await day.publish_prices(*PRICES)
+        await asyncio.sleep(CHECKPOINT_WAIT_SECONDS)
+        await worker.kill()
+        worker = await day.start_process(Amnesiac)
+        await day.publish_prices("103")
+        assert (await read_strategies_log(day.server)).describe_events(id_)[-1] == "traded buy 10"
+        await worker.kill()
+
+    run_scenario(story)
+
+
+RULES: list[StrategyRule] = [
+    MovingAverageCrossover(fast=2, slow=5),
+    Breakout(window=4),
+    MeanReversion(window=5, deviations=Decimal("0.5")),
+]
+
+
+@settings(deadline=None)
+@examples(
+    st.sampled_from(RULES),
+    st.lists(st.decimals("0.01", "1000", places=2), min_size=1, max_size=40),
+    st.data(),
+)
+def test_a_rule_that_was_handed_on_says_what_it_would_have_said(
+    parameters: StrategyRule, prices: list[Decimal], data: st.DataObject
+) -> None:
+    point = data.draw(st.integers(0, len(prices)))
+    straight, first, second = make_rule(parameters), make_rule(parameters), make_rule(parameters)
+    for price in prices[:point]:
+        straight.on_price(price)
+        first.on_price(price)
+    second.restore_state(CODEC.decode(CODEC.encode(first.export_state()), RuleState))
+    for price in prices[point:]:
+        assert second.on_price(price) == straight.on_price(price)
+
+
+def sample_checkpoint() -> tuple[str, str, StrategyCheckpoint]:
+    story = Given([create(), start()])
+    strategy: Strategy = story.strategy
+    member = TrackedStrategy(
+        user=USER, strategy=strategy, sequence=2, since=2, begun=2, correlation="c"
+    )
+    guard = StopLossState(2, None, Decimal(7))
+    place = StrategyResumePoint(at(1), member, guard, None, '{"prices":[1.50]}')
+    return "IBM", str(member.subject), StrategyCheckpoint(guard, place)
+
+
+def test_marks_come_back_as_they_were_saved_and_not_in_another_log() -> None:
+    async def work() -> None:
+        values = MemoryLatestValueStore(MemoryServer(), stream="VIEWS", prefix="view")
+        symbol, subject, mark = sample_checkpoint()
+        marks = RunnerCheckpoint(values, "e1")
+        assert not marks.is_saved([(symbol, subject, mark)])
+        await marks.save([(symbol, subject, mark)])
+        assert marks.is_saved([(symbol, subject, mark)])
+        assert await RunnerCheckpoint(values, "e1").load(["IBM", "SPY"]) == {subject: mark}
+        assert await RunnerCheckpoint(values, "e2").load(["IBM"]) == {}
+
+    virtual_time.run(work())
+
+
+def test_of_marks_that_are_too_many_the_guards_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(marks_module, "MOST_BYTES", 10)
+
+    async def work() -> None:
+        values = MemoryLatestValueStore(MemoryServer(), stream="VIEWS", prefix="view")
+        symbol, subject, mark = sample_checkpoint()
+        await RunnerCheckpoint(values, "e1").save([(symbol, subject, mark)])
+        assert await RunnerCheckpoint(values, "e1").load([symbol]) == {
+            subject: StrategyCheckpoint(mark.guard)
+        }
+
+    virtual_time.run(work())
+
+
+def test_buying_when_flat_is_still_once_after_many_takeovers() -> None:
+    async def story(day: RunnerScenario) -> None:
+        worker = await day.start_process(make_buy_when_flat)
+        id_ = await worker.create_strategy(TREND)
+        for price in ("100", "101", "102"):
+            await day.publish_prices(price)
+            await worker.kill()
+            worker = await day.start_process(make_buy_when_flat)
+        seen = await wait_for_strategies_log(day.server, "settled", lambda seen: seen.is_settled())
+        assert len(seen.placed_orders_by_strategy[id_]) == 1
+        await worker.kill()
+
+    run_scenario(story)
+
+
+def test_a_runner_says_how_far_it_is_and_keeps_what_it_says_is_dealt_with() -> None:
+    async def story(day: RunnerScenario) -> None:
+        begun: list[StrategiesRunner] = []
+        worker = await StrategiesProcess(day.server, day.order_client).start(with_runner=False)
+        work = run_strategies(worker.dependencies, worker.views, worker.quote_cache, begun.append)
+        worker.tasks.append(asyncio.create_task(work))
+        await asyncio.sleep(0)
+        [runner] = begun
+        with pytest.raises(Unavailable, match="still reading"):
+            await runner.get_progress()
+        id_ = await worker.create_strategy(TREND)
+        await asyncio.sleep(1)
+        await day.quote_simulator.publish_quote("99", "99")
+        await asyncio.sleep(0.1)
+        told = await runner.get_progress()
+        shown = worker.quote_cache.quote("IBM")
+        assert shown is not None
+        assert (told.busy, told.quotes) == (0, {"IBM": shown.timestamp})
+        assert told.taken == {"ev.*.strategies.>": 2, "ev.*.orders.>": 0}
+        epoch = (await worker.log.bounds()).epoch
+        [mark] = (await RunnerCheckpoint(worker.views, epoch).load(["IBM"])).values()
+        assert mark.place is not None
+        assert (mark.place.quoted_at, mark.place.memory) == (
+            shown.timestamp,
+            '{"prices":[100,99],"above":null}',
+        )
+        day.order_client.is_open = False
+        request = UpdateStrategy(user_id=USER, strategy_id=id_, rule=Breakout(window=2))
+        await worker.service.update(request, make_context())
+        for price in ("100", "100", "120"):
+            await asyncio.sleep(1)
+            await day.quote_simulator.publish_quote(price, price)
+        await asyncio.sleep(1)
+        assert (await runner.get_progress()).busy == 1, "an order that cannot be placed yet"
+        await worker.kill()
+
+    run_scenario(story)

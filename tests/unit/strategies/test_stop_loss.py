@@ -1,0 +1,183 @@
+"""The stop-loss: by example, and against a naive one that looks at all prices anew each time."""
+
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import msgspec
+from hypothesis import Phase
+from hypothesis import given as examples
+from hypothesis import settings as of
+from hypothesis import strategies as st
+
+from tapewire.events import Side, StopLoss, StopLossKind, Strategy
+from tapewire_services.strategies.domain.stop_loss import (
+    StopLossState,
+    StopLossTouch,
+    apply_price,
+    calculate_trigger_price,
+)
+from tests.unit.strategies.spec import make_stop_loss, started_strategy
+
+FIXED, TRAILING = StopLossKind.FIXED, StopLossKind.TRAILING
+
+
+def holding_strategy(position: str, entry: str, stop_loss: StopLoss | None) -> Strategy:
+    held = Decimal(position)
+    return started_strategy(
+        position=held, entry_price=Decimal(entry) if held else None, stop_loss=stop_loss
+    )
+
+
+def touched_at(of: Strategy, *prices: str) -> tuple[str, str] | None:
+    """Trigger and price of the touch."""
+    guard = StopLossState()
+    for price in prices:
+        guard = apply_price(guard, of, 7, Decimal(price))
+    touch = guard.touched
+    return None if touch is None else (str(touch.trigger_price), str(touch.price))
+
+
+def test_a_fixed_one_is_touched_that_far_from_the_entry() -> None:
+    long = holding_strategy("100", "200", make_stop_loss("1.5", FIXED))
+    assert touched_at(long, "199", "210", "197.01") is None
+    assert touched_at(long, "199", "197", "190") == ("197", "197")
+    short = holding_strategy("-100", "200", make_stop_loss("1.5", FIXED))
+    assert touched_at(short, "190", "202.99") is None
+    assert touched_at(short, "190", "203.5") == ("203", "203.5")
+
+
+def test_a_trailing_one_follows_the_best_price() -> None:
+    long = holding_strategy("100", "200", make_stop_loss("10", TRAILING))
+    assert touched_at(long, "181", "250", "225.01") is None
+    assert touched_at(long, "181", "250", "225") == ("225", "225")
+    short = holding_strategy("-100", "200", make_stop_loss("10", TRAILING))
+    assert touched_at(short, "219", "100", "109.99") is None
+    assert touched_at(short, "219", "100", "110", "90") == ("110", "110")
+
+
+def test_a_trailing_one_never_lets_go_further_than_the_entry() -> None:
+    long = holding_strategy("100", "200", make_stop_loss("10", TRAILING))
+    assert touched_at(long, "190", "180") == ("180", "180")
+
+
+def test_what_was_touched_stays_touched() -> None:
+    long = holding_strategy("100", "200", make_stop_loss("1", FIXED))
+    assert touched_at(long, "190", "300") == ("198", "190")
+
+
+def test_nothing_is_guarded_where_nothing_is_held_or_no_stop_loss_is() -> None:
+    assert touched_at(holding_strategy("0", "0", make_stop_loss("1")), "1", "1000") is None
+    assert touched_at(holding_strategy("5", "200", None), "1") is None
+
+
+def test_another_holding_is_another_watch() -> None:
+    stop = make_stop_loss("10", TRAILING)
+    guard = apply_price(StopLossState(), holding_strategy("100", "200", stop), 1, Decimal(300))
+    assert guard == StopLossState(1, Side.SELL, Decimal(300), None)
+    guard = apply_price(guard, holding_strategy("100", "200", stop), 2, Decimal(200))
+    assert guard == StopLossState(2, Side.SELL, Decimal(200), None)
+    guard = apply_price(guard, holding_strategy("-100", "200", stop), 2, Decimal(230))
+    assert guard == StopLossState(
+        2, Side.BUY, Decimal(230), StopLossTouch(Decimal(220), Decimal(230))
+    )
+
+
+def test_a_stop_loss_that_is_taken_away_is_forgotten() -> None:
+    guard = apply_price(
+        StopLossState(), holding_strategy("1", "100", make_stop_loss("1")), 1, Decimal(50)
+    )
+    assert guard.touched
+    assert apply_price(guard, holding_strategy("1", "100", None), 1, Decimal(50)) == StopLossState(
+        1, Side.SELL
+    )
+
+
+def test_triggers_are_rounded_to_six_places() -> None:
+    third = Decimal("33.333333")
+    assert calculate_trigger_price(make_stop_loss("0.0001"), Side.SELL, third, third) == Decimal(
+        "33.3333"
+    )
+    trigger = calculate_trigger_price(make_stop_loss("33.3333"), Side.SELL, third, third)
+    assert trigger == Decimal("22.222233")
+
+
+def reference_touch(
+    stop_loss: StopLoss, side: Side, entry_price: Decimal, prices: Sequence[Decimal]
+) -> tuple[int, Fraction] | None:
+    """Which price touches, and the trigger."""
+    for end, price in enumerate(prices, start=1):
+        seen = [entry_price, *prices[:end]] if stop_loss.kind is TRAILING else [entry_price]
+        part = Fraction(stop_loss.percent) / 100
+        if side is Side.SELL:
+            trigger = Fraction(max(seen)) * (1 - part)
+        else:
+            trigger = Fraction(min(seen)) * (1 + part)
+        trigger = Fraction(round(trigger * 10**6), 10**6)
+        if (price <= trigger) if side is Side.SELL else (price >= trigger):
+            return end, trigger
+    return None
+
+
+ApplyPrice = Callable[[StopLossState, Strategy, int, Decimal], StopLossState]
+
+
+def holdings(price: st.SearchStrategy[Decimal]) -> st.SearchStrategy[Any]:
+    """What is held one after the other: how much, at which entry, and the prices meanwhile."""
+    prices = st.lists(price, min_size=1, max_size=9)
+    return st.lists(st.tuples(st.sampled_from(["100", "-30", "0"]), price, prices), max_size=4)
+
+
+HOLDINGS = st.one_of(
+    holdings(st.sampled_from([50, 100, 150, 200]).map(Decimal)),
+    holdings(st.integers(90, 110).map(Decimal)),
+    holdings(st.decimals("0.00000001", "1000", places=8)),
+)
+
+
+def check_against_reference(apply: ApplyPrice, state_type: type[Any] = StopLossState) -> None:
+    """One watch over holdings that follow one another, each touched as the naive one says."""
+
+    @of(
+        database=None,
+        derandomize=True,
+        max_examples=300,
+        report_multiple_bugs=False,
+        deadline=None,
+        phases=[Phase.explicit, Phase.generate],
+    )
+    @examples(
+        HOLDINGS,
+        st.sampled_from(["0.5", "1", "7.25", "50"]),
+        st.sampled_from(StopLossKind),
+    )
+    def run(
+        held_in_turn: list[tuple[str, Decimal, list[Decimal]]], percent: str, how: StopLossKind
+    ) -> None:
+        guard, stop = state_type(), make_stop_loss(percent, how)
+        for since, (position, entry, prices) in enumerate(held_in_turn, start=5):
+            held = holding_strategy(position, str(entry), stop)
+            side = Side.SELL if held.position > 0 else Side.BUY
+            expected = reference_touch(stop, side, entry, prices) if held.position else None
+            for number, one in enumerate(prices, start=1):
+                guard = apply(guard, held, since, one)
+                if expected is None or number < expected[0]:
+                    assert guard.touched is None
+                else:
+                    assert guard.touched is not None
+                    assert Fraction(guard.touched.trigger_price) == expected[1]
+                    assert guard.touched.price == prices[expected[0] - 1]
+
+    run()
+
+
+def test_it_is_touched_when_the_naive_one_is() -> None:
+    check_against_reference(apply_price)
+
+
+def test_a_guard_survives_being_written_down() -> None:
+    guard = apply_price(
+        StopLossState(), holding_strategy("1", "100", make_stop_loss("1")), 1, Decimal("98.5")
+    )
+    assert msgspec.json.decode(msgspec.json.encode(guard), type=StopLossState) == guard

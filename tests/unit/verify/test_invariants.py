@@ -1,0 +1,470 @@
+"""Every law finds what breaks it, and an intact day breaks none: a day is written, one thing in it
+is altered behind everybody's back, and exactly the law that it breaks must speak.
+"""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from tapewire.log import Page
+from tapewire.log.memory import MemoryEventLog
+from tests.unit.verify.tampered_log import TamperedLog
+
+Alteration = Callable[[TamperedLog], int]
+
+
+async def test_an_intact_day_differs_in_nothing() -> None:
+    for seed in range(1, 6):
+        found, summary = await (await TamperedLog(seed).write_events()).verify()
+        assert found == []
+        assert not summary.unknown
+        assert not summary.pending
+        assert {"orders", "trades", "positions", "strategies", "rules", "alerts"} <= set(
+            summary.entities
+        )
+
+
+def with_changed_fields(tag: str, which: Any = lambda _: True, **fields: Any) -> Alteration:
+    """Alter the last such event; where the difference must be."""
+
+    def alter(day: TamperedLog) -> int:
+        sequence = day.find_sequence(tag, which)
+        day.alter_fields(sequence, **fields)
+        return sequence
+
+    return alter
+
+
+def with_repeated_event(tag: str) -> Alteration:
+    """Append the last such event again."""
+
+    def alter(day: TamperedLog) -> int:
+        day.append_copy(day.find_sequence(tag))
+        return day.server.journal.last
+
+    return alter
+
+
+def with_other_tag(tag: str, other: str) -> Alteration:
+    def alter(day: TamperedLog) -> int:
+        sequence = day.find_sequence(tag)
+        day.replace_event(sequence, tag=other)
+        return sequence
+
+    return alter
+
+
+def plus(amount: str) -> Callable[[Any], Decimal]:
+    return lambda value: Decimal(str(value)) + Decimal(amount)
+
+
+def is_partially_filled(data: dict[str, Any]) -> bool:
+    return bool(data["order"]["filledQty"])
+
+
+def is_limit_order(data: dict[str, Any]) -> bool:
+    return data["order"]["limitPrice"] is not None
+
+
+EARLIER = "2001-01-01T00:00:00Z"
+
+VIOLATIONS: dict[str, tuple[Alteration, str]] = {
+    "not decodable": (with_changed_fields("order.filled", qty="many"), "cannot decode"),
+    "another domain": (
+        lambda day: _moved(day, day.find_sequence("order.placed"), "trades"),
+        "belongs to orders",
+    ),
+    "an order's id": (with_changed_fields("order.placed", order__orderId="0" * 32), "orderId is"),
+    "an order's name": (
+        with_changed_fields("order.placed", order__clientOrderId="x"),
+        "orderId is",
+    ),
+    "placed as filled": (
+        with_changed_fields("order.placed", order__status="filled"),
+        "status is filled",
+    ),
+    "placed twice": (with_repeated_event("order.placed"), "it happened already"),
+    "accepted with another quantity": (
+        with_changed_fields("order.accepted", order__qty=plus("1")),
+        "qty is",
+    ),
+    "accepted back in time": (
+        with_changed_fields("order.accepted", order__timestamp=EARLIER),
+        "its time goes back",
+    ),
+    "accepted after it was closed": (
+        with_repeated_event("order.accepted"),
+        "the order is not open",
+    ),
+    "filled after it was closed": (with_repeated_event("order.filled"), "the order is not open"),
+    "canceled twice": (with_repeated_event("order.canceled"), "the order is not open"),
+    "rejected twice": (with_repeated_event("order.rejected"), "the order is not open"),
+    "filled quantity": (
+        with_changed_fields("order.filled", order__filledQty=plus("0.01")),
+        "filledQty is",
+    ),
+    "average price": (
+        with_changed_fields("order.filled", order__filledAvgPrice=plus("0.000001")),
+        "filledAvgPrice is",
+    ),
+    "price of a fill": (
+        with_changed_fields("order.filled", price=plus("0.01")),
+        "filledAvgPrice is",
+    ),
+    "number of a fill": (with_changed_fields("order.filled", tradeId="t"), "tradeId is t"),
+    "worse than the limit": (
+        with_changed_fields(
+            "order.filled",
+            lambda d: is_limit_order(d) and d["order"]["side"] == "buy",
+            price=plus("5"),
+        ),
+        "worse than the limit",
+    ),
+    "canceled as if more were filled": (
+        with_changed_fields("order.canceled", order__filledQty=plus("1")),
+        "filledQty is",
+    ),
+    "canceled as rejected": (
+        with_changed_fields("order.canceled", order__status="rejected"),
+        "status is",
+    ),
+    "a command twice": (
+        lambda day: _same_command(day, day.find_sequence("order.filled")),
+        "changed the order before",
+    ),
+    "trade of another price": (
+        with_changed_fields("trade.executed", price=plus("1")),
+        "price of the trade",
+    ),
+    "trade of another quantity": (
+        with_changed_fields("trade.executed", qty=plus("1")),
+        "qty of the trade",
+    ),
+    "trade of another side": (
+        with_changed_fields(
+            "trade.executed", side=lambda side: "buy" if side == "sell" else "sell"
+        ),
+        "side of the trade",
+    ),
+    "a trade of no fill": (with_repeated_event("trade.executed"), "no fill comes right before"),
+    "a trade without numbers": (
+        with_changed_fields("trade.executed", qty=Decimal(-1)),
+        "no position can be",
+    ),
+    "cost basis, last digit": (
+        with_changed_fields("position.changed", position__costBasis=plus("1e-18")),
+        "costBasis is",
+    ),
+    "position's quantity": (
+        with_changed_fields("position.changed", position__quantity=plus("0.25")),
+        "quantity is",
+    ),
+    "realized of all": (
+        with_changed_fields("position.closed", position__realizedPnl=plus("0.001")),
+        "realizedPnl is",
+    ),
+    "realized by one": (
+        with_changed_fields("position.closed", realized=plus("0.001")),
+        "realized is",
+    ),
+    "entry price": (
+        with_changed_fields("position.opened", position__entryPrice=plus("0.000001")),
+        "entryPrice is",
+    ),
+    "fees": (with_changed_fields("position.opened", position__fees=Decimal(1)), "fees is"),
+    "opened that was changed": (
+        with_other_tag("position.changed", "position.opened.v1"),
+        "the event is PositionOpened",
+    ),
+    "position of a trade that is none": (
+        with_changed_fields("position.changed", tradeSequence=1),
+        "does not make this event",
+    ),
+    "position told twice": (with_repeated_event("position."), "does not make this event"),
+    "a strategy made twice": (with_repeated_event("strategy.created"), "it happened already"),
+    "a strategy that began with shares": (
+        with_changed_fields("strategy.created", strategy__position=Decimal(3)),
+        "what it did before",
+    ),
+    "a strategy's quiet change": (
+        with_changed_fields("strategy.signaled", strategy__quantity=Decimal(11)),
+        "quantity is 11",
+    ),
+    "a start that did not": (
+        with_changed_fields("strategy.started", strategy__status="stopped"),
+        "status is stopped",
+    ),
+    "a skipped order": (
+        with_changed_fields("strategy.signaled", strategy__orders=9),
+        "orders is 9",
+    ),
+    "a signal's order": (
+        with_changed_fields("strategy.signaled", strategy__order__clientOrderId="x"),
+        "order is",
+    ),
+    "what a strategy holds": (
+        with_changed_fields("strategy.traded", strategy__position=plus("1")),
+        "position is",
+    ),
+    "what a strategy paid": (
+        with_changed_fields(
+            "strategy.traded",
+            lambda d: d["strategy"]["entryPrice"] is not None,
+            strategy__entryPrice=plus("0.01"),
+        ),
+        "entryPrice is",
+    ),
+    "trades of a strategy": (
+        with_changed_fields("strategy.traded", strategy__trades=9),
+        "trades is 9",
+    ),
+    "a fill of another price": (
+        with_changed_fields("strategy.traded", price=plus("1")),
+        "the fill is",
+    ),
+    "a fill told twice": (with_repeated_event("strategy.traded"), "no fill"),
+    "a stop-loss executed twice": (
+        with_repeated_event("strategy.stop_loss_executed"),
+        "no stop-loss order was filled right before",
+    ),
+    "a stop-loss of another order": (
+        with_changed_fields("strategy.stop_loss_executed", orderId="x"),
+        "the stop-loss is",
+    ),
+    "a stop-loss for more": (
+        with_changed_fields("strategy.stop_loss_triggered", strategy__order__qty=Decimal(99)),
+        "order is",
+    ),
+    "completed too early": (
+        with_changed_fields("strategy.completed", strategy__maxTrades=77),
+        "has something to do",
+    ),
+    "a decision of another action": (
+        with_changed_fields("decision.made", action="hold"),
+        "the decision is",
+    ),
+    "a decision of no signal": (
+        with_repeated_event("decision.made"),
+        "no signal comes right before",
+    ),
+    "a confidence of two": (
+        with_changed_fields("decision.made", confidence=2),
+        "a confidence of 2",
+    ),
+    "a rule made twice": (with_repeated_event("rule.created"), "it happened already"),
+    "a rule's price": (with_changed_fields("rule.triggered", rule__price=Decimal(7)), "price is 7"),
+    "a rule armed by its trigger": (
+        with_changed_fields("rule.triggered", rule__armed=True),
+        "armed is True",
+    ),
+    "a rule triggered when it is gone": (
+        lambda day: _after_the_end(day, "rule.triggered", "rule.deleted"),
+        "deleted before",
+    ),
+    "a rule deleted twice": (with_repeated_event("rule.deleted"), "deleted before"),
+    "an alert of another rule": (with_changed_fields("alert.raised", ruleId="x"), "the alert is"),
+    "an alert twice": (with_repeated_event("alert.raised"), "was not triggered right before"),
+    "a notification of nothing": (
+        lambda day: _cause(day, "nothing:notify"),
+        "event nothing is not there",
+    ),
+    "a notification twice": (with_repeated_event("notification.created"), "told of before"),
+    "a notification read at birth": (
+        with_changed_fields("notification.created", notification__isRead=True),
+        "isRead is True",
+    ),
+    "a configuration made twice": (
+        with_repeated_event("configuration.created"),
+        "it happened already",
+    ),
+    "a configuration's id": (
+        with_changed_fields("configuration.changed", configuration__id="x"),
+        "id is x",
+    ),
+    "an item's score": (with_changed_fields("item.analysed", item__score=2), "a score of 2"),
+    "an item's id": (with_changed_fields("item.analysed", item__id="x"), "id is x"),
+    "an item twice": (with_repeated_event("item.analysed"), "it happened already"),
+    "an id twice": (
+        lambda day: _twin(day, day.find_sequence("item.analysed")),
+        "its id is that of the event at",
+    ),
+    "another cause than its command": (
+        lambda day: _caused(day, day.find_sequence("order.accepted")),
+        "causation is",
+    ),
+}
+
+
+def _moved(day: TamperedLog, sequence: int, domain: str) -> int:
+    _, owner, _, entity = day.events[sequence - 1].subject.split(".")
+    day.replace_event(sequence, subject=f"ev.{owner}.{domain}.{entity}")
+    return sequence
+
+
+def _after_the_end(day: TamperedLog, tag: str, end: str) -> int:
+    subject = day.events[day.find_sequence(end) - 1].subject
+    day.append_copy(
+        [
+            one.sequence
+            for one in day.events
+            if (one.subject, one.tag[: len(tag)]) == (subject, tag)
+        ][-1]
+    )
+    return day.server.journal.last
+
+
+def _same_command(day: TamperedLog, sequence: int) -> int:
+    """The event before on the same order was of the same command."""
+    subject = day.events[sequence - 1].subject
+    before = next(e for e in reversed(day.events[: sequence - 1]) if e.subject == subject)
+    day.alter_fields(sequence, commandId=before.event.command_id)  # type: ignore[attr-defined]
+    return sequence
+
+
+def _cause(day: TamperedLog, command: str) -> int:
+    sequence = day.find_sequence("notification.created")
+    day.alter_fields(sequence, commandId=command)
+    return sequence
+
+
+def _twin(day: TamperedLog, sequence: int) -> int:
+    meta = day.events[0].metadata
+    day.replace_event(sequence, meta=meta)
+    return sequence
+
+
+def _caused(day: TamperedLog, sequence: int) -> int:
+    meta = type(day.events[0].metadata)(id="another", correlation="c", causation="another")
+    day.replace_event(sequence, meta=meta)
+    return sequence
+
+
+@pytest.mark.parametrize("name", VIOLATIONS)
+async def test_a_broken_law_is_found(name: str) -> None:
+    alter, words = VIOLATIONS[name]
+    day = await TamperedLog().write_events()
+    sequence = alter(day)
+    found, _ = await day.verify()
+    there = [str(one) for one in found if one.sequence == sequence]
+    assert any(words in one for one in there), f"{words!r} at {sequence} is not in {found}"
+    where = next(one for one in found if one.sequence == sequence)
+    assert where.owner == day.events[sequence - 1].event_subject.owner
+
+
+REMOVED_EVENTS = {
+    "trade.executed": "its trade does not follow it",
+    "alert.raised": "its alert does not follow it",
+    "decision.made": "its decision does not follow it",
+    "position.changed": "came of the trade",
+    "order.placed": "never placed",
+    "strategy.stop_loss_executed": "was not told as executed",
+    "rule.armed": "the rule was not armed",
+}
+
+
+@pytest.mark.parametrize("tag", REMOVED_EVENTS)
+async def test_an_event_that_never_was_is_missed(tag: str) -> None:
+    day = await TamperedLog().write_events()
+    day.remove_event(
+        day.events[: day.server.journal.last // 2][0].sequence if tag == "" else _early(day, tag)
+    )
+    found, _ = await day.verify()
+    assert any(REMOVED_EVENTS[tag] in one.what for one in found), found
+
+
+def _early(day: TamperedLog, tag: str) -> int:
+    """One that is not the last of its kind, and that more came after on the same entity."""
+    last = {one.subject: one.sequence for one in day.events}
+    alone = tag.startswith(("trade", "alert", "decision"))
+    return [
+        one.sequence
+        for one in day.events
+        if one.tag.startswith(tag) and (alone or last[one.subject] > one.sequence + 2)
+    ][-3]
+
+
+class LogWithGap(MemoryEventLog):
+    """A log that lost two messages, as a file system may."""
+
+    async def page(self, filter: str, **how: Any) -> Page:  # noqa: A002
+        page = await super().page(filter, **how)
+        return Page([one for one in page.events if one.sequence not in (11, 12)], page.remaining)
+
+
+async def test_sequences_that_are_not_there_are_told() -> None:
+    day = await TamperedLog().write_events()
+    day.log = LogWithGap(day.server)
+    found, _ = await day.verify()
+    assert str(found[0]) == "- log - @11: 11 to 12 are not in the log"
+
+
+async def test_unknown_types_are_counted_and_are_no_difference() -> None:
+    day = await TamperedLog().write_events()
+    sequence = day.find_sequence("item.analysed")
+    day.replace_event(sequence, tag="moon.landed.v1")
+    found, summary = await day.verify()
+    assert found == []
+    assert summary.unknown == {"moon.landed.v1": 1}
+
+
+async def test_what_is_under_way_is_pending_until_its_follower_says_it_was_taken() -> None:
+    day = TamperedLog()
+    day.generator.add_strategy("user-0")
+    for batch in day.generator.full_batches(include_partial=True):
+        await day.log.append(batch)
+    found, summary = await day.verify()
+    assert found == []
+    assert summary.pending["trades into positions"] == 5
+    assert summary.pending["notifications"] >= 5
+    await day.save_cursor("notifications-of-orders")
+    found, _ = await day.verify()
+    assert {one.what for one in found} == {"its user was not notified"}
+    assert len(found) == 4
+
+
+async def test_a_fill_that_its_strategy_was_never_told_of() -> None:
+    day = await TamperedLog().write_events()
+    await day.save_cursor("strategies-fills")
+    assert (await day.verify())[0] == []
+    sequence = _early(day, "strategy.traded")
+    cause = day.events[sequence - 1].metadata.causation
+    day.remove_event(sequence)
+    await day.save_cursor("strategies-fills")
+    found, _ = await day.verify()
+    fill = next(one.sequence for one in day.events if one.metadata.id == cause)
+    assert any(one.sequence == fill and "not told of the fill" in one.what for one in found)
+
+
+async def test_only_one_user_is_looked_at() -> None:
+    day = await TamperedLog().write_events()
+    sequence = day.find_sequence("order.filled")
+    owner = day.events[sequence - 1].event_subject.owner
+    day.alter_fields(sequence, order__filledQty=plus("0.01"))
+    found, summary = await day.verify(user=owner)
+    assert {one.owner for one in found} == {owner}
+    assert summary.events == sum(one.event_subject.owner == owner for one in day.events)
+    other = next(user for user in day.generator.users if user != owner)
+    assert (await day.verify(user=other))[0] == []
+
+
+async def test_a_trimmed_log_is_believed_where_it_begins_and_judged_from_there() -> None:
+    day = await TamperedLog().write_events(2000)
+    sequence = day.find_sequence("position.changed")
+    day.server.trim(700)
+    found, summary = await day.verify()
+    assert found == []
+    assert summary.first == 701
+    day.server.journal._events[sequence - 701] = _forged(day, sequence)
+    found, _ = await day.verify()
+    assert any(one.sequence == sequence and "quantity is" in one.what for one in found)
+
+
+def _forged(day: TamperedLog, sequence: int) -> Any:
+    old = day.server.journal._events[sequence - 701]
+    assert old.sequence == sequence
+    other = TamperedLog()
+    other.server.journal._events = [old]
+    other.alter_fields(1, position__quantity=plus("0.25"))
+    return other.events[0]
