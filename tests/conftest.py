@@ -4,12 +4,14 @@
 skipped, saying so.
 """
 
+import asyncio
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
+from tests.harness import virtual_time
 from tests.harness.nats_servers import (
     ContainerNatsServer,
     DockerUnavailable,
@@ -34,6 +36,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="nats:2.12",
         help="the image of --nats=container (default: nats:2.12)",
     )
+
+
+def pytest_asyncio_loop_factories(
+    item: pytest.Item,
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    return virtual_time.loop_factories(item)
 
 
 @pytest.fixture(scope="session")

@@ -141,7 +141,8 @@ class Stack:
         while not condition():
             if time.monotonic() > deadline:
                 raise AssertionError(
-                    f"not within {timeout_seconds:g} s: {description}; last seen: {describe_last()!r}; "
+                    f"not within {timeout_seconds:g} s: {description}; "
+                    f"last seen: {describe_last()!r}; "
                     f"the log ends:\n{self.log_tail()}"
                 )
             time.sleep(POLL_INTERVAL_SECONDS)
@@ -155,7 +156,8 @@ class Stack:
         )
         if not self.stdout_text().startswith("ready "):
             raise AssertionError(
-                f"tapewire up ended with {self.process.returncode}; its log ends:\n{self.log_tail()}"
+                f"tapewire up ended with {self.process.returncode}; "
+                f"its log ends:\n{self.log_tail()}"
             )
 
     def log_tail(self, lines: int = 40) -> str:
