@@ -22,7 +22,7 @@ MAX_LINE_BYTES = 1 << 16
 OUTPUT_DRAIN_SECONDS = 1.0
 """How long to read on what a process has left behind at its end."""
 
-_PARENT_DEATH_SCRIPT = Path(__file__).with_name("tether.py")
+_PARENT_DEATH_SCRIPT = Path(__file__).with_name("parent_death_signal.py")
 
 
 class ProcessSpec(msgspec.Struct, frozen=True, kw_only=True):

@@ -24,7 +24,7 @@ def main() -> None:
         # whatever lives here is made to lose its power at any moment.
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
-            sys.exit(f"tether: the parent {parent} is gone already")
+            sys.exit(f"parent_death_signal: the parent {parent} is gone already")
     try:
         os.execv(command[0], command)  # noqa: S606  # no shell is wanted
     except OSError as error:
