@@ -187,7 +187,7 @@ def test_an_event_right_after_the_rule_is_judged_by_it_however_late_the_rulebook
 ) -> None:
     """The book is deaf, and reads the log every few seconds only; events are taken at once."""
     if broken:
-        monkeypatch.setattr(ArmedRuleIndex, "reach", skip_waiting_for_rules)
+        monkeypatch.setattr(ArmedRuleIndex, "wait_until_applied", skip_waiting_for_rules)
 
     async def work() -> int:
         server = MemoryServer()
@@ -210,13 +210,13 @@ def test_an_event_right_after_the_rule_is_judged_by_it_however_late_the_rulebook
 
 
 Untyped = Any
-_waiting = ArmedRulesProjection.find_triggered
+_find_triggered = ArmedRulesProjection.find_triggered
 
 
 def find_triggered_by_later_rules(
     rules: Untyped, user: str, kind: RuleKind, symbol: str | None, _sequence: int
 ) -> list[ArmedRule]:
-    return _waiting(rules, user, kind, symbol, 1 << 40)
+    return _find_triggered(rules, user, kind, symbol, 1 << 40)
 
 
 async def skip_loading_extremes(_watch: Untyped, _symbol: str) -> None:
@@ -232,20 +232,20 @@ def random_notification_id(_command: Untyped) -> str:
 
 
 def trigger_any_arming(state: Untyped, command: Untyped) -> Untyped:
-    return _trigger(state, replace(command, arming=state.arming))
+    return _decide_trigger(state, replace(command, arming=state.arming))
 
 
-_trigger = rules._decide_trigger
+_decide_trigger = rules._decide_trigger
 
 
 @pytest.mark.parametrize(
     ("owner", "name", "broken"),
     [
-        (ArmedRulesProjection, "waiting", find_triggered_by_later_rules),
-        (PriceMonitor, "_learn", skip_loading_extremes),
-        (PriceMonitor, "see", ignore_rule_changes),
-        (notifications, "notification_id", random_notification_id),
-        (rules, "_trigger", trigger_any_arming),
+        (ArmedRulesProjection, "find_triggered", find_triggered_by_later_rules),
+        (PriceMonitor, "_load_extremes", skip_loading_extremes),
+        (PriceMonitor, "on_rule_changed", ignore_rule_changes),
+        (notifications, "derive_notification_id", random_notification_id),
+        (rules, "_decide_trigger", trigger_any_arming),
     ],
 )
 def test_a_broken_service_is_found_out(

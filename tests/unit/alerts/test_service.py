@@ -96,7 +96,7 @@ def test_rules_are_refused_with_the_path_of_what_is_wrong() -> None:
 def test_too_many_rules_are_refused_but_not_the_same_one_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(serving, "RULES_A_USER", 2)
+    monkeypatch.setattr(serving, "MAX_RULES_PER_USER", 2)
 
     async def story(process: AlertsProcess, _: AlertsEnvironment) -> None:
         first = await process.create_rule(create_rule_request(price="105"), "one")

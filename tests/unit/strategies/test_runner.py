@@ -266,7 +266,7 @@ def test_a_signal_that_is_none_is_an_error(bad: Signal) -> None:
         )
         failed = seen.events_by_strategy[id_][-1]
         assert isinstance(failed, StrategyFailed)
-        assert failed.details.startswith("BadSignal")
+        assert failed.details.startswith("InvalidSignal")
         await worker.kill()
 
     run_scenario(story)

@@ -162,8 +162,8 @@ def test_a_stop_loss_goes_before_a_signal_at_the_same_price() -> None:
 
 def test_a_memory_that_cannot_be_read_is_none_and_harms_nobody() -> None:
     class Amnesiac(RuleDecisionMaker):
-        def recall(self, memory: bytes) -> None:
-            raise ValueError(f"{memory!r} is of another program")
+        def restore_state(self, state: bytes) -> None:
+            raise ValueError(f"{state!r} is of another program")
 
     async def story(day: RunnerScenario) -> None:
         worker = await day.start_process()
@@ -231,7 +231,7 @@ def test_marks_come_back_as_they_were_saved_and_not_in_another_log() -> None:
 
 
 def test_of_marks_that_are_too_many_the_guards_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(marks_module, "MOST_BYTES", 10)
+    monkeypatch.setattr(marks_module, "MAX_VALUE_BYTES", 10)
 
     async def work() -> None:
         values = MemoryLatestValueStore(MemoryServer(), stream="VIEWS", prefix="view")

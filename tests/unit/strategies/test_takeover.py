@@ -3,7 +3,6 @@
 import asyncio
 import random
 from decimal import Decimal
-from types import ModuleType
 
 import pytest
 
@@ -285,7 +284,3 @@ def test_one_purchase_and_its_stop_loss_is_one_purchase_and_one_sale(seed: int) 
             == guarded
         )
         assert (strategy.position == 0) == guarded
-
-
-Break = tuple[ModuleType, str, str, tuple[tuple[ModuleType, str], ...]]
-"""A module, what is broken in it, and the modules and names that get the broken copy."""

@@ -59,10 +59,10 @@ def reversion(window: int, deviations: str = "2") -> StrategyRule:
         ("rule.deviations", {"rule": reversion(5, "0")}),
         ("rule.deviations", {"rule": reversion(5, "10.0001")}),
         ("rule.deviations", {"rule": reversion(5, "1e-999999")}),
-        ("stopLoss.percent", {"stop": make_stop_loss("0")}),
-        ("stopLoss.percent", {"stop": make_stop_loss("100")}),
-        ("stopLoss.percent", {"stop": make_stop_loss("-5")}),
-        ("stopLoss.percent", {"stop": make_stop_loss("0.00001")}),
+        ("stopLoss.percent", {"stop_loss": make_stop_loss("0")}),
+        ("stopLoss.percent", {"stop_loss": make_stop_loss("100")}),
+        ("stopLoss.percent", {"stop_loss": make_stop_loss("-5")}),
+        ("stopLoss.percent", {"stop_loss": make_stop_loss("0.00001")}),
     ],
 )
 def test_bad_fields_are_named(path: str, changes: dict[str, object]) -> None:
@@ -80,7 +80,7 @@ def test_bad_fields_are_named(path: str, changes: dict[str, object]) -> None:
         {"rule": crossover(MAX_WINDOW_PRICES - 1, MAX_WINDOW_PRICES)},
         {"rule": breakout(2, "50")},
         {"rule": reversion(MAX_WINDOW_PRICES, "0.0001")},
-        {"stop": make_stop_loss("99.9999")},
+        {"stop_loss": make_stop_loss("99.9999")},
         {"max_trades": 1},
         {"quantity": "0.000001"},
         {"name": "“Größe” ☂"},
