@@ -130,13 +130,13 @@ class DayPlan(msgspec.Struct, frozen=True, kw_only=True):
         return cls(
             size=size,
             day=day,
-            market=market,
-            seats=seats,
-            rules=_plan_alert_rules(chance, market, seats),
-            by_hand=[
+            quotes_by_step=market,
+            strategies=seats,
+            alert_rules=_plan_alert_rules(chance, market, seats),
+            manual_orders_by_step=[
                 _plan_manual_orders(chance, cells, market, step) for step in range(size.step_count)
             ],
-            arms=list(range(4, size.step_count, 5)),
+            rearm_steps=list(range(4, size.step_count, 5)),
             kills={},
         )
 

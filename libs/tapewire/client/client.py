@@ -117,7 +117,7 @@ class Client(TradingEventPublisher):
             )
         if once and expected_sequence not in (None, 0):
             raise InvalidArgument(
-                "expect", expected_sequence, "once means that the entity has no event yet"
+                "expected_sequence", expected_sequence, "once means that the entity has no event yet"
             )
         id_ = self._resolve_id(event_id)
         return await self._append(

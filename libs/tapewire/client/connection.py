@@ -30,7 +30,7 @@ async def connect(
         raise InvalidArgument("name", name, "must be 1 to 64 of A-Z, a-z, 0-9, _ and -")
     if not 0 < retry_seconds <= MAX_RETRY_SECONDS:
         raise InvalidArgument(
-            "patience", retry_seconds, f"must be above 0 and at most {MAX_RETRY_SECONDS:g} seconds"
+            "retry_seconds", retry_seconds, f"must be above 0 and at most {MAX_RETRY_SECONDS:g} seconds"
         )
     logging_setup.configure_embedded_logging()
     wire = await open_wire(url, f"tapewire producer {name}", wait_seconds=retry_seconds)

@@ -77,12 +77,12 @@ def test_a_directory_stays_taken_while_a_process_of_a_killed_up_lives(
 ) -> None:
     """Where the kernel does not kill children with their parent, a message server may go on
     writing the journal; a second one beside it would destroy it."""
-    monkeypatch.setattr(place_module, "LEFTOVERS_SECONDS", 0.1)
+    monkeypatch.setattr(place_module, "ORPHAN_WAIT_SECONDS", 0.1)
     owner = (
         "import os, subprocess, sys; from pathlib import Path;"
-        "from tapewire.cli.up.data_dir import Place;"
-        "place = Place.claim(Path(sys.argv[1]));"
-        "child = subprocess.Popen(['sleep', '600'], pass_fds=(place.lock,),"
+        "from tapewire.cli.up.data_dir import DataDir;"
+        "place = DataDir.acquire(Path(sys.argv[1]));"
+        "child = subprocess.Popen(['sleep', '600'], pass_fds=(place.lock_fd,),"
         "stdout=subprocess.DEVNULL);"
         "print(child.pid, flush=True); os._exit(9)"
     )
@@ -95,7 +95,7 @@ def test_a_directory_stays_taken_while_a_process_of_a_killed_up_lives(
             DataDir.acquire(tmp_path)
     finally:
         os.kill(left, 9)
-    monkeypatch.setattr(place_module, "LEFTOVERS_SECONDS", 60)
+    monkeypatch.setattr(place_module, "ORPHAN_WAIT_SECONDS", 60)
     DataDir.acquire(tmp_path).release()
 
 

@@ -219,7 +219,7 @@ def test_huge_texts_are_cut_where_they_are_heard() -> None:
 
 
 def test_a_feed_has_a_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feed_reader, "MOST_BYTES", 3 * CHUNK_BYTES)
+    monkeypatch.setattr(feed_reader, "MAX_BYTES", 3 * CHUNK_BYTES)
     _, why = unreadable(rss("<!-- " + "x" * 4 * CHUNK_BYTES + " -->"))
     assert "a feed has at most" in why
 

@@ -182,7 +182,7 @@ async def test_a_program_that_is_not_there_is_told() -> None:
 
 
 async def test_what_does_not_stop_in_time_is_killed_and_said_so() -> None:
-    async with running_supervisor([script("a", IGNORES_SIGTERM, stop_seconds=0.1)]) as it:
+    async with running_supervisor([script("a", IGNORES_SIGTERM, stop_timeout_seconds=0.1)]) as it:
         await it.supervisor.start()
         assert not await it.supervisor.stop()
         assert "a did not stop within 0.1 s and is killed" in it.console.messages
@@ -190,7 +190,7 @@ async def test_what_does_not_stop_in_time_is_killed_and_said_so() -> None:
 
 async def test_a_kill_ends_a_patient_stop() -> None:
     async with running_supervisor(
-        [script("a", WAITS)], [script("b", IGNORES_SIGTERM, stop_seconds=600)]
+        [script("a", WAITS)], [script("b", IGNORES_SIGTERM, stop_timeout_seconds=600)]
     ) as it:
         await it.supervisor.start()
         stopping = asyncio.create_task(it.supervisor.stop())
@@ -236,7 +236,7 @@ async def test_a_ctrl_c_at_the_terminal_does_not_reach_the_parts() -> None:
 
 async def test_a_part_that_is_probed_is_ready_when_its_probe_says_so() -> None:
     asked = asyncio.Event()
-    part = script("a", "time.sleep(600)", probe=asked.wait)
+    part = script("a", "time.sleep(600)", readiness_probe=asked.wait)
     async with running_supervisor([part]) as it:
         starting = asyncio.create_task(it.supervisor.start())
         await wait_until("a runs", lambda: it.pid("a"))
@@ -250,7 +250,7 @@ async def test_a_probe_that_finds_it_useless_ends_the_start() -> None:
     async def probe() -> None:
         raise StartFailed("it is too old")
 
-    async with running_supervisor([script("a", "time.sleep(600)", probe=probe)]) as it:
+    async with running_supervisor([script("a", "time.sleep(600)", readiness_probe=probe)]) as it:
         with pytest.raises(StartFailed, match="it is too old"):
             await it.supervisor.start()
         await wait_until("it is gone", lambda: it.supervisor.pids == {})
@@ -265,7 +265,7 @@ async def test_a_probe_that_fails_is_tried_with_another_process() -> None:
         if tries == 1:
             raise ValueError("its streams are odd")
 
-    async with running_supervisor([script("a", "time.sleep(600)", probe=probe)]) as it:
+    async with running_supervisor([script("a", "time.sleep(600)", readiness_probe=probe)]) as it:
         await it.supervisor.start()
         assert "a was started, but its streams are odd" in it.console.messages
 
@@ -293,11 +293,11 @@ async def test_when_the_supervisor_is_killed_its_parts_die(tmp_path: Path) -> No
     told = tmp_path / "pid"
     parent = f"""
 import asyncio, os, signal, sys
-from tapewire.cli.up.child_process import Child, Part
+from tapewire.cli.up.child_process import ChildProcess, ProcessSpec
 async def main():
     argv = (sys.executable, "-I", "-S", "-c", {PRELUDE + WAITS!r})
-    child = await Child.start(Part(name="a", argv=argv, env={{}}), print)
-    await child.until_ready()
+    child = await ChildProcess.start(ProcessSpec(name="a", argv=argv, env={{}}), print)
+    await child.wait_ready()
     os.kill(child.pid, signal.SIGSTOP)
     open({str(told)!r}, "w").write(f"{{child.pid}}\\n")
     os.kill(os.getpid(), signal.SIGKILL)

@@ -75,10 +75,11 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("price", {"symbol": "IBM", "price": 1, "day_open": 0}, "day_open=0"),
     ("publish", {"event": LOAN, "owner": "", "entity": "1"}, "owner=''"),
     ("publish", {"event": LOAN, "owner": "alice", "entity": ""}, "entity=''"),
-    ("publish", {"event": LOAN, "owner": "a", "entity": "1", "once": True, "expect": 3}, "expect="),
+    ("publish", {"event": LOAN, "owner": "a", "entity": "1", "once": True,
+                 "expected_sequence": 3}, "expected_sequence="),
     ("publish", {"event": LoanRate(percent=Decimal(1)), "owner": "a", "entity": "1"}, "use put"),
     ("publish", {"event": EventWithoutDomain(), "owner": "a", "entity": "1"}, "without a domain"),
-    ("publish", {"event": UndeclaredEvent(), "owner": "a", "entity": "1"}, "event='Undeclared'"),
+    ("publish", {"event": UndeclaredEvent(), "owner": "a", "entity": "1"}, "event='UndeclaredEvent'"),
     ("publish", {"event": LoanMade(loan_id="1", amount="much"), "owner": "a", "entity": "1"},
      "`$.amount`"),
     ("publish", {"event": LoanMade(loan_id=None, amount=Decimal(1)), "owner": "a", "entity": "1"},
@@ -92,9 +93,9 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("put", {"value": LoanRate(percent="?"), "owner": "a", "entity": "1"}, "`$.percent`"),
     ("put", {"value": LOAN, "owner": "a", "entity": "1"}, "use publish"),
     ("put", {"value": LoanRate(percent=Decimal(1)), "owner": "a", "entity": ""}, "entity=''"),
-    ("react", {"name": "a b", "filter": "ev.>", "handler": print}, "name='a b'"),
-    ("react", {"name": "a", "filter": "orders", "handler": print}, "filter='orders'"),
-    ("react", {"name": "a", "filter": "ev..>", "handler": print}, "filter='ev..>'"),
+    ("subscribe_durable", {"name": "a b", "filter": "ev.>", "handler": print}, "name='a b'"),
+    ("subscribe_durable", {"name": "a", "filter": "orders", "handler": print}, "filter='orders'"),
+    ("subscribe_durable", {"name": "a", "filter": "ev..>", "handler": print}, "filter='ev..>'"),
 ]  # fmt: skip
 
 
@@ -163,20 +164,22 @@ async def test_what_a_service_decides_on_is_no_other_programs_to_write() -> None
 
 
 @pytest.mark.parametrize(
-    ("name", "patience", "said"),
+    ("name", "retry_seconds", "said"),
     [
         ("", 1, "name=''"),
         ("a.b", 1, "name='a.b'"),
         ("x" * 65, 1, "name="),
         (None, 1, "name=None"),
-        ("desk", 0, "patience=0"),
-        ("desk", 61, "patience=61"),
-        ("desk", float("nan"), "patience=nan"),
+        ("desk", 0, "retry_seconds=0"),
+        ("desk", 61, "retry_seconds=61"),
+        ("desk", float("nan"), "retry_seconds=nan"),
     ],
 )
-async def test_a_connection_that_cannot_be_meant(name: Any, patience: float, said: str) -> None:
+async def test_a_connection_that_cannot_be_meant(
+    name: Any, retry_seconds: float, said: str
+) -> None:
     with pytest.raises(InvalidArgument) as caught:
-        async with connect("nats://127.0.0.1:1", name, patience=patience):
+        async with connect("nats://127.0.0.1:1", name, retry_seconds=retry_seconds):
             pass
     assert said in str(caught.value)
 

@@ -88,7 +88,7 @@ def test_what_may_have_been_stored_is_said_and_can_be_repeated() -> None:
     async def test(house: ClientHarness) -> None:
         faults = Faults(seed=1, lost_ack_rate=1.0)
         tape = house.client(faults=faults, retry_seconds=5)
-        asyncio.get_running_loop().call_later(0.01, setattr, faults, "unavailable", 1.0)
+        asyncio.get_running_loop().call_later(0.01, setattr, faults, "unavailable_rate", 1.0)
         with pytest.raises(PublishTimeout, match="may have been stored") as caught:
             await tape.strategy_started(**STRATEGY)
         assert caught.value.may_be_stored

@@ -255,10 +255,14 @@ def _forgets_who_deleted(state: Any, event: Any) -> Any:
 @pytest.mark.parametrize(
     ("owner", "name", "broken"),
     [
-        (item_writer, "_draft", _expects_nothing),
-        (ItemWriter, "_find", _finds_no_owner),
+        (item_writer, "_build_draft", _expects_nothing),
+        (ItemWriter, "_find_stored", _finds_no_owner),
         (MetricsView, "decode", _forgets_tags),
-        (harness, "CONFIGURATIONS", replace(CONFIGURATION_DECIDER, evolve=_forgets_who_deleted)),
+        (
+            harness,
+            "CONFIGURATION_DECIDER",
+            replace(CONFIGURATION_DECIDER, evolve=_forgets_who_deleted),
+        ),
     ],
 )
 def test_a_broken_service_is_found_out(

@@ -50,7 +50,7 @@ class Player:
 
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(playback_checkpoint, "KEEP_SECONDS", 0.005)
+    monkeypatch.setattr(playback_checkpoint, "SAVE_INTERVAL_SECONDS", 0.005)
 
 
 @pytest.fixture

@@ -81,7 +81,7 @@ class TestPace:
         self, replay: Any, time: ManualClock
     ) -> None:
         feed, seen = replay(ticks(*range(0, 10_000, 1000))), []
-        async for beat in feed.beats():
+        async for beat in feed.stream_batches():
             seen.append((round(time.now, 3), [tick.ms for tick in beat.ticks]))
             if len(seen) == 1:
                 time.now += 4.5  # the reader was busy, or the process was stopped
@@ -94,7 +94,7 @@ class TestPace:
         """The wait once was counted from before the beat was handed on, and each tick was late by
         what its predecessor took."""
         feed, seen = replay(ticks(*range(0, 10_000, 1000))), []
-        async for beat in feed.beats():
+        async for beat in feed.stream_batches():
             seen.append((round(time.now, 3), beat.ticks[0].ms))
             time.now += 0.4
         assert seen == [(float(second), second * 1000) for second in range(10)]
@@ -156,7 +156,7 @@ class TestTurns:
         self, replay: Any, time: ManualClock
     ) -> None:
         feed = replay(ticks(0), end="loop", speed=1e6)
-        async with contextlib.aclosing(feed.beats()) as beats:
+        async with contextlib.aclosing(feed.stream_batches()) as beats:
             for _ in range(10):
                 await anext(beats)
         assert time.now >= 9 * MIN_WAIT_SECONDS
@@ -173,10 +173,10 @@ class TestDays:
         self, replay: Any, time: ManualClock
     ) -> None:
         feed, seen = replay(ticks(0, 1000), end="loop", speed=2), []
-        async with contextlib.aclosing(feed.beats()) as beats:
+        async with contextlib.aclosing(feed.stream_batches()) as beats:
             while len(seen) < 5:
                 beat = await anext(beats)
-                seen.append((time.now, beat.opens, [tick.ms for tick in beat.ticks]))
+                seen.append((time.now, beat.is_day_start, [tick.ms for tick in beat.ticks]))
         assert seen == [
             (0.0, True, [0]),
             (0.5, False, [1000]),
@@ -187,8 +187,8 @@ class TestDays:
         assert feed.progress().day == 3
 
     async def test_the_opening_waits_for_the_first_tick_that_is_wanted(self, replay: Any) -> None:
-        feed = replay([bad(2), *ticks(0, symbol="SPY"), *ticks(1000)], wanted=["IBM"])
-        assert [beat async for beat in feed.beats()] == [
+        feed = replay([bad(2), *ticks(0, symbol="SPY"), *ticks(1000)], symbols=["IBM"])
+        assert [beat async for beat in feed.stream_batches()] == [
             TickBatch(tuple(ticks(1000)), is_day_start=True)
         ]
 
@@ -202,12 +202,12 @@ class TestDays:
         self, replay: Any, time: ManualClock
     ) -> None:
         with pytest.raises(FeedError, match="no tick of ACME, SPY"):
-            await played(replay(ticks(0), wanted=["SPY", "ACME"]), time)
+            await played(replay(ticks(0), symbols=["SPY", "ACME"]), time)
 
     async def test_a_wanted_symbol_that_never_came_is_told(
         self, replay: Any, time: ManualClock, capture: LogCapture
     ) -> None:
-        await played(replay(ticks(0), wanted=["IBM", "ACME"]), time)
+        await played(replay(ticks(0), symbols=["IBM", "ACME"]), time)
         told = [entry for entry in capture.entries if entry["event"] == "feed.symbols_missing"]
         assert [entry["symbols"] for entry in told] == [["ACME"]]
 
@@ -219,7 +219,7 @@ class TestGoingOn:
         self, replay: Any, time: ManualClock
     ) -> None:
         feed = replay(ticks(0, 1000, 2000))
-        async with contextlib.aclosing(feed.beats()) as beats:
+        async with contextlib.aclosing(feed.stream_batches()) as beats:
             await anext(beats)
         time.now += 100
         assert await played(feed, time) == [(100.0, [1000]), (101.0, [2000])]
@@ -246,7 +246,7 @@ class TestGoingOn:
 
     async def test_closed_it_is_over(self, replay: Any, time: ManualClock) -> None:
         feed = replay(ticks(0, 1000))
-        async with contextlib.aclosing(feed.beats()) as beats:
+        async with contextlib.aclosing(feed.stream_batches()) as beats:
             await anext(beats)
         await feed.close()
         assert await played(feed, time) == []
@@ -346,8 +346,8 @@ class TestResuming:
         feed.resume(2500)
         assert feed.progress().ms == 2500
         seen = [
-            (time.now, beat.past, beat.opens, [tick.ms for tick in beat.ticks])
-            async for beat in feed.beats()
+            (time.now, beat.is_catch_up, beat.is_day_start, [tick.ms for tick in beat.ticks])
+            async for beat in feed.stream_batches()
         ]
         assert seen == [
             (0.0, True, True, [0, 1000, 2000]),
@@ -362,23 +362,23 @@ class TestResuming:
         feed = replay(ticks(*range(lines), lines + 999))
         feed.resume(lines)
         past, seen = 0, list[int]()
-        async for beat in feed.beats():
-            past += len(beat.ticks) if beat.past else 0
-            seen += [] if beat.past else [tick.ms for tick in beat.ticks]
+        async for beat in feed.stream_batches():
+            past += len(beat.ticks) if beat.is_catch_up else 0
+            seen += [] if beat.is_catch_up else [tick.ms for tick in beat.ticks]
             assert feed.progress().ms >= lines, "a place never goes back"
         assert (past, seen, time.now) == (lines, [lines + 999], 0.999)
 
     async def test_a_day_that_was_played_to_its_end_is_over(self, replay: Any) -> None:
         feed = replay(ticks(0, 1000))
         feed.resume(1000)
-        assert [beat.past async for beat in feed.beats()] == [True]
+        assert [beat.is_catch_up async for beat in feed.stream_batches()] == [True]
         assert feed.progress().ended
 
     async def test_the_day_after_is_nobodys_past(self, replay: Any) -> None:
         feed, seen = replay(ticks(0, 1000), end="loop"), []
         feed.resume(1000)
-        async with contextlib.aclosing(feed.beats()) as beats:
+        async with contextlib.aclosing(feed.stream_batches()) as beats:
             for _ in range(3):
                 beat = await anext(beats)
-                seen.append((beat.past, beat.opens, [tick.ms for tick in beat.ticks]))
+                seen.append((beat.is_catch_up, beat.is_day_start, [tick.ms for tick in beat.ticks]))
         assert seen == [(True, True, [0, 1000]), (False, True, [0]), (False, False, [1000])]

@@ -239,7 +239,7 @@ class TestMending:
     async def test_an_unreadable_market_is_told_once_and_tried_again_until_it_is_there(
         self, bench: Bench, capture: LogCapture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(price_update_publisher, "RETRY_SECONDS", 0.001)
+        monkeypatch.setattr(price_update_publisher, "READ_RETRY_SECONDS", 0.001)
         tries = 0
         market_all = bench.market.get_all
 
@@ -248,7 +248,7 @@ class TestMending:
             tries += 1
             return await market_all()
 
-        monkeypatch.setattr(bench.market, "all", counting)
+        monkeypatch.setattr(bench.market, "get_all", counting)
         bench.feed.emit(full("IBM"), is_day_start=True)
         await bench.shows("IBM")
         bench.market.down = True
@@ -310,7 +310,7 @@ class TestLease:
             await asyncio.Event().wait()
 
         with monkeypatch.context() as patched:
-            patched.setattr(bench.market, "post", post)
+            patched.setattr(bench.market, "put_unacknowledged", post)
             bench.feed.emit(full("IBM"), full("SPY"), trade("SPY", 11, 30), is_day_start=True)
             await stuck.wait()
             await bench.stand_by()
