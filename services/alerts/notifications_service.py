@@ -12,6 +12,7 @@ from tapewire.log import (
     EventMetadata,
     EventSubject,
     LatestValueStore,
+    derive_id,
     view_checkpoints,
 )
 from tapewire.runtime import RequestContext
@@ -25,7 +26,6 @@ from tapewire.runtime.contracts.notifications import (
     SendReply,
 )
 from tapewire.views import NotificationsView
-from tapewire_services.alerts.domain.decimals import derive_id
 from tapewire_services.alerts.domain.message_types import NotificationContent
 from tapewire_services.alerts.domain.notifications import (
     CreateNotificationCommand,

@@ -6,6 +6,7 @@ Each handler makes a command (the only place where a clock is read) and has it d
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from tapewire.decimals import abbreviate
 from tapewire.events import AlertRule
 from tapewire.log import (
     CommandHandler,
@@ -38,7 +39,6 @@ from tapewire_services.alerts.domain.commands import (
     DeleteRuleCommand,
     validate_create_rule,
 )
-from tapewire_services.alerts.domain.decimals import abbreviate
 from tapewire_services.alerts.domain.rules import AbsentRuleState, State, derive_rule_id
 
 MAX_RULES_PER_USER = 200

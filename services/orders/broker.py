@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Protocol
 
+from tapewire.decimals import WIDE_CONTEXT, normalize
 from tapewire.log.quote_cache import QuoteCache
 from tapewire_services.orders.command_handler import MAX_CONCURRENT_REPORTS
 from tapewire_services.orders.domain.commands import (
@@ -23,7 +24,6 @@ from tapewire_services.orders.domain.commands import (
     FillOrderCommand,
     RejectOrderCommand,
 )
-from tapewire_services.orders.domain.decimals import WIDE_CONTEXT, normalize
 from tapewire_services.orders.domain.open_orders import ConsumedLiquidity, OpenOrder
 from tapewire_services.orders.domain.order_book import OrderBook, PendingExecution
 

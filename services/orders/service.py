@@ -6,6 +6,7 @@ Each handler makes a command (the only place where a clock is read) and has it d
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from tapewire.decimals import abbreviate
 from tapewire.events import Order
 from tapewire.log import (
     CommandRejected,
@@ -34,7 +35,6 @@ from tapewire_services.orders.domain.commands import (
     PlaceOrderCommand,
     validate_place_order,
 )
-from tapewire_services.orders.domain.decimals import abbreviate
 from tapewire_services.orders.domain.order import State, UnplacedState
 
 CANCELED_BY_USER = "canceled by the user"

@@ -8,6 +8,7 @@ of the log has it, not as this process remembers it.
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from tapewire.decimals import abbreviate
 from tapewire.log import (
     CommandHandler,
     CommandRejected,
@@ -40,7 +41,6 @@ from tapewire_services.strategies.domain.commands import (
     UpdateStrategyCommand,
     validate_settings,
 )
-from tapewire_services.strategies.domain.decimals import abbreviate
 from tapewire_services.strategies.domain.rules import describe_rule
 from tapewire_services.strategies.domain.strategy import (
     AbsentStrategyState,

@@ -7,11 +7,11 @@ from decimal import Decimal
 
 import structlog
 
+from tapewire.decimals import DecimalOutOfBounds, validate_decimal
 from tapewire.events import PriceUpdated
 from tapewire.log.quote_cache import QuoteCache
 from tapewire_services.strategies.command_executor import WorkerDependencies
 from tapewire_services.strategies.domain.active_strategies import TrackedStrategy
-from tapewire_services.strategies.domain.decimals import DecimalOutOfBounds, validate_decimal
 from tapewire_services.strategies.runner_checkpoint import StrategyCheckpoint
 from tapewire_services.strategies.worker import StrategyWorker
 

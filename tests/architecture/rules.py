@@ -19,8 +19,9 @@ SERVICES = "tapewire_services"
 
 ALLOWED_IMPORTS: dict[str, tuple[str, ...]] = {
     "tapewire": ("tapewire.events", "tapewire.client"),
+    "tapewire.decimals": (),
     "tapewire.events": ("tapewire.events",),
-    "tapewire.views": ("tapewire.events", "tapewire.views"),
+    "tapewire.views": ("tapewire.decimals", "tapewire.events", "tapewire.views"),
     "tapewire.log": ("tapewire.events", "tapewire.log"),
     "tapewire.runtime": ("tapewire.events", "tapewire.log", "tapewire.runtime"),
     "tapewire.verify": (
@@ -31,6 +32,7 @@ ALLOWED_IMPORTS: dict[str, tuple[str, ...]] = {
         "tapewire.verify",
     ),
     "tapewire.client": (
+        "tapewire.decimals",
         "tapewire.events",
         "tapewire.log",
         "tapewire.runtime",
@@ -39,6 +41,7 @@ ALLOWED_IMPORTS: dict[str, tuple[str, ...]] = {
     "tapewire.cli": ("tapewire",),
     **{
         f"tapewire_services.{name}": (
+            "tapewire.decimals",
             "tapewire.events",
             "tapewire.views",
             "tapewire.log",

@@ -16,7 +16,7 @@ from typing import TypeVar
 import msgspec
 import structlog
 
-from tapewire.client import decimals, propagation
+from tapewire.client import propagation, validation
 from tapewire.client.errors import InvalidArgument, ReservedEventType
 from tapewire.client.publishing import Receipt, publish, retry_until_answered
 from tapewire.client.trading_events import TradingEventPublisher
@@ -122,9 +122,9 @@ class Client(TradingEventPublisher):
         id_ = self._resolve_id(event_id)
         return await self._append(
             EventSubject(
-                decimals.validate_name("owner", owner),
+                validation.validate_name("owner", owner),
                 kind.domain,
-                decimals.validate_name("entity", entity),
+                validation.validate_name("entity", entity),
             ),
             event,
             id_,
@@ -148,9 +148,9 @@ class Client(TradingEventPublisher):
                 "value", kind.name, "is Tapewire's own: prices are told by price()"
             )
         key = ValueKey(
-            decimals.validate_name("owner", owner),
+            validation.validate_name("owner", owner),
             kind.tag,
-            decimals.validate_name("entity", entity),
+            validation.validate_name("entity", entity),
         )
         data = CODEC.encode(value)
         await retry_until_answered(

@@ -10,9 +10,9 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any, NotRequired, TypedDict, TypeVar
 
-from tapewire.client import decimals
-from tapewire.client.decimals import Number
+from tapewire.client import validation
 from tapewire.client.errors import InvalidArgument
+from tapewire.decimals import Number, limit_places
 from tapewire.events import (
     Action,
     AlertLevel,
@@ -142,13 +142,13 @@ def build_reported_strategy(
 ) -> ReportedStrategy:
     return ReportedStrategy(
         source=source,
-        strategy_id=decimals.validate_name("strategy_id", arguments["strategy_id"]),
+        strategy_id=validation.validate_name("strategy_id", arguments["strategy_id"]),
         name=_validate_optional_name("name", arguments.get("name")),
         symbol=_validate_optional_name("symbol", arguments.get("symbol")),
         status=status,
-        position=decimals.validate_number("position", arguments.get("position", 0)),
+        position=validation.validate_number("position", arguments.get("position", 0)),
         message=_validate_optional_text("message", arguments.get("message")),
-        timestamp=decimals.validate_timestamp("at", arguments.get("at")),
+        timestamp=validation.validate_timestamp("at", arguments.get("at")),
     )
 
 
@@ -158,30 +158,32 @@ def build_reported_order(
     price = arguments.get("price")
     return ReportedOrder(
         source=source,
-        order_id=decimals.validate_name("order_id", arguments["order_id"]),
+        order_id=validation.validate_name("order_id", arguments["order_id"]),
         strategy_id=_validate_optional_name("strategy_id", arguments.get("strategy_id")),
-        symbol=decimals.validate_name("symbol", arguments["symbol"]),
+        symbol=validation.validate_name("symbol", arguments["symbol"]),
         side=_validate_enum(Side, "side", arguments["side"]),
         stop_loss=_validate_bool("stop_loss", arguments.get("stop_loss", False)),
-        quantity=decimals.validate_number(
-            "quantity", arguments["quantity"], exclusive_minimum=ZERO
-        ),
-        price=None if price is None else decimals.validate_price("price", price),
+        quantity=validation.validate_positive_number("quantity", arguments["quantity"]),
+        price=None if price is None else validation.validate_positive_number("price", price),
         status=status,
         reason=_validate_optional_text("reason", arguments.get("reason")),
-        timestamp=decimals.validate_timestamp("at", arguments.get("at")),
+        timestamp=validation.validate_timestamp("at", arguments.get("at")),
     )
 
 
 def build_stop_loss_report(event_type: type[L], source: str, arguments: StopLossArguments) -> L:
     return event_type(
         source=source,
-        strategy_id=decimals.validate_name("strategy_id", arguments["strategy_id"]),
+        strategy_id=validation.validate_name("strategy_id", arguments["strategy_id"]),
         symbol=_validate_optional_name("symbol", arguments.get("symbol")),
-        trigger_price=decimals.validate_price("trigger_price", arguments["trigger_price"]),
-        current_price=decimals.validate_price("current_price", arguments["current_price"]),
+        trigger_price=validation.validate_positive_number(
+            "trigger_price", arguments["trigger_price"]
+        ),
+        current_price=validation.validate_positive_number(
+            "current_price", arguments["current_price"]
+        ),
         order_id=_validate_optional_name("order_id", arguments.get("order_id")),
-        timestamp=decimals.validate_timestamp("at", arguments.get("at")),
+        timestamp=validation.validate_timestamp("at", arguments.get("at")),
     )
 
 
@@ -189,26 +191,26 @@ def build_error_reported(source: str, arguments: ErrorArguments) -> ErrorReporte
     return ErrorReported(
         source=source,
         strategy_id=_validate_optional_name("strategy_id", arguments.get("strategy_id")),
-        error_code=decimals.validate_name("error_code", arguments["error_code"]),
-        error_message=decimals.validate_text("error_message", arguments["error_message"]),
+        error_code=validation.validate_name("error_code", arguments["error_code"]),
+        error_message=validation.validate_text("error_message", arguments["error_message"]),
         details=_validate_optional_text("details", arguments.get("details")),
-        timestamp=decimals.validate_timestamp("at", arguments.get("at")),
+        timestamp=validation.validate_timestamp("at", arguments.get("at")),
     )
 
 
 def build_decision_made(decision_id: str, arguments: DecisionArguments) -> DecisionMade:
-    confidence = decimals.validate_number("confidence", arguments["confidence"], minimum=ZERO)
+    confidence = validation.validate_number("confidence", arguments["confidence"], minimum=ZERO)
     if confidence > 1:
         raise InvalidArgument("confidence", arguments["confidence"], "must be from 0 to 1")
     return DecisionMade(
         decision_id=decision_id,
-        strategy_id=decimals.validate_name("strategy_id", arguments["strategy_id"]),
-        symbol=decimals.validate_name("symbol", arguments["symbol"]),
+        strategy_id=validation.validate_name("strategy_id", arguments["strategy_id"]),
+        symbol=validation.validate_name("symbol", arguments["symbol"]),
         action=_validate_enum(Action, "action", arguments["action"]),
         confidence=confidence,
-        reasoning=decimals.validate_text("reasoning", arguments["reasoning"]),
+        reasoning=validation.validate_text("reasoning", arguments["reasoning"]),
         taken=_validate_bool("taken", arguments.get("taken", True)),
-        timestamp=decimals.validate_timestamp("at", arguments.get("at")),
+        timestamp=validation.validate_timestamp("at", arguments.get("at")),
     )
 
 
@@ -216,37 +218,37 @@ def build_alert_raised(alert_id: str, arguments: AlertArguments) -> AlertRaised:
     return AlertRaised(
         alert_id=alert_id,
         level=_validate_enum(AlertLevel, "level", arguments.get("level") or AlertLevel.INFO),
-        message=decimals.validate_text("message", arguments["message"]),
+        message=validation.validate_text("message", arguments["message"]),
         symbol=_validate_optional_name("symbol", arguments.get("symbol")),
         rule_id=None,
-        timestamp=decimals.validate_timestamp("at", arguments.get("at")),
+        timestamp=validation.validate_timestamp("at", arguments.get("at")),
     )
 
 
 def build_price_updated(symbol: str, price: Number, arguments: PriceArguments) -> PriceUpdated:
-    last = decimals.validate_price("price", price)
+    last = validation.validate_positive_number("price", price)
     bid, ask, day_open = arguments.get("bid"), arguments.get("ask"), arguments.get("day_open")
-    first = last if day_open is None else decimals.validate_price("day_open", day_open)
+    first = last if day_open is None else validation.validate_positive_number("day_open", day_open)
     return PriceUpdated(
-        symbol=decimals.validate_name("symbol", symbol),
+        symbol=validation.validate_name("symbol", symbol),
         price=last,
-        bid=last if bid is None else decimals.validate_price("bid", bid),
-        ask=last if ask is None else decimals.validate_price("ask", ask),
-        bid_size=decimals.validate_number("bid_size", arguments.get("bid_size", 0), minimum=ZERO),
-        ask_size=decimals.validate_number("ask_size", arguments.get("ask_size", 0), minimum=ZERO),
-        volume=decimals.validate_number("volume", arguments.get("volume", 0), minimum=ZERO),
+        bid=last if bid is None else validation.validate_positive_number("bid", bid),
+        ask=last if ask is None else validation.validate_positive_number("ask", ask),
+        bid_size=validation.validate_number("bid_size", arguments.get("bid_size", 0), minimum=ZERO),
+        ask_size=validation.validate_number("ask_size", arguments.get("ask_size", 0), minimum=ZERO),
+        volume=validation.validate_number("volume", arguments.get("volume", 0), minimum=ZERO),
         change=last - first,
-        change_percent=decimals.normalize(round((last - first) * 100 / first, PERCENT_PLACES)),
-        timestamp=decimals.validate_timestamp("at", arguments.get("at")),
+        change_percent=limit_places((last - first) * 100 / first, PERCENT_PLACES),
+        timestamp=validation.validate_timestamp("at", arguments.get("at")),
     )
 
 
 def _validate_optional_name(field: str, value: str | None) -> str | None:
-    return None if value is None else decimals.validate_name(field, value)
+    return None if value is None else validation.validate_name(field, value)
 
 
 def _validate_optional_text(field: str, value: str | None) -> str | None:
-    return None if value is None else decimals.validate_text(field, value)
+    return None if value is None else validation.validate_text(field, value)
 
 
 def _validate_bool(field: str, value: bool) -> bool:

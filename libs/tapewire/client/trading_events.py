@@ -9,8 +9,7 @@ position (docs/adr/0006). A call returns when the event is stored, tried again w
 from abc import ABC, abstractmethod
 from typing import Any, Unpack
 
-from tapewire.client import decimals, event_builders
-from tapewire.client.decimals import Number
+from tapewire.client import event_builders, validation
 from tapewire.client.event_builders import (
     AlertArguments,
     DecisionArguments,
@@ -22,6 +21,7 @@ from tapewire.client.event_builders import (
     check_arguments,
 )
 from tapewire.client.publishing import Receipt
+from tapewire.decimals import Number
 from tapewire.events import (
     Event,
     OrderReport,
@@ -100,8 +100,8 @@ class TradingEventPublisher(ABC):
             strategy=event_builders.build_reported_strategy(
                 self.source, StrategyStatus.ERROR, arguments
             ),
-            error_code=decimals.validate_name("error_code", error_code),
-            details=decimals.validate_text("details", details),
+            error_code=validation.validate_name("error_code", error_code),
+            details=validation.validate_text("details", details),
         )
         return await self._report(event, arguments)
 
@@ -159,7 +159,7 @@ class TradingEventPublisher(ABC):
         """A strategy or model of yours decided, and perhaps acted (``ai:decision``)."""
         check_arguments("decision", DecisionArguments, arguments)
         user, id_ = (
-            decimals.validate_user_id("user", arguments["user"]),
+            validation.validate_user_id("user", arguments["user"]),
             self._resolve_id(arguments.get("event_id")),
         )
         event = event_builders.build_decision_made(id_, arguments)
@@ -170,7 +170,7 @@ class TradingEventPublisher(ABC):
         """Alert the user (``alert:new``), who is notified too; ``error`` is shown at once."""
         check_arguments("alert", AlertArguments, arguments)
         user, id_ = (
-            decimals.validate_user_id("user", arguments["user"]),
+            validation.validate_user_id("user", arguments["user"]),
             self._resolve_id(arguments.get("event_id")),
         )
         return await self._append_event(
@@ -207,7 +207,7 @@ class TradingEventPublisher(ABC):
     async def _report(self, event: Event, arguments: Any) -> Receipt:
         """Reports on one strategy are one entity; those on none have the source's own."""
         user, strategy = (
-            decimals.validate_user_id("user", arguments["user"]),
+            validation.validate_user_id("user", arguments["user"]),
             arguments.get("strategy_id"),
         )
         entity = self.source if strategy is None else f"{self.source}/{strategy}"

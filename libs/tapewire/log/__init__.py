@@ -27,6 +27,7 @@ from tapewire.log.ports import (
     RecordedEvent,
     Subscription,
     Unavailable,
+    derive_id,
     new_id,
 )
 from tapewire.log.subjects import (
@@ -65,6 +66,7 @@ __all__ = [
     "Unavailable",
     "ValueKey",
     "Versioned",
+    "derive_id",
     "encode_token",
     "matches",
     "new_id",

@@ -6,6 +6,7 @@ suite (tests/contract) holds them to the same behaviour. No error of a client li
 what can go wrong is one of the classes below.
 """
 
+import hashlib
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
@@ -252,3 +253,9 @@ class LatestValueStore(Protocol):
 def new_id() -> str:
     """A fresh id for a command, an event or a correlation: 32 hexadecimal digits."""
     return uuid.uuid4().hex
+
+
+def derive_id(*parts: str) -> str:
+    """Return an id derived from `parts`: 32 hexadecimal digits, equal for equal parts."""
+    text = "".join(f"{len(part)}:{part}" for part in parts)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

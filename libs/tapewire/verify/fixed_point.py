@@ -1,7 +1,10 @@
-"""Money and shares as whole numbers: a way to reckon that shares nothing with the services' own.
+"""Fixed-point arithmetic on whole numbers, for checking money and shares independently.
 
-A quantity is a number of 10^-9 shares, a price one of 10^-12 dollars, so that their product is a
-whole number of 10^-21 dollars: `COST`. Nothing is rounded but by `halves`, which says how.
+The services compute with `tapewire.decimals`. The verifier does not, because an error in a shared
+module would be in the result and in the check alike, and no check would find it.
+
+A quantity is a whole number of 10^-9 shares and a price a whole number of 10^-12 dollars. Their
+product is a whole number of 10^-21 dollars (`COST_PLACES`). Only `divide_half_even` rounds.
 """
 
 from decimal import Context, Decimal

@@ -5,19 +5,18 @@ and forgets the oldest closed one beyond `CLOSED_KEPT`, but for what it gained: 
 the total over every symbol ever traded.
 """
 
-from decimal import ROUND_HALF_EVEN, Context, Decimal
+from decimal import Decimal
 from typing import ClassVar, Self
 
 import msgspec
 
+from tapewire.decimals import WIDE_CONTEXT, normalize, round_half_even
 from tapewire.events import CODEC, Event, Position, PositionEvent
 
 MAX_CLOSED_POSITIONS = 200
 """Closed positions that a view still shows."""
-MONEY_QUANTUM = Decimal("0.000001")
-"""What is worked out from a price is for people, and rounded to this."""
-
-_WIDE_CONTEXT = Context(prec=120, rounding=ROUND_HALF_EVEN)
+MONEY_PLACES = 6
+"""Decimal places of a valuation. Nothing is computed from a valuation."""
 
 
 class PositionValuation(msgspec.Struct, frozen=True):
@@ -30,9 +29,9 @@ class PositionValuation(msgspec.Struct, frozen=True):
 
 def value_position(position: Position, price: Decimal) -> PositionValuation:
     """What `position` is worth at `price` dollars a share."""
-    value = _WIDE_CONTEXT.multiply(position.quantity, price)
+    value = WIDE_CONTEXT.multiply(position.quantity, price)
     return PositionValuation(
-        _round_money(value), _round_money(_WIDE_CONTEXT.subtract(value, position.cost_basis))
+        _round_money(value), _round_money(WIDE_CONTEXT.subtract(value, position.cost_basis))
     )
 
 
@@ -40,8 +39,8 @@ def sum_exact(amounts: list[Decimal]) -> Decimal:
     """The exact sum, in its plainest digits."""
     summed = Decimal(0)
     for amount in amounts:
-        summed = _WIDE_CONTEXT.add(summed, amount)
-    return _normalize(summed)
+        summed = WIDE_CONTEXT.add(summed, amount)
+    return normalize(summed)
 
 
 class _State(msgspec.Struct, frozen=True, rename="camel"):
@@ -115,13 +114,4 @@ def _change_number(entry: tuple[int, Position]) -> int:
 
 
 def _round_money(value: Decimal) -> Decimal:
-    return _normalize(value.quantize(MONEY_QUANTUM, context=_WIDE_CONTEXT))
-
-
-def _normalize(value: Decimal) -> Decimal:
-    """Without trailing zeros, without an exponent above 0, and never -0."""
-    if not value:
-        return Decimal(0)
-    normal = value.normalize(_WIDE_CONTEXT)
-    whole = int(normal.as_tuple().exponent) > 0
-    return normal.quantize(Decimal(1), context=_WIDE_CONTEXT) if whole else normal
+    return round_half_even(value, MONEY_PLACES)

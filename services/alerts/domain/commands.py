@@ -8,13 +8,13 @@ from decimal import Decimal
 
 import msgspec
 
-from tapewire.events import AlertLevel, RuleKind
-from tapewire.log import CommandRejected
-from tapewire_services.alerts.domain.decimals import (
+from tapewire.decimals import (
+    DecimalOutOfBounds,
     abbreviate,
     validate_positive_decimal,
-    validate_symbol,
 )
+from tapewire.events import AlertLevel, RuleKind
+from tapewire.log import CommandRejected
 
 MAX_PRICE = Decimal(1_000_000)
 """Dollars a share."""
@@ -22,6 +22,8 @@ PRICE_PLACES = 8
 MAX_PERCENT = Decimal(1_000)
 PERCENT_PLACES = 4
 MAX_WINDOW_SECONDS = 86_400
+MAX_SYMBOL_LENGTH = 64
+"""Characters."""
 
 PRICE_LEVEL_KINDS = (RuleKind.PRICE_ABOVE, RuleKind.PRICE_BELOW)
 PRICE_RULE_KINDS = (*PRICE_LEVEL_KINDS, RuleKind.PERCENT_MOVE)
@@ -97,7 +99,7 @@ def validate_create_rule(command: CreateRuleCommand) -> CreateRuleCommand:
         command, "windowSeconds", command.window_seconds, is_required=move, is_allowed=move
     )
     if command.symbol is not None:
-        validate_symbol("symbol", command.symbol)
+        _validate_symbol(command.symbol)
     if command.window_seconds is not None:
         _validate_window(command.window_seconds)
     return msgspec.structs.replace(
@@ -119,11 +121,21 @@ def _check_presence(
 def _validate_decimal_field(
     path: str, value: Decimal | None, maximum: Decimal, places: int
 ) -> Decimal | None:
-    return (
-        None
-        if value is None
-        else validate_positive_decimal(path, value, maximum=maximum, places=places)
-    )
+    if value is None:
+        return None
+    try:
+        return validate_positive_decimal(value, maximum=maximum, places=places)
+    except DecimalOutOfBounds as error:
+        raise CommandRejected("invalid", f"{path} {error}", path) from None
+
+
+def _validate_symbol(value: str) -> None:
+    if not 1 <= len(value) <= MAX_SYMBOL_LENGTH:
+        message = f"symbol must have 1 to {MAX_SYMBOL_LENGTH} characters, not {len(value)}"
+        raise CommandRejected("invalid", message, "symbol")
+    if not (value.isascii() and value.isprintable()):
+        message = f"symbol must be printable ASCII, not {abbreviate(ascii(value))}"
+        raise CommandRejected("invalid", message, "symbol")
 
 
 def _validate_window(seconds: int) -> None:

@@ -7,6 +7,7 @@ somebody is, so that the others need not even be decoded.
 from decimal import Decimal
 from typing import Any
 
+from tapewire.decimals import format_decimal
 from tapewire.events import (
     AlertLevel,
     AlertRaised,
@@ -24,7 +25,6 @@ from tapewire.events import (
     StrategyFailed,
 )
 from tapewire_services.alerts.domain import report_messages
-from tapewire_services.alerts.domain.decimals import format_decimal
 from tapewire_services.alerts.domain.message_types import (
     NotificationContent,
     TriggerCandidate,

@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
+from tapewire.decimals import abbreviate
 from tapewire.events import CODEC, Event, Notification, NotificationCreated
-from tapewire.log import EVERYBODY, CommandRejected, Decider, EventSubject, NewEvent
-from tapewire_services.alerts.domain.decimals import abbreviate, derive_id
+from tapewire.log import EVERYBODY, CommandRejected, Decider, EventSubject, NewEvent, derive_id
 from tapewire_services.alerts.domain.message_types import NotificationContent
 
 MAX_TITLE_BYTES = 120

@@ -13,10 +13,10 @@ from operator import itemgetter
 
 import msgspec
 
+from tapewire.decimals import WIDE_CONTEXT, format_decimal
 from tapewire.events import PriceUpdated, RuleKind
 from tapewire_services.alerts.domain.armed_rules import ArmedRule
 from tapewire_services.alerts.domain.commands import PRICE_RULE_KINDS
-from tapewire_services.alerts.domain.decimals import WIDE_CONTEXT, format_decimal
 from tapewire_services.alerts.domain.rolling_extremes import ExtremesSnapshot, RollingExtremes
 
 MIN_PRICE, MAX_PRICE = Decimal("0.00000001"), Decimal(1_000_000_000)

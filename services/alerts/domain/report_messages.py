@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from tapewire.decimals import format_decimal
 from tapewire.events import (
     ErrorReported,
     Event,
@@ -18,7 +19,6 @@ from tapewire.events import (
     StopLossReportedTriggered,
     StrategyReportedFailed,
 )
-from tapewire_services.alerts.domain.decimals import format_decimal
 from tapewire_services.alerts.domain.message_types import (
     NotificationContent,
     TriggerCandidate,

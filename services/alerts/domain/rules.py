@@ -22,7 +22,7 @@ from tapewire.events import (
     RuleEvent,
     RuleTriggered,
 )
-from tapewire.log import CommandRejected, Decider, EventSubject, NewEvent
+from tapewire.log import CommandRejected, Decider, EventSubject, NewEvent, derive_id
 from tapewire_services.alerts.domain.commands import (
     ArmRuleCommand,
     Command,
@@ -31,7 +31,6 @@ from tapewire_services.alerts.domain.commands import (
     TriggerRuleCommand,
     validate_create_rule,
 )
-from tapewire_services.alerts.domain.decimals import derive_id
 
 MAX_SEEN_COMMAND_IDS = 16
 """Command ids a rule remembers: far more than retry at the same time."""

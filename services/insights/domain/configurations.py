@@ -18,7 +18,7 @@ from tapewire.events import (
     ConfigurationEvent,
     Event,
 )
-from tapewire.log import CommandRejected, Decider, EventSubject, NewEvent
+from tapewire.log import CommandRejected, Decider, EventSubject, NewEvent, derive_id
 from tapewire_services.insights.domain import text_validation
 
 DOMAIN = "configurations"
@@ -85,7 +85,7 @@ State = Absent | Active | Deleted
 
 def derive_configuration_id(user: str, command_id: str) -> str:
     """The id of the configuration that `user` makes by that command."""
-    return text_validation.derive_id("configuration", user, command_id)
+    return derive_id("configuration", user, command_id)
 
 
 def decide(state: State, command: Command) -> Sequence[NewEvent]:

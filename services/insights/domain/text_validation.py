@@ -3,7 +3,6 @@
 Each function returns what is kept, or refuses with the path of the field and the value.
 """
 
-import hashlib
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
@@ -81,12 +80,6 @@ def shorten(value: object) -> str:
     """`value` for an error message, cut to `SHOWN` characters."""
     text = str(value)
     return text if len(text) <= MAX_SHOWN_CHARACTERS else f"{text[:MAX_SHOWN_CHARACTERS]}…"
-
-
-def derive_id(*parts: str) -> str:
-    """One id made of several texts: 32 hexadecimal digits, the same for the same texts."""
-    text = "".join(f"{len(part)}:{part}" for part in parts)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def _validate_each(

@@ -8,13 +8,13 @@ from decimal import Decimal
 
 import msgspec
 
-from tapewire.events import OrderType, Side
-from tapewire.log import CommandRejected
-from tapewire_services.orders.domain.decimals import (
+from tapewire.decimals import (
     DecimalOutOfBounds,
     abbreviate,
     validate_positive_decimal,
 )
+from tapewire.events import OrderType, Side
+from tapewire.log import CommandRejected
 
 MAX_QTY = Decimal(1_000_000)
 """Shares of one order."""

@@ -12,6 +12,7 @@ from decimal import Decimal
 
 import msgspec
 
+from tapewire.decimals import WIDE_CONTEXT
 from tapewire.events import (
     CODEC,
     Order,
@@ -22,7 +23,6 @@ from tapewire.events import (
     Side,
 )
 from tapewire.log import EventSubject, RecordedEvent
-from tapewire_services.orders.domain.decimals import WIDE_CONTEXT
 
 MAX_DECOMPRESSED_BYTES = 64 << 20
 """Bytes that a checkpoint may decompress to."""

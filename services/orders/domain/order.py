@@ -15,6 +15,12 @@ from typing import assert_never
 
 import msgspec
 
+from tapewire.decimals import (
+    WIDE_CONTEXT,
+    abbreviate,
+    average_price,
+    normalize,
+)
 from tapewire.events import (
     Event,
     Order,
@@ -45,12 +51,6 @@ from tapewire_services.orders.domain.commands import (
     RejectOrderCommand,
     validate_number_field,
     validate_place_order,
-)
-from tapewire_services.orders.domain.decimals import (
-    WIDE_CONTEXT,
-    abbreviate,
-    average_price,
-    normalize,
 )
 
 MAX_SEEN_COMMAND_IDS = 64

@@ -18,14 +18,14 @@ from decimal import ROUND_DOWN, Decimal
 
 import msgspec
 
-from tapewire.events import Order, OrderType, PriceUpdated, Side
-from tapewire_services.orders.domain.commands import MAX_PRICE, PRICE_PLACES, QTY_PLACES
-from tapewire_services.orders.domain.decimals import (
+from tapewire.decimals import (
     WIDE_CONTEXT,
     DecimalOutOfBounds,
     normalize,
     validate_positive_decimal,
 )
+from tapewire.events import Order, OrderType, PriceUpdated, Side
+from tapewire_services.orders.domain.commands import MAX_PRICE, PRICE_PLACES, QTY_PLACES
 from tapewire_services.orders.domain.open_orders import ConsumedLiquidity, OpenOrder
 
 ZERO = Decimal(0)

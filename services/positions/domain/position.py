@@ -20,6 +20,16 @@ from typing import NamedTuple
 
 import msgspec
 
+from tapewire.decimals import (
+    EXACT_CONTEXT,
+    WIDE_CONTEXT,
+    DecimalOutOfBounds,
+    abbreviate,
+    average_price,
+    normalize,
+    round_half_even,
+    validate_decimal,
+)
 from tapewire.events import (
     Event,
     Position,
@@ -31,15 +41,6 @@ from tapewire.events import (
     TradeExecuted,
 )
 from tapewire.log import CommandRejected, Decider, EventSubject, NewEvent
-from tapewire_services.positions.domain.decimals import (
-    EXACT_CONTEXT,
-    WIDE_CONTEXT,
-    DecimalOutOfBounds,
-    abbreviate,
-    normalize,
-    round_half_even,
-    validate_decimal,
-)
 
 DOMAIN = "positions"
 MAX_MAGNITUDE = Decimal(10**12)
@@ -48,8 +49,6 @@ QTY_PLACES = 9
 PRICE_PLACES = 12
 FEE_PLACES = 12
 COST_PLACES = 18
-ENTRY_PRICE_PLACES = 6
-"""Of the average price, which is for people; nothing is computed from it."""
 MAX_SYMBOL_LENGTH = 64
 """Characters of a symbol."""
 ZERO = Decimal(0)
@@ -153,7 +152,7 @@ def _validate_trade(trade: TradeExecuted) -> TradeExecuted:
 
 def _validate_number_field(path: str, value: Decimal, places: int) -> Decimal:
     try:
-        return validate_decimal(value, maximum=MAX_MAGNITUDE, places=places)
+        return validate_decimal(value, minimum=-MAX_MAGNITUDE, maximum=MAX_MAGNITUDE, places=places)
     except DecimalOutOfBounds as error:
         raise CommandRejected("invalid", f"{path} {error}", path) from None
 
@@ -245,4 +244,4 @@ def _updated_position(
 def _entry_price(held: Lot) -> Decimal | None:
     if not held.quantity:
         return None
-    return round_half_even(WIDE_CONTEXT.divide(held.cost, held.quantity), ENTRY_PRICE_PLACES)
+    return average_price(held.cost, held.quantity)

@@ -10,6 +10,11 @@ from typing import assert_never
 
 import msgspec
 
+from tapewire.decimals import (
+    DecimalOutOfBounds,
+    abbreviate,
+    validate_decimal,
+)
 from tapewire.events import (
     Action,
     Breakout,
@@ -21,11 +26,6 @@ from tapewire.events import (
     StrategyRule,
 )
 from tapewire.log import CommandRejected
-from tapewire_services.strategies.domain.decimals import (
-    DecimalOutOfBounds,
-    abbreviate,
-    validate_decimal,
-)
 
 MAX_QTY = Decimal(1_000_000)
 """Shares of one order."""

@@ -8,13 +8,12 @@ from decimal import Decimal
 
 import msgspec
 
-from tapewire.events import Side
-from tapewire_services.strategies.domain.decimals import (
-    MONEY_PLACES,
+from tapewire.decimals import (
     WIDE_CONTEXT,
+    average_price,
     normalize,
-    round_half_even,
 )
+from tapewire.events import Side
 
 ZERO = Decimal(0)
 
@@ -30,7 +29,7 @@ class Holding(msgspec.Struct, frozen=True):
         """The average, dollars a share, rounded to six places; None when nothing is held."""
         if not self.quantity:
             return None
-        return round_half_even(WIDE_CONTEXT.divide(self.cost, abs(self.quantity)), MONEY_PLACES)
+        return average_price(self.cost, abs(self.quantity))
 
     def after_trade(self, side: Side, qty: Decimal, price: Decimal) -> "Holding":
         """The holding when `qty` shares more were bought or sold at `price`."""

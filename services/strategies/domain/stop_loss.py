@@ -10,8 +10,8 @@ from decimal import Decimal
 
 import msgspec
 
+from tapewire.decimals import AVERAGE_PRICE_PLACES, WIDE_CONTEXT, round_half_even
 from tapewire.events import Side, StopLoss, StopLossKind, Strategy
-from tapewire_services.strategies.domain.decimals import MONEY_PLACES, WIDE_CONTEXT, round_half_even
 from tapewire_services.strategies.domain.trading import closing_side
 
 HUNDRED = Decimal(100)
@@ -65,7 +65,7 @@ def calculate_trigger_price(
     )
     percent = HUNDRED - stop_loss.percent if side is Side.SELL else HUNDRED + stop_loss.percent
     return round_half_even(
-        WIDE_CONTEXT.multiply(reference, percent).scaleb(-2, WIDE_CONTEXT), MONEY_PLACES
+        WIDE_CONTEXT.multiply(reference, percent).scaleb(-2, WIDE_CONTEXT), AVERAGE_PRICE_PLACES
     )
 
 

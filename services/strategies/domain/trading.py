@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from tapewire.decimals import abbreviate, normalize
 from tapewire.events import (
     Action,
     DecisionMade,
@@ -40,7 +41,6 @@ from tapewire_services.strategies.domain.commands import (
     TriggerStopLossCommand,
     decision_id,
 )
-from tapewire_services.strategies.domain.decimals import abbreviate, normalize
 from tapewire_services.strategies.domain.holding import Holding
 
 MAX_REASON_LENGTH = 300

@@ -1,7 +1,6 @@
 """What people are told: the words, and that nothing of it is too large to keep."""
 
 from collections.abc import Sequence
-from decimal import Decimal
 
 import pytest
 from hypothesis import given as examples
@@ -21,12 +20,7 @@ from tapewire.events import (
     Side,
     StrategyReport,
 )
-from tapewire.log import CommandRejected, NewEvent
-from tapewire_services.alerts.domain.decimals import (
-    format_decimal,
-    normalize,
-    validate_positive_decimal,
-)
+from tapewire.log import NewEvent
 from tapewire_services.alerts.domain.event_messages import (
     NOTIFIED_EVENT_TYPES,
     RULE_KIND_BY_EVENT_TYPE,
@@ -218,29 +212,3 @@ def test_a_monstrous_payload_is_left_out_rather_than_the_notification() -> None:
     )
     assert isinstance(happening.event, NotificationCreated)
     assert happening.event.notification.payload == {}
-
-
-@pytest.mark.parametrize(
-    ("number", "text"),
-    [("1000", "1000"), ("1E+3", "1000"), ("10.50", "10.5"), ("0.000001", "0.000001"),
-     ("-3", "-3"), ("0", "0"), ("NaN", "NaN"), ("1E+999999", "1E+999999"),
-     ("1E-999999", "1E-999999")],
-)  # fmt: skip
-def test_numbers_are_spelled_for_people(number: str, text: str) -> None:
-    assert format_decimal(Decimal(number)) == text
-
-
-@examples(st.decimals("0.000001", 1000, places=6))
-def test_exact_changes_no_number(number: Decimal) -> None:
-    assert (
-        validate_positive_decimal("x", number, maximum=Decimal(1000), places=6)
-        == number
-        == normalize(number)
-    )
-
-
-@pytest.mark.parametrize("number", ["NaN", "sNaN", "-Infinity", "0", "-1", "1001", "0.0000001"])
-def test_exact_refuses_what_is_out_of_bounds(number: str) -> None:
-    with pytest.raises(CommandRejected) as refusal:
-        validate_positive_decimal("x", Decimal(number), maximum=Decimal(1000), places=6)
-    assert refusal.value.path == "x"

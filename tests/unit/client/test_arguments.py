@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tapewire import Client, InvalidArgument, ReservedEventType
-from tapewire.client import decimals
+from tapewire.client import validation
 from tapewire.client.connection import connect
 from tapewire.events import (
     CATALOGUE,
@@ -187,7 +187,7 @@ async def test_a_connection_that_cannot_be_meant(
 @given(st.decimals(min_value=-(10**12) + 1, max_value=10**12 - 1, places=8))
 def test_every_number_within_bounds_is_stored_as_it_is(value: Decimal) -> None:
     for given_ in (value, str(value), f"{value:f}"):
-        found = decimals.validate_number("x", given_)
+        found = validation.validate_number("x", given_)
         assert found == value
         assert int(found.as_tuple().exponent) <= 0
 
@@ -195,7 +195,7 @@ def test_every_number_within_bounds_is_stored_as_it_is(value: Decimal) -> None:
 @given(st.floats(allow_nan=True, allow_infinity=True))
 def test_a_float_is_the_decimal_that_it_reads_as_or_is_refused(value: float) -> None:
     try:
-        found = decimals.validate_number("x", value)
+        found = validation.validate_number("x", value)
     except InvalidArgument:
         return
     assert float(found) == value

@@ -6,14 +6,15 @@ grows with how far the price went beyond, as a part of the range that it broke o
 
 from decimal import Decimal
 
+from tapewire.decimals import WIDE_CONTEXT
 from tapewire.events import Action, Breakout
-from tapewire_services.strategies.domain.decimals import WIDE_CONTEXT, format_decimal
 from tapewire_services.strategies.domain.rules.price_window import PriceWindow
 from tapewire_services.strategies.domain.rules.signal import (
     ONE,
     RuleState,
     Signal,
     build_warm_up_signal,
+    format_rounded,
     to_confidence,
 )
 
@@ -53,24 +54,24 @@ class BreakoutRule:
         ceiling = WIDE_CONTEXT.multiply(high, ONE + self._margin_ratio)
         floor = WIDE_CONTEXT.multiply(low, ONE - self._margin_ratio)
         if price > ceiling:
-            said = f"{format_decimal(price)} broke above {format_decimal(ceiling)}, the highest of {window} prices"
+            said = f"{format_rounded(price)} broke above {format_rounded(ceiling)}, the highest of {window} prices"
             return Signal(
                 Action.BUY,
                 self._breakout_confidence(price - ceiling),
                 said + self._describe_margin(high),
             )
         if price < floor:
-            said = f"{format_decimal(price)} broke below {format_decimal(floor)}, the lowest of {window} prices"
+            said = f"{format_rounded(price)} broke below {format_rounded(floor)}, the lowest of {window} prices"
             return Signal(
                 Action.SELL,
                 self._breakout_confidence(floor - price),
                 said + self._describe_margin(low),
             )
-        said = f"{format_decimal(price)} is between {format_decimal(floor)} and {format_decimal(ceiling)} over {window} prices"
+        said = f"{format_rounded(price)} is between {format_rounded(floor)} and {format_rounded(ceiling)} over {window} prices"
         return Signal(Action.HOLD, self._hold_confidence(price, floor, ceiling), said)
 
     def _describe_margin(self, extreme: Decimal) -> str:
-        return f", {format_decimal(extreme)}, and the margin" if self._margin_ratio else ""
+        return f", {format_rounded(extreme)}, and the margin" if self._margin_ratio else ""
 
     def _breakout_confidence(self, excess: Decimal) -> Decimal:
         spread = self._window.highest - self._window.lowest

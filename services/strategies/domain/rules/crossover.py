@@ -9,13 +9,14 @@ more than one in a market that does not.
 
 from decimal import Decimal
 
+from tapewire.decimals import WIDE_CONTEXT
 from tapewire.events import Action, MovingAverageCrossover
-from tapewire_services.strategies.domain.decimals import WIDE_CONTEXT, format_decimal
 from tapewire_services.strategies.domain.rules.price_window import PriceWindow
 from tapewire_services.strategies.domain.rules.signal import (
     RuleState,
     Signal,
     build_warm_up_signal,
+    format_rounded,
     to_confidence,
 )
 
@@ -69,6 +70,6 @@ class CrossoverRule:
         fast, slow = self._fast_window, self._slow_window
         verb = {Action.BUY: "rose above", Action.SELL: "fell below"}.get(action, "did not cross")
         return (
-            f"the average of {len(fast)} prices, {format_decimal(fast.average)}, "
-            f"{verb} that of {len(slow)}, {format_decimal(slow.average)}"
+            f"the average of {len(fast)} prices, {format_rounded(fast.average)}, "
+            f"{verb} that of {len(slow)}, {format_rounded(slow.average)}"
         )

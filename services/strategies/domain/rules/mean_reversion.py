@@ -8,13 +8,14 @@ confidence is a half; at twice k, one.
 
 from decimal import Decimal
 
+from tapewire.decimals import WIDE_CONTEXT
 from tapewire.events import Action, MeanReversion
-from tapewire_services.strategies.domain.decimals import WIDE_CONTEXT, format_decimal
 from tapewire_services.strategies.domain.rules.price_window import PriceWindow
 from tapewire_services.strategies.domain.rules.signal import (
     RuleState,
     Signal,
     build_warm_up_signal,
+    format_rounded,
     to_confidence,
 )
 
@@ -54,7 +55,7 @@ class ReversionRule:
             WIDE_CONTEXT.multiply(before.price_sum, before.price_sum),
         )
         if not spread:
-            same = f"the last {n} prices were all {format_decimal(before.average)}"
+            same = f"the last {n} prices were all {format_rounded(before.average)}"
             return Signal(Action.HOLD, Decimal(0), same)
         far = WIDE_CONTEXT.multiply(
             WIDE_CONTEXT.multiply(self._threshold_deviations, self._threshold_deviations), spread
@@ -73,6 +74,6 @@ class ReversionRule:
     ) -> str:
         side = "below" if scaled_offset < 0 else "above"
         return (
-            f"{format_decimal(price)} is {format_decimal(deviations)} deviations {side} {format_decimal(self._window.average)}, "
-            f"the mean of {self._window.width} prices; {format_decimal(self._threshold_deviations)} are acted on"
+            f"{format_rounded(price)} is {format_rounded(deviations)} deviations {side} {format_rounded(self._window.average)}, "
+            f"the mean of {self._window.width} prices; {format_rounded(self._threshold_deviations)} are acted on"
         )

@@ -8,7 +8,7 @@ every width. The sums are exact (`WIDE`), so they do not drift however many pric
 from collections import deque
 from decimal import Decimal
 
-from tapewire_services.strategies.domain.decimals import WIDE_CONTEXT
+from tapewire.decimals import WIDE_CONTEXT
 
 
 class PriceWindow:

@@ -4,11 +4,13 @@ from decimal import Decimal
 
 import msgspec
 
+from tapewire.decimals import round_half_even
 from tapewire.events import Action
-from tapewire_services.strategies.domain.decimals import round_half_even
 
 ONE = Decimal(1)
 CONFIDENCE_PLACES = 2
+REASON_PLACES = 4
+"""Decimal places of the numbers in `Signal.reasoning`."""
 
 
 class Signal(msgspec.Struct, frozen=True):
@@ -32,6 +34,11 @@ class RuleState(msgspec.Struct, frozen=True):
 def to_confidence(strength: Decimal) -> Decimal:
     """`strength` within 0 to 1, to two places."""
     return round_half_even(min(max(strength, Decimal(0)), ONE), CONFIDENCE_PLACES)
+
+
+def format_rounded(value: Decimal) -> str:
+    """Return `value` rounded to `REASON_PLACES`, without an exponent: 182.4567."""
+    return f"{round_half_even(value, REASON_PLACES):f}"
 
 
 def build_warm_up_signal(price_count: int, required_count: int) -> Signal:
