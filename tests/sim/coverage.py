@@ -11,7 +11,7 @@ LOG_TAIL_RESTARTED = "tape: began again"
 REQUIRED_COUNTS = (
     "append: AlreadyStored",
     "append: Conflict",
-    "append: Uncertain",
+    "append: OutcomeUnknown",
     "begin: not now",
     "begin: resumed",
     "client: answered 0",

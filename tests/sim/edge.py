@@ -1,6 +1,6 @@
-"""An edge process without sockets: what `tapewire_services.edge.__main__` wires, over the log in memory.
+"""An edge process without sockets, wired as in `tapewire_services.edge.__main__`, on a log in memory.
 
-It can be started, drained and killed; whatever it had in memory is gone then.
+It can be started, drained and killed; its memory is lost when it ends.
 """
 
 import asyncio

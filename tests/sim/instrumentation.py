@@ -59,9 +59,9 @@ def redirect_logging(write_line: Callable[[str], None] | None) -> Iterator[None]
 def patch_size_limits(plan: SimulationPlan) -> Iterator[None]:
     """Memories and pages of the sizes of `plan`."""
     with (
-        patch.object(log_tail, "REMEMBERED_EVENTS", plan.remembered_events),
-        patch.object(log_tail, "HELD_EVENTS", plan.held_events),
-        patch.object(replay, "READ_EVENTS", plan.read_events),
+        patch.object(log_tail, "MAX_BUFFERED_EVENTS", plan.remembered_events),
+        patch.object(log_tail, "MAX_HELD_EVENTS", plan.held_events),
+        patch.object(replay, "REPLAY_PAGE_EVENTS", plan.read_events),
     ):
         yield
 
@@ -88,7 +88,7 @@ def _instrument(owner: type, name: str) -> Callable[[Any], Any]:
     return add
 
 
-@_instrument(Connection, "behind")
+@_instrument(Connection, "fall_behind")
 def _count_fall_behind(counts: Counts, original: Any) -> Any:
     def behind(connection: Connection) -> None:
         counts["connection: fell behind"] += 1
@@ -97,7 +97,7 @@ def _count_fall_behind(counts: Counts, original: Any) -> Any:
     return behind
 
 
-@_instrument(LogTail, "since")
+@_instrument(LogTail, "events_after")
 def _count_joins(counts: Counts, original: Any) -> Any:
     def since(of: LogTail, owners: Any, sequence: int) -> Any:
         found = original(of, owners, sequence)
@@ -109,7 +109,7 @@ def _count_joins(counts: Counts, original: Any) -> Any:
     return since
 
 
-@_instrument(LogTail, "_restart")
+@_instrument(LogTail, "_reset")
 def _count_log_tail_restarts(counts: Counts, original: Any) -> Any:
     def restart(of: LogTail, bounds: Any) -> None:
         if of.epoch:
@@ -119,7 +119,7 @@ def _count_log_tail_restarts(counts: Counts, original: Any) -> Any:
     return restart
 
 
-@_instrument(LogTail, "_hear")
+@_instrument(LogTail, "_receive")
 def _count_gaps(counts: Counts, original: Any) -> Any:
     def hear(of: LogTail, recorded: Any) -> None:
         if recorded.sequence > of.last_sequence + 1:
@@ -131,7 +131,7 @@ def _count_gaps(counts: Counts, original: Any) -> Any:
     return hear
 
 
-@_instrument(ReplayReader, "stretch")
+@_instrument(ReplayReader, "read_page")
 def _count_page_reads(counts: Counts, original: Any) -> Any:
     async def stretch(*asked: Any) -> Any:
         found = await original(*asked)
@@ -142,7 +142,7 @@ def _count_page_reads(counts: Counts, original: Any) -> Any:
     return stretch
 
 
-@_instrument(SnapshotReader, "take")
+@_instrument(SnapshotReader, "read_snapshot")
 def _count_snapshots(counts: Counts, original: Any) -> Any:
     async def take(*asked: Any) -> Any:
         counts["snapshots"] += 1

@@ -49,13 +49,13 @@ _original_take_snapshot = SnapshotReader.read_snapshot
 _original_publish = Hub.publish
 
 
-@mutant(LogTail, "_hear")
+@mutant(LogTail, "_receive")
 def log_tail_ignores_gaps(log_tail: LogTail, recorded: RecordedEvent) -> None:
     if recorded.sequence > log_tail.last_sequence:
         log_tail._accept(recorded)
 
 
-@mutant(LogTail, "_hear")
+@mutant(LogTail, "_receive")
 def log_tail_forwards_late_events(log_tail: LogTail, recorded: RecordedEvent) -> None:
     if recorded.sequence == log_tail.last_sequence + 1:
         log_tail._accept(recorded)
@@ -64,7 +64,7 @@ def log_tail_forwards_late_events(log_tail: LogTail, recorded: RecordedEvent) ->
         log_tail.request_check()
 
 
-@mutant(LogTail, "_mend")
+@mutant(LogTail, "_repair")
 async def log_tail_never_reads_missing_events(log_tail: LogTail) -> None:
     log_tail._repaired_gap_count = log_tail._gap_count
 
@@ -75,12 +75,13 @@ def log_tail_ignores_gap_notices(tape: LogTail, _: str) -> None:
 
 
 @mutant(Hub, "deliver")
-def hub_drops_on_overflow(hub: Hub, connection: Connection, recorded: RecordedEvent) -> None:
-    made = hub.encode_frame(connection, recorded)
-    if made is not None:
-        connection.outbox.put(made)
+def hub_drops_on_overflow(hub: Hub, connection: Connection, recorded: RecordedEvent) -> bool:
+    frame = hub.encode_frame(connection, recorded)
+    if frame is not None:
+        connection.outbox.put(frame)
         connection.last_sent_sequence = recorded.sequence
     connection.position = recorded.sequence
+    return frame is not None
 
 
 @mutant(Hub, "publish")
@@ -97,7 +98,7 @@ def hub_publishes_to_all_users(hub: Hub, recorded: RecordedEvent) -> None:
             hub.deliver(connection, recorded)
 
 
-@mutant(LogTail, "since")
+@mutant(LogTail, "events_after")
 def join_skips_recent_events(*_: Any) -> list[RecordedEvent]:
     return []
 
@@ -107,7 +108,7 @@ def join_assumes_all_events_are_in_memory(*_: Any) -> bool:
     return True
 
 
-@mutant(_CatchUpSubscription, "_write_stretch")
+@mutant(_CatchUpSubscription, "_write_page")
 async def follower_skips_one_event(follower: _CatchUpSubscription, replay_page: ReplayPage) -> None:
     for recorded in replay_page.events:
         made = follower._shared.hub.encode_frame(follower._connection, recorded)
@@ -116,12 +117,12 @@ async def follower_skips_one_event(follower: _CatchUpSubscription, replay_page: 
     follower._connection.position = max(follower._connection.position, replay_page.horizon)
 
 
-@mutant(replay, "_complete")
+@mutant(replay, "_complete_up_to")
 def reader_mistakes_lagging_replica_for_end(_: Page, __: int, upto: int, ___: int) -> int:
     return upto
 
 
-@mutant(ReplayReader, "stretch")
+@mutant(ReplayReader, "read_page")
 async def reader_returns_events_beyond_horizon(
     reader: ReplayReader, after: int, upto: int, lasts: Any
 ) -> ReplayPage:
@@ -138,7 +139,7 @@ async def reader_returns_events_beyond_horizon(
     return ReplayPage(events, max(end, stretch.horizon), stretch.epoch, stretch.first_sequence)
 
 
-@mutant(_CatchUpSubscription, "_stretch")
+@mutant(_CatchUpSubscription, "_read_page")
 async def follower_reads_on_in_trimmed_log(
     follower: _CatchUpSubscription, upto: int, lasts: Any
 ) -> ReplayPage:
@@ -149,18 +150,18 @@ async def follower_reads_on_in_trimmed_log(
     return stretch
 
 
-@mutant(_CatchUpSubscription, "_reset")
+@mutant(_CatchUpSubscription, "_render_reset")
 async def follower_resets_without_reset_event(*_: Any) -> bytes:
     return b""
 
 
-@mutant(Connection, "behind")
+@mutant(Connection, "fall_behind")
 def falling_behind_discards_outbox(connection: Connection) -> None:
     connection.outbox._frames.clear()
     _original_fall_behind(connection)
 
 
-@mutant(cursor, "at")
+@mutant(cursor, "resume_or_reset")
 def cursor_resumes_one_event_early(sequence: int, requested: str, bounds: Bounds) -> Any:
     beginning = _original_cursor_at(sequence, requested, bounds)
     return (
@@ -170,7 +171,7 @@ def cursor_resumes_one_event_early(sequence: int, requested: str, bounds: Bounds
     )
 
 
-@mutant(cursor, "at")
+@mutant(cursor, "resume_or_reset")
 def cursor_resumes_one_event_late(sequence: int, requested: str, bounds: Bounds) -> Any:
     beginning = _original_cursor_at(sequence, requested, bounds)
     return (
@@ -180,7 +181,7 @@ def cursor_resumes_one_event_late(sequence: int, requested: str, bounds: Bounds)
     )
 
 
-@mutant(cursor, "decide")
+@mutant(cursor, "decide_start")
 def cursor_ignores_epoch(requested: str | None, bounds: Bounds) -> Any:
     if not requested:
         return cursor.FreshStart()
@@ -192,7 +193,7 @@ def cursor_ignores_epoch(requested: str | None, bounds: Bounds) -> Any:
     return cursor.resume_or_reset(place.sequence, requested, bounds)
 
 
-@mutant(cursor, "decide")
+@mutant(cursor, "decide_start")
 def cursor_resets_resumable_streams(requested: str | None, _: Bounds) -> Any:
     if not requested:
         return cursor.FreshStart()
@@ -204,7 +205,7 @@ async def snapshot_is_stale_checkpoint(*_: Any) -> None:
     return
 
 
-@mutant(SnapshotReader, "take")
+@mutant(SnapshotReader, "read_snapshot")
 async def snapshot_has_wrong_id(snapshots: SnapshotReader, connection: Connection) -> Any:
     before = snapshots._log_tail.bounds
     told, _ = await _original_take_snapshot(snapshots, connection)

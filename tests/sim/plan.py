@@ -62,27 +62,26 @@ class SimulationPlan(msgspec.Struct, frozen=True, kw_only=True):
     def from_seed(cls, seed: int) -> "SimulationPlan":
         chance = random.Random(f"plan {seed}")
         pick = chance.choice
-        seconds = 8.0
         return cls(
             seed=seed,
-            seconds=seconds,
-            orders=120,
-            edges=pick([1, 2, 2, 3]),
+            duration_seconds=8.0,
+            order_count=120,
+            edge_count=pick([1, 2, 2, 3]),
             settings=_random_settings(chance),
             remembered_events=pick([16_384, 16_384, 100, 20, 3]),
             held_events=pick([65_536, 65_536, 4, 0]),
             read_events=pick([256, 256, 16, 2]),
-            edge_weather=_random_fault_rates(chance, _MAX_EDGE_FAULT_RATES),
-            writer_weather=_random_fault_rates(chance, _MAX_WRITER_FAULT_RATES),
-            crash=pick([0, 0, 2, 5]),
-            drain=pick([0, 0, 0, 3]),
-            sever=pick([0, 0, 1, 4]),
-            outage=pick([0, 0, 3, 6]),
-            revoke=pick([0, 0, 1, 3]),
-            trim=pick([0, 0, 0, 0, 0.7, 2]),
-            recreations=pick([0, 0, 0, 0, 1, 2]),
-            checkpoint=pick([0.2, 1, 5]),
-            manners=tuple(_random_behavior(chance) for _ in range(20)),
+            edge_fault_rates=_random_fault_rates(chance, _MAX_EDGE_FAULT_RATES),
+            writer_fault_rates=_random_fault_rates(chance, _MAX_WRITER_FAULT_RATES),
+            edge_crash_interval_seconds=pick([0, 0, 2, 5]),
+            edge_drain_interval_seconds=pick([0, 0, 0, 3]),
+            sever_interval_seconds=pick([0, 0, 1, 4]),
+            outage_interval_seconds=pick([0, 0, 3, 6]),
+            revoke_interval_seconds=pick([0, 0, 1, 3]),
+            trim_interval_seconds=pick([0, 0, 0, 0, 0.7, 2]),
+            log_recreation_count=pick([0, 0, 0, 0, 1, 2]),
+            checkpoint_interval_seconds=pick([0.2, 1, 5]),
+            client_behaviors=tuple(_random_behavior(chance) for _ in range(20)),
         )
 
     def rng_for(self, name: str) -> random.Random:
@@ -99,32 +98,32 @@ class SimulationPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _MAX_EDGE_FAULT_RATES = {
-    "delay": 0.03,
-    "patience": 0.5,
-    "broken": 1.0,
-    "lateness": 0.5,
-    "unavailable": 0.03,
-    "breaks": 0.02,
-    "lag": 0.2,
-    "lost": 0.05,
-    "gap": 0.03,
-    "late": 0.03,
-    "again": 0.03,
+    "max_delay_seconds": 0.03,
+    "max_timeout_seconds": 0.5,
+    "max_outage_seconds": 1.0,
+    "max_late_seconds": 0.5,
+    "unavailable_rate": 0.03,
+    "disconnect_rate": 0.02,
+    "stale_read_rate": 0.2,
+    "lost_message_rate": 0.05,
+    "gap_rate": 0.03,
+    "late_message_rate": 0.03,
+    "duplicate_message_rate": 0.03,
 }
 _MAX_WRITER_FAULT_RATES = {
-    "delay": 0.03,
-    "patience": 0.5,
-    "broken": 1.0,
-    "lateness": 0.5,
-    "conflict": 0.03,
-    "lost_append": 0.03,
-    "lost_ack": 0.03,
-    "late_append": 0.02,
-    "unavailable": 0.02,
-    "outage": 0.001,
-    "lag": 0.1,
+    "max_delay_seconds": 0.03,
+    "max_timeout_seconds": 0.5,
+    "max_outage_seconds": 1.0,
+    "max_late_seconds": 0.5,
+    "conflict_rate": 0.03,
+    "lost_append_rate": 0.03,
+    "lost_ack_rate": 0.03,
+    "late_append_rate": 0.02,
+    "unavailable_rate": 0.02,
+    "outage_rate": 0.001,
+    "stale_read_rate": 0.1,
 }
-_ALWAYS_PRESENT = ("patience", "broken", "lateness")
+_ALWAYS_PRESENT = ("max_timeout_seconds", "max_outage_seconds", "max_late_seconds")
 
 
 def _random_fault_rates(rng: random.Random, maximums: dict[str, float]) -> dict[str, float]:

@@ -46,7 +46,8 @@ class SimulationReport(msgspec.Struct):
     def __str__(self) -> str:
         return (
             f"{self.seeds} seeds in {self.seconds:.1f} s: {self.events} events stored, "
-            f"{self.received_frame_count} frames with an id received, {len(self.failed_results)} seeds failed"
+            f"{self.received_frame_count} frames with an id received, "
+            f"{len(self.failed_results)} seeds failed"
         )
 
     def describe_failures(self) -> str:

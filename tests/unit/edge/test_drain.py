@@ -20,13 +20,13 @@ def played(of, present=None):
     """Every turn as (time, who, turn, seconds left), in order of time."""
     turns, now = [], NOW
     while True:
-        turns += [(now, one, turn, left) for one, turn, left in of.due(now)]
-        rest = of.rest(now)
+        turns += [(now, one, turn, left) for one, turn, left in of.due_actions(now)]
+        rest = of.seconds_until_next(now)
         if rest is None:
             return turns
         now += rest
         if present is not None:
-            of.keep(present(now), now)
+            of.update_clients(present(now), now)
 
 
 @given(

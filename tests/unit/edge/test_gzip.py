@@ -149,7 +149,7 @@ class TestWhatReadersRead:
         readers = [Reader() for _ in range(3)]
         late = [[] for _ in readers]
         for _ in range(data.draw(st.integers(1, 40), "steps")):
-            chunk = data.draw(st.sampled_from(strands)).next(data.draw(TEXTS))
+            chunk = data.draw(st.sampled_from(strands)).append_chunk(data.draw(TEXTS))
             for reader, waiting in zip(readers, late, strict=True):
                 match data.draw(st.sampled_from(["take"] * 8 + ["miss", "own", "rest", "late"])):
                     case "late":

@@ -109,7 +109,7 @@ class TestDelivering:
 
     async def test_only_while_live(self, hub: Hub, open_) -> None:
         side = open_()
-        side.connection.live = False
+        side.connection.is_live = False
         hub.publish(recorded(7))
         assert await side.taken() == b""
         assert side.connection.position == 0
@@ -120,7 +120,7 @@ class TestDelivering:
         side = open_()
         hub.publish(recorded(7, domain="notes", event=hidden_event()))
         assert await side.taken() == b""
-        assert (side.connection.position, side.connection.told) == (7, 0)
+        assert (side.connection.position, side.connection.last_sent_sequence) == (7, 0)
 
     async def test_not_after_it_was_removed(self, hub: Hub, open_) -> None:
         side = open_()
@@ -135,8 +135,8 @@ class TestDelivering:
         side, other = open_(frames=2), open_()
         for sequence in range(1, 6):
             hub.publish(recorded(sequence))
-        assert not side.connection.live
-        assert (side.connection.position, side.connection.told) == (2, 2)
+        assert not side.connection.is_live
+        assert (side.connection.position, side.connection.last_sent_sequence) == (2, 2)
         assert (await side.taken()).count(b"\nid: ") == 2
         assert (await other.taken()).count(b"\nid: ") == 5
 
@@ -159,14 +159,14 @@ class TestDelivering:
         for sequence in (7, 8):
             hub.publish(recorded(sequence, EVERYBODY, "agents", status("orders")))
         assert side.aborted == 1
-        assert side.connection.reason is CloseReason.SLOW
+        assert side.connection.close_reason is CloseReason.SLOW
         assert (await other.taken()).count(b"agent:status") == 2
 
     async def test_a_new_log_takes_everybody_out_of_live_delivery(self, hub: Hub, open_) -> None:
         side = open_()
         hub.on_log_recreated("e6")
         assert hub.epoch == "e6"
-        assert not side.connection.live
+        assert not side.connection.is_live
 
     async def test_counts(self, hub: Hub, open_) -> None:
         sides = [open_("alice"), open_("alice"), open_("bob"), open_(None, PRICES)]
@@ -188,13 +188,13 @@ class TestIdle:
 
     async def test_none_while_a_write_is_under_way(self, hub: Hub, open_) -> None:
         side = open_()
-        side.connection.writing_since = KEEPALIVE_SECONDS - 1
+        side.connection.write_started_at = KEEPALIVE_SECONDS - 1
         hub.tick(KEEPALIVE_SECONDS, WALL)
         assert await side.taken() == b""
 
     async def test_a_checkpoint_when_the_position_moved_on(self, hub: Hub, open_) -> None:
         side = open_()
-        side.connection.told, side.connection.position = 5, 9
+        side.connection.last_sent_sequence, side.connection.position = 5, 9
         hub.tick(KEEPALIVE_SECONDS, WALL)
         assert await side.taken() == b"event: checkpoint\ndata: {}\nid: e5-9\nretry: 5000\n\n"
         hub.tick(KEEPALIVE_SECONDS, WALL)
@@ -203,8 +203,8 @@ class TestIdle:
     async def test_none_for_one_that_reads_the_log(self, hub: Hub, open_) -> None:
         """What is before its position may not have been written yet."""
         side = open_()
-        side.connection.told, side.connection.position = 5, 9
-        side.connection.live = False
+        side.connection.last_sent_sequence, side.connection.position = 5, 9
+        side.connection.is_live = False
         hub.tick(KEEPALIVE_SECONDS, WALL)
         assert await side.taken() == b": keepalive\n\n"
 
@@ -214,7 +214,7 @@ class TestIdle:
         side = open_(feed=TRADING)
         said = []
         for second in range(100):
-            side.connection.written_at = float(second)
+            side.connection.last_write_at = float(second)
             if second == 10:
                 hub.publish(recorded(7))
             elif second > 20:
@@ -240,24 +240,24 @@ class TestIdle:
 class TestEnding:
     async def test_a_write_that_takes_too_long(self, hub: Hub, open_) -> None:
         side = open_()
-        side.connection.writing_since = 100.0
-        side.connection.written_at = 100.0
+        side.connection.write_started_at = 100.0
+        side.connection.last_write_at = 100.0
         hub.tick(100.0 + WRITE_SECONDS, WALL)
         assert side.aborted == 0
         hub.tick(100.1 + WRITE_SECONDS, WALL)
-        assert (side.aborted, side.connection.reason) == (1, CloseReason.SLOW)
+        assert (side.aborted, side.connection.close_reason) == (1, CloseReason.SLOW)
 
     async def test_minutes_without_a_write(self, hub: Hub, open_) -> None:
         side = open_()
         hub.tick(300.1, WALL)
-        assert (side.aborted, side.connection.reason) == (1, CloseReason.QUIET)
+        assert (side.aborted, side.connection.close_reason) == (1, CloseReason.QUIET)
 
     async def test_with_its_session(self, hub: Hub, open_) -> None:
         side = open_(expires_at=WALL + timedelta(seconds=5))
         hub.tick(1.0, WALL + timedelta(seconds=4.9))
-        assert side.connection.reason is None
+        assert side.connection.close_reason is None
         hub.tick(1.0, WALL + timedelta(seconds=5))
-        assert side.connection.reason is CloseReason.EXPIRED
+        assert side.connection.close_reason is CloseReason.EXPIRED
         assert await side.taken() == render_frame("auth:expired", {"reason": "expired"})
         assert side.aborted == 0
 
@@ -274,7 +274,7 @@ class TestEnding:
         hub.end(side.connection, CloseReason.REVOKED, 0.0, b"one")
         hub.end(side.connection, CloseReason.DRAIN, 0.0, b"two")
         hub.abort(side.connection, CloseReason.SLOW)
-        assert side.connection.reason is CloseReason.REVOKED
+        assert side.connection.close_reason is CloseReason.REVOKED
         assert await side.taken() == b"one"
         assert side.aborted == 1
 
@@ -292,7 +292,7 @@ class TestEnding:
 
 async def test_a_waiting_reader_is_woken_by_each_end(hub: Hub, open_) -> None:
     side = open_()
-    taking = asyncio.create_task(side.connection.outbox.take())
+    taking = asyncio.create_task(side.connection.outbox.next_chunk())
     await asyncio.sleep(0)
     hub.end(side.connection, CloseReason.DRAIN, 0.0, b"bye")
     assert await asyncio.wait_for(taking, 60) == b"bye"
@@ -319,11 +319,11 @@ class TestLeaving:
         assert data[field] == 4999
         assert data.get("type", name) == name
         assert "\nid: " not in told
-        assert side.connection.reason is None
+        assert side.connection.close_reason is None
 
     async def test_a_full_outbox_is_not_in_the_way(self, hub: Hub, open_) -> None:
         side = open_(frames=1)
         hub.publish(recorded(7))
         hub.announce_draining(side.connection, 5.0, WALL)
-        assert side.connection.live
+        assert side.connection.is_live
         assert b"draining" not in await side.taken()

@@ -27,8 +27,8 @@ def outbox(frames=100, size=10_000, clock=None):
 
 async def reader(box, taken) -> None:
     """Takes what comes, and notes when."""
-    while not box.ended:
-        taken.append((round(now(), 6), await box.take()))
+    while not box.has_ended:
+        taken.append((round(now(), 6), await box.next_chunk()))
 
 
 class TestWindows:
@@ -75,7 +75,7 @@ class TestWindows:
 
     async def timed(self, box, taken) -> None:
         while True:
-            data = await box.take()
+            data = await box.next_chunk()
             taken.append((now(), data))
 
     def test_after_a_quiet_window_the_next_is_a_first_one(self) -> None:
@@ -360,11 +360,11 @@ def busying(values, takes):
     loop, sent = asyncio.get_running_loop(), []
 
     class Slow:
-        def offer(self, *_) -> None:
+        def offer_chunk(self, *_) -> None:
             sent.append(now())
             loop._virtual.now += takes
 
-    values.lane.members.add(Slow())
+    values.lane.outboxes.add(Slow())
     return sent
 
 

@@ -89,7 +89,7 @@ def test_what_it_heard_it_remembers_by_owner() -> None:
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "REMEMBERED_EVENTS", 10)
+    monkeypatch.setattr(module, "MAX_BUFFERED_EVENTS", 10)
 
     async def story() -> None:
         async with Following() as following:
@@ -109,7 +109,7 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_memory_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "REMEMBERED_BYTES", 2000)
+    monkeypatch.setattr(module, "MAX_BUFFERED_BYTES", 2000)
 
     async def story() -> None:
         async with Following() as following:
@@ -125,15 +125,15 @@ def test_memory_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "faults",
     [
-        {"lost": 0.2},
-        {"gap": 0.2},
-        {"late": 0.3},
-        {"again": 0.3},
-        {"delay": 0.1},
-        {"lag": 0.5, "lost": 0.2},
-        {"unavailable": 0.3, "lost": 0.2},
-        {"breaks": 0.2, "lost": 0.1},
-        {"lost": 1.0},
+        {"lost_message_rate": 0.2},
+        {"gap_rate": 0.2},
+        {"late_message_rate": 0.3},
+        {"duplicate_message_rate": 0.3},
+        {"max_delay_seconds": 0.1},
+        {"stale_read_rate": 0.5, "lost_message_rate": 0.2},
+        {"unavailable_rate": 0.3, "lost_message_rate": 0.2},
+        {"disconnect_rate": 0.2, "lost_message_rate": 0.1},
+        {"lost_message_rate": 1.0},
     ],
     ids=str,
 )
