@@ -98,11 +98,11 @@ async def test_a_command_is_applied_once_however_often_it_is_sent(backend: Backe
         ledger_handler(await backend.event_log()),
     )
 
-    assert await apply_command(entities, "a", new=True) == ("a",)
+    assert await apply_command(entities, "a", is_new=True) == ("a",)
     assert await apply_command(entities, "b") == ("a", "b")
     assert await apply_command(entities, "a") == ("a", "b")
     assert await apply_command(restarted, "b") == ("a", "b")
-    assert await apply_command(ledger_handler(await backend.event_log()), "a", new=True) == (
+    assert await apply_command(ledger_handler(await backend.event_log()), "a", is_new=True) == (
         "a",
         "b",
     )
@@ -202,7 +202,7 @@ async def run_with_random_faults(seed: int) -> None:
         faults.lost_ack_rate = faults.late_append_rate = faults.conflict_rate = 0.1
         entities = ledger_handler(MemoryEventLog(server, faults))
         for turn in range(8):
-            state = await apply_command(entities, f"{name}{turn}", new=turn == 0)
+            state = await apply_command(entities, f"{name}{turn}", is_new=turn == 0)
             assert f"{name}{turn}" in state
 
     await asyncio.gather(*[write(name, number) for number, name in enumerate("abc")])

@@ -126,7 +126,7 @@ def test_a_broken_connection_is_a_gap_told_when_it_is_back() -> None:
         run_live_reader(Faults(seed=1, disconnect_rate=0.05, max_outage_seconds=0.5))
     )
     assert "reconnected" in told
-    assert set(errors) <= {"Unavailable", "Uncertain"}
+    assert set(errors) <= {"Unavailable", "OutcomeUnknown"}
     assert errors
 
 

@@ -145,9 +145,9 @@ async def test_appends_under_way_when_the_server_dies_are_uncertain_or_stored(
         await asyncio.gather(*tasks)
 
     stored = notes_of(await read_all(log))
-    assert set(told.values()) <= {"stored", "Uncertain", "Unavailable"}
+    assert set(told.values()) <= {"stored", "OutcomeUnknown", "Unavailable"}
     for name, word in told.items():
-        wanted = {"stored": {2}, "Unavailable": {0}, "Uncertain": {0, 2}}[word]
+        wanted = {"stored": {2}, "Unavailable": {0}, "OutcomeUnknown": {0, 2}}[word]
         assert stored.count(name) in wanted, f"{name} was told {word}"
 
 

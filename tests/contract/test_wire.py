@@ -88,7 +88,7 @@ async def test_a_request_under_way_ends_with_its_connection(jetstream: JetStream
 async def test_a_slow_subscription_is_told_of_its_losses(
     jetstream: JetStreamBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tapewire.log.jetstream.connection.PENDING_MESSAGES", 10)
+    monkeypatch.setattr("tapewire.log.jetstream.connection.MAX_PENDING_MESSAGES", 10)
     wire, sender = await jetstream.connect(), await jetstream.connect()
     told: list[str] = []
     blocked, heard = asyncio.Event(), 0

@@ -154,7 +154,8 @@ def _check_package_ownership(event_type: EventType, other: EventType) -> None:
         return
     if event_type.domain is not None and event_type.domain == other.domain:
         raise CatalogueClash(
-            f"{event_type.tag}: the domain {event_type.domain!r} belongs to the package {other.package!r}"
+            f"{event_type.tag}: the domain {event_type.domain!r} belongs to the package "
+            f"{other.package!r}"
         )
     if (
         event_type.sse_binding is not None
@@ -162,7 +163,8 @@ def _check_package_ownership(event_type: EventType, other: EventType) -> None:
         and event_type.sse_binding.event_name == other.sse_binding.event_name
     ):
         raise CatalogueClash(
-            f"{event_type.tag}: SSE name {event_type.sse_binding.event_name!r} belongs to {other.tag} of {other.package!r}"
+            f"{event_type.tag}: SSE name {event_type.sse_binding.event_name!r} belongs to "
+            f"{other.tag} of {other.package!r}"
         )
 
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import msgspec
 
 from tapewire.events import CODEC
+from tapewire.log.checkpoint import decode_checkpoint
 from tapewire.log.ports import RecordedEvent
 
 
@@ -48,28 +49,16 @@ class CheckpointCheck(msgspec.Struct, frozen=True, kw_only=True):
     sequence_of: Callable[[RecordedEvent], int] = event_sequence
 
 
-class _FollowerCheckpoint(msgspec.Struct, frozen=True, rename="camel"):
-    as_of: int
-    epoch: str
-    state: msgspec.Raw
-
-
-class _ViewCheckpoint(msgspec.Struct, frozen=True, rename="camel"):
-    as_of: int
-    epoch: str
-    view: msgspec.Raw
-
-
 def decode_follower_checkpoint(data: bytes) -> DecodedCheckpoint:
-    """The checkpoint of a follower, its state as the bytes of JSON. Raises ValueError."""
-    found = CODEC.decode(data, _FollowerCheckpoint)
+    """A checkpoint with its state as the bytes of JSON. Raises ValueError."""
+    found = decode_checkpoint(data)
     return DecodedCheckpoint(found.epoch, found.as_of, bytes(found.state))
 
 
 def decode_view_checkpoint(data: bytes) -> DecodedCheckpoint:
     """The checkpoint of a user's view, as Python's own types. Raises ValueError."""
-    found = CODEC.decode(data, _ViewCheckpoint)
-    return DecodedCheckpoint(found.epoch, found.as_of, CODEC.decode(bytes(found.view), Any))
+    found = decode_checkpoint(data)
+    return DecodedCheckpoint(found.epoch, found.as_of, CODEC.decode(bytes(found.state), Any))
 
 
 def to_builtins(value: Any) -> Any:

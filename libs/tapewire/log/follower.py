@@ -12,11 +12,16 @@ import random
 from collections.abc import Callable, MutableMapping, Sequence
 from typing import Protocol
 
-import msgspec
 import structlog
 
-from tapewire.events import CODEC
 from tapewire.log.backoff import Backoff, new_rng
+from tapewire.log.checkpoint import (
+    Checkpoint,
+    read_checkpoint,
+    restore_state,
+    shared_checkpoint_key,
+    write_checkpoint,
+)
 from tapewire.log.ports import (
     CATCH_UP_PAGE_BYTES,
     CATCH_UP_PAGE_EVENTS,
@@ -28,7 +33,6 @@ from tapewire.log.ports import (
     RecordedEvent,
     Subscription,
 )
-from tapewire.log.subjects import EVERYBODY, encode_token
 
 POLL_INTERVAL_SECONDS = 2.0
 """How often the log is read although nothing was heard; half to one and a half of it."""
@@ -53,12 +57,6 @@ class EventConsumer(Protocol):
 
     async def on_caught_up(self) -> None:
         """Everything that the log held at the start has been taken; called once."""
-
-
-class _Checkpoint(msgspec.Struct, frozen=True, rename="camel"):
-    as_of: int
-    epoch: str
-    state: msgspec.Raw
 
 
 class _LogRecreated(Exception):
@@ -110,7 +108,7 @@ class _Follower:
         self._checkpoint_store = checkpoint_store
         self._filter = filter_
         self._name = name
-        self._checkpoint_key = f"{EVERYBODY}.{encode_token(name)}"
+        self._checkpoint_key = shared_checkpoint_key(name)
         self._consumer = consumer
         self._rng = rng
         self._last_handled_sequences = last_handled_sequences
@@ -168,7 +166,7 @@ class _Follower:
             try:
                 bounds = await self._log.bounds()
                 self._restore_checkpoint(
-                    await self._checkpoint_store.get(self._checkpoint_key), bounds
+                    await read_checkpoint(self._checkpoint_store, self._checkpoint_key), bounds
                 )
             except LogError as error:
                 logger.warning("cannot recover", follower=self._name, error=str(error))
@@ -176,17 +174,15 @@ class _Follower:
             else:
                 return bounds
 
-    def _restore_checkpoint(self, data: bytes | None, bounds: Bounds) -> None:
+    def _restore_checkpoint(self, checkpoint: Checkpoint | None, bounds: Bounds) -> None:
         self._epoch = bounds.epoch
-        if data is None:
-            return
-        try:
-            checkpoint = CODEC.decode(data, _Checkpoint)
-            if checkpoint.epoch == bounds.epoch and checkpoint.as_of <= bounds.last:
-                self._consumer.restore_state(bytes(checkpoint.state))
-                self._as_of = checkpoint.as_of
-        except ValueError as error:
-            logger.warning("passes over the checkpoint", follower=self._name, error=str(error))
+
+        def restore(state: bytes) -> bool:
+            self._consumer.restore_state(state)
+            return True
+
+        if checkpoint is not None and restore_state(checkpoint, bounds, restore, name=self._name):
+            self._as_of = checkpoint.as_of
 
     async def _last_sequence_at_start(self, start: Bounds) -> int:
         """The last sequence of the filter that the log held at the start."""
@@ -230,10 +226,14 @@ class _Follower:
         now = asyncio.get_running_loop().time()
         if self._unsaved_events < MIN_CHECKPOINT_EVENTS or now < self._next_checkpoint_at:
             return
-        state = msgspec.Raw(self._consumer.serialize_state())
         try:
-            checkpoint = _Checkpoint(self._as_of, self._epoch, state)
-            await self._checkpoint_store.put(self._checkpoint_key, CODEC.encode(checkpoint))
+            await write_checkpoint(
+                self._checkpoint_store,
+                self._checkpoint_key,
+                epoch=self._epoch,
+                as_of=self._as_of,
+                state=self._consumer.serialize_state(),
+            )
         except LogError as error:
             logger.warning("cannot keep a checkpoint", follower=self._name, error=str(error))
         else:

@@ -170,7 +170,7 @@ class EventLog(Protocol):
         Raises:
             Conflict: a subject is not at its `expect`.
             AlreadyStored: an id is known from the last two minutes.
-            Uncertain: no answer in time.
+            OutcomeUnknown: no answer in time.
             Refused: never to be taken.
         """
 
@@ -228,7 +228,7 @@ class LatestValueStore(Protocol):
     async def put(self, key: str, data: bytes, *, ttl: int | None = None) -> None:
         """Store, acknowledged; forgotten after `ttl` whole seconds where the store allows that.
 
-        Raises Unavailable or Uncertain."""
+        Raises Unavailable or OutcomeUnknown."""
 
     async def put_unacknowledged(self, key: str, data: bytes) -> None:
         """Store without waiting: may be lost, which the next value mends."""
@@ -239,7 +239,7 @@ class LatestValueStore(Protocol):
         """The newest value of `key`, which is gone then: of any number that take it at once, from
         any process, one gets it and the others None.
 
-        Raises Unavailable (nothing was taken) or Uncertain (it may be gone)."""
+        Raises Unavailable (nothing was taken) or OutcomeUnknown (it may be gone)."""
 
     async def get_all(self) -> dict[str, bytes]:
         """Every key's value, in pages."""

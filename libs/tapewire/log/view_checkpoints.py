@@ -7,10 +7,16 @@ log, or one that does not decode, is as good as none.
 
 from typing import Protocol, TypeVar
 
-import msgspec
 import structlog
 
-from tapewire.events import CODEC, Event, Undecodable, UnknownType
+from tapewire.events import Event, Undecodable, UnknownType
+from tapewire.log.checkpoint import (
+    Checkpoint,
+    checkpoint_key,
+    read_checkpoint,
+    restore_state,
+    write_checkpoint,
+)
 from tapewire.log.ports import (
     CATCH_UP_PAGE_BYTES,
     CATCH_UP_PAGE_EVENTS,
@@ -22,7 +28,7 @@ from tapewire.log.ports import (
     RecordedEvent,
     Unavailable,
 )
-from tapewire.log.subjects import encode_token, pattern
+from tapewire.log.subjects import pattern
 
 logger = structlog.get_logger("tapewire.views")
 
@@ -52,21 +58,10 @@ class ViewType(Protocol[V_co]):
     def decode(self, data: bytes) -> V_co: ...
 
 
-class _Checkpoint(msgspec.Struct, frozen=True, rename="camel"):
-    as_of: int
-    epoch: str
-    view: msgspec.Raw
-
-
 def checkpoint_name(view_type: ViewType[View]) -> str:
     """What a view's checkpoints are kept under: its `name`, or else its domain."""
     name: str = getattr(view_type, "name", view_type.domain)
     return name
-
-
-def checkpoint_key(owner: str, name: str) -> str:
-    """Where a view's checkpoint is kept."""
-    return f"{encode_token(owner)}.{encode_token(name)}"
 
 
 def apply_event(view: View, recorded: RecordedEvent) -> None:
@@ -94,51 +89,38 @@ async def load(
         Unavailable: the log or the checkpoints cannot be reached, or a replica lags for too long.
     """
     bounds = bounds or await log.bounds()
-    stored = await _read_checkpoint(checkpoint_store, view_type, owner)
-    view, as_of = _restore_view(stored, view_type, bounds)
+    key = checkpoint_key(owner, checkpoint_name(view_type))
+    checkpoint = await read_checkpoint(checkpoint_store, key)
+    view, as_of = _restore_view(checkpoint, view_type, bounds, key)
     await _replay(log, view, pattern(owner=owner, domain=view_type.domain), as_of, bounds.last)
-    _check_complete(stored, as_of, bounds, await log.bounds())
+    _check_complete(checkpoint, as_of, bounds, await log.bounds())
     return view, bounds
 
 
 async def save(
     checkpoint_store: LatestValueStore, owner: str, name: str, view: View, bounds: Bounds
 ) -> None:
-    """Keep `view`, true as of ``bounds.last``, as the checkpoint."""
-    checkpoint = _Checkpoint(bounds.last, bounds.epoch, msgspec.Raw(view.encode()))
-    await checkpoint_store.put(checkpoint_key(owner, name), CODEC.encode(checkpoint))
-
-
-async def _read_checkpoint(
-    checkpoint_store: LatestValueStore, view_type: ViewType[V], owner: str
-) -> _Checkpoint | None:
-    data = await checkpoint_store.get(checkpoint_key(owner, checkpoint_name(view_type)))
-    if data is None:
-        return None
-    try:
-        return CODEC.decode(data, _Checkpoint)
-    except msgspec.DecodeError as error:
-        logger.warning("passes over a checkpoint", view=view_type.domain, error=str(error))
-        return None
+    """Store `view`, which is true as of ``bounds.last``, as the checkpoint. Raises LogError."""
+    await write_checkpoint(
+        checkpoint_store,
+        checkpoint_key(owner, name),
+        epoch=bounds.epoch,
+        as_of=bounds.last,
+        state=view.encode(),
+    )
 
 
 def _restore_view(
-    checkpoint: _Checkpoint | None, view_type: ViewType[V], bounds: Bounds
+    checkpoint: Checkpoint | None, view_type: ViewType[V], bounds: Bounds, key: str
 ) -> tuple[V, int]:
-    if (
-        checkpoint is not None
-        and checkpoint.epoch == bounds.epoch
-        and checkpoint.as_of <= bounds.last
-    ):
-        try:
-            return view_type.decode(bytes(checkpoint.view)), checkpoint.as_of
-        except msgspec.DecodeError as error:
-            logger.warning("passes over a checkpoint", view=view_type.domain, error=str(error))
-    return view_type(), 0
+    view = restore_state(checkpoint, bounds, view_type.decode, name=key)
+    if checkpoint is None or view is None:
+        return view_type(), 0
+    return view, checkpoint.as_of
 
 
 def _check_complete(
-    checkpoint: _Checkpoint | None, as_of: int, bounds: Bounds, current_bounds: Bounds
+    checkpoint: Checkpoint | None, as_of: int, bounds: Bounds, current_bounds: Bounds
 ) -> None:
     """Whether what was folded is all that there was, as the log is now.
 
@@ -151,11 +133,7 @@ def _check_complete(
         )
     if current_bounds.first <= as_of + 1:
         return
-    ahead = (
-        checkpoint is not None
-        and checkpoint.epoch == bounds.epoch
-        and checkpoint.as_of > bounds.last
-    )
+    ahead = checkpoint is not None and checkpoint.is_ahead_of(bounds)
     if ahead or current_bounds.first > bounds.first:
         raise Unavailable(
             f"the log begins at {current_bounds.first}, the view would at {as_of + 1}"

@@ -118,7 +118,10 @@ async def serve_requests(
 ) -> RequestServer:
     """Answer ``svc.{service}.{verb}`` for every verb, sharing the load with other processes.
 
-    Once this returns, requests arrive. Raises Unavailable or Uncertain when the connection is lost.
+    Requests arrive once this returns.
+
+    Raises:
+        Unavailable, OutcomeUnknown: the connection is lost.
     """
     micro = await nats.micro.add_service(
         connection.client, name=service, version=VERSION, description=f"Tapewire {service}"

@@ -151,19 +151,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 20.0
     drain_seconds: Annotated[
         float,
-        _setting("seconds over which a stopping edge sends its streams away; each is told half of it "
-               "before it is closed, 5 s at most", ge=0),
-    ] = 3.0  # fmt: skip
+        _setting(
+            "seconds over which a stopping edge sends its streams away; each is told half of it "
+            "before it is closed, 5 s at most",
+            ge=0,
+        ),
+    ] = 3.0
 
     max_connections: Annotated[
         int, _setting("streams on one process; beyond, 503", "SSE_MAX_CONNECTIONS", ge=1)
     ] = 10_000
     connect_rate: Annotated[
         int,
-        _setting("new streams a minute from one address, on all edge processes together; beyond, 429 "
-               "(5 is strict)",
-               "SSE_CONNECT_RATE", ge=1),
-    ] = 60  # fmt: skip
+        _setting(
+            "new streams a minute from one address, on all edge processes together; beyond, 429 "
+            "(5 is strict)",
+            "SSE_CONNECT_RATE",
+            ge=1,
+        ),
+    ] = 60
     keepalive_interval: Annotated[
         float,
         _setting("seconds without a frame before an idle frame", "SSE_KEEPALIVE_INTERVAL", ge=0.05),

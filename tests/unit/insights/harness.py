@@ -6,7 +6,6 @@ in the loop instead of in a thread, for the loop's time is virtual.
 
 import asyncio
 import contextlib
-import json
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -28,6 +27,7 @@ from tapewire.log import (
     pattern,
     view_checkpoints,
 )
+from tapewire.log.checkpoint import decode_checkpoint
 from tapewire.log.memory import Faults, MemoryEventLog, MemoryLatestValueStore, MemoryServer
 from tapewire.log.view_checkpointer import ViewCheckpointer
 from tapewire.runtime import RequestContext
@@ -193,7 +193,7 @@ async def read_log_summary(server: MemoryServer) -> LogSummary:
 async def read_checkpoint_sequences(server: MemoryServer) -> dict[str, int]:
     """The places of the checkpoints that there are."""
     values = await MemoryLatestValueStore(server, stream="VIEWS", prefix="view").get_all()
-    return {name: int(json.loads(data)["asOf"]) for name, data in values.items()}
+    return {name: decode_checkpoint(data).as_of for name, data in values.items()}
 
 
 async def fold_metrics(server: MemoryServer) -> MetricsView:

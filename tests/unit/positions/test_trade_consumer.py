@@ -7,7 +7,6 @@ from decimal import Decimal
 import pytest
 
 from tapewire.events import (
-    CODEC,
     PositionClosed,
     PositionEvent,
     PositionOpened,
@@ -15,6 +14,7 @@ from tapewire.events import (
     TradeExecuted,
 )
 from tapewire.log import EVERYBODY, EventDraft, EventMetadata, EventSubject, RecordedEvent
+from tapewire.log.checkpoint import decode_checkpoint
 from tapewire.log.follower import MIN_CHECKPOINT_EVENTS
 from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore, MemoryServer
 from tapewire_services.positions.domain.position import PositionKey, TradedState
@@ -209,9 +209,7 @@ def test_an_open_position_is_remembered_by_the_checkpoint_and_a_closed_one_is_no
         data = await views.get(f"{EVERYBODY}.{CHECKPOINT_NAME}")
         assert data is not None
         ledger = PositionRepository(process.log)
-        TradeConsumer(ledger, process.valuer).restore_state(
-            CODEC.encode(CODEC.decode(data, dict)["state"])
-        )
+        TradeConsumer(ledger, process.valuer).restore_state(bytes(decode_checkpoint(data).state))
         [(key, known)] = ledger.open_positions().items()
         assert key == PositionKey("alice", "IBM")
         assert isinstance(known.state, TradedState)

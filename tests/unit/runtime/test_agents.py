@@ -94,7 +94,7 @@ class AgentSimulation:
     async def stop(self, instance) -> None:
         tasks, announcer, _ = self._tasks.pop(instance)
         await self._cancel(tasks)
-        await announcer.stopped(None)
+        await announcer.report_stopped(None)
 
     async def kill_all(self) -> None:
         for instance in [*self._tasks]:
@@ -127,12 +127,12 @@ class FlakyHeartbeatStore(MemoryLatestValueStore):
         self._simulation = simulation
 
     async def put(self, key, data, *, ttl=None) -> None:
-        if self._simulation.refuses:
+        if self._simulation.refuses_heartbeats:
             raise AppendRejected("insufficient resources")
         await super().put(key, data, ttl=ttl)
 
     async def put_unacknowledged(self, key, data) -> None:
-        if not self._simulation.refuses:
+        if not self._simulation.refuses_heartbeats:
             await super().put_unacknowledged(key, data)
 
 
@@ -144,7 +144,7 @@ class FlakyLog(MemoryEventLog):
         self._simulation = simulation
 
     async def append(self, drafts):
-        if str(drafts[0].subject) == self._simulation.unwritable:
+        if str(drafts[0].subject) == self._simulation.unwritable_subject:
             raise AppendRejected("never")
         return await super().append(drafts)
 
@@ -163,7 +163,7 @@ def test_a_life_is_told_in_order_and_once() -> None:
         world.start("a")
         await asyncio.sleep(1000)
         await world.stop("a")
-        assert world.told("a") == ["starting", "running", "stopped"]
+        assert world.recorded_states("a") == ["starting", "running", "stopped"]
 
     run_simulation(story)
 
@@ -185,10 +185,10 @@ def test_a_killed_one_is_announced_by_another_and_in_time() -> None:
         await asyncio.sleep(100)
         await world.kill("b")
         await asyncio.sleep(SILENCE_SECONDS - HEARTBEAT_SECONDS - 1)
-        assert world.told("b") == ["starting", "running"], "it beat less than 45 s ago"
+        assert world.recorded_states("b") == ["starting", "running"], "it beat less than 45 s ago"
         await asyncio.sleep(HEARTBEAT_SECONDS + SILENCE_SECONDS / 6 + 3)
-        assert world.told("b") == ["starting", "running", "stopped"]
-        assert world.told("a") == ["starting", "running"]
+        assert world.recorded_states("b") == ["starting", "running", "stopped"]
+        assert world.recorded_states("a") == ["starting", "running"]
 
     run_simulation(story)
 
@@ -203,9 +203,9 @@ def test_a_new_watch_gives_everybody_the_full_time() -> None:
         await asyncio.sleep(44)
         world.start("b")
         await asyncio.sleep(SILENCE_SECONDS - 1)
-        assert world.told("a") == ["starting", "running"]
+        assert world.recorded_states("a") == ["starting", "running"]
         await asyncio.sleep(SILENCE_SECONDS / 3)
-        assert world.told("a")[-1] == "stopped"
+        assert world.recorded_states("a")[-1] == "stopped"
 
     run_simulation(story)
 
@@ -216,9 +216,9 @@ def test_nobody_is_declared_dead_after_an_outage(seconds: int) -> None:
         world.start("a")
         world.start("b")
         await asyncio.sleep(100)
-        world.server.outage(seconds)
+        world.server.begin_outage(seconds)
         await asyncio.sleep(seconds + 300)
-        assert "stopped" not in world.told("a") + world.told("b")
+        assert "stopped" not in world.recorded_states("a") + world.recorded_states("b")
 
     run_simulation(story)
 
@@ -228,7 +228,7 @@ def test_clocks_that_differ_by_hours_kill_nobody() -> None:
         world.start("a", clock=-7200)
         world.start("b", clock=7200)
         await asyncio.sleep(500)
-        assert world.told("a") == world.told("b") == ["starting", "running"]
+        assert world.recorded_states("a") == world.recorded_states("b") == ["starting", "running"]
 
     run_simulation(story)
 
@@ -240,7 +240,7 @@ def test_lost_values_kill_nobody() -> None:
         for _ in range(20):
             await asyncio.sleep(47)
             world.server.values.clear()
-        assert "stopped" not in world.told("a") + world.told("b")
+        assert "stopped" not in world.recorded_states("a") + world.recorded_states("b")
 
     run_simulation(story)
 
@@ -251,7 +251,7 @@ def test_a_log_made_anew_is_told_again() -> None:
         await asyncio.sleep(100)
         world.server.recreate()
         await asyncio.sleep(HEARTBEAT_SECONDS + 5)
-        assert world.told("a") == ["running"]
+        assert world.recorded_states("a") == ["running"]
 
     run_simulation(story)
 
@@ -266,10 +266,10 @@ def test_one_that_was_given_up_and_lives_says_so() -> None:
         tasks = world._tasks["b"][0]
         await world._cancel(tasks)
         await asyncio.sleep(200)
-        assert world.told("b")[-1] == "stopped"
+        assert world.recorded_states("b")[-1] == "stopped"
         tasks[:] = [asyncio.create_task(frozen.run())]
         await asyncio.sleep(HEARTBEAT_SECONDS + 5)
-        assert world.told("b") == ["starting", "running", "stopped", "running"]
+        assert world.recorded_states("b") == ["starting", "running", "stopped", "running"]
 
     run_simulation(story)
 
@@ -283,7 +283,7 @@ def test_a_restart_under_the_same_name_is_no_death() -> None:
         await asyncio.sleep(20)
         world.start("b", watches=False)
         await asyncio.sleep(300)
-        assert world.told("b") == ["starting", "running", "starting", "running"]
+        assert world.recorded_states("b") == ["starting", "running", "starting", "running"]
 
     run_simulation(story)
 
@@ -299,7 +299,7 @@ def test_each_death_under_one_name_is_announced() -> None:
             await asyncio.sleep(100)
             await world.kill("b")
             await asyncio.sleep(300)
-        assert world.told("b") == ["starting", "running", "stopped"] * 3
+        assert world.recorded_states("b") == ["starting", "running", "stopped"] * 3
 
     run_simulation(story)
 
@@ -311,26 +311,26 @@ def test_when_no_heartbeat_can_be_stored_nobody_is_declared_dead() -> None:
         world.start("a")
         world.start("b")
         await asyncio.sleep(100)
-        world.refuses = True
+        world.refuses_heartbeats = True
         await asyncio.sleep(500)
-        world.refuses = False
+        world.refuses_heartbeats = False
         await asyncio.sleep(500)
-        assert world.told("a") == world.told("b") == ["starting", "running"]
+        assert world.recorded_states("a") == world.recorded_states("b") == ["starting", "running"]
         await world.kill("b")
         await asyncio.sleep(SILENCE_SECONDS + HEARTBEAT_SECONDS)
-        assert world.told("b") == ["starting", "running", "stopped"]
+        assert world.recorded_states("b") == ["starting", "running", "stopped"]
 
     run_simulation(story)
 
 
 def test_a_process_says_how_it_is_although_its_heartbeat_is_refused() -> None:
     async def story(world) -> None:
-        world.refuses = True
+        world.refuses_heartbeats = True
         announcer = world.start("a")
         await asyncio.sleep(20)
-        announcer.checks.append(lambda: "the feed is silent")
+        announcer.health_checks.append(lambda: "the feed is silent")
         await asyncio.sleep(HEARTBEAT_SECONDS + 1)
-        assert world.told("a") == ["starting", "running", "degraded"]
+        assert world.recorded_states("a") == ["starting", "running", "degraded"]
 
     run_simulation(story)
 
@@ -345,7 +345,7 @@ def test_heartbeats_of_the_dead_are_forgotten() -> None:
             await asyncio.sleep(1)
             await world.kill(f"b{number}")
         await asyncio.sleep(1000)
-        assert world.beats() == ["orders%2Fa"]
+        assert world.instances_with_heartbeat() == ["orders%2Fa"]
 
     run_simulation(story)
 
@@ -358,12 +358,12 @@ def test_one_word_that_cannot_be_said_keeps_back_no_other() -> None:
         await asyncio.sleep(100)
         for instance in ("b", "c"):
             await world.kill(instance)
-        world.unwritable = "ev._all.agents.orders%2Fb"
+        world.unwritable_subject = "ev._all.agents.orders%2Fb"
         await asyncio.sleep(SILENCE_SECONDS + HEARTBEAT_SECONDS)
-        assert world.told("c")[-1] == "stopped"
-        world.unwritable = ""
+        assert world.recorded_states("c")[-1] == "stopped"
+        world.unwritable_subject = ""
         await asyncio.sleep(HEARTBEAT_SECONDS)
-        assert world.told("b")[-1] == "stopped"
+        assert world.recorded_states("b")[-1] == "stopped"
 
     run_simulation(story)
 
@@ -372,18 +372,18 @@ def test_a_check_degrades_and_a_lost_connection_is_told_afterwards() -> None:
     async def story(world) -> None:
         announcer = world.start("a")
         wrong = []
-        announcer.checks.append(lambda: wrong[0] if wrong else None)
+        announcer.health_checks.append(lambda: wrong[0] if wrong else None)
         await asyncio.sleep(20)
         wrong.append("the feed is silent")
         await asyncio.sleep(HEARTBEAT_SECONDS + 1)
-        assert world.told("a")[-1] == "degraded"
+        assert world.recorded_states("a")[-1] == "degraded"
         wrong.clear()
         await asyncio.sleep(HEARTBEAT_SECONDS + 1)
-        announcer.connection(False)
+        announcer.on_connection_state(False)
         await asyncio.sleep(2)
-        announcer.connection(True)
+        announcer.on_connection_state(True)
         await asyncio.sleep(1)
-        assert world.told("a") == [
+        assert world.recorded_states("a") == [
             "starting", "running", "degraded", "running", "degraded", "running",
         ]  # fmt: skip
 
@@ -396,15 +396,15 @@ def test_a_lost_connection_is_told_when_the_log_comes_back_later_than_the_connec
     async def story(world) -> None:
         announcer = world.start("a")
         await asyncio.sleep(20)
-        announcer.connection(False)
-        world.unwritable = str(announcer._subject)
+        announcer.on_connection_state(False)
+        world.unwritable_subject = str(announcer._subject)
         await asyncio.sleep(2)
-        announcer.connection(True)
+        announcer.on_connection_state(True)
         await asyncio.sleep(3 * HEARTBEAT_SECONDS)
-        assert world.told("a") == ["starting", "running"]
-        world.unwritable = ""
+        assert world.recorded_states("a") == ["starting", "running"]
+        world.unwritable_subject = ""
         await asyncio.sleep(HEARTBEAT_SECONDS + 60)
-        assert world.told("a") == ["starting", "running", "degraded", "running"]
+        assert world.recorded_states("a") == ["starting", "running", "degraded", "running"]
 
     run_simulation(story)
 
@@ -423,12 +423,13 @@ def test_on_a_bad_day_the_living_are_present_and_the_dead_are_not(seed: int) -> 
         await world.kill("c")
         await asyncio.sleep(600)
         for faults in made.values():
-            faults.calm()
+            faults.disable()
         await asyncio.sleep(200)
-        assert world.told("c")[-1] == "stopped"
-        assert (world.told("a")[-1], world.told("b")[-1]) == ("running", "running")
+        assert world.recorded_states("c")[-1] == "stopped"
+        assert world.recorded_states("a")[-1] == "running"
+        assert world.recorded_states("b")[-1] == "running"
         for instance in "abc":
-            told = world.told(instance)
+            told = world.recorded_states(instance)
             assert all(told[n] != told[n + 1] for n in range(len(told) - 1)), told
 
     run_simulation(story, rough)

@@ -12,9 +12,9 @@ SECRET = "D3-rH8BQvuYbHYKx"
 
 FAILING_PROGRAM = f"""
 import sys, structlog
-from tapewire.runtime import logs
+from tapewire.runtime import logging_setup
 
-logs.set_up("edge", format_=sys.argv[1], level="info")
+logging_setup.configure_logging("edge", format_=sys.argv[1], level="info")
 
 def handle(headers):
     raise RuntimeError("cannot serve password=" + headers["cookie"].partition("=")[2])

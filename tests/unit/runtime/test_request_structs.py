@@ -37,7 +37,7 @@ def test_whatever_is_no_reply_is_a_request() -> None:
     assert len(REQUESTS) == 29
     of_nobody = {one.__name__ for one in REQUESTS
                  if not {"user_id", "user_ids"} & {*one.__struct_fields__}}  # fmt: skip
-    assert of_nobody == {"NewItem", "LoadItems", "AskMetrics"}
+    assert of_nobody == {"NewItem", "LoadItems", "GetMetrics"}
 
 
 @pytest.mark.parametrize("request_", REQUESTS)

@@ -12,6 +12,7 @@ from tapewire.log import (
     RecordedEvent,
     view_checkpoints,
 )
+from tapewire.log.checkpoint import checkpoint_key, shared_checkpoint_key, write_checkpoint
 from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore, MemoryServer
 from tapewire.verify import VerificationDifference, VerificationSummary, verify
 from tapewire.views import View
@@ -66,7 +67,8 @@ class TamperedLog:
     def replace_event(self, sequence: int, **parts: Any) -> None:
         """Store an event with another tag, subject, data or meta."""
         old = self.events[sequence - 1]
-        kept = {n: getattr(old, n) for n in ("sequence", "subject", "tag", "data", "meta", "time")}
+        fields = ("sequence", "subject", "tag", "data", "metadata", "time")
+        kept = {name: getattr(old, name) for name in fields}
         self.events[sequence - 1] = RecordedEvent(**{**kept, **parts})
 
     def append_copy(self, sequence: int, event_id: str = "") -> None:
@@ -119,7 +121,7 @@ class TamperedLog:
             bounds = type(bounds)(bounds.epoch, bounds.first, as_of)
         name = view_checkpoints.checkpoint_name(view_type)
         await view_checkpoints.save(self.values, owner, name, view, bounds)
-        return view_checkpoints.checkpoint_key(owner, name)
+        return checkpoint_key(owner, name)
 
     async def verify(
         self,
@@ -142,5 +144,10 @@ class TamperedLog:
     async def save_cursor(self, name: str, as_of: int | None = None) -> None:
         """Keep the checkpoint of a follower without a state."""
         bounds = await self.log.bounds()
-        checkpoint = {"asOf": as_of or bounds.last, "epoch": bounds.epoch, "state": None}
-        await self.values.put(f"_all.{name}", CODEC.encode(checkpoint))
+        await write_checkpoint(
+            self.values,
+            shared_checkpoint_key(name),
+            epoch=bounds.epoch,
+            as_of=as_of or bounds.last,
+            state=b"null",
+        )

@@ -4,14 +4,17 @@ altered one is told with the first place that differs.
 
 import json
 import random
+import zlib
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from tapewire import views
 from tapewire.cli.verify import load_checkpoint_checks
 from tapewire.events import CODEC
+from tapewire.log.checkpoint import Checkpoint, encode_checkpoint
 from tapewire.log.memory import MemoryLatestValueStore
 from tapewire.log.quote_cache import QuoteCache
 from tapewire.verify.checkpoints import VIEW_TYPES, first_difference
@@ -24,6 +27,11 @@ from tapewire_services.strategies.domain.active_strategies import ActiveStrategi
 from tests.unit.verify.tampered_log import TamperedLog
 
 USER = "user-1"
+
+
+def altered(data: bytes, old: bytes, new: bytes) -> bytes:
+    """A checkpoint with `old` replaced by `new` in its JSON."""
+    return zlib.compress(zlib.decompress(data).replace(old, new))
 
 
 def test_every_view_of_the_package_is_known() -> None:
@@ -67,9 +75,10 @@ async def test_an_altered_view_is_told(name: str) -> None:
     day = await TamperedLog().write_events()
     kind = getattr(views, name)
     key = await day.save_view_checkpoint(kind, USER, 700)
-    checkpoint = json.loads(await day.values.get(key) or b"")
-    ALTERED[name](checkpoint["view"])
-    await day.values.put(key, json.dumps(checkpoint).encode())
+    text = zlib.decompress(await day.values.get(key) or b"")
+    checkpoint = json.loads(text)
+    ALTERED[name](checkpoint["state"])
+    await day.values.put(key, zlib.compress(json.dumps(checkpoint).encode()))
     [found], _ = await day.verify()
     assert (found.owner, found.domain, found.entity) == (USER, "checkpoint", kind.domain)
     assert found.sequence == 700
@@ -86,7 +95,7 @@ async def test_views_of_everybody_are_known_by_their_names() -> None:
     assert (found, summary.views) == ([], 2)
     key = await day.save_view_checkpoint(views.MetricsView, "_all")
     data = await day.values.get(key) or b""
-    await day.values.put(key, data.replace(b'"beyond":0', b'"beyond":7'))
+    await day.values.put(key, altered(data, b'"beyond":0', b'"beyond":7'))
     [one], _ = await day.verify()
     assert (one.owner, one.entity) == ("_all", "metrics")
     assert one.what == "beyond is 7, folded it is 0"
@@ -99,7 +108,7 @@ async def test_a_checkpoint_that_cannot_be_true() -> None:
     data = await day.values.get(key) or b""
     last = day.server.journal.last
 
-    await day.values.put(key, data.replace(b'"asOf":%d' % last, b'"asOf":%d' % (last + 9)))
+    await day.values.put(key, altered(data, b'"asOf":%d' % last, b'"asOf":%d' % (last + 9)))
     [found], _ = await day.verify()
     assert f"true for {last + 9}, the log ends at {last}" in found.what
 
@@ -107,7 +116,7 @@ async def test_a_checkpoint_that_cannot_be_true() -> None:
     [found], _ = await day.verify()
     assert "cannot be read" in found.what
 
-    await day.values.put(key, data.replace(b'"epoch":"m1"', b'"epoch":"m0"'))
+    await day.values.put(key, altered(data, b'"epoch":"m1"', b'"epoch":"m0"'))
     none, summary = await day.verify()
     assert none == []
     assert summary.passed_over == {"of a log that is no more": 1}
@@ -165,7 +174,7 @@ class ConsumerCheckpoints:
         return [one for one in self.day.events[: self.as_of] if one.event_subject.domain == domain]
 
     def _wrapped(self, state: bytes) -> bytes:
-        return b'{"asOf":%d,"epoch":"m1","state":%b}' % (self.as_of, state)
+        return encode_checkpoint(Checkpoint(epoch="m1", as_of=self.as_of, state=msgspec.Raw(state)))
 
 
 CONSUMERS = ("book", "runner", "rules", "positions")
@@ -200,10 +209,10 @@ async def test_positions_kept_may_be_newer_than_the_trades_taken_but_not_older()
     and kept with the place in the log that this process is at."""
     day = await TamperedLog().write_events()
     key, data = await ConsumerCheckpoints(day, 600).positions()
-    newer = data.replace(b'"asOf":600', b'"asOf":300')
+    newer = altered(data, b'"asOf":600', b'"asOf":300')
     await day.values.put(key, newer)
     assert (await day.verify(checkpoint_checks=load_checkpoint_checks()))[0] == []
-    older = (await _old_rows(day)).replace(b'"asOf":300', b'"asOf":600')
+    older = altered(await _old_rows(day), b'"asOf":300', b'"asOf":600')
     await day.values.put(key, older)
     [found], _ = await day.verify(checkpoint_checks=load_checkpoint_checks())
     assert found.entity == "positions"

@@ -331,13 +331,13 @@ def _cause(day: TamperedLog, command: str) -> int:
 
 def _twin(day: TamperedLog, sequence: int) -> int:
     meta = day.events[0].metadata
-    day.replace_event(sequence, meta=meta)
+    day.replace_event(sequence, metadata=meta)
     return sequence
 
 
 def _caused(day: TamperedLog, sequence: int) -> int:
     meta = type(day.events[0].metadata)(id="another", correlation="c", causation="another")
-    day.replace_event(sequence, meta=meta)
+    day.replace_event(sequence, metadata=meta)
     return sequence
 
 

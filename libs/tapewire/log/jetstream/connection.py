@@ -2,7 +2,7 @@
 
 nats-py answers a request on a lost connection by its time-out alone, and tells of lost messages
 only through callbacks of the whole connection. `Wire` gives every reply one shared inbox, fails
-what is under way when the connection goes (`Uncertain`), refuses to begin without a connection
+what is under way when the connection goes (`OutcomeUnknown`), refuses to begin without a connection
 (`Unavailable`), and hands each loss to the subscriptions that it touches.
 """
 
@@ -88,7 +88,7 @@ class NatsConnection:
 
         Raises:
             Unavailable: nobody listens, or there is no connection; nothing was sent to anyone.
-            Uncertain: sent, but no answer came.
+            OutcomeUnknown: sent, but no answer came.
             Refused: larger than the server takes.
         """
         return (

@@ -84,7 +84,7 @@ async def provision(connection: NatsConnection, *, replicas: int = 1) -> list[st
 
     Raises:
         Refused: the server will not have a configuration; says which and why.
-        Unavailable, Uncertain: as `Wire.request`.
+        Unavailable, OutcomeUnknown: as `Wire.request`.
     """
     return [
         configuration["name"]

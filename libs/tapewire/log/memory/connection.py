@@ -147,7 +147,7 @@ class MemoryConnection:
 
         Raises:
             Unavailable: nothing was stored.
-            Uncertain: it was stored, or not, or will be.
+            OutcomeUnknown: it was stored, or not, or will be.
             LogError: what `operation` raises.
         """
         self._begin_request()

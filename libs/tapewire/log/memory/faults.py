@@ -30,11 +30,11 @@ class Faults(msgspec.Struct, kw_only=True):
     conflict_rate: float = 0.0
     """An append that expects something is told Conflict for nothing (a batch still in flight)."""
     lost_append_rate: float = 0.0
-    """An append gets lost on its way: Uncertain, and not stored."""
+    """An append gets lost on its way: OutcomeUnknown, and not stored."""
     lost_ack_rate: float = 0.0
-    """The answer to an append gets lost: Uncertain, and stored."""
+    """The answer to an append gets lost: OutcomeUnknown, and stored."""
     late_append_rate: float = 0.0
-    """An append arrives after it was given up: Uncertain, and stored later if it still can be."""
+    """An append arrives after its time-out: OutcomeUnknown, and stored later unless it conflicts."""
     unavailable_rate: float = 0.0
     """A request fails at once, as between two connections."""
     disconnect_rate: float = 0.0

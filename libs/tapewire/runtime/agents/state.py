@@ -68,8 +68,12 @@ def report_silence(
     last_status: AgentStatusChanged, detail: str, timestamp: datetime
 ) -> ReportSilence:
     """The command to say that who was `seen` has stopped, always under the same id."""
-    return ReportSilence(id=f"{agent_entity(last_status.service, last_status.instance)}.silent", timestamp=timestamp, last_status=last_status,
-                   detail=detail)  # fmt: skip
+    return ReportSilence(
+        id=f"{agent_entity(last_status.service, last_status.instance)}.silent",
+        timestamp=timestamp,
+        last_status=last_status,
+        detail=detail,
+    )
 
 
 def decide(state: State, command: Command) -> Sequence[NewEvent]:

@@ -305,7 +305,8 @@ class StrategyInvariants:
                 self._findings.pending_counts["fills told to strategies"] += 1
         for subject, made in self._strategies.items():
             if made.filled_stop_loss_order is not None:
+                order_id = made.filled_stop_loss_order.order_id
                 self._findings.report_at(
                     EventLocation(0, subject),
-                    f"stop-loss order {made.filled_stop_loss_order.order_id} was not told as executed",
+                    f"stop-loss order {order_id} was not told as executed",
                 )
