@@ -121,7 +121,7 @@ async def replace_edge(house, edge, alice: str, client_runs, end_edge):
         await wait_until_all_have(client_runs, writing.last_order_id)
         await asyncio.to_thread(end_edge)  # orders are written meanwhile
         await writing.wait_for_more()
-        young = house.edge(port=edge.port, **SETTINGS)
+        young = house.start_edge(port=edge.port, **SETTINGS)
         await writing.wait_for_more()
         await wait_until_all_have(client_runs, writing.last_order_id)
     return young

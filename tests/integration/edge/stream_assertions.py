@@ -4,7 +4,7 @@
 async def read_through(stream, sequence: int):
     """Read on to `sequence`; the sequences of what came with an id, and what came as events."""
     before = len(stream.frames)
-    await stream.until(
+    await stream.read_until(
         f"sequence {sequence}", lambda frame: frame.id is not None and frame.sequence >= sequence
     )
     return [frame.sequence for frame in stream.frames[before:] if frame.id is not None]

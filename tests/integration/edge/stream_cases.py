@@ -2,7 +2,7 @@
 after any frames, as against what the log says.
 
 `ROWS` are the streams. `opened` opens one, `begun` reads it up to the place that it begins at,
-`Row.told` gives what a reader of frames knows by then, and `Row.truth` the same from the log.
+`Row.from_frames` gives what a reader of frames knows by then, and `Row.from_log` the same from the log.
 """
 
 from collections.abc import Callable, Iterable, Sequence

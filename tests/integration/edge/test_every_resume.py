@@ -50,21 +50,21 @@ async def cookie(edge: EdgeProcess, cast: UserScenario) -> str:
 async def knows_all(row, cast, stream, frames) -> None:
     """What a stream began with is the log's truth, and the next event comes right after it."""
     place = frames[-1].sequence
-    events = [one for one in await cast.log() if one.sequence <= place]
+    events = [one for one in await cast.visible_events() if one.sequence <= place]
     if _listed(row):  # what happened of late, as far as the log still has it
         first = (await cast.journal.log.bounds()).first
-        assert row.told(frames) == row.truth([e for e in events if e.sequence >= first])[-100:]
+        assert row.from_frames(frames) == row.from_log([e for e in events if e.sequence >= first])[-100:]
     else:
-        assert row.told(frames) == row.truth(events)
-    last = await cast.happens(row.domain, next(_numbers))
+        assert row.from_frames(frames) == row.from_log(events)
+    last = await cast.append_event(row.domain, next(_numbers))
     frames += await upto(stream, last)
     assert frames[-1].sequence == last
     if not _listed(row):
-        assert row.told(frames) == row.truth(await cast.log())
+        assert row.from_frames(frames) == row.from_log(await cast.visible_events())
 
 
 def _listed(row):
-    return isinstance(row.truth([]), list)
+    return isinstance(row.from_log([]), list)
 
 
 async def upto(stream, sequence: int):
@@ -80,10 +80,10 @@ async def upto(stream, sequence: int):
 def is_reset(row, frame, reason, requested, first) -> None:
     assert (frame.event, frame.id) == ("stream:reset", None)
     data = dict(frame.data)
-    if row.snake:
+    if row.is_snake_case:
         assert (data.pop("type"), bool(data.pop("timestamp"))) == ("stream:reset", True)
     keys = (
-        ("requested_id", "first_available_id") if row.snake else ("requestedId", "firstAvailableId")
+        ("requested_id", "first_available_id") if row.is_snake_case else ("requestedId", "firstAvailableId")
     )
     assert data == {"reason": reason, keys[0]: requested, keys[1]: first}
 
@@ -92,7 +92,7 @@ async def reset(edge, row, cast, cookie: str, requested, reason) -> None:
     """Ask for `requested`: a reset that says why, then all that there is."""
     first = (await cast.journal.log.bounds()).first
     first_id = f"{await cast.journal.epoch()}-{first}"
-    path = row.of(cast)
+    path = row.path_for(cast)
     async with await open_stream(edge, path, cookie, last_event_id=requested) as stream:
         frames = await read_initial_frames(stream)
         is_reset(row, frames[0], reason, requested, first_id)
@@ -119,7 +119,7 @@ class TestEachStream:
         shown = await self.shown(edge, row, cast, cookie)
         place, later = shown[-4], shown[-3:]
         epoch = await cast.journal.epoch()
-        path, join = row.of(cast), "&" if "?" in row.path else "?"
+        path, join = row.path_for(cast), "&" if "?" in row.path else "?"
         elsewhere = f"lastEventId={epoch}-{later[0]}&last_event_id={epoch}-{later[1]}"
         for number, (query, header) in enumerate(
             (
@@ -145,15 +145,15 @@ class TestEachStream:
         expected = [one for one in shown if times[one] * 1000 >= since]
         assert expected
         async with await open_stream(
-            edge, row.of(cast), cookie, last_event_id=f"{since}-x7Qz"
+            edge, row.path_for(cast), cookie, last_event_id=f"{since}-x7Qz"
         ) as stream:
             assert [one.sequence for one in await upto(stream, shown[-1])] == expected
 
     async def shown(self, edge, row, cast, cookie: str):
         """The sequences of everything that the stream shows of the log, in order."""
-        start = f"{await cast.journal.epoch()}-{(await cast.log())[0].sequence}"
-        last = [await cast.happens(row.domain, next(_numbers)) for _ in range(4)][-1]
-        async with await open_stream(edge, row.of(cast), cookie, last_event_id=start) as stream:
+        start = f"{await cast.journal.epoch()}-{(await cast.visible_events())[0].sequence}"
+        last = [await cast.append_event(row.domain, next(_numbers)) for _ in range(4)][-1]
+        async with await open_stream(edge, row.path_for(cast), cookie, last_event_id=start) as stream:
             return [one.sequence for one in await upto(stream, last)]
 
 
@@ -171,13 +171,13 @@ class Trimmed:
         """Let the log lose its older half, of which the views have checkpoints."""
         for number in range(BEFORE):
             for domain in DOMAINS:
-                await cast.happens(domain, number)
-        await cast.checkpoint()
-        gone = (await cast.log())[-1].sequence
-        await cast.enter()
+                await cast.append_event(domain, number)
+        await cast.save_checkpoints()
+        gone = (await cast.visible_events())[-1].sequence
+        await cast.create_strategy_and_configuration()
         for number in range(BEFORE, 2 * BEFORE):
             for domain in DOMAINS:
-                await cast.happens(domain, number)
+                await cast.append_event(domain, number)
         await cast.journal.purge(gone)
         self.young = self.house.start_edge(SSE_REPLAY_LIMIT=LIMIT)
 

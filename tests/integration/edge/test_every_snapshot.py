@@ -64,11 +64,11 @@ async def test_every_reader_ends_with_the_truth_whenever_it_came(
     for one in readings:
         row, sequences = one.row, [frame.sequence for frame in one.frames if frame.id]
         assert sequences == sorted(set(sequences)), row
-        truth = row.truth([event for event in events if event.sequence <= end[row.domain]])
-        if row.open_to_all:  # of everybody's: what the others made is there too, up to a hundred
-            assert row.told(one.frames)[-ROUNDS - 1 :] == truth[-ROUNDS - 1 :], row
+        truth = row.from_log([event for event in events if event.sequence <= end[row.domain]])
+        if row.is_public:  # of everybody's: what the others made is there too, up to a hundred
+            assert row.from_frames(one.frames)[-ROUNDS - 1 :] == truth[-ROUNDS - 1 :], row
         else:
-            assert row.told(one.frames) == truth, row
+            assert row.from_frames(one.frames) == truth, row
 
 
 async def test_all_readers_of_an_event_get_the_same_bytes(
@@ -84,7 +84,7 @@ async def test_all_readers_of_an_event_get_the_same_bytes(
         last = await cast.append_event(row.domain, 0)
         got = []
         for stream in streams:
-            frame = await stream.until("the event", lambda f, at=last: f.id and f.sequence == at)
+            frame = await stream.read_until("the event", lambda f, at=last: f.id and f.sequence == at)
             got.append(frame.raw)
             await stream.close()
         assert got == got[:1] * 3, row

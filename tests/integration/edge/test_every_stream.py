@@ -137,7 +137,7 @@ async def test_each_ends_when_its_session_is_revoked(
     async with edge.client(cookie) as http:
         assert (await http.delete("/api/session")).status_code == 204
     for path, stream in zip(paths, streams, strict=True):
-        says(path, (await stream.rest())[-1], "auth:expired", reason="revoked")
+        says(path, (await stream.read_to_end())[-1], "auth:expired", reason="revoked")
         await stream.close()
 
 
@@ -170,7 +170,7 @@ async def test_each_is_closed_as_the_oldest_by_one_more_of_any(
         newest = await open_stream(edge, path, cookie)
         if oldest is not None:
             before, stream = oldest
-            says(before, (await stream.rest())[-1], "connection:limit", reason="limit", limit=1)
+            says(before, (await stream.read_to_end())[-1], "connection:limit", reason="limit", limit=1)
             await stream.close()
         oldest = path, newest
     await newest.close()
@@ -188,9 +188,9 @@ async def test_each_has_its_idle_frame_and_moves_the_place_of_a_quiet_client(
     last = await journal.append(cast.user, hidden_event(), domain="notes")
     for path, stream in zip(paths, streams, strict=True):
         if path not in VALUES:
-            moved = await stream.until("checkpoint")
+            moved = await stream.read_until("checkpoint")
             assert (moved.data, moved.sequence) == ({}, last)
-        idle = await stream.until("idle", lambda frame: _idle(frame) and frame.id is None)
+        idle = await stream.read_until("idle", lambda frame: _idle(frame) and frame.id is None)
         if path.startswith("/sse/strategy/"):
             assert (idle.event, idle.data["strategy_id"]) == ("state_update", cast.strategy)
         elif path.startswith("/sse/"):
@@ -214,7 +214,7 @@ async def test_one_whose_writes_ceased_for_minutes_is_closed(harness: Harness) -
     stream = await open_stream(edge, "/api/stream/prices")
     client = stream.frames[-1].data["clientId"]
     with contextlib.suppress(Exception):
-        await stream.rest()
+        await stream.read_to_end()
     await stream.close()
     await wait_until(
         "its end is logged",
@@ -230,13 +230,13 @@ class TestThePast:
     async def test_of_each_stream_between_times_and_between_ids(
         self, edge: EdgeProcess, cast: str, cookie: str, row
     ) -> None:
-        sequences = [await cast.happens(row.domain, number) for number in range(0, 12, 2)]
+        sequences = [await cast.append_event(row.domain, number) for number in range(0, 12, 2)]
         epoch = await cast.journal.epoch()
-        events = {one.sequence: one for one in await cast.log()}
+        events = {one.sequence: one for one in await cast.visible_events()}
         wanted, join = sequences[1:4], "&" if "?" in row.path else "?"
         since = events[wanted[0]].time.isoformat(timespec="milliseconds")[:-6] + "Z"
         until_ = events[wanted[-1]].time.isoformat()[:-6] + "Z"
-        path = row.of(cast)
+        path = row.path_for(cast)
         for query in (
             f"since={epoch}-{sequences[0]}&until={epoch}-{wanted[-1]}",
             f"since={since}&until={epoch}-{wanted[-1]}",
@@ -244,9 +244,9 @@ class TestThePast:
             f"since={since}&until={until_}",
         ):
             async with await open_stream(edge, f"{path}{join}{query}", cookie) as stream:
-                *frames, complete = await stream.rest()
+                *frames, complete = await stream.read_to_end()
             assert complete.event == "replay:complete"
-            key = "until_id" if row.snake else "untilId"
+            key = "until_id" if row.is_snake_case else "untilId"
             assert complete.data[key] == complete.id
             shown = [one.sequence for one in frames if one.id is not None]
             # By time the millisecond of the first comes whole, and the last event may be left out.

@@ -437,7 +437,7 @@ class TestStrategyFamily:
         path: str,
     ) -> None:
         stream = await self.opened(edge, path, cookie)
-        state = await stream.until("initial_state")
+        state = await stream.read_until("initial_state")
         assert state.id
         for domain, tag, name in (
             ("strategies", "strategy.started", "STRATEGY_STARTED"),
@@ -474,7 +474,7 @@ class TestStrategyFamily:
         self, edge: EdgeProcess, alice: str, cookie: str, happens: Callable[..., Awaitable[int]]
     ) -> None:
         stream = await self.opened(edge, "/sse/strategies", cookie)
-        await stream.until("initial_state")
+        await stream.read_until("initial_state")
         await happens(alice, "strategies", "1", golden_event("strategy.started"))
         assert set((await stream.read()).data) == {
             "type", "timestamp", "strategy_id", "user_id", "status", "position", "message",
@@ -498,8 +498,8 @@ class TestStrategyFamily:
     async def test_idle_is_a_ping(self, harness: Harness, cookie: str) -> None:
         edge = harness.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3)
         stream = await self.opened(edge, "/sse/strategies", cookie)
-        await stream.until("initial_state")
-        assert (await stream.until("PING")).data["type"] == "PING"
+        await stream.read_until("initial_state")
+        assert (await stream.read_until("PING")).data["type"] == "PING"
         await stream.close()
 
     async def test_one_strategy_its_orders_its_symbol_and_its_state(
@@ -523,9 +523,9 @@ class TestStrategyFamily:
         await edge.wait_for_quotes(symbol)
         await happens(alice, "strategies", STRATEGY, golden_event("strategy.created", **mine))
         stream = await self.opened(edge, f"/sse/strategy/{STRATEGY}", cookie)
-        assert (await stream.until("subscribed")).data["symbols"] == [symbol]
-        assert (await stream.until("PRICE_UPDATE")).data["ltp"] == 10
-        state = await stream.until("initial_state")
+        assert (await stream.read_until("subscribed")).data["symbols"] == [symbol]
+        assert (await stream.read_until("PRICE_UPDATE")).data["ltp"] == 10
+        state = await stream.read_until("initial_state")
         assert (state.data["strategy_id"], state.data["symbol"]) == (STRATEGY, symbol)
         assert state.data["rule"] == {
             "kind": "breakout", "window": 5, "margin_percent": Decimal("0.25"),
@@ -534,15 +534,15 @@ class TestStrategyFamily:
 
         await happens(alice, "orders", "1", order_placed("1"))
         last = await happens(alice, "orders", "2", order_placed("2", strategy_id=STRATEGY))
-        assert (await stream.until("ORDER_PLACED")).sequence == last
+        assert (await stream.read_until("ORDER_PLACED")).sequence == last
         await happens(
             alice, "strategies", STRATEGY,
             golden_event("strategy.started", **mine, strategy__status="started"),
         )  # fmt: skip
-        await stream.until("STRATEGY_STARTED")
-        assert (await stream.until("state_update")).data["status"] == "started"
+        await stream.read_until("STRATEGY_STARTED")
+        assert (await stream.read_until("state_update")).data["status"] == "started"
         await market.publish(symbol, 11)
-        assert (await stream.until("PRICE_UPDATE")).data["symbol"] == symbol
+        assert (await stream.read_until("PRICE_UPDATE")).data["symbol"] == symbol
         await stream.close()
 
     async def test_prices(

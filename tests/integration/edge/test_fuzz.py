@@ -124,7 +124,7 @@ async def _send(edge, fuzz):
 
 def _others(harness):
     return [
-        harness.service(name)
+        harness.start_service(name)
         for name in ("orders", "positions", "strategies", "alerts", "insights")
     ]
 

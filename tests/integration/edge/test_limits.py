@@ -53,7 +53,7 @@ async def fewer(edge, than) -> None:
     """Wait until fewer streams than that are open."""
 
     def open_():
-        return len(edge.logged("stream opened")) - len(edge.logged("stream closed"))
+        return len(edge.find_log_lines("stream opened")) - len(edge.find_log_lines("stream closed"))
 
     await wait_until(f"fewer streams than {than}", lambda: open_() < than, describe_last=open_)
 

@@ -217,6 +217,6 @@ class TestCorrelation:
 async def gone(edge, client) -> None:
     await wait_until(
         f"{client} is closed and logged",
-        lambda: edge.logged("stream closed", client=client),
-        describe_last=lambda: edge.lines()[-3:],
+        lambda: edge.find_log_lines("stream closed", client=client),
+        describe_last=lambda: edge.log_lines()[-3:],
     )

@@ -146,7 +146,7 @@ async def test_a_test_event_reaches_every_connection_on_every_process(
         sent = await http.post("/api/stream/test", json={"message": "hello"})
         assert sent.status_code == 202
     for number, stream in enumerate(streams):
-        told = await stream.until("test")
+        told = await stream.read_until("test")
         by = told.data["sentBy" if number < 2 else "sent_by"]
         assert (told.data["message"], by, told.id) == ("hello", "root", None)
         assert told.data["timestamp"]

@@ -53,10 +53,10 @@ async def closed(edge, client):
     """The log line of the end of `client`."""
     await wait_until(
         f"{client} is closed and logged",
-        lambda: edge.logged("stream closed", client=client),
-        describe_last=lambda: [line for line in edge.lines() if line.get("client") == client],
+        lambda: edge.find_log_lines("stream closed", client=client),
+        describe_last=lambda: [line for line in edge.log_lines() if line.get("client") == client],
     )
-    (line,) = edge.logged("stream closed", client=client)
+    (line,) = edge.find_log_lines("stream closed", client=client)
     return line
 
 
@@ -266,7 +266,7 @@ class TestReadersThatStop:
         """Append large events, each when the healthy reader has the one before."""
         for _ in range(count):
             sequence = await journal.append(alice, order_placed("large", reason=LARGE * 4))
-            frame = await healthy.until("the event", lambda f: f.id)
+            frame = await healthy.read_until("the event", lambda f: f.id)
             assert frame.sequence == sequence
             healthy.frames[-1] = type(frame)(b"", id=frame.id)  # keep the id, not 60 KB
 

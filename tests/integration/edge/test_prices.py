@@ -25,8 +25,8 @@ async def symbol(fresh: Callable[[str], str], market: QuoteDriver, edge: EdgePro
 
 
 async def quoted(edge, market, name: str) -> None:
-    await market.quote(name)
-    await edge.knows(name)
+    await market.publish(name)
+    await edge.wait_for_quotes(name)
 
 
 def updates(frames):

@@ -76,12 +76,12 @@ async def test_a_client_gets_the_newest_at_the_rate_it_chose(
     cookie = await edge.sign_in(cast.user)
     path = path.format(value.symbol)
     async with await open_stream(edge, f"{path}&maxRate={RATE}", cookie) as stream:
-        await stream.until("the first price", lambda frame: price_in(frame) == 1)
+        await stream.read_until("the first price", lambda frame: price_in(frame) == 1)
         since, price, before = time.monotonic(), 1, len(stream.frames)
         while time.monotonic() - since < SPREAD_SECONDS:
             price += 1
             await value(price)
-        await stream.until("the newest", lambda frame: price_in(frame) == price)
+        await stream.read_until("the newest", lambda frame: price_in(frame) == price)
         took = time.monotonic() - since
         got = [p for p in map(price_in, stream.frames[before:]) if p is not None]
     assert got == sorted(set(got))
@@ -135,15 +135,15 @@ async def test_an_error_waits_for_no_window_and_what_waits_comes_along(
     cookie = await edge.sign_in(cast.user)
     waited = {"info": [], "error": []}
     async with await open_stream(edge, "/api/stream/alerts", cookie) as stream:
-        await stream.until("checkpoint")
+        await stream.read_until("checkpoint")
         for _ in range(TRIES):
             for level in waited:
                 for number in range(0, 24, 3):  # of level info
-                    last = await cast.happens("alerts", number)
+                    last = await cast.append_event("alerts", number)
                 if level == "error":
-                    last = await cast.happens("alerts", 2)
+                    last = await cast.append_event("alerts", 2)
                 since = time.monotonic()
-                await stream.until("the last", lambda f, at=last: f.id and f.sequence == at)
+                await stream.read_until("the last", lambda f, at=last: f.id and f.sequence == at)
                 waited[level].append(time.monotonic() - since)
     assert max(waited["info"]) > 0.5, "nothing waited, and nothing was shown"
     assert min(waited["error"]) < 0.25

@@ -93,42 +93,42 @@ async def test_a_strategy_lives_and_everything_of_it_is_told(
     strategy streams and the trading streams."""
     id_ = await strategy(http, stopLoss=TIGHT)
     every, one = await watch("/sse/strategies"), await watch(f"/sse/strategy/{id_}")
-    state = await one.names("initial_state")
+    state = await one.wait_for_event("initial_state")
     assert (state.data["strategy_id"], state.data["symbol"]) == (id_, "IBM")
     updates = await watch(f"/api/stream/strategies/{id_}")
     inbox = await watch("/api/sse/notifications")
     decisions = await watch("/api/stream/ai-decisions")
     await http.post(f"/api/strategies/{id_}/start")
     for stream in (every, one):
-        started = await stream.names("STRATEGY_STARTED", strategy_id=id_, user_id=user)
+        started = await stream.wait_for_event("STRATEGY_STARTED", strategy_id=id_, user_id=user)
         assert (set(started.data), started.data["status"]) == (OF_A_STRATEGY, "started")
         for name in ("SL_TRIGGERED", "SL_EXECUTED"):
-            told = await stream.names(name, strategy_id=id_, user_id=user, type=name)
+            told = await stream.wait_for_event(name, strategy_id=id_, user_id=user, type=name)
             assert set(told.data) == OF_A_STOP_LOSS
             assert told.data["trigger_price"] > 0
             assert told.data["current_price"] > 0
         for name in ("ORDER_PLACED", "ORDER_EXECUTED"):
-            told = await stream.names(name, strategy_id=id_, user_id=user, type=name)
+            told = await stream.wait_for_event(name, strategy_id=id_, user_id=user, type=name)
             assert set(told.data) == OF_AN_ORDER
             assert (told.data["symbol"], told.data["quantity"] > 0) == ("IBM", True)
-        closing = await stream.names("SL_EXECUTED", strategy_id=id_)
-        sold = await stream.names("ORDER_EXECUTED", order_id=closing.data["order_id"])
+        closing = await stream.wait_for_event("SL_EXECUTED", strategy_id=id_)
+        sold = await stream.wait_for_event("ORDER_EXECUTED", order_id=closing.data["order_id"])
         assert sold.data["order_type"] in ("SL_SELL", "BUY")  # a short one is bought back
         assert sold.data["price"] > 0
-    await one.sees("a price", lambda f: f.event == "PRICE_UPDATE" and f.data["symbol"] == "IBM")
+    await one.wait_for_frame("a price", lambda f: f.event == "PRICE_UPDATE" and f.data["symbol"] == "IBM")
 
     for taken in (True, False):
-        decided = await decisions.names("ai:decision", strategyId=id_, taken=taken)
+        decided = await decisions.wait_for_event("ai:decision", strategyId=id_, taken=taken)
         assert {"decisionId", "symbol", "action", "confidence", "reasoning", "timestamp"} <= set(
             decided.data
         )
         assert 0 <= decided.data["confidence"] <= 1
-    signal = await updates.names("strategy:update", change="signal", strategyId=id_)
+    signal = await updates.wait_for_event("strategy:update", change="signal", strategyId=id_)
     assert signal.data["signal"] == signal.data["action"]
     assert {"symbol", "confidence", "reasoning", "timestamp"} <= set(signal.data)
-    stop = await updates.names("strategy:update", change="stop_loss_triggered")
+    stop = await updates.wait_for_event("strategy:update", change="stop_loss_triggered")
     assert {"triggerPrice", "currentPrice", "orderId"} <= set(stop.data)
-    await inbox.sees(
+    await inbox.wait_for_frame(
         "the stop-loss",
         lambda f: (
             f.event == "notification"
@@ -137,30 +137,30 @@ async def test_a_strategy_lives_and_everything_of_it_is_told(
         ),
     )
     for change in ("started", "traded", "stop_loss_executed"):
-        await updates.names("strategy:update", change=change)
+        await updates.wait_for_event("strategy:update", change=change)
 
     await http.post(f"/api/strategies/{id_}/stop")
     await http.patch(f"/api/strategies/{id_}", json={"quantity": 20})
     for stream in (every, one):
-        await stream.names("STRATEGY_STOPPED", strategy_id=id_, status="stopped")
-        await stream.sees(
+        await stream.wait_for_event("STRATEGY_STOPPED", strategy_id=id_, status="stopped")
+        await stream.wait_for_frame(
             "the change", lambda f: f.event == "STRATEGY_UPDATED" and f.data["status"] == "stopped"
         )
     for change in ("stopped", "updated"):
-        await updates.names("strategy:update", change=change)
+        await updates.wait_for_event("strategy:update", change=change)
 
     ends = await strategy(http, maxTrades=1)
     await http.post(f"/api/strategies/{ends}/start")
     await every.names("STRATEGY_COMPLETED", strategy_id=ends, status="completed")
-    assert not [f for f in one.told if f.data and f.data.get("strategy_id", id_) != id_]
-    assert not [f for f in updates.told if f.data and f.data.get("strategyId", id_) != id_]
+    assert not [f for f in one.received_frames if f.data and f.data.get("strategy_id", id_) != id_]
+    assert not [f for f in updates.received_frames if f.data and f.data.get("strategyId", id_) != id_]
 
 
 async def test_orders_of_a_person_are_told_and_notified(
     http: httpx.AsyncClient, watch: Callable[..., Awaitable[Any]], user: str
 ) -> None:
     stream, inbox = await watch("/sse/strategies"), await watch("/api/sse/notifications")
-    await inbox.names("notification:unread", unread=0)
+    await inbox.wait_for_event("notification:unread", unread=0)
     order = {"symbol": "IBM", "side": "buy", "type": "market", "qty": 5}
     filled = (await http.post("/api/orders", json=order)).json()["orderId"]
     resting = {**order, "type": "limit", "limitPrice": 1}
@@ -174,17 +174,17 @@ async def test_orders_of_a_person_are_told_and_notified(
         ("ORDER_CANCELLED", canceled, "canceled"),
         ("ORDER_REJECTED", refused, "rejected"),
     ):
-        told = await stream.names(name, order_id=id_, status=status, order_type="BUY", symbol="IBM")
+        told = await stream.wait_for_event(name, order_id=id_, status=status, order_type="BUY", symbol="IBM")
         assert (set(told.data), told.data["user_id"]) == (OF_AN_ORDER, user)
     for type_, id_ in (("order_filled", filled), ("order_rejected", refused)):
-        await inbox.sees(
+        await inbox.wait_for_frame(
             type_,
             lambda f, t=type_, o=id_: (
                 f.event == "notification"
                 and (f.data["type"], f.data["payload"]["orderId"]) == (t, o)
             ),
         )
-    [executed] = [f for f in stream.told if f.event == "ORDER_EXECUTED"]
+    [executed] = [f for f in stream.received_frames if f.event == "ORDER_EXECUTED"]
     assert (executed.data["quantity"], executed.data["price"] > 0) == (5, True)
 
 
@@ -229,14 +229,14 @@ async def test_another_programs_happenings_are_told_and_notified(
             ("SL_EXECUTED", {"trigger_price": 9, "current_price": 8, "order_id": "x-2"}),
             ("ERROR", {"error_code": "odd", "error_message": "an odd thing", "details": "very"}),
         ):
-            await stream.names(name, strategy_id=id_, user_id=user, type=name, **fields)
+            await stream.wait_for_event(name, strategy_id=id_, user_id=user, type=name, **fields)
     for type_ in ("order_filled", "order_rejected", "order_failed", "strategy_error", "stop_loss",
                   "error"):  # fmt: skip
-        await inbox.names("notification", type=type_)
+        await inbox.wait_for_event("notification", type=type_)
     await program.decision(
         **of, symbol="IBM", action="buy", confidence=0.5, reasoning="because", taken=False
     )
-    await decisions.names("ai:decision", strategyId=id_, taken=False, reasoning="because")
+    await decisions.wait_for_event("ai:decision", strategyId=id_, taken=False, reasoning="because")
 
 
 async def test_polling_gives_the_same_as_the_streams(
@@ -265,7 +265,7 @@ async def test_polling_gives_the_same_as_the_streams(
         await asyncio.to_thread(subprocess.run, command, check=True, capture_output=True)
 
     def told(stream):
-        return [f.data for f in stream.told if f.event == "new_item" and f.data["source"] == tag]
+        return [f.data for f in stream.received_frames if f.event == "new_item" and f.data["source"] == tag]
 
     async def polled(query):
         answer = await http.get(f"/api/v2/items?since={since}{query}")
@@ -277,7 +277,7 @@ async def test_polling_gives_the_same_as_the_streams(
         (own, f"&configuration={ids[0]}", 2),
         (tagged, f"&configuration={ids[1]}", 1),
     ):
-        await stream.sees("the last", lambda f: f.event == "new_item" and f.data["title"] == title)
+        await stream.wait_for_frame("the last", lambda f: f.event == "new_item" and f.data["title"] == title)
         assert told(stream) == await polled(query)
         assert [item["sentiment"] for item in told(stream)] == [*moods.values()][-shown:]
     after = (await http.get("/api/v2/metrics")).json()
@@ -285,7 +285,7 @@ async def test_polling_gives_the_same_as_the_streams(
     assert counted == {"total": 3, "positive": 1, "negative": 1, "neutral": 1}
     assert after["tags"][tag] == 3
     for stream in (every, own):
-        metrics = await stream.names("metrics", total=after["total"])
+        metrics = await stream.wait_for_event("metrics", total=after["total"])
         assert set(metrics.data) == set(after)
         still = set(after) - {"timestamp", "rates"}
         assert {name: metrics.data[name] for name in still} == {name: after[name] for name in still}
@@ -329,7 +329,7 @@ async def test_alerts_and_programs_notify_and_what_is_read_is_read_everywhere(
     tabs = [await watch("/api/sse/notifications") for _ in range(2)]
     rule = {"kind": "price_above", "symbol": "IBM", "price": 1, "level": "error"}
     assert (await http.post("/api/alerts/rules", json=rule)).status_code == 201
-    raised = await alerts.names("alert:new", level="error", symbol="IBM", priority="high")
+    raised = await alerts.wait_for_event("alert:new", level="error", symbol="IBM", priority="high")
     assert {"alertId", "message", "timestamp"} <= set(raised.data)
     other = fresh("other")
     command = [*TAPEWIRE, "notify", "--nats", stack.nats_url, "--title", "Both of you"]
@@ -338,19 +338,19 @@ async def test_alerts_and_programs_notify_and_what_is_read_is_read_everywhere(
     async with httpx.AsyncClient(base_url=stack.url, cookies=stack.sign_in(other)) as theirs:
         assert (await theirs.get("/api/notifications")).json()["unread"] == 1
     for tab in tabs:
-        told = await tab.names("notification", type="alert", is_read=False)
+        told = await tab.wait_for_event("notification", type="alert", is_read=False)
         assert told.data["payload"]["alertId"] == raised.data["alertId"]
-        await tab.names("notification", title="Both of you")
+        await tab.wait_for_event("notification", title="Both of you")
     read = {"ids": [told.data["id"]]}
     assert (await http.post("/api/notifications/read", json=read)).json() == {
         "read": 1,
         "unread": 1,
     }
     for tab in tabs:
-        assert (await tab.names("notification:read")).data["ids"] == [told.data["id"]]
+        assert (await tab.wait_for_event("notification:read")).data["ids"] == [told.data["id"]]
     assert (await http.post("/api/notifications/read-all")).json() == {"read": 1, "unread": 0}
     for tab in tabs:
-        await tab.sees(
+        await tab.wait_for_frame(
             "all are read", lambda f: f.event == "notification:read" and f.data["ids"] is None
         )
 
@@ -369,7 +369,7 @@ async def test_a_correlation_id_is_on_every_event_that_a_call_caused(
     configuration = {"name": "x", "tickers": ["IBM"]}
     assert (await http.post("/api/v2/configurations", json=configuration)).status_code == 201
     for type_ in ("order_filled", "alert"):
-        await inbox.names("notification", type=type_)
+        await inbox.wait_for_event("notification", type=type_)
     assert (await http.post("/api/notifications/read-all")).json()["read"] == 2
     wire = await connect(stack.nats_url, "test")
     try:

@@ -60,7 +60,7 @@ class TestSpellings:
 
     async def resumed(self, edge, cookie: str, last, path: str = ORDERS, **how):
         """What comes after `connected`, up to the last event."""
-        async with await edge.follow(path, cookie, **how) as stream:
+        async with await edge.open_stream(path, cookie, **how) as stream:
             await read_through(stream, last)
             return [f.data.get("orderId", f.event) for f in stream.frames[2:]]
 

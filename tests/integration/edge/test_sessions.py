@@ -119,7 +119,7 @@ async def brief(edge, user: str, **how):
         async with edge.client() as http:
             made = await http.post("/api/session", json={"userId": user})
         cookie, expires = made.cookies["session"], made.json()["expiresAt"]
-        stream = await edge.follow(PROTECTED[0], cookie, **how)
+        stream = await edge.open_stream(PROTECTED[0], cookie, **how)
         return cookie, datetime.fromisoformat(expires), stream
 
     return (await in_time(asked))[1]
@@ -176,7 +176,7 @@ class TestTheEndOfASession:
         edge = harness.shared_edge(TAPEWIRE_SESSION_HOURS=SHORT_HOURS)
         cookie, expires, stream = await brief(edge, alice)
         async with stream:
-            frames = await stream.rest(seconds=SOON)
+            frames = await stream.read_to_end(seconds=SOON)
             over = datetime.now(UTC)
         assert frames[-1].event == "auth:expired"
         assert expires <= over < expires + timedelta(seconds=SOON)

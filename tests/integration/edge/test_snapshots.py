@@ -52,7 +52,7 @@ FILL = ("snapshot", "fillQty", "fillPrice", "tradeId")
 async def truth(journal, user: str):
     """The same from the log, by its fold."""
     view = OrdersView()
-    for recorded in await journal.of(user):
+    for recorded in await journal.read_user(user):
         apply_event(view, recorded)
     return [plain(order) for order in view.orders()]
 
@@ -154,7 +154,7 @@ async def test_gapless_while_writers_write(
     writing, under_way = True, asyncio.Event()
 
     async def read(at):
-        # Not by `at.follow`, which waits until the edge has heard what was appended.
+        # Not by `at.open_stream`, which waits until the edge has heard what was appended.
         async with await sse.open_stream(at.url, ORDERS, cookie=cookie) as stream:
             snapshot = await stream.read_until("order:update")
             while writing:
@@ -197,8 +197,8 @@ class TestEvents:
     async def shown(
         self, edge, cookie: str, journal, alice: str, *events, path: str = ORDERS, **how
     ):
-        async with await edge.follow(path, cookie) as stream:
-            await stream.until("order:update")
+        async with await edge.open_stream(path, cookie) as stream:
+            await stream.read_until("order:update")
             await journal.append(alice, *events, **how)
             return [await stream.read() for _ in events]
 

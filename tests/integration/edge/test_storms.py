@@ -56,8 +56,8 @@ async def spy(harness: Harness, journal: EventLogDriver) -> AsyncIterator[Spy]: 
 
 async def returned(edge, cookie: str, first, last):
     """One who comes back and reads on to the end."""
-    async with await edge.follow(ORDERS, cookie, last_event_id=str(first)) as stream:
-        await stream.until("the last", lambda f: f.id and f.sequence == last)
+    async with await edge.open_stream(ORDERS, cookie, last_event_id=str(first)) as stream:
+        await stream.read_until("the last", lambda f: f.id and f.sequence == last)
         return stream.sequences
 
 

@@ -254,7 +254,7 @@ class TestTheSessionBehindIt:
         ends, stream = await in_time(asked)
         async with stream:
             given = cookie_in(stream)
-            last = (await stream.rest(seconds=SOON))[-1]
+            last = (await stream.read_to_end(seconds=SOON))[-1]
         assert (last.event, last.data) == ("auth:expired", {"reason": "expired"})
         assert time.time() < ends + SOON
         assert (await refusal(await signed.connect(ORDERS, given)))[0] == 401

@@ -145,7 +145,7 @@ class TestTheEndOfAToken:
 
         ends, (headers, stream) = await in_time(asked)
         async with stream:
-            frames = await stream.rest(seconds=SOON)
+            frames = await stream.read_to_end(seconds=SOON)
             over = time.time()
         assert frames[-1].event == "auth:expired"
         assert frames[-1].data == {"reason": "expired"}

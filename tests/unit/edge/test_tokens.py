@@ -31,8 +31,8 @@ class At:
         self.file = tmp_path / "jwks.json"
         self.file.write_bytes(self.issuer.jwks())
         given = {
-            "secret": HS256_SECRET, "keys": FileKeySource(self.file), "issuer": "", "audience": (),
-            "leeway": 0.0, "roles_claim": "roles", **settings,
+            "secret": HS256_SECRET, "key_source": FileKeySource(self.file), "issuer": "", "audience": (),
+            "leeway_seconds": 0.0, "roles_claim": "roles", **settings,
         }  # fmt: skip
         self.tokens = JwtVerifier(now=lambda: self.clock[0], **given)
 
@@ -66,7 +66,7 @@ class TestTimes:
         assert await at.read(token) is None
 
     async def test_clocks_may_differ_by_the_leeway(self, tmp_path: Path) -> None:
-        at = At(tmp_path, leeway=10.0)
+        at = At(tmp_path, leeway_seconds=10.0)
         token = at.token(seconds=-5)
         assert (await at.read(token)).expires_at == NOW + timedelta(seconds=5)
         assert await at.read(at.token(seconds=-10)) is None
@@ -138,7 +138,7 @@ class TestTheAlgorithmIsNotTheTokensToChoose:
         assert await at.read(at.token(algorithm="RS256"))
 
     async def test_without_keys_nothing_else(self, tmp_path: Path) -> None:
-        at = At(tmp_path, keys=None)
+        at = At(tmp_path, key_source=None)
         assert await at.read(at.token(algorithm="RS256")) is None
         assert await at.read(at.token(algorithm="HS256"))
 
