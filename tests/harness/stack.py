@@ -24,6 +24,8 @@ import httpx
 import psutil
 import pytest
 
+from tapewire.cli.up import parent_death_signal
+
 START_TIMEOUT_SECONDS = 120.0
 STOP_TIMEOUT_SECONDS = 90.0
 WAIT_TIMEOUT_SECONDS = 90.0
@@ -33,8 +35,8 @@ EXIT_TIMEOUT_SECONDS = 30.0
 
 MARK_VARIABLE = "TAPEWIRE_TEST_STACK"
 TAPEWIRE = (sys.executable, "-P", "-m", "tapewire.cli")
-# Through the tether, `up` dies with the test run: nothing is left of one that was killed.
-_TETHER_SCRIPT = Path(__file__).parents[1] / "libs" / "tapewire" / "cli" / "up" / "tether.py"
+# Through this script `up` dies with the test run: a killed test run leaves no processes.
+_PARENT_DEATH_SCRIPT = Path(parent_death_signal.__file__)
 
 
 class Stack:
@@ -45,7 +47,7 @@ class Stack:
         self.data_dir = folder / "data"
         self.mark = uuid.uuid4().hex
         self._stdout_file, self._log_file = folder / "up.out", folder / "up.log"
-        command = [sys.executable, "-I", "-S", str(_TETHER_SCRIPT), str(os.getpid()), *TAPEWIRE]
+        command = [sys.executable, "-I", "-S", str(_PARENT_DEATH_SCRIPT), str(os.getpid()), *TAPEWIRE]
         command += ["up", "--data-dir", str(self.data_dir), *args]
         clean = {key: value for key, value in os.environ.items() if not _is_tapewire_variable(key)}
         with self._stdout_file.open("wb") as out, self._log_file.open("ab") as log:

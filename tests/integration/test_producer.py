@@ -50,7 +50,7 @@ async def test_what_is_told_while_the_server_dies_is_there_once(
 ) -> None:
     """The server is killed in the middle of it, and answers what it had stored with its id. What
     is told later than that waits until it stands still, so that it surely dies with it."""
-    async with tapewire.connect(server.url, "desk", patience=60) as tape:
+    async with tapewire.connect(server.url, "desk", retry_seconds=60) as tape:
         numbers = iter(range(300))
         ids: list[str] = []
         still, begun = asyncio.Event(), 0
@@ -193,14 +193,14 @@ async def test_nobody_there_is_said_after_the_patience(
     server: LocalNatsServer, wire: NatsConnection
 ) -> None:
     assert wire.is_connected
-    async with tapewire.connect(server.url, "desk", patience=3) as tape:
+    async with tapewire.connect(server.url, "desk", retry_seconds=3) as tape:
         with pytest.raises(tapewire.RequestTimeout, match="alerts does not answer send"):
             await tape.notify("alice", title="hello")
 
 
 async def test_no_server_is_said_after_the_patience() -> None:
     with pytest.raises(tapewire.Unavailable, match="no NATS server answers"):
-        async with tapewire.connect("nats://127.0.0.1:1", "desk", patience=0.3):
+        async with tapewire.connect("nats://127.0.0.1:1", "desk", retry_seconds=0.3):
             pass
 
 
