@@ -14,7 +14,7 @@ from typing import Protocol
 
 import structlog
 
-from tapewire.log.backoff import Backoff, new_rng
+from tapewire.log.backoff import Backoff, jittered, new_rng
 from tapewire.log.checkpoint import (
     Checkpoint,
     read_checkpoint,
@@ -243,7 +243,7 @@ class _Follower:
     async def _wait_for_events(self) -> None:
         """Until there is something to read, or might be. Raises _AnotherLog."""
         try:
-            async with asyncio.timeout(POLL_INTERVAL_SECONDS * self._rng.uniform(0.5, 1.5)):
+            async with asyncio.timeout(jittered(POLL_INTERVAL_SECONDS, self._rng)):
                 await self._wake.wait()
         except TimeoutError:
             await self._check_epoch()

@@ -34,7 +34,7 @@ class Faults(msgspec.Struct, kw_only=True):
     lost_ack_rate: float = 0.0
     """The answer to an append gets lost: OutcomeUnknown, and stored."""
     late_append_rate: float = 0.0
-    """An append arrives after its time-out: OutcomeUnknown, and stored later unless it conflicts."""
+    """An append arrives after its time-out: OutcomeUnknown, and stored later if it still can be."""
     unavailable_rate: float = 0.0
     """A request fails at once, as between two connections."""
     disconnect_rate: float = 0.0
