@@ -13,6 +13,8 @@ from tapewire.log.memory.journal import DUPLICATE_WINDOW_SECONDS
 from tests.contract.event_factories import make_draft, note_of, notes_of, read_all, sequences_of
 from tests.harness import virtual_time
 
+pytestmark = pytest.mark.virtual_time
+
 START_TIME = datetime(2026, 3, 2, tzinfo=UTC)
 
 
@@ -130,151 +132,123 @@ def test_a_broken_connection_is_a_gap_told_when_it_is_back() -> None:
     assert errors
 
 
-def test_outages_are_everybodys() -> None:
-    async def story() -> list[str]:
-        server = MemoryServer()
-        one, other = LiveRecorder(), LiveRecorder()
-        log, bystander = (
-            MemoryEventLog(server, Faults(seed=1, outage_rate=1.0)),
-            MemoryEventLog(server),
-        )
-        await log.subscribe("ev.>", one.on_event, one.on_gap)
-        await bystander.subscribe("ev.>", other.on_event, other.on_gap)
-        with pytest.raises(LogError):
-            await log.append([make_draft()])
-        with pytest.raises(LogError):
-            await bystander.last_sequence("ev.>")
-        await asyncio.sleep(2)
-        assert await bystander.last_sequence("ev.>") == 0
-        return [*map(str, one.received), *map(str, other.received)]
-
-    assert virtual_time.run(story()) == ["reconnected", "reconnected"]
+async def test_outages_are_everybodys() -> None:
+    server = MemoryServer()
+    one, other = LiveRecorder(), LiveRecorder()
+    log, bystander = (
+        MemoryEventLog(server, Faults(seed=1, outage_rate=1.0)),
+        MemoryEventLog(server),
+    )
+    await log.subscribe("ev.>", one.on_event, one.on_gap)
+    await bystander.subscribe("ev.>", other.on_event, other.on_gap)
+    with pytest.raises(LogError):
+        await log.append([make_draft()])
+    with pytest.raises(LogError):
+        await bystander.last_sequence("ev.>")
+    await asyncio.sleep(2)
+    assert await bystander.last_sequence("ev.>") == 0
+    assert [*map(str, one.received), *map(str, other.received)] == ["reconnected", "reconnected"]
 
 
-def test_a_replica_lags_and_catches_up() -> None:
-    async def story() -> set[int]:
-        server = MemoryServer()
-        for number in range(50):
-            await MemoryEventLog(server).append([make_draft(note=str(number))])
-        log = MemoryEventLog(server, Faults(seed=1, stale_read_rate=0.5))
-        assert await log.last_sequence("ev.>") == 50, "the leader never lags"
-        return {len((await log.page("ev.>", after=0)).events) for _ in range(50)}
-
-    ends = virtual_time.run(story())
+async def test_a_replica_lags_and_catches_up() -> None:
+    server = MemoryServer()
+    for number in range(50):
+        await MemoryEventLog(server).append([make_draft(note=str(number))])
+    log = MemoryEventLog(server, Faults(seed=1, stale_read_rate=0.5))
+    assert await log.last_sequence("ev.>") == 50, "the leader never lags"
+    ends = {len((await log.page("ev.>", after=0)).events) for _ in range(50)}
     assert max(ends) == 50
     assert 34 <= min(ends) < 50
 
 
-def test_ids_are_remembered_for_two_minutes() -> None:
-    async def story() -> None:
-        log = MemoryEventLog(MemoryServer())
+async def test_ids_are_remembered_for_two_minutes() -> None:
+    log = MemoryEventLog(MemoryServer())
+    await log.append([make_draft(event_id="e-1")])
+    await asyncio.sleep(DUPLICATE_WINDOW_SECONDS - 1)
+    with pytest.raises(AlreadyStored):
         await log.append([make_draft(event_id="e-1")])
-        await asyncio.sleep(DUPLICATE_WINDOW_SECONDS - 1)
-        with pytest.raises(AlreadyStored):
-            await log.append([make_draft(event_id="e-1")])
-        await asyncio.sleep(2)
-        assert await log.append([make_draft(event_id="e-1")]) == 2
-
-    virtual_time.run(story())
+    await asyncio.sleep(2)
+    assert await log.append([make_draft(event_id="e-1")]) == 2
 
 
-def test_events_are_stamped_with_the_clock_that_was_given() -> None:
-    async def story() -> None:
-        clock = asyncio.get_running_loop().time
-        log = MemoryEventLog(MemoryServer(now=lambda: START_TIME + timedelta(seconds=clock())))
-        await asyncio.sleep(60)
-        await log.append([make_draft()])
-        [recorded] = await read_all(log)
-        assert recorded.time == START_TIME + timedelta(seconds=60)
-
-    virtual_time.run(story())
+async def test_events_are_stamped_with_the_clock_that_was_given() -> None:
+    clock = asyncio.get_running_loop().time
+    log = MemoryEventLog(MemoryServer(now=lambda: START_TIME + timedelta(seconds=clock())))
+    await asyncio.sleep(60)
+    await log.append([make_draft()])
+    [recorded] = await read_all(log)
+    assert recorded.time == START_TIME + timedelta(seconds=60)
 
 
-def test_a_reaction_is_handed_out_again_when_its_acknowledgement_got_lost() -> None:
-    async def story() -> Counter[str]:
-        server = MemoryServer(ack_wait_seconds=1.0)
-        handled: Counter[str] = Counter()
+async def test_a_reaction_is_handed_out_again_when_its_acknowledgement_got_lost() -> None:
+    server = MemoryServer(ack_wait_seconds=1.0)
+    handled: Counter[str] = Counter()
 
-        async def handle(recorded: RecordedEvent) -> None:
-            handled[note_of(recorded)] += 1
+    async def handle(recorded: RecordedEvent) -> None:
+        handled[note_of(recorded)] += 1
 
-        log = MemoryEventLog(server, Faults(seed=1, redelivery_rate=0.3))
-        await log.subscribe_durable("positions", "ev.>", handle)
-        for number in range(50):
-            await log.append([make_draft(note=str(number))])
-        await asyncio.sleep(60)
-        return handled
-
-    handled = virtual_time.run(story())
+    log = MemoryEventLog(server, Faults(seed=1, redelivery_rate=0.3))
+    await log.subscribe_durable("positions", "ev.>", handle)
+    for number in range(50):
+        await log.append([make_draft(note=str(number))])
+    await asyncio.sleep(60)
     assert len(handled) == 50
     assert 10 < sum(handled.values()) - 50 < 50
 
 
-def test_what_a_killed_process_was_handling_comes_again_after_a_time() -> None:
-    async def story() -> None:
-        server = MemoryServer(ack_wait_seconds=30.0)
-        handled: list[str] = []
+async def test_what_a_killed_process_was_handling_comes_again_after_a_time() -> None:
+    server = MemoryServer(ack_wait_seconds=30.0)
+    handled: list[str] = []
 
-        async def hang(_: RecordedEvent) -> None:
-            await asyncio.Event().wait()
+    async def hang(_: RecordedEvent) -> None:
+        await asyncio.Event().wait()
 
-        async def handle(recorded: RecordedEvent) -> None:
-            handled.append(note_of(recorded))
+    async def handle(recorded: RecordedEvent) -> None:
+        handled.append(note_of(recorded))
 
-        first = MemoryEventLog(server)
-        await first.subscribe_durable("positions", "ev.>", hang)
-        await first.append([make_draft(note="a")])
-        await asyncio.sleep(1)
-        first.kill()
-        await MemoryEventLog(server).subscribe_durable("positions", "ev.>", handle)
-        await asyncio.sleep(28)
-        assert handled == []
-        await asyncio.sleep(3)
-        assert handled == ["a"]
-
-    virtual_time.run(story())
+    first = MemoryEventLog(server)
+    await first.subscribe_durable("positions", "ev.>", hang)
+    await first.append([make_draft(note="a")])
+    await asyncio.sleep(1)
+    first.kill()
+    await MemoryEventLog(server).subscribe_durable("positions", "ev.>", handle)
+    await asyncio.sleep(28)
+    assert handled == []
+    await asyncio.sleep(3)
+    assert handled == ["a"]
 
 
-def test_a_killed_process_hears_nothing_and_can_do_nothing() -> None:
-    async def story() -> None:
-        server, story = MemoryServer(), LiveRecorder()
-        log = MemoryEventLog(server)
-        await log.subscribe("ev.>", story.on_event, story.on_gap)
-        log.kill()
-        await MemoryEventLog(server).append([make_draft()])
-        await asyncio.sleep(1)
-        assert story.received == []
-        with pytest.raises(LogError):
-            await log.append([make_draft()])
-
-    virtual_time.run(story())
+async def test_a_killed_process_hears_nothing_and_can_do_nothing() -> None:
+    server, story = MemoryServer(), LiveRecorder()
+    log = MemoryEventLog(server)
+    await log.subscribe("ev.>", story.on_event, story.on_gap)
+    log.kill()
+    await MemoryEventLog(server).append([make_draft()])
+    await asyncio.sleep(1)
+    assert story.received == []
+    with pytest.raises(LogError):
+        await log.append([make_draft()])
 
 
-def test_calm_ends_every_fault() -> None:
-    async def story() -> None:
-        server, faults = MemoryServer(), Faults.rough(3)
-        log = MemoryEventLog(server, faults)
-        faults.disable()
-        for number in range(300):
-            await log.append([make_draft(note=str(number))])
-        assert notes_of(await read_all(log)) == [str(number) for number in range(300)]
-        assert sequences_of(await read_all(log)) == list(range(1, 301))
-
-    virtual_time.run(story())
+async def test_calm_ends_every_fault() -> None:
+    server, faults = MemoryServer(), Faults.rough(3)
+    log = MemoryEventLog(server, faults)
+    faults.disable()
+    for number in range(300):
+        await log.append([make_draft(note=str(number))])
+    assert notes_of(await read_all(log)) == [str(number) for number in range(300)]
+    assert sequences_of(await read_all(log)) == list(range(1, 301))
 
 
-def test_posted_values_may_be_lost_and_old_ones_read() -> None:
-    async def story() -> tuple[int, set[bytes | None]]:
-        server = MemoryServer()
-        values = MemoryLatestValueStore(server, Faults(seed=1, lost_append_rate=0.2))
-        for number in range(100):
-            await values.put_unacknowledged(f"S{number}", b"")
-        stored = len(await values.get_all())
-        await MemoryLatestValueStore(server).put("IBM", b"1")
-        await MemoryLatestValueStore(server).put("IBM", b"2")
-        lagging = MemoryLatestValueStore(server, Faults(seed=1, stale_read_rate=0.5))
-        return stored, {await lagging.get("IBM") for _ in range(20)}
-
-    stored, seen = virtual_time.run(story())
+async def test_posted_values_may_be_lost_and_old_ones_read() -> None:
+    server = MemoryServer()
+    values = MemoryLatestValueStore(server, Faults(seed=1, lost_append_rate=0.2))
+    for number in range(100):
+        await values.put_unacknowledged(f"S{number}", b"")
+    stored = len(await values.get_all())
+    await MemoryLatestValueStore(server).put("IBM", b"1")
+    await MemoryLatestValueStore(server).put("IBM", b"2")
+    lagging = MemoryLatestValueStore(server, Faults(seed=1, stale_read_rate=0.5))
+    seen = {await lagging.get("IBM") for _ in range(20)}
     assert 60 < stored < 100
     assert seen == {b"1", b"2"}

@@ -35,6 +35,8 @@ from tests.unit.alerts.random_scenario import (
 )
 from tests.unit.alerts.spec import order_rejected
 
+pytestmark = pytest.mark.virtual_time
+
 
 @pytest.mark.parametrize("seed", range(12))
 def test_one_process_that_dies_and_comes_back_on_a_rough_network(seed: int) -> None:
@@ -59,122 +61,106 @@ def test_good_days_are_worth_comparing_with() -> None:
     assert any(len({one.rule_id for one in tally.alerts}) < 10 for tally in tallies)
 
 
+async def run_two_holders(seed: int) -> AlertsLogSummary:
+    """Run a scenario in which both processes believe that they hold the leases."""
+    server = MemoryServer()
+    fleet = AlertsProcesses(server, seed, rough=True, standby=True)
+    world = AlertsEnvironment(server)
+    playing = asyncio.create_task(run_plan(ScenarioPlan(seed), fleet, world, kill_count=0))
+    await waiting.wait_until("two processes", lambda: len(fleet.running) == 2)
+    fleet.running[1].acquire_leases()
+    return await playing
+
+
 @pytest.mark.parametrize("seed", range(200, 206))
 def test_two_that_both_believe_to_hold_the_lease_tell_nothing_twice(seed: int) -> None:
-    async def work() -> AlertsLogSummary:
-        server = MemoryServer()
-        fleet, world = (
-            AlertsProcesses(server, seed, rough=True, standby=True),
-            AlertsEnvironment(server),
-        )
-        playing = asyncio.create_task(run_plan(ScenarioPlan(seed), fleet, world, kill_count=0))
-        await waiting.wait_until("two processes", lambda: len(fleet.running) == 2)
-        fleet.running[1].acquire_leases()
-        return await playing
-
-    both = virtual_time.run(work(), seconds=7200)
+    both = virtual_time.run(run_two_holders(seed), seconds=7200)
     both.assert_consistent()
     good = run_random_scenario(seed)
     assert alert_facts(both) == alert_facts(good)
     assert notification_facts(both) == notification_facts(good)
 
 
-def test_a_log_made_anew_voids_what_was_known_of_the_old_one() -> None:
-    async def work() -> None:
-        server = MemoryServer()
-        world, process = AlertsEnvironment(server), await AlertsProcess(server).start()
-        await world.publish_price("100")
-        await process.create_rule(create_rule_request(price="105"), "old")
-        await process.create_rule(create_rule_request(price="200"), "old and far away")
-        await process.create_rule(create_rule_request(RuleKind.ORDER_REJECTED), "old too")
-        server.recreate()
-        other = await AlertsProcess(server).start(holds_lease=False)
-        await other.create_rule(create_rule_request(price="104"), "new")
-        await asyncio.sleep(10)
-        await world.publish_price("106")
-        await world.append_event(order_rejected())
-        seen = await world.wait_for_log("two tellings", lambda seen: len(seen.notifications) == 2)
-        assert [one.message for one in seen.alerts] == ["IBM is at 106, above 104"]
-        assert list(process.price_monitor._evaluator._armed_by_id) == []
-        for one in (process, other):
-            one.raise_task_errors()
-            await one.kill()
-
-    virtual_time.run(work())
+async def test_a_log_made_anew_voids_what_was_known_of_the_old_one() -> None:
+    server = MemoryServer()
+    world, process = AlertsEnvironment(server), await AlertsProcess(server).start()
+    await world.publish_price("100")
+    await process.create_rule(create_rule_request(price="105"), "old")
+    await process.create_rule(create_rule_request(price="200"), "old and far away")
+    await process.create_rule(create_rule_request(RuleKind.ORDER_REJECTED), "old too")
+    server.recreate()
+    other = await AlertsProcess(server).start(holds_lease=False)
+    await other.create_rule(create_rule_request(price="104"), "new")
+    await asyncio.sleep(10)
+    await world.publish_price("106")
+    await world.append_event(order_rejected())
+    seen = await world.wait_for_log("two tellings", lambda seen: len(seen.notifications) == 2)
+    assert [one.message for one in seen.alerts] == ["IBM is at 106, above 104"]
+    assert list(process.price_monitor._evaluator._armed_by_id) == []
+    for one in (process, other):
+        one.raise_task_errors()
+        await one.kill()
 
 
-def test_no_price_between_two_holders_is_missed() -> None:
+async def test_no_price_between_two_holders_is_missed() -> None:
     """A spike while nobody holds the lease: the standby saw it, and says so when it takes over."""
 
-    async def work() -> None:
-        server = MemoryServer()
-        world, holder = AlertsEnvironment(server), await AlertsProcess(server).start()
-        standby = await AlertsProcess(server).start(holds_lease=False)
-        await world.publish_price("100")
-        await holder.create_rule(create_rule_request(price="105"))
-        await asyncio.sleep(5)
-        await holder.kill()
-        await world.publish_price("106")
-        await world.publish_price("100")
-        await asyncio.sleep(MAX_TAKEOVER_SECONDS)
-        assert (await world.read_log_summary()).alerts == []
-        standby.acquire_leases()
-        seen = await world.wait_for_log("the alert", lambda seen: seen.alerts)
-        assert seen.alerts[0].message == "IBM is at 106, above 105"
-        standby.raise_task_errors()
-        await standby.kill()
-
-    virtual_time.run(work())
+    server = MemoryServer()
+    world, holder = AlertsEnvironment(server), await AlertsProcess(server).start()
+    standby = await AlertsProcess(server).start(holds_lease=False)
+    await world.publish_price("100")
+    await holder.create_rule(create_rule_request(price="105"))
+    await asyncio.sleep(5)
+    await holder.kill()
+    await world.publish_price("106")
+    await world.publish_price("100")
+    await asyncio.sleep(MAX_TAKEOVER_SECONDS)
+    assert (await world.read_log_summary()).alerts == []
+    standby.acquire_leases()
+    seen = await world.wait_for_log("the alert", lambda seen: seen.alerts)
+    assert seen.alerts[0].message == "IBM is at 106, above 105"
+    standby.raise_task_errors()
+    await standby.kill()
 
 
-def test_a_standby_forgets_what_the_holder_has_said() -> None:
+async def test_a_standby_forgets_what_the_holder_has_said() -> None:
     """What both saw is the holder's to say; a standby that remembered it all would only grow."""
 
-    async def work() -> None:
-        server = MemoryServer()
-        world, holder = AlertsEnvironment(server), await AlertsProcess(server).start()
-        standby = await AlertsProcess(server).start(holds_lease=False)
-        await world.publish_price("100")
-        for number in range(5):
-            await holder.create_rule(create_rule_request(price="105"), f"rule {number}")
-        await asyncio.sleep(5)
-        await holder.kill()
-        await world.publish_price("106")
-        await waiting.wait_until(
-            "it saw all", lambda: len(standby.price_monitor._pending_hits) == 5
-        )
-        holder = await AlertsProcess(server).start()
-        await waiting.wait_until(
-            "another has said it", lambda: not standby.price_monitor._pending_hits
-        )
-        assert len((await world.read_log_summary()).alerts) == 5
-        for one in (holder, standby):
-            one.raise_task_errors()
-            await one.kill()
-
-    virtual_time.run(work())
+    server = MemoryServer()
+    world, holder = AlertsEnvironment(server), await AlertsProcess(server).start()
+    standby = await AlertsProcess(server).start(holds_lease=False)
+    await world.publish_price("100")
+    for number in range(5):
+        await holder.create_rule(create_rule_request(price="105"), f"rule {number}")
+    await asyncio.sleep(5)
+    await holder.kill()
+    await world.publish_price("106")
+    await waiting.wait_until("it saw all", lambda: len(standby.price_monitor._pending_hits) == 5)
+    holder = await AlertsProcess(server).start()
+    await waiting.wait_until("another has said it", lambda: not standby.price_monitor._pending_hits)
+    assert len((await world.read_log_summary()).alerts) == 5
+    for one in (holder, standby):
+        one.raise_task_errors()
+        await one.kill()
 
 
-def test_moves_outlive_all_processes() -> None:
-    async def work() -> None:
-        server = MemoryServer()
-        world, process = AlertsEnvironment(server), await AlertsProcess(server).start()
-        await world.publish_price("100")
-        await process.create_rule(
-            create_rule_request(RuleKind.PERCENT_MOVE, percent="5", window_seconds=600)
-        )
-        await asyncio.sleep(2 * SAVE_INTERVAL_SECONDS)
-        await process.kill()
-        await world.publish_price("104")
-        process = await AlertsProcess(server).start()
-        await asyncio.sleep(SAVE_INTERVAL_SECONDS)
-        await world.publish_price("105")
-        seen = await world.wait_for_log("the alert", lambda seen: seen.alerts)
-        assert seen.alerts[0].message == "IBM moved +5.00 % from 100 to 105 in 600 s"
-        process.raise_task_errors()
-        await process.kill()
-
-    virtual_time.run(work())
+async def test_moves_outlive_all_processes() -> None:
+    server = MemoryServer()
+    world, process = AlertsEnvironment(server), await AlertsProcess(server).start()
+    await world.publish_price("100")
+    await process.create_rule(
+        create_rule_request(RuleKind.PERCENT_MOVE, percent="5", window_seconds=600)
+    )
+    await asyncio.sleep(2 * SAVE_INTERVAL_SECONDS)
+    await process.kill()
+    await world.publish_price("104")
+    process = await AlertsProcess(server).start()
+    await asyncio.sleep(SAVE_INTERVAL_SECONDS)
+    await world.publish_price("105")
+    seen = await world.wait_for_log("the alert", lambda seen: seen.alerts)
+    assert seen.alerts[0].message == "IBM moved +5.00 % from 100 to 105 in 600 s"
+    process.raise_task_errors()
+    await process.kill()
 
 
 async def skip_waiting_for_rules(_book: ArmedRuleIndex, _sequence: int) -> None:
@@ -182,31 +168,28 @@ async def skip_waiting_for_rules(_book: ArmedRuleIndex, _sequence: int) -> None:
 
 
 @pytest.mark.parametrize("broken", [False, True])
-def test_an_event_right_after_the_rule_is_judged_by_it_however_late_the_rulebook_hears(
+async def test_an_event_right_after_the_rule_is_judged_by_it_however_late_the_rulebook_hears(
     broken: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The book is deaf, and reads the log every few seconds only; events are taken at once."""
     if broken:
         monkeypatch.setattr(ArmedRuleIndex, "wait_until_applied", skip_waiting_for_rules)
 
-    async def work() -> int:
-        server = MemoryServer()
-        world, process = AlertsEnvironment(server), AlertsProcess(server)
-        process.armed_rules._log = MemoryEventLog(server, Faults(seed=1, lost_message_rate=1.0))
-        await process.start()
+    server = MemoryServer()
+    world, process = AlertsEnvironment(server), AlertsProcess(server)
+    process.armed_rules._log = MemoryEventLog(server, Faults(seed=1, lost_message_rate=1.0))
+    await process.start()
+    await asyncio.sleep(5)
+    for number in range(5):
+        rule = await process.create_rule(
+            create_rule_request(RuleKind.ORDER_REJECTED), f"rule {number}"
+        )
+        await world.append_event(order_rejected())
         await asyncio.sleep(5)
-        for number in range(5):
-            rule = await process.create_rule(
-                create_rule_request(RuleKind.ORDER_REJECTED), f"rule {number}"
-            )
-            await world.append_event(order_rejected())
-            await asyncio.sleep(5)
-            await process.delete_rule(rule.rule_id)
-        process.raise_task_errors()
-        await process.kill()
-        return len((await world.read_log_summary()).alerts)
-
-    assert (virtual_time.run(work()) == 5) is not broken
+        await process.delete_rule(rule.rule_id)
+    process.raise_task_errors()
+    await process.kill()
+    assert (len((await world.read_log_summary()).alerts) == 5) is not broken
 
 
 Untyped = Any

@@ -23,6 +23,8 @@ from tapewire_services.alerts.notification_writer import (
 from tests.harness import virtual_time
 from tests.unit.alerts.spec import at
 
+pytestmark = pytest.mark.virtual_time
+
 NOTIFICATION_COUNT = 2 * MAX_SUBJECTS_PER_QUERY + 100
 
 
@@ -83,23 +85,20 @@ class CountingLog(MemoryEventLog):
         return await super().last_events(subjects)
 
 
-def test_what_nobody_was_told_is_told_in_order_and_with_what_caused_it() -> None:
-    async def story() -> None:
-        log = CountingLog(MemoryServer())
-        assert await NotificationWriter(log).write_notifications(PENDING) == 0
-        assert await read_titles_by_user(log) == titles_by_user(PENDING)
-        assert (log.appends, log.questions) == (NOTIFICATION_COUNT, 0)
-        stored = {recorded.subject: recorded for recorded in await read_notifications(log)}
-        for one in PENDING:
-            command = one.command
-            recorded = stored[str(notification_subject(command))]
-            meta = recorded.metadata
-            assert recorded.event_subject == notification_subject(command)
-            assert recorded.event_subject.entity == derive_notification_id(command)
-            assert (meta.id, meta.causation) == (f"{command.id}.0.0", command.id)
-            assert (meta.correlation, meta.traceparent) == ("correlation", "traceparent")
-
-    virtual_time.run(story())
+async def test_what_nobody_was_told_is_told_in_order_and_with_what_caused_it() -> None:
+    log = CountingLog(MemoryServer())
+    assert await NotificationWriter(log).write_notifications(PENDING) == 0
+    assert await read_titles_by_user(log) == titles_by_user(PENDING)
+    assert (log.appends, log.questions) == (NOTIFICATION_COUNT, 0)
+    stored = {recorded.subject: recorded for recorded in await read_notifications(log)}
+    for one in PENDING:
+        command = one.command
+        recorded = stored[str(notification_subject(command))]
+        meta = recorded.metadata
+        assert recorded.event_subject == notification_subject(command)
+        assert recorded.event_subject.entity == derive_notification_id(command)
+        assert (meta.id, meta.causation) == (f"{command.id}.0.0", command.id)
+        assert (meta.correlation, meta.traceparent) == ("correlation", "traceparent")
 
 
 def test_what_is_there_is_told_no_more_and_the_rest_keeps_its_order() -> None:
@@ -122,19 +121,16 @@ def test_what_is_there_is_told_no_more_and_the_rest_keeps_its_order() -> None:
         virtual_time.run(story(seed))
 
 
-def test_what_is_refused_for_a_reason_of_its_own_holds_up_no_other_user() -> None:
+async def test_what_is_refused_for_a_reason_of_its_own_holds_up_no_other_user() -> None:
     """Two causes of one name, of two users: the log takes the second for the first."""
 
-    async def story() -> None:
-        log = MemoryEventLog(MemoryServer())
-        await NotificationWriter(log).write_notifications(PENDING[:5])
-        twice = [*PENDING[:5], make_pending(5, id_="cause-3"), *PENDING[6:20]]
-        with pytest.raises(LogError, match="3 notifications were refused 8 times"):
-            await NotificationWriter(log).write_notifications(twice)
-        others = [one for one in PENDING[:20] if one.command.user != make_pending(5).command.user]
-        assert await read_titles_by_user(log) == titles_by_user(others)
-
-    virtual_time.run(story())
+    log = MemoryEventLog(MemoryServer())
+    await NotificationWriter(log).write_notifications(PENDING[:5])
+    twice = [*PENDING[:5], make_pending(5, id_="cause-3"), *PENDING[6:20]]
+    with pytest.raises(LogError, match="3 notifications were refused 8 times"):
+        await NotificationWriter(log).write_notifications(twice)
+    others = [one for one in PENDING[:20] if one.command.user != make_pending(5).command.user]
+    assert await read_titles_by_user(log) == titles_by_user(others)
 
 
 def test_two_that_tell_the_same_over_rough_connections_tell_each_once() -> None:

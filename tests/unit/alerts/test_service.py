@@ -10,7 +10,6 @@ from tapewire.log import Unavailable
 from tapewire.log.memory import MemoryServer
 from tapewire.runtime.contracts.alerts import ArmRule, DeleteRule, ListAlerts, ListRules
 from tapewire_services.alerts import service as serving
-from tests.harness import virtual_time
 from tests.unit.alerts.harness import (
     AlertsEnvironment,
     AlertsProcess,
@@ -27,6 +26,8 @@ from tests.unit.alerts.spec import (
     stop_loss_triggered,
     strategy_failed,
 )
+
+pytestmark = pytest.mark.virtual_time
 
 
 async def list_rules(process: AlertsProcess, user: str = USER) -> list[str]:
@@ -136,32 +137,29 @@ def test_other_peoples_rules_are_not_found() -> None:
     run_scenario(story)
 
 
-def test_an_arming_counts_although_this_process_remembers_the_rule_armed() -> None:
+async def test_an_arming_counts_although_this_process_remembers_the_rule_armed() -> None:
     """The process that made the rule takes it for armed; another one triggered it since. To pass
     over the arming as one that changes nothing would leave the user untold for ever."""
 
-    async def work() -> None:
-        server = MemoryServer()
-        world, asked, judging = (
-            AlertsEnvironment(server),
-            AlertsProcess(server),
-            AlertsProcess(server),
-        )
+    server = MemoryServer()
+    world, asked, judging = (
+        AlertsEnvironment(server),
+        AlertsProcess(server),
+        AlertsProcess(server),
+    )
+    await world.publish_price("100")
+    await asked.start(holds_lease=False)
+    await judging.start()
+    await asyncio.sleep(10)
+    rule = await asked.create_rule(create_rule_request(price="105"))
+    for number in range(1, 4):
+        await world.publish_price("106")
+        await wait_for_alerts(world, number)
         await world.publish_price("100")
-        await asked.start(holds_lease=False)
-        await judging.start()
-        await asyncio.sleep(10)
-        rule = await asked.create_rule(create_rule_request(price="105"))
-        for number in range(1, 4):
-            await world.publish_price("106")
-            await wait_for_alerts(world, number)
-            await world.publish_price("100")
-            assert (await asked.arm_rule(rule.rule_id)).armed
-        for process in (asked, judging):
-            process.raise_task_errors()
-            await process.kill()
-
-    virtual_time.run(work())
+        assert (await asked.arm_rule(rule.rule_id)).armed
+    for process in (asked, judging):
+        process.raise_task_errors()
+        await process.kill()
 
 
 async def wait_for_alerts(world: AlertsEnvironment, times: int) -> None:
@@ -231,12 +229,9 @@ def test_what_happens_becomes_notifications() -> None:
     run_scenario(story)
 
 
-def test_a_market_that_has_no_quotes_yet_is_no_reason_to_refuse() -> None:
-    async def work() -> None:
-        process = await AlertsProcess(MemoryServer()).start()
-        with pytest.raises(Unavailable):
-            await process.service.create_rule(create_rule_request(price="1"), make_context())
-        await process.service.create_rule(create_rule_request(RuleKind.STOP_LOSS), make_context())
-        await process.kill()
-
-    virtual_time.run(work())
+async def test_a_market_that_has_no_quotes_yet_is_no_reason_to_refuse() -> None:
+    process = await AlertsProcess(MemoryServer()).start()
+    with pytest.raises(Unavailable):
+        await process.service.create_rule(create_rule_request(price="1"), make_context())
+    await process.service.create_rule(create_rule_request(RuleKind.STOP_LOSS), make_context())
+    await process.kill()

@@ -21,9 +21,10 @@ from tapewire.events import CODEC
 from tapewire.log.memory import MemoryServer
 from tapewire.runtime import RequestTimeout
 from tapewire.runtime.contracts.insights import LoadItems, LoadReply
-from tests.harness import virtual_time
 from tests.unit.insights.harness import InsightsProcess, read_log_summary, run_scenario
 from tests.unit.insights.spec import new_item
+
+pytestmark = pytest.mark.virtual_time
 
 
 class LoaderHarness:
@@ -130,16 +131,13 @@ class UnavailableService:
         return LoadReply(added=1, there=0, refused=[])
 
 
-def test_a_batch_without_an_answer_is_asked_again_and_then_given_up() -> None:
+async def test_a_batch_without_an_answer_is_asked_again_and_then_given_up() -> None:
     """With time between, so that a server may be started again meanwhile."""
 
-    async def work() -> None:
-        away, clock = UnavailableService(MAX_TRIES), asyncio.get_running_loop().time
-        assert (await retry_request(away.request, random.Random(1))).added == 1
-        assert 8 < clock() < 25
-        gone = UnavailableService(MAX_TRIES + 1)
-        with pytest.raises(RequestTimeout):
-            await retry_request(gone.request, random.Random(1))
-        assert gone.request_count == MAX_TRIES
-
-    virtual_time.run(work())
+    away, clock = UnavailableService(MAX_TRIES), asyncio.get_running_loop().time
+    assert (await retry_request(away.request, random.Random(1))).added == 1
+    assert 8 < clock() < 25
+    gone = UnavailableService(MAX_TRIES + 1)
+    with pytest.raises(RequestTimeout):
+        await retry_request(gone.request, random.Random(1))
+    assert gone.request_count == MAX_TRIES

@@ -18,7 +18,6 @@ from tapewire_services.edge.auth.jwks import (
     parse_jwks,
 )
 from tests.harness.jwt_issuer import JwtIssuer, _rsa_key, public_jwk, serve_jwks
-from tests.harness.virtual_time import run
 
 
 @pytest.fixture
@@ -148,120 +147,97 @@ class Source:
         return self.issuer.jwks()
 
 
+@pytest.mark.virtual_time
 class TestAUrl:
-    """`run` plays them in virtual time."""
+    async def test_it_is_asked_once_for_many_tokens(self, issuer: JwtIssuer) -> None:
+        source = Source(issuer)
+        source.slow = 0.5
+        found = await asyncio.gather(*(knows(source.keys, issuer) for _ in range(50)))
+        assert all(found)
+        assert source.asked == 1
 
-    def test_it_is_asked_once_for_many_tokens(self, issuer: JwtIssuer) -> None:
-        async def story() -> None:
-            source = Source(issuer)
-            source.slow = 0.5
-            found = await asyncio.gather(*(knows(source.keys, issuer) for _ in range(50)))
-            assert all(found)
-            assert source.asked == 1
-
-        run(story())
-
-    def test_again_when_its_keys_are_old_and_nobody_waits_for_that(self, issuer: JwtIssuer) -> None:
-        async def story() -> None:
-            source = Source(issuer)
-            clock = asyncio.get_running_loop().time
-            await knows(source.keys, issuer)
-            await asyncio.sleep(299)
-            await knows(source.keys, issuer)
-            assert source.asked == 1
-            await asyncio.sleep(2)
-            source.slow = 4.0
-            began = clock()
-            assert await knows(source.keys, issuer)
-            assert clock() == began
-            await asyncio.sleep(5)
-            assert source.asked == 2
-
-        run(story())
-
-    def test_at_once_for_a_key_that_is_not_known(self, issuer: JwtIssuer) -> None:
-        async def story() -> None:
-            source = Source(issuer)
-            await knows(source.keys, issuer)
-            await asyncio.sleep(10)
-            issuer.rotate()
-            assert await knows(source.keys, issuer)
-            assert source.asked == 2
-
-        run(story())
-
-    def test_also_right_after_it_was_asked(self, issuer: JwtIssuer) -> None:
-        async def story() -> None:
-            source = Source(issuer)
-            await knows(source.keys, issuer)
-            issuer.rotate()
-            assert await knows(source.keys, issuer)
-
-        run(story())
-
-    def test_made_up_keys_do_not_make_it_ask_more_than_once_a_second(
+    async def test_again_when_its_keys_are_old_and_nobody_waits_for_that(
         self, issuer: JwtIssuer
     ) -> None:
-        async def story() -> None:
-            source = Source(issuer)
-            await knows(source.keys, issuer)
+        source = Source(issuer)
+        clock = asyncio.get_running_loop().time
+        await knows(source.keys, issuer)
+        await asyncio.sleep(299)
+        await knows(source.keys, issuer)
+        assert source.asked == 1
+        await asyncio.sleep(2)
+        source.slow = 4.0
+        began = clock()
+        assert await knows(source.keys, issuer)
+        assert clock() == began
+        await asyncio.sleep(5)
+        assert source.asked == 2
 
-            async def flood(number: int) -> None:
-                for n in range(10):
-                    assert await source.keys.find(f"made-up-{number}-{n}", "RS256") == []
+    async def test_at_once_for_a_key_that_is_not_known(self, issuer: JwtIssuer) -> None:
+        source = Source(issuer)
+        await knows(source.keys, issuer)
+        await asyncio.sleep(10)
+        issuer.rotate()
+        assert await knows(source.keys, issuer)
+        assert source.asked == 2
 
-            clock = asyncio.get_running_loop().time
-            began = clock()
-            await asyncio.gather(*(flood(number) for number in range(100)))
-            assert source.asked - 1 <= (clock() - began) / MIN_FETCH_INTERVAL_SECONDS + 1
+    async def test_also_right_after_it_was_asked(self, issuer: JwtIssuer) -> None:
+        source = Source(issuer)
+        await knows(source.keys, issuer)
+        issuer.rotate()
+        assert await knows(source.keys, issuer)
 
-        run(story())
+    async def test_made_up_keys_do_not_make_it_ask_more_than_once_a_second(
+        self, issuer: JwtIssuer
+    ) -> None:
+        source = Source(issuer)
+        await knows(source.keys, issuer)
 
-    def test_while_it_is_down_the_old_keys_stay(self, issuer: JwtIssuer) -> None:
-        async def story() -> None:
-            source = Source(issuer)
-            await knows(source.keys, issuer)
-            source.down = True
-            for _ in range(5):
-                await asyncio.sleep(600)
-                assert await knows(source.keys, issuer)
-            source.down = False
-            issuer.rotate()
+        async def flood(number: int) -> None:
+            for n in range(10):
+                assert await source.keys.find(f"made-up-{number}-{n}", "RS256") == []
+
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        await asyncio.gather(*(flood(number) for number in range(100)))
+        assert source.asked - 1 <= (clock() - began) / MIN_FETCH_INTERVAL_SECONDS + 1
+
+    async def test_while_it_is_down_the_old_keys_stay(self, issuer: JwtIssuer) -> None:
+        source = Source(issuer)
+        await knows(source.keys, issuer)
+        source.down = True
+        for _ in range(5):
+            await asyncio.sleep(600)
             assert await knows(source.keys, issuer)
+        source.down = False
+        issuer.rotate()
+        assert await knows(source.keys, issuer)
 
-        run(story())
-
-    def test_while_it_is_down_nobody_can_say_what_an_unknown_key_is(
+    async def test_while_it_is_down_nobody_can_say_what_an_unknown_key_is(
         self, issuer: JwtIssuer
     ) -> None:
         """Who is told 401 gives up for good: 503 it is, until somebody knows."""
 
-        async def story() -> None:
-            source = Source(issuer)
-            source.down = True
-            with pytest.raises(VerificationKeysUnavailable):
-                await knows(source.keys, issuer)
-            source.down = False
-            assert await knows(source.keys, issuer)
-            source.down = True
-            issuer.rotate()
-            with pytest.raises(VerificationKeysUnavailable):
-                await knows(source.keys, issuer)
-            source.down = False
-            assert await source.keys.find("made-up", "RS256") == []
+        source = Source(issuer)
+        source.down = True
+        with pytest.raises(VerificationKeysUnavailable):
+            await knows(source.keys, issuer)
+        source.down = False
+        assert await knows(source.keys, issuer)
+        source.down = True
+        issuer.rotate()
+        with pytest.raises(VerificationKeysUnavailable):
+            await knows(source.keys, issuer)
+        source.down = False
+        assert await source.keys.find("made-up", "RS256") == []
 
-        run(story())
-
-    def test_its_end_leaves_nothing_under_way(self, issuer: JwtIssuer) -> None:
-        async def story() -> None:
-            source = Source(issuer)
-            source.slow = 1000
-            source.keys.start_fetch()
-            await asyncio.sleep(0)
-            await source.keys.close()
-            assert len(asyncio.all_tasks()) == 1
-
-        run(story())
+    async def test_its_end_leaves_nothing_under_way(self, issuer: JwtIssuer) -> None:
+        source = Source(issuer)
+        source.slow = 1000
+        source.keys.start_fetch()
+        await asyncio.sleep(0)
+        await source.keys.close()
+        assert len(asyncio.all_tasks()) == 1
 
 
 class TestDownloads:

@@ -12,7 +12,8 @@ from tapewire_services.edge.delivery.outbox import (
     Outbox,
     ValueSubscription,
 )
-from tests.harness.virtual_time import run
+
+pytestmark = pytest.mark.virtual_time
 
 WINDOW = 0.02
 
@@ -32,183 +33,147 @@ async def reader(box, taken) -> None:
 
 
 class TestWindows:
-    def test_the_first_few_leave_at_once_and_the_rest_as_one(self) -> None:
-        async def story() -> None:
-            box, taken = outbox(), []
-            reading = asyncio.create_task(self.timed(box, taken))
-            await asyncio.sleep(1)
-            began = now()
-            for number in range(BURST_WRITES + 5):
-                box.put(b"%d" % number)
-                await asyncio.sleep(0.001)
-            await asyncio.sleep(1)
-            reading.cancel()
-            at_once = [b"%d" % number for number in range(BURST_WRITES + 1)]
-            assert [data for _, data in taken] == [*at_once, b"5678"]
-            for number, (at, _) in enumerate(taken[:-1]):
-                assert at - began == pytest.approx(number * 0.001)
-            last_first, gathered = taken[-2][0], taken[-1][0]
-            assert 0 < gathered - last_first <= WINDOW + 0.005
+    async def test_the_first_few_leave_at_once_and_the_rest_as_one(self) -> None:
+        box, taken = outbox(), []
+        reading = asyncio.create_task(self.timed(box, taken))
+        await asyncio.sleep(1)
+        began = now()
+        for number in range(BURST_WRITES + 5):
+            box.put(b"%d" % number)
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(1)
+        reading.cancel()
+        at_once = [b"%d" % number for number in range(BURST_WRITES + 1)]
+        assert [data for _, data in taken] == [*at_once, b"5678"]
+        for number, (at, _) in enumerate(taken[:-1]):
+            assert at - began == pytest.approx(number * 0.001)
+        last_first, gathered = taken[-2][0], taken[-1][0]
+        assert 0 < gathered - last_first <= WINDOW + 0.005
 
-        run(story())
-
-    def test_a_stream_that_goes_on_is_one_write_a_window_and_rests_before_it_bursts_again(
+    async def test_a_stream_that_goes_on_is_one_write_a_window_and_rests_before_it_bursts_again(
         self,
     ) -> None:
-        async def story() -> None:
-            box, taken = outbox(frames=1000), []
-            reading = asyncio.create_task(self.timed(box, taken))
-            for _ in range(1000):
-                box.put(b"x")
-                await asyncio.sleep(0.001)
-            assert len(taken) <= 1.0 / WINDOW + BURST_WRITES + 2
-            assert max(len(data) for _, data in taken) <= WINDOW / 0.001 + 2
-            await asyncio.sleep((BURST_WRITES + 2) * WINDOW)
-            before = len(taken)
-            for _ in range(BURST_WRITES):
-                box.put(b"y")
-                await asyncio.sleep(0.001)
-            assert [data for _, data in taken[before:]] == [b"y"] * BURST_WRITES
-            reading.cancel()
-
-        run(story())
+        box, taken = outbox(frames=1000), []
+        reading = asyncio.create_task(self.timed(box, taken))
+        for _ in range(1000):
+            box.put(b"x")
+            await asyncio.sleep(0.001)
+        assert len(taken) <= 1.0 / WINDOW + BURST_WRITES + 2
+        assert max(len(data) for _, data in taken) <= WINDOW / 0.001 + 2
+        await asyncio.sleep((BURST_WRITES + 2) * WINDOW)
+        before = len(taken)
+        for _ in range(BURST_WRITES):
+            box.put(b"y")
+            await asyncio.sleep(0.001)
+        assert [data for _, data in taken[before:]] == [b"y"] * BURST_WRITES
+        reading.cancel()
 
     async def timed(self, box, taken) -> None:
         while True:
             data = await box.next_chunk()
             taken.append((now(), data))
 
-    def test_after_a_quiet_window_the_next_is_a_first_one(self) -> None:
-        async def story() -> None:
-            box, taken = outbox(), []
-            reading = asyncio.create_task(self.timed(box, taken))
-            for _ in range(3):
-                await asyncio.sleep(1)
-                box.put(b"x")
-                await asyncio.sleep(0)
-                await asyncio.sleep(0)
-                assert taken[-1] == (now(), b"x")
-            reading.cancel()
-
-        run(story())
-
-    def test_what_is_urgent_waits_for_no_window_and_takes_the_rest_along(self) -> None:
-        async def story() -> None:
-            box, taken = outbox(), []
-            reading = asyncio.create_task(self.timed(box, taken))
+    async def test_after_a_quiet_window_the_next_is_a_first_one(self) -> None:
+        box, taken = outbox(), []
+        reading = asyncio.create_task(self.timed(box, taken))
+        for _ in range(3):
             await asyncio.sleep(1)
-            began = now()
-            box.put(b"a")
+            box.put(b"x")
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            assert taken[-1] == (now(), b"x")
+        reading.cancel()
+
+    async def test_what_is_urgent_waits_for_no_window_and_takes_the_rest_along(self) -> None:
+        box, taken = outbox(), []
+        reading = asyncio.create_task(self.timed(box, taken))
+        await asyncio.sleep(1)
+        began = now()
+        box.put(b"a")
+        await asyncio.sleep(0.001)
+        box.put(b"b")
+        box.put(b"c", urgent=True)
+        await asyncio.sleep(0.001)
+        reading.cancel()
+        assert [data for _, data in taken] == [b"a", b"bc"]
+        assert taken[-1][0] - began == pytest.approx(0.001)
+
+    async def test_one_timer_serves_many_outboxes(self) -> None:
+        clock = FlushClock(WINDOW)
+        boxes = [outbox(clock=clock) for _ in range(10)]
+        taken = [[] for _ in boxes]
+        reading = [
+            asyncio.create_task(self.timed(box, into))
+            for box, into in zip(boxes, taken, strict=True)
+        ]
+        for data in (b"1", b"2"):
             await asyncio.sleep(0.001)
-            box.put(b"b")
-            box.put(b"c", urgent=True)
-            await asyncio.sleep(0.001)
-            reading.cancel()
-            assert [data for _, data in taken] == [b"a", b"bc"]
-            assert taken[-1][0] - began == pytest.approx(0.001)
-
-        run(story())
-
-    def test_one_timer_serves_many_outboxes(self) -> None:
-        async def story() -> None:
-            clock = FlushClock(WINDOW)
-            boxes = [outbox(clock=clock) for _ in range(10)]
-            taken = [[] for _ in boxes]
-            reading = [
-                asyncio.create_task(self.timed(box, into))
-                for box, into in zip(boxes, taken, strict=True)
-            ]
-            for data in (b"1", b"2"):
-                await asyncio.sleep(0.001)
-                for box in boxes:
-                    box.put(data)
-            await asyncio.sleep(1)
-            for task in reading:
-                task.cancel()
-            assert [[data for _, data in into] for into in taken] == [[b"1", b"2"]] * 10
-            assert len({into[1][0] for into in taken}) == 1
-
-        run(story())
+            for box in boxes:
+                box.put(data)
+        await asyncio.sleep(1)
+        for task in reading:
+            task.cancel()
+        assert [[data for _, data in into] for into in taken] == [[b"1", b"2"]] * 10
+        assert len({into[1][0] for into in taken}) == 1
 
 
 class TestBounds:
-    def test_in_number(self) -> None:
-        async def story() -> None:
-            box = outbox(frames=2)
-            assert [box.put(b"x") for _ in range(3)] == [True, True, False]
-            assert await box.next_chunk() == b"xx"
-            assert box.put(b"x")
+    async def test_in_number(self) -> None:
+        box = outbox(frames=2)
+        assert [box.put(b"x") for _ in range(3)] == [True, True, False]
+        assert await box.next_chunk() == b"xx"
+        assert box.put(b"x")
 
-        run(story())
+    async def test_in_size(self) -> None:
+        box = outbox(size=10)
+        assert [box.put(b"x" * 6), box.put(b"y" * 5), box.put(b"z" * 4)] == [True, False, True]
+        assert box.size_bytes == 10
+        assert await box.next_chunk() == b"x" * 6 + b"z" * 4
+        assert box.size_bytes == 0
 
-    def test_in_size(self) -> None:
-        async def story() -> None:
-            box = outbox(size=10)
-            assert [box.put(b"x" * 6), box.put(b"y" * 5), box.put(b"z" * 4)] == [True, False, True]
-            assert box.size_bytes == 10
-            assert await box.next_chunk() == b"x" * 6 + b"z" * 4
-            assert box.size_bytes == 0
-
-        run(story())
-
-    def test_no_frame_is_too_large_for_an_empty_one(self) -> None:
-        async def story() -> None:
-            box = outbox(size=10)
-            assert box.put(b"x" * 1000)
-            assert not box.put(b"y")
-            assert await box.next_chunk() == b"x" * 1000
-
-        run(story())
+    async def test_no_frame_is_too_large_for_an_empty_one(self) -> None:
+        box = outbox(size=10)
+        assert box.put(b"x" * 1000)
+        assert not box.put(b"y")
+        assert await box.next_chunk() == b"x" * 1000
 
 
 class TestEnds:
-    def test_the_farewell_is_last_and_fits_always(self) -> None:
-        async def story() -> None:
-            box = outbox(frames=1)
-            box.put(b"a")
-            box.end(b"bye")
-            assert box.put(b"too late")
-            box.end(b"again")
-            assert await box.next_chunk() == b"abye"
-            assert box.has_ended
-            assert await box.next_chunk() == b""
+    async def test_the_farewell_is_last_and_fits_always(self) -> None:
+        box = outbox(frames=1)
+        box.put(b"a")
+        box.end(b"bye")
+        assert box.put(b"too late")
+        box.end(b"again")
+        assert await box.next_chunk() == b"abye"
+        assert box.has_ended
+        assert await box.next_chunk() == b""
 
-        run(story())
+    async def test_it_wakes_who_waits(self) -> None:
+        box = outbox()
+        taking = asyncio.create_task(box.next_chunk())
+        await asyncio.sleep(0)
+        box.end(b"bye")
+        assert await taking == b"bye"
 
-    def test_it_wakes_who_waits(self) -> None:
-        async def story() -> None:
-            box = outbox()
-            taking = asyncio.create_task(box.next_chunk())
-            await asyncio.sleep(0)
-            box.end(b"bye")
-            assert await taking == b"bye"
+    async def test_a_nudge_returns_with_what_there_is(self) -> None:
+        box = outbox()
+        taking = asyncio.create_task(box.next_chunk())
+        await asyncio.sleep(0)
+        box.interrupt()
+        assert await taking == b""
+        assert not box.has_ended
+        box.put(b"x")
+        assert await box.next_chunk() == b"x"
 
-        run(story())
-
-    def test_a_nudge_returns_with_what_there_is(self) -> None:
-        async def story() -> None:
-            box = outbox()
-            taking = asyncio.create_task(box.next_chunk())
-            await asyncio.sleep(0)
-            box.interrupt()
-            assert await taking == b""
-            assert not box.has_ended
-            box.put(b"x")
-            assert await box.next_chunk() == b"x"
-
-        run(story())
-
-    def test_a_taker_that_is_cancelled_takes_nothing_with_it(self) -> None:
-        async def story() -> None:
-            box = outbox()
-            taking = asyncio.create_task(box.next_chunk())
-            await asyncio.sleep(0)
-            taking.cancel()
-            await asyncio.wait({taking})
-            box.put(b"x")
-            assert await box.next_chunk() == b"x"
-
-        run(story())
+    async def test_a_taker_that_is_cancelled_takes_nothing_with_it(self) -> None:
+        box = outbox()
+        taking = asyncio.create_task(box.next_chunk())
+        await asyncio.sleep(0)
+        taking.cancel()
+        await asyncio.wait({taking})
+        box.put(b"x")
+        assert await box.next_chunk() == b"x"
 
 
 class Sink:
@@ -233,105 +198,84 @@ class TestSinks:
         await asyncio.sleep(1)
         return box, sink, taken, reading
 
-    def test_what_leaves_at_once_wakes_nobody(self) -> None:
-        async def story() -> None:
-            box, sink, taken, reading = await self.waiting()
-            box.put(b"now")
-            assert sink.got == [b"now"]
-            assert box.is_empty
-            await asyncio.sleep(1)
-            assert taken == []
-            reading.cancel()
+    async def test_what_leaves_at_once_wakes_nobody(self) -> None:
+        box, sink, taken, reading = await self.waiting()
+        box.put(b"now")
+        assert sink.got == [b"now"]
+        assert box.is_empty
+        await asyncio.sleep(1)
+        assert taken == []
+        reading.cancel()
 
-        run(story())
+    async def test_windows_are_kept(self) -> None:
+        box, sink, _, reading = await self.waiting()
+        for number in range(BURST_WRITES + 5):
+            box.put(b"%d" % number)
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(1)
+        assert sink.got == [b"0", b"1", b"2", b"3", b"4", b"5678"]
+        reading.cancel()
 
-    def test_windows_are_kept(self) -> None:
-        async def story() -> None:
-            box, sink, _, reading = await self.waiting()
-            for number in range(BURST_WRITES + 5):
-                box.put(b"%d" % number)
-                await asyncio.sleep(0.001)
-            await asyncio.sleep(1)
-            assert sink.got == [b"0", b"1", b"2", b"3", b"4", b"5678"]
-            reading.cancel()
+    async def test_without_room_it_is_taken_and_in_order(self) -> None:
+        box, sink, taken, reading = await self.waiting()
+        sink.room = False
+        box.put(b"a")
+        sink.room = True
+        box.put(b"b")
+        await asyncio.sleep(1)
+        box.put(b"c")
+        assert [data for _, data in taken] == [b"ab"]
+        assert sink.got == [b"c"]
+        reading.cancel()
 
-        run(story())
-
-    def test_without_room_it_is_taken_and_in_order(self) -> None:
-        async def story() -> None:
-            box, sink, taken, reading = await self.waiting()
-            sink.room = False
-            box.put(b"a")
-            sink.room = True
-            box.put(b"b")
-            await asyncio.sleep(1)
-            box.put(b"c")
-            assert [data for _, data in taken] == [b"ab"]
-            assert sink.got == [b"c"]
-            reading.cancel()
-
-        run(story())
-
-    def test_nobody_in_take_writes_nothing_past_it(self) -> None:
+    async def test_nobody_in_take_writes_nothing_past_it(self) -> None:
         """Whoever takes may be writing still."""
 
-        async def story() -> None:
-            box, sink = outbox(), Sink()
-            box.sink = sink
-            box.put(b"a")
-            box.put(b"b", urgent=True)
-            assert sink.got == []
-            assert await box.next_chunk() == b"ab"
+        box, sink = outbox(), Sink()
+        box.sink = sink
+        box.put(b"a")
+        box.put(b"b", urgent=True)
+        assert sink.got == []
+        assert await box.next_chunk() == b"ab"
 
-        run(story())
-
-    def test_never_nothing(self) -> None:
+    async def test_never_nothing(self) -> None:
         """An empty chunk would end the response: a window that passes when what it was for has
         left already writes none."""
 
-        async def story() -> None:
-            box, sink, _, reading = await self.waiting()
-            for _ in range(BURST_WRITES + 2):
-                box.put(b"x")
-            box.put(b"y", urgent=True)
-            await asyncio.sleep(1)
-            box.on_window_elapsed()
-            assert b"" not in sink.got
-            assert sink.got[-1] == b"xy"
-            reading.cancel()
+        box, sink, _, reading = await self.waiting()
+        for _ in range(BURST_WRITES + 2):
+            box.put(b"x")
+        box.put(b"y", urgent=True)
+        await asyncio.sleep(1)
+        box.on_window_elapsed()
+        assert b"" not in sink.got
+        assert sink.got[-1] == b"xy"
+        reading.cancel()
 
-        run(story())
+    async def test_an_end_and_a_nudge_are_for_who_takes(self) -> None:
+        box, taken, sink = outbox(), [], Sink()
+        box.sink = sink
+        reading = asyncio.create_task(reader(box, taken))
+        await asyncio.sleep(1)
+        box.interrupt()
+        await asyncio.sleep(1)
+        box.end(b"bye")
+        await reading
+        assert [data for _, data in taken] == [b"", b"bye"]
+        assert sink.got == []
 
-    def test_an_end_and_a_nudge_are_for_who_takes(self) -> None:
-        async def story() -> None:
-            box, taken, sink = outbox(), [], Sink()
-            box.sink = sink
-            reading = asyncio.create_task(reader(box, taken))
-            await asyncio.sleep(1)
-            box.interrupt()
-            await asyncio.sleep(1)
-            box.end(b"bye")
-            await reading
-            assert [data for _, data in taken] == [b"", b"bye"]
-            assert sink.got == []
+    async def test_a_fault_of_the_sink_is_its_readers_alone(self) -> None:
+        box = outbox()
 
-        run(story())
+        def broken(take) -> None:
+            raise ValueError(take())
 
-    def test_a_fault_of_the_sink_is_its_readers_alone(self) -> None:
-        async def story() -> None:
-            box = outbox()
-
-            def broken(take) -> None:
-                raise ValueError(take())
-
-            box.sink = broken
-            taking = asyncio.create_task(box.next_chunk())
-            await asyncio.sleep(0)
-            assert box.put(b"x")
-            with pytest.raises(ValueError, match="x"):
-                await taking
-
-        run(story())
+        box.sink = broken
+        taking = asyncio.create_task(box.next_chunk())
+        await asyncio.sleep(0)
+        assert box.put(b"x")
+        with pytest.raises(ValueError, match="x"):
+            await taking
 
 
 class Values:
@@ -369,207 +313,171 @@ def busying(values, takes):
 
 
 class TestLanes:
-    def test_a_first_value_leaves_at_once(self) -> None:
-        async def story() -> None:
-            values, taken = Values(), []
-            reading = values.reader(taken)
-            await asyncio.sleep(1)
-            values.change("A", 1)
-            await asyncio.sleep(0.001)
-            reading.cancel()
-            assert taken == [(pytest.approx(1), b"A=1;")]
-
-        run(story())
+    async def test_a_first_value_leaves_at_once(self) -> None:
+        values, taken = Values(), []
+        reading = values.reader(taken)
+        await asyncio.sleep(1)
+        values.change("A", 1)
+        await asyncio.sleep(0.001)
+        reading.cancel()
+        assert taken == [(pytest.approx(1), b"A=1;")]
 
     @pytest.mark.parametrize("rate", [0.5, 2.0, 10.0])
-    def test_at_most_the_rate_and_the_newest_of_each_interval(self, rate: float) -> None:
-        async def story() -> None:
-            values, taken = Values(rate), []
-            reading = values.reader(taken)
-            for number in range(1000):  # ten seconds
-                values.change("A", number)
-                await asyncio.sleep(0.01)
-            await asyncio.sleep(2 / rate)
-            reading.cancel()
-            at = [moment for moment, _ in taken]
-            gaps = [later - earlier for earlier, later in itertools.pairwise(at)]
-            assert min(gaps) >= 1 / rate - 1e-6
-            assert len(taken) >= 10 * rate * 0.8
-            assert taken[-1][1] == b"A=999;"
+    async def test_at_most_the_rate_and_the_newest_of_each_interval(self, rate: float) -> None:
+        values, taken = Values(rate), []
+        reading = values.reader(taken)
+        for number in range(1000):  # ten seconds
+            values.change("A", number)
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(2 / rate)
+        reading.cancel()
+        at = [moment for moment, _ in taken]
+        gaps = [later - earlier for earlier, later in itertools.pairwise(at)]
+        assert min(gaps) >= 1 / rate - 1e-6
+        assert len(taken) >= 10 * rate * 0.8
+        assert taken[-1][1] == b"A=999;"
 
-        run(story())
-
-    def test_each_key_has_its_own_interval(self) -> None:
+    async def test_each_key_has_its_own_interval(self) -> None:
         """Regression: a key waited for the timer of another one, up to ten seconds."""
 
-        async def story() -> None:
-            values, taken = Values(rate=1.0), []
-            reading = values.reader(taken)
-            values.change("A", 1)
-            await asyncio.sleep(0.5)
-            values.change("A", 2)
-            values.change("B", 1)
-            await asyncio.sleep(0.1)
-            assert [data for _, data in taken] == [b"A=1;", b"B=1;"]
-            await asyncio.sleep(1)
-            reading.cancel()
-            assert taken[-1] == (pytest.approx(1.0, abs=WINDOW), b"A=2;")
+        values, taken = Values(rate=1.0), []
+        reading = values.reader(taken)
+        values.change("A", 1)
+        await asyncio.sleep(0.5)
+        values.change("A", 2)
+        values.change("B", 1)
+        await asyncio.sleep(0.1)
+        assert [data for _, data in taken] == [b"A=1;", b"B=1;"]
+        await asyncio.sleep(1)
+        reading.cancel()
+        assert taken[-1] == (pytest.approx(1.0, abs=WINDOW), b"A=2;")
 
-        run(story())
+    async def test_changes_within_a_window_are_one_chunk_joined_once_for_all(self) -> None:
+        values, joined = Values(), []
+        join = values.join
+        values.lane.render_latest = lambda keys: joined.append(sorted(keys)) or join(keys)
+        taken = [[] for _ in range(5)]
+        reading = [values.reader(into) for into in taken]
+        for number, key in enumerate("ABCD"):
+            values.change(key, number)
+        await asyncio.sleep(1)
+        for task in reading:
+            task.cancel()
+        assert joined == [["A"], ["B", "C", "D"]]
+        assert [[d for _, d in into] for into in taken] == [[b"A=0;", b"B=1;C=2;D=3;"]] * 5
 
-    def test_changes_within_a_window_are_one_chunk_joined_once_for_all(self) -> None:
-        async def story() -> None:
-            values, joined = Values(), []
-            join = values.join
-            values.lane.render_latest = lambda keys: joined.append(sorted(keys)) or join(keys)
-            taken = [[] for _ in range(5)]
-            reading = [values.reader(into) for into in taken]
-            for number, key in enumerate("ABCD"):
-                values.change(key, number)
-            await asyncio.sleep(1)
-            for task in reading:
-                task.cancel()
-            assert joined == [["A"], ["B", "C", "D"]]
-            assert [[d for _, d in into] for into in taken] == [[b"A=0;", b"B=1;C=2;D=3;"]] * 5
-
-        run(story())
-
-    def test_a_chunk_is_a_window_s_worth_and_waits_for_no_other(self) -> None:
+    async def test_a_chunk_is_a_window_s_worth_and_waits_for_no_other(self) -> None:
         """Regression: two windows of the same length, a moment apart, made most chunks wait for
         both, and joined what was missed meanwhile for each reader anew."""
 
-        async def story() -> None:
-            values, taken = Values(rate=1000.0), []
-            reading, sent = values.reader(taken), []
-            flush = values.lane._flush
-            values.lane._flush = lambda: (sent.append(now()), flush())
-            for number in range(500):
-                values.change(f"K{number}", number)
-                await asyncio.sleep(0.0017)
-            reading.cancel()
-            assert [at for at, _ in taken] == sent
-
-        run(story())
+        values, taken = Values(rate=1000.0), []
+        reading, sent = values.reader(taken), []
+        flush = values.lane._flush
+        values.lane._flush = lambda: (sent.append(now()), flush())
+        for number in range(500):
+            values.change(f"K{number}", number)
+            await asyncio.sleep(0.0017)
+        reading.cancel()
+        assert [at for at, _ in taken] == sent
 
     @pytest.mark.parametrize(
         ("takes", "window"), [(0.0, WINDOW), (0.02, 0.0417), (0.04, 0.07), (5.0, 5.03)]
     )
-    def test_a_lane_that_takes_long_to_write_is_flushed_less_often(
+    async def test_a_lane_that_takes_long_to_write_is_flushed_less_often(
         self, takes: float, window
     ) -> None:
-        async def story() -> None:
-            values = Values(rate=1000.0)
-            sent = busying(values, takes)
-            while len(sent) < 20:
-                await asyncio.sleep(0.001)
-                values.change("A", len(sent))
-            gap = (sent[-1] - sent[-6]) / 5
-            assert window - 0.001 <= gap <= window + 0.005
+        values = Values(rate=1000.0)
+        sent = busying(values, takes)
+        while len(sent) < 20:
+            await asyncio.sleep(0.001)
+            values.change("A", len(sent))
+        gap = (sent[-1] - sent[-6]) / 5
+        assert window - 0.001 <= gap <= window + 0.005
 
-        run(story())
-
-    def test_what_comes_now_and_then_waits_for_no_share_of_the_time(self) -> None:
+    async def test_what_comes_now_and_then_waits_for_no_share_of_the_time(self) -> None:
         """Regression: with thousands of readers every value waited as long as it takes to write to
         them twice, though nothing else was to be done."""
 
-        async def story() -> None:
-            values = Values()
-            sent, lags = busying(values, 0.05), []
-            for number in range(40):
-                await asyncio.sleep(0.12)
-                at = now()
-                values.change("A", number)
-                await asyncio.sleep(0)
-                lags.append(sent[-1] - at)
-            assert max(lags) == 0
-
-        run(story())
+        values = Values()
+        sent, lags = busying(values, 0.05), []
+        for number in range(40):
+            await asyncio.sleep(0.12)
+            at = now()
+            values.change("A", number)
+            await asyncio.sleep(0)
+            lags.append(sent[-1] - at)
+        assert max(lags) == 0
 
     @pytest.mark.parametrize(
         ("rate", "window"), [(900, WINDOW), (1000, WINDOW), (1200, 0.1), (3000, 0.1)]
     )
-    def test_a_busy_lane_has_longer_windows(self, rate: int, window) -> None:
+    async def test_a_busy_lane_has_longer_windows(self, rate: int, window) -> None:
         """Above 1,000 changes a second of what is wanted, 100 ms; nothing of it is lost."""
 
-        async def story() -> None:
-            values, taken = Values(symbols=frozenset(map(str, range(400))), busy=0.1), []
-            reading = values.reader(taken)
-            for tick in range(500):  # five seconds
-                for number in range(tick * rate // 100, (tick + 1) * rate // 100):
-                    values.change(str(number % 400), number)
-                    values.change("not wanted", number)
-                await asyncio.sleep(0.01)
-            gaps = [later - earlier for (earlier, _), (later, _) in itertools.pairwise(taken)]
-            assert gaps[-8:] == pytest.approx([window] * 8)
-            assert gaps[2:10] == pytest.approx([WINDOW] * 8), "it was not busy yet"
-            await asyncio.sleep(3)
-            reading.cancel()
-            told = b"".join(data for _, data in taken)
-            assert all(values.newest[key] in told for key in values.newest if key.isdigit())
-            after = []
-            reading = values.reader(after)
-            for number in range(50):
-                values.change(str(number), number)
-                await asyncio.sleep(0.01)
-            reading.cancel()
-            gaps = [later - earlier for (earlier, _), (later, _) in itertools.pairwise(after)]
-            assert gaps == pytest.approx([WINDOW] * len(gaps)), "it is not busy any more"
+        values, taken = Values(symbols=frozenset(map(str, range(400))), busy=0.1), []
+        reading = values.reader(taken)
+        for tick in range(500):  # five seconds
+            for number in range(tick * rate // 100, (tick + 1) * rate // 100):
+                values.change(str(number % 400), number)
+                values.change("not wanted", number)
+            await asyncio.sleep(0.01)
+        gaps = [later - earlier for (earlier, _), (later, _) in itertools.pairwise(taken)]
+        assert gaps[-8:] == pytest.approx([window] * 8)
+        assert gaps[2:10] == pytest.approx([WINDOW] * 8), "it was not busy yet"
+        await asyncio.sleep(3)
+        reading.cancel()
+        told = b"".join(data for _, data in taken)
+        assert all(values.newest[key] in told for key in values.newest if key.isdigit())
+        after = []
+        reading = values.reader(after)
+        for number in range(50):
+            values.change(str(number), number)
+            await asyncio.sleep(0.01)
+        reading.cancel()
+        gaps = [later - earlier for (earlier, _), (later, _) in itertools.pairwise(after)]
+        assert gaps == pytest.approx([WINDOW] * len(gaps)), "it is not busy any more"
 
-        run(story())
+    async def test_a_steady_thousand_a_second_is_not_busy_by_its_jumps(self) -> None:
+        values, taken = Values(busy=0.1), []
+        reading = values.reader(taken)
+        for tick in range(1000):
+            for number in range(10 + 4 * (-1) ** (tick // 50 % 2)):
+                values.change(f"{tick % 40} {number}", tick)
+            await asyncio.sleep(0.01)
+        reading.cancel()
+        gaps = [later - earlier for (earlier, _), (later, _) in itertools.pairwise(taken)]
+        assert max(gaps) == pytest.approx(WINDOW)
 
-    def test_a_steady_thousand_a_second_is_not_busy_by_its_jumps(self) -> None:
-        async def story() -> None:
-            values, taken = Values(busy=0.1), []
-            reading = values.reader(taken)
-            for tick in range(1000):
-                for number in range(10 + 4 * (-1) ** (tick // 50 % 2)):
-                    values.change(f"{tick % 40} {number}", tick)
-                await asyncio.sleep(0.01)
-            reading.cancel()
-            gaps = [later - earlier for (earlier, _), (later, _) in itertools.pairwise(taken)]
-            assert max(gaps) == pytest.approx(WINDOW)
+    async def test_only_what_is_wanted(self) -> None:
+        values, taken = Values(symbols=frozenset({"A"})), []
+        reading = values.reader(taken)
+        values.change("B", 1)
+        await asyncio.sleep(1)
+        values.change("A", 1)
+        await asyncio.sleep(1)
+        reading.cancel()
+        assert [data for _, data in taken] == [b"A=1;"]
 
-        run(story())
-
-    def test_only_what_is_wanted(self) -> None:
-        async def story() -> None:
-            values, taken = Values(symbols=frozenset({"A"})), []
-            reading = values.reader(taken)
-            values.change("B", 1)
-            await asyncio.sleep(1)
-            values.change("A", 1)
-            await asyncio.sleep(1)
-            reading.cancel()
-            assert [data for _, data in taken] == [b"A=1;"]
-
-        run(story())
-
-    def test_a_reader_that_took_nothing_gets_the_newest_of_what_it_missed_once(self) -> None:
+    async def test_a_reader_that_took_nothing_gets_the_newest_of_what_it_missed_once(self) -> None:
         """What waits for it is one chunk, however long it waits."""
 
-        async def story() -> None:
-            values, box = Values(), outbox()
-            values.lane.outboxes.add(box)
-            for number in range(50):
-                values.change("A", number)
-                if number == 7:
-                    values.change("B", number)
-                await asyncio.sleep(0.1)
-            assert await box.next_chunk() == b"A=49;B=7;"
-            assert box.is_empty
-
-        run(story())
-
-    def test_a_closed_lane_flushes_no_more(self) -> None:
-        async def story() -> None:
-            values, taken = Values(rate=1.0), []
-            reading = values.reader(taken)
-            values.change("A", 1)
+        values, box = Values(), outbox()
+        values.lane.outboxes.add(box)
+        for number in range(50):
+            values.change("A", number)
+            if number == 7:
+                values.change("B", number)
             await asyncio.sleep(0.1)
-            values.change("A", 2)
-            values.lane.close()
-            await asyncio.sleep(5)
-            reading.cancel()
-            assert [data for _, data in taken] == [b"A=1;"]
+        assert await box.next_chunk() == b"A=49;B=7;"
+        assert box.is_empty
 
-        run(story())
+    async def test_a_closed_lane_flushes_no_more(self) -> None:
+        values, taken = Values(rate=1.0), []
+        reading = values.reader(taken)
+        values.change("A", 1)
+        await asyncio.sleep(0.1)
+        values.change("A", 2)
+        values.lane.close()
+        await asyncio.sleep(5)
+        reading.cancel()
+        assert [data for _, data in taken] == [b"A=1;"]

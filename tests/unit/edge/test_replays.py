@@ -15,8 +15,9 @@ from tapewire_services.edge.delivery.outbox import FlushClock, Outbox
 from tapewire_services.edge.delivery.replay import ReplayReader
 from tapewire_services.edge.delivery.stream_routes import STREAM_ROUTES, combine_topics
 from tapewire_services.edge.engine import Engine
-from tests.harness.virtual_time import run
 from tests.integration.edge.golden_events import golden_event
+
+pytestmark = pytest.mark.virtual_time
 
 NOW = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
 AT_ONCE = 3
@@ -82,62 +83,54 @@ async def alert(log, number: int) -> None:
 
 
 @pytest.mark.parametrize("remembers", [True, False])
-def test_a_stream_of_happenings_begins_with_those_of_the_last_five_minutes(remembers: bool) -> None:
+async def test_a_stream_of_happenings_begins_with_those_of_the_last_five_minutes(
+    remembers: bool,
+) -> None:
     """Whether the edge was there when they happened, or reads of them in the log."""
 
-    async def story() -> None:
-        clock = Clock()
-        server = MemoryServer(clock)
-        log = MemoryEventLog(server)
+    clock = Clock()
+    server = MemoryServer(clock)
+    log = MemoryEventLog(server)
+    engine = engine_of(server, log, clock)
+    tape = asyncio.create_task(engine.log_tail.run())
+    await engine.log_tail.ready.wait()
+    for number, ago in enumerate((301, 300.001, 299.999, 200, 0)):
+        clock.at = NOW - timedelta(seconds=ago)
+        await alert(log, number)
+    await asyncio.sleep(60)
+    if not remembers:
+        tape.cancel()
         engine = engine_of(server, log, clock)
         tape = asyncio.create_task(engine.log_tail.run())
         await engine.log_tail.ready.wait()
-        for number, ago in enumerate((301, 300.001, 299.999, 200, 0)):
-            clock.at = NOW - timedelta(seconds=ago)
-            await alert(log, number)
-        await asyncio.sleep(60)
-        if not remembers:
-            tape.cancel()
-            engine = engine_of(server, log, clock)
-            tape = asyncio.create_task(engine.log_tail.run())
-            await engine.log_tail.ready.wait()
-        clock.at = NOW
-        assert engine.log_tail.covers(0) is remembers
-        told, bounds = await engine.catch_up_subscriptions.snapshots.read_snapshot(
-            connection("alerts")
-        )
-        tape.cancel()
-        assert [(name, getattr(one, "alert_id", None)) for name, one in told] == [
-            ("alert:new", "a2"), ("alert:new", "a3"), ("alert:new", "a4"), ("checkpoint", None),
-        ]  # fmt: skip
-        assert bounds.last == 5
-
-    run(story())
+    clock.at = NOW
+    assert engine.log_tail.covers(0) is remembers
+    told, bounds = await engine.catch_up_subscriptions.snapshots.read_snapshot(connection("alerts"))
+    tape.cancel()
+    assert [(name, getattr(one, "alert_id", None)) for name, one in told] == [
+        ("alert:new", "a2"), ("alert:new", "a3"), ("alert:new", "a4"), ("checkpoint", None),
+    ]  # fmt: skip
+    assert bounds.last == 5
 
 
-def test_so_many_read_the_log_at_a_time_and_all_get_what_they_came_for() -> None:
-    async def story() -> None:
-        clock = Clock()
-        server = MemoryServer(clock)
-        for number in range(10):
-            await alert(MemoryEventLog(server), number)
-        log = Counting(server)
-        engine = engine_of(server, log, clock)
-        tape = asyncio.create_task(engine.log_tail.run())
-        await engine.log_tail.ready.wait()
-        reader = ReplayReader(
-            log, [pattern(owner="alice")], engine.catch_up_subscriptions.replay_slots
-        )
-        taken = await asyncio.gather(
-            *(reader.read_page(0, 10, [10]) for _ in range(CROWD)),
-            *(
-                engine.catch_up_subscriptions.snapshots.read_snapshot(connection("alerts"))
-                for _ in range(CROWD)
-            ),
-        )
-        tape.cancel()
-        assert [len(stretch.events) for stretch in taken[:CROWD]] == [10] * CROWD
-        assert [len(told) for told, _ in taken[CROWD:]] == [11] * CROWD
-        assert log.most == AT_ONCE
-
-    run(story())
+async def test_so_many_read_the_log_at_a_time_and_all_get_what_they_came_for() -> None:
+    clock = Clock()
+    server = MemoryServer(clock)
+    for number in range(10):
+        await alert(MemoryEventLog(server), number)
+    log = Counting(server)
+    engine = engine_of(server, log, clock)
+    tape = asyncio.create_task(engine.log_tail.run())
+    await engine.log_tail.ready.wait()
+    reader = ReplayReader(log, [pattern(owner="alice")], engine.catch_up_subscriptions.replay_slots)
+    taken = await asyncio.gather(
+        *(reader.read_page(0, 10, [10]) for _ in range(CROWD)),
+        *(
+            engine.catch_up_subscriptions.snapshots.read_snapshot(connection("alerts"))
+            for _ in range(CROWD)
+        ),
+    )
+    tape.cancel()
+    assert [len(stretch.events) for stretch in taken[:CROWD]] == [10] * CROWD
+    assert [len(told) for told, _ in taken[CROWD:]] == [11] * CROWD
+    assert log.most == AT_ONCE

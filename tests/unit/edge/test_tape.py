@@ -8,9 +8,10 @@ from tapewire.log import EventDraft, EventMetadata, EventSubject, LogError, new_
 from tapewire.log.memory import Faults, MemoryEventLog, MemoryServer
 from tapewire_services.edge.ingest import log_tail as module
 from tapewire_services.edge.ingest.log_tail import LogTail
-from tests.harness.virtual_time import run
 from tests.harness.waiting import wait_until
 from tests.integration.edge.publishers import order_placed
+
+pytestmark = pytest.mark.virtual_time
 
 PATIENT_SECONDS = 60.0
 
@@ -60,66 +61,54 @@ class Following:
         return [recorded.sequence for recorded in self.heard]
 
 
-def test_it_begins_at_the_end_and_remembers_nothing() -> None:
-    async def story() -> None:
-        following = Following()
-        await following.append(5)
-        async with following:
-            assert (following.tape.last_sequence, following.tape.last_evicted_sequence) == (5, 5)
-            assert following.restarts == [("m1", 5)]
-            assert following.tape.covers(5)
-            assert not following.tape.covers(4)
-
-    run(story())
+async def test_it_begins_at_the_end_and_remembers_nothing() -> None:
+    following = Following()
+    await following.append(5)
+    async with following:
+        assert (following.tape.last_sequence, following.tape.last_evicted_sequence) == (5, 5)
+        assert following.restarts == [("m1", 5)]
+        assert following.tape.covers(5)
+        assert not following.tape.covers(4)
 
 
-def test_what_it_heard_it_remembers_by_owner() -> None:
-    async def story() -> None:
-        async with Following() as following:
-            for owner in ("alice", "bob", "alice"):
-                await following.append(owner=owner)
-            await following.caught_up()
-            assert following.sequences == [1, 2, 3]
-            tape = following.tape
-            assert [r.sequence for r in tape.events_after(("alice",), 0)] == [1, 3]
-            assert [r.sequence for r in tape.events_after(("alice",), 1)] == [3]
-            assert tape.events_after(("nobody",), 0) == []
-
-    run(story())
+async def test_what_it_heard_it_remembers_by_owner() -> None:
+    async with Following() as following:
+        for owner in ("alice", "bob", "alice"):
+            await following.append(owner=owner)
+        await following.caught_up()
+        assert following.sequences == [1, 2, 3]
+        tape = following.tape
+        assert [r.sequence for r in tape.events_after(("alice",), 0)] == [1, 3]
+        assert [r.sequence for r in tape.events_after(("alice",), 1)] == [3]
+        assert tape.events_after(("nobody",), 0) == []
 
 
-def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_BUFFERED_EVENTS", 10)
 
-    async def story() -> None:
-        async with Following() as following:
-            await following.append(25)
-            await following.append(5, owner="bob")
-            await following.caught_up()
-            tape = following.tape
-            assert tape.last_evicted_sequence == 20
-            assert [r.sequence for r in tape.events_after(("alice",), 0)] == [21, 22, 23, 24, 25]
-            assert tape.covers(20)
-            assert not tape.covers(19)
-            await following.append(10, owner="bob")
-            await following.caught_up()
-            assert tape.events_after(("alice",), 0) == []
-
-    run(story())
+    async with Following() as following:
+        await following.append(25)
+        await following.append(5, owner="bob")
+        await following.caught_up()
+        tape = following.tape
+        assert tape.last_evicted_sequence == 20
+        assert [r.sequence for r in tape.events_after(("alice",), 0)] == [21, 22, 23, 24, 25]
+        assert tape.covers(20)
+        assert not tape.covers(19)
+        await following.append(10, owner="bob")
+        await following.caught_up()
+        assert tape.events_after(("alice",), 0) == []
 
 
-def test_memory_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_memory_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_BUFFERED_BYTES", 2000)
 
-    async def story() -> None:
-        async with Following() as following:
-            await following.append(50)
-            await following.caught_up()
-            kept = following.tape.events_after(("alice",), 0)
-            assert 0 < sum(len(recorded.data) for recorded in kept) <= 2000
-            assert kept[0].sequence == following.tape.last_evicted_sequence + 1
-
-    run(story())
+    async with Following() as following:
+        await following.append(50)
+        await following.caught_up()
+        kept = following.tape.events_after(("alice",), 0)
+        assert 0 < sum(len(recorded.data) for recorded in kept) <= 2000
+        assert kept[0].sequence == following.tape.last_evicted_sequence + 1
 
 
 @pytest.mark.parametrize(
@@ -138,27 +127,21 @@ def test_memory_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     ids=str,
 )
 @pytest.mark.parametrize("seed", range(5))
-def test_every_event_once_in_order_over(faults, seed: int) -> None:
-    async def story() -> None:
-        async with Following(Faults(seed=seed, **faults)) as following:
-            await following.append(300)
-            await following.caught_up()
-            assert following.sequences == list(range(1, 301))
-            assert len(following.restarts) == 1
-
-    run(story())
+async def test_every_event_once_in_order_over(faults, seed: int) -> None:
+    async with Following(Faults(seed=seed, **faults)) as following:
+        await following.append(300)
+        await following.caught_up()
+        assert following.sequences == list(range(1, 301))
+        assert len(following.restarts) == 1
 
 
-def test_a_lost_last_message_is_noticed_by_the_timer() -> None:
-    async def story() -> None:
-        async with Following(Faults(seed=1, lost_message_rate=1.0)) as following:
-            began = asyncio.get_running_loop().time()
-            await following.append()
-            await following.caught_up()
-            assert asyncio.get_running_loop().time() - began < 2 * module.POLL_INTERVAL_SECONDS
-            assert following.tape.repair_count == 1
-
-    run(story())
+async def test_a_lost_last_message_is_noticed_by_the_timer() -> None:
+    async with Following(Faults(seed=1, lost_message_rate=1.0)) as following:
+        began = asyncio.get_running_loop().time()
+        await following.append()
+        await following.caught_up()
+        assert asyncio.get_running_loop().time() - began < 2 * module.POLL_INTERVAL_SECONDS
+        assert following.tape.repair_count == 1
 
 
 class Dropping(MemoryEventLog):
@@ -168,94 +151,79 @@ class Dropping(MemoryEventLog):
         return await super().subscribe(filter, lambda r: r.sequence == 2 or on_event(r), on_gap)
 
 
-def test_nothing_is_passed_on_before_what_was_lost() -> None:
+async def test_nothing_is_passed_on_before_what_was_lost() -> None:
     """What comes after a hole is held until the hole is read, which the hole itself brings on."""
 
-    async def story() -> None:
-        async with Following(log=Dropping) as following:
-            await following.append(4)
-            assert following.sequences == [1]
-            began = asyncio.get_running_loop().time()
-            await following.caught_up()
-            assert asyncio.get_running_loop().time() - began < 0.2
-            assert following.sequences == [1, 2, 3, 4]
-            assert following.tape.repair_count == 1
-
-    run(story())
+    async with Following(log=Dropping) as following:
+        await following.append(4)
+        assert following.sequences == [1]
+        began = asyncio.get_running_loop().time()
+        await following.caught_up()
+        assert asyncio.get_running_loop().time() - began < 0.2
+        assert following.sequences == [1, 2, 3, 4]
+        assert following.tape.repair_count == 1
 
 
-def test_a_log_made_anew_is_begun_anew() -> None:
-    async def story() -> None:
-        async with Following() as following:
-            await following.append(5)
-            await following.caught_up()
-            following.server.recreate()
-            await wait_until(
-                "the tape follows the new log",
-                lambda: following.tape.epoch == "m2",
-                timeout_seconds=PATIENT_SECONDS,
-            )
-            assert (following.tape.last_sequence, following.tape.events_after(("alice",), 0)) == (
-                0,
-                [],
-            )
-            await following.append(2)
-            await following.caught_up()
-            assert following.sequences == [1, 2]
-            assert following.restarts == [("m1", 0), ("m2", 0)]
-
-    run(story())
+async def test_a_log_made_anew_is_begun_anew() -> None:
+    async with Following() as following:
+        await following.append(5)
+        await following.caught_up()
+        following.server.recreate()
+        await wait_until(
+            "the tape follows the new log",
+            lambda: following.tape.epoch == "m2",
+            timeout_seconds=PATIENT_SECONDS,
+        )
+        assert (following.tape.last_sequence, following.tape.events_after(("alice",), 0)) == (
+            0,
+            [],
+        )
+        await following.append(2)
+        await following.caught_up()
+        assert following.sequences == [1, 2]
+        assert following.restarts == [("m1", 0), ("m2", 0)]
 
 
-def test_trimming_is_noticed_and_what_is_remembered_stays() -> None:
-    async def story() -> None:
-        async with Following() as following:
-            await following.append(10)
-            await following.caught_up()
-            following.server.trim(6)
-            await wait_until(
-                "the trimming is noticed",
-                lambda: following.tape.bounds.first == 7,
-                timeout_seconds=PATIENT_SECONDS,
-            )
-            assert following.tape.bounds.last == 10
-            assert len(following.tape.events_after(("alice",), 0)) == 10
-
-    run(story())
+async def test_trimming_is_noticed_and_what_is_remembered_stays() -> None:
+    async with Following() as following:
+        await following.append(10)
+        await following.caught_up()
+        following.server.trim(6)
+        await wait_until(
+            "the trimming is noticed",
+            lambda: following.tape.bounds.first == 7,
+            timeout_seconds=PATIENT_SECONDS,
+        )
+        assert following.tape.bounds.last == 10
+        assert len(following.tape.events_after(("alice",), 0)) == 10
 
 
-def test_an_outage_is_waited_out_and_said() -> None:
-    async def story() -> None:
-        async with Following() as following:
-            await following.append()
-            await following.caught_up()
-            following.server.stop()
-            await wait_until(
-                "the outage is noticed",
-                lambda: not following.tape.ready.is_set(),
-                timeout_seconds=PATIENT_SECONDS,
-            )
-            with pytest.raises(LogError):
-                await following.append()
-            following.server.start()
-            await following.tape.ready.wait()
-            await following.append(3)
-            await following.caught_up()
-            assert following.sequences == [1, 2, 3, 4]
-
-    run(story())
-
-
-def test_it_waits_for_a_server_that_is_not_there_yet() -> None:
-    async def story() -> None:
-        following = Following()
+async def test_an_outage_is_waited_out_and_said() -> None:
+    async with Following() as following:
+        await following.append()
+        await following.caught_up()
         following.server.stop()
-        running = asyncio.create_task(following.tape.run())
-        await asyncio.sleep(5)
-        assert not following.tape.ready.is_set()
+        await wait_until(
+            "the outage is noticed",
+            lambda: not following.tape.ready.is_set(),
+            timeout_seconds=PATIENT_SECONDS,
+        )
+        with pytest.raises(LogError):
+            await following.append()
         following.server.start()
-        await asyncio.wait_for(following.tape.ready.wait(), PATIENT_SECONDS)
-        running.cancel()
-        await asyncio.wait({running})
+        await following.tape.ready.wait()
+        await following.append(3)
+        await following.caught_up()
+        assert following.sequences == [1, 2, 3, 4]
 
-    run(story())
+
+async def test_it_waits_for_a_server_that_is_not_there_yet() -> None:
+    following = Following()
+    following.server.stop()
+    running = asyncio.create_task(following.tape.run())
+    await asyncio.sleep(5)
+    assert not following.tape.ready.is_set()
+    following.server.start()
+    await asyncio.wait_for(following.tape.ready.wait(), PATIENT_SECONDS)
+    running.cancel()
+    await asyncio.wait({running})

@@ -27,6 +27,8 @@ from tests.unit.insights import harness
 from tests.unit.insights.harness import InsightsProcess, LogSummary, fold_metrics, read_log_summary
 from tests.unit.insights.spec import START, new_item
 
+pytestmark = pytest.mark.virtual_time
+
 ITEM_COUNT = 120
 LOAD_COUNT = 14
 CONFIGURATION_COUNT = 5
@@ -205,25 +207,22 @@ def test_views_that_read_each_others_checkpoints_pass_over_them(
     run_fault_scenario(0, processes=2)
 
 
-def test_a_log_made_anew_begins_anew() -> None:
-    async def work() -> None:
-        server = MemoryServer()
-        process = await InsightsProcess(server).start()
-        for first in range(0, ITEM_COUNT, 40):
-            await process.load(*[_new_item(one) for one in range(first, first + 40)])
-        await asyncio.sleep(5)
-        old = await process.items(limit=1)
-        server.recreate()
-        reply = await process.metrics()
-        assert (reply.metrics.total, reply.as_of) == (0, 0)
-        assert reply.epoch != old.epoch
-        assert (await process.items(since=old.as_of, epoch=old.epoch)).reset
-        assert (await process.load(_new_item(1))).added == 1
-        assert (await process.metrics()).metrics.total == 1
-        process.raise_task_errors()
-        await process.kill()
-
-    virtual_time.run(work())
+async def test_a_log_made_anew_begins_anew() -> None:
+    server = MemoryServer()
+    process = await InsightsProcess(server).start()
+    for first in range(0, ITEM_COUNT, 40):
+        await process.load(*[_new_item(one) for one in range(first, first + 40)])
+    await asyncio.sleep(5)
+    old = await process.items(limit=1)
+    server.recreate()
+    reply = await process.metrics()
+    assert (reply.metrics.total, reply.as_of) == (0, 0)
+    assert reply.epoch != old.epoch
+    assert (await process.items(since=old.as_of, epoch=old.epoch)).reset
+    assert (await process.load(_new_item(1))).added == 1
+    assert (await process.metrics()).metrics.total == 1
+    process.raise_task_errors()
+    await process.kill()
 
 
 async def _finds_no_owner(of: ItemWriter, id_: str, context: RequestContext) -> StoredItem | None:

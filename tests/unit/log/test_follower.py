@@ -21,7 +21,9 @@ from tapewire.log import (
 from tapewire.log.follower import MIN_CHECKPOINT_EVENTS, follow
 from tapewire.log.memory import Faults, MemoryEventLog, MemoryLatestValueStore, MemoryServer
 from tapewire.log.ports import CATCH_UP_PAGE_EVENTS
-from tests.harness import virtual_time, waiting
+from tests.harness import waiting
+
+pytestmark = pytest.mark.virtual_time
 
 FILTER = "ev.*.system.>"
 EVENTS_OVER_ONE_PAGE = CATCH_UP_PAGE_EVENTS + 44
@@ -96,130 +98,109 @@ async def until(condition: Callable[[], bool]) -> None:
     await waiting.wait_until("the consumer has come so far", condition, timeout_seconds=600)
 
 
-def test_it_takes_what_was_there_says_so_and_takes_what_comes() -> None:
-    async def story() -> None:
-        server, sums = MemoryServer(), RecordingConsumer()
-        writer = MemoryEventLog(server)
-        for number in range(EVENTS_OVER_ONE_PAGE):
-            await append(writer, number)
-        async with start_follower(server, sums):
-            await until(lambda: sums.sequences_when_caught_up is not None)
-            assert sums.sequences_when_caught_up == EVENTS_OVER_ONE_PAGE
-            await append(writer, EVENTS_OVER_ONE_PAGE)
-            await until(lambda: len(sums.sequences) == EVENTS_OVER_ONE_PAGE + 1)
-        assert sums.sequences == list(range(1, EVENTS_OVER_ONE_PAGE + 2))
-
-    virtual_time.run(story())
-
-
-def test_it_tells_how_far_it_has_come_as_soon_as_it_has_caught_up() -> None:
-    async def story() -> None:
-        server, places = MemoryServer(), {FILTER: 99}
-        writer, told = MemoryEventLog(server), list[int | None]()
-        for number in range(EVENTS_OVER_ONE_PAGE):
-            await append(writer, number)
-        sums = RecordingConsumer(lambda: told.append(places.get(FILTER)))
-        values, chance = MemoryLatestValueStore(server), random.Random(1)
-        work = follow(MemoryEventLog(server), values, FILTER, "sums", lambda: sums, chance, places)
-        task = asyncio.create_task(work)
-        await until(lambda: places.get(FILTER) == EVENTS_OVER_ONE_PAGE)
+async def test_it_takes_what_was_there_says_so_and_takes_what_comes() -> None:
+    server, sums = MemoryServer(), RecordingConsumer()
+    writer = MemoryEventLog(server)
+    for number in range(EVENTS_OVER_ONE_PAGE):
+        await append(writer, number)
+    async with start_follower(server, sums):
+        await until(lambda: sums.sequences_when_caught_up is not None)
+        assert sums.sequences_when_caught_up == EVENTS_OVER_ONE_PAGE
         await append(writer, EVENTS_OVER_ONE_PAGE)
-        await until(lambda: places.get(FILTER) == EVENTS_OVER_ONE_PAGE + 1)
-        assert told == [None, None, EVENTS_OVER_ONE_PAGE], "what was told of another time is void"
-        task.cancel()
-        await asyncio.wait({task})
-
-    virtual_time.run(story())
+        await until(lambda: len(sums.sequences) == EVENTS_OVER_ONE_PAGE + 1)
+    assert sums.sequences == list(range(1, EVENTS_OVER_ONE_PAGE + 2))
 
 
-def test_the_next_one_begins_at_the_checkpoint() -> None:
-    async def story() -> None:
-        server, first, second = MemoryServer(), RecordingConsumer(), RecordingConsumer()
-        writer = MemoryEventLog(server)
-        for number in range(MIN_CHECKPOINT_EVENTS):
-            await append(writer, number)
-        async with start_follower(server, first):
-            await until(lambda: len(first.sequences) == MIN_CHECKPOINT_EVENTS)
-            await asyncio.sleep(5)
-        await append(writer, 1)
-        async with start_follower(server, second):
-            await until(lambda: len(second.sequences) == MIN_CHECKPOINT_EVENTS + 1)
-        assert second.restored == MIN_CHECKPOINT_EVENTS
-
-    virtual_time.run(story())
-
-
-def test_a_page_that_could_not_be_taken_is_taken_again() -> None:
-    async def story() -> None:
-        failures = [Unavailable("not now"), Unavailable("nor now")]
-
-        def stumble() -> None:
-            if failures:
-                raise failures.pop()
-
-        server, sums = MemoryServer(), RecordingConsumer(stumble)
-        await append(MemoryEventLog(server), 0)
-        async with start_follower(server, sums):
-            await until(lambda: sums.sequences == [1])
-
-    virtual_time.run(story())
+async def test_it_tells_how_far_it_has_come_as_soon_as_it_has_caught_up() -> None:
+    server, places = MemoryServer(), {FILTER: 99}
+    writer, told = MemoryEventLog(server), list[int | None]()
+    for number in range(EVENTS_OVER_ONE_PAGE):
+        await append(writer, number)
+    sums = RecordingConsumer(lambda: told.append(places.get(FILTER)))
+    values, chance = MemoryLatestValueStore(server), random.Random(1)
+    work = follow(MemoryEventLog(server), values, FILTER, "sums", lambda: sums, chance, places)
+    task = asyncio.create_task(work)
+    await until(lambda: places.get(FILTER) == EVENTS_OVER_ONE_PAGE)
+    await append(writer, EVENTS_OVER_ONE_PAGE)
+    await until(lambda: places.get(FILTER) == EVENTS_OVER_ONE_PAGE + 1)
+    assert told == [None, None, EVENTS_OVER_ONE_PAGE], "what was told of another time is void"
+    task.cancel()
+    await asyncio.wait({task})
 
 
-def test_a_fault_of_the_consumer_ends_it() -> None:
-    async def story() -> None:
-        def stumble() -> None:
-            raise ZeroDivisionError
+async def test_the_next_one_begins_at_the_checkpoint() -> None:
+    server, first, second = MemoryServer(), RecordingConsumer(), RecordingConsumer()
+    writer = MemoryEventLog(server)
+    for number in range(MIN_CHECKPOINT_EVENTS):
+        await append(writer, number)
+    async with start_follower(server, first):
+        await until(lambda: len(first.sequences) == MIN_CHECKPOINT_EVENTS)
+        await asyncio.sleep(5)
+    await append(writer, 1)
+    async with start_follower(server, second):
+        await until(lambda: len(second.sequences) == MIN_CHECKPOINT_EVENTS + 1)
+    assert second.restored == MIN_CHECKPOINT_EVENTS
 
-        server = MemoryServer()
-        await append(MemoryEventLog(server), 0)
-        async with start_follower(server, RecordingConsumer(stumble)) as task:
-            with pytest.raises(ZeroDivisionError):
-                await task
 
-    virtual_time.run(story())
+async def test_a_page_that_could_not_be_taken_is_taken_again() -> None:
+    failures = [Unavailable("not now"), Unavailable("nor now")]
+
+    def stumble() -> None:
+        if failures:
+            raise failures.pop()
+
+    server, sums = MemoryServer(), RecordingConsumer(stumble)
+    await append(MemoryEventLog(server), 0)
+    async with start_follower(server, sums):
+        await until(lambda: sums.sequences == [1])
 
 
-def test_a_log_made_anew_gets_a_consumer_made_anew() -> None:
-    async def story() -> None:
-        server, consumers = MemoryServer(), [RecordingConsumer()]
-        writer = MemoryEventLog(server)
+async def test_a_fault_of_the_consumer_ends_it() -> None:
+    def stumble() -> None:
+        raise ZeroDivisionError
 
-        def make() -> RecordingConsumer:
-            consumers.append(RecordingConsumer())
-            return consumers[-1]
+    server = MemoryServer()
+    await append(MemoryEventLog(server), 0)
+    async with start_follower(server, RecordingConsumer(stumble)) as task:
+        with pytest.raises(ZeroDivisionError):
+            await task
 
-        task = asyncio.create_task(
-            follow(
-                MemoryEventLog(server),
-                MemoryLatestValueStore(server),
-                FILTER,
-                "sums",
-                make,
-                random.Random(1),
-            )
+
+async def test_a_log_made_anew_gets_a_consumer_made_anew() -> None:
+    server, consumers = MemoryServer(), [RecordingConsumer()]
+    writer = MemoryEventLog(server)
+
+    def make() -> RecordingConsumer:
+        consumers.append(RecordingConsumer())
+        return consumers[-1]
+
+    task = asyncio.create_task(
+        follow(
+            MemoryEventLog(server),
+            MemoryLatestValueStore(server),
+            FILTER,
+            "sums",
+            make,
+            random.Random(1),
         )
-        for number in range(5):
-            await append(writer, number)
-        await until(lambda: consumers[-1].sequences == [1, 2, 3, 4, 5])
-        server.recreate()
-        await append(writer, 0)
-        await until(lambda: consumers[-1].sequences == [1])
-        assert len(consumers) == 3
-        task.cancel()
-
-    virtual_time.run(story())
+    )
+    for number in range(5):
+        await append(writer, number)
+    await until(lambda: consumers[-1].sequences == [1, 2, 3, 4, 5])
+    server.recreate()
+    await append(writer, 0)
+    await until(lambda: consumers[-1].sequences == [1])
+    assert len(consumers) == 3
+    task.cancel()
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_on_a_bad_day_everything_is_taken_in_order_and_once(seed: int) -> None:
-    async def story() -> None:
-        server, sums = MemoryServer(), RecordingConsumer()
-        writer = MemoryEventLog(server, Faults.rough(seed))
-        async with start_follower(server, sums, Faults.rough(seed + 1000), seed):
-            for number in range(200):
-                await append(writer, number)
-            last = await MemoryEventLog(server).last_sequence(FILTER)
-            await until(lambda: bool(sums.sequences) and sums.sequences[-1] == last)
-        assert sums.sequences == list(range(1, last + 1))
-
-    virtual_time.run(story())
+async def test_on_a_bad_day_everything_is_taken_in_order_and_once(seed: int) -> None:
+    server, sums = MemoryServer(), RecordingConsumer()
+    writer = MemoryEventLog(server, Faults.rough(seed))
+    async with start_follower(server, sums, Faults.rough(seed + 1000), seed):
+        for number in range(200):
+            await append(writer, number)
+        last = await MemoryEventLog(server).last_sequence(FILTER)
+        await until(lambda: bool(sums.sequences) and sums.sequences[-1] == last)
+    assert sums.sequences == list(range(1, last + 1))

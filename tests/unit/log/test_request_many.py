@@ -7,7 +7,8 @@ from nats.aio.msg import Msg
 
 from tapewire.log import OutcomeUnknown
 from tapewire.log.jetstream.connection import NatsConnection
-from tests.harness import virtual_time
+
+pytestmark = pytest.mark.virtual_time
 
 SECONDS = 5.0
 LAST = b"last"
@@ -55,22 +56,16 @@ async def request_many_replies(*pauses: float, send_seconds: float = 0.0) -> int
 
 @pytest.mark.parametrize("sending", [0.0, 4.5])
 @pytest.mark.parametrize("pauses", [(4.0,) * 20, (0.001,) * 30_000, (4.9, 0.3, 4.9, 0.1), (4.9,)])
-def test_it_waits_as_long_as_replies_come(pauses: tuple[float, ...], sending: float) -> None:
-    async def story() -> None:
-        assert await request_many_replies(*pauses, send_seconds=sending) == len(pauses)
-
-    virtual_time.run(story())
+async def test_it_waits_as_long_as_replies_come(pauses: tuple[float, ...], sending: float) -> None:
+    assert await request_many_replies(*pauses, send_seconds=sending) == len(pauses)
 
 
 @pytest.mark.parametrize(
     ("pauses", "said"),
     [((5.1, 0.1), "no answer from a in 5 s"), ((1.0, 2.0, 5.6), "no further answer from a in 5 s")],
 )
-def test_it_waits_no_longer_for_one_that_does_not_come(
+async def test_it_waits_no_longer_for_one_that_does_not_come(
     pauses: tuple[float, ...], said: str
 ) -> None:
-    async def story() -> None:
-        with pytest.raises(OutcomeUnknown, match=said):
-            await request_many_replies(*pauses)
-
-    virtual_time.run(story())
+    with pytest.raises(OutcomeUnknown, match=said):
+        await request_many_replies(*pauses)

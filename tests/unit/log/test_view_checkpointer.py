@@ -4,12 +4,16 @@ import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+import pytest
+
 from tapewire.events import AgentState, AgentStatusChanged
 from tapewire.log import EVERYBODY, EventDraft, EventMetadata, EventSubject, RecordedEvent, new_id
 from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore, MemoryServer
 from tapewire.log.view_checkpointer import MIN_CHECKPOINT_EVENTS, ViewCheckpointer
 from tapewire.views import AgentsView
-from tests.harness import virtual_time, waiting
+from tests.harness import waiting
+
+pytestmark = pytest.mark.virtual_time
 
 EVENT_TIME = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
 
@@ -45,66 +49,57 @@ async def save_due(projector: ViewCheckpointer) -> None:
     )
 
 
-def test_what_a_checkpoint_holds_already_is_not_counted_again() -> None:
-    async def story() -> None:
-        server = MemoryServer()
-        log, values = (
-            MemoryEventLog(server),
-            MemoryLatestValueStore(server, stream="VIEWS", prefix="view"),
-        )
-        projector = ViewCheckpointer(log, values, AgentsView)
-        running = asyncio.create_task(projector.run())
-        events = await append_events(log, 10 * MIN_CHECKPOINT_EVENTS)
-        await handle_all(projector, events[: MIN_CHECKPOINT_EVENTS - 1])
-        assert projector.users_due() == []
-        await handle_all(projector, events[MIN_CHECKPOINT_EVENTS - 1 : MIN_CHECKPOINT_EVENTS])
-        assert projector.users_due() == [EVERYBODY]
-        await save_due(projector)
+async def test_what_a_checkpoint_holds_already_is_not_counted_again() -> None:
+    server = MemoryServer()
+    log, values = (
+        MemoryEventLog(server),
+        MemoryLatestValueStore(server, stream="VIEWS", prefix="view"),
+    )
+    projector = ViewCheckpointer(log, values, AgentsView)
+    running = asyncio.create_task(projector.run())
+    events = await append_events(log, 10 * MIN_CHECKPOINT_EVENTS)
+    await handle_all(projector, events[: MIN_CHECKPOINT_EVENTS - 1])
+    assert projector.users_due() == []
+    await handle_all(projector, events[MIN_CHECKPOINT_EVENTS - 1 : MIN_CHECKPOINT_EVENTS])
+    assert projector.users_due() == [EVERYBODY]
+    await save_due(projector)
 
-        await handle_all(projector, events[MIN_CHECKPOINT_EVENTS:])
-        assert projector.users_due() == []
-        events = await append_events(log, MIN_CHECKPOINT_EVENTS)
-        await handle_all(projector, events[:-1])
-        assert projector.users_due() == []
-        await handle_all(projector, events[-1:])
-        assert projector.users_due() == [EVERYBODY]
-        running.cancel()
-        await asyncio.wait({running})
-
-    virtual_time.run(story())
+    await handle_all(projector, events[MIN_CHECKPOINT_EVENTS:])
+    assert projector.users_due() == []
+    events = await append_events(log, MIN_CHECKPOINT_EVENTS)
+    await handle_all(projector, events[:-1])
+    assert projector.users_due() == []
+    await handle_all(projector, events[-1:])
+    assert projector.users_due() == [EVERYBODY]
+    running.cancel()
+    await asyncio.wait({running})
 
 
-def test_a_log_made_anew_is_counted_from_its_beginning() -> None:
-    async def story() -> None:
-        server = MemoryServer()
-        log, values = (
-            MemoryEventLog(server),
-            MemoryLatestValueStore(server, stream="VIEWS", prefix="view"),
-        )
-        projector = ViewCheckpointer(log, values, AgentsView)
-        running = asyncio.create_task(projector.run())
-        await handle_all(projector, await append_events(log, 2 * MIN_CHECKPOINT_EVENTS))
-        await save_due(projector)
+async def test_a_log_made_anew_is_counted_from_its_beginning() -> None:
+    server = MemoryServer()
+    log, values = (
+        MemoryEventLog(server),
+        MemoryLatestValueStore(server, stream="VIEWS", prefix="view"),
+    )
+    projector = ViewCheckpointer(log, values, AgentsView)
+    running = asyncio.create_task(projector.run())
+    await handle_all(projector, await append_events(log, 2 * MIN_CHECKPOINT_EVENTS))
+    await save_due(projector)
 
-        server.recreate()
-        await asyncio.sleep(1)
-        await handle_all(projector, await append_events(log, MIN_CHECKPOINT_EVENTS))
-        assert projector.users_due() == [EVERYBODY]
-        running.cancel()
-        await asyncio.wait({running})
-
-    virtual_time.run(story())
+    server.recreate()
+    await asyncio.sleep(1)
+    await handle_all(projector, await append_events(log, MIN_CHECKPOINT_EVENTS))
+    assert projector.users_due() == [EVERYBODY]
+    running.cancel()
+    await asyncio.wait({running})
 
 
-def test_an_event_that_is_handed_out_again_voids_nothing() -> None:
-    async def story() -> None:
-        server = MemoryServer()
-        log, values = MemoryEventLog(server), MemoryLatestValueStore(server)
-        projector = ViewCheckpointer(log, values, AgentsView)
-        events = await append_events(log, MIN_CHECKPOINT_EVENTS)
-        await handle_all(projector, events[:-1])
-        await handle_all(projector, events[:1])
-        await handle_all(projector, events[-1:])
-        assert projector.users_due() == [EVERYBODY]
-
-    virtual_time.run(story())
+async def test_an_event_that_is_handed_out_again_voids_nothing() -> None:
+    server = MemoryServer()
+    log, values = MemoryEventLog(server), MemoryLatestValueStore(server)
+    projector = ViewCheckpointer(log, values, AgentsView)
+    events = await append_events(log, MIN_CHECKPOINT_EVENTS)
+    await handle_all(projector, events[:-1])
+    await handle_all(projector, events[:1])
+    await handle_all(projector, events[-1:])
+    assert projector.users_due() == [EVERYBODY]

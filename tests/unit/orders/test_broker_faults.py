@@ -19,6 +19,8 @@ from tests.unit.orders.harness import (
     wait_for_log,
 )
 
+pytestmark = pytest.mark.virtual_time
+
 Story = Callable[[MemoryServer, QuoteSimulator], Awaitable[None]]
 
 
@@ -92,37 +94,34 @@ def test_the_broker_outlives_an_outage_of_the_log() -> None:
 
 
 @pytest.mark.parametrize("seed", range(25))
-def test_whatever_goes_wrong_every_order_ends_filled_to_its_quantity(seed: int) -> None:
+async def test_whatever_goes_wrong_every_order_ends_filled_to_its_quantity(seed: int) -> None:
     """Processes on a bad network, killed at random; orders of all kinds, some canceled."""
 
-    async def work() -> None:
-        chance, server = random.Random(seed), MemoryServer()
-        feeding = asyncio.create_task(QuoteSimulator(server, seed).run())
-        faults = [Faults.rough(seed * 10 + number) for number in range(20)]
-        process = await OrdersProcess(server, faults.pop()).start()
-        canceled: set[str] = set()
-        for number in range(40):
-            side = chance.choice([Side.BUY, Side.SELL])
-            limit = chance.choice([None, "100"])
-            request = place_request(
-                str(chance.randrange(1, 50)), limit=limit, side=side, client_order_id=f"c{number}"
-            )
-            placed = await process.place_order(request)
-            if chance.random() < 0.2:
-                with contextlib.suppress(CommandRejected):
-                    await process.cancel_order(placed.order.order_id)
-                    canceled.add(placed.order.order_id)
-            if chance.random() < 0.1:
-                await process.kill()
-                process = await OrdersProcess(server, faults.pop()).start()
-        seen = await wait_for_log(server, "all closed", lambda seen: not seen.open_orders())
-        seen.assert_consistent()
-        process.raise_task_errors()
-        assert len(seen.orders) == 40
-        for id_, order in seen.orders.items():
-            wanted = OrderStatus.CANCELED if id_ in canceled else OrderStatus.FILLED
-            assert order.status is wanted, order
-        feeding.cancel()
-        await process.kill()
-
-    virtual_time.run(work())
+    chance, server = random.Random(seed), MemoryServer()
+    feeding = asyncio.create_task(QuoteSimulator(server, seed).run())
+    faults = [Faults.rough(seed * 10 + number) for number in range(20)]
+    process = await OrdersProcess(server, faults.pop()).start()
+    canceled: set[str] = set()
+    for number in range(40):
+        side = chance.choice([Side.BUY, Side.SELL])
+        limit = chance.choice([None, "100"])
+        request = place_request(
+            str(chance.randrange(1, 50)), limit=limit, side=side, client_order_id=f"c{number}"
+        )
+        placed = await process.place_order(request)
+        if chance.random() < 0.2:
+            with contextlib.suppress(CommandRejected):
+                await process.cancel_order(placed.order.order_id)
+                canceled.add(placed.order.order_id)
+        if chance.random() < 0.1:
+            await process.kill()
+            process = await OrdersProcess(server, faults.pop()).start()
+    seen = await wait_for_log(server, "all closed", lambda seen: not seen.open_orders())
+    seen.assert_consistent()
+    process.raise_task_errors()
+    assert len(seen.orders) == 40
+    for id_, order in seen.orders.items():
+        wanted = OrderStatus.CANCELED if id_ in canceled else OrderStatus.FILLED
+        assert order.status is wanted, order
+    feeding.cancel()
+    await process.kill()

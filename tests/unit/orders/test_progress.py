@@ -10,7 +10,6 @@ from tapewire.runtime.contracts.progress import GetProgress, Progress
 from tapewire_services.orders.broker import PaperBroker
 from tapewire_services.orders.broker_consumer import run_broker
 from tapewire_services.orders.progress import BrokerProgress
-from tests.harness import virtual_time
 from tests.unit.orders.harness import (
     OrdersProcess,
     QuoteSimulator,
@@ -19,6 +18,8 @@ from tests.unit.orders.harness import (
     place_request,
     wait_for_log,
 )
+
+pytestmark = pytest.mark.virtual_time
 
 
 class Standing:
@@ -46,42 +47,36 @@ class Standing:
         return await self._progress.get_progress(GetProgress(), make_context())
 
 
-def test_it_is_idle_at_the_end_of_the_log_and_at_the_newest_quote() -> None:
-    async def work() -> None:
-        server = MemoryServer()
-        feed = QuoteSimulator(server)
-        await feed.publish_quote("99", "100", "4")
-        process = OrdersProcess(server)
-        standing = Standing(process)
-        with pytest.raises(Unavailable, match="still reading"):
-            await standing.told()
-        await standing.begin()
-        await process.place_order(place_request("10"))
-        seen = await wait_for_log(server, "filled in part", lambda seen: len(seen.events) == 4)
-        await asyncio.sleep(1)
-        told, quote = await standing.told(), process.quote_cache.quote("IBM")
-        assert quote is not None
-        assert (told.busy, told.taken) == (0, {"ev.*.orders.>": seen.events[2].sequence})
-        assert told.quotes == {"IBM": quote.timestamp}
-        await process.kill()
-
-    virtual_time.run(work())
+async def test_it_is_idle_at_the_end_of_the_log_and_at_the_newest_quote() -> None:
+    server = MemoryServer()
+    feed = QuoteSimulator(server)
+    await feed.publish_quote("99", "100", "4")
+    process = OrdersProcess(server)
+    standing = Standing(process)
+    with pytest.raises(Unavailable, match="still reading"):
+        await standing.told()
+    await standing.begin()
+    await process.place_order(place_request("10"))
+    seen = await wait_for_log(server, "filled in part", lambda seen: len(seen.events) == 4)
+    await asyncio.sleep(1)
+    told, quote = await standing.told(), process.quote_cache.quote("IBM")
+    assert quote is not None
+    assert (told.busy, told.taken) == (0, {"ev.*.orders.>": seen.events[2].sequence})
+    assert told.quotes == {"IBM": quote.timestamp}
+    await process.kill()
 
 
-def test_it_is_busy_while_an_execution_cannot_be_stored() -> None:
-    async def work() -> None:
-        server = MemoryServer()
-        await QuoteSimulator(server).publish_quote()
-        process = OrdersProcess(server)
-        standing = Standing(process)
-        await standing.begin()
-        await asyncio.sleep(1)
-        await process.place_order(place_request("10"))
-        assert (await standing.told()).busy == 0, "it has not heard of the order yet"
-        await wait_for_log(server, "filled", lambda seen: not seen.open_orders())
-        await asyncio.sleep(1)
-        process.log.kill()
-        assert (await standing.told()).busy == 0
-        await process.kill()
-
-    virtual_time.run(work())
+async def test_it_is_busy_while_an_execution_cannot_be_stored() -> None:
+    server = MemoryServer()
+    await QuoteSimulator(server).publish_quote()
+    process = OrdersProcess(server)
+    standing = Standing(process)
+    await standing.begin()
+    await asyncio.sleep(1)
+    await process.place_order(place_request("10"))
+    assert (await standing.told()).busy == 0, "it has not heard of the order yet"
+    await wait_for_log(server, "filled", lambda seen: not seen.open_orders())
+    await asyncio.sleep(1)
+    process.log.kill()
+    assert (await standing.told()).busy == 0
+    await process.kill()

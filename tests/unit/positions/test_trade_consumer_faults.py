@@ -25,6 +25,8 @@ from tests.unit.positions.harness import (
     wait_until_consistent,
 )
 
+pytestmark = pytest.mark.virtual_time
+
 TRADES = 150
 
 
@@ -70,44 +72,38 @@ def test_two_that_both_believe_to_hold_the_lease_do_no_harm(seed: int) -> None:
     virtual_time.run(bad_day(seed, leaders=2))
 
 
-def test_a_long_outage_is_outlived() -> None:
-    async def story() -> None:
-        server = MemoryServer()
-        trader = TradeProducer(server)
-        process = await PositionsProcess(server).start()
+async def test_a_long_outage_is_outlived() -> None:
+    server = MemoryServer()
+    trader = TradeProducer(server)
+    process = await PositionsProcess(server).start()
+    await trader.append_random_trade()
+    await wait_until_consistent(server)
+    server.stop()
+    await asyncio.sleep(600)
+    process.raise_task_errors()
+    server.start()
+    for _ in range(20):
         await trader.append_random_trade()
-        await wait_until_consistent(server)
-        server.stop()
-        await asyncio.sleep(600)
-        process.raise_task_errors()
-        server.start()
-        for _ in range(20):
-            await trader.append_random_trade()
-        once(await wait_until_consistent(server))
-        process.raise_task_errors()
-        await process.kill()
-
-    virtual_time.run(story())
+    once(await wait_until_consistent(server))
+    process.raise_task_errors()
+    await process.kill()
 
 
-def test_the_next_one_begins_at_the_checkpoint_and_takes_the_rest() -> None:
-    async def story() -> None:
-        server = MemoryServer()
-        trader = TradeProducer(server)
-        first = await PositionsProcess(server).start()
-        for _ in range(100):
-            await trader.append_random_trade()
-        await wait_until_consistent(server)
-        await asyncio.sleep(5)
+async def test_the_next_one_begins_at_the_checkpoint_and_takes_the_rest() -> None:
+    server = MemoryServer()
+    trader = TradeProducer(server)
+    first = await PositionsProcess(server).start()
+    for _ in range(100):
         await trader.append_random_trade()
-        await wait_until_consistent(server)
-        await first.kill()
-        for _ in range(100):
-            await trader.append_random_trade()
-        second = await PositionsProcess(server).start()
-        events = await wait_until_consistent(server)
-        once(events)
-        second.raise_task_errors()
-        await second.kill()
-
-    virtual_time.run(story())
+    await wait_until_consistent(server)
+    await asyncio.sleep(5)
+    await trader.append_random_trade()
+    await wait_until_consistent(server)
+    await first.kill()
+    for _ in range(100):
+        await trader.append_random_trade()
+    second = await PositionsProcess(server).start()
+    events = await wait_until_consistent(server)
+    once(events)
+    second.raise_task_errors()
+    await second.kill()

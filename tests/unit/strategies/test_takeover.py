@@ -29,6 +29,8 @@ from tests.unit.strategies.harness import (
 )
 from tests.unit.strategies.spec import make_stop_loss
 
+pytestmark = pytest.mark.virtual_time
+
 RULES: list[StrategyRule] = [
     MovingAverageCrossover(fast=2, slow=5),
     Breakout(window=4),
@@ -88,92 +90,75 @@ class ProcessSuccession:
         await self.orders_process.kill()
 
 
-def test_an_order_that_was_signaled_and_not_placed_is_placed_by_the_next_runner() -> None:
-    async def work() -> None:
-        server = MemoryServer()
-        feed = QuoteSimulator(server)
-        await feed.publish_quote("100", "100")
-        shift = ProcessSuccession(
-            server, 1, with_faults=False, make_decision_maker=make_buy_when_flat
-        )
-        await shift.orders_process.start()
-        shift.order_client.is_open = False
-        worker = await shift.start_process()
-        id_ = await worker.create_strategy(TREND)
-        seen = await wait_for_strategies_log(
-            server, "signaled", lambda seen: seen.strategies[id_].order
-        )
-        assert seen.placed_orders_by_strategy[id_] == []
-        await shift.running.pop().kill()
-        shift.order_client.is_open = True
-        await shift.start_process()
-        await asyncio.sleep(1)
-        await feed.publish_quote("101", "101")
-        seen = await wait_for_strategies_log(server, "settled", lambda seen: seen.is_settled())
-        seen.assert_consistent()
-        assert seen.describe_events(id_) == ["created", "started", "signaled", "traded buy 10"]
-        await shift.stop()
-
-    virtual_time.run(work())
+async def test_an_order_that_was_signaled_and_not_placed_is_placed_by_the_next_runner() -> None:
+    server = MemoryServer()
+    feed = QuoteSimulator(server)
+    await feed.publish_quote("100", "100")
+    shift = ProcessSuccession(server, 1, with_faults=False, make_decision_maker=make_buy_when_flat)
+    await shift.orders_process.start()
+    shift.order_client.is_open = False
+    worker = await shift.start_process()
+    id_ = await worker.create_strategy(TREND)
+    seen = await wait_for_strategies_log(
+        server, "signaled", lambda seen: seen.strategies[id_].order
+    )
+    assert seen.placed_orders_by_strategy[id_] == []
+    await shift.running.pop().kill()
+    shift.order_client.is_open = True
+    await shift.start_process()
+    await asyncio.sleep(1)
+    await feed.publish_quote("101", "101")
+    seen = await wait_for_strategies_log(server, "settled", lambda seen: seen.is_settled())
+    seen.assert_consistent()
+    assert seen.describe_events(id_) == ["created", "started", "signaled", "traded buy 10"]
+    await shift.stop()
 
 
-def test_a_trailing_stop_loss_goes_on_from_the_best_price_after_a_takeover() -> None:
-    async def work() -> None:
-        server = MemoryServer()
-        feed = QuoteSimulator(server)
-        await feed.publish_quote("100", "100")
-        shift = ProcessSuccession(
-            server, 1, with_faults=False, make_decision_maker=make_buy_when_flat
-        )
-        await shift.orders_process.start()
-        worker = await shift.start_process()
-        stop = make_stop_loss("10", StopLossKind.TRAILING)
-        id_ = await worker.create_strategy(TREND, stop_loss=stop)
-        await wait_for_strategies_log(server, "bought", lambda seen: seen.strategies[id_].position)
-        await asyncio.sleep(1)
-        for price in ("150", "200", "190"):
-            await feed.publish_quote(price, price)
-            await asyncio.sleep(1.5)
-        await shift.fail_over()
-        await asyncio.sleep(2)
-        await feed.publish_quote("179", "179")
-        seen = await wait_for_strategies_log(
-            server, "executed", lambda seen: seen.events_of_type(id_, StopLossExecuted)
-        )
-        [triggered] = seen.events_of_type(id_, StopLossTriggered)
-        assert isinstance(triggered, StopLossTriggered)
-        assert triggered.trigger_price == Decimal(180)
-        await shift.stop()
-
-    virtual_time.run(work())
+async def test_a_trailing_stop_loss_goes_on_from_the_best_price_after_a_takeover() -> None:
+    server = MemoryServer()
+    feed = QuoteSimulator(server)
+    await feed.publish_quote("100", "100")
+    shift = ProcessSuccession(server, 1, with_faults=False, make_decision_maker=make_buy_when_flat)
+    await shift.orders_process.start()
+    worker = await shift.start_process()
+    stop = make_stop_loss("10", StopLossKind.TRAILING)
+    id_ = await worker.create_strategy(TREND, stop_loss=stop)
+    await wait_for_strategies_log(server, "bought", lambda seen: seen.strategies[id_].position)
+    await asyncio.sleep(1)
+    for price in ("150", "200", "190"):
+        await feed.publish_quote(price, price)
+        await asyncio.sleep(1.5)
+    await shift.fail_over()
+    await asyncio.sleep(2)
+    await feed.publish_quote("179", "179")
+    seen = await wait_for_strategies_log(
+        server, "executed", lambda seen: seen.events_of_type(id_, StopLossExecuted)
+    )
+    [triggered] = seen.events_of_type(id_, StopLossTriggered)
+    assert isinstance(triggered, StopLossTriggered)
+    assert triggered.trigger_price == Decimal(180)
+    await shift.stop()
 
 
-def test_a_log_made_anew_is_noticed_and_nothing_of_the_old_one_is_worked() -> None:
-    async def work() -> None:
-        server = MemoryServer()
-        feed = QuoteSimulator(server, 3)
-        shift = ProcessSuccession(
-            server, 1, with_faults=False, make_decision_maker=make_buy_when_flat
-        )
-        await feed.publish_quote("100", "100")
-        await shift.orders_process.start()
-        worker = await shift.start_process()
-        await worker.create_strategy(TREND)
-        await wait_for_strategies_log(server, "settled", lambda seen: seen.is_settled())
-        server.recreate()
-        other = StrategiesProcess(server, shift.order_client)
-        await other.start(with_runner=False)
-        id_ = await other.create_strategy(TREND)
-        feeding = asyncio.create_task(feed.run())
-        seen = await wait_for_strategies_log(
-            server, "bought", lambda seen: seen.strategies[id_].trades
-        )
-        assert list(seen.strategies) == [id_]
-        feeding.cancel()
-        await other.kill()
-        await shift.stop()
-
-    virtual_time.run(work())
+async def test_a_log_made_anew_is_noticed_and_nothing_of_the_old_one_is_worked() -> None:
+    server = MemoryServer()
+    feed = QuoteSimulator(server, 3)
+    shift = ProcessSuccession(server, 1, with_faults=False, make_decision_maker=make_buy_when_flat)
+    await feed.publish_quote("100", "100")
+    await shift.orders_process.start()
+    worker = await shift.start_process()
+    await worker.create_strategy(TREND)
+    await wait_for_strategies_log(server, "settled", lambda seen: seen.is_settled())
+    server.recreate()
+    other = StrategiesProcess(server, shift.order_client)
+    await other.start(with_runner=False)
+    id_ = await other.create_strategy(TREND)
+    feeding = asyncio.create_task(feed.run())
+    seen = await wait_for_strategies_log(server, "bought", lambda seen: seen.strategies[id_].trades)
+    assert list(seen.strategies) == [id_]
+    feeding.cancel()
+    await other.kill()
+    await shift.stop()
 
 
 async def publish_random_walk(feed: QuoteSimulator, rng: random.Random, end: float) -> None:
