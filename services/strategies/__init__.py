@@ -1,4 +1,4 @@
-"""The strategies service: rules that trade on real prices, and their stop-losses.
+"""The strategies service: runs rules that trade on live prices, and their stop-losses.
 
-Start at `domain` (what a strategy is), then `runner` (how the started ones follow prices).
+Start at `domain` (what a strategy is), then `runner` (how active strategies follow prices).
 """

@@ -7,10 +7,10 @@ from tapewire.log.backoff import new_rng
 from tapewire.log.group_commit import GroupCommitLog
 from tapewire.log.quote_cache import QuoteCache
 from tapewire.runtime import App, Endpoint, run
-from tapewire.runtime.contracts import strategies as asked
+from tapewire.runtime.contracts import strategies as contract
 from tapewire.runtime.contracts.progress import PROGRESS, GetProgress
 from tapewire.views import StrategiesView
-from tapewire_services.strategies.command_executor import WorkerDependencies
+from tapewire_services.strategies.command_execution import WorkerDependencies
 from tapewire_services.strategies.decision_maker import RuleDecisionMaker
 from tapewire_services.strategies.domain.commands import Command
 from tapewire_services.strategies.domain.strategy import STRATEGY_DECIDER, State
@@ -21,20 +21,20 @@ from tapewire_services.strategies.service import StrategiesService
 
 
 async def wire(app: App) -> None:
-    # 1. The market: which symbols there are, and the prices that rules follow.
-    market = QuoteCache(app.quotes)
-    await market.start()
-    app.on_stop(market.close)
-    app.spawn(market.repair_gaps(), name="market")
+    # 1. The quotes: which symbols exist, and the prices that rules follow.
+    quote_cache = QuoteCache(app.quotes)
+    await quote_cache.start()
+    app.on_stop(quote_cache.close)
+    app.spawn(quote_cache.repair_gaps(), name="quotes")
 
-    # 2. Strategies, behind their decider.
+    # 2. Strategies and their decider.
     log = GroupCommitLog(app.log)
-    entities: CommandHandler[State, Command] = CommandHandler(log, STRATEGY_DECIDER)
+    command_handler: CommandHandler[State, Command] = CommandHandler(log, STRATEGY_DECIDER)
 
-    # 3. The runner, in one process of all. Decision-makers of another kind are hired here.
-    desk = WorkerDependencies(
+    # 3. The runner, in one process only. Other decision-makers are plugged in here.
+    dependencies = WorkerDependencies(
         log=log,
-        command_handler=entities,
+        command_handler=command_handler,
         order_client=NatsOrderClient(app.requests),
         make_decision_maker=RuleDecisionMaker,
         clock=lambda: datetime.now(UTC),
@@ -44,26 +44,26 @@ async def wire(app: App) -> None:
     progress = RunnerProgress()
     app.run_leased(
         LEASE_NAME,
-        lambda: run_strategies(desk, app.views, market, progress.on_runner_started),
+        lambda: run_strategies(dependencies, app.views, quote_cache, progress.on_runner_started),
         {PROGRESS: Endpoint(GetProgress, progress.get_progress)},
     )
 
     # 4. Checkpoints of the users' views.
     await app.checkpoint_views(StrategiesView)
 
-    # 5. Answers, last: from here on the service is asked.
-    service = StrategiesService(app.log, app.views, entities, market)
+    # 5. Requests, last: from here on the service answers.
+    service = StrategiesService(app.log, app.views, command_handler, quote_cache)
     await app.serve_requests(
         {
-            asked.CREATE: Endpoint(asked.CreateStrategy, service.create),
-            asked.UPDATE: Endpoint(asked.UpdateStrategy, service.update),
-            asked.START: Endpoint(asked.StartStrategy, service.start),
-            asked.STOP: Endpoint(asked.StopStrategy, service.stop),
-            asked.GET: Endpoint(asked.GetStrategy, service.get),
-            asked.LIST: Endpoint(asked.ListStrategies, service.list),
+            contract.CREATE: Endpoint(contract.CreateStrategy, service.create),
+            contract.UPDATE: Endpoint(contract.UpdateStrategy, service.update),
+            contract.START: Endpoint(contract.StartStrategy, service.start),
+            contract.STOP: Endpoint(contract.StopStrategy, service.stop),
+            contract.GET: Endpoint(contract.GetStrategy, service.get),
+            contract.LIST: Endpoint(contract.ListStrategies, service.list),
         }
     )
 
 
 if __name__ == "__main__":
-    run(asked.SERVICE, wire)
+    run(contract.SERVICE, wire)

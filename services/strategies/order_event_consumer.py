@@ -1,8 +1,8 @@
-"""What becomes of the strategies' orders: follows all orders in the log, tells their strategies.
+"""Tells strategies what became of their orders, by following all order events in the log.
 
-Each order event of a strategy becomes a command on it, whose id is the event's: taking an event
-again, after a crash or by another process, changes nothing. Strategies are told concurrently, each
-of its own orders in the order of the log. It keeps no state but its place in the log.
+Each event of a strategy's order becomes a command on the strategy whose id is the id of the event,
+so handling an event again, after a crash or in another process, changes nothing. Strategies are
+updated concurrently, each in the order of the log. The only state is the position in the log.
 """
 
 import asyncio
@@ -24,39 +24,41 @@ from tapewire_services.strategies.domain.commands import ApplyFillCommand, Comma
 from tapewire_services.strategies.domain.strategy import State
 
 MAX_CONCURRENT_STRATEGIES = 64
-"""Strategies that are told at the same time."""
+"""Strategies that are updated at the same time."""
 
-logger = structlog.get_logger("strategies.fills")
+logger = structlog.get_logger("strategies")
 
 
 class OrderEventConsumer:
-    """A `tapewire.log.follower.Consumer` of ``ev.*.orders.>``."""
+    """A `tapewire.log.follower.EventConsumer` of ``ev.*.orders.>``."""
 
     def __init__(self, command_handler: CommandHandler[State, Command]) -> None:
         self._command_handler = command_handler
         self._slots = asyncio.Semaphore(MAX_CONCURRENT_STRATEGIES)
 
     def restore_state(self, state: bytes) -> None:
-        """There is nothing to restore."""
+        """There is no state."""
 
     def serialize_state(self) -> bytes:
         return b"{}"
 
     async def on_caught_up(self) -> None:
-        """Nothing begins then."""
+        """Nothing to do."""
 
     async def handle(self, events: Sequence[RecordedEvent]) -> None:
-        """Tell what of `events` concerns strategies. Raises LogError: once more, later."""
-        told: dict[str, list[tuple[RecordedEvent, Command]]] = {}
+        """Update the strategies that `events` concern. Raises LogError; handling the same events
+        again is safe."""
+        commands_by_subject: dict[str, list[tuple[RecordedEvent, Command]]] = {}
         for recorded in events:
             command = _to_command(recorded)
             if command is not None:
                 subject = EventSubject(command.user, "strategies", command.strategy_id)
-                told.setdefault(str(subject), []).append((recorded, command))
-        done = await asyncio.gather(
-            *(self._handle_commands(commands) for commands in told.values()), return_exceptions=True
+                commands_by_subject.setdefault(str(subject), []).append((recorded, command))
+        outcomes = await asyncio.gather(
+            *(self._handle_commands(commands) for commands in commands_by_subject.values()),
+            return_exceptions=True,
         )
-        for outcome in done:
+        for outcome in outcomes:
             if isinstance(outcome, BaseException):
                 raise outcome
 
@@ -74,20 +76,20 @@ class OrderEventConsumer:
                 correlation=recorded.metadata.correlation,
                 traceparent=recorded.metadata.traceparent,
             )
-        except CommandRejected as refusal:
-            logger.debug("nothing to do", sequence=recorded.sequence, why=refusal.message)
+        except CommandRejected as error:
+            logger.debug("command.rejected", sequence=recorded.sequence, reason=error.message)
         except TooManyConflicts as error:
             raise LogError(str(error)) from error
         except (UnknownType, Undecodable) as error:
-            logger.error("cannot read a strategy", subject=str(subject), error=str(error))
+            logger.error("strategy.unreadable", subject=str(subject), error=str(error))
 
 
 def _to_command(recorded: RecordedEvent) -> Command | None:
-    """What the event means to a strategy; None when nothing."""
+    """The command that the event gives to a strategy, or None."""
     try:
         event, user = recorded.event, recorded.event_subject.owner
     except (UnknownType, Undecodable, BadSubject) as error:
-        logger.warning("passes over an event", sequence=recorded.sequence, error=str(error))
+        logger.warning("event.skipped", sequence=recorded.sequence, error=str(error))
         return None
     if not isinstance(event, OrderEvent) or not event.order.strategy_id:
         return None

@@ -1,7 +1,8 @@
-"""Placing a strategy's orders with the orders service, until it is certain what became of them.
+"""Places a strategy's orders with the orders service, and retries until the outcome is certain.
 
-An order has its clientOrderId, and so its id, before it is placed: placing it again, by whoever and
-however often, meets the same order. So an order that was begun is placed until there is an answer.
+A strategy's order has its client order id, and therefore its order id, before it is placed. Placing
+it again, from any process, reaches the same order. So a pending order is placed until the orders
+service answers. Start at `place_until_answered`.
 """
 
 import random
@@ -9,75 +10,70 @@ from typing import Protocol
 
 import structlog
 
-from tapewire.events import OrderType, StrategyOrder
+from tapewire.events import StrategyOrder
 from tapewire.log import CommandRejected
 from tapewire.log.backoff import Backoff
 from tapewire.runtime import RequestClient, RequestTimeout
-from tapewire.runtime.contracts import orders as asked
+from tapewire.runtime.contracts import orders
 from tapewire_services.strategies.domain.active_strategies import TrackedStrategy
+from tapewire_services.strategies.domain.command_builders import build_place_order
 
-logger = structlog.get_logger("strategies.placing")
+logger = structlog.get_logger("strategies")
 
 
 class OrderClient(Protocol):
-    """What is asked of the orders service. Both raise Refusal and Unanswered."""
+    """The requests to the orders service. Both raise CommandRejected and RequestTimeout."""
 
     async def place_order(
-        self, request: asked.PlaceOrder, correlation: str, command_id: str
+        self, request: orders.PlaceOrder, correlation: str, command_id: str
     ) -> None: ...
 
-    async def get_order(self, request: asked.GetOrder, correlation: str) -> None:
-        """Refused as ``not_found`` when there is none."""
+    async def get_order(self, request: orders.GetOrder, correlation: str) -> None:
+        """Rejected as ``not_found`` when there is no such order."""
 
 
 class NatsOrderClient:
-    """The orders service, asked over NATS."""
+    """Sends the requests over NATS."""
 
     def __init__(self, request_client: RequestClient) -> None:
         self._request_client = request_client
 
     async def place_order(
-        self, request: asked.PlaceOrder, correlation: str, command_id: str
+        self, request: orders.PlaceOrder, correlation: str, command_id: str
     ) -> None:
         await self._request_client.request(
-            asked.SERVICE,
-            asked.PLACE,
+            orders.SERVICE,
+            orders.PLACE,
             request,
-            asked.OrderReply,
+            orders.OrderReply,
             correlation=correlation,
             command_id=command_id,
         )
 
-    async def get_order(self, request: asked.GetOrder, correlation: str) -> None:
+    async def get_order(self, request: orders.GetOrder, correlation: str) -> None:
         await self._request_client.request(
-            asked.SERVICE, asked.GET, request, asked.OrderReply, correlation=correlation
+            orders.SERVICE, orders.GET, request, orders.OrderReply, correlation=correlation
         )
 
 
 async def place_until_answered(
     order_client: OrderClient, tracked: TrackedStrategy, order: StrategyOrder, rng: random.Random
 ) -> str | None:
-    """Place the order that `member` has under way; why it was refused, None when it is there."""
-    request = asked.PlaceOrder(
-        user_id=tracked.user,
-        symbol=tracked.strategy.symbol,
-        side=order.side,
-        type=OrderType.MARKET,
-        qty=order.qty,
-        client_order_id=order.client_order_id,
-        strategy_id=tracked.strategy.strategy_id,
-    )
-    patience = Backoff(rng)
+    """Place the pending order of `tracked`. Return why it was rejected, or None when it exists."""
+    request = build_place_order(tracked, order)
+    backoff = Backoff(rng)
     while True:
         try:
             await order_client.place_order(request, tracked.correlation, order.client_order_id)
-        except CommandRejected as refusal:
-            if await _is_order_missing(order_client, tracked, order, patience):
-                return refusal.message
+        except CommandRejected as error:
+            if await _is_order_missing(order_client, tracked, order, backoff):
+                return error.message
             return None
         except RequestTimeout as error:
-            logger.warning("cannot place now", order=order.client_order_id, error=str(error))
-            await patience.wait()
+            logger.warning(
+                "order.placement_failed", client_order_id=order.client_order_id, error=str(error)
+            )
+            await backoff.wait()
         else:
             return None
 
@@ -85,9 +81,9 @@ async def place_until_answered(
 async def _is_order_missing(
     order_client: OrderClient, tracked: TrackedStrategy, order: StrategyOrder, backoff: Backoff
 ) -> bool:
-    """Whether a refused order really is not there: it may have been placed before, by an answer
-    that was lost, and be refused now because the market is not what it was then."""
-    request = asked.GetOrder(user_id=tracked.user, order_id=order.order_id)
+    """Whether a rejected order does not exist. An earlier request, whose answer was lost, may have
+    placed it; a later one is then rejected because the market has changed since."""
+    request = orders.GetOrder(user_id=tracked.user, order_id=order.order_id)
     while True:
         try:
             await order_client.get_order(request, tracked.correlation)

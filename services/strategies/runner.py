@@ -1,10 +1,10 @@
-"""The runner, in one process of all: has every strategy that is at work worked.
+"""The runner: works all active strategies, in the one process that holds its lease.
 
-It follows the strategies' events, which say who is at work, and all orders' events, from which
-`Fills` tells strategies what became of theirs; each from a checkpoint in VIEWS. The next holder of
-the lease rebuilds all that: what was begun is finished under the same names, so nothing is done
-twice; stop-losses go on from their marks, and so do decision-makers where no price was missed.
-Start at `run_strategies`, the work of the lease.
+It follows the strategies' events, which say which strategies are active, and all order events, from
+which `OrderEventConsumer` tells strategies what became of their orders; both from checkpoints in
+VIEWS. The next holder of the lease rebuilds everything: commands that were begun are finished under
+the same ids, so nothing happens twice; stop-losses continue from their checkpoints, and so do
+decision-makers that missed no price. Start at `run_strategies`.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from tapewire.log.backoff import Backoff
 from tapewire.log.follower import follow
 from tapewire.log.quote_cache import QuoteCache
 from tapewire.runtime.contracts.progress import Progress
-from tapewire_services.strategies.command_executor import WorkerDependencies
+from tapewire_services.strategies.command_execution import WorkerDependencies
 from tapewire_services.strategies.domain.active_strategies import ActiveStrategies
 from tapewire_services.strategies.order_event_consumer import OrderEventConsumer
 from tapewire_services.strategies.progress import StrategiesRunner
@@ -28,10 +28,10 @@ from tapewire_services.strategies.worker_pool import WorkerPool
 LEASE_NAME = "strategies-runner"
 FILLS_CHECKPOINT_NAME = "strategies-fills"
 SAVE_PAUSE_RATIO = 20.0
-"""Seconds without a look at the marks for each that a look takes: wide windows are long to copy."""
+"""Pause before the next save, as a multiple of the time that capturing took: wide windows take
+long to copy."""
 
-logger = structlog.get_logger("strategies.runner")
-
+logger = structlog.get_logger("strategies")
 
 STRATEGIES_FILTER, ORDERS_FILTER = pattern(domain="strategies"), pattern(domain="orders")
 
@@ -42,10 +42,10 @@ async def run_strategies(
     quote_cache: QuoteCache,
     on_runner_started: Callable[[StrategiesRunner], None] = lambda _runner: None,
 ) -> None:
-    """Work all strategies until canceled. `begins` hears of the runner."""
-    log, chance = dependencies.log, dependencies.rng
-    floor = WorkerPool(dependencies, quote_cache)
-    runner = _Runner(dependencies, checkpoint_store, floor)
+    """Work all active strategies until canceled. `on_runner_started` receives the runner."""
+    log, rng = dependencies.log, dependencies.rng
+    pool = WorkerPool(dependencies, quote_cache)
+    runner = _Runner(dependencies, checkpoint_store, pool)
     on_runner_started(runner)
     places, make_fills = (
         runner.last_handled_sequences,
@@ -60,7 +60,7 @@ async def run_strategies(
                     STRATEGIES_FILTER,
                     LEASE_NAME,
                     runner.make_consumer,
-                    chance,
+                    rng,
                     places,
                 )
             )
@@ -71,17 +71,17 @@ async def run_strategies(
                     ORDERS_FILTER,
                     FILLS_CHECKPOINT_NAME,
                     make_fills,
-                    chance,
+                    rng,
                     places,
                 )
             )
             group.create_task(runner.save_checkpoints())
     finally:
-        await floor.close()
+        await pool.close()
 
 
 class _Runner:
-    """Gives the follower a crew, a new one whenever the log was made anew."""
+    """Follows the strategies' events and saves checkpoints."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class _Runner:
         self.last_handled_sequences: dict[str, int] = {}
 
     def make_consumer(self) -> "_StrategyEventConsumer":
-        """Everything from the start: nobody is at work until the log says so."""
+        """Start from the beginning: no strategy is active until the log says so."""
         self._worker_pool.stop_all()
         self._consumer = _StrategyEventConsumer(
             self._dependencies, self._checkpoint_store, self._worker_pool
@@ -104,15 +104,15 @@ class _Runner:
         return self._consumer
 
     async def get_progress(self) -> Progress:
-        """How far it is; what that says is dealt with is kept before it is said."""
-        marks = None if self._consumer is None else self._consumer.checkpoint
+        """How far the runner has come. The checkpoints are saved before they are reported."""
+        checkpoint = None if self._consumer is None else self._consumer.checkpoint
         if (
-            marks is None
+            checkpoint is None
             or not {STRATEGIES_FILTER, ORDERS_FILTER} <= self.last_handled_sequences.keys()
         ):
-            raise Unavailable("the runner is still reading what there is to work")
-        await marks.save(self._worker_pool.make_checkpoints())
-        unkept = not marks.is_saved(self._worker_pool.make_checkpoints())
+            raise Unavailable("the runner is still reading the strategies")
+        await checkpoint.save(self._worker_pool.capture_checkpoints())
+        unkept = not checkpoint.is_saved(self._worker_pool.capture_checkpoints())
         return Progress(
             busy=self._worker_pool.busy_count + unkept,
             taken=dict(self.last_handled_sequences),
@@ -120,26 +120,26 @@ class _Runner:
         )
 
     async def save_checkpoints(self) -> None:
-        """Save what is known beyond the log, until canceled."""
-        marks, clock, took = (
+        """Save checkpoints periodically until canceled."""
+        checkpoint, clock, took = (
             RunnerCheckpoint(self._checkpoint_store, ""),
             asyncio.get_running_loop().time,
             0.0,
         )
         while True:
-            await asyncio.sleep(max(marks.save_interval_seconds(), took * SAVE_PAUSE_RATIO))
+            await asyncio.sleep(max(checkpoint.save_interval_seconds(), took * SAVE_PAUSE_RATIO))
             if self._consumer is None or self._consumer.checkpoint is None:
                 continue
-            marks, began = self._consumer.checkpoint, clock()
-            known, took = self._worker_pool.make_checkpoints(), clock() - began
+            checkpoint, began = self._consumer.checkpoint, clock()
+            known, took = self._worker_pool.capture_checkpoints(), clock() - began
             try:
-                await marks.save(known)
+                await checkpoint.save(known)
             except LogError as error:
-                logger.warning("cannot keep the marks", error=str(error))
+                logger.warning("checkpoint.save_failed", error=str(error))
 
 
 class _StrategyEventConsumer:
-    """The consumer of the strategies' events: has worked who is at work, once all is known."""
+    """Consumes the strategies' events; starts workers once it has caught up with the log."""
 
     def __init__(
         self,
@@ -162,29 +162,29 @@ class _StrategyEventConsumer:
     async def handle(self, events: Sequence[RecordedEvent]) -> None:
         for recorded in events:
             try:
-                member = self._active_strategies.apply(recorded)
+                tracked = self._active_strategies.apply(recorded)
             except (UnknownType, Undecodable, BadSubject) as error:
-                logger.error("passes over an event", sequence=recorded.sequence, error=str(error))
+                logger.error("event.skipped", sequence=recorded.sequence, error=str(error))
                 continue
-            if member is not None and self.checkpoint is not None:
-                self._worker_pool.update(member)
+            if tracked is not None and self.checkpoint is not None:
+                self._worker_pool.update(tracked)
 
     async def on_caught_up(self) -> None:
-        """Everybody to work, with what was known beyond the log."""
-        patience = Backoff(self._dependencies.rng)
-        symbols = {member.strategy.symbol for member in self._active_strategies.get_all()}
+        """Start the workers of all active strategies, with their checkpoints."""
+        backoff = Backoff(self._dependencies.rng)
+        symbols = {tracked.strategy.symbol for tracked in self._active_strategies.get_all()}
         while True:
             try:
-                marks = RunnerCheckpoint(
+                checkpoint = RunnerCheckpoint(
                     self._checkpoint_store, (await self._dependencies.log.bounds()).epoch
                 )
-                found: Mapping[str, StrategyCheckpoint] = await marks.load(symbols)
+                found: Mapping[str, StrategyCheckpoint] = await checkpoint.load(symbols)
             except LogError as error:
-                logger.warning("cannot read the marks", error=str(error))
-                await patience.wait()
+                logger.warning("checkpoint.load_failed", error=str(error))
+                await backoff.wait()
             else:
                 break
-        self.checkpoint = marks
-        for member in self._active_strategies.get_all():
-            self._worker_pool.update(member, found.get(str(member.subject)))
-        logger.info("works", strategies=len(self._active_strategies.get_all()))
+        self.checkpoint = checkpoint
+        for tracked in self._active_strategies.get_all():
+            self._worker_pool.update(tracked, found.get(str(tracked.subject)))
+        logger.info("runner.started", strategies=len(self._active_strategies.get_all()))

@@ -1,10 +1,11 @@
-"""What strategies at work know beyond the log, kept in VIEWS once a second, a value a symbol.
+"""The checkpoint of the runner: what active strategies know that is not in the log.
 
-Prices are not in the log. Without the best price since it began, a trailing stop-loss that another
-process takes over would begin again from the price then, and trigger too late; without the prices
-it looks back on, a rule would warm up again. A mark that is a second old is at most a second's
-prices behind: a stop-loss goes on from it all the same (`Mark.guard`), but a rule only where no
-price is missing, for a window with a hole in it would mislead it (`Mark.place`, `continues`).
+Prices are not in the log. Without the best price so far, a trailing stop-loss that another process
+takes over would start again from the current price and trigger too late; without its last prices, a
+rule would warm up again. The runner saves both to VIEWS once a second, one value a symbol, so they
+are at most a second old. The stop-loss state is restored in any case. A rule continues from its
+resume point only if no price was missed (`can_resume`), because a gap in its window would mislead
+it. Start at `RunnerCheckpoint`.
 """
 
 import asyncio
@@ -24,52 +25,53 @@ from tapewire_services.strategies.domain.stop_loss import StopLossState
 
 MIN_SAVE_INTERVAL_SECONDS = 1.0
 CHECKPOINT_STRATEGIES_PER_SECOND = 2000
-"""Marks that a second between two writes pays for; with more they get rarer."""
+"""Strategies that may be saved per second; the interval between two saves grows with more."""
 MAX_VALUE_BYTES = 900_000
-"""Of a value; with more, only the guards are kept. NATS takes a megabyte."""
+"""Limit of a value; a larger one is saved without resume points. NATS takes a megabyte."""
 MAX_DECOMPRESSED_BYTES = 64 << 20
-"""Bytes that a value may decompress to."""
+"""Limit of a decompressed value."""
 
-logger = structlog.get_logger("strategies.marks")
+logger = structlog.get_logger("strategies")
 
 
 class StrategyResumePoint(msgspec.Struct, frozen=True, rename="camel"):
-    """Where a strategy stood when it had dealt with the quote of `quoted_at`, and all before: the
-    strategy as it was then, its stop-loss, the last decision that was told, and what its
-    decision-maker had learnt, a text of JSON (None: nothing, or it cannot say)."""
+    """The state of a strategy when the quote of `quoted_at`, and every earlier one, had been
+    handled: the strategy itself, its stop-loss, its last published decision, and the state of its
+    decision-maker as JSON text (None when it has none or cannot export it)."""
 
     quoted_at: datetime
-    member: TrackedStrategy
-    guard: StopLossState
-    told: PublishedDecision | None
-    memory: str | None
+    tracked: TrackedStrategy = msgspec.field(name="member")
+    stop_loss: StopLossState = msgspec.field(name="guard")
+    last_published: PublishedDecision | None = msgspec.field(name="told")
+    decision_maker_state: str | None = msgspec.field(name="memory")
 
 
 class StrategyCheckpoint(msgspec.Struct, frozen=True, rename="camel"):
-    """`guard` is the newest, `place` the last one where all was dealt with."""
+    """`stop_loss` is the newest state; `resume_point` the last point at which every quote had been
+    handled."""
 
-    guard: StopLossState = StopLossState()
-    place: StrategyResumePoint | None = None
+    stop_loss: StopLossState = msgspec.field(default=StopLossState(), name="guard")
+    resume_point: StrategyResumePoint | None = msgspec.field(default=None, name="place")
 
 
-class _SymbolCheckpoint(msgspec.Struct, frozen=True, rename="camel"):
+class _SymbolCheckpoint(msgspec.Struct, frozen=True):
     epoch: str
-    marks: dict[str, StrategyCheckpoint]
+    checkpoints: dict[str, StrategyCheckpoint] = msgspec.field(name="marks")
 
 
 def can_resume(
     resume_point: StrategyResumePoint, tracked: TrackedStrategy, quote: PriceUpdated
 ) -> bool:
-    """Whether `member` can go on from `place` as if nothing had happened: it was not started or
-    given another rule since, and `quote` is the one dealt with last, or the very next."""
-    return resume_point.member.begun == tracked.begun and resume_point.quoted_at in (
+    """Whether `tracked` can continue from `resume_point` without a gap: it was neither restarted
+    nor given another rule since, and `quote` is the last one handled or its direct successor."""
+    return resume_point.tracked.rule_since == tracked.rule_since and resume_point.quoted_at in (
         quote.timestamp,
         quote.follows,
     )
 
 
 class RunnerCheckpoint:
-    """The marks of log `epoch`, by the subject of their strategy."""
+    """Loads and saves the checkpoints of strategies in the log of `epoch`, by their subject."""
 
     def __init__(self, checkpoint_store: LatestValueStore, epoch: str) -> None:
         self._checkpoint_store = checkpoint_store
@@ -78,35 +80,35 @@ class RunnerCheckpoint:
         self._save_lock = asyncio.Lock()
 
     async def load(self, symbols: Iterable[str]) -> Mapping[str, StrategyCheckpoint]:
-        """What was saved last of strategies in `symbols`, in this log. Raises LogError."""
-        marks: dict[str, StrategyCheckpoint] = {}
+        """What was last saved for the strategies of `symbols` in this log. Raises LogError."""
+        found: dict[str, StrategyCheckpoint] = {}
         for data in await asyncio.gather(
             *[self._checkpoint_store.get(_checkpoint_key(one)) for one in set(symbols)]
         ):
             if data is not None:
-                marks.update(self._decode(data))
-        return marks
+                found.update(self._decode(data))
+        return found
 
     async def save(self, checkpoints: Iterable[tuple[str, str, StrategyCheckpoint]]) -> None:
-        """Keep marks, each with its symbol and the subject of its strategy. What is kept already
-        costs nothing. Raises LogError."""
+        """Save checkpoints, each with its symbol and the subject of its strategy. Symbols without
+        a change are not written. Raises LogError."""
         async with self._save_lock:
-            for symbol, kept in _group_by_symbol(checkpoints).items():
-                if self._saved_by_symbol.get(symbol) != kept:
+            for symbol, group in _group_by_symbol(checkpoints).items():
+                if self._saved_by_symbol.get(symbol) != group:
                     await self._checkpoint_store.put(
-                        _checkpoint_key(symbol), self._encode(symbol, kept)
+                        _checkpoint_key(symbol), self._encode(symbol, group)
                     )
-                    self._saved_by_symbol[symbol] = kept
+                    self._saved_by_symbol[symbol] = group
 
     def is_saved(self, checkpoints: Iterable[tuple[str, str, StrategyCheckpoint]]) -> bool:
-        """Whether all of them are saved as they are."""
+        """Whether all of `checkpoints` are saved."""
         return all(
-            self._saved_by_symbol.get(symbol) == kept
-            for symbol, kept in _group_by_symbol(checkpoints).items()
+            self._saved_by_symbol.get(symbol) == group
+            for symbol, group in _group_by_symbol(checkpoints).items()
         )
 
     def save_interval_seconds(self) -> float:
-        """Seconds until it is worth saving again."""
+        """Seconds to wait before the next save."""
         return max(
             MIN_SAVE_INTERVAL_SECONDS,
             sum(map(len, self._saved_by_symbol.values())) / CHECKPOINT_STRATEGIES_PER_SECOND,
@@ -117,27 +119,29 @@ class RunnerCheckpoint:
             plain = zlib.decompressobj().decompress(data, MAX_DECOMPRESSED_BYTES)
             found = CODEC.decode(plain, _SymbolCheckpoint)
         except (zlib.error, msgspec.DecodeError) as error:
-            logger.warning("passes over marks", error=str(error))
+            logger.warning("checkpoint.rejected", error=str(error))
             return {}
-        return found.marks if found.epoch == self._epoch else {}
+        return found.checkpoints if found.epoch == self._epoch else {}
 
     def _encode(self, symbol: str, checkpoints: dict[str, StrategyCheckpoint]) -> bytes:
         data = zlib.compress(CODEC.encode(_SymbolCheckpoint(self._epoch, checkpoints)), level=1)
         if len(data) <= MAX_VALUE_BYTES:
             return data
-        logger.warning("keeps no places: too many", symbol=symbol, strategies=len(checkpoints))
-        guards = {subject: StrategyCheckpoint(mark.guard) for subject, mark in checkpoints.items()}
-        return zlib.compress(CODEC.encode(_SymbolCheckpoint(self._epoch, guards)), level=1)
+        logger.warning("checkpoint.reduced", symbol=symbol, strategies=len(checkpoints))
+        reduced = {
+            subject: StrategyCheckpoint(one.stop_loss) for subject, one in checkpoints.items()
+        }
+        return zlib.compress(CODEC.encode(_SymbolCheckpoint(self._epoch, reduced)), level=1)
 
 
 def _group_by_symbol(
     checkpoints: Iterable[tuple[str, str, StrategyCheckpoint]],
 ) -> dict[str, dict[str, StrategyCheckpoint]]:
-    """Those that say anything."""
+    """The checkpoints that hold anything."""
     found: defaultdict[str, dict[str, StrategyCheckpoint]] = defaultdict(dict)
-    for symbol, subject, mark in checkpoints:
-        if mark.place is not None or mark.guard.best is not None:
-            found[symbol][subject] = mark
+    for symbol, subject, checkpoint in checkpoints:
+        if checkpoint.resume_point is not None or checkpoint.stop_loss.best_price is not None:
+            found[symbol][subject] = checkpoint
     return found
 
 

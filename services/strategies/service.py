@@ -1,8 +1,8 @@
-"""What the strategies service answers: create, update, start, stop, get, list.
+"""The requests that the strategies service answers: create, update, start, stop, get, list.
 
-Each handler makes a command (the only place where a clock is read) and has it decided, or reads. A
-strategy changes in the runner's process too, so a command is decided on the strategy as the leader
-of the log has it, not as this process remembers it.
+A handler builds a command and executes it, or reads. It is the only place that reads a clock. A
+strategy also changes in the process of the runner, so a command is decided on the newest state in
+the log and not on the state that this process remembers.
 """
 
 from collections.abc import Callable
@@ -68,7 +68,7 @@ class StrategiesService:
         self._clock = clock
 
     async def create(self, request: CreateStrategy, context: RequestContext) -> StrategyReply:
-        """Make the strategy, or answer with the one that this command made before."""
+        """Create the strategy, or return the one that this command created before."""
         settings = validate_settings(
             StrategySettings(
                 name=request.name or f"{request.symbol} {describe_rule(request.rule)}",
@@ -91,17 +91,17 @@ class StrategiesService:
             settings=settings,
         )
         subject = EventSubject(request.user_id, "strategies", command.strategy_id)
-        known = await self._command_handler.handle(
+        latest = await self._command_handler.handle(
             subject,
             command,
             correlation=context.correlation,
             traceparent=context.traceparent,
             is_new=True,
         )
-        return StrategyReply(strategy=_require_created(known, command.strategy_id).strategy)
+        return StrategyReply(strategy=_require_created(latest, command.strategy_id).strategy)
 
     async def update(self, request: UpdateStrategy, context: RequestContext) -> StrategyReply:
-        """Change what is given."""
+        """Change the given settings."""
         command = UpdateStrategyCommand(
             id=context.command_id,
             at=self._clock(),
@@ -116,7 +116,7 @@ class StrategiesService:
         return await self._handle_command(request, command, context)
 
     async def start(self, request: StartStrategy, context: RequestContext) -> StrategyReply:
-        """Have it follow prices."""
+        """Start the strategy."""
         command = StartStrategyCommand(
             id=context.command_id,
             at=self._clock(),
@@ -126,7 +126,7 @@ class StrategiesService:
         return await self._handle_command(request, command, context)
 
     async def stop(self, request: StopStrategy, context: RequestContext) -> StrategyReply:
-        """Have it follow prices no more."""
+        """Stop the strategy."""
         command = StopStrategyCommand(
             id=context.command_id,
             at=self._clock(),
@@ -136,12 +136,12 @@ class StrategiesService:
         return await self._handle_command(request, command, context)
 
     async def get(self, request: GetStrategy, _: RequestContext) -> StrategyReply:
-        """The strategy as the log has it; another user's is not found."""
-        known = await self._command_handler.load_latest(_strategy_subject(request))
-        return StrategyReply(strategy=_require_created(known, request.strategy_id).strategy)
+        """The strategy as the log has it. Another user's strategy is not found."""
+        latest = await self._command_handler.load_latest(_strategy_subject(request))
+        return StrategyReply(strategy=_require_created(latest, request.strategy_id).strategy)
 
     async def list(self, request: ListStrategies, _: RequestContext) -> StrategiesReply:
-        """The user's strategies, exactly as of the end of the log."""
+        """The user's strategies as of the end of the log."""
         view, bounds = await view_checkpoints.load(
             self._log, self._checkpoint_store, StrategiesView, request.user_id
         )
@@ -155,10 +155,10 @@ class StrategiesService:
     ) -> StrategyReply:
         subject = _strategy_subject(request)
         await self._command_handler.load_latest(subject)
-        known = await self._command_handler.handle(
+        latest = await self._command_handler.handle(
             subject, command, correlation=context.correlation, traceparent=context.traceparent
         )
-        return StrategyReply(strategy=_require_created(known, request.strategy_id).strategy)
+        return StrategyReply(strategy=_require_created(latest, request.strategy_id).strategy)
 
 
 def _strategy_subject(

@@ -1,4 +1,4 @@
-"""The floor: a seat for every strategy at work, and quotes for the seats of their symbol."""
+"""The workers of the active strategies, and the delivery of quotes to those of each symbol."""
 
 import asyncio
 from collections import defaultdict
@@ -10,7 +10,7 @@ import structlog
 from tapewire.decimals import DecimalOutOfBounds, validate_decimal
 from tapewire.events import PriceUpdated
 from tapewire.log.quote_cache import QuoteCache
-from tapewire_services.strategies.command_executor import WorkerDependencies
+from tapewire_services.strategies.command_execution import WorkerDependencies
 from tapewire_services.strategies.domain.active_strategies import TrackedStrategy
 from tapewire_services.strategies.runner_checkpoint import StrategyCheckpoint
 from tapewire_services.strategies.worker import StrategyWorker
@@ -18,13 +18,13 @@ from tapewire_services.strategies.worker import StrategyWorker
 MIN_PRICE = Decimal("0.00000001")
 MAX_PRICE = Decimal(1_000_000)
 PRICE_PLACES = 8
-"""A price outside of these bounds is nobody's to act on."""
+"""Quotes with a price outside these bounds are ignored."""
 
-logger = structlog.get_logger("strategies.floor")
+logger = structlog.get_logger("strategies")
 
 
 class WorkerPool:
-    """Seats by the subject of their strategy."""
+    """Workers by the subject of their strategy."""
 
     def __init__(self, dependencies: WorkerDependencies, quote_cache: QuoteCache) -> None:
         self._dependencies = dependencies
@@ -35,36 +35,36 @@ class WorkerPool:
         self._remove_listener = quote_cache.add_listener(self._on_quote)
 
     async def close(self) -> None:
-        """Everybody leaves; nothing is done any more when this returns."""
+        """Stop all workers and wait until they have ended."""
         self._remove_listener()
         self.stop_all()
         await asyncio.gather(*self._stopping_tasks, return_exceptions=True)
 
     def stop_all(self) -> None:
-        """Everybody leaves."""
+        """Stop all workers."""
         for key in list(self._workers):
             self._stop_worker(key)
 
-    def make_checkpoints(self) -> list[tuple[str, str, StrategyCheckpoint]]:
-        """What is known beyond the log: symbols, subjects of strategies, and their marks."""
+    def capture_checkpoints(self) -> list[tuple[str, str, StrategyCheckpoint]]:
+        """What the log does not hold of each strategy: its symbol, subject and checkpoint."""
         return [
-            (seat.tracked.strategy.symbol, key, seat.make_checkpoint())
-            for key, (seat, _) in self._workers.items()
+            (worker.tracked.strategy.symbol, key, worker.capture_checkpoint())
+            for key, (worker, _) in self._workers.items()
         ]
 
     @property
     def busy_count(self) -> int:
-        """Seats where something is being done, or is to be done now."""
-        return sum(seat.is_busy for seat, _ in self._workers.values())
+        """Workers with work in progress or due now."""
+        return sum(worker.is_busy for worker, _ in self._workers.values())
 
     def handled_quote_times(self) -> dict[str, datetime]:
-        """The newest quote that every seat of its symbol has taken, by symbol."""
+        """The time of the newest quote that every worker of its symbol has received, by symbol."""
         found: dict[str, datetime] = {}
         for symbol in self._quote_cache.symbols():
             quote = self._tradable_quote(symbol)
             keys = self._subjects_by_symbol.get(symbol, ())
-            taken = [self._workers[key][0].last_quoted_at for key in keys]
-            times = [quote.timestamp if quote is not None else None, *taken]
+            received = [self._workers[key][0].last_quoted_at for key in keys]
+            times = [quote.timestamp if quote is not None else None, *received]
             if None not in times:
                 found[symbol] = min(time for time in times if time is not None)
         return found
@@ -72,30 +72,31 @@ class WorkerPool:
     def update(
         self, tracked: TrackedStrategy, checkpoint: StrategyCheckpoint | None = None
     ) -> None:
-        """The strategy is so: have it worked if it is at work, and no more if it is not."""
+        """Take over the newest version of a strategy: start its worker when it is active, stop it
+        when it is not. `checkpoint` is for a worker that starts."""
         key = str(tracked.subject)
         if key not in self._workers:
             if tracked.is_active:
                 self._start_worker(key, tracked, checkpoint)
             return
-        seat, _ = self._workers[key]
-        seat.update(tracked)
-        if not seat.tracked.is_active:
+        worker, _ = self._workers[key]
+        worker.update(tracked)
+        if not worker.tracked.is_active:
             self._stop_worker(key)
 
     def _start_worker(
         self, key: str, tracked: TrackedStrategy, checkpoint: StrategyCheckpoint | None
     ) -> None:
-        seat = StrategyWorker(self._dependencies, tracked, checkpoint)
-        self._workers[key] = (seat, asyncio.create_task(seat.run(), name=f"seat {key}"))
+        worker = StrategyWorker(self._dependencies, tracked, checkpoint)
+        self._workers[key] = (worker, asyncio.create_task(worker.run(), name=f"worker {key}"))
         self._subjects_by_symbol[tracked.strategy.symbol].add(key)
         quote = self._tradable_quote(tracked.strategy.symbol)
         if quote is not None:
-            seat.on_quote(quote)
+            worker.on_quote(quote)
 
     def _stop_worker(self, key: str) -> None:
-        seat, task = self._workers.pop(key)
-        symbol = seat.tracked.strategy.symbol
+        worker, task = self._workers.pop(key)
+        symbol = worker.tracked.strategy.symbol
         self._subjects_by_symbol[symbol].discard(key)
         if not self._subjects_by_symbol[symbol]:
             del self._subjects_by_symbol[symbol]
@@ -111,13 +112,13 @@ class WorkerPool:
                 self._workers[key][0].on_quote(quote)
 
     def _tradable_quote(self, symbol: str) -> PriceUpdated | None:
-        """The newest quote, if anybody can act on it."""
+        """The newest quote, unless its price is out of bounds."""
         quote = self._quote_cache.quote(symbol)
         if quote is None:
             return None
         try:
             validate_decimal(quote.price, minimum=MIN_PRICE, maximum=MAX_PRICE, places=PRICE_PLACES)
         except DecimalOutOfBounds as error:
-            logger.warning("passes over a price", symbol=symbol, error=str(error))
+            logger.warning("quote.rejected", symbol=symbol, error=str(error))
             return None
         return quote

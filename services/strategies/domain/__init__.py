@@ -1,1 +1,1 @@
-"""What may happen in strategies: pure deciders and folds."""
+"""The domain of strategies: pure deciders, folds and builders. Start at `strategy`."""

@@ -1,7 +1,7 @@
-"""The strategies at work: those that are started, or have an order under way. Pure.
+"""The active strategies: those that are started or have a pending order. Pure.
 
-`Roster.apply` folds one event of ``ev.*.strategies.>``; `encode` and `decode` carry the fold from
-one holder of the runner's lease to the next, so that it reads only what came later.
+`ActiveStrategies.apply` folds one event of ``ev.*.strategies.>``. `encode` and `decode` carry the
+fold from one holder of the runner's lease to the next, which then reads only later events.
 """
 
 import base64
@@ -14,19 +14,22 @@ from tapewire.events import CODEC, Strategy, StrategyEvent, StrategyStarted, Str
 from tapewire.log import EventSubject, RecordedEvent
 
 MAX_DECOMPRESSED_BYTES = 64 << 20
-"""Bytes that a checkpoint may decompress to."""
+"""Limit of a decompressed checkpoint."""
 
 
 class TrackedStrategy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A strategy of `user` as of `sequence`. What it holds, it holds since `since`: a sequence that
-    is another for every start and every holding. Its rule, with what that learnt of prices, began
-    at `begun`. `correlation` is that of its last event."""
+    """A strategy of `user` as of `sequence` of the log.
+
+    `position_since` identifies its position: a sequence that changes with every start and every
+    new position. `rule_since` identifies the run of its rule: it changes with every start and every
+    new rule. `correlation` is that of its last event.
+    """
 
     user: str
     strategy: Strategy
     sequence: int
-    since: int
-    begun: int
+    position_since: int = msgspec.field(name="since")
+    rule_since: int = msgspec.field(name="begun")
     correlation: str
 
     @property
@@ -35,77 +38,92 @@ class TrackedStrategy(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
 
     @property
     def is_active(self) -> bool:
-        """Whether anything is to be done for it."""
+        """Whether the strategy needs a worker."""
         return self.strategy.status is StrategyStatus.STARTED or self.strategy.order is not None
+
+    def after_command(
+        self, strategy: Strategy, sequence: int, correlation: str
+    ) -> "TrackedStrategy":
+        """The strategy after a command of this process, before its events arrive from the log.
+
+        The events tell exactly where a new position began; until then a position on another side
+        counts as new at `sequence`.
+        """
+        same_side = is_same_side(self.strategy, strategy)
+        return msgspec.structs.replace(
+            self,
+            strategy=strategy,
+            sequence=sequence,
+            position_since=self.position_since if same_side else sequence,
+            correlation=correlation,
+        )
 
 
 class ActiveStrategies:
-    """The fold."""
+    """The fold, by the subject of each strategy."""
 
     def __init__(self, tracked_strategies: Iterable[TrackedStrategy] = ()) -> None:
-        self._by_subject = {str(member.subject): member for member in tracked_strategies}
+        self._by_subject = {str(tracked.subject): tracked for tracked in tracked_strategies}
 
     def get_all(self) -> list[TrackedStrategy]:
-        """In no particular order."""
+        """All active strategies, in no particular order."""
         return list(self._by_subject.values())
 
     def apply(self, recorded: RecordedEvent) -> TrackedStrategy | None:
-        """The strategy after the event, at work or not; None when it is no event of one.
+        """Fold one event. Return its strategy, active or not; None for an event of another kind.
 
         Raises:
-            UnknownType, Undecodable, BadSubject: not folded.
+            UnknownType, Undecodable, BadSubject: the event is not folded.
         """
         event = recorded.event
         if not isinstance(event, StrategyEvent):
             return None
         before = self._by_subject.get(recorded.subject)
-        member = TrackedStrategy(
+        tracked = TrackedStrategy(
             user=recorded.event_subject.owner,
             strategy=event.strategy,
             sequence=recorded.sequence,
-            since=_holding_since_sequence(before, event, recorded.sequence),
-            begun=_rule_since_sequence(before, event, recorded.sequence),
+            position_since=_position_since(before, event, recorded.sequence),
+            rule_since=_rule_since(before, event, recorded.sequence),
             correlation=recorded.metadata.correlation,
         )
-        if member.is_active:
-            self._by_subject[recorded.subject] = member
+        if tracked.is_active:
+            self._by_subject[recorded.subject] = tracked
         else:
             self._by_subject.pop(recorded.subject, None)
-        return member
+        return tracked
 
     def encode(self) -> bytes:
-        """The fold as a JSON string, compressed: a value of the log's store has a megabyte."""
+        """The fold as a JSON string, compressed: a value of the store has a megabyte at most."""
         packed = zlib.compress(CODEC.encode(self.get_all()), level=1)
         return CODEC.encode(base64.b64encode(packed).decode())
 
     @classmethod
     def decode(cls, data: bytes) -> "ActiveStrategies":
-        """The fold that `encode` gave. Raises ValueError when it is none."""
+        """The fold that `encode` returned. Raises ValueError for anything else."""
         try:
             packed = base64.b64decode(CODEC.decode(data, str), validate=True)
             plain = zlib.decompressobj().decompress(packed, MAX_DECOMPRESSED_BYTES)
         except zlib.error as error:
-            raise ValueError(f"{len(data)} bytes are no roster: {error}") from error
+            raise ValueError(
+                f"{len(data)} bytes are no checkpoint of active strategies: {error}"
+            ) from error
         return cls(CODEC.decode(plain, list[TrackedStrategy]))
 
 
-def _holding_since_sequence(
-    previous: TrackedStrategy | None, event: StrategyEvent, sequence: int
-) -> int:
+def _position_since(previous: TrackedStrategy | None, event: StrategyEvent, sequence: int) -> int:
     if previous is None or isinstance(event, StrategyStarted):
         return sequence
-    return previous.since if is_same_side(previous.strategy, event.strategy) else sequence
+    return previous.position_since if is_same_side(previous.strategy, event.strategy) else sequence
 
 
-def _rule_since_sequence(
-    previous: TrackedStrategy | None, event: StrategyEvent, sequence: int
-) -> int:
+def _rule_since(previous: TrackedStrategy | None, event: StrategyEvent, sequence: int) -> int:
     if previous is None or isinstance(event, StrategyStarted):
         return sequence
-    return previous.begun if previous.strategy.rule == event.strategy.rule else sequence
+    return previous.rule_since if previous.strategy.rule == event.strategy.rule else sequence
 
 
 def is_same_side(first: Strategy, second: Strategy) -> bool:
-    """Whether both hold shares, both are short, or both hold nothing."""
-    held, holds = first.position, second.position
-    return (held > 0) == (holds > 0) and (held < 0) == (holds < 0)
+    """Whether both positions are long, both short, or both empty."""
+    before, after = first.position, second.position
+    return (before > 0) == (after > 0) and (before < 0) == (after < 0)

@@ -1,7 +1,7 @@
-"""What can be asked of a strategy, and what makes such a request well-formed. Pure.
+"""The commands of a strategy, and the validation of its settings. Pure.
 
-`checked` judges a `Settings`, which `Create` and `Update` come down to; paths in its refusals are
-the fields as requests spell them in JSON.
+`validate_settings` checks a `StrategySettings`, which creation and update both result in. The paths
+in its rejections are field names as requests spell them in JSON.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -28,24 +28,24 @@ from tapewire.events import (
 from tapewire.log import CommandRejected
 
 MAX_QTY = Decimal(1_000_000)
-"""Shares of one order."""
+"""Shares in one order."""
 QTY_PLACES = 6
 MAX_WINDOW_PRICES = 1000
-"""Prices that a rule looks back over."""
+"""Prices in the window of a rule."""
 PERCENT_PLACES = 4
 MAX_MARGIN_PERCENT = Decimal(50)
 MAX_DEVIATIONS = Decimal(10)
 MIN_POSITIVE_VALUE = Decimal("0.0001")
-"""The least of what must be above 0 and has `PERCENT_PLACES`."""
+"""The smallest value of a field that must be above 0 and has `PERCENT_PLACES`."""
 MAX_TRADES = 1_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_NAME_LENGTH = 100
 MAX_ID_LENGTH = 64
-"""Characters of a strategy's id, a symbol."""
+"""Characters of a strategy id or a symbol."""
 
 
 class StrategySettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a user chooses of a strategy."""
+    """The settings that a user chooses."""
 
     name: str
     symbol: str
@@ -56,7 +56,7 @@ class StrategySettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Command(msgspec.Struct, frozen=True, kw_only=True):
-    """`at` is when, UTC; the strategy is `strategy_id` of `user`."""
+    """A command to strategy `strategy_id` of `user`; `at` is its time, UTC."""
 
     id: str
     at: datetime
@@ -65,13 +65,13 @@ class _Command(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CreateStrategyCommand(_Command, frozen=True, kw_only=True):
-    """Make it."""
+    """Create the strategy."""
 
     settings: StrategySettings
 
 
 class UpdateStrategyCommand(_Command, frozen=True, kw_only=True):
-    """Change what is set; the symbol stays for ever."""
+    """Change the settings that are given. The symbol never changes."""
 
     name: str | msgspec.UnsetType = msgspec.UNSET
     rule: StrategyRule | msgspec.UnsetType = msgspec.UNSET
@@ -80,7 +80,7 @@ class UpdateStrategyCommand(_Command, frozen=True, kw_only=True):
     max_trades: int | msgspec.UnsetType | None = msgspec.UNSET
 
     def apply(self, settings: StrategySettings) -> StrategySettings:
-        """`settings` with what is set changed."""
+        """`settings` with the given changes."""
         fields = ("name", "rule", "quantity", "stop_loss", "max_trades")
         given = {name: getattr(self, name) for name in fields}
         changes = {name: value for name, value in given.items() if value is not msgspec.UNSET}
@@ -88,16 +88,16 @@ class UpdateStrategyCommand(_Command, frozen=True, kw_only=True):
 
 
 class StartStrategyCommand(_Command, frozen=True, kw_only=True):
-    """Follow prices."""
+    """Start to follow prices."""
 
 
 class StopStrategyCommand(_Command, frozen=True, kw_only=True):
-    """Follow prices no more."""
+    """Stop following prices."""
 
 
 class ActOnSignalCommand(_Command, frozen=True, kw_only=True):
-    """The decision-maker wants to buy or sell at `price`, whose time is `decided_at`; it knew of
-    `orders` orders of the strategy. A decision that knew of fewer than there were is void."""
+    """Buy or sell, as decided at `price`, whose time is `decided_at`. The command is rejected when
+    the strategy has begun more than `expected_order_count` orders in the meantime."""
 
     expected_order_count: int
     action: Action
@@ -108,8 +108,8 @@ class ActOnSignalCommand(_Command, frozen=True, kw_only=True):
 
 
 class TriggerStopLossCommand(_Command, frozen=True, kw_only=True):
-    """`price` reached `trigger_price`: close by an order of `side` whatever is held. Who says so
-    knew of `orders` orders."""
+    """Close the position by an order of `side`, because `price` reached `trigger_price`. The
+    command is rejected when the strategy has begun more than `expected_order_count` orders."""
 
     expected_order_count: int
     side: Side
@@ -118,7 +118,7 @@ class TriggerStopLossCommand(_Command, frozen=True, kw_only=True):
 
 
 class ApplyFillCommand(_Command, frozen=True, kw_only=True):
-    """Trade `trade_id` at `price` brought order `order_id` to `filled_qty` shares in all."""
+    """Record that trade `trade_id` at `price` filled order `order_id` up to `filled_qty` shares."""
 
     order_id: str
     trade_id: str
@@ -127,7 +127,7 @@ class ApplyFillCommand(_Command, frozen=True, kw_only=True):
 
 
 class EndOrderCommand(_Command, frozen=True, kw_only=True):
-    """Nothing more of order `order_id` will be executed. `status` None: it was never placed."""
+    """Record that order `order_id` has ended. `status` is None when it was never placed."""
 
     order_id: str
     status: OrderStatus | None
@@ -135,7 +135,7 @@ class EndOrderCommand(_Command, frozen=True, kw_only=True):
 
 
 class FailStrategyCommand(_Command, frozen=True, kw_only=True):
-    """It cannot go on."""
+    """Put the strategy into error."""
 
     error_code: str
     details: str
@@ -155,32 +155,34 @@ Command = (
 
 
 def decision_id(strategy_id: str, decided_at: datetime) -> str:
-    """A decision is named after the strategy and the microsecond of the price that it is about, so
-    whoever makes it again makes the same one."""
+    """The id of a decision: the strategy and the microsecond of the price it was made on. The same
+    decision, made again, has the same id."""
     return f"{strategy_id}-{(decided_at - _EPOCH) // timedelta(microseconds=1)}"
 
 
 def validate_settings(settings: StrategySettings) -> StrategySettings:
-    """`settings` with their numbers in their plainest digits.
+    """Return `settings` with normalized numbers.
 
     Raises:
-        Refusal: invalid, with the path of the field at fault.
+        CommandRejected: ``invalid``, with the path of the field at fault.
     """
     _validate_text_field("symbol", settings.symbol, MAX_ID_LENGTH)
     if not settings.symbol.isascii():
         raise CommandRejected("invalid", "symbol must be printable ASCII", "symbol")
     _validate_text_field("name", settings.name, MAX_NAME_LENGTH)
-    most_trades = settings.max_trades
-    if most_trades is not None:
-        _validate_integer_field("maxTrades", most_trades, 1, MAX_TRADES)
-    least = Decimal((0, (1,), -QTY_PLACES))
+    max_trades = settings.max_trades
+    if max_trades is not None:
+        _validate_integer_field("maxTrades", max_trades, 1, MAX_TRADES)
+    minimum = Decimal((0, (1,), -QTY_PLACES))
     return StrategySettings(
         name=settings.name,
         symbol=settings.symbol,
         rule=_validate_rule(settings.rule),
-        quantity=_validate_decimal_field("quantity", settings.quantity, least, MAX_QTY, QTY_PLACES),
+        quantity=_validate_decimal_field(
+            "quantity", settings.quantity, minimum, MAX_QTY, QTY_PLACES
+        ),
         stop_loss=_validate_stop_loss(settings.stop_loss),
-        max_trades=most_trades,
+        max_trades=max_trades,
     )
 
 

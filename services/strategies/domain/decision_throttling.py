@@ -1,8 +1,9 @@
-"""Which of the decisions that were declined are worth an event. Pure.
+"""Which declined decisions are published as events. Pure.
 
-Strategies decide at every price, and hold nearly always. Decisions that are taken are all told,
-with the signal that they become. Of the others a strategy tells its first, one that differs in what
-to do from the last told (a second later at the earliest), and otherwise one of a kind in a while.
+Strategies decide at every price and nearly always hold. Every decision that is followed is
+published together with its signal. Of the declined ones, a strategy publishes its first, then one
+whose action differs from the last published (after one second at the earliest), and otherwise one
+in an interval.
 """
 
 from datetime import datetime, timedelta
@@ -12,15 +13,15 @@ import msgspec
 from tapewire.events import Action
 
 HOLD_PUBLISH_INTERVAL = timedelta(seconds=30)
-"""Between two holds in a row."""
+"""Minimum interval between two published holds in a row."""
 DECLINED_PUBLISH_INTERVAL = timedelta(seconds=5)
-"""Between two declined signals of the same action in a row."""
+"""Minimum interval between two published declined signals with the same action."""
 CHANGED_ACTION_PUBLISH_INTERVAL = timedelta(seconds=1)
-"""Before a declined decision with another action."""
+"""Minimum interval before a declined decision with another action is published."""
 
 
 class PublishedDecision(msgspec.Struct, frozen=True):
-    """The last decision that was told, taken or not."""
+    """The last published decision, followed or declined."""
 
     action: Action
     at: datetime
@@ -29,7 +30,7 @@ class PublishedDecision(msgspec.Struct, frozen=True):
 def should_publish(
     last_published: PublishedDecision | None, action: Action, decided_at: datetime
 ) -> bool:
-    """Whether a decision that was declined becomes an event."""
+    """Whether a declined decision is published."""
     if last_published is None:
         return True
     if last_published.action is not action:

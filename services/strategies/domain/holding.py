@@ -1,7 +1,7 @@
-"""What a strategy holds, and for how much on average. Pure.
+"""The position of a strategy at its exact cost. Pure.
 
-Adding to a holding adds what it cost; taking from it leaves the average; going through zero begins
-a new one at the price of what went beyond.
+A trade that adds to a position adds its cost; a trade that reduces it keeps the average; a trade
+that crosses zero starts a new position at its own price.
 """
 
 from decimal import Decimal
@@ -19,20 +19,21 @@ ZERO = Decimal(0)
 
 
 class Holding(msgspec.Struct, frozen=True):
-    """`quantity` shares, below 0 when short, that cost (or brought) `cost` dollars, at least 0."""
+    """A position of `quantity` shares, negative when short. `cost` is what they cost, or brought in
+    when sold short, in dollars; it is never negative."""
 
     quantity: Decimal = ZERO
     cost: Decimal = ZERO
 
     @property
     def entry_price(self) -> Decimal | None:
-        """The average, dollars a share, rounded to six places; None when nothing is held."""
+        """The average in dollars a share, rounded to six places; None for an empty position."""
         if not self.quantity:
             return None
         return average_price(self.cost, abs(self.quantity))
 
     def after_trade(self, side: Side, qty: Decimal, price: Decimal) -> "Holding":
-        """The holding when `qty` shares more were bought or sold at `price`."""
+        """The position after a trade of `qty` shares at `price`."""
         change = qty if side is Side.BUY else -qty
         quantity = normalize(WIDE_CONTEXT.add(self.quantity, change))
         if not quantity:

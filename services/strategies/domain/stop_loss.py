@@ -1,9 +1,9 @@
-"""The stop-loss: when a price has gone too far against what is held. Pure.
+"""The stop-loss: when the price has moved too far against a position. Pure.
 
-A `Guard` folds the prices of one holding. A fixed stop-loss triggers `percent` from the entry; a
-trailing one from the best price since, or from the entry while that is better. Once touched it
-stays touched, whatever the price does next: an order that is under way just then is waited for, and
-what is left of the holding is closed. Start at `watch`.
+`StopLossState` folds the prices of one position. A fixed stop-loss triggers `percent` from the
+entry price; a trailing one from the best price since, or from the entry price while that is better.
+A stop-loss that was touched stays touched, whatever the price does next: the runner waits for the
+end of a pending order and closes what is left of the position. Start at `apply_price`.
 """
 
 from decimal import Decimal
@@ -25,39 +25,40 @@ class StopLossTouch(msgspec.Struct, frozen=True):
 
 
 class StopLossState(msgspec.Struct, frozen=True):
-    """The watch over one holding, which began at `since`, a sequence of the log, and would be
-    closed by an order of `side`."""
+    """The stop-loss of one position. `position_since` identifies the position, as in
+    `TrackedStrategy`; an order of `side` would close it."""
 
-    since: int = 0
+    position_since: int = msgspec.field(default=0, name="since")
     side: Side | None = None
-    best: Decimal | None = None
-    touched: StopLossTouch | None = None
+    best_price: Decimal | None = msgspec.field(default=None, name="best")
+    touch: StopLossTouch | None = msgspec.field(default=None, name="touched")
 
 
 def apply_price(
-    state: StopLossState, strategy: Strategy, holding_since: int, price: Decimal
+    state: StopLossState, strategy: Strategy, position_since: int, price: Decimal
 ) -> StopLossState:
-    """The guard after one more price, of what the strategy holds since `since`; a new one when that
-    is another holding than it guarded."""
+    """The state after one more price. It starts anew when `position_since` or the side says that
+    the strategy holds another position."""
     side, entry = closing_side(strategy), strategy.entry_price
-    stop = strategy.stop_loss
-    if state.since != holding_since or state.side is not side or stop is None:
-        state = StopLossState(holding_since, side)
-    if stop is None or side is None or entry is None or state.touched is not None:
+    stop_loss = strategy.stop_loss
+    if state.position_since != position_since or state.side is not side or stop_loss is None:
+        state = StopLossState(position_since, side)
+    if stop_loss is None or side is None or entry is None or state.touch is not None:
         return state
-    best = price if state.best is None else _more_favorable_price(side, state.best, price)
-    trigger = calculate_trigger_price(stop, side, entry, best)
-    reached = price <= trigger if side is Side.SELL else price >= trigger
-    return StopLossState(
-        holding_since, side, best, StopLossTouch(trigger, price) if reached else None
-    )
+    best = price
+    if state.best_price is not None:
+        best = _more_favorable_price(side, state.best_price, price)
+    trigger = calculate_trigger_price(stop_loss, side, entry, best)
+    is_touched = price <= trigger if side is Side.SELL else price >= trigger
+    touch = StopLossTouch(trigger, price) if is_touched else None
+    return StopLossState(position_since, side, best, touch)
 
 
 def calculate_trigger_price(
     stop_loss: StopLoss, side: Side, entry_price: Decimal, best_price: Decimal
 ) -> Decimal:
-    """Where a holding bought (or sold short) at `entry` is closed by an order of `side`, dollars a
-    share, rounded to six places; `best` is the best price since."""
+    """The price, in dollars a share and rounded to six places, at which a position that was entered
+    at `entry_price` is closed by an order of `side`. `best_price` is the best price since."""
     reference = (
         entry_price
         if stop_loss.kind is StopLossKind.FIXED
@@ -70,5 +71,5 @@ def calculate_trigger_price(
 
 
 def _more_favorable_price(side: Side, first: Decimal, second: Decimal) -> Decimal:
-    """For a holding that is closed by `side`."""
+    """The better price for a position that an order of `side` closes."""
     return max(first, second) if side is Side.SELL else min(first, second)

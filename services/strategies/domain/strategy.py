@@ -1,13 +1,13 @@
-"""A strategy: its states, and what is decided. Pure.
+"""A strategy: its states, and how it decides on commands. Pure.
 
-A strategy is Absent or Made; the status says what a made one does. At most one order of it is under
-way at a time (`strategy.order`), and only what comes of that order changes what it holds: whatever
-is told twice, late or of another order changes nothing. Start reading at `decide`; `STRATEGIES` is
-the decider for `tapewire.log.Entities`.
+A strategy is absent or created; its status says what it does. It has at most one pending order
+(`strategy.order`), and only the fills of that order change its position. Whatever arrives twice,
+late, or for another order changes nothing. Start at `decide`; `STRATEGY_DECIDER` is the decider for
+`tapewire.log.CommandHandler`.
 
-What does not fit the state is refused rather than passed over, even where nobody is to blame (a
-fill of an order that this is not waiting for): a refusal counts only on the strategy as the leader
-of the log has it, so nothing is dropped because a process knew less than the log.
+A command that does not fit the state is rejected rather than ignored, even when it is nobody's
+mistake, such as a fill of an order that is not pending. The command handler confirms a rejection on
+the newest state in the log, so nothing is lost because a process knew less than the log.
 """
 
 import hashlib
@@ -48,17 +48,17 @@ from tapewire_services.strategies.domain.commands import (
 from tapewire_services.strategies.domain.holding import Holding
 
 MAX_SEEN_COMMAND_IDS = 64
-"""Command ids a strategy remembers: far more than retry at the same time."""
+"""Command ids that a strategy remembers, far more than are retried at the same time."""
 STARTED_MESSAGE = "started by the user"
 STOPPED_MESSAGE = "stopped by the user"
 
 
 class AbsentStrategyState(msgspec.Struct, frozen=True):
-    """No event yet."""
+    """There is no event yet."""
 
 
 class CreatedStrategyState(msgspec.Struct, frozen=True):
-    """There is one, made by command `made_by`; `holding` is what it holds at its exact cost."""
+    """The strategy exists; `holding` is its position at its exact cost."""
 
     strategy: Strategy
     created_by_command_id: str
@@ -70,16 +70,16 @@ State = AbsentStrategyState | CreatedStrategyState
 
 
 def derive_strategy_id(user: str, command_id: str) -> str:
-    """The id of the strategy that `user` makes by `command_id`: 16 hexadecimal digits."""
-    named = f"{len(user)}:{user}:{command_id}"
-    return hashlib.sha256(named.encode()).hexdigest()[:16]
+    """The id of the strategy that `user` creates by `command_id`: 16 hexadecimal digits."""
+    text = f"{len(user)}:{user}:{command_id}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def decide(state: State, command: Command) -> Sequence[NewEvent]:
-    """What `command` makes happen; nothing when it was decided before or changes nothing.
+    """The events of `command`; none when it was executed before or changes nothing.
 
     Raises:
-        Refusal: invalid (with a path), conflict, not_found.
+        CommandRejected: ``invalid`` (with a path), ``conflict`` or ``not_found``.
     """
     if isinstance(command, CreateStrategyCommand):
         return (
@@ -171,8 +171,8 @@ def _decide_update(strategy: Strategy, command: UpdateStrategyCommand) -> Sequen
     _reject_completed(strategy)
     before = settings_of(strategy)
     settings = validate_settings(command.apply(before))
-    most = settings.max_trades
-    if most is not None and most <= strategy.trades and most != before.max_trades:
+    limit = settings.max_trades
+    if limit is not None and limit <= strategy.trades and limit != before.max_trades:
         message = f"maxTrades must be above the {strategy.trades} trades that are done"
         raise CommandRejected("invalid", message, "maxTrades")
     if settings == before:
@@ -191,7 +191,7 @@ def _decide_fail(strategy: Strategy, command: FailStrategyCommand) -> Sequence[E
 
 
 def settings_of(strategy: Strategy) -> StrategySettings:
-    """What its user chose."""
+    """The settings that the user chose."""
     fields = StrategySettings.__struct_fields__
     return StrategySettings(**{name: getattr(strategy, name) for name in fields})
 
@@ -206,7 +206,7 @@ def _describe_status(strategy: Strategy) -> str:
 
 
 def _to_new_events(command: Command, events: Sequence[Event]) -> list[NewEvent]:
-    """Strategies' events on the strategy's subject, decisions on that of its decisions."""
+    """Put the strategy's events on its own subject, and decisions on the subject of decisions."""
     return [
         NewEvent(
             EventSubject(
@@ -221,7 +221,7 @@ def _to_new_events(command: Command, events: Sequence[Event]) -> list[NewEvent]:
 
 
 def evolve(state: State, event: Event) -> State:
-    """Fold one event of the strategy's own subject."""
+    """Fold one event of the strategy's subject."""
     if not isinstance(event, StrategyEvent):
         return state
     strategy, command = event.strategy, event.command_id

@@ -1,8 +1,8 @@
-"""What a strategy's signals, stop-loss and fills make happen. Pure.
+"""What signals, stop-losses and fills change about a strategy. Pure.
 
-An order begins with `act` or `trigger_stop_loss`, which name it before anybody has placed it;
-`fill` follows what is executed, and `end_order` what ends it otherwise. `objection` says why a
-signal would not be acted on.
+`act_on_signal` and `trigger_stop_loss` begin an order and name it before it is placed. `apply_fill`
+records what is executed, `end_order` any other end. `rejection_reason` says why a signal would not
+be followed.
 """
 
 from collections.abc import Sequence
@@ -44,11 +44,11 @@ from tapewire_services.strategies.domain.commands import (
 from tapewire_services.strategies.domain.holding import Holding
 
 MAX_REASON_LENGTH = 300
-"""Characters of why an order ended that are repeated."""
+"""Characters of the reason for an order's end that are repeated."""
 
 
 def rejection_reason(strategy: Strategy, action: Action) -> str | None:
-    """Why the strategy, as it is, does not act on `action`; None when it does."""
+    """Why the strategy does not follow `action` in its present state; None when it does."""
     if strategy.status is not StrategyStatus.STARTED:
         return f"the strategy is {strategy.status.value}"
     if strategy.order is not None:
@@ -63,26 +63,28 @@ def rejection_reason(strategy: Strategy, action: Action) -> str | None:
 
 
 def has_reached_max_trades(strategy: Strategy) -> bool:
-    """Whether it has made all the trades that it is for."""
+    """Whether the strategy has made its maximum number of trades."""
     return strategy.max_trades is not None and strategy.trades >= strategy.max_trades
 
 
 def is_finished(strategy: Strategy) -> bool:
-    """Whether it is done, and its stop-loss has nothing left to guard."""
+    """Whether all trades are done, and no order and no guarded position is left."""
     guards = strategy.stop_loss is not None and strategy.position != 0
     return has_reached_max_trades(strategy) and strategy.order is None and not guards
 
 
 def act_on_signal(strategy: Strategy, command: ActOnSignalCommand) -> Sequence[Event]:
-    """An order for the strategy's quantity, and the decision that it comes of.
+    """Begin an order for the strategy's quantity, and publish the decision that led to it.
 
-    Raises Refusal: conflict, for what `objection` says.
+    Raises:
+        CommandRejected: ``conflict``, for the reason of `rejection_reason`, or when the strategy
+            has begun another order since the decision.
     """
     if command.action is Action.HOLD:
-        raise CommandRejected("invalid", "nothing is to be done for a hold", "action")
-    against = rejection_reason(strategy, command.action)
-    if against is not None:
-        raise CommandRejected("conflict", against)
+        raise CommandRejected("invalid", "a hold begins no order", "action")
+    reason = rejection_reason(strategy, command.action)
+    if reason is not None:
+        raise CommandRejected("conflict", reason)
     _reject_stale_command(strategy, command)
     side = Side.BUY if command.action is Action.BUY else Side.SELL
     order = _build_next_order(strategy, command, side, strategy.quantity, None)
@@ -109,10 +111,11 @@ def act_on_signal(strategy: Strategy, command: ActOnSignalCommand) -> Sequence[E
 
 
 def trigger_stop_loss(strategy: Strategy, command: TriggerStopLossCommand) -> Sequence[Event]:
-    """An order for exactly what is held.
+    """Begin an order that closes exactly the position.
 
-    Raises Refusal: conflict, when it is not started, holds nothing on that side, has no stop-loss,
-    or has an order under way.
+    Raises:
+        CommandRejected: ``conflict``, when the strategy is not started, has no position on that
+            side, has no stop-loss, has a pending order, or has begun another order meanwhile.
     """
     if strategy.status is not StrategyStatus.STARTED:
         raise CommandRejected("conflict", f"the strategy is {strategy.status.value}")
@@ -139,31 +142,32 @@ def trigger_stop_loss(strategy: Strategy, command: TriggerStopLossCommand) -> Se
 
 
 def closing_side(strategy: Strategy) -> Side | None:
-    """The side of an order that would close what is held; None when nothing is."""
+    """The side of an order that would close the position; None when there is none."""
     if not strategy.position:
         return None
     return Side.SELL if strategy.position > 0 else Side.BUY
 
 
 def apply_fill(strategy: Strategy, holding: Holding, command: ApplyFillCommand) -> Sequence[Event]:
-    """What is executed of the order under way; at its end also the end of the stop-loss, and of
-    the strategy when it was the last trade.
+    """Record an execution of the pending order. The last one also ends its stop-loss, and
+    completes the strategy after its last trade.
 
-    Raises Refusal: conflict, when the order is not under way.
+    Raises:
+        CommandRejected: ``conflict``, when the order is not the pending one.
     """
     order = _require_pending_order(strategy, command.order_id)
     qty = normalize(command.filled_qty - order.filled_qty)
     if qty <= 0:
         return []
-    now = holding.after_trade(order.side, qty, command.price)
-    whole = command.filled_qty >= order.qty
-    going_on = msgspec.structs.replace(order, filled_qty=normalize(command.filled_qty))
+    after = holding.after_trade(order.side, qty, command.price)
+    is_filled = command.filled_qty >= order.qty
+    remaining = msgspec.structs.replace(order, filled_qty=normalize(command.filled_qty))
     traded = update_strategy(
         strategy,
         command,
-        position=now.quantity,
-        entry_price=now.entry_price,
-        order=None if whole else going_on,
+        position=after.quantity,
+        entry_price=after.entry_price,
+        order=None if is_filled else remaining,
         trades=strategy.trades + (0 if order.filled_qty else 1),
     )
     events: list[Event] = [
@@ -177,7 +181,7 @@ def apply_fill(strategy: Strategy, holding: Holding, command: ApplyFillCommand) 
             price=command.price,
         )
     ]
-    if whole and order.trigger_price is not None:
+    if is_filled and order.trigger_price is not None:
         executed = StopLossExecuted(
             strategy=traded,
             command_id=command.id,
@@ -190,24 +194,26 @@ def apply_fill(strategy: Strategy, holding: Holding, command: ApplyFillCommand) 
 
 
 def end_order(strategy: Strategy, command: EndOrderCommand) -> Sequence[Event]:
-    """The order under way ended unfilled, or filled in part. A cancellation is somebody's will, so
-    the strategy stops; anything else is an error, as is any end of a stop-loss but its execution.
+    """End the pending order, unfilled or partly filled. A cancellation is intended, so the strategy
+    stops. Any other end is an error, and so is every end of a stop-loss order but its execution.
 
-    Raises Refusal: conflict, when the order is not under way.
+    Raises:
+        CommandRejected: ``conflict``, when the order is not the pending one.
     """
     order = _require_pending_order(strategy, command.order_id)
-    how = "refused" if command.status is None else command.status.value
-    why = f"order {order.client_order_id} was {how}"
-    why = why if command.reason is None else f"{why}: {command.reason}"[:MAX_REASON_LENGTH]
+    end = "refused" if command.status is None else command.status.value
+    reason = f"order {order.client_order_id} was {end}"
+    if command.reason is not None:
+        reason = f"{reason}: {command.reason}"[:MAX_REASON_LENGTH]
     ended = update_strategy(strategy, command, order=None)
     if order.trigger_price is not None:
-        return [fail_strategy(ended, command, "stop_loss_not_executed", why)]
+        return [fail_strategy(ended, command, "stop_loss_not_executed", reason)]
     if command.status is not OrderStatus.CANCELED:
-        return [fail_strategy(ended, command, f"order_{how}", why)]
+        return [fail_strategy(ended, command, f"order_{end}", reason)]
     if strategy.status is not StrategyStatus.STARTED:
         updated = StrategyUpdated(strategy=ended, command_id=command.id)
         return [updated, *complete_if_finished(ended, command)]
-    stopped = update_strategy(ended, command, status=StrategyStatus.STOPPED, message=why)
+    stopped = update_strategy(ended, command, status=StrategyStatus.STOPPED, message=reason)
     event = StrategyStopped(strategy=stopped, command_id=command.id)
     return [event, *complete_if_finished(stopped, command)]
 
@@ -215,22 +221,23 @@ def end_order(strategy: Strategy, command: EndOrderCommand) -> Sequence[Event]:
 def fail_strategy(
     strategy: Strategy, command: Command, error_code: str, details: str
 ) -> StrategyFailed:
-    """The strategy goes to error."""
-    after_ = update_strategy(strategy, command, status=StrategyStatus.ERROR, message=details)
+    """Build the event that puts the strategy into error."""
+    failed = update_strategy(strategy, command, status=StrategyStatus.ERROR, message=details)
     return StrategyFailed(
-        strategy=after_, command_id=command.id, error_code=error_code, details=details
+        strategy=failed, command_id=command.id, error_code=error_code, details=details
     )
 
 
 def update_strategy(strategy: Strategy, command: Command, **changes: Any) -> Strategy:
-    """The strategy changed; its time never goes back, whichever clocks the commands come from."""
+    """The strategy with `changes`. Its time never goes back, even when the clocks of processes
+    differ."""
     return msgspec.structs.replace(
         strategy, timestamp=max(strategy.timestamp, command.at), **changes
     )
 
 
 def complete_if_finished(strategy: Strategy, command: Command) -> list[Event]:
-    """The end of a strategy that is finished; one in error is for people to look at."""
+    """The completion of a finished strategy. A strategy in error stays so until its user acts."""
     if strategy.status is StrategyStatus.ERROR or not is_finished(strategy):
         return []
     message = f"{strategy.trades} trades done"
@@ -247,10 +254,13 @@ def _require_pending_order(strategy: Strategy, requested_id: str) -> StrategyOrd
 def _reject_stale_command(
     strategy: Strategy, command: ActOnSignalCommand | TriggerStopLossCommand
 ) -> None:
-    """Two runners at once each make up their minds; the one that missed what the other one did
-    decides on a strategy that is not there any more."""
+    """Reject a command that was decided before the strategy's latest order began. Two runners at
+    once may both decide; the later one has not seen the order of the other."""
     if command.expected_order_count != strategy.orders:
-        message = f"it has had {strategy.orders} orders, {command.expected_order_count} were known"
+        message = (
+            f"the strategy has begun {strategy.orders} orders, "
+            f"the decision knew of {command.expected_order_count}"
+        )
         raise CommandRejected("conflict", message)
 
 
@@ -261,7 +271,7 @@ def _build_next_order(
     qty: Decimal,
     trigger_price: Decimal | None,
 ) -> StrategyOrder:
-    """The strategy's next order, under the name that it will be placed by."""
+    """The strategy's next order, with the client order id that it will be placed under."""
     name = f"{strategy.strategy_id}-{strategy.orders + 1}"
     if trigger_price is not None:
         name += STOP_LOSS_SUFFIX

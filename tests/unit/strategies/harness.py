@@ -1,7 +1,8 @@
-"""Strategies and orders in one process on the log in memory: workers that die, and what is left.
+"""The strategies service and the orders service in one process, on the log in memory.
 
-A `Worker` is what `tapewire_services.strategies.__main__` wires, without NATS. The orders service beside it
-is the real one with its paper broker; `Counter` is the way there, on which answers get lost.
+A `StrategiesProcess` is wired as in `tapewire_services.strategies.__main__`, without NATS, and can
+be killed. The orders service is the real one with its paper broker; `UnreliableOrderClient` reaches
+it and may lose requests and answers.
 """
 
 import asyncio
@@ -44,7 +45,7 @@ from tapewire.log.quote_cache import QuoteCache
 from tapewire.runtime import RequestContext, RequestTimeout
 from tapewire.runtime.contracts import orders as asked
 from tapewire.runtime.contracts.strategies import CreateStrategy, StartStrategy
-from tapewire_services.strategies.command_executor import WorkerDependencies
+from tapewire_services.strategies.command_execution import WorkerDependencies
 from tapewire_services.strategies.decision_maker import (
     DecisionInput,
     DecisionMaker,

@@ -76,7 +76,7 @@ def test_every_start_and_every_holding_has_a_since_of_its_own() -> None:
     for event in record_commands(*FULL_HISTORY[:8]):
         member = roster.apply(event)
         assert member is not None
-        since.append(member.since)
+        since.append(member.position_since)
     #        created start buy 40 100 sell 100 sell
     assert since == [1, 2, 2, 4, 4, 4, 7, 7]
 
@@ -131,8 +131,8 @@ def test_a_checkpoint_is_small() -> None:
                 user=f"user-{number % 500}",
                 strategy=strategy,
                 sequence=number * 17,
-                since=number * 13,
-                begun=number * 11,
+                position_since=number * 13,
+                rule_since=number * 11,
                 correlation=f"{id_}-{1_381_152_603_000_000 + number * 977}",
             )
         )

@@ -209,7 +209,7 @@ def sample_checkpoint() -> tuple[str, str, StrategyCheckpoint]:
     story = Given([create(), start()])
     strategy: Strategy = story.strategy
     member = TrackedStrategy(
-        user=USER, strategy=strategy, sequence=2, since=2, begun=2, correlation="c"
+        user=USER, strategy=strategy, sequence=2, position_since=2, rule_since=2, correlation="c"
     )
     guard = StopLossState(2, None, Decimal(7))
     place = StrategyResumePoint(at(1), member, guard, None, '{"prices":[1.50]}')
@@ -238,7 +238,7 @@ def test_of_marks_that_are_too_many_the_guards_are_kept(monkeypatch: pytest.Monk
         symbol, subject, mark = sample_checkpoint()
         await RunnerCheckpoint(values, "e1").save([(symbol, subject, mark)])
         assert await RunnerCheckpoint(values, "e1").load([symbol]) == {
-            subject: StrategyCheckpoint(mark.guard)
+            subject: StrategyCheckpoint(mark.stop_loss)
         }
 
     virtual_time.run(work())
@@ -280,8 +280,8 @@ def test_a_runner_says_how_far_it_is_and_keeps_what_it_says_is_dealt_with() -> N
         assert told.taken == {"ev.*.strategies.>": 2, "ev.*.orders.>": 0}
         epoch = (await worker.log.bounds()).epoch
         [mark] = (await RunnerCheckpoint(worker.views, epoch).load(["IBM"])).values()
-        assert mark.place is not None
-        assert (mark.place.quoted_at, mark.place.memory) == (
+        assert mark.resume_point is not None
+        assert (mark.resume_point.quoted_at, mark.resume_point.decision_maker_state) == (
             shown.timestamp,
             '{"prices":[100,99],"above":null}',
         )

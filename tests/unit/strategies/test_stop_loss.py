@@ -35,7 +35,7 @@ def touched_at(of: Strategy, *prices: str) -> tuple[str, str] | None:
     guard = StopLossState()
     for price in prices:
         guard = apply_price(guard, of, 7, Decimal(price))
-    touch = guard.touched
+    touch = guard.touch
     return None if touch is None else (str(touch.trigger_price), str(touch.price))
 
 
@@ -88,7 +88,7 @@ def test_a_stop_loss_that_is_taken_away_is_forgotten() -> None:
     guard = apply_price(
         StopLossState(), holding_strategy("1", "100", make_stop_loss("1")), 1, Decimal(50)
     )
-    assert guard.touched
+    assert guard.touch
     assert apply_price(guard, holding_strategy("1", "100", None), 1, Decimal(50)) == StopLossState(
         1, Side.SELL
     )
@@ -163,11 +163,11 @@ def check_against_reference(apply: ApplyPrice, state_type: type[Any] = StopLossS
             for number, one in enumerate(prices, start=1):
                 guard = apply(guard, held, since, one)
                 if expected is None or number < expected[0]:
-                    assert guard.touched is None
+                    assert guard.touch is None
                 else:
-                    assert guard.touched is not None
-                    assert Fraction(guard.touched.trigger_price) == expected[1]
-                    assert guard.touched.price == prices[expected[0] - 1]
+                    assert guard.touch is not None
+                    assert Fraction(guard.touch.trigger_price) == expected[1]
+                    assert guard.touch.price == prices[expected[0] - 1]
 
     run()
 

@@ -1,9 +1,9 @@
-"""The built-in rules: what to do, made of one price after the other. Pure, and incremental.
+"""The built-in rules, which turn a series of prices into signals. Pure and incremental.
 
-A `Rule` is a fold over prices: `step` takes the next one and gives a `Signal`. It keeps the last
-prices and their exact sums (`window`), so that a step costs the same however wide the window is and
-gives to the digit what working it all out anew would. Until it has seen enough prices it holds, and
-says so. Whether anything follows from a signal is not a rule's business.
+A `Rule` is a fold over prices: `on_price` applies the next one and returns a `Signal`. A rule keeps
+a `PriceWindow` of the last prices with their exact sums, so a step costs the same for every width
+and equals a calculation from scratch to the last digit. Until it has seen enough prices, it holds
+and says so. Whether a signal is followed is decided in `domain.trading`.
 """
 
 from decimal import Decimal
@@ -18,19 +18,19 @@ from tapewire_services.strategies.domain.rules.signal import RuleState, Signal
 
 
 class Rule(Protocol):
-    """A fold over prices in dollars a share, above 0."""
+    """A fold over prices in dollars a share; every price is above 0."""
 
     def on_price(self, price: Decimal) -> Signal: ...
 
     def export_state(self) -> RuleState:
-        """What it has learnt so far."""
+        """The state so far."""
 
     def restore_state(self, state: RuleState) -> None:
-        """Have learnt that: only before the first price."""
+        """Continue from `state`; only before the first price."""
 
 
 def make_rule(parameters: Parameters) -> Rule:
-    """The rule, having seen no price."""
+    """Make a rule that has seen no price."""
     match parameters:
         case MovingAverageCrossover():
             return CrossoverRule(parameters)
@@ -43,7 +43,7 @@ def make_rule(parameters: Parameters) -> Rule:
 
 
 def describe_rule(parameters: Parameters) -> str:
-    """What people call the rule."""
+    """The common name of the rule."""
     match parameters:
         case MovingAverageCrossover():
             return "moving-average crossover"

@@ -1,7 +1,7 @@
-"""Breakout: buy above everything that the last prices reached, sell below.
+"""Breakout: buy when the price rises above the range of the last prices, sell when it falls below.
 
-The price is held against the `window` prices before it. At the margin the confidence is a half; it
-grows with how far the price went beyond, as a part of the range that it broke out of.
+The price is compared with the `window` prices before it. The confidence is a half at the margin and
+grows with the distance beyond it, in proportion to the range that the price broke out of.
 """
 
 from decimal import Decimal
@@ -23,14 +23,14 @@ PER_CENT = Decimal("0.01")
 
 
 class BreakoutRule:
-    """The fold; see `tapewire_services.strategies.domain.rules`."""
+    """The rule; see `tapewire_services.strategies.domain.rules`."""
 
     def __init__(self, parameters: Breakout) -> None:
         self._window = PriceWindow(parameters.window)
         self._margin_ratio = WIDE_CONTEXT.multiply(parameters.margin_percent, PER_CENT)
 
     def on_price(self, price: Decimal) -> Signal:
-        """Take the next price."""
+        """Apply the next price."""
         before = self._window
         signal = (
             self._evaluate(price)
@@ -41,11 +41,11 @@ class BreakoutRule:
         return signal
 
     def export_state(self) -> RuleState:
-        """What `recall` needs."""
+        """The state that `restore_state` accepts."""
         return RuleState(self._window.prices)
 
     def restore_state(self, state: RuleState) -> None:
-        """Go on from there; only before the first step."""
+        """Continue from `state`; only before the first price."""
         for price in state.prices:
             self._window.add(price)
 
@@ -54,21 +54,30 @@ class BreakoutRule:
         ceiling = WIDE_CONTEXT.multiply(high, ONE + self._margin_ratio)
         floor = WIDE_CONTEXT.multiply(low, ONE - self._margin_ratio)
         if price > ceiling:
-            said = f"{format_rounded(price)} broke above {format_rounded(ceiling)}, the highest of {window} prices"
+            reasoning = (
+                f"{format_rounded(price)} broke above {format_rounded(ceiling)}, "
+                f"the highest of {window} prices"
+            )
             return Signal(
                 Action.BUY,
                 self._breakout_confidence(price - ceiling),
-                said + self._describe_margin(high),
+                reasoning + self._describe_margin(high),
             )
         if price < floor:
-            said = f"{format_rounded(price)} broke below {format_rounded(floor)}, the lowest of {window} prices"
+            reasoning = (
+                f"{format_rounded(price)} broke below {format_rounded(floor)}, "
+                f"the lowest of {window} prices"
+            )
             return Signal(
                 Action.SELL,
                 self._breakout_confidence(floor - price),
-                said + self._describe_margin(low),
+                reasoning + self._describe_margin(low),
             )
-        said = f"{format_rounded(price)} is between {format_rounded(floor)} and {format_rounded(ceiling)} over {window} prices"
-        return Signal(Action.HOLD, self._hold_confidence(price, floor, ceiling), said)
+        reasoning = (
+            f"{format_rounded(price)} is between {format_rounded(floor)} and "
+            f"{format_rounded(ceiling)} over {window} prices"
+        )
+        return Signal(Action.HOLD, self._hold_confidence(price, floor, ceiling), reasoning)
 
     def _describe_margin(self, extreme: Decimal) -> str:
         return f", {format_rounded(extreme)}, and the margin" if self._margin_ratio else ""
@@ -81,7 +90,7 @@ class BreakoutRule:
 
     @staticmethod
     def _hold_confidence(price: Decimal, floor: Decimal, ceiling: Decimal) -> Decimal:
-        """How near to either edge, up to a half."""
+        """How near the price is to either edge: 0 in the middle, a half at the edge."""
         if floor == ceiling:
             return Decimal(0)
         off_center = abs(2 * price - floor - ceiling)

@@ -1,10 +1,10 @@
 """Moving-average crossover: buy when the fast average rises above the slow one, sell when it falls
 below.
 
-The averages are compared as exact cross products, so that equal is equal. Averages that meet and
-part again on the same side have not crossed. The confidence is how far the price is from the slow
-average, as a part of the range of the slow window: a crossing in a market that goes somewhere says
-more than one in a market that does not.
+The averages are compared as exact cross products, which makes equality exact. Averages that meet
+and separate on the same side have not crossed. The confidence is the distance of the price from the
+slow average, in proportion to the range of the slow window: a crossing in a trending market counts
+more than one in a flat market.
 """
 
 from decimal import Decimal
@@ -22,7 +22,7 @@ from tapewire_services.strategies.domain.rules.signal import (
 
 
 class CrossoverRule:
-    """The fold; see `tapewire_services.strategies.domain.rules`."""
+    """The rule; see `tapewire_services.strategies.domain.rules`."""
 
     def __init__(self, parameters: MovingAverageCrossover) -> None:
         self._fast_window = PriceWindow(parameters.fast)
@@ -31,7 +31,7 @@ class CrossoverRule:
         """Whether the fast average was above the slow one when they last differed."""
 
     def on_price(self, price: Decimal) -> Signal:
-        """Take the next price."""
+        """Apply the next price."""
         self._fast_window.add(price)
         self._slow_window.add(price)
         if not self._slow_window.is_full:
@@ -40,15 +40,15 @@ class CrossoverRule:
         return Signal(action, self._confidence(price), self._describe_averages(action))
 
     def export_state(self) -> RuleState:
-        """What `recall` needs."""
+        """The state that `restore_state` accepts."""
         return RuleState(self._slow_window.prices, self._is_fast_above)
 
     def restore_state(self, state: RuleState) -> None:
-        """Go on from there; only before the first step."""
+        """Continue from `state`; only before the first price."""
         for price in state.prices:
             self._fast_window.add(price)
             self._slow_window.add(price)
-        self._is_fast_above = state.above
+        self._is_fast_above = state.is_fast_above
 
     def _detect_crossing(self) -> Action:
         fast = WIDE_CONTEXT.multiply(self._fast_window.price_sum, len(self._slow_window))

@@ -1,9 +1,9 @@
-"""Mean reversion: buy what is unusually cheap, sell what is unusually dear.
+"""Mean reversion: buy at an unusually low price, sell at an unusually high one.
 
-The price is held against mean and standard deviation (of the whole population) of the `window`
-prices before it. The comparison is made on exact squares, without a root: with n prices of sum S
-and sum of squares Q, the price p is k deviations off when (n·p - S)² = k²·(n·Q - S²). At k the
-confidence is a half; at twice k, one.
+The price is compared with the mean and the population standard deviation of the `window` prices
+before it. The comparison uses exact squares and needs no root: with n prices of sum S and sum of
+squares Q, the price p is k deviations away when (n·p - S)² = k²·(n·Q - S²). The confidence is a
+half at k deviations and one at twice as many.
 """
 
 from decimal import Decimal
@@ -21,14 +21,14 @@ from tapewire_services.strategies.domain.rules.signal import (
 
 
 class ReversionRule:
-    """The fold; see `tapewire_services.strategies.domain.rules`."""
+    """The rule; see `tapewire_services.strategies.domain.rules`."""
 
     def __init__(self, parameters: MeanReversion) -> None:
         self._window = PriceWindow(parameters.window)
         self._threshold_deviations = parameters.deviations
 
     def on_price(self, price: Decimal) -> Signal:
-        """Take the next price."""
+        """Apply the next price."""
         before = self._window
         signal = (
             self._evaluate(price)
@@ -39,17 +39,17 @@ class ReversionRule:
         return signal
 
     def export_state(self) -> RuleState:
-        """What `recall` needs."""
+        """The state that `restore_state` accepts."""
         return RuleState(self._window.prices)
 
     def restore_state(self, state: RuleState) -> None:
-        """Go on from there; only before the first step."""
+        """Continue from `state`; only before the first price."""
         for price in state.prices:
             self._window.add(price)
 
     def _evaluate(self, price: Decimal) -> Signal:
         before, n = self._window, self._window.width
-        off = WIDE_CONTEXT.subtract(WIDE_CONTEXT.multiply(price, n), before.price_sum)
+        offset = WIDE_CONTEXT.subtract(WIDE_CONTEXT.multiply(price, n), before.price_sum)
         spread = WIDE_CONTEXT.subtract(
             WIDE_CONTEXT.multiply(before.squared_price_sum, n),
             WIDE_CONTEXT.multiply(before.price_sum, before.price_sum),
@@ -61,12 +61,12 @@ class ReversionRule:
             WIDE_CONTEXT.multiply(self._threshold_deviations, self._threshold_deviations), spread
         )
         action = Action.HOLD
-        if WIDE_CONTEXT.multiply(off, off) >= far:
-            action = Action.BUY if off < 0 else Action.SELL
-        distance = WIDE_CONTEXT.divide(abs(off), spread.sqrt(WIDE_CONTEXT))
+        if WIDE_CONTEXT.multiply(offset, offset) >= far:
+            action = Action.BUY if offset < 0 else Action.SELL
+        distance = WIDE_CONTEXT.divide(abs(offset), spread.sqrt(WIDE_CONTEXT))
         strength = WIDE_CONTEXT.divide(distance, 2 * self._threshold_deviations)
         return Signal(
-            action, to_confidence(strength), self._describe_distance(price, off, distance)
+            action, to_confidence(strength), self._describe_distance(price, offset, distance)
         )
 
     def _describe_distance(
@@ -74,6 +74,7 @@ class ReversionRule:
     ) -> str:
         side = "below" if scaled_offset < 0 else "above"
         return (
-            f"{format_rounded(price)} is {format_rounded(deviations)} deviations {side} {format_rounded(self._window.average)}, "
-            f"the mean of {self._window.width} prices; {format_rounded(self._threshold_deviations)} are acted on"
+            f"{format_rounded(price)} is {format_rounded(deviations)} deviations {side} "
+            f"{format_rounded(self._window.average)}, the mean of {self._window.width} prices; "
+            f"{format_rounded(self._threshold_deviations)} are acted on"
         )

@@ -1,8 +1,8 @@
-"""The last so many prices, with what rules ask of them at hand: exact sums, lowest and highest.
+"""A window over the last prices, with their exact sums, lowest and highest.
 
-The extremes are kept in monotonic queues: a price leaves the queue of the highest when a higher one
-comes after it, for it can never be the highest again. So adding costs the same, on average, for
-every width. The sums are exact (`WIDE`), so they do not drift however many prices pass through.
+Monotonic queues hold the extremes: a price leaves the queue of the highest when a higher one
+follows, because it cannot be the highest again. Adding a price therefore costs the same on average
+for every width. The sums are exact (`WIDE_CONTEXT`), so they do not drift.
 """
 
 from collections import deque
@@ -12,7 +12,7 @@ from tapewire.decimals import WIDE_CONTEXT
 
 
 class PriceWindow:
-    """Of `width` prices at the most."""
+    """The last `width` prices."""
 
     def __init__(self, width: int) -> None:
         self._width = width
@@ -21,14 +21,14 @@ class PriceWindow:
         self._lowest_queue: deque[Decimal] = deque()
         self.price_sum = Decimal(0)
         self.squared_price_sum = Decimal(0)
-        """The sum of the prices' squares."""
+        """The sum of the squares of the prices."""
 
     def __len__(self) -> int:
         return len(self._prices)
 
     @property
     def prices(self) -> list[Decimal]:
-        """The oldest first."""
+        """All prices, oldest first."""
         return list(self._prices)
 
     @property
@@ -36,7 +36,7 @@ class PriceWindow:
         return len(self._prices) == self._width
 
     def add(self, price: Decimal) -> None:
-        """Take a price, and forget the oldest when there are more than fit."""
+        """Add a price; when the window is full, remove the oldest."""
         if self.is_full:
             self._remove_oldest()
         self._prices.append(price)
@@ -62,20 +62,20 @@ class PriceWindow:
 
     @property
     def highest(self) -> Decimal:
-        """Not of an empty window."""
+        """The highest price; the window must not be empty."""
         return self._highest_queue[0]
 
     @property
     def lowest(self) -> Decimal:
-        """Not of an empty window."""
+        """The lowest price; the window must not be empty."""
         return self._lowest_queue[0]
 
     @property
     def average(self) -> Decimal:
-        """Not of an empty window."""
+        """The mean price; the window must not be empty."""
         return WIDE_CONTEXT.divide(self.price_sum, len(self._prices))
 
     @property
     def width(self) -> int:
-        """Prices at the most."""
+        """The capacity in prices."""
         return self._width

@@ -1,4 +1,4 @@
-"""What a decision-maker says of a price: do what, how surely, and why."""
+"""The answer of a decision-maker to a price: an action, a confidence and a reasoning."""
 
 from decimal import Decimal
 
@@ -14,9 +14,8 @@ REASON_PLACES = 4
 
 
 class Signal(msgspec.Struct, frozen=True):
-    """`confidence` is from 0 to 1: how strongly the prices speak, towards the `action` or, of a
-    hold, towards acting. `reasoning` is for people, with the numbers in it.
-    """
+    """`confidence` is from 0 to 1: how strongly the prices support the `action` or, for a hold,
+    how near they are to an action. `reasoning` is text for people and contains the numbers."""
 
     action: Action
     confidence: Decimal
@@ -24,15 +23,15 @@ class Signal(msgspec.Struct, frozen=True):
 
 
 class RuleState(msgspec.Struct, frozen=True):
-    """What a rule has learnt: the prices it looks back on, the oldest first, and, of a crossover,
-    whether the fast average was above the slow one."""
+    """The state of a rule: the prices in its window, oldest first, and, for a crossover, whether
+    the fast average was above the slow one."""
 
     prices: list[Decimal]
-    above: bool | None = None
+    is_fast_above: bool | None = msgspec.field(default=None, name="above")
 
 
 def to_confidence(strength: Decimal) -> Decimal:
-    """`strength` within 0 to 1, to two places."""
+    """`strength` limited to 0 to 1 and rounded to two places."""
     return round_half_even(min(max(strength, Decimal(0)), ONE), CONFIDENCE_PLACES)
 
 
@@ -42,7 +41,7 @@ def format_rounded(value: Decimal) -> str:
 
 
 def build_warm_up_signal(price_count: int, required_count: int) -> Signal:
-    """Not enough prices yet."""
+    """The hold that a rule returns until its window is full."""
     return Signal(
         Action.HOLD, Decimal(0), f"warming up: {price_count} of {required_count} prices seen"
     )
