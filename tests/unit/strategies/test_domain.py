@@ -135,7 +135,7 @@ def test_what_was_decided_in_ignorance_of_an_order_is_void() -> None:
     )
     late = trigger_stop_loss(order_count=0)
     given(*holding_commands(STOPPED_AT_1)).when(late).then_rejected(
-        "conflict", message="0 were known"
+        "conflict", message="the decision knew of 0"
     )
 
 
