@@ -41,7 +41,6 @@ async def wire(app: App) -> None:
     await app.serve_requests(
         {
             asked.LIST: Endpoint(asked.ListPositions, service.list),
-            asked.RECONCILE: Endpoint(asked.ReconcilePositions, service.reconcile),
         }
     )
 

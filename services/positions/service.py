@@ -1,4 +1,4 @@
-"""What the positions service answers: list, reconcile. Nothing here changes anything."""
+"""The requests that the positions service answers. None of them changes anything."""
 
 from decimal import Decimal
 
@@ -9,13 +9,10 @@ from tapewire.runtime import RequestContext
 from tapewire.runtime.contracts.positions import (
     ListPositions,
     PositionsReply,
-    ReconcilePositions,
-    ReconcileReply,
     ValuedPosition,
 )
 from tapewire.views import PositionsView
 from tapewire.views.positions import sum_exact, value_position
-from tapewire_services.positions.reconciler import reconcile
 
 
 class PositionsService:
@@ -47,10 +44,6 @@ class PositionsService:
             as_of=bounds.last,
             epoch=bounds.epoch,
         )
-
-    async def reconcile(self, request: ReconcilePositions, _: RequestContext) -> ReconcileReply:
-        """Compare positions with trades; see `proof`."""
-        return await reconcile(self._log, request.user_id)
 
     def _to_valued_position(self, position: Position) -> ValuedPosition:
         quote = self._quote_cache.quote(position.symbol)

@@ -11,7 +11,7 @@ from tapewire.cli.verify import load_checkpoint_checks
 from tapewire.log import CommandRejected, RecordedEvent
 from tapewire.log.jetstream import JetStreamEventLog, JetStreamLatestValueStore, connect
 from tapewire.runtime import RequestClient
-from tapewire.runtime.contracts import alerts, orders, positions, prices, strategies
+from tapewire.runtime.contracts import alerts, orders, prices, strategies
 from tapewire.verify import VerificationSummary, verify
 from tests.day.plan import DayPlan, ManualOrder, PlannedStrategy, UserSymbol, arm_rule_command
 from tests.day.process_killer import ProcessKiller
@@ -20,7 +20,6 @@ from tests.day.recorded_quotes import MARKET_OPEN_MS, RECORDING_PATH
 from tests.day.retrying_requester import RetryingRequester
 from tests.day.service_processes import LeaseReader, ServiceProcesses
 
-RECONCILE_TIMEOUT_SECONDS = 100.0
 
 
 class DayResult:
@@ -31,7 +30,6 @@ class DayResult:
         self.step_end_sequences: list[int] = []
         self.begins = 0
         self.figures = DayFigures()
-        self.reconciled: positions.ReconcileReply | None = None
         self.verified: VerificationSummary | None = None
         self.verification_differences: list[str] = []
         self.errors: list[str] = []
@@ -110,15 +108,6 @@ class _DayRun:
             await killing
             self.result.step_end_sequences.append(await self._wait_until_quiescent())
             self.result.figures.step_count += 1
-        reply = await self._requester.request_until_answered(
-            positions.SERVICE,
-            positions.RECONCILE,
-            positions.ReconcilePositions(),
-            positions.ReconcileReply,
-            "reconcile",
-            timeout_seconds=RECONCILE_TIMEOUT_SECONDS,
-        )
-        self.result.reconciled = reply
 
     async def _advance_market(self) -> prices.StepReply:
         every, number = self._plan.size.step_ms, self._step

@@ -49,11 +49,7 @@ def test_every_stop_loss_that_should_fire_did_and_none_twice(day_runs: DayRuns, 
 
 @pytest.mark.parametrize("run", ALL_RUNS)
 def test_positions_reconcile_with_trades_to_the_cent(day_runs: DayRuns, run: str) -> None:
-    outcome = day_runs.results[run]
     assert find_wrong_positions(_day_record(day_runs, run)) == []
-    reconciled = outcome.reconciled
-    assert reconciled is not None
-    assert (reconciled.differing, reconciled.pending, reconciled.unusable) == (0, 0, 0)
 
 
 @pytest.mark.parametrize("run", ALL_RUNS)

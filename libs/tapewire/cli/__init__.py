@@ -2,7 +2,7 @@
 
 `up` starts everything on this machine, `run` one service, `provision` the streams; `settings` says
 what can be set, `status` which services run; `tail` shows a stream in the terminal; `notify` tells
-users something, `items` loads analysed items; `reconcile` proves positions; `verify` checks
+users something, `items` loads analysed items; `verify` checks
 everything against the log; `protocol` prints every event and request. Start at the command you are
 after; what they share is in `trouble`.
 """
@@ -13,7 +13,6 @@ from tapewire.cli.items import items
 from tapewire.cli.notify import notify
 from tapewire.cli.protocol import protocol
 from tapewire.cli.provision import provision
-from tapewire.cli.reconcile import reconcile
 from tapewire.cli.run import run
 from tapewire.cli.settings import settings
 from tapewire.cli.status import status
@@ -28,7 +27,7 @@ def main() -> None:
     """Trading services over NATS JetStream, served to browsers as resumable streams."""
 
 
-COMMANDS = (up, run, provision, settings, status, tail, notify, items, reconcile, verify, protocol)
+COMMANDS = (up, run, provision, settings, status, tail, notify, items, verify, protocol)
 
 for command in COMMANDS:
     main.add_command(command)

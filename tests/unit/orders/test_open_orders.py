@@ -119,8 +119,8 @@ def test_what_was_taken_of_the_newest_quote_is_added_up_and_begins_anew_with_the
             fold.apply(one)
         [taken] = fold.consumed_liquidity()
         told.append((taken.quoted_at - START, taken.qty))
-    one, two = timedelta(seconds=1), timedelta(seconds=2)
-    assert told == [(one, 4), (one, 7), (two, 5), (two, 5), (two, 7)]
+    first, second = timedelta(seconds=1), timedelta(seconds=2)
+    assert told == [(first, 4), (first, 7), (second, 5), (second, 5), (second, 7)]
     assert OpenOrders.decode(fold.encode()).consumed_liquidity() == fold.consumed_liquidity()
 
 

@@ -240,7 +240,7 @@ def test_a_users_view_is_checkpointed_after_enough_events_and_not_before() -> No
 
 
 def test_a_projector_counts_a_bounded_number_of_users(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tapewire.log.view_checkpointer.USERS", 3)
+    monkeypatch.setattr("tapewire.log.view_checkpointer.MAX_COUNTED_USERS", 3)
 
     async def story(process: OrdersProcess, server: MemoryServer) -> None:
         projector = ViewCheckpointer(process.log, process.views, OrdersView)

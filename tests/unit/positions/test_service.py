@@ -11,7 +11,7 @@ from tapewire.events import CODEC, Side
 from tapewire.log import Unavailable
 from tapewire.log.memory import MemoryLatestValueStore, MemoryServer
 from tapewire.log.view_checkpointer import MIN_CHECKPOINT_EVENTS
-from tapewire.runtime.contracts.positions import ListPositions, PositionsReply, ReconcilePositions
+from tapewire.runtime.contracts.positions import ListPositions, PositionsReply
 from tests.harness import virtual_time
 from tests.unit.positions.harness import (
     CONTEXT,
@@ -127,26 +127,11 @@ def test_any_process_answers_and_checkpoints_change_nothing() -> None:
     play(story)
 
 
-def test_reconciling_by_request() -> None:
-    async def story(server: MemoryServer, trader: TradeProducer, process: PositionsProcess) -> None:
-        for _ in range(20):
-            await trader.append_random_trade()
-        await wait_until_consistent(server)
-        reply = await process.service.reconcile(ReconcilePositions(), CONTEXT)
-        assert (reply.trades, reply.differing, reply.pending) == (20, 0, 0)
-        one = await process.service.reconcile(ReconcilePositions(user_id="u1"), CONTEXT)
-        assert 0 < one.trades < 20
-
-    play(story)
-
-
 def test_without_the_log_the_answer_is_unavailable_and_nothing_else() -> None:
     async def story(server: MemoryServer, _: TradeProducer, process: PositionsProcess) -> None:
         server.stop()
         with pytest.raises(Unavailable):
             await listed(process)
-        with pytest.raises(Unavailable):
-            await process.service.reconcile(ReconcilePositions(), CONTEXT)
         server.start()
 
     play(story)

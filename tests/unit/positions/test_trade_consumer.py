@@ -17,6 +17,7 @@ from tapewire.log import EVERYBODY, EventDraft, EventMetadata, EventSubject, Rec
 from tapewire.log.checkpoint import decode_checkpoint
 from tapewire.log.follower import MIN_CHECKPOINT_EVENTS
 from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore, MemoryServer
+from tapewire_services.positions import position_repository
 from tapewire_services.positions.domain.position import PositionKey, TradedState
 from tapewire_services.positions.position_repository import PositionRepository
 from tapewire_services.positions.trade_consumer import CHECKPOINT_NAME, TradeConsumer
@@ -248,7 +249,7 @@ def test_a_checkpoint_comes_back_as_it_was() -> None:
 
 
 def test_closed_positions_are_remembered_only_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tapewire_services.positions.position_repository.CLOSED_KEPT", 5)
+    monkeypatch.setattr(position_repository, "MAX_CACHED_CLOSED_POSITIONS", 5)
 
     async def story(server: MemoryServer, trader: TradeProducer) -> None:
         for number in range(20):

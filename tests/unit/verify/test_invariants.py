@@ -2,6 +2,7 @@
 is altered behind everybody's back, and exactly the law that it breaks must speak.
 """
 
+import itertools
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -181,6 +182,10 @@ VIOLATIONS: dict[str, tuple[Alteration, str]] = {
     "position of a trade that is none": (
         with_changed_fields("position.changed", tradeSequence=1),
         "does not make this event",
+    ),
+    "position of another symbol": (
+        with_changed_fields("position.changed", position__symbol="ZZZ"),
+        "symbol is ZZZ",
     ),
     "position told twice": (with_repeated_event("position."), "does not make this event"),
     "a strategy made twice": (with_repeated_event("strategy.created"), "it happened already"),
@@ -383,6 +388,40 @@ def _early(day: TamperedLog, tag: str) -> int:
         for one in day.events
         if one.tag.startswith(tag) and (alone or last[one.subject] > one.sequence + 2)
     ][-3]
+
+
+async def test_the_second_event_of_a_trade_through_zero_is_missed() -> None:
+    day = await TamperedLog().write_events()
+    sequence = next(
+        closing.sequence + 1
+        for closing, opening in itertools.pairwise(day.events)
+        if closing.tag.startswith("position.closed")
+        and opening.tag.startswith("position.opened")
+        and closing.subject == opening.subject
+        and closing.metadata.causation == opening.metadata.causation
+    )
+    day.remove_event(sequence)
+    found, _ = await day.verify()
+    assert any(one.what == "no PositionOpened came of the trade" for one in found), found
+
+
+async def test_a_position_without_any_event_is_missed_once_for_each_trade() -> None:
+    """A later trade of anybody proves that these were passed over, so none of them is pending."""
+    day = await TamperedLog().write_events()
+    frontier = day.find_sequence("position.")
+    subject = next(
+        one.subject
+        for one in day.events
+        if one.tag.startswith("position.opened") and one.subject != day.events[frontier - 1].subject
+    )
+    removed = [one.sequence for one in day.events if one.subject == subject]
+    for sequence in reversed(removed):
+        day.remove_event(sequence)
+    found, summary = await day.verify()
+    missing = [one for one in found if "came of the trade" in one.what]
+    assert len(missing) == len(removed)
+    assert {one.owner for one in missing} == {subject.split(".")[1]}
+    assert not summary.pending
 
 
 class LogWithGap(MemoryEventLog):

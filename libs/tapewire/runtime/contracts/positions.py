@@ -1,25 +1,18 @@
-"""Requests to the positions service (`svc.positions.list`, `reconcile`) and its replies.
+"""The request to the positions service (`svc.positions.list`) and its reply.
 
-The service refuses `reconcile` with the code ``conflict`` when the log was trimmed, because then
-nothing can be proved. Positions are never changed by a request: only trades make them.
+No request changes a position: only trades do.
 """
 
-import enum
 from datetime import datetime
 from decimal import Decimal
 
 import msgspec
 
-from tapewire.events import Position
 from tapewire.runtime.contracts.request import RequestStruct, UserId
 from tapewire.runtime.contracts.service_call import ServiceCall
 
 SERVICE = "positions"
-LIST, RECONCILE = "list", "reconcile"
-
-MAX_LISTED_DIFFERENCES = 100
-"""Differences that a reply lists; `differing` counts all."""
-
+LIST = "list"
 
 class ListPositions(RequestStruct, frozen=True, kw_only=True):
     """A user's positions, open and recently closed; answered by `PositionsReply`."""
@@ -60,58 +53,5 @@ class PositionsReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     epoch: str
 
 
-class ReconcilePositions(RequestStruct, frozen=True, kw_only=True):
-    """Prove that the positions of `user_id` (None: of everybody) are the fold of all trades;
-    answered by `ReconcileReply`. Reads every trade and position event that there ever was (the
-    reply says how many): allow a second for each ten thousand in `seconds` of the request.
-    """
-
-    user_id: UserId | None = None
-
-
-class DifferenceKind(enum.Enum):
-    MISSING = "missing"
-    """A trade that was passed on the way has no event of the position."""
-    UNEXPECTED = "unexpected"
-    """An event of the position that no trade accounts for, or the second for the same trade."""
-    DIFFERENT = "different"
-    """The event of this trade says something else than the fold."""
-
-
-class Difference(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Where a position first departs from the fold of its trades: the trade concerned
-    (`trade_sequence` in the log), the event (`sequence`, None when missing), and the position as it
-    should be and as it is then."""
-
-    user_id: str
-    symbol: str
-    kind: DifferenceKind
-    trade_id: str
-    trade_sequence: int
-    sequence: int | None
-    expected: Position | None
-    found: Position | None
-
-
-class ReconcileReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What the comparison found, at sequence `as_of` of log `epoch`.
-
-    Positions equal the fold when `differing` (the number of positions that depart from it) is 0;
-    `pending` trades were too new to be taken yet. `unusable` trades cannot be folded (their numbers
-    are out of bounds, or this program cannot read them) and change nothing.
-    """
-
-    differing: int
-    differences: list[Difference]
-    trades: int
-    events: int
-    positions: int
-    pending: int
-    unusable: int
-    as_of: int
-    epoch: str
-
-
 LIST_POSITIONS = ServiceCall(SERVICE, LIST, ListPositions, PositionsReply)
-RECONCILE_POSITIONS = ServiceCall(SERVICE, RECONCILE, ReconcilePositions, ReconcileReply)
-CALLS = (LIST_POSITIONS, RECONCILE_POSITIONS)
+CALLS = (LIST_POSITIONS,)
