@@ -21,7 +21,6 @@ from tests.day.retrying_requester import RetryingRequester
 from tests.day.service_processes import LeaseReader, ServiceProcesses
 
 
-
 class DayResult:
     """What a day left: every event, where each step ended in the log, and what it cost."""
 

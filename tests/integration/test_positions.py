@@ -11,7 +11,6 @@ import random
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -29,13 +28,13 @@ from tapewire.log.jetstream import (
     connect,
     provision,
 )
-from tapewire.log.jetstream.streams import LEASES, MARKET
+from tapewire.log.jetstream.streams import LEASES, MARKET, VIEWS
 from tapewire.runtime import RequestClient, RequestTimeout
 from tapewire.runtime.contracts import positions as asked
 from tapewire_services.positions.domain.position import PositionKey
 from tapewire_services.positions.trade_consumer import LEASE
 from tests.harness.nats_servers import LocalNatsServer
-from tests.unit.positions.harness import fold_trades, last_positions
+from tests.harness.verification import TRADE_WITHOUT_FILL, find_differences
 from tests.unit.positions.spec import quote, trade
 
 BACKLOG = 10_000
@@ -204,10 +203,6 @@ async def all_taken(log: JetStreamEventLog) -> None:
     await taken_after(log, last - 1)
 
 
-async def prove(wire: NatsConnection) -> asked.ReconcileReply:
-    return await ask(wire, asked.RECONCILE, asked.ReconcilePositions(), asked.ReconcileReply)
-
-
 def rate(events: list[RecordedEvent]) -> float:
     """Trades taken a second, from the first page's to the last page's storing."""
     stored = [one for one in events if isinstance(one.event, PositionEvent)]
@@ -247,24 +242,16 @@ async def test_a_killed_leader_is_taken_over_and_every_trade_counts_once(
     await trading
 
     await all_taken(log)
-    began = time.monotonic()
-    proof = await prove(wire)
-    proving = time.monotonic() - began
-    assert (proof.differing, proof.differences) == (0, []), house.said()
-    assert (proof.trades, proof.pending, proof.unusable) == (trader.number, 0, 0)
-    check(await everything(log))
+    views = JetStreamLatestValueStore(wire, stream=VIEWS, prefix="view")
+    differences, summary = await find_differences(log, views, ignored=[TRADE_WITHOUT_FILL])
+    assert differences == [], house.said()
+    assert summary.pending == {}
+    assert summary.entities["trades"] == trader.number
     assert second != first
     print(  # noqa: T201
         f"\npositions: {measured:,.0f} trades taken a second; takeover after kill -9 in "
-        f"{takeover:.1f} s; {proof.trades:,} trades proved in {proving:.2f} s"
+        f"{takeover:.1f} s; {summary.events:,} events verified in {summary.seconds:.2f} s"
     )
-
-
-def check(events: list[RecordedEvent]) -> None:
-    """The positions are the fold, said without the service's own proof; each trade counts once."""
-    assert last_positions(events) == fold_trades(events)
-    found = [one.event for one in events if isinstance(one.event, PositionEvent)]
-    assert max(Counter((one.trade_sequence, type(one)) for one in found).values()) == 1
 
 
 async def test_positions_are_listed_and_valued_at_live_prices(
@@ -308,53 +295,3 @@ async def valued(
 
 def numbers(value: PositionValued) -> str:
     return f"{value.unrealized_pnl} {value.realized_pnl}"
-
-
-async def test_the_command_line_proves_positions_and_says_what_differs(
-    house: House, wire: NatsConnection
-) -> None:
-    command = [sys.executable, "-P", "-m", "tapewire.cli", "reconcile", "--nats", house.url]
-
-    def run(*more: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [*command, *more], capture_output=True, text=True, timeout=120, check=False
-        )
-
-    away = await asyncio.to_thread(run)
-    assert (away.returncode, away.stdout) == (3, "")
-    assert "positions does not answer" in away.stderr
-
-    log = JetStreamEventLog(wire)
-    for number, user in enumerate(["alice", "bob"], 1):
-        meta = EventMetadata(id=f"t{number}", correlation="test")
-        made = trade(Side.BUY, "10", "100", "0.5", number=number)
-        place = EventSubject(user, "trades", made.order_id)
-        await log.append([EventDraft(subject=place, event=made, metadata=meta)])
-    house.start("one")
-    valuations = JetStreamLatestValueStore(wire, stream=MARKET, prefix="mk", live_prefix="live.mk")
-    market = JetStreamLatestValueStore(wire, stream=MARKET, prefix="px", live_prefix="live.px")
-    await market.put("IBM", CODEC.encode(quote("110")))
-    for user in ("alice", "bob"):
-        await valued(valuations, f"{user}.IBM", Decimal(10), Decimal(110))
-    equal = await asyncio.to_thread(run)
-    assert equal.returncode == 0, equal.stderr
-    assert equal.stdout.startswith("equal: 2 positions, 2 trades, 2 events, 0 pending, 0 unusable")
-
-    [told] = (await log.page("ev.bob.positions.>", after=0)).events
-    forged = EventDraft(
-        subject=told.event_subject,
-        event=told.event,
-        metadata=EventMetadata(id="forged", correlation="test"),
-    )
-    await log.append([forged])
-    differs = await asyncio.to_thread(run)
-    assert (differs.returncode, differs.stderr) == (1, "")
-    assert differs.stdout.startswith("unexpected: bob IBM (trade ")
-    assert "\n1 positions differ: " in differs.stdout
-    assert (await asyncio.to_thread(run, "--user", "alice")).returncode == 0
-    as_json = await asyncio.to_thread(run, "--user", "bob", "--json")
-    reply = CODEC.decode(as_json.stdout.encode(), asked.ReconcileReply)
-    assert (as_json.returncode, reply.differing) == (1, 1)
-    for bad in (["--user", "_all"], ["--seconds", "0"]):
-        refused = await asyncio.to_thread(run, *bad)
-        assert (refused.returncode, refused.stdout) == (2, "")

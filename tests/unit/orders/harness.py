@@ -1,7 +1,7 @@
-"""The whole service in one process on the log in memory: `House`, and processes that die.
+"""The orders service in this process, on the log in memory.
 
-A `Process` is what `tapewire_services.orders.__main__` wires, without NATS: it can be killed at any moment,
-as by a signal, and another one started beside or after it.
+`OrdersProcess` wires the parts as `tapewire_services.orders.__main__` does, without NATS. A test
+can kill it at any moment and start another beside or after it.
 """
 
 import asyncio

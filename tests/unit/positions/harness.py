@@ -1,8 +1,8 @@
-"""The whole service in one process on the log in memory, and processes that die.
+"""The positions service in this process, on the log in memory.
 
-A `Process` is what `tapewire_services.positions.__main__` wires, without NATS: it can be killed at any
-moment, and another one started beside or after it. `Trader` appends trades as the orders service
-does; `fold` is what the positions must come to.
+`PositionsProcess` wires the parts as `tapewire_services.positions.__main__` does, without NATS. A
+test can kill it at any moment and start another beside or after it. `TradeProducer` appends trades
+as the orders service does, and `wait_until_consistent` waits for the positions and verifies them.
 """
 
 import asyncio
@@ -34,16 +34,11 @@ from tapewire.log.quote_cache import QuoteCache
 from tapewire.log.view_checkpointer import ViewCheckpointer
 from tapewire.runtime import RequestContext
 from tapewire.views import PositionsView
-from tapewire_services.positions.domain.position import (
-    POSITION_DECIDER,
-    PositionKey,
-    State,
-    TradedState,
-    build_trade_command,
-)
+from tapewire_services.positions.domain.position import PositionKey
 from tapewire_services.positions.position_valuer import PositionValuer
 from tapewire_services.positions.service import PositionsService
 from tapewire_services.positions.trade_consumer import run_positions
+from tests.harness.verification import TRADE_WITHOUT_FILL, assert_verified
 from tests.unit.positions.spec import START, quote, trade
 
 T = TypeVar("T")
@@ -173,21 +168,6 @@ async def read_all_events(server: MemoryServer, filter_: str = "ev.>") -> list[R
     return events
 
 
-def fold_trades(events: Sequence[RecordedEvent]) -> dict[PositionKey, Position]:
-    """What the trades among `events` come to, without any service."""
-    states: dict[PositionKey, State] = {}
-    for recorded in events:
-        event = recorded.event
-        if isinstance(event, TradeExecuted):
-            key = PositionKey(recorded.event_subject.owner, event.symbol)
-            state = states.get(key, POSITION_DECIDER.initial_state)
-            command = build_trade_command("", key.user, recorded.sequence, event)
-            for happening in POSITION_DECIDER.decide(state, command):
-                state = POSITION_DECIDER.evolve(state, happening.event)
-            states[key] = state
-    return {key: one.position for key, one in states.items() if isinstance(one, TradedState)}
-
-
 def last_positions(events: Sequence[RecordedEvent]) -> dict[PositionKey, Position]:
     """What the last event of each position says."""
     return {
@@ -200,17 +180,27 @@ def last_positions(events: Sequence[RecordedEvent]) -> dict[PositionKey, Positio
 
 
 async def wait_until_consistent(server: MemoryServer, seconds: float = 600) -> list[RecordedEvent]:
-    """Wait until the positions are the fold of all trades; the whole log."""
+    """Wait until every trade has its position event, and verify the log; return its events."""
     deadline = asyncio.get_running_loop().time() + seconds
-    while True:
-        events = await read_all_events(server)
-        if last_positions(events) == fold_trades(events):
-            return events
+    while last_applied_trade(events := await read_all_events(server)) < last_trade(events):
         if asyncio.get_running_loop().time() > deadline:
             raise AssertionError(
-                f"never: positions {last_positions(events)} are {fold_trades(events)}"
+                f"trades are applied up to {last_applied_trade(events)} of {last_trade(events)}"
             )
         await asyncio.sleep(0.05)
+    await retry_until_available(lambda: assert_verified(server, ignored=[TRADE_WITHOUT_FILL]))
+    return events
+
+
+def last_trade(events: Sequence[RecordedEvent]) -> int:
+    """The sequence of the last trade."""
+    return max((one.sequence for one in events if isinstance(one.event, TradeExecuted)), default=0)
+
+
+def last_applied_trade(events: Sequence[RecordedEvent]) -> int:
+    """The sequence of the last trade that a position event names."""
+    positions = [one.event for one in events if isinstance(one.event, PositionEvent)]
+    return max((event.trade_sequence for event in positions), default=0)
 
 
 async def read_valuations(server: MemoryServer) -> dict[str, PositionValued]:

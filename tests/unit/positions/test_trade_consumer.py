@@ -25,8 +25,9 @@ from tests.harness import virtual_time
 from tests.unit.positions.harness import (
     PositionsProcess,
     TradeProducer,
-    fold_trades,
+    last_applied_trade,
     last_positions,
+    last_trade,
     read_all_events,
     wait_until_consistent,
 )
@@ -120,7 +121,7 @@ def test_a_page_of_trades_is_one_append_that_expects_of_each_position_once() -> 
         await ledger.apply_trades(await read_all_events(server))
         [drafts] = log.appends
         events = await read_all_events(server)
-        assert last_positions(events) == fold_trades(events)
+        assert last_applied_trade(events) == last_trade(events)
         expected = [str(draft.subject) for draft in drafts if draft.expected_sequence is not None]
         assert sorted(expected) == sorted({str(draft.subject) for draft in drafts})
         await trader.append_random_trade()
@@ -312,6 +313,6 @@ def test_one_that_slept_until_the_server_forgot_all_ids_stores_nothing_twice() -
         await asyncio.sleep(600)
         await sleeper.apply_trades(trades)
         assert len(await read_all_events(server)) == len(before)
-        assert last_positions(before) == fold_trades(before)
+        assert last_applied_trade(before) == last_trade(before)
 
     play(story)

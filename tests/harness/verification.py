@@ -1,0 +1,41 @@
+"""Verifies the log that a test wrote, as `tapewire verify` does.
+
+Suites use this instead of stating the rules of a domain a second time.
+"""
+
+from collections.abc import Collection
+
+from tapewire.cli.verify import load_checkpoint_checks
+from tapewire.log import EventLog, LatestValueStore
+from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore, MemoryServer
+from tapewire.verify import VerificationDifference, VerificationSummary, verify
+
+TRADE_WITHOUT_FILL = "no fill comes right before the trade"
+"""The difference of a trade that no order caused, such as one that a test appends by itself."""
+
+
+async def find_differences(
+    log: EventLog, checkpoint_store: LatestValueStore, *, ignored: Collection[str] = ()
+) -> tuple[list[str], VerificationSummary]:
+    """Verify every event and checkpoint.
+
+    Returns the differences, each on one line, except those whose text is `ignored`; and the
+    summary.
+
+    Raises:
+        Unavailable: The log cannot be read.
+    """
+    found: list[VerificationDifference] = []
+    summary = await verify(
+        log, checkpoint_store, found.append, checkpoint_checks=load_checkpoint_checks()
+    )
+    return [str(difference) for difference in found if difference.what not in ignored], summary
+
+
+async def assert_verified(server: MemoryServer, *, ignored: Collection[str] = ()) -> None:
+    """Assert that the log in memory has no differences and that no service is behind it."""
+    log = MemoryEventLog(server)
+    store = MemoryLatestValueStore(server, stream="VIEWS", prefix="view")
+    differences, summary = await find_differences(log, store, ignored=ignored)
+    assert not differences, "\n".join(differences)
+    assert not summary.pending, summary.pending
