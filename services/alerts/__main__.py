@@ -3,13 +3,14 @@
 import asyncio
 
 from tapewire.log import CommandHandler
-from tapewire.log.follower import follow
+from tapewire.log.catch_up_subscription import CatchUpSubscription
 from tapewire.log.group_commit import GroupCommitLog
 from tapewire.log.quote_cache import QuoteCache
 from tapewire.runtime import App, Endpoint, run
 from tapewire.runtime.contracts import alerts as asked
 from tapewire.runtime.contracts import notifications as noticed
-from tapewire.runtime.contracts.progress import NOTIFICATION_PROGRESS, PROGRESS, GetProgress
+from tapewire.runtime.contracts.progress import NOTIFICATION_PROGRESS
+from tapewire.runtime.progress import ProgressReporter
 from tapewire.views import AlertsView, NotificationsView, RulesView
 from tapewire_services.alerts import event_rule_consumer, notification_writer
 from tapewire_services.alerts.armed_rule_index import ArmedRuleIndex
@@ -18,7 +19,6 @@ from tapewire_services.alerts.event_rule_consumer import EventRuleConsumer
 from tapewire_services.alerts.notification_writer import NotificationConsumer, NotificationWriter
 from tapewire_services.alerts.notifications_service import NotificationsService
 from tapewire_services.alerts.price_monitor import PriceMonitor
-from tapewire_services.alerts.progress import AlertsProgress
 from tapewire_services.alerts.rule_trigger import RuleTrigger
 from tapewire_services.alerts.service import AlertsService
 
@@ -39,42 +39,52 @@ async def wire(app: App) -> None:
     # 3. The eyes of every process: armed rules, and prices.
     watch = PriceMonitor(market, app.views, alarms)
     watch.start()
-    rulebook = ArmedRuleIndex(app.log, watch)
-    app.spawn(rulebook.run(app.views), name="rulebook")
+    rulebook = ArmedRuleIndex(app.log, app.views, watch)
+    app.spawn(rulebook.subscription.run(), name="armed rules")
     app.spawn(watch.restore_extremes(), name="recall")
 
-    # 4. The hands of one process: who triggers, and who notifies; each says how far it is.
-    progress = AlertsProgress(watch, rulebook)
+    # 4. In one process of all: trigger rules, and write notifications.
+    trigger_subscriptions = [
+        CatchUpSubscription(
+            app.log,
+            app.views,
+            name=name,
+            filter_=filter_,
+            make_consumer=lambda: EventRuleConsumer(rulebook, alarms),
+        )
+        for name, filter_ in event_rule_consumer.FILTERS_BY_CHECKPOINT_NAME.items()
+    ]
+    notification_subscriptions = [
+        CatchUpSubscription(
+            app.log,
+            app.views,
+            name=name,
+            filter_=filter_,
+            make_consumer=lambda: NotificationConsumer(notifications),
+        )
+        for name, filter_ in notification_writer.FILTERS_BY_CHECKPOINT_NAME.items()
+    ]
 
     async def trigger() -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(watch.run())
-            for name, filter_ in event_rule_consumer.FILTERS_BY_CHECKPOINT_NAME.items():
-                make, places = (
-                    lambda: EventRuleConsumer(rulebook, alarms),
-                    progress.trigger_sequences,
-                )
-                group.create_task(
-                    follow(app.log, app.views, filter_, name, make, last_handled_sequences=places)
-                )
+            for subscription in trigger_subscriptions:
+                group.create_task(subscription.run())
 
     async def notify() -> None:
         async with asyncio.TaskGroup() as group:
-            for name, filter_ in notification_writer.FILTERS_BY_CHECKPOINT_NAME.items():
-                make, places = (
-                    lambda: NotificationConsumer(notifications),
-                    progress.notification_sequences,
-                )
-                group.create_task(
-                    follow(app.log, app.views, filter_, name, make, last_handled_sequences=places)
-                )
+            for subscription in notification_subscriptions:
+                group.create_task(subscription.run())
 
-    app.run_leased("alerts", trigger, {PROGRESS: Endpoint(GetProgress, progress.get_progress)})
-    app.run_leased(
-        "notifications",
-        notify,
-        {NOTIFICATION_PROGRESS: Endpoint(GetProgress, progress.get_notification_progress)},
+    trigger_progress = ProgressReporter(
+        [*trigger_subscriptions, rulebook.subscription],
+        flush=watch.save_extremes,
+        pending_count=lambda: watch.pending_count,
+        quote_times=watch.last_quote_times,
     )
+    notification_progress = ProgressReporter(notification_subscriptions)
+    app.run_leased("alerts", trigger, trigger_progress.endpoints())
+    app.run_leased("notifications", notify, notification_progress.endpoints(NOTIFICATION_PROGRESS))
 
     # 5. Checkpoints of the users' views.
     for kind in (RulesView, AlertsView, NotificationsView):

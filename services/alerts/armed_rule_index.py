@@ -13,7 +13,7 @@ import structlog
 
 from tapewire.events import RuleKind, Undecodable, UnknownType
 from tapewire.log import BadSubject, EventLog, LatestValueStore, RecordedEvent, Unavailable, pattern
-from tapewire.log.follower import EventConsumer, follow
+from tapewire.log.catch_up_subscription import CatchUpSubscription, EventConsumer
 from tapewire_services.alerts.domain.armed_rules import ArmedRule, ArmedRulesProjection
 
 RULES_FILTER = pattern(domain="rules")
@@ -41,27 +41,26 @@ class ArmedRuleObserver(Protocol):
 class ArmedRuleIndex:
     """The armed rules of all users."""
 
-    def __init__(self, log: EventLog, observer: ArmedRuleObserver) -> None:
+    def __init__(
+        self,
+        log: EventLog,
+        checkpoint_store: LatestValueStore,
+        observer: ArmedRuleObserver,
+        rng: random.Random | None = None,
+    ) -> None:
         self._log = log
         self._observer = observer
         self._projection = ArmedRulesProjection()
         self._progressed = asyncio.Event()
-        self.last_handled_sequences: dict[str, int] = {}
-        """How far the book has come, once it has caught up."""
-
-    async def run(
-        self, checkpoint_store: LatestValueStore, rng: random.Random | None = None
-    ) -> None:
-        """Follow all rules until canceled."""
-        await follow(
-            self._log,
+        self.subscription = CatchUpSubscription(
+            log,
             checkpoint_store,
-            RULES_FILTER,
-            CHECKPOINT_NAME,
-            self._make_consumer,
-            rng,
-            self.last_handled_sequences,
+            name=CHECKPOINT_NAME,
+            filter_=RULES_FILTER,
+            make_consumer=self._make_consumer,
+            rng=rng,
         )
+        """Run it in every process."""
 
     async def wait_until_applied(self, sequence: int) -> None:
         """Wait until every event of a rule before `sequence` is in the book. Raises Unavailable."""
@@ -87,7 +86,7 @@ class ArmedRuleIndex:
         return _RuleEventConsumer(self._projection, self._observer, self._progressed)
 
 
-class _RuleEventConsumer:
+class _RuleEventConsumer(EventConsumer):
     """The consumer: folds, and tells of what is new."""
 
     def __init__(

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Sequence
 
 from tapewire.log import RecordedEvent, pattern
+from tapewire.log.catch_up_subscription import EventConsumer
 from tapewire_services.alerts.armed_rule_index import ArmedRuleIndex
 from tapewire_services.alerts.domain.armed_rules import ArmedRule
 from tapewire_services.alerts.domain.event_messages import (
@@ -29,21 +30,12 @@ so for each rule they are in the order of the log. What other programs report is
 beside it: of one of each that come at once, the one that is found first triggers the rule."""
 
 
-class EventRuleConsumer:
+class EventRuleConsumer(EventConsumer):
     """Keeps no state but the cursor that its follower keeps."""
 
     def __init__(self, armed_rules: ArmedRuleIndex, rule_trigger: RuleTrigger) -> None:
         self._armed_rules = armed_rules
         self._rule_trigger = rule_trigger
-
-    def restore_state(self, state: bytes) -> None:
-        """There is none."""
-
-    def serialize_state(self) -> bytes:
-        return b"null"
-
-    async def on_caught_up(self) -> None:
-        """Nothing waits for it."""
 
     async def handle(self, events: Sequence[RecordedEvent]) -> None:
         occasions = [(recorded, found) for recorded in events if (found := _to_candidate(recorded))]

@@ -22,6 +22,7 @@ from tapewire.log import (
     Unavailable,
     pattern,
 )
+from tapewire.log.catch_up_subscription import EventConsumer
 from tapewire_services.alerts.domain.event_messages import (
     NOTIFIED_EVENT_TYPES,
     to_notification_content,
@@ -121,22 +122,13 @@ class NotificationWriter:
                 del missing[name]
 
 
-class NotificationConsumer:
+class NotificationConsumer(EventConsumer):
     """Keeps no state but the cursor that its follower keeps."""
 
     def __init__(self, writer: NotificationWriter) -> None:
         self._writer = writer
         self._check_existing = True
         """Who followed before may have told what comes now."""
-
-    def restore_state(self, state: bytes) -> None:
-        """There is none."""
-
-    def serialize_state(self) -> bytes:
-        return b"null"
-
-    async def on_caught_up(self) -> None:
-        """Nothing waits for it."""
 
     async def handle(self, events: Sequence[RecordedEvent]) -> None:
         tellings = [told for told in map(_to_pending_notification, events) if told is not None]

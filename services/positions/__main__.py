@@ -1,14 +1,17 @@
 """The positions service: `python -m tapewire_services.positions`."""
 
-from tapewire.log import Unavailable
 from tapewire.log.quote_cache import QuoteCache
-from tapewire.runtime import App, Endpoint, RequestContext, run
+from tapewire.runtime import App, Endpoint, run
 from tapewire.runtime.contracts import positions as asked
-from tapewire.runtime.contracts.progress import PROGRESS, GetProgress, Progress
+from tapewire.runtime.progress import ProgressReporter
 from tapewire.views import PositionsView
 from tapewire_services.positions.position_valuer import PositionValuer
 from tapewire_services.positions.service import PositionsService
-from tapewire_services.positions.trade_consumer import LEASE, run_positions
+from tapewire_services.positions.trade_consumer import (
+    LEASE,
+    run_positions,
+    subscribe_to_trades,
+)
 
 
 async def wire(app: App) -> None:
@@ -20,17 +23,9 @@ async def wire(app: App) -> None:
 
     # 2. Trades into positions, and their values, in one process of all.
     valuer = PositionValuer(app.valuations, market)
-    places: dict[str, int] = {}
-
-    async def progress(_request: GetProgress, _context: RequestContext) -> Progress:
-        if not places:
-            raise Unavailable("still reading the trades")
-        return Progress(busy=0, taken=dict(places), quotes={})
-
+    trades = subscribe_to_trades(app.log, app.views, valuer)
     app.run_leased(
-        LEASE,
-        lambda: run_positions(app.log, app.views, valuer, last_handled_sequences=places),
-        {PROGRESS: Endpoint(GetProgress, progress)},
+        LEASE, lambda: run_positions(trades, valuer), ProgressReporter([trades]).endpoints()
     )
 
     # 3. Checkpoints of the users' views.

@@ -20,7 +20,7 @@ import msgspec
 
 from tapewire.events import CODEC, Position
 from tapewire.log import EventLog, LatestValueStore, RecordedEvent, Versioned, pattern
-from tapewire.log.follower import follow
+from tapewire.log.catch_up_subscription import CatchUpSubscription, EventConsumer
 from tapewire_services.positions.domain.position import PositionKey, TradedState
 from tapewire_services.positions.position_repository import PositionRepository
 from tapewire_services.positions.position_valuer import PositionValuer
@@ -47,8 +47,8 @@ class _PositionRow(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     sequence: int
 
 
-class TradeConsumer:
-    """A `tapewire.log.follower.Consumer` of trades."""
+class TradeConsumer(EventConsumer):
+    """Applies trades to positions and keeps the valuer up to date."""
 
     def __init__(self, repository: PositionRepository, valuer: PositionValuer) -> None:
         self._repository = repository
@@ -83,29 +83,28 @@ class TradeConsumer:
         return state.position if isinstance(state, TradedState) else None
 
 
-async def run_positions(
+def subscribe_to_trades(
     log: EventLog,
     checkpoint_store: LatestValueStore,
     valuer: PositionValuer,
     rng: random.Random | None = None,
-    last_handled_sequences: dict[str, int] | None = None,
-) -> None:
-    """Fold trades and value positions until canceled. `places` is told how far the trades are
-    taken."""
-    make = lambda: TradeConsumer(PositionRepository(log), valuer)  # noqa: E731
+) -> CatchUpSubscription:
+    """The subscription that folds all trades into positions."""
+    return CatchUpSubscription(
+        log,
+        checkpoint_store,
+        name=CHECKPOINT_NAME,
+        filter_=TRADES_FILTER,
+        make_consumer=lambda: TradeConsumer(PositionRepository(log), valuer),
+        rng=rng,
+    )
+
+
+async def run_positions(trades: CatchUpSubscription, valuer: PositionValuer) -> None:
+    """Fold trades and value positions until cancelled."""
     async with asyncio.TaskGroup() as group:
         group.create_task(valuer.run())
-        group.create_task(
-            follow(
-                log,
-                checkpoint_store,
-                TRADES_FILTER,
-                CHECKPOINT_NAME,
-                make,
-                rng,
-                last_handled_sequences,
-            )
-        )
+        group.create_task(trades.run())
 
 
 def decode_checkpoint_rows(state: bytes) -> list[dict[str, Any]]:

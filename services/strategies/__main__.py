@@ -8,15 +8,13 @@ from tapewire.log.group_commit import GroupCommitLog
 from tapewire.log.quote_cache import QuoteCache
 from tapewire.runtime import App, Endpoint, run
 from tapewire.runtime.contracts import strategies as contract
-from tapewire.runtime.contracts.progress import PROGRESS, GetProgress
 from tapewire.views import StrategiesView
 from tapewire_services.strategies.command_execution import WorkerDependencies
 from tapewire_services.strategies.decision_maker import RuleDecisionMaker
 from tapewire_services.strategies.domain.commands import Command
 from tapewire_services.strategies.domain.strategy import STRATEGY_DECIDER, State
 from tapewire_services.strategies.order_placement import NatsOrderClient
-from tapewire_services.strategies.progress import RunnerProgress
-from tapewire_services.strategies.runner import LEASE_NAME, run_strategies
+from tapewire_services.strategies.runner import LEASE_NAME, StrategiesRunner
 from tapewire_services.strategies.service import StrategiesService
 
 
@@ -41,12 +39,8 @@ async def wire(app: App) -> None:
         rng=new_rng(),
         holds_lease=lambda: app.leases.is_held(LEASE_NAME),
     )
-    progress = RunnerProgress()
-    app.run_leased(
-        LEASE_NAME,
-        lambda: run_strategies(dependencies, app.views, quote_cache, progress.on_runner_started),
-        {PROGRESS: Endpoint(GetProgress, progress.get_progress)},
-    )
+    runner = StrategiesRunner(dependencies, app.views, quote_cache)
+    app.run_leased(LEASE_NAME, runner.run, runner.progress.endpoints())
 
     # 4. Checkpoints of the users' views.
     await app.checkpoint_views(StrategiesView)

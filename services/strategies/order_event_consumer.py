@@ -20,6 +20,7 @@ from tapewire.log import (
     RecordedEvent,
     TooManyConflicts,
 )
+from tapewire.log.catch_up_subscription import EventConsumer
 from tapewire_services.strategies.domain.commands import ApplyFillCommand, Command, EndOrderCommand
 from tapewire_services.strategies.domain.strategy import State
 
@@ -29,21 +30,12 @@ MAX_CONCURRENT_STRATEGIES = 64
 logger = structlog.get_logger("strategies")
 
 
-class OrderEventConsumer:
-    """A `tapewire.log.follower.EventConsumer` of ``ev.*.orders.>``."""
+class OrderEventConsumer(EventConsumer):
+    """Consumes ``ev.*.orders.>``."""
 
     def __init__(self, command_handler: CommandHandler[State, Command]) -> None:
         self._command_handler = command_handler
         self._slots = asyncio.Semaphore(MAX_CONCURRENT_STRATEGIES)
-
-    def restore_state(self, state: bytes) -> None:
-        """There is no state."""
-
-    def serialize_state(self) -> bytes:
-        return b"{}"
-
-    async def on_caught_up(self) -> None:
-        """Nothing to do."""
 
     async def handle(self, events: Sequence[RecordedEvent]) -> None:
         """Update the strategies that `events` concern. Raises LogError; handling the same events

@@ -4,25 +4,29 @@ It follows the strategies' events, which say which strategies are active, and al
 which `OrderEventConsumer` tells strategies what became of their orders; both from checkpoints in
 VIEWS. The next holder of the lease rebuilds everything: commands that were begun are finished under
 the same ids, so nothing happens twice; stop-losses continue from their checkpoints, and so do
-decision-makers that missed no price. Start at `run_strategies`.
+decision-makers that missed no price. Start at `StrategiesRunner`.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 import structlog
 
 from tapewire.events import Undecodable, UnknownType
-from tapewire.log import BadSubject, LatestValueStore, LogError, RecordedEvent, Unavailable, pattern
-from tapewire.log.backoff import Backoff
-from tapewire.log.follower import follow
+from tapewire.log import BadSubject, LatestValueStore, LogError, RecordedEvent, pattern
+from tapewire.log.backoff import retry
+from tapewire.log.catch_up_subscription import CatchUpSubscription, EventConsumer
 from tapewire.log.quote_cache import QuoteCache
-from tapewire.runtime.contracts.progress import Progress
+from tapewire.runtime.progress import ProgressReporter
 from tapewire_services.strategies.command_execution import WorkerDependencies
 from tapewire_services.strategies.domain.active_strategies import ActiveStrategies
 from tapewire_services.strategies.order_event_consumer import OrderEventConsumer
-from tapewire_services.strategies.progress import StrategiesRunner
-from tapewire_services.strategies.runner_checkpoint import RunnerCheckpoint, StrategyCheckpoint
+from tapewire_services.strategies.runner_checkpoint import (
+    MIN_SAVE_INTERVAL_SECONDS,
+    RunnerCheckpoint,
+    StrategyCheckpoint,
+)
 from tapewire_services.strategies.worker_pool import WorkerPool
 
 LEASE_NAME = "strategies-runner"
@@ -36,109 +40,70 @@ logger = structlog.get_logger("strategies")
 STRATEGIES_FILTER, ORDERS_FILTER = pattern(domain="strategies"), pattern(domain="orders")
 
 
-async def run_strategies(
-    dependencies: WorkerDependencies,
-    checkpoint_store: LatestValueStore,
-    quote_cache: QuoteCache,
-    on_runner_started: Callable[[StrategiesRunner], None] = lambda _runner: None,
-) -> None:
-    """Work all active strategies until canceled. `on_runner_started` receives the runner."""
-    log, rng = dependencies.log, dependencies.rng
-    pool = WorkerPool(dependencies, quote_cache)
-    runner = _Runner(dependencies, checkpoint_store, pool)
-    on_runner_started(runner)
-    places, make_fills = (
-        runner.last_handled_sequences,
-        lambda: OrderEventConsumer(dependencies.command_handler),
-    )
-    try:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(
-                follow(
-                    log,
-                    checkpoint_store,
-                    STRATEGIES_FILTER,
-                    LEASE_NAME,
-                    runner.make_consumer,
-                    rng,
-                    places,
-                )
-            )
-            group.create_task(
-                follow(
-                    log,
-                    checkpoint_store,
-                    ORDERS_FILTER,
-                    FILLS_CHECKPOINT_NAME,
-                    make_fills,
-                    rng,
-                    places,
-                )
-            )
-            group.create_task(runner.save_checkpoints())
-    finally:
-        await pool.close()
-
-
-class _Runner:
-    """Follows the strategies' events and saves checkpoints."""
+class StrategiesRunner:
+    """Works all active strategies. `run` it while holding the lease."""
 
     def __init__(
         self,
         dependencies: WorkerDependencies,
         checkpoint_store: LatestValueStore,
-        worker_pool: WorkerPool,
+        quote_cache: QuoteCache,
     ) -> None:
         self._dependencies = dependencies
         self._checkpoint_store = checkpoint_store
-        self._worker_pool = worker_pool
+        self._quote_cache = quote_cache
         self._consumer: _StrategyEventConsumer | None = None
-        self.last_handled_sequences: dict[str, int] = {}
+        self._subscriptions = [
+            CatchUpSubscription(
+                dependencies.log,
+                checkpoint_store,
+                name=LEASE_NAME,
+                filter_=STRATEGIES_FILTER,
+                make_consumer=self._make_consumer,
+                rng=dependencies.rng,
+            ),
+            CatchUpSubscription(
+                dependencies.log,
+                checkpoint_store,
+                name=FILLS_CHECKPOINT_NAME,
+                filter_=ORDERS_FILTER,
+                make_consumer=lambda: OrderEventConsumer(dependencies.command_handler),
+                rng=dependencies.rng,
+            ),
+        ]
+        self.progress = ProgressReporter(
+            self._subscriptions,
+            flush=self._save_checkpoints,
+            pending_count=self._pending_count,
+            quote_times=self._handled_quote_times,
+        )
 
-    def make_consumer(self) -> "_StrategyEventConsumer":
-        """Start from the beginning: no strategy is active until the log says so."""
-        self._worker_pool.stop_all()
+    async def run(self) -> None:
+        """Work all active strategies until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for subscription in self._subscriptions:
+                group.create_task(subscription.run())
+
+    def _make_consumer(self) -> "_StrategyEventConsumer":
         self._consumer = _StrategyEventConsumer(
-            self._dependencies, self._checkpoint_store, self._worker_pool
+            self._dependencies,
+            self._checkpoint_store,
+            WorkerPool(self._dependencies, self._quote_cache),
         )
         return self._consumer
 
-    async def get_progress(self) -> Progress:
-        """How far the runner has come. The checkpoints are saved before they are reported."""
-        checkpoint = None if self._consumer is None else self._consumer.checkpoint
-        if (
-            checkpoint is None
-            or not {STRATEGIES_FILTER, ORDERS_FILTER} <= self.last_handled_sequences.keys()
-        ):
-            raise Unavailable("the runner is still reading the strategies")
-        await checkpoint.save(self._worker_pool.capture_checkpoints())
-        unkept = not checkpoint.is_saved(self._worker_pool.capture_checkpoints())
-        return Progress(
-            busy=self._worker_pool.busy_count + unkept,
-            taken=dict(self.last_handled_sequences),
-            quotes=self._worker_pool.handled_quote_times(),
-        )
+    async def _save_checkpoints(self) -> None:
+        if self._consumer is not None:
+            await self._consumer.save_checkpoints()
 
-    async def save_checkpoints(self) -> None:
-        """Save checkpoints periodically until canceled."""
-        checkpoint, clock, took = (
-            RunnerCheckpoint(self._checkpoint_store, ""),
-            asyncio.get_running_loop().time,
-            0.0,
-        )
-        while True:
-            await asyncio.sleep(max(checkpoint.save_interval_seconds(), took * SAVE_PAUSE_RATIO))
-            if self._consumer is None or self._consumer.checkpoint is None:
-                continue
-            checkpoint, began = self._consumer.checkpoint, clock()
-            known, took = self._worker_pool.capture_checkpoints(), clock() - began
-            try:
-                await checkpoint.save(known)
-            except LogError as error:
-                logger.warning("checkpoint.save_failed", error=str(error))
+    def _pending_count(self) -> int:
+        return 0 if self._consumer is None else self._consumer.pending_count()
+
+    def _handled_quote_times(self) -> Mapping[str, datetime]:
+        return {} if self._consumer is None else self._consumer.handled_quote_times()
 
 
-class _StrategyEventConsumer:
+class _StrategyEventConsumer(EventConsumer):
     """Consumes the strategies' events; starts workers once it has caught up with the log."""
 
     def __init__(
@@ -151,7 +116,41 @@ class _StrategyEventConsumer:
         self._checkpoint_store = checkpoint_store
         self._worker_pool = worker_pool
         self._active_strategies = ActiveStrategies()
-        self.checkpoint: RunnerCheckpoint | None = None
+        self._checkpoint: RunnerCheckpoint | None = None
+
+    async def run(self) -> None:
+        """Save checkpoints periodically; stop the workers at the end."""
+        clock, seconds = asyncio.get_running_loop().time, MIN_SAVE_INTERVAL_SECONDS
+        try:
+            while True:
+                await asyncio.sleep(seconds)
+                if self._checkpoint is None:
+                    continue
+                began = clock()
+                known, took = self._worker_pool.capture_checkpoints(), clock() - began
+                try:
+                    await self._checkpoint.save(known)
+                except LogError as error:
+                    logger.warning("checkpoint.save_failed", error=str(error))
+                seconds = max(self._checkpoint.save_interval_seconds(), took * SAVE_PAUSE_RATIO)
+        finally:
+            await self._worker_pool.close()
+
+    async def save_checkpoints(self) -> None:
+        """Save what the log does not hold of the strategies. Raises LogError."""
+        if self._checkpoint is not None:
+            await self._checkpoint.save(self._worker_pool.capture_checkpoints())
+
+    def pending_count(self) -> int:
+        """Busy workers, and one more if a checkpoint is not saved."""
+        is_saved = self._checkpoint is not None and self._checkpoint.is_saved(
+            self._worker_pool.capture_checkpoints()
+        )
+        return self._worker_pool.busy_count + (not is_saved)
+
+    def handled_quote_times(self) -> Mapping[str, datetime]:
+        """The time of the newest quote that the workers have handled, by symbol."""
+        return self._worker_pool.handled_quote_times()
 
     def restore_state(self, state: bytes) -> None:
         self._active_strategies = ActiveStrategies.decode(state)
@@ -166,25 +165,21 @@ class _StrategyEventConsumer:
             except (UnknownType, Undecodable, BadSubject) as error:
                 logger.error("event.skipped", sequence=recorded.sequence, error=str(error))
                 continue
-            if tracked is not None and self.checkpoint is not None:
+            if tracked is not None and self._checkpoint is not None:
                 self._worker_pool.update(tracked)
 
     async def on_caught_up(self) -> None:
         """Start the workers of all active strategies, with their checkpoints."""
-        backoff = Backoff(self._dependencies.rng)
         symbols = {tracked.strategy.symbol for tracked in self._active_strategies.get_all()}
-        while True:
-            try:
-                checkpoint = RunnerCheckpoint(
-                    self._checkpoint_store, (await self._dependencies.log.bounds()).epoch
-                )
-                found: Mapping[str, StrategyCheckpoint] = await checkpoint.load(symbols)
-            except LogError as error:
-                logger.warning("checkpoint.load_failed", error=str(error))
-                await backoff.wait()
-            else:
-                break
-        self.checkpoint = checkpoint
+
+        async def load() -> tuple[RunnerCheckpoint, Mapping[str, StrategyCheckpoint]]:
+            bounds = await self._dependencies.log.bounds()
+            checkpoint = RunnerCheckpoint(self._checkpoint_store, bounds.epoch)
+            return checkpoint, await checkpoint.load(symbols)
+
+        self._checkpoint, found = await retry(
+            load, self._dependencies.rng, logger, "checkpoint.load_failed"
+        )
         for tracked in self._active_strategies.get_all():
             self._worker_pool.update(tracked, found.get(str(tracked.subject)))
         logger.info("runner.started", strategies=len(self._active_strategies.get_all()))

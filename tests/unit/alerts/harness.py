@@ -39,7 +39,7 @@ from tapewire.log import (
     encode_token,
     new_id,
 )
-from tapewire.log.follower import follow
+from tapewire.log.catch_up_subscription import CatchUpSubscription, EventConsumer
 from tapewire.log.group_commit import GroupCommitLog
 from tapewire.log.memory import Faults, MemoryEventLog, MemoryLatestValueStore, MemoryServer
 from tapewire.log.quote_cache import QuoteCache
@@ -82,7 +82,9 @@ class AlertsProcess:
         self.rule_trigger = RuleTrigger(self.command_handler)
         self.notification_writer = NotificationWriter(log)
         self.price_monitor = PriceMonitor(self.quote_cache, self.views, self.rule_trigger, self.rng)
-        self.armed_rules = ArmedRuleIndex(self.log, self.price_monitor)
+        self.armed_rules = ArmedRuleIndex(
+            self.log, self.views, self.price_monitor, self.rng
+        )
         self.service = AlertsService(
             self.log, self.views, self.command_handler, self.quote_cache, clock
         )
@@ -99,7 +101,7 @@ class AlertsProcess:
             await asyncio.sleep(0.1)
         self.price_monitor.start()
         self._spawn(self.quote_cache.repair_gaps())
-        self._spawn(self.armed_rules.run(self.views, self.rng))
+        self._spawn(self.armed_rules.subscription.run())
         self._spawn(self.price_monitor.restore_extremes())
         if holds_lease:
             self.acquire_leases()
@@ -109,11 +111,24 @@ class AlertsProcess:
         """Hold the leases."""
         self._spawn(self.price_monitor.run())
         for name, filter_ in event_rule_consumer.FILTERS_BY_CHECKPOINT_NAME.items():
-            make = lambda: EventRuleConsumer(self.armed_rules, self.rule_trigger)  # noqa: E731
-            self._spawn(follow(self.log, self.views, filter_, name, make, self.rng))
+            self._subscribe(
+                name, filter_, lambda: EventRuleConsumer(self.armed_rules, self.rule_trigger)
+            )
         for name, filter_ in notification_writer.FILTERS_BY_CHECKPOINT_NAME.items():
-            tell = lambda: NotificationConsumer(self.notification_writer)  # noqa: E731
-            self._spawn(follow(self.log, self.views, filter_, name, tell, self.rng))
+            self._subscribe(name, filter_, lambda: NotificationConsumer(self.notification_writer))
+
+    def _subscribe(
+        self, name: str, filter_: str, make_consumer: Callable[[], EventConsumer]
+    ) -> None:
+        subscription = CatchUpSubscription(
+            self.log,
+            self.views,
+            name=name,
+            filter_=filter_,
+            make_consumer=make_consumer,
+            rng=self.rng,
+        )
+        self._spawn(subscription.run())
 
     async def kill(self) -> None:
         """The process is gone, whatever it was at."""

@@ -177,7 +177,8 @@ async def test_an_event_right_after_the_rule_is_judged_by_it_however_late_the_ru
 
     server = MemoryServer()
     world, process = AlertsEnvironment(server), AlertsProcess(server)
-    process.armed_rules._log = MemoryEventLog(server, Faults(seed=1, lost_message_rate=1.0))
+    deaf_log = MemoryEventLog(server, Faults(seed=1, lost_message_rate=1.0))
+    process.armed_rules.subscription._log = deaf_log
     await process.start()
     await asyncio.sleep(5)
     for number in range(5):

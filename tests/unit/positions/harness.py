@@ -37,7 +37,7 @@ from tapewire.views import PositionsView
 from tapewire_services.positions.domain.position import PositionKey
 from tapewire_services.positions.position_valuer import PositionValuer
 from tapewire_services.positions.service import PositionsService
-from tapewire_services.positions.trade_consumer import run_positions
+from tapewire_services.positions.trade_consumer import run_positions, subscribe_to_trades
 from tests.harness.verification import TRADE_WITHOUT_FILL, assert_verified
 from tests.unit.positions.spec import START, quote, trade
 
@@ -75,8 +75,8 @@ class PositionsProcess:
             )
             self.tasks.append(asyncio.create_task(self.projector.run()))
         if holds_lease:
-            work = run_positions(self.log, self.views, self.valuer, self.rng)
-            self.tasks.append(asyncio.create_task(work))
+            trades = subscribe_to_trades(self.log, self.views, self.valuer, self.rng)
+            self.tasks.append(asyncio.create_task(run_positions(trades, self.valuer)))
         return self
 
     async def kill(self) -> None:

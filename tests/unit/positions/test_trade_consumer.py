@@ -14,8 +14,8 @@ from tapewire.events import (
     TradeExecuted,
 )
 from tapewire.log import EVERYBODY, EventDraft, EventMetadata, EventSubject, RecordedEvent
+from tapewire.log.catch_up_subscription import MIN_CHECKPOINT_EVENTS
 from tapewire.log.checkpoint import decode_checkpoint
-from tapewire.log.follower import MIN_CHECKPOINT_EVENTS
 from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore, MemoryServer
 from tapewire_services.positions import position_repository
 from tapewire_services.positions.domain.position import PositionKey, TradedState

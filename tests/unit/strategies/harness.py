@@ -55,7 +55,7 @@ from tapewire_services.strategies.decision_maker import (
 from tapewire_services.strategies.domain.commands import Command
 from tapewire_services.strategies.domain.rules import Signal
 from tapewire_services.strategies.domain.strategy import STRATEGY_DECIDER, State
-from tapewire_services.strategies.runner import run_strategies
+from tapewire_services.strategies.runner import StrategiesRunner
 from tapewire_services.strategies.service import StrategiesService
 from tests.unit.orders.harness import OrdersProcess, clock, make_context, read_log_summary
 from tests.unit.strategies.spec import USER
@@ -142,8 +142,8 @@ class StrategiesProcess:
             await asyncio.sleep(0.1)
         self.tasks = [asyncio.create_task(self.quote_cache.repair_gaps())]
         if with_runner:
-            work = run_strategies(self.dependencies, self.views, self.quote_cache)
-            self.tasks.append(asyncio.create_task(work))
+            runner = StrategiesRunner(self.dependencies, self.views, self.quote_cache)
+            self.tasks.append(asyncio.create_task(runner.run()))
         return self
 
     async def kill(self) -> None:

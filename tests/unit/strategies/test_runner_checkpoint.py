@@ -23,14 +23,14 @@ from tapewire.events import (
 )
 from tapewire.log import Unavailable
 from tapewire.log.memory import MemoryLatestValueStore, MemoryServer
+from tapewire.runtime.contracts.progress import GetProgress, Progress
 from tapewire.runtime.contracts.strategies import UpdateStrategy
 from tapewire_services.strategies import runner_checkpoint as marks_module
 from tapewire_services.strategies.decision_maker import RuleDecisionMaker
 from tapewire_services.strategies.domain.active_strategies import TrackedStrategy
 from tapewire_services.strategies.domain.rules import RuleState, make_rule
 from tapewire_services.strategies.domain.stop_loss import StopLossState
-from tapewire_services.strategies.progress import StrategiesRunner
-from tapewire_services.strategies.runner import run_strategies
+from tapewire_services.strategies.runner import StrategiesRunner
 from tapewire_services.strategies.runner_checkpoint import (
     RunnerCheckpoint,
     StrategyCheckpoint,
@@ -261,19 +261,21 @@ def test_buying_when_flat_is_still_once_after_many_takeovers() -> None:
 
 def test_a_runner_says_how_far_it_is_and_keeps_what_it_says_is_dealt_with() -> None:
     async def story(day: RunnerScenario) -> None:
-        begun: list[StrategiesRunner] = []
         worker = await StrategiesProcess(day.server, day.order_client).start(with_runner=False)
-        work = run_strategies(worker.dependencies, worker.views, worker.quote_cache, begun.append)
-        worker.tasks.append(asyncio.create_task(work))
+        runner = StrategiesRunner(worker.dependencies, worker.views, worker.quote_cache)
+
+        async def get_progress() -> Progress:
+            return await runner.progress.get_progress(GetProgress(), make_context())
+
+        worker.tasks.append(asyncio.create_task(runner.run()))
         await asyncio.sleep(0)
-        [runner] = begun
         with pytest.raises(Unavailable, match="still reading"):
-            await runner.get_progress()
+            await get_progress()
         id_ = await worker.create_strategy(TREND)
         await asyncio.sleep(1)
         await day.quote_simulator.publish_quote("99", "99")
         await asyncio.sleep(0.1)
-        told = await runner.get_progress()
+        told = await get_progress()
         shown = worker.quote_cache.quote("IBM")
         assert shown is not None
         assert (told.busy, told.quotes) == (0, {"IBM": shown.timestamp})
@@ -292,7 +294,7 @@ def test_a_runner_says_how_far_it_is_and_keeps_what_it_says_is_dealt_with() -> N
             await asyncio.sleep(1)
             await day.quote_simulator.publish_quote(price, price)
         await asyncio.sleep(1)
-        assert (await runner.get_progress()).busy == 1, "an order that cannot be placed yet"
+        assert (await get_progress()).busy == 1, "an order that cannot be placed yet"
         await worker.kill()
 
     run_scenario(story)

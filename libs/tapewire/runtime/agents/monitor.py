@@ -25,7 +25,7 @@ from tapewire.log import (
     encode_token,
     pattern,
 )
-from tapewire.log.follower import follow
+from tapewire.log.catch_up_subscription import CatchUpSubscription, EventConsumer
 from tapewire.runtime.agents import state as agents
 
 LEASE = "agents"
@@ -41,7 +41,7 @@ of the silence, and one look."""
 logger = structlog.get_logger("tapewire.agents")
 
 
-class _RunningAgents:
+class _RunningAgents(EventConsumer):
     """Who has not stopped, as a consumer of the log."""
 
     def __init__(self, caught_up: asyncio.Event) -> None:
@@ -135,11 +135,15 @@ class AgentMonitor:
             return roll
 
         agents_: agents.AgentCommandHandler = CommandHandler(self._log, agents.AGENT_DECIDER)
-        filter_ = pattern(owner=EVERYBODY, domain=agents.DOMAIN)
+        subscription = CatchUpSubscription(
+            self._log,
+            self._checkpoint_store,
+            name=CHECKPOINT_NAME,
+            filter_=pattern(owner=EVERYBODY, domain=agents.DOMAIN),
+            make_consumer=anew,
+        )
         async with asyncio.TaskGroup() as group:
-            group.create_task(
-                follow(self._log, self._checkpoint_store, filter_, CHECKPOINT_NAME, anew)
-            )
+            group.create_task(subscription.run())
             group.create_task(self._monitor_heartbeats(agents_, lambda: roll.statuses, complete))
 
     async def _monitor_heartbeats(

@@ -1,4 +1,4 @@
-"""Following the log in order, on the log in memory with everything that goes wrong."""
+"""Catch-up subscriptions on the log in memory, with every fault that it can inject."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,11 @@ from tapewire.log import (
     Unavailable,
     new_id,
 )
-from tapewire.log.follower import MIN_CHECKPOINT_EVENTS, follow
+from tapewire.log.catch_up_subscription import (
+    MIN_CHECKPOINT_EVENTS,
+    CatchUpSubscription,
+    EventConsumer,
+)
 from tapewire.log.memory import Faults, MemoryEventLog, MemoryLatestValueStore, MemoryServer
 from tapewire.log.ports import CATCH_UP_PAGE_EVENTS
 from tests.harness import waiting
@@ -31,7 +35,7 @@ EVENTS_OVER_ONE_PAGE = CATCH_UP_PAGE_EVENTS + 44
 EVENT_TIME = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
 
 
-class RecordingConsumer:
+class RecordingConsumer(EventConsumer):
     """A consumer whose state is what it took, by sequence: twice is visible."""
 
     def __init__(self, fail: Callable[[], None] = lambda: None) -> None:
@@ -78,15 +82,28 @@ async def append(log: MemoryEventLog, number: int) -> None:
             return
 
 
+def subscribe(
+    server: MemoryServer,
+    make_consumer: Callable[[], EventConsumer],
+    faults: Faults | None = None,
+    seed: int = 1,
+) -> CatchUpSubscription:
+    return CatchUpSubscription(
+        MemoryEventLog(server, faults),
+        MemoryLatestValueStore(server, faults=faults),
+        name="sums",
+        filter_=FILTER,
+        make_consumer=make_consumer,
+        rng=random.Random(seed),
+    )
+
+
 @contextlib.asynccontextmanager
-async def start_follower(
+async def start_subscription(
     server: MemoryServer, consumer: RecordingConsumer, faults: Faults | None = None, seed: int = 1
 ) -> AsyncIterator[asyncio.Task[None]]:
-    log, values = MemoryEventLog(server, faults), MemoryLatestValueStore(server, faults=faults)
     made = iter([consumer])
-    task = asyncio.create_task(
-        follow(log, values, FILTER, "sums", lambda: next(made), random.Random(seed))
-    )
+    task = asyncio.create_task(subscribe(server, lambda: next(made), faults, seed).run())
     try:
         yield task
     finally:
@@ -103,7 +120,7 @@ async def test_it_takes_what_was_there_says_so_and_takes_what_comes() -> None:
     writer = MemoryEventLog(server)
     for number in range(EVENTS_OVER_ONE_PAGE):
         await append(writer, number)
-    async with start_follower(server, sums):
+    async with start_subscription(server, sums):
         await until(lambda: sums.sequences_when_caught_up is not None)
         assert sums.sequences_when_caught_up == EVENTS_OVER_ONE_PAGE
         await append(writer, EVENTS_OVER_ONE_PAGE)
@@ -112,20 +129,21 @@ async def test_it_takes_what_was_there_says_so_and_takes_what_comes() -> None:
 
 
 async def test_it_tells_how_far_it_has_come_as_soon_as_it_has_caught_up() -> None:
-    server, places = MemoryServer(), {FILTER: 99}
+    server = MemoryServer()
     writer, told = MemoryEventLog(server), list[int | None]()
     for number in range(EVENTS_OVER_ONE_PAGE):
         await append(writer, number)
-    sums = RecordingConsumer(lambda: told.append(places.get(FILTER)))
-    values, chance = MemoryLatestValueStore(server), random.Random(1)
-    work = follow(MemoryEventLog(server), values, FILTER, "sums", lambda: sums, chance, places)
-    task = asyncio.create_task(work)
-    await until(lambda: places.get(FILTER) == EVENTS_OVER_ONE_PAGE)
+    subscription = subscribe(
+        server, lambda: RecordingConsumer(lambda: told.append(subscription.last_handled_sequence))
+    )
+    task = asyncio.create_task(subscription.run())
+    await until(lambda: subscription.last_handled_sequence == EVENTS_OVER_ONE_PAGE)
     await append(writer, EVENTS_OVER_ONE_PAGE)
-    await until(lambda: places.get(FILTER) == EVENTS_OVER_ONE_PAGE + 1)
-    assert told == [None, None, EVENTS_OVER_ONE_PAGE], "what was told of another time is void"
+    await until(lambda: subscription.last_handled_sequence == EVENTS_OVER_ONE_PAGE + 1)
+    assert told == [None, None, EVENTS_OVER_ONE_PAGE]
     task.cancel()
     await asyncio.wait({task})
+    assert subscription.last_handled_sequence is None, "another process may run it now"
 
 
 async def test_the_next_one_begins_at_the_checkpoint() -> None:
@@ -133,11 +151,11 @@ async def test_the_next_one_begins_at_the_checkpoint() -> None:
     writer = MemoryEventLog(server)
     for number in range(MIN_CHECKPOINT_EVENTS):
         await append(writer, number)
-    async with start_follower(server, first):
+    async with start_subscription(server, first):
         await until(lambda: len(first.sequences) == MIN_CHECKPOINT_EVENTS)
         await asyncio.sleep(5)
     await append(writer, 1)
-    async with start_follower(server, second):
+    async with start_subscription(server, second):
         await until(lambda: len(second.sequences) == MIN_CHECKPOINT_EVENTS + 1)
     assert second.restored == MIN_CHECKPOINT_EVENTS
 
@@ -151,7 +169,7 @@ async def test_a_page_that_could_not_be_taken_is_taken_again() -> None:
 
     server, sums = MemoryServer(), RecordingConsumer(stumble)
     await append(MemoryEventLog(server), 0)
-    async with start_follower(server, sums):
+    async with start_subscription(server, sums):
         await until(lambda: sums.sequences == [1])
 
 
@@ -161,9 +179,10 @@ async def test_a_fault_of_the_consumer_ends_it() -> None:
 
     server = MemoryServer()
     await append(MemoryEventLog(server), 0)
-    async with start_follower(server, RecordingConsumer(stumble)) as task:
-        with pytest.raises(ZeroDivisionError):
+    async with start_subscription(server, RecordingConsumer(stumble)) as task:
+        with pytest.raises(ExceptionGroup) as raised:
             await task
+    assert raised.group_contains(ZeroDivisionError)
 
 
 async def test_a_log_made_anew_gets_a_consumer_made_anew() -> None:
@@ -174,16 +193,7 @@ async def test_a_log_made_anew_gets_a_consumer_made_anew() -> None:
         consumers.append(RecordingConsumer())
         return consumers[-1]
 
-    task = asyncio.create_task(
-        follow(
-            MemoryEventLog(server),
-            MemoryLatestValueStore(server),
-            FILTER,
-            "sums",
-            make,
-            random.Random(1),
-        )
-    )
+    task = asyncio.create_task(subscribe(server, make).run())
     for number in range(5):
         await append(writer, number)
     await until(lambda: consumers[-1].sequences == [1, 2, 3, 4, 5])
@@ -194,11 +204,69 @@ async def test_a_log_made_anew_gets_a_consumer_made_anew() -> None:
     task.cancel()
 
 
+class BackgroundConsumer(RecordingConsumer):
+    """A consumer whose background work says when it runs."""
+
+    is_running = False
+
+    async def run(self) -> None:
+        self.is_running = True
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.is_running = False
+
+
+async def test_background_work_lasts_as_long_as_its_consumer() -> None:
+    server, consumers = MemoryServer(), list[BackgroundConsumer]()
+    writer = MemoryEventLog(server)
+
+    def make() -> BackgroundConsumer:
+        consumers.append(BackgroundConsumer())
+        return consumers[-1]
+
+    task = asyncio.create_task(subscribe(server, make).run())
+    for number in range(2):
+        await append(writer, number)
+    await until(lambda: consumers[-1].sequences == [1, 2])
+    assert consumers[0].is_running
+    server.recreate()
+    await append(writer, 0)
+    await until(lambda: len(consumers) == 2 and consumers[1].sequences == [1])
+    assert (consumers[0].is_running, consumers[1].is_running) == (False, True)
+    task.cancel()
+    await asyncio.wait({task})
+    assert not consumers[1].is_running
+
+
+async def test_a_large_state_is_checkpointed_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A state that takes 100 s of the budget is saved once in that time."""
+    monkeypatch.setattr("tapewire.log.catch_up_subscription.CHECKPOINT_BYTES_PER_SECOND", 2)
+    server, sums = MemoryServer(), RecordingConsumer()
+    writer, saved_lengths = MemoryEventLog(server), list[int]()
+    serialize = sums.serialize_state
+
+    def record() -> bytes:
+        saved_lengths.append(len(sums.sequences))
+        return serialize()
+
+    monkeypatch.setattr(sums, "serialize_state", record)
+    async with start_subscription(server, sums):
+        for number in range(3 * MIN_CHECKPOINT_EVENTS):
+            await append(writer, number)
+            await asyncio.sleep(0.1)
+        await until(lambda: len(sums.sequences) == 3 * MIN_CHECKPOINT_EVENTS)
+        await asyncio.sleep(10)
+        assert len(saved_lengths) == 1
+        await asyncio.sleep(200)
+        assert len(saved_lengths) == 2
+
+
 @pytest.mark.parametrize("seed", range(20))
 async def test_on_a_bad_day_everything_is_taken_in_order_and_once(seed: int) -> None:
     server, sums = MemoryServer(), RecordingConsumer()
     writer = MemoryEventLog(server, Faults.rough(seed))
-    async with start_follower(server, sums, Faults.rough(seed + 1000), seed):
+    async with start_subscription(server, sums, Faults.rough(seed + 1000), seed):
         for number in range(200):
             await append(writer, number)
         last = await MemoryEventLog(server).last_sequence(FILTER)
