@@ -3,9 +3,11 @@
 Suites use this instead of stating the rules of a domain a second time.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from fractions import Fraction
 
 from tapewire.cli.verify import load_checkpoint_checks
+from tapewire.events import Event, Side, TradeExecuted
 from tapewire.log import EventLog, LatestValueStore
 from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore, MemoryServer
 from tapewire.verify import VerificationDifference, VerificationSummary, verify
@@ -39,3 +41,15 @@ async def assert_verified(server: MemoryServer, *, ignored: Collection[str] = ()
     differences, summary = await find_differences(log, store, ignored=ignored)
     assert not differences, "\n".join(differences)
     assert not summary.pending, summary.pending
+
+
+def net_cash(events: Iterable[Event]) -> Fraction:
+    """The dollars received less those paid by all trades among `events`, before fees, exact."""
+    return sum(
+        (
+            Fraction(one.qty) * Fraction(one.price) * (-1 if one.side is Side.BUY else 1)
+            for one in events
+            if isinstance(one, TradeExecuted)
+        ),
+        Fraction(0),
+    )

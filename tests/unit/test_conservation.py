@@ -26,7 +26,7 @@ from tapewire_services.positions.domain.position import (
 )
 from tapewire_services.positions.domain.position import State as PositionState
 from tapewire_services.strategies.domain.holding import Holding
-from tests.unit.orders.invariants import net_cash
+from tests.harness.verification import net_cash
 from tests.unit.orders.spec import at
 
 RACING_ORDER_COUNT = 6

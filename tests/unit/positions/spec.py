@@ -75,6 +75,7 @@ class Given:
         self.decider = decider
         self.state: State = decider.initial_state
         self.events: list[Event] = []
+        self.trades: list[TradeExecuted] = []
         self.trade_number = 0
         for one in trades:
             self.apply_trade(one)
@@ -88,6 +89,8 @@ class Given:
         numbered = msgspec.structs.replace(
             trade_event, trade_id=f"t{trade_number}", timestamp=at(trade_number)
         )
+        if trade_number > len(self.trades):
+            self.trades.append(numbered)
         command = build_trade_command(f"e{trade_number}", USER, trade_number, numbered)
         happened = [happening.event for happening in self.decider.decide(self.state, command)]
         for event in happened:
