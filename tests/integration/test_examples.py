@@ -124,7 +124,7 @@ def test_from_a_script(stack: Stack) -> None:
     assert out == "refused: price=-1: must be above 0\nchecked\n"
     [error] = [one for one in events(stack, "alice", "reports") if one.tag == "report.error.v1"]
     assert error.event.error_code == "late_data"
-    assert error.meta.correlation == "nightly-2026-03-02"
+    assert error.metadata.correlation == "nightly-2026-03-02"
     for user in ("alice", "bob"):
         stack.wait_for(
             f"{user} is notified",
@@ -136,7 +136,7 @@ def test_from_a_script(stack: Stack) -> None:
         for one in events(stack, "bob", "notifications")
         if one.event.notification.title == "The nightly check"
     ]
-    assert told.meta.correlation == "nightly-2026-03-02"
+    assert told.metadata.correlation == "nightly-2026-03-02"
 
 
 async def test_event_types_of_another_package(stack: Stack) -> None:

@@ -82,7 +82,7 @@ async def test_what_is_told_while_the_server_dies_is_there_once(
             "ev.>", after=events[-1].sequence if events else 0
         )
         events, more = events + page.events, page.has_more
-    assert sorted(one.meta.id for one in events) == sorted(ids)
+    assert sorted(one.metadata.id for one in events) == sorted(ids)
     assert sorted(int(one.event.loan_id) for one in events) == list(range(300))  # type: ignore[attr-defined]
 
 
@@ -119,7 +119,7 @@ async def main():
             await tape.alert(user="bob", message="seen")
             print("alerted", flush=True)
             os._exit(9)
-        await tape.react("watch", tapewire.pattern(domain="reports"), handle)
+        await tape.subscribe_durable("watch", tapewire.pattern(domain="reports"), handle)
         await asyncio.sleep(60)
 asyncio.run(main())
 """
@@ -320,8 +320,8 @@ def test_log_lines_go_to_the_programs_own_logging_with_secrets_masked() -> None:
     program = """
 import logging, sys
 logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=sys.argv[1])
-from tapewire.runtime import logs
-logs.set_up_as_guest()
+from tapewire.runtime import logging_setup
+logging_setup.configure_embedded_logging()
 import structlog
 structlog.get_logger("tapewire.client").info("published", token="abc", subject="ev.a")
 structlog.get_logger("tapewire.client").debug("unheard")
