@@ -1,8 +1,9 @@
-"""Where a recording stands, kept in VIEWS once a second: who takes over plays on from there.
+"""Remembers where a recording stands, so that another process continues it.
 
-Without it a day would begin again whenever the process that plays it dies: prices and volumes would
-jump back to the opening. A bookmark older than `FRESH_SECONDS` is of a system that was stopped: the
-day begins anew. Time stands still for the market between the bookmark and whoever finds it.
+Without a checkpoint the day would begin again whenever the process that plays it dies, and prices
+and volumes would jump back to the opening. The checkpoint is written to VIEWS once a second. One
+older than `MAX_RESUME_AGE_SECONDS` belongs to a system that was stopped; the day then begins anew.
+Market time does not advance between the checkpoint and the process that resumes from it.
 """
 
 import asyncio
@@ -13,82 +14,83 @@ import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from tapewire.events import CODEC
-from tapewire.log import EVERYBODY, LatestValueStore, LogError
-from tapewire.log.backoff import Backoff, new_rng
+from tapewire.log import LatestValueStore, LogError
+from tapewire.log.backoff import new_rng, retry
+from tapewire.log.checkpoint import read_checkpoint, shared_checkpoint_key, write_checkpoint
 from tapewire_services.prices.feed import ReplayFeed
 
-CHECKPOINT_KEY = f"{EVERYBODY}.feed-place"
+CHECKPOINT_KEY = shared_checkpoint_key("feed-place")
 SAVE_INTERVAL_SECONDS = 1.0
 MAX_RESUME_AGE_SECONDS = 60.0
 
 
 class PlaybackPosition(msgspec.Struct, frozen=True, rename="camel"):
-    """Recording `feed` had been played up to `ms` at `kept_at`."""
+    """The recording `feed` was played up to `ms` at the time `saved_at`.
+
+    `ms` is milliseconds since the feed's midnight.
+    """
 
     feed: str
     ms: int
-    kept_at: datetime
+    saved_at: datetime
+
+
+async def read_position(values: LatestValueStore) -> PlaybackPosition | None:
+    """Return the stored position, or None if there is none that can be read. Raises LogError."""
+    checkpoint = await read_checkpoint(values, CHECKPOINT_KEY)
+    if checkpoint is None:
+        return None
+    try:
+        return CODEC.decode(bytes(checkpoint.state), PlaybackPosition)
+    except msgspec.DecodeError:
+        return None
 
 
 class PlaybackCheckpointer:
-    """Of what `replay` plays."""
+    """Saves and restores the position of `feed`."""
 
     def __init__(
         self,
-        replay: ReplayFeed,
+        feed: ReplayFeed,
         values: LatestValueStore,
         *,
         logger: FilteringBoundLogger,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._replay = replay
+        self._feed = feed
         self._values = values
         self._logger = logger
         self._now = now
 
     async def run(self, play: Callable[[], Awaitable[None]]) -> None:
-        """Play from where the recording stands, and keep that, until playing ends."""
+        """Resume from the stored position, then save positions until `play` returns or fails."""
         await self._resume()
-        keeping = asyncio.create_task(self._save_periodically())
+        saving = asyncio.create_task(self._save_periodically(), name="playback checkpoint")
         try:
             await play()
         finally:
-            keeping.cancel()
-            await asyncio.gather(keeping, return_exceptions=True)
+            saving.cancel()
+            await asyncio.gather(saving, return_exceptions=True)
 
     async def _resume(self) -> None:
-        patience = Backoff(new_rng())
-        while True:
-            try:
-                place = self._decode(await self._values.get(CHECKPOINT_KEY))
-            except LogError as error:
-                self._logger.warning("prices.no_bookmark_yet", error=str(error))
-                await patience.wait()
-            else:
-                break
-        mine = self._replay.progress()
-        if place is None or place.feed != mine.name or place.ms == mine.ms:
+        position = await retry(
+            lambda: read_position(self._values), new_rng(), self._logger, "playback.read_failed"
+        )
+        progress = self._feed.progress()
+        if position is None or position.feed != progress.name or position.ms == progress.ms:
             return
-        age = (self._now() - place.kept_at).total_seconds()
+        age = (self._now() - position.saved_at).total_seconds()
         if age <= MAX_RESUME_AGE_SECONDS:
-            self._logger.info("prices.resumed", feed=place.feed, ms=place.ms)
-            self._replay.resume(place.ms)
-
-    def _decode(self, data: bytes | None) -> PlaybackPosition | None:
-        if data is None:
-            return None
-        try:
-            return CODEC.decode(data, PlaybackPosition)
-        except msgspec.DecodeError as error:
-            self._logger.warning("prices.bad_bookmark", error=str(error))
-            return None
+            self._logger.info("playback.resumed", feed=position.feed, ms=position.ms)
+            self._feed.resume(position.ms)
 
     async def _save_periodically(self) -> None:
         while True:
             await asyncio.sleep(SAVE_INTERVAL_SECONDS)
-            mine = self._replay.progress()
-            place = PlaybackPosition(mine.name, mine.ms, self._now())
+            progress = self._feed.progress()
+            position = PlaybackPosition(progress.name, progress.ms, self._now())
+            state = CODEC.encode(position)
             try:
-                await self._values.put(CHECKPOINT_KEY, CODEC.encode(place))
+                await write_checkpoint(self._values, CHECKPOINT_KEY, epoch="", as_of=0, state=state)
             except LogError as error:
-                self._logger.warning("prices.bookmark_not_kept", error=str(error))
+                self._logger.warning("playback.save_failed", error=str(error))

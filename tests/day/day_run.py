@@ -11,7 +11,7 @@ from tapewire.cli.verify import load_checkpoint_checks
 from tapewire.log import CommandRejected, RecordedEvent
 from tapewire.log.jetstream import JetStreamEventLog, JetStreamLatestValueStore, connect
 from tapewire.runtime import RequestClient
-from tapewire.runtime.contracts import alerts, orders, prices, strategies
+from tapewire.runtime.contracts import alerts, orders, strategies
 from tapewire.verify import VerificationSummary, verify
 from tests.day.plan import DayPlan, ManualOrder, PlannedStrategy, UserSymbol, arm_rule_command
 from tests.day.process_killer import ProcessKiller
@@ -19,6 +19,8 @@ from tests.day.quiescence import DayFigures, QuiescenceDetector
 from tests.day.recorded_quotes import MARKET_OPEN_MS, RECORDING_PATH
 from tests.day.retrying_requester import RetryingRequester
 from tests.day.service_processes import LeaseReader, ServiceProcesses
+from tests.day.stepped_prices import SERVICE as PRICES
+from tests.day.stepped_prices import STEP, StepRecording, StepReply
 
 
 class DayResult:
@@ -108,14 +110,14 @@ class _DayRun:
             self.result.step_end_sequences.append(await self._wait_until_quiescent())
             self.result.figures.step_count += 1
 
-    async def _advance_market(self) -> prices.StepReply:
+    async def _advance_market(self) -> StepReply:
         every, number = self._plan.size.step_ms, self._step
         after = MARKET_OPEN_MS + every * number if number else 0
-        step = prices.StepRecording(
+        step = StepRecording(
             day=self._plan.day, after_ms=after, upto_ms=MARKET_OPEN_MS + every * (number + 1)
         )
         told = await self._requester.request_until_answered(
-            prices.SERVICE, prices.STEP, step, prices.StepReply, f"step-{number}"
+            PRICES, STEP, step, StepReply, f"step-{number}"
         )
         quotes = self._plan.quotes_by_step[number]
         assert told.published == {

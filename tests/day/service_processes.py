@@ -26,6 +26,9 @@ SERVICE_OF_LEASE = {
     "notifications": "alerts",
 }
 """Who holds what."""
+MODULES = {"prices": "tests.day.stepped_prices"}
+"""Modules of services that are not `tapewire_services.{name}`."""
+PROJECT_FOLDER = Path(__file__).parents[2]
 NATS = "nats"
 EXIT_TIMEOUT_SECONDS = 60.0
 
@@ -65,18 +68,19 @@ class ServiceProcesses:
 
     async def start(self, name: str) -> None:
         """Start a process, or start it again."""
+        service = name.rpartition("-")[0]
         env = {key: value for key, value in os.environ.items() if not key.startswith("TAPEWIRE_")}
         env |= {
             "TAPEWIRE_NATS_URL": self.url,
             "TAPEWIRE_FEED": str(self._feed),
-            "TAPEWIRE_FEED_STEPPED": "true",
             "TAPEWIRE_INSTANCE": name,
         }
         with (self._folder / f"{name}.log").open("ab") as log:
             self._processes[name] = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
-                f"tapewire_services.{name.rpartition('-')[0]}",
+                MODULES.get(service, f"tapewire_services.{service}"),
+                cwd=PROJECT_FOLDER,
                 env=env,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,

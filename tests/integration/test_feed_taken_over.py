@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tapewire.events import CODEC, PriceUpdated
+from tapewire.log.checkpoint import decode_checkpoint
 from tapewire.log.jetstream import JetStreamLatestValueStore, NatsConnection, connect
 from tapewire.log.jetstream.streams import LEASES
 from tapewire_services.prices.playback_checkpoint import CHECKPOINT_KEY, PlaybackPosition
@@ -75,7 +76,8 @@ async def test_the_day_goes_on_where_it_stood(wire: NatsConnection, feed: Path) 
 
     def kept(key: str, data: bytes) -> None:
         if key == CHECKPOINT_KEY:
-            places.append(CODEC.decode(data, PlaybackPosition).ms)
+            state = bytes(decode_checkpoint(data).state)
+            places.append(CODEC.decode(state, PlaybackPosition).ms)
 
     subscriptions = [
         await market.subscribe(quoted, lambda _: None),

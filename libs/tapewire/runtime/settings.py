@@ -82,9 +82,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     feed_end: Annotated[
         str, _setting("after the recording's last row: loop or stop", choices="loop|stop")
     ] = "loop"
-    feed_stepped: Annotated[
-        bool, _setting("the recording moves only when asked to (svc.prices.step), not by the clock")
-    ] = False
     feed_seed: Annotated[int, _setting("seed of the random walk", ge=0)] = 1
     feed_symbols: Annotated[
         tuple[str, ...], _setting("symbols of the feed, comma-separated; empty: all")

@@ -1,7 +1,7 @@
-"""What the price feed knows, without a clock, a file or a network: time comes in with each tick.
+"""The pure part of the price service: no clock, no file, no network.
 
-Three parts: `ticks` reads one line of a recorded feed; `book` folds ticks into the quotes that are
-published; `walk` makes up a market from a seed. Start at `book`.
+`ticks` parses one line of a recorded feed, `top_of_book` folds ticks into quotes, and `random_walk`
+generates a market from a seed. Start at `top_of_book`.
 """
 
 from tapewire_services.prices.domain.random_walk import DEFAULT_SYMBOLS, RandomWalk

@@ -1,9 +1,9 @@
-"""A market made up from a seed: quotes that move a cent at a time, and trades that eat them.
+"""A random market: quotes that move by single cents, and trades that consume them.
 
-Each symbol walks by itself, from a generator of its own seed, so that its path does not depend on
-which other symbols are shown; `Walk.day` merges the paths by time. Prices are whole cents inside.
-A trade takes shares from the touch, and when it takes the last of them the market moves that way:
-the sizes, spreads and moves hang together as in a real book. Start at `Walk`.
+Every symbol has its own seeded generator, so its path does not depend on which other symbols are
+shown. `RandomWalk.read_day` merges the paths by time. Prices are whole cents internally. A trade
+takes shares from the best bid or ask; when it takes the last of them, the market moves in its
+direction. Sizes, spreads and moves are therefore consistent, as in a real book.
 """
 
 import heapq
@@ -16,17 +16,17 @@ import msgspec
 from tapewire_services.prices.domain.ticks import DAY_MS, Tick
 
 LOT_SIZE = 100
-"""Shares: sizes in the book are multiples of it."""
+"""Shares. Sizes in the book are multiples of it."""
 MEAN_TICK_INTERVAL_MS = 250
 """Mean time between two ticks of a symbol."""
 TRADE_PROBABILITY = 0.4
-"""Share of ticks that are trades; the others are changes of the quote."""
+"""Share of ticks that are trades; the other ticks change the quote."""
 MAX_DEVIATION_RATIO = 0.3
-"""How far a price may stray from where it began, as a part of it: it is pulled back from there."""
+"""Share of the opening price by which a price may move away before it is pulled back."""
 
 
 class SymbolProfile(msgspec.Struct, frozen=True):
-    """How a symbol trades: opening price and usual spread in cents, usual size in lots."""
+    """How a symbol trades: opening price and typical spread in cents, typical size in lots."""
 
     opening_cents: int
     spread_cents: int
@@ -44,13 +44,13 @@ PROFILES = {
     "SPY": SymbolProfile(57_124, 1, 20),
 }
 DEFAULT_SYMBOLS = tuple(PROFILES)
-"""The symbols shown when none are asked for."""
+"""The symbols of a walk that is given none."""
 
 
 class RandomWalk:
-    """The same ticks for the same seed, in order of time; one symbol's do not depend on others.
+    """Generates the same ticks for the same seed.
 
-    Symbols without a profile of their own get one from the seed.
+    A symbol without a profile gets one from the seed.
     """
 
     def __init__(self, seed: int, symbols: Sequence[str] = ()) -> None:
@@ -60,7 +60,7 @@ class RandomWalk:
         ]
 
     def read_day(self) -> Iterator[Tick]:
-        """The ticks of the next day, midnight to midnight; prices go on from the day before."""
+        """Yield the ticks of the next day in order of time. Prices continue from the day before."""
         return heapq.merge(*(path.generate_day() for path in self._symbol_walks), key=_tick_time)
 
 
@@ -69,10 +69,10 @@ def _tick_time(tick: Tick) -> int:
 
 
 class _SymbolWalk:
-    """One symbol on its way. Cents and lots."""
+    """The path of one symbol, in cents and lots."""
 
     def __init__(self, seed: int, symbol: str) -> None:
-        # Made-up prices have to be repeatable, not unguessable.
+        # Random prices must be repeatable, not unpredictable.
         self._random = random.Random(f"{seed}/{symbol}")  # noqa: S311
         self._symbol = symbol
         self._profile = PROFILES.get(symbol) or SymbolProfile(
@@ -94,14 +94,14 @@ class _SymbolWalk:
             )
 
     def _change_quote(self, ms: int) -> Tick:
-        """New sizes, and now and then a cent up or down or another spread."""
+        """Change the sizes, and half the time the price and the spread too."""
         if self._random.random() < 0.5:
             self._move_price(self._choose_direction())
         self._bid_lots, self._ask_lots = self._draw_lots(), self._draw_lots()
         return self._build_tick(ms)
 
     def _make_trade(self, ms: int) -> Tick:
-        """A buyer lifts the ask or a seller hits the bid, for what is shown there at the most."""
+        """A buyer lifts the ask or a seller hits the bid, for at most the size shown there."""
         buys = self._choose_direction() > 0
         price, shown = (self._ask, self._ask_lots) if buys else (self._bid, self._bid_lots)
         lots = min(shown, self._draw_lots())
@@ -115,11 +115,11 @@ class _SymbolWalk:
         return self._build_tick(ms, price, lots)
 
     def _choose_direction(self) -> int:
-        """Up or down by a fair coin that turns unfair as the price strays."""
-        strayed = (self._bid - self._profile.opening_cents) / (
+        """Return 1 or -1. The further the price is from the opening, the likelier it turns back."""
+        deviation = (self._bid - self._profile.opening_cents) / (
             self._profile.opening_cents * MAX_DEVIATION_RATIO
         )
-        return 1 if self._random.random() > 0.5 + strayed / 2 else -1
+        return 1 if self._random.random() > 0.5 + deviation / 2 else -1
 
     def _move_price(self, cents: int) -> None:
         usual = self._profile.spread_cents

@@ -1,8 +1,8 @@
-"""One line of a recorded feed as a tick, or a typed error that says what is wrong with it.
+"""Parses one line of a recorded feed into a tick, or raises an error that says what is wrong.
 
-The first line names the columns, in any order, and may name more than we need. Every number is
-checked against a bound, so that a damaged line can neither stall the replay nor break the
-arithmetic that comes after it. Start at `parse`.
+The first line of a recording names its columns, in any order, and may name further ones. Every
+number is checked against a bound, so a damaged line neither stalls the replay nor breaks later
+arithmetic. Start at `parse_tick`.
 """
 
 import csv
@@ -12,11 +12,11 @@ from decimal import Decimal
 import msgspec
 
 DAY_MS = 24 * 60 * 60 * 1000
-"""Milliseconds in a day: `ms` lies below it."""
+"""Milliseconds in a day. `ms` is below it."""
 REQUIRED_COLUMNS = ("ms", "symbol", "bid", "bid_size", "ask", "ask_size", "last", "last_size")
-"""What a header must name."""
+"""The columns that a header must name."""
 MAX_SHOWN_CHARACTERS = 60
-"""Characters of a bad value that an error repeats."""
+"""Characters of a bad value that an error message repeats."""
 
 _MS_PATTERN = re.compile(r"[0-9]{1,8}\Z")
 _NUMBER_PATTERN = re.compile(r"[0-9]{1,9}(\.[0-9]{1,6})?\Z")
@@ -28,7 +28,7 @@ class MalformedHeader(ValueError):
 
 
 class MalformedLine(ValueError):
-    """A line that is no tick. `column` is None when the line as a whole is at fault."""
+    """A line is not a tick. `column` is None if the line as a whole is malformed."""
 
     def __init__(self, line: int, column: str | None, value: str, problem: str) -> None:
         where = f"line {line}, column {column}" if column else f"line {line}"
@@ -40,9 +40,10 @@ class MalformedLine(ValueError):
 
 
 class Tick(msgspec.Struct, frozen=True, kw_only=True):
-    """What changed in one symbol at `ms` (milliseconds since the feed's midnight).
+    """A change in one symbol at `ms`, in milliseconds since the feed's midnight.
 
-    Dollars a share, shares. None: as it was before (bid and ask), none (a trade).
+    Prices are dollars a share, sizes are shares. None means unchanged for bid and ask, and no trade
+    for `last`.
     """
 
     ms: int
@@ -56,22 +57,22 @@ class Tick(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ColumnLayout(msgspec.Struct, frozen=True):
-    """Where a file keeps each of COLUMNS, and how many fields its lines have."""
+    """Where a file has each of `REQUIRED_COLUMNS`, and how many fields its lines have."""
 
     field_count: int
     indexes: tuple[int, ...]
 
     @classmethod
     def from_header(cls, header: bytes) -> "ColumnLayout":
-        """Read the first line.
+        """Parse the first line of a file.
 
         Raises:
-            BadHeader: a column is missing or named twice, or this is no text.
+            MalformedHeader: A column is missing or named twice, or the line is not CSV text.
         """
         try:
             names = [name.strip().lower() for name in _split_fields(header.decode("utf-8-sig"))]
         except (UnicodeDecodeError, csv.Error) as error:
-            raise MalformedHeader(f"the first line is no line of CSV text ({error})") from error
+            raise MalformedHeader(f"the first line is not CSV text ({error})") from error
         for column in REQUIRED_COLUMNS:
             if names.count(column) != 1:
                 fault = "is missing" if column not in names else "is named twice"
@@ -84,10 +85,10 @@ class ColumnLayout(msgspec.Struct, frozen=True):
 
 
 def parse_tick(columns: ColumnLayout, line: int, raw: bytes) -> Tick:
-    """Line number `line` (the header is 1) as a tick.
+    """Parse line number `line`; the header is line 1.
 
     Raises:
-        BadLine: it is none; the error names the line, the column and the value.
+        MalformedLine: The line is not a tick. The error names the line, the column and the value.
     """
     fields = _decode_fields(line, raw)
     if len(fields) != columns.field_count:
@@ -95,7 +96,7 @@ def parse_tick(columns: ColumnLayout, line: int, raw: bytes) -> Tick:
             line, None, ",".join(fields), f"has {len(fields)} fields, not {columns.field_count}"
         )
     ms, symbol, bid, bid_size, ask, ask_size, last, last_size = [
-        fields[place].strip() for place in columns.indexes
+        fields[index].strip() for index in columns.indexes
     ]
     traded = _parse_price(line, "last", last)
     size = _parse_number(line, "last_size", last_size)
@@ -114,7 +115,7 @@ def parse_tick(columns: ColumnLayout, line: int, raw: bytes) -> Tick:
 
 
 def normalize_symbol(text: str) -> str | None:
-    """`text` as symbols are written (trimmed, upper case), or None when it can be none."""
+    """Return `text` trimmed and in upper case, or None if it cannot be a symbol."""
     symbol = text.strip().upper()
     return symbol if _SYMBOL_PATTERN.match(symbol) else None
 
@@ -129,7 +130,7 @@ def _decode_fields(line: int, raw: bytes) -> list[str]:
 
 def _split_fields(text: str) -> list[str]:
     text = text.rstrip("\r\n")
-    # A reader of the csv module costs more than all the rest of a line; few lines need it.
+    # A csv.reader costs more than the rest of the parsing, and few lines need it.
     return next(csv.reader([text], strict=True), []) if '"' in text else text.split(",")
 
 

@@ -1,8 +1,9 @@
-"""The market in one symbol, folded from its ticks since the feed's day began.
+"""The best bid and ask of one symbol, folded from its ticks since the feed's day began.
 
-`fold` takes one tick; `quote` is what may be published. A quote needs both sides of the market:
-a missing side is not made up from the last trade, because orders fill at the quote and would be
-filled against an offer that nobody made. What trades before then is counted all the same.
+`apply_tick` folds one tick and `build_price_updated` builds the quote to publish. A quote needs
+both sides of the market. A missing side is not derived from the last trade: orders fill at the
+quote, and would be filled against an offer that nobody made. Trades before the first quote count
+towards the volume.
 """
 
 from datetime import datetime
@@ -18,10 +19,10 @@ PERCENT_QUANTUM = Decimal("0.0001")
 
 
 class TopOfBook(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of `symbol` today: dollars a share, shares. None: not yet.
+    """The market in `symbol` today, in dollars a share and shares. None means not known yet.
 
-    `first` is the day's first price, the one that changes are counted from: the first trade, or
-    the middle of the first quote with two sides when that came earlier.
+    `opening_price` is the price that changes are measured from: the first trade, or the middle of
+    the first two-sided quote if that came earlier.
     """
 
     symbol: str
@@ -35,7 +36,7 @@ class TopOfBook(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def price(self) -> Decimal | None:
-        """The last trade; before any, the middle of the quote; None while there is neither."""
+        """The last trade; before the first one, the middle of the quote; None without either."""
         if self.last is not None:
             return self.last
         if self.bid is None or self.ask is None:
@@ -44,7 +45,7 @@ class TopOfBook(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def apply_tick(book: TopOfBook, tick: Tick) -> TopOfBook:
-    """`book` after `tick`, which is of the same symbol."""
+    """Return `book` after `tick`, a tick of the same symbol."""
     after = TopOfBook(
         symbol=book.symbol,
         bid=book.bid if tick.bid is None else tick.bid,
@@ -63,8 +64,10 @@ def apply_tick(book: TopOfBook, tick: Tick) -> TopOfBook:
 def build_price_updated(
     book: TopOfBook, at: datetime, follows: datetime | None = None
 ) -> PriceUpdated | None:
-    """What to publish of `book` at the instant `at`, after the quote of `follows`; None until both
-    sides are known."""
+    """Return the quote to publish at the time `at`, or None until both sides are known.
+
+    `follows` is the timestamp of the symbol's previous quote.
+    """
     price, first = book.price, book.opening_price
     if book.bid is None or book.ask is None or price is None or first is None:
         return None

@@ -1,15 +1,11 @@
-"""Where market data comes from: the port that a vendor's adapter fits, and what we bring along.
+"""Market data feeds: the port that a vendor's adapter implements, and a feed that replays ticks.
 
-`port` says what a feed is. `replay` is a feed that plays a source at a chosen speed; the sources
-are a `recording`, streamed from a file, and the random walk of `tapewire_services.prices.domain`; `choice`
-says which one the settings ask for. Start at `port`; the interesting part is `replay`.
+`port` defines a feed. `replay_feed` plays a source of ticks at any speed. Sources are a
+`recording_file` and the random walk of `tapewire_services.prices.domain`; `factory` picks one by
+the settings. Start at `port`, then read `replay_feed`.
 """
 
-from tapewire_services.prices.feed.factory import (
-    create_replay_feed,
-    create_stepped_source,
-    parse_feed_symbols,
-)
+from tapewire_services.prices.feed.factory import create_replay_feed
 from tapewire_services.prices.feed.port import (
     FeedError,
     FeedProgress,
@@ -31,6 +27,4 @@ __all__ = [
     "TickSource",
     "TruncatedRecording",
     "create_replay_feed",
-    "create_stepped_source",
-    "parse_feed_symbols",
 ]

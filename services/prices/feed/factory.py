@@ -1,4 +1,4 @@
-"""Which feed the settings ask for."""
+"""Makes the feed that the settings ask for."""
 
 from pathlib import Path
 from typing import cast
@@ -13,12 +13,13 @@ from tapewire_services.prices.feed.replay_feed import EndBehavior, ReplayFeed
 
 
 def create_replay_feed(settings: Settings, logger: FilteringBoundLogger) -> ReplayFeed:
-    """The recording that `settings.feed` names, or the random walk when it names none.
+    """Return a feed of the recording that `settings.feed` names, or of the random walk.
 
     Raises:
-        BadSetting: the recording cannot be played, or a symbol or the speed is none.
+        BadSetting: The recording cannot be played, a symbol is malformed, or the speed is not
+            positive.
     """
-    symbols = parse_feed_symbols(settings)
+    symbols = tuple(_parse_symbol(text) for text in settings.feed_symbols)
     try:
         source: TickSource = (
             RecordingFile(Path(settings.feed))
@@ -34,28 +35,6 @@ def create_replay_feed(settings: Settings, logger: FilteringBoundLogger) -> Repl
         )
     except FeedError as error:
         raise BadSetting(str(error)) from error
-
-
-def create_stepped_source(settings: Settings) -> TickSource:
-    """The recording that `settings.feed` names, to be stepped.
-
-    Raises:
-        BadSetting: none is named, or it cannot be played.
-    """
-    if not settings.feed:
-        raise BadSetting(
-            "TAPEWIRE_FEED_STEPPED=true needs a recording: the random walk has no end to step to. "
-            "Name one by TAPEWIRE_FEED."
-        )
-    try:
-        return RecordingFile(Path(settings.feed))
-    except FeedError as error:
-        raise BadSetting(str(error)) from error
-
-
-def parse_feed_symbols(settings: Settings) -> tuple[str, ...]:
-    """The symbols that `settings.feed_symbols` names. Raises BadSetting."""
-    return tuple(_parse_symbol(text) for text in settings.feed_symbols)
 
 
 def _parse_symbol(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The port of market data: ticks in bunches, as they fall due."""
+"""The port for market data: ticks in batches, as they fall due."""
 
 from collections.abc import AsyncGenerator, Iterator
 from typing import Protocol
@@ -9,13 +9,15 @@ from tapewire_services.prices.domain import MalformedLine, Tick
 
 
 class FeedError(Exception):
-    """Market data that cannot be played. The message says which, why, and what to do."""
+    """The market data cannot be played. The message says which data, why, and what to do."""
 
 
 class TickBatch(msgspec.Struct, frozen=True):
-    """Ticks that are due now, in order. `opens`: a new day begins with them, so that volumes and
-    changes start over. `past`: they were played by another process, and are not to be published,
-    only what they led to."""
+    """Ticks that are due now, in order.
+
+    `is_day_start`: a new day begins with them, so volumes and changes start over.
+    `is_catch_up`: another process has played them; fold them, but do not publish them.
+    """
 
     ticks: tuple[Tick, ...]
     is_day_start: bool = False
@@ -23,9 +25,12 @@ class TickBatch(msgspec.Struct, frozen=True):
 
 
 class FeedProgress(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """How far a feed has come. `rows` and `malformed` count since the process started, `day` the
-    days begun; `ms` is the time of the last tick, in milliseconds since the feed's midnight.
-    `ended`: no more will come."""
+    """How far a feed has played.
+
+    `rows` and `malformed` count since the process started, `day` counts the days begun, and `ms` is
+    the time of the last tick in milliseconds since the feed's midnight. `ended` is true when no
+    more ticks will come.
+    """
 
     name: str
     rows: int
@@ -36,27 +41,29 @@ class FeedProgress(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class MarketDataFeed(Protocol):
-    """What the price service publishes from. A vendor's adapter is one of these."""
+    """What the price service publishes from. A vendor's adapter implements it."""
 
     def stream_batches(self) -> AsyncGenerator[TickBatch, None]:
-        """Ticks as they fall due. Ends when the feed does. When it was closed early, a second call
-        goes on where the first one was left: no tick is skipped or given twice.
+        """Yield ticks as they fall due, until the feed ends.
+
+        If the generator was closed early, a second call continues where the first one stopped: it
+        neither skips nor repeats a tick.
 
         Raises:
-            FeedError: the data cannot be played on.
+            FeedError: The data cannot be played any further.
         """
 
     def progress(self) -> FeedProgress: ...
 
     async def close(self) -> None:
-        """Let go of files and connections. `beats` ends, or is not running any more."""
+        """Release files and connections. Ends `stream_batches`, if it still runs."""
 
 
 class TickSource(Protocol):
-    """Ticks that carry their own time, a day at a time, for `Replay` to play."""
+    """Ticks that carry their own time, one day at a time, for `ReplayFeed` to play."""
 
     @property
     def name(self) -> str: ...
 
     def read_day(self) -> Iterator[Tick | MalformedLine]:
-        """The ticks of the next day, in order of time. May raise FeedError."""
+        """Yield the ticks of the next day in order of time. May raise FeedError."""

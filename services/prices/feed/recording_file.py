@@ -1,8 +1,8 @@
-"""A recorded feed: a CSV file, plain or gz, streamed line by line.
+"""A recorded feed: a CSV file, plain or gzipped, read line by line.
 
-Whether it is gz is read from its first bytes, not from its name. A line that is no tick is handed
-on as the error that says why, so that whoever plays the file counts it and goes on; so is the place
-where a damaged file cannot be read any further.
+The first bytes decide whether the file is gzipped, not its name. A malformed line is yielded as
+the error that describes it, so the player can count it and continue. So is the point where a
+damaged file cannot be read any further.
 """
 
 import gzip
@@ -23,25 +23,25 @@ from tapewire_services.prices.domain import (
 from tapewire_services.prices.feed.port import FeedError
 
 MAX_LINE_BYTES = 4096
-"""Longest line of a recording."""
+"""The longest line of a recording."""
 MAX_SYMBOLS = 10_000
-"""Most symbols in a recording; lines of further ones count as malformed."""
+"""Symbols in a recording at most; lines of further symbols count as malformed."""
 GZIP_MAGIC = b"\x1f\x8b"
-"""What a gz file begins with (RFC 1952, 2.3.1)."""
+"""The first bytes of a gzip file (RFC 1952, 2.3.1)."""
 
 READ_ERRORS = (OSError, EOFError, zlib.error)
-"""What reading a missing, foreign or damaged file raises; gzip's own errors are among them."""
+"""What reading a missing, foreign or damaged file raises, including gzip's own errors."""
 
 
 class TruncatedRecording(MalformedLine):
-    """The file cannot be read from this line on. What came before it is good."""
+    """The file cannot be read from this line on. The lines before it are good."""
 
 
 class RecordingFile:
-    """A source whose day is one reading of the file at `path`.
+    """A source whose every day is one pass over the file at `path`.
 
     Raises:
-        FeedError: there is no such file, it cannot be read, or its header is not ours.
+        FeedError: The file is missing or unreadable, or has the wrong header.
     """
 
     def __init__(self, path: Path) -> None:
@@ -51,8 +51,12 @@ class RecordingFile:
             pass
 
     def read_day(self) -> Iterator[Tick | MalformedLine]:
-        """Each line as its tick, or as the error that says why it is none; empty lines are
-        nothing. Raises FeedError when the file can no longer be opened."""
+        """Yield every line as a tick, or as the error that says why it is not one. Empty lines
+        are skipped.
+
+        Raises:
+            FeedError: The file can no longer be opened.
+        """
         symbols: set[str] = set()
         line = 1
         with self._open_after_header() as (stream, columns):
@@ -70,7 +74,7 @@ class RecordingFile:
 
     @contextmanager
     def _open_after_header(self) -> Iterator[tuple[BinaryIO, ColumnLayout]]:
-        """The file behind its header."""
+        """The file, positioned after its header."""
         try:
             stream = _open_file(self._path)
         except OSError as error:
@@ -94,12 +98,12 @@ def _open_file(path: Path) -> BinaryIO:
         raise OSError("it is not a file")
     with path.open("rb") as file:
         packed = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
-    # Without a buffer of its own, reading lines from gzip takes twice as long.
+    # Reading lines from an unbuffered GzipFile takes twice as long.
     return cast("BinaryIO", io.BufferedReader(gzip.open(path)) if packed else path.open("rb"))
 
 
 def _is_complete_line(stream: BinaryIO, raw: bytes) -> bool:
-    """Whether `raw` is all of its line; if not, read the rest and forget it."""
+    """Whether `raw` is a whole line. If not, skip the rest of the line."""
     if len(raw) < MAX_LINE_BYTES or raw.endswith(b"\n"):
         return True
     while len(raw) == MAX_LINE_BYTES and not raw.endswith(b"\n"):

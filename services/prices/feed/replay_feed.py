@@ -1,8 +1,8 @@
-"""A feed that plays a source by the times its ticks carry, at any speed.
+"""A feed that plays a source of ticks at any speed, by the times that the ticks carry.
 
-`Replay._due` decides what is due by now and never waits; `beats` hands that on and waits. A line
-that is no tick is counted, reported and skipped, and everything counts towards the chunk after
-which the event loop has its turn, so neither a huge speed nor a file of rubbish starves it.
+`ReplayFeed._read_due_batch` decides what is due now and never waits; `stream_batches` yields it and
+waits. Malformed lines are counted, logged and skipped. Every line counts towards the chunk after
+which other tasks get a turn, so neither a huge speed nor a file of garbage starves the event loop.
 """
 
 import asyncio
@@ -18,30 +18,33 @@ from tapewire_services.prices.feed.port import FeedError, FeedProgress, TickBatc
 from tapewire_services.prices.feed.recording_file import TruncatedRecording
 
 LINES_PER_CHUNK = 256
-"""Lines read before the event loop has a turn: a few milliseconds."""
+"""Lines read before other tasks get a turn: a few milliseconds of work."""
 MIN_WAIT_SECONDS = 0.005
-"""Shortest wait: ticks that fall due within it are handed on together."""
+"""The shortest wait. Ticks that fall due within it form one batch."""
 EARLY_WAKEUP_TOLERANCE_SECONDS = 0.001
-"""Event loops keep time in milliseconds; who is woken a little early need not wait once more."""
+"""Event loops keep time in milliseconds. A tick this close to its time counts as due."""
 DAY_GAP_SECONDS = 1.0
-"""Between the last tick of a day and the first of the next, at speed 1."""
+"""The pause between the last tick of a day and the first of the next, at speed 1."""
 LONG_WAIT_SECONDS = 60.0
-"""A wait for the next tick that is worth a line in the log."""
+"""A longer wait for the next tick is logged."""
 MAX_LOGGED_LINES = 20
-"""Malformed lines that a process logs one by one; the others it only counts."""
+"""Malformed lines that a process logs; further ones are only counted."""
 
 EndBehavior = Literal["loop", "stop"]
 
 
 class ReplayFeed:
-    """Plays `source` by the differences of its ticks' times divided by `speed`.
+    """Plays `source` at `speed` times real time.
 
-    Each tick is due at an instant counted from the first one of its day: a delay is caught up
-    with and does not add up. `end` says what follows a day: `loop` the next one, `stop` nothing.
-    `wanted` restricts the symbols; empty is all.
+    The due time of a tick counts from the first tick of its day, so delays are caught up with and
+    do not add up.
+
+    Args:
+        end: What follows a day: `loop` the next day, `stop` nothing.
+        symbols: The symbols to play; empty means all.
 
     Raises:
-        FeedError: the speed is not a number above 0.
+        FeedError: The speed is not a number above 0.
     """
 
     def __init__(
@@ -67,34 +70,32 @@ class ReplayFeed:
 
         self._items: Iterator[Tick | MalformedLine] | None = None
         self._pending_tick: Tick | None = None
-        """Read, but not due yet."""
+        """A tick that was read but is not due yet."""
         self._time_origin: tuple[float, int] | None = None
-        """An instant of the clock and the `ms` that was due at it; None: the next tick's."""
+        """A reading of the clock and the `ms` that is due at it; None: set by the next tick."""
         self._is_day_start_pending = False
         self._catch_up_until_ms: int | None = None
-        """The `ms` up to which another process has played the day; None: ours."""
+        """The `ms` up to which another process has played the day; None: not resuming."""
         self._has_ended = False
         self._day_number = self._last_tick_ms = self._row_count = self._malformed_count = 0
         self._counts_at_day_start = (0, 0)
         self._symbols_seen: set[str] = set()
-        """Symbols that the day has shown."""
+        """The symbols that have had a tick today."""
 
     async def stream_batches(self) -> AsyncGenerator[TickBatch, None]:
-        """See `Feed`."""
-        self._time_origin = (
-            None  # whatever time has passed since the last call is not caught up with
-        )
+        """See `MarketDataFeed`."""
+        self._time_origin = None  # do not catch up with the time since the last call
         while not self._has_ended:
-            beat, instant = self._read_due_batch()
-            if beat.ticks:
-                yield beat
-            wait = max(0.0, instant - self._clock())  # the reader took its time with the beat
+            batch, next_due = self._read_due_batch()
+            if batch.ticks:
+                yield batch
+            wait = max(0.0, next_due - self._clock())  # the consumer took time for the batch
             if wait > LONG_WAIT_SECONDS:
                 self._logger.info("feed.waiting", seconds=round(wait), ms=self._last_tick_ms)
             await self._sleep(wait)
 
     def progress(self) -> FeedProgress:
-        """See `Feed`."""
+        """See `MarketDataFeed`."""
         return FeedProgress(
             name=self._source.name,
             rows=self._row_count,
@@ -105,30 +106,32 @@ class ReplayFeed:
         )
 
     def resume(self, ms: int) -> None:
-        """Begin the day again, and give what lies up to `ms` as past, at once. Not while `beats`
-        runs."""
+        """Begin the day again; yield the ticks up to `ms` at once, as catch-up batches.
+
+        Must not be called while `stream_batches` runs.
+        """
         self._items = self._pending_tick = None
         self._catch_up_until_ms = self._last_tick_ms = ms
         self._has_ended = False
 
     async def close(self) -> None:
-        """See `Feed`."""
-        self._items = self._pending_tick = None  # a recording closes its file as its generator goes
+        """See `MarketDataFeed`."""
+        self._items = self._pending_tick = None  # dropping the generator closes its file
         self._has_ended = True
 
     def _read_due_batch(self) -> tuple[TickBatch, float]:
-        """The ticks that are due by now, and the instant to look for more."""
+        """Return the ticks that are due, and the clock time at which more may be due."""
         ticks: list[Tick] = []
-        again = now = self._clock()
-        past = self._catch_up_until_ms is not None
+        next_due = now = self._clock()
+        is_catch_up = self._catch_up_until_ms is not None
         for _ in range(LINES_PER_CHUNK):
             item = self._next_item()
             if item is None:
-                again = now + self._finish_day()
+                next_due = now + self._finish_day()
                 break
             if isinstance(item, MalformedLine):
                 self._log_malformed_line(item)
-            elif past and item.ms > (self._catch_up_until_ms or 0):
+            elif is_catch_up and item.ms > (self._catch_up_until_ms or 0):
                 self._pending_tick = item
                 self._time_origin, self._catch_up_until_ms = (
                     (now, self._catch_up_until_ms or 0),
@@ -136,25 +139,25 @@ class ReplayFeed:
                 )
                 break
             elif (
-                not past
-                and (instant := self._due_time(item, now)) > now + EARLY_WAKEUP_TOLERANCE_SECONDS
+                not is_catch_up
+                and (due := self._due_time(item, now)) > now + EARLY_WAKEUP_TOLERANCE_SECONDS
             ):
                 self._pending_tick = item
-                again = max(instant, now + MIN_WAIT_SECONDS)
+                next_due = max(due, now + MIN_WAIT_SECONDS)
                 break
             elif not self._symbols or item.symbol in self._symbols:
                 ticks.append(item)
                 self._symbols_seen.add(item.symbol)
-                self._last_tick_ms = self._last_tick_ms if past else item.ms
-        opens = self._is_day_start_pending and bool(ticks)
+                self._last_tick_ms = self._last_tick_ms if is_catch_up else item.ms
+        is_day_start = self._is_day_start_pending and bool(ticks)
         self._is_day_start_pending = self._is_day_start_pending and not ticks
-        return TickBatch(tuple(ticks), opens, past), again
+        return TickBatch(tuple(ticks), is_day_start, is_catch_up), next_due
 
     def _next_item(self) -> Tick | MalformedLine | None:
-        """The tick held back, or the next item; None at the end of the day."""
+        """Return the pending tick or the next item; None at the end of the day."""
         if self._pending_tick is not None:
-            held, self._pending_tick = self._pending_tick, None
-            return held
+            tick, self._pending_tick = self._pending_tick, None
+            return tick
         if self._items is None:
             self._begin_day()
         assert self._items is not None  # noqa: S101
@@ -164,7 +167,7 @@ class ReplayFeed:
         return item
 
     def _due_time(self, tick: Tick, now: float) -> float:
-        """When `tick` is due: the first of a day at once, and one that is out of order too."""
+        """The clock time at which `tick` is due. The first tick of a day is due at once."""
         if self._time_origin is None:
             self._time_origin = (now, tick.ms)
         began, ms = self._time_origin
@@ -179,7 +182,11 @@ class ReplayFeed:
         self._symbols_seen.clear()
 
     def _finish_day(self) -> float:
-        """Report the day's totals; the seconds until the next one, if there is to be one."""
+        """Log the day's totals and return the seconds until the next day, 0 at the end.
+
+        Raises:
+            FeedError: The day had no tick of the symbols that are played.
+        """
         rows, malformed = (
             self._row_count - self._counts_at_day_start[0],
             self._malformed_count - self._counts_at_day_start[1],
@@ -207,8 +214,8 @@ class ReplayFeed:
     def _log_malformed_line(self, bad: MalformedLine) -> None:
         self._malformed_count += 1
         if isinstance(bad, TruncatedRecording):
-            self._logger.error("feed.breaks_off", line=bad.line, reason=str(bad))
+            self._logger.error("feed.truncated", line=bad.line, reason=str(bad))
         elif self._malformed_count <= MAX_LOGGED_LINES:
             self._logger.warning("feed.malformed_line", line=bad.line, reason=str(bad))
             if self._malformed_count == MAX_LOGGED_LINES:
-                self._logger.warning("feed.malformed_lines_only_counted_from_here")
+                self._logger.warning("feed.malformed_lines_suppressed")

@@ -27,7 +27,7 @@ STRUCTS = sorted(
 )
 DIMENSIONLESS = {"confidence", "deviations", "score"}
 """Decimals without a unit."""
-FOR_OPERATORS = {"GetStatus", "GetProgress", "StepRecording"}
+FOR_OPERATORS = {"GetStatus", "GetProgress"}
 """Questions that are answered, and promised to nobody."""
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tapewire.runtime import BadSetting, Settings
-from tapewire_services.prices.feed import create_replay_feed, create_stepped_source
+from tapewire_services.prices.feed import create_replay_feed
 
 HEADER = "ms,symbol,bid,bid_size,ask,ask_size,last,last_size\n"
 
@@ -60,15 +60,3 @@ async def test_symbols_restrict_those_of_the_file(recording: Path, logger: Any) 
 def test_what_cannot_be_played_is_a_bad_setting(settings: Settings, why: str, logger: Any) -> None:
     with pytest.raises(BadSetting, match=why):
         create_replay_feed(settings, logger)
-
-
-def test_what_is_stepped_is_the_file_named(recording: Path) -> None:
-    assert len(list(create_stepped_source(Settings(feed=str(recording))).read_day())) == 3
-
-
-@pytest.mark.parametrize(
-    ("feed", "why"), [("", "needs a recording"), ("/nowhere.csv", "cannot be played: No such")]
-)
-def test_what_cannot_be_stepped_is_a_bad_setting(feed: str, why: str) -> None:
-    with pytest.raises(BadSetting, match=why):
-        create_stepped_source(Settings(feed=feed))

@@ -5,9 +5,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from tapewire.events import CODEC
+from tapewire.log.checkpoint import Checkpoint, decode_checkpoint, encode_checkpoint
 from tapewire.log.memory import MemoryLatestValueStore, MemoryServer
 from tapewire_services.prices import playback_checkpoint
 from tapewire_services.prices.domain import Tick
@@ -58,14 +60,21 @@ def server() -> MemoryServer:
     return MemoryServer()
 
 
-def kept(server: MemoryServer) -> PlaybackPosition | None:
+def stored_position(server: MemoryServer) -> PlaybackPosition | None:
     stored = server.values.get("VIEWS/view", {}).get(CHECKPOINT_KEY)
-    return None if stored is None else CODEC.decode(stored[0], PlaybackPosition)
+    if stored is None:
+        return None
+    return CODEC.decode(bytes(decode_checkpoint(stored[0]).state), PlaybackPosition)
+
+
+def encode_position(position: PlaybackPosition) -> bytes:
+    state = msgspec.Raw(CODEC.encode(position))
+    return encode_checkpoint(Checkpoint(epoch="", as_of=0, state=state))
 
 
 async def first(server: MemoryServer, logger: Any) -> None:
     await Player(server, logger).while_(
-        "the end is kept", lambda: kept(server) == PlaybackPosition("days", 4, AT)
+        "the end is kept", lambda: stored_position(server) == PlaybackPosition("days", 4, AT)
     )
 
 
@@ -89,7 +98,7 @@ async def test_a_system_that_was_off_for_longer_begins_the_day(
 
 @pytest.mark.parametrize(
     "data",
-    [b"no", CODEC.encode(PlaybackPosition("another recording", 4, AT))],
+    [b"no", encode_position(PlaybackPosition("another recording", 4, AT))],
     ids=["none", "another"],
 )
 async def test_a_bookmark_that_is_none_of_this_recording_is_passed_over(
@@ -104,11 +113,14 @@ async def test_who_plays_on_by_himself_reads_nothing_again(
     server: MemoryServer, logger: Any
 ) -> None:
     player = Player(server, logger)
-    await player.while_("it is kept", lambda: kept(server) == PlaybackPosition("days", 4, AT))
+    await player.while_(
+        "it is kept", lambda: stored_position(server) == PlaybackPosition("days", 4, AT)
+    )
     player.played.clear()
-    later = kept(server)
+    later = stored_position(server)
+    assert later is not None
     server.values["VIEWS/view"].pop(CHECKPOINT_KEY)
-    await player.values.put(CHECKPOINT_KEY, CODEC.encode(later))
+    await player.values.put(CHECKPOINT_KEY, encode_position(later))
     await player.while_("it plays on", lambda: player.replay.progress().ms == 4)
     assert (player.past, player.played) == ([], [])
 

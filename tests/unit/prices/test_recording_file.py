@@ -114,7 +114,7 @@ def test_so_is_one_that_was_damaged_within(tmp_path: Path) -> None:
         (gzip.compress(GOOD), "'ms' is missing"),
         (b"\x1f\x8b rubbish that only begins like gz", "cannot be played"),
         (gzip.compress(HEADER)[:12], "cannot be played"),
-        (b"\x89PNG\r\n\x1a\n\x00\x00", "no line of CSV text"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00", "not CSV text"),
     ],
     # Named: what is packed holds the time of packing, so its bytes are no name that stays.
     ids=[

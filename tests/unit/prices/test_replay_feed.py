@@ -321,7 +321,7 @@ class TestReports:
         events = [entry["event"] for entry in capture.entries]
         assert events.count("feed.malformed_line") == MAX_LOGGED_LINES
         assert events[MAX_LOGGED_LINES:] == [
-            "feed.malformed_lines_only_counted_from_here",
+            "feed.malformed_lines_suppressed",
             "feed.day_finished",
         ]
         totals = capture.entries[-1]
@@ -332,7 +332,7 @@ class TestReports:
     ) -> None:
         end = TruncatedRecording(502, None, "", "cannot be read")
         await played(replay([*(bad(n) for n in range(500)), *ticks(0), end]), time)
-        told = [entry for entry in capture.entries if entry["event"] == "feed.breaks_off"]
+        told = [entry for entry in capture.entries if entry["event"] == "feed.truncated"]
         assert [(entry["line"], entry["log_level"]) for entry in told] == [(502, "error")]
 
 

@@ -3,20 +3,23 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec import structs
 from structlog.testing import LogCapture
 
 from tapewire.events import CODEC, PriceUpdated
 from tapewire.log import Unavailable
 from tapewire.log.memory import MemoryLatestValueStore, MemoryServer
 from tapewire.runtime import RequestContext
-from tapewire_services.prices import price_update_publisher
+from tapewire_services.prices import publisher
 from tapewire_services.prices.domain import Tick
 from tapewire_services.prices.feed import FeedError, FeedProgress, TickBatch
+from tapewire_services.prices.publisher import PriceUpdatePublisher
+from tapewire_services.prices.runner import FeedRunner
 from tapewire_services.prices.service import GetStatus, PricesService
 from tests.harness.waiting import wait_until
 
@@ -76,9 +79,11 @@ class Bench:
         self.server = MemoryServer()
         self.feed = ScriptedFeed()
         self.market = Market(self.server)
-        self.prices = PricesService(
-            self.feed, self.market, logger=logger, now=lambda: AT, repair_interval_seconds=3600
+        self.publisher = PriceUpdatePublisher(
+            self.market, logger=logger, repair_interval_seconds=3600
         )
+        self.runner = FeedRunner(self.feed, self.publisher, logger=logger, now=lambda: AT)
+        self.service = PricesService(self.feed, self.runner, self.publisher)
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -99,7 +104,7 @@ class Bench:
         return self.quote(key)
 
     def lead(self) -> None:
-        self._task = asyncio.create_task(self.prices.run())
+        self._task = asyncio.create_task(self.runner.run())
 
     async def ended(self) -> None:
         assert self._task is not None
@@ -177,7 +182,7 @@ class TestPublishing:
         bench.feed.end()
         await bench.shows("IBM")
         bench.server.values.clear()
-        bench.prices.on_connection_state()
+        bench.publisher.request_repair()
         await bench.shows("IBM")
 
     async def test_a_feed_that_fails_ends_the_service_with_its_own_error(
@@ -196,7 +201,7 @@ class TestMending:
         await bench.shows("SPY")
         before = bench.stored
         bench.server.values.clear()
-        bench.prices.on_connection_state(True)
+        bench.publisher.request_repair(True)
         await wait_until("the quotes are back", lambda: bench.stored == before)
 
     async def test_a_quote_posted_again_is_the_same_to_the_byte(
@@ -206,9 +211,9 @@ class TestMending:
         bench.feed.emit(full("IBM"), is_day_start=True)
         await bench.shows("IBM")
         before = bench.stored
-        monkeypatch.setattr(bench.prices, "_now", lambda: datetime.now(UTC))
+        monkeypatch.setattr(bench.runner, "_now", lambda: datetime.now(UTC))
         bench.server.values.clear()
-        bench.prices.on_connection_state()
+        bench.publisher.request_repair()
         await wait_until("the quote is back", lambda: bench.stored)
         assert bench.stored == before
 
@@ -216,7 +221,7 @@ class TestMending:
         bench.feed.emit(full("IBM"), full("SPY"), is_day_start=True)
         await bench.shows("SPY")
         del bench.server.values["MARKET/px"]["IBM"]
-        bench.prices.on_connection_state()
+        bench.publisher.request_repair()
         await bench.shows("IBM")
         assert bench.market.posted == ["IBM", "SPY", "IBM"]
 
@@ -224,13 +229,13 @@ class TestMending:
         self, logger: Any
     ) -> None:
         bench = Bench(logger)
-        bench.prices._publisher._repair_interval_seconds = 0.01
+        bench.publisher._repair_interval_seconds = 0.01
         bench.market.down = True
         bench.lead()
         bench.feed.emit(full("IBM"), is_day_start=True)
-        await wait_until("the post failed", lambda: bench.prices._publisher.lost_count == 1)
+        await wait_until("the post failed", lambda: bench.publisher.lost_count == 1)
         bench.market.down = False
-        bench.prices.on_connection_state()
+        bench.publisher.request_repair()
         await bench.shows("IBM")
         bench.server.values.clear()
         await bench.shows("IBM")
@@ -239,7 +244,7 @@ class TestMending:
     async def test_an_unreadable_market_is_told_once_and_tried_again_until_it_is_there(
         self, bench: Bench, capture: LogCapture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(price_update_publisher, "READ_RETRY_SECONDS", 0.001)
+        monkeypatch.setattr(publisher, "READ_RETRY_SECONDS", 0.001)
         tries = 0
         market_all = bench.market.get_all
 
@@ -253,23 +258,33 @@ class TestMending:
         await bench.shows("IBM")
         bench.market.down = True
         bench.server.values.clear()
-        bench.prices.on_connection_state()
+        bench.publisher.request_repair()
         await wait_until("it was tried some times", lambda: tries > 5, describe_last=lambda: tries)
         bench.market.down = False
         await bench.shows("IBM")
         events = [entry["event"] for entry in capture.entries]
-        assert events.count("prices.market_unreadable") == 1
+        assert events.count("quotes.unreadable") == 1
         await wait_until(
             "that it is readable again is told",
-            lambda: capture.entries[-1]["event"] == "prices.market_readable_again",
+            lambda: capture.entries[-1]["event"] == "quotes.readable_again",
         )
 
     async def test_losing_the_connection_is_no_nudge(self, bench: Bench) -> None:
         await wait_until(
-            "the first look is over", lambda: not bench.prices._publisher._repair_requested.is_set()
+            "the first look is over", lambda: not bench.publisher._repair_requested.is_set()
         )
-        bench.prices.on_connection_state(False)
-        assert not bench.prices._publisher._repair_requested.is_set()
+        bench.publisher.request_repair(False)
+        assert not bench.publisher._repair_requested.is_set()
+
+    async def test_a_later_quote_of_another_process_is_not_replaced(self, bench: Bench) -> None:
+        """A process that had lost its lease for a while published its old quotes again when it took
+        over, and orders were filled at prices of hours ago."""
+        bench.feed.emit(full("IBM"), is_day_start=True)
+        quote = await bench.shows("IBM")
+        later = structs.replace(quote, price=Decimal(13), timestamp=AT + timedelta(minutes=1))
+        await bench.market.put("IBM", CODEC.encode(later))
+        assert await bench.publisher._repair_stored() is None
+        assert bench.quote("IBM") == later
 
 
 class TestThePast:
@@ -323,7 +338,7 @@ class TestStatus:
     async def test_it_says_who_plays_what_and_how_far(self, bench: Bench) -> None:
         bench.feed.emit(full("SPY"), full("IBM"), is_day_start=True)
         await bench.shows("IBM")
-        answered = await bench.prices.status(GetStatus(), CONTEXT)
+        answered = await bench.service.status(GetStatus(), CONTEXT)
         assert CODEC.encode(answered) == (
             b'{"playing":true,"symbols":["IBM","SPY"],"lost":0,"feed":{"name":"script",'
             b'"rows":3,"malformed":1,"day":1,"ms":5,"ended":false}}'
@@ -331,4 +346,4 @@ class TestStatus:
 
     async def test_a_standby_says_that_it_does_not_play(self, bench: Bench) -> None:
         await bench.stand_by()
-        assert not (await bench.prices.status(GetStatus(), CONTEXT)).playing
+        assert not (await bench.service.status(GetStatus(), CONTEXT)).playing

@@ -79,8 +79,8 @@ def test_columns_are_found_by_name_in_any_order_among_others() -> None:
         (b"34200019,BAC,,,,,13.91,2000", "'ms' is missing"),
         (HEADER.replace(b"ask_size", b"asksize"), "'ask_size' is missing"),
         (HEADER.replace(b"last_size", b"bid"), "'bid' is named twice"),
-        (b"\xff\xfe\x00", "no line of CSV text"),
-        (b'"ms,symbol', "no line of CSV text"),
+        (b"\xff\xfe\x00", "not CSV text"),
+        (b'"ms,symbol', "not CSV text"),
     ],
 )
 def test_a_header_that_is_not_ours_is_refused(header: bytes, problem: str) -> None:

@@ -1,9 +1,10 @@
-"""Quotes on their way into MARKET, and kept there.
+"""Publishes quotes to the stream MARKET and keeps them stored there.
 
-A post may be lost, and MARKET lives in the server's memory and is empty after a restart, so every
-few seconds, and at once when NATS is back, the stored quotes are compared with ours and the
-differing ones are posted again. A quote posted again is the same to the byte, its timestamp
-included: whoever has seen it may ignore it, and must not take it for a new offer.
+An unacknowledged publish can be lost, and MARKET lives in the server's memory, so it is empty after
+a restart. Every few seconds, and at once when NATS is back, `run_repair` compares the stored quotes
+with the newest ones and publishes those that differ. A repaired quote is the same to the byte,
+including its timestamp, so a consumer that has seen it can ignore it and must not take it for a new
+offer.
 """
 
 import asyncio
@@ -17,16 +18,18 @@ from tapewire.events import CODEC, PriceUpdated
 from tapewire.log import LatestValueStore, LogError, encode_token
 
 REPAIR_INTERVAL_SECONDS = 5.0
-"""How long a lost quote of a quiet symbol stays lost, at the most."""
+"""The longest time for which a lost quote of a quiet symbol stays lost."""
 READ_RETRY_SECONDS = 0.5
-"""After MARKET could not be read."""
+"""The wait after MARKET could not be read."""
 PUBLISH_BATCH_SIZE = 256
-"""Quotes posted before the event loop has a turn."""
+"""Quotes published before other tasks get a turn."""
 
 
 class PriceUpdatePublisher:
-    """The latest quote of every symbol, as it is to be stored. `lost` counts quotes that could not
-    be posted."""
+    """Holds the newest quote of every symbol, encoded as it is stored.
+
+    `lost_count` counts quotes that could not be published because there was no connection.
+    """
 
     def __init__(
         self,
@@ -43,34 +46,30 @@ class PriceUpdatePublisher:
         self._repair_requested = asyncio.Event()
 
     def request_repair(self, is_connected: bool = True) -> None:
-        """NATS is back (or not): look at once for what it lost."""
+        """Compare the stored quotes now. A connection state listener: does nothing on a loss."""
         if is_connected:
             self._repair_requested.set()
 
     async def publish(self, updates: Iterable[PriceUpdated]) -> None:
-        """Publish, without waiting for what becomes of it."""
+        """Publish `updates` without waiting for acknowledgements."""
         await self._publish_keys([self._remember_quote(update) for update in updates])
 
-    async def publish_confirmed(self, updates: Iterable[PriceUpdated]) -> None:
-        """Publish, and return when all are stored. Raises LogError."""
-        for key in [self._remember_quote(update) for update in updates]:
-            await self._market.put(key, self._quotes[key])
-
     async def run_repair(self) -> None:
-        """Keep what was published stored, until canceled."""
+        """Keep the published quotes stored, until canceled."""
         wait = self._repair_interval_seconds
-        trouble: LogError | None = None
+        last_error: LogError | None = None
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait):
                     await self._repair_requested.wait()
             self._repair_requested.clear()
-            before, trouble = trouble, await self._repair_stored()
-            wait = READ_RETRY_SECONDS if trouble else self._repair_interval_seconds
-            if trouble and not before:
-                self._logger.warning("prices.market_unreadable", error=str(trouble))
-            if before and not trouble:
-                self._logger.info("prices.market_readable_again")
+            error = await self._repair_stored()
+            wait = READ_RETRY_SECONDS if error else self._repair_interval_seconds
+            if error and not last_error:
+                self._logger.warning("quotes.unreadable", error=str(error))
+            if last_error and not error:
+                self._logger.info("quotes.readable_again")
+            last_error = error
 
     def _remember_quote(self, update: PriceUpdated) -> str:
         key = encode_token(update.symbol)
@@ -82,21 +81,21 @@ class PriceUpdatePublisher:
             try:
                 await self._market.put_unacknowledged(key, self._quotes[key])
             except LogError:
-                self.lost_count += 1  # the connection has logged its loss; `mend` posts again
+                self.lost_count += 1  # the connection logs its loss; the repair publishes again
             if number % PUBLISH_BATCH_SIZE == 0:
                 await asyncio.sleep(0)
 
     async def _repair_stored(self) -> LogError | None:
-        """Post again what MARKET does not hold; why that was not possible."""
-        ours = self._quotes.copy()
+        """Publish what MARKET does not hold; return the error if it cannot be read."""
+        newest = self._quotes.copy()
         try:
             stored = await self._market.get_all()
         except LogError as error:
             return error
-        # What was published while MARKET was read is for the next comparison.
+        # Quotes published while MARKET was read are left to the next comparison.
         await self._publish_keys(
             key
-            for key, data in ours.items()
+            for key, data in newest.items()
             if stored.get(key) != data
             and self._quotes[key] is data
             and _may_replace(data, stored.get(key))
@@ -104,12 +103,12 @@ class PriceUpdatePublisher:
         return None
 
 
-def _may_replace(ours: bytes, stored: bytes | None) -> bool:
-    """Whether `ours` may replace what is stored: another process may have published since."""
+def _may_replace(newest: bytes, stored: bytes | None) -> bool:
+    """False if the stored quote is later: another process has published it since."""
     if stored is None:
         return True
     try:
-        theirs = CODEC.decode(stored, PriceUpdated).timestamp
+        stored_at = CODEC.decode(stored, PriceUpdated).timestamp
     except msgspec.DecodeError:
         return True
-    return CODEC.decode(ours, PriceUpdated).timestamp >= theirs
+    return CODEC.decode(newest, PriceUpdated).timestamp >= stored_at
