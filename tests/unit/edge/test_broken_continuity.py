@@ -5,7 +5,6 @@ ids of another log, without a `stream:reset`.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -28,19 +27,17 @@ from tapewire_services.edge.delivery.cursor import ResumeStart
 from tapewire_services.edge.delivery.replay import ReplayReader
 from tapewire_services.edge.delivery.resume_policy import NotReady, ResumePolicy
 from tapewire_services.edge.ingest.log_tail import LogTail
-from tests.harness.virtual_time import run
 from tests.unit.orders.spec import cancel, given, place
 
-Story = Callable[[MemoryServer], Awaitable[None]]
+pytestmark = pytest.mark.virtual_time
+
 LONG_SECONDS = 10.0
 """By then every poll, repair and retry is over."""
 
 
-def play(story: Story) -> None:
-    async def told() -> None:
-        await story(MemoryServer())
-
-    run(told())
+@pytest.fixture
+async def server() -> MemoryServer:
+    return MemoryServer()
 
 
 def drafts(times: int, *, first: int = 1) -> list[EventDraft]:
@@ -85,144 +82,129 @@ class Follower:
         await asyncio.gather(self._task, return_exceptions=True)
 
 
-def test_a_tape_that_was_away_while_events_were_trimmed_begins_again_and_passes_nothing_on() -> (
-    None
-):
+async def test_a_tape_that_was_away_while_events_were_trimmed_begins_again_and_passes_nothing_on(
+    server: MemoryServer,
+) -> None:
     """It read on after the hole, and live connections never heard of what had been in it."""
 
-    async def story(server: MemoryServer) -> None:
-        log = MemoryEventLog(server)
-        async with Follower(server) as follower:
-            await append(log, 1)
-            follower.log.sever(1.0)
-            await append(log, 3, first=2)
-            server.trim(5)
-            await asyncio.sleep(LONG_SECONDS)
-            await append(log, 1, first=5)
-            await asyncio.sleep(LONG_SECONDS)
-            assert follower.heard == ["m1", 1, 2, "m1", 9, 10]
-            assert follower.tape.bounds == Bounds("m1", 6, 10)
-
-    play(story)
+    log = MemoryEventLog(server)
+    async with Follower(server) as follower:
+        await append(log, 1)
+        follower.log.sever(1.0)
+        await append(log, 3, first=2)
+        server.trim(5)
+        await asyncio.sleep(LONG_SECONDS)
+        await append(log, 1, first=5)
+        await asyncio.sleep(LONG_SECONDS)
+        assert follower.heard == ["m1", 1, 2, "m1", 9, 10]
+        assert follower.tape.bounds == Bounds("m1", 6, 10)
 
 
-def test_what_comes_after_a_gap_waits_until_the_leader_says_which_log_it_is_of() -> None:
+async def test_what_comes_after_a_gap_waits_until_the_leader_says_which_log_it_is_of(
+    server: MemoryServer,
+) -> None:
     """A new log's event with the next sequence of the old one passed for one of the old."""
 
-    async def story(server: MemoryServer) -> None:
-        log = MemoryEventLog(server)
-        async with Follower(server) as follower:
-            await append(log, 1)
-            server.stop()
-            server.recreate()
-            server.start()
-            # At once, before anybody can ask which log this is.
-            server.append(new := drafts(2), [CODEC.encode(draft.event) for draft in new])
-            await asyncio.sleep(LONG_SECONDS)
-            await append(log, 1, first=3)
-            await asyncio.sleep(LONG_SECONDS)
-            began = follower.heard.index("m2")
-            assert follower.heard[:began] == ["m1", 1, 2]
-            assert follower.heard[began + 1 :][-2:] == [5, 6]
-
-    play(story)
+    log = MemoryEventLog(server)
+    async with Follower(server) as follower:
+        await append(log, 1)
+        server.stop()
+        server.recreate()
+        server.start()
+        # At once, before anybody can ask which log this is.
+        server.append(new := drafts(2), [CODEC.encode(draft.event) for draft in new])
+        await asyncio.sleep(LONG_SECONDS)
+        await append(log, 1, first=3)
+        await asyncio.sleep(LONG_SECONDS)
+        began = follower.heard.index("m2")
+        assert follower.heard[:began] == ["m1", 1, 2]
+        assert follower.heard[began + 1 :][-2:] == [5, 6]
 
 
-def test_a_log_that_is_made_anew_while_everybody_is_connected_is_noticed_by_its_first_event() -> (
-    None
-):
+async def test_a_log_that_is_made_anew_while_everybody_is_connected_is_noticed_by_its_first_event(
+    server: MemoryServer,
+) -> None:
     """Its events passed for late ones, and then, from the next sequence on, for the old log's."""
 
-    async def story(server: MemoryServer) -> None:
-        log = MemoryEventLog(server)
-        async with Follower(server) as follower:
-            await append(log, 2)
-            server.recreate()
-            server.append(new := drafts(4), [CODEC.encode(draft.event) for draft in new])
-            await asyncio.sleep(0.01)
-            assert follower.heard == ["m1", 1, 2, 3, 4, "m2"]
-            assert follower.tape.bounds == Bounds("m2", 1, 8)
-
-    play(story)
+    log = MemoryEventLog(server)
+    async with Follower(server) as follower:
+        await append(log, 2)
+        server.recreate()
+        server.append(new := drafts(4), [CODEC.encode(draft.event) for draft in new])
+        await asyncio.sleep(0.01)
+        assert follower.heard == ["m1", 1, 2, 3, 4, "m2"]
+        assert follower.tape.bounds == Bounds("m2", 1, 8)
 
 
-def test_late_and_repeated_events_are_nothing_new() -> None:
-    async def story(server: MemoryServer) -> None:
-        log = MemoryEventLog(server)
-        async with Follower(server) as follower:
-            await append(log, 2)
-            again = server.journal.event_at(2)
-            assert again is not None
-            follower.tape._receive(again)
-            server.append(new := drafts(1, first=3), [CODEC.encode(draft.event) for draft in new])
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
-            assert follower.heard == ["m1", 1, 2, 3, 4, 5, 6]
-
-    play(story)
+async def test_late_and_repeated_events_are_nothing_new(server: MemoryServer) -> None:
+    log = MemoryEventLog(server)
+    async with Follower(server) as follower:
+        await append(log, 2)
+        again = server.journal.event_at(2)
+        assert again is not None
+        follower.tape._receive(again)
+        server.append(new := drafts(1, first=3), [CODEC.encode(draft.event) for draft in new])
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert follower.heard == ["m1", 1, 2, 3, 4, 5, 6]
 
 
-def test_a_late_event_of_an_earlier_log_is_not_kept_until_its_sequence_comes() -> None:
+async def test_a_late_event_of_an_earlier_log_is_not_kept_until_its_sequence_comes(
+    server: MemoryServer,
+) -> None:
     """It was held as a later event of the new log, and passed on seconds afterwards."""
 
-    async def story(server: MemoryServer) -> None:
-        log = MemoryEventLog(server)
-        async with Follower(server) as follower:
-            await append(log, 3)
-            late = server.journal.event_at(6)
-            assert late is not None
-            server.recreate()
-            await asyncio.sleep(LONG_SECONDS)
-            follower.tape._receive(late)
-            await asyncio.sleep(LONG_SECONDS)
-            await append(log, 2)
-            passed = [follower.tape.events_after(("alice",), 4)]
-            await append(log, 1, first=4)
-            passed.append(follower.tape.events_after(("alice",), 4))
-            assert [[r.sequence for r in found] for found in passed] == [[], [5, 6]]
-            assert passed[1][1] is not late
-
-    play(story)
+    log = MemoryEventLog(server)
+    async with Follower(server) as follower:
+        await append(log, 3)
+        late = server.journal.event_at(6)
+        assert late is not None
+        server.recreate()
+        await asyncio.sleep(LONG_SECONDS)
+        follower.tape._receive(late)
+        await asyncio.sleep(LONG_SECONDS)
+        await append(log, 2)
+        passed = [follower.tape.events_after(("alice",), 4)]
+        await append(log, 1, first=4)
+        passed.append(follower.tape.events_after(("alice",), 4))
+        assert [[r.sequence for r in found] for found in passed] == [[], [5, 6]]
+        assert passed[1][1] is not late
 
 
-def test_after_a_gap_without_a_loss_everything_goes_on() -> None:
-    async def story(server: MemoryServer) -> None:
-        log = MemoryEventLog(server)
-        async with Follower(server) as follower:
-            await append(log, 1)
-            server.stop()
-            server.start()
-            await append(log, 2, first=2)
-            await asyncio.sleep(LONG_SECONDS)
-            assert follower.heard == ["m1", 1, 2, 3, 4, 5, 6]
-
-    play(story)
+async def test_after_a_gap_without_a_loss_everything_goes_on(server: MemoryServer) -> None:
+    log = MemoryEventLog(server)
+    async with Follower(server) as follower:
+        await append(log, 1)
+        server.stop()
+        server.start()
+        await append(log, 2, first=2)
+        await asyncio.sleep(LONG_SECONDS)
+        assert follower.heard == ["m1", 1, 2, 3, 4, 5, 6]
 
 
-def test_a_place_in_a_log_that_is_made_anew_while_it_is_looked_up_is_not_resumed() -> None:
+async def test_a_place_in_a_log_that_is_made_anew_while_it_is_looked_up_is_not_resumed(
+    server: MemoryServer,
+) -> None:
     """It was resumed under the epoch of the new log, as if it were a place in that."""
 
-    async def story(server: MemoryServer) -> None:
-        log = MemoryEventLog(server)
-        await append(log, 3)
-        async with Follower(server) as follower:
+    log = MemoryEventLog(server)
+    await append(log, 3)
+    async with Follower(server) as follower:
 
-            class Slow(MemoryEventLog):
-                async def page(self, *asked: object, **how: object) -> Page:
-                    page = await super().page(*asked, **how)  # type: ignore[arg-type]
-                    server.stop()
-                    server.recreate()
-                    server.start()
-                    await asyncio.sleep(LONG_SECONDS)
-                    return page
+        class Slow(MemoryEventLog):
+            async def page(self, *asked: object, **how: object) -> Page:
+                page = await super().page(*asked, **how)  # type: ignore[arg-type]
+                server.stop()
+                server.recreate()
+                server.start()
+                await asyncio.sleep(LONG_SECONDS)
+                return page
 
-            beginnings = ResumePolicy(Slow(server), follower.tape, replay_limit=100)
-            reader = ReplayReader(Slow(server), [pattern(owner="alice")], asyncio.Semaphore(1))
-            with pytest.raises(NotReady):
-                await beginnings.decide("m1-2", reader.count_events_after)
-            assert await beginnings.decide("m2-0", reader.count_events_after) == ResumeStart(0)
-
-    play(story)
+        beginnings = ResumePolicy(Slow(server), follower.tape, replay_limit=100)
+        reader = ReplayReader(Slow(server), [pattern(owner="alice")], asyncio.Semaphore(1))
+        with pytest.raises(NotReady):
+            await beginnings.decide("m1-2", reader.count_events_after)
+        assert await beginnings.decide("m2-0", reader.count_events_after) == ResumeStart(0)
 
 
 def orders(server: MemoryServer) -> tuple[MemoryEventLog, MemoryLatestValueStore]:
@@ -234,43 +216,40 @@ async def checkpoint(log: MemoryEventLog, values: LatestValueStore) -> None:
     await save(values, "alice", OrdersView.domain, view, bounds)
 
 
-def test_a_view_is_not_folded_without_what_was_trimmed_up_to_a_later_checkpoint() -> None:
+async def test_a_view_is_not_folded_without_what_was_trimmed_up_to_a_later_checkpoint(
+    server: MemoryServer,
+) -> None:
     """An edge that had not heard of the end yet showed a snapshot without the trimmed orders."""
 
-    async def story(server: MemoryServer) -> None:
-        log, values = orders(server)
-        await append(log, 2)
-        behind = await log.bounds()
-        await append(log, 2, first=3)
-        await checkpoint(log, values)
-        server.trim(6)
-        with pytest.raises(Unavailable, match="begins at 7"):
-            await load(log, values, OrdersView, "alice", bounds=behind)
-        view, bounds = await load(log, values, OrdersView, "alice")
-        assert (len(view.orders()), bounds.last) == (4, 8)
-
-    play(story)
+    log, values = orders(server)
+    await append(log, 2)
+    behind = await log.bounds()
+    await append(log, 2, first=3)
+    await checkpoint(log, values)
+    server.trim(6)
+    with pytest.raises(Unavailable, match="begins at 7"):
+        await load(log, values, OrdersView, "alice", bounds=behind)
+    view, bounds = await load(log, values, OrdersView, "alice")
+    assert (len(view.orders()), bounds.last) == (4, 8)
 
 
-def test_a_view_of_a_log_that_is_made_anew_meanwhile_is_not_shown() -> None:
-    async def story(server: MemoryServer) -> None:
-        log, values = orders(server)
-        await append(log, 2)
-        before = await log.bounds()
-        server.recreate()
-        await append(log, 3)
-        with pytest.raises(Unavailable, match="made anew as m2"):
-            await load(log, values, OrdersView, "alice", bounds=before)
+async def test_a_view_of_a_log_that_is_made_anew_meanwhile_is_not_shown(
+    server: MemoryServer,
+) -> None:
+    log, values = orders(server)
+    await append(log, 2)
+    before = await log.bounds()
+    server.recreate()
+    await append(log, 3)
+    with pytest.raises(Unavailable, match="made anew as m2"):
+        await load(log, values, OrdersView, "alice", bounds=before)
 
-    play(story)
 
-
-def test_a_view_whose_events_were_trimmed_without_a_checkpoint_shows_what_is_left() -> None:
-    async def story(server: MemoryServer) -> None:
-        log, values = orders(server)
-        await append(log, 3)
-        server.trim(4)
-        view, _ = await load(log, values, OrdersView, "alice")
-        assert len(view.orders()) == 1
-
-    play(story)
+async def test_a_view_whose_events_were_trimmed_without_a_checkpoint_shows_what_is_left(
+    server: MemoryServer,
+) -> None:
+    log, values = orders(server)
+    await append(log, 3)
+    server.trim(4)
+    view, _ = await load(log, values, OrdersView, "alice")
+    assert len(view.orders()) == 1

@@ -3,14 +3,12 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import Awaitable, Callable
 
 import pytest
 
 from tapewire.events import OrderStatus, Side
 from tapewire.log import CommandRejected
 from tapewire.log.memory import Faults, MemoryServer
-from tests.harness import virtual_time
 from tests.unit.orders.harness import (
     OrdersProcess,
     QuoteSimulator,
@@ -21,76 +19,69 @@ from tests.unit.orders.harness import (
 
 pytestmark = pytest.mark.virtual_time
 
-Story = Callable[[MemoryServer, QuoteSimulator], Awaitable[None]]
+
+@pytest.fixture
+async def server() -> MemoryServer:
+    return MemoryServer()
 
 
-def play(story: Story) -> None:
-    async def work() -> None:
-        server = MemoryServer()
-        await story(server, QuoteSimulator(server))
-
-    virtual_time.run(work())
+@pytest.fixture
+async def feed(server: MemoryServer) -> QuoteSimulator:
+    return QuoteSimulator(server)
 
 
-def test_two_brokers_at_once_fill_nothing_twice() -> None:
-    async def story(server: MemoryServer, feed: QuoteSimulator) -> None:
-        brokers = [await OrdersProcess(server).start() for _ in range(2)]
-        await feed.publish_quote("99", "100", "1")
-        for _ in range(5):
-            await brokers[0].place_order(place_request("7"))
-        for _ in range(40):
-            await feed.publish_quote("99", "100", "3")
-            await asyncio.sleep(0.05)
-        seen = await wait_for_log(server, "all closed", lambda seen: not seen.open_orders())
-        seen.assert_consistent()
-        assert order_statuses(seen) == ["filled 7"] * 5
-        for broker in brokers:
-            broker.raise_task_errors()
-            await broker.kill()
-
-    play(story)
-
-
-def test_a_log_made_anew_is_noticed_and_worked_even_when_it_is_longer_already() -> None:
-    async def story(server: MemoryServer, feed: QuoteSimulator) -> None:
-        await feed.publish_quote()
-        process = await OrdersProcess(server).start()
-        await process.place_order(place_request("10", client_order_id="old"))
-        await wait_for_log(server, "filled", lambda seen: not seen.open_orders())
-        other = await OrdersProcess(server).start(with_broker=False)
-        server.recreate()
-        await feed.publish_quote()
-        for number in range(10):
-            await other.place_order(place_request("10", client_order_id=f"new {number}"))
-        await wait_for_log(
-            server, "filled", lambda seen: order_statuses(seen) == ["filled 10"] * 10
-        )
-        await other.kill()
-        process.raise_task_errors()
-        await process.kill()
-
-    play(story)
-
-
-def test_the_broker_outlives_an_outage_of_the_log() -> None:
-    async def story(server: MemoryServer, feed: QuoteSimulator) -> None:
+async def test_two_brokers_at_once_fill_nothing_twice(
+    server: MemoryServer, feed: QuoteSimulator
+) -> None:
+    brokers = [await OrdersProcess(server).start() for _ in range(2)]
+    await feed.publish_quote("99", "100", "1")
+    for _ in range(5):
+        await brokers[0].place_order(place_request("7"))
+    for _ in range(40):
         await feed.publish_quote("99", "100", "3")
-        process = await OrdersProcess(server).start()
-        await process.place_order(place_request("10"))
-        await wait_for_log(
-            server, "a part", lambda seen: "partially_filled 3" in order_statuses(seen)
-        )
-        server.stop()
-        await asyncio.sleep(600)
-        process.raise_task_errors()
-        server.start()
-        for _ in range(100):
-            await feed.publish_quote("99", "100", "3")
-            await asyncio.sleep(0.1)
-        await wait_for_log(server, "filled", lambda seen: order_statuses(seen) == ["filled 10"])
-        await process.kill()
+        await asyncio.sleep(0.05)
+    seen = await wait_for_log(server, "all closed", lambda seen: not seen.open_orders())
+    seen.assert_consistent()
+    assert order_statuses(seen) == ["filled 7"] * 5
+    for broker in brokers:
+        broker.raise_task_errors()
+        await broker.kill()
 
-    play(story)
+
+async def test_a_log_made_anew_is_noticed_and_worked_even_when_it_is_longer_already(
+    server: MemoryServer, feed: QuoteSimulator
+) -> None:
+    await feed.publish_quote()
+    process = await OrdersProcess(server).start()
+    await process.place_order(place_request("10", client_order_id="old"))
+    await wait_for_log(server, "filled", lambda seen: not seen.open_orders())
+    other = await OrdersProcess(server).start(with_broker=False)
+    server.recreate()
+    await feed.publish_quote()
+    for number in range(10):
+        await other.place_order(place_request("10", client_order_id=f"new {number}"))
+    await wait_for_log(server, "filled", lambda seen: order_statuses(seen) == ["filled 10"] * 10)
+    await other.kill()
+    process.raise_task_errors()
+    await process.kill()
+
+
+async def test_the_broker_outlives_an_outage_of_the_log(
+    server: MemoryServer, feed: QuoteSimulator
+) -> None:
+    await feed.publish_quote("99", "100", "3")
+    process = await OrdersProcess(server).start()
+    await process.place_order(place_request("10"))
+    await wait_for_log(server, "a part", lambda seen: "partially_filled 3" in order_statuses(seen))
+    server.stop()
+    await asyncio.sleep(600)
+    process.raise_task_errors()
+    server.start()
+    for _ in range(100):
+        await feed.publish_quote("99", "100", "3")
+        await asyncio.sleep(0.1)
+    await wait_for_log(server, "filled", lambda seen: order_statuses(seen) == ["filled 10"])
+    await process.kill()
 
 
 @pytest.mark.parametrize("seed", range(25))

@@ -1,7 +1,7 @@
 """What the service answers, on the log in memory."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
 from decimal import Decimal
 
 import pytest
@@ -14,7 +14,6 @@ from tapewire.runtime.contracts.orders import CancelOrder, GetOrder, ListOrders
 from tapewire.views import OrdersView
 from tapewire_services.orders.domain.commands import FillOrderCommand
 from tapewire_services.orders.domain.order import order_id
-from tests.harness import virtual_time
 from tests.unit.orders.harness import (
     OrdersProcess,
     QuoteSimulator,
@@ -24,21 +23,22 @@ from tests.unit.orders.harness import (
 )
 from tests.unit.orders.spec import USER, at
 
-Story = Callable[[OrdersProcess, MemoryServer], Awaitable[None]]
+pytestmark = pytest.mark.virtual_time
 
 
-def play(story: Story) -> None:
-    """The story of a process without a broker, in a settled market that quotes IBM."""
+@pytest.fixture
+async def server() -> MemoryServer:
+    return MemoryServer()
 
-    async def work() -> None:
-        server = MemoryServer()
-        await QuoteSimulator(server).publish_quote()
-        process = await OrdersProcess(server).start(with_broker=False)
-        await asyncio.sleep(10)
-        await story(process, server)
-        await process.kill()
 
-    virtual_time.run(work())
+@pytest.fixture
+async def process(server: MemoryServer) -> AsyncIterator[OrdersProcess]:
+    """The service without its broker, in a settled market that quotes IBM."""
+    await QuoteSimulator(server).publish_quote()
+    process = await OrdersProcess(server).start(with_broker=False)
+    await asyncio.sleep(10)
+    yield process
+    await process.kill()
 
 
 async def refused(answer: Awaitable[object]) -> tuple[str, str | None]:
@@ -47,228 +47,207 @@ async def refused(answer: Awaitable[object]) -> tuple[str, str | None]:
     return refusal.value.code, refusal.value.path
 
 
-def test_placing_answers_with_the_order() -> None:
-    async def story(process: OrdersProcess, _: MemoryServer) -> None:
-        reply = await process.service.place(
-            place_request("10", limit="99.5", client_order_id="mine"), make_context()
-        )
-        assert reply.created
-        order = reply.order
-        assert (order.client_order_id, order.status) == ("mine", OrderStatus.NEW)
-        assert (order.qty, order.limit_price) == (Decimal(10), Decimal("99.5"))
-
-    play(story)
+async def test_placing_answers_with_the_order(process: OrdersProcess) -> None:
+    reply = await process.service.place(
+        place_request("10", limit="99.5", client_order_id="mine"), make_context()
+    )
+    assert reply.created
+    order = reply.order
+    assert (order.client_order_id, order.status) == ("mine", OrderStatus.NEW)
+    assert (order.qty, order.limit_price) == (Decimal(10), Decimal("99.5"))
 
 
-def test_the_same_client_order_id_again_answers_with_the_order_as_it_is_now() -> None:
-    async def story(process: OrdersProcess, server: MemoryServer) -> None:
-        first = await process.service.place(place_request(client_order_id="mine"), make_context())
-        await process.cancel_order(first.order.order_id)
-        for again in (process, OrdersProcess(server)):
-            await again.quote_cache.start()
-            reply = await again.service.place(place_request(client_order_id="mine"), make_context())
-            assert (reply.created, reply.order.status) == (False, OrderStatus.CANCELED)
-        other = process.service.place(place_request("11", client_order_id="mine"), make_context())
-        assert await refused(other) == ("conflict", "clientOrderId")
+async def test_the_same_client_order_id_again_answers_with_the_order_as_it_is_now(
+    process: OrdersProcess, server: MemoryServer
+) -> None:
+    first = await process.service.place(place_request(client_order_id="mine"), make_context())
+    await process.cancel_order(first.order.order_id)
+    for again in (process, OrdersProcess(server)):
+        await again.quote_cache.start()
+        reply = await again.service.place(place_request(client_order_id="mine"), make_context())
+        assert (reply.created, reply.order.status) == (False, OrderStatus.CANCELED)
+    other = process.service.place(place_request("11", client_order_id="mine"), make_context())
+    assert await refused(other) == ("conflict", "clientOrderId")
 
-    play(story)
+
+async def test_a_command_that_is_repeated_is_answered_as_before(
+    process: OrdersProcess, server: MemoryServer
+) -> None:
+    first = await process.service.place(place_request(), make_context("command"))
+    again = await process.service.place(place_request(), make_context("command"))
+    assert first.created
+    assert again == first
+    assert len((await read_log_summary(server)).orders) == 1
+    canceling = CancelOrder(user_id=USER, order_id=first.order.order_id)
+    one = await process.service.cancel(canceling, make_context("c"))
+    assert await process.service.cancel(canceling, make_context("c")) == one
+    assert await refused(process.service.cancel(canceling, make_context("d"))) == (
+        "conflict",
+        None,
+    )
 
 
-def test_a_command_that_is_repeated_is_answered_as_before() -> None:
-    async def story(process: OrdersProcess, server: MemoryServer) -> None:
-        first = await process.service.place(place_request(), make_context("command"))
-        again = await process.service.place(place_request(), make_context("command"))
-        assert first.created
-        assert again == first
-        assert len((await read_log_summary(server)).orders) == 1
-        canceling = CancelOrder(user_id=USER, order_id=first.order.order_id)
-        one = await process.service.cancel(canceling, make_context("c"))
-        assert await process.service.cancel(canceling, make_context("c")) == one
-        assert await refused(process.service.cancel(canceling, make_context("d"))) == (
-            "conflict",
+async def test_the_same_client_order_id_at_once_makes_one_order(
+    process: OrdersProcess, server: MemoryServer
+) -> None:
+    processes = [
+        process,
+        *(OrdersProcess(server, Faults(seed=n, max_delay_seconds=0.1)) for n in range(5)),
+    ]
+    for other in processes[1:]:
+        await other.quote_cache.start()
+    replies = await asyncio.gather(
+        *(one.place_order(place_request(client_order_id="mine")) for one in processes)
+    )
+    assert sorted(reply.created for reply in replies) == [False] * 5 + [True]
+    assert len({reply.order.order_id for reply in replies}) == 1
+    assert len((await read_log_summary(server)).events) == 1
+
+
+async def test_a_thousand_orders_at_once(process: OrdersProcess, server: MemoryServer) -> None:
+    await asyncio.gather(*(process.place_order(place_request()) for _ in range(1000)))
+    assert len((await read_log_summary(server)).orders) == 1000
+
+
+async def test_bad_fields_are_named(process: OrdersProcess, server: MemoryServer) -> None:
+    place = process.service.place
+    assert await refused(place(place_request("0"), make_context())) == ("invalid", "qty")
+    assert await refused(place(place_request("NaN"), make_context())) == ("invalid", "qty")
+    assert await refused(place(place_request(limit="-1"), make_context())) == (
+        "invalid",
+        "limitPrice",
+    )
+    assert await refused(place(place_request(client_order_id=""), make_context())) == (
+        "invalid",
+        "clientOrderId",
+    )
+    assert await refused(place(place_request(symbol="NOPE"), make_context())) == (
+        "invalid",
+        "symbol",
+    )
+    assert await refused(place(place_request(symbol=""), make_context())) == (
+        "invalid",
+        "symbol",
+    )
+    assert (await read_log_summary(server)).events == []
+
+
+async def test_what_is_another_users_is_not_found(process: OrdersProcess) -> None:
+    id_ = (await process.place_order(place_request(user="bob"))).order.order_id
+    for guess in (id_, "nonsense", "", "*", ">", "x" * 1000):
+        get = process.service.get(GetOrder(user_id=USER, order_id=guess), make_context())
+        assert await refused(get) == ("not_found", None)
+        cancel = CancelOrder(user_id=USER, order_id=guess)
+        assert await refused(process.service.cancel(cancel, make_context())) == (
+            "not_found",
             None,
         )
-
-    play(story)
-
-
-def test_the_same_client_order_id_at_once_makes_one_order() -> None:
-    async def story(process: OrdersProcess, server: MemoryServer) -> None:
-        processes = [
-            process,
-            *(OrdersProcess(server, Faults(seed=n, max_delay_seconds=0.1)) for n in range(5)),
-        ]
-        for other in processes[1:]:
-            await other.quote_cache.start()
-        replies = await asyncio.gather(
-            *(one.place_order(place_request(client_order_id="mine")) for one in processes)
-        )
-        assert sorted(reply.created for reply in replies) == [False] * 5 + [True]
-        assert len({reply.order.order_id for reply in replies}) == 1
-        assert len((await read_log_summary(server)).events) == 1
-
-    play(story)
+    found = await process.service.get(GetOrder(user_id="bob", order_id=id_), make_context())
+    assert found.order.order_id == id_
 
 
-def test_a_thousand_orders_at_once() -> None:
-    async def story(process: OrdersProcess, server: MemoryServer) -> None:
-        await asyncio.gather(*(process.place_order(place_request()) for _ in range(1000)))
-        assert len((await read_log_summary(server)).orders) == 1000
-
-    play(story)
-
-
-def test_bad_fields_are_named() -> None:
-    async def story(process: OrdersProcess, server: MemoryServer) -> None:
-        place = process.service.place
-        assert await refused(place(place_request("0"), make_context())) == ("invalid", "qty")
-        assert await refused(place(place_request("NaN"), make_context())) == ("invalid", "qty")
-        assert await refused(place(place_request(limit="-1"), make_context())) == (
-            "invalid",
-            "limitPrice",
-        )
-        assert await refused(place(place_request(client_order_id=""), make_context())) == (
-            "invalid",
-            "clientOrderId",
-        )
-        assert await refused(place(place_request(symbol="NOPE"), make_context())) == (
-            "invalid",
-            "symbol",
-        )
-        assert await refused(place(place_request(symbol=""), make_context())) == (
-            "invalid",
-            "symbol",
-        )
-        assert (await read_log_summary(server)).events == []
-
-    play(story)
-
-
-def test_what_is_another_users_is_not_found() -> None:
-    async def story(process: OrdersProcess, _: MemoryServer) -> None:
-        id_ = (await process.place_order(place_request(user="bob"))).order.order_id
-        for guess in (id_, "nonsense", "", "*", ">", "x" * 1000):
-            get = process.service.get(GetOrder(user_id=USER, order_id=guess), make_context())
-            assert await refused(get) == ("not_found", None)
-            cancel = CancelOrder(user_id=USER, order_id=guess)
-            assert await refused(process.service.cancel(cancel, make_context())) == (
-                "not_found",
-                None,
-            )
-        found = await process.service.get(GetOrder(user_id="bob", order_id=id_), make_context())
-        assert found.order.order_id == id_
-
-    play(story)
-
-
-def test_an_order_that_was_asked_for_too_early_can_be_canceled_later() -> None:
+async def test_an_order_that_was_asked_for_too_early_can_be_canceled_later(
+    process: OrdersProcess, server: MemoryServer
+) -> None:
     """One process remembers that there is no such order; another places it. Canceling it at the
     first used to be answered from that memory: not found."""
 
-    async def story(process: OrdersProcess, server: MemoryServer) -> None:
-        other = await OrdersProcess(server).start(with_broker=False)
-        id_ = order_id(USER, "mine")
-        get = process.service.get(GetOrder(user_id=USER, order_id=id_), make_context())
-        assert await refused(get) == ("not_found", None)
-        await other.place_order(place_request(client_order_id="mine"))
-        assert (await process.cancel_order(id_)).status is OrderStatus.CANCELED
-        await other.kill()
-
-    play(story)
+    other = await OrdersProcess(server).start(with_broker=False)
+    id_ = order_id(USER, "mine")
+    get = process.service.get(GetOrder(user_id=USER, order_id=id_), make_context())
+    assert await refused(get) == ("not_found", None)
+    await other.place_order(place_request(client_order_id="mine"))
+    assert (await process.cancel_order(id_)).status is OrderStatus.CANCELED
+    await other.kill()
 
 
-def test_reading_sees_what_other_processes_wrote() -> None:
-    async def story(process: OrdersProcess, server: MemoryServer) -> None:
-        id_ = (await process.place_order(place_request())).order.order_id
-        other = await OrdersProcess(server).start(with_broker=False)
-        await other.cancel_order(id_)
-        found = await process.service.get(GetOrder(user_id=USER, order_id=id_), make_context())
-        assert found.order.status is OrderStatus.CANCELED
-        await other.kill()
-
-    play(story)
-
-
-def test_the_list_is_true_for_one_sequence() -> None:
-    async def story(process: OrdersProcess, server: MemoryServer) -> None:
-        ids = [(await process.place_order(place_request())).order.order_id for _ in range(3)]
-        await process.place_order(place_request(user="bob"))
-        await process.cancel_order(ids[0])
-        reply = await process.service.list(ListOrders(user_id=USER), make_context())
-        assert [order.order_id for order in reply.orders] == [ids[1], ids[2], ids[0]]
-        assert (reply.as_of, reply.epoch) == (server.journal.last, server.journal.epoch)
-
-    play(story)
+async def test_reading_sees_what_other_processes_wrote(
+    process: OrdersProcess, server: MemoryServer
+) -> None:
+    id_ = (await process.place_order(place_request())).order.order_id
+    other = await OrdersProcess(server).start(with_broker=False)
+    await other.cancel_order(id_)
+    found = await process.service.get(GetOrder(user_id=USER, order_id=id_), make_context())
+    assert found.order.status is OrderStatus.CANCELED
+    await other.kill()
 
 
-def test_without_the_log_the_answer_is_unavailable_and_nothing_else() -> None:
-    async def story(process: OrdersProcess, server: MemoryServer) -> None:
-        server.stop()
-        with pytest.raises(Unavailable):
-            await process.service.place(place_request(), make_context())
-        with pytest.raises(Unavailable):
-            await process.service.list(ListOrders(user_id=USER), make_context())
+async def test_the_list_is_true_for_one_sequence(
+    process: OrdersProcess, server: MemoryServer
+) -> None:
+    ids = [(await process.place_order(place_request())).order.order_id for _ in range(3)]
+    await process.place_order(place_request(user="bob"))
+    await process.cancel_order(ids[0])
+    reply = await process.service.list(ListOrders(user_id=USER), make_context())
+    assert [order.order_id for order in reply.orders] == [ids[1], ids[2], ids[0]]
+    assert (reply.as_of, reply.epoch) == (server.journal.last, server.journal.epoch)
 
-    play(story)
+
+async def test_without_the_log_the_answer_is_unavailable_and_nothing_else(
+    process: OrdersProcess, server: MemoryServer
+) -> None:
+    server.stop()
+    with pytest.raises(Unavailable):
+        await process.service.place(place_request(), make_context())
+    with pytest.raises(Unavailable):
+        await process.service.list(ListOrders(user_id=USER), make_context())
 
 
 async def checkpoint(server: MemoryServer, user: str = USER) -> bytes | None:
     return await MemoryLatestValueStore(server, stream="VIEWS", prefix="view").get(f"{user}.orders")
 
 
-def test_a_users_view_is_checkpointed_after_enough_events_and_not_before() -> None:
-    async def story(_: OrdersProcess, server: MemoryServer) -> None:
-        process = await OrdersProcess(server).start(with_broker=False, with_projector=True)
-        for _number in range(MIN_CHECKPOINT_EVENTS - 1):
-            await process.place_order(place_request())
-        await asyncio.sleep(5)
-        assert await checkpoint(server) is None
+@pytest.mark.usefixtures("process")
+async def test_a_users_view_is_checkpointed_after_enough_events_and_not_before(
+    server: MemoryServer,
+) -> None:
+    process = await OrdersProcess(server).start(with_broker=False, with_projector=True)
+    for _number in range(MIN_CHECKPOINT_EVENTS - 1):
         await process.place_order(place_request())
-        await asyncio.sleep(5)
-        first = await checkpoint(server)
-        assert first is not None
-        listed = await process.service.list(ListOrders(user_id=USER), make_context())
-        assert len(listed.orders) == MIN_CHECKPOINT_EVENTS
-        await process.cancel_order(listed.orders[0].order_id)
-        await asyncio.sleep(5)
-        assert await checkpoint(server) == first
-        again = await process.service.list(ListOrders(user_id=USER), make_context())
-        assert again.orders[-1].status is OrderStatus.CANCELED
-        await process.kill()
+    await asyncio.sleep(5)
+    assert await checkpoint(server) is None
+    await process.place_order(place_request())
+    await asyncio.sleep(5)
+    first = await checkpoint(server)
+    assert first is not None
+    listed = await process.service.list(ListOrders(user_id=USER), make_context())
+    assert len(listed.orders) == MIN_CHECKPOINT_EVENTS
+    await process.cancel_order(listed.orders[0].order_id)
+    await asyncio.sleep(5)
+    assert await checkpoint(server) == first
+    again = await process.service.list(ListOrders(user_id=USER), make_context())
+    assert again.orders[-1].status is OrderStatus.CANCELED
+    await process.kill()
 
-    play(story)
 
-
-def test_a_projector_counts_a_bounded_number_of_users(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_projector_counts_a_bounded_number_of_users(
+    monkeypatch: pytest.MonkeyPatch, process: OrdersProcess, server: MemoryServer
+) -> None:
     monkeypatch.setattr("tapewire.log.view_checkpointer.MAX_COUNTED_USERS", 3)
 
-    async def story(process: OrdersProcess, server: MemoryServer) -> None:
-        projector = ViewCheckpointer(process.log, process.views, OrdersView)
-        for number in range(10):
-            await process.place_order(place_request(user=f"u{number % 5}"))
-        for recorded in (await read_log_summary(server)).events:
-            await projector.handle(recorded)
-        assert len(projector._counts) == 3
-
-    play(story)
+    projector = ViewCheckpointer(process.log, process.views, OrdersView)
+    for number in range(10):
+        await process.place_order(place_request(user=f"u{number % 5}"))
+    for recorded in (await read_log_summary(server)).events:
+        await projector.handle(recorded)
+    assert len(projector._counts) == 3
 
 
-def test_canceling_what_was_filled_meanwhile_is_a_conflict() -> None:
-    async def story(process: OrdersProcess, server: MemoryServer) -> None:
-        id_ = (await process.place_order(place_request("10"))).order.order_id
-        other = OrdersProcess(server)
-        fill = FillOrderCommand(
-            id="f",
-            at=at(1),
-            user=USER,
-            qty=Decimal(10),
-            price=Decimal(1),
-            filled_before=Decimal(0),
-        )
-        await other.orders.handle(
-            EventSubject(USER, "orders", id_), fill, correlation="c", traceparent=None
-        )
-        cancel = CancelOrder(user_id=USER, order_id=id_)
-        assert await refused(process.service.cancel(cancel, make_context())) == ("conflict", None)
-
-    play(story)
+async def test_canceling_what_was_filled_meanwhile_is_a_conflict(
+    process: OrdersProcess, server: MemoryServer
+) -> None:
+    id_ = (await process.place_order(place_request("10"))).order.order_id
+    other = OrdersProcess(server)
+    fill = FillOrderCommand(
+        id="f",
+        at=at(1),
+        user=USER,
+        qty=Decimal(10),
+        price=Decimal(1),
+        filled_before=Decimal(0),
+    )
+    await other.orders.handle(
+        EventSubject(USER, "orders", id_), fill, correlation="c", traceparent=None
+    )
+    cancel = CancelOrder(user_id=USER, order_id=id_)
+    assert await refused(process.service.cancel(cancel, make_context())) == ("conflict", None)

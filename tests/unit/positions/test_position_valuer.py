@@ -2,7 +2,9 @@
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+
+import pytest
 
 from tapewire.events import CODEC, PositionValued, Side
 from tapewire.log import OutcomeUnknown, Unavailable
@@ -21,22 +23,28 @@ from tests.unit.positions.harness import (
 )
 from tests.unit.positions.spec import buy, given, sell
 
-Story = Callable[[MemoryServer, TradeProducer, PositionsProcess], Awaitable[None]]
+pytestmark = pytest.mark.virtual_time
 
 
-def play(story: Story) -> None:
-    """The story of a process that follows all that was traded, in a market that quotes IBM."""
+@pytest.fixture
+async def server() -> MemoryServer:
+    return MemoryServer()
 
-    async def work() -> None:
-        server = MemoryServer()
-        await publish_quote(server, "100")
-        process = await PositionsProcess(server).start()
-        await asyncio.sleep(5)
-        await story(server, TradeProducer(server), process)
-        process.raise_task_errors()
-        await process.kill()
 
-    virtual_time.run(work())
+@pytest.fixture
+async def trader(server: MemoryServer) -> TradeProducer:
+    return TradeProducer(server)
+
+
+@pytest.fixture
+async def process(server: MemoryServer) -> AsyncIterator[PositionsProcess]:
+    """A process that follows the trades, in a settled market that quotes IBM at 100."""
+    await publish_quote(server, "100")
+    process = await PositionsProcess(server).start()
+    await asyncio.sleep(5)
+    yield process
+    process.raise_task_errors()
+    await process.kill()
 
 
 class Heard:
@@ -64,154 +72,146 @@ class Heard:
         return [later - time for time, later in itertools.pairwise(times)]
 
 
-def test_a_position_is_valued_when_it_opens_when_it_is_quoted_and_when_it_closes() -> None:
-    async def story(server: MemoryServer, trader: TradeProducer, _: PositionsProcess) -> None:
-        heard = await Heard().listen(server)
-        await trader.append_trade(Side.BUY, "10", "99", "1")
-        await wait_for_valuations(server, "open", lambda seen: seen)
-        await asyncio.sleep(2)
-        await publish_quote(server, "101")
-        await asyncio.sleep(2)
-        await trader.append_trade(Side.SELL, "10", "102")
-        await wait_for_valuations(server, "closed", lambda seen: not seen["alice.IBM"].quantity)
-        await publish_quote(server, "103")
-        await asyncio.sleep(5)
-        assert heard.said() == ["10 @ 100: 10 + -1", "10 @ 101: 20 + -1", "0 @ 101: 0 + 29"]
-        assert heard.values[-1][1].entry_price is None
-
-    play(story)
-
-
-def test_a_short_position_gains_when_the_price_falls() -> None:
-    async def story(server: MemoryServer, trader: TradeProducer, _: PositionsProcess) -> None:
-        await trader.append_trade(Side.SELL, "10", "101")
-        seen = await wait_for_valuations(server, "open", lambda seen: seen)
-        assert seen["alice.IBM"].unrealized_pnl == 10
-
-    play(story)
+@pytest.mark.usefixtures("process")
+async def test_a_position_is_valued_when_it_opens_when_it_is_quoted_and_when_it_closes(
+    server: MemoryServer, trader: TradeProducer
+) -> None:
+    heard = await Heard().listen(server)
+    await trader.append_trade(Side.BUY, "10", "99", "1")
+    await wait_for_valuations(server, "open", lambda seen: seen)
+    await asyncio.sleep(2)
+    await publish_quote(server, "101")
+    await asyncio.sleep(2)
+    await trader.append_trade(Side.SELL, "10", "102")
+    await wait_for_valuations(server, "closed", lambda seen: not seen["alice.IBM"].quantity)
+    await publish_quote(server, "103")
+    await asyncio.sleep(5)
+    assert heard.said() == ["10 @ 100: 10 + -1", "10 @ 101: 20 + -1", "0 @ 101: 0 + 29"]
+    assert heard.values[-1][1].entry_price is None
 
 
-def test_quotes_value_a_position_once_a_second_at_the_newest_price() -> None:
-    async def story(server: MemoryServer, trader: TradeProducer, _: PositionsProcess) -> None:
-        await trader.append_trade(Side.BUY, "10", "100")
-        await wait_for_valuations(server, "open", lambda seen: seen)
-        heard = await Heard().listen(server)
-        for number in range(400):
-            await publish_quote(server, f"{100 + number / 100:.2f}")
-            await asyncio.sleep(0.025)
-        await asyncio.sleep(2)
-        assert 9 <= len(heard.values) <= 12
-        assert min(heard.gaps()) >= VALUATION_INTERVAL_SECONDS - 1e-6
-        assert heard.said()[-1] == "10 @ 103.99: 39.9 + 0"
-
-    play(story)
+@pytest.mark.usefixtures("process")
+async def test_a_short_position_gains_when_the_price_falls(
+    server: MemoryServer, trader: TradeProducer
+) -> None:
+    await trader.append_trade(Side.SELL, "10", "101")
+    seen = await wait_for_valuations(server, "open", lambda seen: seen)
+    assert seen["alice.IBM"].unrealized_pnl == 10
 
 
-def test_a_quote_after_a_quiet_second_is_told_at_once() -> None:
-    async def story(server: MemoryServer, trader: TradeProducer, _: PositionsProcess) -> None:
-        await trader.append_trade(Side.BUY, "10", "100")
-        await asyncio.sleep(10)
-        heard = await Heard().listen(server)
-        began = asyncio.get_running_loop().time()
-        await publish_quote(server, "105")
-        await asyncio.sleep(0.5)
-        assert [time - began < 0.01 for time, _ in heard.values] == [True]
-
-    play(story)
-
-
-def test_a_change_is_told_at_once_however_often() -> None:
-    async def story(server: MemoryServer, trader: TradeProducer, _: PositionsProcess) -> None:
-        heard = await Heard().listen(server)
-        for _number in range(10):
-            await trader.append_trade(Side.BUY, "1", "100")
-            await asyncio.sleep(0.05)
-        assert [one.quantity for _, one in heard.values] == [*range(1, 11)]
-
-    play(story)
+@pytest.mark.usefixtures("process")
+async def test_quotes_value_a_position_once_a_second_at_the_newest_price(
+    server: MemoryServer, trader: TradeProducer
+) -> None:
+    await trader.append_trade(Side.BUY, "10", "100")
+    await wait_for_valuations(server, "open", lambda seen: seen)
+    heard = await Heard().listen(server)
+    for number in range(400):
+        await publish_quote(server, f"{100 + number / 100:.2f}")
+        await asyncio.sleep(0.025)
+    await asyncio.sleep(2)
+    assert 9 <= len(heard.values) <= 12
+    assert min(heard.gaps()) >= VALUATION_INTERVAL_SECONDS - 1e-6
+    assert heard.said()[-1] == "10 @ 103.99: 39.9 + 0"
 
 
-def test_a_symbol_without_a_quote_is_valued_as_soon_as_there_is_one() -> None:
-    async def story(server: MemoryServer, trader: TradeProducer, _: PositionsProcess) -> None:
-        await trader.append_trade(Side.BUY, "10", "100", symbol="BRK.B")
-        await wait_until_consistent(server)
-        await asyncio.sleep(5)
-        assert await read_valuations(server) == {}
-        await publish_quote(server, "110", "BRK.B")
-        seen = await wait_for_valuations(server, "valued", lambda seen: seen)
-        assert seen["alice.BRK%2EB"].unrealized_pnl == 100
-
-    play(story)
-
-
-def test_the_next_leader_values_what_is_open_before_anything_is_traded() -> None:
-    async def story(server: MemoryServer, trader: TradeProducer, process: PositionsProcess) -> None:
-        for _number in range(100):
-            await trader.append_trade(Side.BUY, "1", "100")
-        await asyncio.sleep(5)
-        await process.kill()
-        heard = await Heard().listen(server)
-        await publish_quote(server, "101")
-        other = await PositionsProcess(server).start()
-        await asyncio.sleep(3)
-        assert heard.said() == ["100 @ 101: 100 + 0"]
-        await other.kill()
-
-    play(story)
+@pytest.mark.usefixtures("process")
+async def test_a_quote_after_a_quiet_second_is_told_at_once(
+    server: MemoryServer, trader: TradeProducer
+) -> None:
+    await trader.append_trade(Side.BUY, "10", "100")
+    await asyncio.sleep(10)
+    heard = await Heard().listen(server)
+    began = asyncio.get_running_loop().time()
+    await publish_quote(server, "105")
+    await asyncio.sleep(0.5)
+    assert [time - began < 0.01 for time, _ in heard.values] == [True]
 
 
-def test_what_closed_without_a_last_value_gets_it_from_the_next_leader() -> None:
+@pytest.mark.usefixtures("process")
+async def test_a_change_is_told_at_once_however_often(
+    server: MemoryServer, trader: TradeProducer
+) -> None:
+    heard = await Heard().listen(server)
+    for _number in range(10):
+        await trader.append_trade(Side.BUY, "1", "100")
+        await asyncio.sleep(0.05)
+    assert [one.quantity for _, one in heard.values] == [*range(1, 11)]
+
+
+@pytest.mark.usefixtures("process")
+async def test_a_symbol_without_a_quote_is_valued_as_soon_as_there_is_one(
+    server: MemoryServer, trader: TradeProducer
+) -> None:
+    await trader.append_trade(Side.BUY, "10", "100", symbol="BRK.B")
+    await wait_until_consistent(server)
+    await asyncio.sleep(5)
+    assert await read_valuations(server) == {}
+    await publish_quote(server, "110", "BRK.B")
+    seen = await wait_for_valuations(server, "valued", lambda seen: seen)
+    assert seen["alice.BRK%2EB"].unrealized_pnl == 100
+
+
+async def test_the_next_leader_values_what_is_open_before_anything_is_traded(
+    server: MemoryServer, trader: TradeProducer, process: PositionsProcess
+) -> None:
+    for _number in range(100):
+        await trader.append_trade(Side.BUY, "1", "100")
+    await asyncio.sleep(5)
+    await process.kill()
+    heard = await Heard().listen(server)
+    await publish_quote(server, "101")
+    other = await PositionsProcess(server).start()
+    await asyncio.sleep(3)
+    assert heard.said() == ["100 @ 101: 100 + 0"]
+    await other.kill()
+
+
+async def test_what_closed_without_a_last_value_gets_it_from_the_next_leader(
+    server: MemoryServer, trader: TradeProducer, process: PositionsProcess
+) -> None:
     """A process stored the closing of a position and died before it sent the value that says so;
     whoever read only values saw the position open for ever."""
 
-    async def story(server: MemoryServer, trader: TradeProducer, process: PositionsProcess) -> None:
-        await trader.append_trade(Side.BUY, "10", "100")
-        await wait_for_valuations(server, "open", lambda seen: seen)
-        process.valuation_store.kill()
-        await trader.append_trade(Side.SELL, "10", "103")
-        assert (
-            last_positions(await wait_until_consistent(server))[
-                PositionKey("alice", "IBM")
-            ].quantity
-            == 0
-        )
-        await process.kill()
-        assert (await read_valuations(server))["alice.IBM"].quantity == 10
-        other = await PositionsProcess(server).start()
-        seen = await wait_for_valuations(
-            server, "closed", lambda seen: not seen["alice.IBM"].quantity
-        )
-        assert seen["alice.IBM"].realized_pnl == 30
-        await other.kill()
-
-    play(story)
+    await trader.append_trade(Side.BUY, "10", "100")
+    await wait_for_valuations(server, "open", lambda seen: seen)
+    process.valuation_store.kill()
+    await trader.append_trade(Side.SELL, "10", "103")
+    assert (
+        last_positions(await wait_until_consistent(server))[PositionKey("alice", "IBM")].quantity
+        == 0
+    )
+    await process.kill()
+    assert (await read_valuations(server))["alice.IBM"].quantity == 10
+    other = await PositionsProcess(server).start()
+    seen = await wait_for_valuations(server, "closed", lambda seen: not seen["alice.IBM"].quantity)
+    assert seen["alice.IBM"].realized_pnl == 30
+    await other.kill()
 
 
-def test_values_of_a_log_that_was_lost_are_closed() -> None:
-    async def story(server: MemoryServer, trader: TradeProducer, process: PositionsProcess) -> None:
-        await trader.append_trade(Side.BUY, "10", "100")
-        await wait_for_valuations(server, "open", lambda seen: seen)
-        server.recreate()
-        await wait_for_valuations(server, "closed", lambda seen: not seen["alice.IBM"].quantity)
-        process.raise_task_errors()
+async def test_values_of_a_log_that_was_lost_are_closed(
+    server: MemoryServer, trader: TradeProducer, process: PositionsProcess
+) -> None:
+    await trader.append_trade(Side.BUY, "10", "100")
+    await wait_for_valuations(server, "open", lambda seen: seen)
+    server.recreate()
+    await wait_for_valuations(server, "closed", lambda seen: not seen["alice.IBM"].quantity)
+    process.raise_task_errors()
 
-    play(story)
 
-
-def test_memory_is_that_of_the_open_positions() -> None:
-    async def story(server: MemoryServer, trader: TradeProducer, process: PositionsProcess) -> None:
-        for number in range(50):
-            await trader.append_trade(Side.BUY, "1", "100", user=f"u{number}")
-            await trader.append_trade(Side.SELL, "1", "100", user=f"u{number}")
-            await publish_quote(server, str(100 + number % 3))
-        await trader.append_trade(Side.BUY, "1", "100", symbol="SPY")
-        await wait_until_consistent(server)
-        await asyncio.sleep(5)
-        valuer = process.valuer
-        assert [*valuer._holders_by_symbol] == ["SPY"]
-        assert (valuer._closed_positions, len(valuer._due_heap)) == ({}, 0)
-
-    play(story)
+async def test_memory_is_that_of_the_open_positions(
+    server: MemoryServer, trader: TradeProducer, process: PositionsProcess
+) -> None:
+    for number in range(50):
+        await trader.append_trade(Side.BUY, "1", "100", user=f"u{number}")
+        await trader.append_trade(Side.SELL, "1", "100", user=f"u{number}")
+        await publish_quote(server, str(100 + number % 3))
+    await trader.append_trade(Side.BUY, "1", "100", symbol="SPY")
+    await wait_until_consistent(server)
+    await asyncio.sleep(5)
+    valuer = process.valuer
+    assert [*valuer._holders_by_symbol] == ["SPY"]
+    assert (valuer._closed_positions, len(valuer._due_heap)) == ({}, 0)
 
 
 class Shaky(MemoryLatestValueStore):
@@ -237,30 +237,29 @@ async def _unknown(_: PositionKey) -> None:
     """No position of the log."""
 
 
-def test_what_could_not_be_sent_is_sent_later() -> None:
-    async def story(server: MemoryServer, trader: TradeProducer, process: PositionsProcess) -> None:
-        await trader.append_trade(Side.BUY, "10", "100")
-        await wait_until_consistent(server)
-        held = last_positions(await wait_until_consistent(server))[PositionKey("alice", "IBM")]
-        shaky = Shaky(server, prefix="other")
-        valuer = PositionValuer(shaky, process.quote_cache)
-        task = asyncio.create_task(valuer.run())
-        valuer.update_position(PositionKey("alice", "IBM"), held)
-        valuer.mark_caught_up(_unknown)
-        await asyncio.sleep(5)
-        assert (shaky.failures, [*await shaky.get_all()]) == (0, ["alice.IBM"])
-        shaky.failures = 4
-        await trader.append_trade(Side.SELL, "10", "100")
-        valuer.update_position(
-            PositionKey("alice", "IBM"),
-            last_positions(await wait_until_consistent(server))[PositionKey("alice", "IBM")],
-        )
-        await asyncio.sleep(5)
-        closed = CODEC.decode((await shaky.get_all())["alice.IBM"], PositionValued)
-        assert closed.quantity == 0
-        task.cancel()
-
-    play(story)
+async def test_what_could_not_be_sent_is_sent_later(
+    server: MemoryServer, trader: TradeProducer, process: PositionsProcess
+) -> None:
+    await trader.append_trade(Side.BUY, "10", "100")
+    await wait_until_consistent(server)
+    held = last_positions(await wait_until_consistent(server))[PositionKey("alice", "IBM")]
+    shaky = Shaky(server, prefix="other")
+    valuer = PositionValuer(shaky, process.quote_cache)
+    task = asyncio.create_task(valuer.run())
+    valuer.update_position(PositionKey("alice", "IBM"), held)
+    valuer.mark_caught_up(_unknown)
+    await asyncio.sleep(5)
+    assert (shaky.failures, [*await shaky.get_all()]) == (0, ["alice.IBM"])
+    shaky.failures = 4
+    await trader.append_trade(Side.SELL, "10", "100")
+    valuer.update_position(
+        PositionKey("alice", "IBM"),
+        last_positions(await wait_until_consistent(server))[PositionKey("alice", "IBM")],
+    )
+    await asyncio.sleep(5)
+    closed = CODEC.decode((await shaky.get_all())["alice.IBM"], PositionValued)
+    assert closed.quantity == 0
+    task.cancel()
 
 
 def test_on_a_bad_day_the_last_values_are_those_of_the_positions() -> None:
@@ -290,14 +289,11 @@ def test_on_a_bad_day_the_last_values_are_those_of_the_positions() -> None:
         virtual_time.run(work(seed))
 
 
-def test_closings_of_a_backlog_are_not_collected() -> None:
-    async def story(_: MemoryServer, __: TradeProducer, process: PositionsProcess) -> None:
-        valuer = PositionValuer(process.valuation_store, process.quote_cache)
-        for number in range(100):
-            key, history = PositionKey(f"u{number}", "IBM"), given(buy("1", "1"))
-            valuer.update_position(key, history.traded_state.position)
-            history.apply_trade(sell("1", "1"))
-            valuer.update_position(key, history.traded_state.position)
-        assert (valuer._closed_positions, valuer._holders_by_symbol) == ({}, {})
-
-    play(story)
+async def test_closings_of_a_backlog_are_not_collected(process: PositionsProcess) -> None:
+    valuer = PositionValuer(process.valuation_store, process.quote_cache)
+    for number in range(100):
+        key, history = PositionKey(f"u{number}", "IBM"), given(buy("1", "1"))
+        valuer.update_position(key, history.traded_state.position)
+        history.apply_trade(sell("1", "1"))
+        valuer.update_position(key, history.traded_state.position)
+    assert (valuer._closed_positions, valuer._holders_by_symbol) == ({}, {})

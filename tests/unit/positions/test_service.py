@@ -1,7 +1,7 @@
 """What the service answers, on the log in memory."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
 from decimal import Decimal
 
 import msgspec
@@ -12,7 +12,6 @@ from tapewire.log import Unavailable
 from tapewire.log.memory import MemoryLatestValueStore, MemoryServer
 from tapewire.log.view_checkpointer import MIN_CHECKPOINT_EVENTS
 from tapewire.runtime.contracts.positions import ListPositions, PositionsReply
-from tests.harness import virtual_time
 from tests.unit.positions.harness import (
     CONTEXT,
     PositionsProcess,
@@ -21,20 +20,28 @@ from tests.unit.positions.harness import (
     wait_until_consistent,
 )
 
-Story = Callable[[MemoryServer, TradeProducer, PositionsProcess], Awaitable[None]]
+pytestmark = pytest.mark.virtual_time
 
 
-def play(story: Story) -> None:
-    async def work() -> None:
-        server = MemoryServer()
-        await publish_quote(server, "105")
-        process = await PositionsProcess(server).start(with_projector=True)
-        await asyncio.sleep(5)
-        await story(server, TradeProducer(server), process)
-        process.raise_task_errors()
-        await process.kill()
+@pytest.fixture
+async def server() -> MemoryServer:
+    return MemoryServer()
 
-    virtual_time.run(work())
+
+@pytest.fixture
+async def trader(server: MemoryServer) -> TradeProducer:
+    return TradeProducer(server)
+
+
+@pytest.fixture
+async def process(server: MemoryServer) -> AsyncIterator[PositionsProcess]:
+    """The whole service, in a settled market that quotes IBM at 105."""
+    await publish_quote(server, "105")
+    process = await PositionsProcess(server).start(with_projector=True)
+    await asyncio.sleep(5)
+    yield process
+    process.raise_task_errors()
+    await process.kill()
 
 
 def numbers(*values: Decimal | None) -> str:
@@ -45,93 +52,84 @@ async def listed(process: PositionsProcess, user: str = "alice") -> PositionsRep
     return await process.service.list(ListPositions(user_id=user), CONTEXT)
 
 
-def test_the_list_has_every_position_at_the_newest_price_and_totals() -> None:
-    async def story(server: MemoryServer, trader: TradeProducer, process: PositionsProcess) -> None:
-        await publish_quote(server, "50", "SPY")
-        await trader.append_trade(Side.BUY, "10", "100", "1")
-        await trader.append_trade(Side.SELL, "4", "60", symbol="SPY")
-        await trader.append_trade(Side.BUY, "1", "1", user="bob")
-        await wait_until_consistent(server)
-        reply = await listed(process)
-        assert [
-            (one.symbol, numbers(one.quantity, one.current_price, one.value, one.unrealized_pnl))
-            for one in reply.positions
-        ] == [("IBM", "10 105 1050 50"), ("SPY", "-4 50 -200 40")]
-        assert numbers(reply.total_value, reply.unrealized_pnl, reply.realized_pnl) == "850 90 -1"
-        assert (reply.as_of, reply.epoch) == (server.journal.last, server.journal.epoch)
-
-    play(story)
-
-
-def test_a_closed_position_is_listed_with_what_it_gained() -> None:
-    async def story(server: MemoryServer, trader: TradeProducer, process: PositionsProcess) -> None:
-        await trader.append_trade(Side.BUY, "10", "100")
-        await trader.append_trade(Side.SELL, "10", "103")
-        await wait_until_consistent(server)
-        [one] = (await listed(process)).positions
-        assert numbers(one.quantity, one.entry_price, one.value, one.realized_pnl) == "0 None 0 30"
-
-    play(story)
+async def test_the_list_has_every_position_at_the_newest_price_and_totals(
+    server: MemoryServer, trader: TradeProducer, process: PositionsProcess
+) -> None:
+    await publish_quote(server, "50", "SPY")
+    await trader.append_trade(Side.BUY, "10", "100", "1")
+    await trader.append_trade(Side.SELL, "4", "60", symbol="SPY")
+    await trader.append_trade(Side.BUY, "1", "1", user="bob")
+    await wait_until_consistent(server)
+    reply = await listed(process)
+    assert [
+        (one.symbol, numbers(one.quantity, one.current_price, one.value, one.unrealized_pnl))
+        for one in reply.positions
+    ] == [("IBM", "10 105 1050 50"), ("SPY", "-4 50 -200 40")]
+    assert numbers(reply.total_value, reply.unrealized_pnl, reply.realized_pnl) == "850 90 -1"
+    assert (reply.as_of, reply.epoch) == (server.journal.last, server.journal.epoch)
 
 
-def test_without_a_price_a_position_counts_as_what_was_paid() -> None:
-    async def story(server: MemoryServer, trader: TradeProducer, process: PositionsProcess) -> None:
-        await trader.append_trade(Side.BUY, "10", "100", symbol="NEW")
+async def test_a_closed_position_is_listed_with_what_it_gained(
+    server: MemoryServer, trader: TradeProducer, process: PositionsProcess
+) -> None:
+    await trader.append_trade(Side.BUY, "10", "100")
+    await trader.append_trade(Side.SELL, "10", "103")
+    await wait_until_consistent(server)
+    [one] = (await listed(process)).positions
+    assert numbers(one.quantity, one.entry_price, one.value, one.realized_pnl) == "0 None 0 30"
+
+
+async def test_without_a_price_a_position_counts_as_what_was_paid(
+    server: MemoryServer, trader: TradeProducer, process: PositionsProcess
+) -> None:
+    await trader.append_trade(Side.BUY, "10", "100", symbol="NEW")
+    await trader.append_trade(Side.BUY, "1", "100")
+    await wait_until_consistent(server)
+    reply = await listed(process)
+    new = reply.positions[0]
+    assert numbers(new.current_price, new.value, new.unrealized_pnl) == "None None None"
+    assert numbers(reply.total_value, reply.unrealized_pnl) == "1105 5"
+
+
+async def test_who_never_traded_has_no_positions(process: PositionsProcess) -> None:
+    reply = await listed(process, "nobody")
+    assert reply.positions == []
+    assert numbers(reply.total_value, reply.realized_pnl) == "0 0"
+
+
+async def test_names_are_those_of_the_browsers_protocol(
+    server: MemoryServer, trader: TradeProducer, process: PositionsProcess
+) -> None:
+    await trader.append_trade(Side.BUY, "10", "100")
+    await wait_until_consistent(server)
+    reply = msgspec.json.decode(CODEC.encode(await listed(process)))
+    fields = {"symbol", "quantity", "entryPrice", "currentPrice", "unrealizedPnL"}
+    assert fields | {"realizedPnL"} <= set(reply["positions"][0])
+    assert {"totalValue", "unrealizedPnL", "realizedPnL", "asOf", "epoch"} <= set(reply)
+
+
+async def test_any_process_answers_and_checkpoints_change_nothing(
+    server: MemoryServer, trader: TradeProducer, process: PositionsProcess
+) -> None:
+    for _ in range(MIN_CHECKPOINT_EVENTS + 10):
         await trader.append_trade(Side.BUY, "1", "100")
-        await wait_until_consistent(server)
-        reply = await listed(process)
-        new = reply.positions[0]
-        assert numbers(new.current_price, new.value, new.unrealized_pnl) == "None None None"
-        assert numbers(reply.total_value, reply.unrealized_pnl) == "1105 5"
-
-    play(story)
-
-
-def test_who_never_traded_has_no_positions() -> None:
-    async def story(_: MemoryServer, __: TradeProducer, process: PositionsProcess) -> None:
-        reply = await listed(process, "nobody")
-        assert reply.positions == []
-        assert numbers(reply.total_value, reply.realized_pnl) == "0 0"
-
-    play(story)
+    await wait_until_consistent(server)
+    await asyncio.sleep(5)
+    views = MemoryLatestValueStore(server, stream="VIEWS", prefix="view")
+    assert await views.get("alice.positions") is not None
+    await trader.append_trade(Side.SELL, "100", "110")
+    await wait_until_consistent(server)
+    standby = await PositionsProcess(server).start(holds_lease=False)
+    assert await listed(standby) == await listed(process)
+    [one] = (await listed(standby)).positions
+    assert one.quantity == Decimal(MIN_CHECKPOINT_EVENTS + 10 - 100)
+    await standby.kill()
 
 
-def test_names_are_those_of_the_browsers_protocol() -> None:
-    async def story(server: MemoryServer, trader: TradeProducer, process: PositionsProcess) -> None:
-        await trader.append_trade(Side.BUY, "10", "100")
-        await wait_until_consistent(server)
-        reply = msgspec.json.decode(CODEC.encode(await listed(process)))
-        fields = {"symbol", "quantity", "entryPrice", "currentPrice", "unrealizedPnL"}
-        assert fields | {"realizedPnL"} <= set(reply["positions"][0])
-        assert {"totalValue", "unrealizedPnL", "realizedPnL", "asOf", "epoch"} <= set(reply)
-
-    play(story)
-
-
-def test_any_process_answers_and_checkpoints_change_nothing() -> None:
-    async def story(server: MemoryServer, trader: TradeProducer, process: PositionsProcess) -> None:
-        for _ in range(MIN_CHECKPOINT_EVENTS + 10):
-            await trader.append_trade(Side.BUY, "1", "100")
-        await wait_until_consistent(server)
-        await asyncio.sleep(5)
-        views = MemoryLatestValueStore(server, stream="VIEWS", prefix="view")
-        assert await views.get("alice.positions") is not None
-        await trader.append_trade(Side.SELL, "100", "110")
-        await wait_until_consistent(server)
-        standby = await PositionsProcess(server).start(holds_lease=False)
-        assert await listed(standby) == await listed(process)
-        [one] = (await listed(standby)).positions
-        assert one.quantity == Decimal(MIN_CHECKPOINT_EVENTS + 10 - 100)
-        await standby.kill()
-
-    play(story)
-
-
-def test_without_the_log_the_answer_is_unavailable_and_nothing_else() -> None:
-    async def story(server: MemoryServer, _: TradeProducer, process: PositionsProcess) -> None:
-        server.stop()
-        with pytest.raises(Unavailable):
-            await listed(process)
-        server.start()
-
-    play(story)
+async def test_without_the_log_the_answer_is_unavailable_and_nothing_else(
+    server: MemoryServer, process: PositionsProcess
+) -> None:
+    server.stop()
+    with pytest.raises(Unavailable):
+        await listed(process)
+    server.start()

@@ -1,7 +1,7 @@
 """Taking trades on the log in memory: what is stored, how often, in which order."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 
 import pytest
@@ -21,7 +21,6 @@ from tapewire_services.positions import position_repository
 from tapewire_services.positions.domain.position import PositionKey, TradedState
 from tapewire_services.positions.position_repository import PositionRepository
 from tapewire_services.positions.trade_consumer import CHECKPOINT_NAME, TradeConsumer
-from tests.harness import virtual_time
 from tests.unit.positions.harness import (
     PositionsProcess,
     TradeProducer,
@@ -33,57 +32,55 @@ from tests.unit.positions.harness import (
 )
 from tests.unit.positions.spec import buy, given, trade
 
-Story = Callable[[MemoryServer, TradeProducer], Awaitable[None]]
+pytestmark = pytest.mark.virtual_time
 
 
-def play(story: Story) -> None:
-    async def work() -> None:
-        server = MemoryServer()
-        await story(server, TradeProducer(server))
+@pytest.fixture
+async def server() -> MemoryServer:
+    return MemoryServer()
 
-    virtual_time.run(work())
+
+@pytest.fixture
+async def trader(server: MemoryServer) -> TradeProducer:
+    return TradeProducer(server)
 
 
 def positions(events: list[RecordedEvent]) -> list[RecordedEvent]:
     return [one for one in events if isinstance(one.event, PositionEvent)]
 
 
-def test_trades_become_positions() -> None:
-    async def story(server: MemoryServer, trader: TradeProducer) -> None:
-        process = await PositionsProcess(server).start()
-        await trader.append_trade(Side.BUY, "10", "100", "1")
-        await trader.append_trade(Side.SELL, "4", "105")
-        await trader.append_trade(Side.SELL, "1", "50", user="bob", symbol="BRK.B")
-        final = last_positions(await wait_until_consistent(server))
-        assert final[PositionKey("alice", "IBM")].realized_pnl == 19
-        assert final[PositionKey("bob", "BRK.B")].quantity == -1
-        await process.kill()
-
-    play(story)
+async def test_trades_become_positions(server: MemoryServer, trader: TradeProducer) -> None:
+    process = await PositionsProcess(server).start()
+    await trader.append_trade(Side.BUY, "10", "100", "1")
+    await trader.append_trade(Side.SELL, "4", "105")
+    await trader.append_trade(Side.SELL, "1", "50", user="bob", symbol="BRK.B")
+    final = last_positions(await wait_until_consistent(server))
+    assert final[PositionKey("alice", "IBM")].realized_pnl == 19
+    assert final[PositionKey("bob", "BRK.B")].quantity == -1
+    await process.kill()
 
 
-def test_an_event_carries_what_its_trade_carried_and_an_id_that_follows_from_it() -> None:
-    async def story(server: MemoryServer, trader: TradeProducer) -> None:
-        await trader.append_trade(Side.BUY, "10", "100")
-        await trader.append_trade(Side.SELL, "15", "100")
-        process = await PositionsProcess(server).start()
-        events = await wait_until_consistent(server)
-        assert [
-            (
-                one.metadata.id,
-                one.metadata.causation,
-                one.metadata.correlation,
-                one.metadata.traceparent,
-            )
-            for one in positions(events)
-        ] == [
-            ("trade-1.1.0", "trade-1", "of-trade-1", "00-trade-1"),
-            ("trade-2.2.0", "trade-2", "of-trade-2", "00-trade-2"),
-            ("trade-2.2.1", "trade-2", "of-trade-2", "00-trade-2"),
-        ]
-        await process.kill()
-
-    play(story)
+async def test_an_event_carries_what_its_trade_carried_and_an_id_that_follows_from_it(
+    server: MemoryServer, trader: TradeProducer
+) -> None:
+    await trader.append_trade(Side.BUY, "10", "100")
+    await trader.append_trade(Side.SELL, "15", "100")
+    process = await PositionsProcess(server).start()
+    events = await wait_until_consistent(server)
+    assert [
+        (
+            one.metadata.id,
+            one.metadata.causation,
+            one.metadata.correlation,
+            one.metadata.traceparent,
+        )
+        for one in positions(events)
+    ] == [
+        ("trade-1.1.0", "trade-1", "of-trade-1", "00-trade-1"),
+        ("trade-2.2.0", "trade-2", "of-trade-2", "00-trade-2"),
+        ("trade-2.2.1", "trade-2", "of-trade-2", "00-trade-2"),
+    ]
+    await process.kill()
 
 
 class Watched(MemoryEventLog):
@@ -98,94 +95,84 @@ class Watched(MemoryEventLog):
         return await super().append(drafts)
 
 
-def test_going_through_zero_is_one_append() -> None:
-    async def story(server: MemoryServer, trader: TradeProducer) -> None:
-        await trader.append_trade(Side.BUY, "10", "100")
-        log = Watched(server)
-        ledger = PositionRepository(log)
-        await ledger.apply_trades(await read_all_events(server))
-        await trader.append_trade(Side.SELL, "15", "100")
-        await ledger.apply_trades((await read_all_events(server, "ev.*.trades.>"))[1:])
-        assert [type(draft.event) for draft in log.appends[1]] == [PositionClosed, PositionOpened]
-        assert [draft.expected_sequence for draft in log.appends[1]] == [2, None]
+async def test_going_through_zero_is_one_append(
+    server: MemoryServer, trader: TradeProducer
+) -> None:
+    await trader.append_trade(Side.BUY, "10", "100")
+    log = Watched(server)
+    ledger = PositionRepository(log)
+    await ledger.apply_trades(await read_all_events(server))
+    await trader.append_trade(Side.SELL, "15", "100")
+    await ledger.apply_trades((await read_all_events(server, "ev.*.trades.>"))[1:])
+    assert [type(draft.event) for draft in log.appends[1]] == [PositionClosed, PositionOpened]
+    assert [draft.expected_sequence for draft in log.appends[1]] == [2, None]
 
-    play(story)
 
-
-def test_a_page_of_trades_is_one_append_that_expects_of_each_position_once() -> None:
-    async def story(server: MemoryServer, trader: TradeProducer) -> None:
-        for _ in range(100):
-            await trader.append_random_trade()
-        log = Watched(server)
-        ledger = PositionRepository(log)
-        await ledger.apply_trades(await read_all_events(server))
-        [drafts] = log.appends
-        events = await read_all_events(server)
-        assert last_applied_trade(events) == last_trade(events)
-        expected = [str(draft.subject) for draft in drafts if draft.expected_sequence is not None]
-        assert sorted(expected) == sorted({str(draft.subject) for draft in drafts})
+async def test_a_page_of_trades_is_one_append_that_expects_of_each_position_once(
+    server: MemoryServer, trader: TradeProducer
+) -> None:
+    for _ in range(100):
         await trader.append_random_trade()
-        await ledger.apply_trades((await read_all_events(server, "ev.*.trades.>"))[-1:])
-        assert len(log.appends) == 2, "it knows where each position ends"
-
-    play(story)
-
-
-def test_taking_again_changes_nothing() -> None:
-    async def story(server: MemoryServer, trader: TradeProducer) -> None:
-        for _ in range(50):
-            await trader.append_random_trade()
-        trades = await read_all_events(server)
-        one, other = (
-            PositionRepository(MemoryEventLog(server)),
-            PositionRepository(MemoryEventLog(server)),
-        )
-        first = await one.apply_trades(trades)
-        before = len(await read_all_events(server))
-        assert await one.apply_trades(trades) == first
-        assert await other.apply_trades(trades) == first
-        assert len(await read_all_events(server)) == before
-
-    play(story)
+    log = Watched(server)
+    ledger = PositionRepository(log)
+    await ledger.apply_trades(await read_all_events(server))
+    [drafts] = log.appends
+    events = await read_all_events(server)
+    assert last_applied_trade(events) == last_trade(events)
+    expected = [str(draft.subject) for draft in drafts if draft.expected_sequence is not None]
+    assert sorted(expected) == sorted({str(draft.subject) for draft in drafts})
+    await trader.append_random_trade()
+    await ledger.apply_trades((await read_all_events(server, "ev.*.trades.>"))[-1:])
+    assert len(log.appends) == 2, "it knows where each position ends"
 
 
-def test_two_at_once_store_everything_once() -> None:
-    async def story(server: MemoryServer, trader: TradeProducer) -> None:
-        processes = [await PositionsProcess(server).start() for _ in range(3)]
-        for _ in range(300):
-            await trader.append_random_trade()
-            await asyncio.sleep(0.01)
-        events = await wait_until_consistent(server)
-        sequences = [
-            (one.event_subject, one.event.trade_sequence, type(one.event))
-            for one in positions(events)
-            if isinstance(one.event, PositionEvent)
-        ]
-        assert len(sequences) == len(set(sequences))
-        for process in processes:
-            process.raise_task_errors()
-            await process.kill()
-
-    play(story)
+async def test_taking_again_changes_nothing(server: MemoryServer, trader: TradeProducer) -> None:
+    for _ in range(50):
+        await trader.append_random_trade()
+    trades = await read_all_events(server)
+    one, other = (
+        PositionRepository(MemoryEventLog(server)),
+        PositionRepository(MemoryEventLog(server)),
+    )
+    first = await one.apply_trades(trades)
+    before = len(await read_all_events(server))
+    assert await one.apply_trades(trades) == first
+    assert await other.apply_trades(trades) == first
+    assert len(await read_all_events(server)) == before
 
 
-def test_trades_of_which_nothing_can_be_made_are_passed_over() -> None:
-    async def story(server: MemoryServer, trader: TradeProducer) -> None:
-        process = await PositionsProcess(server).start()
-        await trader.append_event("alice", trade(Side.BUY, "0", "100", number=1), "none")
-        await trader.append_event("alice", trade(Side.BUY, "1e9999", "100", number=2), "all")
-        await trader.append_event("alice", trade(Side.BUY, "1", "100", symbol="", number=3), "what")
-        await MemoryEventLog(server).append([foreign()])
-        await trader.append_trade(Side.BUY, "10", "100")
-        await asyncio.sleep(5)
+async def test_two_at_once_store_everything_once(
+    server: MemoryServer, trader: TradeProducer
+) -> None:
+    processes = [await PositionsProcess(server).start() for _ in range(3)]
+    for _ in range(300):
+        await trader.append_random_trade()
+        await asyncio.sleep(0.01)
+    events = await wait_until_consistent(server)
+    sequences = [
+        (one.event_subject, one.event.trade_sequence, type(one.event))
+        for one in positions(events)
+        if isinstance(one.event, PositionEvent)
+    ]
+    assert len(sequences) == len(set(sequences))
+    for process in processes:
         process.raise_task_errors()
-        assert (
-            last_positions(await read_all_events(server))[PositionKey("alice", "IBM")].quantity
-            == 10
-        )
         await process.kill()
 
-    play(story)
+
+async def test_trades_of_which_nothing_can_be_made_are_passed_over(
+    server: MemoryServer, trader: TradeProducer
+) -> None:
+    process = await PositionsProcess(server).start()
+    await trader.append_event("alice", trade(Side.BUY, "0", "100", number=1), "none")
+    await trader.append_event("alice", trade(Side.BUY, "1e9999", "100", number=2), "all")
+    await trader.append_event("alice", trade(Side.BUY, "1", "100", symbol="", number=3), "what")
+    await MemoryEventLog(server).append([foreign()])
+    await trader.append_trade(Side.BUY, "10", "100")
+    await asyncio.sleep(5)
+    process.raise_task_errors()
+    assert last_positions(await read_all_events(server))[PositionKey("alice", "IBM")].quantity == 10
+    await process.kill()
 
 
 def foreign() -> EventDraft:
@@ -198,121 +185,112 @@ def foreign() -> EventDraft:
     )
 
 
-def test_an_open_position_is_remembered_by_the_checkpoint_and_a_closed_one_is_not() -> None:
-    async def story(server: MemoryServer, trader: TradeProducer) -> None:
-        for _ in range(MIN_CHECKPOINT_EVENTS):
-            await trader.append_trade(Side.BUY, "1", "100")
-        await trader.append_trade(Side.BUY, "1", "100", symbol="SPY")
-        await trader.append_trade(Side.SELL, "1", "101", symbol="SPY")
-        process = await PositionsProcess(server).start()
-        await wait_until_consistent(server)
-        await asyncio.sleep(5)
-        views = MemoryLatestValueStore(server, stream="VIEWS", prefix="view")
-        data = await views.get(f"{EVERYBODY}.{CHECKPOINT_NAME}")
-        assert data is not None
-        ledger = PositionRepository(process.log)
-        TradeConsumer(ledger, process.valuer).restore_state(bytes(decode_checkpoint(data).state))
-        [(key, known)] = ledger.open_positions().items()
-        assert key == PositionKey("alice", "IBM")
-        assert isinstance(known.state, TradedState)
-        assert known == await PositionRepository(MemoryEventLog(server)).load_position(key)
-        assert known.state.position.quantity == MIN_CHECKPOINT_EVENTS
-        await process.kill()
-
-    play(story)
+async def test_an_open_position_is_remembered_by_the_checkpoint_and_a_closed_one_is_not(
+    server: MemoryServer, trader: TradeProducer
+) -> None:
+    for _ in range(MIN_CHECKPOINT_EVENTS):
+        await trader.append_trade(Side.BUY, "1", "100")
+    await trader.append_trade(Side.BUY, "1", "100", symbol="SPY")
+    await trader.append_trade(Side.SELL, "1", "101", symbol="SPY")
+    process = await PositionsProcess(server).start()
+    await wait_until_consistent(server)
+    await asyncio.sleep(5)
+    views = MemoryLatestValueStore(server, stream="VIEWS", prefix="view")
+    data = await views.get(f"{EVERYBODY}.{CHECKPOINT_NAME}")
+    assert data is not None
+    ledger = PositionRepository(process.log)
+    TradeConsumer(ledger, process.valuer).restore_state(bytes(decode_checkpoint(data).state))
+    [(key, known)] = ledger.open_positions().items()
+    assert key == PositionKey("alice", "IBM")
+    assert isinstance(known.state, TradedState)
+    assert known == await PositionRepository(MemoryEventLog(server)).load_position(key)
+    assert known.state.position.quantity == MIN_CHECKPOINT_EVENTS
+    await process.kill()
 
 
 @pytest.mark.parametrize("state", [b"1", b'"?"', b'"e30="', b"[]", b'"eJyLrgUAARUAuQ=="'])
-def test_what_is_no_checkpoint_is_refused_whole(state: bytes) -> None:
-    async def story(server: MemoryServer, _: TradeProducer) -> None:
-        process = PositionsProcess(server)
-        ledger = PositionRepository(process.log)
-        with pytest.raises(ValueError, match=r"."):
-            TradeConsumer(ledger, process.valuer).restore_state(state)
-        assert ledger.open_positions() == {}
-
-    play(story)
+async def test_what_is_no_checkpoint_is_refused_whole(state: bytes, server: MemoryServer) -> None:
+    process = PositionsProcess(server)
+    ledger = PositionRepository(process.log)
+    with pytest.raises(ValueError, match=r"."):
+        TradeConsumer(ledger, process.valuer).restore_state(state)
+    assert ledger.open_positions() == {}
 
 
-def test_a_checkpoint_comes_back_as_it_was() -> None:
-    async def story(server: MemoryServer, trader: TradeProducer) -> None:
-        for _ in range(200):
-            await trader.append_random_trade(user_count=10, symbol_count=10)
-        process, other = PositionsProcess(server), PositionsProcess(server)
-        ledger, again = PositionRepository(process.log), PositionRepository(other.log)
-        taker = TradeConsumer(ledger, process.valuer)
-        await taker.handle(await read_all_events(server))
-        TradeConsumer(again, other.valuer).restore_state(taker.serialize_state())
-        assert again.open_positions() == ledger.open_positions()
-        assert len(ledger.open_positions()) > 20
+async def test_a_checkpoint_comes_back_as_it_was(
+    server: MemoryServer, trader: TradeProducer
+) -> None:
+    for _ in range(200):
+        await trader.append_random_trade(user_count=10, symbol_count=10)
+    process, other = PositionsProcess(server), PositionsProcess(server)
+    ledger, again = PositionRepository(process.log), PositionRepository(other.log)
+    taker = TradeConsumer(ledger, process.valuer)
+    await taker.handle(await read_all_events(server))
+    TradeConsumer(again, other.valuer).restore_state(taker.serialize_state())
+    assert again.open_positions() == ledger.open_positions()
+    assert len(ledger.open_positions()) > 20
 
-    play(story)
 
-
-def test_closed_positions_are_remembered_only_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_closed_positions_are_remembered_only_so_many(
+    monkeypatch: pytest.MonkeyPatch, server: MemoryServer, trader: TradeProducer
+) -> None:
     monkeypatch.setattr(position_repository, "MAX_CACHED_CLOSED_POSITIONS", 5)
 
-    async def story(server: MemoryServer, trader: TradeProducer) -> None:
-        for number in range(20):
-            await trader.append_trade(Side.BUY, "1", "100", symbol=f"S{number}")
-            await trader.append_trade(Side.SELL, "1", "101", symbol=f"S{number}")
-        await trader.append_trade(Side.BUY, "1", "100", symbol="S3")
-        ledger = PositionRepository(MemoryEventLog(server))
-        await ledger.apply_trades(await read_all_events(server))
-        assert len(ledger._closed) == 5
-        assert [*ledger.open_positions()] == [PositionKey("alice", "S3")]
-        await trader.append_trade(Side.BUY, "1", "100", symbol="S0")
-        final = await ledger.apply_trades((await read_all_events(server, "ev.*.trades.>"))[-1:])
-        assert final[PositionKey("alice", "S0")].realized_pnl == Decimal(1)
-
-    play(story)
+    for number in range(20):
+        await trader.append_trade(Side.BUY, "1", "100", symbol=f"S{number}")
+        await trader.append_trade(Side.SELL, "1", "101", symbol=f"S{number}")
+    await trader.append_trade(Side.BUY, "1", "100", symbol="S3")
+    ledger = PositionRepository(MemoryEventLog(server))
+    await ledger.apply_trades(await read_all_events(server))
+    assert len(ledger._closed) == 5
+    assert [*ledger.open_positions()] == [PositionKey("alice", "S3")]
+    await trader.append_trade(Side.BUY, "1", "100", symbol="S0")
+    final = await ledger.apply_trades((await read_all_events(server, "ev.*.trades.>"))[-1:])
+    assert final[PositionKey("alice", "S0")].realized_pnl == Decimal(1)
 
 
-def test_a_log_made_anew_begins_positions_anew() -> None:
-    async def story(server: MemoryServer, trader: TradeProducer) -> None:
-        process = await PositionsProcess(server).start()
-        await trader.append_trade(Side.BUY, "10", "100")
-        await wait_until_consistent(server)
-        server.recreate()
-        await trader.append_trade(Side.BUY, "3", "100")
-        events = await wait_until_consistent(server)
-        assert last_positions(events)[PositionKey("alice", "IBM")].quantity == 3
-        process.raise_task_errors()
-        await process.kill()
+async def test_a_log_made_anew_begins_positions_anew(
+    server: MemoryServer, trader: TradeProducer
+) -> None:
+    process = await PositionsProcess(server).start()
+    await trader.append_trade(Side.BUY, "10", "100")
+    await wait_until_consistent(server)
+    server.recreate()
+    await trader.append_trade(Side.BUY, "3", "100")
+    events = await wait_until_consistent(server)
+    assert last_positions(events)[PositionKey("alice", "IBM")].quantity == 3
+    process.raise_task_errors()
+    await process.kill()
 
-    play(story)
 
-
-def test_what_orders_store_is_what_positions_take() -> None:
+async def test_what_orders_store_is_what_positions_take(
+    server: MemoryServer, trader: TradeProducer
+) -> None:
     """The filter of the follower takes the subject that executions are stored under."""
 
-    async def story(server: MemoryServer, trader: TradeProducer) -> None:
-        await trader.append_trade(Side.BUY, "1", "2", user="a.b*c>", symbol="BRK.B")
-        process = await PositionsProcess(server).start()
-        events = await wait_until_consistent(server)
-        assert [*last_positions(events)] == [PositionKey("a.b*c>", "BRK.B")]
-        assert isinstance(events[0].event, TradeExecuted)
-        await process.kill()
-
-    play(story)
+    await trader.append_trade(Side.BUY, "1", "2", user="a.b*c>", symbol="BRK.B")
+    process = await PositionsProcess(server).start()
+    events = await wait_until_consistent(server)
+    assert [*last_positions(events)] == [PositionKey("a.b*c>", "BRK.B")]
+    assert isinstance(events[0].event, TradeExecuted)
+    await process.kill()
 
 
-def test_one_that_slept_until_the_server_forgot_all_ids_stores_nothing_twice() -> None:
-    async def story(server: MemoryServer, trader: TradeProducer) -> None:
-        await trader.append_trade(Side.BUY, "10", "100")
-        sleeper, other = (
-            PositionRepository(MemoryEventLog(server)),
-            PositionRepository(MemoryEventLog(server)),
-        )
-        await sleeper.apply_trades(await read_all_events(server))
-        for _ in range(3):
-            await trader.append_trade(Side.SELL, "15", "100")
-        trades = await read_all_events(server, "ev.*.trades.>")
-        await other.apply_trades(trades)
-        before = await read_all_events(server)
-        await asyncio.sleep(600)
-        await sleeper.apply_trades(trades)
-        assert len(await read_all_events(server)) == len(before)
-        assert last_applied_trade(before) == last_trade(before)
-
-    play(story)
+async def test_one_that_slept_until_the_server_forgot_all_ids_stores_nothing_twice(
+    server: MemoryServer, trader: TradeProducer
+) -> None:
+    await trader.append_trade(Side.BUY, "10", "100")
+    sleeper, other = (
+        PositionRepository(MemoryEventLog(server)),
+        PositionRepository(MemoryEventLog(server)),
+    )
+    await sleeper.apply_trades(await read_all_events(server))
+    for _ in range(3):
+        await trader.append_trade(Side.SELL, "15", "100")
+    trades = await read_all_events(server, "ev.*.trades.>")
+    await other.apply_trades(trades)
+    before = await read_all_events(server)
+    await asyncio.sleep(600)
+    await sleeper.apply_trades(trades)
+    assert len(await read_all_events(server)) == len(before)
+    assert last_applied_trade(before) == last_trade(before)

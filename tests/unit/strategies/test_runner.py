@@ -1,7 +1,6 @@
 """Strategies at work, on the log in memory and in virtual time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from decimal import Decimal
 
 import msgspec
@@ -11,27 +10,21 @@ from tapewire.events import (
     CODEC,
     Action,
     Breakout,
-    MovingAverageCrossover,
     StopLossKind,
-    Strategy,
     StrategyFailed,
     StrategySignaled,
     StrategyStatus,
 )
-from tapewire.log.memory import MemoryLatestValueStore, MemoryServer
+from tapewire.log.memory import MemoryLatestValueStore
 from tapewire.runtime.contracts.orders import CancelOrder
 from tapewire.runtime.contracts.strategies import StartStrategy, StopStrategy, UpdateStrategy
 from tapewire_services.strategies.decision_maker import (
     DECISION_TIMEOUT_SECONDS,
     DecisionInput,
-    DecisionMaker,
     RuleDecisionMaker,
 )
 from tapewire_services.strategies.domain.rules import Signal
-from tests.harness import virtual_time
 from tests.unit.orders.harness import (
-    OrdersProcess,
-    QuoteSimulator,
     make_context,
     place_request,
     wait_for_log,
@@ -39,145 +32,92 @@ from tests.unit.orders.harness import (
 from tests.unit.orders.spec import quote
 from tests.unit.strategies.harness import (
     ScriptedDecisionMaker,
-    StrategiesProcess,
-    UnreliableOrderClient,
     make_buy_when_flat,
     read_strategies_log,
     scripted_factory,
     wait_for_strategies_log,
 )
+from tests.unit.strategies.runner_scenario import TREND, RunnerScenario
 from tests.unit.strategies.spec import USER, make_stop_loss
 
+pytestmark = pytest.mark.virtual_time
+
 BUY, SELL, HOLD = Action.BUY, Action.SELL, Action.HOLD
-TREND = MovingAverageCrossover(fast=2, slow=4)
 
 
-class RunnerScenario:
-    """A market in IBM, the orders service, and the way to it."""
-
-    def __init__(self, server: MemoryServer) -> None:
-        self.server = server
-        self.quote_simulator = QuoteSimulator(server)
-        self.orders_process = OrdersProcess(server)
-        self.order_client = UnreliableOrderClient(self.orders_process)
-
-    async def start(self) -> None:
-        await self.quote_simulator.publish_quote("100", "100")
-        await self.orders_process.start()
-        await asyncio.sleep(10)
-
-    async def start_process(
-        self, make_decision_maker: Callable[[Strategy], DecisionMaker] = RuleDecisionMaker
-    ) -> StrategiesProcess:
-        worker = await StrategiesProcess(
-            self.server, self.order_client, make_decision_maker=make_decision_maker
-        ).start()
-        await asyncio.sleep(1)  # until it has caught up, in virtual time
-        return worker
-
-    async def publish_prices(self, *prices: str, size: str = "100000") -> None:
-        """Quotes at these prices, half a second apart."""
-        for price in prices:
-            await self.quote_simulator.publish_quote(price, price, size)
-            await asyncio.sleep(0.5)
+async def test_a_rule_trades(day: RunnerScenario) -> None:
+    worker = await day.start_process()
+    id_ = await worker.create_strategy(TREND)
+    await day.publish_prices("100", "99", "98", "97", "102", "105", "106", "90", "80", "70")
+    seen = await wait_for_strategies_log(day.server, "settled", lambda seen: seen.is_settled())
+    seen.assert_consistent()
+    assert seen.describe_events(id_) == [
+        "created",
+        "started",
+        "signaled",
+        "traded buy 10",
+        "signaled",
+        "traded sell 10",
+    ]
+    first = seen.events_of_type(id_, StrategySignaled)[0]
+    assert isinstance(first, StrategySignaled)
+    assert first.reasoning == "the average of 2 prices, 99.5, rose above that of 4, 99"
+    assert first.price == Decimal(102)
+    assert seen.strategies[id_].trades == 2
+    await worker.kill()
 
 
-Scenario = Callable[[RunnerScenario], Awaitable[None]]
-
-
-def run_scenario(scenario: Scenario) -> None:
-    async def work() -> None:
-        day = RunnerScenario(MemoryServer())
-        await day.start()
-        await scenario(day)
-        await day.orders_process.kill()
-
-    virtual_time.run(work())
-
-
-def test_a_rule_trades() -> None:
-    async def story(day: RunnerScenario) -> None:
-        worker = await day.start_process()
-        id_ = await worker.create_strategy(TREND)
-        await day.publish_prices("100", "99", "98", "97", "102", "105", "106", "90", "80", "70")
-        seen = await wait_for_strategies_log(day.server, "settled", lambda seen: seen.is_settled())
-        seen.assert_consistent()
-        assert seen.describe_events(id_) == [
-            "created",
-            "started",
-            "signaled",
-            "traded buy 10",
-            "signaled",
-            "traded sell 10",
-        ]
-        first = seen.events_of_type(id_, StrategySignaled)[0]
-        assert isinstance(first, StrategySignaled)
-        assert first.reasoning == "the average of 2 prices, 99.5, rose above that of 4, 99"
-        assert first.price == Decimal(102)
-        assert seen.strategies[id_].trades == 2
-        await worker.kill()
-
-    run_scenario(story)
-
-
-def test_what_an_event_caused_has_its_correlation() -> None:
-    async def story(day: RunnerScenario) -> None:
-        worker = await day.start_process(make_buy_when_flat)
-        id_ = await worker.create_strategy(TREND)
-        await day.publish_prices("100", "100")
-        seen = await wait_for_strategies_log(
-            day.server, "bought", lambda seen: seen.strategies[id_].position
-        )
-        [decision] = [one for one in seen.decisions_by_strategy[id_] if one.taken]
-        tags = [
-            one.tag
-            for one in seen.recorded_events
-            if one.metadata.correlation == decision.decision_id
-        ]
-        assert "strategy.signaled.v1" in tags
-        assert tags[-1] == "strategy.traded.v1"
-        await worker.kill()
-
-    run_scenario(story)
+async def test_what_an_event_caused_has_its_correlation(day: RunnerScenario) -> None:
+    worker = await day.start_process(make_buy_when_flat)
+    id_ = await worker.create_strategy(TREND)
+    await day.publish_prices("100", "100")
+    seen = await wait_for_strategies_log(
+        day.server, "bought", lambda seen: seen.strategies[id_].position
+    )
+    [decision] = [one for one in seen.decisions_by_strategy[id_] if one.taken]
+    tags = [
+        one.tag for one in seen.recorded_events if one.metadata.correlation == decision.decision_id
+    ]
+    assert "strategy.signaled.v1" in tags
+    assert tags[-1] == "strategy.traded.v1"
+    await worker.kill()
 
 
 @pytest.mark.parametrize("kind", StopLossKind)
-def test_a_stop_loss_closes_the_position_once(kind: StopLossKind) -> None:
-    async def story(day: RunnerScenario) -> None:
-        worker = await day.start_process(make_buy_when_flat)
-        id_ = await worker.create_strategy(TREND, stop_loss=make_stop_loss("5", kind))
-        await day.publish_prices("100", "100", "110", "105", "96", "94", "50", "40", "200")
-        seen = await wait_for_strategies_log(day.server, "settled", lambda seen: seen.is_settled())
-        seen.assert_consistent()
-        assert seen.describe_events(id_)[2:] == [
-            "signaled", "traded buy 10", "triggered", "traded sell 10", "executed",
-        ]  # fmt: skip
-        order = seen.placed_orders_by_strategy[id_][1]
-        assert order.client_order_id == f"{id_}-2-sl"
-        expected = "94" if kind is StopLossKind.FIXED else "96"
-        assert str(seen.orders_by_id[order.order_id].filled_avg_price) == expected
-        await worker.kill()
+async def test_a_stop_loss_closes_the_position_once(
+    kind: StopLossKind, day: RunnerScenario
+) -> None:
+    worker = await day.start_process(make_buy_when_flat)
+    id_ = await worker.create_strategy(TREND, stop_loss=make_stop_loss("5", kind))
+    await day.publish_prices("100", "100", "110", "105", "96", "94", "50", "40", "200")
+    seen = await wait_for_strategies_log(day.server, "settled", lambda seen: seen.is_settled())
+    seen.assert_consistent()
+    assert seen.describe_events(id_)[2:] == [
+        "signaled", "traded buy 10", "triggered", "traded sell 10", "executed",
+    ]  # fmt: skip
+    order = seen.placed_orders_by_strategy[id_][1]
+    assert order.client_order_id == f"{id_}-2-sl"
+    expected = "94" if kind is StopLossKind.FIXED else "96"
+    assert str(seen.orders_by_id[order.order_id].filled_avg_price) == expected
+    await worker.kill()
 
-    run_scenario(story)
 
-
-def test_a_stop_loss_that_is_touched_beside_an_order_waits_for_its_end() -> None:
+async def test_a_stop_loss_that_is_touched_beside_an_order_waits_for_its_end(
+    day: RunnerScenario,
+) -> None:
     """The order that opens the position is filled in parts while the price falls through the
     stop-loss; closing a part at once would leave the rest of the order to open it again."""
 
-    async def story(day: RunnerScenario) -> None:
-        worker = await day.start_process(make_buy_when_flat)
-        id_ = await worker.create_strategy(TREND, stop_loss=make_stop_loss("5"))
-        await day.publish_prices("100", "100", "90", size="3")
-        await day.publish_prices("100", "100", "100", "100", "100")
-        seen = await wait_for_strategies_log(day.server, "settled", lambda seen: seen.is_settled())
-        seen.assert_consistent()
-        assert "executed" in seen.describe_events(id_)
-        assert seen.describe_events(id_).count("triggered") == 1
-        assert seen.strategies[id_].position == 0
-        await worker.kill()
-
-    run_scenario(story)
+    worker = await day.start_process(make_buy_when_flat)
+    id_ = await worker.create_strategy(TREND, stop_loss=make_stop_loss("5"))
+    await day.publish_prices("100", "100", "90", size="3")
+    await day.publish_prices("100", "100", "100", "100", "100")
+    seen = await wait_for_strategies_log(day.server, "settled", lambda seen: seen.is_settled())
+    seen.assert_consistent()
+    assert "executed" in seen.describe_events(id_)
+    assert seen.describe_events(id_).count("triggered") == 1
+    assert seen.strategies[id_].position == 0
+    await worker.kill()
 
 
 class FailingDecisionMaker:
@@ -188,25 +128,22 @@ class FailingDecisionMaker:
         return Signal(HOLD, Decimal(0), "fine")
 
 
-def test_a_rule_that_raises_is_in_error_and_hurts_no_other() -> None:
-    async def story(day: RunnerScenario) -> None:
-        hire = lambda of: FailingDecisionMaker() if of.quantity == 13 else RuleDecisionMaker(of)  # noqa: E731
-        worker = await day.start_process(hire)
-        bad = await worker.create_strategy(TREND, quantity="13")
-        good = await worker.create_strategy(TREND)
-        await day.publish_prices("100", "99", "98", "97", "102", "105")
-        seen = await wait_for_strategies_log(
-            day.server, "traded", lambda seen: seen.strategies[good].trades
-        )
-        failed = seen.events_by_strategy[bad][-1]
-        assert isinstance(failed, StrategyFailed)
-        assert failed.error_code == "rule_failed"
-        assert failed.details.startswith("DivisionByZero")
-        assert seen.describe_events(bad) == ["created", "started", "failed"]
-        worker.raise_task_errors()
-        await worker.kill()
-
-    run_scenario(story)
+async def test_a_rule_that_raises_is_in_error_and_hurts_no_other(day: RunnerScenario) -> None:
+    hire = lambda of: FailingDecisionMaker() if of.quantity == 13 else RuleDecisionMaker(of)  # noqa: E731
+    worker = await day.start_process(hire)
+    bad = await worker.create_strategy(TREND, quantity="13")
+    good = await worker.create_strategy(TREND)
+    await day.publish_prices("100", "99", "98", "97", "102", "105")
+    seen = await wait_for_strategies_log(
+        day.server, "traded", lambda seen: seen.strategies[good].trades
+    )
+    failed = seen.events_by_strategy[bad][-1]
+    assert isinstance(failed, StrategyFailed)
+    assert failed.error_code == "rule_failed"
+    assert failed.details.startswith("DivisionByZero")
+    assert seen.describe_events(bad) == ["created", "started", "failed"]
+    worker.raise_task_errors()
+    await worker.kill()
 
 
 class SlowDecisionMaker(ScriptedDecisionMaker):
@@ -215,31 +152,28 @@ class SlowDecisionMaker(ScriptedDecisionMaker):
         return await super().decide(decision_input)
 
 
-def test_a_decision_maker_that_is_too_slow_delays_no_stop_loss_and_fails_in_the_end() -> None:
-    async def story(day: RunnerScenario) -> None:
-        worker = await day.start_process(scripted_factory(BUY))
-        id_ = await worker.create_strategy(TREND, stop_loss=make_stop_loss("5"))
-        await day.publish_prices("100", "100")
-        await wait_for_strategies_log(
-            day.server, "bought", lambda seen: seen.strategies[id_].position
-        )
-        await worker.kill()
-        worker = await day.start_process(lambda _: SlowDecisionMaker())
-        await asyncio.sleep(1)
-        await day.publish_prices("100", "94")
-        seen = await read_strategies_log(day.server)
-        assert seen.describe_events(id_)[-1] == "executed"
-        for _ in range(20):
-            await day.publish_prices("94", "95")
-        seen = await wait_for_strategies_log(
-            day.server, "failed", lambda seen: "failed" in seen.describe_events(id_)
-        )
-        failed = seen.events_by_strategy[id_][-1]
-        assert isinstance(failed, StrategyFailed)
-        assert failed.details == "no decision within 5 s, 3 times in a row"
-        await worker.kill()
-
-    run_scenario(story)
+async def test_a_decision_maker_that_is_too_slow_delays_no_stop_loss_and_fails_in_the_end(
+    day: RunnerScenario,
+) -> None:
+    worker = await day.start_process(scripted_factory(BUY))
+    id_ = await worker.create_strategy(TREND, stop_loss=make_stop_loss("5"))
+    await day.publish_prices("100", "100")
+    await wait_for_strategies_log(day.server, "bought", lambda seen: seen.strategies[id_].position)
+    await worker.kill()
+    worker = await day.start_process(lambda _: SlowDecisionMaker())
+    await asyncio.sleep(1)
+    await day.publish_prices("100", "94")
+    seen = await read_strategies_log(day.server)
+    assert seen.describe_events(id_)[-1] == "executed"
+    for _ in range(20):
+        await day.publish_prices("94", "95")
+    seen = await wait_for_strategies_log(
+        day.server, "failed", lambda seen: "failed" in seen.describe_events(id_)
+    )
+    failed = seen.events_by_strategy[id_][-1]
+    assert isinstance(failed, StrategyFailed)
+    assert failed.details == "no decision within 5 s, 3 times in a row"
+    await worker.kill()
 
 
 @pytest.mark.parametrize(
@@ -252,228 +186,200 @@ def test_a_decision_maker_that_is_too_slow_delays_no_stop_loss_and_fails_in_the_
     ],
     ids=["too sure", "not a number", "no action", "no signal"],
 )
-def test_a_signal_that_is_none_is_an_error(bad: Signal) -> None:
+async def test_a_signal_that_is_none_is_an_error(bad: Signal, day: RunnerScenario) -> None:
     class Maker:
         async def decide(self, _: DecisionInput) -> Signal:
             return bad
 
-    async def story(day: RunnerScenario) -> None:
-        worker = await day.start_process(lambda _: Maker())
-        id_ = await worker.create_strategy(TREND)
-        await day.publish_prices("100")
-        seen = await wait_for_strategies_log(
-            day.server, "failed", lambda seen: "failed" in seen.describe_events(id_)
-        )
-        failed = seen.events_by_strategy[id_][-1]
-        assert isinstance(failed, StrategyFailed)
-        assert failed.details.startswith("InvalidSignal")
-        await worker.kill()
-
-    run_scenario(story)
+    worker = await day.start_process(lambda _: Maker())
+    id_ = await worker.create_strategy(TREND)
+    await day.publish_prices("100")
+    seen = await wait_for_strategies_log(
+        day.server, "failed", lambda seen: "failed" in seen.describe_events(id_)
+    )
+    failed = seen.events_by_strategy[id_][-1]
+    assert isinstance(failed, StrategyFailed)
+    assert failed.details.startswith("InvalidSignal")
+    await worker.kill()
 
 
-def test_a_decision_maker_is_told_everything_since_it_decided_last() -> None:
-    async def story(day: RunnerScenario) -> None:
-        maker = ScriptedDecisionMaker()
-        worker = await day.start_process(lambda _: maker)
-        await worker.create_strategy(TREND)
-        await asyncio.sleep(1)
-        await day.publish_prices("101", "102", "103")
-        heard = [quote.price for one in maker.decision_inputs for quote in one.quotes]
-        assert heard == [Decimal(price) for price in ("100", "101", "102", "103")]
-        await worker.kill()
+async def test_a_decision_maker_is_told_everything_since_it_decided_last(
+    day: RunnerScenario,
+) -> None:
+    maker = ScriptedDecisionMaker()
+    worker = await day.start_process(lambda _: maker)
+    await worker.create_strategy(TREND)
+    await asyncio.sleep(1)
+    await day.publish_prices("101", "102", "103")
+    heard = [quote.price for one in maker.decision_inputs for quote in one.quotes]
+    assert heard == [Decimal(price) for price in ("100", "101", "102", "103")]
+    await worker.kill()
 
-    run_scenario(story)
 
-
-def test_a_quote_that_comes_late_is_no_news_and_a_clock_that_is_behind_is_believed() -> None:
-    async def story(day: RunnerScenario) -> None:
-        maker = ScriptedDecisionMaker()
-        worker = await day.start_process(lambda _: maker)
-        await worker.create_strategy(TREND)
-        await asyncio.sleep(1)
-        for price, second in (("101", 100), ("102", 99), ("103", 100), ("104", 60), ("105", 61)):
-            shown = quote(price, price, second=second)
-            await MemoryLatestValueStore(day.server).put_unacknowledged("IBM", CODEC.encode(shown))
-            await asyncio.sleep(0.5)
-        heard = [str(one.price) for each in maker.decision_inputs for one in each.quotes]
-        assert heard == ["100", "101", "104", "105"]
-        await worker.kill()
-
-    run_scenario(story)
+async def test_a_quote_that_comes_late_is_no_news_and_a_clock_that_is_behind_is_believed(
+    day: RunnerScenario,
+) -> None:
+    maker = ScriptedDecisionMaker()
+    worker = await day.start_process(lambda _: maker)
+    await worker.create_strategy(TREND)
+    await asyncio.sleep(1)
+    for price, second in (("101", 100), ("102", 99), ("103", 100), ("104", 60), ("105", 61)):
+        shown = quote(price, price, second=second)
+        await MemoryLatestValueStore(day.server).put_unacknowledged("IBM", CODEC.encode(shown))
+        await asyncio.sleep(0.5)
+    heard = [str(one.price) for each in maker.decision_inputs for one in each.quotes]
+    assert heard == ["100", "101", "104", "105"]
+    await worker.kill()
 
 
 @pytest.mark.parametrize("price", ["NaN", "-1", "0", "1e9", "0.000000001"])
-def test_a_price_that_is_none_is_passed_over(price: str) -> None:
-    async def story(day: RunnerScenario) -> None:
-        maker = ScriptedDecisionMaker()
-        worker = await day.start_process(lambda _: maker)
-        await worker.create_strategy(TREND, stop_loss=make_stop_loss())
-        await asyncio.sleep(1)
-        odd = msgspec.structs.replace(quote("1", "1", second=50), price=Decimal(price))
-        data = CODEC.encode(odd)
-        await MemoryLatestValueStore(day.server).put_unacknowledged("IBM", data)
-        await asyncio.sleep(0.5)
-        await MemoryLatestValueStore(day.server).put_unacknowledged(
-            "IBM", CODEC.encode(quote("101", "101", second=51))
+async def test_a_price_that_is_none_is_passed_over(price: str, day: RunnerScenario) -> None:
+    maker = ScriptedDecisionMaker()
+    worker = await day.start_process(lambda _: maker)
+    await worker.create_strategy(TREND, stop_loss=make_stop_loss())
+    await asyncio.sleep(1)
+    odd = msgspec.structs.replace(quote("1", "1", second=50), price=Decimal(price))
+    data = CODEC.encode(odd)
+    await MemoryLatestValueStore(day.server).put_unacknowledged("IBM", data)
+    await asyncio.sleep(0.5)
+    await MemoryLatestValueStore(day.server).put_unacknowledged(
+        "IBM", CODEC.encode(quote("101", "101", second=51))
+    )
+    await asyncio.sleep(0.5)
+    heard = [str(one.price) for each in maker.decision_inputs for one in each.quotes]
+    assert heard == ["100", "101"]
+    worker.raise_task_errors()
+    await worker.kill()
+
+
+async def test_declined_decisions_are_told_now_and_then(day: RunnerScenario) -> None:
+    worker = await day.start_process(scripted_factory(*[BUY] * 40))
+    id_ = await worker.create_strategy(TREND)
+    for _ in range(30):
+        await day.publish_prices("100", "101")
+    seen = await read_strategies_log(day.server)
+    told = [(one.action.value, one.taken) for one in seen.decisions_by_strategy[id_]]
+    assert told[0] == ("buy", True)
+    assert ("buy", False) in told
+    assert ("hold", False) in told
+    assert len(told) < 15
+    declined = next(one for one in seen.decisions_by_strategy[id_] if not one.taken)
+    assert "; declined: " in declined.reasoning
+    await worker.kill()
+
+
+async def test_a_stopped_strategy_is_left_alone_and_warms_up_anew_when_started(
+    day: RunnerScenario,
+) -> None:
+    worker = await day.start_process()
+    id_ = await worker.create_strategy(TREND)
+    await day.publish_prices("99", "98", "97")
+    request = StopStrategy(user_id=USER, strategy_id=id_)
+    await worker.service.stop(request, make_context())
+    await day.publish_prices("102", "105", "106")
+    assert (await read_strategies_log(day.server)).describe_events(id_)[-1] == "stopped"
+    await worker.service.start(StartStrategy(user_id=USER, strategy_id=id_), make_context())
+    await day.publish_prices("107", "108")
+    seen = await read_strategies_log(day.server)
+    assert seen.describe_events(id_)[-1] == "started"
+    assert seen.decisions_by_strategy[id_][-1].reasoning.startswith("warming up")
+    await worker.kill()
+
+
+async def test_a_changed_rule_is_followed_from_then_on(day: RunnerScenario) -> None:
+    worker = await day.start_process()
+    id_ = await worker.create_strategy(TREND)
+    change = UpdateStrategy(user_id=USER, strategy_id=id_, rule=Breakout(window=2))
+    await worker.service.update(change, make_context())
+    await asyncio.sleep(1)
+    await day.publish_prices("100", "99", "101")
+    seen = await wait_for_strategies_log(
+        day.server, "bought", lambda seen: seen.strategies[id_].position
+    )
+    signal = seen.events_of_type(id_, StrategySignaled)[0]
+    assert isinstance(signal, StrategySignaled)
+    assert "broke above" in signal.reasoning
+    await worker.kill()
+
+
+async def test_an_order_that_the_broker_rejects_is_an_error(day: RunnerScenario) -> None:
+    worker = await day.start_process(make_buy_when_flat)
+    id_ = await worker.create_strategy(TREND, quantity="1000000")
+    await day.publish_prices("500000", "500000")
+    seen = await wait_for_strategies_log(
+        day.server, "failed", lambda seen: "failed" in seen.describe_events(id_)
+    )
+    assert "more than the account may put into one order" in str(seen.strategies[id_].message)
+    assert seen.strategies[id_].order is None
+    await worker.kill()
+
+
+async def test_an_order_that_the_user_cancels_stops_the_strategy(day: RunnerScenario) -> None:
+    worker = await day.start_process(make_buy_when_flat)
+    id_ = await worker.create_strategy(TREND)
+    await day.publish_prices("100", "100", size="4")
+    seen = await wait_for_strategies_log(
+        day.server, "a part", lambda seen: seen.strategies[id_].position
+    )
+    order = seen.strategies[id_].order
+    assert order is not None
+    cancel = CancelOrder(user_id=USER, order_id=order.order_id)
+    await day.orders_process.service.cancel(cancel, make_context())
+    await day.publish_prices("100", "100")
+    seen = await wait_for_strategies_log(
+        day.server, "stopped", lambda seen: "stopped" in seen.describe_events(id_)
+    )
+    assert seen.strategies[id_].position == seen.filled_qty_by_strategy[id_] > 0
+    assert seen.is_settled()
+    await worker.kill()
+
+
+async def test_while_orders_are_away_an_order_waits_and_is_placed_once(day: RunnerScenario) -> None:
+    worker = await day.start_process(make_buy_when_flat)
+    day.order_client.is_open = False
+    id_ = await worker.create_strategy(TREND)
+    await day.publish_prices("100", "101", "102")
+    seen = await read_strategies_log(day.server)
+    assert (seen.describe_events(id_)[-1], seen.placed_orders_by_strategy[id_]) == (
+        "signaled",
+        [],
+    )
+    day.order_client.is_open = True
+    await day.publish_prices(*["100"] * 10)
+    seen = await wait_for_strategies_log(day.server, "settled", lambda seen: seen.is_settled())
+    seen.assert_consistent()
+    assert len(seen.placed_orders_by_strategy[id_]) == 1
+    await worker.kill()
+
+
+async def test_the_orders_of_users_and_of_strategies_nobody_knows_concern_nobody(
+    day: RunnerScenario,
+) -> None:
+    worker = await day.start_process(make_buy_when_flat)
+    stray = place_request("5", client_order_id="stray")
+    await day.orders_process.place_order(stray)
+    for unknown in ("nobody", "we.ird *>"):
+        await day.orders_process.place_order(
+            msgspec.structs.replace(stray, client_order_id=unknown, strategy_id=unknown)
         )
-        await asyncio.sleep(0.5)
-        heard = [str(one.price) for each in maker.decision_inputs for one in each.quotes]
-        assert heard == ["100", "101"]
-        worker.raise_task_errors()
-        await worker.kill()
-
-    run_scenario(story)
-
-
-def test_declined_decisions_are_told_now_and_then() -> None:
-    async def story(day: RunnerScenario) -> None:
-        worker = await day.start_process(scripted_factory(*[BUY] * 40))
-        id_ = await worker.create_strategy(TREND)
-        for _ in range(30):
-            await day.publish_prices("100", "101")
-        seen = await read_strategies_log(day.server)
-        told = [(one.action.value, one.taken) for one in seen.decisions_by_strategy[id_]]
-        assert told[0] == ("buy", True)
-        assert ("buy", False) in told
-        assert ("hold", False) in told
-        assert len(told) < 15
-        declined = next(one for one in seen.decisions_by_strategy[id_] if not one.taken)
-        assert "; declined: " in declined.reasoning
-        await worker.kill()
-
-    run_scenario(story)
+    id_ = await worker.create_strategy(TREND)
+    await day.publish_prices("100", "100", "100")
+    seen = await wait_for_strategies_log(
+        day.server, "bought", lambda seen: seen.strategies[id_].position
+    )
+    assert list(seen.strategies) == [id_]
+    await wait_for_log(day.server, "all filled", lambda tally: not tally.open_orders())
+    worker.raise_task_errors()
+    await worker.kill()
 
 
-def test_a_stopped_strategy_is_left_alone_and_warms_up_anew_when_started() -> None:
-    async def story(day: RunnerScenario) -> None:
-        worker = await day.start_process()
-        id_ = await worker.create_strategy(TREND)
-        await day.publish_prices("99", "98", "97")
-        request = StopStrategy(user_id=USER, strategy_id=id_)
-        await worker.service.stop(request, make_context())
-        await day.publish_prices("102", "105", "106")
-        assert (await read_strategies_log(day.server)).describe_events(id_)[-1] == "stopped"
-        await worker.service.start(StartStrategy(user_id=USER, strategy_id=id_), make_context())
-        await day.publish_prices("107", "108")
-        seen = await read_strategies_log(day.server)
-        assert seen.describe_events(id_)[-1] == "started"
-        assert seen.decisions_by_strategy[id_][-1].reasoning.startswith("warming up")
-        await worker.kill()
-
-    run_scenario(story)
-
-
-def test_a_changed_rule_is_followed_from_then_on() -> None:
-    async def story(day: RunnerScenario) -> None:
-        worker = await day.start_process()
-        id_ = await worker.create_strategy(TREND)
-        change = UpdateStrategy(user_id=USER, strategy_id=id_, rule=Breakout(window=2))
-        await worker.service.update(change, make_context())
-        await asyncio.sleep(1)
-        await day.publish_prices("100", "99", "101")
-        seen = await wait_for_strategies_log(
-            day.server, "bought", lambda seen: seen.strategies[id_].position
-        )
-        signal = seen.events_of_type(id_, StrategySignaled)[0]
-        assert isinstance(signal, StrategySignaled)
-        assert "broke above" in signal.reasoning
-        await worker.kill()
-
-    run_scenario(story)
-
-
-def test_an_order_that_the_broker_rejects_is_an_error() -> None:
-    async def story(day: RunnerScenario) -> None:
-        worker = await day.start_process(make_buy_when_flat)
-        id_ = await worker.create_strategy(TREND, quantity="1000000")
-        await day.publish_prices("500000", "500000")
-        seen = await wait_for_strategies_log(
-            day.server, "failed", lambda seen: "failed" in seen.describe_events(id_)
-        )
-        assert "more than the account may put into one order" in str(seen.strategies[id_].message)
-        assert seen.strategies[id_].order is None
-        await worker.kill()
-
-    run_scenario(story)
-
-
-def test_an_order_that_the_user_cancels_stops_the_strategy() -> None:
-    async def story(day: RunnerScenario) -> None:
-        worker = await day.start_process(make_buy_when_flat)
-        id_ = await worker.create_strategy(TREND)
-        await day.publish_prices("100", "100", size="4")
-        seen = await wait_for_strategies_log(
-            day.server, "a part", lambda seen: seen.strategies[id_].position
-        )
-        order = seen.strategies[id_].order
-        assert order is not None
-        cancel = CancelOrder(user_id=USER, order_id=order.order_id)
-        await day.orders_process.service.cancel(cancel, make_context())
-        await day.publish_prices("100", "100")
-        seen = await wait_for_strategies_log(
-            day.server, "stopped", lambda seen: "stopped" in seen.describe_events(id_)
-        )
-        assert seen.strategies[id_].position == seen.filled_qty_by_strategy[id_] > 0
-        assert seen.is_settled()
-        await worker.kill()
-
-    run_scenario(story)
-
-
-def test_while_orders_are_away_an_order_waits_and_is_placed_once() -> None:
-    async def story(day: RunnerScenario) -> None:
-        worker = await day.start_process(make_buy_when_flat)
-        day.order_client.is_open = False
-        id_ = await worker.create_strategy(TREND)
-        await day.publish_prices("100", "101", "102")
-        seen = await read_strategies_log(day.server)
-        assert (seen.describe_events(id_)[-1], seen.placed_orders_by_strategy[id_]) == (
-            "signaled",
-            [],
-        )
-        day.order_client.is_open = True
-        await day.publish_prices(*["100"] * 10)
-        seen = await wait_for_strategies_log(day.server, "settled", lambda seen: seen.is_settled())
-        seen.assert_consistent()
-        assert len(seen.placed_orders_by_strategy[id_]) == 1
-        await worker.kill()
-
-    run_scenario(story)
-
-
-def test_the_orders_of_users_and_of_strategies_nobody_knows_concern_nobody() -> None:
-    async def story(day: RunnerScenario) -> None:
-        worker = await day.start_process(make_buy_when_flat)
-        stray = place_request("5", client_order_id="stray")
-        await day.orders_process.place_order(stray)
-        for unknown in ("nobody", "we.ird *>"):
-            await day.orders_process.place_order(
-                msgspec.structs.replace(stray, client_order_id=unknown, strategy_id=unknown)
-            )
-        id_ = await worker.create_strategy(TREND)
-        await day.publish_prices("100", "100", "100")
-        seen = await wait_for_strategies_log(
-            day.server, "bought", lambda seen: seen.strategies[id_].position
-        )
-        assert list(seen.strategies) == [id_]
-        await wait_for_log(day.server, "all filled", lambda tally: not tally.open_orders())
-        worker.raise_task_errors()
-        await worker.kill()
-
-    run_scenario(story)
-
-
-def test_its_trades_complete_it_and_it_is_worked_no_more() -> None:
-    async def story(day: RunnerScenario) -> None:
-        worker = await day.start_process(scripted_factory(*[BUY, SELL] * 20))
-        id_ = await worker.create_strategy(TREND, max_trades=2)
-        await day.publish_prices(*["100", "101"] * 10)
-        seen = await wait_for_strategies_log(day.server, "settled", lambda seen: seen.is_settled())
-        seen.assert_consistent()
-        assert seen.describe_events(id_)[-1] == "completed"
-        assert seen.strategies[id_].status is StrategyStatus.COMPLETED
-        assert len(seen.placed_orders_by_strategy[id_]) == 2
-        await worker.kill()
-
-    run_scenario(story)
+async def test_its_trades_complete_it_and_it_is_worked_no_more(day: RunnerScenario) -> None:
+    worker = await day.start_process(scripted_factory(*[BUY, SELL] * 20))
+    id_ = await worker.create_strategy(TREND, max_trades=2)
+    await day.publish_prices(*["100", "101"] * 10)
+    seen = await wait_for_strategies_log(day.server, "settled", lambda seen: seen.is_settled())
+    seen.assert_consistent()
+    assert seen.describe_events(id_)[-1] == "completed"
+    assert seen.strategies[id_].status is StrategyStatus.COMPLETED
+    assert len(seen.placed_orders_by_strategy[id_]) == 2
+    await worker.kill()

@@ -36,7 +36,6 @@ from tapewire_services.strategies.runner_checkpoint import (
     StrategyCheckpoint,
     StrategyResumePoint,
 )
-from tests.harness import virtual_time
 from tests.unit.orders.harness import make_context
 from tests.unit.orders.spec import quote
 from tests.unit.strategies.harness import (
@@ -46,8 +45,10 @@ from tests.unit.strategies.harness import (
     scripted_factory,
     wait_for_strategies_log,
 )
+from tests.unit.strategies.runner_scenario import TREND, RunnerScenario
 from tests.unit.strategies.spec import USER, Given, at, create, make_stop_loss, start
-from tests.unit.strategies.test_runner import TREND, RunnerScenario, run_scenario
+
+pytestmark = pytest.mark.virtual_time
 
 CHECKPOINT_WAIT_SECONDS = 3.0
 """By then marks are kept."""
@@ -79,29 +80,25 @@ async def describe_events_after_failover(
     ]
 
 
-def test_a_rule_goes_on_from_the_prices_that_the_runner_before_had_seen() -> None:
+async def test_a_rule_goes_on_from_the_prices_that_the_runner_before_had_seen(
+    day: RunnerScenario,
+) -> None:
     """A takeover made every rule warm up again, although no price had come meanwhile: which trades
     a day ended with depended on when a process happened to die."""
 
-    async def story(day: RunnerScenario) -> None:
-        assert await describe_events_after_failover(day, skipped_quotes=0) == [
-            "StrategyCreated",
-            "StrategyStarted",
-            "the average of 2 prices, 99.5, rose above that of 4, 99",
-            "StrategyTraded",
-        ]
-
-    run_scenario(story)
+    assert await describe_events_after_failover(day, skipped_quotes=0) == [
+        "StrategyCreated",
+        "StrategyStarted",
+        "the average of 2 prices, 99.5, rose above that of 4, 99",
+        "StrategyTraded",
+    ]
 
 
-def test_a_rule_warms_up_again_where_a_price_was_missed() -> None:
-    async def story(day: RunnerScenario) -> None:
-        assert await describe_events_after_failover(day, skipped_quotes=1) == [
-            "StrategyCreated",
-            "StrategyStarted",
-        ]
-
-    run_scenario(story)
+async def test_a_rule_warms_up_again_where_a_price_was_missed(day: RunnerScenario) -> None:
+    assert await describe_events_after_failover(day, skipped_quotes=1) == [
+        "StrategyCreated",
+        "StrategyStarted",
+    ]
 
 
 def quote_with_last_trade(price: str, ask: str, second: float) -> PriceUpdated:
@@ -111,72 +108,63 @@ def quote_with_last_trade(price: str, ask: str, second: float) -> PriceUpdated:
     return msgspec.structs.replace(now, price=Decimal(price), follows=before)
 
 
-def test_a_quote_that_was_acted_on_by_a_runner_that_died_is_acted_on_no_more() -> None:
+async def test_a_quote_that_was_acted_on_by_a_runner_that_died_is_acted_on_no_more(
+    day: RunnerScenario,
+) -> None:
     """The next runner took the same quote for the first one of the position that it had led to, and
     closed that at once; and told that the very decision which had been taken was declined."""
 
-    async def story(day: RunnerScenario) -> None:
-        market = MemoryLatestValueStore(day.server)
-        worker = await day.start_process(scripted_factory(Action.HOLD, Action.BUY))
-        id_ = await worker.create_strategy(TREND, stop_loss=make_stop_loss("10"))
-        await asyncio.sleep(CHECKPOINT_WAIT_SECONDS)
-        await market.put_unacknowledged("IBM", CODEC.encode(quote_with_last_trade("80", "100", 2)))
-        seen = await wait_for_strategies_log(
-            day.server, "bought", lambda seen: seen.strategies[id_].position
-        )
-        await worker.kill()
-        worker = await day.start_process(scripted_factory(Action.BUY))
-        await asyncio.sleep(CHECKPOINT_WAIT_SECONDS)
-        await market.put_unacknowledged("IBM", CODEC.encode(quote_with_last_trade("95", "100", 3)))
-        await asyncio.sleep(CHECKPOINT_WAIT_SECONDS)
-        seen = await read_strategies_log(day.server)
-        assert seen.describe_events(id_) == ["created", "started", "signaled", "traded buy 10"]
-        assert [
-            one.taken for one in seen.decisions_by_strategy[id_] if one.action is Action.BUY
-        ] == [True]
-        await worker.kill()
-
-    run_scenario(story)
+    market = MemoryLatestValueStore(day.server)
+    worker = await day.start_process(scripted_factory(Action.HOLD, Action.BUY))
+    id_ = await worker.create_strategy(TREND, stop_loss=make_stop_loss("10"))
+    await asyncio.sleep(CHECKPOINT_WAIT_SECONDS)
+    await market.put_unacknowledged("IBM", CODEC.encode(quote_with_last_trade("80", "100", 2)))
+    seen = await wait_for_strategies_log(
+        day.server, "bought", lambda seen: seen.strategies[id_].position
+    )
+    await worker.kill()
+    worker = await day.start_process(scripted_factory(Action.BUY))
+    await asyncio.sleep(CHECKPOINT_WAIT_SECONDS)
+    await market.put_unacknowledged("IBM", CODEC.encode(quote_with_last_trade("95", "100", 3)))
+    await asyncio.sleep(CHECKPOINT_WAIT_SECONDS)
+    seen = await read_strategies_log(day.server)
+    assert seen.describe_events(id_) == ["created", "started", "signaled", "traded buy 10"]
+    assert [one.taken for one in seen.decisions_by_strategy[id_] if one.action is Action.BUY] == [
+        True
+    ]
+    await worker.kill()
 
 
-def test_a_stop_loss_goes_before_a_signal_at_the_same_price() -> None:
+async def test_a_stop_loss_goes_before_a_signal_at_the_same_price(day: RunnerScenario) -> None:
     """Both began an order, and it was luck which of them was first."""
 
-    async def story(day: RunnerScenario) -> None:
-        worker = await day.start_process(scripted_factory(Action.BUY, Action.SELL))
-        id_ = await worker.create_strategy(TREND, stop_loss=make_stop_loss("10"))
-        await wait_for_strategies_log(
-            day.server, "bought", lambda seen: seen.strategies[id_].position
-        )
-        await day.publish_prices("80")
-        seen = await wait_for_strategies_log(day.server, "settled", lambda seen: seen.is_settled())
-        assert seen.describe_events(id_)[-3:] == ["triggered", "traded sell 10", "executed"]
-        assert len(seen.events_of_type(id_, StopLossTriggered)) == 1
-        sell = seen.decisions_by_strategy[id_][-1]
-        assert (sell.action, sell.taken) == (Action.SELL, False)
-        assert sell.reasoning.endswith("; declined: the stop-loss at 90 was reached")
-        await worker.kill()
-
-    run_scenario(story)
+    worker = await day.start_process(scripted_factory(Action.BUY, Action.SELL))
+    id_ = await worker.create_strategy(TREND, stop_loss=make_stop_loss("10"))
+    await wait_for_strategies_log(day.server, "bought", lambda seen: seen.strategies[id_].position)
+    await day.publish_prices("80")
+    seen = await wait_for_strategies_log(day.server, "settled", lambda seen: seen.is_settled())
+    assert seen.describe_events(id_)[-3:] == ["triggered", "traded sell 10", "executed"]
+    assert len(seen.events_of_type(id_, StopLossTriggered)) == 1
+    sell = seen.decisions_by_strategy[id_][-1]
+    assert (sell.action, sell.taken) == (Action.SELL, False)
+    assert sell.reasoning.endswith("; declined: the stop-loss at 90 was reached")
+    await worker.kill()
 
 
-def test_a_memory_that_cannot_be_read_is_none_and_harms_nobody() -> None:
+async def test_a_memory_that_cannot_be_read_is_none_and_harms_nobody(day: RunnerScenario) -> None:
     class Amnesiac(RuleDecisionMaker):
         def restore_state(self, state: bytes) -> None:
             raise ValueError(f"{state!r} is of another program")
 
-    async def story(day: RunnerScenario) -> None:
-        worker = await day.start_process()
-        id_ = await worker.create_strategy(TREND)
-        await day.publish_prices(*PRICES)
-        await asyncio.sleep(CHECKPOINT_WAIT_SECONDS)
-        await worker.kill()
-        worker = await day.start_process(Amnesiac)
-        await day.publish_prices("103")
-        assert (await read_strategies_log(day.server)).describe_events(id_)[-1] == "traded buy 10"
-        await worker.kill()
-
-    run_scenario(story)
+    worker = await day.start_process()
+    id_ = await worker.create_strategy(TREND)
+    await day.publish_prices(*PRICES)
+    await asyncio.sleep(CHECKPOINT_WAIT_SECONDS)
+    await worker.kill()
+    worker = await day.start_process(Amnesiac)
+    await day.publish_prices("103")
+    assert (await read_strategies_log(day.server)).describe_events(id_)[-1] == "traded buy 10"
+    await worker.kill()
 
 
 RULES: list[StrategyRule] = [
@@ -216,85 +204,77 @@ def sample_checkpoint() -> tuple[str, str, StrategyCheckpoint]:
     return "IBM", str(member.subject), StrategyCheckpoint(guard, place)
 
 
-def test_marks_come_back_as_they_were_saved_and_not_in_another_log() -> None:
-    async def work() -> None:
-        values = MemoryLatestValueStore(MemoryServer(), stream="VIEWS", prefix="view")
-        symbol, subject, mark = sample_checkpoint()
-        marks = RunnerCheckpoint(values, "e1")
-        assert not marks.is_saved([(symbol, subject, mark)])
-        await marks.save([(symbol, subject, mark)])
-        assert marks.is_saved([(symbol, subject, mark)])
-        assert await RunnerCheckpoint(values, "e1").load(["IBM", "SPY"]) == {subject: mark}
-        assert await RunnerCheckpoint(values, "e2").load(["IBM"]) == {}
-
-    virtual_time.run(work())
+async def test_marks_come_back_as_they_were_saved_and_not_in_another_log() -> None:
+    values = MemoryLatestValueStore(MemoryServer(), stream="VIEWS", prefix="view")
+    symbol, subject, mark = sample_checkpoint()
+    marks = RunnerCheckpoint(values, "e1")
+    assert not marks.is_saved([(symbol, subject, mark)])
+    await marks.save([(symbol, subject, mark)])
+    assert marks.is_saved([(symbol, subject, mark)])
+    assert await RunnerCheckpoint(values, "e1").load(["IBM", "SPY"]) == {subject: mark}
+    assert await RunnerCheckpoint(values, "e2").load(["IBM"]) == {}
 
 
-def test_of_marks_that_are_too_many_the_guards_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_of_marks_that_are_too_many_the_guards_are_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(marks_module, "MAX_VALUE_BYTES", 10)
 
-    async def work() -> None:
-        values = MemoryLatestValueStore(MemoryServer(), stream="VIEWS", prefix="view")
-        symbol, subject, mark = sample_checkpoint()
-        await RunnerCheckpoint(values, "e1").save([(symbol, subject, mark)])
-        assert await RunnerCheckpoint(values, "e1").load([symbol]) == {
-            subject: StrategyCheckpoint(mark.stop_loss)
-        }
-
-    virtual_time.run(work())
+    values = MemoryLatestValueStore(MemoryServer(), stream="VIEWS", prefix="view")
+    symbol, subject, mark = sample_checkpoint()
+    await RunnerCheckpoint(values, "e1").save([(symbol, subject, mark)])
+    assert await RunnerCheckpoint(values, "e1").load([symbol]) == {
+        subject: StrategyCheckpoint(mark.stop_loss)
+    }
 
 
-def test_buying_when_flat_is_still_once_after_many_takeovers() -> None:
-    async def story(day: RunnerScenario) -> None:
+async def test_buying_when_flat_is_still_once_after_many_takeovers(day: RunnerScenario) -> None:
+    worker = await day.start_process(make_buy_when_flat)
+    id_ = await worker.create_strategy(TREND)
+    for price in ("100", "101", "102"):
+        await day.publish_prices(price)
+        await worker.kill()
         worker = await day.start_process(make_buy_when_flat)
-        id_ = await worker.create_strategy(TREND)
-        for price in ("100", "101", "102"):
-            await day.publish_prices(price)
-            await worker.kill()
-            worker = await day.start_process(make_buy_when_flat)
-        seen = await wait_for_strategies_log(day.server, "settled", lambda seen: seen.is_settled())
-        assert len(seen.placed_orders_by_strategy[id_]) == 1
-        await worker.kill()
-
-    run_scenario(story)
+    seen = await wait_for_strategies_log(day.server, "settled", lambda seen: seen.is_settled())
+    assert len(seen.placed_orders_by_strategy[id_]) == 1
+    await worker.kill()
 
 
-def test_a_runner_says_how_far_it_is_and_keeps_what_it_says_is_dealt_with() -> None:
-    async def story(day: RunnerScenario) -> None:
-        worker = await StrategiesProcess(day.server, day.order_client).start(with_runner=False)
-        runner = StrategiesRunner(worker.dependencies, worker.views, worker.quote_cache)
+async def test_a_runner_says_how_far_it_is_and_keeps_what_it_says_is_dealt_with(
+    day: RunnerScenario,
+) -> None:
+    worker = await StrategiesProcess(day.server, day.order_client).start(with_runner=False)
+    runner = StrategiesRunner(worker.dependencies, worker.views, worker.quote_cache)
 
-        async def get_progress() -> Progress:
-            return await runner.progress.get_progress(GetProgress(), make_context())
+    async def get_progress() -> Progress:
+        return await runner.progress.get_progress(GetProgress(), make_context())
 
-        worker.tasks.append(asyncio.create_task(runner.run()))
-        await asyncio.sleep(0)
-        with pytest.raises(Unavailable, match="still reading"):
-            await get_progress()
-        id_ = await worker.create_strategy(TREND)
+    worker.tasks.append(asyncio.create_task(runner.run()))
+    await asyncio.sleep(0)
+    with pytest.raises(Unavailable, match="still reading"):
+        await get_progress()
+    id_ = await worker.create_strategy(TREND)
+    await asyncio.sleep(1)
+    await day.quote_simulator.publish_quote("99", "99")
+    await asyncio.sleep(0.1)
+    told = await get_progress()
+    shown = worker.quote_cache.quote("IBM")
+    assert shown is not None
+    assert (told.busy, told.quotes) == (0, {"IBM": shown.timestamp})
+    assert told.taken == {"ev.*.strategies.>": 2, "ev.*.orders.>": 0}
+    epoch = (await worker.log.bounds()).epoch
+    [mark] = (await RunnerCheckpoint(worker.views, epoch).load(["IBM"])).values()
+    assert mark.resume_point is not None
+    assert (mark.resume_point.quoted_at, mark.resume_point.decision_maker_state) == (
+        shown.timestamp,
+        '{"prices":[100,99],"above":null}',
+    )
+    day.order_client.is_open = False
+    request = UpdateStrategy(user_id=USER, strategy_id=id_, rule=Breakout(window=2))
+    await worker.service.update(request, make_context())
+    for price in ("100", "100", "120"):
         await asyncio.sleep(1)
-        await day.quote_simulator.publish_quote("99", "99")
-        await asyncio.sleep(0.1)
-        told = await get_progress()
-        shown = worker.quote_cache.quote("IBM")
-        assert shown is not None
-        assert (told.busy, told.quotes) == (0, {"IBM": shown.timestamp})
-        assert told.taken == {"ev.*.strategies.>": 2, "ev.*.orders.>": 0}
-        epoch = (await worker.log.bounds()).epoch
-        [mark] = (await RunnerCheckpoint(worker.views, epoch).load(["IBM"])).values()
-        assert mark.resume_point is not None
-        assert (mark.resume_point.quoted_at, mark.resume_point.decision_maker_state) == (
-            shown.timestamp,
-            '{"prices":[100,99],"above":null}',
-        )
-        day.order_client.is_open = False
-        request = UpdateStrategy(user_id=USER, strategy_id=id_, rule=Breakout(window=2))
-        await worker.service.update(request, make_context())
-        for price in ("100", "100", "120"):
-            await asyncio.sleep(1)
-            await day.quote_simulator.publish_quote(price, price)
-        await asyncio.sleep(1)
-        assert (await get_progress()).busy == 1, "an order that cannot be placed yet"
-        await worker.kill()
-
-    run_scenario(story)
+        await day.quote_simulator.publish_quote(price, price)
+    await asyncio.sleep(1)
+    assert (await get_progress()).busy == 1, "an order that cannot be placed yet"
+    await worker.kill()

@@ -1,7 +1,7 @@
 """What the service answers, on the log in memory."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
 from decimal import Decimal
 
 import msgspec
@@ -24,7 +24,6 @@ from tapewire.runtime.contracts.strategies import (
     StopStrategy,
     UpdateStrategy,
 )
-from tests.harness import virtual_time
 from tests.unit.orders.harness import OrdersProcess, QuoteSimulator, make_context
 from tests.unit.strategies.harness import (
     StrategiesProcess,
@@ -34,24 +33,25 @@ from tests.unit.strategies.harness import (
 )
 from tests.unit.strategies.spec import USER, make_stop_loss
 
-Scenario = Callable[[StrategiesProcess, MemoryServer], Awaitable[None]]
+pytestmark = pytest.mark.virtual_time
+
 TREND = MovingAverageCrossover(fast=2, slow=4)
 
 
-def run_scenario(scenario: Scenario) -> None:
-    """The story of a process that does not run strategies, in a settled market that quotes IBM."""
+@pytest.fixture
+async def server() -> MemoryServer:
+    return MemoryServer()
 
-    async def work() -> None:
-        server = MemoryServer()
-        await QuoteSimulator(server).publish_quote()
-        worker = await StrategiesProcess(
-            server, UnreliableOrderClient(OrdersProcess(server))
-        ).start(with_runner=False)
-        await asyncio.sleep(10)
-        await scenario(worker, server)
-        await worker.kill()
 
-    virtual_time.run(work())
+@pytest.fixture
+async def worker(server: MemoryServer) -> AsyncIterator[StrategiesProcess]:
+    """The service without its runner, in a settled market that quotes IBM."""
+    await QuoteSimulator(server).publish_quote()
+    order_client = UnreliableOrderClient(OrdersProcess(server))
+    worker = await StrategiesProcess(server, order_client).start(with_runner=False)
+    await asyncio.sleep(10)
+    yield worker
+    await worker.kill()
 
 
 def create_request(**changes: object) -> CreateStrategy:
@@ -67,171 +67,148 @@ def get_request(strategy_id: str, user: str = USER) -> GetStrategy:
     return GetStrategy(user_id=user, strategy_id=strategy_id)
 
 
-def test_creating_answers_with_the_strategy() -> None:
-    async def story(worker: StrategiesProcess, _: MemoryServer) -> None:
-        strategy = await create_strategy(worker, stop_loss=make_stop_loss("2"), max_trades=5)
-        assert strategy.status is StrategyStatus.CREATED
-        assert strategy.name == "IBM moving-average crossover"
-        assert (strategy.position, strategy.trades, strategy.order) == (Decimal(0), 0, None)
-        assert (
-            await worker.service.get(get_request(strategy.strategy_id), make_context())
-        ).strategy == strategy
-        assert (await create_strategy(worker, name="mine")).name == "mine"
-
-    run_scenario(story)
+async def test_creating_answers_with_the_strategy(worker: StrategiesProcess) -> None:
+    strategy = await create_strategy(worker, stop_loss=make_stop_loss("2"), max_trades=5)
+    assert strategy.status is StrategyStatus.CREATED
+    assert strategy.name == "IBM moving-average crossover"
+    assert (strategy.position, strategy.trades, strategy.order) == (Decimal(0), 0, None)
+    assert (
+        await worker.service.get(get_request(strategy.strategy_id), make_context())
+    ).strategy == strategy
+    assert (await create_strategy(worker, name="mine")).name == "mine"
 
 
-def test_a_command_that_is_repeated_makes_nothing_again() -> None:
-    async def story(worker: StrategiesProcess, server: MemoryServer) -> None:
-        first = await worker.service.create(create_request(), make_context("command"))
-        assert await worker.service.create(create_request(), make_context("command")) == first
-        other = await StrategiesProcess(server, UnreliableOrderClient(OrdersProcess(server))).start(
-            with_runner=False
+async def test_a_command_that_is_repeated_makes_nothing_again(
+    worker: StrategiesProcess, server: MemoryServer
+) -> None:
+    first = await worker.service.create(create_request(), make_context("command"))
+    assert await worker.service.create(create_request(), make_context("command")) == first
+    other = await StrategiesProcess(server, UnreliableOrderClient(OrdersProcess(server))).start(
+        with_runner=False
+    )
+    assert await other.service.create(create_request(), make_context("command")) == first
+    id_ = first.strategy.strategy_id
+    start = StartStrategy(user_id=USER, strategy_id=id_)
+    started = await worker.service.start(start, make_context("start"))
+    assert await other.service.start(start, make_context("start")) == started
+    assert (await read_strategies_log(server)).describe_events(id_) == ["created", "started"]
+    await other.kill()
+
+
+async def test_the_same_command_at_once_makes_one_strategy(
+    worker: StrategiesProcess, server: MemoryServer
+) -> None:
+    workers = [
+        StrategiesProcess(
+            server, worker.dependencies.order_client, Faults(seed=n, max_delay_seconds=0.1)
         )
-        assert await other.service.create(create_request(), make_context("command")) == first
-        id_ = first.strategy.strategy_id
-        start = StartStrategy(user_id=USER, strategy_id=id_)
-        started = await worker.service.start(start, make_context("start"))
-        assert await other.service.start(start, make_context("start")) == started
-        assert (await read_strategies_log(server)).describe_events(id_) == ["created", "started"]
+        for n in range(5)
+    ]
+    for other in workers:
+        await other.start(with_runner=False)
+    replies = await asyncio.gather(
+        *(other.service.create(create_request(), make_context("command")) for other in workers)
+    )
+    assert len({reply.strategy.strategy_id for reply in replies}) == 1
+    assert len((await read_strategies_log(server)).strategies) == 1
+    for other in workers:
         await other.kill()
 
-    run_scenario(story)
 
-
-def test_the_same_command_at_once_makes_one_strategy() -> None:
-    async def story(worker: StrategiesProcess, server: MemoryServer) -> None:
-        workers = [
-            StrategiesProcess(
-                server, worker.dependencies.order_client, Faults(seed=n, max_delay_seconds=0.1)
-            )
-            for n in range(5)
-        ]
-        for other in workers:
-            await other.start(with_runner=False)
-        replies = await asyncio.gather(
-            *(other.service.create(create_request(), make_context("command")) for other in workers)
+async def test_bad_fields_are_named(worker: StrategiesProcess, server: MemoryServer) -> None:
+    create = worker.service.create
+    for path, bad in (
+        ("quantity", {"quantity": Decimal(0)}),
+        ("rule.slow", {"rule": MovingAverageCrossover(fast=5, slow=5)}),
+        ("stopLoss.percent", {"stop_loss": make_stop_loss("100")}),
+        ("symbol", {"symbol": "NOPE"}),
+        ("symbol", {"symbol": ""}),
+        ("symbol", {"symbol": "x" * 10_000}),
+        ("maxTrades", {"max_trades": 0}),
+        ("name", {"name": "x" * 101}),
+    ):
+        assert await await_rejection(create(create_request(**bad), make_context())) == (
+            "invalid",
+            path,
         )
-        assert len({reply.strategy.strategy_id for reply in replies}) == 1
-        assert len((await read_strategies_log(server)).strategies) == 1
-        for other in workers:
-            await other.kill()
-
-    run_scenario(story)
+    assert (await read_strategies_log(server)).recorded_events == []
 
 
-def test_bad_fields_are_named() -> None:
-    async def story(worker: StrategiesProcess, server: MemoryServer) -> None:
-        create = worker.service.create
-        for path, bad in (
-            ("quantity", {"quantity": Decimal(0)}),
-            ("rule.slow", {"rule": MovingAverageCrossover(fast=5, slow=5)}),
-            ("stopLoss.percent", {"stop_loss": make_stop_loss("100")}),
-            ("symbol", {"symbol": "NOPE"}),
-            ("symbol", {"symbol": ""}),
-            ("symbol", {"symbol": "x" * 10_000}),
-            ("maxTrades", {"max_trades": 0}),
-            ("name", {"name": "x" * 101}),
+async def test_what_is_another_users_is_not_found(worker: StrategiesProcess) -> None:
+    id_ = (await create_strategy(worker, user_id="bob")).strategy_id
+    service = worker.service
+    for guess in (id_, "nonsense", "", "*", ">", "x" * 1000):
+        for answer in (
+            service.get(get_request(guess), make_context()),
+            service.start(StartStrategy(user_id=USER, strategy_id=guess), make_context()),
+            service.stop(StopStrategy(user_id=USER, strategy_id=guess), make_context()),
+            service.update(UpdateStrategy(user_id=USER, strategy_id=guess), make_context()),
         ):
-            assert await await_rejection(create(create_request(**bad), make_context())) == (
-                "invalid",
-                path,
-            )
-        assert (await read_strategies_log(server)).recorded_events == []
-
-    run_scenario(story)
+            assert await await_rejection(answer) == ("not_found", None)
+    assert (await service.get(get_request(id_, "bob"), make_context())).strategy.strategy_id == id_
 
 
-def test_what_is_another_users_is_not_found() -> None:
-    async def story(worker: StrategiesProcess, _: MemoryServer) -> None:
-        id_ = (await create_strategy(worker, user_id="bob")).strategy_id
-        service = worker.service
-        for guess in (id_, "nonsense", "", "*", ">", "x" * 1000):
-            for answer in (
-                service.get(get_request(guess), make_context()),
-                service.start(StartStrategy(user_id=USER, strategy_id=guess), make_context()),
-                service.stop(StopStrategy(user_id=USER, strategy_id=guess), make_context()),
-                service.update(UpdateStrategy(user_id=USER, strategy_id=guess), make_context()),
-            ):
-                assert await await_rejection(answer) == ("not_found", None)
-        assert (
-            await service.get(get_request(id_, "bob"), make_context())
-        ).strategy.strategy_id == id_
-
-    run_scenario(story)
-
-
-def test_commands_are_decided_on_what_other_processes_wrote() -> None:
+async def test_commands_are_decided_on_what_other_processes_wrote(
+    worker: StrategiesProcess, server: MemoryServer
+) -> None:
     """A process that remembers a strategy as started used to answer "start" with that memory,
     although another process had stopped it."""
 
-    async def story(worker: StrategiesProcess, server: MemoryServer) -> None:
-        id_ = (await create_strategy(worker)).strategy_id
-        start = StartStrategy(user_id=USER, strategy_id=id_)
-        await worker.service.start(start, make_context())
-        other = await StrategiesProcess(server, worker.dependencies.order_client).start(
-            with_runner=False
-        )
-        await other.service.stop(StopStrategy(user_id=USER, strategy_id=id_), make_context())
-        again = await worker.service.start(start, make_context())
-        assert again.strategy.status is StrategyStatus.STARTED
-        assert (await read_strategies_log(server)).describe_events(id_) == [
-            "created",
-            "started",
-            "stopped",
-            "started",
-        ]
-        await other.kill()
-
-    run_scenario(story)
+    id_ = (await create_strategy(worker)).strategy_id
+    start = StartStrategy(user_id=USER, strategy_id=id_)
+    await worker.service.start(start, make_context())
+    other = await StrategiesProcess(server, worker.dependencies.order_client).start(
+        with_runner=False
+    )
+    await other.service.stop(StopStrategy(user_id=USER, strategy_id=id_), make_context())
+    again = await worker.service.start(start, make_context())
+    assert again.strategy.status is StrategyStatus.STARTED
+    assert (await read_strategies_log(server)).describe_events(id_) == [
+        "created",
+        "started",
+        "stopped",
+        "started",
+    ]
+    await other.kill()
 
 
-def test_only_what_is_given_is_changed_and_null_takes_away() -> None:
-    async def story(worker: StrategiesProcess, _: MemoryServer) -> None:
-        id_ = (
-            await create_strategy(worker, stop_loss=make_stop_loss("2"), max_trades=5)
-        ).strategy_id
+async def test_only_what_is_given_is_changed_and_null_takes_away(worker: StrategiesProcess) -> None:
+    id_ = (await create_strategy(worker, stop_loss=make_stop_loss("2"), max_trades=5)).strategy_id
 
-        async def change(**fields: object) -> Strategy:
-            request = UpdateStrategy(user_id=USER, strategy_id=id_, **fields)
-            sent = CODEC.decode(CODEC.encode(request), UpdateStrategy)  # as over the wire
-            return (await worker.service.update(sent, make_context())).strategy
+    async def change(**fields: object) -> Strategy:
+        request = UpdateStrategy(user_id=USER, strategy_id=id_, **fields)
+        sent = CODEC.decode(CODEC.encode(request), UpdateStrategy)  # as over the wire
+        return (await worker.service.update(sent, make_context())).strategy
 
-        changed = await change(quantity=Decimal("2.5"))
-        assert (changed.quantity, changed.rule, changed.max_trades) == (Decimal("2.5"), TREND, 5)
-        assert changed.stop_loss == make_stop_loss("2")
-        changed = await change(stop_loss=None, max_trades=None, rule=Breakout(window=9))
-        assert (changed.stop_loss, changed.max_trades) == (None, None)
-        assert changed.rule == Breakout(window=9)
-
-    run_scenario(story)
+    changed = await change(quantity=Decimal("2.5"))
+    assert (changed.quantity, changed.rule, changed.max_trades) == (Decimal("2.5"), TREND, 5)
+    assert changed.stop_loss == make_stop_loss("2")
+    changed = await change(stop_loss=None, max_trades=None, rule=Breakout(window=9))
+    assert (changed.stop_loss, changed.max_trades) == (None, None)
+    assert changed.rule == Breakout(window=9)
 
 
-def test_the_list_is_true_for_one_sequence() -> None:
-    async def story(worker: StrategiesProcess, server: MemoryServer) -> None:
-        ids = [(await create_strategy(worker)).strategy_id for _ in range(3)]
-        await create_strategy(worker, user_id="bob")
-        await worker.service.start(StartStrategy(user_id=USER, strategy_id=ids[0]), make_context())
-        reply = await worker.service.list(ListStrategies(user_id=USER), make_context())
-        assert [one.strategy_id for one in reply.strategies] == [ids[1], ids[2], ids[0]]
-        assert (reply.as_of, reply.epoch) == (server.journal.last, server.journal.epoch)
+async def test_the_list_is_true_for_one_sequence(
+    worker: StrategiesProcess, server: MemoryServer
+) -> None:
+    ids = [(await create_strategy(worker)).strategy_id for _ in range(3)]
+    await create_strategy(worker, user_id="bob")
+    await worker.service.start(StartStrategy(user_id=USER, strategy_id=ids[0]), make_context())
+    reply = await worker.service.list(ListStrategies(user_id=USER), make_context())
+    assert [one.strategy_id for one in reply.strategies] == [ids[1], ids[2], ids[0]]
+    assert (reply.as_of, reply.epoch) == (server.journal.last, server.journal.epoch)
 
-    run_scenario(story)
 
-
-def test_without_the_log_the_answer_is_unavailable_and_nothing_else() -> None:
-    async def story(worker: StrategiesProcess, server: MemoryServer) -> None:
-        id_ = (await create_strategy(worker)).strategy_id
-        server.stop()
-        for answer in (
-            worker.service.create(create_request(), make_context()),
-            worker.service.get(get_request(id_), make_context()),
-            worker.service.list(ListStrategies(user_id=USER), make_context()),
-            worker.service.start(
-                StartStrategy(user_id=USER, strategy_id=id_), make_context(new_id())
-            ),
-        ):
-            with pytest.raises(Unavailable):
-                await answer
-
-    run_scenario(story)
+async def test_without_the_log_the_answer_is_unavailable_and_nothing_else(
+    worker: StrategiesProcess, server: MemoryServer
+) -> None:
+    id_ = (await create_strategy(worker)).strategy_id
+    server.stop()
+    for answer in (
+        worker.service.create(create_request(), make_context()),
+        worker.service.get(get_request(id_), make_context()),
+        worker.service.list(ListStrategies(user_id=USER), make_context()),
+        worker.service.start(StartStrategy(user_id=USER, strategy_id=id_), make_context(new_id())),
+    ):
+        with pytest.raises(Unavailable):
+            await answer

@@ -1,0 +1,42 @@
+"""A market in IBM with the orders service, for tests of the strategy runner."""
+
+import asyncio
+from collections.abc import Callable
+
+from tapewire.events import MovingAverageCrossover, Strategy
+from tapewire.log.memory import MemoryServer
+from tapewire_services.strategies.decision_maker import DecisionMaker, RuleDecisionMaker
+from tests.unit.orders.harness import OrdersProcess, QuoteSimulator
+from tests.unit.strategies.harness import StrategiesProcess, UnreliableOrderClient
+
+TREND = MovingAverageCrossover(fast=2, slow=4)
+
+
+class RunnerScenario:
+    """A market in IBM, the orders service, and the way to it."""
+
+    def __init__(self, server: MemoryServer) -> None:
+        self.server = server
+        self.quote_simulator = QuoteSimulator(server)
+        self.orders_process = OrdersProcess(server)
+        self.order_client = UnreliableOrderClient(self.orders_process)
+
+    async def start(self) -> None:
+        await self.quote_simulator.publish_quote("100", "100")
+        await self.orders_process.start()
+        await asyncio.sleep(10)
+
+    async def start_process(
+        self, make_decision_maker: Callable[[Strategy], DecisionMaker] = RuleDecisionMaker
+    ) -> StrategiesProcess:
+        worker = await StrategiesProcess(
+            self.server, self.order_client, make_decision_maker=make_decision_maker
+        ).start()
+        await asyncio.sleep(1)  # until it has caught up, in virtual time
+        return worker
+
+    async def publish_prices(self, *prices: str, size: str = "100000") -> None:
+        """Quotes at these prices, half a second apart."""
+        for price in prices:
+            await self.quote_simulator.publish_quote(price, price, size)
+            await asyncio.sleep(0.5)
