@@ -1,0 +1,119 @@
+"""The docs name modules, files, commands and settings that exist, and their links work."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tapewire.cli import main as command_line
+from tapewire.runtime import Settings
+from tests.architecture.sources import SERVICES, module_name, source_paths
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted(
+    [
+        ROOT / "README.md",
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "examples").rglob("*.md"),
+        ROOT / "libs" / "client" / "README.md",
+    ]
+)
+MODULES = {module_name(path, ROOT) for path in source_paths(ROOT)}
+
+_LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)")
+_CODE = re.compile(r"`([^`\n]+)`")
+_MODULE = re.compile(rf"(?:tapewire|{SERVICES})(?:\.\w+)+")
+_FILE = re.compile(r"(?:libs|services|docs|tests|examples|k8s)/[\w./-]*\w/?")
+
+
+def parametrize_pages(pages: list[Path]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize(
+        "page", pages, ids=[page.relative_to(ROOT).as_posix() for page in pages]
+    )
+
+
+@parametrize_pages(PAGES)
+def test_links_lead_somewhere(page: Path) -> None:
+    broken = [
+        target
+        for target, _ in _LINK.findall(page.read_text())
+        if target and "://" not in target and not (page.parent / target).exists()
+    ]
+    assert broken == []
+
+
+@parametrize_pages(PAGES)
+def test_fragments_name_a_heading(page: Path) -> None:
+    broken = []
+    for target, fragment in _LINK.findall(page.read_text()):
+        if fragment and "://" not in target:
+            other = page.parent / target if target else page
+            if fragment not in _anchors(other.read_text()):
+                broken.append(f"{target}#{fragment}")
+    assert broken == []
+
+
+@parametrize_pages(PAGES)
+def test_modules_and_files_exist(page: Path) -> None:
+    missing = []
+    for code in _CODE.findall(page.read_text()):
+        if _MODULE.fullmatch(code) and not code.endswith(".js") and not _names_something(code):
+            missing.append(code)
+        if _FILE.fullmatch(code) and not (ROOT / code).exists():
+            missing.append(code)
+    assert missing == []
+
+
+@parametrize_pages(PAGES)
+def test_make_targets_exist(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"(?:`|^)(?:\w+=\S+ )*make ([a-z-]+)", page.read_text(), re.MULTILINE))
+    assert named - targets == set()
+
+
+@parametrize_pages(PAGES)
+def test_commands_exist(page: Path) -> None:
+    named = set(
+        re.findall(r"(?:`|^)(?:\.venv/bin/)?tapewire ([a-z]+)", page.read_text(), re.MULTILINE)
+    )
+    assert named - set(command_line.commands) == set()
+
+
+@parametrize_pages(PAGES)
+def test_settings_exist(page: Path) -> None:
+    named = set(re.findall(r"\b(?:SSE|TAPEWIRE)_[A-Z][A-Z_]+\b", page.read_text()))
+    assert named - _known_variables() == set()
+
+
+def _names_something(code: str) -> bool:
+    """Whether `code` is a module, or a name in one."""
+    if code in MODULES:
+        return True
+    module, _, name = code.rpartition(".")
+    if module in MODULES:
+        path = next(path for path in source_paths(ROOT) if module_name(path, ROOT) == module)
+        return re.search(rf"\b{name}\b", path.read_text()) is not None
+    return False
+
+
+def _anchors(text: str) -> set[str]:
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {
+        re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-") for heading in headings
+    }
+
+
+def _known_variables() -> set[str]:
+    """Every variable that the product, the Makefile or the tests read."""
+    return set(_variables())
+
+
+def _variables() -> Iterator[str]:
+    pattern = re.compile(r"\b(?:SSE|TAPEWIRE)_[A-Z][A-Z_]+\b")
+    for path in [*source_paths(ROOT), *(ROOT / "tests").rglob("*.py")]:
+        if path.name != "test_docs.py":
+            yield from pattern.findall(path.read_text())
+    for path in (ROOT / "Makefile", ROOT / "compose.yaml"):
+        yield from pattern.findall(path.read_text())
+    yield from (f"TAPEWIRE_{field.upper()}" for field in Settings.__struct_fields__)
