@@ -64,6 +64,7 @@ ALLOWED_IMPORTS: dict[str, tuple[str, ...]] = {
         )
         for name in SERVICE_NAMES
     },
+    "tapewire_services.checkpoints": ("tapewire.events", "tapewire.log", "tapewire_services"),
 }
 """Every package, and what of the project it may import."""
 

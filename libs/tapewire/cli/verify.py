@@ -3,13 +3,12 @@
 import asyncio
 import importlib
 import importlib.util
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import click
 
 from tapewire.cli.endpoints import nats_option, resolve_nats_url
 from tapewire.cli.errors import EXIT_UNAVAILABLE, CliError, load_settings
-from tapewire.cli.run import installed_services
 from tapewire.events import CODEC
 from tapewire.log import LogError, Unavailable
 from tapewire.log.checkpoint_checks import CheckpointCheck
@@ -67,14 +66,14 @@ async def _verify(
         await wire.close()
 
 
-def load_checkpoint_checks() -> list[CheckpointCheck]:
-    """What the services that are installed say that they keep."""
-    found: list[CheckpointCheck] = []
-    for service in installed_services():
-        name = f"tapewire_services.{service}.checkpoint_checks"
-        if importlib.util.find_spec(name) is not None:
-            found += importlib.import_module(name).CHECKPOINT_CHECKS
-    return found
+def load_checkpoint_checks() -> Sequence[CheckpointCheck]:
+    """The checks that the services declare; none if no service is installed."""
+    if importlib.util.find_spec("tapewire_services") is None:
+        return ()
+    checks: Sequence[CheckpointCheck] = importlib.import_module(
+        "tapewire_services.checkpoints"
+    ).CHECKPOINT_CHECKS
+    return checks
 
 
 def _print_difference(difference: VerificationDifference) -> None:

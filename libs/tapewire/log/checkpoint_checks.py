@@ -1,11 +1,11 @@
-"""What is kept in VIEWS beside users' views, so that somebody else can fold it again and compare.
+"""Declarations of the states that event consumers checkpoint, for verification.
 
-A service says of each state that it checkpoints how it is read and how it is folded from scratch: a
-`Kept` a checkpoint, in the tuple `KEPT` of its module `kept`. `tapewire verify` finds them there.
+A service declares each of its checkpointed states as a `CheckpointCheck`. `tapewire verify` reads
+the stored checkpoint, folds the same events from scratch, and compares the two states.
 """
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -15,8 +15,7 @@ from tapewire.log.ports import RecordedEvent
 
 
 class DecodedCheckpoint(msgspec.Struct, frozen=True):
-    """What a checkpoint says: `state`, as Python's own types, is the fold of everything up to
-    `as_of` of log `epoch`."""
+    """A checkpoint whose `state` consists of Python's own types."""
 
     epoch: str
     as_of: int
@@ -26,21 +25,23 @@ class DecodedCheckpoint(msgspec.Struct, frozen=True):
 class ReferenceFold(Protocol):
     """A fold from scratch."""
 
-    def apply(self, recorded: RecordedEvent) -> None:
-        """Fold one event; one that cannot be read raises, and is passed over."""
+    def apply(self, recorded: RecordedEvent) -> object:
+        """Fold one event. The verifier skips an event that raises UnknownType or Undecodable."""
 
     def state(self) -> Any:
-        """As `Claim.state`."""
+        """The state, comparable with `DecodedCheckpoint.state`."""
 
 
 def event_sequence(recorded: RecordedEvent) -> int:
-    """Where an event stands to a checkpoint: later than one that is true for a lower number."""
     return recorded.sequence
 
 
 class CheckpointCheck(msgspec.Struct, frozen=True, kw_only=True):
-    """A state that is checkpointed under ``_all.{name}``: the fold of all users' events of
-    `domain`, of those up to its sequence by `at`. `read` raises ValueError for what is none."""
+    """How to verify the checkpoint `name` of a consumer of all users' events of `domain`.
+
+    `decode` raises ValueError if the data is not such a checkpoint. A checkpoint covers the events
+    whose `sequence_of` is at most its `as_of`.
+    """
 
     name: str
     domain: str
@@ -49,16 +50,60 @@ class CheckpointCheck(msgspec.Struct, frozen=True, kw_only=True):
     sequence_of: Callable[[RecordedEvent], int] = event_sequence
 
 
-def decode_follower_checkpoint(data: bytes) -> DecodedCheckpoint:
-    """A checkpoint with its state as the bytes of JSON. Raises ValueError."""
+class Projection(Protocol):
+    """A state that is folded from events one by one."""
+
+    def apply(self, recorded: RecordedEvent) -> object: ...
+
+
+P = TypeVar("P", bound=Projection)
+
+
+class _ProjectionFold(Generic[P]):
+    def __init__(self, projection: P, to_comparable: Callable[[P], Any]) -> None:
+        self._projection = projection
+        self._to_comparable = to_comparable
+
+    def apply(self, recorded: RecordedEvent) -> object:
+        return self._projection.apply(recorded)
+
+    def state(self) -> Any:
+        return to_builtins(self._to_comparable(self._projection))
+
+
+def check_projection(
+    *,
+    name: str,
+    domain: str,
+    make: Callable[[], P],
+    restore: Callable[[bytes], P],
+    to_comparable: Callable[[P], Any],
+) -> CheckpointCheck:
+    """The check of a projection whose checkpoint is its serialized state.
+
+    Args:
+        restore: the projection of a checkpoint's state; raises ValueError.
+        to_comparable: its content, without regard to the order in which it was built.
+    """
+
+    def decode(data: bytes) -> DecodedCheckpoint:
+        claim = decode_state(data)
+        return msgspec.structs.replace(
+            claim, state=to_builtins(to_comparable(restore(claim.state)))
+        )
+
+    return CheckpointCheck(
+        name=name,
+        domain=domain,
+        decode=decode,
+        make_fold=lambda _: _ProjectionFold(make(), to_comparable),
+    )
+
+
+def decode_state(data: bytes) -> DecodedCheckpoint:
+    """A checkpoint with its state as the bytes of JSON. Raises BadCheckpoint."""
     found = decode_checkpoint(data)
     return DecodedCheckpoint(found.epoch, found.as_of, bytes(found.state))
-
-
-def decode_view_checkpoint(data: bytes) -> DecodedCheckpoint:
-    """The checkpoint of a user's view, as Python's own types. Raises ValueError."""
-    found = decode_checkpoint(data)
-    return DecodedCheckpoint(found.epoch, found.as_of, CODEC.decode(bytes(found.state), Any))
 
 
 def to_builtins(value: Any) -> Any:

@@ -1,14 +1,14 @@
-"""Every checkpoint in VIEWS against the log: folded from scratch to its sequence, it is the same.
+"""Compares every checkpoint in VIEWS with a fold of the log.
 
-Each checkpoint has a fold that lives until the log is read past the checkpoint's sequence; then the
-first place where the two differ is told. Memory holds the checkpoints and as many views.
+The verifier decodes all stored checkpoints first and starts a fold from scratch for each. It then
+receives every event of the log. When the log passes a checkpoint's sequence, the verifier compares
+the stored state with the folded one and reports the first difference. Memory holds the checkpoints
+and as many folds. Start at `CheckpointVerifier`.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
-
-import msgspec
 
 from tapewire import views
 from tapewire.events import CODEC, Undecodable, UnknownType
@@ -18,8 +18,7 @@ from tapewire.log.checkpoint_checks import (
     CheckpointCheck,
     DecodedCheckpoint,
     ReferenceFold,
-    decode_follower_checkpoint,
-    decode_view_checkpoint,
+    decode_state,
     event_sequence,
 )
 from tapewire.log.subjects import decode_token
@@ -38,7 +37,7 @@ VIEW_TYPES: dict[str, _ViewType] = {
     for kind in (getattr(views, name) for name in views.__all__)
     if hasattr(kind, "domain")
 }
-"""Every view there is, by the name that its checkpoints are kept under."""
+"""Every view, by the name of its checkpoints."""
 
 
 class _ViewFold:
@@ -52,28 +51,40 @@ class _ViewFold:
         return CODEC.decode(self._view.encode(), Any)
 
 
-class _PendingComparison:
-    """A checkpoint and its fold, under way."""
+def _decode_view(data: bytes) -> DecodedCheckpoint:
+    stored = decode_state(data)
+    return DecodedCheckpoint(stored.epoch, stored.as_of, CODEC.decode(stored.state, Any))
 
-    __slots__ = ("claim", "fold", "name", "owner", "sequence_of")
+
+class _PendingComparison:
+    """A stored checkpoint and its fold, which has not reached the checkpoint's sequence yet."""
+
+    __slots__ = ("fold", "name", "owner", "sequence_of", "stored")
 
     def __init__(
         self,
         owner: str,
         name: str,
-        claim: DecodedCheckpoint,
+        stored: DecodedCheckpoint,
         fold: ReferenceFold,
-        check: CheckpointCheck | None,
+        sequence_of: Callable[[RecordedEvent], int],
     ) -> None:
         self.owner = owner
         self.name = name
-        self.claim = claim
+        self.stored = stored
         self.fold = fold
-        self.sequence_of = check.sequence_of if check is not None else event_sequence
+        self.sequence_of = sequence_of
 
 
 class CheckpointVerifier:
-    """All checkpoints. `take` the events in the order of the log, then `finish`."""
+    """Verifies all checkpoints. Call `apply` with every event of the log in order, then `finish`.
+
+    Args:
+        stored: the values of VIEWS by key.
+        checks: how to verify the checkpoints of event consumers.
+        bounds: the bounds of the log that is read.
+        user: verify only this user's views; None for everybody's.
+    """
 
     def __init__(
         self,
@@ -85,100 +96,100 @@ class CheckpointVerifier:
         user: str | None,
     ) -> None:
         self._findings = findings
-        self._checks = {one.name: one for one in checks}
+        self._checks = {check.name: check for check in checks}
         self._bounds = bounds
+        self._user = user
         self._pending: defaultdict[tuple[str, str], list[_PendingComparison]] = defaultdict(list)
         self.compared_count = 0
         self.skip_counts: Counter[str] = Counter()
-        """Why, and how often."""
+        """Checkpoints that were not compared, by reason."""
         self.cursors: dict[str, int] = {}
-        """How far each follower was, by its name."""
+        """The sequence that each event consumer has reached, by the name of its checkpoint."""
         for key, data in stored.items():
             owner, _, name = key.partition(".")
-            if user is None or decode_token(owner) == user or owner == EVERYBODY:
-                self._add_checkpoint(decode_token(owner), decode_token(name), data, only_user=user)
+            self._add_checkpoint(decode_token(owner), decode_token(name), data)
 
-    def _add_checkpoint(self, owner: str, name: str, data: bytes, *, only_user: str | None) -> None:
-        kept = self._checks.get(name) if owner == EVERYBODY else None
-        kind = VIEW_TYPES.get(name)
+    def _add_checkpoint(self, owner: str, name: str, data: bytes) -> None:
+        if self._user is not None and owner not in (self._user, EVERYBODY):
+            return
+        check = self._checks.get(name) if owner == EVERYBODY else None
+        view_type = VIEW_TYPES.get(name)
+        if data.startswith(b"{") and (check or view_type):
+            self.skip_counts["in the format of an earlier version"] += 1
+            return
         try:
-            if data.startswith(b"{") and (kept or kind):
-                self.skip_counts["in the format of an earlier version"] += 1
-            elif kept is not None:
-                self._start_comparison(
-                    owner, name, kept.decode(data), kept.make_fold, kept, only_user
-                )
-            elif kind is not None:
-                self._start_comparison(
-                    owner,
-                    name,
-                    decode_view_checkpoint(data),
-                    lambda _: _ViewFold(kind),
-                    None,
-                    only_user,
-                )
+            if check is not None:
+                self._add_consumer(check, check.decode(data))
+            elif view_type is not None:
+                self._add_view(owner, name, view_type, _decode_view(data))
             else:
                 self._add_cursor(owner, name, data)
-        except (ValueError, msgspec.DecodeError) as error:
+        except ValueError as error:
             self._report(owner, name, 0, f"the checkpoint cannot be read: {error}")
 
-    def _add_cursor(self, owner: str, name: str, data: bytes) -> None:
-        """A checkpoint of which nothing more is known than how far it is, if that."""
-        try:
-            claim = decode_follower_checkpoint(data)
-        except BadCheckpoint:
-            claim = None
-        if claim is None or not claim.as_of:
-            self.skip_counts[f"{name.partition('-')[0]}: not folded from the log"] += 1
+    def _add_consumer(self, check: CheckpointCheck, stored: DecodedCheckpoint) -> None:
+        if not self._check_epoch_and_as_of(EVERYBODY, check.name, stored):
             return
-        if self._check_epoch_and_as_of(owner, name, claim):
-            self.compared_count += 1
-            self.cursors[name] = claim.as_of
+        self.cursors[check.name] = stored.as_of
+        if self._user is None:  # the events of other users are not read
+            comparison = _PendingComparison(
+                EVERYBODY, check.name, stored, check.make_fold(stored), check.sequence_of
+            )
+            self._start(("", check.domain), comparison)
 
-    def _check_epoch_and_as_of(self, owner: str, name: str, claim: DecodedCheckpoint) -> bool:
-        if claim.epoch != self._bounds.epoch:
+    def _add_view(
+        self, owner: str, name: str, view_type: _ViewType, stored: DecodedCheckpoint
+    ) -> None:
+        if not self._check_epoch_and_as_of(owner, name, stored):
+            return
+        if self._user in (None, owner):
+            comparison = _PendingComparison(
+                owner, name, stored, _ViewFold(view_type), event_sequence
+            )
+            self._start((owner, view_type.domain), comparison)
+
+    def _add_cursor(self, owner: str, name: str, data: bytes) -> None:
+        """Add a checkpoint without a declared state: only its sequence can be verified."""
+        try:
+            stored = decode_state(data)
+        except BadCheckpoint:
+            stored = None
+        if stored is None or not stored.as_of:
+            self.skip_counts[f"{name.partition('-')[0]}: not folded from the log"] += 1
+        elif self._check_epoch_and_as_of(owner, name, stored):
+            self.compared_count += 1
+            self.cursors[name] = stored.as_of
+
+    def _check_epoch_and_as_of(self, owner: str, name: str, stored: DecodedCheckpoint) -> bool:
+        if stored.epoch != self._bounds.epoch:
             self.skip_counts["of a log that is no more"] += 1
             return False
-        if claim.as_of > self._bounds.last:
-            what = f"it is true for {claim.as_of}, the log ends at {self._bounds.last}"
-            self._report(owner, name, claim.as_of, what)
+        if stored.as_of > self._bounds.last:
+            what = f"it is true for {stored.as_of}, the log ends at {self._bounds.last}"
+            self._report(owner, name, stored.as_of, what)
             return False
         return True
 
-    def _start_comparison(
-        self,
-        owner: str,
-        name: str,
-        claim: DecodedCheckpoint,
-        fold: Any,
-        check: CheckpointCheck | None,
-        only_user: str | None,
-    ) -> None:
-        if not self._check_epoch_and_as_of(owner, name, claim):
-            return
-        if check is not None:
-            self.cursors[name] = claim.as_of
-        if only_user is not None and (check is not None or owner != only_user):
-            return  # what it is folded from is not read
+    def _start(self, owner_and_domain: tuple[str, str], comparison: _PendingComparison) -> None:
         if self._bounds.first > 1:
             self.skip_counts["the log does not reach back to its beginning"] += 1
-            return
-        place = ("", check.domain) if check is not None else (owner, VIEW_TYPES[name].domain)
-        self._pending[place].append(_PendingComparison(owner, name, claim, fold(claim), check))
+        else:
+            self._pending[owner_and_domain].append(comparison)
 
     def apply(self, recorded: RecordedEvent) -> None:
         """Fold an event into every checkpoint that it concerns."""
-        place = recorded.event_subject
-        for key in ((place.owner, place.domain), ("", place.domain)):
-            watching = self._pending.get(key)
-            if watching:
+        subject = recorded.event_subject
+        for key in ((subject.owner, subject.domain), ("", subject.domain)):
+            pending = self._pending.get(key)
+            if pending:
                 self._pending[key] = [
-                    one for one in watching if not self._apply_or_compare(one, recorded)
+                    one for one in pending if not self._apply_or_compare(one, recorded)
                 ]
 
     def _apply_or_compare(self, comparison: _PendingComparison, recorded: RecordedEvent) -> bool:
+        """Whether the fold has passed the checkpoint and was compared."""
         try:
-            if comparison.sequence_of(recorded) <= comparison.claim.as_of:
+            if comparison.sequence_of(recorded) <= comparison.stored.as_of:
                 comparison.fold.apply(recorded)
                 return False
         except (UnknownType, Undecodable, BadSubject):
@@ -187,22 +198,22 @@ class CheckpointVerifier:
         return True
 
     def finish(self) -> None:
-        """No event follows."""
-        for watching in self._pending.values():
-            for watch in watching:
-                self._compare(watch)
+        """Compare what is pending: the log has no further events."""
+        for pending in self._pending.values():
+            for comparison in pending:
+                self._compare(comparison)
         self._pending.clear()
 
     def _compare(self, comparison: _PendingComparison) -> None:
         self.compared_count += 1
-        found = first_difference(comparison.claim.state, comparison.fold.state())
+        found = first_difference(comparison.stored.state, comparison.fold.state())
         if found is not None:
             path, stored, folded = found
             what = (
                 f"{path or 'all of it'} is {format_value(stored)}, "
                 f"folded it is {format_value(folded)}"
             )
-            self._report(comparison.owner, comparison.name, comparison.claim.as_of, what)
+            self._report(comparison.owner, comparison.name, comparison.stored.as_of, what)
 
     def _report(self, owner: str, name: str, as_of: int, what: str) -> None:
         self._findings.report(
@@ -216,7 +227,7 @@ MISSING = "not there"
 
 
 def first_difference(stored: Any, expected: Any, path: str = "") -> tuple[str, Any, Any] | None:
-    """The path to the first place where the two differ, and what each has there."""
+    """The path of the first difference, and the two values there; None if there is none."""
     if isinstance(stored, dict) and isinstance(expected, dict):
         for key in [*stored, *(key for key in expected if key not in stored)]:
             inside = f"{path}.{key}" if path else str(key)
