@@ -54,7 +54,6 @@ from tapewire_services.alerts.notifications_service import NotificationsService
 from tapewire_services.alerts.price_monitor import PriceMonitor
 from tapewire_services.alerts.rule_trigger import RuleTrigger
 from tapewire_services.alerts.service import AlertsService
-from tests.harness import virtual_time
 from tests.unit.alerts.spec import USER, at, make_quote
 
 T = TypeVar("T")
@@ -82,9 +81,7 @@ class AlertsProcess:
         self.rule_trigger = RuleTrigger(self.command_handler)
         self.notification_writer = NotificationWriter(log)
         self.price_monitor = PriceMonitor(self.quote_cache, self.views, self.rule_trigger, self.rng)
-        self.armed_rules = ArmedRuleIndex(
-            self.log, self.views, self.price_monitor, self.rng
-        )
+        self.armed_rules = ArmedRuleIndex(self.log, self.views, self.price_monitor, self.rng)
         self.service = AlertsService(
             self.log, self.views, self.command_handler, self.quote_cache, clock
         )
@@ -277,26 +274,6 @@ def create_rule_request(
         "level": level and level.value,
     }
     return CODEC.decode(CODEC.encode(fields), CreateRule)
-
-
-Scenario = Callable[[AlertsProcess, AlertsEnvironment], Awaitable[None]]
-
-
-def run_scenario(scenario: Scenario) -> None:
-    """The story of one process, in a settled market that quotes IBM at 100."""
-
-    async def work() -> None:
-        server = MemoryServer()
-        world, process = AlertsEnvironment(server), AlertsProcess(server)
-        await world.publish_price("100")
-        await process.start()
-        await asyncio.sleep(10)
-        await scenario(process, world)
-        process.raise_task_errors()
-        (await world.read_log_summary()).assert_consistent()
-        await process.kill()
-
-    virtual_time.run(work())
 
 
 async def await_rejection(reply: Awaitable[object]) -> tuple[str, str | None]:

@@ -12,9 +12,10 @@ from tests.unit.alerts.harness import (
     AlertsProcess,
     await_rejection,
     make_context,
-    run_scenario,
 )
 from tests.unit.alerts.spec import USER
+
+pytestmark = pytest.mark.virtual_time
 
 
 async def list_notifications(
@@ -29,52 +30,47 @@ def send_request(*users: str, title: str = "Hello", **more: object) -> SendNotif
     return SendNotification(user_ids=users, title=title, **more)  # type: ignore[arg-type]
 
 
-def test_others_send_notifications_which_are_listed_newest_first_and_read() -> None:
-    async def story(process: AlertsProcess, _: AlertsEnvironment) -> None:
-        ids = []
-        for number in range(5):
-            request = send_request(
-                USER, "bob", "bob", title=f"number {number}", payload={"n": number}
-            )
-            sent = await process.notifications_service.send(request, make_context())
-            assert len(set(sent.ids)) == 2
-            ids.append(sent.ids[0])
-        assert await list_notifications(process, limit=2) == (["number 4", "number 3"], 5)
-        reading = ReadNotifications(user_id=USER, ids=(ids[0], ids[1], "of nobody", ids[0]))
-        reply = await process.notifications_service.read(reading, make_context())
-        assert (reply.read, reply.unread) == (2, 3)
-        reply = await process.notifications_service.read(reading, make_context())
-        assert (reply.read, reply.unread) == (0, 3)
-        reply = await process.notifications_service.read(
-            ReadNotifications(user_id=USER, ids=None), make_context()
-        )
-        assert (reply.read, reply.unread) == (3, 0)
-        assert (await list_notifications(process))[1] == 0
-        assert (await list_notifications(process, user="bob"))[1] == 5
-
-    run_scenario(story)
+async def test_others_send_notifications_which_are_listed_newest_first_and_read(
+    process: AlertsProcess,
+) -> None:
+    ids = []
+    for number in range(5):
+        request = send_request(USER, "bob", "bob", title=f"number {number}", payload={"n": number})
+        sent = await process.notifications_service.send(request, make_context())
+        assert len(set(sent.ids)) == 2
+        ids.append(sent.ids[0])
+    assert await list_notifications(process, limit=2) == (["number 4", "number 3"], 5)
+    reading = ReadNotifications(user_id=USER, ids=(ids[0], ids[1], "of nobody", ids[0]))
+    reply = await process.notifications_service.read(reading, make_context())
+    assert (reply.read, reply.unread) == (2, 3)
+    reply = await process.notifications_service.read(reading, make_context())
+    assert (reply.read, reply.unread) == (0, 3)
+    reply = await process.notifications_service.read(
+        ReadNotifications(user_id=USER, ids=None), make_context()
+    )
+    assert (reply.read, reply.unread) == (3, 0)
+    assert (await list_notifications(process))[1] == 0
+    assert (await list_notifications(process, user="bob"))[1] == 5
 
 
-def test_the_same_sending_again_notifies_nobody_twice() -> None:
-    async def story(process: AlertsProcess, world: AlertsEnvironment) -> None:
-        request = send_request("bob", "carol")
-        first = await process.notifications_service.send(request, make_context("command"))
-        assert await process.notifications_service.send(request, make_context("command")) == first
-        assert len((await world.read_log_summary()).notifications) == 2
+async def test_the_same_sending_again_notifies_nobody_twice(
+    process: AlertsProcess, world: AlertsEnvironment
+) -> None:
+    request = send_request("bob", "carol")
+    first = await process.notifications_service.send(request, make_context("command"))
+    assert await process.notifications_service.send(request, make_context("command")) == first
+    assert len((await world.read_log_summary()).notifications) == 2
 
-    run_scenario(story)
 
-
-def test_a_reading_that_changes_nothing_appends_nothing() -> None:
-    async def story(process: AlertsProcess, world: AlertsEnvironment) -> None:
-        await process.notifications_service.send(send_request(USER), make_context())
-        everything = ReadNotifications(user_id=USER, ids=None)
-        for _ in range(3):
-            await process.notifications_service.read(everything, make_context())
-        tags = [one.tag for one in (await world.read_log_summary()).events]
-        assert tags.count("notification.read.v1") == 1
-
-    run_scenario(story)
+async def test_a_reading_that_changes_nothing_appends_nothing(
+    process: AlertsProcess, world: AlertsEnvironment
+) -> None:
+    await process.notifications_service.send(send_request(USER), make_context())
+    everything = ReadNotifications(user_id=USER, ids=None)
+    for _ in range(3):
+        await process.notifications_service.read(everything, make_context())
+    tags = [one.tag for one in (await world.read_log_summary()).events]
+    assert tags.count("notification.read.v1") == 1
 
 
 @pytest.mark.parametrize(
@@ -94,43 +90,37 @@ def test_a_reading_that_changes_nothing_appends_nothing() -> None:
         (send_request("bob", payload={"x": "y" * 1024}), "payload"),
     ],
 )
-def test_a_sending_is_refused_with_the_path(request_: SendNotification, path: str) -> None:
-    async def story(process: AlertsProcess, world: AlertsEnvironment) -> None:
+async def test_a_sending_is_refused_with_the_path(
+    request_: SendNotification, path: str, process: AlertsProcess, world: AlertsEnvironment
+) -> None:
+    assert await await_rejection(process.notifications_service.send(request_, make_context())) == (
+        "invalid",
+        path,
+    )
+    assert (await world.read_log_summary()).notifications == []
+
+
+async def test_lists_and_readings_are_bounded(process: AlertsProcess) -> None:
+    for limit in (0, 201, -1):
+        assert await await_rejection(list_notifications(process, limit)) == ("invalid", "limit")
+    for ids, path in [((), "ids"), (("x",) * 201, "ids"), (("x", "y" * 65), "ids[1]")]:
+        reading = ReadNotifications(user_id=USER, ids=ids)
         assert await await_rejection(
-            process.notifications_service.send(request_, make_context())
+            process.notifications_service.read(reading, make_context())
         ) == ("invalid", path)
-        assert (await world.read_log_summary()).notifications == []
-
-    run_scenario(story)
 
 
-def test_lists_and_readings_are_bounded() -> None:
-    async def story(process: AlertsProcess, _: AlertsEnvironment) -> None:
-        for limit in (0, 201, -1):
-            assert await await_rejection(list_notifications(process, limit)) == ("invalid", "limit")
-        for ids, path in [((), "ids"), (("x",) * 201, "ids"), (("x", "y" * 65), "ids[1]")]:
-            reading = ReadNotifications(user_id=USER, ids=ids)
-            assert await await_rejection(
-                process.notifications_service.read(reading, make_context())
-            ) == ("invalid", path)
-
-    run_scenario(story)
-
-
-def test_a_deep_payload_is_refused() -> None:
+async def test_a_deep_payload_is_refused(process: AlertsProcess, world: AlertsEnvironment) -> None:
     """Five hundred brackets fit into a payload; a reader that recurses might not survive them."""
 
-    async def story(process: AlertsProcess, world: AlertsEnvironment) -> None:
-        deep: object = 1
-        for _ in range(16):
-            deep = [deep]
-        assert (
-            await await_rejection(
-                process.notifications_service.send(
-                    send_request(USER, payload={"deep": deep}), make_context()
-                )
+    deep: object = 1
+    for _ in range(16):
+        deep = [deep]
+    assert (
+        await await_rejection(
+            process.notifications_service.send(
+                send_request(USER, payload={"deep": deep}), make_context()
             )
-        ) == ("invalid", "payload")
-        assert (await world.read_log_summary()).notifications == []
-
-    run_scenario(story)
+        )
+    ) == ("invalid", "payload")
+    assert (await world.read_log_summary()).notifications == []

@@ -16,7 +16,6 @@ from tests.unit.alerts.harness import (
     await_rejection,
     create_rule_request,
     make_context,
-    run_scenario,
 )
 from tests.unit.alerts.spec import (
     USER,
@@ -35,106 +34,92 @@ async def list_rules(process: AlertsProcess, user: str = USER) -> list[str]:
     return [rule.rule_id for rule in reply.rules]
 
 
-def test_a_rule_is_made_listed_triggered_armed_again_and_deleted() -> None:
-    async def story(process: AlertsProcess, world: AlertsEnvironment) -> None:
-        rule = await process.create_rule(create_rule_request(price="105"))
-        assert (rule.armed, rule.level, rule.price) == (True, AlertLevel.INFO, Decimal(105))
-        assert await list_rules(process) == [rule.rule_id]
-        await world.publish_price("106")
-        await world.publish_price("107")
-        seen = await world.wait_for_log("a triggered rule", lambda seen: seen.alerts)
-        assert [one.message for one in seen.alerts] == ["IBM is at 106, above 105"]
-        assert not seen.rules[rule.rule_id].armed
-        await world.publish_price("104")
-        assert (await process.arm_rule(rule.rule_id)).armed
-        await world.publish_price("108")
-        seen = await world.wait_for_log("another alert", lambda seen: len(seen.alerts) == 2)
-        reply = await process.service.list_alerts(ListAlerts(user_id=USER), make_context())
-        assert [one.message for one in reply.alerts] == [
-            "IBM is at 108, above 105",
-            "IBM is at 106, above 105",
-        ]
-        await process.delete_rule(rule.rule_id)
-        assert await list_rules(process) == []
-        assert await await_rejection(process.arm_rule(rule.rule_id)) == ("not_found", None)
-
-    run_scenario(story)
-
-
-def test_a_rule_that_holds_already_is_triggered_without_another_quote() -> None:
-    async def story(process: AlertsProcess, world: AlertsEnvironment) -> None:
-        await process.create_rule(create_rule_request(price="99"))
-        await world.wait_for_log("the alert", lambda seen: seen.alerts)
-
-    run_scenario(story)
+async def test_a_rule_is_made_listed_triggered_armed_again_and_deleted(
+    process: AlertsProcess, world: AlertsEnvironment
+) -> None:
+    rule = await process.create_rule(create_rule_request(price="105"))
+    assert (rule.armed, rule.level, rule.price) == (True, AlertLevel.INFO, Decimal(105))
+    assert await list_rules(process) == [rule.rule_id]
+    await world.publish_price("106")
+    await world.publish_price("107")
+    seen = await world.wait_for_log("a triggered rule", lambda seen: seen.alerts)
+    assert [one.message for one in seen.alerts] == ["IBM is at 106, above 105"]
+    assert not seen.rules[rule.rule_id].armed
+    await world.publish_price("104")
+    assert (await process.arm_rule(rule.rule_id)).armed
+    await world.publish_price("108")
+    seen = await world.wait_for_log("another alert", lambda seen: len(seen.alerts) == 2)
+    reply = await process.service.list_alerts(ListAlerts(user_id=USER), make_context())
+    assert [one.message for one in reply.alerts] == [
+        "IBM is at 108, above 105",
+        "IBM is at 106, above 105",
+    ]
+    await process.delete_rule(rule.rule_id)
+    assert await list_rules(process) == []
+    assert await await_rejection(process.arm_rule(rule.rule_id)) == ("not_found", None)
 
 
-def test_a_creation_that_is_repeated_is_answered_as_before() -> None:
-    async def story(process: AlertsProcess, _: AlertsEnvironment) -> None:
-        first = await process.create_rule(create_rule_request(price="105"), "command")
-        assert await process.create_rule(create_rule_request(price="105"), "command") == first
-        assert await list_rules(process) == [first.rule_id]
-
-    run_scenario(story)
+async def test_a_rule_that_holds_already_is_triggered_without_another_quote(
+    process: AlertsProcess, world: AlertsEnvironment
+) -> None:
+    await process.create_rule(create_rule_request(price="99"))
+    await world.wait_for_log("the alert", lambda seen: seen.alerts)
 
 
-def test_rules_are_refused_with_the_path_of_what_is_wrong() -> None:
-    async def story(process: AlertsProcess, _: AlertsEnvironment) -> None:
-        assert await await_rejection(process.create_rule(create_rule_request())) == (
-            "invalid",
-            "price",
-        )
-        assert await await_rejection(
-            process.create_rule(create_rule_request(price="1", symbol="XXX"))
-        ) == (
-            "invalid",
-            "symbol",
-        )
-
-    run_scenario(story)
+async def test_a_creation_that_is_repeated_is_answered_as_before(process: AlertsProcess) -> None:
+    first = await process.create_rule(create_rule_request(price="105"), "command")
+    assert await process.create_rule(create_rule_request(price="105"), "command") == first
+    assert await list_rules(process) == [first.rule_id]
 
 
-def test_too_many_rules_are_refused_but_not_the_same_one_again(
-    monkeypatch: pytest.MonkeyPatch,
+async def test_rules_are_refused_with_the_path_of_what_is_wrong(process: AlertsProcess) -> None:
+    assert await await_rejection(process.create_rule(create_rule_request())) == (
+        "invalid",
+        "price",
+    )
+    assert await await_rejection(
+        process.create_rule(create_rule_request(price="1", symbol="XXX"))
+    ) == (
+        "invalid",
+        "symbol",
+    )
+
+
+async def test_too_many_rules_are_refused_but_not_the_same_one_again(
+    monkeypatch: pytest.MonkeyPatch, process: AlertsProcess
 ) -> None:
     monkeypatch.setattr(serving, "MAX_RULES_PER_USER", 2)
 
-    async def story(process: AlertsProcess, _: AlertsEnvironment) -> None:
-        first = await process.create_rule(create_rule_request(price="105"), "one")
-        await process.create_rule(create_rule_request(price="105"), "two")
-        assert await await_rejection(
-            process.create_rule(create_rule_request(price="105"), "three")
-        ) == ("conflict", None)
-        await process.create_rule(create_rule_request(price="105"), "two")
-        await process.delete_rule(first.rule_id)
-        await process.create_rule(create_rule_request(price="105"), "three")
-
-    run_scenario(story)
+    first = await process.create_rule(create_rule_request(price="105"), "one")
+    await process.create_rule(create_rule_request(price="105"), "two")
+    assert await await_rejection(
+        process.create_rule(create_rule_request(price="105"), "three")
+    ) == ("conflict", None)
+    await process.create_rule(create_rule_request(price="105"), "two")
+    await process.delete_rule(first.rule_id)
+    await process.create_rule(create_rule_request(price="105"), "three")
 
 
-def test_other_peoples_rules_are_not_found() -> None:
-    async def story(process: AlertsProcess, _: AlertsEnvironment) -> None:
-        rule = await process.create_rule(create_rule_request(price="105"))
-        bob = "bob"
-        assert await list_rules(process, bob) == []
-        arming = ArmRule(user_id=bob, rule_id=rule.rule_id)
-        deleting = DeleteRule(user_id=bob, rule_id=rule.rule_id)
-        assert await await_rejection(process.service.arm_rule(arming, make_context())) == (
+async def test_other_peoples_rules_are_not_found(process: AlertsProcess) -> None:
+    rule = await process.create_rule(create_rule_request(price="105"))
+    bob = "bob"
+    assert await list_rules(process, bob) == []
+    arming = ArmRule(user_id=bob, rule_id=rule.rule_id)
+    deleting = DeleteRule(user_id=bob, rule_id=rule.rule_id)
+    assert await await_rejection(process.service.arm_rule(arming, make_context())) == (
+        "not_found",
+        None,
+    )
+    assert await await_rejection(process.service.delete_rule(deleting, make_context())) == (
+        "not_found",
+        None,
+    )
+    for strange in ("", "x" * 65):
+        asked = ArmRule(user_id=USER, rule_id=strange)
+        assert await await_rejection(process.service.arm_rule(asked, make_context())) == (
             "not_found",
             None,
         )
-        assert await await_rejection(process.service.delete_rule(deleting, make_context())) == (
-            "not_found",
-            None,
-        )
-        for strange in ("", "x" * 65):
-            asked = ArmRule(user_id=USER, rule_id=strange)
-            assert await await_rejection(process.service.arm_rule(asked, make_context())) == (
-                "not_found",
-                None,
-            )
-
-    run_scenario(story)
 
 
 async def test_an_arming_counts_although_this_process_remembers_the_rule_armed() -> None:
@@ -177,56 +162,54 @@ EVENTS = [
 
 
 @pytest.mark.parametrize(("kind", "event", "domain", "symbol", "message"), EVENTS)
-def test_events_trigger_their_rules_once_until_armed_again(
-    kind: RuleKind, event: Event, domain: str, symbol: str, message: str
+async def test_events_trigger_their_rules_once_until_armed_again(
+    kind: RuleKind,
+    event: Event,
+    domain: str,
+    symbol: str,
+    message: str,
+    process: AlertsProcess,
+    world: AlertsEnvironment,
 ) -> None:
-    async def story(process: AlertsProcess, world: AlertsEnvironment) -> None:
-        await world.append_event(event, domain=domain)  # before any rule
-        any_ = await process.create_rule(
-            create_rule_request(kind, symbol=None, level=AlertLevel.ERROR)
-        )
-        await process.create_rule(create_rule_request(kind, symbol=symbol))
-        await process.create_rule(create_rule_request(kind, symbol="OTHER"))
-        await process.create_rule(create_rule_request(kind, symbol=None, user="bob"))
-        for _ in range(3):
-            await world.append_event(event, domain=domain)
-        seen = await world.wait_for_log("two alerts", lambda seen: len(seen.alerts) == 2)
-        assert {(one.message, one.symbol) for one in seen.alerts} == {(message, symbol)}
-        assert AlertLevel.ERROR in {one.level for one in seen.alerts}
-        await process.arm_rule(any_.rule_id)
-        await asyncio.sleep(10)
-        assert len((await world.read_log_summary()).alerts) == 2
-        id_ = await world.append_event(event, domain=domain)
-        seen = await world.wait_for_log("a third", lambda seen: len(seen.alerts) == 3)
-        assert seen.alerts[2].rule_id == any_.rule_id
-        raised = next(one for one in seen.events if one.event == seen.alerts[2])
-        assert raised.metadata.causation == f"{id_}:{any_.rule_id}"
-        assert raised.metadata.correlation == f"correlation-{id_.removeprefix('event-')}"
-
-    run_scenario(story)
+    await world.append_event(event, domain=domain)  # before any rule
+    any_ = await process.create_rule(create_rule_request(kind, symbol=None, level=AlertLevel.ERROR))
+    await process.create_rule(create_rule_request(kind, symbol=symbol))
+    await process.create_rule(create_rule_request(kind, symbol="OTHER"))
+    await process.create_rule(create_rule_request(kind, symbol=None, user="bob"))
+    for _ in range(3):
+        await world.append_event(event, domain=domain)
+    seen = await world.wait_for_log("two alerts", lambda seen: len(seen.alerts) == 2)
+    assert {(one.message, one.symbol) for one in seen.alerts} == {(message, symbol)}
+    assert AlertLevel.ERROR in {one.level for one in seen.alerts}
+    await process.arm_rule(any_.rule_id)
+    await asyncio.sleep(10)
+    assert len((await world.read_log_summary()).alerts) == 2
+    id_ = await world.append_event(event, domain=domain)
+    seen = await world.wait_for_log("a third", lambda seen: len(seen.alerts) == 3)
+    assert seen.alerts[2].rule_id == any_.rule_id
+    raised = next(one for one in seen.events if one.event == seen.alerts[2])
+    assert raised.metadata.causation == f"{id_}:{any_.rule_id}"
+    assert raised.metadata.correlation == f"correlation-{id_.removeprefix('event-')}"
 
 
-def test_what_happens_becomes_notifications() -> None:
-    async def story(process: AlertsProcess, world: AlertsEnvironment) -> None:
-        await world.append_event(order_filled())
-        await world.append_event(order_rejected())
-        await world.append_event(order_failed())
-        await world.append_event(strategy_failed(), domain="strategies")
-        await world.append_event(stop_loss_triggered(), domain="strategies")
-        await process.create_rule(create_rule_request(price="99"))
-        seen = await world.wait_for_log(
-            "all notifications", lambda seen: len(seen.notifications) == 6
-        )
-        assert set(seen.describe_notifications()) == {
-            "order_filled: Bought 1000 IBM at 100.25",
-            "order_rejected: The order to buy 1000 IBM was rejected: too dear",
-            "order_failed: The order to buy 1000 IBM failed after 3 were filled: venue down",
-            "strategy_error: Reverter (SPY) stopped: division by zero",
-            "stop_loss: Stop-loss of Reverter: SPY is at 94.5, the stop at 95",
-            "alert: IBM is at 100, above 99",
-        }
-
-    run_scenario(story)
+async def test_what_happens_becomes_notifications(
+    process: AlertsProcess, world: AlertsEnvironment
+) -> None:
+    await world.append_event(order_filled())
+    await world.append_event(order_rejected())
+    await world.append_event(order_failed())
+    await world.append_event(strategy_failed(), domain="strategies")
+    await world.append_event(stop_loss_triggered(), domain="strategies")
+    await process.create_rule(create_rule_request(price="99"))
+    seen = await world.wait_for_log("all notifications", lambda seen: len(seen.notifications) == 6)
+    assert set(seen.describe_notifications()) == {
+        "order_filled: Bought 1000 IBM at 100.25",
+        "order_rejected: The order to buy 1000 IBM was rejected: too dear",
+        "order_failed: The order to buy 1000 IBM failed after 3 were filled: venue down",
+        "strategy_error: Reverter (SPY) stopped: division by zero",
+        "stop_loss: Stop-loss of Reverter: SPY is at 94.5, the stop at 95",
+        "alert: IBM is at 100, above 99",
+    }
 
 
 async def test_a_market_that_has_no_quotes_yet_is_no_reason_to_refuse() -> None:

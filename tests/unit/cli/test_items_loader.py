@@ -4,7 +4,7 @@ handlers on the log in memory.
 
 import asyncio
 import random
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -21,10 +21,21 @@ from tapewire.events import CODEC
 from tapewire.log.memory import MemoryServer
 from tapewire.runtime import RequestTimeout
 from tapewire.runtime.contracts.insights import LoadItems, LoadReply
-from tests.unit.insights.harness import InsightsProcess, read_log_summary, run_scenario
+from tests.unit.insights.harness import InsightsProcess, read_log_summary, running_process
 from tests.unit.insights.spec import new_item
 
 pytestmark = pytest.mark.virtual_time
+
+
+@pytest.fixture
+async def server() -> MemoryServer:
+    return MemoryServer()
+
+
+@pytest.fixture
+async def process(server: MemoryServer) -> AsyncIterator[InsightsProcess]:
+    async with running_process(server) as process:
+        yield process
 
 
 class LoaderHarness:
@@ -52,69 +63,63 @@ def rows(count: int) -> Iterator[ItemRow | MalformedRow]:
     return (ItemRow(number + 2, new_item(f"Story {number}")) for number in range(count))
 
 
-def test_batches_are_as_large_as_they_may_be() -> None:
-    async def story(process: InsightsProcess, server: MemoryServer) -> None:
-        load = LoaderHarness(process)
-        await load.loader.load(rows(250))
-        assert load.batches == [100, 100, 50]
-        assert load.progress == [100, 200, 250]
-        assert load.loader.totals == LoadTotals(added=250)
-        again = LoaderHarness(process)
-        await again.loader.load(rows(251))
-        assert str(again.loader.totals) == "251 rows: 1 added, 250 already there, 0 malformed"
-        assert len((await read_log_summary(server)).items) == 251
-
-    run_scenario(story)
-
-
-def test_large_items_make_small_batches_and_monsters_none() -> None:
-    async def story(process: InsightsProcess, _: MemoryServer) -> None:
-        load = LoaderHarness(process)
-        texts = [100_000, 100_000, 100_000, MAX_ITEM_BYTES, MAX_BATCH_BYTES + 1, 10]
-        await load.loader.load(
-            ItemRow(line, new_item(f"S {line}", text="x" * size)) for line, size in enumerate(texts)
-        )
-        assert load.batches == [2, 1, 1, 1]
-        assert max(load.bytes) < 300_000
-        assert [one.partition(":")[0] for one in load.malformed_rows] == ["3"]
-        assert load.loader.totals == LoadTotals(added=5, malformed=1)
-
-    run_scenario(story)
+async def test_batches_are_as_large_as_they_may_be(
+    process: InsightsProcess, server: MemoryServer
+) -> None:
+    load = LoaderHarness(process)
+    await load.loader.load(rows(250))
+    assert load.batches == [100, 100, 50]
+    assert load.progress == [100, 200, 250]
+    assert load.loader.totals == LoadTotals(added=250)
+    again = LoaderHarness(process)
+    await again.loader.load(rows(251))
+    assert str(again.loader.totals) == "251 rows: 1 added, 250 already there, 0 malformed"
+    assert len((await read_log_summary(server)).items) == 251
 
 
-def test_what_the_reader_and_the_service_refuse_is_told_by_line() -> None:
-    async def story(process: InsightsProcess, _: MemoryServer) -> None:
-        load = LoaderHarness(process)
-        given = [
-            ItemRow(2, new_item("a")),
-            MalformedRow(3, "no number"),
-            ItemRow(4, new_item("")),
-            ItemRow(5, new_item("b", tickers=("a b",))),
-            ItemRow(9, new_item("a")),
-        ]
-        await load.loader.load(iter(given))
-        assert load.malformed_rows == [
-            "3: no number",
-            "4: title must have 1 to 200 characters, not 0: ''",
-            "5: tickers[0] must be ASCII letters, digits and .-^=/:_&+: \"'a b'\"",
-        ]
-        assert load.loader.totals == LoadTotals(added=1, already_stored=1, malformed=3)
-
-    run_scenario(story)
+async def test_large_items_make_small_batches_and_monsters_none(process: InsightsProcess) -> None:
+    load = LoaderHarness(process)
+    texts = [100_000, 100_000, 100_000, MAX_ITEM_BYTES, MAX_BATCH_BYTES + 1, 10]
+    await load.loader.load(
+        ItemRow(line, new_item(f"S {line}", text="x" * size)) for line, size in enumerate(texts)
+    )
+    assert load.batches == [2, 1, 1, 1]
+    assert max(load.bytes) < 300_000
+    assert [one.partition(":")[0] for one in load.malformed_rows] == ["3"]
+    assert load.loader.totals == LoadTotals(added=5, malformed=1)
 
 
-def test_a_file_that_breaks_off_is_loaded_up_to_there() -> None:
+async def test_what_the_reader_and_the_service_refuse_is_told_by_line(
+    process: InsightsProcess,
+) -> None:
+    load = LoaderHarness(process)
+    given = [
+        ItemRow(2, new_item("a")),
+        MalformedRow(3, "no number"),
+        ItemRow(4, new_item("")),
+        ItemRow(5, new_item("b", tickers=("a b",))),
+        ItemRow(9, new_item("a")),
+    ]
+    await load.loader.load(iter(given))
+    assert load.malformed_rows == [
+        "3: no number",
+        "4: title must have 1 to 200 characters, not 0: ''",
+        "5: tickers[0] must be ASCII letters, digits and .-^=/:_&+: \"'a b'\"",
+    ]
+    assert load.loader.totals == LoadTotals(added=1, already_stored=1, malformed=3)
+
+
+async def test_a_file_that_breaks_off_is_loaded_up_to_there(
+    process: InsightsProcess, server: MemoryServer
+) -> None:
     def broken() -> Iterator[ItemRow | MalformedRow]:
         yield from rows(7)
         raise UnreadableFile(9, "broken")
 
-    async def story(process: InsightsProcess, server: MemoryServer) -> None:
-        load = LoaderHarness(process)
-        with pytest.raises(UnreadableFile):
-            await load.loader.load(broken())
-        assert load.loader.totals.added == len((await read_log_summary(server)).items) == 7
-
-    run_scenario(story)
+    load = LoaderHarness(process)
+    with pytest.raises(UnreadableFile):
+        await load.loader.load(broken())
+    assert load.loader.totals.added == len((await read_log_summary(server)).items) == 7
 
 
 class UnavailableService:

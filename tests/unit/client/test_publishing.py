@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -11,9 +10,10 @@ import pytest
 import tapewire
 from tapewire import Client, Conflict, PublishTimeout, RecordedEvent
 from tapewire.log.memory import Faults
-from tests.harness import virtual_time
 from tests.unit.client.harness import ClientHarness
 from tests.unit.client.loans import LoanMade, LoanRate
+
+pytestmark = pytest.mark.virtual_time
 
 STRATEGY = {"user": "alice", "strategy_id": "s-1"}
 DAY = datetime(2026, 3, 2, tzinfo=UTC)
@@ -23,14 +23,11 @@ def loan(number: int = 1) -> LoanMade:
     return LoanMade(loan_id=f"l-{number}", amount=Decimal(number))
 
 
-def run_in_virtual_time(test: Callable[[ClientHarness], Awaitable[None]]) -> None:
-    """Run `test` in a house whose clock is the loop's: minutes take no time."""
-
-    async def lived() -> None:
-        clock = asyncio.get_running_loop().time
-        await test(ClientHarness(now=lambda: DAY + timedelta(seconds=clock())))
-
-    virtual_time.run(lived())
+@pytest.fixture
+async def harness() -> ClientHarness:
+    """A harness whose clock is the loop's."""
+    clock = asyncio.get_running_loop().time
+    return ClientHarness(now=lambda: DAY + timedelta(seconds=clock()))
 
 
 async def calm_after(faults: Faults, seconds: float) -> None:
@@ -38,152 +35,133 @@ async def calm_after(faults: Faults, seconds: float) -> None:
     faults.disable()
 
 
-def test_an_answer_that_got_lost_is_asked_for_again() -> None:
-    async def test(house: ClientHarness) -> None:
-        faults = Faults(seed=1, lost_ack_rate=1.0)
-        calming = asyncio.create_task(calm_after(faults, 1.0))
-        receipt = await house.client(faults=faults).strategy_started(**STRATEGY)
-        assert (receipt.is_duplicate, receipt.sequence) == (True, 1)
-        assert [recorded.metadata.id for recorded in house.recorded_events()] == [receipt.id]
-        await calming
-
-    run_in_virtual_time(test)
+async def test_an_answer_that_got_lost_is_asked_for_again(harness: ClientHarness) -> None:
+    faults = Faults(seed=1, lost_ack_rate=1.0)
+    calming = asyncio.create_task(calm_after(faults, 1.0))
+    receipt = await harness.client(faults=faults).strategy_started(**STRATEGY)
+    assert (receipt.is_duplicate, receipt.sequence) == (True, 1)
+    assert [recorded.metadata.id for recorded in harness.recorded_events()] == [receipt.id]
+    await calming
 
 
-def test_a_server_that_comes_back_in_time_is_waited_for() -> None:
-    async def test(house: ClientHarness) -> None:
-        house.server.begin_outage(15)
-        receipt = await house.client().strategy_started(**STRATEGY)
-        assert (receipt.is_duplicate, receipt.sequence) == (False, 1)
-
-    run_in_virtual_time(test)
+async def test_a_server_that_comes_back_in_time_is_waited_for(harness: ClientHarness) -> None:
+    harness.server.begin_outage(15)
+    receipt = await harness.client().strategy_started(**STRATEGY)
+    assert (receipt.is_duplicate, receipt.sequence) == (False, 1)
 
 
-def test_a_server_that_stays_away_is_given_up_with_the_id_to_try_again_by() -> None:
-    async def test(house: ClientHarness) -> None:
-        house.server.begin_outage(60)
-        tape = house.client(retry_seconds=5)
-        with pytest.raises(PublishTimeout, match="was not stored") as caught:
-            await tape.strategy_started(**STRATEGY)
-        assert not caught.value.may_be_stored
-        await asyncio.sleep(60)
-        receipt = await tape.strategy_started(**STRATEGY, event_id=caught.value.event_id)
-        assert (receipt.id, receipt.is_duplicate) == (caught.value.event_id, False)
-        assert len(house.recorded_events()) == 1
-
-    run_in_virtual_time(test)
-
-
-def test_a_price_that_cannot_be_put_is_given_up_too() -> None:
-    async def test(house: ClientHarness) -> None:
-        house.server.begin_outage(60)
-        with pytest.raises(PublishTimeout, match=r"px\.IBM was not stored: ") as caught:
-            await house.client(retry_seconds=5).price("IBM", 182)
-        assert caught.value.event_id is None
-
-    run_in_virtual_time(test)
+async def test_a_server_that_stays_away_is_given_up_with_the_id_to_try_again_by(
+    harness: ClientHarness,
+) -> None:
+    harness.server.begin_outage(60)
+    tape = harness.client(retry_seconds=5)
+    with pytest.raises(PublishTimeout, match="was not stored") as caught:
+        await tape.strategy_started(**STRATEGY)
+    assert not caught.value.may_be_stored
+    await asyncio.sleep(60)
+    receipt = await tape.strategy_started(**STRATEGY, event_id=caught.value.event_id)
+    assert (receipt.id, receipt.is_duplicate) == (caught.value.event_id, False)
+    assert len(harness.recorded_events()) == 1
 
 
-def test_what_may_have_been_stored_is_said_and_can_be_repeated() -> None:
-    async def test(house: ClientHarness) -> None:
-        faults = Faults(seed=1, lost_ack_rate=1.0)
-        tape = house.client(faults=faults, retry_seconds=5)
-        asyncio.get_running_loop().call_later(0.01, setattr, faults, "unavailable_rate", 1.0)
-        with pytest.raises(PublishTimeout, match="may have been stored") as caught:
-            await tape.strategy_started(**STRATEGY)
-        assert caught.value.may_be_stored
-        faults.disable()
-        receipt = await tape.strategy_started(**STRATEGY, event_id=caught.value.event_id)
-        assert (receipt.is_duplicate, receipt.sequence) == (True, 1)
-        assert len(house.recorded_events()) == 1
+async def test_a_price_that_cannot_be_put_is_given_up_too(harness: ClientHarness) -> None:
+    harness.server.begin_outage(60)
+    with pytest.raises(PublishTimeout, match=r"px\.IBM was not stored: ") as caught:
+        await harness.client(retry_seconds=5).price("IBM", 182)
+    assert caught.value.event_id is None
 
-    run_in_virtual_time(test)
+
+async def test_what_may_have_been_stored_is_said_and_can_be_repeated(
+    harness: ClientHarness,
+) -> None:
+    faults = Faults(seed=1, lost_ack_rate=1.0)
+    tape = harness.client(faults=faults, retry_seconds=5)
+    asyncio.get_running_loop().call_later(0.01, setattr, faults, "unavailable_rate", 1.0)
+    with pytest.raises(PublishTimeout, match="may have been stored") as caught:
+        await tape.strategy_started(**STRATEGY)
+    assert caught.value.may_be_stored
+    faults.disable()
+    receipt = await tape.strategy_started(**STRATEGY, event_id=caught.value.event_id)
+    assert (receipt.is_duplicate, receipt.sequence) == (True, 1)
+    assert len(harness.recorded_events()) == 1
 
 
 async def test_an_entity_that_moved_on_is_a_conflict() -> None:
-    house = ClientHarness()
-    tape = house.client()
+    harness = ClientHarness()
+    tape = harness.client()
     first = await tape.publish(loan(), owner="alice", entity="l", expected_sequence=0)
     await tape.publish(loan(2), owner="alice", entity="l", expected_sequence=first.sequence)
     with pytest.raises(Conflict):
         await tape.publish(loan(3), owner="alice", entity="l", expected_sequence=first.sequence)
-    assert len(house.recorded_events()) == 2
+    assert len(harness.recorded_events()) == 2
 
 
-def test_an_expectation_that_the_event_itself_broke_is_none() -> None:
+async def test_an_expectation_that_the_event_itself_broke_is_none(harness: ClientHarness) -> None:
     """The answer is lost; by the next try the entity has moved on, by this very event."""
 
-    async def test(house: ClientHarness) -> None:
-        faults = Faults(seed=1, lost_ack_rate=1.0)
-        calming = asyncio.create_task(calm_after(faults, 1.0))
-        tape = house.client(faults=faults)
-        receipt = await tape.publish(loan(), owner="alice", entity="l", expected_sequence=0)
-        assert (receipt.is_duplicate, receipt.sequence) == (True, 1)
-        await calming
-
-    run_in_virtual_time(test)
+    faults = Faults(seed=1, lost_ack_rate=1.0)
+    calming = asyncio.create_task(calm_after(faults, 1.0))
+    tape = harness.client(faults=faults)
+    receipt = await tape.publish(loan(), owner="alice", entity="l", expected_sequence=0)
+    assert (receipt.is_duplicate, receipt.sequence) == (True, 1)
+    await calming
 
 
-def test_an_entity_that_is_only_being_written_to_is_tried_again() -> None:
-    async def test(house: ClientHarness) -> None:
-        faults = Faults(seed=1, conflict_rate=1.0)
-        calming = asyncio.create_task(calm_after(faults, 1.0))
-        tape = house.client(faults=faults)
-        receipt = await tape.publish(loan(), owner="alice", entity="l", expected_sequence=0)
-        assert (receipt.is_duplicate, receipt.sequence) == (False, 1)
-        await calming
+async def test_an_entity_that_is_only_being_written_to_is_tried_again(
+    harness: ClientHarness,
+) -> None:
+    faults = Faults(seed=1, conflict_rate=1.0)
+    calming = asyncio.create_task(calm_after(faults, 1.0))
+    tape = harness.client(faults=faults)
+    receipt = await tape.publish(loan(), owner="alice", entity="l", expected_sequence=0)
+    assert (receipt.is_duplicate, receipt.sequence) == (False, 1)
+    await calming
 
-    run_in_virtual_time(test)
 
-
-def test_once_is_for_ever() -> None:
-    async def test(house: ClientHarness) -> None:
-        tape = house.client()
-        await tape.publish(loan(), owner="alice", entity="l", event_id="e", once=True)
-        await asyncio.sleep(1800)
-        again = await tape.publish(loan(), owner="alice", entity="l", event_id="e", once=True)
-        assert again.is_duplicate
-        with pytest.raises(Conflict):
-            await tape.publish(loan(2), owner="alice", entity="l", event_id="f", once=True)
-        assert len(house.recorded_events()) == 1
-
-    run_in_virtual_time(test)
+async def test_once_is_for_ever(harness: ClientHarness) -> None:
+    tape = harness.client()
+    await tape.publish(loan(), owner="alice", entity="l", event_id="e", once=True)
+    await asyncio.sleep(1800)
+    again = await tape.publish(loan(), owner="alice", entity="l", event_id="e", once=True)
+    assert again.is_duplicate
+    with pytest.raises(Conflict):
+        await tape.publish(loan(2), owner="alice", entity="l", event_id="f", once=True)
+    assert len(harness.recorded_events()) == 1
 
 
 async def test_a_value_is_the_newest_of_its_entity() -> None:
-    house = ClientHarness()
-    tape = house.client()
+    harness = ClientHarness()
+    tape = harness.client()
     await tape.put(LoanRate(percent=Decimal("4.1")), owner="alice", entity="EUR/USD")
     await tape.put(LoanRate(percent=Decimal("4.25")), owner="alice", entity="EUR/USD")
     key = "alice.unitloan%2Erate%2Ev1.EUR%2FUSD"
-    assert house.stored_value(key) == {"percent": Decimal("4.25")}
+    assert harness.stored_value(key) == {"percent": Decimal("4.25")}
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_through_a_bad_day_what_was_acknowledged_is_there_once(seed: int) -> None:
-    async def test(house: ClientHarness) -> None:
-        tapes = [house.client(f"p{n}", faults=Faults.rough(seed * 7 + n)) for n in range(3)]
-        acknowledged: list[tuple[str, int | None]] = []
-        refused: list[str] = []
+async def test_through_a_bad_day_what_was_acknowledged_is_there_once(
+    seed: int, harness: ClientHarness
+) -> None:
+    tapes = [harness.client(f"p{n}", faults=Faults.rough(seed * 7 + n)) for n in range(3)]
+    acknowledged: list[tuple[str, int | None]] = []
+    refused: list[str] = []
 
-        async def tell(tape: Client, number: int) -> None:
-            try:
-                receipt = await tape.publish(loan(number), owner="alice", entity=f"{number % 4}")
-            except PublishTimeout as error:
-                if not error.may_be_stored:
-                    refused.append(error.event_id)
-            else:
-                acknowledged.append((receipt.id, receipt.sequence))
+    async def tell(tape: Client, number: int) -> None:
+        try:
+            receipt = await tape.publish(loan(number), owner="alice", entity=f"{number % 4}")
+        except PublishTimeout as error:
+            if not error.may_be_stored:
+                refused.append(error.event_id)
+        else:
+            acknowledged.append((receipt.id, receipt.sequence))
 
-        await asyncio.gather(*[tell(tapes[n % 3], n) for n in range(60)])
-        stored = {recorded.metadata.id: recorded.sequence for recorded in house.recorded_events()}
-        assert len(stored) == len(house.recorded_events())
-        assert len(acknowledged) > 50
-        for id_, sequence in acknowledged:
-            assert stored[id_] == sequence
-        assert not stored.keys() & set(refused)
-
-    run_in_virtual_time(test)
+    await asyncio.gather(*[tell(tapes[n % 3], n) for n in range(60)])
+    stored = {recorded.metadata.id: recorded.sequence for recorded in harness.recorded_events()}
+    assert len(stored) == len(harness.recorded_events())
+    assert len(acknowledged) > 50
+    for id_, sequence in acknowledged:
+        assert stored[id_] == sequence
+    assert not stored.keys() & set(refused)
 
 
 class LoanHandler:
@@ -210,65 +188,63 @@ async def wait_until_handled(loan_handler: LoanHandler, number: int) -> None:
         await asyncio.sleep(0.1)
 
 
-def count_reports(house: ClientHarness) -> Counter[str]:
+def count_reports(harness: ClientHarness) -> Counter[str]:
     return Counter(
         f"{recorded.tag} of {recorded.metadata.causation}"
-        for recorded in house.recorded_events()
+        for recorded in harness.recorded_events()
         if recorded.tag != "unitloan.made.v1"
     )
 
 
-def test_a_reaction_that_fails_for_minutes_tells_everything_once() -> None:
+async def test_a_reaction_that_fails_for_minutes_tells_everything_once(
+    harness: ClientHarness,
+) -> None:
     """The log knows ids for two minutes only; what a handler published before it failed, and
     failed, and succeeded half an hour later, is there once all the same."""
 
-    async def test(house: ClientHarness) -> None:
-        tape = house.client()
-        await tape.publish(loan(), owner="bob", entity="l-1", event_id="cause")
-        desk = LoanHandler(tape, failures_left=3600)  # every half second
-        reaction = await tape.subscribe_durable(
-            "desk", tapewire.pattern(domain="unitloans"), desk.handle
-        )
-        await wait_until_handled(desk, 1)
-        assert asyncio.get_running_loop().time() > 1700
-        assert count_reports(house) == {
-            "report.strategy_started.v1 of cause": 1,
-            "alert.raised.v1 of cause": 1,
-        }
-        await reaction.close()
-
-    run_in_virtual_time(test)
+    tape = harness.client()
+    await tape.publish(loan(), owner="bob", entity="l-1", event_id="cause")
+    desk = LoanHandler(tape, failures_left=3600)  # every half second
+    reaction = await tape.subscribe_durable(
+        "desk", tapewire.pattern(domain="unitloans"), desk.handle
+    )
+    await wait_until_handled(desk, 1)
+    assert asyncio.get_running_loop().time() > 1700
+    assert count_reports(harness) == {
+        "report.strategy_started.v1 of cause": 1,
+        "alert.raised.v1 of cause": 1,
+    }
+    await reaction.close()
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_a_reaction_through_a_bad_day_tells_everything_once(seed: int) -> None:
-    async def test(house: ClientHarness) -> None:
-        for number in range(20):
-            await house.client().publish(
-                loan(number), owner="bob", entity=f"{number}", event_id=f"c-{number}"
-            )
-        faults = Faults.rough(seed)
-        tape = house.client(faults=faults, retry_seconds=5)
-        desk = LoanHandler(tape, failures_left=5)
-        reaction = await tape.subscribe_durable(
-            "desk", tapewire.pattern(domain="unitloans"), desk.handle
+async def test_a_reaction_through_a_bad_day_tells_everything_once(
+    seed: int, harness: ClientHarness
+) -> None:
+    for number in range(20):
+        await harness.client().publish(
+            loan(number), owner="bob", entity=f"{number}", event_id=f"c-{number}"
         )
-        await wait_until_handled(desk, 20)
-        faults.disable()
-        await asyncio.sleep(60)
-        assert count_reports(house) == {
-            f"{tag} of c-{number}": 1
-            for tag in ("report.strategy_started.v1", "alert.raised.v1")
-            for number in range(20)
-        }
-        await reaction.close()
-
-    run_in_virtual_time(test)
+    faults = Faults.rough(seed)
+    tape = harness.client(faults=faults, retry_seconds=5)
+    desk = LoanHandler(tape, failures_left=5)
+    reaction = await tape.subscribe_durable(
+        "desk", tapewire.pattern(domain="unitloans"), desk.handle
+    )
+    await wait_until_handled(desk, 20)
+    faults.disable()
+    await asyncio.sleep(60)
+    assert count_reports(harness) == {
+        f"{tag} of c-{number}": 1
+        for tag in ("report.strategy_started.v1", "alert.raised.v1")
+        for number in range(20)
+    }
+    await reaction.close()
 
 
 async def test_what_a_reaction_tells_carries_on_what_it_reacts_to() -> None:
-    house = ClientHarness()
-    tape = house.client()
+    harness = ClientHarness()
+    tape = harness.client()
     with tapewire.correlated("morning-batch"):
         cause = await tape.publish(loan(), owner="bob", entity="l-1")
     desk = LoanHandler(tape)
@@ -278,16 +254,16 @@ async def test_what_a_reaction_tells_carries_on_what_it_reacts_to() -> None:
     while not desk.handled_counts:  # noqa: ASYNC110
         await asyncio.sleep(0)
     await reaction.close()
-    _, *told = house.recorded_events()
-    assert {one.metadata.correlation for one in house.recorded_events()} == {"morning-batch"}
+    _, *told = harness.recorded_events()
+    assert {one.metadata.correlation for one in harness.recorded_events()} == {"morning-batch"}
     assert [one.metadata.causation for one in told] == [cause.id, cause.id]
 
 
 async def test_calls_outside_of_any_reaction_have_no_cause_and_a_correlation_each() -> None:
-    house = ClientHarness()
+    harness = ClientHarness()
     for _ in range(2):
-        await house.client().strategy_started(**STRATEGY)
-    one, two = house.recorded_events()
+        await harness.client().strategy_started(**STRATEGY)
+    one, two = harness.recorded_events()
     assert one.metadata.causation is None
     assert one.metadata.correlation != two.metadata.correlation
 
@@ -295,10 +271,10 @@ async def test_calls_outside_of_any_reaction_have_no_cause_and_a_correlation_eac
 async def test_a_trace_of_the_program_goes_on_in_what_it_tells() -> None:
     from opentelemetry.sdk.trace import TracerProvider
 
-    house = ClientHarness()
+    harness = ClientHarness()
     with TracerProvider().get_tracer("theirs").start_as_current_span("their work") as span:
-        await house.client().strategy_started(**STRATEGY)
-    [recorded] = house.recorded_events()
+        await harness.client().strategy_started(**STRATEGY)
+    [recorded] = harness.recorded_events()
     assert recorded.metadata.traceparent is not None
     assert f"{span.get_span_context().trace_id:032x}" in recorded.metadata.traceparent
 

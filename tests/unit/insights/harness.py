@@ -8,7 +8,8 @@ import asyncio
 import contextlib
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -51,7 +52,6 @@ from tapewire_services.insights.domain.configurations import CONFIGURATION_DECID
 from tapewire_services.insights.item_queries import ItemQueries
 from tapewire_services.insights.scoring import VaderScorer
 from tapewire_services.insights.service import InsightsService
-from tests.harness import virtual_time
 from tests.unit.insights.spec import USER, at
 
 T = TypeVar("T")
@@ -203,21 +203,14 @@ async def fold_metrics(server: MemoryServer) -> MetricsView:
     return view
 
 
-Scenario = Callable[[InsightsProcess, MemoryServer], Awaitable[None]]
-
-
-def run_scenario(story: Scenario) -> None:
-    """The story of one process on a good day."""
-
-    async def work() -> None:
-        server = MemoryServer()
-        process = await InsightsProcess(server).start()
-        await story(process, server)
-        process.raise_task_errors()
-        (await read_log_summary(server)).check_no_duplicates()
-        await process.kill()
-
-    virtual_time.run(work())
+@asynccontextmanager
+async def running_process(server: MemoryServer) -> AsyncIterator[InsightsProcess]:
+    """One process; at the end, nothing failed in it and the log holds no item twice."""
+    process = await InsightsProcess(server).start()
+    yield process
+    process.raise_task_errors()
+    (await read_log_summary(server)).check_no_duplicates()
+    await process.kill()
 
 
 async def await_rejection(answer: Awaitable[object]) -> tuple[str, str | None]:

@@ -22,100 +22,92 @@ from tests.unit.insights.harness import (
     fold_metrics,
     read_checkpoint_sequences,
     read_log_summary,
-    run_scenario,
 )
 from tests.unit.insights.spec import USER, new_item
+
+pytestmark = pytest.mark.virtual_time
 
 
 def new_items(count: int, first: int = 0, **more: object) -> list[object]:
     return [new_item(f"Story {number}", **more) for number in range(first, first + count)]
 
 
-def test_an_item_is_added_once_and_answered_as_it_was_first() -> None:
-    async def story(process: InsightsProcess, server: MemoryServer) -> None:
-        first = await process.service.add(new_item("A great win", tags=("a",)), context())
-        assert first.created
-        assert first.item.sentiment is Sentiment.POSITIVE
-        again = await process.service.add(new_item(" A  great win", tags=("b",)), context())
-        assert (again.created, again.item) == (False, first.item)
-        assert len((await read_log_summary(server)).items) == 1
+async def test_an_item_is_added_once_and_answered_as_it_was_first(
+    process: InsightsProcess, server: MemoryServer
+) -> None:
+    first = await process.service.add(new_item("A great win", tags=("a",)), context())
+    assert first.created
+    assert first.item.sentiment is Sentiment.POSITIVE
+    again = await process.service.add(new_item(" A  great win", tags=("b",)), context())
+    assert (again.created, again.item) == (False, first.item)
+    assert len((await read_log_summary(server)).items) == 1
 
-    run_scenario(story)
 
-
-def test_the_same_command_again_says_again_that_it_created_the_item() -> None:
+async def test_the_same_command_again_says_again_that_it_created_the_item(
+    process: InsightsProcess,
+) -> None:
     """A caller whose answer got lost must not be told that somebody else was first."""
 
-    async def story(process: InsightsProcess, _: MemoryServer) -> None:
-        for _again in range(2):
-            assert (await process.service.add(new_item("A"), context("command"))).created
-            reply = await process.load(new_item("B"), new_item("C"), command_id="load")
-            assert (reply.added, reply.there) == (2, 0)
-
-    run_scenario(story)
+    for _again in range(2):
+        assert (await process.service.add(new_item("A"), context("command"))).created
+        reply = await process.load(new_item("B"), new_item("C"), command_id="load")
+        assert (reply.added, reply.there) == (2, 0)
 
 
-def test_an_item_is_known_again_long_after_the_server_forgot_its_event_id() -> None:
-    async def story(process: InsightsProcess, server: MemoryServer) -> None:
-        await process.load(*new_items(5))
-        await asyncio.sleep(600)
-        assert (await process.load(*new_items(8))).added == 3
-        assert not (await process.service.add(new_item("Story 0"), context())).created
-        assert len((await read_log_summary(server)).items) == 8
-
-    run_scenario(story)
-
-
-def test_a_load_adds_what_is_new_and_refuses_only_what_is_at_fault() -> None:
-    async def story(process: InsightsProcess, server: MemoryServer) -> None:
-        await process.load(new_item("Old"))
-        reply = await process.load(
-            new_item("Old"),
-            new_item(""),
-            new_item("New"),
-            new_item("New"),
-            new_item("N", score=Decimal(2)),
-            new_item("Newer"),
-        )
-        assert (reply.added, reply.there) == (2, 2)
-        assert [(one.index, one.path) for one in reply.refused] == [(1, "title"), (4, "score")]
-        assert [one.title for one in (await read_log_summary(server)).items] == [
-            "Old",
-            "New",
-            "Newer",
-        ]
-
-    run_scenario(story)
+async def test_an_item_is_known_again_long_after_the_server_forgot_its_event_id(
+    process: InsightsProcess, server: MemoryServer
+) -> None:
+    await process.load(*new_items(5))
+    await asyncio.sleep(600)
+    assert (await process.load(*new_items(8))).added == 3
+    assert not (await process.service.add(new_item("Story 0"), context())).created
+    assert len((await read_log_summary(server)).items) == 8
 
 
-def test_a_load_keeps_the_order_of_its_items() -> None:
-    async def story(process: InsightsProcess, server: MemoryServer) -> None:
-        await process.load(*[new_item(title) for title in "ABCADEBF"])
-        assert [one.title for one in (await read_log_summary(server)).items] == [*"ABCDEF"]
+async def test_a_load_adds_what_is_new_and_refuses_only_what_is_at_fault(
+    process: InsightsProcess, server: MemoryServer
+) -> None:
+    await process.load(new_item("Old"))
+    reply = await process.load(
+        new_item("Old"),
+        new_item(""),
+        new_item("New"),
+        new_item("New"),
+        new_item("N", score=Decimal(2)),
+        new_item("Newer"),
+    )
+    assert (reply.added, reply.there) == (2, 2)
+    assert [(one.index, one.path) for one in reply.refused] == [(1, "title"), (4, "score")]
+    assert [one.title for one in (await read_log_summary(server)).items] == [
+        "Old",
+        "New",
+        "Newer",
+    ]
 
-    run_scenario(story)
+
+async def test_a_load_keeps_the_order_of_its_items(
+    process: InsightsProcess, server: MemoryServer
+) -> None:
+    await process.load(*[new_item(title) for title in "ABCADEBF"])
+    assert [one.title for one in (await read_log_summary(server)).items] == [*"ABCDEF"]
 
 
-def test_a_load_is_one_batch() -> None:
-    async def story(process: InsightsProcess, server: MemoryServer) -> None:
-        await process.load(*new_items(100))
-        times = {one.time for one in (await read_log_summary(server)).stored}
-        assert len(times) == 1
-
-    run_scenario(story)
+async def test_a_load_is_one_batch(process: InsightsProcess, server: MemoryServer) -> None:
+    await process.load(*new_items(100))
+    times = {one.time for one in (await read_log_summary(server)).stored}
+    assert len(times) == 1
 
 
 @pytest.mark.parametrize("count", [0, 101])
-def test_a_load_is_bounded(count: int) -> None:
-    async def story(process: InsightsProcess, server: MemoryServer) -> None:
-        request = LoadItems(items=tuple(new_items(count)))  # type: ignore[arg-type]
-        assert await await_rejection(process.service.load(request, context())) == (
-            "invalid",
-            "items",
-        )
-        assert (await read_log_summary(server)).stored == []
-
-    run_scenario(story)
+async def test_a_load_is_bounded(
+    count: int, process: InsightsProcess, server: MemoryServer
+) -> None:
+    request = LoadItems(items=tuple(new_items(count)))  # type: ignore[arg-type]
+    assert await await_rejection(process.service.load(request, context())) == (
+        "invalid",
+        "items",
+    )
+    assert (await read_log_summary(server)).stored == []
 
 
 class OutOfRangeScorer:
@@ -125,129 +117,113 @@ class OutOfRangeScorer:
         return [Decimal(7)]
 
 
-def test_a_mad_scorer_puts_nothing_on_the_tape() -> None:
-    async def story(_: InsightsProcess, server: MemoryServer) -> None:
-        log, values = (
-            MemoryEventLog(server),
-            MemoryLatestValueStore(server, stream="VIEWS", prefix="view"),
+@pytest.mark.usefixtures("process")
+async def test_a_mad_scorer_puts_nothing_on_the_tape(server: MemoryServer) -> None:
+    log, values = (
+        MemoryEventLog(server),
+        MemoryLatestValueStore(server, stream="VIEWS", prefix="view"),
+    )
+    service = InsightsService(log, values, OutOfRangeScorer(), clock)
+    with pytest.raises(ValueError, match="not 7"):
+        await service.add(new_item(), context())
+    with pytest.raises(ValueError, match="zip"):
+        await service.load(LoadItems(items=(new_item("A"), new_item("B"))), context())
+    assert (await service.add(new_item(sentiment=Sentiment.NEUTRAL), context())).created
+    assert len((await read_log_summary(server)).stored) == 1
+
+
+async def test_counts_are_exact_with_and_without_a_checkpoint(
+    process: InsightsProcess, server: MemoryServer
+) -> None:
+    for number in range(7):
+        await process.load(*new_items(40, number * 40, tags=("a", f"t{number}")))
+        await asyncio.sleep(5)
+        reply = await process.metrics()
+        assert reply.metrics.total == reply.as_of == (number + 1) * 40
+        assert reply.metrics == (await fold_metrics(server)).metrics(clock())
+    # One each time that 64 are new, which are two loads.
+    assert await read_checkpoint_sequences(server) == {"_all.items": 240, "_all.metrics": 240}
+    assert reply.metrics.tags[0].count == 280
+
+
+async def test_items_are_listed_newest_last_and_counted_by_limit(process: InsightsProcess) -> None:
+    await process.load(*new_items(5))
+    reply = await process.items(limit=2)
+    assert [one.title for one in reply.items] == ["Story 3", "Story 4"]
+    assert (reply.as_of, reply.more, reply.reset) == (5, False, False)
+
+
+async def test_what_came_after_a_place_comes_once_and_in_order(process: InsightsProcess) -> None:
+    await process.load(*new_items(3))
+    place = await process.items(limit=1)
+    seen: list[str] = []
+    for number in range(6):
+        await process.load(*new_items(20, 10 + 20 * number))
+        await process.create(f"noise {number}")
+        while True:
+            place = await process.items(limit=7, since=place.as_of, epoch=place.epoch)
+            seen += [one.title for one in place.items]
+            if not place.more:
+                break
+    assert seen == [f"Story {number}" for number in range(10, 130)]
+    idle = await process.items(since=place.as_of, epoch=place.epoch)
+    assert (idle.items, idle.as_of, idle.more) == ([], place.as_of, False)
+
+
+async def test_a_place_that_cannot_be_honoured_is_said_and_the_newest_come(
+    process: InsightsProcess, server: MemoryServer
+) -> None:
+    for number in range(3):
+        await process.load(*new_items(100, 100 * number))
+    now = await process.items(limit=1)
+    ahead = await process.items(since=now.as_of + 1, epoch=now.epoch)
+    foreign = await process.items(since=1, epoch="another")
+    server.journal.trim(150)
+    trimmed = await process.items(since=100, epoch=now.epoch, limit=MAX_ITEMS)
+    for reply in (ahead, foreign, trimmed):
+        assert reply.reset
+        assert reply.items[-1].title == "Story 299"
+    assert not (await process.items(since=150, epoch=now.epoch)).reset
+
+
+async def test_a_configuration_shows_its_own_items_only(process: InsightsProcess) -> None:
+    kept = await process.create(tickers=("IBM",), tags=("news",))
+    mine = {"user_id": USER, "configuration_id": kept.id}
+    start = await process.items()
+    await process.load(
+        new_item("yes", tickers=("SPY", "IBM"), tags=("news",)),
+        new_item("no ticker", tickers=("SPY",), tags=("news",)),
+        new_item("no tag", tickers=("IBM",)),
+    )
+    newest = await process.items(**mine)
+    later = await process.items(since=start.as_of, epoch=start.epoch, **mine)
+    for reply in (newest, later):
+        assert [one.title for one in reply.items] == ["yes"]
+        assert reply.as_of == 4
+    for user, id_ in ((USER, "unknown"), ("bob", kept.id)):
+        asked = ListItems(user_id=user, configuration_id=id_)
+        assert await await_rejection(process.item_queries.items(asked, context())) == (
+            "not_found",
+            None,
         )
-        service = InsightsService(log, values, OutOfRangeScorer(), clock)
-        with pytest.raises(ValueError, match="not 7"):
-            await service.add(new_item(), context())
-        with pytest.raises(ValueError, match="zip"):
-            await service.load(LoadItems(items=(new_item("A"), new_item("B"))), context())
-        assert (await service.add(new_item(sentiment=Sentiment.NEUTRAL), context())).created
-        assert len((await read_log_summary(server)).stored) == 1
-
-    run_scenario(story)
 
 
-def test_counts_are_exact_with_and_without_a_checkpoint() -> None:
-    async def story(process: InsightsProcess, server: MemoryServer) -> None:
-        for number in range(7):
-            await process.load(*new_items(40, number * 40, tags=("a", f"t{number}")))
-            await asyncio.sleep(5)
-            reply = await process.metrics()
-            assert reply.metrics.total == reply.as_of == (number + 1) * 40
-            assert reply.metrics == (await fold_metrics(server)).metrics(clock())
-        # One each time that 64 are new, which are two loads.
-        assert await read_checkpoint_sequences(server) == {"_all.items": 240, "_all.metrics": 240}
-        assert reply.metrics.tags[0].count == 280
-
-    run_scenario(story)
-
-
-def test_items_are_listed_newest_last_and_counted_by_limit() -> None:
-    async def story(process: InsightsProcess, _: MemoryServer) -> None:
-        await process.load(*new_items(5))
-        reply = await process.items(limit=2)
-        assert [one.title for one in reply.items] == ["Story 3", "Story 4"]
-        assert (reply.as_of, reply.more, reply.reset) == (5, False, False)
-
-    run_scenario(story)
-
-
-def test_what_came_after_a_place_comes_once_and_in_order() -> None:
-    async def story(process: InsightsProcess, _: MemoryServer) -> None:
-        await process.load(*new_items(3))
-        place = await process.items(limit=1)
-        seen: list[str] = []
-        for number in range(6):
-            await process.load(*new_items(20, 10 + 20 * number))
-            await process.create(f"noise {number}")
-            while True:
-                place = await process.items(limit=7, since=place.as_of, epoch=place.epoch)
-                seen += [one.title for one in place.items]
-                if not place.more:
-                    break
-        assert seen == [f"Story {number}" for number in range(10, 130)]
-        idle = await process.items(since=place.as_of, epoch=place.epoch)
-        assert (idle.items, idle.as_of, idle.more) == ([], place.as_of, False)
-
-    run_scenario(story)
-
-
-def test_a_place_that_cannot_be_honoured_is_said_and_the_newest_come() -> None:
-    async def story(process: InsightsProcess, server: MemoryServer) -> None:
-        for number in range(3):
-            await process.load(*new_items(100, 100 * number))
-        now = await process.items(limit=1)
-        ahead = await process.items(since=now.as_of + 1, epoch=now.epoch)
-        foreign = await process.items(since=1, epoch="another")
-        server.journal.trim(150)
-        trimmed = await process.items(since=100, epoch=now.epoch, limit=MAX_ITEMS)
-        for reply in (ahead, foreign, trimmed):
-            assert reply.reset
-            assert reply.items[-1].title == "Story 299"
-        assert not (await process.items(since=150, epoch=now.epoch)).reset
-
-    run_scenario(story)
-
-
-def test_a_configuration_shows_its_own_items_only() -> None:
-    async def story(process: InsightsProcess, _: MemoryServer) -> None:
-        kept = await process.create(tickers=("IBM",), tags=("news",))
-        mine = {"user_id": USER, "configuration_id": kept.id}
-        start = await process.items()
-        await process.load(
-            new_item("yes", tickers=("SPY", "IBM"), tags=("news",)),
-            new_item("no ticker", tickers=("SPY",), tags=("news",)),
-            new_item("no tag", tickers=("IBM",)),
+async def test_a_rare_item_among_many_is_found_in_bounded_steps(process: InsightsProcess) -> None:
+    kept = await process.create(tickers=("RARE",))
+    many = MAX_PAGES * PAGE_EVENTS + 300
+    for first in range(0, many, 100):
+        await process.load(*new_items(min(100, many - first), first))
+    await process.load(new_item("found", tickers=("rare",)))
+    place, asked = await process.items(), 0
+    place, found = type(place)(items=[], as_of=0, epoch=place.epoch, more=True), []
+    while place.more:
+        place = await process.items(
+            since=place.as_of, epoch=place.epoch, user_id=USER, configuration_id=kept.id
         )
-        newest = await process.items(**mine)
-        later = await process.items(since=start.as_of, epoch=start.epoch, **mine)
-        for reply in (newest, later):
-            assert [one.title for one in reply.items] == ["yes"]
-            assert reply.as_of == 4
-        for user, id_ in ((USER, "unknown"), ("bob", kept.id)):
-            asked = ListItems(user_id=user, configuration_id=id_)
-            assert await await_rejection(process.item_queries.items(asked, context())) == (
-                "not_found",
-                None,
-            )
-
-    run_scenario(story)
-
-
-def test_a_rare_item_among_many_is_found_in_bounded_steps() -> None:
-    async def story(process: InsightsProcess, _: MemoryServer) -> None:
-        kept = await process.create(tickers=("RARE",))
-        many = MAX_PAGES * PAGE_EVENTS + 300
-        for first in range(0, many, 100):
-            await process.load(*new_items(min(100, many - first), first))
-        await process.load(new_item("found", tickers=("rare",)))
-        place, asked = await process.items(), 0
-        place, found = type(place)(items=[], as_of=0, epoch=place.epoch, more=True), []
-        while place.more:
-            place = await process.items(
-                since=place.as_of, epoch=place.epoch, user_id=USER, configuration_id=kept.id
-            )
-            found += place.items
-            asked += 1
-        assert [one.title for one in found] == ["found"]
-        assert asked == 2
-
-    run_scenario(story)
+        found += place.items
+        asked += 1
+    assert [one.title for one in found] == ["found"]
+    assert asked == 2
 
 
 @pytest.mark.parametrize(
@@ -261,73 +237,65 @@ def test_a_rare_item_among_many_is_found_in_bounded_steps() -> None:
         ({"configuration_id": "k", "user_id": ""}, "userId"),
     ],
 )
-def test_what_cannot_be_listed_is_refused_by_its_field(asked: dict[str, object], path: str) -> None:
-    async def story(process: InsightsProcess, _: MemoryServer) -> None:
-        request = ListItems(**asked)  # type: ignore[arg-type]
-        assert await await_rejection(process.item_queries.items(request, context())) == (
+async def test_what_cannot_be_listed_is_refused_by_its_field(
+    asked: dict[str, object], path: str, process: InsightsProcess
+) -> None:
+    request = ListItems(**asked)  # type: ignore[arg-type]
+    assert await await_rejection(process.item_queries.items(request, context())) == (
+        "invalid",
+        path,
+    )
+
+
+async def test_a_configuration_lives(process: InsightsProcess) -> None:
+    one = await process.create("One", "first")
+    assert await process.create("One", "first") == one
+    two = await process.create("Two", tickers=("spy",))
+    changed = await process.change(one.id, name="New", tags=("a",))
+    assert (changed.name, changed.tickers, changed.tags) == ("New", ("IBM",), ("a",))
+    listed = await process.configurations.list(ListConfigurations(user_id=USER), context())
+    assert listed.configurations == [changed, two]
+    assert (await process.delete(two.id)).name == "Two"
+    asked = GetConfiguration(user_id=USER, configuration_id=one.id)
+    assert (await process.configurations.get(asked, context())).configuration == changed
+    gone = GetConfiguration(user_id=USER, configuration_id=two.id)
+    assert await await_rejection(process.configurations.get(gone, context())) == (
+        "not_found",
+        None,
+    )
+    assert (await await_rejection(process.delete(two.id)))[0] == "not_found"
+
+
+async def test_another_users_configuration_is_not_found(
+    process: InsightsProcess, server: MemoryServer
+) -> None:
+    kept = await process.create()
+    asked = GetConfiguration(user_id="bob", configuration_id=kept.id)
+    assert await await_rejection(process.configurations.get(asked, context())) == (
+        "not_found",
+        None,
+    )
+    assert await await_rejection(process.delete(kept.id, user="bob")) == ("not_found", None)
+    assert await await_rejection(process.change(kept.id, user_id="bob", name="Mine")) == (
+        "not_found",
+        None,
+    )
+    for bad in ("", "x" * 65, "*", ">"):
+        assert (await await_rejection(process.delete(bad)))[0] == "not_found"
+    assert len((await read_log_summary(server)).stored) == 1
+    for user in ("", "u" * 129, "_all"):
+        nobody = ListConfigurations(user_id=user)
+        assert await await_rejection(process.configurations.list(nobody, context())) == (
             "invalid",
-            path,
+            "userId",
         )
-
-    run_scenario(story)
-
-
-def test_a_configuration_lives() -> None:
-    async def story(process: InsightsProcess, _: MemoryServer) -> None:
-        one = await process.create("One", "first")
-        assert await process.create("One", "first") == one
-        two = await process.create("Two", tickers=("spy",))
-        changed = await process.change(one.id, name="New", tags=("a",))
-        assert (changed.name, changed.tickers, changed.tags) == ("New", ("IBM",), ("a",))
-        listed = await process.configurations.list(ListConfigurations(user_id=USER), context())
-        assert listed.configurations == [changed, two]
-        assert (await process.delete(two.id)).name == "Two"
-        asked = GetConfiguration(user_id=USER, configuration_id=one.id)
-        assert (await process.configurations.get(asked, context())).configuration == changed
-        gone = GetConfiguration(user_id=USER, configuration_id=two.id)
-        assert await await_rejection(process.configurations.get(gone, context())) == (
-            "not_found",
-            None,
-        )
-        assert (await await_rejection(process.delete(two.id)))[0] == "not_found"
-
-    run_scenario(story)
+        assert (await await_rejection(process.create(user_id=user)))[0] == "invalid"
 
 
-def test_another_users_configuration_is_not_found() -> None:
-    async def story(process: InsightsProcess, server: MemoryServer) -> None:
-        kept = await process.create()
-        asked = GetConfiguration(user_id="bob", configuration_id=kept.id)
-        assert await await_rejection(process.configurations.get(asked, context())) == (
-            "not_found",
-            None,
-        )
-        assert await await_rejection(process.delete(kept.id, user="bob")) == ("not_found", None)
-        assert await await_rejection(process.change(kept.id, user_id="bob", name="Mine")) == (
-            "not_found",
-            None,
-        )
-        for bad in ("", "x" * 65, "*", ">"):
-            assert (await await_rejection(process.delete(bad)))[0] == "not_found"
-        assert len((await read_log_summary(server)).stored) == 1
-        for user in ("", "u" * 129, "_all"):
-            nobody = ListConfigurations(user_id=user)
-            assert await await_rejection(process.configurations.list(nobody, context())) == (
-                "invalid",
-                "userId",
-            )
-            assert (await await_rejection(process.create(user_id=user)))[0] == "invalid"
-
-    run_scenario(story)
-
-
-def test_a_user_has_a_bounded_number_of_configurations() -> None:
-    async def story(process: InsightsProcess, _: MemoryServer) -> None:
-        for number in range(MAX_CONFIGURATIONS_PER_USER):
-            kept = await process.create(f"C {number}", f"command {number}")
-        assert (await await_rejection(process.create("one more")))[0] == "conflict"
-        assert await process.create("again", f"command {MAX_CONFIGURATIONS_PER_USER - 1}") == kept
-        await process.delete(kept.id)
-        await process.create("now there is room")
-
-    run_scenario(story)
+async def test_a_user_has_a_bounded_number_of_configurations(process: InsightsProcess) -> None:
+    for number in range(MAX_CONFIGURATIONS_PER_USER):
+        kept = await process.create(f"C {number}", f"command {number}")
+    assert (await await_rejection(process.create("one more")))[0] == "conflict"
+    assert await process.create("again", f"command {MAX_CONFIGURATIONS_PER_USER - 1}") == kept
+    await process.delete(kept.id)
+    await process.create("now there is room")

@@ -1,0 +1,33 @@
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tapewire.log.memory import MemoryServer
+from tests.unit.alerts.harness import AlertsEnvironment, AlertsProcess
+
+
+@pytest.fixture
+async def server() -> MemoryServer:
+    return MemoryServer()
+
+
+@pytest.fixture
+async def world(server: MemoryServer) -> AlertsEnvironment:
+    return AlertsEnvironment(server)
+
+
+@pytest.fixture
+async def process(server: MemoryServer, world: AlertsEnvironment) -> AsyncIterator[AlertsProcess]:
+    """One process in a settled market that quotes IBM at 100.
+
+    At the end, nothing failed in it and what the log holds is consistent.
+    """
+    process = AlertsProcess(server)
+    await world.publish_price("100")
+    await process.start()
+    await asyncio.sleep(10)
+    yield process
+    process.raise_task_errors()
+    (await world.read_log_summary()).assert_consistent()
+    await process.kill()
