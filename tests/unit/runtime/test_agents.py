@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,7 +12,8 @@ from tapewire.log import AppendRejected
 from tapewire.log.memory import Faults, MemoryEventLog, MemoryLatestValueStore, MemoryServer
 from tapewire.runtime.agents import AgentMonitor, AgentStatusReporter
 from tapewire.runtime.agents.state import decide, report_silence, report_status
-from tests.harness.virtual_time import run
+
+pytestmark = pytest.mark.virtual_time
 
 HEARTBEAT_SECONDS, SILENCE_SECONDS = 15.0, 45.0
 START_TIME = datetime(2026, 3, 2, tzinfo=UTC)
@@ -149,287 +151,235 @@ class FlakyLog(MemoryEventLog):
         return await super().append(drafts)
 
 
-def run_simulation(story, faults=lambda _: None) -> None:
-    async def whole() -> None:
-        world = AgentSimulation(faults)
-        await story(world)
-        await world.kill_all()
-
-    run(whole())
+@pytest.fixture
+async def world() -> AsyncIterator[AgentSimulation]:
+    world = AgentSimulation()
+    yield world
+    await world.kill_all()
 
 
-def test_a_life_is_told_in_order_and_once() -> None:
-    async def story(world) -> None:
-        world.start("a")
-        await asyncio.sleep(1000)
-        await world.stop("a")
-        assert world.recorded_states("a") == ["starting", "running", "stopped"]
-
-    run_simulation(story)
+async def test_a_life_is_told_in_order_and_once(world) -> None:
+    world.start("a")
+    await asyncio.sleep(1000)
+    await world.stop("a")
+    assert world.recorded_states("a") == ["starting", "running", "stopped"]
 
 
-def test_heartbeats_leave_the_journal_alone() -> None:
-    async def story(world) -> None:
-        world.start("a")
-        world.start("b")
-        await asyncio.sleep(1000)
-        assert world.server.journal.last == 4
-
-    run_simulation(story)
+async def test_heartbeats_leave_the_journal_alone(world) -> None:
+    world.start("a")
+    world.start("b")
+    await asyncio.sleep(1000)
+    assert world.server.journal.last == 4
 
 
-def test_a_killed_one_is_announced_by_another_and_in_time() -> None:
-    async def story(world) -> None:
-        world.start("a")
-        world.start("b", watches=False)
-        await asyncio.sleep(100)
-        await world.kill("b")
-        await asyncio.sleep(SILENCE_SECONDS - HEARTBEAT_SECONDS - 1)
-        assert world.recorded_states("b") == ["starting", "running"], "it beat less than 45 s ago"
-        await asyncio.sleep(HEARTBEAT_SECONDS + SILENCE_SECONDS / 6 + 3)
-        assert world.recorded_states("b") == ["starting", "running", "stopped"]
-        assert world.recorded_states("a") == ["starting", "running"]
-
-    run_simulation(story)
+async def test_a_killed_one_is_announced_by_another_and_in_time(world) -> None:
+    world.start("a")
+    world.start("b", watches=False)
+    await asyncio.sleep(100)
+    await world.kill("b")
+    await asyncio.sleep(SILENCE_SECONDS - HEARTBEAT_SECONDS - 1)
+    assert world.recorded_states("b") == ["starting", "running"], "it beat less than 45 s ago"
+    await asyncio.sleep(HEARTBEAT_SECONDS + SILENCE_SECONDS / 6 + 3)
+    assert world.recorded_states("b") == ["starting", "running", "stopped"]
+    assert world.recorded_states("a") == ["starting", "running"]
 
 
-def test_a_new_watch_gives_everybody_the_full_time() -> None:
+async def test_a_new_watch_gives_everybody_the_full_time(world) -> None:
     """Heartbeats are 44 s old when the watch of another process begins."""
 
-    async def story(world) -> None:
-        world.start("a", watches=False)
-        await asyncio.sleep(30.5)
-        await world.kill("a")
-        await asyncio.sleep(44)
-        world.start("b")
-        await asyncio.sleep(SILENCE_SECONDS - 1)
-        assert world.recorded_states("a") == ["starting", "running"]
-        await asyncio.sleep(SILENCE_SECONDS / 3)
-        assert world.recorded_states("a")[-1] == "stopped"
-
-    run_simulation(story)
+    world.start("a", watches=False)
+    await asyncio.sleep(30.5)
+    await world.kill("a")
+    await asyncio.sleep(44)
+    world.start("b")
+    await asyncio.sleep(SILENCE_SECONDS - 1)
+    assert world.recorded_states("a") == ["starting", "running"]
+    await asyncio.sleep(SILENCE_SECONDS / 3)
+    assert world.recorded_states("a")[-1] == "stopped"
 
 
 @pytest.mark.parametrize("seconds", [20, 44, 200])
-def test_nobody_is_declared_dead_after_an_outage(seconds: int) -> None:
-    async def story(world) -> None:
-        world.start("a")
-        world.start("b")
-        await asyncio.sleep(100)
-        world.server.begin_outage(seconds)
-        await asyncio.sleep(seconds + 300)
-        assert "stopped" not in world.recorded_states("a") + world.recorded_states("b")
-
-    run_simulation(story)
+async def test_nobody_is_declared_dead_after_an_outage(seconds: int, world) -> None:
+    world.start("a")
+    world.start("b")
+    await asyncio.sleep(100)
+    world.server.begin_outage(seconds)
+    await asyncio.sleep(seconds + 300)
+    assert "stopped" not in world.recorded_states("a") + world.recorded_states("b")
 
 
-def test_clocks_that_differ_by_hours_kill_nobody() -> None:
-    async def story(world) -> None:
-        world.start("a", clock=-7200)
-        world.start("b", clock=7200)
-        await asyncio.sleep(500)
-        assert world.recorded_states("a") == world.recorded_states("b") == ["starting", "running"]
-
-    run_simulation(story)
+async def test_clocks_that_differ_by_hours_kill_nobody(world) -> None:
+    world.start("a", clock=-7200)
+    world.start("b", clock=7200)
+    await asyncio.sleep(500)
+    assert world.recorded_states("a") == world.recorded_states("b") == ["starting", "running"]
 
 
-def test_lost_values_kill_nobody() -> None:
-    async def story(world) -> None:
-        world.start("a")
-        world.start("b")
-        for _ in range(20):
-            await asyncio.sleep(47)
-            world.server.values.clear()
-        assert "stopped" not in world.recorded_states("a") + world.recorded_states("b")
-
-    run_simulation(story)
+async def test_lost_values_kill_nobody(world) -> None:
+    world.start("a")
+    world.start("b")
+    for _ in range(20):
+        await asyncio.sleep(47)
+        world.server.values.clear()
+    assert "stopped" not in world.recorded_states("a") + world.recorded_states("b")
 
 
-def test_a_log_made_anew_is_told_again() -> None:
-    async def story(world) -> None:
-        world.start("a")
-        await asyncio.sleep(100)
-        world.server.recreate()
-        await asyncio.sleep(HEARTBEAT_SECONDS + 5)
-        assert world.recorded_states("a") == ["running"]
-
-    run_simulation(story)
+async def test_a_log_made_anew_is_told_again(world) -> None:
+    world.start("a")
+    await asyncio.sleep(100)
+    world.server.recreate()
+    await asyncio.sleep(HEARTBEAT_SECONDS + 5)
+    assert world.recorded_states("a") == ["running"]
 
 
-def test_one_that_was_given_up_and_lives_says_so() -> None:
+async def test_one_that_was_given_up_and_lives_says_so(world) -> None:
     """As after a SIGSTOP for longer than the silence."""
 
-    async def story(world) -> None:
-        world.start("a")
-        frozen = world.start("b", watches=False)
-        await asyncio.sleep(100)
-        tasks = world._tasks["b"][0]
-        await world._cancel(tasks)
-        await asyncio.sleep(200)
-        assert world.recorded_states("b")[-1] == "stopped"
-        tasks[:] = [asyncio.create_task(frozen.run())]
-        await asyncio.sleep(HEARTBEAT_SECONDS + 5)
-        assert world.recorded_states("b") == ["starting", "running", "stopped", "running"]
-
-    run_simulation(story)
+    world.start("a")
+    frozen = world.start("b", watches=False)
+    await asyncio.sleep(100)
+    tasks = world._tasks["b"][0]
+    await world._cancel(tasks)
+    await asyncio.sleep(200)
+    assert world.recorded_states("b")[-1] == "stopped"
+    tasks[:] = [asyncio.create_task(frozen.run())]
+    await asyncio.sleep(HEARTBEAT_SECONDS + 5)
+    assert world.recorded_states("b") == ["starting", "running", "stopped", "running"]
 
 
-def test_a_restart_under_the_same_name_is_no_death() -> None:
-    async def story(world) -> None:
-        world.start("a")
-        world.start("b", watches=False)
-        await asyncio.sleep(100)
-        await world.kill("b")
-        await asyncio.sleep(20)
-        world.start("b", watches=False)
-        await asyncio.sleep(300)
-        assert world.recorded_states("b") == ["starting", "running", "starting", "running"]
-
-    run_simulation(story)
+async def test_a_restart_under_the_same_name_is_no_death(world) -> None:
+    world.start("a")
+    world.start("b", watches=False)
+    await asyncio.sleep(100)
+    await world.kill("b")
+    await asyncio.sleep(20)
+    world.start("b", watches=False)
+    await asyncio.sleep(300)
+    assert world.recorded_states("b") == ["starting", "running", "starting", "running"]
 
 
-def test_each_death_under_one_name_is_announced() -> None:
+async def test_each_death_under_one_name_is_announced(world) -> None:
     """A container that crashes again has the name that it had. The watch remembered the first
     death, took the second for no news, and the instance was shown as running for ever."""
 
-    async def story(world) -> None:
-        world.start("a")
-        for _ in range(3):
-            world.start("b", watches=False)
-            await asyncio.sleep(100)
-            await world.kill("b")
-            await asyncio.sleep(300)
-        assert world.recorded_states("b") == ["starting", "running", "stopped"] * 3
-
-    run_simulation(story)
+    world.start("a")
+    for _ in range(3):
+        world.start("b", watches=False)
+        await asyncio.sleep(100)
+        await world.kill("b")
+        await asyncio.sleep(300)
+    assert world.recorded_states("b") == ["starting", "running", "stopped"] * 3
 
 
-def test_when_no_heartbeat_can_be_stored_nobody_is_declared_dead() -> None:
+async def test_when_no_heartbeat_can_be_stored_nobody_is_declared_dead(world) -> None:
     """As when the server's memory is full: looks succeed and find nothing new."""
 
-    async def story(world) -> None:
-        world.start("a")
-        world.start("b")
-        await asyncio.sleep(100)
-        world.refuses_heartbeats = True
-        await asyncio.sleep(500)
-        world.refuses_heartbeats = False
-        await asyncio.sleep(500)
-        assert world.recorded_states("a") == world.recorded_states("b") == ["starting", "running"]
-        await world.kill("b")
-        await asyncio.sleep(SILENCE_SECONDS + HEARTBEAT_SECONDS)
-        assert world.recorded_states("b") == ["starting", "running", "stopped"]
-
-    run_simulation(story)
+    world.start("a")
+    world.start("b")
+    await asyncio.sleep(100)
+    world.refuses_heartbeats = True
+    await asyncio.sleep(500)
+    world.refuses_heartbeats = False
+    await asyncio.sleep(500)
+    assert world.recorded_states("a") == world.recorded_states("b") == ["starting", "running"]
+    await world.kill("b")
+    await asyncio.sleep(SILENCE_SECONDS + HEARTBEAT_SECONDS)
+    assert world.recorded_states("b") == ["starting", "running", "stopped"]
 
 
-def test_a_process_says_how_it_is_although_its_heartbeat_is_refused() -> None:
-    async def story(world) -> None:
-        world.refuses_heartbeats = True
-        announcer = world.start("a")
-        await asyncio.sleep(20)
-        announcer.health_checks.append(lambda: "the feed is silent")
-        await asyncio.sleep(HEARTBEAT_SECONDS + 1)
-        assert world.recorded_states("a") == ["starting", "running", "degraded"]
-
-    run_simulation(story)
+async def test_a_process_says_how_it_is_although_its_heartbeat_is_refused(world) -> None:
+    world.refuses_heartbeats = True
+    announcer = world.start("a")
+    await asyncio.sleep(20)
+    announcer.health_checks.append(lambda: "the feed is silent")
+    await asyncio.sleep(HEARTBEAT_SECONDS + 1)
+    assert world.recorded_states("a") == ["starting", "running", "degraded"]
 
 
-def test_heartbeats_of_the_dead_are_forgotten() -> None:
+async def test_heartbeats_of_the_dead_are_forgotten(world) -> None:
     """Every host and pid is a key of its own, and each look reads them all."""
 
-    async def story(world) -> None:
-        world.start("a")
-        for number in range(50):
-            world.start(f"b{number}", watches=False)
-            await asyncio.sleep(1)
-            await world.kill(f"b{number}")
-        await asyncio.sleep(1000)
-        assert world.instances_with_heartbeat() == ["orders%2Fa"]
-
-    run_simulation(story)
-
-
-def test_one_word_that_cannot_be_said_keeps_back_no_other() -> None:
-    async def story(world) -> None:
-        world.start("a")
-        for instance in ("b", "c"):
-            world.start(instance, watches=False)
-        await asyncio.sleep(100)
-        for instance in ("b", "c"):
-            await world.kill(instance)
-        world.unwritable_subject = "ev._all.agents.orders%2Fb"
-        await asyncio.sleep(SILENCE_SECONDS + HEARTBEAT_SECONDS)
-        assert world.recorded_states("c")[-1] == "stopped"
-        world.unwritable_subject = ""
-        await asyncio.sleep(HEARTBEAT_SECONDS)
-        assert world.recorded_states("b")[-1] == "stopped"
-
-    run_simulation(story)
-
-
-def test_a_check_degrades_and_a_lost_connection_is_told_afterwards() -> None:
-    async def story(world) -> None:
-        announcer = world.start("a")
-        wrong = []
-        announcer.health_checks.append(lambda: wrong[0] if wrong else None)
-        await asyncio.sleep(20)
-        wrong.append("the feed is silent")
-        await asyncio.sleep(HEARTBEAT_SECONDS + 1)
-        assert world.recorded_states("a")[-1] == "degraded"
-        wrong.clear()
-        await asyncio.sleep(HEARTBEAT_SECONDS + 1)
-        announcer.on_connection_state(False)
-        await asyncio.sleep(2)
-        announcer.on_connection_state(True)
+    world.start("a")
+    for number in range(50):
+        world.start(f"b{number}", watches=False)
         await asyncio.sleep(1)
-        assert world.recorded_states("a") == [
-            "starting", "running", "degraded", "running", "degraded", "running",
-        ]  # fmt: skip
-
-    run_simulation(story)
+        await world.kill(f"b{number}")
+    await asyncio.sleep(1000)
+    assert world.instances_with_heartbeat() == ["orders%2Fa"]
 
 
-def test_a_lost_connection_is_told_when_the_log_comes_back_later_than_the_connection() -> None:
+async def test_one_word_that_cannot_be_said_keeps_back_no_other(world) -> None:
+    world.start("a")
+    for instance in ("b", "c"):
+        world.start(instance, watches=False)
+    await asyncio.sleep(100)
+    for instance in ("b", "c"):
+        await world.kill(instance)
+    world.unwritable_subject = "ev._all.agents.orders%2Fb"
+    await asyncio.sleep(SILENCE_SECONDS + HEARTBEAT_SECONDS)
+    assert world.recorded_states("c")[-1] == "stopped"
+    world.unwritable_subject = ""
+    await asyncio.sleep(HEARTBEAT_SECONDS)
+    assert world.recorded_states("b")[-1] == "stopped"
+
+
+async def test_a_check_degrades_and_a_lost_connection_is_told_afterwards(world) -> None:
+    announcer = world.start("a")
+    wrong = []
+    announcer.health_checks.append(lambda: wrong[0] if wrong else None)
+    await asyncio.sleep(20)
+    wrong.append("the feed is silent")
+    await asyncio.sleep(HEARTBEAT_SECONDS + 1)
+    assert world.recorded_states("a")[-1] == "degraded"
+    wrong.clear()
+    await asyncio.sleep(HEARTBEAT_SECONDS + 1)
+    announcer.on_connection_state(False)
+    await asyncio.sleep(2)
+    announcer.on_connection_state(True)
+    await asyncio.sleep(1)
+    assert world.recorded_states("a") == [
+        "starting", "running", "degraded", "running", "degraded", "running",
+    ]  # fmt: skip
+
+
+async def test_a_lost_connection_is_told_when_the_log_comes_back_later_than_the_connection(
+    world,
+) -> None:
     """It was forgotten: of what waited for the log, only that it runs again was told."""
 
-    async def story(world) -> None:
-        announcer = world.start("a")
-        await asyncio.sleep(20)
-        announcer.on_connection_state(False)
-        world.unwritable_subject = str(announcer._subject)
-        await asyncio.sleep(2)
-        announcer.on_connection_state(True)
-        await asyncio.sleep(3 * HEARTBEAT_SECONDS)
-        assert world.recorded_states("a") == ["starting", "running"]
-        world.unwritable_subject = ""
-        await asyncio.sleep(HEARTBEAT_SECONDS + 60)
-        assert world.recorded_states("a") == ["starting", "running", "degraded", "running"]
-
-    run_simulation(story)
+    announcer = world.start("a")
+    await asyncio.sleep(20)
+    announcer.on_connection_state(False)
+    world.unwritable_subject = str(announcer._subject)
+    await asyncio.sleep(2)
+    announcer.on_connection_state(True)
+    await asyncio.sleep(3 * HEARTBEAT_SECONDS)
+    assert world.recorded_states("a") == ["starting", "running"]
+    world.unwritable_subject = ""
+    await asyncio.sleep(HEARTBEAT_SECONDS + 60)
+    assert world.recorded_states("a") == ["starting", "running", "degraded", "running"]
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_on_a_bad_day_the_living_are_present_and_the_dead_are_not(seed: int) -> None:
+async def test_on_a_bad_day_the_living_are_present_and_the_dead_are_not(seed: int) -> None:
     made = {}
 
     def rough(instance):
         return made.setdefault(instance, Faults.rough(seed * 10 + ord(instance)))
 
-    async def story(world) -> None:
-        for instance in "abc":
-            world.start(instance)
-        await asyncio.sleep(600)
-        await world.kill("c")
-        await asyncio.sleep(600)
-        for faults in made.values():
-            faults.disable()
-        await asyncio.sleep(200)
-        assert world.recorded_states("c")[-1] == "stopped"
-        assert world.recorded_states("a")[-1] == "running"
-        assert world.recorded_states("b")[-1] == "running"
-        for instance in "abc":
-            told = world.recorded_states(instance)
-            assert all(told[n] != told[n + 1] for n in range(len(told) - 1)), told
-
-    run_simulation(story, rough)
+    world = AgentSimulation(rough)
+    for instance in "abc":
+        world.start(instance)
+    await asyncio.sleep(600)
+    await world.kill("c")
+    await asyncio.sleep(600)
+    for faults in made.values():
+        faults.disable()
+    await asyncio.sleep(200)
+    assert world.recorded_states("c")[-1] == "stopped"
+    assert world.recorded_states("a")[-1] == "running"
+    assert world.recorded_states("b")[-1] == "running"
+    for instance in "abc":
+        told = world.recorded_states(instance)
+        assert all(told[n] != told[n + 1] for n in range(len(told) - 1)), told
+    await world.kill_all()
