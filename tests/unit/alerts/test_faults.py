@@ -104,7 +104,6 @@ async def test_a_log_made_anew_voids_what_was_known_of_the_old_one() -> None:
 
 async def test_no_price_between_two_holders_is_missed() -> None:
     """A spike while nobody holds the lease: the standby saw it, and says so when it takes over."""
-
     server = MemoryServer()
     world, holder = AlertsEnvironment(server), await AlertsProcess(server).start()
     standby = await AlertsProcess(server).start(holds_lease=False)
@@ -125,7 +124,6 @@ async def test_no_price_between_two_holders_is_missed() -> None:
 
 async def test_a_standby_forgets_what_the_holder_has_said() -> None:
     """What both saw is the holder's to say; a standby that remembered it all would only grow."""
-
     server = MemoryServer()
     world, holder = AlertsEnvironment(server), await AlertsProcess(server).start()
     standby = await AlertsProcess(server).start(holds_lease=False)

@@ -123,7 +123,6 @@ def test_what_is_there_is_told_no_more_and_the_rest_keeps_its_order() -> None:
 
 async def test_what_is_refused_for_a_reason_of_its_own_holds_up_no_other_user() -> None:
     """Two causes of one name, of two users: the log takes the second for the first."""
-
     log = MemoryEventLog(MemoryServer())
     await NotificationWriter(log).write_notifications(PENDING[:5])
     twice = [*PENDING[:5], make_pending(5, id_="cause-3"), *PENDING[6:20]]

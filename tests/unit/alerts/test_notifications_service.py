@@ -112,7 +112,6 @@ async def test_lists_and_readings_are_bounded(process: AlertsProcess) -> None:
 
 async def test_a_deep_payload_is_refused(process: AlertsProcess, world: AlertsEnvironment) -> None:
     """Five hundred brackets fit into a payload; a reader that recurses might not survive them."""
-
     deep: object = 1
     for _ in range(16):
         deep = [deep]

@@ -125,7 +125,6 @@ async def test_other_peoples_rules_are_not_found(process: AlertsProcess) -> None
 async def test_an_arming_counts_although_this_process_remembers_the_rule_armed() -> None:
     """The process that made the rule takes it for armed; another one triggered it since. To pass
     over the arming as one that changes nothing would leave the user untold for ever."""
-
     server = MemoryServer()
     world, asked, judging = (
         AlertsEnvironment(server),

@@ -138,7 +138,6 @@ class UnavailableService:
 
 async def test_a_batch_without_an_answer_is_asked_again_and_then_given_up() -> None:
     """With time between, so that a server may be started again meanwhile."""
-
     away, clock = UnavailableService(MAX_TRIES), asyncio.get_running_loop().time
     assert (await retry_request(away.request, random.Random(1))).added == 1
     assert 8 < clock() < 25

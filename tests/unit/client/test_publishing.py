@@ -98,7 +98,6 @@ async def test_an_entity_that_moved_on_is_a_conflict() -> None:
 
 async def test_an_expectation_that_the_event_itself_broke_is_none(harness: ClientHarness) -> None:
     """The answer is lost; by the next try the entity has moved on, by this very event."""
-
     faults = Faults(seed=1, lost_ack_rate=1.0)
     calming = asyncio.create_task(calm_after(faults, 1.0))
     tape = harness.client(faults=faults)
@@ -201,7 +200,6 @@ async def test_a_reaction_that_fails_for_minutes_tells_everything_once(
 ) -> None:
     """The log knows ids for two minutes only; what a handler published before it failed, and
     failed, and succeeded half an hour later, is there once all the same."""
-
     tape = harness.client()
     await tape.publish(loan(), owner="bob", entity="l-1", event_id="cause")
     desk = LoanHandler(tape, failures_left=3600)  # every half second

@@ -86,7 +86,6 @@ async def test_a_tape_that_was_away_while_events_were_trimmed_begins_again_and_p
     server: MemoryServer,
 ) -> None:
     """It read on after the hole, and live connections never heard of what had been in it."""
-
     log = MemoryEventLog(server)
     async with Follower(server) as follower:
         await append(log, 1)
@@ -104,7 +103,6 @@ async def test_what_comes_after_a_gap_waits_until_the_leader_says_which_log_it_i
     server: MemoryServer,
 ) -> None:
     """A new log's event with the next sequence of the old one passed for one of the old."""
-
     log = MemoryEventLog(server)
     async with Follower(server) as follower:
         await append(log, 1)
@@ -125,7 +123,6 @@ async def test_a_log_that_is_made_anew_while_everybody_is_connected_is_noticed_b
     server: MemoryServer,
 ) -> None:
     """Its events passed for late ones, and then, from the next sequence on, for the old log's."""
-
     log = MemoryEventLog(server)
     async with Follower(server) as follower:
         await append(log, 2)
@@ -153,7 +150,6 @@ async def test_a_late_event_of_an_earlier_log_is_not_kept_until_its_sequence_com
     server: MemoryServer,
 ) -> None:
     """It was held as a later event of the new log, and passed on seconds afterwards."""
-
     log = MemoryEventLog(server)
     async with Follower(server) as follower:
         await append(log, 3)
@@ -186,7 +182,6 @@ async def test_a_place_in_a_log_that_is_made_anew_while_it_is_looked_up_is_not_r
     server: MemoryServer,
 ) -> None:
     """It was resumed under the epoch of the new log, as if it were a place in that."""
-
     log = MemoryEventLog(server)
     await append(log, 3)
     async with Follower(server) as follower:
@@ -220,7 +215,6 @@ async def test_a_view_is_not_folded_without_what_was_trimmed_up_to_a_later_check
     server: MemoryServer,
 ) -> None:
     """An edge that had not heard of the end yet showed a snapshot without the trimmed orders."""
-
     log, values = orders(server)
     await append(log, 2)
     behind = await log.bounds()

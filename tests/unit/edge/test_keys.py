@@ -217,7 +217,6 @@ class TestAUrl:
         self, issuer: JwtIssuer
     ) -> None:
         """Who is told 401 gives up for good: 503 it is, until somebody knows."""
-
         source = Source(issuer)
         source.down = True
         with pytest.raises(VerificationKeysUnavailable):

@@ -230,7 +230,6 @@ class TestSinks:
 
     async def test_nobody_in_take_writes_nothing_past_it(self) -> None:
         """Whoever takes may be writing still."""
-
         box, sink = outbox(), Sink()
         box.sink = sink
         box.put(b"a")
@@ -241,7 +240,6 @@ class TestSinks:
     async def test_never_nothing(self) -> None:
         """An empty chunk would end the response: a window that passes when what it was for has
         left already writes none."""
-
         box, sink, _, reading = await self.waiting()
         for _ in range(BURST_WRITES + 2):
             box.put(b"x")
@@ -339,7 +337,6 @@ class TestLanes:
 
     async def test_each_key_has_its_own_interval(self) -> None:
         """Regression: a key waited for the timer of another one, up to ten seconds."""
-
         values, taken = Values(rate=1.0), []
         reading = values.reader(taken)
         values.change("A", 1)
@@ -369,7 +366,6 @@ class TestLanes:
     async def test_a_chunk_is_a_window_s_worth_and_waits_for_no_other(self) -> None:
         """Regression: two windows of the same length, a moment apart, made most chunks wait for
         both, and joined what was missed meanwhile for each reader anew."""
-
         values, taken = Values(rate=1000.0), []
         reading, sent = values.reader(taken), []
         flush = values.lane._flush
@@ -397,7 +393,6 @@ class TestLanes:
     async def test_what_comes_now_and_then_waits_for_no_share_of_the_time(self) -> None:
         """Regression: with thousands of readers every value waited as long as it takes to write to
         them twice, though nothing else was to be done."""
-
         values = Values()
         sent, lags = busying(values, 0.05), []
         for number in range(40):
@@ -413,7 +408,6 @@ class TestLanes:
     )
     async def test_a_busy_lane_has_longer_windows(self, rate: int, window) -> None:
         """Above 1,000 changes a second of what is wanted, 100 ms; nothing of it is lost."""
-
         values, taken = Values(symbols=frozenset(map(str, range(400))), busy=0.1), []
         reading = values.reader(taken)
         for tick in range(500):  # five seconds
@@ -460,7 +454,6 @@ class TestLanes:
 
     async def test_a_reader_that_took_nothing_gets_the_newest_of_what_it_missed_once(self) -> None:
         """What waits for it is one chunk, however long it waits."""
-
         values, box = Values(), outbox()
         values.lane.outboxes.add(box)
         for number in range(50):

@@ -87,7 +87,6 @@ async def test_a_stream_of_happenings_begins_with_those_of_the_last_five_minutes
     remembers: bool,
 ) -> None:
     """Whether the edge was there when they happened, or reads of them in the log."""
-
     clock = Clock()
     server = MemoryServer(clock)
     log = MemoryEventLog(server)

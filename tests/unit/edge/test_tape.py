@@ -153,7 +153,6 @@ class Dropping(MemoryEventLog):
 
 async def test_nothing_is_passed_on_before_what_was_lost() -> None:
     """What comes after a hole is held until the hole is read, which the hole itself brings on."""
-
     async with Following(log=Dropping) as following:
         await following.append(4)
         assert following.sequences == [1]

@@ -47,7 +47,6 @@ async def test_the_same_command_again_says_again_that_it_created_the_item(
     process: InsightsProcess,
 ) -> None:
     """A caller whose answer got lost must not be told that somebody else was first."""
-
     for _again in range(2):
         assert (await process.service.add(new_item("A"), context("command"))).created
         reply = await process.load(new_item("B"), new_item("C"), command_id="load")

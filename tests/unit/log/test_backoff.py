@@ -21,6 +21,8 @@ from tapewire.log.backoff import (
 )
 from tests.harness import virtual_time
 
+pytestmark = pytest.mark.virtual_time
+
 logger = structlog.get_logger("test")
 
 
@@ -35,13 +37,10 @@ def fail_times(failures: int, error: Exception) -> Callable[[], Awaitable[str]]:
     return operation
 
 
-def test_an_operation_is_repeated_until_it_succeeds_and_each_failure_is_logged() -> None:
-    async def story() -> str:
-        operation = fail_times(3, Unavailable("away"))
-        return await retry(operation, random.Random(1), logger, "test.failed", name="x")
-
+async def test_an_operation_is_repeated_until_it_succeeds_and_each_failure_is_logged() -> None:
+    operation = fail_times(3, Unavailable("away"))
     with capture_logs() as logs:
-        assert virtual_time.run(story()) == "done"
+        assert await retry(operation, random.Random(1), logger, "test.failed", name="x") == "done"
     entry = {"event": "test.failed", "error": "away", "name": "x", "log_level": "warning"}
     assert logs == [entry] * 3
 
@@ -54,31 +53,26 @@ def test_other_errors_are_raised_at_once() -> None:
         virtual_time.run(story())
 
 
-def test_the_errors_that_are_retried_can_be_chosen() -> None:
-    async def story() -> str:
-        operation = fail_times(1, KeyError("x"))
-        return await retry(
-            operation, random.Random(1), logger, "test.failed", errors=(LogError, KeyError)
-        )
-
-    assert virtual_time.run(story()) == "done"
+async def test_the_errors_that_are_retried_can_be_chosen() -> None:
+    operation = fail_times(1, KeyError("x"))
+    assert (
+        await retry(operation, random.Random(1), logger, "test.failed", errors=(LogError, KeyError))
+        == "done"
+    )
 
 
-def test_delays_double_up_to_a_limit_and_start_over_after_a_reset() -> None:
-    async def story() -> None:
-        backoff, clock = Backoff(random.Random(1)), asyncio.get_running_loop().time
-        expected = INITIAL_DELAY_SECONDS
-        for _ in range(8):
-            began = clock()
-            await backoff.wait()
-            assert MIN_JITTER * expected <= clock() - began <= MAX_JITTER * expected
-            expected = min(2 * expected, MAX_DELAY_SECONDS)
-        backoff.reset()
+async def test_delays_double_up_to_a_limit_and_start_over_after_a_reset() -> None:
+    backoff, clock = Backoff(random.Random(1)), asyncio.get_running_loop().time
+    expected = INITIAL_DELAY_SECONDS
+    for _ in range(8):
         began = clock()
         await backoff.wait()
-        assert clock() - began <= MAX_JITTER * INITIAL_DELAY_SECONDS
-
-    virtual_time.run(story())
+        assert MIN_JITTER * expected <= clock() - began <= MAX_JITTER * expected
+        expected = min(2 * expected, MAX_DELAY_SECONDS)
+    backoff.reset()
+    began = clock()
+    await backoff.wait()
+    assert clock() - began <= MAX_JITTER * INITIAL_DELAY_SECONDS
 
 
 def test_jitter_spreads_over_the_whole_range() -> None:
@@ -88,14 +82,11 @@ def test_jitter_spreads_over_the_whole_range() -> None:
     assert 14.5 < max(waits) <= 15.0
 
 
-def test_waiting_for_an_event_ends_with_it_or_with_the_time() -> None:
-    async def story() -> None:
-        event, clock, rng = asyncio.Event(), asyncio.get_running_loop().time, random.Random(1)
-        assert not await wait_for_event(event, 10.0, rng)
-        assert 5.0 <= clock() <= 15.0
-        asyncio.get_running_loop().call_later(1.0, event.set)
-        began = clock()
-        assert await wait_for_event(event, 10.0, rng)
-        assert clock() - began == pytest.approx(1.0)
-
-    virtual_time.run(story())
+async def test_waiting_for_an_event_ends_with_it_or_with_the_time() -> None:
+    event, clock, rng = asyncio.Event(), asyncio.get_running_loop().time, random.Random(1)
+    assert not await wait_for_event(event, 10.0, rng)
+    assert 5.0 <= clock() <= 15.0
+    asyncio.get_running_loop().call_later(1.0, event.set)
+    began = clock()
+    assert await wait_for_event(event, 10.0, rng)
+    assert clock() - began == pytest.approx(1.0)

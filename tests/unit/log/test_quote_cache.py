@@ -66,7 +66,6 @@ async def test_an_unknown_symbol_is_unknown_at_once_when_the_market_is_settled()
 async def test_a_market_that_comes_to_life_is_waited_for() -> None:
     """The message server and this service start again together: MARKET is memory, and the feed's
     symbols come back one by one. An order used to be refused for a symbol that was a tick late."""
-
     market = QuoteSource()
     board, _ = await market.open_quote_cache()
     knowing = [asyncio.create_task(board.has_symbol(symbol)) for symbol in ("IBM", "SPY", "NOPE")]

@@ -79,7 +79,6 @@ async def test_an_offer_that_was_used_up_is_no_offer_to_the_next_broker(
 ) -> None:
     """A broker that took over from a killed one filled the rest of the order from the same quote
     once more: twice as many shares were executed as anybody had offered."""
-
     await feed.publish_quote("99", "100", "4")
     process = await OrdersProcess(server).start()
     await process.place_order(place_request("10"))
@@ -152,7 +151,6 @@ async def test_a_cancel_elsewhere_that_wins_the_race_against_a_fill(
 ) -> None:
     """The broker's own memory of the order is older than the log: its append conflicts, and what
     it then reads is that the order is closed."""
-
     await feed.publish_quote("90", "100")
     broker = await OrdersProcess(server).start()
     other = await OrdersProcess(server).start(with_broker=False)
@@ -175,7 +173,6 @@ async def test_a_fill_is_decided_on_the_log_and_not_on_an_old_memory(
     """A process that brokered, lost the lease and wins it again remembers orders as they were. A
     fill that names what was filled since used to be refused on that memory, and the order failed.
     """
-
     await feed.publish_quote("90", "100", "2")
     one, two = OrdersProcess(server), OrdersProcess(server)
     await one.start(with_broker=False)

@@ -87,7 +87,6 @@ async def test_the_broker_outlives_an_outage_of_the_log(
 @pytest.mark.parametrize("seed", range(25))
 async def test_whatever_goes_wrong_every_order_ends_filled_to_its_quantity(seed: int) -> None:
     """Processes on a bad network, killed at random; orders of all kinds, some canceled."""
-
     chance, server = random.Random(seed), MemoryServer()
     feeding = asyncio.create_task(QuoteSimulator(server, seed).run())
     faults = [Faults.rough(seed * 10 + number) for number in range(20)]

@@ -37,7 +37,6 @@ async def placed() -> tuple[Lagging, OrderCommandHandler, OrderCommandHandler]:
 async def test_an_order_is_not_refused_because_a_replica_has_not_heard_of_it() -> None:
     """The broker's acceptance used to be refused (no such order) on such a reading, and the order
     then waited for ever."""
-
     log, orders, _ = await placed()
     log.lags = 2
     known = await orders.handle(ORDER, accept(), correlation="c", traceparent=None)

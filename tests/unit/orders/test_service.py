@@ -151,7 +151,6 @@ async def test_an_order_that_was_asked_for_too_early_can_be_canceled_later(
 ) -> None:
     """One process remembers that there is no such order; another places it. Canceling it at the
     first used to be answered from that memory: not found."""
-
     other = await OrdersProcess(server).start(with_broker=False)
     id_ = order_id(USER, "mine")
     get = process.service.get(GetOrder(user_id=USER, order_id=id_), make_context())

@@ -172,7 +172,6 @@ async def test_what_closed_without_a_last_value_gets_it_from_the_next_leader(
 ) -> None:
     """A process stored the closing of a position and died before it sent the value that says so;
     whoever read only values saw the position open for ever."""
-
     await trader.append_trade(Side.BUY, "10", "100")
     await wait_for_valuations(server, "open", lambda seen: seen)
     process.valuation_store.kill()

@@ -267,7 +267,6 @@ async def test_what_orders_store_is_what_positions_take(
     server: MemoryServer, trader: TradeProducer
 ) -> None:
     """The filter of the follower takes the subject that executions are stored under."""
-
     await trader.append_trade(Side.BUY, "1", "2", user="a.b*c>", symbol="BRK.B")
     process = await PositionsProcess(server).start()
     events = await wait_until_consistent(server)

@@ -186,7 +186,6 @@ async def test_a_killed_one_is_announced_by_another_and_in_time(world) -> None:
 
 async def test_a_new_watch_gives_everybody_the_full_time(world) -> None:
     """Heartbeats are 44 s old when the watch of another process begins."""
-
     world.start("a", watches=False)
     await asyncio.sleep(30.5)
     await world.kill("a")
@@ -234,7 +233,6 @@ async def test_a_log_made_anew_is_told_again(world) -> None:
 
 async def test_one_that_was_given_up_and_lives_says_so(world) -> None:
     """As after a SIGSTOP for longer than the silence."""
-
     world.start("a")
     frozen = world.start("b", watches=False)
     await asyncio.sleep(100)
@@ -261,7 +259,6 @@ async def test_a_restart_under_the_same_name_is_no_death(world) -> None:
 async def test_each_death_under_one_name_is_announced(world) -> None:
     """A container that crashes again has the name that it had. The watch remembered the first
     death, took the second for no news, and the instance was shown as running for ever."""
-
     world.start("a")
     for _ in range(3):
         world.start("b", watches=False)
@@ -273,7 +270,6 @@ async def test_each_death_under_one_name_is_announced(world) -> None:
 
 async def test_when_no_heartbeat_can_be_stored_nobody_is_declared_dead(world) -> None:
     """As when the server's memory is full: looks succeed and find nothing new."""
-
     world.start("a")
     world.start("b")
     await asyncio.sleep(100)
@@ -298,7 +294,6 @@ async def test_a_process_says_how_it_is_although_its_heartbeat_is_refused(world)
 
 async def test_heartbeats_of_the_dead_are_forgotten(world) -> None:
     """Every host and pid is a key of its own, and each look reads them all."""
-
     world.start("a")
     for number in range(50):
         world.start(f"b{number}", watches=False)
@@ -346,7 +341,6 @@ async def test_a_lost_connection_is_told_when_the_log_comes_back_later_than_the_
     world,
 ) -> None:
     """It was forgotten: of what waited for the log, only that it runs again was told."""
-
     announcer = world.start("a")
     await asyncio.sleep(20)
     announcer.on_connection_state(False)

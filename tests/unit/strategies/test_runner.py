@@ -107,7 +107,6 @@ async def test_a_stop_loss_that_is_touched_beside_an_order_waits_for_its_end(
 ) -> None:
     """The order that opens the position is filled in parts while the price falls through the
     stop-loss; closing a part at once would leave the rest of the order to open it again."""
-
     worker = await day.start_process(make_buy_when_flat)
     id_ = await worker.create_strategy(TREND, stop_loss=make_stop_loss("5"))
     await day.publish_prices("100", "100", "90", size="3")

@@ -85,7 +85,6 @@ async def test_a_rule_goes_on_from_the_prices_that_the_runner_before_had_seen(
 ) -> None:
     """A takeover made every rule warm up again, although no price had come meanwhile: which trades
     a day ended with depended on when a process happened to die."""
-
     assert await describe_events_after_failover(day, skipped_quotes=0) == [
         "StrategyCreated",
         "StrategyStarted",
@@ -113,7 +112,6 @@ async def test_a_quote_that_was_acted_on_by_a_runner_that_died_is_acted_on_no_mo
 ) -> None:
     """The next runner took the same quote for the first one of the position that it had led to, and
     closed that at once; and told that the very decision which had been taken was declined."""
-
     market = MemoryLatestValueStore(day.server)
     worker = await day.start_process(scripted_factory(Action.HOLD, Action.BUY))
     id_ = await worker.create_strategy(TREND, stop_loss=make_stop_loss("10"))
@@ -137,7 +135,6 @@ async def test_a_quote_that_was_acted_on_by_a_runner_that_died_is_acted_on_no_mo
 
 async def test_a_stop_loss_goes_before_a_signal_at_the_same_price(day: RunnerScenario) -> None:
     """Both began an order, and it was luck which of them was first."""
-
     worker = await day.start_process(scripted_factory(Action.BUY, Action.SELL))
     id_ = await worker.create_strategy(TREND, stop_loss=make_stop_loss("10"))
     await wait_for_strategies_log(day.server, "bought", lambda seen: seen.strategies[id_].position)

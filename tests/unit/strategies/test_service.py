@@ -153,7 +153,6 @@ async def test_commands_are_decided_on_what_other_processes_wrote(
 ) -> None:
     """A process that remembers a strategy as started used to answer "start" with that memory,
     although another process had stopped it."""
-
     id_ = (await create_strategy(worker)).strategy_id
     start = StartStrategy(user_id=USER, strategy_id=id_)
     await worker.service.start(start, make_context())
