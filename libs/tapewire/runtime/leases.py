@@ -18,7 +18,7 @@ import structlog
 
 from tapewire.log import AppendRejected, LogError, encode_token
 from tapewire.log.jetstream import NatsConnection
-from tapewire.log.jetstream.headers import status_code
+from tapewire.log.jetstream.compat import status_code
 
 LEASE_TTL_SECONDS = 4
 """The life of a lease without renewal: what a takeover after a crash takes, at the most, plus

@@ -36,6 +36,7 @@ from tapewire.log.jetstream import NatsConnection
 from tapewire.runtime import telemetry
 from tapewire.runtime.correlation import ensure_correlation_id
 from tapewire.runtime.logging_setup import correlated
+from tapewire.runtime.micro_compat import stop_gracefully
 
 MAX_CONCURRENT_REQUESTS = 256
 """Requests that one process works on at once; further ones wait in NATS's own queue."""
@@ -102,13 +103,9 @@ class RequestServer:
 
     async def close(self) -> None:
         """Take nothing new, and finish what is under way."""
-        # nats.micro only unsubscribes, which drops requests that have arrived and not begun.
-        endpoints, self._service._endpoints = self._service._endpoints, []  # noqa: SLF001
-        subscriptions = [endpoint._subscription for endpoint in endpoints]  # noqa: SLF001
         with contextlib.suppress(TimeoutError, nats.errors.Error):
             async with asyncio.timeout(DRAIN_SECONDS):
-                await asyncio.gather(*[one.drain() for one in subscriptions if one is not None])
-                await self._service.stop()
+                await stop_gracefully(self._service)
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=DRAIN_SECONDS)
 

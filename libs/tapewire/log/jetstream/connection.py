@@ -17,8 +17,7 @@ import structlog
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription as NatsSubscription
 
-from tapewire.log.jetstream.client import PongSafeClient
-from tapewire.log.jetstream.headers import encoded_size
+from tapewire.log.jetstream.compat import CompatClient, encoded_size
 from tapewire.log.jetstream.pending_replies import PendingReplies
 from tapewire.log.ports import AppendRejected, OutcomeUnknown, Unavailable
 
@@ -64,7 +63,7 @@ class NatsConnection:
     """One NATS connection. Make it by `connect`, end it by `close`."""
 
     def __init__(self) -> None:
-        self.client = PongSafeClient()
+        self.client = CompatClient()
         self.subscriptions: set[GapAwareSubscription] = set()
         self.state_listeners: list[Callable[[bool], None]] = []
         self._pending: dict[str, PendingReplies] = {}

@@ -8,8 +8,8 @@ import msgspec
 from nats.aio.msg import Msg
 
 from tapewire.log.jetstream import stream_reads
+from tapewire.log.jetstream.compat import status_code
 from tapewire.log.jetstream.connection import GapAwareSubscription, NatsConnection
-from tapewire.log.jetstream.headers import status_code
 from tapewire.log.ports import PAGE_BYTES, PAGE_EVENTS, AppendRejected, OutcomeUnknown, Unavailable
 
 NO_MESSAGE_CODE = 10037

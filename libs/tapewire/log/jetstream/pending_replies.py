@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from nats.aio.msg import Msg
 
-from tapewire.log.jetstream.headers import status_code
+from tapewire.log.jetstream.compat import status_code
 from tapewire.log.ports import Unavailable
 
 TIMEOUT_EXTENSION_SECONDS = 0.5

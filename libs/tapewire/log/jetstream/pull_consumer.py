@@ -16,8 +16,8 @@ import msgspec
 import nats.errors
 from nats.aio.msg import Msg
 
+from tapewire.log.jetstream.compat import status_code
 from tapewire.log.jetstream.connection import GapAwareSubscription, NatsConnection
-from tapewire.log.jetstream.headers import status_code
 from tapewire.log.ports import Unavailable
 
 BATCH_MESSAGES = 64

@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 from nats.aio.msg import Msg
 
+from tapewire.log.jetstream.compat import status_code
 from tapewire.log.jetstream.connection import NatsConnection
-from tapewire.log.jetstream.headers import status_code
 from tapewire.log.ports import PAGE_BYTES, Bounds, EventMetadata, RecordedEvent, Unavailable
 
 MAX_SUBJECTS_PER_REQUEST = 256

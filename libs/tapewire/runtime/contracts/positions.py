@@ -14,6 +14,7 @@ from tapewire.runtime.contracts.service_call import ServiceCall
 SERVICE = "positions"
 LIST = "list"
 
+
 class ListPositions(RequestStruct, frozen=True, kw_only=True):
     """A user's positions, open and recently closed; answered by `PositionsReply`."""
 
