@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.balancer.nginx import NginxProcess, ReservedPort
-from tests.integration.edge.harness import EdgeClient, EdgeProcess, Harness, ManagedService
+from tests.harness.edge import EdgeClient, EdgeProcess, Harness, ManagedService
 
 
 class FixedPortEdge(EdgeProcess):

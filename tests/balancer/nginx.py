@@ -15,8 +15,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tests.harness.edge import EdgeClient
 from tests.harness.nats_servers import _set_parent_death_signal
-from tests.integration.edge.harness import EdgeClient
 
 SITE_CONFIG_PATH = Path(__file__).parents[2] / "docs" / "nginx.conf"
 START_TIMEOUT_SECONDS = 30.0

@@ -13,7 +13,7 @@ from collections import Counter
 import msgspec
 
 from tests.harness import sse
-from tests.history import HistoryEntry, ReceivedEvent, StreamOpened
+from tests.harness.history import HistoryEntry, ReceivedEvent, StreamOpened
 
 DEFAULT_RETRY_MS = 5000
 """What an EventSource waits for as long as nobody told it."""

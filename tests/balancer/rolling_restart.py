@@ -23,12 +23,12 @@ from tests.balancer.stream_checks import (
     longest_delay_seconds,
 )
 from tests.balancer.trial_result import RollingTrialResult, RollingTrialSize, TrialPhase
-from tests.faults.order_invariants import unfinished_orders
 from tests.faults.plan import USERS, PlannedOrder, random_order
-from tests.faults.trader import Trader, TraderAnswers
 from tests.faults.trial import TRADER_COUNT, _error_lines, _read_new_events, _wait_until
+from tests.harness.edge import ManagedService
+from tests.harness.order_invariants import unfinished_orders
+from tests.harness.trader import Trader, TraderAnswers
 from tests.harness.waiting import wait_until
-from tests.integration.edge.harness import ManagedService
 
 SERVICES = ("prices", "orders", "positions", "alerts", "strategies")
 SPEED = 5.0

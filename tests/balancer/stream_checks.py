@@ -13,11 +13,21 @@ import msgspec
 
 from tapewire.log import RecordedEvent
 from tests.balancer.reader import EventArrival
-from tests.faults.order_invariants import invariant_violations
-from tests.faults.trader import PlacementAnswer
 from tests.faults.trial_checks import _split_at_fresh_connections
-from tests.history import ExpectedLog, HistoryEntry, LogIncarnation, ReceivedEvent, check_history
-from tests.history.expected_log import ORDER_STREAM_DOMAINS, TRADING_STREAM_DOMAINS, expected_event
+from tests.harness.history import (
+    ExpectedLog,
+    HistoryEntry,
+    LogIncarnation,
+    ReceivedEvent,
+    check_history,
+)
+from tests.harness.history.expected_log import (
+    ORDER_STREAM_DOMAINS,
+    TRADING_STREAM_DOMAINS,
+    expected_event,
+)
+from tests.harness.order_invariants import invariant_violations
+from tests.harness.trader import PlacementAnswer
 
 ORDERS_PATH = "/api/stream/orders"
 TRADING_PATH = "/api/stream/trading"

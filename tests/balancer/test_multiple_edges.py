@@ -9,10 +9,10 @@ from http.cookies import SimpleCookie
 
 from tests.balancer.conftest import MAX_USER_CONNECTIONS
 from tests.balancer.fleet import EdgeFleet, client_id_of
+from tests.harness.publishers import orders_placed
 from tests.harness.sse import StreamEnded
+from tests.harness.stream_assertions import read_through
 from tests.harness.waiting import wait_until
-from tests.integration.edge.publishers import orders_placed
-from tests.integration.edge.stream_assertions import read_through
 from tests.integration.edge.test_sessions import SOON, UNAUTHORIZED, refusal
 
 ORDERS_PATH = "/api/stream/orders"

@@ -18,8 +18,8 @@ from tests.balancer.conftest import CONNECT_RATE, MAX_CONNECTIONS
 from tests.balancer.fleet import EdgeFleet, client_id_of
 from tests.balancer.nginx import SITE_CONFIG_PATH, site_config
 from tests.balancer.test_multiple_edges import read_to_end
+from tests.harness.publishers import order_rejected, orders_placed
 from tests.harness.waiting import wait_until
-from tests.integration.edge.publishers import order_rejected, orders_placed
 from tests.integration.edge.test_sessions import refusal
 
 PRICES_PATH = "/api/stream/prices"

@@ -29,7 +29,7 @@ from tests.balancer.stream_checks import (
     find_violations,
 )
 from tests.balancer.trial_result import FULL, SHORT, RollingTrialResult
-from tests.history import ReceivedEvent, StreamOpened
+from tests.harness.history import ReceivedEvent, StreamOpened
 
 SEED = int(os.environ.get("TAPEWIRE_TEST_SEED") or 20131007)
 MAX_REPORTED_VIOLATIONS = 20

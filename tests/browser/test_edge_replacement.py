@@ -16,9 +16,9 @@ import pytest
 from playwright.async_api import Page
 
 from tests.browser.tcp_balancer import run_balancer
+from tests.harness.edge import EdgeProcess, Harness
+from tests.harness.publishers import EventLogDriver, order_placed
 from tests.harness.waiting import wait_until
-from tests.integration.edge.harness import EdgeProcess, Harness
-from tests.integration.edge.publishers import EventLogDriver, order_placed
 
 HERE = Path(__file__).parent
 ORDERS_PATH = "/api/stream/orders"

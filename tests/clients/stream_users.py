@@ -7,9 +7,9 @@ import httpx
 from tapewire.events import Event
 from tapewire.log import EventMetadata, EventSubject, new_id
 from tests.clients.client_runs import DriverStreamRequest
+from tests.harness.edge import EdgeProcess
 from tests.harness.jwt_issuer import HS256_SECRET, JwtIssuer
-from tests.integration.edge.harness import EdgeProcess
-from tests.integration.edge.publishers import EventLogDriver, order_placed
+from tests.harness.publishers import EventLogDriver, order_placed
 
 ORDERS_PATH = "/api/stream/orders"
 SETTINGS = {"TAPEWIRE_JWT_SECRET": HS256_SECRET, "SSE_RETRY_MS": 100}

@@ -8,7 +8,7 @@ from tests.clients.client_runs import DriverStreamRequest
 from tests.clients.conftest import ClientGroup, RunClient
 from tests.clients.relay import run_relay
 from tests.clients.stream_users import ORDERS_PATH, SETTINGS, StreamUser, append_orders
-from tests.integration.edge.harness import Harness
+from tests.harness.edge import Harness
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -8,9 +8,9 @@ from tapewire.log import EVERYBODY
 from tests.clients.client_runs import ThirdPartyClient
 from tests.clients.conftest import RunClient
 from tests.clients.stream_users import SETTINGS, StreamUser, append_event
-from tests.integration.edge.golden_events import golden_event
-from tests.integration.edge.harness import Harness
-from tests.integration.edge.publishers import order_placed
+from tests.harness.edge import Harness
+from tests.harness.golden_events import golden_event
+from tests.harness.publishers import order_placed
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

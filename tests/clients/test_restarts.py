@@ -18,8 +18,8 @@ from tests.clients.stream_users import (
     append_orders,
     expected_order_events,
 )
+from tests.harness.edge import Harness
 from tests.harness.waiting import wait_until
-from tests.integration.edge.harness import Harness
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -15,8 +15,8 @@ from tests.clients.stream_users import (
     append_orders,
     expected_order_events,
 )
-from tests.integration.edge.harness import Harness
-from tests.integration.edge.publishers import hidden_event
+from tests.harness.edge import Harness
+from tests.harness.publishers import hidden_event
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

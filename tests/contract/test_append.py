@@ -13,7 +13,7 @@ from tapewire.log import (
     EventLog,
     EventMetadata,
 )
-from tests.contract.event_factories import (
+from tests.harness.event_factories import (
     make_draft,
     make_event,
     make_subject,

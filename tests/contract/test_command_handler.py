@@ -27,7 +27,8 @@ from tapewire.log import (
 )
 from tapewire.log.memory import Faults, MemoryEventLog, MemoryServer
 from tests.contract.backends import Backend
-from tests.contract.event_factories import (
+from tests.harness import virtual_time
+from tests.harness.event_factories import (
     make_draft,
     make_event,
     make_subject,
@@ -35,7 +36,6 @@ from tests.contract.event_factories import (
     notes_of,
     read_all,
 )
-from tests.harness import virtual_time
 
 LEDGER_SUBJECT = make_subject("alice/orders/1")
 OTHER_SUBJECT = make_subject("alice/trades/1")

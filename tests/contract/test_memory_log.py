@@ -10,8 +10,8 @@ import pytest
 from tapewire.log import AlreadyStored, LogError, RecordedEvent
 from tapewire.log.memory import Faults, MemoryEventLog, MemoryLatestValueStore, MemoryServer
 from tapewire.log.memory.journal import DUPLICATE_WINDOW_SECONDS
-from tests.contract.event_factories import make_draft, note_of, notes_of, read_all, sequences_of
 from tests.harness import virtual_time
+from tests.harness.event_factories import make_draft, note_of, notes_of, read_all, sequences_of
 
 pytestmark = pytest.mark.virtual_time
 

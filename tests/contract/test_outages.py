@@ -8,9 +8,9 @@ from tapewire.log import EventLog, LogError, OutcomeUnknown, Unavailable
 from tapewire.log.jetstream.connection import REQUEST_TIMEOUT_SECONDS
 from tapewire.log.memory import Faults, MemoryEventLog, MemoryServer
 from tests.contract.backends import Backend, JetStreamBackend
-from tests.contract.event_factories import make_draft, note_of, notes_of, read_all
 from tests.contract.test_subscribe import EventCollector
 from tests.contract.test_subscribe_durable import RecordingHandler
+from tests.harness.event_factories import make_draft, note_of, notes_of, read_all
 from tests.harness.waiting import wait_until
 
 

@@ -9,7 +9,7 @@ from tapewire.log import EventDraft, EventLog, EventMetadata, EventSubject, matc
 from tapewire.log.jetstream.stream_reads import MAX_SUBJECTS_PER_REQUEST
 from tapewire.log.ports import PAGE_BYTES
 from tests.contract.backends import Backend
-from tests.contract.event_factories import (
+from tests.harness.event_factories import (
     make_draft,
     make_event,
     make_subject,

@@ -6,7 +6,7 @@ import pytest
 
 from tapewire.log import AlreadyStored, Conflict, EventLog, RecordedEvent
 from tests.contract.backends import Backend
-from tests.contract.event_factories import make_draft, note_of, notes_of, read_all, sequences_of
+from tests.harness.event_factories import make_draft, note_of, notes_of, read_all, sequences_of
 from tests.harness.waiting import wait_until
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from tapewire.log import RecordedEvent
 from tests.contract.backends import Backend
-from tests.contract.event_factories import make_draft, note_of
+from tests.harness.event_factories import make_draft, note_of
 from tests.harness.waiting import wait_until
 
 

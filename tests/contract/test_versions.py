@@ -28,7 +28,7 @@ from tapewire.log import (
 from tapewire_services.edge.delivery.frames import FrameEncoder
 from tapewire_services.edge.delivery.serializers.trading import serialize_trading
 from tests.contract.backends import Backend
-from tests.contract.event_factories import read_all
+from tests.harness.event_factories import read_all
 
 WALLET = EventSubject("alice", "wallets", "w-1")
 

@@ -6,7 +6,7 @@ from tests.faults.conftest import IS_SHORT, FaultTrialRunner
 from tests.faults.plan import Fault
 from tests.faults.planted_violations import PLANTED_VIOLATIONS, with_one_watcher
 from tests.faults.trial_checks import find_violations
-from tests.history import StreamOpened
+from tests.harness.history import StreamOpened
 
 MAX_REPORTED_VIOLATIONS = 20
 

@@ -14,14 +14,14 @@ import msgspec
 from tapewire.log import RecordedEvent, pattern
 from tapewire.log.jetstream import JetStreamEventLog, connect
 from tests.faults.fault_injector import ProcessFaultInjector
-from tests.faults.order_invariants import unfinished_orders
 from tests.faults.plan import USERS, Fault, FaultTrialPlan, PlannedOrder
-from tests.faults.trader import Trader, TraderAnswers
 from tests.faults.trial_checks import FaultTrialRecording, ReceivedHistory
 from tests.faults.watcher import OrderStreamClient
+from tests.harness.history import StreamOpened
+from tests.harness.order_invariants import unfinished_orders
 from tests.harness.stack import Stack
+from tests.harness.trader import Trader, TraderAnswers
 from tests.harness.waiting import wait_until
-from tests.history import StreamOpened
 
 TRADER_COUNT = 4
 """Orders that a user has under way at once, at the most."""

@@ -12,10 +12,8 @@ from decimal import Decimal
 import msgspec
 
 from tapewire.log import RecordedEvent
-from tests.faults.order_invariants import invariant_violations
 from tests.faults.plan import WatcherBehavior
-from tests.faults.trader import OrderListAnswer, PlacementAnswer
-from tests.history import (
+from tests.harness.history import (
     ExpectedLog,
     HistoryEntry,
     LogIncarnation,
@@ -23,7 +21,9 @@ from tests.history import (
     StreamOpened,
     check_history,
 )
-from tests.history.expected_log import ORDER_STREAM_DOMAINS, TRADING_STREAM_DOMAINS
+from tests.harness.history.expected_log import ORDER_STREAM_DOMAINS, TRADING_STREAM_DOMAINS
+from tests.harness.order_invariants import invariant_violations
+from tests.harness.trader import OrderListAnswer, PlacementAnswer
 
 
 class ReceivedHistory(msgspec.Struct, frozen=True):

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from tests.faults.plan import WatcherBehavior
 from tests.harness import sse
-from tests.history import HistoryEntry, ReceivedEvent, StreamOpened
+from tests.harness.history import HistoryEntry, ReceivedEvent, StreamOpened
 
 MAX_RECONNECT_DELAY_SECONDS = 0.4
 """Between two connections, at most."""

@@ -47,7 +47,14 @@ class Stack:
         self.data_dir = folder / "data"
         self.mark = uuid.uuid4().hex
         self._stdout_file, self._log_file = folder / "up.out", folder / "up.log"
-        command = [sys.executable, "-I", "-S", str(_PARENT_DEATH_SCRIPT), str(os.getpid()), *TAPEWIRE]
+        command = [
+            sys.executable,
+            "-I",
+            "-S",
+            str(_PARENT_DEATH_SCRIPT),
+            str(os.getpid()),
+            *TAPEWIRE,
+        ]
         command += ["up", "--data-dir", str(self.data_dir), *args]
         clean = {key: value for key, value in os.environ.items() if not _is_tapewire_variable(key)}
         with self._stdout_file.open("wb") as out, self._log_file.open("ab") as log:

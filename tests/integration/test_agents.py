@@ -12,8 +12,8 @@ import pytest
 
 from tapewire.log import LogError, encode_token
 from tapewire.log.jetstream import JetStreamEventLog, connect
+from tests.harness.edge import ManagedService
 from tests.harness.nats_servers import LocalNatsServer
-from tests.integration.edge.harness import ManagedService
 
 WAIT_SECONDS = 90.0
 SILENCE = 6

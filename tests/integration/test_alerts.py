@@ -47,8 +47,8 @@ from tapewire.log.jetstream.streams import MARKET
 from tapewire.runtime import RequestClient, RequestTimeout
 from tapewire.runtime.contracts import alerts, notifications, orders
 from tests.harness import waiting
+from tests.harness.golden_events import golden_event
 from tests.harness.nats_servers import LocalNatsServer, _set_parent_death_signal
-from tests.integration.edge.golden_events import golden_event
 
 USER = "alice"
 READY_SECONDS = 90.0

@@ -34,8 +34,8 @@ from tapewire.runtime.contracts import positions as asked
 from tapewire_services.positions.domain.position import PositionKey
 from tapewire_services.positions.trade_consumer import LEASE
 from tests.harness.nats_servers import LocalNatsServer
+from tests.harness.position_builders import quote, trade
 from tests.harness.verification import TRADE_WITHOUT_FILL, find_differences
-from tests.unit.positions.spec import quote, trade
 
 BACKLOG = 10_000
 """Trades that are there before anybody takes them: what reactions a second are measured on."""

@@ -18,9 +18,9 @@ from tapewire.log import RecordedEvent
 from tapewire.log.jetstream import JetStreamEventLog, NatsConnection, connect, provision
 from tapewire.runtime import CommandRejected, Endpoint, RequestContext
 from tapewire.runtime.requests import serve_requests
+from tests.harness.loans import LoanMade
 from tests.harness.nats_servers import LocalNatsServer
 from tests.harness.waiting import wait_until
-from tests.unit.client.loans import LoanMade
 
 STRATEGY = {"user": "alice", "strategy_id": "s-1"}
 

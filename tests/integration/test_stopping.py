@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.edge.harness import Harness, ManagedService
+from tests.harness.edge import Harness, ManagedService
 
 SERVICES = ("orders", "positions", "edge")
 END_SECONDS = 30.0
@@ -35,5 +35,7 @@ def test_services_end_in_order_without_the_message_server(house: Harness) -> Non
         service.terminate()
     codes = {service.name: service.process.wait(END_SECONDS) for service in services}
     assert codes == dict.fromkeys(SERVICES, 0), house.log_text()
-    errors = [line for service in services for line in service.log_lines() if line["level"] == "error"]
+    errors = [
+        line for service in services for line in service.log_lines() if line["level"] == "error"
+    ]
     assert not errors

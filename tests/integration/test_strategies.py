@@ -31,7 +31,7 @@ from tapewire.log.jetstream import JetStreamEventLog, NatsConnection, connect
 from tapewire.runtime import RequestClient, RequestTimeout
 from tapewire.runtime.contracts import strategies as asked
 from tests.harness.nats_servers import LocalNatsServer
-from tests.unit.strategies.harness import StrategiesLogSummary
+from tests.harness.strategies_process import StrategiesLogSummary
 
 WAIT_SECONDS = 120.0
 """Patience with a machine that is slow or busy; how long a takeover took is told, not judged."""

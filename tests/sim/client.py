@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from tests.history import HistoryEntry, ReceivedEvent, StreamOpened
+from tests.harness.history import HistoryEntry, ReceivedEvent, StreamOpened
 from tests.sim.edge import SimulatedEdge
 from tests.sim.plan import ClientBehavior
 from tests.sim.stream import SimulatedStream, StrictSseParser

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from tapewire.log import RecordedEvent
 from tapewire.log.memory import MemoryServer
-from tests.history import ExpectedLog, LogIncarnation
+from tests.harness.history import ExpectedLog, LogIncarnation
 
 
 class SimulatedServer(MemoryServer):

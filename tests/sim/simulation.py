@@ -18,8 +18,8 @@ import msgspec
 from tapewire.log import LogError
 from tapewire.log.memory import MemoryEventLog
 from tapewire_services.edge.auth import Session
+from tests.harness.history import ExpectedLog, StreamOpened, check_history
 from tests.harness.virtual_time import run
-from tests.history import ExpectedLog, StreamOpened, check_history
 from tests.sim.client import SimulatedClient
 from tests.sim.coverage import LOG_TAIL_RESTARTED
 from tests.sim.edge import SimulatedEdge

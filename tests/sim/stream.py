@@ -10,7 +10,7 @@ import random
 import re
 from typing import Any
 
-from tests.history import ReceivedEvent
+from tests.harness.history import ReceivedEvent
 
 
 class MalformedStream(AssertionError):

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.edge import EdgeProcess
 from tests.harness.jwt_issuer import HS256_SECRET
 from tests.harness.nats_servers import LocalNatsServer
-from tests.integration.edge.harness import EdgeProcess
 from tests.soak.plan import SETTINGS
 
 

@@ -17,8 +17,8 @@ from tapewire.log.jetstream import JetStreamEventLog, JetStreamLatestValueStore,
 from tapewire.log.jetstream.streams import MARKET, VIEWS
 from tapewire.log.view_checkpoints import load, save
 from tapewire.views import NotificationsView, OrdersView, PositionsView, StrategiesView
-from tests.integration.edge.golden_events import golden_event
-from tests.integration.edge.publishers import QuoteDriver, order_filled, order_placed, orders_placed
+from tests.harness.golden_events import golden_event
+from tests.harness.publishers import QuoteDriver, order_filled, order_placed, orders_placed
 
 USERS = tuple(f"steady-{number}" for number in range(50))
 BUSY_USER = "torrent"

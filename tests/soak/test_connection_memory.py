@@ -16,9 +16,9 @@ from collections.abc import Iterator
 import pytest
 
 from tapewire.log.jetstream import connect
+from tests.harness.edge import EdgeProcess
 from tests.harness.nats_servers import LocalNatsServer
-from tests.integration.edge.harness import EdgeProcess
-from tests.integration.edge.resource_monitor import ResourceMonitor
+from tests.harness.resource_monitor import ResourceMonitor
 from tests.soak.event_producer import USERS, SoakEventProducer
 from tests.soak.load_generator import fill_and_read_history
 from tests.soak.plan import IS_SHORT

@@ -12,9 +12,9 @@ from collections import Counter
 
 from tapewire.log.jetstream import connect
 from tapewire.log.jetstream.streams import LEASES, SESSIONS, TICKETS
+from tests.harness.edge import EdgeProcess
 from tests.harness.nats_servers import LocalNatsServer
-from tests.integration.edge.harness import EdgeProcess
-from tests.integration.edge.resource_monitor import MEMORY_FIELDS, ResourceMonitor, jetstream_counts
+from tests.harness.resource_monitor import MEMORY_FIELDS, ResourceMonitor, jetstream_counts
 from tests.soak.load_process import start_load_process
 from tests.soak.plan import FULL, IS_SHORT, SMALL
 from tests.soak.slopes import fit_slope, format_outcome_counts, format_slopes

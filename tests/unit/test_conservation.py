@@ -26,8 +26,8 @@ from tapewire_services.positions.domain.position import (
 )
 from tapewire_services.positions.domain.position import State as PositionState
 from tapewire_services.strategies.domain.holding import Holding
+from tests.harness.order_builders import at
 from tests.harness.verification import net_cash
-from tests.unit.orders.spec import at
 
 RACING_ORDER_COUNT = 6
 STEP_COUNT = 60

@@ -7,7 +7,7 @@ from typing import Any
 
 from tapewire.events import CODEC
 from tapewire_services.edge.delivery.serializers.trading import price_view
-from tests.integration.edge.publishers import make_quote, order_placed
+from tests.harness.publishers import make_quote, order_placed
 
 _TEMPLATE_TIME = datetime(2001, 2, 3, 4, 5, 6, 123456, tzinfo=UTC)
 SYMBOLS = [f"SYM{number:03}" for number in range(400)]

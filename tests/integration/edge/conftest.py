@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from tests.integration.edge.harness import EdgeProcess, Harness
-from tests.integration.edge.publishers import EventLogDriver, QuoteDriver
+from tests.harness.edge import EdgeProcess, Harness
+from tests.harness.publishers import EventLogDriver, QuoteDriver
 
 
 @pytest.fixture(scope="session")

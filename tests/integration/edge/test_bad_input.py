@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Callable
 import httpx
 import pytest
 
+from tests.harness.edge import EdgeProcess, Harness
+from tests.harness.publishers import order_placed
 from tests.harness.waiting import wait_until_async
-from tests.integration.edge.harness import EdgeProcess, Harness
-from tests.integration.edge.publishers import order_placed
 
 GOOD = {"symbol": "GOOD", "side": "buy", "type": "limit", "qty": 10, "limitPrice": 1}
 MARKET = {"symbol": "GOOD", "side": "buy", "type": "market", "qty": 10}

@@ -9,9 +9,9 @@ from collections.abc import Callable
 import httpx
 import pytest
 
+from tests.harness.edge import EdgeProcess, Harness
+from tests.harness.publishers import EventLogDriver, order_placed
 from tests.harness.waiting import wait_until
-from tests.integration.edge.harness import EdgeProcess, Harness
-from tests.integration.edge.publishers import EventLogDriver, order_placed
 
 ORDERS = "/api/stream/orders"
 PRICES = "/api/stream/prices"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.integration.edge.harness import EdgeProcess
+from tests.harness.edge import EdgeProcess
 from tests.integration.edge.openapi_document import OPENAPI_PATH, OpenApiDocument
 
 OPEN = {

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.edge.harness import EdgeProcess, Harness
-from tests.integration.edge.publishers import EventLogDriver
+from tests.harness.edge import EdgeProcess, Harness
+from tests.harness.publishers import EventLogDriver
 from tests.integration.edge.stream_cases import (
     DOMAINS,
     UNIQUE_STREAM_CASES,
@@ -53,7 +53,10 @@ async def knows_all(row, cast, stream, frames) -> None:
     events = [one for one in await cast.visible_events() if one.sequence <= place]
     if _listed(row):  # what happened of late, as far as the log still has it
         first = (await cast.journal.log.bounds()).first
-        assert row.from_frames(frames) == row.from_log([e for e in events if e.sequence >= first])[-100:]
+        assert (
+            row.from_frames(frames)
+            == row.from_log([e for e in events if e.sequence >= first])[-100:]
+        )
     else:
         assert row.from_frames(frames) == row.from_log(events)
     last = await cast.append_event(row.domain, next(_numbers))
@@ -83,7 +86,9 @@ def is_reset(row, frame, reason, requested, first) -> None:
     if row.is_snake_case:
         assert (data.pop("type"), bool(data.pop("timestamp"))) == ("stream:reset", True)
     keys = (
-        ("requested_id", "first_available_id") if row.is_snake_case else ("requestedId", "firstAvailableId")
+        ("requested_id", "first_available_id")
+        if row.is_snake_case
+        else ("requestedId", "firstAvailableId")
     )
     assert data == {"reason": reason, keys[0]: requested, keys[1]: first}
 
@@ -153,7 +158,9 @@ class TestEachStream:
         """The sequences of everything that the stream shows of the log, in order."""
         start = f"{await cast.journal.epoch()}-{(await cast.visible_events())[0].sequence}"
         last = [await cast.append_event(row.domain, next(_numbers)) for _ in range(4)][-1]
-        async with await open_stream(edge, row.path_for(cast), cookie, last_event_id=start) as stream:
+        async with await open_stream(
+            edge, row.path_for(cast), cookie, last_event_id=start
+        ) as stream:
             return [one.sequence for one in await upto(stream, last)]
 
 

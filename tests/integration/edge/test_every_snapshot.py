@@ -5,8 +5,8 @@ nothing. And one frame for all who read the same (B4)."""
 import asyncio
 from collections.abc import Callable
 
-from tests.integration.edge.harness import EdgeProcess, Harness
-from tests.integration.edge.publishers import EventLogDriver
+from tests.harness.edge import EdgeProcess, Harness
+from tests.harness.publishers import EventLogDriver
 from tests.integration.edge.stream_cases import (
     DOMAINS,
     STREAM_CASES,
@@ -84,7 +84,9 @@ async def test_all_readers_of_an_event_get_the_same_bytes(
         last = await cast.append_event(row.domain, 0)
         got = []
         for stream in streams:
-            frame = await stream.read_until("the event", lambda f, at=last: f.id and f.sequence == at)
+            frame = await stream.read_until(
+                "the event", lambda f, at=last: f.id and f.sequence == at
+            )
             got.append(frame.raw)
             await stream.close()
         assert got == got[:1] * 3, row

@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 
 import pytest
 
+from tests.harness.edge import EdgeProcess, Harness
 from tests.harness.jwt_issuer import HS256_SECRET, JwtIssuer
+from tests.harness.publishers import EventLogDriver, hidden_event
 from tests.harness.waiting import wait_until
-from tests.integration.edge.harness import EdgeProcess, Harness
-from tests.integration.edge.publishers import EventLogDriver, hidden_event
 from tests.integration.edge.stream_cases import (
     UNIQUE_STREAM_CASES,
     open_stream,
@@ -170,7 +170,13 @@ async def test_each_is_closed_as_the_oldest_by_one_more_of_any(
         newest = await open_stream(edge, path, cookie)
         if oldest is not None:
             before, stream = oldest
-            says(before, (await stream.read_to_end())[-1], "connection:limit", reason="limit", limit=1)
+            says(
+                before,
+                (await stream.read_to_end())[-1],
+                "connection:limit",
+                reason="limit",
+                limit=1,
+            )
             await stream.close()
         oldest = path, newest
     await newest.close()

@@ -15,10 +15,10 @@ from tapewire.events import CODEC
 from tapewire.log import EVERYBODY, EventMetadata, EventSubject, new_id
 from tapewire.log.jetstream import JetStreamLatestValueStore
 from tapewire.log.jetstream.streams import MARKET
+from tests.harness.edge import EdgeProcess, Harness
+from tests.harness.golden_events import golden_event
+from tests.harness.publishers import EventLogDriver, QuoteDriver, order_placed
 from tests.harness.waiting import WAIT_TIMEOUT_SECONDS, wait_until
-from tests.integration.edge.golden_events import golden_event
-from tests.integration.edge.harness import EdgeProcess, Harness
-from tests.integration.edge.publishers import EventLogDriver, QuoteDriver, order_placed
 
 STRATEGY = "5c1f0e9a7d3b2864"
 

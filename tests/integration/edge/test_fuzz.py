@@ -19,10 +19,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.edge import Harness
 from tests.harness.jwt_issuer import HS256_SECRET, JwtIssuer
-from tests.integration.edge.harness import Harness
+from tests.harness.resource_monitor import ResourceMonitor
 from tests.integration.edge.request_fuzzer import RequestFuzzer, fuzz_routes
-from tests.integration.edge.resource_monitor import ResourceMonitor
 
 SECONDS = float(os.environ.get("TAPEWIRE_TEST_FUZZ_SECONDS", "2"))
 LONG_SECONDS = 30.0

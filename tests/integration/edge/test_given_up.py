@@ -9,8 +9,8 @@ import asyncio
 
 import pytest
 
+from tests.harness.edge import EdgeProcess
 from tests.harness.waiting import wait_until
-from tests.integration.edge.harness import EdgeProcess
 
 HEAD = (
     "POST {path} HTTP/1.1\r\nHost: edge\r\nCookie: session={cookie}\r\nContent-Length: 100\r\n\r\n"

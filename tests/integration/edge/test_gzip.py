@@ -12,14 +12,9 @@ import pytest
 
 from tapewire.log import new_id
 from tapewire_services.edge.delivery.compression import MEMORY_LEVEL, WINDOW_BITS
+from tests.harness.edge import EdgeProcess, Harness
+from tests.harness.publishers import EventLogDriver, QuoteDriver, order_placed, orders_placed
 from tests.harness.sse import StreamEnded, parse_frame
-from tests.integration.edge.harness import EdgeProcess, Harness
-from tests.integration.edge.publishers import (
-    EventLogDriver,
-    QuoteDriver,
-    order_placed,
-    orders_placed,
-)
 
 ORDERS = "/api/stream/orders"
 PRICES = "/api/stream/prices"

@@ -6,8 +6,8 @@ import json
 import pytest
 
 from tapewire_services.edge.http.protocol import MAX_HEAD_BYTES
+from tests.harness.edge import EdgeProcess, Harness
 from tests.harness.waiting import wait_until
-from tests.integration.edge.harness import EdgeProcess, Harness
 
 SECONDS = 1.0
 HEAD = b"GET /health/live HTTP/1.1\r\nHost: edge\r\n"

@@ -6,14 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.harness.edge import EdgeProcess, Harness
+from tests.harness.publishers import EventLogDriver, QuoteDriver, hidden_event, order_placed
 from tests.harness.waiting import wait_until_async
-from tests.integration.edge.harness import EdgeProcess, Harness
-from tests.integration.edge.publishers import (
-    EventLogDriver,
-    QuoteDriver,
-    hidden_event,
-    order_placed,
-)
 
 ORDERS = "/api/stream/orders"
 PRICES = "/api/stream/prices?symbols=NOBODY-QUOTES-IT"

@@ -6,8 +6,8 @@ import contextlib
 
 import pytest
 
+from tests.harness.edge import EdgeProcess, Harness
 from tests.harness.waiting import wait_until
-from tests.integration.edge.harness import EdgeProcess, Harness
 
 SIGN_IN = b'{"userId":"alice"}'
 ANSWER_SECONDS = 10.0

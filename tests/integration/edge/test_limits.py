@@ -12,8 +12,8 @@ from collections.abc import Callable
 import pytest
 
 from tapewire_services.edge.cluster.distributed_rate_limiter import PUBLISH_INTERVAL_SECONDS
+from tests.harness.edge import SETTINGS, EdgeProcess, Harness
 from tests.harness.waiting import wait_until, wait_until_async
-from tests.integration.edge.harness import SETTINGS, EdgeProcess, Harness
 from tests.integration.edge.test_sessions import UNAUTHORIZED, refusal
 
 PRICES = "/api/stream/prices"
@@ -298,5 +298,5 @@ def _somebody():
 def _as_shipped(harness, monkeypatch):
     """An edge that tests say nothing of how many may come."""
     kept = {name: value for name, value in SETTINGS.items() if not name.startswith("SSE_")}
-    monkeypatch.setattr("tests.integration.edge.harness.SETTINGS", kept)
+    monkeypatch.setattr("tests.harness.edge.SETTINGS", kept)
     return harness.shared_edge(SSE_MAX_CONNECTIONS=100)

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tapewire.events import OrderRejected, OrderStatus
+from tests.harness.edge import EdgeProcess, Harness
+from tests.harness.publishers import EventLogDriver, QuoteDriver, make_order, order_placed
 from tests.harness.waiting import WAIT_TIMEOUT_SECONDS, wait_until
-from tests.integration.edge.harness import EdgeProcess, Harness
-from tests.integration.edge.publishers import EventLogDriver, QuoteDriver, make_order, order_placed
 
 STREAMS = ["/api/stream/orders", "/api/stream/prices", "/api/stream/trading"]
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.harness.edge import EdgeProcess, Harness
 from tests.harness.waiting import WAIT_TIMEOUT_SECONDS, wait_until
-from tests.integration.edge.harness import EdgeProcess, Harness
 from tests.integration.edge.stream_cases import open_stream
 
 ORDERS = "/api/stream/orders"

@@ -7,10 +7,10 @@ import httpx
 import pytest
 
 from tapewire.log import EventSubject
+from tests.harness.edge import EdgeProcess, Harness
+from tests.harness.publishers import EventLogDriver, QuoteDriver
 from tests.harness.waiting import wait_until
-from tests.integration.edge.harness import EdgeProcess, Harness
 from tests.integration.edge.openapi_document import OPENAPI_PATH, OpenApiDocument
-from tests.integration.edge.publishers import EventLogDriver, QuoteDriver
 
 ORDERS = "/api/stream/orders"
 

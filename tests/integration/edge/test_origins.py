@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.harness.edge import EdgeProcess, Harness
 from tests.harness.jwt_issuer import HS256_SECRET, JwtIssuer
-from tests.integration.edge.harness import EdgeProcess, Harness
 
 DESK = "https://desk.example"
 ASKING = {

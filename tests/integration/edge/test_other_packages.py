@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.edge.harness import SETTINGS, Harness
-from tests.integration.edge.publishers import order_placed
+from tests.harness.edge import SETTINGS, Harness
+from tests.harness.publishers import order_placed
 
 V1 = """
 from decimal import Decimal

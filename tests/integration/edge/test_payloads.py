@@ -11,10 +11,10 @@ from decimal import Decimal
 
 from tapewire.events import CATALOGUE, CODEC
 from tapewire.log import EVERYBODY, EventMetadata, EventSubject, new_id
-from tests.integration.edge.golden_events import GOLDEN_FOLDER, golden_event
-from tests.integration.edge.harness import Harness
-from tests.integration.edge.publishers import EventLogDriver, QuoteDriver, hidden_event
-from tests.integration.edge.stream_assertions import read_through
+from tests.harness.edge import Harness
+from tests.harness.golden_events import GOLDEN_FOLDER, golden_event
+from tests.harness.publishers import EventLogDriver, QuoteDriver, hidden_event
+from tests.harness.stream_assertions import read_through
 from tests.integration.edge.stream_cases import UNIQUE_STREAM_CASES, open_stream
 from tests.integration.edge.user_scenario import TICKER, UserScenario
 

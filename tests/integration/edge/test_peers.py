@@ -12,16 +12,11 @@ from collections.abc import Callable
 import pytest
 
 from tapewire.cli.up.embedded_nats import find_free_port
+from tests.harness.edge import EdgeProcess, Harness
+from tests.harness.golden_events import golden_event
+from tests.harness.publishers import EventLogDriver, QuoteDriver, order_placed, orders_placed
 from tests.harness.sse import InvalidFrame, StreamEnded, parse_frame
 from tests.harness.waiting import WAIT_TIMEOUT_SECONDS, wait_until, wait_until_async
-from tests.integration.edge.golden_events import golden_event
-from tests.integration.edge.harness import EdgeProcess, Harness
-from tests.integration.edge.publishers import (
-    EventLogDriver,
-    QuoteDriver,
-    order_placed,
-    orders_placed,
-)
 
 ORDERS = "/api/stream/orders"
 WRITE_SECONDS = 2

@@ -7,8 +7,8 @@ from decimal import Decimal
 
 import pytest
 
-from tests.integration.edge.harness import EdgeProcess, Harness
-from tests.integration.edge.publishers import QuoteDriver
+from tests.harness.edge import EdgeProcess, Harness
+from tests.harness.publishers import QuoteDriver
 
 PRICES = "/api/stream/prices"
 FIELDS = {

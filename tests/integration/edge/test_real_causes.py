@@ -115,7 +115,9 @@ async def test_a_strategy_lives_and_everything_of_it_is_told(
         sold = await stream.wait_for_event("ORDER_EXECUTED", order_id=closing.data["order_id"])
         assert sold.data["order_type"] in ("SL_SELL", "BUY")  # a short one is bought back
         assert sold.data["price"] > 0
-    await one.wait_for_frame("a price", lambda f: f.event == "PRICE_UPDATE" and f.data["symbol"] == "IBM")
+    await one.wait_for_frame(
+        "a price", lambda f: f.event == "PRICE_UPDATE" and f.data["symbol"] == "IBM"
+    )
 
     for taken in (True, False):
         decided = await decisions.wait_for_event("ai:decision", strategyId=id_, taken=taken)
@@ -153,7 +155,9 @@ async def test_a_strategy_lives_and_everything_of_it_is_told(
     await http.post(f"/api/strategies/{ends}/start")
     await every.names("STRATEGY_COMPLETED", strategy_id=ends, status="completed")
     assert not [f for f in one.received_frames if f.data and f.data.get("strategy_id", id_) != id_]
-    assert not [f for f in updates.received_frames if f.data and f.data.get("strategyId", id_) != id_]
+    assert not [
+        f for f in updates.received_frames if f.data and f.data.get("strategyId", id_) != id_
+    ]
 
 
 async def test_orders_of_a_person_are_told_and_notified(
@@ -174,7 +178,9 @@ async def test_orders_of_a_person_are_told_and_notified(
         ("ORDER_CANCELLED", canceled, "canceled"),
         ("ORDER_REJECTED", refused, "rejected"),
     ):
-        told = await stream.wait_for_event(name, order_id=id_, status=status, order_type="BUY", symbol="IBM")
+        told = await stream.wait_for_event(
+            name, order_id=id_, status=status, order_type="BUY", symbol="IBM"
+        )
         assert (set(told.data), told.data["user_id"]) == (OF_AN_ORDER, user)
     for type_, id_ in (("order_filled", filled), ("order_rejected", refused)):
         await inbox.wait_for_frame(
@@ -265,7 +271,11 @@ async def test_polling_gives_the_same_as_the_streams(
         await asyncio.to_thread(subprocess.run, command, check=True, capture_output=True)
 
     def told(stream):
-        return [f.data for f in stream.received_frames if f.event == "new_item" and f.data["source"] == tag]
+        return [
+            f.data
+            for f in stream.received_frames
+            if f.event == "new_item" and f.data["source"] == tag
+        ]
 
     async def polled(query):
         answer = await http.get(f"/api/v2/items?since={since}{query}")
@@ -277,7 +287,9 @@ async def test_polling_gives_the_same_as_the_streams(
         (own, f"&configuration={ids[0]}", 2),
         (tagged, f"&configuration={ids[1]}", 1),
     ):
-        await stream.wait_for_frame("the last", lambda f: f.event == "new_item" and f.data["title"] == title)
+        await stream.wait_for_frame(
+            "the last", lambda f: f.event == "new_item" and f.data["title"] == title
+        )
         assert told(stream) == await polled(query)
         assert [item["sentiment"] for item in told(stream)] == [*moods.values()][-shown:]
     after = (await http.get("/api/v2/metrics")).json()

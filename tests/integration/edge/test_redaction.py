@@ -3,10 +3,10 @@ id, in a header, a query, a path, a body, and in what is logged of a fault (C19)
 
 import pytest
 
+from tests.harness.edge import EdgeProcess, Harness
 from tests.harness.jwt_issuer import HS256_SECRET, JwtIssuer
+from tests.harness.publishers import EventLogDriver
 from tests.harness.waiting import wait_until
-from tests.integration.edge.harness import EdgeProcess, Harness
-from tests.integration.edge.publishers import EventLogDriver
 from tests.integration.edge.stream_cases import open_stream
 from tests.integration.edge.user_scenario import UserScenario
 

@@ -11,8 +11,8 @@ from collections.abc import Callable
 import pytest
 
 from tapewire_services.edge.http.protocol import MAX_PIPELINED_REQUESTS
+from tests.harness.edge import EdgeProcess, Harness
 from tests.harness.waiting import wait_until
-from tests.integration.edge.harness import EdgeProcess, Harness
 
 STREAM = "GET {path} HTTP/1.1\r\nHost: edge\r\nX-Correlation-ID: {name}\r\nX-N: 0\r\n\r\n"
 CALL = b"GET /health/live HTTP/1.1\r\nHost: edge\r\n\r\n"

@@ -4,15 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.harness.edge import EdgeProcess, Harness
+from tests.harness.publishers import EventLogDriver, hidden_event, order_placed, orders_placed
+from tests.harness.stream_assertions import assert_reset, read_through, sequences
 from tests.harness.waiting import wait_until
-from tests.integration.edge.harness import EdgeProcess, Harness
-from tests.integration.edge.publishers import (
-    EventLogDriver,
-    hidden_event,
-    order_placed,
-    orders_placed,
-)
-from tests.integration.edge.stream_assertions import assert_reset, read_through, sequences
 
 ORDERS = "/api/stream/orders"
 

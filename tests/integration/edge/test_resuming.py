@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.integration.edge.harness import EdgeProcess, Harness
-from tests.integration.edge.publishers import EventLogDriver, order_placed, orders_placed
-from tests.integration.edge.stream_assertions import read_through, sequences
+from tests.harness.edge import EdgeProcess, Harness
+from tests.harness.publishers import EventLogDriver, order_placed, orders_placed
+from tests.harness.stream_assertions import read_through, sequences
 
 ORDERS = "/api/stream/orders"
 

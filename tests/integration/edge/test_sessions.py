@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tests.harness.edge import USE_DEFAULT, EdgeProcess, Harness
+from tests.harness.publishers import EventLogDriver, order_placed
 from tests.harness.waiting import wait_until
-from tests.integration.edge.harness import USE_DEFAULT, EdgeProcess, Harness
-from tests.integration.edge.publishers import EventLogDriver, order_placed
 
 UNAUTHORIZED = {
     "error": "Unauthorized",

@@ -10,8 +10,8 @@ from tapewire.log.view_checkpoints import apply_event
 from tapewire.views import OrdersView
 from tapewire_services.edge.delivery.frames import render_frame
 from tests.harness import sse
-from tests.integration.edge.harness import EdgeProcess, Harness
-from tests.integration.edge.publishers import (
+from tests.harness.edge import EdgeProcess, Harness
+from tests.harness.publishers import (
     EventLogDriver,
     order_accepted,
     order_filled,

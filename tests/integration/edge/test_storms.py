@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from tapewire.log.jetstream import connect
-from tests.integration.edge.harness import Harness
-from tests.integration.edge.publishers import EventLogDriver, order_placed, orders_placed
+from tests.harness.edge import Harness
+from tests.harness.publishers import EventLogDriver, order_placed, orders_placed
 
 ORDERS = "/api/stream/orders"
 PAGES = "$JS.API.DIRECT.GET.EVENTS"

@@ -10,9 +10,9 @@ from http.cookies import SimpleCookie
 import pytest
 
 from tapewire.log.jetstream import JetStreamLatestValueStore, connect
+from tests.harness.edge import EdgeProcess, Harness
 from tests.harness.jwt_issuer import HS256_SECRET, JwtIssuer
 from tests.harness.waiting import wait_until, wait_until_async
-from tests.integration.edge.harness import EdgeProcess, Harness
 from tests.integration.edge.test_sessions import SOON, UNAUTHORIZED, in_time, refusal
 
 ORDERS = "/api/stream/orders"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.edge import EdgeProcess, Harness
 from tests.harness.jwt_issuer import HS256_SECRET, JwtIssuer, serve_jwks, sign_jwt, unsigned_jwt
 from tests.harness.waiting import wait_until
-from tests.integration.edge.harness import EdgeProcess, Harness
 from tests.integration.edge.test_sessions import SOON, UNAUTHORIZED, in_time, refusal
 
 ORDERS = "/api/stream/orders"

@@ -13,8 +13,8 @@ from tapewire.views import (
     PositionsView,
     StrategiesView,
 )
-from tests.integration.edge.golden_events import golden_event
-from tests.integration.edge.publishers import order_accepted, order_placed, order_rejected
+from tests.harness.golden_events import golden_event
+from tests.harness.publishers import order_accepted, order_placed, order_rejected
 
 TICKER = "ROWS"
 """Of her strategy, and of what her configuration shows."""

@@ -21,8 +21,8 @@ from tapewire.events import CODEC
 from tapewire.log.memory import MemoryServer
 from tapewire.runtime import RequestTimeout
 from tapewire.runtime.contracts.insights import LoadItems, LoadReply
-from tests.unit.insights.harness import InsightsProcess, read_log_summary, running_process
-from tests.unit.insights.spec import new_item
+from tests.harness.insights_process import InsightsProcess, read_log_summary, running_process
+from tests.harness.item_builders import new_item
 
 pytestmark = pytest.mark.virtual_time
 

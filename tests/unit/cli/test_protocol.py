@@ -17,7 +17,7 @@ from tapewire.events import CATALOGUE, Catalogue, Event, EventType, about, event
 from tapewire.log import EventDraft, EventMetadata, EventSubject
 from tapewire.log.jetstream import event_log
 from tapewire.runtime.contracts import CALLS
-from tests.contract.event_factories import make_event
+from tests.harness.event_factories import make_event
 
 ROOT = Path(__file__).parents[3]
 OWN = [kind for kind in CATALOGUE.event_types() if kind.package == "tapewire"]

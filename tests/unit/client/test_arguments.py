@@ -18,9 +18,9 @@ from tapewire.events import (
     AgentStatusChanged,
     PositionValued,
 )
-from tests.integration.edge.publishers import make_quote, order_placed, trade_executed
-from tests.unit.client.harness import ClientHarness
-from tests.unit.client.loans import EventWithoutDomain, LoanMade, LoanRate, UndeclaredEvent
+from tests.harness.client_harness import ClientHarness
+from tests.harness.loans import EventWithoutDomain, LoanMade, LoanRate, UndeclaredEvent
+from tests.harness.publishers import make_quote, order_placed, trade_executed
 
 STARTED = Path(__file__).parents[1] / "events" / "golden" / "strategy.started.v1.json"
 AT = datetime(2026, 3, 2, tzinfo=UTC)

@@ -10,8 +10,8 @@ import pytest
 import tapewire
 from tapewire import Client, Conflict, PublishTimeout, RecordedEvent
 from tapewire.log.memory import Faults
-from tests.unit.client.harness import ClientHarness
-from tests.unit.client.loans import LoanMade, LoanRate
+from tests.harness.client_harness import ClientHarness
+from tests.harness.loans import LoanMade, LoanRate
 
 pytestmark = pytest.mark.virtual_time
 

@@ -30,7 +30,7 @@ from tapewire.events import (
     StrategyReportedUpdated,
     StrategyStatus,
 )
-from tests.unit.client.harness import ClientHarness
+from tests.harness.client_harness import ClientHarness
 
 AT = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
 REPORTS = "ev.alice.reports.desk%2Fs-1"

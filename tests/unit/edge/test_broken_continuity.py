@@ -27,7 +27,7 @@ from tapewire_services.edge.delivery.cursor import ResumeStart
 from tapewire_services.edge.delivery.replay import ReplayReader
 from tapewire_services.edge.delivery.resume_policy import NotReady, ResumePolicy
 from tapewire_services.edge.ingest.log_tail import LogTail
-from tests.unit.orders.spec import cancel, given, place
+from tests.harness.order_builders import cancel, given, place
 
 pytestmark = pytest.mark.virtual_time
 

@@ -13,8 +13,7 @@ from tapewire_services.edge.delivery.cursor import Cursor
 from tapewire_services.edge.delivery.frames import FrameEncoder, render_frame, render_retry
 from tapewire_services.edge.delivery.serializers import EmptyPricingContext
 from tapewire_services.edge.delivery.serializers.trading import price_view, serialize_trading
-from tests.harness.sse import parse_frame
-from tests.integration.edge.publishers import (
+from tests.harness.publishers import (
     hidden_event,
     make_quote,
     order_accepted,
@@ -23,6 +22,7 @@ from tests.integration.edge.publishers import (
     order_rejected,
     trade_executed,
 )
+from tests.harness.sse import parse_frame
 
 BREAKERS = "\r\n\u2028\u2029\u0085\0\x0b\x0c\ufeff: "
 

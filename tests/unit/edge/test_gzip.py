@@ -26,12 +26,7 @@ from tapewire_services.edge.delivery.compression import (
 from tapewire_services.edge.delivery.cursor import Cursor
 from tapewire_services.edge.delivery.serializers import EmptyPricingContext
 from tapewire_services.edge.delivery.serializers.trading import price_view, serialize_trading
-from tests.integration.edge.publishers import (
-    make_quote,
-    order_accepted,
-    order_placed,
-    trade_executed,
-)
+from tests.harness.publishers import make_quote, order_accepted, order_placed, trade_executed
 
 
 @dataclass

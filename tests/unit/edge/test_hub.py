@@ -13,7 +13,7 @@ from tapewire_services.edge.delivery.frames import render_frame
 from tapewire_services.edge.delivery.hub import CLOSE_TIMEOUT_SECONDS, Hub
 from tapewire_services.edge.delivery.outbox import FlushClock, Outbox
 from tapewire_services.edge.delivery.stream_routes import STREAM_ROUTES, combine_topics
-from tests.integration.edge.publishers import hidden_event, order_placed
+from tests.harness.publishers import hidden_event, order_placed
 
 KEEPALIVE_SECONDS = 30.0
 WRITE_SECONDS = 10.0

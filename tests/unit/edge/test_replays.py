@@ -15,7 +15,7 @@ from tapewire_services.edge.delivery.outbox import FlushClock, Outbox
 from tapewire_services.edge.delivery.replay import ReplayReader
 from tapewire_services.edge.delivery.stream_routes import STREAM_ROUTES, combine_topics
 from tapewire_services.edge.engine import Engine
-from tests.integration.edge.golden_events import golden_event
+from tests.harness.golden_events import golden_event
 
 pytestmark = pytest.mark.virtual_time
 

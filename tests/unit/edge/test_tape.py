@@ -8,8 +8,8 @@ from tapewire.log import EventDraft, EventMetadata, EventSubject, LogError, new_
 from tapewire.log.memory import Faults, MemoryEventLog, MemoryServer
 from tapewire_services.edge.ingest import log_tail as module
 from tapewire_services.edge.ingest.log_tail import LogTail
+from tests.harness.publishers import order_placed
 from tests.harness.waiting import wait_until
-from tests.integration.edge.publishers import order_placed
 
 pytestmark = pytest.mark.virtual_time
 

@@ -13,7 +13,7 @@ from tapewire_services.edge.delivery.serializers.trading import (
     OrdersSnapshotPayload,
     serialize_trading,
 )
-from tests.history import (
+from tests.harness.history import (
     AnomalyKind,
     ExpectedLog,
     HistoryEntry,
@@ -22,7 +22,7 @@ from tests.history import (
     StreamOpened,
     check_history,
 )
-from tests.unit.orders.spec import accept, cancel, fill, given, place
+from tests.harness.order_builders import accept, cancel, fill, given, place
 
 NOW = datetime(2013, 10, 7, tzinfo=UTC)
 

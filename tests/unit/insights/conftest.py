@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tapewire.log.memory import MemoryServer
-from tests.unit.insights.harness import InsightsProcess, running_process
+from tests.harness.insights_process import InsightsProcess, running_process
 
 
 @pytest.fixture

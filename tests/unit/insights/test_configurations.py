@@ -5,7 +5,7 @@ import pytest
 from tapewire.events import Configuration
 from tapewire.views.configurations import configuration_matches
 from tapewire_services.insights.domain.configurations import Active, derive_configuration_id
-from tests.unit.insights.spec import START, at, change, create, delete, given, item_analysed
+from tests.harness.item_builders import START, at, change, create, delete, given, item_analysed
 
 
 def test_created_with_its_words_in_order() -> None:

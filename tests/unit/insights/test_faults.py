@@ -22,10 +22,14 @@ from tapewire.views import MetricsView
 from tapewire_services.insights import item_writer
 from tapewire_services.insights.domain.configurations import CONFIGURATION_DECIDER, Deleted
 from tapewire_services.insights.item_writer import ItemWriter, StoredItem
-from tests.harness import virtual_time
-from tests.unit.insights import harness
-from tests.unit.insights.harness import InsightsProcess, LogSummary, fold_metrics, read_log_summary
-from tests.unit.insights.spec import START, new_item
+from tests.harness import insights_process, virtual_time
+from tests.harness.insights_process import (
+    InsightsProcess,
+    LogSummary,
+    fold_metrics,
+    read_log_summary,
+)
+from tests.harness.item_builders import START, new_item
 
 pytestmark = pytest.mark.virtual_time
 
@@ -258,7 +262,7 @@ def _forgets_who_deleted(state: Any, event: Any) -> Any:
         (ItemWriter, "_find_stored", _finds_no_owner),
         (MetricsView, "decode", _forgets_tags),
         (
-            harness,
+            insights_process,
             "CONFIGURATION_DECIDER",
             replace(CONFIGURATION_DECIDER, evolve=_forgets_who_deleted),
         ),

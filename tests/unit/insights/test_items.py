@@ -16,7 +16,7 @@ from tapewire_services.insights.domain.items import (
     classify_sentiment,
     validate_item,
 )
-from tests.unit.insights.spec import START, new_item, rejection_of, stored_item
+from tests.harness.item_builders import START, new_item, rejection_of, stored_item
 
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """A machine that is busy with other things makes no example wrong."""

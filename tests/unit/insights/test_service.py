@@ -14,7 +14,7 @@ from tapewire.views.items import MAX_ITEMS
 from tapewire_services.insights.configurations_service import MAX_CONFIGURATIONS_PER_USER
 from tapewire_services.insights.item_queries import MAX_PAGES
 from tapewire_services.insights.service import InsightsService
-from tests.unit.insights.harness import (
+from tests.harness.insights_process import (
     InsightsProcess,
     await_rejection,
     clock,
@@ -23,7 +23,7 @@ from tests.unit.insights.harness import (
     read_checkpoint_sequences,
     read_log_summary,
 )
-from tests.unit.insights.spec import USER, new_item
+from tests.harness.item_builders import USER, new_item
 
 pytestmark = pytest.mark.virtual_time
 

@@ -17,7 +17,7 @@ from tapewire.log import (
 )
 from tapewire.log.group_commit import MAX_GROUP_EVENTS, GroupCommitLog
 from tapewire.log.memory import MemoryEventLog, MemoryServer
-from tests.unit.orders.spec import USER, open_order
+from tests.harness.order_builders import USER, open_order
 
 pytestmark = pytest.mark.virtual_time
 

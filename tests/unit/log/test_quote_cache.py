@@ -9,7 +9,7 @@ from tapewire.events import CODEC, PriceUpdated
 from tapewire.log import Unavailable, encode_token
 from tapewire.log.memory import MemoryLatestValueStore, MemoryServer
 from tapewire.log.quote_cache import SYMBOL_WAIT_SECONDS, QuoteCache
-from tests.unit.orders.spec import quote
+from tests.harness.order_builders import quote
 
 pytestmark = pytest.mark.virtual_time
 

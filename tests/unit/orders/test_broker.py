@@ -16,7 +16,8 @@ from tapewire_services.orders.broker import PaperBroker
 from tapewire_services.orders.broker_consumer import CHECKPOINT_EVENTS, CHECKPOINT_KEY
 from tapewire_services.orders.domain.commands import Command, FailOrderCommand, FillOrderCommand
 from tapewire_services.orders.domain.open_orders import OpenOrder, OpenOrders
-from tests.unit.orders.harness import (
+from tests.harness.order_builders import open_order
+from tests.harness.orders_process import (
     OrdersLogSummary,
     OrdersProcess,
     QuoteSimulator,
@@ -24,7 +25,6 @@ from tests.unit.orders.harness import (
     place_request,
     wait_for_log,
 )
-from tests.unit.orders.spec import open_order
 
 pytestmark = pytest.mark.virtual_time
 

@@ -9,7 +9,7 @@ import pytest
 from tapewire.events import OrderStatus, Side
 from tapewire.log import CommandRejected
 from tapewire.log.memory import Faults, MemoryServer
-from tests.unit.orders.harness import (
+from tests.harness.orders_process import (
     OrdersProcess,
     QuoteSimulator,
     order_statuses,

@@ -7,7 +7,7 @@ from tapewire.log import CommandRejected, EventSubject, Page, Unavailable
 from tapewire.log.command_handler import MAX_LOAD_ATTEMPTS
 from tapewire.log.memory import MemoryEventLog, MemoryServer
 from tapewire_services.orders.command_handler import OrderCommandHandler
-from tests.unit.orders.spec import USER, accept, cancel, fill, order_id, place
+from tests.harness.order_builders import USER, accept, cancel, fill, order_id, place
 
 pytestmark = pytest.mark.virtual_time
 

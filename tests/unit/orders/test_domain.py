@@ -6,7 +6,7 @@ from tapewire.events import OrderFilled, OrderPlaced, TradeExecuted
 from tapewire.log import EventSubject
 from tapewire_services.orders.domain.commands import Command
 from tapewire_services.orders.domain.order import ClosedState, WorkingState
-from tests.unit.orders.spec import (
+from tests.harness.order_builders import (
     USER,
     accept,
     at,

@@ -19,18 +19,8 @@ from tapewire_services.orders.domain.order import (
     WorkingState,
 )
 from tests.harness import virtual_time
+from tests.harness.order_builders import Given, accept, at, cancel, fail, fill, given, place, reject
 from tests.harness.verification import find_differences, net_cash
-from tests.unit.orders.spec import (
-    Given,
-    accept,
-    at,
-    cancel,
-    fail,
-    fill,
-    given,
-    place,
-    reject,
-)
 
 QTY = Decimal("100.5")
 

@@ -12,7 +12,7 @@ from tapewire.events import CATALOGUE, CODEC
 from tapewire.log import EventMetadata, NewEvent, RecordedEvent
 from tapewire_services.orders.domain.commands import Command
 from tapewire_services.orders.domain.open_orders import OpenOrders
-from tests.unit.orders.spec import START, Given, accept, cancel, fill, given, place
+from tests.harness.order_builders import START, Given, accept, cancel, fill, given, place
 
 
 def recorded(happening: NewEvent, sequence: int) -> RecordedEvent:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tapewire.events import OrderStatus, PriceUpdated, Side
 from tapewire_services.orders.domain.open_orders import ConsumedLiquidity, OpenOrder
 from tapewire_services.orders.domain.order_book import OrderBook, PendingExecution
-from tests.unit.orders.spec import open_order, quote
+from tests.harness.order_builders import open_order, quote
 
 
 class Market:

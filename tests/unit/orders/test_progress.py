@@ -10,7 +10,7 @@ from tapewire.runtime.contracts.progress import GetProgress, Progress
 from tapewire_services.orders.broker import PaperBroker
 from tapewire_services.orders.broker_consumer import run_broker
 from tapewire_services.orders.progress import BrokerProgress
-from tests.unit.orders.harness import (
+from tests.harness.orders_process import (
     OrdersProcess,
     QuoteSimulator,
     clock,

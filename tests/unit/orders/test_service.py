@@ -14,14 +14,14 @@ from tapewire.runtime.contracts.orders import CancelOrder, GetOrder, ListOrders
 from tapewire.views import OrdersView
 from tapewire_services.orders.domain.commands import FillOrderCommand
 from tapewire_services.orders.domain.order import order_id
-from tests.unit.orders.harness import (
+from tests.harness.order_builders import USER, at
+from tests.harness.orders_process import (
     OrdersProcess,
     QuoteSimulator,
     make_context,
     place_request,
     read_log_summary,
 )
-from tests.unit.orders.spec import USER, at
 
 pytestmark = pytest.mark.virtual_time
 

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from tapewire.events import OrderType
-from tests.unit.orders.spec import given, place
+from tests.harness.order_builders import given, place
 
 QUICK_SECONDS = 0.5
 

@@ -38,8 +38,8 @@ from tapewire_services.positions.domain.position import PositionKey
 from tapewire_services.positions.position_valuer import PositionValuer
 from tapewire_services.positions.service import PositionsService
 from tapewire_services.positions.trade_consumer import run_positions, subscribe_to_trades
+from tests.harness.position_builders import START, quote, trade
 from tests.harness.verification import TRADE_WITHOUT_FILL, assert_verified
-from tests.unit.positions.spec import START, quote, trade
 
 T = TypeVar("T")
 CONTEXT = RequestContext(correlation="c", command_id="q", traceparent=None)

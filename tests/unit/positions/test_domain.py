@@ -11,7 +11,7 @@ from tapewire_services.positions.domain.position import (
     UntradedState,
     build_trade_command,
 )
-from tests.unit.positions.spec import START, buy, given, sell, trade
+from tests.harness.position_builders import START, buy, given, sell, trade
 
 
 def test_the_first_trade_opens_a_position() -> None:

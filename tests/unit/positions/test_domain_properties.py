@@ -14,8 +14,8 @@ from tapewire.log import EventDraft, EventMetadata, EventSubject
 from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore, MemoryServer
 from tapewire_services.positions.domain.position import POSITION_DECIDER, PositionKey
 from tests.harness import virtual_time
+from tests.harness.position_builders import USER, Given, given, trade
 from tests.harness.verification import TRADE_WITHOUT_FILL, find_differences, net_cash
-from tests.unit.positions.spec import USER, Given, given, trade
 
 MAX_ROUNDING_ERROR = Fraction(1, 10**8)
 """Dollars a share by which rounding the cost of a part may move the average price."""

@@ -12,6 +12,7 @@ from tapewire.log.memory import Faults, MemoryLatestValueStore, MemoryServer
 from tapewire_services.positions.domain.position import PositionKey
 from tapewire_services.positions.position_valuer import VALUATION_INTERVAL_SECONDS, PositionValuer
 from tests.harness import virtual_time
+from tests.harness.position_builders import buy, given, sell
 from tests.unit.positions.harness import (
     PositionsProcess,
     TradeProducer,
@@ -21,7 +22,6 @@ from tests.unit.positions.harness import (
     wait_for_valuations,
     wait_until_consistent,
 )
-from tests.unit.positions.spec import buy, given, sell
 
 pytestmark = pytest.mark.virtual_time
 

@@ -21,6 +21,7 @@ from tapewire_services.positions import position_repository
 from tapewire_services.positions.domain.position import PositionKey, TradedState
 from tapewire_services.positions.position_repository import PositionRepository
 from tapewire_services.positions.trade_consumer import CHECKPOINT_NAME, TradeConsumer
+from tests.harness.position_builders import buy, given, trade
 from tests.unit.positions.harness import (
     PositionsProcess,
     TradeProducer,
@@ -30,7 +31,6 @@ from tests.unit.positions.harness import (
     read_all_events,
     wait_until_consistent,
 )
-from tests.unit.positions.spec import buy, given, trade
 
 pytestmark = pytest.mark.virtual_time
 

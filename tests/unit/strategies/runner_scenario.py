@@ -6,8 +6,8 @@ from collections.abc import Callable
 from tapewire.events import MovingAverageCrossover, Strategy
 from tapewire.log.memory import MemoryServer
 from tapewire_services.strategies.decision_maker import DecisionMaker, RuleDecisionMaker
-from tests.unit.orders.harness import OrdersProcess, QuoteSimulator
-from tests.unit.strategies.harness import StrategiesProcess, UnreliableOrderClient
+from tests.harness.orders_process import OrdersProcess, QuoteSimulator
+from tests.harness.strategies_process import StrategiesProcess, UnreliableOrderClient
 
 TREND = MovingAverageCrossover(fast=2, slow=4)
 

@@ -24,13 +24,9 @@ from tapewire_services.strategies.decision_maker import (
     RuleDecisionMaker,
 )
 from tapewire_services.strategies.domain.rules import Signal
-from tests.unit.orders.harness import (
-    make_context,
-    place_request,
-    wait_for_log,
-)
-from tests.unit.orders.spec import quote
-from tests.unit.strategies.harness import (
+from tests.harness.order_builders import quote
+from tests.harness.orders_process import make_context, place_request, wait_for_log
+from tests.harness.strategies_process import (
     ScriptedDecisionMaker,
     make_buy_when_flat,
     read_strategies_log,

@@ -36,9 +36,9 @@ from tapewire_services.strategies.runner_checkpoint import (
     StrategyCheckpoint,
     StrategyResumePoint,
 )
-from tests.unit.orders.harness import make_context
-from tests.unit.orders.spec import quote
-from tests.unit.strategies.harness import (
+from tests.harness.order_builders import quote
+from tests.harness.orders_process import make_context
+from tests.harness.strategies_process import (
     StrategiesProcess,
     make_buy_when_flat,
     read_strategies_log,

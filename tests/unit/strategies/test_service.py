@@ -24,8 +24,8 @@ from tapewire.runtime.contracts.strategies import (
     StopStrategy,
     UpdateStrategy,
 )
-from tests.unit.orders.harness import OrdersProcess, QuoteSimulator, make_context
-from tests.unit.strategies.harness import (
+from tests.harness.orders_process import OrdersProcess, QuoteSimulator, make_context
+from tests.harness.strategies_process import (
     StrategiesProcess,
     UnreliableOrderClient,
     await_rejection,

@@ -19,8 +19,8 @@ from tapewire.events import (
 from tapewire.log.memory import Faults, MemoryServer
 from tapewire_services.strategies.decision_maker import DecisionMakerFactory, RuleDecisionMaker
 from tests.harness import virtual_time
-from tests.unit.orders.harness import OrdersProcess, QuoteSimulator
-from tests.unit.strategies.harness import (
+from tests.harness.orders_process import OrdersProcess, QuoteSimulator
+from tests.harness.strategies_process import (
     StrategiesLogSummary,
     StrategiesProcess,
     UnreliableOrderClient,

@@ -2,7 +2,7 @@
 
 from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore
 from tapewire.verify import VerificationDifference, verify
-from tests.unit.client.harness import ClientHarness
+from tests.harness.client_harness import ClientHarness
 
 STRATEGY = {"user": "alice", "strategy_id": "a/b"}
 

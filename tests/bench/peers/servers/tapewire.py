@@ -13,7 +13,7 @@ from tapewire.log.jetstream import JetStreamEventLog, NatsConnection, connect
 from tests.bench.peers import events
 from tests.bench.peers.cpu_affinity import LOAD_CORES, SERVER_CORES
 from tests.bench.peers.servers.base import BenchServer
-from tests.integration.edge.harness import Harness
+from tests.harness.edge import Harness
 
 UNLIMITED = 1_000_000
 

@@ -9,9 +9,9 @@ import msgspec
 import psutil
 
 from tapewire.log.jetstream import NatsConnection
+from tests.harness.edge import EdgeProcess
 from tests.harness.nats_servers import LocalNatsServer
 from tests.harness.waiting import POLL_INTERVAL_SECONDS
-from tests.integration.edge.harness import EdgeProcess
 
 IDLE_TIMEOUT_SECONDS = 60.0
 BASELINE_SAMPLE_COUNT = 10

@@ -19,7 +19,7 @@ from tapewire.events import (
 )
 from tapewire.log import RecordedEvent
 from tests.faults.plan import ExpectedEnd, PlannedOrder
-from tests.faults.trader import PlacementAnswer
+from tests.harness.trader import PlacementAnswer
 
 
 class OrderHistory(msgspec.Struct):

@@ -24,8 +24,8 @@ import psutil
 from tapewire.log.jetstream import connect
 from tests.harness import sse
 from tests.harness.nats_servers import LocalNatsServer, _set_parent_death_signal
+from tests.harness.publishers import EventLogDriver, QuoteDriver
 from tests.harness.waiting import wait_until_async
-from tests.integration.edge.publishers import EventLogDriver, QuoteDriver
 
 START_TIMEOUT_SECONDS = 90.0
 STOP_TIMEOUT_SECONDS = 60.0

@@ -31,7 +31,7 @@ from tapewire_services.orders.broker import PaperBroker
 from tapewire_services.orders.broker_consumer import run_broker
 from tapewire_services.orders.command_handler import OrderCommandHandler
 from tapewire_services.orders.service import OrdersService
-from tests.unit.orders.spec import START, USER, quote
+from tests.harness.order_builders import START, USER, quote
 
 
 def clock() -> datetime:

@@ -13,9 +13,20 @@ log bears out, and then a snapshot must follow. An event of another epoch than t
 needs a reset before it.
 """
 
-from tests.history.checker import check_history
-from tests.history.entries import Anomaly, AnomalyKind, HistoryEntry, ReceivedEvent, StreamOpened
-from tests.history.expected_log import ExpectedEvent, ExpectedLog, LogIncarnation, expected_event
+from tests.harness.history.checker import check_history
+from tests.harness.history.entries import (
+    Anomaly,
+    AnomalyKind,
+    HistoryEntry,
+    ReceivedEvent,
+    StreamOpened,
+)
+from tests.harness.history.expected_log import (
+    ExpectedEvent,
+    ExpectedLog,
+    LogIncarnation,
+    expected_event,
+)
 
 __all__ = [
     "Anomaly",

@@ -57,8 +57,8 @@ from tapewire_services.strategies.domain.rules import Signal
 from tapewire_services.strategies.domain.strategy import STRATEGY_DECIDER, State
 from tapewire_services.strategies.runner import StrategiesRunner
 from tapewire_services.strategies.service import StrategiesService
-from tests.unit.orders.harness import OrdersProcess, clock, make_context, read_log_summary
-from tests.unit.strategies.spec import USER
+from tests.harness.order_builders import USER
+from tests.harness.orders_process import OrdersProcess, clock, make_context, read_log_summary
 
 ALWAYS_FILLED_SIZE = "100000"
 

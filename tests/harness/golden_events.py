@@ -6,7 +6,7 @@ from typing import Any
 
 from tapewire.events import CATALOGUE, Event
 
-GOLDEN_FOLDER = Path(__file__).parents[2] / "unit" / "events" / "golden"
+GOLDEN_FOLDER = Path(__file__).parents[1] / "unit" / "events" / "golden"
 
 
 def golden_event(name: str, **changes: Any) -> Event:

@@ -8,8 +8,14 @@ from typing import Any
 import msgspec
 
 from tapewire.log import EVERYBODY
-from tests.history.entries import Anomaly, AnomalyKind, HistoryEntry, ReceivedEvent, StreamOpened
-from tests.history.expected_log import (
+from tests.harness.history.entries import (
+    Anomaly,
+    AnomalyKind,
+    HistoryEntry,
+    ReceivedEvent,
+    StreamOpened,
+)
+from tests.harness.history.expected_log import (
     ORDER_STREAM_DOMAINS,
     ExpectedEvent,
     ExpectedLog,

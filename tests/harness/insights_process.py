@@ -52,7 +52,7 @@ from tapewire_services.insights.domain.configurations import CONFIGURATION_DECID
 from tapewire_services.insights.item_queries import ItemQueries
 from tapewire_services.insights.scoring import VaderScorer
 from tapewire_services.insights.service import InsightsService
-from tests.unit.insights.spec import USER, at
+from tests.harness.item_builders import USER, at
 
 T = TypeVar("T")
 VADER = VaderScorer()
