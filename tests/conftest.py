@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import virtual_time
+from tests.harness.edge import isolated_harness  # noqa: F401  # a fixture for all
 from tests.harness.nats_servers import (
     ContainerNatsServer,
     DockerUnavailable,

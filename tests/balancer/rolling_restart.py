@@ -23,12 +23,12 @@ from tests.balancer.stream_checks import (
     longest_delay_seconds,
 )
 from tests.balancer.trial_result import RollingTrialResult, RollingTrialSize, TrialPhase
-from tests.faults.plan import USERS, PlannedOrder, random_order
-from tests.faults.trial import TRADER_COUNT, _error_lines, _read_new_events, _wait_until
 from tests.harness.edge import ManagedService
 from tests.harness.order_invariants import unfinished_orders
-from tests.harness.trader import Trader, TraderAnswers
-from tests.harness.waiting import wait_until
+from tests.harness.planned_orders import USERS, PlannedOrder, random_order
+from tests.harness.recorded_log import error_lines, read_new_events
+from tests.harness.trader import TRADERS_PER_USER, Trader, TraderAnswers
+from tests.harness.waiting import wait_until, wait_until_async
 
 SERVICES = ("prices", "orders", "positions", "alerts", "strategies")
 SPEED = 5.0
@@ -36,6 +36,7 @@ SPEED = 5.0
 STEP_TIMEOUT_SECONDS = 180.0
 """How long a step may take until orders are placed again and everybody is connected."""
 STOP_TIMEOUT_SECONDS = 60.0
+SETTLE_TIMEOUT_SECONDS = 300.0
 RETRYABLE_STATUSES = frozenset({502, 503, 504})
 """What says to a trader: ask again. 502 and 504 are nginx's own."""
 
@@ -107,7 +108,7 @@ class _RollingTrial:
                 for one in self._readers
             ],
             placed=self._answers.placed,
-            errors=_error_lines(self._fleet.harness.log_text()),
+            errors=error_lines(self._fleet.harness.log_text()),
         )
         for phase in self._phases:
             phase.longest_delay_seconds = longest_delay_seconds(
@@ -123,11 +124,13 @@ class _RollingTrial:
     # The load
 
     def _run_traders(self, cookies: dict[str, str]) -> Iterator[Trader]:
-        mean = TRADER_COUNT * len(USERS) / self._size.orders_per_second
+        mean = TRADERS_PER_USER * len(USERS) / self._size.orders_per_second
         for place, user in enumerate(USERS):
-            for number in range(TRADER_COUNT):
+            for number in range(TRADERS_PER_USER):
                 chance = random.Random(f"trader {user} {number} {self._seed}")
-                numbers = itertools.count(number * len(USERS) + place, TRADER_COUNT * len(USERS))
+                numbers = itertools.count(
+                    number * len(USERS) + place, TRADERS_PER_USER * len(USERS)
+                )
                 orders = self._generate_orders(chance, numbers)
                 yield Trader(
                     self._fleet.url,
@@ -259,20 +262,24 @@ class _RollingTrial:
             log = JetStreamEventLog(wire)
 
             async def finished() -> bool:
-                await _read_new_events(log, self._events)
+                await read_new_events(log, self._events)
                 return not unfinished_orders(self._events, self._answers.placed)
 
             async def read() -> bool:
-                await _read_new_events(log, self._events)
+                await read_new_events(log, self._events)
                 return not self._lagging_readers()
 
-            await _wait_until(
+            await wait_until_async(
                 "every order is where it must be in the end",
                 finished,
                 describe_last=lambda: unfinished_orders(self._events, self._answers.placed)[:5],
+                timeout_seconds=SETTLE_TIMEOUT_SECONDS,
             )
-            await _wait_until(
-                "every reader is at the end of the log", read, describe_last=self._lagging_readers
+            await wait_until_async(
+                "every reader is at the end of the log",
+                read,
+                describe_last=self._lagging_readers,
+                timeout_seconds=SETTLE_TIMEOUT_SECONDS,
             )
             self._epoch = (await log.bounds()).epoch
         finally:

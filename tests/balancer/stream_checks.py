@@ -13,13 +13,13 @@ import msgspec
 
 from tapewire.log import RecordedEvent
 from tests.balancer.reader import EventArrival
-from tests.faults.trial_checks import _split_at_fresh_connections
 from tests.harness.history import (
     ExpectedLog,
     HistoryEntry,
     LogIncarnation,
     ReceivedEvent,
     check_history,
+    split_at_fresh_connections,
 )
 from tests.harness.history.expected_log import (
     ORDER_STREAM_DOMAINS,
@@ -137,7 +137,7 @@ def _check_ids_and_events(
     if resets := names.count("stream:reset"):
         yield f"{resets} resets, and nothing was ever lost"
     every = expected_events(events, received.user, received.path)
-    lives = [*_split_at_fresh_connections(received.history)]
+    lives = [*split_at_fresh_connections(received.history)]
     if not lives:
         yield "received nothing"
     for life, frames in enumerate(lives):

@@ -19,8 +19,8 @@ from tests.balancer.fleet import EdgeFleet, client_id_of
 from tests.balancer.nginx import SITE_CONFIG_PATH, site_config
 from tests.balancer.test_multiple_edges import read_to_end
 from tests.harness.publishers import order_rejected, orders_placed
+from tests.harness.stream_assertions import read_refusal
 from tests.harness.waiting import wait_until
-from tests.integration.edge.test_sessions import refusal
 
 PRICES_PATH = "/api/stream/prices"
 ORDERS_PATH = "/api/stream/orders"
@@ -164,7 +164,7 @@ class TestRefusals:
             for _ in range(10):
                 answer = await small_fleet.connect(PRICES_PATH, source="127.0.2.9")
                 assert answer.header("retry-after") == "5"
-                status, body = await refusal(answer)
+                status, body = await read_refusal(answer)
                 assert (status, body["error"]) == (503, "Service Unavailable")
                 assert "all the streams it can" in body["message"]
 
@@ -177,7 +177,7 @@ class TestRefusals:
         assert statuses.count(401) <= len(small_fleet.edges) * CONNECT_RATE
         answer = await small_fleet.connect(ORDERS_PATH, source=client_address)
         assert 1 <= int(answer.header("retry-after")) <= 61
-        assert (await refusal(answer))[0] == 429
+        assert (await read_refusal(answer))[0] == 429
         assert await self.try_connect(small_fleet, "127.0.3.1") == 401
         assert any(
             edge.find_log_lines("too many streams", address=client_address)

@@ -5,7 +5,7 @@ from collections import Counter
 import msgspec
 
 from tests.balancer.stream_checks import RollingTrialRecording
-from tests.faults.plan import USERS
+from tests.harness.planned_orders import USERS
 
 
 class RollingTrialSize(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,10 +4,8 @@ One browser a module, one fresh context (cookies, cache) a test. A test fails wh
 uncaught error, or did something that a strict content security policy forbids.
 """
 
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-import pytest
 import pytest_asyncio
 from playwright.async_api import (
     Browser,
@@ -18,33 +16,16 @@ from playwright.async_api import (
     expect,
 )
 
-BROWSER_NAMES = ("chromium", "chromium-browser", "google-chrome")
-BROWSER_ARGUMENTS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
+from tests.harness.chromium import BROWSER_ARGUMENTS, chromium  # noqa: F401  # a fixture
+
 WAIT_TIMEOUT_MS = 60_000
 """Patience with a machine that is slow or busy."""
 
 OpenPage = Callable[[], Awaitable[Page]]
 
 
-@pytest.fixture(scope="session")
-def chromium() -> str:
-    """Where the browser is."""
-    found = next((path for name in BROWSER_NAMES if (path := shutil.which(name))), None)
-    if found is None:
-        pytest.skip(f"no browser: none of {', '.join(BROWSER_NAMES)} is on the PATH")
-    return found
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser(chromium: str) -> AsyncIterator[Browser]:
+async def browser(chromium: str) -> AsyncIterator[Browser]:  # noqa: F811
     async with async_playwright() as playwright:
         launched = await playwright.chromium.launch(
             executable_path=chromium, args=BROWSER_ARGUMENTS

@@ -20,10 +20,9 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
-from tests.browser.conftest import BROWSER_ARGUMENTS, chromium  # noqa: F401  # a fixture
 from tests.clients.client_runs import CLIENTS, ClientRun, ThirdPartyClient
+from tests.harness.chromium import BROWSER_ARGUMENTS, chromium  # noqa: F401  # a fixture
 from tests.harness.edge import Harness
-from tests.integration.edge.conftest import isolated_harness  # noqa: F401  # a fixture
 
 PACKAGE_JSON = Path(__file__).with_name("package.json")
 INSTALL_TIMEOUT_SECONDS = 120

@@ -10,7 +10,7 @@ import msgspec
 
 from tapewire.events import CODEC, Event, OrderAccepted, OrderFilled, OrderPlaced, TradeExecuted
 from tapewire.log import RecordedEvent
-from tests.faults.plan import ExpectedEnd
+from tests.harness.planned_orders import ExpectedEnd
 from tests.faults.trial_checks import FaultTrialRecording
 from tests.harness.history import HistoryEntry, ReceivedEvent, StreamOpened
 from tests.harness.order_invariants import order_histories

@@ -7,27 +7,26 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
 from tapewire.log import RecordedEvent, pattern
 from tapewire.log.jetstream import JetStreamEventLog, connect
 from tests.faults.fault_injector import ProcessFaultInjector
-from tests.faults.plan import USERS, Fault, FaultTrialPlan, PlannedOrder
+from tests.faults.plan import Fault, FaultTrialPlan
 from tests.faults.trial_checks import FaultTrialRecording, ReceivedHistory
 from tests.faults.watcher import OrderStreamClient
 from tests.harness.history import StreamOpened
 from tests.harness.order_invariants import unfinished_orders
+from tests.harness.planned_orders import USERS, PlannedOrder
+from tests.harness.recorded_log import error_lines, read_new_events
 from tests.harness.stack import Stack
-from tests.harness.trader import Trader, TraderAnswers
-from tests.harness.waiting import wait_until
+from tests.harness.trader import TRADERS_PER_USER, Trader, TraderAnswers
+from tests.harness.waiting import wait_until, wait_until_async
 
-TRADER_COUNT = 4
-"""Orders that a user has under way at once, at the most."""
 SETTLE_TIMEOUT_SECONDS = 300.0
 """By then everything must have come to rest; it mostly takes two or three."""
-POLL_INTERVAL_SECONDS = 0.1
 
 STREAMED_DOMAINS = ("orders", "trades")
 """Domains that the streams show; of others a client hears only when it is idle."""
@@ -87,7 +86,7 @@ async def run_trial(plan: FaultTrialPlan, stack: Stack) -> FaultTrialResult:
             watched=[ReceivedHistory(one.number, one.behavior, one.history) for one in watchers],
             placed=book.placed,
             lists=book.lists,
-            errors=_error_lines(stack.log_text()),
+            errors=error_lines(stack.log_text()),
         ),
         fault_counts=trouble.fault_counts,
         retry_counts=book.retry_counts,
@@ -95,19 +94,6 @@ async def run_trial(plan: FaultTrialPlan, stack: Stack) -> FaultTrialResult:
         longest_silence_seconds=max(watcher.longest_silence_seconds for watcher in watchers),
         duration_seconds=time.monotonic() - began,
     )
-
-
-def _error_lines(log: str) -> list[str]:
-    """Lines of an error, and lines that are not JSON, as those of a dying interpreter."""
-    found = []
-    for line in log.splitlines():
-        try:
-            level = msgspec.json.decode(line)["level"]
-        except (msgspec.DecodeError, TypeError, KeyError):
-            level = "none"
-        if level not in ("debug", "info", "warning"):
-            found.append(line)
-    return found
 
 
 def _start_watchers(
@@ -124,12 +110,12 @@ def _start_watchers(
 def _create_traders(
     plan: FaultTrialPlan, url: str, cookies: dict[str, str], answers: TraderAnswers
 ) -> list[Trader]:
-    mean = TRADER_COUNT * len(USERS) / plan.size.orders_per_second
+    mean = TRADERS_PER_USER * len(USERS) / plan.size.orders_per_second
     made = []
     for user in USERS:
         orders = [asked for asked in plan.orders if asked.user == user]
-        for number in range(TRADER_COUNT):
-            share: list[PlannedOrder] = orders[number::TRADER_COUNT]
+        for number in range(TRADERS_PER_USER):
+            share: list[PlannedOrder] = orders[number::TRADERS_PER_USER]
             own = _rng_for(plan, f"trader {user} {number}")
             made.append(Trader(url, share, cookies[user], answers, own, mean))
     return made
@@ -149,13 +135,14 @@ async def _wait_until_settled(
         log, events = JetStreamEventLog(wire), list[RecordedEvent]()
 
         async def finished() -> bool:
-            await _read_new_events(log, events)
+            await read_new_events(log, events)
             return not unfinished_orders(events, answers.placed)
 
-        await _wait_until(
+        await wait_until_async(
             "every order is where it must be in the end",
             finished,
             describe_last=lambda: unfinished_orders(events, answers.placed)[:5],
+            timeout_seconds=SETTLE_TIMEOUT_SECONDS,
         )
         lasts = {
             user: max(
@@ -172,7 +159,7 @@ async def _wait_until_settled(
             describe_last=lambda: _lagging_watchers(watchers, lasts),
             timeout_seconds=SETTLE_TIMEOUT_SECONDS,
         )
-        await _read_new_events(log, events)
+        await read_new_events(log, events)
         return (await log.bounds()).epoch, events
     finally:
         await wire.close()
@@ -186,30 +173,3 @@ def _lagging_watchers(
         for one in watchers
         if int((one.last_id or "-0").rpartition("-")[2]) < last_sequences[one.behavior.user]
     ]
-
-
-async def _read_new_events(log: JetStreamEventLog, events: list[RecordedEvent]) -> None:
-    """Append to `events` what the log holds beyond them."""
-    more = True
-    while more:
-        page = await log.page("ev.>", after=events[-1].sequence if events else 0)
-        events += page.events
-        more = page.has_more
-
-
-async def _wait_until(
-    description: str,
-    condition: Callable[[], Awaitable[bool]],
-    *,
-    describe_last: Callable[[], object],
-) -> None:
-    try:
-        async with asyncio.timeout(SETTLE_TIMEOUT_SECONDS):
-            while True:
-                if await condition():
-                    return
-                await asyncio.sleep(POLL_INTERVAL_SECONDS)
-    except TimeoutError:
-        raise AssertionError(
-            f"not within {SETTLE_TIMEOUT_SECONDS:g} s: {description}; last seen: {describe_last()!r}"
-        ) from None

@@ -6,7 +6,7 @@ the place that it names. Start at `judge`.
 """
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from decimal import Decimal
 
 import msgspec
@@ -18,8 +18,8 @@ from tests.harness.history import (
     HistoryEntry,
     LogIncarnation,
     ReceivedEvent,
-    StreamOpened,
     check_history,
+    split_at_fresh_connections,
 )
 from tests.harness.history.expected_log import ORDER_STREAM_DOMAINS, TRADING_STREAM_DOMAINS
 from tests.harness.order_invariants import invariant_violations
@@ -79,7 +79,7 @@ def _check_ids_and_events(log: ExpectedLog, received: ReceivedHistory) -> Iterat
     """Ids strictly increase, and the events are exactly those of the log from where it began."""
     if resets := received.count_frames("stream:reset"):
         yield f"{resets} resets, and nothing was ever lost"
-    lives = [*_split_at_fresh_connections(received.history)]
+    lives = [*split_at_fresh_connections(received.history)]
     for life, frames in enumerate(lives):
         ids = [int((frame.id or "").rpartition("-")[2]) for frame in frames]
         if any(later <= earlier for earlier, later in itertools.pairwise(ids)):
@@ -103,18 +103,6 @@ def _streamed_domains(received: ReceivedHistory) -> frozenset[str]:
         if received.behavior.path == "/api/stream/trading"
         else ORDER_STREAM_DOMAINS
     )
-
-
-def _split_at_fresh_connections(history: Sequence[HistoryEntry]) -> Iterator[list[ReceivedEvent]]:
-    """The frames with an id since it came without one, each time that it did and got any."""
-    frames: list[ReceivedEvent] = []
-    for entry in [*history, StreamOpened(None)]:
-        if isinstance(entry, ReceivedEvent):
-            frames += [entry] if entry.id is not None else []
-        elif entry.requested is None:
-            if frames:
-                yield frames
-            frames = []
 
 
 def _check_order_list(log: ExpectedLog, answer: OrderListAnswer) -> Iterator[str]:

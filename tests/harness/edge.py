@@ -14,12 +14,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
+import pytest
 
 from tapewire.log.jetstream import connect
 from tests.harness import sse
@@ -279,3 +280,11 @@ class Harness:
             if service.process.poll() is None:
                 service.kill()
         self.broker.close()
+
+
+@pytest.fixture
+def isolated_harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
+    """A harness of the test's own, without any service yet."""
+    made = Harness(tmp_path_factory.mktemp("lone"))
+    yield made
+    made.close()

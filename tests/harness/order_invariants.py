@@ -18,7 +18,7 @@ from tapewire.events import (
     TradeExecuted,
 )
 from tapewire.log import RecordedEvent
-from tests.faults.plan import ExpectedEnd, PlannedOrder
+from tests.harness.planned_orders import ExpectedEnd, PlannedOrder
 from tests.harness.trader import PlacementAnswer
 
 

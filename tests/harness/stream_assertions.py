@@ -1,8 +1,29 @@
-"""What tests of streams with ids have in common."""
+"""Reading and asserting what several suites expect of a stream or of a refusal."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from tapewire.log import RecordedEvent
+from tests.harness.sse import Frame, SseStream
+
+UNAUTHORIZED = {
+    "error": "Unauthorized",
+    "message": "No valid session found",
+    "statusCode": 401,
+}
 
 
-async def read_through(stream, sequence: int):
-    """Read on to `sequence`; the sequences of what came with an id, and what came as events."""
+async def read_refusal(answer: SseStream) -> tuple[int, Any]:
+    """Read a refusal to its end; return its status and its body, parsed."""
+    assert answer.header("content-type") == "application/json"
+    body = json.loads(await answer.body())
+    await answer.close()
+    return answer.status, body
+
+
+async def read_through(stream: SseStream, sequence: int) -> list[int]:
+    """Read on to `sequence`; return the sequences of the frames that came with an id."""
     before = len(stream.frames)
     await stream.read_until(
         f"sequence {sequence}", lambda frame: frame.id is not None and frame.sequence >= sequence
@@ -10,16 +31,16 @@ async def read_through(stream, sequence: int):
     return [frame.sequence for frame in stream.frames[before:] if frame.id is not None]
 
 
-async def assert_reset(stream, reason, requested):
-    """The reset, after which the snapshot is what comes next."""
+async def assert_reset(stream: SseStream, reason: str, requested_id: str) -> tuple[Frame, Frame]:
+    """Read and return the reset, and the snapshot that comes right after it."""
     reset, snapshot = await stream.read(), await stream.read()
     assert reset.event == "stream:reset"
     assert reset.id is None
-    assert (reset.data["reason"], reset.data["requestedId"]) == (reason, requested)
+    assert (reset.data["reason"], reset.data["requestedId"]) == (reason, requested_id)
     assert snapshot.data["snapshot"] is True
     assert snapshot.id is not None
     return reset, snapshot
 
 
-def sequences(recorded):
+def sequences(recorded: Sequence[RecordedEvent]) -> list[int]:
     return [event.sequence for event in recorded]

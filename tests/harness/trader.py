@@ -14,8 +14,10 @@ from typing import Any
 import httpx
 import msgspec
 
-from tests.faults.plan import ExpectedEnd, PlannedOrder
+from tests.harness.planned_orders import ExpectedEnd, PlannedOrder
 
+TRADERS_PER_USER = 4
+"""Orders that a user has under way at once, at most."""
 RESPONSE_TIMEOUT_SECONDS = 60.0
 SHORT_TIMEOUT_SECONDS = 0.004
 """Less than an order mostly takes: the request is given up while it is under way."""

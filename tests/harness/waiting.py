@@ -1,7 +1,6 @@
 """Waiting for a named condition instead of sleeping.
 
-How long is patience with a machine that is slow or busy, never a promise: what must be quick is
-shown by what would hold it up not happening at all.
+Timeouts allow for a slow or busy machine; they are no promise of how quick the product is.
 """
 
 import asyncio
@@ -18,7 +17,7 @@ async def wait_until(
     describe_last: Callable[[], object] = lambda: "",
     timeout_seconds: float = WAIT_TIMEOUT_SECONDS,
 ) -> None:
-    """Wait until `condition` holds; fail with `what` and the last thing `seen` when it does not."""
+    """Wait until `condition` holds; fail with `description` and `describe_last()` if it does not."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout_seconds
     while not condition():
@@ -33,15 +32,20 @@ async def wait_until_async(
     description: str,
     condition: Callable[[], Awaitable[object]],
     *,
+    describe_last: Callable[[], object] | None = None,
     timeout_seconds: float = WAIT_TIMEOUT_SECONDS,
 ) -> None:
-    """The same where looking takes its time; what was seen last is what `condition` gave."""
+    """Do the same for a condition that takes time to look at.
+
+    Without `describe_last`, the error shows the last result of `condition`.
+    """
     seen: object = None
     try:
         async with asyncio.timeout(timeout_seconds):
             while not (seen := await condition()):  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(POLL_INTERVAL_SECONDS)
     except TimeoutError:
+        last = describe_last() if describe_last is not None else seen
         raise AssertionError(
-            f"not within {timeout_seconds:g} s: {description}; last seen: {seen!r}"
+            f"not within {timeout_seconds:g} s: {description}; last seen: {last!r}"
         ) from None

@@ -20,7 +20,8 @@ from tests.bench.peers.reader_process import (
     start_reader_process,
 )
 from tests.bench.peers.servers import BareSocket, BenchServer, Nchan, SseStarlette, TapewireServer
-from tests.bench.peers.servers.base import REPLAYED_EVENTS, call_at_rate
+from tests.bench.peers.servers.base import REPLAYED_EVENTS
+from tests.harness.pacing import call_at_rate
 
 MIN_DELIVERED_SHARE = 0.98
 """Of the events offered, that a step must deliver."""

@@ -1,16 +1,17 @@
-"""Says what is wrong with what a client received, given the log. Pure.
+"""Judges what a client received from a stream against the log. Pure.
 
-The simulation and the fault suite share it.
+The simulation, the fault suite and the balancer suite share it.
 
-`Log` is the truth: every event of every incarnation (epoch) of the log. A client's history is a
-list of `Connect` (the Last-Event-ID it gave) and `Frame` (what it parsed) in the order in which
-they happened to it. `check` compares the two and names every deviation as a `Wrong`.
+`ExpectedLog` holds every event of every incarnation (epoch) of the log. A client's history is a
+list of `StreamOpened` (the Last-Event-ID that the client gave) and `ReceivedEvent` (what it
+parsed), in the order in which they happened. `check_history` compares the two and returns every
+deviation as an `Anomaly`.
 
-What is right: a connection without an id begins with a snapshot that is the fold of the log at
-exactly its id; one with an id goes on after it; then every event of the owner comes once, in order,
-as the log has it, under its sequence. A `stream:reset` may break that only for a reason that the
-log bears out, and then a snapshot must follow. An event of another epoch than the client's place
-needs a reset before it.
+A correct history: a connection without an id starts with a snapshot that is the fold of the log at
+exactly its id. A connection with an id continues after that id. Then every event of the owner
+arrives once, in the order of the log, under its sequence. A `stream:reset` may interrupt this only
+for a reason that the log supports, and a snapshot must follow it. An event of another epoch than
+the client's needs a reset before it.
 """
 
 from tests.harness.history.checker import check_history
@@ -20,6 +21,7 @@ from tests.harness.history.entries import (
     HistoryEntry,
     ReceivedEvent,
     StreamOpened,
+    split_at_fresh_connections,
 )
 from tests.harness.history.expected_log import (
     ExpectedEvent,
@@ -39,4 +41,5 @@ __all__ = [
     "StreamOpened",
     "check_history",
     "expected_event",
+    "split_at_fresh_connections",
 ]

@@ -1,6 +1,7 @@
 """What a client's history is made of, and what can be wrong with it."""
 
 import enum
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -50,3 +51,18 @@ class ReceivedEvent(msgspec.Struct, frozen=True):
 
 
 HistoryEntry = StreamOpened | ReceivedEvent
+
+
+def split_at_fresh_connections(history: Sequence[HistoryEntry]) -> Iterator[list[ReceivedEvent]]:
+    """Split what a client received at its connections without a last event id.
+
+    Yield the events that have an id, for each stretch that has any.
+    """
+    frames: list[ReceivedEvent] = []
+    for entry in [*history, StreamOpened(None)]:
+        if isinstance(entry, ReceivedEvent):
+            frames += [entry] if entry.id is not None else []
+        elif entry.requested_id is None:
+            if frames:
+                yield frames
+            frames = []

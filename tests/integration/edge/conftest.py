@@ -34,14 +34,6 @@ def edge(harness: Harness) -> EdgeProcess:
 
 
 @pytest.fixture
-def isolated_harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
-    """A house of the test's own, without any service yet."""
-    made = Harness(tmp_path_factory.mktemp("lone"))
-    yield made
-    made.close()
-
-
-@pytest.fixture
 async def journal(harness: Harness, edge: EdgeProcess) -> AsyncIterator[EventLogDriver]:  # noqa: ARG001
     """The log, which the edge has made."""
     async with harness.journal() as opened:

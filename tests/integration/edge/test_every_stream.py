@@ -14,13 +14,13 @@ import pytest
 from tests.harness.edge import EdgeProcess, Harness
 from tests.harness.jwt_issuer import HS256_SECRET, JwtIssuer
 from tests.harness.publishers import EventLogDriver, hidden_event
+from tests.harness.stream_assertions import UNAUTHORIZED, read_refusal
 from tests.harness.waiting import wait_until
 from tests.integration.edge.stream_cases import (
     UNIQUE_STREAM_CASES,
     open_stream,
     read_initial_frames,
 )
-from tests.integration.edge.test_sessions import UNAUTHORIZED, refusal
 from tests.integration.edge.user_scenario import UserScenario
 
 VALUES = ("/api/stream/prices", "/api/stream/metrics", "/sse/prices")
@@ -100,7 +100,7 @@ async def test_each_is_refused_without_a_session_and_takes_a_preflight(
     for path in paths:
         if path not in open_to_all:
             for cookie in (None, "nobody"):
-                assert await refusal(await edge.connect(path, cookie)) == (401, UNAUTHORIZED)
+                assert await read_refusal(await edge.connect(path, cookie)) == (401, UNAUTHORIZED)
         asked = {"X-Correlation-ID": "every-2"}
         async with await edge.connect(path, method="OPTIONS", headers=asked) as answer:
             assert (answer.status, answer.header("x-correlation-id")) == (200, "every-2")
@@ -119,7 +119,7 @@ async def test_a_fault_of_ours_is_500_and_says_no_more(
     subject = f"ev.{cast.user}.strategies.broken"
     await journal.connection.request(subject, b"{nonsense", {"Tw-Type": "strategy.started.v1"})
     answer = await edge.connect("/sse/strategy/broken", cookie)
-    assert await refusal(answer) == (
+    assert await read_refusal(answer) == (
         500,
         {
             "error": "Internal Server Error",

@@ -13,8 +13,8 @@ import pytest
 
 from tapewire_services.edge.cluster.distributed_rate_limiter import PUBLISH_INTERVAL_SECONDS
 from tests.harness.edge import SETTINGS, EdgeProcess, Harness
+from tests.harness.stream_assertions import UNAUTHORIZED, read_refusal
 from tests.harness.waiting import wait_until, wait_until_async
-from tests.integration.edge.test_sessions import UNAUTHORIZED, refusal
 
 PRICES = "/api/stream/prices"
 ORDERS = "/api/stream/orders"
@@ -74,7 +74,7 @@ class TestAnAddress:
             PRICES, headers={**from_(client), "Origin": "https://x.example"}
         )
         assert 1 <= int(answer.header("retry-after")) <= 61
-        status, body = await refusal(answer)
+        status, body = await read_refusal(answer)
         assert (status, body["error"], body["statusCode"]) == (429, "Too Many Requests", 429)
         assert "5 new streams a minute" in body["message"]
         await wait_until(
@@ -166,7 +166,7 @@ class TestAProcess:
         streams = [await edge.open_stream(PRICES, headers=_somebody()) for _ in range(PLACES)]
         answer = await edge.connect(PRICES, headers=_somebody())
         assert int(answer.header("retry-after")) >= 1
-        assert (await refusal(answer))[0] == 503
+        assert (await read_refusal(answer))[0] == 503
         async with edge.client() as http:
             assert (await http.get("/api/prices")).status_code == 200
         await streams.pop().close()
@@ -256,13 +256,13 @@ class TestAGateway:
     @pytest.mark.parametrize("user", ["", "_all", "x" * 129, "\xff\xfe", "_"])
     async def test_that_says_nonsense_is_not_believed(self, edge: EdgeProcess, user: str) -> None:
         answer = await edge.connect(ORDERS, headers={**_somebody(), "X-User-ID": user})
-        assert await refusal(answer) == (401, UNAUTHORIZED)
+        assert await read_refusal(answer) == (401, UNAUTHORIZED)
 
     async def test_with_the_clients_own_word_beside_its_own_is_not_believed(
         self, edge: EdgeProcess
     ) -> None:
         headers = {**_somebody(), "X-User-ID": "admin", "x-user-id": "alice"}
-        assert (await refusal(await edge.connect(ORDERS, headers=headers)))[0] == 401
+        assert (await read_refusal(await edge.connect(ORDERS, headers=headers)))[0] == 401
 
     async def test_that_is_not_listed_is_nobody(self, harness: Harness) -> None:
         """Also when it claims to be a listed one: only the connection itself counts."""
@@ -272,7 +272,7 @@ class TestAGateway:
             harness.shared_edge(TAPEWIRE_USER_HEADER_FROM="10.0.0.0/8", TAPEWIRE_ORIGINS="*"),
         ):
             answer = await edge.connect(ORDERS, headers=headers)
-            assert await refusal(answer) == (401, UNAUTHORIZED)
+            assert await read_refusal(answer) == (401, UNAUTHORIZED)
             async with edge.client() as http:
                 assert (await http.get("/api/session", headers=headers)).status_code == 401
 

@@ -13,9 +13,9 @@ from tapewire.events import CODEC
 from tapewire.log import encode_token
 from tapewire.log.jetstream import JetStreamLatestValueStore
 from tapewire.log.jetstream.streams import MARKET
-from tests.bench.peers.servers.base import call_at_rate
 from tests.harness.edge import EdgeProcess, Harness
 from tests.harness.golden_events import golden_event
+from tests.harness.pacing import call_at_rate
 from tests.harness.publishers import EventLogDriver, QuoteDriver, make_quote
 from tests.harness.waiting import wait_until, wait_until_async
 from tests.integration.edge.stream_cases import open_stream

@@ -1,7 +1,6 @@
 """Who may open a stream, and how it ends with its session (C2, C3, C5, R5)."""
 
 import hashlib
-import json
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -10,13 +9,9 @@ import pytest
 
 from tests.harness.edge import USE_DEFAULT, EdgeProcess, Harness
 from tests.harness.publishers import EventLogDriver, order_placed
+from tests.harness.stream_assertions import UNAUTHORIZED, read_refusal
 from tests.harness.waiting import wait_until
 
-UNAUTHORIZED = {
-    "error": "Unauthorized",
-    "message": "No valid session found",
-    "statusCode": 401,
-}
 ASKING = {
     "Origin": "https://desk.example",
     "Access-Control-Request-Method": "GET",
@@ -31,14 +26,6 @@ SHORT_HOURS = 3 / 3600
 @pytest.fixture
 def alice(fresh: Callable[[str], str]) -> str:
     return fresh("alice")
-
-
-async def refusal(answer):
-    """The status, and the body as JSON."""
-    assert answer.header("content-type") == "application/json"
-    body = json.loads(await answer.body())
-    await answer.close()
-    return answer.status, body
 
 
 async def nothing_but_data(stream) -> None:
@@ -58,14 +45,14 @@ class TestNoStreamWithoutASession:
     )
     async def test_unknown(self, edge: EdgeProcess, path: str, cookie: str) -> None:
         answer = await edge.connect(path, cookie)
-        assert await refusal(answer) == (401, UNAUTHORIZED)
+        assert await read_refusal(answer) == (401, UNAUTHORIZED)
 
     @pytest.mark.parametrize("path", PROTECTED)
     async def test_revoked(self, edge: EdgeProcess, alice: str, path: str) -> None:
         cookie = await edge.sign_in(alice)
         async with edge.client(cookie) as http:
             assert (await http.delete("/api/session")).status_code == 204
-        assert await refusal(await edge.connect(path, cookie)) == (401, UNAUTHORIZED)
+        assert await read_refusal(await edge.connect(path, cookie)) == (401, UNAUTHORIZED)
 
     async def test_revoked_by_another_edge(
         self, edge: EdgeProcess, harness: Harness, alice: str
@@ -75,7 +62,7 @@ class TestNoStreamWithoutASession:
         await (await other.open_stream(PROTECTED[0], cookie)).close()
         async with other.client(cookie) as http:
             await http.delete("/api/session")
-        assert await refusal(await edge.connect(PROTECTED[0], cookie)) == (401, UNAUTHORIZED)
+        assert await read_refusal(await edge.connect(PROTECTED[0], cookie)) == (401, UNAUTHORIZED)
 
     async def test_a_session_of_a_name_that_only_looks_like_a_key(
         self, edge: EdgeProcess, alice: str
@@ -83,7 +70,7 @@ class TestNoStreamWithoutASession:
         """The store's keys are hashes of tokens: whoever reads the store can be nobody."""
         cookie = await edge.sign_in(alice)
         key = hashlib.sha256(cookie.encode()).hexdigest()
-        assert (await refusal(await edge.connect(PROTECTED[0], key)))[0] == 401
+        assert (await read_refusal(await edge.connect(PROTECTED[0], key)))[0] == 401
 
     async def test_other_cookies_do_not_matter(self, edge: EdgeProcess, alice: str) -> None:
         cookie = await edge.sign_in(alice)
@@ -180,7 +167,7 @@ class TestTheEndOfASession:
             over = datetime.now(UTC)
         assert frames[-1].event == "auth:expired"
         assert expires <= over < expires + timedelta(seconds=SOON)
-        assert await refusal(await edge.connect(PROTECTED[0], cookie)) == (401, UNAUTHORIZED)
+        assert await read_refusal(await edge.connect(PROTECTED[0], cookie)) == (401, UNAUTHORIZED)
 
     async def test_nor_does_one_whose_reader_does_not_read(
         self, harness: Harness, alice: str, journal: EventLogDriver

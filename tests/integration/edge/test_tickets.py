@@ -12,8 +12,9 @@ import pytest
 from tapewire.log.jetstream import JetStreamLatestValueStore, connect
 from tests.harness.edge import EdgeProcess, Harness
 from tests.harness.jwt_issuer import HS256_SECRET, JwtIssuer
+from tests.harness.stream_assertions import UNAUTHORIZED, read_refusal
 from tests.harness.waiting import wait_until, wait_until_async
-from tests.integration.edge.test_sessions import SOON, UNAUTHORIZED, in_time, refusal
+from tests.integration.edge.test_sessions import SOON, in_time
 
 ORDERS = "/api/stream/orders"
 
@@ -71,7 +72,7 @@ class TestATicket:
         assert given not in (None, cookie)
         async with edge.client(given) as http:
             assert (await http.get("/api/session")).json()["userId"] == alice
-        assert await refusal(await edge.connect(with_ticket(made))) == (401, UNAUTHORIZED)
+        assert await read_refusal(await edge.connect(with_ticket(made))) == (401, UNAUTHORIZED)
 
     async def test_a_reconnect_to_the_same_url_works_by_the_cookie(
         self, edge: EdgeProcess, other: EdgeProcess, alice: str
@@ -130,7 +131,7 @@ class TestATicket:
         key, other = (hashlib.sha256(one.encode()).hexdigest() for one in (made, longer))
         assert await store.get(other)
         await wait_until("a second is over", lambda: time.monotonic() > ends)
-        assert await refusal(await brief.connect(with_ticket(made))) == (401, UNAUTHORIZED)
+        assert await read_refusal(await brief.connect(with_ticket(made))) == (401, UNAUTHORIZED)
 
         async def gone():
             return await store.get(key) is None
@@ -152,14 +153,14 @@ class TestATicket:
             assert made not in key
             assert made.encode() not in data
             assert cookie.encode() not in data
-            assert (await refusal(await edge.connect(with_ticket(key))))[0] == 401
+            assert (await read_refusal(await edge.connect(with_ticket(key))))[0] == 401
 
     async def test_does_not_work_by_a_link(self, edge: EdgeProcess, alice: str) -> None:
         """Who clicks a link must not be signed in as whoever made it."""
         path = with_ticket(await ticket(edge, await edge.sign_in(alice)))
         answer = await edge.connect(path, headers={"Sec-Fetch-Mode": "navigate"})
         assert answer.header("set-cookie") is None
-        assert (await refusal(answer))[0] == 401
+        assert (await read_refusal(answer))[0] == 401
         await (await edge.open_stream(path, headers={"Sec-Fetch-Mode": "cors"})).close()
 
     async def test_is_not_spent_by_a_request_that_is_wrong_otherwise(
@@ -180,7 +181,7 @@ class TestATicket:
         ["", "x", "x" * 43, "x" * 5000, "%00", "%FF%FE", "a.b", "*", ">", "%C3%A9", "..", "-" * 43],
     )
     async def test_that_is_none(self, edge: EdgeProcess, made) -> None:
-        assert await refusal(await edge.connect(with_ticket(made))) == (401, UNAUTHORIZED)
+        assert await read_refusal(await edge.connect(with_ticket(made))) == (401, UNAUTHORIZED)
 
 
 class TestTwoProcesses:
@@ -217,8 +218,8 @@ class TestTheSessionBehindIt:
             await http.delete("/api/session")
             last = (await stream.read_to_end(seconds=SOON))[-1]
         assert (last.event, last.data) == ("auth:expired", {"reason": "revoked"})
-        assert (await refusal(await edge.connect(ORDERS, given)))[0] == 401
-        assert (await refusal(await edge.connect(with_ticket(second))))[0] == 401
+        assert (await read_refusal(await edge.connect(ORDERS, given)))[0] == 401
+        assert (await read_refusal(await edge.connect(with_ticket(second))))[0] == 401
 
     async def test_signing_out_with_what_a_ticket_gave_ends_it(
         self, edge: EdgeProcess, alice: str
@@ -228,7 +229,7 @@ class TestTheSessionBehindIt:
             async with edge.client(cookie_in(stream)) as http:
                 assert (await http.delete("/api/session")).status_code == 204
             assert (await stream.read_to_end(seconds=SOON))[-1].event == "auth:expired"
-        assert (await refusal(await edge.connect(ORDERS, cookie)))[0] == 401
+        assert (await read_refusal(await edge.connect(ORDERS, cookie)))[0] == 401
 
     async def test_a_ticket_of_a_ticket(self, edge: EdgeProcess, alice: str) -> None:
         cookie = await edge.sign_in(alice)
@@ -257,7 +258,7 @@ class TestTheSessionBehindIt:
             last = (await stream.read_to_end(seconds=SOON))[-1]
         assert (last.event, last.data) == ("auth:expired", {"reason": "expired"})
         assert time.time() < ends + SOON
-        assert (await refusal(await signed.connect(ORDERS, given)))[0] == 401
+        assert (await read_refusal(await signed.connect(ORDERS, given)))[0] == 401
 
     async def test_of_a_jwt_that_is_revoked(self, signed: EdgeProcess, alice: str) -> None:
         headers = {"Authorization": f"Bearer {JwtIssuer().token(alice, 'HS256', seconds=60)}"}
@@ -266,7 +267,7 @@ class TestTheSessionBehindIt:
             given = cookie_in(stream)
             assert (await http.delete("/api/session", headers=headers)).status_code == 204
             assert (await stream.read_to_end(seconds=SOON))[-1].data == {"reason": "revoked"}
-        assert (await refusal(await signed.connect(ORDERS, given)))[0] == 401
+        assert (await read_refusal(await signed.connect(ORDERS, given)))[0] == 401
 
 
 async def test_no_ticket_is_ever_logged(edge: EdgeProcess, alice: str) -> None:

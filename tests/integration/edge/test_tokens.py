@@ -9,8 +9,9 @@ import pytest
 
 from tests.harness.edge import EdgeProcess, Harness
 from tests.harness.jwt_issuer import HS256_SECRET, JwtIssuer, serve_jwks, sign_jwt, unsigned_jwt
+from tests.harness.stream_assertions import UNAUTHORIZED, read_refusal
 from tests.harness.waiting import wait_until
-from tests.integration.edge.test_sessions import SOON, UNAUTHORIZED, in_time, refusal
+from tests.integration.edge.test_sessions import SOON, in_time
 
 ORDERS = "/api/stream/orders"
 AWAY = 503
@@ -89,7 +90,7 @@ class TestAGoodToken:
         ) as stream:
             assert stream.frames[-1].data["userId"] == alice
         answer = await edge.connect(ORDERS, cookie, headers=bearer("x.y.z"))
-        assert await refusal(answer) == (401, UNAUTHORIZED)
+        assert await read_refusal(answer) == (401, UNAUTHORIZED)
 
     async def test_another_scheme_leaves_it_to_the_cookie(
         self, edge: EdgeProcess, alice: str
@@ -110,7 +111,7 @@ class TestABadToken:
             sign_jwt(claims, "another" * 6, "HS256", {}), issuer.token(alice)[:-3],
         ):  # fmt: skip
             answer = await edge.connect(ORDERS, headers=bearer(token))
-            assert await refusal(answer) == (401, UNAUTHORIZED), token[:50]
+            assert await read_refusal(answer) == (401, UNAUTHORIZED), token[:50]
             async with edge.client() as http:
                 header = f"Bearer {token}".strip().encode()
                 answer = await http.get("/api/session", headers=[(b"authorization", header)])
@@ -129,7 +130,7 @@ class TestABadToken:
     ) -> None:
         edge = harness.shared_edge()
         headers = bearer(issuer.token(alice, "HS256"))
-        assert (await refusal(await edge.connect(ORDERS, headers=headers)))[0] == 401
+        assert (await read_refusal(await edge.connect(ORDERS, headers=headers)))[0] == 401
         cookie = await edge.sign_in(alice)
         await (await edge.open_stream(ORDERS, cookie, headers=headers)).close()
 
@@ -150,7 +151,7 @@ class TestTheEndOfAToken:
         assert frames[-1].event == "auth:expired"
         assert frames[-1].data == {"reason": "expired"}
         assert -0.05 < over - ends < SOON
-        assert (await refusal(await edge.connect(ORDERS, headers=headers)))[0] == 401
+        assert (await read_refusal(await edge.connect(ORDERS, headers=headers)))[0] == 401
 
     async def test_signing_out_revokes_it_everywhere(
         self, edge: EdgeProcess, other: EdgeProcess, issuer: JwtIssuer, alice: str
@@ -167,7 +168,7 @@ class TestTheEndOfAToken:
             assert (await http.get("/api/session", headers=headers)).status_code == 401
             assert (await http.get("/api/session", headers=bearer(kept))).status_code == 200
             assert not another.writer.is_closing()
-        assert (await refusal(await other.connect(ORDERS, headers=headers)))[0] == 401
+        assert (await read_refusal(await other.connect(ORDERS, headers=headers)))[0] == 401
 
 
 class TestKeysBehindAUrl:
@@ -181,7 +182,7 @@ class TestKeysBehindAUrl:
             first = bearer(issuer.token(alice, "ES256"))
             answer = await edge.connect(ORDERS, headers=first)
             assert answer.header("retry-after") is not None
-            assert (await refusal(answer))[0] == AWAY
+            assert (await read_refusal(answer))[0] == AWAY
             await (await edge.open_stream(ORDERS, await edge.sign_in(alice))).close()
 
             jwks.body = issuer.jwks()
@@ -196,12 +197,12 @@ class TestKeysBehindAUrl:
             second = bearer(issuer.token(alice, "ES256"))
             await (await edge.open_stream(ORDERS, headers=second)).close()
             assert jwks.request_count == asked + 1
-            assert (await refusal(await edge.connect(ORDERS, headers=first)))[0] == 401
+            assert (await read_refusal(await edge.connect(ORDERS, headers=first)))[0] == 401
 
             jwks.status = 500
             issuer.rotate()
             third = bearer(issuer.token(alice, "ES256"))
-            assert (await refusal(await edge.connect(ORDERS, headers=third)))[0] == AWAY
+            assert (await read_refusal(await edge.connect(ORDERS, headers=third)))[0] == AWAY
             async with edge.client() as http:
                 answer = await http.get("/api/session", headers=third)
                 assert (answer.status_code, answer.json()["error"]) == (AWAY, "Service Unavailable")
@@ -215,7 +216,7 @@ class TestKeysBehindAUrl:
 
             async def make_up(number: int):
                 headers = bearer(issuer.token(alice, headers={"kid": f"made-up-{number}"}))
-                return (await refusal(await edge.connect(ORDERS, headers=headers)))[0]
+                return (await read_refusal(await edge.connect(ORDERS, headers=headers)))[0]
 
             assert set(await asyncio.gather(*(make_up(number) for number in range(40)))) == {401}
             assert jwks.request_count - asked <= 2 + (time.monotonic() - began)
@@ -230,11 +231,11 @@ async def test_keys_in_a_file_are_read_again_when_it_changed(
     await (await edge.open_stream(ORDERS, headers=old)).close()
     issuer.rotate()
     new = bearer(issuer.token(alice))
-    assert (await refusal(await edge.connect(ORDERS, headers=new)))[0] == 401
+    assert (await read_refusal(await edge.connect(ORDERS, headers=new)))[0] == 401
     try:
         keys.write_bytes(issuer.jwks())
         await (await edge.open_stream(ORDERS, headers=new)).close()
-        assert (await refusal(await edge.connect(ORDERS, headers=old)))[0] == 401
+        assert (await read_refusal(await edge.connect(ORDERS, headers=old)))[0] == 401
         keys.write_bytes(b"half of a f")
         await (await edge.open_stream(ORDERS, headers=new)).close()
     finally:
@@ -247,7 +248,7 @@ class TestATokenInTheQuery:
         self, edge: EdgeProcess, other: EdgeProcess, issuer: JwtIssuer, alice: str
     ) -> None:
         path = f"{ORDERS}?token={issuer.token(alice, 'HS256')}"
-        assert await refusal(await edge.connect(path)) == (401, UNAUTHORIZED)
+        assert await read_refusal(await edge.connect(path)) == (401, UNAUTHORIZED)
         async with await other.open_stream(path) as stream:
             assert stream.frames[-1].data["userId"] == alice
         async with other.client() as http:

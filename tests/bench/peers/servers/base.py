@@ -10,12 +10,11 @@ from pathlib import Path
 import psutil
 
 from tests.bench.peers.cpu_affinity import LOAD_CORES, SERVER_CORES, pin_to_cores
+from tests.harness.pacing import call_at_rate
 
 START_TIMEOUT_SECONDS = 120.0
 REPLAYED_EVENTS = 100
 """How many events a reader missed that comes back."""
-PACING_STEP_SECONDS = 0.002
-"""Events that are due within so long are published together, as far as the load is concerned."""
 
 
 class BenchServer:
@@ -102,23 +101,6 @@ class BenchServer:
 
     def _log_tail(self) -> str:
         return (self.folder / f"{self.name}.log").read_text()[-2000:]
-
-
-async def call_at_rate(
-    rate: float, seconds: float, call: Callable[[int], "asyncio.Future[None] | object"]
-) -> list[float]:
-    """Let `act` happen `rate` times a second, evenly; the times at which it did."""
-    began, stamps = time.time(), []
-    count = int(rate * seconds)
-    for number in range(count):
-        ahead = began + number / rate - time.time()
-        if ahead > PACING_STEP_SECONDS / 2:
-            await asyncio.sleep(ahead)
-        stamps.append(time.time())
-        await call(number)  # type: ignore[misc]
-        if number % 64 == 0:
-            await asyncio.sleep(0)
-    return stamps
 
 
 def free_port() -> int:

@@ -1,0 +1,99 @@
+"""Orders that a trial places, drawn from its seed. Pure.
+
+`faults` and `balancer` place them: the same number and generator give the same order.
+"""
+
+import enum
+import random
+from decimal import Decimal
+
+import msgspec
+
+from tapewire_services.prices.domain.random_walk import PROFILES
+
+USERS = ("alice", "bob", "carol", "dave", "erin")
+SYMBOLS = ("BAC", "BRK.B", "IBM", "SPY")
+MAX_LOTS = 12
+"""Several times what is mostly on offer, so that many orders are filled in parts."""
+
+
+class ExpectedEnd(enum.Enum):
+    """What should become of an order."""
+
+    MARKET_FILL = "market"
+    """Filled at once, whole."""
+    CROSSING_LIMIT = "crossing"
+    """A limit that the market is better than: filled."""
+    NEAR_LIMIT = "near"
+    """A limit close to the touch: filled, partly, or not; canceled before the end."""
+    FAR_LIMIT = "far"
+    """A limit that the market never reaches: stays open."""
+    CANCELED_LIMIT = "left"
+    """The same, canceled soon."""
+
+
+class PlannedOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """An order as a client asks for it.
+
+    `repeated` asks for it once more after it was answered; `hasty` gives its first request up
+    while it is under way; `pause` is how long to think before it, as a part of the mean.
+    """
+
+    user: str
+    client_order_id: str
+    expected_end: ExpectedEnd
+    symbol: str
+    side: str
+    qty: int
+    limit_price: Decimal | None
+    is_sent_twice: bool
+    has_short_timeout: bool
+    pause_factor: float
+
+    @property
+    def request_body(self) -> dict[str, object]:
+        """What is sent."""
+        asked: dict[str, object] = {
+            "symbol": self.symbol,
+            "side": self.side,
+            "type": "market" if self.limit_price is None else "limit",
+            "qty": self.qty,
+            "clientOrderId": self.client_order_id,
+        }
+        return asked if self.limit_price is None else {**asked, "limitPrice": str(self.limit_price)}
+
+
+def random_order(rng: random.Random, number: int) -> PlannedOrder:
+    """The order of that number in a trial."""
+    fate = rng.choices([*ExpectedEnd], weights=[50, 15, 15, 10, 10])[0]
+    symbol, side = rng.choice(SYMBOLS), rng.choice(["buy", "sell"])
+    return PlannedOrder(
+        user=USERS[number % len(USERS)],
+        client_order_id=f"c-{number}",
+        expected_end=fate,
+        symbol=symbol,
+        side=side,
+        qty=rng.randint(1, MAX_LOTS * 100),
+        limit_price=_random_limit_price(rng, fate, symbol, side),
+        is_sent_twice=rng.random() < 0.03,
+        has_short_timeout=rng.random() < 0.03,
+        pause_factor=rng.expovariate(1),
+    )
+
+
+def _random_limit_price(
+    rng: random.Random, expected_end: ExpectedEnd, symbol: str, side: str
+) -> Decimal | None:
+    """Dollars. A random walk strays by at most some percent in a few minutes."""
+    if expected_end is ExpectedEnd.MARKET_FILL:
+        return None
+    better = 1 if side == "buy" else -1
+    opening = PROFILES[symbol].opening_cents
+    match expected_end:
+        case ExpectedEnd.CROSSING_LIMIT:
+            cents = opening + better * opening // 4
+        case ExpectedEnd.NEAR_LIMIT:
+            cents = opening + rng.randint(-20, 20)
+        case _:
+            cents = opening - better * opening // 2
+    return Decimal(cents).scaleb(-2)

@@ -1,0 +1,28 @@
+"""Reading what a trial left behind: the events of the log, and the lines of the services' logs."""
+
+import msgspec
+
+from tapewire.log import RecordedEvent
+from tapewire.log.jetstream import JetStreamEventLog
+
+
+async def read_new_events(log: JetStreamEventLog, events: list[RecordedEvent]) -> None:
+    """Append to `events` what the log holds beyond them."""
+    more = True
+    while more:
+        page = await log.page("ev.>", after=events[-1].sequence if events else 0)
+        events += page.events
+        more = page.has_more
+
+
+def error_lines(log: str) -> list[str]:
+    """Return the lines logged as errors, and the lines that are not JSON: a traceback, say."""
+    found = []
+    for line in log.splitlines():
+        try:
+            level = msgspec.json.decode(line)["level"]
+        except (msgspec.DecodeError, TypeError, KeyError):
+            level = "none"
+        if level not in ("debug", "info", "warning"):
+            found.append(line)
+    return found
