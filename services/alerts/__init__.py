@@ -1,5 +1,5 @@
-"""The alerts service: rules and the alerts they raise, notifications, their views, the answers.
+"""The alerts service: rules and the alerts they raise, and notifications.
 
-Start at `domain` (what a rule is, when it is triggered, what is said of it) and `__main__` (how the
-parts are wired). `prices` and `happenings` trigger rules, `notifying` writes notifications.
+Start at `domain` (what a rule is, and when it is triggered) and `__main__` (the wiring).
+`price_monitor` and `event_consumers` trigger rules; `notification_writer` writes notifications.
 """

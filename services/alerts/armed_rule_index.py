@@ -1,7 +1,7 @@
-"""Which rules are armed, followed by every process, the one with the lease or not.
+"""The index of armed rules, which every process follows, with or without the lease.
 
-So a standby knows the rules, and has its own eyes on the prices, when it takes over. Start at
-`Rulebook.run`; whoever judges an event first waits until the book has come as far (`reach`).
+A standby therefore knows the rules, and evaluates prices itself, when it takes over. An event
+consumer waits for the index to reach an event before it looks up rules (`wait_until_applied`).
 """
 
 import asyncio
@@ -18,24 +18,24 @@ from tapewire_services.alerts.domain.armed_rules import ArmedRule, ArmedRulesPro
 
 RULES_FILTER = pattern(domain="rules")
 CHECKPOINT_NAME = "alert-rules"
-"""Where the checkpoint is kept; whichever process writes it, it is the same fold."""
+"""The name of the checkpoint. Every process writes the same fold."""
 CATCH_UP_TIMEOUT_SECONDS = 5.0
-"""How long a judge waits for the book before it tries again from the log."""
+"""How long an event consumer waits for the index before it reads its page again."""
 
-logger = structlog.get_logger("alerts.rulebook")
+logger = structlog.get_logger("alerts")
 
 
 class ArmedRuleObserver(Protocol):
-    """Who hears of every change of the book, once that has caught up."""
+    """Receives every change of the index once that has caught up."""
 
     def on_rule_changed(self, rule_id: str, armed: ArmedRule | None) -> None:
-        """A rule's id, and the rule when it is armed now."""
+        """A rule changed; `armed` is None when it is not armed."""
 
     def on_percent_move_symbols(self, symbols: set[str]) -> None:
-        """The symbols whose past rules look back on."""
+        """The symbols whose past prices percent-move rules look back on."""
 
     def on_reset(self) -> None:
-        """What was heard is void."""
+        """All earlier changes are void: the index starts anew."""
 
 
 class ArmedRuleIndex:
@@ -60,24 +60,25 @@ class ArmedRuleIndex:
             make_consumer=self._make_consumer,
             rng=rng,
         )
-        """Run it in every process."""
+        """Follows the rules' events; run it in every process."""
 
     async def wait_until_applied(self, sequence: int) -> None:
-        """Wait until every event of a rule before `sequence` is in the book. Raises Unavailable."""
-        wanted = min(await self._log.last_sequence(RULES_FILTER), sequence)
+        """Wait until every rule event before `sequence` is applied. Raises Unavailable when that
+        takes more than `CATCH_UP_TIMEOUT_SECONDS`."""
+        required = min(await self._log.last_sequence(RULES_FILTER), sequence)
         try:
             async with asyncio.timeout(CATCH_UP_TIMEOUT_SECONDS):
-                while self._projection.as_of < wanted:
+                while self._projection.as_of < required:
                     self._progressed.clear()
                     await self._progressed.wait()
         except TimeoutError:
-            behind = f"the rules are known up to {self._projection.as_of}, not to {wanted} yet"
-            raise Unavailable(behind) from None
+            as_of = self._projection.as_of
+            raise Unavailable(f"the rules are known up to {as_of}, not {required} yet") from None
 
     def find_triggered(
         self, user: str, kind: RuleKind, symbol: str | None, sequence: int
     ) -> list[ArmedRule]:
-        """The user's rules that an event of that kind, at that sequence, triggers."""
+        """The user's rules that an event of `kind` about `symbol`, at `sequence`, triggers."""
         return self._projection.find_triggered(user, kind, symbol, sequence)
 
     def _make_consumer(self) -> EventConsumer:
@@ -87,7 +88,7 @@ class ArmedRuleIndex:
 
 
 class _RuleEventConsumer(EventConsumer):
-    """The consumer: folds, and tells of what is new."""
+    """Folds events into the projection and notifies the observer of changes."""
 
     def __init__(
         self,
@@ -113,10 +114,11 @@ class _RuleEventConsumer(EventConsumer):
             self._notify_observer(rule_id for rule_id in changed if rule_id is not None)
 
     async def on_caught_up(self) -> None:
-        """Only now: what is armed in the middle of the past was perhaps triggered later in it."""
+        """Notify the observer only now: a rule that was armed earlier in the log may have been
+        triggered later in it."""
         self._is_caught_up = True
         self._progressed.set()
-        logger.info("knows the rules", armed=len(self._projection), as_of=self._projection.as_of)
+        logger.info("rules.loaded", count=len(self._projection), sequence=self._projection.as_of)
         self._notify_observer(armed.rule.rule_id for armed in self._projection.get_all())
 
     def _notify_observer(self, rule_ids: Iterable[str]) -> None:
@@ -128,5 +130,5 @@ class _RuleEventConsumer(EventConsumer):
         try:
             return self._projection.apply(recorded)
         except (UnknownType, Undecodable, BadSubject) as error:
-            logger.warning("passes over an event", sequence=recorded.sequence, error=str(error))
+            logger.warning("event.skipped", sequence=recorded.sequence, error=str(error))
             return None

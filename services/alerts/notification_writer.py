@@ -1,8 +1,8 @@
-"""Writes notifications: of events (`Notifier`, a consumer followed under a lease), and as asked.
+"""Writes notifications, for events and for requests of other programs.
 
-A notification's id is made of its cause, so whoever writes it again finds it there. Each is
-appended as the first event of its subject. When one is refused, or all may have been told before,
-the log is asked by one question which of many it has. Start at `Notifications.tell`.
+The id of a notification follows from its cause, so writing it again finds it there. Each is
+appended as the first event of its subject. When an append is rejected, or all notifications may
+exist already, one query asks the log which of many exist. Start at `write_notifications`.
 """
 
 import asyncio
@@ -18,41 +18,26 @@ from tapewire.log import (
     EventLog,
     EventMetadata,
     OutcomeUnknown,
-    RecordedEvent,
     Unavailable,
-    pattern,
-)
-from tapewire.log.catch_up_subscription import EventConsumer
-from tapewire_services.alerts.domain.event_messages import (
-    NOTIFIED_EVENT_TYPES,
-    to_notification_content,
 )
 from tapewire_services.alerts.domain.notifications import (
     NOTIFICATION_DECIDER,
     CreateNotificationCommand,
     notification_subject,
 )
-from tapewire_services.alerts.event_decoding import decode_if_wanted
 
-FILTERS_BY_CHECKPOINT_NAME = {
-    "notifications-of-orders": pattern(domain="orders"),
-    "notifications-of-strategies": pattern(domain="strategies"),
-    "notifications-of-alerts": pattern(domain="alerts"),
-    "notifications-of-reports": pattern(domain="reports"),
-}
-"""Names of followers and what they follow."""
 MAX_SUBJECTS_PER_QUERY = 256
-"""Notifications that one question is about."""
+"""Notifications in one query."""
 MAX_CONCURRENT_USERS = 64
-"""Users notified at the same time; each in the order of the log."""
+"""Users notified at the same time; the order of each user's notifications is kept."""
 MAX_ATTEMPTS = 8
-"""Times that the log is asked and told before its conflicts are given up, for now."""
+"""Rounds of query and append before a conflict is reported as Unavailable."""
 INITIAL_LAG_WAIT_SECONDS = 0.02
-"""What a replica is given to catch up before it is asked again; twice as long each later time."""
+"""Time for a replica to catch up before the next query; it doubles with every round."""
 
 
 class PendingNotification(msgspec.Struct, frozen=True):
-    """A notification to write, and what it belongs to."""
+    """A notification to write, with its correlation."""
 
     command: CreateNotificationCommand
     correlation: str
@@ -60,7 +45,7 @@ class PendingNotification(msgspec.Struct, frozen=True):
 
 
 class NotificationWriter:
-    """All notifications, each told once."""
+    """Writes each notification once."""
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
@@ -69,44 +54,49 @@ class NotificationWriter:
     async def write_notifications(
         self, pending: Sequence[PendingNotification], *, check_existing: bool = False
     ) -> int:
-        """Once this returns all of them are there, those of each user in the order given; how many
-        were there before. `doubtful` guesses that some are, which saves appends that are refused.
+        """Write notifications, those of each user in the order given. Return how many existed.
 
-        Raises LogError: perhaps not all are there; telling all again is harmless."""
+        Args:
+            check_existing: query first, because some probably exist; it saves rejected appends.
+
+        Raises:
+            LogError: some may be missing; writing all of them again is safe.
+        """
         drafts = {str(notification_subject(one.command)): one for one in pending}
-        there, subjects = 0, list(drafts)
+        existing_count, subjects = 0, list(drafts)
         for start in range(0, len(subjects), MAX_SUBJECTS_PER_QUERY):
-            some = {
+            batch = {
                 one: _to_draft(drafts[one])
                 for one in subjects[start : start + MAX_SUBJECTS_PER_QUERY]
             }
-            there += await self._write_batch(some, check_existing)
-        return there
+            existing_count += await self._write_batch(batch, check_existing)
+        return existing_count
 
     async def _write_batch(self, drafts: dict[str, EventDraft], check_existing: bool) -> int:
-        missing, there = dict(drafts), 0
+        missing, existing_count = dict(drafts), 0
         for attempt in range(MAX_ATTEMPTS):
             if check_existing:
                 for recorded in await self._log.last_events(list(missing)):
                     del missing[recorded.subject]
-                    there += 1
+                    existing_count += 1
             await self._append_missing(missing)
             if not missing:
-                return there
+                return existing_count
             check_existing = True
             await asyncio.sleep(INITIAL_LAG_WAIT_SECONDS * (2**attempt - 1))
         raise Unavailable(f"{len(missing)} notifications were refused {MAX_ATTEMPTS} times")
 
     async def _append_missing(self, missing: dict[str, EventDraft]) -> None:
-        """Store what is missing, which is missing no more; of each user as far as it is taken."""
+        """Append missing notifications and remove each stored one from `missing`. For each user,
+        stop at the first that is not stored."""
         users: defaultdict[str, list[str]] = defaultdict(list)
         for name, draft in missing.items():
             users[draft.subject.owner].append(name)
-        done = await asyncio.gather(
+        outcomes = await asyncio.gather(
             *[self._append_in_order(names, missing) for names in users.values()],
             return_exceptions=True,
         )
-        for outcome in done:
+        for outcome in outcomes:
             if isinstance(outcome, BaseException):
                 raise outcome
 
@@ -122,27 +112,10 @@ class NotificationWriter:
                 del missing[name]
 
 
-class NotificationConsumer(EventConsumer):
-    """Keeps no state but the cursor that its follower keeps."""
-
-    def __init__(self, writer: NotificationWriter) -> None:
-        self._writer = writer
-        self._check_existing = True
-        """Who followed before may have told what comes now."""
-
-    async def handle(self, events: Sequence[RecordedEvent]) -> None:
-        tellings = [told for told in map(_to_pending_notification, events) if told is not None]
-        if tellings:
-            there = await self._writer.write_notifications(
-                tellings, check_existing=self._check_existing
-            )
-            self._check_existing = there > 0
-
-
 def _to_draft(pending: PendingNotification) -> EventDraft:
-    """The first event of a notification, with the id that `Entities` would give it."""
+    """The first event of a notification, with the id that `CommandHandler` would give it."""
     command = pending.command
-    [happening] = NOTIFICATION_DECIDER.decide(NOTIFICATION_DECIDER.initial_state, command)
+    [new_event] = NOTIFICATION_DECIDER.decide(NOTIFICATION_DECIDER.initial_state, command)
     meta = EventMetadata(
         id=f"{command.id}.0.0",
         correlation=pending.correlation,
@@ -150,17 +123,5 @@ def _to_draft(pending: PendingNotification) -> EventDraft:
         traceparent=pending.traceparent,
     )
     return EventDraft(
-        subject=happening.subject, event=happening.event, metadata=meta, expected_sequence=0
+        subject=new_event.subject, event=new_event.event, metadata=meta, expected_sequence=0
     )
-
-
-def _to_pending_notification(recorded: RecordedEvent) -> PendingNotification | None:
-    event = decode_if_wanted(recorded, NOTIFIED_EVENT_TYPES)
-    found = None if event is None else to_notification_content(event)
-    if found is None:
-        return None
-    meta = recorded.metadata
-    command = CreateNotificationCommand(
-        id=f"{meta.id}:notify", user=recorded.event_subject.owner, content=found
-    )
-    return PendingNotification(command, meta.correlation, meta.traceparent)

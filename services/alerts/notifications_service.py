@@ -1,4 +1,4 @@
-"""What the alerts service answers about notifications: list, read, send."""
+"""The requests that the alerts service answers about notifications: list, read, send."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -26,9 +26,9 @@ from tapewire.runtime.contracts.notifications import (
     SendReply,
 )
 from tapewire.views import NotificationsView
-from tapewire_services.alerts.domain.message_types import NotificationContent
 from tapewire_services.alerts.domain.notifications import (
     CreateNotificationCommand,
+    NotificationContent,
     derive_notification_id,
     validate_content,
     validate_user_ids,
@@ -37,10 +37,10 @@ from tapewire_services.alerts.notification_writer import NotificationWriter, Pen
 from tapewire_services.alerts.service import utc_now
 
 MAX_IDS_PER_READ = 200
-"""Ids that one request marks as read."""
+"""Ids that one request may mark as read."""
 MAX_ID_CHARACTERS = 64
 READ_ENTITY_ID = "all"
-"""The entity that is told of reading."""
+"""The entity whose subject records what was read."""
 
 
 class NotificationsService:
@@ -59,7 +59,7 @@ class NotificationsService:
         self._clock = clock
 
     async def list(self, request: ListNotifications, _: RequestContext) -> NotificationsReply:
-        """The user's newest notifications, exactly as of the end of the log."""
+        """The user's newest notifications as of the end of the log."""
         if not 1 <= request.limit <= MAX_LISTED_NOTIFICATIONS:
             message = f"limit must be 1 to {MAX_LISTED_NOTIFICATIONS}, not {request.limit}"
             raise CommandRejected("invalid", message, "limit")
@@ -74,7 +74,7 @@ class NotificationsService:
         )
 
     async def read(self, request: ReadNotifications, context: RequestContext) -> ReadReply:
-        """Mark some as read, or all. Nothing is appended when nothing changes."""
+        """Mark the given notifications, or all, as read. Append nothing if nothing changes."""
         _validate_ids(request.ids)
         user = request.user_id
         view, _ = await view_checkpoints.load(
@@ -90,9 +90,9 @@ class NotificationsService:
         return ReadReply(read=before - view.unread_count, unread=view.unread_count)
 
     async def send(self, request: SendNotification, context: RequestContext) -> SendReply:
-        """Notify every user, or none of it counts: the same command again tells the rest."""
+        """Notify every user. After an error, the same command again notifies the rest."""
         users = validate_user_ids(request.user_ids)
-        notice = validate_content(
+        content = validate_content(
             NotificationContent(
                 type=request.type,
                 title=request.title,
@@ -101,22 +101,23 @@ class NotificationsService:
                 at=self._clock(),
             )
         )
-        # Ids of events are made of ids of commands, so each user's command has one of its own.
+        # Event ids are made of command ids, so every user's command needs its own.
         commands = [
             CreateNotificationCommand(
-                id=f"{context.command_id}:{derive_id(user)}", user=user, content=notice
+                id=f"{context.command_id}:{derive_id(user)}", user=user, content=content
             )
             for user in users
         ]
-        of = context.correlation, context.traceparent
-        await self._writer.write_notifications([PendingNotification(one, *of) for one in commands])
+        await self._writer.write_notifications(
+            [PendingNotification(one, context.correlation, context.traceparent) for one in commands]
+        )
         return SendReply(ids=[derive_notification_id(one) for one in commands])
 
     async def _append_read_event(
         self, user: str, event: NotificationsRead, context: RequestContext
     ) -> None:
-        """Expecting nothing: to have read is true whatever else happened, and to say it twice
-        changes nothing."""
+        """Append without an expected sequence: the event is valid whatever else happened, and
+        repeating it changes nothing."""
         meta = EventMetadata(
             id=f"{context.command_id}.read",
             correlation=context.correlation,

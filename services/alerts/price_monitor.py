@@ -1,9 +1,10 @@
-"""Eyes on the prices: judges every quote in every process, and triggers rules in one.
+"""Evaluates every quote against the armed price rules, and triggers the rules that it hits.
 
-`see` and the market keep the judge up to date everywhere; what it hits is remembered until the log
-says that the rule was triggered. The holder of the lease (`work`) has that said, so whoever takes
-over says what its predecessor could not, and misses no price between. `keep` saves the past of
-prices that rules on moves look back on, for processes that start later (`recall`).
+Every process evaluates quotes. A hit stays pending until the log says that its rule was triggered.
+The holder of the lease (`run`) triggers the rules of pending hits, so a process that takes over
+triggers what its predecessor could not, and no price in between is missed. Percent-move rules look
+back on past prices: `save_extremes` stores these, and `restore_extremes` loads them in a process
+that starts later.
 """
 
 import asyncio
@@ -14,8 +15,9 @@ import msgspec
 import structlog
 
 from tapewire.events import CODEC
-from tapewire.log import EVERYBODY, LatestValueStore, LogError, encode_token
+from tapewire.log import LatestValueStore, LogError
 from tapewire.log.backoff import Backoff, new_rng
+from tapewire.log.checkpoint import read_checkpoint, shared_checkpoint_key, write_checkpoint
 from tapewire.log.quote_cache import QuoteCache
 from tapewire_services.alerts.domain.armed_rules import ArmedRule
 from tapewire_services.alerts.domain.price_rule_evaluator import PriceRuleEvaluator, PriceRuleHit
@@ -23,13 +25,13 @@ from tapewire_services.alerts.domain.rolling_extremes import ExtremesSnapshot
 from tapewire_services.alerts.rule_trigger import RuleTrigger, TriggerCause
 
 SAVE_INTERVAL_SECONDS = 5.0
-"""What the memory of moves loses when all processes die, at the most."""
+"""Time between two saves: the past prices that are lost at most when all processes die."""
 
-logger = structlog.get_logger("alerts.watching")
+logger = structlog.get_logger("alerts")
 
 
 class PriceMonitor:
-    """One process's judge of prices."""
+    """Evaluates quotes in one process; an `ArmedRuleObserver`."""
 
     def __init__(
         self,
@@ -52,13 +54,13 @@ class PriceMonitor:
         self._save_lock = asyncio.Lock()
 
     def start(self) -> None:
-        """Judge what is quoted, and every quote to come."""
+        """Evaluate the current quotes, and every later one."""
         self._quote_cache.add_listener(self._on_quote)
         for symbol in self._quote_cache.symbols():
             self._on_quote(symbol)
 
     def on_rule_changed(self, rule_id: str, armed: ArmedRule | None) -> None:
-        """The log has news of a rule."""
+        """Watch for `armed`, or no longer for the rule."""
         self._pending_hits.pop(rule_id, None)
         if armed is None:
             self._evaluator.disarm(rule_id)
@@ -66,54 +68,57 @@ class PriceMonitor:
             self._record_hits(self._evaluator.arm(armed))
 
     def on_percent_move_symbols(self, symbols: set[str]) -> None:
-        """Rules, armed or not, look back on the past of `symbols`."""
+        """Set the symbols whose past prices percent-move rules, armed or not, look back on."""
         self._percent_move_symbols = symbols
         self._symbols_changed.set()
 
     def on_reset(self) -> None:
-        """What the log said is void."""
+        """Forget all rules and hits: the rules are read anew."""
         self._pending_hits.clear()
         self._evaluator.disarm_all()
 
     @property
     def pending_count(self) -> int:
-        """Rules that were hit, of which the log does not say yet that they were triggered; and
-        symbols whose past is not known yet."""
+        """Hits whose rules are not triggered in the log yet, and symbols whose past prices are not
+        loaded yet."""
         return len(self._pending_hits) + len(self._percent_move_symbols - self._restored_symbols)
 
     def last_quote_times(self) -> dict[str, datetime]:
-        """The time of the last quote that was judged, by symbol."""
+        """The time of the last quote that was evaluated, by symbol."""
         return self._evaluator.last_quote_times()
 
     async def save_extremes(self) -> None:
-        """Keep what there was of prices now: only what was recalled before, so that a short memory
-        never replaces a long one. Raises LogError."""
+        """Store the past prices of symbols whose stored ones were loaded before. Others would
+        replace a longer past by a shorter one. Raises LogError."""
         async with self._save_lock:
             for symbol in self._percent_move_symbols & self._restored_symbols:
-                data = CODEC.encode(self._evaluator.extremes_of(symbol).snapshot())
-                if self._saved_extremes.get(symbol) != data:
-                    await self._checkpoint_store.put(_extremes_key(symbol), data)
-                    self._saved_extremes[symbol] = data
+                state = CODEC.encode(self._evaluator.extremes_of(symbol).snapshot())
+                if self._saved_extremes.get(symbol) != state:
+                    key = _extremes_key(symbol)
+                    await write_checkpoint(
+                        self._checkpoint_store, key, epoch="", as_of=0, state=state
+                    )
+                    self._saved_extremes[symbol] = state
 
     async def run(self) -> None:
-        """Trigger what was hit, and keep the past, until canceled: one process does."""
+        """Trigger the rules of pending hits and save past prices until canceled; in one process."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._trigger_pending_hits())
             group.create_task(self._save_periodically())
 
     async def restore_extremes(self) -> None:
-        """Learn the past that was kept, of each symbol that rules look back on, until canceled."""
-        patience = Backoff(self._rng)
+        """Load the stored past prices of each symbol that rules look back on, until canceled."""
+        backoff = Backoff(self._rng)
         while True:
             self._symbols_changed.clear()
             try:
                 for symbol in self._percent_move_symbols - self._restored_symbols:
                     await self._load_extremes(symbol)
             except LogError as error:
-                logger.warning("cannot recall prices", error=str(error))
-                await patience.wait()
+                logger.warning("extremes.load_failed", error=str(error))
+                await backoff.wait()
             else:
-                patience.reset()
+                backoff.reset()
                 await self._symbols_changed.wait()
 
     def _on_quote(self, symbol: str) -> None:
@@ -128,21 +133,21 @@ class PriceMonitor:
             self._hit_recorded.set()
 
     async def _trigger_pending_hits(self) -> None:
-        patience = Backoff(self._rng)
+        backoff = Backoff(self._rng)
         while True:
             self._hit_recorded.clear()
-            done = await asyncio.gather(
+            results = await asyncio.gather(
                 *[self._trigger_hit(hit) for hit in [*self._pending_hits.values()]]
             )
-            if not all(done):
-                await patience.wait()
+            if not all(results):
+                await backoff.wait()
             else:
-                patience.reset()
+                backoff.reset()
                 if not self._pending_hits:
                     await self._hit_recorded.wait()
 
     async def _trigger_hit(self, hit: PriceRuleHit) -> bool:
-        """Whether the log has it."""
+        """Trigger the rule of a hit. Return whether the log has stored it."""
         armed = hit.armed
         cause = TriggerCause(
             id=armed.arming,
@@ -154,23 +159,22 @@ class PriceMonitor:
         try:
             await self._rule_trigger.trigger(armed, cause)
         except LogError as error:
-            logger.warning("cannot trigger a rule now", rule=armed.rule.rule_id, error=str(error))
+            logger.warning("rule.trigger_failed", rule_id=armed.rule.rule_id, error=str(error))
             return False
         if self._pending_hits.get(armed.rule.rule_id) is hit:
             del self._pending_hits[armed.rule.rule_id]
         return True
 
     async def _load_extremes(self, symbol: str) -> None:
-        data = await self._checkpoint_store.get(_extremes_key(symbol))
+        checkpoint = await read_checkpoint(self._checkpoint_store, _extremes_key(symbol))
         self._restored_symbols.add(symbol)
-        if data is None:
+        if checkpoint is None:
             return
         try:
-            self._record_hits(
-                self._evaluator.merge_extremes(symbol, CODEC.decode(data, ExtremesSnapshot))
-            )
+            snapshot = CODEC.decode(checkpoint.state, ExtremesSnapshot)
+            self._record_hits(self._evaluator.merge_extremes(symbol, snapshot))
         except (msgspec.DecodeError, ArithmeticError) as error:
-            logger.warning("passes over the past", symbol=symbol, error=str(error))
+            logger.warning("extremes.rejected", symbol=symbol, reason=str(error))
 
     async def _save_periodically(self) -> None:
         while True:
@@ -178,8 +182,8 @@ class PriceMonitor:
             try:
                 await self.save_extremes()
             except LogError as error:
-                logger.warning("cannot keep the past", error=str(error))
+                logger.warning("extremes.save_failed", error=str(error))
 
 
 def _extremes_key(symbol: str) -> str:
-    return f"{EVERYBODY}.{encode_token(f'moves-{symbol}')}"
+    return shared_checkpoint_key(f"moves-{symbol}")

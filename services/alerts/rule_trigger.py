@@ -1,7 +1,7 @@
-"""Triggering rules, whoever found that they should be: one way into the log.
+"""Triggers rules, for prices and for events alike.
 
-A judge may be late, restarted in the middle, or beside another one. The rule itself decides: a word
-about an arming that was triggered, or is not the newest, changes nothing.
+A trigger may come late, again after a restart, or from two processes. The rule itself decides: a
+trigger for an arming that was already triggered, or is not the newest, changes nothing.
 """
 
 import asyncio
@@ -22,13 +22,13 @@ from tapewire_services.alerts.domain.commands import Command, TriggerRuleCommand
 from tapewire_services.alerts.domain.rules import State
 
 MAX_CONCURRENT_TRIGGERS = 64
-"""Rules triggered at the same time; their batches are committed together."""
+"""Rules triggered at the same time; their events are committed together."""
 
 logger = structlog.get_logger("alerts")
 
 
 class TriggerCause(msgspec.Struct, frozen=True, kw_only=True):
-    """Why: `id` names it, `at` is when it came to pass."""
+    """Why a rule is triggered: `id` identifies the cause, `at` is its time."""
 
     id: str
     at: datetime
@@ -46,7 +46,7 @@ class RuleTrigger:
         self._slots = asyncio.Semaphore(MAX_CONCURRENT_TRIGGERS)
 
     async def trigger(self, armed: ArmedRule, cause: TriggerCause) -> None:
-        """Once this returns the rule is triggered, or not armed so any more. Raises LogError."""
+        """Trigger the rule, unless that arming is no longer in force. Raises LogError."""
         rule = armed.rule
         command = TriggerRuleCommand(
             id=f"{cause.id}:{rule.rule_id}",
@@ -64,7 +64,7 @@ class RuleTrigger:
                     correlation=cause.correlation,
                     traceparent=cause.traceparent,
                 )
-        except CommandRejected as refusal:
-            logger.info("a rule is not armed so any more", rule=rule.rule_id, why=refusal.message)
-        except TooManyConflicts as overload:
-            raise Unavailable(str(overload)) from overload
+        except CommandRejected as error:
+            logger.info("command.rejected", rule_id=rule.rule_id, reason=error.message)
+        except TooManyConflicts as error:
+            raise Unavailable(str(error)) from error

@@ -1,6 +1,6 @@
-"""What the alerts service answers: rules and alerts.
+"""The requests that the alerts service answers about rules and alerts.
 
-Each handler makes a command (the only place where a clock is read) and has it decided, or reads.
+A handler builds a command and executes it, or reads. It is the only place that reads a clock.
 """
 
 from collections.abc import Callable
@@ -42,11 +42,12 @@ from tapewire_services.alerts.domain.commands import (
 from tapewire_services.alerts.domain.rules import AbsentRuleState, State, derive_rule_id
 
 MAX_RULES_PER_USER = 200
-"""Rules that a user may have at the same time."""
+"""Rules that one user may have."""
 MAX_ID_CHARACTERS = 64
 
 
 def utc_now() -> datetime:
+    """The current time, UTC."""
     return datetime.now(UTC)
 
 
@@ -68,7 +69,7 @@ class AlertsService:
         self._clock = clock
 
     async def create_rule(self, request: CreateRule, context: RequestContext) -> RuleReply:
-        """Keep a new rule, or answer with the one that this very command made."""
+        """Create a rule, or return the one that this command created before."""
         command = validate_create_rule(self._build_create_command(request, context))
         if command.kind in PRICE_RULE_KINDS:
             await self._require_known_symbol(command.symbol or "")
@@ -77,24 +78,24 @@ class AlertsService:
         return _build_reply(await self._handle_command(subject, command, context, is_new=True))
 
     async def arm_rule(self, request: ArmRule, context: RequestContext) -> RuleReply:
-        """Let the rule trigger again."""
+        """Arm the rule again."""
         command = ArmRuleCommand(id=context.command_id, at=self._clock(), user=request.user_id)
         return await self._handle_change(request, command, context)
 
     async def delete_rule(self, request: DeleteRule, context: RequestContext) -> RuleReply:
-        """Forget the rule."""
+        """Delete the rule."""
         command = DeleteRuleCommand(id=context.command_id, at=self._clock(), user=request.user_id)
         return await self._handle_change(request, command, context)
 
     async def list_rules(self, request: ListRules, _: RequestContext) -> RulesReply:
-        """The user's rules, exactly as of the end of the log."""
+        """The user's rules as of the end of the log."""
         view, bounds = await view_checkpoints.load(
             self._log, self._checkpoint_store, RulesView, request.user_id
         )
         return RulesReply(rules=view.rules(), as_of=bounds.last, epoch=bounds.epoch)
 
     async def list_alerts(self, request: ListAlerts, _: RequestContext) -> AlertsReply:
-        """The user's alerts, exactly as of the end of the log."""
+        """The user's alerts as of the end of the log, newest first."""
         view, bounds = await view_checkpoints.load(
             self._log, self._checkpoint_store, AlertsView, request.user_id
         )
@@ -122,7 +123,8 @@ class AlertsService:
             raise CommandRejected("invalid", f"unknown symbol {abbreviate(symbol)!r}", "symbol")
 
     async def _check_rule_limit(self, command: CreateRuleCommand) -> None:
-        """Requests at the same moment may go a little over; the bound is for memory's sake."""
+        """Reject a rule beyond the limit, which only bounds memory. Concurrent requests may exceed
+        it a little."""
         view, _ = await view_checkpoints.load(
             self._log, self._checkpoint_store, RulesView, command.user
         )
@@ -139,8 +141,8 @@ class AlertsService:
         command: ArmRuleCommand | DeleteRuleCommand,
         context: RequestContext,
     ) -> RuleReply:
-        """Decided on the rule as it is: what is remembered may be older, and an old state can make
-        a command look like one that changes nothing."""
+        """Execute a command on the newest state in the log. On an older one that this process
+        remembers, the command might seem to change nothing."""
         if not 1 <= len(request.rule_id) <= MAX_ID_CHARACTERS:
             raise CommandRejected("not_found", f"there is no rule {abbreviate(request.rule_id)}")
         subject = EventSubject(request.user_id, "rules", request.rule_id)

@@ -9,7 +9,6 @@ it. Start at `RunnerCheckpoint`.
 """
 
 import asyncio
-import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -18,7 +17,13 @@ import msgspec
 import structlog
 
 from tapewire.events import CODEC, PriceUpdated
-from tapewire.log import EVERYBODY, LatestValueStore, encode_token
+from tapewire.log import LatestValueStore
+from tapewire.log.checkpoint import (
+    Checkpoint,
+    encode_checkpoint,
+    read_checkpoint,
+    shared_checkpoint_key,
+)
 from tapewire_services.strategies.domain.active_strategies import TrackedStrategy
 from tapewire_services.strategies.domain.decision_throttling import PublishedDecision
 from tapewire_services.strategies.domain.stop_loss import StopLossState
@@ -28,8 +33,6 @@ CHECKPOINT_STRATEGIES_PER_SECOND = 2000
 """Strategies that may be saved per second; the interval between two saves grows with more."""
 MAX_VALUE_BYTES = 900_000
 """Limit of a value; a larger one is saved without resume points. NATS takes a megabyte."""
-MAX_DECOMPRESSED_BYTES = 64 << 20
-"""Limit of a decompressed value."""
 
 logger = structlog.get_logger("strategies")
 
@@ -52,11 +55,6 @@ class StrategyCheckpoint(msgspec.Struct, frozen=True, rename="camel"):
 
     stop_loss: StopLossState = msgspec.field(default=StopLossState(), name="guard")
     resume_point: StrategyResumePoint | None = msgspec.field(default=None, name="place")
-
-
-class _SymbolCheckpoint(msgspec.Struct, frozen=True):
-    epoch: str
-    checkpoints: dict[str, StrategyCheckpoint] = msgspec.field(name="marks")
 
 
 def can_resume(
@@ -82,11 +80,8 @@ class RunnerCheckpoint:
     async def load(self, symbols: Iterable[str]) -> Mapping[str, StrategyCheckpoint]:
         """What was last saved for the strategies of `symbols` in this log. Raises LogError."""
         found: dict[str, StrategyCheckpoint] = {}
-        for data in await asyncio.gather(
-            *[self._checkpoint_store.get(_checkpoint_key(one)) for one in set(symbols)]
-        ):
-            if data is not None:
-                found.update(self._decode(data))
+        for one in await asyncio.gather(*[self._load_symbol(symbol) for symbol in set(symbols)]):
+            found.update(one)
         return found
 
     async def save(self, checkpoints: Iterable[tuple[str, str, StrategyCheckpoint]]) -> None:
@@ -114,24 +109,28 @@ class RunnerCheckpoint:
             sum(map(len, self._saved_by_symbol.values())) / CHECKPOINT_STRATEGIES_PER_SECOND,
         )
 
-    def _decode(self, data: bytes) -> Mapping[str, StrategyCheckpoint]:
-        try:
-            plain = zlib.decompressobj().decompress(data, MAX_DECOMPRESSED_BYTES)
-            found = CODEC.decode(plain, _SymbolCheckpoint)
-        except (zlib.error, msgspec.DecodeError) as error:
-            logger.warning("checkpoint.rejected", error=str(error))
+    async def _load_symbol(self, symbol: str) -> Mapping[str, StrategyCheckpoint]:
+        checkpoint = await read_checkpoint(self._checkpoint_store, _checkpoint_key(symbol))
+        if checkpoint is None or checkpoint.epoch != self._epoch:
             return {}
-        return found.checkpoints if found.epoch == self._epoch else {}
+        try:
+            return CODEC.decode(checkpoint.state, dict[str, StrategyCheckpoint])
+        except msgspec.DecodeError as error:
+            logger.warning("checkpoint.rejected", symbol=symbol, reason=str(error))
+            return {}
 
     def _encode(self, symbol: str, checkpoints: dict[str, StrategyCheckpoint]) -> bytes:
-        data = zlib.compress(CODEC.encode(_SymbolCheckpoint(self._epoch, checkpoints)), level=1)
+        data = self._encode_state(checkpoints)
         if len(data) <= MAX_VALUE_BYTES:
             return data
         logger.warning("checkpoint.reduced", symbol=symbol, strategies=len(checkpoints))
-        reduced = {
-            subject: StrategyCheckpoint(one.stop_loss) for subject, one in checkpoints.items()
-        }
-        return zlib.compress(CODEC.encode(_SymbolCheckpoint(self._epoch, reduced)), level=1)
+        return self._encode_state(
+            {subject: StrategyCheckpoint(one.stop_loss) for subject, one in checkpoints.items()}
+        )
+
+    def _encode_state(self, checkpoints: dict[str, StrategyCheckpoint]) -> bytes:
+        state = msgspec.Raw(CODEC.encode(checkpoints))
+        return encode_checkpoint(Checkpoint(epoch=self._epoch, as_of=0, state=state))
 
 
 def _group_by_symbol(
@@ -146,4 +145,4 @@ def _group_by_symbol(
 
 
 def _checkpoint_key(symbol: str) -> str:
-    return f"{EVERYBODY}.{encode_token(f'strategies-marks-{symbol}')}"
+    return shared_checkpoint_key(f"strategies-marks-{symbol}")

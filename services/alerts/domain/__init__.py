@@ -1,6 +1,6 @@
-"""What the alerts service decides. Pure: no clock, no I/O, no logging.
+"""The decisions of the alerts service. Pure: no clock, no I/O, no logging.
 
-`rules` is the aggregate; `armed` which rules wait for something; `prices` judges quotes, by
-`extremes` of the past; `occasions` judges orders' and strategies' events; `notices` makes
-notifications, `wording` of events.
+`rules` is the aggregate, and `armed_rules` folds which rules are armed. `price_rule_evaluator`
+evaluates quotes against rules, with past prices from `rolling_extremes`. `event_messages` and
+`report_messages` turn events into triggers and notifications; `notifications` creates the latter.
 """

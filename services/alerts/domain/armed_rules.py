@@ -1,14 +1,12 @@
-"""Which rules are armed, by the log: the fold that whoever judges looks into.
+"""The armed rules of all users: a fold of the rules' events. Pure.
 
-Events trigger a rule when they stand after its arming in the log, so each armed rule knows where
-that was. An arming carries the whole rule, so of a rule that waits for nothing no more is kept than
-the symbol that it may look back on.
+An event triggers a rule only if it comes after the rule's arming in the log, so each armed rule
+holds the sequence of its arming. The arming event carries the whole rule. Of a rule that is not
+armed, only the symbol of a percent-move rule is kept, because its past prices stay of interest.
 """
 
-import base64
-import zlib
 from collections import defaultdict
-from typing import Any
+from datetime import datetime
 
 import msgspec
 
@@ -23,12 +21,9 @@ from tapewire.events import (
 )
 from tapewire.log import RecordedEvent
 
-MAX_DECOMPRESSED_BYTES = 1 << 28
-"""Bytes that a saved fold may have when it is no longer compressed."""
-
 
 class ArmedRule(msgspec.Struct, frozen=True, rename="camel"):
-    """A rule of `user`, armed by command `arming` at `sequence` of the log."""
+    """A rule of `user` that command `arming` armed at `sequence` of the log."""
 
     user: str
     rule: AlertRule
@@ -37,20 +32,29 @@ class ArmedRule(msgspec.Struct, frozen=True, rename="camel"):
     correlation: str
 
 
+class TriggerCandidate(msgspec.Struct, frozen=True):
+    """An event that may trigger rules of `kind`; `symbol` is None when it concerns no symbol."""
+
+    kind: RuleKind
+    symbol: str | None
+    message: str
+    at: datetime
+
+
 class _SavedState(msgspec.Struct, frozen=True, rename="camel"):
     as_of: int
     armed: list[ArmedRule]
-    moves: dict[str, str]
+    percent_move_symbols: dict[str, str] = msgspec.field(name="moves")
 
 
 class ArmedRulesProjection:
-    """The fold. `as_of` is the sequence of the last event of any rule that it has seen."""
+    """The fold. `as_of` is the sequence of the last rule event it has applied."""
 
     def __init__(self) -> None:
         self.as_of = 0
         self._armed_by_id: dict[str, ArmedRule] = {}
         self._percent_move_symbols: dict[str, str] = {}
-        """The symbol of each rule on moves, armed or not."""
+        """The symbol of each percent-move rule, armed or not, by rule id."""
         self._armed_by_user_and_kind: defaultdict[tuple[str, RuleKind], dict[str, ArmedRule]] = (
             defaultdict(dict)
         )
@@ -59,10 +63,10 @@ class ArmedRulesProjection:
         return len(self._armed_by_id)
 
     def apply(self, recorded: RecordedEvent) -> str | None:
-        """Fold one event of any user's rules; the id of its rule.
+        """Fold one event of any user's rules. Return the id of its rule.
 
         Raises:
-            UnknownType, Undecodable: the event was counted, and not folded.
+            UnknownType, Undecodable: the event advances `as_of` and is otherwise ignored.
         """
         self.as_of = recorded.sequence
         event = recorded.event
@@ -77,7 +81,7 @@ class ArmedRulesProjection:
         return rule.rule_id
 
     def get(self, rule_id: str) -> ArmedRule | None:
-        """The rule, when it is armed."""
+        """The rule if it is armed, else None."""
         return self._armed_by_id.get(rule_id)
 
     def get_all(self) -> list[ArmedRule]:
@@ -85,13 +89,13 @@ class ArmedRulesProjection:
         return list(self._armed_by_id.values())
 
     def percent_move_symbols(self) -> set[str]:
-        """The symbols that rules on moves look at, or will when they are armed again."""
+        """The symbols of all percent-move rules, armed or not."""
         return set(self._percent_move_symbols.values())
 
     def find_triggered(
         self, user: str, kind: RuleKind, symbol: str | None, sequence: int
     ) -> list[ArmedRule]:
-        """The user's rules that an event of that kind, at that sequence, triggers."""
+        """The user's rules that an event of `kind` about `symbol`, at `sequence`, triggers."""
         return [
             armed
             for armed in self._armed_by_user_and_kind.get((user, kind), {}).values()
@@ -99,20 +103,14 @@ class ArmedRulesProjection:
         ]
 
     def serialize_state(self) -> bytes:
-        """The fold as JSON: a text, compressed."""
-        plain = CODEC.encode(_SavedState(self.as_of, self.get_all(), self._percent_move_symbols))
-        return CODEC.encode(base64.b64encode(zlib.compress(plain, level=1)).decode())
+        """The fold as JSON."""
+        return CODEC.encode(_SavedState(self.as_of, self.get_all(), self._percent_move_symbols))
 
     def restore_state(self, state: bytes) -> None:
-        """Be as when `save` gave `state`. Raises ValueError when it is none."""
-        text: Any = CODEC.decode(state, str)
-        try:
-            plain = zlib.decompressobj().decompress(base64.b64decode(text), MAX_DECOMPRESSED_BYTES)
-        except zlib.error as error:
-            raise ValueError(f"{len(state)} bytes are no rules: {error}") from error
-        saved = CODEC.decode(plain, _SavedState)
+        """Restore what `serialize_state` returned. Raises ValueError for anything else."""
+        saved = CODEC.decode(state, _SavedState)
         self.as_of = saved.as_of
-        self._percent_move_symbols = saved.moves
+        self._percent_move_symbols = saved.percent_move_symbols
         self._armed_by_id.clear()
         self._armed_by_user_and_kind.clear()
         for armed in saved.armed:

@@ -1,6 +1,7 @@
-"""What can be asked of a rule, and what makes a new one well-formed.
+"""The commands of an alert rule, and the validation of a new rule. Pure.
 
-`checked` judges a `Create`; paths in its refusals are the fields as requests spell them in JSON.
+`validate_create_rule` checks a `CreateRuleCommand`. The paths in its rejections are field names as
+requests spell them in JSON.
 """
 
 from datetime import datetime
@@ -37,11 +38,11 @@ DEFAULT_LEVELS = {
     RuleKind.STRATEGY_ERROR: AlertLevel.ERROR,
     RuleKind.STOP_LOSS: AlertLevel.WARNING,
 }
-"""Of a rule whose user does not say."""
+"""The level of a rule when its user gives none."""
 
 
 class CreateRuleCommand(msgspec.Struct, frozen=True, kw_only=True):
-    """`user` wants to be told. `at` is when, UTC, as in every command."""
+    """Create a rule for `user`; `at` is the time of the command, UTC, as in every command."""
 
     id: str
     at: datetime
@@ -56,7 +57,7 @@ class CreateRuleCommand(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ArmRuleCommand(msgspec.Struct, frozen=True, kw_only=True):
-    """It may be triggered again."""
+    """Let the rule be triggered again."""
 
     id: str
     at: datetime
@@ -64,7 +65,7 @@ class ArmRuleCommand(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeleteRuleCommand(msgspec.Struct, frozen=True, kw_only=True):
-    """It shall be no more."""
+    """Delete the rule."""
 
     id: str
     at: datetime
@@ -72,7 +73,7 @@ class DeleteRuleCommand(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TriggerRuleCommand(msgspec.Struct, frozen=True, kw_only=True):
-    """It came to pass, under the arming that was command `arming`."""
+    """Trigger the rule under the arming of command `arming`."""
 
     id: str
     at: datetime
@@ -86,10 +87,10 @@ Command = CreateRuleCommand | ArmRuleCommand | DeleteRuleCommand | TriggerRuleCo
 
 
 def validate_create_rule(command: CreateRuleCommand) -> CreateRuleCommand:
-    """`command` with its numbers in their plainest digits.
+    """Return `command` with normalized numbers.
 
     Raises:
-        Refusal: invalid, with the path of the field at fault.
+        CommandRejected: ``invalid``, with the path of the field at fault.
     """
     price, move = command.kind in PRICE_LEVEL_KINDS, command.kind is RuleKind.PERCENT_MOVE
     _check_presence(command, "symbol", command.symbol, is_required=price or move, is_allowed=True)

@@ -1,7 +1,8 @@
-"""What is said to people of an event: `occasion` for rules, `notice` for notifications.
+"""The words for people about Tapewire's own events: triggers of rules, and notifications.
 
-Both answer None for events that nobody is told of; `OCCASIONS` and `NOTICES` name those that
-somebody is, so that the others need not even be decoded.
+`to_trigger_candidate` and `to_notification_content` return None for events that concern neither.
+`RULE_KIND_BY_EVENT_TYPE` and `NOTIFIED_EVENT_TYPES` list the types that do, so the others need not
+be decoded. `report_messages` does the same for what other programs report.
 """
 
 from decimal import Decimal
@@ -25,11 +26,8 @@ from tapewire.events import (
     StrategyFailed,
 )
 from tapewire_services.alerts.domain import report_messages
-from tapewire_services.alerts.domain.message_types import (
-    NotificationContent,
-    TriggerCandidate,
-    truncate_line,
-)
+from tapewire_services.alerts.domain.armed_rules import TriggerCandidate
+from tapewire_services.alerts.domain.notifications import NotificationContent, truncate_line
 
 RULE_KIND_BY_EVENT_TYPE: dict[type[Event], RuleKind] = {
     OrderRejected: RuleKind.ORDER_REJECTED,
@@ -37,7 +35,7 @@ RULE_KIND_BY_EVENT_TYPE: dict[type[Event], RuleKind] = {
     StopLossTriggered: RuleKind.STOP_LOSS,
     **report_messages.RULE_KIND_BY_REPORT_TYPE,
 }
-"""The rules that events trigger."""
+"""The kind of rule that each event triggers."""
 
 NOTIFIED_EVENT_TYPES: tuple[type[Event], ...] = (
     OrderFilled,
@@ -57,7 +55,7 @@ ALERT_TITLES = {
 
 
 def to_trigger_candidate(event: Event) -> TriggerCandidate | None:
-    """What `event` is to rules."""
+    """The trigger that `event` gives to rules, or None."""
     kind = RULE_KIND_BY_EVENT_TYPE.get(type(event))
     if kind is None:
         return None
@@ -78,7 +76,8 @@ def to_trigger_candidate(event: Event) -> TriggerCandidate | None:
 
 
 def to_notification_content(event: Event) -> NotificationContent | None:
-    """What `event` is to its user. An order is told of when it is filled to the end."""
+    """The notification of `event` for its user, or None. Fills are notified once the order is
+    filled completely."""
     match event:
         case OrderFilled() if event.order.status is OrderStatus.FILLED:
             return _build_order_content(
@@ -93,13 +92,13 @@ def to_notification_content(event: Event) -> NotificationContent | None:
                 event.order, "order_failed", "Order failed", _failed_message(event.order)
             )
         case StrategyFailed():
-            more = {"errorCode": truncate_line(event.error_code)}
+            error: dict[str, Any] = {"errorCode": truncate_line(event.error_code)}
             return _build_strategy_content(
                 event.strategy,
                 "strategy_error",
                 "Strategy error",
                 _strategy_failed_message(event),
-                more,
+                error,
             )
         case StopLossTriggered():
             stop: dict[str, Any] = {
@@ -156,8 +155,9 @@ def _build_alert_content(alert: AlertRaised) -> NotificationContent:
 
 
 def _filled_message(order: Order) -> str:
-    did = "Bought" if order.side is Side.BUY else "Sold"
-    return f"{did} {format_decimal(order.filled_qty)} {order.symbol}{_price_suffix(order.filled_avg_price)}"
+    verb = "Bought" if order.side is Side.BUY else "Sold"
+    price = _price_suffix(order.filled_avg_price)
+    return f"{verb} {format_decimal(order.filled_qty)} {order.symbol}{price}"
 
 
 def _price_suffix(price: Decimal | None) -> str:
@@ -183,7 +183,8 @@ def _reason_suffix(reason: str | None) -> str:
 
 def _strategy_failed_message(event: StrategyFailed) -> str:
     strategy = event.strategy
-    return f"{truncate_line(strategy.name)} ({strategy.symbol}) stopped: {truncate_line(event.details)}"
+    name, details = truncate_line(strategy.name), truncate_line(event.details)
+    return f"{name} ({strategy.symbol}) stopped: {details}"
 
 
 def _stop_loss_message(event: StopLossTriggered) -> str:

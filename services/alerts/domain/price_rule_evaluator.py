@@ -1,9 +1,10 @@
-"""Which rules a quote triggers. Start at `PriceJudge.quote`.
+"""Which rules a quote hits. Start at `PriceRuleEvaluator.on_quote`.
 
-A rule is a condition on the price now (a move: and on the window before now), whenever it came to
-hold; armed means: tell once when it holds. So a rule that is armed while its condition holds is
-triggered at once. The rules of a symbol lie sorted, so a quote looks only at those it triggers and
-at the next one; what the past was is known once a symbol, for all rules (`extremes`).
+A price rule is a condition on the present price; a percent-move rule also on the window before it.
+An armed rule is hit once, when its condition holds, no matter since when. A rule that is armed
+while its condition holds is therefore hit at once. The rules of a symbol are sorted, so a quote
+examines only those it hits and the next one. The past prices of a symbol are kept once for all its
+rules (`rolling_extremes`).
 """
 
 from bisect import bisect_left, bisect_right, insort
@@ -20,14 +21,14 @@ from tapewire_services.alerts.domain.commands import PRICE_RULE_KINDS
 from tapewire_services.alerts.domain.rolling_extremes import ExtremesSnapshot, RollingExtremes
 
 MIN_PRICE, MAX_PRICE = Decimal("0.00000001"), Decimal(1_000_000_000)
-"""Dollars a share; whoever quotes less or more quotes nothing."""
+"""Dollars a share. Quotes outside these bounds are ignored."""
 
 HUNDRED = Decimal(100)
 PERCENT_QUANTUM = Decimal("0.01")
 
 
 class PriceRuleHit(msgspec.Struct, frozen=True):
-    """`armed` is triggered by a quote of `at`."""
+    """A quote of time `at` hit rule `armed`."""
 
     armed: ArmedRule
     at: datetime
@@ -35,15 +36,15 @@ class PriceRuleHit(msgspec.Struct, frozen=True):
 
 
 class PriceRuleEvaluator:
-    """Every armed price rule, and the prices there were. What it hit it knows no more, until it is
-    armed again."""
+    """The armed price rules and the past prices. A rule that was hit is removed until it is armed
+    again."""
 
     def __init__(self) -> None:
         self._rules_by_symbol: dict[str, _SymbolRules] = {}
         self._armed_by_id: dict[str, ArmedRule] = {}
 
     def arm(self, armed: ArmedRule) -> list[PriceRuleHit]:
-        """Watch for `armed`, in place of what was watched under its id; what it hits at once."""
+        """Add a rule, in place of the one with the same id. Return what it hits at once."""
         self.disarm(armed.rule.rule_id)
         rule = armed.rule
         if rule.kind not in PRICE_RULE_KINDS or rule.symbol is None:
@@ -54,13 +55,13 @@ class PriceRuleEvaluator:
         return self._disarm_hit_rules(symbol.evaluate(rule.timestamp))
 
     def disarm(self, rule_id: str) -> None:
-        """Watch no more for that rule."""
+        """Remove a rule."""
         armed = self._armed_by_id.pop(rule_id, None)
         if armed is not None and armed.rule.symbol is not None:
             self._rules_for_symbol(armed.rule.symbol).remove_rule(armed)
 
     def on_quote(self, quote: PriceUpdated) -> list[PriceRuleHit]:
-        """What the newest quote of a symbol hits."""
+        """Evaluate the newest quote of a symbol. Return its hits."""
         if not (quote.price.is_finite() and MIN_PRICE <= quote.price <= MAX_PRICE):
             return []
         symbol = self._rules_for_symbol(quote.symbol)
@@ -68,12 +69,12 @@ class PriceRuleEvaluator:
         return self._disarm_hit_rules(symbol.evaluate(quote.timestamp))
 
     def extremes_of(self, symbol: str) -> RollingExtremes:
-        """The past of a symbol."""
+        """The past prices of a symbol."""
         return self._rules_for_symbol(symbol).extremes
 
     def merge_extremes(self, symbol: str, snapshot: ExtremesSnapshot) -> list[PriceRuleHit]:
-        """Know that past of a symbol as well; what that makes its rules on moves hit, each judged
-        as when it is armed."""
+        """Add past prices of a symbol. Return the hits of its percent-move rules, which are
+        evaluated as if they were armed again."""
         self._rules_for_symbol(symbol).extremes.merge(snapshot)
         moves = [
             armed
@@ -82,7 +83,7 @@ class PriceRuleEvaluator:
         ]
         hits: list[PriceRuleHit] = []
         for armed in moves:
-            if armed.rule.rule_id in self._armed_by_id:  # else it was hit beside another
+            if armed.rule.rule_id in self._armed_by_id:  # not hit together with an earlier one
                 hits += self.arm(armed)
         return hits
 
@@ -95,7 +96,7 @@ class PriceRuleEvaluator:
         }
 
     def disarm_all(self) -> None:
-        """Watch for nothing; the prices there were stay known."""
+        """Remove all rules; past prices stay."""
         for rule_id in list(self._armed_by_id):
             self.disarm(rule_id)
 
@@ -115,12 +116,12 @@ class PriceRuleEvaluator:
 
 
 RuleThreshold = tuple[Decimal, str]
-"""A level or a percentage, and the id of its rule."""
+"""A price level or a percentage, and the id of its rule."""
 _threshold_value = itemgetter(0)
 
 
 class _SymbolRules:
-    """One symbol's rules, sorted, and its prices. Hits are rule ids, times and messages."""
+    """The sorted rules of one symbol, and its prices. Hits are rule ids, times and messages."""
 
     def __init__(self, symbol: str) -> None:
         self.symbol = symbol
@@ -152,13 +153,13 @@ class _SymbolRules:
         return entries, (rule.price or Decimal(0), rule.rule_id)
 
     def add_quote(self, quote: PriceUpdated) -> None:
-        """Note a quote. One that claims to be older than the last counts as of its time."""
+        """Record a quote. A quote older than the last one counts at the time of the last one."""
         self._last_quote_second = max(self._last_quote_second, int(quote.timestamp.timestamp()))
         self.last_quote = quote
         self.extremes.add_price(self._last_quote_second, quote.price)
 
     def evaluate(self, at: datetime) -> list[tuple[str, datetime, str]]:
-        """What holds at `at`, or at the last quote when that is later."""
+        """The hits at `at`, or at the last quote when that is later."""
         if self.last_quote is None:
             return []
         price, at = self.last_quote.price, max(at, self.last_quote.timestamp)
@@ -169,7 +170,7 @@ class _SymbolRules:
         return [(rule_id, at, f"{self.symbol} {message}") for rule_id, message in hits]
 
     def _find_level_hits(self, price: Decimal) -> list[tuple[str, str]]:
-        told = f"is at {format_decimal(price)}"
+        message = f"is at {format_decimal(price)}"
         above = self.above_thresholds[
             : bisect_left(self.above_thresholds, price, key=_threshold_value)
         ]
@@ -177,8 +178,8 @@ class _SymbolRules:
             bisect_right(self.below_thresholds, price, key=_threshold_value) :
         ]
         return [
-            *((rule_id, f"{told}, above {format_decimal(level)}") for level, rule_id in above),
-            *((rule_id, f"{told}, below {format_decimal(level)}") for level, rule_id in below),
+            *((rule_id, f"{message}, above {format_decimal(level)}") for level, rule_id in above),
+            *((rule_id, f"{message}, below {format_decimal(level)}") for level, rule_id in below),
         ]
 
     def _find_move_hits(
@@ -199,8 +200,8 @@ class _SymbolRules:
 def _find_move_origin(
     low: Decimal, high: Decimal, price: Decimal, percent: Decimal
 ) -> Decimal | None:
-    """The price that `price` is `percent` away from, up or down; None when it is not. Exact: no
-    division."""
+    """The extreme from which `price` is at least `percent` away, up or down; None when there is
+    none. Exact, without a division."""
     now = WIDE_CONTEXT.multiply(price, HUNDRED)
     if now >= WIDE_CONTEXT.multiply(low, WIDE_CONTEXT.add(HUNDRED, percent)):
         return low
@@ -213,4 +214,5 @@ def _describe_move(origin: Decimal, price: Decimal) -> str:
     share = WIDE_CONTEXT.divide(
         WIDE_CONTEXT.multiply(WIDE_CONTEXT.subtract(price, origin), HUNDRED), origin
     )
-    return f"{share.quantize(PERCENT_QUANTUM, context=WIDE_CONTEXT):+f} % from {format_decimal(origin)} to {format_decimal(price)}"
+    percent = share.quantize(PERCENT_QUANTUM, context=WIDE_CONTEXT)
+    return f"{percent:+f} % from {format_decimal(origin)} to {format_decimal(price)}"

@@ -1,4 +1,4 @@
-"""What is said to people of what other programs report: as of Tapewire's own, and by whom."""
+"""The words for people about what other programs report; each names the source."""
 
 from datetime import datetime
 from typing import Any
@@ -19,11 +19,8 @@ from tapewire.events import (
     StopLossReportedTriggered,
     StrategyReportedFailed,
 )
-from tapewire_services.alerts.domain.message_types import (
-    NotificationContent,
-    TriggerCandidate,
-    truncate_line,
-)
+from tapewire_services.alerts.domain.armed_rules import TriggerCandidate
+from tapewire_services.alerts.domain.notifications import NotificationContent, truncate_line
 
 RULE_KIND_BY_REPORT_TYPE: dict[type[Event], RuleKind] = {
     OrderReportedRejected: RuleKind.ORDER_REJECTED,
@@ -41,7 +38,7 @@ NOTIFIED_REPORT_TYPES: tuple[type[Event], ...] = (
 
 
 def to_trigger_candidate(kind: RuleKind, event: Event) -> TriggerCandidate | None:
-    """What a report is to rules of `kind`."""
+    """The trigger that a report gives to rules of `kind`, or None."""
     if isinstance(event, OrderReport):
         order = event.order
         return TriggerCandidate(
@@ -58,7 +55,8 @@ def to_trigger_candidate(kind: RuleKind, event: Event) -> TriggerCandidate | Non
 
 
 def to_notification_content(event: Event) -> NotificationContent | None:
-    """What a report is to its user. An order is told of when it is executed to the end."""
+    """The notification of a report for its user, or None. Executions are notified once the order
+    is filled completely."""
     match event:
         case OrderReportedExecuted() if event.order.status is OrderStatus.FILLED:
             return _build_order_content(
@@ -141,17 +139,16 @@ def _build_content(
 
 
 def _executed_message(order: ReportedOrder) -> str:
-    did = "Bought" if order.side is Side.BUY else "Sold"
-    at = "" if order.price is None else f" at {format_decimal(order.price)}"
-    return (
-        f"{did} {format_decimal(order.quantity)} {truncate_line(order.symbol)}{at} ({order.source})"
-    )
+    verb = "Bought" if order.side is Side.BUY else "Sold"
+    price = "" if order.price is None else f" at {format_decimal(order.price)}"
+    symbol = truncate_line(order.symbol)
+    return f"{verb} {format_decimal(order.quantity)} {symbol}{price} ({order.source})"
 
 
 def _order_message(order: ReportedOrder, outcome: str) -> str:
-    wanted = f"{order.side.value} {format_decimal(order.quantity)} {truncate_line(order.symbol)}"
+    terms = f"{order.side.value} {format_decimal(order.quantity)} {truncate_line(order.symbol)}"
     because = f": {truncate_line(order.reason)}" if order.reason else ""
-    return f"The order of {order.source} to {wanted} {outcome}{because}"
+    return f"The order of {order.source} to {terms} {outcome}{because}"
 
 
 def _strategy_failed_message(event: StrategyReportedFailed) -> str:
@@ -159,14 +156,15 @@ def _strategy_failed_message(event: StrategyReportedFailed) -> str:
 
 
 def _describe_strategy(strategy: ReportedStrategy) -> str:
-    """Its name, and whose it is or what it trades."""
+    """The name of a strategy, with its symbol or, without one, its source."""
     name = truncate_line(strategy.name or strategy.strategy_id)
     return f"{name} ({truncate_line(strategy.symbol or strategy.source)})"
 
 
 def _stop_loss_message(event: StopLossReportedTriggered) -> str:
     price = format_decimal(event.current_price)
+    symbol = truncate_line(event.symbol or "the price")
     return (
-        f"Stop-loss of {truncate_line(event.strategy_id)}: {truncate_line(event.symbol or 'the price')} is at {price}, "
+        f"Stop-loss of {truncate_line(event.strategy_id)}: {symbol} is at {price}, "
         f"the stop at {format_decimal(event.trigger_price)}"
     )

@@ -1,12 +1,13 @@
 """The lowest and highest price of one symbol in any window up to a day, in bounded memory.
 
-Time is cut into buckets; a tier is one width of bucket and how many of them it looks back over.
-Within a tier only the staircase is kept: a bucket's low is dropped when a later price was as low,
-for no window that has the one lacks the other. So the lowest price since any time is the first step
-that stands at that time or later, found by bisection, and a quiet day is a handful of steps.
+Time is divided into buckets. A tier is a bucket width and a number of buckets to look back over.
+Each tier keeps only the steps of a staircase: a bucket's low is dropped when a later price is as
+low, because no window contains the earlier one without the later one. The lowest price since a time
+is therefore the first step at or after that time, found by bisection, and a quiet day is a few
+steps.
 
-A window reaches back at least its length and at most one bucket more (a thirtieth of the window,
-or a second).
+A window reaches back over its length and at most one bucket more: a thirtieth of the window, or a
+second.
 """
 
 from bisect import bisect_left
@@ -16,32 +17,32 @@ from decimal import Decimal
 import msgspec
 
 TIERS = ((1, 120), (4, 240), (30, 240), (240, 360))
-"""Seconds of a bucket, and buckets; the last tier covers a day."""
+"""Tiers as seconds per bucket and number of buckets; the last tier covers a day."""
 
 BucketPrice = tuple[int, Decimal]
-"""The number of a bucket and a price."""
+"""A bucket number and a price."""
 
 
 class ExtremesSnapshot(msgspec.Struct, frozen=True):
-    """What `Extremes` knows, to be kept: the lows' steps and the highs' of each tier."""
+    """The state of `RollingExtremes`: the steps of lows and highs of each tier."""
 
     lows: list[list[BucketPrice]]
     highs: list[list[BucketPrice]]
 
 
 class RollingExtremes:
-    """Of one symbol. Times are whole seconds since 1970."""
+    """The extremes of one symbol. Times are whole seconds since 1970."""
 
     def __init__(self) -> None:
         self._tiers = [_Tier(seconds, buckets) for seconds, buckets in TIERS]
 
     def add_price(self, second: int, price: Decimal) -> None:
-        """Note a price, not earlier than the one before."""
+        """Record a price that is not earlier than the previous one."""
         for tier in self._tiers:
             tier.add_price(second // tier.bucket_seconds, price)
 
     def low_high_within(self, second: int, window_seconds: int) -> tuple[Decimal, Decimal] | None:
-        """The lowest and the highest price of the last `window` seconds; None without a price."""
+        """The lowest and highest price of the last `window_seconds`; None without a price."""
         tier = next(
             tier
             for tier in self._tiers
@@ -50,18 +51,18 @@ class RollingExtremes:
         return tier.low_high_since((second - window_seconds) // tier.bucket_seconds)
 
     def snapshot(self) -> ExtremesSnapshot:
-        """Everything known."""
+        """The whole state."""
         return ExtremesSnapshot(
             [[*tier.lows] for tier in self._tiers], [[*tier.highs] for tier in self._tiers]
         )
 
     def merge(self, snapshot: ExtremesSnapshot) -> None:
-        """Know `past` as well, whether it is older, newer or the same."""
+        """Add the prices of `snapshot`, which may be older, newer or the same."""
         for tier, lows, highs in zip(self._tiers, snapshot.lows, snapshot.highs, strict=False):
             tier.merge(lows, highs)
 
     def __len__(self) -> int:
-        """How many steps are kept."""
+        """The number of steps."""
         return sum(len(tier.lows) + len(tier.highs) for tier in self._tiers)
 
 
@@ -92,11 +93,11 @@ class _Tier:
         return self.lows[low][1], self.highs[high][1]
 
     def merge(self, lows: Iterable[BucketPrice], highs: Iterable[BucketPrice]) -> None:
-        both = sorted([*self.lows, *lows]), sorted([*self.highs, *highs])
+        all_lows, all_highs = sorted([*self.lows, *lows]), sorted([*self.highs, *highs])
         self.lows, self.highs = [], []
-        for number, price in both[0]:
+        for number, price in all_lows:
             self._add_low(number, price)
-        for number, price in both[1]:
+        for number, price in all_highs:
             self._add_high(number, price)
 
     def _add_low(self, bucket_number: int, price: Decimal) -> None:

@@ -1,9 +1,9 @@
-"""An alert rule: its states, and what is decided. Start at `decide`; `RULES` is the decider.
+"""An alert rule: its states, and how it decides on commands. Pure.
 
-A rule is Absent, Kept (armed, or triggered and not armed again) or Deleted. An arming is named by
-the command that armed the rule, and there is one alert an arming: its id is made of the rule and
-the arming. So whoever judges the same twice, or judges late, or beside another process, raises
-nothing twice: what was triggered under an arming is triggered for good.
+A rule is absent, existing (armed or not) or deleted. An arming is named by the command that armed
+the rule. One alert is raised per arming, with an id made of the rule and the arming. A trigger that
+comes twice, late or from another process therefore raises nothing twice. Start at `decide`;
+`RULE_DECIDER` is the decider.
 """
 
 from collections.abc import Sequence
@@ -33,15 +33,15 @@ from tapewire_services.alerts.domain.commands import (
 )
 
 MAX_SEEN_COMMAND_IDS = 16
-"""Command ids a rule remembers: far more than retry at the same time."""
+"""Command ids that a rule remembers, far more than are retried at the same time."""
 
 
 class AbsentRuleState(msgspec.Struct, frozen=True):
-    """No event yet."""
+    """There is no event yet."""
 
 
 class ExistingRuleState(msgspec.Struct, frozen=True):
-    """There. `arming` is the command that armed it last, `seen` are the ids of commands."""
+    """The rule exists; command `arming` armed it last."""
 
     rule: AlertRule
     arming: str
@@ -49,7 +49,7 @@ class ExistingRuleState(msgspec.Struct, frozen=True):
 
 
 class DeletedRuleState(msgspec.Struct, frozen=True):
-    """No more, by command `by`."""
+    """The rule is deleted."""
 
     rule: AlertRule
     deleted_by_command_id: str
@@ -59,7 +59,7 @@ State = AbsentRuleState | ExistingRuleState | DeletedRuleState
 
 
 def derive_rule_id(user: str, command_id: str) -> str:
-    """The id of the rule that `user` makes by that command."""
+    """The id of the rule that `user` creates by `command_id`."""
     return derive_id("rule", user, command_id)
 
 
@@ -69,10 +69,10 @@ def derive_alert_id(rule_id: str, arming: str) -> str:
 
 
 def decide(state: State, command: Command) -> Sequence[NewEvent]:
-    """What `command` makes happen; nothing when it was decided before, or changes nothing.
+    """The events of `command`; none when it was executed before or changes nothing.
 
     Raises:
-        Refusal: invalid (with a path), not_found, conflict.
+        CommandRejected: ``invalid`` (with a path), ``not_found`` or ``conflict``.
     """
     if isinstance(command, CreateRuleCommand):
         return _decide_create(state, validate_create_rule(command))
@@ -119,8 +119,8 @@ def _decide_create(state: State, command: CreateRuleCommand) -> Sequence[NewEven
 
 
 def _decide_trigger(state: ExistingRuleState, command: TriggerRuleCommand) -> Sequence[NewEvent]:
-    """A word about another arming is refused, which makes the caller look at the newest state:
-    only that this very arming was triggered is sure whatever came after."""
+    """Reject a trigger of another arming; the command handler then confirms the rejection on the
+    newest state. Only that this arming was triggered is certain, whatever followed."""
     if state.arming != command.arming:
         raise CommandRejected(
             "conflict", f"the rule was armed by {state.arming}, not {command.arming}"
@@ -144,7 +144,7 @@ def _decide_trigger(state: ExistingRuleState, command: TriggerRuleCommand) -> Se
 
 
 def evolve(state: State, event: Event) -> State:
-    """Fold one event of the rule's own subject."""
+    """Fold one event of the rule's subject."""
     if not isinstance(event, RuleEvent):
         return state
     if isinstance(event, RuleDeleted):
@@ -166,5 +166,6 @@ def _to_new_event(command: Command, event: RuleEvent) -> NewEvent:
 
 
 def _updated_rule(rule: AlertRule, at: datetime, *, armed: bool) -> AlertRule:
-    """The rule changed; its time never goes back, whichever clocks the commands come from."""
+    """The rule with `armed` changed. Its time never goes back, even when the clocks of processes
+    differ."""
     return msgspec.structs.replace(rule, armed=armed, timestamp=max(rule.timestamp, at))

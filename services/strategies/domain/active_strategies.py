@@ -4,17 +4,12 @@
 fold from one holder of the runner's lease to the next, which then reads only later events.
 """
 
-import base64
-import zlib
 from collections.abc import Iterable
 
 import msgspec
 
 from tapewire.events import CODEC, Strategy, StrategyEvent, StrategyStarted, StrategyStatus
 from tapewire.log import EventSubject, RecordedEvent
-
-MAX_DECOMPRESSED_BYTES = 64 << 20
-"""Limit of a decompressed checkpoint."""
 
 
 class TrackedStrategy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -94,21 +89,13 @@ class ActiveStrategies:
         return tracked
 
     def encode(self) -> bytes:
-        """The fold as a JSON string, compressed: a value of the store has a megabyte at most."""
-        packed = zlib.compress(CODEC.encode(self.get_all()), level=1)
-        return CODEC.encode(base64.b64encode(packed).decode())
+        """The fold as JSON."""
+        return CODEC.encode(self.get_all())
 
     @classmethod
     def decode(cls, data: bytes) -> "ActiveStrategies":
         """The fold that `encode` returned. Raises ValueError for anything else."""
-        try:
-            packed = base64.b64decode(CODEC.decode(data, str), validate=True)
-            plain = zlib.decompressobj().decompress(packed, MAX_DECOMPRESSED_BYTES)
-        except zlib.error as error:
-            raise ValueError(
-                f"{len(data)} bytes are no checkpoint of active strategies: {error}"
-            ) from error
-        return cls(CODEC.decode(plain, list[TrackedStrategy]))
+        return cls(CODEC.decode(data, list[TrackedStrategy]))
 
 
 def _position_since(previous: TrackedStrategy | None, event: StrategyEvent, sequence: int) -> int:

@@ -1,7 +1,8 @@
-"""The whole service on the log in memory: processes that die, and a world that goes on.
+"""The whole alerts service on the log in memory, in processes that can be killed.
 
-A `Process` is what `tapewire_services.alerts.__main__` wires, without NATS; it holds the leases when the
-test says so. A `World` is everybody else: who trades, quotes, and looks into the log.
+An `AlertsProcess` is wired as in `tapewire_services.alerts.__main__`, without NATS; it holds the
+leases when the test says so. An `AlertsEnvironment` appends events, publishes quotes and reads the
+log.
 """
 
 import asyncio
@@ -45,11 +46,15 @@ from tapewire.log.memory import Faults, MemoryEventLog, MemoryLatestValueStore, 
 from tapewire.log.quote_cache import QuoteCache
 from tapewire.runtime import RequestContext
 from tapewire.runtime.contracts.alerts import ArmRule, CreateRule, DeleteRule
-from tapewire_services.alerts import event_rule_consumer, notification_writer
 from tapewire_services.alerts.armed_rule_index import ArmedRuleIndex
 from tapewire_services.alerts.domain.rules import RULE_DECIDER
-from tapewire_services.alerts.event_rule_consumer import EventRuleConsumer
-from tapewire_services.alerts.notification_writer import NotificationConsumer, NotificationWriter
+from tapewire_services.alerts.event_consumers import (
+    NOTIFICATION_FILTERS,
+    RULE_TRIGGER_FILTERS,
+    EventRuleConsumer,
+    NotificationConsumer,
+)
+from tapewire_services.alerts.notification_writer import NotificationWriter
 from tapewire_services.alerts.notifications_service import NotificationsService
 from tapewire_services.alerts.price_monitor import PriceMonitor
 from tapewire_services.alerts.rule_trigger import RuleTrigger
@@ -107,11 +112,11 @@ class AlertsProcess:
     def acquire_leases(self) -> None:
         """Hold the leases."""
         self._spawn(self.price_monitor.run())
-        for name, filter_ in event_rule_consumer.FILTERS_BY_CHECKPOINT_NAME.items():
+        for name, filter_ in RULE_TRIGGER_FILTERS.items():
             self._subscribe(
                 name, filter_, lambda: EventRuleConsumer(self.armed_rules, self.rule_trigger)
             )
-        for name, filter_ in notification_writer.FILTERS_BY_CHECKPOINT_NAME.items():
+        for name, filter_ in NOTIFICATION_FILTERS.items():
             self._subscribe(name, filter_, lambda: NotificationConsumer(self.notification_writer))
 
     def _subscribe(
@@ -250,7 +255,8 @@ class AlertsLogSummary:
 
     def __str__(self) -> str:
         alerts = [one.message for one in self.alerts]
-        return f"{len(self.events)} events, alerts {alerts}, notifications {self.describe_notifications()}"
+        notifications = self.describe_notifications()
+        return f"{len(self.events)} events, alerts {alerts}, notifications {notifications}"
 
 
 def create_rule_request(

@@ -9,9 +9,9 @@ import pytest
 from tapewire.events import NotificationCreated
 from tapewire.log import EventDraft, EventLog, LogError, RecordedEvent
 from tapewire.log.memory import Faults, MemoryEventLog, MemoryServer
-from tapewire_services.alerts.domain.message_types import NotificationContent
 from tapewire_services.alerts.domain.notifications import (
     CreateNotificationCommand,
+    NotificationContent,
     derive_notification_id,
     notification_subject,
 )

@@ -27,7 +27,6 @@ from tapewire_services.alerts.domain.event_messages import (
     to_notification_content,
     to_trigger_candidate,
 )
-from tapewire_services.alerts.domain.message_types import NotificationContent
 from tapewire_services.alerts.domain.notifications import (
     MAX_MESSAGE_BYTES,
     MAX_PAYLOAD_BYTES,
@@ -36,6 +35,7 @@ from tapewire_services.alerts.domain.notifications import (
     AbsentNotificationState,
     CreatedNotificationState,
     CreateNotificationCommand,
+    NotificationContent,
     truncate_to_json_bytes,
 )
 from tests.unit.alerts.spec import (

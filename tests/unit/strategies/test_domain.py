@@ -128,7 +128,7 @@ def test_what_was_decided_in_ignorance_of_an_order_is_void() -> None:
     that, used to buy again for a reason that was no more."""
     sold = (*holding_commands(), sell(order_count=1), fill("2", "100"))
     given(*sold).when(buy("99", order_count=1)).then_rejected(
-        "conflict", message="had 2 orders, 1 were"
+        "conflict", message="begun 2 orders, the decision knew of 1"
     )
     given(*sold).when(buy("99", order_count=2)).then(
         "Signaled: started, order 3 buy 0/100", "decision buy taken"

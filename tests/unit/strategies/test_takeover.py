@@ -38,7 +38,7 @@ RULES: list[StrategyRule] = [
 ]
 TREND = RULES[0]
 CRASH_PRICE = Decimal(11)
-CRASH_AFTER_SECONDS = 40.0
+CRASH_AFTER_SECONDS = 20.0
 """Seconds."""
 
 
@@ -80,7 +80,7 @@ class ProcessSuccession:
     async def fail_over(self) -> StrategiesProcess:
         """The runner dies, and a little later another one begins."""
         await self.running.pop().kill()
-        await asyncio.sleep(self._rng.uniform(0, 5))
+        await asyncio.sleep(self._rng.uniform(0, 2.5))
         return await self.start_process()
 
     async def stop(self) -> None:
@@ -196,7 +196,7 @@ async def run_with_random_faults(
             chance.choice(RULES), quantity=str(chance.randrange(1, 30)), stop_loss=stop
         )
     while asyncio.get_running_loop().time() < CRASH_AFTER_SECONDS:
-        await asyncio.sleep(chance.uniform(1, 12))
+        await asyncio.sleep(chance.uniform(0.5, 6))
         worker = await shift.fail_over()
     seen = await wait_for_strategies_log(
         server,
