@@ -18,7 +18,7 @@ TESTS_OF = {"tests.unit.bench": "tests.bench", "tests.unit.soak": "tests.soak"}
 def suite_of(path: Path) -> str:
     """Return the dotted name of the suite that the test file `path` belongs to."""
     folders = path.relative_to(ROOT).parts[:-1]
-    depth = 3 if folders[1] in ("unit", "integration") else 2
+    depth = 3 if folders[:2] in (("tests", "unit"), ("tests", "integration")) else 2
     return ".".join(folders[:depth])
 
 
