@@ -1,6 +1,8 @@
-"""The event log: a port, JetStream behind it, memory behind it; subjects; the decide loop.
+"""The event log: its ports, two implementations, and what services build on it.
 
-Start at `port`. `decide` is how services write; `views` is how snapshots are read.
+`ports` declares the event log and the latest-value store; `jetstream` and `memory` implement them.
+Services write through `command_handler`, read snapshots through `view_checkpoints`, and follow
+events through `catch_up_subscription`. Start at `ports`.
 """
 
 from tapewire.log.command_handler import (

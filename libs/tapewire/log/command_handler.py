@@ -1,8 +1,8 @@
-"""The one loop that writes: load, decide, append, and again on conflict.
+"""The command handler: load an entity, decide, append, and repeat after a conflict.
 
-Deciders are three pure functions; time and ids arrive inside the command. A command that was
-already decided is answered as it was before (`answer`), so commands may be retried by anyone,
-after any fault.
+A decider consists of pure functions; a command carries its time and its ids. A decider recognizes a
+command that it has decided before, and the handler then returns the entity as it is. Any command
+may therefore be repeated after any fault. Start at `CommandHandler.handle`.
 """
 
 import asyncio
@@ -25,13 +25,13 @@ from tapewire.log.ports import (
 from tapewire.log.subjects import EventSubject
 
 MAX_DECIDE_ATTEMPTS = 8
-"""Times a command is decided before its conflicts are given up."""
+"""Decisions on one command before the handler gives up on conflicts."""
 MAX_LOAD_ATTEMPTS = 5
-"""Times an entity is read before a replica that lags is given up."""
+"""Reads of one entity before the handler gives up on a lagging replica."""
 INITIAL_LAG_WAIT_SECONDS = 0.02
-"""What a replica is given to catch up before the second read; twice as long before each later."""
+"""The wait for a lagging replica before the second read; it doubles before each further read."""
 MAX_CACHED_ENTITIES = 4096
-"""Entities whose state a process remembers between commands."""
+"""Entities whose state one handler caches between commands."""
 
 
 class Command(Protocol):
@@ -42,7 +42,7 @@ class Command(Protocol):
 
 
 class CommandRejected(Exception):
-    """A decision against a command. `code` is a word for programs, `path` the field at fault."""
+    """The command was decided against. `code` is for programs; `path` names the field at fault."""
 
     def __init__(self, code: str, message: str, path: str | None = None) -> None:
         super().__init__(message)
@@ -56,15 +56,18 @@ C = TypeVar("C", bound=Command)
 
 
 class NewEvent(msgspec.Struct, frozen=True):
-    """One decided event and the entity it belongs to."""
+    """A decided event, and the subject of its entity."""
 
     subject: EventSubject
     event: Event
 
 
 class Decider(msgspec.Struct, Generic[S, C], frozen=True):
-    """`decide` returns what happens (the first on the entity itself), or [] when this command was
-    decided before or changes nothing; it raises Refusal. `evolve` folds one event of the entity.
+    """The rules of one kind of entity.
+
+    `decide` returns the new events, those of the entity itself first. It returns an empty sequence
+    if the command changes nothing or was decided before, and raises CommandRejected. `evolve`
+    applies one event to the entity's state.
     """
 
     initial_state: S
@@ -73,21 +76,21 @@ class Decider(msgspec.Struct, Generic[S, C], frozen=True):
 
 
 class TooManyConflicts(Exception):
-    """The entity kept changing under the command. Nothing was stored; try again."""
+    """Other writers kept changing the entity. Nothing was stored; the command may be repeated."""
 
 
 class Versioned(msgspec.Struct, Generic[S], frozen=True):
-    """An entity's state and the sequence of its last event (0: none)."""
+    """An entity's state and the sequence of its last event; 0 if it has none."""
 
     state: S
     sequence: int
 
 
 class CommandHandler(Generic[S, C]):
-    """Entities of one kind behind one decider, with a bounded memory of their states.
+    """Handles commands on all entities of one kind, with a bounded cache of their states.
 
-    The memory is only a guess at the truth: an append states the sequence that it was decided on,
-    and a conflict drops the guess.
+    A cached state may be stale: every append states the sequence that it was decided on, and a
+    conflict reloads the entity.
     """
 
     def __init__(self, log: EventLog, decider: Decider[S, C]) -> None:
@@ -96,7 +99,7 @@ class CommandHandler(Generic[S, C]):
         self._cache: OrderedDict[str, Versioned[S]] = OrderedDict()
 
     async def load(self, subject: EventSubject) -> Versioned[S]:
-        """Fold the entity from the log."""
+        """Load the entity by folding its events."""
         state, sequence, more = self._decider.initial_state, 0, True
         while more:
             page = await self._log.page(str(subject), after=sequence)
@@ -104,19 +107,20 @@ class CommandHandler(Generic[S, C]):
                 state = self._decider.evolve(state, recorded.event)
                 sequence = recorded.sequence
             more = page.has_more
-        known = Versioned(state, sequence)
-        self._cache_state(str(subject), known)
-        return known
+        current = Versioned(state, sequence)
+        self._cache_state(str(subject), current)
+        return current
 
     async def load_latest(self, subject: EventSubject) -> Versioned[S]:
-        """Fold the entity with everything acknowledged before the call. Raises Unavailable."""
+        """Load the entity with every event acknowledged before the call. Raises Unavailable if the
+        replicas lag for too long."""
         wanted = await self._log.last_sequence(str(subject))
         for attempt in range(MAX_LOAD_ATTEMPTS):
-            known = await self.load(subject)
-            if known.sequence >= wanted:
-                return known
+            current = await self.load(subject)
+            if current.sequence >= wanted:
+                return current
             await asyncio.sleep(INITIAL_LAG_WAIT_SECONDS * 2**attempt)
-        raise Unavailable(f"{subject} should reach {wanted}, a replica ends at {known.sequence}")
+        raise Unavailable(f"{subject} should reach {wanted}, a replica ends at {current.sequence}")
 
     async def handle(
         self,
@@ -127,39 +131,43 @@ class CommandHandler(Generic[S, C]):
         traceparent: str | None = None,
         is_new: bool = False,
     ) -> Versioned[S]:
-        """Decide `command` on the entity and return its state afterwards.
+        """Decide `command` on the entity and return the entity's state afterwards.
 
-        `new` guesses that the entity does not exist yet, which saves a read. An append notices when
-        a guess was wrong; a refusal appends nothing, and so counts only on the fresh entity.
+        Args:
+            correlation: the correlation id of the new events.
+            is_new: assume that the entity has no events yet, which saves a read. A wrong assumption
+                costs a conflict. A rejection counts only on the state as loaded from the log.
 
         Raises:
-            Refusal: decided against.
-            Overloaded: conflicts to the end.
-            Unavailable, Refused: from the log.
+            CommandRejected: the command was decided against.
+            TooManyConflicts: other writers kept changing the entity.
+            Unavailable, AppendRejected: from the log.
         """
-        known = self._cache.get(str(subject))
-        if known is None:
-            known = (
+        current = self._cache.get(str(subject))
+        if current is None:
+            current = (
                 Versioned(self._decider.initial_state, 0) if is_new else await self.load(subject)
             )
         fresh = False
         for _ in range(MAX_DECIDE_ATTEMPTS):
             try:
-                happenings = self._decider.decide(known.state, command)
+                new_events = self._decider.decide(current.state, command)
             except CommandRejected:
                 if fresh:
                     raise
-                known, fresh = await self.load_latest(subject), True
+                current, fresh = await self.load_latest(subject), True
                 continue
-            if not happenings:
-                return known
-            drafts = _make_drafts(happenings, known.sequence, command.id, correlation, traceparent)
+            if not new_events:
+                return current
+            drafts = _make_drafts(
+                new_events, current.sequence, command.id, correlation, traceparent
+            )
             try:
                 last = await self._log.append(drafts)
             except (Conflict, AlreadyStored, OutcomeUnknown):
-                known, fresh = await self.load_latest(subject), True
+                current, fresh = await self.load_latest(subject), True
             else:
-                return self._advance(subject, known, happenings, last)
+                return self._advance(subject, current, new_events, last)
         raise TooManyConflicts(
             f"{subject} changed {MAX_DECIDE_ATTEMPTS} times under command {command.id}"
         )
@@ -173,9 +181,9 @@ class CommandHandler(Generic[S, C]):
     ) -> Versioned[S]:
         state, sequence = versioned.state, versioned.sequence
         first = last_sequence - len(new_events) + 1
-        for offset, happening in enumerate(new_events):
-            if happening.subject == subject:
-                state = self._decider.evolve(state, happening.event)
+        for offset, new_event in enumerate(new_events):
+            if new_event.subject == subject:
+                state = self._decider.evolve(state, new_event.event)
                 sequence = first + offset
         advanced = Versioned(state, sequence)
         self._cache_state(str(subject), advanced)
@@ -195,12 +203,15 @@ def _make_drafts(
     correlation: str,
     traceparent: str | None,
 ) -> list[EventDraft]:
-    """Event ids follow from the command and the place it was decided at: a retry of the same
-    decision is the same event, a new decision after a conflict is another."""
+    """The drafts of the decided events.
+
+    An event's id consists of the command's id and the sequence that the command was decided on: a
+    retry of the same decision has the same ids, a new decision after a conflict has others.
+    """
     return [
         EventDraft(
-            subject=happening.subject,
-            event=happening.event,
+            subject=new_event.subject,
+            event=new_event.event,
             metadata=EventMetadata(
                 id=f"{command_id}.{sequence}.{number}",
                 correlation=correlation,
@@ -209,5 +220,5 @@ def _make_drafts(
             ),
             expected_sequence=sequence if number == 0 else None,
         )
-        for number, happening in enumerate(new_events)
+        for number, new_event in enumerate(new_events)
     ]

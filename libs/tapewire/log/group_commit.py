@@ -1,10 +1,10 @@
-"""Atomic appends of many orders at once, committed together.
+"""Group commit: combine atomic appends that arrive while another one is being stored.
 
-An atomic batch costs the server milliseconds however small it is, because it stages each one in
-files (some 350 a second on a small disk), while one of twenty fills costs hardly more than one of
-one. So while a batch is being stored, the appends that come gather and go as the next batch. Alone,
-an append waits for nothing. When a group is refused, for one order that changed meanwhile, each of
-its appends is tried by itself, so that every one gets its own answer.
+The server stages each atomic batch in files. That takes milliseconds however small the batch is
+(about 350 batches a second on a small disk), and a batch of twenty fills takes hardly longer than
+one of one. Appends that arrive while a batch is being stored therefore become the next batch; a
+single append waits for nothing. If a group is rejected, for example because one order changed
+meanwhile, each of its appends is retried alone and gets its own result.
 """
 
 import asyncio
@@ -28,11 +28,11 @@ from tapewire.log.ports import (
 )
 
 MAX_GROUP_EVENTS = 128
-"""Events of one group at the most."""
+"""Events of one group."""
 
 
 class _PendingAppend:
-    """One caller's drafts, and what became of them."""
+    """The drafts of one caller, and the future of their result."""
 
     __slots__ = ("drafts", "result")
 
@@ -50,7 +50,8 @@ class _PendingAppend:
 
 
 class GroupCommitLog:
-    """An `EventLog` like the one that it is made of, but for how it appends several events."""
+    """An `EventLog` that combines appends of several events. Everything else goes to the log that
+    it wraps."""
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
@@ -58,7 +59,7 @@ class GroupCommitLog:
         self._commit_task: asyncio.Task[None] | None = None
 
     async def append(self, drafts: Sequence[EventDraft]) -> int:
-        """As `EventLog.append`. A caller that is canceled may find its events stored later."""
+        """As `EventLog.append`. If the caller is cancelled, its events may still be stored."""
         if len(drafts) <= 1:
             return await self._log.append(drafts)
         append = _PendingAppend(drafts)

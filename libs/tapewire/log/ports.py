@@ -1,9 +1,9 @@
-"""The port of the event log, and the port of newest-wins values.
+"""The ports of the event log and of the latest-value store.
 
-`EventLog` is the journal: every durable event of every user under one sequence. `Values` holds one
-value a key (quotes, checkpoints of views). JetStream and memory stand behind both, and one contract
-suite (tests/contract) holds them to the same behaviour. No error of a client library passes here:
-what can go wrong is one of the classes below.
+`EventLog` is the journal: the durable events of all users in one sequence. `LatestValueStore` holds
+one value per key, such as a quote or a checkpoint. JetStream and memory implement both ports, and
+one contract suite (tests/contract) verifies that they behave alike. Both translate every error of a
+client library into one of the errors below. Start at `EventLog`.
 """
 
 import hashlib
@@ -18,28 +18,30 @@ from tapewire.events import CATALOGUE, Event
 from tapewire.log.subjects import EventSubject
 
 PAGE_EVENTS = 256
-"""Events asked for at once: a page."""
+"""Events of one page."""
 PAGE_BYTES = 1 << 20
-"""Bytes of payload in a page at the most (a page always holds at least one event)."""
+"""Bytes of payload in one page. A page holds at least one event, however large."""
 CATCH_UP_PAGE_EVENTS = 2048
-"""Events asked for at once by who reads a long way: for every page, however small, the server
-counts what is left of its filter, which takes it 30 ms with a million events in the log."""
+"""Events of one page for a reader that reads much of the log. The server counts what is left of the
+filter for every page, however small, which takes 30 ms with a million events in the log."""
 CATCH_UP_PAGE_BYTES = 2 << 20
 MAX_BATCH_EVENTS = 1000
-"""Events that one atomic append can hold (a limit of the server)."""
+"""Events of one atomic append, limited by the server."""
 
 
 class LogError(Exception):
-    """Something the log could not do."""
+    """The log could not do what it was asked. Subclasses say why."""
 
 
 class Conflict(LogError):
-    """The entity was not where the writer expected it: read it again and decide again."""
+    """The entity is not at the sequence that the writer expected. Load it and decide again."""
 
 
 class AlreadyStored(LogError):
-    """An event of the append is in the log already under the same id; nothing was appended.
-    `sequence` is where it stands, None where the log does not say."""
+    """The log already holds an event of the append under the same id; nothing was appended.
+
+    `sequence` is the sequence of that event, or None if the log does not report it.
+    """
 
     def __init__(self, message: str, sequence: int | None = None) -> None:
         super().__init__(message)
@@ -47,19 +49,20 @@ class AlreadyStored(LogError):
 
 
 class OutcomeUnknown(LogError):
-    """No answer came: the events may have been stored, or not. Read before deciding again."""
+    """No answer arrived: the events may have been stored or not. Load the entity before deciding
+    again."""
 
 
 class Unavailable(LogError):
-    """The log cannot be reached: certainly nothing was stored."""
+    """The log cannot be reached. Nothing was stored."""
 
 
 class AppendRejected(LogError):
-    """The log will never take this append (too many events, too large, no such stream)."""
+    """The log will never accept this append: too many events, too large, or no such stream."""
 
 
 class EventMetadata(msgspec.Struct, frozen=True, kw_only=True):
-    """What travels beside an event. `causation` is the id of an event or a command."""
+    """What is stored beside an event. `causation` is the id of the causing event or command."""
 
     id: str
     correlation: str
@@ -68,9 +71,10 @@ class EventMetadata(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EventDraft(msgspec.Struct, frozen=True, kw_only=True):
-    """An event to append. `expect` is the last sequence of the subject that the writer knows.
+    """An event to append.
 
-    0 says that the subject has no event yet; None expects nothing.
+    `expected_sequence` is the sequence of the subject's last event as the writer knows it: 0 if the
+    subject has no event yet, None to expect nothing.
     """
 
     subject: EventSubject
@@ -80,8 +84,11 @@ class EventDraft(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RecordedEvent:
-    """An event as the log holds it. `event` and `place` are decoded when first asked for, and
-    once. `delivered` is how many times a reaction was handed it, this time included."""
+    """A stored event.
+
+    `event` and `event_subject` are decoded on first access. `delivery_count` counts how often a
+    durable subscription has delivered the event, this time included.
+    """
 
     __slots__ = (
         "_event",
@@ -118,14 +125,14 @@ class RecordedEvent:
 
     @property
     def event_subject(self) -> EventSubject:
-        """Owner, domain and entity. Raises BadSubject."""
+        """The owner, domain and entity. Raises BadSubject."""
         if self._event_subject is None:
             self._event_subject = EventSubject.parse(self.subject)
         return self._event_subject
 
     @property
     def event(self) -> Event:
-        """Raises UnknownType or Undecodable (tapewire.events)."""
+        """The decoded event. Raises UnknownType or Undecodable (tapewire.events)."""
         if self._event is None:
             self._event = CATALOGUE.decode(self.tag, self.data)
         return self._event
@@ -135,7 +142,7 @@ class RecordedEvent:
 
 
 class Page(msgspec.Struct, frozen=True):
-    """Events in order, and how many further ones the log held when it answered."""
+    """Events in order, and how many more the log held when it answered."""
 
     events: list[RecordedEvent]
     remaining: int
@@ -146,9 +153,12 @@ class Page(msgspec.Struct, frozen=True):
 
 
 class Bounds(msgspec.Struct, frozen=True):
-    """The extent of the log. `epoch` names this incarnation of it: letters and digits, a letter
-    first; it changes when the log was made anew. `first` is the first sequence still there
-    (``last + 1`` when there is none), `last` the last one given."""
+    """The extent of the log.
+
+    `epoch` names this incarnation of the log: a letter, then letters and digits. It changes when
+    the log is recreated. `first` is the sequence of the first event that is still stored, or ``last
+    + 1`` if there is none. `last` is the last sequence that was assigned.
+    """
 
     epoch: str
     first: int
@@ -157,21 +167,22 @@ class Bounds(msgspec.Struct, frozen=True):
 
 class Subscription(Protocol):
     async def close(self) -> None:
-        """No call-back is made after this returns."""
+        """Stop the subscription. No callback is called after this returns."""
 
 
 class EventLog(Protocol):
-    """The journal. All methods raise `Unavailable` when the server cannot be reached."""
+    """The journal. All methods raise `Unavailable` if the server cannot be reached."""
 
     async def append(self, drafts: Sequence[EventDraft]) -> int:
-        """Append all or nothing, in order and without a foreign event between; the sequence of
-        the last one. Returning means stored.
+        """Append all events or none, in order and without other events in between.
+
+        Returns the sequence of the last event, once it is stored.
 
         Raises:
-            Conflict: a subject is not at its `expect`.
-            AlreadyStored: an id is known from the last two minutes.
-            OutcomeUnknown: no answer in time.
-            Refused: never to be taken.
+            Conflict: a subject is not at its `expected_sequence`.
+            AlreadyStored: an event with one of the ids was stored within the last two minutes.
+            OutcomeUnknown: no answer arrived in time.
+            AppendRejected: the log will never accept these events.
         """
 
     async def page(
@@ -182,24 +193,29 @@ class EventLog(Protocol):
         limit: int = PAGE_EVENTS,
         max_bytes: int = PAGE_BYTES,
     ) -> Page:
-        """The first events after sequence `after` that `filter` takes. A trimmed log answers with
-        what is left: compare `after` with `bounds().first`. A replica may lag: compare the end
-        with `last`."""
+        """Read the first events after sequence `after` that match `filter`.
+
+        A trimmed log returns what is left: compare `after` with `bounds().first`. A replica may
+        lag: compare the end of the page with `last_sequence`.
+        """
 
     async def last_events(self, subjects: Sequence[str]) -> list[RecordedEvent]:
-        """The last event of each of `subjects` (no filters, each once) that has any, in the order
-        of the log. A replica may lag: what it does not know yet is not there."""
+        """Read the last event of each of `subjects` that has one, in the order of the log.
+
+        The subjects are distinct and contain no wildcards. A replica may lag and not know the
+        newest events.
+        """
 
     async def last_sequence(self, filter: str) -> int:  # noqa: A002
-        """The sequence of the last event that `filter` takes, 0 for none: from the leader, so
-        everything acknowledged before the call is counted."""
+        """The sequence of the last event that matches `filter`, or 0. The leader answers, so it
+        counts everything acknowledged before the call."""
 
     async def bounds(self) -> Bounds:
-        """From the leader, as `last`."""
+        """The extent of the log. The leader answers, as for `last_sequence`."""
 
     async def last_sequence_before(self, moment: datetime) -> int:
-        """The sequence of the last event stored before `moment` (UTC), as far as the log still
-        reaches; ``bounds().first - 1`` when all it holds is later."""
+        """The sequence of the last event stored before `moment` (UTC). ``bounds().first - 1`` if
+        every event that is still stored is later."""
 
     async def subscribe(
         self,
@@ -207,9 +223,12 @@ class EventLog(Protocol):
         on_event: Callable[[RecordedEvent], None],
         on_gap: Callable[[str], None],
     ) -> Subscription:
-        """Call `on_event` for events as they are stored, once the interest has reached the server
-        (a later `last` proves it). At most once: `on_gap` says why some may be missing, and is
-        called before any later event; a loss that nothing noticed is possible too."""
+        """Call `on_event` for every event that is stored from now on.
+
+        Returns once the server has registered the interest; a later `last_sequence` proves it.
+        Delivery is at most once. `on_gap` is called with a reason before any event that follows a
+        known loss; a loss may also go unnoticed.
+        """
 
     async def subscribe_durable(
         self,
@@ -217,41 +236,51 @@ class EventLog(Protocol):
         filter: str,  # noqa: A002
         handler: Callable[[RecordedEvent], Awaitable[None]],
     ) -> Subscription:
-        """Hand every event that `filter` takes, from the first one ever, to one of all the
-        processes that react under `name`: at least once, again and later when the handler raises.
+        """Hand every event that matches `filter`, from the first one, to one of the processes that
+        subscribe under `name`.
+
+        Delivery is at least once. An event whose handler raises is delivered again later.
         """
 
 
 class LatestValueStore(Protocol):
-    """One value a key; the newest wins. Keys are dotted tokens below the store's own prefix."""
+    """One value per key; the newest wins. A key is dotted tokens below the store's prefix."""
 
     async def put(self, key: str, data: bytes, *, ttl: int | None = None) -> None:
-        """Store, acknowledged; forgotten after `ttl` whole seconds where the store allows that.
+        """Store a value and wait for the acknowledgement. The value expires after `ttl` whole
+        seconds, if the store supports expiry.
 
-        Raises Unavailable or OutcomeUnknown."""
+        Raises:
+            Unavailable, OutcomeUnknown: it was not stored, or may have been.
+            AppendRejected: the store does not accept the value.
+        """
 
     async def put_unacknowledged(self, key: str, data: bytes) -> None:
-        """Store without waiting: may be lost, which the next value mends."""
+        """Store a value without waiting. It may be lost; the next value of the key repairs that."""
 
     async def get(self, key: str) -> bytes | None: ...
 
     async def pop(self, key: str) -> bytes | None:
-        """The newest value of `key`, which is gone then: of any number that take it at once, from
-        any process, one gets it and the others None.
+        """Remove and return the newest value of `key`. If several processes call this at once, one
+        of them gets the value and the others get None.
 
-        Raises Unavailable (nothing was taken) or OutcomeUnknown (it may be gone)."""
+        Raises:
+            Unavailable: nothing was removed.
+            OutcomeUnknown: the value may have been removed.
+        """
 
     async def get_all(self) -> dict[str, bytes]:
-        """Every key's value, in pages."""
+        """All keys and values, read in pages."""
 
     async def subscribe(
         self, on_value: Callable[[str, bytes], None], on_gap: Callable[[str], None]
     ) -> Subscription:
-        """Call `on_value` for values as they are stored; `on_gap` as `EventLog.live` has it."""
+        """Call `on_value` for every value that is stored from now on; `on_gap` as in
+        `EventLog.subscribe`."""
 
 
 def new_id() -> str:
-    """A fresh id for a command, an event or a correlation: 32 hexadecimal digits."""
+    """A new id for a command, an event or a correlation: 32 hexadecimal digits."""
     return uuid.uuid4().hex
 
 

@@ -1,7 +1,8 @@
-"""The market as this process sees it: the newest quote of every symbol.
+"""The newest quote of every symbol, as this process knows it.
 
-`start` subscribes before it reads what is stored, so nothing falls between; a gap is mended by
-reading again. A symbol once seen stays known, whatever happens to MARKET, which is memory only.
+`start` subscribes before it reads the stored quotes, so no quote is missed in between. After a gap
+the cache reads all quotes again. A symbol stays known even if MARKET, which is kept in memory,
+loses it. Start at `QuoteCache`.
 """
 
 import asyncio
@@ -12,18 +13,18 @@ import msgspec
 import structlog
 
 from tapewire.events import CODEC, PriceUpdated
-from tapewire.log.backoff import Backoff, new_rng
-from tapewire.log.ports import LatestValueStore, LogError, Subscription, Unavailable
+from tapewire.log.backoff import new_rng, retry
+from tapewire.log.ports import LatestValueStore, Subscription, Unavailable
 from tapewire.log.subjects import decode_token
 
 SYMBOL_WAIT_SECONDS = 2.0
-"""How long a market that has just come to life may keep a symbol back before it is unknown."""
+"""How long `has_symbol` waits for a symbol after the first quote of all."""
 
-logger = structlog.get_logger("tapewire.market")
+logger = structlog.get_logger("tapewire.quotes")
 
 
 class QuoteCache:
-    """Quotes by symbol, and who wants to hear of new ones."""
+    """The newest quote of each symbol, and listeners for new quotes."""
 
     def __init__(self, store: LatestValueStore, rng: random.Random | None = None) -> None:
         self._store = store
@@ -36,41 +37,34 @@ class QuoteCache:
         self._subscription: Subscription | None = None
 
     async def start(self) -> None:
-        """Know what is quoted now. Raises Unavailable."""
+        """Subscribe, and load the stored quotes. Raises Unavailable."""
         self._subscription = await self._store.subscribe(
             self._on_value, lambda _: self._gap_detected.set()
         )
         await self._load_all()
 
     async def repair_gaps(self) -> None:
-        """Mend gaps until canceled."""
-        patience = Backoff(self._rng)
+        """Reload all quotes after each gap, until cancelled."""
         while True:
             await self._gap_detected.wait()
             self._gap_detected.clear()
-            try:
-                await self._load_all()
-                patience.reset()
-            except LogError as error:
-                logger.warning("cannot read the market", error=str(error))
-                self._gap_detected.set()
-                await patience.wait()
+            await retry(self._load_all, self._rng, logger, "quotes.load_failed")
 
     async def close(self) -> None:
         if self._subscription is not None:
             await self._subscription.close()
 
     def add_listener(self, listener: Callable[[str], None]) -> Callable[[], None]:
-        """Call `listener` with the symbol of every new quote; the result ends it."""
+        """Call `listener` with the symbol of each new quote; returns a function that removes it."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
     def symbols(self) -> list[str]:
-        """Every symbol ever seen."""
+        """Every symbol that was quoted since the start."""
         return list(self._quotes)
 
     def quote(self, symbol: str) -> PriceUpdated | None:
-        """The newest quote, decoded when first asked for."""
+        """The newest quote, decoded on first access; None if there is none that can be read."""
         found = self._quotes.get(symbol)
         if not isinstance(found, bytes):
             return found
@@ -80,11 +74,11 @@ class QuoteCache:
         return quote
 
     async def has_symbol(self, symbol: str) -> bool:
-        """Whether the market quotes `symbol`, or did. While the market has just come to life this
-        waits for the symbol, `SETTLING_SECONDS` at the most.
+        """Whether `symbol` is or was quoted. Right after the first quote of all this waits for the
+        symbol, at most `SYMBOL_WAIT_SECONDS`.
 
         Raises:
-            Unavailable: nothing at all is quoted yet.
+            Unavailable: no symbol is quoted yet.
         """
         clock = asyncio.get_running_loop().time
         while symbol not in self._quotes:
@@ -115,7 +109,7 @@ class QuoteCache:
             listener(symbol)
 
     async def _load_all(self) -> None:
-        """Read all; what came live meanwhile is newer than what was read."""
+        """Read all stored quotes. A quote that was received meanwhile stays if it is newer."""
         for key, data in (await self._store.get_all()).items():
             known, stored = self.quote(decode_token(key)), _decode_quote(data)
             if stored is not None and (known is None or stored.timestamp > known.timestamp):
@@ -126,5 +120,5 @@ def _decode_quote(data: bytes) -> PriceUpdated | None:
     try:
         return CODEC.decode(data, PriceUpdated)
     except msgspec.DecodeError as error:
-        logger.warning("passes over a quote", error=str(error))
+        logger.warning("quote.rejected", error=str(error))
         return None

@@ -1,7 +1,7 @@
-"""Subjects: `ev.{owner}.{domain}.{entity}` for the journal, and how ids become tokens.
+"""Subjects of the journal, `ev.{owner}.{domain}.{entity}`, and the encoding of their tokens.
 
-A token is percent-encoded UTF-8 of whatever is not ``[A-Za-z0-9_-]``, so that any user id or
-symbol (`BRK.B`) is one token and can hold no wildcard.
+A token is percent-encoded UTF-8: every character except ``[A-Za-z0-9_-]`` is encoded. Any user id
+or symbol (such as `BRK.B`) therefore is one token, and no token contains a wildcard.
 """
 
 import re
@@ -10,24 +10,25 @@ from urllib.parse import unquote
 import msgspec
 
 EVERYBODY = "_all"
-"""The owner of what every user may see."""
+"""The owner of events that every user may see."""
 
 MAX_TOKEN_CHARACTERS = 1536
-"""Of a token: an id of 128 characters, each of 4 bytes, each encoded. Two such ids in one subject
-stay below the 4,096 bytes that NATS lets a control line have; beyond, it ends the connection."""
+"""Characters of one token: an id of 128 characters with 4 bytes each, all encoded. Two such ids in
+one subject stay below the 4,096 bytes that NATS allows for a control line; a longer line ends the
+connection."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9_-]+\Z")
 
 
 class BadSubject(ValueError):
-    """A text that is no subject of ours."""
+    """The text is not a subject or token of the journal."""
 
 
 def encode_token(text: str) -> str:
-    """`text` as one subject token.
+    """Encode `text` as one token.
 
     Raises:
-        BadSubject: the text is empty, too long, or no text (half a surrogate pair).
+        BadSubject: the text is empty, too long, or has half of a surrogate pair.
     """
     if not text:
         raise BadSubject("an empty text cannot be a subject token")
@@ -46,12 +47,12 @@ def encode_token(text: str) -> str:
 
 
 def decode_token(encoded: str) -> str:
-    """The text that `token` made `of` from."""
+    """The text that `encode_token` encoded."""
     return unquote(encoded) if "%" in encoded else encoded
 
 
 class EventSubject(msgspec.Struct, frozen=True):
-    """Where one entity's events live. The parts are plain texts, not tokens."""
+    """The subject of one entity's events. The parts are plain texts, not tokens."""
 
     owner: str
     domain: str
@@ -64,7 +65,7 @@ class EventSubject(msgspec.Struct, frozen=True):
 
     @classmethod
     def parse(cls, subject: str) -> "EventSubject":
-        """Raises BadSubject when `subject` does not have the four parts."""
+        """Parse `subject`. Raises BadSubject unless it has the four parts."""
         parts = subject.split(".")
         if len(parts) != 4 or parts[0] != "ev":
             raise BadSubject(f"{subject!r} is not ev.OWNER.DOMAIN.ENTITY")
@@ -72,7 +73,7 @@ class EventSubject(msgspec.Struct, frozen=True):
 
 
 class ValueKey(msgspec.Struct, frozen=True):
-    """Where a newest-wins value of a declared type is kept, below ``val.``: plain texts."""
+    """The key of a declared newest-wins value, below ``val.``. The parts are plain texts."""
 
     owner: str
     tag: str
@@ -83,7 +84,7 @@ class ValueKey(msgspec.Struct, frozen=True):
 
     @classmethod
     def parse(cls, key: str) -> "ValueKey":
-        """Raises BadSubject when `key` does not have the three parts."""
+        """Parse `key`. Raises BadSubject unless it has the three parts."""
         parts = key.split(".")
         if len(parts) != 3:
             raise BadSubject(f"{key!r} is not OWNER.TAG.ENTITY")
@@ -91,14 +92,14 @@ class ValueKey(msgspec.Struct, frozen=True):
 
 
 def pattern(*, owner: str | None = None, domain: str | None = None) -> str:
-    """A filter for everything of `owner` and `domain`; None is any."""
+    """The filter for all events of `owner` and `domain`; None matches any."""
     if domain is None:
         return f"ev.{encode_token(owner)}.>" if owner is not None else "ev.>"
     return f"ev.{encode_token(owner) if owner is not None else '*'}.{encode_token(domain)}.>"
 
 
 def matches(filter_: str, subject: str) -> bool:
-    """Whether the NATS `filter_` (``*`` one token, ``>`` the rest) takes `subject`."""
+    """Whether `subject` matches the NATS `filter_` (``*`` is one token, ``>`` the rest)."""
     wanted, given = filter_.split("."), subject.split(".")
     for index, part in enumerate(wanted):
         if part == ">":

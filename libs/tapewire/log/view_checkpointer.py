@@ -1,9 +1,9 @@
-"""Checkpoints of users' view_checkpoints, so that a snapshot is a short read.
+"""Writes checkpoints of users' views, so that loading a snapshot reads few events.
 
-A durable reaction counts each user's events; once a second the views of those with
-`CHECKPOINT_EVENTS` or more are brought up to date and saved. A view that is saved holds all that
-the log had then, so what a reaction far behind hands out later is not counted for it. Checkpoints
-only save time: counts that a crash or a full memory forgets make one later, never wrong.
+A durable subscription counts each user's events. Once a second the checkpointer loads and saves the
+views of users with `MIN_CHECKPOINT_EVENTS` or more. A saved view covers everything in the log at
+that time, so events that the subscription delivers late are not counted again. Counts live in
+memory: a lost count delays a checkpoint and has no other effect. Start at `ViewCheckpointer`.
 """
 
 import asyncio
@@ -17,15 +17,16 @@ from tapewire.log.view_checkpoints import View, ViewType
 
 CHECKPOINT_INTERVAL_SECONDS = 1.0
 MIN_CHECKPOINT_EVENTS = 64
-"""Events of a user since its last checkpoint that make another worth while."""
+"""Events of a user since the last checkpoint that justify another."""
 MAX_COUNTED_USERS = 10_000
-"""Users whose events are counted; the one that was quiet longest is forgotten."""
+"""Users whose events are counted. Beyond that the checkpointer forgets the user without events for
+the longest time."""
 
-logger = structlog.get_logger("tapewire.projector")
+logger = structlog.get_logger("tapewire.checkpoint")
 
 
 class _EventCount:
-    """Events of a user since the checkpoint, which holds all `upto`."""
+    """The events of one user since the checkpoint at `checkpoint_sequence`."""
 
     __slots__ = ("checkpoint_sequence", "events")
 
@@ -34,7 +35,8 @@ class _EventCount:
 
 
 class ViewCheckpointer:
-    """`note` is the reaction's handler, `run` saves."""
+    """Counts events and saves checkpoints of one view. `handle` is the handler of the durable
+    subscription; `run` saves."""
 
     def __init__(
         self, log: EventLog, checkpoint_store: LatestValueStore, view_type: ViewType[View]
@@ -47,11 +49,11 @@ class ViewCheckpointer:
 
     @property
     def durable_name(self) -> str:
-        """The name to react under, which all processes share."""
+        """The name of the durable subscription that all processes share."""
         return f"{view_checkpoints.checkpoint_name(self._view_type)}-view"
 
     async def handle(self, recorded: RecordedEvent) -> None:
-        """Count an event of a user, unless a checkpoint that was saved meanwhile holds it."""
+        """Count a user's event, unless a newer checkpoint already covers it."""
         self._detect_recreated_log(recorded)
         user = recorded.event_subject.owner
         count = self._counts.get(user)
@@ -64,20 +66,22 @@ class ViewCheckpointer:
             self._counts.popitem(last=False)
 
     def _detect_recreated_log(self, recorded: RecordedEvent) -> None:
-        """What came later under a lower number is of a log that was made anew."""
-        newest = self._last_event
-        if newest is not None and recorded.sequence <= newest.sequence:
-            if recorded.time <= newest.time:
+        """Forget all counts if a later event has a lower sequence: the log was recreated."""
+        last = self._last_event
+        if last is not None and recorded.sequence <= last.sequence:
+            if recorded.time <= last.time:
                 return
             self._counts.clear()
         self._last_event = recorded
 
     def users_due(self) -> list[str]:
-        """Users whose checkpoint is worth renewing."""
-        return [user for user, one in self._counts.items() if one.events >= MIN_CHECKPOINT_EVENTS]
+        """The users whose view is worth saving."""
+        return [
+            user for user, count in self._counts.items() if count.events >= MIN_CHECKPOINT_EVENTS
+        ]
 
     async def run(self) -> None:
-        """Save what is due, once a second, until canceled."""
+        """Save the views that are due, once a second, until cancelled."""
         while True:
             await asyncio.sleep(CHECKPOINT_INTERVAL_SECONDS)
             for user in self.users_due():
@@ -85,7 +89,7 @@ class ViewCheckpointer:
 
     async def _save(self, user: str) -> None:
         count = self._counts.get(user, _EventCount())
-        noted = count.events
+        counted_events = count.events
         try:
             view, bounds = await view_checkpoints.load(
                 self._log, self._checkpoint_store, self._view_type, user
@@ -98,7 +102,7 @@ class ViewCheckpointer:
                 bounds,
             )
         except LogError as error:
-            logger.warning("cannot keep a checkpoint", user=user, error=str(error))
+            logger.warning("checkpoint.write_failed", user_id=user, error=str(error))
             return
-        count.events -= noted
+        count.events -= counted_events
         count.checkpoint_sequence = bounds.last

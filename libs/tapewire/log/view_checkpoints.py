@@ -1,8 +1,8 @@
-"""Views at a known sequence: a checkpoint, and the fold of what came after it.
+"""Views at a known sequence: the checkpoint, plus the events that came after it.
 
-`load` gives the state of a view exactly as of one sequence of the log, whether or not a checkpoint
-was ever written; checkpoints only make it quicker. A checkpoint from another incarnation of the
-log, or one that does not decode, is as good as none.
+`load` returns a view exactly as of one sequence of the log, with or without a checkpoint; a
+checkpoint only makes it faster. `tapewire.log.view_checkpointer` writes the checkpoints. Start at
+`load`.
 """
 
 from typing import Protocol, TypeVar
@@ -48,8 +48,8 @@ V_co = TypeVar("V_co", bound=View, covariant=True)
 
 
 class ViewType(Protocol[V_co]):
-    """A view's class: makes an empty one, and one from what `View.encode` gave. Where two views
-    fold one domain, one has a `name` of its own (`name_of`)."""
+    """The class of a view. `decode` restores a view from `View.encode`. If two views fold the same
+    domain, one has a `name` of its own."""
 
     domain: str
 
@@ -59,17 +59,17 @@ class ViewType(Protocol[V_co]):
 
 
 def checkpoint_name(view_type: ViewType[View]) -> str:
-    """What a view's checkpoints are kept under: its `name`, or else its domain."""
+    """The name of a view's checkpoints: its `name`, or its domain."""
     name: str = getattr(view_type, "name", view_type.domain)
     return name
 
 
 def apply_event(view: View, recorded: RecordedEvent) -> None:
-    """Apply `recorded` to `view`, passing over what this program cannot read."""
+    """Apply `recorded` to `view`; skip an event that this version cannot read."""
     try:
         view.apply(recorded.event)
     except (UnknownType, Undecodable) as error:
-        logger.warning("a view passes over an event", sequence=recorded.sequence, error=str(error))
+        logger.warning("view.event_skipped", sequence=recorded.sequence, error=str(error))
 
 
 async def load(
@@ -80,13 +80,15 @@ async def load(
     *,
     bounds: Bounds | None = None,
 ) -> tuple[V, Bounds]:
-    """The view of `owner` exactly as of ``bounds.last``, and those bounds.
+    """Load the view of `owner` exactly as of ``bounds.last``. Returns the view and those bounds.
 
-    `bounds` may come from an earlier call of `EventLog.bounds`, so that several views are true for
-    one sequence; without it the newest are asked for.
+    Args:
+        bounds: an earlier result of `EventLog.bounds`, to load several views as of one sequence;
+            the current bounds if None.
 
     Raises:
-        Unavailable: the log or the checkpoints cannot be reached, or a replica lags for too long.
+        Unavailable: the log or the checkpoint cannot be reached, a replica lags for too long, or
+            the log changed while it was read.
     """
     bounds = bounds or await log.bounds()
     key = checkpoint_key(owner, checkpoint_name(view_type))
@@ -100,7 +102,7 @@ async def load(
 async def save(
     checkpoint_store: LatestValueStore, owner: str, name: str, view: View, bounds: Bounds
 ) -> None:
-    """Store `view`, which is true as of ``bounds.last``, as the checkpoint. Raises LogError."""
+    """Store `view`, as of ``bounds.last``, as the checkpoint. Raises LogError."""
     await write_checkpoint(
         checkpoint_store,
         checkpoint_key(owner, name),
@@ -122,40 +124,36 @@ def _restore_view(
 def _check_complete(
     checkpoint: Checkpoint | None, as_of: int, bounds: Bounds, current_bounds: Bounds
 ) -> None:
-    """Whether what was folded is all that there was, as the log is now.
+    """Check that the log still holds everything that was folded.
 
-    Raises Unavailable when another try with newer bounds can do better: the log was made anew, or
-    trimmed since the checkpoint was read, or up to a checkpoint that is ahead of these bounds.
+    Raises:
+        Unavailable: a retry with newer bounds can succeed. The log was recreated, or it was trimmed
+            since the checkpoint was read or up to a checkpoint that is ahead of these bounds.
     """
     if current_bounds.epoch != bounds.epoch:
         raise Unavailable(
-            f"the log was made anew as {current_bounds.epoch} while {bounds.epoch} was read"
+            f"the log was recreated as {current_bounds.epoch} while {bounds.epoch} was read"
         )
     if current_bounds.first <= as_of + 1:
         return
     ahead = checkpoint is not None and checkpoint.is_ahead_of(bounds)
     if ahead or current_bounds.first > bounds.first:
         raise Unavailable(
-            f"the log begins at {current_bounds.first}, the view would at {as_of + 1}"
+            f"the log begins at {current_bounds.first}, the view needs it from {as_of + 1}"
         )
-    logger.warning("a view lacks what was trimmed", first=current_bounds.first, as_of=as_of)
+    logger.warning("view.incomplete", first_sequence=current_bounds.first, sequence=as_of)
 
 
 async def _replay(log: EventLog, view: View, filter_: str, after: int, up_to_sequence: int) -> None:
-    """Fold everything of `filter_` in (after, upto] into `view`.
-
-    A page may come from a replica that lags: what the leader counts must have been seen.
-    """
-    wanted, limit, most = (
-        min(await log.last_sequence(filter_), up_to_sequence),
-        PAGE_EVENTS,
-        PAGE_BYTES,
-    )
-    while after < wanted:
-        page = await log.page(filter_, after=after, limit=limit, max_bytes=most)
-        limit, most = CATCH_UP_PAGE_EVENTS, CATCH_UP_PAGE_BYTES
+    """Apply all events that match `filter_` after `after`, up to and including `up_to_sequence`.
+    Raises Unavailable if a replica does not hold everything that the leader counts."""
+    last = min(await log.last_sequence(filter_), up_to_sequence)
+    limit, max_bytes = PAGE_EVENTS, PAGE_BYTES
+    while after < last:
+        page = await log.page(filter_, after=after, limit=limit, max_bytes=max_bytes)
+        limit, max_bytes = CATCH_UP_PAGE_EVENTS, CATCH_UP_PAGE_BYTES
         if not page.events:
-            raise Unavailable(f"{filter_} should reach {wanted}, a replica ends at {after}")
+            raise Unavailable(f"{filter_} should reach {last}, a replica ends at {after}")
         for recorded in page.events:
             if recorded.sequence > up_to_sequence:
                 return

@@ -1,7 +1,8 @@
-"""The log on NATS JetStream.
+"""The event log on NATS JetStream.
 
-`connect` gives a `Wire`; `provision` makes the streams; `JetStreamLog` and `JetStreamValues` are
-the ports over it.
+`connect` opens a `NatsConnection`, `provision` creates the streams, and `JetStreamEventLog` and
+`JetStreamLatestValueStore` implement the ports. `compat` holds the private parts of nats-py. Start
+at `event_log`.
 """
 
 from tapewire.log.jetstream.connection import NatsConnection, connect

@@ -1,9 +1,10 @@
-"""The connection to NATS as the log uses it: requests that fail fast, and gaps that are told.
+"""A NATS connection whose requests fail fast and whose subscriptions learn of lost messages.
 
-nats-py answers a request on a lost connection by its time-out alone, and tells of lost messages
-only through callbacks of the whole connection. `Wire` gives every reply one shared inbox, fails
-what is under way when the connection goes (`OutcomeUnknown`), refuses to begin without a connection
-(`Unavailable`), and hands each loss to the subscriptions that it touches.
+nats-py fails a request on a lost connection only when it times out, and reports lost messages
+through callbacks of the whole connection. `NatsConnection` receives all replies in one inbox. It
+fails pending requests when the connection is lost (`OutcomeUnknown`), refuses new ones without a
+connection (`Unavailable`), and reports each loss to the subscriptions concerned. Start at
+`NatsConnection`.
 """
 
 import asyncio
@@ -25,16 +26,17 @@ REQUEST_TIMEOUT_SECONDS = 5.0
 """How long a server may take to answer, and from one reply to the next."""
 RECONNECT_WAIT_SECONDS = 0.25
 PING_INTERVAL_SECONDS = 10
-"""A silent server is given up after two unanswered pings."""
+"""The server counts as lost after two unanswered pings."""
 MAX_PENDING_MESSAGES = 1 << 18
 MAX_PENDING_BYTES = 64 << 20
-"""What one subscription may hold before NATS calls it slow; beyond, messages are dropped, told."""
+"""What one subscription may hold. Beyond that nats-py drops messages and reports a slow consumer,
+which becomes a gap."""
 
-logger = structlog.get_logger("tapewire.wire")
+logger = structlog.get_logger("tapewire.nats")
 
 
 class GapAwareSubscription:
-    """A subscription whose losses are told; `close` ends it."""
+    """A subscription that reports gaps. End it with `close`."""
 
     def __init__(self, connection: "NatsConnection", on_gap: Callable[[str], None]) -> None:
         self._connection = connection
@@ -42,14 +44,14 @@ class GapAwareSubscription:
         self.nats_subscription: NatsSubscription | None = None
 
     async def close(self) -> None:
-        """No call-back is made after this returns; closing twice is nothing."""
+        """Unsubscribe. No callback is called after this returns. Closing twice is harmless."""
         self._connection.subscriptions.discard(self)
         subscription, self.nats_subscription = self.nats_subscription, None
         if subscription is not None and not self._connection.client.is_closed:
             await subscription.unsubscribe()
 
     async def drain(self, timeout_seconds: float) -> None:
-        """As `close`, but everything that the server had sent by now is still handed on."""
+        """Unsubscribe after the callback has handled everything that the server has sent."""
         self._connection.subscriptions.discard(self)
         subscription, self.nats_subscription = self.nats_subscription, None
         if subscription is None or not self._connection.client.is_connected:
@@ -60,7 +62,7 @@ class GapAwareSubscription:
 
 
 class NatsConnection:
-    """One NATS connection. Make it by `connect`, end it by `close`."""
+    """One NATS connection. Open it with `connect`, end it with `close`."""
 
     def __init__(self) -> None:
         self.client = CompatClient()
@@ -83,12 +85,12 @@ class NatsConnection:
         *,
         timeout_seconds: float = REQUEST_TIMEOUT_SECONDS,
     ) -> Msg:
-        """The first reply.
+        """Send a request and return the first reply.
 
         Raises:
-            Unavailable: nobody listens, or there is no connection; nothing was sent to anyone.
-            OutcomeUnknown: sent, but no answer came.
-            Refused: larger than the server takes.
+            Unavailable: nothing listens, or there is no connection; nobody received the request.
+            OutcomeUnknown: the request was sent, but no answer arrived.
+            AppendRejected: the request is larger than the server accepts.
         """
         return (
             await self.request_many(
@@ -105,20 +107,23 @@ class NatsConnection:
         *,
         timeout_seconds: float = REQUEST_TIMEOUT_SECONDS,
     ) -> list[Msg]:
-        """All replies up to the one that `is_last` takes, `seconds` from one to the next at the
-        most; raises as `request`."""
-        waiter, name = PendingReplies(subject, is_last, timeout_seconds), secrets.token_hex(8)
-        self._pending[name] = waiter
+        """Send a request and return all replies, up to the one for which `is_last` is true.
+
+        `timeout_seconds` limits the wait for each reply. Raises the errors of `request`.
+        """
+        pending = PendingReplies(subject, is_last, timeout_seconds)
+        name = secrets.token_hex(8)
+        self._pending[name] = pending
         try:
             await self.publish(subject, data, headers, reply=f"{self._inbox}.{name}")
-            async with asyncio.timeout(timeout_seconds) as waiter.timeout:
-                await waiter.completion
+            async with asyncio.timeout(timeout_seconds) as pending.timeout:
+                await pending.completion
         except TimeoutError:
-            what = "further answer" if waiter.messages else "answer"
-            raise OutcomeUnknown(f"no {what} from {subject} in {timeout_seconds:g} s") from None
+            kind = "further answer" if pending.messages else "answer"
+            raise OutcomeUnknown(f"no {kind} from {subject} in {timeout_seconds:g} s") from None
         finally:
             del self._pending[name]
-        return waiter.messages
+        return pending.messages
 
     async def publish(
         self,
@@ -128,11 +133,11 @@ class NatsConnection:
         *,
         reply: str = "",
     ) -> None:
-        """Send and do not wait. Raises Unavailable or Refused."""
+        """Send a message without waiting. Raises Unavailable or AppendRejected."""
         if not self.client.is_connected:
             raise Unavailable("no connection to NATS")
-        # nats-py counts the payload alone; the server counts the headers too, and answers what is
-        # too large by closing the connection for good.
+        # nats-py checks the size of the payload alone. The server counts the headers too, and
+        # closes the connection for good if the message is too large.
         if len(data) + encoded_size(headers) > self.client.max_payload:
             raise AppendRejected(
                 f"{len(data)} bytes and their headers are more than the server takes"
@@ -145,7 +150,7 @@ class NatsConnection:
             raise Unavailable(f"cannot send to {subject}: {error!r}") from error
 
     async def flush(self, timeout_seconds: float = 1.0) -> None:
-        """Return when the server has all that was sent. Raises Unavailable."""
+        """Wait until the server has received everything that was sent. Raises Unavailable."""
         try:
             await self.client.flush(timeout=timeout_seconds)  # type: ignore[arg-type]
         except (nats.errors.Error, OSError) as error:
@@ -159,7 +164,8 @@ class NatsConnection:
         *,
         queue: str = "",
     ) -> GapAwareSubscription:
-        """Hear `subject`. `on_gap` is called with a reason before what comes after a loss."""
+        """Subscribe to `subject`. `on_gap` is called with a reason before any message that follows
+        a loss."""
         subscription = GapAwareSubscription(self, on_gap)
         try:
             subscription.nats_subscription = await self.client.subscribe(
@@ -175,23 +181,23 @@ class NatsConnection:
         return subscription
 
     async def close(self) -> None:
-        """Send what is pending and leave."""
+        """Send what is pending and close the connection."""
         self._is_closing = True
         self._fail_pending()
         if self.is_connected:
             try:
                 await self.flush()
             except Unavailable:
-                logger.warning("closed NATS with messages unsent")
+                logger.warning("nats.closed_with_unsent_messages")
         try:
             await self.client.close()
         except (nats.errors.Error, OSError, RuntimeError) as error:
-            # It writes what is pending into a connection that is lost; uvloop says so by a
-            # RuntimeError. There is nobody to send it to, and nothing more to be done.
-            logger.warning("closed NATS with messages unsent", error=str(error))
+            # nats-py writes pending data to a connection that is lost, which uvloop reports as a
+            # RuntimeError. Nothing more can be sent.
+            logger.warning("nats.closed_with_unsent_messages", error=str(error))
 
     async def open(self, url: str, name: str, *, wait_seconds: float) -> None:
-        """Connect, trying for `wait_seconds`; afterwards reconnect for ever.
+        """Connect within `wait_seconds`; reconnect without limit from then on.
 
         Raises:
             Unavailable: no server answered in time.
@@ -201,14 +207,14 @@ class NatsConnection:
         await self.client.subscribe(f"{self._inbox}.*", cb=self._on_reply)
 
     async def _on_reply(self, message: Msg) -> None:
-        waiter = self._pending.get(message.subject.rpartition(".")[2])
-        if waiter is not None:
-            waiter.receive(message)
+        pending = self._pending.get(message.subject.rpartition(".")[2])
+        if pending is not None:
+            pending.receive(message)
 
     def _fail_pending(self) -> None:
-        for waiter in self._pending.values():
-            if not waiter.completion.done():
-                waiter.completion.set_exception(OutcomeUnknown("the connection to NATS was lost"))
+        for pending in self._pending.values():
+            if not pending.completion.done():
+                pending.completion.set_exception(OutcomeUnknown("the connection to NATS was lost"))
 
     def notify_gap(self, reason: str) -> None:
         for subscription in tuple(self.subscriptions):
@@ -217,13 +223,13 @@ class NatsConnection:
     async def on_disconnected(self) -> None:
         if self._is_closing:
             return
-        logger.warning("lost the connection to NATS")
+        logger.warning("nats.disconnected")
         self._fail_pending()
         self.notify_gap("disconnected")
         self._notify_state(False)
 
     async def on_reconnected(self) -> None:
-        logger.info("connected to NATS again")
+        logger.info("nats.reconnected")
         self.notify_gap("reconnected")
         self._notify_state(True)
 
@@ -231,11 +237,11 @@ class NatsConnection:
         self._closed.set()
 
     async def wait_closed(self) -> None:
-        """Wait for an end that nobody asked for: nats-py closes a connection for good, without
-        reconnecting, when the server reports an error that it does not know.
+        """Wait until nats-py closes the connection for good, which it does without reconnecting
+        when the server reports an error that nats-py does not know.
 
         Raises:
-            Unavailable: always, when it has come to that.
+            Unavailable: always, unless `close` was called.
         """
         await self._closed.wait()
         if not self._is_closing:
@@ -247,7 +253,7 @@ class NatsConnection:
                 if subscription.nats_subscription is error.sub:
                     subscription.on_gap("slow")
         elif self.client.is_connected:
-            logger.warning("NATS reports an error", error=repr(error))
+            logger.warning("nats.error", error=repr(error))
 
     def _notify_state(self, connected: bool) -> None:
         for listener in self.state_listeners:
@@ -255,17 +261,17 @@ class NatsConnection:
 
 
 async def connect(url: str, name: str, *, wait_seconds: float = 30.0) -> NatsConnection:
-    """An open wire to the servers of `url` (comma-separated). Raises Unavailable."""
-    wire = NatsConnection()
-    await wire.open(url, name, wait_seconds=wait_seconds)
-    return wire
+    """Open a connection to the servers of `url` (comma-separated). Raises Unavailable."""
+    connection = NatsConnection()
+    await connection.open(url, name, wait_seconds=wait_seconds)
+    return connection
 
 
 async def _connect(connection: NatsConnection, url: str, name: str, wait_seconds: float) -> None:
     deadline = asyncio.get_running_loop().time() + wait_seconds
     while True:
         try:
-            # The client itself would try for ever: to it, the first time is a reconnect too.
+            # nats-py itself would try without limit: it treats the first connect like a reconnect.
             async with asyncio.timeout_at(deadline):
                 await connection.client.connect(
                     servers=url.split(","),
@@ -283,8 +289,8 @@ async def _connect(connection: NatsConnection, url: str, name: str, wait_seconds
                 )
         except (nats.errors.Error, OSError, TimeoutError) as error:
             if asyncio.get_running_loop().time() >= deadline:
-                why = connection.client.last_error or error
-                raise Unavailable(f"no NATS server answers at {url}: {why!r}") from error
+                cause = connection.client.last_error or error
+                raise Unavailable(f"no NATS server answers at {url}: {cause!r}") from error
             await asyncio.sleep(RECONNECT_WAIT_SECONDS)
         else:
             return

@@ -1,7 +1,8 @@
-"""A durable reaction: a pull consumer that many processes share, one event at a time in each.
+"""Durable subscriptions: a pull consumer that several processes share.
 
-An event is acknowledged when its handler returned; a handler that raises gets the event again
-after a growing delay, for ever: nothing is dropped, and a poisoned event does not stop the others.
+Each process handles one event at a time and acknowledges it when the handler returns. If a handler
+raises, the event is delivered again after a growing delay, without limit. No event is dropped, and
+a failing event does not hold up the others. Start at `DurableSubscription`.
 """
 
 import asyncio
@@ -21,20 +22,20 @@ from tapewire.log.jetstream.streams import EVENTS
 from tapewire.log.ports import RecordedEvent, Unavailable
 
 ACK_WAIT_SECONDS = 30
-"""A handler that takes longer sees its event again elsewhere."""
+"""If a handler takes longer, the event is delivered again, possibly to another process."""
 MAX_ACK_PENDING = 4 * BATCH_MESSAGES
-"""Events under way to all processes of a reaction at once."""
+"""Unacknowledged events of all processes of one subscription together."""
 INITIAL_RETRY_SECONDS = 0.1
 MAX_RETRY_SECONDS = 30.0
 MAX_REOPEN_SECONDS = 3.0
 
 _UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-logger = structlog.get_logger("tapewire.reaction")
+logger = structlog.get_logger("tapewire.subscription")
 
 
 class DurableSubscription:
-    """One process's share of the reaction `name`."""
+    """This process's part of the durable subscription `name`."""
 
     def __init__(
         self,
@@ -51,21 +52,21 @@ class DurableSubscription:
         self._consumer: PullConsumer | None = None
 
     async def start(self) -> None:
-        """Make the consumer when it is not there, and begin. Raises Unavailable."""
+        """Create the consumer unless it exists, and start handling events. Raises Unavailable."""
         self._consumer = await self._open_consumer()
-        self._task = asyncio.create_task(self._run(), name=f"reaction {self._name}")
+        self._task = asyncio.create_task(self._run(), name=f"durable subscription {self._name}")
 
     async def close(self) -> None:
-        """Finish nothing more; what is unacknowledged goes to another process."""
+        """Stop. Events that are not acknowledged go to another process."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
         await self._close_consumer()
 
     async def _close_consumer(self) -> None:
-        pull, self._consumer = self._consumer, None
-        if pull is not None:
-            await pull.close()
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            await consumer.close()
 
     async def _open_consumer(self) -> PullConsumer:
         config = ConsumerConfig(
@@ -79,10 +80,12 @@ class DurableSubscription:
         try:
             await self._connection.client.jetstream().add_consumer(EVENTS, config)
         except (nats.errors.Error, nats.js.errors.Error, OSError) as error:
-            raise Unavailable(f"reaction {self._name} cannot begin: {error!r}") from error
-        pull = PullConsumer(self._connection, EVENTS, self._name)
-        await pull.open()
-        return pull
+            raise Unavailable(
+                f"the durable subscription {self._name} cannot start: {error!r}"
+            ) from error
+        consumer = PullConsumer(self._connection, EVENTS, self._name)
+        await consumer.open()
+        return consumer
 
     async def _run(self) -> None:
         delay = INITIAL_RETRY_SECONDS
@@ -93,9 +96,14 @@ class DurableSubscription:
                 await self._handle(await self._consumer.next())
                 delay = INITIAL_RETRY_SECONDS
             except (nats.errors.Error, OSError, Unavailable) as error:
-                logger.info("reaction waits", reaction=self._name, error=repr(error), seconds=delay)
-                # The consumer may be gone, with its stream or without: it is made again, which is
-                # nothing when it is there after all.
+                logger.info(
+                    "durable_subscription.waiting",
+                    name=self._name,
+                    error=repr(error),
+                    delay_seconds=delay,
+                )
+                # The consumer or its stream may be gone. Opening creates the consumer unless it
+                # exists.
                 await self._close_consumer()
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, MAX_REOPEN_SECONDS)
@@ -110,11 +118,11 @@ class DurableSubscription:
             attempt = message.metadata.num_delivered
             delay = min(INITIAL_RETRY_SECONDS * 2 ** min(attempt, 16), MAX_RETRY_SECONDS)
             logger.exception(
-                "reaction failed; the event comes again",
-                reaction=self._name,
+                "durable_subscription.handler_failed",
+                name=self._name,
                 sequence=message.metadata.sequence.stream,
                 attempt=attempt,
-                seconds=delay,
+                delay_seconds=delay,
             )
             await message.nak(delay=delay)
         else:
@@ -136,8 +144,8 @@ def _to_recorded_event(message: Msg) -> RecordedEvent:
 
 
 def _stored_time(message: Msg) -> datetime:
-    """When the event was stored, to the microsecond as a page has it; nats-py goes by way of a
-    float. The layouts are of ADR-15 of the NATS architecture: without and with a domain."""
+    """When the event was stored, in microseconds as in a page; nats-py converts through a float.
+    ADR-15 of the NATS architecture defines the reply subject, with and without a domain."""
     tokens = message.reply.split(".")
     nanoseconds = int(tokens[7] if len(tokens) == 9 else tokens[9])
     return _UNIX_EPOCH + timedelta(microseconds=nanoseconds // 1000)

@@ -1,4 +1,4 @@
-"""The event log on JetStream: the stream EVENTS behind the port `EventLog`."""
+"""`JetStreamEventLog`: the event log as the JetStream stream EVENTS."""
 
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
@@ -32,13 +32,13 @@ _ALL_EVENTS = "ev.>"
 _CONFLICT_CODES = {10071, 10164}
 _DUPLICATE_IN_BATCH_CODE = 10201
 _ABANDONED_BATCH_CODES = {10158, 10163}
-"""A batch that the server gave up before its commit: nothing stored, decide again."""
+"""The server abandoned the batch before its commit: nothing was stored; decide again."""
 _UNAVAILABLE_CODES = {10008, 10009, 10023, 10077}
-"""No leader, not enough resources, store failed: nothing stored."""
+"""No leader, insufficient resources, or a failed store: nothing was stored."""
 
 
 class JetStreamEventLog:
-    """`EventLog` over one wire; any number may share it."""
+    """The event log over one connection, which other objects may share."""
 
     def __init__(self, connection: NatsConnection) -> None:
         self._connection = connection
@@ -46,14 +46,14 @@ class JetStreamEventLog:
     async def append(self, drafts: Sequence[EventDraft]) -> int:
         if not 0 < len(drafts) <= MAX_BATCH_EVENTS:
             raise AppendRejected(
-                f"{len(drafts)} events in one append: 1 to {MAX_BATCH_EVENTS} can be taken"
+                f"{len(drafts)} events in one append: it must have 1 to {MAX_BATCH_EVENTS}"
             )
-        *firsts, last = [_encode_message(draft) for draft in drafts]
-        if firsts:
+        *earlier, last = [_encode_message(draft) for draft in drafts]
+        if earlier:
             batch = secrets.token_hex(16)
-            for number, (subject, data, headers) in enumerate(firsts, 1):
-                marks = {"Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(number)}
-                await self._connection.publish(subject, data, headers | marks)
+            for number, (subject, data, headers) in enumerate(earlier, 1):
+                batch_headers = {"Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(number)}
+                await self._connection.publish(subject, data, headers | batch_headers)
             last[2].update(
                 {
                     "Nats-Batch-Id": batch,
@@ -73,13 +73,18 @@ class JetStreamEventLog:
         max_bytes: int = PAGE_BYTES,
     ) -> Page:
         try:
-            # What is left of everything, in these words, the server knows without looking.
-            wanted = ">" if filter == _ALL_EVENTS else filter
+            # For this filter the server knows the number of remaining messages without counting.
+            stream_filter = ">" if filter == _ALL_EVENTS else filter
             stored = await stream_reads.read_page(
-                self._connection, EVENTS, wanted, after=after, limit=limit, max_bytes=max_bytes
+                self._connection,
+                EVENTS,
+                stream_filter,
+                after=after,
+                limit=limit,
+                max_bytes=max_bytes,
             )
-        except OutcomeUnknown as silence:
-            raise Unavailable(str(silence)) from silence
+        except OutcomeUnknown as error:
+            raise Unavailable(str(error)) from error
         return Page(
             [stream_reads.to_recorded_event(m.headers or {}, m.data) for m in stored.messages],
             stored.remaining,
@@ -88,27 +93,27 @@ class JetStreamEventLog:
     async def last_events(self, subjects: Sequence[str]) -> list[RecordedEvent]:
         try:
             found = await stream_reads.last_messages(self._connection, EVENTS, subjects)
-        except OutcomeUnknown as silence:
-            raise Unavailable(str(silence)) from silence
+        except OutcomeUnknown as error:
+            raise Unavailable(str(error)) from error
         return [stream_reads.to_recorded_event(m.headers or {}, m.data) for m in found]
 
     async def last_sequence(self, filter: str) -> int:  # noqa: A002
         try:
             return await stream_reads.last_sequence(self._connection, EVENTS, filter)
-        except OutcomeUnknown as silence:
-            raise Unavailable(str(silence)) from silence
+        except OutcomeUnknown as error:
+            raise Unavailable(str(error)) from error
 
     async def bounds(self) -> Bounds:
         try:
             return await stream_reads.bounds(self._connection, EVENTS)
-        except OutcomeUnknown as silence:
-            raise Unavailable(str(silence)) from silence
+        except OutcomeUnknown as error:
+            raise Unavailable(str(error)) from error
 
     async def last_sequence_before(self, moment: datetime) -> int:
         try:
             return await stream_reads.last_sequence_before(self._connection, EVENTS, moment)
-        except OutcomeUnknown as silence:
-            raise Unavailable(str(silence)) from silence
+        except OutcomeUnknown as error:
+            raise Unavailable(str(error)) from error
 
     async def subscribe(
         self,
@@ -116,10 +121,10 @@ class JetStreamEventLog:
         on_event: Callable[[RecordedEvent], None],
         on_gap: Callable[[str], None],
     ) -> GapAwareSubscription:
-        async def hear(message: Msg) -> None:
+        async def receive(message: Msg) -> None:
             on_event(stream_reads.to_recorded_event(message.headers or {}, message.data))
 
-        return await self._connection.subscribe(f"live.{filter}", hear, on_gap)
+        return await self._connection.subscribe(f"live.{filter}", receive, on_gap)
 
     async def subscribe_durable(
         self,
@@ -127,9 +132,9 @@ class JetStreamEventLog:
         filter: str,  # noqa: A002
         handler: Callable[[RecordedEvent], Awaitable[None]],
     ) -> DurableSubscription:
-        reaction = DurableSubscription(self._connection, name, filter, handler)
-        await reaction.start()
-        return reaction
+        subscription = DurableSubscription(self._connection, name, filter, handler)
+        await subscription.start()
+        return subscription
 
 
 def _encode_message(draft: EventDraft) -> tuple[str, bytes, dict[str, str]]:
@@ -153,13 +158,13 @@ def _stored_sequence(answer: dict[str, Any]) -> int:
         if answer.get("duplicate"):
             raise AlreadyStored(f"an event of this id is at {answer['seq']}", int(answer["seq"]))
         return int(answer["seq"])
-    code, words = error.get("err_code"), str(error.get("description"))
+    code, description = error.get("err_code"), str(error.get("description"))
     if code in _CONFLICT_CODES:
-        raise Conflict(words)
+        raise Conflict(description)
     if code == _DUPLICATE_IN_BATCH_CODE:
-        raise AlreadyStored(words)
+        raise AlreadyStored(description)
     if code in _ABANDONED_BATCH_CODES:
-        raise OutcomeUnknown(words)
+        raise OutcomeUnknown(description)
     if code in _UNAVAILABLE_CODES or error.get("code") == 503:
-        raise Unavailable(words)
-    raise AppendRejected(f"{words} ({code})")
+        raise Unavailable(description)
+    raise AppendRejected(f"{description} ({code})")

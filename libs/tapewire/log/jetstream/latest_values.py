@@ -1,4 +1,5 @@
-"""Newest-wins values on a JetStream stream that keeps one message a subject."""
+"""`JetStreamLatestValueStore`: newest-wins values in a stream that keeps one message per
+subject."""
 
 import base64
 from collections.abc import Callable
@@ -14,14 +15,14 @@ from tapewire.log.ports import PAGE_BYTES, PAGE_EVENTS, AppendRejected, OutcomeU
 
 NO_MESSAGE_CODE = 10037
 UNAVAILABLE_STATUS = 503
-"""What JetStream answers while it has no leader."""
+"""JetStream's status while it has no leader."""
 
 
 class JetStreamLatestValueStore:
-    """`Values` under ``{prefix}.`` of `stream`.
+    """The values below ``{prefix}.`` in `stream`.
 
-    `live` says where the stream republishes them (``live.px``); without republication it is the
-    prefix itself, which is heard as it is sent, before it is stored.
+    The stream republishes them under `live_prefix` (such as ``live.px``). Without republication
+    `live_prefix` is the prefix itself, and subscribers receive values before they are stored.
     """
 
     def __init__(
@@ -51,8 +52,8 @@ class JetStreamLatestValueStore:
         subject = f"$JS.API.DIRECT.GET.{self._stream}.{self._prefix}.{key}"
         try:
             message = await self._connection.request(subject)
-        except OutcomeUnknown as silence:
-            raise Unavailable(str(silence)) from silence
+        except OutcomeUnknown as error:
+            raise Unavailable(str(error)) from error
         if status_code(message) == "404":
             return None
         return message.data
@@ -60,15 +61,17 @@ class JetStreamLatestValueStore:
     async def pop(self, key: str) -> bytes | None:
         subject = f"{self._prefix}.{key}"
         try:
-            # Asked of the leader: a replica that lags would not know a value just put.
+            # The leader is asked, because a lagging replica may not know a value that was just
+            # stored.
             found = await self._request_api("MSG.GET", {"last_by_subj": subject})
-        except OutcomeUnknown as silence:
-            raise Unavailable(str(silence)) from silence
+        except OutcomeUnknown as error:
+            raise Unavailable(str(error)) from error
         if found is None:
             return None
         message = found["message"]
-        # Purging says how much it removed, and the server does one thing after another: who
-        # removed this very message took it, whoever else had read it.
+        # A purge reports how many messages it removed, and the server processes one purge after
+        # another. Only the caller that removed this message owns its value, even if others have
+        # read it.
         upto = {"filter": subject, "seq": message["seq"] + 1}
         purged = await self._request_api("PURGE", upto)
         if purged is None or not purged["purged"]:
@@ -76,7 +79,7 @@ class JetStreamLatestValueStore:
         return base64.b64decode(message.get("data", ""))
 
     async def _request_api(self, verb: str, request: dict[str, Any]) -> dict[str, Any] | None:
-        """What the JetStream API answers, None for nothing found."""
+        """Send a request to the JetStream API; None if the message was not found."""
         subject = f"$JS.API.STREAM.{verb}.{self._stream}"
         message = await self._connection.request(subject, msgspec.json.encode(request))
         answer: dict[str, Any] = msgspec.json.decode(message.data)
@@ -85,9 +88,11 @@ class JetStreamLatestValueStore:
             return answer
         if error.get("err_code") == NO_MESSAGE_CODE:
             return None
-        words = f"{self._stream}: {error.get('description')}"
+        description = f"{self._stream}: {error.get('description')}"
         raise (
-            Unavailable(words) if error.get("code") == UNAVAILABLE_STATUS else AppendRejected(words)
+            Unavailable(description)
+            if error.get("code") == UNAVAILABLE_STATUS
+            else AppendRejected(description)
         )
 
     async def get_all(self) -> dict[str, bytes]:
@@ -112,13 +117,13 @@ class JetStreamLatestValueStore:
                 limit=PAGE_EVENTS,
                 max_bytes=PAGE_BYTES,
             )
-        except OutcomeUnknown as silence:
-            raise Unavailable(str(silence)) from silence
+        except OutcomeUnknown as error:
+            raise Unavailable(str(error)) from error
 
     async def subscribe(
         self, on_value: Callable[[str, bytes], None], on_gap: Callable[[str], None]
     ) -> GapAwareSubscription:
-        async def hear(message: Msg) -> None:
+        async def receive(message: Msg) -> None:
             on_value(message.subject[len(self._live_prefix) + 1 :], message.data)
 
-        return await self._connection.subscribe(f"{self._live_prefix}.>", hear, on_gap)
+        return await self._connection.subscribe(f"{self._live_prefix}.>", receive, on_gap)

@@ -1,4 +1,4 @@
-"""Who waits for the replies to one question, be they one or a page of thousands."""
+"""The pending replies of one request: a single reply, or a page of thousands."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,13 +9,14 @@ from tapewire.log.jetstream.compat import status_code
 from tapewire.log.ports import Unavailable
 
 TIMEOUT_EXTENSION_SECONDS = 0.5
-"""A wait for many replies is extended by so much more, and not more often: a page has thousands."""
+"""How much a wait for many replies is extended at a time. A page has thousands of replies, so the
+extension is not per reply."""
 
 _NO_RESPONDERS = "503"
 
 
 class PendingReplies:
-    """Somebody waiting for replies until `is_last` says so."""
+    """Collects replies until `is_last` is true for one."""
 
     __slots__ = (
         "_loop",
@@ -50,7 +51,7 @@ class PendingReplies:
             self._extend_timeout()
 
     def _extend_timeout(self) -> None:
-        """A server at work on a long answer is waited for."""
+        """Keep waiting for a server that is sending a long answer."""
         if self.timeout is None:
             return
         until, limit = self._loop.time() + self._timeout_seconds, self.timeout.when()

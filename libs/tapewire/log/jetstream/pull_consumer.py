@@ -1,11 +1,12 @@
-"""A consumer's messages on their way to one process: asked for in batches, and none left behind.
+"""A pull consumer that fetches messages in batches and returns what it does not handle.
 
-The server counts a message as delivered once it picked it for somebody, and gives it to nobody else
-before the consumer's wait for an acknowledgement is over. So whoever stops must give back not only
-what it holds but also what is under way to it. A question for a batch is therefore for what is
-there now: the server ends its answer by a word, and `close` waits for that. Only when nothing was
-there a question stays open, for one message. (nats-py's own pull subscription drops what a
-cancelled fetch had got, which then comes again half a minute later.)
+The server counts a message as delivered once it has selected it for a client, and delivers it to
+nobody else before the acknowledgement times out. A client that stops must therefore return both the
+messages that it holds and those on their way. A batch request asks only for messages that exist
+now; the server ends its answer with a status, and `close` waits for that. Only if no message
+exists, a long poll for a single message stays open. (nats-py's own pull subscription drops the
+messages of a cancelled fetch, which then are delivered again half a minute later.) Start at
+`PullConsumer.next`.
 """
 
 import asyncio
@@ -22,19 +23,19 @@ from tapewire.log.ports import Unavailable
 
 BATCH_MESSAGES = 64
 LONG_POLL_SECONDS = 5.0
-"""How long the server keeps the question for one message open."""
+"""How long the server keeps a long poll open."""
 REQUEST_LOST_SECONDS = LONG_POLL_SECONDS + 1.0
-"""After so long without a word the question, or its answer, was lost."""
+"""Without an answer for this long, the request or its answer was lost."""
 DRAIN_SECONDS = 2.0
 
 _BATCH_REQUEST = msgspec.json.encode({"batch": BATCH_MESSAGES, "no_wait": True})
 _LONG_POLL_REQUEST = msgspec.json.encode({"batch": 1, "expires": int(LONG_POLL_SECONDS * 1e9)})
 _NO_MESSAGES_CODES = {"404", "408"}
-"""No more there, or not for as long as was asked."""
+"""The server has no more messages, or had none for as long as was asked."""
 
 
 class PullConsumer:
-    """Use it from one task: `open`, then `next` for ever, then `close`."""
+    """Use it from one task: `open`, then `next` repeatedly, then `close`."""
 
     def __init__(self, connection: NatsConnection, stream: str, consumer: str) -> None:
         self._connection = connection
@@ -46,20 +47,20 @@ class PullConsumer:
         self._wake = asyncio.Event()
         self._request_number = 0
         self._outstanding = 0
-        """How many messages the last question may still bring."""
+        """Messages that the last request may still deliver."""
         self._is_long_polling = False
-        """Nothing was there: the next question, or the one that is open, is for one message."""
+        """No message existed: the next request, or the open one, is for a single message."""
         self._failure: Unavailable | None = None
         self._is_closing = False
 
     async def open(self) -> None:
-        """Raises Unavailable."""
+        """Subscribe to the inbox. Raises Unavailable."""
         self._subscription = await self._connection.subscribe(
             f"{self._inbox}.*", self._on_message, self._on_gap
         )
 
     async def next(self) -> Msg:
-        """The next message, however long that takes.
+        """Wait for the next message.
 
         Raises:
             Unavailable: the consumer is gone, or cannot be asked now.
@@ -73,7 +74,7 @@ class PullConsumer:
         return self._buffer.popleft()
 
     async def close(self) -> None:
-        """Give back what came, and what is still coming."""
+        """Return the messages that were received and those on their way."""
         self._is_closing = True
         subscription, self._subscription = self._subscription, None
         if subscription is None:
@@ -100,7 +101,7 @@ class PullConsumer:
         )
 
     async def _wait_for_message(self) -> None:
-        """Until something came, or nothing will."""
+        """Wait until a message or a status arrives, or the request counts as lost."""
         self._wake.clear()
         try:
             async with asyncio.timeout(REQUEST_LOST_SECONDS):
@@ -123,23 +124,23 @@ class PullConsumer:
         self._wake.set()
 
     def _on_status(self, code: str, message: Msg) -> None:
-        """The server's word on a question; only on the last one is it news."""
+        """Handle the status that ends a request. Only that of the last request matters."""
         if message.subject != f"{self._inbox}.{self._request_number}":
             return
         self._outstanding = 0
         self._is_long_polling = True
         if code not in _NO_MESSAGES_CODES:
-            why = (message.headers or {}).get("Description", "").strip() or "nobody answers"
-            self._failure = Unavailable(f"consumer {self._consumer}: {why} ({code})")
+            reason = (message.headers or {}).get("Description", "").strip() or "nobody answers"
+            self._failure = Unavailable(f"consumer {self._consumer}: {reason} ({code})")
 
     def _on_gap(self, _reason: str) -> None:
-        """The server that was asked may have forgotten the question, and sent what was lost."""
+        """Forget the request: the server may have forgotten it, or its answer may be lost."""
         self._outstanding = 0
         self._is_long_polling = False
         self._wake.set()
 
 
 async def nak_message(message: Msg) -> None:
-    """Let another process have it at once."""
+    """Have the message delivered to another process at once."""
     with contextlib.suppress(nats.errors.Error):
         await message.nak()

@@ -1,8 +1,8 @@
-"""Reading stored messages: batched direct get, and what the leader says.
+"""Reads of stored messages: batched direct gets, and questions to the stream's leader.
 
 nats-py has no method for a batched direct get. A page is one request with many replies, closed by a
-status message; replies form a chain (`Nats-Last-Sequence` names the one before), which is checked,
-so that a reply lost on the way is an error here and never a hole in a page.
+status message. Each reply names the sequence of the one before (`Nats-Last-Sequence`); checking
+this chain turns a lost reply into an error instead of a hole in the page. Start at `read_page`.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,8 @@ from tapewire.log.jetstream.connection import NatsConnection
 from tapewire.log.ports import PAGE_BYTES, Bounds, EventMetadata, RecordedEvent, Unavailable
 
 MAX_SUBJECTS_PER_REQUEST = 256
-"""Asked for in one question: the server takes 1,024 at the most, and a question of a megabyte."""
+"""Subjects of one request. The server accepts at most 1,024, and a request of at most a
+megabyte."""
 _NOT_FOUND_CODE = 10037
 _BASE36_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -32,23 +33,24 @@ class StoredMessages(msgspec.Struct, frozen=True):
 async def read_page(
     connection: NatsConnection, stream: str, filter_: str, *, after: int, limit: int, max_bytes: int
 ) -> StoredMessages:
-    """The first messages after `after` that `filter_` takes. Raises Unavailable."""
-    ask = {"next_by_subj": filter_, "seq": after + 1, "batch": limit, "max_bytes": max_bytes}
-    return await _request_page(connection, stream, ask, filter_)
+    """Read the first messages after `after` that match `filter_`. Raises Unavailable."""
+    request = {"next_by_subj": filter_, "seq": after + 1, "batch": limit, "max_bytes": max_bytes}
+    return await _request_page(connection, stream, request, filter_)
 
 
 async def last_messages(
     connection: NatsConnection, stream: str, subjects: Sequence[str]
 ) -> list[Msg]:
-    """The last message of each of `subjects` that has one, in order. Raises Unavailable."""
+    """Read the last message of each of `subjects` that has one, in order. Raises Unavailable."""
     found: dict[str, Msg] = {}
     for start in range(0, len(subjects), MAX_SUBJECTS_PER_REQUEST):
-        left, wanted = 1, list(subjects[start : start + MAX_SUBJECTS_PER_REQUEST])
-        while left and wanted:
-            ask = {"multi_last": wanted, "max_bytes": PAGE_BYTES}
-            answer = await _request_page(connection, stream, ask, f"{len(wanted)} subjects")
+        left, missing = 1, list(subjects[start : start + MAX_SUBJECTS_PER_REQUEST])
+        while left and missing:
+            request = {"multi_last": missing, "max_bytes": PAGE_BYTES}
+            answer = await _request_page(connection, stream, request, f"{len(missing)} subjects")
             found |= {_header(message, "Nats-Subject"): message for message in answer.messages}
-            left, wanted = answer.remaining, [subject for subject in wanted if subject not in found]
+            left = answer.remaining
+            missing = [subject for subject in missing if subject not in found]
     return sorted(found.values(), key=lambda message: int(_header(message, "Nats-Sequence")))
 
 
@@ -75,7 +77,7 @@ async def _request_page(
 
 
 def _check_chain(replies: list[Msg], description: str) -> None:
-    """Each reply names the one before it, the closing status too. Raises Unavailable."""
+    """Check that each reply names the one before it, the closing status too. Raises Unavailable."""
     before = "0"
     for reply in replies:
         headers = reply.headers or {}
@@ -95,11 +97,11 @@ async def last_sequence(connection: NatsConnection, stream: str, filter_: str) -
 
 
 async def last_sequence_before(connection: NatsConnection, stream: str, moment: datetime) -> int:
-    """The sequence before the first message stored at or after `moment`."""
-    ask = {"next_by_subj": ">", "start_time": moment.isoformat(), "batch": 1}
+    """The sequence before the first message that was stored at or after `moment`."""
+    request = {"next_by_subj": ">", "start_time": moment.isoformat(), "batch": 1}
     replies = await connection.request_many(
         f"$JS.API.DIRECT.GET.{stream}",
-        msgspec.json.encode(ask),
+        msgspec.json.encode(request),
         None,
         lambda m: bool(status_code(m)),
     )
@@ -109,7 +111,7 @@ async def last_sequence_before(connection: NatsConnection, stream: str, moment: 
 
 
 async def bounds(connection: NatsConnection, stream: str) -> Bounds:
-    """The leader's extent of `stream`."""
+    """The extent of `stream`, as the leader knows it."""
     answer = await _request_api(connection, f"$JS.API.STREAM.INFO.{stream}", {})
     if "state" not in answer:
         raise Unavailable(f"stream {stream} is not there: provision it")
@@ -118,7 +120,7 @@ async def bounds(connection: NatsConnection, stream: str) -> Bounds:
 
 
 def epoch_from_created(created: str) -> str:
-    """A stream's time of creation as a short word: ``e`` and microseconds in base 36."""
+    """A stream's creation time as a short word: ``e`` and the microseconds in base 36."""
     moment = datetime.fromisoformat(created)
     number = int(moment.timestamp()) * 1_000_000 + moment.microsecond
     digits = ""
@@ -140,7 +142,7 @@ async def _request_api(
 
 
 def to_recorded_event(headers: dict[str, str], data: bytes) -> RecordedEvent:
-    """A message of EVENTS, as a page or a republication holds it."""
+    """Convert a message of EVENTS, from a page or a republication."""
     return RecordedEvent(
         sequence=int(headers["Nats-Sequence"]),
         subject=headers["Nats-Subject"],
@@ -152,7 +154,7 @@ def to_recorded_event(headers: dict[str, str], data: bytes) -> RecordedEvent:
 
 
 def to_event_metadata(headers: dict[str, str]) -> EventMetadata:
-    """What travels beside an event."""
+    """Read an event's metadata from the headers of its message."""
     return EventMetadata(
         id=headers.get("Nats-Msg-Id", ""),
         correlation=headers.get("Tw-Correlation", ""),

@@ -1,7 +1,7 @@
-"""The streams that Tapewire keeps, as configurations, and `provision`, which makes them so.
+"""The configurations of Tapewire's streams, and `provision`, which creates and updates them.
 
-Provisioning is safe to repeat and to run from several places at once: a stream that is there and
-differs in what may change is updated, one that is right is left alone.
+Provisioning may be repeated, also by several processes at once. A stream that differs from its
+configuration is updated; one that matches is left alone.
 """
 
 import json
@@ -22,13 +22,13 @@ DUPLICATE_WINDOW_SECONDS = 120
 _NANOSECONDS_PER_SECOND = 1_000_000_000
 
 _UNAVAILABLE_STATUS = 503
-"""What JetStream answers while it has no leader yet."""
+"""JetStream's status while it has no leader yet."""
 _STREAM_NOT_FOUND_CODE = 10059
 _NAME_IN_USE_CODE = 10058
 
 
 def stream_configs(replicas: int = 1) -> list[dict[str, Any]]:
-    """Every stream's configuration, with `replicas` copies of each."""
+    """The configurations of all streams, with `replicas` copies of each."""
     return [
         {
             "name": EVENTS,
@@ -80,11 +80,11 @@ def _bucket_config(name: str, replicas: int) -> dict[str, Any]:
 
 
 async def provision(connection: NatsConnection, *, replicas: int = 1) -> list[str]:
-    """Make every stream exist as configured; the names of those made or changed.
+    """Create or update every stream as configured. Returns the names of those that changed.
 
     Raises:
-        Refused: the server will not have a configuration; says which and why.
-        Unavailable, OutcomeUnknown: as `Wire.request`.
+        AppendRejected: the server rejects a configuration; the message says which and why.
+        Unavailable, OutcomeUnknown: as `NatsConnection.request`.
     """
     return [
         configuration["name"]
@@ -120,5 +120,6 @@ async def _request_api(
 
 
 def _api_error(name: str, error: dict[str, Any]) -> LogError:
-    words = f"stream {name}: {error.get('description')}"
-    return Unavailable(words) if error.get("code") == _UNAVAILABLE_STATUS else AppendRejected(words)
+    message = f"stream {name}: {error.get('description')}"
+    is_unavailable = error.get("code") == _UNAVAILABLE_STATUS
+    return Unavailable(message) if is_unavailable else AppendRejected(message)

@@ -1,12 +1,12 @@
-"""The event log in memory: a fake worth shipping, for tests, simulations and first steps.
+"""The event log in memory, with the behaviour and the faults of the real one.
 
-`MemoryServer` is what outlives processes; `MemoryLog` and `MemoryValues` are what one process has
-of it, each over a connection of its own. With `Faults` it goes wrong as the real one does, decided
-by a seed, so that a failure can be played again. It uses the running loop's clock and nothing else,
-so that a loop with virtual time makes all of it deterministic.
+It serves tests, simulations and first steps. `MemoryServer` outlives processes; each process has a
+`MemoryEventLog` and `MemoryLatestValueStore`s, each with a connection of its own. `Faults` injects
+failures from a seed, so a failing run can be repeated. The only clock is that of the running loop:
+in a loop with virtual time everything is deterministic.
 
-Start at `server`; `journal` is what is stored, `connection` what goes wrong on the way,
-`reactions` the durable consumers.
+Start at `server`. `journal` stores events, `connection` delivers and loses them, `durable`
+implements durable subscriptions.
 """
 
 from tapewire.log.memory.event_log import MemoryEventLog

@@ -1,7 +1,8 @@
-"""The way between one process and the server, with everything that goes wrong on it.
+"""The connection between one process and the server, and the faults on the way.
 
-A `Connection` carries requests (`read`, `write`) and feeds (`Feed`, one a live subscription). A
-feed hands on in order, as one socket does; what breaks the order is the server sending late.
+A `MemoryConnection` carries requests (`read`, `write`) and one `DeliveryQueue` per live
+subscription. A queue delivers in order, as a socket does; messages overtake each other only if the
+server sends some of them late.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ T = TypeVar("T")
 
 
 class GapMarker:
-    """Stands in a feed where something is missing."""
+    """Marks a loss in a queue."""
 
     __slots__ = ("reason",)
 
@@ -25,7 +26,7 @@ class GapMarker:
 
 
 class ReachableServer(Protocol):
-    """What a connection knows of the server."""
+    """The parts of the server that a connection uses."""
 
     @property
     def is_up(self) -> bool: ...
@@ -36,7 +37,7 @@ class ReachableServer(Protocol):
 
 
 class DeliveryQueue(Generic[T]):
-    """One live subscription, from the server's hand to the call-back."""
+    """The messages of one live subscription, from the server to the callback."""
 
     def __init__(
         self, on_item: Callable[[T], None], on_gap: Callable[[str], None], faults: Faults
@@ -50,7 +51,7 @@ class DeliveryQueue(Generic[T]):
         self.is_subscribed = False
 
     def offer(self, item: T) -> None:
-        """The server sends `item`."""
+        """Send `item` to the subscriber, unless a fault prevents it."""
         if not (self._is_open and self.is_subscribed):
             return
         faults = self._faults
@@ -78,8 +79,8 @@ class DeliveryQueue(Generic[T]):
             self._push(item)
 
     def _push(self, entry: T | GapMarker) -> None:
-        # Every entry schedules one step and every step takes the oldest entry, so the order stays
-        # whatever order the loop gives to timers of one instant.
+        # Every entry schedules one step, and every step takes the oldest entry. So the order is
+        # kept whatever order the loop gives to timers of the same instant.
         loop = asyncio.get_running_loop()
         self._queue.append(entry)
         if self._faults.max_delay_seconds > 0:
@@ -101,23 +102,23 @@ class DeliveryQueue(Generic[T]):
             self._on_item(entry)
 
     def disconnect(self) -> None:
-        """The connection breaks: what was on its way is lost, and what is sent meanwhile."""
+        """Lose what is on its way, and what is sent until the reconnect."""
         self.is_subscribed = False
         self._queue.clear()
 
     def reconnect(self, reason: str) -> None:
-        """The connection is there again: subscribed anew, and the gap told before anything."""
+        """Subscribe again, and report the gap before any later message."""
         self.is_subscribed = True
         self._push(GapMarker(reason))
 
     def close(self) -> None:
-        """No call-back from now on."""
+        """Stop: no callback is called from now on."""
         self._is_open = False
         self._queue.clear()
 
 
 class MemoryConnection:
-    """What one process has of the server."""
+    """One process's connection to the server."""
 
     def __init__(self, server: ReachableServer, faults: Faults | None) -> None:
         self._server = server
@@ -133,7 +134,7 @@ class MemoryConnection:
         return self._server.is_up and not self._is_severed and not self._is_closed
 
     async def read(self, operation: Callable[[], T]) -> T:
-        """Ask the server. Raises Unavailable."""
+        """Read from the server. Raises Unavailable."""
         self._begin_request()
         await self._network_delay()
         self._reach_server()
@@ -143,12 +144,12 @@ class MemoryConnection:
         return result
 
     async def write(self, operation: Callable[[], T]) -> T:
-        """Have the server store something.
+        """Store something on the server.
 
         Raises:
             Unavailable: nothing was stored.
-            OutcomeUnknown: it was stored, or not, or will be.
-            LogError: what `operation` raises.
+            OutcomeUnknown: it was stored, or was not, or will be.
+            LogError: as `operation` raises it.
         """
         self._begin_request()
         faults = self.faults
@@ -173,7 +174,7 @@ class MemoryConnection:
         return result
 
     def send(self, operation: Callable[[], object]) -> None:
-        """Send without waiting: it arrives later, or gets lost."""
+        """Send without waiting. The message arrives later or is lost."""
         faults = self.faults
         if self.is_up and not faults.occurs(faults.lost_append_rate):
             self._reach_server()
@@ -185,7 +186,7 @@ class MemoryConnection:
         try:
             operation()
         except LogError:
-            return  # the answer that nobody waits for any more
+            return  # nobody waits for the answer any more
 
     async def _time_out(self) -> OutcomeUnknown:
         await asyncio.sleep(self.faults.max_timeout_seconds)
@@ -205,20 +206,20 @@ class MemoryConnection:
 
     def _reach_server(self) -> None:
         self._require_connected()
-        for feed in self._queues:
-            feed.is_subscribed = True
+        for queue in self._queues:
+            queue.is_subscribed = True
 
     async def _network_delay(self) -> None:
         await asyncio.sleep(self.faults.random_seconds(self.faults.max_delay_seconds))
 
     async def ensure_connected(self) -> None:
-        """Raises Unavailable when a subscription cannot begin now."""
+        """Raises Unavailable if a subscription cannot start now."""
         self._begin_request()
         await asyncio.sleep(0)
         self._require_connected()
 
     def subscribe(self, queue: DeliveryQueue[T]) -> None:
-        """Let the server know of the interest: at the latest with the next request."""
+        """Register the subscription at the server, at the latest before the next request."""
         self._queues.append(queue)
         if not self.faults.max_delay_seconds:
             queue.is_subscribed = self.is_up
@@ -233,7 +234,7 @@ class MemoryConnection:
             queue.is_subscribed = True
 
     def unsubscribe(self, queue: DeliveryQueue[T]) -> None:
-        """The opposite of `subscribe`; no call-back from now on."""
+        """Remove the subscription; no callback is called from now on."""
         queue.close()
         if queue in self._queues:
             self._queues.remove(queue)
@@ -251,28 +252,28 @@ class MemoryConnection:
         self.reconnect()
 
     def disconnect(self) -> None:
-        """The server, or the way to it, is gone."""
-        for feed in self._queues:
-            feed.disconnect()
+        """Handle the loss of the server, or of the connection to it."""
+        for queue in self._queues:
+            queue.disconnect()
 
     def reconnect(self) -> None:
-        """The server may be there again."""
+        """Reconnect if the server is up."""
         if self.is_up:
-            for feed in self._queues:
-                feed.reconnect("reconnected to the server")
+            for queue in self._queues:
+                queue.reconnect("reconnected to the server")
             self._server.deliver_pending()
 
     def close(self) -> None:
-        """For good: all feeds end. Closing twice is nothing."""
+        """Close the connection and all its subscriptions. Closing twice is harmless."""
         self._is_closed = True
-        for feed in self._queues:
-            feed.close()
+        for queue in self._queues:
+            queue.close()
         self._queues.clear()
         self._server.detach(self)
 
 
 class MemorySubscription(Generic[T]):
-    """A live subscription: `leave` tells the server to forget it."""
+    """A live subscription. `leave` removes it from the server."""
 
     def __init__(
         self, connection: MemoryConnection, queue: DeliveryQueue[T], unregister: Callable[[], None]

@@ -1,35 +1,37 @@
-"""Durable reactions: who has handled which event, and what is to be handed out again.
+"""Durable subscriptions in memory: which events are handled, and which are delivered again.
 
-`Reaction` is the server's part and outlives processes. `Member` is one process's part: it takes
-an event, has it handled, and acknowledges it, one at a time.
+`MemoryDurableConsumer` is the server's part and outlives processes. `MemoryDurableSubscription` is
+the part of one process: it receives an event, runs the handler and acknowledges the event, one
+event at a time.
 """
 
 import asyncio
 import copy
-import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Protocol
+
+import structlog
 
 from tapewire.log.memory.connection import MemoryConnection
 from tapewire.log.memory.journal import Journal
 from tapewire.log.ports import RecordedEvent
 
 RETRY_SECONDS = 0.5
-"""After this long an event is handed out again whose handler raised."""
+"""The delay before an event whose handler raised is delivered again."""
 
-_logger = logging.getLogger(__name__)
+logger = structlog.get_logger("tapewire.memory")
 
 
 class ConsumerServer(Protocol):
-    """What a reaction needs of the server."""
+    """The parts of the server that a consumer uses."""
 
     ack_wait_seconds: float
     journal: Journal
 
 
 class MemoryDurableConsumer:
-    """One durable consumer: everything its filter takes is handed out until acknowledged."""
+    """Delivers every event that its filter matches until the event is acknowledged."""
 
     def __init__(self, server: ConsumerServer, filter_: str) -> None:
         self._server = server
@@ -39,25 +41,28 @@ class MemoryDurableConsumer:
         self._waiting_subscriptions: deque[MemoryDurableSubscription] = deque()
 
     def add_waiting(self, subscription: "MemoryDurableSubscription") -> None:
-        """Hand an event to `member`, now or later: who waited longest gets the next one."""
+        """Deliver an event to `subscription`, now or later. The one that has waited longest is
+        served first."""
         self._waiting_subscriptions.append(subscription)
         self.deliver_pending()
 
     def remove_waiting(self, subscription: "MemoryDurableSubscription") -> None:
-        """Hand nothing to `member` any more."""
+        """Deliver nothing more to `subscription`."""
         if subscription in self._waiting_subscriptions:
             self._waiting_subscriptions.remove(subscription)
 
     def deliver_pending(self) -> None:
-        """Hand out what there is, as far as somebody waits who can be reached."""
+        """Deliver what there is to reachable subscriptions that wait."""
         while (
-            member := next((one for one in self._waiting_subscriptions if one.is_reachable), None)
+            subscription := next(
+                (one for one in self._waiting_subscriptions if one.is_reachable), None
+            )
         ) is not None:
             recorded = self._next_event()
             if recorded is None:
                 return
-            self._waiting_subscriptions.remove(member)
-            member.receive(recorded)
+            self._waiting_subscriptions.remove(subscription)
+            subscription.receive(recorded)
 
     def _next_event(self) -> RecordedEvent | None:
         journal = self._server.journal
@@ -75,13 +80,14 @@ class MemoryDurableConsumer:
         return page.events[0] if page.events else None
 
     def redeliver_after(self, recorded: RecordedEvent, delay_seconds: float) -> None:
-        """Hand `recorded` out again after `seconds`."""
+        """Deliver `recorded` again after `delay_seconds`."""
         loop = asyncio.get_running_loop()
         handed = recorded.sequence, recorded.delivery_count
         loop.call_later(delay_seconds, self._requeue, self._server.journal.epoch, handed)
 
     def redeliver_unacknowledged(self, recorded: RecordedEvent) -> None:
-        """Its process died, or the acknowledgement got lost: only time tells the server."""
+        """Deliver the event again after the acknowledgement timed out: its process died, or the
+        acknowledgement was lost."""
         self.redeliver_after(recorded, self._server.ack_wait_seconds)
 
     def _requeue(self, epoch: str, delivery: tuple[int, int]) -> None:
@@ -90,13 +96,13 @@ class MemoryDurableConsumer:
             self.deliver_pending()
 
     def reset(self) -> None:
-        """The log was made anew."""
+        """Start over: the log was recreated."""
         self._last_delivered = 0
         self._redeliveries.clear()
 
 
 class MemoryDurableSubscription:
-    """A process that reacts."""
+    """One process's part of the subscription."""
 
     def __init__(
         self,
@@ -113,11 +119,11 @@ class MemoryDurableSubscription:
 
     @property
     def is_reachable(self) -> bool:
-        """Whether the server can hand anything to it."""
+        """Whether the server can deliver to this process."""
         return self._connection.is_up
 
     def receive(self, recorded: RecordedEvent) -> None:
-        """The server hands `recorded` to this process."""
+        """Handle `recorded`, which the server delivers."""
         self._current_event = recorded
         self._received.set()
 
@@ -136,14 +142,18 @@ class MemoryDurableSubscription:
         try:
             await self._handler(recorded)
         except Exception:
-            _logger.warning("%r is handed out again: its handler raised", recorded, exc_info=True)
+            logger.warning(
+                "durable_subscription.handler_failed",
+                sequence=recorded.sequence,
+                exc_info=True,
+            )
             self._consumer.redeliver_after(recorded, RETRY_SECONDS)
             return
         if not self._connection.is_up or faults.occurs(faults.redelivery_rate):
             self._consumer.redeliver_unacknowledged(recorded)
 
     async def close(self) -> None:
-        """Stop, and give back what is being handled."""
+        """Stop, and return the event that is being handled."""
         self._stop()
         if self._task is not asyncio.current_task():
             await asyncio.gather(self._task, return_exceptions=True)
@@ -152,7 +162,7 @@ class MemoryDurableSubscription:
             self._current_event = None
 
     def kill(self) -> None:
-        """Die: nobody tells the server."""
+        """Stop without telling the server, as a process that dies."""
         self._stop()
         if self._current_event is not None:
             self._consumer.redeliver_unacknowledged(self._current_event)

@@ -1,4 +1,4 @@
-"""The journal as one process sees it: `MemoryLog`, an `EventLog` over a `MemoryServer`."""
+"""`MemoryEventLog`: one process's view of the journal of a `MemoryServer`."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
@@ -22,15 +22,15 @@ from tapewire.log.ports import (
 )
 
 MAX_PAYLOAD_BYTES = 1 << 20
-"""What a server takes as one message at the most, headers included (its default)."""
+"""The largest message that a server accepts, headers included (its default)."""
 ESTIMATED_HEADER_BYTES = 100
-"""About what the headers of an event take."""
+"""A rough size of an event's headers."""
 MAX_LAG_EVENTS = 16
-"""Events that a lagging replica is behind at the most."""
+"""How many events a lagging replica may be behind."""
 
 
 class MemoryEventLog:
-    """One process's log. `faults` is what goes wrong between it and the server."""
+    """One process's event log. `faults` are injected between it and the server."""
 
     def __init__(self, server: MemoryServer, faults: Faults | None = None) -> None:
         self._server = server
@@ -77,17 +77,17 @@ class MemoryEventLog:
         )
 
     async def last_events(self, subjects: Sequence[str]) -> list[RecordedEvent]:
-        """As `EventLog.newest`."""
+        """As `EventLog.last_events`."""
         return await self._connection.read(
             lambda: self._server.journal.last_events(subjects, upto=self._replica_last_sequence())
         )
 
     async def last_sequence(self, filter: str) -> int:  # noqa: A002
-        """As `EventLog.last`."""
+        """As `EventLog.last_sequence`."""
         return await self._connection.read(lambda: self._server.journal.last_sequence(filter))
 
     async def last_sequence_before(self, moment: datetime) -> int:
-        """As `EventLog.before`."""
+        """As `EventLog.last_sequence_before`."""
         return await self._connection.read(
             lambda: self._server.journal.last_sequence_before(moment)
         )
@@ -107,13 +107,13 @@ class MemoryEventLog:
         on_event: Callable[[RecordedEvent], None],
         on_gap: Callable[[str], None],
     ) -> Subscription:
-        """As `EventLog.live`."""
+        """As `EventLog.subscribe`."""
         await self._connection.ensure_connected()
-        feed = DeliveryQueue(on_event, on_gap, self._connection.faults)
-        self._server.subscribe(filter, feed)
-        self._connection.subscribe(feed)
+        queue = DeliveryQueue(on_event, on_gap, self._connection.faults)
+        self._server.subscribe(filter, queue)
+        self._connection.subscribe(queue)
         return MemorySubscription(
-            self._connection, feed, lambda: self._server.unsubscribe(filter, feed)
+            self._connection, queue, lambda: self._server.unsubscribe(filter, queue)
         )
 
     async def subscribe_durable(
@@ -122,14 +122,14 @@ class MemoryEventLog:
         filter: str,  # noqa: A002
         handler: Callable[[RecordedEvent], Awaitable[None]],
     ) -> Subscription:
-        """As `EventLog.react`."""
-        reaction = await self._connection.read(lambda: self._server.durable_consumer(name, filter))
-        member = MemoryDurableSubscription(reaction, self._connection, handler)
-        self._durable_subscriptions.append(member)
-        return member
+        """As `EventLog.subscribe_durable`."""
+        consumer = await self._connection.read(lambda: self._server.durable_consumer(name, filter))
+        subscription = MemoryDurableSubscription(consumer, self._connection, handler)
+        self._durable_subscriptions.append(subscription)
+        return subscription
 
     def _replica_last_sequence(self) -> int:
-        """The last event that the replica knows which answers."""
+        """The last event that the answering replica knows."""
         faults, last = self._connection.faults, self._server.journal.last
         return (
             last - faults.rng.randrange(MAX_LAG_EVENTS + 1)
@@ -138,11 +138,11 @@ class MemoryEventLog:
         )
 
     def sever(self, seconds: float) -> None:
-        """Break the connection for `seconds`: requests fail, live messages are lost."""
+        """Break the connection for `seconds`: requests fail and live messages are lost."""
         self._connection.sever(seconds)
 
     def kill(self) -> None:
-        """The process dies: nothing is called back, nothing is given back to the server."""
-        for member in self._durable_subscriptions:
-            member.kill()
+        """Stop without telling the server, as a process that dies. No callback is called."""
+        for subscription in self._durable_subscriptions:
+            subscription.kill()
         self._connection.close()

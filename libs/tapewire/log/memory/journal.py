@@ -1,7 +1,7 @@
-"""What the server has stored: events in one sequence, indexed by what readers ask for.
+"""The stored events of the server in memory: one sequence, indexed by the common filters.
 
-Pure: the time arrives as a number of seconds, and admission (`admit`) is apart from storing
-(`store`), so that all or nothing is plain to see. The order of the checks is the real server's.
+Pure: the time is an argument. `check_append` is separate from `store`, so an append visibly stores
+all of its events or none. The checks run in the order of the real server.
 """
 
 from bisect import bisect_left, bisect_right
@@ -14,7 +14,7 @@ from tapewire.log.ports import AlreadyStored, Conflict, EventDraft, Page, Record
 from tapewire.log.subjects import matches
 
 DUPLICATE_WINDOW_SECONDS = 120.0
-"""How long an id is remembered."""
+"""How long an event id is remembered."""
 
 
 class Journal:
@@ -30,11 +30,11 @@ class Journal:
 
     @property
     def last(self) -> int:
-        """The last sequence given, 0 for none."""
+        """The last sequence that was assigned, 0 for none."""
         return self.first + len(self._events) - 1
 
     def event_at(self, sequence: int) -> RecordedEvent | None:
-        """The event of that sequence, if it is still there."""
+        """The event with that sequence, if it is still stored."""
         if self.first <= sequence <= self.last:
             return self._events[sequence - self.first]
         return None
@@ -42,11 +42,11 @@ class Journal:
     def check_append(self, drafts: Sequence[EventDraft], at: float) -> None:
         """Check an append that arrives at second `at`.
 
-        A single event is checked for its sequence first, an event of a batch for its id first
-        (nats-server 2.12 to 2.15).
+        A single event is checked for its expected sequence first, an event of a batch for its id
+        first (nats-server 2.12 to 2.15).
 
         Raises:
-            Conflict: a subject is not at its `expect`.
+            Conflict: a subject is not at its expected sequence.
             AlreadyStored: an id is known.
         """
         self._expire_ids(at - DUPLICATE_WINDOW_SECONDS)
@@ -79,7 +79,7 @@ class Journal:
     def store(
         self, drafts: Sequence[EventDraft], payloads: Sequence[bytes], at: float, time: datetime
     ) -> list[RecordedEvent]:
-        """Append what was admitted."""
+        """Store an append that `check_append` accepted."""
         stored = []
         for draft, payload in zip(drafts, payloads, strict=True):
             recorded = RecordedEvent(
@@ -99,14 +99,14 @@ class Journal:
         return stored
 
     def trim(self, upto: int) -> None:
-        """Forget the events up to and including `upto`; their sequences are not given again."""
+        """Forget the events up to and including `upto`. Their sequences are not assigned again."""
         upto = min(upto, self.last)
         if upto >= self.first:
             del self._events[: upto + 1 - self.first]
             self.first = upto + 1
 
     def page(self, filter_: str, *, after: int, limit: int, max_bytes: int, upto: int) -> Page:
-        """As `EventLog.page`, as if nothing past `upto` was stored."""
+        """As `EventLog.page`, as if no event after `upto` were stored."""
         sequences, exact = self._candidate_sequences(filter_)
         events: list[RecordedEvent] = []
         size = 0
@@ -129,7 +129,7 @@ class Journal:
         return Page(events, remaining=0)
 
     def last_events(self, subjects: Sequence[str], *, upto: int) -> list[RecordedEvent]:
-        """As `EventLog.newest`, as if nothing past `upto` was stored."""
+        """As `EventLog.last_events`, as if no event after `upto` were stored."""
         found = []
         for subject in subjects:
             sequences = self._index.get(subject, [])
@@ -142,11 +142,11 @@ class Journal:
         return sum(matches(filter_, self._events[one - self.first].subject) for one in sequences)
 
     def last_sequence_before(self, moment: datetime) -> int:
-        """As `EventLog.before`."""
+        """As `EventLog.last_sequence_before`."""
         return self.first - 1 + bisect_left(self._events, moment, key=lambda event: event.time)
 
     def last_sequence(self, filter_: str) -> int:
-        """The sequence of the last event that `filter_` takes, 0 for none."""
+        """The sequence of the last event that matches `filter_`, 0 for none."""
         sequences, exact = self._candidate_sequences(filter_)
         for sequence in reversed(sequences):
             if sequence < self.first:
@@ -156,7 +156,7 @@ class Journal:
         return 0
 
     def _candidate_sequences(self, filter_: str) -> tuple[Sequence[int], bool]:
-        """Sequences to look through, and whether the filter takes all of them."""
+        """Sequences to search, and whether the filter matches all of them."""
         if is_indexed(filter_):
             return self._index.get(filter_, []), True
         return range(self.first, self.last + 1), filter_ in ("ev.>", ">")
@@ -169,7 +169,7 @@ def index_keys(subject: str) -> tuple[str, ...]:
 
 
 def is_indexed(filter_: str) -> bool:
-    """Whether `filter_` has the form of one of `keys`."""
+    """Whether `filter_` has the form of one of `index_keys`."""
     parts = filter_.split(".")
     if "*" not in filter_ and ">" not in filter_:
         return True

@@ -1,4 +1,4 @@
-"""Newest-wins values as one process sees them: `MemoryValues`, a `Values` over a `MemoryServer`."""
+"""`MemoryLatestValueStore`: one process's view of the values of a `MemoryServer`."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from tapewire.log.ports import Subscription
 
 
 class MemoryLatestValueStore:
-    """One process's values below `prefix` of `stream`."""
+    """The values below `prefix` in `stream`."""
 
     def __init__(
         self,
@@ -24,47 +24,47 @@ class MemoryLatestValueStore:
         self._store = f"{stream}/{prefix}"
 
     async def put(self, key: str, data: bytes, *, ttl: int | None = None) -> None:
-        """As `Values.put`."""
+        """As `LatestValueStore.put`."""
         await self._connection.write(lambda: self._server.put(self._store, key, data, ttl=ttl))
 
     async def put_unacknowledged(self, key: str, data: bytes) -> None:
-        """As `Values.post`."""
+        """As `LatestValueStore.put_unacknowledged`."""
         self._connection.send(lambda: self._server.put(self._store, key, data))
 
     async def get(self, key: str) -> bytes | None:
-        """As `Values.get`."""
+        """As `LatestValueStore.get`."""
         return await self._connection.read(lambda: self._replica_values().get(key))
 
     async def pop(self, key: str) -> bytes | None:
-        """As `Values.take`."""
+        """As `LatestValueStore.pop`."""
         return await self._connection.write(lambda: self._server.pop(self._store, key))
 
     async def get_all(self) -> dict[str, bytes]:
-        """As `Values.all`."""
+        """As `LatestValueStore.get_all`."""
         return await self._connection.read(self._replica_values)
 
     def _replica_values(self) -> dict[str, bytes]:
-        """What the replica that answers has: of every key the newest value, or the one before."""
+        """What the answering replica holds: the newest value of each key, or the one before."""
         faults = self._connection.faults
         return {
-            key: kept[-1] if faults.occurs(faults.stale_read_rate) else kept[0]
-            for key, kept in self._server.values.get(self._store, {}).items()
+            key: stored[-1] if faults.occurs(faults.stale_read_rate) else stored[0]
+            for key, stored in self._server.values.get(self._store, {}).items()
         }
 
     async def subscribe(
         self, on_value: Callable[[str, bytes], None], on_gap: Callable[[str], None]
     ) -> Subscription:
-        """As `Values.live`."""
+        """As `LatestValueStore.subscribe`."""
         await self._connection.ensure_connected()
-        feed = DeliveryQueue[tuple[str, bytes]](
+        queue = DeliveryQueue[tuple[str, bytes]](
             lambda item: on_value(*item), on_gap, self._connection.faults
         )
-        self._server.subscribe_values(self._store, feed)
-        self._connection.subscribe(feed)
+        self._server.subscribe_values(self._store, queue)
+        self._connection.subscribe(queue)
         return MemorySubscription(
-            self._connection, feed, lambda: self._server.unsubscribe_values(self._store, feed)
+            self._connection, queue, lambda: self._server.unsubscribe_values(self._store, queue)
         )
 
     def kill(self) -> None:
-        """The process dies: nothing is called back."""
+        """Stop without telling the server, as a process that dies. No callback is called."""
         self._connection.close()
