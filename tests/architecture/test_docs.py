@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tapewire.cli import main as command_line
+from tapewire.cli import COMMANDS
 from tapewire.runtime import Settings
 from tests.architecture.sources import SERVICES, module_name, source_paths
 
@@ -77,7 +77,7 @@ def test_commands_exist(page: Path) -> None:
     named = set(
         re.findall(r"(?:`|^)(?:\.venv/bin/)?tapewire ([a-z]+)", page.read_text(), re.MULTILINE)
     )
-    assert named - set(command_line.commands) == set()
+    assert named - set(COMMANDS) == set()
 
 
 @parametrize_pages(PAGES)

@@ -35,8 +35,6 @@ EXIT_TIMEOUT_SECONDS = 30.0
 
 MARK_VARIABLE = "TAPEWIRE_TEST_STACK"
 TAPEWIRE = (sys.executable, "-P", "-m", "tapewire.cli")
-# Through this script `up` dies with the test run: a killed test run leaves no processes.
-_PARENT_DEATH_SCRIPT = Path(parent_death_signal.__file__)
 
 
 class Stack:
@@ -47,15 +45,10 @@ class Stack:
         self.data_dir = folder / "data"
         self.mark = uuid.uuid4().hex
         self._stdout_file, self._log_file = folder / "up.out", folder / "up.log"
-        command = [
-            sys.executable,
-            "-I",
-            "-S",
-            str(_PARENT_DEATH_SCRIPT),
-            str(os.getpid()),
-            *TAPEWIRE,
-        ]
-        command += ["up", "--data-dir", str(self.data_dir), *args]
+        # A killed test run leaves no processes: `up` dies with it.
+        command = parent_death_signal.wrap_command(
+            [*TAPEWIRE, "up", "--data-dir", str(self.data_dir), *args]
+        )
         clean = {key: value for key, value in os.environ.items() if not _is_tapewire_variable(key)}
         with self._stdout_file.open("wb") as out, self._log_file.open("ab") as log:
             self.process = subprocess.Popen(

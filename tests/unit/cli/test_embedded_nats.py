@@ -10,7 +10,7 @@ import pytest
 from tapewire.cli.errors import CliError
 from tapewire.cli.up import embedded_nats
 from tapewire.cli.up.embedded_nats import EmbeddedNats, check_server, find_binary, find_free_port
-from tapewire.cli.up.restarting_process import StartFailed
+from tapewire.cli.up.supervisor import StartFailed
 
 
 def test_an_acknowledged_event_is_on_the_disk() -> None:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tapewire.cli.up.restart_policy import RestartPolicy, describe_exit
+from tapewire.cli.up.child_process import describe_exit
+from tapewire.cli.up.supervisor import RestartPolicy
 
 
 def delays(pace: RestartPolicy, *ran: float) -> list[float]:

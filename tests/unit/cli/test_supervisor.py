@@ -17,9 +17,7 @@ import psutil
 import pytest
 
 from tapewire.cli.up.child_process import ProcessSpec
-from tapewire.cli.up.restart_policy import RestartPolicy
-from tapewire.cli.up.restarting_process import StartFailed
-from tapewire.cli.up.supervisor import Supervisor
+from tapewire.cli.up.supervisor import RestartPolicy, StartFailed, Supervisor
 from tests.harness.waiting import wait_until
 
 FAST_RESTARTS = RestartPolicy(
@@ -52,7 +50,7 @@ class RecordingConsole:
         self.messages: list[str] = []
         self.lines: list[tuple[str, str]] = []
 
-    def log(self, text: str, _level: str = "info", **_fields: Any) -> None:
+    def log(self, _event: str, text: str, _level: str = "info", **_fields: Any) -> None:
         self.messages.append(text)
 
     def write_child_line(self, name: str, text: str) -> None:

@@ -1,10 +1,10 @@
-"""`tapewire up`: everything on this machine, each service as its own process, from one terminal.
+"""`tapewire up`: runs everything on this machine, each service as a process of its own.
 
-`command` checks what was asked for and lives from the first start to the last stop. `plan` says
-what to start, with which environment and in which order; `nats` is the embedded message server.
-`supervisor` starts the parts in that order, and stops them in reverse; each part has a `keeper`
-that starts it again when it dies, at the `pace` it should; a `child` is one process of a part.
-`place` is the data directory: its lock and its `run.json`. Start at `supervisor`.
+`command` checks the options and settings before anything is started. `plan` lists what to start, in
+which order and with which environment; `embedded_nats` is the NATS server. `lifecycle` runs from
+the first start to the last stop and handles signals. `supervisor` starts, restarts and stops the
+processes; `child_process` is one of them. `data_dir` owns the data directory, its lock and its
+`run.json`. Start at `lifecycle`, then read `supervisor`.
 """
 
 from tapewire.cli.up.command import up

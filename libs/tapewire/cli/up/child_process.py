@@ -1,34 +1,42 @@
-"""One process of a part, from its start to its end.
+"""One child process, from its start to its exit.
 
-It runs in a session of its own, so that a Ctrl-C at the terminal reaches `up` alone, and dies with
-`up` (`tether`). It says that it is ready through a pipe, or is probed. What it writes, to stdout or
-stderr, comes out of `up` line by line.
+The child runs in a session of its own, so a Ctrl-C at the terminal reaches only `up`, and it is
+killed when `up` dies (`parent_death_signal`). It reports that it is ready through a pipe, or is
+probed. Its output, stdout and stderr alike, is passed on line by line.
 """
 
 import asyncio
 import contextlib
 import os
 import signal
-import sys
 from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
 
 import msgspec
 
-READY_FD_VARIABLE = "TAPEWIRE_READY_FD"
-"""Names the descriptor that a service writes a line to when it is ready."""
-MAX_LINE_BYTES = 1 << 16
-"""A longer line of a child comes out in pieces."""
-OUTPUT_DRAIN_SECONDS = 1.0
-"""How long to read on what a process has left behind at its end."""
+from tapewire.cli.up import parent_death_signal
 
-_PARENT_DEATH_SCRIPT = Path(__file__).with_name("parent_death_signal.py")
+READY_FD_VARIABLE = "TAPEWIRE_READY_FD"
+"""The environment variable that names the descriptor to which a ready service writes a line."""
+MAX_LINE_BYTES = 1 << 16
+"""A longer line of output is passed on in pieces."""
+OUTPUT_DRAIN_SECONDS = 1.0
+"""How long the output of a process is still read after its exit."""
+
+OnLine = Callable[[str, str], None]
+"""Called with the name of a process and a line of its output."""
 
 
 class ProcessSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """What to start: `argv[0]` is a path. `fds` are passed on. It gets `stop_seconds` to end after
-    a SIGTERM. `probe` returns when a started process is ready; without one it says so itself,
-    through the descriptor that READY_FD names. `why` finds its last words, after its end."""
+    """What to start, and how to stop it.
+
+    Args:
+        argv: The command; `argv[0]` is a path.
+        inherited_fds: Descriptors that stay open in the child.
+        stop_timeout_seconds: The time between SIGTERM and SIGKILL.
+        readiness_probe: Returns when the process is ready. Without one, the process writes a line
+            to the descriptor that `READY_FD_VARIABLE` names.
+        explain_exit: Returns the reason for an unexpected exit, or an empty text.
+    """
 
     name: str
     argv: tuple[str, ...]
@@ -40,33 +48,30 @@ class ProcessSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChildProcess:
-    """A running process. Made by `start`; its end is told by `exited`."""
+    """A running process. Create it with `start`."""
 
     def __init__(
         self,
         spec: ProcessSpec,
         process: asyncio.subprocess.Process,
         ready_reader: asyncio.StreamReader,
+        on_line: OnLine,
     ) -> None:
         self.spec = spec
         self.pid = process.pid
         self._process = process
         self._ready_reader = ready_reader
+        self._output_task = asyncio.create_task(
+            self._forward_output(on_line), name=f"output of {spec.name}"
+        )
 
     @classmethod
-    async def start(cls, spec: ProcessSpec, on_line: Callable[[str, str], None]) -> "ChildProcess":
-        """Start a process of `part`, whose lines go to `line`. Raises OSError."""
+    async def start(cls, spec: ProcessSpec, on_line: OnLine) -> "ChildProcess":
+        """Start a process. Raises OSError."""
         reading, writing = os.pipe()
         try:
             process = await asyncio.create_subprocess_exec(
-                *(
-                    sys.executable,
-                    "-I",
-                    "-S",
-                    str(_PARENT_DEATH_SCRIPT),
-                    str(os.getpid()),
-                    *spec.argv,
-                ),
+                *parent_death_signal.wrap_command(spec.argv),
                 env={**spec.env, READY_FD_VARIABLE: str(writing)},
                 pass_fds=(writing, *spec.inherited_fds),
                 stdin=asyncio.subprocess.DEVNULL,
@@ -79,45 +84,40 @@ class ChildProcess:
             raise
         finally:
             os.close(writing)
-        child = cls(spec, process, await _open_pipe_reader(reading))
-        child._output_task = asyncio.create_task(
-            child._forward_output(on_line), name=f"lines of {spec.name}"
-        )
-        return child
-
-    _output_task: asyncio.Task[None]
+        return cls(spec, process, await _open_pipe_reader(reading), on_line)
 
     async def wait_ready(self) -> None:
-        """Return when it is ready. It may never be: watch `exited` as well. Raises what the probe
-        raises."""
+        """Return when the process is ready; raise what its probe raises.
+
+        A process that exits before it is ready never returns here: wait for its exit as well.
+        """
         if self.spec.readiness_probe is not None:
             await self.spec.readiness_probe()
         elif not await self._ready_reader.readline():
             await asyncio.Event().wait()
 
     async def wait_exited(self) -> int:
-        """The exit code, negative for a signal, when it ended and all that it wrote was passed
-        on."""
+        """Return the exit code, negative for a signal, once all output is passed on."""
         code = await self._process.wait()
-        self._send_signal(signal.SIGKILL)  # whatever it started itself
+        self._send_signal(signal.SIGKILL)  # also kills what the process has started
         await asyncio.wait({self._output_task}, timeout=OUTPUT_DRAIN_SECONDS)
         self._output_task.cancel()
         return code
 
     def terminate(self) -> None:
-        """Ask it to end; a stopped one is woken to hear that."""
+        """Send SIGTERM, and SIGCONT in case the process is stopped."""
         self._send_signal(signal.SIGTERM)
         self._send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
-        """End it now."""
+        """Send SIGKILL."""
         self._send_signal(signal.SIGKILL)
 
     def _send_signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
 
-    async def _forward_output(self, on_line: Callable[[str, str], None]) -> None:
+    async def _forward_output(self, on_line: OnLine) -> None:
         output, rest = self._process.stdout, b""
         if output is None:
             return
@@ -132,8 +132,18 @@ class ChildProcess:
             on_line(self.spec.name, rest.decode(errors="replace"))
 
 
+def describe_exit(code: int) -> str:
+    """Describe the exit of a process; a negative `code` is the number of a signal."""
+    if code >= 0:
+        return f"exited with code {code}"
+    try:
+        return f"was killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"was killed by signal {-code}"
+
+
 async def _open_pipe_reader(descriptor: int) -> asyncio.StreamReader:
-    """Reads the pipe `descriptor`, which is closed at its end."""
+    """Return a reader of the pipe `descriptor`, which is closed at its end."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     pipe = os.fdopen(descriptor, "rb", buffering=0)

@@ -1,4 +1,6 @@
-"""The command `up`: what can be known to be wrong is said before anything is started."""
+"""The command `up`. It checks options, settings, feed, port and data directory before it starts
+anything.
+"""
 
 import asyncio
 import contextlib
@@ -22,7 +24,7 @@ from tapewire.runtime import Settings, logging_setup
 
 HOST = "127.0.0.1"
 BACKLOG = 1024
-"""Connections that wait for an edge that is being started again."""
+"""Connections that wait while the edge is restarted."""
 
 
 @click.command()
@@ -63,33 +65,32 @@ BACKLOG = 1024
 )
 @click.option("--sign-in/--no-sign-in", default=True, show_default=True,
               help="Development sign-in: anybody may be any user.")  # fmt: skip
-def up(**given: Any) -> None:
+def up(**options_given: Any) -> None:
     """Start everything on this machine: message server, services, edge.
 
     Prints one line `ready http://127.0.0.1:PORT` on stdout when all are ready; everything else
-    goes to stderr. Ctrl-C stops all in order, a second one at once. Settings that have no option
-    are taken from the environment: see `tapewire settings`.
+    goes to stderr. Ctrl-C stops all in order, a second Ctrl-C kills all at once. Settings without
+    an option are taken from the environment: see `tapewire settings`.
 
-    Ends with 0 after a clean stop, 1 when something had to be killed or never got ready, 2 when
-    what was asked for cannot be, 3 when the message server of --nats cannot be reached.
+    Exits with 0 after a clean stop, 1 when a process had to be killed or never got ready, 2 for an
+    option or setting that cannot work, 3 when the message server of --nats cannot be reached.
     """
-    options = UpOptions(**given)
+    options = UpOptions(**options_given)
     environ = plan.build_environment(options, os.environ)
     settings = load_settings(environ)
-    console = _uses_console_format(environ)
-    environ["TAPEWIRE_LOG_FORMAT"] = "console" if console else "json"
-    logging_setup.configure_logging(
-        "up", format_="console" if console else "json", level=settings.log_level
-    )
-    voice = Console(sys.stderr, plan.process_names(options), is_human_readable=console)
+    is_human_readable = _uses_console_format(environ)
+    format_ = "console" if is_human_readable else "json"
+    environ["TAPEWIRE_LOG_FORMAT"] = format_
+    logging_setup.configure_logging("up", format_=format_, level=settings.log_level)
+    console = Console(sys.stderr, plan.process_names(options), is_human_readable=is_human_readable)
     _check_feed(settings.feed)
     _check_services()
-    with contextlib.ExitStack() as held:
-        listener = held.enter_context(_bind(settings.port))
-        place = DataDir.acquire(options.data_dir)
-        held.callback(place.release)
-        life = _prepare(options, environ, settings, place, listener, voice)
-        code = asyncio.run(life.run())
+    with contextlib.ExitStack() as resources:
+        listener = resources.enter_context(_bind(settings.port))
+        data_dir = DataDir.acquire(options.data_dir)
+        resources.callback(data_dir.release)
+        lifecycle = _prepare(options, environ, settings, data_dir, listener, console)
+        code = asyncio.run(lifecycle.run())
     sys.exit(code)
 
 
@@ -124,9 +125,9 @@ def _prepare(
 
 
 def _uses_console_format(environ: dict[str, str]) -> bool:
-    """Whether people read the log: as the environment says, else when stderr is a terminal."""
-    stated = environ.get("TAPEWIRE_LOG_FORMAT")
-    return stated == "console" if stated is not None else sys.stderr.isatty()
+    """Whether to log for a person: as the environment states, else if stderr is a terminal."""
+    log_format = environ.get("TAPEWIRE_LOG_FORMAT")
+    return sys.stderr.isatty() if log_format is None else log_format == "console"
 
 
 def _check_feed(feed: str) -> None:
@@ -142,14 +143,14 @@ def _check_feed(feed: str) -> None:
 
 
 def _check_services() -> None:
-    there = installed_services()
-    missing = [name for name in (*plan.SERVICES, plan.EDGE_SERVICE) if name not in there]
+    installed = installed_services()
+    missing = [name for name in (*plan.SERVICES, plan.EDGE_SERVICE) if name not in installed]
     if missing:
         raise CliError(f"not installed: {', '.join(missing)}")
 
 
 def _bind(port: int) -> socket.socket:
-    """A listening socket. While an edge is started again, connections wait in it."""
+    """Return a listening socket. Connections wait in it while the edge is restarted."""
     try:
         return socket.create_server((HOST, port), backlog=BACKLOG)
     except OSError as error:

@@ -1,7 +1,7 @@
-"""What `up` and its children say on stderr: lines for a console, or JSON lines for machines.
+"""What `up` and its processes write to stderr: lines for a person, or JSON lines for a program.
 
-On a console each line begins with who says it. As JSON the services' lines are passed on as they
-are, for they are JSON already, and what `up` itself says is JSON as well.
+For a person each line begins with the name of the process that wrote it. As JSON the lines of the
+services are passed on unchanged, because they are JSON already, and `up` logs JSON itself.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ _LEVEL_COLORS: dict[LogLevel, str | None] = {"info": None, "warning": "yellow", 
 
 
 class Console:
-    """Speaks on `stream`; when nobody can hear it any more, a closed terminal say, it is silent."""
+    """Writes to `stream`. Errors, such as a closed terminal, are ignored."""
 
     def __init__(self, stream: TextIO, names: Iterable[str], *, is_human_readable: bool) -> None:
         self.is_human_readable = is_human_readable
@@ -33,29 +33,31 @@ class Console:
         }
         self._logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(OWN_NAME)
 
-    def log(self, text: str, level: LogLevel = "info", **fields: Any) -> None:
-        """`text` of our own. It says all that a reader needs; `fields` are for machines."""
+    def log(self, event: str, message: str, level: LogLevel = "info", **fields: Any) -> None:
+        """Log an event of `up` itself.
+
+        A person reads `message` alone; a program gets `event`, `message` and `fields`.
+        """
         if self.is_human_readable:
-            self._write_line(OWN_NAME, self._style(text, _LEVEL_COLORS[level]))
+            self._write_line(OWN_NAME, self._style(message, _LEVEL_COLORS[level]))
             return
         with contextlib.suppress(OSError, ValueError):
-            getattr(self._logger, level)(text, **fields)
+            getattr(self._logger, level)(event, message=message, **fields)
 
     def print_block(self, text: str) -> None:
-        """Several lines for a person, apart from the log."""
+        """Write several lines for a person, apart from the log."""
         self._write_text(f"\n{text}\n")
 
     def write_child_line(self, name: str, text: str) -> None:
-        """A line that the child `name` wrote."""
+        """Write a line of output of the process `name`."""
         if self.is_human_readable:
             self._write_line(name, text)
         else:
             self._write_text(text)
 
     def _write_line(self, name: str, text: str) -> None:
-        self._write_text(
-            f"{self._style(name.ljust(self._width) + ' |', self._name_colors.get(name))} {text}"
-        )
+        prefix = self._style(f"{name.ljust(self._width)} |", self._name_colors.get(name))
+        self._write_text(f"{prefix} {text}")
 
     def _write_text(self, text: str) -> None:
         with contextlib.suppress(OSError, ValueError):

@@ -1,7 +1,7 @@
-"""The data directory of `up`: who uses it (`lock`), and what runs now (`run.json`).
+"""The data directory of `up`: a lock file and `run.json`, which lists what is running.
 
-The lock is held by `up` and by every process it starts, which inherit it: a directory is free when
-nobody works in it any more, even if `up` itself was killed.
+`up` holds the lock, and every process it starts inherits it. The directory is therefore free only
+when none of them is left, even if `up` itself was killed.
 """
 
 import contextlib
@@ -15,18 +15,21 @@ import msgspec
 from tapewire.cli.errors import CliError
 
 DEFAULT_DATA_DIR = ".tapewire"
-"""Of an `up` that is not told another one."""
+"""The data directory unless `--data-dir` names another one."""
 LOCK_FILE = "lock"
 RUN_STATE_FILE = "run.json"
 
 ORPHAN_WAIT_SECONDS = 5.0
-"""How long the processes of an `up` that was killed may take to be gone."""
+"""How long to wait for the processes of an `up` that was killed."""
 _POLL_INTERVAL_SECONDS = 0.05
 
 
 class RunState(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What runs: `pid` is that of `up`, `pids` are those of its processes by name, and `ready`
-    names those that are ready."""
+    """The contents of `run.json`.
+
+    `pid` is the pid of `up`, `pids` has those of its processes by name, and `ready` names the
+    processes that are ready.
+    """
 
     url: str
     nats_url: str
@@ -36,7 +39,7 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class DataDir:
-    """A data directory that is ours until `release`. Made by `claim`."""
+    """A data directory that this process holds until `release`. Create it with `acquire`."""
 
     def __init__(self, path: Path, lock_fd: int) -> None:
         self.path = path
@@ -44,10 +47,10 @@ class DataDir:
 
     @classmethod
     def acquire(cls, path: Path) -> "DataDir":
-        """Make `path` if need be, and take it for ourselves.
+        """Create `path` if necessary and lock it.
 
         Raises:
-            Trouble: it cannot be written, or another `up` works in it.
+            CliError: The directory cannot be written, or another `up` uses it.
         """
         path = path.absolute()
         try:
@@ -55,14 +58,14 @@ class DataDir:
             lock = os.open(path / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise _build_error(path, error) from error
-        place = cls(path, lock)
+        directory = cls(path, lock)
         try:
-            place._acquire_lock()
-            place._check_writable()
+            directory._acquire_lock()
+            directory._check_writable()
         except BaseException:
             os.close(lock)
             raise
-        return place
+        return directory
 
     def _acquire_lock(self) -> None:
         deadline = time.monotonic() + ORPHAN_WAIT_SECONDS
@@ -91,7 +94,7 @@ class DataDir:
             raise _build_error(self.path, error) from error
 
     def write_run_state(self, state: RunState) -> None:
-        """Write `run.json`, whole or not at all. Raises OSError."""
+        """Replace `run.json` atomically. Raises OSError."""
         self._replace_file(RUN_STATE_FILE, msgspec.json.format(msgspec.json.encode(state)) + b"\n")
 
     def remove_run_state(self) -> None:
@@ -99,7 +102,7 @@ class DataDir:
         (self.path / RUN_STATE_FILE).unlink(missing_ok=True)
 
     def release(self) -> None:
-        """Let the directory go; nothing in it is of a run any more."""
+        """Remove `run.json` and release the lock."""
         with contextlib.suppress(OSError):
             self.remove_run_state()
         os.close(self.lock_fd)
@@ -111,7 +114,7 @@ class DataDir:
 
 
 def find_running(path: Path) -> RunState | None:
-    """What an `up` that lives has in the data directory `path`; None when none does."""
+    """Return the state of the `up` that runs in the data directory `path`, or None."""
     try:
         run = msgspec.json.decode((path / RUN_STATE_FILE).read_bytes(), type=RunState)
     except (OSError, msgspec.DecodeError):
@@ -135,7 +138,7 @@ def _try_lock(lock_fd: int) -> bool:
 
 
 def _read_owner_pid(lock_fd: int) -> int:
-    """The pid in the lock; 0 when it is being written just now."""
+    """Return the pid in the lock file, or 0 while it is being written."""
     with contextlib.suppress(ValueError):
         return int(os.pread(lock_fd, 32, 0))
     return 0

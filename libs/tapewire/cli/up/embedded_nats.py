@@ -1,9 +1,8 @@
-"""The embedded message server: a nats-server of our own on 127.0.0.1, its journal in the data
-directory.
+"""The embedded NATS server: a nats-server on 127.0.0.1 with its streams in the data directory.
 
-Its port is chosen once a run, so that a server that died comes back where its clients look for it.
-Every acknowledged event is on the disk (`sync_interval: always`): one server has nobody to ask for
-what it lost when the power went.
+The port is chosen once a run, so a restarted server is found where its clients expect it. Every
+acknowledged event is on disk (`sync_interval: always`), because a single server has no replica to
+recover from after a power loss.
 """
 
 import asyncio
@@ -18,13 +17,14 @@ from typing import Any
 
 from tapewire.cli.errors import CliError
 from tapewire.cli.up.child_process import ProcessSpec
-from tapewire.cli.up.restarting_process import StartFailed
+from tapewire.cli.up.supervisor import StartFailed
 from tapewire.log import LogError, OutcomeUnknown, Unavailable
 from tapewire.log.jetstream import connect, provision
 
 HOST = "127.0.0.1"
 MIN_SERVER_VERSION = (2, 12)
-"""The first server with atomic batches."""
+"""The first version with atomic batches."""
+_MIN_VERSION_TEXT = ".".join(map(str, MIN_SERVER_VERSION))
 LOWEST_PORT = 10_000
 STOP_TIMEOUT_SECONDS = 10.0
 POLL_INTERVAL_SECONDS = 0.02
@@ -47,7 +47,7 @@ jetstream {{
 
 
 class EmbeddedNats:
-    """A nats-server in `directory`. Made by `prepare`; `part` is what to start."""
+    """A nats-server whose files are in `directory`. Create it with `prepare`."""
 
     def __init__(self, binary: Path, directory: Path, port: int) -> None:
         self.url = f"nats://{HOST}:{port}"
@@ -63,7 +63,7 @@ class EmbeddedNats:
         """Find the binary, choose a port and write the configuration.
 
         Raises:
-            Trouble: there is no nats-server, or the configuration cannot be written.
+            CliError: There is no nats-server, or the configuration cannot be written.
         """
         server = cls(find_binary(), directory, find_free_port())
         try:
@@ -75,7 +75,7 @@ class EmbeddedNats:
         return server
 
     def render_configuration(self) -> str:
-        """The server's configuration file."""
+        """Return the text of the server's configuration file."""
         return CONFIG_TEMPLATE.format(
             host=_quote(HOST),
             port=self._port,
@@ -86,7 +86,7 @@ class EmbeddedNats:
         )
 
     def process_spec(self, env: dict[str, str], lock_fd: int) -> ProcessSpec:
-        """The server as a part; `lock` is inherited, for as long as it lives."""
+        """Return what to start. The server inherits `lock_fd` and holds the lock while it runs."""
         return ProcessSpec(
             name="nats",
             argv=(str(self._binary), "-c", str(self._config_path)),
@@ -98,12 +98,13 @@ class EmbeddedNats:
         )
 
     async def wait_until_ready(self) -> None:
-        """Return when it answers and has its streams. Memory streams are gone after a restart, so
-        they are made again each time.
+        """Return when the server answers and has its streams.
+
+        Streams in memory are gone after a restart, so they are created again each time.
 
         Raises:
-            StartFailed: it is too old, or has no JetStream.
-            Refused: it will not have a stream.
+            StartFailed: The server is too old or has no JetStream.
+            LogError: The server rejects a stream.
         """
         while True:
             info = await _read_server_info(self._port)
@@ -120,7 +121,7 @@ class EmbeddedNats:
                 return
 
     def read_last_error(self) -> str:
-        """The last line of its log that tells of trouble, of its last start; empty: none."""
+        """Return the last error that the server logged since its last start, or an empty text."""
         try:
             lines = self._log_path.read_text(errors="replace").splitlines()[-50:]
         except OSError:
@@ -134,16 +135,16 @@ class EmbeddedNats:
 
 
 async def provision_streams(url: str, *, replicas: int, wait_seconds: float) -> None:
-    """Make the streams at `url` exist. Raises LogError."""
-    wire = await connect(url, "tapewire up", wait_seconds=wait_seconds)
+    """Create or update the streams at `url`. Raises LogError."""
+    connection = await connect(url, "tapewire up", wait_seconds=wait_seconds)
     try:
-        await provision(wire, replicas=replicas)
+        await provision(connection, replicas=replicas)
     finally:
-        await wire.close()
+        await connection.close()
 
 
 async def provision_external_streams(url: str, *, replicas: int, wait_seconds: float) -> None:
-    """The same on a server that others run. Raises StartFailed."""
+    """Create or update the streams of a server that is not ours. Raises StartFailed."""
     try:
         await provision_streams(url, replicas=replicas, wait_seconds=wait_seconds)
     except Unavailable as error:
@@ -153,11 +154,11 @@ async def provision_external_streams(url: str, *, replicas: int, wait_seconds: f
 
 
 def check_server(info: dict[str, Any], binary: str) -> None:
-    """Raises StartFailed when the server that says `info` of itself is not one for us."""
+    """Raise StartFailed if the server that sent `info` is too old or has no JetStream."""
     version = str(info.get("version", "0"))
     if tuple(int(number) for number in version.split("-")[0].split(".")[:2]) < MIN_SERVER_VERSION:
         raise StartFailed(
-            f"{binary} is nats-server {version}; at least {'.'.join(map(str, MIN_SERVER_VERSION))} is needed: "
+            f"{binary} is nats-server {version}; at least {_MIN_VERSION_TEXT} is needed: "
             "pip install 'tapewire[embedded]'"
         )
     if not info.get("jetstream"):
@@ -165,7 +166,7 @@ def check_server(info: dict[str, Any], binary: str) -> None:
 
 
 async def _read_server_info(port: int) -> dict[str, Any] | None:
-    """What the server at `port` says of itself, None while it does not answer."""
+    """Return the INFO message of the server at `port`, or None if it does not answer."""
     try:
         async with asyncio.timeout(1):
             reader, writer = await asyncio.open_connection(HOST, port)
@@ -173,15 +174,15 @@ async def _read_server_info(port: int) -> dict[str, Any] | None:
                 line = await reader.readline()
             finally:
                 writer.close()
-        verb, _, about = line.partition(b" ")
-        told: dict[str, Any] | None = json.loads(about) if verb == b"INFO" else None
+        verb, _, payload = line.partition(b" ")
+        info: dict[str, Any] | None = json.loads(payload) if verb == b"INFO" else None
     except (OSError, TimeoutError, ValueError):
         return None
-    return told
+    return info
 
 
 def find_binary() -> Path:
-    """The nats-server of the wheel, beside this Python, or one in PATH. Raises Trouble."""
+    """Return the nats-server beside this Python (from the wheel) or in PATH. Raises CliError."""
     beside = Path(sys.executable).parent / "nats-server"
     found = str(beside) if os.access(beside, os.X_OK) else shutil.which("nats-server")
     if found is None:
@@ -193,8 +194,10 @@ def find_binary() -> Path:
 
 
 def find_free_port() -> int:
-    """A port that nobody listens at, from below those that the kernel gives to outgoing
-    connections: a client that tries to reach a server that is down must not be given its port."""
+    """Return a free port below the kernel's range for outgoing connections.
+
+    Within that range, a client that connects to a stopped server could be given the server's port.
+    """
     for _ in range(100):
         port = random.randrange(LOWEST_PORT, _first_ephemeral_port())  # noqa: S311
         with socket.socket() as probe:
@@ -216,5 +219,5 @@ def _first_ephemeral_port() -> int:
 
 
 def _quote(value: object) -> str:
-    """A string of the configuration language, which knows JSON's escapes but not ``\\u``."""
+    """Quote a string for the NATS configuration, which has JSON's escapes except ``\\u``."""
     return json.dumps(str(value), ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""The life of one `up`: start in order, say ready, wait for a signal, stop in reverse order."""
+"""One run of `up`: start in order, report ready, wait for a signal, stop in reverse order."""
 
 import asyncio
 import contextlib
@@ -14,21 +14,20 @@ from tapewire.cli.up.child_process import ProcessSpec
 from tapewire.cli.up.console import Console
 from tapewire.cli.up.data_dir import DataDir, RunState
 from tapewire.cli.up.embedded_nats import provision_external_streams
-from tapewire.cli.up.restarting_process import StartFailed
-from tapewire.cli.up.supervisor import Supervisor
+from tapewire.cli.up.supervisor import StartFailed, Supervisor
 from tapewire.runtime import Settings
 
 EXIT_FORCED_STOP = 1
 
 DUPLICATE_SIGNAL_SECONDS = 0.5
-"""A signal so soon after the first is the same one: make, timeout and terminals signal a process
-and its group, and nobody presses keys so fast."""
+"""A signal this soon after the first counts as the same one: make, timeout and terminals signal a
+process and its group, and no person presses keys so fast."""
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Lifecycle:
-    """See the module. `settings` are those that the services get."""
+    """Runs the processes of `stages`. `settings` are those that the services get."""
 
     def __init__(
         self,
@@ -51,7 +50,7 @@ class Lifecycle:
         self._stop_requested_at = 0.0
 
     async def run(self) -> int:
-        """The exit code, when all is over."""
+        """Run until a signal stops it, and return the exit code."""
         loop = asyncio.get_running_loop()
         for number in STOP_SIGNALS:
             loop.add_signal_handler(number, self._on_signal, number)
@@ -64,12 +63,13 @@ class Lifecycle:
             self._supervisor.kill()
             raise
         finally:
-            # From here on the edge alone holds the socket; it closes it when it begins to drain.
+            # From here on only the edge holds the socket; it closes it when it begins to drain.
             self._listener.close()
             clean = await self._supervisor.stop()
         with contextlib.suppress(OSError):
             self._data_dir.remove_run_state()
-        self._console.log("stopped" if clean else "stopped; not everything went by itself")
+        message = "stopped" if clean else "stopped; some processes had to be killed"
+        self._console.log("up.stopped", message)
         return code or (0 if clean else EXIT_FORCED_STOP)
 
     async def _start(self) -> int:
@@ -84,7 +84,7 @@ class Lifecycle:
         except asyncio.CancelledError:
             return 0
         except StartFailed as error:
-            self._console.log(str(error), "error")
+            self._console.log("up.start_failed", str(error), "error")
             return error.exit_code
         return 0
 
@@ -100,31 +100,34 @@ class Lifecycle:
     def _announce_ready(self) -> None:
         if self._stop_requested.is_set():
             return
-        data, nats = self._data_dir.path, self._settings.nats_url
+        data_dir, nats_url = self._data_dir.path, self._settings.nats_url
         with contextlib.suppress(OSError):
             click.echo(f"ready {self._url}")
-        text = plan.format_welcome(
-            self._url, nats_url=nats, data_dir=data, sign_in=self._settings.sign_in
-        )
         if self._console.is_human_readable:
+            text = plan.format_welcome(
+                self._url, nats_url=nats_url, data_dir=data_dir, sign_in=self._settings.sign_in
+            )
             self._console.print_block(f"Tapewire is up. Try:\n{text}")
         else:
-            self._console.log("ready", url=self._url, nats_url=nats, data_dir=str(data))
+            self._console.log(
+                "up.ready", "ready", url=self._url, nats_url=nats_url, data_dir=str(data_dir)
+            )
 
     def _on_signal(self, number: signal.Signals) -> None:
         now = asyncio.get_running_loop().time()
         if self._stop_requested.is_set():
             if now - self._stop_requested_at < DUPLICATE_SIGNAL_SECONDS:
                 return
-            self._console.log(f"{number.name} again: killing everything", "warning")
+            message = f"{number.name} again: killing everything"
+            self._console.log("up.killing", message, "warning")
             self._supervisor.kill()
             return
-        self._console.log(f"{number.name}: stopping; once more to kill everything at once")
+        message = f"{number.name}: stopping; once more to kill everything at once"
+        self._console.log("up.stopping", message)
         self._stop_requested_at = now
         self._stop_requested.set()
 
     def _write_run_state(self) -> None:
-        """Rewrite `run.json`: a process came, got ready or went."""
         run = RunState(
             url=self._url,
             nats_url=self._settings.nats_url,
@@ -135,4 +138,5 @@ class Lifecycle:
         try:
             self._data_dir.write_run_state(run)
         except OSError as error:
-            self._console.log(f"cannot write run.json: {error.strerror}", "warning")
+            message = f"cannot write run.json: {error.strerror}"
+            self._console.log("up.run_state_not_written", message, "warning")

@@ -1,30 +1,38 @@
-"""Runs a command that dies with its parent: ``python -I -S tether.py PARENT_PID COMMAND...``
+"""Runs a command that is killed when its parent dies.
 
-`up` starts its processes through this program, not through a `preexec_fn`: between fork and exec
-of a process with threads, Python code may meet a lock that nobody will ever release. Here an
-ordinary process asks the kernel (Linux, prctl(2)) to be killed with its parent, and becomes the
-command. Elsewhere than on Linux it just becomes the command.
+    python -I -S parent_death_signal.py PARENT_PID COMMAND...
 
-Imports nothing of ours: it starts in a few milliseconds.
+`up` starts its processes through this script instead of a `preexec_fn`: between fork and exec of a
+process with threads, Python code may wait for a lock that nobody will release. The script asks the
+kernel (Linux, prctl(2)) to kill it with its parent and then becomes the command. On other systems
+it only becomes the command.
+
+It imports no other module of Tapewire and starts in a few milliseconds.
 """
 
 import ctypes
 import os
 import signal
 import sys
+from collections.abc import Sequence
 
 PR_SET_PDEATHSIG = 1
 
 
+def wrap_command(command: Sequence[str]) -> list[str]:
+    """Return the command that runs `command` as a child that dies with this process."""
+    return [sys.executable, "-I", "-S", __file__, str(os.getpid()), *command]
+
+
 def main() -> None:
-    """See the module."""
+    """Run the script."""
     parent, command = int(sys.argv[1]), sys.argv[2:]
     if sys.platform == "linux":
-        # SIGKILL, not SIGTERM: also a process that is stopped, or busy for ever, must be gone, and
-        # whatever lives here is made to lose its power at any moment.
+        # SIGKILL also ends a process that is stopped or busy. Everything that runs here is made to
+        # survive a loss of power at any moment.
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
-            sys.exit(f"parent_death_signal: the parent {parent} is gone already")
+            sys.exit(f"parent_death_signal: the parent {parent} has already exited")
     try:
         os.execv(command[0], command)  # noqa: S606  # no shell is wanted
     except OSError as error:

@@ -1,7 +1,7 @@
-"""What `up` starts, in which order, with which environment: pure.
+"""What `up` starts, in which order and with which environment. Pure functions.
 
-The message server comes first, then the services that the edge asks, then the edge: `stages`. A
-new service is a name in STAGES.
+The NATS server comes first, then the services that the edge sends requests to, then the edge. To
+add a service, add its name to `STAGES`.
 """
 
 import shlex
@@ -16,22 +16,22 @@ from tapewire.cli.up.child_process import ProcessSpec
 from tapewire.cli.up.data_dir import DEFAULT_DATA_DIR
 
 STAGES = (("prices",), ("orders",), ("positions", "strategies", "alerts", "insights"))
-"""Services, before the edge: a stage is started together when the one before is ready."""
+"""The services. Those of a stage start together when the previous stage is ready."""
 SERVICES = tuple(name for stage in STAGES for name in stage)
 EDGE_SERVICE = "edge"
 
 SERVICE_STOP_TIMEOUT_SECONDS = 10.0
-"""Requests under way are answered for five seconds of it."""
+"""For five seconds of it, requests under way are still answered."""
 EDGE_STOP_TIMEOUT_SECONDS = 7.0
-"""Beyond the time that its drain takes."""
+"""In addition to the drain time."""
 
 CONNECTS_PER_MINUTE = 1_000_000
-"""New streams a minute from one address. On one machine everybody has one address: what keeps
-strangers apart elsewhere would only stop a developer who reloads a page."""
+"""New streams a minute from one address. On one machine all clients share an address, so a real
+limit would only stop a developer who reloads a page."""
 
 
 class UpOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """The options of `up`; None: as the environment says, or not at all."""
+    """The options of `up`. None means as the environment states, or not at all."""
 
     port: int | None = None
     data_dir: Path = Path(DEFAULT_DATA_DIR)
@@ -43,25 +43,25 @@ class UpOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def build_environment(options: UpOptions, environ: Mapping[str, str]) -> dict[str, str]:
-    """What the services are told: `environ`, with what the options and one machine ask for."""
-    told = {
+    """Return the services' environment: `environ`, changed for the options and for one machine."""
+    overrides = {
         "TAPEWIRE_SIGN_IN": _format_bool(options.sign_in),
-        # Without TLS, a secure cookie would not come back from every client.
+        # Without TLS, some clients do not send a secure cookie back.
         "TAPEWIRE_COOKIE_SECURE": _format_bool(False),
-        # One port cannot be everybody's.
+        # The services of one machine cannot share a port.
         "TAPEWIRE_HEALTH_PORT": "0",
     }
     if options.feed is not None:
-        told["TAPEWIRE_FEED"] = str(options.feed.absolute())
+        overrides["TAPEWIRE_FEED"] = str(options.feed.absolute())
     if options.speed is not None:
-        told["TAPEWIRE_SPEED"] = f"{options.speed:g}"
+        overrides["TAPEWIRE_SPEED"] = f"{options.speed:g}"
     if options.port is not None:
-        told["TAPEWIRE_PORT"] = str(options.port)
+        overrides["TAPEWIRE_PORT"] = str(options.port)
     if options.nats is not None:
-        told["TAPEWIRE_NATS_URL"] = options.nats
+        overrides["TAPEWIRE_NATS_URL"] = options.nats
     else:
-        told["TAPEWIRE_REPLICAS"] = "1"
-    return {"SSE_CONNECT_RATE": str(CONNECTS_PER_MINUTE), **environ, **told}
+        overrides["TAPEWIRE_REPLICAS"] = "1"
+    return {"SSE_CONNECT_RATE": str(CONNECTS_PER_MINUTE), **environ, **overrides}
 
 
 def _format_bool(on: bool) -> str:
@@ -69,7 +69,7 @@ def _format_bool(on: bool) -> str:
 
 
 def process_names(options: UpOptions) -> list[str]:
-    """Everything that is started, first to last."""
+    """Return the names of all processes, first to last."""
     return [*([] if options.nats else ["nats"]), *SERVICES, *_edge_names(options)]
 
 
@@ -82,7 +82,7 @@ def build_stages(
     lock_fd: int,
     drain_seconds: float,
 ) -> list[list[ProcessSpec]]:
-    """The parts, a stage after the other. The edge's workers accept from one socket."""
+    """Return the stages. The edge's workers accept connections from one shared socket."""
     services = [
         [
             ProcessSpec(name=name, argv=service_command(name), env=env, inherited_fds=(lock_fd,),
@@ -109,7 +109,7 @@ def _edge_names(options: UpOptions) -> list[str]:
 
 
 def format_welcome(url: str, *, nats_url: str, data_dir: Path, sign_in: bool) -> str:
-    """How to try what is running, for a person who sees it for the first time."""
+    """Return commands to try, for a person who starts Tapewire for the first time."""
     bin_ = shlex.quote(str(Path(sys.executable).parent / "tapewire"))
     json_ = "-H 'Content-Type: application/json'"
     jar = shlex.quote(f"{data_dir}/cookies")
