@@ -1,33 +1,43 @@
-"""`tapewire` on the command line: one module, or one package, a command.
+"""The command line `tapewire`: one module, or one package, for each command.
 
-`up` starts everything on this machine, `run` one service, `provision` the streams; `settings` says
-what can be set, `status` which services run; `tail` shows a stream in the terminal; `notify` tells
-users something, `items` loads analysed items; `verify` checks
-everything against the log; `protocol` prints every event and request. Start at the command you are
-after; what they share is in `trouble`.
+A command is imported only when it is run, so `tapewire run` does not load what `tapewire up` needs.
+Start at the command you are interested in; `errors` and `connection` are shared by all.
 """
+
+from importlib import import_module
 
 import click
 
-from tapewire.cli.items import items
-from tapewire.cli.notify import notify
-from tapewire.cli.protocol import protocol
-from tapewire.cli.provision import provision
-from tapewire.cli.run import run
-from tapewire.cli.settings import settings
-from tapewire.cli.status import status
-from tapewire.cli.tail import tail
-from tapewire.cli.up import up
-from tapewire.cli.verify import verify
+COMMANDS = {
+    "up": "up.command",
+    "run": "run",
+    "provision": "provision",
+    "settings": "settings",
+    "status": "status",
+    "tail": "tail.command",
+    "notify": "notify",
+    "items": "items.command",
+    "verify": "verify",
+    "protocol": "protocol.document",
+}
+"""The module of every command, in the order of `--help`. Its function has the command's name."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class LazyGroup(click.Group):
+    """A group that imports a command when it is first asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"tapewire.cli.{COMMANDS[cmd_name]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="tapewire", message="%(package)s %(version)s")
 def main() -> None:
     """Trading services over NATS JetStream, served to browsers as resumable streams."""
-
-
-COMMANDS = (up, run, provision, settings, status, tail, notify, items, verify, protocol)
-
-for command in COMMANDS:
-    main.add_command(command)

@@ -1,4 +1,4 @@
-"""`python -m tapewire.cli`: the same as `tapewire`."""
+"""`python -m tapewire.cli` is the same as `tapewire`."""
 
 from tapewire.cli import main
 

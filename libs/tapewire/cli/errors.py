@@ -1,32 +1,42 @@
-"""What stops a command: one line on stderr that says what, with which value, and what to do."""
+"""Errors that end a command with one line on stderr, and the settings of a command.
 
-from typing import IO, Any
+The imports of `load_settings` are local: `tapewire run` reports errors too, and would otherwise
+load all that a service needs before it becomes the service.
+"""
+
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from tapewire.runtime import BadSetting, Settings, event_packages
+if TYPE_CHECKING:
+    from tapewire.runtime import Settings
 
 EXIT_USAGE = 2
-"""What was asked for cannot be: an option, a setting, a file, a port."""
+"""An option, a setting, a file or a port cannot be used."""
 EXIT_UNAVAILABLE = 3
-"""NATS cannot be reached."""
+"""NATS or a service cannot be reached."""
 
 
 class CliError(click.ClickException):
-    """Ends the command with `exit_code`, saying `message`."""
+    """Ends the command with `exit_code` and prints `message` on one line."""
 
     def __init__(self, message: str, exit_code: int = EXIT_USAGE) -> None:
         super().__init__(" ".join(message.split()))
         self.exit_code = exit_code  # type: ignore[misc]  # click reads it from the instance
 
     def show(self, file: IO[Any] | None = None) -> None:
-        """The one line."""
+        """Print the error, as click asks."""
         click.echo(f"tapewire: {self.format_message()}", err=True, file=file)
 
 
-def load_settings(environ: dict[str, str] | None = None) -> Settings:
-    """The settings that the environment states, and the event types of other packages imported.
-    Raises Trouble, which names the bad one."""
+def load_settings(environ: dict[str, str] | None = None) -> "Settings":
+    """Return the settings of the environment, and import the event types of other packages.
+
+    Raises:
+        CliError: A setting is malformed; the message names it.
+    """
+    from tapewire.runtime import BadSetting, Settings, event_packages
+
     try:
         settings = Settings.from_env(environ)
         event_packages.load(settings.event_packages)

@@ -1,21 +1,20 @@
-"""`tapewire notify`: tell users something, as any program may by the request `send`."""
+"""`tapewire notify`: sends a notification, by the same request as any other program."""
 
-import asyncio
 from typing import Any
 
 import click
 import msgspec
 
-from tapewire.cli.endpoints import nats_option, resolve_nats_url
-from tapewire.cli.errors import EXIT_UNAVAILABLE, CliError, load_settings
+from tapewire.cli.connection import nats_option, run_connected
+from tapewire.cli.errors import CliError
 from tapewire.events import CODEC
-from tapewire.log import Unavailable, new_id
-from tapewire.log.jetstream import connect
-from tapewire.runtime import CommandRejected, RequestClient, RequestTimeout, logging_setup
+from tapewire.log import new_id
+from tapewire.log.jetstream import NatsConnection
+from tapewire.runtime import RequestClient, RequestTimeout, Settings
 from tapewire.runtime.contracts.notifications import SEND, SERVICE, SendNotification, SendReply
 
 MAX_TRIES = 3
-"""The same command each time, so nobody is told twice."""
+"""Every try has the same command id, so nobody is notified twice."""
 
 
 @click.command()
@@ -31,21 +30,14 @@ def notify(
     users: tuple[str, ...], title: str, message: str, type_: str, payload: str, nats: str | None
 ) -> None:
     """Send a notification to one user, or to several, and print its ids."""
-    settings = load_settings()
-    logging_setup.configure_logging("notify", format_=settings.log_format, level="error")
     request = SendNotification(
         user_ids=users, title=title, message=message, type=type_, payload=_parse_payload(payload)
     )
-    try:
-        reply = asyncio.run(
-            _send_notification(resolve_nats_url(nats, settings), settings.nats_wait, request)
-        )
-    except CommandRejected as refusal:
-        raise CliError(refusal.message) from refusal
-    except UnicodeEncodeError as error:
-        raise CliError(f"what to send is no text: {error}") from error
-    except (Unavailable, RequestTimeout) as error:
-        raise CliError(str(error), EXIT_UNAVAILABLE) from error
+
+    async def send(connection: NatsConnection, _: Settings) -> SendReply:
+        return await _send_notification(RequestClient(connection), request)
+
+    reply = run_connected("notify", nats, send)
     for user, id_ in zip(dict.fromkeys(users), reply.ids, strict=True):
         click.echo(f"{id_} {user}")
 
@@ -57,18 +49,14 @@ def _parse_payload(text: str) -> dict[str, Any]:
         raise CliError(f"--payload {text!r} is no JSON object: {error}") from error
 
 
-async def _send_notification(url: str, wait_seconds: float, request: SendNotification) -> SendReply:
-    wire = await connect(url, "tapewire notify", wait_seconds=wait_seconds)
-    try:
-        command_id, tries = new_id(), 0
-        while True:
-            tries += 1
-            try:
-                return await RequestClient(wire).request(
-                    SERVICE, SEND, request, SendReply, correlation=new_id(), command_id=command_id
-                )
-            except RequestTimeout:
-                if tries == MAX_TRIES:
-                    raise
-    finally:
-        await wire.close()
+async def _send_notification(requests: RequestClient, request: SendNotification) -> SendReply:
+    command_id, tries = new_id(), 0
+    while True:
+        tries += 1
+        try:
+            return await requests.request(
+                SERVICE, SEND, request, SendReply, correlation=new_id(), command_id=command_id
+            )
+        except RequestTimeout:
+            if tries == MAX_TRIES:
+                raise

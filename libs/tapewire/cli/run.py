@@ -1,6 +1,6 @@
-"""`tapewire run SERVICE`: become one service, as a container or a process supervisor wants it.
+"""`tapewire run SERVICE`: becomes one service, for a container or a process supervisor.
 
-What can be run is what is there: every package within `tapewire_services` that has a `__main__`.
+Every package in `tapewire_services` that has a `__main__` is a service.
 """
 
 import importlib.util
@@ -14,17 +14,19 @@ from tapewire.cli.errors import CliError
 
 
 def installed_services() -> list[str]:
-    """The names of all services that are installed, sorted."""
+    """Return the names of all installed services, sorted."""
     spec = importlib.util.find_spec("tapewire_services")
-    places = spec.submodule_search_locations if spec is not None else None
-    found = {
-        main.parent.name for place in places or () for main in Path(place).glob("*/__main__.py")
-    }
-    return sorted(found)
+    folders = spec.submodule_search_locations if spec is not None else None
+    return sorted(
+        main.parent.name for folder in folders or () for main in Path(folder).glob("*/__main__.py")
+    )
 
 
 def service_command(service: str) -> tuple[str, ...]:
-    """What starts `service`. ``-P`` keeps the working directory off the import path."""
+    """Return the command that starts `service`.
+
+    The option ``-P`` keeps the working directory off the import path.
+    """
     return (sys.executable, "-P", "-m", f"tapewire_services.{service}")
 
 
@@ -35,8 +37,9 @@ def run(service: str) -> None:
 
     It ends at SIGTERM or Ctrl-C: 0 after a clean stop, 2 for a bad setting, 3 without NATS.
     """
-    there = installed_services()
-    if service not in there:
-        raise CliError(f"there is no service {service!r}; there are: {', '.join(there) or 'none'}")
-    line = service_command(service)
-    os.execv(line[0], line)  # noqa: S606  # no shell is wanted
+    services = installed_services()
+    if service not in services:
+        names = ", ".join(services) or "none"
+        raise CliError(f"there is no service {service!r}; there are: {names}")
+    command = service_command(service)
+    os.execv(command[0], command)  # noqa: S606  # no shell is wanted

@@ -1,4 +1,4 @@
-"""`tapewire settings`: every environment variable with its value, default and meaning."""
+"""`tapewire settings`: lists every environment variable with its value, default and meaning."""
 
 import re
 from typing import Any
@@ -13,7 +13,7 @@ from tapewire.runtime.logging_setup import REDACTED
 from tapewire.runtime.settings import Setting, describe
 
 NON_TERMINAL_WIDTH = 240
-"""Columns when the output is no terminal: wide enough to keep a setting on one line."""
+"""Columns if the output is no terminal: wide enough to keep a setting on one line."""
 
 _URL_CREDENTIALS = re.compile(r"(?<=://)[^@/\s,]+(?=@)")
 
@@ -44,13 +44,13 @@ def settings() -> None:
 
 
 def format_value(value: Any, setting: Setting) -> str:
-    """`value` as the environment would state it, without secrets."""
+    """Return `value` as an environment variable would state it, with secrets redacted."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, tuple | list):
         return ",".join(format_value(item, setting) for item in value) or "-"
     if isinstance(value, float):
         return f"{value:g}"
-    if isinstance(value, int) or not value:  # no secret, whatever it is called
+    if isinstance(value, int) or not value:  # a number or an empty text is no secret
         return str(value) or "-"
     return _URL_CREDENTIALS.sub(REDACTED, str(setting.mask(value)))

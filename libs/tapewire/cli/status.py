@@ -1,21 +1,19 @@
-"""`tapewire status`: the state of every instance of every service, as the log has it."""
-
-import asyncio
+"""`tapewire status`: shows the state of every instance of every service, read from the log."""
 
 import click
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tapewire.cli.endpoints import nats_option, resolve_nats_url
-from tapewire.cli.errors import EXIT_UNAVAILABLE, CliError, load_settings
+from tapewire.cli.connection import nats_option, run_connected
+from tapewire.cli.errors import EXIT_UNAVAILABLE, CliError
 from tapewire.cli.settings import NON_TERMINAL_WIDTH
 from tapewire.cli.tail.formatting import escape_unprintable
 from tapewire.events import CODEC, AgentState, AgentStatusChanged
 from tapewire.log import EVERYBODY, LogError, view_checkpoints
-from tapewire.log.jetstream import JetStreamEventLog, JetStreamLatestValueStore, connect
+from tapewire.log.jetstream import JetStreamEventLog, JetStreamLatestValueStore, NatsConnection
 from tapewire.log.jetstream.streams import VIEWS
-from tapewire.runtime import logging_setup
+from tapewire.runtime import Settings
 from tapewire.views import AgentsView
 
 _STATE_STYLES = {
@@ -35,30 +33,23 @@ def status(as_json: bool, nats: str | None) -> None:
     Read from the log itself, so it works without an edge. One that was killed is shown as it was
     until its silence is noticed.
     """
-    settings = load_settings()
-    logging_setup.configure_logging("status", format_=settings.log_format, level="error")
     try:
-        found = asyncio.run(_load_agents(resolve_nats_url(nats, settings), settings.nats_wait))
+        agents = run_connected("status", nats, _load_agents)
     except LogError as error:
         raise CliError(str(error), EXIT_UNAVAILABLE) from error
-    found.sort(key=lambda one: (one.service, one.state is AgentState.STOPPED, one.instance))
+    agents.sort(key=lambda one: (one.service, one.state is AgentState.STOPPED, one.instance))
     if as_json:
-        for one in found:
+        for one in agents:
             click.echo(CODEC.encode(one))
     else:
-        _print_agents(found)
+        _print_agents(agents)
 
 
-async def _load_agents(url: str, wait_seconds: float) -> list[AgentStatusChanged]:
-    wire = await connect(url, "tapewire status", wait_seconds=wait_seconds)
-    try:
-        stored = JetStreamLatestValueStore(wire, stream=VIEWS, prefix="view")
-        view, _ = await view_checkpoints.load(
-            JetStreamEventLog(wire), stored, AgentsView, EVERYBODY
-        )
-        return view.agents()
-    finally:
-        await wire.close()
+async def _load_agents(connection: NatsConnection, _: Settings) -> list[AgentStatusChanged]:
+    store = JetStreamLatestValueStore(connection, stream=VIEWS, prefix="view")
+    log = JetStreamEventLog(connection)
+    view, _bounds = await view_checkpoints.load(log, store, AgentsView, EVERYBODY)
+    return view.agents()
 
 
 def _print_agents(agents: list[AgentStatusChanged]) -> None:

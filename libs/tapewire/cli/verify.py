@@ -1,20 +1,19 @@
-"""`tapewire verify`: check every entity and every view against the log, and print what differs."""
+"""`tapewire verify`: checks every entity and every view against the log and prints differences."""
 
-import asyncio
 import importlib
 import importlib.util
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import click
 
-from tapewire.cli.endpoints import nats_option, resolve_nats_url
-from tapewire.cli.errors import EXIT_UNAVAILABLE, CliError, load_settings
+from tapewire.cli.connection import nats_option, run_connected
+from tapewire.cli.errors import EXIT_UNAVAILABLE, CliError
 from tapewire.events import CODEC
-from tapewire.log import LogError, Unavailable
+from tapewire.log import LogError
 from tapewire.log.checkpoint_checks import CheckpointCheck
-from tapewire.log.jetstream import JetStreamEventLog, JetStreamLatestValueStore, connect
+from tapewire.log.jetstream import JetStreamEventLog, JetStreamLatestValueStore, NatsConnection
 from tapewire.log.jetstream.streams import VIEWS
-from tapewire.runtime import Settings, logging_setup
+from tapewire.runtime import Settings
 from tapewire.verify import VerificationDifference, VerificationSummary
 from tapewire.verify import verify as check
 
@@ -31,13 +30,19 @@ def verify(user: str | None, as_json: bool, nats: str | None) -> None:
 
     Exits with 0 when nothing differs, 1 when something does, 3 when NATS is away.
     """
-    settings = load_settings()
-    logging_setup.configure_logging("verify", format_=settings.log_format, level="error")
-    tell = _print_difference_json if as_json else _print_difference
+    report = _print_difference_json if as_json else _print_difference
+
+    async def work(connection: NatsConnection, _: Settings) -> VerificationSummary:
+        return await check(
+            JetStreamEventLog(connection),
+            JetStreamLatestValueStore(connection, stream=VIEWS, prefix="view"),
+            report,
+            user=user,
+            checkpoint_checks=load_checkpoint_checks(),
+        )
+
     try:
-        summary = asyncio.run(_verify(resolve_nats_url(nats, settings), settings, user, tell))
-    except Unavailable as error:
-        raise CliError(str(error), EXIT_UNAVAILABLE) from error
+        summary = run_connected("verify", nats, work)
     except LogError as error:
         raise CliError(f"the log cannot be read: {error}", EXIT_UNAVAILABLE) from error
     if as_json:
@@ -49,25 +54,8 @@ def verify(user: str | None, as_json: bool, nats: str | None) -> None:
         raise SystemExit(EXIT_DIFFERENCES)
 
 
-async def _verify(
-    url: str, settings: Settings, user: str | None, report: Callable[[VerificationDifference], None]
-) -> VerificationSummary:
-    wire = await connect(url, "tapewire verify", wait_seconds=settings.nats_wait)
-    try:
-        values = JetStreamLatestValueStore(wire, stream=VIEWS, prefix="view")
-        return await check(
-            JetStreamEventLog(wire),
-            values,
-            report,
-            user=user,
-            checkpoint_checks=load_checkpoint_checks(),
-        )
-    finally:
-        await wire.close()
-
-
 def load_checkpoint_checks() -> Sequence[CheckpointCheck]:
-    """The checks that the services declare; none if no service is installed."""
+    """Return the checks that the services declare; none if no service is installed."""
     if importlib.util.find_spec("tapewire_services") is None:
         return ()
     checks: Sequence[CheckpointCheck] = importlib.import_module(

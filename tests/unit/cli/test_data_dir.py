@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tapewire.cli.endpoints import resolve_edge_url, resolve_nats_url
+from tapewire.cli.connection import resolve_edge_url, resolve_nats_url
 from tapewire.cli.errors import CliError
 from tapewire.cli.up import data_dir as place_module
 from tapewire.cli.up.data_dir import DEFAULT_DATA_DIR, DataDir, RunState, find_running

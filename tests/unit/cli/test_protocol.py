@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from tapewire.cli import main
-from tapewire.cli.protocol import describe, render_document
-from tapewire.cli.protocol.document import EVENT_HEADERS
+from tapewire.cli.protocol import describe
+from tapewire.cli.protocol.document import EVENT_HEADERS, render_document
 from tapewire.events import CATALOGUE, Catalogue, Event, EventType, about, event, upcast
 from tapewire.log import EventDraft, EventMetadata, EventSubject
 from tapewire.log.jetstream import event_log

@@ -156,7 +156,7 @@ def test_a_refusal_for_now_is_waited_out_as_long_as_the_server_asks(status: int)
 def test_silence_is_told() -> None:
     edge = ScriptedEdge(httpx.ReadTimeout("", request=httpx.Request("GET", "http://edge:8000/")))
     edge.follow_to_end()
-    assert edge.status_messages[0].startswith("nothing heard for too long; connecting again")
+    assert edge.status_messages[0].startswith("nothing received for too long; connecting again")
 
 
 def test_an_unknown_stream_ends_it() -> None:

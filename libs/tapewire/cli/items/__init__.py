@@ -1,8 +1,5 @@
-"""`tapewire items`: put analysed items on the tape, one or a file of them.
+"""`tapewire items`: adds analysed items to the log, one at a time or from a file.
 
-Start at `command`. `csvfile` and `feedfile` read files into `rows`, `loading` sends them.
+`csv_reader` and `feed_reader` read files into `rows`; `loader` sends them to the insights service.
+Start at `command`.
 """
-
-from tapewire.cli.items.command import items
-
-__all__ = ["items"]

@@ -1,15 +1,13 @@
 """The commands `tapewire items load` and `tapewire items add`."""
 
-import asyncio
 import io
 import sys
-from collections.abc import Awaitable, Callable
-from typing import IO, TypeVar, cast
+from typing import IO, cast
 
 import click
 
-from tapewire.cli.endpoints import nats_option, resolve_nats_url
-from tapewire.cli.errors import EXIT_UNAVAILABLE, CliError, load_settings
+from tapewire.cli.connection import nats_option, run_connected
+from tapewire.cli.errors import EXIT_UNAVAILABLE, CliError
 from tapewire.cli.items import csv_reader, feed_reader
 from tapewire.cli.items.loader import ItemLoader, LoadTotals, retry_request
 from tapewire.cli.items.rows import (
@@ -21,9 +19,9 @@ from tapewire.cli.items.rows import (
     parse_sentiment,
     parse_timestamp,
 )
-from tapewire.log import Unavailable, new_id
-from tapewire.log.jetstream import connect
-from tapewire.runtime import CommandRejected, RequestClient, RequestTimeout, logging_setup
+from tapewire.log import new_id
+from tapewire.log.jetstream import NatsConnection
+from tapewire.runtime import RequestClient, RequestTimeout, Settings
 from tapewire.runtime.contracts.insights import (
     ADD,
     LOAD,
@@ -35,11 +33,12 @@ from tapewire.runtime.contracts.insights import (
 )
 
 MAX_REPORTED_ROWS = 20
-"""Malformed rows that are told of one by one; all are counted."""
+"""Malformed rows that are reported one by one; all are counted."""
 FEED_PREFIXES = (b"<", b"\xef\xbb\xbf<", b"\xff\xfe", b"\xfe\xff")
-"""How a feed begins: a CSV file's header begins with a letter."""
+"""The first bytes of a feed. A CSV file begins with a letter, the first of its header."""
 
-T = TypeVar("T")
+LoadResult = tuple[LoadTotals, UnreadableFile | RequestTimeout | None]
+"""What became of the rows, and the error that ended the load before the end of the file."""
 
 ticker_option = click.option(
     "--ticker", "tickers", metavar="SYMBOL", multiple=True, help="What it is about; may repeat."
@@ -49,7 +48,7 @@ tag_option = click.option("--tag", "tags", metavar="WORD", multiple=True, help="
 
 @click.group()
 def items() -> None:
-    """Put analysed items (news, posts, notes) on the tape."""
+    """Add analysed items (news, posts, notes) to the log."""
 
 
 @items.command()
@@ -73,17 +72,19 @@ def load(
     separated by semicolons. Without sentiment and score, title and text are scored. Without an id
     the url, or the title, makes an item unique in its source.
 
-    Rows at fault are told by their line, counted, and passed over.
+    Malformed rows are reported with their line, counted, and skipped.
     """
-    extra = ItemDefaults(source=source, tickers=tickers, tags=tags)
-    totals, broken = _run_with_requests(
-        nats, lambda requests: _load_rows(file, _read_rows(file, extra), requests)
-    )
+    defaults = ItemDefaults(source=source, tickers=tickers, tags=tags)
+
+    async def work(connection: NatsConnection, _: Settings) -> LoadResult:
+        return await _load_rows(file, _read_rows(file, defaults), RequestClient(connection))
+
+    totals, error = run_connected("items", nats, work)
     click.echo(str(totals))
-    if isinstance(broken, RequestTimeout):
-        raise CliError(f"stopped there: {broken}; load it again for the rest", EXIT_UNAVAILABLE)
-    if broken is not None:
-        raise CliError(f"{file.name}: {broken}")
+    if isinstance(error, RequestTimeout):
+        raise CliError(f"stopped there: {error}; load it again for the rest", EXIT_UNAVAILABLE)
+    if error is not None:
+        raise CliError(f"{file.name}: {error}")
 
 
 @items.command()
@@ -131,20 +132,21 @@ def add(
         raise CliError(str(error)) from error
     command_id, correlation = new_id(), new_id()
 
-    async def ask(requests: RequestClient) -> ItemReply:
+    async def work(connection: NatsConnection, _: Settings) -> ItemReply:
+        requests = RequestClient(connection)
         return await retry_request(
             lambda: requests.request(
                 SERVICE, ADD, item, ItemReply, correlation=correlation, command_id=command_id
             )
         )
 
-    reply = _run_with_requests(nats, ask)
-    there = "" if reply.created else "   (already there)"
-    click.echo(f"{reply.item.id} {reply.item.sentiment.value} {reply.item.score}{there}")
+    reply = run_connected("items", nats, work)
+    suffix = "" if reply.created else "   (already there)"
+    click.echo(f"{reply.item.id} {reply.item.sentiment.value} {reply.item.score}{suffix}")
 
 
 def _read_rows(file: IO[bytes], defaults: ItemDefaults) -> Rows:
-    # A second buffer around a pipe's would hold rows back until it is full.
+    # A second buffer around that of a pipe would hold rows back until it is full.
     buffered = (
         file
         if isinstance(file, io.BufferedReader)
@@ -158,13 +160,10 @@ def _read_rows(file: IO[bytes], defaults: ItemDefaults) -> Rows:
     )
 
 
-async def _load_rows(
-    file: IO[bytes], rows: Rows, requests: RequestClient
-) -> tuple[LoadTotals, UnreadableFile | RequestTimeout | None]:
-    """What became of the rows, and what ended it before the end of the file."""
+async def _load_rows(file: IO[bytes], rows: Rows, requests: RequestClient) -> LoadResult:
     correlation = new_id()
 
-    async def ask(batch: LoadItems) -> LoadReply:
+    async def send_batch(batch: LoadItems) -> LoadReply:
         command_id = new_id()
         return await retry_request(
             lambda: requests.request(
@@ -177,19 +176,19 @@ async def _load_rows(
             )
         )
 
-    told = _ProgressReporter(file.name)
-    loading = ItemLoader(ask, told.report_malformed, told.report_progress)
+    progress = _ProgressReporter(file.name)
+    loader = ItemLoader(send_batch, progress.report_malformed, progress.report_progress)
     try:
-        await loading.load(rows)
+        await loader.load(rows)
     except (UnreadableFile, RequestTimeout) as error:
-        return loading.totals, error
+        return loader.totals, error
     finally:
-        told.finish_line()
-    return loading.totals, None
+        progress.finish_line()
+    return loader.totals, None
 
 
 class _ProgressReporter:
-    """What is said on stderr on the way: lines at fault, and to a terminal how far it is."""
+    """Writes malformed rows to stderr and, on a terminal, the progress."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -211,30 +210,7 @@ class _ProgressReporter:
             self._is_progress_shown = True
 
     def finish_line(self) -> None:
-        """Leave the line that says how far it is."""
+        """End the progress line, if there is one."""
         if self._is_progress_shown:
             click.echo(err=True)
             self._is_progress_shown = False
-
-
-def _run_with_requests(nats: str | None, work: Callable[[RequestClient], Awaitable[T]]) -> T:
-    """Connect, and do it. Raises Trouble."""
-    settings = load_settings()
-    logging_setup.configure_logging("items", format_=settings.log_format, level="error")
-
-    async def connected() -> T:
-        url = resolve_nats_url(nats, settings)
-        wire = await connect(url, "tapewire items", wait_seconds=settings.nats_wait)
-        try:
-            return await work(RequestClient(wire))
-        finally:
-            await wire.close()
-
-    try:
-        return asyncio.run(connected())
-    except CommandRejected as refusal:
-        raise CliError(refusal.message) from refusal
-    except UnicodeEncodeError as error:
-        raise CliError(f"what to send is no text: {error}") from error
-    except (Unavailable, RequestTimeout) as error:
-        raise CliError(str(error), EXIT_UNAVAILABLE) from error

@@ -1,8 +1,8 @@
-"""Items from CSV: UTF-8, commas, and a header that names the columns.
+"""Reads items from CSV: UTF-8, separated by commas, with a header that names the columns.
 
-`title` and, unless the command line gives it, `source` must be among them; the others are `COLUMNS`
-in any order. Lists (tickers, tags) are separated by semicolons. A row at fault is told and passed
-over, whatever is wrong with it: too many cells, bytes that are no UTF-8, a field without an end.
+The header names any of `COLUMNS` in any order. `title` is required, and so is `source` unless the
+command line gives it. Lists (tickers, tags) are separated by semicolons. A malformed row is
+reported and skipped, whether it has too many cells, bytes that are not UTF-8, or an unclosed field.
 """
 
 import csv
@@ -31,13 +31,13 @@ COLUMNS = (
     "title", "source", "url", "tickers", "tags", "sentiment", "score", "timestamp", "id", "text",
 )  # fmt: skip
 MAX_LINE_CHARACTERS = 2 << 20
-"""What is read of a line. A longer one has a field that is too long (`csv.field_size_limit`, 128 Ki
-characters), or more fields than there are columns: it is malformed either way."""
+"""How much of a line is read. A longer line is malformed in any case: it has a field above
+`csv.field_size_limit` (128 Ki characters) or more fields than there are columns."""
 
 
 def read_rows(file: IO[bytes], defaults: ItemDefaults) -> Rows:
-    """Every row after the header. Raises Unreadable when the header will not do."""
-    # A byte that is no UTF-8 becomes half a surrogate pair, so that it costs its row and no more.
+    """Yield every row after the header. Raises UnreadableFile if the header is malformed."""
+    # A byte that is not UTF-8 becomes a lone surrogate, so only its row is malformed.
     text = io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="")
     reader = csv.reader(_read_lines(text), strict=True)
     header = _read_header(reader, defaults)

@@ -1,9 +1,10 @@
-"""Items from RSS 2.0 and Atom 1.0 (RFC 4287).
+"""Reads items from RSS 2.0 and Atom 1.0 (RFC 4287).
 
-The file is parsed as it is read, by defusedxml: a document that declares a DTD, and so any that
-declares an entity, is refused, and nothing is ever fetched. Of each entry are taken its title,
-link, categories (as tags), date, and summary, which is read for the sentiment. What is too long is
-cut where it is heard, so that no entry grows memory. Start at `rows`; `_Entries` is the listener.
+The file is parsed while it is read, by defusedxml. A document that declares a DTD, and therefore
+any that declares an entity, is rejected, and nothing is ever fetched. An entry gives its title,
+link, categories (as tags), date, and its summary, which is scored for the sentiment. Long texts are
+cut as they are parsed, so an entry takes bounded memory. Start at `read_rows`; `_EntryHandler`
+receives the parser's events.
 """
 
 import html
@@ -42,9 +43,9 @@ from tapewire.runtime.contracts.insights import (
 ATOM_NAMESPACE = "http://www.w3.org/2005/Atom"
 CHUNK_BYTES = 64 << 10
 MAX_BYTES = 64 << 20
-"""A feed is a few hundred kilobytes; the parser holds what has no end yet."""
+"""A feed has a few hundred kilobytes. The parser buffers an unfinished token."""
 MAX_BUFFERED_CHARACTERS = 8 << 10
-"""What is heard of one text."""
+"""Characters that are kept of one text."""
 MAX_CATEGORIES = 100
 MAX_DEPTH = 100
 
@@ -52,14 +53,16 @@ _FEED_ROOTS = {
     (None, "rss"): ((None, "item"), 3),
     (ATOM_NAMESPACE, "feed"): ((ATOM_NAMESPACE, "entry"), 2),
 }
-"""What the root is, what an entry is, and how deep entries and the feed's own title lie."""
+"""By root element: the element of an entry, and the depth of entries and of the feed's title."""
 _TEXT_ELEMENTS = {
     (None, "title"): "title", (ATOM_NAMESPACE, "title"): "title",
     (None, "link"): "link",
     (None, "guid"): "id", (ATOM_NAMESPACE, "id"): "id",
     (None, "category"): "category",
-    (None, "description"): "text", (ATOM_NAMESPACE, "summary"): "text", (ATOM_NAMESPACE, "content"): "content",
-    (None, "pubDate"): "date", (ATOM_NAMESPACE, "published"): "date", (ATOM_NAMESPACE, "updated"): "updated",
+    (None, "description"): "text",
+    (ATOM_NAMESPACE, "summary"): "text", (ATOM_NAMESPACE, "content"): "content",
+    (None, "pubDate"): "date",
+    (ATOM_NAMESPACE, "published"): "date", (ATOM_NAMESPACE, "updated"): "updated",
 }  # fmt: skip
 _HTML_TAG = re.compile(r"<[^<>]*>")
 
@@ -67,7 +70,7 @@ QualifiedName = tuple[str | None, str]
 
 
 class _Entry:
-    """What was heard of an entry, or of the feed itself."""
+    """The texts of an entry, or of the feed itself."""
 
     def __init__(self, line: int) -> None:
         self.line = line
@@ -83,7 +86,7 @@ class _Entry:
 
 
 class _EntryHandler(ContentHandler):
-    """Listens to the parser; `done` are the entries that ended."""
+    """Receives the parser's events and collects finished entries."""
 
     def __init__(self, current_line: Callable[[], int | None]) -> None:
         super().__init__()
@@ -95,14 +98,14 @@ class _EntryHandler(ContentHandler):
         self._entry_depth = 0
         self._depth = 0
         self._text_name: str | None = None
-        """The text that is heard now: of an element at `_hearing_depth`, with all that is in it."""
+        """The text being collected: all of an element at `_text_depth`, with its children."""
         self._text_depth = 0
         self._text_chunks: list[str] = []
         self._remaining_characters = 0
 
     @property
     def line(self) -> int:
-        """Where the parser is."""
+        """The parser's current line."""
         return self._current_line() or 1
 
     def startElementNS(  # noqa: N802
@@ -118,8 +121,8 @@ class _EntryHandler(ContentHandler):
 
     def endElementNS(self, name: QualifiedName, qname: str | None) -> None:  # noqa: ARG002, N802
         if self._text_name is not None and self._depth == self._text_depth:
-            of = self._entry or self.feed
-            of.add_text(self._text_name, " ".join("".join(self._text_chunks).split()))
+            target = self._entry or self.feed
+            target.add_text(self._text_name, " ".join("".join(self._text_chunks).split()))
             self._text_name = None
         elif self._entry is not None and self._depth == self._entry_depth:
             self.finished_entries.append(self._entry)
@@ -138,31 +141,30 @@ class _EntryHandler(ContentHandler):
         self._entry_name, self._entry_depth = _FEED_ROOTS[name]
 
     def _start_child(self, name: QualifiedName, attrs: AttributesNSImpl) -> None:
-        """An image of the feed has a title too, and so has the source of an entry: what counts is
-        where a name is."""
+        """Handle an element by its name and depth: images and sources have titles too."""
         if self._entry is None and self._depth == self._entry_depth and name == self._entry_name:
             self._entry = _Entry(self.line)
             return
-        of = self._entry or self.feed
+        target = self._entry or self.feed
         if self._depth != self._entry_depth + (self._entry is not None):
             return
         if name == (ATOM_NAMESPACE, "category"):
-            of.add_text("category", attrs.get((None, "term"), "").strip())
+            target.add_text("category", attrs.get((None, "term"), "").strip())
         elif (
             name == (ATOM_NAMESPACE, "link")
             and attrs.get((None, "rel"), "alternate") == "alternate"
         ):
-            of.add_text("link", attrs.get((None, "href"), "").strip())
+            target.add_text("link", attrs.get((None, "href"), "").strip())
         elif name in _TEXT_ELEMENTS:
             self._text_name, self._text_depth = _TEXT_ELEMENTS[name], self._depth
             self._text_chunks, self._remaining_characters = [], MAX_BUFFERED_CHARACTERS
 
 
 def read_rows(file: IO[bytes], defaults: ItemDefaults) -> Rows:
-    """Every entry of the feed.
+    """Yield every entry of the feed.
 
     Raises:
-        Unreadable: the file is no feed, or none from some line on.
+        UnreadableFile: The file is not a feed, or not from some line on.
     """
     parser = create_parser(forbid_dtd=True)
     entries = _EntryHandler(parser.getLineNumber)
@@ -180,7 +182,7 @@ def read_rows(file: IO[bytes], defaults: ItemDefaults) -> Rows:
 def _run_parser_step(
     step: Callable[[], object], entries: _EntryHandler, defaults: ItemDefaults
 ) -> Rows:
-    """What came of a step of the parser, also of one that failed in the middle."""
+    """Run a step of the parser and yield its finished entries, even if the step failed."""
     failure = None
     try:
         step()
@@ -191,50 +193,49 @@ def _run_parser_step(
         failure = UnreadableFile(line, f"not well-formed: {error.getMessage()}")
     except DefusedXmlException:
         failure = UnreadableFile(entries.line, "it declares a DTD, which feeds do not need")
-    except (SAXException, ValueError, LookupError) as error:  # such as an encoding of its own
+    except (SAXException, ValueError, LookupError) as error:  # such as an unknown encoding
         failure = UnreadableFile(entries.line, str(error))
-    done, entries.finished_entries = entries.finished_entries, []
-    for entry in done:
+    finished, entries.finished_entries = entries.finished_entries, []
+    for entry in finished:
         yield _build_row(entry, entries.feed, defaults)
     if failure is not None:
         raise failure
 
 
 def _build_row(entry: _Entry, feed: _Entry, defaults: ItemDefaults) -> ItemRow | MalformedRow:
-    heard = entry.texts
+    texts = entry.texts
     source = (
         defaults.source
         or html.unescape(feed.texts.get("title", ""))[:MAX_SOURCE_CHARACTERS].strip()
     )
-    text = _strip_html(heard.get("text") or heard.get("content", ""))
-    named = heard.get("id", "")
-    link = heard.get("link") or (named if named.startswith(("http://", "https://")) else None)
+    text = _strip_html(texts.get("text") or texts.get("content", ""))
+    guid = texts.get("id", "")
+    link = texts.get("link") or (guid if guid.startswith(("http://", "https://")) else None)
     try:
-        at = _parse_date(heard.get("date") or heard.get("updated", ""))
+        at = _parse_date(texts.get("date") or texts.get("updated", ""))
     except InvalidCell as error:
         return MalformedRow(entry.line, str(error))
     item = NewItem(
-        title=html.unescape(heard.get("title", "")) or text[:MAX_TITLE_CHARACTERS],
+        title=html.unescape(texts.get("title", "")) or text[:MAX_TITLE_CHARACTERS],
         source=source,
         url=link,
         tickers=defaults.tickers,
         tags=_merge_tags(entry.categories, defaults.tags),
         text=text,
         timestamp=at,
-        id=item_id(source, named) if named else None,
+        id=item_id(source, guid) if guid else None,
     )
     return ItemRow(entry.line, item)
 
 
 def _merge_tags(categories: list[str], tags: tuple[str, ...]) -> tuple[str, ...]:
-    """The given ones, and as many categories as there is room for: how a feed sorts its entries is
-    no reason to refuse one."""
+    """Return `tags` and as many categories as fit. Too many categories do not reject an entry."""
     short = [one for one in categories if len(one) <= MAX_TAG_CHARACTERS]
     return (*tags, *list(dict.fromkeys(short))[: max(MAX_TAGS - len(tags), 0)])
 
 
 def _parse_date(text: str) -> datetime | None:
-    """As RSS writes dates, or as Atom does; without an offset they are UTC. Raises BadCell."""
+    """Parse a date of RSS or Atom; without an offset it is UTC. Raises InvalidCell."""
     try:
         at = parsedate_to_datetime(text) if text else None
     except (ValueError, TypeError, OverflowError):
@@ -243,5 +244,5 @@ def _parse_date(text: str) -> datetime | None:
 
 
 def _strip_html(text: str) -> str:
-    """Without the HTML that summaries are often written in."""
+    """Remove HTML tags, which summaries often contain."""
     return " ".join(html.unescape(_HTML_TAG.sub(" ", text)).split())

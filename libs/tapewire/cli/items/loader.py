@@ -1,7 +1,7 @@
-"""Sends rows to the insights service, in batches, and counts what becomes of them.
+"""Sends rows to the insights service in batches and counts the results.
 
-A batch that gets no answer is sent again under its own command id, so it is added once, and counted
-as added. `Loading` is pure but for its two calls to the outside: `ask` and `tell`.
+A batch without a reply is sent again under the same command id, so it is added once and counted as
+added. `ItemLoader` does its I/O through the functions it is given.
 """
 
 import random
@@ -17,11 +17,11 @@ from tapewire.runtime import RequestTimeout
 from tapewire.runtime.contracts.insights import MAX_LOADED_ITEMS, LoadItems, LoadReply
 
 MAX_BATCH_BYTES = 256 << 10
-"""Bytes of a request at the most, unless one item alone has more; NATS takes 1 MiB."""
+"""The most bytes of a request, unless a single item has more. NATS accepts 1 MiB."""
 MAX_ITEM_BYTES = 512 << 10
-"""An item with more is malformed; a well-formed one has some 10 kB at the most."""
+"""An item with more bytes is malformed. A well-formed one has at most about 10 kB."""
 MAX_TRIES = 10
-"""Over some 15 seconds: a message server that is started again is back by then."""
+"""Over about 15 seconds, by which time a restarted NATS server is back."""
 
 SendBatch = Callable[[LoadItems], Awaitable[LoadReply]]
 ReportMalformed = Callable[[int, str], None]
@@ -47,8 +47,13 @@ class LoadTotals(msgspec.Struct):
 
 
 class ItemLoader:
-    """One file on its way. `ask` sends a batch, `tell` says what is wrong with a line, `progress`
-    is called after each batch."""
+    """Loads one file.
+
+    Args:
+        send_batch: Sends a batch and returns the reply.
+        report_malformed: Called with the line and the reason of every malformed row.
+        report_progress: Called with the totals after each batch.
+    """
 
     def __init__(
         self,
@@ -64,7 +69,7 @@ class ItemLoader:
         self._batch_bytes = 0
 
     async def load(self, rows: Iterable[ItemRow | MalformedRow]) -> None:
-        """Send all. When `rows` raises, what it gave before has been sent."""
+        """Send all rows. If `rows` raises, the rows before are sent first."""
         try:
             for row in rows:
                 await self._add_row(row)
@@ -91,8 +96,8 @@ class ItemLoader:
         reply = await self._send_batch(LoadItems(items=tuple(row.item for row in batch)))
         self.totals.added += reply.added
         self.totals.already_stored += reply.there
-        for refused in reply.refused:
-            self._reject_row(batch[refused.index].line, refused.message)
+        for rejected in reply.refused:
+            self._reject_row(batch[rejected.index].line, rejected.message)
         self._report_progress(self.totals)
 
     def _reject_row(self, line: int, reason: str) -> None:
@@ -101,12 +106,17 @@ class ItemLoader:
 
 
 async def retry_request(send: Callable[[], Awaitable[T]], rng: random.Random | None = None) -> T:
-    """Ask until there is an answer, `TRIES` times at the most, waiting longer each time. The same
-    command each time, so it is done once. Raises Unanswered."""
-    patience = Backoff(rng or new_rng())
+    """Send a request until there is a reply, at most `MAX_TRIES` times, with a growing delay.
+
+    `send` must use the same command id each time.
+
+    Raises:
+        RequestTimeout: There was no reply to the last try.
+    """
+    backoff = Backoff(rng or new_rng())
     for _ in range(MAX_TRIES - 1):
         try:
             return await send()
         except RequestTimeout:
-            await patience.wait()
+            await backoff.wait()
     return await send()

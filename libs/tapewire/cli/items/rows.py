@@ -1,6 +1,6 @@
-"""What a file of items is made of, whatever its format: rows that can be sent, and others.
+"""The rows of a file of items, whatever its format, and the parsers of their cells.
 
-Readers make these one after the other, so a file of any size takes the memory of a row.
+Readers yield rows one by one, so a file of any size needs the memory of one row.
 """
 
 from collections.abc import Iterator
@@ -14,14 +14,14 @@ from tapewire.runtime.contracts.insights import NewItem
 
 
 class ItemRow(msgspec.Struct, frozen=True):
-    """An item, and the line that it begins at."""
+    """An item and the line on which it begins."""
 
     line: int
     item: NewItem
 
 
 class MalformedRow(msgspec.Struct, frozen=True):
-    """A row that is no item: where it begins, and why."""
+    """A row that is not an item: the line on which it begins, and the reason."""
 
     line: int
     reason: str
@@ -31,7 +31,7 @@ Rows = Iterator[ItemRow | MalformedRow]
 
 
 class UnreadableFile(Exception):
-    """The rest of the file cannot be read; `line` is where."""
+    """The file cannot be read from `line` on."""
 
     def __init__(self, line: int, reason: str) -> None:
         super().__init__(f"line {line}: {reason}")
@@ -39,7 +39,7 @@ class UnreadableFile(Exception):
 
 
 class ItemDefaults(msgspec.Struct, frozen=True, kw_only=True):
-    """What the command line says of every item of a file."""
+    """Values from the command line for every item of a file."""
 
     source: str | None = None
     tickers: tuple[str, ...] = ()
@@ -47,24 +47,24 @@ class ItemDefaults(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InvalidCell(ValueError):
-    """A text that is not what its column holds."""
+    """A cell has a text that its column does not allow."""
 
 
 def parse_score(text: str) -> Decimal | None:
-    """Raises BadCell."""
+    """Parse a score; None if `text` is empty. Raises InvalidCell."""
     if not text:
         return None
     try:
         number = Decimal(text)
     except InvalidOperation:
         number = Decimal("NaN")
-    if not number.is_finite():  # which JSON has no word for
+    if not number.is_finite():  # JSON cannot express it
         raise InvalidCell(f"score {shorten(text)} is no number")
     return number
 
 
 def parse_sentiment(text: str) -> Sentiment | None:
-    """Raises BadCell."""
+    """Parse a sentiment; None if `text` is empty. Raises InvalidCell."""
     if not text:
         return None
     try:
@@ -75,8 +75,14 @@ def parse_sentiment(text: str) -> Sentiment | None:
 
 
 def parse_timestamp(text: str) -> datetime | None:
-    """ISO 8601 with its offset, in UTC: JSON's writer knows no seconds of an offset. One without an
-    offset stays so, for the service to refuse. Raises BadCell."""
+    """Parse a time in ISO 8601 and convert it to UTC; None if `text` is empty.
+
+    UTC, because the JSON encoder does not write offsets with seconds. A time without an offset is
+    returned as it is; the service rejects it.
+
+    Raises:
+        InvalidCell: The text is not a time.
+    """
     if not text:
         return None
     try:
@@ -87,5 +93,5 @@ def parse_timestamp(text: str) -> datetime | None:
 
 
 def shorten(text: str) -> str:
-    """`text` for an error message: short, on one line."""
+    """Return `text` quoted for an error message: short and on one line."""
     return ascii(text if len(text) <= 40 else f"{text[:40]}…")

@@ -1,10 +1,5 @@
-"""`tapewire protocol`: every event, value and request, as the code has them, in Markdown.
+"""`tapewire protocol`: prints every event, value and request of the code as Markdown.
 
-`describe` reads structs, `document` writes the page, `command` is the command. docs/events.md is
-what it prints of Tapewire's own types; a test holds the two together.
+`describe` describes structs and `document` renders the page. docs/events.md is the page of
+Tapewire's own types; a test compares the two.
 """
-
-from tapewire.cli.protocol.command import protocol
-from tapewire.cli.protocol.document import render_document
-
-__all__ = ["protocol", "render_document"]

@@ -1,7 +1,7 @@
-"""What a struct holds, in words: pure, from msgspec's own view of the types.
+"""Describes the fields of a struct in words, from msgspec's type information. Pure functions.
 
-A type is said as JSON has it: text, number, integer, yes/no, time, the words of an enumeration, a
-list, an object, or the name of a struct that has a section of its own.
+Types are named as JSON has them: text, number, integer, yes/no, time, the values of an enumeration,
+a list, an object, or the name of a struct that has a section of its own.
 """
 
 import enum
@@ -29,7 +29,7 @@ _TYPE_NAMES: dict[type, str] = {
 
 
 class FieldDescription(msgspec.Struct, frozen=True):
-    """A field as JSON has it. `meaning` and `unit` are None where nothing is said of them."""
+    """A field as JSON has it. `meaning` and `unit` are None where they are not declared."""
 
     name: str
     type: str
@@ -39,7 +39,7 @@ class FieldDescription(msgspec.Struct, frozen=True):
 
 
 def describe_fields(struct: type, link: Callable[[type], str]) -> list[FieldDescription]:
-    """The fields of `struct`; `link` names another struct."""
+    """Return the fields of `struct`. `link` renders a reference to another struct."""
     info = shape.type_info(struct)
     assert isinstance(info, shape.StructType)  # noqa: S101 - structs are all that is described
     tag = [FieldDescription(info.tag_field, f"`{info.tag}`", True, "which one it is", None)] if (
@@ -49,15 +49,15 @@ def describe_fields(struct: type, link: Callable[[type], str]) -> list[FieldDesc
 
 
 def _describe_field(field: shape.Field, link: Callable[[type], str]) -> FieldDescription:
-    said: dict[str, Any] = {}
+    extra: dict[str, Any] = {}
     if isinstance(field.type, shape.Metadata):
-        said = field.type.extra or {}
+        extra = field.type.extra or {}
     return FieldDescription(
         name=field.encode_name,
         type=_describe_type(field.type, link),
         is_required=field.required,
-        meaning=said.get("meaning"),
-        unit=said.get("unit"),
+        meaning=extra.get("meaning"),
+        unit=extra.get("unit"),
     )
 
 
@@ -77,7 +77,7 @@ def _describe_type(type_: shape.Type, link: Callable[[type], str]) -> str:
             return "object"
         case shape.DictType():
             return f"object of {_describe_type(type_.value_type, link)}"
-    # What other packages hold beside these is said by msgspec's name of it.
+    # Further types, which other packages may use, have msgspec's name.
     return _TYPE_NAMES.get(type(type_), type(type_).__name__.removesuffix("Type").lower())
 
 
@@ -86,7 +86,7 @@ def _enum_members(kind: type) -> list[enum.Enum]:
 
 
 def iter_nested_structs(struct: type) -> Iterator[type]:
-    """The structs that `struct` is made of, without itself, each before what it is made of."""
+    """Yield the structs that `struct` contains, outer ones before inner ones."""
     info = shape.type_info(struct)
     assert isinstance(info, shape.StructType)  # noqa: S101
     for field in info.fields:
@@ -110,7 +110,7 @@ def _iter_structs(type_: shape.Type) -> Iterator[type]:
 
 
 def describe_struct(struct: type) -> str:
-    """What its docstring says, paragraphs apart; fields are called as JSON calls them."""
+    """Return the docstring of `struct`, with the fields' JSON names."""
     names = {field.name: field.encode_name for field in msgspec.structs.fields(struct)}
     paragraphs = inspect.cleandoc(struct.__doc__ or "").split("\n\n")
     text = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)

@@ -1,12 +1,15 @@
-"""The page: headers, every event and value with its fields, every request, the structs within.
+"""The command `protocol` and its page: headers, events, values, requests and their structs.
 
-Pure: start at `document`.
+Start at `render_document`, which is pure.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+import click
+
+from tapewire.cli.errors import CliError, load_settings
 from tapewire.cli.protocol import describe
 from tapewire.events import CATALOGUE, Catalogue, Delivery, EventType
 from tapewire.runtime.contracts import CALLS, ServiceCall
@@ -38,22 +41,39 @@ of a second, ids texts. In subjects `{…}` stands for what differs, percent-enc
 MarkdownBlocks = Iterator[str]
 
 
+@click.command()
+@click.option("--package", metavar="NAME", help="Only what this top-level package declares.")
+def protocol(package: str | None) -> None:
+    """Print every event, value and request with its fields, as Markdown.
+
+    Event types of other packages that are installed, or named in TAPEWIRE_EVENT_PACKAGES, are
+    among them.
+    """
+    load_settings()
+    packages = sorted({kind.package for kind in CATALOGUE.event_types()})
+    if package is not None and package not in packages:
+        raise CliError(f"no package {package!r} declares types; there are: {', '.join(packages)}")
+    click.echo(render_document(package), nl=False)
+
+
 def render_document(
     package: str | None = None,
     catalogue: Catalogue = CATALOGUE,
     calls: Sequence[ServiceCall[Any, Any]] = CALLS,
 ) -> str:
-    """Markdown of all types, or of those that one top-level package declares; requests are
-    Tapewire's own."""
+    """Return the page of all types, or of those of one top-level package.
+
+    Requests are Tapewire's own and belong to the package `tapewire`.
+    """
     kinds = [kind for kind in catalogue.event_types() if package in (None, kind.package)]
-    asked = list(calls) if package in (None, "tapewire") else []
+    own_calls = list(calls) if package in (None, "tapewire") else []
     sections = [
         _INTRODUCTION,
         *_render_headers(),
         *_render_index(kinds),
         *_render_types(kinds, catalogue),
-        *_render_requests(asked),
-        *_render_structs(kinds, asked),
+        *_render_requests(own_calls),
+        *_render_structs(kinds, own_calls),
     ]
     return "\n\n".join(sections) + "\n"
 
@@ -126,7 +146,7 @@ def _render_requests(calls: Sequence[ServiceCall[Any, Any]]) -> MarkdownBlocks:
 def _render_structs(
     kinds: Iterable[EventType], calls: Iterable[ServiceCall[Any, Any]]
 ) -> MarkdownBlocks:
-    """What types and requests are made of, by name."""
+    """Render the structs that types and requests consist of, by name."""
     found: set[type] = set()
     for kind in kinds:
         found.update(describe.iter_nested_structs(kind.struct))
@@ -161,7 +181,7 @@ def _link_struct(struct: type) -> str:
 
 
 def _render_link(heading: str, text: str) -> str:
-    """`text`, leading to the section of that heading, by the anchor that GitHub gives it."""
+    """Return `text` as a link to the section `heading`, by the anchor that GitHub gives it."""
     return f"[{text}](#{re.sub(r'[^a-z0-9_-]', '', heading.lower())})"
 
 

@@ -1,10 +1,5 @@
-"""`tapewire tail STREAM`: a live stream in the terminal, resuming by itself.
+"""`tapewire tail STREAM`: shows a live stream in the terminal and resumes it after a disconnect.
 
-`command` is the command; `follow` connects, reads and connects again from the last id, as long as
-that makes sense; `delay` says after how long; `session` signs in; `lines` turns an event into
-lines. `delay` and `lines` are pure. Start at `follow`.
+`command` is the command, `session` signs in, `follower` reads the stream and reconnects,
+`reconnect_delay` decides when, and `formatting` turns events into lines. Start at `follower`.
 """
-
-from tapewire.cli.tail.command import tail
-
-__all__ = ["tail"]

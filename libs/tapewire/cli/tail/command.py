@@ -1,4 +1,4 @@
-"""The command `tail`: options, the terminal, and Ctrl-C."""
+"""The command `tail`: its options, its output, and Ctrl-C."""
 
 import contextlib
 import re
@@ -12,7 +12,7 @@ import click
 import httpx
 from rich.console import Console
 
-from tapewire.cli.endpoints import DEFAULT_EDGE_URL, resolve_edge_url
+from tapewire.cli.connection import DEFAULT_EDGE_URL, resolve_edge_url
 from tapewire.cli.errors import CliError
 from tapewire.cli.tail.follower import CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS, StreamFollower
 from tapewire.cli.tail.formatting import escape_unprintable, format_event
@@ -38,7 +38,8 @@ _EVENT_ID_PATTERN = re.compile(r"[!-~]+")
 @click.option(
     "--url",
     metavar="URL",
-    help=f"The edge [that of the `tapewire up` that runs in this directory, or {DEFAULT_EDGE_URL}].",
+    help="The edge [that of the `tapewire up` that runs in this directory, or "
+    f"{DEFAULT_EDGE_URL}].",
 )
 @click.option("--since-id", default="", metavar="ID", help="Begin after the event ID.")
 @click.option("--json", "as_json", is_flag=True,
@@ -65,7 +66,7 @@ def tail(
         raise CliError(f"{since_id!r} is no id of an event")
     timeout = httpx.Timeout(CONNECT_TIMEOUT_SECONDS, read=READ_TIMEOUT_SECONDS)
     with httpx.Client(base_url=_validate_url(resolve_edge_url(url)), timeout=timeout) as client:
-        follow = StreamFollower(
+        follower = StreamFollower(
             client,
             EdgeSession(client, user, session),
             f"/api/stream/{stream}",
@@ -74,11 +75,11 @@ def tail(
             on_event=_print_json if as_json else _create_line_printer(),
             on_status=_print_status,
         )
-        _run_until_interrupted(follow.run)
+        _run_until_interrupted(follower.run)
 
 
 def _validate_url(url: str) -> str:
-    """`url`, if an edge may be there. httpx itself would try to resolve whatever it is given."""
+    """Return `url` if it can be that of an edge. httpx would try to resolve any text."""
     try:
         parts = urlsplit(url)
         good = parts.scheme in ("http", "https") and _HOST_PATTERN.fullmatch(parts.hostname or "")
@@ -90,13 +91,13 @@ def _validate_url(url: str) -> str:
 
 
 def _run_until_interrupted(work: Callable[[], None]) -> None:
-    """Ctrl-C is how this ends; so is a reader of the output that had enough (`| head`)."""
+    """Run `work` until Ctrl-C, or until the reader of the output is gone (`| head`)."""
     try:
         work()
     except KeyboardInterrupt:
         click.echo(err=True)
     except BrokenPipeError:
-        # What is left in the buffer has nowhere to go; the interpreter must not try at its end.
+        # The rest of the buffer cannot be written; keep the interpreter from trying at its exit.
         with contextlib.suppress(OSError):
             sys.stdout.close()
 
@@ -111,7 +112,7 @@ def _print_json(event: str, id_: str, data: Any) -> None:
 
 class _PipeSafeConsole(Console):
     def on_broken_pipe(self) -> None:
-        """Leave it to `_until_interrupted`; rich would end the process with 1."""
+        """Leave the error to `_run_until_interrupted`; rich would exit with 1."""
         raise BrokenPipeError
 
 

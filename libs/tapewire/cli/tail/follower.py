@@ -1,7 +1,8 @@
-"""Follows a stream for ever: connect, read, and after any end connect again from the last id.
+"""Follows a stream: connects, reads, and after any end reconnects from the last event id.
 
-What can pass by itself (no answer, 429, 5xx, a clean end) is waited out; what cannot (unknown
-stream, no session) ends it. `run` is the loop; `_read` is one connection.
+It waits and retries when a problem may pass (no response, 429, 5xx, a clean end), and raises an
+error when it cannot (an unknown stream, no session). `StreamFollower.run` is the loop,
+`_read_stream` one connection.
 """
 
 import random
@@ -21,12 +22,14 @@ from tapewire.events import CODEC
 
 CONNECT_TIMEOUT_SECONDS = 10.0
 READ_TIMEOUT_SECONDS = 90.0
-"""A stream is never this silent: an idle one sends something every 30 s."""
+"""Longer than any silence of a live stream: an idle stream sends something every 30 s."""
 
 
 class _RetryableError(Exception):
-    """This connection is over, or never came to be; another try may do. `after`: seconds that the
-    server asks to wait."""
+    """The connection failed and a retry may succeed.
+
+    `retry_after_seconds` is the wait that the server asks for, 0 for none.
+    """
 
     def __init__(self, reason: str, retry_after_seconds: float = 0.0) -> None:
         super().__init__(reason)
@@ -34,8 +37,13 @@ class _RetryableError(Exception):
 
 
 class StreamFollower:
-    """One stream at `path` with `params`. Every event goes to `show` (name, id, data); what happens
-    to the connection, to `say`."""
+    """Follows the stream at `path` with the query `params`.
+
+    Args:
+        last_event_id: The id to resume after; empty: start with a snapshot.
+        on_event: Called with the name, the id and the data of every event.
+        on_status: Called with a line of text when the connection ends.
+    """
 
     def __init__(
         self,
@@ -48,6 +56,7 @@ class StreamFollower:
         on_event: Callable[[str, str, Any], None],
         on_status: Callable[[str], None],
         sleep: Callable[[float], None] = time.sleep,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
         self._client = client
         self._session = session
@@ -57,16 +66,17 @@ class StreamFollower:
         self._on_event = on_event
         self._on_status = on_status
         self._sleep = sleep
+        self._jitter = jitter
         self._retry_seconds = reconnect_delay.DEFAULT_RETRY_SECONDS
         self._failure_count = 0
         self._is_signed_in = False
         self._was_accepted = False
 
     def run(self) -> None:
-        """Never returns.
+        """Follow the stream; never returns.
 
         Raises:
-            Trouble: trying again would not help.
+            CliError: A retry would not help.
         """
         while True:
             try:
@@ -74,20 +84,23 @@ class StreamFollower:
                     self._session.sign_in()
                     self._is_signed_in, self._was_accepted = True, False
                 self._read_stream()
-                why, wait = "the stream ended", reconnect_delay.delay_after_end(self._retry_seconds)
+                reason = "the stream ended"
+                wait = reconnect_delay.delay_after_end(self._retry_seconds)
             except (_RetryableError, httpx.HTTPError) as error:
                 self._failure_count += 1
-                asked = error.retry_after_seconds if isinstance(error, _RetryableError) else 0.0
-                wait = reconnect_delay.delay_after_failure(
-                    self._failure_count, self._retry_seconds, asked, random.random()
+                retry_after = (
+                    error.retry_after_seconds if isinstance(error, _RetryableError) else 0.0
                 )
-                why = str(error) if isinstance(error, _RetryableError) else _describe_error(error)
+                wait = reconnect_delay.delay_after_failure(
+                    self._failure_count, self._retry_seconds, retry_after, self._jitter()
+                )
+                reason = _describe_error(error)
             resuming = f" from {self._last_event_id}" if self._last_event_id else ""
-            self._on_status(f"{why}; connecting again{resuming} in {wait:.1f} s")
+            self._on_status(f"{reason}; connecting again{resuming} in {wait:.1f} s")
             self._sleep(wait)
 
     def _read_stream(self) -> None:
-        """One connection, to its clean end."""
+        """Read one connection until the server ends it."""
         headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
         if self._last_event_id:
             headers["Last-Event-ID"] = self._last_event_id
@@ -137,17 +150,19 @@ class StreamFollower:
             self._is_signed_in = not self._session.is_renewable
         data: Any
         try:
-            data = CODEC.decode(event.data.encode(), Any)  # exact: no number loses a digit
+            data = CODEC.decode(event.data.encode(), Any)  # decimals keep every digit
         except msgspec.DecodeError:
             data = event.data
         self._on_event(event.event, event.id, data)
 
 
-def _describe_error(error: httpx.HTTPError) -> str:
+def _describe_error(error: _RetryableError | httpx.HTTPError) -> str:
+    if isinstance(error, _RetryableError):
+        return str(error)
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
         return f"cannot reach {error.request.url.host}:{error.request.url.port} ({error})"
     if isinstance(error, httpx.ReadTimeout):
-        return "nothing heard for too long"
+        return "nothing received for too long"
     if isinstance(error, httpx.HTTPStatusError):
         return f"refused for now: {describe_error_response(error.response)}"
     return f"the connection broke ({error})"

@@ -1,8 +1,8 @@
-"""Events as lines for a terminal: pure.
+"""Formats events as lines for a terminal. Pure functions.
 
-A line is the time, the event's name and its main fields. A snapshot is a line of its own and one a
-thing in it. Events that this module does not know show all their fields. Whatever comes from
-outside is shown, never obeyed: control characters are spelt out.
+A line has the time, the name of the event and its main fields. A snapshot has one line of its own
+and one for each of its items. An unknown event shows all its fields. Control characters from
+outside are escaped, so they move no cursor and set no colour.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -15,16 +15,21 @@ from rich.text import Text
 EventData = Mapping[str, Any]
 
 HIDDEN_EVENTS = frozenset({"checkpoint", "ping", "heartbeat", "PING", "stream:draining"})
-"""Events that only say that the stream lives."""
+"""Events that only keep the stream alive."""
 NAME_WIDTH = 15
 
 _UP_COLOR, _DOWN_COLOR, _DIM_STYLE = "green", "red", "dim"
-_STATUS_STYLES = {"filled": "green", "partially_filled": "yellow", "canceled": "magenta",
-           "rejected": "bold red", "failed": "bold red"}  # fmt: skip
+_STATUS_STYLES = {
+    "filled": "green",
+    "partially_filled": "yellow",
+    "canceled": "magenta",
+    "rejected": "bold red",
+    "failed": "bold red",
+}
 
 
 def format_event(event: str, data: Any, now: datetime) -> Iterator[Text]:
-    """The lines that `event` is worth, at `now` (in the zone that times are shown in)."""
+    """Yield the lines of `event`. The time zone of `now` is that of the times shown."""
     if event in HIDDEN_EVENTS:
         return
     if not isinstance(data, dict):
@@ -62,7 +67,8 @@ def _format_reset(data: EventData, now: datetime) -> Text:
         ("stream:reset".ljust(NAME_WIDTH), "bold white on red"),
         (f" {escape_unprintable(data.get('reason', 'no reason given'))}", "bold red"),
         f": {escape_unprintable(data.get('requestedId', '?'))} cannot be resumed from"
-        f" (first available: {escape_unprintable(data.get('firstAvailableId', '?'))}); a snapshot follows",
+        f" (first available: {escape_unprintable(data.get('firstAvailableId', '?'))});"
+        " a snapshot follows",
     )
     return Text(" ").join([Text(_format_time(data.get("timestamp"), now), _DIM_STYLE), text])
 
@@ -107,7 +113,7 @@ def _format_trade(data: EventData) -> list[Text]:
 
 
 def _format_side_quantity_symbol(data: EventData, quantity: str) -> list[Text]:
-    """Side, quantity and symbol, in columns."""
+    """Return side, quantity and symbol in columns."""
     side = escape_unprintable(data.get("side", ""))
     return [
         Text(side.ljust(4), {"buy": _UP_COLOR, "sell": _DOWN_COLOR}.get(side, "")),
@@ -149,7 +155,7 @@ _FORMATTERS: dict[str, Callable[[EventData], list[Text]]] = {
 
 
 def escape_unprintable(value: Any) -> str:
-    """`value` as text that moves no cursor and sets no colour."""
+    """Return `value` as text with unprintable characters escaped."""
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode()
         for character in str(value)
@@ -171,7 +177,7 @@ def _format_signed(value: Any) -> str:
 
 
 def _format_time(timestamp: Any, now: datetime) -> str:
-    """Local time of day; an event without a time shows when it came."""
+    """Format the local time of day; without a timestamp, the time of arrival."""
     when = now
     if isinstance(timestamp, str):
         try:

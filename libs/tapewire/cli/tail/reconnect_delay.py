@@ -1,34 +1,37 @@
-"""How long to wait before connecting again: pure.
+"""How long to wait before a reconnect. Pure functions.
 
-A clean end waits what the server's `retry:` says: a draining server spreads its clients with it. A
-failure waits a second, then twice as long each time, with jitter: a person is watching, and there
-are few of them (the browser client, of which there are many, never undercuts `retry:`).
-`Retry-After` is never undercut.
+After a clean end, the wait is the server's `retry:`, with which a draining server spreads its
+clients. After a failure, the wait is one second, doubled with each further failure, with jitter. It
+may be shorter than `retry:`, because a person is watching and there are few such clients; the
+browser client, of which there are many, always honours `retry:`. `Retry-After` is always honoured.
 """
 
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 DEFAULT_RETRY_SECONDS = 3.0
-"""Until the server says otherwise, in seconds like all here."""
+"""The reconnection time until the server sends `retry:`."""
 MIN_RETRY_SECONDS, MAX_RETRY_SECONDS = 0.1, 600.0
-"""A `retry:` outside these bounds is taken for the nearer one."""
+"""A `retry:` outside these bounds is clamped to them."""
 FIRST_FAILURE_SECONDS, MAX_FAILURE_SECONDS = 1.0, 20.0
-"""The first failure waits `FIRST`, or `retry:` if that is shorter; more double it up to `MOST`."""
+"""The wait after the first failure, unless `retry:` is shorter, and the longest wait."""
 JITTER_RATIO = 0.5
-"""Up to this share is added, so that clients cut off together come back apart."""
+"""Up to this share of the wait is added, to spread clients that were cut off together."""
 MAX_RETRY_AFTER_SECONDS = 600.0
 
 
 def delay_after_end(retry_seconds: float) -> float:
-    """Seconds to wait after a clean end."""
+    """Return the seconds to wait after a clean end."""
     return min(max(retry_seconds, MIN_RETRY_SECONDS), MAX_RETRY_SECONDS)
 
 
 def delay_after_failure(
     failures: int, retry_seconds: float, retry_after_seconds: float, jitter: float
 ) -> float:
-    """Seconds to wait after the `failures`-th failure in a row (from 1); `jitter` in [0, 1)."""
+    """Return the seconds to wait after the `failures`-th failure in a row, from 1.
+
+    `jitter` is a number in [0, 1).
+    """
     doubled = min(delay_after_end(retry_seconds), FIRST_FAILURE_SECONDS) * 2.0 ** min(
         max(failures - 1, 0), 30
     )
@@ -37,7 +40,7 @@ def delay_after_failure(
 
 
 def parse_retry_after(header: str | None, now: datetime) -> float:
-    """Seconds that a `Retry-After` header asks for (RFC 9110, 10.2.3); 0 when it asks nothing."""
+    """Return the seconds that a `Retry-After` header asks for (RFC 9110, 10.2.3), 0 for none."""
     if header is None:
         return 0.0
     text = header.strip()

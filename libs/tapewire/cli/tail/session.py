@@ -1,4 +1,4 @@
-"""Who is asking: a session cookie that was given, or one from the development sign-in."""
+"""The session of a client of the edge: a given cookie, or one from the development sign-in."""
 
 import httpx
 
@@ -7,11 +7,10 @@ from tapewire.cli.errors import CliError
 COOKIE_NAME = "session"
 EXIT_REFUSED = 1
 SIGN_IN_TIMEOUT_SECONDS = 10.0
-"""How long a sign-in may take."""
 
 
 class EdgeSession:
-    """The session of `client`: for `user`, or with `cookie`; with neither, nobody's."""
+    """The session of `client`: of `user`, or the one of `cookie`; with neither, anonymous."""
 
     def __init__(self, client: httpx.Client, user: str | None, cookie: str | None) -> None:
         self._client = client
@@ -22,15 +21,15 @@ class EdgeSession:
 
     @property
     def is_renewable(self) -> bool:
-        """Whether `begin` gets a new session."""
+        """Whether `sign_in` gets a new session."""
         return self._user is not None
 
     def sign_in(self) -> None:
-        """Sign in, if it is known as whom.
+        """Sign in, if there is a user to sign in as.
 
         Raises:
-            Trouble: the sign-in is off, or does not like the user id.
-            httpx.HTTPError: the edge cannot be reached, or cannot sign anybody in just now.
+            CliError: The sign-in is off, or rejects the user id.
+            httpx.HTTPError: The edge cannot be reached, or cannot sign anybody in just now.
         """
         if self._user is None:
             return
@@ -52,21 +51,22 @@ class EdgeSession:
         response.raise_for_status()
 
     def build_unauthorized_error(self, path: str, response: httpx.Response) -> CliError:
-        """What to say when `response` is a 401 and no new session can be had."""
+        """Return the error for `response`, a 401, when a new session would not help."""
         if self._user is not None:
-            why = f"a fresh session of {self._user!r} is refused ({describe_error_response(response)})"
+            detail = describe_error_response(response)
+            reason = f"a fresh session of {self._user!r} is refused ({detail})"
         elif self._cookie:
-            why = "the session given is not valid, or not any more"
+            reason = "the session given is not valid, or not any more"
         else:
-            why = f"{path} needs a session"
+            reason = f"{path} needs a session"
         return CliError(
-            f"{why}; sign in with --user NAME (development sign-in), or give --session COOKIE",
+            f"{reason}; sign in with --user NAME (development sign-in), or give --session COOKIE",
             EXIT_REFUSED,
         )
 
 
 def describe_error_response(response: httpx.Response) -> str:
-    """What an error response says of itself."""
+    """Return the status and the message of an error response."""
     try:
         message = response.json()["message"]
     except (ValueError, KeyError, TypeError):

@@ -6,7 +6,3 @@ the first start to the last stop and handles signals. `supervisor` starts, resta
 processes; `child_process` is one of them. `data_dir` owns the data directory, its lock and its
 `run.json`. Start at `lifecycle`, then read `supervisor`.
 """
-
-from tapewire.cli.up.command import up
-
-__all__ = ["up"]
