@@ -68,7 +68,7 @@ class TestAUser:
                 streams.append(stream)
                 if len(streams) > MAX_USER_CONNECTIONS:
                     oldest = streams[len(streams) - MAX_USER_CONNECTIONS - 1]
-                    *_, last = await oldest.rest(seconds=PROPAGATION_TIMEOUT_SECONDS)
+                    *_, last = await oldest.read_to_end(seconds=PROPAGATION_TIMEOUT_SECONDS)
                     assert last.event == "connection:limit"
                     assert last.data == {"reason": "limit", "limit": MAX_USER_CONNECTIONS}
             assert len({fleet.find_edge_of(client_id_of(stream)) for stream in streams}) > 1
@@ -89,7 +89,7 @@ class TestAUser:
                 async with fleet.client(cookie) as http:
                     assert (await http.delete("/api/session")).status_code == 204
             for stream in streams.values():
-                *_, last = await stream.rest(seconds=NOTICE_TIMEOUT_SECONDS)
+                *_, last = await stream.read_to_end(seconds=NOTICE_TIMEOUT_SECONDS)
                 assert (last.event, last.data) == ("auth:expired", {"reason": "revoked"})
             for cookie in users:
                 for _ in fleet.edges:
@@ -236,7 +236,7 @@ class TestAProcessThatStops:
             try:
                 stream = streams[0]
                 user, cookie = owner[client_id_of(stream)]
-                frames = await stream.rest(seconds=PROPAGATION_TIMEOUT_SECONDS)
+                frames = await stream.read_to_end(seconds=PROPAGATION_TIMEOUT_SECONDS)
                 assert 200 <= frames[-1].retry <= 2000
                 wanted = await journal.append(user, *orders_placed(1, "later"))
                 again = await opened.enter_async_context(

@@ -354,11 +354,11 @@ async def exceed_user_connections(street: SoakHttpClient) -> str:
         callers.append(caller)
     whole = all(caller.status == 200 for caller in callers)
     if whole:
-        await callers[0].end()
-        if b"connection:limit" not in callers[0].tail:
-            raise UnexpectedResult(f"one stream too many, and the oldest: {callers[0].tail!r}")
+        await callers[0].wait_for_end()
+        if b"connection:limit" not in callers[0].body_tail:
+            raise UnexpectedResult(f"one stream too many, and the oldest: {callers[0].body_tail!r}")
     for caller in callers:
-        caller.leave(street.rng)
+        caller.disconnect(street.rng)
     return "too many tabs" if whole else "full"
 
 

@@ -47,7 +47,7 @@ async def _run_trials_of(
                 figures[trial.name] = await trial.run(server, size)
             finally:
                 await server.stop()
-        sys.stderr.write(f"{server_type.name}: {trial.name}: {figures[trial.name].words}\n")
+        sys.stderr.write(f"{server_type.name}: {trial.name}: {figures[trial.name].text}\n")
     return figures
 
 
