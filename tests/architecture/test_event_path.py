@@ -25,8 +25,8 @@ from tapewire_services.edge.delivery.stream_routes import STREAM_ROUTES
 from tapewire_services.edge.http.streams import DIRECT_WRITER_EXTENSION
 from tapewire_services.edge.ingest.log_tail import LogTail
 from tests.architecture.sources import SERVICES, module_name
-from tests.sim.edge import SimulatedEdge
-from tests.sim.stream import SimulatedStream
+from tests.harness.simulated_edge import SimulatedEdge
+from tests.harness.simulated_stream import SimulatedStream
 
 pytestmark = pytest.mark.virtual_time
 

@@ -13,9 +13,9 @@ from urllib.parse import quote
 import msgspec
 
 from tests.harness.history import HistoryEntry, ReceivedEvent, StreamOpened
-from tests.sim.edge import SimulatedEdge
+from tests.harness.simulated_edge import SimulatedEdge
+from tests.harness.simulated_stream import SimulatedStream, StrictSseParser
 from tests.sim.plan import ClientBehavior
-from tests.sim.stream import SimulatedStream, StrictSseParser
 
 MAX_RECONNECT_DELAY_SECONDS = 0.4
 """Between two connections, at most."""

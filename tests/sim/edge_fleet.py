@@ -8,10 +8,10 @@ from datetime import datetime
 
 from tapewire.log.memory import Faults
 from tapewire_services.edge.delivery.connection import CloseReason
-from tests.sim.edge import SimulatedEdge
+from tests.harness.simulated_edge import SimulatedEdge
+from tests.harness.simulated_stream import SimulatedStream
 from tests.sim.plan import SimulationPlan
 from tests.sim.server import SimulatedServer
-from tests.sim.stream import SimulatedStream
 
 RESTART_DELAY_SECONDS = 0.5
 DRAIN_TIMEOUT_SECONDS = 0.3

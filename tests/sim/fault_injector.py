@@ -14,7 +14,7 @@ from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore
 from tapewire.log.view_checkpoints import load, save
 from tapewire.views import OrdersView
 from tapewire_services.edge.auth import Session
-from tests.sim.edge import SimulatedEdge
+from tests.harness.simulated_edge import SimulatedEdge
 from tests.sim.edge_fleet import SimulatedEdgeFleet, drain_edge
 from tests.sim.plan import USERS, SimulationPlan
 from tests.sim.server import SimulatedServer

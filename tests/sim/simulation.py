@@ -19,10 +19,10 @@ from tapewire.log import LogError
 from tapewire.log.memory import MemoryEventLog
 from tapewire_services.edge.auth import Session
 from tests.harness.history import ExpectedLog, StreamOpened, check_history
+from tests.harness.simulated_edge import SimulatedEdge
 from tests.harness.virtual_time import run
 from tests.sim.client import SimulatedClient
 from tests.sim.coverage import LOG_TAIL_RESTARTED
-from tests.sim.edge import SimulatedEdge
 from tests.sim.edge_fleet import SimulatedEdgeFleet
 from tests.sim.fault_injector import SimulatedFaultInjector
 from tests.sim.instrumentation import count_rare_events, patch_size_limits, redirect_logging

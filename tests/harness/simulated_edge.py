@@ -18,7 +18,7 @@ from tapewire_services.edge.engine import Engine
 from tapewire_services.edge.http import server
 from tapewire_services.edge.http.admission import StreamAdmission
 from tapewire_services.edge.http.streams import ABORT_EXTENSION, StreamHandler
-from tests.sim.stream import SimulatedStream
+from tests.harness.simulated_stream import SimulatedStream
 
 CLEANUP_INTERVAL_SECONDS = 0.25
 
