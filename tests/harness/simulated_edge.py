@@ -1,4 +1,4 @@
-"""An edge process without sockets, wired as in `tapewire_services.edge.__main__`, on a log in memory.
+"""An edge process without sockets, on a log in memory: `tapewire_services.edge.__main__` for tests.
 
 It can be started, drained and killed; its memory is lost when it ends.
 """
