@@ -20,7 +20,7 @@ from tapewire.log.checkpoint_checks import (
 )
 from tapewire_services.alerts import armed_rule_index
 from tapewire_services.alerts.domain.armed_rules import ArmedRulesProjection
-from tapewire_services.orders import broker_consumer
+from tapewire_services.orders import broker_runner
 from tapewire_services.orders.domain.open_orders import OpenOrders
 from tapewire_services.positions import trade_consumer
 from tapewire_services.strategies import runner
@@ -42,27 +42,9 @@ def _compare_rules(rules: ArmedRulesProjection) -> object:
     return {"asOf": rules.as_of, "armed": armed, "moving": sorted(rules.percent_move_symbols())}
 
 
-class _OrdersFold:
-    def __init__(self, claim: DecodedCheckpoint) -> None:
-        self._orders = OpenOrders(claim.epoch)
-
-    def apply(self, recorded: RecordedEvent) -> object:
-        return self._orders.apply(recorded)
-
-    def state(self) -> Any:
-        return _compare_orders(self._orders)
-
-
-def _decode_orders(data: bytes) -> DecodedCheckpoint:
-    orders = OpenOrders.decode(data)
-    return DecodedCheckpoint(orders.epoch, orders.as_of, _compare_orders(orders))
-
-
-def _compare_orders(orders: OpenOrders) -> Any:
+def _compare_orders(orders: OpenOrders) -> object:
     consumed = {f"{one.symbol} {one.side.value}": one for one in orders.consumed_liquidity()}
-    return to_builtins(
-        {"open": {one.order.order_id: one for one in orders.orders()}, "taken": consumed}
-    )
+    return {"open": {one.order.order_id: one for one in orders.orders()}, "taken": consumed}
 
 
 class _PositionsFold:
@@ -115,11 +97,12 @@ def _decode_positions(data: bytes) -> DecodedCheckpoint:
 
 
 CHECKPOINT_CHECKS: tuple[CheckpointCheck, ...] = (
-    CheckpointCheck(
-        name=broker_consumer.CHECKPOINT_KEY.partition(".")[2],
+    check_projection(
+        name=broker_runner.CHECKPOINT_NAME,
         domain="orders",
-        decode=_decode_orders,
-        make_fold=_OrdersFold,
+        make=OpenOrders,
+        restore=OpenOrders.decode,
+        to_comparable=_compare_orders,
     ),
     CheckpointCheck(
         name=trade_consumer.CHECKPOINT_NAME,

@@ -1,57 +1,65 @@
 """The orders service: `python -m tapewire_services.orders`."""
 
+from collections.abc import Mapping
+from datetime import datetime
+
+from tapewire.log import CommandHandler
 from tapewire.log.group_commit import GroupCommitLog
 from tapewire.log.quote_cache import QuoteCache
 from tapewire.runtime import App, Endpoint, run
-from tapewire.runtime.contracts import orders as asked
-from tapewire.runtime.contracts.progress import PROGRESS, GetProgress
+from tapewire.runtime.contracts import orders as contract
+from tapewire.runtime.progress import ProgressReporter
 from tapewire.views import OrdersView
 from tapewire_services.orders.broker import PaperBroker
-from tapewire_services.orders.broker_consumer import LEASE, run_broker
-from tapewire_services.orders.command_handler import OrderCommandHandler
-from tapewire_services.orders.progress import BrokerProgress
+from tapewire_services.orders.broker_reporter import BrokerReporter
+from tapewire_services.orders.broker_runner import LEASE, BrokerRunner
+from tapewire_services.orders.domain.commands import Command
+from tapewire_services.orders.domain.order import ORDER_DECIDER, State
 from tapewire_services.orders.service import OrdersService
 
 
 async def wire(app: App) -> None:
-    # 1. The market: which symbols there are, and what executes.
-    market = QuoteCache(app.quotes)
-    await market.start()
-    app.on_stop(market.close)
-    app.spawn(market.repair_gaps(), name="market")
+    # 1. The quotes: which symbols exist, and the prices that orders execute at.
+    quote_cache = QuoteCache(app.quotes)
+    await quote_cache.start()
+    app.on_stop(quote_cache.close)
+    app.spawn(quote_cache.repair_gaps(), name="quotes")
 
-    # 2. Orders, behind their decider.
-    orders = OrderCommandHandler(GroupCommitLog(app.log))
-
-    # 3. The paper broker, in one process of all.
-    progress = BrokerProgress(market)
-    app.run_leased(
-        LEASE,
-        lambda: run_broker(
-            app.log,
-            app.views,
-            orders,
-            lambda: PaperBroker(market),
-            on_broker_started=progress.on_broker_started,
-            holds_lease=lambda: app.leases.is_held(LEASE),
-        ),
-        {PROGRESS: Endpoint(GetProgress, progress.get_progress)},
+    # 2. Orders and their decider.
+    command_handler: CommandHandler[State, Command] = CommandHandler(
+        GroupCommitLog(app.log), ORDER_DECIDER
     )
+
+    # 3. The paper broker, in one process only.
+    reporter = BrokerReporter(command_handler, holds_lease=lambda: app.leases.is_held(LEASE))
+    runner = BrokerRunner(app.log, app.views, reporter, lambda: PaperBroker(quote_cache))
+    progress = ProgressReporter(
+        [runner.subscription],
+        pending_count=runner.pending_count,
+        quote_times=lambda: quote_times(quote_cache),
+    )
+    app.run_leased(LEASE, runner.run, progress.endpoints())
 
     # 4. Checkpoints of the users' views.
     await app.checkpoint_views(OrdersView)
 
-    # 5. Answers, last: from here on the service is asked.
-    service = OrdersService(app.log, app.views, orders, market)
+    # 5. Requests, last: from here on the service answers.
+    service = OrdersService(app.log, app.views, command_handler, quote_cache)
     await app.serve_requests(
         {
-            asked.PLACE: Endpoint(asked.PlaceOrder, service.place),
-            asked.CANCEL: Endpoint(asked.CancelOrder, service.cancel),
-            asked.GET: Endpoint(asked.GetOrder, service.get),
-            asked.LIST: Endpoint(asked.ListOrders, service.list),
+            contract.PLACE: Endpoint(contract.PlaceOrder, service.place),
+            contract.CANCEL: Endpoint(contract.CancelOrder, service.cancel),
+            contract.GET: Endpoint(contract.GetOrder, service.get),
+            contract.LIST: Endpoint(contract.ListOrders, service.list),
         }
     )
 
 
+def quote_times(quote_cache: QuoteCache) -> Mapping[str, datetime]:
+    """The time of each symbol's newest quote. A broker handles a quote as soon as it is cached."""
+    quotes = [quote_cache.quote(symbol) for symbol in quote_cache.symbols()]
+    return {quote.symbol: quote.timestamp for quote in quotes if quote is not None}
+
+
 if __name__ == "__main__":
-    run(asked.SERVICE, wire)
+    run(contract.SERVICE, wire)

@@ -1,11 +1,13 @@
-"""What executes orders: the port, and the paper broker behind it.
+"""The broker port, and the paper broker behind it.
 
-A broker is told what was executed against the newest quotes (`recall`), then of every open order
-in the order of the log (`placed`, `changed`), and says what it does through a `Report`. The paper
-broker accepts what it is given, keeps it in a `book.Book` and executes it against the quotes of the
-`Market`. An adapter of a real broker fits the same port: it sends what was placed under the order's
-id, asks its venue what became of it after a restart (`placed` is said again of every open order),
-and reports the venue's executions with the quantity filled before each.
+A broker receives the liquidity that earlier brokers consumed (`restore_consumed_liquidity`), then
+every open order in the order of the log (`add_order`, `update_order`), and reports what it does as
+commands. The paper broker accepts orders, keeps them in an `OrderBook` and executes them against
+the quotes of a `QuoteCache`.
+
+An adapter of a real broker fits the same port. It sends each added order under the order's id.
+After a restart it receives every open order again and asks its venue what became of each. It
+reports executions with the quantity that was filled before each of them.
 """
 
 import asyncio
@@ -16,7 +18,6 @@ from typing import Protocol
 
 from tapewire.decimals import WIDE_CONTEXT, normalize
 from tapewire.log.quote_cache import QuoteCache
-from tapewire_services.orders.command_handler import MAX_CONCURRENT_REPORTS
 from tapewire_services.orders.domain.commands import (
     AcceptOrderCommand,
     Command,
@@ -27,40 +28,43 @@ from tapewire_services.orders.domain.commands import (
 from tapewire_services.orders.domain.open_orders import ConsumedLiquidity, OpenOrder
 from tapewire_services.orders.domain.order_book import OrderBook, PendingExecution
 
+MAX_CONCURRENT_REPORTS = 64
+"""Reports of one broker that are in progress at the same time, each on another order."""
 MAX_NOTIONAL = Decimal(1_000_000_000)
-"""Dollars that the paper account may put into one order; a dearer one is rejected."""
+"""Dollars of one order; the paper broker rejects an order that is worth more."""
 
 ReportCommand = Callable[[OpenOrder, Command], Awaitable[OpenOrder]]
-"""Have a command decided on an order; gives the order as it is in the log then, whether or not the
-command was taken. Never fails for want of the log: it keeps trying. Await one report of an order
-before making the next."""
+"""Decides a command on an order and returns the order as the log then holds it, whether or not the
+command was accepted. It retries while the log is away. Await one report on an order before the next
+one."""
 
 
 class Broker(Protocol):
-    """Executes orders somewhere. A new one is made whenever the lease is won."""
+    """Executes orders. A new broker is made whenever the lease is won or the log is recreated."""
 
     def restore_consumed_liquidity(self, consumed: Iterable[ConsumedLiquidity]) -> None:
-        """What brokers before this one executed against the newest quotes: told once, first. A
-        venue that keeps its own book has no use for it."""
+        """Take over what earlier brokers executed against the newest quotes. Called once, first.
+        A venue that keeps its own book ignores it."""
 
     def add_order(self, order: OpenOrder) -> None:
-        """An order to work: just placed, or open when this broker began. Must not block."""
+        """Work an order that was just placed, or was open when this broker started. Must not
+        block."""
 
     def update_order(self, order: OpenOrder) -> None:
-        """The log holds a further event of a placed order, the last of which closes it. May tell
-        what the broker reported itself, and later than it knows."""
+        """Take over a later state of an added order; the last one is closed. It may result from
+        this broker's own report, and may be older than what `report` returned."""
 
     async def run(self, report: ReportCommand) -> None:
-        """Execute until canceled."""
+        """Execute orders until cancelled."""
 
     @property
     def pending_count(self) -> int:
-        """How much waits to be done now, or is under way; orders that wait for the market are not
-        counted."""
+        """The number of reports that wait or are in progress. Orders that wait for the market do
+        not count."""
 
 
 class PaperBroker:
-    """The embedded broker: fills at the touch, by the size on offer."""
+    """Fills orders at the best bid or ask, up to the quoted size."""
 
     def __init__(
         self, quote_cache: QuoteCache, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -90,15 +94,15 @@ class PaperBroker:
         self._match_symbol(order.order.symbol)
 
     async def run(self, report: ReportCommand) -> None:
-        """The queue of things to do holds at most one a resting order, and each worker reports one
-        of them, so reports on one order never overlap."""
-        ignore = self._quote_cache.add_listener(self._match_symbol)
+        """The queue holds at most one item for an order, and one worker handles an item, so the
+        reports on one order never overlap."""
+        remove_listener = self._quote_cache.add_listener(self._match_symbol)
         try:
             async with asyncio.TaskGroup() as workers:
                 for _ in range(MAX_CONCURRENT_REPORTS):
                     workers.create_task(self._run_worker(report))
         finally:
-            ignore()
+            remove_listener()
 
     def _match_symbol(self, symbol: str) -> None:
         if not self._book.has_resting_orders(symbol):
@@ -112,18 +116,17 @@ class PaperBroker:
 
     async def _run_worker(self, report: ReportCommand) -> None:
         while True:
-            todo = await self._work_queue.get()
+            item = await self._work_queue.get()
             self._in_progress_count += 1
-            if isinstance(todo, PendingExecution):
-                await self._report_execution(todo, report)
-                self._match_symbol(todo.open_order.order.symbol)
+            if isinstance(item, PendingExecution):
+                await self._report_execution(item, report)
+                self._match_symbol(item.open_order.order.symbol)
             else:
-                await self._accept_or_reject(todo, report)
-                self._match_symbol(todo.order.symbol)
+                await self._accept_or_reject(item, report)
+                self._match_symbol(item.order.symbol)
             self._in_progress_count -= 1
 
     async def _accept_or_reject(self, open_order: OpenOrder, report: ReportCommand) -> None:
-        """Accept the order, or reject it."""
         order_id, now = open_order.order.order_id, self._clock()
         reason = self._rejection_reason(open_order)
         command: Command = AcceptOrderCommand(id=f"{order_id}:accept", at=now, user=open_order.user)
@@ -135,7 +138,7 @@ class PaperBroker:
 
     async def _report_execution(self, execution: PendingExecution, report: ReportCommand) -> None:
         before = execution.open_order
-        now = await report(
+        after = await report(
             before,
             FillOrderCommand(
                 id=execution.command_id,
@@ -147,15 +150,15 @@ class PaperBroker:
                 quoted_at=execution.quoted_at,
             ),
         )
-        happened = now.order.filled_qty > before.order.filled_qty
-        if not happened and now.order.status.is_open:
-            now = await self._report_failure(now, report)
-        self._book.update_order(now)
-        self._book.settle_execution(execution, is_filled=happened)
+        is_filled = after.order.filled_qty > before.order.filled_qty
+        if not is_filled and after.order.status.is_open:
+            after = await self._report_failure(after, report)
+        self._book.update_order(after)
+        self._book.settle_execution(execution, is_filled=is_filled)
 
     async def _report_failure(self, open_order: OpenOrder, report: ReportCommand) -> OpenOrder:
-        """An execution was refused although the order is open and as it was: it would be refused
-        for ever."""
+        """Fail an order whose execution was rejected although the order is open and unchanged:
+        every later attempt would be rejected too."""
         reason = "the broker could not execute the order"
         order_id = open_order.order.order_id
         return await report(

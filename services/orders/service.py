@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from tapewire.decimals import abbreviate
 from tapewire.events import Order
 from tapewire.log import (
+    CommandHandler,
     CommandRejected,
     EventLog,
     EventSubject,
@@ -28,10 +29,10 @@ from tapewire.runtime.contracts.orders import (
     order_id,
 )
 from tapewire.views import OrdersView
-from tapewire_services.orders.command_handler import OrderCommandHandler
 from tapewire_services.orders.domain.commands import (
     MAX_ID_LENGTH,
     CancelOrderCommand,
+    Command,
     PlaceOrderCommand,
     validate_place_order,
 )
@@ -47,13 +48,13 @@ class OrdersService:
         self,
         log: EventLog,
         checkpoint_store: LatestValueStore,
-        orders: OrderCommandHandler,
+        command_handler: CommandHandler[State, Command],
         quote_cache: QuoteCache,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._log = log
         self._checkpoint_store = checkpoint_store
-        self._orders = orders
+        self._command_handler = command_handler
         self._quote_cache = quote_cache
         self._clock = clock
 
@@ -67,7 +68,7 @@ class OrdersService:
         subject = EventSubject(
             command.user, "orders", order_id(command.user, command.client_order_id)
         )
-        known = await self._orders.handle(
+        known = await self._command_handler.handle(
             subject,
             command,
             correlation=context.correlation,
@@ -85,7 +86,7 @@ class OrdersService:
         command = CancelOrderCommand(
             id=context.command_id, at=self._clock(), user=request.user_id, reason=CANCELED_BY_USER
         )
-        known = await self._orders.handle(
+        known = await self._command_handler.handle(
             _order_subject(request),
             command,
             correlation=context.correlation,
@@ -95,7 +96,7 @@ class OrdersService:
 
     async def get(self, request: GetOrder, _: RequestContext) -> OrderReply:
         """The order as the log has it; another user's is not found."""
-        known = await self._orders.load_latest(_order_subject(request))
+        known = await self._command_handler.load_latest(_order_subject(request))
         return OrderReply(order=_require_order(known, request.order_id))
 
     async def list(self, request: ListOrders, _: RequestContext) -> OrdersReply:

@@ -15,7 +15,7 @@ from decimal import Decimal
 import msgspec
 
 from tapewire.events import CODEC, Order, OrderEvent, OrderFilled, OrderType, Side, TradeExecuted
-from tapewire.log import EventLog, LogError, RecordedEvent, TooManyConflicts, Unavailable, new_id
+from tapewire.log import CommandHandler, EventLog, LogError, RecordedEvent, TooManyConflicts, Unavailable, new_id
 from tapewire.log.group_commit import GroupCommitLog
 from tapewire.log.memory import Faults, MemoryEventLog, MemoryLatestValueStore, MemoryServer
 from tapewire.log.quote_cache import QuoteCache
@@ -28,8 +28,10 @@ from tapewire.runtime.contracts.orders import (
 )
 from tapewire.views import OrdersView
 from tapewire_services.orders.broker import PaperBroker
-from tapewire_services.orders.broker_consumer import run_broker
-from tapewire_services.orders.command_handler import OrderCommandHandler
+from tapewire_services.orders.broker_reporter import BrokerReporter
+from tapewire_services.orders.broker_runner import BrokerRunner
+from tapewire_services.orders.domain.commands import Command
+from tapewire_services.orders.domain.order import ORDER_DECIDER, State
 from tapewire_services.orders.service import OrdersService
 from tests.harness.order_builders import START, USER, quote
 
@@ -51,9 +53,18 @@ class OrdersProcess:
         self.quote_store = MemoryLatestValueStore(server, faults)
         self.rng = random.Random(faults.seed if faults is not None else 0)
         self.quote_cache = QuoteCache(self.quote_store, self.rng)
-        self.orders = OrderCommandHandler(GroupCommitLog(self.log))
+        self.orders: CommandHandler[State, Command] = CommandHandler(
+            GroupCommitLog(self.log), ORDER_DECIDER
+        )
         self.projector = ViewCheckpointer(self.log, self.views, OrdersView)
         self.service = OrdersService(self.log, self.views, self.orders, self.quote_cache, clock)
+        self.runner = BrokerRunner(
+            self.log,
+            self.views,
+            BrokerReporter(self.orders, self.rng),
+            lambda: PaperBroker(self.quote_cache, clock),
+            self.rng,
+        )
         self.tasks: list[asyncio.Task[None]] = []
 
     async def start(
@@ -75,8 +86,7 @@ class OrdersProcess:
         return self
 
     async def run_broker(self) -> None:
-        make = lambda: PaperBroker(self.quote_cache, clock)  # noqa: E731
-        await run_broker(self.log, self.views, self.orders, make, self.rng)
+        await self.runner.run()
 
     async def kill(self) -> None:
         """The process is gone, whatever it was at."""

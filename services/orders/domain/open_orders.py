@@ -1,11 +1,9 @@
-"""All users' open orders, and what was taken of the newest offers, folded from the log; and their
-checkpoint. Pure.
+"""The open orders of all users and the liquidity consumed from the newest quotes. Pure.
 
-`OpenOrders.apply` folds one event; `encode` and `decode` carry the fold from one holder of the
-broker's lease to the next, so that it reads only what came later.
+`OpenOrders.apply` folds one event of the log. `encode` and `decode` carry the fold in a checkpoint
+from one holder of the broker's lease to the next.
 """
 
-import zlib
 from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
@@ -24,15 +22,12 @@ from tapewire.events import (
 )
 from tapewire.log import EventSubject, RecordedEvent
 
-MAX_DECOMPRESSED_BYTES = 64 << 20
-"""Bytes that a checkpoint may decompress to."""
-
 
 class OpenOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """An order of `user` as of `sequence`; it was placed at `since`, which is its time priority.
+    """An order of `user` as of the event at `sequence`.
 
-    `correlation` and `traceparent` are those of its placing: all that the broker does for the
-    order goes on under them.
+    `since` is the sequence of its placing, which is its time priority. The broker's reports carry
+    the `correlation` and `traceparent` of the placing.
     """
 
     user: str
@@ -50,8 +45,8 @@ class OpenOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class ConsumedLiquidity(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """`qty` shares were executed, for orders of `side`, against the offer of the quote of `symbol`
-    whose timestamp is `quoted_at`: the newest quote that anything was executed against."""
+    """`qty` shares were executed, for orders of `side`, against the quote of `symbol` with the
+    timestamp `quoted_at`: the newest quote that anything was executed against."""
 
     symbol: str
     side: Side
@@ -59,83 +54,68 @@ class ConsumedLiquidity(msgspec.Struct, frozen=True, kw_only=True, rename="camel
     qty: Decimal
 
 
-class _Checkpoint(msgspec.Struct, frozen=True, rename="camel"):
-    epoch: str
-    as_of: int
+class _State(msgspec.Struct, frozen=True, rename="camel"):
     orders: list[OpenOrder]
     taken: list[ConsumedLiquidity] = []
 
 
 class OpenOrders:
-    """The fold over ``ev.*.orders.>`` of log `epoch`, as of the event `as_of`."""
+    """The fold of all order events, ``ev.*.orders.>``."""
 
     def __init__(
-        self,
-        epoch: str,
-        as_of: int = 0,
-        orders: Iterable[OpenOrder] = (),
-        consumed: Iterable[ConsumedLiquidity] = (),
+        self, orders: Iterable[OpenOrder] = (), consumed: Iterable[ConsumedLiquidity] = ()
     ) -> None:
-        self.epoch = epoch
-        self.as_of = as_of
-        self.applied_count = 0
-        self._orders = {open_.order.order_id: open_ for open_ in orders}
+        self._orders = {order.order.order_id: order for order in orders}
         self._consumed = {(one.symbol, one.side): one for one in consumed}
 
     def __len__(self) -> int:
         return len(self._orders)
 
     def orders(self) -> list[OpenOrder]:
-        """In the order of their placing."""
+        """The open orders, in the order of their placing."""
         return list(self._orders.values())
 
     def consumed_liquidity(self) -> list[ConsumedLiquidity]:
-        """One a symbol and side at the most."""
+        """At most one for a symbol and side."""
         return list(self._consumed.values())
 
     def apply(self, recorded: RecordedEvent) -> OpenOrder | None:
-        """The order after the event, closed or not; None when it is no event of an open order.
+        """Fold one event. Returns the order after it, open or closed; None if the event does not
+        concern an open order.
 
         Raises:
-            UnknownType, Undecodable: the event was counted, and not folded.
+            UnknownType, Undecodable: The event cannot be read, and changes nothing.
         """
-        self.as_of = recorded.sequence
-        self.applied_count += 1
         event = recorded.event
         if not isinstance(event, OrderEvent):
             return None
         if isinstance(event, OrderPlaced):
             return self._store_order(_new_open_order(recorded, event.order))
         if isinstance(event, OrderFilled):
-            self._apply_fill(event)
-        open_ = self._orders.get(event.order.order_id)
-        if open_ is None:
+            self._add_consumed(event)
+        before = self._orders.get(event.order.order_id)
+        if before is None:
             return None
         return self._store_order(
             msgspec.structs.replace(
-                open_,
+                before,
                 order=event.order,
                 sequence=recorded.sequence,
-                accepted=open_.accepted or isinstance(event, OrderAccepted | OrderFilled),
+                accepted=before.accepted or isinstance(event, OrderAccepted | OrderFilled),
             )
         )
 
     def encode(self) -> bytes:
-        """The fold, compressed."""
-        checkpoint = _Checkpoint(self.epoch, self.as_of, self.orders(), self.consumed_liquidity())
-        return zlib.compress(CODEC.encode(checkpoint), level=1)
+        """The fold as JSON."""
+        return CODEC.encode(_State(self.orders(), self.consumed_liquidity()))
 
     @classmethod
-    def decode(cls, data: bytes) -> "OpenOrders":
-        """The fold that `encode` gave. Raises ValueError when it is none."""
-        try:
-            plain = zlib.decompressobj().decompress(data, MAX_DECOMPRESSED_BYTES)
-        except zlib.error as error:
-            raise ValueError(f"{len(data)} bytes are no checkpoint: {error}") from error
-        checkpoint = CODEC.decode(plain, _Checkpoint)
-        return cls(checkpoint.epoch, checkpoint.as_of, checkpoint.orders, checkpoint.taken)
+    def decode(cls, state: bytes) -> "OpenOrders":
+        """The fold that `encode` returned. Raises ValueError if `state` is something else."""
+        decoded = CODEC.decode(state, _State)
+        return cls(decoded.orders, decoded.taken)
 
-    def _apply_fill(self, event: OrderFilled) -> None:
+    def _add_consumed(self, event: OrderFilled) -> None:
         order, quoted_at = event.order, event.quoted_at
         if quoted_at is None:
             return

@@ -143,11 +143,10 @@ class ConsumerCheckpoints:
         self.as_of = as_of
 
     async def book(self) -> tuple[str, bytes]:
-        orders = OpenOrders("m1")
+        orders = OpenOrders()
         for recorded in self._of("orders"):
             orders.apply(recorded)
-        orders.as_of = self.as_of
-        return "_all.book", orders.encode()
+        return "_all.book", self._wrapped(orders.encode())
 
     async def runner(self) -> tuple[str, bytes]:
         roster = ActiveStrategies()

@@ -1,0 +1,90 @@
+"""Turns a broker's reports into order events, whatever goes wrong on the way.
+
+`BrokerReporter.report` has one command decided on an order and retries until the log holds the
+result.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable
+
+import msgspec
+import structlog
+
+from tapewire.events import Undecodable, UnknownType
+from tapewire.log import (
+    CommandHandler,
+    CommandRejected,
+    EventSubject,
+    LogError,
+    TooManyConflicts,
+    Versioned,
+)
+from tapewire.log.backoff import Backoff, new_rng
+from tapewire_services.orders.broker import MAX_CONCURRENT_REPORTS
+from tapewire_services.orders.domain.commands import Command
+from tapewire_services.orders.domain.open_orders import OpenOrder
+from tapewire_services.orders.domain.order import State, UnplacedState, WorkingState
+
+logger = structlog.get_logger("orders.broker")
+
+
+class BrokerReporter:
+    """Appends what a broker did to the log.
+
+    It waits while `holds_lease` returns False: another broker may then execute orders, and the
+    quotes that this one executed against may be out of date.
+    """
+
+    def __init__(
+        self,
+        command_handler: CommandHandler[State, Command],
+        rng: random.Random | None = None,
+        holds_lease: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._command_handler = command_handler
+        self._rng = rng or new_rng()
+        self._holds_lease = holds_lease
+        self._slots = asyncio.Semaphore(MAX_CONCURRENT_REPORTS)
+
+    async def report(self, open_order: OpenOrder, command: Command) -> OpenOrder:
+        """Decide `command` and return the order as the log then holds it, whether the command was
+        accepted or rejected. Retries while the log cannot be reached or read.
+
+        Await one report on an order before the next one.
+        """
+        backoff = Backoff(self._rng)
+        while True:
+            while not self._holds_lease():
+                await backoff.wait()
+            try:
+                async with self._slots:
+                    decided = await self._decide(open_order, command)
+            except (LogError, TooManyConflicts, UnknownType, Undecodable) as error:
+                logger.warning("report.failed", command_id=command.id, error=str(error))
+                await backoff.wait()
+            else:
+                return _updated_open_order(open_order, decided)
+
+    async def _decide(self, open_order: OpenOrder, command: Command) -> Versioned[State]:
+        subject = EventSubject(open_order.user, "orders", open_order.order.order_id)
+        try:
+            return await self._command_handler.handle(
+                subject,
+                command,
+                correlation=open_order.correlation,
+                traceparent=open_order.traceparent,
+            )
+        except CommandRejected as rejection:
+            logger.info("report.rejected", command_id=command.id, reason=rejection.message)
+            return await self._command_handler.load_latest(subject)
+
+
+def _updated_open_order(open_order: OpenOrder, versioned: Versioned[State]) -> OpenOrder:
+    state = versioned.state
+    if isinstance(state, UnplacedState) or versioned.sequence <= open_order.sequence:
+        return open_order
+    is_accepted = open_order.accepted or isinstance(state, WorkingState)
+    return msgspec.structs.replace(
+        open_order, order=state.order, sequence=versioned.sequence, accepted=is_accepted
+    )

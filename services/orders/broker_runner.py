@@ -1,0 +1,113 @@
+"""Runs a broker on all users' orders, in the one process that holds the broker's lease.
+
+A catch-up subscription reads all order events. `BrokerConsumer` folds them into the open orders
+and passes each change to the broker; the broker's reports become events through `BrokerReporter`.
+The open orders are checkpointed, and the next holder of the lease reads only what came later.
+Start at `BrokerRunner`.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from tapewire.events import Undecodable, UnknownType
+from tapewire.log import EventLog, LatestValueStore, RecordedEvent, pattern
+from tapewire.log.catch_up_subscription import CatchUpSubscription, EventConsumer
+from tapewire_services.orders.broker import Broker, ReportCommand
+from tapewire_services.orders.broker_reporter import BrokerReporter
+from tapewire_services.orders.domain.open_orders import OpenOrder, OpenOrders
+
+LEASE = "paper-broker"
+ORDERS_FILTER = pattern(domain="orders")
+CHECKPOINT_NAME = "book"
+
+logger = structlog.get_logger("orders.broker")
+
+
+class BrokerRunner:
+    """Runs one broker at a time. `run` it while holding the lease.
+
+    Args:
+        make_broker: returns a new broker. It is called at the start, when the lease is won and
+            when the log was recreated.
+    """
+
+    def __init__(
+        self,
+        log: EventLog,
+        checkpoint_store: LatestValueStore,
+        reporter: BrokerReporter,
+        make_broker: Callable[[], Broker],
+        rng: random.Random | None = None,
+    ) -> None:
+        self._reporter = reporter
+        self._make_broker = make_broker
+        self._broker = make_broker()
+        self.subscription = CatchUpSubscription(
+            log,
+            checkpoint_store,
+            name=CHECKPOINT_NAME,
+            filter_=ORDERS_FILTER,
+            make_consumer=self._make_consumer,
+            rng=rng,
+        )
+
+    async def run(self) -> None:
+        """Work all orders until cancelled."""
+        await self.subscription.run()
+
+    def pending_count(self) -> int:
+        """The number of the broker's reports that wait or are in progress."""
+        return self._broker.pending_count
+
+    def _make_consumer(self) -> "BrokerConsumer":
+        self._broker = self._make_broker()
+        return BrokerConsumer(self._broker, self._reporter.report)
+
+
+class BrokerConsumer(EventConsumer):
+    """Keeps one broker informed of all orders.
+
+    Until it has caught up, it only folds events. The broker then receives the liquidity that
+    earlier brokers consumed and all open orders, and from there on every change.
+    """
+
+    def __init__(self, broker: Broker, report: ReportCommand) -> None:
+        self._broker = broker
+        self._report = report
+        self._open_orders = OpenOrders()
+        self._is_caught_up = False
+
+    def restore_state(self, state: bytes) -> None:
+        self._open_orders = OpenOrders.decode(state)
+
+    def serialize_state(self) -> bytes:
+        return self._open_orders.encode()
+
+    async def handle(self, events: Sequence[RecordedEvent]) -> None:
+        for recorded in events:
+            order = self._apply_event(recorded)
+            if order is None or not self._is_caught_up:
+                continue
+            if order.since == recorded.sequence:
+                self._broker.add_order(order)
+            else:
+                self._broker.update_order(order)
+
+    async def on_caught_up(self) -> None:
+        self._broker.restore_consumed_liquidity(self._open_orders.consumed_liquidity())
+        for order in self._open_orders.orders():
+            self._broker.add_order(order)
+        self._is_caught_up = True
+        logger.info("broker.started", orders=len(self._open_orders))
+
+    async def run(self) -> None:
+        await self._broker.run(self._report)
+
+    def _apply_event(self, recorded: RecordedEvent) -> OpenOrder | None:
+        try:
+            return self._open_orders.apply(recorded)
+        except (UnknownType, Undecodable) as error:
+            logger.error("event.skipped", sequence=recorded.sequence, error=str(error))
+            return None
