@@ -21,6 +21,7 @@ from tapewire.events import (
     TradeExecuted,
 )
 from tapewire.log import CommandRejected, NewEvent
+from tapewire.runtime.contracts.orders import order_id
 from tapewire_services.orders.domain.commands import (
     AcceptOrderCommand,
     CancelOrderCommand,
@@ -31,7 +32,7 @@ from tapewire_services.orders.domain.commands import (
     RejectOrderCommand,
 )
 from tapewire_services.orders.domain.open_orders import OpenOrder
-from tapewire_services.orders.domain.order import ORDER_DECIDER, State, UnplacedState, order_id
+from tapewire_services.orders.domain.order import ORDER_DECIDER, State, UnplacedState
 
 START = datetime(2013, 10, 7, 13, 30, tzinfo=UTC)
 USER = "alice"

@@ -7,15 +7,22 @@ can kill it at any moment and start another beside or after it.
 import asyncio
 import contextlib
 import random
-from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 import msgspec
 
-from tapewire.events import CODEC, Order, OrderEvent, OrderFilled, OrderType, Side, TradeExecuted
-from tapewire.log import CommandHandler, EventLog, LogError, RecordedEvent, TooManyConflicts, Unavailable, new_id
+from tapewire.events import CODEC, Order, OrderEvent, OrderType, Side
+from tapewire.log import (
+    CommandHandler,
+    EventLog,
+    LogError,
+    RecordedEvent,
+    TooManyConflicts,
+    Unavailable,
+    new_id,
+)
 from tapewire.log.group_commit import GroupCommitLog
 from tapewire.log.memory import Faults, MemoryEventLog, MemoryLatestValueStore, MemoryServer
 from tapewire.log.quote_cache import QuoteCache
@@ -166,34 +173,18 @@ class QuoteSimulator:
 
 
 class OrdersLogSummary:
-    """What the log says in the end, by order."""
+    """The events of the log, and each order as its last event has it."""
 
     def __init__(self, events: list[RecordedEvent]) -> None:
-        self.orders: dict[str, Order] = {}
-        self.filled_qty: defaultdict[str, Decimal] = defaultdict(Decimal)
-        self.traded_qty: defaultdict[str, Decimal] = defaultdict(Decimal)
         self.events = events
-        for recorded in events:
-            self._apply(recorded)
-
-    def _apply(self, recorded: RecordedEvent) -> None:
-        event = recorded.event
-        if isinstance(event, OrderEvent):
-            self.orders[event.order.order_id] = event.order
-        if isinstance(event, OrderFilled):
-            self.filled_qty[event.order.order_id] += event.qty
-        if isinstance(event, TradeExecuted):
-            self.traded_qty[event.order_id] += event.qty
+        self.orders: dict[str, Order] = {
+            recorded.event.order.order_id: recorded.event.order
+            for recorded in events
+            if isinstance(recorded.event, OrderEvent)
+        }
 
     def open_orders(self) -> list[Order]:
         return [order for order in self.orders.values() if order.status.is_open]
-
-    def assert_consistent(self) -> None:
-        """Fills, trades and orders agree, and nothing was overfilled."""
-        for id_, order in self.orders.items():
-            assert self.filled_qty[id_] == self.traded_qty[id_] == order.filled_qty <= order.qty, (
-                order
-            )
 
 
 async def read_log_summary(server: MemoryServer) -> OrdersLogSummary:

@@ -3,17 +3,19 @@
 Suites use this instead of stating the rules of a domain a second time.
 """
 
+import asyncio
 from collections.abc import Collection, Iterable
 from fractions import Fraction
 
 from tapewire.cli.verify import load_checkpoint_checks
 from tapewire.events import Event, Side, TradeExecuted
-from tapewire.log import EventLog, LatestValueStore
+from tapewire.log import EventLog, LatestValueStore, Unavailable
 from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore, MemoryServer
 from tapewire.verify import VerificationDifference, VerificationSummary, verify
 
 TRADE_WITHOUT_FILL = "no fill comes right before the trade"
 """The difference of a trade that no order caused, such as one that a test appends by itself."""
+RETRY_SECONDS = 0.2
 
 
 async def find_differences(
@@ -34,13 +36,21 @@ async def find_differences(
     return [str(difference) for difference in found if difference.what not in ignored], summary
 
 
-async def assert_verified(server: MemoryServer, *, ignored: Collection[str] = ()) -> None:
-    """Assert that the log in memory has no differences and that no service is behind it."""
+async def assert_verified(
+    server: MemoryServer, *, ignored: Collection[str] = (), allow_pending: bool = False
+) -> None:
+    """Assert that the log in memory has no differences, and unless `allow_pending` that no service
+    is behind it. Waits while the server is away."""
     log = MemoryEventLog(server)
     store = MemoryLatestValueStore(server, stream="VIEWS", prefix="view")
-    differences, summary = await find_differences(log, store, ignored=ignored)
+    while True:
+        try:
+            differences, summary = await find_differences(log, store, ignored=ignored)
+            break
+        except Unavailable:
+            await asyncio.sleep(RETRY_SECONDS)
     assert not differences, "\n".join(differences)
-    assert not summary.pending, summary.pending
+    assert allow_pending or not summary.pending, summary.pending
 
 
 def net_cash(events: Iterable[Event]) -> Fraction:

@@ -15,6 +15,7 @@ from decimal import Decimal
 from tapewire.events import AgentState, AgentStatusChanged, OrderType, Side
 from tapewire.log import (
     EVERYBODY,
+    CommandHandler,
     CommandRejected,
     EventDraft,
     EventLog,
@@ -24,7 +25,6 @@ from tapewire.log import (
     TooManyConflicts,
     Versioned,
 )
-from tapewire_services.orders.command_handler import OrderCommandHandler
 from tapewire_services.orders.domain.commands import (
     AcceptOrderCommand,
     CancelOrderCommand,
@@ -32,7 +32,13 @@ from tapewire_services.orders.domain.commands import (
     FillOrderCommand,
     PlaceOrderCommand,
 )
-from tapewire_services.orders.domain.order import ClosedState, State, UnplacedState, order_id
+from tapewire_services.orders.domain.order import (
+    ORDER_DECIDER,
+    ClosedState,
+    State,
+    UnplacedState,
+    order_id,
+)
 
 RETRY_DELAY_SECONDS = 0.3
 HIDDEN_DOMAIN = "notes"
@@ -50,7 +56,7 @@ class EventWriter:
         counts: Counter[str],
     ) -> None:
         self._logs = logs
-        self._order_decider = [OrderCommandHandler(log) for log in logs]
+        self._order_decider = [CommandHandler(log, ORDER_DECIDER) for log in logs]
         self._rng = rng
         self._now = now
         self._counts = counts

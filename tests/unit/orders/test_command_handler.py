@@ -1,67 +1,69 @@
-"""Refusals count only on the order as the leader of the log has it."""
+"""A rejection counts only if the leader's log confirms it."""
 
 import pytest
 
 from tapewire.events import OrderStatus
-from tapewire.log import CommandRejected, EventSubject, Page, Unavailable
+from tapewire.log import CommandHandler, CommandRejected, EventSubject, Page, Unavailable
 from tapewire.log.command_handler import MAX_LOAD_ATTEMPTS
 from tapewire.log.memory import MemoryEventLog, MemoryServer
-from tapewire_services.orders.command_handler import OrderCommandHandler
+from tapewire_services.orders.domain.commands import Command
+from tapewire_services.orders.domain.order import ORDER_DECIDER, ClosedState, State
 from tests.harness.order_builders import USER, accept, cancel, fill, order_id, place
 
 pytestmark = pytest.mark.virtual_time
 
 ORDER = EventSubject(USER, "orders", order_id(USER, "c-1"))
+Handler = CommandHandler[State, Command]
 
 
-class Lagging(MemoryEventLog):
-    """Its next `lags` pages come from a replica that has not heard of anything yet."""
+class LaggingLog(MemoryEventLog):
+    """Its next `lagging_pages` pages come from a replica that has no event yet."""
 
-    lags = 0
+    lagging_pages = 0
 
     async def page(self, filter: str, **bounds: int) -> Page:  # noqa: A002
-        if self.lags:
-            self.lags -= 1
+        if self.lagging_pages:
+            self.lagging_pages -= 1
             return Page([], False)
         return await super().page(filter, **bounds)
 
 
-async def placed() -> tuple[Lagging, OrderCommandHandler, OrderCommandHandler]:
-    """A lagging log, the orders behind it, and those of another process, which placed one."""
+async def place_elsewhere() -> tuple[LaggingLog, Handler, Handler]:
+    """A log, the handler of this process, and that of another process, which placed an order."""
     server = MemoryServer()
-    log, other = Lagging(server), OrderCommandHandler(MemoryEventLog(server))
-    await other.handle(ORDER, place("10"), correlation="c", traceparent=None)
-    return log, OrderCommandHandler(log), other
+    log, other = LaggingLog(server), CommandHandler(MemoryEventLog(server), ORDER_DECIDER)
+    await other.handle(ORDER, place("10"), correlation="c")
+    return log, CommandHandler(log, ORDER_DECIDER), other
 
 
-async def test_an_order_is_not_refused_because_a_replica_has_not_heard_of_it() -> None:
-    """The broker's acceptance used to be refused (no such order) on such a reading, and the order
-    then waited for ever."""
-    log, orders, _ = await placed()
-    log.lags = 2
-    known = await orders.handle(ORDER, accept(), correlation="c", traceparent=None)
-    assert known.sequence == 2
+async def test_a_lagging_replica_rejects_no_command() -> None:
+    """The broker's acceptance used to be rejected (no such order) after such a read, and the order
+    then waited forever."""
+    log, orders, _ = await place_elsewhere()
+    log.lagging_pages = 2
+    accepted = await orders.handle(ORDER, accept(), correlation="c")
+    assert accepted.sequence == 2
 
 
-async def test_an_order_is_not_refused_on_an_old_memory() -> None:
-    _, orders, other = await placed()
-    await orders.handle(ORDER, accept(), correlation="c", traceparent=None)
-    await other.handle(ORDER, fill("4"), correlation="c", traceparent=None)
-    later = fill("6", filled_before="4")
-    known = await orders.handle(ORDER, later, correlation="c", traceparent=None)
-    assert known.state.order.status is OrderStatus.FILLED  # type: ignore[union-attr]
+async def test_an_outdated_cache_rejects_no_command() -> None:
+    _, orders, other = await place_elsewhere()
+    await orders.handle(ORDER, accept(), correlation="c")
+    await other.handle(ORDER, fill("4"), correlation="c")
+    filled = await orders.handle(ORDER, fill("6", filled_before="4"), correlation="c")
+    assert isinstance(filled.state, ClosedState)
+    assert filled.state.order.status is OrderStatus.FILLED
 
 
-async def test_a_refusal_that_holds_is_told() -> None:
-    _, orders, other = await placed()
-    await other.handle(ORDER, cancel(), correlation="c", traceparent=None)
+async def test_a_confirmed_rejection_is_raised() -> None:
+    _, orders, other = await place_elsewhere()
+    await other.handle(ORDER, cancel(), correlation="c")
     with pytest.raises(CommandRejected, match="canceled already"):
-        await orders.handle(ORDER, accept(), correlation="c", traceparent=None)
+        await orders.handle(ORDER, accept(), correlation="c")
 
 
-async def test_a_replica_that_lags_for_too_long_is_no_answer() -> None:
-    log, orders, _ = await placed()
-    log.lags = MAX_LOAD_ATTEMPTS
+async def test_a_replica_that_lags_too_long_makes_the_log_unavailable() -> None:
+    log, orders, _ = await place_elsewhere()
+    log.lagging_pages = MAX_LOAD_ATTEMPTS
     with pytest.raises(Unavailable, match=r"should reach 1, a replica ends at 0"):
         await orders.load_latest(ORDER)
     assert (await orders.load_latest(ORDER)).sequence == 1

@@ -1,6 +1,5 @@
 """The fold of all open orders, and its checkpoint."""
 
-import zlib
 from datetime import timedelta
 
 import msgspec
@@ -55,7 +54,7 @@ HISTORY = history()
 
 
 def test_it_holds_the_orders_that_are_open_with_their_users() -> None:
-    fold = OpenOrders("e1")
+    fold = OpenOrders()
     for one in HISTORY:
         fold.apply(one)
     assert [(o.user, str(o.order.filled_qty), o.accepted) for o in fold.orders()] == [
@@ -65,11 +64,10 @@ def test_it_holds_the_orders_that_are_open_with_their_users() -> None:
         ("u1", "5", True),
         ("u2", "4", True),
     ]
-    assert fold.as_of == HISTORY[-1].sequence
 
 
 def test_what_the_broker_does_goes_on_under_the_correlation_of_the_placing() -> None:
-    fold = OpenOrders("e1")
+    fold = OpenOrders()
     for one in HISTORY[:4]:
         fold.apply(one)
     (open_,) = fold.orders()
@@ -77,7 +75,7 @@ def test_what_the_broker_does_goes_on_under_the_correlation_of_the_placing() -> 
 
 
 def test_the_order_after_a_closing_event_is_told_once() -> None:
-    fold = OpenOrders("e1")
+    fold = OpenOrders()
     told = [
         fold.apply(recorded(one, n)) for n, one in enumerate(given(place(), cancel()).new_events)
     ]
@@ -88,18 +86,16 @@ def test_the_order_after_a_closing_event_is_told_once() -> None:
 
 @examples(st.integers(0, len(HISTORY)))
 def test_a_checkpoint_at_any_point_changes_nothing(point: int) -> None:
-    straight, broken = OpenOrders("e1"), OpenOrders("e1")
+    straight, broken = OpenOrders(), OpenOrders()
     for one in HISTORY:
         straight.apply(one)
     for one in HISTORY[:point]:
         broken.apply(one)
     broken = OpenOrders.decode(broken.encode())
-    assert broken.as_of == (HISTORY[point - 1].sequence if point else 0)
     for one in HISTORY[point:]:
         broken.apply(one)
     assert broken.orders() == straight.orders()
     assert broken.consumed_liquidity() == straight.consumed_liquidity()
-    assert (broken.epoch, broken.as_of) == (straight.epoch, straight.as_of)
 
 
 def filled(qty: str, second: int, sequence: int, client: str = "c1") -> list[RecordedEvent]:
@@ -110,26 +106,25 @@ def filled(qty: str, second: int, sequence: int, client: str = "c1") -> list[Rec
     return [recorded(one, sequence + number) for number, one in enumerate(story.new_events)]
 
 
-def test_what_was_taken_of_the_newest_quote_is_added_up_and_begins_anew_with_the_next() -> None:
-    fold = OpenOrders("e1")
+def test_liquidity_consumed_from_a_quote_adds_up_and_starts_again_with_the_next_quote() -> None:
+    fold = OpenOrders()
     stories = [("4", 1, "a"), ("3", 1, "b"), ("5", 2, "c"), ("9", 1, "late"), ("2", 2, "d")]
     told = []
     for number, (qty, second, client) in enumerate(stories):
-        for one in filled(qty, second, 100 * number + 1, client):
-            fold.apply(one)
+        for event in filled(qty, second, 100 * number + 1, client):
+            fold.apply(event)
         [taken] = fold.consumed_liquidity()
         told.append((taken.quoted_at - START, taken.qty))
-    first, second = timedelta(seconds=1), timedelta(seconds=2)
-    assert told == [(first, 4), (first, 7), (second, 5), (second, 5), (second, 7)]
+    one, two = timedelta(seconds=1), timedelta(seconds=2)
+    assert told == [(one, 4), (one, 7), (two, 5), (two, 5), (two, 7)]
     assert OpenOrders.decode(fold.encode()).consumed_liquidity() == fold.consumed_liquidity()
 
 
-def test_a_checkpoint_of_before_offers_were_remembered_is_read() -> None:
-    old = zlib.compress(b'{"epoch":"e1","asOf":7,"orders":[]}')
-    assert (OpenOrders.decode(old).as_of, OpenOrders.decode(old).consumed_liquidity()) == (7, [])
+def test_a_state_without_consumed_liquidity_is_read() -> None:
+    assert OpenOrders.decode(b'{"orders":[]}').consumed_liquidity() == []
 
 
-@pytest.mark.parametrize("data", [b"", b"no", zlib.compress(b"{}"), zlib.compress(b"[")])
-def test_what_is_no_checkpoint_says_so(data: bytes) -> None:
+@pytest.mark.parametrize("state", [b"", b"no", b"{}", b"["])
+def test_a_state_of_another_shape_is_rejected(state: bytes) -> None:
     with pytest.raises(ValueError, match=r".+"):
-        OpenOrders.decode(data)
+        OpenOrders.decode(state)

@@ -10,10 +10,9 @@ from tapewire.events import OrderStatus
 from tapewire.log import CommandRejected, EventSubject, Unavailable
 from tapewire.log.memory import Faults, MemoryLatestValueStore, MemoryServer
 from tapewire.log.view_checkpointer import MIN_CHECKPOINT_EVENTS, ViewCheckpointer
-from tapewire.runtime.contracts.orders import CancelOrder, GetOrder, ListOrders
+from tapewire.runtime.contracts.orders import CancelOrder, GetOrder, ListOrders, order_id
 from tapewire.views import OrdersView
 from tapewire_services.orders.domain.commands import FillOrderCommand
-from tapewire_services.orders.domain.order import order_id
 from tests.harness.order_builders import USER, at
 from tests.harness.orders_process import (
     OrdersProcess,

@@ -188,7 +188,7 @@ async def wait_until_consistent(server: MemoryServer, seconds: float = 600) -> l
                 f"trades are applied up to {last_applied_trade(events)} of {last_trade(events)}"
             )
         await asyncio.sleep(0.05)
-    await retry_until_available(lambda: assert_verified(server, ignored=[TRADE_WITHOUT_FILL]))
+    await assert_verified(server, ignored=[TRADE_WITHOUT_FILL])
     return events
 
 
