@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 import httpx
-from snippet import OneStreamTooMany, follow
+from snippet import ConnectionLimitReached, follow
 
 
 def print_event(event: dict[str, Any]) -> None:
@@ -31,5 +31,5 @@ try:
     asyncio.run(follow_all())
 except httpx.HTTPStatusError as error:
     print_event({"over": str(error.response.status_code)})
-except OneStreamTooMany:
+except ConnectionLimitReached:
     print_event({"over": "limit"})

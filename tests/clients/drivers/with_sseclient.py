@@ -7,7 +7,7 @@ from threading import Lock
 from typing import Any
 
 import httpx
-from snippet import OneStreamTooMany, follow
+from snippet import ConnectionLimitReached, follow
 
 STREAMS = json.loads(sys.argv[1])
 PRINT_LOCK = Lock()
@@ -34,5 +34,5 @@ with ThreadPoolExecutor(len(STREAMS)) as threads:
             done.result()
     except httpx.HTTPStatusError as error:
         print_event({"over": str(error.response.status_code)})
-    except OneStreamTooMany:
+    except ConnectionLimitReached:
         print_event({"over": "limit"})
