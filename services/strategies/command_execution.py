@@ -94,10 +94,10 @@ async def execute_command(
                 subject, command, correlation=correlation
             )
         except CommandRejected as error:
-            logger.info("command.rejected", id=command.id, reason=error.message)
+            logger.info("command.rejected", command_id=command.id, reason=error.message)
             return CommandOutcome(await _load_latest(dependencies, subject), error.message)
         except (LogError, TooManyConflicts, UnknownType, Undecodable) as error:
-            logger.warning("command.failed", id=command.id, error=str(error))
+            logger.warning("command.failed", command_id=command.id, error=str(error))
             if deadline is not None and clock() >= deadline:
                 return CommandOutcome(None, f"it could not be stored: {error}")
             await backoff.wait()
@@ -117,7 +117,7 @@ async def publish_decision(dependencies: WorkerDependencies, draft: EventDraft) 
             return True
         except LogError as error:
             if clock() >= deadline:
-                logger.warning("decision.not_published", id=draft.metadata.id, error=str(error))
+                logger.warning("decision.not_published", event_id=draft.metadata.id, error=str(error))
                 return False
             await backoff.wait()
         else:

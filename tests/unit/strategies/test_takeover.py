@@ -16,7 +16,7 @@ from tapewire.events import (
     StrategyRule,
     StrategyStatus,
 )
-from tapewire.log.memory import Faults, MemoryServer
+from tapewire.log.memory import Faults, MemoryEventLog, MemoryLatestValueStore, MemoryServer
 from tapewire_services.strategies.decision_maker import DecisionMakerFactory, RuleDecisionMaker
 from tests.harness import virtual_time
 from tests.harness.orders_process import OrdersProcess, QuoteSimulator
@@ -27,6 +27,7 @@ from tests.harness.strategies_process import (
     make_buy_when_flat,
     wait_for_strategies_log,
 )
+from tests.harness.verification import find_differences
 from tests.unit.strategies.spec import make_stop_loss
 
 pytestmark = pytest.mark.virtual_time
@@ -207,6 +208,10 @@ async def run_with_random_faults(
     )
     feeding.cancel()
     await shift.stop()
+    differences, _ = await find_differences(
+        MemoryEventLog(server), MemoryLatestValueStore(server, stream="VIEWS", prefix="view")
+    )
+    assert differences == []
     return seen
 
 
