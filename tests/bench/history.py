@@ -45,7 +45,7 @@ READY_EVENTS: dict[str, frozenset[str]] = {
         }
     ),
 }
-"""What a service says when it has started: the names of followers, or a word."""
+"""What a service logs when it has started: events, or the names of its subscriptions."""
 
 
 class BenchedService:
@@ -53,7 +53,7 @@ class BenchedService:
 
     def __init__(self, name: str, url: str, log: Path) -> None:
         self._log = log
-        self._awaited_events = {"ready", *READY_EVENTS[name]}
+        self._awaited_events = {"service.ready", *READY_EVENTS[name]}
         self._started_at = time.perf_counter()
         environment = {
             **os.environ,
@@ -86,10 +86,10 @@ class BenchedService:
         found = set()
         for line in self._log.read_bytes().splitlines():
             with contextlib.suppress(ValueError):
-                said = json.loads(line)
-                found |= {said.get("event", ""), said.get("follower", "")}
-                if said.get("event") == "knows the rules":
-                    found.add("alert-rules")
+                entry = json.loads(line)
+                found.add(entry.get("event", ""))
+                if entry.get("event") == "subscription.caught_up":
+                    found.add(entry["name"])
         return found
 
     def cpu_seconds(self) -> float:

@@ -145,7 +145,7 @@ def test_a_signal_stops_all_in_reverse_order(
 ) -> None:
     stack = stack_factory(env={"TAPEWIRE_DRAIN_SECONDS": "0"})
     assert stack.stop(number) == 0
-    said = [line for line in stack.log_text().splitlines() if '"event": "stopping"' in line]
+    said = [line for line in stack.log_text().splitlines() if '"event": "service.stopping"' in line]
     first, *together, then, last = (line.split('"service": "')[1].split('"')[0] for line in said)
     assert (first, then, last) == ("edge", "orders", "prices")
     assert set(together) == NAMES - {"nats", "edge-0", "orders", "prices"}

@@ -1,13 +1,14 @@
-"""What a service stands on: settings, logs, traces, requests, leases, health, start and stop.
+"""What every service is built on: settings, logs, traces, requests, leases, health, start and stop.
 
-Start at `app`: a service is a wiring function given to `run`.
+A service is a wiring function that `run` calls with an `App`. Start at `app`.
 """
 
 from tapewire.log import CommandRejected
-from tapewire.runtime.app import App, run
+from tapewire.runtime.app import App
 from tapewire.runtime.correlation import ensure_correlation_id
 from tapewire.runtime.leases import Leases
 from tapewire.runtime.logging_setup import correlated
+from tapewire.runtime.main import run
 from tapewire.runtime.requests import Endpoint, RequestClient, RequestContext, RequestTimeout
 from tapewire.runtime.settings import BadSetting, Settings
 

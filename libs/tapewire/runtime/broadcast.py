@@ -1,7 +1,7 @@
-"""Words between processes that nobody keeps: whoever listens hears them, at most once.
+"""At-most-once messages between processes, which nobody stores.
 
-For what is soon said again anyway, such as who is connected where. What must not be lost belongs
-into the log.
+They suit states that are published again soon, such as presence. What must not be lost belongs in
+the log.
 """
 
 from collections.abc import Callable
@@ -19,20 +19,23 @@ logger = structlog.get_logger("tapewire.broadcast")
 
 
 class Broadcast:
-    """Says and hears structs on the subjects ``say.{topic}``."""
+    """Publishes and receives structs on the subjects ``say.{topic}``."""
 
     def __init__(self, connection: NatsConnection) -> None:
         self._connection = connection
 
     async def publish(self, topic: str, message: msgspec.Struct, *, flush: bool = False) -> bool:
-        """Tell everybody who listens, this process too; whether it could leave. With `arrives`
-        return when the server has it, and so gives it to a listener before anything later."""
+        """Send `message` to all subscribers, those of this process included; whether it was sent.
+
+        With `flush`, return once the server has the message, so subscribers receive it before
+        anything that is published later.
+        """
         try:
             await self._connection.publish(f"say.{topic}", CODEC.encode(message))
             if flush:
                 await self._connection.flush()
         except LogError as error:
-            logger.info("nobody was told", topic=topic, error=str(error))
+            logger.info("broadcast.publish_failed", topic=topic, error=str(error))
             return False
         return True
 
@@ -43,15 +46,15 @@ class Broadcast:
         on_message: Callable[[Any], None],
         on_gap: Callable[[str], None] = lambda _: None,
     ) -> Subscription:
-        """Call `on_word` for what is said, decoded `into` a struct or a union of them; what is
-        neither is passed over. Raises Unavailable."""
+        """Call `on_message` for every message of `topic`, decoded as `message_type` (a struct or a
+        union). Messages that do not fit are skipped. Raises Unavailable."""
 
-        async def take(message: Msg) -> None:
+        async def receive(message: Msg) -> None:
             try:
-                word = CODEC.decode(message.data, message_type)
+                decoded = CODEC.decode(message.data, message_type)
             except msgspec.DecodeError as error:
-                logger.warning("passes over a word", topic=topic, error=str(error))
+                logger.warning("broadcast.message_rejected", topic=topic, error=str(error))
                 return
-            on_message(word)
+            on_message(decoded)
 
-        return await self._connection.subscribe(f"say.{topic}", take, on_gap)
+        return await self._connection.subscribe(f"say.{topic}", receive, on_gap)

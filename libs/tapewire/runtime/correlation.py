@@ -1,6 +1,7 @@
-"""Correlation ids: one follows a piece of work from a request to its last event.
+"""Correlation ids: one id for a request and everything that it causes.
 
-A caller's id is believed when it is 1 to 64 of ``[A-Za-z0-9._-]``; anything else gets a new one.
+A caller's id is accepted if it has 1 to 64 characters of ``[A-Za-z0-9._-]``, and replaced
+otherwise.
 """
 
 import re
@@ -13,7 +14,7 @@ _VALID_CORRELATION_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 def ensure_correlation_id(given: str | None) -> str:
-    """`given` when it is valid, a new id otherwise."""
+    """`given` if it is valid, else a new id."""
     if given is not None and _VALID_CORRELATION_ID.fullmatch(given):
         return given
     return new_id()

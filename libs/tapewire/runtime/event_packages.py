@@ -1,8 +1,9 @@
-"""Event types of other packages: the packages that declare them, imported before anything is read.
+"""Imports the packages that declare additional event types.
 
-A package is found by an entry point of the group ``tapewire.events``, whose value is the module
-that declares its types, or is named in ``TAPEWIRE_EVENT_PACKAGES``. What cannot be imported, or
-clashes with what is there, stops the process: half a catalogue would show half a story.
+A package is found through an entry point of the group ``tapewire.events``, whose value is the
+module that declares the types, or is named in ``TAPEWIRE_EVENT_PACKAGES``. A package that cannot be
+imported, or that clashes with known types, stops the process: with a part of the catalogue it would
+skip stored events.
 """
 
 import importlib
@@ -19,14 +20,15 @@ logger = structlog.get_logger("tapewire.extensions")
 
 
 class BadEventPackage(BadSetting):
-    """A package of event types that cannot be had; says which, who names it, and why."""
+    """A package of event types cannot be loaded. The message says which, who names it, and why."""
 
 
 def load(packages: Iterable[str] = ()) -> list[str]:
-    """Import every package of event types, those of `packages` last; the modules, each once.
+    """Import every package of event types, those in `packages` last. Returns the modules, each
+    once.
 
     Raises:
-        BadPackage: one cannot be imported, or declares what clashes.
+        BadEventPackage: a package cannot be imported, or declares types that clash.
     """
     loaded: dict[str, None] = {}
     for module, named_by in _event_modules(packages):
@@ -37,7 +39,7 @@ def load(packages: Iterable[str] = ()) -> list[str]:
 
 
 def _event_modules(packages: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Modules, and who names them."""
+    """The modules, and who names each."""
     for found in sorted(
         entry_points(group=ENTRY_POINT_GROUP), key=lambda found: (found.module, found.name)
     ):
@@ -53,6 +55,6 @@ def _import(module: str, named_by: str) -> None:
     except Exception as error:
         why = " ".join(str(error).split())
         raise BadEventPackage(
-            f"the event types of {module!r}, named by {named_by}, cannot be had: "
+            f"the event types of {module!r}, named by {named_by}, cannot be loaded: "
             f"{type(error).__name__}: {why}"
         ) from error

@@ -1,6 +1,6 @@
-"""``/health/live`` and ``/health/ready`` for services that have no HTTP of their own.
+"""``/health/live`` and ``/health/ready`` for services without an HTTP server of their own.
 
-Alive means that the event loop turns; ready means that NATS answers and the start is over.
+Live means that the event loop runs. Ready means that the service has started and NATS is connected.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from litestar import Litestar, Response, get
 
 
 class HealthStatus(msgspec.Struct, frozen=True):
-    """`status` is ``ok``, ``starting`` or ``degraded``; `nats` whether the connection is there."""
+    """`status` is ``ok``, ``starting`` or ``degraded``; `nats` is whether NATS is connected."""
 
     status: str
     service: str
@@ -20,7 +20,7 @@ class HealthStatus(msgspec.Struct, frozen=True):
 
 
 def health_app(get_status: Callable[[], HealthStatus]) -> Litestar:
-    """The two probes as an application."""
+    """The ASGI application with the two probes."""
 
     @get("/health/live", sync_to_thread=False)
     def live() -> HealthStatus:
@@ -35,10 +35,14 @@ def health_app(get_status: Callable[[], HealthStatus]) -> Litestar:
 
 
 class HealthServer(uvicorn.Server):
-    """A server that leaves signals to the service around it."""
+    """A server that leaves signal handling to the service."""
 
     def install_signal_handlers(self) -> None:
-        """Signals end the service, which ends this."""
+        """Leave the signal handlers of the service in place."""
+
+    def serve_in_background(self) -> None:
+        """Accept connections until `close`."""
+        self._task = asyncio.create_task(self.main_loop(), name="health")
 
     async def close(self) -> None:
         """Stop listening."""
@@ -48,7 +52,7 @@ class HealthServer(uvicorn.Server):
 async def serve_health(
     host: str, port: int, get_status: Callable[[], HealthStatus]
 ) -> HealthServer:
-    """Listen at `host`:`port`; close what is returned."""
+    """Listen at `host`:`port` until the returned server is closed."""
     config = uvicorn.Config(
         health_app(get_status),
         host=host,
@@ -61,5 +65,5 @@ async def serve_health(
     server.config.load()
     server.lifespan = config.lifespan_class(config)
     await server.startup()
-    server.task = asyncio.create_task(server.main_loop())  # type: ignore[attr-defined]
+    server.serve_in_background()
     return server

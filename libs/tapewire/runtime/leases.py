@@ -1,31 +1,31 @@
-"""Leases: work that must run once runs in one process, and a standby takes over in seconds.
+"""Leases: work that runs in one process only, and moves to a standby within seconds.
 
-A lease is a key with a time to live in the KV bucket `leases`. The holder renews it by the revision
-it wrote last, a third of its life ahead; whoever finds it gone creates it. A holder that cannot
-renew stops its work before the server forgets it, so two processes never both believe that they
-hold it, as far as clocks run at one speed; what the work appends still states what it expects. A
-process that stood still for longer than a lease lives wakes up with work in its hands: what must
-not be done late asks `held` first.
+A lease is a key with a time to live in the KV bucket `leases`. The holder renews it in time with
+the revision of its last write; a standby creates it once it is gone. A holder that cannot renew
+stops its work before the lease expires, so two processes never both believe that they hold it, as
+long as their clocks run at the same speed. Appends state the sequence that they expect all the
+same. A process that was paused for longer than a lease lives continues in the middle of its work:
+anything that must not happen late checks `is_held` first. Start at `Leases.run_while_held`.
 """
 
 import asyncio
 import contextlib
-import random
 from collections.abc import Awaitable, Callable
 
 import msgspec
 import structlog
 
 from tapewire.log import AppendRejected, LogError, encode_token
+from tapewire.log.backoff import jittered, new_rng
 from tapewire.log.jetstream import NatsConnection
 from tapewire.log.jetstream.compat import status_code
 
 LEASE_TTL_SECONDS = 4
-"""The life of a lease without renewal: what a takeover after a crash takes, at the most, plus
-a try."""
+"""How long a lease lives without renewal. A takeover after a crash takes at most this long, plus
+one attempt."""
 RENEW_INTERVAL_SECONDS = LEASE_TTL_SECONDS / 4
 RENEW_DEADLINE_SECONDS = LEASE_TTL_SECONDS * 0.75
-"""After this long without a renewal the holder stops, while the server still keeps others out."""
+"""A holder that could not renew for this long stops, while the lease still keeps others out."""
 ACQUIRE_RETRY_SECONDS = 0.5
 
 logger = structlog.get_logger("tapewire.leases")
@@ -37,20 +37,22 @@ class Leases:
     def __init__(self, connection: NatsConnection, holder: str) -> None:
         self._connection = connection
         self._holder = holder.encode()
+        self._rng = new_rng()
         self._renewed_at: dict[str, float] = {}
-        """When each lease that is held was renewed last, by the loop's clock."""
+        """When each held lease was last renewed, in the loop's time."""
 
     def is_held(self, name: str) -> bool:
-        """Whether nobody else can hold `name` now, even if this process stood still just before."""
+        """Whether no other process can hold `name` now, even if this process was just paused."""
         renewed = self._renewed_at.get(encode_token(name))
         if renewed is None:
             return False
         return asyncio.get_running_loop().time() - renewed < LEASE_TTL_SECONDS
 
     async def run_while_held(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
-        """Stand by for `name`; while holding it, run `work`, which is cancelled when it is lost.
+        """Stand by for the lease `name`, and run `work` while holding it.
 
-        Returns when the work returns, having let the lease go; raises what the work raises.
+        `work` is cancelled when the lease is lost, and runs again when it is won again. Returns
+        when `work` returns, after releasing the lease; raises what `work` raises.
         """
         subject = f"$KV.leases.{encode_token(name)}"
         clock = asyncio.get_running_loop().time
@@ -58,21 +60,21 @@ class Leases:
             began = clock()
             revision = await self._acquire(subject)
             if revision is None:
-                await asyncio.sleep(ACQUIRE_RETRY_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311
+                await asyncio.sleep(jittered(ACQUIRE_RETRY_SECONDS, self._rng))
                 continue
-            logger.info("holds the lease", lease=name)
+            logger.info("lease.acquired", name=name)
             self._renewed_at[encode_token(name)] = began
             try:
                 if await self._run_work(subject, revision, work):
                     return
             finally:
                 self._renewed_at.pop(encode_token(name), None)
-                logger.info("holds the lease no more", lease=name)
+                logger.info("lease.released", name=name)
 
     async def _run_work(
         self, subject: str, revision: int, work: Callable[[], Awaitable[None]]
     ) -> bool:
-        """Whether the work came to its own end."""
+        """Run `work` until it ends or the lease is lost; whether it ended."""
         task = asyncio.ensure_future(work())
         renewal = asyncio.create_task(self._renew(subject, revision))
         try:
@@ -89,7 +91,8 @@ class Leases:
                 await self._release(subject)
 
     async def _acquire(self, subject: str) -> int | None:
-        """The revision of the lease that is now ours, None when it is another's."""
+        """The revision of the lease that this process now holds; None if another process holds
+        it."""
         try:
             return await self._write_lease(subject, 0)
         except LogError:
@@ -104,24 +107,24 @@ class Leases:
             await asyncio.sleep(RENEW_INTERVAL_SECONDS)
             began = clock()
             if began - renewed >= RENEW_DEADLINE_SECONDS:
-                logger.warning("stood still for too long", subject=subject, seconds=began - renewed)
+                logger.warning("lease.expired_during_pause", name=name, seconds=began - renewed)
                 return
             try:
                 async with asyncio.timeout(max(renewed + RENEW_DEADLINE_SECONDS - began, 0.01)):
                     revision = await self._write_lease(subject, revision)
                 renewed = self._renewed_at[name] = began
-            except AppendRejected as foreign:
+            except AppendRejected as error:
                 revision_now = await self._own_revision(subject)
                 if revision_now is None:
-                    logger.warning("lost the lease", subject=subject, error=str(foreign))
+                    logger.warning("lease.lost", name=name, error=str(error))
                     return
                 revision = revision_now
             except (LogError, TimeoutError) as error:
-                logger.warning("could not renew the lease", subject=subject, error=str(error))
+                logger.warning("lease.renewal_failed", name=name, error=str(error))
 
     async def _own_revision(self, subject: str) -> int | None:
-        """The revision of a lease that is ours although its renewal seemed refused: the answer to
-        an earlier renewal may have been lost."""
+        """The revision of a lease that this process still holds although a renewal was rejected:
+        the answer to an earlier renewal may have been lost."""
         with contextlib.suppress(LogError):
             message = await self._connection.request(
                 f"$JS.API.DIRECT.GET.KV_leases.{subject}", timeout_seconds=1
@@ -143,8 +146,10 @@ class Leases:
 
     async def _release(self, subject: str) -> None:
         with contextlib.suppress(LogError):
-            ask = msgspec.json.encode({"filter": subject})
-            await self._connection.request("$JS.API.STREAM.PURGE.KV_leases", ask, timeout_seconds=1)
+            request = msgspec.json.encode({"filter": subject})
+            await self._connection.request(
+                "$JS.API.STREAM.PURGE.KV_leases", request, timeout_seconds=1
+            )
 
 
 async def _cancel(task: "asyncio.Future[None]") -> None:

@@ -1,7 +1,7 @@
-"""Log lines: structlog, as JSON for machines or coloured for a console, with secrets masked.
+"""Configures structlog: JSON lines for machines or coloured lines for a console, without secrets.
 
-Whatever a line is given, keys that name a secret are redacted and e-mail addresses and telephone
-numbers are masked. The correlation id of the work in hand is on every line (`correlated`).
+Values whose key names a secret are redacted; e-mail addresses and phone numbers are masked in any
+value. The correlation id of the current work is on every line (`correlated`).
 """
 
 import contextlib
@@ -25,24 +25,26 @@ _SECRET_TEXT = re.compile(
       ("[^"]{0,1000}"|'[^']{0,1000}'|[^\s&;,"'}]+)
     """
 )
-"""What a header, a token, the credentials of a URL, a query or JSON look like within a text. All of
-these take time in proportion to a text, which can be 64 KB of a client's making."""
+"""Secrets within a text: a header, a token, credentials in a URL, a query or JSON. Every pattern
+here runs in time proportional to the text, which may be 64 KB sent by a client."""
 _EMAIL = re.compile(r"(?i)(?<![\w.+-])([\w.+-])[\w.+-]*(?:@|%40)([\w-])[\w.-]*\.(\w+)\b")
 _EMAIL_IN_SUBJECT = re.compile(
     r"(?i)(?<![\w%-])([\w-])(?:[\w-]|%2[BDE])*%40([\w-])(?:[\w-]|%2[DE])*%2E([\w-]+)"
 )
-"""There dots and @ are quoted, and plain dots part the subject's tokens."""
+"""In a subject, the dots and the @ of an address are percent-encoded, and plain dots separate
+tokens."""
 _INTERNATIONAL = re.compile(r"(?i)(?:\+|%2B)\d[\d ()-]{7,14}\d")
 _NATIONAL = re.compile(r"(?<![\w.-])\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}(?!\d)")
 _PHONE = re.compile(r"(?<![\w.:-])\+?\d[\d ()-]{7,14}\d(?![\w.:-])")
-"""Any number of digits: where the key says that it is one."""
+"""Any long number, for values whose key says that they are phone numbers."""
 _PHONE_KEYS = re.compile(r"(phone|mobile|tel)", re.I)
 
 REDACTED = "[redacted]"
 
 
 def configure_logging(service: str, *, format_: str, level: str) -> None:
-    """Let every logger of the process, ours or a library's, write one line an event to stderr."""
+    """Have all loggers of the process, those of libraries included, write one line per event to
+    stderr."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -56,8 +58,8 @@ def configure_logging(service: str, *, format_: str, level: str) -> None:
             colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
         )
     )
-    # A traceback becomes text here, and not in the renderer: there it would come after the masking,
-    # and with the local variables, among them the headers of a request with its session.
+    # Tracebacks are formatted here instead of in the renderer, which would do it after the masking
+    # and with local variables, such as the headers of a request with its session.
     plain: list[structlog.typing.Processor] = [structlog.processors.format_exc_info]
     structlog.configure(
         processors=[*shared, *plain, mask_event, last],
@@ -78,13 +80,13 @@ def configure_logging(service: str, *, format_: str, level: str) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
-    for chatty in ("httpx", "httpcore", "nats"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    for library in ("httpx", "httpcore", "nats"):
+        logging.getLogger(library).setLevel(logging.WARNING)
 
 
 def configure_embedded_logging() -> None:
-    """In a program that is not ours: let our lines go to the standard `logging`, under the names
-    ``tapewire.…``, with secrets masked. Nothing is done where the program configured structlog."""
+    """Send log events to the standard `logging`, under ``tapewire.…`` and with secrets masked, for
+    use inside another program. Has no effect if the program configured structlog itself."""
     if structlog.is_configured():
         return
     structlog.configure(
@@ -112,22 +114,22 @@ def _add_service(service: str) -> structlog.typing.Processor:
 
 @contextlib.contextmanager
 def correlated(correlation: str, **more: str) -> Iterator[None]:
-    """Put `correlation` (and `more`) on every log line of the block, across its tasks."""
-    with structlog.contextvars.bound_contextvars(correlation=correlation, **more):
+    """Add `correlation_id` and `more` to every log line of the block, across its tasks."""
+    with structlog.contextvars.bound_contextvars(correlation_id=correlation, **more):
         yield
 
 
 def mask_event(
     _logger: Any, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
-    """The structlog processor that keeps secrets out of a line."""
+    """The structlog processor that masks secrets."""
     for key, value in event.items():
         event[key] = mask(value, key)
     return event
 
 
 def mask(value: Any, key: str = "") -> Any:
-    """`value` without secrets: redacted whole when `key` names one, masked within otherwise."""
+    """`value` without secrets: redacted if `key` names a secret, else masked."""
     if key and _SECRET_KEY.search(key):
         return REDACTED
     if isinstance(value, str):
@@ -138,12 +140,13 @@ def mask(value: Any, key: str = "") -> Any:
         return [mask(item, key) for item in value]
     if value is None or isinstance(value, bool | int | float):
         return value
-    # What a renderer would print of anything else, an error or bytes, can hold all of it too.
+    # The text that a renderer would print for other types, such as errors or bytes, may contain
+    # secrets.
     return _mask_text(repr(value), key)
 
 
 def _mask_text(text: str, key: str) -> str:
-    if key in ("timestamp", "correlation", "level", "service"):
+    if key in ("timestamp", "correlation_id", "level", "service"):
         return text
     text = _SECRET_TEXT.sub(REDACTED, text)
     for email in (_EMAIL_IN_SUBJECT, _EMAIL):

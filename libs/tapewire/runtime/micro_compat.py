@@ -1,6 +1,6 @@
-"""The private part of nats.micro that requests touch, and the reason.
+"""The private part of nats.micro that `requests` touches, and the reason.
 
-nats.micro is a module of nats-py; `tapewire.log.jetstream.compat` names the versions.
+nats.micro is a module of nats-py; `tapewire.log.jetstream.compat` bounds its version.
 """
 
 import asyncio

@@ -1,9 +1,10 @@
-"""Requests between services over NATS: nats.micro underneath, so operators can discover them.
+"""Requests between services over NATS, discoverable through nats.micro.
 
-nats.micro handles an endpoint's requests one by one and answers with the text of any error. Here
-each request is a task of its own, a bounded number at a time, errors are typed on both sides, and
-`close` answers what is under way before it leaves. An answer is a JSON struct; a refusal is an
-`Error` struct beside the headers that nats.micro prescribes.
+nats.micro handles the requests of an endpoint one by one and replies with the text of any error.
+Here each request runs in a task of its own, up to a limit; errors have types on both sides; and
+`RequestServer.close` answers pending requests before it stops. A reply is a JSON struct. A
+rejection is an `ErrorReply` beside the headers that nats.micro prescribes. Start at `RequestClient`
+or `serve_requests`.
 """
 
 import asyncio
@@ -39,11 +40,11 @@ from tapewire.runtime.logging_setup import correlated
 from tapewire.runtime.micro_compat import stop_gracefully
 
 MAX_CONCURRENT_REQUESTS = 256
-"""Requests that one process works on at once; further ones wait in NATS's own queue."""
+"""Requests that one process handles at once. Further ones wait in the subscription's queue."""
 REQUEST_TIMEOUT_SECONDS = 5.0
 DRAIN_SECONDS = 5.0
 MAX_QUOTED_CHARACTERS = 60
-"""Of a bad value that a refusal repeats."""
+"""Characters of a bad value that a rejection quotes."""
 _COMMAND_ID = re.compile(r"[!-~]{1,128}")
 VERSION = "0.1.0"
 
@@ -53,7 +54,7 @@ Q = TypeVar("Q", bound=msgspec.Struct)
 
 
 class RequestContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What comes with a request. A `command_id` repeats when a caller tries again."""
+    """What arrives with a request. `command_id` is the same when a caller repeats a request."""
 
     correlation: str
     command_id: str
@@ -61,14 +62,14 @@ class RequestContext(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Endpoint(msgspec.Struct, Generic[Q], frozen=True):
-    """What is asked, and who answers. The handler may raise Refusal."""
+    """The type of a request and its handler, which may raise CommandRejected."""
 
     request: type[Q]
     handler: Callable[[Q, RequestContext], Awaitable[msgspec.Struct]]
 
 
 class ErrorReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A refusal on the wire."""
+    """A rejection on the wire."""
 
     code: str
     message: str
@@ -76,12 +77,11 @@ class ErrorReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class RequestTimeout(Exception):
-    """The owning service is away, overloaded or too slow. Asking again is safe for a command whose
-    id is repeated."""
+    """The service is down, overloaded or too slow. A command may be repeated with the same id."""
 
 
 class RequestServer:
-    """One service's endpoints, answering."""
+    """Serves the endpoints of one service."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -89,20 +89,22 @@ class RequestServer:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def add_endpoint(self, service: str, verb: str, endpoint: Endpoint[Any]) -> None:
-        async def take(request: Request) -> None:
+        async def receive(request: Request) -> None:
             await self._concurrency_limit.acquire()
             task = asyncio.create_task(_handle_request(service, verb, endpoint, request))
             self._tasks.add(task)
             task.add_done_callback(self._on_task_done)
 
-        await self._service.add_endpoint(name=verb, subject=f"svc.{service}.{verb}", handler=take)
+        await self._service.add_endpoint(
+            name=verb, subject=f"svc.{service}.{verb}", handler=receive
+        )
 
     def _on_task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         self._concurrency_limit.release()
 
     async def close(self) -> None:
-        """Take nothing new, and finish what is under way."""
+        """Accept no more requests, and finish pending ones within `DRAIN_SECONDS`."""
         with contextlib.suppress(TimeoutError, nats.errors.Error):
             async with asyncio.timeout(DRAIN_SECONDS):
                 await stop_gracefully(self._service)
@@ -123,13 +125,13 @@ async def serve_requests(
     micro = await nats.micro.add_service(
         connection.client, name=service, version=VERSION, description=f"Tapewire {service}"
     )
-    answering = RequestServer(micro)
+    server = RequestServer(micro)
     for verb, endpoint in endpoints.items():
-        await answering.add_endpoint(service, verb, endpoint)
-    # What was subscribed is on its way to the server; an answer to ourselves proves that it has
-    # arrived. (nats-py's flush does not: its ping can overtake what is pending.)
+        await server.add_endpoint(service, verb, endpoint)
+    # The subscriptions are on their way to the server. A reply to the process's own request proves
+    # that they have arrived. (nats-py's flush does not: its PING may overtake pending data.)
     await connection.request(f"$SRV.PING.{service}.{micro.id}")
-    return answering
+    return server
 
 
 async def _handle_request(
@@ -150,18 +152,18 @@ async def _handle_request(
             attributes={"tapewire.correlation": context.correlation},
         ),
     ):
-        # What the request causes hangs below this span, or below the asker's when none is made.
-        own = telemetry.traceparent() or context.traceparent
-        context = msgspec.structs.replace(context, traceparent=own)
-        answered = await _run_handler(endpoint, request.data, context)
+        # What the request causes belongs to this span, or to the caller's span without tracing.
+        parent = telemetry.traceparent() or context.traceparent
+        context = msgspec.structs.replace(context, traceparent=parent)
+        reply = await _run_handler(endpoint, request.data, context)
         try:
-            await _respond(request, answered)
+            await _respond(request, reply)
         except Exception as error:
-            logger.warning("could not answer", verb=verb, error=repr(error))
+            logger.warning("requests.reply_failed", verb=verb, error=repr(error))
 
 
 def _check_command_id(command_id: str) -> str:
-    """Raises Refusal: event ids and headers are made of it."""
+    """Raises CommandRejected: event ids and headers are made from the command id."""
     if not _COMMAND_ID.fullmatch(command_id):
         message = (
             f"Tw-Command must be 1 to 128 printable ASCII characters, not {_truncate(command_id)}"
@@ -176,8 +178,8 @@ async def _run_handler(
     try:
         _check_command_id(context.command_id)
         return await endpoint.handler(CODEC.decode(data, endpoint.request), context)
-    except CommandRejected as refusal:
-        return ErrorReply(code=refusal.code, message=refusal.message, path=refusal.path)
+    except CommandRejected as rejection:
+        return ErrorReply(code=rejection.code, message=rejection.message, path=rejection.path)
     except msgspec.ValidationError as error:
         return _validation_error(str(error), data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -185,18 +187,18 @@ async def _run_handler(
     except BadSubject as error:
         return ErrorReply(code="invalid", message=str(error))
     except (Unavailable, OutcomeUnknown, TooManyConflicts) as error:
-        logger.warning("request could not be done now", error=str(error))
+        logger.warning("requests.unavailable", error=str(error))
         return ErrorReply(code="unavailable", message=str(error))
     except LogError as error:
-        logger.warning("the log refused", error=str(error))
+        logger.warning("requests.append_rejected", error=str(error))
         return ErrorReply(code="invalid", message=str(error))
     except Exception:
-        logger.exception("request failed")
+        logger.exception("requests.handler_failed")
         return ErrorReply(code="internal", message="the service failed; its log has the reason")
 
 
 class _RawNumber(str):
-    """A number as it was sent: an int of a thousand digits costs nothing to show."""
+    """A number as it was sent. Showing an integer of a thousand digits costs nothing."""
 
     __slots__ = ()
 
@@ -205,11 +207,11 @@ class _RawNumber(str):
 
 
 def _validation_error(message: str, data: bytes) -> ErrorReply:
-    """What does not fit, where, and the value that is there."""
+    """The field that does not fit, its value, and why."""
     message, path = split_error_path(message)
     try:
         value = value_at(json.loads(data, parse_int=_RawNumber, parse_float=_RawNumber), path)
-    except (ValueError, RecursionError):  # a syntax error behind the misfit, a deep nest
+    except (ValueError, RecursionError):  # a syntax error after the mismatch, or deep nesting
         value = msgspec.UNSET
     if path and value is not msgspec.UNSET:
         message = f"{path} does not fit: {message}, not {_truncate(value)}"
@@ -237,7 +239,7 @@ R = TypeVar("R", bound=msgspec.Struct)
 
 
 class RequestClient:
-    """Asks services."""
+    """Sends requests to services."""
 
     def __init__(self, connection: NatsConnection) -> None:
         self._connection = connection
@@ -254,12 +256,13 @@ class RequestClient:
         traceparent: str | None = None,
         timeout_seconds: float = REQUEST_TIMEOUT_SECONDS,
     ) -> R:
-        """What `service` answers to `verb`. `traceparent` is what asking belongs to, where that is
-        no current span.
+        """Send a request and return the service's reply.
+
+        `traceparent` is the parent of the request if there is no current span.
 
         Raises:
-            Refusal: it answered no; `code` and `path` say why.
-            Unanswered: nobody answered, or the service could not do it now.
+            CommandRejected: the service rejected the request; `code` and `path` say why.
+            RequestTimeout: nobody answered, or the service could not handle it now.
         """
         headers = {"Tw-Correlation": correlation, "Tw-Command": command_id or new_id()}
         with telemetry.span(f"ask {service}.{verb}", kind=SpanKind.CLIENT, parent=traceparent):

@@ -1,7 +1,7 @@
-"""Settings: every one is an environment variable with a default; `tapewire settings` prints them.
+"""Settings: environment variables with defaults, which `tapewire settings` prints.
 
-`Settings.from_env` reads them all at once and refuses what does not fit, naming the variable and
-the value. Nothing else in Tapewire reads the environment.
+`Settings.from_env` reads them all at once and rejects bad values, naming the variable and the
+value. Nothing else in Tapewire reads the environment. Start at `Settings`.
 """
 
 import os
@@ -17,18 +17,19 @@ _PREFIX = "TAPEWIRE_"
 
 
 class BadSetting(ValueError):
-    """An environment variable that does not fit; says which, the value and what is wanted."""
+    """An environment variable has a bad value. The message names it, the value and what is
+    allowed."""
 
 
 def _setting(description: str, env: str | None = None, choices: str = "", **bounds: Any) -> Meta:
-    """What a setting means; `choices` are all that it can be, separated by bars."""
+    """The description of a setting. `choices` lists its values, separated by bars."""
     if choices:
         bounds["pattern"] = f"^({choices})$"
     return Meta(description=description, extra={"env": env, "choices": choices}, **bounds)
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """All settings of all services; each reads the few that concern it."""
+    """All settings of all services. Each service reads those that concern it."""
 
     nats_url: Annotated[str, _setting("NATS servers, comma-separated")] = "nats://127.0.0.1:4222"
     nats_wait: Annotated[
@@ -214,10 +215,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> "Settings":
-        """The settings that the environment states, defaults for the rest.
+        """Read the settings from the environment, with defaults for the rest.
 
         Raises:
-            BadSetting: a variable does not fit.
+            BadSetting: a variable has a bad value.
         """
         environ = os.environ if environ is None else environ
         values = {
@@ -228,12 +229,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return cls(**values)
 
     def values(self) -> dict[str, Any]:
-        """Current values by environment variable."""
+        """The current values by environment variable."""
         return {setting.env: getattr(self, setting.name) for setting in describe()}
 
 
 class Setting(msgspec.Struct, frozen=True):
-    """One setting: its field, environment variable, meaning and default."""
+    """One setting: its field, environment variable, description and default."""
 
     name: str
     env: str
@@ -242,7 +243,7 @@ class Setting(msgspec.Struct, frozen=True):
     type: Any
 
     def mask(self, value: Any) -> Any:
-        """`value` without secrets: only free text can be one by the name of its variable."""
+        """`value` without secrets. Only free text can be a secret by the name of its variable."""
         free = isinstance(self.default, str | tuple) and not _meta(self.type).extra["choices"]
         return mask(value, self.env if free else "")
 

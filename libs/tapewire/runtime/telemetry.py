@@ -1,7 +1,7 @@
-"""OpenTelemetry: traces to an OTLP collector when one is named, and no cost at all otherwise.
+"""OpenTelemetry traces to an OTLP collector, if one is configured.
 
-`span` is the only way in: without a collector it yields None and touches nothing. Trace context
-crosses NATS and HTTP as a `traceparent`.
+Use `span`: without a collector it yields None and costs nothing. The trace context crosses NATS and
+HTTP as a `traceparent`.
 """
 
 import contextlib
@@ -17,7 +17,8 @@ _tracer: trace.Tracer | None = None
 
 
 def configure_tracing(service: str, endpoint: str) -> None:
-    """Trace to the collector at `endpoint` (OTLP over HTTP); an empty one switches tracing off."""
+    """Send traces to the collector at `endpoint` (OTLP over HTTP); tracing is off if it is
+    empty."""
     global _tracer
     if not endpoint:
         return
@@ -33,7 +34,7 @@ def configure_tracing(service: str, endpoint: str) -> None:
 
 
 def shutdown() -> None:
-    """Send what is buffered; for the end of a process."""
+    """Send buffered spans. Call it at the end of the process."""
     provider = trace.get_tracer_provider()
     if _tracer is not None and hasattr(provider, "shutdown"):
         provider.shutdown()
@@ -47,7 +48,7 @@ def span(
     parent: str | None = None,
     attributes: Mapping[str, Any] | None = None,
 ) -> Iterator[Span | None]:
-    """A span around the block; `parent` is a traceparent from elsewhere. None when switched off."""
+    """A span around the block; None if tracing is off. `parent` is a remote traceparent."""
     if _tracer is None:
         yield None
         return
@@ -59,12 +60,13 @@ def span(
 
 
 def is_tracing() -> bool:
-    """Whether spans go anywhere; for where even to ask for one, event by event, costs too much."""
+    """Whether spans are recorded. Check it where even calling `span` for every event costs too
+    much."""
     return _tracer is not None
 
 
 def traceparent() -> str | None:
-    """The traceparent of the current span, None outside of any."""
+    """The traceparent of the current span; None outside a span."""
     if _tracer is None:
         return None
     carrier: dict[str, str] = {}

@@ -204,7 +204,7 @@ class TestCorrelation:
         assert [line["event"] for line in lines] == [
             "stream opened", "stream reset", "stream closed",
         ]  # fmt: skip
-        assert {line["correlation"] for line in lines} == {"find-me"}
+        assert {line["correlation_id"] for line in lines} == {"find-me"}
 
     async def test_refusals_carry_it_too(self, edge: EdgeProcess) -> None:
         async with await edge.connect(

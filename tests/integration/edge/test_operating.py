@@ -49,14 +49,14 @@ async def test_one_more_than_allowed_closes_the_oldest_wherever_it_is(
     ):
         await wait_until(
             f"it is logged: {said}",
-            lambda said=said: one.find_log_lines(client=client, correlation="tab-0", **said),
+            lambda said=said: one.find_log_lines(client=client, correlation_id="tab-0", **said),
             describe_last=lambda: one.log_lines()[-5:],
         )
     streams.append(await one.open_stream(ORDERS, cookie))
     *_, farewell = await streams[1].read_to_end()
     assert farewell.event == "connection:limit"
     client = streams[1].frames[1].data["clientId"]
-    assert {line["correlation"] for line in other.find_log_lines(WARNED, client=client)} == {
+    assert {line["correlation_id"] for line in other.find_log_lines(WARNED, client=client)} == {
         "tab-1"
     }
     for stream in [*streams, stranger]:

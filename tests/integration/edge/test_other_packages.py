@@ -264,7 +264,7 @@ SERVICES = [("-m", "tapewire_services.edge"), ("-m", "tapewire.cli", "provision"
 @pytest.mark.parametrize("command", SERVICES)
 def test_a_package_that_is_not_there_stops_the_start(command, tmp_path: Path) -> None:
     line = refused({"TAPEWIRE_EVENT_PACKAGES": "lones", "PYTHONPATH": str(tmp_path)}, *command)
-    assert "the event types of 'lones', named by TAPEWIRE_EVENT_PACKAGES, cannot be had" in line
+    assert "the event types of 'lones', named by TAPEWIRE_EVENT_PACKAGES, cannot be loaded" in line
     assert "ModuleNotFoundError: No module named 'lones'" in line
 
 

@@ -307,10 +307,10 @@ class TestReadersThatStop:
         async def given_up():
             for symbol in symbols:
                 await market.publish(symbol, next(prices))
-            return edge.find_log_lines("stream closed", correlation=symbols[0])
+            return edge.find_log_lines("stream closed", correlation_id=symbols[0])
 
         await wait_until_async("it is given up", given_up)
-        (line,) = edge.find_log_lines("stream closed", correlation=symbols[0])
+        (line,) = edge.find_log_lines("stream closed", correlation_id=symbols[0])
         assert line["reason"] == "slow"
         await stalled.close()
 

@@ -42,11 +42,11 @@ async def test_a_stream_ends_when_its_client_leaves(
         writer.close()
     await wait_until(
         "the stream is over",
-        lambda: edge.find_log_lines("stream closed", correlation=name, reason="gone"),
-        describe_last=lambda: edge.find_log_lines("stream opened", correlation=name),
+        lambda: edge.find_log_lines("stream closed", correlation_id=name, reason="gone"),
+        describe_last=lambda: edge.find_log_lines("stream opened", correlation_id=name),
         timeout_seconds=20,
     )
-    assert not edge.find_log_lines("a stream failed", correlation=name)
+    assert not edge.find_log_lines("a stream failed", correlation_id=name)
 
 
 async def test_more_than_may_wait_are_noticed_by_what_cannot_be_written(
@@ -59,10 +59,10 @@ async def test_more_than_may_wait_are_noticed_by_what_cannot_be_written(
     writer.transport.abort()
     await wait_until(
         "the stream is over",
-        lambda: edge.find_log_lines("stream closed", correlation=name),
+        lambda: edge.find_log_lines("stream closed", correlation_id=name),
         timeout_seconds=20,
     )
-    assert not edge.find_log_lines("a stream failed", correlation=name)
+    assert not edge.find_log_lines("a stream failed", correlation_id=name)
 
 
 async def test_the_stream_goes_on(harness: Harness, fresh: Callable[[str], str]) -> None:

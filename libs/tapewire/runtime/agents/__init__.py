@@ -1,8 +1,9 @@
-"""What services say of themselves, and who says it for those that cannot any more (ADR 0005).
+"""The state of every service process: reported by itself, or by a monitor if it fell silent.
 
-`Announcer` runs in every process: it appends each change of the process's state to the log, and
-sends a heartbeat. `Watch` runs in one of them, under a lease: it appends `stopped` for whoever has
-been silent for too long. `state` decides what is worth an event, and is pure. Start at `announcer`.
+`AgentStatusReporter` runs in every process: it appends each change of the process's state to the
+log and sends heartbeats. `AgentMonitor` runs in one process under a lease: it appends `stopped` for
+processes without heartbeats. `state` decides which reports become events, and is pure. Decision
+record 0005 has the reasons. Start at `status_reporter`.
 """
 
 from tapewire.runtime.agents.monitor import LEASE, AgentMonitor

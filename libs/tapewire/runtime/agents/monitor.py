@@ -1,10 +1,11 @@
-"""Says of instances that fell silent that they have stopped. One process does, under a lease.
+"""Reports processes that fell silent as stopped. It runs in one process, under a lease.
 
-Who should be heard is folded from the log, who is heard is read from the heartbeats. Nobody's clock
-is compared with another's: a heartbeat that is not the one of the last look was sent in between,
-and silence is counted by this process alone, from when it first looked. A look that fails, or comes
-far too late, begins the count anew for everybody: who could not be heard was not silent. Nor is
-anybody while nobody is heard at all, this process included: then no heartbeat can be stored.
+The log says which processes should run, heartbeats say which do. Clocks of different processes are
+never compared: each heartbeat differs from the one before, so a changed value means that the
+process lives, and this process alone measures the silence, from its first poll. If a poll fails or
+comes far too late, all measurements start over, because heartbeats may have been missed. The same
+holds while no heartbeat arrives at all, not even that of this process: then heartbeats cannot be
+stored. Start at `AgentMonitor`.
 """
 
 import asyncio
@@ -31,18 +32,18 @@ from tapewire.runtime.agents import state as agents
 LEASE = "agents"
 CHECKPOINT_NAME = "agents-watch"
 POLLS_PER_SILENCE = 6
-"""Looks at all heartbeats within the time that makes a silence."""
+"""Polls of all heartbeats within the time that counts as silence."""
 MAX_POLLS_SINCE_ANY_HEARTBEAT = 2
-"""Looks since anybody was heard within which one who is not heard is silent."""
+"""A process without heartbeats is silent only if some heartbeat arrived within this many polls."""
 POLLS_WITHOUT_HEARTBEATS_BEFORE_RESET = 5
-"""Looks without anybody that begin the count anew: more than a heartbeat, which is at the most half
-of the silence, and one look."""
+"""Polls without any heartbeat after which the measurements start over. They take longer than a
+heartbeat interval, which is at most half of the silence, plus one poll."""
 
 logger = structlog.get_logger("tapewire.agents")
 
 
 class _RunningAgents(EventConsumer):
-    """Who has not stopped, as a consumer of the log."""
+    """The processes that have not stopped, folded from the log."""
 
     def __init__(self, caught_up: asyncio.Event) -> None:
         self.statuses: dict[str, AgentStatusChanged] = {}
@@ -61,7 +62,7 @@ class _RunningAgents(EventConsumer):
             try:
                 event = recorded.event
             except (UnknownType, Undecodable) as error:
-                logger.warning("passes over an event", at=recorded.sequence, error=str(error))
+                logger.warning("agents.event_skipped", sequence=recorded.sequence, error=str(error))
                 continue
             if isinstance(event, AgentStatusChanged):
                 self._record_status(event)
@@ -77,37 +78,38 @@ class _RunningAgents(EventConsumer):
 
 
 class _HeartbeatTracker:
-    """When each instance was last heard, by the time of the looks."""
+    """When each process was last heard, in the time of the polls."""
 
     def __init__(self, now: float) -> None:
         self._last_heartbeats: dict[str, tuple[bytes | None, float]] = {}
         self.last_heartbeat_at = now
-        """When anybody was, this process included, or the count began."""
+        """When any heartbeat arrived, that of this process included, or the measurement started."""
 
     def reset(self, now: float) -> None:
-        """Nothing that was counted counts."""
+        """Start all measurements over."""
         self._last_heartbeats.clear()
         self.last_heartbeat_at = now
 
     def observe(self, names: Iterable[str], heartbeats: dict[str, bytes], now: float) -> None:
-        """Take a look at the heartbeats of `names`; a lost one is no sign of life."""
-        heard = {}
+        """Compare the heartbeats of `names` with the last poll. A missing heartbeat is not a sign
+        of life."""
+        last_heartbeats = {}
         for name in names:
-            beat = heartbeats.get(encode_token(name))
+            heartbeat = heartbeats.get(encode_token(name))
             last, since = self._last_heartbeats.get(name, (None, now))
-            if beat is not None and beat != last:
-                last, since = beat, now
+            if heartbeat is not None and heartbeat != last:
+                last, since = heartbeat, now
                 self.last_heartbeat_at = now
-            heard[name] = (last, since)
-        self._last_heartbeats = heard
+            last_heartbeats[name] = (last, since)
+        self._last_heartbeats = last_heartbeats
 
     def silent_seconds(self, name: str, now: float) -> float:
-        """Seconds since `name` was heard."""
+        """Seconds since a heartbeat of `name` arrived."""
         return now - self._last_heartbeats[name][1]
 
 
 class AgentMonitor:
-    """`run` it while holding the lease `LEASE`."""
+    """Monitors all processes. `run` it while holding the lease `LEASE`."""
 
     def __init__(
         self,
@@ -125,26 +127,32 @@ class AgentMonitor:
         self._now = now
 
     async def run(self) -> None:
-        """Watch until cancelled."""
-        complete = asyncio.Event()
-        roll = _RunningAgents(complete)
+        """Monitor until cancelled."""
+        caught_up = asyncio.Event()
+        running_agents = _RunningAgents(caught_up)
 
-        def anew() -> _RunningAgents:
-            nonlocal roll
-            roll = _RunningAgents(complete)
-            return roll
+        def make_consumer() -> _RunningAgents:
+            nonlocal running_agents
+            running_agents = _RunningAgents(caught_up)
+            return running_agents
 
-        agents_: agents.AgentCommandHandler = CommandHandler(self._log, agents.AGENT_DECIDER)
+        command_handler: agents.AgentCommandHandler = CommandHandler(
+            self._log, agents.AGENT_DECIDER
+        )
         subscription = CatchUpSubscription(
             self._log,
             self._checkpoint_store,
             name=CHECKPOINT_NAME,
             filter_=pattern(owner=EVERYBODY, domain=agents.DOMAIN),
-            make_consumer=anew,
+            make_consumer=make_consumer,
         )
         async with asyncio.TaskGroup() as group:
             group.create_task(subscription.run())
-            group.create_task(self._monitor_heartbeats(agents_, lambda: roll.statuses, complete))
+            group.create_task(
+                self._monitor_heartbeats(
+                    command_handler, lambda: running_agents.statuses, caught_up
+                )
+            )
 
     async def _monitor_heartbeats(
         self,
@@ -153,27 +161,29 @@ class AgentMonitor:
         caught_up: asyncio.Event,
     ) -> None:
         clock, pause = asyncio.get_running_loop().time, self._silence_seconds / POLLS_PER_SILENCE
-        looked_at = clock()
-        ear = _HeartbeatTracker(looked_at)
+        polled_at = clock()
+        tracker = _HeartbeatTracker(polled_at)
         while True:
             await asyncio.sleep(pause)
             await caught_up.wait()
             try:
-                beats = await self._heartbeats.get_all()
+                heartbeats = await self._heartbeats.get_all()
             except LogError as error:
-                logger.warning("cannot hear the services now", error=str(error))
-                ear.reset(clock())
+                logger.warning("agents.poll_failed", error=str(error))
+                tracker.reset(clock())
                 continue
-            if clock() - looked_at > 3 * pause:
-                ear.reset(clock())
-            looked_at = clock()
-            ear.observe(get_statuses(), beats, looked_at)
-            deaf = looked_at - ear.last_heartbeat_at
-            if deaf >= POLLS_WITHOUT_HEARTBEATS_BEFORE_RESET * pause:
-                logger.warning("hears nobody, not even this process", seconds=round(deaf, 1))
-                ear.reset(looked_at)
-            elif deaf < MAX_POLLS_SINCE_ANY_HEARTBEAT * pause:
-                await self._report_silent_agents(command_handler, get_statuses(), ear, looked_at)
+            if clock() - polled_at > 3 * pause:
+                tracker.reset(clock())
+            polled_at = clock()
+            tracker.observe(get_statuses(), heartbeats, polled_at)
+            silent = polled_at - tracker.last_heartbeat_at
+            if silent >= POLLS_WITHOUT_HEARTBEATS_BEFORE_RESET * pause:
+                logger.warning("agents.no_heartbeats", seconds=round(silent, 1))
+                tracker.reset(polled_at)
+            elif silent < MAX_POLLS_SINCE_ANY_HEARTBEAT * pause:
+                await self._report_silent_agents(
+                    command_handler, get_statuses(), tracker, polled_at
+                )
 
     async def _report_silent_agents(
         self,
@@ -189,8 +199,9 @@ class AgentMonitor:
     async def _report_stopped(
         self, command_handler: agents.AgentCommandHandler, last_status: AgentStatusChanged
     ) -> None:
-        """Have it decided on the instance as it is: one that came back under its name and fell
-        silent again is remembered as stopped. What cannot be said now is said at the next look."""
+        """Report the process as stopped, unless its state changed meanwhile. A process that
+        returned under the same name and fell silent again may already count as stopped. What cannot
+        be reported now is reported after the next poll."""
         detail = f"not heard of for {self._silence_seconds:g} s"
         command = agents.report_silence(last_status, detail, self._now())
         subject = agents.agent_subject(last_status.service, last_status.instance)
@@ -198,9 +209,11 @@ class AgentMonitor:
             before = await command_handler.load_latest(subject)
             after = await command_handler.handle(subject, command, correlation=command.id)
         except (LogError, TooManyConflicts) as error:
-            logger.warning("cannot say that it fell silent", who=subject.entity, error=str(error))
+            logger.warning("agents.report_failed", name=subject.entity, error=str(error))
             return
         if after.sequence != before.sequence:
             logger.warning(
-                "a service fell silent", service=last_status.service, instance=last_status.instance
+                "agents.silent",
+                service=last_status.service,
+                instance=last_status.instance,
             )

@@ -1,7 +1,7 @@
-"""The state of one instance of a service: when a word about it is news. Pure.
+"""The state of one process of a service: which reports become events. Pure.
 
-An instance is an entity of the log at ``ev._all.agents.{service}/{instance}``, the last part one
-percent-encoded token. Its state is simply its last event.
+A process is an entity of the log at ``ev._all.agents.{service}/{instance}``, whose last part is one
+percent-encoded token. Its state is its last event. Start at `decide`.
 """
 
 from collections.abc import Sequence
@@ -15,11 +15,11 @@ from tapewire.log import EVERYBODY, CommandHandler, Decider, EventSubject, NewEv
 DOMAIN = "agents"
 
 State = AgentStatusChanged | None
-"""None: never heard of."""
+"""None before the first event."""
 
 
 class ReportStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """The instance says that it is in `state`."""
+    """The process reports that it is in `state`."""
 
     id: str
     timestamp: datetime
@@ -30,7 +30,8 @@ class ReportStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReportSilence(msgspec.Struct, frozen=True, kw_only=True):
-    """Nothing was heard of the instance since it was as in `seen`; true of nothing later."""
+    """No heartbeat arrived since the process was in `last_status`. Any later status makes this
+    void."""
 
     id: str
     timestamp: datetime
@@ -43,17 +44,17 @@ AgentCommandHandler = CommandHandler[State, Command]
 
 
 def agent_entity(service: str, instance: str) -> str:
-    """The name of an instance in the log; a service's own name has no ``/``."""
+    """The entity of a process. A service's name contains no ``/``."""
     return f"{service}/{instance}"
 
 
 def agent_subject(service: str, instance: str) -> EventSubject:
-    """Where the instance's events live."""
+    """The subject of the process's events."""
     return EventSubject(EVERYBODY, DOMAIN, agent_entity(service, instance))
 
 
 def report_status(status: AgentStatusChanged) -> ReportStatus:
-    """The command to say `status`, always under the same id."""
+    """The command that reports `status`. The same status has the same id."""
     return ReportStatus(
         id=f"{agent_entity(status.service, status.instance)}.{status.state.value}",
         timestamp=status.timestamp,
@@ -67,7 +68,7 @@ def report_status(status: AgentStatusChanged) -> ReportStatus:
 def report_silence(
     last_status: AgentStatusChanged, detail: str, timestamp: datetime
 ) -> ReportSilence:
-    """The command to say that who was `seen` has stopped, always under the same id."""
+    """The command that reports the process as stopped. The same silence has the same id."""
     return ReportSilence(
         id=f"{agent_entity(last_status.service, last_status.instance)}.silent",
         timestamp=timestamp,
@@ -77,7 +78,7 @@ def report_silence(
 
 
 def decide(state: State, command: Command) -> Sequence[NewEvent]:
-    """The event that `command` is worth; none when nothing changes by it."""
+    """The event that `command` results in; none if it changes nothing."""
     if isinstance(command, ReportSilence):
         if state != command.last_status or state.state is AgentState.STOPPED:
             return []
@@ -99,7 +100,7 @@ def _status_changed(
 
 
 def evolve(state: State, event: Event) -> State:
-    """The last word counts."""
+    """The last event is the state."""
     return event if isinstance(event, AgentStatusChanged) else state
 
 

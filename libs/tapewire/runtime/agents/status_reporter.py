@@ -1,10 +1,10 @@
-"""A process says what state it is in, and that it is still there.
+"""Reports the state of this process, and sends its heartbeats.
 
-Changes are appended to the log in the order in which they happened; while the log is away they
-wait, and only the newest are kept: that it was without NATS, and how it is now. A heartbeat is a
-value that is another one each time: whoever watches needs no clock but his own. Each heartbeat also
-looks whether the log still says what the process last said, and says it again when not: it was
-thought dead, or the log was made anew.
+Changes are appended to the log in order. While the log cannot be reached they wait, and only the
+newest are kept: that NATS was away, and the current state. Every heartbeat has a different value,
+so a monitor needs no clock but its own. With each heartbeat the reporter also checks that the log
+still shows its last report, and repeats the report if not: a monitor believed the process stopped,
+or the log was recreated. Start at `AgentStatusReporter.run`.
 """
 
 import asyncio
@@ -31,22 +31,22 @@ from tapewire.log.backoff import Backoff, new_rng
 from tapewire.runtime.agents import state as agents
 
 STOP_REPORT_TIMEOUT_SECONDS = 2.0
-"""How long a stopping process tries to say so."""
+"""How long a stopping process tries to report that."""
 MAX_DETAIL_CHARACTERS = 200
 MAX_PENDING_STATUSES = 2
-"""Changes that wait for a log that is away."""
+"""Changes that wait while the log cannot be reached."""
 HEARTBEAT_TTL_INTERVALS = 20
-"""Heartbeats after which the last one of a process is forgotten: each host and pid has a key of its
-own, and each look reads them all. That it is gone says nothing of the process."""
+"""Heartbeat intervals after which a process's last heartbeat expires. Every host and process id has
+a key of its own, and each poll reads them all. An expired heartbeat has no meaning."""
 
 HealthCheck = Callable[[], str | None]
-"""What is wrong with the process, None when nothing is."""
+"""Returns what is wrong with the process; None if nothing is."""
 
 logger = structlog.get_logger("tapewire.agents")
 
 
 class AgentHeartbeat(msgspec.Struct, frozen=True, rename="camel"):
-    """`boot` names the process's life, `beat` counts in it."""
+    """`boot` identifies one run of the process, `beat` counts its heartbeats."""
 
     service: str
     instance: str
@@ -55,7 +55,8 @@ class AgentHeartbeat(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class AgentStatusReporter:
-    """One process's. `run` does all; the other methods only say what is wanted."""
+    """Reports the state of one process. `run` does the work; the other methods only record
+    changes."""
 
     def __init__(
         self,
@@ -88,11 +89,11 @@ class AgentStatusReporter:
         self._enqueue_status(AgentState.STARTING)
 
     def report_ready(self) -> None:
-        """The process does its work from now on."""
+        """The process is ready from now on."""
         self._report_health()
 
     def on_connection_state(self, is_connected: bool) -> None:
-        """NATS was lost, or is back: told when somebody can hear it."""
+        """NATS was lost or is back. The loss is reported once the log can be reached."""
         clock = asyncio.get_running_loop().time
         if not is_connected:
             self._disconnected_at = self._disconnected_at or clock()
@@ -104,7 +105,7 @@ class AgentStatusReporter:
             self._wake.set()
 
     async def run(self) -> None:
-        """Announce and beat until cancelled."""
+        """Report changes and send heartbeats until cancelled."""
         beat_at = 0.0
         clock = asyncio.get_running_loop().time
         while True:
@@ -120,8 +121,8 @@ class AgentStatusReporter:
                         await self._wake.wait()
 
     async def report_stopped(self, detail: str | None) -> None:
-        """Say for the last time what became of the process; gives up after `FAREWELL_SECONDS`.
-        `run` must have been cancelled."""
+        """Report the end of the process, trying for `STOP_REPORT_TIMEOUT_SECONDS`. `run` must have
+        been cancelled before."""
         self._enqueue_status(AgentState.STOPPED, detail)
         try:
             async with asyncio.timeout(STOP_REPORT_TIMEOUT_SECONDS):
@@ -129,7 +130,7 @@ class AgentStatusReporter:
                     await self._append(self._pending[-1])
                     self._pending.clear()
         except (LogError, TooManyConflicts, TimeoutError) as error:
-            logger.warning("cannot say that it stopped; its silence will", error=repr(error))
+            logger.warning("agents.stop_report_failed", error=repr(error))
 
     @property
     def _target_state(self) -> AgentState | None:
@@ -145,7 +146,7 @@ class AgentStatusReporter:
 
     def _enqueue_status(self, state: AgentState, detail: str | None = None) -> None:
         if self._pending and (self._pending[-1].state, self._pending[-1].detail) == (state, detail):
-            return  # it is to be told already
+            return  # it waits already
         self._pending.append(
             AgentStatusChanged(
                 service=self._service,
@@ -162,7 +163,7 @@ class AgentStatusReporter:
             try:
                 await self._append(self._pending[0])
             except (LogError, TooManyConflicts) as error:
-                logger.warning("cannot say its state yet", error=str(error))
+                logger.warning("agents.status_report_failed", error=str(error))
                 self._pending = deque([*self._pending][-MAX_PENDING_STATUSES:])
                 await self._backoff.wait()
                 return
@@ -184,10 +185,10 @@ class AgentStatusReporter:
                 encode_token(self._subject.entity), CODEC.encode(beat), ttl=ttl
             )
         except LogError as error:
-            logger.info("nobody hears its heartbeat now", error=str(error))
+            logger.info("agents.heartbeat_failed", error=str(error))
 
     async def _reconcile_with_log(self) -> None:
-        """Say how it is, and say it again when the log has another last word."""
+        """Report the current health, and repeat the last report if the log shows another one."""
         if self._target_state in (AgentState.RUNNING, AgentState.DEGRADED):
             self._report_health()
         try:
@@ -196,4 +197,4 @@ class AgentStatusReporter:
                 if self._last_appended is not None and not self._pending:
                     self._enqueue_status(self._last_appended.state, self._last_appended.detail)
         except LogError as error:
-            logger.info("cannot see what is said of it now", error=str(error))
+            logger.info("agents.reconcile_failed", error=str(error))
