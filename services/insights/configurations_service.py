@@ -1,4 +1,4 @@
-"""What the insights service answers about configurations."""
+"""Handles requests about the configurations of users."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -42,24 +42,24 @@ MAX_ID_CHARACTERS = 64
 
 
 class ConfigurationsService:
-    """The handlers of `svc.insights.*` about configurations."""
+    """The handlers of `svc.insights.*` for configurations."""
 
     def __init__(
         self,
         log: EventLog,
         values: LatestValueStore,
-        configurations: CommandHandler[State, Command],
+        command_handler: CommandHandler[State, Command],
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._log = log
         self._values = values
-        self._configurations = configurations
+        self._command_handler = command_handler
         self._clock = clock
 
     async def create(
         self, request: CreateConfiguration, context: RequestContext
     ) -> ConfigurationReply:
-        """Keep a new one, or answer with the one that this very command made."""
+        """Create a configuration. A repeated command gets the configuration it created before."""
         user = text_validation.validate_user_id(request.user_id)
         command = Create(
             id=context.command_id,
@@ -77,7 +77,7 @@ class ConfigurationsService:
     async def change(
         self, request: ChangeConfiguration, context: RequestContext
     ) -> ConfigurationReply:
-        """Change what is given."""
+        """Change the given fields of a configuration."""
         subject = _configuration_subject(request)
         command = Change(
             id=context.command_id,
@@ -87,20 +87,20 @@ class ConfigurationsService:
             tickers=request.tickers,
             tags=request.tags,
         )
-        await self._configurations.load_latest(subject)
+        await self._command_handler.load_latest(subject)
         return _build_reply(await self._handle_command(subject, command, context))
 
     async def delete(
         self, request: DeleteConfiguration, context: RequestContext
     ) -> ConfigurationReply:
-        """Forget it."""
+        """Delete a configuration."""
         subject = _configuration_subject(request)
         command = Delete(id=context.command_id, at=self._clock(), user=request.user_id)
-        await self._configurations.load_latest(subject)
+        await self._command_handler.load_latest(subject)
         return _build_reply(await self._handle_command(subject, command, context))
 
     async def get(self, request: GetConfiguration, _: RequestContext) -> ConfigurationReply:
-        """One, as it is now."""
+        """Return one configuration."""
         subject = _configuration_subject(request)
         view, _bounds = await view_checkpoints.load(
             self._log, self._values, ConfigurationsView, subject.owner
@@ -111,7 +111,7 @@ class ConfigurationsService:
         return ConfigurationReply(configuration=configuration)
 
     async def list(self, request: ListConfigurations, _: RequestContext) -> ConfigurationsReply:
-        """The user's, exactly as of the end of the log."""
+        """Return all configurations of the user as of the end of the log."""
         user = text_validation.validate_user_id(request.user_id)
         view, bounds = await view_checkpoints.load(
             self._log, self._values, ConfigurationsView, user
@@ -121,7 +121,7 @@ class ConfigurationsService:
         )
 
     async def _check_limit(self, command: Create) -> None:
-        """Requests at the same moment may go a little over; the bound is for memory's sake."""
+        """Raise CommandRejected at the limit. Concurrent requests may exceed it slightly."""
         view, _ = await view_checkpoints.load(
             self._log, self._values, ConfigurationsView, command.user
         )
@@ -138,7 +138,7 @@ class ConfigurationsService:
         *,
         is_new: bool = False,
     ) -> Versioned[State]:
-        return await self._configurations.handle(
+        return await self._command_handler.handle(
             subject,
             command,
             correlation=context.correlation,
@@ -150,7 +150,7 @@ class ConfigurationsService:
 def _configuration_subject(
     request: ChangeConfiguration | DeleteConfiguration | GetConfiguration,
 ) -> EventSubject:
-    """Another user's configuration is none of this user's: it is not found."""
+    """Return the subject of the user's configuration. That of another user is not found."""
     user = text_validation.validate_user_id(request.user_id)
     if not 1 <= len(request.configuration_id) <= MAX_ID_CHARACTERS:
         raise _not_found(request.configuration_id)

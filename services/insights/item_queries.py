@@ -1,4 +1,4 @@
-"""What the insights service answers about items: the newest, and those after a place in the log."""
+"""Handles requests that list items: the newest ones, or those after a sequence of the log."""
 
 from collections.abc import Callable
 
@@ -24,15 +24,15 @@ from tapewire_services.insights.domain import text_validation
 
 ITEMS_FILTER = pattern(owner=EVERYBODY, domain=ItemsView.domain)
 MAX_PAGES = 8
-"""Pages that one request reads at the most: where few items pass, it asks again from there."""
+"""Pages that one request reads at most. If few items match, the client continues from there."""
 
 ItemFilter = Callable[[Item], bool]
 
-logger = structlog.get_logger("insights.listing")
+logger = structlog.get_logger("insights.item_queries")
 
 
 class _ItemPage(msgspec.Struct):
-    """Items, and the place up to which all were looked at."""
+    """Matching items, and the sequence up to which all items were examined."""
 
     items: list[Item]
     last_sequence: int
@@ -46,21 +46,25 @@ class ItemQueries:
         self._values = values
 
     async def items(self, request: ListItems, _: RequestContext) -> ItemsReply:
-        """The newest items, or what came after a place, without a gap."""
+        """Return the newest items, or those after a sequence, without a gap.
+
+        If the log no longer has everything after the sequence, the reply has the newest items and
+        `reset` is true.
+        """
         if not 1 <= request.limit <= MAX_LISTED_ITEMS:
             message = f"limit must be 1 to {MAX_LISTED_ITEMS}, not {request.limit}"
             raise CommandRejected("invalid", message, "limit")
-        keeps = await self._build_filter(request)
+        accepts = await self._build_filter(request)
         if request.since is None:
-            return await self._read_newest(request.limit, keeps)
+            return await self._read_newest(request.limit, accepts)
         _validate_since(request)
         bounds = await self._log.bounds()
         if not _is_complete_after(bounds, request.since, request.epoch):
-            return await self._read_newest(request.limit, keeps, is_reset=True)
-        reply = await self._read_after(request.since, request.limit, keeps, bounds)
-        # What was trimmed away, or made anew, under the reading may be missing in it.
+            return await self._read_newest(request.limit, accepts, is_reset=True)
+        reply = await self._read_after(request.since, request.limit, accepts, bounds)
+        # Items that were trimmed, or a log that was recreated, during the read may be missing.
         if not _is_complete_after(await self._log.bounds(), request.since, request.epoch):
-            return await self._read_newest(request.limit, keeps, is_reset=True)
+            return await self._read_newest(request.limit, accepts, is_reset=True)
         return reply
 
     async def _build_filter(self, request: ListItems) -> ItemFilter:
@@ -88,7 +92,7 @@ class ItemQueries:
     async def _read_after(
         self, since: int, limit: int, accepts: ItemFilter, bounds: Bounds
     ) -> ItemsReply:
-        """A replica that lags makes an answer shorter, never one with a hole."""
+        """Read the items after `since`. A lagging replica shortens the reply but leaves no gap."""
         wanted = min(await self._log.last_sequence(ITEMS_FILTER), bounds.last)
         found = _ItemPage([], since)
         for _ in range(MAX_PAGES):
@@ -116,7 +120,7 @@ def _validate_since(request: ListItems) -> None:
 
 
 def _is_complete_after(bounds: Bounds, since: int, epoch: str | None) -> bool:
-    """Whether everything after `since` is there."""
+    """Whether the log holds everything after `since`."""
     return epoch == bounds.epoch and bounds.first - 1 <= since <= bounds.last
 
 
@@ -125,7 +129,7 @@ def _collect_item(recorded: RecordedEvent, accepts: ItemFilter, found: _ItemPage
     try:
         event = recorded.event
     except (UnknownType, Undecodable) as error:
-        logger.warning("passes over an event", sequence=recorded.sequence, error=str(error))
+        logger.warning("event.skipped", sequence=recorded.sequence, error=str(error))
         return
     if isinstance(event, ItemAnalysed) and accepts(event.item):
         found.items.append(event.item)

@@ -1,8 +1,8 @@
-"""Puts items on the tape, each once: many in one atomic batch.
+"""Appends items to the log, each once, many in one atomic batch.
 
-An item's subject is its id's alone, and an append expects it to be empty. So the common case, that
-all are new, is one append; only when that is refused is it asked which of them are there. Whoever
-adds the same items, again or at the same time, adds none twice.
+Every item has a subject of its own, and an append expects that subject to be empty. In the common
+case all items are new and one append suffices. Only if that is rejected, the writer reads which
+items are stored. Repeated or concurrent requests add no item twice.
 """
 
 import asyncio
@@ -28,21 +28,21 @@ from tapewire.runtime import RequestContext
 
 DOMAIN = "items"
 MAX_ATTEMPTS = 8
-"""Appends that are tried before conflicts are given up."""
+"""Appends that are tried before conflicts raise TooManyConflicts."""
 MAX_READS = 5
 INITIAL_LAG_WAIT_SECONDS = 0.02
-"""What a replica is given to catch up before the second read; twice as long before each later."""
+"""How long a replica gets to catch up before the second read; doubled before each later one."""
 
 
 class StoredItem(msgspec.Struct, frozen=True):
-    """The item of an id as the tape has it; `created` when this very command put it there."""
+    """An item as stored. `created` is true if the current command stored it."""
 
     item: Item
     created: bool
 
 
 class ItemWriter:
-    """The one way of items into the log."""
+    """Appends items to the log."""
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
@@ -50,11 +50,11 @@ class ItemWriter:
     async def add(
         self, events: Sequence[ItemAnalysed], context: RequestContext
     ) -> dict[str, StoredItem]:
-        """Once this returns, every item of `events` is on the tape; by id, what is there.
+        """Store every item of `events` that is not stored yet; return the stored items by id.
 
         Raises:
-            Overloaded: others kept adding the same items.
-            Unavailable, Refused: from the log.
+            TooManyConflicts: Others kept adding the same items.
+            LogError: The log cannot be reached or rejects the items.
         """
         stored: dict[str, StoredItem] = {}
         missing: dict[str, ItemAnalysed] = {}
@@ -67,13 +67,13 @@ class ItemWriter:
                 await self._log.append([_build_draft(event, context) for event in missing.values()])
             except (Conflict, AlreadyStored, OutcomeUnknown):
                 found = await asyncio.gather(*[self._find_stored(id_, context) for id_ in missing])
-                there = {one.item.id: one for one in found if one is not None}
+                batch = {one.item.id: one for one in found if one is not None}
             else:
-                there = {
+                batch = {
                     id_: StoredItem(event.item, created=True) for id_, event in missing.items()
                 }
-            stored |= there
-            missing = {id_: event for id_, event in missing.items() if id_ not in there}
+            stored |= batch
+            missing = {id_: event for id_, event in missing.items() if id_ not in batch}
         if missing:
             raise TooManyConflicts(
                 f"{len(missing)} items could not be added in {MAX_ATTEMPTS} attempts"
@@ -81,8 +81,11 @@ class ItemWriter:
         return stored
 
     async def _find_stored(self, id_: str, context: RequestContext) -> StoredItem | None:
-        """The item on the tape. An answer that got lost, and a command that came twice, are known
-        by the command that is noted with the event."""
+        """Return the stored item of `id_`, or None.
+
+        The event's causation is the command id, so an item that this command stored before a lost
+        acknowledgement or a repetition counts as created by it.
+        """
         recorded = await self._read_first(str(_item_subject(id_)))
         if recorded is None:
             return None
@@ -92,7 +95,7 @@ class ItemWriter:
         return StoredItem(event.item, created=recorded.metadata.causation == context.command_id)
 
     async def _read_first(self, subject: str) -> RecordedEvent | None:
-        """The event, if the leader knows of one. Raises Unavailable when a replica lags on."""
+        """Return the event if the leader has one. Raises Unavailable if a replica lags too long."""
         for attempt in range(MAX_READS):
             page = await self._log.page(subject, after=0, limit=1)
             if page.events:

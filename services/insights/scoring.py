@@ -1,8 +1,7 @@
-"""The port to whatever scores texts, and VADER behind it.
+"""The port for sentiment scorers, and the scorer VADER.
 
-VADER reads a lexicon that comes with its package: it needs no network and no model file, and the
-same text has the same score everywhere. Another scorer (a model behind HTTP, say) is a class with
-the one method of `Scorer`.
+VADER uses a lexicon from its package. It needs no network and no model file, and scores the same
+text the same everywhere. Another scorer, such as a model behind HTTP, implements `SentimentScorer`.
 """
 
 import asyncio
@@ -15,29 +14,32 @@ from vaderSentiment.vaderSentiment import (  # type: ignore[import-untyped]
 )
 
 MAX_EMOJI = 16
-"""Emoji of a text that count: VADER writes each out in words, and its time grows with the square of
-them. A thousand would take most of a second, and say nothing that these do not."""
+"""Emoji of a text that are scored. VADER replaces each by words, in time that grows with the square
+of their number: a thousand would take most of a second and add nothing to the score."""
 
 
 class SentimentScorer(Protocol):
-    """Says how good or bad texts are."""
+    """Scores how positive or negative texts are."""
 
     async def score_texts(self, texts: Sequence[str]) -> Sequence[Decimal]:
-        """A score from -1 (bad) to 1 (good) of each text. May be slow; must not block the loop."""
+        """Return a score from -1 (negative) to 1 (positive) for each text.
+
+        May be slow, but must not block the event loop.
+        """
 
 
 class VaderScorer:
-    """The scores that VADER calls compound, to four places."""
+    """Returns VADER's compound score, with four decimal places."""
 
     def __init__(self) -> None:
         self._analyzer = SentimentIntensityAnalyzer()
 
     async def score_texts(self, texts: Sequence[str]) -> Sequence[Decimal]:
-        """In a thread: a hundred long texts take tens of milliseconds."""
+        """Score in a thread, because a hundred long texts take tens of milliseconds."""
         return await asyncio.to_thread(lambda: [self.score_text(text) for text in texts])
 
     def score_text(self, text: str) -> Decimal:
-        """Of one text."""
+        """Score one text."""
         return Decimal(str(self._analyzer.polarity_scores(self._limit_emoji(text))["compound"]))
 
     def _limit_emoji(self, text: str) -> str:

@@ -1,6 +1,6 @@
-"""What the insights service answers about items and their counts.
+"""Handles requests that add items and count them.
 
-A clock is read here and nowhere below. `intake` appends, `listing` reads items.
+The handlers read the clock; `domain` and `item_writer` do not.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,40 +34,41 @@ def utc_now() -> datetime:
 
 
 class InsightsService:
-    """The handlers of `svc.insights.*` that add items and count them."""
+    """The handlers of `svc.insights.add`, `load` and `metrics`."""
 
     def __init__(
         self,
         log: EventLog,
         values: LatestValueStore,
+        item_writer: ItemWriter,
         scorer: SentimentScorer,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._log = log
         self._values = values
-        self._item_writer = ItemWriter(log)
+        self._item_writer = item_writer
         self._scorer = scorer
         self._clock = clock
 
     async def add(self, request: NewItem, context: RequestContext) -> ItemReply:
-        """Put the item on the tape, or answer with the one that is there."""
+        """Add an item. If it is stored already, reply with the stored one."""
         item = validate_item(request, self._clock())
         stored = await self._item_writer.add(await self._score_items([item]), context)
-        of = stored[item.id]
-        return ItemReply(item=of.item, created=of.created)
+        result = stored[item.id]
+        return ItemReply(item=result.item, created=result.created)
 
     async def load(self, request: LoadItems, context: RequestContext) -> LoadReply:
-        """Put all items on the tape that are well-formed and not there yet."""
+        """Add all well-formed items that are not stored yet. The reply lists malformed ones."""
         if not 1 <= len(request.items) <= MAX_LOADED_ITEMS:
             message = f"items must be 1 to {MAX_LOADED_ITEMS}, not {len(request.items)}"
             raise CommandRejected("invalid", message, "items")
-        good, refused = _validate_items(request.items, self._clock())
-        stored = await self._item_writer.add(await self._score_items(good), context)
+        valid, rejected = _validate_items(request.items, self._clock())
+        stored = await self._item_writer.add(await self._score_items(valid), context)
         added = sum(one.created for one in stored.values())
-        return LoadReply(added=added, there=len(good) - added, refused=refused)
+        return LoadReply(added=added, there=len(valid) - added, refused=rejected)
 
     async def metrics(self, _request: GetMetrics, _: RequestContext) -> MetricsReply:
-        """The counts, exactly as of the end of the log."""
+        """Return the counts as of the end of the log."""
         view, bounds = await view_checkpoints.load(self._log, self._values, MetricsView, EVERYBODY)
         metrics = view.metrics(self._clock())
         return MetricsReply(metrics=metrics, as_of=bounds.last, epoch=bounds.epoch)
@@ -86,10 +87,12 @@ class InsightsService:
 def _validate_items(
     items: Sequence[NewItem], at: datetime
 ) -> tuple[list[ValidatedItem], list[RejectedItem]]:
-    good, refused = [], []
+    valid, rejected = [], []
     for index, item in enumerate(items):
         try:
-            good.append(validate_item(item, at))
-        except CommandRejected as no:
-            refused.append(RejectedItem(index=index, path=no.path, message=no.message))
-    return good, refused
+            valid.append(validate_item(item, at))
+        except CommandRejected as rejection:
+            rejected.append(
+                RejectedItem(index=index, path=rejection.path, message=rejection.message)
+            )
+    return valid, rejected

@@ -50,6 +50,7 @@ from tapewire.views import ConfigurationsView, ItemsView, MetricsView
 from tapewire_services.insights.configurations_service import ConfigurationsService
 from tapewire_services.insights.domain.configurations import CONFIGURATION_DECIDER
 from tapewire_services.insights.item_queries import ItemQueries
+from tapewire_services.insights.item_writer import ItemWriter
 from tapewire_services.insights.scoring import VaderScorer
 from tapewire_services.insights.service import InsightsService
 from tests.harness.item_builders import USER, at
@@ -81,7 +82,9 @@ class InsightsProcess:
         self.log = MemoryEventLog(server, faults)
         self.views = MemoryLatestValueStore(server, faults, stream="VIEWS", prefix="view")
         self.rng = random.Random(faults.seed if faults is not None else 0)
-        self.service = InsightsService(self.log, self.views, SynchronousScorer(), clock)
+        self.service = InsightsService(
+            self.log, self.views, ItemWriter(self.log), SynchronousScorer(), clock
+        )
         self.item_queries = ItemQueries(self.log, self.views)
         configurations = CommandHandler(self.log, CONFIGURATION_DECIDER)
         self.configurations = ConfigurationsService(self.log, self.views, configurations, clock)

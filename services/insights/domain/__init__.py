@@ -1,5 +1,5 @@
-"""What the insights service decides. Pure: no clock, no I/O, no logging.
+"""The pure part of the insights service: no clock, no I/O, no logging.
 
-`items` checks and judges items, `configurations` is the aggregate of a user's configuration,
-`texts` are the bounds that both keep.
+`items` validates and classifies items, `configurations` is the decider of a user's configuration,
+and `text_validation` has the bounds of both.
 """

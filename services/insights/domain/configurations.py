@@ -1,7 +1,7 @@
-"""A configuration: its states, and what is decided. Start at `decide`; `CONFIGURATIONS` is the
-decider.
+"""The decider of a configuration: which items a user wants to see.
 
-A configuration is Absent, Kept or Deleted. Paths in refusals are the fields as requests spell them.
+A configuration is `Absent`, `Active` or `Deleted`. The paths of rejections name fields as requests
+spell them. Start at `decide`; `CONFIGURATION_DECIDER` is the decider.
 """
 
 from collections.abc import Sequence
@@ -25,11 +25,11 @@ DOMAIN = "configurations"
 MAX_NAME_CHARACTERS = 80
 MAX_TICKERS = 50
 MAX_REMEMBERED_COMMANDS = 16
-"""Command ids a configuration remembers: far more than retry at the same time."""
+"""Command ids kept for deduplication: far more than are retried at the same time."""
 
 
 class Create(msgspec.Struct, frozen=True, kw_only=True):
-    """`user` wants it. `at` is when, UTC, as in every command."""
+    """Create a configuration of `user`. In all commands, `at` is the time in UTC."""
 
     id: str
     at: datetime
@@ -41,7 +41,7 @@ class Create(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """What is given shall be so from now on."""
+    """Change the fields that are not None."""
 
     id: str
     at: datetime
@@ -52,7 +52,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Delete(msgspec.Struct, frozen=True, kw_only=True):
-    """It shall be no more."""
+    """Delete the configuration."""
 
     id: str
     at: datetime
@@ -63,18 +63,18 @@ Command = Create | Change | Delete
 
 
 class Absent(msgspec.Struct, frozen=True):
-    """No event yet."""
+    """There is no event yet."""
 
 
 class Active(msgspec.Struct, frozen=True):
-    """There; `seen` are the ids of commands."""
+    """The configuration exists. `command_ids` are those of the latest commands."""
 
     configuration: Configuration
     command_ids: tuple[str, ...]
 
 
 class Deleted(msgspec.Struct, frozen=True):
-    """No more, by command `by`."""
+    """The command `command_id` has deleted the configuration."""
 
     configuration: Configuration
     command_id: str
@@ -84,15 +84,15 @@ State = Absent | Active | Deleted
 
 
 def derive_configuration_id(user: str, command_id: str) -> str:
-    """The id of the configuration that `user` makes by that command."""
+    """Return the id of the configuration that `user` creates by that command."""
     return derive_id("configuration", user, command_id)
 
 
 def decide(state: State, command: Command) -> Sequence[NewEvent]:
-    """What `command` makes happen; nothing when it was decided before, or changes nothing.
+    """Return the events of `command`; none if it was handled before or changes nothing.
 
     Raises:
-        Refusal: invalid (with a path), not_found.
+        CommandRejected: `invalid`, with a path, or `not_found`.
     """
     if isinstance(command, Create):
         return _decide_create(state, command)
@@ -110,8 +110,8 @@ def decide(state: State, command: Command) -> Sequence[NewEvent]:
         case Change():
             return _decide_change(state.configuration, command)
         case Delete():
-            gone = _with_timestamp(state.configuration, command.at)
-            event = ConfigurationDeleted(configuration=gone, command_id=command.id)
+            deleted = _with_timestamp(state.configuration, command.at)
+            event = ConfigurationDeleted(configuration=deleted, command_id=command.id)
             return [_build_new_event(command, event)]
         case _:
             assert_never(command)
@@ -149,7 +149,7 @@ def _decide_change(current: Configuration, command: Change) -> Sequence[NewEvent
 
 
 def evolve(state: State, event: Event) -> State:
-    """Fold one event of the configuration's own subject."""
+    """Fold one event of the configuration's subject."""
     if not isinstance(event, ConfigurationEvent):
         return state
     if isinstance(event, ConfigurationDeleted):
@@ -168,14 +168,14 @@ def _validate_name(value: str) -> str:
 
 
 def _validate_tickers(values: Sequence[str]) -> tuple[str, ...]:
-    """Without a ticker it would show nothing, ever."""
+    """At least one, because a configuration without tickers would match nothing."""
     if not values:
         raise CommandRejected("invalid", "tickers must name at least one", "tickers")
     return text_validation.validate_tickers("tickers", values, MAX_TICKERS)
 
 
 def _with_timestamp(configuration: Configuration, at: datetime) -> Configuration:
-    """Its time never goes back, whichever clocks the commands come from."""
+    """Set the timestamp. It never goes back, even if the clocks of two processes differ."""
     return msgspec.structs.replace(configuration, timestamp=max(configuration.timestamp, at))
 
 

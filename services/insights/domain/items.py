@@ -1,7 +1,7 @@
-"""What makes an item well-formed, and good, bad or neither. Start at `checked`, then `analysed`.
+"""Validates items and classifies them as positive, neutral or negative.
 
-Whoever gives a sentiment or a score is believed, and the other is worked out from it (`RULE`
-below); for an item with neither, somebody has to read `Checked.reading` and score it.
+A sentiment or a score from the source is kept, and the other is derived from it. An item with
+neither is scored from its `text_to_score`. Start at `validate_item`, then `build_item_analysed`.
 """
 
 import re
@@ -29,21 +29,23 @@ MAX_CLOCK_SKEW = timedelta(minutes=10)
 SCORE_QUANTUM = Decimal("0.000001")
 
 SENTIMENT_THRESHOLD = Decimal("0.05")
-"""A score from here up is good, from its negative down bad, between them neither: what the authors
-of VADER advise for its scores."""
+"""A score from here up is positive, from its negative down negative, and otherwise neutral, as the
+authors of VADER recommend."""
 NOMINAL_SCORES = {
     Sentiment.POSITIVE: Decimal(1),
     Sentiment.NEUTRAL: Decimal(0),
     Sentiment.NEGATIVE: Decimal(-1),
 }
-"""Scores of items whose source gives a sentiment alone."""
+"""Scores of items whose source gives only a sentiment."""
 
 _CASHTAG_PATTERN = re.compile(r"(?<![\w$])\$([A-Z]{1,5}(?:\.[A-Z])?)(?![\w$])")
 
 
 class ValidatedItem(msgspec.Struct, frozen=True, kw_only=True):
-    """A well-formed item; `sentiment` and `score` are both there or both missing. `reading` is what
-    tells about it."""
+    """A well-formed item. `sentiment` and `score` are either both set or both None.
+
+    `text_to_score` is the text from which a missing score is computed.
+    """
 
     id: str
     title: str
@@ -58,37 +60,40 @@ class ValidatedItem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def validate_item(item: NewItem, at: datetime) -> ValidatedItem:
-    """`item`, that came at `at` (UTC), as it is kept.
+    """Return `item`, received at `at` (UTC), in its stored form.
 
     Raises:
-        Refusal: invalid, with the path of the field at fault.
+        CommandRejected: `invalid`, with the path of the malformed field.
     """
     title = text_validation.validate_line("title", item.title, MAX_TITLE_CHARACTERS)
     source = text_validation.validate_line("source", item.source, MAX_SOURCE_CHARACTERS)
     url = None if item.url is None else text_validation.validate_url("url", item.url)
     text = " ".join(item.text.split())[:MAX_TEXT_CHARACTERS]
-    reading = f"{title}\n{text}" if text else title
-    given = text_validation.validate_tickers("tickers", item.tickers, MAX_TICKERS)
+    text_to_score = f"{title}\n{text}" if text else title
+    tickers = text_validation.validate_tickers("tickers", item.tickers, MAX_TICKERS)
     sentiment, score = _reconcile_sentiment(item.sentiment, _validate_score(item.score))
     return ValidatedItem(
         id=item_id(source, url or title) if item.id is None else _validate_id(item.id),
         title=title,
         source=source,
         url=url,
-        tickers=given or extract_cashtags(reading),
+        tickers=tickers or extract_cashtags(text_to_score),
         tags=text_validation.validate_tags("tags", item.tags),
         sentiment=sentiment,
         score=score,
         timestamp=at if item.timestamp is None else _validate_timestamp(item.timestamp, at),
-        text_to_score=reading,
+        text_to_score=text_to_score,
     )
 
 
 def build_item_analysed(item: ValidatedItem, computed_score: Decimal | None) -> ItemAnalysed:
-    """The event. `scored` is the score of `item.reading`, needed when the item has none.
+    """Return the event of `item`.
+
+    Args:
+        computed_score: The score of `item.text_to_score`; needed only if the item has none.
 
     Raises:
-        ValueError: `scored` is needed, and is no number from -1 to 1.
+        ValueError: `computed_score` is needed and is not a number from -1 to 1.
     """
     if item.sentiment is not None and item.score is not None:
         return ItemAnalysed(item=_build_item(item, item.sentiment, item.score), scored=False)
@@ -99,14 +104,14 @@ def build_item_analysed(item: ValidatedItem, computed_score: Decimal | None) -> 
 
 
 def classify_sentiment(score: Decimal) -> Sentiment:
-    """Good, bad or neither."""
+    """Return the sentiment of a score."""
     if score >= SENTIMENT_THRESHOLD:
         return Sentiment.POSITIVE
     return Sentiment.NEGATIVE if score <= -SENTIMENT_THRESHOLD else Sentiment.NEUTRAL
 
 
 def extract_cashtags(text: str) -> tuple[str, ...]:
-    """The tickers that `text` names as ``$IBM``, each once, `MOST_TICKERS` at the most."""
+    """Return the tickers that `text` names as ``$IBM``, each once, at most `MAX_TICKERS`."""
     return tuple(dict.fromkeys(_CASHTAG_PATTERN.findall(text)))[:MAX_TICKERS]
 
 
@@ -133,7 +138,7 @@ def _validate_score(value: Decimal | None) -> Decimal | None:
 
 
 def _normalize_score(score: Decimal) -> Decimal:
-    """To six places, without trailing zeros, and no -0."""
+    """Round to six places, without trailing zeros or a negative zero."""
     return score.quantize(SCORE_QUANTUM).normalize() + 0
 
 

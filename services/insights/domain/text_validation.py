@@ -1,6 +1,6 @@
-"""Texts, words and addresses from outside, within bounds.
+"""Validates texts, tickers, tags and URLs from requests.
 
-Each function returns what is kept, or refuses with the path of the field and the value.
+Every function returns the normalized value, or raises CommandRejected with the path of the field.
 """
 
 import re
@@ -18,12 +18,11 @@ _URL_PATTERN = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]*")
 """The characters of RFC 3986."""
 _TICKER_PATTERN = re.compile(r"[A-Za-z0-9.^=/:_&+-]*")
 MAX_SHOWN_CHARACTERS = 40
-"""Characters of a bad value that an error repeats."""
+"""Characters of a bad value that an error message repeats."""
 
 
 def validate_line(path: str, value: str, max_characters: int) -> str:
-    """`value` trimmed, with each run of white space as one space; 1 to `most` characters, none of
-    them a control character."""
+    """Return `value` trimmed, with single spaces: 1 to `max_characters`, no control characters."""
     line = " ".join(value.split())
     if not 1 <= len(line) <= max_characters:
         raise _build_rejection(
@@ -35,18 +34,17 @@ def validate_line(path: str, value: str, max_characters: int) -> str:
 
 
 def validate_tickers(path: str, values: Sequence[str], max_count: int) -> tuple[str, ...]:
-    """Each trimmed, in upper case and once, in the order given."""
+    """Return the tickers trimmed and in upper case, each once, in their order."""
     return _validate_each(path, values, max_count, _validate_ticker)
 
 
 def validate_tags(path: str, values: Sequence[str]) -> tuple[str, ...]:
-    """Each trimmed, in lower case and once, in the order given."""
+    """Return the tags trimmed and in lower case, each once, in their order."""
     return _validate_each(path, values, MAX_TAGS, _validate_tag)
 
 
 def validate_url(path: str, value: str) -> str:
-    """`value` trimmed: what a page may safely link to. Neither a script nor somebody's password
-    passes."""
+    """Return `value` trimmed: an http or https URL without credentials, safe to link to."""
     url = value.strip()
     if "@" in url.partition("://")[2].partition("/")[0]:
         raise CommandRejected("invalid", f"{path} must not hold a user or a password", path)
@@ -66,7 +64,7 @@ def validate_url(path: str, value: str) -> str:
 
 
 def validate_user_id(value: str) -> str:
-    """The id of a user; what is everybody's is nobody's to keep."""
+    """Return the id of one user. The owner of shared events is not a user."""
     if value == EVERYBODY:
         raise _build_rejection("userId", "must be one user", value)
     if not 1 <= len(value) <= MAX_USER_ID_CHARACTERS:
@@ -77,7 +75,7 @@ def validate_user_id(value: str) -> str:
 
 
 def shorten(value: object) -> str:
-    """`value` for an error message, cut to `SHOWN` characters."""
+    """Return `value` for an error message, cut to `MAX_SHOWN_CHARACTERS`."""
     text = str(value)
     return text if len(text) <= MAX_SHOWN_CHARACTERS else f"{text[:MAX_SHOWN_CHARACTERS]}…"
 
@@ -103,7 +101,7 @@ def _validate_ticker(path: str, value: str) -> str:
 
 
 def _validate_tag(path: str, value: str) -> str:
-    """In lower case a text can be longer than it was."""
+    """Validate after lowering the case, which can lengthen a text."""
     return validate_line(path, value.lower(), MAX_TAG_CHARACTERS)
 
 

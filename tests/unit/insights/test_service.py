@@ -13,6 +13,7 @@ from tapewire.runtime.contracts.insights import ListItems, LoadItems
 from tapewire.views.items import MAX_ITEMS
 from tapewire_services.insights.configurations_service import MAX_CONFIGURATIONS_PER_USER
 from tapewire_services.insights.item_queries import MAX_PAGES
+from tapewire_services.insights.item_writer import ItemWriter
 from tapewire_services.insights.service import InsightsService
 from tests.harness.insights_process import (
     InsightsProcess,
@@ -122,7 +123,7 @@ async def test_a_mad_scorer_puts_nothing_on_the_tape(server: MemoryServer) -> No
         MemoryEventLog(server),
         MemoryLatestValueStore(server, stream="VIEWS", prefix="view"),
     )
-    service = InsightsService(log, values, OutOfRangeScorer(), clock)
+    service = InsightsService(log, values, ItemWriter(log), OutOfRangeScorer(), clock)
     with pytest.raises(ValueError, match="not 7"):
         await service.add(new_item(), context())
     with pytest.raises(ValueError, match="zip"):
