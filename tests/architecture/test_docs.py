@@ -125,3 +125,14 @@ def _variables() -> Iterator[str]:
     for path in (ROOT / "Makefile", ROOT / "compose.yaml"):
         yield from pattern.findall(path.read_text())
     yield from (f"TAPEWIRE_{field.upper()}" for field in Settings.__struct_fields__)
+
+
+def test_the_class_names_of_the_glossary_exist() -> None:
+    named = re.findall(r"`([A-Z][a-z]+[A-Z]\w+)`", (ROOT / "docs" / "glossary.md").read_text())
+    defined = {
+        match
+        for path in source_paths(ROOT)
+        for match in re.findall(r"^class (\w+)", path.read_text(), re.MULTILINE)
+    }
+    assert named
+    assert set(named) - defined == set()
