@@ -117,7 +117,9 @@ async def publish_decision(dependencies: WorkerDependencies, draft: EventDraft) 
             return True
         except LogError as error:
             if clock() >= deadline:
-                logger.warning("decision.not_published", event_id=draft.metadata.id, error=str(error))
+                logger.warning(
+                    "decision.not_published", event_id=draft.metadata.id, error=str(error)
+                )
                 return False
             await backoff.wait()
         else:

@@ -9,8 +9,9 @@ import asyncio
 import contextlib
 import random
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator
 from decimal import Decimal
+from typing import TypeVar
 
 from tapewire.events import (
     Action,
@@ -54,17 +55,19 @@ from tapewire_services.strategies.decision_maker import (
 from tapewire_services.strategies.domain.commands import Command
 from tapewire_services.strategies.domain.rules import Signal
 from tapewire_services.strategies.domain.strategy import STRATEGY_DECIDER, State
+from tapewire_services.strategies.order_placement import OrderClient
 from tapewire_services.strategies.runner import StrategiesRunner
 from tapewire_services.strategies.service import StrategiesService
 from tests.harness.order_builders import USER
 from tests.harness.orders_process import OrdersProcess, clock, make_context, read_log_summary
 
-ALWAYS_FILLED_SIZE = "100000"
+RequestT = TypeVar("RequestT")
+ReplyT = TypeVar("ReplyT")
 
 
 class UnreliableOrderClient:
-    """The orders service as strategies reach it. `trouble` is the chance that a request gets lost,
-    and as often its answer."""
+    """The requests to the orders service. A request, and as often its answer, is lost with the
+    probability `loss_rate`."""
 
     def __init__(
         self, orders_process: OrdersProcess, loss_rate: float = 0.0, seed: int = 0
@@ -92,10 +95,10 @@ class UnreliableOrderClient:
 
     def _maybe_lose(self, what: str) -> None:
         if not self.is_open or self._rng.random() < self._loss_rate:
-            raise RequestTimeout(f"{what} got lost")
+            raise RequestTimeout(f"{what} was lost")
 
     @contextlib.contextmanager
-    def _map_errors(self):  # type: ignore[no-untyped-def]
+    def _map_errors(self) -> Iterator[None]:
         try:
             yield
         except (LogError, TooManyConflicts) as error:
@@ -107,12 +110,12 @@ def _make_context(correlation: str, command_id: str) -> RequestContext:
 
 
 class StrategiesProcess:
-    """One process of the service. It holds the runner's lease when the test says so."""
+    """One process of the strategies service; it runs the runner when the test says so."""
 
     def __init__(
         self,
         server: MemoryServer,
-        order_client: UnreliableOrderClient,
+        order_client: OrderClient,
         faults: Faults | None = None,
         make_decision_maker: DecisionMakerFactory = RuleDecisionMaker,
     ) -> None:
@@ -146,7 +149,7 @@ class StrategiesProcess:
         return self
 
     async def kill(self) -> None:
-        """The process is gone, whatever it was at."""
+        """Kill the process, whatever it is doing."""
         for connection in (self.log, self.views, self.quote_store):
             connection.kill()
         for task in self.tasks:
@@ -154,7 +157,7 @@ class StrategiesProcess:
         await asyncio.gather(*self.tasks, return_exceptions=True)
 
     def raise_task_errors(self) -> None:
-        """Raise what a task died of."""
+        """Raise the error of a task that has ended."""
         for task in self.tasks:
             if task.done():
                 task.result()
@@ -170,7 +173,7 @@ class StrategiesProcess:
         symbol: str = "IBM",
         is_started: bool = True,
     ) -> str:
-        """The id of a new strategy, which is started."""
+        """Create a strategy and start it if `is_started`. Return its id."""
         create = CreateStrategy(
             user_id=user,
             symbol=symbol,
@@ -184,10 +187,12 @@ class StrategiesProcess:
             await self.retry_until_answered(
                 self.service.start, StartStrategy(user_id=user, strategy_id=id_)
             )
-        return str(id_)
+        return id_
 
-    async def retry_until_answered(self, handler, request):  # type: ignore[no-untyped-def]
-        """Ask until it is answered, under one command id, as a gateway does."""
+    async def retry_until_answered(
+        self, handler: Callable[[RequestT, RequestContext], Awaitable[ReplyT]], request: RequestT
+    ) -> ReplyT:
+        """Repeat the request under one command id until it is answered, as a gateway does."""
         command_id = new_id()
         while True:
             with contextlib.suppress(LogError, TooManyConflicts):
@@ -196,7 +201,7 @@ class StrategiesProcess:
 
 
 class ScriptedDecisionMaker:
-    """Decides what it is told to, one action a question, and then holds."""
+    """Decides on one of `actions` after the other, and then holds."""
 
     def __init__(self, *actions: Action) -> None:
         self._actions = list(actions)
@@ -209,12 +214,12 @@ class ScriptedDecisionMaker:
 
 
 def scripted_factory(*actions: Action) -> DecisionMakerFactory:
-    """Everybody follows the script from its beginning, in every process anew."""
+    """Makes decision-makers that follow the script from its beginning, in every process anew."""
     return lambda _: ScriptedDecisionMaker(*actions)
 
 
 class BuyWhenFlatDecisionMaker:
-    """Buys once, when it holds nothing and was never in the market."""
+    """Buys once, when the strategy has never traded."""
 
     async def decide(self, decision_input: DecisionInput) -> Signal:
         action = Action.BUY if decision_input.strategy.trades == 0 else Action.HOLD
@@ -226,7 +231,7 @@ def make_buy_when_flat(_: Strategy) -> DecisionMaker:
 
 
 class StrategiesLogSummary:
-    """What the log says in the end of each strategy, and of its orders."""
+    """The strategies in the log, with their events and orders."""
 
     def __init__(self, recorded_events: list[RecordedEvent]) -> None:
         self.recorded_events = recorded_events
@@ -292,7 +297,7 @@ class StrategiesLogSummary:
         return [(one.client_order_id, one.side, one.qty) for one in orders if one is not None]
 
     def describe_events(self, id_: str) -> list[str]:
-        """The strategy's events in words."""
+        """The strategy's events, one word each."""
         return [_describe_event(event) for event in self.events_by_strategy[id_]]
 
 
@@ -315,7 +320,7 @@ async def wait_for_strategies_log(
     poll_seconds: float = 0.05,
     max_polls: int = 2000,
 ) -> StrategiesLogSummary:
-    """Wait until the log holds what is waited for, looking `every` so many seconds."""
+    """Wait until `condition` holds for the log; fail with `description` after `max_polls`."""
     seen: StrategiesLogSummary | None = None
     for _ in range(max_polls):
         with contextlib.suppress(Unavailable):
@@ -323,16 +328,16 @@ async def wait_for_strategies_log(
             if condition(seen):
                 return seen
         await asyncio.sleep(poll_seconds)
-    told = seen and {
+    last_seen = seen and {
         id_: (seen.describe_events(id_)[-5:], one) for id_, one in seen.strategies.items()
     }
-    raise AssertionError(f"never: {description}; last seen: {told}")
+    raise AssertionError(f"never: {description}; last seen: {last_seen}")
 
 
-async def await_rejection(reply) -> tuple[str, str | None]:  # type: ignore[no-untyped-def]
-    """Code and path that `answer` is refused with."""
+async def await_rejection(reply: Awaitable[object]) -> tuple[str, str | None]:
+    """The code and path that `reply` is rejected with."""
     try:
         await reply
-    except CommandRejected as refused:
-        return refused.code, refused.path
-    raise AssertionError("it was not refused")
+    except CommandRejected as error:
+        return error.code, error.path
+    raise AssertionError("the command was not rejected")

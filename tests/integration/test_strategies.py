@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -224,15 +225,10 @@ async def test_a_killed_runner_is_taken_over_and_nothing_is_placed_twice(
         loop = asyncio.get_running_loop()
         house.kill(holder)
         killed, before = loop.time(), await client.last()
-        seen = await client.in_ledger(
-            "the next runner acts", lambda seen, before=before: acted(seen, before)
-        )
+        seen = await client.in_ledger("the next runner acts", partial(acted, before=before))
         takeovers.append(loop.time() - killed)
         house.start("strategies", holder)
-        already = trades(seen)
-        await client.in_ledger(
-            "it goes on", lambda seen, already=already: trades(seen) > already + 10
-        )
+        await client.in_ledger("it goes on", partial(traded_more, than=trades(seen) + 10))
     for id_ in ids:
         await client.ask(asked.STOP, asked.StopStrategy(user_id=USER, strategy_id=id_))
     seen = await client.in_ledger("all settled", lambda seen: seen.is_settled())
@@ -268,6 +264,10 @@ def delays(seen: StrategiesLogSummary) -> list[float]:
         if isinstance(event, StrategyTraded) and event.order_id in signaled:
             found.append((one.time - signaled.pop(event.order_id).time).total_seconds())
     return found
+
+
+def traded_more(seen: StrategiesLogSummary, than: int) -> bool:
+    return trades(seen) > than
 
 
 def acted(seen: StrategiesLogSummary, before: int) -> bool:

@@ -6,6 +6,7 @@ An event is told by `said`: one short line with what matters of it.
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any, TypedDict
 
 import msgspec
 import pytest
@@ -80,7 +81,16 @@ def make_settings(
     )
 
 
-def command_fields(id: str, second: float = 0) -> dict[str, object]:  # noqa: A002
+class CommandFields(TypedDict):
+    """The fields of every command."""
+
+    id: str
+    at: datetime
+    user: str
+    strategy_id: str
+
+
+def command_fields(id: str, second: float = 0) -> CommandFields:  # noqa: A002
     return {"id": id, "at": at(second), "user": USER, "strategy_id": STRATEGY_ID}
 
 
@@ -96,7 +106,7 @@ def stop(id: str = "stop") -> StopStrategyCommand:  # noqa: A002
     return StopStrategyCommand(**command_fields(id, 2))
 
 
-def update(id: str = "update", **changes: object) -> UpdateStrategyCommand:  # noqa: A002
+def update(id: str = "update", **changes: Any) -> UpdateStrategyCommand:  # noqa: A002
     return UpdateStrategyCommand(**command_fields(id, 2), **changes)
 
 
@@ -245,7 +255,7 @@ def holding_commands(
     return (*started_commands(settings), buy(), fill("1", qty))
 
 
-def started_strategy(**changes: object) -> Strategy:
+def started_strategy(**changes: Any) -> Strategy:
     """A started one that holds nothing."""
     return msgspec.structs.replace(given(*started_commands()).strategy, **changes)
 

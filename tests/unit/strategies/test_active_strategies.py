@@ -12,6 +12,7 @@ from tapewire.events import CATALOGUE, CODEC, Action, DecisionMade, Event
 from tapewire.log import EventMetadata, EventSubject, RecordedEvent
 from tapewire.log.checkpoint import Checkpoint, encode_checkpoint
 from tapewire_services.strategies.domain.active_strategies import ActiveStrategies, TrackedStrategy
+from tapewire_services.strategies.domain.commands import Command
 from tests.unit.strategies.spec import (
     STRATEGY_ID,
     USER,
@@ -37,7 +38,7 @@ def make_recorded_event(sequence: int, event: Event, domain: str = "strategies")
     )
 
 
-def record_commands(*commands: object) -> list[RecordedEvent]:
+def record_commands(*commands: Command) -> list[RecordedEvent]:
     events = [one for one in Given(commands).new_events if one.subject.domain == "strategies"]
     return [make_recorded_event(number, one.event) for number, one in enumerate(events, start=1)]
 
@@ -122,12 +123,7 @@ def test_a_checkpoint_is_small() -> None:
     many = []
     for number in range(10_000):
         id_ = f"{number * 7919:016x}"
-        strategy = type(member.strategy)(
-            **{
-                name: id_ if name == "strategy_id" else getattr(member.strategy, name)
-                for name in member.strategy.__struct_fields__
-            }
-        )
+        strategy = msgspec.structs.replace(member.strategy, strategy_id=id_)
         many.append(
             TrackedStrategy(
                 user=f"user-{number % 500}",

@@ -81,8 +81,8 @@ def test_its_user_changes_it_whether_or_not_it_is_started() -> None:
     stop = make_stop_loss("2.5")
     strategy = given(create()).when(update(stop_loss=stop)).then("Updated: created").strategy
     assert strategy.stop_loss == stop
-    strategy = given(create(STOPPED_AT_1)).when(update(stop_loss=None)).then("Updated: created")
-    assert strategy.strategy.stop_loss is None
+    history = given(create(STOPPED_AT_1)).when(update(stop_loss=None)).then("Updated: created")
+    assert history.strategy.stop_loss is None
 
 
 def test_a_change_is_judged_like_a_new_strategy() -> None:

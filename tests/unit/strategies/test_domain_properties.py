@@ -155,7 +155,8 @@ def random_command(rng: random.Random, strategy: Strategy, number: int) -> Comma
     ]
     weights, builders = zip(*choices, strict=True)
     command = rng.choices(builders, weights)[0]()
-    return msgspec.structs.replace(command, id=f"{number}")
+    numbered: Command = msgspec.structs.replace(command, id=f"{number}")
+    return numbered
 
 
 def decide_randomly(seed: int) -> tuple[list[VerificationDifference], list[Event]]:

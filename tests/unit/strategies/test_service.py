@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 import pytest
@@ -54,12 +55,12 @@ async def worker(server: MemoryServer) -> AsyncIterator[StrategiesProcess]:
     await worker.kill()
 
 
-def create_request(**changes: object) -> CreateStrategy:
+def create_request(**changes: Any) -> CreateStrategy:
     request = CreateStrategy(user_id=USER, symbol="IBM", rule=TREND, quantity=Decimal(10))
     return msgspec.structs.replace(request, **changes)
 
 
-async def create_strategy(process: StrategiesProcess, **changes: object) -> Strategy:
+async def create_strategy(process: StrategiesProcess, **changes: Any) -> Strategy:
     return (await process.service.create(create_request(**changes), make_context())).strategy
 
 
@@ -156,7 +157,7 @@ async def test_commands_are_decided_on_what_other_processes_wrote(
     id_ = (await create_strategy(worker)).strategy_id
     start = StartStrategy(user_id=USER, strategy_id=id_)
     await worker.service.start(start, make_context())
-    other = await StrategiesProcess(server, worker.dependencies.order_client).start(
+    other = await StrategiesProcess(server, UnreliableOrderClient(OrdersProcess(server))).start(
         with_runner=False
     )
     await other.service.stop(StopStrategy(user_id=USER, strategy_id=id_), make_context())
@@ -174,7 +175,7 @@ async def test_commands_are_decided_on_what_other_processes_wrote(
 async def test_only_what_is_given_is_changed_and_null_takes_away(worker: StrategiesProcess) -> None:
     id_ = (await create_strategy(worker, stop_loss=make_stop_loss("2"), max_trades=5)).strategy_id
 
-    async def change(**fields: object) -> Strategy:
+    async def change(**fields: Any) -> Strategy:
         request = UpdateStrategy(user_id=USER, strategy_id=id_, **fields)
         sent = CODEC.decode(CODEC.encode(request), UpdateStrategy)  # as over the wire
         return (await worker.service.update(sent, make_context())).strategy

@@ -1,6 +1,7 @@
 """Bad input is refused by the path of its field, as JSON spells it."""
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -65,7 +66,7 @@ def reversion(window: int, deviations: str = "2") -> StrategyRule:
         ("stopLoss.percent", {"stop_loss": make_stop_loss("0.00001")}),
     ],
 )
-def test_bad_fields_are_named(path: str, changes: dict[str, object]) -> None:
+def test_bad_fields_are_named(path: str, changes: dict[str, Any]) -> None:
     with pytest.raises(CommandRejected) as refused:
         validate_settings(make_settings(**changes))
     assert (refused.value.code, refused.value.path) == ("invalid", path)
@@ -86,7 +87,7 @@ def test_bad_fields_are_named(path: str, changes: dict[str, object]) -> None:
         {"name": "“Größe” ☂"},
     ],
 )
-def test_the_extremes_are_taken(changes: dict[str, object]) -> None:
+def test_the_extremes_are_taken(changes: dict[str, Any]) -> None:
     assert validate_settings(make_settings(**changes))
 
 
