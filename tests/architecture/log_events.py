@@ -133,27 +133,27 @@ def _keyword(call: ast.Call, name: str) -> ast.expr | None:
 _INTRODUCTION = """\
 # Log events
 
-Every service writes one JSON object a line. `event` holds a constant of the form
-`component.what_happened`, which can be searched for. This page lists them all. It is generated from
-the code by `python -m tests.architecture.log_events`, and a test compares the two.
+Every service writes its log to stderr: one JSON object a line with `TAPEWIRE_LOG_FORMAT=json`,
+coloured text otherwise. `event` holds a constant of the form `component.what_happened`, which can be
+searched for. This page lists all events. It is generated from the code by
+`python -m tests.architecture.log_events`, and a test compares the two.
 
-Keys mean the same in every line:
+These keys mean the same in every line:
 
 | key | meaning |
 |---|---|
 | `event` | the name of the event |
 | `level` | `debug`, `info`, `warning` or `error` |
-| `timestamp` | UTC, ISO 8601 |
-| `service`, `instance` | the process that wrote the line |
+| `timestamp` | the time of the line, UTC, ISO 8601 |
+| `service` | the service that wrote the line |
 | `correlation_id` | the request or connection that the line belongs to (`X-Correlation-ID`) |
-| `trace_id` | the OpenTelemetry trace, where there is one |
 | `client_id` | one stream connection |
 | `user_id` | the user whom the line concerns |
 | `sequence` | the position of an event in the journal |
 | `reason` | why something was rejected or closed |
 | `error` | the text of an exception |
 | `symbol` | a market symbol |
-| `name` | a named thing: a consumer, lease, view or task |
+| `name` | a named thing: a subscription, lease, checkpoint or task |
 """
 
 
