@@ -134,9 +134,9 @@ _INTRODUCTION = """\
 # Log events
 
 Every service writes its log to stderr: one JSON object a line with `TAPEWIRE_LOG_FORMAT=json`,
-coloured text otherwise. `event` holds a constant of the form `component.what_happened`, which can be
-searched for. This page lists all events. It is generated from the code by
-`python -m tests.architecture.log_events`, and a test compares the two.
+coloured text otherwise. `event` holds a constant of the form `component.what_happened`, which can
+be searched for. This page lists all events. `python -m tests.architecture.log_events` generates it
+from the code, and a test compares the two.
 
 These keys mean the same in every line:
 
