@@ -28,7 +28,7 @@ from tapewire_services.alerts.rule_trigger import RuleTrigger
 from tapewire_services.alerts.service import AlertsService
 
 
-async def wire(app: App) -> None:
+async def wiring(app: App) -> None:
     # 1. The quotes: which symbols exist, and the prices that rules watch.
     quote_cache = QuoteCache(app.quotes)
     await quote_cache.start()
@@ -114,4 +114,4 @@ async def _run_together(*work: Coroutine[Any, Any, None]) -> None:
 
 
 if __name__ == "__main__":
-    run(alerts.SERVICE, wire)
+    run(alerts.SERVICE, wiring)

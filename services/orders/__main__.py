@@ -18,7 +18,7 @@ from tapewire_services.orders.domain.order import ORDER_DECIDER, State
 from tapewire_services.orders.service import OrdersService
 
 
-async def wire(app: App) -> None:
+async def wiring(app: App) -> None:
     # 1. The quotes: which symbols exist, and the prices that orders execute at.
     quote_cache = QuoteCache(app.quotes)
     await quote_cache.start()
@@ -62,4 +62,4 @@ def quote_times(quote_cache: QuoteCache) -> Mapping[str, datetime]:
 
 
 if __name__ == "__main__":
-    run(contract.SERVICE, wire)
+    run(contract.SERVICE, wiring)

@@ -14,7 +14,7 @@ from tapewire_services.positions.trade_consumer import (
 )
 
 
-async def wire(app: App) -> None:
+async def wiring(app: App) -> None:
     # 1. The market: what positions are worth.
     market = QuoteCache(app.quotes)
     await market.start()
@@ -41,4 +41,4 @@ async def wire(app: App) -> None:
 
 
 if __name__ == "__main__":
-    run(asked.SERVICE, wire)
+    run(asked.SERVICE, wiring)

@@ -18,7 +18,7 @@ from tapewire_services.strategies.runner import LEASE_NAME, StrategiesRunner
 from tapewire_services.strategies.service import StrategiesService
 
 
-async def wire(app: App) -> None:
+async def wiring(app: App) -> None:
     # 1. The quotes: which symbols exist, and the prices that rules follow.
     quote_cache = QuoteCache(app.quotes)
     await quote_cache.start()
@@ -60,4 +60,4 @@ async def wire(app: App) -> None:
 
 
 if __name__ == "__main__":
-    run(contract.SERVICE, wire)
+    run(contract.SERVICE, wiring)
