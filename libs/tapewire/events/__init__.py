@@ -1,6 +1,7 @@
-"""The events of Tapewire: frozen structs by domain, their stored tags, and the codec.
+"""The event types of Tapewire: frozen structs by domain, their stored tags, and the JSON codec.
 
-`catalogue` says how structs are named and decoded; the modules beside it are the events.
+`catalogue` maps structs to stored tags and decodes stored events; the modules beside it declare the
+event types. Start at `catalogue`.
 """
 
 from tapewire.events.alerts import (

@@ -1,7 +1,7 @@
-"""Alert rules, the alerts they raise, and notifications.
+"""Alert rules, the alerts that they raise, and notifications.
 
-Rules live at ``ev.{user}.rules.{id}``, alerts at ``ev.{user}.alerts.{id}``, notifications at
-``ev.{user}.notifications.{id}``; what was read, some or all, is said at the entity ``all``.
+Rules have the subjects ``ev.{user}.rules.{id}``, alerts ``ev.{user}.alerts.{id}`` and notifications
+``ev.{user}.notifications.{id}``. `NotificationsRead` has the entity ``all``.
 """
 
 import enum
@@ -31,9 +31,10 @@ class RuleKind(enum.Enum):
 
 
 class AlertRule(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """When to raise an alert. `price` (dollars a share) is for the price kinds, `percent` and
-    `window_seconds` for a move; `symbol` None is any. A rule that was triggered is not `armed`
-    until it is armed again.
+    """A condition on which to raise an alert.
+
+    `price` (dollars a share) is for the price kinds, `percent` and `window_seconds` for a move. A
+    `symbol` of None means any symbol. A triggered rule is not `armed` until it is armed again.
     """
 
     rule_id: Annotated[str, about("its id")]
@@ -52,7 +53,7 @@ class AlertRule(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class RuleEvent(Event, frozen=True, kw_only=True):
-    """The rule after the event, and the command that caused it."""
+    """The rule after the event, and the id of the command that caused it."""
 
     rule: Annotated[AlertRule, about("the rule as it is afterwards")]
     command_id: Annotated[str, about("the command that caused it")]
@@ -60,29 +61,29 @@ class RuleEvent(Event, frozen=True, kw_only=True):
 
 @event("rule.created", subject="ev.{user}.rules.{ruleId}")
 class RuleCreated(RuleEvent, frozen=True, kw_only=True):
-    """A user wants to be told."""
+    """A user created the rule."""
 
 
 @event("rule.triggered", subject="ev.{user}.rules.{ruleId}")
 class RuleTriggered(RuleEvent, frozen=True, kw_only=True):
-    """It came to pass; one atomic batch with its alert."""
+    """The rule's condition was met. Stored in one atomic batch with the alert."""
 
     alert_id: Annotated[str, about("the alert that it raised")]
 
 
 @event("rule.armed", subject="ev.{user}.rules.{ruleId}")
 class RuleArmed(RuleEvent, frozen=True, kw_only=True):
-    """It may be triggered again."""
+    """The rule may trigger again."""
 
 
 @event("rule.deleted", subject="ev.{user}.rules.{ruleId}")
 class RuleDeleted(RuleEvent, frozen=True, kw_only=True):
-    """It is no more."""
+    """The rule was deleted."""
 
 
 @event("alert.raised", subject="ev.{user}.alerts.{alertId}")
 class AlertRaised(Event, frozen=True, kw_only=True):
-    """Something the user should know; `rule_id` None for what needs no rule."""
+    """An alert for the user. `rule_id` is None for an alert that needs no rule."""
 
     alert_id: Annotated[str, about("its id")]
     level: Annotated[AlertLevel, about("how loud it is")]
@@ -93,8 +94,8 @@ class AlertRaised(Event, frozen=True, kw_only=True):
 
 
 class Notification(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A line in a user's list. `type` is a word such as ``order_filled`` or ``alert``; `payload`
-    what a program may want beside the text."""
+    """An entry of a user's notification list. `type` is a word such as ``order_filled`` or
+    ``alert``; `payload` has data for programs."""
 
     id: Annotated[str, about("its id")]
     type: Annotated[str, about("a word for programs, such as order_filled or alert")]
@@ -107,7 +108,7 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 @event("notification.created", subject="ev.{user}.notifications.{id}")
 class NotificationCreated(Event, frozen=True, kw_only=True):
-    """A new line, unread."""
+    """A new, unread notification."""
 
     notification: Annotated[Notification, about("the new line, unread")]
     command_id: Annotated[str, about("the command or cause that it is made for")]
@@ -115,7 +116,7 @@ class NotificationCreated(Event, frozen=True, kw_only=True):
 
 @event("notification.read", subject="ev.{user}.notifications.all")
 class NotificationsRead(Event, frozen=True, kw_only=True):
-    """The user has read `ids`; None is all that there were."""
+    """The user has read `ids`, or all notifications so far if it is None."""
 
     ids: Annotated[
         tuple[str, ...] | None, about("those that were read, null for all that there were")

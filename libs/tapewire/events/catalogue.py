@@ -1,8 +1,10 @@
-"""The catalogue: which stored type each event struct has, and how old versions become new ones.
+"""The catalogue of event types: which tag each struct is stored under, and how old versions are
+read.
 
-A stored type is an explicit tag, ``order.placed.v1``, never an import path, so that code can move
-while the log stays. Start reading at `event`, which names a struct; `Catalogue.decode` is the way
-back. Clashes are refused when the module that causes them is imported.
+A stored event has an explicit tag such as ``order.placed.v1`` instead of an import path, so code
+may move while the log stays. `event` declares a struct's tag, `Catalogue.decode` reads a stored
+event, and upcasts convert old versions. Clashes raise an error when the module that causes them is
+imported. Start at `event`.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,7 +23,7 @@ from tapewire.events.event_types import (
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Something that happened. Subclasses are named by `event` and never change meaning."""
+    """The base of all events. `event` declares a subclass; its meaning never changes."""
 
 
 E = TypeVar("E", bound=Event)
@@ -29,11 +31,12 @@ Upcast = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 class CatalogueClash(BadDeclaration):
-    """Two structs claim one tag, one struct claims two, or two packages one domain or SSE name."""
+    """Two structs claim one tag, one struct claims two, or two packages claim a domain or an SSE
+    name."""
 
 
 class UnknownType(LookupError):
-    """A stored tag that this program does not know: its producer is newer, or foreign."""
+    """The stored tag is unknown here: a newer or foreign program wrote the event."""
 
     def __init__(self, tag: str) -> None:
         super().__init__(f"unknown event type {tag!r}: import the package that defines it")
@@ -41,7 +44,7 @@ class UnknownType(LookupError):
 
 
 class Undecodable(ValueError):
-    """Stored bytes that do not fit their own tag."""
+    """The stored bytes do not fit their tag."""
 
     def __init__(self, tag: str, reason: str) -> None:
         super().__init__(f"cannot decode an event of type {tag!r}: {reason}")
@@ -49,7 +52,7 @@ class Undecodable(ValueError):
 
 
 class Catalogue:
-    """Tags to structs and back, with upcasts from every version ever written."""
+    """Maps tags to structs and back, with upcasts from all earlier versions."""
 
     def __init__(self) -> None:
         self._event_types: dict[str, EventType] = {}
@@ -57,7 +60,7 @@ class Catalogue:
         self._upcasts: dict[str, tuple[str, Upcast]] = {}
 
     def add(self, event_type: EventType) -> None:
-        """Let the struct of `kind` be the current version of its name.
+        """Make the struct of `event_type` the current version of its name.
 
         Raises:
             CatalogueClash: the tag, the struct, the domain or the SSE name is taken.
@@ -73,7 +76,8 @@ class Catalogue:
         self._tags_by_struct[struct] = tag
 
     def add_upcast(self, name: str, version: int, upcast: Upcast) -> None:
-        """Let `upcast` turn the JSON object of `version` into that of ``version + 1``.
+        """Register `upcast`, which converts the JSON object of `version` to that of ``version +
+        1``.
 
         Raises:
             CatalogueClash: the tag is a current one, or already has an upcast.
@@ -87,7 +91,7 @@ class Catalogue:
         """The tag that `struct` is stored under.
 
         Raises:
-            UnknownType: the struct was never named by `event`.
+            UnknownType: the struct was not declared with `event`.
         """
         try:
             return self._tags_by_struct[struct]
@@ -95,16 +99,17 @@ class Catalogue:
             raise UnknownType(struct.__name__) from None
 
     def tags(self) -> list[str]:
-        """Every tag that can be decoded, old versions included, sorted."""
+        """Every tag that can be decoded, those of old versions included, sorted."""
         return sorted([*self._event_types, *self._upcasts])
 
     def struct_for_tag(self, tag: str) -> type[Event]:
-        """The struct that events stored as `tag` become."""
+        """The struct that events stored as `tag` are decoded to. Raises UnknownType."""
         found: type[Event] = self.type_for_tag(tag).struct
         return found
 
     def type_for_tag(self, tag: str) -> EventType:
-        """What is declared of the type that events stored as `tag` become. Raises UnknownType."""
+        """The declaration of the type that events stored as `tag` are decoded to. Raises
+        UnknownType."""
         while tag in self._upcasts:
             tag = self._upcasts[tag][0]
         try:
@@ -113,18 +118,18 @@ class Catalogue:
             raise UnknownType(tag) from None
 
     def type_of(self, struct: type[Event]) -> EventType:
-        """What is declared of `struct`. Raises UnknownType."""
+        """The declaration of `struct`. Raises UnknownType."""
         return self._event_types[self.tag_of(struct)]
 
     def event_types(self) -> list[EventType]:
-        """Every current type, by tag."""
+        """The declarations of all current types, by tag."""
         return [self._event_types[tag] for tag in sorted(self._event_types)]
 
     def decode(self, tag: str, data: bytes) -> Event:
-        """The event stored as `tag` in `data`, upcast to its current version.
+        """Decode an event stored as `tag`, upcast to its current version.
 
         Raises:
-            UnknownType: no such tag here.
+            UnknownType: the tag is unknown.
             Undecodable: the bytes do not fit the tag.
         """
         try:
@@ -149,7 +154,7 @@ CATALOGUE = Catalogue()
 
 
 def _check_package_ownership(event_type: EventType, other: EventType) -> None:
-    """A domain, and the name of an SSE event, belong to one package."""
+    """Check that two packages do not share a domain or an SSE name."""
     if event_type.package == other.package:
         return
     if event_type.domain is not None and event_type.domain == other.domain:
@@ -179,16 +184,16 @@ def event(
     subject: str | None = None,
     catalogue: Catalogue = CATALOGUE,
 ) -> Callable[[type[E]], type[E]]:
-    """Store the decorated struct as ``{name}.v{version}``.
+    """Declare the decorated struct as the event type ``{name}.v{version}``.
 
-    In a package of your own: ``@tapewire.event("loan.made", domain="loans", sse="loan:made")``.
-    `domain` is where its events live, ``ev.{owner}.loans.{entity}``. With `sse`, the owner's
-    browsers are shown it under that name on `streams`: as it is, in camelCase, with an id.
-    ``delivery=Delivery.NEWEST_WINS`` makes it a value instead, which has no domain and no id.
-    `at` is Tapewire's own way to say where a type lives.
+    In your own package: ``@tapewire.event("loan.made", domain="loans", sse="loan:made")``. `domain`
+    is part of the subject of its events, ``ev.{owner}.loans.{entity}``. With `sse`, the owner's
+    browsers receive the event under that name on `streams`, in camelCase and with an id.
+    ``delivery=Delivery.NEWEST_WINS`` makes it a newest-wins value, which has no domain and no id.
+    `at` is the subject of Tapewire's own types.
 
     Raises:
-        BadDeclaration, CatalogueClash: when the module that declares it is imported.
+        BadDeclaration, CatalogueClash: when the declaring module is imported.
     """
 
     def register(struct: type[E]) -> type[E]:
@@ -213,7 +218,7 @@ def event(
 def upcast(
     name: str, *, version: int, catalogue: Catalogue = CATALOGUE
 ) -> Callable[[Upcast], Upcast]:
-    """Let the decorated function lift the JSON object of `version` by one version."""
+    """Register the decorated function as the upcast of `version` to the next version."""
 
     def register(function: Upcast) -> Upcast:
         catalogue.add_upcast(name, version, function)

@@ -1,7 +1,7 @@
-"""JSON as it is stored and sent: camelCase, exact numbers, UTC times.
+"""The JSON codec of the log, of requests and of frames: camelCase, exact numbers, UTC times.
 
-Money and quantities are `decimal.Decimal` inside and JSON numbers outside, digit for digit: no
-binary floating point touches them on the way. One codec serves the log, requests and frames.
+Money and quantities are `decimal.Decimal` in Python and JSON numbers outside, with the same digits.
+They are never converted to binary floating point.
 """
 
 from decimal import Decimal
@@ -13,22 +13,22 @@ T = TypeVar("T")
 
 
 class Codec:
-    """Encodes structs to JSON bytes and back; decoders are built once a type."""
+    """Encodes structs to JSON and decodes them. Decoders are cached by type."""
 
     def __init__(self) -> None:
         self._encoder = msgspec.json.Encoder(decimal_format="number")
         self._decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
 
     def encode(self, value: Any) -> bytes:
-        """One line of UTF-8 JSON."""
+        """Encode to one line of UTF-8 JSON."""
         return self._encoder.encode(value)
 
     def decode(self, data: bytes, into: type[T]) -> T:
-        """`data` as `into`.
+        """Decode `data` as `into`.
 
         Raises:
-            msgspec.ValidationError: the JSON does not fit; the message ends in the field's path.
-            msgspec.DecodeError: it is no JSON, or nested too deeply.
+            msgspec.ValidationError: the JSON does not fit; the message ends with the field's path.
+            msgspec.DecodeError: the data is not JSON, or is nested too deeply.
         """
         decoder = self._decoders.get(into)
         if decoder is None:
@@ -40,9 +40,11 @@ class Codec:
         return decoded
 
     def convert(self, value: Any, into: type[T]) -> T:
-        """Builtins, as an upcast returns them, as `into`; raises like `decode`.
+        """Convert builtins, such as the result of an upcast, to `into`. Raises the errors of
+        `decode`.
 
-        By way of JSON: msgspec would not take an int for a Decimal.
+        The conversion encodes and decodes JSON, because msgspec does not convert an int to a
+        Decimal.
         """
         return self.decode(self.encode(value), into)
 

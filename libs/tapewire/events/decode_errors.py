@@ -1,4 +1,4 @@
-"""Where JSON does not fit a struct: the field's path and its value, out of msgspec's message."""
+"""Finds the field that does not fit a struct, and its value, from msgspec's error message."""
 
 import re
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ _MISSING_FIELD_PATTERN = re.compile(r"^Object missing required field `([^`]*)`")
 
 
 def split_error_path(message: str) -> tuple[str, str]:
-    """msgspec's message without its path, and the path as in ``legs[0].qty``."""
+    """Split msgspec's message into the text and the path, such as ``legs[0].qty``."""
     found = _PATH_PATTERN.search(message)
     path = found[1] if found else ""
     message = _PATH_PATTERN.sub("", message)
@@ -23,7 +23,7 @@ def split_error_path(message: str) -> tuple[str, str]:
 
 
 def value_at(value: Any, path: str) -> Any:
-    """What is at `path` of `value`, UNSET when nothing is."""
+    """The value at `path`; UNSET if there is none."""
     for step in re.findall(r"[^.\[\]]+", path):
         if isinstance(value, dict) and step in value:
             value = value[step]
@@ -35,9 +35,12 @@ def value_at(value: Any, path: str) -> Any:
 
 
 def first_unknown_field(content: Any, decoded: Any) -> str | None:
-    """The path of the first field of `content` that `made`, which was decoded from it, has no place
-    for. Events are read by older programs than wrote them, so their structs pass such fields over;
-    who writes one by hand wants to be told."""
+    """The path of the first field of `content` that `decoded`, which was decoded from it, does not
+    have.
+
+    Structs of events ignore unknown fields, because older programs read newer events. A caller that
+    writes an event by hand needs to know of them.
+    """
     for name, value, inner in _iter_fields(content, decoded):
         if inner is msgspec.UNSET:
             return name
@@ -48,7 +51,7 @@ def first_unknown_field(content: Any, decoded: Any) -> str | None:
 
 
 def _iter_fields(content: Any, decoded: Any) -> Iterable[tuple[str, Any, Any]]:
-    """What is in `content`, each by its name, with what was made of it: UNSET when nothing was."""
+    """Each name and value of `content`, with the decoded value, or UNSET if there is none."""
     if isinstance(content, list) and isinstance(decoded, (list, tuple)):
         for number, (value, inner) in enumerate(zip(content, decoded, strict=False)):
             yield f"[{number}]", value, inner

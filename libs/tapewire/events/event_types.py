@@ -1,8 +1,8 @@
-"""What is declared of an event type beside its struct: where it lives and how clients are shown it.
+"""The declaration of an event type: its tag, its subject, and how clients receive it.
 
-A type that is `LOSSLESS` is an event of the journal, shown with an id. One that is `NEWEST_WINS` is
-a value: of each owner and entity only the newest is kept, and shown without an id. `check` refuses
-what cannot be; the catalogue refuses what clashes.
+A `LOSSLESS` type is an event of the journal and is delivered with an id. A `NEWEST_WINS` type is a
+value: only the newest of each owner and entity is stored and delivered, without an id. `check`
+rejects impossible declarations, the catalogue rejects clashes. Start at `EventType`.
 """
 
 import enum
@@ -12,15 +12,15 @@ from collections.abc import Sequence
 import msgspec
 
 TAPEWIRE_PACKAGE = "tapewire"
-"""The package whose own types may live and be called as they like."""
+"""The package whose types may have any subject and name."""
 _RESERVED_PREFIXES = """
 agent ai alert auth checkpoint connection heartbeat metrics notification order ping position price
 report rule session stream strategy tape trade
 """
 RESERVED_SSE_PREFIXES = frozenset(_RESERVED_PREFIXES.split())
-"""First words of the names of SSE events that are Tapewire's, now or later."""
+"""First words of SSE event names that are reserved for Tapewire."""
 DEFAULT_STREAMS = ("trading",)
-"""Where types of other packages are shown unless they say where."""
+"""The streams that show types of other packages, unless they name others."""
 
 _NAME_PATTERN = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
 _DOMAIN_PATTERN = re.compile(r"[a-z][a-z0-9_-]*")
@@ -28,7 +28,7 @@ _SSE_NAME_PATTERN = re.compile(r"[a-z][a-z0-9_]*:[a-z][a-z0-9_]*")
 
 
 class BadDeclaration(ValueError):
-    """An event type that cannot be declared so; says which, and why."""
+    """An event type cannot be declared like this. The message says which type and why."""
 
 
 class Delivery(enum.Enum):
@@ -39,15 +39,18 @@ class Delivery(enum.Enum):
 
 
 class SseBinding(msgspec.Struct, frozen=True, kw_only=True):
-    """How clients are shown a type: the name of the SSE event, and on which streams."""
+    """How clients receive a type: the name of the SSE event, and the streams."""
 
     event_name: str
     streams: tuple[str, ...]
 
 
 class EventType(msgspec.Struct, frozen=True, kw_only=True):
-    """A declared type. `subject` says where it lives, with ``{…}`` for what differs; `domain` is
-    that part of it, None for values and for types that were declared without one."""
+    """A declared type.
+
+    `subject` is the pattern of its subjects, with ``{…}`` for variable parts. `domain` is that part
+    of it; None for values, and for types declared without one.
+    """
 
     name: str
     version: int
@@ -59,7 +62,7 @@ class EventType(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def tag(self) -> str:
-        """What it is stored as."""
+        """The tag that it is stored under."""
         return f"{self.name}.v{self.version}"
 
     @property
@@ -79,7 +82,7 @@ def declare_event_type(
     delivery: Delivery = Delivery.LOSSLESS,
     streams: Sequence[str] = DEFAULT_STREAMS,
 ) -> EventType:
-    """The declaration, checked. Raises BadDeclaration."""
+    """Check the declaration. Raises BadDeclaration."""
     if isinstance(streams, str):
         raise BadDeclaration(f"{name}: streams is a tuple of names, not the text {streams!r}")
     if subject is None and domain is not None:

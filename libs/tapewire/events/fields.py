@@ -1,8 +1,8 @@
-"""What fields mean, said beside them.
+"""Descriptions and units of fields, as annotations.
 
     qty: Annotated[Decimal, about("what was asked for", SHARES)]
 
-Decoders pass over it, so it costs nothing; docs/events.md and the OpenAPI document are made of it.
+Decoders ignore them, so they cost nothing. docs/events.md and the OpenAPI document show them.
 """
 
 from msgspec import Meta
@@ -13,10 +13,10 @@ PER_SHARE = "dollars a share"
 PERCENT = "per cent"
 SECONDS = "seconds"
 UTC_TIME = "UTC"
-"""Units."""
+"""Units of fields."""
 
 
 def about(meaning: str, unit: str | None = None) -> Meta:
-    """The annotation that says what a field means, and in which unit it is."""
+    """The annotation for a field's meaning and its unit."""
     described = meaning if unit is None else f"{meaning} ({unit})"
     return Meta(description=described, extra={"meaning": meaning, "unit": unit})

@@ -1,6 +1,6 @@
-"""Analysed items, and what a user wants to see of them.
+"""Analysed items, and the configurations that select them.
 
-Items live at ``ev._all.items.{id}``, for everybody to see; configurations at
+Items have the subjects ``ev._all.items.{id}``, which every user may see; configurations have
 ``ev.{user}.configurations.{id}``.
 """
 
@@ -22,7 +22,7 @@ class Sentiment(enum.Enum):
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Something published about the market. `score` is from -1 (bad) to 1 (good)."""
+    """A publication about the market. `score` is from -1 (bad) to 1 (good)."""
 
     id: Annotated[str, about("its id")]
     title: Annotated[str, about("its headline")]
@@ -37,25 +37,28 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 @event("item.analysed", subject="ev._all.items.{id}")
 class ItemAnalysed(Event, frozen=True, kw_only=True):
-    """An item arrived and is known to be good, bad or neither; `scored` says that Tapewire said so,
-    not its source."""
+    """An item arrived with its sentiment. `scored` is true if Tapewire determined the sentiment
+    instead of the item's source."""
 
     item: Annotated[Item, about("the item")]
     scored: Annotated[bool, about("whether Tapewire scored it, and not its source")]
 
 
 class TagCount(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """How many items have the tag."""
+    """The number of items with a tag."""
 
     tag: str
     count: int
 
 
 class Metrics(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The counts of all items, at `timestamp`. `tags` are the most frequent ones, the most frequent
-    first; `other_tags` counts those that items have beside them. `last_hour` and `last_day` count
-    the items published in the last 60 minutes and 24 hours, by whole minutes, the one that is
-    running included; `per_hour` is the mean of that day, items an hour."""
+    """Counts of all items at `timestamp`.
+
+    `tags` are the most frequent ones, the most frequent first; `other_tags` counts the other tags
+    of items. `last_hour` and `last_day` count the items published in the last 60 minutes and 24
+    hours, in whole minutes, the current minute included. `per_hour` is the mean of that day, in
+    items an hour.
+    """
 
     total: int
     positive: int
@@ -70,8 +73,8 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Configuration(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What a user's dashboard shows: items of any of `tickers`, with any of `tags` if there are
-    some."""
+    """A user's selection of items: those with any of `tickers` and, if `tags` is not empty, any of
+    `tags`."""
 
     id: Annotated[str, about("its id")]
     name: Annotated[str, about("what its user calls it")]
@@ -83,7 +86,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class ConfigurationEvent(Event, frozen=True, kw_only=True):
-    """The configuration after the event, and the command that caused it."""
+    """The configuration after the event, and the id of the command that caused it."""
 
     configuration: Annotated[Configuration, about("the configuration as it is afterwards")]
     command_id: Annotated[str, about("the command that caused it")]
@@ -91,7 +94,7 @@ class ConfigurationEvent(Event, frozen=True, kw_only=True):
 
 @event("configuration.created", subject="ev.{user}.configurations.{id}")
 class ConfigurationCreated(ConfigurationEvent, frozen=True, kw_only=True):
-    """A user made it."""
+    """A user created the configuration."""
 
 
 @event("configuration.changed", subject="ev.{user}.configurations.{id}")
@@ -101,4 +104,4 @@ class ConfigurationChanged(ConfigurationEvent, frozen=True, kw_only=True):
 
 @event("configuration.deleted", subject="ev.{user}.configurations.{id}")
 class ConfigurationDeleted(ConfigurationEvent, frozen=True, kw_only=True):
-    """It is no more."""
+    """The configuration was deleted."""

@@ -1,7 +1,7 @@
-"""What can happen to an order.
+"""The events of an order.
 
-Each event carries the order as it is afterwards, so that a reader who joins anywhere needs no
-earlier event to show it (docs/adr/0003).
+Each event carries the order as it is afterwards, so a reader needs no earlier event to show it
+(decision record 0003).
 """
 
 import enum
@@ -35,14 +35,14 @@ class OrderStatus(enum.Enum):
 
     @property
     def is_open(self) -> bool:
-        """Whether anything can still happen to the order."""
+        """Whether the order may still change."""
         return self in (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED)
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """An order as clients see it. Quantities are shares, prices dollars a share.
+    """An order as clients see it. Quantities are in shares, prices in dollars a share.
 
-    `timestamp` is when it last changed, UTC. `filled_avg_price` is rounded to six places.
+    `timestamp` is the time of the last change, UTC. `filled_avg_price` is rounded to six places.
     """
 
     order_id: Annotated[str, about("32 hexadecimal digits made of the user and `clientOrderId`")]
@@ -69,7 +69,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class OrderEvent(Event, frozen=True, kw_only=True):
-    """The order after the event, and the command that caused it (the key of idempotency)."""
+    """The order after the event, and the id of the command that caused it, which is the idempotency
+    key."""
 
     order: Annotated[Order, about("the order as it is afterwards")]
     command_id: Annotated[str, about("the command that caused it: the key of idempotency")]
@@ -77,7 +78,7 @@ class OrderEvent(Event, frozen=True, kw_only=True):
 
 @event("order.placed", subject="ev.{user}.orders.{orderId}")
 class OrderPlaced(OrderEvent, frozen=True, kw_only=True):
-    """A user wants this order; nothing is promised yet."""
+    """A user placed the order. The broker has not accepted it yet."""
 
 
 @event("order.accepted", subject="ev.{user}.orders.{orderId}")
@@ -87,7 +88,8 @@ class OrderAccepted(OrderEvent, frozen=True, kw_only=True):
 
 @event("order.filled", subject="ev.{user}.orders.{orderId}")
 class OrderFilled(OrderEvent, frozen=True, kw_only=True, omit_defaults=True):
-    """`qty` shares were executed at `price`; the order's status tells whether that was all."""
+    """`qty` shares were executed at `price`. The order's status says whether it is filled
+    completely."""
 
     trade_id: Annotated[str, about("the execution's id, that of its trade.executed")]
     qty: Annotated[Decimal, about("executed by this fill", SHARES)]
@@ -104,9 +106,9 @@ class OrderCanceled(OrderEvent, frozen=True, kw_only=True):
 
 @event("order.rejected", subject="ev.{user}.orders.{orderId}")
 class OrderRejected(OrderEvent, frozen=True, kw_only=True):
-    """The broker refuses the order; `order.reason` says why."""
+    """The broker rejected the order; `order.reason` says why."""
 
 
 @event("order.failed", subject="ev.{user}.orders.{orderId}")
 class OrderFailed(OrderEvent, frozen=True, kw_only=True):
-    """The broker could not do it through no fault of the order; `order.reason` says why."""
+    """The broker could not execute the order, which is not at fault; `order.reason` says why."""

@@ -1,4 +1,4 @@
-"""What happens to a position: the holding of one user in one symbol, folded from trades.
+"""The events of a position: a user's holding in one symbol, folded from trades.
 
 Each event carries the position as it is afterwards, and the trade that caused it.
 """
@@ -15,14 +15,16 @@ from tapewire.events.fields import DOLLARS, PER_SHARE, SHARES, UTC_TIME, about
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A holding. `quantity` is in shares, below 0 when short. `cost_basis` is exactly what was paid
-    for what is held, in dollars, below 0 when short: what was received. `entry_price` is the
-    average price of that, dollars a share, rounded to six places, None when nothing is held.
-    `realized_pnl` is exactly the dollars gained since the user's first trade in the symbol, with
-    all `fees` taken off. `timestamp` is that of the last trade.
+    """A holding in one symbol.
 
-    So at any price, ``quantity * price - cost_basis`` is the unrealized gain, and realized and
-    unrealized together are what was received less what was paid, fees included, to the last digit.
+    `quantity` is in shares, negative when short. `cost_basis` is exactly what was paid for the
+    holding, in dollars; negative when short, where it is what was received. `entry_price` is the
+    average price of the holding in dollars a share, rounded to six places, or None if nothing is
+    held. `realized_pnl` is exactly the profit in dollars since the user's first trade in the
+    symbol, after all `fees`. `timestamp` is that of the last trade.
+
+    At any price, ``quantity * price - cost_basis`` is the unrealized profit. The realized and the
+    unrealized profit together are exactly what was received less what was paid, fees included.
     """
 
     symbol: Annotated[str, about("what is held")]
@@ -50,7 +52,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class PositionEvent(Event, frozen=True, kw_only=True):
-    """The position after trade `trade_id`, which stands at `trade_sequence` in the log."""
+    """The position after the trade `trade_id`, whose sequence in the log is `trade_sequence`."""
 
     position: Annotated[Position, about("the position as it is afterwards")]
     trade_id: Annotated[str, about("the trade that caused it")]
@@ -59,27 +61,29 @@ class PositionEvent(Event, frozen=True, kw_only=True):
 
 @event("position.opened", subject="ev.{user}.positions.{symbol}")
 class PositionOpened(PositionEvent, frozen=True, kw_only=True):
-    """Something is held where nothing was."""
+    """The user holds the symbol, and did not before."""
 
 
 @event("position.changed", subject="ev.{user}.positions.{symbol}")
 class PositionChanged(PositionEvent, frozen=True, kw_only=True):
-    """More or less is held, on the same side."""
+    """The user holds more or less, on the same side."""
 
 
 @event("position.closed", subject="ev.{user}.positions.{symbol}")
 class PositionClosed(PositionEvent, frozen=True, kw_only=True):
-    """Nothing is held any more; the trade changed `realized_pnl` by `realized` dollars. When it
-    went through zero, a PositionOpened of the same trade follows in the same atomic batch."""
+    """The user holds nothing any more. The trade changed `realized_pnl` by `realized` dollars. If
+    the trade goes through zero, a PositionOpened follows in the same atomic batch."""
 
     realized: Annotated[Decimal, about("what its trade changed `realizedPnl` by", DOLLARS)]
 
 
 @event("position.valued", subject="mk.{user}.{symbol}", delivery=Delivery.NEWEST_WINS)
 class PositionValued(Event, frozen=True, kw_only=True):
-    """What a position is worth now: a newest-wins value in MARKET, not an event of the journal.
-    The last one of a position says that nothing is held (`quantity` 0). Gains are in dollars,
-    rounded to six places; `timestamp` is when it was valued."""
+    """The current value of a position: a newest-wins value in MARKET, not an event of the journal.
+
+    The last value of a closed position has `quantity` 0. Profits are in dollars, rounded to six
+    places. `timestamp` is the time of the valuation.
+    """
 
     symbol: Annotated[str, about("what is held")]
     quantity: Annotated[Decimal, about("how much, below 0 when short, 0 in the last value", SHARES)]

@@ -11,13 +11,13 @@ from tapewire.events.fields import PER_SHARE, PERCENT, SHARES, UTC_TIME, about
 
 @event("price.updated", subject="px.{symbol}", delivery=Delivery.NEWEST_WINS)
 class PriceUpdated(Event, frozen=True, kw_only=True, omit_defaults=True):
-    """The market in one symbol: dollars a share, sizes and volume in shares.
+    """The market of one symbol. Prices are in dollars a share, sizes and volume in shares.
 
-    `price` is the last trade (the middle of the quote before the first one); `volume` is traded
-    since the feed's day began; `change` is against that day's first price and `change_percent` is
-    in per cent, rounded to four places. `timestamp` is when the feed published it, UTC; `follows`
-    is that of the quote of the symbol that it published just before, so that who has seen that one
-    knows to have missed none. None: the first one, or the feed does not know.
+    `price` is the last trade, or the midpoint of the quote before the first trade. `volume` counts
+    since the feed's day began. `change` is against the first price of that day, and
+    `change_percent` is in percent, rounded to four places. `timestamp` is when the feed published
+    the quote, UTC. `follows` is the timestamp of the symbol's previous quote: a reader that has
+    seen that one has missed none. It is None for the first quote, or if the feed does not know.
     """
 
     symbol: Annotated[str, about("what is quoted")]

@@ -1,8 +1,8 @@
-"""What programs that trade by themselves report: their strategies, orders, stop-losses and errors.
+"""Reports of programs that trade by themselves: their strategies, orders, stop-losses and errors.
 
-They live at ``ev.{user}.reports.{source/strategyId}``, apart from the strategies and orders that
-Tapewire runs, so nothing here trades, fills or counts as a position (docs/adr/0006). `source` is
-the name that the program connected by.
+Reports have the subjects ``ev.{user}.reports.{source/strategyId}``, apart from the strategies and
+orders that Tapewire runs: they cause no orders, fills or positions (decision record 0006). `source`
+is the name of the program's connection.
 """
 
 from datetime import datetime
@@ -49,72 +49,72 @@ class ReportedOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class StrategyReport(Event, frozen=True, kw_only=True):
-    """The strategy after the event."""
+    """The reported strategy after the event."""
 
     strategy: Annotated[ReportedStrategy, about("the strategy as it is afterwards")]
 
 
 @event("report.strategy_started", subject=REPORT_SUBJECT)
 class StrategyReportedStarted(StrategyReport, frozen=True, kw_only=True):
-    """It trades from now on."""
+    """The strategy trades from now on."""
 
 
 @event("report.strategy_updated", subject=REPORT_SUBJECT)
 class StrategyReportedUpdated(StrategyReport, frozen=True, kw_only=True):
-    """Its settings, or what it holds, changed."""
+    """Its settings or its holding changed."""
 
 
 @event("report.strategy_stopped", subject=REPORT_SUBJECT)
 class StrategyReportedStopped(StrategyReport, frozen=True, kw_only=True):
-    """It trades no more."""
+    """The strategy trades no more."""
 
 
 @event("report.strategy_completed", subject=REPORT_SUBJECT)
 class StrategyReportedCompleted(StrategyReport, frozen=True, kw_only=True):
-    """It did all that it was for."""
+    """The strategy has reached its goal."""
 
 
 @event("report.strategy_failed", subject=REPORT_SUBJECT)
 class StrategyReportedFailed(StrategyReport, frozen=True, kw_only=True):
-    """It cannot go on."""
+    """The strategy cannot continue."""
 
     error_code: Annotated[str, about("a word for programs")]
     details: Annotated[str, about("the same for people")]
 
 
 class OrderReport(Event, frozen=True, kw_only=True):
-    """The order after the event."""
+    """The reported order after the event."""
 
     order: Annotated[ReportedOrder, about("the order as it is afterwards")]
 
 
 @event("report.order_placed", subject=REPORT_SUBJECT)
 class OrderReportedPlaced(OrderReport, frozen=True, kw_only=True):
-    """It was sent to its broker."""
+    """The order was sent to its broker."""
 
 
 @event("report.order_executed", subject=REPORT_SUBJECT)
 class OrderReportedExecuted(OrderReport, frozen=True, kw_only=True):
-    """It was executed, in part or whole, as its status says."""
+    """The order was executed, in part or completely, as its status says."""
 
 
 @event("report.order_rejected", subject=REPORT_SUBJECT)
 class OrderReportedRejected(OrderReport, frozen=True, kw_only=True):
-    """Its broker refused it."""
+    """The broker rejected the order."""
 
 
 @event("report.order_cancelled", subject=REPORT_SUBJECT)
 class OrderReportedCancelled(OrderReport, frozen=True, kw_only=True):
-    """Nothing more of it will be executed."""
+    """Nothing more of the order will be executed."""
 
 
 @event("report.order_failed", subject=REPORT_SUBJECT)
 class OrderReportedFailed(OrderReport, frozen=True, kw_only=True):
-    """It could not be done, through no fault of the order."""
+    """The order could not be executed, and is not at fault."""
 
 
 class StopLossReport(Event, frozen=True, kw_only=True):
-    """A stop-loss of a strategy of another program."""
+    """A stop-loss of a strategy in another program."""
 
     source: Annotated[str, about("the program that runs the strategy")]
     strategy_id: Annotated[str, about("what that program calls the strategy")]
@@ -127,17 +127,17 @@ class StopLossReport(Event, frozen=True, kw_only=True):
 
 @event("report.stop_loss_triggered", subject=REPORT_SUBJECT)
 class StopLossReportedTriggered(StopLossReport, frozen=True, kw_only=True):
-    """The price reached it."""
+    """The price reached the stop-loss."""
 
 
 @event("report.stop_loss_executed", subject=REPORT_SUBJECT)
 class StopLossReportedExecuted(StopLossReport, frozen=True, kw_only=True):
-    """Its closing order is filled."""
+    """The closing order of the stop-loss is filled."""
 
 
 @event("report.error", subject=REPORT_SUBJECT)
 class ErrorReported(Event, frozen=True, kw_only=True):
-    """Something went wrong in another program, of one strategy or of no particular one."""
+    """An error in another program, of one strategy or of none."""
 
     source: Annotated[str, about("the program")]
     strategy_id: Annotated[str | None, about("the strategy concerned, if one")]

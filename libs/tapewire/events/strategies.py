@@ -1,7 +1,7 @@
-"""What happens to a strategy, what it decides, and its stop-loss.
+"""The events of a strategy, its decisions and its stop-loss.
 
-A strategy's events live at ``ev.{user}.strategies.{id}`` and carry the strategy as it is
-afterwards; each decision, taken or declined, at ``ev.{user}.decisions.{id}``.
+A strategy's events have the subjects ``ev.{user}.strategies.{id}`` and carry the strategy as it is
+afterwards. Its decisions, whether acted on or not, have ``ev.{user}.decisions.{id}``.
 """
 
 import enum
@@ -36,7 +36,7 @@ class Action(enum.Enum):
 
 
 class _StrategyRule(msgspec.Struct, frozen=True, kw_only=True, rename="camel", tag_field="kind"):
-    """A rule's parameters; windows are numbers of prices."""
+    """The parameters of a rule. Windows are numbers of prices."""
 
 
 class MovingAverageCrossover(
@@ -50,7 +50,7 @@ class MovingAverageCrossover(
 
 
 class Breakout(_StrategyRule, frozen=True, kw_only=True, tag="breakout"):
-    """Buy above the highest of the last `window` prices by `margin_percent`, sell below the
+    """Buy `margin_percent` above the highest of the last `window` prices, sell as much below the
     lowest."""
 
     window: Annotated[int, about("prices looked back at")]
@@ -58,8 +58,8 @@ class Breakout(_StrategyRule, frozen=True, kw_only=True, tag="breakout"):
 
 
 class MeanReversion(_StrategyRule, frozen=True, kw_only=True, tag="mean_reversion"):
-    """Buy `deviations` standard deviations below the mean of the last `window` prices, sell that
-    far above."""
+    """Buy `deviations` standard deviations below the mean of the last `window` prices, sell as far
+    above it."""
 
     window: Annotated[int, about("prices in the mean")]
     deviations: Annotated[Decimal, about("standard deviations away from it")]
@@ -70,7 +70,7 @@ StrategyRule = MovingAverageCrossover | Breakout | MeanReversion
 
 class StopLoss(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Close the position when the price is `percent` worse than the entry (fixed) or than the best
-    price since (trailing)."""
+    price since the entry (trailing)."""
 
     kind: Annotated[
         StopLossKind, about("fixed: from the entry; trailing: from the best price since")
@@ -79,9 +79,8 @@ class StopLoss(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class StrategyOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """An order of a strategy that is under way: `qty` shares at the market, `filled_qty` of them
-    executed. `trigger_price` is that of the stop-loss that it closes the position for, else None.
-    """
+    """A strategy's pending order: `qty` shares at the market, of which `filled_qty` are executed.
+    `trigger_price` is that of the stop-loss whose order it is, else None."""
 
     order_id: Annotated[str, about("the order's id")]
     client_order_id: Annotated[str, about("what the strategy calls it")]
@@ -95,13 +94,14 @@ class StrategyOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Strategy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A strategy as clients see it. `quantity` is what each order that its rule wants is for, in
-    shares; `position` what it holds, below 0 when short, and `entry_price` the average price of
-    that, rounded to six places. `order` is the one under way (there is never a second), `orders`
-    how many there were, `trades` how many of them were executed, in part or whole, however many
-    fills that took; `max_trades` of them complete the strategy as soon as its stop-loss has nothing
-    to guard, None never. `message` says why its status is what it is. `timestamp` is when it last
-    changed, UTC.
+    """A strategy as clients see it.
+
+    `quantity` is the size of each order of its rule, in shares. `position` is its holding, negative
+    when short, and `entry_price` the average price of that, rounded to six places. `order` is the
+    pending order; there is never a second one. `orders` counts the orders, `trades` those that were
+    executed, in part or completely, whatever the number of fills. After `max_trades` of them (None:
+    no limit) the strategy is completed as soon as its stop-loss has nothing to guard. `message`
+    explains the status. `timestamp` is the time of the last change, UTC.
     """
 
     strategy_id: Annotated[str, about("its id")]
@@ -124,7 +124,7 @@ class Strategy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class StrategyEvent(Event, frozen=True, kw_only=True):
-    """The strategy after the event, and the command that caused it."""
+    """The strategy after the event, and the id of the command that caused it."""
 
     strategy: Annotated[Strategy, about("the strategy as it is afterwards")]
     command_id: Annotated[str, about("the command that caused it")]
@@ -132,7 +132,7 @@ class StrategyEvent(Event, frozen=True, kw_only=True):
 
 @event("strategy.created", subject="ev.{user}.strategies.{strategyId}")
 class StrategyCreated(StrategyEvent, frozen=True, kw_only=True):
-    """A user made it; it does nothing yet."""
+    """A user created the strategy, which is not started yet."""
 
 
 @event("strategy.updated", subject="ev.{user}.strategies.{strategyId}")
@@ -142,22 +142,22 @@ class StrategyUpdated(StrategyEvent, frozen=True, kw_only=True):
 
 @event("strategy.started", subject="ev.{user}.strategies.{strategyId}")
 class StrategyStarted(StrategyEvent, frozen=True, kw_only=True):
-    """It follows prices from now on."""
+    """The strategy follows prices from now on."""
 
 
 @event("strategy.stopped", subject="ev.{user}.strategies.{strategyId}")
 class StrategyStopped(StrategyEvent, frozen=True, kw_only=True):
-    """It follows prices no more; what it holds stays."""
+    """The strategy follows prices no more; its holding stays."""
 
 
 @event("strategy.completed", subject="ev.{user}.strategies.{strategyId}")
 class StrategyCompleted(StrategyEvent, frozen=True, kw_only=True):
-    """It did all that it was for."""
+    """The strategy has reached its number of trades."""
 
 
 @event("strategy.failed", subject="ev.{user}.strategies.{strategyId}")
 class StrategyFailed(StrategyEvent, frozen=True, kw_only=True):
-    """It cannot go on: `error_code` is a word for programs, `details` for people."""
+    """The strategy cannot continue. `error_code` is for programs, `details` for people."""
 
     error_code: Annotated[str, about("a word for programs")]
     details: Annotated[str, about("the same for people")]
@@ -165,7 +165,7 @@ class StrategyFailed(StrategyEvent, frozen=True, kw_only=True):
 
 @event("strategy.signaled", subject="ev.{user}.strategies.{strategyId}")
 class StrategySignaled(StrategyEvent, frozen=True, kw_only=True):
-    """It wants `action`; the order `order_id` is placed for it, as `strategy.order` has it."""
+    """The strategy wants to `action`. It places the order `order_id`, which is `strategy.order`."""
 
     action: Annotated[Action, about("what it wants")]
     confidence: Annotated[Decimal, about("how sure it is, from 0 to 1")]
@@ -176,7 +176,7 @@ class StrategySignaled(StrategyEvent, frozen=True, kw_only=True):
 
 @event("strategy.traded", subject="ev.{user}.strategies.{strategyId}")
 class StrategyTraded(StrategyEvent, frozen=True, kw_only=True):
-    """One of its orders was executed, in part or whole."""
+    """One of its orders was executed, in part or completely."""
 
     trade_id: Annotated[str, about("the execution")]
     order_id: Annotated[str, about("the order that it executes")]
@@ -187,7 +187,7 @@ class StrategyTraded(StrategyEvent, frozen=True, kw_only=True):
 
 @event("strategy.stop_loss_triggered", subject="ev.{user}.strategies.{strategyId}")
 class StopLossTriggered(StrategyEvent, frozen=True, kw_only=True):
-    """`current_price` reached `trigger_price`; order `order_id` closes the position."""
+    """`current_price` reached `trigger_price`; the order `order_id` closes the position."""
 
     trigger_price: Annotated[Decimal, about("where it closes the position", PER_SHARE)]
     current_price: Annotated[Decimal, about("the price that reached it", PER_SHARE)]
@@ -205,9 +205,11 @@ class StopLossExecuted(StrategyEvent, frozen=True, kw_only=True):
 
 @event("decision.made", subject="ev.{user}.decisions.{strategyId}")
 class DecisionMade(Event, frozen=True, kw_only=True):
-    """What a strategy made of the price at `timestamp`: `confidence` is from 0 to 1, `taken` says
-    whether it acted, `reasoning` why, in words. Every decision taken is told, of those declined no
-    more than a few a minute.
+    """A strategy's decision on the price at `timestamp`.
+
+    `confidence` is from 0 to 1, `taken` says whether the strategy acted, and `reasoning` explains
+    the decision in words. Every decision that was acted on is recorded; of the others, at most a
+    few a minute.
     """
 
     decision_id: Annotated[str, about("its id")]

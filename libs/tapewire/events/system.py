@@ -1,4 +1,4 @@
-"""What services say of themselves."""
+"""The state of service processes."""
 
 import enum
 from datetime import datetime
@@ -17,7 +17,7 @@ class AgentState(enum.Enum):
 
 @event("agent.status", subject="ev._all.agents.{service/instance}")
 class AgentStatusChanged(Event, frozen=True, kw_only=True):
-    """One instance of a service entered `state`; `detail` says why when it is not a good one."""
+    """A process of a service entered `state`; `detail` gives the reason for an abnormal one."""
 
     service: Annotated[str, about("which service")]
     instance: Annotated[str, about("which process of it")]

@@ -1,4 +1,4 @@
-"""Executions, stored in one atomic batch with the fill of their order."""
+"""Executions, each stored in one atomic batch with the fill of its order."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -13,10 +13,10 @@ NO_FEE = Decimal(0)
 
 @event("trade.executed", subject="ev.{user}.trades.{orderId}")
 class TradeExecuted(Event, frozen=True, kw_only=True, omit_defaults=True):
-    """`qty` shares of `symbol` changed hands at `price` dollars a share for order `order_id`.
+    """`qty` shares of `symbol` were traded at `price` dollars a share for the order `order_id`.
 
-    `fee` is in dollars, below 0 when it is a rebate. A trade that carries none is stored without
-    the field (the only one with a default), as all were before there was one.
+    `fee` is in dollars, negative for a rebate. A trade without a fee is stored without the field,
+    as were all trades before the field existed.
     """
 
     trade_id: Annotated[str, about("its id")]

@@ -1,7 +1,7 @@
-"""Views: pure folds of one owner's events, the state that a client should see now.
+"""Views: pure folds of one owner's events into the state that a client sees now.
 
-Each view is a class that fits `View`: it holds the fold's state, changes it only in `apply`, and
-reads no clock. `tapewire.log.view_checkpoints` loads and saves them.
+Each view is a class that implements `View`. It changes only in `apply` and reads no clock.
+`tapewire.log.view_checkpoints` loads and saves views. Start at `orders`.
 """
 
 from typing import ClassVar, Protocol, Self
@@ -20,19 +20,21 @@ from tapewire.views.strategies import StrategiesView
 
 
 class View(Protocol):
-    """A fold over ``ev.{owner}.{domain}.>``; empty when made without arguments."""
+    """A fold of ``ev.{owner}.{domain}.>``. The constructor without arguments returns an empty
+    view."""
 
     domain: ClassVar[str]
 
     def apply(self, event: Event) -> None:
-        """Fold one event, in the order of the log. Events of other kinds change nothing."""
+        """Apply one event. Call it in the order of the log. Events of other types change
+        nothing."""
 
     def encode(self) -> bytes:
-        """The state as one line of JSON, numbers digit for digit."""
+        """The state as one line of JSON, with exact numbers."""
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
-        """The state that `encode` gave. Raises msgspec.DecodeError."""
+        """Restore the state that `encode` returned. Raises msgspec.DecodeError."""
 
 
 __all__ = [

@@ -1,6 +1,6 @@
-"""The services: every instance that runs, and those that stopped last.
+"""The service processes: all that run, and those that stopped last.
 
-Owned by everybody (`_all`): there is one such view.
+There is one such view, owned by `_all`.
 """
 
 from typing import ClassVar, Self
@@ -8,11 +8,11 @@ from typing import ClassVar, Self
 from tapewire.events import CODEC, AgentState, AgentStatusChanged, Event
 
 MAX_STOPPED_AGENTS = 50
-"""Stopped instances that the view still shows."""
+"""Stopped processes that the view retains."""
 
 
 class AgentsView:
-    """The fold. `AgentsView()` has seen no event."""
+    """The processes of all services."""
 
     domain: ClassVar[str] = "agents"
 
@@ -21,13 +21,13 @@ class AgentsView:
         self._stopped: dict[tuple[str, str], AgentStatusChanged] = {}
 
     def apply(self, event: Event) -> None:
-        """Fold one event of the services, in the order of the log."""
+        """Apply one event of the agents."""
         if isinstance(event, AgentStatusChanged):
             self._upsert(event)
 
     def agents(self) -> list[AgentStatusChanged]:
-        """The last word of each instance: the stopped ones first, then the others; the one whose
-        state changed most recently is the last of its kind."""
+        """The last status of each process, the stopped ones first. Within each group, the one that
+        changed most recently is last."""
         return [*self._stopped.values(), *self._active.values()]
 
     def encode(self) -> bytes:

@@ -1,4 +1,4 @@
-"""A user's alerts: those that were raised last."""
+"""A user's most recent alerts."""
 
 from collections import deque
 from collections.abc import Iterable
@@ -7,11 +7,11 @@ from typing import ClassVar, Self
 from tapewire.events import CODEC, AlertRaised, Event
 
 MAX_ALERTS = 100
-"""Alerts that a view still shows."""
+"""Alerts that the view retains."""
 
 
 class AlertsView:
-    """The fold. `AlertsView()` has seen no event."""
+    """The alerts of one user."""
 
     domain: ClassVar[str] = "alerts"
 
@@ -19,12 +19,12 @@ class AlertsView:
         self._alerts = deque(alerts, maxlen=MAX_ALERTS)
 
     def apply(self, event: Event) -> None:
-        """Fold one event of the user's alerts, in the order of the log."""
+        """Apply one event of the user's alerts."""
         if isinstance(event, AlertRaised):
             self._alerts.append(event)
 
     def alerts(self) -> list[AlertRaised]:
-        """In the order of the log: the newest is last."""
+        """The alerts in the order of the log, the newest last."""
         return list(self._alerts)
 
     def encode(self) -> bytes:

@@ -1,6 +1,4 @@
-"""A user's configurations, as they are now: all that were not deleted, the oldest first; and which
-items one shows.
-"""
+"""A user's configurations, and which items match one."""
 
 from typing import ClassVar, Self
 
@@ -15,15 +13,15 @@ from tapewire.events import (
 
 
 def configuration_matches(configuration: Configuration, item: Item) -> bool:
-    """Whether `item` has any of the configuration's tickers and, if that names tags, any of
-    those."""
+    """Whether `item` has any of the configuration's tickers and, if the configuration has tags, any
+    of those."""
     if set(configuration.tickers).isdisjoint(item.tickers):
         return False
     return not configuration.tags or not set(configuration.tags).isdisjoint(item.tags)
 
 
 class ConfigurationsView:
-    """The fold. `ConfigurationsView()` has seen no event."""
+    """The configurations of one user that were not deleted."""
 
     domain: ClassVar[str] = "configurations"
 
@@ -31,18 +29,18 @@ class ConfigurationsView:
         self._configurations: dict[str, Configuration] = {}
 
     def apply(self, event: Event) -> None:
-        """Fold one event of the user's configurations, in the order of the log."""
+        """Apply one event of the user's configurations."""
         if isinstance(event, ConfigurationDeleted):
             self._configurations.pop(event.configuration.id, None)
         elif isinstance(event, ConfigurationEvent):
             self._configurations[event.configuration.id] = event.configuration
 
     def configurations(self) -> list[Configuration]:
-        """The oldest first."""
+        """The configurations, the oldest first."""
         return list(self._configurations.values())
 
     def get(self, configuration_id: str) -> Configuration | None:
-        """The one of that id, when it is there."""
+        """The configuration with that id, or None."""
         return self._configurations.get(configuration_id)
 
     def encode(self) -> bytes:

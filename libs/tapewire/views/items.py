@@ -1,4 +1,4 @@
-"""The items that came last, for everybody to see."""
+"""The most recent items, which every user may see."""
 
 from collections import deque
 from collections.abc import Iterable
@@ -7,11 +7,11 @@ from typing import ClassVar, Self
 from tapewire.events import CODEC, Event, Item, ItemAnalysed
 
 MAX_ITEMS = 200
-"""Items that a view still shows. One has at most some 4 kB, mostly below 500 bytes."""
+"""Items that the view retains. An item has up to about 4 kB, usually below 500 bytes."""
 
 
 class ItemsView:
-    """The fold. `ItemsView()` has seen no event."""
+    """The most recent items."""
 
     domain: ClassVar[str] = "items"
 
@@ -19,12 +19,12 @@ class ItemsView:
         self._items = deque(items, maxlen=MAX_ITEMS)
 
     def apply(self, event: Event) -> None:
-        """Fold one event of the items, in the order of the log."""
+        """Apply one event of the items."""
         if isinstance(event, ItemAnalysed):
             self._items.append(event.item)
 
     def items(self) -> list[Item]:
-        """In the order of the log: the newest is last."""
+        """The items in the order of the log, the newest last."""
         return list(self._items)
 
     def encode(self) -> bytes:

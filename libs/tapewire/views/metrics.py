@@ -1,11 +1,11 @@
-"""Counts over all items: how many, of which sentiment and tags, and how many an hour.
+"""Counts of all items: by sentiment and tag, and by hour.
 
-A fold of the items' events, so whoever folds the same log counts the same. What is kept is bounded:
-a counter for each of the first `TAGS_KNOWN` tags ever seen, and one for all later ones; a counter
-for each of the last `MINUTES_KEPT` minutes in which items were published.
+The view is a fold of the items' events, so everybody who folds the same log gets the same counts.
+Its size is bounded: it has a counter for each of the first `MAX_TRACKED_TAGS` tags and one for all
+others, and a counter for each of the last `RETAINED_MINUTES` minutes in which items were published.
 
-Rates go by the time at which an item was published, not by its place in the log: a file of last
-week's items loaded now is no busy hour.
+Rates use the time at which an item was published, not its sequence: loading a file of last week's
+items does not raise the current rate.
 """
 
 from collections import Counter
@@ -22,8 +22,8 @@ MAX_TRACKED_TAGS = 2000
 MINUTES_PER_HOUR = 60
 MINUTES_PER_DAY = 24 * 60
 RETAINED_MINUTES = MINUTES_PER_DAY + 60
-"""A day before the newest item, and some time in which no later one need come for the last day to
-be exact. Later than the clock an item may be by a few minutes only."""
+"""A day before the newest item, plus an hour: the last day stays exact if no newer item arrives for
+that long. An item may be only a few minutes ahead of the clock."""
 _UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MINUTE = timedelta(minutes=1)
 _CENT = Decimal("0.01")
@@ -37,7 +37,7 @@ class _State(msgspec.Struct, frozen=True):
 
 
 class MetricsView:
-    """The fold. `MetricsView()` has seen no event."""
+    """Counts of all items."""
 
     domain: ClassVar[str] = "items"
     name: ClassVar[str] = "metrics"
@@ -46,19 +46,19 @@ class MetricsView:
         self._sentiment_counts: Counter[str] = Counter()
         self._tag_counts: dict[str, int] = {}
         self._untracked_tag_count = 0
-        """Tags of items that have no counter."""
+        """Tags of items without a counter of their own."""
         self._items_per_minute: dict[int, int] = {}
         self._newest_minute = 0
 
     def apply(self, event: Event) -> None:
-        """Fold one event of the items, in the order of the log."""
+        """Apply one event of the items."""
         if isinstance(event, ItemAnalysed):
             self._sentiment_counts[event.item.sentiment.value] += 1
             self._count_tags(event.item)
             self._count_minute(minute_number_of(event.item.timestamp))
 
     def metrics(self, as_of: datetime) -> Metrics:
-        """What is counted, and what is recent at `at`."""
+        """The counts, with the rates as of `as_of`."""
         shown = sorted(self._tag_counts.items(), key=lambda one: (-one[1], one[0]))[:TOP_TAG_COUNT]
         tagged = sum(self._tag_counts.values()) + self._untracked_tag_count
         day = self._count_last_minutes(as_of, MINUTES_PER_DAY)
@@ -103,7 +103,7 @@ class MetricsView:
                 self._untracked_tag_count += 1
 
     def _count_minute(self, minute_number: int) -> None:
-        """Which minutes are kept depends on the newest alone, so the order of items does not
+        """The retained minutes depend on the newest one alone, so the order of the items does not
         matter."""
         if minute_number > self._newest_minute:
             self._newest_minute = minute_number
@@ -115,7 +115,7 @@ class MetricsView:
             self._items_per_minute[minute_number] = self._items_per_minute.get(minute_number, 0) + 1
 
     def _count_last_minutes(self, as_of: datetime, minutes: int) -> int:
-        """Items of the `minutes` up to the one that `at` is in; those dated later do not count
+        """Items of the last `minutes`, up to the minute of `as_of`. Later items do not count
         yet."""
         now = minute_number_of(as_of)
         return sum(
@@ -124,6 +124,6 @@ class MetricsView:
 
 
 def minute_number_of(timestamp: datetime) -> int:
-    """Whole minutes since 1970, before it below 0; without an offset it is UTC."""
+    """Whole minutes since 1970, negative before. A time without an offset is UTC."""
     utc = timestamp if timestamp.tzinfo is not None else timestamp.replace(tzinfo=UTC)
     return (utc - _UNIX_EPOCH) // _MINUTE

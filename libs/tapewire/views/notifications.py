@@ -1,8 +1,9 @@
-"""A user's notifications: the newest ones, and how many there are that nobody has read.
+"""A user's newest notifications, and the exact number of unread ones.
 
-The newest `KEPT` are shown. Of older ones only the unread count: by their ids, so that one can
-still be read by itself, and beyond `OLDER_KEPT` of those by number alone, which only reading all
-brings down. So the count is exact, and the view bounded, whatever a user leaves unread.
+The view shows the newest `MAX_NOTIFICATIONS`. Of older ones it retains only the ids of unread ones,
+up to `MAX_OLDER_UNREAD_IDS`, so each can still be marked as read. Beyond that it retains only a
+number, which only reading all notifications resets. The count is therefore exact and the view
+bounded.
 """
 
 from collections.abc import Iterable
@@ -14,9 +15,9 @@ import msgspec
 from tapewire.events import CODEC, Event, Notification, NotificationCreated, NotificationsRead
 
 MAX_NOTIFICATIONS = 500
-"""Notifications that a view still shows."""
+"""Notifications that the view shows."""
 MAX_OLDER_UNREAD_IDS = 2000
-"""Ids of older unread ones that it still knows."""
+"""Ids of older unread notifications that the view retains."""
 
 
 class _State(msgspec.Struct, frozen=True):
@@ -26,26 +27,26 @@ class _State(msgspec.Struct, frozen=True):
 
 
 class NotificationsView:
-    """The fold. `NotificationsView()` has seen no event."""
+    """The notifications of one user."""
 
     domain: ClassVar[str] = "notifications"
 
     def __init__(self) -> None:
         self._recent: dict[str, Notification] = {}
         self._recent_unread_ids: set[str] = set()
-        """Of those shown."""
+        """Unread ones among those shown."""
         self._older_unread_ids: dict[str, None] = {}
         self._older_unread_overflow = 0
 
     @property
     def unread_count(self) -> int:
-        """Of all that ever were."""
+        """The unread notifications of all that were ever created."""
         return (
             len(self._recent_unread_ids) + len(self._older_unread_ids) + self._older_unread_overflow
         )
 
     def apply(self, event: Event) -> None:
-        """Fold one event of the user's notifications, in the order of the log."""
+        """Apply one event of the user's notifications."""
         if isinstance(event, NotificationCreated):
             self._add(event.notification)
             self._evict_oldest()
@@ -53,11 +54,11 @@ class NotificationsView:
             self._mark_read(event.ids)
 
     def newest(self, limit: int = MAX_NOTIFICATIONS) -> list[Notification]:
-        """The newest first."""
+        """The newest notifications, the newest first."""
         return list(islice(reversed(self._recent.values()), limit))
 
     def filter_unread(self, ids: Iterable[str]) -> list[str]:
-        """Those of `ids` that reading would change, each once, in the order given."""
+        """The ids in `ids` that reading would change, each once, in the given order."""
         return [
             id_
             for id_ in dict.fromkeys(ids)

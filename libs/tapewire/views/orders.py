@@ -1,7 +1,7 @@
-"""A user's orders: all that are open, and the closed ones that closed last.
+"""A user's open orders, and the most recently closed ones.
 
-Every order event carries the order as it is afterwards, so the fold keeps the newest of each order
-and forgets the oldest closed one beyond `CLOSED_KEPT`.
+Every order event carries the order as it is afterwards. The view retains the newest state of each
+order and drops the oldest closed one beyond `MAX_CLOSED_ORDERS`.
 """
 
 from typing import ClassVar, Self
@@ -9,11 +9,11 @@ from typing import ClassVar, Self
 from tapewire.events import CODEC, Event, Order, OrderEvent
 
 MAX_CLOSED_ORDERS = 200
-"""Closed orders that a view still shows."""
+"""Closed orders that the view retains."""
 
 
 class OrdersView:
-    """The fold. `OrdersView()` has seen no event."""
+    """The orders of one user."""
 
     domain: ClassVar[str] = "orders"
 
@@ -23,13 +23,12 @@ class OrdersView:
         self._closed: dict[str, tuple[int, Order]] = {}
 
     def apply(self, event: Event) -> None:
-        """Fold one event of the user's orders, in the order of the log."""
+        """Apply one event of the user's orders."""
         if isinstance(event, OrderEvent):
             self._upsert(event.order)
 
     def orders(self) -> list[Order]:
-        """Open and recently closed orders by the place of their last change in the log: the one
-        changed most recently is last."""
+        """Open and recently closed orders, the most recently changed last."""
         return [
             order
             for _, order in sorted(

@@ -1,8 +1,8 @@
-"""A user's positions: all that are open, and those that closed last; and what they are worth.
+"""A user's open positions, the most recently closed ones, and their valuation.
 
-Every event carries the position as it is afterwards, so the fold keeps the newest of each symbol
-and forgets the oldest closed one beyond `CLOSED_KEPT`, but for what it gained: `realized_pnl` is
-the total over every symbol ever traded.
+Every event carries the position as it is afterwards. The view retains the newest state of each
+symbol and drops the oldest closed one beyond `MAX_CLOSED_POSITIONS`, except for its profit:
+`realized_pnl` is the total over all symbols that the user ever traded.
 """
 
 from decimal import Decimal
@@ -14,21 +14,21 @@ from tapewire.decimals import WIDE_CONTEXT, normalize, round_half_even
 from tapewire.events import CODEC, Event, Position, PositionEvent
 
 MAX_CLOSED_POSITIONS = 200
-"""Closed positions that a view still shows."""
+"""Closed positions that the view retains."""
 MONEY_PLACES = 6
 """Decimal places of a valuation. Nothing is computed from a valuation."""
 
 
 class PositionValuation(msgspec.Struct, frozen=True):
-    """Dollars: what a position would bring now (`value`, below 0 for what it would cost to buy back
-    a short one), and what that would gain. Rounded to six places."""
+    """Dollars: what the position is worth (`value`, negative for the cost of buying back a short
+    position), and the unrealized profit. Rounded to six places."""
 
     value: Decimal
     unrealized_pnl: Decimal
 
 
 def value_position(position: Position, price: Decimal) -> PositionValuation:
-    """What `position` is worth at `price` dollars a share."""
+    """The valuation of `position` at `price` dollars a share."""
     value = WIDE_CONTEXT.multiply(position.quantity, price)
     return PositionValuation(
         _round_money(value), _round_money(WIDE_CONTEXT.subtract(value, position.cost_basis))
@@ -36,7 +36,7 @@ def value_position(position: Position, price: Decimal) -> PositionValuation:
 
 
 def sum_exact(amounts: list[Decimal]) -> Decimal:
-    """The exact sum, in its plainest digits."""
+    """The exact sum, without trailing zeros."""
     summed = Decimal(0)
     for amount in amounts:
         summed = WIDE_CONTEXT.add(summed, amount)
@@ -49,7 +49,7 @@ class _State(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class PositionsView:
-    """The fold. `PositionsView()` has seen no event."""
+    """The positions of one user."""
 
     domain: ClassVar[str] = "positions"
 
@@ -61,23 +61,22 @@ class PositionsView:
 
     @property
     def realized_pnl(self) -> Decimal:
-        """Dollars gained by all trades of the user, fees taken off. Exact."""
+        """The exact profit in dollars of all trades of the user, after fees."""
         shown = [position.realized_pnl for position in self.positions()]
         return sum_exact([*shown, *self._evicted_realized_pnl.values()])
 
     def apply(self, event: Event) -> None:
-        """Fold one event of the user's positions, in the order of the log."""
+        """Apply one event of the user's positions."""
         if isinstance(event, PositionEvent):
             self._upsert(event.position)
 
     def position(self, symbol: str) -> Position | None:
-        """The position in `symbol`, None when there never was one or it is forgotten."""
+        """The position in `symbol`; None if there never was one, or the view has dropped it."""
         found = self._open.get(symbol) or self._closed.get(symbol)
         return found[1] if found is not None else None
 
     def positions(self) -> list[Position]:
-        """Open and recently closed ones by the place of their last change in the log: the one
-        changed most recently is last."""
+        """Open and recently closed positions, the most recently changed last."""
         return [
             position
             for _, position in sorted(

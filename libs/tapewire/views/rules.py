@@ -1,4 +1,4 @@
-"""A user's alert rules, as they are now: all that were not deleted, the oldest first."""
+"""A user's alert rules that were not deleted, the oldest first."""
 
 from typing import ClassVar, Self
 
@@ -6,7 +6,7 @@ from tapewire.events import CODEC, AlertRule, Event, RuleDeleted, RuleEvent
 
 
 class RulesView:
-    """The fold. `RulesView()` has seen no event."""
+    """The alert rules of one user."""
 
     domain: ClassVar[str] = "rules"
 
@@ -14,14 +14,14 @@ class RulesView:
         self._rules: dict[str, AlertRule] = {}
 
     def apply(self, event: Event) -> None:
-        """Fold one event of the user's rules, in the order of the log."""
+        """Apply one event of the user's rules."""
         if isinstance(event, RuleDeleted):
             self._rules.pop(event.rule.rule_id, None)
         elif isinstance(event, RuleEvent):
             self._rules[event.rule.rule_id] = event.rule
 
     def rules(self) -> list[AlertRule]:
-        """The oldest first."""
+        """The rules, the oldest first."""
         return list(self._rules.values())
 
     def encode(self) -> bytes:

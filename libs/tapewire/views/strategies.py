@@ -1,7 +1,7 @@
-"""A user's strategies: all of them but the completed ones that were completed long ago.
+"""A user's strategies, except those that were completed long ago.
 
-Every strategy event carries the strategy as it is afterwards, so the fold keeps the newest of each
-and forgets the oldest completed one beyond `COMPLETED_KEPT`.
+Every strategy event carries the strategy as it is afterwards. The view retains the newest state of
+each strategy and drops the oldest completed one beyond `MAX_COMPLETED_STRATEGIES`.
 """
 
 from typing import ClassVar, Self
@@ -9,11 +9,11 @@ from typing import ClassVar, Self
 from tapewire.events import CODEC, Event, Strategy, StrategyEvent, StrategyStatus
 
 MAX_COMPLETED_STRATEGIES = 200
-"""Completed strategies that a view still shows."""
+"""Completed strategies that the view retains."""
 
 
 class StrategiesView:
-    """The fold. `StrategiesView()` has seen no event."""
+    """The strategies of one user."""
 
     domain: ClassVar[str] = "strategies"
 
@@ -23,12 +23,12 @@ class StrategiesView:
         self._change_count = 0
 
     def apply(self, event: Event) -> None:
-        """Fold one event of the user's strategies, in the order of the log."""
+        """Apply one event of the user's strategies."""
         if isinstance(event, StrategyEvent):
             self._upsert(event.strategy)
 
     def strategies(self) -> list[Strategy]:
-        """By the place of their last change in the log: the one changed most recently is last."""
+        """The strategies, the most recently changed last."""
         kept = [*self._completed.values(), *self._active.values()]
         return [strategy for _, strategy in sorted(kept, key=_change_number)]
 

@@ -1,8 +1,8 @@
-"""What services ask of each other: request and reply structs, a module a service.
+"""The requests between services and their replies, one module per service.
 
-They are here so that a caller (the gateway, a strategy's runner, another team's program) needs no
-import of the service. Structs only, no behavior: what a field may hold is judged by the service
-that answers. `CALLS` is every request there is, with the types of its question and answer.
+A caller (the gateway, the strategies service, another team's program) needs no import of the
+service that answers. The structs have no behaviour; the answering service validates their fields.
+`CALLS` lists every request with its reply type.
 """
 
 from typing import Any

@@ -1,8 +1,9 @@
-"""Requests to the alerts service (`svc.alerts.create`, `arm`, `delete`, `rules`, `list`) and its
-replies. What the same service answers of notifications is in `notifications`.
+"""Requests to the alerts service about rules and alerts.
 
-The service refuses with the codes ``invalid`` (with the field's path as these structs spell it in
-JSON: ``symbol``, ``price``, ``percent``, ``windowSeconds``), ``not_found`` and ``conflict``.
+The verbs are `svc.alerts.create`, `arm`, `delete`, `rules` and `list`. `notifications` has the
+requests about notifications, which the same service answers. It rejects requests with the codes
+``invalid`` (with the path of the field in JSON: ``symbol``, ``price``, ``percent``,
+``windowSeconds``), ``not_found`` and ``conflict``.
 """
 
 from decimal import Decimal
@@ -18,15 +19,15 @@ CREATE, ARM, DELETE, RULES, LIST = "create", "arm", "delete", "rules", "list"
 
 
 class CreateRule(RequestStruct, frozen=True, kw_only=True):
-    """Tell `user_id` once when this comes to pass; answered by `RuleReply`. The same command again
-    is answered with the rule that is there. ``conflict`` when the user has too many rules.
+    """Create a rule that alerts `user_id` once; answered by `RuleReply`. Repeating the command
+    returns the existing rule. ``conflict`` if the user has too many rules.
 
-    ``price_above`` and ``price_below`` need `symbol` (1 to 64 printable ASCII characters, known to
-    the market) and `price` (dollars a share, above 0, at most 1,000,000, at most 8 decimal places);
+    ``price_above`` and ``price_below`` need `symbol` (1 to 64 printable ASCII characters, with a
+    quote) and `price` (dollars a share, above 0, at most 1,000,000, at most 8 decimal places).
     ``percent_move`` needs `symbol`, `percent` (above 0, at most 1,000, at most 4 decimal places)
     and `window_seconds` (1 to 86,400). ``order_rejected``, ``strategy_error`` and ``stop_loss``
-    take a `symbol` or, without one, any. What a kind does not need must not be given. Without a
-    `level` the rule has its kind's.
+    take a `symbol`; without one they match any. Other fields must be absent. Without `level` the
+    rule has the level of its kind.
     """
 
     user_id: UserId
@@ -39,27 +40,28 @@ class CreateRule(RequestStruct, frozen=True, kw_only=True):
 
 
 class ArmRule(RequestStruct, frozen=True, kw_only=True):
-    """Let a rule trigger again; answered by `RuleReply`. Nothing changes when it is armed."""
+    """Let a triggered rule trigger again; answered by `RuleReply`. An armed rule does not
+    change."""
 
     user_id: UserId
     rule_id: str
 
 
 class DeleteRule(RequestStruct, frozen=True, kw_only=True):
-    """Forget a rule; answered by `RuleReply`, with the rule as it was last."""
+    """Delete a rule; answered by `RuleReply` with its last state."""
 
     user_id: UserId
     rule_id: str
 
 
 class ListRules(RequestStruct, frozen=True, kw_only=True):
-    """A user's rules; answered by `RulesReply`."""
+    """List a user's rules; answered by `RulesReply`."""
 
     user_id: UserId
 
 
 class ListAlerts(RequestStruct, frozen=True, kw_only=True):
-    """A user's last alerts, 100 at the most; answered by `AlertsReply`."""
+    """List a user's newest alerts, at most 100; answered by `AlertsReply`."""
 
     user_id: UserId
 
@@ -71,7 +73,7 @@ class RuleReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class RulesReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Rules, the oldest first, as they were at sequence `as_of` of log `epoch`."""
+    """Rules, the oldest first, as of sequence `as_of` of the log named `epoch`."""
 
     rules: list[AlertRule]
     as_of: int
@@ -79,7 +81,7 @@ class RulesReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class AlertsReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Alerts, the newest first, as they were at sequence `as_of` of log `epoch`."""
+    """Alerts, the newest first, as of sequence `as_of` of the log named `epoch`."""
 
     alerts: list[AlertRaised]
     as_of: int

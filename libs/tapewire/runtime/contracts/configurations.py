@@ -1,9 +1,8 @@
-"""Requests about configurations, what a user's dashboard shows, which the insights service answers
-(`svc.insights.create`, `change`, `delete`, `get`, `list`), and its replies.
+"""Requests to the insights service about configurations.
 
-The service refuses with the codes ``invalid`` (with the field's path as these structs spell it in
-JSON: ``name``, ``tickers[3]``, ``tags``), ``not_found`` (unknown, or another user's) and
-``conflict``.
+The verbs are `svc.insights.create`, `change`, `delete`, `get` and `list`. The service rejects
+requests with the codes ``invalid`` (with the path of the field in JSON: ``name``, ``tickers[3]``,
+``tags``), ``not_found`` (unknown, or another user's) and ``conflict``.
 """
 
 import msgspec
@@ -17,12 +16,12 @@ CREATE, CHANGE, DELETE, GET, LIST = "create", "change", "delete", "get", "list"
 
 
 class CreateConfiguration(RequestStruct, frozen=True, kw_only=True):
-    """Keep a configuration of `user_id`; answered by `ConfigurationReply`. The same command again
-    is answered with the configuration that is there. ``conflict`` when the user has 50.
+    """Create a configuration of `user_id`; answered by `ConfigurationReply`. Repeating the command
+    returns the existing configuration. ``conflict`` if the user has 50.
 
     `name` has 1 to 80 characters; there are 1 to 50 `tickers` of 1 to 16 ASCII characters and at
     most 10 `tags` of 1 to 40. They are trimmed, tickers become upper case and tags lower case, and
-    each is kept once.
+    duplicates are removed.
     """
 
     user_id: UserId
@@ -32,7 +31,7 @@ class CreateConfiguration(RequestStruct, frozen=True, kw_only=True):
 
 
 class ChangeConfiguration(RequestStruct, frozen=True, kw_only=True):
-    """Change what is given; answered by `ConfigurationReply`."""
+    """Change the given fields; answered by `ConfigurationReply`."""
 
     user_id: UserId
     configuration_id: str
@@ -42,21 +41,21 @@ class ChangeConfiguration(RequestStruct, frozen=True, kw_only=True):
 
 
 class DeleteConfiguration(RequestStruct, frozen=True, kw_only=True):
-    """Forget a configuration; answered by `ConfigurationReply`, as it was last."""
+    """Delete a configuration; answered by `ConfigurationReply` with its last state."""
 
     user_id: UserId
     configuration_id: str
 
 
 class GetConfiguration(RequestStruct, frozen=True, kw_only=True):
-    """One configuration as it is now; answered by `ConfigurationReply`."""
+    """Get the current state of one configuration; answered by `ConfigurationReply`."""
 
     user_id: UserId
     configuration_id: str
 
 
 class ListConfigurations(RequestStruct, frozen=True, kw_only=True):
-    """A user's configurations; answered by `ConfigurationsReply`."""
+    """List a user's configurations; answered by `ConfigurationsReply`."""
 
     user_id: UserId
 
@@ -68,7 +67,7 @@ class ConfigurationReply(msgspec.Struct, frozen=True, kw_only=True, rename="came
 
 
 class ConfigurationsReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Configurations, the oldest first, as they were at sequence `as_of` of log `epoch`."""
+    """Configurations, the oldest first, as of sequence `as_of` of the log named `epoch`."""
 
     configurations: list[Configuration]
     as_of: int

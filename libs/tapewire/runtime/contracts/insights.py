@@ -1,12 +1,11 @@
-"""Requests to the insights service about items (`svc.insights.add`, `load`, `items`, `metrics`) and
-its replies. What the same service answers of configurations is in `configurations`.
+"""Requests to the insights service about items: `svc.insights.add`, `load`, `items` and `metrics`.
 
-The service refuses with the codes ``invalid`` (with the field's path as these structs spell it in
-JSON: ``title``, ``tickers[3]``, ``score``, ``since``, …) and ``not_found`` (a configuration that is
-unknown, or another user's).
+`configurations` has the requests about configurations, which the same service answers. It rejects
+requests with the codes ``invalid`` (with the path of the field in JSON: ``title``, ``tickers[3]``,
+``score``, ``since``, …) and ``not_found`` (a configuration that is unknown, or another user's).
 
-A field that a request does not know is refused, for a sentiment under a misspelled name would be
-made up by the service without a word. Replies may grow fields.
+Unknown fields are rejected: if ``sentiment`` is misspelled, the service would compute one instead.
+Replies may gain fields.
 """
 
 import hashlib
@@ -23,9 +22,9 @@ SERVICE = "insights"
 ADD, LOAD, ITEMS, METRICS = "add", "load", "items", "metrics"
 
 MAX_LOADED_ITEMS = 100
-"""Items that one `LoadItems` holds at the most."""
+"""Items of one `LoadItems`."""
 MAX_LISTED_ITEMS = 200
-"""Items that one `ItemsReply` holds at the most."""
+"""Items of one `ItemsReply`."""
 MAX_TITLE_CHARACTERS = 200
 MAX_SOURCE_CHARACTERS = 60
 MAX_TEXT_CHARACTERS = 1000
@@ -35,29 +34,29 @@ MAX_TAG_CHARACTERS = 40
 
 
 def item_id(source: str, url_or_title: str) -> str:
-    """The id of the item that `source` knows by `named`, its URL or, without one, its title: 32
-    hexadecimal digits. The same item added again has the same id."""
+    """The id of an item: 32 hexadecimal digits, made from `source` and the item's URL or, without
+    one, its title. The same item has the same id."""
     return hashlib.sha256(f"{len(source)}:{source}:{url_or_title}".encode()).hexdigest()[:32]
 
 
 class NewItem(RequestStruct, frozen=True, kw_only=True):
-    """Put one item, as its source has it, on the tape; answered by `ItemReply`. The first one of an
-    id stays as it is: adding it again changes nothing, and is answered with the one that is there.
+    """Add one item as its source published it; answered by `ItemReply`. The first item with an id
+    stays: adding it again changes nothing and returns the existing one.
 
-    Texts are trimmed, and white space within them is made one
-    space; tickers become upper case and tags lower case, each kept once.
+    Texts are trimmed, and white space within them becomes a single space; tickers become upper case
+    and tags lower case, without duplicates.
 
     `title` has 1 to 200 characters, `source` 1 to 60; `url` is http or https, at most 1,024 ASCII
-    characters; at most 20 `tickers` of 1 to 16 ASCII characters and 10 `tags` of 1 to 40. Without
-    tickers, the cashtags (``$IBM``) in title and text are taken. `timestamp` (with its offset; at
-    most 10 minutes ahead) is when the item was published; without one, now.
+    characters; there are at most 20 `tickers` of 1 to 16 ASCII characters and 10 `tags` of 1 to 40.
+    Without tickers, the cashtags (``$IBM``) of title and text are used. `timestamp` (with its
+    offset, at most 10 minutes ahead) is the time of publication, by default now.
 
-    `sentiment` and `score` (-1, bad, to 1, good) go together; either is worked out from the other,
-    and both from title and `text` when neither is given. `text` (its first 1,000 characters) is
-    read for that and not kept.
+    `sentiment` and `score` (from -1, bad, to 1, good) belong together: either is derived from the
+    other, and both from title and `text` if neither is given. `text` (its first 1,000 characters)
+    is read for that and not stored.
 
-    `id` (1 to 64 printable ASCII characters) makes the item unique for ever; without one,
-    `item_id` of source and URL, or of source and title, does.
+    `id` (1 to 64 printable ASCII characters) makes the item unique for ever; the default is
+    `item_id` of source and URL, or of source and title.
     """
 
     title: str
@@ -73,18 +72,19 @@ class NewItem(RequestStruct, frozen=True, kw_only=True):
 
 
 class LoadItems(RequestStruct, frozen=True, kw_only=True):
-    """Put 1 to 100 items on the tape; answered by `LoadReply`. An item at fault is refused by
-    itself; the others are added. Safe to repeat."""
+    """Add 1 to 100 items; answered by `LoadReply`. A faulty item is rejected alone; the others are
+    added. The request may be repeated."""
 
     items: tuple[NewItem, ...]
 
 
 class ListItems(RequestStruct, frozen=True, kw_only=True):
-    """Items; answered by `ItemsReply`.
+    """List items; answered by `ItemsReply`.
 
-    Without `since`, the newest `limit` (1 to 200). With it, those after sequence `since` of log
-    `epoch` (both from an earlier reply's `as_of` and `epoch`), the oldest first in the log, as many
-    as `limit`. With `configuration_id`, only those that this configuration of `user_id` shows.
+    Without `since`, the newest `limit` items (1 to 200). With it, up to `limit` items after
+    sequence `since` of the log named `epoch` (both from the `as_of` and `epoch` of an earlier
+    reply), the oldest first. With `configuration_id`, only items that match this configuration of
+    `user_id`.
     """
 
     limit: int = 50
@@ -95,18 +95,18 @@ class ListItems(RequestStruct, frozen=True, kw_only=True):
 
 
 class GetMetrics(RequestStruct, frozen=True, kw_only=True):
-    """The counts of all items; answered by `MetricsReply`."""
+    """Get the counts of all items; answered by `MetricsReply`."""
 
 
 class ItemReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The item of that id. `created` is true when this very request put it there."""
+    """The item with that id. `created` is true if this request added it."""
 
     item: Item
     created: bool
 
 
 class RejectedItem(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The item at `index` (from 0) of the request is at fault; `path` is the field within it."""
+    """The item at `index` (from 0) of the request is faulty; `path` is the field within it."""
 
     index: int
     path: str | None
@@ -114,8 +114,8 @@ class RejectedItem(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class LoadReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """How many items were added, how many were there already (or twice in the request), and those
-    that were refused; together, all of the request."""
+    """The numbers of items that were added and that existed already (or were twice in the request),
+    and the rejected ones. Together they are all items of the request."""
 
     added: int
     there: int
@@ -123,10 +123,10 @@ class LoadReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class ItemsReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Items in the order of the log, the newest last, as of sequence `as_of` of log `epoch`, which
-    the next request gives as `since`. `more`: there are later ones, ask again at once. `reset`:
-    `since` could not be honoured (another epoch, ahead of the log, or trimmed away), and these are
-    the newest instead."""
+    """Items in the order of the log, the newest last, as of sequence `as_of` of the log named
+    `epoch`, which the next request passes as `since`. `more`: there are later ones; ask again at
+    once. `reset`: `since` could not be honoured (another epoch, ahead of the log, or trimmed away),
+    and these are the newest items instead."""
 
     items: list[Item]
     as_of: int
@@ -136,7 +136,7 @@ class ItemsReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class MetricsReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The counts at sequence `as_of` of log `epoch`, exact."""
+    """The exact counts as of sequence `as_of` of the log named `epoch`."""
 
     metrics: Metrics
     as_of: int

@@ -1,8 +1,8 @@
-"""Requests about notifications, which the alerts service answers (`svc.alerts.notifications`,
-`read`, `send`), and its replies.
+"""Requests to the alerts service about notifications.
 
-The service refuses with the code ``invalid`` and the field's path as these structs spell it in JSON
-(``limit``, ``ids[3]``, ``userIds[0]``, ``title``, ``payload``).
+The verbs are `svc.alerts.notifications`, `read` and `send`. The service rejects requests with the
+code ``invalid`` and the path of the field in JSON (``limit``, ``ids[3]``, ``userIds[0]``,
+``title``, ``payload``).
 """
 
 from typing import Any
@@ -17,30 +17,31 @@ SERVICE = "alerts"
 LIST, READ, SEND = "notifications", "read", "send"
 
 MAX_LISTED_NOTIFICATIONS = 200
-"""Notifications that one `NotificationsReply` holds at the most."""
+"""Notifications of one `NotificationsReply`."""
 
 
 class ListNotifications(RequestStruct, frozen=True, kw_only=True):
-    """A user's `limit` (1 to 200) newest notifications; answered by `NotificationsReply`."""
+    """List a user's newest notifications, `limit` of them (1 to 200); answered by
+    `NotificationsReply`."""
 
     user_id: UserId
     limit: int = 50
 
 
 class ReadNotifications(RequestStruct, frozen=True, kw_only=True):
-    """Mark `ids` (1 to 200) as read, or all that there are; answered by `ReadReply`. What was read
-    before, or is none of the user's, is passed over."""
+    """Mark `ids` (1 to 200) or all notifications as read; answered by `ReadReply`. Ids that are
+    read already, or not the user's, are ignored."""
 
     user_id: UserId
     ids: tuple[str, ...] | None
 
 
 class SendNotification(RequestStruct, frozen=True, kw_only=True):
-    """Notify every one of `user_ids` (1 to 100, each of 1 to 128 characters); answered by
-    `SentReply`. The same command again notifies nobody twice.
+    """Notify each of `user_ids` (1 to 100, each of 1 to 128 characters); answered by `SentReply`.
+    Repeating the command notifies nobody twice.
 
     `type` is a word (``[a-z][a-z0-9_]*``, at most 32 characters). As UTF-8 JSON, `title` has at
-    most 120 bytes and is not empty, `message` at most 500, `payload` at most 1,024.
+    most 120 bytes and is not empty, `message` has at most 500, `payload` at most 1,024.
     """
 
     user_ids: tuple[UserId, ...]
@@ -51,8 +52,8 @@ class SendNotification(RequestStruct, frozen=True, kw_only=True):
 
 
 class NotificationsReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Notifications, the newest first, and how many the user has not read, of all that ever were,
-    as of sequence `as_of` of log `epoch`."""
+    """Notifications, the newest first, and the number of all that the user has not read, as of
+    sequence `as_of` of the log named `epoch`."""
 
     notifications: list[Notification]
     unread: int
@@ -61,14 +62,14 @@ class NotificationsReply(msgspec.Struct, frozen=True, kw_only=True, rename="came
 
 
 class ReadReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """How many were marked by this request, and how many are unread now."""
+    """The number of notifications that this request marked, and the number that is unread now."""
 
     read: int
     unread: int
 
 
 class SendReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The ids of the notifications, in the order of the users, each of whom is told once."""
+    """The ids of the notifications in the order of the users, one per distinct user."""
 
     ids: list[str]
 

@@ -1,7 +1,7 @@
-"""Requests to the orders service (`svc.orders.place`, `cancel`, `get`, `list`) and its replies.
+"""Requests to the orders service: `svc.orders.place`, `cancel`, `get` and `list`.
 
-The service refuses with the codes ``invalid`` (with the field's path as these structs spell it in
-JSON: ``qty``, ``limitPrice``, ``clientOrderId``, ``symbol``), ``not_found`` and ``conflict``.
+The service rejects requests with the codes ``invalid`` (with the path of the field in JSON:
+``qty``, ``limitPrice``, ``clientOrderId``, ``symbol``), ``not_found`` and ``conflict``.
 """
 
 import hashlib
@@ -18,8 +18,8 @@ PLACE, CANCEL, GET, LIST = "place", "cancel", "get", "list"
 
 
 def order_id(user: str, client_order_id: str) -> str:
-    """The id of the order that `user` calls `client_order_id`: 32 hexadecimal digits. So that who
-    places an order knows its id before, and whether or not an answer comes."""
+    """The id of the order that `user` calls `client_order_id`: 32 hexadecimal digits. A client
+    knows the id before it places the order, whether or not an answer arrives."""
     named = f"{len(user)}:{user}:{client_order_id}"
     return hashlib.sha256(named.encode()).hexdigest()[:32]
 
@@ -28,9 +28,9 @@ class PlaceOrder(RequestStruct, frozen=True, kw_only=True):
     """Place an order for `user_id`; answered by `OrderReply`.
 
     `qty` is in shares (above 0, at most 1,000,000, at most 6 decimal places). `limit_price` is in
-    dollars a share (above 0, at most 1,000,000, at most 4 decimal places): given for a limit order
-    and for no other. `client_order_id` (1 to 64 printable ASCII characters) makes the order
-    idempotent for ever; without one, the id of the command does.
+    dollars a share (above 0, at most 1,000,000, at most 4 decimal places) and is required for limit
+    orders only. `client_order_id` (1 to 64 printable ASCII characters) makes the order idempotent
+    for ever; the default is the id of the command.
     """
 
     user_id: UserId
@@ -44,34 +44,35 @@ class PlaceOrder(RequestStruct, frozen=True, kw_only=True):
 
 
 class CancelOrder(RequestStruct, frozen=True, kw_only=True):
-    """Cancel what is unfilled of an order; answered by `OrderReply`. ``conflict`` when closed."""
+    """Cancel the unfilled part of an order; answered by `OrderReply`. ``conflict`` if it is
+    closed."""
 
     user_id: UserId
     order_id: str
 
 
 class GetOrder(RequestStruct, frozen=True, kw_only=True):
-    """One order as it is now; answered by `OrderReply`."""
+    """Get the current state of one order; answered by `OrderReply`."""
 
     user_id: UserId
     order_id: str
 
 
 class ListOrders(RequestStruct, frozen=True, kw_only=True):
-    """A user's open and most recent closed orders; answered by `OrdersReply`."""
+    """List a user's open and most recently closed orders; answered by `OrdersReply`."""
 
     user_id: UserId
 
 
 class OrderReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The order after the request. `created` is true when this very request placed it."""
+    """The order after the request. `created` is true if this request placed it."""
 
     order: Order
     created: bool = False
 
 
 class OrdersReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Orders, least recently changed first, as they were at sequence `as_of` of log `epoch`."""
+    """Orders, the least recently changed first, as of sequence `as_of` of the log named `epoch`."""
 
     orders: list[Order]
     as_of: int

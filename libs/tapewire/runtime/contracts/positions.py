@@ -1,6 +1,6 @@
-"""The request to the positions service (`svc.positions.list`) and its reply.
+"""The request to the positions service: `svc.positions.list`.
 
-No request changes a position: only trades do.
+No request changes a position; only trades do.
 """
 
 from datetime import datetime
@@ -16,17 +16,18 @@ LIST = "list"
 
 
 class ListPositions(RequestStruct, frozen=True, kw_only=True):
-    """A user's positions, open and recently closed; answered by `PositionsReply`."""
+    """List a user's open and recently closed positions; answered by `PositionsReply`."""
 
     user_id: UserId
 
 
 class ValuedPosition(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A position and what it is worth, in dollars. `quantity` is below 0 when short, 0 when closed;
-    `entry_price` is None when closed; `current_price`, `value` and `unrealized_pnl` are None while
-    the market has no quote of the symbol. `realized_pnl` has all `fees` taken off. What is worked
-    out from prices is rounded to six places, `realized_pnl` and `fees` are exact. `timestamp` is
-    that of the last trade.
+    """A position and its value in dollars.
+
+    `quantity` is negative when short and 0 when closed. `entry_price` is None when closed.
+    `current_price`, `value` and `unrealized_pnl` are None while the symbol has no quote.
+    `realized_pnl` is after all `fees`. Values computed from prices are rounded to six places;
+    `realized_pnl` and `fees` are exact. `timestamp` is that of the last trade.
     """
 
     symbol: str
@@ -41,10 +42,13 @@ class ValuedPosition(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class PositionsReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Positions, least recently changed first, as they were at sequence `as_of` of log `epoch`, and
-    prices as they are now. `total_value` is the sum of the values (short ones count below 0); one
-    without a price counts as what was paid for it. `realized_pnl` is the total over every symbol
-    the user ever traded, exact."""
+    """Positions, the least recently changed first, as of sequence `as_of` of the log named `epoch`,
+    at current prices.
+
+    `total_value` is the sum of the values (negative for short positions); a position without a
+    price counts with what was paid for it. `realized_pnl` is the exact total over all symbols that
+    the user ever traded.
+    """
 
     positions: list[ValuedPosition]
     total_value: Decimal

@@ -1,9 +1,8 @@
-"""What every request is: an `Asking`, about users whose ids are `UserId`s.
+"""The base of all requests, and the type of user ids.
 
-A field that the service does not know is refused, because what it cannot honor (a stop-loss that is
-misspelled, a limit that only a newer version knows) must not be passed over. What is left at its
-default is not sent, so a newer caller is refused by an older service only where it asks for
-something new.
+A service rejects fields that it does not know, because ignoring one (a misspelled stop-loss, a
+limit of a newer version) would do something else than was asked. Fields with their default value
+are not sent, so an older service rejects a newer caller only if the caller uses something new.
 """
 
 from typing import Annotated
@@ -13,8 +12,8 @@ import msgspec
 UserId = Annotated[
     str, msgspec.Meta(min_length=1, max_length=128, pattern=r"^[^_\x00-\x1f\x7f][^\x00-\x1f\x7f]*$")
 ]
-"""1 to 128 characters, no control characters, and no underscore first: `_all` is everybody, whose
-events all users see."""
+"""1 to 128 characters, without control characters and without a leading underscore: `_all` owns the
+events that every user may see."""
 
 
 class RequestStruct(
@@ -25,4 +24,4 @@ class RequestStruct(
     forbid_unknown_fields=True,
     omit_defaults=True,
 ):
-    """A request, as it is sent: JSON in camelCase."""
+    """A request, sent as JSON in camelCase."""

@@ -1,4 +1,4 @@
-"""A request that a service answers, with the types of question and answer."""
+"""A request to a service, with the types of the request and the reply."""
 
 from typing import Generic, TypeVar
 
@@ -9,7 +9,7 @@ R = TypeVar("R", bound=msgspec.Struct)
 
 
 class ServiceCall(msgspec.Struct, Generic[Q, R], frozen=True):
-    """``svc.{service}.{verb}`` takes a `request` and answers a `reply`."""
+    """``svc.{service}.{verb}`` accepts a `request` and answers with a `reply`."""
 
     service: str
     verb: str

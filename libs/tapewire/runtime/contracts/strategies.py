@@ -1,13 +1,12 @@
-"""Requests to the strategies service (`svc.strategies.create`, `update`, `start`, `stop`, `get`,
-`list`) and its replies.
+"""Requests to the strategies service.
 
-The service refuses with the codes ``invalid`` (with the field's path as these structs spell it in
-JSON: ``symbol``, ``quantity``, ``rule.slow``, ``stopLoss.percent``, ``maxTrades``, …),
-``not_found`` (unknown, or another user's) and ``conflict``.
+The verbs are `svc.strategies.create`, `update`, `start`, `stop`, `get` and `list`. The service
+rejects requests with the codes ``invalid`` (with the path of the field in JSON: ``symbol``,
+``quantity``, ``rule.slow``, ``stopLoss.percent``, ``maxTrades``, …), ``not_found`` (unknown, or
+another user's) and ``conflict``.
 
-The orders of a strategy are called ``{strategyId}-{n}``, the closing order of a stop-loss
-``{strategyId}-{n}-sl``: whoever sees only an order can tell a SL_SELL from a SELL
-(`STOP_LOSS_SUFFIX`).
+The orders of a strategy have the client order ids ``{strategyId}-{n}``, the closing order of a
+stop-loss ``{strategyId}-{n}-sl`` (`STOP_LOSS_SUFFIX`). The suffix tells a SL_SELL from a SELL.
 """
 
 from decimal import Decimal
@@ -26,14 +25,14 @@ STOP_LOSS_SUFFIX = "-sl"
 
 
 class CreateStrategy(RequestStruct, frozen=True, kw_only=True):
-    """Make a strategy of `user_id`, which does nothing until it is started; answered by
-    `StrategyReply`. The same command again is answered with the strategy that is there.
+    """Create a strategy of `user_id`, which does nothing until it is started; answered by
+    `StrategyReply`. Repeating the command returns the existing strategy.
 
     `quantity` is in shares (above 0, at most 1,000,000, at most 6 decimal places). Windows of a
     rule are numbers of prices (at most 1,000): ``fast`` from 1 and below ``slow``, ``window`` from
-    2; ``marginPercent`` is from 0 to 50, ``deviations`` above 0 and at most 10, ``percent`` of a
+    2. ``marginPercent`` is from 0 to 50, ``deviations`` above 0 and at most 10, ``percent`` of a
     stop-loss above 0 and below 100, each with at most 4 decimal places. `max_trades` is 1 to
-    1,000,000. `name` has at most 100 characters; without one the rule gives it.
+    1,000,000. `name` has at most 100 characters; the default is made from the rule.
     """
 
     user_id: UserId
@@ -46,10 +45,9 @@ class CreateStrategy(RequestStruct, frozen=True, kw_only=True):
 
 
 class UpdateStrategy(RequestStruct, frozen=True, kw_only=True):
-    """Change what is given; answered by `StrategyReply`. A null takes the stop-loss, or the limit
-    of trades, away. A changed rule of a started strategy warms up anew. ``conflict`` when
-    completed.
-    """
+    """Change the given fields; answered by `StrategyReply`. A null removes the stop-loss or the
+    limit of trades. A changed rule of a started strategy warms up again. ``conflict`` if it is
+    completed."""
 
     user_id: UserId
     strategy_id: str
@@ -61,31 +59,31 @@ class UpdateStrategy(RequestStruct, frozen=True, kw_only=True):
 
 
 class StartStrategy(RequestStruct, frozen=True, kw_only=True):
-    """Have it follow prices; answered by `StrategyReply`. ``conflict`` when completed."""
+    """Let the strategy follow prices; answered by `StrategyReply`. ``conflict`` if it is
+    completed."""
 
     user_id: UserId
     strategy_id: str
 
 
 class StopStrategy(RequestStruct, frozen=True, kw_only=True):
-    """Have it follow prices no more; answered by `StrategyReply`. What it holds stays, and **its
-    stop-loss is watched no more**; an order under way is not canceled. ``conflict`` when it is
-    neither started nor stopped.
-    """
+    """Let the strategy follow prices no more; answered by `StrategyReply`. Its holding stays, and
+    **its stop-loss is not watched any more**; a pending order is not canceled. ``conflict`` if it
+    is neither started nor stopped."""
 
     user_id: UserId
     strategy_id: str
 
 
 class GetStrategy(RequestStruct, frozen=True, kw_only=True):
-    """One strategy as it is now; answered by `StrategyReply`."""
+    """Get the current state of one strategy; answered by `StrategyReply`."""
 
     user_id: UserId
     strategy_id: str
 
 
 class ListStrategies(RequestStruct, frozen=True, kw_only=True):
-    """A user's strategies; answered by `StrategiesReply`."""
+    """List a user's strategies; answered by `StrategiesReply`."""
 
     user_id: UserId
 
@@ -97,8 +95,8 @@ class StrategyReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class StrategiesReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """All strategies but the oldest completed ones, least recently changed first, as they were at
-    sequence `as_of` of log `epoch`."""
+    """All strategies except the oldest completed ones, the least recently changed first, as of
+    sequence `as_of` of the log named `epoch`."""
 
     strategies: list[Strategy]
     as_of: int
