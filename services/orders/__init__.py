@@ -1,4 +1,4 @@
-"""The orders service: the aggregate, the paper broker, the view and its checkpoints, the answers.
+"""The orders service: places and cancels orders, executes them on paper, and lists them.
 
-Start at `domain` (what an order is) and `__main__` (how the parts are wired).
+Start at `domain.order` (what an order is) and `__main__` (how the parts are wired).
 """

@@ -1,6 +1,7 @@
-"""What the orders service answers: place, cancel, get, list.
+"""The requests that the orders service answers: place, cancel, get, list.
 
-Each handler makes a command (the only place where a clock is read) and has it decided, or reads.
+A handler builds a command, which is the only place that reads the clock, and has it decided; or it
+reads the log.
 """
 
 from collections.abc import Callable
@@ -42,7 +43,7 @@ CANCELED_BY_USER = "canceled by the user"
 
 
 class OrdersService:
-    """The handlers of `svc.orders.*`."""
+    """Handles the requests `svc.orders.*`."""
 
     def __init__(
         self,
@@ -59,7 +60,7 @@ class OrdersService:
         self._clock = clock
 
     async def place(self, request: PlaceOrder, context: RequestContext) -> OrderReply:
-        """Place the order, or answer with the one that is there under its clientOrderId."""
+        """Place the order, or return the one that exists under its clientOrderId."""
         command = validate_place_order(self._build_place_command(request, context))
         if not await self._quote_cache.has_symbol(command.symbol):
             raise CommandRejected(
@@ -68,39 +69,39 @@ class OrdersService:
         subject = EventSubject(
             command.user, "orders", order_id(command.user, command.client_order_id)
         )
-        known = await self._command_handler.handle(
+        placed = await self._command_handler.handle(
             subject,
             command,
             correlation=context.correlation,
             traceparent=context.traceparent,
             is_new=True,
         )
-        created = (
-            not isinstance(known.state, UnplacedState)
-            and known.state.placed_by_command_id == command.id
+        is_created = (
+            not isinstance(placed.state, UnplacedState)
+            and placed.state.placed_by_command_id == command.id
         )
-        return OrderReply(order=_require_order(known, subject.entity), created=created)
+        return OrderReply(order=_require_order(placed, subject.entity), created=is_created)
 
     async def cancel(self, request: CancelOrder, context: RequestContext) -> OrderReply:
-        """Cancel what is left of the order."""
+        """Cancel the unfilled rest of the order."""
         command = CancelOrderCommand(
             id=context.command_id, at=self._clock(), user=request.user_id, reason=CANCELED_BY_USER
         )
-        known = await self._command_handler.handle(
+        canceled = await self._command_handler.handle(
             _order_subject(request),
             command,
             correlation=context.correlation,
             traceparent=context.traceparent,
         )
-        return OrderReply(order=_require_order(known, request.order_id))
+        return OrderReply(order=_require_order(canceled, request.order_id))
 
     async def get(self, request: GetOrder, _: RequestContext) -> OrderReply:
-        """The order as the log has it; another user's is not found."""
-        known = await self._command_handler.load_latest(_order_subject(request))
-        return OrderReply(order=_require_order(known, request.order_id))
+        """The order as the log has it. An order of another user is not found."""
+        loaded = await self._command_handler.load_latest(_order_subject(request))
+        return OrderReply(order=_require_order(loaded, request.order_id))
 
     async def list(self, request: ListOrders, _: RequestContext) -> OrdersReply:
-        """The user's orders view, exactly as of the end of the log."""
+        """The user's orders as of the end of the log."""
         view, bounds = await view_checkpoints.load(
             self._log, self._checkpoint_store, OrdersView, request.user_id
         )

@@ -1,4 +1,5 @@
-"""The positions service: folds trades into positions, values them, and proves them right.
+"""The positions service: folds trades into positions, values them, and lists them.
 
-Start at `__main__` for how it is wired, at `domain` for what a trade makes of a position.
+Start at `domain.position` (what a trade makes of a position) and `__main__` (how the parts are
+wired).
 """

@@ -2,43 +2,31 @@
 
 from tapewire.log.quote_cache import QuoteCache
 from tapewire.runtime import App, Endpoint, run
-from tapewire.runtime.contracts import positions as asked
+from tapewire.runtime.contracts import positions as contract
 from tapewire.runtime.progress import ProgressReporter
 from tapewire.views import PositionsView
-from tapewire_services.positions.position_valuer import PositionValuer
 from tapewire_services.positions.service import PositionsService
-from tapewire_services.positions.trade_consumer import (
-    LEASE,
-    run_positions,
-    subscribe_to_trades,
-)
+from tapewire_services.positions.trade_consumer import LEASE, subscribe_to_trades
 
 
 async def wiring(app: App) -> None:
-    # 1. The market: what positions are worth.
-    market = QuoteCache(app.quotes)
-    await market.start()
-    app.on_stop(market.close)
-    app.spawn(market.repair_gaps(), name="market")
+    # 1. The quotes that positions are valued at.
+    quote_cache = QuoteCache(app.quotes)
+    await quote_cache.start()
+    app.on_stop(quote_cache.close)
+    app.spawn(quote_cache.repair_gaps(), name="quotes")
 
-    # 2. Trades into positions, and their values, in one process of all.
-    valuer = PositionValuer(app.valuations, market)
-    trades = subscribe_to_trades(app.log, app.views, valuer)
-    app.run_leased(
-        LEASE, lambda: run_positions(trades, valuer), ProgressReporter([trades]).endpoints()
-    )
+    # 2. Trades become positions and valuations, in one process only.
+    trades = subscribe_to_trades(app.log, app.views, app.valuations, quote_cache)
+    app.run_leased(LEASE, trades.run, ProgressReporter([trades]).endpoints())
 
     # 3. Checkpoints of the users' views.
     await app.checkpoint_views(PositionsView)
 
-    # 4. Answers, last: from here on the service is asked.
-    service = PositionsService(app.log, app.views, market)
-    await app.serve_requests(
-        {
-            asked.LIST: Endpoint(asked.ListPositions, service.list),
-        }
-    )
+    # 4. Requests, last: from here on the service answers.
+    service = PositionsService(app.log, app.views, quote_cache)
+    await app.serve_requests({contract.LIST: Endpoint(contract.ListPositions, service.list)})
 
 
 if __name__ == "__main__":
-    run(asked.SERVICE, wiring)
+    run(contract.SERVICE, wiring)

@@ -1,14 +1,14 @@
-"""Trades into position events: a page of trades becomes one atomic append.
+"""Turns trades into position events: one atomic append for each page of trades.
 
-An atomic append costs the server milliseconds however small it is, and one of three hundred events
-hardly more than one of two; so all that a page of trades makes of all positions is decided in
-memory and stored together, or not at all. The order of position events is then that of the trades,
-over all users, which is what `reconciling` relies on.
+An atomic append costs the server milliseconds whatever its size, and one of 300 events hardly more
+than one of two. So everything that a page of trades makes of all positions is decided in memory and
+stored together, or not at all. The position events of all users are therefore in the order of their
+trades, which `tapewire.verify` relies on.
 
-Nothing here is true because it is remembered: an append states for each position the sequence that
-it was decided on. Where another process was there before, the positions concerned are read again
-(their last event is their whole state) and the page is decided again; what is in the log already
-then makes nothing. Start at `Ledger.take`.
+The cached positions are only a guess. An append states, for each position, the sequence that it was
+decided on. If another process appended in between, the positions are read again (the last event is
+the whole state) and the page is decided again; trades that the log already holds then make no
+event. Start at `PositionRepository.apply_trades`.
 """
 
 import asyncio
@@ -43,27 +43,27 @@ from tapewire_services.positions.domain.position import (
 )
 
 MAX_TRADES_PER_APPEND = MAX_BATCH_EVENTS // 2
-"""Trades of one append: each makes two events at the most."""
+"""Trades of one append; each makes at most two events."""
 MAX_APPEND_ATTEMPTS = 8
-"""Times a page is decided before its conflicts are given up, for now."""
+"""Times that a page is decided before its conflicts make the log unavailable."""
 MAX_CONCURRENT_READS = 64
-"""Positions read from the log at the same time."""
+"""Positions that are read from the log at the same time."""
 MAX_CACHED_CLOSED_POSITIONS = 4096
-"""Closed positions remembered, so that trading again needs no read."""
+"""Closed positions that stay cached; opening one of them again needs no read."""
 
-logger = structlog.get_logger("positions.ledger")
+logger = structlog.get_logger("positions")
 
 
 class _PendingTrade(NamedTuple):
-    """A trade to take, and the event that told of it."""
+    """A trade to apply, and the metadata of its event."""
 
     key: PositionKey
     command: ApplyTradeCommand
-    meta: EventMetadata
+    metadata: EventMetadata
 
 
 class PositionRepository:
-    """All positions, as far as this process knows them: the open ones and some closed ones."""
+    """All positions, with a cache of the open ones and of some closed ones."""
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
@@ -72,11 +72,11 @@ class PositionRepository:
         self._read_slots = asyncio.Semaphore(MAX_CONCURRENT_READS)
 
     def open_positions(self) -> dict[PositionKey, Versioned[State]]:
-        """What is held, by whom and in what."""
+        """The open positions in the cache."""
         return self._open
 
     def cache_position(self, key: PositionKey, versioned: Versioned[State]) -> None:
-        """Guess that `known` is the state of a position."""
+        """Cache `versioned` as the state of a position."""
         self._evict(key)
         if isinstance(versioned.state, TradedState) and versioned.state.position.quantity:
             self._open[key] = versioned
@@ -86,41 +86,46 @@ class PositionRepository:
             self._closed.popitem(last=False)
 
     async def apply_trades(self, events: Sequence[RecordedEvent]) -> dict[PositionKey, Position]:
-        """Store what `events` make of the positions, unless it is stored already; the positions
-        concerned, as they are afterwards. What cannot be read or used is passed over, loudly.
+        """Store what the trades among `events` make of the positions, unless it is stored already.
+        Returns the positions concerned, as they are afterwards. An event that cannot be read or
+        used is logged and skipped.
 
         Raises:
-            LogError: not all is stored. Taking all again, by any process, is harmless.
+            LogError: Not everything is stored. Any process may apply the same events again.
         """
-        trades = [taken for taken in map(_parse_trade, events) if taken is not None]
+        trades = [trade for trade in map(_parse_trade, events) if trade is not None]
         for start in range(0, len(trades), MAX_TRADES_PER_APPEND):
             await self._append_events(trades[start : start + MAX_TRADES_PER_APPEND])
-        after = await self._load_all({taken.key for taken in trades})
+        after = await self._load_all({trade.key for trade in trades})
         return {
-            key: known.state.position
-            for key, known in after.items()
-            if isinstance(known.state, TradedState)
+            key: versioned.state.position
+            for key, versioned in after.items()
+            if isinstance(versioned.state, TradedState)
         }
 
     async def load_position(self, key: PositionKey) -> Versioned[State]:
-        """The position as the leader of the log has it. Raises Unavailable."""
+        """The position as the leader of the log has it.
+
+        Raises:
+            Unavailable: The log cannot be reached, or a replica lags behind its leader.
+        """
         subject = str(key.subject)
         async with self._read_slots:
             last = await self._log.last_sequence(subject)
-            known: Versioned[State] = Versioned(POSITION_DECIDER.initial_state, 0)
+            versioned: Versioned[State] = Versioned(POSITION_DECIDER.initial_state, 0)
             if last:
                 page = await self._log.page(subject, after=last - 1, limit=1)
                 if not page.events:
                     raise Unavailable(f"{subject} should reach {last}, a replica does not")
                 [recorded] = page.events
-                known = Versioned(
-                    POSITION_DECIDER.evolve(known.state, recorded.event), recorded.sequence
+                versioned = Versioned(
+                    POSITION_DECIDER.evolve(versioned.state, recorded.event), recorded.sequence
                 )
-        self.cache_position(key, known)
-        return known
+        self.cache_position(key, versioned)
+        return versioned
 
     async def _append_events(self, trades: Sequence[_PendingTrade]) -> None:
-        keys = {taken.key for taken in trades}
+        keys = {trade.key for trade in trades}
         for _ in range(MAX_APPEND_ATTEMPTS):
             drafts, after = _decide_trades(trades, await self._load_all(keys))
             if not drafts:
@@ -132,22 +137,20 @@ class PositionRepository:
                     self._evict(key)
             else:
                 first = last - len(drafts) + 1
-                for key, (state, number) in after.items():
-                    self.cache_position(key, Versioned(state, first + number))
+                for key, (state, index) in after.items():
+                    self.cache_position(key, Versioned(state, first + index))
                 return
-        raise Unavailable(
-            f"{len(keys)} positions changed {MAX_APPEND_ATTEMPTS} times under one page"
-        )
+        raise Unavailable(f"{len(keys)} positions kept changing while a page of trades was applied")
 
     async def _load_all(self, keys: Iterable[PositionKey]) -> dict[PositionKey, Versioned[State]]:
         found = {key: self._open.get(key) or self._closed.get(key) for key in keys}
-        unknown = [key for key, known in found.items() if known is None]
-        read = await asyncio.gather(*map(self.load_position, unknown), return_exceptions=True)
-        for key, one in zip(unknown, read, strict=True):
-            if isinstance(one, BaseException):
-                raise one
-            found[key] = one
-        return {key: known for key, known in found.items() if known is not None}
+        missing = [key for key, versioned in found.items() if versioned is None]
+        loaded = await asyncio.gather(*map(self.load_position, missing), return_exceptions=True)
+        for key, result in zip(missing, loaded, strict=True):
+            if isinstance(result, BaseException):
+                raise result
+            found[key] = result
+        return {key: versioned for key, versioned in found.items() if versioned is not None}
 
     def _evict(self, key: PositionKey) -> None:
         self._open.pop(key, None)
@@ -161,7 +164,7 @@ def _parse_trade(recorded: RecordedEvent) -> _PendingTrade | None:
             return None
         command = build_trade_command(recorded.metadata.id, user, recorded.sequence, event)
     except (UnknownType, Undecodable, BadSubject, CommandRejected) as error:
-        logger.error("passes over an event", sequence=recorded.sequence, error=str(error))
+        logger.error("event.skipped", sequence=recorded.sequence, error=str(error))
         return None
     return _PendingTrade(PositionKey(user, event.symbol), command, recorded.metadata)
 
@@ -169,35 +172,34 @@ def _parse_trade(recorded: RecordedEvent) -> _PendingTrade | None:
 def _decide_trades(
     trades: Sequence[_PendingTrade], current: dict[PositionKey, Versioned[State]]
 ) -> tuple[list[EventDraft], dict[PositionKey, tuple[State, int]]]:
-    """Events to append, and by position that changes: its state afterwards, and the number of its
-    last event among them."""
+    """The events to append and, for each position that changes, its state afterwards and the index
+    of its last event among them."""
     drafts: list[EventDraft] = []
     after: dict[PositionKey, tuple[State, int]] = {}
-    for key, command, meta in trades:
+    for key, command, trade_metadata in trades:
         state = after[key][0] if key in after else current[key].state
-        for number, happening in enumerate(POSITION_DECIDER.decide(state, command)):
-            expect = None if key in after else current[key].sequence
-            state = POSITION_DECIDER.evolve(state, happening.event)
+        for number, new_event in enumerate(POSITION_DECIDER.decide(state, command)):
+            expected_sequence = None if key in after else current[key].sequence
+            state = POSITION_DECIDER.evolve(state, new_event.event)
             after[key] = (state, len(drafts))
-            told = _event_meta(command, meta, number)
             drafts.append(
                 EventDraft(
-                    subject=happening.subject,
-                    event=happening.event,
-                    metadata=told,
-                    expected_sequence=expect,
+                    subject=new_event.subject,
+                    event=new_event.event,
+                    metadata=_event_metadata(command, trade_metadata, number),
+                    expected_sequence=expected_sequence,
                 )
             )
     return drafts, after
 
 
-def _event_meta(
-    command: ApplyTradeCommand, trade_meta: EventMetadata, number: int
+def _event_metadata(
+    command: ApplyTradeCommand, trade_metadata: EventMetadata, number: int
 ) -> EventMetadata:
-    """An event's id follows from the trade alone, whoever takes it, however often."""
+    """The id depends on the trade alone, so every process appends the event under the same id."""
     return EventMetadata(
         id=f"{command.id or 'trade'}.{command.sequence}.{number}",
-        correlation=trade_meta.correlation,
+        correlation=trade_metadata.correlation,
         causation=command.id or None,
-        traceparent=trade_meta.traceparent,
+        traceparent=trade_metadata.traceparent,
     )

@@ -1,16 +1,18 @@
-"""What open positions are worth now, as newest-wins values under ``{user}.{symbol}``.
+"""Publishes what open positions are worth now, as latest values under ``{user}.{symbol}``.
 
-A position is valued when its symbol is quoted, at most once a second, and at once when it changed.
-The last value of one says that nothing is held, and is acknowledged, so that no reader keeps
-showing what was closed. Nothing is valued before `caught_up`, because what was checkpointed is
-older than what a process before this one may have told already. Memory holds the open positions
-and nothing else. `run` does the work; `changed` and quotes only say when something is due.
+A position is valued when its symbol is quoted, at most once a second, and immediately when it
+changes. The last value of a closed position has the quantity 0 and is acknowledged, because a
+reader would otherwise show the position as open forever. Nothing is published before
+`mark_caught_up`: the checkpointed positions are older than what an earlier process may have
+published. Memory holds the open positions only.
+
+`run` publishes; `update_position` and quotes only schedule. Start at `PositionValuer`.
 """
 
 import asyncio
 import heapq
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -19,28 +21,26 @@ import structlog
 
 from tapewire.events import CODEC, Position, PositionValued
 from tapewire.log import LatestValueStore, LogError, encode_token
-from tapewire.log.backoff import Backoff, new_rng
+from tapewire.log.backoff import new_rng, retry
 from tapewire.log.quote_cache import QuoteCache
 from tapewire.log.subjects import decode_token
 from tapewire.views.positions import value_position
-from tapewire_services.positions.domain.position import PositionKey
+from tapewire_services.positions.domain.position import PositionKey, TradedState
+from tapewire_services.positions.position_repository import PositionRepository
 
 VALUATION_INTERVAL_SECONDS = 1.0
-"""A position is valued at most this often, unless it changes."""
+"""The least time between two values of a position that does not change."""
 RETRY_SECONDS = 0.5
-"""After a value could not be sent."""
+"""The wait after a value could not be sent."""
 MAX_PUTS_PER_TURN = 64
-"""Values sent before the event loop has a turn."""
+"""Values that are sent before the event loop has a turn."""
 _LONG_AGO = float("-inf")
-
-LoadPosition = Callable[[PositionKey], Awaitable[Position | None]]
-"""Reads a position from the log; None when nobody ever traded it."""
 
 logger = structlog.get_logger("positions.valuer")
 
 
 class _HeldPosition:
-    """An open position, and when it was valued last."""
+    """An open position, and when it was last valued."""
 
     __slots__ = ("position", "valued_at")
 
@@ -50,8 +50,8 @@ class _HeldPosition:
 
 
 class _SymbolHolders:
-    """Who holds a symbol; when it is to be valued (None: not before a quote), and not before
-    when."""
+    """The holders of a symbol. They are valued at `due_at` (None: at the next quote), and not
+    before `not_before`."""
 
     __slots__ = ("due_at", "holders", "not_before")
 
@@ -62,91 +62,75 @@ class _SymbolHolders:
 
 
 class PositionValuer:
-    """Values open positions. One a process; `clear` before it is told of another log's."""
+    """Values the open positions of one incarnation of the log."""
 
     def __init__(
         self,
+        repository: PositionRepository,
         valuation_store: LatestValueStore,
         quote_cache: QuoteCache,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         rng: random.Random | None = None,
     ) -> None:
+        self._repository = repository
         self._valuation_store = valuation_store
         self._quote_cache = quote_cache
         self._clock = clock
         self._rng = rng or new_rng()
         self._wake = asyncio.Event()
         self._caught_up = asyncio.Event()
-        self._stale_check_requested = asyncio.Event()
-        self.clear()
-
-    def clear(self) -> None:
-        """Nobody holds anything, as far as is known yet."""
-        self._caught_up.clear()
-        self._stale_check_requested.clear()
-        self._load_position: LoadPosition | None = None
         self._holders_by_symbol: dict[str, _SymbolHolders] = {}
         self._due_heap: list[tuple[float, str]] = []
         self._closed_positions: dict[PositionKey, Position] = {}
 
     def is_open(self, key: PositionKey) -> bool:
         """Whether the position is open."""
-        board = self._holders_by_symbol.get(key.symbol)
-        return board is not None and key.user in board.holders
+        symbol_holders = self._holders_by_symbol.get(key.symbol)
+        return symbol_holders is not None and key.user in symbol_holders.holders
 
     def update_position(self, key: PositionKey, position: Position) -> None:
-        """The position is like this now; value it without waiting for its second."""
-        board = self._holders_by_symbol.setdefault(key.symbol, _SymbolHolders())
+        """Replace the position, and value it without waiting for its second."""
+        symbol_holders = self._holders_by_symbol.setdefault(key.symbol, _SymbolHolders())
         if position.quantity:
             self._closed_positions.pop(key, None)
-            board.holders[key.user] = _HeldPosition(position)
-            self._schedule(key.symbol, board, _LONG_AGO)
+            symbol_holders.holders[key.user] = _HeldPosition(position)
+            self._schedule(key.symbol, symbol_holders, _LONG_AGO)
             return
-        board.holders.pop(key.user, None)
-        if not board.holders:
+        symbol_holders.holders.pop(key.user, None)
+        if not symbol_holders.holders:
             del self._holders_by_symbol[key.symbol]
-        if (
-            self._caught_up.is_set()
-        ):  # before, there may be millions; `_mend_all` finds what matters
+        # Before catching up there may be millions; `_close_stale_values` finds those that matter.
+        if self._caught_up.is_set():
             self._closed_positions[key] = position
             self._wake.set()
 
-    def mark_caught_up(self, load_position: LoadPosition) -> None:
-        """All open positions are known: what else has a value that says open, was closed by a
-        process that died before it could send the last one."""
-        self._load_position = load_position
+    def mark_caught_up(self) -> None:
+        """Start to publish: all open positions are known. Any other value that shows an open
+        position is stale; an earlier process stopped before it sent the last one."""
         self._caught_up.set()
-        self._stale_check_requested.set()
 
     async def run(self) -> None:
-        """Value what is due, until canceled."""
-        stop = self._quote_cache.add_listener(self._on_quote)
+        """Publish what is due until cancelled."""
+        remove_listener = self._quote_cache.add_listener(self._on_quote)
         try:
+            await self._caught_up.wait()
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._publish_when_due())
                 group.create_task(self._close_stale_values())
         finally:
-            stop()
+            remove_listener()
 
     async def _publish_when_due(self) -> None:
         while True:
-            await self._caught_up.wait()
             await self._wait_until_due()
-            if self._caught_up.is_set():
-                await self._publish_due_values()
+            await self._publish_due_values()
 
     async def _close_stale_values(self) -> None:
-        patience = Backoff(self._rng)
-        while True:
-            await self._stale_check_requested.wait()
-            try:
-                for name, data in (await self._valuation_store.get_all()).items():
-                    await self._close_stale_value(name, data)
-            except LogError as error:
-                logger.warning("cannot read the values", error=str(error))
-                await patience.wait()
-            else:
-                self._stale_check_requested.clear()
+        async def close_all() -> None:
+            for name, data in (await self._valuation_store.get_all()).items():
+                await self._close_stale_value(name, data)
+
+        await retry(close_all, self._rng, logger, "valuation.read_failed")
 
     async def _close_stale_value(self, name: str, data: bytes) -> None:
         user, _, symbol = name.partition(".")
@@ -154,19 +138,20 @@ class PositionValuer:
         try:
             valued = CODEC.decode(data, PositionValued)
         except msgspec.DecodeError as error:
-            logger.warning("passes over a value", name=name, error=str(error))
+            logger.warning("valuation.skipped", name=name, error=str(error))
             return
-        if not valued.quantity or self.is_open(key) or self._load_position is None:
+        if not valued.quantity or self.is_open(key):
             return
-        position = await self._load_position(key)
-        if not self.is_open(key) and (position is None or not position.quantity):
-            self._closed_positions[key] = position or _zero_position(valued)
+        state = (await self._repository.load_position(key)).state
+        position = state.position if isinstance(state, TradedState) else _zero_position(valued)
+        if not self.is_open(key) and not position.quantity:
+            self._closed_positions[key] = position
             self._wake.set()
 
     def _on_quote(self, symbol: str) -> None:
-        board = self._holders_by_symbol.get(symbol)
-        if board is not None:
-            self._schedule(symbol, board, board.not_before)
+        symbol_holders = self._holders_by_symbol.get(symbol)
+        if symbol_holders is not None:
+            self._schedule(symbol, symbol_holders, symbol_holders.not_before)
 
     def _schedule(self, symbol: str, symbol_holders: _SymbolHolders, due_at: float) -> None:
         if symbol_holders.due_at is None or due_at < symbol_holders.due_at:
@@ -176,7 +161,6 @@ class PositionValuer:
                 self._wake.set()
 
     async def _wait_until_due(self) -> None:
-        """Until something is due."""
         if self._closed_positions:
             return
         now = asyncio.get_running_loop().time()
@@ -195,12 +179,12 @@ class PositionValuer:
         try:
             await self._publish_closed_values()
             while self._due_heap and self._due_heap[0][0] <= now:
-                when, symbol = heapq.heappop(self._due_heap)
-                board = self._holders_by_symbol.get(symbol)
-                if board is not None and board.due_at == when:
-                    await self._publish_symbol_values(symbol, board, now)
+                due_at, symbol = heapq.heappop(self._due_heap)
+                symbol_holders = self._holders_by_symbol.get(symbol)
+                if symbol_holders is not None and symbol_holders.due_at == due_at:
+                    await self._publish_symbol_values(symbol, symbol_holders, now)
         except LogError as error:
-            logger.warning("cannot send values", error=str(error))
+            logger.warning("valuation.write_failed", error=str(error))
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _publish_closed_values(self) -> None:
@@ -208,7 +192,7 @@ class PositionValuer:
             key = next(iter(self._closed_positions))
             position = self._closed_positions[key]
             quote = self._quote_cache.quote(key.symbol)
-            if quote is not None:  # else it never had a value
+            if quote is not None:  # otherwise the position never had a value
                 await self._valuation_store.put(
                     _value_key(key), self._serialize_value(position, quote.price)
                 )
@@ -223,7 +207,7 @@ class PositionValuer:
         if quote is None:
             return
         symbol_holders.not_before = now + VALUATION_INTERVAL_SECONDS
-        posted = 0
+        put_count = 0
         for user, held in [*symbol_holders.holders.items()]:
             if held.valued_at + VALUATION_INTERVAL_SECONDS > now:
                 self._schedule(symbol, symbol_holders, held.valued_at + VALUATION_INTERVAL_SECONDS)
@@ -237,8 +221,8 @@ class PositionValuer:
                 self._schedule(symbol, symbol_holders, now)
                 raise
             held.valued_at = now
-            posted += 1
-            if posted % MAX_PUTS_PER_TURN == 0:
+            put_count += 1
+            if put_count % MAX_PUTS_PER_TURN == 0:
                 await asyncio.sleep(0)
 
     def _serialize_value(self, position: Position, price: Decimal) -> bytes:
@@ -260,14 +244,14 @@ def _value_key(key: PositionKey) -> str:
 
 
 def _zero_position(valued: PositionValued) -> Position:
-    """Of a position that the log does not know: it was made anew."""
-    none = Decimal(0)
+    """The closed position for a value of which the log has no trade: the log was recreated."""
+    zero = Decimal(0)
     return Position(
         symbol=valued.symbol,
-        quantity=none,
-        cost_basis=none,
+        quantity=zero,
+        cost_basis=zero,
         entry_price=None,
-        realized_pnl=none,
-        fees=none,
+        realized_pnl=zero,
+        fees=zero,
         timestamp=valued.timestamp,
     )

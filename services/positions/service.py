@@ -16,7 +16,7 @@ from tapewire.views.positions import sum_exact, value_position
 
 
 class PositionsService:
-    """The handlers of `svc.positions.*`."""
+    """Handles the requests `svc.positions.*`."""
 
     def __init__(
         self, log: EventLog, checkpoint_store: LatestValueStore, quote_cache: QuoteCache
@@ -26,7 +26,7 @@ class PositionsService:
         self._quote_cache = quote_cache
 
     async def list(self, request: ListPositions, _: RequestContext) -> PositionsReply:
-        """The user's positions view, exactly as of the end of the log, at the newest prices."""
+        """The user's positions as of the end of the log, at the newest prices."""
         view, bounds = await view_checkpoints.load(
             self._log, self._checkpoint_store, PositionsView, request.user_id
         )
@@ -47,14 +47,14 @@ class PositionsService:
 
     def _to_valued_position(self, position: Position) -> ValuedPosition:
         quote = self._quote_cache.quote(position.symbol)
-        found = value_position(position, quote.price) if quote is not None else None
+        valuation = value_position(position, quote.price) if quote is not None else None
         return ValuedPosition(
             symbol=position.symbol,
             quantity=position.quantity,
             entry_price=position.entry_price,
             current_price=quote.price if quote is not None else None,
-            value=found.value if found is not None else None,
-            unrealized_pnl=found.unrealized_pnl if found is not None else None,
+            value=valuation.value if valuation is not None else None,
+            unrealized_pnl=valuation.unrealized_pnl if valuation is not None else None,
             realized_pnl=position.realized_pnl,
             fees=position.fees,
             timestamp=position.timestamp,

@@ -1,1 +1,1 @@
-"""What may happen in orders: pure deciders and folds."""
+"""The pure part of the orders service: the decider of orders, the open orders, the order book."""

@@ -1,6 +1,6 @@
-"""What can be asked of an order, and what makes such a request well-formed. Pure.
+"""The commands on an order, and their validation. Pure.
 
-`checked` judges a `Place`; paths in its refusals are the fields as requests spell them in JSON.
+Paths in rejections are the fields as requests spell them in JSON. Start at `validate_place_order`.
 """
 
 from datetime import datetime
@@ -8,11 +8,7 @@ from decimal import Decimal
 
 import msgspec
 
-from tapewire.decimals import (
-    DecimalOutOfBounds,
-    abbreviate,
-    validate_positive_decimal,
-)
+from tapewire.decimals import DecimalOutOfBounds, abbreviate, validate_positive_decimal
 from tapewire.events import OrderType, Side
 from tapewire.log import CommandRejected
 
@@ -20,16 +16,16 @@ MAX_QTY = Decimal(1_000_000)
 """Shares of one order."""
 QTY_PLACES = 6
 MAX_PRICE = Decimal(1_000_000)
-"""Dollars a share, of limits and of executions."""
+"""Dollars a share, of a limit and of an execution."""
 LIMIT_PRICE_PLACES = 4
 PRICE_PLACES = 8
-"""Decimals of an execution's price; markets quote finer than limits are given."""
+"""Decimal places of an execution's price. Markets quote finer prices than limits may have."""
 MAX_ID_LENGTH = 64
 """Characters of a client order id, a strategy id, a symbol."""
 
 
 class PlaceOrderCommand(msgspec.Struct, frozen=True, kw_only=True):
-    """`user` wants an order. `at` is when, UTC, as in every command."""
+    """Place an order of `user`. In every command, `at` is the time of the request, in UTC."""
 
     id: str
     at: datetime
@@ -44,7 +40,7 @@ class PlaceOrderCommand(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AcceptOrderCommand(msgspec.Struct, frozen=True, kw_only=True):
-    """The broker works the order."""
+    """The broker accepted the order."""
 
     id: str
     at: datetime
@@ -52,8 +48,8 @@ class AcceptOrderCommand(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FillOrderCommand(msgspec.Struct, frozen=True, kw_only=True):
-    """The broker executed `qty` at `price`, having executed `filled_before` already; `quoted_at`
-    names the quote whose offer that was taken from."""
+    """The broker executed `qty` shares at `price` after `filled_before` shares. `quoted_at` is the
+    timestamp of the quote that the execution consumed liquidity from."""
 
     id: str
     at: datetime
@@ -65,7 +61,7 @@ class FillOrderCommand(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CancelOrderCommand(msgspec.Struct, frozen=True, kw_only=True):
-    """Nothing more shall be executed."""
+    """Cancel the unfilled rest of the order."""
 
     id: str
     at: datetime
@@ -74,7 +70,7 @@ class CancelOrderCommand(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RejectOrderCommand(msgspec.Struct, frozen=True, kw_only=True):
-    """The broker will not work the order, which nobody accepted yet."""
+    """The broker rejects an order that it has not accepted."""
 
     id: str
     at: datetime
@@ -83,7 +79,7 @@ class RejectOrderCommand(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FailOrderCommand(msgspec.Struct, frozen=True, kw_only=True):
-    """The broker cannot go on with the order."""
+    """The broker cannot execute the order any further."""
 
     id: str
     at: datetime
@@ -102,10 +98,10 @@ Command = (
 
 
 def validate_place_order(command: PlaceOrderCommand) -> PlaceOrderCommand:
-    """`command` with its numbers in their plainest digits.
+    """Return `command` with its numbers normalized.
 
     Raises:
-        Refusal: invalid, with the path of the field at fault.
+        CommandRejected: ``invalid``, with the path of the field.
     """
     _validate_text_field("symbol", command.symbol)
     _validate_text_field("clientOrderId", command.client_order_id)
@@ -126,7 +122,11 @@ def _validate_limit_price(command: PlaceOrderCommand) -> Decimal | None:
 
 
 def validate_number_field(path: str, value: Decimal, maximum: Decimal, places: int) -> Decimal:
-    """`exact`, refusing with `path`."""
+    """Return `value` normalized.
+
+    Raises:
+        CommandRejected: ``invalid``: it is not above 0, above `maximum`, or too fine.
+    """
     try:
         return validate_positive_decimal(value, maximum=maximum, places=places)
     except DecimalOutOfBounds as error:

@@ -1,12 +1,13 @@
-"""An order: its commands, its states, and what is decided. Pure.
+"""An order: its states, and what each command changes. Pure.
 
-An order is Unplaced, Placed (nobody works it yet), Working (accepted, perhaps partly filled) or
-Closed. Start reading at `decide`; `ORDERS` is the decider for `tapewire.log.Entities`.
+An order is Unplaced, Placed (not accepted yet), Working (accepted, perhaps partly filled) or
+Closed. Start at `decide`; `ORDER_DECIDER` is the decider.
 
-Idempotency has two keys. The order's id is derived from its user and clientOrderId, so placing
-again meets the same order. And each state remembers the ids of the last `SEEN_COMMANDS` commands:
-deciding one of them again changes nothing. What fell out of that memory stays harmless: accepting
-twice is nothing new, a closed order stays closed, and a fill names the quantity filled before it.
+Two keys make commands idempotent. The order's id is derived from its user and clientOrderId, so
+placing it again reaches the same order. Each state also remembers the ids of the last
+`MAX_SEEN_COMMAND_IDS` commands, and one of them changes nothing when it is decided again. An older
+command is harmless too: a second acceptance changes nothing, a closed order stays closed, and a
+fill states the quantity that was filled before it.
 """
 
 from collections.abc import Sequence
@@ -15,12 +16,7 @@ from typing import assert_never
 
 import msgspec
 
-from tapewire.decimals import (
-    WIDE_CONTEXT,
-    abbreviate,
-    average_price,
-    normalize,
-)
+from tapewire.decimals import WIDE_CONTEXT, abbreviate, average_price, normalize
 from tapewire.events import (
     Event,
     Order,
@@ -54,7 +50,7 @@ from tapewire_services.orders.domain.commands import (
 )
 
 MAX_SEEN_COMMAND_IDS = 64
-"""Command ids an order remembers: far more than retry at the same time."""
+"""Command ids that an order remembers; far fewer are retried at the same time."""
 
 
 class UnplacedState(msgspec.Struct, frozen=True):
@@ -62,7 +58,7 @@ class UnplacedState(msgspec.Struct, frozen=True):
 
 
 class PlacedState(msgspec.Struct, frozen=True):
-    """Wanted by its user; `seen` are the ids of commands, `placed_by` the first of them."""
+    """Placed, and not yet accepted. `seen_command_ids` includes `placed_by_command_id`."""
 
     order: Order
     placed_by_command_id: str
@@ -70,7 +66,7 @@ class PlacedState(msgspec.Struct, frozen=True):
 
 
 class WorkingState(msgspec.Struct, frozen=True):
-    """The broker's; `notional` is the exact sum of price times quantity of its `fills` fills."""
+    """Accepted by the broker. `notional` is the exact sum of price times quantity of its fills."""
 
     order: Order
     placed_by_command_id: str
@@ -80,7 +76,7 @@ class WorkingState(msgspec.Struct, frozen=True):
 
 
 class ClosedState(msgspec.Struct, frozen=True):
-    """Filled, canceled, rejected or failed, for ever."""
+    """Filled, canceled, rejected or failed; final."""
 
     order: Order
     placed_by_command_id: str
@@ -92,10 +88,10 @@ State = UnplacedState | PlacedState | WorkingState | ClosedState
 
 
 def decide(state: State, command: Command) -> Sequence[NewEvent]:
-    """What `command` makes happen; nothing when it was decided before.
+    """Return the events of `command`; none if it was decided before.
 
     Raises:
-        Refusal: invalid (with a path), conflict, not_found.
+        CommandRejected: ``invalid`` with a path, ``conflict`` or ``not_found``.
     """
     if isinstance(command, PlaceOrderCommand):
         return _decide_place(state, validate_place_order(command))
@@ -151,13 +147,13 @@ def _decide_change(
 
 
 def _decide_fill(state: OpenState, command: FillOrderCommand) -> list[Event]:
-    """An execution that cannot be right is refused whole, never cut to fit: an order that was
-    overfilled, filled twice or filled worse than its limit is for people to look at."""
+    """An execution that does not fit the order is rejected as a whole, never reduced to fit: an
+    order that was overfilled, filled twice or filled beyond its limit needs human attention."""
     qty = validate_number_field("qty", command.qty, MAX_QTY, QTY_PLACES)
     price = validate_number_field("price", command.price, MAX_PRICE, PRICE_PLACES)
-    order, notional, fills = state.order, Decimal(0), 0
+    order, notional, fill_count = state.order, Decimal(0), 0
     if isinstance(state, WorkingState):
-        notional, fills = state.notional, state.fill_count
+        notional, fill_count = state.notional, state.fill_count
     if command.filled_before != order.filled_qty:
         message = f"filled {order.filled_qty} so far, not {abbreviate(command.filled_before)}"
         raise CommandRejected("conflict", message, "filledBefore")
@@ -176,7 +172,7 @@ def _decide_fill(state: OpenState, command: FillOrderCommand) -> list[Event]:
         filled_avg_price=average_price(_add_notional(notional, qty, price), filled),
         timestamp=max(order.timestamp, command.at),
     )
-    trade_id = f"{order.order_id}-{fills + 1}"
+    trade_id = f"{order.order_id}-{fill_count + 1}"
     return [
         OrderFilled(
             order=after,
@@ -200,7 +196,7 @@ def _decide_fill(state: OpenState, command: FillOrderCommand) -> list[Event]:
 
 
 def _to_new_events(command: Command, events: Sequence[Event]) -> list[NewEvent]:
-    """Orders' events on the order's subject, executions on that of its trades."""
+    """An order's events belong to the order, its executions to the order's trades."""
     return [
         NewEvent(EventSubject(command.user, "orders", event.order.order_id), event)
         if isinstance(event, OrderEvent)
@@ -210,7 +206,7 @@ def _to_new_events(command: Command, events: Sequence[Event]) -> list[NewEvent]:
 
 
 def _order_id_of_trade(event: Event) -> str:
-    assert isinstance(event, TradeExecuted)  # noqa: S101 - for the type checker: nothing else is
+    assert isinstance(event, TradeExecuted)  # noqa: S101 - for the type checker
     return event.order_id
 
 
@@ -218,21 +214,21 @@ def evolve(state: State, event: Event) -> State:
     """Fold one event of the order's own subject."""
     if not isinstance(event, OrderEvent):
         return state
-    order, command = event.order, event.command_id
+    order, command_id = event.order, event.command_id
     if isinstance(state, UnplacedState):
-        return PlacedState(order, command, (command,))
+        return PlacedState(order, command_id, (command_id,))
     placed_by, seen = (
         state.placed_by_command_id,
-        (*state.seen_command_ids[1 - MAX_SEEN_COMMAND_IDS :], command),
+        (*state.seen_command_ids[1 - MAX_SEEN_COMMAND_IDS :], command_id),
     )
     if not order.status.is_open:
         return ClosedState(order, placed_by, seen)
-    notional, fills = (
+    notional, fill_count = (
         (state.notional, state.fill_count) if isinstance(state, WorkingState) else (Decimal(0), 0)
     )
     if isinstance(event, OrderFilled):
-        notional, fills = _add_notional(notional, event.qty, event.price), fills + 1
-    return WorkingState(order, placed_by, seen, notional, fills)
+        notional, fill_count = _add_notional(notional, event.qty, event.price), fill_count + 1
+    return WorkingState(order, placed_by, seen, notional, fill_count)
 
 
 ORDER_DECIDER: Decider[State, Command] = Decider(
@@ -259,7 +255,7 @@ def _new_order(command: PlaceOrderCommand) -> Order:
 
 
 def _order_terms(order: Order) -> tuple[object, ...]:
-    """What a repeated clientOrderId must repeat."""
+    """What must be the same when a clientOrderId is placed again."""
     return (
         order.symbol,
         order.side,
@@ -273,7 +269,7 @@ def _order_terms(order: Order) -> tuple[object, ...]:
 def _updated_order(
     state: OpenState, command: Command, status: OrderStatus | None = None, reason: str | None = None
 ) -> Order:
-    """The order changed; its time never goes back, whichever clocks the commands come from."""
+    """Commands come from several clocks; the order's timestamp never decreases."""
     order = state.order
     return msgspec.structs.replace(
         order,

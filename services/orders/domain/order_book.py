@@ -1,14 +1,15 @@
-"""The paper broker's book: which resting orders the market on offer would fill. Pure.
+"""The paper broker's order book: matches resting orders with the quoted market. Pure.
 
-Each symbol has a touch (best bid and ask, with sizes) and two queues of orders. Orders execute at
-the touch, by the size on offer: buys at the ask, sells at the bid; limit orders once the touch is
-at their limit or better. Priority is price, then time: market orders first, then the limit that
-gives most, then the order placed earlier. Every quote brings its sizes afresh; what is executed is
-taken from them, so an order larger than the offer is filled in parts over several quotes. A book
-that begins in the middle is told what was taken already (`recall`).
+Each symbol has a best bid and a best ask with their sizes, and a queue of resting orders for each
+side. Buys execute at the ask and sells at the bid, up to the quoted size; a limit order executes
+once the quote is at its limit or better. Priority is price, then time: market orders first, then
+the best limit, then the order that was placed earlier. A new quote brings new sizes, and executions
+consume them, so an order larger than the quoted size is filled in parts over several quotes. A book
+that starts between two quotes is first given the liquidity that was consumed already.
 
-`match` only intends: the order is then in flight and takes no further part until `settle`. What the
-log says of an order comes by `update`. Start reading at `match`.
+`match_orders` proposes executions. An order in flight takes part in no other until
+`settle_execution`; the log's state of an order arrives through `update_order`. Start at
+`match_orders`.
 """
 
 from bisect import bisect_left, insort
@@ -31,11 +32,11 @@ from tapewire_services.orders.domain.open_orders import ConsumedLiquidity, OpenO
 ZERO = Decimal(0)
 _QTY_STEP = Decimal((0, (1,), -QTY_PLACES))
 _MAX_SIZE = Decimal(10**12)
-"""Shares on offer that are believed."""
+"""Shares; a larger quoted size counts as this."""
 
 
 class PendingExecution(msgspec.Struct, frozen=True, kw_only=True):
-    """What should happen to the order `of`: `qty` shares at `price`, of the quote `quoted_at`."""
+    """A proposal to execute `qty` shares of an order at `price`, from the quote at `quoted_at`."""
 
     open_order: OpenOrder
     qty: Decimal
@@ -44,8 +45,8 @@ class PendingExecution(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def command_id(self) -> str:
-        """The same for any two brokers that would fill the same part of the same order, so that
-        it happens once."""
+        """Equal for two brokers that propose the same part of the same order, so only one of them
+        fills it."""
         order = self.open_order.order
         return f"{order.order_id}:fill:{normalize(order.filled_qty)}"
 
@@ -54,8 +55,8 @@ PriorityKey = tuple[int, Decimal, int, str]
 
 
 class QuoteSide:
-    """One side of the touch: a price, and the size not yet taken. `quote` numbers quotes, `at` is
-    the timestamp of the last one."""
+    """The best bid or the best ask: its price, and the size that is not consumed yet.
+    `quote_number` counts quotes; `quoted_at` is the timestamp of the last one."""
 
     __slots__ = ("price", "quote_number", "quoted_at", "remaining_size")
 
@@ -66,7 +67,7 @@ class QuoteSide:
         self.quoted_at: datetime | None = None
 
     def replace_quote(self, quoted_at: datetime, price: Decimal, size: Decimal) -> None:
-        """A new quote. A price or size that cannot be executed is no offer."""
+        """Take a new quote. An invalid price or size leaves nothing to execute against."""
         self.quote_number += 1
         self.quoted_at = quoted_at
         self.remaining_size = ZERO
@@ -81,7 +82,7 @@ class QuoteSide:
 
 
 class OrderQueue:
-    """The orders of one side of a symbol by priority, and the offer that they execute against."""
+    """The resting orders of one side of a symbol by priority, and the quote that they consume."""
 
     __slots__ = ("priority_keys", "quote_side")
 
@@ -91,8 +92,8 @@ class OrderQueue:
 
 
 class OrderBook:
-    """All open orders by symbol; those in flight, with the number of the quote that they take from,
-    are in no queue."""
+    """All open orders. An order in flight is in no queue; it is kept with the number of the quote
+    that it consumes."""
 
     def __init__(self) -> None:
         self._orders: dict[str, OpenOrder] = {}
@@ -105,25 +106,25 @@ class OrderBook:
         return len(self._orders)
 
     def has_resting_orders(self, symbol: str) -> bool:
-        """Whether any order waits in `symbol`."""
+        """Whether an order waits in `symbol`."""
         return any(
             (queue := self._queues.get((symbol, side))) and queue.priority_keys for side in Side
         )
 
     def restore_consumed_liquidity(self, consumed: Iterable[ConsumedLiquidity]) -> None:
-        """What was executed against the newest quotes before this book began: it is not on offer
-        any more. To be told first."""
+        """Subtract what was executed against the newest quotes before this book existed. Call it
+        first."""
         self._consumed = {(one.symbol, one.side): one for one in consumed}
 
     def add_order(self, open_order: OpenOrder) -> None:
-        """Take an order; it rests as soon as it is accepted."""
+        """Add an order. It rests as soon as it is accepted."""
         self._orders[open_order.order.order_id] = open_order
         if open_order.accepted:
             insort(self._queue_for_order(open_order.order).priority_keys, _priority_key(open_order))
 
     def update_order(self, open_order: OpenOrder) -> None:
-        """The log says that the order is so. What is older than known is passed over, and an order
-        that was never added, or is closed."""
+        """Replace an order by a later state from the log. Ignores an older state, and an order that
+        was never added or is closed."""
         before = self._orders.get(open_order.order.order_id)
         if before is None or open_order.sequence <= before.sequence:
             return
@@ -135,18 +136,18 @@ class OrderBook:
             insort(self._queue_for_order(open_order.order).priority_keys, _priority_key(open_order))
 
     def settle_execution(self, execution: PendingExecution, *, is_filled: bool) -> None:
-        """The execution is no longer in flight. What it would have taken is on offer again if it
-        did not happen, unless a new quote came meanwhile."""
+        """End an execution. If it was not filled, its size is available again, unless a new quote
+        arrived meanwhile."""
         order = execution.open_order.order
-        queue, now = self._queue_for_order(order), self._orders.get(order.order_id)
-        quote = self._in_flight.pop(order.order_id)
-        if not is_filled and queue.quote_side.quote_number == quote:
+        queue, current = self._queue_for_order(order), self._orders.get(order.order_id)
+        quote_number = self._in_flight.pop(order.order_id)
+        if not is_filled and queue.quote_side.quote_number == quote_number:
             queue.quote_side.remaining_size += execution.qty
-        if now is not None:
-            insort(queue.priority_keys, _priority_key(now))
+        if current is not None:
+            insort(queue.priority_keys, _priority_key(current))
 
     def update_quote(self, quote: PriceUpdated) -> None:
-        """The market moved. A quote that is known already brings no new sizes."""
+        """Take a quote. The same quote again brings no new sizes."""
         if self._last_quotes.get(quote.symbol) == quote:
             return
         self._last_quotes[quote.symbol] = quote
@@ -154,14 +155,15 @@ class OrderBook:
         self._update_side(quote, Side.SELL, quote.bid, quote.bid_size)
 
     def _update_side(self, quote: PriceUpdated, side: Side, price: Decimal, size: Decimal) -> None:
-        offer = self._queue_for_side(quote.symbol, side).quote_side
-        offer.replace_quote(quote.timestamp, price, size)
-        taken = self._consumed.pop((quote.symbol, side), None)
-        if taken is not None and taken.quoted_at == quote.timestamp:
-            offer.remaining_size = max(ZERO, WIDE_CONTEXT.subtract(offer.remaining_size, taken.qty))
+        quote_side = self._queue_for_side(quote.symbol, side).quote_side
+        quote_side.replace_quote(quote.timestamp, price, size)
+        consumed = self._consumed.pop((quote.symbol, side), None)
+        if consumed is not None and consumed.quoted_at == quote.timestamp:
+            left = WIDE_CONTEXT.subtract(quote_side.remaining_size, consumed.qty)
+            quote_side.remaining_size = max(ZERO, left)
 
     def match_orders(self, symbol: str) -> list[PendingExecution]:
-        """What should be executed in `symbol` now; all of it is in flight from here on."""
+        """The executions to report in `symbol` now. Their orders are in flight until settled."""
         return [
             execution
             for side in Side
@@ -170,21 +172,26 @@ class OrderBook:
         ]
 
     def _match_queue(self, queue: OrderQueue) -> list[PendingExecution]:
-        offer, taken = queue.quote_side, list[PendingExecution]()
+        quote_side, executions = queue.quote_side, list[PendingExecution]()
         for key in queue.priority_keys:
-            open_ = self._orders[key[3]]
-            if offer.remaining_size <= ZERO or not _is_marketable(open_.order, offer.price):
+            open_order = self._orders[key[3]]
+            if quote_side.remaining_size <= ZERO:
                 break
-            qty = normalize(min(open_.remaining_qty, offer.remaining_size))
-            offer.remaining_size -= qty
-            self._in_flight[key[3]] = offer.quote_number
-            taken.append(
+            if not _is_marketable(open_order.order, quote_side.price):
+                break
+            qty = normalize(min(open_order.remaining_qty, quote_side.remaining_size))
+            quote_side.remaining_size -= qty
+            self._in_flight[key[3]] = quote_side.quote_number
+            executions.append(
                 PendingExecution(
-                    open_order=open_, qty=qty, price=offer.price, quoted_at=offer.quoted_at
+                    open_order=open_order,
+                    qty=qty,
+                    price=quote_side.price,
+                    quoted_at=quote_side.quoted_at,
                 )
             )
-        del queue.priority_keys[: len(taken)]
-        return taken
+        del queue.priority_keys[: len(executions)]
+        return executions
 
     def _remove_order(self, open_order: OpenOrder) -> None:
         del self._orders[open_order.order.order_id]
@@ -203,7 +210,7 @@ class OrderBook:
 
 
 def _priority_key(open_order: OpenOrder) -> PriorityKey:
-    """Sorts by priority: the kind, the price, the time."""
+    """Sorts by priority: market before limit, then price, then time."""
     order = open_order.order
     if order.limit_price is None:
         return (0, ZERO, open_order.since, order.order_id)

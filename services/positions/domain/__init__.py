@@ -1,1 +1,1 @@
-"""What may happen in positions: pure deciders and folds."""
+"""The pure part of the positions service: a decider and its fold."""

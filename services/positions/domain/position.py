@@ -1,17 +1,17 @@
 """A position: what one user holds in one symbol, and what each trade makes of it. Pure.
 
-Every event carries the position as it is afterwards, so the last one is the whole state. Start
-reading at `decide`; `POSITIONS` is the decider.
+Every event carries the position as it is afterwards, so the last event is the whole state. Start at
+`decide`; `POSITION_DECIDER` is the decider.
 
-The books balance to the last digit. What is held is kept as what was paid for it (`cost_basis`,
-signed as the quantity is), never as an average. A trade that takes a part away takes its share of
-the cost, rounded to `COST_PLACES`; the rest stays, and the last share takes all that is left. So
-``realized_pnl - cost_basis`` is what was received less what was paid, with no digit lost, and the
-rounding only moves a trifle from one closing trade to a later one (a holding of 10^-9 shares may
-see its average off by 10^-9 dollars; one of a share, by 10^-18).
+The accounts balance to the last digit. A position keeps what was paid for it (`cost_basis`, with
+the sign of the quantity), never an average. A trade that closes a part takes its share of the cost,
+rounded to `COST_PLACES`; the rest stays, and the last share takes all that is left. So
+``realized_pnl - cost_basis`` is exactly the dollars received less those paid. Rounding only moves a
+fraction of a cent from one closing trade to a later one: the average of a holding of 10^-9 shares
+may be off by 10^-9 dollars, that of one share by 10^-18.
 
-Trades come in the order of the log, each with its sequence there; one that was taken before changes
-nothing, because a position remembers the sequence of its last.
+Trades arrive in the order of the log, each with its sequence. A position remembers the sequence of
+its last trade; applying an earlier trade again changes nothing.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,6 @@ from tapewire.decimals import (
     EXACT_CONTEXT,
     WIDE_CONTEXT,
     DecimalOutOfBounds,
-    abbreviate,
     average_price,
     normalize,
     round_half_even,
@@ -44,18 +43,18 @@ from tapewire.log import CommandRejected, Decider, EventSubject, NewEvent
 
 DOMAIN = "positions"
 MAX_MAGNITUDE = Decimal(10**12)
-"""Shares, dollars a share, dollars of fee: what one trade may have at the most."""
+"""The largest quantity (shares), price (dollars a share) and fee (dollars) of a trade."""
 QTY_PLACES = 9
 PRICE_PLACES = 12
 FEE_PLACES = 12
 COST_PLACES = 18
 MAX_SYMBOL_LENGTH = 64
-"""Characters of a symbol."""
+"""Characters."""
 ZERO = Decimal(0)
 
 
 class PositionKey(NamedTuple):
-    """Whose position, and in what."""
+    """The user and the symbol of a position."""
 
     user: str
     symbol: str
@@ -66,8 +65,8 @@ class PositionKey(NamedTuple):
 
 
 class ApplyTradeCommand(msgspec.Struct, frozen=True, kw_only=True):
-    """`user` traded; the trade stands at `sequence` of the log. `id` is the trade's event id. Made
-    by `taking`, which sees to it that a position can be made of the trade's numbers."""
+    """Apply a trade of `user`, whose event has this id and sequence. `build_trade_command` makes
+    it, and validates the trade's numbers."""
 
     id: str
     user: str
@@ -90,15 +89,14 @@ State = UntradedState | TradedState
 
 
 class Lot(NamedTuple):
-    """Shares and what they cost, both below 0 when sold."""
+    """Shares and their cost in dollars, both below 0 when short."""
 
     quantity: Decimal
     cost: Decimal
 
 
 def decide(state: State, command: ApplyTradeCommand) -> Sequence[NewEvent]:
-    """What the trade makes of the position: one event, or two when it goes through zero; nothing
-    when it was taken before."""
+    """Returns one event, two if the trade goes through zero, none if it was applied before."""
     if isinstance(state, TradedState) and command.sequence <= state.trade_sequence:
         return []
     trade = command.trade
@@ -124,11 +122,11 @@ POSITION_DECIDER: Decider[State, ApplyTradeCommand] = Decider(
 def build_trade_command(
     event_id: str, user: str, sequence: int, trade: TradeExecuted
 ) -> ApplyTradeCommand:
-    """The command to take `trade`.
+    """The command that applies `trade`.
 
     Raises:
-        Refusal: invalid, with the field: no position can be made of such numbers. Only a producer
-            at fault tells of them; the trade changes nothing.
+        CommandRejected: ``invalid``, with the path of the field that is out of bounds. Such a trade
+            comes from a faulty producer and changes no position.
     """
     return ApplyTradeCommand(
         id=event_id, user=user, sequence=sequence, trade=_validate_trade(trade)
@@ -138,7 +136,9 @@ def build_trade_command(
 def _validate_trade(trade: TradeExecuted) -> TradeExecuted:
     if not 1 <= len(trade.symbol) <= MAX_SYMBOL_LENGTH:
         raise CommandRejected(
-            "invalid", f"no symbol has this length: {abbreviate(trade.symbol)!r}", "symbol"
+            "invalid",
+            f"symbol must have 1 to {MAX_SYMBOL_LENGTH} characters, not {len(trade.symbol)}",
+            "symbol",
         )
     qty = _validate_number_field("qty", trade.qty, QTY_PLACES)
     price = _validate_number_field("price", trade.price, PRICE_PLACES)
@@ -146,7 +146,7 @@ def _validate_trade(trade: TradeExecuted) -> TradeExecuted:
     if qty <= 0:
         raise CommandRejected("invalid", f"qty must be above 0, not {qty}", "qty")
     if price < 0:
-        raise CommandRejected("invalid", f"price must not be below 0, but is {price}", "price")
+        raise CommandRejected("invalid", f"price must be at least 0, not {price}", "price")
     return msgspec.structs.replace(trade, qty=qty, price=price, fee=fee)
 
 
@@ -174,7 +174,7 @@ def _current_position(state: State, trade: TradeExecuted) -> Position:
 def _decide_events(
     before: Position, command: ApplyTradeCommand, trade: TradeExecuted
 ) -> list[PositionEvent]:
-    """The fee counts once, when the trade first changes the position."""
+    """The fee counts once, in the first event of the trade."""
     id_, sequence = trade.trade_id, command.sequence
     held, traded = Lot(before.quantity, before.cost_basis), _trade_lot(trade)
     if not held.quantity:
@@ -188,9 +188,9 @@ def _decide_events(
         kept, gain = _reduce_lot(held, left, trade.price)
         less = _updated_position(before, trade, kept, EXACT_CONTEXT.subtract(gain, trade.fee))
         return [PositionChanged(position=less, trade_id=id_, trade_sequence=sequence)]
-    none, gain = _reduce_lot(held, ZERO, trade.price)
+    empty, gain = _reduce_lot(held, ZERO, trade.price)
     realized = normalize(EXACT_CONTEXT.subtract(gain, trade.fee))
-    closed = _updated_position(before, trade, none, realized)
+    closed = _updated_position(before, trade, empty, realized)
     closing = PositionClosed(
         position=closed, trade_id=id_, trade_sequence=sequence, realized=realized
     )
@@ -217,13 +217,13 @@ def _add_lots(one: Lot, other: Lot) -> Lot:
 
 
 def _reduce_lot(held: Lot, remaining: Decimal, price: Decimal) -> tuple[Lot, Decimal]:
-    """What is kept when all but `left` shares of `held` go at `price`, and what that gained."""
-    gone = EXACT_CONTEXT.subtract(held.quantity, remaining)
+    """Close all but `remaining` shares of `held` at `price`; the rest, and the realized gain."""
+    closed = EXACT_CONTEXT.subtract(held.quantity, remaining)
     cost = held.cost
     if remaining:
-        share = WIDE_CONTEXT.divide(EXACT_CONTEXT.multiply(held.cost, gone), held.quantity)
+        share = WIDE_CONTEXT.divide(EXACT_CONTEXT.multiply(held.cost, closed), held.quantity)
         cost = round_half_even(share, COST_PLACES)
-    gain = EXACT_CONTEXT.subtract(EXACT_CONTEXT.multiply(gone, price), cost)
+    gain = EXACT_CONTEXT.subtract(EXACT_CONTEXT.multiply(closed, price), cost)
     return Lot(remaining, EXACT_CONTEXT.subtract(held.cost, cost)), gain
 
 

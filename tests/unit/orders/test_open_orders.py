@@ -109,14 +109,14 @@ def filled(qty: str, second: int, sequence: int, client: str = "c1") -> list[Rec
 def test_liquidity_consumed_from_a_quote_adds_up_and_starts_again_with_the_next_quote() -> None:
     fold = OpenOrders()
     stories = [("4", 1, "a"), ("3", 1, "b"), ("5", 2, "c"), ("9", 1, "late"), ("2", 2, "d")]
-    told = []
+    consumed: list[tuple[timedelta, str]] = []
     for number, (qty, second, client) in enumerate(stories):
         for event in filled(qty, second, 100 * number + 1, client):
             fold.apply(event)
         [taken] = fold.consumed_liquidity()
-        told.append((taken.quoted_at - START, taken.qty))
+        consumed.append((taken.quoted_at - START, str(taken.qty)))
     one, two = timedelta(seconds=1), timedelta(seconds=2)
-    assert told == [(one, 4), (one, 7), (two, 5), (two, 5), (two, 7)]
+    assert consumed == [(one, "4"), (one, "7"), (two, "5"), (two, "5"), (two, "7")]
     assert OpenOrders.decode(fold.encode()).consumed_liquidity() == fold.consumed_liquidity()
 
 

@@ -25,6 +25,7 @@ from tapewire.log import (
     EventDraft,
     EventMetadata,
     EventSubject,
+    LatestValueStore,
     OutcomeUnknown,
     RecordedEvent,
     Unavailable,
@@ -35,9 +36,10 @@ from tapewire.log.view_checkpointer import ViewCheckpointer
 from tapewire.runtime import RequestContext
 from tapewire.views import PositionsView
 from tapewire_services.positions.domain.position import PositionKey
+from tapewire_services.positions.position_repository import PositionRepository
 from tapewire_services.positions.position_valuer import PositionValuer
 from tapewire_services.positions.service import PositionsService
-from tapewire_services.positions.trade_consumer import run_positions, subscribe_to_trades
+from tapewire_services.positions.trade_consumer import TradeConsumer, subscribe_to_trades
 from tests.harness.position_builders import START, quote, trade
 from tests.harness.verification import TRADE_WITHOUT_FILL, assert_verified
 
@@ -59,7 +61,9 @@ class PositionsProcess:
         self.valuation_store = MemoryLatestValueStore(server, faults, prefix="mk")
         self.rng = random.Random(faults.seed if faults is not None else 0)
         self.quote_cache = QuoteCache(self.quote_store, self.rng)
-        self.valuer = PositionValuer(self.valuation_store, self.quote_cache, clock, self.rng)
+        self.trades = subscribe_to_trades(
+            self.log, self.views, self.valuation_store, self.quote_cache, clock, self.rng
+        )
         self.projector = ViewCheckpointer(self.log, self.views, PositionsView)
         self.service = PositionsService(self.log, self.views, self.quote_cache)
         self.tasks: list[asyncio.Task[None]] = []
@@ -75,9 +79,23 @@ class PositionsProcess:
             )
             self.tasks.append(asyncio.create_task(self.projector.run()))
         if holds_lease:
-            trades = subscribe_to_trades(self.log, self.views, self.valuer, self.rng)
-            self.tasks.append(asyncio.create_task(run_positions(trades, self.valuer)))
+            self.tasks.append(asyncio.create_task(self.trades.run()))
         return self
+
+    def make_valuer(self, valuation_store: LatestValueStore | None = None) -> PositionValuer:
+        """A valuer beside the one of the subscription."""
+        return PositionValuer(
+            PositionRepository(self.log),
+            self.valuation_store if valuation_store is None else valuation_store,
+            self.quote_cache,
+            clock,
+            self.rng,
+        )
+
+    def make_consumer(self) -> tuple[TradeConsumer, PositionRepository]:
+        """A consumer beside the one of the subscription, and its positions."""
+        repository = PositionRepository(self.log)
+        return TradeConsumer(repository, self.make_valuer()), repository
 
     async def kill(self) -> None:
         """The process is gone, whatever it was at."""

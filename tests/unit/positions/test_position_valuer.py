@@ -10,7 +10,7 @@ from tapewire.events import CODEC, PositionValued, Side
 from tapewire.log import OutcomeUnknown, Unavailable
 from tapewire.log.memory import Faults, MemoryLatestValueStore, MemoryServer
 from tapewire_services.positions.domain.position import PositionKey
-from tapewire_services.positions.position_valuer import VALUATION_INTERVAL_SECONDS, PositionValuer
+from tapewire_services.positions.position_valuer import VALUATION_INTERVAL_SECONDS
 from tests.harness import virtual_time
 from tests.harness.position_builders import buy, given, sell
 from tests.unit.positions.harness import (
@@ -198,19 +198,25 @@ async def test_values_of_a_log_that_was_lost_are_closed(
     process.raise_task_errors()
 
 
-async def test_memory_is_that_of_the_open_positions(
-    server: MemoryServer, trader: TradeProducer, process: PositionsProcess
+async def test_memory_holds_only_the_open_positions(
+    server: MemoryServer, process: PositionsProcess
 ) -> None:
+    valuer = process.make_valuer()
+    task = asyncio.create_task(valuer.run())
+    valuer.mark_caught_up()
+    opened = given(buy("1", "100")).traded_state.position
+    closed = given(buy("1", "100"), sell("1", "100")).traded_state.position
     for number in range(50):
-        await trader.append_trade(Side.BUY, "1", "100", user=f"u{number}")
-        await trader.append_trade(Side.SELL, "1", "100", user=f"u{number}")
+        key = PositionKey(f"u{number}", "IBM")
+        valuer.update_position(key, opened)
         await publish_quote(server, str(100 + number % 3))
-    await trader.append_trade(Side.BUY, "1", "100", symbol="SPY")
-    await wait_until_consistent(server)
+        await asyncio.sleep(0.1)
+        valuer.update_position(key, closed)
+    valuer.update_position(PositionKey("alice", "SPY"), opened)
     await asyncio.sleep(5)
-    valuer = process.valuer
     assert [*valuer._holders_by_symbol] == ["SPY"]
     assert (valuer._closed_positions, len(valuer._due_heap)) == ({}, 0)
+    task.cancel()
 
 
 class Shaky(MemoryLatestValueStore):
@@ -232,10 +238,6 @@ class Shaky(MemoryLatestValueStore):
             raise error
 
 
-async def _unknown(_: PositionKey) -> None:
-    """No position of the log."""
-
-
 async def test_what_could_not_be_sent_is_sent_later(
     server: MemoryServer, trader: TradeProducer, process: PositionsProcess
 ) -> None:
@@ -243,10 +245,10 @@ async def test_what_could_not_be_sent_is_sent_later(
     await wait_until_consistent(server)
     held = last_positions(await wait_until_consistent(server))[PositionKey("alice", "IBM")]
     shaky = Shaky(server, prefix="other")
-    valuer = PositionValuer(shaky, process.quote_cache)
+    valuer = process.make_valuer(shaky)
     task = asyncio.create_task(valuer.run())
     valuer.update_position(PositionKey("alice", "IBM"), held)
-    valuer.mark_caught_up(_unknown)
+    valuer.mark_caught_up()
     await asyncio.sleep(5)
     assert (shaky.failures, [*await shaky.get_all()]) == (0, ["alice.IBM"])
     shaky.failures = 4
@@ -289,7 +291,7 @@ def test_on_a_bad_day_the_last_values_are_those_of_the_positions() -> None:
 
 
 async def test_closings_of_a_backlog_are_not_collected(process: PositionsProcess) -> None:
-    valuer = PositionValuer(process.valuation_store, process.quote_cache)
+    valuer = process.make_valuer()
     for number in range(100):
         key, history = PositionKey(f"u{number}", "IBM"), given(buy("1", "1"))
         valuer.update_position(key, history.traded_state.position)

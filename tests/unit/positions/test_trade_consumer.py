@@ -1,4 +1,4 @@
-"""Taking trades on the log in memory: what is stored, how often, in which order."""
+"""Trades become positions, on the log in memory: which events are stored, how often and when."""
 
 import asyncio
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore, MemorySe
 from tapewire_services.positions import position_repository
 from tapewire_services.positions.domain.position import PositionKey, TradedState
 from tapewire_services.positions.position_repository import PositionRepository
-from tapewire_services.positions.trade_consumer import CHECKPOINT_NAME, TradeConsumer
+from tapewire_services.positions.trade_consumer import CHECKPOINT_NAME
 from tests.harness.position_builders import buy, given, trade
 from tests.unit.positions.harness import (
     PositionsProcess,
@@ -60,7 +60,7 @@ async def test_trades_become_positions(server: MemoryServer, trader: TradeProduc
     await process.kill()
 
 
-async def test_an_event_carries_what_its_trade_carried_and_an_id_that_follows_from_it(
+async def test_an_event_has_the_correlation_of_its_trade_and_an_id_derived_from_it(
     server: MemoryServer, trader: TradeProducer
 ) -> None:
     await trader.append_trade(Side.BUY, "10", "100")
@@ -83,8 +83,8 @@ async def test_an_event_carries_what_its_trade_carried_and_an_id_that_follows_fr
     await process.kill()
 
 
-class Watched(MemoryEventLog):
-    """Counts what is appended together."""
+class RecordingLog(MemoryEventLog):
+    """Records the drafts of each append."""
 
     def __init__(self, server: MemoryServer) -> None:
         super().__init__(server)
@@ -99,34 +99,36 @@ async def test_going_through_zero_is_one_append(
     server: MemoryServer, trader: TradeProducer
 ) -> None:
     await trader.append_trade(Side.BUY, "10", "100")
-    log = Watched(server)
-    ledger = PositionRepository(log)
-    await ledger.apply_trades(await read_all_events(server))
+    log = RecordingLog(server)
+    repository = PositionRepository(log)
+    await repository.apply_trades(await read_all_events(server))
     await trader.append_trade(Side.SELL, "15", "100")
-    await ledger.apply_trades((await read_all_events(server, "ev.*.trades.>"))[1:])
+    await repository.apply_trades((await read_all_events(server, "ev.*.trades.>"))[1:])
     assert [type(draft.event) for draft in log.appends[1]] == [PositionClosed, PositionOpened]
     assert [draft.expected_sequence for draft in log.appends[1]] == [2, None]
 
 
-async def test_a_page_of_trades_is_one_append_that_expects_of_each_position_once(
+async def test_a_page_of_trades_is_one_append_with_one_expected_sequence_a_position(
     server: MemoryServer, trader: TradeProducer
 ) -> None:
     for _ in range(100):
         await trader.append_random_trade()
-    log = Watched(server)
-    ledger = PositionRepository(log)
-    await ledger.apply_trades(await read_all_events(server))
+    log = RecordingLog(server)
+    repository = PositionRepository(log)
+    await repository.apply_trades(await read_all_events(server))
     [drafts] = log.appends
     events = await read_all_events(server)
     assert last_applied_trade(events) == last_trade(events)
     expected = [str(draft.subject) for draft in drafts if draft.expected_sequence is not None]
     assert sorted(expected) == sorted({str(draft.subject) for draft in drafts})
     await trader.append_random_trade()
-    await ledger.apply_trades((await read_all_events(server, "ev.*.trades.>"))[-1:])
-    assert len(log.appends) == 2, "it knows where each position ends"
+    await repository.apply_trades((await read_all_events(server, "ev.*.trades.>"))[-1:])
+    assert len(log.appends) == 2, "the last sequence of each position is cached"
 
 
-async def test_taking_again_changes_nothing(server: MemoryServer, trader: TradeProducer) -> None:
+async def test_applying_trades_again_changes_nothing(
+    server: MemoryServer, trader: TradeProducer
+) -> None:
     for _ in range(50):
         await trader.append_random_trade()
     trades = await read_all_events(server)
@@ -141,7 +143,7 @@ async def test_taking_again_changes_nothing(server: MemoryServer, trader: TradeP
     assert len(await read_all_events(server)) == before
 
 
-async def test_two_at_once_store_everything_once(
+async def test_several_lease_holders_store_everything_once(
     server: MemoryServer, trader: TradeProducer
 ) -> None:
     processes = [await PositionsProcess(server).start() for _ in range(3)]
@@ -160,14 +162,12 @@ async def test_two_at_once_store_everything_once(
         await process.kill()
 
 
-async def test_trades_of_which_nothing_can_be_made_are_passed_over(
-    server: MemoryServer, trader: TradeProducer
-) -> None:
+async def test_unusable_trades_are_skipped(server: MemoryServer, trader: TradeProducer) -> None:
     process = await PositionsProcess(server).start()
     await trader.append_event("alice", trade(Side.BUY, "0", "100", number=1), "none")
     await trader.append_event("alice", trade(Side.BUY, "1e9999", "100", number=2), "all")
     await trader.append_event("alice", trade(Side.BUY, "1", "100", symbol="", number=3), "what")
-    await MemoryEventLog(server).append([foreign()])
+    await MemoryEventLog(server).append([event_of_another_type()])
     await trader.append_trade(Side.BUY, "10", "100")
     await asyncio.sleep(5)
     process.raise_task_errors()
@@ -175,8 +175,8 @@ async def test_trades_of_which_nothing_can_be_made_are_passed_over(
     await process.kill()
 
 
-def foreign() -> EventDraft:
-    """An event that is no trade, on a subject of trades."""
+def event_of_another_type() -> EventDraft:
+    """An event of another type on a subject of trades."""
     event = given(buy("1", "1")).events[0]
     return EventDraft(
         subject=EventSubject("alice", "trades", "odd"),
@@ -185,7 +185,7 @@ def foreign() -> EventDraft:
     )
 
 
-async def test_an_open_position_is_remembered_by_the_checkpoint_and_a_closed_one_is_not(
+async def test_the_checkpoint_holds_open_positions_only(
     server: MemoryServer, trader: TradeProducer
 ) -> None:
     for _ in range(MIN_CHECKPOINT_EVENTS):
@@ -198,9 +198,9 @@ async def test_an_open_position_is_remembered_by_the_checkpoint_and_a_closed_one
     views = MemoryLatestValueStore(server, stream="VIEWS", prefix="view")
     data = await views.get(f"{EVERYBODY}.{CHECKPOINT_NAME}")
     assert data is not None
-    ledger = PositionRepository(process.log)
-    TradeConsumer(ledger, process.valuer).restore_state(bytes(decode_checkpoint(data).state))
-    [(key, known)] = ledger.open_positions().items()
+    consumer, repository = process.make_consumer()
+    consumer.restore_state(bytes(decode_checkpoint(data).state))
+    [(key, known)] = repository.open_positions().items()
     assert key == PositionKey("alice", "IBM")
     assert isinstance(known.state, TradedState)
     assert known == await PositionRepository(MemoryEventLog(server)).load_position(key)
@@ -208,30 +208,30 @@ async def test_an_open_position_is_remembered_by_the_checkpoint_and_a_closed_one
     await process.kill()
 
 
-@pytest.mark.parametrize("state", [b"1", b'"?"', b'"e30="', b"[]", b'"eJyLrgUAARUAuQ=="'])
-async def test_what_is_no_checkpoint_is_refused_whole(state: bytes, server: MemoryServer) -> None:
-    process = PositionsProcess(server)
-    ledger = PositionRepository(process.log)
+@pytest.mark.parametrize("state", [b"1", b'"?"', b"[[]]", b'{"rows":[]}', b'[["alice"]]'])
+async def test_a_state_of_another_shape_is_rejected_as_a_whole(
+    state: bytes, server: MemoryServer
+) -> None:
+    consumer, repository = PositionsProcess(server).make_consumer()
     with pytest.raises(ValueError, match=r"."):
-        TradeConsumer(ledger, process.valuer).restore_state(state)
-    assert ledger.open_positions() == {}
+        consumer.restore_state(state)
+    assert repository.open_positions() == {}
 
 
-async def test_a_checkpoint_comes_back_as_it_was(
+async def test_a_restored_state_equals_the_serialized_one(
     server: MemoryServer, trader: TradeProducer
 ) -> None:
     for _ in range(200):
         await trader.append_random_trade(user_count=10, symbol_count=10)
-    process, other = PositionsProcess(server), PositionsProcess(server)
-    ledger, again = PositionRepository(process.log), PositionRepository(other.log)
-    taker = TradeConsumer(ledger, process.valuer)
-    await taker.handle(await read_all_events(server))
-    TradeConsumer(again, other.valuer).restore_state(taker.serialize_state())
-    assert again.open_positions() == ledger.open_positions()
-    assert len(ledger.open_positions()) > 20
+    consumer, repository = PositionsProcess(server).make_consumer()
+    other_consumer, other_repository = PositionsProcess(server).make_consumer()
+    await consumer.handle(await read_all_events(server))
+    other_consumer.restore_state(consumer.serialize_state())
+    assert other_repository.open_positions() == repository.open_positions()
+    assert len(repository.open_positions()) > 20
 
 
-async def test_closed_positions_are_remembered_only_so_many(
+async def test_the_cache_of_closed_positions_is_bounded(
     monkeypatch: pytest.MonkeyPatch, server: MemoryServer, trader: TradeProducer
 ) -> None:
     monkeypatch.setattr(position_repository, "MAX_CACHED_CLOSED_POSITIONS", 5)
@@ -240,16 +240,16 @@ async def test_closed_positions_are_remembered_only_so_many(
         await trader.append_trade(Side.BUY, "1", "100", symbol=f"S{number}")
         await trader.append_trade(Side.SELL, "1", "101", symbol=f"S{number}")
     await trader.append_trade(Side.BUY, "1", "100", symbol="S3")
-    ledger = PositionRepository(MemoryEventLog(server))
-    await ledger.apply_trades(await read_all_events(server))
-    assert len(ledger._closed) == 5
-    assert [*ledger.open_positions()] == [PositionKey("alice", "S3")]
+    repository = PositionRepository(MemoryEventLog(server))
+    await repository.apply_trades(await read_all_events(server))
+    assert len(repository._closed) == 5
+    assert [*repository.open_positions()] == [PositionKey("alice", "S3")]
     await trader.append_trade(Side.BUY, "1", "100", symbol="S0")
-    final = await ledger.apply_trades((await read_all_events(server, "ev.*.trades.>"))[-1:])
+    final = await repository.apply_trades((await read_all_events(server, "ev.*.trades.>"))[-1:])
     assert final[PositionKey("alice", "S0")].realized_pnl == Decimal(1)
 
 
-async def test_a_log_made_anew_begins_positions_anew(
+async def test_positions_start_again_when_the_log_is_recreated(
     server: MemoryServer, trader: TradeProducer
 ) -> None:
     process = await PositionsProcess(server).start()
@@ -263,10 +263,10 @@ async def test_a_log_made_anew_begins_positions_anew(
     await process.kill()
 
 
-async def test_what_orders_store_is_what_positions_take(
+async def test_trades_of_any_user_and_symbol_are_applied(
     server: MemoryServer, trader: TradeProducer
 ) -> None:
-    """The filter of the follower takes the subject that executions are stored under."""
+    """The filter matches the subjects that executions are stored under."""
     await trader.append_trade(Side.BUY, "1", "2", user="a.b*c>", symbol="BRK.B")
     process = await PositionsProcess(server).start()
     events = await wait_until_consistent(server)
@@ -275,7 +275,7 @@ async def test_what_orders_store_is_what_positions_take(
     await process.kill()
 
 
-async def test_one_that_slept_until_the_server_forgot_all_ids_stores_nothing_twice(
+async def test_nothing_is_stored_twice_after_the_server_forgot_all_event_ids(
     server: MemoryServer, trader: TradeProducer
 ) -> None:
     await trader.append_trade(Side.BUY, "10", "100")

@@ -162,9 +162,10 @@ class ConsumerCheckpoints:
 
     async def positions(self) -> tuple[str, bytes]:
         values = MemoryLatestValueStore(self.day.server)
+        repository = PositionRepository(self.day.log)
         taker = TradeConsumer(
-            PositionRepository(self.day.log),
-            PositionValuer(values, QuoteCache(values, random.Random(1))),
+            repository,
+            PositionValuer(repository, values, QuoteCache(values, random.Random(1))),
         )
         await taker.handle(self._of("trades"))
         return "_all.positions", self._wrapped(taker.serialize_state())
