@@ -39,6 +39,7 @@ async def wire(app: App) -> None:
 
     # 1. What streams are served with: the log's end, the market, and who is connected here.
     engine = Engine(
+        instance=app.instance,
         log=app.log,
         views=app.views,
         quotes=app.quotes,
@@ -57,16 +58,12 @@ async def wire(app: App) -> None:
     )
 
     # 2. Who is connected elsewhere, and who came there.
-    broadcast, most = Broadcast(app.connection), settings.max_user_connections
-    rollcall = PresenceSync(
-        broadcast, app.instance, most, lambda client: engine.close_over_limit(client, most)
-    )
-    engine.totals = rollcall.presence.totals
+    broadcast = Broadcast(app.connection)
+    rollcall = PresenceSync(broadcast, engine.presence, app.instance)
     app.on_stop(rollcall.announce_stopped)
     app.spawn(rollcall.run(), name="rollcall")
     comings = DistributedRateLimiter(broadcast, app.instance, RateLimiter(settings.connect_rate))
     app.spawn(comings.run(), name="comings")
-    app.spawn(engine.global_values.run(lambda: rollcall.presence.version), name="counts")
     app.on_stop((await admin_test_event.subscribe_test_events(broadcast, engine.hub)).close)
 
     # 3. Who may see what.
@@ -84,7 +81,7 @@ async def wire(app: App) -> None:
 
     # 4. How it is served and asked.
     streams = StreamHandler(
-        followers=engine.catch_up_subscriptions,
+        stream_service=engine.stream_service,
         hub=engine.hub,
         admission=StreamAdmission(
             log=app.log,

@@ -1,12 +1,13 @@
-"""An event of asyncio's kind, for what there is one of for each connection: an `asyncio.Event` has
-a deque of 600 bytes for those who wait, and here nobody waits most of the time. Pure.
+"""A lighter `asyncio.Event`, for objects that exist once per connection.
+
+`asyncio.Event` always holds a deque of 600 bytes for its waiters; most connections have none. Pure.
 """
 
 import asyncio
 
 
 class LightEvent:
-    """Waved or not; wakes all who wait for it."""
+    """A flag; setting it wakes every task that waits for it."""
 
     __slots__ = ("_is_set", "_waiters")
 
@@ -18,26 +19,26 @@ class LightEvent:
         return self._is_set
 
     def set(self) -> None:
-        """Wake who waits, and let nobody wait until `clear`."""
+        """Wake all waiters; `wait` returns at once until `clear`."""
         self._is_set = True
-        waiting, self._waiters = self._waiters, None
-        for one in waiting or ():
-            if not one.done():
-                one.set_result(None)
+        waiters, self._waiters = self._waiters, None
+        for waiter in waiters or ():
+            if not waiter.done():
+                waiter.set_result(None)
 
     def clear(self) -> None:
         self._is_set = False
 
     async def wait(self) -> None:
-        """Return when it is set."""
+        """Return when the flag is set."""
         if self._is_set:
             return
-        one = asyncio.get_running_loop().create_future()
+        waiter = asyncio.get_running_loop().create_future()
         if self._waiters is None:
             self._waiters = []
-        self._waiters.append(one)
+        self._waiters.append(waiter)
         try:
-            await one
+            await waiter
         finally:
-            if self._waiters and one in self._waiters:
-                self._waiters.remove(one)
+            if self._waiters and waiter in self._waiters:
+                self._waiters.remove(waiter)

@@ -191,4 +191,4 @@ async def test_clients_see_nothing_of_it(harness: Harness, page: Page) -> None:
         assert len(set(plain["clients"])) in (2, 3)
         assert "closed" not in plain["states"], "it was refused, and has given up for good"
         for edge in (first, second, third):
-            assert not edge.find_log_lines("closes the oldest connection of a user")
+            assert not edge.find_log_lines("connection.limit_exceeded")

@@ -46,6 +46,7 @@ class SimulatedEdge:
         )
         self.market = MemoryLatestValueStore(server, faults)
         self.engine = Engine(
+            instance="edge",
             log=self.log,
             views=self.views,
             quotes=self.market,
@@ -67,7 +68,7 @@ class SimulatedEdge:
             on_stop=lambda _: None,
         )
         self.streams = StreamHandler(
-            followers=self.engine.catch_up_subscriptions,
+            stream_service=self.engine.stream_service,
             hub=self.hub,
             admission=StreamAdmission(
                 log=self.log,

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 from tapewire.log.memory import Faults
-from tapewire_services.edge.delivery.connection import CloseReason
+from tapewire_services.edge.delivery.close_reason import CloseReason
 from tests.harness.simulated_edge import SimulatedEdge
 from tests.harness.simulated_stream import SimulatedStream
 from tests.sim.plan import SimulationPlan

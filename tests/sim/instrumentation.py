@@ -20,10 +20,10 @@ from tapewire_services.edge.delivery import replay
 from tapewire_services.edge.delivery.connection import Connection
 from tapewire_services.edge.delivery.cursor import ResumeStart
 from tapewire_services.edge.delivery.replay import ReplayReader
-from tapewire_services.edge.delivery.resume_policy import NotReady, ResumePolicy
+from tapewire_services.edge.delivery.resume_policy import ResumePolicy
 from tapewire_services.edge.delivery.snapshots import SnapshotReader
 from tapewire_services.edge.ingest import log_tail
-from tapewire_services.edge.ingest.log_tail import LogTail
+from tapewire_services.edge.ingest.log_tail import LogTail, NotReady
 from tests.sim.coverage import LOG_RECREATED, LOG_TAIL_RESTARTED
 from tests.sim.plan import SimulationPlan
 

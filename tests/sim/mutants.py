@@ -11,14 +11,13 @@ from unittest.mock import patch
 
 from tapewire.log import EVERYBODY, Bounds, Page, RecordedEvent, view_checkpoints
 from tapewire_services.edge.delivery import cursor, replay
-from tapewire_services.edge.delivery.catch_up import _CatchUpSubscription
+from tapewire_services.edge.delivery.catch_up import _StreamSession
 from tapewire_services.edge.delivery.connection import Connection
 from tapewire_services.edge.delivery.cursor import ResumeStart
 from tapewire_services.edge.delivery.hub import Hub
 from tapewire_services.edge.delivery.replay import ReplayPage, ReplayReader
-from tapewire_services.edge.delivery.resume_policy import NotReady
 from tapewire_services.edge.delivery.snapshots import SnapshotReader
-from tapewire_services.edge.ingest.log_tail import LogTail
+from tapewire_services.edge.ingest.log_tail import LogTail, NotReady
 
 MUTANTS: "dict[str, tuple[Any, str, Any]]" = {}
 """By name: what is replaced by what."""
@@ -60,7 +59,7 @@ def log_tail_forwards_late_events(log_tail: LogTail, recorded: RecordedEvent) ->
     if recorded.sequence == log_tail.last_sequence + 1:
         log_tail._accept(recorded)
     else:
-        log_tail._on_event(recorded)
+        log_tail._dispatch(recorded)
         log_tail.request_check()
 
 
@@ -79,8 +78,8 @@ def hub_drops_on_overflow(hub: Hub, connection: Connection, recorded: RecordedEv
     frame = hub.encode_frame(connection, recorded)
     if frame is not None:
         connection.outbox.put(frame)
-        connection.last_sent_sequence = recorded.sequence
-    connection.position = recorded.sequence
+        connection.sent(recorded.sequence)
+    connection.advance(recorded.sequence)
     return frame is not None
 
 
@@ -108,13 +107,13 @@ def join_assumes_all_events_are_in_memory(*_: Any) -> bool:
     return True
 
 
-@mutant(_CatchUpSubscription, "_write_page")
-async def follower_skips_one_event(follower: _CatchUpSubscription, replay_page: ReplayPage) -> None:
+@mutant(_StreamSession, "_write_page")
+async def follower_skips_one_event(follower: _StreamSession, replay_page: ReplayPage) -> None:
     for recorded in replay_page.events:
         made = follower._shared.hub.encode_frame(follower._connection, recorded)
-        await follower._write(made or b"")
-        follower._connection.position = recorded.sequence + 1
-    follower._connection.position = max(follower._connection.position, replay_page.horizon)
+        await follower._writer.write(made or b"")
+        follower._connection.advance(recorded.sequence + 1)
+    follower._connection.advance(max(follower._connection.position, replay_page.horizon))
 
 
 @mutant(replay, "_complete_up_to")
@@ -139,9 +138,9 @@ async def reader_returns_events_beyond_horizon(
     return ReplayPage(events, max(end, stretch.horizon), stretch.epoch, stretch.first_sequence)
 
 
-@mutant(_CatchUpSubscription, "_read_page")
+@mutant(_StreamSession, "_read_page")
 async def follower_reads_on_in_trimmed_log(
-    follower: _CatchUpSubscription, upto: int, lasts: Any
+    follower: _StreamSession, upto: int, lasts: Any
 ) -> ReplayPage:
     position = follower._connection.position
     stretch = await follower._reader.read_page(position, upto, lasts)
@@ -150,7 +149,7 @@ async def follower_reads_on_in_trimmed_log(
     return stretch
 
 
-@mutant(_CatchUpSubscription, "_render_reset")
+@mutant(_StreamSession, "_render_reset")
 async def follower_resets_without_reset_event(*_: Any) -> bytes:
     return b""
 

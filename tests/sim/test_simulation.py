@@ -46,7 +46,10 @@ def test_a_broken_edge_is_caught(name: str) -> None:
         )
 
 
-_DIGESTS = "from tests.sim.simulation import run_simulation\nfor seed in (1, 2, 3): print(run_simulation(seed).digest)"
+_DIGESTS = """
+from tests.sim.simulation import run_simulation
+for seed in (1, 2, 3): print(run_simulation(seed).digest)
+"""
 
 
 def test_a_seed_plays_the_same_every_time() -> None:

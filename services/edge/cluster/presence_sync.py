@@ -7,7 +7,7 @@ list follows each gap that NATS tells of, and `Here` is said every few seconds.
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import structlog
 
@@ -34,11 +34,10 @@ class PresenceSync:
     def __init__(
         self,
         broadcast: Broadcast,
+        presence: Presence,
         instance: str,
-        max_connections: int,
-        on_excess: Callable[[str], None],
     ) -> None:
-        self.presence = Presence(instance, max_connections, on_excess)
+        self.presence = presence
         self._broadcast = broadcast
         self._instance = instance
         self._outgoing: asyncio.Queue[PresenceMessage] = asyncio.Queue()

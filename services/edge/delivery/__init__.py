@@ -1,1 +1,1 @@
-"""From events to bytes: routes, connections, the hub, outboxes, conflation, compression."""
+"""Delivery: stream routes, connections, the hub, outboxes, conflation and compression."""

@@ -1,4 +1,4 @@
-"""The admin's test event: to every connection, on every edge process."""
+"""The admin's test event, which every connection of every edge process receives."""
 
 from datetime import datetime
 
@@ -12,7 +12,7 @@ TOPIC = "edge.test"
 
 
 class AdminTestEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What an admin says to everybody who is connected."""
+    """The payload of the test event."""
 
     message: str
     sent_by: str
@@ -21,9 +21,9 @@ class AdminTestEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 async def subscribe_test_events(broadcast: Broadcast, hub: Hub) -> Subscription:
-    """Pass test events on to the connections of `hub`. Raises Unavailable."""
+    """Send test events of all processes to the connections of `hub`. Raises Unavailable."""
 
-    def say(word: AdminTestEvent) -> None:
-        hub.broadcast("test", word, word.timestamp)
+    def send(event: AdminTestEvent) -> None:
+        hub.broadcast("test", event, event.timestamp)
 
-    return await broadcast.subscribe(TOPIC, AdminTestEvent, say)
+    return await broadcast.subscribe(TOPIC, AdminTestEvent, send)

@@ -1,63 +1,63 @@
-"""A connection's way: where it begins, a snapshot if it needs one, replay, and live delivery.
+"""Serves one connection: where it starts, a snapshot if it needs one, replay, and live delivery.
 
-    decide → (reset) → snapshot → read the log until the tape remembers the rest → join → live
-       ↑                                                                                  │
-       └──────────────── fell behind, or the log was made anew ───────────────────────────┘
+    decide start → (reset) → snapshot → replay until the log tail covers the rest → join → live
+          ↑                                                                                  │
+          └───────────────── fell behind, or the log was recreated ──────────────────────────┘
 
-There is one loop for all of it, because a slow reader, a resuming one and one whose log went away
-are the same thing: a position, and a log to read from it. Joining is one synchronous step: what the
-tape remembers after the position goes into the outbox, and the hub continues from there. Newest-
-wins values go along from the beginning, in lanes of their own (`going_along`).
+One loop serves slow, resuming and fresh readers alike: each has a position, and a log to read from
+it. Joining is one synchronous step: the events that the log tail buffers after the position go into
+the outbox, and the hub continues from there. Newest-wins values are sent from the beginning, by
+conflation groups (`live_values`). Start reading at `_StreamSession.follow_log`.
 """
 
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import ExitStack
 from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
-import msgspec
 import structlog
 
 from tapewire.log import EVERYBODY, EventLog, LogError
+from tapewire.log.backoff import jittered
 from tapewire_services.edge.delivery import frames
-from tapewire_services.edge.delivery.connection import CloseReason, Connection
+from tapewire_services.edge.delivery.close_reason import CloseReason
+from tapewire_services.edge.delivery.conflation import ValueSubscription
+from tapewire_services.edge.delivery.connection import Connection
 from tapewire_services.edge.delivery.cursor import Cursor, ResetStart, ResumeStart
 from tapewire_services.edge.delivery.hub import Hub
-from tapewire_services.edge.delivery.live_value_sources import LiveValueSources
-from tapewire_services.edge.delivery.outbox import ValueSubscription
+from tapewire_services.edge.delivery.live_values import LiveValues
 from tapewire_services.edge.delivery.replay import (
     ReplayPage,
     ReplayReader,
     followed_owners,
     subject_filters,
 )
-from tapewire_services.edge.delivery.resume_policy import NotReady, ResumePolicy
-from tapewire_services.edge.delivery.serializers import SseMessage
-from tapewire_services.edge.delivery.serializers.api_family import ConnectedPayload
+from tapewire_services.edge.delivery.resume_policy import ResumePolicy
+from tapewire_services.edge.delivery.serializers.control_messages import (
+    replay_complete_message,
+    reset_message,
+)
 from tapewire_services.edge.delivery.serializers.trading import is_urgent
 from tapewire_services.edge.delivery.snapshots import SnapshotReader
-from tapewire_services.edge.ingest.log_tail import LogTail
+from tapewire_services.edge.delivery.stream_writer import StreamWriter, Write
+from tapewire_services.edge.ingest.log_tail import LogTail, NotReady
 
 INITIAL_RETRY_SECONDS = 0.05
 MAX_RETRY_SECONDS = 2.0
 
 T = TypeVar("T")
 
-Write = Callable[[bytes], Awaitable[None]]
-"""Hands bytes to the peer; returns when there is room for more."""
-
-logger = structlog.get_logger("edge.follow")
+logger = structlog.get_logger("edge.catch_up")
 
 
 class _ConnectionEnded(Exception):
-    """The connection was told to end while it was reading."""
+    """The connection was closed while the log was read."""
 
 
-class CatchUpSubscriptions:
-    """What every connection of a process follows with."""
+class StreamService:
+    """Serves every connection of a process."""
 
     def __init__(
         self,
@@ -65,13 +65,14 @@ class CatchUpSubscriptions:
         log: EventLog,
         log_tail: LogTail,
         hub: Hub,
-        live_values: LiveValueSources,
+        live_values: LiveValues,
         snapshots: SnapshotReader,
         replay_slots: asyncio.Semaphore,
         now: Callable[[], datetime],
         retry_ms: int,
         keepalive_ms: int = 30_000,
         replay_limit: int,
+        rng: random.Random,
     ) -> None:
         self.resume_policy = ResumePolicy(log, log_tail, replay_limit)
         self.log = log
@@ -83,6 +84,7 @@ class CatchUpSubscriptions:
         self.now = now
         self.retry_ms = retry_ms
         self.keepalive_ms = keepalive_ms
+        self.rng = rng
 
     async def serve(
         self,
@@ -91,62 +93,44 @@ class CatchUpSubscriptions:
         value_subscription: ValueSubscription,
         write: Write,
     ) -> None:
-        """Write to `connection` from where `requested` says until it ends; `wants` is for its
-        newest-wins values. Returns when the connection was told to end; to be cancelled when the
-        peer is gone."""
-        follower = _CatchUpSubscription(self, connection, write)
-        with ExitStack() as going_along:
-            await follower.send_opening()
-            await follower.start_live_values(going_along, value_subscription)
+        """Write to `connection` until it ends, starting after `last_event_id`.
+
+        `value_subscription` selects its newest-wins values. Returns when the connection was closed;
+        the caller cancels it when the client has disconnected.
+        """
+        writer = StreamWriter(connection, write, self.now, self.retry_ms)
+        session = _StreamSession(self, connection, writer)
+        await writer.send_opening(self.keepalive_ms)
+        with self.live_values.subscribe(connection, value_subscription) as messages:
+            await writer.send(messages)
             if connection.interest.is_lossless:
-                await follower.follow_log(last_event_id)
+                await session.follow_log(last_event_id)
             else:
-                await follower.follow_values()
+                await session.follow_values()
 
 
-class _CatchUpSubscription:
-    """One connection following."""
+class _StreamSession:
+    """The service of one connection."""
 
-    def __init__(self, shared: CatchUpSubscriptions, connection: Connection, write: Write) -> None:
+    def __init__(self, shared: StreamService, connection: Connection, writer: StreamWriter) -> None:
         self._shared = shared
         self._connection = connection
-        self._write_chunk = write
-        self._clock = asyncio.get_running_loop().time
+        self._writer = writer
         self._owners = followed_owners(connection)
         self._reader = ReplayReader(shared.log, subject_filters(connection), shared.replay_slots)
         self._epoch = ""
         self._live_sent = False
 
-    async def send_opening(self) -> None:
-        """The first bytes, before anything that could wait."""
-        opening = self._connection.info
-        hello = ConnectedPayload(
-            client_id=opening.client_id,
-            user_id=opening.owner,
-            stream=opening.route.name,
-            server_time=self._shared.now(),
-            correlation_id=opening.correlation,
-            keepalive_ms=self._shared.keepalive_ms,
-        )
-        first = self._render_frame(opening.route.family.connected_message(hello))
-        await self._write(frames.render_retry(self._shared.retry_ms) + first)
-
-    async def start_live_values(
-        self, exit_stack: ExitStack, value_subscription: ValueSubscription
-    ) -> None:
-        """Join the lanes, and write what of their values a stream begins with."""
-        told = self._shared.live_values.subscribe(exit_stack, self._connection, value_subscription)
-        await self._write(self._render_frames(told))
-
     async def follow_values(self) -> None:
-        """Newest-wins values alone."""
+        """Send newest-wins values only, until the connection ends."""
         self._announce_live()
         while not self._connection.outbox.has_ended:
-            await self._write_next_chunk()
-        await self._write_next_chunk()
+            await self._writer.write_next_chunk()
+        await self._writer.write_next_chunk()
 
     async def follow_log(self, last_event_id: str | None) -> None:
-        """Everything of the owner, in order, from where `requested` says."""
+        """Send all events of the connection in order, starting after `last_event_id`, until it
+        ends."""
         try:
             while True:
                 await self._retry_until_read(
@@ -159,169 +143,145 @@ class _CatchUpSubscription:
                     await self._deliver_live()
                 last_event_id = str(Cursor(self._epoch, self._connection.position))
         except _ConnectionEnded:
-            await self._write_next_chunk()
+            await self._writer.write_next_chunk()
 
     async def _start(self, last_event_id: str | None) -> None:
-        """Be at a position: the one asked for, or a snapshot's."""
-        beginning = await self._retry_until_read(
+        """Resume after `last_event_id`, or start at a snapshot."""
+        start = await self._retry_until_read(
             lambda: self._shared.resume_policy.decide(
                 last_event_id, self._reader.count_events_after
             )
         )
         self._epoch = self._shared.log_tail.epoch
-        if isinstance(beginning, ResumeStart):
-            self._connection.position = beginning.after_sequence
-            self._connection.last_sent_sequence = max(
-                self._connection.last_sent_sequence, beginning.after_sequence
-            )
+        if isinstance(start, ResumeStart):
+            self._connection.resume_after(start.after_sequence)
             return
-        if isinstance(beginning, ResetStart):
-            await self._write(await self._retry_until_read(lambda: self._render_reset(beginning)))
+        if isinstance(start, ResetStart):
+            await self._writer.write(
+                await self._retry_until_read(lambda: self._render_reset(start))
+            )
         await self._write_snapshot()
 
     async def _render_reset(self, reset: ResetStart) -> bytes:
-        told = await self._shared.resume_policy.reset_payload(reset)
-        client = self._connection.info.client_id
-        logger.info("stream reset", client=client, reason=told.reason, requested=told.requested_id)
-        return self._render_frame(self._control_message("stream:reset", told))
+        payload = await self._shared.resume_policy.reset_payload(reset)
+        logger.info(
+            "stream.reset",
+            client_id=self._connection.info.client_id,
+            reason=payload.reason,
+            requested_id=payload.requested_id,
+        )
+        return self._writer.render_control_frame(reset_message(payload))
 
     async def _write_snapshot(self) -> None:
-        """The state at the tape's head, whose sequence is the snapshot's id."""
-        told, bounds = await self._retry_until_read(
+        """Write the state at the end of the log tail; that sequence is the snapshot's event id."""
+        messages, bounds = await self._retry_until_read(
             partial(self._shared.snapshots.read_snapshot, self._connection)
         )
         self._epoch = bounds.epoch
-        self._connection.position = self._connection.last_sent_sequence = bounds.last
-        at = Cursor(bounds.epoch, bounds.last)
-        await self._write(self._render_frames(told[:-1]) + self._render_frame(told[-1], at))
+        self._connection.start_at_snapshot(bounds.last)
+        await self._writer.send_snapshot(messages, Cursor(bounds.epoch, bounds.last))
 
     async def _catch_up(self) -> bool:
-        """Write from the log until the tape remembers the rest; False when that is impossible:
-        the log was made anew meanwhile, or trimmed beyond the position."""
-        tape, connection = self._shared.log_tail, self._connection
-        while not tape.covers(connection.position):
-            reached = tape.last_sequence
-            lasts = await self._retry_until_read(self._reader.last_sequences)
-            while connection.position < reached:
-                stretch = await self._retry_until_read(partial(self._read_page, reached, lasts))
-                if stretch is None or tape.epoch != self._epoch:
+        """Write from the log until the log tail covers the rest. Return False when that is
+        impossible: the log was recreated meanwhile, or trimmed beyond the position."""
+        log_tail, connection = self._shared.log_tail, self._connection
+        while not log_tail.covers(connection.position):
+            end = log_tail.last_sequence
+            last_sequences = await self._retry_until_read(self._reader.last_sequences)
+            while connection.position < end:
+                page = await self._retry_until_read(partial(self._read_page, end, last_sequences))
+                if page is None or log_tail.epoch != self._epoch:
                     return False
-                await self._write_page(stretch)
-        return tape.epoch == self._epoch
+                await self._write_page(page)
+        return log_tail.epoch == self._epoch
 
     async def _replay_until(self, until: int) -> None:
-        """Write the past up to `until`, say so, and end."""
+        """Write the events up to `until`, report that all were sent, and close the connection."""
         connection = self._connection
-        lasts = await self._retry_until_read(self._reader.last_sequences)
+        last_sequences = await self._retry_until_read(self._reader.last_sequences)
         while connection.position < until:
-            stretch = await self._retry_until_read(partial(self._read_page, until, lasts))
-            if stretch is None:
+            page = await self._retry_until_read(partial(self._read_page, until, last_sequences))
+            if page is None:
                 return
-            await self._write_page(stretch)
-        at = Cursor(self._epoch, until)
-        told = self._control_message(
-            "replay:complete", frames.ReplayCompletePayload(until_id=str(at))
-        )
-        farewell = self._render_frame(told, at)
-        self._shared.hub.end(connection, CloseReason.DONE, self._clock(), farewell)
+            await self._write_page(page)
+        event_id = Cursor(self._epoch, until)
+        message = replay_complete_message(str(event_id))
+        farewell = self._writer.render_control_frame(message, event_id)
+        connection.close(CloseReason.DONE, asyncio.get_running_loop().time(), farewell)
         self._raise_if_ended()
 
     async def _read_page(
         self, up_to_sequence: int, last_sequences: Sequence[int]
     ) -> ReplayPage | None:
-        """What follows the position; None when the log was made anew or does not reach back to it
-        any more: what it holds is no continuation."""
+        """Read what follows the position. Return None when the log does not continue there: it was
+        recreated, or trimmed beyond it."""
         position = self._connection.position
-        stretch = await self._reader.read_page(position, up_to_sequence, last_sequences)
-        if stretch.epoch != self._epoch or stretch.first_sequence > position + 1:
+        page = await self._reader.read_page(position, up_to_sequence, last_sequences)
+        if page.epoch != self._epoch or page.first_sequence > position + 1:
             self._shared.log_tail.request_check()
             return None
-        if stretch.horizon <= position:
+        if page.horizon <= position:
             raise NotReady(f"a replica lags behind {position}")
-        return stretch
+        return page
 
     async def _write_page(self, page: ReplayPage) -> None:
-        connection, encode = self._connection, self._shared.hub.encode_frame
-        made = [(one, encode(connection, one)) for one in page.events]
-        shown = [(one, frame) for one, frame in made if frame is not None]
+        connection, shown = self._connection, []
+        for recorded in page.events:
+            connection.observe(recorded)
+            frame = self._shared.hub.encode_frame(connection, recorded)
+            if frame is not None:
+                shown.append((recorded, frame))
         if shown:
-            connection.last_sent_sequence = shown[-1][0].sequence
+            connection.sent(shown[-1][0].sequence)
         self._raise_if_ended()
-        await self._write(b"".join(frame for _, frame in shown))
+        await self._writer.write(b"".join(frame for _, frame in shown))
         connection.log_urgent_writes(one for one, _ in shown if is_urgent(one.event))
-        connection.position = page.horizon
+        connection.advance(page.horizon)
 
     async def _deliver_live(self) -> None:
-        """Join the tape and write what the hub delivers, until behind or ended."""
+        """Join the log tail and write what the hub delivers, until the connection falls behind or
+        ends."""
         connection = self._connection
-        connection.is_live = True
+        connection.go_live()
         for recorded in self._shared.log_tail.events_after(self._owners, connection.position):
-            place = recorded.event_subject
-            followed = (
-                place.owner != EVERYBODY or place.domain in connection.interest.shared_domains
+            subject = recorded.event_subject
+            is_followed = (
+                subject.owner != EVERYBODY or subject.domain in connection.interest.shared_domains
             )
-            if connection.is_live and followed:
+            if connection.is_live and is_followed:
                 self._shared.hub.deliver(connection, recorded)
         self._announce_live()
         try:
             while connection.is_live:
-                await self._write_next_chunk()
+                await self._writer.write_next_chunk()
                 self._raise_if_ended()
         finally:
-            connection.is_live = False
+            connection.leave_live()
         if not connection.outbox.is_empty:
-            await self._write_next_chunk()
+            await self._writer.write_next_chunk()
 
     def _announce_live(self) -> None:
-        """Once, to a client that leaves another connection for this one."""
+        """Tell a client that keeps another connection open that this one is live; once."""
         if self._connection.info.is_handover and not self._live_sent:
             self._live_sent = self._connection.outbox.put(frames.LIVE_COMMENT, urgent=True)
 
     async def _retry_until_read(self, read: Callable[[], Awaitable[T]]) -> T:
-        """What `read` gives, again and again while the log is away; the peer is told now and then
-        that it is still served."""
+        """Call `read` until the log answers, and write what the outbox holds meanwhile: keepalives
+        show the client that it is still served."""
         delay = INITIAL_RETRY_SECONDS
         while True:
             self._raise_if_ended()
             try:
                 return await read()
             except (LogError, NotReady) as error:
-                client = self._connection.info.client_id
-                logger.info("waits for the log", client=client, why=str(error))
-            await asyncio.sleep(delay * random.uniform(0.5, 1.5))  # noqa: S311
+                client_id = self._connection.info.client_id
+                logger.info("stream.waiting_for_log", client_id=client_id, error=str(error))
+            await asyncio.sleep(jittered(delay, self._shared.rng))
             delay = min(delay * 2, MAX_RETRY_SECONDS)
             if not self._connection.outbox.is_empty:
-                await self._write_next_chunk()
-
-    def _render_frame(self, message: SseMessage, at: Cursor | None = None) -> bytes:
-        return frames.render_frame(*message, at, retry_ms=self._shared.retry_ms)
-
-    def _control_message(self, event_name: str, payload: msgspec.Struct) -> SseMessage:
-        """What concerns the connection itself, in the words of its family."""
-        return self._connection.route.family.control_message(
-            event_name, payload, self._shared.now()
-        )
-
-    def _render_frames(self, messages: Sequence[SseMessage]) -> bytes:
-        return b"".join(map(self._render_frame, messages))
+                await self._writer.write_next_chunk()
 
     def _raise_if_ended(self) -> None:
-        """Raises _Ended when the connection was told to end."""
+        """Raise _ConnectionEnded when the connection was closed."""
         if self._connection.outbox.has_ended:
             raise _ConnectionEnded
-
-    async def _write_next_chunk(self) -> None:
-        """Write what waits in the outbox, as soon as it may leave."""
-        chunk = await self._connection.outbox.next_chunk()
-        pressing = self._connection.pop_urgent_events()
-        await self._write(chunk)
-        self._connection.log_urgent_writes(pressing)
-
-    async def _write(self, chunk: bytes) -> None:
-        """Hand over `chunk`, and let the hub's tick see how long that takes."""
-        if not chunk:
-            return
-        self._connection.write_started_at = self._clock()
-        await self._write_chunk(chunk)
-        self._connection.last_write_at = self._clock()
-        self._connection.write_started_at = None

@@ -1,52 +1,69 @@
-"""Lanes of newest-wins values: what many readers want alike is joined, and compressed, once. Pure.
+"""Conflation: newest-wins values, rendered and compressed once for all their readers. Pure.
 
-A `Lane` is all connections with the same wants: the same symbols at the same rate. Each symbol's
-newest value leaves at most `rate` times a second, and the lane joins its chunk once for all, as one
-of a strand, which is compressed once for all. A reader that has not taken the last chunk is given,
-when it does, the newest of what it missed.
-A lane with so many readers that writing takes long is flushed at longer intervals, and so is one
-whose values change so often that its readers would be woken for each few of them.
+A `ConflationGroup` is all connections that want the same values at the same rate. The newest value
+of each key leaves at most `max_rate` times a second, in chunks that are rendered and compressed
+once for the whole group. A reader that has not taken the last chunk receives, when it does, the
+newest value of every key that it missed.
+
+A group is flushed less often when it has so many readers that writing takes long, and when its
+values change so often that its readers would wake for a few of them each time. Start reading at
+`ConflationGroup.mark_changed`.
 """
 
 import asyncio
 from collections.abc import Callable, Iterable
 
-from tapewire_services.edge.delivery.compression import SharedCompressor
-from tapewire_services.edge.delivery.outbox import Outbox, ValueSubscription
+import msgspec
 
+from tapewire_services.edge.delivery.compression import SharedCompressor
+from tapewire_services.edge.delivery.outbox import Outbox
+
+MAX_UPDATES_PER_SECOND = 10.0
+"""Updates a second that a reader gets of one key at most."""
 MAX_WRITE_SHARE = 0.48
-"""Of the process's time, what writing a lane's chunks may take: thousands of readers get them at
-longer intervals, and nobody has to wait for a process that is busy with nothing else."""
+"""Share of the process's time that writing the chunks of one group may take. Thousands of readers
+get them at longer intervals, while everything else goes on."""
 MAX_WRITE_PAUSE_SECONDS = 0.03
-"""How long a lane rests after a round of writes at the most: enough for everybody else's turn."""
+"""Longest pause of a group after a round of writes."""
 BUSY_CHANGES_PER_SECOND = 1000.0
-"""Changes a second above which a lane is busy."""
+"""Changes a second above which a group is busy."""
 BUSY_ENTRY_FACTOR = 1.05
-"""How far above: a steady rate comes in jumps, and one of `BUSY_RATE` is not busy now and then."""
+"""A group becomes busy only this far above the rate, because a steady rate arrives in jumps."""
 BUSY_SAMPLE_SECONDS = 1.0
-"""Over how long changes are counted."""
+"""Interval over which changes are counted."""
+
+
+class ValueSubscription(msgspec.Struct, frozen=True):
+    """The values that a client asks for: `symbols` (None: all), each at most `max_rate` times a
+    second."""
+
+    symbols: frozenset[str] | None
+    max_rate: float
 
 
 class ConflationGroup:
-    """All readers of the same wants; each value's newest frame, at the wanted rate.
+    """All readers of the same values at the same rate.
 
-    Chunks leave at least `window_seconds` apart, and `busy_seconds` when there are more than
-    `BUSY_RATE` changes a second of what is wanted.
+    Chunks leave at least `window_seconds` apart, and `busy_window_seconds` apart while more than
+    `BUSY_CHANGES_PER_SECOND` of the wanted values change. `includes` selects the keys, None all.
+    `render_latest` renders the newest values of the given keys.
     """
 
     def __init__(
         self,
-        subscription: ValueSubscription,
+        max_rate: float,
         render_latest: Callable[[Iterable[str]], bytes],
         window_seconds: float,
         busy_window_seconds: float = 0.0,
+        *,
+        includes: Callable[[str], bool] | None = None,
     ) -> None:
-        self.subscription = subscription
         self.outboxes: set[Outbox] = set()
         self.render_latest = render_latest
+        self._includes = includes
         self._window_seconds = window_seconds
         self._busy_window_seconds = max(window_seconds, busy_window_seconds)
-        self._interval_seconds = 1.0 / subscription.max_rate
+        self._interval_seconds = 1.0 / max_rate
         self._changed_keys: set[str] = set()
         self._key_allowed_at: dict[str, float] = {}
         self._next_flush_at = float("-inf")
@@ -59,8 +76,8 @@ class ConflationGroup:
         self._compressor = SharedCompressor()
 
     def mark_changed(self, key: str) -> None:
-        """`key` has a newer value."""
-        if self.subscription.symbols is not None and key not in self.subscription.symbols:
+        """Record that `key` has a newer value, and flush when its rate allows it."""
+        if self._includes is not None and not self._includes(key):
             return
         self._change_count += 1
         self._changed_keys.add(key)
@@ -68,17 +85,17 @@ class ConflationGroup:
             self._schedule_flush()
 
     def close(self) -> None:
-        """Forget what waits; for a lane without members."""
+        """Flush no more; for a group without readers."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def _due_at(self, key: str) -> float:
-        """When `key` may leave: at its rate, a flush window after the last flush, and rested."""
+        """When `key` may leave: by its own rate, and by the group's flush window and pause."""
         return max(self._key_allowed_at.get(key, 0.0), self._next_flush_at)
 
     def _schedule_flush(self) -> None:
-        """Flush when the first dirty key is due."""
+        """Flush when the first changed key is due."""
         self.close()
         loop = asyncio.get_running_loop()
         self._timer_at = min(map(self._due_at, self._changed_keys))
@@ -89,7 +106,7 @@ class ConflationGroup:
 
     def _flush(self) -> None:
         self._timer = None
-        # A timer may come a moment early.
+        # A timer may fire a moment early.
         now = max(asyncio.get_running_loop().time(), self._timer_at)
         ready = frozenset(key for key in self._changed_keys if self._due_at(key) <= now)
         if ready:
@@ -108,28 +125,29 @@ class ConflationGroup:
             self._schedule_flush()
 
     def _after_write(self, write_started_at: float) -> None:
-        """The loop writes what it was given before it goes on to this."""
+        """Pause in proportion to the time that the writes took; the loop runs this after them."""
         self._is_writing = False
         now = asyncio.get_running_loop().time()
-        rest = min((now - write_started_at) * (1 / MAX_WRITE_SHARE - 1), MAX_WRITE_PAUSE_SECONDS)
-        self._next_flush_at = max(self._next_flush_at, now + rest)
+        pause = min((now - write_started_at) * (1 / MAX_WRITE_SHARE - 1), MAX_WRITE_PAUSE_SECONDS)
+        self._next_flush_at = max(self._next_flush_at, now + pause)
         if self._changed_keys and self.outboxes:
             self._schedule_flush()
 
     def _update_busy(self, now: float) -> None:
-        """Look, once in a while, whether the lane is busy."""
-        lasted = now - self._count_started_at
-        if lasted >= BUSY_SAMPLE_SECONDS:
-            most = (
+        """Decide once per sample interval whether the group is busy."""
+        elapsed = now - self._count_started_at
+        if elapsed >= BUSY_SAMPLE_SECONDS:
+            threshold = (
                 BUSY_CHANGES_PER_SECOND
                 if self._is_busy
                 else BUSY_CHANGES_PER_SECOND * BUSY_ENTRY_FACTOR
             )
-            self._is_busy = self._change_count > most * lasted
+            self._is_busy = self._change_count > threshold * elapsed
             self._count_started_at, self._change_count = now, 0
 
     def _render_chunk(self, keys: frozenset[str]) -> bytes:
-        """A lone reader's own compressor does for it: with the strand's it would have two."""
+        """Render `keys`. A single reader compresses with its own compressor: sharing would keep
+        two for it."""
         if len(self.outboxes) > 1:
             return self._compressor.append_chunk(self.render_latest(keys))
         self._compressor = SharedCompressor()

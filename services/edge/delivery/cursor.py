@@ -1,8 +1,8 @@
-"""Cursors: what a client last saw, as the id of a frame, and what to do with one that comes back.
+"""Cursors: event ids, and where a stream starts for a client that sends one back. Pure.
 
-An id is ``{epoch}-{sequence}``: the incarnation of the log and a sequence in it. Clients give back
-that, a bare sequence, or the ``{milliseconds}-{random}`` of an older system. `decide` says how a
-connection begins: fresh, from where it was, or with a reset that names its reason. Pure.
+An id is ``{epoch}-{sequence}``: the incarnation of the log, and a sequence in it. Clients send
+that, a bare sequence, or the ``{milliseconds}-{random}`` of an older system. `decide_start` decides
+whether a stream starts with a snapshot, resumes, or is reset for a stated reason.
 """
 
 import enum
@@ -14,7 +14,7 @@ import msgspec
 from tapewire.log import Bounds
 
 MAX_ID_CHARACTERS = 64
-"""Longer ids are malformed, whatever they hold."""
+"""Longer ids are malformed."""
 MAX_SEQUENCE = 2**63 - 1
 
 _CURSOR_PATTERN = re.compile(r"([a-z][a-z0-9]{0,23})-([0-9]{1,19})")
@@ -23,7 +23,7 @@ _TIMESTAMP_PATTERN = re.compile(r"([0-9]{12,14})-[A-Za-z0-9]+")
 
 
 class Cursor(msgspec.Struct, frozen=True):
-    """A place in the log: everything up to `sequence` was seen."""
+    """A position in the log: everything up to `sequence` was received."""
 
     epoch: str
     sequence: int
@@ -33,7 +33,7 @@ class Cursor(msgspec.Struct, frozen=True):
 
 
 class TimestampCursor(msgspec.Struct, frozen=True):
-    """A place by time, from an older system's id: milliseconds since 1970, UTC."""
+    """A position by time, from an id of an older system: milliseconds since 1970, UTC."""
 
     milliseconds: int
 
@@ -43,35 +43,35 @@ class TimestampCursor(msgspec.Struct, frozen=True):
 
 
 class MalformedCursor(ValueError):
-    """A text that no system of ours ever gave out as an id."""
+    """The text has none of the forms of an event id."""
 
 
 def parse_cursor(text: str, *, epoch: str) -> Cursor | TimestampCursor:
-    """The place that `text` names; a bare sequence is one in `epoch`.
+    """Parse an event id; a bare sequence is one in `epoch`.
 
     Raises:
-        Malformed: none of the three forms.
+        MalformedCursor: the text has none of the three forms.
     """
     if len(text) > MAX_ID_CHARACTERS:
-        raise MalformedCursor(f"an id of {len(text)} characters")
+        raise MalformedCursor(f"an id of {len(text)} characters; at most {MAX_ID_CHARACTERS}")
     if found := _CURSOR_PATTERN.fullmatch(text):
         return Cursor(found[1], _parse_sequence(found[2]))
     if _SEQUENCE_PATTERN.fullmatch(text):
         return Cursor(epoch, _parse_sequence(text))
     if found := _TIMESTAMP_PATTERN.fullmatch(text):
         return TimestampCursor(int(found[1]))
-    raise MalformedCursor(f"{text!r} is no id")
+    raise MalformedCursor(f"{text!r} is not an event id")
 
 
 def _parse_sequence(digits: str) -> int:
     sequence = int(digits)
     if sequence > MAX_SEQUENCE:
-        raise MalformedCursor(f"{digits} is no sequence")
+        raise MalformedCursor(f"{digits} is not a sequence")
     return sequence
 
 
 class ResetReason(enum.Enum):
-    """Why a place cannot be resumed."""
+    """Why a stream cannot resume from an event id."""
 
     MALFORMED = "malformed"
     EPOCH = "epoch"
@@ -81,17 +81,17 @@ class ResetReason(enum.Enum):
 
 
 class FreshStart(msgspec.Struct, frozen=True):
-    """Begin with a snapshot."""
+    """Start with a snapshot."""
 
 
 class ResumeStart(msgspec.Struct, frozen=True):
-    """Everything after sequence `after`, then live."""
+    """Start with the events after `after_sequence`."""
 
     after_sequence: int
 
 
 class ResetStart(msgspec.Struct, frozen=True):
-    """Say that `requested` cannot be honoured, and begin with a snapshot."""
+    """Report that `requested_id` cannot be resumed from, and start with a snapshot."""
 
     reason: ResetReason
     requested_id: str
@@ -101,25 +101,25 @@ StreamStart = FreshStart | ResumeStart | ResetStart | TimestampCursor
 
 
 def decide_start(last_event_id: str | None, bounds: Bounds) -> StreamStart:
-    """How a connection that gave `requested` begins on a log of `bounds`.
+    """Decide where a stream starts in a log of `bounds`.
 
-    A `Moment` is for the caller to look up in the log (`at`).
+    The caller looks a `TimestampCursor` up in the log and continues with `resume_or_reset`.
     """
     if not last_event_id:
         return FreshStart()
     try:
-        place = parse_cursor(last_event_id, epoch=bounds.epoch)
+        cursor = parse_cursor(last_event_id, epoch=bounds.epoch)
     except MalformedCursor:
         return ResetStart(ResetReason.MALFORMED, last_event_id)
-    if isinstance(place, TimestampCursor):
-        return place
-    if place.epoch != bounds.epoch:
+    if isinstance(cursor, TimestampCursor):
+        return cursor
+    if cursor.epoch != bounds.epoch:
         return ResetStart(ResetReason.EPOCH, last_event_id)
-    return resume_or_reset(place.sequence, last_event_id, bounds)
+    return resume_or_reset(cursor.sequence, last_event_id, bounds)
 
 
 def resume_or_reset(sequence: int, last_event_id: str, bounds: Bounds) -> ResumeStart | ResetStart:
-    """Resume after `sequence` when everything later is still there."""
+    """Resume after `sequence` when the log still has everything later."""
     if sequence > bounds.last:
         return ResetStart(ResetReason.AHEAD, last_event_id)
     if sequence + 1 < bounds.first:

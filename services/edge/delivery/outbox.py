@@ -1,27 +1,30 @@
-"""How bytes wait for a reader: outboxes and flush windows; `newest` has what shares them. Pure.
+"""Outboxes: the bytes that wait for one reader, and the flush windows in which they leave. Pure.
 
-An `Outbox` belongs to one connection. What comes after a rest leaves at once, a few writes long;
-when there is more, what comes within a flush window leaves as one write. It is bounded: a lossless
-reader that overflows it leaves live delivery and reads the log again, at its own pace.
+The first frame after a pause leaves at once, and so do a few more. When a stream keeps going, all
+frames of a flush window leave as one write. An outbox is bounded: a lossless reader that overflows
+it leaves live delivery and reads the log again at its own pace. Start reading at `Outbox.put`.
 """
 
 import asyncio
-from collections.abc import Callable
-from typing import TYPE_CHECKING
-
-import msgspec
-
-if TYPE_CHECKING:
-    from tapewire_services.edge.delivery.conflation import ConflationGroup
+from collections.abc import Callable, Iterable
+from typing import Protocol
 
 BURST_WRITES = 4
-"""Writes that may follow the first one without waiting for a window: an order's few events come one
-by one, as they happen, and only a stream that goes on and on is gathered."""
-
+"""Writes that may follow the first one without waiting for a window. The few events of one order
+arrive one by one; only a continuous stream is gathered."""
 
 Sink = Callable[[Callable[[], bytes]], bool]
-"""Writes what its argument gives to the peer, now; False, when there is no room, and then it did
-not ask."""
+"""Writes the chunk that its argument returns to the peer at once. Returns False, without calling
+its argument, when the peer has no room."""
+
+
+class ChunkSource(Protocol):
+    """Shared chunks of conflated values; see `conflation.ConflationGroup`."""
+
+    def render_latest(self, keys: Iterable[str], /) -> bytes:
+        """The newest values of `keys`."""
+
+    def __hash__(self) -> int: ...
 
 
 class FlushClock:
@@ -32,7 +35,7 @@ class FlushClock:
         self._waiting_outboxes: list[Outbox] = []
 
     def schedule(self, outbox: "Outbox") -> None:
-        """Wake `outbox` within the window."""
+        """Call `outbox.on_window_elapsed` within the window."""
         if not self._waiting_outboxes:
             asyncio.get_running_loop().call_later(self.window_seconds, self._fire)
         self._waiting_outboxes.append(outbox)
@@ -44,7 +47,7 @@ class FlushClock:
 
 
 class Outbox:
-    """Bytes on their way to one reader, in order, bounded in number and size."""
+    """Bytes that wait for one reader, in order, bounded in number and size."""
 
     __slots__ = (
         "_flush_clock",
@@ -57,11 +60,11 @@ class Outbox:
         "_max_frames",
         "_next_write_at",
         "_offered_chunks",
+        "_sink",
         "_size_bytes",
         "_stale_keys",
         "_waiter",
         "_write_budget_used_until",
-        "sink",
     )
 
     def __init__(self, flush_clock: FlushClock, max_frames: int, max_bytes: int) -> None:
@@ -75,11 +78,11 @@ class Outbox:
         self._write_budget_used_until = 0.0
         self._is_scheduled = False
         self._waiter: asyncio.Future[None] | None = None
-        self._offered_chunks: dict[ConflationGroup, tuple[bytes, frozenset[str]]] = {}
-        self._stale_keys: dict[ConflationGroup, set[str]] = {}
+        self._offered_chunks: dict[ChunkSource, tuple[bytes, frozenset[str]]] = {}
+        self._stale_keys: dict[ChunkSource, set[str]] = {}
         self._has_ended = False
         self._is_interrupted = False
-        self.sink: Sink | None = None
+        self._sink: Sink | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -91,13 +94,18 @@ class Outbox:
 
     @property
     def size_bytes(self) -> int:
-        """Bytes waiting, without what lanes share."""
+        """Bytes of waiting frames. Shared chunks of conflated values do not count."""
         return self._size_bytes
 
-    def put(self, frame: bytes, *, urgent: bool = False) -> bool:
-        """Take `frame`; False when it does not fit, and then it was not taken.
+    def write_through(self, sink: Sink) -> None:
+        """Write chunks through `sink` while the reader's task waits in `next_chunk`."""
+        self._sink = sink
 
-        An empty outbox takes any frame, so that none is too large to be sent.
+    def put(self, frame: bytes, *, urgent: bool = False) -> bool:
+        """Add `frame`. Return False, and drop it, when it does not fit.
+
+        An empty outbox accepts a frame of any size. An outbox that has ended accepts and drops
+        every frame.
         """
         if self._has_ended:
             return True
@@ -110,9 +118,12 @@ class Outbox:
         self._wake(urgent=urgent)
         return True
 
-    def offer_chunk(self, group: "ConflationGroup", chunk: bytes, keys: frozenset[str]) -> None:
-        """Take a lane's chunk of `keys`, or remember that they changed if one waits already. It is
-        a window's worth, and waits for no other."""
+    def offer_chunk(self, group: ChunkSource, chunk: bytes, keys: frozenset[str]) -> None:
+        """Add the chunk of `keys` of a conflation group. If an earlier chunk of the group still
+        waits, record that `keys` changed instead.
+
+        A group flushes once per window, so its chunk waits for no other window.
+        """
         if self._has_ended:
             return
         if group not in self._offered_chunks:
@@ -123,14 +134,14 @@ class Outbox:
         else:
             self._stale_keys[group] = set(keys)
 
-    def discard_group(self, group: "ConflationGroup") -> None:
-        """Let go what waits of a lane that the reader left."""
+    def discard_group(self, group: ChunkSource) -> None:
+        """Drop the waiting chunk of a group that the reader has left."""
         self._offered_chunks.pop(group, None)
         self._stale_keys.pop(group, None)
 
     def end(self, farewell: bytes = b"") -> None:
-        """Let `farewell` be the last that leaves; nothing is taken any more. A lane's values would
-        come after it, and are worth nothing to who leaves: they go."""
+        """Accept nothing more, and let `farewell` be the last frame. Conflated values would follow
+        it, so they are dropped."""
         if self._has_ended:
             return
         self._offered_chunks.clear()
@@ -142,8 +153,10 @@ class Outbox:
         self._wake(urgent=True)
 
     async def next_chunk(self) -> bytes:
-        """Everything that waits, as soon as there is something and the window allows; empty bytes
-        only when the outbox has ended or was woken by `nudge`."""
+        """Return everything that waits, as soon as there is something and the window allows it.
+
+        Returns empty bytes only when the outbox has ended or `interrupt` was called.
+        """
         while not self._is_ready():
             self._waiter = self._loop.create_future()
             try:
@@ -153,13 +166,13 @@ class Outbox:
         return self._collect()
 
     def on_window_elapsed(self) -> None:
-        """The window is over."""
+        """The flush clock calls this at the end of a window."""
         self._is_scheduled = False
         self._next_write_at = 0.0
         self._flush()
 
     def interrupt(self) -> None:
-        """Let `take` return now with what there is, be it nothing."""
+        """Let `next_chunk` return at once, even with nothing."""
         self._is_interrupted = True
         self._flush()
 
@@ -180,14 +193,15 @@ class Outbox:
         parts, self._frames, self._size_bytes = self._frames, [], 0
         if self._offered_chunks:
             parts += [
-                self._latest_chunk(lane, *shared) for lane, shared in self._offered_chunks.items()
+                self._latest_chunk(group, *offered)
+                for group, offered in self._offered_chunks.items()
             ]
             self._offered_chunks.clear()
             self._stale_keys.clear()
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _charge_write(self) -> None:
-        """Each write is paid for with a window's time, up to `BURST_WRITES` of them on credit."""
+        """Charge one window of time for a write; up to `BURST_WRITES` of them are on credit."""
         now, window = self._loop.time(), self._flush_clock.window_seconds
         credit = BURST_WRITES * window
         self._write_budget_used_until = (
@@ -195,7 +209,7 @@ class Outbox:
         )
         self._next_write_at = self._write_budget_used_until - credit
 
-    def _latest_chunk(self, group: "ConflationGroup", chunk: bytes, keys: frozenset[str]) -> bytes:
+    def _latest_chunk(self, group: ChunkSource, chunk: bytes, keys: frozenset[str]) -> bytes:
         stale = self._stale_keys.get(group)
         return chunk if stale is None else group.render_latest(keys | stale)
 
@@ -215,24 +229,18 @@ class Outbox:
             self._flush_clock.schedule(self)
 
     def _flush(self) -> None:
-        """Let what waits go: straight into the sink while somebody waits in `take`, who then has
-        not to be woken; to `take` when there is no room, or something else to be said."""
+        """Write what waits through the sink while a task waits in `next_chunk`, which then need not
+        wake. Wake the task when the sink has no room, or when the outbox was ended or
+        interrupted."""
         if self._waiter is None or self._waiter.done():
             return
-        if self.sink is not None and not (self._has_ended or self._is_interrupted or self.is_empty):
+        if self._sink is not None and not (
+            self._has_ended or self._is_interrupted or self.is_empty
+        ):
             try:
-                if self.sink(self._collect):
+                if self._sink(self._collect):
                     return
-            except Exception as error:  # this reader's alone: whoever puts has others to serve
+            except Exception as error:  # the caller serves other readers too
                 self._waiter.set_exception(error)
                 return
         self._waiter.set_result(None)
-
-
-class ValueSubscription(msgspec.Struct, frozen=True):
-    """What a lane is for: `symbols` (None: all) at most `rate` times a second each, told as `told`
-    (the name of a family) has it."""
-
-    symbols: frozenset[str] | None
-    max_rate: float
-    family_name: str = ""

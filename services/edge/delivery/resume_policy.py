@@ -1,4 +1,8 @@
-"""Where a connection begins, decided with the log's help: resume, reset or fresh."""
+"""Decides where a stream starts: it resumes, is reset, or starts with a snapshot.
+
+`cursor.decide_start` decides by the bounds of the log; this module obtains the bounds that suffice,
+looks up timestamps, and limits the length of a replay. Start reading at `ResumePolicy.decide`.
+"""
 
 from collections.abc import Awaitable, Callable
 
@@ -12,19 +16,15 @@ from tapewire_services.edge.delivery.cursor import (
     ResumeStart,
     TimestampCursor,
 )
-from tapewire_services.edge.delivery.frames import StreamResetPayload
-from tapewire_services.edge.ingest.log_tail import LogTail
+from tapewire_services.edge.delivery.serializers.control_messages import StreamResetPayload
+from tapewire_services.edge.ingest.log_tail import LogTail, NotReady
 
 CountEventsAfter = Callable[[int], Awaitable[int]]
-"""How many events a reader would have to be sent that begins after a place."""
-
-
-class NotReady(Exception):
-    """What is asked for will be there in a moment: try again."""
+"""How many events a stream would send that starts after a sequence."""
 
 
 class ResumePolicy:
-    """Decides for every connection of a process."""
+    """Decides for every connection of a process. A replay has at most `replay_limit` events."""
 
     def __init__(self, log: EventLog, log_tail: LogTail, replay_limit: int) -> None:
         self._log = log
@@ -34,35 +34,31 @@ class ResumePolicy:
     async def decide(
         self, last_event_id: str | None, count_events_after: CountEventsAfter
     ) -> FreshStart | ResumeStart | ResetStart:
-        """How a reader that gave `requested` begins.
+        """Decide where the stream of a client with `last_event_id` starts.
 
-        The tape's own bounds suffice mostly. A place ahead of them, or in another incarnation of
-        the log, is for the leader to judge: another process may have shown this client more than
-        the tape has heard of yet. So is one before what the tape remembers: the log may have been
-        trimmed since the tape asked.
+        The log tail's own bounds usually suffice. The leader decides about a sequence ahead of
+        them or in another incarnation of the log, because another process may have sent the client
+        more than this tail has received; and about a sequence before the tail's buffer, because the
+        log may have been trimmed since.
 
         Raises:
-            NotYet: the tape has still to find a new log.
-            Unavailable: the log cannot be asked.
+            NotReady: the log tail does not follow the newest log yet.
+            Unavailable: the log cannot be reached.
         """
         bounds = self._log_tail.bounds
-        beginning = cursor.decide_start(last_event_id, bounds)
-        if self._needs_leader_bounds(beginning):
-            beginning = cursor.decide_start(last_event_id, await self._read_leader_bounds())
-        if isinstance(beginning, TimestampCursor):
-            beginning = await self._start_at_timestamp(
-                beginning, last_event_id or "", count_events_after
-            )
-        elif isinstance(beginning, ResumeStart):
-            beginning = await self._apply_replay_limit(
-                beginning, last_event_id or "", count_events_after
-            )
+        start = cursor.decide_start(last_event_id, bounds)
+        if self._needs_leader_bounds(start):
+            start = cursor.decide_start(last_event_id, await self._read_leader_bounds())
+        if isinstance(start, TimestampCursor):
+            start = await self._start_at_timestamp(start, last_event_id or "", count_events_after)
+        elif isinstance(start, ResumeStart):
+            start = await self._apply_replay_limit(start, last_event_id or "", count_events_after)
         if self._log_tail.epoch != bounds.epoch:
-            raise NotReady("the log was made anew while it was asked")
-        return beginning
+            raise NotReady("the log was recreated during the decision")
+        return start
 
     async def reset_payload(self, reset: ResetStart) -> StreamResetPayload:
-        """What a reader is told of `reset`. Raises Unavailable."""
+        """The payload that reports `reset` to the client. Raises Unavailable."""
         bounds = await self._log.bounds()
         return StreamResetPayload(
             reason=reset.reason.value,
@@ -79,14 +75,14 @@ class ResumePolicy:
         bounds = await self._log.bounds()
         if self._log_tail.epoch != bounds.epoch:
             self._log_tail.request_check()
-            raise NotReady("the tape does not follow the new log yet")
+            raise NotReady("the log tail does not follow the new log yet")
         return bounds
 
     async def _start_at_timestamp(
         self, timestamp: TimestampCursor, last_event_id: str, count_events_after: CountEventsAfter
     ) -> ResumeStart | ResetStart:
-        """An older system's id may stand for any event of its millisecond: all of them come
-        again."""
+        """Start before the first event of the millisecond: an id of the older system may stand for
+        any event in it."""
         bounds = await self._read_leader_bounds()
         after = await self._log.last_sequence_before(timestamp.time)
         if after + 1 == bounds.first and bounds.first > 1:
@@ -96,7 +92,7 @@ class ResumePolicy:
     async def _apply_replay_limit(
         self, resume: ResumeStart, last_event_id: str, count_events_after: CountEventsAfter
     ) -> ResumeStart | ResetStart:
-        """Refuse a replay of more events than the limit; what the tape remembers never is."""
+        """Reset instead of replaying more events than the limit. Buffered events have no limit."""
         if self._log_tail.covers(resume.after_sequence):
             return resume
         if await count_events_after(resume.after_sequence) > self._replay_limit:

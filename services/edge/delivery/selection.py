@@ -1,7 +1,7 @@
-"""What a request picked of a stream: one strategy, or the items of one configuration. Pure.
+"""Selections: streams that show one strategy, or the items of one configuration. Pure.
 
-A selection says which events it takes, and learns from those that pass what it must know later: the
-strategy as it is now, or the configuration as it was changed.
+A selection decides which events are shown. It observes the events that are delivered, to know the
+current state of its strategy or configuration.
 """
 
 from datetime import datetime
@@ -12,6 +12,7 @@ from tapewire.events import (
     ConfigurationEvent,
     DecisionMade,
     ErrorReported,
+    Event,
     ItemAnalysed,
     OrderEvent,
     OrderReport,
@@ -26,74 +27,93 @@ from tapewire.events import (
 from tapewire.log import EVERYBODY, RecordedEvent
 from tapewire.views.configurations import configuration_matches
 from tapewire_services.edge.delivery.serializers import SseMessage
-from tapewire_services.edge.delivery.serializers.strategies import strategy_state_payload
+from tapewire_services.edge.delivery.serializers.strategies import state_update_message
 
 
 class Selection(Protocol):
-    """What is shown of a stream."""
+    """Selects the events that a stream shows."""
 
     def includes(self, recorded: RecordedEvent) -> bool:
-        """Whether an event is shown. Called once for each event of the stream, in order."""
+        """Whether an event is shown."""
+
+    def observe(self, recorded: RecordedEvent) -> None:
+        """Update the selection; called once for each event of the owner, in order."""
 
     def idle_message(self, wall_time: datetime) -> SseMessage | None:
-        """What an idle connection is sent; None for what its family is sent."""
+        """The message for an idle connection; None for the one of its family."""
 
 
 class StrategySelection:
-    """The events of a strategy and of its orders, and what other programs report of it by its id.
-    `state_name` is what its state is told as to an idle connection; None tells none."""
+    """The events of a strategy and of its orders, and reports of other programs under its id.
 
-    def __init__(self, owner: str, strategy: Strategy, state_event_name: str | None) -> None:
+    With `sends_state`, an idle connection is sent the current state of the strategy.
+    """
+
+    def __init__(self, owner: str, strategy: Strategy, *, sends_state: bool) -> None:
         self._owner = owner
-        self._state_event_name = state_event_name
-        self.strategy = strategy
+        self._sends_state = sends_state
+        self._strategy = strategy
+
+    @property
+    def strategy(self) -> Strategy:
+        """The strategy as of the last observed event."""
+        return self._strategy
+
+    def update(self, strategy: Strategy) -> None:
+        """Replace the state of the strategy by that of a snapshot."""
+        self._strategy = strategy
+
+    def observe(self, recorded: RecordedEvent) -> None:
+        event = _decode(recorded)
+        if isinstance(event, StrategyEvent) and self._is_selected(event.strategy.strategy_id):
+            self._strategy = event.strategy
 
     def includes(self, recorded: RecordedEvent) -> bool:
-        try:
-            event = recorded.event
-        except (UnknownType, Undecodable):
+        event = _decode(recorded)
+        if event is None:
             return False
-        id_ = self.strategy.strategy_id
-        if isinstance(event, StrategyEvent):
-            if event.strategy.strategy_id != id_:
-                return False
-            self.strategy = event.strategy
-            return True
-        if isinstance(event, StrategyReport):
-            return event.strategy.strategy_id == id_
+        if isinstance(event, StrategyEvent | StrategyReport):
+            return self._is_selected(event.strategy.strategy_id)
         if isinstance(event, OrderEvent | OrderReport):
-            return event.order.strategy_id == id_
+            return self._is_selected(event.order.strategy_id)
         if isinstance(event, TradeExecuted | DecisionMade | StopLossReport | ErrorReported):
-            return event.strategy_id == id_
+            return self._is_selected(event.strategy_id)
         return recorded.event_subject.owner == EVERYBODY
 
     def idle_message(self, wall_time: datetime) -> SseMessage | None:  # noqa: ARG002
-        if self._state_event_name is None:
-            return None
-        return self._state_event_name, strategy_state_payload(
-            self._state_event_name, self.strategy, self._owner
-        )
+        return state_update_message(self._strategy, self._owner) if self._sends_state else None
+
+    def _is_selected(self, strategy_id: str | None) -> bool:
+        return strategy_id == self._strategy.strategy_id
 
 
 class ConfigurationSelection:
-    """Items that a configuration shows: of any of its tickers, with any of its tags if there are
-    some."""
+    """The items that match a configuration: one of its tickers, and one of its tags if it has
+    any."""
 
     def __init__(self, configuration: Configuration) -> None:
-        self.configuration = configuration
+        self._configuration = configuration
+
+    def observe(self, recorded: RecordedEvent) -> None:
+        event = _decode(recorded)
+        if (
+            isinstance(event, ConfigurationEvent)
+            and event.configuration.id == self._configuration.id
+        ):
+            self._configuration = event.configuration
 
     def includes(self, recorded: RecordedEvent) -> bool:
-        try:
-            event = recorded.event
-        except (UnknownType, Undecodable):
-            return False
-        if isinstance(event, ConfigurationEvent):
-            if event.configuration.id == self.configuration.id:
-                self.configuration = event.configuration
-            return False
+        event = _decode(recorded)
         return isinstance(event, ItemAnalysed) and configuration_matches(
-            self.configuration, event.item
+            self._configuration, event.item
         )
 
     def idle_message(self, wall_time: datetime) -> SseMessage | None:  # noqa: ARG002
+        return None
+
+
+def _decode(recorded: RecordedEvent) -> Event | None:
+    try:
+        return recorded.event
+    except (UnknownType, Undecodable):
         return None

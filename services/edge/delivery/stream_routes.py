@@ -1,9 +1,9 @@
-"""THE TABLE: one row a stream. Adding a stream is adding a row.
+"""The table of stream routes: one row per stream. To add a stream, add a row to `STREAM_ROUTES`.
 
-A row says where a stream is, who may read it, which topics it is made of, and the family of front
-ends that it speaks to. A topic says which events it shows (of the user's own, and of everybody's),
-what a fresh reader of it begins with, and which newest-wins values go along. Types that other
-packages declare join the rows that they name: `feeds`. Pure.
+A row has the path of a stream, who may read it, the topics that it shows, and its API family. A
+topic has the domains of the events that it shows (the user's own, and shared ones), the snapshot
+that a fresh stream starts with, and the newest-wins values that are sent beside the events. Event
+types of other packages join the rows that they name (`build_stream_routes`). Pure.
 """
 
 import enum
@@ -29,23 +29,23 @@ class Access(enum.Enum):
 
 
 class RouteParameter(enum.Enum):
-    """What a request may choose beside the stream."""
+    """What a request may select of a stream."""
 
     USER = "userId"
-    """An admin may read another user's."""
+    """The user, in the query; an admin may read the streams of others."""
     TOPICS = "topics"
-    """What is shown, and of what."""
+    """Topics and symbols, in the query."""
     STRATEGY = "strategy"
-    """One strategy of the user's, by the path."""
+    """One strategy of the user, in the path."""
     CONFIGURATION = "configuration"
-    """The items that one configuration of the user's shows, by the path."""
+    """One configuration of the user, in the path; its items are shown."""
 
 
 class SnapshotKind(enum.Enum):
-    """What a fresh connection begins with, in this order; the last one carries the place."""
+    """What a fresh stream starts with, in this order; the last message carries the event id."""
 
     RECENT = "recent"
-    """The last happenings of the topic."""
+    """The most recent events of the topic."""
     POSITIONS = "positions"
     STRATEGIES = "strategies"
     UNREAD = "unread"
@@ -53,18 +53,23 @@ class SnapshotKind(enum.Enum):
 
 
 class LiveValue(enum.Enum):
-    """Newest-wins values that go along: without ids, at the reader's rate."""
+    """Newest-wins values: sent without ids, at the reader's rate."""
 
     PRICES = "prices"
     VALUATIONS = "valuations"
     COUNTS = "counts"
     METRICS = "metrics"
+    DECLARED = "declared"
+    """Values of types that other packages declare for the route."""
 
 
 class Topic(msgspec.Struct, frozen=True, kw_only=True):
-    """What a stream can be made of: `own` are domains of the user's own events, `shared` of those
-    that everybody may see, `heard` of those that are told in passing, as far as anybody may know
-    of them: to who is there, without ids."""
+    """A part of a stream.
+
+    `own_domains` are domains of the user's own events, `shared_domains` those of events that
+    everybody may see. Events of `unsequenced_domains` are sent without ids and without private
+    fields to the clients that are connected at that moment.
+    """
 
     name: str
     access: Access = Access.USER
@@ -76,7 +81,7 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def delivery(self) -> Delivery:
-        """What happens to a reader that is slower than the topic."""
+        """How events reach a reader that is slower than the topic."""
         lossless = self.own_domains or self.shared_domains
         return Delivery.LOSSLESS if lossless else Delivery.NEWEST_WINS
 
@@ -134,25 +139,25 @@ SELECTABLE_TOPICS = {
 
 
 class Interest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a connection is to be shown: all its topics together."""
+    """What a connection is shown: all its topics together."""
 
     own_domains: frozenset[str]
     shared_domains: frozenset[str]
     unsequenced_domains: frozenset[str]
     snapshot_kinds: tuple[SnapshotKind, ...]
     recent_domains: frozenset[str]
-    """Domains whose last happenings a fresh connection begins with."""
+    """Domains whose most recent events a fresh stream starts with."""
     live_values: frozenset[LiveValue]
 
     @property
     def is_lossless(self) -> bool:
-        """Whether there are events to follow, and so a place to resume from."""
+        """Whether the stream has events with ids, from which it can resume."""
         return bool(self.own_domains or self.shared_domains)
 
 
 class StreamRoute(msgspec.Struct, frozen=True, kw_only=True):
-    """A row. `tags` and `values` are the types of other packages that it shows: events, and
-    newest-wins values."""
+    """A row of the table. `declared_event_tags` and `declared_value_tags` are the types of other
+    packages that the stream shows: events, and newest-wins values."""
 
     path: str
     name: str
@@ -165,7 +170,7 @@ class StreamRoute(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def accepts_declared_types(self) -> bool:
-        """Whether types of other packages can be shown: each to the user that owns it, in order."""
+        """Whether the stream can show types of other packages, to the user who owns the events."""
         return (
             self.access is USER
             and self.family is TRADING
@@ -174,7 +179,7 @@ class StreamRoute(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def delivery(self) -> Delivery:
-        """Lossless when any topic is."""
+        """Lossless when any topic is lossless."""
         lossless = any(topic.delivery is Delivery.LOSSLESS for topic in self.topics)
         return Delivery.LOSSLESS if lossless else Delivery.NEWEST_WINS
 
@@ -202,22 +207,24 @@ STREAM_ROUTES: Sequence[StreamRoute] = (
     _route("/api/stream/positions", "positions", USER, TRADING, POSITIONS, AGENTS),
     _route("/api/stream/prices", "prices", PUBLIC, TRADING, PRICES, PUBLIC_STATUS),
     _route("/api/stream/trading", "trading", USER, TRADING, ORDERS, POSITIONS, AGENTS,
-         parameter=RouteParameter.USER),
+           parameter=RouteParameter.USER),
     _route("/api/stream/ai-decisions", "ai-decisions", USER, TRADING, DECISIONS, AGENTS),
     _route("/api/stream/strategies", "strategies", USER, TRADING, STRATEGY_CHANGES, AGENTS),
-    _route(_STRATEGY_PATH, "strategy", USER, TRADING, STRATEGY_CHANGES, AGENTS, parameter=RouteParameter.STRATEGY),
+    _route(_STRATEGY_PATH, "strategy", USER, TRADING, STRATEGY_CHANGES, AGENTS,
+           parameter=RouteParameter.STRATEGY),
     _route("/api/stream/alerts", "alerts", USER, TRADING, ALERTS, AGENTS),
     _route("/api/stream/metrics", "metrics", PUBLIC, TRADING, CONNECTION_COUNTS, PUBLIC_STATUS),
     _route("/api/stream", "topics", PUBLIC, TRADING, parameter=RouteParameter.TOPICS),
 
     _route("/sse/strategies", "all-strategies", USER, STRATEGIES, STRATEGY_STATES),
     _route("/sse/strategies/reconnect", "all-strategies-again", USER, STRATEGIES, STRATEGY_STATES),
-    _route(_STRATEGY_STATE_PATH, "one-strategy", USER, STRATEGIES, STRATEGY_STATES, PRICES, parameter=RouteParameter.STRATEGY),
+    _route(_STRATEGY_STATE_PATH, "one-strategy", USER, STRATEGIES, STRATEGY_STATES, PRICES,
+           parameter=RouteParameter.STRATEGY),
     _route("/sse/prices", "sse-prices", PUBLIC, STRATEGIES, PRICES),
 
     _route("/api/v2/stream", "dashboard", PUBLIC, DASHBOARD, ITEMS, ITEM_METRICS),
-    _route(_CONFIGURATION_ITEMS_PATH, "configuration", USER, DASHBOARD, ITEMS, CONFIGURATIONS, ITEM_METRICS,
-         parameter=RouteParameter.CONFIGURATION),
+    _route(_CONFIGURATION_ITEMS_PATH, "configuration", USER, DASHBOARD, ITEMS, CONFIGURATIONS,
+           ITEM_METRICS, parameter=RouteParameter.CONFIGURATION),
 
     _route("/api/sse/notifications", "notifications", USER, NOTIFICATIONS, INBOX),
 )
@@ -225,15 +232,15 @@ STREAM_ROUTES: Sequence[StreamRoute] = (
 
 
 def combine_topics(topics: Iterable[Topic]) -> Interest:
-    """What all of `topics` together are."""
+    """What all of `topics` show together."""
     every = list(topics)
-    begins = {topic.snapshot_kind for topic in every}
+    kinds = {topic.snapshot_kind for topic in every}
     recent = (topic for topic in every if topic.snapshot_kind is SnapshotKind.RECENT)
     return Interest(
         own_domains=frozenset().union(*(topic.own_domains for topic in every)),
         shared_domains=frozenset().union(*(topic.shared_domains for topic in every)),
         unsequenced_domains=frozenset().union(*(topic.unsequenced_domains for topic in every)),
-        snapshot_kinds=tuple(begin for begin in SnapshotKind if begin in begins),
+        snapshot_kinds=tuple(kind for kind in SnapshotKind if kind in kinds),
         recent_domains=frozenset().union(
             *(topic.own_domains | topic.shared_domains for topic in recent)
         ),
@@ -244,21 +251,23 @@ def combine_topics(topics: Iterable[Topic]) -> Interest:
 def build_stream_routes(
     catalogue: Catalogue, routes: Sequence[StreamRoute] = STREAM_ROUTES
 ) -> Sequence[StreamRoute]:
-    """The table, with the types that other packages show on its streams.
+    """The table, extended by the types that other packages show on its streams.
 
     Raises:
-        BadDeclaration: a type wants to be shown on a stream that there is not.
+        BadDeclaration: a type names a stream that does not exist or cannot show it.
     """
-    others = [kind for kind in catalogue.event_types() if kind.sse_binding is not None]
-    able = [feed.name for feed in routes if feed.accepts_declared_types]
-    for kind in others:
-        unable = sorted(set(kind.sse_binding.streams) - set(able)) if kind.sse_binding else []
-        if unable:
+    declared = [kind for kind in catalogue.event_types() if kind.sse_binding is not None]
+    accepting = [route.name for route in routes if route.accepts_declared_types]
+    for kind in declared:
+        refusing = (
+            sorted(set(kind.sse_binding.streams) - set(accepting)) if kind.sse_binding else []
+        )
+        if refusing:
             raise BadDeclaration(
-                f"{kind.tag} of {kind.package!r} wants to be shown on {unable[0]!r}; "
-                f"it can be on: {', '.join(able)}"
+                f"{kind.tag} of {kind.package!r} names the stream {refusing[0]!r}; "
+                f"it can be on: {', '.join(accepting)}"
             )
-    return [_add_declared_types(feed, others, catalogue) for feed in routes]
+    return [_add_declared_types(route, declared, catalogue) for route in routes]
 
 
 def _add_declared_types(
@@ -271,7 +280,7 @@ def _add_declared_types(
     }
     values = {tag for tag, kind in shown.items() if kind.delivery is Delivery.NEWEST_WINS}
     events = shown.keys() - values
-    # What was stored under an older version is shown as its current one.
+    # Events stored under an older version are shown as the current one.
     tags = {tag for tag in catalogue.tags() if _current_tag(catalogue, tag) in events}
     return msgspec.structs.replace(
         route, declared_event_tags=frozenset(tags), declared_value_tags=frozenset(values)

@@ -13,9 +13,9 @@ from tapewire.log import EventLog, LogError
 from tapewire.runtime import Settings
 from tapewire_services.edge.auth import Authentication, Authenticator, parse_networks_setting
 from tapewire_services.edge.cluster.limits import RetryAfter, client_address, rate_limit_key
+from tapewire_services.edge.delivery.conflation import ValueSubscription
 from tapewire_services.edge.delivery.connection import ConnectionInfo
 from tapewire_services.edge.delivery.cursor import Cursor, MalformedCursor, parse_cursor
-from tapewire_services.edge.delivery.outbox import ValueSubscription
 from tapewire_services.edge.delivery.selection import Selection, StrategySelection
 from tapewire_services.edge.delivery.selection_lookup import SelectionNotFound, load_selection
 from tapewire_services.edge.delivery.stream_routes import (

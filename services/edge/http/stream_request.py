@@ -9,8 +9,11 @@ from urllib.parse import parse_qs
 import msgspec
 
 from tapewire_services.edge.auth import Credentials, Session
+from tapewire_services.edge.delivery.conflation import (
+    MAX_UPDATES_PER_SECOND,
+    ValueSubscription,
+)
 from tapewire_services.edge.delivery.cursor import Cursor, MalformedCursor, parse_cursor
-from tapewire_services.edge.delivery.outbox import ValueSubscription
 from tapewire_services.edge.delivery.stream_routes import (
     PRICES,
     SELECTABLE_TOPICS,
@@ -20,7 +23,6 @@ from tapewire_services.edge.delivery.stream_routes import (
     Topic,
 )
 from tapewire_services.edge.http.errors import HttpError
-from tapewire_services.edge.ingest.quote_feed import MAX_UPDATE_RATE
 
 MAX_SYMBOLS = 500
 MAX_SYMBOL_CHARACTERS = 32
@@ -169,15 +171,16 @@ def parse_symbols(text: str | None) -> frozenset[str] | None:
 
 def _parse_max_rate(text: str | None) -> float:
     if text is None:
-        return MAX_UPDATE_RATE
+        return MAX_UPDATES_PER_SECOND
     try:
         rate = float(text)
     except ValueError:
         rate = 0.0
-    if not MIN_RATE_PER_SECOND <= rate <= MAX_UPDATE_RATE:
+    if not MIN_RATE_PER_SECOND <= rate <= MAX_UPDATES_PER_SECOND:
         raise HttpError(
             422,
-            f"maxRate is a number from {MIN_RATE_PER_SECOND:g} to {MAX_UPDATE_RATE:g} updates a second",
+            f"maxRate is a number from {MIN_RATE_PER_SECOND:g} to {MAX_UPDATES_PER_SECOND:g} "
+            "updates a second",
             path="maxRate",
             value=text[:32],
         )

@@ -18,9 +18,10 @@ from tapewire.runtime import Settings, correlated, ensure_correlation_id, teleme
 from tapewire_services.edge.auth import STREAM_PREFLIGHT_HEADERS, cors_headers
 from tapewire_services.edge.cluster.limits import ConnectionLimiter, ConnectionLimitReached
 from tapewire_services.edge.cluster.presence_sync import PresenceSync
-from tapewire_services.edge.delivery.catch_up import CatchUpSubscriptions
+from tapewire_services.edge.delivery.catch_up import StreamService
+from tapewire_services.edge.delivery.close_reason import CloseReason
 from tapewire_services.edge.delivery.compression import GzipStream, accepts_gzip
-from tapewire_services.edge.delivery.connection import CloseReason, Connection
+from tapewire_services.edge.delivery.connection import Connection
 from tapewire_services.edge.delivery.hub import Hub
 from tapewire_services.edge.delivery.outbox import FlushClock, Outbox, Sink
 from tapewire_services.edge.delivery.stream_routes import StreamRoute
@@ -66,14 +67,14 @@ class StreamHandler:
     def __init__(
         self,
         *,
-        followers: CatchUpSubscriptions,
+        stream_service: StreamService,
         hub: Hub,
         admission: StreamAdmission,
         settings: Settings,
         now: Callable[[], datetime],
         presence_sync: PresenceSync | None = None,
     ) -> None:
-        self._followers = followers
+        self._stream_service = stream_service
         self._hub = hub
         self._admission = admission
         self._presence_sync = presence_sync
@@ -82,7 +83,16 @@ class StreamHandler:
         self._now = now
         self._flush_clock = FlushClock(settings.flush_ms / 1000)
         self._compressors: set[GzipStream] = set()
-        self.is_draining = False
+        self._is_draining = False
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether this process stops and refuses new streams."""
+        return self._is_draining
+
+    def start_draining(self) -> None:
+        """Refuse new streams from now on."""
+        self._is_draining = True
 
     def release_idle_compressors(self) -> None:
         """Take back the compressors of streams that were silent since the last call."""
@@ -144,7 +154,7 @@ class StreamHandler:
         coding = [] if gzip is None else [(b"content-encoding", b"gzip")]
         line: DirectWriter | None = extensions.get(DIRECT_WRITER_EXTENSION)
         if line is not None:
-            outbox.sink = _direct_sink(connection, line, gzip, loop.time)
+            outbox.write_through(_direct_sink(connection, line, gzip, loop.time))
         self._hub.add(connection)
         if self._presence_sync is not None:
             self._presence_sync.connection_opened(
@@ -159,8 +169,8 @@ class StreamHandler:
                 )
             await self._serve_until_closed(connection, admitted, gzip, receive, send)
         finally:
-            if connection.close_reason is None:
-                connection.close_reason = _close_reason(connection, line)
+            reason = connection.close_reason or _close_reason(connection, line)
+            connection.record_end(reason)
             self._hub.remove(connection)
             if gzip is not None:
                 self._compressors.discard(gzip)
@@ -169,7 +179,7 @@ class StreamHandler:
             logger.info(
                 "stream closed",
                 client=opening.client_id,
-                reason=connection.close_reason.value,
+                reason=reason.value,
                 position=connection.position,
                 seconds=round(loop.time() - started, 3),
             )
@@ -205,7 +215,7 @@ class StreamHandler:
             await send({"type": "http.response.body", "body": body, "more_body": True})
 
         following = asyncio.create_task(
-            self._followers.serve(
+            self._stream_service.serve(
                 connection, admitted.last_event_id, admitted.value_subscription, write
             )
         )
@@ -220,7 +230,7 @@ class StreamHandler:
         if following.cancelled():
             return
         if following.exception() is not None:
-            connection.close_reason = CloseReason.FAILED
+            connection.record_end(CloseReason.FAILED)
             logger.error("a stream failed", exc_info=following.exception())
         last = b"" if gzip is None else gzip.end()
         await send({"type": "http.response.body", "body": last, "more_body": False})
@@ -239,9 +249,8 @@ def _direct_sink(
             return False
         chunk = take_chunk()
         writer.write_body(chunk if gzip is None else gzip.write(chunk))
-        connection.last_write_at = clock()
-        if connection.urgent_events:
-            connection.log_urgent_writes(connection.pop_urgent_events())
+        connection.write_finished(clock())
+        connection.log_urgent_writes(connection.pop_urgent_events())
         return True
 
     return write

@@ -1,1 +1,1 @@
-"""From the log to the edge: the tail of the log, quotes, and the values that streams show."""
+"""Ingest: the log tail, the quotes and the views of an edge process, before they are delivered."""

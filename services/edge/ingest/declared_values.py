@@ -1,168 +1,88 @@
-"""Values of types that other packages declare as newest-wins: the newest of each, to its owner.
+"""The newest-wins values of types that other packages declare: the newest of each, by owner.
 
-One subscription a process hears all of them (it runs only where a stream shows some). Connections
-of one owner that show the same types share a lane; what belongs to everybody goes to all.
+One subscription receives all of them (`ValueFollower`). A value belongs to a user, or to everybody.
+Start reading at `DeclaredValueFeed`.
 """
 
-import asyncio
-import contextlib
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 import msgspec
 import structlog
 
-from tapewire.events import CATALOGUE, Undecodable, UnknownType
-from tapewire.log import EVERYBODY, BadSubject, LatestValueStore, LogError, ValueKey
-from tapewire_services.edge.delivery.conflation import ConflationGroup
-from tapewire_services.edge.delivery.connection import Connection
-from tapewire_services.edge.delivery.frames import DEFAULT_RETRY_MS, render_frame
-from tapewire_services.edge.delivery.outbox import Outbox, ValueSubscription
-from tapewire_services.edge.ingest.quote_feed import (
-    MAX_UPDATE_RATE,
-    RELOAD_INTERVAL_SECONDS,
-    RETRY_SECONDS,
-)
+from tapewire.events import CATALOGUE, Event, Undecodable, UnknownType
+from tapewire.log import EVERYBODY, BadSubject, LatestValueStore, ValueKey
+from tapewire_services.edge.ingest.value_follower import ValueFollower
 
-logger = structlog.get_logger("edge.values")
+logger = structlog.get_logger("edge.declared_values")
 
 
-class _LatestFrame(msgspec.Struct, frozen=True):
-    """The newest frame of a slot, and the type it is of."""
+class DeclaredValue(msgspec.Struct, frozen=True):
+    """A value, its owner, the tag of its type's current version, and the type's SSE name."""
 
+    owner: str
     tag: str
-    frame: bytes
+    event_name: str
+    event: Event
+
+
+def tag_of_key(key: str) -> str:
+    """The type tag in the key of a declared value."""
+    return key.partition(" ")[0]
 
 
 class DeclaredValueFeed:
-    """Run it by `run`; connections are `shown` what is on it."""
+    """Run it with `run`. Values have keys of a type tag and an entity.
+
+    `on_change` is called with the key of a value and its owner; the owner is None when the value
+    belongs to everybody.
+    """
 
     def __init__(
         self,
         value_store: LatestValueStore,
-        window_seconds: float,
-        *,
-        retry_ms: int = DEFAULT_RETRY_MS,
+        on_change: Callable[[str, str | None], None],
+        rng: random.Random,
     ) -> None:
-        self._value_store = value_store
-        self._window_seconds = window_seconds
-        self._retry_ms = retry_ms
-        # By owner, then by slot: a type (whatever its version) and an entity.
-        self._latest: dict[str, dict[str, _LatestFrame]] = {}
-        self._groups: dict[str, dict[frozenset[str], ConflationGroup]] = {}
-        self._received_keys: set[str] = set()
-        self._reload_requested = asyncio.Event()
+        self._on_change = on_change
+        self._values: dict[str, dict[str, DeclaredValue]] = {}
+        """By owner, then by key."""
+        self._follower = ValueFollower(value_store, self._receive, name="declared", rng=rng)
 
     async def run(self) -> None:
         """Follow the values until cancelled."""
-        while True:
-            try:
-                subscription = await self._value_store.subscribe(
-                    self._receive, lambda _: self._reload_requested.set()
-                )
-            except LogError as error:
-                logger.warning("cannot follow the values yet", error=str(error))
-                await asyncio.sleep(RETRY_SECONDS)
-                continue
-            try:
-                while True:
-                    await self._reload()
-                    await self._wait_for_reload()
-            finally:
-                await subscription.close()
+        await self._follower.run()
 
-    @contextlib.contextmanager
-    def subscribe(self, connection: Connection) -> Iterator[None]:
-        """Let `connection` have, for the block, the newest values that its feed shows, of its owner
-        and of everybody, and what changes."""
-        outbox, owner, tags = (
-            connection.outbox,
-            connection.info.owner,
-            connection.route.declared_value_tags,
-        )
-        if owner is None or not tags:
-            yield
-            return
-        self._add_outbox(outbox, owner, tags)
-        try:
-            yield
-        finally:
-            self._remove_outbox(outbox, owner, tags)
-
-    def _add_outbox(self, outbox: Outbox, owner: str, tags: frozenset[str]) -> None:
-        lanes = self._groups.setdefault(owner, {})
-        if tags not in lanes:
-            wants = ValueSubscription(None, MAX_UPDATE_RATE)
-            lanes[tags] = ConflationGroup(
-                wants, lambda slots: self._render_latest(owner, slots), self._window_seconds
-            )
-        lane = lanes[tags]
-        lane.outboxes.add(outbox)
-        there = frozenset(
-            slot
+    def keys(self, owner: str, tags: Iterable[str]) -> frozenset[str]:
+        """The keys of all values of `owner` and of everybody whose types have `tags`."""
+        shown = frozenset(tags)
+        return frozenset(
+            key
             for one in (EVERYBODY, owner)
-            for slot, value in self._latest.get(one, {}).items()
-            if value.tag in tags
+            for key, value in self._values.get(one, {}).items()
+            if value.tag in shown
         )
-        if there:
-            outbox.offer_chunk(lane, lane.render_latest(there), there)
 
-    def _remove_outbox(self, outbox: Outbox, owner: str, tags: frozenset[str]) -> None:
-        lane = self._groups[owner][tags]
-        lane.outboxes.discard(outbox)
-        if not lane.outboxes:
-            lane.close()
-            del self._groups[owner][tags]
-            if not self._groups[owner]:
-                del self._groups[owner]
+    def value(self, owner: str, key: str) -> DeclaredValue:
+        """The value of `owner` under `key`, or everybody's when the owner has none."""
+        return self._values.get(owner, {}).get(key) or self._values[EVERYBODY][key]
 
-    def _render_latest(self, owner: str, slots: Iterable[str]) -> bytes:
-        """A slot that the owner and everybody have is the owner's."""
-        general, own = self._latest.get(EVERYBODY, {}), self._latest.get(owner, {})
-        return b"".join((own.get(slot) or general[slot]).frame for slot in sorted(slots))
-
-    def _receive(self, key: str, data: bytes) -> None:
-        self._received_keys.add(key)
-        self._apply(key, data)
-
-    def _apply(self, key: str, data: bytes) -> None:
+    def _receive(self, name: str, data: bytes) -> None:
         try:
-            place = ValueKey.parse(key)
-            kind = CATALOGUE.type_for_tag(place.tag)
-            event = CATALOGUE.decode(place.tag, data)
+            stored_key = ValueKey.parse(name)
+            event_type = CATALOGUE.type_for_tag(stored_key.tag)
+            event = CATALOGUE.decode(stored_key.tag, data)
         except (BadSubject, UnknownType, Undecodable) as error:
-            logger.warning("a value cannot be shown", key=key, error=str(error))
+            logger.warning("values.value_undecodable", name=name, error=str(error))
             return
-        if kind.sse_binding is None:
+        if event_type.sse_binding is None:
             return
-        made = _LatestFrame(
-            kind.tag, render_frame(kind.sse_binding.event_name, event, retry_ms=self._retry_ms)
+        value = DeclaredValue(
+            stored_key.owner, event_type.tag, event_type.sse_binding.event_name, event
         )
-        slots = self._latest.setdefault(place.owner, {})
-        slot = f"{kind.name} {place.entity}"
-        if slots.get(slot) == made:
+        values = self._values.setdefault(stored_key.owner, {})
+        key = f"{event_type.tag} {stored_key.entity}"
+        if values.get(key) == value:
             return
-        slots[slot] = made
-        everybody = place.owner == EVERYBODY
-        for lanes in self._groups.values() if everybody else [self._groups.get(place.owner, {})]:
-            for tags, lane in lanes.items():
-                if made.tag in tags:
-                    lane.mark_changed(slot)
-
-    async def _reload(self) -> None:
-        """Take what is stored, but where something was heard meanwhile, which is newer."""
-        self._received_keys.clear()
-        try:
-            stored = await self._value_store.get_all()
-        except LogError as error:
-            logger.info("cannot read the values now", error=str(error))
-            return
-        for key, data in stored.items():
-            if key not in self._received_keys:
-                self._apply(key, data)
-
-    async def _wait_for_reload(self) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(RELOAD_INTERVAL_SECONDS * random.uniform(0.5, 1.5)):  # noqa: S311
-                await self._reload_requested.wait()
-        self._reload_requested.clear()
+        values[key] = value
+        self._on_change(key, None if stored_key.owner == EVERYBODY else stored_key.owner)

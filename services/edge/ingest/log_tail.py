@@ -1,13 +1,13 @@
-"""The tape: the end of the log, followed live, without a gap and in order.
+"""The log tail: the end of the log, followed live, in order and without a gap.
 
-One subscription a process hears every event as it is stored. Sequences of the log have no holes, so
-the next one is known, and a lost message is noticed by the one after it (docs/adr/0002). A lost
-*last* message, a lost connection and a new incarnation of the log are noticed by asking the leader
-for its bounds, after every gap that NATS tells of and on a timer. Whatever is missing is read from
-the log before anything later is passed on.
+One subscription per process receives every event as it is stored. Sequences of the log have no
+gaps, so the next sequence is known, and a lost message is noticed when the following one arrives
+(docs/adr/0002). A lost *last* message, a lost connection and a recreated log are noticed by asking
+the leader for the bounds of the log: after every gap that NATS reports, and on a timer. Whatever is
+missing is read from the log before any later event is passed on.
 
-The tape remembers its last events, by owner: a connection that is not further behind than that
-joins live delivery from memory, without a read.
+The tail buffers its last events by owner. A connection that is not further behind than the buffer
+joins live delivery without reading the log. Start reading at `LogTail.run`.
 """
 
 import asyncio
@@ -16,43 +16,47 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from heapq import merge
 from itertools import takewhile
+from typing import TypeVar
 
 import structlog
 
-from tapewire.log import Bounds, EventLog, LogError, RecordedEvent, Subscription
+from tapewire.log import Bounds, EventLog, LatestValueStore, LogError, RecordedEvent, Subscription
+from tapewire.log.backoff import jittered, retry, wait_for_event
+from tapewire.log.view_checkpoints import View, ViewType, apply_event, load
 
 MAX_BUFFERED_EVENTS = 16_384
 MAX_BUFFERED_BYTES = 16 << 20
-"""Payload bytes remembered; whichever bound is met first."""
+"""Payload bytes in the buffer; whichever bound is met first applies."""
 POLL_INTERVAL_SECONDS = 2.0
-"""How often the leader is asked for what nobody told; half to one and a half of it, jittered."""
+"""Mean time between two requests for the log's bounds; jittered by half."""
 DELIVERY_GRACE_SECONDS = 0.05
-"""How long a message may still be on its way after the leader counted it."""
+"""How long a message may still be under way after the leader counted it."""
 INITIAL_RETRY_SECONDS = 0.05
 MAX_RETRY_SECONDS = 2.0
 MAX_HELD_EVENTS = 65_536
-"""Later events held while a gap is mended; beyond, they are read from the log instead."""
-
+"""Later events held while a gap is repaired; further ones are read from the log."""
 ALL_EVENTS_SUBJECT = "ev.>"
 
-logger = structlog.get_logger("edge.tape")
+EventListener = Callable[[RecordedEvent], object]
+V = TypeVar("V", bound=View)
+
+logger = structlog.get_logger("edge.log_tail")
+
+
+class NotReady(Exception):
+    """The data asked for will be available in a moment; try again."""
 
 
 class LogTail:
-    """Follow it by `run`; `on_event` is called in order, once a sequence."""
+    """Run it with `run`; subscribers receive every event once, in order."""
 
-    def __init__(
-        self,
-        log: EventLog,
-        on_event: Callable[[RecordedEvent], None],
-        on_log_recreated: Callable[[], None],
-        *,
-        seed: int | None = None,
-    ) -> None:
+    def __init__(self, log: EventLog, *, seed: int | None = None) -> None:
         self._log = log
-        self._on_event = on_event
-        self._on_log_recreated = on_log_recreated
         self._rng = random.Random(seed)  # noqa: S311 - jitter
+        self._listeners: list[tuple[str | None, EventListener]] = []
+        self._listeners_by_domain: dict[str, list[EventListener]] = {}
+        self._listeners_of_all_domains: list[EventListener] = []
+        self._recreated_listeners: list[Callable[[], None]] = []
         self._check_requested = asyncio.Event()
         self._held_events: dict[int, RecordedEvent] = {}
         self._gap_count = 0
@@ -66,18 +70,36 @@ class LogTail:
         self.last_evicted_sequence = 0
         self.repair_count = 0
         self.ready = asyncio.Event()
+        """Set while the tail follows the log."""
 
     @property
     def bounds(self) -> Bounds:
-        """The log as far as the tape has followed it."""
+        """The bounds of the log as far as the tail has followed it."""
         return Bounds(self.epoch, self.first_sequence, self.last_sequence)
 
+    def subscribe(self, on_event: EventListener, *, domain: str | None = None) -> None:
+        """Call `on_event` with every event of `domain` (None: of all domains), in order.
+
+        Listeners are called in the order of their subscription.
+        """
+        self._listeners.append((domain, on_event))
+        self._listeners_of_all_domains = [one for of, one in self._listeners if of is None]
+        self._listeners_by_domain = {
+            name: [one for of, one in self._listeners if of in (None, name)]
+            for name in {of for of, _ in self._listeners if of is not None}
+        }
+
+    def subscribe_recreated(self, on_recreated: Callable[[], None]) -> None:
+        """Call `on_recreated` when the tail restarts at the end of the log: at first, after the log
+        was recreated, and when events in between were trimmed."""
+        self._recreated_listeners.append(on_recreated)
+
     def covers(self, sequence: int) -> bool:
-        """Whether everything after `sequence` is remembered, or still to come."""
+        """Whether every event after `sequence` is buffered or still to come."""
         return self.last_evicted_sequence <= sequence
 
     def events_after(self, owners: Iterable[str], after: int) -> list[RecordedEvent]:
-        """The remembered events of `owners` after `sequence`, in order."""
+        """The buffered events of `owners` after the sequence `after`, in order."""
         later = [self._owner_events_after(owner, after) for owner in owners]
         return later[0] if len(later) == 1 else [*merge(*later, key=_sequence)]
 
@@ -88,41 +110,53 @@ class LogTail:
         )
         return [*later][::-1]
 
+    async def load_view(
+        self, checkpoints: LatestValueStore, view_type: ViewType[V], owner: str
+    ) -> V:
+        """Load a view of `owner` as of the end of the tail. Raises LogError.
+
+        The caller resumes without a pause, so it receives every later event.
+        """
+        while True:
+            bounds = self.bounds
+            view, _ = await load(self._log, checkpoints, view_type, owner, bounds=bounds)
+            if self.epoch == bounds.epoch and self.covers(bounds.last):
+                break
+        for recorded in self.events_after((owner,), bounds.last):
+            if recorded.event_subject.domain == view_type.domain:
+                apply_event(view, recorded)
+        return view
+
     def request_check(self) -> None:
         """Ask the leader soon whether something is missing."""
         self._check_requested.set()
 
     async def run(self) -> None:
-        """Follow until cancelled; faults of the log are waited out."""
-        subscription = await self._subscribe()
+        """Follow the log until cancelled; wait while it is unavailable."""
+        subscription = await retry(
+            self._subscribe_to_log, self._rng, logger, "log_tail.subscribe_failed"
+        )
         try:
             while True:
-                await self._wait_for_check()
+                await wait_for_event(self._check_requested, POLL_INTERVAL_SECONDS, self._rng)
+                self._check_requested.clear()
                 await self._repair()
         finally:
             await subscription.close()
 
-    async def _subscribe(self) -> Subscription:
-        delay = INITIAL_RETRY_SECONDS
-        while True:
-            subscription: Subscription | None = None
-            try:
-                subscription = await self._log.subscribe(
-                    ALL_EVENTS_SUBJECT, self._receive, self._on_gap
-                )
-                self._reset(await self._log.bounds())
-            except LogError as error:
-                logger.warning("cannot follow the log yet", error=str(error))
-                if subscription is not None:
-                    await subscription.close()
-                await asyncio.sleep(delay)
-                delay = min(delay * 2, MAX_RETRY_SECONDS)
-            else:
-                self.ready.set()
-                return subscription
+    async def _subscribe_to_log(self) -> Subscription:
+        """Subscribe and restart at the end of the log. Raises LogError."""
+        subscription = await self._log.subscribe(ALL_EVENTS_SUBJECT, self._receive, self._on_gap)
+        try:
+            self._reset(await self._log.bounds())
+        except LogError:
+            await subscription.close()
+            raise
+        self.ready.set()
+        return subscription
 
     def _reset(self, bounds: Bounds) -> None:
-        """Begin at the end of the log, remembering nothing."""
+        """Restart at the end of the log with an empty buffer."""
         self.epoch, self.first_sequence = bounds.epoch, bounds.first
         self.last_sequence = self.last_evicted_sequence = bounds.last
         if self._held_events:
@@ -131,12 +165,13 @@ class LogTail:
         self._buffered_events.clear()
         self._buffered_bytes = 0
         self._buffered_by_owner.clear()
-        self._on_log_recreated()
+        for listener in self._recreated_listeners:
+            listener()
 
     def _on_gap(self, reason: str) -> None:
-        """What comes after a gap may be of another log, made while nobody listened: it is held
-        until the leader has said which log there is."""
-        logger.info("events may be missing", reason=reason)
+        """Hold events after a gap until the leader has said which log they belong to: it may have
+        been recreated meanwhile."""
+        logger.info("log_tail.gap_reported", reason=reason)
         self._gap_count += 1
         self._check_requested.set()
 
@@ -153,21 +188,27 @@ class LogTail:
                 self._held_events[recorded.sequence] = recorded
             self._check_requested.set()
         elif self._gap_count == self._repaired_gap_count and not self._is_duplicate(recorded):
-            self._on_gap(f"another event came under sequence {recorded.sequence}")
+            self._on_gap(f"a different event arrived under sequence {recorded.sequence}")
 
     def _is_duplicate(self, recorded: RecordedEvent) -> bool:
-        """Whether this very event was passed on. What came late or twice was; what was not, or is
-        forgotten, may be the word of a log that was made anew while nobody was disconnected."""
-        place = recorded.sequence - self.last_evicted_sequence - 1
-        return place >= 0 and self._buffered_events[place].metadata.id == recorded.metadata.id
+        """Whether this event was passed on before. An earlier sequence that was not, or that has
+        left the buffer, may belong to a log that was recreated without a disconnection."""
+        index = recorded.sequence - self.last_evicted_sequence - 1
+        return index >= 0 and self._buffered_events[index].metadata.id == recorded.metadata.id
 
     def _accept(self, recorded: RecordedEvent) -> None:
         self.last_sequence = recorded.sequence
         self._buffer(recorded)
-        self._on_event(recorded)
+        self._dispatch(recorded)
+
+    def _dispatch(self, recorded: RecordedEvent) -> None:
+        for listener in self._listeners_by_domain.get(
+            recorded.event_subject.domain, self._listeners_of_all_domains
+        ):
+            listener(recorded)
 
     def _release_held(self) -> None:
-        """Pass on what was held and follows now; drop what is known by now."""
+        """Pass on the held events that follow now, and drop earlier ones."""
         while (recorded := self._held_events.pop(self.last_sequence + 1, None)) is not None:
             self._accept(recorded)
         if self._held_events:
@@ -195,17 +236,8 @@ class LogTail:
         if not self._buffered_by_owner[owner]:
             del self._buffered_by_owner[owner]
 
-    async def _wait_for_check(self) -> None:
-        """Until something may be missing, or the timer says to ask."""
-        try:
-            async with asyncio.timeout(POLL_INTERVAL_SECONDS * self._rng.uniform(0.5, 1.5)):
-                await self._check_requested.wait()
-        except TimeoutError:
-            pass
-        self._check_requested.clear()
-
     async def _repair(self) -> None:
-        """Read what is missing, until nothing is."""
+        """Read the missing events until none are missing."""
         delay = INITIAL_RETRY_SECONDS
         while True:
             try:
@@ -217,24 +249,24 @@ class LogTail:
                 if self._gap_count == gaps:
                     self._release_held()
             except LogError as error:
-                logger.warning("cannot read the log now", error=str(error), seconds=delay)
+                logger.warning("log_tail.repair_failed", error=str(error), seconds=delay)
                 self.ready.clear()
-                await asyncio.sleep(delay * self._rng.uniform(0.5, 1.5))
+                await asyncio.sleep(jittered(delay, self._rng))
                 delay = min(delay * 2, MAX_RETRY_SECONDS)
             else:
                 self.ready.set()
                 return
 
     def _discard_held(self, sequences: Iterable[int]) -> None:
-        """Forget what was held from beyond the end of the log: late words of an earlier one."""
+        """Drop held events from beyond the end of the log: late messages of an earlier log."""
         for sequence in sequences:
             self._held_events.pop(sequence, None)
 
     async def _catch_up(self, bounds: Bounds, known_sequence: int) -> None:
-        """Be where the leader said that the log ends. `known` is the head from before it was
-        asked: an event that came with the answer may be later than the answer."""
+        """Read up to the end of the log as the leader reported it. `known_sequence` is the tail's
+        end before the request: an event that arrived with the reply may be later than the reply."""
         if bounds.epoch != self.epoch or bounds.last < known_sequence:
-            logger.warning("the log was made anew", epoch=bounds.epoch, last=bounds.last)
+            logger.warning("log_tail.log_recreated", epoch=bounds.epoch, sequence=bounds.last)
             self._reset(bounds)
             return
         self.first_sequence = bounds.first
@@ -242,14 +274,12 @@ class LogTail:
             await asyncio.sleep(DELIVERY_GRACE_SECONDS)
         if bounds.last > self.last_sequence:
             self.repair_count += 1
-            logger.info("reads what was missed", after=self.last_sequence, until=bounds.last)
+            logger.info("log_tail.repair_started", after=self.last_sequence, until=bounds.last)
         while self.last_sequence < bounds.last:
             page = await self._log.page(ALL_EVENTS_SUBJECT, after=self.last_sequence)
             now = await self._log.bounds()
             if now.epoch != self.epoch or now.first > self.last_sequence + 1:
-                logger.warning(
-                    "the log does not continue here", after=self.last_sequence, first=now.first
-                )
+                logger.warning("log_tail.log_trimmed", after=self.last_sequence, first=now.first)
                 self._reset(now)
                 return
             if not page.events:
@@ -260,8 +290,8 @@ class LogTail:
                     self._accept(recorded)
 
     def _reset_if_empty(self, bounds: Bounds) -> None:
-        """The log counts further than it holds: its last events were deleted, or a replica lags;
-        the next look decides."""
+        """The log's last events cannot be read: they were deleted, or a replica lags. Reset only if
+        the log is empty; otherwise the next check decides."""
         if bounds.first > bounds.last:
             self._reset(bounds)
 

@@ -1,38 +1,29 @@
-"""What connected users hold, and what it is worth: for the positions streams.
+"""The positions of connected users and their valuations, for the streams that show positions.
 
-A user's positions are folded from the tape while somebody watches them, beginning with the view at
-a place of the log; the positions service values them in MARKET, and a lane takes those values to
-the readers. `Portfolios` is also the scene that dialects ask.
+While somebody watches a user's positions, their view is loaded at the end of the log and kept
+current by the log tail's events. The positions service values them; those valuations are followed
+as newest-wins values. `PortfolioTracker` is also the `PricingContext` of serializers. Start reading
+at `PortfolioTracker.watch`.
 """
 
 import asyncio
+import contextlib
 import random
-from collections.abc import Callable, Iterable
-from datetime import datetime
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from decimal import Decimal
-from functools import partial
 
 import msgspec
 import structlog
 
-from tapewire.events import CODEC, PositionValued
-from tapewire.log import EventLog, LatestValueStore, LogError, RecordedEvent, Subscription
-from tapewire.log.backoff import Backoff
-from tapewire.log.view_checkpoints import apply_event, load
+from tapewire.events import CODEC, Position, PositionValued
+from tapewire.log import LatestValueStore, RecordedEvent
+from tapewire.log.backoff import retry
+from tapewire.log.view_checkpoints import apply_event
 from tapewire.views import PositionsView
 from tapewire.views.positions import sum_exact, value_position
-from tapewire_services.edge.delivery.conflation import ConflationGroup
-from tapewire_services.edge.delivery.frames import DEFAULT_RETRY_MS, render_frame
-from tapewire_services.edge.delivery.outbox import Outbox, ValueSubscription
-from tapewire_services.edge.delivery.resume_policy import NotReady
-from tapewire_services.edge.delivery.serializers.trading import (
-    PositionsPayload,
-    PositionView,
-    position_view,
-    valuation_view,
-)
-from tapewire_services.edge.ingest.log_tail import LogTail
+from tapewire_services.edge.ingest.log_tail import LogTail, NotReady
 from tapewire_services.edge.ingest.quote_feed import QuoteFeed
+from tapewire_services.edge.ingest.value_follower import ValueFollower
 from tapewire_services.edge.light_event import LightEvent
 
 LOAD_TIMEOUT_SECONDS = 0.5
@@ -41,195 +32,168 @@ logger = structlog.get_logger("edge.portfolios")
 
 
 class Portfolio:
-    """One user's. `view` is None while it is being read."""
+    """The positions of one user and their valuations, followed until `close`.
 
-    def __init__(self) -> None:
-        self.view: PositionsView | None = None
-        self.loaded = LightEvent()
-        self.valuations: dict[str, PositionValued] = {}
-        self.groups: dict[float, ConflationGroup] = {}
+    `load_view` loads the positions at the end of the log. `on_change` is called with the symbol of
+    every new valuation. `view` is None until it is loaded.
+    """
+
+    def __init__(
+        self,
+        valuation_store: LatestValueStore,
+        load_view: Callable[[], Awaitable[PositionsView]],
+        on_change: Callable[[str], None],
+        rng: random.Random,
+    ) -> None:
         self.watcher_count = 0
-        self.read_task: asyncio.Task[None] | None = None
-        self.subscription: Subscription | None = None
+        self.view: PositionsView | None = None
+        self.valuations: dict[str, PositionValued] = {}
+        self._load_view = load_view
+        self._on_change = on_change
+        self._rng = rng
+        self._loaded = LightEvent()
+        follower = ValueFollower(
+            valuation_store,
+            self._receive,
+            name="valuations",
+            rng=rng,
+            reload_interval_seconds=None,
+        )
+        self._valuations_task = asyncio.create_task(follower.run())
+        self._load_task = asyncio.create_task(self._load())
 
-    def mark_changed(self, symbol: str) -> None:
-        """The position in `symbol` is worth something else."""
-        for lane in self.groups.values():
-            lane.mark_changed(symbol)
+    def close(self) -> None:
+        self._valuations_task.cancel()
+        self._load_task.cancel()
+
+    def reload(self) -> None:
+        """Load the positions again: the log was recreated."""
+        self._load_task.cancel()
+        self.view = None
+        self._loaded.clear()
+        self._load_task = asyncio.create_task(self._load())
+
+    def apply(self, recorded: RecordedEvent) -> None:
+        """Apply the next event of the log tail."""
+        if self.view is not None:
+            apply_event(self.view, recorded)
+
+    async def wait_until_loaded(self) -> None:
+        await self._loaded.wait()
+
+    async def _load(self) -> None:
+        self.view = await retry(self._load_view, self._rng, logger, "portfolios.load_failed")
+        self._loaded.set()
+
+    def _receive(self, key: str, data: bytes) -> None:
+        try:
+            valued = CODEC.decode(data, PositionValued)
+        except msgspec.DecodeError as error:
+            logger.warning("portfolios.valuation_undecodable", name=key, error=str(error))
+            return
+        known = self.valuations.get(valued.symbol)
+        if known is not None and known.timestamp >= valued.timestamp:
+            return
+        self.valuations[valued.symbol] = valued
+        self._on_change(valued.symbol)
 
 
 class PortfolioTracker:
-    """All users' that are watched here. Tell it of every event by `take`, before the hub."""
+    """The portfolios of all users that are watched on this process.
+
+    `on_change` is called with the symbol and the owner of every new valuation.
+    """
 
     def __init__(
         self,
         *,
-        log: EventLog,
         views: LatestValueStore,
         user_valuations: Callable[[str], LatestValueStore],
         log_tail: LogTail,
         quote_feed: QuoteFeed,
-        now: Callable[[], datetime],
-        window_seconds: float,
+        on_change: Callable[[str, str], None],
         rng: random.Random,
-        retry_ms: int = DEFAULT_RETRY_MS,
     ) -> None:
-        self._log = log
         self._views = views
         self._user_valuations = user_valuations
         self._log_tail = log_tail
         self._quote_feed = quote_feed
-        self._now = now
-        self._window_seconds = window_seconds
+        self._on_change = on_change
         self._rng = rng
-        self._retry_ms = retry_ms
         self._by_owner: dict[str, Portfolio] = {}
+        log_tail.subscribe(self._apply, domain=PositionsView.domain)
+        log_tail.subscribe_recreated(self._on_log_recreated)
 
     def price(self, symbol: str) -> Decimal | None:
-        """See `Scene`."""
+        """See `PricingContext`."""
         quote = self._quote_feed.quote(symbol)
         return None if quote is None else quote.price
 
     def total_value(self, owner: str) -> Decimal | None:
-        """See `Scene`. A position without a price counts as what was paid for it."""
+        """See `PricingContext`; None unless the positions of `owner` are loaded."""
         portfolio = self._by_owner.get(owner)
         if portfolio is None or portfolio.view is None:
             return None
-        amounts = []
-        for position in portfolio.view.positions():
-            price = self.price(position.symbol)
-            held = position.cost_basis if price is None else value_position(position, price).value
-            amounts.append(held)
-        return sum_exact(amounts)
+        return total_market_value(portfolio.view.positions(), self.price)
 
-    def watch(self, owner: str) -> None:
-        """Somebody watches `owner`'s positions, until `leave`."""
-        portfolio = self._by_owner.setdefault(owner, Portfolio())
+    def position(self, owner: str, symbol: str) -> Position | None:
+        """What `owner` holds of `symbol`, as of the log tail."""
+        view = self._by_owner[owner].view
+        return None if view is None else view.position(symbol)
+
+    def valuation(self, owner: str, symbol: str) -> PositionValued:
+        """The newest valuation; raises KeyError before the first one."""
+        return self._by_owner[owner].valuations[symbol]
+
+    @contextlib.contextmanager
+    def watch(self, owner: str) -> Iterator[None]:
+        """Follow the positions of `owner` during the block."""
+        portfolio = self._by_owner.get(owner)
+        if portfolio is None:
+            portfolio = self._by_owner[owner] = self._open_portfolio(owner)
         portfolio.watcher_count += 1
-        if portfolio.read_task is None:
-            portfolio.read_task = asyncio.create_task(self._follow_valuations(owner, portfolio))
-
-    def unwatch(self, owner: str) -> None:
-        """One watcher less; with the last one it is forgotten."""
-        portfolio = self._by_owner[owner]
-        portfolio.watcher_count -= 1
-        if portfolio.watcher_count:
-            return
-        del self._by_owner[owner]
-        if portfolio.read_task is not None:
-            portfolio.read_task.cancel()
+        try:
+            yield
+        finally:
+            portfolio.watcher_count -= 1
+            if not portfolio.watcher_count:
+                del self._by_owner[owner]
+                portfolio.close()
 
     async def wait_until_loaded(self, owner: str) -> None:
-        """Return when it is known what `owner` holds. Raises NotYet when that takes long."""
+        """Wait for the positions of a watched user. Raises NotReady when that takes long."""
         try:
             async with asyncio.timeout(LOAD_TIMEOUT_SECONDS):
-                await self._by_owner[owner].loaded.wait()
+                await self._by_owner[owner].wait_until_loaded()
         except TimeoutError:
             raise NotReady(f"the positions of {owner} cannot be read yet") from None
 
-    def subscribe(self, owner: str, outbox: Outbox, max_rate: float) -> ConflationGroup:
-        """Let `outbox` have what the positions of `owner` are worth: now, and when it changes."""
-        portfolio = self._by_owner[owner]
-        lane = portfolio.groups.get(max_rate)
-        if lane is None:
-            make = partial(self._render_latest, owner, portfolio)
-            lane = portfolio.groups[max_rate] = ConflationGroup(
-                ValueSubscription(None, max_rate), make, self._window_seconds
-            )
-        lane.outboxes.add(outbox)
-        return lane
-
-    def unsubscribe(self, owner: str, outbox: Outbox, group: ConflationGroup) -> None:
-        """Let `outbox` have no more of `lane`."""
-        outbox.discard_group(group)
-        group.outboxes.discard(outbox)
-        if not group.outboxes:
-            group.close()
-            self._by_owner[owner].groups.pop(group.subscription.max_rate, None)
-
-    def apply(self, recorded: RecordedEvent) -> None:
-        """The tape's next event."""
-        portfolio = self._by_owner.get(recorded.event_subject.owner)
-        if portfolio is None or recorded.event_subject.domain != PositionsView.domain:
-            return
-        if portfolio.view is not None:
-            apply_event(portfolio.view, recorded)
-
-    def on_log_recreated(self) -> None:
-        """The log was made anew: what was folded is void."""
-        for owner, portfolio in self._by_owner.items():
-            portfolio.view = None
-            portfolio.loaded.clear()
-            if portfolio.read_task is not None:
-                portfolio.read_task.cancel()
-            portfolio.read_task = asyncio.create_task(self._follow_valuations(owner, portfolio))
-
-    async def _follow_valuations(self, owner: str, portfolio: Portfolio) -> None:
-        """Follow the values of `owner`, and know the positions, until cancelled."""
-        patience = Backoff(self._rng)
-        look = LightEvent()
-        subscription: Subscription | None = None
-        values = self._user_valuations(owner)
-        hear = partial(self._receive, portfolio)
-        try:
-            while True:
-                look.clear()
-                try:
-                    if subscription is None:
-                        subscription = await values.subscribe(hear, lambda _: look.set())
-                    for key, data in (await values.get_all()).items():
-                        self._receive(portfolio, key, data)
-                    if portfolio.view is None:
-                        await self._load_view(owner, portfolio)
-                except LogError as error:
-                    logger.info("cannot read positions now", error=str(error))
-                    await patience.wait()
-                else:
-                    patience.reset()
-                    await look.wait()
-        finally:
-            if subscription is not None:
-                await subscription.close()
-
-    async def _load_view(self, owner: str, portfolio: Portfolio) -> None:
-        """The view at the head of the tape. Raises LogError."""
-        while True:
-            bounds = self._log_tail.bounds
-            view, _ = await load(self._log, self._views, PositionsView, owner, bounds=bounds)
-            if self._log_tail.epoch == bounds.epoch and self._log_tail.covers(bounds.last):
-                break
-        # In one step with what follows: the tape tells of everything later by `take`.
-        for recorded in self._log_tail.events_after((owner,), bounds.last):
-            if recorded.event_subject.domain == PositionsView.domain:
-                apply_event(view, recorded)
-        portfolio.view = view
-        portfolio.loaded.set()
-
-    def _receive(self, portfolio: Portfolio, _key: str, data: bytes) -> None:
-        try:
-            valued = CODEC.decode(data, PositionValued)
-        except msgspec.DecodeError as error:
-            logger.warning("a valuation cannot be read", error=str(error))
-            return
-        known = portfolio.valuations.get(valued.symbol)
-        if known is not None and known.timestamp >= valued.timestamp:
-            return
-        portfolio.valuations[valued.symbol] = valued
-        portfolio.mark_changed(valued.symbol)
-
-    def _render_latest(self, owner: str, portfolio: Portfolio, symbols: Iterable[str]) -> bytes:
-        """One frame of all that changed."""
-        told = PositionsPayload(
-            positions=[self._position_view(portfolio, symbol) for symbol in sorted(symbols)],
-            total_value=self.total_value(owner),
-            timestamp=self._now(),
+    def _open_portfolio(self, owner: str) -> Portfolio:
+        return Portfolio(
+            self._user_valuations(owner),
+            lambda: self._log_tail.load_view(self._views, PositionsView, owner),
+            lambda symbol: self._on_change(symbol, owner),
+            self._rng,
         )
-        return render_frame("position:update", told, retry_ms=self._retry_ms)
 
-    def _position_view(self, portfolio: Portfolio, symbol: str) -> PositionView:
-        """What is held is the tape's to say, which may be ahead of the valuation."""
-        valued = portfolio.valuations[symbol]
-        position = portfolio.view.position(symbol) if portfolio.view is not None else None
-        if position is None:
-            return valuation_view(valued)
-        return position_view(position, valued.current_price)
+    def _apply(self, recorded: RecordedEvent) -> None:
+        portfolio = self._by_owner.get(recorded.event_subject.owner)
+        if portfolio is not None:
+            portfolio.apply(recorded)
+
+    def _on_log_recreated(self) -> None:
+        for portfolio in self._by_owner.values():
+            portfolio.reload()
+
+
+def total_market_value(
+    positions: Iterable[Position], price: Callable[[str], Decimal | None]
+) -> Decimal:
+    """The value of `positions` in dollars. A position without a price counts at its cost."""
+    values = []
+    for position in positions:
+        quoted = price(position.symbol)
+        values.append(
+            position.cost_basis if quoted is None else value_position(position, quoted).value
+        )
+    return sum_exact(values)

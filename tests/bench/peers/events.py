@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from tapewire.events import CODEC
-from tapewire_services.edge.delivery.serializers.trading import price_view
+from tapewire_services.edge.delivery.serializers.trading_views import price_view
 from tests.harness.publishers import make_quote, order_placed
 
 _TEMPLATE_TIME = datetime(2001, 2, 3, 4, 5, 6, 123456, tzinfo=UTC)

@@ -95,7 +95,7 @@ class TestWhoIsSentAway:
             await browser.get("/api/session")  # leaves a connection open that could be used again
             assert await ready(leaving)
             leaving.terminate()
-            await wait_until("it drains", lambda: leaving.find_log_lines("drains"))
+            await wait_until("it drains", lambda: leaving.find_log_lines("drain.started"))
             assert not await ready(leaving)
             # What a proxy sends on a connection that it keeps is answered, once; a stream is not
             # refused there, which would end an EventSource for good.
@@ -114,7 +114,7 @@ class TestWhoIsSentAway:
         cookie = await leaving.sign_in(alice)
         streams = [await leaving.open_stream(ORDERS, cookie) for _ in range(3)]
         leaving.terminate()
-        await wait_until("it drains", lambda: leaving.find_log_lines("drains"))
+        await wait_until("it drains", lambda: leaving.find_log_lines("drain.started"))
         for stream in streams:
             await stream.close()
         assert await asyncio.to_thread(leaving.process.wait, 30) == 0
@@ -187,6 +187,6 @@ class TestWhoTakesOver:
                         await stream.read_until("the event", lambda f: f.id and f.sequence == last)
             assert (await old.read_to_end())[-1].event is None, "the limit has cut it"
             await old.close()
-        assert len(staying.find_log_lines("closes the oldest connection of a user")) == 1
-        assert not leaving.find_log_lines("closes the oldest connection of a user")
+        assert len(staying.find_log_lines("connection.limit_exceeded")) == 1
+        assert not leaving.find_log_lines("connection.limit_exceeded")
         staying.stop()

@@ -215,11 +215,11 @@ class TestHappenings:
             alert = await stream.read()
             assert alert.data["priority"] == "high"
             said = {
-                "event": "an urgent event was written",
-                "client": stream.frames[1].data["clientId"],
+                "event": "connection.urgent_event_written",
+                "client_id": stream.frames[1].data["clientId"],
                 "sequence": last,
-                "correlation": stream.header("x-correlation-id"),
-                "event_correlation": "c-test",
+                "correlation_id": stream.header("x-correlation-id"),
+                "event_correlation_id": "c-test",
             }
         await wait_until(
             "its delivery is logged, as of this connection and of what caused the alert",

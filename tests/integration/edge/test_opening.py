@@ -200,9 +200,13 @@ class TestCorrelation:
             client = stream.frames[-1].data["clientId"]
             await stream.read_until("stream:reset")
         await gone(edge, client)
-        lines = [line for line in edge.log_lines() if line.get("client") == client]
+        lines = [
+            line
+            for line in edge.log_lines()
+            if client in (line.get("client"), line.get("client_id"))
+        ]
         assert [line["event"] for line in lines] == [
-            "stream opened", "stream reset", "stream closed",
+            "stream opened", "stream.reset", "stream closed",
         ]  # fmt: skip
         assert {line["correlation_id"] for line in lines} == {"find-me"}
 

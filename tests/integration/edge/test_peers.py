@@ -351,7 +351,9 @@ class TestReadersThatAreSlow:
             sequences = [await journal.append(alice, one, domain="alerts") for one in alerts]
             written = lambda: [  # noqa: E731
                 line["sequence"]
-                for line in patient.find_log_lines("an urgent event was written", client=client)
+                for line in patient.find_log_lines(
+                    "connection.urgent_event_written", client_id=client
+                )
             ]
             await wait_until("the first are written", written)
             assert len(written()) < len(sequences) / 2, "it reads nothing"

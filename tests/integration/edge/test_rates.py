@@ -147,7 +147,10 @@ async def test_an_error_waits_for_no_window_and_what_waits_comes_along(
                 waited[level].append(time.monotonic() - since)
     assert max(waited["info"]) > 0.5, "nothing waited, and nothing was shown"
     assert min(waited["error"]) < 0.25
-    said = {"event": "an urgent event was written", "client": stream.frames[1].data["clientId"]}
+    said = {
+        "event": "connection.urgent_event_written",
+        "client_id": stream.frames[1].data["clientId"],
+    }
     await wait_until(
         "each is logged",
         lambda: len(edge.find_log_lines(**said)) == TRIES,

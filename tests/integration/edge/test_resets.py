@@ -233,6 +233,6 @@ class TestResetsOfABrokenLog:
             await assert_reset(stream, "malformed", "???")
             await wait_until(
                 "the reset is logged",
-                lambda: edge.find_log_lines("stream reset", client=client, reason="malformed"),
+                lambda: edge.find_log_lines("stream.reset", client_id=client, reason="malformed"),
                 describe_last=edge.log_lines,
             )

@@ -25,8 +25,8 @@ from tapewire.log.view_checkpoints import load, save
 from tapewire.views import OrdersView
 from tapewire_services.edge.delivery.cursor import ResumeStart
 from tapewire_services.edge.delivery.replay import ReplayReader
-from tapewire_services.edge.delivery.resume_policy import NotReady, ResumePolicy
-from tapewire_services.edge.ingest.log_tail import LogTail
+from tapewire_services.edge.delivery.resume_policy import ResumePolicy
+from tapewire_services.edge.ingest.log_tail import LogTail, NotReady
 from tests.harness.order_builders import cancel, given, place
 
 pytestmark = pytest.mark.virtual_time
@@ -65,12 +65,9 @@ class Follower:
     def __init__(self, server: MemoryServer) -> None:
         self.log = MemoryEventLog(server)
         self.heard: list[int | str] = []
-        self.tape = LogTail(
-            self.log,
-            lambda recorded: self.heard.append(recorded.sequence),
-            lambda: self.heard.append(self.tape.epoch),
-            seed=1,
-        )
+        self.tape = LogTail(self.log, seed=1)
+        self.tape.subscribe(lambda recorded: self.heard.append(recorded.sequence))
+        self.tape.subscribe_recreated(lambda: self.heard.append(self.tape.epoch))
 
     async def __aenter__(self) -> "Follower":
         self._task = asyncio.create_task(self.tape.run())
@@ -235,7 +232,7 @@ async def test_a_view_of_a_log_that_is_made_anew_meanwhile_is_not_shown(
     before = await log.bounds()
     server.recreate()
     await append(log, 3)
-    with pytest.raises(Unavailable, match="made anew as m2"):
+    with pytest.raises(Unavailable, match="recreated as m2"):
         await load(log, values, OrdersView, "alice", bounds=before)
 
 

@@ -20,7 +20,7 @@ def played(of, present=None):
     """Every turn as (time, who, turn, seconds left), in order of time."""
     turns, now = [], NOW
     while True:
-        turns += [(now, one, turn, left) for one, turn, left in of.due_actions(now)]
+        turns += [(now, one, turn, left) for one, turn, left in of.pop_due_actions(now)]
         rest = of.seconds_until_next(now)
         if rest is None:
             return turns
@@ -89,9 +89,9 @@ def test_who_left_has_no_turn_any_more() -> None:
 def test_who_comes_late_is_told_at_once_and_closed_by_the_end() -> None:
     of = departures([], 10.0)
     of.update_clients(["early"], NOW + 1)
-    assert [*of.due_actions(NOW + 1)] == [("early", DrainAction.ANNOUNCE, 5.0)]
+    assert [*of.pop_due_actions(NOW + 1)] == [("early", DrainAction.ANNOUNCE, 5.0)]
     of.update_clients(["early", "late"], NOW + 8)
-    assert ("late", DrainAction.ANNOUNCE, pytest.approx(2.0)) in [*of.due_actions(NOW + 8)]
+    assert ("late", DrainAction.ANNOUNCE, pytest.approx(2.0)) in [*of.pop_due_actions(NOW + 8)]
     of.update_clients(["early", "late", "last"], NOW + 11)
-    assert ("last", DrainAction.CLOSE, 0.0) in [*of.due_actions(NOW + 11)]
-    assert [turn for _, turn, _ in of.due_actions(NOW + 12)] == []
+    assert ("last", DrainAction.CLOSE, 0.0) in [*of.pop_due_actions(NOW + 11)]
+    assert [turn for _, turn, _ in of.pop_due_actions(NOW + 12)] == []

@@ -51,7 +51,7 @@ def test_a_type_that_is_not_shown_joins_nothing() -> None:
 
 @pytest.mark.parametrize("stream", ["loans", "prices", ""])
 def test_a_stream_that_cannot_show_it_is_refused(stream: str) -> None:
-    with pytest.raises(BadDeclaration, match=rf"loan\.made\.v2 .* on '{stream}'; it can be on: or"):
+    with pytest.raises(BadDeclaration, match=rf"loan\.made\.v2 .* '{stream}'; it can be on: or"):
         table(sse="loan:made", streams=("trading", stream))
 
 

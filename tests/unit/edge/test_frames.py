@@ -12,7 +12,8 @@ from tapewire.log import EventMetadata, RecordedEvent
 from tapewire_services.edge.delivery.cursor import Cursor
 from tapewire_services.edge.delivery.frames import FrameEncoder, render_frame, render_retry
 from tapewire_services.edge.delivery.serializers import EmptyPricingContext
-from tapewire_services.edge.delivery.serializers.trading import price_view, serialize_trading
+from tapewire_services.edge.delivery.serializers.trading import serialize_trading
+from tapewire_services.edge.delivery.serializers.trading_views import price_view
 from tests.harness.publishers import (
     hidden_event,
     make_quote,

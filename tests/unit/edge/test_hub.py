@@ -8,7 +8,8 @@ import pytest
 
 from tapewire.events import CATALOGUE, CODEC, AgentState, AgentStatusChanged
 from tapewire.log import EVERYBODY, EventMetadata, RecordedEvent
-from tapewire_services.edge.delivery.connection import CloseReason, Connection, ConnectionInfo
+from tapewire_services.edge.delivery.close_reason import CloseReason
+from tapewire_services.edge.delivery.connection import Connection, ConnectionInfo
 from tapewire_services.edge.delivery.frames import render_frame
 from tapewire_services.edge.delivery.hub import CLOSE_TIMEOUT_SECONDS, Hub
 from tapewire_services.edge.delivery.outbox import FlushClock, Outbox
@@ -37,7 +38,7 @@ class Side:
         )
         box = Outbox(FlushClock(0.02), frames, 1 << 20)
         self.connection = Connection(opening, box, 0.0, self.abort)
-        self.connection.is_live = True
+        self.connection.go_live()
         self.hub = hub
         hub.add(self.connection)
 
@@ -98,7 +99,7 @@ class TestDelivering:
 
     async def test_in_order_and_once(self, hub: Hub, open_) -> None:
         side = open_()
-        side.connection.position = 5
+        side.connection.advance(5)
         for sequence in (4, 5, 6, 6, 8, 7):
             hub.publish(recorded(sequence))
         assert [line for line in (await side.taken()).split(b"\n") if line[:2] == b"id"] == [
@@ -109,7 +110,7 @@ class TestDelivering:
 
     async def test_only_while_live(self, hub: Hub, open_) -> None:
         side = open_()
-        side.connection.is_live = False
+        side.connection.leave_live()
         hub.publish(recorded(7))
         assert await side.taken() == b""
         assert side.connection.position == 0
@@ -165,13 +166,15 @@ class TestDelivering:
     async def test_a_new_log_takes_everybody_out_of_live_delivery(self, hub: Hub, open_) -> None:
         side = open_()
         hub.on_log_recreated("e6")
-        assert hub.epoch == "e6"
         assert not side.connection.is_live
+        side.connection.go_live()
+        hub.publish(recorded(7))
+        assert b"\nid: e6-7\n" in await side.taken()
 
     async def test_counts(self, hub: Hub, open_) -> None:
         sides = [open_("alice"), open_("alice"), open_("bob"), open_(None, PRICES)]
         assert (len(hub), hub.owner_count()) == (4, 2)
-        hub.end(sides[0].connection, CloseReason.REVOKED, 0.0)
+        sides[0].connection.close(CloseReason.REVOKED, 0.0)
         for side in sides:
             hub.remove(side.connection)
         assert (len(hub), hub.owner_count()) == (0, 0)
@@ -188,13 +191,14 @@ class TestIdle:
 
     async def test_none_while_a_write_is_under_way(self, hub: Hub, open_) -> None:
         side = open_()
-        side.connection.write_started_at = KEEPALIVE_SECONDS - 1
+        side.connection.write_started(KEEPALIVE_SECONDS - 1)
         hub.tick(KEEPALIVE_SECONDS, WALL)
         assert await side.taken() == b""
 
     async def test_a_checkpoint_when_the_position_moved_on(self, hub: Hub, open_) -> None:
         side = open_()
-        side.connection.last_sent_sequence, side.connection.position = 5, 9
+        side.connection.sent(5)
+        side.connection.advance(9)
         hub.tick(KEEPALIVE_SECONDS, WALL)
         assert await side.taken() == b"event: checkpoint\ndata: {}\nid: e5-9\nretry: 5000\n\n"
         hub.tick(KEEPALIVE_SECONDS, WALL)
@@ -203,8 +207,9 @@ class TestIdle:
     async def test_none_for_one_that_reads_the_log(self, hub: Hub, open_) -> None:
         """What is before its position may not have been written yet."""
         side = open_()
-        side.connection.last_sent_sequence, side.connection.position = 5, 9
-        side.connection.is_live = False
+        side.connection.sent(5)
+        side.connection.advance(9)
+        side.connection.leave_live()
         hub.tick(KEEPALIVE_SECONDS, WALL)
         assert await side.taken() == b": keepalive\n\n"
 
@@ -214,7 +219,7 @@ class TestIdle:
         side = open_(feed=TRADING)
         said = []
         for second in range(100):
-            side.connection.last_write_at = float(second)
+            side.connection.write_finished(float(second))
             if second == 10:
                 hub.publish(recorded(7))
             elif second > 20:
@@ -232,7 +237,7 @@ class TestIdle:
 
     async def test_none_on_a_stream_without_ids(self, hub: Hub, open_) -> None:
         side = open_(feed=PRICES)
-        side.connection.position = 9
+        side.connection.advance(9)
         hub.tick(KEEPALIVE_SECONDS, WALL)
         assert await side.taken() == b": keepalive\n\n"
 
@@ -240,8 +245,8 @@ class TestIdle:
 class TestEnding:
     async def test_a_write_that_takes_too_long(self, hub: Hub, open_) -> None:
         side = open_()
-        side.connection.write_started_at = 100.0
-        side.connection.last_write_at = 100.0
+        side.connection.write_finished(100.0)
+        side.connection.write_started(100.0)
         hub.tick(100.0 + WRITE_SECONDS, WALL)
         assert side.aborted == 0
         hub.tick(100.1 + WRITE_SECONDS, WALL)
@@ -263,24 +268,24 @@ class TestEnding:
 
     async def test_cut_when_the_farewell_is_not_taken(self, hub: Hub, open_) -> None:
         side = open_()
-        hub.end(side.connection, CloseReason.DRAIN, 10.0, b"bye")
+        side.connection.close(CloseReason.DRAIN, 10.0, b"bye")
         hub.tick(10.0 + CLOSE_TIMEOUT_SECONDS, WALL)
         assert side.aborted == 0
         hub.tick(10.1 + CLOSE_TIMEOUT_SECONDS, WALL)
         assert side.aborted == 1
 
-    async def test_the_first_reason_is_the_one_that_counts(self, hub: Hub, open_) -> None:
+    async def test_the_first_reason_is_the_one_that_counts(self, open_) -> None:
         side = open_()
-        hub.end(side.connection, CloseReason.REVOKED, 0.0, b"one")
-        hub.end(side.connection, CloseReason.DRAIN, 0.0, b"two")
-        hub.abort(side.connection, CloseReason.SLOW)
+        side.connection.close(CloseReason.REVOKED, 0.0, b"one")
+        side.connection.close(CloseReason.DRAIN, 0.0, b"two")
+        side.connection.abort(CloseReason.SLOW)
         assert side.connection.close_reason is CloseReason.REVOKED
         assert await side.taken() == b"one"
         assert side.aborted == 1
 
     async def test_an_event_after_the_end_breaks_nothing(self, hub: Hub, open_) -> None:
         side = open_()
-        hub.end(side.connection, CloseReason.DRAIN, 0.0, b"bye")
+        side.connection.close(CloseReason.DRAIN, 0.0, b"bye")
         hub.publish(recorded(7))
         assert await side.taken() == b"bye"
 
@@ -290,11 +295,11 @@ class TestEnding:
         }  # fmt: skip
 
 
-async def test_a_waiting_reader_is_woken_by_each_end(hub: Hub, open_) -> None:
+async def test_a_waiting_reader_is_woken_by_each_end(open_) -> None:
     side = open_()
     taking = asyncio.create_task(side.connection.outbox.next_chunk())
     await asyncio.sleep(0)
-    hub.end(side.connection, CloseReason.DRAIN, 0.0, b"bye")
+    side.connection.close(CloseReason.DRAIN, 0.0, b"bye")
     assert await asyncio.wait_for(taking, 60) == b"bye"
 
 

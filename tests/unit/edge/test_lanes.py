@@ -10,7 +10,6 @@ from tapewire_services.edge.delivery.outbox import (
     BURST_WRITES,
     FlushClock,
     Outbox,
-    ValueSubscription,
 )
 
 pytestmark = pytest.mark.virtual_time
@@ -193,7 +192,7 @@ class TestSinks:
     async def waiting(self, **how):
         """An outbox with a sink, somebody in `take`, and what is taken there."""
         box, taken, sink = outbox(**how), [], Sink()
-        box.sink = sink
+        box.write_through(sink)
         reading = asyncio.create_task(TestWindows().timed(box, taken))
         await asyncio.sleep(1)
         return box, sink, taken, reading
@@ -231,7 +230,7 @@ class TestSinks:
     async def test_nobody_in_take_writes_nothing_past_it(self) -> None:
         """Whoever takes may be writing still."""
         box, sink = outbox(), Sink()
-        box.sink = sink
+        box.write_through(sink)
         box.put(b"a")
         box.put(b"b", urgent=True)
         assert sink.got == []
@@ -252,7 +251,7 @@ class TestSinks:
 
     async def test_an_end_and_a_nudge_are_for_who_takes(self) -> None:
         box, taken, sink = outbox(), [], Sink()
-        box.sink = sink
+        box.write_through(sink)
         reading = asyncio.create_task(reader(box, taken))
         await asyncio.sleep(1)
         box.interrupt()
@@ -268,7 +267,7 @@ class TestSinks:
         def broken(take) -> None:
             raise ValueError(take())
 
-        box.sink = broken
+        box.write_through(broken)
         taking = asyncio.create_task(box.next_chunk())
         await asyncio.sleep(0)
         assert box.put(b"x")
@@ -281,7 +280,13 @@ class Values:
 
     def __init__(self, rate=10.0, symbols=None, busy=0.0) -> None:
         self.newest = {}
-        self.lane = ConflationGroup(ValueSubscription(symbols, rate), self.join, WINDOW, busy)
+        self.lane = ConflationGroup(
+            rate,
+            self.join,
+            WINDOW,
+            busy,
+            includes=None if symbols is None else symbols.__contains__,
+        )
 
     def join(self, keys):
         return b"".join(self.newest[key] for key in sorted(keys))

@@ -49,6 +49,7 @@ class Counting(MemoryEventLog):
 
 def engine_of(server, log, clock):
     return Engine(
+        instance="edge",
         log=log,
         views=MemoryLatestValueStore(server, stream="VIEWS", prefix="view"),
         quotes=MemoryLatestValueStore(server),
@@ -104,7 +105,7 @@ async def test_a_stream_of_happenings_begins_with_those_of_the_last_five_minutes
         await engine.log_tail.ready.wait()
     clock.at = NOW
     assert engine.log_tail.covers(0) is remembers
-    told, bounds = await engine.catch_up_subscriptions.snapshots.read_snapshot(connection("alerts"))
+    told, bounds = await engine.stream_service.snapshots.read_snapshot(connection("alerts"))
     tape.cancel()
     assert [(name, getattr(one, "alert_id", None)) for name, one in told] == [
         ("alert:new", "a2"), ("alert:new", "a3"), ("alert:new", "a4"), ("checkpoint", None),
@@ -121,11 +122,11 @@ async def test_so_many_read_the_log_at_a_time_and_all_get_what_they_came_for() -
     engine = engine_of(server, log, clock)
     tape = asyncio.create_task(engine.log_tail.run())
     await engine.log_tail.ready.wait()
-    reader = ReplayReader(log, [pattern(owner="alice")], engine.catch_up_subscriptions.replay_slots)
+    reader = ReplayReader(log, [pattern(owner="alice")], engine.stream_service.replay_slots)
     taken = await asyncio.gather(
         *(reader.read_page(0, 10, [10]) for _ in range(CROWD)),
         *(
-            engine.catch_up_subscriptions.snapshots.read_snapshot(connection("alerts"))
+            engine.stream_service.snapshots.read_snapshot(connection("alerts"))
             for _ in range(CROWD)
         ),
     )

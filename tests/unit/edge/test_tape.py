@@ -25,7 +25,9 @@ class Following:
         self.log = log(self.server, faults)
         self.heard = []
         self.restarts = []
-        self.tape = LogTail(self.log, self.heard.append, self.restart, seed=1)
+        self.tape = LogTail(self.log, seed=1)
+        self.tape.subscribe(self.heard.append)
+        self.tape.subscribe_recreated(self.restart)
 
     def restart(self) -> None:
         self.restarts.append((self.tape.epoch, self.tape.last_sequence))

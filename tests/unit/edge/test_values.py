@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import msgspec
@@ -9,11 +11,13 @@ import pytest
 
 from tapewire.events import CODEC, Delivery, Event, event
 from tapewire.log import ValueKey
-from tapewire.log.memory import MemoryLatestValueStore, MemoryServer
+from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore, MemoryServer
+from tapewire.runtime import Settings
+from tapewire_services.edge.delivery.conflation import ValueSubscription
 from tapewire_services.edge.delivery.connection import Connection, ConnectionInfo
 from tapewire_services.edge.delivery.outbox import FlushClock, Outbox
 from tapewire_services.edge.delivery.stream_routes import STREAM_ROUTES, combine_topics
-from tapewire_services.edge.ingest.declared_values import DeclaredValueFeed
+from tapewire_services.edge.engine import Engine
 
 
 @event("edgetest.rate", delivery=Delivery.NEWEST_WINS, sse="edgetest:rate")
@@ -30,10 +34,27 @@ RATE, OTHER = "edgetest.rate.v1", "edgetest.other.v1"
 
 
 class House:
-    def __init__(self) -> None:
+    """A store of values, and an engine that shows them; only its declared values run."""
+
+    def __init__(self, store_type: type[MemoryLatestValueStore] = MemoryLatestValueStore) -> None:
         self.server = MemoryServer()
         self.values = MemoryLatestValueStore(self.server, prefix="val")
-        self.board = DeclaredValueFeed(self.values, 0.001)
+        self.engine = Engine(
+            instance="edge",
+            log=MemoryEventLog(self.server),
+            views=MemoryLatestValueStore(self.server, stream="VIEWS", prefix="view"),
+            quotes=MemoryLatestValueStore(self.server),
+            user_valuations=lambda user: MemoryLatestValueStore(self.server, prefix=f"mk.{user}"),
+            declared_values=store_type(self.server, prefix="val"),
+            settings=msgspec.structs.replace(Settings(), flush_ms=1),
+            now=lambda: datetime.now(UTC),
+            seed=1,
+        )
+
+    def subscribe(self, connection: Connection) -> AbstractContextManager[object]:
+        """Let `connection` receive the values of its route during the block."""
+        live_values = self.engine.stream_service.live_values
+        return live_values.subscribe(connection, ValueSubscription(None, 10.0))
 
     async def put(self, owner: str, percent: int, entity: str = "x", tag: str = RATE) -> None:
         key = ValueKey(owner, tag, entity)
@@ -62,7 +83,7 @@ async def shown(connection: Connection) -> list[int]:
 @pytest.fixture
 async def house() -> AsyncIterator[House]:
     made = House()
-    running = asyncio.create_task(made.board.run())
+    running = asyncio.create_task(made.engine.declared_values.run())
     yield made
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
@@ -89,7 +110,7 @@ async def test_a_connection_begins_with_what_there_is_and_goes_on(house: House) 
     await house.put("_all", 3, "y")
     alice = house.connection("alice", RATE)
     await asyncio.sleep(0)
-    with house.board.subscribe(alice):
+    with house.subscribe(alice):
         assert sorted(await waits(alice, 2)) == [1, 3]
         await house.put("alice", 4)
         assert await waits(alice, 1) == [4]
@@ -97,7 +118,7 @@ async def test_a_connection_begins_with_what_there_is_and_goes_on(house: House) 
         await house.put("_all", 6, "y")
         assert await waits(alice, 1) == [6]
     witness = house.connection("alice", RATE)
-    with house.board.subscribe(witness):
+    with house.subscribe(witness):
         await house.put("alice", 7)
         await until_seen(witness, 7)
     assert await shown(alice) == []
@@ -105,7 +126,7 @@ async def test_a_connection_begins_with_what_there_is_and_goes_on(house: House) 
 
 async def test_only_types_of_the_feed_are_shown(house: House) -> None:
     one, both = house.connection("alice", OTHER), house.connection("alice", RATE, OTHER)
-    with house.board.subscribe(one), house.board.subscribe(both):
+    with house.subscribe(one), house.subscribe(both):
         await house.put("alice", 1)
         await house.put("alice", 2, tag=OTHER)
         assert await waits(one, 1) == [2]
@@ -117,14 +138,14 @@ async def test_an_owners_own_value_stands_before_everybodys(house: House) -> Non
     await house.put("alice", 2)
     alice, bob = house.connection("alice", RATE), house.connection("bob", RATE)
     await asyncio.sleep(0)
-    with house.board.subscribe(alice), house.board.subscribe(bob):
+    with house.subscribe(alice), house.subscribe(bob):
         assert await waits(alice, 1) == [2]
         assert await waits(bob, 1) == [1]
 
 
 async def test_a_value_that_cannot_be_read_harms_no_other(house: House) -> None:
     alice = house.connection("alice", RATE)
-    with house.board.subscribe(alice):
+    with house.subscribe(alice):
         await house.values.put("alice.x", b"{}")
         await house.values.put(str(ValueKey("alice", "edgetest.rate.v9", "x")), b"{}")
         await house.values.put(str(ValueKey("alice", RATE, "x")), b'{"percent":"much"}')
@@ -143,13 +164,12 @@ async def test_what_was_heard_meanwhile_is_newer_than_what_was_read() -> None:
             return found
 
     reading, released = asyncio.Event(), asyncio.Event()
-    house = House()
-    house.board = DeclaredValueFeed(Slow(house.server, prefix="val"), 0.001)
+    house = House(Slow)
     await house.put("alice", 1)
-    running = asyncio.create_task(house.board.run())
+    running = asyncio.create_task(house.engine.declared_values.run())
     await reading.wait()
     alice = house.connection("alice", RATE)
-    with house.board.subscribe(alice):
+    with house.subscribe(alice):
         await house.put("alice", 2)
         assert await waits(alice, 1) == [2]
         released.set()
@@ -157,7 +177,7 @@ async def test_what_was_heard_meanwhile_is_newer_than_what_was_read() -> None:
         await house.put("alice", 3, "z")
         assert await waits(alice, 1) == [3]
         late = house.connection("alice", RATE)
-        with house.board.subscribe(late):
+        with house.subscribe(late):
             assert await waits(late, 2) == [2, 3]
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
@@ -165,7 +185,7 @@ async def test_what_was_heard_meanwhile_is_newer_than_what_was_read() -> None:
 
 async def test_a_lost_value_is_found_after_a_gap(house: House) -> None:
     alice = house.connection("alice", RATE)
-    with house.board.subscribe(alice):
+    with house.subscribe(alice):
         await house.put("alice", 1)
         assert await waits(alice, 1) == [1]
         house.server.stop()

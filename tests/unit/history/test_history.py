@@ -7,12 +7,10 @@ import pytest
 from tapewire.events import CATALOGUE, CODEC
 from tapewire.log import EventMetadata, EventSubject, RecordedEvent
 from tapewire.views import OrdersView
-from tapewire_services.edge.delivery.frames import StreamResetPayload
 from tapewire_services.edge.delivery.serializers import EmptyPricingContext
-from tapewire_services.edge.delivery.serializers.trading import (
-    OrdersSnapshotPayload,
-    serialize_trading,
-)
+from tapewire_services.edge.delivery.serializers.control_messages import StreamResetPayload
+from tapewire_services.edge.delivery.serializers.trading import serialize_trading
+from tapewire_services.edge.delivery.serializers.trading_views import OrdersSnapshotPayload
 from tests.harness.history import (
     AnomalyKind,
     ExpectedLog,

@@ -1,9 +1,9 @@
-"""How events are told: a dialect for each kind of front end. Pure.
+"""How events become messages: a serializer for each kind of front end. Pure.
 
-A dialect gives an event of `owner` the name and the payload that its front ends know, or None when
-it does not speak of it; a `Scene` is what it may ask beside the event. A `Family` is a dialect with
-the rest of a front end's manners: how a stream begins, and what an idle one is sent. Start reading
-at `family`.
+A serializer gives an event the SSE name and payload that its front ends expect, or None when it
+does not show the event; `PricingContext` supplies prices and totals that the event itself lacks. An
+`ApiFamily` adds the rest of a front end's conventions: how a stream begins, and what an idle one is
+sent. All names of SSE events are in this package. Start reading at `api_family`.
 """
 
 from tapewire_services.edge.delivery.serializers.api_family import (

@@ -1,7 +1,8 @@
-"""Families of streams: one kind of front end each, with its dialect and its manners.
+"""API families: the conventions of each kind of front end.
 
-How a stream begins (`hello`), how quotes are told, and what an idle connection is sent. Streams of
-a family differ only in what they show: see `tapewire_services.edge.delivery.stream_routes`.
+A family has a serializer and says how a stream begins, how quotes are written, and what an idle
+connection is sent. Streams of one family differ only in what they show: see
+`tapewire_services.edge.delivery.stream_routes`.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,16 +23,18 @@ from tapewire_services.edge.delivery.serializers.strategies import (
     serialize_strategies,
 )
 from tapewire_services.edge.delivery.serializers.trading import (
-    PricesSnapshotPayload,
-    PriceView,
     serialize_public_status,
     serialize_trading,
+)
+from tapewire_services.edge.delivery.serializers.trading_views import (
+    PricesSnapshotPayload,
+    PriceView,
 )
 
 
 class ConnectedPayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The first event of a trading stream. `keepalive_ms` is the longest that the stream is silent,
-    in milliseconds, so that a client knows when a connection is dead."""
+    """The first event of a trading stream. The stream is never silent for longer than
+    `keepalive_ms` milliseconds, which lets a client detect a dead connection."""
 
     client_id: str
     user_id: str | None
@@ -42,7 +45,7 @@ class ConnectedPayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
 
 
 class SnakeCaseConnectedPayload(msgspec.Struct, frozen=True, kw_only=True):
-    """The same for the other families; `type` is the name of the event."""
+    """The first event of the other families; `type` is the name of the event."""
 
     type: str
     client_id: str
@@ -55,7 +58,7 @@ class SnakeCaseConnectedPayload(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SubscribedPayload(msgspec.Struct, frozen=True, kw_only=True):
-    """Which symbols a price stream shows; None is all."""
+    """The symbols that a price stream shows; None means all."""
 
     type: str
     symbols: Sequence[str] | None
@@ -68,21 +71,24 @@ class PingPayload(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HeartbeatPayload(msgspec.Struct, frozen=True, kw_only=True):
-    """`status` is how this connection is: ``connected``."""
+    """`status` is the state of this connection: ``connected``."""
 
     status: str
     timestamp: datetime
 
 
 def serialize_nothing(event: Event, owner: str, pricing: PricingContext) -> None:
-    """The dialect that tells nothing."""
+    """The serializer that shows no event."""
 
 
 class ApiFamily(msgspec.Struct, frozen=True, kw_only=True):
-    """The manners of a kind of front end. `idle` None is a comment; `steady` says that idle frames
-    come as often whatever else is sent. `prices` is what a stream of quotes begins with, `says` how
-    it is told what concerns the connection itself: a reset, its end. `in_passing` is the dialect
-    of what it hears without ids."""
+    """The conventions of one kind of front end.
+
+    `connected_message` begins a stream, `initial_price_messages` one with quotes. `control_message`
+    writes events about the stream itself: its name, payload and time. Without an `idle_message`,
+    an idle stream is sent a comment. With a steady heartbeat, idle messages are sent at a constant
+    rate, whatever else is sent. `unsequenced_serializer` writes events that are sent without ids.
+    """
 
     name: str
     serializer: Serializer
@@ -98,15 +104,17 @@ class ApiFamily(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _snake_case_connected(name: str) -> Callable[[ConnectedPayload], SseMessage]:
-    def hello(of: ConnectedPayload) -> SseMessage:
-        fields = msgspec.structs.asdict(of)
-        return name, SnakeCaseConnectedPayload(type=name, timestamp=of.server_time, **fields)
+    def connected_message(payload: ConnectedPayload) -> SseMessage:
+        fields = msgspec.structs.asdict(payload)
+        return name, SnakeCaseConnectedPayload(type=name, timestamp=payload.server_time, **fields)
 
-    return hello
+    return connected_message
 
 
 def _camel_case_control_message(
-    name: str, payload: msgspec.Struct, timestamp: datetime
+    name: str,
+    payload: msgspec.Struct,
+    timestamp: datetime,  # noqa: ARG001
 ) -> SseMessage:
     return name, payload
 
@@ -114,7 +122,7 @@ def _camel_case_control_message(
 def _snake_case_control_message(
     name: str, payload: msgspec.Struct, timestamp: datetime
 ) -> SseMessage:
-    """Keys in snake_case, and the name and the time in the payload too, as all its events have."""
+    """Snake_case keys; the payload also has the name and the time, as in all events of a family."""
     return name, {"type": name, "timestamp": timestamp, **msgspec.structs.asdict(payload)}
 
 
@@ -161,7 +169,7 @@ def _heartbeat_message(timestamp: datetime) -> SseMessage:
 TRADING = ApiFamily(
     name="trading",
     serializer=serialize_trading,
-    connected_message=lambda of: ("connected", of),
+    connected_message=lambda payload: ("connected", payload),
     idle_message=None,
     control_message=_camel_case_control_message,
     unsequenced_serializer=serialize_public_status,

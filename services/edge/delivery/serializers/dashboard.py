@@ -1,4 +1,4 @@
-"""The dialect of the dashboard streams: ``new_item``, and the payload of ``metrics``."""
+"""The serializer of the dashboard streams: ``new_item`` and ``metrics``."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -24,7 +24,7 @@ class ItemView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ItemRates(msgspec.Struct, frozen=True, kw_only=True):
-    """Items published in the last 60 minutes and 24 hours, and the mean of that day an hour."""
+    """Items published in the last 60 minutes and 24 hours, and that day's mean per hour."""
 
     last_hour: int
     last_day: int
@@ -32,8 +32,8 @@ class ItemRates(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MetricsPayload(msgspec.Struct, frozen=True, kw_only=True):
-    """The counts of all items. `tags` are the most frequent ones, the most frequent first;
-    `other_tags` counts those that items have beside them."""
+    """Counts over all items. `tags` has the most frequent tags in descending order; `other_tags`
+    is the number of further tags."""
 
     total: int
     positive: int
@@ -46,7 +46,7 @@ class MetricsPayload(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def metrics_view(metrics: Metrics) -> MetricsPayload:
-    """What clients see of `of`."""
+    """`metrics` as clients see them."""
     return MetricsPayload(
         total=metrics.total,
         positive=metrics.positive,
@@ -61,8 +61,13 @@ def metrics_view(metrics: Metrics) -> MetricsPayload:
     )
 
 
+def metrics_message(metrics: Metrics) -> SseMessage:
+    """The current metrics of all items."""
+    return "metrics", metrics_view(metrics)
+
+
 def item_view(item: Item) -> ItemView:
-    """What clients see of `item`."""
+    """`item` as clients see it."""
     return ItemView(
         id=item.id,
         title=item.title,
@@ -77,7 +82,7 @@ def item_view(item: Item) -> ItemView:
 
 
 def serialize_dashboard(event: Event, owner: str, pricing: PricingContext) -> SseMessage | None:  # noqa: ARG001
-    """The dialect."""
+    """The message for `event`; None when dashboards do not show it."""
     if isinstance(event, ItemAnalysed):
         return "new_item", item_view(event.item)
     return None

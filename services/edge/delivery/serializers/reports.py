@@ -1,7 +1,6 @@
-"""What other programs report of their strategies, in the words of the strategy streams."""
+"""Serializes what other programs report about their strategies, for the strategy streams."""
 
-from tapewire.events import Event, Side
-from tapewire.events import reports as of
+from tapewire.events import Event, Side, reports
 from tapewire_services.edge.delivery.serializers.serializer import SseMessage
 from tapewire_services.edge.delivery.serializers.strategy_payloads import (
     ErrorPayload,
@@ -11,48 +10,50 @@ from tapewire_services.edge.delivery.serializers.strategy_payloads import (
 )
 
 _STRATEGY_EVENT_NAMES: dict[type[Event], str] = {
-    of.StrategyReportedStarted: "STRATEGY_STARTED",
-    of.StrategyReportedUpdated: "STRATEGY_UPDATED",
-    of.StrategyReportedStopped: "STRATEGY_STOPPED",
-    of.StrategyReportedCompleted: "STRATEGY_COMPLETED",
-    of.StrategyReportedFailed: "STRATEGY_ERROR",
+    reports.StrategyReportedStarted: "STRATEGY_STARTED",
+    reports.StrategyReportedUpdated: "STRATEGY_UPDATED",
+    reports.StrategyReportedStopped: "STRATEGY_STOPPED",
+    reports.StrategyReportedCompleted: "STRATEGY_COMPLETED",
+    reports.StrategyReportedFailed: "STRATEGY_ERROR",
 }
 _ORDER_EVENT_NAMES: dict[type[Event], str] = {
-    of.OrderReportedPlaced: "ORDER_PLACED",
-    of.OrderReportedExecuted: "ORDER_EXECUTED",
-    of.OrderReportedRejected: "ORDER_REJECTED",
-    of.OrderReportedCancelled: "ORDER_CANCELLED",
-    of.OrderReportedFailed: "ORDER_FAILED",
+    reports.OrderReportedPlaced: "ORDER_PLACED",
+    reports.OrderReportedExecuted: "ORDER_EXECUTED",
+    reports.OrderReportedRejected: "ORDER_REJECTED",
+    reports.OrderReportedCancelled: "ORDER_CANCELLED",
+    reports.OrderReportedFailed: "ORDER_FAILED",
 }
 _STOP_LOSS_EVENT_NAMES: dict[type[Event], str] = {
-    of.StopLossReportedTriggered: "SL_TRIGGERED",
-    of.StopLossReportedExecuted: "SL_EXECUTED",
+    reports.StopLossReportedTriggered: "SL_TRIGGERED",
+    reports.StopLossReportedExecuted: "SL_EXECUTED",
 }
 
 
 def serialize_report(event: Event, owner: str) -> SseMessage | None:
-    """A report told; None for what is none."""
+    """The message for a report; None for any other event."""
     kind = type(event)
-    if isinstance(event, of.StrategyReport):
+    if isinstance(event, reports.StrategyReport):
         return _STRATEGY_EVENT_NAMES[kind], _strategy_payload(
             _STRATEGY_EVENT_NAMES[kind], event, owner
         )
-    if isinstance(event, of.OrderReport):
+    if isinstance(event, reports.OrderReport):
         return _ORDER_EVENT_NAMES[kind], _order_payload(
             _ORDER_EVENT_NAMES[kind], event.order, owner
         )
-    if isinstance(event, of.StopLossReport):
+    if isinstance(event, reports.StopLossReport):
         return _STOP_LOSS_EVENT_NAMES[kind], _stop_loss_payload(
             _STOP_LOSS_EVENT_NAMES[kind], event, owner
         )
-    if isinstance(event, of.ErrorReported):
+    if isinstance(event, reports.ErrorReported):
         return "ERROR", _error_payload(event, owner)
     return None
 
 
-def _strategy_payload(event_name: str, event: of.StrategyReport, owner: str) -> StrategyPayload:
+def _strategy_payload(
+    event_name: str, event: reports.StrategyReport, owner: str
+) -> StrategyPayload:
     strategy = event.strategy
-    failed = event if isinstance(event, of.StrategyReportedFailed) else None
+    failed = event if isinstance(event, reports.StrategyReportedFailed) else None
     return StrategyPayload(
         type=event_name,
         timestamp=strategy.timestamp,
@@ -66,15 +67,15 @@ def _strategy_payload(event_name: str, event: of.StrategyReport, owner: str) -> 
     )
 
 
-def _order_payload(event_name: str, order: of.ReportedOrder, owner: str) -> OrderPayload:
-    sells = "SL_SELL" if order.stop_loss else "SELL"
+def _order_payload(event_name: str, order: reports.ReportedOrder, owner: str) -> OrderPayload:
+    sell_type = "SL_SELL" if order.stop_loss else "SELL"
     return OrderPayload(
         type=event_name,
         timestamp=order.timestamp,
         strategy_id=order.strategy_id,
         user_id=owner,
         order_id=order.order_id,
-        order_type=sells if order.side is Side.SELL else "BUY",
+        order_type=sell_type if order.side is Side.SELL else "BUY",
         symbol=order.symbol,
         quantity=order.quantity,
         price=order.price,
@@ -83,7 +84,9 @@ def _order_payload(event_name: str, order: of.ReportedOrder, owner: str) -> Orde
     )
 
 
-def _stop_loss_payload(event_name: str, event: of.StopLossReport, owner: str) -> StopLossPayload:
+def _stop_loss_payload(
+    event_name: str, event: reports.StopLossReport, owner: str
+) -> StopLossPayload:
     return StopLossPayload(
         type=event_name,
         timestamp=event.timestamp,
@@ -96,7 +99,7 @@ def _stop_loss_payload(event_name: str, event: of.StopLossReport, owner: str) ->
     )
 
 
-def _error_payload(event: of.ErrorReported, owner: str) -> ErrorPayload:
+def _error_payload(event: reports.ErrorReported, owner: str) -> ErrorPayload:
     return ErrorPayload(
         type="ERROR",
         timestamp=event.timestamp,

@@ -1,4 +1,4 @@
-"""What a dialect is, and what it may ask beside the event that it tells."""
+"""The type of a serializer, and what it may read beside the event."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -7,21 +7,21 @@ from typing import Any, Protocol
 from tapewire.events import Event
 
 SseMessage = tuple[str, Any]
-"""The name of an SSE event, and its payload: a struct or builtins."""
+"""The name of an SSE event, and its payload: a struct or a builtin value."""
 
 
 class PricingContext(Protocol):
-    """The state of affairs as this process knows it."""
+    """Prices and totals as this process knows them."""
 
     def price(self, symbol: str) -> Decimal | None:
-        """The newest price, dollars a share; None while there is none."""
+        """The newest price in dollars a share; None when there is none."""
 
     def total_value(self, owner: str) -> Decimal | None:
-        """What all positions of `owner` are worth, dollars; None while that is not known."""
+        """The value of all positions of `owner` in dollars; None when it is not known."""
 
 
 class EmptyPricingContext:
-    """Nothing is known."""
+    """A context that knows no prices."""
 
     def price(self, symbol: str) -> Decimal | None:  # noqa: ARG002
         return None
@@ -31,4 +31,4 @@ class EmptyPricingContext:
 
 
 Serializer = Callable[[Event, str, PricingContext], SseMessage | None]
-"""An event of an owner, told; None when the dialect does not speak of it."""
+"""The message for an event of an owner; None when the front end does not show it."""

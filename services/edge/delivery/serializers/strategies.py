@@ -1,9 +1,10 @@
-"""The dialect of the strategy streams: names are the enumeration itself, keys are snake_case.
+"""The serializer of the strategy streams: event names in upper case, keys in snake_case.
 
 event: STRATEGY_STARTED
 data: {"type":"STRATEGY_STARTED","timestamp":…,"strategy_id":…,"user_id":…,"status":…,…}
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -41,8 +42,10 @@ from tapewire_services.edge.delivery.serializers.strategy_payloads import (
     StopLossPayload,
     StrategyPayload,
 )
-from tapewire_services.edge.delivery.serializers.trading import PriceView
+from tapewire_services.edge.delivery.serializers.trading_views import PriceView
 
+_INITIAL_STATE = "initial_state"
+_STATE_UPDATE = "state_update"
 _STRATEGY_EVENT_NAMES: dict[type[Event], str] = {
     StrategyCreated: "STRATEGY_UPDATED",
     StrategyUpdated: "STRATEGY_UPDATED",
@@ -78,7 +81,7 @@ class PricePayload(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StrategyStatePayload(msgspec.Struct, frozen=True, kw_only=True):
-    """A strategy as it is now, whole."""
+    """The complete current state of a strategy."""
 
     type: str
     timestamp: datetime
@@ -97,8 +100,17 @@ class StrategyStatePayload(msgspec.Struct, frozen=True, kw_only=True):
     trades: int
 
 
+class InitialStatesPayload(msgspec.Struct, frozen=True, kw_only=True):
+    """All strategies of a user."""
+
+    type: str
+    timestamp: datetime
+    user_id: str
+    strategies: list[StrategyStatePayload]
+
+
 def serialize_strategies(event: Event, owner: str, pricing: PricingContext) -> SseMessage | None:  # noqa: ARG001
-    """The dialect."""
+    """The message for `event`; None when the strategy streams do not show it."""
     kind = type(event)
     if isinstance(event, StopLossTriggered | StopLossExecuted):
         return _STOP_LOSS_EVENT_NAMES[kind], _stop_loss_payload(
@@ -114,8 +126,8 @@ def serialize_strategies(event: Event, owner: str, pricing: PricingContext) -> S
 
 
 def price_message(view: PriceView) -> SseMessage:
-    """A quote."""
-    told = PricePayload(
+    """The message for a quote."""
+    payload = PricePayload(
         type="PRICE_UPDATE",
         timestamp=view.timestamp,
         symbol=view.symbol,
@@ -123,11 +135,36 @@ def price_message(view: PriceView) -> SseMessage:
         change=view.change,
         change_percent=view.change_percent,
     )
-    return told.type, told
+    return payload.type, payload
+
+
+def initial_state_message(strategy: Strategy, owner: str) -> SseMessage:
+    """The state of one strategy, as a snapshot."""
+    return _INITIAL_STATE, strategy_state_payload(_INITIAL_STATE, strategy, owner)
+
+
+def initial_states_message(
+    strategies: Sequence[Strategy], owner: str, timestamp: datetime
+) -> SseMessage:
+    """The state of all strategies of `owner`, as a snapshot."""
+    payload = InitialStatesPayload(
+        type=_INITIAL_STATE,
+        timestamp=timestamp,
+        user_id=owner,
+        strategies=[
+            strategy_state_payload(_INITIAL_STATE, strategy, owner) for strategy in strategies
+        ],
+    )
+    return _INITIAL_STATE, payload
+
+
+def state_update_message(strategy: Strategy, owner: str) -> SseMessage:
+    """The state of one strategy, sent while the stream is idle."""
+    return _STATE_UPDATE, strategy_state_payload(_STATE_UPDATE, strategy, owner)
 
 
 def strategy_state_payload(event_name: str, strategy: Strategy, owner: str) -> StrategyStatePayload:
-    """`strategy`, whole, under the name of the event that shows it."""
+    """The state of `strategy`; `event_name` is the event that carries it."""
     return StrategyStatePayload(
         type=event_name,
         timestamp=strategy.timestamp,
@@ -148,10 +185,10 @@ def strategy_state_payload(event_name: str, strategy: Strategy, owner: str) -> S
 
 
 def _to_snake_case(part: msgspec.Struct) -> dict[str, Any]:
-    """`part` with the keys that this family has, which are those of our own code."""
+    """`part` as builtins, with its field names as keys, which this family uses."""
     names = {field.encode_name: field.name for field in msgspec.structs.fields(part)}
-    told: dict[str, Any] = msgspec.to_builtins(part, builtin_types=(Decimal,))
-    return {names.get(key, key): value for key, value in told.items()}
+    fields: dict[str, Any] = msgspec.to_builtins(part, builtin_types=(Decimal,))
+    return {names.get(key, key): value for key, value in fields.items()}
 
 
 def _strategy_payload(event_name: str, event: StrategyEvent, owner: str) -> StrategyPayload:
@@ -212,7 +249,7 @@ def _order_payload(event_name: str, event: OrderEvent, owner: str) -> OrderPaylo
 
 
 def order_type(order: Order) -> str:
-    """``BUY``, ``SELL``, or ``SL_SELL`` for the order by which a stop-loss sells."""
+    """``BUY``, ``SELL``, or ``SL_SELL`` for the closing order of a stop-loss."""
     if order.side is Side.BUY:
         return "BUY"
     stop_loss = order.strategy_id is not None and order.client_order_id.endswith(STOP_LOSS_SUFFIX)

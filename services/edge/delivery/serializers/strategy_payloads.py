@@ -1,4 +1,4 @@
-"""What strategy streams say of what happened: payloads in snake_case."""
+"""Payloads of the strategy streams, in snake_case."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -7,8 +7,8 @@ import msgspec
 
 
 class StrategyPayload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What happened to a strategy, and how it is now. `position` is in shares, below 0 when short;
-    `error_code` is a word for programs."""
+    """A change of a strategy, and its state after it. `position` is in shares, negative when short;
+    `error_code` is machine-readable."""
 
     type: str
     timestamp: datetime
@@ -22,7 +22,8 @@ class StrategyPayload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
 
 class StopLossPayload(msgspec.Struct, frozen=True, kw_only=True):
-    """A stop-loss reached its trigger, or its closing order is filled. Dollars a share."""
+    """A stop-loss reached its trigger, or its closing order was filled. Prices are in dollars a
+    share."""
 
     type: str
     timestamp: datetime
@@ -35,8 +36,8 @@ class StopLossPayload(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OrderPayload(msgspec.Struct, frozen=True, kw_only=True):
-    """What happened to an order. `quantity` is what was executed by this event, else what is
-    wanted, in shares; `price` that of the execution, else the limit, dollars a share."""
+    """A change of an order. For an execution, `quantity` and `price` are those of the fill;
+    otherwise the ordered quantity and the limit price. Shares, and dollars a share."""
 
     type: str
     timestamp: datetime
@@ -52,7 +53,7 @@ class OrderPayload(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ErrorPayload(msgspec.Struct, frozen=True, kw_only=True):
-    """Something went wrong, of one strategy or of none in particular."""
+    """An error, of one strategy or of none in particular."""
 
     type: str
     timestamp: datetime

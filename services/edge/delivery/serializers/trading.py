@@ -1,10 +1,9 @@
-"""The dialect of the trading streams: ``order:update``, ``position:update``, …; camelCase.
+"""The serializer of the trading streams: ``order:update``, ``position:update``, …, in camelCase.
 
-Types of other packages are told by the name that they declare, as they are.
+Event types of other packages are shown unchanged, under the SSE name that they declare.
 """
 
 import hashlib
-from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -22,10 +21,7 @@ from tapewire.events import (
     Order,
     OrderEvent,
     OrderFilled,
-    Position,
     PositionEvent,
-    PositionValued,
-    PriceUpdated,
     StopLossExecuted,
     StopLossTriggered,
     StrategyCompleted,
@@ -39,8 +35,11 @@ from tapewire.events import (
     StrategyUpdated,
     TradeExecuted,
 )
-from tapewire.views.positions import value_position
 from tapewire_services.edge.delivery.serializers.serializer import PricingContext, SseMessage
+from tapewire_services.edge.delivery.serializers.trading_views import (
+    position_view,
+    positions_message,
+)
 
 
 class OrderFillPayload(Order, frozen=True, kw_only=True):
@@ -51,14 +50,8 @@ class OrderFillPayload(Order, frozen=True, kw_only=True):
     trade_id: str
 
 
-class OrdersSnapshotPayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    snapshot: bool
-    orders: Sequence[Order]
-    timestamp: datetime
-
-
 class PublicAgentStatusPayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A service's state as anybody may know it. `instance` tells processes of it apart, no more."""
+    """The public state of a service. `instance` only distinguishes its processes."""
 
     service: str
     instance: str
@@ -66,56 +59,11 @@ class PublicAgentStatusPayload(msgspec.Struct, frozen=True, kw_only=True, rename
     timestamp: datetime
 
 
-class PriceView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A quote as clients see it."""
-
-    symbol: str
-    price: Decimal
-    bid: Decimal
-    ask: Decimal
-    volume: Decimal
-    change: Decimal
-    change_percent: Decimal
-    timestamp: datetime
-
-
-class PricesSnapshotPayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    initializing: bool
-    prices: Sequence[PriceView]
-    timestamp: datetime
-
-
-class PositionView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A position as clients see it: dollars and shares. What hangs on a price is None while there
-    is none; `quantity` is 0 when it is closed."""
-
-    symbol: str
-    quantity: Decimal
-    entry_price: Decimal | None
-    current_price: Decimal | None
-    unrealized_pnl: Decimal | None = msgspec.field(name="unrealizedPnL")
-    realized_pnl: Decimal = msgspec.field(name="realizedPnL")
-
-
-class PositionsPayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Positions that changed or are worth something else now, and what all are worth."""
-
-    positions: Sequence[PositionView]
-    total_value: Decimal | None
-    timestamp: datetime
-
-
-class PositionsSnapshotPayload(PositionsPayload, frozen=True, kw_only=True):
-    """All positions."""
-
-    snapshot: bool = True
-
-
 class StrategyUpdatePayload(
     msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True
 ):
-    """What happened to a strategy: `change` is the word for it. A signal has `action` to
-    `reasoning`; a stop-loss its prices, dollars a share; an error its code and details."""
+    """A change of a strategy, named by `change`. A signal has `action` to `reasoning`, a stop-loss
+    its prices in dollars a share, an error its code and details."""
 
     change: str
     strategy_id: str
@@ -139,7 +87,7 @@ class StrategyUpdatePayload(
 
 
 class DecisionPayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """`confidence` is from 0 to 1; `taken` says whether the strategy acted."""
+    """`confidence` is from 0 to 1; `taken` is whether the strategy acted."""
 
     decision_id: str
     strategy_id: str
@@ -152,7 +100,7 @@ class DecisionPayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
 
 
 class AlertPayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """`priority` is ``high`` for an error, which is written past all that waits."""
+    """`priority` is ``high`` for an error, which does not wait for a flush window."""
 
     alert_id: str
     level: str
@@ -178,7 +126,7 @@ _CHANGE_BY_EVENT: dict[type[Event], str] = {
 
 
 def serialize_trading(event: Event, owner: str, pricing: PricingContext) -> SseMessage | None:
-    """The dialect."""
+    """The message for `event`; None when the trading streams do not show it."""
     if isinstance(event, OrderFilled):
         fields = msgspec.structs.asdict(event.order)
         fill = OrderFillPayload(
@@ -191,10 +139,10 @@ def serialize_trading(event: Event, owner: str, pricing: PricingContext) -> SseM
         return "trade:new", event
     if isinstance(event, PositionEvent):
         position = event.position
-        return "position:update", PositionsPayload(
-            positions=[position_view(position, pricing.price(position.symbol))],
-            total_value=pricing.total_value(owner),
-            timestamp=position.timestamp,
+        return positions_message(
+            [position_view(position, pricing.price(position.symbol))],
+            pricing.total_value(owner),
+            position.timestamp,
         )
     return _serialize_other(event)
 
@@ -209,47 +157,24 @@ def _serialize_other(event: Event) -> SseMessage | None:
         return "alert:new", _alert_payload(event)
     if isinstance(event, AgentStatusChanged):
         return "agent:status", event
-    shown = CATALOGUE.type_of(type(event)).sse_binding
-    return None if shown is None else (shown.event_name, event)
+    binding = CATALOGUE.type_of(type(event)).sse_binding
+    return None if binding is None else (binding.event_name, event)
 
 
 def serialize_public_status(event: Event, owner: str, pricing: PricingContext) -> SseMessage | None:  # noqa: ARG001
-    """How services are, for anybody: without names of hosts, and without what is the matter."""
+    """The status of services for unauthenticated readers, without host names and details."""
     if not isinstance(event, AgentStatusChanged):
         return None
-    which = hashlib.blake2b(event.instance.encode(), digest_size=4).hexdigest()
-    heard = PublicAgentStatusPayload(
-        service=event.service, instance=which, state=event.state, timestamp=event.timestamp
+    instance = hashlib.blake2b(event.instance.encode(), digest_size=4).hexdigest()
+    payload = PublicAgentStatusPayload(
+        service=event.service, instance=instance, state=event.state, timestamp=event.timestamp
     )
-    return "agent:status", heard
+    return "agent:status", payload
 
 
 def is_urgent(event: Event) -> bool:
-    """Whether an event must not wait for anything: an alert of level `error`."""
+    """Whether an event is written without waiting for a flush window: an alert of level `error`."""
     return isinstance(event, AlertRaised) and event.level is AlertLevel.ERROR
-
-
-def price_view(quote: PriceUpdated) -> PriceView:
-    """What clients see of `quote`."""
-    return PriceView(**{name: getattr(quote, name) for name in PriceView.__struct_fields__})
-
-
-def position_view(position: Position, price: Decimal | None) -> PositionView:
-    """`position` at `price`."""
-    held = value_position(position, price) if position.quantity and price is not None else None
-    return PositionView(
-        symbol=position.symbol,
-        quantity=position.quantity,
-        entry_price=position.entry_price,
-        current_price=price,
-        unrealized_pnl=held.unrealized_pnl if held else None if position.quantity else Decimal(0),
-        realized_pnl=position.realized_pnl,
-    )
-
-
-def valuation_view(valued: PositionValued) -> PositionView:
-    """What clients see of a valuation."""
-    return PositionView(**{name: getattr(valued, name) for name in PositionView.__struct_fields__})
 
 
 def _strategy_payload(event: StrategyEvent) -> StrategyUpdatePayload:

@@ -9,7 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from tapewire.runtime.contracts import positions as asked
 from tapewire_services.edge.delivery.cursor import Cursor
-from tapewire_services.edge.delivery.serializers.trading import PriceView
+from tapewire_services.edge.delivery.serializers.trading_views import PriceView, price_view
 from tapewire_services.edge.http.controllers.context import ControllerContext, HttpRequest
 from tapewire_services.edge.http.errors import unavailable
 from tapewire_services.edge.http.schema import operation, query_parameter
@@ -51,7 +51,8 @@ def routes(context: ControllerContext) -> list[HTTPRouteHandler]:
         if not context.engine.log_tail.ready.is_set():
             # The board still has the last quotes, which may be old by now.
             raise unavailable("The market cannot be heard now; try again")
-        return PriceList(prices=context.quote_feed.quotes(wanted), timestamp=context.now())
+        prices = [price_view(quote) for quote in context.quote_feed.quotes(wanted)]
+        return PriceList(prices=prices, timestamp=context.now())
 
     @get("/api/positions", operation_class=operation(), tags=["positions"])
     async def positions(request: HttpRequest) -> PositionList:

@@ -1,0 +1,300 @@
+"""Newest-wins values on streams: the conflation groups of a process, and what each value shows.
+
+Sources in `ingest` report which value changed to `ConflationRegistry.mark_changed`; it marks the
+value in every group that shows it. A connection joins one group for each kind of value that its
+route shows: quotes, valuations of positions, connection counts, metrics of items, and the values
+that other packages declare. Start reading at `LiveValues.subscribe`.
+"""
+
+import contextlib
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from contextlib import ExitStack
+from datetime import datetime
+from functools import partial
+
+import msgspec
+
+from tapewire.events import PriceUpdated
+from tapewire_services.edge.delivery.conflation import (
+    MAX_UPDATES_PER_SECOND,
+    ConflationGroup,
+    ValueSubscription,
+)
+from tapewire_services.edge.delivery.connection import Connection
+from tapewire_services.edge.delivery.frames import render_frame
+from tapewire_services.edge.delivery.outbox import Outbox
+from tapewire_services.edge.delivery.serializers import ApiFamily, SseMessage
+from tapewire_services.edge.delivery.serializers.dashboard import metrics_message
+from tapewire_services.edge.delivery.serializers.trading_views import (
+    ConnectionCounts,
+    PositionView,
+    connection_counts_message,
+    position_view,
+    positions_message,
+    price_view,
+    valuation_view,
+)
+from tapewire_services.edge.delivery.stream_routes import LiveValue
+from tapewire_services.edge.ingest.declared_values import (
+    DeclaredValue,
+    DeclaredValueFeed,
+    tag_of_key,
+)
+from tapewire_services.edge.ingest.item_metrics import ItemMetrics
+from tapewire_services.edge.ingest.portfolios import PortfolioTracker
+from tapewire_services.edge.ingest.quote_feed import QuoteFeed
+
+SINGLE_VALUE_UPDATES_PER_SECOND = 1.0
+"""Rate of values that are the same for all readers: connection counts and item metrics."""
+SINGLE_KEY = "newest"
+_SINGLE_KEYS = frozenset((SINGLE_KEY,))
+
+
+class GroupSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A conflation group that a connection joins.
+
+    Connections share a group when `value`, `owner` and `variant` are equal. The values of
+    `initial_keys` are offered to a connection that joins. `render` returns the frames of the newest
+    values of the given keys, or nothing when there are none yet.
+    """
+
+    value: LiveValue
+    variant: Hashable
+    render: Callable[[Iterable[str]], bytes]
+    owner: str | None = None
+    max_rate: float = MAX_UPDATES_PER_SECOND
+    includes: Callable[[str], bool] | None = None
+    has_busy_window: bool = False
+    initial_keys: frozenset[str] = frozenset()
+
+
+class ConflationRegistry:
+    """The conflation groups of a process, by kind of value, owner and variant.
+
+    Chunks of a group leave at least `window_seconds` apart; those of busy quote groups
+    `busy_window_seconds`.
+    """
+
+    def __init__(self, window_seconds: float, busy_window_seconds: float = 0.0) -> None:
+        self._window_seconds = window_seconds
+        self._busy_window_seconds = busy_window_seconds
+        self._groups: dict[LiveValue, dict[str | None, dict[Hashable, ConflationGroup]]] = {
+            value: {} for value in LiveValue
+        }
+
+    def mark_changed(
+        self, value: LiveValue, key: str = SINGLE_KEY, owner: str | None = None
+    ) -> None:
+        """Flush the newest value of `key` to its readers: those of `owner`, or all when None."""
+        by_owner = self._groups[value]
+        selected = by_owner.values() if owner is None else (by_owner.get(owner, {}),)
+        for groups in selected:
+            for group in groups.values():
+                group.mark_changed(key)
+
+    @contextlib.contextmanager
+    def join(self, spec: GroupSpec, outbox: Outbox) -> Iterator[None]:
+        """Let `outbox` receive the values of a group during the block."""
+        by_owner = self._groups[spec.value]
+        groups = by_owner.setdefault(spec.owner, {})
+        group = groups.get(spec.variant)
+        if group is None:
+            group = groups[spec.variant] = self._create_group(spec)
+        group.outboxes.add(outbox)
+        if spec.initial_keys and (chunk := group.render_latest(spec.initial_keys)):
+            outbox.offer_chunk(group, chunk, spec.initial_keys)
+        try:
+            yield
+        finally:
+            outbox.discard_group(group)
+            group.outboxes.discard(outbox)
+            if not group.outboxes:
+                group.close()
+                del groups[spec.variant]
+                if not groups:
+                    del by_owner[spec.owner]
+
+    def _create_group(self, spec: GroupSpec) -> ConflationGroup:
+        busy_window_seconds = self._busy_window_seconds if spec.has_busy_window else 0.0
+        return ConflationGroup(
+            spec.max_rate,
+            spec.render,
+            self._window_seconds,
+            busy_window_seconds,
+            includes=spec.includes,
+        )
+
+
+class LiveValues:
+    """All newest-wins values of a process, as connections see them."""
+
+    def __init__(
+        self,
+        *,
+        registry: ConflationRegistry,
+        quote_feed: QuoteFeed,
+        portfolios: PortfolioTracker,
+        item_metrics: ItemMetrics,
+        declared_values: DeclaredValueFeed,
+        connection_counts: Callable[[], ConnectionCounts],
+        now: Callable[[], datetime],
+        retry_ms: int,
+    ) -> None:
+        self._registry = registry
+        self._quote_feed = quote_feed
+        self._portfolios = portfolios
+        self._item_metrics = item_metrics
+        self._declared_values = declared_values
+        self._connection_counts = connection_counts
+        self._now = now
+        self._retry_ms = retry_ms
+        self._price_frames: dict[str, dict[str, tuple[PriceUpdated, bytes]]] = {}
+        """By family and symbol: a quote, and its frame."""
+        self._declared_frames: dict[tuple[str, str], tuple[DeclaredValue, bytes]] = {}
+        """By owner and key: a declared value, and its frame."""
+
+    @contextlib.contextmanager
+    def subscribe(
+        self, connection: Connection, requested: ValueSubscription
+    ) -> Iterator[list[SseMessage]]:
+        """Send the values that its route shows to `connection` during the block. Yields the
+        messages that its stream begins with."""
+        values, owner = connection.interest.live_values, connection.info.owner
+        messages = self._initial_prices(connection, requested)
+        with ExitStack() as joined:
+            if LiveValue.VALUATIONS in values and owner is not None:
+                joined.enter_context(self._portfolios.watch(owner))
+            for spec in self._group_specs(connection, requested):
+                joined.enter_context(self._registry.join(spec, connection.outbox))
+            yield messages
+
+    async def wait_until_loaded(self, connection: Connection) -> None:
+        """Wait for what the connection's events are serialized with. Raises NotReady."""
+        owner = connection.info.owner
+        if LiveValue.VALUATIONS in connection.interest.live_values and owner is not None:
+            await self._portfolios.wait_until_loaded(owner)
+
+    def _initial_prices(
+        self, connection: Connection, requested: ValueSubscription
+    ) -> list[SseMessage]:
+        if LiveValue.PRICES not in connection.interest.live_values:
+            return []
+        quotes = map(price_view, self._quote_feed.quotes(requested.symbols))
+        symbols = None if requested.symbols is None else sorted(requested.symbols)
+        family = connection.route.family
+        return family.initial_price_messages([*quotes], symbols, self._now())
+
+    def _group_specs(
+        self, connection: Connection, requested: ValueSubscription
+    ) -> Iterator[GroupSpec]:
+        values, owner = connection.interest.live_values, connection.info.owner
+        if LiveValue.PRICES in values:
+            yield self._prices(connection.route.family, requested)
+        if LiveValue.VALUATIONS in values and owner is not None:
+            yield self._valuations(owner, requested.max_rate)
+        if LiveValue.COUNTS in values:
+            yield self._counts(include_users=connection.info.is_admin)
+        if LiveValue.METRICS in values:
+            yield self._metrics()
+        if connection.route.declared_value_tags and owner is not None:
+            yield self._declared(owner, connection.route.declared_value_tags)
+
+    def _prices(self, family: ApiFamily, requested: ValueSubscription) -> GroupSpec:
+        symbols = requested.symbols
+        return GroupSpec(
+            value=LiveValue.PRICES,
+            variant=(family.name, requested),
+            max_rate=requested.max_rate,
+            includes=None if symbols is None else symbols.__contains__,
+            has_busy_window=True,
+            render=partial(self._render_prices, family),
+        )
+
+    def _valuations(self, owner: str, max_rate: float) -> GroupSpec:
+        return GroupSpec(
+            value=LiveValue.VALUATIONS,
+            owner=owner,
+            variant=max_rate,
+            max_rate=max_rate,
+            render=partial(self._render_valuations, owner),
+        )
+
+    def _counts(self, *, include_users: bool) -> GroupSpec:
+        return GroupSpec(
+            value=LiveValue.COUNTS,
+            variant=include_users,
+            max_rate=SINGLE_VALUE_UPDATES_PER_SECOND,
+            initial_keys=_SINGLE_KEYS,
+            render=lambda _: self._render(
+                connection_counts_message(
+                    self._connection_counts(), self._now(), include_users=include_users
+                )
+            ),
+        )
+
+    def _metrics(self) -> GroupSpec:
+        return GroupSpec(
+            value=LiveValue.METRICS,
+            variant=None,
+            max_rate=SINGLE_VALUE_UPDATES_PER_SECOND,
+            initial_keys=_SINGLE_KEYS,
+            render=self._render_metrics,
+        )
+
+    def _declared(self, owner: str, tags: frozenset[str]) -> GroupSpec:
+        return GroupSpec(
+            value=LiveValue.DECLARED,
+            owner=owner,
+            variant=tags,
+            includes=lambda key: tag_of_key(key) in tags,
+            initial_keys=self._declared_values.keys(owner, tags),
+            render=partial(self._render_declared, owner),
+        )
+
+    def _render_prices(self, family: ApiFamily, symbols: Iterable[str]) -> bytes:
+        """The frames of the newest quotes; each is rendered once per family."""
+        frames = self._price_frames.setdefault(family.name, {})
+        chunk = []
+        for symbol in sorted(symbols):
+            quote, cached = self._quote_feed.quote(symbol), frames.get(symbol)
+            if quote is None:
+                continue
+            if cached is None or cached[0] is not quote:
+                frame = self._render(family.price_message(price_view(quote)))
+                cached = frames[symbol] = (quote, frame)
+            chunk.append(cached[1])
+        return b"".join(chunk)
+
+    def _render_valuations(self, owner: str, symbols: Iterable[str]) -> bytes:
+        """One frame with all positions that changed."""
+        views = [self._position_view(owner, symbol) for symbol in sorted(symbols)]
+        return self._render(
+            positions_message(views, self._portfolios.total_value(owner), self._now())
+        )
+
+    def _position_view(self, owner: str, symbol: str) -> PositionView:
+        """The log tail's position, which may be ahead of the valuation, at its price."""
+        valued = self._portfolios.valuation(owner, symbol)
+        position = self._portfolios.position(owner, symbol)
+        if position is None:
+            return valuation_view(valued)
+        return position_view(position, valued.current_price)
+
+    def _render_metrics(self, _keys: Iterable[str]) -> bytes:
+        metrics = self._item_metrics.current()
+        return b"" if metrics is None else self._render(metrics_message(metrics))
+
+    def _render_declared(self, owner: str, keys: Iterable[str]) -> bytes:
+        return b"".join(self._render_declared_value(owner, key) for key in sorted(keys))
+
+    def _render_declared_value(self, owner: str, key: str) -> bytes:
+        """The frame of a value, which is rendered once for all readers."""
+        value = self._declared_values.value(owner, key)
+        cached = self._declared_frames.get((value.owner, key))
+        if cached is None or cached[0] is not value:
+            cached = (value, self._render((value.event_name, value.event)))
+            self._declared_frames[value.owner, key] = cached
+        return cached[1]
+
+    def _render(self, message: SseMessage) -> bytes:
+        return render_frame(*message, retry_ms=self._retry_ms)

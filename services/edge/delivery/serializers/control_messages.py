@@ -1,0 +1,87 @@
+"""Events about a stream itself: its resets, its end, the draining of a process.
+
+Names and payloads are here; each `ApiFamily` writes them in its own convention (`control_message`).
+"""
+
+import msgspec
+
+from tapewire_services.edge.delivery.close_reason import ClientAction, CloseReason
+from tapewire_services.edge.delivery.serializers.serializer import SseMessage
+
+ControlMessage = tuple[str, msgspec.Struct]
+"""The name of a control event, and its payload."""
+
+CHECKPOINT: SseMessage = ("checkpoint", {})
+"""An event without content, whose id keeps the client's last event id current."""
+
+
+class StreamResetPayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A loss: the events between `requested_id` and the snapshot that follows cannot be sent."""
+
+    reason: str
+    requested_id: str
+    first_available_id: str
+
+
+class AuthExpiredPayload(msgspec.Struct, frozen=True):
+    """The session of the stream ended; this is the last event."""
+
+    reason: str
+
+
+class ConnectionLimitPayload(msgspec.Struct, frozen=True):
+    """The user has more than `limit` connections and this one was the oldest; this is the last
+    event."""
+
+    reason: str
+    limit: int
+
+
+class StreamDrainingPayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The process stops, and closes this connection in `closes_in_ms` milliseconds."""
+
+    closes_in_ms: int
+
+
+class ReplayCompletePayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """All requested events up to `until_id` have been sent; this is the last event."""
+
+    until_id: str
+
+
+def reset_message(payload: StreamResetPayload) -> ControlMessage:
+    return "stream:reset", payload
+
+
+def draining_message(seconds: float) -> ControlMessage:
+    """The connection will be closed in `seconds`."""
+    return "stream:draining", StreamDrainingPayload(closes_in_ms=round(seconds * 1000))
+
+
+def replay_complete_message(until_id: str) -> ControlMessage:
+    """All events up to `until_id` were sent."""
+    return "replay:complete", ReplayCompletePayload(until_id=until_id)
+
+
+def session_ended_message(reason: CloseReason) -> ControlMessage:
+    """The session expired or was revoked. The client must sign in again.
+
+    Raises:
+        ValueError: `reason` asks for another action.
+    """
+    if reason.client_action is not ClientAction.SIGN_IN:
+        raise ValueError(f"{reason} does not end a session")
+    return "auth:expired", AuthExpiredPayload(reason.value)
+
+
+def connection_limit_message(limit: int) -> ControlMessage:
+    """The user has more than `limit` connections. The client must not reconnect."""
+    return "connection:limit", ConnectionLimitPayload(CloseReason.LIMIT.value, limit)
+
+
+FINAL_EVENTS = {
+    session_ended_message(CloseReason.EXPIRED)[0]: ClientAction.SIGN_IN,
+    connection_limit_message(0)[0]: ClientAction.STOP,
+}
+"""What the client does after the last event of a stream, by its name. Without one of these, it
+reconnects. libs/client/closing.js has the same table."""

@@ -1,0 +1,161 @@
+"""Orders, quotes and positions as the trading streams and the REST API show them.
+
+The views of single values, and the messages that are sent as snapshots or as conflated values.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Protocol
+
+import msgspec
+
+from tapewire.events import Order, Position, PositionValued, PriceUpdated
+from tapewire.views.positions import value_position
+from tapewire_services.edge.delivery.serializers.serializer import SseMessage
+
+
+class OrdersSnapshotPayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    snapshot: bool
+    orders: Sequence[Order]
+    timestamp: datetime
+
+
+class PriceView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A quote, in dollars a share."""
+
+    symbol: str
+    price: Decimal
+    bid: Decimal
+    ask: Decimal
+    volume: Decimal
+    change: Decimal
+    change_percent: Decimal
+    timestamp: datetime
+
+
+class PricesSnapshotPayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    initializing: bool
+    prices: Sequence[PriceView]
+    timestamp: datetime
+
+
+class PositionView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A position, in dollars and shares. Fields that depend on a price are None while there is no
+    price; `quantity` is 0 when the position is closed."""
+
+    symbol: str
+    quantity: Decimal
+    entry_price: Decimal | None
+    current_price: Decimal | None
+    unrealized_pnl: Decimal | None = msgspec.field(name="unrealizedPnL")
+    realized_pnl: Decimal = msgspec.field(name="realizedPnL")
+
+
+class PositionsPayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Positions whose size or value changed, and the value of all positions."""
+
+    positions: Sequence[PositionView]
+    total_value: Decimal | None
+    timestamp: datetime
+
+
+class PositionsSnapshotPayload(PositionsPayload, frozen=True, kw_only=True):
+    """All positions of a user."""
+
+    snapshot: bool = True
+
+
+class ConnectionCounts(Protocol):
+    """The connections of all edge processes."""
+
+    @property
+    def connection_count(self) -> int: ...
+
+    @property
+    def user_count(self) -> int: ...
+
+    @property
+    def connections_per_user(self) -> Mapping[str, int]: ...
+
+
+class ClientCount(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    user_id: str
+    client_count: int
+
+
+class ConnectionCountsPayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How many connections and users all processes have. `clients_per_user` is for admins."""
+
+    timestamp: datetime
+    total_clients: int
+    total_users: int
+    clients_per_user: list[ClientCount] | msgspec.UnsetType = msgspec.UNSET
+
+
+def price_view(quote: PriceUpdated) -> PriceView:
+    """`quote` as clients see it."""
+    return PriceView(**{name: getattr(quote, name) for name in PriceView.__struct_fields__})
+
+
+def position_view(position: Position, price: Decimal | None) -> PositionView:
+    """`position` as clients see it, valued at `price`."""
+    valued = value_position(position, price) if position.quantity and price is not None else None
+    return PositionView(
+        symbol=position.symbol,
+        quantity=position.quantity,
+        entry_price=position.entry_price,
+        current_price=price,
+        unrealized_pnl=valued.unrealized_pnl
+        if valued
+        else None
+        if position.quantity
+        else Decimal(0),
+        realized_pnl=position.realized_pnl,
+    )
+
+
+def valuation_view(valued: PositionValued) -> PositionView:
+    """A valuation as clients see it."""
+    return PositionView(**{name: getattr(valued, name) for name in PositionView.__struct_fields__})
+
+
+def orders_snapshot_message(orders: Sequence[Order], timestamp: datetime) -> SseMessage:
+    """All orders of a user."""
+    payload = OrdersSnapshotPayload(snapshot=True, orders=orders, timestamp=timestamp)
+    return "order:update", payload
+
+
+def positions_snapshot_message(
+    positions: Sequence[PositionView], total_value: Decimal, timestamp: datetime
+) -> SseMessage:
+    """All positions of a user, and their value in dollars."""
+    payload = PositionsSnapshotPayload(
+        positions=positions, total_value=total_value, timestamp=timestamp
+    )
+    return "position:update", payload
+
+
+def positions_message(
+    positions: Sequence[PositionView], total_value: Decimal | None, timestamp: datetime
+) -> SseMessage:
+    """Positions that changed, and the value of all positions in dollars."""
+    payload = PositionsPayload(positions=positions, total_value=total_value, timestamp=timestamp)
+    return "position:update", payload
+
+
+def connection_counts_message(
+    totals: ConnectionCounts, timestamp: datetime, *, include_users: bool
+) -> SseMessage:
+    """How many clients are connected to all processes; with `include_users`, also whose."""
+    per_user = [
+        ClientCount(user_id=user, client_count=count)
+        for user, count in sorted(totals.connections_per_user.items())
+    ]
+    payload = ConnectionCountsPayload(
+        timestamp=timestamp,
+        total_clients=totals.connection_count,
+        total_users=totals.user_count,
+        clients_per_user=per_user if include_users else msgspec.UNSET,
+    )
+    return "metrics", payload
