@@ -1,8 +1,9 @@
-"""A day of alerts, told by a seed: rules, prices, events, who dies when; and two days compared.
+"""Random scenarios of the alerts service by seed, and the comparison of two runs.
 
-A story is a number of rounds. In each the price goes somewhere and stays, some rules are armed
-again, and things happen to orders and strategies at once. Meanwhile processes die and the network
-is rough. `check` compares everything that users were told with a good day, to the word.
+A scenario has rounds. In each, the price moves to a new level and stays there, some rules are armed
+again, and events of orders and strategies arrive. Meanwhile processes are killed and the network
+fails. `assert_faults_change_nothing` compares every alert and notification with a run without
+faults.
 """
 
 import asyncio
@@ -46,7 +47,7 @@ EVENT_FACTORIES: list[tuple[Callable[[], Event], str]] = [
 
 
 class ScenarioPlan:
-    """A story, all of which follows from the seed."""
+    """The content of a scenario, which follows from the seed."""
 
     def __init__(self, seed: int) -> None:
         chance = random.Random(seed)
@@ -69,7 +70,7 @@ class ScenarioPlan:
 
 
 class AlertsProcesses:
-    """The processes of a day: a holder of the leases, perhaps a standby."""
+    """The processes of a scenario: one that holds the leases, and perhaps a standby."""
 
     def __init__(self, server: MemoryServer, seed: int, *, rough: bool, standby: bool) -> None:
         self._server = server
@@ -85,7 +86,7 @@ class AlertsProcesses:
             self.running.append(await self._start_process(holds_lease=False))
 
     async def kill_lease_holder(self) -> None:
-        """It is killed; who stands by takes over after a while, or another one is started."""
+        """Kill the lease holder; later the standby takes over, or another process starts."""
         await self.running.pop(0).kill()
         await asyncio.sleep(self.rng.uniform(0, MAX_TAKEOVER_SECONDS))
         if self.running:
@@ -112,7 +113,7 @@ async def run_plan(
     *,
     kill_count: int,
 ) -> AlertsLogSummary:
-    """Play the plan; what the log says at its end."""
+    """Run the plan. Return what the log contains at its end."""
     await environment.publish_price("100")
     await processes.start()
     price = ["100"]
@@ -179,13 +180,13 @@ def alert_facts(summary: AlertsLogSummary) -> list[tuple[str, str, str]]:
 
 
 def notification_facts(summary: AlertsLogSummary) -> list[bytes]:
-    """All of them, but for what they are called and when."""
+    """The notifications without their ids and times."""
     said = [(one.type, one.title, one.message, one.payload) for one in summary.notifications]
     return sorted(msgspec.json.encode(one, order="sorted") for one in said)
 
 
 def assert_faults_change_nothing(seed: int, **faults: object) -> int:
-    """Compare a bad day with a good one; how many alerts that was."""
+    """Compare a run with `faults` with one without. Return the number of alerts."""
     good, bad = run_without_faults(seed), run_random_scenario(seed, **faults)  # type: ignore[arg-type]
     bad.assert_consistent()
     assert alert_facts(bad) == alert_facts(good)

@@ -1,6 +1,6 @@
-"""A naive judge of prices: it keeps every price for ever and looks at all of them, in fractions.
+"""A reference evaluator of price rules: it keeps every price and examines all, in fractions.
 
-`play` gives the same story to it and to the real judge, with both telling what they hit.
+`run_both` gives the same steps to it and to the real evaluator and returns the hits of both.
 """
 
 import random
@@ -37,14 +37,14 @@ PAUSE_SECONDS = (
 
 
 class QuoteStep(msgspec.Struct, frozen=True):
-    """After a pause in seconds, a price in dollars."""
+    """A price in dollars, after a pause."""
 
     pause_seconds: float
     price: str
 
 
 class ArmStep(msgspec.Struct, frozen=True):
-    """A rule is armed, anew or again, after a pause in seconds."""
+    """A rule is armed, for the first time or again, after a pause."""
 
     rule_number: int
     pause_seconds: float = 0.0
@@ -54,7 +54,7 @@ ScenarioStep = QuoteStep | ArmStep
 
 
 def numbered_rule(number: int, second: float, arming: str) -> ArmedRule:
-    """Rule `number`: always the same conditions under the same number."""
+    """Rule `number`: the same number always has the same condition."""
     chance = random.Random(number)
     kind = chance.choice([RuleKind.PRICE_ABOVE, RuleKind.PRICE_BELOW, RuleKind.PERCENT_MOVE])
     if kind is not RuleKind.PERCENT_MOVE:
@@ -71,8 +71,12 @@ def numbered_rule(number: int, second: float, arming: str) -> ArmedRule:
 
 
 class ReferencePriceEvaluator:
-    """`slack` is how much further than its window a move looks back; None: to whole buckets, as
-    the real judge does."""
+    """Keeps every price.
+
+    Args:
+        slack_seconds: how far a move looks back beyond its window; None means to whole buckets, as
+            in the real evaluator.
+    """
 
     def __init__(self, slack_seconds: int | None = None) -> None:
         self._slack_seconds = slack_seconds
@@ -118,24 +122,24 @@ class ReferencePriceEvaluator:
 def run_both(
     steps: list[ScenarioStep], reference_evaluator: ReferencePriceEvaluator
 ) -> tuple[list[list[str]], list[list[str]]]:
-    """What the real judge hits at each step, and what the naive one does."""
-    judge, second = PriceRuleEvaluator(), 0.0
+    """The hits of the real evaluator at each step, and those of the reference."""
+    evaluator, second = PriceRuleEvaluator(), 0.0
     real, reference = [], []
     for number, step in enumerate(steps):
         second += step.pause_seconds
         if isinstance(step, QuoteStep):
-            hits = judge.on_quote(make_quote(step.price, second))
+            hits = evaluator.on_quote(make_quote(step.price, second))
             reference.append(reference_evaluator.on_quote(second, step.price))
         else:
             one = numbered_rule(step.rule_number, second, f"r{step.rule_number} at {number}")
-            hits = judge.arm(one)
+            hits = evaluator.arm(one)
             reference.append(reference_evaluator.arm(one))
         real.append(sorted(hit.armed.arming for hit in hits))
     return real, reference
 
 
 def random_steps(seed: int, step_count: int = 120) -> list[ScenarioStep]:
-    """A walk with jumps and pauses, and rules that come and come again."""
+    """A random walk with jumps and pauses, during which rules are armed again and again."""
     chance, price = random.Random(seed), 100.0
     pauses = chance.choice([PAUSE_SECONDS[:7], PAUSE_SECONDS[:12], PAUSE_SECONDS])
     steps: list[ScenarioStep] = []

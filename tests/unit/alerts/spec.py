@@ -1,5 +1,6 @@
-"""How tests of alert rules are written: `given(commands).when(command).then(lines)`, and things to
-say. An event is told by `said`: one short line with what matters of it.
+"""Builders and a language for tests of alert rules: `given(commands).when(command).then(lines)`.
+
+`describe_event` puts the essentials of an event into one line.
 """
 
 from collections.abc import Sequence
@@ -101,7 +102,7 @@ def describe_event(new_event: NewEvent) -> str:
 
 
 class Given:
-    """A history of commands, each decided on what the ones before it made."""
+    """A history of commands, each decided on the state after the earlier ones."""
 
     def __init__(self, commands: Sequence[Command]) -> None:
         self.state: State = AbsentRuleState()
@@ -110,12 +111,12 @@ class Given:
             self.decide(command)
 
     def decide(self, command: Command) -> list[NewEvent]:
-        happened = list(RULE_DECIDER.decide(self.state, command))
-        for happening in happened:
-            if happening.subject.domain == "rules":
-                self.state = RULE_DECIDER.evolve(self.state, happening.event)
-        self.new_events += happened
-        return happened
+        new_events = list(RULE_DECIDER.decide(self.state, command))
+        for new_event in new_events:
+            if new_event.subject.domain == "rules":
+                self.state = RULE_DECIDER.evolve(self.state, new_event.event)
+        self.new_events += new_events
+        return new_events
 
     def when(self, command: Command) -> "When":
         return When(self, command)
@@ -130,7 +131,7 @@ class When:
         self._command = command
 
     def then(self, *lines: str) -> Given:
-        assert [describe_event(happening) for happening in self._history.decide(self._command)] == [
+        assert [describe_event(new_event) for new_event in self._history.decide(self._command)] == [
             *lines
         ]
         return self._history
@@ -241,7 +242,7 @@ def order_filled(status: OrderStatus = OrderStatus.FILLED, side: Side = Side.BUY
 
 
 def load_golden_event(tag: str) -> Event:
-    """The event of that tag as the catalogue's tests have it."""
+    """The golden event of `tag` from the tests of the catalogue."""
     return CATALOGUE.decode(tag, (GOLDEN_FOLDER / f"{tag}.json").read_bytes())
 
 

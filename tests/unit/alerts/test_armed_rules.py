@@ -64,7 +64,7 @@ def sort_key(one: ArmedRule) -> tuple[str, str, int]:
 
 
 @examples(HISTORIES, st.integers(0, 30))
-def test_it_holds_what_is_armed_where_and_by_what(
+def test_it_contains_the_armed_rules_with_their_sequences(
     history: list[tuple[str, int, str]], restart: int
 ) -> None:
     rules = ArmedRulesProjection()
@@ -89,7 +89,7 @@ def test_it_holds_what_is_armed_where_and_by_what(
     assert sorted(map(sort_key, waiting)) == sorted(wanted.values())
 
 
-def test_an_event_triggers_what_was_armed_before_it() -> None:
+def test_an_event_triggers_rules_that_were_armed_before_it() -> None:
     rules = ArmedRulesProjection()
     rules.apply(make_recorded_event(7, make_rule_event("created", 0, 7)))
     assert rules.find_triggered(USER, RuleKind.ORDER_REJECTED, "IBM", 7) == []
@@ -98,14 +98,14 @@ def test_an_event_triggers_what_was_armed_before_it() -> None:
     assert rules.find_triggered(USER, RuleKind.STOP_LOSS, "IBM", 8) == []
 
 
-def test_a_rule_on_a_symbol_waits_for_no_other() -> None:
+def test_a_rule_on_a_symbol_is_not_triggered_by_another_symbol() -> None:
     rules = ArmedRulesProjection()
     rules.apply(make_recorded_event(1, make_rule_event("created", 2, 1)))
     assert len(rules.find_triggered(USER, RuleKind.ORDER_REJECTED, "IBM", 2)) == 1
     assert rules.find_triggered(USER, RuleKind.ORDER_REJECTED, "SPY", 2) == []
 
 
-def test_what_cannot_be_read_is_counted() -> None:
+def test_an_unreadable_event_advances_the_sequence() -> None:
     rules = ArmedRulesProjection()
     strange = make_recorded_event(5, make_rule_event("created", 0, 5))
     strange.tag = "rule.postponed.v1"
@@ -115,6 +115,6 @@ def test_what_cannot_be_read_is_counted() -> None:
 
 
 @pytest.mark.parametrize("state", [b"null", b"7", b'"no base64 of ours"', b'"AAAA"', b"{"])
-def test_what_is_no_state_is_refused(state: bytes) -> None:
+def test_an_invalid_state_is_rejected(state: bytes) -> None:
     with pytest.raises(ValueError, match=r".+"):
         ArmedRulesProjection().restore_state(state)

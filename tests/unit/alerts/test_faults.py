@@ -1,6 +1,7 @@
-"""Bad days, by seed: the same alerts and notifications as on a good one, none twice, none missing.
+"""Scenarios with faults give the same alerts and notifications as without, each exactly once.
 
-`day` tells what a day is. The broken services at the end show what the comparison finds out.
+`random_scenario` runs the scenarios. The planted faults at the end show what the comparison
+detects.
 """
 
 import asyncio
@@ -40,17 +41,17 @@ pytestmark = pytest.mark.virtual_time
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_one_process_that_dies_and_comes_back_on_a_rough_network(seed: int) -> None:
+def test_restarts_on_a_bad_network_change_nothing(seed: int) -> None:
     assert_faults_change_nothing(seed, rough=True, kills=2)
 
 
 @pytest.mark.parametrize("seed", range(100, 112))
-def test_a_standby_takes_over_again_and_again_on_a_rough_network(seed: int) -> None:
+def test_takeovers_on_a_bad_network_change_nothing(seed: int) -> None:
     assert_faults_change_nothing(seed, rough=True, standby=True, kills=2)
 
 
-def test_good_days_are_worth_comparing_with() -> None:
-    """Alerts of every kind, rules that were triggered again, and rules that never were."""
+def test_scenarios_without_faults_cover_every_kind_of_rule() -> None:
+    """There are alerts of every kind, rules that triggered again, and rules that never did."""
     tallies = [run_without_faults(seed) for seed in range(12)]
     kinds = {tally.rules[one.rule_id or ""].kind for tally in tallies for one in tally.alerts}
     assert kinds == set(RuleKind)
@@ -74,7 +75,7 @@ async def run_two_holders(seed: int) -> AlertsLogSummary:
 
 
 @pytest.mark.parametrize("seed", range(200, 206))
-def test_two_that_both_believe_to_hold_the_lease_tell_nothing_twice(seed: int) -> None:
+def test_two_lease_holders_at_once_change_nothing(seed: int) -> None:
     both = virtual_time.run(run_two_holders(seed), seconds=7200)
     both.assert_consistent()
     good = run_without_faults(seed)
@@ -82,7 +83,7 @@ def test_two_that_both_believe_to_hold_the_lease_tell_nothing_twice(seed: int) -
     assert notification_facts(both) == notification_facts(good)
 
 
-async def test_a_log_made_anew_voids_what_was_known_of_the_old_one() -> None:
+async def test_a_recreated_log_voids_the_rules_of_the_old_one() -> None:
     server = MemoryServer()
     world, process = AlertsEnvironment(server), await AlertsProcess(server).start()
     await world.publish_price("100")
@@ -103,8 +104,8 @@ async def test_a_log_made_anew_voids_what_was_known_of_the_old_one() -> None:
         await one.kill()
 
 
-async def test_no_price_between_two_holders_is_missed() -> None:
-    """A spike while nobody holds the lease: the standby saw it, and says so when it takes over."""
+async def test_a_price_between_two_lease_holders_is_not_missed() -> None:
+    """The price spikes while no process holds the lease; the standby triggers the rule later."""
     server = MemoryServer()
     world, holder = AlertsEnvironment(server), await AlertsProcess(server).start()
     standby = await AlertsProcess(server).start(holds_lease=False)
@@ -123,8 +124,8 @@ async def test_no_price_between_two_holders_is_missed() -> None:
     await standby.kill()
 
 
-async def test_a_standby_forgets_what_the_holder_has_said() -> None:
-    """What both saw is the holder's to say; a standby that remembered it all would only grow."""
+async def test_a_standby_drops_hits_that_the_lease_holder_has_triggered() -> None:
+    """Both processes evaluate all prices. A standby that kept its hits would only grow."""
     server = MemoryServer()
     world, holder = AlertsEnvironment(server), await AlertsProcess(server).start()
     standby = await AlertsProcess(server).start(holds_lease=False)
@@ -143,7 +144,7 @@ async def test_a_standby_forgets_what_the_holder_has_said() -> None:
         await one.kill()
 
 
-async def test_moves_outlive_all_processes() -> None:
+async def test_past_prices_survive_the_end_of_all_processes() -> None:
     server = MemoryServer()
     world, process = AlertsEnvironment(server), await AlertsProcess(server).start()
     await world.publish_price("100")
@@ -163,14 +164,14 @@ async def test_moves_outlive_all_processes() -> None:
 
 
 async def skip_waiting_for_rules(_book: ArmedRuleIndex, _sequence: int) -> None:
-    """An event is judged by whatever rules are known by chance."""
+    """A planted fault: events are matched with whatever rules are known."""
 
 
 @pytest.mark.parametrize("broken", [False, True])
-async def test_an_event_right_after_the_rule_is_judged_by_it_however_late_the_rulebook_hears(
+async def test_an_event_right_after_its_rule_triggers_it_however_late_the_index_is(
     broken: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The book is deaf, and reads the log every few seconds only; events are taken at once."""
+    """The index receives no notifications and reads the log only every few seconds."""
     if broken:
         monkeypatch.setattr(ArmedRuleIndex, "wait_until_applied", skip_waiting_for_rules)
 
@@ -231,7 +232,7 @@ _decide_trigger = rules._decide_trigger
         (rules, "_decide_trigger", trigger_any_arming),
     ],
 )
-def test_a_broken_service_is_found_out(
+def test_the_comparison_detects_planted_faults(
     owner: object, name: str, broken: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def differs(seed: int) -> bool:

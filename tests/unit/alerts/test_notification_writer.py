@@ -1,4 +1,4 @@
-"""Notifications of many events at once: each told once, in order, whatever is there already."""
+"""Many notifications at once: each is written once, in order, whatever exists already."""
 
 import asyncio
 import random
@@ -51,7 +51,7 @@ async def read_notifications(log: EventLog) -> list[RecordedEvent]:
 
 
 async def read_titles_by_user(log: EventLog) -> dict[str, list[str]]:
-    """What each user was told, in order."""
+    """The notifications of each user in the log, in order."""
     found: dict[str, list[str]] = {}
     for recorded in await read_notifications(log):
         if isinstance(recorded.event, NotificationCreated):
@@ -62,7 +62,7 @@ async def read_titles_by_user(log: EventLog) -> dict[str, list[str]]:
 
 
 def titles_by_user(tellings: Sequence[PendingNotification]) -> dict[str, list[str]]:
-    """What each user should be told."""
+    """The expected notifications of each user."""
     wanted: dict[str, list[str]] = {}
     for one in tellings:
         wanted.setdefault(one.command.user, []).append(one.command.content.title)
@@ -70,7 +70,7 @@ def titles_by_user(tellings: Sequence[PendingNotification]) -> dict[str, list[st
 
 
 class CountingLog(MemoryEventLog):
-    """Counts what it is asked."""
+    """A log that counts queries."""
 
     def __init__(self, server: MemoryServer) -> None:
         super().__init__(server)
@@ -85,7 +85,7 @@ class CountingLog(MemoryEventLog):
         return await super().last_events(subjects)
 
 
-async def test_what_nobody_was_told_is_told_in_order_and_with_what_caused_it() -> None:
+async def test_missing_notifications_are_written_in_order_with_their_causes() -> None:
     log = CountingLog(MemoryServer())
     assert await NotificationWriter(log).write_notifications(PENDING) == 0
     assert await read_titles_by_user(log) == titles_by_user(PENDING)
@@ -101,7 +101,7 @@ async def test_what_nobody_was_told_is_told_in_order_and_with_what_caused_it() -
         assert (meta.correlation, meta.traceparent) == ("correlation", "traceparent")
 
 
-def test_what_is_there_is_told_no_more_and_the_rest_keeps_its_order() -> None:
+def test_existing_notifications_are_not_repeated_and_the_rest_keeps_its_order() -> None:
     async def story(seed: int) -> None:
         log, chance = CountingLog(MemoryServer()), random.Random(seed)
         before = [one for one in PENDING if chance.random() < seed / 4]
@@ -121,8 +121,8 @@ def test_what_is_there_is_told_no_more_and_the_rest_keeps_its_order() -> None:
         virtual_time.run(story(seed))
 
 
-async def test_what_is_refused_for_a_reason_of_its_own_holds_up_no_other_user() -> None:
-    """Two causes of one name, of two users: the log takes the second for the first."""
+async def test_a_rejected_notification_delays_no_other_user() -> None:
+    """Two causes of two users have the same id; the log treats the second as a repeat."""
     log = MemoryEventLog(MemoryServer())
     await NotificationWriter(log).write_notifications(PENDING[:5])
     twice = [*PENDING[:5], make_pending(5, id_="cause-3"), *PENDING[6:20]]
@@ -132,7 +132,7 @@ async def test_what_is_refused_for_a_reason_of_its_own_holds_up_no_other_user() 
     assert await read_titles_by_user(log) == titles_by_user(others)
 
 
-def test_two_that_tell_the_same_over_rough_connections_tell_each_once() -> None:
+def test_two_writers_on_bad_connections_write_each_notification_once() -> None:
     async def insist(log: MemoryEventLog, chance: random.Random) -> None:
         doubtful = chance.random() < 0.5
         while True:

@@ -1,4 +1,4 @@
-"""What people are told: the words, and that nothing of it is too large to keep."""
+"""The words of notifications and alerts, and the limits of their size."""
 
 from collections.abc import Sequence
 
@@ -96,16 +96,16 @@ NOTIFIED_CASES = [
 
 
 @pytest.mark.parametrize(("event", "title", "message"), NOTIFIED_CASES)
-def test_plain_words(event: Event, title: str, message: str) -> None:
-    [happening] = notify_about(event)
-    assert describe_notification(happening.event) == f"{title}: {message}"
-    assert happening.subject.domain == "notifications"
+def test_titles_and_messages(event: Event, title: str, message: str) -> None:
+    [new_event] = notify_about(event)
+    assert describe_notification(new_event.event) == f"{title}: {message}"
+    assert new_event.subject.domain == "notifications"
 
 
-def test_payloads_are_for_programs() -> None:
-    [happening] = notify_about(order_filled())
-    assert isinstance(happening.event, NotificationCreated)
-    assert CODEC.encode(happening.event.notification.payload) == (
+def test_payloads_contain_the_fields_of_the_event() -> None:
+    [new_event] = notify_about(order_filled())
+    assert isinstance(new_event.event, NotificationCreated)
+    assert CODEC.encode(new_event.event.notification.payload) == (
         b'{"orderId":"o","symbol":"IBM","side":"buy","qty":1000,"filledQty":1000,'
         b'"filledAvgPrice":100.25,"strategyId":null}'
     )
@@ -125,27 +125,25 @@ REPORTED_CASES = [
 
 
 @pytest.mark.parametrize(("tag", "title", "message"), REPORTED_CASES)
-def test_what_other_programs_report_is_told_with_its_source(
-    tag: str, title: str, message: str
-) -> None:
-    [happening] = notify_about(load_golden_event(tag))
-    assert describe_notification(happening.event) == f"{title}: {message}"
-    assert isinstance(happening.event, NotificationCreated)
-    assert happening.event.notification.payload["source"] == "momentum-desk"
+def test_notifications_of_reports_name_their_source(tag: str, title: str, message: str) -> None:
+    [new_event] = notify_about(load_golden_event(tag))
+    assert describe_notification(new_event.event) == f"{title}: {message}"
+    assert isinstance(new_event.event, NotificationCreated)
+    assert new_event.event.notification.payload["source"] == "momentum-desk"
 
 
-def test_an_order_of_another_program_is_told_of_when_all_of_it_is_executed() -> None:
+def test_a_reported_order_is_notified_when_it_is_filled_completely() -> None:
     event = load_golden_event("report.order_executed.v1")
     assert isinstance(event, OrderReport)
     assert to_notification_content(event) is None
     whole = replace(event, order=replace(event.order, status=OrderStatus.FILLED))
-    [happening] = notify_about(whole)
-    assert describe_notification(happening.event) == (
+    [new_event] = notify_about(whole)
+    assert describe_notification(new_event.event) == (
         "order_filled: Order filled: Bought 25.5 BRK.B at 512.46 (momentum-desk)"
     )
 
 
-def test_what_is_reported_of_no_symbol_is_an_occasion_for_rules_on_any() -> None:
+def test_a_report_without_a_symbol_triggers_rules_on_any_symbol() -> None:
     event = load_golden_event("report.strategy_failed.v1")
     assert isinstance(event, StrategyReport)
     found = to_trigger_candidate(
@@ -156,7 +154,7 @@ def test_what_is_reported_of_no_symbol_is_an_occasion_for_rules_on_any() -> None
     assert found.message == "mom-7 (momentum-desk) stopped: no heartbeat from the venue for 30 s"
 
 
-def test_an_order_is_told_of_when_it_is_filled_to_the_end() -> None:
+def test_an_order_is_notified_when_it_is_filled_completely() -> None:
     assert to_notification_content(order_filled(OrderStatus.PARTIALLY_FILLED)) is None
 
 
@@ -164,7 +162,7 @@ def test_an_order_is_told_of_when_it_is_filled_to_the_end() -> None:
     "tag",
     [file.stem for file in GOLDEN_FOLDER.glob("*.json") if not file.stem.endswith(".becomes")],
 )
-def test_events_that_are_named_are_told_of_and_no_others(tag: str) -> None:
+def test_only_listed_event_types_give_notifications(tag: str) -> None:
     event = load_golden_event(tag)
     if tag not in ("order.filled.v1", "report.order_executed.v1"):
         assert (to_notification_content(event) is not None) == (type(event) in NOTIFIED_EVENT_TYPES)
@@ -172,10 +170,10 @@ def test_events_that_are_named_are_told_of_and_no_others(tag: str) -> None:
     assert CATALOGUE.struct_for_tag(tag) is type(event)
 
 
-def test_what_was_told_is_not_told_again() -> None:
-    [happening] = notify_about(order_filled())
+def test_an_existing_notification_is_not_created_again() -> None:
+    [new_event] = notify_about(order_filled())
     assert (
-        NOTIFICATION_DECIDER.evolve(AbsentNotificationState(), happening.event)
+        NOTIFICATION_DECIDER.evolve(AbsentNotificationState(), new_event.event)
         == CreatedNotificationState()
     )
     again = CreateNotificationCommand(id="cause", user=USER, content=NotificationContent(
@@ -187,28 +185,28 @@ TEXTS = st.text(st.characters(codec="utf-8"), max_size=2000)
 
 
 @examples(TEXTS, TEXTS, st.sampled_from(["rejected", "strategy"]))
-def test_whatever_others_write_fits(one: str, other: str, which: str) -> None:
+def test_foreign_texts_of_any_size_fit(one: str, other: str, which: str) -> None:
     event: Event = strategy_failed(one, other) if which == "strategy" else order_rejected(one)
-    [happening] = notify_about(event)
-    assert isinstance(happening.event, NotificationCreated)
-    notification = happening.event.notification
+    [new_event] = notify_about(event)
+    assert isinstance(new_event.event, NotificationCreated)
+    notification = new_event.event.notification
     assert len(CODEC.encode(notification.title)) - 2 <= MAX_TITLE_BYTES
     assert len(CODEC.encode(notification.message)) - 2 <= MAX_MESSAGE_BYTES
 
 
 @examples(TEXTS, st.integers(3, 600))
-def test_a_cut_text_is_the_beginning_and_says_so(text: str, most: int) -> None:
+def test_a_cut_text_is_a_prefix_with_an_ellipsis(text: str, most: int) -> None:
     cut = truncate_to_json_bytes(text, most)
     assert len(CODEC.encode(cut)) - 2 <= most
     assert cut == text or (text.startswith(cut[:-1]) and cut.endswith("…"))
 
 
-def test_a_monstrous_payload_is_left_out_rather_than_the_notification() -> None:
+def test_a_payload_that_is_too_large_is_left_out() -> None:
     huge = NotificationContent(
         type="x", title="x", message="x", payload={"x": "y" * MAX_PAYLOAD_BYTES}, at=START_TIME
     )
-    [happening] = NOTIFICATION_DECIDER.decide(
+    [new_event] = NOTIFICATION_DECIDER.decide(
         AbsentNotificationState(), CreateNotificationCommand(id="c", user=USER, content=huge)
     )
-    assert isinstance(happening.event, NotificationCreated)
-    assert happening.event.notification.payload == {}
+    assert isinstance(new_event.event, NotificationCreated)
+    assert new_event.event.notification.payload == {}

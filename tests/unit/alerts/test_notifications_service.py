@@ -1,4 +1,4 @@
-"""Notifications as they are sent, listed and read, on the log in memory."""
+"""Notifications are sent, listed and marked as read, on the log in memory."""
 
 import pytest
 
@@ -30,7 +30,7 @@ def send_request(*users: str, title: str = "Hello", **more: object) -> SendNotif
     return SendNotification(user_ids=users, title=title, **more)  # type: ignore[arg-type]
 
 
-async def test_others_send_notifications_which_are_listed_newest_first_and_read(
+async def test_sent_notifications_are_listed_newest_first_and_marked_as_read(
     process: AlertsProcess,
 ) -> None:
     ids = []
@@ -53,7 +53,7 @@ async def test_others_send_notifications_which_are_listed_newest_first_and_read(
     assert (await list_notifications(process, user="bob"))[1] == 5
 
 
-async def test_the_same_sending_again_notifies_nobody_twice(
+async def test_a_repeated_send_notifies_nobody_twice(
     process: AlertsProcess, world: AlertsEnvironment
 ) -> None:
     request = send_request("bob", "carol")
@@ -62,7 +62,7 @@ async def test_the_same_sending_again_notifies_nobody_twice(
     assert len((await world.read_log_summary()).notifications) == 2
 
 
-async def test_a_reading_that_changes_nothing_appends_nothing(
+async def test_a_read_without_effect_appends_nothing(
     process: AlertsProcess, world: AlertsEnvironment
 ) -> None:
     await process.notifications_service.send(send_request(USER), make_context())
@@ -90,7 +90,7 @@ async def test_a_reading_that_changes_nothing_appends_nothing(
         (send_request("bob", payload={"x": "y" * 1024}), "payload"),
     ],
 )
-async def test_a_sending_is_refused_with_the_path(
+async def test_an_invalid_send_is_rejected_with_the_path(
     request_: SendNotification, path: str, process: AlertsProcess, world: AlertsEnvironment
 ) -> None:
     assert await await_rejection(process.notifications_service.send(request_, make_context())) == (
@@ -100,7 +100,7 @@ async def test_a_sending_is_refused_with_the_path(
     assert (await world.read_log_summary()).notifications == []
 
 
-async def test_lists_and_readings_are_bounded(process: AlertsProcess) -> None:
+async def test_lists_and_reads_are_bounded(process: AlertsProcess) -> None:
     for limit in (0, 201, -1):
         assert await await_rejection(list_notifications(process, limit)) == ("invalid", "limit")
     for ids, path in [((), "ids"), (("x",) * 201, "ids"), (("x", "y" * 65), "ids[1]")]:
@@ -110,8 +110,10 @@ async def test_lists_and_readings_are_bounded(process: AlertsProcess) -> None:
         ) == ("invalid", path)
 
 
-async def test_a_deep_payload_is_refused(process: AlertsProcess, world: AlertsEnvironment) -> None:
-    """Five hundred brackets fit into a payload; a reader that recurses might not survive them."""
+async def test_a_deeply_nested_payload_is_rejected(
+    process: AlertsProcess, world: AlertsEnvironment
+) -> None:
+    """Five hundred brackets fit into a payload, and a recursive reader might fail on them."""
     deep: object = 1
     for _ in range(16):
         deep = [deep]

@@ -1,4 +1,4 @@
-"""Judging prices: what each kind of rule means, against a naive judge, and in bounded memory."""
+"""The evaluation of prices, by example, compared with a reference, and in bounded memory."""
 
 import random
 from decimal import Decimal
@@ -36,7 +36,7 @@ def messages(judge: PriceRuleEvaluator, *quotes: tuple[str, float]) -> list[str]
     return [hit.message for price, at in quotes for hit in judge.on_quote(make_quote(price, at))]
 
 
-def test_above_is_above_and_below_is_below() -> None:
+def test_price_levels_are_exclusive() -> None:
     judge = PriceRuleEvaluator()
     assert judge.arm(ABOVE) == judge.arm(BELOW) == []
     assert messages(judge, ("100", 0)) == []
@@ -44,7 +44,7 @@ def test_above_is_above_and_below_is_below() -> None:
     assert messages(judge, ("99.99", 2)) == ["IBM is at 99.99, below 100"]
 
 
-def test_once_until_armed_again() -> None:
+def test_a_rule_is_hit_once_until_it_is_armed_again() -> None:
     judge = PriceRuleEvaluator()
     judge.arm(ABOVE)
     assert len(messages(judge, ("101", 0), ("102", 1), ("99", 2), ("103", 3))) == 1
@@ -52,16 +52,16 @@ def test_once_until_armed_again() -> None:
     assert messages(judge, ("104", 4)) == []
 
 
-def test_a_rule_that_holds_when_it_is_armed_is_triggered_at_once() -> None:
+def test_a_rule_whose_condition_holds_is_hit_when_it_is_armed() -> None:
     judge = PriceRuleEvaluator()
     assert messages(judge, ("101", 0)) == []
     [hit] = judge.arm(ABOVE)
     assert hit.armed == ABOVE
 
 
-def test_a_move_that_was_seen_in_halves_is_seen_when_the_halves_meet() -> None:
-    """A process that was started between the two prices of a move knew the second one before it
-    had learnt of the first, and waited for a third, which might have come when it was over."""
+def test_restored_past_prices_complete_a_move() -> None:
+    """A process that started between the two prices of a move received the second one before it had
+    restored the first. It used to wait for a third price, which might come too late."""
     first, second = PriceRuleEvaluator(), PriceRuleEvaluator()
     messages(first, ("100", 0))
     assert messages(second, ("106", 30)) == []
@@ -73,7 +73,7 @@ def test_a_move_that_was_seen_in_halves_is_seen_when_the_halves_meet() -> None:
     assert second.last_quote_times() == {"IBM": at(30)}
 
 
-def test_a_move_of_long_before_the_arming_is_none_when_it_is_learnt_of() -> None:
+def test_restored_past_prices_before_the_window_hit_nothing() -> None:
     first, second = PriceRuleEvaluator(), PriceRuleEvaluator()
     messages(first, ("100", 0))
     assert messages(second, ("106", 30)) == []
@@ -99,38 +99,38 @@ def test_a_move_is_a_percentage_up_or_down_within_its_window() -> None:
     ]
 
 
-def test_a_price_that_has_left_the_window_moves_nothing() -> None:
+def test_a_price_that_has_left_the_window_does_not_count() -> None:
     judge = PriceRuleEvaluator()
     judge.arm(MOVE)
     assert messages(judge, ("100", 0), ("105", 61)) == []
 
 
-def test_a_move_looks_back_before_it_was_armed() -> None:
+def test_a_move_counts_prices_before_the_arming() -> None:
     judge = PriceRuleEvaluator()
     assert messages(judge, ("100", 0), ("105", 30)) == []
     assert [hit.message for hit in judge.arm(MOVE)] == ["IBM moved +5.00 % from 100 to 105 in 60 s"]
 
 
-def test_an_old_quote_is_no_move_of_now() -> None:
+def test_an_old_quote_does_not_count_as_a_present_move() -> None:
     judge = PriceRuleEvaluator()
     assert messages(judge, ("100", 0), ("105", 30)) == []
     later = make_armed_rule("m", RuleKind.PERCENT_MOVE, percent="5", window_seconds=60, second=3600)
     assert judge.arm(later) == []
 
 
-def test_symbols_are_judged_by_themselves() -> None:
+def test_symbols_are_evaluated_separately() -> None:
     judge = PriceRuleEvaluator()
     judge.arm(ABOVE)
     assert judge.on_quote(make_quote("200", symbol="SPY")) == []
 
 
-def test_rules_on_events_are_none_of_its_business() -> None:
+def test_rules_on_events_are_ignored() -> None:
     judge = PriceRuleEvaluator()
     judge.arm(make_armed_rule("o", RuleKind.ORDER_REJECTED))
     assert messages(judge, ("100", 0)) == []
 
 
-def test_a_deleted_rule_is_watched_no_more() -> None:
+def test_a_deleted_rule_is_not_hit() -> None:
     judge = PriceRuleEvaluator()
     for rule in (ABOVE, MOVE):
         judge.arm(rule)
@@ -140,7 +140,7 @@ def test_a_deleted_rule_is_watched_no_more() -> None:
 
 
 @pytest.mark.parametrize("price", ["NaN", "sNaN", "Infinity", "-1", "0", "1e999999", "1e-999999"])
-def test_a_mad_quote_is_none(price: str) -> None:
+def test_a_quote_out_of_bounds_is_ignored(price: str) -> None:
     judge = PriceRuleEvaluator()
     judge.arm(ABOVE)
     judge.arm(MOVE)
@@ -148,14 +148,14 @@ def test_a_mad_quote_is_none(price: str) -> None:
     assert messages(judge, (price, 1), ("100", 2)) == []
 
 
-def test_the_widest_move_can_be_told() -> None:
+def test_the_largest_move_can_be_described() -> None:
     judge = PriceRuleEvaluator()
     judge.arm(MOVE)
     [message] = messages(judge, ("0.00000001", 0), ("1000000000", 1))
     assert message.startswith("IBM moved +9999999999999999900.00 % from 0.00000001 to 1000000000")
 
 
-def test_a_clock_that_goes_back_breaks_nothing() -> None:
+def test_quotes_with_decreasing_times_are_accepted() -> None:
     judge = PriceRuleEvaluator()
     judge.arm(MOVE)
     assert len(messages(judge, ("100", 100), ("99", 0), ("104", 101))) == 1
@@ -173,7 +173,7 @@ STEPS = st.one_of(
 
 @settings(max_examples=300, deadline=None)
 @examples(st.lists(STEPS, max_size=80))
-def test_it_hits_what_a_naive_judge_hits_once_an_arming(steps: list[ScenarioStep]) -> None:
+def test_hits_match_the_reference_evaluator(steps: list[ScenarioStep]) -> None:
     real, reference = run_both(steps, ReferencePriceEvaluator())
     assert real == reference
     hits = [arming for step in real for arming in step]
@@ -181,7 +181,7 @@ def test_it_hits_what_a_naive_judge_hits_once_an_arming(steps: list[ScenarioStep
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_it_hits_what_a_naive_judge_hits_on_longer_walks(seed: int) -> None:
+def test_hits_match_the_reference_evaluator_on_long_walks(seed: int) -> None:
     real, reference = run_both(random_steps(seed, 400), ReferencePriceEvaluator())
     assert real == reference
 
@@ -190,8 +190,8 @@ def test_it_hits_what_a_naive_judge_hits_on_longer_walks(seed: int) -> None:
 def test_a_window_is_at_least_its_length_and_at_most_a_thirtieth_or_a_second_more(
     seed: int,
 ) -> None:
-    """Told without buckets: whatever moved in the window is hit, by then; and nothing is hit that
-    did not move within the window and its slack."""
+    """Checked without buckets: every move within the window is hit, and none beyond the window and
+    its slack."""
     for (width, buckets), (next_width, _) in pairwise(TIERS):
         assert next_width * 30 <= width * buckets
     steps = [step for step in random_steps(seed, 200) if isinstance(step, QuoteStep)]
@@ -206,7 +206,7 @@ def by(hits: list[list[str]]) -> set[str]:
     return {arming for step in hits for arming in step}
 
 
-def test_memory_is_bounded_a_symbol_whatever_the_prices_do() -> None:
+def test_memory_per_symbol_is_bounded() -> None:
     rising, walking = RollingExtremes(), RollingExtremes()
     chance, price = random.Random(1), 1_000_000
     for second in range(0, 3 * 86_400, 7):
@@ -223,10 +223,10 @@ def test_memory_is_bounded_a_symbol_whatever_the_prices_do() -> None:
     st.lists(st.tuples(st.integers(0, 3000), st.integers(1, 50), st.booleans()), max_size=60),
     st.sampled_from([1, 10, 100, 120, 121, 900, 1000, 5000]),
 )
-def test_what_two_saw_and_kept_is_known_to_whoever_learns_both(
+def test_merged_snapshots_contain_the_prices_of_both(
     seen: list[tuple[int, int, bool]], window: int
 ) -> None:
-    """In any order, and more than once."""
+    """The order of merging does not matter, nor do repeats."""
     all_, mine, other = RollingExtremes(), RollingExtremes(), RollingExtremes()
     for second, price, here in sorted(seen):
         all_.add_price(second, Decimal(price))

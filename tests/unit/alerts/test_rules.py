@@ -1,4 +1,4 @@
-"""A rule: what its user can do with it, and that an arming raises one alert, whoever says so."""
+"""How an alert rule decides on commands, and that an arming raises one alert."""
 
 import pytest
 from hypothesis import given as examples
@@ -27,36 +27,36 @@ from tests.unit.alerts.spec import (
 ALERT = "alerts: warning IBM it is"
 
 
-def test_a_rule_is_made_armed() -> None:
+def test_a_new_rule_is_armed() -> None:
     given().when(create_price_above()).then("rules: created armed")
 
 
-def test_the_same_creation_again_changes_nothing() -> None:
+def test_a_repeated_creation_gives_no_event() -> None:
     given(create_price_above()).when(create_price_above()).then()
     given(create_price_above(), delete()).when(create_price_above()).then()
 
 
-def test_what_comes_to_pass_triggers_the_rule_and_raises_an_alert() -> None:
+def test_a_trigger_raises_an_alert() -> None:
     rule = given(create_price_above()).when(trigger()).then("rules: triggered unarmed", ALERT)
     [alert] = rule.alerts()
     assert (alert.rule_id, alert.timestamp) == ("r", at(5))
     assert alert.alert_id == derive_alert_id("r", "c")
 
 
-def test_once_an_arming() -> None:
+def test_an_arming_is_triggered_once() -> None:
     given(create_price_above(), trigger()).when(trigger()).then()
     given(create_price_above(), trigger()).when(trigger(id="another judge")).then()
 
 
-def test_armed_again_it_raises_another_alert() -> None:
+def test_a_rule_armed_again_raises_another_alert() -> None:
     rule = given(create_price_above(), trigger()).when(arm()).then("rules: armed armed")
     rule.when(trigger(arming="a", id="t2")).then("rules: triggered unarmed", ALERT)
     first, second = rule.alerts()
     assert first.alert_id != second.alert_id
 
 
-def test_a_late_word_about_an_earlier_arming_is_refused() -> None:
-    """Refused and not passed over: whoever remembers an older state must look again."""
+def test_a_trigger_of_another_arming_is_rejected() -> None:
+    """A rejection makes a process with an older state read the newest one."""
     given(create_price_above(), trigger(), arm()).when(trigger(id="late")).then_rejected("conflict")
     given(create_price_above()).when(trigger(arming="a")).then_rejected("conflict")
 
@@ -65,7 +65,7 @@ def test_arming_an_armed_rule_changes_nothing() -> None:
     given(create_price_above()).when(arm()).then()
 
 
-def test_an_arming_that_is_repeated_does_not_arm_again() -> None:
+def test_a_repeated_arm_command_does_not_arm_again() -> None:
     given(create_price_above(), trigger(), arm(), trigger(arming="a", id="t2")).when(arm()).then()
 
 
@@ -78,14 +78,14 @@ def test_a_deleted_rule_is_not_found() -> None:
     given().when(arm()).then_rejected("not_found")
 
 
-def test_its_time_never_goes_back() -> None:
+def test_the_time_of_a_rule_never_goes_back() -> None:
     rule = given(create_price_above(), trigger(), arm())
     rule.decide(trigger(arming="a", id="t2"))
     assert isinstance(rule.state, ExistingRuleState)
     assert rule.state.rule.timestamp == at(9)
 
 
-def test_ids_are_made_of_all_their_parts() -> None:
+def test_ids_depend_on_all_their_parts() -> None:
     assert derive_rule_id("a", "bc") != derive_rule_id("ab", "c")
     assert derive_rule_id("a", "b") == derive_rule_id("a", "b") != derive_alert_id("a", "b")
 
@@ -119,17 +119,17 @@ def test_ids_are_made_of_all_their_parts() -> None:
         (create(RuleKind.STOP_LOSS, window_seconds=1), "windowSeconds"),
     ],
 )
-def test_what_is_not_well_formed_is_refused_with_the_path(command: Command, path: str) -> None:
+def test_an_invalid_rule_is_rejected_with_the_path(command: Command, path: str) -> None:
     given().when(command).then_rejected("invalid", path, message=path)
 
 
 @pytest.mark.parametrize("kind", [RuleKind.ORDER_REJECTED, RuleKind.STRATEGY_ERROR])
-def test_rules_on_events_take_a_symbol_or_none(kind: RuleKind) -> None:
+def test_rules_on_events_accept_a_symbol_or_none(kind: RuleKind) -> None:
     given().when(create(kind)).then("rules: created armed")
     given().when(create(kind, symbol=None)).then("rules: created armed")
 
 
-def test_numbers_are_kept_in_their_plainest_digits() -> None:
+def test_numbers_of_rules_are_normalized() -> None:
     assert str(validate_create_rule(create_price_above("1E+3")).price) == "1000"
     move = validate_create_rule(create(RuleKind.PERCENT_MOVE, percent="0.50", window_seconds=86400))
     assert str(move.percent) == "0.5"
@@ -158,7 +158,7 @@ def decide_by_names(names: list[str]) -> Given:
 
 
 @examples(st.lists(st.sampled_from(sorted(COMMANDS)), max_size=60))
-def test_however_often_and_whoever_judges_an_arming_raises_one_alert(names: list[str]) -> None:
+def test_any_number_of_triggers_raise_one_alert_per_arming(names: list[str]) -> None:
     rule = decide_by_names(names)
     ids = [alert.alert_id for alert in rule.alerts()]
     assert len(ids) == len(set(ids))
@@ -167,11 +167,11 @@ def test_however_often_and_whoever_judges_an_arming_raises_one_alert(names: list
 
 
 @examples(st.lists(st.sampled_from(sorted(COMMANDS)), max_size=60))
-def test_a_fold_of_what_happened_is_the_state(names: list[str]) -> None:
+def test_the_state_is_the_fold_of_the_events(names: list[str]) -> None:
     rule = decide_by_names(names)
     again = Given([])
-    for happening in rule.new_events:
-        if happening.subject.domain == "rules":
-            event = CODEC.decode(CODEC.encode(happening.event), type(happening.event))
+    for new_event in rule.new_events:
+        if new_event.subject.domain == "rules":
+            event = CODEC.decode(CODEC.encode(new_event.event), type(new_event.event))
             again.state = RULE_DECIDER.evolve(again.state, event)
     assert again.state == rule.state

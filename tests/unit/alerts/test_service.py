@@ -1,4 +1,4 @@
-"""What the service answers and does, on the log in memory, in virtual time."""
+"""The whole alerts service on the log in memory, in virtual time."""
 
 import asyncio
 from decimal import Decimal
@@ -34,7 +34,7 @@ async def list_rules(process: AlertsProcess, user: str = USER) -> list[str]:
     return [rule.rule_id for rule in reply.rules]
 
 
-async def test_a_rule_is_made_listed_triggered_armed_again_and_deleted(
+async def test_a_rule_is_created_listed_triggered_armed_again_and_deleted(
     process: AlertsProcess, world: AlertsEnvironment
 ) -> None:
     rule = await process.create_rule(create_rule_request(price="105"))
@@ -59,20 +59,20 @@ async def test_a_rule_is_made_listed_triggered_armed_again_and_deleted(
     assert await await_rejection(process.arm_rule(rule.rule_id)) == ("not_found", None)
 
 
-async def test_a_rule_that_holds_already_is_triggered_without_another_quote(
+async def test_a_rule_whose_condition_holds_is_triggered_without_another_quote(
     process: AlertsProcess, world: AlertsEnvironment
 ) -> None:
     await process.create_rule(create_rule_request(price="99"))
     await world.wait_for_log("the alert", lambda seen: seen.alerts)
 
 
-async def test_a_creation_that_is_repeated_is_answered_as_before(process: AlertsProcess) -> None:
+async def test_a_repeated_creation_returns_the_same_rule(process: AlertsProcess) -> None:
     first = await process.create_rule(create_rule_request(price="105"), "command")
     assert await process.create_rule(create_rule_request(price="105"), "command") == first
     assert await list_rules(process) == [first.rule_id]
 
 
-async def test_rules_are_refused_with_the_path_of_what_is_wrong(process: AlertsProcess) -> None:
+async def test_invalid_rules_are_rejected_with_the_path(process: AlertsProcess) -> None:
     assert await await_rejection(process.create_rule(create_rule_request())) == (
         "invalid",
         "price",
@@ -85,7 +85,7 @@ async def test_rules_are_refused_with_the_path_of_what_is_wrong(process: AlertsP
     )
 
 
-async def test_too_many_rules_are_refused_but_not_the_same_one_again(
+async def test_a_rule_beyond_the_limit_is_rejected_unless_it_is_a_repeat(
     monkeypatch: pytest.MonkeyPatch, process: AlertsProcess
 ) -> None:
     monkeypatch.setattr(serving, "MAX_RULES_PER_USER", 2)
@@ -100,7 +100,7 @@ async def test_too_many_rules_are_refused_but_not_the_same_one_again(
     await process.create_rule(create_rule_request(price="105"), "three")
 
 
-async def test_other_peoples_rules_are_not_found(process: AlertsProcess) -> None:
+async def test_rules_of_other_users_are_not_found(process: AlertsProcess) -> None:
     rule = await process.create_rule(create_rule_request(price="105"))
     bob = "bob"
     assert await list_rules(process, bob) == []
@@ -122,9 +122,9 @@ async def test_other_peoples_rules_are_not_found(process: AlertsProcess) -> None
         )
 
 
-async def test_an_arming_counts_although_this_process_remembers_the_rule_armed() -> None:
-    """The process that made the rule takes it for armed; another one triggered it since. To pass
-    over the arming as one that changes nothing would leave the user untold for ever."""
+async def test_a_rule_is_armed_again_although_this_process_remembers_it_as_armed() -> None:
+    """The process that created the rule remembers it as armed, but another one has triggered it
+    since. Without a look at the log, the arm command would seem to change nothing."""
     server = MemoryServer()
     world, asked, judging = (
         AlertsEnvironment(server),
@@ -191,7 +191,7 @@ async def test_events_trigger_their_rules_once_until_armed_again(
     assert raised.metadata.correlation == f"correlation-{id_.removeprefix('event-')}"
 
 
-async def test_what_happens_becomes_notifications(
+async def test_events_become_notifications(
     process: AlertsProcess, world: AlertsEnvironment
 ) -> None:
     await world.append_event(order_filled())
@@ -211,7 +211,7 @@ async def test_what_happens_becomes_notifications(
     }
 
 
-async def test_a_market_that_has_no_quotes_yet_is_no_reason_to_refuse() -> None:
+async def test_rules_are_accepted_before_the_first_quote() -> None:
     process = await AlertsProcess(MemoryServer()).start()
     with pytest.raises(Unavailable):
         await process.service.create_rule(create_rule_request(price="1"), make_context())

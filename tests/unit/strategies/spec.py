@@ -1,6 +1,6 @@
-"""How tests of strategies are written: `given(commands).when(command).then(lines)`.
+"""Builders and a language for tests of strategies: `given(commands).when(command).then(lines)`.
 
-An event is told by `said`: one short line with what matters of it.
+`describe_event` puts the essentials of an event into one line.
 """
 
 from collections.abc import Sequence
@@ -149,7 +149,7 @@ def trigger_stop_loss(
 
 
 def fill(order_suffix: str, filled_qty: str, price: str = "100") -> ApplyFillCommand:
-    """Order `order` (``1`` or ``2-sl``) is filled up to `filled`."""
+    """Order `order_suffix` (``1`` or ``2-sl``) is filled up to `filled_qty`."""
     return ApplyFillCommand(
         **command_fields(f"{order_suffix} filled to {filled_qty}", 5),
         order_id=order_id(USER, f"{STRATEGY_ID}-{order_suffix}"),
@@ -171,7 +171,7 @@ def end_order(
 
 
 def describe_event(new_event: NewEvent) -> str:
-    """The event in a line: what, the status, what is held, and the order under way."""
+    """The event in a line: its kind, the status, the position and the pending order."""
     event = new_event.event
     if isinstance(event, DecisionMade):
         assert new_event.subject.domain == "decisions"
@@ -192,7 +192,7 @@ def describe_event(new_event: NewEvent) -> str:
 
 
 class Given:
-    """A history of commands, each decided on what the ones before it made."""
+    """A history of commands, each decided on the state after the earlier ones."""
 
     def __init__(self, commands: Sequence[Command]) -> None:
         self.state: State = AbsentStrategyState()
@@ -206,18 +206,18 @@ class Given:
         return self.state.strategy
 
     def decide(self, command: Command) -> list[NewEvent]:
-        happened = list(STRATEGY_DECIDER.decide(self.state, command))
-        for happening in happened:
-            if happening.subject.domain == "strategies":
-                self.state = STRATEGY_DECIDER.evolve(self.state, happening.event)
-        self.new_events += happened
-        return happened
+        new_events = list(STRATEGY_DECIDER.decide(self.state, command))
+        for new_event in new_events:
+            if new_event.subject.domain == "strategies":
+                self.state = STRATEGY_DECIDER.evolve(self.state, new_event.event)
+        self.new_events += new_events
+        return new_events
 
     def when(self, command: Command) -> "When":
         return When(self, command)
 
     def events(self) -> list[Event]:
-        return [happening.event for happening in self.new_events]
+        return [new_event.event for new_event in self.new_events]
 
 
 class When:
@@ -226,7 +226,7 @@ class When:
         self._command = command
 
     def then(self, *lines: str) -> Given:
-        assert [describe_event(happening) for happening in self._history.decide(self._command)] == [
+        assert [describe_event(new_event) for new_event in self._history.decide(self._command)] == [
             *lines
         ]
         return self._history
@@ -251,12 +251,12 @@ def started_commands(settings: StrategySettings | None = None) -> tuple[Command,
 def holding_commands(
     settings: StrategySettings | None = None, qty: str = "100"
 ) -> tuple[Command, ...]:
-    """Started, and long after its first order."""
+    """Started, with a long position after its first order."""
     return (*started_commands(settings), buy(), fill("1", qty))
 
 
 def started_strategy(**changes: Any) -> Strategy:
-    """A started one that holds nothing."""
+    """A started strategy without a position."""
     return msgspec.structs.replace(given(*started_commands()).strategy, **changes)
 
 

@@ -1,4 +1,4 @@
-"""Who is at work, and that handing that on changes nothing."""
+"""Which strategies are active, and that resuming from a checkpoint changes nothing."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -64,7 +64,7 @@ FULL_HISTORY = (
 )
 
 
-def test_those_that_are_started_or_have_an_order_under_way_are_at_work() -> None:
+def test_strategies_that_are_started_or_have_a_pending_order_are_active() -> None:
     assert not apply_events(ActiveStrategies(), record_commands(*FULL_HISTORY[:1])).get_all()
     assert apply_events(ActiveStrategies(), record_commands(*FULL_HISTORY[:2])).get_all()
     assert apply_events(ActiveStrategies(), record_commands(*FULL_HISTORY[:9])).get_all(), (
@@ -84,7 +84,7 @@ def test_every_start_and_every_holding_has_a_since_of_its_own() -> None:
     assert since == [1, 2, 2, 4, 4, 4, 7, 7]
 
 
-def test_what_concerns_no_strategy_changes_nothing() -> None:
+def test_other_events_change_nothing() -> None:
     roster = apply_events(ActiveStrategies(), record_commands(*FULL_HISTORY[:3]))
     before = roster.get_all()
     decision = DecisionMade(
@@ -102,7 +102,7 @@ def test_what_concerns_no_strategy_changes_nothing() -> None:
 
 
 @examples(st.integers(0, len(FULL_HISTORY)))
-def test_a_checkpoint_at_any_point_changes_nothing(point: int) -> None:
+def test_resuming_from_a_checkpoint_changes_nothing(point: int) -> None:
     events = record_commands(*FULL_HISTORY)
     resumed = ActiveStrategies.decode(apply_events(ActiveStrategies(), events[:point]).encode())
     straight = apply_events(ActiveStrategies(), events[:point])
@@ -112,13 +112,13 @@ def test_a_checkpoint_at_any_point_changes_nothing(point: int) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b'"%%%"', b'"aGVsbG8="', b'"eJyrrgUAAXUA+Q=="'])
-def test_what_is_no_checkpoint_is_refused(data: bytes) -> None:
+def test_invalid_checkpoints_are_rejected(data: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - any of them is as good as none
         ActiveStrategies.decode(data)
 
 
 def test_a_checkpoint_is_small() -> None:
-    """A value of the log's store has a megabyte; 10,000 strategies at work must fit."""
+    """A stored value has at most a megabyte; 10,000 active strategies must fit."""
     [member] = apply_events(ActiveStrategies(), record_commands(*FULL_HISTORY[:5])).get_all()
     many = []
     for number in range(10_000):

@@ -1,4 +1,4 @@
-"""Which declined decisions become events."""
+"""Which declined decisions are published."""
 
 from tapewire.events import Action
 from tapewire_services.strategies.domain.decision_throttling import (
@@ -10,24 +10,24 @@ from tests.unit.strategies.spec import at
 HOLD, BUY = Action.HOLD, Action.BUY
 
 
-def test_the_first_is_told() -> None:
+def test_the_first_decision_is_published() -> None:
     assert should_publish(None, HOLD, at(0))
 
 
-def test_a_hold_is_told_every_30_seconds_and_a_declined_signal_every_5() -> None:
+def test_holds_are_published_every_30_seconds_and_declined_signals_every_5() -> None:
     assert not should_publish(PublishedDecision(HOLD, at(0)), HOLD, at(29.9))
     assert should_publish(PublishedDecision(HOLD, at(0)), HOLD, at(30))
     assert not should_publish(PublishedDecision(BUY, at(0)), BUY, at(4.9))
     assert should_publish(PublishedDecision(BUY, at(0)), BUY, at(5))
 
 
-def test_a_change_is_told_after_a_second() -> None:
+def test_another_action_is_published_after_a_second() -> None:
     assert not should_publish(PublishedDecision(HOLD, at(0)), BUY, at(0.9))
     assert should_publish(PublishedDecision(HOLD, at(0)), BUY, at(1))
     assert should_publish(PublishedDecision(BUY, at(0)), HOLD, at(1))
 
 
-def test_however_it_flickers_a_strategy_tells_no_more_than_one_a_second() -> None:
+def test_alternating_actions_are_published_at_most_once_a_second() -> None:
     told, count = None, 0
     for tick in range(1000):
         action = BUY if tick % 2 else HOLD

@@ -1,4 +1,4 @@
-"""What a strategy does with what it is told."""
+"""How a strategy decides on commands, by example."""
 
 from decimal import Decimal
 
@@ -44,36 +44,36 @@ from tests.unit.strategies.spec import (
 STOPPED_AT_1 = make_settings(stop_loss=make_stop_loss("1"))
 
 
-def test_it_is_made_started_stopped_and_started_again() -> None:
+def test_a_strategy_is_created_started_stopped_and_started_again() -> None:
     given().when(create()).then("Created: created")
     given(create()).when(start()).then("Started: started")
     given(create(), start()).when(stop()).then("Stopped: stopped")
     given(create(), start(), stop()).when(start("again")).then("Started: started")
 
 
-def test_what_is_so_already_changes_nothing() -> None:
+def test_a_command_without_effect_gives_no_event() -> None:
     given(create(), start()).when(start("again")).then()
     given(create(), start(), stop()).when(stop("again")).then()
     given(create()).when(update(name="mine")).then()
 
 
-def test_a_command_that_was_decided_before_changes_nothing() -> None:
+def test_a_repeated_command_gives_no_event() -> None:
     given(create()).when(create()).then()
     given(create(), start(), stop()).when(start()).then()
     given(*started_commands(), buy(), fill("1", "100"), sell(order_count=1)).when(buy()).then()
 
 
-def test_what_was_never_made_is_not_found() -> None:
+def test_a_strategy_that_was_never_created_is_not_found() -> None:
     for command in (start(), stop(), update(name="x"), buy(), fill("1", "1"), fail()):
         given().when(command).then_rejected("not_found")
 
 
-def test_one_that_is_not_started_cannot_be_stopped() -> None:
+def test_a_strategy_that_is_not_started_cannot_be_stopped() -> None:
     given(create()).when(stop()).then_rejected("conflict", message="not started")
     given(*started_commands(), fail()).when(stop()).then_rejected("conflict", message="in error")
 
 
-def test_its_user_changes_it_whether_or_not_it_is_started() -> None:
+def test_settings_can_be_changed_whether_or_not_the_strategy_is_started() -> None:
     changed = given(*started_commands()).when(update(rule=WIDE_BREAKOUT, quantity=Decimal("5.50")))
     strategy = changed.then("Updated: started").strategy
     assert strategy.rule == WIDE_BREAKOUT
@@ -85,7 +85,7 @@ def test_its_user_changes_it_whether_or_not_it_is_started() -> None:
     assert history.strategy.stop_loss is None
 
 
-def test_a_change_is_judged_like_a_new_strategy() -> None:
+def test_changed_settings_are_validated_like_new_ones() -> None:
     rule = MeanReversion(window=1, deviations=Decimal(2))
     given(create()).when(update(rule=rule)).then_rejected("invalid", "rule.window")
     given(create()).when(update(name="")).then_rejected("invalid", "name")
@@ -112,7 +112,7 @@ def test_orders_are_numbered() -> None:
     assert first.strategy.orders == 2
 
 
-def test_signals_are_not_followed_twice_nor_beside_an_order() -> None:
+def test_a_signal_is_not_followed_twice_or_during_an_order() -> None:
     given(*started_commands(), buy()).when(buy("101")).then_rejected(
         "conflict", message="s1-1 is under way"
     )
@@ -123,9 +123,9 @@ def test_signals_are_not_followed_twice_nor_beside_an_order() -> None:
     given(*short).when(sell("99")).then_rejected("conflict", message="100 short already")
 
 
-def test_what_was_decided_in_ignorance_of_an_order_is_void() -> None:
-    """Two runners at once: one bought, and its stop-loss sold; the other one, which missed all of
-    that, used to buy again for a reason that was no more."""
+def test_a_command_decided_before_the_latest_order_is_rejected() -> None:
+    """Of two runners at once, one bought and its stop-loss sold; the other, which had missed both,
+    used to buy again for an outdated reason."""
     sold = (*holding_commands(), sell(order_count=1), fill("2", "100"))
     given(*sold).when(buy("99", order_count=1)).then_rejected(
         "conflict", message="begun 2 orders, the decision knew of 1"
@@ -139,13 +139,13 @@ def test_what_was_decided_in_ignorance_of_an_order_is_void() -> None:
     )
 
 
-def test_signals_of_one_that_is_not_started_are_not_followed() -> None:
+def test_signals_of_a_strategy_that_is_not_started_are_not_followed() -> None:
     given(create()).when(buy()).then_rejected("conflict", message="created")
     given(*started_commands(), stop()).when(buy()).then_rejected("conflict", message="stopped")
     given(*started_commands(), fail()).when(buy()).then_rejected("conflict", message="error")
 
 
-def test_fills_are_folded_into_what_it_holds() -> None:
+def test_fills_change_the_position() -> None:
     history = given(*started_commands(), buy())
     history.when(fill("1", "40", "100")).then(
         "Traded: started by buy 40@100, holds 40@100, order 1 buy 40/100"
@@ -157,7 +157,7 @@ def test_fills_are_folded_into_what_it_holds() -> None:
     assert (history.strategy.trades, history.strategy.entry_price) == (2, None)
 
 
-def test_a_larger_order_against_it_goes_through_zero() -> None:
+def test_a_larger_opposite_order_reverses_the_position() -> None:
     short = given(
         *started_commands(), sell(), fill("1", "100", "50"), update(quantity=Decimal(250))
     )
@@ -168,16 +168,16 @@ def test_a_larger_order_against_it_goes_through_zero() -> None:
     short.when(fill("2", "250", "48")).then("Traded: started by buy 190@48, holds 150@48")
 
 
-def test_a_fill_that_is_told_twice_or_late_changes_nothing() -> None:
+def test_a_repeated_or_late_fill_changes_nothing() -> None:
     history = given(*started_commands(), buy(), fill("1", "40"), fill("1", "70"))
     history.when(fill("1", "40")).then()
     again = msgspec.structs.replace(fill("1", "70"), id="under another id")
     history.when(again).then()
 
 
-def test_fills_of_orders_that_are_not_under_way_are_refused() -> None:
-    """Refused, not passed over: a process that knows less than the log must look again, for the
-    fill may well be of the order that was signaled a moment ago."""
+def test_fills_of_orders_that_are_not_pending_are_rejected() -> None:
+    """A rejection makes a process that knows less than the log read the newest state; the fill may
+    belong to an order that has just begun."""
     given(*started_commands()).when(fill("1", "40")).then_rejected(
         "conflict", message="not under way"
     )
@@ -187,13 +187,13 @@ def test_fills_of_orders_that_are_not_under_way_are_refused() -> None:
     given(*started_commands(), buy()).when(fill("2", "40")).then_rejected("conflict")
 
 
-def test_a_stopped_strategy_still_counts_what_its_order_brings() -> None:
+def test_a_stopped_strategy_still_records_the_fills_of_its_order() -> None:
     given(*started_commands(), buy(), stop()).when(fill("1", "100")).then(
         "Traded: stopped by buy 100@100, holds 100@100"
     )
 
 
-def test_its_trades_complete_it() -> None:
+def test_the_last_trade_completes_the_strategy() -> None:
     history = given(
         *started_commands(make_settings(max_trades=2)), buy(), fill("1", "50"), fill("1", "100")
     )
@@ -208,8 +208,8 @@ def test_its_trades_complete_it() -> None:
     history.when(update(name="x")).then_rejected("conflict", message="completed")
 
 
-def test_one_whose_last_trade_is_done_still_guards_what_it_holds() -> None:
-    """Otherwise "buy once, with a stop-loss" would lose its stop-loss by having bought."""
+def test_after_the_last_trade_the_stop_loss_still_guards_the_position() -> None:
+    """Otherwise "buy once, with a stop-loss" would lose its stop-loss by buying."""
     of = make_settings(max_trades=1, stop_loss=make_stop_loss("1"))
     history = given(*holding_commands(of))
     assert history.strategy.status.value == "started"
@@ -220,19 +220,19 @@ def test_one_whose_last_trade_is_done_still_guards_what_it_holds() -> None:
     )
 
 
-def test_one_that_guards_no_more_is_completed() -> None:
+def test_removing_the_stop_loss_after_the_last_trade_completes_the_strategy() -> None:
     of = make_settings(max_trades=1, stop_loss=make_stop_loss("1"))
     given(*holding_commands(of)).when(update(stop_loss=None)).then(
         "Updated: started, holds 100@100", "Completed: completed, holds 100@100"
     )
 
 
-def test_the_number_of_trades_cannot_be_set_below_what_is_done() -> None:
+def test_max_trades_cannot_be_set_below_the_trades_made() -> None:
     given(*holding_commands()).when(update(max_trades=1)).then_rejected("invalid", "maxTrades")
     given(*holding_commands()).when(update(max_trades=2)).then("Updated: started, holds 100@100")
 
 
-def test_a_stop_loss_closes_exactly_what_is_held_and_once() -> None:
+def test_a_stop_loss_closes_exactly_the_position_and_once() -> None:
     history = given(*holding_commands(STOPPED_AT_1, "100"))
     history.when(trigger_stop_loss()).then(
         "StopLossTriggered: started, holds 100@100, order 2-sl sell 0/100"
@@ -256,7 +256,7 @@ def test_a_stop_loss_closes_exactly_what_is_held_and_once() -> None:
     history.when(trigger_stop_loss(price="95")).then_rejected("conflict", message="nothing to sell")
 
 
-def test_a_short_holding_is_bought_back() -> None:
+def test_a_stop_loss_buys_back_a_short_position() -> None:
     short = given(*started_commands(STOPPED_AT_1), sell(), fill("1", "100"))
     short.when(trigger_stop_loss(Side.SELL)).then_rejected("conflict")
     short.when(trigger_stop_loss(Side.BUY, "102", "101")).then(
@@ -264,7 +264,7 @@ def test_a_short_holding_is_bought_back() -> None:
     )
 
 
-def test_no_stop_loss_is_triggered_where_there_is_nothing_to_guard() -> None:
+def test_no_stop_loss_is_triggered_without_a_position_to_guard() -> None:
     given(*started_commands(STOPPED_AT_1)).when(trigger_stop_loss()).then_rejected("conflict")
     given(*holding_commands()).when(trigger_stop_loss()).then_rejected(
         "conflict", message="no stop-loss"
@@ -277,7 +277,7 @@ def test_no_stop_loss_is_triggered_where_there_is_nothing_to_guard() -> None:
 
 
 @pytest.mark.parametrize("status", [OrderStatus.REJECTED, OrderStatus.FAILED, None])
-def test_an_order_that_is_refused_is_an_error(status: OrderStatus | None) -> None:
+def test_a_rejected_order_fails_the_strategy(status: OrderStatus | None) -> None:
     history = given(*started_commands(), buy())
     history.when(end_order("1", status, "too dear")).then("Failed: error")
     failed = history.events()[-1]
@@ -288,7 +288,7 @@ def test_an_order_that_is_refused_is_an_error(status: OrderStatus | None) -> Non
     history.when(start("again")).then("Started: started")
 
 
-def test_an_order_that_somebody_canceled_stops_it() -> None:
+def test_a_canceled_order_stops_the_strategy() -> None:
     history = given(*started_commands(), buy(), fill("1", "40"))
     history.when(end_order("1", OrderStatus.CANCELED, "canceled by the user")).then(
         "Stopped: stopped, holds 40@100"
@@ -300,7 +300,7 @@ def test_an_order_that_somebody_canceled_stops_it() -> None:
     stopped_before.when(end_order("1", OrderStatus.CANCELED)).then("Updated: stopped")
 
 
-def test_a_stop_loss_that_is_not_executed_is_an_error_whoever_ended_it() -> None:
+def test_a_stop_loss_order_that_ends_unexecuted_fails_the_strategy() -> None:
     history = given(*holding_commands(STOPPED_AT_1), trigger_stop_loss(), fill("2-sl", "10", "98"))
     history.when(end_order("2-sl", OrderStatus.CANCELED)).then("Failed: error, holds 90@100")
     failed = history.events()[-1]
@@ -308,14 +308,14 @@ def test_a_stop_loss_that_is_not_executed_is_an_error_whoever_ended_it() -> None
     assert failed.error_code == "stop_loss_not_executed"
 
 
-def test_the_end_of_another_order_is_refused() -> None:
+def test_the_end_of_another_order_is_rejected() -> None:
     given(*started_commands(), buy()).when(end_order("7", OrderStatus.REJECTED)).then_rejected(
         "conflict"
     )
     given(*holding_commands()).when(end_order("1", OrderStatus.CANCELED)).then_rejected("conflict")
 
 
-def test_one_that_fails_is_in_error_with_details_until_it_is_started_again() -> None:
+def test_a_failed_strategy_is_in_error_with_details_until_it_is_started_again() -> None:
     history = given(*started_commands()).when(fail()).then("Failed: error")
     failed = history.events()[-1]
     assert isinstance(failed, StrategyFailed)
@@ -343,8 +343,8 @@ def test_the_state_is_the_fold_of_the_stored_events() -> None:
         *holding_commands(STOPPED_AT_1), trigger_stop_loss(), fill("2-sl", "100", "98"), stop()
     )
     again = given()
-    for happening in history.new_events:
-        if happening.subject.domain == "strategies":
-            again.state = STRATEGY_DECIDER.evolve(again.state, happening.event)
+    for new_event in history.new_events:
+        if new_event.subject.domain == "strategies":
+            again.state = STRATEGY_DECIDER.evolve(again.state, new_event.event)
     assert isinstance(again.state, CreatedStrategyState)
     assert again.state == history.state

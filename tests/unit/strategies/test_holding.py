@@ -1,4 +1,4 @@
-"""What is held and for how much, against exact fractions."""
+"""The position of a strategy and its cost, compared with exact fractions."""
 
 from decimal import Decimal
 from fractions import Fraction
@@ -20,7 +20,7 @@ trades = st.lists(
 
 
 @examples(trades)
-def test_the_entry_price_is_the_average_of_what_is_held(
+def test_the_entry_price_is_the_average_cost_of_the_position(
     done: list[tuple[Side, Decimal, Decimal]],
 ) -> None:
     holding, quantity, entry = Holding(), Fraction(0), Fraction(0)
@@ -45,7 +45,7 @@ def test_the_entry_price_is_the_average_of_what_is_held(
     st.lists(st.integers(1, 100).map(Decimal), min_size=1, max_size=8),
     st.decimals("0.01", "1000", places=4),
 )
-def test_one_fill_or_many_come_to_the_same(
+def test_one_fill_and_many_give_the_same_position(
     side: Side, parts: list[Decimal], price: Decimal
 ) -> None:
     start = Holding().after_trade(Side.BUY, Decimal(150), Decimal(77))

@@ -1,4 +1,4 @@
-"""The rules, against naive ones that work everything out anew in fractions, and by example."""
+"""The rules, by example, and compared with reference rules that calculate in fractions."""
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal
@@ -36,9 +36,9 @@ def average(seen: Sequence[Decimal]) -> Fraction:
 
 
 def reference_crossover(of: MovingAverageCrossover, seen: Sequence[Decimal]) -> list[Action]:
-    """Signs of the difference of the averages at each price; a signal where a sign follows the
-    other one, however many zeros lie between."""
-    told, side = [], 0
+    """The signs of the difference of the averages; a change of the sign is a signal, however many
+    zeros lie in between."""
+    told, side = list[Action](), 0
     for end in range(1, len(seen) + 1):
         action = HOLD
         if end >= of.slow:
@@ -89,7 +89,7 @@ HYPOTHESIS_SETTINGS = settings(
     report_multiple_bugs=False,
     phases=[Phase.explicit, Phase.generate],
 )
-"""Found is enough here: the examples are small, and most of these runs are meant to fail."""
+"""Without shrinking, because the examples are small."""
 
 
 def check_crossover(make: RuleFactory) -> None:
@@ -122,20 +122,20 @@ def check_reversion(make: RuleFactory) -> None:
     check()
 
 
-def test_crossovers_are_those_of_the_naive_rule() -> None:
+def test_crossovers_match_the_reference_rule() -> None:
     check_crossover(make_rule)
 
 
-def test_breakouts_are_those_of_the_naive_rule() -> None:
+def test_breakouts_match_the_reference_rule() -> None:
     check_breakout(make_rule)
 
 
-def test_reversions_are_those_of_the_naive_rule() -> None:
+def test_reversions_match_the_reference_rule() -> None:
     check_reversion(make_rule)
 
 
 @examples(prices)
-def test_confidence_is_from_0_to_1_and_said_in_two_places(seen: list[Decimal]) -> None:
+def test_confidence_is_from_0_to_1_with_two_places(seen: list[Decimal]) -> None:
     for parameters in (
         MovingAverageCrossover(fast=2, slow=5),
         Breakout(window=3),
@@ -167,7 +167,7 @@ def last_signal(of: Any, *seen: str) -> Signal:
     return [made.on_price(Decimal(price)) for price in seen][-1]
 
 
-def test_a_crossover_tells_its_averages() -> None:
+def test_the_reasoning_of_a_crossover_contains_its_averages() -> None:
     of = MovingAverageCrossover(fast=2, slow=3)
     assert last_signal(of, "10", "9", "8").reasoning == (
         "the average of 2 prices, 8.5, did not cross that of 3, 9"
@@ -183,7 +183,7 @@ def test_a_crossover_tells_its_averages() -> None:
     )
 
 
-def test_a_breakout_tells_what_it_broke() -> None:
+def test_the_reasoning_of_a_breakout_contains_the_level() -> None:
     of = Breakout(window=2, margin_percent=Decimal(1))
     assert last_signal(of, "100", "99").reasoning == "warming up: 1 of 2 prices seen"
     assert (
@@ -202,7 +202,7 @@ def test_a_breakout_tells_what_it_broke() -> None:
     )
 
 
-def test_a_reversion_tells_how_far_off_the_price_is() -> None:
+def test_the_reasoning_of_a_reversion_contains_the_deviations() -> None:
     of = MeanReversion(window=4, deviations=Decimal(2))
     signal = last_signal(of, "99", "101", "99", "101", "97")
     assert (signal.action, signal.confidence) == (BUY, Decimal("0.75"))

@@ -1,4 +1,4 @@
-"""Strategies at work, on the log in memory and in virtual time."""
+"""The runner with its workers, on the log in memory and in virtual time."""
 
 import asyncio
 from decimal import Decimal
@@ -11,6 +11,7 @@ from tapewire.events import (
     Action,
     Breakout,
     StopLossKind,
+    Strategy,
     StrategyFailed,
     StrategySignaled,
     StrategyStatus,
@@ -21,6 +22,7 @@ from tapewire.runtime.contracts.strategies import StartStrategy, StopStrategy, U
 from tapewire_services.strategies.decision_maker import (
     DECISION_TIMEOUT_SECONDS,
     DecisionInput,
+    DecisionMaker,
     RuleDecisionMaker,
 )
 from tapewire_services.strategies.domain.rules import Signal
@@ -63,7 +65,7 @@ async def test_a_rule_trades(day: RunnerScenario) -> None:
     await worker.kill()
 
 
-async def test_what_an_event_caused_has_its_correlation(day: RunnerScenario) -> None:
+async def test_events_caused_by_a_decision_have_its_correlation(day: RunnerScenario) -> None:
     worker = await day.start_process(make_buy_when_flat)
     id_ = await worker.create_strategy(TREND)
     await day.publish_prices("100", "100")
@@ -98,11 +100,11 @@ async def test_a_stop_loss_closes_the_position_once(
     await worker.kill()
 
 
-async def test_a_stop_loss_that_is_touched_beside_an_order_waits_for_its_end(
+async def test_a_stop_loss_touched_during_an_order_waits_for_the_end_of_the_order(
     day: RunnerScenario,
 ) -> None:
-    """The order that opens the position is filled in parts while the price falls through the
-    stop-loss; closing a part at once would leave the rest of the order to open it again."""
+    """The opening order is filled in parts while the price falls through the stop-loss. Closing the
+    first part at once would let the rest of the order open the position again."""
     worker = await day.start_process(make_buy_when_flat)
     id_ = await worker.create_strategy(TREND, stop_loss=make_stop_loss("5"))
     await day.publish_prices("100", "100", "90", size="3")
@@ -123,9 +125,11 @@ class FailingDecisionMaker:
         return Signal(HOLD, Decimal(0), "fine")
 
 
-async def test_a_rule_that_raises_is_in_error_and_hurts_no_other(day: RunnerScenario) -> None:
-    hire = lambda of: FailingDecisionMaker() if of.quantity == 13 else RuleDecisionMaker(of)  # noqa: E731
-    worker = await day.start_process(hire)
+async def test_an_error_in_a_rule_fails_its_strategy_and_no_other(day: RunnerScenario) -> None:
+    def make(strategy: Strategy) -> DecisionMaker:
+        return FailingDecisionMaker() if strategy.quantity == 13 else RuleDecisionMaker(strategy)
+
+    worker = await day.start_process(make)
     bad = await worker.create_strategy(TREND, quantity="13")
     good = await worker.create_strategy(TREND)
     await day.publish_prices("100", "99", "98", "97", "102", "105")
@@ -147,7 +151,7 @@ class SlowDecisionMaker(ScriptedDecisionMaker):
         return await super().decide(decision_input)
 
 
-async def test_a_decision_maker_that_is_too_slow_delays_no_stop_loss_and_fails_in_the_end(
+async def test_a_slow_decision_maker_delays_no_stop_loss_and_finally_fails_its_strategy(
     day: RunnerScenario,
 ) -> None:
     worker = await day.start_process(scripted_factory(BUY))
@@ -179,9 +183,9 @@ async def test_a_decision_maker_that_is_too_slow_delays_no_stop_loss_and_fails_i
         Signal("up", Decimal(0), "no action"),  # type: ignore[arg-type]
         "buy!",
     ],
-    ids=["too sure", "not a number", "no action", "no signal"],
+    ids=["confidence above 1", "confidence NaN", "no action", "no signal"],
 )
-async def test_a_signal_that_is_none_is_an_error(bad: Signal, day: RunnerScenario) -> None:
+async def test_an_invalid_signal_fails_the_strategy(bad: Signal, day: RunnerScenario) -> None:
     class Maker:
         async def decide(self, _: DecisionInput) -> Signal:
             return bad
@@ -198,7 +202,7 @@ async def test_a_signal_that_is_none_is_an_error(bad: Signal, day: RunnerScenari
     await worker.kill()
 
 
-async def test_a_decision_maker_is_told_everything_since_it_decided_last(
+async def test_a_decision_maker_receives_every_quote_since_its_last_decision(
     day: RunnerScenario,
 ) -> None:
     maker = ScriptedDecisionMaker()
@@ -211,7 +215,7 @@ async def test_a_decision_maker_is_told_everything_since_it_decided_last(
     await worker.kill()
 
 
-async def test_a_quote_that_comes_late_is_no_news_and_a_clock_that_is_behind_is_believed(
+async def test_late_quotes_are_ignored_and_a_clock_that_is_far_behind_is_accepted(
     day: RunnerScenario,
 ) -> None:
     maker = ScriptedDecisionMaker()
@@ -228,7 +232,7 @@ async def test_a_quote_that_comes_late_is_no_news_and_a_clock_that_is_behind_is_
 
 
 @pytest.mark.parametrize("price", ["NaN", "-1", "0", "1e9", "0.000000001"])
-async def test_a_price_that_is_none_is_passed_over(price: str, day: RunnerScenario) -> None:
+async def test_an_invalid_price_is_ignored(price: str, day: RunnerScenario) -> None:
     maker = ScriptedDecisionMaker()
     worker = await day.start_process(lambda _: maker)
     await worker.create_strategy(TREND, stop_loss=make_stop_loss())
@@ -247,7 +251,7 @@ async def test_a_price_that_is_none_is_passed_over(price: str, day: RunnerScenar
     await worker.kill()
 
 
-async def test_declined_decisions_are_told_now_and_then(day: RunnerScenario) -> None:
+async def test_declined_decisions_are_published_now_and_then(day: RunnerScenario) -> None:
     worker = await day.start_process(scripted_factory(*[BUY] * 40))
     id_ = await worker.create_strategy(TREND)
     for _ in range(30):
@@ -263,7 +267,7 @@ async def test_declined_decisions_are_told_now_and_then(day: RunnerScenario) -> 
     await worker.kill()
 
 
-async def test_a_stopped_strategy_is_left_alone_and_warms_up_anew_when_started(
+async def test_a_stopped_strategy_does_nothing_and_warms_up_again_when_started(
     day: RunnerScenario,
 ) -> None:
     worker = await day.start_process()
@@ -329,7 +333,9 @@ async def test_an_order_that_the_user_cancels_stops_the_strategy(day: RunnerScen
     await worker.kill()
 
 
-async def test_while_orders_are_away_an_order_waits_and_is_placed_once(day: RunnerScenario) -> None:
+async def test_an_order_waits_while_the_orders_service_is_down_and_is_placed_once(
+    day: RunnerScenario,
+) -> None:
     worker = await day.start_process(make_buy_when_flat)
     day.order_client.is_open = False
     id_ = await worker.create_strategy(TREND)
@@ -347,7 +353,7 @@ async def test_while_orders_are_away_an_order_waits_and_is_placed_once(day: Runn
     await worker.kill()
 
 
-async def test_the_orders_of_users_and_of_strategies_nobody_knows_concern_nobody(
+async def test_orders_of_users_and_of_unknown_strategies_are_ignored(
     day: RunnerScenario,
 ) -> None:
     worker = await day.start_process(make_buy_when_flat)
@@ -368,7 +374,7 @@ async def test_the_orders_of_users_and_of_strategies_nobody_knows_concern_nobody
     await worker.kill()
 
 
-async def test_its_trades_complete_it_and_it_is_worked_no_more(day: RunnerScenario) -> None:
+async def test_a_strategy_that_made_all_its_trades_is_completed(day: RunnerScenario) -> None:
     worker = await day.start_process(scripted_factory(*[BUY, SELL] * 20))
     id_ = await worker.create_strategy(TREND, max_trades=2)
     await day.publish_prices(*["100", "101"] * 10)

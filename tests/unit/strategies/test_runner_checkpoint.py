@@ -1,4 +1,4 @@
-"""What a runner hands on beyond the log: whoever takes over goes on as if nothing had happened."""
+"""What a runner leaves to the next one beyond the log."""
 
 import asyncio
 from decimal import Decimal
@@ -25,7 +25,7 @@ from tapewire.log import Unavailable
 from tapewire.log.memory import MemoryLatestValueStore, MemoryServer
 from tapewire.runtime.contracts.progress import GetProgress, Progress
 from tapewire.runtime.contracts.strategies import UpdateStrategy
-from tapewire_services.strategies import runner_checkpoint as marks_module
+from tapewire_services.strategies import runner_checkpoint
 from tapewire_services.strategies.decision_maker import RuleDecisionMaker
 from tapewire_services.strategies.domain.active_strategies import TrackedStrategy
 from tapewire_services.strategies.domain.rules import RuleState, make_rule
@@ -51,16 +51,16 @@ from tests.unit.strategies.spec import USER, Given, at, create, make_stop_loss, 
 pytestmark = pytest.mark.virtual_time
 
 CHECKPOINT_WAIT_SECONDS = 3.0
-"""By then marks are kept."""
+"""Time after which checkpoints are saved."""
 PRICES = ("100", "99", "98", "97", "102")
-"""The last one makes TREND buy."""
+"""The last price makes TREND buy."""
 
 
 async def describe_events_after_failover(
     scenario: RunnerScenario, *, skipped_quotes: int
 ) -> list[str]:
-    """A crossover whose runner is killed before the price that it would act on, with as many
-    quotes missed meanwhile."""
+    """The events of a crossover whose runner is killed before the price that makes it buy; the next
+    runner misses `skipped_quotes` quotes before that price."""
     worker = await scenario.start_process()
     id_ = await worker.create_strategy(TREND)
     await scenario.publish_prices(*PRICES[:-1])
@@ -80,11 +80,11 @@ async def describe_events_after_failover(
     ]
 
 
-async def test_a_rule_goes_on_from_the_prices_that_the_runner_before_had_seen(
+async def test_a_rule_continues_from_the_prices_of_the_previous_runner(
     day: RunnerScenario,
 ) -> None:
-    """A takeover made every rule warm up again, although no price had come meanwhile: which trades
-    a day ended with depended on when a process happened to die."""
+    """A takeover used to make every rule warm up again although no price was missed, so the trades
+    of a day depended on when a process died."""
     assert await describe_events_after_failover(day, skipped_quotes=0) == [
         "StrategyCreated",
         "StrategyStarted",
@@ -93,7 +93,7 @@ async def test_a_rule_goes_on_from_the_prices_that_the_runner_before_had_seen(
     ]
 
 
-async def test_a_rule_warms_up_again_where_a_price_was_missed(day: RunnerScenario) -> None:
+async def test_a_rule_warms_up_again_when_a_price_was_missed(day: RunnerScenario) -> None:
     assert await describe_events_after_failover(day, skipped_quotes=1) == [
         "StrategyCreated",
         "StrategyStarted",
@@ -101,17 +101,17 @@ async def test_a_rule_warms_up_again_where_a_price_was_missed(day: RunnerScenari
 
 
 def quote_with_last_trade(price: str, ask: str, second: float) -> PriceUpdated:
-    """A quote whose last trade was elsewhere; it follows that of the second before."""
+    """A quote at `price` that follows the quote of one second before."""
     now = quote(str(Decimal(ask) - 1), ask, second=second)
     before = quote(second=second - 1).timestamp
     return msgspec.structs.replace(now, price=Decimal(price), follows=before)
 
 
-async def test_a_quote_that_was_acted_on_by_a_runner_that_died_is_acted_on_no_more(
+async def test_a_quote_that_the_previous_runner_acted_on_is_not_acted_on_again(
     day: RunnerScenario,
 ) -> None:
-    """The next runner took the same quote for the first one of the position that it had led to, and
-    closed that at once; and told that the very decision which had been taken was declined."""
+    """The next runner used to treat the quote as the first one of the position that it had led to,
+    closed that position at once, and published the decision that was followed as declined."""
     market = MemoryLatestValueStore(day.server)
     worker = await day.start_process(scripted_factory(Action.HOLD, Action.BUY))
     id_ = await worker.create_strategy(TREND, stop_loss=make_stop_loss("10"))
@@ -133,8 +133,10 @@ async def test_a_quote_that_was_acted_on_by_a_runner_that_died_is_acted_on_no_mo
     await worker.kill()
 
 
-async def test_a_stop_loss_goes_before_a_signal_at_the_same_price(day: RunnerScenario) -> None:
-    """Both began an order, and it was luck which of them was first."""
+async def test_a_stop_loss_takes_precedence_over_a_signal_at_the_same_price(
+    day: RunnerScenario,
+) -> None:
+    """Both used to begin an order, and chance decided which was first."""
     worker = await day.start_process(scripted_factory(Action.BUY, Action.SELL))
     id_ = await worker.create_strategy(TREND, stop_loss=make_stop_loss("10"))
     await wait_for_strategies_log(day.server, "bought", lambda seen: seen.strategies[id_].position)
@@ -148,8 +150,8 @@ async def test_a_stop_loss_goes_before_a_signal_at_the_same_price(day: RunnerSce
     await worker.kill()
 
 
-async def test_a_memory_that_cannot_be_read_is_none_and_harms_nobody(day: RunnerScenario) -> None:
-    class Amnesiac(RuleDecisionMaker):
+async def test_an_unreadable_decision_maker_state_is_ignored(day: RunnerScenario) -> None:
+    class UnreadableDecisionMaker(RuleDecisionMaker):
         def restore_state(self, state: bytes) -> None:
             raise ValueError(f"{state!r} is of another program")
 
@@ -158,7 +160,7 @@ async def test_a_memory_that_cannot_be_read_is_none_and_harms_nobody(day: Runner
     await day.publish_prices(*PRICES)
     await asyncio.sleep(CHECKPOINT_WAIT_SECONDS)
     await worker.kill()
-    worker = await day.start_process(Amnesiac)
+    worker = await day.start_process(UnreadableDecisionMaker)
     await day.publish_prices("103")
     assert (await read_strategies_log(day.server)).describe_events(id_)[-1] == "traded buy 10"
     await worker.kill()
@@ -177,7 +179,7 @@ RULES: list[StrategyRule] = [
     st.lists(st.decimals("0.01", "1000", places=2), min_size=1, max_size=40),
     st.data(),
 )
-def test_a_rule_that_was_handed_on_says_what_it_would_have_said(
+def test_a_restored_rule_gives_the_same_signals(
     parameters: StrategyRule, prices: list[Decimal], data: st.DataObject
 ) -> None:
     point = data.draw(st.integers(0, len(prices)))
@@ -201,7 +203,7 @@ def sample_checkpoint() -> tuple[str, str, StrategyCheckpoint]:
     return "IBM", str(member.subject), StrategyCheckpoint(guard, place)
 
 
-async def test_marks_come_back_as_they_were_saved_and_not_in_another_log() -> None:
+async def test_checkpoints_are_restored_only_in_the_same_log() -> None:
     values = MemoryLatestValueStore(MemoryServer(), stream="VIEWS", prefix="view")
     symbol, subject, mark = sample_checkpoint()
     marks = RunnerCheckpoint(values, "e1")
@@ -212,10 +214,10 @@ async def test_marks_come_back_as_they_were_saved_and_not_in_another_log() -> No
     assert await RunnerCheckpoint(values, "e2").load(["IBM"]) == {}
 
 
-async def test_of_marks_that_are_too_many_the_guards_are_kept(
+async def test_a_checkpoint_that_is_too_large_is_saved_without_resume_points(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(marks_module, "MAX_VALUE_BYTES", 10)
+    monkeypatch.setattr(runner_checkpoint, "MAX_VALUE_BYTES", 10)
 
     values = MemoryLatestValueStore(MemoryServer(), stream="VIEWS", prefix="view")
     symbol, subject, mark = sample_checkpoint()
@@ -225,7 +227,7 @@ async def test_of_marks_that_are_too_many_the_guards_are_kept(
     }
 
 
-async def test_buying_when_flat_is_still_once_after_many_takeovers(day: RunnerScenario) -> None:
+async def test_one_purchase_stays_one_after_many_takeovers(day: RunnerScenario) -> None:
     worker = await day.start_process(make_buy_when_flat)
     id_ = await worker.create_strategy(TREND)
     for price in ("100", "101", "102"):
@@ -237,7 +239,7 @@ async def test_buying_when_flat_is_still_once_after_many_takeovers(day: RunnerSc
     await worker.kill()
 
 
-async def test_a_runner_says_how_far_it_is_and_keeps_what_it_says_is_dealt_with(
+async def test_progress_reports_what_is_handled_and_saves_its_checkpoint_first(
     day: RunnerScenario,
 ) -> None:
     worker = await StrategiesProcess(day.server, day.order_client).start(with_runner=False)

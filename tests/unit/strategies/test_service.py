@@ -1,4 +1,4 @@
-"""What the service answers, on the log in memory."""
+"""The requests of the strategies service, on the log in memory."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -46,7 +46,7 @@ async def server() -> MemoryServer:
 
 @pytest.fixture
 async def worker(server: MemoryServer) -> AsyncIterator[StrategiesProcess]:
-    """The service without its runner, in a settled market that quotes IBM."""
+    """A process without a runner, in a market that quotes IBM."""
     await QuoteSimulator(server).publish_quote()
     order_client = UnreliableOrderClient(OrdersProcess(server))
     worker = await StrategiesProcess(server, order_client).start(with_runner=False)
@@ -68,7 +68,7 @@ def get_request(strategy_id: str, user: str = USER) -> GetStrategy:
     return GetStrategy(user_id=user, strategy_id=strategy_id)
 
 
-async def test_creating_answers_with_the_strategy(worker: StrategiesProcess) -> None:
+async def test_create_returns_the_strategy(worker: StrategiesProcess) -> None:
     strategy = await create_strategy(worker, stop_loss=make_stop_loss("2"), max_trades=5)
     assert strategy.status is StrategyStatus.CREATED
     assert strategy.name == "IBM moving-average crossover"
@@ -79,7 +79,7 @@ async def test_creating_answers_with_the_strategy(worker: StrategiesProcess) -> 
     assert (await create_strategy(worker, name="mine")).name == "mine"
 
 
-async def test_a_command_that_is_repeated_makes_nothing_again(
+async def test_a_repeated_command_creates_nothing(
     worker: StrategiesProcess, server: MemoryServer
 ) -> None:
     first = await worker.service.create(create_request(), make_context("command"))
@@ -96,7 +96,7 @@ async def test_a_command_that_is_repeated_makes_nothing_again(
     await other.kill()
 
 
-async def test_the_same_command_at_once_makes_one_strategy(
+async def test_concurrent_repeats_of_a_command_create_one_strategy(
     worker: StrategiesProcess, server: MemoryServer
 ) -> None:
     workers = [
@@ -135,7 +135,7 @@ async def test_bad_fields_are_named(worker: StrategiesProcess, server: MemorySer
     assert (await read_strategies_log(server)).recorded_events == []
 
 
-async def test_what_is_another_users_is_not_found(worker: StrategiesProcess) -> None:
+async def test_strategies_of_other_users_are_not_found(worker: StrategiesProcess) -> None:
     id_ = (await create_strategy(worker, user_id="bob")).strategy_id
     service = worker.service
     for guess in (id_, "nonsense", "", "*", ">", "x" * 1000):
@@ -149,11 +149,11 @@ async def test_what_is_another_users_is_not_found(worker: StrategiesProcess) -> 
     assert (await service.get(get_request(id_, "bob"), make_context())).strategy.strategy_id == id_
 
 
-async def test_commands_are_decided_on_what_other_processes_wrote(
+async def test_commands_are_decided_on_the_newest_state_in_the_log(
     worker: StrategiesProcess, server: MemoryServer
 ) -> None:
-    """A process that remembers a strategy as started used to answer "start" with that memory,
-    although another process had stopped it."""
+    """A process that remembered a strategy as started used to answer "start" from memory although
+    another process had stopped the strategy."""
     id_ = (await create_strategy(worker)).strategy_id
     start = StartStrategy(user_id=USER, strategy_id=id_)
     await worker.service.start(start, make_context())
@@ -172,7 +172,9 @@ async def test_commands_are_decided_on_what_other_processes_wrote(
     await other.kill()
 
 
-async def test_only_what_is_given_is_changed_and_null_takes_away(worker: StrategiesProcess) -> None:
+async def test_update_changes_only_given_fields_and_null_removes_a_value(
+    worker: StrategiesProcess,
+) -> None:
     id_ = (await create_strategy(worker, stop_loss=make_stop_loss("2"), max_trades=5)).strategy_id
 
     async def change(**fields: Any) -> Strategy:
@@ -188,7 +190,7 @@ async def test_only_what_is_given_is_changed_and_null_takes_away(worker: Strateg
     assert changed.rule == Breakout(window=9)
 
 
-async def test_the_list_is_true_for_one_sequence(
+async def test_the_list_is_consistent_at_one_sequence(
     worker: StrategiesProcess, server: MemoryServer
 ) -> None:
     ids = [(await create_strategy(worker)).strategy_id for _ in range(3)]
@@ -199,7 +201,7 @@ async def test_the_list_is_true_for_one_sequence(
     assert (reply.as_of, reply.epoch) == (server.journal.last, server.journal.epoch)
 
 
-async def test_without_the_log_the_answer_is_unavailable_and_nothing_else(
+async def test_without_the_log_requests_fail_as_unavailable(
     worker: StrategiesProcess, server: MemoryServer
 ) -> None:
     id_ = (await create_strategy(worker)).strategy_id

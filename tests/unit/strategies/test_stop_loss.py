@@ -1,4 +1,4 @@
-"""The stop-loss: by example, and against a naive one that looks at all prices anew each time."""
+"""The stop-loss, by example, and compared with a reference that looks at all prices each time."""
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal
@@ -31,7 +31,7 @@ def holding_strategy(position: str, entry: str, stop_loss: StopLoss | None) -> S
 
 
 def touched_at(of: Strategy, *prices: str) -> tuple[str, str] | None:
-    """Trigger and price of the touch."""
+    """The trigger and the price of the touch, or None."""
     guard = StopLossState()
     for price in prices:
         guard = apply_price(guard, of, 7, Decimal(price))
@@ -39,7 +39,7 @@ def touched_at(of: Strategy, *prices: str) -> tuple[str, str] | None:
     return None if touch is None else (str(touch.trigger_price), str(touch.price))
 
 
-def test_a_fixed_one_is_touched_that_far_from_the_entry() -> None:
+def test_a_fixed_stop_loss_is_measured_from_the_entry() -> None:
     long = holding_strategy("100", "200", make_stop_loss("1.5", FIXED))
     assert touched_at(long, "199", "210", "197.01") is None
     assert touched_at(long, "199", "197", "190") == ("197", "197")
@@ -48,7 +48,7 @@ def test_a_fixed_one_is_touched_that_far_from_the_entry() -> None:
     assert touched_at(short, "190", "203.5") == ("203", "203.5")
 
 
-def test_a_trailing_one_follows_the_best_price() -> None:
+def test_a_trailing_stop_loss_follows_the_best_price() -> None:
     long = holding_strategy("100", "200", make_stop_loss("10", TRAILING))
     assert touched_at(long, "181", "250", "225.01") is None
     assert touched_at(long, "181", "250", "225") == ("225", "225")
@@ -57,22 +57,22 @@ def test_a_trailing_one_follows_the_best_price() -> None:
     assert touched_at(short, "219", "100", "110", "90") == ("110", "110")
 
 
-def test_a_trailing_one_never_lets_go_further_than_the_entry() -> None:
+def test_a_trailing_stop_loss_is_at_most_as_far_as_from_the_entry() -> None:
     long = holding_strategy("100", "200", make_stop_loss("10", TRAILING))
     assert touched_at(long, "190", "180") == ("180", "180")
 
 
-def test_what_was_touched_stays_touched() -> None:
+def test_a_touched_stop_loss_stays_touched() -> None:
     long = holding_strategy("100", "200", make_stop_loss("1", FIXED))
     assert touched_at(long, "190", "300") == ("198", "190")
 
 
-def test_nothing_is_guarded_where_nothing_is_held_or_no_stop_loss_is() -> None:
+def test_nothing_is_touched_without_a_position_or_a_stop_loss() -> None:
     assert touched_at(holding_strategy("0", "0", make_stop_loss("1")), "1", "1000") is None
     assert touched_at(holding_strategy("5", "200", None), "1") is None
 
 
-def test_another_holding_is_another_watch() -> None:
+def test_a_new_position_starts_a_new_state() -> None:
     stop = make_stop_loss("10", TRAILING)
     guard = apply_price(StopLossState(), holding_strategy("100", "200", stop), 1, Decimal(300))
     assert guard == StopLossState(1, Side.SELL, Decimal(300), None)
@@ -84,7 +84,7 @@ def test_another_holding_is_another_watch() -> None:
     )
 
 
-def test_a_stop_loss_that_is_taken_away_is_forgotten() -> None:
+def test_a_removed_stop_loss_clears_the_state() -> None:
     guard = apply_price(
         StopLossState(), holding_strategy("1", "100", make_stop_loss("1")), 1, Decimal(50)
     )
@@ -106,7 +106,7 @@ def test_triggers_are_rounded_to_six_places() -> None:
 def reference_touch(
     stop_loss: StopLoss, side: Side, entry_price: Decimal, prices: Sequence[Decimal]
 ) -> tuple[int, Fraction] | None:
-    """Which price touches, and the trigger."""
+    """The number of the price that touches, and the trigger."""
     for end, price in enumerate(prices, start=1):
         seen = [entry_price, *prices[:end]] if stop_loss.kind is TRAILING else [entry_price]
         part = Fraction(stop_loss.percent) / 100
@@ -124,7 +124,7 @@ ApplyPrice = Callable[[StopLossState, Strategy, int, Decimal], StopLossState]
 
 
 def holdings(price: st.SearchStrategy[Decimal]) -> st.SearchStrategy[Any]:
-    """What is held one after the other: how much, at which entry, and the prices meanwhile."""
+    """Successive positions: quantity, entry price, and the prices meanwhile."""
     prices = st.lists(price, min_size=1, max_size=9)
     return st.lists(st.tuples(st.sampled_from(["100", "-30", "0"]), price, prices), max_size=4)
 
@@ -137,7 +137,7 @@ HOLDINGS = st.one_of(
 
 
 def check_against_reference(apply: ApplyPrice, state_type: type[Any] = StopLossState) -> None:
-    """One watch over holdings that follow one another, each touched as the naive one says."""
+    """Fold successive positions; each must be touched as the reference says."""
 
     @of(
         database=None,
@@ -172,11 +172,11 @@ def check_against_reference(apply: ApplyPrice, state_type: type[Any] = StopLossS
     run()
 
 
-def test_it_is_touched_when_the_naive_one_is() -> None:
+def test_touches_match_the_reference() -> None:
     check_against_reference(apply_price)
 
 
-def test_a_guard_survives_being_written_down() -> None:
+def test_the_state_survives_serialization() -> None:
     guard = apply_price(
         StopLossState(), holding_strategy("1", "100", make_stop_loss("1")), 1, Decimal("98.5")
     )

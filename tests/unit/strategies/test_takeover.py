@@ -1,4 +1,4 @@
-"""Runners that die, two at once, outages, and everything together, by seed: nothing twice."""
+"""Takeovers, two runners at once, and random faults by seed: nothing happens twice."""
 
 import asyncio
 import random
@@ -40,11 +40,11 @@ RULES: list[StrategyRule] = [
 TREND = RULES[0]
 CRASH_PRICE = Decimal(11)
 CRASH_AFTER_SECONDS = 20.0
-"""Seconds."""
+"""The price falls to `CRASH_PRICE` at this time and stays there."""
 
 
 class ProcessSuccession:
-    """Runners one after the other, as the lease has it; each may be killed at any moment."""
+    """Processes that run the runner one after the other; each may be killed at any moment."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class ProcessSuccession:
         return Faults.rough(self._seed * 100 + self._process_number) if self._with_faults else None
 
     async def start_process(self) -> StrategiesProcess:
-        """One more runner."""
+        """Start another process with a runner."""
         worker = StrategiesProcess(
             self._server, self.order_client, self._next_faults(), self._make_decision_maker
         )
@@ -79,7 +79,7 @@ class ProcessSuccession:
         return await worker.start()
 
     async def fail_over(self) -> StrategiesProcess:
-        """The runner dies, and a little later another one begins."""
+        """Kill the latest process and start another a little later."""
         await self.running.pop().kill()
         await asyncio.sleep(self._rng.uniform(0, 2.5))
         return await self.start_process()
@@ -91,7 +91,7 @@ class ProcessSuccession:
         await self.orders_process.kill()
 
 
-async def test_an_order_that_was_signaled_and_not_placed_is_placed_by_the_next_runner() -> None:
+async def test_the_next_runner_places_an_order_that_was_begun_and_not_placed() -> None:
     server = MemoryServer()
     feed = QuoteSimulator(server)
     await feed.publish_quote("100", "100")
@@ -115,7 +115,7 @@ async def test_an_order_that_was_signaled_and_not_placed_is_placed_by_the_next_r
     await shift.stop()
 
 
-async def test_a_trailing_stop_loss_goes_on_from_the_best_price_after_a_takeover() -> None:
+async def test_a_trailing_stop_loss_keeps_its_best_price_after_a_takeover() -> None:
     server = MemoryServer()
     feed = QuoteSimulator(server)
     await feed.publish_quote("100", "100")
@@ -141,7 +141,7 @@ async def test_a_trailing_stop_loss_goes_on_from_the_best_price_after_a_takeover
     await shift.stop()
 
 
-async def test_a_log_made_anew_is_noticed_and_nothing_of_the_old_one_is_worked() -> None:
+async def test_a_recreated_log_stops_the_strategies_of_the_old_one() -> None:
     server = MemoryServer()
     feed = QuoteSimulator(server, 3)
     shift = ProcessSuccession(server, 1, with_faults=False, make_decision_maker=make_buy_when_flat)
@@ -163,7 +163,7 @@ async def test_a_log_made_anew_is_noticed_and_nothing_of_the_old_one_is_worked()
 
 
 async def publish_random_walk(feed: QuoteSimulator, rng: random.Random, end: float) -> None:
-    """A market that wanders for a while, then falls and stays there, deep enough to fill all."""
+    """Publish a random walk until `end`, then a low price with enough size to fill every order."""
     price = Decimal(100)
     loop = asyncio.get_running_loop()
     while loop.time() < end:
@@ -178,8 +178,13 @@ async def publish_random_walk(feed: QuoteSimulator, rng: random.Random, end: flo
 async def run_with_random_faults(
     seed: int, *, rough: bool, make_decision_maker: DecisionMakerFactory, together: bool
 ) -> StrategiesLogSummary:
-    """Strategies of all kinds, with and without stop-losses; runners killed at random, or two at
-    once; the network bad. What the log says when all has settled."""
+    """Run strategies of all kinds, with and without stop-losses, and kill their runners at random.
+    Return what the log contains when all is settled.
+
+    Args:
+        rough: use a bad network.
+        together: run two runners at once.
+    """
     chance, server = random.Random(seed), MemoryServer()
     shift = ProcessSuccession(
         server, seed, with_faults=rough, make_decision_maker=make_decision_maker
@@ -216,7 +221,7 @@ async def run_with_random_faults(
 
 
 def is_quiet(summary: StrategiesLogSummary) -> bool:
-    """Whether no stop-loss is due at the price that the market has fallen to."""
+    """Whether no stop-loss is due at `CRASH_PRICE`."""
     return not any(
         one.stop_loss is not None
         and one.entry_price is not None
@@ -228,7 +233,9 @@ def is_quiet(summary: StrategiesLogSummary) -> bool:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_whoever_dies_nothing_is_placed_twice_and_every_stop_loss_fires_once(seed: int) -> None:
+def test_after_takeovers_no_order_is_placed_twice_and_each_stop_loss_triggers_once(
+    seed: int,
+) -> None:
     seen = virtual_time.run(
         run_with_random_faults(
             seed, rough=False, make_decision_maker=RuleDecisionMaker, together=False
@@ -239,7 +246,7 @@ def test_whoever_dies_nothing_is_placed_twice_and_every_stop_loss_fires_once(see
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_the_same_on_a_bad_network(seed: int) -> None:
+def test_after_takeovers_on_a_bad_network_no_order_is_placed_twice(seed: int) -> None:
     virtual_time.run(
         run_with_random_faults(
             seed, rough=True, make_decision_maker=RuleDecisionMaker, together=False
@@ -248,8 +255,8 @@ def test_the_same_on_a_bad_network(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_the_same_with_two_runners_at_once(seed: int) -> None:
-    """A process that was frozen may believe for a moment that it still holds the lease."""
+def test_two_runners_at_once_place_no_order_twice(seed: int) -> None:
+    """A process that was suspended may assume for a moment that it still holds the lease."""
     virtual_time.run(
         run_with_random_faults(
             seed, rough=True, make_decision_maker=RuleDecisionMaker, together=True
@@ -258,7 +265,7 @@ def test_the_same_with_two_runners_at_once(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_one_purchase_and_its_stop_loss_is_one_purchase_and_one_sale(seed: int) -> None:
+def test_one_purchase_with_a_stop_loss_is_one_purchase_and_one_sale(seed: int) -> None:
     seen = virtual_time.run(
         run_with_random_faults(
             seed, rough=True, make_decision_maker=make_buy_when_flat, together=False

@@ -1,4 +1,4 @@
-"""Bad input is refused by the path of its field, as JSON spells it."""
+"""Invalid settings are rejected with the path of the field, as JSON spells it."""
 
 from decimal import Decimal
 from typing import Any
@@ -87,11 +87,11 @@ def test_bad_fields_are_named(path: str, changes: dict[str, Any]) -> None:
         {"name": "“Größe” ☂"},
     ],
 )
-def test_the_extremes_are_taken(changes: dict[str, Any]) -> None:
+def test_values_at_the_limits_are_accepted(changes: dict[str, Any]) -> None:
     assert validate_settings(make_settings(**changes))
 
 
-def test_numbers_are_put_plainly() -> None:
+def test_numbers_are_normalized() -> None:
     found = validate_settings(
         make_settings(quantity="1E+3", rule=breakout(5, "0.50"), stop_loss=make_stop_loss("1.10"))
     )
