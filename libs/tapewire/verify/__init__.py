@@ -1,5 +1,7 @@
-"""Verification: every entity and every view against the log, reckoned by other means than the
-services' own (docs/adr/0008). Start at `reading.verify`; `laws` are what must hold of each domain.
+"""Verification: checks every event, entity and checkpoint of a log, independently of the services.
+
+The verifier recomputes everything with code of its own (decision record 0008). `invariants` has the
+rules of each domain, `checkpoints` compares stored states. Start at `verifier.verify`.
 """
 
 from tapewire.verify.findings import VerificationDifference

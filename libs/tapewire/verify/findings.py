@@ -1,4 +1,4 @@
-"""What a verification finds: differences, each told as it is found, and counts at the end."""
+"""The findings of a verification: differences, reported as they are found, and counts."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -9,8 +9,8 @@ from tapewire.log import BadSubject, EventSubject, RecordedEvent
 
 
 class VerificationDifference(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Something that is not as it must be. `sequence` is that of the event concerned, or the one
-    that a checkpoint is true for; 0 when there is none."""
+    """A fact that violates an invariant. `sequence` is that of the event, or the one that a
+    checkpoint covers; 0 if there is none."""
 
     owner: str
     domain: str
@@ -23,52 +23,53 @@ class VerificationDifference(msgspec.Struct, frozen=True, kw_only=True, rename="
 
 
 class EventLocation(msgspec.Struct, frozen=True):
-    """Where an event was, once the event itself is let go."""
+    """The sequence and the subject of an event."""
 
     sequence: int
     subject: str
 
     def to_difference(self, what: str) -> VerificationDifference:
-        """A difference here."""
+        """The difference at this location."""
         try:
-            place = EventSubject.parse(self.subject)
+            subject = EventSubject.parse(self.subject)
         except BadSubject:
-            place = EventSubject("", "", self.subject)
+            subject = EventSubject("", "", self.subject)
         return VerificationDifference(
-            owner=place.owner,
-            domain=place.domain,
-            entity=place.entity,
+            owner=subject.owner,
+            domain=subject.domain,
+            entity=subject.entity,
             sequence=self.sequence,
             what=what,
         )
 
 
 class Findings:
-    """Tells of differences, and counts."""
+    """Reports differences and counts them."""
 
     def __init__(self, on_difference: Callable[[VerificationDifference], None]) -> None:
         self._on_difference = on_difference
         self.difference_count = 0
         self.entity_counts: Counter[str] = Counter()
-        """By domain: those that began."""
+        """Entities by domain."""
         self.pending_counts: Counter[str] = Counter()
-        """What is still to be done by a service, by what it is."""
+        """Work that the services have not done yet, by kind."""
 
     def report_event(self, recorded: RecordedEvent, what: str) -> None:
-        """The event `recorded` is not as it must be."""
+        """Report a difference at an event."""
         self.report_at(EventLocation(recorded.sequence, recorded.subject), what)
 
     def report_at(self, location: EventLocation, what: str) -> None:
-        """Something is wrong with what came of the event at `place`."""
+        """Report a difference at the location of an event."""
         self.report(location.to_difference(what))
 
     def report(self, difference: VerificationDifference) -> None:
-        """Tell of `difference`."""
+        """Report a difference."""
         self.difference_count += 1
         self._on_difference(difference)
 
     def compare(self, recorded: RecordedEvent, name: str, found: object, expected: object) -> None:
-        """`name` of the event must be what was folded."""
+        """Report a difference unless `found` equals `expected`. `name` names the value in the
+        event."""
         if found != expected:
             self.report_event(
                 recorded, f"{name} is {format_value(found)}, folded it is {format_value(expected)}"
@@ -76,12 +77,12 @@ class Findings:
 
 
 def location_of(recorded: RecordedEvent) -> EventLocation:
-    """Where `recorded` is."""
+    """The location of `recorded`."""
     return EventLocation(recorded.sequence, recorded.subject)
 
 
 def format_value(value: object) -> str:
-    """`value` on one line, at most 120 characters."""
+    """`value` on one line of at most 120 characters."""
     if isinstance(value, tuple):
         value = f"({', '.join(format_value(part) for part in value)})"
     text = " ".join(str(getattr(value, "value", value)).split())

@@ -10,19 +10,19 @@ product is a whole number of 10^-21 dollars (`COST_PLACES`). Only `divide_half_e
 from decimal import Context, Decimal
 
 QTY_PLACES, PRICE_PLACES, COST_PLACES, ENTRY_PRICE_PLACES = 9, 12, 21, 6
-"""Decimal places."""
+"""Decimal places of each unit."""
 MAX_AMOUNT = 10**12
-"""No quantity, price or fee is larger."""
+"""The largest quantity, price or fee."""
 _MAX_EXPONENT = 90
 _WIDE_CONTEXT = Context(prec=200)
 
 
 class UnrepresentableAmount(ValueError):
-    """A decimal that is no whole number of the unit, or no number."""
+    """The decimal is not a whole number of the unit, or not a number."""
 
 
 def to_units(value: Decimal, places: int) -> int:
-    """`value` as a number of ``10 ** -places``. Raises NoFigure."""
+    """`value` in units of ``10 ** -places``. Raises UnrepresentableAmount."""
     if not value.is_finite() or value.adjusted() > _MAX_EXPONENT:
         raise UnrepresentableAmount(f"{str(value)[:40]} is no amount")
     shifted = _WIDE_CONTEXT.scaleb(value, places)
@@ -33,7 +33,7 @@ def to_units(value: Decimal, places: int) -> int:
 
 
 def from_units(units: int, places: int) -> Decimal:
-    """The decimal that `units` makes `number` of."""
+    """The decimal of `units`; the inverse of `to_units`."""
     return (
         _WIDE_CONTEXT.scaleb(Decimal(units), -places).normalize(_WIDE_CONTEXT)
         if units
@@ -42,7 +42,8 @@ def from_units(units: int, places: int) -> Decimal:
 
 
 def divide_half_even(dividend: int, divisor: int) -> int:
-    """The whole number nearest to the quotient; half way between two, the even one."""
+    """The quotient, rounded to the nearest whole number, or to the even one if two are equally
+    near."""
     if divisor < 0:
         dividend, divisor = -dividend, -divisor
     whole, rest = divmod(dividend, divisor)
@@ -52,5 +53,6 @@ def divide_half_even(dividend: int, divisor: int) -> int:
 
 
 def average_price(cost: int, qty: int) -> int:
-    """Dollars a share in units of `ENTRY`, of a `COST` and a `QTY`."""
+    """The average price in units of `ENTRY_PRICE_PLACES`, of a cost and a quantity in their
+    units."""
     return divide_half_even(cost, qty * 10 ** (COST_PLACES - QTY_PLACES - ENTRY_PRICE_PLACES))

@@ -1,7 +1,8 @@
-"""One reading of the log against all laws. Pure: told of every event in order, it tells `Findings`.
+"""Checks each event of the log against the invariants of its type.
 
-Each event goes to the laws of its type, to the checkpoints that it concerns, and to the register of
-what may be said once. Start at `Inspector.take`.
+Pure: `apply` receives every event in order and reports to `Findings`. Each event goes to the
+invariants of its type, to the checkpoints that it concerns, and to the index of facts that may
+occur only once. Start at `LogInspector.apply`.
 """
 
 from collections import Counter
@@ -44,17 +45,17 @@ from tapewire.verify.successors import SuccessorChecker
 
 FILLS_CHECKPOINT = "strategies-fills"
 NOTIFICATION_CHECKPOINTS = {domain: f"notifications-of-{domain}" for domain in NOTIFICATION_DOMAINS}
-"""Followers whose cursors say what must be there by now."""
+"""The subscriptions whose checkpoints say which notifications must exist by now."""
 
 REPORT_EVENT_TYPES = (StrategyReport, OrderReport, StopLossReport, ErrorReported)
-"""What other programs tell of themselves."""
+"""Reports of other programs."""
 
 Invariant = Callable[[RecordedEvent, Event, RecordedEvent | None], None]
 
 
 class VerificationScope(msgspec.Struct, frozen=True, kw_only=True):
-    """What is read: all of `bounds`, or what one user has of it. `frontier` is the trade that the
-    last event of any position was for."""
+    """What is verified: the whole log, or the events of one user. `last_position_trade_sequence` is
+    that of the trade that the last position event is for."""
 
     bounds: Bounds
     last_position_trade_sequence: int
@@ -62,12 +63,12 @@ class VerificationScope(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def has_full_history(self) -> bool:
-        """Whether the log reaches back to its beginning."""
+        """Whether the log reaches back to its first event."""
         return self.bounds.first <= 1
 
 
 class LogInspector:
-    """One reading."""
+    """Checks one log from its first event to its last."""
 
     def __init__(
         self, findings: Findings, checkpoints: CheckpointVerifier, scope: VerificationScope
@@ -77,9 +78,13 @@ class LogInspector:
         self._scope = scope
         self._successors = SuccessorChecker(findings)
         self.event_ids, self.unique_facts = ReferenceIndex(), ReferenceIndex()
-        whole, cursors = scope.has_full_history, checkpoints.cursors
-        told = {domain: cursors.get(name, 0) for domain, name in NOTIFICATION_CHECKPOINTS.items()}
-        self._orders = OrderInvariants(findings, self.unique_facts, has_full_history=whole)
+        has_full_history, cursors = scope.has_full_history, checkpoints.cursors
+        notified_up_to = {
+            domain: cursors.get(name, 0) for domain, name in NOTIFICATION_CHECKPOINTS.items()
+        }
+        self._orders = OrderInvariants(
+            findings, self.unique_facts, has_full_history=has_full_history
+        )
         self._positions = PositionInvariants(
             findings,
             last_position_trade_sequence=scope.last_position_trade_sequence,
@@ -89,67 +94,73 @@ class LogInspector:
             findings,
             self.unique_facts,
             fills_processed_up_to=cursors.get(FILLS_CHECKPOINT, 0),
-            has_full_history=whole,
+            has_full_history=has_full_history,
         )
         self._alerts = AlertInvariants(
-            findings, self.event_ids, self.unique_facts, notified_up_to=told, has_full_history=whole
+            findings,
+            self.event_ids,
+            self.unique_facts,
+            notified_up_to=notified_up_to,
+            has_full_history=has_full_history,
         )
-        self._insights = InsightInvariants(findings, self.unique_facts, has_full_history=whole)
+        self._insights = InsightInvariants(
+            findings, self.unique_facts, has_full_history=has_full_history
+        )
         self._invariants_by_type: dict[type[Event], tuple[str, Invariant]] = {}
         self.event_count = 0
         self.unknown_type_counts: Counter[str] = Counter()
         self._next_sequence = scope.bounds.first
 
     def apply(self, recorded: RecordedEvent) -> None:
-        """Take the next event."""
+        """Check the next event."""
         self.event_count += 1
         if self._scope.user is None and recorded.sequence != self._next_sequence:
             self._report_gap(recorded.sequence - 1)
         self._next_sequence = recorded.sequence + 1
         self.event_ids.define(f"event {recorded.metadata.id}", recorded.sequence)
         event = self._decode(recorded)
-        before = self._successors.match_predecessor(recorded, event)
+        predecessor = self._successors.match_predecessor(recorded, event)
         if event is None:
             return
         self._checkpoints.apply(recorded)
         command, causation = getattr(event, "command_id", None), recorded.metadata.causation
         if command is not None and causation not in (None, command):
             self._findings.compare(recorded, "causation", causation, command)
-        domain, law = self._invariant_for(type(event))
+        domain, check = self._invariant_for(type(event))
         if domain and recorded.event_subject.domain != domain:
             self._findings.report_event(recorded, f"{recorded.tag} belongs to {domain}")
-        law(recorded, event, before)
+        check(recorded, event, predecessor)
 
     def _decode(self, recorded: RecordedEvent) -> Event | None:
         try:
-            place, event = recorded.event_subject, recorded.event
+            subject, event = recorded.event_subject, recorded.event
         except UnknownType:
             self.unknown_type_counts[recorded.tag] += 1
         except (Undecodable, BadSubject) as error:
             self._findings.report_event(recorded, str(error))
         else:
-            if not (place.owner and recorded.metadata.id):
+            if not (subject.owner and recorded.metadata.id):
                 self._findings.report_event(recorded, "the event has no id")
             return event
         return None
 
     def _report_gap(self, last_missing: int) -> None:
-        """Sequences that are not there."""
+        """Report the sequences before the current event that are missing."""
         what = f"{self._next_sequence} to {last_missing} are not in the log"
         self._findings.report(_log_difference(self._next_sequence, what))
 
     def _invariant_for(self, event_type: type[Event]) -> tuple[str, Invariant]:
         if event_type not in self._invariants_by_type:
-            fits = (
-                (domain, law)
-                for base, domain, law in self._invariants()
+            matching = (
+                (domain, check)
+                for base, domain, check in self._invariants()
                 if issubclass(event_type, base)
             )
-            self._invariants_by_type[event_type] = next(fits, ("", _no_invariant))
+            self._invariants_by_type[event_type] = next(matching, ("", _no_invariant))
         return self._invariants_by_type[event_type]
 
     def finish(self) -> None:
-        """No event follows. What the registers know is for the reader to tell."""
+        """Report what is missing at the end of the log. The caller evaluates the indexes."""
         if self._scope.user is None and self._next_sequence <= self._scope.bounds.last:
             self._report_gap(self._scope.bounds.last)
         self._successors.finish()
@@ -159,7 +170,7 @@ class LogInspector:
         self._checkpoints.finish()
 
     def _invariants(self) -> tuple[tuple[type[Event], str, Any], ...]:
-        """Types, the domain that each belongs to, and what is done with its events."""
+        """Event types, the domain of each, and the check of its events."""
         return (
             (OrderEvent, "orders", self._check_order),
             (TradeExecuted, "trades", self._check_trade),
@@ -243,7 +254,7 @@ class LogInspector:
 def _no_invariant(
     _recorded: RecordedEvent, _event: Event, _predecessor: RecordedEvent | None
 ) -> None:
-    """Of a type that no law is about."""
+    """No invariant concerns this type."""
 
 
 def _log_difference(sequence: int, what: str) -> VerificationDifference:

@@ -1,8 +1,8 @@
-"""What may be said once, and what must have been said: sixteen bytes a claim, however many.
+"""An index of facts that may occur once, and of references to facts, in sixteen bytes each.
 
-Remembering every id of a log would take a hundred bytes each. A claim is kept as a hash of 64 bits
-and the sequence it was made at, in buckets that are sorted one at a time at the end; two different
-texts with one hash are as likely as not only after five thousand million claims.
+Storing every id of a log would take a hundred bytes each. The index stores a 64-bit hash and a
+sequence per entry, in buckets that are sorted one at a time at the end. Two different keys probably
+share a hash only after five thousand million entries.
 """
 
 from array import array
@@ -13,36 +13,36 @@ BUCKET_COUNT = 64
 
 
 class ReferenceIndex:
-    """Claims, each of which may be made once, and references to claims."""
+    """Keys that may be defined once, and references to keys."""
 
     def __init__(self) -> None:
         self._definitions = [(array("Q"), array("Q")) for _ in range(BUCKET_COUNT)]
         self._references = [(array("Q"), array("Q")) for _ in range(BUCKET_COUNT)]
 
     def define(self, key: str, sequence: int) -> None:
-        """The event at `sequence` says `text`."""
+        """The event at `sequence` defines `key`."""
         _add_entry(self._definitions, key, sequence)
 
     def reference(self, key: str, sequence: int) -> None:
-        """The event at `sequence` takes it that some event says `text`."""
+        """The event at `sequence` refers to `key`."""
         _add_entry(self._references, key, sequence)
 
     def duplicate_definitions(self) -> Iterator[tuple[int, int]]:
-        """Sequences of claims that repeat an earlier one, and of that one."""
+        """The sequence of each repeated definition, and of the first one."""
         for digests, sequences in self._definitions:
             first: tuple[int, int] = (-1, 0)
-            for claim in sorted(zip(digests, sequences, strict=True)):
-                if claim[0] == first[0]:
-                    yield claim[1], first[1]
+            for entry in sorted(zip(digests, sequences, strict=True)):
+                if entry[0] == first[0]:
+                    yield entry[1], first[1]
                 else:
-                    first = claim
+                    first = entry
 
     def dangling_references(self) -> Iterator[int]:
-        """Sequences of references to what nobody claimed."""
-        for (claimed, _), (digests, sequences) in zip(
+        """The sequences of references to keys that no event defines."""
+        for (defined, _), (digests, sequences) in zip(
             self._definitions, self._references, strict=True
         ):
-            known = set(claimed) if digests else set()
+            known = set(defined) if digests else set()
             yield from (s for d, s in zip(digests, sequences, strict=True) if d not in known)
 
 

@@ -1,5 +1,8 @@
-"""Events that never come alone: a fill has its trade right behind it, a trigger its alert, a signal
-its decision, in one atomic batch. One event owes at a time, for its companion is the very next."""
+"""Checks events that are stored together with a successor in one atomic batch.
+
+A fill is followed by its trade, a trigger by its alert, and a signal by its decision, each at the
+next sequence. At most one event therefore waits for its successor.
+"""
 
 from tapewire.events import (
     AlertRaised,
@@ -21,7 +24,7 @@ REQUIRED_SUCCESSORS: dict[type[Event], tuple[type[Event], str]] = {
 
 
 class SuccessorChecker:
-    """Who owes whom."""
+    """Matches each event with the one that requires it."""
 
     def __init__(self, findings: Findings) -> None:
         self._findings = findings
@@ -30,21 +33,21 @@ class SuccessorChecker:
     def match_predecessor(
         self, recorded: RecordedEvent, event: Event | None
     ) -> RecordedEvent | None:
-        """The event right before that owes this one, if that is so. None for `event` is one that
-        cannot be read."""
-        owing, self._awaiting_successor = self._awaiting_successor, None
+        """The event right before this one, if that requires a successor of this type. `event` is
+        None if this one cannot be decoded."""
+        predecessor, self._awaiting_successor = self._awaiting_successor, None
         if event is not None and type(event) in REQUIRED_SUCCESSORS:
             self._awaiting_successor = recorded
-        if owing is None:
+        if predecessor is None:
             return None
-        wanted, word = REQUIRED_SUCCESSORS[type(owing.event)]
-        if recorded.sequence == owing.sequence + 1 and isinstance(event, wanted):
-            return owing
-        self._findings.report_event(owing, f"its {word} does not follow it")
+        successor_type, word = REQUIRED_SUCCESSORS[type(predecessor.event)]
+        if recorded.sequence == predecessor.sequence + 1 and isinstance(event, successor_type):
+            return predecessor
+        self._findings.report_event(predecessor, f"its {word} does not follow it")
         return None
 
     def finish(self) -> None:
-        """No event follows."""
+        """Report a missing successor at the end of the log."""
         if self._awaiting_successor is not None:
             word = REQUIRED_SUCCESSORS[type(self._awaiting_successor.event)][1]
             self._findings.report_event(self._awaiting_successor, f"its {word} does not follow it")

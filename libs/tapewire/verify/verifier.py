@@ -1,7 +1,8 @@
-"""Reads the whole log once, a page ahead of what is inspected, and says what it found.
+"""Reads the log once and reports what the inspector finds.
 
-The checkpoints are read first, then where the log ends, so that on a running system every one of
-them is true for something that is read. Start at `verify`.
+It reads the checkpoints first and the end of the log afterwards, so on a running system every
+checkpoint covers only events that are read. The next page is requested while the current one is
+inspected. Start at `verify`.
 """
 
 import asyncio
@@ -19,13 +20,14 @@ from tapewire.verify.findings import Findings, VerificationDifference
 from tapewire.verify.inspector import LogInspector, VerificationScope
 
 MAX_READ_ATTEMPTS = 6
-"""Times a replica that lags is asked before it is given up."""
+"""Attempts to read a page from a lagging replica."""
 RETRY_DELAY_SECONDS = 0.05
-"""Before the second time; twice as long before each later."""
+"""The wait before the second attempt; it doubles before each further one."""
 
 
 class VerificationSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What was verified. Counts by domain, type or reason; `first` to `last` of log `epoch`."""
+    """What was verified: counts by domain, type or reason, for the events `first` to `last` of the
+    log named `epoch`."""
 
     epoch: str
     first: int
@@ -48,17 +50,18 @@ async def verify(
     user: str | None = None,
     checkpoint_checks: Iterable[CheckpointCheck] = (),
 ) -> VerificationSummary:
-    """Check every event, entity and checkpoint, of `user` or of everybody; `tell` differences as
-    they are found.
+    """Verify every event, entity and checkpoint, of `user` or of everybody. `on_difference`
+    receives the differences as they are found.
 
     Raises:
-        Unavailable: the log cannot be read, or was made anew or trimmed meanwhile.
+        Unavailable: the log cannot be read, or was recreated or trimmed meanwhile.
     """
-    began = time.perf_counter()
-    stored, frontier = await values.get_all(), await _last_position_trade_sequence(log)
+    started_at = time.perf_counter()
+    stored = await values.get_all()
+    last_trade = await _last_position_trade_sequence(log)
     bounds = await log.bounds()
     findings = Findings(on_difference)
-    scope = VerificationScope(bounds=bounds, last_position_trade_sequence=frontier, user=user)
+    scope = VerificationScope(bounds=bounds, last_position_trade_sequence=last_trade, user=user)
     checkpoints = CheckpointVerifier(findings, stored, checkpoint_checks, bounds, user=user)
     inspector = LogInspector(findings, checkpoints, scope)
     async for page in _read_pages(log, pattern(owner=user), bounds.first - 1, bounds.last):
@@ -66,7 +69,7 @@ async def verify(
             inspector.apply(recorded)
     now = await log.bounds()
     if now.epoch != bounds.epoch or now.first != bounds.first:
-        raise Unavailable("the log was made anew, or trimmed, while it was read: try again")
+        raise Unavailable("the log was recreated or trimmed while it was read: try again")
     inspector.finish()
     await _check_uniqueness(log, inspector, findings)
     return VerificationSummary(
@@ -80,12 +83,12 @@ async def verify(
         unknown=dict(inspector.unknown_type_counts.most_common()),
         pending=dict(findings.pending_counts),
         differences=findings.difference_count,
-        seconds=time.perf_counter() - began,
+        seconds=time.perf_counter() - started_at,
     )
 
 
 async def _check_uniqueness(log: EventLog, inspector: LogInspector, findings: Findings) -> None:
-    """What was said twice, or points at what nobody said."""
+    """Report facts that occur twice, and references to facts that do not exist."""
     for sequence, first in inspector.event_ids.duplicate_definitions():
         findings.report_event(
             await _read_event(log, sequence), f"its id is that of the event at {first}"
@@ -103,7 +106,7 @@ async def _check_uniqueness(log: EventLog, inspector: LogInspector, findings: Fi
 
 
 async def _last_position_trade_sequence(log: EventLog) -> int:
-    """Where the trade stands that the last event of any position is for."""
+    """The sequence of the trade that the last position event is for."""
     positions = pattern(domain="positions")
     last = await log.last_sequence(positions)
     if not last:
@@ -120,26 +123,27 @@ async def _read_event(log: EventLog, sequence: int, filter_: str = "ev.>") -> Re
 async def _read_pages(
     log: EventLog, filter_: str, after: int, last_sequence: int
 ) -> AsyncIterator[list[RecordedEvent]]:
-    """Everything of `filter_` in (after, upto]; the next page is asked for before one is given."""
-    wanted = min(await log.last_sequence(filter_), last_sequence)
-    asked = asyncio.create_task(_read_page(log, filter_, after)) if after < wanted else None
+    """All events that match `filter_` after `after`, up to `last_sequence`. The next page is
+    requested before one is yielded."""
+    last = min(await log.last_sequence(filter_), last_sequence)
+    pending = asyncio.create_task(_read_page(log, filter_, after)) if after < last else None
     try:
-        while asked is not None:
-            page = await asked
-            after, asked = page.events[-1].sequence, None
-            if after < wanted:
-                asked = asyncio.create_task(_read_page(log, filter_, after))
-                await asyncio.sleep(0)  # so that the request leaves before the page is inspected
+        while pending is not None:
+            page = await pending
+            after, pending = page.events[-1].sequence, None
+            if after < last:
+                pending = asyncio.create_task(_read_page(log, filter_, after))
+                await asyncio.sleep(0)  # send the request before the page is inspected
             yield [recorded for recorded in page.events if recorded.sequence <= last_sequence]
     finally:
-        if asked is not None:
-            asked.cancel()
+        if pending is not None:
+            pending.cancel()
 
 
 async def _read_page(
     log: EventLog, filter_: str, after: int, *, limit: int = CATCH_UP_PAGE_EVENTS
 ) -> Page:
-    """At least one event, from a replica that may lag. Raises Unavailable."""
+    """Read at least one event, from a replica that may lag. Raises Unavailable."""
     for attempt in range(MAX_READ_ATTEMPTS):
         page = await log.page(filter_, after=after, limit=limit, max_bytes=CATCH_UP_PAGE_BYTES)
         if page.events:

@@ -191,7 +191,7 @@ VIOLATIONS: dict[str, tuple[Alteration, str]] = {
     "a strategy made twice": (with_repeated_event("strategy.created"), "it happened already"),
     "a strategy that began with shares": (
         with_changed_fields("strategy.created", strategy__position=Decimal(3)),
-        "what it did before",
+        "initial state",
     ),
     "a strategy's quiet change": (
         with_changed_fields("strategy.signaled", strategy__quantity=Decimal(11)),
@@ -252,11 +252,11 @@ VIOLATIONS: dict[str, tuple[Alteration, str]] = {
     ),
     "a decision of no signal": (
         with_repeated_event("decision.made"),
-        "no signal comes right before",
+        "no signal precedes",
     ),
     "a confidence of two": (
         with_changed_fields("decision.made", confidence=2),
-        "a confidence of 2",
+        "the confidence is 2",
     ),
     "a rule made twice": (with_repeated_event("rule.created"), "it happened already"),
     "a rule's price": (with_changed_fields("rule.triggered", rule__price=Decimal(7)), "price is 7"),
@@ -364,7 +364,7 @@ REMOVED_EVENTS = {
     "decision.made": "its decision does not follow it",
     "position.changed": "came of the trade",
     "order.placed": "never placed",
-    "strategy.stop_loss_executed": "was not told as executed",
+    "strategy.stop_loss_executed": "was not reported as executed",
     "rule.armed": "the rule was not armed",
 }
 
@@ -473,7 +473,7 @@ async def test_a_fill_that_its_strategy_was_never_told_of() -> None:
     await day.save_cursor("strategies-fills")
     found, _ = await day.verify()
     fill = next(one.sequence for one in day.events if one.metadata.id == cause)
-    assert any(one.sequence == fill and "not told of the fill" in one.what for one in found)
+    assert any(one.sequence == fill and "not applied to its strategy" in one.what for one in found)
 
 
 async def test_only_one_user_is_looked_at() -> None:

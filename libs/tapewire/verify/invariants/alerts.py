@@ -1,8 +1,8 @@
-"""The laws of alert rules, alerts and notifications.
+"""The invariants of alert rules, alerts and notifications.
 
-A rule is created once, armed; it is triggered only while armed, which it then is no more, with its
-alert right behind; a deleted one is no more. Only that and the time ever change. There is one alert
-an arming, and one notification a cause, which stands in the log before it.
+A rule is created once, and armed. It triggers only while armed, is not armed afterwards, and its
+alert follows at the next sequence. A deleted rule has no further events. Only `armed` and the time
+change. There is one alert per arming, and one notification per cause, which precedes it in the log.
 """
 
 from tapewire.events import (
@@ -38,7 +38,7 @@ IMMUTABLE_FIELDS = ("rule_id", "kind", "level", "symbol", "price", "percent", "w
 EVENT_TRIGGERED_KINDS = (RuleKind.ORDER_REJECTED, RuleKind.STRATEGY_ERROR, RuleKind.STOP_LOSS)
 """Rules that events of the log trigger."""
 NOTIFY_SUFFIX = ":notify"
-"""Ends the id of a command that notifies of the event it is named after."""
+"""The suffix of a command id that notifies of the event before the suffix."""
 NOTIFICATION_DOMAIN_BY_EVENT: dict[type[Event], str] = {
     OrderFilled: "orders",
     OrderRejected: "orders",
@@ -53,12 +53,13 @@ NOTIFICATION_DOMAIN_BY_EVENT: dict[type[Event], str] = {
     StopLossReportedTriggered: "reports",
     ErrorReported: "reports",
 }
-"""Events that users are notified of, and the domain whose follower does."""
+"""Event types that users are notified of, and the domain whose subscription does so."""
 NOTIFICATION_DOMAINS = tuple(dict.fromkeys(NOTIFICATION_DOMAIN_BY_EVENT.values()))
 
 
 class AlertInvariants:
-    """The law. `told_upto` is how far each domain was followed for notifications."""
+    """Checks rules, alerts and notifications. `notified_up_to` is the sequence that the
+    notifications of each domain have reached."""
 
     def __init__(
         self,
@@ -81,7 +82,7 @@ class AlertInvariants:
         return len(self._rules)
 
     def check_rule(self, recorded: RecordedEvent, event: RuleEvent) -> None:
-        """Take an event of a rule."""
+        """Check an event of a rule."""
         findings, rule = self._findings, event.rule
         findings.compare(recorded, "ruleId", rule.rule_id, recorded.event_subject.entity)
         before = self._rules.get(recorded.subject)
@@ -123,7 +124,7 @@ class AlertInvariants:
     def check_alert(
         self, recorded: RecordedEvent, alert: AlertRaised, trigger: RecordedEvent | None
     ) -> None:
-        """Take an alert, and the trigger right before it."""
+        """Check an alert and the trigger right before it."""
         findings = self._findings
         findings.entity_counts["alerts"] += 1
         self._unique_facts.define(f"raised {recorded.subject}", recorded.sequence)
@@ -138,7 +139,7 @@ class AlertInvariants:
             findings.report_event(recorded, f"rule {alert.rule_id} was not triggered right before")
 
     def record_cause(self, recorded: RecordedEvent, event: Event) -> None:
-        """Note an event that its user must be notified of."""
+        """Record an event that the user must be notified of."""
         follower = NOTIFICATION_DOMAIN_BY_EVENT.get(type(event))
         if follower is None:
             return
@@ -153,7 +154,7 @@ class AlertInvariants:
         )
 
     def check_notification(self, recorded: RecordedEvent, event: NotificationCreated) -> None:
-        """Take a new notification."""
+        """Check a new notification."""
         findings, owner = self._findings, recorded.event_subject.owner
         findings.entity_counts["notifications"] += 1
         self._unique_facts.define(f"notified {owner} of {event.command_id}", recorded.sequence)
@@ -168,7 +169,7 @@ class AlertInvariants:
             findings.report_event(recorded, f"event {named} is not there, or was told of before")
 
     def check_notifications_read(self, recorded: RecordedEvent, event: NotificationsRead) -> None:
-        """Take what was read."""
+        """Check the ids that were read."""
         if self._has_full_history:
             for id_ in event.ids or ():
                 self._unique_facts.reference(
@@ -176,7 +177,7 @@ class AlertInvariants:
                 )
 
     def finish(self) -> None:
-        """All was told."""
+        """Report missing alerts and notifications at the end of the log."""
         for at, follower in self._pending_causes.values():
             if at.sequence <= self._notified_up_to.get(follower, 0):
                 self._findings.report_at(at, "its user was not notified")

@@ -1,4 +1,4 @@
-"""What a strategy holds at which average price, reckoned by averages instead of sums."""
+"""A strategy's holding and its average price, computed from averages instead of sums."""
 
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import NamedTuple
@@ -8,18 +8,18 @@ _SIX_PLACES = Decimal("0.000001")
 
 
 class AverageCostHolding(NamedTuple):
-    """`qty` shares, below 0 when short, for `average` dollars each."""
+    """`qty` shares, negative when short, at an average price of `average` dollars."""
 
     qty: Decimal = Decimal(0)
     average_price: Decimal = Decimal(0)
 
     @property
     def entry_price(self) -> Decimal | None:
-        """The average rounded to six places; None when nothing is held."""
+        """The average price, rounded to six places; None if nothing is held."""
         return self.average_price.quantize(_SIX_PLACES, context=_WIDE_CONTEXT) if self.qty else None
 
     def after_trade(self, qty_change: Decimal, price: Decimal) -> "AverageCostHolding":
-        """The holding when `change` shares more (below 0: fewer) are held, at `price`."""
+        """The holding after a trade of `qty_change` shares (negative for a sale) at `price`."""
         qty = _WIDE_CONTEXT.add(self.qty, qty_change)
         if not self.qty or self.qty * qty < 0:
             return AverageCostHolding(qty, price)

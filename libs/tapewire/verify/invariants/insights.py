@@ -1,4 +1,4 @@
-"""The laws of configurations, analysed items and agents."""
+"""The invariants of configurations, analysed items and service processes."""
 
 from tapewire.events import (
     AgentStatusChanged,
@@ -14,8 +14,8 @@ from tapewire.verify.reference_index import ReferenceIndex
 
 
 class InsightInvariants:
-    """A configuration is created once, and no more when it is deleted; an item is everybody's, and
-    there once."""
+    """Checks that a configuration is created once and has no events after its deletion, and that an
+    item is owned by everybody and exists once."""
 
     def __init__(
         self, findings: Findings, unique_facts: ReferenceIndex, *, has_full_history: bool
@@ -29,7 +29,7 @@ class InsightInvariants:
         return len(self._configurations)
 
     def check_configuration(self, recorded: RecordedEvent, event: ConfigurationEvent) -> None:
-        """Take an event of a configuration."""
+        """Check an event of a configuration."""
         findings, now = self._findings, event.configuration
         findings.compare(recorded, "id", now.id, recorded.event_subject.entity)
         before = self._configurations.get(recorded.subject)
@@ -47,7 +47,7 @@ class InsightInvariants:
             del self._configurations[recorded.subject]
 
     def check_item(self, recorded: RecordedEvent, event: ItemAnalysed) -> None:
-        """Take an analysed item."""
+        """Check an analysed item."""
         findings, item = self._findings, event.item
         findings.entity_counts["items"] += 1
         findings.compare(recorded, "id", item.id, recorded.event_subject.entity)
@@ -57,7 +57,7 @@ class InsightInvariants:
             findings.report_event(recorded, f"a score of {item.score}")
 
     def check_agent_status(self, recorded: RecordedEvent, event: AgentStatusChanged) -> None:
-        """Take what a service says of itself."""
+        """Check the state of a service process."""
         self._findings.compare(recorded, "owner", recorded.event_subject.owner, EVERYBODY)
         if not event.service or not event.instance:
             self._findings.report_event(recorded, "the service, or its instance, has no name")

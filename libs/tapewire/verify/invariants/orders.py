@@ -1,9 +1,9 @@
-"""The laws of orders and trades.
+"""The invariants of orders and trades.
 
-An order is placed once, under the id made of its user and name; what was asked for never changes.
-It is accepted at most once, filled never beyond its quantity nor worse than its limit, and closed
-for good. Each fill has the next number, one trade that says the same right behind it, and leaves
-the exact sum and average of all fills.
+An order is placed once, under the id made from its user and its client order id; what was asked for
+never changes. It is accepted at most once, never filled beyond its quantity or worse than its
+limit, and has no events after it is closed. Each fill has the next number, is followed by one trade
+with the same values, and leaves the exact sum and average of all fills.
 """
 
 from tapewire.events import (
@@ -36,7 +36,7 @@ from tapewire.verify.reference_index import ReferenceIndex
 
 IMMUTABLE_FIELDS = ("order_id", "client_order_id", "symbol", "side", "type", "qty", "limit_price",
          "strategy_id")  # fmt: skip
-"""What never changes."""
+"""Fields that never change."""
 CLOSED_STATUS_BY_EVENT: dict[type[OrderEvent], OrderStatus] = {
     OrderCanceled: OrderStatus.CANCELED,
     OrderRejected: OrderStatus.REJECTED,
@@ -47,8 +47,8 @@ MAX_REMEMBERED_COMMANDS = 64
 
 
 class _OpenOrder:
-    """An open order; `cost` is the exact sum of what its fills cost, None when the log does not
-    reach back to them."""
+    """An open order. `cost` is the exact cost of its fills; None if the log does not reach back to
+    them."""
 
     __slots__ = ("fill_count", "is_accepted", "order", "recent_command_ids", "total_cost")
 
@@ -61,7 +61,7 @@ class _OpenOrder:
 
 
 class OrderInvariants:
-    """The law. `whole`: the log reaches back to its beginning."""
+    """Checks orders and trades. With `has_full_history` the log reaches back to its beginning."""
 
     def __init__(
         self, findings: Findings, unique_facts: ReferenceIndex, *, has_full_history: bool
@@ -75,7 +75,7 @@ class OrderInvariants:
         return len(self._open_orders)
 
     def check_order(self, recorded: RecordedEvent, event: OrderEvent) -> None:
-        """Take an event of an order."""
+        """Check an event of an order."""
         findings, order = self._findings, event.order
         findings.compare(recorded, "orderId", order.order_id, recorded.event_subject.entity)
         if isinstance(event, OrderPlaced):
@@ -181,7 +181,7 @@ class OrderInvariants:
     def check_trade(
         self, recorded: RecordedEvent, trade: TradeExecuted, fill: RecordedEvent | None
     ) -> None:
-        """Take a trade, and the fill right before it."""
+        """Check a trade and the fill right before it."""
         findings = self._findings
         findings.entity_counts["trades"] += 1
         if fill is None:

@@ -1,8 +1,8 @@
-"""The laws of positions: each is the fold of all trades, to the last digit.
+"""The invariants of positions: each position is the exact fold of all trades.
 
-Every trade makes one event of its user's position in its symbol, or two when it goes through zero,
-in the order of the trades. The figures are reckoned in whole numbers of 10^-21 dollars. A trade
-without its event is missing when events of later trades are there, else it is pending.
+Every trade results in one event of its user's position in its symbol, or in two if it goes through
+zero, in the order of the trades. Amounts are computed in whole numbers of 10^-21 dollars. A trade
+without its event is missing if events of later trades exist, else it is pending.
 """
 
 from collections import deque
@@ -34,12 +34,12 @@ from tapewire.verify.fixed_point import (
 )
 
 COST_ROUNDING_FACTOR = 10 ** (COST_PLACES - 18)
-"""What is left of a cost when it is rounded to 18 places."""
+"""The divisor that rounds a cost to 18 places."""
 MAX_SYMBOL_LENGTH = 64
 
 
 class PositionAmounts(NamedTuple):
-    """Shares (`QTY`) and dollars (`COST`), as whole numbers."""
+    """Shares and dollars in whole numbers of their units."""
 
     qty: int = 0
     cost: int = 0
@@ -48,7 +48,7 @@ class PositionAmounts(NamedTuple):
 
 
 class FixedPointTrade(NamedTuple):
-    """A trade, reckoned. `qty` is below 0 when sold."""
+    """A trade in whole numbers. `qty` is negative for a sale."""
 
     location: EventLocation
     event_id: str
@@ -60,7 +60,7 @@ class FixedPointTrade(NamedTuple):
 
 
 class ExpectedPositionEvent(NamedTuple):
-    """An event that a trade makes."""
+    """An event that a trade results in."""
 
     event_type: type[PositionEvent]
     amounts_after: PositionAmounts
@@ -69,7 +69,7 @@ class ExpectedPositionEvent(NamedTuple):
 
 
 class _ExpectedPosition:
-    """A position. Before the first event in a trimmed log, `held` is None and trades wait."""
+    """A position. Before its first event in a trimmed log, `held` is None and trades wait."""
 
     __slots__ = ("amounts", "deferred_trades", "expected_events")
 
@@ -80,8 +80,8 @@ class _ExpectedPosition:
 
 
 class PositionInvariants:
-    """The law. `frontier` is the trade that the last position event of all was for, `first` the
-    first event of the log."""
+    """Checks positions. `last_position_trade_sequence` is that of the trade that the last position
+    event is for; `first_sequence` is the first sequence of the log."""
 
     def __init__(
         self, findings: Findings, *, last_position_trade_sequence: int, first_sequence: int
@@ -96,7 +96,7 @@ class PositionInvariants:
         return sum(1 for book in self._positions.values() if book.amounts and book.amounts.qty)
 
     def apply_trade(self, recorded: RecordedEvent, trade: TradeExecuted) -> None:
-        """Take a trade."""
+        """Apply a trade."""
         try:
             taken = _to_fixed_point_trade(recorded, trade)
         except UnrepresentableAmount as error:
@@ -121,7 +121,7 @@ class PositionInvariants:
         expected.amounts = dues[-1].amounts_after
 
     def check_position(self, recorded: RecordedEvent, event: PositionEvent) -> None:
-        """Take an event of a position."""
+        """Check an event of a position."""
         key = (recorded.event_subject.owner, event.position.symbol)
         self._findings.compare(recorded, "symbol", key[1], recorded.event_subject.entity)
         book = self._positions.get(key)
@@ -154,8 +154,9 @@ class PositionInvariants:
     def _adopt_position(
         self, recorded: RecordedEvent, event: PositionEvent, expected: _ExpectedPosition
     ) -> None:
-        """The log does not reach back to what the event is made of: it is believed, and gone on
-        from; but of a position that a trade closed, only the next: that trade may open it again."""
+        """Accept an event whose history was trimmed, and continue from it. After a trade that
+        closed the position, accept only the next event, because the same trade may open it again.
+        """
         expected.deferred_trades += dict.fromkeys(due.trade for due in expected.expected_events)
         expected.expected_events.clear()
         expected.amounts = None
@@ -216,7 +217,7 @@ class PositionInvariants:
         )
 
     def finish(self) -> None:
-        """All was told."""
+        """Report trades without a position event at the end of the log."""
         self._findings.entity_counts["positions"] += len(self._positions)
         for book in self._positions.values():
             for due in book.expected_events:
@@ -229,7 +230,7 @@ class PositionInvariants:
 def expected_position_events(
     amounts: PositionAmounts, trade: FixedPointTrade
 ) -> list[ExpectedPositionEvent]:
-    """What the trade makes of what is held."""
+    """The events that the trade results in, given the holding."""
     cost, fees = trade.qty * trade.price, amounts.fees + trade.fee
     less_fee = amounts.realized - trade.fee
     if not amounts.qty or (amounts.qty > 0) == (trade.qty > 0):

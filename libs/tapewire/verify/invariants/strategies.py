@@ -1,9 +1,9 @@
-"""The laws of strategies, their orders, their stop-losses and decisions.
+"""The invariants of strategies, their orders, their stop-losses and decisions.
 
-A strategy is created once. An event changes what it is about and nothing else (`CHANGES`). Orders
-are numbered without a gap, never two under way; what a strategy holds changes only by fills of the
-one under way, each of which it is told once; a stop-loss is executed once a trigger, right behind
-the fill that did it. A completed strategy is completed for good.
+A strategy is created once, and has no events after it is completed. An event changes only the
+fields in `ALLOWED_CHANGES`. Orders are numbered without gaps, with at most one pending. A holding
+changes only by fills of the pending order, each of which is applied once. Each trigger of a
+stop-loss is executed once, right after the fill that completes it.
 """
 
 from decimal import Decimal
@@ -49,7 +49,7 @@ ALLOWED_CHANGES: dict[type[StrategyEvent], set[str]] = {
     StopLossTriggered: {"order", "orders"},
     StopLossExecuted: set(),
 }
-"""What an event may change, besides the time."""
+"""Fields that an event may change, besides the time."""
 STATUS_BY_EVENT: dict[type[StrategyEvent], StrategyStatus] = {
     StrategyCreated: StrategyStatus.CREATED,
     StrategyStarted: StrategyStatus.STARTED,
@@ -61,7 +61,7 @@ _STRATEGY_FIELDS = Strategy.__struct_fields__
 
 
 class _TrackedStrategy:
-    """A strategy; `executes` is the stop-loss order whose last fill was the last event."""
+    """A strategy. `filled_stop_loss_order` was filled completely by the last event."""
 
     __slots__ = ("filled_stop_loss_order", "holding", "strategy")
 
@@ -72,7 +72,7 @@ class _TrackedStrategy:
 
 
 class _UnreportedFill(msgspec.Struct, frozen=True):
-    """A fill that a strategy must be told of."""
+    """A fill that must be applied to its strategy."""
 
     location: EventLocation
     order_id: str
@@ -82,7 +82,8 @@ class _UnreportedFill(msgspec.Struct, frozen=True):
 
 
 class StrategyInvariants:
-    """The law. `told_upto` is how far the strategies' orders were followed, by the checkpoint."""
+    """Checks strategies. `fills_processed_up_to` is the sequence that the subscription to fills has
+    reached."""
 
     def __init__(
         self,
@@ -103,36 +104,33 @@ class StrategyInvariants:
         return len(self._strategies)
 
     def record_fill(self, recorded: RecordedEvent, event: OrderEvent) -> None:
-        """Note a fill of the order that a strategy has under way."""
+        """Record a fill of a strategy's pending order."""
         order = event.order
         if not isinstance(event, OrderFilled) or not order.strategy_id:
             return
         subject = str(EventSubject(recorded.event_subject.owner, "strategies", order.strategy_id))
-        made = self._strategies.get(subject)
-        under_way = made.strategy.order if made is not None else None
-        if under_way is not None and under_way.order_id == order.order_id:
+        tracked = self._strategies.get(subject)
+        pending = tracked.strategy.order if tracked is not None else None
+        if pending is not None and pending.order_id == order.order_id:
             self._unreported_fills[recorded.metadata.id] = _UnreportedFill(
                 location_of(recorded), order.order_id, event.trade_id, event.qty, event.price
             )
 
     def check_strategy(self, recorded: RecordedEvent, event: StrategyEvent) -> None:
-        """Take an event of a strategy."""
+        """Check an event of a strategy."""
         findings, strategy = self._findings, event.strategy
-        findings.compare(
-            recorded, "strategyId", strategy.strategy_id, recorded.event_subject.entity
-        )
-        known = self._strategies.get(recorded.subject)
+        entity = recorded.event_subject.entity
+        findings.compare(recorded, "strategyId", strategy.strategy_id, entity)
+        tracked = self._strategies.get(recorded.subject)
         if isinstance(event, StrategyCreated):
             self._check_created(recorded, strategy)
-        elif known is None:
+        elif tracked is None:
             if self._has_full_history:
-                findings.report_event(
-                    recorded, "the strategy was never created, or completed before"
-                )
+                findings.report_event(recorded, "the strategy was not created, or is completed")
             self._strategies[recorded.subject] = _TrackedStrategy(strategy, None)
         else:
-            self._check_transition(recorded, event, known)
-            known.strategy = strategy
+            self._check_transition(recorded, event, tracked)
+            tracked.strategy = strategy
         if strategy.status is StrategyStatus.COMPLETED:
             self._strategies.pop(recorded.subject, None)
 
@@ -142,7 +140,7 @@ class StrategyInvariants:
         self._unique_facts.define(f"created {recorded.subject}", recorded.sequence)
         findings.compare(recorded, "status", strategy.status, StrategyStatus.CREATED)
         new = (strategy.position, strategy.order, strategy.orders, strategy.trades)
-        findings.compare(recorded, "what it did before", new, (Decimal(0), None, 0, 0))
+        findings.compare(recorded, "initial state", new, (Decimal(0), None, 0, 0))
         self._strategies[recorded.subject] = _TrackedStrategy(strategy, AverageCostHolding())
 
     def _check_transition(
@@ -150,27 +148,24 @@ class StrategyInvariants:
     ) -> None:
         findings, before, now = self._findings, tracked.strategy, event.strategy
         self._check_changed_fields(recorded, event, before)
-        executes, tracked.filled_stop_loss_order = tracked.filled_stop_loss_order, None
-        if executes is not None and not isinstance(event, StopLossExecuted):
-            findings.report_event(
-                recorded, f"stop-loss order {executes.order_id} was not told as executed"
-            )
+        filled, tracked.filled_stop_loss_order = tracked.filled_stop_loss_order, None
+        if filled is not None and not isinstance(event, StopLossExecuted):
+            what = f"stop-loss order {filled.order_id} was not reported as executed"
+            findings.report_event(recorded, what)
         match event:
             case StrategySignaled() | StopLossTriggered():
                 self._check_order_placed(recorded, event, before)
             case StrategyTraded():
                 self._check_traded(recorded, event, tracked)
             case StopLossExecuted():
-                self._check_stop_loss_executed(recorded, event, executes)
+                self._check_stop_loss_executed(recorded, event, filled)
             case StrategyCompleted():
                 self._check_completed(recorded, now)
             case StrategyStopped():
                 findings.compare(recorded, "status before", before.status, StrategyStatus.STARTED)
             case _:
                 if now.order is not None and now.order != before.order:
-                    findings.report_event(
-                        recorded, f"order {now.order.order_id} comes from nowhere"
-                    )
+                    findings.report_event(recorded, f"order {now.order.order_id} is unexpected")
 
     def _check_changed_fields(
         self, recorded: RecordedEvent, event: StrategyEvent, before: Strategy
@@ -192,7 +187,7 @@ class StrategyInvariants:
         findings, now = self._findings, event.strategy
         findings.compare(recorded, "status before", before.status, StrategyStatus.STARTED)
         if before.order is not None:
-            findings.report_event(recorded, f"order {before.order.order_id} is under way already")
+            findings.report_event(recorded, f"order {before.order.order_id} is pending already")
         findings.compare(recorded, "orders", now.orders, before.orders + 1)
         name = f"{now.strategy_id}-{before.orders + 1}"
         side, qty, trigger = None, before.quantity, None
@@ -204,17 +199,11 @@ class StrategyInvariants:
                 findings.report_event(recorded, "there is nothing for a stop-loss to close")
         else:
             side = Side(event.action.value) if event.action.value != "hold" else None
-        wanted = (
-            order_id(recorded.event_subject.owner, name),
-            name,
-            side,
-            qty,
-            Decimal(0),
-            trigger,
-        )
+        id_ = order_id(recorded.event_subject.owner, name)
+        expected = (id_, name, side, qty, Decimal(0), trigger)
         placed = msgspec.structs.astuple(now.order) if now.order is not None else None
-        findings.compare(recorded, "order", placed, wanted)
-        findings.compare(recorded, "orderId", event.order_id, wanted[0])
+        findings.compare(recorded, "order", placed, expected)
+        findings.compare(recorded, "orderId", event.order_id, id_)
 
     def _check_traded(
         self, recorded: RecordedEvent, event: StrategyTraded, tracked: _TrackedStrategy
@@ -223,12 +212,14 @@ class StrategyInvariants:
         self._match_fill(recorded, event)
         order = before.order
         if order is None or order.order_id != event.order_id or order.side is not event.side:
-            findings.report_event(recorded, f"order {event.order_id} is not under way")
+            findings.report_event(recorded, f"order {event.order_id} is not pending")
             tracked.holding = None
             return
         filled = order.filled_qty + event.qty
         if event.qty <= 0 or filled > order.qty:
-            findings.report_event(recorded, f"{event.qty} do not fit what is unfilled")
+            findings.report_event(
+                recorded, f"the fill of {event.qty} exceeds the unfilled quantity"
+            )
         whole = filled >= order.qty
         left = None if whole else msgspec.structs.replace(order, filled_qty=filled)
         findings.compare(recorded, "order", now.order, left)
@@ -246,13 +237,12 @@ class StrategyInvariants:
         fill = self._unreported_fills.pop(event.command_id, None)
         if fill is None:
             if self._has_full_history:
-                self._findings.report_event(
-                    recorded, f"no fill {event.command_id} waits to be told, or twice"
-                )
+                what = f"no fill {event.command_id} is pending, or it is applied twice"
+                self._findings.report_event(recorded, what)
             return
-        told = (event.order_id, event.trade_id, event.qty, event.price)
-        was = (fill.order_id, fill.trade_id, fill.qty, fill.price)
-        self._findings.compare(recorded, "the fill", told, was)
+        found = (event.order_id, event.trade_id, event.qty, event.price)
+        expected = (fill.order_id, fill.trade_id, fill.qty, fill.price)
+        self._findings.compare(recorded, "the fill", found, expected)
 
     def _check_stop_loss_executed(
         self,
@@ -263,9 +253,9 @@ class StrategyInvariants:
         if stop_loss_order is None:
             self._findings.report_event(recorded, "no stop-loss order was filled right before")
             return
-        told = (event.order_id, event.trigger_price)
-        was = (stop_loss_order.order_id, stop_loss_order.trigger_price)
-        self._findings.compare(recorded, "the stop-loss", told, was)
+        found = (event.order_id, event.trigger_price)
+        expected = (stop_loss_order.order_id, stop_loss_order.trigger_price)
+        self._findings.compare(recorded, "the stop-loss", found, expected)
 
     def _check_completed(self, recorded: RecordedEvent, now: Strategy) -> None:
         done = now.max_trades is not None and now.trades >= now.max_trades
@@ -276,37 +266,35 @@ class StrategyInvariants:
     def check_decision(
         self, recorded: RecordedEvent, event: DecisionMade, signal: RecordedEvent | None
     ) -> None:
-        """Take a decision, and the signal right before it. Other programs tell of theirs at
-        ``{source}/{strategyId}``: of those there is no signal."""
+        """Check a decision and the signal right before it. Decisions of other programs have the
+        entity ``{source}/{strategyId}`` and no signal."""
         findings = self._findings
         findings.entity_counts["decisions"] += 1
-        source, told_by_another, id_ = recorded.event_subject.entity.partition("/")
-        findings.compare(
-            recorded, "strategyId", event.strategy_id, id_ if told_by_another else source
-        )
+        source, is_foreign, id_ = recorded.event_subject.entity.partition("/")
+        findings.compare(recorded, "strategyId", event.strategy_id, id_ if is_foreign else source)
         if not 0 <= event.confidence <= 1:
-            findings.report_event(recorded, f"a confidence of {event.confidence}")
-        signaled = signal.event if signal is not None else None
-        if not isinstance(signaled, StrategySignaled):
-            if event.taken and self._has_full_history and not told_by_another:
-                findings.report_event(recorded, "no signal comes right before what was taken")
+            findings.report_event(recorded, f"the confidence is {event.confidence}")
+        cause = signal.event if signal is not None else None
+        if not isinstance(cause, StrategySignaled):
+            if event.taken and self._has_full_history and not is_foreign:
+                findings.report_event(recorded, "no signal precedes the decision to act")
             return
-        told = (event.strategy_id, event.action, event.confidence, event.reasoning, event.taken)
-        strategy = signaled.strategy.strategy_id
-        was = (strategy, signaled.action, signaled.confidence, signaled.reasoning, True)
-        findings.compare(recorded, "the decision", told, was)
+        found = (event.strategy_id, event.action, event.confidence, event.reasoning, event.taken)
+        strategy_id = cause.strategy.strategy_id
+        expected = (strategy_id, cause.action, cause.confidence, cause.reasoning, True)
+        findings.compare(recorded, "the decision", found, expected)
 
     def finish(self) -> None:
-        """All was told."""
+        """Report fills that were not applied at the end of the log."""
         for fill in self._unreported_fills.values():
             if fill.location.sequence <= self._fills_processed_up_to:
-                self._findings.report_at(fill.location, "its strategy was not told of the fill")
+                self._findings.report_at(fill.location, "the fill was not applied to its strategy")
             else:
                 self._findings.pending_counts["fills told to strategies"] += 1
-        for subject, made in self._strategies.items():
-            if made.filled_stop_loss_order is not None:
-                order_id = made.filled_stop_loss_order.order_id
+        for subject, tracked in self._strategies.items():
+            if tracked.filled_stop_loss_order is not None:
+                order_id = tracked.filled_stop_loss_order.order_id
                 self._findings.report_at(
                     EventLocation(0, subject),
-                    f"stop-loss order {order_id} was not told as executed",
+                    f"stop-loss order {order_id} was not reported as executed",
                 )
