@@ -1,10 +1,11 @@
 """Tapewire: an event journal of trading services, streamed to browsers.
 
-    async with tapewire.connect("nats://127.0.0.1:4222", "my-desk") as tape:
-        await tape.strategy_started(user="alice", strategy_id="s-1", symbol="IBM")
+    async with tapewire.connect("nats://127.0.0.1:4222", "my-desk") as client:
+        await client.strategy_started(user="alice", strategy_id="s-1", symbol="IBM")
 
-This is what other programs import (docs/producing.md): connect, tell what happens, react, ask; and
-declare event types of their own. Names are loaded when first used, so the import itself is cheap.
+Other programs import this package to publish events, subscribe to events, send requests to
+services, and declare event types of their own (docs/producing.md). Names are loaded on first use,
+so the import itself is cheap.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -75,7 +76,7 @@ __all__ = [
 ]
 
 _EVENT_EXPORTS = frozenset({"Delivery", "Event", "about", "event", "upcast"})
-"""Loaded without the rest: a package of event types needs no more."""
+"""Loaded without the client: a package of event types needs no more."""
 
 
 def __getattr__(name: str) -> Any:
@@ -86,8 +87,8 @@ def __getattr__(name: str) -> Any:
     if name == "sync":
         found: Any = import_module("tapewire.client.sync")
     else:
-        room = "tapewire.events" if name in _EVENT_EXPORTS else "tapewire.client"
-        found = getattr(import_module(room), name)
+        module = "tapewire.events" if name in _EVENT_EXPORTS else "tapewire.client"
+        found = getattr(import_module(module), name)
     globals()[name] = found
     return found
 

@@ -272,7 +272,7 @@ class TestSync:
             tape = tapewire.sync.connect(server.url, "script")
             tape.close()
             tape.close()
-            with pytest.raises(RuntimeError, match="the tape is closed"):
+            with pytest.raises(RuntimeError, match="the client is closed"):
                 tape.price("IBM", 1)
 
         await asyncio.to_thread(script)

@@ -1,7 +1,8 @@
-"""The producer library: what another team's program needs of Tapewire, and nothing else.
+"""The client library, with which another team's program publishes, subscribes and sends requests.
 
-`tape` publishes, reacts and asks, once `connecting` has it; `happenings` is a call for each
-happening; `sync` is the same for scripts. Programs import all of it from `tapewire`.
+`connection` connects and returns the `Client` of `client`. `trading_events` has one call for each
+kind of trading event, `publishing` retries until an event is stored, and `sync` has the same calls
+for scripts. Programs import all of it from `tapewire`. Start at `client`.
 """
 
 from tapewire.client.client import Client

@@ -1,10 +1,10 @@
-"""The tape as a producer holds it: publish, react, ask.
+"""The client of the event log: publishes events, subscribes to them, and sends requests.
 
-    async with tapewire.connect("nats://127.0.0.1:4222", "my-desk") as tape:
-        await tape.strategy_started(user="alice", strategy_id="s-1", symbol="IBM")
+    async with tapewire.connect("nats://127.0.0.1:4222", "my-desk") as client:
+        await client.strategy_started(user="alice", strategy_id="s-1", symbol="IBM")
 
-What can be told by a call of its own is in `happenings`; how an event gets stored, in `publishing`;
-what calls carry on from a handler, in `trail`.
+The calls for trading events are in `trading_events`. `publishing` stores an event with retries, and
+`propagation` carries correlation ids and traces from a handled event to the calls of its handler.
 """
 
 import asyncio
@@ -38,11 +38,11 @@ from tapewire.runtime import RequestClient, RequestTimeout
 from tapewire.runtime.contracts import ServiceCall, notifications
 
 DEFAULT_RETRY_SECONDS = 20.0
-"""How long a call is tried unless `connect` says otherwise."""
+"""How long a call is retried by default."""
 DEFAULT_REPLY_TIMEOUT_SECONDS = 5.0
 PLATFORM_PACKAGE = "tapewire"
 WRITABLE_DOMAINS = frozenset({"reports", "decisions", "alerts"})
-"""Domains of Tapewire's own that every program may write to: nothing is decided on them."""
+"""Tapewire's domains that every program may write to. No service decides on their events."""
 
 CLIENT_NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _EVENT_ID_PATTERN = re.compile(r"[\x21-\x7e]{1,128}")
@@ -58,7 +58,7 @@ def utc_now() -> datetime:
 
 
 class Client(TradingEventPublisher):
-    """Made by `connect`. Every call may be used by any number of tasks at once."""
+    """Create it with `connect`. All calls may be used by several tasks concurrently."""
 
     def __init__(
         self,
@@ -90,19 +90,23 @@ class Client(TradingEventPublisher):
         expected_sequence: int | None = None,
         once: bool = False,
     ) -> Receipt:
-        """Store `event`, of a type that is your package's, for `owner` (a user, or
-        `tapewire.EVERYBODY`), as the next one of `entity`.
+        """Append `event`, of a type that your package declares, to `entity` of `owner`.
 
-        `expect` is the sequence of the entity's last event as you know it, 0 for none. `once` says
-        that it is the only event of its entity: repeated under its `event_id` at any time, it is
-        there once.
+        Args:
+            owner: A user, or `tapewire.EVERYBODY`.
+            event_id: The id of the event. A repeated call with the same id stores it once, within
+                two minutes.
+            expected_sequence: The sequence of the entity's last event, 0 for none.
+            once: The event is the only one of its entity. A repeated call with the same `event_id`
+                stores it once, at any time.
 
         Raises:
-            BadCall: not declared with a domain, a value, of fields that do not fit their types (no
-                reader could decode it), or an argument that cannot be meant.
-            Reserved: a type that a service of Tapewire's writes alone.
-            Conflict: the entity is not where `expect` or `once` has it, but for this very event.
-            Refused, Unpublished: from the log.
+            InvalidArgument: The type has no domain or is newest-wins, a field does not fit its
+                type, or an argument is malformed.
+            ReservedEventType: Only a service of Tapewire writes this type.
+            Conflict: The entity has another last event than expected.
+            AppendRejected: The log rejects the event.
+            PublishTimeout: The log did not answer in time.
         """
         kind = _validate_event("event", event)
         if kind.delivery is Delivery.NEWEST_WINS:
@@ -117,7 +121,9 @@ class Client(TradingEventPublisher):
             )
         if once and expected_sequence not in (None, 0):
             raise InvalidArgument(
-                "expected_sequence", expected_sequence, "once means that the entity has no event yet"
+                "expected_sequence",
+                expected_sequence,
+                "once means that the entity has no event yet",
             )
         id_ = self._resolve_id(event_id)
         return await self._append(
@@ -132,21 +138,20 @@ class Client(TradingEventPublisher):
         )
 
     async def put(self, value: Event, *, owner: str, entity: str) -> None:
-        """Let `value`, of a newest-wins type of your package, be the newest one of `entity`.
+        """Store `value`, of a newest-wins type that your package declares, for `entity` of `owner`.
 
         Raises:
-            BadCall: not a newest-wins type, of fields that do not fit their types, or an argument
-                that cannot be meant.
-            Reserved: a type that Tapewire writes itself.
-            Refused, Unpublished: from the log.
+            InvalidArgument: The type is not newest-wins, a field does not fit its type, or an
+                argument is malformed.
+            ReservedEventType: Tapewire writes this type itself.
+            AppendRejected: The log rejects the value.
+            PublishTimeout: The log did not answer in time.
         """
         kind = _validate_event("value", value)
         if kind.delivery is not Delivery.NEWEST_WINS:
             raise InvalidArgument("value", kind.name, "is an event: use publish()")
         if kind.package == PLATFORM_PACKAGE:
-            raise ReservedEventType(
-                "value", kind.name, "is Tapewire's own: prices are told by price()"
-            )
+            raise ReservedEventType("value", kind.name, "is Tapewire's own: use price() for prices")
         key = ValueKey(
             validation.validate_name("owner", owner),
             kind.tag,
@@ -168,7 +173,7 @@ class Client(TradingEventPublisher):
         type: str = "message",  # noqa: A002 - the word of the field
         payload: dict[str, object] | None = None,
     ) -> list[str]:
-        """Notify each of `users`; the ids of the notifications. Raises as `ask`."""
+        """Notify each of `users` and return the ids of the notifications. Raises as `request`."""
         request = notifications.SendNotification(
             user_ids=users, title=title, message=message, type=type, payload=payload or {}
         )
@@ -182,16 +187,20 @@ class Client(TradingEventPublisher):
         command_id: str | None = None,
         timeout_seconds: float = DEFAULT_REPLY_TIMEOUT_SECONDS,
     ) -> R:
-        """What the owning service answers, as in ``ask(orders.PLACE_ORDER, orders.PlaceOrder(…))``
-        (`tapewire.contracts` has all calls); `seconds` for each try. It is asked again under the
-        same command id, so what is commanded is done once.
+        """Send a request to a service: ``request(orders.PLACE_ORDER, orders.PlaceOrder(…))``.
+
+        `tapewire.contracts` has all calls. Retries have the same command id, so a command is
+        carried out once.
+
+        Args:
+            timeout_seconds: The timeout of each try.
 
         Raises:
-            Refusal: it answered no; `code` and `path` say why.
-            Unanswered: nobody answered for as long as was to be waited.
+            CommandRejected: The service rejected the request; `code` and `path` say why.
+            RequestTimeout: No service answered within the client's `retry_seconds`.
         """
         command = self._resolve_id(command_id)
-        clock, patience = asyncio.get_running_loop().time, Backoff(new_rng())
+        clock, backoff = asyncio.get_running_loop().time, Backoff(new_rng())
         deadline = clock() + self._retry_seconds
         while True:
             try:
@@ -205,11 +214,11 @@ class Client(TradingEventPublisher):
                     traceparent=propagation.current_traceparent(),
                     timeout_seconds=timeout_seconds,
                 )
-            except RequestTimeout as silence:
+            except RequestTimeout as error:
                 if clock() >= deadline:
                     raise
-                logger.warning("asks again", service=call.service, why=str(silence))
-                await patience.wait()
+                logger.warning("client.request_retried", service=call.service, error=str(error))
+                await backoff.wait()
 
     async def subscribe_durable(
         self,
@@ -217,13 +226,22 @@ class Client(TradingEventPublisher):
         filter: str,  # noqa: A002 - the word of the field
         handler: Callable[[RecordedEvent], Awaitable[None]],
     ) -> Subscription:
-        """Have `handler` handle every event that `filter` takes (`tapewire.pattern` makes one),
-        from the first one ever, in one of all the programs that connect by this tape's name and
-        react under `name`: at least once, and again, later, when it raises. What it publishes and
-        asks carries on the event's correlation and trace, and is done once however often the event
-        comes.
+        """Call `handler` for every event that matches `filter`, from the first event of the log.
 
-        It ends with the tape, or by ``close()``. Raises BadCall, or Unavailable.
+        Each event is handled at least once, by one of the programs that are connected under this
+        client's name and subscribe as `name`, and again later if `handler` raises. What the handler
+        publishes and requests has the event's correlation id and trace, and is done once even if
+        the event is delivered several times.
+
+        Args:
+            filter: A subject filter of the journal; `tapewire.pattern` makes one.
+
+        Returns:
+            The subscription. It ends with the client, or by ``close()``.
+
+        Raises:
+            InvalidArgument: `name` or `filter` is malformed.
+            Unavailable: NATS cannot be reached.
         """
         if not CLIENT_NAME_PATTERN.fullmatch(name):
             raise InvalidArgument("name", name, "must be 1 to 64 of A-Z, a-z, 0-9, _ and -")
@@ -231,31 +249,31 @@ class Client(TradingEventPublisher):
             raise InvalidArgument(
                 "filter", filter, "must be a filter of the journal, such as ev.*.orders.>"
             )
-        # No service reacts under a name with @ in it, and no two of (name, source) give the same.
+        # No service uses a name with @, and different (name, source) pairs give different names.
         durable = f"{name}@{self.source}"
 
         async def handle(recorded: RecordedEvent) -> None:
             with propagation.handling_event(durable, recorded, self._clock):
                 await handler(recorded)
 
-        reaction = await self._log.subscribe_durable(durable, filter, handle)
-        self._subscriptions.append(reaction)
-        return reaction
+        subscription = await self._log.subscribe_durable(durable, filter, handle)
+        self._subscriptions.append(subscription)
+        return subscription
 
     async def close(self) -> None:
-        """End the reactions; what they have not handled goes to others, or waits."""
-        reactions, self._subscriptions = self._subscriptions, []
-        for reaction in reactions:
-            await reaction.close()
+        """End the subscriptions. Unhandled events go to other programs, or wait."""
+        subscriptions, self._subscriptions = self._subscriptions, []
+        for subscription in subscriptions:
+            await subscription.close()
 
     async def _append(
         self, subject: EventSubject, event: Event, id_: str, expected_sequence: int | None
     ) -> Receipt:
-        at_work = propagation.current_handled_event()
+        handled = propagation.current_handled_event()
         meta = EventMetadata(
             id=id_,
             correlation=propagation.current_correlation(),
-            causation=at_work.recorded.metadata.id if at_work is not None else None,
+            causation=handled.recorded.metadata.id if handled is not None else None,
             traceparent=propagation.current_traceparent(),
         )
         draft = EventDraft(
@@ -276,10 +294,10 @@ class Client(TradingEventPublisher):
         )
 
     def _resolve_id(self, explicit_id: str | None) -> str:
-        """An id: the one given, the handler's next one, or a new one. Raises BadCall."""
+        """Return the given id, or the next one of the handler, or a new one."""
         if explicit_id is None:
-            at_work = propagation.current_handled_event()
-            return new_id() if at_work is None else at_work.next_id()
+            handled = propagation.current_handled_event()
+            return new_id() if handled is None else handled.next_id()
         if not isinstance(explicit_id, str) or not _EVENT_ID_PATTERN.fullmatch(explicit_id):
             raise InvalidArgument(
                 "event_id", explicit_id, "must be 1 to 128 printable ASCII characters, no space"
@@ -288,7 +306,7 @@ class Client(TradingEventPublisher):
 
 
 def _validate_event(field: str, event: Event) -> EventType:
-    """What is declared of `event`, which readers can decode. Raises BadCall."""
+    """Return the type of `event`. Raises InvalidArgument if readers could not decode it."""
     try:
         kind = CATALOGUE.type_of(type(event))
     except UnknownType:

@@ -1,4 +1,4 @@
-"""`connect`: a tape over a connection of its own, for as long as a block takes."""
+"""`connect`: a client with a NATS connection of its own, for the duration of a block."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from tapewire.client.client import CLIENT_NAME_PATTERN, DEFAULT_RETRY_SECONDS, Client
 from tapewire.client.errors import InvalidArgument
 from tapewire.client.publishing import MAX_RETRY_SECONDS
-from tapewire.log.jetstream import JetStreamEventLog, JetStreamLatestValueStore
-from tapewire.log.jetstream import connect as open_wire
+from tapewire.log.jetstream import JetStreamEventLog, JetStreamLatestValueStore, NatsConnection
+from tapewire.log.jetstream import connect as connect_nats
 from tapewire.log.jetstream.streams import MARKET
 from tapewire.runtime import RequestClient, logging_setup
 
@@ -16,13 +16,17 @@ from tapewire.runtime import RequestClient, logging_setup
 async def connect(
     url: str, name: str, *, retry_seconds: float = DEFAULT_RETRY_SECONDS
 ) -> AsyncIterator[Client]:
-    """A tape for the block: connected to the NATS servers of `url` (comma-separated) as `name` (1
-    to 64 of A-Z, a-z, 0-9, _ and -), which is the source of what it tells and begins the names of
-    its reactions. Calls are tried for `patience` seconds. A lost connection comes back by itself.
+    """Connect a client for the duration of the block. It reconnects by itself.
+
+    Args:
+        url: NATS servers, comma-separated.
+        name: 1 to 64 of A-Z, a-z, 0-9, _ and -. It is the source of the client's events and part
+            of the names of its durable subscriptions.
+        retry_seconds: How long every call is retried, up to 60 seconds.
 
     Raises:
-        BadCall: an argument that cannot be meant.
-        Unavailable: no server answers within `patience`.
+        InvalidArgument: An argument is malformed.
+        Unavailable: No server answers within `retry_seconds`.
     """
     if not isinstance(url, str) or not url:
         raise InvalidArgument("url", url, "must name NATS servers, such as nats://127.0.0.1:4222")
@@ -30,22 +34,28 @@ async def connect(
         raise InvalidArgument("name", name, "must be 1 to 64 of A-Z, a-z, 0-9, _ and -")
     if not 0 < retry_seconds <= MAX_RETRY_SECONDS:
         raise InvalidArgument(
-            "retry_seconds", retry_seconds, f"must be above 0 and at most {MAX_RETRY_SECONDS:g} seconds"
+            "retry_seconds",
+            retry_seconds,
+            f"must be above 0 and at most {MAX_RETRY_SECONDS:g} seconds",
         )
     logging_setup.configure_embedded_logging()
-    wire = await open_wire(url, f"tapewire producer {name}", wait_seconds=retry_seconds)
-    tape = Client(
+    connection = await connect_nats(url, f"tapewire producer {name}", wait_seconds=retry_seconds)
+    client = Client(
         name,
-        log=JetStreamEventLog(wire),
-        quotes=JetStreamLatestValueStore(wire, stream=MARKET, prefix="px", live_prefix="live.px"),
-        declared_values=JetStreamLatestValueStore(
-            wire, stream=MARKET, prefix="val", live_prefix="live.val"
-        ),
-        requests=RequestClient(wire),
+        log=JetStreamEventLog(connection),
+        quotes=_market_values(connection, "px"),
+        declared_values=_market_values(connection, "val"),
+        requests=RequestClient(connection),
         retry_seconds=retry_seconds,
     )
     try:
-        yield tape
+        yield client
     finally:
-        await tape.close()
-        await wire.close()
+        await client.close()
+        await connection.close()
+
+
+def _market_values(connection: NatsConnection, prefix: str) -> JetStreamLatestValueStore:
+    return JetStreamLatestValueStore(
+        connection, stream=MARKET, prefix=prefix, live_prefix=f"live.{prefix}"
+    )

@@ -1,7 +1,7 @@
-"""What can be wrong with a call, or with what became of it.
+"""The errors of the client's calls.
 
-Beside these there are the log's own: `Conflict` (the entity moved on), `Refused` (never to be
-taken), `Unavailable` (no server), and of questions `Refusal` (no) and `Unanswered` (nobody there).
+The log adds `Conflict` (the entity has another last event), `AppendRejected` (the event will never
+be stored) and `Unavailable` (no server). Requests add `CommandRejected` and `RequestTimeout`.
 """
 
 from typing import Any
@@ -9,11 +9,11 @@ from typing import Any
 from tapewire.log import LogError
 
 MAX_SHOWN_CHARACTERS = 60
-"""Of a bad value that an error repeats."""
+"""Characters of a bad value that an error message repeats."""
 
 
 class InvalidArgument(ValueError):
-    """An argument that cannot be meant; `field` and `value` say which."""
+    """An argument is malformed. `field` and `value` say which."""
 
     def __init__(self, field: str, value: Any, requirement: str) -> None:
         text = repr(value)
@@ -24,13 +24,16 @@ class InvalidArgument(ValueError):
 
 
 class ReservedEventType(InvalidArgument):
-    """Events of this type are written by one of Tapewire's services alone: ask it instead."""
+    """Only a service of Tapewire writes events of this type. Send it a request instead."""
 
 
 class PublishTimeout(LogError):
-    """No answer came for as long as was to be waited. When `maybe`, the event may have been stored
-    all the same: publish it again with ``event_id=error.event_id``, and it is there once (the log
-    knows ids for two minutes). A value has no id: put it again."""
+    """The log did not answer in time.
+
+    If `may_be_stored`, the event may have been stored. Publish it again with
+    ``event_id=error.event_id`` to store it once: the log remembers ids for two minutes. A value has
+    no id and can be put again.
+    """
 
     def __init__(
         self, target: str, event_id: str | None, reason: str, *, may_be_stored: bool

@@ -1,7 +1,8 @@
-"""What callers tell of, as events: arguments checked and made exact. Pure but for the clock.
+"""Builds events from the arguments of the client's calls, which it validates.
 
-The `…Facts` are the named arguments of the calls in `happenings`; `given` refuses other names. Each
-function raises BadCall for what cannot be meant.
+The `…Arguments` types are the keyword arguments of the calls in `trading_events`; `check_arguments`
+rejects other names. Every function raises `InvalidArgument` for a malformed value. The only
+impurity is the clock: a missing time is the current one.
 """
 
 from collections.abc import Mapping
@@ -36,8 +37,11 @@ M = TypeVar("M", bound=Enum)
 
 
 class EventArguments(TypedDict):
-    """Of every call: whom it concerns (`user`), when it happened (`at`, with a time zone; now), and
-    the id to store it under (`event_id`), which makes a repeated call harmless."""
+    """Arguments of every call.
+
+    `user` is the user concerned, `at` the time of the event with a time zone (default: now), and
+    `event_id` the id to store it under, which makes a repeated call harmless.
+    """
 
     user: str
     at: NotRequired[datetime | None]
@@ -45,8 +49,11 @@ class EventArguments(TypedDict):
 
 
 class StrategyArguments(EventArguments):
-    """Of a strategy: what your program calls it, what it trades, what it holds (shares, below 0
-    when short), what people call it, and why it is as it is."""
+    """Arguments about a strategy of your program.
+
+    `strategy_id` is its id in your program, `symbol` what it trades, `position` its shares (below 0
+    if short), `name` its name for people, and `message` the reason for its state.
+    """
 
     strategy_id: str
     symbol: NotRequired[str | None]
@@ -56,9 +63,12 @@ class StrategyArguments(EventArguments):
 
 
 class OrderArguments(EventArguments):
-    """Of an order: what your program calls it, `quantity` in shares, `price` in dollars a share
-    (its limit, or what it was executed at), its strategy, whether it closes a position for a
-    stop-loss, and why it is as it is."""
+    """Arguments about an order of your program.
+
+    `order_id` is its id in your program, `quantity` is in shares, and `price` in dollars a share is
+    its limit or its execution price. `stop_loss` says that it closes a position for a stop-loss.
+    `reason` explains its status.
+    """
 
     order_id: str
     symbol: str
@@ -71,7 +81,7 @@ class OrderArguments(EventArguments):
 
 
 class StopLossArguments(EventArguments):
-    """Of a stop-loss: prices in dollars a share, and the order that closes the position."""
+    """Arguments about a stop-loss. Prices are dollars a share; the order closes the position."""
 
     strategy_id: str
     trigger_price: Number
@@ -81,7 +91,7 @@ class StopLossArguments(EventArguments):
 
 
 class ErrorArguments(EventArguments):
-    """Of an error: a word for programs, the same for people, and what helps to find the cause."""
+    """Arguments about an error: a code for programs, a message for people, and further details."""
 
     error_code: str
     error_message: str
@@ -90,8 +100,11 @@ class ErrorArguments(EventArguments):
 
 
 class DecisionArguments(EventArguments):
-    """Of a decision: ``buy``, ``sell`` or ``hold``, how sure (0 to 1), why, whether it was acted
-    on."""
+    """Arguments about a decision.
+
+    `action` is ``buy``, ``sell`` or ``hold``, `confidence` is from 0 to 1, and `taken` says whether
+    the decision was acted on.
+    """
 
     strategy_id: str
     symbol: str
@@ -102,7 +115,7 @@ class DecisionArguments(EventArguments):
 
 
 class AlertArguments(EventArguments):
-    """Of an alert: its text, ``info``, ``warning`` or ``error``, and what it is about."""
+    """Arguments about an alert. `level` is ``info`` (the default), ``warning`` or ``error``."""
 
     message: str
     level: NotRequired[AlertLevel | str | None]
@@ -110,8 +123,11 @@ class AlertArguments(EventArguments):
 
 
 class PriceArguments(TypedDict, total=False):
-    """Of a quote: the touch and its sizes in shares (nothing is filled where nothing is on offer),
-    what was traded today, and the day's first price, which the change is against."""
+    """Arguments about a quote.
+
+    Sizes are in shares; orders fill only against what is on offer. `volume` is what was traded
+    today, and `day_open` the price that the change is measured from.
+    """
 
     bid: Number | None
     ask: Number | None
@@ -123,7 +139,7 @@ class PriceArguments(TypedDict, total=False):
 
 
 def check_arguments(method_name: str, arguments_type: Any, arguments: Mapping[str, Any]) -> None:
-    """Raises TypeError when `facts` lacks one that `kind` requires, or has one that it has not."""
+    """Raise TypeError for a missing or an unknown argument of the call `method_name`."""
     missing = sorted(arguments_type.__required_keys__ - arguments.keys())
     if missing:
         raise TypeError(f"{method_name}() misses the argument {missing[0]!r}")

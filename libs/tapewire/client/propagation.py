@@ -1,8 +1,8 @@
-"""What a piece of work carries on: its correlation, its cause, its trace.
+"""Propagates correlation ids, causes and traces to the client's calls.
 
-Within a handler that `Tape.react` called, all of it is that of the event being handled, and ids are
-made of it: whatever is published or asked again after a redelivery has the id of the first time.
-Outside, `correlated` says what a block of calls belongs to.
+In a handler of `Client.subscribe_durable` they come from the event being handled. Ids of events and
+commands are derived from it too, so a call that is repeated after a redelivery has the same id.
+Outside of handlers, `correlated` sets the correlation id of a block.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ _propagator = TraceContextTextMapPropagator()
 
 
 class HandledEvent:
-    """The event that a handler is at work on. Ids are given in the order of the handler's calls."""
+    """The event that a handler processes. Ids are derived in the order of the handler's calls."""
 
     def __init__(
         self, subscription_name: str, recorded: RecordedEvent, clock: Callable[[], datetime]
@@ -33,13 +33,13 @@ class HandledEvent:
         self._issued_id_count = 0
 
     def next_id(self) -> str:
-        """32 hexadecimal digits: the same at the same call of another try."""
+        """Return 32 hexadecimal digits, the same for the same call of another delivery."""
         self._issued_id_count += 1
         named = f"{self.subscription_name} {self.recorded.metadata.id} {self._issued_id_count}"
         return hashlib.sha256(named.encode()).hexdigest()[:32]
 
     def age_seconds(self) -> float:
-        """Seconds since the event was stored, by this machine's clock."""
+        """Return the seconds since the event was stored, by this machine's clock."""
         return (self._clock() - self.recorded.time).total_seconds()
 
 
@@ -49,7 +49,7 @@ _traceparent: ContextVar[str | None] = ContextVar("tapewire_traceparent", defaul
 
 
 def current_handled_event() -> HandledEvent | None:
-    """What the calling handler is at work on, None outside of any."""
+    """Return the event that the calling handler processes, or None outside of handlers."""
     return _handled_event.get()
 
 
@@ -57,7 +57,7 @@ def current_handled_event() -> HandledEvent | None:
 def handling_event(
     subscription_name: str, recorded: RecordedEvent, clock: Callable[[], datetime]
 ) -> Iterator[None]:
-    """Let all calls of the block carry on from `recorded`; `clock` gives the time of day."""
+    """Make `recorded` the handled event of all calls in the block."""
     token = _handled_event.set(HandledEvent(subscription_name, recorded, clock))
     try:
         with correlated(recorded.metadata.correlation):
@@ -68,8 +68,11 @@ def handling_event(
 
 @contextlib.contextmanager
 def correlated(correlation: str) -> Iterator[None]:
-    """Let all calls of the block, and its log lines, belong to `correlation` (1 to 64 of
-    ``[A-Za-z0-9._-]``). Raises BadCall."""
+    """Set the correlation id of all calls and log lines in the block.
+
+    Raises:
+        InvalidArgument: `correlation` is not 1 to 64 of ``[A-Za-z0-9._-]``.
+    """
     if ensure_correlation_id(correlation) != correlation:
         wanted = "must be 1 to 64 of the characters A-Z, a-z, 0-9, '.', '_' and '-'"
         raise InvalidArgument("correlation", correlation, wanted)
@@ -82,29 +85,29 @@ def correlated(correlation: str) -> Iterator[None]:
 
 
 def current_correlation() -> str:
-    """That of the block, else a new one."""
+    """Return the correlation id of the block, else a new one."""
     return _correlation.get() or new_id()
 
 
 def current_traceparent() -> str | None:
-    """That of the caller's current OpenTelemetry span, else that of the event being handled."""
+    """Return the traceparent of the current OpenTelemetry span, else of the handled event."""
     carrier: dict[str, str] = {}
     _propagator.inject(carrier)
-    at_work = current_handled_event()
-    handled = at_work.recorded.metadata.traceparent if at_work is not None else None
-    return carrier.get("traceparent") or _traceparent.get() or handled
+    handled = current_handled_event()
+    inherited = handled.recorded.metadata.traceparent if handled is not None else None
+    return carrier.get("traceparent") or _traceparent.get() or inherited
 
 
 def capture_context() -> tuple[HandledEvent | None, str | None, str | None]:
-    """What `taken_over` needs to carry on in another thread."""
+    """Return the context of the caller, for `restore_context` in another thread."""
     return _handled_event.get(), _correlation.get(), current_traceparent()
 
 
 @contextlib.contextmanager
 def restore_context(captured: tuple[HandledEvent | None, str | None, str | None]) -> Iterator[None]:
-    """Let the block carry on what another thread `carried`."""
-    at_work, belongs, trace = captured
-    tokens = _handled_event.set(at_work), _correlation.set(belongs), _traceparent.set(trace)
+    """Give the block the context that another thread captured."""
+    handled, correlation, trace = captured
+    tokens = _handled_event.set(handled), _correlation.set(correlation), _traceparent.set(trace)
     try:
         yield
     finally:

@@ -1,8 +1,9 @@
-"""Getting one event, or one value, stored: tried again for a while, and never doubled.
+"""Stores one event or one value, with retries and without duplicates.
 
-An event's id is fixed before the first try. Where a try had no answer the next one has the same id,
-so the log stores it once. A handler that is given its event again publishes under the ids of the
-first time; when that is longer ago than the log knows ids, `_found` reads whether they are there.
+The id of an event is fixed before the first try, and all tries share it, so the log stores the
+event once. A handler whose event is redelivered publishes under the ids of the first delivery; if
+that was longer ago than the log remembers ids, `_find_stored_sequence` looks for them. Start at
+`publish`.
 """
 
 import asyncio
@@ -26,10 +27,10 @@ from tapewire.log.backoff import Backoff, new_rng
 from tapewire.log.ports import PAGE_EVENTS
 
 MAX_RETRY_SECONDS = 60.0
-"""How long a call may be tried at the most: well within the two minutes that ids are known for."""
+"""The longest `retry_seconds`: well within the two minutes for which ids are remembered."""
 DEDUPLICATION_SAFE_SECONDS = 60.0
-"""An event that is handled again and is older than this was perhaps answered longer ago than ids
-are known for, whatever the clocks say."""
+"""If a redelivered event is older than this, the log may have forgotten the ids of the first
+delivery, allowing for differences of the clocks."""
 
 T = TypeVar("T")
 
@@ -37,7 +38,7 @@ logger = structlog.get_logger("tapewire.client")
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """An event is in the log under `id`, at `sequence`; `repeated` when it was there already."""
+    """An event is stored as `id` at `sequence`. `is_duplicate`: it had been stored before."""
 
     id: str
     sequence: int | None
@@ -45,20 +46,20 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def publish(log: EventLog, draft: EventDraft, retry_seconds: float) -> Receipt:
-    """Have `draft` stored, trying for `seconds`.
+    """Append `draft`, retrying for `retry_seconds`.
 
     Raises:
-        Conflict: the entity is not where the draft expects it, and not because of this event.
-        Refused: never to be taken.
-        Unpublished: no answer in time.
+        Conflict: The entity has another last event than the draft expects.
+        AppendRejected: The log rejects the event.
+        PublishTimeout: The log did not answer in time.
     """
-    what = f"{draft.subject}"
+    subject = str(draft.subject)
     receipt = await retry_until_answered(
-        what, draft.metadata.id, retry_seconds, lambda: _append_once(log, draft)
+        subject, draft.metadata.id, retry_seconds, lambda: _append_once(log, draft)
     )
     logger.info(
-        "published",
-        subject=what,
+        "client.event_published",
+        subject=subject,
         type=type(draft.event).__name__,
         id=receipt.id,
         sequence=receipt.sequence,
@@ -70,29 +71,34 @@ async def publish(log: EventLog, draft: EventDraft, retry_seconds: float) -> Rec
 async def retry_until_answered(
     target: str, id_: str | None, retry_seconds: float, attempt: Callable[[], Awaitable[T]]
 ) -> T:
-    """What `try_` gives, tried for `seconds` while there is no server or no answer. Raises
-    Unpublished, and what else `try_` raises."""
-    clock, patience, maybe = asyncio.get_running_loop().time, Backoff(new_rng()), False
+    """Return the result of `attempt`, repeated while there is no server or no answer.
+
+    Raises:
+        PublishTimeout: There was no answer within `retry_seconds`.
+    """
+    clock, backoff, may_be_stored = asyncio.get_running_loop().time, Backoff(new_rng()), False
     deadline = clock() + retry_seconds
     while True:
         try:
             return await attempt()
         except (OutcomeUnknown, Unavailable) as error:
-            maybe = maybe or isinstance(error, OutcomeUnknown)
+            may_be_stored = may_be_stored or isinstance(error, OutcomeUnknown)
             if clock() >= deadline:
-                raise PublishTimeout(target, id_, str(error), may_be_stored=maybe) from error
-            logger.warning("not published yet; trying again", what=target, id=id_, why=str(error))
-            await patience.wait()
+                raise PublishTimeout(
+                    target, id_, str(error), may_be_stored=may_be_stored
+                ) from error
+            logger.warning("client.publish_retried", subject=target, id=id_, error=str(error))
+            await backoff.wait()
 
 
 async def _append_once(log: EventLog, draft: EventDraft) -> Receipt:
-    at_work = propagation.current_handled_event()
+    handled = propagation.current_handled_event()
     if (
-        at_work is not None
-        and at_work.recorded.delivery_count > 1
-        and at_work.age_seconds() > DEDUPLICATION_SAFE_SECONDS
+        handled is not None
+        and handled.recorded.delivery_count > 1
+        and handled.age_seconds() > DEDUPLICATION_SAFE_SECONDS
     ):
-        found = await _find_stored_sequence(log, draft, after=at_work.recorded.sequence)
+        found = await _find_stored_sequence(log, draft, after=handled.recorded.sequence)
         if found is not None:
             return Receipt(id=draft.metadata.id, sequence=found, is_duplicate=True)
     try:
@@ -104,8 +110,11 @@ async def _append_once(log: EventLog, draft: EventDraft) -> Receipt:
 
 
 async def _resolve_conflict(log: EventLog, draft: EventDraft, conflict: Conflict) -> Receipt:
-    """A stored event that is tried again meets its own expectation first, and an entity that is
-    where it should be was only being written to. Else raises `conflict`."""
+    """Find out whether `conflict` is real.
+
+    A retried event that is stored conflicts with itself. An entity that still has the expected last
+    event was only being written to, which raises Unavailable. Otherwise `conflict` is raised.
+    """
     expected = draft.expected_sequence or 0
     found = await _find_stored_sequence(log, draft, after=expected, max_events=1)
     if found is not None:
@@ -118,10 +127,13 @@ async def _resolve_conflict(log: EventLog, draft: EventDraft, conflict: Conflict
 async def _find_stored_sequence(
     log: EventLog, draft: EventDraft, *, after: int, max_events: int = PAGE_EVENTS
 ) -> int | None:
-    """Where the event stands among those of its entity after `after`: all, or the first one when
-    `most` is 1.
+    """Return the sequence of the event among the entity's events after `after`, or None.
 
-    Raises Unavailable: a replica lags behind what the leader counts."""
+    With `max_events=1` only the first of them is examined.
+
+    Raises:
+        Unavailable: A replica lags behind the leader.
+    """
     subject = str(draft.subject)
     last = await log.last_sequence(subject)
     while after < last:

@@ -1,10 +1,10 @@
-"""The same tape for scripts and notebooks: ordinary calls that return when they are done.
+"""The client for scripts and notebooks: its calls block until they are done.
 
-    with tapewire.sync.connect("nats://127.0.0.1:4222", "my-notebook") as tape:
-        tape.alert(user="alice", message="come and look")
+    with tapewire.sync.connect("nats://127.0.0.1:4222", "my-notebook") as client:
+        client.alert(user="alice", message="come and look")
 
-The connection lives in a thread of its own, with its own event loop; any thread may call. Without
-``with``, call `close` at the end.
+The connection has a thread and an event loop of its own, and any thread may call. Without ``with``,
+call `close` at the end.
 """
 
 import asyncio
@@ -39,13 +39,17 @@ class _LoopThread:
         self._loop.close()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run `work` there and wait for it here. Raises RuntimeError when closed, or from there."""
+        """Run `work` in the thread and wait for it.
+
+        Raises:
+            RuntimeError: The loop is closed, or the call comes from its own thread.
+        """
         if not self._thread.is_alive() or self._loop.is_closed():
             work.close()
-            raise RuntimeError("the tape is closed: connect again")
+            raise RuntimeError("the client is closed: connect again")
         if threading.current_thread() is self._thread:
             work.close()
-            raise RuntimeError("a call of the sync tape from its own thread would wait for itself")
+            raise RuntimeError("a call from the client's own thread would wait for itself")
         future: Future[T] = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()
@@ -62,7 +66,7 @@ class _LoopThread:
 def _make_blocking(
     method: Callable[Concatenate[Client, P], Coroutine[Any, Any, T]],
 ) -> "Callable[Concatenate[SyncClient, P], T]":
-    """`method` of the tape, done when it returns."""
+    """Return the blocking form of `method`."""
 
     def call(self: "SyncClient", /, *args: P.args, **kwargs: P.kwargs) -> T:
         return self._call(method, *args, **kwargs)
@@ -72,19 +76,19 @@ def _make_blocking(
 
 
 class SyncDurableSubscription:
-    """A reaction under way; `close` ends it."""
+    """A durable subscription. `close` ends it."""
 
     def __init__(self, client: "SyncClient", subscription: Subscription) -> None:
         self._client = client
         self._subscription = subscription
 
     def close(self) -> None:
-        """No event is handed out after this returns."""
+        """End the subscription. No event is delivered after this returns."""
         self._client._loop_thread.run(self._subscription.close())  # noqa: SLF001
 
 
 class SyncClient:
-    """Made by `connect`. Calls, arguments and errors are those of `Tape`."""
+    """Create it with `connect`. Calls, arguments and errors are those of `Client`."""
 
     def __init__(
         self, url: str, name: str, *, retry_seconds: float = DEFAULT_RETRY_SECONDS
@@ -112,7 +116,7 @@ class SyncClient:
         self.close()
 
     def close(self) -> None:
-        """Leave; closing twice is nothing."""
+        """Close the connection. May be called twice."""
         with contextlib.suppress(RuntimeError):
             self._loop_thread.run(self._exit_stack.aclose())
         self._loop_thread.close()
@@ -124,17 +128,23 @@ class SyncClient:
         **kwargs: P.kwargs,
     ) -> T:
         async def within() -> T:
-            with propagation.restore_context(carried):
+            with propagation.restore_context(captured):
                 return await method(self._client, *args, **kwargs)
 
-        carried = propagation.capture_context()
+        captured = propagation.capture_context()
         return self._loop_thread.run(within())
 
     def subscribe_durable(
-        self, name: str, filter: str, handler: Callable[[RecordedEvent], None]
+        self,
+        name: str,
+        filter: str,  # noqa: A002 - the word of the field
+        handler: Callable[[RecordedEvent], None],
     ) -> SyncDurableSubscription:
-        """As `Tape.react`; `handler` is an ordinary function, called in a thread, one event at a
-        time, and may call this tape."""
+        """Like `Client.subscribe_durable`.
+
+        `handler` is an ordinary function. It is called in a thread, with one event at a time, and
+        may use this client.
+        """
 
         async def handle(recorded: RecordedEvent) -> None:
             await asyncio.to_thread(handler, recorded)
@@ -166,4 +176,4 @@ class SyncClient:
 
 
 connect = SyncClient
-"""A sync tape: ``with connect(url, name) as tape``. Arguments and errors as `tapewire.connect`."""
+"""``with connect(url, name) as client``. Arguments and errors are those of `tapewire.connect`."""

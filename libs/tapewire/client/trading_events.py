@@ -1,9 +1,9 @@
-"""One call for each happening that a trading program tells of: what it was, and to whom.
+"""The client's calls for trading events, one for each kind.
 
-Arguments are named (`reporting` says what each may be given); times are now unless said, numbers
-may be floats and are stored as the decimals that they read as. What is told of strategies, orders
-and stop-losses here is a report: it is shown and notified, and neither trades nor counts as a
-position (docs/adr/0006). A call returns when the event is stored, tried again where need be.
+Arguments are keywords, which `event_builders` lists. Times default to now. Numbers may be floats
+and are stored as the shortest decimals that read as them. Events about strategies, orders and
+stop-losses are reports: they are shown and notified, but neither trade nor count as positions
+(docs/adr/0006). A call returns when the event is stored; it is retried if necessary.
 """
 
 from abc import ABC, abstractmethod
@@ -44,7 +44,7 @@ from tapewire.events import (
 
 
 class TradingEventPublisher(ABC):
-    """The calls. `source` is the name that the program connected by."""
+    """The calls. `source` is the name under which the program is connected."""
 
     source: str
 
@@ -60,7 +60,7 @@ class TradingEventPublisher(ABC):
     def _resolve_id(self, explicit_id: str | None) -> str: ...
 
     async def strategy_started(self, **arguments: Unpack[StrategyArguments]) -> Receipt:
-        """A strategy of yours trades from now on."""
+        """Report that a strategy started trading."""
         check_arguments("strategy_started", StrategyArguments, arguments)
         strategy = event_builders.build_reported_strategy(
             self.source, StrategyStatus.STARTED, arguments
@@ -68,7 +68,7 @@ class TradingEventPublisher(ABC):
         return await self._report(StrategyReportedStarted(strategy=strategy), arguments)
 
     async def strategy_updated(self, **arguments: Unpack[StrategyArguments]) -> Receipt:
-        """The settings of a strategy that trades, or what it holds, changed."""
+        """Report that the settings or the position of a running strategy changed."""
         check_arguments("strategy_updated", StrategyArguments, arguments)
         strategy = event_builders.build_reported_strategy(
             self.source, StrategyStatus.STARTED, arguments
@@ -76,7 +76,7 @@ class TradingEventPublisher(ABC):
         return await self._report(StrategyReportedUpdated(strategy=strategy), arguments)
 
     async def strategy_stopped(self, **arguments: Unpack[StrategyArguments]) -> Receipt:
-        """A strategy of yours trades no more."""
+        """Report that a strategy stopped trading."""
         check_arguments("strategy_stopped", StrategyArguments, arguments)
         strategy = event_builders.build_reported_strategy(
             self.source, StrategyStatus.STOPPED, arguments
@@ -84,7 +84,7 @@ class TradingEventPublisher(ABC):
         return await self._report(StrategyReportedStopped(strategy=strategy), arguments)
 
     async def strategy_completed(self, **arguments: Unpack[StrategyArguments]) -> Receipt:
-        """A strategy of yours did all that it was for."""
+        """Report that a strategy is complete."""
         check_arguments("strategy_completed", StrategyArguments, arguments)
         strategy = event_builders.build_reported_strategy(
             self.source, StrategyStatus.COMPLETED, arguments
@@ -94,7 +94,7 @@ class TradingEventPublisher(ABC):
     async def strategy_errored(
         self, *, error_code: str, details: str, **arguments: Unpack[StrategyArguments]
     ) -> Receipt:
-        """A strategy of yours cannot go on: a word for programs, and the same for people."""
+        """Report that a strategy failed, with a code for programs and details for people."""
         check_arguments("strategy_errored", StrategyArguments, arguments)
         event = StrategyReportedFailed(
             strategy=event_builders.build_reported_strategy(
@@ -106,7 +106,7 @@ class TradingEventPublisher(ABC):
         return await self._report(event, arguments)
 
     async def order_placed(self, **arguments: Unpack[OrderArguments]) -> Receipt:
-        """Your program sent an order to its broker; `price` is its limit."""
+        """Report an order sent to your broker. `price` is its limit."""
         return await self._report_order(
             "order_placed", OrderReportedPlaced, OrderStatus.NEW, arguments
         )
@@ -114,49 +114,49 @@ class TradingEventPublisher(ABC):
     async def order_executed(
         self, *, partly: bool = False, **arguments: Unpack[OrderArguments]
     ) -> Receipt:
-        """`quantity` of your program's order was executed at `price`: all of it, or partly."""
+        """Report an execution of `quantity` at `price`. `partly`: the order is not filled yet."""
         status = OrderStatus.PARTIALLY_FILLED if partly else OrderStatus.FILLED
         return await self._report_order("order_executed", OrderReportedExecuted, status, arguments)
 
     async def order_rejected(self, **arguments: Unpack[OrderArguments]) -> Receipt:
-        """The broker of your program refused an order; `reason` says why."""
+        """Report that your broker rejected an order, for `reason`."""
         status = OrderStatus.REJECTED
         return await self._report_order("order_rejected", OrderReportedRejected, status, arguments)
 
     async def order_cancelled(self, **arguments: Unpack[OrderArguments]) -> Receipt:
-        """Nothing more of your program's order will be executed."""
+        """Report that an order was cancelled."""
         status = OrderStatus.CANCELED
         return await self._report_order(
             "order_cancelled", OrderReportedCancelled, status, arguments
         )
 
     async def order_failed(self, **arguments: Unpack[OrderArguments]) -> Receipt:
-        """Your program's order could not be done, through no fault of the order."""
+        """Report that an order failed for a technical reason."""
         return await self._report_order(
             "order_failed", OrderReportedFailed, OrderStatus.FAILED, arguments
         )
 
     async def stop_loss_triggered(self, **arguments: Unpack[StopLossArguments]) -> Receipt:
-        """The price reached the stop-loss of a strategy of yours."""
+        """Report that the price reached the stop-loss of a strategy."""
         return await self._report_stop_loss(
             "stop_loss_triggered", StopLossReportedTriggered, arguments
         )
 
     async def stop_loss_executed(self, **arguments: Unpack[StopLossArguments]) -> Receipt:
-        """The closing order of a stop-loss is filled, at `current_price`."""
+        """Report that the closing order of a stop-loss was filled at `current_price`."""
         return await self._report_stop_loss(
             "stop_loss_executed", StopLossReportedExecuted, arguments
         )
 
     async def error(self, **arguments: Unpack[ErrorArguments]) -> Receipt:
-        """Something went wrong that the user should see, of one strategy or of none."""
+        """Report an error to the user, about one strategy or none."""
         check_arguments("error", ErrorArguments, arguments)
         return await self._report(
             event_builders.build_error_reported(self.source, arguments), arguments
         )
 
     async def decision(self, **arguments: Unpack[DecisionArguments]) -> Receipt:
-        """A strategy or model of yours decided, and perhaps acted (``ai:decision``)."""
+        """Publish a decision of a strategy or model (``ai:decision``)."""
         check_arguments("decision", DecisionArguments, arguments)
         user, id_ = (
             validation.validate_user_id("user", arguments["user"]),
@@ -167,7 +167,7 @@ class TradingEventPublisher(ABC):
         return await self._append_event(user, "decisions", entity, event, id_, once=False)
 
     async def alert(self, **arguments: Unpack[AlertArguments]) -> Receipt:
-        """Alert the user (``alert:new``), who is notified too; ``error`` is shown at once."""
+        """Alert and notify the user (``alert:new``). The level ``error`` is delivered at once."""
         check_arguments("alert", AlertArguments, arguments)
         user, id_ = (
             validation.validate_user_id("user", arguments["user"]),
@@ -178,8 +178,10 @@ class TradingEventPublisher(ABC):
         )
 
     async def price(self, symbol: str, price: Number, **arguments: Unpack[PriceArguments]) -> None:
-        """`symbol` is worth `price` dollars a share now: a value, of which the newest wins. Where
-        `bid`, `ask` are not said, they are the price."""
+        """Publish a quote of `symbol`, in dollars a share. The newest quote wins.
+
+        `bid` and `ask` default to `price`.
+        """
         check_arguments("price", PriceArguments, arguments)
         await self._put_quote(symbol, event_builders.build_price_updated(symbol, price, arguments))
 
@@ -205,7 +207,7 @@ class TradingEventPublisher(ABC):
         )
 
     async def _report(self, event: Event, arguments: Any) -> Receipt:
-        """Reports on one strategy are one entity; those on none have the source's own."""
+        """Append a report. Reports about one strategy share an entity."""
         user, strategy = (
             validation.validate_user_id("user", arguments["user"]),
             arguments.get("strategy_id"),

@@ -50,7 +50,7 @@ def validate_positive_number(field: str, value: Number) -> Decimal:
 
 
 def validate_name(field: str, value: str) -> str:
-    """A user, symbol or id: 1 to 128 printable characters."""
+    """Return a user, symbol or id: 1 to 128 printable characters."""
     if not isinstance(value, str) or not 1 <= len(value) <= MAX_NAME_CHARACTERS:
         raise InvalidArgument(
             field, value, f"must be a text of 1 to {MAX_NAME_CHARACTERS} characters"
@@ -61,14 +61,14 @@ def validate_name(field: str, value: str) -> str:
 
 
 def validate_user_id(field: str, value: str) -> str:
-    """A user's id."""
+    """Return the id of a single user."""
     if validate_name(field, value) == EVERYBODY:
         raise InvalidArgument(field, value, f"names one user; {EVERYBODY} is everybody")
     return value
 
 
 def validate_text(field: str, value: str, max_characters: int = MAX_TEXT_CHARACTERS) -> str:
-    """A text for people."""
+    """Return a text for people."""
     if not isinstance(value, str) or len(value) > max_characters:
         raise InvalidArgument(
             field, value, f"must be a text of at most {max_characters} characters"
@@ -81,7 +81,7 @@ def validate_text(field: str, value: str, max_characters: int = MAX_TEXT_CHARACT
 
 
 def validate_timestamp(field: str, value: datetime | None) -> datetime:
-    """`value` in UTC; now when there is none."""
+    """Return `value` in UTC, or the current time if it is None."""
     if value is None:
         return datetime.now(UTC)
     if not isinstance(value, datetime) or value.tzinfo is None:
