@@ -5,6 +5,7 @@
  * succeeds another one holds its blocks back until `release`: whoever reads sees one stream.
  */
 
+import { FINAL_EVENTS } from "./closing.js";
 import { Parser } from "./parser.js";
 import { refusalIn } from "./refusal.js";
 import { Watchdog } from "./watchdog.js";
@@ -18,7 +19,7 @@ export const MOST_HELD = 10_000;
 /** What a stream says when it has sent all that there was. */
 const LIVE = "live";
 /** After these a client has something to do at once, and another connection would not spare it. */
-const DECISIVE = new Set(["stream:reset", "auth:expired", "connection:limit"]);
+const DECISIVE = new Set(["stream:reset", ...FINAL_EVENTS.keys()]);
 
 /**
  * The address at which a stream also says when it has sent all that there was.

@@ -13,6 +13,7 @@
  * Start reading at `#run`, the loop; one pass of it is `#attempt`.
  */
 
+import { FINAL_EVENTS, stateAfter } from "./closing.js";
 import { DEFAULT_RETRY_MS, delayBefore } from "./delay.js";
 import { Handover } from "./handover.js";
 import { Link, ask, takingOver } from "./link.js";
@@ -238,12 +239,9 @@ export class Connection {
     tell(this.#options.onEvent, event);
     if (event.type === "connected" && event.data?.keepaliveMs > 0) {
       this.#keepaliveMs = event.data.keepaliveMs;
-    } else if (event.type === "auth:expired") {
-      this.#finish({ name: "signed-out", reason: "the session has ended" });
-    } else if (event.type === "connection:limit") {
-      // Coming back would push out the next connection of this user, and that one this again.
-      this.#finish({ name: "closed", reason: "too many connections", error: null });
     }
+    const action = FINAL_EVENTS.get(event.type);
+    if (action !== undefined) this.#finish(stateAfter(action));
   }
 
   /** @param {string} id */

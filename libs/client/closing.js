@@ -1,0 +1,24 @@
+/**
+ * What a client does after the final event of a stream, by the name of that event.
+ *
+ * A client whose stream ends without one of these events connects again. The server has the same
+ * table (`FINAL_EVENTS`, control_messages.py); a test compares them.
+ *
+ * @type {ReadonlyMap<string, "sign-in" | "stop">}
+ */
+export const FINAL_EVENTS = new Map([
+  ["auth:expired", "sign-in"],
+  ["connection:limit", "stop"],
+]);
+
+/**
+ * The final state of a stream after which the client takes `action`.
+ *
+ * @param {"sign-in" | "stop"} action
+ * @returns {import("./tapewire.js").Final}
+ */
+export function stateAfter(action) {
+  if (action === "sign-in") return { name: "signed-out", reason: "the session has ended" };
+  // Connecting again would push out the next connection of this user, and that one this again.
+  return { name: "closed", reason: "too many connections", error: null };
+}

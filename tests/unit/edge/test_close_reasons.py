@@ -1,0 +1,40 @@
+"""Every reason to close a stream says what its client does next, and the browser client does it."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tapewire_services.edge.delivery.close_reason import ClientAction, CloseReason
+from tapewire_services.edge.delivery.serializers.control_messages import (
+    FINAL_EVENTS,
+    session_ended_message,
+)
+
+CLIENT_TABLE = Path(__file__).parents[3] / "libs" / "client" / "closing.js"
+
+
+def test_every_reason_has_an_action() -> None:
+    actions = {reason: reason.client_action for reason in CloseReason}
+    assert actions == {
+        CloseReason.GONE: ClientAction.RECONNECT,
+        CloseReason.SLOW: ClientAction.RECONNECT,
+        CloseReason.EXPIRED: ClientAction.SIGN_IN,
+        CloseReason.REVOKED: ClientAction.SIGN_IN,
+        CloseReason.LIMIT: ClientAction.STOP,
+        CloseReason.DRAIN: ClientAction.RECONNECT,
+        CloseReason.DONE: ClientAction.STOP,
+        CloseReason.QUIET: ClientAction.RECONNECT,
+        CloseReason.FAILED: ClientAction.RECONNECT_LATER,
+    }
+
+
+def test_the_browser_client_has_the_table_of_the_server() -> None:
+    entries = re.findall(r'^  \["([a-z:]+)", "([a-z-]+)"\],$', CLIENT_TABLE.read_text(), re.M)
+    assert dict(entries) == {name: action.value for name, action in FINAL_EVENTS.items()}
+
+
+def test_only_the_end_of_a_session_asks_to_sign_in() -> None:
+    assert session_ended_message(CloseReason.REVOKED)[0] == "auth:expired"
+    with pytest.raises(ValueError, match="DRAIN"):
+        session_ended_message(CloseReason.DRAIN)
