@@ -165,6 +165,5 @@ async def test_an_event_enters_the_documented_modules() -> None:
     assert modules[0] == documented_path()[0]
 
 
-@pytest.mark.xfail(strict=False, reason="the delivery path is being shortened")
 def test_the_way_has_at_most_ten_modules() -> None:
     assert 0 < len(documented_path()) <= MAX_MODULES
