@@ -1,5 +1,6 @@
 """The docs name modules, files, commands and settings that exist, and their links work."""
 
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +21,7 @@ PAGES = sorted(
         ROOT / "libs" / "client" / "README.md",
     ]
 )
-MODULES = {module_name(path, ROOT) for path in source_paths(ROOT)}
+MODULES = {module_name(path, ROOT): path for path in source_paths(ROOT)}
 
 _LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)")
 _CODE = re.compile(r"`([^`\n]+)`")
@@ -95,8 +96,7 @@ def _names_something(code: str) -> bool:
         names.append(name)
     if not module or module in ("tapewire", SERVICES):
         return not names or (module == "tapewire" and _is_public(names[-1]))
-    path = next(path for path in source_paths(ROOT) if module_name(path, ROOT) == module)
-    text = path.read_text()
+    text = MODULES[module].read_text()
     return all(re.search(rf"\b{name}\b", text) for name in names)
 
 
@@ -112,6 +112,7 @@ def _anchors(text: str) -> set[str]:
     }
 
 
+@functools.cache
 def _known_variables() -> set[str]:
     """Every variable that the product, the Makefile or the tests read."""
     return set(_variables())
@@ -119,7 +120,7 @@ def _known_variables() -> set[str]:
 
 def _variables() -> Iterator[str]:
     pattern = re.compile(r"\b(?:SSE|TAPEWIRE)_[A-Z][A-Z_]+\b")
-    for path in [*source_paths(ROOT), *(ROOT / "tests").rglob("*.py")]:
+    for path in [*MODULES.values(), *(ROOT / "tests").rglob("*.py")]:
         if path.name != "test_docs.py":
             yield from pattern.findall(path.read_text())
     for path in (ROOT / "Makefile", ROOT / "compose.yaml"):
@@ -131,7 +132,7 @@ def test_the_class_names_of_the_glossary_exist() -> None:
     named = re.findall(r"`([A-Z][a-z]+[A-Z]\w+)`", (ROOT / "docs" / "glossary.md").read_text())
     defined = {
         match
-        for path in source_paths(ROOT)
+        for path in MODULES.values()
         for match in re.findall(r"^class (\w+)", path.read_text(), re.MULTILINE)
     }
     assert named
