@@ -14,7 +14,7 @@ Graph = dict[str, dict[str, int]]
 
 def find_circles(sources: Sequence[SourceFile]) -> Iterator[RuleViolation]:
     """One violation for each import that lies on a circle."""
-    graph = _build_graph(sources)
+    graph = _without_leaves(_build_graph(sources))
     files = {source.module: source.file for source in sources}
     for module, targets in graph.items():
         for target, line in targets.items():
@@ -34,6 +34,17 @@ def _build_graph(sources: Sequence[SourceFile]) -> Graph:
                 target = target.rpartition(".")[0]
             if target and target != source.module:
                 graph[source.module].setdefault(target, line)
+    return graph
+
+
+def _without_leaves(graph: Graph) -> Graph:
+    """`graph` without the modules that import nothing of it; what remains has circles, if any."""
+    while leaves := {module for module, targets in graph.items() if not targets}:
+        graph = {
+            module: {target: line for target, line in targets.items() if target not in leaves}
+            for module, targets in graph.items()
+            if module not in leaves
+        }
     return graph
 
 
