@@ -173,19 +173,14 @@ class StrategyWorker:
 
     async def run(self) -> None:
         """Work until canceled. An unexpected error fails the strategy."""
-        tasks = [
-            asyncio.create_task(loop)
-            for loop in (self._run_order_loop(), self._run_decision_loop())
-        ]
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            error = next(task.exception() for task in tasks if task.done())
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-        logger.error("worker.failed", subject=str(self._tracked.subject), exc_info=error)
-        await self._fail_strategy("internal", f"{type(error).__name__}: {error}")
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._run_order_loop())
+                group.create_task(self._run_decision_loop())
+        except ExceptionGroup as errors:
+            error = errors.exceptions[0]
+            logger.error("worker.failed", subject=str(self._tracked.subject), exc_info=error)
+            await self._fail_strategy("internal", f"{type(error).__name__}: {error}")
 
     async def _run_order_loop(self) -> None:
         """Place the pending order; trigger the stop-loss when no order is pending."""
@@ -264,9 +259,7 @@ class StrategyWorker:
                 command = builders.build_act_on_signal(
                     self._tracked, signal, quote, strategy.orders, self._dependencies.clock()
                 )
-                reason = await self._execute(
-                    command, command.id, retry_seconds=DECISION_RETRY_SECONDS
-                )
+                reason = await self._execute(command, command.id, DECISION_RETRY_SECONDS)
             if reason is None:
                 self._last_published = PublishedDecision(signal.action, quote.timestamp)
                 return
@@ -290,7 +283,7 @@ class StrategyWorker:
         await self._execute(command, command.id)
 
     async def _execute(
-        self, command: Command, correlation: str, *, retry_seconds: float | None = None
+        self, command: Command, correlation: str, retry_seconds: float | None = None
     ) -> str | None:
         """Execute `command` and take over the strategy as it is afterwards. Return why the command
         was not executed, or None."""

@@ -56,7 +56,6 @@ def test_scenarios_without_faults_cover_every_kind_of_rule() -> None:
     kinds = {tally.rules[one.rule_id or ""].kind for tally in tallies for one in tally.alerts}
     assert kinds == set(RuleKind)
     for tally in tallies:
-        tally.assert_consistent()
         triggered = [one.rule_id for one in tally.alerts]
         assert len(set(triggered)) < len(triggered)
     assert sum(len(set(tally.rules)) for tally in tallies) == 120
@@ -77,7 +76,6 @@ async def run_two_holders(seed: int) -> AlertsLogSummary:
 @pytest.mark.parametrize("seed", range(200, 206))
 def test_two_lease_holders_at_once_change_nothing(seed: int) -> None:
     both = virtual_time.run(run_two_holders(seed), seconds=7200)
-    both.assert_consistent()
     good = run_without_faults(seed)
     assert alert_facts(both) == alert_facts(good)
     assert notification_facts(both) == notification_facts(good)
@@ -239,11 +237,10 @@ def test_the_comparison_detects_planted_faults(
         good = run_without_faults(seed)
         with monkeypatch.context() as patch:
             patch.setattr(owner, name, broken)
-            bad = run_random_scenario(seed, rough=True, kills=2)
-        try:
-            bad.assert_consistent()
-        except AssertionError:
-            return True
+            try:
+                bad = run_random_scenario(seed, rough=True, kills=2)
+            except AssertionError:
+                return True  # verification finds it
         return (alert_facts(bad), notification_facts(bad)) != (
             alert_facts(good),
             notification_facts(good),

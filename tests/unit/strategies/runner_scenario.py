@@ -13,13 +13,14 @@ TREND = MovingAverageCrossover(fast=2, slow=4)
 
 
 class RunnerScenario:
-    """A market in IBM, the orders service, and the way to it."""
+    """A market in IBM, and the orders service with a client to it."""
 
     def __init__(self, server: MemoryServer) -> None:
         self.server = server
         self.quote_simulator = QuoteSimulator(server)
         self.orders_process = OrdersProcess(server)
         self.order_client = UnreliableOrderClient(self.orders_process)
+        """Every process of the scenario places its orders through it."""
 
     async def start(self) -> None:
         await self.quote_simulator.publish_quote("100", "100")
@@ -36,7 +37,7 @@ class RunnerScenario:
         return worker
 
     async def publish_prices(self, *prices: str, size: str = "100000") -> None:
-        """Quotes at these prices, half a second apart."""
+        """Publish quotes at these prices, half a second apart."""
         for price in prices:
             await self.quote_simulator.publish_quote(price, price, size)
             await asyncio.sleep(0.5)

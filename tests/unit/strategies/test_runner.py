@@ -384,3 +384,23 @@ async def test_a_strategy_that_made_all_its_trades_is_completed(day: RunnerScena
     assert seen.strategies[id_].status is StrategyStatus.COMPLETED
     assert len(seen.placed_orders_by_strategy[id_]) == 2
     await worker.kill()
+
+
+async def test_an_unexpected_error_in_a_worker_fails_its_strategy(
+    day: RunnerScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def place_order(*_: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(day.order_client, "place_order", place_order)
+    worker = await day.start_process(make_buy_when_flat)
+    id_ = await worker.create_strategy(TREND)
+    await day.publish_prices("100")
+    seen = await wait_for_strategies_log(
+        day.server, "failed", lambda seen: "failed" in seen.describe_events(id_)
+    )
+    failed = seen.events_by_strategy[id_][-1]
+    assert isinstance(failed, StrategyFailed)
+    assert (failed.error_code, failed.details) == ("internal", "ZeroDivisionError: a bug")
+    worker.raise_task_errors()
+    await worker.kill()
