@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+import structlog
 
 from tests.harness import virtual_time
 from tests.harness.edge import isolated_harness  # noqa: F401  # a fixture for all
@@ -22,6 +23,18 @@ from tests.harness.nats_servers import (
 from tests.harness.stack import stack, stack_factory  # noqa: F401  # fixtures for all
 
 _numbers = itertools.count(1)
+
+# Rendered by rich, which structlog prefers, thousands of tracebacks take minutes.
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="%H:%M:%S.%f", utc=False),
+        structlog.dev.ConsoleRenderer(
+            colors=False, exception_formatter=structlog.dev.plain_traceback
+        ),
+    ]
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
