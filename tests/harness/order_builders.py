@@ -1,6 +1,7 @@
-"""How tests of orders are written: `given(events).when(command).then(events)`, and things to say.
+"""Builders for tests of orders: commands, quotes, open orders, and histories.
 
-An event is told by `said`: one short line with what matters of it.
+A test of the decider reads `given(commands).when(command).then(lines)`; `describe_event` turns an
+event into such a line.
 """
 
 from collections.abc import Sequence
@@ -101,7 +102,7 @@ def fail(id: str = "e", reason: str = "venue down") -> FailOrderCommand:  # noqa
 
 
 def describe_event(new_event: NewEvent) -> str:
-    """The event in a line: where, what, and the order's state or the execution."""
+    """The event on one line: its domain, its kind, and the order's state or the execution."""
     event, domain = new_event.event, new_event.subject.domain
     if isinstance(event, TradeExecuted):
         return f"{domain}: trade {event.qty}@{event.price}"
@@ -117,7 +118,7 @@ def describe_event(new_event: NewEvent) -> str:
 
 
 class Given:
-    """A history of commands, each decided on what the ones before it made."""
+    """A history of commands, each decided on the state that the earlier ones made."""
 
     def __init__(self, commands: Sequence[Command]) -> None:
         self.state: State = UnplacedState()
@@ -195,7 +196,7 @@ def open_order(
     filled_qty: str = "0",
     is_accepted: bool = True,
 ) -> OpenOrder:
-    """An order that was placed at sequence `since`, which is also its name: ``o{since}``."""
+    """An order that was placed at sequence `since`; its id is ``o{since}``."""
     return OpenOrder(
         user=USER,
         order=Order(

@@ -52,7 +52,7 @@ def make_context(command_id: str | None = None) -> RequestContext:
 
 
 class OrdersProcess:
-    """One process of the service. It holds the broker's lease when `House` says so."""
+    """One process of the service. It runs the broker if it is started with `with_broker`."""
 
     def __init__(self, server: MemoryServer, faults: Faults | None = None) -> None:
         self.log = MemoryEventLog(server, faults)
@@ -96,7 +96,7 @@ class OrdersProcess:
         await self.runner.run()
 
     async def kill(self) -> None:
-        """The process is gone, whatever it was at."""
+        """End the process at whatever point it is."""
         for connection in (self.log, self.views, self.quote_store):
             connection.kill()
         for task in self.tasks:
@@ -104,13 +104,13 @@ class OrdersProcess:
         await asyncio.gather(*self.tasks, return_exceptions=True)
 
     def raise_task_errors(self) -> None:
-        """Raise what a task died of."""
+        """Raise the exception of a task that failed."""
         for task in self.tasks:
             if task.done():
                 task.result()
 
     async def place_order(self, request: PlaceOrder) -> OrderReply:
-        """Place until it is answered, under one command id, as a gateway does."""
+        """Place an order under one command id, repeated until there is a reply."""
         command_id = new_id()
         while True:
             with contextlib.suppress(LogError, TooManyConflicts):
@@ -147,7 +147,7 @@ def place_request(
 
 
 class QuoteSimulator:
-    """Quotes that move up and down, with sizes that fill orders in parts."""
+    """Publishes quotes that move up and down, with sizes that fill orders in parts."""
 
     def __init__(self, server: MemoryServer, seed: int = 1) -> None:
         self._quote_store = MemoryLatestValueStore(server)
@@ -157,7 +157,7 @@ class QuoteSimulator:
     async def publish_quote(
         self, bid: str = "99", ask: str = "100", size: str = "1000", *, skipped_quotes: int = 0
     ) -> None:
-        """A quote; `lose` that many before it, which nobody sees."""
+        """Publish a quote after `skipped_quotes` that are never published."""
         self._quote_number += 1 + skipped_quotes
         shown = quote(bid, ask, sizes=(size, size), second=self._quote_number)
         before = quote(second=self._quote_number - 1).timestamp
@@ -188,7 +188,7 @@ class OrdersLogSummary:
 
 
 async def read_log_summary(server: MemoryServer) -> OrdersLogSummary:
-    """Read all, past every fault."""
+    """Read the whole log, through faults."""
     log: EventLog = MemoryEventLog(server)
     stored: list[RecordedEvent] = []
     more = True
@@ -202,7 +202,7 @@ async def read_log_summary(server: MemoryServer) -> OrdersLogSummary:
 async def wait_for_log(
     server: MemoryServer, description: str, condition: Callable[[OrdersLogSummary], object]
 ) -> OrdersLogSummary:
-    """Wait until the log holds what is waited for."""
+    """Wait until `condition` holds for the log, and return its summary."""
     for _ in range(10_000):
         with contextlib.suppress(Unavailable):
             seen = await read_log_summary(server)

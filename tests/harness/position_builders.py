@@ -1,6 +1,7 @@
-"""How tests of positions are written: `given(trades).when(trade).then(events)`.
+"""Builders for tests of positions: trades, quotes, and histories.
 
-A trade is said as ``buy("10", "100")``, an event by `said`: one short line with what matters of it.
+A test of the decider reads `given(trades).when(trade).then(lines)`. ``buy("10", "100")`` is a
+trade, and `describe_event` turns an event into such a line.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -52,7 +53,7 @@ def sell(qty: str, price: str, fee: str = "0") -> TradeExecuted:
 
 
 def describe_event(event: Event) -> str:
-    """The event in a line: what happened, what is held at which average, what was gained."""
+    """The event on one line: its kind, the quantity, its average price, and the realized gain."""
     assert isinstance(event, PositionEvent)
     position = event.position
     held = "nothing" if position.entry_price is None else f"{position.quantity}"
@@ -83,7 +84,7 @@ class Given:
     def apply_trade(
         self, trade_event: TradeExecuted, trade_number: int | None = None
     ) -> list[Event]:
-        """Take a trade; one of an earlier `number` is a repetition."""
+        """Apply a trade. An earlier `trade_number` repeats that trade."""
         self.trade_number += trade_number is None
         trade_number = trade_number or self.trade_number
         numbered = msgspec.structs.replace(

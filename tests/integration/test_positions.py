@@ -1,7 +1,7 @@
-"""Positions over real processes: the leader is killed in the middle of thousands of trades, the
-standby takes over, and what is in the log in the end is the fold of all trades, each once.
+"""Positions in real processes: the lease holder is killed among thousands of trades, the standby
+takes over, and in the end the log holds the fold of all trades, each applied once.
 
-Run with ``-s`` to see what it measures: reactions a second, and how long a takeover takes.
+Run with ``-s`` to see the measurements: trades applied a second, and how long the takeover takes.
 """
 
 import asyncio
@@ -18,38 +18,37 @@ from typing import TypeVar
 
 import msgspec
 import pytest
-
-from tapewire.events import CODEC, PositionEvent, PositionValued, Side, TradeExecuted
-from tapewire.log import EventDraft, EventMetadata, EventSubject, LogError, RecordedEvent
-from tapewire.log.jetstream import (
+from tapeconnection.events import CODEC, PositionEvent, PositionValued, Side, TradeExecuted
+from tapeconnection.log import EventDraft, EventMetadata, EventSubject, LogError, RecordedEvent
+from tapeconnection.log.jetstream import (
     JetStreamEventLog,
     JetStreamLatestValueStore,
     NatsConnection,
     connect,
     provision,
 )
-from tapewire.log.jetstream.streams import LEASES, MARKET, VIEWS
-from tapewire.runtime import RequestClient, RequestTimeout
-from tapewire.runtime.contracts import positions as asked
-from tapewire_services.positions.domain.position import PositionKey
-from tapewire_services.positions.trade_consumer import LEASE
+from tapeconnection.log.jetstream.streams import LEASES, MARKET, VIEWS
+from tapeconnection.runtime import RequestClient, RequestTimeout
+from tapeconnection.runtime.contracts import positions as contract
+from tapeconnection_services.positions.trade_consumer import LEASE
+
 from tests.harness.nats_servers import LocalNatsServer
 from tests.harness.position_builders import quote, trade
 from tests.harness.verification import TRADE_WITHOUT_FILL, find_differences
 
-BACKLOG = 10_000
-"""Trades that are there before anybody takes them: what reactions a second are measured on."""
-LIVE = 3_000
-"""Trades, at least, that come while processes run, die and take over: until that is over."""
-TOGETHER = 50
-"""Trades of one append, as grouped fills come."""
+BACKLOG_TRADE_COUNT = 10_000
+"""Trades in the log before a process starts; the rate is measured on them."""
+LIVE_TRADE_COUNT = 3_000
+"""The least number of trades that are appended while processes run, die and take over."""
+TRADES_PER_APPEND = 50
+"""Trades of one append."""
 WAIT_SECONDS = 120.0
 
 R = TypeVar("R", bound=msgspec.Struct)
 
 
-class House:
-    """A nats-server, and processes of the service."""
+class PositionsDeployment:
+    """A NATS server and processes of the service."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -70,7 +69,7 @@ class House:
         self._ready[name], writing = os.pipe()
         with (self._folder / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
-                [sys.executable, "-P", "-m", "tapewire_services.positions"],
+                [sys.executable, "-P", "-m", "tapeconnection_services.positions"],
                 env={**environment, "TAPEWIRE_READY_FD": str(writing)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -86,26 +85,26 @@ class House:
         process.wait()
 
     def close(self) -> None:
-        """End it in order, which what has only just been started does when it is ready."""
+        """Stop every process in order; one that has just started stops once it is ready."""
         try:
             for name, process in self.processes.items():
-                assert os.read(self._ready[name], 16) == b"ready\n", self.said()
+                assert os.read(self._ready[name], 16) == b"ready\n", self.read_logs()
                 os.close(self._ready[name])
                 process.terminate()
             for name, process in self.processes.items():
-                assert process.wait(60) == 0, f"{name}: {self.said()}"
+                assert process.wait(60) == 0, f"{name}: {self.read_logs()}"
         finally:
             for process in self.processes.values():
                 process.kill()
             self._broker.close()
 
-    def said(self) -> str:
+    def read_logs(self) -> str:
         return "\n".join(file.read_text()[-2000:] for file in self._folder.glob("*.log"))
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    made = House(tmp_path)
+def deployment(tmp_path: Path) -> Iterator[PositionsDeployment]:
+    made = PositionsDeployment(tmp_path)
     try:
         yield made
     finally:
@@ -113,38 +112,38 @@ def house(tmp_path: Path) -> Iterator[House]:
 
 
 @pytest.fixture
-async def wire(house: House) -> AsyncIterator[NatsConnection]:
-    made = await connect(house.url, "test")
+async def connection(deployment: PositionsDeployment) -> AsyncIterator[NatsConnection]:
+    made = await connect(deployment.url, "test")
     await provision(made)
     yield made
     await made.close()
 
 
-class Trader:
-    """Appends trades of some users in some symbols, many through zero, some with fees."""
+class BatchTradeProducer:
+    """Appends trades of 50 users in 20 symbols; many go through zero, some have fees."""
 
     def __init__(self, log: JetStreamEventLog, seed: int = 7) -> None:
         self._log = log
-        self._chance = random.Random(seed)
+        self._rng = random.Random(seed)
         self.number = 0
 
     async def trade(self, count: int) -> None:
-        for _ in range(0, count, TOGETHER):
-            await self._log.append([self._draft() for _ in range(min(TOGETHER, count))])
+        for _ in range(0, count, TRADES_PER_APPEND):
+            await self._log.append([self._draft() for _ in range(min(TRADES_PER_APPEND, count))])
 
     def _draft(self) -> EventDraft:
-        chance = self._chance
+        rng = self._rng
         self.number += 1
         made = trade(
-            chance.choice([Side.BUY, Side.SELL]),
-            chance.choice(["1", "3", "25", "0.125", "140"]),
-            f"{chance.randrange(9000, 11000) / 100:.2f}",
-            chance.choice(["0", "0.35"]),
-            symbol=f"SYM.{chance.randrange(20)}",
+            rng.choice([Side.BUY, Side.SELL]),
+            rng.choice(["1", "3", "25", "0.125", "140"]),
+            f"{rng.randrange(9000, 11000) / 100:.2f}",
+            rng.choice(["0", "0.35"]),
+            symbol=f"SYM.{rng.randrange(20)}",
             number=self.number,
         )
         return EventDraft(
-            subject=EventSubject(f"user-{chance.randrange(50)}", "trades", made.order_id),
+            subject=EventSubject(f"user-{rng.randrange(50)}", "trades", made.order_id),
             event=made,
             metadata=EventMetadata(id=f"trade-{self.number}", correlation="test"),
         )
@@ -159,20 +158,22 @@ async def everything(log: JetStreamEventLog) -> list[RecordedEvent]:
     return events
 
 
-async def ask(wire: NatsConnection, verb: str, request: msgspec.Struct, reply: type[R]) -> R:
-    """Until it is answered: a process that starts answers a little later."""
+async def request_until_answered(
+    connection: NatsConnection, verb: str, request: msgspec.Struct, reply: type[R]
+) -> R:
+    """Repeat the request until there is a reply: a process that starts answers a little later."""
     async with asyncio.timeout(WAIT_SECONDS):
         while True:
             with contextlib.suppress(RequestTimeout):
-                return await RequestClient(wire).request(
-                    asked.SERVICE, verb, request, reply, correlation="test", timeout_seconds=60
+                return await RequestClient(connection).request(
+                    contract.SERVICE, verb, request, reply, correlation="test", timeout_seconds=60
                 )
             await asyncio.sleep(0.05)
 
 
-async def leader(wire: NatsConnection, *, other_than: str = "") -> str:
-    """Who holds the lease, once it is another."""
-    leases = JetStreamLatestValueStore(wire, stream=LEASES, prefix="$KV.leases")
+async def lease_holder(connection: NatsConnection, *, other_than: str = "") -> str:
+    """The holder of the lease, once it is another one."""
+    leases = JetStreamLatestValueStore(connection, stream=LEASES, prefix="$KV.leases")
     holder = ""
     async with asyncio.timeout(WAIT_SECONDS):
         while holder in ("", other_than):
@@ -182,7 +183,7 @@ async def leader(wire: NatsConnection, *, other_than: str = "") -> str:
     return holder
 
 
-async def taken_after(log: JetStreamEventLog, sequence: int) -> RecordedEvent:
+async def wait_for_position_event(log: JetStreamEventLog, sequence: int) -> RecordedEvent:
     """The first position event of a trade later than `sequence`."""
     async with asyncio.timeout(WAIT_SECONDS):
         after = sequence
@@ -197,71 +198,77 @@ async def taken_after(log: JetStreamEventLog, sequence: int) -> RecordedEvent:
             await asyncio.sleep(0.02)
 
 
-async def all_taken(log: JetStreamEventLog) -> None:
+async def wait_until_all_applied(log: JetStreamEventLog) -> None:
     """Wait until the last trade of all has its position event."""
     last = await log.last_sequence("ev.*.trades.>")
-    await taken_after(log, last - 1)
+    await wait_for_position_event(log, last - 1)
 
 
-def rate(events: list[RecordedEvent]) -> float:
-    """Trades taken a second, from the first page's to the last page's storing."""
+def trades_per_second(events: list[RecordedEvent]) -> float:
+    """Trades applied a second, between the storing of the first page and of the last."""
     stored = [one for one in events if isinstance(one.event, PositionEvent)]
     seconds = (stored[-1].time - stored[0].time).total_seconds()
     return sum(isinstance(one.event, TradeExecuted) for one in events) / seconds
 
 
-async def test_a_killed_leader_is_taken_over_and_every_trade_counts_once(
-    house: House, wire: NatsConnection
+async def test_a_killed_lease_holder_is_replaced_and_every_trade_counts_once(
+    deployment: PositionsDeployment, connection: NatsConnection
 ) -> None:
-    log = JetStreamEventLog(wire)
-    trader = Trader(log)
-    await trader.trade(BACKLOG)
+    log = JetStreamEventLog(connection)
+    producer = BatchTradeProducer(log)
+    await producer.trade(BACKLOG_TRADE_COUNT)
 
-    house.start("one")
-    house.start("two")
-    first = await leader(wire)
-    await all_taken(log)
-    measured = rate(await everything(log))
+    deployment.start("one")
+    deployment.start("two")
+    first = await lease_holder(connection)
+    await wait_until_all_applied(log)
+    measured = trades_per_second(await everything(log))
 
-    taken_over = asyncio.Event()
+    is_taken_over = asyncio.Event()
 
     async def trade_on() -> None:
-        while trader.number < BACKLOG + LIVE or not taken_over.is_set():
-            await trader.trade(TOGETHER)
-            await asyncio.sleep(0.1)  # not more of them than the proof needs
+        while (
+            producer.number < BACKLOG_TRADE_COUNT + LIVE_TRADE_COUNT or not is_taken_over.is_set()
+        ):
+            await producer.trade(TRADES_PER_APPEND)
+            await asyncio.sleep(0.1)
 
     trading = asyncio.create_task(trade_on())
-    await taken_after(log, await log.last_sequence("ev.*.trades.>"))
-    house.kill(first)
+    await wait_for_position_event(log, await log.last_sequence("ev.*.trades.>"))
+    deployment.kill(first)
     began = time.monotonic()
-    second = await leader(wire, other_than=first)
-    await taken_after(log, await log.last_sequence("ev.*.trades.>"))
+    second = await lease_holder(connection, other_than=first)
+    await wait_for_position_event(log, await log.last_sequence("ev.*.trades.>"))
     takeover = time.monotonic() - began
-    house.start(first)  # a standby again
-    taken_over.set()
+    deployment.start(first)  # a standby again
+    is_taken_over.set()
     await trading
 
-    await all_taken(log)
-    views = JetStreamLatestValueStore(wire, stream=VIEWS, prefix="view")
+    await wait_until_all_applied(log)
+    views = JetStreamLatestValueStore(connection, stream=VIEWS, prefix="view")
     differences, summary = await find_differences(log, views, ignored=[TRADE_WITHOUT_FILL])
-    assert differences == [], house.said()
+    assert differences == [], deployment.read_logs()
     assert summary.pending == {}
-    assert summary.entities["trades"] == trader.number
+    assert summary.entities["trades"] == producer.number
     assert second != first
     print(  # noqa: T201
-        f"\npositions: {measured:,.0f} trades taken a second; takeover after kill -9 in "
+        f"\npositions: {measured:,.0f} trades applied a second; takeover after kill -9 in "
         f"{takeover:.1f} s; {summary.events:,} events verified in {summary.seconds:.2f} s"
     )
 
 
 async def test_positions_are_listed_and_valued_at_live_prices(
-    house: House, wire: NatsConnection
+    deployment: PositionsDeployment, connection: NatsConnection
 ) -> None:
-    log = JetStreamEventLog(wire)
-    market = JetStreamLatestValueStore(wire, stream=MARKET, prefix="px", live_prefix="live.px")
-    valuations = JetStreamLatestValueStore(wire, stream=MARKET, prefix="mk", live_prefix="live.mk")
+    log = JetStreamEventLog(connection)
+    market = JetStreamLatestValueStore(
+        connection, stream=MARKET, prefix="px", live_prefix="live.px"
+    )
+    valuations = JetStreamLatestValueStore(
+        connection, stream=MARKET, prefix="mk", live_prefix="live.mk"
+    )
     await market.put("BRK%2EB", CODEC.encode(quote("110", symbol="BRK.B")))
-    house.start("one")
+    deployment.start("one")
     for number, (side, qty) in enumerate([(Side.BUY, "10"), (Side.SELL, "4")], 1):
         made = trade(side, qty, "100", "0.5", symbol="BRK.B", number=number)
         meta = EventMetadata(id=f"t{number}", correlation="test")
@@ -273,9 +280,11 @@ async def test_positions_are_listed_and_valued_at_live_prices(
     await market.put("BRK%2EB", CODEC.encode(quote("90", symbol="BRK.B", second=1)))
     assert numbers(await valued(valuations, name, Decimal(6), Decimal(90))) == "-60 -1"
 
-    reply = await ask(wire, asked.LIST, asked.ListPositions(user_id="alice"), asked.PositionsReply)
+    reply = await request_until_answered(
+        connection, contract.LIST, contract.ListPositions(user_id="alice"), contract.PositionsReply
+    )
     [one] = reply.positions
-    assert PositionKey("alice", one.symbol) == ("alice", "BRK.B")
+    assert one.symbol == "BRK.B"
     assert (str(one.quantity), str(one.unrealized_pnl)) == ("6", "-60")
     assert (str(reply.total_value), str(reply.realized_pnl)) == ("540", "-1")
 

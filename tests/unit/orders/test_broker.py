@@ -1,4 +1,4 @@
-"""The paper broker at its desk, on the log in memory, in virtual time."""
+"""The paper broker on the log in memory, in virtual time."""
 
 import asyncio
 import contextlib
@@ -56,7 +56,7 @@ def has_filled(qty: str, seen: OrdersLogSummary) -> bool:
     return order_statuses(seen)[0].endswith(f" {qty}")
 
 
-async def test_a_market_order_is_accepted_and_filled_at_the_touch(
+async def test_a_market_order_is_accepted_and_filled_at_the_ask(
     server: MemoryServer, feed: QuoteSimulator
 ) -> None:
     await feed.publish_quote("99", "100")
@@ -75,7 +75,7 @@ async def test_a_market_order_is_accepted_and_filled_at_the_touch(
     await process.kill()
 
 
-async def test_an_order_that_was_open_before_the_broker_came_is_worked(
+async def test_an_order_that_was_open_before_the_broker_started_is_filled(
     server: MemoryServer, feed: QuoteSimulator
 ) -> None:
     await feed.publish_quote()
@@ -87,11 +87,11 @@ async def test_an_order_that_was_open_before_the_broker_came_is_worked(
     await broker.kill()
 
 
-async def test_an_offer_that_was_used_up_is_no_offer_to_the_next_broker(
+async def test_the_next_broker_does_not_consume_a_quote_again(
     server: MemoryServer, feed: QuoteSimulator
 ) -> None:
-    """A broker that took over from a killed one filled the rest of the order from the same quote
-    once more: twice as many shares were executed as anybody had offered."""
+    """The successor of a killed broker used to fill the rest of the order from the same quote:
+    twice as many shares were executed as were quoted."""
     await feed.publish_quote("99", "100", "4")
     process = await OrdersProcess(server).start()
     await process.place_order(place_request("10"))
@@ -129,7 +129,7 @@ async def test_a_limit_order_waits_and_is_filled_in_parts(
     await process.kill()
 
 
-async def test_an_order_beyond_the_accounts_means_is_rejected_with_the_reason(
+async def test_an_order_above_the_maximum_value_is_rejected_with_the_reason(
     server: MemoryServer, feed: QuoteSimulator
 ) -> None:
     await feed.publish_quote()
@@ -143,7 +143,7 @@ async def test_an_order_beyond_the_accounts_means_is_rejected_with_the_reason(
     await process.kill()
 
 
-async def test_a_canceled_order_is_not_filled_and_its_size_goes_to_the_next(
+async def test_a_canceled_order_is_not_filled_and_the_next_order_gets_its_size(
     server: MemoryServer, feed: QuoteSimulator
 ) -> None:
     await feed.publish_quote("90", "100", "4")
@@ -159,11 +159,11 @@ async def test_a_canceled_order_is_not_filled_and_its_size_goes_to_the_next(
     await process.kill()
 
 
-async def test_a_cancel_elsewhere_that_wins_the_race_against_a_fill(
+async def test_a_cancel_by_another_process_may_win_against_a_fill(
     server: MemoryServer, feed: QuoteSimulator
 ) -> None:
-    """The broker's own memory of the order is older than the log: its append conflicts, and what
-    it then reads is that the order is closed."""
+    """The broker's cached order is older than the log. Its append conflicts, and the broker then
+    reads that the order is closed."""
     await feed.publish_quote("90", "100")
     broker = await OrdersProcess(server).start()
     other = await OrdersProcess(server).start(with_broker=False)
@@ -180,12 +180,11 @@ async def test_a_cancel_elsewhere_that_wins_the_race_against_a_fill(
     await other.kill()
 
 
-async def test_a_fill_is_decided_on_the_log_and_not_on_an_old_memory(
+async def test_a_fill_is_decided_on_the_log_and_not_on_an_outdated_cache(
     server: MemoryServer, feed: QuoteSimulator
 ) -> None:
-    """A process that brokered, lost the lease and wins it again remembers orders as they were. A
-    fill that names what was filled since used to be refused on that memory, and the order failed.
-    """
+    """A process that loses the lease and wins it again has cached orders as they were. A fill that
+    names what was filled since used to be rejected because of that cache, and the order failed."""
     await feed.publish_quote("90", "100", "2")
     one, two = OrdersProcess(server), OrdersProcess(server)
     await one.start(with_broker=False)
@@ -207,7 +206,7 @@ async def test_a_fill_is_decided_on_the_log_and_not_on_an_old_memory(
     await two.kill()
 
 
-async def test_the_next_broker_begins_at_the_checkpoint(
+async def test_the_next_broker_starts_at_the_checkpoint(
     server: MemoryServer, feed: QuoteSimulator
 ) -> None:
     await feed.publish_quote("90", "100")
@@ -228,7 +227,7 @@ async def test_the_next_broker_begins_at_the_checkpoint(
 
 
 @pytest.mark.parametrize("data", [b"rubbish", CHECKPOINT_OF_ANOTHER_LOG])
-async def test_a_checkpoint_that_is_of_no_use_costs_only_time(
+async def test_an_unusable_checkpoint_is_ignored(
     data: bytes, server: MemoryServer, feed: QuoteSimulator
 ) -> None:
     await feed.publish_quote()
@@ -241,7 +240,7 @@ async def test_a_checkpoint_that_is_of_no_use_costs_only_time(
     await broker.kill()
 
 
-async def test_an_order_is_worked_at_once_and_not_at_the_next_poll(
+async def test_an_order_is_filled_immediately_and_not_at_the_next_poll(
     server: MemoryServer, feed: QuoteSimulator
 ) -> None:
     await feed.publish_quote()
@@ -256,7 +255,7 @@ async def test_an_order_is_worked_at_once_and_not_at_the_next_poll(
     await process.kill()
 
 
-async def test_an_order_that_can_never_be_executed_fails(
+async def test_an_order_whose_fill_is_always_rejected_fails(
     server: MemoryServer, feed: QuoteSimulator
 ) -> None:
     await feed.publish_quote()

@@ -1,4 +1,4 @@
-"""What an order does when it is told to."""
+"""What each command changes on an order."""
 
 from decimal import Decimal
 
@@ -41,7 +41,7 @@ def test_a_fill_and_its_trade_share_an_id_that_no_other_fill_has() -> None:
     assert [one.trade_id for one in trades] == [f"{id_}-1", f"{id_}-2"]
 
 
-def test_a_fill_is_told_on_the_order_and_on_its_trades() -> None:
+def test_a_fill_is_an_event_of_the_order_and_of_its_trades() -> None:
     order = given(place("10"), fill("4"))
     id_ = order_id(USER, "c-1")
     assert [happening.subject for happening in order.new_events] == [
@@ -51,7 +51,7 @@ def test_a_fill_is_told_on_the_order_and_on_its_trades() -> None:
     ]
 
 
-def test_a_fill_accepts_an_order_that_nobody_accepted() -> None:
+def test_a_fill_implies_that_the_order_was_accepted() -> None:
     order = given(place("10"), fill("4"))
     assert isinstance(order.state, WorkingState)
     order.when(reject()).then_rejected("conflict")
@@ -82,7 +82,7 @@ def test_another_order_under_a_used_client_order_id_is_a_conflict() -> None:
         order.when(other).then_rejected("conflict", "clientOrderId")
 
 
-def test_client_order_ids_are_each_users_own() -> None:
+def test_two_users_may_use_the_same_client_order_id() -> None:
     assert order_id("alice", "c") != order_id("bob", "c")
     assert order_id("a", "b:c") != order_id("a:b", "c")
     assert order_id("alice", "c") == order_id("alice", "c")
@@ -97,11 +97,11 @@ def test_a_command_decided_before_changes_nothing() -> None:
         order.when(repeated).then()
 
 
-def test_accepting_twice_is_nothing_new() -> None:
+def test_accepting_twice_changes_nothing() -> None:
     given(place(), accept()).when(accept("again")).then()
 
 
-def test_nothing_happens_to_an_order_that_is_closed() -> None:
+def test_a_closed_order_rejects_every_command() -> None:
     endings: list[Command] = [cancel(), reject(), fail(), fill("10")]
     attempts: list[Command] = [
         cancel("2"),
@@ -138,7 +138,7 @@ def test_the_same_part_of_an_order_is_not_filled_by_two_brokers() -> None:
     order.when(fill("4", id="another")).then_rejected("conflict", "filledBefore")
 
 
-def test_a_limit_holds_whatever_the_broker_says() -> None:
+def test_an_execution_worse_than_the_limit_is_rejected() -> None:
     given(place(limit="100")).when(fill("1", "100.01")).then_rejected("invalid", "price")
     bought = given(place(limit="100")).when(fill("1", "99.99"))
     bought.then(
@@ -146,13 +146,13 @@ def test_a_limit_holds_whatever_the_broker_says() -> None:
     )
 
 
-def test_an_execution_that_is_no_number_is_refused() -> None:
+def test_an_execution_without_finite_numbers_is_rejected() -> None:
     for bad in ("NaN", "Infinity", "0", "-1", "1e999999", "1e-999999"):
         given(place()).when(fill(bad)).then_rejected("invalid", "qty")
         given(place()).when(fill("1", bad)).then_rejected("invalid", "price")
 
 
-def test_time_never_goes_back_on_an_order() -> None:
+def test_the_timestamp_of_an_order_never_decreases() -> None:
     order = given(place(), cancel())
     assert isinstance(order.state, ClosedState)
     assert order.state.order.timestamp == at(3)
@@ -162,7 +162,7 @@ def test_time_never_goes_back_on_an_order() -> None:
     assert late.state.order.timestamp == at(2)
 
 
-def test_quantities_are_kept_in_their_plainest_digits() -> None:
+def test_quantities_are_normalized() -> None:
     order = given(place("1E+3", limit="12.3400"))
     placed = order.events()[0]
     assert isinstance(placed, OrderPlaced)

@@ -26,7 +26,7 @@ def recorded(happening: NewEvent, sequence: int) -> RecordedEvent:
 
 
 def history() -> list[RecordedEvent]:
-    """Ten orders, one after the other, of every fate that leaves some open."""
+    """Ten orders, one after the other: some filled, some canceled, some still open."""
     stories: list[Given] = []
     for number in range(10):
         story: list[Command] = [
@@ -53,7 +53,7 @@ def history() -> list[RecordedEvent]:
 HISTORY = history()
 
 
-def test_it_holds_the_orders_that_are_open_with_their_users() -> None:
+def test_the_fold_holds_the_open_orders_with_their_users() -> None:
     fold = OpenOrders()
     for one in HISTORY:
         fold.apply(one)
@@ -66,7 +66,7 @@ def test_it_holds_the_orders_that_are_open_with_their_users() -> None:
     ]
 
 
-def test_what_the_broker_does_goes_on_under_the_correlation_of_the_placing() -> None:
+def test_an_open_order_keeps_the_correlation_of_its_placing() -> None:
     fold = OpenOrders()
     for one in HISTORY[:4]:
         fold.apply(one)
@@ -74,7 +74,7 @@ def test_what_the_broker_does_goes_on_under_the_correlation_of_the_placing() -> 
     assert (open_.since, open_.sequence, open_.correlation) == (1, 3, "of-1")
 
 
-def test_the_order_after_a_closing_event_is_told_once() -> None:
+def test_the_event_that_closes_an_order_returns_it_once() -> None:
     fold = OpenOrders()
     told = [
         fold.apply(recorded(one, n)) for n, one in enumerate(given(place(), cancel()).new_events)
@@ -99,7 +99,7 @@ def test_a_checkpoint_at_any_point_changes_nothing(point: int) -> None:
 
 
 def filled(qty: str, second: int, sequence: int, client: str = "c1") -> list[RecordedEvent]:
-    """An order, and a fill of it that was taken from the quote of that second."""
+    """An order, and a fill that consumed the quote of that second."""
     taken = fill(qty)
     taken = msgspec.structs.replace(taken, quoted_at=START + timedelta(seconds=second))
     story = given(place("100", client_order_id=client), accept(), taken)

@@ -1,4 +1,4 @@
-"""Which orders the market on offer fills, how much of them, and in which order."""
+"""Which resting orders a quote fills, how far, and in which order."""
 
 from decimal import Decimal
 
@@ -13,7 +13,7 @@ from tests.harness.order_builders import open_order, quote
 
 
 class Market:
-    """A book whose executions happen at once."""
+    """A book whose executions are filled immediately."""
 
     def __init__(self, *orders: OpenOrder) -> None:
         self.book = OrderBook()
@@ -22,7 +22,7 @@ class Market:
             self.book.add_order(order)
 
     def on(self, new: PriceUpdated) -> list[str]:
-        """What a quote executes, told as ``order qty@price``."""
+        """The executions of a quote, each as ``order qty@price``."""
         self.book.update_quote(new)
         return self.match(new.symbol)
 
@@ -55,12 +55,12 @@ def canceled(open_: OpenOrder, sequence: int) -> OpenOrder:
     return msgspec.structs.replace(open_, order=order, sequence=sequence)
 
 
-def test_a_market_order_fills_at_the_touch() -> None:
+def test_a_market_order_fills_at_the_ask() -> None:
     buy, sell = open_order(since=1), open_order(since=2, side=Side.SELL)
     assert Market(buy, sell).on(quote("99", "100")) == ["o1 10@100", "o2 10@99"]
 
 
-def test_what_was_taken_before_the_book_began_is_not_on_offer_again() -> None:
+def test_liquidity_consumed_before_the_book_existed_is_not_available() -> None:
     now = quote(sizes=("10", "10"))
     taken = ConsumedLiquidity(symbol="IBM", side=Side.BUY, quoted_at=now.timestamp, qty=Decimal(7))
     market = Market()
@@ -71,7 +71,7 @@ def test_what_was_taken_before_the_book_began_is_not_on_offer_again() -> None:
     assert market.on(quote(sizes=("10", "10"), second=2)) == ["o1 7@100"]
 
 
-def test_what_was_taken_of_an_older_quote_is_nothing_to_the_newest() -> None:
+def test_liquidity_consumed_from_an_older_quote_does_not_count() -> None:
     old = quote(sizes=("10", "10"), second=1)
     market = Market()
     market.book.restore_consumed_liquidity(
@@ -85,13 +85,13 @@ def test_a_market_order_waits_for_a_quote() -> None:
     assert Market(open_order()).match() == []
 
 
-def test_a_limit_order_fills_when_crossed_at_the_touch_and_not_at_its_limit() -> None:
+def test_a_crossed_limit_order_fills_at_the_quoted_price_and_not_at_its_limit() -> None:
     market = Market(open_order(limit="100"))
     assert market.on(quote("99", "100.01", second=1)) == []
     assert market.on(quote("99", "99.5", second=2)) == ["o1 10@99.5"]
 
 
-def test_a_limit_at_the_touch_is_crossed() -> None:
+def test_a_limit_equal_to_the_quote_is_crossed() -> None:
     assert Market(open_order(limit="100")).on(quote("99", "100")) == ["o1 10@100"]
     sell = open_order(limit="99", side=Side.SELL)
     assert Market(sell).on(quote("99", "100")) == ["o1 10@99"]
@@ -103,7 +103,7 @@ def test_a_sell_waits_for_the_bid_to_rise() -> None:
     assert market.on(quote("99.6", "101", second=2)) == ["o1 10@99.6"]
 
 
-def test_an_order_larger_than_the_offer_is_filled_in_parts_over_several_quotes() -> None:
+def test_an_order_larger_than_the_quoted_size_is_filled_in_parts() -> None:
     market = Market(open_order("10"))
     assert market.on(quote(sizes=("4", "4"), second=1)) == ["o1 4@100"]
     assert market.match() == [], "the size on offer is used up"
@@ -112,25 +112,25 @@ def test_an_order_larger_than_the_offer_is_filled_in_parts_over_several_quotes()
     assert len(market.book) == 0
 
 
-def test_a_quote_that_comes_again_brings_no_new_size() -> None:
-    """After a gap the market is read again, and brings the quote that was already used up."""
+def test_a_repeated_quote_brings_no_new_size() -> None:
+    """After a gap all quotes are read again, among them the one that is already consumed."""
     market = Market(open_order("10"))
     same = quote(sizes=("4", "4"))
     assert market.on(same) == ["o1 4@100"]
     assert market.on(same) == []
 
 
-def test_buys_and_sells_use_up_sizes_of_their_own_side() -> None:
+def test_buys_and_sells_consume_separate_sizes() -> None:
     market = Market(open_order("10", since=1), open_order("10", since=2, side=Side.SELL))
     assert market.on(quote(sizes=("3", "4"))) == ["o1 4@100", "o2 3@99"]
 
 
-def test_earlier_orders_go_first() -> None:
+def test_earlier_orders_have_priority() -> None:
     market = Market(open_order("3", since=2), open_order("3", since=1), open_order("3", since=3))
     assert market.on(quote(sizes=("0", "7"))) == ["o1 3@100", "o2 3@100", "o3 1@100"]
 
 
-def test_better_limits_go_before_earlier_ones_and_market_orders_before_all() -> None:
+def test_market_orders_have_priority_over_better_limits_and_those_over_earlier_ones() -> None:
     market = Market(
         open_order("3", since=1, limit="100"),
         open_order("3", since=2, limit="101"),
@@ -140,7 +140,7 @@ def test_better_limits_go_before_earlier_ones_and_market_orders_before_all() -> 
     assert market.on(quote(sizes=("0", "10"))) == ["o4 3@100", "o2 3@100", "o3 3@100", "o1 1@100"]
 
 
-def test_lower_sells_go_first() -> None:
+def test_lower_sell_limits_have_priority() -> None:
     market = Market(
         open_order("3", since=1, limit="99", side=Side.SELL),
         open_order("3", since=2, limit="98", side=Side.SELL),
@@ -156,7 +156,7 @@ def test_an_order_rests_only_once_it_is_accepted() -> None:
     assert market.match() == ["o1 10@100"]
 
 
-def test_an_order_in_flight_takes_no_further_part_and_others_do() -> None:
+def test_an_order_in_flight_is_not_matched_and_others_are() -> None:
     book = OrderBook()
     book.add_order(open_order("10", since=1))
     book.add_order(open_order("10", since=2))
@@ -170,7 +170,7 @@ def test_an_order_in_flight_takes_no_further_part_and_others_do() -> None:
     assert [told(one) for one in book.match_orders("IBM")] == ["o1 6@100"]
 
 
-def test_a_cancel_that_wins_gives_the_size_back_to_the_next_order() -> None:
+def test_the_size_of_a_fill_that_lost_to_a_cancel_goes_to_the_next_order() -> None:
     book = OrderBook()
     first, second = open_order("4", since=1), open_order("4", since=2)
     book.add_order(first)
@@ -182,7 +182,7 @@ def test_a_cancel_that_wins_gives_the_size_back_to_the_next_order() -> None:
     assert [told(one) for one in book.match_orders("IBM")] == ["o2 4@100"]
 
 
-def test_a_size_given_back_after_a_new_quote_is_gone() -> None:
+def test_the_size_of_an_old_quote_is_not_given_back_after_a_new_one() -> None:
     book = OrderBook()
     book.add_order(open_order("4", since=1))
     book.update_quote(quote(sizes=("0", "4"), second=1))
@@ -192,9 +192,9 @@ def test_a_size_given_back_after_a_new_quote_is_gone() -> None:
     assert [told(one) for one in book.match_orders("IBM")] == ["o1 1@100"]
 
 
-def test_old_news_of_an_order_changes_nothing() -> None:
-    """The log is read behind what the broker itself wrote: a fill that it knows comes again, and
-    an acceptance of an order that it filled and forgot."""
+def test_an_older_state_of_an_order_is_ignored() -> None:
+    """The book reads the broker's own events later than it knows of them: a fill that it has taken
+    already, and the acceptance of an order that is closed by then."""
     market = Market(open_order("4"))
     assert market.on(quote()) == ["o1 4@100"]
     market.book.update_order(open_order("4"))
@@ -203,7 +203,7 @@ def test_old_news_of_an_order_changes_nothing() -> None:
     assert market.on(quote(second=1)) == []
 
 
-def test_the_id_of_a_fill_follows_from_the_order_and_what_was_filled() -> None:
+def test_the_id_of_a_fill_is_derived_from_the_order_and_its_filled_quantity() -> None:
     book, other = OrderBook(), OrderBook()
     for each in (book, other):
         each.add_order(open_order("10", filled_qty="4"))
@@ -216,13 +216,13 @@ def test_the_id_of_a_fill_follows_from_the_order_and_what_was_filled() -> None:
     )
 
 
-def test_offers_that_cannot_be_executed_are_none() -> None:
+def test_invalid_prices_and_sizes_are_not_executed() -> None:
     for ask, size in [("0", "5"), ("-1", "5"), ("NaN", "5"), ("100", "0"), ("100", "NaN")]:
         assert Market(open_order()).on(quote(ask=ask, sizes=("0", size))) == []
     assert Market(open_order()).on(quote(sizes=("0", "0.0000019"))) == ["o1 0.000001@100"]
 
 
-def test_symbols_have_nothing_to_do_with_each_other() -> None:
+def test_symbols_are_matched_separately() -> None:
     market = Market(open_order(since=1), open_order(since=2, symbol="SPY"))
     assert market.on(quote(symbol="SPY")) == ["o2 10@100"]
     assert market.book.has_resting_orders("IBM")
@@ -247,7 +247,7 @@ def order_lists(draw: st.DrawFn) -> list[OpenOrder]:
 
 
 @examples(order_lists(), st.lists(st.tuples(prices, sizes, sizes), max_size=20))
-def test_no_quote_gives_more_than_its_size_and_no_order_takes_more_than_its_own(
+def test_neither_a_quoted_size_nor_an_order_is_exceeded(
     orders: list[OpenOrder], quotes: list[tuple[str, str, str]]
 ) -> None:
     market = Market(*orders)

@@ -1,4 +1,4 @@
-"""What the service answers, on the log in memory."""
+"""The replies of the orders service, on the log in memory."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
@@ -32,7 +32,7 @@ async def server() -> MemoryServer:
 
 @pytest.fixture
 async def process(server: MemoryServer) -> AsyncIterator[OrdersProcess]:
-    """The service without its broker, in a settled market that quotes IBM."""
+    """The service without its broker; IBM is quoted."""
     await QuoteSimulator(server).publish_quote()
     process = await OrdersProcess(server).start(with_broker=False)
     await asyncio.sleep(10)
@@ -46,7 +46,7 @@ async def refused(answer: Awaitable[object]) -> tuple[str, str | None]:
     return refusal.value.code, refusal.value.path
 
 
-async def test_placing_answers_with_the_order(process: OrdersProcess) -> None:
+async def test_placing_returns_the_order(process: OrdersProcess) -> None:
     reply = await process.service.place(
         place_request("10", limit="99.5", client_order_id="mine"), make_context()
     )
@@ -56,7 +56,7 @@ async def test_placing_answers_with_the_order(process: OrdersProcess) -> None:
     assert (order.qty, order.limit_price) == (Decimal(10), Decimal("99.5"))
 
 
-async def test_the_same_client_order_id_again_answers_with_the_order_as_it_is_now(
+async def test_the_same_client_order_id_returns_the_order_as_it_is_now(
     process: OrdersProcess, server: MemoryServer
 ) -> None:
     first = await process.service.place(place_request(client_order_id="mine"), make_context())
@@ -69,7 +69,7 @@ async def test_the_same_client_order_id_again_answers_with_the_order_as_it_is_no
     assert await refused(other) == ("conflict", "clientOrderId")
 
 
-async def test_a_command_that_is_repeated_is_answered_as_before(
+async def test_a_repeated_command_gets_the_same_reply(
     process: OrdersProcess, server: MemoryServer
 ) -> None:
     first = await process.service.place(place_request(), make_context("command"))
@@ -86,7 +86,7 @@ async def test_a_command_that_is_repeated_is_answered_as_before(
     )
 
 
-async def test_the_same_client_order_id_at_once_makes_one_order(
+async def test_concurrent_requests_with_one_client_order_id_place_one_order(
     process: OrdersProcess, server: MemoryServer
 ) -> None:
     processes = [
@@ -103,7 +103,7 @@ async def test_the_same_client_order_id_at_once_makes_one_order(
     assert len((await read_log_summary(server)).events) == 1
 
 
-async def test_a_thousand_orders_at_once(process: OrdersProcess, server: MemoryServer) -> None:
+async def test_a_thousand_concurrent_orders(process: OrdersProcess, server: MemoryServer) -> None:
     await asyncio.gather(*(process.place_order(place_request()) for _ in range(1000)))
     assert len((await read_log_summary(server)).orders) == 1000
 
@@ -131,7 +131,7 @@ async def test_bad_fields_are_named(process: OrdersProcess, server: MemoryServer
     assert (await read_log_summary(server)).events == []
 
 
-async def test_what_is_another_users_is_not_found(process: OrdersProcess) -> None:
+async def test_an_order_of_another_user_is_not_found(process: OrdersProcess) -> None:
     id_ = (await process.place_order(place_request(user="bob"))).order.order_id
     for guess in (id_, "nonsense", "", "*", ">", "x" * 1000):
         get = process.service.get(GetOrder(user_id=USER, order_id=guess), make_context())
@@ -145,11 +145,11 @@ async def test_what_is_another_users_is_not_found(process: OrdersProcess) -> Non
     assert found.order.order_id == id_
 
 
-async def test_an_order_that_was_asked_for_too_early_can_be_canceled_later(
+async def test_an_order_that_was_requested_too_early_can_be_canceled_later(
     process: OrdersProcess, server: MemoryServer
 ) -> None:
-    """One process remembers that there is no such order; another places it. Canceling it at the
-    first used to be answered from that memory: not found."""
+    """One process caches that the order does not exist, and another process places it. Canceling it
+    through the first one used to fail with not_found."""
     other = await OrdersProcess(server).start(with_broker=False)
     id_ = order_id(USER, "mine")
     get = process.service.get(GetOrder(user_id=USER, order_id=id_), make_context())
@@ -170,7 +170,7 @@ async def test_reading_sees_what_other_processes_wrote(
     await other.kill()
 
 
-async def test_the_list_is_true_for_one_sequence(
+async def test_the_list_states_the_sequence_that_it_is_true_for(
     process: OrdersProcess, server: MemoryServer
 ) -> None:
     ids = [(await process.place_order(place_request())).order.order_id for _ in range(3)]
@@ -181,7 +181,7 @@ async def test_the_list_is_true_for_one_sequence(
     assert (reply.as_of, reply.epoch) == (server.journal.last, server.journal.epoch)
 
 
-async def test_without_the_log_the_answer_is_unavailable_and_nothing_else(
+async def test_requests_fail_with_unavailable_while_the_log_is_away(
     process: OrdersProcess, server: MemoryServer
 ) -> None:
     server.stop()
@@ -218,7 +218,7 @@ async def test_a_users_view_is_checkpointed_after_enough_events_and_not_before(
     await process.kill()
 
 
-async def test_a_projector_counts_a_bounded_number_of_users(
+async def test_the_view_checkpointer_counts_a_bounded_number_of_users(
     monkeypatch: pytest.MonkeyPatch, process: OrdersProcess, server: MemoryServer
 ) -> None:
     monkeypatch.setattr("tapewire.log.view_checkpointer.MAX_COUNTED_USERS", 3)

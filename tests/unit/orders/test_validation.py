@@ -1,4 +1,4 @@
-"""What may be placed, and how quickly the rest is refused."""
+"""Which orders may be placed. Absurd numbers are rejected quickly."""
 
 import time
 from decimal import Decimal
@@ -13,12 +13,12 @@ QUICK_SECONDS = 0.5
 
 
 @pytest.mark.parametrize("qty", ["0.000001", "1", "999999.999999", "1000000", "1E+6", "1.0000000"])
-def test_quantities_that_can_be_placed(qty: str) -> None:
+def test_valid_quantities(qty: str) -> None:
     given(place(qty))
 
 
 @pytest.mark.parametrize(
-    ("qty", "saying"),
+    ("qty", "message"),
     [
         ("0", "above 0"),
         ("-0", "above 0"),
@@ -37,23 +37,23 @@ def test_quantities_that_can_be_placed(qty: str) -> None:
         ("9" * 100_000, "at most 1000000"),
     ],
 )
-def test_quantities_that_cannot(qty: str, saying: str) -> None:
+def test_invalid_quantities(qty: str, message: str) -> None:
     command = place("1")
     command = msgspec.structs.replace(command, qty=Decimal(qty))
     began = time.process_time()
-    given().when(command).then_rejected("invalid", "qty", message=saying)
+    given().when(command).then_rejected("invalid", "qty", message=message)
     assert time.process_time() - began < QUICK_SECONDS
 
 
 @pytest.mark.parametrize("limit", ["0.0001", "1000000", "12.3400"])
-def test_limits_that_can_be_placed(limit: str) -> None:
+def test_valid_limits(limit: str) -> None:
     given(place(limit=limit))
 
 
 @pytest.mark.parametrize(
     "limit", ["0", "-1", "0.00001", "1000000.0001", "NaN", "Infinity", "1e999999", "1e-999999"]
 )
-def test_limits_that_cannot(limit: str) -> None:
+def test_invalid_limits(limit: str) -> None:
     given().when(place(limit=limit)).then_rejected("invalid", "limitPrice")
 
 
@@ -65,14 +65,14 @@ def test_a_limit_order_needs_a_limit_and_a_market_order_has_none() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "x" * 65, "tab\t", "nul\0", "é", "line\n", "\u2028"])
-def test_texts_are_short_and_printable(text: str) -> None:
+def test_invalid_texts(text: str) -> None:
     given().when(place(client_order_id=text)).then_rejected("invalid", "clientOrderId")
     given().when(place(symbol=text)).then_rejected("invalid", "symbol")
     given().when(place(strategy_id=text)).then_rejected("invalid", "strategyId")
 
 
 @pytest.mark.parametrize("text", ["x", "x" * 64, " ~!", "BRK.B"])
-def test_texts_that_can_be_placed(text: str) -> None:
+def test_valid_texts(text: str) -> None:
     given(place(client_order_id=text, symbol=text, strategy_id=text))
 
 

@@ -52,7 +52,7 @@ def clock() -> datetime:
 
 
 class PositionsProcess:
-    """One process of the service. It holds the lease when it is started with `leads`."""
+    """One process of the service. It holds the lease if it is started with `holds_lease`."""
 
     def __init__(self, server: MemoryServer, faults: Faults | None = None) -> None:
         self.log = MemoryEventLog(server, faults)
@@ -98,7 +98,7 @@ class PositionsProcess:
         return TradeConsumer(repository, self.make_valuer()), repository
 
     async def kill(self) -> None:
-        """The process is gone, whatever it was at."""
+        """End the process at whatever point it is."""
         for connection in (self.log, self.views, self.quote_store, self.valuation_store):
             connection.kill()
         for task in self.tasks:
@@ -107,14 +107,14 @@ class PositionsProcess:
         self.tasks = []
 
     def raise_task_errors(self) -> None:
-        """Raise what a task died of."""
+        """Raise the exception of a task that failed."""
         for task in self.tasks:
             if task.done():
                 task.result()
 
 
 class TradeProducer:
-    """Appends trades, each once, whatever the log does meanwhile."""
+    """Appends trades, each exactly once, through faults of the log."""
 
     def __init__(self, server: MemoryServer, seed: int = 0) -> None:
         self._log = MemoryEventLog(server)
@@ -147,20 +147,20 @@ class TradeProducer:
             await retry_until_available(lambda: self._log.append([draft]))
 
     async def append_random_trade(self, user_count: int = 3, symbol_count: int = 3) -> None:
-        """A trade of somebody in something, often through zero."""
-        chance = self._rng
+        """Append a random trade; many of them go through zero."""
+        rng = self._rng
         await self.append_trade(
-            chance.choice([Side.BUY, Side.SELL]),
-            chance.choice(["1", "2", "3", "0.7", "15"]),
-            f"{chance.randrange(9000, 11000) / 100:.2f}",
-            chance.choice(["0", "0.35", "-0.1"]),
-            user=f"u{chance.randrange(user_count)}",
-            symbol=f"S.{chance.randrange(symbol_count)}",
+            rng.choice([Side.BUY, Side.SELL]),
+            rng.choice(["1", "2", "3", "0.7", "15"]),
+            f"{rng.randrange(9000, 11000) / 100:.2f}",
+            rng.choice(["0", "0.35", "-0.1"]),
+            user=f"u{rng.randrange(user_count)}",
+            symbol=f"S.{rng.randrange(symbol_count)}",
         )
 
 
 async def retry_until_available(operation: Callable[[], Awaitable[T]]) -> T:
-    """What `ask` answers, asked until the log is there."""
+    """The result of `operation`, repeated until the log is available."""
     while True:
         with contextlib.suppress(Unavailable, OutcomeUnknown):
             return await operation()
@@ -168,7 +168,7 @@ async def retry_until_available(operation: Callable[[], Awaitable[T]]) -> T:
 
 
 async def publish_quote(server: MemoryServer, price: str, symbol: str = "IBM") -> None:
-    """The market quotes `symbol`."""
+    """Publish a quote of `symbol`."""
     with contextlib.suppress(Unavailable):
         now = asyncio.get_running_loop().time()
         data = CODEC.encode(quote(price, symbol=symbol, second=now))
@@ -176,7 +176,7 @@ async def publish_quote(server: MemoryServer, price: str, symbol: str = "IBM") -
 
 
 async def read_all_events(server: MemoryServer, filter_: str = "ev.>") -> list[RecordedEvent]:
-    """Everything in the log, past every fault."""
+    """Every event in the log, read through faults."""
     log, events, more = MemoryEventLog(server), list[RecordedEvent](), True
     while more:
         after = events[-1].sequence if events else 0
@@ -187,7 +187,7 @@ async def read_all_events(server: MemoryServer, filter_: str = "ev.>") -> list[R
 
 
 def last_positions(events: Sequence[RecordedEvent]) -> dict[PositionKey, Position]:
-    """What the last event of each position says."""
+    """Each position as its last event has it."""
     return {
         PositionKey(
             recorded.event_subject.owner, recorded.event_subject.entity
@@ -222,7 +222,7 @@ def last_applied_trade(events: Sequence[RecordedEvent]) -> int:
 
 
 async def read_valuations(server: MemoryServer) -> dict[str, PositionValued]:
-    """What MARKET says that positions are worth."""
+    """The published valuations."""
     found = await retry_until_available(MemoryLatestValueStore(server, prefix="mk").get_all)
     return {name: CODEC.decode(data, PositionValued) for name, data in found.items()}
 
@@ -230,7 +230,7 @@ async def read_valuations(server: MemoryServer) -> dict[str, PositionValued]:
 async def wait_for_valuations(
     server: MemoryServer, description: str, condition: Callable[[dict[str, PositionValued]], object]
 ) -> dict[str, PositionValued]:
-    """Wait until the values are what is waited for."""
+    """Wait until `condition` holds for the published valuations, and return them."""
     for _ in range(6000):
         seen = await read_valuations(server)
         if condition(seen):

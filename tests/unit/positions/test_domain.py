@@ -19,12 +19,12 @@ def test_the_first_trade_opens_a_position() -> None:
     given().when(sell("10", "100")).then("opened: -10 @ 100")
 
 
-def test_adding_averages_the_entry_and_realizes_nothing() -> None:
+def test_adding_averages_the_entry_price_and_realizes_nothing() -> None:
     given(buy("10", "100")).when(buy("30", "104")).then("changed: 40 @ 103")
     given(sell("10", "100")).when(sell("30", "104")).then("changed: -40 @ 103")
 
 
-def test_reducing_keeps_the_entry_and_realizes_its_part() -> None:
+def test_reducing_keeps_the_entry_price_and_realizes_a_part() -> None:
     given(buy("10", "100")).when(sell("4", "105")).then("changed: 6 @ 100, realized 20")
     given(sell("10", "100")).when(buy("4", "105")).then("changed: -6 @ 100, realized -20")
 
@@ -49,13 +49,13 @@ def test_a_trade_through_zero_closes_and_opens_on_the_other_side() -> None:
     )
 
 
-def test_a_position_opened_again_goes_on_with_what_was_realized() -> None:
+def test_a_reopened_position_keeps_its_realized_gain() -> None:
     given(buy("10", "100"), sell("10", "105")).when(buy("1", "90")).then(
         "opened: 1 @ 90, realized 50"
     )
 
 
-def test_fees_are_taken_off_what_is_realized_and_are_no_part_of_the_entry() -> None:
+def test_fees_reduce_the_realized_gain_and_not_the_entry_price() -> None:
     given().when(buy("10", "100", "1.5")).then("opened: 10 @ 100, realized -1.5, fees 1.5")
     after = given(buy("10", "100", "1.5"))
     after.when(sell("4", "105", "0.5")).then("changed: 6 @ 100, realized 18, fees 2").when(
@@ -74,7 +74,7 @@ def test_a_rebate_is_a_fee_below_zero() -> None:
     given().when(buy("10", "100", "-0.25")).then("opened: 10 @ 100, realized 0.25, fees -0.25")
 
 
-def test_an_average_that_no_decimal_holds_is_shown_rounded_and_loses_nothing() -> None:
+def test_a_rounded_entry_price_loses_no_money() -> None:
     third = given(buy("1", "100"), buy("2", "100.5"))
     assert third.traded_state.position.entry_price == Decimal("100.333333")
     assert third.traded_state.position.cost_basis == Decimal(301)
@@ -85,13 +85,13 @@ def test_an_average_that_no_decimal_holds_is_shown_rounded_and_loses_nothing() -
     assert third.traded_state.position.cost_basis == 0
 
 
-def test_a_trade_that_was_taken_before_changes_nothing() -> None:
+def test_a_repeated_trade_changes_nothing() -> None:
     after = given(buy("10", "100"), sell("15", "105"), buy("1", "100"))
     for number in (1, 2, 3):
         after.when(buy("10", "100"), number).then()
 
 
-def test_an_event_says_which_trade_made_it_and_belongs_to_user_and_symbol() -> None:
+def test_an_event_names_its_trade_and_belongs_to_user_and_symbol() -> None:
     command = build_trade_command(
         "event", "bob", 77, trade(Side.BUY, "1", "2", symbol="BRK.B", number=5)
     )
@@ -107,7 +107,7 @@ def test_the_last_event_is_the_whole_state() -> None:
     assert POSITION_DECIDER.evolve(POSITION_DECIDER.initial_state, after.events[-1]) == after.state
 
 
-def test_numbers_are_in_their_plainest_digits() -> None:
+def test_numbers_are_normalized() -> None:
     position = given(buy("10.50", "1E+2"), buy("9.500", "100.0")).traded_state.position
     assert CODEC.encode(position).startswith(
         b'{"symbol":"IBM","quantity":20,"costBasis":2000,"entryPrice":100,"realizedPnl":0,"fees":0,'
@@ -133,7 +133,7 @@ def test_numbers_are_in_their_plainest_digits() -> None:
         ("fee", "1", "1", "0.0000000000001"),
     ],
 )
-def test_a_trade_of_which_no_position_can_be_made_is_refused(
+def test_a_trade_with_numbers_out_of_bounds_is_rejected(
     path: str, qty: str, price: str, fee: str
 ) -> None:
     with pytest.raises(CommandRejected) as refused:
@@ -143,7 +143,7 @@ def test_a_trade_of_which_no_position_can_be_made_is_refused(
 
 
 @pytest.mark.parametrize("symbol", ["", "X" * 65])
-def test_a_trade_without_a_symbol_is_refused(symbol: str) -> None:
+def test_a_trade_without_a_valid_symbol_is_rejected(symbol: str) -> None:
     with pytest.raises(CommandRejected) as refused:
         build_trade_command("e", "alice", 1, trade(Side.BUY, "1", "1", symbol=symbol))
     assert refused.value.path == "symbol"
@@ -161,7 +161,7 @@ def test_the_largest_numbers_stay_exact() -> None:
     assert abs(after.traded_state.position.realized_pnl + paid) < 2
 
 
-def test_a_trade_stored_before_there_were_fees_has_none() -> None:
+def test_a_trade_of_a_version_without_fees_has_no_fee() -> None:
     stored = (
         b'{"tradeId":"t","orderId":"o","symbol":"IBM","side":"buy","qty":1,"price":2,'
         b'"strategyId":null,"timestamp":"2026-03-02T14:30:00Z"}'

@@ -1,4 +1,4 @@
-"""What positions are worth: when it is told, how often, and that the last word is right."""
+"""When positions are valued, how often, and that the last value is right."""
 
 import asyncio
 import itertools
@@ -38,7 +38,7 @@ async def trader(server: MemoryServer) -> TradeProducer:
 
 @pytest.fixture
 async def process(server: MemoryServer) -> AsyncIterator[PositionsProcess]:
-    """A process that follows the trades, in a settled market that quotes IBM at 100."""
+    """A process that has caught up with the trades; IBM is quoted at 100."""
     await publish_quote(server, "100")
     process = await PositionsProcess(server).start()
     await asyncio.sleep(5)
@@ -47,21 +47,21 @@ async def process(server: MemoryServer) -> AsyncIterator[PositionsProcess]:
     await process.kill()
 
 
-class Heard:
-    """Every value as it is sent, and when."""
+class ValuationRecorder:
+    """Records every value, with the time of its arrival."""
 
     def __init__(self) -> None:
         self.values: list[tuple[float, PositionValued]] = []
 
-    async def listen(self, server: MemoryServer) -> "Heard":
-        await MemoryLatestValueStore(server, prefix="mk").subscribe(self._take, lambda _: None)
+    async def listen(self, server: MemoryServer) -> "ValuationRecorder":
+        await MemoryLatestValueStore(server, prefix="mk").subscribe(self._on_value, lambda _: None)
         return self
 
-    def _take(self, _: str, data: bytes) -> None:
+    def _on_value(self, _: str, data: bytes) -> None:
         now = asyncio.get_running_loop().time()
         self.values.append((now, CODEC.decode(data, PositionValued)))
 
-    def said(self) -> list[str]:
+    def descriptions(self) -> list[str]:
         return [
             f"{one.quantity} @ {one.current_price}: {one.unrealized_pnl} + {one.realized_pnl}"
             for _, one in self.values
@@ -76,7 +76,7 @@ class Heard:
 async def test_a_position_is_valued_when_it_opens_when_it_is_quoted_and_when_it_closes(
     server: MemoryServer, trader: TradeProducer
 ) -> None:
-    heard = await Heard().listen(server)
+    recorder = await ValuationRecorder().listen(server)
     await trader.append_trade(Side.BUY, "10", "99", "1")
     await wait_for_valuations(server, "open", lambda seen: seen)
     await asyncio.sleep(2)
@@ -86,8 +86,8 @@ async def test_a_position_is_valued_when_it_opens_when_it_is_quoted_and_when_it_
     await wait_for_valuations(server, "closed", lambda seen: not seen["alice.IBM"].quantity)
     await publish_quote(server, "103")
     await asyncio.sleep(5)
-    assert heard.said() == ["10 @ 100: 10 + -1", "10 @ 101: 20 + -1", "0 @ 101: 0 + 29"]
-    assert heard.values[-1][1].entry_price is None
+    assert recorder.descriptions() == ["10 @ 100: 10 + -1", "10 @ 101: 20 + -1", "0 @ 101: 0 + 29"]
+    assert recorder.values[-1][1].entry_price is None
 
 
 @pytest.mark.usefixtures("process")
@@ -105,42 +105,42 @@ async def test_quotes_value_a_position_once_a_second_at_the_newest_price(
 ) -> None:
     await trader.append_trade(Side.BUY, "10", "100")
     await wait_for_valuations(server, "open", lambda seen: seen)
-    heard = await Heard().listen(server)
+    recorder = await ValuationRecorder().listen(server)
     for number in range(400):
         await publish_quote(server, f"{100 + number / 100:.2f}")
         await asyncio.sleep(0.025)
     await asyncio.sleep(2)
-    assert 9 <= len(heard.values) <= 12
-    assert min(heard.gaps()) >= VALUATION_INTERVAL_SECONDS - 1e-6
-    assert heard.said()[-1] == "10 @ 103.99: 39.9 + 0"
+    assert 9 <= len(recorder.values) <= 12
+    assert min(recorder.gaps()) >= VALUATION_INTERVAL_SECONDS - 1e-6
+    assert recorder.descriptions()[-1] == "10 @ 103.99: 39.9 + 0"
 
 
 @pytest.mark.usefixtures("process")
-async def test_a_quote_after_a_quiet_second_is_told_at_once(
+async def test_a_quote_after_a_second_without_one_is_used_immediately(
     server: MemoryServer, trader: TradeProducer
 ) -> None:
     await trader.append_trade(Side.BUY, "10", "100")
     await asyncio.sleep(10)
-    heard = await Heard().listen(server)
+    recorder = await ValuationRecorder().listen(server)
     began = asyncio.get_running_loop().time()
     await publish_quote(server, "105")
     await asyncio.sleep(0.5)
-    assert [time - began < 0.01 for time, _ in heard.values] == [True]
+    assert [time - began < 0.01 for time, _ in recorder.values] == [True]
 
 
 @pytest.mark.usefixtures("process")
-async def test_a_change_is_told_at_once_however_often(
+async def test_every_change_is_published_immediately(
     server: MemoryServer, trader: TradeProducer
 ) -> None:
-    heard = await Heard().listen(server)
+    recorder = await ValuationRecorder().listen(server)
     for _number in range(10):
         await trader.append_trade(Side.BUY, "1", "100")
         await asyncio.sleep(0.05)
-    assert [one.quantity for _, one in heard.values] == [*range(1, 11)]
+    assert [one.quantity for _, one in recorder.values] == [*range(1, 11)]
 
 
 @pytest.mark.usefixtures("process")
-async def test_a_symbol_without_a_quote_is_valued_as_soon_as_there_is_one(
+async def test_a_position_is_valued_at_the_first_quote_of_its_symbol(
     server: MemoryServer, trader: TradeProducer
 ) -> None:
     await trader.append_trade(Side.BUY, "10", "100", symbol="BRK.B")
@@ -152,26 +152,26 @@ async def test_a_symbol_without_a_quote_is_valued_as_soon_as_there_is_one(
     assert seen["alice.BRK%2EB"].unrealized_pnl == 100
 
 
-async def test_the_next_leader_values_what_is_open_before_anything_is_traded(
+async def test_the_next_lease_holder_values_open_positions_before_any_trade(
     server: MemoryServer, trader: TradeProducer, process: PositionsProcess
 ) -> None:
     for _number in range(100):
         await trader.append_trade(Side.BUY, "1", "100")
     await asyncio.sleep(5)
     await process.kill()
-    heard = await Heard().listen(server)
+    recorder = await ValuationRecorder().listen(server)
     await publish_quote(server, "101")
     other = await PositionsProcess(server).start()
     await asyncio.sleep(3)
-    assert heard.said() == ["100 @ 101: 100 + 0"]
+    assert recorder.descriptions() == ["100 @ 101: 100 + 0"]
     await other.kill()
 
 
-async def test_what_closed_without_a_last_value_gets_it_from_the_next_leader(
+async def test_the_next_lease_holder_publishes_the_missing_last_value_of_a_closed_position(
     server: MemoryServer, trader: TradeProducer, process: PositionsProcess
 ) -> None:
-    """A process stored the closing of a position and died before it sent the value that says so;
-    whoever read only values saw the position open for ever."""
+    """A process used to store the closing event and stop before it published the last value. A
+    reader of values then showed the position as open forever."""
     await trader.append_trade(Side.BUY, "10", "100")
     await wait_for_valuations(server, "open", lambda seen: seen)
     process.valuation_store.kill()
@@ -188,7 +188,7 @@ async def test_what_closed_without_a_last_value_gets_it_from_the_next_leader(
     await other.kill()
 
 
-async def test_values_of_a_log_that_was_lost_are_closed(
+async def test_values_of_a_lost_log_are_closed(
     server: MemoryServer, trader: TradeProducer, process: PositionsProcess
 ) -> None:
     await trader.append_trade(Side.BUY, "10", "100")
@@ -219,8 +219,8 @@ async def test_memory_holds_only_the_open_positions(
     task.cancel()
 
 
-class Shaky(MemoryLatestValueStore):
-    """Loses the first of whatever is sent."""
+class FailingStore(MemoryLatestValueStore):
+    """Fails the first calls."""
 
     failures: int = 4
 
@@ -238,32 +238,32 @@ class Shaky(MemoryLatestValueStore):
             raise error
 
 
-async def test_what_could_not_be_sent_is_sent_later(
+async def test_a_value_that_could_not_be_sent_is_sent_later(
     server: MemoryServer, trader: TradeProducer, process: PositionsProcess
 ) -> None:
     await trader.append_trade(Side.BUY, "10", "100")
     await wait_until_consistent(server)
     held = last_positions(await wait_until_consistent(server))[PositionKey("alice", "IBM")]
-    shaky = Shaky(server, prefix="other")
-    valuer = process.make_valuer(shaky)
+    store = FailingStore(server, prefix="other")
+    valuer = process.make_valuer(store)
     task = asyncio.create_task(valuer.run())
     valuer.update_position(PositionKey("alice", "IBM"), held)
     valuer.mark_caught_up()
     await asyncio.sleep(5)
-    assert (shaky.failures, [*await shaky.get_all()]) == (0, ["alice.IBM"])
-    shaky.failures = 4
+    assert (store.failures, [*await store.get_all()]) == (0, ["alice.IBM"])
+    store.failures = 4
     await trader.append_trade(Side.SELL, "10", "100")
     valuer.update_position(
         PositionKey("alice", "IBM"),
         last_positions(await wait_until_consistent(server))[PositionKey("alice", "IBM")],
     )
     await asyncio.sleep(5)
-    closed = CODEC.decode((await shaky.get_all())["alice.IBM"], PositionValued)
+    closed = CODEC.decode((await store.get_all())["alice.IBM"], PositionValued)
     assert closed.quantity == 0
     task.cancel()
 
 
-def test_on_a_bad_day_the_last_values_are_those_of_the_positions() -> None:
+def test_the_last_values_are_those_of_the_positions_despite_faults() -> None:
     async def work(seed: int) -> None:
         server = MemoryServer()
         trader = TradeProducer(server, seed)
@@ -290,7 +290,9 @@ def test_on_a_bad_day_the_last_values_are_those_of_the_positions() -> None:
         virtual_time.run(work(seed))
 
 
-async def test_closings_of_a_backlog_are_not_collected(process: PositionsProcess) -> None:
+async def test_positions_that_close_while_catching_up_take_no_memory(
+    process: PositionsProcess,
+) -> None:
     valuer = process.make_valuer()
     for number in range(100):
         key, history = PositionKey(f"u{number}", "IBM"), given(buy("1", "1"))

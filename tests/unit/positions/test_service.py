@@ -1,4 +1,4 @@
-"""What the service answers, on the log in memory."""
+"""The replies of the positions service, on the log in memory."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -35,7 +35,7 @@ async def trader(server: MemoryServer) -> TradeProducer:
 
 @pytest.fixture
 async def process(server: MemoryServer) -> AsyncIterator[PositionsProcess]:
-    """The whole service, in a settled market that quotes IBM at 105."""
+    """The whole service; IBM is quoted at 105."""
     await publish_quote(server, "105")
     process = await PositionsProcess(server).start(with_projector=True)
     await asyncio.sleep(5)
@@ -52,7 +52,7 @@ async def listed(process: PositionsProcess, user: str = "alice") -> PositionsRep
     return await process.service.list(ListPositions(user_id=user), CONTEXT)
 
 
-async def test_the_list_has_every_position_at_the_newest_price_and_totals(
+async def test_the_list_values_positions_at_the_newest_price_and_has_totals(
     server: MemoryServer, trader: TradeProducer, process: PositionsProcess
 ) -> None:
     await publish_quote(server, "50", "SPY")
@@ -69,7 +69,7 @@ async def test_the_list_has_every_position_at_the_newest_price_and_totals(
     assert (reply.as_of, reply.epoch) == (server.journal.last, server.journal.epoch)
 
 
-async def test_a_closed_position_is_listed_with_what_it_gained(
+async def test_a_closed_position_is_listed_with_its_realized_gain(
     server: MemoryServer, trader: TradeProducer, process: PositionsProcess
 ) -> None:
     await trader.append_trade(Side.BUY, "10", "100")
@@ -79,7 +79,7 @@ async def test_a_closed_position_is_listed_with_what_it_gained(
     assert numbers(one.quantity, one.entry_price, one.value, one.realized_pnl) == "0 None 0 30"
 
 
-async def test_without_a_price_a_position_counts_as_what_was_paid(
+async def test_a_position_without_a_quote_counts_as_its_cost(
     server: MemoryServer, trader: TradeProducer, process: PositionsProcess
 ) -> None:
     await trader.append_trade(Side.BUY, "10", "100", symbol="NEW")
@@ -91,13 +91,13 @@ async def test_without_a_price_a_position_counts_as_what_was_paid(
     assert numbers(reply.total_value, reply.unrealized_pnl) == "1105 5"
 
 
-async def test_who_never_traded_has_no_positions(process: PositionsProcess) -> None:
+async def test_a_user_without_trades_has_no_positions(process: PositionsProcess) -> None:
     reply = await listed(process, "nobody")
     assert reply.positions == []
     assert numbers(reply.total_value, reply.realized_pnl) == "0 0"
 
 
-async def test_names_are_those_of_the_browsers_protocol(
+async def test_field_names_are_those_of_the_protocol(
     server: MemoryServer, trader: TradeProducer, process: PositionsProcess
 ) -> None:
     await trader.append_trade(Side.BUY, "10", "100")
@@ -108,7 +108,7 @@ async def test_names_are_those_of_the_browsers_protocol(
     assert {"totalValue", "unrealizedPnL", "realizedPnL", "asOf", "epoch"} <= set(reply)
 
 
-async def test_any_process_answers_and_checkpoints_change_nothing(
+async def test_any_process_answers_with_or_without_checkpoints(
     server: MemoryServer, trader: TradeProducer, process: PositionsProcess
 ) -> None:
     for _ in range(MIN_CHECKPOINT_EVENTS + 10):
@@ -126,7 +126,7 @@ async def test_any_process_answers_and_checkpoints_change_nothing(
     await standby.kill()
 
 
-async def test_without_the_log_the_answer_is_unavailable_and_nothing_else(
+async def test_requests_fail_with_unavailable_while_the_log_is_away(
     server: MemoryServer, process: PositionsProcess
 ) -> None:
     server.stop()
