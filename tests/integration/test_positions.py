@@ -18,20 +18,20 @@ from typing import TypeVar
 
 import msgspec
 import pytest
-from tapeconnection.events import CODEC, PositionEvent, PositionValued, Side, TradeExecuted
-from tapeconnection.log import EventDraft, EventMetadata, EventSubject, LogError, RecordedEvent
-from tapeconnection.log.jetstream import (
+
+from tapewire.events import CODEC, PositionEvent, PositionValued, Side, TradeExecuted
+from tapewire.log import EventDraft, EventMetadata, EventSubject, LogError, RecordedEvent
+from tapewire.log.jetstream import (
     JetStreamEventLog,
     JetStreamLatestValueStore,
     NatsConnection,
     connect,
     provision,
 )
-from tapeconnection.log.jetstream.streams import LEASES, MARKET, VIEWS
-from tapeconnection.runtime import RequestClient, RequestTimeout
-from tapeconnection.runtime.contracts import positions as contract
-from tapeconnection_services.positions.trade_consumer import LEASE
-
+from tapewire.log.jetstream.streams import LEASES, MARKET, VIEWS
+from tapewire.runtime import RequestClient, RequestTimeout
+from tapewire.runtime.contracts import positions as contract
+from tapewire_services.positions.trade_consumer import LEASE
 from tests.harness.nats_servers import LocalNatsServer
 from tests.harness.position_builders import quote, trade
 from tests.harness.verification import TRADE_WITHOUT_FILL, find_differences
@@ -69,7 +69,7 @@ class PositionsDeployment:
         self._ready[name], writing = os.pipe()
         with (self._folder / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
-                [sys.executable, "-P", "-m", "tapeconnection_services.positions"],
+                [sys.executable, "-P", "-m", "tapewire_services.positions"],
                 env={**environment, "TAPEWIRE_READY_FD": str(writing)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
