@@ -1,15 +1,15 @@
-"""gzip streams that let no event wait, with blocks that many of them share. Pure.
+"""gzip streams whose every chunk can be read at once, with blocks that many streams share. Pure.
 
-`Gzip` is one reader's stream: each `write` ends in a flush, so that all of it can be read at once,
-and `end` makes the stream whole. A chunk that many readers get is a `Shared`, cut from a `Strand`
-(what a lane sends, one chunk after the other); it is compressed once and appended to all streams.
+`GzipStream` is the stream of one reader: each `write` ends with a flush, and `end` completes the
+stream. A conflation group sends its chunks through a `SharedCompressor`: a `SharedChunk` is
+compressed once and appended to the streams of all readers.
 
-A block may refer back to the bytes before it. A reader that just got the last `WINDOW_BYTES` of a
-strand, however they were compressed then, is in step with it, and takes blocks that refer back to
-them; any other reader takes a block that stands alone, or when that would save little, one of its
-own. Its own compressor begins anew after a foreign block, which it did not see (docs/adr/0011), and
-is there only while the stream is busy: `rest` takes it back.
-Start reading at `Gzip.write`.
+A block may refer to the bytes before it. A reader that has just received the last `WINDOW_BYTES` of
+the shared chunks, however they were compressed, is in step and takes blocks that refer to them. Any
+other reader takes a standalone block, or, when that would save little, a block of its own
+compressor. Its own compressor starts anew after a shared block, which it did not see
+(docs/adr/0011), and exists only while the stream is busy (`release_if_idle`). Start reading at
+`GzipStream.write`.
 """
 
 import re
@@ -20,19 +20,19 @@ from collections.abc import Iterable
 COMPRESSION_LEVEL = 6
 WINDOW_BITS = 12
 WINDOW_BYTES = 1 << WINDOW_BITS
-"""How far back a block refers at the most."""
+"""How far back a block can refer."""
 MEMORY_LEVEL = 4
-"""With the window, 16 + 8 KiB and 6 of zlib's own: 30 KiB a compressor, below the 32 promised."""
+"""With the window, 16 + 8 KiB and 6 KiB of zlib's own: 30 KiB per compressor; 32 are promised."""
 MIN_STANDALONE_BYTES = 1024
-"""A shared block of fewer bytes saves too little alone: some five quotes."""
+"""A smaller standalone block saves too little; this is about five quotes."""
 MIN_WRITES_TO_KEEP_COMPRESSOR = 3
-"""So many own blocks between two calls of `rest` are worth a compressor that is kept; an opening
-and a snapshot, after which most streams wait, are not."""
+"""Own blocks between two calls of `release_if_idle` from which on a compressor is kept. An opening
+and a snapshot are fewer; most streams then wait."""
 
 GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
-"""RFC 1952: deflate, no name, no time, by an unknown system."""
+"""RFC 1952: deflate, without a name or time, from an unknown system."""
 FINAL_BLOCK = b"\x03\x00"
-"""RFC 1951: an empty block that says it is the last."""
+"""RFC 1951: an empty block marked as the last one."""
 
 _CODING_PATTERN = re.compile(
     r"([!#$%&'*+.^_`|~0-9a-z-]+)(?:[ \t]*;[ \t]*q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?))?"
@@ -40,9 +40,12 @@ _CODING_PATTERN = re.compile(
 
 
 def accepts_gzip(header_values: Iterable[str]) -> bool:
-    """Whether gzip serves a reader best whose ``Accept-Encoding`` has these values (RFC 9110,
-    12.5.3): it may be sent, and plain text is not preferred by name. What is malformed is no wish;
-    of contradictions the lowest weight holds, for plain text is always understood."""
+    """Whether to send gzip to a client with these ``Accept-Encoding`` values (RFC 9110, 12.5.3).
+
+    gzip must be acceptable, and the identity coding must not be preferred by name. Malformed
+    elements are ignored. Of contradictory weights the lowest applies, because every client
+    understands uncompressed text.
+    """
     weights: dict[str, float] = {}
     for element in ",".join(header_values).lower().split(","):
         if coding := _CODING_PATTERN.fullmatch(element.strip(" \t")):
@@ -53,7 +56,8 @@ def accepts_gzip(header_values: Iterable[str]) -> bool:
 
 
 class SharedChunk(bytes):
-    """A chunk that many readers get: plain bytes to whoever does not compress. By `Strand.next`."""
+    """A chunk for many readers, from `SharedCompressor.append_chunk`. It is plain bytes for a
+    stream without compression."""
 
     compressor: "SharedCompressor"
     start_offset: int
@@ -61,7 +65,7 @@ class SharedChunk(bytes):
     _standalone_block: bytes | None = None
 
     def continued_block(self) -> bytes:
-        """The block for readers in step."""
+        """The block for readers that are in step."""
         if self._continued_block is None:
             self._continued_block = self.compressor.compress(self)
         return self._continued_block
@@ -74,7 +78,7 @@ class SharedChunk(bytes):
 
 
 class SharedCompressor:
-    """Chunks that follow one another, for many readers."""
+    """Compresses consecutive chunks for many readers."""
 
     __slots__ = ("_compressed_bytes", "_deflate", "_total_bytes")
 
@@ -84,7 +88,7 @@ class SharedCompressor:
         self._deflate: zlib._Compress | None = None
 
     def append_chunk(self, data: bytes) -> SharedChunk:
-        """The strand's next chunk; it is compressed when somebody asks."""
+        """Return `data` as the next chunk; it is compressed when a reader first asks for it."""
         chunk = SharedChunk(data)
         chunk.compressor = self
         chunk.start_offset = self._total_bytes
@@ -92,8 +96,8 @@ class SharedCompressor:
         return chunk
 
     def compress(self, chunk: SharedChunk) -> bytes:
-        """The block of `chunk` for readers in step. A slow reader may ask for an earlier one than
-        was compressed last, or the first to ask in a while for a later one."""
+        """Return the block of `chunk` for readers in step. A slow reader may ask for an earlier
+        chunk than the last one compressed; chunks in between may never be asked for."""
         if chunk.start_offset < self._compressed_bytes:
             return chunk.standalone_block()
         if self._deflate is None or chunk.start_offset > self._compressed_bytes:
@@ -103,7 +107,7 @@ class SharedCompressor:
 
 
 class GzipStream:
-    """One reader's stream."""
+    """The gzip stream of one reader."""
 
     __slots__ = (
         "_crc",
@@ -128,11 +132,11 @@ class GzipStream:
 
     @property
     def is_idle(self) -> bool:
-        """It holds no compressor."""
+        """Whether the stream holds no compressor."""
         return self._deflate is None
 
     def write(self, chunk: bytes) -> bytes:
-        """What to send so that the reader can read all of `chunk` at once."""
+        """Return the bytes to send, from which the reader can decompress all of `chunk` at once."""
         if not chunk:
             return b""
         self._crc = zlib.crc32(chunk, self._crc)
@@ -142,21 +146,21 @@ class GzipStream:
         else:
             self._shared_compressor = None
             block = self._compress(chunk)
-        return block if self._header_sent else self._take_header() + block
+        return block if self._header_sent else self._begin() + block
 
     def end(self) -> bytes:
-        """What makes the stream whole: nothing is written after it."""
+        """Return the end of the stream; nothing may be written after it."""
         self._deflate = None
         trailer = struct.pack("<II", self._crc, self._total_bytes & 0xFFFFFFFF)
-        return (b"" if self._header_sent else self._take_header()) + FINAL_BLOCK + trailer
+        return (b"" if self._header_sent else self._begin()) + FINAL_BLOCK + trailer
 
     def release_if_idle(self) -> None:
-        """Give the compressor back if it was not used since the last call."""
+        """Release the compressor if it was not used since the last call."""
         if not self._own_write_count:
             self._deflate = None
         self._own_write_count = 0
 
-    def _take_header(self) -> bytes:
+    def _begin(self) -> bytes:
         self._header_sent = True
         return GZIP_HEADER
 
@@ -184,7 +188,7 @@ class GzipStream:
 
 
 def _new_deflate() -> "zlib._Compress":
-    """Raw deflate: the gzip header and trailer are the stream's."""
+    """Raw deflate: `GzipStream` writes the gzip header and trailer."""
     return zlib.compressobj(COMPRESSION_LEVEL, zlib.DEFLATED, -WINDOW_BITS, MEMORY_LEVEL)
 
 
@@ -193,7 +197,7 @@ def _compress_and_flush(compressor: "zlib._Compress", chunk: bytes) -> bytes:
 
 
 def _compress_standalone(chunk: bytes) -> bytes:
-    """A block that refers to nothing before it."""
+    """A block that does not refer to earlier bytes."""
     return _compress_and_flush(
         zlib.compressobj(COMPRESSION_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS), chunk
     )
