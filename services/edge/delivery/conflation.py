@@ -11,7 +11,7 @@ values change so often that its readers would wake for a few of them each time. 
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 
 import msgspec
 
@@ -45,7 +45,7 @@ class ConflationGroup:
     """All readers of the same values at the same rate.
 
     Chunks leave at least `window_seconds` apart, and `busy_window_seconds` apart while more than
-    `BUSY_CHANGES_PER_SECOND` of the wanted values change. `includes` selects the keys, None all.
+    `BUSY_CHANGES_PER_SECOND` of the wanted values change. `keys` are the wanted keys, None all.
     `render_latest` renders the newest values of the given keys.
     """
 
@@ -56,11 +56,11 @@ class ConflationGroup:
         window_seconds: float,
         busy_window_seconds: float = 0.0,
         *,
-        includes: Callable[[str], bool] | None = None,
+        keys: Container[str] | None = None,
     ) -> None:
         self.outboxes: set[Outbox] = set()
         self.render_latest = render_latest
-        self._includes = includes
+        self._keys = keys
         self._window_seconds = window_seconds
         self._busy_window_seconds = max(window_seconds, busy_window_seconds)
         self._interval_seconds = 1.0 / max_rate
@@ -77,7 +77,7 @@ class ConflationGroup:
 
     def mark_changed(self, key: str) -> None:
         """Record that `key` has a newer value, and flush when its rate allows it."""
-        if self._includes is not None and not self._includes(key):
+        if self._keys is not None and key not in self._keys:
             return
         self._change_count += 1
         self._changed_keys.add(key)

@@ -7,7 +7,7 @@ that other packages declare. Start reading at `LiveValues.subscribe`.
 """
 
 import contextlib
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator
 from contextlib import ExitStack
 from datetime import datetime
 from functools import partial
@@ -38,7 +38,7 @@ from tapewire_services.edge.delivery.stream_routes import LiveValue
 from tapewire_services.edge.ingest.declared_values import (
     DeclaredValue,
     DeclaredValueFeed,
-    tag_of_key,
+    KeysOfTags,
 )
 from tapewire_services.edge.ingest.item_metrics import ItemMetrics
 from tapewire_services.edge.ingest.portfolios import PortfolioTracker
@@ -63,7 +63,7 @@ class GroupSpec(msgspec.Struct, frozen=True, kw_only=True):
     render: Callable[[Iterable[str]], bytes]
     owner: str | None = None
     max_rate: float = MAX_UPDATES_PER_SECOND
-    includes: Callable[[str], bool] | None = None
+    keys: Container[str] | None = None
     has_busy_window: bool = False
     initial_keys: frozenset[str] = frozenset()
 
@@ -121,7 +121,7 @@ class ConflationRegistry:
             spec.render,
             self._window_seconds,
             busy_window_seconds,
-            includes=spec.includes,
+            keys=spec.keys,
         )
 
 
@@ -200,12 +200,11 @@ class LiveValues:
             yield self._declared(owner, connection.route.declared_value_tags)
 
     def _prices(self, family: ApiFamily, requested: ValueSubscription) -> GroupSpec:
-        symbols = requested.symbols
         return GroupSpec(
             value=LiveValue.PRICES,
             variant=(family.name, requested),
             max_rate=requested.max_rate,
-            includes=None if symbols is None else symbols.__contains__,
+            keys=requested.symbols,
             has_busy_window=True,
             render=partial(self._render_prices, family),
         )
@@ -246,7 +245,7 @@ class LiveValues:
             value=LiveValue.DECLARED,
             owner=owner,
             variant=tags,
-            includes=lambda key: tag_of_key(key) in tags,
+            keys=KeysOfTags(tags),
             initial_keys=self._declared_values.keys(owner, tags),
             render=partial(self._render_declared, owner),
         )

@@ -26,9 +26,14 @@ class DeclaredValue(msgspec.Struct, frozen=True):
     event: Event
 
 
-def tag_of_key(key: str) -> str:
-    """The type tag in the key of a declared value."""
-    return key.partition(" ")[0]
+class KeysOfTags:
+    """The keys of all declared values whose types have one of `tags`."""
+
+    def __init__(self, tags: frozenset[str]) -> None:
+        self._tags = tags
+
+    def __contains__(self, key: object) -> bool:
+        return str(key).partition(" ")[0] in self._tags
 
 
 class DeclaredValueFeed:

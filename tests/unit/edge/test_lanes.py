@@ -285,7 +285,7 @@ class Values:
             self.join,
             WINDOW,
             busy,
-            includes=None if symbols is None else symbols.__contains__,
+            keys=symbols,
         )
 
     def join(self, keys):
