@@ -1,7 +1,4 @@
-"""Alerts and notifications by real processes: once, and through kill -9.
-
-The test is the market and the users; orders are real ones, executed by the paper broker.
-"""
+"""Alerts and notifications of real processes: each exactly once, also when processes are killed."""
 
 import asyncio
 import contextlib
@@ -54,8 +51,8 @@ USER = "alice"
 READY_SECONDS = 90.0
 
 
-class Service:
-    """A process of a service."""
+class ServiceProcess:
+    """A process of one service."""
 
     def __init__(self, name: str, url: str, log: Path, instance: str) -> None:
         reading, writing = os.pipe()
@@ -78,7 +75,7 @@ class Service:
         self._reading = reading
         self._log = log
 
-    async def ready(self) -> "Service":
+    async def wait_until_ready(self) -> "ServiceProcess":
         async with asyncio.timeout(READY_SECONDS):
             said = await asyncio.to_thread(os.read, self._reading, 16)
         assert said == b"ready\n", self._log.read_text()[-3000:]
@@ -98,31 +95,31 @@ class Service:
         os.close(self._reading)
 
 
-class House:
-    """A message server of its own, the services on it, and the test's own connection."""
+class AlertsStack:
+    """A NATS server with services and the connection of the test."""
 
-    def __init__(self, wire: NatsConnection, url: str, folder: Path) -> None:
+    def __init__(self, connection: NatsConnection, url: str, folder: Path) -> None:
         self.url = url
-        self.log = JetStreamEventLog(wire)
+        self.log = JetStreamEventLog(connection)
         self.market = JetStreamLatestValueStore(
-            wire, stream=MARKET, prefix="px", live_prefix="live.px"
+            connection, stream=MARKET, prefix="px", live_prefix="live.px"
         )
-        self.leases = JetStreamLatestValueStore(wire, stream="KV_leases", prefix="$KV.leases")
-        self.requests = RequestClient(wire)
+        self.leases = JetStreamLatestValueStore(connection, stream="KV_leases", prefix="$KV.leases")
+        self.requests = RequestClient(connection)
         self._folder = folder
-        self._services: list[Service] = []
+        self._services: list[ServiceProcess] = []
 
-    async def start(self, name: str) -> Service:
+    async def start(self, name: str) -> ServiceProcess:
         instance = f"{name}-{len(self._services)}"
-        service = Service(name, self.url, self._folder / f"{instance}.log", instance)
+        service = ServiceProcess(name, self.url, self._folder / f"{instance}.log", instance)
         self._services.append(service)
-        return await service.ready()
+        return await service.wait_until_ready()
 
     def close(self) -> None:
         for service in reversed(self._services):
             service.close()
 
-    async def quotes(self, price: str) -> None:
+    async def publish_quote(self, price: str) -> None:
         value = Decimal(price)
         shown = PriceUpdated(
             symbol="IBM",
@@ -138,8 +135,8 @@ class House:
         )
         await self.market.put_unacknowledged(encode_token("IBM"), CODEC.encode(shown))
 
-    async def ask(self, service: str, verb: str, request: Any, reply: type[Any]) -> Any:
-        """Until it is answered, under one command id, as the edge does."""
+    async def request(self, service: str, verb: str, request: Any, reply: type[Any]) -> Any:
+        """Repeat the request under one command id until it is answered, as the edge does."""
         command_id = new_id()
         async with asyncio.timeout(READY_SECONDS):
             while True:
@@ -149,21 +146,21 @@ class House:
                     )
                 await asyncio.sleep(0.05)
 
-    async def rule(self, price: str) -> str:
-        wanted = alerts.CreateRule(
+    async def create_rule(self, price: str) -> str:
+        request = alerts.CreateRule(
             user_id=USER, kind=RuleKind.PRICE_ABOVE, symbol="IBM", price=Decimal(price)
         )
-        reply = await self.ask(alerts.SERVICE, alerts.CREATE, wanted, alerts.RuleReply)
+        reply = await self.request(alerts.SERVICE, alerts.CREATE, request, alerts.RuleReply)
         return str(reply.rule.rule_id)
 
-    async def place(self, qty: int) -> str:
-        wanted = orders.PlaceOrder(
+    async def place_order(self, qty: int) -> str:
+        request = orders.PlaceOrder(
             user_id=USER, symbol="IBM", side=Side.BUY, type=OrderType.MARKET, qty=Decimal(qty)
         )
-        reply = await self.ask(orders.SERVICE, orders.PLACE, wanted, orders.OrderReply)
+        reply = await self.request(orders.SERVICE, orders.PLACE, request, orders.OrderReply)
         return str(reply.order.order_id)
 
-    async def events(self) -> list[RecordedEvent]:
+    async def read_events(self) -> list[RecordedEvent]:
         found: list[RecordedEvent] = []
         more = True
         while more:
@@ -172,57 +169,57 @@ class House:
             more = page.has_more
         return found
 
-    async def sees(
+    async def wait_for_events(
         self,
         what: str,
         holds: Callable[[list[RecordedEvent]], bool],
         seconds: float = READY_SECONDS,
     ) -> list[RecordedEvent]:
-        """The log, when it holds what is waited for."""
+        """Wait until `holds` is true of the events in the log."""
         found: list[RecordedEvent] = []
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while True:
                     with contextlib.suppress(LogError):
-                        found = await self.events()
+                        found = await self.read_events()
                         if holds(found):
                             return found
                     await asyncio.sleep(waiting.POLL_INTERVAL_SECONDS)
         pytest.fail(f"not within {seconds:g} s: {what}; the log ends: {found[-8:]}")
 
-    async def holder(self, lease: str) -> str:
+    async def lease_holder(self, lease: str) -> str:
         """The instance that holds the lease; empty when none does."""
         return (await self.leases.get(lease) or b"").decode()
 
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[LocalNatsServer]:
-    made = LocalNatsServer(tmp_path)
-    made.start()
-    yield made
-    made.close()
+    server = LocalNatsServer(tmp_path)
+    server.start()
+    yield server
+    server.close()
 
 
 @pytest.fixture
-async def house(broker: LocalNatsServer, tmp_path: Path) -> AsyncIterator[House]:
-    wire = await connect(broker.url, "test")
-    await provision(wire)
-    made = House(wire, broker.url, tmp_path)
-    yield made
-    await asyncio.to_thread(made.close)
-    await wire.close()
+async def stack(broker: LocalNatsServer, tmp_path: Path) -> AsyncIterator[AlertsStack]:
+    connection = await connect(broker.url, "test")
+    await provision(connection)
+    server = AlertsStack(connection, broker.url, tmp_path)
+    yield server
+    await asyncio.to_thread(server.close)
+    await connection.close()
 
 
-def notified(events: list[RecordedEvent]) -> list[NotificationCreated]:
+def notifications_in(events: list[RecordedEvent]) -> list[NotificationCreated]:
     return [one.event for one in events if isinstance(one.event, NotificationCreated)]
 
 
-def raised(events: list[RecordedEvent]) -> list[AlertRaised]:
+def alerts_in(events: list[RecordedEvent]) -> list[AlertRaised]:
     return [one.event for one in events if isinstance(one.event, AlertRaised)]
 
 
-def delays(events: list[RecordedEvent]) -> dict[str, float]:
-    """By cause: seconds from an event being stored to its notification being stored."""
+def notification_delays(events: list[RecordedEvent]) -> dict[str, float]:
+    """Seconds between the storage of an event and of its notification, by the tag of the event."""
     by_id = {one.metadata.id: one for one in events}
     found = {}
     for one in events:
@@ -232,28 +229,35 @@ def delays(events: list[RecordedEvent]) -> dict[str, float]:
     return found
 
 
-async def test_what_happens_to_orders_is_told(house: House) -> None:
-    await house.start("orders")
-    await house.start("alerts")
-    await house.quotes("2000")
-    filled = await house.place(10)
-    rejected = await house.place(1_000_000)
-    events = await house.sees("two notifications", lambda events: len(notified(events)) == 2)
-    told = {one.notification.payload["orderId"]: one.notification for one in notified(events)}
-    assert (told[filled].type, told[filled].message) == ("order_filled", "Bought 10 IBM at 2000")
-    assert told[rejected].type == "order_rejected"
-    print(f"\ntold after {delays(events)} seconds")  # noqa: T201 - a figure for `-s`
+async def test_fills_and_rejections_become_notifications(stack: AlertsStack) -> None:
+    await stack.start("orders")
+    await stack.start("alerts")
+    await stack.publish_quote("2000")
+    filled = await stack.place_order(10)
+    rejected = await stack.place_order(1_000_000)
+    events = await stack.wait_for_events(
+        "two notifications", lambda events: len(notifications_in(events)) == 2
+    )
+    by_order = {
+        one.notification.payload["orderId"]: one.notification for one in notifications_in(events)
+    }
+    assert (by_order[filled].type, by_order[filled].message) == (
+        "order_filled",
+        "Bought 10 IBM at 2000",
+    )
+    assert by_order[rejected].type == "order_rejected"
+    print(f"\nnotified after {notification_delays(events)} seconds")  # noqa: T201 - a figure for `-s`
 
     asked = notifications.ListNotifications(user_id=USER, limit=1)
-    listed = await house.ask(
+    listed = await stack.request(
         notifications.SERVICE, notifications.LIST, asked, notifications.NotificationsReply
     )
     assert (len(listed.notifications), listed.unread) == (1, 2)
 
 
-async def test_what_services_fail_at_and_stop_losses_are_told(house: House) -> None:
-    await house.start("alerts")
-    wanted = {
+async def test_failures_stop_losses_and_alerts_become_notifications(stack: AlertsStack) -> None:
+    await stack.start("alerts")
+    types = {
         ("orders", "order.failed"): "order_failed",
         ("orders", "order.rejected"): "order_rejected",
         ("strategies", "strategy.failed"): "strategy_error",
@@ -261,25 +265,27 @@ async def test_what_services_fail_at_and_stop_losses_are_told(house: House) -> N
         ("alerts", "alert.raised"): "alert",
     }
     causes: dict[str, str] = {}
-    for (domain, tag), type_ in wanted.items():
+    for (domain, tag), type_ in types.items():
         meta = EventMetadata(id=new_id(), correlation="c-test")
         subject = EventSubject(USER, domain, tag.replace(".", "-"))
-        await house.log.append(
+        await stack.log.append(
             [EventDraft(subject=subject, event=golden_event(tag), metadata=meta)]
         )
         causes[f"{meta.id}:notify"] = type_
-    events = await house.sees("all are told", lambda e: len(notified(e)) >= len(wanted))
-    told = [one for one in events if isinstance(one.event, NotificationCreated)]
+    events = await stack.wait_for_events(
+        "every event is notified", lambda e: len(notifications_in(e)) >= len(types)
+    )
+    created = [one for one in events if isinstance(one.event, NotificationCreated)]
     assert {
         one.metadata.causation: one.event.notification.type
-        for one in told
+        for one in created
         if isinstance(one.event, NotificationCreated)
     } == causes
-    assert {one.subject.split(".")[1] for one in told} == {USER}
+    assert {one.subject.split(".")[1] for one in created} == {USER}
 
 
-async def test_the_command_line_notifies_several_users(house: House) -> None:
-    command = [sys.executable, "-m", "tapewire.cli", "notify", "--nats", house.url]
+async def test_the_command_line_notifies_several_users(stack: AlertsStack) -> None:
+    command = [sys.executable, "-m", "tapewire.cli", "notify", "--nats", stack.url]
     command += ["--user", "bob", "--user", "carol", "--title", "Deploy at six"]
 
     def run(*more: str) -> "subprocess.CompletedProcess[str]":
@@ -287,16 +293,16 @@ async def test_the_command_line_notifies_several_users(house: House) -> None:
             [*command, *more], capture_output=True, text=True, timeout=90, check=False
         )
 
-    unheard = await asyncio.to_thread(run)
-    assert (unheard.returncode, unheard.stdout) == (3, "")
-    assert "alerts does not answer" in unheard.stderr
+    unanswered = await asyncio.to_thread(run)
+    assert (unanswered.returncode, unanswered.stdout) == (3, "")
+    assert "alerts does not answer" in unanswered.stderr
 
-    await house.start("alerts")
+    await stack.start("alerts")
     sent = await asyncio.to_thread(run, "--message", "Save all.", "--payload", '{"at":6.50}')
     assert sent.returncode == 0, sent.stderr
-    events = await house.events()
-    lines = [f"{one.notification.id} {who}" for one, who in zip(notified(events), ("bob", "carol"),
-                                                               strict=True)]  # fmt: skip
+    events = await stack.read_events()
+    written = zip(notifications_in(events), ("bob", "carol"), strict=True)
+    lines = [f"{one.notification.id} {user}" for one, user in written]
     assert sorted(sent.stdout.splitlines()) == sorted(lines)
     stored = [one.data for one in events if one.tag == "notification.created.v1"]
     assert all(b'"payload":{"at":6.50}' in data for data in stored)
@@ -306,47 +312,47 @@ async def test_the_command_line_notifies_several_users(house: House) -> None:
         assert (refused.returncode, refused.stdout) == (2, "")
         assert refused.stderr.startswith("tapewire: ")
         assert refused.stderr.count("\n") == 1
-    assert len(notified(await house.events())) == 2
+    assert len(notifications_in(await stack.read_events())) == 2
 
 
 LEVELS = 40
 
 
-async def test_alerts_are_raised_once_through_kills_of_either_replica(house: House) -> None:
-    """The price rises past one level after the other while the holders of the leases are killed;
-    then it moves up and down over all of them, and nothing is raised again until armed again."""
-    await house.quotes("100")
-    replicas = [await house.start("alerts"), await house.start("alerts")]
+async def test_alerts_are_raised_once_while_lease_holders_are_killed(stack: AlertsStack) -> None:
+    """The price rises past one level after the other while lease holders are killed. Then it moves
+    across all levels, and no alert is raised again until its rule is armed again."""
+    await stack.publish_quote("100")
+    replicas = [await stack.start("alerts"), await stack.start("alerts")]
     for level in range(LEVELS):
-        await house.rule(str(100 + level))
+        await stack.create_rule(str(100 + level))
     for step in range(LEVELS):
-        await house.quotes(f"{100 + step}.5")
+        await stack.publish_quote(f"{100 + step}.5")
         if not step:
-            await house.sees("the first alert", lambda events: bool(raised(events)))
+            await stack.wait_for_events("the first alert", lambda events: bool(alerts_in(events)))
         await asyncio.sleep(0.1)  # the pace of the market
         if step % 13 == 12:
-            name = await house.holder("alerts" if step % 2 else "notifications")
+            name = await stack.lease_holder("alerts" if step % 2 else "notifications")
             held = [one for one in replicas if one.instance == name] or replicas[:1]
             held[0].kill()
             replicas.remove(held[0])
-            replicas.append(await house.start("alerts"))
-    events = await house.sees(
-        "all alerts, and told of",
-        lambda events: len(raised(events)) == len(notified(events)) == LEVELS,
+            replicas.append(await stack.start("alerts"))
+    events = await stack.wait_for_events(
+        "all alerts and their notifications",
+        lambda events: len(alerts_in(events)) == len(notifications_in(events)) == LEVELS,
     )
-    assert set(Counter(one.rule_id for one in raised(events)).values()) == {1}
-    told = Counter(one.notification.payload["alertId"] for one in notified(events))
-    assert told == Counter(one.alert_id for one in raised(events))
-    assert raised(events)[0].message == "IBM is at 100.5, above 100"
+    assert set(Counter(one.rule_id for one in alerts_in(events)).values()) == {1}
+    notified = Counter(one.notification.payload["alertId"] for one in notifications_in(events))
+    assert notified == Counter(one.alert_id for one in alerts_in(events))
+    assert alerts_in(events)[0].message == "IBM is at 100.5, above 100"
 
     for price in ("90", "200", "90", "201"):
-        await house.quotes(price)
-    first = raised(events)[0].rule_id
+        await stack.publish_quote(price)
+    first = alerts_in(events)[0].rule_id
     armed = alerts.ArmRule(user_id=USER, rule_id=first or "")
-    await house.ask(alerts.SERVICE, alerts.ARM, armed, alerts.RuleReply)
-    events = await house.sees(
-        "the one that was armed again, and told of",
-        lambda events: len(notified(events)) > LEVELS,
+    await stack.request(alerts.SERVICE, alerts.ARM, armed, alerts.RuleReply)
+    events = await stack.wait_for_events(
+        "the alert of the rule that was armed again",
+        lambda events: len(notifications_in(events)) > LEVELS,
     )
-    assert len(raised(events)) == len(notified(events)) == LEVELS + 1
-    assert raised(events)[-1].rule_id == first
+    assert len(alerts_in(events)) == len(notifications_in(events)) == LEVELS + 1
+    assert alerts_in(events)[-1].rule_id == first

@@ -1,6 +1,4 @@
-"""Strategies over the real processes: signals become orders become fills, and a runner that is
-killed is taken over, with nothing placed twice.
-"""
+"""Strategies of real processes: signals become orders and fills; a killed runner is replaced."""
 
 import asyncio
 import contextlib
@@ -30,17 +28,17 @@ from tapewire.events import (
 from tapewire.log import CommandRejected, LogError, RecordedEvent, new_id
 from tapewire.log.jetstream import JetStreamEventLog, NatsConnection, connect
 from tapewire.runtime import RequestClient, RequestTimeout
-from tapewire.runtime.contracts import strategies as asked
+from tapewire.runtime.contracts import strategies as contract
 from tests.harness.nats_servers import LocalNatsServer
 from tests.harness.strategies_process import StrategiesLogSummary
 
 WAIT_SECONDS = 120.0
-"""Patience with a machine that is slow or busy; how long a takeover took is told, not judged."""
+"""Limit of every wait, for slow machines; the time of a takeover is printed and not asserted."""
 USER = "alice"
 
 
-class House:
-    """nats-server, prices that walk fast, orders, and two processes of strategies."""
+class StrategiesStack:
+    """A NATS server, fast prices, the orders service, and two processes of strategies."""
 
     def __init__(self, broker: LocalNatsServer, folder: Path) -> None:
         self._broker = broker
@@ -78,25 +76,25 @@ class House:
         process.wait()
 
     def close(self) -> None:
-        """End it in order, which what has only just been started does when it is ready."""
+        """Stop all processes in order, each after it has become ready."""
         for name, process in self.processes.items():
-            assert os.read(self._ready[name], 16) == b"ready\n", self.said(name)
+            assert os.read(self._ready[name], 16) == b"ready\n", self.read_output(name)
             os.close(self._ready[name])
             process.terminate()
         for name, process in self.processes.items():
-            assert process.wait(60) == 0, f"{name}: {self.said(name)}"
+            assert process.wait(60) == 0, f"{name}: {self.read_output(name)}"
 
-    def said(self, name: str) -> str:
+    def read_output(self, name: str) -> str:
         return (self._folder / f"{name}.log").read_text()[-2000:]
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
+def stack(tmp_path: Path) -> Iterator[StrategiesStack]:
     broker = LocalNatsServer(tmp_path / "nats")
     (tmp_path / "nats").mkdir()
     broker.start()
     try:
-        made = House(broker, tmp_path)
+        made = StrategiesStack(broker, tmp_path)
         try:
             yield made
         finally:
@@ -106,53 +104,53 @@ def house(tmp_path: Path) -> Iterator[House]:
 
 
 @pytest.fixture
-async def wire(house: House) -> AsyncIterator[NatsConnection]:
-    made = await connect(house._broker.url, "test", wait_seconds=WAIT_SECONDS)
-    yield made
-    await made.close()
+async def connection(stack: StrategiesStack) -> AsyncIterator[NatsConnection]:
+    connected = await connect(stack._broker.url, "test", wait_seconds=WAIT_SECONDS)
+    yield connected
+    await connected.close()
 
 
 class Client:
-    """What a user's program does, and sees."""
+    """The requests of a user, and the log."""
 
-    def __init__(self, wire: NatsConnection) -> None:
-        self._wire = wire
-        self._requests = RequestClient(wire)
-        self._log = JetStreamEventLog(wire)
+    def __init__(self, connection: NatsConnection) -> None:
+        self._connection = connection
+        self._requests = RequestClient(connection)
+        self._log = JetStreamEventLog(connection)
 
-    async def ask(self, verb: str, request: object) -> asked.StrategyReply:
-        """Until it is answered: services that start answer a little later."""
+    async def request(self, verb: str, request: object) -> contract.StrategyReply:
+        """Repeat the request until it is answered; a service that starts answers a little later."""
         command_id = new_id()
         async with asyncio.timeout(WAIT_SECONDS):
             while True:
                 with contextlib.suppress(RequestTimeout):
                     return await self._requests.request(
-                        asked.SERVICE,
+                        contract.SERVICE,
                         verb,
                         request,  # type: ignore[arg-type]
-                        asked.StrategyReply,
+                        contract.StrategyReply,
                         correlation="test",
                         command_id=command_id,
                     )
                 await asyncio.sleep(0.1)
 
-    async def strategy(
+    async def create_strategy(
         self, rule: StrategyRule, *, stop: StopLoss | None = None, symbol: str
     ) -> str:
-        create = asked.CreateStrategy(
+        create = contract.CreateStrategy(
             user_id=USER, symbol=symbol, rule=rule, quantity=Decimal(150), stop_loss=stop
         )
         async with asyncio.timeout(WAIT_SECONDS):
             while True:
-                # A market that has only just come to life may not know the symbol yet.
+                # A price service that has just started may not know the symbol yet.
                 with contextlib.suppress(CommandRejected):
-                    made = await self.ask(asked.CREATE, create)
+                    made = await self.request(contract.CREATE, create)
                     break
         id_ = made.strategy.strategy_id
-        await self.ask(asked.START, asked.StartStrategy(user_id=USER, strategy_id=id_))
+        await self.request(contract.START, contract.StartStrategy(user_id=USER, strategy_id=id_))
         return id_
 
-    async def ledger(self) -> StrategiesLogSummary:
+    async def read_log(self) -> StrategiesLogSummary:
         stored: list[RecordedEvent] = []
         more = True
         while more:
@@ -161,58 +159,58 @@ class Client:
             more = page.has_more
         return StrategiesLogSummary(stored)
 
-    async def in_ledger(
+    async def wait_for_log(
         self,
         what: str,
         holds: Callable[[StrategiesLogSummary], object],
         seconds: float = WAIT_SECONDS,
     ) -> StrategiesLogSummary:
-        """Wait until the log holds what is waited for."""
+        """Wait until `holds` is true of the log."""
         seen: StrategiesLogSummary | None = None
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while True:
                     with contextlib.suppress(LogError):
-                        seen = await self.ledger()
+                        seen = await self.read_log()
                         if holds(seen):
                             return seen
                     await asyncio.sleep(0.05)
-        told = seen and {
+        last_seen = seen and {
             id_: (seen.describe_events(id_)[-8:], one) for id_, one in seen.strategies.items()
         }
-        raise AssertionError(f"not within {seconds:g} s: {what}; last seen: {told}")
+        raise AssertionError(f"not within {seconds:g} s: {what}; last seen: {last_seen}")
 
-    async def holder(self, lease: str) -> str:
-        """Who holds the lease."""
+    async def lease_holder(self, lease: str) -> str:
+        """Wait for the lease to be held. Return the instance that holds it."""
         async with asyncio.timeout(WAIT_SECONDS):
             while True:
                 subject = f"$JS.API.DIRECT.GET.KV_leases.$KV.leases.{lease}"
                 with contextlib.suppress(LogError):
-                    message = await self._wire.request(subject)
+                    message = await self._connection.request(subject)
                     if message.data:
                         return str(message.data.decode())
                 await asyncio.sleep(0.05)
 
-    async def last(self) -> int:
+    async def last_sequence(self) -> int:
         return (await self._log.bounds()).last
 
 
-def trades(seen: StrategiesLogSummary) -> int:
+def count_trades(seen: StrategiesLogSummary) -> int:
     return sum(len(seen.events_of_type(id_, StrategyTraded)) for id_ in seen.strategies)
 
 
-async def test_a_killed_runner_is_taken_over_and_nothing_is_placed_twice(
-    house: House, wire: NatsConnection
+async def test_a_killed_runner_is_replaced_and_no_order_is_placed_twice(
+    stack: StrategiesStack, connection: NatsConnection
 ) -> None:
-    client = Client(wire)
+    client = Client(connection)
     trailing = StopLoss(kind=StopLossKind.TRAILING, percent=Decimal("0.02"))
     fixed = StopLoss(kind=StopLossKind.FIXED, percent=Decimal("0.01"))
     ids = [
-        await client.strategy(MovingAverageCrossover(fast=2, slow=4), symbol="IBM"),
-        await client.strategy(Breakout(window=3), stop=trailing, symbol="IBM"),
-        await client.strategy(Breakout(window=2), stop=fixed, symbol="SPY"),
+        await client.create_strategy(MovingAverageCrossover(fast=2, slow=4), symbol="IBM"),
+        await client.create_strategy(Breakout(window=3), stop=trailing, symbol="IBM"),
+        await client.create_strategy(Breakout(window=2), stop=fixed, symbol="SPY"),
     ]
-    seen = await client.in_ledger(
+    seen = await client.wait_for_log(
         "every strategy traded, a stop-loss was executed",
         lambda seen: (
             all(seen.events_of_type(id_, StrategyTraded) for id_ in ids)
@@ -221,40 +219,42 @@ async def test_a_killed_runner_is_taken_over_and_nothing_is_placed_twice(
     )
     takeovers = []
     for _ in range(2):
-        holder = await client.holder("strategies-runner")
+        lease_holder = await client.lease_holder("strategies-runner")
         loop = asyncio.get_running_loop()
-        house.kill(holder)
-        killed, before = loop.time(), await client.last()
-        seen = await client.in_ledger("the next runner acts", partial(acted, before=before))
+        stack.kill(lease_holder)
+        killed, before = loop.time(), await client.last_sequence()
+        seen = await client.wait_for_log("the next runner acts", partial(has_acted, before=before))
         takeovers.append(loop.time() - killed)
-        house.start("strategies", holder)
-        await client.in_ledger("it goes on", partial(traded_more, than=trades(seen) + 10))
+        stack.start("strategies", lease_holder)
+        await client.wait_for_log(
+            "it goes on", partial(has_more_trades, than=count_trades(seen) + 10)
+        )
     for id_ in ids:
-        await client.ask(asked.STOP, asked.StopStrategy(user_id=USER, strategy_id=id_))
-    seen = await client.in_ledger("all settled", lambda seen: seen.is_settled())
+        await client.request(contract.STOP, contract.StopStrategy(user_id=USER, strategy_id=id_))
+    seen = await client.wait_for_log("all settled", lambda seen: seen.is_settled())
     seen.assert_consistent()
     counts = {
         kind.__name__: sum(len(seen.events_of_type(id_, kind)) for id_ in ids)
         for kind in (StrategySignaled, StrategyTraded, StopLossTriggered, StopLossExecuted)
     }
-    fills = sorted(delays(seen))
-    print(  # noqa: T201 - a figure for whoever runs it with -s
+    fills = sorted(fill_delays(seen))
+    print(  # noqa: T201 - a figure for `-s`
         f"takeovers after {', '.join(f'{one:.1f} s' for one in takeovers)}; {counts}; "
         f"from a signal to its first fill {fills[len(fills) // 2] * 1000:.0f} ms (median)"
     )
-    listed = await RequestClient(wire).request(
-        asked.SERVICE,
-        asked.LIST,
-        asked.ListStrategies(user_id=USER),
-        asked.StrategiesReply,
+    listed = await RequestClient(connection).request(
+        contract.SERVICE,
+        contract.LIST,
+        contract.ListStrategies(user_id=USER),
+        contract.StrategiesReply,
         correlation="test",
     )
     assert {one.strategy_id: one for one in listed.strategies} == seen.strategies
     assert {one.status for one in listed.strategies} == {StrategyStatus.STOPPED}
 
 
-def delays(seen: StrategiesLogSummary) -> list[float]:
-    """Seconds from each signal to the first of its fills in the log."""
+def fill_delays(seen: StrategiesLogSummary) -> list[float]:
+    """Seconds from each signal to its first fill in the log."""
     signaled: dict[str, RecordedEvent] = {}
     found = []
     for one in seen.recorded_events:
@@ -266,12 +266,12 @@ def delays(seen: StrategiesLogSummary) -> list[float]:
     return found
 
 
-def traded_more(seen: StrategiesLogSummary, than: int) -> bool:
-    return trades(seen) > than
+def has_more_trades(seen: StrategiesLogSummary, than: int) -> bool:
+    return count_trades(seen) > than
 
 
-def acted(seen: StrategiesLogSummary, before: int) -> bool:
-    """Whether a runner decided something after `before`: the killed one could not."""
+def has_acted(seen: StrategiesLogSummary, before: int) -> bool:
+    """Whether a runner has decided anything after sequence `before`."""
     return any(
         one.sequence > before and one.tag in ("decision.made.v1", "strategy.signaled.v1")
         for one in seen.recorded_events
