@@ -10,7 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from tests.architecture.sources import RuleFindings, RuleViolation, SourceFile
+from tests.architecture.sources import RuleFindings, RuleViolation, SourceFile, nodes
 
 SHARED_HEADING = "## Class names with several definitions"
 
@@ -38,7 +38,7 @@ def check_retired_words(source: SourceFile) -> RuleFindings:
 
 def identifiers(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """Every name that the file defines or assigns."""
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         match node:
             case ast.ClassDef(name=name) | ast.FunctionDef(name=name):
                 yield node.lineno, name

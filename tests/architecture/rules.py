@@ -23,6 +23,7 @@ from tests.architecture.sources import (
     imports,
     is_within,
     module_name,
+    nodes,
     source_paths,
 )
 
@@ -160,7 +161,7 @@ def _check_edge_order(source: SourceFile) -> RuleFindings:
 
 
 def _check_absolute_imports(source: SourceFile) -> RuleFindings:
-    for node in ast.walk(source.tree):
+    for node in nodes(source.tree):
         if isinstance(node, ast.ImportFrom) and node.level:
             yield node.lineno, "imports are absolute, because they show what crosses a package"
 

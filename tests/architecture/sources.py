@@ -1,6 +1,7 @@
 """Source files, their module names and their imports, for the rules in this folder."""
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,9 +66,15 @@ def is_within(name: str, *packages: str) -> bool:
     return any(name == package or name.startswith(f"{package}.") for package in packages)
 
 
+@functools.lru_cache(maxsize=1024)
+def nodes(tree: ast.Module) -> tuple[ast.AST, ...]:
+    """Every node of the file; every rule reads them all."""
+    return tuple(ast.walk(tree))
+
+
 def imports(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """Every imported name in full, at any depth of the file: ``from a import b`` is ``a.b``."""
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and not node.level:
@@ -76,4 +83,4 @@ def imports(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 def find_calls(tree: ast.Module) -> Iterator[ast.Call]:
     """Every call in the file."""
-    return (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+    return (node for node in nodes(tree) if isinstance(node, ast.Call))
