@@ -138,7 +138,7 @@ class RecordedEvent:
         return self._event
 
     def __repr__(self) -> str:
-        return f"Recorded({self.sequence} {self.subject} {self.tag})"
+        return f"RecordedEvent({self.sequence} {self.subject} {self.tag})"
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -187,7 +187,7 @@ class EventLog(Protocol):
 
     async def page(
         self,
-        filter: str,  # noqa: A002 - the word of the field
+        filter: str,  # noqa: A002 - JetStream's term
         *,
         after: int,
         limit: int = PAGE_EVENTS,

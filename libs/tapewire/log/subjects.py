@@ -40,10 +40,12 @@ def encode_token(text: str) -> str:
         octets = text.encode()
     except UnicodeEncodeError as error:
         raise BadSubject(f"{text[:40]!r} cannot be a subject token: {error}") from error
-    made = "".join(chr(byte) if _PLAIN.match(chr(byte)) else f"%{byte:02X}" for byte in octets)
-    if len(made) > MAX_TOKEN_CHARACTERS:
-        raise BadSubject(f"{text[:40]!r}… has {len(made)} characters encoded, too many for a token")
-    return made
+    token = "".join(chr(byte) if _PLAIN.match(chr(byte)) else f"%{byte:02X}" for byte in octets)
+    if len(token) > MAX_TOKEN_CHARACTERS:
+        raise BadSubject(
+            f"{text[:40]!r}… has {len(token)} characters encoded, too many for a token"
+        )
+    return token
 
 
 def decode_token(encoded: str) -> str:

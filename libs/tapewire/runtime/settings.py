@@ -35,13 +35,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     nats_wait: Annotated[
         float, _setting("seconds to wait for NATS and its streams at the start", gt=0)
     ] = 30.0
-    replicas: Annotated[int, _setting("copies of every stream (3 in a cluster)", ge=1, le=5)] = 1
+    replicas: Annotated[int, _setting("replicas of every stream (3 in a cluster)", ge=1, le=5)] = 1
 
     log_format: Annotated[str, _setting("log lines: console or json", choices="console|json")] = (
         "json"
     )
     log_level: Annotated[
-        str, _setting("least level logged", choices="debug|info|warning|error")
+        str, _setting("lowest level that is logged", choices="debug|info|warning|error")
     ] = "info"
     otlp_endpoint: Annotated[
         str,
@@ -50,7 +50,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = ""  # fmt: skip
     health_port: Annotated[
         int,
-        _setting("port of /health of a service without HTTP of its own; 0: none", ge=0, le=65535),
+        _setting("port of /health for a service without an HTTP server; 0: none", ge=0, le=65535),
     ] = 0
     health_host: Annotated[str, _setting("address that /health listens on")] = "127.0.0.1"
     instance: Annotated[str, _setting("name of this process in leases; empty: host and pid")] = ""
@@ -60,25 +60,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = -1
     agent_heartbeat: Annotated[
         float,
-        _setting(
-            "seconds between two heartbeats of a service; 0: it announces nothing", ge=0, le=3600
-        ),
+        _setting("seconds between heartbeats of a service; 0: no status reports", ge=0, le=3600),
     ] = 15.0
     agent_silence: Annotated[
         float,
-        _setting("seconds without a heartbeat after which a service is announced as stopped; at "
+        _setting("seconds without a heartbeat after which a service is reported as stopped; at "
                "least twice the heartbeat, and the same for all services", ge=0.1, le=36000),
     ] = 45.0  # fmt: skip
 
     event_packages: Annotated[
         tuple[str, ...],
         _setting("modules that declare event types of other packages, comma-separated; installed "
-               "ones are found by themselves"),
+               "packages are found through their entry points"),
     ] = ()  # fmt: skip
 
-    feed: Annotated[str, _setting("recorded market data to play; empty: a random walk")] = ""
+    feed: Annotated[str, _setting("recorded market data to replay; empty: a random walk")] = ""
     feed_speed: Annotated[
-        float, _setting("times real time that the feed runs at", "TAPEWIRE_SPEED", gt=0, le=1e6)
+        float,
+        _setting("speed of the feed, as a multiple of real time", "TAPEWIRE_SPEED", gt=0, le=1e6),
     ] = 1.0
     feed_end: Annotated[
         str, _setting("after the recording's last row: loop or stop", choices="loop|stop")
@@ -89,14 +88,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = ()
 
     host: Annotated[str, _setting("address that the edge listens on")] = "127.0.0.1"
-    port: Annotated[int, _setting("port of the edge; 0: a free one", ge=0, le=65535)] = 8000
+    port: Annotated[int, _setting("port of the edge; 0: any free port", ge=0, le=65535)] = 8000
     listen_fd: Annotated[
         int, _setting("inherited listening socket of the edge (set by `up`); -1: none", ge=-1)
     ] = -1
     sign_in: Annotated[
-        bool, _setting("development sign-in: POST /api/session takes any user id")
+        bool, _setting("development sign-in: POST /api/session accepts any user id")
     ] = False
-    session_hours: Annotated[float, _setting("how long a session lasts", gt=0, le=24 * 365)] = 12.0
+    session_hours: Annotated[float, _setting("hours that a session lasts", gt=0, le=24 * 365)] = (
+        12.0
+    )
     cookie_secure: Annotated[bool, _setting("send the session cookie over HTTPS only")] = True
     cookie_same_site: Annotated[
         str,
@@ -105,64 +106,65 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = "lax"  # fmt: skip
     jwt_secret: Annotated[
         str,
-        _setting("secret of HS256 tokens, 32 characters or more; empty: none are taken",
+        _setting("secret of HS256 tokens, 32 characters or more; empty: none are accepted",
                pattern=r"^$|^.{32,}$"),
     ] = ""  # fmt: skip
     jwt_jwks: Annotated[
         str, _setting("file or URL of the keys (JWKS) of RS256 and ES256 tokens; empty: none")
     ] = ""
     jwt_jwks_seconds: Annotated[
-        float, _setting("how long keys of a URL are used before it is asked again", ge=1)
+        float, _setting("seconds after which keys from a URL are fetched again", ge=1)
     ] = 300.0
-    jwt_issuer: Annotated[str, _setting("iss that a token must have; empty: any")] = ""
+    jwt_issuer: Annotated[str, _setting("required iss of a token; empty: any")] = ""
     jwt_audience: Annotated[
         tuple[str, ...],
-        _setting("aud that a token must have, one of these; empty: only tokens without one"),
+        _setting("accepted aud of a token, comma-separated; empty: only tokens without aud"),
     ] = ()
     jwt_leeway: Annotated[
-        float, _setting("seconds that clocks may differ by: of a token's exp and nbf", ge=0, le=300)
+        float,
+        _setting("allowed clock difference for exp and nbf of a token, in seconds", ge=0, le=300),
     ] = 0.0
     jwt_roles_claim: Annotated[
-        str, _setting("claim that lists a user's roles; dots reach into objects", min_length=1)
+        str, _setting("claim with a user's roles; dots separate nested names", min_length=1)
     ] = "roles"
-    token_in_query: Annotated[
-        bool, _setting("take a token from ?token= of a stream; URLs end up in logs of proxies")
-    ] = False
+    token_in_query: Annotated[bool, _setting("accept ?token= on streams; proxies may log URLs")] = (
+        False
+    )
     ticket_seconds: Annotated[
-        int, _setting("how long a ticket for a stream is good", ge=1, le=30)
+        int, _setting("seconds for which a stream ticket is valid", ge=1, le=30)
     ] = 30
     user_header_from: Annotated[
         tuple[str, ...],
-        _setting("networks of gateways whose X-User-ID is believed, comma-separated; empty: off"),
+        _setting("networks of gateways whose X-User-ID is trusted, comma-separated; empty: off"),
     ] = ()
     trusted_proxies: Annotated[
         tuple[str, ...],
-        _setting("networks of proxies whose X-Forwarded-For is believed, comma-separated"),
+        _setting("networks of proxies whose X-Forwarded-For is trusted, comma-separated"),
     ] = ()
     origins: Annotated[
         tuple[str, ...],
-        _setting("web origins that may read streams from elsewhere, comma-separated; * without "
-               "credentials only"),
+        _setting("other web origins that may read streams, comma-separated; * allows any, without "
+               "credentials"),
     ] = ()  # fmt: skip
     request_seconds: Annotated[
-        float, _setting("how long a client may take to send a request whole", gt=0)
+        float, _setting("seconds that a client may take to send a whole request", gt=0)
     ] = 20.0
     drain_seconds: Annotated[
         float,
         _setting(
-            "seconds over which a stopping edge sends its streams away; each is told half of it "
-            "before it is closed, 5 s at most",
+            "seconds over which a stopping edge closes its streams; each is warned half of that "
+            "before, at most 5 s",
             ge=0,
         ),
     ] = 3.0
 
     max_connections: Annotated[
-        int, _setting("streams on one process; beyond, 503", "SSE_MAX_CONNECTIONS", ge=1)
+        int, _setting("streams of one process; more get 503", "SSE_MAX_CONNECTIONS", ge=1)
     ] = 10_000
     connect_rate: Annotated[
         int,
         _setting(
-            "new streams a minute from one address, on all edge processes together; beyond, 429 "
+            "new streams a minute from one address on all edge processes; more get 429 "
             "(5 is strict)",
             "SSE_CONNECT_RATE",
             ge=1,
@@ -170,47 +172,52 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 60
     keepalive_interval: Annotated[
         float,
-        _setting("seconds without a frame before an idle frame", "SSE_KEEPALIVE_INTERVAL", ge=0.05),
+        _setting(
+            "seconds without a frame before a keep-alive frame", "SSE_KEEPALIVE_INTERVAL", ge=0.05
+        ),
     ] = 30.0
     flush_ms: Annotated[
         float, _setting("flush window in milliseconds", "SSE_FLUSH_MS", ge=1, le=1000)
     ] = 20.0
     busy_flush_ms: Annotated[
         float,
-        _setting("flush window, in milliseconds, of a stream of prices that change more than 1,000 "
-               "times a second; less than SSE_FLUSH_MS is none", "SSE_BUSY_FLUSH_MS", ge=0, le=1000)
+        _setting("flush window in milliseconds for prices that change more than 1,000 times a "
+               "second; no effect below SSE_FLUSH_MS", "SSE_BUSY_FLUSH_MS", ge=0, le=1000)
     ] = 100.0  # fmt: skip
     gzip: Annotated[bool, _setting("compress streams for readers that accept gzip", "SSE_GZIP")] = (
         True
     )
     retry_ms: Annotated[
-        int, _setting("retry: that clients are told, milliseconds", "SSE_RETRY_MS", ge=100)
+        int, _setting("retry: sent to clients, in milliseconds", "SSE_RETRY_MS", ge=100)
     ] = 5000
     outbox_events: Annotated[
-        int, _setting("frames a live connection may hold unsent", "SSE_OUTBOX_EVENTS", ge=1)
+        int, _setting("unsent frames of a live connection", "SSE_OUTBOX_EVENTS", ge=1)
     ] = 256
     outbox_bytes: Annotated[
-        int, _setting("bytes a live connection may hold unsent", "SSE_OUTBOX_BYTES", ge=1024)
+        int, _setting("unsent bytes of a live connection", "SSE_OUTBOX_BYTES", ge=1024)
     ] = 256 * 1024
     write_seconds: Annotated[
-        float, _setting("how long one write may take before the reader is closed as slow",
+        float, _setting("seconds for one write before the connection is closed as slow",
                       "SSE_WRITE_SECONDS", gt=0)
     ] = 10.0  # fmt: skip
     quiet_seconds: Annotated[
         float,
-        _setting("how long a stream may be open without one successful write", "SSE_QUIET_SECONDS",
-               gt=0),
-    ] = 300.0  # fmt: skip
+        _setting(
+            "seconds without a successful write before a stream is closed",
+            "SSE_QUIET_SECONDS",
+            gt=0,
+        ),
+    ] = 300.0
     max_user_connections: Annotated[
         int,
-        _setting("streams a user may have open on all edge processes together; one more closes the "
+        _setting("open streams of a user on all edge processes; one more closes the "
                "oldest", "SSE_MAX_CONNECTIONS_PER_USER", ge=1),
     ] = 10  # fmt: skip
     replay_limit: Annotated[
-        int, _setting("events replayed at the most; beyond, a reset", "SSE_REPLAY_LIMIT", ge=1)
+        int, _setting("events of one replay; more cause a reset", "SSE_REPLAY_LIMIT", ge=1)
     ] = 100_000
     replays_at_once: Annotated[
-        int, _setting("replays and snapshots read from the log at once", "SSE_REPLAYS", ge=1)
+        int, _setting("concurrent replays and snapshots", "SSE_REPLAYS", ge=1)
     ] = 16
 
     @classmethod

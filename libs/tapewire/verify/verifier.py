@@ -100,9 +100,7 @@ async def _check_uniqueness(log: EventLog, inspector: LogInspector, findings: Fi
             await _read_event(log, sequence), "the event that caused it is not in the log"
         )
     for sequence in inspector.unique_facts.dangling_references():
-        findings.report_event(
-            await _read_event(log, sequence), "it names a notification that never was"
-        )
+        findings.report_event(await _read_event(log, sequence), "it names an unknown notification")
 
 
 async def _last_position_trade_sequence(log: EventLog) -> int:

@@ -152,7 +152,7 @@ VIOLATIONS: dict[str, tuple[Alteration, str]] = {
     "a trade of no fill": (with_repeated_event("trade.executed"), "no fill comes right before"),
     "a trade without numbers": (
         with_changed_fields("trade.executed", qty=Decimal(-1)),
-        "no position can be",
+        "cannot be applied",
     ),
     "cost basis, last digit": (
         with_changed_fields("position.changed", position__costBasis=plus("1e-18")),
@@ -273,9 +273,9 @@ VIOLATIONS: dict[str, tuple[Alteration, str]] = {
     "an alert twice": (with_repeated_event("alert.raised"), "was not triggered right before"),
     "a notification of nothing": (
         lambda day: _cause(day, "nothing:notify"),
-        "event nothing is not there",
+        "event nothing is not in the log",
     ),
-    "a notification twice": (with_repeated_event("notification.created"), "told of before"),
+    "a notification twice": (with_repeated_event("notification.created"), "notified before"),
     "a notification read at birth": (
         with_changed_fields("notification.created", notification__isRead=True),
         "isRead is True",

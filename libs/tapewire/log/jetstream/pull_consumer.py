@@ -110,9 +110,9 @@ class PullConsumer:
             self._outstanding = 0
 
     async def _on_message(self, message: Msg) -> None:
-        word = status_code(message)
-        if word:
-            self._on_status(word, message)
+        status = status_code(message)
+        if status:
+            self._on_status(status, message)
         else:
             self._outstanding = max(self._outstanding - 1, 0)
             if not self._outstanding:

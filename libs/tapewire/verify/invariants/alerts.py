@@ -132,9 +132,9 @@ class AlertInvariants:
         triggered = trigger.event if trigger is not None else None
         if isinstance(triggered, RuleTriggered) and trigger is not None:
             rule = triggered.rule
-            told = (recorded.event_subject.owner, alert.alert_id, alert.rule_id, alert.level)
-            was = (trigger.event_subject.owner, triggered.alert_id, rule.rule_id, rule.level)
-            findings.compare(recorded, "the alert", told, was)
+            found = (recorded.event_subject.owner, alert.alert_id, alert.rule_id, alert.level)
+            expected = (trigger.event_subject.owner, triggered.alert_id, rule.rule_id, rule.level)
+            findings.compare(recorded, "the alert", found, expected)
         elif alert.rule_id is not None and self._has_full_history:
             findings.report_event(recorded, f"rule {alert.rule_id} was not triggered right before")
 
@@ -166,7 +166,9 @@ class AlertInvariants:
         cause = self._pending_causes.pop(event.command_id, None)
         if cause is None and event.command_id.endswith(NOTIFY_SUFFIX) and self._has_full_history:
             named = event.command_id.removesuffix(NOTIFY_SUFFIX)
-            findings.report_event(recorded, f"event {named} is not there, or was told of before")
+            findings.report_event(
+                recorded, f"event {named} is not in the log, or was notified before"
+            )
 
     def check_notifications_read(self, recorded: RecordedEvent, event: NotificationsRead) -> None:
         """Check the ids that were read."""

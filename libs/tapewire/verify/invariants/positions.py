@@ -98,9 +98,9 @@ class PositionInvariants:
     def apply_trade(self, recorded: RecordedEvent, trade: TradeExecuted) -> None:
         """Apply a trade."""
         try:
-            taken = _to_fixed_point_trade(recorded, trade)
+            fixed_trade = _to_fixed_point_trade(recorded, trade)
         except UnrepresentableAmount as error:
-            self._findings.report_event(recorded, f"no position can be made of the trade: {error}")
+            self._findings.report_event(recorded, f"the trade cannot be applied: {error}")
             return
         key = (recorded.event_subject.owner, trade.symbol)
         book = self._positions.get(key)
@@ -109,9 +109,9 @@ class PositionInvariants:
                 PositionAmounts() if self._has_full_history else None
             )
         if book.amounts is None:
-            book.deferred_trades.append(taken)
+            book.deferred_trades.append(fixed_trade)
         else:
-            self._apply_trade(book, book.amounts, taken)
+            self._apply_trade(book, book.amounts, fixed_trade)
 
     def _apply_trade(
         self, expected: _ExpectedPosition, amounts: PositionAmounts, trade: FixedPointTrade
@@ -168,15 +168,15 @@ class PositionInvariants:
             self._findings.report_event(recorded, str(error))
             return
         waiting, expected.deferred_trades = expected.deferred_trades, []
-        for taken in waiting:
-            if taken.location.sequence > event.trade_sequence:
-                self._apply_trade(expected, expected.amounts, taken)
+        for trade in waiting:
+            if trade.location.sequence > event.trade_sequence:
+                self._apply_trade(expected, expected.amounts, trade)
 
     def _compare(
         self, recorded: RecordedEvent, event: PositionEvent, expected_event: ExpectedPositionEvent
     ) -> None:
         findings, position, trade = self._findings, event.position, expected_event.trade
-        told = (
+        fields = (
             ("the event", type(event).__name__, expected_event.event_type.__name__),
             ("tradeId", event.trade_id, trade.trade_id),
             ("causation", recorded.metadata.causation, trade.event_id),
@@ -199,7 +199,7 @@ class PositionInvariants:
             ("fees", position.fees, from_units(expected_event.amounts_after.fees, COST_PLACES)),
             ("timestamp", position.timestamp, trade.timestamp),
         )
-        for name, found, expected in told:
+        for name, found, expected in fields:
             if found != expected:
                 findings.compare(recorded, name, found, expected)
         if isinstance(event, PositionClosed) and expected_event.realized is not None:

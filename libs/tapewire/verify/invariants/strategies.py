@@ -290,7 +290,7 @@ class StrategyInvariants:
             if fill.location.sequence <= self._fills_processed_up_to:
                 self._findings.report_at(fill.location, "the fill was not applied to its strategy")
             else:
-                self._findings.pending_counts["fills told to strategies"] += 1
+                self._findings.pending_counts["fills of strategies"] += 1
         for subject, tracked in self._strategies.items():
             if tracked.filled_stop_loss_order is not None:
                 order_id = tracked.filled_stop_loss_order.order_id
