@@ -1,8 +1,4 @@
-"""The two things that stand behind the ports, and what tests do to them from outside.
-
-A `Backend` opens logs and values as separate processes would (`log`, `values`), and plays the
-operator (`trim`, `recreate`) and the fault (`away`, `frozen`). The suite is written against this.
-"""
+"""The two implementations of the ports, and what tests do to them from outside."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -30,22 +26,22 @@ class Backend(Protocol):
     name: str
 
     async def event_log(self) -> EventLog:
-        """The log as a process of its own has it."""
+        """The event log of a new process."""
 
     async def value_store(self) -> LatestValueStore:
-        """The quotes as a process of its own has them."""
+        """The value store of a new process."""
 
     async def trim(self, upto: int) -> None:
-        """Have the events up to and including `upto` forgotten."""
+        """Remove the events up to and including `upto`."""
 
     async def recreate(self) -> None:
-        """Delete the log and make it anew."""
+        """Delete the log and create it again."""
 
     def server_down(self) -> contextlib.AbstractAsyncContextManager[None]:
-        """The server is dead meanwhile, and its processes know."""
+        """The server is down during the block, and its clients notice."""
 
     def server_frozen(self) -> contextlib.AbstractAsyncContextManager[None]:
-        """The server answers nothing meanwhile."""
+        """The server answers nothing during the block."""
 
     async def close(self) -> None: ...
 
@@ -94,7 +90,7 @@ class JetStreamBackend:
         self._connections: list[NatsConnection] = []
 
     async def open(self) -> None:
-        """Empty the server, whatever the test before left there."""
+        """Remove what the test before left on the server."""
         self._operator_connection = await self.connect("operator")
         # The server removes the folder of the last stream while the next one is being made in it:
         # with one stream that stays there is no such race.
@@ -102,7 +98,7 @@ class JetStreamBackend:
         await self._recreate_streams([configuration["name"] for configuration in stream_configs()])
 
     async def connect(self, name: str = "test") -> NatsConnection:
-        """A connection that `close` ends."""
+        """A connection that `close` closes."""
         wire = await connect(self._broker.url, name)
         self._connections.append(wire)
         return wire
@@ -116,7 +112,7 @@ class JetStreamBackend:
         )
 
     async def request_api(self, verb: str, request: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Ask the JetStream API, as an operator does."""
+        """Send a request to the JetStream API, as an operator does."""
         answer = await self._operator_connection.request(
             f"$JS.API.{verb}", msgspec.json.encode(request or {})
         )
@@ -124,7 +120,7 @@ class JetStreamBackend:
         return decoded
 
     async def provision(self) -> None:
-        """Make the streams that are not there."""
+        """Create the streams that do not exist."""
         await provision(self._operator_connection)
 
     async def trim(self, upto: int) -> None:

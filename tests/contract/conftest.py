@@ -1,4 +1,4 @@
-"""One body of tests for memory and JetStream: `backend` is each of them in turn, fresh a test."""
+"""One suite for memory and JetStream: `backend` is each of them in turn, fresh for every test."""
 
 from collections.abc import AsyncIterator
 

@@ -1,4 +1,4 @@
-"""Appending: what is stored, in which order, and what is refused."""
+"""Appends: what is stored, in which order, and what is rejected."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -23,7 +23,7 @@ from tests.harness.event_factories import (
 )
 
 MAX_PAYLOAD_BYTES = 1 << 20
-"""What a server takes at most, headers included (its default)."""
+"""The largest message that a server accepts, headers included (its default)."""
 OVERHEAD_BYTES = len(CODEC.encode(make_event("")))
 
 
@@ -133,7 +133,7 @@ async def test_who_repeats_an_event_is_told_where_it_stands(log: EventLog) -> No
 
 
 async def test_the_expectation_is_looked_at_before_the_id(log: EventLog) -> None:
-    """A retry of a stored event is a conflict: only reading tells that it was stored."""
+    """A retry of a stored event is a conflict. Only reading the log shows that it was stored."""
     await log.append([make_draft(event_id="e-1", expected_sequence=0)])
 
     with pytest.raises(Conflict):
@@ -251,7 +251,7 @@ async def test_a_batch_holds_a_thousand_events_and_no_more(log: EventLog) -> Non
 
 @pytest.mark.parametrize("beyond", [-50, 0, 1, 100_000])
 async def test_an_event_larger_than_the_server_takes_is_refused(log: EventLog, beyond: int) -> None:
-    """Headers count: a payload just below the limit once had the server cut the connection."""
+    """Headers count: a payload just below the limit once made the server close the connection."""
     with pytest.raises(AppendRejected):
         await log.append([make_draft(note="x" * (MAX_PAYLOAD_BYTES + beyond - OVERHEAD_BYTES))])
     assert await log.append([make_draft(note="x" * (MAX_PAYLOAD_BYTES - 2_000))]) == 1

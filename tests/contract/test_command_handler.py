@@ -1,9 +1,4 @@
-"""The decide loop on both logs: no command is applied twice and no update is lost, whatever
-happens to acknowledgements and whoever writes at the same time.
-
-The entity here is a ledger: its state is the ids of the commands applied to it, in order. Every
-command stores two events, one on the entity and one beside it, as a fill and its trade.
-"""
+"""The command handler on both logs: every command is applied once, and no update is lost."""
 
 import asyncio
 import random
@@ -70,7 +65,7 @@ def ledger_handler(log: EventLog) -> CommandHandler[State, ApplyCommand]:
 async def apply_command(
     entities: CommandHandler[State, ApplyCommand], command: str, **options: Any
 ) -> State:
-    """Send `command` again until it was decided, as a client does that repeats its id."""
+    """Repeat `command` until it is decided, as a client does that repeats its id."""
     while True:
         try:
             return (
@@ -83,7 +78,7 @@ async def apply_command(
 
 
 async def assert_once_each(log: EventLog, commands: set[str]) -> None:
-    """Every command is stored once, with its two events side by side."""
+    """Check that every command is stored once, with its two events side by side."""
     events = await read_all(log)
     assert sorted(notes_of(events)) == sorted([*commands, *commands])
     for first, second in zip(events[::2], events[1::2], strict=True):
@@ -158,7 +153,7 @@ async def test_two_writers_of_one_entity_lose_no_update(backend: Backend) -> Non
 
 
 class LossyLog:
-    """A log whose acknowledgements, or whose appends, get lost on the way."""
+    """A log that loses acknowledgements or appends."""
 
     def __init__(self, log: EventLog, seed: int) -> None:
         self._log = log
@@ -194,7 +189,7 @@ async def test_lost_acknowledgements_apply_no_command_twice(backend: Backend, se
 
 
 async def run_with_random_faults(seed: int) -> None:
-    """Three processes write to one entity while everything goes wrong that can."""
+    """Three processes write to one entity under every fault."""
     server = MemoryServer()
 
     async def write(name: str, number: int) -> None:
@@ -206,7 +201,7 @@ async def run_with_random_faults(seed: int) -> None:
             assert f"{name}{turn}" in state
 
     await asyncio.gather(*[write(name, number) for number, name in enumerate("abc")])
-    await asyncio.sleep(10)  # what is late has arrived
+    await asyncio.sleep(10)  # late appends have arrived
 
     await assert_once_each(
         MemoryEventLog(server), {f"{name}{turn}" for name in "abc" for turn in range(8)}

@@ -1,4 +1,4 @@
-"""What only the holder of a lease can answer: it does, and nobody else."""
+"""Endpoints that only the holder of a lease serves."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ from tests.harness.waiting import wait_until
 
 
 class GetHolder(msgspec.Struct, frozen=True):
-    """Who holds it?"""
+    """Who holds the lease?"""
 
 
 class HolderReply(msgspec.Struct, frozen=True):
@@ -20,7 +20,7 @@ class HolderReply(msgspec.Struct, frozen=True):
 
 
 async def start_process(jetstream: JetStreamBackend, name: str, work: asyncio.Event) -> App:
-    """One that answers `who` while it works."""
+    """An app that serves `who` while it holds the lease."""
     app = App("shop", Settings(instance=name), await jetstream.connect(name))
 
     async def who(_request: GetHolder, _context: RequestContext) -> HolderReply:

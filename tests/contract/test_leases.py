@@ -12,7 +12,7 @@ from tests.harness.waiting import WAIT_TIMEOUT_SECONDS, wait_until
 
 
 class LeaseHolders:
-    """Notes who holds the lease, and when two did at once."""
+    """Records the holders of a lease, and whether two held it at once."""
 
     def __init__(self) -> None:
         self.holding: list[str] = []
@@ -63,7 +63,7 @@ async def test_one_holds_and_the_other_takes_over_when_the_work_ends(
 
 
 async def is_free(jetstream: JetStreamBackend) -> bool:
-    """Whether nobody holds the lease: it was let go, and does not wait for its life to end."""
+    """Whether nobody holds the lease: it was released and need not expire."""
     leases = JetStreamLatestValueStore(
         await jetstream.connect(), stream=LEASES, prefix="$KV.leases"
     )
@@ -126,7 +126,7 @@ async def test_what_the_work_raises_is_raised_and_the_lease_is_free(
 
 
 async def crash(connection: NatsConnection) -> None:
-    """A holder that wrote its lease and was never heard of again."""
+    """A holder that wrote its lease and then disappeared."""
     headers = {"Nats-Expected-Last-Subject-Sequence": "0", "Nats-TTL": f"{LEASE_TTL_SECONDS}s"}
     await connection.request("$KV.leases.feed", b"crashed", headers)
 

@@ -19,7 +19,7 @@ START_TIME = datetime(2026, 3, 2, tzinfo=UTC)
 
 
 class LiveRecorder:
-    """What a reader was told, in order: sequences, and gaps."""
+    """What a reader received, in order: sequences and gaps."""
 
     def __init__(self) -> None:
         self.received: list[int | str] = []
@@ -38,7 +38,7 @@ class LiveRecorder:
 async def run_live_reader(
     faults: Faults, events: int = 200
 ) -> tuple[list[int | str], list[str], int]:
-    """One live reader under `faults` while a faultless process appends."""
+    """A live reader under `faults`, while a process without faults appends."""
     server = MemoryServer()
     story = LiveRecorder()
     reader, writer = MemoryEventLog(server, faults), MemoryEventLog(server)

@@ -1,4 +1,4 @@
-"""The server away, dead or silent: which errors are raised, and what they promise."""
+"""A server that is down, dead or silent: which errors are raised, and what they promise."""
 
 import asyncio
 
@@ -18,7 +18,7 @@ async def test_without_a_server_everything_is_unavailable_at_once(backend: Backe
     log, values = await backend.event_log(), await backend.value_store()
     await log.append([make_draft(note="before")])
 
-    # At once: all of these calls together take less than one would that waits for an answer.
+    # All of these calls together take less time than one that waits for an answer.
     async with backend.server_down(), asyncio.timeout(REQUEST_TIMEOUT_SECONDS):
         for call in (
             lambda: log.append([make_draft(note="meanwhile")]),
@@ -140,7 +140,7 @@ async def test_appends_under_way_when_the_server_dies_are_uncertain_or_stored(
     before = [asyncio.create_task(append(str(number))) for number in range(50)]
     await wait_until("some are stored, or all are told", lambda: len(told) > 10)
     tasks = [*before, *(asyncio.create_task(append(str(number))) for number in range(50, 200))]
-    await asyncio.sleep(0)  # each is sent; no answer is read before the server is dead
+    await asyncio.sleep(0)  # all are sent, and no answer is read before the server is dead
     async with backend.server_down():
         await asyncio.gather(*tasks)
 

@@ -1,4 +1,4 @@
-"""Reading back: pages, filters, the last sequence, and the extent of the log."""
+"""Reads: pages, filters, the last sequence, and the extent of the log."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -132,7 +132,9 @@ async def test_the_log_knows_what_was_stored_before_a_moment(
     assert await log.last_sequence_before(datetime.now(UTC)) == 0
     for number in range(6):
         await log.append([make_draft(f"alice/orders/{number}")])
-        await asyncio.sleep(0.002)  # the moments of two events differ, whatever the clock's grain
+        await asyncio.sleep(
+            0.002
+        )  # the times of two events differ, whatever the resolution of the clock
     times = [recorded.time for recorded in await read_all(log)]
 
     assert [await log.last_sequence_before(time) for time in times] == [0, 1, 2, 3, 4, 5]

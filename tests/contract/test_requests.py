@@ -1,4 +1,4 @@
-"""Requests between services: typed answers, typed refusals, side by side, and drained."""
+"""Requests between services: typed replies and rejections, concurrency, and draining."""
 
 import asyncio
 from decimal import Decimal
@@ -42,7 +42,7 @@ IBM = BuyRequest(symbol="IBM", limit_price=Decimal("231.10"))
 
 
 class ShopService:
-    """A service that answers `buy`; what it does with a symbol is in the symbol's name."""
+    """A service that answers `buy`. The symbol's name says what the handler does."""
 
     def __init__(self, name: str = "shop") -> None:
         self.name = name

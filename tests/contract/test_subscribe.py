@@ -1,4 +1,4 @@
-"""Live: what is heard while it is stored, and how a reader joins it to what was stored before."""
+"""Live subscriptions: what arrives as it is stored, and how a reader joins it to stored events."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ from tests.harness.waiting import wait_until
 
 
 class EventCollector:
-    """Remembers what it is called with."""
+    """Collects what its callbacks receive."""
 
     def __init__(self) -> None:
         self.events: list[RecordedEvent] = []
@@ -196,7 +196,7 @@ async def test_a_subscription_may_close_itself_in_a_call(backend: Backend) -> No
 
 
 async def test_a_log_made_anew_is_heard_on_the_same_subscription(backend: Backend) -> None:
-    """Nothing tells live readers of it: they compare epochs, in `bounds`."""
+    """Live readers are not told that the log was recreated: they compare epochs, from `bounds`."""
     log, ear = await backend.event_log(), EventCollector()
     await log.subscribe("ev.>", ear.on_event, ear.on_gap)
     await log.last_sequence("ev.>")

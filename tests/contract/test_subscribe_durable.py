@@ -1,4 +1,5 @@
-"""Durable reactions: every event handled at least once, by one of the processes of a name."""
+"""Durable subscriptions: every event is handled at least once, by one of the processes of a
+name."""
 
 import asyncio
 from collections import Counter
@@ -12,13 +13,13 @@ from tests.harness.waiting import wait_until
 
 
 class RecordingHandler:
-    """Handles events and counts how often each was begun and done."""
+    """Counts how often the handling of each event was started and completed."""
 
     def __init__(self) -> None:
         self.started: Counter[str] = Counter()
         self.completed: Counter[str] = Counter()
         self.failures_left: dict[str, int] = {}
-        """How many times more the handling of a note fails."""
+        """How many more times the handling of a note fails."""
 
     async def handle(self, recorded: RecordedEvent) -> None:
         self.started[note_of(recorded)] += 1
@@ -185,7 +186,7 @@ async def test_a_restarted_process_carries_on_where_the_last_one_stopped(backend
         describe_last=lambda: len(one.completed + two.completed),
     )
     assert sum(one.completed.values()) == done
-    # At least once: what was under way at the stop may be handled by both.
+    # At least once: both may handle what was pending at the stop.
     assert sum((one.completed + two.completed).values()) <= 161
     await reaction.close()
 
@@ -216,7 +217,7 @@ async def test_processes_that_come_and_go_leave_no_event_waiting(backend: Backen
 
 
 async def test_what_a_stopped_process_was_handling_goes_to_another(backend: Backend) -> None:
-    """The first process takes all events, hangs on the first one, and is stopped."""
+    """The first process receives all events, hangs on the first one, and is stopped."""
     log, worker = await backend.event_log(), RecordingHandler()
     hanging = asyncio.Event()
 

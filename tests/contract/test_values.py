@@ -1,4 +1,4 @@
-"""Newest-wins values: one a key, whole reads, and what is heard live."""
+"""The latest-value store: one value per key, reads of all values, and live subscriptions."""
 
 import asyncio
 
@@ -94,7 +94,7 @@ async def test_what_is_taken_is_gone(values: LatestValueStore) -> None:
 
 
 async def test_of_many_that_take_at_once_one_gets_it(backend: Backend) -> None:
-    """Two processes, each trying several times: a value is never given out twice."""
+    """Two processes, each trying several times: a value is never returned twice."""
     one, other = await backend.value_store(), await backend.value_store()
     for number in range(25):
         await one.put("ticket", str(number).encode())
@@ -113,7 +113,7 @@ async def test_nothing_is_taken_from_a_server_that_is_away(backend: Backend) -> 
 
 
 async def test_everything_is_read_however_many_keys_there_are(backend: Backend) -> None:
-    """More than the server answers at once, and each written several times."""
+    """More keys than the server returns at once, each written several times."""
     writer, reader = await backend.value_store(), await backend.value_store()
     for turn in range(2):
         for number in range(3_000):
@@ -148,7 +148,7 @@ async def test_live_values_come_in_order_from_whoever_put_them(backend: Backend)
 
 
 async def test_live_then_all_leaves_no_value_out(backend: Backend) -> None:
-    """Listen first, then read all: every key's newest value is in one of them."""
+    """Subscribe first, then read all: one of the two has every key's newest value."""
     writer, reader = await backend.value_store(), await backend.value_store()
     for number in range(500):
         await writer.put(f"S{number % 50}", str(number).encode())

@@ -34,7 +34,7 @@ WALLET = EventSubject("alice", "wallets", "w-1")
 
 
 class OldPaid(Event, frozen=True, kw_only=True):
-    """Version 1: an amount in cents, and the currency in its text."""
+    """Version 1: an amount in cents, with the currency in its text."""
 
     wallet: str
     cents: str
@@ -42,7 +42,7 @@ class OldPaid(Event, frozen=True, kw_only=True):
 
 @event("wallet.paid", version=2, domain="wallets", sse="wallet:paid")
 class Paid(Event, frozen=True, kw_only=True):
-    """Version 2: an exact amount, and the currency apart."""
+    """Version 2: an exact amount, with a separate currency."""
 
     wallet: str
     amount: Decimal
@@ -61,7 +61,7 @@ event("wallet.paid", domain="wallets", catalogue=OLD_CATALOGUE)(OldPaid)
 
 @pytest.fixture
 def old_program(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A block in which the log writes as a program does that knows version 1 only."""
+    """A block in which the log writes as a program that knows only version 1."""
 
     @contextlib.contextmanager
     def running() -> Iterator[None]:
@@ -80,7 +80,7 @@ async def append(log: EventLog, *events: Event) -> None:
 
 
 class Spend(msgspec.Struct, frozen=True):
-    """A command: spend what there is, of one currency."""
+    """A command: spend everything in one currency."""
 
     id: str
     currency: str
@@ -101,7 +101,7 @@ DECIDER: Decider[dict[str, Decimal], Command] = Decider({}, decide, evolve)
 
 
 class WalletView:
-    """A sum a currency."""
+    """A sum per currency."""
 
     domain = "wallets"
 
@@ -134,7 +134,7 @@ async def test_a_log_of_both_versions_is_read_as_one(backend: Backend, old_progr
     assert [one.tag for one in stored] == ["wallet.paid.v1"] * 2 + ["wallet.paid.v2"] + [
         "wallet.paid.v1"
     ]
-    assert stored[1].data == b'{"wallet":"w-1","cents":"5 EUR"}'  # as it was written, for ever
+    assert stored[1].data == b'{"wallet":"w-1","cents":"5 EUR"}'  # stored as it was written
 
     sums = {"USD": Decimal("10.5"), "EUR": Decimal("0.31")}
     entities = CommandHandler(log, DECIDER)
@@ -142,7 +142,7 @@ async def test_a_log_of_both_versions_is_read_as_one(backend: Backend, old_progr
     view, _ = await view_checkpoints.load(log, values, WalletView, "alice")  # from the checkpoint
     assert view.sums == sums
 
-    # A decision on the fold is appended as the current version, at the place that was read.
+    # A decision on the fold is appended in the current version, at the sequence that was read.
     known = await entities.handle(WALLET, Spend("spend", "EUR"), correlation="c")
     assert known.state["EUR"] == 0
     assert (await read_all(log))[-1].tag == "wallet.paid.v2"

@@ -1,4 +1,4 @@
-"""The connection to NATS: what its ends and its losses tell, beyond the ports."""
+"""The connection to NATS beyond the ports: how its end and its losses are reported."""
 
 import asyncio
 
@@ -82,7 +82,7 @@ async def test_a_request_under_way_ends_with_its_connection(jetstream: JetStream
 
     async with jetstream.server_down():
         with pytest.raises(OutcomeUnknown):
-            await asyncio.wait_for(waiting, 30)  # it was given a minute
+            await asyncio.wait_for(waiting, 30)  # it has a minute
 
 
 async def test_a_slow_subscription_is_told_of_its_losses(
