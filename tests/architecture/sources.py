@@ -66,7 +66,7 @@ def is_within(name: str, *packages: str) -> bool:
     return any(name == package or name.startswith(f"{package}.") for package in packages)
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=4)
 def nodes(tree: ast.Module) -> tuple[ast.AST, ...]:
     """Every node of the file; every rule reads them all."""
     return tuple(ast.walk(tree))
