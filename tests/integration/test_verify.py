@@ -12,6 +12,7 @@ import sys
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import psutil
 
 from tapewire.events import (
@@ -24,6 +25,7 @@ from tapewire.events import (
     StopLossKind,
 )
 from tapewire.log import new_id
+from tapewire.log.checkpoint import decode_checkpoint, encode_checkpoint
 from tapewire.log.jetstream import (
     JetStreamEventLog,
     JetStreamLatestValueStore,
@@ -177,10 +179,14 @@ async def test_a_system_that_traded_and_an_altered_checkpoint(stack_factory: Sta
 
 
 async def _alter(views: JetStreamLatestValueStore, key: str, old: bytes, new: bytes) -> None:
+    """Replace `old` by `new` in the stored state of a checkpoint."""
     data = await views.get(key)
     assert data is not None
-    assert old in data
-    await views.put(key, data.replace(old, new, 1))
+    checkpoint = decode_checkpoint(data)
+    state = bytes(checkpoint.state)
+    assert old in state
+    altered = msgspec.Raw(state.replace(old, new, 1))
+    await views.put(key, encode_checkpoint(msgspec.structs.replace(checkpoint, state=altered)))
 
 
 def test_without_a_message_server() -> None:
