@@ -1,7 +1,7 @@
-"""Ask a service: place a market order, wait until it is filled, and see a refusal.
+"""Sends requests to a service: places a market order, waits for its fill, and handles a rejection.
 
-A question is typed on both sides, is asked again when nobody answers, and, being a command with an
-id, is done once.
+Requests and replies are typed. A request is retried when no service answers; because a command has
+an id, it is carried out once.
 """
 
 import asyncio
@@ -13,26 +13,26 @@ import tapewire
 from tapewire.events import OrderType, Side
 
 orders = tapewire.contracts.orders
-"""What can be asked of the orders service."""
+"""The requests of the orders service."""
 
 
 async def main(symbol: str, qty: int) -> None:
     url = os.environ.get("TAPEWIRE_NATS_URL", "nats://127.0.0.1:4222")
-    async with tapewire.connect(url, "rebalancer") as tape:
+    async with tapewire.connect(url, "rebalancer") as client:
         wanted = orders.PlaceOrder(
             user_id="alice", symbol=symbol, side=Side.BUY, type=OrderType.MARKET, qty=Decimal(qty)
         )
-        order = (await tape.request(orders.PLACE_ORDER, wanted)).order
+        order = (await client.request(orders.PLACE_ORDER, wanted)).order
         print(f"placed {order.side.value} {order.qty} {order.symbol}")
 
         asked = orders.GetOrder(user_id="alice", order_id=order.order_id)
         while order.status.is_open:
             await asyncio.sleep(0.05)
-            order = (await tape.request(orders.GET_ORDER, asked)).order
+            order = (await client.request(orders.GET_ORDER, asked)).order
         print(f"{order.status.value}: {order.filled_qty} shares")
 
         try:
-            await tape.request(
+            await client.request(
                 orders.CANCEL_ORDER, orders.CancelOrder(user_id="alice", order_id="x")
             )
         except tapewire.CommandRejected as refusal:

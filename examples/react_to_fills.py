@@ -1,10 +1,10 @@
-"""React durably: every fill of at least 100 shares becomes an alert to its user.
+"""A durable subscription: every fill of at least 100 shares becomes an alert to its user.
 
-The reaction begins with the first event ever and goes on where it stopped, in one of all the
-processes that run this program. An event is handled again when the program died or raised; the
-alert has an id made of the event, so the user is alerted once.
+The subscription begins with the first event of the log and continues where it stopped, in one of
+the processes that run this program. An event is handled again if the program died or raised an
+error. The id of the alert is derived from the event, so the user is alerted once.
 
-Ends after as many alerts as the first argument says; without one, never.
+The program ends after as many alerts as its first argument states; without an argument it runs on.
 """
 
 import asyncio
@@ -21,21 +21,21 @@ async def main(wanted: float) -> None:
     url = os.environ.get("TAPEWIRE_NATS_URL", "nats://127.0.0.1:4222")
     alerted = asyncio.Queue[str]()
 
-    async with tapewire.connect(url, "large-fills") as tape:
+    async with tapewire.connect(url, "large-fills") as client:
 
         async def handle(recorded: tapewire.RecordedEvent) -> None:
             try:
                 event = recorded.event
             except tapewire.UnknownType:
-                return  # a newer Tapewire says things that this program does not know
+                return  # an event type of a newer Tapewire
             if not isinstance(event, OrderFilled) or event.qty < LARGE:
                 return
             order = event.order
-            told = f"{order.side.value} {event.qty} {order.symbol} at {event.price}"
-            await tape.alert(user=recorded.event_subject.owner, message=told, symbol=order.symbol)
-            await alerted.put(told)
+            text = f"{order.side.value} {event.qty} {order.symbol} at {event.price}"
+            await client.alert(user=recorded.event_subject.owner, message=text, symbol=order.symbol)
+            await alerted.put(text)
 
-        await tape.subscribe_durable("alerts", tapewire.pattern(domain="orders"), handle)
+        await client.subscribe_durable("alerts", tapewire.pattern(domain="orders"), handle)
         print("reacting", flush=True)
         while wanted > 0:
             print(f"alerted: {await alerted.get()}", flush=True)

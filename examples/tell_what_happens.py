@@ -1,7 +1,7 @@
-"""Tell Tapewire what a trading program of your own does: one call for each happening.
+"""Reports what your own trading program does, with one call for each event.
 
-Users see it on their streams and are notified of stop-losses and errors. Nothing here places an
-order in Tapewire or moves a position there: these are reports.
+Users see the reports on their streams and are notified of stop-losses and errors. Reports place no
+orders in Tapewire and change no positions.
 """
 
 import asyncio
@@ -12,27 +12,29 @@ import tapewire
 
 async def main() -> None:
     url = os.environ.get("TAPEWIRE_NATS_URL", "nats://127.0.0.1:4222")
-    async with tapewire.connect(url, "momentum-desk") as tape:
-        await tape.price("ACME", 101.5, bid=101.45, ask=101.55, day_open=100)
-        await tape.strategy_started(
+    async with tapewire.connect(url, "momentum-desk") as client:
+        await client.price("ACME", 101.5, bid=101.45, ask=101.55, day_open=100)
+        await client.strategy_started(
             user="alice", strategy_id="mom-7", symbol="ACME", message="the desk is open"
         )
-        await tape.decision(
+        await client.decision(
             user="alice", strategy_id="mom-7", symbol="ACME", action="buy", confidence=0.8,
             reasoning="1.5 % up on twice the usual volume",
         )  # fmt: skip
-        await tape.order_executed(
+        await client.order_executed(
             user="alice", strategy_id="mom-7", order_id="mom-7-1", symbol="ACME", side="buy",
             quantity=100, price=101.55,
         )  # fmt: skip
-        await tape.strategy_updated(user="alice", strategy_id="mom-7", symbol="ACME", position=100)
+        await client.strategy_updated(
+            user="alice", strategy_id="mom-7", symbol="ACME", position=100
+        )
 
-        await tape.price("ACME", 99.4, bid=99.35, ask=99.45, day_open=100)
-        await tape.stop_loss_triggered(
+        await client.price("ACME", 99.4, bid=99.35, ask=99.45, day_open=100)
+        await client.stop_loss_triggered(
             user="alice", strategy_id="mom-7", symbol="ACME", trigger_price=99.5,
             current_price=99.4, order_id="mom-7-2",
         )  # fmt: skip
-        receipt = await tape.strategy_stopped(
+        receipt = await client.strategy_stopped(
             user="alice", strategy_id="mom-7", symbol="ACME", message="stopped out"
         )
         print(f"told; the last of it is event {receipt.sequence} of the journal")

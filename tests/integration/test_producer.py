@@ -50,7 +50,7 @@ async def test_what_is_told_while_the_server_dies_is_there_once(
 ) -> None:
     """The server is killed in the middle of it, and answers what it had stored with its id. What
     is told later than that waits until it stands still, so that it surely dies with it."""
-    async with tapewire.connect(server.url, "desk", retry_seconds=60) as tape:
+    async with tapewire.connect(server.url, "desk", retry_seconds=60) as client:
         numbers = iter(range(300))
         ids: list[str] = []
         still, begun = asyncio.Event(), 0
@@ -62,7 +62,7 @@ async def test_what_is_told_while_the_server_dies_is_there_once(
                     await still.wait()
                 begun += 1
                 loan = LoanMade(loan_id=f"{number}", amount=Decimal(number))
-                receipt = await tape.publish(loan, owner="alice", entity=f"{number % 7}")
+                receipt = await client.publish(loan, owner="alice", entity=f"{number % 7}")
                 ids.append(receipt.id)
 
         telling = asyncio.gather(*[tell() for _ in range(8)])
@@ -90,15 +90,15 @@ async def test_a_handler_that_raised_repeats_nothing(
     server: LocalNatsServer, wire: NatsConnection
 ) -> None:
     receipts: list[tapewire.Receipt] = []
-    async with tapewire.connect(server.url, "desk") as tape:
+    async with tapewire.connect(server.url, "desk") as client:
 
         async def handle(_: RecordedEvent) -> None:
-            receipts.append(await tape.alert(user="bob", message="seen"))
+            receipts.append(await client.alert(user="bob", message="seen"))
             if len(receipts) < 3:
                 raise RuntimeError("not now")
 
-        cause = await tape.strategy_started(**STRATEGY)
-        await tape.subscribe_durable("watch", tapewire.pattern(domain="reports"), handle)
+        cause = await client.strategy_started(**STRATEGY)
+        await client.subscribe_durable("watch", tapewire.pattern(domain="reports"), handle)
         await wait_until("handled", lambda: len(receipts) == 3, describe_last=lambda: receipts)
     [alert] = await stored(wire, "ev.bob.alerts.>")
     assert alert.metadata.causation == cause.id
@@ -114,17 +114,17 @@ async def test_a_reaction_goes_on_in_another_process_and_repeats_nothing(
     program = f"""
 import asyncio, os, tapewire
 async def main():
-    async with tapewire.connect({server.url!r}, "desk") as tape:
+    async with tapewire.connect({server.url!r}, "desk") as client:
         async def handle(recorded):
-            await tape.alert(user="bob", message="seen")
+            await client.alert(user="bob", message="seen")
             print("alerted", flush=True)
             os._exit(9)
-        await tape.subscribe_durable("watch", tapewire.pattern(domain="reports"), handle)
+        await client.subscribe_durable("watch", tapewire.pattern(domain="reports"), handle)
         await asyncio.sleep(60)
 asyncio.run(main())
 """
-    async with tapewire.connect(server.url, "desk") as tape:
-        cause = await tape.strategy_started(**STRATEGY)
+    async with tapewire.connect(server.url, "desk") as client:
+        cause = await client.strategy_started(**STRATEGY)
         died = await asyncio.to_thread(
             subprocess.run, [sys.executable, "-c", program], capture_output=True, timeout=60
         )
@@ -133,11 +133,11 @@ asyncio.run(main())
         handled: list[int] = []
 
         async def handle(recorded: RecordedEvent) -> None:
-            receipt = await tape.alert(user="bob", message="seen")
+            receipt = await client.alert(user="bob", message="seen")
             assert receipt.is_duplicate
             handled.append(recorded.delivery_count)
 
-        await tape.subscribe_durable("watch", tapewire.pattern(domain="reports"), handle)
+        await client.subscribe_durable("watch", tapewire.pattern(domain="reports"), handle)
         await wait_until("handled again", lambda: handled, timeout_seconds=90)
     alerts = await stored(wire, "ev.bob.alerts.>")
     assert [one.metadata.causation for one in alerts] == [cause.id]
@@ -164,9 +164,9 @@ async def test_a_service_that_is_late_is_asked_again_under_the_same_command(
 ) -> None:
     answers = Answers()
     endpoint = Endpoint(contracts.notifications.SendNotification, answers.send)
-    async with tapewire.connect(server.url, "desk") as tape:
+    async with tapewire.connect(server.url, "desk") as client:
         with tapewire.correlated("morning"):
-            asking = asyncio.create_task(tape.notify("alice", "bob", title="hello"))
+            asking = asyncio.create_task(client.notify("alice", "bob", title="hello"))
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(asyncio.shield(asking), 0.3)
         answering = await serve_requests(wire, "alerts", {"send": endpoint})
@@ -181,9 +181,9 @@ async def test_a_refusal_is_typed_and_final(server: LocalNatsServer, wire: NatsC
     answers = Answers()
     endpoint = Endpoint(contracts.notifications.SendNotification, answers.send)
     answering = await serve_requests(wire, "alerts", {"send": endpoint})
-    async with tapewire.connect(server.url, "desk") as tape:
+    async with tapewire.connect(server.url, "desk") as client:
         with pytest.raises(tapewire.CommandRejected) as caught:
-            await tape.notify("alice", title="no")
+            await client.notify("alice", title="no")
         assert (caught.value.code, caught.value.path) == ("invalid", "title")
     await answering.close()
     assert len(answers.asked) == 1
@@ -193,9 +193,9 @@ async def test_nobody_there_is_said_after_the_patience(
     server: LocalNatsServer, wire: NatsConnection
 ) -> None:
     assert wire.is_connected
-    async with tapewire.connect(server.url, "desk", retry_seconds=3) as tape:
+    async with tapewire.connect(server.url, "desk", retry_seconds=3) as client:
         with pytest.raises(tapewire.RequestTimeout, match="alerts does not answer send"):
-            await tape.notify("alice", title="hello")
+            await client.notify("alice", title="hello")
 
 
 async def test_no_server_is_said_after_the_patience() -> None:
@@ -207,10 +207,10 @@ async def test_no_server_is_said_after_the_patience() -> None:
 async def test_what_no_server_takes_is_refused(
     server: LocalNatsServer, wire: NatsConnection
 ) -> None:
-    async with tapewire.connect(server.url, "desk") as tape:
+    async with tapewire.connect(server.url, "desk") as client:
         loan = LoanMade(loan_id="x" * (1 << 20), amount=Decimal(1))
         with pytest.raises(tapewire.AppendRejected, match="more than the server takes"):
-            await tape.publish(loan, owner="alice", entity="1")
+            await client.publish(loan, owner="alice", entity="1")
     assert await stored(wire) == []
 
 
@@ -224,18 +224,18 @@ class TestSync:
         self, server: LocalNatsServer, wire: NatsConnection
     ) -> None:
         def script() -> None:
-            with tapewire.sync.connect(server.url, "script") as tape:
-                receipt = tape.strategy_started(**STRATEGY, symbol="IBM")
+            with tapewire.sync.connect(server.url, "script") as client:
+                receipt = client.strategy_started(**STRATEGY, symbol="IBM")
                 assert receipt.sequence == 1
-                tape.price("IBM", 182.45)
+                client.price("IBM", 182.45)
                 loan = LoanMade(loan_id="1", amount=Decimal(5))
-                assert tape.publish(loan, owner="alice", entity="1").sequence == 2
+                assert client.publish(loan, owner="alice", entity="1").sequence == 2
                 with pytest.raises(tapewire.InvalidArgument, match="side='both'"):
-                    tape.order_placed(
+                    client.order_placed(
                         user="alice", order_id="o", symbol="IBM", side="both", quantity=1
                     )
                 with tapewire.correlated("batch-7"):
-                    tape.order_placed(
+                    client.order_placed(
                         user="alice", order_id="o", symbol="IBM", side=Side.BUY, quantity=1
                     )
 
@@ -249,14 +249,14 @@ class TestSync:
     ) -> None:
         def script() -> tapewire.Receipt:
             done = threading.Event()
-            with tapewire.sync.connect(server.url, "script") as tape:
+            with tapewire.sync.connect(server.url, "script") as client:
 
                 def handle(recorded: RecordedEvent) -> None:
-                    tape.alert(user="bob", message=str(recorded.sequence))
+                    client.alert(user="bob", message=str(recorded.sequence))
                     done.set()
 
-                cause = tape.strategy_started(**STRATEGY)
-                reaction = tape.subscribe_durable(
+                cause = client.strategy_started(**STRATEGY)
+                reaction = client.subscribe_durable(
                     "watch", tapewire.pattern(domain="reports"), handle
                 )
                 assert done.wait(60)
@@ -269,11 +269,11 @@ class TestSync:
 
     async def test_a_closed_tape_says_so(self, server: LocalNatsServer) -> None:
         def script() -> None:
-            tape = tapewire.sync.connect(server.url, "script")
-            tape.close()
-            tape.close()
+            client = tapewire.sync.connect(server.url, "script")
+            client.close()
+            client.close()
             with pytest.raises(RuntimeError, match="the client is closed"):
-                tape.price("IBM", 1)
+                client.price("IBM", 1)
 
         await asyncio.to_thread(script)
 
@@ -293,9 +293,9 @@ async def test_what_is_told_is_logged_where_the_program_logs(
 import asyncio, logging, tapewire
 logging.basicConfig(level=logging.INFO, format="%(name)s %(message)s")
 async def main():
-    async with tapewire.connect({server.url!r}, "desk") as tape:
+    async with tapewire.connect({server.url!r}, "desk") as client:
         with tapewire.correlated("morning"):
-            receipt = await tape.strategy_started(user="alice", strategy_id="s-1")
+            receipt = await client.strategy_started(user="alice", strategy_id="s-1")
             print(receipt.id)
 asyncio.run(main())
 """

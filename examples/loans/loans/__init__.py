@@ -1,4 +1,4 @@
-"""Loans: event types that Tapewire has never heard of. Importing this module declares them."""
+"""Event types of another package. Importing this module declares them."""
 
 from datetime import datetime
 from decimal import Decimal

@@ -8,7 +8,6 @@ The calls for trading events are in `trading_events`. `publishing` stores an eve
 """
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -20,7 +19,7 @@ from tapewire.client import propagation, validation
 from tapewire.client.errors import InvalidArgument, ReservedEventType
 from tapewire.client.publishing import Receipt, publish, retry_until_answered
 from tapewire.client.trading_events import TradingEventPublisher
-from tapewire.events import CATALOGUE, CODEC, Delivery, Event, EventType, Undecodable, UnknownType
+from tapewire.events import CODEC, Delivery, Event
 from tapewire.log import (
     EventDraft,
     EventLog,
@@ -43,9 +42,6 @@ DEFAULT_REPLY_TIMEOUT_SECONDS = 5.0
 PLATFORM_PACKAGE = "tapewire"
 WRITABLE_DOMAINS = frozenset({"reports", "decisions", "alerts"})
 """Tapewire's domains that every program may write to. No service decides on their events."""
-
-CLIENT_NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-_EVENT_ID_PATTERN = re.compile(r"[\x21-\x7e]{1,128}")
 
 Q = TypeVar("Q", bound=msgspec.Struct)
 R = TypeVar("R", bound=msgspec.Struct)
@@ -108,7 +104,7 @@ class Client(TradingEventPublisher):
             AppendRejected: The log rejects the event.
             PublishTimeout: The log did not answer in time.
         """
-        kind = _validate_event("event", event)
+        kind = validation.validate_event("event", event)
         if kind.delivery is Delivery.NEWEST_WINS:
             raise InvalidArgument("event", kind.name, "is a newest-wins value: use put()")
         if kind.domain is None:
@@ -147,7 +143,7 @@ class Client(TradingEventPublisher):
             AppendRejected: The log rejects the value.
             PublishTimeout: The log did not answer in time.
         """
-        kind = _validate_event("value", value)
+        kind = validation.validate_event("value", value)
         if kind.delivery is not Delivery.NEWEST_WINS:
             raise InvalidArgument("value", kind.name, "is an event: use publish()")
         if kind.package == PLATFORM_PACKAGE:
@@ -243,8 +239,7 @@ class Client(TradingEventPublisher):
             InvalidArgument: `name` or `filter` is malformed.
             Unavailable: NATS cannot be reached.
         """
-        if not CLIENT_NAME_PATTERN.fullmatch(name):
-            raise InvalidArgument("name", name, "must be 1 to 64 of A-Z, a-z, 0-9, _ and -")
+        validation.validate_client_name("name", name)
         if not filter.startswith("ev.") or any(not part for part in filter.split(".")):
             raise InvalidArgument(
                 "filter", filter, "must be a filter of the journal, such as ev.*.orders.>"
@@ -298,22 +293,4 @@ class Client(TradingEventPublisher):
         if explicit_id is None:
             handled = propagation.current_handled_event()
             return new_id() if handled is None else handled.next_id()
-        if not isinstance(explicit_id, str) or not _EVENT_ID_PATTERN.fullmatch(explicit_id):
-            raise InvalidArgument(
-                "event_id", explicit_id, "must be 1 to 128 printable ASCII characters, no space"
-            )
-        return explicit_id
-
-
-def _validate_event(field: str, event: Event) -> EventType:
-    """Return the type of `event`. Raises InvalidArgument if readers could not decode it."""
-    try:
-        kind = CATALOGUE.type_of(type(event))
-    except UnknownType:
-        wanted = "must be a type that @tapewire.event declared"
-        raise InvalidArgument(field, type(event).__name__, wanted) from None
-    try:
-        CATALOGUE.decode(kind.tag, CODEC.encode(event))
-    except (Undecodable, TypeError, ValueError) as error:
-        raise InvalidArgument(field, kind.name, f"holds what its fields cannot: {error}") from error
-    return kind
+        return validation.validate_event_id("event_id", explicit_id)

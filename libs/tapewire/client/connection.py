@@ -3,9 +3,10 @@
 import contextlib
 from collections.abc import AsyncIterator
 
-from tapewire.client.client import CLIENT_NAME_PATTERN, DEFAULT_RETRY_SECONDS, Client
+from tapewire.client.client import DEFAULT_RETRY_SECONDS, Client
 from tapewire.client.errors import InvalidArgument
 from tapewire.client.publishing import MAX_RETRY_SECONDS
+from tapewire.client.validation import validate_client_name
 from tapewire.log.jetstream import JetStreamEventLog, JetStreamLatestValueStore, NatsConnection
 from tapewire.log.jetstream import connect as connect_nats
 from tapewire.log.jetstream.streams import MARKET
@@ -30,8 +31,7 @@ async def connect(
     """
     if not isinstance(url, str) or not url:
         raise InvalidArgument("url", url, "must name NATS servers, such as nats://127.0.0.1:4222")
-    if not isinstance(name, str) or not CLIENT_NAME_PATTERN.fullmatch(name):
-        raise InvalidArgument("name", name, "must be 1 to 64 of A-Z, a-z, 0-9, _ and -")
+    validate_client_name("name", name)
     if not 0 < retry_seconds <= MAX_RETRY_SECONDS:
         raise InvalidArgument(
             "retry_seconds",

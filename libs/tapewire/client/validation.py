@@ -4,6 +4,7 @@ Each function takes the field's name and the caller's value, and returns the val
 raises `InvalidArgument`, which names both, before anything leaves the process.
 """
 
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -15,6 +16,7 @@ from tapewire.decimals import (
     parse_decimal,
     validate_decimal,
 )
+from tapewire.events import CATALOGUE, CODEC, Event, EventType, Undecodable, UnknownType
 from tapewire.log import EVERYBODY
 
 MAX_DECIMAL_PLACES = 8
@@ -22,6 +24,9 @@ MAX_NUMBER = Decimal(10) ** 12 - Decimal(1).scaleb(-MAX_DECIMAL_PLACES)
 """Twelve digits before the point, and `MAX_DECIMAL_PLACES` after it."""
 MAX_NAME_CHARACTERS = 128
 MAX_TEXT_CHARACTERS = 500
+
+_CLIENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_EVENT_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
 
 def validate_number(field: str, value: Number, *, minimum: Decimal = -MAX_NUMBER) -> Decimal:
@@ -89,3 +94,31 @@ def validate_timestamp(field: str, value: datetime | None) -> datetime:
             field, value, "must be a datetime with a time zone, such as datetime.now(UTC)"
         )
     return value.astimezone(UTC)
+
+
+def validate_client_name(field: str, value: str) -> str:
+    """Return the name of a client or of a durable subscription."""
+    if not isinstance(value, str) or not _CLIENT_NAME.fullmatch(value):
+        raise InvalidArgument(field, value, "must be 1 to 64 of A-Z, a-z, 0-9, _ and -")
+    return value
+
+
+def validate_event_id(field: str, value: str) -> str:
+    """Return the id of an event or a command."""
+    if not isinstance(value, str) or not _EVENT_ID.fullmatch(value):
+        raise InvalidArgument(field, value, "must be 1 to 128 printable ASCII characters, no space")
+    return value
+
+
+def validate_event(field: str, event: Event) -> EventType:
+    """Return the type of `event`. Raises InvalidArgument if readers could not decode it."""
+    try:
+        kind = CATALOGUE.type_of(type(event))
+    except UnknownType:
+        wanted = "must be a type that @tapewire.event declared"
+        raise InvalidArgument(field, type(event).__name__, wanted) from None
+    try:
+        CATALOGUE.decode(kind.tag, CODEC.encode(event))
+    except (Undecodable, TypeError, ValueError) as error:
+        raise InvalidArgument(field, kind.name, f"holds what its fields cannot: {error}") from error
+    return kind

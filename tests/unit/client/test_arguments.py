@@ -79,7 +79,8 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
                  "expected_sequence": 3}, "expected_sequence="),
     ("publish", {"event": LoanRate(percent=Decimal(1)), "owner": "a", "entity": "1"}, "use put"),
     ("publish", {"event": EventWithoutDomain(), "owner": "a", "entity": "1"}, "without a domain"),
-    ("publish", {"event": UndeclaredEvent(), "owner": "a", "entity": "1"}, "event='UndeclaredEvent'"),
+    ("publish", {"event": UndeclaredEvent(), "owner": "a", "entity": "1"},
+     "event='UndeclaredEvent'"),
     ("publish", {"event": LoanMade(loan_id="1", amount="much"), "owner": "a", "entity": "1"},
      "`$.amount`"),
     ("publish", {"event": LoanMade(loan_id=None, amount=Decimal(1)), "owner": "a", "entity": "1"},
@@ -140,7 +141,7 @@ async def test_an_address_that_is_none_is_refused(url: Any) -> None:
 
 async def test_what_a_service_decides_on_is_no_other_programs_to_write() -> None:
     house = ClientHarness()
-    tape = house.client()
+    client = house.client()
     for event in (
         order_placed(),
         trade_executed("o-1", "1", "1"),
@@ -150,7 +151,7 @@ async def test_what_a_service_decides_on_is_no_other_programs_to_write() -> None
         ),
     ):
         with pytest.raises(ReservedEventType, match="ask that"):
-            await tape.publish(event, owner="alice", entity="1")
+            await client.publish(event, owner="alice", entity="1")
     for value in (
         make_quote("IBM"),
         PositionValued(
@@ -159,7 +160,7 @@ async def test_what_a_service_decides_on_is_no_other_programs_to_write() -> None
         ),
     ):  # fmt: skip
         with pytest.raises(ReservedEventType, match="Tapewire's own"):
-            await tape.put(value, owner="alice", entity="1")
+            await client.put(value, owner="alice", entity="1")
     assert house.recorded_events() == []
 
 

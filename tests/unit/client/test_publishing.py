@@ -54,12 +54,12 @@ async def test_a_server_that_stays_away_is_given_up_with_the_id_to_try_again_by(
     harness: ClientHarness,
 ) -> None:
     harness.server.begin_outage(60)
-    tape = harness.client(retry_seconds=5)
+    client = harness.client(retry_seconds=5)
     with pytest.raises(PublishTimeout, match="was not stored") as caught:
-        await tape.strategy_started(**STRATEGY)
+        await client.strategy_started(**STRATEGY)
     assert not caught.value.may_be_stored
     await asyncio.sleep(60)
-    receipt = await tape.strategy_started(**STRATEGY, event_id=caught.value.event_id)
+    receipt = await client.strategy_started(**STRATEGY, event_id=caught.value.event_id)
     assert (receipt.id, receipt.is_duplicate) == (caught.value.event_id, False)
     assert len(harness.recorded_events()) == 1
 
@@ -75,24 +75,24 @@ async def test_what_may_have_been_stored_is_said_and_can_be_repeated(
     harness: ClientHarness,
 ) -> None:
     faults = Faults(seed=1, lost_ack_rate=1.0)
-    tape = harness.client(faults=faults, retry_seconds=5)
+    client = harness.client(faults=faults, retry_seconds=5)
     asyncio.get_running_loop().call_later(0.01, setattr, faults, "unavailable_rate", 1.0)
     with pytest.raises(PublishTimeout, match="may have been stored") as caught:
-        await tape.strategy_started(**STRATEGY)
+        await client.strategy_started(**STRATEGY)
     assert caught.value.may_be_stored
     faults.disable()
-    receipt = await tape.strategy_started(**STRATEGY, event_id=caught.value.event_id)
+    receipt = await client.strategy_started(**STRATEGY, event_id=caught.value.event_id)
     assert (receipt.is_duplicate, receipt.sequence) == (True, 1)
     assert len(harness.recorded_events()) == 1
 
 
 async def test_an_entity_that_moved_on_is_a_conflict() -> None:
     harness = ClientHarness()
-    tape = harness.client()
-    first = await tape.publish(loan(), owner="alice", entity="l", expected_sequence=0)
-    await tape.publish(loan(2), owner="alice", entity="l", expected_sequence=first.sequence)
+    client = harness.client()
+    first = await client.publish(loan(), owner="alice", entity="l", expected_sequence=0)
+    await client.publish(loan(2), owner="alice", entity="l", expected_sequence=first.sequence)
     with pytest.raises(Conflict):
-        await tape.publish(loan(3), owner="alice", entity="l", expected_sequence=first.sequence)
+        await client.publish(loan(3), owner="alice", entity="l", expected_sequence=first.sequence)
     assert len(harness.recorded_events()) == 2
 
 
@@ -100,8 +100,8 @@ async def test_an_expectation_that_the_event_itself_broke_is_none(harness: Clien
     """The answer is lost; by the next try the entity has moved on, by this very event."""
     faults = Faults(seed=1, lost_ack_rate=1.0)
     calming = asyncio.create_task(calm_after(faults, 1.0))
-    tape = harness.client(faults=faults)
-    receipt = await tape.publish(loan(), owner="alice", entity="l", expected_sequence=0)
+    client = harness.client(faults=faults)
+    receipt = await client.publish(loan(), owner="alice", entity="l", expected_sequence=0)
     assert (receipt.is_duplicate, receipt.sequence) == (True, 1)
     await calming
 
@@ -111,28 +111,28 @@ async def test_an_entity_that_is_only_being_written_to_is_tried_again(
 ) -> None:
     faults = Faults(seed=1, conflict_rate=1.0)
     calming = asyncio.create_task(calm_after(faults, 1.0))
-    tape = harness.client(faults=faults)
-    receipt = await tape.publish(loan(), owner="alice", entity="l", expected_sequence=0)
+    client = harness.client(faults=faults)
+    receipt = await client.publish(loan(), owner="alice", entity="l", expected_sequence=0)
     assert (receipt.is_duplicate, receipt.sequence) == (False, 1)
     await calming
 
 
 async def test_once_is_for_ever(harness: ClientHarness) -> None:
-    tape = harness.client()
-    await tape.publish(loan(), owner="alice", entity="l", event_id="e", once=True)
+    client = harness.client()
+    await client.publish(loan(), owner="alice", entity="l", event_id="e", once=True)
     await asyncio.sleep(1800)
-    again = await tape.publish(loan(), owner="alice", entity="l", event_id="e", once=True)
+    again = await client.publish(loan(), owner="alice", entity="l", event_id="e", once=True)
     assert again.is_duplicate
     with pytest.raises(Conflict):
-        await tape.publish(loan(2), owner="alice", entity="l", event_id="f", once=True)
+        await client.publish(loan(2), owner="alice", entity="l", event_id="f", once=True)
     assert len(harness.recorded_events()) == 1
 
 
 async def test_a_value_is_the_newest_of_its_entity() -> None:
     harness = ClientHarness()
-    tape = harness.client()
-    await tape.put(LoanRate(percent=Decimal("4.1")), owner="alice", entity="EUR/USD")
-    await tape.put(LoanRate(percent=Decimal("4.25")), owner="alice", entity="EUR/USD")
+    client = harness.client()
+    await client.put(LoanRate(percent=Decimal("4.1")), owner="alice", entity="EUR/USD")
+    await client.put(LoanRate(percent=Decimal("4.25")), owner="alice", entity="EUR/USD")
     key = "alice.unitloan%2Erate%2Ev1.EUR%2FUSD"
     assert harness.stored_value(key) == {"percent": Decimal("4.25")}
 
@@ -145,9 +145,9 @@ async def test_through_a_bad_day_what_was_acknowledged_is_there_once(
     acknowledged: list[tuple[str, int | None]] = []
     refused: list[str] = []
 
-    async def tell(tape: Client, number: int) -> None:
+    async def tell(client: Client, number: int) -> None:
         try:
-            receipt = await tape.publish(loan(number), owner="alice", entity=f"{number % 4}")
+            receipt = await client.publish(loan(number), owner="alice", entity=f"{number % 4}")
         except PublishTimeout as error:
             if not error.may_be_stored:
                 refused.append(error.event_id)
@@ -200,10 +200,10 @@ async def test_a_reaction_that_fails_for_minutes_tells_everything_once(
 ) -> None:
     """The log knows ids for two minutes only; what a handler published before it failed, and
     failed, and succeeded half an hour later, is there once all the same."""
-    tape = harness.client()
-    await tape.publish(loan(), owner="bob", entity="l-1", event_id="cause")
-    desk = LoanHandler(tape, failures_left=3600)  # every half second
-    reaction = await tape.subscribe_durable(
+    client = harness.client()
+    await client.publish(loan(), owner="bob", entity="l-1", event_id="cause")
+    desk = LoanHandler(client, failures_left=3600)  # every half second
+    reaction = await client.subscribe_durable(
         "desk", tapewire.pattern(domain="unitloans"), desk.handle
     )
     await wait_until_handled(desk, 1)
@@ -224,9 +224,9 @@ async def test_a_reaction_through_a_bad_day_tells_everything_once(
             loan(number), owner="bob", entity=f"{number}", event_id=f"c-{number}"
         )
     faults = Faults.rough(seed)
-    tape = harness.client(faults=faults, retry_seconds=5)
-    desk = LoanHandler(tape, failures_left=5)
-    reaction = await tape.subscribe_durable(
+    client = harness.client(faults=faults, retry_seconds=5)
+    desk = LoanHandler(client, failures_left=5)
+    reaction = await client.subscribe_durable(
         "desk", tapewire.pattern(domain="unitloans"), desk.handle
     )
     await wait_until_handled(desk, 20)
@@ -242,11 +242,11 @@ async def test_a_reaction_through_a_bad_day_tells_everything_once(
 
 async def test_what_a_reaction_tells_carries_on_what_it_reacts_to() -> None:
     harness = ClientHarness()
-    tape = harness.client()
+    client = harness.client()
     with tapewire.correlated("morning-batch"):
-        cause = await tape.publish(loan(), owner="bob", entity="l-1")
-    desk = LoanHandler(tape)
-    reaction = await tape.subscribe_durable(
+        cause = await client.publish(loan(), owner="bob", entity="l-1")
+    desk = LoanHandler(client)
+    reaction = await client.subscribe_durable(
         "desk", tapewire.pattern(domain="unitloans"), desk.handle
     )
     while not desk.handled_counts:  # noqa: ASYNC110

@@ -206,8 +206,8 @@ async def test_a_decision(house: ClientHarness) -> None:
 
 
 async def test_an_alert_is_the_only_event_of_its_own_entity(house: ClientHarness) -> None:
-    tape = house.client()
-    one = await tape.alert(
+    client = house.client()
+    one = await client.alert(
         user="alice", message="come and look", level="error", symbol="IBM", at=AT, event_id="a-1"
     )
     said = AlertRaised(
@@ -219,7 +219,7 @@ async def test_an_alert_is_the_only_event_of_its_own_entity(house: ClientHarness
         timestamp=AT,
     )
     assert house.stored_events() == [("ev.alice.alerts.a-1", said)]
-    again = await tape.alert(user="alice", message="come and look", event_id="a-1")
+    again = await client.alert(user="alice", message="come and look", event_id="a-1")
     assert (again.sequence, again.is_duplicate) == (one.sequence, True)
     assert len(house.recorded_events()) == 1
 
