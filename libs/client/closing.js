@@ -15,10 +15,10 @@ export const FINAL_EVENTS = new Map([
  * The final state of a stream after which the client takes `action`.
  *
  * @param {"sign-in" | "stop"} action
- * @returns {import("./tapewire.js").Final}
+ * @returns {import("./tapewire.js").FinalState}
  */
 export function stateAfter(action) {
   if (action === "sign-in") return { name: "signed-out", reason: "the session has ended" };
-  // Connecting again would push out the next connection of this user, and that one this again.
+  // Reconnecting would close another connection of this user, which would reconnect in turn.
   return { name: "closed", reason: "too many connections", error: null };
 }

@@ -1,33 +1,34 @@
 /**
- * How long to wait before the next try: pure, so that every rule is a line in a test.
+ * Delays before the next try, as pure functions.
  *
- * A clean end waits exactly the server's `retry:` (a draining server spreads its clients with it).
- * A failure waits at least that long, doubling, with jitter. `Retry-After` is never undercut.
+ * After a clean end the delay is exactly the server's `retry:`, by which a draining server spreads
+ * its clients. After a failure it is at least that, doubles with each failure, and has jitter. It is
+ * never below `Retry-After`.
  */
 
-/** Until the server says otherwise, in milliseconds. */
+/** The delay before the server sends a `retry:`, in milliseconds. */
 export const DEFAULT_RETRY_MS = 3_000;
-/** A `retry:` outside these bounds is taken for the nearer one: no hot loop, no lost client. */
+/** A `retry:` is limited to these bounds, which avoids busy loops and clients that never return. */
 export const MIN_RETRY_MS = 100;
 export const MAX_RETRY_MS = 600_000;
-/** Failures double the delay up to here; with jitter 30 s pass at most between two tries. */
+/** Failures double the delay up to this; with jitter at most 30 s pass between two tries. */
 export const MAX_GROWN_MS = 20_000;
-/** Up to this share is added at random, so that clients cut off together come back apart. */
+/** A random share of up to this is added, which spreads clients that were cut off together. */
 export const JITTER = 0.5;
-/** A `Retry-After` beyond this is taken for a mistake. */
+/** A `Retry-After` is limited to this. */
 export const MAX_RETRY_AFTER_MS = 600_000;
 
 /**
- * @typedef {object} Pause
- * @property {"ended" | "failed"} kind  a clean end, or anything else
- * @property {number} failures          failures in a row, this one included; from 0
+ * @typedef {object} BackoffInput
+ * @property {"ended" | "failed"} kind  a clean end, or a failure
+ * @property {number} failures          failures in a row, including this one
  * @property {number} retryMs           the server's `retry:`
  * @property {number | null} retryAfterMs
  * @property {number} random            in [0, 1)
  */
 
 /**
- * @param {Pause} pause
+ * @param {BackoffInput} input
  * @returns {number} milliseconds, a whole number
  */
 export function delayBefore({ kind, failures, retryMs, retryAfterMs, random }) {
@@ -43,7 +44,7 @@ export function delayBefore({ kind, failures, retryMs, retryAfterMs, random }) {
  *
  * @param {string | null} value
  * @param {number} now  milliseconds since 1970
- * @returns {number | null} milliseconds; null when absent or unreadable
+ * @returns {number | null} milliseconds; null when it is absent or malformed
  */
 export function retryAfterMs(value, now) {
   if (value === null || value.trim() === "") return null;

@@ -1,5 +1,5 @@
 /**
- * A stream, and polling while there is none.
+ * A stream that falls back to polling.
  *
  *     const feed = follow("/api/v2/stream", {
  *       poll: async (since) => ({ events: …, asOf: "…", more: false }),
@@ -7,31 +7,31 @@
  *       onState: ({ name }) => …,
  *     });
  *
- * A lost stream is tried again by its connection, after growing delays. When the last of `tries`
- * has failed, or an open stream brings nothing (some proxies hold streams back), `poll` is asked in
- * its place, while the connection goes on trying. The two share one place in the log, so nothing is
- * lost or doubled between them: polls move the connection's place, and a poll that is answered
- * after the stream has come back is thrown away, since the stream brings the same.
- * Start reading at `#see` and `#hear`, what becomes of the connection.
+ * The connection retries a lost stream with growing delays. After `TRIES` failures in a row, or
+ * when an open stream delivers nothing (some proxies buffer streams), this module calls `poll`
+ * instead, and the connection keeps retrying. Both share one position in the log, therefore nothing
+ * is lost or delivered twice: polls advance the connection's position, and a poll that is answered
+ * after the stream is back is discarded, because the stream delivers the same events.
+ * Start reading at `#onConnectionState` and `#onStreamEvent`.
  */
 
-import { POLL_MS, Polling } from "./polling.js";
+import { POLL_INTERVAL_MS, Poller } from "./poller.js";
 import { connect } from "./tapewire.js";
-import { Timers } from "./timers.js";
+import { NamedTimers } from "./timers.js";
 
-/** Failed tries in a row after which polling begins. With a `retry:` of 5 s that is after 23 s. */
+/** Failures in a row after which polling starts. With a `retry:` of 5 s that is after 23 s. */
 export const TRIES = 2;
-/** An open stream without an event after this long counts as none. */
+/** An open stream without an event after this time counts as failed. */
 export const STALL_MS = 10_000;
-/** A stream that was refused for good is tried again after this long. */
+/** A stream that was rejected for good is tried again after this time. */
 export const REOPEN_MS = 25_000;
-/** Share of the jitter that delays have here: at most 26 s pass between two tries. */
-const JITTER_SHARE = 0.6;
+/** Scales the jitter of delays: at most 26 s pass between two tries. */
+const JITTER_SCALE = 0.6;
 
 /** @typedef {import("./tapewire.js").Connection} Connection */
 /** @typedef {import("./tapewire.js").State} ConnectionState */
 /** @typedef {import("./tapewire.js").StreamEvent} StreamEvent */
-/** @typedef {import("./polling.js").Found} Found */
+/** @typedef {import("./poller.js").PollResult} PollResult */
 /** @typedef {import("./rest.js").ApiError} ApiError */
 /**
  * @typedef {{name: "connecting"}
@@ -40,19 +40,19 @@ const JITTER_SHARE = 0.6;
  *   | {name: "polling", everyMs: number, retryInMs: number | null, reason: string, failing: string}
  *   | {name: "signed-out", reason: string}
  *   | {name: "closed", reason: string, error: ApiError | null}} State
- * `tries` counts the tries that failed since the last event, of `of`. `retryInMs` is when the stream
- * is tried next: 0 now, null not before `retryNow`. `failing` says why the last poll had no answer;
- * "" when it had. `signed-out` and `closed` are final.
+ * `tries` counts the failures since the last event, of `of`. `retryInMs` is the time until the next
+ * try of the stream: 0 for now, null for not before `retryNow`. `failing` is the error of the last
+ * poll, "" when it succeeded. `signed-out` and `closed` are final.
  */
 /**
  * @typedef {object} Options
- * @property {(since: string) => Promise<Found>} poll  what came after the id `since`, "" for what
- *   is new; an ApiError that is not transient ends the following
+ * @property {(since: string) => Promise<PollResult>} poll  the events after the id `since`, or the
+ *   newest for ""; an ApiError that is not transient closes the connection
  * @property {(event: StreamEvent) => void} onEvent
  * @property {(state: State) => void} onState
- * @property {string=} lastEventId  go on after this id
+ * @property {string=} lastEventId  resume after this id
  * @property {typeof globalThis.fetch=} fetch
- * @property {import("./watchdog.js").Clock=} clock
+ * @property {import("./inactivity-timeout.js").Clock=} clock
  * @property {(() => number)=} random  in [0, 1)
  */
 
@@ -70,18 +70,18 @@ export class Following {
   #options;
   #clock;
   #random;
-  /** Where to go on without a connection. */
+  /** The position while there is no connection. */
   #position;
   /** @type {Connection | null} */
   #connection = null;
-  /** Whether the connection's present try has brought an event. */
-  #heard = false;
-  #failed = 0;
-  #over = false;
-  #polling;
-  /** What became of the stream; "" while it is there. */
-  #reason = "";
-  /** When it is tried, by the clock; null: not by itself. @type {number | null} */
+  /** Whether the current try of the connection has delivered an event. */
+  #hasReceivedEvent = false;
+  #failureCount = 0;
+  #isClosed = false;
+  #poller;
+  /** Why the stream failed; "" while it is live. */
+  #failureReason = "";
+  /** The clock time of the next try; null: only on `retryNow`. @type {number | null} */
   #retryAt = 0;
   /** "stall", "reopen" */
   #timers;
@@ -94,48 +94,48 @@ export class Following {
     this.#url = url;
     this.#options = options;
     this.#clock = options.clock ?? globalThis;
-    this.#timers = new Timers(this.#clock);
+    this.#timers = new NamedTimers(this.#clock);
     this.#random = options.random ?? Math.random;
     this.#position = options.lastEventId ?? "";
-    this.#polling = new Polling({
-      ask: () => options.poll(this.lastEventId),
-      onFound: (found) => this.#take(found),
-      // The server is there again: no need to wait until the next try is due.
-      onBack: () => this.#connection?.retryNow(),
-      onTrouble: () => this.#tellPolling(),
-      onRefused: (error) => this.#end(finalOf(error)),
+    this.#poller = new Poller({
+      poll: () => options.poll(this.lastEventId),
+      onResult: (result) => this.#deliverPollResult(result),
+      // The server answers again: do not wait until the next try is due.
+      onRecovered: () => this.#connection?.retryNow(),
+      onErrorChanged: () => this.#emitPollingState(),
+      onFatalError: (error) => this.#finish(finalStateFor(error)),
       clock: this.#clock,
       random: this.#random,
     });
     this.#open();
   }
 
-  /** The id up to which everything was delivered; "": none yet. */
+  /** The id up to which all events were delivered; "" for none yet. */
   get lastEventId() {
     return this.#connection?.lastEventId ?? this.#position;
   }
 
-  /** Stop for good. */
+  /** Close for good. */
   close() {
-    this.#end();
+    this.#finish();
   }
 
   /** Try the stream now. */
   retryNow() {
-    if (this.#over) return;
+    if (this.#isClosed) return;
     if (this.#connection) this.#connection.retryNow();
     else this.#open();
   }
 
   #open() {
-    this.#timers.stop("reopen");
+    this.#timers.cancel("reopen");
     const { fetch, clock } = this.#options;
     /** @type {Connection} */
     const connection = connect(this.#url, {
-      onEvent: (event) => this.#hear(event),
-      onState: (state) => connection === this.#connection && this.#see(state),
+      onEvent: (event) => this.#onStreamEvent(event),
+      onState: (state) => connection === this.#connection && this.#onConnectionState(state),
       lastEventId: this.#position,
-      random: () => this.#random() * JITTER_SHARE,
+      random: () => this.#random() * JITTER_SCALE,
       fetch,
       clock,
     });
@@ -143,74 +143,74 @@ export class Following {
   }
 
   /** @param {StreamEvent} event */
-  #hear(event) {
-    if (!this.#heard) {
-      this.#heard = true;
-      this.#failed = 0;
-      this.#reason = "";
-      this.#timers.stop("stall");
-      this.#polling.stop();
+  #onStreamEvent(event) {
+    if (!this.#hasReceivedEvent) {
+      this.#hasReceivedEvent = true;
+      this.#failureCount = 0;
+      this.#failureReason = "";
+      this.#timers.cancel("stall");
+      this.#poller.stop();
       this.#options.onState({ name: "live" });
     }
     this.#options.onEvent(event);
   }
 
   /** @param {ConnectionState} state */
-  #see(state) {
-    this.#timers.stop("stall");
+  #onConnectionState(state) {
+    this.#timers.cancel("stall");
     if (state.name === "live") {
-      const stalled = () => this.#poll("the stream brings nothing");
-      if (!this.#heard) this.#timers.after("stall", STALL_MS, stalled);
+      const stalled = () => this.#startPolling("the stream brings nothing");
+      if (!this.#hasReceivedEvent) this.#timers.schedule("stall", STALL_MS, stalled);
     } else if (state.name === "connecting") {
-      this.#heard = false;
+      this.#hasReceivedEvent = false;
       this.#retryAt = this.#clock.performance.now();
-      this.#tell(this.#reason === "" ? { name: "connecting" } : this.#waiting(0));
+      this.#emitState(this.#failureReason === "" ? { name: "connecting" } : this.#reconnectingState(0));
     } else if (state.name === "reconnecting") {
-      this.#lost(state);
+      this.#onConnectionLost(state);
     } else if (state.name === "signed-out") {
-      this.#end(state);
+      this.#finish(state);
     } else {
-      this.#refused(state);
+      this.#onConnectionRefused(state);
     }
   }
 
   /** @param {Extract<ConnectionState, {name: "reconnecting"}>} state */
-  #lost({ retryInMs, reason }) {
-    if (!this.#heard) this.#failed += 1;
-    this.#heard = false;
+  #onConnectionLost({ retryInMs, reason }) {
+    if (!this.#hasReceivedEvent) this.#failureCount += 1;
+    this.#hasReceivedEvent = false;
     this.#retryAt = this.#clock.performance.now() + retryInMs;
-    this.#reason = reason;
-    if (this.#failed >= TRIES) this.#poll(reason);
-    else this.#tell(this.#waiting(retryInMs));
+    this.#failureReason = reason;
+    if (this.#failureCount >= TRIES) this.#startPolling(reason);
+    else this.#emitState(this.#reconnectingState(retryInMs));
   }
 
   /**
-   * The stream is refused for good, says the server, or a proxy before it. What plain calls are
-   * answered decides whether that is so.
+   * The server, or a proxy in front of it, rejects the stream for good. The answers to polls decide
+   * whether that is so.
    *
    * @param {Extract<ConnectionState, {name: "closed"}>} state
    */
-  #refused({ reason, error }) {
+  #onConnectionRefused({ reason, error }) {
     this.#position = this.lastEventId;
     this.#connection = null;
-    this.#heard = false;
-    this.#failed = Math.max(this.#failed + 1, TRIES);
-    // No error: one that was pushed out, and would push out the next one in its turn.
-    const pushedOut = error === null;
-    this.#retryAt = pushedOut ? null : this.#clock.performance.now() + REOPEN_MS;
-    if (!pushedOut) this.#timers.after("reopen", REOPEN_MS, () => this.#open());
-    this.#poll(reason);
+    this.#hasReceivedEvent = false;
+    this.#failureCount = Math.max(this.#failureCount + 1, TRIES);
+    // Without an error, the connection exceeded the user's limit; reopening it would close another.
+    const isOverLimit = error === null;
+    this.#retryAt = isOverLimit ? null : this.#clock.performance.now() + REOPEN_MS;
+    if (!isOverLimit) this.#timers.schedule("reopen", REOPEN_MS, () => this.#open());
+    this.#startPolling(reason);
   }
 
   /** @param {string} reason */
-  #poll(reason) {
-    this.#reason = reason;
-    if (!this.#polling.running) this.#polling.start();
-    this.#tellPolling();
+  #startPolling(reason) {
+    this.#failureReason = reason;
+    if (!this.#poller.isRunning) this.#poller.start();
+    this.#emitPollingState();
   }
 
-  /** @param {import("./polling.js").Found} found */
-  #take({ events, asOf }) {
+  /** @param {import("./poller.js").PollResult} result */
+  #deliverPollResult({ events, asOf }) {
     this.#position = asOf;
     this.#connection?.skipTo(asOf);
     for (const event of events) {
@@ -218,47 +218,47 @@ export class Following {
         this.#options.onEvent(event);
       } catch (error) {
         queueMicrotask(() => {
-          throw error; // to the console, not into the polling
+          throw error; // reported on the console; polling continues
         });
       }
     }
   }
 
   /** @param {number} retryInMs */
-  #waiting(retryInMs) {
+  #reconnectingState(retryInMs) {
     return /** @type {const} */ ({
       name: "reconnecting",
       retryInMs,
-      tries: this.#failed,
+      tries: this.#failureCount,
       of: TRIES,
-      reason: this.#reason,
+      reason: this.#failureReason,
     });
   }
 
-  /** @param {State} state  polling is told of instead while there is some */
-  #tell(state) {
-    if (this.#polling.running) this.#tellPolling();
+  /** @param {State} state  replaced by the polling state while polling */
+  #emitState(state) {
+    if (this.#poller.isRunning) this.#emitPollingState();
     else this.#options.onState(state);
   }
 
-  #tellPolling() {
+  #emitPollingState() {
     const now = this.#clock.performance.now();
     this.#options.onState({
       name: "polling",
-      everyMs: POLL_MS,
+      everyMs: POLL_INTERVAL_MS,
       retryInMs: this.#retryAt === null ? null : Math.max(this.#retryAt - now, 0),
-      reason: this.#reason,
-      failing: this.#polling.failing,
+      reason: this.#failureReason,
+      failing: this.#poller.lastError,
     });
   }
 
   /** @param {State} [last] */
-  #end(last) {
-    if (this.#over) return;
-    this.#over = true;
+  #finish(last) {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     this.#position = this.lastEventId;
-    this.#polling.stop();
-    this.#timers.stop("stall", "reopen");
+    this.#poller.stop();
+    this.#timers.cancel("stall", "reopen");
     const connection = this.#connection;
     this.#connection = null;
     connection?.close();
@@ -270,7 +270,7 @@ export class Following {
  * @param {ApiError} error
  * @returns {State}
  */
-function finalOf(error) {
+function finalStateFor(error) {
   if (error.statusCode === 401) return { name: "signed-out", reason: error.message };
   return { name: "closed", reason: error.message, error };
 }

@@ -1,70 +1,71 @@
 /**
- * Getting the next connection while the present one still serves.
+ * Opens the next connection while the current one is still open.
  *
- * It tries until it is asked for what it has (`take`) or not to go on (`stop`). A refusal that time
- * does not mend ends the trying: the present connection is kept to its end.
+ * It retries until `takeNext` or `cancel`. A permanent rejection stops it: then the current
+ * connection is used until it ends.
  */
 
 import { delayBefore } from "./delay.js";
 
-/** Before the second try; after that it doubles. In milliseconds. */
-export const AGAIN_MS = 500;
+/** The delay before the second try, in milliseconds; it doubles afterwards. */
+export const FIRST_RETRY_MS = 500;
 
-/** @typedef {import("./link.js").Link} Link */
+/** @typedef {import("./stream-request.js").StreamRequest} StreamRequest */
 
 export class Handover {
-  /** @type {Link | null} on its way, or there */
+  /** @type {StreamRequest | null} opening, or open */
   #next = null;
-  #over = false;
-  #wake = () => {};
+  #isStopped = false;
+  #endWait = () => {};
 
   /**
-   * @param {object} means
-   * @param {() => Link} means.open
-   * @param {import("./watchdog.js").Clock} means.clock
-   * @param {() => number} means.random
+   * @param {object} options
+   * @param {() => StreamRequest} options.open
+   * @param {import("./inactivity-timeout.js").Clock} options.clock
+   * @param {() => number} options.random
    */
-  constructor(means) {
-    this.#run(means);
+  constructor(options) {
+    this.#run(options);
   }
 
-  /** The next connection, the caller's from now on; null when there is none at this moment. */
-  take() {
+  /** Hand over the next connection to the caller; null when there is none at this moment. */
+  takeNext() {
     const next = this.#next;
     this.#next = null;
-    this.#over = true;
-    this.#wake();
+    this.#isStopped = true;
+    this.#endWait();
     return next;
   }
 
-  stop() {
-    this.take()?.abort();
+  /** Stop, and abort the next connection. */
+  cancel() {
+    this.takeNext()?.abort();
   }
 
-  /** @param {ConstructorParameters<typeof Handover>[0]} means */
+  /** @param {ConstructorParameters<typeof Handover>[0]} options */
   async #run({ open, clock, random }) {
-    for (let failures = 1; !this.#over; failures += 1) {
+    for (let failures = 1; !this.#isStopped; failures += 1) {
       const next = open();
       this.#next = next;
-      const outcome = await next.over;
+      const outcome = await next.ended;
       if (this.#next !== next) return; // taken
       this.#next = null;
       if (outcome.kind === "final") return;
       const retryAfterMs = outcome.kind === "failed" ? outcome.retryAfterMs : null;
-      const how = { failures, retryMs: AGAIN_MS, retryAfterMs, random: random() };
-      await this.#rest(clock, delayBefore({ kind: "failed", ...how }));
+      const how = { failures, retryMs: FIRST_RETRY_MS, retryAfterMs, random: random() };
+      await this.#wait(clock, delayBefore({ kind: "failed", ...how }));
     }
   }
 
   /**
-   * @param {import("./watchdog.js").Clock} clock
+   * @param {import("./inactivity-timeout.js").Clock} clock
    * @param {number} milliseconds
    */
-  #rest(clock, milliseconds) {
+  #wait(clock, milliseconds) {
     return new Promise((resolve) => {
-      const timer = clock.setTimeout(() => this.#wake(), milliseconds);
-      this.#wake = () => {
-        this.#wake = () => {};
+      const timer = clock.setTimeout(() => this.#endWait(), milliseconds);
+      this.#endWait = () => {
+        this.#endWait = () => {};
         clock.clearTimeout(timer);
         resolve(undefined);
       };

@@ -1,31 +1,31 @@
 /**
- * The event stream format, exactly as the HTML standard has it:
+ * A parser of the event stream format, exactly as the HTML standard defines it:
  * https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
  *
- * Bytes in, blocks out. `push` takes chunks cut anywhere, within a CRLF or a UTF-8 character too.
- * Nothing here knows about connections; start reading at `push`.
+ * It turns bytes into blocks (events). Chunks may end anywhere, also within a CRLF or a UTF-8
+ * character. Start reading at `push`.
  */
 
-/** Characters that one block may hold before the stream counts as broken. */
+/** A block with more characters than this is an error. */
 export const MAX_BLOCK_CHARS = 16 * 1024 * 1024;
 
 /**
  * @typedef {object} Block
  * @property {string} type        the `event` field, "message" without one
  * @property {string} data        the `data` lines, joined by LF
- * @property {string | null} id   the id that this very block carried; null: none ("" resets the id)
- * @property {string} lastEventId the id that holds after this block, its own or an earlier one
+ * @property {string | null} id   the id in this block; null: none ("" resets the id)
+ * @property {string} lastEventId the id after this block, its own or an earlier one
  */
 
 /**
- * @typedef {object} Receiver
+ * @typedef {object} ParserCallbacks
  * @property {(block: Block) => void} onBlock       a block with data
- * @property {((id: string) => void)=} onId         a block without data that moved the id
+ * @property {((id: string) => void)=} onId         a block without data that changes the id
  * @property {((milliseconds: number) => void)=} onRetry
- * @property {((text: string) => void)=} onComment  a comment, without its colon and a space after it
+ * @property {((text: string) => void)=} onComment  a comment, without the colon and one space
  */
 
-/** A block grew past `MAX_BLOCK_CHARS`: the sender does not speak this format. */
+/** A block exceeds `MAX_BLOCK_CHARS`: the sender does not use this format. */
 export class BlockTooLong extends Error {
   constructor() {
     super(`a block of the event stream has more than ${MAX_BLOCK_CHARS} characters`);
@@ -33,9 +33,9 @@ export class BlockTooLong extends Error {
   }
 }
 
-/** Parses one response body; a new connection needs a new parser. */
+/** Parses one response body; each connection needs its own parser. */
 export class Parser {
-  /** A byte order mark at the very beginning is dropped by the decoder. */
+  /** The decoder drops a byte order mark at the beginning. */
   #decoder = new TextDecoder("utf-8");
   #line = "";
   #afterCr = false;
@@ -46,25 +46,26 @@ export class Parser {
   /** @type {string | null} */
   #id = null;
   #lastEventId;
-  /** @type {Receiver} */
-  #receiver;
+  /** @type {ParserCallbacks} */
+  #callbacks;
 
   /**
-   * @param {Receiver} receiver
-   * @param {string} [lastEventId] the id from the connection before this one
+   * @param {ParserCallbacks} callbacks
+   * @param {string} [lastEventId] the id from the previous connection
    */
-  constructor(receiver, lastEventId = "") {
-    this.#receiver = receiver;
+  constructor(callbacks, lastEventId = "") {
+    this.#callbacks = callbacks;
     this.#lastEventId = lastEventId;
   }
 
-  /** The id of the last block that was complete; an id in an unfinished block does not count. */
+  /** The id of the last complete block. */
   get lastEventId() {
     return this.#lastEventId;
   }
 
   /**
-   * Read on. What a stream leaves unfinished at its end is dropped, as the standard says.
+   * Parse the next chunk. An incomplete block at the end of the stream is dropped, as the standard
+   * requires.
    *
    * @param {Uint8Array} bytes
    * @throws {BlockTooLong}
@@ -79,7 +80,7 @@ export class Parser {
         continue;
       }
       if (code === 10 && this.#afterCr) {
-        // The LF of a CRLF: its CR already ended the line, so that no event waits for the LF.
+        // The LF of a CRLF. The CR has ended the line already, therefore no event waits for the LF.
         this.#afterCr = false;
         start = at + 1;
         continue;
@@ -88,43 +89,43 @@ export class Parser {
       const line = this.#line + text.slice(start, at);
       this.#line = "";
       start = at + 1;
-      this.#take(line);
+      this.#processLine(line);
     }
     this.#line += text.slice(start);
-    this.#bound();
+    this.#checkSize();
   }
 
   /** @param {string} line */
-  #take(line) {
+  #processLine(line) {
     if (line === "") {
       this.#dispatch();
       return;
     }
     const colon = line.indexOf(":");
     if (colon < 0) {
-      this.#field(line, "");
+      this.#processField(line, "");
       return;
     }
     const from = line.charCodeAt(colon + 1) === 32 ? colon + 2 : colon + 1;
-    if (colon === 0) this.#receiver.onComment?.(line.slice(from));
-    else this.#field(line.slice(0, colon), line.slice(from));
+    if (colon === 0) this.#callbacks.onComment?.(line.slice(from));
+    else this.#processField(line.slice(0, colon), line.slice(from));
   }
 
   /**
    * @param {string} name  case matters
    * @param {string} value
    */
-  #field(name, value) {
+  #processField(name, value) {
     if (name === "data") {
       this.#data = this.#hasData ? `${this.#data}\n${value}` : value;
       this.#hasData = true;
-      this.#bound();
+      this.#checkSize();
     } else if (name === "event") {
       this.#type = value;
     } else if (name === "id") {
       if (!value.includes("\0")) this.#id = value;
     } else if (name === "retry") {
-      if (/^[0-9]+$/.test(value)) this.#receiver.onRetry?.(Number(value));
+      if (/^[0-9]+$/.test(value)) this.#callbacks.onRetry?.(Number(value));
     }
   }
 
@@ -137,13 +138,14 @@ export class Parser {
     this.#id = null;
     if (block.id !== null) this.#lastEventId = block.id;
     if (hasData) {
-      this.#receiver.onBlock({ ...block, lastEventId: this.#lastEventId });
+      this.#callbacks.onBlock({ ...block, lastEventId: this.#lastEventId });
     } else if (block.id !== null) {
-      this.#receiver.onId?.(block.id);
+      this.#callbacks.onId?.(block.id);
     }
   }
 
-  #bound() {
+  /** @throws {BlockTooLong} */
+  #checkSize() {
     if (this.#line.length + this.#data.length > MAX_BLOCK_CHARS) throw new BlockTooLong();
   }
 }

@@ -1,17 +1,17 @@
 /**
- * JSON calls to the edge, with its errors as typed ones.
+ * JSON calls to the edge, with typed errors.
  *
- * `call` either returns a body, throws `ApiError` (the server said no), or throws `Unreachable`
- * (nobody knows whether the call was carried out: repeat it only when it is safe to repeat).
+ * `call` returns the decoded body, throws `ApiError` (the server rejected the call), or throws
+ * `Unreachable` (it is not known whether the call was carried out: repeat it only when that is safe).
  */
 
 import { retryAfterMs } from "./delay.js";
 
-/** After this, in milliseconds, a call counts as `Unreachable`. */
+/** A call without a response after this, in milliseconds, is `Unreachable`. */
 export const CALL_TIMEOUT_MS = 10_000;
 
 /**
- * What every error of the edge looks like on the wire.
+ * The body of every error of the edge.
  *
  * @typedef {object} ErrorBody
  * @property {string} error        the name of the status, "Unauthorized"
@@ -21,7 +21,7 @@ export const CALL_TIMEOUT_MS = 10_000;
  * @property {unknown=} value      what that field held, when small
  */
 
-/** The server answered, and the answer is no. */
+/** The server answered with an error. */
 export class ApiError extends Error {
   /**
    * @param {ErrorBody} body
@@ -37,18 +37,18 @@ export class ApiError extends Error {
     this.retryAfterMs = waitMs;
   }
 
-  /** Whether the same call may succeed later: the server is busy or away, not unwilling. */
+  /** Whether the same call may succeed later, because the server is busy or unavailable. */
   get transient() {
     return [408, 425, 429, 500, 502, 503, 504].includes(this.statusCode);
   }
 
-  /** The last part of `path`, however deep: "$.order.qty" is about "qty". */
+  /** The last segment of `path`: "qty" for "$.order.qty". */
   get field() {
     return this.path?.split(/[.[\]/]+/).filter(Boolean).pop();
   }
 }
 
-/** No answer came: the network or the server is gone, or the call took too long. */
+/** No response: the network or the server is down, or the call timed out. */
 export class Unreachable extends Error {
   /**
    * @param {string} url
@@ -62,7 +62,7 @@ export class Unreachable extends Error {
 }
 
 /**
- * The typed error in a response that is not a success; a proxy's HTML page makes one too.
+ * The error in a response that is not a success, also in a proxy's HTML page.
  *
  * @param {Response} response
  * @returns {Promise<ApiError>}
@@ -75,7 +75,7 @@ export async function errorFrom(response) {
     const parsed = await response.json();
     if (parsed !== null && typeof parsed === "object") body = parsed;
   } catch {
-    // Not JSON: the status says enough.
+    // Not JSON: the status alone describes the error.
   }
   const name = String(body.error ?? (response.statusText || `Status ${response.status}`));
   return new ApiError(
@@ -91,7 +91,7 @@ export async function errorFrom(response) {
 }
 
 /**
- * One call; the cookie goes along.
+ * Make a call, with the session cookie.
  *
  * @param {"GET" | "POST" | "PATCH" | "DELETE"} method
  * @param {string} url

@@ -6,34 +6,34 @@
  *       onState: ({ name }) => …,
  *     });
  *
- * Why not EventSource: it gives up for good on any status but 200. This client stops on 401, waits
- * as told on 429 and 503, comes back with a growing delay after failures and with the server's
- * `retry:` after a clean end, notices a silent connection, and always resumes by id. When a server
- * says that it will close the connection, the next one is opened before this one is left.
- * Start reading at `#run`, the loop; one pass of it is `#attempt`.
+ * EventSource gives up for good on every status but 200. This client stops on 401, honours
+ * `Retry-After` on 429 and 503, reconnects with growing delays after failures and with the server's
+ * `retry:` after a clean end, detects a silent connection, and always resumes by event id. When a
+ * server announces that it will close the connection, the next one is opened before this one is left.
+ * Start reading at `#run`, the loop.
  */
 
+import { callSafely, parseJsonOrText } from "./callbacks.js";
 import { FINAL_EVENTS, stateAfter } from "./closing.js";
 import { DEFAULT_RETRY_MS, delayBefore } from "./delay.js";
 import { Handover } from "./handover.js";
-import { Link, ask, takingOver } from "./link.js";
-import { decoded, tell } from "./listener.js";
 import { isNews } from "./position.js";
-import { Quotes } from "./quotes.js";
+import { QuoteOrderFilter } from "./quote-ordering.js";
+import { StreamRequest, handoverUrl, requestStream } from "./stream-request.js";
 
-export { CONNECT_TIMEOUT_MS, SILENT_KEEPALIVES } from "./link.js";
+export { CONNECT_TIMEOUT_MS, SILENT_KEEPALIVES } from "./stream-request.js";
 export { ApiError, Unreachable, call } from "./rest.js";
 
-/** How often an idle server sends something, unless its `connected` event has `keepaliveMs`. */
+/** The keepalive interval of a server whose `connected` event has no `keepaliveMs`. */
 export const KEEPALIVE_MS = 30_000;
-/** By this a server that stops says that it will close the connection. */
+/** The event by which a stopping server announces that it will close the connection. */
 const DRAINING = "stream:draining";
 
 /**
  * @typedef {object} StreamEvent
  * @property {string} type      "order:update", "price:update", …
- * @property {any} data         decoded JSON; the text itself when it is not JSON
- * @property {string | null} id null on newest-wins events, which move no position
+ * @property {any} data         decoded JSON, or the text when it is not JSON
+ * @property {string | null} id null on conflated events, which have no position
  */
 
 /**
@@ -47,23 +47,23 @@ const DRAINING = "stream:draining";
 
 /**
  * @typedef {object} Options
- * @property {(event: StreamEvent) => void} onEvent not awaited; what it throws is reported and
- *   the stream goes on
+ * @property {(event: StreamEvent) => void} onEvent not awaited; an error that it throws is
+ *   reported, and the stream continues
  * @property {((state: State) => void)=} onState
  * @property {string=} lastEventId  resume after this id instead of starting with a snapshot
- * @property {Record<string, string>=} headers  sent with every try, e.g. Authorization
+ * @property {Record<string, string>=} headers  sent with every request, for example Authorization
  * @property {RequestCredentials=} credentials  "same-origin" by default
  * @property {number=} keepaliveMs
  * @property {typeof globalThis.fetch=} fetch
- * @property {import("./watchdog.js").Clock=} clock
+ * @property {import("./inactivity-timeout.js").Clock=} clock
  * @property {(() => number)=} random  in [0, 1)
  */
 
-/** @typedef {import("./refusal.js").Final} Final */
-/** @typedef {import("./refusal.js").Outcome} Outcome */
+/** @typedef {import("./response-outcome.js").FinalState} FinalState */
+/** @typedef {import("./response-outcome.js").RequestOutcome} RequestOutcome */
 
 /**
- * Open a stream; it keeps itself open until `close` or a final state.
+ * Open a stream. It reconnects until `close` or a final state.
  *
  * @param {string} url
  * @param {Options} options
@@ -83,16 +83,16 @@ export class Connection {
   #retryMs = DEFAULT_RETRY_MS;
   #keepaliveMs;
   #failures = 0;
-  /** @type {Final | null} */
-  #final = null;
-  #quotes = new Quotes();
-  /** @type {Link | null} whose events are delivered */
-  #link = null;
-  /** @type {Handover | null} from `#link` to the next one */
+  /** @type {FinalState | null} */
+  #finalState = null;
+  #quoteFilter = new QuoteOrderFilter();
+  /** @type {StreamRequest | null} the request whose events are delivered */
+  #request = null;
+  /** @type {Handover | null} opens the successor of `#request` */
   #handover = null;
-  /** Ends the wait before the next try; does nothing at other times. */
-  #wake = () => {};
-  #online = () => this.retryNow();
+  /** Ends the wait before the next try, if there is one. */
+  #endWait = () => {};
+  #onOnline = () => this.retryNow();
 
   /**
    * @param {string} url
@@ -104,12 +104,12 @@ export class Connection {
     this.#clock = options.clock ?? globalThis;
     this.#position = options.lastEventId ?? "";
     this.#keepaliveMs = options.keepaliveMs ?? KEEPALIVE_MS;
-    globalThis.addEventListener?.("online", this.#online);
-    // Not at once: the caller wants to hold the connection before it hears of its first state.
+    globalThis.addEventListener?.("online", this.#onOnline);
+    // Deferred: the caller must have the connection before the first callback.
     queueMicrotask(() => this.#run());
   }
 
-  /** The id to resume from: that of the last event delivered, or of a checkpoint. "": none. */
+  /** The id to resume from: of the last delivered event or checkpoint, or "". */
   get lastEventId() {
     return this.#position;
   }
@@ -118,125 +118,126 @@ export class Connection {
     return this.#state;
   }
 
-  /** Stop for good; no event is delivered after this. */
+  /** Close for good; no event is delivered after this. */
   close() {
     this.#finish({ name: "closed", reason: "closed by this page", error: null });
-    this.#wake();
+    this.#endWait();
   }
 
-  /** Try again now instead of at the end of the wait. */
+  /** End the wait before the next try. */
   retryNow() {
-    this.#wake();
+    this.#endWait();
   }
 
   /**
-   * Go on after `id`: what came up to there, the caller has from elsewhere.
+   * Advance to `id`: the caller has the events up to it from another source.
    *
    * @param {string} id
    */
   skipTo(id) {
-    this.#moveTo(id);
+    this.#advancePosition(id);
   }
 
   async #run() {
-    while (this.#final === null) {
-      this.#enter({ name: "connecting", tries: this.#failures });
-      const outcome = await this.#attempt();
+    while (this.#finalState === null) {
+      this.#setState({ name: "connecting", tries: this.#failures });
+      const outcome = await this.#runRequests();
       if (outcome.kind === "final") this.#finish(outcome.state);
-      else if (this.#final === null) await this.#pause(outcome);
+      else if (this.#finalState === null) await this.#waitBeforeRetry(outcome);
     }
-    globalThis.removeEventListener?.("online", this.#online);
-    this.#enter(this.#final);
+    globalThis.removeEventListener?.("online", this.#onOnline);
+    this.#setState(this.#finalState);
   }
 
   /**
-   * One connection, and those that take over from it.
+   * Run a request, and those that replace it.
    *
-   * @returns {Promise<Outcome>} how the last of them ended
+   * @returns {Promise<RequestOutcome>} how the last of them ended
    */
-  async #attempt() {
-    this.#link = this.#open(null);
+  async #runRequests() {
+    this.#request = this.#openRequest(null);
     for (;;) {
-      const link = this.#link;
-      const outcome = await link.over;
-      if (this.#link === link && !this.#goOver()) return outcome;
+      const request = this.#request;
+      const outcome = await request.ended;
+      if (this.#request === request && !this.#switchToNext()) return outcome;
     }
   }
 
-  /** @param {(() => void) | null} onReady  for a link that is to take over from `#link` */
-  #open(onReady) {
-    const url = onReady === null ? this.#url : takingOver(this.#url);
-    return new Link({
-      request: (signal) => ask(url, this.#options, this.#position, signal),
+  /** @param {(() => void) | null} onReady  for a request that replaces `#request` */
+  #openRequest(onReady) {
+    const url = onReady === null ? this.#url : handoverUrl(this.#url);
+    return new StreamRequest({
+      request: (signal) => requestStream(url, this.#options, this.#position, signal),
       clock: this.#clock,
       keepaliveMs: () => this.#keepaliveMs,
-      onBlock: (block) => this.#take(block),
-      onId: (id) => this.#moveTo(id),
+      onBlock: (block) => this.#onBlock(block),
+      onId: (id) => this.#advancePosition(id),
       onRetry: (milliseconds) => (this.#retryMs = milliseconds),
       onOpen: () => {
-        if (this.#state.name !== "live") this.#enter({ name: "live" });
+        if (this.#state.name !== "live") this.#setState({ name: "live" });
       },
       onReady,
     });
   }
 
-  /** The server closes `#link` soon: have the next one by then. */
-  #prepare() {
+  /** Open the successor of `#request`, which the server will close soon. */
+  #startHandover() {
     this.#handover ??= new Handover({
-      open: () => this.#open(() => this.#goOver()),
+      open: () => this.#openRequest(() => this.#switchToNext()),
       clock: this.#clock,
       random: this.#options.random ?? Math.random,
     });
   }
 
   /**
-   * Leave `#link` for the next one, be that still on its way. Both have sent everything after the
-   * same place, so what of the next one is no news was delivered already.
+   * Replace `#request` by its successor, even if that is still opening. Both send all events after
+   * the same position; those of the successor that were delivered already are dropped.
    *
-   * @returns {boolean} false: there is none
+   * @returns {boolean} false: there is no successor
    */
-  #goOver() {
-    const next = this.#handover?.take() ?? null;
+  #switchToNext() {
+    const next = this.#handover?.takeNext() ?? null;
     this.#handover = null;
     if (next === null) return false;
-    this.#link?.abort();
-    this.#link = next;
-    this.#quotes.turn(this.#clock.performance.now());
-    if (!next.open) this.#enter({ name: "connecting", tries: this.#failures });
+    this.#request?.abort();
+    this.#request = next;
+    this.#quoteFilter.onConnectionChanged(this.#clock.performance.now());
+    if (!next.isOpen) this.#setState({ name: "connecting", tries: this.#failures });
     next.release();
     return true;
   }
 
   /** @param {import("./parser.js").Block} block */
-  #take({ type, data: text, id }) {
-    if (this.#final !== null) return;
+  #onBlock({ type, data: text, id }) {
+    if (this.#finalState !== null) return;
     this.#failures = 0;
     if (type === DRAINING) {
-      this.#prepare();
+      this.#startHandover();
       return;
     }
     const reset = type === "stream:reset";
     if (id && !reset && !isNews(id, this.#position)) return;
-    if (type !== "checkpoint") this.#deliver(type, decoded(text), id);
+    if (type !== "checkpoint") this.#deliverEvent(type, parseJsonOrText(text), id);
     if (reset) {
-      // The position was refused. Until the snapshot that follows is here, there is none: a
-      // connection lost in between must begin with a snapshot again.
+      // The position is invalid. A connection that is lost before the snapshot that follows must
+      // begin with a snapshot again.
       this.#position = "";
     } else if (id !== null) {
-      this.#moveTo(id);
+      this.#advancePosition(id);
     }
   }
 
   /**
    * @param {string} type
-   * @param {any} read
+   * @param {any} decoded
    * @param {string | null} id
    */
-  #deliver(type, read, id) {
-    const data = id === null ? this.#quotes.pass(type, read, this.#clock.performance.now()) : read;
+  #deliverEvent(type, decoded, id) {
+    const now = this.#clock.performance.now();
+    const data = id === null ? this.#quoteFilter.filter(type, decoded, now) : decoded;
     if (data === undefined) return;
     const event = { type, data, id };
-    tell(this.#options.onEvent, event);
+    callSafely(this.#options.onEvent, event);
     if (event.type === "connected" && event.data?.keepaliveMs > 0) {
       this.#keepaliveMs = event.data.keepaliveMs;
     }
@@ -245,14 +246,14 @@ export class Connection {
   }
 
   /** @param {string} id */
-  #moveTo(id) {
-    if (this.#final?.name !== "closed" && (id === "" || isNews(id, this.#position))) {
+  #advancePosition(id) {
+    if (this.#finalState?.name !== "closed" && (id === "" || isNews(id, this.#position))) {
       this.#position = id;
     }
   }
 
-  /** @param {Exclude<Outcome, {kind: "final"}>} outcome */
-  async #pause(outcome) {
+  /** @param {Exclude<RequestOutcome, {kind: "final"}>} outcome */
+  async #waitBeforeRetry(outcome) {
     const failed = outcome.kind === "failed";
     if (failed) this.#failures += 1;
     const retryInMs = delayBefore({
@@ -263,28 +264,28 @@ export class Connection {
       random: (this.#options.random ?? Math.random)(),
     });
     const reason = failed ? outcome.reason : "the server ended the stream";
-    this.#enter({ name: "reconnecting", retryInMs, tries: this.#failures, reason });
-    if (this.#final !== null) return; // onState closed the stream
+    this.#setState({ name: "reconnecting", retryInMs, tries: this.#failures, reason });
+    if (this.#finalState !== null) return; // onState closed the stream
     await new Promise((resolve) => {
-      const timer = this.#clock.setTimeout(() => this.#wake(), retryInMs);
-      this.#wake = () => {
-        this.#wake = () => {};
+      const timer = this.#clock.setTimeout(() => this.#endWait(), retryInMs);
+      this.#endWait = () => {
+        this.#endWait = () => {};
         this.#clock.clearTimeout(timer);
         resolve(undefined);
       };
     });
   }
 
-  /** @param {Final} state  the first one stands */
+  /** @param {FinalState} state  ignored after the first call */
   #finish(state) {
-    this.#final ??= state;
-    this.#handover?.stop();
-    this.#link?.abort();
+    this.#finalState ??= state;
+    this.#handover?.cancel();
+    this.#request?.abort();
   }
 
   /** @param {State} state */
-  #enter(state) {
+  #setState(state) {
     this.#state = state;
-    tell(this.#options.onState, state);
+    callSafely(this.#options.onState, state);
   }
 }

@@ -1,11 +1,11 @@
-/** Timers with names: starting one again replaces the one that waits under its name. */
+/** Timers with names: scheduling a name again replaces its pending timer. */
 
-export class Timers {
+export class NamedTimers {
   #clock;
   /** @type {Map<string, any>} */
-  #waiting = new Map();
+  #pending = new Map();
 
-  /** @param {import("./watchdog.js").Clock} clock */
+  /** @param {import("./inactivity-timeout.js").Clock} clock */
   constructor(clock) {
     this.#clock = clock;
   }
@@ -15,20 +15,20 @@ export class Timers {
    * @param {number} milliseconds
    * @param {() => void} run
    */
-  after(name, milliseconds, run) {
-    this.stop(name);
+  schedule(name, milliseconds, run) {
+    this.cancel(name);
     const timer = this.#clock.setTimeout(() => {
-      this.#waiting.delete(name);
+      this.#pending.delete(name);
       run();
     }, milliseconds);
-    this.#waiting.set(name, timer);
+    this.#pending.set(name, timer);
   }
 
   /** @param {string[]} names */
-  stop(...names) {
+  cancel(...names) {
     for (const name of names) {
-      this.#clock.clearTimeout(this.#waiting.get(name));
-      this.#waiting.delete(name);
+      this.#clock.clearTimeout(this.#pending.get(name));
+      this.#pending.delete(name);
     }
   }
 }

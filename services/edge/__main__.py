@@ -1,4 +1,9 @@
-"""The edge: `python -m tapewire_services.edge`."""
+"""The edge service: streams, REST API and pages. Run it by `python -m tapewire_services.edge`.
+
+`wire` builds the process in the order of an event's way: exchange with other edge processes, the
+engine between log and streams, authentication, HTTP. Clients can connect once everything else runs,
+and are disconnected before anything else stops.
+"""
 
 import asyncio
 import gc
@@ -8,25 +13,28 @@ from tapewire.events import CATALOGUE
 from tapewire.runtime import App, run
 from tapewire.runtime.broadcast import Broadcast
 from tapewire_services.edge.auth import SessionStore, TicketStore, build_authenticator
+from tapewire_services.edge.cluster.admin_test_event import AdminTestEventBroadcast
 from tapewire_services.edge.cluster.distributed_rate_limiter import DistributedRateLimiter
 from tapewire_services.edge.cluster.limits import RateLimiter
 from tapewire_services.edge.cluster.presence_sync import PresenceSync
-from tapewire_services.edge.delivery import admin_test_event
 from tapewire_services.edge.delivery.stream_routes import build_stream_routes
 from tapewire_services.edge.drain import drain
 from tapewire_services.edge.engine import Engine
-from tapewire_services.edge.http import controllers, server
+from tapewire_services.edge.http import server
 from tapewire_services.edge.http.admission import StreamAdmission
-from tapewire_services.edge.http.app import Health, SseHealth, create_app
+from tapewire_services.edge.http.app import create_app
+from tapewire_services.edge.http.controllers import ControllerContext
+from tapewire_services.edge.http.health import read_health
 from tapewire_services.edge.http.streams import StreamHandler
+from tapewire_services.edge.http.uvicorn_compat import EdgeServer
 
 MAX_TICK_SECONDS = 0.5
 COMPRESSOR_IDLE_SECONDS = 10.0
-"""A stream silent for so long holds no compressor: most connections wait most of the time."""
+"""A stream that is silent for so long holds no compressor. Most streams are silent mostly."""
 
 GC_THRESHOLD_OBJECTS = 4_000
-"""New objects between two looks for garbage. Python's 700 costs a sixth of the time where every
-user has events of their own; with 20,000 what closed connections leave piles up for too long."""
+"""New objects between garbage collections. Python's default of 700 costs a sixth of the CPU time
+where every user has events of their own; with 20,000 the memory of closed connections piles up."""
 
 
 def now() -> datetime:
@@ -34,42 +42,26 @@ def now() -> datetime:
 
 
 async def wire(app: App) -> None:
+    """Build and start the edge."""
     settings = app.settings
-    table = build_stream_routes(CATALOGUE)
-
-    # 1. What streams are served with: the log's end, the market, and who is connected here.
-    engine = Engine(
-        instance=app.instance,
-        log=app.log,
-        views=app.views,
-        quotes=app.quotes,
-        user_valuations=app.user_valuations,
-        declared_values=app.declared_values,
-        settings=settings,
-        now=now,
-    )
-    for name, work in engine.background_tasks().items():
-        app.spawn(work, name=name)
-    tick = min(MAX_TICK_SECONDS, settings.keepalive_interval / 4)
-    app.spawn(server.run_hub_ticks(engine.hub, now, tick), name="tick")
+    engine = _start_engine(app)
     await engine.log_tail.ready.wait()
     app.add_health_check(
         lambda: None if engine.log_tail.ready.is_set() else "does not follow the log"
     )
 
-    # 2. Who is connected elsewhere, and who came there.
     broadcast = Broadcast(app.connection)
-    rollcall = PresenceSync(broadcast, engine.presence, app.instance)
-    app.on_stop(rollcall.announce_stopped)
-    app.spawn(rollcall.run(), name="rollcall")
-    comings = DistributedRateLimiter(broadcast, app.instance, RateLimiter(settings.connect_rate))
-    app.spawn(comings.run(), name="comings")
-    app.on_stop((await admin_test_event.subscribe_test_events(broadcast, engine.hub)).close)
+    presence_sync = PresenceSync(broadcast, engine.presence, app.instance)
+    app.on_stop(presence_sync.announce_stopped)
+    app.spawn(presence_sync.run(engine.close_over_limit), name="presence")
+    attempts = DistributedRateLimiter(broadcast, app.instance, RateLimiter(settings.connect_rate))
+    app.spawn(attempts.run(), name="attempts")
+    test_events = AdminTestEventBroadcast(broadcast)
+    app.spawn(test_events.run(engine.broadcast_test_event), name="test-events")
 
-    # 3. Who may see what.
     sessions = SessionStore(app.sessions, now, settings.session_hours)
     tickets = TicketStore(app.tickets, now, settings.ticket_seconds)
-    entrance = build_authenticator(
+    authenticator = build_authenticator(
         settings,
         session_store=sessions,
         ticket_store=tickets,
@@ -79,57 +71,64 @@ async def wire(app: App) -> None:
     )
     app.spawn(sessions.watch(engine.close_session, engine.open_session_ids), name="sessions")
 
-    # 4. How it is served and asked.
     streams = StreamHandler(
         stream_service=engine.stream_service,
         hub=engine.hub,
         admission=StreamAdmission(
             log=app.log,
             log_tail=engine.log_tail,
-            authenticator=entrance,
-            count_attempt=comings.try_acquire,
+            authenticator=authenticator,
+            count_attempt=attempts.try_acquire,
             settings=settings,
         ),
         settings=settings,
         now=now,
-        presence_sync=rollcall,
+        presence_sync=presence_sync,
     )
     app.spawn(
         server.run_periodically(streams.release_idle_compressors, COMPRESSOR_IDLE_SECONDS),
-        name="rest",
+        name="compressors",
     )
-
-    def health() -> Health:
-        word = "ok" if engine.log_tail.ready.is_set() else "degraded"
-        if streams.is_draining:
-            word = "stopping"
-        return Health(
-            status=word,
-            connections=len(engine.hub),
-            users=engine.hub.owner_count(),
-            sse=SseHealth(
-                status=word,
-                total_connections=engine.totals().connection_count,
-                listener_active=engine.log_tail.ready.is_set(),
-            ),
-        )
-
-    rest = controllers.ControllerContext(
+    context = ControllerContext(
         requests=app.requests,
         sessions=sessions,
         tickets=tickets,
-        authenticator=entrance,
-        quote_feed=engine.quote_feed,
+        authenticator=authenticator,
         settings=settings,
         now=now,
         engine=engine,
-        broadcast=broadcast,
-        get_health=health,
+        test_events=test_events,
+        get_health=lambda: read_health(engine, streams),
     )
+    await _start_http(app, engine, streams, context)
 
-    # 5. Sockets, last: from here on clients come, and at the end they are the first to go.
-    http = server.EdgeServer(
-        create_app(streams, table, controllers.routes(rest), health, settings.origins),
+
+def _start_engine(app: App) -> Engine:
+    """The engine, whose tasks run."""
+    engine = Engine(
+        instance=app.instance,
+        log=app.log,
+        views=app.views,
+        quotes=app.quotes,
+        user_valuations=app.user_valuations,
+        declared_values=app.declared_values,
+        settings=app.settings,
+        now=now,
+    )
+    for name, task in engine.background_tasks().items():
+        app.spawn(task, name=name)
+    tick = min(MAX_TICK_SECONDS, app.settings.keepalive_interval / 4)
+    app.spawn(server.run_hub_ticks(engine.hub, now, tick), name="hub-tick")
+    return engine
+
+
+async def _start_http(
+    app: App, engine: Engine, streams: StreamHandler, context: ControllerContext
+) -> None:
+    """Start to accept clients, and drain them first when the process stops."""
+    settings = app.settings
+    http = EdgeServer(
+        create_app(streams, build_stream_routes(CATALOGUE), context, settings.origins),
         server.open_listening_socket(settings),
         settings.drain_seconds,
         settings.request_seconds,

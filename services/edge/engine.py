@@ -16,6 +16,7 @@ import structlog
 
 from tapewire.log import EventLog, LatestValueStore, RecordedEvent
 from tapewire.runtime import Settings, telemetry
+from tapewire_services.edge.cluster.admin_test_event import AdminTestEvent
 from tapewire_services.edge.cluster.presence import ConnectionTotals, Presence
 from tapewire_services.edge.delivery.catch_up import StreamService
 from tapewire_services.edge.delivery.close_reason import CloseReason
@@ -91,7 +92,7 @@ class Engine:
             on_change=partial(changed, LiveValue.METRICS),
             rng=rng,
         )
-        self.presence = Presence(instance, self._limit, self.close_over_limit)
+        self.presence = Presence(instance, self._limit)
 
         replay_slots = asyncio.Semaphore(settings.replays_at_once)
         self.stream_service = StreamService(
@@ -138,6 +139,10 @@ class Engine:
     def totals(self) -> ConnectionTotals:
         """The connections of all edge processes."""
         return self.presence.totals()
+
+    def broadcast_test_event(self, event: AdminTestEvent) -> None:
+        """Send a test event to every connection of this process."""
+        self.hub.broadcast("test", event, event.timestamp)
 
     def close_session(self, session_id: str) -> None:
         """Close the streams of a session that was revoked."""

@@ -55,7 +55,7 @@ class EdgeFleet(EdgeClient):
         [found] = [
             number
             for number, edge in enumerate(self.edges)
-            if edge.find_log_lines("stream opened", client=client_id)
+            if edge.find_log_lines("stream.opened", client_id=client_id)
         ]
         return found
 

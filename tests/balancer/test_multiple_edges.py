@@ -84,7 +84,7 @@ class TestAUser:
                 fleet, lambda: fleet.open_stream(ORDERS_PATH, next(cookies)), opened
             )
             for stream in streams.values():
-                await stream.until("order:update")
+                await stream.read_until("order:update")
             for cookie in users:
                 async with fleet.client(cookie) as http:
                     assert (await http.delete("/api/session")).status_code == 204
@@ -156,7 +156,7 @@ class TestOperators:
                 sent = await http.post("/api/stream/test", json={"message": f"hello {number}"})
                 assert sent.status_code == 202
             for stream in streams.values():
-                told = [await stream.until("test") for _ in range(3)]
+                told = [await stream.read_until("test") for _ in range(3)]
                 assert [frame.data["message"] for frame in told] == [
                     f"hello {number}" for number in range(3)
                 ]

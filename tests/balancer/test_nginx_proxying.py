@@ -41,8 +41,8 @@ async def empty(fleet) -> None:
     """Wait until all who left are gone."""
 
     def present():
-        opened = sum(len(edge.logged("stream opened")) for edge in fleet.edges)
-        return opened - sum(len(edge.logged("stream closed")) for edge in fleet.edges)
+        opened = sum(len(edge.find_log_lines("stream.opened")) for edge in fleet.edges)
+        return opened - sum(len(edge.find_log_lines("stream.closed")) for edge in fleet.edges)
 
     await wait_until(
         "nobody is connected", lambda: present() == 0, describe_last=present, timeout_seconds=60
@@ -80,15 +80,15 @@ class TestFrames:
             for number in range(MAX_LARGE_EVENTS):
                 await journal.append(alice, order_rejected(f"o-{number}", reason="x" * LARGE_BYTES))
                 if number % 50 == 0 and (
-                    closed := edge.find_log_lines("stream closed", client=client)
+                    closed := edge.find_log_lines("stream.closed", client_id=client)
                 ):
                     break
             await wait_until(
                 "the edge closes it",
-                lambda: closed or edge.find_log_lines("stream closed", client=client),
+                lambda: closed or edge.find_log_lines("stream.closed", client_id=client),
                 timeout_seconds=60,
             )
-            [line] = edge.find_log_lines("stream closed", client=client)
+            [line] = edge.find_log_lines("stream.closed", client_id=client)
             assert line["reason"] == "slow"
 
     async def test_say_to_the_next_proxy_that_nothing_may_wait(self, fleet: EdgeFleet) -> None:
@@ -180,7 +180,7 @@ class TestRefusals:
         assert (await read_refusal(answer))[0] == 429
         assert await self.try_connect(small_fleet, "127.0.3.1") == 401
         assert any(
-            edge.find_log_lines("too many streams", address=client_address)
+            edge.find_log_lines("stream.rate_limited", address=client_address)
             for edge in small_fleet.edges
         )
 

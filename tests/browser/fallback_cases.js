@@ -4,7 +4,7 @@
  */
 
 import { REOPEN_MS, STALL_MS, TRIES, follow } from "../../libs/client/fallback.js";
-import { POLL_MS } from "../../libs/client/polling.js";
+import { POLL_INTERVAL_MS } from "../../libs/client/poller.js";
 import { ApiError, Unreachable } from "../../libs/client/rest.js";
 import { equal } from "./assert.js";
 import { atRest, connected } from "./fakes.js";
@@ -89,9 +89,9 @@ export const cases = {
     equal(at.items(), [1, 2, 3], "items of the stream and of the first poll");
     equal(at.polls[0], "e-2", "where the first poll began");
     at.log.length = 5;
-    await at.clock.advance(POLL_MS * 1.1);
+    await at.clock.advance(POLL_INTERVAL_MS * 1.1);
     equal(at.items(), [1, 2, 3, 4, 5], "items of the next poll");
-    while (at.requests() < 6) await at.clock.advance(POLL_MS);
+    while (at.requests() < 6) await at.clock.advance(POLL_INTERVAL_MS);
     equal(at.last().headers["Last-Event-ID"], "e-5", "where the stream goes on");
     await at.last().send(hello + item(6));
     equal(at.now(), { name: "live" }, "state");
@@ -123,7 +123,7 @@ export const cases = {
     at.log.length = 2;
     while (at.exchanges.length === 0) await at.clock.advance(1000);
     equal(at.last().headers["Last-Event-ID"], "e-0", "where the stream was asked to begin");
-    await at.clock.advance(POLL_MS * 1.1);
+    await at.clock.advance(POLL_INTERVAL_MS * 1.1);
     await at.last().send(hello + item(1) + item(2) + item(3));
     equal(at.items(), [1, 2, 3], "items");
     at.feed.close();
@@ -135,12 +135,12 @@ export const cases = {
     await untilPolling(at);
     await atRest();
     equal(at.now().failing !== "", true, "it says that it fails");
-    await at.clock.advance(POLL_MS * 3);
+    await at.clock.advance(POLL_INTERVAL_MS * 3);
     equal(at.polls.length, 3, "polls");
     const before = at.requests();
     const due = at.now().retryInMs;
     at.log.trouble = null;
-    await at.clock.advance(POLL_MS * 1.1);
+    await at.clock.advance(POLL_INTERVAL_MS * 1.1);
     equal(at.polls.length, 4, "polls with one that succeeds");
     equal(at.now().failing, "", "what it says then");
     equal(at.requests() > before, true, `the stream was tried before ${due} ms were over`);
@@ -224,13 +224,13 @@ export const cases = {
     while (at.requests() === tried) await at.clock.advance(500);
     // From here the next try is some 23 s away.
     const polls = at.polls.length;
-    await at.clock.advance(POLL_MS * 1.1);
+    await at.clock.advance(POLL_INTERVAL_MS * 1.1);
     equal([at.polls.length, at.requests()], [polls + 1, tried + 1], "polls, tries of the stream");
     at.log.trouble = new Unreachable("/items", null);
-    await at.clock.advance(POLL_MS * 1.1);
+    await at.clock.advance(POLL_INTERVAL_MS * 1.1);
     equal([at.requests(), at.now().failing !== ""], [tried + 1, true], "tries, and that a poll failed");
     at.log.trouble = null;
-    await at.clock.advance(POLL_MS * 1.1);
+    await at.clock.advance(POLL_INTERVAL_MS * 1.1);
     equal(at.requests(), tried + 2, "tries of the stream");
     at.feed.close();
   },
@@ -254,11 +254,11 @@ export const cases = {
   async "a server that says when to come back is not asked before"() {
     const at = await following(["down"]);
     const busy = { error: "Busy", message: "later", statusCode: 503 };
-    at.log.trouble = new ApiError(busy, POLL_MS * 4);
+    at.log.trouble = new ApiError(busy, POLL_INTERVAL_MS * 4);
     await untilPolling(at);
-    await at.clock.advance(POLL_MS * 3);
+    await at.clock.advance(POLL_INTERVAL_MS * 3);
     equal(at.polls.length, 1, "polls before");
-    await at.clock.advance(POLL_MS * 2);
+    await at.clock.advance(POLL_INTERVAL_MS * 2);
     equal(at.polls.length, 2, "polls after");
     at.feed.close();
   },
@@ -281,7 +281,7 @@ export const cases = {
       const at = await following(["down"], { onEvent });
       at.log.length = 1;
       await untilPolling(at);
-      await at.clock.advance(POLL_MS * 2.2);
+      await at.clock.advance(POLL_INTERVAL_MS * 2.2);
       equal(thrown, ["Error: the page's own"], "what the console is told");
       equal(at.polls.slice(0, 3), ["", "e-1", "e-1"], "polls");
       at.feed.close();

@@ -3,7 +3,7 @@
  * Node and in Chromium: name → test. The old connection is `old`, the one that takes over `next`.
  */
 
-import { MOST_HELD } from "../../libs/client/link.js";
+import { MAX_HELD_EVENTS } from "../../libs/client/stream-request.js";
 import { equal } from "./assert.js";
 import { connected } from "./fakes.js";
 
@@ -215,10 +215,10 @@ export const cases = {
 
   async "what is held back is bounded"() {
     const { old, last, events, stream } = await leaving(["stream"]);
-    await last().send(CONNECTED + "event: test\ndata: 1\n\n".repeat(MOST_HELD - 3));
+    await last().send(CONNECTED + "event: test\ndata: 1\n\n".repeat(MAX_HELD_EVENTS - 3));
     equal([old.aborted, events.length], [false, 1], "held back");
     await last().send("event: test\ndata: 1\n\n");
-    equal([old.aborted, events.length], [true, MOST_HELD], "let go");
+    equal([old.aborted, events.length], [true, MAX_HELD_EVENTS], "let go");
     stream.close();
   },
 

@@ -200,7 +200,7 @@ def _make_list_stale(recording: FaultTrialRecording) -> FaultTrialRecording:
 
 def _add_error_line(recording: FaultTrialRecording) -> FaultTrialRecording:
     return msgspec.structs.replace(
-        with_one_watcher(recording), errors=['{"event": "a stream failed"}']
+        with_one_watcher(recording), errors=['{"event": "stream.failed"}']
     )
 
 
@@ -238,5 +238,5 @@ PLANTED_VIOLATIONS: dict[str, tuple[PlantViolation, str]] = {
     ),
     "an order that nobody asked for": (_remove_answer, ": nobody was answered so"),
     "a list of another time": (_make_list_stale, " is not the fold: "),
-    "a service logs an error": (_add_error_line, "a stream failed"),
+    "a service logs an error": (_add_error_line, "stream.failed"),
 }

@@ -1,7 +1,6 @@
-"""Who is asking: sessions, JWTs, tickets and gateways, and which pages may read from elsewhere.
+"""Authentication: sessions, JWTs, tickets and trusted gateways, and CORS.
 
-Start at `Entrance`, which decides who a request is from; `open_entrance` makes it as the settings
-say.
+`Authenticator` decides who a request is from. `build_authenticator` builds one from the settings.
 """
 
 from tapewire_services.edge.auth.authenticator import Authentication, Authenticator, Credentials

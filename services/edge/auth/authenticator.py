@@ -1,8 +1,8 @@
-"""Who a request is from: what it shows, and what that is worth. Start at `Entrance.who`.
+"""Decides who a request is from. Start reading at `Authenticator.authenticate`.
 
-The first that is shown decides, in this order: the word of a listed gateway, a ticket, a JWT, the
-session cookie. A ticket that was spent shows nothing: an EventSource that comes back by the same
-URL has the cookie by then.
+The first credential that a request carries decides, in this order: the user header of a trusted
+gateway, a ticket, a JWT, the session cookie. A redeemed ticket does not count as a credential: an
+EventSource that reconnects with the same URL has the cookie by then.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,18 +12,18 @@ from typing import Any
 import msgspec
 
 from tapewire.runtime import Settings
+from tapewire_services.edge.auth.addresses import Networks, is_in_networks, parse_address
 from tapewire_services.edge.auth.cookies import format_session_cookie, read_session_token
 from tapewire_services.edge.auth.sessions import Session, SessionStore
 from tapewire_services.edge.auth.tickets import TicketStore
 from tapewire_services.edge.auth.tokens import JwtVerifier, valid_roles, valid_user_id
-from tapewire_services.edge.cluster.limits import Networks, is_in_networks, parse_address
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Credentials(msgspec.Struct, frozen=True, kw_only=True):
-    """What a request shows of who sends it. `peer` is the address of the connection itself; of the
-    query only streams look at anything."""
+    """The credentials of a request. `peer_address` is the address of the connection itself. Only
+    streams read `ticket` and `token` from the query."""
 
     method: str
     peer_address: str | None
@@ -46,20 +46,21 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def single_header(self, name: str) -> str | None:
-        """The header's value, None when it comes more than once: nobody knows which one counts."""
+        """The header's value, or None when it is missing or ambiguous because it occurs more than
+        once."""
         values = self.headers.get(name, ())
         return values[0] if len(values) == 1 else None
 
 
 class Authentication(msgspec.Struct, frozen=True):
-    """Who came; `cookie` is a ``Set-Cookie`` to answer with."""
+    """The result of authenticating a stream; `set_cookie` is for the response."""
 
     session: Session | None
     set_cookie: str | None = None
 
 
 class Authenticator:
-    """What decides who a request is from. `gateways` are the networks whose X-User-ID counts."""
+    """Authenticates requests. X-User-ID is accepted from `trusted_gateways` alone."""
 
     def __init__(
         self,
@@ -79,11 +80,11 @@ class Authenticator:
         self._now = now
 
     async def authenticate(self, credentials: Credentials) -> Session | None:
-        """Whose request it is, None for nobody's that is known.
+        """The session of a request, or None without valid credentials.
 
         Raises:
-            LogError: the stores cannot be asked.
-            KeysAway: the key of its token cannot be had.
+            LogError: the session store cannot be read.
+            VerificationKeysUnavailable: the key of its token cannot be fetched.
         """
         if (user := self._gateway_user_header(credentials)) is not None:
             return self._gateway_session(user, credentials)
@@ -95,11 +96,11 @@ class Authenticator:
         return await self._session_store.find(cookie)
 
     async def authenticate_stream(self, credentials: Credentials) -> Authentication:
-        """Whose stream it is; a ticket becomes a cookie. Raises as `who`."""
-        spent = await self._redeem_ticket(credentials)
-        if spent is None:
+        """As `authenticate`, for a stream; also redeems a ticket for a session cookie."""
+        ticket_session = await self._redeem_ticket(credentials)
+        if ticket_session is None:
             return Authentication(await self.authenticate(credentials))
-        token, session = await self._session_store.issue_token(spent)
+        token, session = await self._session_store.issue_token(ticket_session)
         return Authentication(
             session, format_session_cookie(token, session, self._settings, self._now())
         )
@@ -107,7 +108,7 @@ class Authenticator:
     async def _redeem_ticket(self, credentials: Credentials) -> Session | None:
         if credentials.ticket is None or self._gateway_user_header(credentials) is not None:
             return None
-        # A link that somebody was sent must not sign him in: only a page's own request does.
+        # Following a link with a ticket must not sign a user in; only a page's own request does.
         if credentials.single_header("sec-fetch-mode") == "navigate":
             return None
         session = await self._ticket_store.redeem(credentials.ticket)
@@ -116,7 +117,7 @@ class Authenticator:
         return None if await self._session_store.is_ended(session.key) else session
 
     def _gateway_user_header(self, credentials: Credentials) -> str | None:
-        """Whom a gateway says that the request is from."""
+        """The user that a trusted gateway names."""
         if not self._trusted_gateways or not is_in_networks(
             parse_address(credentials.peer_address), self._trusted_gateways
         ):
@@ -124,15 +125,15 @@ class Authenticator:
         return credentials.single_header("x-user-id")
 
     def _gateway_session(self, user_header: str, credentials: Credentials) -> Session | None:
-        name, roles = (
+        user_id, roles = (
             _decode_utf8(user_header),
             (credentials.single_header("x-user-roles") or "").split(","),
         )
-        if name is None or valid_user_id(name) is None:
+        if user_id is None or valid_user_id(user_id) is None:
             return None
         return Session(
             key=None,
-            user_id=name,
+            user_id=user_id,
             roles=valid_roles(role.strip() for role in roles),
             expires_at=self._now() + timedelta(hours=self._settings.session_hours),
         )
@@ -152,8 +153,8 @@ class Authenticator:
         return None if await self._session_store.is_ended(session.key) else session
 
     def _is_cookie_trusted(self, credentials: Credentials) -> bool:
-        """Whether the cookie says that somebody meant this. Where browsers send it along with what
-        any page asks for, it must come from a page that may ask."""
+        """Whether the cookie can be trusted. With SameSite=None browsers send it with the requests
+        of any page, therefore the request's origin must be an allowed one."""
         origin = credentials.single_header("origin")
         if (
             self._settings.cookie_same_site != "none"
@@ -168,7 +169,7 @@ class Authenticator:
 
 
 def _decode_utf8(header: str) -> str | None:
-    """A header's value as UTF-8, which it is read as by nobody but us."""
+    """A header's value as UTF-8; ASGI servers decode headers as Latin-1."""
     try:
         return header.encode("latin-1").decode()
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""The cookie ``session``: read from what a browser sends, and written for it."""
+"""Reads and formats the cookie ``session``."""
 
 from datetime import datetime
 from http.cookies import CookieError, SimpleCookie
@@ -10,7 +10,7 @@ SESSION_COOKIE = "session"
 
 
 def read_session_token(cookie_header: str | None) -> str | None:
-    """The session token in a ``Cookie`` header."""
+    """The session token in a ``Cookie`` header, or None."""
     if not cookie_header:
         return None
     try:
@@ -21,7 +21,7 @@ def read_session_token(cookie_header: str | None) -> str | None:
 
 
 def format_session_cookie(token: str, session: Session, settings: Settings, now: datetime) -> str:
-    """The value of the ``Set-Cookie`` that gives `token` for as long as `session` lasts."""
+    """The ``Set-Cookie`` value for `token`, which expires together with `session`."""
     cookie: SimpleCookie = SimpleCookie({SESSION_COOKIE: token})
     morsel = cookie[SESSION_COOKIE]
     morsel["path"] = "/"

@@ -1,9 +1,9 @@
-"""The public keys that JWTs are signed with: a JWKS in a file, or behind a URL.
+"""Public keys that verify JWTs: a JWKS in a file or at a URL.
 
-A file is read again when it changed. A URL is asked again when its keys are older than
-TAPEWIRE_JWT_JWKS_SECONDS, in the background, and at once when a token names a key that is not
-among them: by one request for all who wait, and not more than one a second. Keys that cannot be
-read or fetched leave the old ones in place. Start at `Keys`.
+A file is read again when it changes. A URL is fetched again in the background when its keys are
+older than TAPEWIRE_JWT_JWKS_SECONDS, and at once when a token names an unknown key: one request for
+all waiting tokens, and at most one a second. When reading or fetching fails, the old keys stay in
+use. Start reading at `KeySource`.
 """
 
 import asyncio
@@ -19,25 +19,25 @@ import structlog
 
 FETCH_TIMEOUT_SECONDS = 5.0
 MIN_FETCH_INTERVAL_SECONDS = 1.0
-"""Between two requests, whatever tokens come."""
+"""Between two requests, whatever tokens arrive."""
 MAX_JWKS_BYTES = 1 << 20
 MIN_RSA_BITS = 2048
 _PUBLIC_MEMBERS = {"RSA": ("kty", "n", "e"), "EC": ("kty", "crv", "x", "y")}
-"""What of a key is read: whatever else it holds, only what everybody may know."""
+"""The members of a key that are read: public ones only, whatever else it holds."""
 
 logger = structlog.get_logger("edge.keys")
 
 
 class InvalidJwks(ValueError):
-    """No JWKS, or one without a key for RS256 or ES256; says why."""
+    """The document is not a JWKS, or has no key for RS256 or ES256; the message says why."""
 
 
 class VerificationKeysUnavailable(Exception):
-    """There are no keys yet, or not the one that a token names, and they cannot be fetched now."""
+    """The key of a token is not known, and keys cannot be fetched now."""
 
 
 class VerificationKey(msgspec.Struct, frozen=True):
-    """A public key, and the one algorithm that it is for."""
+    """A public key and its one algorithm."""
 
     kid: str | None
     algorithm: str
@@ -45,16 +45,20 @@ class VerificationKey(msgspec.Struct, frozen=True):
 
 
 class KeySource(Protocol):
-    """Where keys come from."""
+    """A source of verification keys."""
 
     async def find(self, kid: str | None, algorithm: str) -> Sequence[VerificationKey]:
-        """The keys that may have signed a token with that header. Raises KeysAway."""
+        """The keys that may have signed a token with `kid` and `algorithm` in its header.
+
+        Raises:
+            VerificationKeysUnavailable: the key is unknown, and cannot be fetched now.
+        """
 
     async def close(self) -> None: ...
 
 
 def parse_jwks(data: bytes) -> tuple[VerificationKey, ...]:
-    """The usable keys of a JWKS; others, as for encryption, are left out. Raises BadKeys."""
+    """The usable keys of a JWKS, without those for encryption. Raises InvalidJwks."""
     try:
         entries = msgspec.json.decode(data)["keys"]
         found = tuple(key for key in map(_parse_key, entries) if key is not None)
@@ -77,10 +81,10 @@ def _parse_key(entry: Any) -> VerificationKey | None:
     try:
         key = jwt.PyJWK(public, algorithm=algorithm).key
     except (jwt.PyJWTError, ValueError, TypeError) as error:
-        logger.warning("a key cannot be used", kid=_key_id(entry), error=repr(error))
+        logger.warning("jwks.key_invalid", kid=_key_id(entry), error=repr(error))
         return None
     if algorithm == "RS256" and key.key_size < MIN_RSA_BITS:
-        logger.warning("a key is too short", kid=_key_id(entry), bits=key.key_size)
+        logger.warning("jwks.key_too_short", kid=_key_id(entry), bits=key.key_size)
         return None
     return VerificationKey(_key_id(entry), algorithm, key)
 
@@ -97,10 +101,10 @@ def _matching_keys(
 
 
 class FileKeySource:
-    """Keys from a file."""
+    """Keys from a file, which is read again when it changes."""
 
     def __init__(self, path: Path) -> None:
-        """Raises BadKeys or OSError."""
+        """Raises InvalidJwks or OSError."""
         self._path = path
         self._loaded_version = self._file_version()
         self._keys = parse_jwks(path.read_bytes())
@@ -110,29 +114,29 @@ class FileKeySource:
         return _matching_keys(self._keys, kid, algorithm)
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: a file source holds no resources."""
 
     def _reload_if_changed(self) -> None:
-        mark = None
+        version = None
         try:
-            mark = self._file_version()
-            if mark == self._loaded_version:
+            version = self._file_version()
+            if version == self._loaded_version:
                 return
             self._keys = parse_jwks(self._path.read_bytes())
-            logger.info("read changed keys", keys=len(self._keys))
+            logger.info("jwks.reloaded", keys=len(self._keys))
         except (OSError, InvalidJwks) as error:
-            if mark != self._loaded_version:
-                logger.warning("keeps the old keys: the new ones cannot be read", error=str(error))
-        self._loaded_version = mark
+            if version != self._loaded_version:
+                logger.warning("jwks.reload_failed", error=str(error))
+        self._loaded_version = version
 
     def _file_version(self) -> tuple[int, ...] | None:
-        """What changes with the file, also where a link is pointed elsewhere."""
+        """Changes whenever the file does, or a symbolic link points to another one."""
         stat = self._path.stat()
         return stat.st_ino, stat.st_mtime_ns, stat.st_size
 
 
 class UrlKeySource:
-    """Keys from a URL. `fetch` gives the document; `clock` is loop time."""
+    """Keys from a URL. `download` returns the document; `clock` is a monotonic time in seconds."""
 
     def __init__(
         self,
@@ -163,7 +167,7 @@ class UrlKeySource:
         return found
 
     def start_fetch(self) -> "asyncio.Task[None]":
-        """Begin to fetch, unless that is under way."""
+        """Start to fetch the keys, unless a fetch is running."""
         if self._fetch_task is None or self._fetch_task.done():
             self._fetch_task = asyncio.create_task(self._fetch_once())
         return self._fetch_task
@@ -184,21 +188,20 @@ class UrlKeySource:
             self._has_fetch_failed = False
         except (httpx.HTTPError, OSError, TimeoutError, InvalidJwks) as error:
             if not self._has_fetch_failed:
-                kept = len(self._keys)
-                logger.warning("the keys of tokens cannot be fetched", error=repr(error), kept=kept)
+                logger.warning("jwks.fetch_failed", error=repr(error), kept_keys=len(self._keys))
             self._has_fetch_failed = True
         finally:
             self._next_fetch_at = self._clock() + MIN_FETCH_INTERVAL_SECONDS
 
 
 def jwks_downloader(url: str) -> Callable[[], Awaitable[bytes]]:
-    """Fetches `url`, which is trusted as far as the system trusts its certificate."""
-    trust = ssl.create_default_context()
+    """A function that downloads `url`, with the system's certificate authorities."""
+    ssl_context = ssl.create_default_context()
 
-    async def fetch() -> bytes:
+    async def download() -> bytes:
         async with (
             asyncio.timeout(FETCH_TIMEOUT_SECONDS),
-            httpx.AsyncClient(verify=trust, trust_env=False) as client,
+            httpx.AsyncClient(verify=ssl_context, trust_env=False) as client,
             client.stream("GET", url, headers={"Accept": "application/json"}) as response,
         ):
             if response.status_code != httpx.codes.OK:
@@ -210,11 +213,11 @@ def jwks_downloader(url: str) -> Callable[[], Awaitable[bytes]]:
                     raise InvalidJwks(f"more than {MAX_JWKS_BYTES} bytes")
             return data
 
-    return fetch
+    return download
 
 
 def open_key_source(location: str, max_age_seconds: float, clock: Callable[[], float]) -> KeySource:
-    """The keys of the file or URL `where`. Raises BadKeys or OSError for a file."""
+    """The keys of the file or URL `location`. Raises InvalidJwks or OSError for a file."""
     if location.startswith(("https://", "http://")):
         keys = UrlKeySource(jwks_downloader(location), max_age_seconds, clock)
         keys.start_fetch()

@@ -1,4 +1,4 @@
-"""Which pages from elsewhere may ask, and read what is answered."""
+"""CORS: the pages of other origins that may read responses."""
 
 from collections.abc import Sequence
 
@@ -6,8 +6,8 @@ Headers = list[tuple[bytes, bytes]]
 
 
 def cors_headers(origin: str | None, allowed_origins: Sequence[str]) -> Headers:
-    """The headers that let `origin` read a response: a listed origin with its credentials, any
-    other one only under ``*``, without."""
+    """The headers that let `origin` read a response: a listed origin with credentials, any other
+    one only if ``*`` is allowed, and without credentials."""
     if origin is None:
         return []
     if origin in allowed_origins and origin != "*":
@@ -35,6 +35,6 @@ def _preflight_headers(methods: bytes) -> Sequence[tuple[bytes, bytes]]:
 
 
 STREAM_PREFLIGHT_HEADERS = _preflight_headers(b"GET, OPTIONS")
-"""What a preflight of a stream is answered with, beside `cors`."""
+"""The response headers of a stream's preflight, in addition to `cors_headers`."""
 API_PREFLIGHT_HEADERS = _preflight_headers(b"GET, POST, PUT, PATCH, DELETE, OPTIONS")
-"""The same for an ordinary call."""
+"""The same for an API call."""

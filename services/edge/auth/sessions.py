@@ -1,9 +1,9 @@
-"""Sessions: who signed in, until when, and whether that was taken back.
+"""Sessions: who is signed in, until when, and whether the session was revoked.
 
-A session is a random token in the cookie ``session``; the store holds only its SHA-256, so that
-whoever reads the store can be nobody. A second token of a session, as a ticket gives, is a record
-that points to the session's own key. A JWT has no record, until it is revoked. `Sessions.watch`
-hears of revocations by any process.
+A session is a random token in the cookie ``session``. The store holds only the token's SHA-256,
+which nobody can sign in with. A further token of a session, such as a redeemed ticket's, is a
+record that refers to the session's own key. A JWT has no record until it is revoked.
+`SessionStore.watch` reports revocations by any process.
 """
 
 import asyncio
@@ -21,19 +21,19 @@ from tapewire.events import CODEC
 from tapewire.log import LatestValueStore, LogError
 
 RECHECK_INTERVAL_SECONDS = 15.0
-"""How often sessions with open connections are looked up again, in case a revocation was lost."""
+"""How often sessions with open connections are checked again, in case a revocation was missed."""
 MAX_TTL_SECONDS = 10 * 365 * 24 * 3600
-"""NATS counts in nanoseconds, which end after 292 years; a JWT may say any year."""
+"""NATS stores nanoseconds in 64 bits, which is 292 years; a JWT may state any year."""
 ADMIN_ROLE = "admin"
 _JWT_KEY_PREFIX = "t-"
-"""Begins the keys of JWTs, which need no record."""
+"""Prefix of the keys of JWTs, which need no record."""
 
 logger = structlog.get_logger("edge.access")
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody who signed in. `key` names the session where its token must not appear; None: a
-    gateway answers for the user, and there is nothing here to revoke."""
+    """A signed-in user. `key` identifies the session without revealing its token. It is None when a
+    gateway authenticates the user: then there is nothing to revoke here."""
 
     key: str | None
     user_id: str
@@ -52,11 +52,11 @@ class _SessionRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     expires_at: datetime
     revoked: bool = False
     of: str | None = None
-    """The key of the session that this is a second token of."""
+    """The key of the session that this is a further token of."""
 
 
 class SessionStore:
-    """The session store."""
+    """Creates, finds and revokes sessions."""
 
     def __init__(
         self, store: LatestValueStore, now: Callable[[], datetime], lifetime_hours: float
@@ -67,15 +67,15 @@ class SessionStore:
         self._recheck = asyncio.Event()
 
     async def create(self, user_id: str, roles: Sequence[str]) -> tuple[str, Session]:
-        """A new session and its token. Raises LogError."""
-        ends = self._now() + self._lifetime
+        """Create a session. Returns its token and itself. Raises LogError."""
+        expires_at = self._now() + self._lifetime
         return await self.issue_token(
-            Session(key=None, user_id=user_id, roles=tuple(roles), expires_at=ends)
+            Session(key=None, user_id=user_id, roles=tuple(roles), expires_at=expires_at)
         )
 
     async def issue_token(self, session: Session) -> tuple[str, Session]:
-        """A further token of `session`, which ends with it; a session of its own, as long as
-        `session` lasts, when that has no key. Raises LogError."""
+        """Issue a further token of `session`, which ends together with it. A `session` without a
+        key gets a new session of the same lifetime. Raises LogError."""
         token = secrets.token_urlsafe(32)
         stored = _SessionRecord(
             user_id=session.user_id,
@@ -89,10 +89,10 @@ class SessionStore:
         return token, _to_session(key, stored)
 
     async def find(self, token: str) -> Session | None:
-        """The session of `token`, None when there is none, it expired or was revoked.
+        """The session of `token`, or None when it is unknown, expired or revoked.
 
         Raises:
-            LogError: the store cannot be asked.
+            LogError: the store cannot be read.
         """
         key = _hash_token(token)
         stored = await self._active_record(key)
@@ -101,10 +101,11 @@ class SessionStore:
         return _to_session(key, stored)
 
     async def is_ended(self, key: str) -> bool:
-        """Whether the session or JWT of that key came to its end: a JWT only when it was revoked.
+        """Whether the session of `key` has expired or was revoked; for a JWT, whether it was
+        revoked.
 
         Raises:
-            LogError: the store cannot be asked.
+            LogError: the store cannot be read.
         """
         if not key.startswith(_JWT_KEY_PREFIX):
             return await self._active_record(key) is None
@@ -112,7 +113,7 @@ class SessionStore:
         return stored is not None and stored.revoked
 
     async def revoke(self, session: Session) -> None:
-        """End `session` everywhere, with all its tokens; nothing without a key. Raises LogError."""
+        """Revoke `session` with all its tokens. Does nothing without a key. Raises LogError."""
         if session.key is None or await self.is_ended(session.key):
             return
         revoked = _SessionRecord(
@@ -127,8 +128,8 @@ class SessionStore:
     async def watch(
         self, on_ended: Callable[[str], None], open_keys: Callable[[], Iterable[str]]
     ) -> None:
-        """Call `ended` with the key of each session that is revoked, until cancelled; sessions of
-        `open_keys` are looked up again after a loss and now and then."""
+        """Call `on_ended` with the key of each session that is revoked, until cancelled. Sessions
+        of `open_keys` are also checked every `RECHECK_INTERVAL_SECONDS`, and after a gap."""
         subscription = None
         try:
             while True:
@@ -141,7 +142,7 @@ class SessionStore:
                         if await self.is_ended(key):
                             on_ended(key)
                 except LogError as error:
-                    logger.info("cannot look up sessions now", error=str(error))
+                    logger.info("session.recheck_failed", error=str(error))
                 await self._wait_for_recheck()
         finally:
             if subscription is not None:
@@ -152,7 +153,7 @@ class SessionStore:
             if CODEC.decode(data, _SessionRecord).revoked:
                 on_ended(key)
         except msgspec.DecodeError as error:
-            logger.warning("a stored session cannot be read", error=str(error))
+            logger.warning("session.record_invalid", error=str(error))
 
     def _on_gap(self, _reason: str) -> None:
         self._recheck.set()
@@ -164,7 +165,7 @@ class SessionStore:
         self._recheck.clear()
 
     async def _active_record(self, key: str) -> _SessionRecord | None:
-        """The record of a session that goes on."""
+        """The record of `key` unless it is expired or revoked."""
         stored = await self._read_record(key)
         if stored is None or stored.revoked or stored.expires_at <= self._now():
             return None
@@ -177,7 +178,7 @@ class SessionStore:
         try:
             return CODEC.decode(data, _SessionRecord)
         except msgspec.DecodeError as error:
-            logger.warning("a stored session cannot be read", error=str(error))
+            logger.warning("session.record_invalid", error=str(error))
             return None
 
     def _ttl_seconds(self, record: _SessionRecord) -> int:
@@ -186,8 +187,8 @@ class SessionStore:
 
 
 def jwt_session_key(signing_input: str) -> str:
-    """The key of the JWT whose header and payload are `signed`. Its signature is left out: that can
-    be written in more than one way."""
+    """The session key of the JWT whose header and payload are `signing_input`. The signature is not
+    part of it because one signature has several encodings."""
     return _JWT_KEY_PREFIX + _hash_token(signing_input)
 
 

@@ -1,7 +1,7 @@
-"""Tickets: a way onto a stream for who cannot set a header.
+"""Tickets: open a stream where a client can set neither a cookie nor a header.
 
-A ticket is a random token that is good once, for seconds, and stands for a session or JWT. The
-store holds only its SHA-256, and gives it out once whichever processes ask (`Values.take`).
+A ticket is a random token that works once, for seconds, in place of a session or JWT. The store
+holds only its SHA-256, and hands a ticket out once among all processes (`LatestValueStore.pop`).
 """
 
 import hashlib
@@ -29,7 +29,7 @@ class _TicketRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class TicketStore:
-    """The tickets that are out. `seconds` is how long one is good."""
+    """Issues and redeems tickets, each valid for `ttl_seconds`."""
 
     def __init__(
         self, store: LatestValueStore, now: Callable[[], datetime], ttl_seconds: int
@@ -39,18 +39,18 @@ class TicketStore:
         self._ttl_seconds = ttl_seconds
 
     async def issue(self, session: Session) -> tuple[str, datetime]:
-        """A ticket for `session`, and until when it is good. Raises LogError."""
+        """Issue a ticket for `session`. Returns it and when it expires. Raises LogError."""
         ticket = secrets.token_urlsafe(32)
-        until = min(self._now() + timedelta(seconds=self._ttl_seconds), session.expires_at)
-        data = CODEC.encode(_TicketRecord(session=session, good_until=until))
+        expires_at = min(self._now() + timedelta(seconds=self._ttl_seconds), session.expires_at)
+        data = CODEC.encode(_TicketRecord(session=session, good_until=expires_at))
         await self._store.put(_hash_ticket(ticket), data, ttl=self._ttl_seconds)
-        return ticket, until
+        return ticket, expires_at
 
     async def redeem(self, ticket: str) -> Session | None:
-        """The session of `ticket`, which is spent then; None when it is none, or not any more.
+        """Redeem `ticket` for its session; None when it is unknown, expired or already redeemed.
 
         Raises:
-            LogError: the store cannot be asked. The ticket may be spent.
+            LogError: the store cannot be read. The ticket may be redeemed nevertheless.
         """
         if not _VALID_TICKET.fullmatch(ticket):
             return None
@@ -60,7 +60,7 @@ class TicketStore:
         try:
             stored = CODEC.decode(data, _TicketRecord)
         except msgspec.DecodeError as error:
-            logger.warning("a stored ticket cannot be read", error=str(error))
+            logger.warning("ticket.record_invalid", error=str(error))
             return None
         return stored.session if self._now() < stored.good_until else None
 

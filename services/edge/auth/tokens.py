@@ -1,7 +1,7 @@
-"""JWTs: whose a token is, when its signature, times, issuer and audience are right.
+"""Verifies JWTs: signature, times, issuer and audience.
 
-The algorithm is never taken on a token's word. HS256 is checked with the secret only, RS256 and
-ES256 with keys of their own kind only, and nothing else is checked at all.
+A token's `alg` header alone never selects how it is verified: HS256 is verified with the secret
+only, RS256 and ES256 with keys of their own type only, and all other algorithms are rejected.
 """
 
 import re
@@ -17,13 +17,13 @@ from tapewire_services.edge.auth.sessions import Session, jwt_session_key
 
 MAX_TOKEN_CHARACTERS = 8192
 MAX_CANDIDATE_KEYS = 8
-"""Keys that a token without a key id is tried with."""
+"""Keys that are tried for a token without a key id."""
 MAX_ROLES = 64
 MAX_ROLE_CHARACTERS = 64
 MAX_EXPIRY = datetime(9999, 1, 1, tzinfo=UTC)
-"""When a token ends that says it never does."""
+"""The latest expiry of a session, for tokens that state a later one."""
 USER_ID_PATTERN = r"^[^_\x00-\x1f\x7f][^\x00-\x1f\x7f]*$(?!\n)"
-"""A user's id. What begins with _ is none: so do the owners of what belongs to nobody."""
+"""A user id. It does not begin with _, which is reserved for owners that are not users."""
 MAX_USER_ID_CHARACTERS = 128
 
 _HMAC_ALGORITHM, _PUBLIC_KEY_ALGORITHMS = "HS256", ("RS256", "ES256")
@@ -32,12 +32,12 @@ logger = structlog.get_logger("edge.tokens")
 
 
 class InvalidToken(Exception):
-    """A token that is good for nothing; says why, and nothing of what is in it."""
+    """A token is rejected. The message gives the reason without any content of the token."""
 
 
 class JwtVerifier:
-    """What tokens are checked against. `keys` are for RS256 and ES256, `secret` is for HS256;
-    without either, such tokens are refused."""
+    """Verifies tokens: RS256 and ES256 with keys of `key_source`, HS256 with `secret`. Without the
+    one or the other, such tokens are rejected."""
 
     def __init__(
         self,
@@ -59,10 +59,10 @@ class JwtVerifier:
         self._now = now
 
     async def verify(self, token: str) -> Session | None:
-        """Whose `token` is, and until when; None when it is refused.
+        """The session that `token` stands for, or None when it is rejected.
 
         Raises:
-            KeysAway: it may be good, and the key to tell is not to be had now.
+            VerificationKeysUnavailable: the token's key cannot be fetched now.
         """
         try:
             claims = await self._verified_claims(token)
@@ -72,25 +72,25 @@ class JwtVerifier:
                 roles=_parse_roles(_claim_at(claims, self._roles_claim)),
                 expires_at=self._expiry(claims),
             )
-        except InvalidToken as refused:
-            logger.info("a token is refused", why=str(refused))
+        except InvalidToken as error:
+            logger.info("token.rejected", reason=str(error))
             return None
 
     async def _verified_claims(self, token: str) -> dict[str, Any]:
         if len(token) > MAX_TOKEN_CHARACTERS:
             raise InvalidToken(f"longer than {MAX_TOKEN_CHARACTERS} characters")
         header = _unverified_header(token)
-        # Whatever a header says is critical is an extension, of which we have none.
+        # A critical header names an extension of JWT; none is supported.
         if "crit" in header:
             raise InvalidToken("its header names something critical")
         keys = await self._candidate_keys(header)
-        why = "no key for it"
+        reason = "no key for it"
         for key in keys[:MAX_CANDIDATE_KEYS]:
             try:
                 return self._decode(token, key)
             except jwt.InvalidSignatureError:
-                why = "the signature is wrong"
-        raise InvalidToken(why)
+                reason = "the signature is wrong"
+        raise InvalidToken(reason)
 
     async def _candidate_keys(self, header: dict[str, Any]) -> Sequence[VerificationKey]:
         algorithm, kid = header.get("alg"), header.get("kid")
@@ -101,9 +101,10 @@ class JwtVerifier:
         raise InvalidToken("its algorithm is not one of ours")
 
     def _decode(self, token: str, key: VerificationKey) -> dict[str, Any]:
-        """Raises jwt.InvalidSignatureError, which another key may mend, or Refused."""
+        """The claims of `token`. Raises jwt.InvalidSignatureError, when another key may fit, or
+        InvalidToken."""
         try:
-            # Times are checked by `_end`, against the clock that everything here has.
+            # `_expiry` checks times, with the injected clock.
             claims: dict[str, Any] = jwt.decode(
                 token,
                 key.material,
@@ -127,17 +128,17 @@ class JwtVerifier:
         return claims
 
     def _expiry(self, claims: dict[str, Any]) -> datetime:
-        """When the token ends, by the clock of whoever issued it at the latest."""
+        """When the token expires, including the leeway for the issuer's clock."""
         now = self._now()
-        ends = _numeric_date(claims["exp"]) + self._leeway_seconds
-        if now.timestamp() >= ends:
+        expires_at = _numeric_date(claims["exp"]) + self._leeway_seconds
+        if now.timestamp() >= expires_at:
             raise InvalidToken("it expired")
         if (
             "nbf" in claims
             and _numeric_date(claims["nbf"]) > now.timestamp() + self._leeway_seconds
         ):
             raise InvalidToken("it is not valid yet")
-        return datetime.fromtimestamp(min(ends, MAX_EXPIRY.timestamp()), UTC)
+        return datetime.fromtimestamp(min(expires_at, MAX_EXPIRY.timestamp()), UTC)
 
 
 def _unverified_header(token: str) -> dict[str, Any]:
@@ -148,7 +149,7 @@ def _unverified_header(token: str) -> dict[str, Any]:
 
 
 def _numeric_date(value: Any) -> float:
-    """Seconds since 1970, which a JWT states as a number."""
+    """A time claim: seconds since 1970."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e18:
         raise InvalidToken("a time in it is none")
     return float(value)
@@ -162,13 +163,13 @@ def _user_id(value: Any) -> str:
 
 
 def valid_user_id(text: str) -> str | None:
-    """`text` if a user can be called so."""
+    """`text` if it is a valid user id, otherwise None."""
     fits = len(text) <= MAX_USER_ID_CHARACTERS and re.match(USER_ID_PATTERN, text)
     return text if fits and _is_encodable(text) else None
 
 
 def _is_encodable(text: str) -> bool:
-    """Half a character, as JSON can hold it, is none."""
+    """Whether `text` has no lone surrogate, which JSON can contain."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -177,7 +178,7 @@ def _is_encodable(text: str) -> bool:
 
 
 def _claim_at(claims: dict[str, Any], path: str) -> Any:
-    """The claim called `path`, or what lies there within claims: ``realm_access.roles``."""
+    """The claim named `path`, or the nested one at it, such as ``realm_access.roles``."""
     if path in claims:
         return claims[path]
     node: Any = claims
@@ -187,12 +188,12 @@ def _claim_at(claims: dict[str, Any], path: str) -> Any:
 
 
 def _parse_roles(value: Any) -> tuple[str, ...]:
-    """A list of names, or names with spaces between; what is none is left out."""
+    """Roles from a list, or from a space-separated string, without invalid ones."""
     names = value.split() if isinstance(value, str) else value if isinstance(value, list) else ()
     return valid_roles(name for name in names if isinstance(name, str))
 
 
 def valid_roles(names: Any) -> tuple[str, ...]:
-    """Those of `names` that can be roles, up to a number."""
+    """The valid roles among `names`, at most `MAX_ROLES`."""
     fitting = [n for n in names if 0 < len(n) <= MAX_ROLE_CHARACTERS and _is_encodable(n)]
     return tuple(fitting[:MAX_ROLES])

@@ -1,16 +1,16 @@
-"""The entrance as the settings say: which keys, which networks, and what cannot be."""
+"""Builds the `Authenticator` from the settings, and rejects settings that cannot work."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any
 
 from tapewire.runtime import BadSetting, Settings
+from tapewire_services.edge.auth.addresses import Networks, parse_networks
 from tapewire_services.edge.auth.authenticator import Authenticator
 from tapewire_services.edge.auth.jwks import InvalidJwks, KeySource, open_key_source
 from tapewire_services.edge.auth.sessions import SessionStore
 from tapewire_services.edge.auth.tickets import TicketStore
 from tapewire_services.edge.auth.tokens import JwtVerifier
-from tapewire_services.edge.cluster.limits import Networks, parse_networks
 
 
 def build_authenticator(
@@ -22,10 +22,11 @@ def build_authenticator(
     clock: Callable[[], float],
     on_stop: Callable[[Callable[[], Awaitable[Any]]], None],
 ) -> Authenticator:
-    """An entrance; what it holds is given to `on_stop`. `clock` is loop time.
+    """The authenticator. `on_stop` registers what must be closed; `clock` is a monotonic time in
+    seconds.
 
     Raises:
-        BadSetting: something that it is to stand on cannot be used.
+        BadSetting: a setting is invalid, or names keys that cannot be read.
     """
     if settings.cookie_same_site == "none" and not settings.cookie_secure:
         raise BadSetting(
@@ -45,7 +46,7 @@ def build_authenticator(
 
 
 def parse_networks_setting(texts: Sequence[str], setting_name: str) -> Networks:
-    """The networks that the variable `env` lists. Raises BadSetting."""
+    """The networks that the setting `setting_name` lists. Raises BadSetting."""
     try:
         return parse_networks(texts)
     except ValueError as error:
@@ -60,7 +61,7 @@ def _build_jwt_verifier(
     clock: Callable[[], float],
     on_stop: Callable[[Callable[[], Awaitable[Any]]], None],
 ) -> JwtVerifier | None:
-    """None where no kind of token is taken."""
+    """The verifier, or None when no kind of token is accepted."""
     keys: KeySource | None = None
     if settings.jwt_jwks:
         try:

@@ -1,91 +1,37 @@
-"""Who is connected, on all edge processes together: every process knows, and none is asked.
+"""Who is connected to which edge process: every process knows all connections.
 
-Each process tells the others of a connection that opens or closes, numbers what it tells, and says
-now and then how many it has. Who notices a gap asks for the whole list; who hears nothing of a
-process for `SILENT_SECONDS` forgets it. So after any loss the rosters agree again within seconds;
-meanwhile a limit may be off by what was lost.
+Each process publishes its connections as they open and close, in numbered messages, and sends a
+heartbeat with the last number and the number of its connections. A process that notices a gap asks
+for a snapshot; a process that is silent for `SILENCE_TIMEOUT_SECONDS` is forgotten. After any loss
+all processes agree again within seconds; until then a limit can be off by the number of lost
+messages.
 
-`Roster` is the state and what follows from a word: pure, times come in. `roll` (in `rollcall`)
-carries the words. Start reading at `Roster.hear`.
+This module is pure: the time is an argument, and messages to send are results. `presence_sync`
+does the I/O. Start reading at `Presence.receive`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-import msgspec
+from tapewire_services.edge.cluster.presence_messages import (
+    ConnectionClosed,
+    ConnectionOpened,
+    InstanceStopped,
+    PresenceEntry,
+    PresenceHeartbeat,
+    PresenceMessage,
+    PresenceSnapshot,
+    SnapshotRequest,
+)
 
 SILENCE_TIMEOUT_SECONDS = 15.0
-"""A process that says nothing for so long is gone, and its connections with it."""
+"""A process that sends nothing for so long is gone, and its connections with it."""
 MAX_SNAPSHOT_ENTRIES = 1000
-"""Entries of a whole list in one word."""
-
-
-class PresenceEntry(msgspec.Struct, frozen=True, array_like=True):
-    """A connection. `at` is when it opened, seconds since 1970; `user` None is somebody who is not
-    signed in."""
-
-    client: str
-    user: str | None
-    at: float
-
-
-class ConnectionOpened(msgspec.Struct, frozen=True, tag="opened"):
-    instance: str
-    number: int
-    entry: PresenceEntry
-
-
-class ConnectionClosed(msgspec.Struct, frozen=True, tag="closed"):
-    instance: str
-    number: int
-    client: str
-
-
-class PresenceHeartbeat(msgspec.Struct, frozen=True, tag="here"):
-    """Said every few seconds: what the last word's number was, and how many are connected. A
-    process that `leaves` sends its clients to the others."""
-
-    instance: str
-    number: int
-    count: int
-    leaves: bool = False
-
-
-class PresenceSnapshot(msgspec.Struct, frozen=True, tag="whole"):
-    """All connections of a process as they were after word `number`, in `parts` words."""
-
-    instance: str
-    number: int
-    part: int
-    parts: int
-    entries: list[PresenceEntry]
-    leaves: bool = False
-
-
-class SnapshotRequest(msgspec.Struct, frozen=True, tag="tell"):
-    """Asks `instance` for its whole list; None asks everybody."""
-
-    instance: str | None
-
-
-class InstanceStopped(msgspec.Struct, frozen=True, tag="gone"):
-    """A process ended, and its connections with it."""
-
-    instance: str
-
-
-PresenceMessage = (
-    ConnectionOpened
-    | ConnectionClosed
-    | PresenceHeartbeat
-    | PresenceSnapshot
-    | SnapshotRequest
-    | InstanceStopped
-)
+"""Entries of a snapshot in one message."""
 
 
 class ConnectionTotals(NamedTuple):
-    """What all processes serve together."""
+    """The connections of all processes together."""
 
     connection_count: int
     user_count: int
@@ -93,7 +39,7 @@ class ConnectionTotals(NamedTuple):
 
 
 class _RemoteInstance:
-    """What is known of another process."""
+    """The state of another process, as far as its messages tell."""
 
     __slots__ = ("entries", "is_draining", "last_message_at", "last_number", "snapshot_parts")
 
@@ -106,19 +52,17 @@ class _RemoteInstance:
 
 
 class Presence:
-    """Of process `instance`. `on_excess` is called with the ids of this process's own connections
-    that must go, because their user has more than `most` and they are the oldest.
+    """The connections of all processes, as process `instance` knows them.
 
-    Connections of a process that leaves are not among those that a user may have so many of: each
-    is about to be closed, and its client may have opened its successor already.
+    A user may have `max_connections`. Each process finds its own connections that exceed the limit:
+    the oldest of a user with too many. Connections of a draining process do not count, because they
+    are about to be closed and their clients may have opened the successors already.
     """
 
-    def __init__(
-        self, instance: str, max_connections: int, on_excess: Callable[[str], None]
-    ) -> None:
+    def __init__(self, instance: str, max_connections: int) -> None:
         self._instance = instance
         self._max_connections = max_connections
-        self._on_excess = on_excess
+        self._over_limit: list[str] = []
         self._number = 0
         self._is_draining = False
         self._own: dict[str, PresenceEntry] = {}
@@ -126,10 +70,10 @@ class Presence:
         self._by_user: dict[str, dict[str, PresenceEntry]] = {}
         self._anonymous_count = 0
         self.version = 0
-        """Changes whenever the totals may have."""
+        """Changes whenever the totals may have changed."""
 
     def add_connection(self, entry: PresenceEntry) -> ConnectionOpened:
-        """This process has a new connection; the word for the others."""
+        """Add a connection of this process. Returns the message for the others."""
         self._number += 1
         self._own[entry.client] = entry
         self._add(entry)
@@ -137,7 +81,8 @@ class Presence:
         return ConnectionOpened(self._instance, self._number, entry)
 
     def remove_connection(self, client_id: str) -> ConnectionClosed | None:
-        """A connection of this process is gone."""
+        """Remove a connection of this process. Returns the message for the others, or None when
+        there is no such connection."""
         entry = self._own.pop(client_id, None)
         if entry is None:
             return None
@@ -146,26 +91,32 @@ class Presence:
         return ConnectionClosed(self._instance, self._number, client_id)
 
     def start_draining(self) -> PresenceHeartbeat:
-        """This process begins to send its clients away; the word for the others."""
+        """Mark this process as draining. Returns the message for the others."""
         self._is_draining = True
         return self.heartbeat()
 
+    def pop_over_limit(self) -> list[str]:
+        """The client ids of this process's connections that must be closed, each once."""
+        over_limit, self._over_limit = self._over_limit, []
+        return over_limit
+
     def heartbeat(self) -> PresenceHeartbeat:
-        """What to say every few seconds."""
+        """The message to send every few seconds."""
         return PresenceHeartbeat(self._instance, self._number, len(self._own), self._is_draining)
 
     def snapshot_messages(self) -> Iterator[PresenceSnapshot]:
-        """All of this process's connections."""
+        """All connections of this process, in messages of at most `MAX_SNAPSHOT_ENTRIES`."""
         entries = [*self._own.values()]
         parts = max(1, -(-len(entries) // MAX_SNAPSHOT_ENTRIES))
         for part in range(parts):
-            some = entries[part * MAX_SNAPSHOT_ENTRIES : (part + 1) * MAX_SNAPSHOT_ENTRIES]
+            chunk = entries[part * MAX_SNAPSHOT_ENTRIES : (part + 1) * MAX_SNAPSHOT_ENTRIES]
             yield PresenceSnapshot(
-                self._instance, self._number, part, parts, some, self._is_draining
+                self._instance, self._number, part, parts, chunk, self._is_draining
             )
 
     def receive(self, message: PresenceMessage, now: float) -> list[PresenceMessage]:
-        """Take a word of another process; what to answer. `now` is a clock in seconds."""
+        """Apply a message of another process. Returns the messages to send in reply. `now` is a
+        monotonic time in seconds."""
         if isinstance(message, SnapshotRequest):
             return [*self.snapshot_messages()] if message.instance in (None, self._instance) else []
         if message.instance == self._instance:
@@ -183,20 +134,20 @@ class Presence:
         return self._apply(other, message)
 
     def expire_silent_instances(self, now: float) -> None:
-        """Forget the processes that are silent."""
+        """Forget the processes that have sent nothing for `SILENCE_TIMEOUT_SECONDS`."""
         for instance, other in [*self._remote_instances.items()]:
             if now - other.last_message_at > SILENCE_TIMEOUT_SECONDS:
                 self._remove_instance(instance)
 
     def totals(self) -> ConnectionTotals:
-        """Everybody's connections."""
+        """The connections of all processes."""
         per_user = {user: len(entries) for user, entries in self._by_user.items()}
         return ConnectionTotals(
             sum(per_user.values()) + self._anonymous_count, len(per_user), per_user
         )
 
     def count_connections(self, user_id: str) -> int:
-        """How many connections `user` has."""
+        """How many connections the user has on all processes."""
         return len(self._by_user.get(user_id, ()))
 
     def _apply(
@@ -206,8 +157,8 @@ class Presence:
     ) -> list[PresenceMessage]:
         if isinstance(message, PresenceHeartbeat):
             other.is_draining = message.leaves
-            right = message.number == other.last_number and message.count == len(other.entries)
-            return [] if right else [SnapshotRequest(message.instance)]
+            agrees = message.number == other.last_number and message.count == len(other.entries)
+            return [] if agrees else [SnapshotRequest(message.instance)]
         if message.number <= other.last_number:
             return []
         if message.number != other.last_number + 1:
@@ -265,25 +216,26 @@ class Presence:
             self._by_user.pop(entry.user, None)
 
     def _enforce_limit(self, user_id: str | None) -> None:
-        """Every process comes to the same verdict, and each carries out its own part."""
+        """Find the user's oldest connections over the limit. All processes find the same ones, and
+        each closes its own."""
         if user_id is None:
             return
-        staying = self._by_user.get(user_id, {})
-        if len(staying) <= self._max_connections:
+        counted = self._by_user.get(user_id, {})
+        if len(counted) <= self._max_connections:
             return
-        staying = {
+        counted = {
             client: entry
-            for client, entry in staying.items()
+            for client, entry in counted.items()
             if not self._is_on_draining_instance(client)
         }
-        excess = len(staying) - self._max_connections
+        excess = len(counted) - self._max_connections
         if excess > 0:
-            for entry in _oldest(staying.values(), excess):
+            for entry in _oldest(counted.values(), excess):
                 if entry.client in self._own:
-                    self._on_excess(entry.client)
+                    self._over_limit.append(entry.client)
 
     def _is_on_draining_instance(self, client_id: str) -> bool:
-        """Whether it is a connection of a process that leaves."""
+        """Whether the connection is one of a draining process."""
         if client_id in self._own:
             return self._is_draining
         return any(

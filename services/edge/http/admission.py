@@ -1,5 +1,7 @@
-"""Whether a stream opens, and which: everything that has a status is decided here, before the first
-byte."""
+"""Decides whether a request for a stream is admitted, before the first byte of its response.
+
+Every error that has an HTTP status is found here. Start reading at `StreamAdmission.admit`.
+"""
 
 import contextlib
 import time
@@ -12,7 +14,8 @@ import structlog
 from tapewire.log import EventLog, LogError
 from tapewire.runtime import Settings
 from tapewire_services.edge.auth import Authentication, Authenticator, parse_networks_setting
-from tapewire_services.edge.cluster.limits import RetryAfter, client_address, rate_limit_key
+from tapewire_services.edge.auth.addresses import client_address, rate_limit_key
+from tapewire_services.edge.cluster.limits import RetryAfter
 from tapewire_services.edge.delivery.conflation import ValueSubscription
 from tapewire_services.edge.delivery.connection import ConnectionInfo
 from tapewire_services.edge.delivery.cursor import Cursor, MalformedCursor, parse_cursor
@@ -39,8 +42,8 @@ logger = structlog.get_logger("edge.admission")
 
 
 class AdmittedStream(NamedTuple):
-    """What was decided on before a stream opens; `requested` is the id that it resumes from,
-    `cookie` what the answer sets."""
+    """An admitted stream. It resumes from `last_event_id`; its response sets the cookie
+    `set_cookie`."""
 
     connection_info: ConnectionInfo
     value_subscription: ValueSubscription
@@ -49,12 +52,12 @@ class AdmittedStream(NamedTuple):
 
 
 class ReplayFinished(Exception):
-    """The past that was asked for has been seen whole: 204, which ends an EventSource."""
+    """The client already has the whole requested range: 204, which stops an EventSource."""
 
 
 class StreamAdmission:
-    """What decides on a process's streams. `attempt` counts one of an address, or says how long it
-    has to wait."""
+    """Admits the streams of a process. `count_attempt` counts an attempt of an address, or returns
+    how long it has to wait."""
 
     def __init__(
         self,
@@ -78,10 +81,13 @@ class StreamAdmission:
     async def admit(
         self, route: StreamRoute, request: StreamRequest, correlation: str
     ) -> AdmittedStream:
-        """Decide on everything that has a status; late on who it is, since that spends tickets.
+        """Check the request and return the stream to open. The caller is authenticated late,
+        because that redeems a ticket.
 
         Raises:
-            Failure, LogError, KeysAway, Over: there will be no stream.
+            HttpError: the request is rejected.
+            LogError, VerificationKeysUnavailable: it cannot be checked now.
+            ReplayFinished: there is nothing left to replay.
         """
         if request.method != "GET":
             raise HttpError(
@@ -89,25 +95,26 @@ class StreamAdmission:
             )
         self._check_rate_limit(request)
         topics, symbols = parse_topics(route, request)
-        wanted = combine_topics(topics)
-        wants = parse_value_subscription(request, symbols)
-        if wanted.is_lossless and not self._log_tail.ready.is_set():
+        interest = combine_topics(topics)
+        value_subscription = parse_value_subscription(request, symbols)
+        if interest.is_lossless and not self._log_tail.ready.is_set():
             raise unavailable("The event log is away; connect again")
-        arrival = await self._authenticate(request)
-        session = arrival.session
+        authentication = await self._authenticate(request)
+        session = authentication.session
         if session is None and requires_user(route, topics):
             raise unauthorized()
         owner = resolve_owner(route, request, session)
         selection = await self._load_selection(route, request, owner)
         if isinstance(selection, StrategySelection):
-            wants = ValueSubscription(frozenset({selection.strategy.symbol}), wants.max_rate)
-        requested, until = await self._replay_range(request, wanted)
-        opening = ConnectionInfo(
+            symbols = frozenset({selection.strategy.symbol})
+            value_subscription = ValueSubscription(symbols, value_subscription.max_rate)
+        last_event_id, until = await self._replay_range(request, interest)
+        info = ConnectionInfo(
             client_id=self._new_client_id(owner, route),
             route=route,
             owner=owner,
             correlation=correlation,
-            interest=wanted,
+            interest=interest,
             user_id=session.user_id if session else None,
             is_admin=session.is_admin if session else False,
             session_id=session.key if session else None,
@@ -116,12 +123,12 @@ class StreamAdmission:
             until_sequence=until,
             is_handover=request.is_handover,
         )
-        return AdmittedStream(opening, wants, requested, arrival.set_cookie)
+        return AdmittedStream(info, value_subscription, last_event_id, authentication.set_cookie)
 
     async def _load_selection(
         self, route: StreamRoute, request: StreamRequest, owner: str | None
     ) -> Selection | None:
-        """What the path names. Raises Failure (404)."""
+        """The strategy or configuration that the path names. Raises HttpError (404)."""
         if (
             route.parameter not in (RouteParameter.STRATEGY, RouteParameter.CONFIGURATION)
             or owner is None
@@ -130,14 +137,14 @@ class StreamAdmission:
         [id_] = request.path_parameters.values()
         try:
             return await load_selection(self._log, route, owner, id_)
-        except SelectionNotFound as unknown:
-            raise HttpError(404, str(unknown)) from unknown
+        except SelectionNotFound as error:
+            raise HttpError(404, str(error)) from error
 
     async def _replay_range(
         self, request: StreamRequest, stream_interest: Interest
     ) -> tuple[str | None, int | None]:
-        """The id to resume from, and the sequence to end at: of the last id, or of the places that
-        `since` and `until` name. Raises Failure, LogError or Over."""
+        """The event id to resume from (`Last-Event-ID` or `since`) and the sequence to end at
+        (`until`). Raises HttpError, LogError or ReplayFinished."""
         requested = request.last_event_id
         since, until = parse_position(request, "since"), parse_position(request, "until")
         if (since is not None or until is not None) and not stream_interest.is_lossless:
@@ -159,7 +166,7 @@ class StreamAdmission:
         return requested, end
 
     async def _end_sequence(self, until: Cursor | datetime) -> int:
-        """The last sequence up to there. Raises Failure (422) or LogError."""
+        """The last sequence up to `until`. Raises HttpError (422) or LogError."""
         if isinstance(until, datetime):
             return await self._log.last_sequence_before(until)
         bounds = await self._log.bounds()
@@ -172,30 +179,31 @@ class StreamAdmission:
     def _is_already_delivered(self, last_event_id: str, end_sequence: int) -> bool:
         epoch = self._log_tail.epoch
         with contextlib.suppress(MalformedCursor):
-            place = parse_cursor(last_event_id, epoch=epoch)
+            cursor = parse_cursor(last_event_id, epoch=epoch)
             return (
-                isinstance(place, Cursor)
-                and place.epoch == epoch
-                and place.sequence >= end_sequence
+                isinstance(cursor, Cursor)
+                and cursor.epoch == epoch
+                and cursor.sequence >= end_sequence
             )
         return False
 
     def _check_rate_limit(self, request: StreamRequest) -> None:
-        """Count an attempt of the client's address. Raises Failure (429)."""
+        """Count an attempt of the client's address. Raises HttpError (429)."""
         forwarded = ",".join(request.credentials.headers.get("x-forwarded-for", ()))
         address = rate_limit_key(
             client_address(request.credentials.peer_address, forwarded, self._trusted_proxies)
         )
-        wait = self._count_attempt(address)
-        if wait is None:
+        rejection = self._count_attempt(address)
+        if rejection is None:
             return
-        if wait.is_first:
-            # An address for everybody is what a proxy looks like that is not listed.
-            logger.warning("too many streams", address=address, through_proxy=bool(forwarded))
+        if rejection.is_first:
+            # A proxy that is missing in TAPEWIRE_TRUSTED_PROXIES looks like one address of all
+            # clients.
+            logger.warning("stream.rate_limited", address=address, through_proxy=bool(forwarded))
         raise HttpError(
             429,
             f"More than {self._settings.connect_rate} new streams a minute from one address",
-            headers={"Retry-After": str(wait.seconds)},
+            headers={"Retry-After": str(rejection.seconds)},
         )
 
     async def _authenticate(self, request: StreamRequest) -> Authentication:
@@ -205,13 +213,13 @@ class StreamAdmission:
             raise unavailable("Sessions cannot be looked up now; connect again") from error
 
     def _new_client_id(self, owner: str | None, route: StreamRoute) -> str:
-        """``{userId}-{stream}-{timestamp}``: in microseconds, and never given twice."""
+        """``{userId}-{stream}-{timestamp}``, in microseconds; unique within the process."""
         self._last_timestamp_us = max(self._last_timestamp_us + 1, time.time_ns() // 1000)
         return f"{owner or 'anonymous'}-{route.name}-{self._last_timestamp_us}"
 
 
 def _resume_id(since: Cursor | datetime) -> str:
-    """The id to resume from: of a time, in the form of an older system, which resumes by time."""
+    """The event id to resume from. A time becomes an id of the older form, which holds a time."""
     if isinstance(since, datetime):
         return f"{int(since.timestamp() * 1000):013d}-0"
     return str(since)

@@ -1,7 +1,7 @@
-"""The page at ``/docs``: the OpenAPI document as plain HTML, without anything from elsewhere.
+"""The page at ``/docs``: the OpenAPI document as plain HTML.
 
-The usual viewers load megabytes of script from a public network, which a cluster has not; whoever
-wants one feeds it ``/docs/openapi.json``.
+The usual viewers load megabytes of scripts from a public network, which a cluster may not reach.
+They can be pointed at ``/docs/openapi.json``.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ h2{margin-top:2rem} code{font-size:.95em} .verb{text-transform:uppercase;font-we
 
 
 class HtmlRenderPlugin(OpenAPIRenderPlugin):
-    """Every operation with what it takes and gives."""
+    """Renders every operation with its parameters, body and responses."""
 
     def __init__(self) -> None:
         super().__init__(path="/")
@@ -36,13 +36,13 @@ def _render_document(document: dict[str, Any]) -> Iterator[str]:
     title = escape(document["info"]["title"])
     yield f"<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title>"
     yield f"<style>{STYLESHEET}</style><h1>{title} {escape(document['info']['version'])}</h1>"
-    yield '<p>The same for programs: <a href="/docs/openapi.json">openapi.json</a>.</p>'
+    yield '<p>Machine-readable: <a href="/docs/openapi.json">openapi.json</a>.</p>'
     yield "<h2>Streams</h2><p>Server-Sent Events; frames and ids are described in the protocol.</p>"
-    for feed in STREAM_ROUTES:
-        yield f"<p><code><span class=verb>get</span> {escape(feed.path)}</code> "
-        yield f"— {feed.access.value}, {feed.delivery.value}</p>"
+    for route in STREAM_ROUTES:
+        yield f"<p><code><span class=verb>get</span> {escape(route.path)}</code> "
+        yield f"— {route.access.value}, {route.delivery.value}</p>"
     shared = document["components"].get("responses", {})
-    for path, operations in document["paths"].items():
+    for path, operations in sorted(document["paths"].items()):
         for verb, operation in operations.items():
             yield from _render_operation(path, verb, operation, shared)
     yield "<h2>Schemas</h2>"
@@ -56,17 +56,21 @@ def _render_operation(
     yield f"<h2><code><span class=verb>{escape(method)}</span> {escape(path)}</code></h2>"
     yield f"<p>{escape(operation.get('description', ''))}</p>"
     for parameter in operation.get("parameters", ()):
-        where, told = escape(parameter["in"]), escape(parameter.get("description", ""))
-        yield f"<p>{where} <code>{escape(parameter['name'])}</code>: {told}</p>"
+        location, description = escape(parameter["in"]), escape(parameter.get("description", ""))
+        yield f"<p>{location} <code>{escape(parameter['name'])}</code>: {description}</p>"
     body = operation.get("requestBody", {}).get("content", {}).get("application/json")
     if body is not None:
-        yield f"<p>Takes</p>{_render_schema(body['schema'])}"
-    for status, given in operation.get("responses", {}).items():
-        response = shared_responses[given["$ref"].rpartition("/")[2]] if "$ref" in given else given
+        yield f"<p>Body</p>{_render_schema(body['schema'])}"
+    for status, documented in operation.get("responses", {}).items():
+        response = (
+            shared_responses[documented["$ref"].rpartition("/")[2]]
+            if "$ref" in documented
+            else documented
+        )
         schema = response.get("content", {}).get("application/json", {}).get("schema", {})
-        named = escape(schema.get("$ref", "").rpartition("/")[2])
-        gives = f"<a href=#{named}>{named}</a>. " if named else ""
-        yield f"<p>{escape(status)}: {gives}{escape(response['description'])}</p>"
+        schema_name = escape(schema.get("$ref", "").rpartition("/")[2])
+        link = f"<a href=#{schema_name}>{schema_name}</a>. " if schema_name else ""
+        yield f"<p>{escape(status)}: {link}{escape(response['description'])}</p>"
 
 
 def _render_schema(schema: Any) -> str:

@@ -1,15 +1,16 @@
-"""The application: streams in front (`routing`), ordinary Litestar handlers for the rest."""
+"""The edge as an ASGI application.
+
+`routing` sends requests for streams to the `StreamHandler`. Everything else is served by Litestar:
+the REST controllers, the API documentation and the pages.
+"""
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import cast
 
-import msgspec
-from litestar import Litestar, Response, get
+from litestar import Litestar
 from litestar.enums import ScopeType
-from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.datastructures import ResponseSpec
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from opentelemetry.trace import SpanKind
 
@@ -17,6 +18,11 @@ from tapewire.runtime import correlated, ensure_correlation_id, telemetry
 from tapewire_services.edge.auth import API_PREFLIGHT_HEADERS, cors_headers
 from tapewire_services.edge.delivery.stream_routes import StreamRoute
 from tapewire_services.edge.http.api_docs import HtmlRenderPlugin
+from tapewire_services.edge.http.controllers import (
+    CONTROLLERS,
+    ControllerContext,
+    build_dependencies,
+)
 from tapewire_services.edge.http.errors import handle_exception
 from tapewire_services.edge.http.pages import page_handlers
 from tapewire_services.edge.http.responses import JsonResponse
@@ -25,51 +31,24 @@ from tapewire_services.edge.http.schema import DecimalSchemaPlugin, SharedCompon
 from tapewire_services.edge.http.streams import StreamHandler
 
 MAX_BODY_BYTES = 64 * 1024
-"""A larger request body is refused with 413."""
+"""A larger request body is rejected with 413."""
 
-
-API_DESCRIPTION = """Every call takes an `X-Correlation-ID` or makes one, and answers with it. Errors have one
-shape, `Problem`."""
-
-
-class SseHealth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How streaming is, on all processes together. `listener_active` says that this process follows
-    the log. Whose connections there are, only admins are told."""
-
-    status: str
-    total_connections: int
-    listener_active: bool
-    connections_per_user: dict[str, int] | None = None
-
-
-class Health(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """How this process is. `status` is ok, starting, degraded (the log is away) or stopping."""
-
-    status: str
-    connections: int
-    users: int
-    sse: SseHealth
-
-
-NOT_READY_RESPONSE = ResponseSpec(
-    Health, generate_examples=False, description="No stream can be opened."
+API_DESCRIPTION = (
+    "Every call takes an `X-Correlation-ID` or makes one, and answers with it. "
+    "Errors have one shape, `Problem`."
 )
 
 
 def create_app(
     stream_handler: StreamHandler,
     stream_routes: Sequence[StreamRoute],
-    handlers: Sequence[HTTPRouteHandler],
-    get_health: Callable[[], Health],
+    context: ControllerContext,
     origins: Sequence[str] = (),
 ) -> ASGIApp:
-    """The edge as an ASGI application."""
+    """The application; pages of `origins` may call the API from a browser."""
     rest = Litestar(
-        [
-            *handlers,
-            *_health_handlers(get_health),
-            *page_handlers(),
-        ],
+        [*CONTROLLERS, *page_handlers()],
+        dependencies=build_dependencies(context),
         middleware=[correlation_middleware, cors_middleware(origins)],
         exception_handlers={Exception: handle_exception},
         response_class=JsonResponse,
@@ -89,30 +68,9 @@ def create_app(
     return StreamRouter(stream_handler, stream_routes, rest)
 
 
-def _health_handlers(get_health: Callable[[], Health]) -> list[HTTPRouteHandler]:
-    @get("/health", sync_to_thread=False, tags=["health"])
-    def state() -> Health:
-        """How this process is."""
-        return get_health()
-
-    @get("/health/live", sync_to_thread=False, tags=["health"])
-    def live() -> Health:
-        """Answers as long as the process turns."""
-        return get_health()
-
-    @get(
-        "/health/ready", sync_to_thread=False, responses={503: NOT_READY_RESPONSE}, tags=["health"]
-    )
-    def ready() -> Response[Health]:
-        """200 when streams can be opened here, 503 otherwise."""
-        now = get_health()
-        return Response(now, status_code=200 if now.status == "ok" else 503)
-
-    return [state, live, ready]
-
-
 def correlation_middleware(app: ASGIApp) -> ASGIApp:
-    """Middleware: the correlation id of a request, in and out. Streams see to it themselves."""
+    """Middleware that takes or makes a request's correlation id and returns it in the response.
+    Streams do this themselves."""
 
     async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
@@ -139,8 +97,7 @@ def correlation_middleware(app: ASGIApp) -> ASGIApp:
 
 @contextlib.contextmanager
 def _request_span(scope: HTTPScope, traceparent: bytes | None) -> Iterator[None]:
-    """A span around a call, in the caller's trace if it has one; what probes and browsers load of
-    the edge itself is worth none."""
+    """A span for an API call, in the caller's trace if it has one. Probes and pages have none."""
     if not telemetry.is_tracing() or not scope["path"].startswith("/api/"):
         yield
         return
@@ -152,7 +109,7 @@ def _request_span(scope: HTTPScope, traceparent: bytes | None) -> Iterator[None]
 
 
 def cors_middleware(origins: Sequence[str]) -> Callable[[ASGIApp], ASGIApp]:
-    """Middleware for calls: pages of `origins` may make them, and read the answers."""
+    """Middleware that lets pages of `origins` make API calls and read the responses."""
 
     def wrap_app(app: ASGIApp) -> ASGIApp:
         async def middleware(scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,5 +1,8 @@
-"""Errors as every client gets them: ``{"error", "message", "statusCode"}``, and for bad input the
-field's path and its value."""
+"""Errors as clients receive them: ``{"error", "message", "statusCode"}``.
+
+Invalid input also has the path of the field at fault and its value. Handlers raise `HttpError`;
+`to_http_error` converts every other exception.
+"""
 
 import json
 import re
@@ -21,21 +24,21 @@ from tapewire_services.edge.auth import VerificationKeysUnavailable
 
 RETRY_AFTER_SECONDS = 1
 MAX_ECHOED_VALUE_BYTES = 100
-"""A bad value is repeated to the sender when its JSON is no longer than this."""
+"""An invalid value is part of the error when its JSON is no longer than this."""
 MAX_MESSAGE_CHARACTERS = 300
-"""Messages can hold what was sent, which can be long."""
+"""A message can quote the input, which can be long."""
 
 logger = structlog.get_logger("edge.http")
 
 _JSON_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)([.][0-9]+)?([eE][+-]?[0-9]+)?")
 _REASON_PHRASES = {413: "Content Too Large", 422: "Unprocessable Entity"}
-"""What Python 3.13 began to call otherwise: clients see one name, whatever runs the edge."""
+"""Phrases that Python 3.13 changed: clients see the same one with every Python."""
 _STATUS_BY_REJECTION_CODE = {"not_found": 404, "conflict": 409, "forbidden": 403, "invalid": 422}
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What every refused call is answered. `path` names the field or parameter at fault, `value` is
-    what was sent for it, unless that is long."""
+    """The body of every error. `path` names the field or parameter at fault, `value` is what the
+    client sent for it, unless that is long."""
 
     error: str
     message: str
@@ -45,7 +48,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class HttpError(Exception):
-    """A request that ends in `status`; `message` is for the sender."""
+    """Ends a request with `status`. The client receives `message`."""
 
     def __init__(
         self,
@@ -64,7 +67,7 @@ class HttpError(Exception):
         self.headers = headers or {}
 
     def body(self) -> bytes:
-        """The JSON that clients get."""
+        """The response body, JSON."""
         problem = Problem(
             error=_REASON_PHRASES.get(self.status) or HTTPStatus(self.status).phrase,
             message=self.message[:MAX_MESSAGE_CHARACTERS],
@@ -84,7 +87,11 @@ def unavailable(message: str, retry_after_seconds: int = RETRY_AFTER_SECONDS) ->
 
 
 def decode_body(data: bytes, body_type: type[msgspec.Struct]) -> Any:
-    """`data` as `into`. Raises Failure: 400 for no JSON, 422 with the path and value otherwise."""
+    """`data` decoded as `body_type`.
+
+    Raises:
+        HttpError: 400 when it is not JSON; 422 with the path and value of the first field at fault.
+    """
     try:
         made = CODEC.decode(data, body_type)
     except msgspec.ValidationError as error:
@@ -100,8 +107,12 @@ def decode_body(data: bytes, body_type: type[msgspec.Struct]) -> Any:
 
 
 def require_json_numbers(data: bytes, *paths: str) -> None:
-    """Let the numbers at `paths` be written as JSON writes them, be it within a string: decimals
-    would also be read from ``"NaN"``, ``" 1"`` and digits of other scripts. Raises Failure."""
+    """Check that the decimals at `paths` have JSON's number syntax, also within strings. Python's
+    Decimal accepts ``"NaN"``, ``" 1"`` and digits of other scripts too.
+
+    Raises:
+        HttpError: 422, one of them has not.
+    """
     content = _parse_json(data)
     for path in paths:
         value = value_at(content, path)
@@ -110,8 +121,8 @@ def require_json_numbers(data: bytes, *paths: str) -> None:
 
 
 def _parse_json(data: bytes) -> Any:
-    """`data` as builtins, whatever its numbers are. Raises Failure: a misfit may be found before
-    a syntax error behind it."""
+    """`data` as builtin types, with decimals for numbers. Raises HttpError (400): the typed decoder
+    can stop at an invalid field in front of a syntax error."""
     try:
         return json.loads(data, parse_int=Decimal, parse_float=Decimal)
     except (ValueError, RecursionError) as error:
@@ -124,16 +135,16 @@ def _invalid_json(error: Exception) -> HttpError:
 
 
 def _echoed_value(value: Any) -> Any:
-    """`value`, UNSET when it is too long to repeat."""
+    """`value`, or UNSET when it is too long for an error."""
     try:
         shown = value is not msgspec.UNSET and len(CODEC.encode(value)) <= MAX_ECHOED_VALUE_BYTES
-    except (ValueError, RecursionError):  # half a character, a deep nest
+    except (ValueError, RecursionError):  # a lone surrogate, deep nesting
         shown = False
     return value if shown else msgspec.UNSET
 
 
 def rejection_to_http_error(rejection: CommandRejected, request: Any = None) -> HttpError:
-    """What a service refused; the value comes from the request that it was asked."""
+    """A service's rejection as an error; the value at fault is taken from `request`."""
     value: Any = msgspec.UNSET
     if rejection.path is not None:
         value = _echoed_value(
@@ -144,7 +155,7 @@ def rejection_to_http_error(rejection: CommandRejected, request: Any = None) -> 
 
 
 def to_http_error(error: Exception) -> HttpError:
-    """Any error as a failure; what is not expected is a 500 without details."""
+    """`error` as an HttpError; an unexpected one becomes a 500 without details."""
     if isinstance(error, HttpError):
         return error
     if isinstance(error, CommandRejected):
@@ -159,12 +170,12 @@ def to_http_error(error: Exception) -> HttpError:
 
 
 def handle_exception(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """The exception handler of the application."""
+    """Litestar's exception handler: logs and converts every exception of a handler."""
     failure = to_http_error(error)
     if isinstance(error, RequestTimeout | LogError | VerificationKeysUnavailable):
-        logger.warning("a request was not answered", path=request.scope["path"], error=str(error))
+        logger.warning("request.unanswered", path=request.scope["path"], error=str(error))
     elif failure.status >= 500 and not isinstance(error, HttpError):
-        logger.error("a request failed", path=request.scope["path"], exc_info=error)
+        logger.error("request.failed", path=request.scope["path"], exc_info=error)
     headers = dict(failure.headers)
     if "correlation" not in request.state:
         headers[CORRELATION_HEADER] = ensure_correlation_id(request.headers.get(CORRELATION_HEADER))

@@ -1,7 +1,7 @@
-"""The pages at `/` and `/dashboard`, their files under `/static`, their client under `/client`.
+"""The pages at `/` and `/dashboard`, their files under `/static`, and the client under `/client`.
 
-Browsers ask each time whether a file changed (`no-cache`), so that a deploy never leaves a page
-with modules of two versions.
+Browsers revalidate every file (`no-cache`), which keeps a page from mixing modules of two versions
+after a deployment.
 """
 
 import re
@@ -15,7 +15,7 @@ from litestar.static_files import create_static_files_router
 
 WEB_DIRECTORY = Path(__file__).parent.parent / "web"
 CLIENT_DIRECTORY = Path(__file__).parents[3] / "libs" / "client"
-"""The browser client, in a checkout; an installed package holds it beside the page."""
+"""The browser client in a checkout; an installed package has it inside `WEB_DIRECTORY`."""
 _VALID_PATH = re.compile(r"[A-Za-z0-9._/-]{1,200}")
 
 SECURITY_HEADERS = {
@@ -31,7 +31,7 @@ SECURITY_HEADERS = {
 
 
 def page_handlers() -> list[HTTPRouteHandler | Router]:
-    """Everything that a browser loads."""
+    """The handlers of all files that a browser loads."""
     return [
         _trading_page,
         _dashboard_page,
@@ -68,7 +68,7 @@ def _static_files_router(path: str, directory: Path) -> Router:
 
 
 def _reject_invalid_path(request: Request[Any, Any, Any]) -> None:
-    """The file system fails at what it does not take as a name at all. Raises NotFoundException."""
+    """Raise NotFoundException for a path that the file system cannot have, such as one with NUL."""
     if not _VALID_PATH.fullmatch(request.scope["path"]):
         raise NotFoundException
 

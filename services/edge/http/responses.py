@@ -1,4 +1,4 @@
-"""Responses of ordinary handlers."""
+"""JSON responses in the encoding of the log and the streams."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class JsonResponse(Response[T]):
-    """JSON as the log and the streams have it: numbers digit for digit."""
+    """A response encoded by `CODEC`, which writes decimals with all their digits."""
 
     def render(self, content: Any, media_type: str, enc_hook: Callable[[Any], Any] = str) -> bytes:
         if isinstance(content, bytes) or media_type != MediaType.JSON:

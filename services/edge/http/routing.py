@@ -1,7 +1,7 @@
-"""Which request is for which stream, found before Litestar is asked.
+"""Routes requests to streams in front of Litestar.
 
-A row of the table may have a part in its path that the request picks, ``/sse/strategy/{…}``, which
-Litestar's raw handlers do not take; and a stream needs nothing of what Litestar does for a request.
+A stream's path may have a parameter, such as ``/sse/strategy/{id}``, which Litestar's raw ASGI
+handlers do not support. A stream also needs nothing of what Litestar does for a request.
 """
 
 import re
@@ -17,7 +17,7 @@ _PATH_PARAMETER = re.compile(r"\{(\w+)\}")
 
 
 class StreamRouter:
-    """An ASGI application: streams, and `rest` for everything else."""
+    """An ASGI application: stream routes, and `fallback_app` for everything else."""
 
     def __init__(
         self,
@@ -28,35 +28,35 @@ class StreamRouter:
         self._stream_handler = stream_handler
         self._fallback_app = fallback_app
         self._static_routes = {
-            feed.path: feed for feed in stream_routes if not _PATH_PARAMETER.search(feed.path)
+            route.path: route for route in stream_routes if not _PATH_PARAMETER.search(route.path)
         }
         self._parameterized_routes = [
-            (_path_pattern(feed.path), feed)
-            for feed in stream_routes
-            if _PATH_PARAMETER.search(feed.path)
+            (_path_pattern(route.path), route)
+            for route in stream_routes
+            if _PATH_PARAMETER.search(route.path)
         ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         http: Any = scope
         if http["type"] == "http":
-            for feed, picked in self._match_route(http["path"].rstrip("/")):
-                http["path_params"] = picked
-                await self._stream_handler.handle(feed, scope, receive, send)
+            for route, parameters in self._match_route(http["path"].rstrip("/")):
+                http["path_params"] = parameters
+                await self._stream_handler.handle(route, scope, receive, send)
                 return
         await self._fallback_app(scope, receive, send)
 
     def _match_route(self, path: str) -> Iterator[tuple[StreamRoute, dict[str, str]]]:
-        """The stream at `path`, if there is one."""
+        """The stream route at `path` and its path parameters, if there is one."""
         exact = self._static_routes.get(path)
         if exact is not None:
             yield exact, {}
             return
-        for pattern, feed in self._parameterized_routes:
+        for pattern, route in self._parameterized_routes:
             if found := pattern.fullmatch(path):
-                yield feed, found.groupdict()
+                yield route, found.groupdict()
                 return
 
 
 def _path_pattern(path: str) -> re.Pattern[str]:
-    """``{name}`` is one part of a path, whatever it is; the rest of our paths is plain."""
+    """A pattern in which ``{name}`` matches one path segment."""
     return re.compile(_PATH_PARAMETER.sub(lambda of: f"(?P<{of[1]}>[^/]+)", path))

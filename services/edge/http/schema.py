@@ -1,7 +1,8 @@
-"""What the OpenAPI document says of a call beyond what Litestar reads off its handler: the body,
-which handlers decode by themselves, strictly; parameters of the query; who may; every refusal.
+"""OpenAPI documentation beyond what Litestar derives from a handler.
 
-A handler says it by its `operation_class`, made by `call`. What many calls share is in `Shared`.
+Handlers decode bodies and query parameters themselves, strictly. They document them, the required
+authentication and the errors by their `operation_class`, which `operation` builds. Schemas and
+responses that operations share are in `SharedComponents`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,32 +18,32 @@ from tapewire_services.edge.auth import SESSION_COOKIE
 from tapewire_services.edge.http.errors import Problem
 
 MAX_IDEMPOTENCY_KEY_CHARACTERS = 128
-"""Of an Idempotency-Key."""
 
 _STATUS_DESCRIPTIONS = {
-    400: "The body is no JSON, or did not come whole.",
+    400: "The body is not JSON, or is incomplete.",
     401: "No valid session.",
-    403: "Not for this user, or switched off.",
-    404: "There is no such thing, or it is somebody else's.",
-    409: "It does not go with how things are now.",
+    403: "Not allowed for this user, or switched off.",
+    404: "It does not exist, or belongs to another user.",
+    409: "It conflicts with the current state.",
     413: "The body is too large.",
-    422: "A field or parameter does not fit: `path` names it.",
-    503: "The service that owns this is away: ask again after `Retry-After` seconds.",
+    422: "A field or parameter is invalid: `path` names it.",
+    503: "The service that owns this is unavailable: retry after `Retry-After` seconds.",
 }
 _BODY_ERROR_STATUSES = (400, 413, 422)
 _DECIMAL_SCHEMA = {"type": ["number", "string"], "format": "decimal"}
-"""Exact either way: a client whose numbers are binary sends texts."""
+"""Both are exact: a client with binary floating point sends strings."""
 _IDEMPOTENCY_KEY_PARAMETER = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "The same user, call and key: done once, however often it is asked for.",
+    "description": "A command is carried out once for the same user, operation and key, however "
+    "often it is sent.",
     "schema": {"type": "string", "minLength": 1, "maxLength": MAX_IDEMPOTENCY_KEY_CHARACTERS},
 }
 
 
 def query_parameter(name: str, description: str, **schema: Any) -> dict[str, Any]:
-    """A parameter of the query, which may be left out."""
+    """An optional query parameter."""
     return {
         "name": name,
         "in": "query",
@@ -61,11 +62,15 @@ def operation(
     is_body_required: bool = True,
     error_statuses: Iterable[int] = (),
 ) -> type[Operation]:
-    """The operation of a call that takes a body, and `asks` for parameters of the query.
+    """The `operation_class` of a handler.
 
-    A `command` can be repeated under an Idempotency-Key. One for `anybody` needs no session; what
-    does can be refused with 401, and with 503 while sessions cannot be looked up. `refuses` are the
-    further statuses that a client must reckon with.
+    Args:
+        body_type: the request's JSON body.
+        query_parameters: made by `query_parameter`.
+        is_command: the request takes an Idempotency-Key.
+        is_public: no session is needed. Otherwise 401 is documented, and 503 for the time when
+            sessions cannot be looked up.
+        error_statuses: further error statuses.
     """
     parameters = [*query_parameters, *([_IDEMPOTENCY_KEY_PARAMETER] if is_command else [])]
     statuses = {
@@ -74,34 +79,34 @@ def operation(
         *(() if body_type is None else _BODY_ERROR_STATUSES),
         *((422,) if parameters else ()),
     }
-    body = None if body_type is None else _inline_references(msgspec.json.schema(body_type))
+    body_schema = None if body_type is None else _inline_references(msgspec.json.schema(body_type))
 
     class DocumentedOperation(Operation):
         def to_schema(self) -> dict[str, Any]:
-            told = super().to_schema()
-            told["responses"] = {
-                **_success_responses(told["responses"]),
+            schema = super().to_schema()
+            schema["responses"] = {
+                **_success_responses(schema["responses"]),
                 **_error_responses(statuses),
             }
             if parameters:
-                told["parameters"] = [*told.get("parameters", ()), *parameters]
+                schema["parameters"] = [*schema.get("parameters", ()), *parameters]
             if not is_public:
-                told["security"] = [{"session": []}, {"bearer": []}]
-            if body is not None:
-                content = {"application/json": {"schema": body}}
-                told["requestBody"] = {"required": is_body_required, "content": content}
-            return told
+                schema["security"] = [{"session": []}, {"bearer": []}]
+            if body_schema is not None:
+                content = {"application/json": {"schema": body_schema}}
+                schema["requestBody"] = {"required": is_body_required, "content": content}
+            return schema
 
     return DocumentedOperation
 
 
 def _success_responses(responses: dict[str, Any]) -> dict[str, Any]:
-    """Those of the handler itself: Litestar adds a refusal that our errors never are, and a body
-    where there is none."""
-    answers = {status: answer for status, answer in responses.items() if status != "400"}
-    if "204" in answers:
-        answers["204"].pop("content", None)
-    return answers
+    """The handler's own responses. Litestar adds a 400 in a form that the edge never sends, and a
+    body to 204."""
+    successes = {status: spec for status, spec in responses.items() if status != "400"}
+    if "204" in successes:
+        successes["204"].pop("content", None)
+    return successes
 
 
 def _error_responses(statuses: Iterable[int]) -> dict[str, Any]:
@@ -111,36 +116,37 @@ def _error_responses(statuses: Iterable[int]) -> dict[str, Any]:
 
 
 class SharedComponents(Components):
-    """What operations refer to."""
+    """The schemas, responses and security schemes that operations refer to."""
 
     def to_schema(self) -> dict[str, Any]:
-        told = super().to_schema()
-        told["schemas"] = {
-            **told.get("schemas", {}),
+        schema = super().to_schema()
+        schema["schemas"] = {
+            **schema.get("schemas", {}),
             "Problem": msgspec.json.schema(Problem)["$defs"]["Problem"],
         }
-        told["responses"] = {
+        schema["responses"] = {
             str(status): _error_response(status, meaning)
             for status, meaning in _STATUS_DESCRIPTIONS.items()
         }
-        told["securitySchemes"] = {
+        schema["securitySchemes"] = {
             "session": {"type": "apiKey", "in": "cookie", "name": SESSION_COOKIE},
             "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
         }
-        return told
+        return schema
 
 
 def _error_response(status: int, description: str) -> dict[str, Any]:
     content = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    refusal: dict[str, Any] = {"description": description, "content": content}
+    response: dict[str, Any] = {"description": description, "content": content}
     if status == 503:
         seconds = {"description": "Seconds.", "schema": {"type": "integer", "minimum": 1}}
-        refusal["headers"] = {"Retry-After": seconds}
-    return refusal
+        response["headers"] = {"Retry-After": seconds}
+    return response
 
 
 class DecimalSchemaPlugin(OpenAPISchemaPlugin):
-    """Answers have decimals as JSON numbers, digit for digit; Litestar takes them for texts."""
+    """Documents decimals as numbers: responses have them as JSON numbers with all digits, but
+    Litestar documents strings."""
 
     @staticmethod
     def is_plugin_supported_type(value: Any) -> bool:
@@ -151,7 +157,7 @@ class DecimalSchemaPlugin(OpenAPISchemaPlugin):
 
 
 def _inline_references(schema: dict[str, Any]) -> dict[str, Any]:
-    """`schema` with every reference replaced by what it names, and decimals as they are taken."""
+    """`schema` with references replaced by their definitions, and decimals as accepted."""
     definitions = schema.pop("$defs", {})
 
     def resolve(node: Any) -> Any:
@@ -161,8 +167,9 @@ def _inline_references(schema: dict[str, Any]) -> dict[str, Any]:
             return node
         if "$ref" in node:
             return resolve(definitions[node["$ref"].rpartition("/")[2]])
-        told = {name: resolve(value) for name, value in node.items() if name != "discriminator"}
-        return {**told, **_DECIMAL_SCHEMA} if told.get("format") == "decimal" else told
+        resolved = {name: resolve(value) for name, value in node.items() if name != "discriminator"}
+        is_decimal = resolved.get("format") == "decimal"
+        return {**resolved, **_DECIMAL_SCHEMA} if is_decimal else resolved
 
-    resolved: dict[str, Any] = resolve(schema)
-    return resolved
+    inlined: dict[str, Any] = resolve(schema)
+    return inlined

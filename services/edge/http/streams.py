@@ -1,8 +1,8 @@
-"""The stream routes: raw ASGI, one for each row of the table.
+"""Serves event streams over raw ASGI.
 
-Everything that can refuse a stream is decided before its first byte; then the headers leave, and
-the rest is `follow`, compressed for readers that accept it. The peer's going is heard by `receive`,
-which ends the connection's task.
+A request is admitted or rejected before the first byte of its response (`admission`). Then the
+headers are sent, and the connection follows its events (`delivery.catch_up`), compressed for
+clients that accept gzip, until one side closes it. Start reading at `StreamHandler.handle`.
 """
 
 import asyncio
@@ -37,22 +37,22 @@ STREAM_HEADERS = (
 )
 
 FULL_RETRY_AFTER_SECONDS = 5
-"""When to try again at a process that has no room."""
+"""When to retry at a process that is full."""
 
 DRAINING_RETRY_AFTER_SECONDS = 1
-"""When to try again after meeting a process that stops: another one is there already, or soon."""
+"""When to retry after a process that stops: another one is ready, or will be soon."""
 
 ABORT_EXTENSION = "tapewire.abort"
-"""The ASGI extension by which our server lets a connection be cut."""
+"""The ASGI extension that cuts the connection of a request."""
 
 DIRECT_WRITER_EXTENSION = "tapewire.line"
-"""The ASGI extension by which our server lets a chunk be written at once, without `send`."""
+"""The ASGI extension that writes a chunk of the response at once, without `send`."""
 
 logger = structlog.get_logger("edge.streams")
 
 
 class DirectWriter(Protocol):
-    """What `LINE` is."""
+    """The value of `DIRECT_WRITER_EXTENSION`."""
 
     timed_out: bool
 
@@ -62,7 +62,7 @@ class DirectWriter(Protocol):
 
 
 class StreamHandler:
-    """What all stream routes of a process share."""
+    """Answers requests for streams, of all routes."""
 
     def __init__(
         self,
@@ -95,37 +95,37 @@ class StreamHandler:
         self._is_draining = True
 
     def release_idle_compressors(self) -> None:
-        """Take back the compressors of streams that were silent since the last call."""
+        """Release the compressors of streams that were silent since the last call."""
         for gzip in self._compressors:
             gzip.release_if_idle()
 
     async def announce_departure(self) -> None:
-        """Let the other processes know that this one's streams are about to be others'."""
+        """Tell the other processes that this one is about to close its streams."""
         if self._presence_sync is not None:
             await self._presence_sync.announce_draining()
 
     async def handle(self, route: StreamRoute, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request to the route of `feed`."""
-        ask = StreamRequest.from_scope(scope)
-        correlation = ensure_correlation_id(ask.headers.get("x-correlation-id"))
+        """Answer one request to `route`."""
+        request = StreamRequest.from_scope(scope)
+        correlation = ensure_correlation_id(request.headers.get("x-correlation-id"))
         headers = [
             (b"x-correlation-id", correlation.encode()),
-            *cors_headers(ask.headers.get("origin"), self._settings.origins),
+            *cors_headers(request.headers.get("origin"), self._settings.origins),
         ]
         with correlated(correlation):
-            if ask.method == "OPTIONS":
+            if request.method == "OPTIONS":
                 await _send_response(send, 200, [*headers, *STREAM_PREFLIGHT_HEADERS])
                 return
             try:
                 if self.is_draining:
-                    # A browser's EventSource gives up for good when it is refused; when its
-                    # connection breaks it comes back, and a proxy asks another process.
+                    # An EventSource gives up for good on a status but reconnects when its
+                    # connection breaks, and a proxy then tries another process.
                     _abort_callback(scope)()
                     raise unavailable(
                         "This process is stopping; connect again", DRAINING_RETRY_AFTER_SECONDS
                     )
                 with self._capacity.reserve():
-                    admitted = await self._admission.admit(route, ask, correlation)
+                    admitted = await self._admission.admit(route, request, correlation)
             except ReplayFinished:
                 await _send_response(send, 204, headers)
                 return
@@ -152,16 +152,16 @@ class StreamHandler:
         started = loop.time()
         gzip = self._create_compressor(scope)
         coding = [] if gzip is None else [(b"content-encoding", b"gzip")]
-        line: DirectWriter | None = extensions.get(DIRECT_WRITER_EXTENSION)
-        if line is not None:
-            outbox.write_through(_direct_sink(connection, line, gzip, loop.time))
+        writer: DirectWriter | None = extensions.get(DIRECT_WRITER_EXTENSION)
+        if writer is not None:
+            outbox.write_through(_direct_sink(connection, writer, gzip, loop.time))
         self._hub.add(connection)
         if self._presence_sync is not None:
             self._presence_sync.connection_opened(
                 opening.client_id, opening.user_id, self._now().timestamp()
             )
         resumes = admitted.last_event_id is not None
-        logger.info("stream opened", client=opening.client_id, resumes=resumes)
+        logger.info("stream.opened", client_id=opening.client_id, resumes=resumes)
         try:
             with telemetry.span("stream open", attributes={"tapewire.client": opening.client_id}):
                 await _send_headers(
@@ -169,7 +169,7 @@ class StreamHandler:
                 )
             await self._serve_until_closed(connection, admitted, gzip, receive, send)
         finally:
-            reason = connection.close_reason or _close_reason(connection, line)
+            reason = connection.close_reason or _close_reason(connection, writer)
             connection.record_end(reason)
             self._hub.remove(connection)
             if gzip is not None:
@@ -177,15 +177,15 @@ class StreamHandler:
             if self._presence_sync is not None:
                 self._presence_sync.connection_closed(opening.client_id)
             logger.info(
-                "stream closed",
-                client=opening.client_id,
+                "stream.closed",
+                client_id=opening.client_id,
                 reason=reason.value,
-                position=connection.position,
+                sequence=connection.position,
                 seconds=round(loop.time() - started, 3),
             )
 
     def _create_compressor(self, scope: Scope) -> GzipStream | None:
-        """The compressor of a stream whose reader wants one."""
+        """The compressor of a stream whose client accepts gzip."""
         wishes = (v.decode("latin-1") for k, v in scope["headers"] if k == b"accept-encoding")
         if not self._settings.gzip or not accepts_gzip(wishes):
             return None
@@ -194,8 +194,8 @@ class StreamHandler:
         return gzip
 
     def _with_vary(self, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-        """`headers` with one ``Vary``: a cache that kept what one reader was answered must not
-        give it to a reader of another coding, or of another origin."""
+        """`headers` with one ``Vary``: a cache must not serve a response to a client of another
+        encoding or origin."""
         varies = [b"Accept-Encoding", *(value for name, value in headers if name == b"vary")]
         if self._settings.origins and b"Origin" not in varies:
             varies.append(b"Origin")
@@ -231,7 +231,11 @@ class StreamHandler:
             return
         if following.exception() is not None:
             connection.record_end(CloseReason.FAILED)
-            logger.error("a stream failed", exc_info=following.exception())
+            logger.error(
+                "stream.failed",
+                client_id=connection.info.client_id,
+                exc_info=following.exception(),
+            )
         last = b"" if gzip is None else gzip.end()
         await send({"type": "http.response.body", "body": last, "more_body": False})
 
@@ -242,7 +246,8 @@ def _direct_sink(
     gzip: GzipStream | None,
     clock: Callable[[], float],
 ) -> Sink:
-    """Live events leave through it as they come: half of what a write cost was waking a task."""
+    """A sink that writes live events at once. Waking a task is half of what a write through `send`
+    costs."""
 
     def write(take_chunk: Callable[[], bytes]) -> bool:
         if not writer.has_room():
@@ -257,7 +262,7 @@ def _direct_sink(
 
 
 def _close_reason(connection: Connection, writer: DirectWriter | None) -> CloseReason:
-    """Why a connection is over that nobody here ended."""
+    """The reason of a connection that was not closed by this process."""
     if writer is not None and writer.timed_out:
         return CloseReason.SLOW
     return CloseReason.DRAIN if connection.is_draining else CloseReason.GONE
@@ -269,13 +274,13 @@ async def _wait_for_disconnect(receive: Receive) -> None:
 
 
 def _abort_callback(scope: Scope) -> Callable[[], None]:
-    """What cuts the connection of a request."""
+    """The function that cuts the connection of a request."""
     extensions = cast("dict[str, Any]", scope.get("extensions") or {})
     return cast("Callable[[], None]", extensions.get(ABORT_EXTENSION, _abort_unsupported))
 
 
 def _abort_unsupported() -> None:
-    """A server that lets nobody cut a connection waits for the kernel to give it up."""
+    """Do nothing: without the extension, the connection lasts until the kernel closes it."""
 
 
 async def _send_headers(send: Send, status: int, headers: list[tuple[bytes, bytes]]) -> None:
@@ -294,7 +299,7 @@ async def _send_error(send: Send, headers: list[tuple[bytes, bytes]], error: Exc
     if isinstance(error, ConnectionLimitReached):
         failure = unavailable("This process holds all the streams it can", FULL_RETRY_AFTER_SECONDS)
     elif failure.status == 500:
-        logger.error("a stream could not be opened", exc_info=error)
+        logger.error("stream.open_failed", exc_info=error)
         failure = HttpError(500, "Failed to establish SSE connection")
     body = failure.body()
     headers = [

@@ -1,7 +1,7 @@
 """Requests from a seed, made of good parts, bad parts and noise: every route, every part of one.
 
 What there is to ask is not written here: streams come from the table, calls and their bodies from
-the OpenAPI document that the edge gives out. Start reading at `Fuzz.sent`.
+the OpenAPI document that the edge gives out. Start reading at `RequestFuzzer.connection_bytes`.
 """
 
 import base64

@@ -1,8 +1,8 @@
-"""Every stream with ids as a row of a test table: how it is opened, and what a reader knows of it
-after any frames, as against what the log says.
+"""Every stream of the edge as a row of data, for tests that hold for all streams.
 
-`ROWS` are the streams. `opened` opens one, `begun` reads it up to the place that it begins at,
-`Row.from_frames` gives what a reader of frames knows by then, and `Row.from_log` the same from the log.
+`STREAM_CASES` lists the streams. `open_stream` opens one, and `read_initial_frames` reads it up to
+the position where it goes live. `Row.from_frames` computes the state that a client knows from
+frames, `Row.from_log` the same from the log.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -79,7 +79,7 @@ def _unread_from_frames(frames: Iterable[Any]) -> int:
 
 
 def _unread_from_log(events: Sequence[RecordedEvent]) -> int:
-    return int(_fold_view(NotificationsView(), events).unread)
+    return int(_fold_view(NotificationsView(), events).unread_count)
 
 
 def _fold_view(view: Any, events: Sequence[RecordedEvent]) -> Any:

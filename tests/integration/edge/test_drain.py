@@ -81,7 +81,7 @@ class TestWhoIsSentAway:
             assert await stream._reader.read() == b""
             await stream.close()
         assert await asyncio.to_thread(leaving.process.wait, 60) == 0
-        assert {line["reason"] for line in leaving.find_log_lines("stream closed")} == {"drain"}
+        assert {line["reason"] for line in leaving.find_log_lines("stream.closed")} == {"drain"}
 
     async def test_is_served_until_then_while_nobody_new_is_sent_there(
         self, harness: Harness, alice: str, journal: EventLogDriver

@@ -185,7 +185,7 @@ class Trimmed:
         for number in range(BEFORE, 2 * BEFORE):
             for domain in DOMAINS:
                 await cast.append_event(domain, number)
-        await cast.journal.purge(gone)
+        await cast.journal.purge_through(gone)
         self.young = self.house.start_edge(SSE_REPLAY_LIMIT=LIMIT)
 
 

@@ -127,7 +127,7 @@ async def test_a_fault_of_ours_is_500_and_says_no_more(
             "statusCode": 500,
         },
     )
-    assert edge.find_log_lines("a stream could not be opened")
+    assert edge.find_log_lines("stream.open_failed")
 
 
 async def test_each_ends_when_its_session_is_revoked(
@@ -224,8 +224,8 @@ async def test_one_whose_writes_ceased_for_minutes_is_closed(harness: Harness) -
     await stream.close()
     await wait_until(
         "its end is logged",
-        lambda: edge.find_log_lines("stream closed", client=client, reason="quiet"),
-        describe_last=lambda: edge.find_log_lines("stream closed", client=client),
+        lambda: edge.find_log_lines("stream.closed", client_id=client, reason="quiet"),
+        describe_last=lambda: edge.find_log_lines("stream.closed", client_id=client),
     )
 
 

@@ -108,7 +108,7 @@ async def _send(edge, fuzz):
         for number in sending:
             if number >= LEAST_SENT and time.monotonic() > ends:
                 return
-            sent = fuzz.sent()
+            sent = fuzz.connection_bytes()
             statuses = await statuses_of(edge, sent)
             tried.update(statuses)
             if not set(statuses) <= MEANT:
@@ -130,4 +130,4 @@ def _others(harness):
 
 
 def _bad(service):
-    return [line for line in service.lines() if "exception" in line or line["level"] == "error"]
+    return [line for line in service.log_lines() if "exception" in line or line["level"] == "error"]

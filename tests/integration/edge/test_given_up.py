@@ -1,7 +1,7 @@
 """Clients that leave while they are asking.
 
 The regression: a client that gave up before its body had arrived, a phone in a tunnel say, was
-logged as "a request failed", an error with a traceback. Whoever watches the log for errors of the
+logged as "request.failed", an error with a traceback. Whoever watches the log for errors of the
 edge was called for something that only a client did.
 """
 
@@ -22,7 +22,7 @@ async def test_a_client_that_leaves_within_its_body_is_no_error(
     edge: EdgeProcess, path: str
 ) -> None:
     cookie = await edge.sign_in("gina")
-    before = len(edge.find_log_lines("a request was given up", path=path))
+    before = len(edge.find_log_lines("request.incomplete", path=path))
     _, writer = await asyncio.open_connection("127.0.0.1", edge.port)
     writer.write(HEAD.format(path=path, cookie=cookie).encode() + b'{"symbol":')
     await writer.drain()
@@ -30,7 +30,7 @@ async def test_a_client_that_leaves_within_its_body_is_no_error(
     await writer.wait_closed()
     await wait_until(
         "it is said that the request was given up",
-        lambda: len(edge.find_log_lines("a request was given up", path=path)) > before,
+        lambda: len(edge.find_log_lines("request.incomplete", path=path)) > before,
         describe_last=lambda: edge.log_lines()[-3:],
     )
-    assert not edge.find_log_lines("a request failed", path=path)
+    assert not edge.find_log_lines("request.failed", path=path)

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from tapewire_services.edge.http.protocol import MAX_HEAD_BYTES
+from tapewire_services.edge.http.uvicorn_compat import MAX_HEAD_BYTES
 from tests.harness.edge import EdgeProcess, Harness
 from tests.harness.waiting import wait_until
 

@@ -53,7 +53,7 @@ async def fewer(edge, than) -> None:
     """Wait until fewer streams than that are open."""
 
     def open_():
-        return len(edge.find_log_lines("stream opened")) - len(edge.find_log_lines("stream closed"))
+        return len(edge.find_log_lines("stream.opened")) - len(edge.find_log_lines("stream.closed"))
 
     await wait_until(f"fewer streams than {than}", lambda: open_() < than, describe_last=open_)
 
@@ -79,7 +79,7 @@ class TestAnAddress:
         assert "5 new streams a minute" in body["message"]
         await wait_until(
             "it is logged",
-            lambda: edge.find_log_lines("too many streams", address=client),
+            lambda: edge.find_log_lines("stream.rate_limited", address=client),
             describe_last=lambda: edge.log_lines()[-3:],
         )
 
@@ -155,8 +155,8 @@ class TestAnAddress:
             await attempt(edge, from_(f"198.51.100.{number}"), ORDERS) for number in range(62)
         ]
         assert statuses == [401] * 60 + [429] * 2
-        await wait_until("it is logged", lambda: edge.find_log_lines("too many streams"))
-        (said,) = edge.find_log_lines("too many streams")
+        await wait_until("it is logged", lambda: edge.find_log_lines("stream.rate_limited"))
+        (said,) = edge.find_log_lines("stream.rate_limited")
         assert (said["address"], said["through_proxy"]) == ("127.0.0.1", True)
 
 
@@ -222,12 +222,12 @@ class TestAUser:
         ]
         for stream in (oldest, *others, newest):
             await stream.close()
-        over = "stream closed"
+        over = "stream.closed"
         clients = [stream.frames[1].data["clientId"] for stream in (*others, newest)]
         await wait_until(
             "the others end because they leave",
             lambda: all(
-                edge.find_log_lines(over, client=client, reason="gone") for client in clients
+                edge.find_log_lines(over, client_id=client, reason="gone") for client in clients
             ),
             describe_last=lambda: edge.log_lines()[-3:],
         )

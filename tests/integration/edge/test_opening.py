@@ -206,7 +206,7 @@ class TestCorrelation:
             if client in (line.get("client"), line.get("client_id"))
         ]
         assert [line["event"] for line in lines] == [
-            "stream opened", "stream.reset", "stream closed",
+            "stream.opened", "stream.reset", "stream.closed",
         ]  # fmt: skip
         assert {line["correlation_id"] for line in lines} == {"find-me"}
 
@@ -221,6 +221,6 @@ class TestCorrelation:
 async def gone(edge, client) -> None:
     await wait_until(
         f"{client} is closed and logged",
-        lambda: edge.find_log_lines("stream closed", client=client),
+        lambda: edge.find_log_lines("stream.closed", client_id=client),
         describe_last=lambda: edge.log_lines()[-3:],
     )

@@ -44,21 +44,21 @@ async def test_one_more_than_allowed_closes_the_oldest_wherever_it_is(
     assert (farewell.event, farewell.data) == ("connection:limit", {"reason": "limit", "limit": 3})
     client = oldest.frames[1].data["clientId"]
     for said in (
-        {"event": WARNED, "level": "warning", "client_id": client, "correlation_id": "tab-0"},
-        {"event": "stream closed", "reason": "limit", "client": client, "correlation_id": "tab-0"},
+        {"event": WARNED, "level": "warning"},
+        {"event": "stream.closed", "reason": "limit"},
     ):
         await wait_until(
             f"it is logged: {said}",
-            lambda said=said: one.find_log_lines(**said),
+            lambda said=said: one.find_log_lines(client_id=client, correlation_id="tab-0", **said),
             describe_last=lambda: one.log_lines()[-5:],
         )
     streams.append(await one.open_stream(ORDERS, cookie))
     *_, farewell = await streams[1].read_to_end()
     assert farewell.event == "connection:limit"
     client = streams[1].frames[1].data["clientId"]
-    assert {
-        line["correlation_id"] for line in other.find_log_lines(WARNED, client_id=client)
-    } == {"tab-1"}
+    assert {line["correlation_id"] for line in other.find_log_lines(WARNED, client_id=client)} == {
+        "tab-1"
+    }
     for stream in [*streams, stranger]:
         await stream.close()
 

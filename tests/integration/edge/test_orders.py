@@ -315,8 +315,8 @@ class TestCorrelation:
         assert [EventSubject.parse(event.subject).domain for event in events] == [
             "orders", "orders", "orders", "trades",
         ]  # fmt: skip
-        assert {event.meta.correlation for event in events} == {"trace-this.1"}
-        assert all(event.meta.causation for event in events)
+        assert {event.metadata.correlation for event in events} == {"trace-this.1"}
+        assert all(event.metadata.causation for event in events)
 
     async def test_a_bad_one_is_replaced(
         self, http: httpx.AsyncClient, symbol: str, journal: EventLogDriver, user: str
@@ -366,7 +366,7 @@ async def test_secrets_stay_out_of_the_log(
         await http.post("/api/orders", json={"token": "sekret-token"}, headers=headers)
         await http.get("/api/nosuch?token=sekret-token", headers=headers)
         await http.delete("/api/session")
-    await wait_until("it is closed", lambda: edge.find_log_lines("stream closed", client=client))
+    await wait_until("it is closed", lambda: edge.find_log_lines("stream.closed", client_id=client))
     edge.stop()
     text = edge.log_file.read_text()
     assert client in text

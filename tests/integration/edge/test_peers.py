@@ -48,10 +48,10 @@ async def closed(edge, client):
     """The log line of the end of `client`."""
     await wait_until(
         f"{client} is closed and logged",
-        lambda: edge.find_log_lines("stream closed", client=client),
+        lambda: edge.find_log_lines("stream.closed", client_id=client),
         describe_last=lambda: [line for line in edge.log_lines() if line.get("client") == client],
     )
-    (line,) = edge.find_log_lines("stream closed", client=client)
+    (line,) = edge.find_log_lines("stream.closed", client_id=client)
     return line
 
 
@@ -113,7 +113,7 @@ class TestPeersThatGo:
             await writer.wait_closed()
         edge.thaw()
         await emptied(edge)
-        assert not edge.find_log_lines("a stream failed")
+        assert not edge.find_log_lines("stream.failed")
         assert edge.stop() == 0
 
     async def test_nothing_of_500_stays_behind(self, harness: Harness, alice: str) -> None:
@@ -141,7 +141,7 @@ class TestPeersThatGo:
                 describe_last=edge.open_descriptors,
             )
             descriptors.append(edge.open_descriptors())
-        count = lambda: len(edge.find_log_lines("stream closed"))  # noqa: E731
+        count = lambda: len(edge.find_log_lines("stream.closed"))  # noqa: E731
         await wait_until("every end is logged", lambda: count() >= 1500, describe_last=count)
         assert count() == 1500
         assert resident[2] - resident[0] < 4 * MEGABYTE, resident
@@ -183,8 +183,8 @@ class TestReadersThatStop:
         for number in range(40):
             reason = chance.randbytes(30_000).hex()
             await journal.append(alice, order_placed(f"o-{number}", reason=reason))
-        closed_ = lambda: strict.find_log_lines("stream closed", reason="slow")  # noqa: E731
-        mine = lambda: [one for one in closed_() if one["client"].startswith(f"{alice}-")]  # noqa: E731
+        closed_ = lambda: strict.find_log_lines("stream.closed", reason="slow")  # noqa: E731
+        mine = lambda: [one for one in closed_() if one["client_id"].startswith(f"{alice}-")]  # noqa: E731
         await wait_until("it is closed as slow", mine, describe_last=closed_)
         with contextlib.suppress(StreamEnded):
             while True:
@@ -275,7 +275,7 @@ class TestReadersThatStop:
                 stalled = await edge.open_stream("/api/stream/prices", receive_buffer=4096)
                 client = stalled.frames[-1].data["clientId"]
                 price = 100
-                while not edge.find_log_lines("stream closed", client=client):
+                while not edge.find_log_lines("stream.closed", client_id=client):
                     price += 1
                     assert price < 300, "still open"
                     for symbol in symbols:
@@ -285,7 +285,7 @@ class TestReadersThatStop:
                         lambda f, p=price: f.event == "price:update" and f.data.get("price") == p,
                     )
                 await stalled.close()
-        (line,) = edge.find_log_lines("stream closed", client=client)
+        (line,) = edge.find_log_lines("stream.closed", client_id=client)
         assert line["reason"] == "slow"
 
     @pytest.mark.parametrize("coding", ["gzip", "identity"])
@@ -307,10 +307,10 @@ class TestReadersThatStop:
         async def given_up():
             for symbol in symbols:
                 await market.publish(symbol, next(prices))
-            return edge.find_log_lines("stream closed", correlation_id=symbols[0])
+            return edge.find_log_lines("stream.closed", correlation_id=symbols[0])
 
         await wait_until_async("it is given up", given_up)
-        (line,) = edge.find_log_lines("stream closed", correlation_id=symbols[0])
+        (line,) = edge.find_log_lines("stream.closed", correlation_id=symbols[0])
         assert line["reason"] == "slow"
         await stalled.close()
 
@@ -410,7 +410,7 @@ class TestTheEndOfAnEdge:
         assert await asyncio.to_thread(leaving.process.wait, WAIT_TIMEOUT_SECONDS) == 0
         with pytest.raises(OSError):  # noqa: PT011 - refused or reset, as the kernel likes
             await leaving.connect(ORDERS, cookie)
-        lines = leaving.find_log_lines("stream closed")
+        lines = leaving.find_log_lines("stream.closed")
         assert {line["reason"] for line in lines} == {"drain"}
 
     async def test_nobody_holds_it_up(

@@ -153,7 +153,7 @@ async def test_a_strategy_lives_and_everything_of_it_is_told(
 
     ends = await strategy(http, maxTrades=1)
     await http.post(f"/api/strategies/{ends}/start")
-    await every.names("STRATEGY_COMPLETED", strategy_id=ends, status="completed")
+    await every.wait_for_event("STRATEGY_COMPLETED", strategy_id=ends, status="completed")
     assert not [f for f in one.received_frames if f.data and f.data.get("strategy_id", id_) != id_]
     assert not [
         f for f in updates.received_frames if f.data and f.data.get("strategyId", id_) != id_

@@ -46,15 +46,15 @@ async def test_it(harness: Harness, edge: EdgeProcess, journal: EventLogDriver, 
             assert (await http.get(f"/api/orders/{quoted}?{query}")).status_code == 503
     async with await talkative.connect(f"/sse/strategy/hunter2?{query}", cookie) as answer:
         assert answer.status == 500
-    before = "stream closed"
+    before = "stream.closed"
     await wait_until(
         "all is logged",
         lambda: len(talkative.find_log_lines(before)) >= len(clients),
         describe_last=talkative.log_lines,
     )
     text = talkative.log_file.read_text().replace("sse/strategy/hunter2", "").replace(subject, "")
-    assert "a stream could not be opened" in text
-    assert "a request was not answered" in text
+    assert "stream.open_failed" in text
+    assert "request.unanswered" in text
     for raw in (*SAID, token, token.split(".")[1], cookie):
         assert raw not in text, next(line for line in text.splitlines() if raw in line)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tapewire_services.edge.http.protocol import MAX_PIPELINED_REQUESTS
+from tapewire_services.edge.http.uvicorn_compat import MAX_PIPELINED_REQUESTS
 from tests.harness.edge import EdgeProcess, Harness
 from tests.harness.waiting import wait_until
 
@@ -42,11 +42,11 @@ async def test_a_stream_ends_when_its_client_leaves(
         writer.close()
     await wait_until(
         "the stream is over",
-        lambda: edge.find_log_lines("stream closed", correlation_id=name, reason="gone"),
-        describe_last=lambda: edge.find_log_lines("stream opened", correlation_id=name),
+        lambda: edge.find_log_lines("stream.closed", correlation_id=name, reason="gone"),
+        describe_last=lambda: edge.find_log_lines("stream.opened", correlation_id=name),
         timeout_seconds=20,
     )
-    assert not edge.find_log_lines("a stream failed", correlation_id=name)
+    assert not edge.find_log_lines("stream.failed", correlation_id=name)
 
 
 async def test_more_than_may_wait_are_noticed_by_what_cannot_be_written(
@@ -59,10 +59,10 @@ async def test_more_than_may_wait_are_noticed_by_what_cannot_be_written(
     writer.transport.abort()
     await wait_until(
         "the stream is over",
-        lambda: edge.find_log_lines("stream closed", correlation_id=name),
+        lambda: edge.find_log_lines("stream.closed", correlation_id=name),
         timeout_seconds=20,
     )
-    assert not edge.find_log_lines("a stream failed", correlation_id=name)
+    assert not edge.find_log_lines("stream.failed", correlation_id=name)
 
 
 async def test_the_stream_goes_on(harness: Harness, fresh: Callable[[str], str]) -> None:

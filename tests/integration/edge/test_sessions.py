@@ -178,7 +178,7 @@ class TestTheEndOfASession:
         client = stream.frames[-1].data["clientId"]
         reason = "x" * 20_000
         await journal.append(alice, *(order_placed(f"o-{n}", reason=reason) for n in range(40)))
-        closed = lambda: edge.find_log_lines("stream closed", client=client)  # noqa: E731
+        closed = lambda: edge.find_log_lines("stream.closed", client_id=client)  # noqa: E731
         await wait_until("the stream is closed with its session", closed)
         assert closed()[0]["reason"] == "expired"
         assert closed()[0]["seconds"] < SOON

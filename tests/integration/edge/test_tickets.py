@@ -276,7 +276,7 @@ async def test_no_ticket_is_ever_logged(edge: EdgeProcess, alice: str) -> None:
         given, client = cookie_in(stream), stream.frames[-1].data["clientId"]
     await (await edge.connect(with_ticket(made))).close()
     await wait_until(
-        "the stream is logged", lambda: edge.find_log_lines("stream closed", client=client)
+        "the stream is logged", lambda: edge.find_log_lines("stream.closed", client_id=client)
     )
     text = edge.log_file.read_text()
     assert made not in text

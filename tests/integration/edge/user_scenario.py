@@ -53,7 +53,7 @@ class UserScenario:
 
     async def save_checkpoints(self) -> None:
         """What the owning services do about once a second: views as of now."""
-        values = JetStreamLatestValueStore(self.journal.wire, stream=VIEWS, prefix="view")
+        values = JetStreamLatestValueStore(self.journal.connection, stream=VIEWS, prefix="view")
         for kind, owner in (
             *((one, self.user) for one in USER_VIEWS),
             (MetricsView, EVERYBODY),
@@ -66,7 +66,7 @@ class UserScenario:
         self.seen_events |= {
             recorded.sequence: recorded
             for recorded in await self.journal.read()
-            if recorded.place.owner in (self.user, EVERYBODY)
+            if recorded.event_subject.owner in (self.user, EVERYBODY)
         }
         return [self.seen_events[sequence] for sequence in sorted(self.seen_events)]
 

@@ -89,7 +89,7 @@ class TestAFile:
     ) -> None:
         keys = FileKeySource(file)
         monkeypatch.setattr(
-            "tapewire_services.edge.auth.jwks.read", lambda _: pytest.fail("was read")
+            "tapewire_services.edge.auth.jwks.parse_jwks", lambda _: pytest.fail("was read")
         )
         assert await knows(keys, issuer)
 

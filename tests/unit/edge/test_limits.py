@@ -14,13 +14,7 @@ from tapewire_services.edge.cluster.limits import (
     ConnectionLimiter,
     ConnectionLimitReached,
     RateLimiter,
-    client_address,
-    parse_address,
-    parse_networks,
-    rate_limit_key,
 )
-
-PROXIES = parse_networks(["10.0.0.0/8", "fd00::/8", "192.0.2.7"])
 
 
 class TestRoom:
@@ -164,78 +158,3 @@ class TestAttempts:
         tries = attempts._by_address.values()
         assert sum(len(one.slots) for one in tries) == len(attempts)
         assert all(one.total == sum(one.counts) for one in tries)
-
-
-class TestWhoseAddress:
-    @pytest.mark.parametrize(
-        ("text", "address"),
-        [
-            ("192.0.2.1", "192.0.2.1"),
-            (" 192.0.2.1 ", "192.0.2.1"),
-            ("192.0.2.1:8080", "192.0.2.1"),
-            ("2001:db8::1", "2001:db8::1"),
-            ("[2001:db8::1]", "2001:db8::1"),
-            ("[2001:db8::1]:443", "2001:db8::1"),
-            ("fe80::1%eth0", "fe80::1"),
-            ("::ffff:192.0.2.1", "192.0.2.1"),
-        ],
-    )
-    def test_addresses(self, text: str, address: str) -> None:
-        assert str(parse_address(text)) == address
-
-    @pytest.mark.parametrize(
-        "text",
-        [
-            None, "", " ", "unknown", "_hidden", "192.0.2", "192.0.2.256", "192.0.2.1:",
-            "192.0.2.1:x", "192.0.2.1:123456", "[2001:db8::1", "[2001:db8::1]x", "2001:db8::1::",
-            "0x7f.1", "1" * 5000, "[]", "[", "]", ":", "\u0661.2.3.4", "192.0.2.1, 192.0.2.2",
-            "for=192.0.2.1", "[1]:1",
-        ],
-    )  # fmt: skip
-    def test_what_is_none(self, text: str) -> None:
-        assert parse_address(text) is None
-
-    @pytest.mark.parametrize(
-        ("peer", "forwarded", "client"),
-        [
-            ("203.0.113.9", "", "203.0.113.9"),
-            ("203.0.113.9", "198.51.100.1", "203.0.113.9"),  # no proxy of ours: whatever it says
-            ("10.1.2.3", "198.51.100.1", "198.51.100.1"),
-            ("10.1.2.3", "6.6.6.6, 198.51.100.1", "198.51.100.1"),  # the left one was made up
-            ("10.1.2.3", "6.6.6.6, 198.51.100.1, 10.9.9.9, 192.0.2.7", "198.51.100.1"),
-            ("10.1.2.3", "rubbish, 198.51.100.1", "198.51.100.1"),
-            ("10.1.2.3", "198.51.100.1, rubbish", "10.1.2.3"),
-            ("10.1.2.3", "198.51.100.1,,10.1.1.1", "10.1.2.3"),
-            ("10.1.2.3", "10.5.5.5", "10.5.5.5"),  # a client of our own network
-            ("10.1.2.3", " , ", "10.1.2.3"),
-            ("::ffff:10.1.2.3", "[2001:db8::1]:4711", "2001:db8::1"),
-            ("fd00::1", "198.51.100.1:80", "198.51.100.1"),
-            (None, "198.51.100.1", "None"),
-            ("10.1.2.3", ",".join(["10.0.0.1"] * 5000), "10.0.0.1"),
-        ],
-    )
-    def test_the_last_hop_that_is_not_ours(self, peer: str | None, forwarded, client: str) -> None:
-        assert str(client_address(peer, forwarded, PROXIES)) == client
-
-    def test_without_listed_proxies_the_header_is_nothing(self) -> None:
-        assert str(client_address("127.0.0.1", "198.51.100.1", ())) == "127.0.0.1"
-
-    def test_a_subnet_of_ipv6_is_one_customer(self) -> None:
-        names = {rate_limit_key(parse_address(f"2001:db8:0:1:{n:x}::{n:x}")) for n in range(1, 50)}
-        assert names == {"2001:db8:0:1::/64"}
-        assert rate_limit_key(parse_address("2001:db8:0:2::1")) not in names
-        assert rate_limit_key(parse_address("192.0.2.1")) != rate_limit_key(
-            parse_address("192.0.2.2")
-        )
-        assert rate_limit_key(None) == "unknown"
-
-    @given(st.text(max_size=200), st.text(max_size=200))
-    def test_anything_may_be_written_there(self, peer, forwarded) -> None:
-        rate_limit_key(client_address(peer, forwarded, PROXIES))
-        rate_limit_key(client_address("10.0.0.1", forwarded, PROXIES))
-
-    def test_what_is_no_network_is_named(self) -> None:
-        with pytest.raises(ValueError, match=r"10\.0\.0\.0/33"):
-            parse_networks(["10.0.0.0/33"])
-        with pytest.raises(ValueError, match="host bits"):
-            parse_networks(["10.0.0.1/8"])

@@ -31,8 +31,8 @@ class At:
         self.file = tmp_path / "jwks.json"
         self.file.write_bytes(self.issuer.jwks())
         given = {
-            "secret": HS256_SECRET, "key_source": FileKeySource(self.file), "issuer": "", "audience": (),
-            "leeway_seconds": 0.0, "roles_claim": "roles", **settings,
+            "secret": HS256_SECRET, "key_source": FileKeySource(self.file), "issuer": "",
+            "audience": (), "leeway_seconds": 0.0, "roles_claim": "roles", **settings,
         }  # fmt: skip
         self.tokens = JwtVerifier(now=lambda: self.clock[0], **given)
 
@@ -222,16 +222,16 @@ class TestSignatures:
     @given(st.text(max_size=300))
     async def test_anything_may_be_sent(self, text: str) -> None:
         tokens = JwtVerifier(
-            secret=HS256_SECRET, key_source=None, issuer="", audience=(), leeway_seconds=0, roles_claim="roles",
-            now=lambda: NOW,
+            secret=HS256_SECRET, key_source=None, issuer="", audience=(), leeway_seconds=0,
+            roles_claim="roles", now=lambda: NOW,
         )  # fmt: skip
         assert await tokens.verify(text) is None
 
     @given(st.data())
     async def test_a_good_token_with_any_bytes_changed(self, data) -> None:
         tokens = JwtVerifier(
-            secret=HS256_SECRET, key_source=None, issuer="", audience=(), leeway_seconds=0, roles_claim="roles",
-            now=lambda: NOW,
+            secret=HS256_SECRET, key_source=None, issuer="", audience=(), leeway_seconds=0,
+            roles_claim="roles", now=lambda: NOW,
         )  # fmt: skip
         token = JwtIssuer().token("alice", "HS256", now=NOW.timestamp())
         place = data.draw(st.integers(0, token.rindex(".")))

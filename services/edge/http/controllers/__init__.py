@@ -1,40 +1,51 @@
-"""Doing things: REST calls become requests to the services that own what they touch.
+"""The REST API: one Litestar controller for each resource.
 
-A body is decoded strictly, a refusal becomes a status with the field's path, and a service that is
-away a 503. Every call carries its correlation id into the command it makes. `shared` is what all
-handlers stand on; the modules beside it are a resource each.
+A controller decodes the request's body strictly, turns it into a request to the service that owns
+the resource, and returns the service's reply. A rejected command becomes an HTTP status with the
+path of the field at fault; a service that does not answer becomes a 503. Each call carries its
+correlation id into the command that it causes.
+
+Handlers receive two dependencies: `context` (`context.ControllerContext`, shared by the process)
+and `session` (who calls; 401 for nobody). Start reading at `orders`.
 """
 
-from litestar.handlers import HTTPRouteHandler
+from collections.abc import Sequence
 
-from tapewire_services.edge.http.controllers import (
-    alerts,
-    insights,
-    market,
-    notifications,
-    operations,
-    orders,
-    sessions,
-    strategies,
+from litestar import Controller
+
+from tapewire_services.edge.http.controllers.alerts import AlertController, AlertRuleController
+from tapewire_services.edge.http.controllers.configurations import ConfigurationController
+from tapewire_services.edge.http.controllers.context import (
+    ControllerContext,
+    build_dependencies,
 )
-from tapewire_services.edge.http.controllers.context import ControllerContext
+from tapewire_services.edge.http.controllers.health import HealthController
+from tapewire_services.edge.http.controllers.items import ItemController
+from tapewire_services.edge.http.controllers.metrics import MetricsController
+from tapewire_services.edge.http.controllers.notifications import NotificationController
+from tapewire_services.edge.http.controllers.operations import OperationsController
+from tapewire_services.edge.http.controllers.orders import OrderController
+from tapewire_services.edge.http.controllers.positions import PositionController
+from tapewire_services.edge.http.controllers.prices import PriceController
+from tapewire_services.edge.http.controllers.session import SessionController
+from tapewire_services.edge.http.controllers.strategies import StrategyController
+from tapewire_services.edge.http.controllers.stream_tickets import StreamTicketController
 
-__all__ = ["ControllerContext", "routes"]
+__all__ = ["CONTROLLERS", "ControllerContext", "build_dependencies"]
 
-
-def routes(context: ControllerContext) -> list[HTTPRouteHandler]:
-    """Every REST handler, over `gateway`."""
-    return [
-        handler
-        for resource in (
-            sessions,
-            orders,
-            market,
-            strategies,
-            alerts,
-            notifications,
-            insights,
-            operations,
-        )
-        for handler in resource.routes(context)
-    ]
+CONTROLLERS: Sequence[type[Controller]] = (
+    SessionController,
+    StreamTicketController,
+    OrderController,
+    PriceController,
+    PositionController,
+    StrategyController,
+    AlertRuleController,
+    AlertController,
+    NotificationController,
+    MetricsController,
+    ItemController,
+    ConfigurationController,
+    OperationsController,
+    HealthController,
+)

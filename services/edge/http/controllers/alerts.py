@@ -1,18 +1,17 @@
-"""Alert rules and alerts: `/api/alerts`."""
+"""Alerts and the rules that raise them: `/api/alerts` and `/api/alerts/rules`."""
 
 from decimal import Decimal
 
 import msgspec
-from litestar import delete, get, post
-from litestar.handlers import HTTPRouteHandler
+from litestar import Controller, delete, get, post
 
 from tapewire.events import AlertLevel, AlertRaised, AlertRule, RuleKind
-from tapewire.runtime.contracts import alerts as asked
+from tapewire.runtime.contracts import alerts as contract
+from tapewire_services.edge.auth import Session
 from tapewire_services.edge.delivery.cursor import Cursor
 from tapewire_services.edge.http.controllers.context import (
     ControllerContext,
     HttpRequest,
-    ReplyT,
     read_body,
 )
 from tapewire_services.edge.http.responses import JsonResponse
@@ -47,63 +46,75 @@ class AlertList(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     as_of: str
 
 
-def routes(context: ControllerContext) -> list[HTTPRouteHandler]:
-    async def call_service(
-        verb: str, payload: msgspec.Struct, reply_type: type[ReplyT], request: HttpRequest
-    ) -> ReplyT:
-        return await context.call_service(asked.SERVICE, verb, payload, reply_type, request)
+class AlertRuleController(Controller):
+    path = "/api/alerts/rules"
+    tags = ["alerts"]  # noqa: RUF012 - Litestar's attribute
 
-    @post(
-        "/api/alerts/rules",
-        operation_class=operation(RuleBody, is_command=True, error_statuses=(409,)),
-        tags=["alerts"],
-    )
-    async def create(request: HttpRequest) -> JsonResponse[AlertRule]:
-        """Be told once when this comes to pass. The same `Idempotency-Key` makes the rule once."""
-        session = await context.require_session(request)
-        wanted = await read_body(request, RuleBody, "price", "percent")
-        creating = asked.CreateRule(user_id=session.user_id, **msgspec.structs.asdict(wanted))
-        reply = await call_service(asked.CREATE, creating, asked.RuleReply, request)
-        return JsonResponse(reply.rule, status_code=201)
+    @post(operation_class=operation(RuleBody, is_command=True, error_statuses=(409,)))
+    async def create(
+        self, request: HttpRequest, context: ControllerContext, session: Session
+    ) -> JsonResponse[AlertRule]:
+        """Create a rule, which raises one alert when its condition is met."""
+        body = await read_body(request, RuleBody, "price", "percent")
+        payload = contract.CreateRule(user_id=session.user_id, **msgspec.structs.asdict(body))
+        rule = await _call_for_rule(context, contract.CREATE, payload, request)
+        return JsonResponse(rule, status_code=201)
 
-    @get("/api/alerts/rules", operation_class=operation(), tags=["alerts"])
-    async def list_rules(request: HttpRequest) -> RuleList:
+    @get(operation_class=operation())
+    async def list_rules(
+        self, request: HttpRequest, context: ControllerContext, session: Session
+    ) -> RuleList:
         """The user's rules."""
-        session = await context.require_session(request)
-        asking = asked.ListRules(user_id=session.user_id)
-        reply = await call_service(asked.RULES, asking, asked.RulesReply, request)
+        payload = contract.ListRules(user_id=session.user_id)
+        reply = await context.call_service(
+            contract.SERVICE, contract.RULES, payload, contract.RulesReply, request
+        )
         return RuleList(rules=reply.rules, as_of=str(Cursor(reply.epoch, reply.as_of)))
 
     @post(
-        "/api/alerts/rules/{rule_id:str}/arm",
+        "/{rule_id:str}/arm",
         status_code=200,
         operation_class=operation(is_command=True, error_statuses=(404,)),
-        tags=["alerts"],
     )
-    async def arm(request: HttpRequest, rule_id: str) -> AlertRule:
-        """Let a rule that was triggered trigger again."""
-        session = await context.require_session(request)
-        arming = asked.ArmRule(user_id=session.user_id, rule_id=rule_id)
-        return (await call_service(asked.ARM, arming, asked.RuleReply, request)).rule
+    async def arm(
+        self, request: HttpRequest, context: ControllerContext, session: Session, rule_id: str
+    ) -> AlertRule:
+        """Let a rule that has triggered trigger again."""
+        payload = contract.ArmRule(user_id=session.user_id, rule_id=rule_id)
+        return await _call_for_rule(context, contract.ARM, payload, request)
 
     @delete(
-        "/api/alerts/rules/{rule_id:str}",
+        "/{rule_id:str}",
         status_code=200,
         operation_class=operation(is_command=True, error_statuses=(404,)),
-        tags=["alerts"],
     )
-    async def forget(request: HttpRequest, rule_id: str) -> AlertRule:
-        """Forget a rule; answered with the rule as it was last."""
-        session = await context.require_session(request)
-        deleting = asked.DeleteRule(user_id=session.user_id, rule_id=rule_id)
-        return (await call_service(asked.DELETE, deleting, asked.RuleReply, request)).rule
+    async def forget(
+        self, request: HttpRequest, context: ControllerContext, session: Session, rule_id: str
+    ) -> AlertRule:
+        """Delete a rule. The response is the rule as it was last."""
+        payload = contract.DeleteRule(user_id=session.user_id, rule_id=rule_id)
+        return await _call_for_rule(context, contract.DELETE, payload, request)
 
-    @get("/api/alerts", operation_class=operation(), tags=["alerts"])
-    async def list_alerts(request: HttpRequest) -> AlertList:
-        """The user's last alerts, 100 at the most."""
-        session = await context.require_session(request)
-        asking = asked.ListAlerts(user_id=session.user_id)
-        reply = await call_service(asked.LIST, asking, asked.AlertsReply, request)
+
+class AlertController(Controller):
+    path = "/api/alerts"
+    tags = ["alerts"]  # noqa: RUF012 - Litestar's attribute
+
+    @get(operation_class=operation())
+    async def list_alerts(
+        self, request: HttpRequest, context: ControllerContext, session: Session
+    ) -> AlertList:
+        """The user's last alerts, at most 100."""
+        payload = contract.ListAlerts(user_id=session.user_id)
+        reply = await context.call_service(
+            contract.SERVICE, contract.LIST, payload, contract.AlertsReply, request
+        )
         return AlertList(alerts=reply.alerts, as_of=str(Cursor(reply.epoch, reply.as_of)))
 
-    return [create, list_rules, arm, forget, list_alerts]
+
+async def _call_for_rule(
+    context: ControllerContext, verb: str, payload: msgspec.Struct, request: HttpRequest
+) -> AlertRule:
+    """The rule that the service answers with."""
+    reply = await context.call_service(contract.SERVICE, verb, payload, contract.RuleReply, request)
+    return reply.rule

@@ -1,4 +1,4 @@
-"""What all REST handlers stand on: who is asking, the body, and the services that answer."""
+"""What REST controllers share: the caller's session, the request's body, calls of services."""
 
 import hashlib
 import re
@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 import msgspec
 import structlog
 from litestar import Request
+from litestar.di import Provide
 from litestar.exceptions import InternalServerException
 
 from tapewire.log import CommandRejected
 from tapewire.runtime import RequestClient, Settings
-from tapewire.runtime.broadcast import Broadcast
 from tapewire_services.edge.auth import (
     Authenticator,
     Credentials,
@@ -21,8 +21,8 @@ from tapewire_services.edge.auth import (
     SessionStore,
     TicketStore,
 )
+from tapewire_services.edge.cluster.admin_test_event import AdminTestEventBroadcast
 from tapewire_services.edge.engine import Engine
-from tapewire_services.edge.http.app import Health
 from tapewire_services.edge.http.errors import (
     HttpError,
     decode_body,
@@ -30,8 +30,8 @@ from tapewire_services.edge.http.errors import (
     require_json_numbers,
     unauthorized,
 )
+from tapewire_services.edge.http.health import Health
 from tapewire_services.edge.http.schema import MAX_IDEMPOTENCY_KEY_CHARACTERS
-from tapewire_services.edge.ingest.quote_feed import QuoteFeed
 
 IDEMPOTENCY_KEY_HEADER = "idempotency-key"
 _VALID_IDEMPOTENCY_KEY = re.compile(rf"[\x21-\x7e]{{1,{MAX_IDEMPOTENCY_KEY_CHARACTERS}}}")
@@ -40,11 +40,11 @@ HttpRequest = Request[Any, Any, Any]
 ReplyT = TypeVar("ReplyT", bound=msgspec.Struct)
 BodyT = TypeVar("BodyT", bound=msgspec.Struct)
 
-logger = structlog.get_logger("edge.gateway")
+logger = structlog.get_logger("edge.http")
 
 
 class ControllerContext:
-    """What the REST handlers of a process share."""
+    """The parts of an edge process that its REST controllers use."""
 
     def __init__(
         self,
@@ -53,34 +53,30 @@ class ControllerContext:
         sessions: SessionStore,
         tickets: TicketStore,
         authenticator: Authenticator,
-        quote_feed: QuoteFeed,
         settings: Settings,
         now: Callable[[], datetime],
         engine: Engine,
-        broadcast: Broadcast,
+        test_events: AdminTestEventBroadcast,
         get_health: Callable[[], Health],
     ) -> None:
-        self.requests = requests
         self.sessions = sessions
         self.tickets = tickets
-        self.authenticator = authenticator
-        self.quote_feed = quote_feed
         self.settings = settings
         self.now = now
         self.engine = engine
-        self.broadcast = broadcast
+        self.test_events = test_events
         self.get_health = get_health
+        self._requests = requests
+        self._authenticator = authenticator
 
     async def find_session(self, request: HttpRequest) -> Session | None:
-        """Who is asking, None for nobody who signed in. Raises LogError or KeysAway."""
-        return await self.authenticator.authenticate(Credentials.from_scope(request.scope))
+        """The caller's session, or None for a caller without a valid one.
 
-    async def require_session(self, request: HttpRequest) -> Session:
-        """Who is asking. Raises Failure (401), LogError or KeysAway."""
-        session = await self.find_session(request)
-        if session is None:
-            raise unauthorized()
-        return session
+        Raises:
+            LogError: sessions cannot be looked up.
+            VerificationKeysUnavailable: the key of the caller's token cannot be fetched.
+        """
+        return await self._authenticator.authenticate(Credentials.from_scope(request.scope))
 
     async def call_service(
         self,
@@ -90,9 +86,17 @@ class ControllerContext:
         reply_type: type[ReplyT],
         request: HttpRequest,
     ) -> ReplyT:
-        """What `service` answers. Raises Failure or Unanswered."""
+        """The reply of `service` to `payload`.
+
+        The request's correlation id goes along. An ``Idempotency-Key`` of the request becomes the
+        command id.
+
+        Raises:
+            HttpError: the service rejects the command, or the key is malformed (422).
+            RequestTimeout: the service does not answer.
+        """
         try:
-            return await self.requests.request(
+            return await self._requests.request(
                 service,
                 verb,
                 payload,
@@ -100,13 +104,35 @@ class ControllerContext:
                 correlation=request.state.correlation,
                 command_id=_command_id(payload, request),
             )
-        except CommandRejected as refusal:
-            raise rejection_to_http_error(refusal, payload) from refusal
+        except CommandRejected as rejection:
+            raise rejection_to_http_error(rejection, payload) from rejection
+
+
+def build_dependencies(context: ControllerContext) -> dict[str, Provide]:
+    """The dependencies of all handlers, by the name of the parameter that receives them."""
+
+    def provide_context() -> ControllerContext:
+        return context
+
+    async def provide_session(request: HttpRequest) -> Session:
+        session = await context.find_session(request)
+        if session is None:
+            raise unauthorized()
+        return session
+
+    return {
+        "context": Provide(provide_context, sync_to_thread=False),
+        "session": Provide(provide_session),
+    }
 
 
 async def read_body(request: HttpRequest, body_type: type[BodyT], *decimal_paths: str) -> BodyT:
-    """The body as `into`; `numbers` are the paths of decimals. Raises Failure: 400 when it is no
-    JSON or did not come whole, 422 with the path and value of what does not fit."""
+    """The request's JSON body as `body_type`; `decimal_paths` name its decimals.
+
+    Raises:
+        HttpError: 400 when the body is not JSON or incomplete, 422 with the path and value of the
+            first field that does not fit.
+    """
     data = await _read_raw_body(request)
     decoded: BodyT = decode_body(data, body_type)
     require_json_numbers(data, *decimal_paths)
@@ -116,14 +142,18 @@ async def read_body(request: HttpRequest, body_type: type[BodyT], *decimal_paths
 async def _read_raw_body(request: HttpRequest) -> bytes:
     try:
         return await request.body()
-    except InternalServerException as left:
-        # Litestar takes that for a fault of the server; nobody will read the answer.
-        logger.info("a request was given up", path=request.scope["path"])
-        raise HttpError(400, "the body did not come whole") from left
+    except InternalServerException as error:
+        # Litestar reports a client that disconnects as a server error. Nobody reads the response.
+        logger.info("request.incomplete", path=request.scope["path"])
+        raise HttpError(400, "the body did not come whole") from error
 
 
 def integer_query_parameter(request: HttpRequest, name: str, default: int) -> int:
-    """The query parameter `name`. Raises Failure (422); what bounds it has, its service says."""
+    """The query parameter `name`; the service that it goes to checks its range.
+
+    Raises:
+        HttpError: 422, it is not a whole number.
+    """
     text = request.query_params.get(name)
     if text is None:
         return default
@@ -133,8 +163,12 @@ def integer_query_parameter(request: HttpRequest, name: str, default: int) -> in
 
 
 def _command_id(payload: msgspec.Struct, request: HttpRequest) -> str | None:
-    """A client that gives an ``Idempotency-Key`` has its command done once, however often it asks:
-    the same user and key are the same command. Raises Failure (422)."""
+    """The id of the command in `payload`: the same for the same user, kind of command and
+    ``Idempotency-Key``, therefore a repeated request is carried out once. None without a key.
+
+    Raises:
+        HttpError: 422, the key is malformed.
+    """
     key = request.headers.get(IDEMPOTENCY_KEY_HEADER)
     if key is None or request.method == "GET":
         return None
@@ -143,5 +177,5 @@ def _command_id(payload: msgspec.Struct, request: HttpRequest) -> str | None:
             f"Idempotency-Key has 1 to {MAX_IDEMPOTENCY_KEY_CHARACTERS} printable ASCII characters"
         )
         raise HttpError(422, message, path="Idempotency-Key", value=key[:32])
-    named = f"{getattr(payload, 'user_id', '')}\n{type(payload).__name__}\n{key}"
-    return hashlib.sha256(named.encode()).hexdigest()[:32]
+    hashed = f"{getattr(payload, 'user_id', '')}\n{type(payload).__name__}\n{key}"
+    return hashlib.sha256(hashed.encode()).hexdigest()[:32]

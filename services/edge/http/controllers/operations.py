@@ -1,17 +1,15 @@
-"""How the edge is: `/api/stream/test`, `/api/sse/status`, `/health/sse` and `/metrics`."""
+"""Tools of operators: `/api/stream/test`, `/api/sse/status` and `/metrics`."""
 
 import asyncio
 from collections.abc import Iterator
 from typing import Annotated
 
 import msgspec
-from litestar import Response, get, post
-from litestar.handlers import HTTPRouteHandler
+from litestar import Controller, Response, get, post
 
-from tapewire.log import LogError
-from tapewire_services.edge.auth import VerificationKeysUnavailable
-from tapewire_services.edge.delivery import admin_test_event
-from tapewire_services.edge.http.app import SseHealth
+from tapewire_services.edge.auth import Session
+from tapewire_services.edge.cluster.admin_test_event import AdminTestEvent
+from tapewire_services.edge.engine import Engine
 from tapewire_services.edge.http.controllers.context import (
     ControllerContext,
     HttpRequest,
@@ -27,7 +25,7 @@ class TestEventBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class SentTestEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """How many connections all processes had when the event left."""
+    """The number of connections of all processes when the event was sent."""
 
     total_clients: int
 
@@ -41,37 +39,35 @@ class StreamStatus(msgspec.Struct, frozen=True, kw_only=True):
     active_users: int
 
 
-def routes(context: ControllerContext) -> list[HTTPRouteHandler]:
+class OperationsController(Controller):
+    tags = ["operating"]  # noqa: RUF012 - Litestar's attribute
+
     @post(
         "/api/stream/test",
         status_code=202,
         operation_class=operation(TestEventBody, is_body_required=False, error_statuses=(403,)),
-        tags=["operating"],
     )
-    async def test(request: HttpRequest) -> JsonResponse[SentTestEvent]:
-        """Send a test event to every connection on every process; for admins."""
-        session = await context.require_session(request)
+    async def test(
+        self, request: HttpRequest, context: ControllerContext, session: Session
+    ) -> JsonResponse[SentTestEvent]:
+        """Send a test event to every connection on every process. Only for admins."""
         if not session.is_admin:
             raise HttpError(403, "Only an admin may send a test event")
-        wanted = (
-            await read_body(request, TestEventBody) if await request.body() else TestEventBody()
-        )
-        word = admin_test_event.AdminTestEvent(
-            message=wanted.message,
+        body = await read_body(request, TestEventBody) if await request.body() else TestEventBody()
+        event = AdminTestEvent(
+            message=body.message,
             sent_by=session.user_id,
             correlation_id=request.state.correlation,
             timestamp=context.now(),
         )
-        if not await context.broadcast.publish(admin_test_event.TOPIC, word):
+        if not await context.test_events.publish(event):
             raise unavailable("The other processes cannot be told now; try again")
-        return JsonResponse(
-            SentTestEvent(total_clients=context.engine.totals().connection_count), status_code=202
-        )
+        total_clients = context.engine.totals().connection_count
+        return JsonResponse(SentTestEvent(total_clients=total_clients), status_code=202)
 
-    @get("/api/sse/status", operation_class=operation(), tags=["operating"])
-    async def status(request: HttpRequest) -> StreamStatus:
-        """How many are connected, and how often the caller is."""
-        session = await context.require_session(request)
+    @get("/api/sse/status", operation_class=operation())
+    async def status(self, context: ControllerContext, session: Session) -> StreamStatus:
+        """The number of connections, of all users and of the caller."""
         totals = context.engine.totals()
         return StreamStatus(
             status=context.get_health().status,
@@ -80,32 +76,15 @@ def routes(context: ControllerContext) -> list[HTTPRouteHandler]:
             active_users=totals.user_count,
         )
 
-    @get("/health/sse", operation_class=operation(is_public=True), tags=["health"])
-    async def health(request: HttpRequest) -> SseHealth:
-        """How streaming is; for admins, also whose connections there are."""
-        health = context.get_health().sse
-        try:
-            session = await context.find_session(request)
-        except (LogError, VerificationKeysUnavailable):
-            # What says how the edge is must do so when nobody can be looked up.
-            session = None
-        if session is None or not session.is_admin:
-            return health
-        per_user = dict(context.engine.totals().connections_per_user)
-        return msgspec.structs.replace(health, connections_per_user=per_user)
-
     @get("/metrics", media_type="text/plain", include_in_schema=False, sync_to_thread=False)
-    def metrics() -> Response[str]:
-        """This process's figures, as Prometheus reads them."""
-        text = "".join(_render_metrics(context))
+    def metrics(self, context: ControllerContext) -> Response[str]:
+        """This process's figures, in Prometheus's text format."""
+        text = "".join(_render_metrics(context.engine))
         return Response(text, media_type="text/plain; version=0.0.4")
 
-    return [test, status, health, metrics]
 
-
-def _render_metrics(context: ControllerContext) -> Iterator[str]:
+def _render_metrics(engine: Engine) -> Iterator[str]:
     """Prometheus's text format, version 0.0.4."""
-    engine = context.engine
     hub, tape, totals = engine.hub, engine.log_tail, engine.totals()
     gauges = {
         "tapewire_connections": ("Streams open on this process.", len(hub)),

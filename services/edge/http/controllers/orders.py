@@ -3,12 +3,12 @@
 from decimal import Decimal
 
 import msgspec
-from litestar import delete, get, post
-from litestar.handlers import HTTPRouteHandler
+from litestar import Controller, delete, get, post
 from litestar.openapi.datastructures import ResponseSpec
 
 from tapewire.events import Order, OrderType, Side
-from tapewire.runtime.contracts import orders as asked
+from tapewire.runtime.contracts import orders as contract
+from tapewire_services.edge.auth import Session
 from tapewire_services.edge.delivery.cursor import Cursor
 from tapewire_services.edge.http.controllers.context import (
     ControllerContext,
@@ -33,71 +33,71 @@ class PlaceOrderBody(
 
 
 class OrderList(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Orders as of a place in the log, which a stream can be resumed from."""
+    """Orders as of `as_of`, an event id that a stream can resume from."""
 
     orders: list[Order]
     as_of: str
 
 
 EXISTING_ORDER_RESPONSE = ResponseSpec(
-    Order, generate_examples=False, description="The order that is there under this clientOrderId."
+    Order,
+    generate_examples=False,
+    description="The order that already exists under this clientOrderId.",
 )
 
 
-def routes(context: ControllerContext) -> list[HTTPRouteHandler]:
+class OrderController(Controller):
+    path = "/api/orders"
+    tags = ["orders"]  # noqa: RUF012 - Litestar's attribute
+
     @post(
-        "/api/orders",
         operation_class=operation(PlaceOrderBody, is_command=True, error_statuses=(409,)),
         responses={200: EXISTING_ORDER_RESPONSE},
-        tags=["orders"],
     )
-    async def place(request: HttpRequest) -> JsonResponse[Order]:
-        """Place an order: 201, or 200 with the order that is there under this clientOrderId."""
-        session = await context.require_session(request)
-        wanted = await read_body(request, PlaceOrderBody, "qty", "limitPrice")
-        placing = asked.PlaceOrder(user_id=session.user_id, **msgspec.structs.asdict(wanted))
+    async def place(
+        self, request: HttpRequest, context: ControllerContext, session: Session
+    ) -> JsonResponse[Order]:
+        """Place an order: 201, or 200 with the existing order of this clientOrderId."""
+        body = await read_body(request, PlaceOrderBody, "qty", "limitPrice")
+        payload = contract.PlaceOrder(user_id=session.user_id, **msgspec.structs.asdict(body))
         reply = await context.call_service(
-            asked.SERVICE, asked.PLACE, placing, asked.OrderReply, request
+            contract.SERVICE, contract.PLACE, payload, contract.OrderReply, request
         )
         return JsonResponse(reply.order, status_code=201 if reply.created else 200)
 
-    @get("/api/orders", operation_class=operation(), tags=["orders"])
-    async def list_orders(request: HttpRequest) -> OrderList:
+    @get(operation_class=operation())
+    async def list_orders(
+        self, request: HttpRequest, context: ControllerContext, session: Session
+    ) -> OrderList:
         """All open orders and the last closed ones, the most recently changed one last."""
-        session = await context.require_session(request)
-        asking = asked.ListOrders(user_id=session.user_id)
+        payload = contract.ListOrders(user_id=session.user_id)
         reply = await context.call_service(
-            asked.SERVICE, asked.LIST, asking, asked.OrdersReply, request
+            contract.SERVICE, contract.LIST, payload, contract.OrdersReply, request
         )
         return OrderList(orders=reply.orders, as_of=str(Cursor(reply.epoch, reply.as_of)))
 
-    @get(
-        "/api/orders/{order_id:str}",
-        operation_class=operation(error_statuses=(404,)),
-        tags=["orders"],
-    )
-    async def get_order(request: HttpRequest, order_id: str) -> Order:
+    @get("/{order_id:str}", operation_class=operation(error_statuses=(404,)))
+    async def get_order(
+        self, request: HttpRequest, context: ControllerContext, session: Session, order_id: str
+    ) -> Order:
         """One order."""
-        session = await context.require_session(request)
-        asking = asked.GetOrder(user_id=session.user_id, order_id=order_id)
-        return (
-            await context.call_service(asked.SERVICE, asked.GET, asking, asked.OrderReply, request)
-        ).order
+        payload = contract.GetOrder(user_id=session.user_id, order_id=order_id)
+        reply = await context.call_service(
+            contract.SERVICE, contract.GET, payload, contract.OrderReply, request
+        )
+        return reply.order
 
     @delete(
-        "/api/orders/{order_id:str}",
+        "/{order_id:str}",
         status_code=200,
         operation_class=operation(is_command=True, error_statuses=(404, 409)),
-        tags=["orders"],
     )
-    async def cancel(request: HttpRequest, order_id: str) -> Order:
-        """Cancel what is left of an order: 409 when nothing is."""
-        session = await context.require_session(request)
-        asking = asked.CancelOrder(user_id=session.user_id, order_id=order_id)
-        return (
-            await context.call_service(
-                asked.SERVICE, asked.CANCEL, asking, asked.OrderReply, request
-            )
-        ).order
-
-    return [place, list_orders, get_order, cancel]
+    async def cancel(
+        self, request: HttpRequest, context: ControllerContext, session: Session, order_id: str
+    ) -> Order:
+        """Cancel the open quantity of an order; 409 when nothing is open."""
+        payload = contract.CancelOrder(user_id=session.user_id, order_id=order_id)
+        reply = await context.call_service(
+            contract.SERVICE, contract.CANCEL, payload, contract.OrderReply, request
+        )
+        return reply.order

@@ -5,8 +5,7 @@ from datetime import datetime
 from typing import Annotated
 
 import msgspec
-from litestar import Response, delete, get, post
-from litestar.handlers import HTTPRouteHandler
+from litestar import Controller, Response, delete, get, post
 
 from tapewire.runtime.contracts.request import UserId
 from tapewire_services.edge.auth import SESSION_COOKIE, Session, format_session_cookie
@@ -25,7 +24,7 @@ Role = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
 class SignInBody(
     msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True
 ):
-    """The development sign-in: whoever you say you are."""
+    """The development sign-in, which checks no password."""
 
     user_id: UserId
     roles: Annotated[tuple[Role, ...], msgspec.Meta(max_length=16)] = ()
@@ -37,54 +36,39 @@ class SessionView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     expires_at: datetime
 
 
-class TicketView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    ticket: str
-    expires_at: datetime
+class SessionController(Controller):
+    path = "/api/session"
+    tags = ["session"]  # noqa: RUF012 - Litestar's attribute
 
-
-def routes(context: ControllerContext) -> list[HTTPRouteHandler]:
-    @post(
-        "/api/session",
-        operation_class=operation(SignInBody, is_public=True, error_statuses=(403, 503)),
-        tags=["session"],
-    )
-    async def sign_in(request: HttpRequest) -> JsonResponse[SessionView]:
-        """Sign in as anybody; only where the development sign-in is switched on."""
+    @post(operation_class=operation(SignInBody, is_public=True, error_statuses=(403, 503)))
+    async def sign_in(
+        self, request: HttpRequest, context: ControllerContext
+    ) -> JsonResponse[SessionView]:
+        """Sign in as any user. Only available where the development sign-in is switched on."""
         if not context.settings.sign_in:
             raise HttpError(403, "The development sign-in is switched off")
-        asked = await read_body(request, SignInBody)
-        token, session = await context.sessions.create(asked.user_id, asked.roles)
+        body = await read_body(request, SignInBody)
+        token, session = await context.sessions.create(body.user_id, body.roles)
         response = JsonResponse(_session_view(session), status_code=201)
         response.headers["Set-Cookie"] = format_session_cookie(
             token, session, context.settings, context.now()
         )
         return response
 
-    @get("/api/session", operation_class=operation(), tags=["session"])
-    async def who(request: HttpRequest) -> SessionView:
-        """Who is signed in."""
-        return _session_view(await context.require_session(request))
+    @get(operation_class=operation())
+    async def who(self, session: Session) -> SessionView:
+        """The user who is signed in."""
+        return _session_view(session)
 
-    @delete("/api/session", operation_class=operation(error_statuses=(409,)), tags=["session"])
-    async def sign_out(request: HttpRequest) -> Response[None]:
+    @delete(operation_class=operation(error_statuses=(409,)))
+    async def sign_out(self, context: ControllerContext, session: Session) -> Response[None]:
         """Revoke the session, or the JWT; its open streams end within two seconds."""
-        session = await context.require_session(request)
         if session.key is None:
             raise HttpError(409, "A gateway answers for this user: sign out there")
         await context.sessions.revoke(session)
         response = Response(None, status_code=204)
         response.delete_cookie(SESSION_COOKIE)
         return response
-
-    @post("/api/stream/ticket", operation_class=operation(), tags=["session"])
-    async def ticket(request: HttpRequest) -> JsonResponse[TicketView]:
-        """A ticket that opens one stream, as ``?ticket=``, and gives it the session cookie: for
-        an EventSource that has none. Good once, and for half a minute at the most."""
-        made, until = await context.tickets.issue(await context.require_session(request))
-        view = TicketView(ticket=made, expires_at=until)
-        return JsonResponse(view, status_code=201, headers={"Cache-Control": "no-store"})
-
-    return [sign_in, who, sign_out, ticket]
 
 
 def _session_view(session: Session) -> SessionView:

@@ -1,24 +1,24 @@
-/** What an answer that is no stream means for the client: stop for good, or come back later. */
+/** Classifies responses that are not streams: close for good, or retry later. */
 
 import { errorFrom } from "./rest.js";
 
 /** @typedef {import("./tapewire.js").State} State */
-/** @typedef {Extract<State, {name: "signed-out" | "closed"}>} Final */
+/** @typedef {Extract<State, {name: "signed-out" | "closed"}>} FinalState */
 /**
- * How one try ended.
+ * How one request ended.
  *
  * @typedef {{kind: "ended"}
  *   | {kind: "failed", reason: string, retryAfterMs: number | null}
- *   | {kind: "final", state: Final}} Outcome
+ *   | {kind: "final", state: FinalState}} RequestOutcome
  */
 
 /**
- * What an answer that is no stream means for the client; null for a stream.
+ * The outcome of a response that is not a stream; null for a stream.
  *
  * @param {Response} response
- * @returns {Promise<Exclude<Outcome, {kind: "ended"}> | null>}
+ * @returns {Promise<Exclude<RequestOutcome, {kind: "ended"}> | null>}
  */
-export async function refusalIn(response) {
+export async function outcomeOfResponse(response) {
   const type = response.headers.get("Content-Type") ?? "";
   if (response.status === 200 && response.body && type.startsWith("text/event-stream")) return null;
   const error = await errorFrom(response);
@@ -26,8 +26,8 @@ export async function refusalIn(response) {
   if (response.status === 401) {
     return { kind: "final", state: { name: "signed-out", reason } };
   }
-  const unwilling = response.status >= 400 && response.status < 500 && !error.transient;
-  if (unwilling || response.status === 204) {
+  const isPermanent = response.status >= 400 && response.status < 500 && !error.transient;
+  if (isPermanent || response.status === 204) {
     return { kind: "final", state: { name: "closed", reason, error } };
   }
   return { kind: "failed", reason, retryAfterMs: error.retryAfterMs };

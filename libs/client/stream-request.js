@@ -1,0 +1,161 @@
+/**
+ * One request for a stream, and its response, until either ends.
+ *
+ * Reconnecting and the meaning of events are in `tapewire.js`. A request that replaces another one
+ * holds its events back until `release`, therefore the page sees one stream.
+ */
+
+import { FINAL_EVENTS } from "./closing.js";
+import { Parser } from "./parser.js";
+import { outcomeOfResponse } from "./response-outcome.js";
+import { InactivityTimeout } from "./inactivity-timeout.js";
+
+/** A connection that is silent for this many keepalive intervals counts as dead. */
+export const SILENT_KEEPALIVES = 2.5;
+/** A request without a response after this time is aborted. */
+export const CONNECT_TIMEOUT_MS = 15_000;
+/** A request that holds back so many events counts as caught up. */
+export const MAX_HELD_EVENTS = 10_000;
+/** The comment that a stream sends when it has caught up. */
+const LIVE_COMMENT = "live";
+/** Events that the page must handle at once, and that another connection would not avoid. */
+const TERMINAL_EVENTS = new Set(["stream:reset", ...FINAL_EVENTS.keys()]);
+
+/**
+ * The URL of a stream that sends the comment `live` when it has caught up.
+ *
+ * @param {string} url
+ */
+export function handoverUrl(url) {
+  const path = url.split("#", 1)[0];
+  return `${path}${path.includes("?") ? "&" : "?"}handover=1`;
+}
+
+/**
+ * Request the stream at `url` after the id `position`, or from a snapshot for "".
+ *
+ * @param {string} url
+ * @param {Pick<import("./tapewire.js").Options, "headers" | "credentials" | "fetch">} options
+ * @param {string} position
+ * @param {AbortSignal} signal
+ */
+export function requestStream(url, options, position, signal) {
+  /** @type {Record<string, string>} */
+  const headers = { Accept: "text/event-stream", ...options.headers };
+  if (position !== "") headers["Last-Event-ID"] = position;
+  const { fetch = globalThis.fetch, credentials = "same-origin" } = options;
+  return fetch(url, { headers, signal, credentials, cache: "no-store" });
+}
+
+/** @typedef {import("./parser.js").Block} Block */
+/** @typedef {import("./response-outcome.js").RequestOutcome} RequestOutcome */
+
+/**
+ * @typedef {object} StreamRequestOptions
+ * @property {(signal: AbortSignal) => Promise<Response>} request
+ * @property {import("./inactivity-timeout.js").Clock} clock
+ * @property {() => number} keepaliveMs
+ * @property {(block: Block) => void} onBlock
+ * @property {(id: string) => void} onId       an event without data that changes the id
+ * @property {(milliseconds: number) => void} onRetry
+ * @property {() => void} onOpen               the response is a stream
+ * @property {(() => void) | null} onReady     hold events back until `release`; called when the
+ *   stream has caught up
+ */
+
+export class StreamRequest {
+  #options;
+  #abortController = new AbortController();
+  /** @type {(() => void)[] | null} callbacks until `release`; null: call them at once */
+  #heldCallbacks;
+  #hasConnectedEvent = false;
+  /** Whether the response is a stream. */
+  isOpen = false;
+  /** @type {Promise<RequestOutcome>} how the request ended; never rejected */
+  ended;
+
+  /** @param {StreamRequestOptions} options */
+  constructor(options) {
+    this.#options = options;
+    this.#heldCallbacks = options.onReady === null ? null : [];
+    this.ended = this.#run();
+  }
+
+  /** Abort the request; no callback is called after this. */
+  abort() {
+    this.#heldCallbacks = null;
+    this.#abortController.abort();
+  }
+
+  /** Call the held callbacks, and from now on each callback at once. */
+  release() {
+    const held = this.#heldCallbacks ?? [];
+    this.#heldCallbacks = null;
+    for (const act of held) if (!this.#abortController.signal.aborted) act();
+  }
+
+  /** @returns {Promise<RequestOutcome>} */
+  async #run() {
+    const timeout = new InactivityTimeout(this.#options.clock, () => this.#abortController.abort());
+    timeout.extend(CONNECT_TIMEOUT_MS);
+    try {
+      const response = await this.#options.request(this.#abortController.signal);
+      const outcome = await outcomeOfResponse(response);
+      if (outcome) return outcome;
+      await this.#read(/** @type {ReadableStream} */ (response.body), timeout);
+      return { kind: "ended" };
+    } catch (error) {
+      const reason = timeout.hasTimedOut ? "the server went silent" : String(error);
+      return { kind: "failed", reason, retryAfterMs: null };
+    } finally {
+      timeout.stop();
+      this.#abortController.abort();
+    }
+  }
+
+  /**
+   * @param {ReadableStream<Uint8Array>} body
+   * @param {InactivityTimeout} timeout
+   */
+  async #read(body, timeout) {
+    const { onBlock, onId, onRetry, onOpen, keepaliveMs } = this.#options;
+    const parser = new Parser({
+      onBlock: (block) => {
+        this.#callOrHold(() => onBlock(block));
+        this.#checkReady(block.type);
+      },
+      onId: (id) => this.#callOrHold(() => onId(id)),
+      onRetry: (milliseconds) => this.#callOrHold(() => onRetry(milliseconds)),
+      onComment: (text) => {
+        if (text === LIVE_COMMENT && this.#hasConnectedEvent) this.#notifyReady();
+      },
+    });
+    const reader = body.getReader();
+    this.isOpen = true;
+    this.#callOrHold(onOpen);
+    while (!this.#abortController.signal.aborted) {
+      timeout.extend(keepaliveMs() * SILENT_KEEPALIVES);
+      const { done, value } = await reader.read();
+      if (done) return;
+      parser.push(value);
+    }
+  }
+
+  /** @param {() => void} act */
+  #callOrHold(act) {
+    if (this.#abortController.signal.aborted) return;
+    if (this.#heldCallbacks === null) act();
+    else if (this.#heldCallbacks.push(act) >= MAX_HELD_EVENTS) this.#notifyReady();
+  }
+
+  /** @param {string} type */
+  #checkReady(type) {
+    this.#hasConnectedEvent ||= type.toLowerCase() === "connected";
+    if (TERMINAL_EVENTS.has(type)) this.#notifyReady();
+  }
+
+  #notifyReady() {
+    // A released request is not waiting to become ready.
+    if (this.#heldCallbacks !== null) this.#options.onReady?.();
+  }
+}
