@@ -13,19 +13,21 @@ async def server() -> MemoryServer:
 
 
 @pytest.fixture
-async def world(server: MemoryServer) -> AlertsEnvironment:
+async def environment(server: MemoryServer) -> AlertsEnvironment:
     return AlertsEnvironment(server)
 
 
 @pytest.fixture
-async def process(server: MemoryServer, world: AlertsEnvironment) -> AsyncIterator[AlertsProcess]:
+async def process(
+    server: MemoryServer, environment: AlertsEnvironment
+) -> AsyncIterator[AlertsProcess]:
     """A process in a market that quotes IBM at 100. At the end, no task has failed and
     verification finds nothing."""
     process = AlertsProcess(server)
-    await world.publish_price("100")
+    await environment.publish_price("100")
     await process.start()
     await asyncio.sleep(10)
     yield process
     process.raise_task_errors()
-    await world.assert_verified()
+    await environment.assert_verified()
     await process.kill()

@@ -50,13 +50,11 @@ class ScenarioPlan:
     """The content of a scenario, which follows from the seed."""
 
     def __init__(self, seed: int) -> None:
-        chance = random.Random(seed)
-        self.rules = [self._random_rule(chance) for _ in range(10)]
-        self.prices = [str(chance.randrange(90, 111)) for _ in range(ROUND_COUNT)]
-        self.events = [
-            chance.choices(EVENT_FACTORIES, k=chance.randrange(9)) for _ in range(ROUND_COUNT)
-        ]
-        self.rearmed_rule_numbers = [chance.sample(range(10), 5) for _ in range(ROUND_COUNT)]
+        rng = random.Random(seed)
+        self.rules = [self._random_rule(rng) for _ in range(10)]
+        self.prices = [str(rng.randrange(90, 111)) for _ in range(ROUND_COUNT)]
+        self.events = [rng.choices(EVENT_FACTORIES, k=rng.randrange(9)) for _ in range(ROUND_COUNT)]
+        self.rearmed_rule_numbers = [rng.sample(range(10), 5) for _ in range(ROUND_COUNT)]
 
     def _random_rule(self, rng: random.Random) -> CreateRule:
         kind = rng.choice(list(RuleKind))

@@ -55,16 +55,16 @@ ScenarioStep = QuoteStep | ArmStep
 
 def numbered_rule(number: int, second: float, arming: str) -> ArmedRule:
     """Rule `number`: the same number always has the same condition."""
-    chance = random.Random(number)
-    kind = chance.choice([RuleKind.PRICE_ABOVE, RuleKind.PRICE_BELOW, RuleKind.PERCENT_MOVE])
+    rng = random.Random(number)
+    kind = rng.choice([RuleKind.PRICE_ABOVE, RuleKind.PRICE_BELOW, RuleKind.PERCENT_MOVE])
     if kind is not RuleKind.PERCENT_MOVE:
-        price = Decimal(chance.randrange(95, 106))
+        price = Decimal(rng.randrange(95, 106))
         return make_armed_rule(f"r{number}", kind, price=price, second=second, arming=arming)
     return make_armed_rule(
         f"r{number}",
         kind,
-        percent=chance.choice(PERCENTS),
-        window_seconds=chance.choice(WINDOW_SECONDS),
+        percent=rng.choice(PERCENTS),
+        window_seconds=rng.choice(WINDOW_SECONDS),
         second=second,
         arming=arming,
     )
@@ -140,13 +140,13 @@ def run_both(
 
 def random_steps(seed: int, step_count: int = 120) -> list[ScenarioStep]:
     """A random walk with jumps and pauses, during which rules are armed again and again."""
-    chance, price = random.Random(seed), 100.0
-    pauses = chance.choice([PAUSE_SECONDS[:7], PAUSE_SECONDS[:12], PAUSE_SECONDS])
+    rng, price = random.Random(seed), 100.0
+    pauses = rng.choice([PAUSE_SECONDS[:7], PAUSE_SECONDS[:12], PAUSE_SECONDS])
     steps: list[ScenarioStep] = []
     for _ in range(step_count):
-        if chance.random() < 0.3:
-            steps.append(ArmStep(chance.randrange(40), chance.choice([0.0, chance.choice(pauses)])))
+        if rng.random() < 0.3:
+            steps.append(ArmStep(rng.randrange(40), rng.choice([0.0, rng.choice(pauses)])))
             continue
-        price = min(max(price + chance.choice([-4, -1, -0.5, 0, 0, 0.5, 1, 4]), 90), 110)
-        steps.append(QuoteStep(chance.choice(pauses), str(price)))
+        price = min(max(price + rng.choice([-4, -1, -0.5, 0, 0, 0.5, 1, 4]), 90), 110)
+        steps.append(QuoteStep(rng.choice(pauses), str(price)))
     return steps

@@ -65,11 +65,13 @@ def test_scenarios_without_faults_cover_every_kind_of_rule() -> None:
 async def run_two_holders(seed: int) -> AlertsLogSummary:
     """Run a scenario in which both processes believe that they hold the leases."""
     server = MemoryServer()
-    fleet = AlertsProcesses(server, seed, rough=True, standby=True)
-    world = AlertsEnvironment(server)
-    playing = asyncio.create_task(run_plan(ScenarioPlan(seed), fleet, world, kill_count=0))
-    await waiting.wait_until("two processes", lambda: len(fleet.running) == 2)
-    fleet.running[1].acquire_leases()
+    processes = AlertsProcesses(server, seed, rough=True, standby=True)
+    environment = AlertsEnvironment(server)
+    playing = asyncio.create_task(
+        run_plan(ScenarioPlan(seed), processes, environment, kill_count=0)
+    )
+    await waiting.wait_until("two processes", lambda: len(processes.running) == 2)
+    processes.running[1].acquire_leases()
     return await playing
 
 
@@ -83,8 +85,8 @@ def test_two_lease_holders_at_once_change_nothing(seed: int) -> None:
 
 async def test_a_recreated_log_voids_the_rules_of_the_old_one() -> None:
     server = MemoryServer()
-    world, process = AlertsEnvironment(server), await AlertsProcess(server).start()
-    await world.publish_price("100")
+    environment, process = AlertsEnvironment(server), await AlertsProcess(server).start()
+    await environment.publish_price("100")
     await process.create_rule(create_rule_request(price="105"), "old")
     await process.create_rule(create_rule_request(price="200"), "old and far away")
     await process.create_rule(create_rule_request(RuleKind.ORDER_REJECTED), "old too")
@@ -92,9 +94,9 @@ async def test_a_recreated_log_voids_the_rules_of_the_old_one() -> None:
     other = await AlertsProcess(server).start(holds_lease=False)
     await other.create_rule(create_rule_request(price="104"), "new")
     await asyncio.sleep(10)
-    await world.publish_price("106")
-    await world.append_event(order_rejected())
-    seen = await world.wait_for_log("two tellings", lambda seen: len(seen.notifications) == 2)
+    await environment.publish_price("106")
+    await environment.append_event(order_rejected())
+    seen = await environment.wait_for_log("two tellings", lambda seen: len(seen.notifications) == 2)
     assert [one.message for one in seen.alerts] == ["IBM is at 106, above 104"]
     assert list(process.price_monitor._evaluator._armed_by_id) == []
     for one in (process, other):
@@ -105,18 +107,18 @@ async def test_a_recreated_log_voids_the_rules_of_the_old_one() -> None:
 async def test_a_price_between_two_lease_holders_is_not_missed() -> None:
     """The price spikes while no process holds the lease; the standby triggers the rule later."""
     server = MemoryServer()
-    world, holder = AlertsEnvironment(server), await AlertsProcess(server).start()
+    environment, holder = AlertsEnvironment(server), await AlertsProcess(server).start()
     standby = await AlertsProcess(server).start(holds_lease=False)
-    await world.publish_price("100")
+    await environment.publish_price("100")
     await holder.create_rule(create_rule_request(price="105"))
     await asyncio.sleep(5)
     await holder.kill()
-    await world.publish_price("106")
-    await world.publish_price("100")
+    await environment.publish_price("106")
+    await environment.publish_price("100")
     await asyncio.sleep(MAX_TAKEOVER_SECONDS)
-    assert (await world.read_log_summary()).alerts == []
+    assert (await environment.read_log_summary()).alerts == []
     standby.acquire_leases()
-    seen = await world.wait_for_log("the alert", lambda seen: seen.alerts)
+    seen = await environment.wait_for_log("the alert", lambda seen: seen.alerts)
     assert seen.alerts[0].message == "IBM is at 106, above 105"
     standby.raise_task_errors()
     await standby.kill()
@@ -125,18 +127,18 @@ async def test_a_price_between_two_lease_holders_is_not_missed() -> None:
 async def test_a_standby_drops_hits_that_the_lease_holder_has_triggered() -> None:
     """Both processes evaluate all prices. A standby that kept its hits would only grow."""
     server = MemoryServer()
-    world, holder = AlertsEnvironment(server), await AlertsProcess(server).start()
+    environment, holder = AlertsEnvironment(server), await AlertsProcess(server).start()
     standby = await AlertsProcess(server).start(holds_lease=False)
-    await world.publish_price("100")
+    await environment.publish_price("100")
     for number in range(5):
         await holder.create_rule(create_rule_request(price="105"), f"rule {number}")
     await asyncio.sleep(5)
     await holder.kill()
-    await world.publish_price("106")
+    await environment.publish_price("106")
     await waiting.wait_until("it saw all", lambda: len(standby.price_monitor._pending_hits) == 5)
     holder = await AlertsProcess(server).start()
     await waiting.wait_until("another has said it", lambda: not standby.price_monitor._pending_hits)
-    assert len((await world.read_log_summary()).alerts) == 5
+    assert len((await environment.read_log_summary()).alerts) == 5
     for one in (holder, standby):
         one.raise_task_errors()
         await one.kill()
@@ -144,18 +146,18 @@ async def test_a_standby_drops_hits_that_the_lease_holder_has_triggered() -> Non
 
 async def test_past_prices_survive_the_end_of_all_processes() -> None:
     server = MemoryServer()
-    world, process = AlertsEnvironment(server), await AlertsProcess(server).start()
-    await world.publish_price("100")
+    environment, process = AlertsEnvironment(server), await AlertsProcess(server).start()
+    await environment.publish_price("100")
     await process.create_rule(
         create_rule_request(RuleKind.PERCENT_MOVE, percent="5", window_seconds=600)
     )
     await asyncio.sleep(2 * SAVE_INTERVAL_SECONDS)
     await process.kill()
-    await world.publish_price("104")
+    await environment.publish_price("104")
     process = await AlertsProcess(server).start()
     await asyncio.sleep(SAVE_INTERVAL_SECONDS)
-    await world.publish_price("105")
-    seen = await world.wait_for_log("the alert", lambda seen: seen.alerts)
+    await environment.publish_price("105")
+    seen = await environment.wait_for_log("the alert", lambda seen: seen.alerts)
     assert seen.alerts[0].message == "IBM moved +5.00 % from 100 to 105 in 600 s"
     process.raise_task_errors()
     await process.kill()
@@ -174,7 +176,7 @@ async def test_an_event_right_after_its_rule_triggers_it_however_late_the_index_
         monkeypatch.setattr(ArmedRuleIndex, "wait_until_applied", skip_waiting_for_rules)
 
     server = MemoryServer()
-    world, process = AlertsEnvironment(server), AlertsProcess(server)
+    environment, process = AlertsEnvironment(server), AlertsProcess(server)
     deaf_log = MemoryEventLog(server, Faults(seed=1, lost_message_rate=1.0))
     process.armed_rules.subscription._log = deaf_log
     await process.start()
@@ -183,12 +185,12 @@ async def test_an_event_right_after_its_rule_triggers_it_however_late_the_index_
         rule = await process.create_rule(
             create_rule_request(RuleKind.ORDER_REJECTED), f"rule {number}"
         )
-        await world.append_event(order_rejected())
+        await environment.append_event(order_rejected())
         await asyncio.sleep(5)
         await process.delete_rule(rule.rule_id)
     process.raise_task_errors()
     await process.kill()
-    assert (len((await world.read_log_summary()).alerts) == 5) is not broken
+    assert (len((await environment.read_log_summary()).alerts) == 5) is not broken
 
 
 Untyped = Any

@@ -102,9 +102,9 @@ async def test_missing_notifications_are_written_in_order_with_their_causes() ->
 
 
 def test_existing_notifications_are_not_repeated_and_the_rest_keeps_its_order() -> None:
-    async def story(seed: int) -> None:
-        log, chance = CountingLog(MemoryServer()), random.Random(seed)
-        before = [one for one in PENDING if chance.random() < seed / 4]
+    async def scenario(seed: int) -> None:
+        log, rng = CountingLog(MemoryServer()), random.Random(seed)
+        before = [one for one in PENDING if rng.random() < seed / 4]
         await NotificationWriter(log).write_notifications(before)
         log.appends = 0
         doubtful = seed % 2 == 0
@@ -118,7 +118,7 @@ def test_existing_notifications_are_not_repeated_and_the_rest_keeps_its_order() 
             assert log.appends == len(rest)
 
     for seed in range(5):
-        virtual_time.run(story(seed))
+        virtual_time.run(scenario(seed))
 
 
 async def test_a_rejected_notification_delays_no_other_user() -> None:
@@ -133,8 +133,8 @@ async def test_a_rejected_notification_delays_no_other_user() -> None:
 
 
 def test_two_writers_on_bad_connections_write_each_notification_once() -> None:
-    async def insist(log: MemoryEventLog, chance: random.Random) -> None:
-        doubtful = chance.random() < 0.5
+    async def insist(log: MemoryEventLog, rng: random.Random) -> None:
+        doubtful = rng.random() < 0.5
         while True:
             try:
                 await NotificationWriter(log).write_notifications(PENDING, check_existing=doubtful)
@@ -143,11 +143,11 @@ def test_two_writers_on_bad_connections_write_each_notification_once() -> None:
             else:
                 return
 
-    async def story(seed: int) -> None:
-        server, chance = MemoryServer(), random.Random(seed)
+    async def scenario(seed: int) -> None:
+        server, rng = MemoryServer(), random.Random(seed)
         logs = [MemoryEventLog(server, Faults.rough(seed + number)) for number in range(2)]
-        await asyncio.gather(*[insist(log, chance) for log in logs])
+        await asyncio.gather(*[insist(log, rng) for log in logs])
         assert await read_titles_by_user(MemoryEventLog(server)) == titles_by_user(PENDING)
 
     for seed in range(0, 20, 2):
-        virtual_time.run(story(seed))
+        virtual_time.run(scenario(seed))

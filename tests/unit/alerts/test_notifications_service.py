@@ -54,22 +54,22 @@ async def test_sent_notifications_are_listed_newest_first_and_marked_as_read(
 
 
 async def test_a_repeated_send_notifies_nobody_twice(
-    process: AlertsProcess, world: AlertsEnvironment
+    process: AlertsProcess, environment: AlertsEnvironment
 ) -> None:
     request = send_request("bob", "carol")
     first = await process.notifications_service.send(request, make_context("command"))
     assert await process.notifications_service.send(request, make_context("command")) == first
-    assert len((await world.read_log_summary()).notifications) == 2
+    assert len((await environment.read_log_summary()).notifications) == 2
 
 
 async def test_a_read_without_effect_appends_nothing(
-    process: AlertsProcess, world: AlertsEnvironment
+    process: AlertsProcess, environment: AlertsEnvironment
 ) -> None:
     await process.notifications_service.send(send_request(USER), make_context())
     everything = ReadNotifications(user_id=USER, ids=None)
     for _ in range(3):
         await process.notifications_service.read(everything, make_context())
-    tags = [one.tag for one in (await world.read_log_summary()).events]
+    tags = [one.tag for one in (await environment.read_log_summary()).events]
     assert tags.count("notification.read.v1") == 1
 
 
@@ -91,13 +91,13 @@ async def test_a_read_without_effect_appends_nothing(
     ],
 )
 async def test_an_invalid_send_is_rejected_with_the_path(
-    request_: SendNotification, path: str, process: AlertsProcess, world: AlertsEnvironment
+    request_: SendNotification, path: str, process: AlertsProcess, environment: AlertsEnvironment
 ) -> None:
     assert await await_rejection(process.notifications_service.send(request_, make_context())) == (
         "invalid",
         path,
     )
-    assert (await world.read_log_summary()).notifications == []
+    assert (await environment.read_log_summary()).notifications == []
 
 
 async def test_lists_and_reads_are_bounded(process: AlertsProcess) -> None:
@@ -111,7 +111,7 @@ async def test_lists_and_reads_are_bounded(process: AlertsProcess) -> None:
 
 
 async def test_a_deeply_nested_payload_is_rejected(
-    process: AlertsProcess, world: AlertsEnvironment
+    process: AlertsProcess, environment: AlertsEnvironment
 ) -> None:
     """Five hundred brackets fit into a payload, and a recursive reader might fail on them."""
     deep: object = 1
@@ -124,4 +124,4 @@ async def test_a_deeply_nested_payload_is_rejected(
             )
         )
     ) == ("invalid", "payload")
-    assert (await world.read_log_summary()).notifications == []
+    assert (await environment.read_log_summary()).notifications == []

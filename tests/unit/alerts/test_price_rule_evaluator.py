@@ -32,30 +32,32 @@ BELOW = make_armed_rule("b", RuleKind.PRICE_BELOW, price="100")
 MOVE = make_armed_rule("m", RuleKind.PERCENT_MOVE, percent="5", window_seconds=60)
 
 
-def messages(judge: PriceRuleEvaluator, *quotes: tuple[str, float]) -> list[str]:
-    return [hit.message for price, at in quotes for hit in judge.on_quote(make_quote(price, at))]
+def messages(evaluator: PriceRuleEvaluator, *quotes: tuple[str, float]) -> list[str]:
+    return [
+        hit.message for price, at in quotes for hit in evaluator.on_quote(make_quote(price, at))
+    ]
 
 
 def test_price_levels_are_exclusive() -> None:
-    judge = PriceRuleEvaluator()
-    assert judge.arm(ABOVE) == judge.arm(BELOW) == []
-    assert messages(judge, ("100", 0)) == []
-    assert messages(judge, ("100.01", 1)) == ["IBM is at 100.01, above 100"]
-    assert messages(judge, ("99.99", 2)) == ["IBM is at 99.99, below 100"]
+    evaluator = PriceRuleEvaluator()
+    assert evaluator.arm(ABOVE) == evaluator.arm(BELOW) == []
+    assert messages(evaluator, ("100", 0)) == []
+    assert messages(evaluator, ("100.01", 1)) == ["IBM is at 100.01, above 100"]
+    assert messages(evaluator, ("99.99", 2)) == ["IBM is at 99.99, below 100"]
 
 
 def test_a_rule_is_hit_once_until_it_is_armed_again() -> None:
-    judge = PriceRuleEvaluator()
-    judge.arm(ABOVE)
-    assert len(messages(judge, ("101", 0), ("102", 1), ("99", 2), ("103", 3))) == 1
-    assert [hit.message for hit in judge.arm(ABOVE)] == ["IBM is at 103, above 100"]
-    assert messages(judge, ("104", 4)) == []
+    evaluator = PriceRuleEvaluator()
+    evaluator.arm(ABOVE)
+    assert len(messages(evaluator, ("101", 0), ("102", 1), ("99", 2), ("103", 3))) == 1
+    assert [hit.message for hit in evaluator.arm(ABOVE)] == ["IBM is at 103, above 100"]
+    assert messages(evaluator, ("104", 4)) == []
 
 
 def test_a_rule_whose_condition_holds_is_hit_when_it_is_armed() -> None:
-    judge = PriceRuleEvaluator()
-    assert messages(judge, ("101", 0)) == []
-    [hit] = judge.arm(ABOVE)
+    evaluator = PriceRuleEvaluator()
+    assert messages(evaluator, ("101", 0)) == []
+    [hit] = evaluator.arm(ABOVE)
     assert hit.armed == ABOVE
 
 
@@ -87,78 +89,80 @@ def test_restored_past_prices_before_the_window_hit_nothing() -> None:
 
 
 def test_a_move_is_a_percentage_up_or_down_within_its_window() -> None:
-    judge = PriceRuleEvaluator()
-    judge.arm(MOVE)
-    assert messages(judge, ("100", 0), ("104.99", 59)) == []
-    assert messages(judge, ("105", 60)) == ["IBM moved +5.00 % from 100 to 105 in 60 s"]
-    judge.arm(
+    evaluator = PriceRuleEvaluator()
+    evaluator.arm(MOVE)
+    assert messages(evaluator, ("100", 0), ("104.99", 59)) == []
+    assert messages(evaluator, ("105", 60)) == ["IBM moved +5.00 % from 100 to 105 in 60 s"]
+    evaluator.arm(
         make_armed_rule("m", RuleKind.PERCENT_MOVE, percent="5", window_seconds=60, second=200)
     )
-    assert messages(judge, ("110", 201), ("105", 240), ("104.5", 261)) == [
+    assert messages(evaluator, ("110", 201), ("105", 240), ("104.5", 261)) == [
         "IBM moved -5.00 % from 110 to 104.5 in 60 s"
     ]
 
 
 def test_a_price_that_has_left_the_window_does_not_count() -> None:
-    judge = PriceRuleEvaluator()
-    judge.arm(MOVE)
-    assert messages(judge, ("100", 0), ("105", 61)) == []
+    evaluator = PriceRuleEvaluator()
+    evaluator.arm(MOVE)
+    assert messages(evaluator, ("100", 0), ("105", 61)) == []
 
 
 def test_a_move_counts_prices_before_the_arming() -> None:
-    judge = PriceRuleEvaluator()
-    assert messages(judge, ("100", 0), ("105", 30)) == []
-    assert [hit.message for hit in judge.arm(MOVE)] == ["IBM moved +5.00 % from 100 to 105 in 60 s"]
+    evaluator = PriceRuleEvaluator()
+    assert messages(evaluator, ("100", 0), ("105", 30)) == []
+    assert [hit.message for hit in evaluator.arm(MOVE)] == [
+        "IBM moved +5.00 % from 100 to 105 in 60 s"
+    ]
 
 
 def test_an_old_quote_does_not_count_as_a_present_move() -> None:
-    judge = PriceRuleEvaluator()
-    assert messages(judge, ("100", 0), ("105", 30)) == []
+    evaluator = PriceRuleEvaluator()
+    assert messages(evaluator, ("100", 0), ("105", 30)) == []
     later = make_armed_rule("m", RuleKind.PERCENT_MOVE, percent="5", window_seconds=60, second=3600)
-    assert judge.arm(later) == []
+    assert evaluator.arm(later) == []
 
 
 def test_symbols_are_evaluated_separately() -> None:
-    judge = PriceRuleEvaluator()
-    judge.arm(ABOVE)
-    assert judge.on_quote(make_quote("200", symbol="SPY")) == []
+    evaluator = PriceRuleEvaluator()
+    evaluator.arm(ABOVE)
+    assert evaluator.on_quote(make_quote("200", symbol="SPY")) == []
 
 
 def test_rules_on_events_are_ignored() -> None:
-    judge = PriceRuleEvaluator()
-    judge.arm(make_armed_rule("o", RuleKind.ORDER_REJECTED))
-    assert messages(judge, ("100", 0)) == []
+    evaluator = PriceRuleEvaluator()
+    evaluator.arm(make_armed_rule("o", RuleKind.ORDER_REJECTED))
+    assert messages(evaluator, ("100", 0)) == []
 
 
 def test_a_deleted_rule_is_not_hit() -> None:
-    judge = PriceRuleEvaluator()
+    evaluator = PriceRuleEvaluator()
     for rule in (ABOVE, MOVE):
-        judge.arm(rule)
-        judge.disarm(rule.rule.rule_id)
-        judge.disarm(rule.rule.rule_id)
-    assert messages(judge, ("100", 0), ("200", 1)) == []
+        evaluator.arm(rule)
+        evaluator.disarm(rule.rule.rule_id)
+        evaluator.disarm(rule.rule.rule_id)
+    assert messages(evaluator, ("100", 0), ("200", 1)) == []
 
 
 @pytest.mark.parametrize("price", ["NaN", "sNaN", "Infinity", "-1", "0", "1e999999", "1e-999999"])
 def test_a_quote_out_of_bounds_is_ignored(price: str) -> None:
-    judge = PriceRuleEvaluator()
-    judge.arm(ABOVE)
-    judge.arm(MOVE)
-    assert messages(judge, ("100", 0)) == []
-    assert messages(judge, (price, 1), ("100", 2)) == []
+    evaluator = PriceRuleEvaluator()
+    evaluator.arm(ABOVE)
+    evaluator.arm(MOVE)
+    assert messages(evaluator, ("100", 0)) == []
+    assert messages(evaluator, (price, 1), ("100", 2)) == []
 
 
 def test_the_largest_move_can_be_described() -> None:
-    judge = PriceRuleEvaluator()
-    judge.arm(MOVE)
-    [message] = messages(judge, ("0.00000001", 0), ("1000000000", 1))
+    evaluator = PriceRuleEvaluator()
+    evaluator.arm(MOVE)
+    [message] = messages(evaluator, ("0.00000001", 0), ("1000000000", 1))
     assert message.startswith("IBM moved +9999999999999999900.00 % from 0.00000001 to 1000000000")
 
 
 def test_quotes_with_decreasing_times_are_accepted() -> None:
-    judge = PriceRuleEvaluator()
-    judge.arm(MOVE)
-    assert len(messages(judge, ("100", 100), ("99", 0), ("104", 101))) == 1
+    evaluator = PriceRuleEvaluator()
+    evaluator.arm(MOVE)
+    assert len(messages(evaluator, ("100", 100), ("99", 0), ("104", 101))) == 1
 
 
 STEPS = st.one_of(
@@ -208,10 +212,10 @@ def by(hits: list[list[str]]) -> set[str]:
 
 def test_memory_per_symbol_is_bounded() -> None:
     rising, walking = RollingExtremes(), RollingExtremes()
-    chance, price = random.Random(1), 1_000_000
+    rng, price = random.Random(1), 1_000_000
     for second in range(0, 3 * 86_400, 7):
         rising.add_price(second, Decimal(second))
-        price += chance.choice([-1, 1])
+        price += rng.choice([-1, 1])
         walking.add_price(second, Decimal(price))
     most = sum(buckets + 2 for _, buckets in TIERS) + len(TIERS)
     assert len(rising) <= most
@@ -231,9 +235,9 @@ def test_merged_snapshots_contain_the_prices_of_both(
     for second, price, here in sorted(seen):
         all_.add_price(second, Decimal(price))
         (mine if here else other).add_price(second, Decimal(price))
-    kept = CODEC.decode(CODEC.encode(other.snapshot()), ExtremesSnapshot)
-    mine.merge(kept)
-    mine.merge(kept)
+    snapshot = CODEC.decode(CODEC.encode(other.snapshot()), ExtremesSnapshot)
+    mine.merge(snapshot)
+    mine.merge(snapshot)
     for now in (3000, 3001, 4000, 9000):
         assert mine.low_high_within(now, window) == all_.low_high_within(now, window)
 

@@ -140,9 +140,9 @@ COMMANDS: dict[str, Command] = {
     "delete": delete(),
     **{f"arm {n}": arm(f"a{n}") for n in range(3)},
     **{
-        f"trigger {arming} by {judge}": trigger(arming, f"{judge}:{arming}")
+        f"trigger {arming} by {evaluator}": trigger(arming, f"{evaluator}:{arming}")
         for arming in ("c", "a0", "a1", "a2")
-        for judge in ("first", "second")
+        for evaluator in ("first", "second")
     },
 }
 

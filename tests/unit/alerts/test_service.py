@@ -35,20 +35,20 @@ async def list_rules(process: AlertsProcess, user: str = USER) -> list[str]:
 
 
 async def test_a_rule_is_created_listed_triggered_armed_again_and_deleted(
-    process: AlertsProcess, world: AlertsEnvironment
+    process: AlertsProcess, environment: AlertsEnvironment
 ) -> None:
     rule = await process.create_rule(create_rule_request(price="105"))
     assert (rule.armed, rule.level, rule.price) == (True, AlertLevel.INFO, Decimal(105))
     assert await list_rules(process) == [rule.rule_id]
-    await world.publish_price("106")
-    await world.publish_price("107")
-    seen = await world.wait_for_log("a triggered rule", lambda seen: seen.alerts)
+    await environment.publish_price("106")
+    await environment.publish_price("107")
+    seen = await environment.wait_for_log("a triggered rule", lambda seen: seen.alerts)
     assert [one.message for one in seen.alerts] == ["IBM is at 106, above 105"]
     assert not seen.rules[rule.rule_id].armed
-    await world.publish_price("104")
+    await environment.publish_price("104")
     assert (await process.arm_rule(rule.rule_id)).armed
-    await world.publish_price("108")
-    seen = await world.wait_for_log("another alert", lambda seen: len(seen.alerts) == 2)
+    await environment.publish_price("108")
+    seen = await environment.wait_for_log("another alert", lambda seen: len(seen.alerts) == 2)
     reply = await process.service.list_alerts(ListAlerts(user_id=USER), make_context())
     assert [one.message for one in reply.alerts] == [
         "IBM is at 108, above 105",
@@ -60,10 +60,10 @@ async def test_a_rule_is_created_listed_triggered_armed_again_and_deleted(
 
 
 async def test_a_rule_whose_condition_holds_is_triggered_without_another_quote(
-    process: AlertsProcess, world: AlertsEnvironment
+    process: AlertsProcess, environment: AlertsEnvironment
 ) -> None:
     await process.create_rule(create_rule_request(price="99"))
-    await world.wait_for_log("the alert", lambda seen: seen.alerts)
+    await environment.wait_for_log("the alert", lambda seen: seen.alerts)
 
 
 async def test_a_repeated_creation_returns_the_same_rule(process: AlertsProcess) -> None:
@@ -126,28 +126,28 @@ async def test_a_rule_is_armed_again_although_this_process_remembers_it_as_armed
     """The process that created the rule remembers it as armed, but another one has triggered it
     since. Without a look at the log, the arm command would seem to change nothing."""
     server = MemoryServer()
-    world, asked, judging = (
+    environment, asked, judging = (
         AlertsEnvironment(server),
         AlertsProcess(server),
         AlertsProcess(server),
     )
-    await world.publish_price("100")
+    await environment.publish_price("100")
     await asked.start(holds_lease=False)
     await judging.start()
     await asyncio.sleep(10)
     rule = await asked.create_rule(create_rule_request(price="105"))
     for number in range(1, 4):
-        await world.publish_price("106")
-        await wait_for_alerts(world, number)
-        await world.publish_price("100")
+        await environment.publish_price("106")
+        await wait_for_alerts(environment, number)
+        await environment.publish_price("100")
         assert (await asked.arm_rule(rule.rule_id)).armed
     for process in (asked, judging):
         process.raise_task_errors()
         await process.kill()
 
 
-async def wait_for_alerts(world: AlertsEnvironment, times: int) -> None:
-    await world.wait_for_log(f"{times} alerts", lambda seen: len(seen.alerts) == times)
+async def wait_for_alerts(environment: AlertsEnvironment, times: int) -> None:
+    await environment.wait_for_log(f"{times} alerts", lambda seen: len(seen.alerts) == times)
 
 
 EVENTS = [
@@ -168,23 +168,23 @@ async def test_events_trigger_their_rules_once_until_armed_again(
     symbol: str,
     message: str,
     process: AlertsProcess,
-    world: AlertsEnvironment,
+    environment: AlertsEnvironment,
 ) -> None:
-    await world.append_event(event, domain=domain)  # before any rule
+    await environment.append_event(event, domain=domain)  # before any rule
     any_ = await process.create_rule(create_rule_request(kind, symbol=None, level=AlertLevel.ERROR))
     await process.create_rule(create_rule_request(kind, symbol=symbol))
     await process.create_rule(create_rule_request(kind, symbol="OTHER"))
     await process.create_rule(create_rule_request(kind, symbol=None, user="bob"))
     for _ in range(3):
-        await world.append_event(event, domain=domain)
-    seen = await world.wait_for_log("two alerts", lambda seen: len(seen.alerts) == 2)
+        await environment.append_event(event, domain=domain)
+    seen = await environment.wait_for_log("two alerts", lambda seen: len(seen.alerts) == 2)
     assert {(one.message, one.symbol) for one in seen.alerts} == {(message, symbol)}
     assert AlertLevel.ERROR in {one.level for one in seen.alerts}
     await process.arm_rule(any_.rule_id)
     await asyncio.sleep(10)
-    assert len((await world.read_log_summary()).alerts) == 2
-    id_ = await world.append_event(event, domain=domain)
-    seen = await world.wait_for_log("a third", lambda seen: len(seen.alerts) == 3)
+    assert len((await environment.read_log_summary()).alerts) == 2
+    id_ = await environment.append_event(event, domain=domain)
+    seen = await environment.wait_for_log("a third", lambda seen: len(seen.alerts) == 3)
     assert seen.alerts[2].rule_id == any_.rule_id
     raised = next(one for one in seen.events if one.event == seen.alerts[2])
     assert raised.metadata.causation == f"{id_}:{any_.rule_id}"
@@ -192,15 +192,17 @@ async def test_events_trigger_their_rules_once_until_armed_again(
 
 
 async def test_events_become_notifications(
-    process: AlertsProcess, world: AlertsEnvironment
+    process: AlertsProcess, environment: AlertsEnvironment
 ) -> None:
-    await world.append_event(order_filled())
-    await world.append_event(order_rejected())
-    await world.append_event(order_failed())
-    await world.append_event(strategy_failed(), domain="strategies")
-    await world.append_event(stop_loss_triggered(), domain="strategies")
+    await environment.append_event(order_filled())
+    await environment.append_event(order_rejected())
+    await environment.append_event(order_failed())
+    await environment.append_event(strategy_failed(), domain="strategies")
+    await environment.append_event(stop_loss_triggered(), domain="strategies")
     await process.create_rule(create_rule_request(price="99"))
-    seen = await world.wait_for_log("all notifications", lambda seen: len(seen.notifications) == 6)
+    seen = await environment.wait_for_log(
+        "all notifications", lambda seen: len(seen.notifications) == 6
+    )
     assert set(seen.describe_notifications()) == {
         "order_filled: Bought 1000 IBM at 100.25",
         "order_rejected: The order to buy 1000 IBM was rejected: too dear",

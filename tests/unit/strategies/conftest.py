@@ -7,8 +7,8 @@ from tests.unit.strategies.runner_scenario import RunnerScenario
 
 
 @pytest.fixture
-async def day() -> AsyncIterator[RunnerScenario]:
-    day = RunnerScenario(MemoryServer())
-    await day.start()
-    yield day
-    await day.orders_process.kill()
+async def scenario() -> AsyncIterator[RunnerScenario]:
+    scenario = RunnerScenario(MemoryServer())
+    await scenario.start()
+    yield scenario
+    await scenario.orders_process.kill()

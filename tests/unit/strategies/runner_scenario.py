@@ -30,11 +30,11 @@ class RunnerScenario:
     async def start_process(
         self, make_decision_maker: Callable[[Strategy], DecisionMaker] = RuleDecisionMaker
     ) -> StrategiesProcess:
-        worker = await StrategiesProcess(
+        process = await StrategiesProcess(
             self.server, self.order_client, make_decision_maker=make_decision_maker
         ).start()
         await asyncio.sleep(1)  # until it has caught up, in virtual time
-        return worker
+        return process
 
     async def publish_prices(self, *prices: str, size: str = "100000") -> None:
         """Publish quotes at these prices, half a second apart."""

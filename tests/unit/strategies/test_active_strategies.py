@@ -43,10 +43,10 @@ def record_commands(*commands: Command) -> list[RecordedEvent]:
     return [make_recorded_event(number, one.event) for number, one in enumerate(events, start=1)]
 
 
-def apply_events(roster: ActiveStrategies, events: list[RecordedEvent]) -> ActiveStrategies:
+def apply_events(active: ActiveStrategies, events: list[RecordedEvent]) -> ActiveStrategies:
     for event in events:
-        roster.apply(event)
-    return roster
+        active.apply(event)
+    return active
 
 
 FULL_HISTORY = (
@@ -75,9 +75,9 @@ def test_strategies_that_are_started_or_have_a_pending_order_are_active() -> Non
 
 
 def test_every_start_and_every_holding_has_a_since_of_its_own() -> None:
-    roster, since = ActiveStrategies(), []
+    active, since = ActiveStrategies(), []
     for event in record_commands(*FULL_HISTORY[:8]):
-        member = roster.apply(event)
+        member = active.apply(event)
         assert member is not None
         since.append(member.position_since)
     #        created start buy 40 100 sell 100 sell
@@ -85,8 +85,8 @@ def test_every_start_and_every_holding_has_a_since_of_its_own() -> None:
 
 
 def test_other_events_change_nothing() -> None:
-    roster = apply_events(ActiveStrategies(), record_commands(*FULL_HISTORY[:3]))
-    before = roster.get_all()
+    active = apply_events(ActiveStrategies(), record_commands(*FULL_HISTORY[:3]))
+    before = active.get_all()
     decision = DecisionMade(
         decision_id="d",
         strategy_id=STRATEGY_ID,
@@ -97,8 +97,8 @@ def test_other_events_change_nothing() -> None:
         taken=False,
         timestamp=at(0),
     )
-    assert roster.apply(make_recorded_event(9, decision, "decisions")) is None
-    assert roster.get_all() == before
+    assert active.apply(make_recorded_event(9, decision, "decisions")) is None
+    assert active.get_all() == before
 
 
 @examples(st.integers(0, len(FULL_HISTORY)))

@@ -28,9 +28,9 @@ def test_another_action_is_published_after_a_second() -> None:
 
 
 def test_alternating_actions_are_published_at_most_once_a_second() -> None:
-    told, count = None, 0
+    published, count = None, 0
     for tick in range(1000):
         action = BUY if tick % 2 else HOLD
-        if should_publish(told, action, at(tick / 100)):
-            told, count = PublishedDecision(action, at(tick / 100)), count + 1
+        if should_publish(published, action, at(tick / 100)):
+            published, count = PublishedDecision(action, at(tick / 100)), count + 1
     assert count <= 11

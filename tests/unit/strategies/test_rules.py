@@ -38,7 +38,7 @@ def average(seen: Sequence[Decimal]) -> Fraction:
 def reference_crossover(of: MovingAverageCrossover, seen: Sequence[Decimal]) -> list[Action]:
     """The signs of the difference of the averages; a change of the sign is a signal, however many
     zeros lie in between."""
-    told, side = list[Action](), 0
+    signals, side = list[Action](), 0
     for end in range(1, len(seen) + 1):
         action = HOLD
         if end >= of.slow:
@@ -47,26 +47,26 @@ def reference_crossover(of: MovingAverageCrossover, seen: Sequence[Decimal]) -> 
             if sign and side and sign != side:
                 action = BUY if sign > 0 else SELL
             side = sign or side
-        told.append(action)
-    return told
+        signals.append(action)
+    return signals
 
 
 def reference_breakout(of: Breakout, seen: Sequence[Decimal]) -> list[Action]:
-    told = []
+    signals = []
     for end, price in enumerate(seen):
         before = seen[end - of.window : end] if end >= of.window else []
         margin = Fraction(of.margin_percent) / 100
         if before and Fraction(price) > Fraction(max(before)) * (1 + margin):
-            told.append(BUY)
+            signals.append(BUY)
         elif before and Fraction(price) < Fraction(min(before)) * (1 - margin):
-            told.append(SELL)
+            signals.append(SELL)
         else:
-            told.append(HOLD)
-    return told
+            signals.append(HOLD)
+    return signals
 
 
 def reference_reversion(of: MeanReversion, seen: Sequence[Decimal]) -> list[Action]:
-    told = []
+    signals = []
     for end, price in enumerate(seen):
         before = seen[end - of.window : end] if end >= of.window else []
         action = HOLD
@@ -76,8 +76,8 @@ def reference_reversion(of: MeanReversion, seen: Sequence[Decimal]) -> list[Acti
             off = Fraction(price) - mean
             if off**2 >= Fraction(of.deviations) ** 2 * variance:
                 action = BUY if off < 0 else SELL
-        told.append(action)
-    return told
+        signals.append(action)
+    return signals
 
 
 RuleFactory = Callable[[Any], Rule]
@@ -153,13 +153,13 @@ def test_confidence_is_from_0_to_1_with_two_places(seen: list[Decimal]) -> None:
 
 @examples(prices)
 def test_the_sums_do_not_drift(seen: list[Decimal]) -> None:
-    kept = price_window.PriceWindow(4)
+    window = price_window.PriceWindow(4)
     for number, price in enumerate(seen, start=1):
-        kept.add(price)
+        window.add(price)
         last = seen[max(0, number - 4) : number]
-        assert Fraction(kept.price_sum) == sum(map(Fraction, last))
-        assert Fraction(kept.squared_price_sum) == sum(Fraction(one) ** 2 for one in last)
-        assert (kept.highest, kept.lowest) == (max(last), min(last))
+        assert Fraction(window.price_sum) == sum(map(Fraction, last))
+        assert Fraction(window.squared_price_sum) == sum(Fraction(one) ** 2 for one in last)
+        assert (window.highest, window.lowest) == (max(last), min(last))
 
 
 def last_signal(of: Any, *seen: str) -> Signal:

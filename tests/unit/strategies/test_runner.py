@@ -43,11 +43,11 @@ pytestmark = pytest.mark.virtual_time
 BUY, SELL, HOLD = Action.BUY, Action.SELL, Action.HOLD
 
 
-async def test_a_rule_trades(day: RunnerScenario) -> None:
-    worker = await day.start_process()
-    id_ = await worker.create_strategy(TREND)
-    await day.publish_prices("100", "99", "98", "97", "102", "105", "106", "90", "80", "70")
-    seen = await wait_for_strategies_log(day.server, "settled", lambda seen: seen.is_settled())
+async def test_a_rule_trades(scenario: RunnerScenario) -> None:
+    process = await scenario.start_process()
+    id_ = await process.create_strategy(TREND)
+    await scenario.publish_prices("100", "99", "98", "97", "102", "105", "106", "90", "80", "70")
+    seen = await wait_for_strategies_log(scenario.server, "settled", lambda seen: seen.is_settled())
     seen.assert_consistent()
     assert seen.describe_events(id_) == [
         "created",
@@ -62,15 +62,15 @@ async def test_a_rule_trades(day: RunnerScenario) -> None:
     assert first.reasoning == "the average of 2 prices, 99.5, rose above that of 4, 99"
     assert first.price == Decimal(102)
     assert seen.strategies[id_].trades == 2
-    await worker.kill()
+    await process.kill()
 
 
-async def test_events_caused_by_a_decision_have_its_correlation(day: RunnerScenario) -> None:
-    worker = await day.start_process(make_buy_when_flat)
-    id_ = await worker.create_strategy(TREND)
-    await day.publish_prices("100", "100")
+async def test_events_caused_by_a_decision_have_its_correlation(scenario: RunnerScenario) -> None:
+    process = await scenario.start_process(make_buy_when_flat)
+    id_ = await process.create_strategy(TREND)
+    await scenario.publish_prices("100", "100")
     seen = await wait_for_strategies_log(
-        day.server, "bought", lambda seen: seen.strategies[id_].position
+        scenario.server, "bought", lambda seen: seen.strategies[id_].position
     )
     [decision] = [one for one in seen.decisions_by_strategy[id_] if one.taken]
     tags = [
@@ -78,17 +78,17 @@ async def test_events_caused_by_a_decision_have_its_correlation(day: RunnerScena
     ]
     assert "strategy.signaled.v1" in tags
     assert tags[-1] == "strategy.traded.v1"
-    await worker.kill()
+    await process.kill()
 
 
 @pytest.mark.parametrize("kind", StopLossKind)
 async def test_a_stop_loss_closes_the_position_once(
-    kind: StopLossKind, day: RunnerScenario
+    kind: StopLossKind, scenario: RunnerScenario
 ) -> None:
-    worker = await day.start_process(make_buy_when_flat)
-    id_ = await worker.create_strategy(TREND, stop_loss=make_stop_loss("5", kind))
-    await day.publish_prices("100", "100", "110", "105", "96", "94", "50", "40", "200")
-    seen = await wait_for_strategies_log(day.server, "settled", lambda seen: seen.is_settled())
+    process = await scenario.start_process(make_buy_when_flat)
+    id_ = await process.create_strategy(TREND, stop_loss=make_stop_loss("5", kind))
+    await scenario.publish_prices("100", "100", "110", "105", "96", "94", "50", "40", "200")
+    seen = await wait_for_strategies_log(scenario.server, "settled", lambda seen: seen.is_settled())
     seen.assert_consistent()
     assert seen.describe_events(id_)[2:] == [
         "signaled", "traded buy 10", "triggered", "traded sell 10", "executed",
@@ -97,24 +97,24 @@ async def test_a_stop_loss_closes_the_position_once(
     assert order.client_order_id == f"{id_}-2-sl"
     expected = "94" if kind is StopLossKind.FIXED else "96"
     assert str(seen.orders_by_id[order.order_id].filled_avg_price) == expected
-    await worker.kill()
+    await process.kill()
 
 
 async def test_a_stop_loss_touched_during_an_order_waits_for_the_end_of_the_order(
-    day: RunnerScenario,
+    scenario: RunnerScenario,
 ) -> None:
     """The opening order is filled in parts while the price falls through the stop-loss. Closing the
     first part at once would let the rest of the order open the position again."""
-    worker = await day.start_process(make_buy_when_flat)
-    id_ = await worker.create_strategy(TREND, stop_loss=make_stop_loss("5"))
-    await day.publish_prices("100", "100", "90", size="3")
-    await day.publish_prices("100", "100", "100", "100", "100")
-    seen = await wait_for_strategies_log(day.server, "settled", lambda seen: seen.is_settled())
+    process = await scenario.start_process(make_buy_when_flat)
+    id_ = await process.create_strategy(TREND, stop_loss=make_stop_loss("5"))
+    await scenario.publish_prices("100", "100", "90", size="3")
+    await scenario.publish_prices("100", "100", "100", "100", "100")
+    seen = await wait_for_strategies_log(scenario.server, "settled", lambda seen: seen.is_settled())
     seen.assert_consistent()
     assert "executed" in seen.describe_events(id_)
     assert seen.describe_events(id_).count("triggered") == 1
     assert seen.strategies[id_].position == 0
-    await worker.kill()
+    await process.kill()
 
 
 class FailingDecisionMaker:
@@ -125,24 +125,24 @@ class FailingDecisionMaker:
         return Signal(HOLD, Decimal(0), "fine")
 
 
-async def test_an_error_in_a_rule_fails_its_strategy_and_no_other(day: RunnerScenario) -> None:
+async def test_an_error_in_a_rule_fails_its_strategy_and_no_other(scenario: RunnerScenario) -> None:
     def make(strategy: Strategy) -> DecisionMaker:
         return FailingDecisionMaker() if strategy.quantity == 13 else RuleDecisionMaker(strategy)
 
-    worker = await day.start_process(make)
-    bad = await worker.create_strategy(TREND, quantity="13")
-    good = await worker.create_strategy(TREND)
-    await day.publish_prices("100", "99", "98", "97", "102", "105")
+    process = await scenario.start_process(make)
+    bad = await process.create_strategy(TREND, quantity="13")
+    good = await process.create_strategy(TREND)
+    await scenario.publish_prices("100", "99", "98", "97", "102", "105")
     seen = await wait_for_strategies_log(
-        day.server, "traded", lambda seen: seen.strategies[good].trades
+        scenario.server, "traded", lambda seen: seen.strategies[good].trades
     )
     failed = seen.events_by_strategy[bad][-1]
     assert isinstance(failed, StrategyFailed)
     assert failed.error_code == "rule_failed"
     assert failed.details.startswith("DivisionByZero")
     assert seen.describe_events(bad) == ["created", "started", "failed"]
-    worker.raise_task_errors()
-    await worker.kill()
+    process.raise_task_errors()
+    await process.kill()
 
 
 class SlowDecisionMaker(ScriptedDecisionMaker):
@@ -152,27 +152,29 @@ class SlowDecisionMaker(ScriptedDecisionMaker):
 
 
 async def test_a_slow_decision_maker_delays_no_stop_loss_and_finally_fails_its_strategy(
-    day: RunnerScenario,
+    scenario: RunnerScenario,
 ) -> None:
-    worker = await day.start_process(scripted_factory(BUY))
-    id_ = await worker.create_strategy(TREND, stop_loss=make_stop_loss("5"))
-    await day.publish_prices("100", "100")
-    await wait_for_strategies_log(day.server, "bought", lambda seen: seen.strategies[id_].position)
-    await worker.kill()
-    worker = await day.start_process(lambda _: SlowDecisionMaker())
+    process = await scenario.start_process(scripted_factory(BUY))
+    id_ = await process.create_strategy(TREND, stop_loss=make_stop_loss("5"))
+    await scenario.publish_prices("100", "100")
+    await wait_for_strategies_log(
+        scenario.server, "bought", lambda seen: seen.strategies[id_].position
+    )
+    await process.kill()
+    process = await scenario.start_process(lambda _: SlowDecisionMaker())
     await asyncio.sleep(1)
-    await day.publish_prices("100", "94")
-    seen = await read_strategies_log(day.server)
+    await scenario.publish_prices("100", "94")
+    seen = await read_strategies_log(scenario.server)
     assert seen.describe_events(id_)[-1] == "executed"
     for _ in range(20):
-        await day.publish_prices("94", "95")
+        await scenario.publish_prices("94", "95")
     seen = await wait_for_strategies_log(
-        day.server, "failed", lambda seen: "failed" in seen.describe_events(id_)
+        scenario.server, "failed", lambda seen: "failed" in seen.describe_events(id_)
     )
     failed = seen.events_by_strategy[id_][-1]
     assert isinstance(failed, StrategyFailed)
     assert failed.details == "no decision within 5 s, 3 times in a row"
-    await worker.kill()
+    await process.kill()
 
 
 @pytest.mark.parametrize(
@@ -185,222 +187,222 @@ async def test_a_slow_decision_maker_delays_no_stop_loss_and_finally_fails_its_s
     ],
     ids=["confidence above 1", "confidence NaN", "no action", "no signal"],
 )
-async def test_an_invalid_signal_fails_the_strategy(bad: Signal, day: RunnerScenario) -> None:
+async def test_an_invalid_signal_fails_the_strategy(bad: Signal, scenario: RunnerScenario) -> None:
     class Maker:
         async def decide(self, _: DecisionInput) -> Signal:
             return bad
 
-    worker = await day.start_process(lambda _: Maker())
-    id_ = await worker.create_strategy(TREND)
-    await day.publish_prices("100")
+    process = await scenario.start_process(lambda _: Maker())
+    id_ = await process.create_strategy(TREND)
+    await scenario.publish_prices("100")
     seen = await wait_for_strategies_log(
-        day.server, "failed", lambda seen: "failed" in seen.describe_events(id_)
+        scenario.server, "failed", lambda seen: "failed" in seen.describe_events(id_)
     )
     failed = seen.events_by_strategy[id_][-1]
     assert isinstance(failed, StrategyFailed)
     assert failed.details.startswith("InvalidSignal")
-    await worker.kill()
+    await process.kill()
 
 
 async def test_a_decision_maker_receives_every_quote_since_its_last_decision(
-    day: RunnerScenario,
+    scenario: RunnerScenario,
 ) -> None:
     maker = ScriptedDecisionMaker()
-    worker = await day.start_process(lambda _: maker)
-    await worker.create_strategy(TREND)
+    process = await scenario.start_process(lambda _: maker)
+    await process.create_strategy(TREND)
     await asyncio.sleep(1)
-    await day.publish_prices("101", "102", "103")
-    heard = [quote.price for one in maker.decision_inputs for quote in one.quotes]
-    assert heard == [Decimal(price) for price in ("100", "101", "102", "103")]
-    await worker.kill()
+    await scenario.publish_prices("101", "102", "103")
+    received = [quote.price for one in maker.decision_inputs for quote in one.quotes]
+    assert received == [Decimal(price) for price in ("100", "101", "102", "103")]
+    await process.kill()
 
 
 async def test_late_quotes_are_ignored_and_a_clock_that_is_far_behind_is_accepted(
-    day: RunnerScenario,
+    scenario: RunnerScenario,
 ) -> None:
     maker = ScriptedDecisionMaker()
-    worker = await day.start_process(lambda _: maker)
-    await worker.create_strategy(TREND)
+    process = await scenario.start_process(lambda _: maker)
+    await process.create_strategy(TREND)
     await asyncio.sleep(1)
     for price, second in (("101", 100), ("102", 99), ("103", 100), ("104", 60), ("105", 61)):
         shown = quote(price, price, second=second)
-        await MemoryLatestValueStore(day.server).put_unacknowledged("IBM", CODEC.encode(shown))
+        await MemoryLatestValueStore(scenario.server).put_unacknowledged("IBM", CODEC.encode(shown))
         await asyncio.sleep(0.5)
-    heard = [str(one.price) for each in maker.decision_inputs for one in each.quotes]
-    assert heard == ["100", "101", "104", "105"]
-    await worker.kill()
+    received = [str(one.price) for each in maker.decision_inputs for one in each.quotes]
+    assert received == ["100", "101", "104", "105"]
+    await process.kill()
 
 
 @pytest.mark.parametrize("price", ["NaN", "-1", "0", "1e9", "0.000000001"])
-async def test_an_invalid_price_is_ignored(price: str, day: RunnerScenario) -> None:
+async def test_an_invalid_price_is_ignored(price: str, scenario: RunnerScenario) -> None:
     maker = ScriptedDecisionMaker()
-    worker = await day.start_process(lambda _: maker)
-    await worker.create_strategy(TREND, stop_loss=make_stop_loss())
+    process = await scenario.start_process(lambda _: maker)
+    await process.create_strategy(TREND, stop_loss=make_stop_loss())
     await asyncio.sleep(1)
     odd = msgspec.structs.replace(quote("1", "1", second=50), price=Decimal(price))
     data = CODEC.encode(odd)
-    await MemoryLatestValueStore(day.server).put_unacknowledged("IBM", data)
+    await MemoryLatestValueStore(scenario.server).put_unacknowledged("IBM", data)
     await asyncio.sleep(0.5)
-    await MemoryLatestValueStore(day.server).put_unacknowledged(
+    await MemoryLatestValueStore(scenario.server).put_unacknowledged(
         "IBM", CODEC.encode(quote("101", "101", second=51))
     )
     await asyncio.sleep(0.5)
-    heard = [str(one.price) for each in maker.decision_inputs for one in each.quotes]
-    assert heard == ["100", "101"]
-    worker.raise_task_errors()
-    await worker.kill()
+    received = [str(one.price) for each in maker.decision_inputs for one in each.quotes]
+    assert received == ["100", "101"]
+    process.raise_task_errors()
+    await process.kill()
 
 
-async def test_declined_decisions_are_published_now_and_then(day: RunnerScenario) -> None:
-    worker = await day.start_process(scripted_factory(*[BUY] * 40))
-    id_ = await worker.create_strategy(TREND)
+async def test_declined_decisions_are_published_now_and_then(scenario: RunnerScenario) -> None:
+    process = await scenario.start_process(scripted_factory(*[BUY] * 40))
+    id_ = await process.create_strategy(TREND)
     for _ in range(30):
-        await day.publish_prices("100", "101")
-    seen = await read_strategies_log(day.server)
-    told = [(one.action.value, one.taken) for one in seen.decisions_by_strategy[id_]]
-    assert told[0] == ("buy", True)
-    assert ("buy", False) in told
-    assert ("hold", False) in told
-    assert len(told) < 15
+        await scenario.publish_prices("100", "101")
+    seen = await read_strategies_log(scenario.server)
+    published = [(one.action.value, one.taken) for one in seen.decisions_by_strategy[id_]]
+    assert published[0] == ("buy", True)
+    assert ("buy", False) in published
+    assert ("hold", False) in published
+    assert len(published) < 15
     declined = next(one for one in seen.decisions_by_strategy[id_] if not one.taken)
     assert "; declined: " in declined.reasoning
-    await worker.kill()
+    await process.kill()
 
 
 async def test_a_stopped_strategy_does_nothing_and_warms_up_again_when_started(
-    day: RunnerScenario,
+    scenario: RunnerScenario,
 ) -> None:
-    worker = await day.start_process()
-    id_ = await worker.create_strategy(TREND)
-    await day.publish_prices("99", "98", "97")
+    process = await scenario.start_process()
+    id_ = await process.create_strategy(TREND)
+    await scenario.publish_prices("99", "98", "97")
     request = StopStrategy(user_id=USER, strategy_id=id_)
-    await worker.service.stop(request, make_context())
-    await day.publish_prices("102", "105", "106")
-    assert (await read_strategies_log(day.server)).describe_events(id_)[-1] == "stopped"
-    await worker.service.start(StartStrategy(user_id=USER, strategy_id=id_), make_context())
-    await day.publish_prices("107", "108")
-    seen = await read_strategies_log(day.server)
+    await process.service.stop(request, make_context())
+    await scenario.publish_prices("102", "105", "106")
+    assert (await read_strategies_log(scenario.server)).describe_events(id_)[-1] == "stopped"
+    await process.service.start(StartStrategy(user_id=USER, strategy_id=id_), make_context())
+    await scenario.publish_prices("107", "108")
+    seen = await read_strategies_log(scenario.server)
     assert seen.describe_events(id_)[-1] == "started"
     assert seen.decisions_by_strategy[id_][-1].reasoning.startswith("warming up")
-    await worker.kill()
+    await process.kill()
 
 
-async def test_a_changed_rule_is_followed_from_then_on(day: RunnerScenario) -> None:
-    worker = await day.start_process()
-    id_ = await worker.create_strategy(TREND)
+async def test_a_changed_rule_is_followed_from_then_on(scenario: RunnerScenario) -> None:
+    process = await scenario.start_process()
+    id_ = await process.create_strategy(TREND)
     change = UpdateStrategy(user_id=USER, strategy_id=id_, rule=Breakout(window=2))
-    await worker.service.update(change, make_context())
+    await process.service.update(change, make_context())
     await asyncio.sleep(1)
-    await day.publish_prices("100", "99", "101")
+    await scenario.publish_prices("100", "99", "101")
     seen = await wait_for_strategies_log(
-        day.server, "bought", lambda seen: seen.strategies[id_].position
+        scenario.server, "bought", lambda seen: seen.strategies[id_].position
     )
     signal = seen.events_of_type(id_, StrategySignaled)[0]
     assert isinstance(signal, StrategySignaled)
     assert "broke above" in signal.reasoning
-    await worker.kill()
+    await process.kill()
 
 
-async def test_an_order_that_the_broker_rejects_is_an_error(day: RunnerScenario) -> None:
-    worker = await day.start_process(make_buy_when_flat)
-    id_ = await worker.create_strategy(TREND, quantity="1000000")
-    await day.publish_prices("500000", "500000")
+async def test_an_order_that_the_broker_rejects_is_an_error(scenario: RunnerScenario) -> None:
+    process = await scenario.start_process(make_buy_when_flat)
+    id_ = await process.create_strategy(TREND, quantity="1000000")
+    await scenario.publish_prices("500000", "500000")
     seen = await wait_for_strategies_log(
-        day.server, "failed", lambda seen: "failed" in seen.describe_events(id_)
+        scenario.server, "failed", lambda seen: "failed" in seen.describe_events(id_)
     )
     assert "more than the account may put into one order" in str(seen.strategies[id_].message)
     assert seen.strategies[id_].order is None
-    await worker.kill()
+    await process.kill()
 
 
-async def test_an_order_that_the_user_cancels_stops_the_strategy(day: RunnerScenario) -> None:
-    worker = await day.start_process(make_buy_when_flat)
-    id_ = await worker.create_strategy(TREND)
-    await day.publish_prices("100", "100", size="4")
+async def test_an_order_that_the_user_cancels_stops_the_strategy(scenario: RunnerScenario) -> None:
+    process = await scenario.start_process(make_buy_when_flat)
+    id_ = await process.create_strategy(TREND)
+    await scenario.publish_prices("100", "100", size="4")
     seen = await wait_for_strategies_log(
-        day.server, "a part", lambda seen: seen.strategies[id_].position
+        scenario.server, "a part", lambda seen: seen.strategies[id_].position
     )
     order = seen.strategies[id_].order
     assert order is not None
     cancel = CancelOrder(user_id=USER, order_id=order.order_id)
-    await day.orders_process.service.cancel(cancel, make_context())
-    await day.publish_prices("100", "100")
+    await scenario.orders_process.service.cancel(cancel, make_context())
+    await scenario.publish_prices("100", "100")
     seen = await wait_for_strategies_log(
-        day.server, "stopped", lambda seen: "stopped" in seen.describe_events(id_)
+        scenario.server, "stopped", lambda seen: "stopped" in seen.describe_events(id_)
     )
     assert seen.strategies[id_].position == seen.filled_qty_by_strategy[id_] > 0
     assert seen.is_settled()
-    await worker.kill()
+    await process.kill()
 
 
 async def test_an_order_waits_while_the_orders_service_is_down_and_is_placed_once(
-    day: RunnerScenario,
+    scenario: RunnerScenario,
 ) -> None:
-    worker = await day.start_process(make_buy_when_flat)
-    day.order_client.is_open = False
-    id_ = await worker.create_strategy(TREND)
-    await day.publish_prices("100", "101", "102")
-    seen = await read_strategies_log(day.server)
+    process = await scenario.start_process(make_buy_when_flat)
+    scenario.order_client.is_open = False
+    id_ = await process.create_strategy(TREND)
+    await scenario.publish_prices("100", "101", "102")
+    seen = await read_strategies_log(scenario.server)
     assert (seen.describe_events(id_)[-1], seen.placed_orders_by_strategy[id_]) == (
         "signaled",
         [],
     )
-    day.order_client.is_open = True
-    await day.publish_prices(*["100"] * 10)
-    seen = await wait_for_strategies_log(day.server, "settled", lambda seen: seen.is_settled())
+    scenario.order_client.is_open = True
+    await scenario.publish_prices(*["100"] * 10)
+    seen = await wait_for_strategies_log(scenario.server, "settled", lambda seen: seen.is_settled())
     seen.assert_consistent()
     assert len(seen.placed_orders_by_strategy[id_]) == 1
-    await worker.kill()
+    await process.kill()
 
 
 async def test_orders_of_users_and_of_unknown_strategies_are_ignored(
-    day: RunnerScenario,
+    scenario: RunnerScenario,
 ) -> None:
-    worker = await day.start_process(make_buy_when_flat)
+    process = await scenario.start_process(make_buy_when_flat)
     stray = place_request("5", client_order_id="stray")
-    await day.orders_process.place_order(stray)
+    await scenario.orders_process.place_order(stray)
     for unknown in ("nobody", "we.ird *>"):
-        await day.orders_process.place_order(
+        await scenario.orders_process.place_order(
             msgspec.structs.replace(stray, client_order_id=unknown, strategy_id=unknown)
         )
-    id_ = await worker.create_strategy(TREND)
-    await day.publish_prices("100", "100", "100")
+    id_ = await process.create_strategy(TREND)
+    await scenario.publish_prices("100", "100", "100")
     seen = await wait_for_strategies_log(
-        day.server, "bought", lambda seen: seen.strategies[id_].position
+        scenario.server, "bought", lambda seen: seen.strategies[id_].position
     )
     assert list(seen.strategies) == [id_]
-    await wait_for_log(day.server, "all filled", lambda tally: not tally.open_orders())
-    worker.raise_task_errors()
-    await worker.kill()
+    await wait_for_log(scenario.server, "all filled", lambda tally: not tally.open_orders())
+    process.raise_task_errors()
+    await process.kill()
 
 
-async def test_a_strategy_that_made_all_its_trades_is_completed(day: RunnerScenario) -> None:
-    worker = await day.start_process(scripted_factory(*[BUY, SELL] * 20))
-    id_ = await worker.create_strategy(TREND, max_trades=2)
-    await day.publish_prices(*["100", "101"] * 10)
-    seen = await wait_for_strategies_log(day.server, "settled", lambda seen: seen.is_settled())
+async def test_a_strategy_that_made_all_its_trades_is_completed(scenario: RunnerScenario) -> None:
+    process = await scenario.start_process(scripted_factory(*[BUY, SELL] * 20))
+    id_ = await process.create_strategy(TREND, max_trades=2)
+    await scenario.publish_prices(*["100", "101"] * 10)
+    seen = await wait_for_strategies_log(scenario.server, "settled", lambda seen: seen.is_settled())
     seen.assert_consistent()
     assert seen.describe_events(id_)[-1] == "completed"
     assert seen.strategies[id_].status is StrategyStatus.COMPLETED
     assert len(seen.placed_orders_by_strategy[id_]) == 2
-    await worker.kill()
+    await process.kill()
 
 
 async def test_an_unexpected_error_in_a_worker_fails_its_strategy(
-    day: RunnerScenario, monkeypatch: pytest.MonkeyPatch
+    scenario: RunnerScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def place_order(*_: object) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(day.order_client, "place_order", place_order)
-    worker = await day.start_process(make_buy_when_flat)
-    id_ = await worker.create_strategy(TREND)
-    await day.publish_prices("100")
+    monkeypatch.setattr(scenario.order_client, "place_order", place_order)
+    process = await scenario.start_process(make_buy_when_flat)
+    id_ = await process.create_strategy(TREND)
+    await scenario.publish_prices("100")
     seen = await wait_for_strategies_log(
-        day.server, "failed", lambda seen: "failed" in seen.describe_events(id_)
+        scenario.server, "failed", lambda seen: "failed" in seen.describe_events(id_)
     )
     failed = seen.events_by_strategy[id_][-1]
     assert isinstance(failed, StrategyFailed)
     assert (failed.error_code, failed.details) == ("internal", "ZeroDivisionError: a bug")
-    worker.raise_task_errors()
-    await worker.kill()
+    process.raise_task_errors()
+    await process.kill()

@@ -61,19 +61,19 @@ async def describe_events_after_failover(
 ) -> list[str]:
     """The events of a crossover whose runner is killed before the price that makes it buy; the next
     runner misses `skipped_quotes` quotes before that price."""
-    worker = await scenario.start_process()
-    id_ = await worker.create_strategy(TREND)
+    process = await scenario.start_process()
+    id_ = await process.create_strategy(TREND)
     await scenario.publish_prices(*PRICES[:-1])
     await asyncio.sleep(CHECKPOINT_WAIT_SECONDS)
-    await worker.kill()
+    await process.kill()
     await scenario.quote_simulator.publish_quote(
         PRICES[-1], PRICES[-1], "100000", skipped_quotes=skipped_quotes
     )
-    worker = await scenario.start_process()
+    process = await scenario.start_process()
     await asyncio.sleep(CHECKPOINT_WAIT_SECONDS)
     seen = await read_strategies_log(scenario.server)
     seen.assert_consistent()
-    await worker.kill()
+    await process.kill()
     return [
         one.reasoning if isinstance(one, StrategySignaled) else type(one).__name__
         for one in seen.events_by_strategy[id_]
@@ -81,11 +81,11 @@ async def describe_events_after_failover(
 
 
 async def test_a_rule_continues_from_the_prices_of_the_previous_runner(
-    day: RunnerScenario,
+    scenario: RunnerScenario,
 ) -> None:
     """A takeover used to make every rule warm up again although no price was missed, so the trades
     of a day depended on when a process died."""
-    assert await describe_events_after_failover(day, skipped_quotes=0) == [
+    assert await describe_events_after_failover(scenario, skipped_quotes=0) == [
         "StrategyCreated",
         "StrategyStarted",
         "the average of 2 prices, 99.5, rose above that of 4, 99",
@@ -93,8 +93,8 @@ async def test_a_rule_continues_from_the_prices_of_the_previous_runner(
     ]
 
 
-async def test_a_rule_warms_up_again_when_a_price_was_missed(day: RunnerScenario) -> None:
-    assert await describe_events_after_failover(day, skipped_quotes=1) == [
+async def test_a_rule_warms_up_again_when_a_price_was_missed(scenario: RunnerScenario) -> None:
+    assert await describe_events_after_failover(scenario, skipped_quotes=1) == [
         "StrategyCreated",
         "StrategyStarted",
     ]
@@ -108,62 +108,64 @@ def quote_with_last_trade(price: str, ask: str, second: float) -> PriceUpdated:
 
 
 async def test_a_quote_that_the_previous_runner_acted_on_is_not_acted_on_again(
-    day: RunnerScenario,
+    scenario: RunnerScenario,
 ) -> None:
     """The next runner used to treat the quote as the first one of the position that it had led to,
     closed that position at once, and published the decision that was followed as declined."""
-    market = MemoryLatestValueStore(day.server)
-    worker = await day.start_process(scripted_factory(Action.HOLD, Action.BUY))
-    id_ = await worker.create_strategy(TREND, stop_loss=make_stop_loss("10"))
+    market = MemoryLatestValueStore(scenario.server)
+    process = await scenario.start_process(scripted_factory(Action.HOLD, Action.BUY))
+    id_ = await process.create_strategy(TREND, stop_loss=make_stop_loss("10"))
     await asyncio.sleep(CHECKPOINT_WAIT_SECONDS)
     await market.put_unacknowledged("IBM", CODEC.encode(quote_with_last_trade("80", "100", 2)))
     seen = await wait_for_strategies_log(
-        day.server, "bought", lambda seen: seen.strategies[id_].position
+        scenario.server, "bought", lambda seen: seen.strategies[id_].position
     )
-    await worker.kill()
-    worker = await day.start_process(scripted_factory(Action.BUY))
+    await process.kill()
+    process = await scenario.start_process(scripted_factory(Action.BUY))
     await asyncio.sleep(CHECKPOINT_WAIT_SECONDS)
     await market.put_unacknowledged("IBM", CODEC.encode(quote_with_last_trade("95", "100", 3)))
     await asyncio.sleep(CHECKPOINT_WAIT_SECONDS)
-    seen = await read_strategies_log(day.server)
+    seen = await read_strategies_log(scenario.server)
     assert seen.describe_events(id_) == ["created", "started", "signaled", "traded buy 10"]
     assert [one.taken for one in seen.decisions_by_strategy[id_] if one.action is Action.BUY] == [
         True
     ]
-    await worker.kill()
+    await process.kill()
 
 
 async def test_a_stop_loss_takes_precedence_over_a_signal_at_the_same_price(
-    day: RunnerScenario,
+    scenario: RunnerScenario,
 ) -> None:
     """Both used to begin an order, and chance decided which was first."""
-    worker = await day.start_process(scripted_factory(Action.BUY, Action.SELL))
-    id_ = await worker.create_strategy(TREND, stop_loss=make_stop_loss("10"))
-    await wait_for_strategies_log(day.server, "bought", lambda seen: seen.strategies[id_].position)
-    await day.publish_prices("80")
-    seen = await wait_for_strategies_log(day.server, "settled", lambda seen: seen.is_settled())
+    process = await scenario.start_process(scripted_factory(Action.BUY, Action.SELL))
+    id_ = await process.create_strategy(TREND, stop_loss=make_stop_loss("10"))
+    await wait_for_strategies_log(
+        scenario.server, "bought", lambda seen: seen.strategies[id_].position
+    )
+    await scenario.publish_prices("80")
+    seen = await wait_for_strategies_log(scenario.server, "settled", lambda seen: seen.is_settled())
     assert seen.describe_events(id_)[-3:] == ["triggered", "traded sell 10", "executed"]
     assert len(seen.events_of_type(id_, StopLossTriggered)) == 1
     sell = seen.decisions_by_strategy[id_][-1]
     assert (sell.action, sell.taken) == (Action.SELL, False)
     assert sell.reasoning.endswith("; declined: the stop-loss at 90 was reached")
-    await worker.kill()
+    await process.kill()
 
 
-async def test_an_unreadable_decision_maker_state_is_ignored(day: RunnerScenario) -> None:
+async def test_an_unreadable_decision_maker_state_is_ignored(scenario: RunnerScenario) -> None:
     class UnreadableDecisionMaker(RuleDecisionMaker):
         def restore_state(self, state: bytes) -> None:
             raise ValueError(f"{state!r} is of another program")
 
-    worker = await day.start_process()
-    id_ = await worker.create_strategy(TREND)
-    await day.publish_prices(*PRICES)
+    process = await scenario.start_process()
+    id_ = await process.create_strategy(TREND)
+    await scenario.publish_prices(*PRICES)
     await asyncio.sleep(CHECKPOINT_WAIT_SECONDS)
-    await worker.kill()
-    worker = await day.start_process(UnreadableDecisionMaker)
-    await day.publish_prices("103")
-    assert (await read_strategies_log(day.server)).describe_events(id_)[-1] == "traded buy 10"
-    await worker.kill()
+    await process.kill()
+    process = await scenario.start_process(UnreadableDecisionMaker)
+    await scenario.publish_prices("103")
+    assert (await read_strategies_log(scenario.server)).describe_events(id_)[-1] == "traded buy 10"
+    await process.kill()
 
 
 RULES: list[StrategyRule] = [
@@ -193,8 +195,8 @@ def test_a_restored_rule_gives_the_same_signals(
 
 
 def sample_checkpoint() -> tuple[str, str, StrategyCheckpoint]:
-    story = Given([create(), start()])
-    strategy: Strategy = story.strategy
+    history = Given([create(), start()])
+    strategy: Strategy = history.strategy
     member = TrackedStrategy(
         user=USER, strategy=strategy, sequence=2, position_since=2, rule_since=2, correlation="c"
     )
@@ -205,12 +207,12 @@ def sample_checkpoint() -> tuple[str, str, StrategyCheckpoint]:
 
 async def test_checkpoints_are_restored_only_in_the_same_log() -> None:
     values = MemoryLatestValueStore(MemoryServer(), stream="VIEWS", prefix="view")
-    symbol, subject, mark = sample_checkpoint()
-    marks = RunnerCheckpoint(values, "e1")
-    assert not marks.is_saved([(symbol, subject, mark)])
-    await marks.save([(symbol, subject, mark)])
-    assert marks.is_saved([(symbol, subject, mark)])
-    assert await RunnerCheckpoint(values, "e1").load(["IBM", "SPY"]) == {subject: mark}
+    symbol, subject, checkpoint = sample_checkpoint()
+    store = RunnerCheckpoint(values, "e1")
+    assert not store.is_saved([(symbol, subject, checkpoint)])
+    await store.save([(symbol, subject, checkpoint)])
+    assert store.is_saved([(symbol, subject, checkpoint)])
+    assert await RunnerCheckpoint(values, "e1").load(["IBM", "SPY"]) == {subject: checkpoint}
     assert await RunnerCheckpoint(values, "e2").load(["IBM"]) == {}
 
 
@@ -220,60 +222,62 @@ async def test_a_checkpoint_that_is_too_large_is_saved_without_resume_points(
     monkeypatch.setattr(runner_checkpoint, "MAX_VALUE_BYTES", 10)
 
     values = MemoryLatestValueStore(MemoryServer(), stream="VIEWS", prefix="view")
-    symbol, subject, mark = sample_checkpoint()
-    await RunnerCheckpoint(values, "e1").save([(symbol, subject, mark)])
+    symbol, subject, checkpoint = sample_checkpoint()
+    await RunnerCheckpoint(values, "e1").save([(symbol, subject, checkpoint)])
     assert await RunnerCheckpoint(values, "e1").load([symbol]) == {
-        subject: StrategyCheckpoint(mark.stop_loss)
+        subject: StrategyCheckpoint(checkpoint.stop_loss)
     }
 
 
-async def test_one_purchase_stays_one_after_many_takeovers(day: RunnerScenario) -> None:
-    worker = await day.start_process(make_buy_when_flat)
-    id_ = await worker.create_strategy(TREND)
+async def test_one_purchase_stays_one_after_many_takeovers(scenario: RunnerScenario) -> None:
+    process = await scenario.start_process(make_buy_when_flat)
+    id_ = await process.create_strategy(TREND)
     for price in ("100", "101", "102"):
-        await day.publish_prices(price)
-        await worker.kill()
-        worker = await day.start_process(make_buy_when_flat)
-    seen = await wait_for_strategies_log(day.server, "settled", lambda seen: seen.is_settled())
+        await scenario.publish_prices(price)
+        await process.kill()
+        process = await scenario.start_process(make_buy_when_flat)
+    seen = await wait_for_strategies_log(scenario.server, "settled", lambda seen: seen.is_settled())
     assert len(seen.placed_orders_by_strategy[id_]) == 1
-    await worker.kill()
+    await process.kill()
 
 
 async def test_progress_reports_what_is_handled_and_saves_its_checkpoint_first(
-    day: RunnerScenario,
+    scenario: RunnerScenario,
 ) -> None:
-    worker = await StrategiesProcess(day.server, day.order_client).start(with_runner=False)
-    runner = StrategiesRunner(worker.dependencies, worker.views, worker.quote_cache)
+    process = await StrategiesProcess(scenario.server, scenario.order_client).start(
+        with_runner=False
+    )
+    runner = StrategiesRunner(process.dependencies, process.views, process.quote_cache)
 
     async def get_progress() -> Progress:
         return await runner.progress.get_progress(GetProgress(), make_context())
 
-    worker.tasks.append(asyncio.create_task(runner.run()))
+    process.tasks.append(asyncio.create_task(runner.run()))
     await asyncio.sleep(0)
     with pytest.raises(Unavailable, match="still reading"):
         await get_progress()
-    id_ = await worker.create_strategy(TREND)
+    id_ = await process.create_strategy(TREND)
     await asyncio.sleep(1)
-    await day.quote_simulator.publish_quote("99", "99")
+    await scenario.quote_simulator.publish_quote("99", "99")
     await asyncio.sleep(0.1)
-    told = await get_progress()
-    shown = worker.quote_cache.quote("IBM")
+    progress = await get_progress()
+    shown = process.quote_cache.quote("IBM")
     assert shown is not None
-    assert (told.busy, told.quotes) == (0, {"IBM": shown.timestamp})
-    assert told.taken == {"ev.*.strategies.>": 2, "ev.*.orders.>": 0}
-    epoch = (await worker.log.bounds()).epoch
-    [mark] = (await RunnerCheckpoint(worker.views, epoch).load(["IBM"])).values()
-    assert mark.resume_point is not None
-    assert (mark.resume_point.quoted_at, mark.resume_point.decision_maker_state) == (
+    assert (progress.busy, progress.quotes) == (0, {"IBM": shown.timestamp})
+    assert progress.taken == {"ev.*.strategies.>": 2, "ev.*.orders.>": 0}
+    epoch = (await process.log.bounds()).epoch
+    [checkpoint] = (await RunnerCheckpoint(process.views, epoch).load(["IBM"])).values()
+    assert checkpoint.resume_point is not None
+    assert (checkpoint.resume_point.quoted_at, checkpoint.resume_point.decision_maker_state) == (
         shown.timestamp,
         '{"prices":[100,99],"above":null}',
     )
-    day.order_client.is_open = False
+    scenario.order_client.is_open = False
     request = UpdateStrategy(user_id=USER, strategy_id=id_, rule=Breakout(window=2))
-    await worker.service.update(request, make_context())
+    await process.service.update(request, make_context())
     for price in ("100", "100", "120"):
         await asyncio.sleep(1)
-        await day.quote_simulator.publish_quote(price, price)
+        await scenario.quote_simulator.publish_quote(price, price)
     await asyncio.sleep(1)
     assert (await get_progress()).busy == 1, "an order that cannot be placed yet"
-    await worker.kill()
+    await process.kill()

@@ -45,14 +45,14 @@ async def server() -> MemoryServer:
 
 
 @pytest.fixture
-async def worker(server: MemoryServer) -> AsyncIterator[StrategiesProcess]:
+async def process(server: MemoryServer) -> AsyncIterator[StrategiesProcess]:
     """A process without a runner, in a market that quotes IBM."""
     await QuoteSimulator(server).publish_quote()
     order_client = UnreliableOrderClient(OrdersProcess(server))
-    worker = await StrategiesProcess(server, order_client).start(with_runner=False)
+    process = await StrategiesProcess(server, order_client).start(with_runner=False)
     await asyncio.sleep(10)
-    yield worker
-    await worker.kill()
+    yield process
+    await process.kill()
 
 
 def create_request(**changes: Any) -> CreateStrategy:
@@ -68,40 +68,40 @@ def get_request(strategy_id: str, user: str = USER) -> GetStrategy:
     return GetStrategy(user_id=user, strategy_id=strategy_id)
 
 
-async def test_create_returns_the_strategy(worker: StrategiesProcess) -> None:
-    strategy = await create_strategy(worker, stop_loss=make_stop_loss("2"), max_trades=5)
+async def test_create_returns_the_strategy(process: StrategiesProcess) -> None:
+    strategy = await create_strategy(process, stop_loss=make_stop_loss("2"), max_trades=5)
     assert strategy.status is StrategyStatus.CREATED
     assert strategy.name == "IBM moving-average crossover"
     assert (strategy.position, strategy.trades, strategy.order) == (Decimal(0), 0, None)
     assert (
-        await worker.service.get(get_request(strategy.strategy_id), make_context())
+        await process.service.get(get_request(strategy.strategy_id), make_context())
     ).strategy == strategy
-    assert (await create_strategy(worker, name="mine")).name == "mine"
+    assert (await create_strategy(process, name="mine")).name == "mine"
 
 
 async def test_a_repeated_command_creates_nothing(
-    worker: StrategiesProcess, server: MemoryServer
+    process: StrategiesProcess, server: MemoryServer
 ) -> None:
-    first = await worker.service.create(create_request(), make_context("command"))
-    assert await worker.service.create(create_request(), make_context("command")) == first
+    first = await process.service.create(create_request(), make_context("command"))
+    assert await process.service.create(create_request(), make_context("command")) == first
     other = await StrategiesProcess(server, UnreliableOrderClient(OrdersProcess(server))).start(
         with_runner=False
     )
     assert await other.service.create(create_request(), make_context("command")) == first
     id_ = first.strategy.strategy_id
     start = StartStrategy(user_id=USER, strategy_id=id_)
-    started = await worker.service.start(start, make_context("start"))
+    started = await process.service.start(start, make_context("start"))
     assert await other.service.start(start, make_context("start")) == started
     assert (await read_strategies_log(server)).describe_events(id_) == ["created", "started"]
     await other.kill()
 
 
 async def test_concurrent_repeats_of_a_command_create_one_strategy(
-    worker: StrategiesProcess, server: MemoryServer
+    process: StrategiesProcess, server: MemoryServer
 ) -> None:
     workers = [
         StrategiesProcess(
-            server, worker.dependencies.order_client, Faults(seed=n, max_delay_seconds=0.1)
+            server, process.dependencies.order_client, Faults(seed=n, max_delay_seconds=0.1)
         )
         for n in range(5)
     ]
@@ -116,8 +116,8 @@ async def test_concurrent_repeats_of_a_command_create_one_strategy(
         await other.kill()
 
 
-async def test_bad_fields_are_named(worker: StrategiesProcess, server: MemoryServer) -> None:
-    create = worker.service.create
+async def test_bad_fields_are_named(process: StrategiesProcess, server: MemoryServer) -> None:
+    create = process.service.create
     for path, bad in (
         ("quantity", {"quantity": Decimal(0)}),
         ("rule.slow", {"rule": MovingAverageCrossover(fast=5, slow=5)}),
@@ -135,9 +135,9 @@ async def test_bad_fields_are_named(worker: StrategiesProcess, server: MemorySer
     assert (await read_strategies_log(server)).recorded_events == []
 
 
-async def test_strategies_of_other_users_are_not_found(worker: StrategiesProcess) -> None:
-    id_ = (await create_strategy(worker, user_id="bob")).strategy_id
-    service = worker.service
+async def test_strategies_of_other_users_are_not_found(process: StrategiesProcess) -> None:
+    id_ = (await create_strategy(process, user_id="bob")).strategy_id
+    service = process.service
     for guess in (id_, "nonsense", "", "*", ">", "x" * 1000):
         for answer in (
             service.get(get_request(guess), make_context()),
@@ -150,18 +150,18 @@ async def test_strategies_of_other_users_are_not_found(worker: StrategiesProcess
 
 
 async def test_commands_are_decided_on_the_newest_state_in_the_log(
-    worker: StrategiesProcess, server: MemoryServer
+    process: StrategiesProcess, server: MemoryServer
 ) -> None:
     """A process that remembered a strategy as started used to answer "start" from memory although
     another process had stopped the strategy."""
-    id_ = (await create_strategy(worker)).strategy_id
+    id_ = (await create_strategy(process)).strategy_id
     start = StartStrategy(user_id=USER, strategy_id=id_)
-    await worker.service.start(start, make_context())
+    await process.service.start(start, make_context())
     other = await StrategiesProcess(server, UnreliableOrderClient(OrdersProcess(server))).start(
         with_runner=False
     )
     await other.service.stop(StopStrategy(user_id=USER, strategy_id=id_), make_context())
-    again = await worker.service.start(start, make_context())
+    again = await process.service.start(start, make_context())
     assert again.strategy.status is StrategyStatus.STARTED
     assert (await read_strategies_log(server)).describe_events(id_) == [
         "created",
@@ -173,14 +173,14 @@ async def test_commands_are_decided_on_the_newest_state_in_the_log(
 
 
 async def test_update_changes_only_given_fields_and_null_removes_a_value(
-    worker: StrategiesProcess,
+    process: StrategiesProcess,
 ) -> None:
-    id_ = (await create_strategy(worker, stop_loss=make_stop_loss("2"), max_trades=5)).strategy_id
+    id_ = (await create_strategy(process, stop_loss=make_stop_loss("2"), max_trades=5)).strategy_id
 
     async def change(**fields: Any) -> Strategy:
         request = UpdateStrategy(user_id=USER, strategy_id=id_, **fields)
         sent = CODEC.decode(CODEC.encode(request), UpdateStrategy)  # as over the wire
-        return (await worker.service.update(sent, make_context())).strategy
+        return (await process.service.update(sent, make_context())).strategy
 
     changed = await change(quantity=Decimal("2.5"))
     assert (changed.quantity, changed.rule, changed.max_trades) == (Decimal("2.5"), TREND, 5)
@@ -191,26 +191,26 @@ async def test_update_changes_only_given_fields_and_null_removes_a_value(
 
 
 async def test_the_list_is_consistent_at_one_sequence(
-    worker: StrategiesProcess, server: MemoryServer
+    process: StrategiesProcess, server: MemoryServer
 ) -> None:
-    ids = [(await create_strategy(worker)).strategy_id for _ in range(3)]
-    await create_strategy(worker, user_id="bob")
-    await worker.service.start(StartStrategy(user_id=USER, strategy_id=ids[0]), make_context())
-    reply = await worker.service.list(ListStrategies(user_id=USER), make_context())
+    ids = [(await create_strategy(process)).strategy_id for _ in range(3)]
+    await create_strategy(process, user_id="bob")
+    await process.service.start(StartStrategy(user_id=USER, strategy_id=ids[0]), make_context())
+    reply = await process.service.list(ListStrategies(user_id=USER), make_context())
     assert [one.strategy_id for one in reply.strategies] == [ids[1], ids[2], ids[0]]
     assert (reply.as_of, reply.epoch) == (server.journal.last, server.journal.epoch)
 
 
 async def test_without_the_log_requests_fail_as_unavailable(
-    worker: StrategiesProcess, server: MemoryServer
+    process: StrategiesProcess, server: MemoryServer
 ) -> None:
-    id_ = (await create_strategy(worker)).strategy_id
+    id_ = (await create_strategy(process)).strategy_id
     server.stop()
     for answer in (
-        worker.service.create(create_request(), make_context()),
-        worker.service.get(get_request(id_), make_context()),
-        worker.service.list(ListStrategies(user_id=USER), make_context()),
-        worker.service.start(StartStrategy(user_id=USER, strategy_id=id_), make_context(new_id())),
+        process.service.create(create_request(), make_context()),
+        process.service.get(get_request(id_), make_context()),
+        process.service.list(ListStrategies(user_id=USER), make_context()),
+        process.service.start(StartStrategy(user_id=USER, strategy_id=id_), make_context(new_id())),
     ):
         with pytest.raises(Unavailable):
             await answer

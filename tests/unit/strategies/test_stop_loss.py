@@ -32,10 +32,10 @@ def holding_strategy(position: str, entry: str, stop_loss: StopLoss | None) -> S
 
 def touched_at(of: Strategy, *prices: str) -> tuple[str, str] | None:
     """The trigger and the price of the touch, or None."""
-    guard = StopLossState()
+    state = StopLossState()
     for price in prices:
-        guard = apply_price(guard, of, 7, Decimal(price))
-    touch = guard.touch
+        state = apply_price(state, of, 7, Decimal(price))
+    touch = state.touch
     return None if touch is None else (str(touch.trigger_price), str(touch.price))
 
 
@@ -74,22 +74,22 @@ def test_nothing_is_touched_without_a_position_or_a_stop_loss() -> None:
 
 def test_a_new_position_starts_a_new_state() -> None:
     stop = make_stop_loss("10", TRAILING)
-    guard = apply_price(StopLossState(), holding_strategy("100", "200", stop), 1, Decimal(300))
-    assert guard == StopLossState(1, Side.SELL, Decimal(300), None)
-    guard = apply_price(guard, holding_strategy("100", "200", stop), 2, Decimal(200))
-    assert guard == StopLossState(2, Side.SELL, Decimal(200), None)
-    guard = apply_price(guard, holding_strategy("-100", "200", stop), 2, Decimal(230))
-    assert guard == StopLossState(
+    state = apply_price(StopLossState(), holding_strategy("100", "200", stop), 1, Decimal(300))
+    assert state == StopLossState(1, Side.SELL, Decimal(300), None)
+    state = apply_price(state, holding_strategy("100", "200", stop), 2, Decimal(200))
+    assert state == StopLossState(2, Side.SELL, Decimal(200), None)
+    state = apply_price(state, holding_strategy("-100", "200", stop), 2, Decimal(230))
+    assert state == StopLossState(
         2, Side.BUY, Decimal(230), StopLossTouch(Decimal(220), Decimal(230))
     )
 
 
 def test_a_removed_stop_loss_clears_the_state() -> None:
-    guard = apply_price(
+    state = apply_price(
         StopLossState(), holding_strategy("1", "100", make_stop_loss("1")), 1, Decimal(50)
     )
-    assert guard.touch
-    assert apply_price(guard, holding_strategy("1", "100", None), 1, Decimal(50)) == StopLossState(
+    assert state.touch
+    assert apply_price(state, holding_strategy("1", "100", None), 1, Decimal(50)) == StopLossState(
         1, Side.SELL
     )
 
@@ -155,19 +155,19 @@ def check_against_reference(apply: ApplyPrice, state_type: type[Any] = StopLossS
     def run(
         held_in_turn: list[tuple[str, Decimal, list[Decimal]]], percent: str, how: StopLossKind
     ) -> None:
-        guard, stop = state_type(), make_stop_loss(percent, how)
+        state, stop = state_type(), make_stop_loss(percent, how)
         for since, (position, entry, prices) in enumerate(held_in_turn, start=5):
             held = holding_strategy(position, str(entry), stop)
             side = Side.SELL if held.position > 0 else Side.BUY
             expected = reference_touch(stop, side, entry, prices) if held.position else None
             for number, one in enumerate(prices, start=1):
-                guard = apply(guard, held, since, one)
+                state = apply(state, held, since, one)
                 if expected is None or number < expected[0]:
-                    assert guard.touch is None
+                    assert state.touch is None
                 else:
-                    assert guard.touch is not None
-                    assert Fraction(guard.touch.trigger_price) == expected[1]
-                    assert guard.touch.price == prices[expected[0] - 1]
+                    assert state.touch is not None
+                    assert Fraction(state.touch.trigger_price) == expected[1]
+                    assert state.touch.price == prices[expected[0] - 1]
 
     run()
 
@@ -177,7 +177,7 @@ def test_touches_match_the_reference() -> None:
 
 
 def test_the_state_survives_serialization() -> None:
-    guard = apply_price(
+    state = apply_price(
         StopLossState(), holding_strategy("1", "100", make_stop_loss("1")), 1, Decimal("98.5")
     )
-    assert msgspec.json.decode(msgspec.json.encode(guard), type=StopLossState) == guard
+    assert msgspec.json.decode(msgspec.json.encode(state), type=StopLossState) == state

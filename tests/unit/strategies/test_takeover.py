@@ -72,11 +72,11 @@ class ProcessSuccession:
 
     async def start_process(self) -> StrategiesProcess:
         """Start another process with a runner."""
-        worker = StrategiesProcess(
+        process = StrategiesProcess(
             self._server, self.order_client, self._next_faults(), self._make_decision_maker
         )
-        self.running.append(worker)
-        return await worker.start()
+        self.running.append(process)
+        return await process.start()
 
     async def fail_over(self) -> StrategiesProcess:
         """Kill the latest process and start another a little later."""
@@ -85,9 +85,9 @@ class ProcessSuccession:
         return await self.start_process()
 
     async def stop(self) -> None:
-        for worker in self.running:
-            worker.raise_task_errors()
-            await worker.kill()
+        for process in self.running:
+            process.raise_task_errors()
+            await process.kill()
         await self.orders_process.kill()
 
 
@@ -95,41 +95,45 @@ async def test_the_next_runner_places_an_order_that_was_begun_and_not_placed() -
     server = MemoryServer()
     feed = QuoteSimulator(server)
     await feed.publish_quote("100", "100")
-    shift = ProcessSuccession(server, 1, with_faults=False, make_decision_maker=make_buy_when_flat)
-    await shift.orders_process.start()
-    shift.order_client.is_open = False
-    worker = await shift.start_process()
-    id_ = await worker.create_strategy(TREND)
+    succession = ProcessSuccession(
+        server, 1, with_faults=False, make_decision_maker=make_buy_when_flat
+    )
+    await succession.orders_process.start()
+    succession.order_client.is_open = False
+    process = await succession.start_process()
+    id_ = await process.create_strategy(TREND)
     seen = await wait_for_strategies_log(
         server, "signaled", lambda seen: seen.strategies[id_].order
     )
     assert seen.placed_orders_by_strategy[id_] == []
-    await shift.running.pop().kill()
-    shift.order_client.is_open = True
-    await shift.start_process()
+    await succession.running.pop().kill()
+    succession.order_client.is_open = True
+    await succession.start_process()
     await asyncio.sleep(1)
     await feed.publish_quote("101", "101")
     seen = await wait_for_strategies_log(server, "settled", lambda seen: seen.is_settled())
     seen.assert_consistent()
     assert seen.describe_events(id_) == ["created", "started", "signaled", "traded buy 10"]
-    await shift.stop()
+    await succession.stop()
 
 
 async def test_a_trailing_stop_loss_keeps_its_best_price_after_a_takeover() -> None:
     server = MemoryServer()
     feed = QuoteSimulator(server)
     await feed.publish_quote("100", "100")
-    shift = ProcessSuccession(server, 1, with_faults=False, make_decision_maker=make_buy_when_flat)
-    await shift.orders_process.start()
-    worker = await shift.start_process()
+    succession = ProcessSuccession(
+        server, 1, with_faults=False, make_decision_maker=make_buy_when_flat
+    )
+    await succession.orders_process.start()
+    process = await succession.start_process()
     stop = make_stop_loss("10", StopLossKind.TRAILING)
-    id_ = await worker.create_strategy(TREND, stop_loss=stop)
+    id_ = await process.create_strategy(TREND, stop_loss=stop)
     await wait_for_strategies_log(server, "bought", lambda seen: seen.strategies[id_].position)
     await asyncio.sleep(1)
     for price in ("150", "200", "190"):
         await feed.publish_quote(price, price)
         await asyncio.sleep(1.5)
-    await shift.fail_over()
+    await succession.fail_over()
     await asyncio.sleep(2)
     await feed.publish_quote("179", "179")
     seen = await wait_for_strategies_log(
@@ -138,20 +142,22 @@ async def test_a_trailing_stop_loss_keeps_its_best_price_after_a_takeover() -> N
     [triggered] = seen.events_of_type(id_, StopLossTriggered)
     assert isinstance(triggered, StopLossTriggered)
     assert triggered.trigger_price == Decimal(180)
-    await shift.stop()
+    await succession.stop()
 
 
 async def test_a_recreated_log_stops_the_strategies_of_the_old_one() -> None:
     server = MemoryServer()
     feed = QuoteSimulator(server, 3)
-    shift = ProcessSuccession(server, 1, with_faults=False, make_decision_maker=make_buy_when_flat)
+    succession = ProcessSuccession(
+        server, 1, with_faults=False, make_decision_maker=make_buy_when_flat
+    )
     await feed.publish_quote("100", "100")
-    await shift.orders_process.start()
-    worker = await shift.start_process()
-    await worker.create_strategy(TREND)
+    await succession.orders_process.start()
+    process = await succession.start_process()
+    await process.create_strategy(TREND)
     await wait_for_strategies_log(server, "settled", lambda seen: seen.is_settled())
     server.recreate()
-    other = StrategiesProcess(server, shift.order_client)
+    other = StrategiesProcess(server, succession.order_client)
     await other.start(with_runner=False)
     id_ = await other.create_strategy(TREND)
     feeding = asyncio.create_task(feed.run())
@@ -159,7 +165,7 @@ async def test_a_recreated_log_stops_the_strategies_of_the_old_one() -> None:
     assert list(seen.strategies) == [id_]
     feeding.cancel()
     await other.kill()
-    await shift.stop()
+    await succession.stop()
 
 
 async def publish_random_walk(feed: QuoteSimulator, rng: random.Random, end: float) -> None:
@@ -185,25 +191,25 @@ async def run_with_random_faults(
         rough: use a bad network.
         together: run two runners at once.
     """
-    chance, server = random.Random(seed), MemoryServer()
-    shift = ProcessSuccession(
+    rng, server = random.Random(seed), MemoryServer()
+    succession = ProcessSuccession(
         server, seed, with_faults=rough, make_decision_maker=make_decision_maker
     )
     feed = QuoteSimulator(server, seed)
     await feed.publish_quote("100", "101")
-    feeding = asyncio.create_task(publish_random_walk(feed, chance, CRASH_AFTER_SECONDS))
-    await shift.orders_process.start()
-    worker = await shift.start_process()
+    feeding = asyncio.create_task(publish_random_walk(feed, rng, CRASH_AFTER_SECONDS))
+    await succession.orders_process.start()
+    process = await succession.start_process()
     if together:
-        await shift.start_process()
+        await succession.start_process()
     for number in range(6):
-        stop = make_stop_loss("4", chance.choice(list(StopLossKind))) if number % 3 else None
-        await worker.create_strategy(
-            chance.choice(RULES), quantity=str(chance.randrange(1, 30)), stop_loss=stop
+        stop = make_stop_loss("4", rng.choice(list(StopLossKind))) if number % 3 else None
+        await process.create_strategy(
+            rng.choice(RULES), quantity=str(rng.randrange(1, 30)), stop_loss=stop
         )
     while asyncio.get_running_loop().time() < CRASH_AFTER_SECONDS:
-        await asyncio.sleep(chance.uniform(0.5, 6))
-        worker = await shift.fail_over()
+        await asyncio.sleep(rng.uniform(0.5, 6))
+        process = await succession.fail_over()
     seen = await wait_for_strategies_log(
         server,
         "settled",
@@ -212,7 +218,7 @@ async def run_with_random_faults(
         max_polls=60,
     )
     feeding.cancel()
-    await shift.stop()
+    await succession.stop()
     differences, _ = await find_differences(
         MemoryEventLog(server), MemoryLatestValueStore(server, stream="VIEWS", prefix="view")
     )
