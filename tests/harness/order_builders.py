@@ -127,18 +127,18 @@ class Given:
             self.decide(command)
 
     def decide(self, command: Command) -> list[NewEvent]:
-        happened = list(ORDER_DECIDER.decide(self.state, command))
-        for happening in happened:
-            if happening.subject.domain == "orders":
-                self.state = ORDER_DECIDER.evolve(self.state, happening.event)
-        self.new_events += happened
-        return happened
+        new_events = list(ORDER_DECIDER.decide(self.state, command))
+        for new_event in new_events:
+            if new_event.subject.domain == "orders":
+                self.state = ORDER_DECIDER.evolve(self.state, new_event.event)
+        self.new_events += new_events
+        return new_events
 
     def when(self, command: Command) -> "When":
         return When(self, command)
 
     def events(self) -> list[Event]:
-        return [happening.event for happening in self.new_events]
+        return [new_event.event for new_event in self.new_events]
 
 
 class When:
@@ -147,17 +147,17 @@ class When:
         self._command = command
 
     def then(self, *lines: str) -> Given:
-        assert [describe_event(happening) for happening in self._history.decide(self._command)] == [
+        assert [describe_event(new_event) for new_event in self._history.decide(self._command)] == [
             *lines
         ]
         return self._history
 
     def then_rejected(self, code: str, path: str | None = None, *, message: str = "") -> None:
-        with pytest.raises(CommandRejected) as refused:
+        with pytest.raises(CommandRejected) as caught:
             self._history.decide(self._command)
-        refusal = refused.value
-        assert (refusal.code, refusal.path) == (code, path)
-        assert message in refusal.message
+        rejection = caught.value
+        assert (rejection.code, rejection.path) == (code, path)
+        assert message in rejection.message
 
 
 def given(*commands: Command) -> Given:

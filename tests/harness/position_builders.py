@@ -6,15 +6,12 @@ trade, and `describe_event` turns an event into such a line.
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import cast
 
 import msgspec
 
 from tapewire.events import Event, PositionClosed, PositionEvent, PriceUpdated, Side, TradeExecuted
-from tapewire.log import Decider
 from tapewire_services.positions.domain.position import (
     POSITION_DECIDER,
-    ApplyTradeCommand,
     State,
     TradedState,
     build_trade_command,
@@ -70,11 +67,8 @@ def describe_event(event: Event) -> str:
 class Given:
     """A history of trades of one user in one symbol, numbered from 1."""
 
-    def __init__(
-        self, trades: tuple[TradeExecuted, ...], decider: Decider[State, ApplyTradeCommand]
-    ) -> None:
-        self.decider = decider
-        self.state: State = decider.initial_state
+    def __init__(self, trades: tuple[TradeExecuted, ...]) -> None:
+        self.state: State = POSITION_DECIDER.initial_state
         self.events: list[Event] = []
         self.trades: list[TradeExecuted] = []
         self.trade_number = 0
@@ -93,19 +87,19 @@ class Given:
         if trade_number > len(self.trades):
             self.trades.append(numbered)
         command = build_trade_command(f"e{trade_number}", USER, trade_number, numbered)
-        happened = [happening.event for happening in self.decider.decide(self.state, command)]
-        for event in happened:
-            self.state = self.decider.evolve(self.state, event)
-        self.events += happened
-        return happened
+        new_events = [one.event for one in POSITION_DECIDER.decide(self.state, command)]
+        for event in new_events:
+            self.state = POSITION_DECIDER.evolve(self.state, event)
+        self.events += new_events
+        return new_events
 
     def when(self, trade_event: TradeExecuted, trade_number: int | None = None) -> "When":
         return When(self.apply_trade(trade_event, trade_number), self)
 
     @property
     def traded_state(self) -> TradedState:
-        assert self.state != self.decider.initial_state, "no trade yet"
-        return cast("TradedState", self.state)  # a mutated domain has a class of its own
+        assert isinstance(self.state, TradedState), "no trade yet"
+        return self.state
 
 
 class When:
@@ -118,10 +112,8 @@ class When:
         return self._history
 
 
-def given(
-    *trades: TradeExecuted, decider: Decider[State, ApplyTradeCommand] = POSITION_DECIDER
-) -> Given:
-    return Given(trades, decider)
+def given(*trades: TradeExecuted) -> Given:
+    return Given(trades)
 
 
 def quote(price: str, *, symbol: str = "IBM", second: float = 0) -> PriceUpdated:

@@ -259,9 +259,9 @@ async def test_an_order_whose_fill_is_always_rejected_fails(
     server: MemoryServer, feed: QuoteSimulator
 ) -> None:
     await feed.publish_quote()
-    board = QuoteCache(MemoryLatestValueStore(server))
-    await board.start()
-    broker, reported = PaperBroker(board), list[Command]()
+    quote_cache = QuoteCache(MemoryLatestValueStore(server))
+    await quote_cache.start()
+    broker, reported = PaperBroker(quote_cache), list[Command]()
 
     async def refuse(order: OpenOrder, command: Command) -> OpenOrder:
         reported.append(command)

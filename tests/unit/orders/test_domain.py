@@ -44,7 +44,7 @@ def test_a_fill_and_its_trade_share_an_id_that_no_other_fill_has() -> None:
 def test_a_fill_is_an_event_of_the_order_and_of_its_trades() -> None:
     order = given(place("10"), fill("4"))
     id_ = order_id(USER, "c-1")
-    assert [happening.subject for happening in order.new_events] == [
+    assert [new_event.subject for new_event in order.new_events] == [
         EventSubject(USER, "orders", id_),
         EventSubject(USER, "orders", id_),
         EventSubject(USER, "trades", id_),

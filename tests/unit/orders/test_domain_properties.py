@@ -126,9 +126,9 @@ def test_a_repeated_command_changes_nothing(sequence: list[Command], data: st.Da
 def test_the_state_is_the_fold_of_the_stored_events(sequence: list[Command]) -> None:
     order = play(sequence)
     state = ORDER_DECIDER.initial_state
-    for happening in order.new_events:
-        if happening.subject.domain == "orders":
-            state = ORDER_DECIDER.evolve(state, happening.event)
+    for new_event in order.new_events:
+        if new_event.subject.domain == "orders":
+            state = ORDER_DECIDER.evolve(state, new_event.event)
     assert state == order.state
 
 

@@ -14,22 +14,22 @@ from tapewire_services.orders.domain.open_orders import OpenOrders
 from tests.harness.order_builders import START, Given, accept, cancel, fill, given, place
 
 
-def recorded(happening: NewEvent, sequence: int) -> RecordedEvent:
+def recorded(new_event: NewEvent, sequence: int) -> RecordedEvent:
     return RecordedEvent(
         sequence=sequence,
-        subject=str(happening.subject),
-        tag=CATALOGUE.tag_of(type(happening.event)),
-        data=CODEC.encode(happening.event),
+        subject=str(new_event.subject),
+        tag=CATALOGUE.tag_of(type(new_event.event)),
+        data=CODEC.encode(new_event.event),
         metadata=EventMetadata(id=f"e{sequence}", correlation=f"of-{sequence}"),
         time=START,
     )
 
 
-def history() -> list[RecordedEvent]:
+def build_history() -> list[RecordedEvent]:
     """Ten orders, one after the other: some filled, some canceled, some still open."""
-    stories: list[Given] = []
+    histories: list[Given] = []
     for number in range(10):
-        story: list[Command] = [
+        commands: list[Command] = [
             place("10", client_order_id=f"c{number}", user=f"u{number % 3}"),
             accept(),
             fill("4"),
@@ -40,17 +40,17 @@ def history() -> list[RecordedEvent]:
             [cancel()],
             [fill("1", filled_before="4")],
         ]
-        story += endings[number % 4]
-        stories.append(given(*story))
+        commands += endings[number % 4]
+        histories.append(given(*commands))
     return [
-        recorded(happening, sequence)
-        for sequence, happening in enumerate(
-            (happening for story in stories for happening in story.new_events), 1
+        recorded(event, sequence)
+        for sequence, event in enumerate(
+            (event for history in histories for event in history.new_events), 1
         )
     ]
 
 
-HISTORY = history()
+HISTORY = build_history()
 
 
 def test_the_fold_holds_the_open_orders_with_their_users() -> None:
@@ -76,10 +76,10 @@ def test_an_open_order_keeps_the_correlation_of_its_placing() -> None:
 
 def test_the_event_that_closes_an_order_returns_it_once() -> None:
     fold = OpenOrders()
-    told = [
+    orders = [
         fold.apply(recorded(one, n)) for n, one in enumerate(given(place(), cancel()).new_events)
     ]
-    assert [one.order.status.is_open for one in told if one is not None] == [True, False]
+    assert [one.order.status.is_open for one in orders if one is not None] == [True, False]
     assert len(fold) == 0
     assert fold.apply(HISTORY[1]) is None, "an event of an order that was never placed here"
 
@@ -102,15 +102,15 @@ def filled(qty: str, second: int, sequence: int, client: str = "c1") -> list[Rec
     """An order, and a fill that consumed the quote of that second."""
     taken = fill(qty)
     taken = msgspec.structs.replace(taken, quoted_at=START + timedelta(seconds=second))
-    story = given(place("100", client_order_id=client), accept(), taken)
-    return [recorded(one, sequence + number) for number, one in enumerate(story.new_events)]
+    placed = given(place("100", client_order_id=client), accept(), taken)
+    return [recorded(one, sequence + number) for number, one in enumerate(placed.new_events)]
 
 
 def test_liquidity_consumed_from_a_quote_adds_up_and_starts_again_with_the_next_quote() -> None:
     fold = OpenOrders()
-    stories = [("4", 1, "a"), ("3", 1, "b"), ("5", 2, "c"), ("9", 1, "late"), ("2", 2, "d")]
+    fills = [("4", 1, "a"), ("3", 1, "b"), ("5", 2, "c"), ("9", 1, "late"), ("2", 2, "d")]
     consumed: list[tuple[timedelta, str]] = []
-    for number, (qty, second, client) in enumerate(stories):
+    for number, (qty, second, client) in enumerate(fills):
         for event in filled(qty, second, 100 * number + 1, client):
             fold.apply(event)
         [taken] = fold.consumed_liquidity()

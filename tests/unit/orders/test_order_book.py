@@ -29,16 +29,16 @@ class Market:
     def match(self, symbol: str = "IBM") -> list[str]:
         executions = self.book.match_orders(symbol)
         for execution in executions:
-            self.happen(execution)
-        return [told(execution) for execution in executions]
+            self.settle(execution)
+        return [describe(execution) for execution in executions]
 
-    def happen(self, execution: PendingExecution) -> None:
+    def settle(self, execution: PendingExecution) -> None:
         self.sequence += 1
         self.book.update_order(filled(execution, self.sequence))
         self.book.settle_execution(execution, is_filled=True)
 
 
-def told(execution: PendingExecution) -> str:
+def describe(execution: PendingExecution) -> str:
     return f"{execution.open_order.order.order_id} {execution.qty}@{execution.price}"
 
 
@@ -163,11 +163,11 @@ def test_an_order_in_flight_is_not_matched_and_others_are() -> None:
     book.update_quote(quote(sizes=("0", "4"), second=1))
     (first,) = book.match_orders("IBM")
     book.update_quote(quote(sizes=("0", "4"), second=2))
-    assert [told(one) for one in book.match_orders("IBM")] == ["o2 4@100"]
+    assert [describe(one) for one in book.match_orders("IBM")] == ["o2 4@100"]
     book.update_order(filled(first, 100))
     book.settle_execution(first, is_filled=True)
     book.update_quote(quote(sizes=("0", "9"), second=3))
-    assert [told(one) for one in book.match_orders("IBM")] == ["o1 6@100"]
+    assert [describe(one) for one in book.match_orders("IBM")] == ["o1 6@100"]
 
 
 def test_the_size_of_a_fill_that_lost_to_a_cancel_goes_to_the_next_order() -> None:
@@ -179,7 +179,7 @@ def test_the_size_of_a_fill_that_lost_to_a_cancel_goes_to_the_next_order() -> No
     (flying,) = book.match_orders("IBM")
     book.update_order(canceled(first, 3))
     book.settle_execution(flying, is_filled=False)
-    assert [told(one) for one in book.match_orders("IBM")] == ["o2 4@100"]
+    assert [describe(one) for one in book.match_orders("IBM")] == ["o2 4@100"]
 
 
 def test_the_size_of_an_old_quote_is_not_given_back_after_a_new_one() -> None:
@@ -189,7 +189,7 @@ def test_the_size_of_an_old_quote_is_not_given_back_after_a_new_one() -> None:
     (flying,) = book.match_orders("IBM")
     book.update_quote(quote(sizes=("0", "1"), second=2))
     book.settle_execution(flying, is_filled=False)
-    assert [told(one) for one in book.match_orders("IBM")] == ["o1 1@100"]
+    assert [describe(one) for one in book.match_orders("IBM")] == ["o1 1@100"]
 
 
 def test_an_older_state_of_an_order_is_ignored() -> None:
@@ -264,7 +264,7 @@ def test_neither_a_quoted_size_nor_an_order_is_exceeded(
                 assert (
                     execution.price <= limit if order.side is Side.BUY else execution.price >= limit
                 )
-            market.happen(execution)
+            market.settle(execution)
         assert given_out[Side.BUY] <= Decimal(ask_size)
         assert given_out[Side.SELL] <= Decimal(bid_size)
     assert all(taken[open_.order.order_id] <= open_.order.qty for open_ in orders)

@@ -95,11 +95,11 @@ def test_an_event_names_its_trade_and_belongs_to_user_and_symbol() -> None:
     command = build_trade_command(
         "event", "bob", 77, trade(Side.BUY, "1", "2", symbol="BRK.B", number=5)
     )
-    [happening] = POSITION_DECIDER.decide(UntradedState(), command)
-    assert happening.subject == EventSubject("bob", "positions", "BRK.B")
-    assert isinstance(happening.event, PositionEvent)
-    assert (happening.event.trade_id, happening.event.trade_sequence) == ("t5", 77)
-    assert happening.event.position.timestamp == command.trade.timestamp
+    [new_event] = POSITION_DECIDER.decide(UntradedState(), command)
+    assert new_event.subject == EventSubject("bob", "positions", "BRK.B")
+    assert isinstance(new_event.event, PositionEvent)
+    assert (new_event.event.trade_id, new_event.event.trade_sequence) == ("t5", 77)
+    assert new_event.event.position.timestamp == command.trade.timestamp
 
 
 def test_the_last_event_is_the_whole_state() -> None:

@@ -32,7 +32,7 @@ async def server() -> MemoryServer:
 
 
 @pytest.fixture
-async def trader(server: MemoryServer) -> TradeProducer:
+async def producer(server: MemoryServer) -> TradeProducer:
     return TradeProducer(server)
 
 
@@ -74,15 +74,15 @@ class ValuationRecorder:
 
 @pytest.mark.usefixtures("process")
 async def test_a_position_is_valued_when_it_opens_when_it_is_quoted_and_when_it_closes(
-    server: MemoryServer, trader: TradeProducer
+    server: MemoryServer, producer: TradeProducer
 ) -> None:
     recorder = await ValuationRecorder().listen(server)
-    await trader.append_trade(Side.BUY, "10", "99", "1")
+    await producer.append_trade(Side.BUY, "10", "99", "1")
     await wait_for_valuations(server, "open", lambda seen: seen)
     await asyncio.sleep(2)
     await publish_quote(server, "101")
     await asyncio.sleep(2)
-    await trader.append_trade(Side.SELL, "10", "102")
+    await producer.append_trade(Side.SELL, "10", "102")
     await wait_for_valuations(server, "closed", lambda seen: not seen["alice.IBM"].quantity)
     await publish_quote(server, "103")
     await asyncio.sleep(5)
@@ -92,18 +92,18 @@ async def test_a_position_is_valued_when_it_opens_when_it_is_quoted_and_when_it_
 
 @pytest.mark.usefixtures("process")
 async def test_a_short_position_gains_when_the_price_falls(
-    server: MemoryServer, trader: TradeProducer
+    server: MemoryServer, producer: TradeProducer
 ) -> None:
-    await trader.append_trade(Side.SELL, "10", "101")
+    await producer.append_trade(Side.SELL, "10", "101")
     seen = await wait_for_valuations(server, "open", lambda seen: seen)
     assert seen["alice.IBM"].unrealized_pnl == 10
 
 
 @pytest.mark.usefixtures("process")
 async def test_quotes_value_a_position_once_a_second_at_the_newest_price(
-    server: MemoryServer, trader: TradeProducer
+    server: MemoryServer, producer: TradeProducer
 ) -> None:
-    await trader.append_trade(Side.BUY, "10", "100")
+    await producer.append_trade(Side.BUY, "10", "100")
     await wait_for_valuations(server, "open", lambda seen: seen)
     recorder = await ValuationRecorder().listen(server)
     for number in range(400):
@@ -117,9 +117,9 @@ async def test_quotes_value_a_position_once_a_second_at_the_newest_price(
 
 @pytest.mark.usefixtures("process")
 async def test_a_quote_after_a_second_without_one_is_used_immediately(
-    server: MemoryServer, trader: TradeProducer
+    server: MemoryServer, producer: TradeProducer
 ) -> None:
-    await trader.append_trade(Side.BUY, "10", "100")
+    await producer.append_trade(Side.BUY, "10", "100")
     await asyncio.sleep(10)
     recorder = await ValuationRecorder().listen(server)
     began = asyncio.get_running_loop().time()
@@ -130,20 +130,20 @@ async def test_a_quote_after_a_second_without_one_is_used_immediately(
 
 @pytest.mark.usefixtures("process")
 async def test_every_change_is_published_immediately(
-    server: MemoryServer, trader: TradeProducer
+    server: MemoryServer, producer: TradeProducer
 ) -> None:
     recorder = await ValuationRecorder().listen(server)
     for _number in range(10):
-        await trader.append_trade(Side.BUY, "1", "100")
+        await producer.append_trade(Side.BUY, "1", "100")
         await asyncio.sleep(0.05)
     assert [one.quantity for _, one in recorder.values] == [*range(1, 11)]
 
 
 @pytest.mark.usefixtures("process")
 async def test_a_position_is_valued_at_the_first_quote_of_its_symbol(
-    server: MemoryServer, trader: TradeProducer
+    server: MemoryServer, producer: TradeProducer
 ) -> None:
-    await trader.append_trade(Side.BUY, "10", "100", symbol="BRK.B")
+    await producer.append_trade(Side.BUY, "10", "100", symbol="BRK.B")
     await wait_until_consistent(server)
     await asyncio.sleep(5)
     assert await read_valuations(server) == {}
@@ -153,10 +153,10 @@ async def test_a_position_is_valued_at_the_first_quote_of_its_symbol(
 
 
 async def test_the_next_lease_holder_values_open_positions_before_any_trade(
-    server: MemoryServer, trader: TradeProducer, process: PositionsProcess
+    server: MemoryServer, producer: TradeProducer, process: PositionsProcess
 ) -> None:
     for _number in range(100):
-        await trader.append_trade(Side.BUY, "1", "100")
+        await producer.append_trade(Side.BUY, "1", "100")
     await asyncio.sleep(5)
     await process.kill()
     recorder = await ValuationRecorder().listen(server)
@@ -168,14 +168,14 @@ async def test_the_next_lease_holder_values_open_positions_before_any_trade(
 
 
 async def test_the_next_lease_holder_publishes_the_missing_last_value_of_a_closed_position(
-    server: MemoryServer, trader: TradeProducer, process: PositionsProcess
+    server: MemoryServer, producer: TradeProducer, process: PositionsProcess
 ) -> None:
     """A process used to store the closing event and stop before it published the last value. A
     reader of values then showed the position as open forever."""
-    await trader.append_trade(Side.BUY, "10", "100")
+    await producer.append_trade(Side.BUY, "10", "100")
     await wait_for_valuations(server, "open", lambda seen: seen)
     process.valuation_store.kill()
-    await trader.append_trade(Side.SELL, "10", "103")
+    await producer.append_trade(Side.SELL, "10", "103")
     assert (
         last_positions(await wait_until_consistent(server))[PositionKey("alice", "IBM")].quantity
         == 0
@@ -189,9 +189,9 @@ async def test_the_next_lease_holder_publishes_the_missing_last_value_of_a_close
 
 
 async def test_values_of_a_lost_log_are_closed(
-    server: MemoryServer, trader: TradeProducer, process: PositionsProcess
+    server: MemoryServer, producer: TradeProducer, process: PositionsProcess
 ) -> None:
-    await trader.append_trade(Side.BUY, "10", "100")
+    await producer.append_trade(Side.BUY, "10", "100")
     await wait_for_valuations(server, "open", lambda seen: seen)
     server.recreate()
     await wait_for_valuations(server, "closed", lambda seen: not seen["alice.IBM"].quantity)
@@ -239,9 +239,9 @@ class FailingStore(MemoryLatestValueStore):
 
 
 async def test_a_value_that_could_not_be_sent_is_sent_later(
-    server: MemoryServer, trader: TradeProducer, process: PositionsProcess
+    server: MemoryServer, producer: TradeProducer, process: PositionsProcess
 ) -> None:
-    await trader.append_trade(Side.BUY, "10", "100")
+    await producer.append_trade(Side.BUY, "10", "100")
     await wait_until_consistent(server)
     held = last_positions(await wait_until_consistent(server))[PositionKey("alice", "IBM")]
     store = FailingStore(server, prefix="other")
@@ -252,7 +252,7 @@ async def test_a_value_that_could_not_be_sent_is_sent_later(
     await asyncio.sleep(5)
     assert (store.failures, [*await store.get_all()]) == (0, ["alice.IBM"])
     store.failures = 4
-    await trader.append_trade(Side.SELL, "10", "100")
+    await producer.append_trade(Side.SELL, "10", "100")
     valuer.update_position(
         PositionKey("alice", "IBM"),
         last_positions(await wait_until_consistent(server))[PositionKey("alice", "IBM")],
@@ -266,11 +266,11 @@ async def test_a_value_that_could_not_be_sent_is_sent_later(
 def test_the_last_values_are_those_of_the_positions_despite_faults() -> None:
     async def work(seed: int) -> None:
         server = MemoryServer()
-        trader = TradeProducer(server, seed)
+        producer = TradeProducer(server, seed)
         faults = Faults.rough(seed)
         process = await PositionsProcess(server, faults).start()
         for number in range(100):
-            await trader.append_random_trade()
+            await producer.append_random_trade()
             await publish_quote(server, str(90 + number % 20), f"S.{number % 3}")
             await asyncio.sleep(0.1)
         final = last_positions(await wait_until_consistent(server))

@@ -29,7 +29,7 @@ async def server() -> MemoryServer:
 
 
 @pytest.fixture
-async def trader(server: MemoryServer) -> TradeProducer:
+async def producer(server: MemoryServer) -> TradeProducer:
     return TradeProducer(server)
 
 
@@ -53,12 +53,12 @@ async def listed(process: PositionsProcess, user: str = "alice") -> PositionsRep
 
 
 async def test_the_list_values_positions_at_the_newest_price_and_has_totals(
-    server: MemoryServer, trader: TradeProducer, process: PositionsProcess
+    server: MemoryServer, producer: TradeProducer, process: PositionsProcess
 ) -> None:
     await publish_quote(server, "50", "SPY")
-    await trader.append_trade(Side.BUY, "10", "100", "1")
-    await trader.append_trade(Side.SELL, "4", "60", symbol="SPY")
-    await trader.append_trade(Side.BUY, "1", "1", user="bob")
+    await producer.append_trade(Side.BUY, "10", "100", "1")
+    await producer.append_trade(Side.SELL, "4", "60", symbol="SPY")
+    await producer.append_trade(Side.BUY, "1", "1", user="bob")
     await wait_until_consistent(server)
     reply = await listed(process)
     assert [
@@ -70,20 +70,20 @@ async def test_the_list_values_positions_at_the_newest_price_and_has_totals(
 
 
 async def test_a_closed_position_is_listed_with_its_realized_gain(
-    server: MemoryServer, trader: TradeProducer, process: PositionsProcess
+    server: MemoryServer, producer: TradeProducer, process: PositionsProcess
 ) -> None:
-    await trader.append_trade(Side.BUY, "10", "100")
-    await trader.append_trade(Side.SELL, "10", "103")
+    await producer.append_trade(Side.BUY, "10", "100")
+    await producer.append_trade(Side.SELL, "10", "103")
     await wait_until_consistent(server)
     [one] = (await listed(process)).positions
     assert numbers(one.quantity, one.entry_price, one.value, one.realized_pnl) == "0 None 0 30"
 
 
 async def test_a_position_without_a_quote_counts_as_its_cost(
-    server: MemoryServer, trader: TradeProducer, process: PositionsProcess
+    server: MemoryServer, producer: TradeProducer, process: PositionsProcess
 ) -> None:
-    await trader.append_trade(Side.BUY, "10", "100", symbol="NEW")
-    await trader.append_trade(Side.BUY, "1", "100")
+    await producer.append_trade(Side.BUY, "10", "100", symbol="NEW")
+    await producer.append_trade(Side.BUY, "1", "100")
     await wait_until_consistent(server)
     reply = await listed(process)
     new = reply.positions[0]
@@ -98,9 +98,9 @@ async def test_a_user_without_trades_has_no_positions(process: PositionsProcess)
 
 
 async def test_field_names_are_those_of_the_protocol(
-    server: MemoryServer, trader: TradeProducer, process: PositionsProcess
+    server: MemoryServer, producer: TradeProducer, process: PositionsProcess
 ) -> None:
-    await trader.append_trade(Side.BUY, "10", "100")
+    await producer.append_trade(Side.BUY, "10", "100")
     await wait_until_consistent(server)
     reply = msgspec.json.decode(CODEC.encode(await listed(process)))
     fields = {"symbol", "quantity", "entryPrice", "currentPrice", "unrealizedPnL"}
@@ -109,15 +109,15 @@ async def test_field_names_are_those_of_the_protocol(
 
 
 async def test_any_process_answers_with_or_without_checkpoints(
-    server: MemoryServer, trader: TradeProducer, process: PositionsProcess
+    server: MemoryServer, producer: TradeProducer, process: PositionsProcess
 ) -> None:
     for _ in range(MIN_CHECKPOINT_EVENTS + 10):
-        await trader.append_trade(Side.BUY, "1", "100")
+        await producer.append_trade(Side.BUY, "1", "100")
     await wait_until_consistent(server)
     await asyncio.sleep(5)
     views = MemoryLatestValueStore(server, stream="VIEWS", prefix="view")
     assert await views.get("alice.positions") is not None
-    await trader.append_trade(Side.SELL, "100", "110")
+    await producer.append_trade(Side.SELL, "100", "110")
     await wait_until_consistent(server)
     standby = await PositionsProcess(server).start(holds_lease=False)
     assert await listed(standby) == await listed(process)

@@ -41,7 +41,7 @@ async def server() -> MemoryServer:
 
 
 @pytest.fixture
-async def trader(server: MemoryServer) -> TradeProducer:
+async def producer(server: MemoryServer) -> TradeProducer:
     return TradeProducer(server)
 
 
@@ -49,11 +49,11 @@ def positions(events: list[RecordedEvent]) -> list[RecordedEvent]:
     return [one for one in events if isinstance(one.event, PositionEvent)]
 
 
-async def test_trades_become_positions(server: MemoryServer, trader: TradeProducer) -> None:
+async def test_trades_become_positions(server: MemoryServer, producer: TradeProducer) -> None:
     process = await PositionsProcess(server).start()
-    await trader.append_trade(Side.BUY, "10", "100", "1")
-    await trader.append_trade(Side.SELL, "4", "105")
-    await trader.append_trade(Side.SELL, "1", "50", user="bob", symbol="BRK.B")
+    await producer.append_trade(Side.BUY, "10", "100", "1")
+    await producer.append_trade(Side.SELL, "4", "105")
+    await producer.append_trade(Side.SELL, "1", "50", user="bob", symbol="BRK.B")
     final = last_positions(await wait_until_consistent(server))
     assert final[PositionKey("alice", "IBM")].realized_pnl == 19
     assert final[PositionKey("bob", "BRK.B")].quantity == -1
@@ -61,10 +61,10 @@ async def test_trades_become_positions(server: MemoryServer, trader: TradeProduc
 
 
 async def test_an_event_has_the_correlation_of_its_trade_and_an_id_derived_from_it(
-    server: MemoryServer, trader: TradeProducer
+    server: MemoryServer, producer: TradeProducer
 ) -> None:
-    await trader.append_trade(Side.BUY, "10", "100")
-    await trader.append_trade(Side.SELL, "15", "100")
+    await producer.append_trade(Side.BUY, "10", "100")
+    await producer.append_trade(Side.SELL, "15", "100")
     process = await PositionsProcess(server).start()
     events = await wait_until_consistent(server)
     assert [
@@ -96,23 +96,23 @@ class RecordingLog(MemoryEventLog):
 
 
 async def test_going_through_zero_is_one_append(
-    server: MemoryServer, trader: TradeProducer
+    server: MemoryServer, producer: TradeProducer
 ) -> None:
-    await trader.append_trade(Side.BUY, "10", "100")
+    await producer.append_trade(Side.BUY, "10", "100")
     log = RecordingLog(server)
     repository = PositionRepository(log)
     await repository.apply_trades(await read_all_events(server))
-    await trader.append_trade(Side.SELL, "15", "100")
+    await producer.append_trade(Side.SELL, "15", "100")
     await repository.apply_trades((await read_all_events(server, "ev.*.trades.>"))[1:])
     assert [type(draft.event) for draft in log.appends[1]] == [PositionClosed, PositionOpened]
     assert [draft.expected_sequence for draft in log.appends[1]] == [2, None]
 
 
 async def test_a_page_of_trades_is_one_append_with_one_expected_sequence_a_position(
-    server: MemoryServer, trader: TradeProducer
+    server: MemoryServer, producer: TradeProducer
 ) -> None:
     for _ in range(100):
-        await trader.append_random_trade()
+        await producer.append_random_trade()
     log = RecordingLog(server)
     repository = PositionRepository(log)
     await repository.apply_trades(await read_all_events(server))
@@ -121,16 +121,16 @@ async def test_a_page_of_trades_is_one_append_with_one_expected_sequence_a_posit
     assert last_applied_trade(events) == last_trade(events)
     expected = [str(draft.subject) for draft in drafts if draft.expected_sequence is not None]
     assert sorted(expected) == sorted({str(draft.subject) for draft in drafts})
-    await trader.append_random_trade()
+    await producer.append_random_trade()
     await repository.apply_trades((await read_all_events(server, "ev.*.trades.>"))[-1:])
     assert len(log.appends) == 2, "the last sequence of each position is cached"
 
 
 async def test_applying_trades_again_changes_nothing(
-    server: MemoryServer, trader: TradeProducer
+    server: MemoryServer, producer: TradeProducer
 ) -> None:
     for _ in range(50):
-        await trader.append_random_trade()
+        await producer.append_random_trade()
     trades = await read_all_events(server)
     one, other = (
         PositionRepository(MemoryEventLog(server)),
@@ -144,11 +144,11 @@ async def test_applying_trades_again_changes_nothing(
 
 
 async def test_several_lease_holders_store_everything_once(
-    server: MemoryServer, trader: TradeProducer
+    server: MemoryServer, producer: TradeProducer
 ) -> None:
     processes = [await PositionsProcess(server).start() for _ in range(3)]
     for _ in range(300):
-        await trader.append_random_trade()
+        await producer.append_random_trade()
         await asyncio.sleep(0.01)
     events = await wait_until_consistent(server)
     sequences = [
@@ -162,13 +162,13 @@ async def test_several_lease_holders_store_everything_once(
         await process.kill()
 
 
-async def test_unusable_trades_are_skipped(server: MemoryServer, trader: TradeProducer) -> None:
+async def test_unusable_trades_are_skipped(server: MemoryServer, producer: TradeProducer) -> None:
     process = await PositionsProcess(server).start()
-    await trader.append_event("alice", trade(Side.BUY, "0", "100", number=1), "none")
-    await trader.append_event("alice", trade(Side.BUY, "1e9999", "100", number=2), "all")
-    await trader.append_event("alice", trade(Side.BUY, "1", "100", symbol="", number=3), "what")
+    await producer.append_event("alice", trade(Side.BUY, "0", "100", number=1), "none")
+    await producer.append_event("alice", trade(Side.BUY, "1e9999", "100", number=2), "all")
+    await producer.append_event("alice", trade(Side.BUY, "1", "100", symbol="", number=3), "what")
     await MemoryEventLog(server).append([event_of_another_type()])
-    await trader.append_trade(Side.BUY, "10", "100")
+    await producer.append_trade(Side.BUY, "10", "100")
     await asyncio.sleep(5)
     process.raise_task_errors()
     assert last_positions(await read_all_events(server))[PositionKey("alice", "IBM")].quantity == 10
@@ -186,12 +186,12 @@ def event_of_another_type() -> EventDraft:
 
 
 async def test_the_checkpoint_holds_open_positions_only(
-    server: MemoryServer, trader: TradeProducer
+    server: MemoryServer, producer: TradeProducer
 ) -> None:
     for _ in range(MIN_CHECKPOINT_EVENTS):
-        await trader.append_trade(Side.BUY, "1", "100")
-    await trader.append_trade(Side.BUY, "1", "100", symbol="SPY")
-    await trader.append_trade(Side.SELL, "1", "101", symbol="SPY")
+        await producer.append_trade(Side.BUY, "1", "100")
+    await producer.append_trade(Side.BUY, "1", "100", symbol="SPY")
+    await producer.append_trade(Side.SELL, "1", "101", symbol="SPY")
     process = await PositionsProcess(server).start()
     await wait_until_consistent(server)
     await asyncio.sleep(5)
@@ -219,10 +219,10 @@ async def test_a_state_of_another_shape_is_rejected_as_a_whole(
 
 
 async def test_a_restored_state_equals_the_serialized_one(
-    server: MemoryServer, trader: TradeProducer
+    server: MemoryServer, producer: TradeProducer
 ) -> None:
     for _ in range(200):
-        await trader.append_random_trade(user_count=10, symbol_count=10)
+        await producer.append_random_trade(user_count=10, symbol_count=10)
     consumer, repository = PositionsProcess(server).make_consumer()
     other_consumer, other_repository = PositionsProcess(server).make_consumer()
     await consumer.handle(await read_all_events(server))
@@ -232,31 +232,31 @@ async def test_a_restored_state_equals_the_serialized_one(
 
 
 async def test_the_cache_of_closed_positions_is_bounded(
-    monkeypatch: pytest.MonkeyPatch, server: MemoryServer, trader: TradeProducer
+    monkeypatch: pytest.MonkeyPatch, server: MemoryServer, producer: TradeProducer
 ) -> None:
     monkeypatch.setattr(position_repository, "MAX_CACHED_CLOSED_POSITIONS", 5)
 
     for number in range(20):
-        await trader.append_trade(Side.BUY, "1", "100", symbol=f"S{number}")
-        await trader.append_trade(Side.SELL, "1", "101", symbol=f"S{number}")
-    await trader.append_trade(Side.BUY, "1", "100", symbol="S3")
+        await producer.append_trade(Side.BUY, "1", "100", symbol=f"S{number}")
+        await producer.append_trade(Side.SELL, "1", "101", symbol=f"S{number}")
+    await producer.append_trade(Side.BUY, "1", "100", symbol="S3")
     repository = PositionRepository(MemoryEventLog(server))
     await repository.apply_trades(await read_all_events(server))
     assert len(repository._closed) == 5
     assert [*repository.open_positions()] == [PositionKey("alice", "S3")]
-    await trader.append_trade(Side.BUY, "1", "100", symbol="S0")
+    await producer.append_trade(Side.BUY, "1", "100", symbol="S0")
     final = await repository.apply_trades((await read_all_events(server, "ev.*.trades.>"))[-1:])
     assert final[PositionKey("alice", "S0")].realized_pnl == Decimal(1)
 
 
 async def test_positions_start_again_when_the_log_is_recreated(
-    server: MemoryServer, trader: TradeProducer
+    server: MemoryServer, producer: TradeProducer
 ) -> None:
     process = await PositionsProcess(server).start()
-    await trader.append_trade(Side.BUY, "10", "100")
+    await producer.append_trade(Side.BUY, "10", "100")
     await wait_until_consistent(server)
     server.recreate()
-    await trader.append_trade(Side.BUY, "3", "100")
+    await producer.append_trade(Side.BUY, "3", "100")
     events = await wait_until_consistent(server)
     assert last_positions(events)[PositionKey("alice", "IBM")].quantity == 3
     process.raise_task_errors()
@@ -264,10 +264,10 @@ async def test_positions_start_again_when_the_log_is_recreated(
 
 
 async def test_trades_of_any_user_and_symbol_are_applied(
-    server: MemoryServer, trader: TradeProducer
+    server: MemoryServer, producer: TradeProducer
 ) -> None:
     """The filter matches the subjects that executions are stored under."""
-    await trader.append_trade(Side.BUY, "1", "2", user="a.b*c>", symbol="BRK.B")
+    await producer.append_trade(Side.BUY, "1", "2", user="a.b*c>", symbol="BRK.B")
     process = await PositionsProcess(server).start()
     events = await wait_until_consistent(server)
     assert [*last_positions(events)] == [PositionKey("a.b*c>", "BRK.B")]
@@ -276,16 +276,16 @@ async def test_trades_of_any_user_and_symbol_are_applied(
 
 
 async def test_nothing_is_stored_twice_after_the_server_forgot_all_event_ids(
-    server: MemoryServer, trader: TradeProducer
+    server: MemoryServer, producer: TradeProducer
 ) -> None:
-    await trader.append_trade(Side.BUY, "10", "100")
+    await producer.append_trade(Side.BUY, "10", "100")
     sleeper, other = (
         PositionRepository(MemoryEventLog(server)),
         PositionRepository(MemoryEventLog(server)),
     )
     await sleeper.apply_trades(await read_all_events(server))
     for _ in range(3):
-        await trader.append_trade(Side.SELL, "15", "100")
+        await producer.append_trade(Side.SELL, "15", "100")
     trades = await read_all_events(server, "ev.*.trades.>")
     await other.apply_trades(trades)
     before = await read_all_events(server)

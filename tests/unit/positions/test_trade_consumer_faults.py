@@ -32,11 +32,11 @@ def assert_in_trade_order(events: list[RecordedEvent]) -> None:
 
 async def run_with_faults(seed: int, *, leader_count: int) -> None:
     rng, server = random.Random(seed), MemoryServer()
-    trader = TradeProducer(server, seed)
+    producer = TradeProducer(server, seed)
     faults = (Faults.rough(seed * 1000 + number) for number in range(1000))
     processes = [await PositionsProcess(server, next(faults)).start() for _ in range(leader_count)]
     for _ in range(TRADE_COUNT):
-        await trader.append_random_trade()
+        await producer.append_random_trade()
         await publish_quote(server, str(rng.randrange(90, 110)), "S.1")
         await asyncio.sleep(rng.choice([0, 0, 0.05, 0.3]))
         if rng.random() < 0.1:
@@ -63,16 +63,16 @@ async def test_two_lease_holders_at_once_store_nothing_twice(seed: int) -> None:
 
 async def test_positions_survive_a_long_outage() -> None:
     server = MemoryServer()
-    trader = TradeProducer(server)
+    producer = TradeProducer(server)
     process = await PositionsProcess(server).start()
-    await trader.append_random_trade()
+    await producer.append_random_trade()
     await wait_until_consistent(server)
     server.stop()
     await asyncio.sleep(600)
     process.raise_task_errors()
     server.start()
     for _ in range(20):
-        await trader.append_random_trade()
+        await producer.append_random_trade()
     assert_in_trade_order(await wait_until_consistent(server))
     process.raise_task_errors()
     await process.kill()
@@ -80,17 +80,17 @@ async def test_positions_survive_a_long_outage() -> None:
 
 async def test_the_next_process_starts_at_the_checkpoint() -> None:
     server = MemoryServer()
-    trader = TradeProducer(server)
+    producer = TradeProducer(server)
     first = await PositionsProcess(server).start()
     for _ in range(100):
-        await trader.append_random_trade()
+        await producer.append_random_trade()
     await wait_until_consistent(server)
     await asyncio.sleep(5)
-    await trader.append_random_trade()
+    await producer.append_random_trade()
     await wait_until_consistent(server)
     await first.kill()
     for _ in range(100):
-        await trader.append_random_trade()
+        await producer.append_random_trade()
     second = await PositionsProcess(server).start()
     events = await wait_until_consistent(server)
     assert_in_trade_order(events)
