@@ -22,7 +22,7 @@ class FixedPortEdge(EdgeProcess):
 class EdgeFleet(EdgeClient):
     """A house of `size` edges, and nginx before them: the clients' way in."""
 
-    def __init__(self, folder: Path, size: int, **settings: object) -> None:
+    def __init__(self, folder: Path, size: int, **settings: Any) -> None:
         self.harness = Harness(folder)
         self._folder = folder
         self._settings = settings

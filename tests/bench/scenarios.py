@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from tests.bench import engine
 from tests.bench.client import BenchStream, BenchTarget, sse_field
@@ -22,7 +23,7 @@ CONCURRENCY = 64
 """Connections being opened at the same time."""
 
 
-def order_body(number: int, id_prefix: str) -> dict[str, object]:
+def order_body(number: int, id_prefix: str) -> dict[str, Any]:
     return {
         "symbol": "IBM",
         "side": "buy" if number % 2 else "sell",

@@ -10,10 +10,10 @@ import msgspec
 
 from tapewire.events import CODEC, Event, OrderAccepted, OrderFilled, OrderPlaced, TradeExecuted
 from tapewire.log import RecordedEvent
-from tests.harness.planned_orders import ExpectedEnd
 from tests.faults.trial_checks import FaultTrialRecording
 from tests.harness.history import HistoryEntry, ReceivedEvent, StreamOpened
 from tests.harness.order_invariants import order_histories
+from tests.harness.planned_orders import ExpectedEnd
 
 PlantViolation = Callable[[FaultTrialRecording], FaultTrialRecording]
 

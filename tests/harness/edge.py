@@ -212,22 +212,20 @@ class Harness:
         self.broker = LocalNatsServer(folder, with_monitoring=True)
         self.broker.start()
 
-    def start_edge(self, port: int = 0, **settings: object) -> EdgeProcess:
+    def start_edge(self, port: int = 0, **settings: Any) -> EdgeProcess:
         """A new edge; `settings` are environment variables."""
         made: EdgeProcess = self.start_process(lambda *of: EdgeProcess(*of, port), **settings)
         made.last_appended_sequence = lambda: self._last_appended_sequence
         self._wait_ready(made)
         return made
 
-    def start_process(
-        self, factory: Callable[[dict[str, str], Path], Any], **settings: object
-    ) -> Any:
+    def start_process(self, factory: Callable[[dict[str, str], Path], Any], **settings: Any) -> Any:
         """What `make` makes of settings and a folder, without waiting until it is ready."""
         made = factory(self._with_nats_url(settings), self._folder)
         self._services.append(made)
         return made
 
-    def shared_edge(self, **settings: object) -> EdgeProcess:
+    def shared_edge(self, **settings: Any) -> EdgeProcess:
         """An edge of these settings for tests that leave it as they found it."""
         key = tuple(sorted(self._with_nats_url(settings).items()))
         if key not in self._shared_edges:
@@ -237,7 +235,7 @@ class Harness:
     def start_orders(self) -> ManagedService:
         return self.start_service("orders")
 
-    def start_service(self, name: str, **settings: object) -> ManagedService:
+    def start_service(self, name: str, **settings: Any) -> ManagedService:
         """A new process of the service `name`."""
         return self._wait_ready(
             self.start_process(lambda *of: ManagedService(name, *of), **settings)

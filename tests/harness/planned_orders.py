@@ -6,6 +6,7 @@
 import enum
 import random
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
@@ -51,9 +52,9 @@ class PlannedOrder(msgspec.Struct, frozen=True, kw_only=True):
     pause_factor: float
 
     @property
-    def request_body(self) -> dict[str, object]:
+    def request_body(self) -> dict[str, Any]:
         """What is sent."""
-        asked: dict[str, object] = {
+        asked: dict[str, Any] = {
             "symbol": self.symbol,
             "side": self.side,
             "type": "market" if self.limit_price is None else "limit",

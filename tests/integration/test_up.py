@@ -9,6 +9,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -23,7 +24,7 @@ SECONDS = 90.0
 NAMES = {"nats", "prices", "orders", "positions", "strategies", "alerts", "insights", "edge-0"}
 
 
-def order(stack: Stack, cookies: httpx.Cookies, **fields: object) -> httpx.Response:
+def order(stack: Stack, cookies: httpx.Cookies, **fields: Any) -> httpx.Response:
     asked = {"symbol": "IBM", "side": "buy", "type": "limit", "limitPrice": 1, "qty": 5, **fields}
     return httpx.post(f"{stack.url}/api/orders", json=asked, cookies=cookies, timeout=SECONDS)
 

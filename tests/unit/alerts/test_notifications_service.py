@@ -1,5 +1,7 @@
 """Notifications are sent, listed and marked as read, on the log in memory."""
 
+from typing import Any
+
 import pytest
 
 from tapewire.runtime.contracts.notifications import (
@@ -26,7 +28,7 @@ async def list_notifications(
     return [one.title for one in reply.notifications], reply.unread
 
 
-def send_request(*users: str, title: str = "Hello", **more: object) -> SendNotification:
+def send_request(*users: str, title: str = "Hello", **more: Any) -> SendNotification:
     return SendNotification(user_ids=users, title=title, **more)  # type: ignore[arg-type]
 
 

@@ -6,7 +6,9 @@ import random
 import socket
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -19,19 +21,19 @@ EVENTS = 300
 READERS = 5
 
 
-def event():
+def event() -> bytes:
     stamp = datetime.now(UTC).isoformat().replace("+00:00", "Z")
     return b'event: e\ndata: {"timestamp":"%b"}\n\n' % stamp.encode()
 
 
-def chunk(data):
+def chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 class Cutting:
     """Sends each of its peers an opening, and events, cut anywhere, once they are measured."""
 
-    def __init__(self, *, compressed) -> None:
+    def __init__(self, *, compressed: bool) -> None:
         self._compressed = compressed
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port = self._listening.getsockname()[1]
@@ -87,7 +89,7 @@ def test_every_event_counts_once(compressed: bool) -> None:
     assert 0 < latency_quantile(report, 0.5) <= latency_quantile(report, 0.99) < float("inf")
 
 
-def measured(readers, server):
+def measured(readers: ReaderPool, server: Cutting) -> Any:
     """A report of all that the server sends: it begins when the measuring has, which ends when
     every connection has ended, however long that takes."""
     clock = Clock(began=server.go, over=lambda: not readers._all)
@@ -103,7 +105,7 @@ class Clock:
 
     SECONDS = 3600.0
 
-    def __init__(self, began, over) -> None:
+    def __init__(self, began: Callable[..., Any], over: Callable[..., Any]) -> None:
         self._began, self._over, self._looks = began, over, 0
 
     def time(self):
@@ -130,7 +132,7 @@ def test_who_is_refused_is_no_reader() -> None:
         readers.close()
 
 
-def refuse(listening) -> None:
+def refuse(listening: socket.socket) -> None:
     peer, _ = listening.accept()
     peer.recv(1000)
     peer.sendall(b"HTTP/1.1 503 Service Unavailable\r\n\r\n")

@@ -5,6 +5,7 @@ ids of another log, without a `stream:reset`.
 """
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -184,7 +185,7 @@ async def test_a_place_in_a_log_that_is_made_anew_while_it_is_looked_up_is_not_r
     async with Follower(server) as follower:
 
         class Slow(MemoryEventLog):
-            async def page(self, *asked: object, **how: object) -> Page:
+            async def page(self, *asked: object, **how: Any) -> Page:
                 page = await super().page(*asked, **how)  # type: ignore[arg-type]
                 server.stop()
                 server.recreate()

@@ -1,6 +1,7 @@
 """Ids: what is one, and what becomes of it on a log of given bounds."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -43,7 +44,7 @@ sequences = st.integers(0, MAX_SEQUENCE)
         ("99999999999999-abc", TimestampCursor(99999999999999)),
     ],
 )
-def test_the_forms_of_an_id(text: str, place) -> None:
+def test_the_forms_of_an_id(text: str, place: Cursor | TimestampCursor) -> None:
     assert parse_cursor(text, epoch="e5") == place
 
 
@@ -64,7 +65,7 @@ def test_what_is_none(text: str) -> None:
 
 
 @given(epochs, sequences)
-def test_what_is_printed_is_read(epoch, sequence: int) -> None:
+def test_what_is_printed_is_read(epoch: str, sequence: int) -> None:
     cursor = Cursor(epoch, sequence)
     assert parse_cursor(str(cursor), epoch="another") == cursor
 
@@ -106,7 +107,7 @@ def test_a_moment_is_in_utc() -> None:
         ("1712345678901-x", TimestampCursor(1712345678901)),
     ],
 )
-def test_how_a_connection_begins(requested: str | None, beginning) -> None:
+def test_how_a_connection_begins(requested: str | None, beginning: Any) -> None:
     assert decide_start(requested, BOUNDS) == beginning
 
 
@@ -121,7 +122,7 @@ def test_a_log_trimmed_to_nothing_is_resumed_from_its_end_only() -> None:
 
 
 @given(sequences, sequences, sequences)
-def test_a_resume_never_skips_anything(sequence: int, first, last) -> None:
+def test_a_resume_never_skips_anything(sequence: int, first: int, last: int) -> None:
     """It is granted exactly when all that is later is still there."""
     bounds = Bounds("e5", min(first, last + 1), last)
     begins = resume_or_reset(sequence, "x", bounds)

@@ -2,6 +2,8 @@
 
 import itertools
 import random
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,11 +14,11 @@ from tapewire_services.edge.drain import MAX_NOTICE_SECONDS, DrainAction, DrainS
 NOW = 1000.0
 
 
-def departures(crowd, seconds, seed: int = 1):
+def departures(crowd: range | list[str], seconds: float, seed: int = 1) -> DrainSchedule:
     return DrainSchedule(crowd, seconds, NOW, random.Random(seed))
 
 
-def played(of, present=None):
+def played(of: DrainSchedule, present: Callable[..., Any] | None = None) -> list[Any]:
     """Every turn as (time, who, turn, seconds left), in order of time."""
     turns, now = [], NOW
     while True:
@@ -32,7 +34,9 @@ def played(of, present=None):
 @given(
     crowd=st.integers(1, 60), seconds=st.floats(0.1, 120), seed=st.integers(0, 1 << 32)
 )  # fmt: skip
-def test_each_is_told_once_and_closed_once_the_same_notice_later(crowd, seconds, seed: int) -> None:
+def test_each_is_told_once_and_closed_once_the_same_notice_later(
+    crowd: int, seconds: float, seed: int
+) -> None:
     of = departures(range(crowd), seconds, seed)
 
     turns = played(of)
@@ -64,7 +68,7 @@ def test_the_telling_is_spread_evenly_and_at_random() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "notice"), [(60, MAX_NOTICE_SECONDS), (20, 5), (3, 1.5)])
-def test_the_notice_is_some_seconds_or_half_the_drain(seconds: int, notice) -> None:
+def test_the_notice_is_some_seconds_or_half_the_drain(seconds: int, notice: float) -> None:
     assert departures(["a"], float(seconds)).notice_seconds == notice
 
 

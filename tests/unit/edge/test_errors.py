@@ -2,7 +2,7 @@
 
 import json
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import pytest
@@ -44,7 +44,7 @@ class Basket(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     marks: list[Mark] = []
 
 
-def failure(data, into=Basket):
+def failure(data: str | bytes, into: type[Basket] = Basket) -> HttpError:
     with pytest.raises(HttpError) as raised:
         decode_body(data if isinstance(data, bytes) else data.encode(), into)
     return raised.value
@@ -69,7 +69,7 @@ def failure(data, into=Basket):
         ("null", "", None),
     ],
 )
-def test_the_path_and_the_value_of_what_does_not_fit(data: str, path: str, value) -> None:
+def test_the_path_and_the_value_of_what_does_not_fit(data: str, path: str, value: Any) -> None:
     failed = failure(data)
     body = json.loads(failed.body())
     assert (failed.status, body["path"]) == (422, path)
@@ -93,7 +93,7 @@ def test_a_long_value_is_not_repeated_nor_a_long_message() -> None:
     "data",
     [b"", b"{", b'{"a":1}}', b"\xff", b'{"legs":"\xff"}', b"[" * 5000, b'{"a":' * 5000, b"nan"],
 )
-def test_what_is_no_json(data) -> None:
+def test_what_is_no_json(data: bytes) -> None:
     failed = failure(data)
     assert failed.status == 400
     assert "path" not in json.loads(failed.body())
@@ -106,7 +106,7 @@ json_texts = st.recursive(
 
 
 @given(st.binary() | json_texts.map(str.encode))
-def test_any_body_fits_or_fails_with_a_status(data) -> None:
+def test_any_body_fits_or_fails_with_a_status(data: bytes) -> None:
     failed = None
     try:
         decode_body(data, PlaceOrderBody)
@@ -149,7 +149,7 @@ def test_and_in_no_other_way(text: str) -> None:
         (KeyError("secret"), 500),
     ],
 )
-def test_every_error_has_a_status_and_one_shape(error, status: int) -> None:
+def test_every_error_has_a_status_and_one_shape(error: Any, status: int) -> None:
     failed = to_http_error(error)
     body = json.loads(failed.body())
     assert (failed.status, body["statusCode"]) == (status, status)

@@ -1,13 +1,14 @@
 """A flag wakes all who wait, once, and forgets who gave up."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from tapewire_services.edge.light_event import LightEvent
 
 
-async def waiting(flag, count: int):
+async def waiting(flag: LightEvent, count: int) -> list[asyncio.Task[Any]]:
     tasks = [asyncio.create_task(flag.wait()) for _ in range(count)]
     await asyncio.sleep(0)
     return tasks

@@ -2,12 +2,13 @@
 
 import json
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tapewire.events import CATALOGUE, CODEC
+from tapewire.events import CATALOGUE, CODEC, Event
 from tapewire.log import EventMetadata, RecordedEvent
 from tapewire_services.edge.delivery.cursor import Cursor
 from tapewire_services.edge.delivery.frames import FrameEncoder, render_frame, render_retry
@@ -48,7 +49,7 @@ def test_a_block_that_only_says_retry() -> None:
         lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.text(BREAKERS), inner),
     )
 )
-def test_any_payload_is_one_line_and_comes_out_as_it_went_in(payload) -> None:
+def test_any_payload_is_one_line_and_comes_out_as_it_went_in(payload: Any) -> None:
     made = render_frame("x", payload, Cursor("e5", 1))
     assert made.endswith(b"\n\n")
     assert made.count(b"\n") == 5
@@ -66,7 +67,7 @@ def test_any_payload_is_one_line_and_comes_out_as_it_went_in(payload) -> None:
         (trade_executed("o", "1", "2"), "trade:new"),
     ],
 )
-def test_the_trading_dialect(event, name: str) -> None:
+def test_the_trading_dialect(event: Event, name: str) -> None:
     spoken = serialize_trading(event, "alice", EmptyPricingContext())
     assert spoken is not None
     assert spoken[0] == name
@@ -90,7 +91,9 @@ def test_a_quote_leaves_its_sizes_behind() -> None:
     assert b"ize" not in CODEC.encode(price_view(make_quote("IBM")))
 
 
-def recorded(event, sequence: int = 1, tag=None, data=None):
+def recorded(
+    event: Event | None, sequence: int = 1, tag: str | None = None, data: bytes | None = None
+) -> RecordedEvent:
     return RecordedEvent(
         sequence=sequence,
         subject="ev.alice.orders.o",

@@ -25,7 +25,9 @@ def issuer() -> JwtIssuer:
     return JwtIssuer()
 
 
-async def knows(keys, issuer, algorithm="ES256"):
+async def knows(
+    keys: FileKeySource | UrlKeySource, issuer: JwtIssuer, algorithm: str = "ES256"
+) -> bool:
     """Whether the issuer's newest key is found."""
     kid, _ = issuer.key(algorithm)
     return [key.kid for key in await keys.find(kid, algorithm)] == [kid]
@@ -50,7 +52,7 @@ class TestADocument:
             b"[" * 5000 + b"]" * 5000,
         ],
     )  # fmt: skip
-    def test_none(self, data) -> None:
+    def test_none(self, data: bytes) -> None:
         with pytest.raises(InvalidJwks):
             parse_jwks(data)
 
@@ -132,14 +134,14 @@ class TestAFile:
 class Source:
     """What is behind a URL, in virtual time: an issuer's keys, `down`, or `slow` by seconds."""
 
-    def __init__(self, issuer) -> None:
+    def __init__(self, issuer: JwtIssuer) -> None:
         self.issuer = issuer
         self.asked = 0
         self.down = False
         self.slow = 0.0
         self.keys = UrlKeySource(self.fetch, 300.0, asyncio.get_running_loop().time)
 
-    async def fetch(self):
+    async def fetch(self) -> bytes:
         self.asked += 1
         await asyncio.sleep(self.slow)
         if self.down:

@@ -2,6 +2,8 @@
 
 import asyncio
 import itertools
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -17,15 +19,15 @@ pytestmark = pytest.mark.virtual_time
 WINDOW = 0.02
 
 
-def now():
+def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def outbox(frames=100, size=10_000, clock=None):
+def outbox(frames: int = 100, size: int = 10_000, clock: FlushClock | None = None) -> Outbox:
     return Outbox(clock or FlushClock(WINDOW), frames, size)
 
 
-async def reader(box, taken) -> None:
+async def reader(box: Outbox, taken: list[Any]) -> None:
     """Takes what comes, and notes when."""
     while not box.has_ended:
         taken.append((round(now(), 6), await box.next_chunk()))
@@ -67,7 +69,7 @@ class TestWindows:
         assert [data for _, data in taken[before:]] == [b"y"] * BURST_WRITES
         reading.cancel()
 
-    async def timed(self, box, taken) -> None:
+    async def timed(self, box: Outbox, taken: list[Any]) -> None:
         while True:
             data = await box.next_chunk()
             taken.append((now(), data))
@@ -182,14 +184,14 @@ class Sink:
         self.room = True
         self.got = []
 
-    def __call__(self, take):
+    def __call__(self, take: Callable[..., Any]) -> bool:
         if self.room:
             self.got.append(take())
         return self.room
 
 
 class TestSinks:
-    async def waiting(self, **how):
+    async def waiting(self, **how: Any) -> tuple[Outbox, Sink, list[Any], asyncio.Task[Any]]:
         """An outbox with a sink, somebody in `take`, and what is taken there."""
         box, taken, sink = outbox(**how), [], Sink()
         box.write_through(sink)
@@ -264,7 +266,7 @@ class TestSinks:
     async def test_a_fault_of_the_sink_is_its_readers_alone(self) -> None:
         box = outbox()
 
-        def broken(take) -> None:
+        def broken(take: Callable[..., Any]) -> None:
             raise ValueError(take())
 
         box.write_through(broken)
@@ -278,7 +280,9 @@ class TestSinks:
 class Values:
     """Newest values by key, as a board has them."""
 
-    def __init__(self, rate=10.0, symbols=None, busy=0.0) -> None:
+    def __init__(
+        self, rate: float = 10.0, symbols: frozenset[str] | None = None, busy: float = 0.0
+    ) -> None:
         self.newest = {}
         self.lane = ConflationGroup(
             rate,
@@ -288,26 +292,26 @@ class Values:
             keys=symbols,
         )
 
-    def join(self, keys):
+    def join(self, keys: frozenset[str]) -> bytes:
         return b"".join(self.newest[key] for key in sorted(keys))
 
-    def change(self, key, value) -> None:
+    def change(self, key: str, value: int) -> None:
         self.newest[key] = b"%s=%d;" % (key.encode(), value)
         self.lane.mark_changed(key)
 
-    def reader(self, taken):
+    def reader(self, taken: list[Any]) -> asyncio.Task[Any]:
         box = outbox()
         self.lane.outboxes.add(box)
         return asyncio.create_task(TestWindows().timed(box, taken))
 
 
-def busying(values, takes):
+def busying(values: Values, takes: float) -> list[Any]:
     """Give the lane of `values` a reader that keeps the loop busy so long; when it was offered
     something."""
     loop, sent = asyncio.get_running_loop(), []
 
     class Slow:
-        def offer_chunk(self, *_) -> None:
+        def offer_chunk(self, *_: Any) -> None:
             sent.append(now())
             loop._virtual.now += takes
 
@@ -385,7 +389,7 @@ class TestLanes:
         ("takes", "window"), [(0.0, WINDOW), (0.02, 0.0417), (0.04, 0.07), (5.0, 5.03)]
     )
     async def test_a_lane_that_takes_long_to_write_is_flushed_less_often(
-        self, takes: float, window
+        self, takes: float, window: float
     ) -> None:
         values = Values(rate=1000.0)
         sent = busying(values, takes)
@@ -411,7 +415,7 @@ class TestLanes:
     @pytest.mark.parametrize(
         ("rate", "window"), [(900, WINDOW), (1000, WINDOW), (1200, 0.1), (3000, 0.1)]
     )
-    async def test_a_busy_lane_has_longer_windows(self, rate: int, window) -> None:
+    async def test_a_busy_lane_has_longer_windows(self, rate: int, window: float) -> None:
         """Above 1,000 changes a second of what is wanted, 100 ms; nothing of it is lost."""
         values, taken = Values(symbols=frozenset(map(str, range(400))), busy=0.1), []
         reading = values.reader(taken)

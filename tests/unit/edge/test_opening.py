@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,9 +14,10 @@ from tapewire_services.edge.auth import (
     build_authenticator,
     parse_networks_setting,
 )
+from tapewire_services.edge.auth.authenticator import Authenticator
 
 
-def opened(**settings):
+def opened(**settings: Any) -> Authenticator | None:
     now = lambda: datetime.now(UTC)  # noqa: E731
     values = MemoryLatestValueStore(MemoryServer())
     return build_authenticator(

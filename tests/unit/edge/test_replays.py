@@ -3,12 +3,14 @@ so many read the log at a time (B5)."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgspec
 import pytest
 
 from tapewire.log import EventDraft, EventMetadata, EventSubject, new_id, pattern
 from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore, MemoryServer
+from tapewire.log.ports import Page
 from tapewire.runtime import Settings
 from tapewire_services.edge.delivery.connection import Connection, ConnectionInfo
 from tapewire_services.edge.delivery.outbox import FlushClock, Outbox
@@ -39,7 +41,7 @@ class Counting(MemoryEventLog):
 
     reading = most = 0
 
-    async def page(self, *asked, **how):
+    async def page(self, *asked: Any, **how: Any) -> Page:
         self.reading += 1
         self.most = max(self.most, self.reading)
         await asyncio.sleep(0.1)
@@ -47,7 +49,7 @@ class Counting(MemoryEventLog):
         return await super().page(*asked, **how)
 
 
-def engine_of(server, log, clock):
+def engine_of(server: MemoryServer, log: MemoryEventLog | Counting, clock: Clock) -> Engine:
     return Engine(
         instance="edge",
         log=log,
@@ -61,7 +63,7 @@ def engine_of(server, log, clock):
     )
 
 
-def connection(name: str, owner: str = "alice"):
+def connection(name: str, owner: str = "alice") -> Connection:
     feed = next(one for one in STREAM_ROUTES if one.name == name)
     opening = ConnectionInfo(
         client_id=f"{owner}-{name}-1",
@@ -74,7 +76,7 @@ def connection(name: str, owner: str = "alice"):
     return Connection(opening, outbox, 0.0, lambda: None)
 
 
-async def alert(log, number: int) -> None:
+async def alert(log: MemoryEventLog, number: int) -> None:
     draft = EventDraft(
         subject=EventSubject("alice", "alerts", f"{number}"),
         event=golden_event("alert.raised", alertId=f"a{number}"),

@@ -1,11 +1,14 @@
 """The tape: every event once, in order, whatever happens to messages. Time is virtual."""
 
 import asyncio
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from tapewire.log import EventDraft, EventMetadata, EventSubject, LogError, new_id
 from tapewire.log.memory import Faults, MemoryEventLog, MemoryServer
+from tapewire.log.memory.connection import MemorySubscription
 from tapewire_services.edge.ingest import log_tail as module
 from tapewire_services.edge.ingest.log_tail import LogTail
 from tests.harness.publishers import order_placed
@@ -19,7 +22,11 @@ PATIENT_SECONDS = 60.0
 class Following:
     """A server, a writer without misfortunes, and a tape with some."""
 
-    def __init__(self, faults=None, log=MemoryEventLog) -> None:
+    def __init__(
+        self,
+        faults: Faults | None = None,
+        log: type[MemoryEventLog] | type["Dropping"] = MemoryEventLog,
+    ) -> None:
         self.server = MemoryServer()
         self.writer = MemoryEventLog(self.server)
         self.log = log(self.server, faults)
@@ -33,12 +40,12 @@ class Following:
         self.restarts.append((self.tape.epoch, self.tape.last_sequence))
         self.heard.clear()
 
-    async def __aenter__(self):
+    async def __aenter__(self) -> "Following":
         self.running = asyncio.create_task(self.tape.run())
         await self.tape.ready.wait()
         return self
 
-    async def __aexit__(self, *_) -> None:
+    async def __aexit__(self, *_: Any) -> None:
         self.running.cancel()
         await asyncio.wait({self.running})
 
@@ -59,7 +66,7 @@ class Following:
         )
 
     @property
-    def sequences(self):
+    def sequences(self) -> list[int]:
         return [recorded.sequence for recorded in self.heard]
 
 
@@ -129,7 +136,7 @@ async def test_memory_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> No
     ids=str,
 )
 @pytest.mark.parametrize("seed", range(5))
-async def test_every_event_once_in_order_over(faults, seed: int) -> None:
+async def test_every_event_once_in_order_over(faults: dict[str, float], seed: int) -> None:
     async with Following(Faults(seed=seed, **faults)) as following:
         await following.append(300)
         await following.caught_up()
@@ -149,7 +156,9 @@ async def test_a_lost_last_message_is_noticed_by_the_timer() -> None:
 class Dropping(MemoryEventLog):
     """A log whose live message of sequence 2 gets lost."""
 
-    async def subscribe(self, filter, on_event, on_gap):  # noqa: A002
+    async def subscribe(
+        self, filter: str, on_event: Callable[..., Any], on_gap: Callable[..., Any]
+    ) -> MemorySubscription:
         return await super().subscribe(filter, lambda r: r.sequence == 2 or on_event(r), on_gap)
 
 

@@ -6,15 +6,17 @@ import hmac
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.strategies import DataObject
 
 from tapewire_services.edge.auth.jwks import FileKeySource, parse_jwks
-from tapewire_services.edge.auth.sessions import jwt_session_key
+from tapewire_services.edge.auth.sessions import Session, jwt_session_key
 from tapewire_services.edge.auth.tokens import MAX_EXPIRY, JwtVerifier
 from tests.harness.jwt_issuer import HS256_SECRET, JwtIssuer, public_jwk, sign_jwt, unsigned_jwt
 
@@ -25,7 +27,7 @@ ALGORITHMS = ("HS256", "RS256", "ES256")
 class At:
     """An issuer whose clock is the checker's."""
 
-    def __init__(self, tmp_path, **settings) -> None:
+    def __init__(self, tmp_path: Path, **settings: Any) -> None:
         self.clock = [NOW]
         self.issuer = JwtIssuer()
         self.file = tmp_path / "jwks.json"
@@ -36,10 +38,10 @@ class At:
         }  # fmt: skip
         self.tokens = JwtVerifier(now=lambda: self.clock[0], **given)
 
-    def token(self, *args, **how):
+    def token(self, *args: Any, **how: Any) -> str:
         return self.issuer.token(*args, now=NOW.timestamp(), **how)
 
-    async def read(self, token):
+    async def read(self, token: str) -> Session:
         return await self.tokens.verify(token)
 
 
@@ -100,7 +102,7 @@ class TestTimes:
             '{"sub":"a","exp":9e10,"x":' + "[" * 3000 + "]" * 3000 + "}", "\ufeff{}",
         ],
     )  # fmt: skip
-    async def test_signed_nonsense(self, at: At, claims) -> None:
+    async def test_signed_nonsense(self, at: At, claims: str) -> None:
         for algorithm in ("HS256", "ES256"):
             kid, key = at.issuer.key(algorithm)
             token = sign_jwt(claims.encode(), key, algorithm, {"kid": kid} if kid else {})
@@ -228,7 +230,7 @@ class TestSignatures:
         assert await tokens.verify(text) is None
 
     @given(st.data())
-    async def test_a_good_token_with_any_bytes_changed(self, data) -> None:
+    async def test_a_good_token_with_any_bytes_changed(self, data: DataObject) -> None:
         tokens = JwtVerifier(
             secret=HS256_SECRET, key_source=None, issuer="", audience=(), leeway_seconds=0,
             roles_claim="roles", now=lambda: NOW,
@@ -262,7 +264,9 @@ class TestRoles:
             ("groups", {"roles": ["admin"]}, ()),
         ],
     )
-    async def test_where_and_what_they_are(self, tmp_path: Path, claim: str, claims, roles) -> None:
+    async def test_where_and_what_they_are(
+        self, tmp_path: Path, claim: str, claims: dict[str, Any], roles: tuple[Any, ...]
+    ) -> None:
         at = At(tmp_path, roles_claim=claim)
         assert (await at.read(at.token(algorithm="HS256", **claims))).roles == roles
 
@@ -274,7 +278,7 @@ async def test_a_private_key_in_a_jwks_serves_as_its_public_part(at: At) -> None
     assert not hasattr(found.material, "private_numbers")
 
 
-def _hs256(secret, claims, kid):
+def _hs256(secret: bytes, claims: dict[str, Any], kid: str | None) -> str:
     """By hand: the library does not sign with what looks like a public key."""
     header = {"alg": "HS256", "typ": "JWT", **({"kid": kid} if kid else {})}
     signed = unsigned_jwt(header, claims).rpartition(".")[0]

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 import pytest
@@ -58,7 +59,7 @@ def test_names_are_camel_case_and_times_are_utc() -> None:
 
 
 def test_numbers_in_untyped_json_are_exact_too() -> None:
-    decoded = CODEC.decode(b'{"a":0.10,"b":[1.5]}', dict[str, object])
+    decoded = CODEC.decode(b'{"a":0.10,"b":[1.5]}', dict[str, Any])
     assert decoded == {"a": Decimal("0.10"), "b": [Decimal("1.5")]}
     assert CODEC.encode(decoded) == b'{"a":0.10,"b":[1.5]}'
 

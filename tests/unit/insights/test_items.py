@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -90,7 +91,7 @@ def test_texts_are_trimmed_and_words_are_kept_once() -> None:
     ],
 )
 def test_what_is_out_of_bounds_is_refused_by_field_and_value(
-    bad: dict[str, object], path: str, said: str
+    bad: dict[str, Any], path: str, said: str
 ) -> None:
     found, message = rejection_of(new_item(**{"title": "t", "source": "s", **bad}))  # type: ignore[arg-type]
     assert found == path

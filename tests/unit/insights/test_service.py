@@ -2,6 +2,7 @@
 
 import asyncio
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,7 @@ from tests.harness.item_builders import USER, new_item
 pytestmark = pytest.mark.virtual_time
 
 
-def new_items(count: int, first: int = 0, **more: object) -> list[object]:
+def new_items(count: int, first: int = 0, **more: Any) -> list[object]:
     return [new_item(f"Story {number}", **more) for number in range(first, first + count)]
 
 
@@ -238,7 +239,7 @@ async def test_a_rare_item_among_many_is_found_in_bounded_steps(process: Insight
     ],
 )
 async def test_what_cannot_be_listed_is_refused_by_its_field(
-    asked: dict[str, object], path: str, process: InsightsProcess
+    asked: dict[str, Any], path: str, process: InsightsProcess
 ) -> None:
     request = ListItems(**asked)  # type: ignore[arg-type]
     assert await await_rejection(process.item_queries.items(request, context())) == (

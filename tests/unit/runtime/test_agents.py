@@ -2,14 +2,16 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from tapewire.events import AgentState, AgentStatusChanged
 from tapewire.log import AppendRejected
 from tapewire.log.memory import Faults, MemoryEventLog, MemoryLatestValueStore, MemoryServer
+from tapewire.log.ports import EventDraft
 from tapewire.runtime.agents import AgentMonitor, AgentStatusReporter
 from tapewire.runtime.agents.state import decide, report_silence, report_status
 
@@ -20,7 +22,9 @@ START_TIME = datetime(2026, 3, 2, tzinfo=UTC)
 RUNNING, STOPPED = AgentState.RUNNING, AgentState.STOPPED
 
 
-def make_status(state=RUNNING, detail=None, timestamp=START_TIME):
+def make_status(
+    state: AgentState = RUNNING, detail: str | None = None, timestamp: datetime = START_TIME
+) -> AgentStatusChanged:
     return AgentStatusChanged(
         service="orders", instance="a", state=state, detail=detail, timestamp=timestamp
     )
@@ -57,7 +61,7 @@ class TestDeciding:
 class AgentSimulation:
     """A server, and processes on it that come and go."""
 
-    def __init__(self, faults=lambda _: None) -> None:
+    def __init__(self, faults: Callable[..., Any] = lambda _: None) -> None:
         self.server = MemoryServer()
         self._faults = faults
         self._tasks = {}
@@ -66,14 +70,16 @@ class AgentSimulation:
         self.unwritable_subject = ""
         """The subject that nobody can append to."""
 
-    def start(self, instance, *, clock=0.0, watches=True):
+    def start(
+        self, instance: str, *, clock: float = 0.0, watches: bool = True
+    ) -> AgentStatusReporter:
         """A process whose clock is `clock` seconds wrong."""
         faults = self._faults(instance)
         log = FlakyLog(self, faults)
         beats = FlakyHeartbeatStore(self, faults)
         views = MemoryLatestValueStore(self.server, faults, stream="VIEWS", prefix="view")
 
-        def now():
+        def now() -> datetime:
             return START_TIME + timedelta(seconds=asyncio.get_running_loop().time() + clock)
 
         announcer = AgentStatusReporter(
@@ -87,13 +93,13 @@ class AgentSimulation:
         announcer.report_ready()
         return announcer
 
-    async def kill(self, instance) -> None:
+    async def kill(self, instance: str) -> None:
         tasks, _, connections = self._tasks.pop(instance)
         for connection in connections:
             connection.kill()
         await self._cancel(tasks)
 
-    async def stop(self, instance) -> None:
+    async def stop(self, instance: str) -> None:
         tasks, announcer, _ = self._tasks.pop(instance)
         await self._cancel(tasks)
         await announcer.report_stopped(None)
@@ -102,17 +108,17 @@ class AgentSimulation:
         for instance in [*self._tasks]:
             await self.kill(instance)
 
-    async def _cancel(self, tasks) -> None:
+    async def _cancel(self, tasks: list[asyncio.Task[Any]]) -> None:
         for task in tasks:
             task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    def instances_with_heartbeat(self):
+    def instances_with_heartbeat(self) -> list[str]:
         """Whose heartbeats are stored."""
         return sorted(self.server.values["MARKET/hb"])
 
-    def recorded_states(self, instance):
+    def recorded_states(self, instance: str) -> list[str]:
         """The states of an instance, in order."""
         page = self.server.journal.page(
             f"ev._all.agents.orders%2F{instance}", after=0, limit=1000, max_bytes=1 << 20,
@@ -124,11 +130,11 @@ class AgentSimulation:
 class FlakyHeartbeatStore(MemoryLatestValueStore):
     """The heartbeats of a world, which may refuse them."""
 
-    def __init__(self, simulation, faults) -> None:
+    def __init__(self, simulation: AgentSimulation, faults: Faults | None) -> None:
         super().__init__(simulation.server, faults, prefix="hb")
         self._simulation = simulation
 
-    async def put(self, key, data, *, ttl=None) -> None:
+    async def put(self, key: str, data: bytes, *, ttl: int = None) -> None:
         if self._simulation.refuses_heartbeats:
             raise AppendRejected("insufficient resources")
         await super().put(key, data, ttl=ttl)
@@ -141,11 +147,11 @@ class FlakyHeartbeatStore(MemoryLatestValueStore):
 class FlakyLog(MemoryEventLog):
     """The log of a world, which may refuse what is appended to one subject."""
 
-    def __init__(self, simulation, faults) -> None:
+    def __init__(self, simulation: AgentSimulation, faults: Faults | None) -> None:
         super().__init__(simulation.server, faults)
         self._simulation = simulation
 
-    async def append(self, drafts):
+    async def append(self, drafts: list[EventDraft]) -> int:
         if str(drafts[0].subject) == self._simulation.unwritable_subject:
             raise AppendRejected("never")
         return await super().append(drafts)
@@ -158,21 +164,21 @@ async def world() -> AsyncIterator[AgentSimulation]:
     await world.kill_all()
 
 
-async def test_a_life_is_told_in_order_and_once(world) -> None:
+async def test_a_life_is_told_in_order_and_once(world: AgentSimulation) -> None:
     world.start("a")
     await asyncio.sleep(1000)
     await world.stop("a")
     assert world.recorded_states("a") == ["starting", "running", "stopped"]
 
 
-async def test_heartbeats_leave_the_journal_alone(world) -> None:
+async def test_heartbeats_leave_the_journal_alone(world: AgentSimulation) -> None:
     world.start("a")
     world.start("b")
     await asyncio.sleep(1000)
     assert world.server.journal.last == 4
 
 
-async def test_a_killed_one_is_announced_by_another_and_in_time(world) -> None:
+async def test_a_killed_one_is_announced_by_another_and_in_time(world: AgentSimulation) -> None:
     world.start("a")
     world.start("b", watches=False)
     await asyncio.sleep(100)
@@ -184,7 +190,7 @@ async def test_a_killed_one_is_announced_by_another_and_in_time(world) -> None:
     assert world.recorded_states("a") == ["starting", "running"]
 
 
-async def test_a_new_watch_gives_everybody_the_full_time(world) -> None:
+async def test_a_new_watch_gives_everybody_the_full_time(world: AgentSimulation) -> None:
     """Heartbeats are 44 s old when the watch of another process begins."""
     world.start("a", watches=False)
     await asyncio.sleep(30.5)
@@ -198,7 +204,9 @@ async def test_a_new_watch_gives_everybody_the_full_time(world) -> None:
 
 
 @pytest.mark.parametrize("seconds", [20, 44, 200])
-async def test_nobody_is_declared_dead_after_an_outage(seconds: int, world) -> None:
+async def test_nobody_is_declared_dead_after_an_outage(
+    seconds: int, world: AgentSimulation
+) -> None:
     world.start("a")
     world.start("b")
     await asyncio.sleep(100)
@@ -207,14 +215,14 @@ async def test_nobody_is_declared_dead_after_an_outage(seconds: int, world) -> N
     assert "stopped" not in world.recorded_states("a") + world.recorded_states("b")
 
 
-async def test_clocks_that_differ_by_hours_kill_nobody(world) -> None:
+async def test_clocks_that_differ_by_hours_kill_nobody(world: AgentSimulation) -> None:
     world.start("a", clock=-7200)
     world.start("b", clock=7200)
     await asyncio.sleep(500)
     assert world.recorded_states("a") == world.recorded_states("b") == ["starting", "running"]
 
 
-async def test_lost_values_kill_nobody(world) -> None:
+async def test_lost_values_kill_nobody(world: AgentSimulation) -> None:
     world.start("a")
     world.start("b")
     for _ in range(20):
@@ -223,7 +231,7 @@ async def test_lost_values_kill_nobody(world) -> None:
     assert "stopped" not in world.recorded_states("a") + world.recorded_states("b")
 
 
-async def test_a_log_made_anew_is_told_again(world) -> None:
+async def test_a_log_made_anew_is_told_again(world: AgentSimulation) -> None:
     world.start("a")
     await asyncio.sleep(100)
     world.server.recreate()
@@ -231,7 +239,7 @@ async def test_a_log_made_anew_is_told_again(world) -> None:
     assert world.recorded_states("a") == ["running"]
 
 
-async def test_one_that_was_given_up_and_lives_says_so(world) -> None:
+async def test_one_that_was_given_up_and_lives_says_so(world: AgentSimulation) -> None:
     """As after a SIGSTOP for longer than the silence."""
     world.start("a")
     frozen = world.start("b", watches=False)
@@ -245,7 +253,7 @@ async def test_one_that_was_given_up_and_lives_says_so(world) -> None:
     assert world.recorded_states("b") == ["starting", "running", "stopped", "running"]
 
 
-async def test_a_restart_under_the_same_name_is_no_death(world) -> None:
+async def test_a_restart_under_the_same_name_is_no_death(world: AgentSimulation) -> None:
     world.start("a")
     world.start("b", watches=False)
     await asyncio.sleep(100)
@@ -256,7 +264,7 @@ async def test_a_restart_under_the_same_name_is_no_death(world) -> None:
     assert world.recorded_states("b") == ["starting", "running", "starting", "running"]
 
 
-async def test_each_death_under_one_name_is_announced(world) -> None:
+async def test_each_death_under_one_name_is_announced(world: AgentSimulation) -> None:
     """A container that crashes again has the name that it had. The watch remembered the first
     death, took the second for no news, and the instance was shown as running for ever."""
     world.start("a")
@@ -268,7 +276,9 @@ async def test_each_death_under_one_name_is_announced(world) -> None:
     assert world.recorded_states("b") == ["starting", "running", "stopped"] * 3
 
 
-async def test_when_no_heartbeat_can_be_stored_nobody_is_declared_dead(world) -> None:
+async def test_when_no_heartbeat_can_be_stored_nobody_is_declared_dead(
+    world: AgentSimulation,
+) -> None:
     """As when the server's memory is full: looks succeed and find nothing new."""
     world.start("a")
     world.start("b")
@@ -283,7 +293,9 @@ async def test_when_no_heartbeat_can_be_stored_nobody_is_declared_dead(world) ->
     assert world.recorded_states("b") == ["starting", "running", "stopped"]
 
 
-async def test_a_process_says_how_it_is_although_its_heartbeat_is_refused(world) -> None:
+async def test_a_process_says_how_it_is_although_its_heartbeat_is_refused(
+    world: AgentSimulation,
+) -> None:
     world.refuses_heartbeats = True
     announcer = world.start("a")
     await asyncio.sleep(20)
@@ -292,7 +304,7 @@ async def test_a_process_says_how_it_is_although_its_heartbeat_is_refused(world)
     assert world.recorded_states("a") == ["starting", "running", "degraded"]
 
 
-async def test_heartbeats_of_the_dead_are_forgotten(world) -> None:
+async def test_heartbeats_of_the_dead_are_forgotten(world: AgentSimulation) -> None:
     """Every host and pid is a key of its own, and each look reads them all."""
     world.start("a")
     for number in range(50):
@@ -303,7 +315,7 @@ async def test_heartbeats_of_the_dead_are_forgotten(world) -> None:
     assert world.instances_with_heartbeat() == ["orders%2Fa"]
 
 
-async def test_one_word_that_cannot_be_said_keeps_back_no_other(world) -> None:
+async def test_one_word_that_cannot_be_said_keeps_back_no_other(world: AgentSimulation) -> None:
     world.start("a")
     for instance in ("b", "c"):
         world.start(instance, watches=False)
@@ -318,7 +330,9 @@ async def test_one_word_that_cannot_be_said_keeps_back_no_other(world) -> None:
     assert world.recorded_states("b")[-1] == "stopped"
 
 
-async def test_a_check_degrades_and_a_lost_connection_is_told_afterwards(world) -> None:
+async def test_a_check_degrades_and_a_lost_connection_is_told_afterwards(
+    world: AgentSimulation,
+) -> None:
     announcer = world.start("a")
     wrong = []
     announcer.health_checks.append(lambda: wrong[0] if wrong else None)
@@ -338,7 +352,7 @@ async def test_a_check_degrades_and_a_lost_connection_is_told_afterwards(world) 
 
 
 async def test_a_lost_connection_is_told_when_the_log_comes_back_later_than_the_connection(
-    world,
+    world: AgentSimulation,
 ) -> None:
     """It was forgotten: of what waited for the log, only that it runs again was told."""
     announcer = world.start("a")
@@ -358,7 +372,7 @@ async def test_a_lost_connection_is_told_when_the_log_comes_back_later_than_the_
 async def test_on_a_bad_day_the_living_are_present_and_the_dead_are_not(seed: int) -> None:
     made = {}
 
-    def rough(instance):
+    def rough(instance: str) -> Faults:
         return made.setdefault(instance, Faults.rough(seed * 10 + ord(instance)))
 
     world = AgentSimulation(rough)

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -81,5 +82,7 @@ def test_a_traceback_is_part_of_the_one_line_of_json() -> None:
         ({"data": b"session=abc"}, {"data": "b'[redacted]'"}),
     ],
 )
-def test_secrets_are_redacted_and_people_masked(given, kept) -> None:
+def test_secrets_are_redacted_and_people_masked(
+    given: dict[str, Any], kept: dict[str, Any]
+) -> None:
     assert mask(given) == kept

@@ -1,12 +1,15 @@
 """The view of the services: all that run, and the last that stopped."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 from tapewire.events import AgentState, AgentStatusChanged
 from tapewire.views.agents import MAX_STOPPED_AGENTS, AgentsView
 
 
-def status(instance, state=AgentState.RUNNING, service="orders"):
+def status(
+    instance: str, state: AgentState = AgentState.RUNNING, service: str = "orders"
+) -> AgentStatusChanged:
     return AgentStatusChanged(
         service=service,
         instance=instance,
@@ -16,7 +19,7 @@ def status(instance, state=AgentState.RUNNING, service="orders"):
     )
 
 
-def fold(*events):
+def fold(*events: Any) -> AgentsView:
     view = AgentsView()
     for event in events:
         view.apply(event)

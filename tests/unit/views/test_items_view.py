@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 from tapewire.events import Item, ItemAnalysed, Sentiment
 from tapewire.views import ItemsView
@@ -11,8 +12,8 @@ LARGEST_BYTES = 1_000_000
 """What fits into a value, with room for its headers."""
 
 
-def analysed(number: int, **more: object) -> ItemAnalysed:
-    fields: dict[str, object] = {
+def analysed(number: int, **more: Any) -> ItemAnalysed:
+    fields: dict[str, Any] = {
         "id": f"i{number}",
         "title": "a title",
         "source": "Wire",

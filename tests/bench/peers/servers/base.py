@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -83,7 +84,7 @@ class BenchServer:
         return int(self._measured_process.memory_info().rss)
 
     def _start_process(
-        self, command: Sequence[str], *, is_measured: bool, **popen_options: object
+        self, command: Sequence[str], *, is_measured: bool, **popen_options: Any
     ) -> subprocess.Popen[bytes]:
         with (self.folder / f"{self.name}.log").open("ab") as log:
             process = subprocess.Popen(
