@@ -157,9 +157,9 @@ class Dropping(MemoryEventLog):
     """A log whose live message of sequence 2 gets lost."""
 
     async def subscribe(
-        self, filter: str, on_event: Callable[..., Any], on_gap: Callable[..., Any]
+        self, filter_: str, on_event: Callable[..., Any], on_gap: Callable[..., Any]
     ) -> MemorySubscription:
-        return await super().subscribe(filter, lambda r: r.sequence == 2 or on_event(r), on_gap)
+        return await super().subscribe(filter_, lambda r: r.sequence == 2 or on_event(r), on_gap)
 
 
 async def test_nothing_is_passed_on_before_what_was_lost() -> None:
