@@ -92,10 +92,10 @@ def test_every_event_counts_once(compressed: bool) -> None:
 def measured(readers: ReaderPool, server: Cutting) -> Any:
     """A report of all that the server sends: it begins when the measuring has, which ends when
     every connection has ended, however long that takes."""
-    clock = Clock(began=server.go, over=lambda: not readers._all)
+    clock = Clock(began=server.go, over=lambda: not readers._connections)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tests.bench.peers.reader.time", clock)
-        report = readers.do(MeasureArrivals(seconds=Clock.SECONDS))
+        report = readers.execute(MeasureArrivals(seconds=Clock.SECONDS))
     server.close()
     return report
 
