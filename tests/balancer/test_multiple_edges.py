@@ -6,11 +6,12 @@ import contextlib
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from http.cookies import SimpleCookie
+from typing import Any
 
 from tests.balancer.conftest import MAX_USER_CONNECTIONS
 from tests.balancer.fleet import EdgeFleet, client_id_of
-from tests.harness.publishers import orders_placed
-from tests.harness.sse import StreamEnded
+from tests.harness.publishers import EventLogDriver, orders_placed
+from tests.harness.sse import Frame, SseStream, StreamEnded
 from tests.harness.stream_assertions import UNAUTHORIZED, read_refusal, read_through
 from tests.harness.waiting import wait_until
 
@@ -20,7 +21,7 @@ NOTICE_TIMEOUT_SECONDS = 20.0
 """Less than the half minute after which an edge would look by itself."""
 
 
-async def open_on_every_edge(fleet, open_stream, opened_streams):
+async def open_on_every_edge(fleet: EdgeFleet, open_stream: Any, opened_streams: Any) -> Any:
     """Open streams by `open_one` until every process serves one of them; they are closed with
     `opened`, an exit stack."""
     streams = {}
@@ -30,7 +31,7 @@ async def open_on_every_edge(fleet, open_stream, opened_streams):
     return streams
 
 
-async def wait_for_answer(request, expected) -> None:
+async def wait_for_answer(request: Any, expected: Any) -> None:
     """Ask until the answer is `wanted`."""
     seen = None
     try:
@@ -44,7 +45,7 @@ async def wait_for_answer(request, expected) -> None:
         ) from None
 
 
-async def read_to_end(stream):
+async def read_to_end(stream: SseStream) -> Any:
     """Read on to the end."""
     try:
         while True:
@@ -169,7 +170,7 @@ class TestOperators:
         root = await fleet.sign_in(fresh("root"), ["admin"])
         cookies = {user: await fleet.sign_in(user) for user in (alice, bob)}
 
-        async def asked():
+        async def asked() -> Any:
             """Every process, since the balancer takes turns: their answers, when they agree."""
             found = set()
             for edge in fleet.edges:
@@ -181,11 +182,11 @@ class TestOperators:
                     found.add((status["total_connections"], (status["user_connections"], 1)))
             return found
 
-        def users(health):
+        def users(health: Any) -> Any:
             counts = health["connections_per_user"]
             return counts.get(alice, 0), counts.get(bob, 0)
 
-        async def nobody():
+        async def nobody() -> Any:
             async with fleet.client(root) as http:
                 return (await http.get("/health/sse")).json()["total_connections"]
 
@@ -203,7 +204,7 @@ class TestOperators:
                     assert (status["total_connections"], status["user_connections"]) == (4, 2)
             async with await fleet.open_stream("/api/stream/metrics", root) as metrics:
 
-                def all_five(frame):
+                def all_five(frame: Frame) -> Any:
                     per_user = frame.data["clientsPerUser"]
                     counts = {one["userId"]: one["clientCount"] for one in per_user}
                     return frame.data["totalClients"] == 5 and counts.get(alice) == 2
@@ -223,7 +224,7 @@ class TestAProcessThatStops:
             turns = iter([*zip(users, cookies, strict=True)] * 50)
             owner = {}
 
-            async def open_one():
+            async def open_one() -> Any:
                 user, cookie = next(turns)
                 stream = await fleet.open_stream(ORDERS_PATH, cookie)
                 await stream.read_until("order:update")
@@ -259,7 +260,9 @@ class TestAProcessThatStops:
                 fleet.restart_edge(0)
                 fleet.edges[0].wait_ready()
 
-    async def _wait_for_closing_frame(self, journal, owner: str, stream, number: int):
+    async def _wait_for_closing_frame(
+        self, journal: EventLogDriver, owner: str, stream: SseStream, number: int
+    ) -> Any:
         user, _ = owner[client_id_of(stream)]
         return await journal.append(user, *orders_placed(1, f"there-{number}"))
 

@@ -1,6 +1,7 @@
 """What each client does when it is refused: it gives up where that is right, waits where not."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,7 @@ async def test_a_full_edge_and_too_many_tries(
     strict = harness.shared_edge(**SETTINGS, SSE_CONNECT_RATE=1)
     edge = harness.shared_edge(**SETTINGS)
 
-    async def check(client, run) -> None:
+    async def check(client: Any, run: Any) -> None:
         async with run_relay(edge.port) as way, harness.journal() as journal:
             alice = StreamUser(fresh("alice"), edge, way.url)
             way.plans += [way.answer_from(full.port), way.answer_from(strict.port)]
@@ -66,7 +67,7 @@ async def test_one_stream_too_many(
     """Its user opens another one: it ends, and does not come back to end that one."""
     edge = harness.shared_edge(**SETTINGS | {"SSE_MAX_CONNECTIONS_PER_USER": 1})
 
-    async def check(client, run) -> None:
+    async def check(client: Any, run: Any) -> None:
         async with run_relay(edge.port) as way, harness.journal() as journal:
             alice = StreamUser(fresh("alice"), edge, way.url)
             async with run(await alice.stream_request(ORDERS_PATH, client.ways[0])) as reader:

@@ -4,7 +4,8 @@ port, another one is drained, the message server is killed. Nothing is lost, not
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,8 @@ from tests.clients.stream_users import (
     append_orders,
     expected_order_events,
 )
-from tests.harness.edge import Harness
+from tests.harness.edge import EdgeProcess, Harness
+from tests.harness.publishers import EventLogDriver
 from tests.harness.waiting import wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -32,17 +34,17 @@ _order_numbers = itertools.count(1)
 class BackgroundOrderWriter:
     """Orders of somebody, one after the other, for as long as the block."""
 
-    def __init__(self, journal, name: str) -> None:
+    def __init__(self, journal: EventLogDriver, name: str) -> None:
         self.journal, self.name = journal, name
         self.order_ids = []
         self._is_running = True
         self._task = None
 
-    async def __aenter__(self):
+    async def __aenter__(self) -> Any:
         self._task = asyncio.create_task(self._write())
         return self
 
-    async def __aexit__(self, *_) -> None:
+    async def __aexit__(self, *_: Any) -> None:
         self._is_running = False
         await self._task
 
@@ -54,7 +56,7 @@ class BackgroundOrderWriter:
             await asyncio.sleep(WRITE_INTERVAL_SECONDS)
 
     @property
-    def last_order_id(self):
+    def last_order_id(self) -> Any:
         """The last one that was written."""
         return self.order_ids[-1]
 
@@ -62,7 +64,7 @@ class BackgroundOrderWriter:
         """Until that many more are written."""
         wanted = len(self.order_ids) + count
 
-        def are_written():
+        def are_written() -> Any:
             assert not self._task.done(), self._task.exception()
             return len(self.order_ids) >= wanted
 
@@ -72,7 +74,7 @@ class BackgroundOrderWriter:
 
 
 @contextlib.asynccontextmanager
-async def run_all_clients(crowd, alice: str):
+async def run_all_clients(crowd: Any, alice: str) -> AsyncIterator[Any]:
     """One reader of each client, all of them with the snapshot."""
     async with contextlib.AsyncExitStack() as stack:
         started = []
@@ -84,7 +86,7 @@ async def run_all_clients(crowd, alice: str):
         yield started
 
 
-async def wait_until_all_have(client_runs, order_id) -> None:
+async def wait_until_all_have(client_runs: Any, order_id: Any) -> None:
     """Each was shown that order."""
     for reader in client_runs:
         await reader.until(
@@ -113,7 +115,9 @@ async def test_a_day_of_restarts(
             assert not reader.of(ORDERS_PATH, "stream:reset"), reader.name
 
 
-async def replace_edge(house, edge, alice: str, client_runs, end_edge):
+async def replace_edge(
+    house: Any, edge: EdgeProcess, alice: str, client_runs: Any, end_edge: Any
+) -> Any:
     """The edge that took the place of `edge`, which ended while orders were written; all clients
     have come to it."""
     async with house.journal() as journal, BackgroundOrderWriter(journal, alice.name) as writing:

@@ -1,6 +1,7 @@
 """Each client carries on where it was: every event once, in order, as the log has them."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -61,7 +62,7 @@ async def test_cut_at_every_place_within_an_event(
     was seen whose end was not."""
     edge = harness.shared_edge(**UNCOMPRESSED_SETTINGS)
 
-    async def check(client, run) -> None:
+    async def check(client: Any, run: Any) -> None:
         async with run_relay(edge.port) as way, harness.journal() as journal:
             alice = StreamUser(fresh("alice"), edge, way.url)
             [start] = await append_orders(journal, alice.name, "start")
@@ -87,7 +88,7 @@ CUT_COUNT = 7
 """Places within an event."""
 
 
-def cut_point(position_in_event, name: str, id_, before):
+def cut_point(position_in_event: Any, name: str, id_: Any, before: Any) -> Any:
     """Up to where a connection gets within the event of that order, that id, after that id."""
     retry = f"\nretry: {UNCOMPRESSED_SETTINGS['SSE_RETRY_MS']}\n"
     return (
@@ -127,7 +128,7 @@ async def test_a_quiet_client_moves_on(
     with the checkpoint's id."""
     edge = harness.shared_edge(**UNCOMPRESSED_SETTINGS, SSE_KEEPALIVE_INTERVAL=0.3)
 
-    async def check(client, run) -> None:
+    async def check(client: Any, run: Any) -> None:
         async with run_relay(edge.port) as way, harness.journal() as journal:
             alice = StreamUser(fresh("alice"), edge, way.url)
             async with run(await alice.stream_request(ORDERS_PATH, client.ways[0])) as reader:

@@ -5,6 +5,7 @@ every stream there is, and agree.
 """
 
 import re
+from typing import Any
 
 import pytest
 
@@ -24,18 +25,18 @@ REQUEST_PATHS = [
 ANNOTATION_PREFIX = "nginx.ingress.kubernetes.io/"
 
 
-def stream_location_pattern():
+def stream_location_pattern() -> Any:
     """The pattern of the streams' location."""
     [found] = re.findall(r"location ~ (\S+) \{", NGINX_CONFIG)
     return re.compile(found)
 
 
-def directive_values(name: str):
+def directive_values(name: str) -> Any:
     """All values of a directive, in order: first those of the requests' location."""
     return re.findall(rf"^ +{name} ([^;]+);", NGINX_CONFIG, re.MULTILINE)
 
 
-def load_ingress(name: str):
+def load_ingress(name: str) -> Any:
     [found] = [
         d
         for d in yaml_documents(BASE_FOLDER / "ingress.example.yaml")
@@ -44,14 +45,14 @@ def load_ingress(name: str):
     return found
 
 
-def ingress_annotations(name: str):
+def ingress_annotations(name: str) -> Any:
     return {
         key.removeprefix(ANNOTATION_PREFIX): value
         for key, value in load_ingress(name)["metadata"]["annotations"].items()
     }
 
 
-def is_routed(name: str, path: str):
+def is_routed(name: str, path: str) -> Any:
     """Whether a rule of the ingress takes `path`, as kubernetes matches it."""
     [rule] = load_ingress(name)["spec"]["rules"]
     for one in rule["http"]["paths"]:

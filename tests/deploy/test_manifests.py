@@ -1,6 +1,7 @@
 """The kubernetes manifests: valid by kubernetes' own schemas, and as careful as they say."""
 
 import copy
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,7 @@ KUSTOMIZATION_FIELDS = {
 
 
 @pytest.mark.parametrize("document", OBJECTS)
-def test_every_object_fits_the_schema_of_its_kind(document) -> None:
+def test_every_object_fits_the_schema_of_its_kind(document: Any) -> None:
     assert schema_violations(document) is None
 
 
@@ -48,7 +49,7 @@ def test_every_object_fits_the_schema_of_its_kind(document) -> None:
     ],
     ids=["unknown field", "wrong type", "number with a unit", "missing field"],
 )
-def test_a_slip_in_a_manifest_is_found(change, said: str) -> None:
+def test_a_slip_in_a_manifest_is_found(change: Any, said: str) -> None:
     deployment = next(
         d for path, d in kubernetes_objects(BASE_FOLDER) if path.name == "orders.yaml"
     )
@@ -63,7 +64,7 @@ def test_an_unknown_kind_is_found() -> None:
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
-def test_kustomizations_name_files_that_exist_and_leave_none_out(folder) -> None:
+def test_kustomizations_name_files_that_exist_and_leave_none_out(folder: Any) -> None:
     document = load_kustomization(folder)
     assert set(document) <= KUSTOMIZATION_FIELDS
     named = set(document["resources"])
@@ -78,7 +79,7 @@ def test_kustomizations_name_files_that_exist_and_leave_none_out(folder) -> None
 
 
 @pytest.mark.parametrize("folder", overlay_folders(), ids=lambda folder: folder.name)
-def test_patches_have_targets(folder) -> None:
+def test_patches_have_targets(folder: Any) -> None:
     base = [document for _, document in kubernetes_objects(BASE_FOLDER)]
     for patch in load_kustomization(folder).get("patches", []):
         target = patch["target"]
@@ -92,7 +93,7 @@ def test_patches_have_targets(folder) -> None:
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
-def test_what_kustomize_makes_of_it_fits_too(folder) -> None:
+def test_what_kustomize_makes_of_it_fits_too(folder: Any) -> None:
     made = render_kustomization(folder)
     if made is None:
         pytest.skip("no kubectl here to build the kustomization with")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,7 +41,7 @@ def start(
     """Starts services, by name and instance."""
     started = []
 
-    def start_(name: str, instance):
+    def start_(name: str, instance: Any) -> Any:
         settings = {"TAPEWIRE_NATS_URL": broker.url, "TAPEWIRE_INSTANCE": instance, **QUICK}
         service = ManagedService(name, settings, tmp_path)
         started.append(service)
@@ -54,7 +55,7 @@ def start(
             service.process.wait()
 
 
-async def shown(broker, *options):
+async def shown(broker: Any, *options: Any) -> Any:
     command = [sys.executable, "-m", "tapewire.cli", "status", "--nats", broker.url, *options]
     done = await asyncio.to_thread(
         subprocess.run, command, capture_output=True, text=True, timeout=60, check=True
@@ -70,17 +71,17 @@ async def journal(broker: LocalNatsServer) -> AsyncIterator[JetStreamEventLog]:
     await wire.close()
 
 
-def _name(instance):
+def _name(instance: Any) -> Any:
     return f"{'orders' if instance.startswith('o') else 'prices'}/{instance}"
 
 
-async def told(log, instance):
+async def told(log: Any, instance: Any) -> Any:
     """All that was announced of an instance, in order."""
     page = await log.page(f"ev._all.agents.{encode_token(_name(instance))}", after=0)
     return [one.event.state.value for one in page.events]
 
 
-async def become(log, instance, *wanted) -> None:
+async def become(log: Any, instance: Any, *wanted: Any) -> None:
     """Wait until the last states announced of `instance` are `wanted`."""
     seen = None
     try:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,7 +43,7 @@ def prices(broker: LocalNatsServer) -> Iterator[subprocess.Popen[bytes]]:
     process.wait(timeout=60)
 
 
-async def quotes(url):
+async def quotes(url: Any) -> Any:
     """How many symbols have a quote, over a connection of its own."""
     wire = await connect(url, "test")
     try:
@@ -52,7 +53,7 @@ async def quotes(url):
         await wire.close()
 
 
-async def quoted(url, what) -> None:
+async def quoted(url: Any, what: Any) -> None:
     seen = None
     try:
         async with asyncio.timeout(90):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from tests.harness.nats_servers import LocalNatsServer
 from tests.soak.plan import SETTINGS
 
 
-def _run_edge(folder, settings):
+def _run_edge(folder: Any, settings: Any) -> Iterator[Any]:
     """The edge is quiet: its log would be larger than what is measured."""
     broker, edge = LocalNatsServer(folder, with_monitoring=True), None
     broker.start()

@@ -11,7 +11,8 @@ import contextlib
 import random
 import resource
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 
@@ -52,7 +53,9 @@ def descriptors() -> Iterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def _edge_with_full_buffer(edge, nats_server):
+async def _edge_with_full_buffer(
+    edge: EdgeProcess, nats_server: LocalNatsServer
+) -> AsyncIterator[Any]:
     """A street to an edge that remembers as much as it ever does."""
     wire = await connect(nats_server.url, "cost")
     rng = random.Random(1)
@@ -66,11 +69,11 @@ async def _edge_with_full_buffer(edge, nats_server):
         await wire.close()
 
 
-async def _open_streams(http_client, path: str, users, *header_lines):
+async def _open_streams(http_client: Any, path: str, users: Any, *header_lines: Any) -> Any:
     """A stream for each of `users`, whose opening has come."""
     at_once = asyncio.Semaphore(CONCURRENT_OPENS)
 
-    async def one(user: str):
+    async def one(user: str) -> Any:
         async with at_once:
             request = http_client.request("GET", path, f"X-User-ID: {user}", *header_lines)
             caller = await http_client.call(request)
@@ -81,7 +84,7 @@ async def _open_streams(http_client, path: str, users, *header_lines):
     return await asyncio.gather(*(one(user) for user in users))
 
 
-async def _wait_until_all_live(gauges, count: int) -> None:
+async def _wait_until_all_live(gauges: Any, count: int) -> None:
     """Opened, known what they hold, and given their snapshots."""
     deadline = asyncio.get_running_loop().time() + LIVE_TIMEOUT_SECONDS
     while (live := await gauges.live()) < count:

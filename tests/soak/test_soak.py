@@ -9,6 +9,7 @@ import os
 import random
 import sys
 from collections import Counter
+from typing import Any
 
 from tapewire.log.jetstream import connect
 from tapewire.log.jetstream.streams import LEASES, SESSIONS, TICKETS
@@ -39,7 +40,7 @@ async def test_what_comes_and_goes_leaves_nothing(
     await _run_soak(*edge_with_limits, seed)
 
 
-async def _run_soak(edge, nats_server, seed: int) -> None:
+async def _run_soak(edge: EdgeProcess, nats_server: LocalNatsServer, seed: int) -> None:
     gauges = ResourceMonitor(edge, nats_server)
     samples, at, counts, connects = [], [], Counter(), 0
     async with start_load_process(edge.port, nats_server.url, seed) as visitors:
@@ -67,7 +68,7 @@ async def _run_soak(edge, nats_server, seed: int) -> None:
     assert "Traceback" not in edge.log.read_text()
 
 
-def _fit_slopes(connect_counts, samples):
+def _fit_slopes(connect_counts: Any, samples: Any) -> Any:
     """Of everything; memory alone may grow at all, and that by little."""
     memory = [
         fit_slope(
@@ -85,7 +86,7 @@ def _fit_slopes(connect_counts, samples):
     return memory + held
 
 
-async def _check_store_empty(nats_server) -> None:
+async def _check_store_empty(nats_server: LocalNatsServer) -> None:
     """Sessions and tickets are of seconds here: the store lets all of them go, and there is no
     consumer left over that somebody read by."""
     wire = await connect(nats_server.url, "soak")
@@ -98,12 +99,12 @@ async def _check_store_empty(nats_server) -> None:
         await wire.close()
 
 
-def _progress_line(connect_count, report, sample):
+def _progress_line(connect_count: Any, report: Any, sample: Any) -> Any:
     memory = f"{sample.rss:,.0f} KiB resident, {sample.pss:,.0f} proportional"
     rate = report.connects / report.seconds
     return f"{connect_count:>8,}  {rate:,.0f}/s  {report.events:,} events  {memory}  {sample.held}"
 
 
-def _print_line(line) -> None:
+def _print_line(line: Any) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()

@@ -1,8 +1,11 @@
 """Streams of a whole system, where nobody knows in which order things will be told."""
 
 import asyncio
+from typing import Any
 
 import pytest
+
+from tests.harness.sse import SseStream
 
 WAIT_SECONDS = 60.0
 
@@ -10,7 +13,7 @@ WAIT_SECONDS = 60.0
 class StreamWatcher:
     """A stream, and what it told."""
 
-    def __init__(self, stream) -> None:
+    def __init__(self, stream: SseStream) -> None:
         self.stream = stream
         self.received_frames = []
         self._read_task = asyncio.create_task(self._read())
@@ -19,7 +22,7 @@ class StreamWatcher:
         while True:
             self.received_frames.append(await self.stream.read(seconds=WAIT_SECONDS))
 
-    async def wait_for_frame(self, description, condition):
+    async def wait_for_frame(self, description: Any, condition: Any) -> Any:
         """The first frame that `condition` takes, told by now or later."""
         try:
             async with asyncio.timeout(WAIT_SECONDS):
@@ -34,7 +37,7 @@ class StreamWatcher:
             seen = [(one.event, one.data) for one in self.received_frames[-15:]]
             pytest.fail(f"not within {WAIT_SECONDS:g} s: {description}; last told: {seen}")
 
-    async def wait_for_event(self, name: str, **fields):
+    async def wait_for_event(self, name: str, **fields: Any) -> Any:
         """A frame of that name and those fields."""
         return await self.wait_for_frame(
             f"{name} {fields}",

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import httpx
 import pytest
@@ -33,7 +34,7 @@ async def http(edge: EdgeProcess, cookie: str) -> AsyncIterator[httpx.AsyncClien
         yield client
 
 
-def with_raw(field, text: str):
+def with_raw(field: Any, text: str) -> Any:
     """GOOD as JSON text, with `text` in place of a value, be it JSON or not."""
     return ",".join(
         f'"{name}":{text if name == field else json.dumps(value)}'
@@ -52,7 +53,7 @@ NO_QUANTITY = [
 
 
 class TestTheFieldAtFaultIsNamed:
-    async def refused(self, http, content, path: str):
+    async def refused(self, http: Any, content: Any, path: str) -> Any:
         answer = await http.post("/api/orders", content=content)
         assert answer.status_code == 422, (content[:200], answer.status_code, answer.text[:300])
         body = answer.json()
@@ -110,7 +111,7 @@ class TestTheFieldAtFaultIsNamed:
         ],
     )
     async def test_texts_and_unknown_fields(
-        self, http: httpx.AsyncClient, field: str, value
+        self, http: httpx.AsyncClient, field: str, value: Any
     ) -> None:
         body = await self.refused(http, json.dumps({**GOOD, field: value}), field)
         if field not in ("userId", "status", "strategyId", "qTy", "__proto__"):
@@ -180,7 +181,7 @@ class TestNoOrderAtAll:
         """10 MB, declared and not: refused, or cut off; the edge does not keep it."""
         before = edge.resident_bytes()
 
-        async def endless():
+        async def endless() -> AsyncIterator[Any]:
             for _ in range(160):
                 yield b" " * 65_536
 
@@ -215,7 +216,7 @@ class TestWhatWorks:
             {"clientOrderId": None},
         ],
     )
-    async def test_it(self, http: httpx.AsyncClient, fields) -> None:
+    async def test_it(self, http: httpx.AsyncClient, fields: Any) -> None:
         answer = await http.post("/api/orders", json={**GOOD, **fields})
         assert answer.status_code == 201, answer.text
         for name, value in fields.items():
@@ -227,7 +228,7 @@ class TestWhatWorks:
         assert answer.status_code in (201, 422)
 
     async def test_1000_at_once(self, edge: EdgeProcess, cookie: str) -> None:
-        async def place(number: int):
+        async def place(number: int) -> Any:
             body = json.dumps({**GOOD, "clientOrderId": f"c-{number}"}).encode()
             while True:
                 async with await edge.connect(
@@ -288,7 +289,7 @@ class TestTheServiceIsAway:
             assert refused.header("retry-after")
             await refused.close()
 
-            async def degraded():
+            async def degraded() -> Any:
                 return (await http.get("/health/ready")).status_code == 503
 
             await wait_until_async("the edge knows that it hears nothing", degraded)

@@ -5,12 +5,14 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import httpx
 import pytest
 
 from tests.harness.edge import EdgeProcess, Harness
 from tests.harness.publishers import EventLogDriver, order_placed
+from tests.harness.sse import Frame
 from tests.harness.waiting import wait_until
 
 ORDERS = "/api/stream/orders"
@@ -29,15 +31,15 @@ def alice(fresh: Callable[[str], str]) -> str:
     return fresh("alice")
 
 
-def is_live(frame):
+def is_live(frame: Frame) -> Any:
     return frame.comment == LIVE
 
 
-def draining(frame):
+def draining(frame: Frame) -> Any:
     return frame.event == "stream:draining"
 
 
-async def ready(edge):
+async def ready(edge: EdgeProcess) -> Any:
     """Whether a balancer that looks sends it new clients."""
     try:
         async with edge.client() as http:

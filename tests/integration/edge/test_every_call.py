@@ -5,6 +5,7 @@ the document says so (R6)."""
 import itertools
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -54,12 +55,12 @@ async def calls(document: OpenApiDocument) -> list[tuple[str, str, bool]]:
     return found
 
 
-def body_of(method, path: str):
+def body_of(method: Any, path: str) -> Any:
     fitting = PATCHES if method == "PATCH" else BODIES
     return next((body for start, body in fitting.items() if path.startswith(start)), None)
 
 
-def is_error(answer, status, error):
+def is_error(answer: Any, status: Any, error: Any) -> Any:
     body = answer.json()
     assert (answer.status_code, body["statusCode"], body["error"]) == (status, status, error)
     assert body["message"]

@@ -9,6 +9,7 @@ import pytest
 
 from tests.harness.edge import EdgeProcess, Harness
 from tests.harness.publishers import EventLogDriver
+from tests.harness.sse import Frame, SseStream
 from tests.integration.edge.stream_cases import (
     DOMAINS,
     UNIQUE_STREAM_CASES,
@@ -47,7 +48,7 @@ async def cookie(edge: EdgeProcess, cast: UserScenario) -> str:
     return await edge.sign_in(cast.user)
 
 
-async def knows_all(row, cast, stream, frames) -> None:
+async def knows_all(row: Any, cast: Any, stream: SseStream, frames: Any) -> None:
     """What a stream began with is the log's truth, and the next event comes right after it."""
     place = frames[-1].sequence
     events = [one for one in await cast.visible_events() if one.sequence <= place]
@@ -66,11 +67,11 @@ async def knows_all(row, cast, stream, frames) -> None:
         assert row.from_frames(frames) == row.from_log(await cast.visible_events())
 
 
-def _listed(row):
+def _listed(row: Any) -> Any:
     return isinstance(row.from_log([]), list)
 
 
-async def upto(stream, sequence: int):
+async def upto(stream: SseStream, sequence: int) -> Any:
     """All frames with ids up to `sequence`."""
     frames = []
     while not frames or frames[-1].sequence < sequence:
@@ -80,7 +81,7 @@ async def upto(stream, sequence: int):
     return frames
 
 
-def is_reset(row, frame, reason, requested, first) -> None:
+def is_reset(row: Any, frame: Frame, reason: Any, requested: Any, first: Any) -> None:
     assert (frame.event, frame.id) == ("stream:reset", None)
     data = dict(frame.data)
     if row.is_snake_case:
@@ -93,7 +94,9 @@ def is_reset(row, frame, reason, requested, first) -> None:
     assert data == {"reason": reason, keys[0]: requested, keys[1]: first}
 
 
-async def reset(edge, row, cast, cookie: str, requested, reason) -> None:
+async def reset(
+    edge: EdgeProcess, row: Any, cast: Any, cookie: str, requested: Any, reason: Any
+) -> None:
     """Ask for `requested`: a reset that says why, then all that there is."""
     first = (await cast.journal.log.bounds()).first
     first_id = f"{await cast.journal.epoch()}-{first}"
@@ -107,7 +110,7 @@ async def reset(edge, row, cast, cookie: str, requested, reason) -> None:
 @pytest.mark.parametrize("row", UNIQUE_STREAM_CASES, ids=repr)
 class TestEachStream:
     async def test_is_reset_by_what_cannot_be_honoured(
-        self, edge: EdgeProcess, row, cast: UserScenario, cookie: str
+        self, edge: EdgeProcess, row: Any, cast: UserScenario, cookie: str
     ) -> None:
         bounds = await cast.journal.log.bounds()
         for requested, reason in (
@@ -119,7 +122,7 @@ class TestEachStream:
             await reset(edge, row, cast, cookie, requested, reason)
 
     async def test_goes_on_after_an_id_in_any_spelling(
-        self, edge: EdgeProcess, row, cast: UserScenario, cookie: str
+        self, edge: EdgeProcess, row: Any, cast: UserScenario, cookie: str
     ) -> None:
         shown = await self.shown(edge, row, cast, cookie)
         place, later = shown[-4], shown[-3:]
@@ -141,7 +144,7 @@ class TestEachStream:
                 assert [one.sequence for one in await upto(stream, shown[-1])] == later, number
 
     async def test_goes_on_by_the_time_in_an_older_systems_id(
-        self, edge: EdgeProcess, row, cast: UserScenario, cookie: str
+        self, edge: EdgeProcess, row: Any, cast: UserScenario, cookie: str
     ) -> None:
         """Everything of its millisecond comes again."""
         shown = await self.shown(edge, row, cast, cookie)
@@ -154,7 +157,7 @@ class TestEachStream:
         ) as stream:
             assert [one.sequence for one in await upto(stream, shown[-1])] == expected
 
-    async def shown(self, edge, row, cast, cookie: str):
+    async def shown(self, edge: EdgeProcess, row: Any, cast: Any, cookie: str) -> Any:
         """The sequences of everything that the stream shows of the log, in order."""
         start = f"{await cast.journal.epoch()}-{(await cast.visible_events())[0].sequence}"
         last = [await cast.append_event(row.domain, next(_numbers)) for _ in range(4)][-1]
@@ -168,13 +171,13 @@ class Trimmed:
     """A house of its own, whose log is trimmed once for all tests here: an edge that remembers
     nothing of it and replays little, and what there was."""
 
-    def __init__(self, folder) -> None:
+    def __init__(self, folder: Any) -> None:
         self.house = Harness(folder)
         self.house.start_edge()
         self.young = None
         self.known = {}
 
-    async def trim(self, cast) -> None:
+    async def trim(self, cast: Any) -> None:
         """Let the log lose its older half, of which the views have checkpoints."""
         for number in range(BEFORE):
             for domain in DOMAINS:
@@ -198,7 +201,7 @@ def trimmed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trimmed]:
 
 @pytest.mark.parametrize("row", UNIQUE_STREAM_CASES, ids=repr)
 async def test_each_stream_is_reset_where_the_log_is_trimmed_or_too_long(
-    trimmed: Trimmed, row
+    trimmed: Trimmed, row: Any
 ) -> None:
     async with trimmed.house.journal() as journal:
         cast = UserScenario(journal, "tess", trimmed.known)

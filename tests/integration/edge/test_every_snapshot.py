@@ -4,9 +4,11 @@ nothing. And one frame for all who read the same (B4)."""
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 from tests.harness.edge import EdgeProcess, Harness
 from tests.harness.publishers import EventLogDriver
+from tests.harness.sse import SseStream
 from tests.integration.edge.stream_cases import (
     DOMAINS,
     STREAM_CASES,
@@ -23,12 +25,12 @@ OPENINGS = (4, 12, 20)
 class Reading:
     """A reader that came at some moment."""
 
-    def __init__(self, row, stream) -> None:
+    def __init__(self, row: Any, stream: SseStream) -> None:
         self.row = row
         self.stream = stream
         self.frames = []
 
-    async def upto(self, last) -> None:
+    async def upto(self, last: Any) -> None:
         self.frames = await read_initial_frames(self.stream)
         while self.frames[-1].id is None or self.frames[-1].sequence < last:
             frame = await self.stream.read(seconds=30)
@@ -46,7 +48,7 @@ async def test_every_reader_ends_with_the_truth_whenever_it_came(
     edges = (edge, harness.shared_edge(SSE_FLUSH_MS=5))
     readings, last = [], {}
 
-    async def write(domain) -> None:
+    async def write(domain: Any) -> None:
         for number in range(ROUNDS):
             last[domain] = await cast.append_event(domain, number)
             if domain == DOMAINS[0] and number in OPENINGS:

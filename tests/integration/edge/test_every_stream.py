@@ -8,12 +8,14 @@ import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from tests.harness.edge import EdgeProcess, Harness
 from tests.harness.jwt_issuer import HS256_SECRET, JwtIssuer
 from tests.harness.publishers import EventLogDriver, hidden_event
+from tests.harness.sse import Frame
 from tests.harness.stream_assertions import UNAUTHORIZED, read_refusal
 from tests.harness.waiting import wait_until
 from tests.integration.edge.stream_cases import (
@@ -45,11 +47,11 @@ async def cookie(edge: EdgeProcess, cast: str) -> str:
     return await edge.sign_in(cast.user)
 
 
-def snake(path: str):
+def snake(path: str) -> Any:
     return not path.startswith("/api/stream")
 
 
-def says(path: str, frame, name: str, **told) -> None:
+def says(path: str, frame: Frame, name: str, **told: Any) -> None:
     """A frame about the connection itself, in the words of its family."""
     assert (frame.event, frame.id) == (name, None), path
     data = dict(frame.data)
@@ -210,7 +212,7 @@ async def test_each_has_its_idle_frame_and_moves_the_place_of_a_quiet_client(
         await stream.close()
 
 
-def _idle(frame):
+def _idle(frame: Frame) -> Any:
     return frame.comment or frame.event in ("PING", "heartbeat", "state_update")
 
 
@@ -234,7 +236,7 @@ class TestThePast:
 
     @pytest.mark.parametrize("row", UNIQUE_STREAM_CASES, ids=repr)
     async def test_of_each_stream_between_times_and_between_ids(
-        self, edge: EdgeProcess, cast: str, cookie: str, row
+        self, edge: EdgeProcess, cast: str, cookie: str, row: Any
     ) -> None:
         sequences = [await cast.append_event(row.domain, number) for number in range(0, 12, 2)]
         epoch = await cast.journal.epoch()

@@ -5,9 +5,10 @@ What happens is written straight into the log and the market; what comes out is 
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -37,7 +38,7 @@ async def cookie(edge: EdgeProcess, alice: str) -> str:
 def happens(journal: EventLogDriver) -> Callable[..., Awaitable[int]]:
     """Appends an event of an owner; its sequence."""
 
-    async def append(owner: str, domain, entity, event):
+    async def append(owner: str, domain: Any, entity: Any, event: Any) -> Any:
         meta = EventMetadata(id=new_id(), correlation="c-test")
         subject = EventSubject(owner, domain, entity)
         return await journal.append_one(subject, event, meta)
@@ -50,7 +51,7 @@ async def value(journal: EventLogDriver, alice: str) -> Callable[..., Awaitable[
     """Values a position in MARKET, as the positions service does."""
     values = JetStreamLatestValueStore(journal.connection, stream=MARKET, prefix=f"mk.{alice}")
 
-    async def put(symbol: str, **fields) -> None:
+    async def put(symbol: str, **fields: Any) -> None:
         now = datetime.now(UTC).isoformat()
         valued = golden_event("position.valued", symbol=symbol, timestamp=now, **fields)
         await values.put(symbol, CODEC.encode(valued))
@@ -417,7 +418,9 @@ class TestTopics:
 class TestStrategyFamily:
     """S1 to S4."""
 
-    async def opened(self, edge, path: str, cookie: str | None = None, **how):
+    async def opened(
+        self, edge: EdgeProcess, path: str, cookie: str | None = None, **how: Any
+    ) -> Any:
         stream = await edge.connect(path, cookie, **how)
         assert stream.status == 200
         assert (await stream.read()).retry is not None
@@ -618,12 +621,12 @@ class TestDashboard:
     ) -> None:
         id_ = fresh("conf")
 
-        async def configured(tag, tickers) -> None:
+        async def configured(tag: Any, tickers: Any) -> None:
             event = golden_event(tag, configuration__id=id_, configuration__tickers=tickers,
                            configuration__tags=[])  # fmt: skip
             await happens(alice, "configurations", id_, event)
 
-        async def item(ticker):
+        async def item(ticker: Any) -> Any:
             event = golden_event("item.analysed", item__tickers=[ticker])
             return await happens(EVERYBODY, "items", fresh("i"), event)
 
@@ -743,7 +746,7 @@ class TestThePast:
         await answer.close()
 
 
-def keys_of(data):
+def keys_of(data: Any) -> Iterator[Any]:
     """Of objects at any depth."""
     if isinstance(data, dict):
         yield from data

@@ -7,6 +7,7 @@ import json
 import zlib
 from collections.abc import Callable
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from tapewire.log import new_id
 from tapewire_services.edge.delivery.compression import MEMORY_LEVEL, WINDOW_BITS
 from tests.harness.edge import EdgeProcess, Harness
 from tests.harness.publishers import EventLogDriver, QuoteDriver, order_placed, orders_placed
-from tests.harness.sse import StreamEnded, parse_frame
+from tests.harness.sse import SseStream, StreamEnded, parse_frame
 
 ORDERS = "/api/stream/orders"
 PRICES = "/api/stream/prices"
@@ -30,7 +31,7 @@ async def alice(edge: EdgeProcess, fresh: Callable[[str], str]) -> str:
 class Compressed:
     """A compressed stream, read as strictly as `sse.Stream` reads a plain one."""
 
-    def __init__(self, stream) -> None:
+    def __init__(self, stream: SseStream) -> None:
         assert stream.status == 200
         assert stream.header("content-encoding") == "gzip"
         self.stream = stream
@@ -40,7 +41,7 @@ class Compressed:
         self._decoder = zlib.decompressobj(16 + zlib.MAX_WBITS)
         self._rest = b""
 
-    async def read(self):
+    async def read(self) -> Any:
         """The next frame; every chunk of the body must hold whole frames when it arrives."""
         while not self.frames:
             wire = await asyncio.wait_for(self.stream._chunk(), 60)
@@ -51,7 +52,7 @@ class Compressed:
             self.frames += [parse_frame(raw) for raw in plain.removesuffix(b"\n\n").split(b"\n\n")]
         return self.frames.pop(0)
 
-    async def until(self, what, condition):
+    async def until(self, what: Any, condition: Any) -> Any:
         frames = []
         try:
             async with asyncio.timeout(60):
@@ -153,7 +154,7 @@ class TestWhatItCarries:
         reader, chance = Compressed(await edge.connect(ORDERS, cookie, headers=GZIP)), Random(6)
         await reader.until("the snapshot", lambda f: f.event == "order:update")
 
-        async def told():
+        async def told() -> Any:
             reason = "".join(chance.choices("ab", k=8000))
             before = len(reader.wire), len(reader.plain)
             sequence = await journal.append(user, order_placed(new_id(), reason=reason))
@@ -163,7 +164,7 @@ class TestWhatItCarries:
         blocks = [await told() for _ in range(4)]
         await reader.stream.close()
 
-        def made(level):
+        def made(level: Any) -> Any:
             own = zlib.compressobj(level, zlib.DEFLATED, -WINDOW_BITS, MEMORY_LEVEL)
             return [own.compress(plain) + own.flush(zlib.Z_SYNC_FLUSH) for _, plain in blocks]
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from typing import Any
 
 import pytest
 
@@ -19,11 +20,11 @@ def edge(harness: Harness) -> EdgeProcess:
     return harness.shared_edge(TAPEWIRE_REQUEST_SECONDS=SECONDS, SSE_KEEPALIVE_INTERVAL=0.4)
 
 
-async def connected(edge):
+async def connected(edge: EdgeProcess) -> Any:
     return await asyncio.open_connection("127.0.0.1", edge.port)
 
 
-async def ending(reader):
+async def ending(reader: Any) -> Any:
     """Everything until the edge closes: the status and the error, None when it says nothing."""
     async with asyncio.timeout(30):
         said = await reader.read()
@@ -51,7 +52,7 @@ async def ending(reader):
     ],
 )
 async def test_what_never_comes_whole_is_given_up(
-    edge: EdgeProcess, sent, status: int | None
+    edge: EdgeProcess, sent: Any, status: int | None
 ) -> None:
     descriptors, began = edge.open_descriptors(), asyncio.get_running_loop().time()
     reader, writer = await connected(edge)
@@ -97,7 +98,9 @@ async def test_one_that_comes_in_time_is_answered(harness: Harness) -> None:
 
 
 @pytest.mark.parametrize("behind", [b"", HEAD])
-async def test_a_stream_goes_on_with_half_a_request_behind_it(edge: EdgeProcess, behind) -> None:
+async def test_a_stream_goes_on_with_half_a_request_behind_it(
+    edge: EdgeProcess, behind: Any
+) -> None:
     reader, writer = await connected(edge)
     writer.write(b"GET /api/stream/prices HTTP/1.1\r\nHost: edge\r\n\r\n" + behind)
     async with asyncio.timeout(30):
@@ -107,7 +110,9 @@ async def test_a_stream_goes_on_with_half_a_request_behind_it(edge: EdgeProcess,
 
 
 @pytest.mark.parametrize("endless", [b"X-Long: ", b"X-More: and\r\n" * 5_000, b"x"])
-async def test_a_head_without_end_is_refused_before_its_time(harness: Harness, endless) -> None:
+async def test_a_head_without_end_is_refused_before_its_time(
+    harness: Harness, endless: Any
+) -> None:
     """As soon as it is too large: this edge has all the time in the world."""
     edge = harness.shared_edge()
     reader, writer = await connected(edge)
@@ -122,7 +127,7 @@ async def test_a_head_without_end_is_refused_before_its_time(harness: Harness, e
 
 @pytest.mark.parametrize("waiting", [b"", HEAD + b"\r\n"], ids=["alone", "behind a call"])
 async def test_what_follows_a_stream_is_not_answered_in_the_middle_of_it(
-    edge: EdgeProcess, waiting
+    edge: EdgeProcess, waiting: Any
 ) -> None:
     """Neither what is no HTTP; the connection ends, and the stream has nothing of it."""
     reader, writer = await connected(edge)

@@ -3,6 +3,7 @@
 import itertools
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -87,7 +88,7 @@ async def test_a_checkpoint_comes_to_a_stream_that_values_keep_busy_too(
         last = await journal.append(alice, hidden_event(), domain="notes")
         prices = itertools.count(1)
 
-        async def quoted_until_told():
+        async def quoted_until_told() -> Any:
             await market.publish(symbol, next(prices))
             return (await stream.read()).id
 

@@ -3,6 +3,8 @@ stops is answered, since a proxy may not send a POST twice."""
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -21,11 +23,11 @@ def leaving(isolated_harness: Harness) -> EdgeProcess:
 
 
 @contextlib.asynccontextmanager
-async def connected(edge):
+async def connected(edge: EdgeProcess) -> AsyncIterator[Any]:
     """A connection to `edge` and what asks on it; None is its end."""
     reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)
 
-    async def answer():
+    async def answer() -> Any:
         async with asyncio.timeout(ANSWER_SECONDS):
             try:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
@@ -36,7 +38,7 @@ async def connected(edge):
             await reader.readexactly(int(headers["content-length"]))
             return int(first.split(" ")[1]), headers.get("connection")
 
-    async def ask(method, path: str, body=b"", *, wait=True):
+    async def ask(method: Any, path: str, body: Any = b"", *, wait: Any = True) -> Any:
         head = f"{method} {path} HTTP/1.1\r\nHost: edge\r\nContent-Length: {len(body)}\r\n\r\n"
         writer.write(head.encode() + body)
         return await answer() if wait else None
@@ -49,7 +51,7 @@ async def connected(edge):
             await writer.wait_closed()
 
 
-async def refuses(edge) -> None:
+async def refuses(edge: EdgeProcess) -> None:
     """Wait until nobody is let in any more."""
     seen = []
 
@@ -66,7 +68,7 @@ async def refuses(edge) -> None:
     await wait_until("new connections are refused", knocking.done, describe_last=lambda: seen)
 
 
-async def ended(edge) -> None:
+async def ended(edge: EdgeProcess) -> None:
     assert await asyncio.to_thread(edge.process.wait, EXIT_SECONDS) == 0
 
 

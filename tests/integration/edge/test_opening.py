@@ -5,6 +5,7 @@ import re
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -181,7 +182,7 @@ class TestCorrelation:
             assert stream.frames[-1].data["correlationId"] == given
 
     @pytest.mark.parametrize("given", ["", "a b", "x" * 65, "ü", "a;b", '"', "<script>", None])
-    async def test_anything_else_gets_a_new_one(self, edge: EdgeProcess, given) -> None:
+    async def test_anything_else_gets_a_new_one(self, edge: EdgeProcess, given: Any) -> None:
         headers = {} if given is None else {"X-Correlation-ID": given}
         async with await edge.open_stream("/api/stream/prices", headers=headers) as stream:
             new = stream.header("x-correlation-id")
@@ -218,7 +219,7 @@ class TestCorrelation:
             assert stream.header("x-correlation-id") == "refused-1"
 
 
-async def gone(edge, client) -> None:
+async def gone(edge: EdgeProcess, client: Any) -> None:
     await wait_until(
         f"{client} is closed and logged",
         lambda: edge.find_log_lines("stream.closed", client_id=client),

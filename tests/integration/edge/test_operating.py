@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from tests.harness.edge import EdgeProcess, Harness
+from tests.harness.sse import Frame
 from tests.harness.waiting import WAIT_TIMEOUT_SECONDS, wait_until
 from tests.integration.edge.stream_cases import open_stream
 
@@ -19,7 +21,7 @@ def two(isolated_harness: Harness) -> list[EdgeProcess]:
     return [isolated_harness.start_edge(SSE_MAX_CONNECTIONS_PER_USER=3) for _ in range(2)]
 
 
-async def total(edge, cookie: str):
+async def total(edge: EdgeProcess, cookie: str) -> Any:
     async with edge.client(cookie) as http:
         return (await http.get("/api/sse/status")).json()
 
@@ -78,7 +80,7 @@ async def test_every_process_knows_how_many_there_are(two: list[EdgeProcess]) ->
     for edge in two:
         seen = {}
 
-        async def known(edge=edge, seen=seen) -> None:
+        async def known(edge: EdgeProcess = edge, seen: Any = seen) -> None:
             while seen != wanted:
                 seen.update(await total(edge, alice))
                 await asyncio.sleep(0.05)
@@ -109,7 +111,7 @@ async def test_metrics_are_told_as_they_change_and_whose_only_to_admins(
     async with await one.open_stream(path) as public, await other.open_stream(path, root) as admin:
         opened = await other.open_stream(ORDERS, alice)
 
-        def has_alice(frame):
+        def has_alice(frame: Frame) -> Any:
             users = {one["userId"]: one["clientCount"] for one in frame.data["clientsPerUser"]}
             return users.get("alice") == 1
 
@@ -170,7 +172,7 @@ async def test_metrics_for_prometheus(edge: EdgeProcess, fresh: Callable[[str], 
     cookie = await edge.sign_in(fresh("alice"))
     async with edge.client() as http:
 
-        async def value(name: str):
+        async def value(name: str) -> Any:
             text = (await http.get("/metrics")).text
             return next(
                 float(line.split()[-1]) for line in text.splitlines() if line.startswith(name)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import httpx
 import pytest
@@ -48,7 +49,7 @@ async def http(edge: EdgeProcess, cookie: str) -> AsyncIterator[httpx.AsyncClien
     async with edge.client(cookie) as client:
         document = OpenApiDocument((await client.get(OPENAPI_PATH)).json())
 
-        async def judged(answer) -> None:
+        async def judged(answer: Any) -> None:
             await answer.aread()
             document.assert_documented(answer)
 
@@ -64,11 +65,11 @@ async def symbol(fresh: Callable[[str], str], market: QuoteDriver) -> str:
     return name
 
 
-def buying(symbol: str, **fields):
+def buying(symbol: str, **fields: Any) -> Any:
     return {"symbol": symbol, "side": "buy", "type": "market", "qty": 10, **fields}
 
 
-def resting(symbol: str, **fields):
+def resting(symbol: str, **fields: Any) -> Any:
     """A limit order that the market does not reach."""
     return buying(symbol, type="limit", limitPrice=1, **fields)
 
@@ -193,7 +194,7 @@ class TestIdempotency:
         symbol: str,
         market: QuoteDriver,
         fresh: Callable[[str], str],
-        change,
+        change: Any,
     ) -> None:
         if "symbol" in change:
             change = {"symbol": fresh("OTHER")}
@@ -256,7 +257,7 @@ class TestCanceling:
         assert answer.status_code == 409
 
     @pytest.mark.parametrize("id_", ["nosuch", "x" * 65, "%2A", "a%20b", "..%2F..", "%00"])
-    async def test_an_unknown_one_is_not_found(self, http: httpx.AsyncClient, id_) -> None:
+    async def test_an_unknown_one_is_not_found(self, http: httpx.AsyncClient, id_: Any) -> None:
         for method in ("DELETE", "GET"):
             answer = await http.request(method, f"/api/orders/{id_}")
             assert answer.status_code == 404

@@ -1,6 +1,7 @@
 """Calls from pages of elsewhere: which may be made, read, and with whose credentials (C5)."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -64,7 +65,7 @@ class TestCalls:
             assert answer.headers["vary"] == "Origin"
 
     @pytest.mark.parametrize("origin", ["https://evil.example", "null", "", "*", "é", DESK + "/"])
-    async def test_not_by_others(self, edge: EdgeProcess, origin) -> None:
+    async def test_not_by_others(self, edge: EdgeProcess, origin: Any) -> None:
         async with edge.client() as http:
             headers = [(b"origin", origin.encode())]
             for answer in (
@@ -100,7 +101,7 @@ class TestACookieThatGoesAlongFromEverySite:
         [(DESK, 201), (None, 201), ("here", 201), ("https://evil.example", 401), ("null", 401)],
     )
     async def test_does_nothing_for_a_page_that_may_not_ask(
-        self, foreign: EdgeProcess, alice: str, origin, status: int
+        self, foreign: EdgeProcess, alice: str, origin: Any, status: int
     ) -> None:
         """A form on any page can be posted with it, and no preflight asks before that."""
         cookie = await foreign.sign_in(alice)

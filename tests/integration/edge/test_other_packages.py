@@ -10,11 +10,13 @@ import sys
 import textwrap
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.harness.edge import SETTINGS, Harness
 from tests.harness.publishers import order_placed
+from tests.harness.sse import Frame
 
 V1 = """
 from decimal import Decimal
@@ -150,7 +152,7 @@ async def test_values_are_the_newest_of_each_without_an_id(
     await stream.read_until("order:update")
     seen = {}
 
-    def take(frame):
+    def take(frame: Frame) -> Any:
         if frame.event == "fx:rate":
             assert frame.id is None
             seen.setdefault(frame.data["pair"], []).append(str(frame.data["rate"]))
@@ -262,7 +264,7 @@ SERVICES = [("-m", "tapewire_services.edge"), ("-m", "tapewire.cli", "provision"
 
 
 @pytest.mark.parametrize("command", SERVICES)
-def test_a_package_that_is_not_there_stops_the_start(command, tmp_path: Path) -> None:
+def test_a_package_that_is_not_there_stops_the_start(command: Any, tmp_path: Path) -> None:
     line = refused({"TAPEWIRE_EVENT_PACKAGES": "lones", "PYTHONPATH": str(tmp_path)}, *command)
     assert "the event types of 'lones', named by TAPEWIRE_EVENT_PACKAGES, cannot be loaded" in line
     assert "ModuleNotFoundError: No module named 'lones'" in line
@@ -279,7 +281,9 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("source", "why"), BROKEN)
-def test_a_package_that_cannot_be_had_stops_the_start(tmp_path: Path, source, why: str) -> None:
+def test_a_package_that_cannot_be_had_stops_the_start(
+    tmp_path: Path, source: Any, why: str
+) -> None:
     line = refused(installed(tmp_path, source), "-m", "tapewire_services.prices")
     assert "'loans', named by the distribution loans-events (entry point 'loans'" in line
     assert why in line

@@ -6,20 +6,22 @@ whatever a later version adds.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from decimal import Decimal
+from typing import Any
 
 from tapewire.events import CATALOGUE, CODEC
 from tapewire.log import EVERYBODY, EventMetadata, EventSubject, new_id
 from tests.harness.edge import Harness
 from tests.harness.golden_events import GOLDEN_FOLDER, golden_event
 from tests.harness.publishers import EventLogDriver, QuoteDriver, hidden_event
+from tests.harness.sse import Frame
 from tests.harness.stream_assertions import read_through
 from tests.integration.edge.stream_cases import UNIQUE_STREAM_CASES, open_stream
 from tests.integration.edge.user_scenario import TICKER, UserScenario
 
 
-def words(text: str):
+def words(text: str) -> Any:
     return set(text.split())
 
 
@@ -95,19 +97,19 @@ IN_OTHER_WORDS = ("type", "message")
 """What strategy streams have under names that events have for something else."""
 
 
-def _family(path: str):
+def _family(path: str) -> Any:
     if path.startswith("/api/stream"):
         return "trading"
     return "strategies" if path.startswith("/sse/") else "boards"
 
 
-def _kinds():
+def _kinds() -> Any:
     """Every type of event of ours, but what ends a configuration."""
     kinds = [kind for kind in CATALOGUE.event_types() if kind.package == "tapewire" and kind.domain]
     return [kind for kind in kinds if not kind.name.startswith("configuration.")]
 
 
-def _of(cast, name: str):
+def _of(cast: Any, name: str) -> Any:
     """One of that type, of her strategy where it has one, for her ticker."""
     fields = json.loads((GOLDEN_FOLDER / f"{name}.v1.json").read_text())
     changes = {}
@@ -156,7 +158,7 @@ async def test_they_hold_what_the_protocol_says_as_it_happened_and_nothing_else(
     assert compared > 10 * len(happened)
 
 
-def _is_as_said(path: str, frame) -> None:
+def _is_as_said(path: str, frame: Frame) -> None:
     said = CATALOGUES[_family(path)]
     assert set(frame.data) <= said[frame.event], (path, frame.event)
     for name, fields in WITHIN.items():
@@ -165,7 +167,7 @@ def _is_as_said(path: str, frame) -> None:
             assert set(member) <= fields, (path, frame.event, name)
 
 
-def _is_as_it_happened(path: str, frame, event):
+def _is_as_it_happened(path: str, frame: Frame, event: Any) -> Any:
     """Each value is one that the event has under that name, if it has any; how many are."""
     fields, compared = {}, 0
     for name, value in _leaves(json.loads(CODEC.encode(event), parse_float=Decimal)):
@@ -177,7 +179,7 @@ def _is_as_it_happened(path: str, frame, event):
     return compared
 
 
-def _leaves(value, name: str = ""):
+def _leaves(value: Any, name: str = "") -> Iterator[Any]:
     """What is no object, and its name without regard to how names are written."""
     if isinstance(value, dict):
         for key, inner in value.items():

@@ -8,6 +8,7 @@ import socket
 import struct
 import zlib
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from tapewire.cli.up.embedded_nats import find_free_port
 from tests.harness.edge import EdgeProcess, Harness
 from tests.harness.golden_events import golden_event
 from tests.harness.publishers import EventLogDriver, QuoteDriver, order_placed, orders_placed
-from tests.harness.sse import InvalidFrame, StreamEnded, parse_frame
+from tests.harness.sse import InvalidFrame, SseStream, StreamEnded, parse_frame
 from tests.harness.waiting import WAIT_TIMEOUT_SECONDS, wait_until, wait_until_async
 
 ORDERS = "/api/stream/orders"
@@ -44,7 +45,7 @@ def patient(harness: Harness) -> EdgeProcess:
     return harness.shared_edge(SSE_WRITE_SECONDS=NEVER, SSE_OUTBOX_EVENTS=16)
 
 
-async def closed(edge, client):
+async def closed(edge: EdgeProcess, client: Any) -> Any:
     """The log line of the end of `client`."""
     await wait_until(
         f"{client} is closed and logged",
@@ -55,7 +56,7 @@ async def closed(edge, client):
     return line
 
 
-async def emptied(edge) -> None:
+async def emptied(edge: EdgeProcess) -> None:
     """The edge has no connection left."""
     health = {}
 
@@ -70,7 +71,7 @@ async def emptied(edge) -> None:
     assert health["users"] == 0
 
 
-async def drained(stream) -> None:
+async def drained(stream: SseStream) -> None:
     """Read what is left of a connection that was cut, a frame cut in two left out."""
     with contextlib.suppress(StreamEnded, InvalidFrame):
         while True:
@@ -232,11 +233,11 @@ class TestReadersThatStop:
             patient.client() as http,
         ):
 
-            async def figure(name: str):
+            async def figure(name: str) -> Any:
                 figures = (await http.get("/metrics")).text
                 return int(figures.partition(f"\ntapewire_{name} ")[2].split()[0])
 
-            async def is_live():
+            async def is_live() -> Any:
                 return await figure("connections_live") == 1
 
             await stalled.read_until("order:update")
@@ -244,7 +245,7 @@ class TestReadersThatStop:
             stalled.writer.transport.pause_reading()
             most = 0
 
-            async def is_behind():
+            async def is_behind() -> Any:
                 nonlocal most
                 await journal.append(alice, order_placed(reason="x" * 4000))
                 behind = not await is_live()  # and what waits then, waits on
@@ -257,7 +258,7 @@ class TestReadersThatStop:
             await stalled.read_until("the last", lambda f: f.id and f.sequence == last)
         assert 4000 < most < 16 * 5000
 
-    async def flood(self, healthy, journal, alice: str, count: int) -> None:
+    async def flood(self, healthy: Any, journal: EventLogDriver, alice: str, count: int) -> None:
         """Append large events, each when the healthy reader has the one before."""
         for _ in range(count):
             sequence = await journal.append(alice, order_placed("large", reason=LARGE * 4))
@@ -304,7 +305,7 @@ class TestReadersThatStop:
         stalled.writer.transport.pause_reading()
         prices = itertools.count(100)
 
-        async def given_up():
+        async def given_up() -> Any:
             for symbol in symbols:
                 await market.publish(symbol, next(prices))
             return edge.find_log_lines("stream.closed", correlation_id=symbols[0])

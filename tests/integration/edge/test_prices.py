@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -24,12 +25,12 @@ async def symbol(fresh: Callable[[str], str], market: QuoteDriver, edge: EdgePro
     return name
 
 
-async def quoted(edge, market, name: str) -> None:
+async def quoted(edge: EdgeProcess, market: QuoteDriver, name: str) -> None:
     await market.publish(name)
     await edge.wait_for_quotes(name)
 
 
-def updates(frames):
+def updates(frames: Any) -> Any:
     return [f for f in frames if f.event == "price:update" and "symbol" in f.data]
 
 
@@ -226,7 +227,7 @@ class TestBadInput:
         await answer.close()
 
     @pytest.mark.parametrize("symbols", [",".join(f"S{n}" for n in range(501)), "X" * 33])
-    async def test_symbols(self, edge: EdgeProcess, symbols) -> None:
+    async def test_symbols(self, edge: EdgeProcess, symbols: Any) -> None:
         for path in (PRICES, "/api/prices"):
             answer = await edge.connect(f"{path}?symbols={symbols}")
             assert answer.status == 422

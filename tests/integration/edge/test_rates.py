@@ -6,6 +6,7 @@ import itertools
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from tests.harness.edge import EdgeProcess, Harness
 from tests.harness.golden_events import golden_event
 from tests.harness.pacing import call_at_rate
 from tests.harness.publishers import EventLogDriver, QuoteDriver, make_quote
+from tests.harness.sse import Frame
 from tests.harness.waiting import wait_until, wait_until_async
 from tests.integration.edge.stream_cases import open_stream
 from tests.integration.edge.user_scenario import UserScenario
@@ -41,7 +43,7 @@ async def value(
     symbol = fresh("RATE")
     values = JetStreamLatestValueStore(journal.connection, stream=MARKET, prefix=f"mk.{cast.user}")
 
-    async def put(price) -> None:
+    async def put(price: Any) -> None:
         await market.publish(symbol, price)
         now = datetime.now(UTC).isoformat()
         valued = golden_event("position.valued", symbol=symbol, timestamp=now, currentPrice=price)
@@ -52,7 +54,7 @@ async def value(
     return put
 
 
-def price_in(frame):
+def price_in(frame: Frame) -> Any:
     """The price that a frame tells, of whichever stream."""
     data = frame.data or {}
     if frame.id is not None:
@@ -97,7 +99,7 @@ async def test_above_a_thousand_a_second_a_stream_is_written_ten_times_a_second(
     symbols = [fresh("BUSY") for _ in range(BUSY_SYMBOLS)]
     rounds, posted, chunks = itertools.cycle(symbols), [], []
 
-    async def post(_number, price=3) -> None:
+    async def post(_number: Any, price: Any = 3) -> None:
         made = make_quote(next(rounds), price)
         await values.put_unacknowledged(encode_token(made.symbol), CODEC.encode(made))
         posted.append(time.monotonic())
@@ -106,7 +108,7 @@ async def test_above_a_thousand_a_second_a_stream_is_written_ten_times_a_second(
         while True:
             chunks.append((await stream._chunk(), time.monotonic()))
 
-    async def slowed():
+    async def slowed() -> Any:
         await call_at_rate(BUSY_RATE, 0.25, post)
         since = time.monotonic() - COUNTED_SECONDS
         came, written = sum(at > since for at in posted), sum(at > since for _, at in chunks)
@@ -119,7 +121,7 @@ async def test_above_a_thousand_a_second_a_stream_is_written_ten_times_a_second(
             await post(number, price=2)
         wanted = {f'"{symbol}","price":2,'.encode() for symbol in symbols}
 
-        def seen():
+        def seen() -> Any:
             return b"".join(chunk for chunk, _ in chunks[-50:])
 
         await wait_until("the newest", lambda: all(one in seen() for one in wanted))

@@ -20,6 +20,7 @@ from tapewire.client import Client
 from tapewire.log import pattern
 from tapewire.log.jetstream import JetStreamEventLog, connect
 from tests.harness import sse
+from tests.harness.sse import SseStream
 from tests.harness.stack import TAPEWIRE, Stack
 from tests.integration.edge.stream_watcher import StreamWatcher
 
@@ -62,7 +63,7 @@ async def watch(
     """Opens streams."""
     made = []
 
-    async def open_(path: str):
+    async def open_(path: str) -> Any:
         made.append(StreamWatcher(await sse.connect(stack.url, path, cookie=cookies["session"])))
         assert made[-1].stream.status == 200, path
         return made[-1]
@@ -79,7 +80,7 @@ async def program(stack: Stack) -> AsyncIterator[Client]:
         yield tape
 
 
-async def strategy(http, **fields):
+async def strategy(http: Any, **fields: Any) -> Any:
     wanted = {"symbol": "IBM", "rule": BREAKOUT, "quantity": 10, **fields}
     made = await http.post("/api/strategies", json=wanted)
     assert made.status_code == 201, made.text
@@ -270,14 +271,14 @@ async def test_polling_gives_the_same_as_the_streams(
         command += ["--ticker", mine if number else "OTHER", "--nats", stack.nats_url]
         await asyncio.to_thread(subprocess.run, command, check=True, capture_output=True)
 
-    def told(stream):
+    def told(stream: SseStream) -> Any:
         return [
             f.data
             for f in stream.received_frames
             if f.event == "new_item" and f.data["source"] == tag
         ]
 
-    async def polled(query):
+    async def polled(query: Any) -> Any:
         answer = await http.get(f"/api/v2/items?since={since}{query}")
         items = json.loads(answer.content, parse_float=Decimal)["items"]
         return [item for item in items if item["source"] == tag]

@@ -1,6 +1,8 @@
 """Who somebody is and what he signs in with stays out of the log, wherever it comes in: as a user's
 id, in a header, a query, a path, a body, and in what is logged of a fault (C19)."""
 
+from typing import Any
+
 import pytest
 
 from tests.harness.edge import EdgeProcess, Harness
@@ -59,7 +61,7 @@ async def test_it(harness: Harness, edge: EdgeProcess, journal: EventLogDriver, 
         assert raw not in text, next(line for line in text.splitlines() if raw in line)
 
 
-def _token(user: str):
+def _token(user: str) -> Any:
     from tapewire.log import encode_token
 
     return encode_token(user)

@@ -7,6 +7,7 @@ it failed; and that failure was logged as a fault of the edge, with a traceback.
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ CALL = b"GET /health/live HTTP/1.1\r\nHost: edge\r\n\r\n"
 LARGE = b"POST /api/session HTTP/1.1\r\nHost: edge\r\nContent-Length: 60000\r\n\r\n" + b" " * 60_000
 
 
-async def opened(edge, path: str, name: str, behind):
+async def opened(edge: EdgeProcess, path: str, name: str, behind: Any) -> Any:
     """A stream with requests sent behind it."""
     reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)
     writer.write(STREAM.format(path=path, name=name).encode() + behind)
@@ -32,7 +33,7 @@ async def opened(edge, path: str, name: str, behind):
 @pytest.mark.parametrize("behind", [CALL, CALL * MAX_PIPELINED_REQUESTS, LARGE + CALL])
 @pytest.mark.parametrize("leave", ["close", "reset"])
 async def test_a_stream_ends_when_its_client_leaves(
-    edge: EdgeProcess, fresh: Callable[[str], str], behind, leave: str
+    edge: EdgeProcess, fresh: Callable[[str], str], behind: Any, leave: str
 ) -> None:
     name = fresh("behind")
     _, writer = await opened(edge, "/api/stream/prices", name, behind)

@@ -1,6 +1,7 @@
 """Ids that cannot be honoured: a reset that says why, and a right snapshot after it (C10)."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -45,7 +46,7 @@ class TestResets:
         ],
     )
     async def test_malformed(
-        self, edge: EdgeProcess, cookie: str, alice: str, journal: EventLogDriver, requested
+        self, edge: EdgeProcess, cookie: str, alice: str, journal: EventLogDriver, requested: Any
     ) -> None:
         await journal.append(alice, order_placed("there"))
         async with await edge.open_stream(ORDERS, cookie, last_event_id=requested) as stream:

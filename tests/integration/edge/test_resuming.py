@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import random
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -58,7 +59,9 @@ class TestSpellings:
         last = await journal.append(alice, *orders_placed(3, "later"))
         return await journal.epoch(), after, last
 
-    async def resumed(self, edge, cookie: str, last, path: str = ORDERS, **how):
+    async def resumed(
+        self, edge: EdgeProcess, cookie: str, last: Any, path: str = ORDERS, **how: Any
+    ) -> Any:
         """What comes after `connected`, up to the last event."""
         async with await edge.open_stream(path, cookie, **how) as stream:
             await read_through(stream, last)

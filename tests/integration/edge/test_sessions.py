@@ -4,11 +4,13 @@ import hashlib
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from tests.harness.edge import USE_DEFAULT, EdgeProcess, Harness
 from tests.harness.publishers import EventLogDriver, order_placed
+from tests.harness.sse import SseStream
 from tests.harness.stream_assertions import UNAUTHORIZED, read_refusal
 from tests.harness.waiting import wait_until
 
@@ -28,7 +30,7 @@ def alice(fresh: Callable[[str], str]) -> str:
     return fresh("alice")
 
 
-async def nothing_but_data(stream) -> None:
+async def nothing_but_data(stream: SseStream) -> None:
     """The stream is not told to end while another one is."""
     try:
         while True:
@@ -87,7 +89,7 @@ class TestNoStreamWithoutASession:
             await answer.close()
 
 
-async def in_time(ask):
+async def in_time(ask: Any) -> Any:
     """When something ends that is good for three seconds, and what `ask` got for it, told that
     time. On a machine that is busy elsewhere it may be over before, and is asked for again."""
     while True:
@@ -99,10 +101,10 @@ async def in_time(ask):
                 raise
 
 
-async def brief(edge, user: str, **how):
+async def brief(edge: EdgeProcess, user: str, **how: Any) -> Any:
     """A session that ends soon, when it does, and a stream that was opened before."""
 
-    async def asked(_):
+    async def asked(_: Any) -> Any:
         async with edge.client() as http:
             made = await http.post("/api/session", json={"userId": user})
         cookie, expires = made.cookies["session"], made.json()["expiresAt"]
@@ -227,7 +229,7 @@ class TestSigningIn:
             assert (await http.delete("/api/session")).json() == UNAUTHORIZED
 
     @pytest.mark.parametrize("switch", ["off", USE_DEFAULT])
-    async def test_not_switched_on(self, harness: Harness, alice: str, switch) -> None:
+    async def test_not_switched_on(self, harness: Harness, alice: str, switch: Any) -> None:
         edge = harness.shared_edge(TAPEWIRE_SIGN_IN=switch)
         async with edge.client() as http:
             answer = await http.post("/api/session", json={"userId": alice})
@@ -250,7 +252,7 @@ class TestSigningIn:
             ({"userId": "a", "admin": True}, "admin"),
         ],
     )
-    async def test_bad_input(self, edge: EdgeProcess, body, path: str) -> None:
+    async def test_bad_input(self, edge: EdgeProcess, body: Any, path: str) -> None:
         async with edge.client() as http:
             answer = await http.post("/api/session", json=body)
         assert answer.status_code == 422

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,7 @@ async def cookie(edge: EdgeProcess, alice: str) -> str:
     return await edge.sign_in(alice)
 
 
-def state(frames):
+def state(frames: Any) -> Any:
     """What a client shows after `frames`: the snapshot, and each order as it was said last."""
     orders = {}
     for got in frames:
@@ -49,7 +50,7 @@ def state(frames):
 FILL = ("snapshot", "fillQty", "fillPrice", "tradeId")
 
 
-async def truth(journal, user: str):
+async def truth(journal: EventLogDriver, user: str) -> Any:
     """The same from the log, by its fold."""
     view = OrdersView()
     for recorded in await journal.read_user(user):
@@ -57,7 +58,7 @@ async def truth(journal, user: str):
     return [plain(order) for order in view.orders()]
 
 
-def plain(value):
+def plain(value: Any) -> Any:
     """`value` as a client reads it."""
     return sse.parse_frame(render_frame("x", value).rstrip(b"\n")).data
 
@@ -135,7 +136,7 @@ async def test_a_checkpoint_of_another_log_is_none(isolated_harness: Harness) ->
     assert [order["orderId"] for order in orders] == ["new-0", "new-1", "new-2"]
 
 
-async def write(journal, user: str, number: int, under_way) -> None:
+async def write(journal: EventLogDriver, user: str, number: int, under_way: Any) -> None:
     """Some orders of a user; half of them wait until the test is under way."""
     for order in range(40):
         if order == 20:
@@ -153,7 +154,7 @@ async def test_gapless_while_writers_write(
     young = harness.start_edge()
     writing, under_way = True, asyncio.Event()
 
-    async def read(at):
+    async def read(at: Any) -> Any:
         # Not by `at.open_stream`, which waits until the edge has heard what was appended.
         async with await sse.open_stream(at.url, ORDERS, cookie=cookie) as stream:
             snapshot = await stream.read_until("order:update")
@@ -164,7 +165,7 @@ async def test_gapless_while_writers_write(
                 await stream.read_until("the last event", lambda f: f.id and f.sequence == end)
             return snapshot.sequence, stream.frames[2:]
 
-    async def readers():
+    async def readers() -> Any:
         reading = []
         while writing and len(reading) < 40:
             reading += [asyncio.create_task(read(at)) for at in (edge, young)]
@@ -187,7 +188,7 @@ async def test_gapless_while_writers_write(
     young.stop()
 
 
-def by_id(order):
+def by_id(order: Any) -> Any:
     return order["orderId"]
 
 
@@ -195,8 +196,15 @@ class TestEvents:
     """How each event is shown."""
 
     async def shown(
-        self, edge, cookie: str, journal, alice: str, *events, path: str = ORDERS, **how
-    ):
+        self,
+        edge: EdgeProcess,
+        cookie: str,
+        journal: EventLogDriver,
+        alice: str,
+        *events: Any,
+        path: str = ORDERS,
+        **how: Any,
+    ) -> Any:
         async with await edge.open_stream(path, cookie) as stream:
             await stream.read_until("order:update")
             await journal.append(alice, *events, **how)

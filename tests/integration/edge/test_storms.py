@@ -7,11 +7,12 @@ and when it was answered whole.
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 
 from tapewire.log.jetstream import connect
-from tests.harness.edge import Harness
+from tests.harness.edge import EdgeProcess, Harness
 from tests.harness.publishers import EventLogDriver, order_placed, orders_placed
 
 ORDERS = "/api/stream/orders"
@@ -30,10 +31,10 @@ class Spy:
         self.all = 0
 
     @property
-    def now(self):
+    def now(self) -> Any:
         return len(self._open)
 
-    async def hear(self, message) -> None:
+    async def hear(self, message: Any) -> None:
         if message.subject == PAGES and json.loads(message.data)["batch"] > 1:
             self._open.add(message.reply)
             self.all += 1
@@ -54,7 +55,7 @@ async def spy(harness: Harness, journal: EventLogDriver) -> AsyncIterator[Spy]: 
     await wire.close()
 
 
-async def returned(edge, cookie: str, first, last):
+async def returned(edge: EdgeProcess, cookie: str, first: Any, last: Any) -> Any:
     """One who comes back and reads on to the end."""
     async with await edge.open_stream(ORDERS, cookie, last_event_id=str(first)) as stream:
         await stream.read_until("the last", lambda f: f.id and f.sequence == last)

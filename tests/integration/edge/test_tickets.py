@@ -6,12 +6,14 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from http.cookies import SimpleCookie
+from typing import Any
 
 import pytest
 
 from tapewire.log.jetstream import JetStreamLatestValueStore, connect
 from tests.harness.edge import EdgeProcess, Harness
 from tests.harness.jwt_issuer import HS256_SECRET, JwtIssuer
+from tests.harness.sse import SseStream
 from tests.harness.stream_assertions import UNAUTHORIZED, read_refusal
 from tests.harness.waiting import wait_until, wait_until_async
 from tests.integration.edge.test_sessions import SOON, in_time
@@ -42,7 +44,7 @@ def signed(harness: Harness) -> EdgeProcess:
     return harness.shared_edge(TAPEWIRE_JWT_SECRET=HS256_SECRET)
 
 
-async def ticket(edge, cookie: str | None = None, **headers):
+async def ticket(edge: EdgeProcess, cookie: str | None = None, **headers: Any) -> Any:
     async with edge.client(cookie) as http:
         answer = await http.post("/api/stream/ticket", headers=headers)
     assert answer.status_code == 201, answer.text
@@ -50,11 +52,11 @@ async def ticket(edge, cookie: str | None = None, **headers):
     return answer.json()["ticket"]
 
 
-def with_ticket(made):
+def with_ticket(made: Any) -> Any:
     return f"{ORDERS}?ticket={made}"
 
 
-def cookie_in(stream):
+def cookie_in(stream: SseStream) -> Any:
     """The session that a stream's answer gives."""
     header = stream.header("set-cookie")
     return SimpleCookie(header)["session"].value if header else None
@@ -133,7 +135,7 @@ class TestATicket:
         await wait_until("a second is over", lambda: time.monotonic() > ends)
         assert await read_refusal(await brief.connect(with_ticket(made))) == (401, UNAUTHORIZED)
 
-        async def gone():
+        async def gone() -> Any:
             return await store.get(key) is None
 
         await wait_until_async("the store has forgotten it", gone)
@@ -180,7 +182,7 @@ class TestATicket:
         "made",
         ["", "x", "x" * 43, "x" * 5000, "%00", "%FF%FE", "a.b", "*", ">", "%C3%A9", "..", "-" * 43],
     )
-    async def test_that_is_none(self, edge: EdgeProcess, made) -> None:
+    async def test_that_is_none(self, edge: EdgeProcess, made: Any) -> None:
         assert await read_refusal(await edge.connect(with_ticket(made))) == (401, UNAUTHORIZED)
 
 
@@ -247,7 +249,7 @@ class TestTheSessionBehindIt:
             assert (await http.get("/api/session")).json()["roles"] == ["admin"]
 
     async def test_of_a_jwt_it_ends_with_that(self, signed: EdgeProcess, alice: str) -> None:
-        async def asked(exp):
+        async def asked(exp: Any) -> Any:
             token = JwtIssuer().token(alice, "HS256", exp=exp)
             made = await ticket(signed, Authorization=f"Bearer {token}")
             return await signed.open_stream(with_ticket(made))

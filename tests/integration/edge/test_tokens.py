@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,7 +51,7 @@ def other(harness: Harness) -> EdgeProcess:
     )
 
 
-def bearer(token):
+def bearer(token: Any) -> Any:
     return {"Authorization": f"Bearer {token}"}
 
 
@@ -140,7 +141,7 @@ class TestTheEndOfAToken:
     async def test_a_stream_never_outlives_it(
         self, edge: EdgeProcess, issuer: JwtIssuer, alice: str, path: str
     ) -> None:
-        async def asked(exp):
+        async def asked(exp: Any) -> Any:
             headers = bearer(issuer.token(alice, exp=exp))
             return headers, await edge.open_stream(path, headers=headers)
 
@@ -214,7 +215,7 @@ class TestKeysBehindAUrl:
 
             began, asked = time.monotonic(), jwks.request_count
 
-            async def make_up(number: int):
+            async def make_up(number: int) -> Any:
                 headers = bearer(issuer.token(alice, headers={"kid": f"made-up-{number}"}))
                 return (await read_refusal(await edge.connect(ORDERS, headers=headers)))[0]
 

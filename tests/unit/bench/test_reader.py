@@ -108,13 +108,13 @@ class Clock:
     def __init__(self, began: Callable[..., Any], over: Callable[..., Any]) -> None:
         self._began, self._over, self._looks = began, over, 0
 
-    def time(self):
+    def time(self) -> Any:
         self._looks += 1
         if self._looks == 2:  # the first look is the beginning
             self._began()
         return time.time() + (2 * self.SECONDS if self._looks > 2 and self._over() else 0)
 
-    def __getattr__(self, name: str):
+    def __getattr__(self, name: str) -> Any:
         return getattr(time, name)
 
 

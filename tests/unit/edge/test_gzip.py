@@ -5,13 +5,16 @@ import gzip
 import random
 import tracemalloc
 import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.strategies import DataObject
 
 from tapewire.log import new_id
 from tapewire_services.edge.delivery import frames
@@ -25,7 +28,7 @@ from tapewire_services.edge.delivery.compression import (
 )
 from tapewire_services.edge.delivery.cursor import Cursor
 from tapewire_services.edge.delivery.serializers import EmptyPricingContext
-from tapewire_services.edge.delivery.serializers.trading import serialize_trading
+from tapewire_services.edge.delivery.serializers.trading import PriceView, serialize_trading
 from tapewire_services.edge.delivery.serializers.trading_views import price_view
 from tests.harness.publishers import make_quote, order_accepted, order_placed, trade_executed
 
@@ -41,7 +44,7 @@ class Reader:
     def __post_init__(self) -> None:
         self._decoder = zlib.decompressobj(16 + zlib.MAX_WBITS)
 
-    def write(self, chunk):
+    def write(self, chunk: SharedChunk | bytes) -> bytes:
         sent = self.stream.write(chunk)
         assert type(sent) is bytes
         assert self._decoder.decompress(sent) == chunk
@@ -58,7 +61,7 @@ class Reader:
         assert gzip.decompress(self.wire) == self.plain
 
     @property
-    def saved(self):
+    def saved(self) -> float:
         return 1 - len(self.wire) / len(self.plain)
 
 
@@ -124,7 +127,7 @@ class TestWhoAcceptsIt:
         assert not accepts_gzip(["gzip", "gzip;q=0"])
 
     @given(st.lists(st.text(st.characters(max_codepoint=255), max_size=30), max_size=4))
-    def test_nothing_breaks_it(self, values) -> None:
+    def test_nothing_breaks_it(self, values: list[str]) -> None:
         assert accepts_gzip([*values, "gzip;q=0"]) is False
 
 
@@ -139,7 +142,7 @@ WORDS = [f"event: e{n % 5} data: {n * 7919 % 1000:04} and more of it\n".encode()
 class TestWhatReadersRead:
     @given(data=st.data())
     @settings(max_examples=150, deadline=None)
-    def test_any_interleaving_of_own_and_shared_blocks(self, data) -> None:
+    def test_any_interleaving_of_own_and_shared_blocks(self, data: DataObject) -> None:
         """Readers of two strands, each with what it misses, what comes between, and rests."""
         strands = [SharedCompressor(), SharedCompressor()]
         readers = [Reader() for _ in range(3)]
@@ -164,7 +167,7 @@ class TestWhatReadersRead:
             reader.end()
 
     @given(st.lists(st.binary(max_size=5000), max_size=20))
-    def test_any_bytes(self, chunks) -> None:
+    def test_any_bytes(self, chunks: list[bytes]) -> None:
         reader = Reader()
         for chunk in chunks:
             reader.write(chunk)
@@ -181,7 +184,7 @@ class TestWhatReadersRead:
 
 
 class TestSharing:
-    def lane(self, count: int = 200, size=600):
+    def lane(self, count: int = 200, size: int = 600) -> Iterator[Any]:
         strand, numbers = SharedCompressor(), random.Random(1)
         for _ in range(count):
             yield strand.append_chunk(bytes(numbers.choices(b"abcdefgh", k=size)))
@@ -220,7 +223,7 @@ class TestSharing:
         assert not any(chunk.compressor._deflate for chunk in self.lane())
 
 
-def traffic(count: int, seed: int = 1):
+def traffic(count: int, seed: int = 1) -> Iterator[Any]:
     """What a trader's stream shows: orders placed and accepted, trades, quotes, one by one."""
     numbers, now = random.Random(seed), datetime(2026, 1, 5, 15, tzinfo=UTC)
     symbols = ["AAPL", "AMZN", "GOOGL", "IBM", "MSFT", "NVDA", "ORCL", "TSLA"]
@@ -241,7 +244,7 @@ def traffic(count: int, seed: int = 1):
         yield frames.render_frame(name, payload, Cursor("kq3x9a", 1000 + sequence))
 
 
-def price(numbers, symbol: str, now):
+def price(numbers: random.Random, symbol: str, now: datetime) -> PriceView:
     """A quote whose figures differ from the last one's."""
     return price_view(
         make_quote(
@@ -278,7 +281,7 @@ class TestWhatItSaves:
         saved = [1 - len(chunk.standalone_block()) / len(chunk) for chunk in self.tens()]
         assert min(saved) > 0.6, saved
 
-    def tens(self):
+    def tens(self) -> list[SharedChunk]:
         parts = list(traffic(200))
         return [
             SharedCompressor().append_chunk(b"".join(parts[n : n + 10])) for n in range(0, 200, 10)
@@ -286,7 +289,7 @@ class TestWhatItSaves:
 
 
 class TestWhatItHolds:
-    def held(self, make):
+    def held(self, make: Callable[..., Any]) -> float:
         """Bytes that 50 of what `make` gives hold, each; zlib's own are counted."""
         make()
         tracemalloc.start()
@@ -299,7 +302,7 @@ class TestWhatItHolds:
     def test_at_most_32_kib_a_stream(self) -> None:
         chunks = list(traffic(100))
 
-        def stream():
+        def stream() -> GzipStream:
             made = GzipStream()
             for chunk in chunks:
                 made.write(chunk)
@@ -311,7 +314,7 @@ class TestWhatItHolds:
         strand, chunks = SharedCompressor(), list(traffic(100))
         shared = [strand.append_chunk(chunk) for chunk in chunks]
 
-        def stream():
+        def stream() -> GzipStream:
             made = GzipStream()
             for chunk in shared:
                 made.write(chunk)
@@ -320,7 +323,7 @@ class TestWhatItHolds:
         assert self.held(stream) < 1024
 
     def test_next_to_nothing_after_a_rest(self) -> None:
-        def stream():
+        def stream() -> GzipStream:
             made = GzipStream()
             for chunk in chunks:
                 made.write(chunk)
@@ -333,7 +336,7 @@ class TestWhatItHolds:
         assert self.held(stream) < 1024
 
     def test_next_to_nothing_before_it_is_busy(self) -> None:
-        def stream():
+        def stream() -> GzipStream:
             made = GzipStream()
             made.write(b"the opening")
             made.write(b"the snapshot")

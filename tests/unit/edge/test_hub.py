@@ -3,17 +3,18 @@
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
-from tapewire.events import CATALOGUE, CODEC, AgentState, AgentStatusChanged
+from tapewire.events import CATALOGUE, CODEC, AgentState, AgentStatusChanged, Event
 from tapewire.log import EVERYBODY, EventMetadata, RecordedEvent
 from tapewire_services.edge.delivery.close_reason import CloseReason
 from tapewire_services.edge.delivery.connection import Connection, ConnectionInfo
 from tapewire_services.edge.delivery.frames import render_frame
 from tapewire_services.edge.delivery.hub import CLOSE_TIMEOUT_SECONDS, Hub
 from tapewire_services.edge.delivery.outbox import FlushClock, Outbox
-from tapewire_services.edge.delivery.stream_routes import STREAM_ROUTES, combine_topics
+from tapewire_services.edge.delivery.stream_routes import STREAM_ROUTES, StreamRoute, combine_topics
 from tests.harness.publishers import hidden_event, order_placed
 
 KEEPALIVE_SECONDS = 30.0
@@ -26,7 +27,9 @@ ORDERS, PRICES, TRADING = (_BY_NAME[name] for name in ("orders", "prices", "trad
 class Side:
     """A connection, and what its reader would have been sent."""
 
-    def __init__(self, hub, owner: str, feed, frames, expires_at) -> None:
+    def __init__(
+        self, hub: Hub, owner: str, feed: StreamRoute, frames: int, expires_at: datetime | None
+    ) -> None:
         self.aborted = 0
         opening = ConnectionInfo(
             client_id="c",
@@ -45,7 +48,7 @@ class Side:
     def abort(self) -> None:
         self.aborted += 1
 
-    async def taken(self):
+    async def taken(self) -> bytes:
         """What waits in the outbox."""
         box = self.connection.outbox
         box.interrupt()
@@ -61,13 +64,21 @@ async def hub() -> Hub:
 
 @pytest.fixture
 async def open_(hub: Hub) -> Callable[..., Side]:
-    def opened(owner: str = "alice", feed=ORDERS, *, frames=100, expires_at=None):
+    def opened(
+        owner: str = "alice",
+        feed: StreamRoute = ORDERS,
+        *,
+        frames: int = 100,
+        expires_at: datetime | None = None,
+    ) -> Side:
         return Side(hub, owner, feed, frames, expires_at)
 
     return opened
 
 
-def recorded(sequence: int, owner: str = "alice", domain="orders", event=None):
+def recorded(
+    sequence: int, owner: str = "alice", domain: str = "orders", event: Event | None = None
+) -> RecordedEvent:
     event = event or order_placed(f"o-{sequence}")
     return RecordedEvent(
         sequence=sequence,
@@ -79,7 +90,7 @@ def recorded(sequence: int, owner: str = "alice", domain="orders", event=None):
     )
 
 
-def status(service):
+def status(service: str) -> AgentStatusChanged:
     return AgentStatusChanged(
         service=service, instance="i", state=AgentState.RUNNING, detail=None, timestamp=WALL
     )
@@ -87,7 +98,7 @@ def status(service):
 
 class TestDelivering:
     async def test_to_all_connections_of_the_owner_and_to_nobody_else(
-        self, hub: Hub, open_
+        self, hub: Hub, open_: Callable[..., Any]
     ) -> None:
         mine, too, other, prices = open_(), open_(feed=TRADING), open_("bob"), open_(feed=PRICES)
         hub.publish(recorded(7))
@@ -97,7 +108,7 @@ class TestDelivering:
         assert await other.taken() == b""
         assert await prices.taken() == b""
 
-    async def test_in_order_and_once(self, hub: Hub, open_) -> None:
+    async def test_in_order_and_once(self, hub: Hub, open_: Callable[..., Any]) -> None:
         side = open_()
         side.connection.advance(5)
         for sequence in (4, 5, 6, 6, 8, 7):
@@ -108,7 +119,7 @@ class TestDelivering:
         ]
         assert side.connection.position == 8
 
-    async def test_only_while_live(self, hub: Hub, open_) -> None:
+    async def test_only_while_live(self, hub: Hub, open_: Callable[..., Any]) -> None:
         side = open_()
         side.connection.leave_live()
         hub.publish(recorded(7))
@@ -116,14 +127,14 @@ class TestDelivering:
         assert side.connection.position == 0
 
     async def test_what_the_feed_does_not_show_moves_the_position_only(
-        self, hub: Hub, open_
+        self, hub: Hub, open_: Callable[..., Any]
     ) -> None:
         side = open_()
         hub.publish(recorded(7, domain="notes", event=hidden_event()))
         assert await side.taken() == b""
         assert (side.connection.position, side.connection.last_sent_sequence) == (7, 0)
 
-    async def test_not_after_it_was_removed(self, hub: Hub, open_) -> None:
+    async def test_not_after_it_was_removed(self, hub: Hub, open_: Callable[..., Any]) -> None:
         side = open_()
         hub.remove(side.connection)
         hub.publish(recorded(7))
@@ -131,7 +142,7 @@ class TestDelivering:
         assert (len(hub), hub.owner_count()) == (0, 0)
 
     async def test_one_that_overflows_falls_behind_and_keeps_its_place(
-        self, hub: Hub, open_
+        self, hub: Hub, open_: Callable[..., Any]
     ) -> None:
         side, other = open_(frames=2), open_()
         for sequence in range(1, 6):
@@ -141,7 +152,9 @@ class TestDelivering:
         assert (await side.taken()).count(b"\nid: ") == 2
         assert (await other.taken()).count(b"\nid: ") == 5
 
-    async def test_in_passing_to_who_is_there_without_a_place(self, hub: Hub, open_) -> None:
+    async def test_in_passing_to_who_is_there_without_a_place(
+        self, hub: Hub, open_: Callable[..., Any]
+    ) -> None:
         anybody, signed_in = open_(None, PRICES), open_(feed=PRICES)
         hub.publish(recorded(7, EVERYBODY, "agents", status("orders")))
         heard = await anybody.taken()
@@ -155,7 +168,9 @@ class TestDelivering:
         hub.publish(recorded(9, EVERYBODY, "agents", status("orders")))
         assert await anybody.taken() == b""
 
-    async def test_who_has_no_room_for_what_is_told_once_is_too_slow(self, hub: Hub, open_) -> None:
+    async def test_who_has_no_room_for_what_is_told_once_is_too_slow(
+        self, hub: Hub, open_: Callable[..., Any]
+    ) -> None:
         side, other = open_(None, PRICES, frames=1), open_(None, PRICES)
         for sequence in (7, 8):
             hub.publish(recorded(sequence, EVERYBODY, "agents", status("orders")))
@@ -163,7 +178,9 @@ class TestDelivering:
         assert side.connection.close_reason is CloseReason.SLOW
         assert (await other.taken()).count(b"agent:status") == 2
 
-    async def test_a_new_log_takes_everybody_out_of_live_delivery(self, hub: Hub, open_) -> None:
+    async def test_a_new_log_takes_everybody_out_of_live_delivery(
+        self, hub: Hub, open_: Callable[..., Any]
+    ) -> None:
         side = open_()
         hub.on_log_recreated("e6")
         assert not side.connection.is_live
@@ -171,7 +188,7 @@ class TestDelivering:
         hub.publish(recorded(7))
         assert b"\nid: e6-7\n" in await side.taken()
 
-    async def test_counts(self, hub: Hub, open_) -> None:
+    async def test_counts(self, hub: Hub, open_: Callable[..., Any]) -> None:
         sides = [open_("alice"), open_("alice"), open_("bob"), open_(None, PRICES)]
         assert (len(hub), hub.owner_count()) == (4, 2)
         sides[0].connection.close(CloseReason.REVOKED, 0.0)
@@ -182,20 +199,24 @@ class TestDelivering:
 
 
 class TestIdle:
-    async def test_a_comment_after_the_interval(self, hub: Hub, open_) -> None:
+    async def test_a_comment_after_the_interval(self, hub: Hub, open_: Callable[..., Any]) -> None:
         side = open_()
         hub.tick(KEEPALIVE_SECONDS - 0.1, WALL)
         assert await side.taken() == b""
         hub.tick(KEEPALIVE_SECONDS, WALL)
         assert await side.taken() == b": keepalive\n\n"
 
-    async def test_none_while_a_write_is_under_way(self, hub: Hub, open_) -> None:
+    async def test_none_while_a_write_is_under_way(
+        self, hub: Hub, open_: Callable[..., Any]
+    ) -> None:
         side = open_()
         side.connection.write_started(KEEPALIVE_SECONDS - 1)
         hub.tick(KEEPALIVE_SECONDS, WALL)
         assert await side.taken() == b""
 
-    async def test_a_checkpoint_when_the_position_moved_on(self, hub: Hub, open_) -> None:
+    async def test_a_checkpoint_when_the_position_moved_on(
+        self, hub: Hub, open_: Callable[..., Any]
+    ) -> None:
         side = open_()
         side.connection.sent(5)
         side.connection.advance(9)
@@ -204,7 +225,9 @@ class TestIdle:
         hub.tick(KEEPALIVE_SECONDS, WALL)
         assert await side.taken() == b": keepalive\n\n"
 
-    async def test_none_for_one_that_reads_the_log(self, hub: Hub, open_) -> None:
+    async def test_none_for_one_that_reads_the_log(
+        self, hub: Hub, open_: Callable[..., Any]
+    ) -> None:
         """What is before its position may not have been written yet."""
         side = open_()
         side.connection.sent(5)
@@ -214,7 +237,7 @@ class TestIdle:
         assert await side.taken() == b": keepalive\n\n"
 
     async def test_a_checkpoint_too_where_values_leave_no_time_to_be_idle(
-        self, hub: Hub, open_
+        self, hub: Hub, open_: Callable[..., Any]
     ) -> None:
         side = open_(feed=TRADING)
         said = []
@@ -235,7 +258,7 @@ class TestIdle:
             (81, b"event: checkpoint", b"id: e5-81"),
         ]
 
-    async def test_none_on_a_stream_without_ids(self, hub: Hub, open_) -> None:
+    async def test_none_on_a_stream_without_ids(self, hub: Hub, open_: Callable[..., Any]) -> None:
         side = open_(feed=PRICES)
         side.connection.advance(9)
         hub.tick(KEEPALIVE_SECONDS, WALL)
@@ -243,7 +266,7 @@ class TestIdle:
 
 
 class TestEnding:
-    async def test_a_write_that_takes_too_long(self, hub: Hub, open_) -> None:
+    async def test_a_write_that_takes_too_long(self, hub: Hub, open_: Callable[..., Any]) -> None:
         side = open_()
         side.connection.write_finished(100.0)
         side.connection.write_started(100.0)
@@ -252,12 +275,12 @@ class TestEnding:
         hub.tick(100.1 + WRITE_SECONDS, WALL)
         assert (side.aborted, side.connection.close_reason) == (1, CloseReason.SLOW)
 
-    async def test_minutes_without_a_write(self, hub: Hub, open_) -> None:
+    async def test_minutes_without_a_write(self, hub: Hub, open_: Callable[..., Any]) -> None:
         side = open_()
         hub.tick(300.1, WALL)
         assert (side.aborted, side.connection.close_reason) == (1, CloseReason.QUIET)
 
-    async def test_with_its_session(self, hub: Hub, open_) -> None:
+    async def test_with_its_session(self, hub: Hub, open_: Callable[..., Any]) -> None:
         side = open_(expires_at=WALL + timedelta(seconds=5))
         hub.tick(1.0, WALL + timedelta(seconds=4.9))
         assert side.connection.close_reason is None
@@ -266,7 +289,9 @@ class TestEnding:
         assert await side.taken() == render_frame("auth:expired", {"reason": "expired"})
         assert side.aborted == 0
 
-    async def test_cut_when_the_farewell_is_not_taken(self, hub: Hub, open_) -> None:
+    async def test_cut_when_the_farewell_is_not_taken(
+        self, hub: Hub, open_: Callable[..., Any]
+    ) -> None:
         side = open_()
         side.connection.close(CloseReason.DRAIN, 10.0, b"bye")
         hub.tick(10.0 + CLOSE_TIMEOUT_SECONDS, WALL)
@@ -274,7 +299,7 @@ class TestEnding:
         hub.tick(10.1 + CLOSE_TIMEOUT_SECONDS, WALL)
         assert side.aborted == 1
 
-    async def test_the_first_reason_is_the_one_that_counts(self, open_) -> None:
+    async def test_the_first_reason_is_the_one_that_counts(self, open_: Callable[..., Any]) -> None:
         side = open_()
         side.connection.close(CloseReason.REVOKED, 0.0, b"one")
         side.connection.close(CloseReason.DRAIN, 0.0, b"two")
@@ -283,7 +308,9 @@ class TestEnding:
         assert await side.taken() == b"one"
         assert side.aborted == 1
 
-    async def test_an_event_after_the_end_breaks_nothing(self, hub: Hub, open_) -> None:
+    async def test_an_event_after_the_end_breaks_nothing(
+        self, hub: Hub, open_: Callable[..., Any]
+    ) -> None:
         side = open_()
         side.connection.close(CloseReason.DRAIN, 0.0, b"bye")
         hub.publish(recorded(7))
@@ -295,7 +322,7 @@ class TestEnding:
         }  # fmt: skip
 
 
-async def test_a_waiting_reader_is_woken_by_each_end(open_) -> None:
+async def test_a_waiting_reader_is_woken_by_each_end(open_: Callable[..., Any]) -> None:
     side = open_()
     taking = asyncio.create_task(side.connection.outbox.next_chunk())
     await asyncio.sleep(0)
@@ -314,7 +341,7 @@ class TestLeaving:
         ],
     )
     async def test_is_told_in_the_words_of_the_family(
-        self, hub: Hub, open_, stream: str, name: str, field: str
+        self, hub: Hub, open_: Callable[..., Any], stream: str, name: str, field: str
     ) -> None:
         side = open_(feed=_BY_NAME[stream])
         hub.announce_draining(side.connection, 4.9994, WALL)
@@ -326,7 +353,9 @@ class TestLeaving:
         assert "\nid: " not in told
         assert side.connection.close_reason is None
 
-    async def test_a_full_outbox_is_not_in_the_way(self, hub: Hub, open_) -> None:
+    async def test_a_full_outbox_is_not_in_the_way(
+        self, hub: Hub, open_: Callable[..., Any]
+    ) -> None:
         side = open_(frames=1)
         hub.publish(recorded(7))
         hub.announce_draining(side.connection, 5.0, WALL)

@@ -139,7 +139,7 @@ class FlakyHeartbeatStore(MemoryLatestValueStore):
             raise AppendRejected("insufficient resources")
         await super().put(key, data, ttl=ttl)
 
-    async def put_unacknowledged(self, key, data) -> None:
+    async def put_unacknowledged(self, key: Any, data: Any) -> None:
         if not self._simulation.refuses_heartbeats:
             await super().put_unacknowledged(key, data)
 
