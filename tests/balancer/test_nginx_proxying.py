@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -37,10 +38,10 @@ def client_address() -> str:
     return f"127.0.1.{next(_addresses)}"
 
 
-async def empty(fleet) -> None:
+async def empty(fleet: EdgeFleet) -> None:
     """Wait until all who left are gone."""
 
-    def present():
+    def present() -> Any:
         opened = sum(len(edge.find_log_lines("stream.opened")) for edge in fleet.edges)
         return opened - sum(len(edge.find_log_lines("stream.closed")) for edge in fleet.edges)
 
@@ -202,7 +203,9 @@ class TestRefusals:
         ]
         assert statuses == [401] * CONNECT_RATE + [429]
 
-    async def connect_until_refused(self, edge_client, source_address, forwarded_address=""):
+    async def connect_until_refused(
+        self, edge_client: Any, source_address: Any, forwarded_address: Any = ""
+    ) -> Any:
         """Come until it is refused by all: what each attempt was answered."""
         statuses = []
         async with asyncio.timeout(60):
@@ -215,7 +218,7 @@ class TestRefusals:
                 )
         return statuses
 
-    async def try_connect(self, edge_client, source_address, headers=None):
+    async def try_connect(self, edge_client: Any, source_address: Any, headers: Any = None) -> Any:
         async with await edge_client.connect(
             ORDERS_PATH, source=source_address, headers=headers
         ) as answer:
@@ -235,7 +238,7 @@ class TestConnections:
         # One an edge; another after a pause in which nginx closed it.
         assert 1 <= len(used) <= 3 * len(fleet.edges), used
 
-    def count_connections(self, fleet):
+    def count_connections(self, fleet: EdgeFleet) -> Any:
         ports = {edge.port for edge in fleet.edges}
         return {
             (one.raddr.port, one.laddr.port)

@@ -16,10 +16,11 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.harness.edge import Harness
+from tests.harness.edge import EdgeProcess, Harness
 from tests.harness.jwt_issuer import HS256_SECRET, JwtIssuer
 from tests.harness.resource_monitor import ResourceMonitor
 from tests.integration.edge.request_fuzzer import RequestFuzzer, fuzz_routes
@@ -45,7 +46,7 @@ SETTINGS = {
 }
 
 
-async def statuses_of(edge, sent):
+async def statuses_of(edge: EdgeProcess, sent: Any) -> Any:
     """The statuses of all answers to what is `sent`; a part of a request has none."""
     reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)
     received = b""
@@ -60,13 +61,13 @@ async def statuses_of(edge, sent):
     return [int(status) for status in STATUS.findall(received)]
 
 
-def _patience(sent):
+def _patience(sent: Any) -> Any:
     """A whole request is answered; what is not whole may be waited for on both sides."""
     whole = sent.endswith(b"\r\n\r\n") and sent.startswith(b"GET /")
     return 20.0 if whole else 0.3
 
 
-async def _more(reader, seconds):
+async def _more(reader: Any, seconds: Any) -> Any:
     async with asyncio.timeout(seconds):
         return await reader.read(1 << 16)
 
@@ -99,7 +100,7 @@ async def test_nothing_that_is_sent_makes_the_edge_fail(
         assert (await http.get("/api/session")).status_code == 200
 
 
-async def _send(edge, fuzz):
+async def _send(edge: EdgeProcess, fuzz: Any) -> Any:
     """As much as there is time for; how often each status came, and what was answered otherwise
     than it should."""
     ends, sending, tried, unmeant = time.monotonic() + SECONDS, itertools.count(), Counter(), []
@@ -122,12 +123,12 @@ async def _send(edge, fuzz):
     return tried, unmeant
 
 
-def _others(harness):
+def _others(harness: Harness) -> Any:
     return [
         harness.start_service(name)
         for name in ("orders", "positions", "strategies", "alerts", "insights")
     ]
 
 
-def _bad(service):
+def _bad(service: Any) -> Any:
     return [line for line in service.log_lines() if "exception" in line or line["level"] == "error"]

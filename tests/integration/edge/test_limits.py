@@ -8,6 +8,7 @@ client at an address of its own.
 import asyncio
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -40,25 +41,25 @@ def client() -> str:
     return f"198.51.100.{next(_clients)}"
 
 
-def from_(*addresses):
+def from_(*addresses: Any) -> Any:
     return {"X-Forwarded-For": ", ".join(addresses)}
 
 
-async def attempt(edge, headers, path: str = PRICES):
+async def attempt(edge: EdgeProcess, headers: Any, path: str = PRICES) -> Any:
     async with await edge.connect(path, headers=headers) as answer:
         return answer.status
 
 
-async def fewer(edge, than) -> None:
+async def fewer(edge: EdgeProcess, than: Any) -> None:
     """Wait until fewer streams than that are open."""
 
-    def open_():
+    def open_() -> Any:
         return len(edge.find_log_lines("stream.opened")) - len(edge.find_log_lines("stream.closed"))
 
     await wait_until(f"fewer streams than {than}", lambda: open_() < than, describe_last=open_)
 
 
-async def empty(edge) -> None:
+async def empty(edge: EdgeProcess) -> None:
     """Wait until all who left are gone."""
     await fewer(edge, 1)
 
@@ -137,7 +138,7 @@ class TestAnAddress:
     ) -> None:
         other = harness.shared_edge(SSE_CONNECT_RATE=RATE, TAPEWIRE_TRUSTED_PROXIES="127.0.0.1")
 
-        async def refused_for_what_happened_there():
+        async def refused_for_what_happened_there() -> Any:
             address = f"203.0.113.{next(_clients)}"
             for _ in range(RATE):
                 assert await attempt(other, from_(address), ORDERS) == 401
@@ -208,7 +209,7 @@ class TestAUser:
         edge = _as_shipped(harness, monkeypatch)
         cookie = await edge.sign_in(fresh("tabs"))
 
-        async def tab():
+        async def tab() -> Any:
             stream = await edge.open_stream(ORDERS, cookie, source="127.0.0.9")
             await stream.read_until("order:update")
             return stream
@@ -289,13 +290,13 @@ class TestAGateway:
             assert stream.header("set-cookie")
 
 
-def _somebody():
+def _somebody() -> Any:
     """A client that did not come before."""
     number = next(_clients)
     return from_(f"203.0.{number // 250}.{number % 250 + 1}")
 
 
-def _as_shipped(harness, monkeypatch):
+def _as_shipped(harness: Harness, monkeypatch: Any) -> Any:
     """An edge that tests say nothing of how many may come."""
     kept = {name: value for name, value in SETTINGS.items() if not name.startswith("SSE_")}
     monkeypatch.setattr("tests.harness.edge.SETTINGS", kept)

@@ -28,8 +28,8 @@ from tapewire_services.edge.delivery.compression import (
 )
 from tapewire_services.edge.delivery.cursor import Cursor
 from tapewire_services.edge.delivery.serializers import EmptyPricingContext
-from tapewire_services.edge.delivery.serializers.trading import PriceView, serialize_trading
-from tapewire_services.edge.delivery.serializers.trading_views import price_view
+from tapewire_services.edge.delivery.serializers.trading import serialize_trading
+from tapewire_services.edge.delivery.serializers.trading_views import PriceView, price_view
 from tests.harness.publishers import make_quote, order_accepted, order_placed, trade_executed
 
 

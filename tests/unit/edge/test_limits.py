@@ -94,7 +94,9 @@ class TestAttempts:
         st.lists(st.floats(0.0, 3.0), min_size=1, max_size=400),
         st.integers(min_value=1, max_value=9),
     )
-    def test_no_minute_has_more_and_nobody_waits_a_slot_too_long(self, pauses, rate) -> None:
+    def test_no_minute_has_more_and_nobody_waits_a_slot_too_long(
+        self, pauses: list[float], rate: int
+    ) -> None:
         """Against the definition: a list of every time."""
         attempts, taken, now = RateLimiter(rate), deque(), 0.0
         for pause in pauses:
