@@ -13,13 +13,13 @@ from tapewire.log.jetstream import JetStreamEventLog, JetStreamLatestValueStore,
 from tapewire.runtime import RequestClient
 from tapewire.runtime.contracts import alerts, orders, strategies
 from tapewire.verify import VerificationSummary, verify
+from tapewire_services.prices.service import SERVICE as PRICES
 from tests.day.plan import DayPlan, ManualOrder, PlannedStrategy, UserSymbol, arm_rule_command
 from tests.day.process_killer import ProcessKiller
 from tests.day.quiescence import DayFigures, QuiescenceDetector
 from tests.day.recorded_quotes import MARKET_OPEN_MS, RECORDING_PATH
 from tests.day.retrying_requester import RetryingRequester
 from tests.day.service_processes import LeaseReader, ServiceProcesses
-from tests.day.stepped_prices import SERVICE as PRICES
 from tests.day.stepped_prices import STEP, StepRecording, StepReply
 
 

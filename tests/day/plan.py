@@ -160,7 +160,8 @@ def _plan_strategy(
     )
     begin = half + 1 if symbol == LARGE_ORDER_SYMBOL and not whale else 0
     pause = begin + rng.randrange(size.step_count // 4, size.step_count // 3)
-    starts, stops = (begin, pause + 2), (pause,)
+    starts: tuple[int, ...] = (begin, pause + 2)
+    stops = (pause,)
     if whale:
         starts, stops = (0,), (half,)
     return PlannedStrategy(
@@ -222,7 +223,8 @@ def _plan_manual_order(
     side, fate = rng.choice(list(Side)), rng.random()
     touch = quote.ask if side is Side.BUY else quote.bid
     off = Decimal(rng.randrange(-2, 6)) / 100 * (-1 if side is Side.BUY else 1)
-    qty, limit, keep = Decimal(rng.randrange(1, 3)), touch + off, True
+    limit: Decimal | None = touch + off
+    qty, keep = Decimal(rng.randrange(1, 3)), True
     if fate < 0.15:
         qty, limit, keep = Decimal(rng.randrange(1, 3)), None, False
     elif fate < 0.3:

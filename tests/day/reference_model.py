@@ -97,8 +97,9 @@ def _check_order(order: Order, fills: list[OrderFilled], trades: list[TradeExecu
         return f"{filled} filled, it says {order.filled_qty} of {order.qty}"
     if (order.status is OrderStatus.FILLED) != (filled == order.qty):
         return f"{filled} of {order.qty} filled, it is {order.status}"
-    if filled and order.filled_avg_price != round_to_six_decimals(paid / Fraction(filled)):
-        return f"the average is {round_to_six_decimals(paid / Fraction(filled))}, it says {order.filled_avg_price}"
+    average = round_to_six_decimals(paid / Fraction(filled)) if filled else None
+    if filled and order.filled_avg_price != average:
+        return f"the average is {average}, it says {order.filled_avg_price}"
     return ""
 
 

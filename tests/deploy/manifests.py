@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate
+import kubernetes_validate  # type: ignore[import-untyped]
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,6 +41,7 @@ def kubernetes_objects(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
 
 def load_kustomization(folder: Path) -> dict[str, Any]:
     """The kustomization.yaml of a folder."""
+    document: dict[str, Any]
     (document,) = yaml_documents(folder / "kustomization.yaml")
     assert document["apiVersion"] == KUSTOMIZATION_API
     return document
@@ -105,5 +106,6 @@ def service_of(command: list[str]) -> str | None:
 
 def compose_config() -> dict[str, Any]:
     """compose.yaml with its anchors resolved."""
+    document: dict[str, Any]
     (document,) = yaml_documents(ROOT / "compose.yaml")
     return document

@@ -46,9 +46,11 @@ async def wire(tmp_path: Path) -> AsyncIterator[NatsConnection]:
 @contextlib.asynccontextmanager
 async def playing(wire: NatsConnection, feed: Path) -> AsyncIterator[None]:
     """A process of the service; killed when the block ends."""
+    url = wire.client.connected_url
+    assert url is not None
     env = {key: value for key, value in os.environ.items() if not key.startswith("TAPEWIRE_")}
     env |= {
-        "TAPEWIRE_NATS_URL": str(wire.client.connected_url.geturl()),
+        "TAPEWIRE_NATS_URL": url.geturl(),
         "TAPEWIRE_FEED": str(feed),
         "TAPEWIRE_SPEED": "10",
     }

@@ -7,6 +7,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -22,7 +23,7 @@ from tests.harness.loans import LoanMade
 from tests.harness.nats_servers import LocalNatsServer
 from tests.harness.waiting import wait_until
 
-STRATEGY = {"user": "alice", "strategy_id": "s-1"}
+STRATEGY: dict[str, Any] = {"user": "alice", "strategy_id": "s-1"}
 
 
 @pytest.fixture
@@ -76,7 +77,8 @@ async def test_what_is_told_while_the_server_dies_is_there_once(
         await asyncio.to_thread(server.start)
         await asyncio.wait_for(telling, 60)
     await wait_until("the test's own connection is back", lambda: wire.is_connected)
-    events, more = [], True
+    events: list[RecordedEvent] = []
+    more = True
     while more:
         page = await JetStreamEventLog(wire).page(
             "ev.>", after=events[-1].sequence if events else 0

@@ -108,7 +108,7 @@ def test_what_is_no_secret_is_shown_whatever_its_name() -> None:
     assert "TAPEWIRE_COOKIE_SAME_SITE='laxer': " in (
         run("settings", TAPEWIRE_COOKIE_SAME_SITE="laxer").stderr
     )
-    assert format_value("", "TAPEWIRE_JWT_SECRET") == "-"
+    assert format_value("", SETTINGS["TAPEWIRE_JWT_SECRET"]) == "-"
 
 
 def test_a_service_that_is_not_there_is_told_with_those_that_are() -> None:

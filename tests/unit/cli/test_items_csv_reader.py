@@ -152,7 +152,7 @@ def test_a_line_without_end_is_read_in_bounded_memory(cell: str) -> None:
 
     tracemalloc.start()
     try:
-        rows = list(csv_reader.read_rows(io.BufferedReader(Endless()), NO_DEFAULTS))
+        rows = list(csv_reader.read_rows(io.BufferedReader(Endless()), NO_DEFAULTS))  # type: ignore[type-var]
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -93,7 +93,7 @@ async def test_what_the_reader_and_the_service_refuse_is_told_by_line(
     process: InsightsProcess,
 ) -> None:
     load = LoaderHarness(process)
-    given = [
+    given: list[ItemRow | MalformedRow] = [
         ItemRow(2, new_item("a")),
         MalformedRow(3, "no number"),
         ItemRow(4, new_item("")),

@@ -24,6 +24,13 @@ from tests.harness.publishers import make_quote, order_placed, trade_executed
 
 STARTED = Path(__file__).parents[1] / "events" / "golden" / "strategy.started.v1.json"
 AT = datetime(2026, 3, 2, tzinfo=UTC)
+
+
+def untyped(value: object) -> Any:
+    """A value of the wrong type, past the type checker."""
+    return value
+
+
 STRATEGY = {"user": "alice", "strategy_id": "s-1"}
 ORDER = {"user": "alice", "order_id": "o", "symbol": "IBM", "side": "buy", "quantity": 1}
 STOP = {"user": "alice", "strategy_id": "s", "trigger_price": 1, "current_price": 1}
@@ -81,17 +88,19 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("publish", {"event": EventWithoutDomain(), "owner": "a", "entity": "1"}, "without a domain"),
     ("publish", {"event": UndeclaredEvent(), "owner": "a", "entity": "1"},
      "event='UndeclaredEvent'"),
-    ("publish", {"event": LoanMade(loan_id="1", amount="much"), "owner": "a", "entity": "1"},
+    ("publish", {"event": LoanMade(loan_id="1", amount=untyped("much")), "owner": "a",
+                 "entity": "1"},
      "`$.amount`"),
-    ("publish", {"event": LoanMade(loan_id=None, amount=Decimal(1)), "owner": "a", "entity": "1"},
+    ("publish", {"event": LoanMade(loan_id=untyped(None), amount=Decimal(1)), "owner": "a",
+                 "entity": "1"},
      "`$.loanId`"),
     ("publish", {"event": LoanMade(loan_id="\udc80", amount=Decimal(1)), "owner": "a",
                  "entity": "1"}, "event='unitloan.made'"),
     ("publish", {"event": LoanMade(loan_id="1", amount=Decimal("NaN")), "owner": "a",
                  "entity": "1"}, "event='unitloan.made'"),
-    ("publish", {"event": LoanMade(loan_id=object(), amount=Decimal(1)), "owner": "a",
+    ("publish", {"event": LoanMade(loan_id=untyped(object()), amount=Decimal(1)), "owner": "a",
                  "entity": "1"}, "event='unitloan.made'"),
-    ("put", {"value": LoanRate(percent="?"), "owner": "a", "entity": "1"}, "`$.percent`"),
+    ("put", {"value": LoanRate(percent=untyped("?")), "owner": "a", "entity": "1"}, "`$.percent`"),
     ("put", {"value": LOAN, "owner": "a", "entity": "1"}, "use publish"),
     ("put", {"value": LoanRate(percent=Decimal(1)), "owner": "a", "entity": ""}, "entity=''"),
     ("subscribe_durable", {"name": "a b", "filter": "ev.>", "handler": print}, "name='a b'"),

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from tests.harness.loans import LoanMade, LoanRate
 
 pytestmark = pytest.mark.virtual_time
 
-STRATEGY = {"user": "alice", "strategy_id": "s-1"}
+STRATEGY: dict[str, Any] = {"user": "alice", "strategy_id": "s-1"}
 DAY = datetime(2026, 3, 2, tzinfo=UTC)
 
 
@@ -150,7 +151,7 @@ async def test_through_a_bad_day_what_was_acknowledged_is_there_once(
             receipt = await client.publish(loan(number), owner="alice", entity=f"{number % 4}")
         except PublishTimeout as error:
             if not error.may_be_stored:
-                refused.append(error.event_id)
+                refused.append(error.event_id or "")
         else:
             acknowledged.append((receipt.id, receipt.sequence))
 

@@ -99,7 +99,7 @@ async def test_a_strategy_errored(house: ClientHarness) -> None:
     assert house.stored_events() == [(REPORTS, said)]
 
 
-ORDER = {
+ORDER: dict[str, Any] = {
     "user": "alice", "order_id": "o-1", "symbol": "BRK.B", "side": "sell", "quantity": 2.5,
     "strategy_id": "s-1", "at": AT,
 }  # fmt: skip
@@ -136,7 +136,8 @@ async def test_an_order_executed(house: ClientHarness, partly: bool, status: Ord
 async def test_an_order_of_no_strategy_is_among_what_its_source_reports(
     house: ClientHarness,
 ) -> None:
-    alone = {key: value for key, value in ORDER.items() if key != "strategy_id"}
+    alone = ORDER.copy()
+    del alone["strategy_id"]
     await house.client().order_placed(**alone)
     [(subject, _)] = house.stored_events()
     assert subject == "ev.alice.reports.desk"

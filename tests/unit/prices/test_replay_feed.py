@@ -172,7 +172,8 @@ class TestDays:
     async def test_loop_starts_over_and_each_day_is_opened_once(
         self, replay: Any, time: ManualClock
     ) -> None:
-        feed, seen = replay(ticks(0, 1000), end="loop", speed=2), []
+        feed = replay(ticks(0, 1000), end="loop", speed=2)
+        seen: list[tuple[float, bool, list[int]]] = []
         async with contextlib.aclosing(feed.stream_batches()) as beats:
             while len(seen) < 5:
                 beat = await anext(beats)
@@ -263,7 +264,8 @@ class TestGoingOn:
     ) -> None:
         """Whatever the speed, however slow the reader, however often it is interrupted."""
         times = [sum(gaps[: n + 1]) for n in range(len(gaps))]
-        clock, seen = ManualClock(), []
+        clock = ManualClock()
+        seen: list[tuple[float, int]] = []
         feed = ReplayFeed(
             ScriptedDays(ticks(*times)),
             logger=logger,
