@@ -48,37 +48,15 @@ async def wiring(app: App) -> None:
     app.spawn(armed_rules.subscription.run(), name="armed rules")
     app.spawn(price_monitor.restore_extremes(), name="price extremes")
 
-    # 4. In one process only: trigger rules.
-    trigger_subscriptions = _subscribe(
-        app, RULE_TRIGGER_FILTERS, lambda: EventRuleConsumer(armed_rules, rule_trigger)
-    )
-    trigger_progress = ProgressReporter(
-        [*trigger_subscriptions, armed_rules.subscription],
-        flush=price_monitor.save_extremes,
-        pending_count=lambda: price_monitor.pending_count,
-        quote_times=price_monitor.last_quote_times,
-    )
-    app.run_leased(
-        "alerts",
-        lambda: _run_together(price_monitor.run(), *(one.run() for one in trigger_subscriptions)),
-        trigger_progress.endpoints(),
-    )
+    # 4. Each in one process only: trigger rules, and write the notifications that events cause.
+    _run_leased_triggers(app, price_monitor, armed_rules, rule_trigger)
+    _run_leased_notifications(app, writer)
 
-    # 5. In one process only: write the notifications that events cause.
-    notification_subscriptions = _subscribe(
-        app, NOTIFICATION_FILTERS, lambda: NotificationConsumer(writer)
-    )
-    app.run_leased(
-        "notifications",
-        lambda: _run_together(*(one.run() for one in notification_subscriptions)),
-        ProgressReporter(notification_subscriptions).endpoints(NOTIFICATION_PROGRESS),
-    )
-
-    # 6. Checkpoints of the users' views.
+    # 5. Checkpoints of the users' views.
     for kind in (RulesView, AlertsView, NotificationsView):
         await app.checkpoint_views(kind)
 
-    # 7. Requests, last: from here on the service answers.
+    # 6. Requests, last: from here on the service answers.
     service = AlertsService(app.log, app.views, command_handler, quote_cache)
     inbox = NotificationsService(app.log, app.views, writer)
     await app.serve_requests(
@@ -92,6 +70,34 @@ async def wiring(app: App) -> None:
             notifications.READ: Endpoint(notifications.ReadNotifications, inbox.read),
             notifications.SEND: Endpoint(notifications.SendNotification, inbox.send),
         }
+    )
+
+
+def _run_leased_triggers(
+    app: App, price_monitor: PriceMonitor, armed_rules: ArmedRuleIndex, rule_trigger: RuleTrigger
+) -> None:
+    subscriptions = _subscribe(
+        app, RULE_TRIGGER_FILTERS, lambda: EventRuleConsumer(armed_rules, rule_trigger)
+    )
+    progress = ProgressReporter(
+        [*subscriptions, armed_rules.subscription],
+        flush=price_monitor.save_extremes,
+        pending_count=lambda: price_monitor.pending_count,
+        quote_times=price_monitor.last_quote_times,
+    )
+    app.run_leased(
+        "alerts",
+        lambda: _run_together(price_monitor.run(), *(one.run() for one in subscriptions)),
+        progress.endpoints(),
+    )
+
+
+def _run_leased_notifications(app: App, writer: NotificationWriter) -> None:
+    subscriptions = _subscribe(app, NOTIFICATION_FILTERS, lambda: NotificationConsumer(writer))
+    app.run_leased(
+        "notifications",
+        lambda: _run_together(*(one.run() for one in subscriptions)),
+        ProgressReporter(subscriptions).endpoints(NOTIFICATION_PROGRESS),
     )
 
 
