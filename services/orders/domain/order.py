@@ -146,14 +146,14 @@ def _decide_change(
             assert_never(command)
 
 
-def _decide_fill(state: OpenState, command: FillOrderCommand) -> list[Event]:
-    """An execution that does not fit the order is rejected as a whole, never reduced to fit: an
-    order that was overfilled, filled twice or filled beyond its limit needs human attention."""
+def _validate_fill(order: Order, command: FillOrderCommand) -> tuple[Decimal, Decimal]:
+    """The quantity and the price of the execution.
+
+    An execution that does not fit the order is rejected as a whole, never reduced to fit: an order
+    that was overfilled, filled twice or filled beyond its limit needs human attention.
+    """
     qty = validate_number_field("qty", command.qty, MAX_QTY, QTY_PLACES)
     price = validate_number_field("price", command.price, MAX_PRICE, PRICE_PLACES)
-    order, notional, fill_count = state.order, Decimal(0), 0
-    if isinstance(state, WorkingState):
-        notional, fill_count = state.notional, state.fill_count
     if command.filled_before != order.filled_qty:
         message = f"filled {order.filled_qty} so far, not {abbreviate(command.filled_before)}"
         raise CommandRejected("conflict", message, "filledBefore")
@@ -161,9 +161,16 @@ def _decide_fill(state: OpenState, command: FillOrderCommand) -> list[Event]:
         message = f"only {order.qty - order.filled_qty} is left to fill, not {qty}"
         raise CommandRejected("invalid", message, "qty")
     if _is_worse_than_limit(order, price):
-        raise CommandRejected(
-            "invalid", f"{price} is worse than the limit {order.limit_price}", "price"
-        )
+        message = f"{price} is worse than the limit {order.limit_price}"
+        raise CommandRejected("invalid", message, "price")
+    return qty, price
+
+
+def _decide_fill(state: OpenState, command: FillOrderCommand) -> list[Event]:
+    order, notional, fill_count = state.order, Decimal(0), 0
+    if isinstance(state, WorkingState):
+        notional, fill_count = state.notional, state.fill_count
+    qty, price = _validate_fill(order, command)
     filled = normalize(order.filled_qty + qty)
     after = msgspec.structs.replace(
         order,
