@@ -27,7 +27,7 @@ async def open_on_every_edge(fleet: EdgeFleet, open_stream: Any, opened_streams:
     streams = {}
     while len(streams) < len(fleet.edges):
         stream = await opened_streams.enter_async_context(await open_stream())
-        streams.setdefault(fleet.opened(client_id_of(stream)), stream)
+        streams.setdefault(fleet.find_edge_of(client_id_of(stream)), stream)
     return streams
 
 
@@ -261,7 +261,7 @@ class TestAProcessThatStops:
                 fleet.edges[0].wait_ready()
 
     async def _wait_for_closing_frame(
-        self, journal: EventLogDriver, owner: str, stream: SseStream, number: int
+        self, journal: EventLogDriver, owner: Any, stream: SseStream, number: int
     ) -> Any:
         user, _ = owner[client_id_of(stream)]
         return await journal.append(user, *orders_placed(1, f"there-{number}"))

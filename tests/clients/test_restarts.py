@@ -74,7 +74,7 @@ class BackgroundOrderWriter:
 
 
 @contextlib.asynccontextmanager
-async def run_all_clients(crowd: Any, alice: str) -> AsyncIterator[Any]:
+async def run_all_clients(crowd: Any, alice: Any) -> AsyncIterator[Any]:
     """One reader of each client, all of them with the snapshot."""
     async with contextlib.AsyncExitStack() as stack:
         started = []
@@ -116,7 +116,7 @@ async def test_a_day_of_restarts(
 
 
 async def replace_edge(
-    house: Any, edge: EdgeProcess, alice: str, client_runs: Any, end_edge: Any
+    house: Any, edge: EdgeProcess, alice: Any, client_runs: Any, end_edge: Any
 ) -> Any:
     """The edge that took the place of `edge`, which ended while orders were written; all clients
     have come to it."""

@@ -98,7 +98,7 @@ class InsightsProcess:
                 lambda p=projector, f=filter_: self.log.subscribe_durable(
                     p.durable_name, f, p.handle
                 )
-            )  # type: ignore[misc]
+            )
             self.tasks.append(asyncio.create_task(projector.run()))
         return self
 

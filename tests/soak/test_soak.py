@@ -63,9 +63,9 @@ async def _run_soak(edge: EdgeProcess, nats_server: LocalNatsServer, seed: int) 
     assert set(counts) >= EXPECTED_OUTCOMES, EXPECTED_OUTCOMES - set(counts)
     assert (await gauges.wait_until_idle(first)).baseline_counts == first.baseline_counts
     await _check_store_empty(nats_server)
-    bad = [line for line in edge.lines() if "exception" in line or line["level"] == "error"]
+    bad = [line for line in edge.log_lines() if "exception" in line or line["level"] == "error"]
     assert not bad, bad[:3]
-    assert "Traceback" not in edge.log.read_text()
+    assert "Traceback" not in edge.log_file.read_text()
 
 
 def _fit_slopes(connect_counts: Any, samples: Any) -> Any:

@@ -43,7 +43,7 @@ def paths(cast: str) -> list[str]:
 
 
 @pytest.fixture
-async def cookie(edge: EdgeProcess, cast: str) -> str:
+async def cookie(edge: EdgeProcess, cast: UserScenario) -> str:
     return await edge.sign_in(cast.user)
 
 
@@ -62,7 +62,7 @@ def says(path: str, frame: Frame, name: str, **told: Any) -> None:
 
 
 async def test_each_opens_as_promised(
-    edge: EdgeProcess, cast: str, cookie: str, paths: list[str]
+    edge: EdgeProcess, cast: UserScenario, cookie: str, paths: list[str]
 ) -> None:
     for path in paths:
         headers = {"X-Correlation-ID": "every-1"}
@@ -115,7 +115,7 @@ async def test_each_is_refused_without_a_session_and_takes_a_preflight(
 
 
 async def test_a_fault_of_ours_is_500_and_says_no_more(
-    edge: EdgeProcess, cast: str, cookie: str, journal: EventLogDriver
+    edge: EdgeProcess, cast: UserScenario, cookie: str, journal: EventLogDriver
 ) -> None:
     """A strategy whose last event nobody can read."""
     subject = f"ev.{cast.user}.strategies.broken"
@@ -143,7 +143,7 @@ async def test_each_ends_when_its_session_is_revoked(
         await stream.close()
 
 
-async def test_each_ends_with_its_token(harness: Harness, cast: str, paths: list[str]) -> None:
+async def test_each_ends_with_its_token(harness: Harness, cast: UserScenario, paths: list[str]) -> None:
     edge = harness.shared_edge(TAPEWIRE_TICKET_SECONDS=1, TAPEWIRE_JWT_SECRET=HS256_SECRET)
     for seconds in (2, 8, 32):  # however slow this machine is, all are open in time
         ends = time.time() + seconds
@@ -163,7 +163,7 @@ async def test_each_ends_with_its_token(harness: Harness, cast: str, paths: list
 
 
 async def test_each_is_closed_as_the_oldest_by_one_more_of_any(
-    harness: Harness, cast: str, paths: list[str]
+    harness: Harness, cast: UserScenario, paths: list[str]
 ) -> None:
     edge = harness.shared_edge(SSE_MAX_CONNECTIONS_PER_USER=1)
     cookie = await edge.sign_in(cast.user)
@@ -185,7 +185,7 @@ async def test_each_is_closed_as_the_oldest_by_one_more_of_any(
 
 
 async def test_each_has_its_idle_frame_and_moves_the_place_of_a_quiet_client(
-    harness: Harness, cast: str, journal: EventLogDriver, paths: list[str]
+    harness: Harness, cast: UserScenario, journal: EventLogDriver, paths: list[str]
 ) -> None:
     edge = harness.shared_edge(SSE_KEEPALIVE_INTERVAL=0.3)
     cookie = await edge.sign_in(cast.user)
@@ -236,7 +236,7 @@ class TestThePast:
 
     @pytest.mark.parametrize("row", UNIQUE_STREAM_CASES, ids=repr)
     async def test_of_each_stream_between_times_and_between_ids(
-        self, edge: EdgeProcess, cast: str, cookie: str, row: Any
+        self, edge: EdgeProcess, cast: UserScenario, cookie: str, row: Any
     ) -> None:
         sequences = [await cast.append_event(row.domain, number) for number in range(0, 12, 2)]
         epoch = await cast.journal.epoch()
@@ -271,7 +271,7 @@ class TestThePast:
             await again.close()
 
     async def test_what_is_no_place_is_named(
-        self, edge: EdgeProcess, cast: str, cookie: str, paths: list[str]
+        self, edge: EdgeProcess, cast: UserScenario, cookie: str, paths: list[str]
     ) -> None:
         epoch, bounds = await cast.journal.epoch(), await cast.journal.log.bounds()
         good = "2026-03-02T14:30:00Z"

@@ -116,7 +116,7 @@ class TestWhoGetsIt:
 
 class TestWhatItCarries:
     async def test_each_event_at_once_and_less_than_40_percent_of_the_bytes(
-        self, edge: EdgeProcess, alice: str, journal: EventLogDriver
+        self, edge: EdgeProcess, alice: Any, journal: EventLogDriver
     ) -> None:
         """No further write pushes an event out: each is read before the next one is made."""
         user, cookie = alice
@@ -130,7 +130,7 @@ class TestWhatItCarries:
         await reader.stream.close()
 
     async def test_it_is_what_a_plain_reader_gets(
-        self, edge: EdgeProcess, alice: str, journal: EventLogDriver
+        self, edge: EdgeProcess, alice: Any, journal: EventLogDriver
     ) -> None:
         user, cookie = alice
         plain = await edge.open_stream(ORDERS, cookie)
@@ -146,7 +146,7 @@ class TestWhatItCarries:
         await reader.stream.close()
 
     async def test_it_is_compressed_at_level_6(
-        self, edge: EdgeProcess, alice: str, journal: EventLogDriver
+        self, edge: EdgeProcess, alice: Any, journal: EventLogDriver
     ) -> None:
         """As zlib makes it at that level, with the small window that keeps memory small; of text
         that each level makes something else of."""
@@ -172,7 +172,7 @@ class TestWhatItCarries:
         assert made(1)[-1] != made(6)[-1], "the text does not tell levels apart"
 
     async def test_a_resume_is_compressed_too(
-        self, edge: EdgeProcess, alice: str, journal: EventLogDriver
+        self, edge: EdgeProcess, alice: Any, journal: EventLogDriver
     ) -> None:
         user, cookie = alice
         first = await journal.append(user, order_placed("first"))

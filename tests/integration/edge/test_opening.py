@@ -39,7 +39,7 @@ async def test_the_headers_are_as_promised(edge: EdgeProcess, alice: str, path: 
 
 @pytest.mark.parametrize("path", STREAMS)
 async def test_retry_and_connected_come_first_and_at_once(
-    edge: EdgeProcess, alice: str, path: str
+    edge: EdgeProcess, alice: Any, path: str
 ) -> None:
     user, cookie = alice
     async with await edge.connect(path, cookie) as stream:
@@ -87,7 +87,7 @@ async def test_client_ids_are_unique(edge: EdgeProcess, alice: str) -> None:
 
 
 async def test_a_frame_byte_for_byte(
-    edge: EdgeProcess, alice: str, journal: EventLogDriver
+    edge: EdgeProcess, alice: Any, journal: EventLogDriver
 ) -> None:
     user, cookie = alice
     async with await edge.open_stream("/api/stream/orders", cookie) as stream:
@@ -108,7 +108,7 @@ async def test_a_frame_byte_for_byte(
 
 
 async def test_no_text_breaks_a_frame(
-    edge: EdgeProcess, alice: str, journal: EventLogDriver
+    edge: EdgeProcess, alice: Any, journal: EventLogDriver
 ) -> None:
     """What some parser takes for a line end, or for nothing, arrives as it was stored."""
     user, cookie = alice

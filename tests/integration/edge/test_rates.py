@@ -37,7 +37,7 @@ async def cast(journal: EventLogDriver, fresh: Callable[[str], str]) -> str:
 
 @pytest.fixture
 async def value(
-    journal: EventLogDriver, cast: str, market: QuoteDriver, fresh: Callable[[str], str]
+    journal: EventLogDriver, cast: UserScenario, market: QuoteDriver, fresh: Callable[[str], str]
 ) -> Callable[..., Awaitable[None]]:
     """Moves the price of a symbol that is held, and the value of the position."""
     symbol = fresh("RATE")
@@ -73,7 +73,7 @@ def price_in(frame: Frame) -> Any:
     ],
 )
 async def test_a_client_gets_the_newest_at_the_rate_it_chose(
-    edge: EdgeProcess, cast: str, value: Callable[..., Awaitable[None]], path: str
+    edge: EdgeProcess, cast: UserScenario, value: UserScenario, path: str
 ) -> None:
     cookie = await edge.sign_in(cast.user)
     path = path.format(value.symbol)
@@ -129,7 +129,7 @@ async def test_above_a_thousand_a_second_a_stream_is_written_ten_times_a_second(
 
 
 async def test_an_error_waits_for_no_window_and_what_waits_comes_along(
-    harness: Harness, cast: str
+    harness: Harness, cast: UserScenario
 ) -> None:
     """Windows of a second: what comes in a burst waits for the next one, but not an error. The best
     of some tries, since this machine may be busy with something else."""

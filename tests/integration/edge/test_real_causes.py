@@ -20,7 +20,6 @@ from tapewire.client import Client
 from tapewire.log import pattern
 from tapewire.log.jetstream import JetStreamEventLog, connect
 from tests.harness import sse
-from tests.harness.sse import SseStream
 from tests.harness.stack import TAPEWIRE, Stack
 from tests.integration.edge.stream_watcher import StreamWatcher
 
@@ -271,7 +270,7 @@ async def test_polling_gives_the_same_as_the_streams(
         command += ["--ticker", mine if number else "OTHER", "--nats", stack.nats_url]
         await asyncio.to_thread(subprocess.run, command, check=True, capture_output=True)
 
-    def told(stream: SseStream) -> Any:
+    def told(stream: Any) -> Any:
         return [
             f.data
             for f in stream.received_frames

@@ -29,7 +29,7 @@ async def list_notifications(
 
 
 def send_request(*users: str, title: str = "Hello", **more: Any) -> SendNotification:
-    return SendNotification(user_ids=users, title=title, **more)  # type: ignore[arg-type]
+    return SendNotification(user_ids=users, title=title, **more)
 
 
 async def test_sent_notifications_are_listed_newest_first_and_marked_as_read(

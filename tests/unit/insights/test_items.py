@@ -93,7 +93,7 @@ def test_texts_are_trimmed_and_words_are_kept_once() -> None:
 def test_what_is_out_of_bounds_is_refused_by_field_and_value(
     bad: dict[str, Any], path: str, said: str
 ) -> None:
-    found, message = rejection_of(new_item(**{"title": "t", "source": "s", **bad}))  # type: ignore[arg-type]
+    found, message = rejection_of(new_item(**{"title": "t", "source": "s", **bad}))
     assert found == path
     assert said in message
     assert len(message) < 200

@@ -241,7 +241,7 @@ async def test_a_rare_item_among_many_is_found_in_bounded_steps(process: Insight
 async def test_what_cannot_be_listed_is_refused_by_its_field(
     asked: dict[str, Any], path: str, process: InsightsProcess
 ) -> None:
-    request = ListItems(**asked)  # type: ignore[arg-type]
+    request = ListItems(**asked)
     assert await await_rejection(process.item_queries.items(request, context())) == (
         "invalid",
         path,

@@ -24,7 +24,7 @@ def analysed(number: int, **more: Any) -> ItemAnalysed:
         "score": Decimal(0),
         "timestamp": datetime(2026, 3, 2, tzinfo=UTC),
     }
-    return ItemAnalysed(item=Item(**(fields | more)), scored=True)  # type: ignore[arg-type]
+    return ItemAnalysed(item=Item(**(fields | more)), scored=True)
 
 
 def test_it_shows_the_last_ones_the_newest_last() -> None:

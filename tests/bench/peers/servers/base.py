@@ -93,7 +93,7 @@ class BenchServer:
                 stdout=log,
                 stderr=log,
                 preexec_fn=pin_to_cores(SERVER_CORES if is_measured else LOAD_CORES),
-                **popen_options,  # type: ignore[call-overload]
+                **popen_options,
             )
         self._processes.append(process)
         if is_measured:
