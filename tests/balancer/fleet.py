@@ -68,7 +68,9 @@ class EdgeFleet(EdgeClient):
                 closing.callback(front.close)
 
     def _start_edge(self, port: int) -> EdgeProcess:
-        return self.harness.start_process(lambda *of: FixedPortEdge(*of, port), **self._settings)
+        return self.harness.start_process(
+            lambda environment, folder: FixedPortEdge(environment, folder, port), **self._settings
+        )
 
 
 def client_id_of(stream: Any) -> str:

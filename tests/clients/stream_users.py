@@ -66,4 +66,4 @@ async def expected_order_events(
     """What the log has of the orders of `name`: the id that each event must have, and which."""
     epoch = await journal.epoch()
     recorded = await journal.read(f"ev.{user}.orders.>", after)
-    return [(f"{epoch}-{one.sequence}", one.event.order.order_id) for one in recorded]
+    return [(f"{epoch}-{one.sequence}", one.event.order.order_id) for one in recorded]  # type: ignore[attr-defined]

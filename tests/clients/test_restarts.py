@@ -65,7 +65,7 @@ class BackgroundOrderWriter:
         wanted = len(self.order_ids) + count
 
         def are_written() -> Any:
-            assert not self._task.done(), self._task.exception()
+            assert not self._task.done(), self._task.exception()  # type: ignore[attr-defined]
             return len(self.order_ids) >= wanted
 
         await wait_until(

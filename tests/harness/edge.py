@@ -214,7 +214,9 @@ class Harness:
 
     def start_edge(self, port: int = 0, **settings: Any) -> EdgeProcess:
         """A new edge; `settings` are environment variables."""
-        made: EdgeProcess = self.start_process(lambda *of: EdgeProcess(*of, port), **settings)
+        made: EdgeProcess = self.start_process(
+            lambda environment, folder: EdgeProcess(environment, folder, port), **settings
+        )
         made.last_appended_sequence = lambda: self._last_appended_sequence
         self._wait_ready(made)
         return made

@@ -126,7 +126,7 @@ class SimulatedEdge:
             self.market,
             *self._valuation_stores,
         ):
-            connection.kill()
+            connection.kill()  # type: ignore[attr-defined]
         for wire in [*self._open_streams]:
             on_broken(wire)
         tasks = [*self._tasks]

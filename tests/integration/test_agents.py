@@ -162,5 +162,5 @@ async def test_one_that_fails_says_so_and_tells_users_nothing_of_its_files(
     assert done.returncode == 2
     assert "/nowhere/quotes.csv" in done.stdout + done.stderr
     page = await journal.page(f"ev._all.agents.{encode_token(_name('p1'))}", after=0)
-    assert page.events[-1].event.state.value == "stopped"
-    assert page.events[-1].event.detail == "failed: BadSetting"
+    assert page.events[-1].event.state.value == "stopped"  # type: ignore[attr-defined]
+    assert page.events[-1].event.detail == "failed: BadSetting"  # type: ignore[attr-defined]

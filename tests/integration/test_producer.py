@@ -85,7 +85,7 @@ async def test_what_is_told_while_the_server_dies_is_there_once(
         )
         events, more = events + page.events, page.has_more
     assert sorted(one.metadata.id for one in events) == sorted(ids)
-    assert sorted(int(one.event.loan_id) for one in events) == list(range(300))
+    assert sorted(int(one.event.loan_id) for one in events) == list(range(300))  # type: ignore[attr-defined]
 
 
 async def test_a_handler_that_raised_repeats_nothing(

@@ -25,6 +25,7 @@ from tapewire.log import (
     TooManyConflicts,
     Versioned,
 )
+from tapewire.runtime.contracts.orders import order_id
 from tapewire_services.orders.domain.commands import (
     AcceptOrderCommand,
     CancelOrderCommand,
@@ -37,7 +38,6 @@ from tapewire_services.orders.domain.order import (
     ClosedState,
     State,
     UnplacedState,
-    order_id,
 )
 
 RETRY_DELAY_SECONDS = 0.3

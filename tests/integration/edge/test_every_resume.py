@@ -207,7 +207,7 @@ async def test_each_stream_is_reset_where_the_log_is_trimmed_or_too_long(
         cast = UserScenario(journal, "tess", trimmed.known)
         if trimmed.young is None:
             await trimmed.trim(cast)
-        cookie = await trimmed.young.sign_in(cast.user)
+        cookie = await trimmed.young.sign_in(cast.user)  # type: ignore[attr-defined]
         bounds = await journal.log.bounds()
         first, epoch = bounds.first, bounds.epoch
         [oldest] = [

@@ -330,7 +330,7 @@ class TestAgents:
             told = [await stream.read_until("agent:status") for _ in range(2)]
         assert [frame.id for frame in told] == [None, None]
         assert set(told[0].data) == {"service", "instance", "state", "timestamp"}
-        assert [frame.data["state"] for frame in told] == [event.state.value, "stopped"]
+        assert [frame.data["state"] for frame in told] == [event.state.value, "stopped"]  # type: ignore[attr-defined]
         assert told[0].data["instance"] == told[1].data["instance"]
         seen = b"".join(frame.raw for frame in stream.frames).decode()
         assert host not in seen

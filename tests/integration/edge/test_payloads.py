@@ -160,7 +160,7 @@ async def test_they_hold_what_the_protocol_says_as_it_happened_and_nothing_else(
 
 def _is_as_said(path: str, frame: Frame) -> None:
     said = CATALOGUES[_family(path)]
-    assert set(frame.data) <= said[frame.event], (path, frame.event)
+    assert set(frame.data) <= said[frame.event], (path, frame.event)  # type: ignore[index]
     for name, fields in WITHIN.items():
         members = frame.data.get(name)
         for member in members if isinstance(members, list) else ():

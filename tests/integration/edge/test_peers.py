@@ -242,7 +242,7 @@ class TestReadersThatStop:
 
             await stalled.read_until("order:update")
             await wait_until_async("it is live, and nobody else", is_live)
-            stalled.writer.transport.pause_reading()
+            stalled.writer.transport.pause_reading()  # type: ignore[attr-defined]
             most = 0
 
             async def is_behind() -> Any:
@@ -253,7 +253,7 @@ class TestReadersThatStop:
                 return behind
 
             await wait_until_async("it leaves live delivery", is_behind)
-            stalled.writer.transport.resume_reading()
+            stalled.writer.transport.resume_reading()  # type: ignore[attr-defined]
             last = await journal.append(alice, order_placed("last"))
             await stalled.read_until("the last", lambda f: f.id and f.sequence == last)
         assert 4000 < most < 16 * 5000
@@ -302,7 +302,7 @@ class TestReadersThatStop:
             headers={"Accept-Encoding": coding, "X-Correlation-ID": symbols[0]},
             receive_buffer=2048,
         )
-        stalled.writer.transport.pause_reading()
+        stalled.writer.transport.pause_reading()  # type: ignore[attr-defined]
         prices = itertools.count(100)
 
         async def given_up() -> Any:
@@ -347,7 +347,7 @@ class TestReadersThatAreSlow:
         ) as stream:
             client = stream.frames[-1].data["clientId"]
             await stream.read_until("checkpoint")
-            stream.writer.transport.pause_reading()
+            stream.writer.transport.pause_reading()  # type: ignore[attr-defined]
             alerts = [golden_event("alert.raised", level="error", message=LARGE) for _ in range(60)]
             sequences = [await journal.append(alice, one, domain="alerts") for one in alerts]
             written = lambda: [  # noqa: E731
@@ -358,7 +358,7 @@ class TestReadersThatAreSlow:
             ]
             await wait_until("the first are written", written)
             assert len(written()) < len(sequences) / 2, "it reads nothing"
-            stream.writer.transport.resume_reading()
+            stream.writer.transport.resume_reading()  # type: ignore[attr-defined]
             await stream.read_until("the last", lambda f: f.id and f.sequence == sequences[-1])
             await wait_until(
                 "each is logged", lambda: written() == sequences, describe_last=written

@@ -49,7 +49,7 @@ async def value(
         valued = golden_event("position.valued", symbol=symbol, timestamp=now, currentPrice=price)
         await values.put(symbol, CODEC.encode(valued))
 
-    put.symbol = symbol
+    put.symbol = symbol  # type: ignore[attr-defined]
     await put(1)
     return put
 
@@ -73,7 +73,7 @@ def price_in(frame: Frame) -> Any:
     ],
 )
 async def test_a_client_gets_the_newest_at_the_rate_it_chose(
-    edge: EdgeProcess, cast: UserScenario, value: UserScenario, path: str
+    edge: EdgeProcess, cast: UserScenario, value: Any, path: str
 ) -> None:
     cookie = await edge.sign_in(cast.user)
     path = path.format(value.symbol)

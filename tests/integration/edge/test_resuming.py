@@ -116,7 +116,7 @@ class TestSpellings:
         milliseconds = int(moments[after + 1].timestamp() * 1000)
         got = await self.resumed(edge, cookie, last, last_event_id=f"{milliseconds}-x7Qz")
         expected = [
-            event.event.order.order_id
+            event.event.order.order_id  # type: ignore[attr-defined]
             for event in await journal.read_user(alice)
             if event.time.timestamp() * 1000 >= milliseconds
         ]

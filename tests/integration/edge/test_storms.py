@@ -95,12 +95,12 @@ async def test_for_one_who_does_not_read_it_is_not_read_either(
     async with await edge.open_stream(
         ORDERS, cookie, last_event_id=str(first), receive_buffer=4096
     ) as stalled:
-        stalled.writer.transport.pause_reading()
+        stalled.writer.transport.pause_reading()  # type: ignore[attr-defined]
         for _ in range(2):
             await returned(edge, cookie, first, last)
         of_his = spy.all - before - 2 * whole
         assert of_his < whole / 2, (of_his, whole)
-        stalled.writer.transport.resume_reading()
+        stalled.writer.transport.resume_reading()  # type: ignore[attr-defined]
         await stalled.read_until("the last", lambda f: f.id and f.sequence == last)
         assert stalled.sequences == [r.sequence for r in await journal.read_user(user, after=first)]
     edge.stop()

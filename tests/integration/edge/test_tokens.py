@@ -115,8 +115,8 @@ class TestABadToken:
             assert await read_refusal(answer) == (401, UNAUTHORIZED), token[:50]
             async with edge.client() as http:
                 header = f"Bearer {token}".strip().encode()
-                answer = await http.get("/api/session", headers=[(b"authorization", header)])
-            assert answer.json() == UNAUTHORIZED
+                response = await http.get("/api/session", headers=[(b"authorization", header)])
+            assert response.json() == UNAUTHORIZED
 
     async def test_two_of_them_are_none(
         self, edge: EdgeProcess, issuer: JwtIssuer, alice: str
@@ -205,9 +205,12 @@ class TestKeysBehindAUrl:
             third = bearer(issuer.token(alice, "ES256"))
             assert (await read_refusal(await edge.connect(ORDERS, headers=third)))[0] == AWAY
             async with edge.client() as http:
-                answer = await http.get("/api/session", headers=third)
-                assert (answer.status_code, answer.json()["error"]) == (AWAY, "Service Unavailable")
-                assert answer.headers["retry-after"]
+                response = await http.get("/api/session", headers=third)
+                assert (response.status_code, response.json()["error"]) == (
+                    AWAY,
+                    "Service Unavailable",
+                )
+                assert response.headers["retry-after"]
             await (await edge.open_stream(ORDERS, headers=second)).close()
 
             jwks.status, jwks.body = 200, issuer.jwks()

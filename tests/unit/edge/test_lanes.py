@@ -313,7 +313,7 @@ def busying(values: Values, takes: float) -> list[Any]:
     class Slow:
         def offer_chunk(self, *_: Any) -> None:
             sent.append(now())
-            loop._virtual.now += takes
+            loop._virtual.now += takes  # type: ignore[attr-defined]
 
     values.lane.outboxes.add(Slow())
     return sent

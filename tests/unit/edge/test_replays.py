@@ -133,6 +133,6 @@ async def test_so_many_read_the_log_at_a_time_and_all_get_what_they_came_for() -
         ),
     )
     tape.cancel()
-    assert [len(stretch.events) for stretch in taken[:CROWD]] == [10] * CROWD
+    assert [len(stretch.events) for stretch in taken[:CROWD]] == [10] * CROWD  # type: ignore[attr-defined]
     assert [len(told) for told, _ in taken[CROWD:]] == [11] * CROWD
     assert log.most == AT_ONCE

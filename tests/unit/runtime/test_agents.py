@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -124,7 +124,7 @@ class AgentSimulation:
             f"ev._all.agents.orders%2F{instance}", after=0, limit=1000, max_bytes=1 << 20,
             upto=self.server.journal.last,
         )  # fmt: skip
-        return [recorded.event.state.value for recorded in page.events]
+        return [recorded.event.state.value for recorded in page.events]  # type: ignore[attr-defined]
 
 
 class FlakyHeartbeatStore(MemoryLatestValueStore):
@@ -134,7 +134,7 @@ class FlakyHeartbeatStore(MemoryLatestValueStore):
         super().__init__(simulation.server, faults, prefix="hb")
         self._simulation = simulation
 
-    async def put(self, key: str, data: bytes, *, ttl: int = None) -> None:
+    async def put(self, key: str, data: bytes, *, ttl: int | None = None) -> None:
         if self._simulation.refuses_heartbeats:
             raise AppendRejected("insufficient resources")
         await super().put(key, data, ttl=ttl)
@@ -151,7 +151,7 @@ class FlakyLog(MemoryEventLog):
         super().__init__(simulation.server, faults)
         self._simulation = simulation
 
-    async def append(self, drafts: list[EventDraft]) -> int:
+    async def append(self, drafts: Sequence[EventDraft]) -> int:
         if str(drafts[0].subject) == self._simulation.unwritable_subject:
             raise AppendRejected("never")
         return await super().append(drafts)
