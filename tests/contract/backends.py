@@ -40,9 +40,6 @@ class Backend(Protocol):
     def server_down(self) -> contextlib.AbstractAsyncContextManager[None]:
         """The server is down during the block, and its clients notice."""
 
-    def server_frozen(self) -> contextlib.AbstractAsyncContextManager[None]:
-        """The server answers nothing during the block."""
-
     async def close(self) -> None: ...
 
 

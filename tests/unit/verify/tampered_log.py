@@ -14,8 +14,8 @@ from tapewire.log import (
 )
 from tapewire.log.checkpoint import checkpoint_key, shared_checkpoint_key, write_checkpoint
 from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore, MemoryServer
+from tapewire.log.view_checkpoints import View, ViewType
 from tapewire.verify import VerificationDifference, VerificationSummary, verify
-from tapewire.views import View
 from tests.harness.synthetic_log import SyntheticLog, append_synthetic_log
 
 DEFAULT_EVENT_COUNT = 700
@@ -106,7 +106,7 @@ class TamperedLog:
         self.server.journal.epoch = journal.epoch
 
     async def save_view_checkpoint(
-        self, view_type: type[View], owner: str, as_of: int | None = None
+        self, view_type: ViewType[View], owner: str, as_of: int | None = None
     ) -> str:
         """Keep the checkpoint of a view, true for `upto`; its key."""
         bounds = await self.log.bounds()

@@ -1,10 +1,12 @@
 """What other programs tell stands in the log beside Tapewire's own, and is no difference."""
 
+from typing import Any
+
 from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore
 from tapewire.verify import VerificationDifference, verify
 from tests.harness.client_harness import ClientHarness
 
-STRATEGY = {"user": "alice", "strategy_id": "a/b"}
+STRATEGY: dict[str, Any] = {"user": "alice", "strategy_id": "a/b"}
 
 
 async def find_differences(house: ClientHarness) -> tuple[list[VerificationDifference], int]:
@@ -25,7 +27,14 @@ async def test_what_other_programs_tell_is_no_difference() -> None:
     await tape.decision(
         **STRATEGY, symbol="IBM", action="buy", confidence=1, reasoning="so", taken=True
     )
-    order = {**STRATEGY, "order_id": "o", "symbol": "IBM", "side": "buy", "quantity": 2, "price": 1}
+    order: dict[str, Any] = {
+        **STRATEGY,
+        "order_id": "o",
+        "symbol": "IBM",
+        "side": "buy",
+        "quantity": 2,
+        "price": 1,
+    }
     await tape.order_executed(**order, partly=True)
     await tape.order_executed(**order)
     await tape.stop_loss_triggered(**STRATEGY, trigger_price=1, current_price=1)
