@@ -1,17 +1,16 @@
-"""Announcing, and noticing silence, on the log in memory and in virtual time."""
+"""Status reports and the detection of silent processes, in memory and in virtual time."""
 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import NamedTuple
 
 import pytest
 
 from tapewire.events import AgentState, AgentStatusChanged
-from tapewire.log import AppendRejected
+from tapewire.log import AppendRejected, EventDraft
 from tapewire.log.memory import Faults, MemoryEventLog, MemoryLatestValueStore, MemoryServer
-from tapewire.log.ports import EventDraft
 from tapewire.runtime.agents import AgentMonitor, AgentStatusReporter
 from tapewire.runtime.agents.state import decide, report_silence, report_status
 
@@ -58,22 +57,28 @@ class TestDeciding:
         assert decide(None, gone) == []
 
 
-class AgentSimulation:
-    """A server, and processes on it that come and go."""
+class SimulatedProcess(NamedTuple):
+    tasks: list[asyncio.Task[None]]
+    reporter: AgentStatusReporter
+    connections: tuple[MemoryEventLog | MemoryLatestValueStore, ...]
 
-    def __init__(self, faults: Callable[..., Any] = lambda _: None) -> None:
+
+class AgentSimulation:
+    """A server, and processes that start and end."""
+
+    def __init__(self, faults: Callable[[str], Faults | None] = lambda _: None) -> None:
         self.server = MemoryServer()
         self._faults = faults
-        self._tasks = {}
+        self._processes: dict[str, SimulatedProcess] = {}
         self.refuses_heartbeats = False
-        """Whether the store of heartbeats takes none."""
+        """Whether the heartbeat store rejects all heartbeats."""
         self.unwritable_subject = ""
-        """The subject that nobody can append to."""
+        """The subject that rejects all appends."""
 
     def start(
         self, instance: str, *, clock: float = 0.0, watches: bool = True
     ) -> AgentStatusReporter:
-        """A process whose clock is `clock` seconds wrong."""
+        """Start a process whose clock is off by `clock` seconds."""
         faults = self._faults(instance)
         log = FlakyLog(self, faults)
         beats = FlakyHeartbeatStore(self, faults)
@@ -82,53 +87,54 @@ class AgentSimulation:
         def now() -> datetime:
             return START_TIME + timedelta(seconds=asyncio.get_running_loop().time() + clock)
 
-        announcer = AgentStatusReporter(
+        reporter = AgentStatusReporter(
             log, beats, "orders", instance, heartbeat_seconds=HEARTBEAT_SECONDS, now=now
         )
-        tasks = [asyncio.create_task(announcer.run())]
+        tasks = [asyncio.create_task(reporter.run())]
         if watches:
-            watch = AgentMonitor(log, views, beats, silence_seconds=SILENCE_SECONDS, now=now)
-            tasks.append(asyncio.create_task(watch.run()))
-        self._tasks[instance] = (tasks, announcer, (log, beats, views))
-        announcer.report_ready()
-        return announcer
+            monitor = AgentMonitor(log, views, beats, silence_seconds=SILENCE_SECONDS, now=now)
+            tasks.append(asyncio.create_task(monitor.run()))
+        self._processes[instance] = SimulatedProcess(tasks, reporter, (log, beats, views))
+        reporter.report_ready()
+        return reporter
 
     async def kill(self, instance: str) -> None:
-        tasks, _, connections = self._tasks.pop(instance)
-        for connection in connections:
+        process = self._processes.pop(instance)
+        for connection in process.connections:
             connection.kill()
-        await self._cancel(tasks)
+        await self._cancel(process.tasks)
 
     async def stop(self, instance: str) -> None:
-        tasks, announcer, _ = self._tasks.pop(instance)
-        await self._cancel(tasks)
-        await announcer.report_stopped(None)
+        process = self._processes.pop(instance)
+        await self._cancel(process.tasks)
+        await process.reporter.report_stopped(None)
 
     async def kill_all(self) -> None:
-        for instance in [*self._tasks]:
+        for instance in [*self._processes]:
             await self.kill(instance)
 
-    async def _cancel(self, tasks: list[asyncio.Task[Any]]) -> None:
+    async def _cancel(self, tasks: list[asyncio.Task[None]]) -> None:
         for task in tasks:
             task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def instances_with_heartbeat(self) -> list[str]:
-        """Whose heartbeats are stored."""
+        """The keys of the stored heartbeats."""
         return sorted(self.server.values["MARKET/hb"])
 
     def recorded_states(self, instance: str) -> list[str]:
-        """The states of an instance, in order."""
+        """The recorded states of an instance, in order."""
         page = self.server.journal.page(
             f"ev._all.agents.orders%2F{instance}", after=0, limit=1000, max_bytes=1 << 20,
             upto=self.server.journal.last,
         )  # fmt: skip
-        return [recorded.event.state.value for recorded in page.events]  # type: ignore[attr-defined]
+        events = [recorded.event for recorded in page.events]
+        return [event.state.value for event in events if isinstance(event, AgentStatusChanged)]
 
 
 class FlakyHeartbeatStore(MemoryLatestValueStore):
-    """The heartbeats of a world, which may refuse them."""
+    """The heartbeat store, which may reject heartbeats."""
 
     def __init__(self, simulation: AgentSimulation, faults: Faults | None) -> None:
         super().__init__(simulation.server, faults, prefix="hb")
@@ -139,13 +145,13 @@ class FlakyHeartbeatStore(MemoryLatestValueStore):
             raise AppendRejected("insufficient resources")
         await super().put(key, data, ttl=ttl)
 
-    async def put_unacknowledged(self, key: Any, data: Any) -> None:
+    async def put_unacknowledged(self, key: str, data: bytes) -> None:
         if not self._simulation.refuses_heartbeats:
             await super().put_unacknowledged(key, data)
 
 
 class FlakyLog(MemoryEventLog):
-    """The log of a world, which may refuse what is appended to one subject."""
+    """The log, which may reject appends to one subject."""
 
     def __init__(self, simulation: AgentSimulation, faults: Faults | None) -> None:
         super().__init__(simulation.server, faults)
@@ -244,7 +250,7 @@ async def test_one_that_was_given_up_and_lives_says_so(world: AgentSimulation) -
     world.start("a")
     frozen = world.start("b", watches=False)
     await asyncio.sleep(100)
-    tasks = world._tasks["b"][0]
+    tasks = world._processes["b"].tasks
     await world._cancel(tasks)
     await asyncio.sleep(200)
     assert world.recorded_states("b")[-1] == "stopped"
@@ -334,7 +340,7 @@ async def test_a_check_degrades_and_a_lost_connection_is_told_afterwards(
     world: AgentSimulation,
 ) -> None:
     announcer = world.start("a")
-    wrong = []
+    wrong = list[str]()
     announcer.health_checks.append(lambda: wrong[0] if wrong else None)
     await asyncio.sleep(20)
     wrong.append("the feed is silent")
@@ -370,7 +376,7 @@ async def test_a_lost_connection_is_told_when_the_log_comes_back_later_than_the_
 
 @pytest.mark.parametrize("seed", range(4))
 async def test_on_a_bad_day_the_living_are_present_and_the_dead_are_not(seed: int) -> None:
-    made = {}
+    made = dict[str, Faults]()
 
     def rough(instance: str) -> Faults:
         return made.setdefault(instance, Faults.rough(seed * 10 + ord(instance)))

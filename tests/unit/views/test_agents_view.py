@@ -1,7 +1,6 @@
-"""The view of the services: all that run, and the last that stopped."""
+"""The view of the service processes: all that run, and those that stopped last."""
 
 from datetime import UTC, datetime
-from typing import Any
 
 from tapewire.events import AgentState, AgentStatusChanged
 from tapewire.views.agents import MAX_STOPPED_AGENTS, AgentsView
@@ -19,7 +18,7 @@ def status(
     )
 
 
-def fold(*events: Any) -> AgentsView:
+def fold(*events: AgentStatusChanged) -> AgentsView:
     view = AgentsView()
     for event in events:
         view.apply(event)
