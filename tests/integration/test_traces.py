@@ -5,6 +5,7 @@ import contextlib
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import httpx
 import pytest
@@ -12,6 +13,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from tapewire.log import RecordedEvent
 from tapewire.log.jetstream import JetStreamEventLog, connect
+from tests.harness.edge import Harness
 from tests.harness.stack import Stack, StackFactory
 
 
@@ -154,17 +156,26 @@ def test_one_trace_leads_from_the_request_to_its_readers(
     assert (first.metadata.traceparent or "").split("-")[1:3] == [answered.trace, answered.id]
 
 
-def test_what_was_not_sent_yet_is_sent_at_the_end(
-    stack_factory: StackFactory, collector: Collector
+async def test_what_was_not_sent_yet_is_sent_at_the_end(
+    tmp_path: Path, collector: Collector
 ) -> None:
     """The exporter gathers for an hour; the stop must not lose what it holds."""
-    stack = stack_factory(
-        env={"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "3600000"}
-    )
-    httpx.get(f"{stack.url}/api/orders", cookies=stack.sign_in("tracy"), timeout=60)
-    assert not collector.spans
+    settings = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+        "OTEL_BSP_SCHEDULE_DELAY": "3600000",
+    }
+    harness = Harness(tmp_path)
+    try:
+        edge = harness.start_edge(**settings)
+        orders = harness.start_service("orders", **settings)
+        cookie = await edge.sign_in("tracy")
+        async with edge.client(cookie) as http:
+            assert (await http.get("/api/orders")).status_code == 200
+        assert not collector.spans
 
-    assert stack.stop() == 0
+        assert (await asyncio.to_thread(edge.stop), await asyncio.to_thread(orders.stop)) == (0, 0)
+    finally:
+        harness.close()
 
     assert collector.find("tapewire-edge", "ask orders.list")
     assert collector.find("tapewire-orders", "orders.list")
