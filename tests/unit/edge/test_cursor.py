@@ -1,7 +1,6 @@
 """Ids: what is one, and what becomes of it on a log of given bounds."""
 
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,6 +16,7 @@ from tapewire_services.edge.delivery.cursor import (
     ResetReason,
     ResetStart,
     ResumeStart,
+    StreamStart,
     TimestampCursor,
     decide_start,
     parse_cursor,
@@ -107,7 +107,7 @@ def test_a_moment_is_in_utc() -> None:
         ("1712345678901-x", TimestampCursor(1712345678901)),
     ],
 )
-def test_how_a_connection_begins(requested: str | None, beginning: Any) -> None:
+def test_how_a_connection_begins(requested: str | None, beginning: StreamStart) -> None:
     assert decide_start(requested, BOUNDS) == beginning
 
 

@@ -1,14 +1,13 @@
 """A flag wakes all who wait, once, and forgets who gave up."""
 
 import asyncio
-from typing import Any
 
 import pytest
 
 from tapewire_services.edge.light_event import LightEvent
 
 
-async def waiting(flag: LightEvent, count: int) -> list[asyncio.Task[Any]]:
+async def waiting(flag: LightEvent, count: int) -> "list[asyncio.Task[None]]":
     tasks = [asyncio.create_task(flag.wait()) for _ in range(count)]
     await asyncio.sleep(0)
     return tasks
@@ -46,6 +45,7 @@ async def test_who_gave_up_is_forgotten_and_the_others_are_woken() -> None:
     second.cancel()
     with pytest.raises(asyncio.CancelledError):
         await second
+    assert flag._waiters is not None
     assert len(flag._waiters) == 2
     third.cancel()
     flag.set()

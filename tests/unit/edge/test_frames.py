@@ -2,7 +2,6 @@
 
 import json
 from decimal import Decimal
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -49,7 +48,7 @@ def test_a_block_that_only_says_retry() -> None:
         lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.text(BREAKERS), inner),
     )
 )
-def test_any_payload_is_one_line_and_comes_out_as_it_went_in(payload: Any) -> None:
+def test_any_payload_is_one_line_and_comes_out_as_it_went_in(payload: object) -> None:
     made = render_frame("x", payload, Cursor("e5", 1))
     assert made.endswith(b"\n\n")
     assert made.count(b"\n") == 5
@@ -67,10 +66,10 @@ def test_any_payload_is_one_line_and_comes_out_as_it_went_in(payload: Any) -> No
         (trade_executed("o", "1", "2"), "trade:new"),
     ],
 )
-def test_the_trading_dialect(event: Event, name: str) -> None:
-    spoken = serialize_trading(event, "alice", EmptyPricingContext())
-    assert spoken is not None
-    assert spoken[0] == name
+def test_the_trading_serializer(event: Event, name: str) -> None:
+    message = serialize_trading(event, "alice", EmptyPricingContext())
+    assert message is not None
+    assert message[0] == name
 
 
 def test_it_does_not_speak_of_the_rest() -> None:
@@ -92,7 +91,7 @@ def test_a_quote_leaves_its_sizes_behind() -> None:
 
 
 def recorded(
-    event: Event | None, sequence: int = 1, tag: str | None = None, data: bytes | None = None
+    event: Event, sequence: int = 1, tag: str | None = None, data: bytes | None = None
 ) -> RecordedEvent:
     return RecordedEvent(
         sequence=sequence,
@@ -130,7 +129,7 @@ class TestEncoder:
     def test_what_cannot_be_read_is_told_once_and_passed_over(self, tag: str, data: bytes) -> None:
         told = []
         encoder = FrameEncoder(lambda event, error: told.append((event, error)))
-        event = recorded(None, tag=tag, data=data)
+        event = recorded(order_placed(), tag=tag, data=data)
         for _ in range(2):
             assert encoder.encode(event, "e5", serialize_trading) is None
         assert [event_ for event_, _ in told] == [event]

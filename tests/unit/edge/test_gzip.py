@@ -1,5 +1,5 @@
-"""gzip streams: every interleaving of own and shared blocks is read at once and whole by decoders
-that this code had no hand in; how much is saved, and what it costs in memory."""
+"""gzip streams: zlib and gzip decode every interleaving of own and shared blocks at once and in
+full; how many bytes they save, and how much memory they hold."""
 
 import gzip
 import random
@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.strategies import DataObject
 
+from tapewire.events import Event
 from tapewire.log import new_id
 from tapewire_services.edge.delivery import frames
 from tapewire_services.edge.delivery.compression import (
@@ -44,7 +44,7 @@ class Reader:
     def __post_init__(self) -> None:
         self._decoder = zlib.decompressobj(16 + zlib.MAX_WBITS)
 
-    def write(self, chunk: SharedChunk | bytes) -> bytes:
+    def write(self, chunk: bytes) -> bytes:
         sent = self.stream.write(chunk)
         assert type(sent) is bytes
         assert self._decoder.decompress(sent) == chunk
@@ -62,6 +62,7 @@ class Reader:
 
     @property
     def saved(self) -> float:
+        """The share of bytes that compression saved."""
         return 1 - len(self.wire) / len(self.plain)
 
 
@@ -131,24 +132,24 @@ class TestWhoAcceptsIt:
         assert accepts_gzip([*values, "gzip;q=0"]) is False
 
 
+WORDS = [f"event: e{n % 5} data: {n * 7919 % 1000:04} and more of it\n".encode() for n in range(60)]
 TEXTS = st.builds(
     lambda seed, length: random.Random(seed).choice(WORDS) * (length // 40 + 1),
     st.integers(0, 30),
     st.integers(1, 6000),
 )
-WORDS = [f"event: e{n % 5} data: {n * 7919 % 1000:04} and more of it\n".encode() for n in range(60)]
 
 
 class TestWhatReadersRead:
     @given(data=st.data())
     @settings(max_examples=150, deadline=None)
-    def test_any_interleaving_of_own_and_shared_blocks(self, data: DataObject) -> None:
-        """Readers of two strands, each with what it misses, what comes between, and rests."""
-        strands = [SharedCompressor(), SharedCompressor()]
+    def test_any_interleaving_of_own_and_shared_blocks(self, data: st.DataObject) -> None:
+        """Readers of two shared compressors, which miss chunks, write their own, and rest."""
+        compressors = [SharedCompressor(), SharedCompressor()]
         readers = [Reader() for _ in range(3)]
-        late = [[] for _ in readers]
+        late: list[list[bytes]] = [[] for _ in readers]
         for _ in range(data.draw(st.integers(1, 40), "steps")):
-            chunk = data.draw(st.sampled_from(strands)).append_chunk(data.draw(TEXTS))
+            chunk = data.draw(st.sampled_from(compressors)).append_chunk(data.draw(TEXTS))
             for reader, waiting in zip(readers, late, strict=True):
                 match data.draw(st.sampled_from(["take"] * 8 + ["miss", "own", "rest", "late"])):
                     case "late":
@@ -184,7 +185,7 @@ class TestWhatReadersRead:
 
 
 class TestSharing:
-    def lane(self, count: int = 200, size: int = 600) -> Iterator[Any]:
+    def lane(self, count: int = 200, size: int = 600) -> Iterator[SharedChunk]:
         strand, numbers = SharedCompressor(), random.Random(1)
         for _ in range(count):
             yield strand.append_chunk(bytes(numbers.choices(b"abcdefgh", k=size)))
@@ -223,29 +224,32 @@ class TestSharing:
         assert not any(chunk.compressor._deflate for chunk in self.lane())
 
 
-def traffic(count: int, seed: int = 1) -> Iterator[Any]:
+def traffic(count: int, seed: int = 1) -> Iterator[bytes]:
     """What a trader's stream shows: orders placed and accepted, trades, quotes, one by one."""
     numbers, now = random.Random(seed), datetime(2026, 1, 5, 15, tzinfo=UTC)
     symbols = ["AAPL", "AMZN", "GOOGL", "IBM", "MSFT", "NVDA", "ORCL", "TSLA"]
     for sequence in range(count):
         now += timedelta(microseconds=numbers.randint(1000, 90_000))
         symbol, order = numbers.choice(symbols), new_id()
-        about = {"symbol": symbol, "timestamp": now}
+        about: dict[str, Any] = {"symbol": symbol, "timestamp": now}
         kind = numbers.choice(["quote"] * 5 + ["placed", "accepted", "traded"])
         if kind == "quote":
             yield frames.render_frame("price:update", price(numbers, symbol, now))
             continue
-        event = {
-            "placed": lambda o=order, a=about: order_placed(o, client_order_id=new_id(), **a),
-            "accepted": lambda o=order, a=about: order_accepted(o, client_order_id=new_id(), **a),
-            "traded": lambda o=order: trade_executed(o, str(numbers.randint(1, 500)), "101.25"),
-        }[kind]()
-        name, payload = serialize_trading(event, "alice", EmptyPricingContext())
-        yield frames.render_frame(name, payload, Cursor("kq3x9a", 1000 + sequence))
+        event: Event
+        if kind == "placed":
+            event = order_placed(order, client_order_id=new_id(), **about)
+        elif kind == "accepted":
+            event = order_accepted(order, client_order_id=new_id(), **about)
+        else:
+            event = trade_executed(order, str(numbers.randint(1, 500)), "101.25")
+        message = serialize_trading(event, "alice", EmptyPricingContext())
+        assert message is not None
+        yield frames.render_frame(*message, Cursor("kq3x9a", 1000 + sequence))
 
 
 def price(numbers: random.Random, symbol: str, now: datetime) -> PriceView:
-    """A quote whose figures differ from the last one's."""
+    """A quote with random figures."""
     return price_view(
         make_quote(
             symbol,
@@ -289,8 +293,8 @@ class TestWhatItSaves:
 
 
 class TestWhatItHolds:
-    def held(self, make: Callable[..., Any]) -> float:
-        """Bytes that 50 of what `make` gives hold, each; zlib's own are counted."""
+    def held(self, make: Callable[[], GzipStream]) -> float:
+        """Mean memory of 50 streams in bytes, with zlib's own."""
         make()
         tracemalloc.start()
         try:

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
@@ -25,10 +24,15 @@ ORDERS, PRICES, TRADING = (_BY_NAME[name] for name in ("orders", "prices", "trad
 
 
 class Side:
-    """A connection, and what its reader would have been sent."""
+    """A connection, and what its client would have been sent."""
 
     def __init__(
-        self, hub: Hub, owner: str, feed: StreamRoute, frames: int, expires_at: datetime | None
+        self,
+        hub: Hub,
+        owner: str | None,
+        feed: StreamRoute,
+        frames: int,
+        expires_at: datetime | None,
     ) -> None:
         self.aborted = 0
         opening = ConnectionInfo(
@@ -55,6 +59,9 @@ class Side:
         return await box.next_chunk()
 
 
+OpenSide = Callable[..., Side]
+
+
 @pytest.fixture
 async def hub() -> Hub:
     made = Hub(keepalive_seconds=KEEPALIVE_SECONDS, write_seconds=WRITE_SECONDS)
@@ -63,9 +70,9 @@ async def hub() -> Hub:
 
 
 @pytest.fixture
-async def open_(hub: Hub) -> Callable[..., Side]:
+async def open_(hub: Hub) -> OpenSide:
     def opened(
-        owner: str = "alice",
+        owner: str | None = "alice",
         feed: StreamRoute = ORDERS,
         *,
         frames: int = 100,
@@ -98,7 +105,7 @@ def status(service: str) -> AgentStatusChanged:
 
 class TestDelivering:
     async def test_to_all_connections_of_the_owner_and_to_nobody_else(
-        self, hub: Hub, open_: Callable[..., Any]
+        self, hub: Hub, open_: OpenSide
     ) -> None:
         mine, too, other, prices = open_(), open_(feed=TRADING), open_("bob"), open_(feed=PRICES)
         hub.publish(recorded(7))
@@ -108,7 +115,7 @@ class TestDelivering:
         assert await other.taken() == b""
         assert await prices.taken() == b""
 
-    async def test_in_order_and_once(self, hub: Hub, open_: Callable[..., Any]) -> None:
+    async def test_in_order_and_once(self, hub: Hub, open_: OpenSide) -> None:
         side = open_()
         side.connection.advance(5)
         for sequence in (4, 5, 6, 6, 8, 7):
@@ -119,7 +126,7 @@ class TestDelivering:
         ]
         assert side.connection.position == 8
 
-    async def test_only_while_live(self, hub: Hub, open_: Callable[..., Any]) -> None:
+    async def test_only_while_live(self, hub: Hub, open_: OpenSide) -> None:
         side = open_()
         side.connection.leave_live()
         hub.publish(recorded(7))
@@ -127,14 +134,14 @@ class TestDelivering:
         assert side.connection.position == 0
 
     async def test_what_the_feed_does_not_show_moves_the_position_only(
-        self, hub: Hub, open_: Callable[..., Any]
+        self, hub: Hub, open_: OpenSide
     ) -> None:
         side = open_()
         hub.publish(recorded(7, domain="notes", event=hidden_event()))
         assert await side.taken() == b""
         assert (side.connection.position, side.connection.last_sent_sequence) == (7, 0)
 
-    async def test_not_after_it_was_removed(self, hub: Hub, open_: Callable[..., Any]) -> None:
+    async def test_not_after_it_was_removed(self, hub: Hub, open_: OpenSide) -> None:
         side = open_()
         hub.remove(side.connection)
         hub.publish(recorded(7))
@@ -142,7 +149,7 @@ class TestDelivering:
         assert (len(hub), hub.owner_count()) == (0, 0)
 
     async def test_one_that_overflows_falls_behind_and_keeps_its_place(
-        self, hub: Hub, open_: Callable[..., Any]
+        self, hub: Hub, open_: OpenSide
     ) -> None:
         side, other = open_(frames=2), open_()
         for sequence in range(1, 6):
@@ -153,7 +160,7 @@ class TestDelivering:
         assert (await other.taken()).count(b"\nid: ") == 5
 
     async def test_in_passing_to_who_is_there_without_a_place(
-        self, hub: Hub, open_: Callable[..., Any]
+        self, hub: Hub, open_: OpenSide
     ) -> None:
         anybody, signed_in = open_(None, PRICES), open_(feed=PRICES)
         hub.publish(recorded(7, EVERYBODY, "agents", status("orders")))
@@ -169,7 +176,7 @@ class TestDelivering:
         assert await anybody.taken() == b""
 
     async def test_who_has_no_room_for_what_is_told_once_is_too_slow(
-        self, hub: Hub, open_: Callable[..., Any]
+        self, hub: Hub, open_: OpenSide
     ) -> None:
         side, other = open_(None, PRICES, frames=1), open_(None, PRICES)
         for sequence in (7, 8):
@@ -179,7 +186,7 @@ class TestDelivering:
         assert (await other.taken()).count(b"agent:status") == 2
 
     async def test_a_new_log_takes_everybody_out_of_live_delivery(
-        self, hub: Hub, open_: Callable[..., Any]
+        self, hub: Hub, open_: OpenSide
     ) -> None:
         side = open_()
         hub.on_log_recreated("e6")
@@ -188,7 +195,7 @@ class TestDelivering:
         hub.publish(recorded(7))
         assert b"\nid: e6-7\n" in await side.taken()
 
-    async def test_counts(self, hub: Hub, open_: Callable[..., Any]) -> None:
+    async def test_counts(self, hub: Hub, open_: OpenSide) -> None:
         sides = [open_("alice"), open_("alice"), open_("bob"), open_(None, PRICES)]
         assert (len(hub), hub.owner_count()) == (4, 2)
         sides[0].connection.close(CloseReason.REVOKED, 0.0)
@@ -199,24 +206,20 @@ class TestDelivering:
 
 
 class TestIdle:
-    async def test_a_comment_after_the_interval(self, hub: Hub, open_: Callable[..., Any]) -> None:
+    async def test_a_comment_after_the_interval(self, hub: Hub, open_: OpenSide) -> None:
         side = open_()
         hub.tick(KEEPALIVE_SECONDS - 0.1, WALL)
         assert await side.taken() == b""
         hub.tick(KEEPALIVE_SECONDS, WALL)
         assert await side.taken() == b": keepalive\n\n"
 
-    async def test_none_while_a_write_is_under_way(
-        self, hub: Hub, open_: Callable[..., Any]
-    ) -> None:
+    async def test_none_while_a_write_is_under_way(self, hub: Hub, open_: OpenSide) -> None:
         side = open_()
         side.connection.write_started(KEEPALIVE_SECONDS - 1)
         hub.tick(KEEPALIVE_SECONDS, WALL)
         assert await side.taken() == b""
 
-    async def test_a_checkpoint_when_the_position_moved_on(
-        self, hub: Hub, open_: Callable[..., Any]
-    ) -> None:
+    async def test_a_checkpoint_when_the_position_moved_on(self, hub: Hub, open_: OpenSide) -> None:
         side = open_()
         side.connection.sent(5)
         side.connection.advance(9)
@@ -225,9 +228,7 @@ class TestIdle:
         hub.tick(KEEPALIVE_SECONDS, WALL)
         assert await side.taken() == b": keepalive\n\n"
 
-    async def test_none_for_one_that_reads_the_log(
-        self, hub: Hub, open_: Callable[..., Any]
-    ) -> None:
+    async def test_none_for_one_that_reads_the_log(self, hub: Hub, open_: OpenSide) -> None:
         """What is before its position may not have been written yet."""
         side = open_()
         side.connection.sent(5)
@@ -237,7 +238,7 @@ class TestIdle:
         assert await side.taken() == b": keepalive\n\n"
 
     async def test_a_checkpoint_too_where_values_leave_no_time_to_be_idle(
-        self, hub: Hub, open_: Callable[..., Any]
+        self, hub: Hub, open_: OpenSide
     ) -> None:
         side = open_(feed=TRADING)
         said = []
@@ -258,7 +259,7 @@ class TestIdle:
             (81, b"event: checkpoint", b"id: e5-81"),
         ]
 
-    async def test_none_on_a_stream_without_ids(self, hub: Hub, open_: Callable[..., Any]) -> None:
+    async def test_none_on_a_stream_without_ids(self, hub: Hub, open_: OpenSide) -> None:
         side = open_(feed=PRICES)
         side.connection.advance(9)
         hub.tick(KEEPALIVE_SECONDS, WALL)
@@ -266,7 +267,7 @@ class TestIdle:
 
 
 class TestEnding:
-    async def test_a_write_that_takes_too_long(self, hub: Hub, open_: Callable[..., Any]) -> None:
+    async def test_a_write_that_takes_too_long(self, hub: Hub, open_: OpenSide) -> None:
         side = open_()
         side.connection.write_finished(100.0)
         side.connection.write_started(100.0)
@@ -275,23 +276,22 @@ class TestEnding:
         hub.tick(100.1 + WRITE_SECONDS, WALL)
         assert (side.aborted, side.connection.close_reason) == (1, CloseReason.SLOW)
 
-    async def test_minutes_without_a_write(self, hub: Hub, open_: Callable[..., Any]) -> None:
+    async def test_minutes_without_a_write(self, hub: Hub, open_: OpenSide) -> None:
         side = open_()
         hub.tick(300.1, WALL)
         assert (side.aborted, side.connection.close_reason) == (1, CloseReason.QUIET)
 
-    async def test_with_its_session(self, hub: Hub, open_: Callable[..., Any]) -> None:
+    async def test_with_its_session(self, hub: Hub, open_: OpenSide) -> None:
         side = open_(expires_at=WALL + timedelta(seconds=5))
-        hub.tick(1.0, WALL + timedelta(seconds=4.9))
-        assert side.connection.close_reason is None
-        hub.tick(1.0, WALL + timedelta(seconds=5))
-        assert side.connection.close_reason is CloseReason.EXPIRED
+        reasons = []
+        for seconds in (4.9, 5.0):
+            hub.tick(1.0, WALL + timedelta(seconds=seconds))
+            reasons.append(side.connection.close_reason)
+        assert reasons == [None, CloseReason.EXPIRED]
         assert await side.taken() == render_frame("auth:expired", {"reason": "expired"})
         assert side.aborted == 0
 
-    async def test_cut_when_the_farewell_is_not_taken(
-        self, hub: Hub, open_: Callable[..., Any]
-    ) -> None:
+    async def test_cut_when_the_farewell_is_not_taken(self, hub: Hub, open_: OpenSide) -> None:
         side = open_()
         side.connection.close(CloseReason.DRAIN, 10.0, b"bye")
         hub.tick(10.0 + CLOSE_TIMEOUT_SECONDS, WALL)
@@ -299,7 +299,7 @@ class TestEnding:
         hub.tick(10.1 + CLOSE_TIMEOUT_SECONDS, WALL)
         assert side.aborted == 1
 
-    async def test_the_first_reason_is_the_one_that_counts(self, open_: Callable[..., Any]) -> None:
+    async def test_the_first_reason_is_the_one_that_counts(self, open_: OpenSide) -> None:
         side = open_()
         side.connection.close(CloseReason.REVOKED, 0.0, b"one")
         side.connection.close(CloseReason.DRAIN, 0.0, b"two")
@@ -308,9 +308,7 @@ class TestEnding:
         assert await side.taken() == b"one"
         assert side.aborted == 1
 
-    async def test_an_event_after_the_end_breaks_nothing(
-        self, hub: Hub, open_: Callable[..., Any]
-    ) -> None:
+    async def test_an_event_after_the_end_breaks_nothing(self, hub: Hub, open_: OpenSide) -> None:
         side = open_()
         side.connection.close(CloseReason.DRAIN, 0.0, b"bye")
         hub.publish(recorded(7))
@@ -322,7 +320,7 @@ class TestEnding:
         }  # fmt: skip
 
 
-async def test_a_waiting_reader_is_woken_by_each_end(open_: Callable[..., Any]) -> None:
+async def test_a_waiting_reader_is_woken_by_each_end(open_: OpenSide) -> None:
     side = open_()
     taking = asyncio.create_task(side.connection.outbox.next_chunk())
     await asyncio.sleep(0)
@@ -341,7 +339,7 @@ class TestLeaving:
         ],
     )
     async def test_is_told_in_the_words_of_the_family(
-        self, hub: Hub, open_: Callable[..., Any], stream: str, name: str, field: str
+        self, hub: Hub, open_: OpenSide, stream: str, name: str, field: str
     ) -> None:
         side = open_(feed=_BY_NAME[stream])
         hub.announce_draining(side.connection, 4.9994, WALL)
@@ -353,9 +351,7 @@ class TestLeaving:
         assert "\nid: " not in told
         assert side.connection.close_reason is None
 
-    async def test_a_full_outbox_is_not_in_the_way(
-        self, hub: Hub, open_: Callable[..., Any]
-    ) -> None:
+    async def test_a_full_outbox_is_not_in_the_way(self, hub: Hub, open_: OpenSide) -> None:
         side = open_(frames=1)
         hub.publish(recorded(7))
         hub.announce_draining(side.connection, 5.0, WALL)

@@ -2,8 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
 
 import pytest
 
@@ -13,10 +12,14 @@ from tapewire_services.edge.delivery.outbox import (
     FlushClock,
     Outbox,
 )
+from tests.harness.virtual_time import VirtualTimeLoop
 
 pytestmark = pytest.mark.virtual_time
 
 WINDOW = 0.02
+
+Taken = list[tuple[float, bytes]]
+"""Chunks, with the time at which each was taken."""
 
 
 def now() -> float:
@@ -27,7 +30,7 @@ def outbox(frames: int = 100, size: int = 10_000, clock: FlushClock | None = Non
     return Outbox(clock or FlushClock(WINDOW), frames, size)
 
 
-async def reader(box: Outbox, taken: list[Any]) -> None:
+async def reader(box: Outbox, taken: Taken) -> None:
     """Takes what comes, and notes when."""
     while not box.has_ended:
         taken.append((round(now(), 6), await box.next_chunk()))
@@ -35,7 +38,8 @@ async def reader(box: Outbox, taken: list[Any]) -> None:
 
 class TestWindows:
     async def test_the_first_few_leave_at_once_and_the_rest_as_one(self) -> None:
-        box, taken = outbox(), []
+        taken: Taken = []
+        box = outbox()
         reading = asyncio.create_task(self.timed(box, taken))
         await asyncio.sleep(1)
         began = now()
@@ -54,7 +58,8 @@ class TestWindows:
     async def test_a_stream_that_goes_on_is_one_write_a_window_and_rests_before_it_bursts_again(
         self,
     ) -> None:
-        box, taken = outbox(frames=1000), []
+        taken: Taken = []
+        box = outbox(frames=1000)
         reading = asyncio.create_task(self.timed(box, taken))
         for _ in range(1000):
             box.put(b"x")
@@ -69,13 +74,14 @@ class TestWindows:
         assert [data for _, data in taken[before:]] == [b"y"] * BURST_WRITES
         reading.cancel()
 
-    async def timed(self, box: Outbox, taken: list[Any]) -> None:
+    async def timed(self, box: Outbox, taken: Taken) -> None:
         while True:
             data = await box.next_chunk()
             taken.append((now(), data))
 
     async def test_after_a_quiet_window_the_next_is_a_first_one(self) -> None:
-        box, taken = outbox(), []
+        taken: Taken = []
+        box = outbox()
         reading = asyncio.create_task(self.timed(box, taken))
         for _ in range(3):
             await asyncio.sleep(1)
@@ -86,7 +92,8 @@ class TestWindows:
         reading.cancel()
 
     async def test_what_is_urgent_waits_for_no_window_and_takes_the_rest_along(self) -> None:
-        box, taken = outbox(), []
+        taken: Taken = []
+        box = outbox()
         reading = asyncio.create_task(self.timed(box, taken))
         await asyncio.sleep(1)
         began = now()
@@ -102,7 +109,7 @@ class TestWindows:
     async def test_one_timer_serves_many_outboxes(self) -> None:
         clock = FlushClock(WINDOW)
         boxes = [outbox(clock=clock) for _ in range(10)]
-        taken = [[] for _ in boxes]
+        taken: list[Taken] = [[] for _ in boxes]
         reading = [
             asyncio.create_task(self.timed(box, into))
             for box, into in zip(boxes, taken, strict=True)
@@ -182,18 +189,19 @@ class Sink:
 
     def __init__(self) -> None:
         self.room = True
-        self.got = []
+        self.got: list[bytes] = []
 
-    def __call__(self, take: Callable[..., Any]) -> bool:
+    def __call__(self, take: Callable[[], bytes]) -> bool:
         if self.room:
             self.got.append(take())
         return self.room
 
 
 class TestSinks:
-    async def waiting(self, **how: Any) -> tuple[Outbox, Sink, list[Any], asyncio.Task[Any]]:
+    async def waiting(self) -> "tuple[Outbox, Sink, Taken, asyncio.Task[None]]":
         """An outbox with a sink, somebody in `take`, and what is taken there."""
-        box, taken, sink = outbox(**how), [], Sink()
+        taken: Taken = []
+        box, sink = outbox(), Sink()
         box.write_through(sink)
         reading = asyncio.create_task(TestWindows().timed(box, taken))
         await asyncio.sleep(1)
@@ -252,7 +260,8 @@ class TestSinks:
         reading.cancel()
 
     async def test_an_end_and_a_nudge_are_for_who_takes(self) -> None:
-        box, taken, sink = outbox(), [], Sink()
+        taken: Taken = []
+        box, sink = outbox(), Sink()
         box.write_through(sink)
         reading = asyncio.create_task(reader(box, taken))
         await asyncio.sleep(1)
@@ -266,7 +275,7 @@ class TestSinks:
     async def test_a_fault_of_the_sink_is_its_readers_alone(self) -> None:
         box = outbox()
 
-        def broken(take: Callable[..., Any]) -> None:
+        def broken(take: Callable[[], bytes]) -> bool:
             raise ValueError(take())
 
         box.write_through(broken)
@@ -283,7 +292,7 @@ class Values:
     def __init__(
         self, rate: float = 10.0, symbols: frozenset[str] | None = None, busy: float = 0.0
     ) -> None:
-        self.newest = {}
+        self.newest: dict[str, bytes] = {}
         self.lane = ConflationGroup(
             rate,
             self.join,
@@ -292,46 +301,52 @@ class Values:
             keys=symbols,
         )
 
-    def join(self, keys: frozenset[str]) -> bytes:
+    def join(self, keys: Iterable[str]) -> bytes:
         return b"".join(self.newest[key] for key in sorted(keys))
 
     def change(self, key: str, value: int) -> None:
         self.newest[key] = b"%s=%d;" % (key.encode(), value)
         self.lane.mark_changed(key)
 
-    def reader(self, taken: list[Any]) -> asyncio.Task[Any]:
+    def reader(self, taken: Taken) -> "asyncio.Task[None]":
         box = outbox()
         self.lane.outboxes.add(box)
         return asyncio.create_task(TestWindows().timed(box, taken))
 
 
-def busying(values: Values, takes: float) -> list[Any]:
+def busying(values: Values, takes: float) -> list[float]:
     """Give the lane of `values` a reader that keeps the loop busy so long; when it was offered
     something."""
-    loop, sent = asyncio.get_running_loop(), []
+    loop, sent = asyncio.get_running_loop(), list[float]()
+    assert isinstance(loop, VirtualTimeLoop)
+    virtual_clock = loop._virtual
 
-    class Slow:
-        def offer_chunk(self, *_: Any) -> None:
+    class Slow(Outbox):
+        def offer_chunk(self, *_: object) -> None:
             sent.append(now())
-            loop._virtual.now += takes  # type: ignore[attr-defined]
+            virtual_clock.now += takes
 
-    values.lane.outboxes.add(Slow())
+    values.lane.outboxes.add(Slow(FlushClock(WINDOW), 100, 10_000))
     return sent
 
 
 class TestLanes:
     async def test_a_first_value_leaves_at_once(self) -> None:
-        values, taken = Values(), []
+        taken: Taken = []
+        values = Values()
         reading = values.reader(taken)
         await asyncio.sleep(1)
         values.change("A", 1)
         await asyncio.sleep(0.001)
         reading.cancel()
-        assert taken == [(pytest.approx(1), b"A=1;")]
+        ((at, data),) = taken
+        assert at == pytest.approx(1)
+        assert data == b"A=1;"
 
     @pytest.mark.parametrize("rate", [0.5, 2.0, 10.0])
     async def test_at_most_the_rate_and_the_newest_of_each_interval(self, rate: float) -> None:
-        values, taken = Values(rate), []
+        taken: Taken = []
+        values = Values(rate)
         reading = values.reader(taken)
         for number in range(1000):  # ten seconds
             values.change("A", number)
@@ -346,7 +361,8 @@ class TestLanes:
 
     async def test_each_key_has_its_own_interval(self) -> None:
         """Regression: a key waited for the timer of another one, up to ten seconds."""
-        values, taken = Values(rate=1.0), []
+        taken: Taken = []
+        values = Values(rate=1.0)
         reading = values.reader(taken)
         values.change("A", 1)
         await asyncio.sleep(0.5)
@@ -356,13 +372,18 @@ class TestLanes:
         assert [data for _, data in taken] == [b"A=1;", b"B=1;"]
         await asyncio.sleep(1)
         reading.cancel()
-        assert taken[-1] == (pytest.approx(1.0, abs=WINDOW), b"A=2;")
+        assert taken[-1][0] == pytest.approx(1.0, abs=WINDOW)
+        assert taken[-1][1] == b"A=2;"
 
     async def test_changes_within_a_window_are_one_chunk_joined_once_for_all(self) -> None:
-        values, joined = Values(), []
-        join = values.join
-        values.lane.render_latest = lambda keys: joined.append(sorted(keys)) or join(keys)
-        taken = [[] for _ in range(5)]
+        values, joined = Values(), list[list[str]]()
+
+        def join(keys: Iterable[str]) -> bytes:
+            joined.append(sorted(keys))
+            return values.join(keys)
+
+        values.lane.render_latest = join
+        taken: list[Taken] = [[] for _ in range(5)]
         reading = [values.reader(into) for into in taken]
         for number, key in enumerate("ABCD"):
             values.change(key, number)
@@ -372,13 +393,21 @@ class TestLanes:
         assert joined == [["A"], ["B", "C", "D"]]
         assert [[d for _, d in into] for into in taken] == [[b"A=0;", b"B=1;C=2;D=3;"]] * 5
 
-    async def test_a_chunk_is_a_window_s_worth_and_waits_for_no_other(self) -> None:
+    async def test_a_chunk_is_a_window_s_worth_and_waits_for_no_other(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """Regression: two windows of the same length, a moment apart, made most chunks wait for
         both, and joined what was missed meanwhile for each reader anew."""
-        values, taken = Values(rate=1000.0), []
-        reading, sent = values.reader(taken), []
+        taken: Taken = []
+        values = Values(rate=1000.0)
+        reading, sent = values.reader(taken), list[float]()
         flush = values.lane._flush
-        values.lane._flush = lambda: (sent.append(now()), flush())
+
+        def noted_flush() -> None:
+            sent.append(now())
+            flush()
+
+        monkeypatch.setattr(values.lane, "_flush", noted_flush)
         for number in range(500):
             values.change(f"K{number}", number)
             await asyncio.sleep(0.0017)
@@ -417,7 +446,8 @@ class TestLanes:
     )
     async def test_a_busy_lane_has_longer_windows(self, rate: int, window: float) -> None:
         """Above 1,000 changes a second of what is wanted, 100 ms; nothing of it is lost."""
-        values, taken = Values(symbols=frozenset(map(str, range(400))), busy=0.1), []
+        taken: Taken = []
+        values = Values(symbols=frozenset(map(str, range(400))), busy=0.1)
         reading = values.reader(taken)
         for tick in range(500):  # five seconds
             for number in range(tick * rate // 100, (tick + 1) * rate // 100):
@@ -431,7 +461,7 @@ class TestLanes:
         reading.cancel()
         told = b"".join(data for _, data in taken)
         assert all(values.newest[key] in told for key in values.newest if key.isdigit())
-        after = []
+        after: Taken = []
         reading = values.reader(after)
         for number in range(50):
             values.change(str(number), number)
@@ -441,7 +471,8 @@ class TestLanes:
         assert gaps == pytest.approx([WINDOW] * len(gaps)), "it is not busy any more"
 
     async def test_a_steady_thousand_a_second_is_not_busy_by_its_jumps(self) -> None:
-        values, taken = Values(busy=0.1), []
+        taken: Taken = []
+        values = Values(busy=0.1)
         reading = values.reader(taken)
         for tick in range(1000):
             for number in range(10 + 4 * (-1) ** (tick // 50 % 2)):
@@ -452,7 +483,8 @@ class TestLanes:
         assert max(gaps) == pytest.approx(WINDOW)
 
     async def test_only_what_is_wanted(self) -> None:
-        values, taken = Values(symbols=frozenset({"A"})), []
+        taken: Taken = []
+        values = Values(symbols=frozenset({"A"}))
         reading = values.reader(taken)
         values.change("B", 1)
         await asyncio.sleep(1)
@@ -474,7 +506,8 @@ class TestLanes:
         assert box.is_empty
 
     async def test_a_closed_lane_flushes_no_more(self) -> None:
-        values, taken = Values(rate=1.0), []
+        taken: Taken = []
+        values = Values(rate=1.0)
         reading = values.reader(taken)
         values.change("A", 1)
         await asyncio.sleep(0.1)

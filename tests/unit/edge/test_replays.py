@@ -8,9 +8,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from tapewire.log import EventDraft, EventMetadata, EventSubject, new_id, pattern
+from tapewire.log import (
+    EventDraft,
+    EventLog,
+    EventMetadata,
+    EventSubject,
+    Page,
+    new_id,
+    pattern,
+)
 from tapewire.log.memory import MemoryEventLog, MemoryLatestValueStore, MemoryServer
-from tapewire.log.ports import Page
 from tapewire.runtime import Settings
 from tapewire_services.edge.delivery.connection import Connection, ConnectionInfo
 from tapewire_services.edge.delivery.outbox import FlushClock, Outbox
@@ -49,7 +56,7 @@ class Counting(MemoryEventLog):
         return await super().page(*asked, **how)
 
 
-def engine_of(server: MemoryServer, log: MemoryEventLog | Counting, clock: Clock) -> Engine:
+def engine_of(server: MemoryServer, log: EventLog, clock: Clock) -> Engine:
     return Engine(
         instance="edge",
         log=log,
@@ -76,7 +83,7 @@ def connection(name: str, owner: str = "alice") -> Connection:
     return Connection(opening, outbox, 0.0, lambda: None)
 
 
-async def alert(log: MemoryEventLog, number: int) -> None:
+async def alert(log: EventLog, number: int) -> None:
     draft = EventDraft(
         subject=EventSubject("alice", "alerts", f"{number}"),
         event=golden_event("alert.raised", alertId=f"a{number}"),
@@ -125,14 +132,12 @@ async def test_so_many_read_the_log_at_a_time_and_all_get_what_they_came_for() -
     tape = asyncio.create_task(engine.log_tail.run())
     await engine.log_tail.ready.wait()
     reader = ReplayReader(log, [pattern(owner="alice")], engine.stream_service.replay_slots)
-    taken = await asyncio.gather(
-        *(reader.read_page(0, 10, [10]) for _ in range(CROWD)),
-        *(
-            engine.stream_service.snapshots.read_snapshot(connection("alerts"))
-            for _ in range(CROWD)
-        ),
+    snapshots = engine.stream_service.snapshots
+    pages, read = await asyncio.gather(
+        asyncio.gather(*(reader.read_page(0, 10, [10]) for _ in range(CROWD))),
+        asyncio.gather(*(snapshots.read_snapshot(connection("alerts")) for _ in range(CROWD))),
     )
     tape.cancel()
-    assert [len(stretch.events) for stretch in taken[:CROWD]] == [10] * CROWD  # type: ignore[attr-defined]
-    assert [len(told) for told, _ in taken[CROWD:]] == [11] * CROWD
+    assert [len(page.events) for page in pages] == [10] * CROWD
+    assert [len(messages) for messages, _ in read] == [11] * CROWD
     assert log.most == AT_ONCE

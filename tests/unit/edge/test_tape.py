@@ -2,13 +2,21 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Self
 
+import msgspec
 import pytest
 
-from tapewire.log import EventDraft, EventMetadata, EventSubject, LogError, new_id
+from tapewire.log import (
+    EventDraft,
+    EventMetadata,
+    EventSubject,
+    LogError,
+    RecordedEvent,
+    Subscription,
+    new_id,
+)
 from tapewire.log.memory import Faults, MemoryEventLog, MemoryServer
-from tapewire.log.memory.connection import MemorySubscription
 from tapewire_services.edge.ingest import log_tail as module
 from tapewire_services.edge.ingest.log_tail import LogTail
 from tests.harness.publishers import order_placed
@@ -23,15 +31,13 @@ class Following:
     """A server, a writer without misfortunes, and a tape with some."""
 
     def __init__(
-        self,
-        faults: Faults | None = None,
-        log: type[MemoryEventLog] | type["Dropping"] = MemoryEventLog,
+        self, faults: Faults | None = None, log: type[MemoryEventLog] = MemoryEventLog
     ) -> None:
         self.server = MemoryServer()
         self.writer = MemoryEventLog(self.server)
         self.log = log(self.server, faults)
-        self.heard = []
-        self.restarts = []
+        self.heard: list[RecordedEvent] = []
+        self.restarts: list[tuple[str, int]] = []
         self.tape = LogTail(self.log, seed=1)
         self.tape.subscribe(self.heard.append)
         self.tape.subscribe_recreated(self.restart)
@@ -40,12 +46,12 @@ class Following:
         self.restarts.append((self.tape.epoch, self.tape.last_sequence))
         self.heard.clear()
 
-    async def __aenter__(self) -> "Following":
+    async def __aenter__(self) -> Self:
         self.running = asyncio.create_task(self.tape.run())
         await self.tape.ready.wait()
         return self
 
-    async def __aexit__(self, *_: Any) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self.running.cancel()
         await asyncio.wait({self.running})
 
@@ -137,7 +143,7 @@ async def test_memory_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> No
 )
 @pytest.mark.parametrize("seed", range(5))
 async def test_every_event_once_in_order_over(faults: dict[str, float], seed: int) -> None:
-    async with Following(Faults(seed=seed, **faults)) as following:
+    async with Following(msgspec.structs.replace(Faults(seed=seed), **faults)) as following:
         await following.append(300)
         await following.caught_up()
         assert following.sequences == list(range(1, 301))
@@ -157,9 +163,16 @@ class Dropping(MemoryEventLog):
     """A log whose live message of sequence 2 gets lost."""
 
     async def subscribe(
-        self, filter_: str, on_event: Callable[..., Any], on_gap: Callable[..., Any]
-    ) -> MemorySubscription:
-        return await super().subscribe(filter_, lambda r: r.sequence == 2 or on_event(r), on_gap)
+        self,
+        filter: str,  # noqa: A002
+        on_event: Callable[[RecordedEvent], None],
+        on_gap: Callable[[str], None],
+    ) -> Subscription:
+        def forward(recorded: RecordedEvent) -> None:
+            if recorded.sequence != 2:
+                on_event(recorded)
+
+        return await super().subscribe(filter, forward, on_gap)
 
 
 async def test_nothing_is_passed_on_before_what_was_lost() -> None:
