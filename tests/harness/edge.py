@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ import psutil
 import pytest
 
 from tapewire.log.jetstream import connect
-from tests.harness import sse
+from tests.harness import fork_server, sse
+from tests.harness.fork_server import ForkedProcess
 from tests.harness.nats_servers import LocalNatsServer, _set_parent_death_signal
 from tests.harness.publishers import EventLogDriver, QuoteDriver
 from tests.harness.waiting import wait_until_async
@@ -48,11 +49,32 @@ USE_DEFAULT = ""
 """A setting of that value is left at its default."""
 
 
+def _start_process(
+    name: str, environment: dict[str, str], output_fd: int, fds: Mapping[str, int]
+) -> "ForkedProcess | subprocess.Popen[bytes]":
+    """Start a service; one with modules of its own needs a new interpreter."""
+    if "PYTHONPATH" not in environment or environment["PYTHONPATH"] == os.environ.get("PYTHONPATH"):
+        return fork_server.start(name, environment, output_fd, fds)
+    return subprocess.Popen(  # noqa: PLW1509, RUF100
+        [sys.executable, "-m", f"tapewire_services.{name}"],
+        env={**environment, **{variable: str(fd) for variable, fd in fds.items()}},
+        pass_fds=[*fds.values()],
+        stdin=subprocess.DEVNULL,
+        stdout=output_fd,
+        stderr=output_fd,
+        preexec_fn=_set_parent_death_signal,
+    )
+
+
 class ManagedService:
     """A running service; made ready, or a failure that shows its log."""
 
     def __init__(
-        self, name: str, settings: dict[str, str], folder: Path, fds: Sequence[int] = ()
+        self,
+        name: str,
+        settings: dict[str, str],
+        folder: Path,
+        fds: Mapping[str, int] | None = None,
     ) -> None:
         self.name = name
         self.log_file = folder / f"{name}-{time.monotonic_ns()}.log"
@@ -60,15 +82,8 @@ class ManagedService:
         plain = {k: v for k, v in os.environ.items() if not k.startswith(("TAPEWIRE_", "SSE_"))}
         stated = {k: v for k, v in {**SETTINGS, **settings}.items() if v != USE_DEFAULT}
         with self.log_file.open("wb") as log:
-            self.process = subprocess.Popen(  # noqa: PLW1509, RUF100
-                [sys.executable, "-m", f"tapewire_services.{name}"],
-                env={**plain, **stated, "TAPEWIRE_READY_FD": str(writing)},
-                pass_fds=(writing, *fds),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                preexec_fn=_set_parent_death_signal,
-            )
+            inherited = {**(fds or {}), "TAPEWIRE_READY_FD": writing}
+            self.process = _start_process(name, {**plain, **stated}, log.fileno(), inherited)
         os.close(writing)
         self._ready_fd = reading
 
@@ -186,8 +201,7 @@ class EdgeProcess(EdgeClient, ManagedService):
             self.port = listening.getsockname()[1]
             self.url = f"http://127.0.0.1:{self.port}"
             fd = listening.fileno()
-            settings = {**settings, "TAPEWIRE_LISTEN_FD": str(fd)}
-            ManagedService.__init__(self, "edge", settings, folder, [fd])
+            ManagedService.__init__(self, "edge", settings, folder, {"TAPEWIRE_LISTEN_FD": fd})
 
     async def health(self) -> dict[str, Any]:
         async with self.client() as http:
