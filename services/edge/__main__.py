@@ -1,6 +1,6 @@
 """The edge service: streams, REST API and pages. Run it by `python -m tapewire_services.edge`.
 
-`wire` builds the process in the order of an event's way: exchange with other edge processes, the
+`wiring` builds the process in the order of an event's way: exchange with other edge processes, the
 engine between log and streams, authentication, HTTP. Clients can connect once everything else runs,
 and are disconnected before anything else stops.
 """
@@ -41,7 +41,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-async def wire(app: App) -> None:
+async def wiring(app: App) -> None:
     """Build and start the edge."""
     settings = app.settings
     engine = _start_engine(app)
@@ -141,4 +141,4 @@ async def _start_http(
 
 
 if __name__ == "__main__":
-    run("edge", wire)
+    run("edge", wiring)

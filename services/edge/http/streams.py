@@ -27,6 +27,7 @@ from tapewire_services.edge.delivery.outbox import FlushClock, Outbox, Sink
 from tapewire_services.edge.delivery.stream_routes import StreamRoute
 from tapewire_services.edge.http.admission import AdmittedStream, ReplayFinished, StreamAdmission
 from tapewire_services.edge.http.errors import HttpError, to_http_error, unavailable
+from tapewire_services.edge.http.raw_responses import send_error, send_headers, send_response
 from tapewire_services.edge.http.stream_request import StreamRequest
 
 STREAM_HEADERS = (
@@ -114,7 +115,7 @@ class StreamHandler:
         ]
         with correlated(correlation):
             if request.method == "OPTIONS":
-                await _send_response(send, 200, [*headers, *STREAM_PREFLIGHT_HEADERS])
+                await send_response(send, 200, [*headers, *STREAM_PREFLIGHT_HEADERS])
                 return
             try:
                 if self.is_draining:
@@ -127,10 +128,10 @@ class StreamHandler:
                 with self._capacity.reserve():
                     admitted = await self._admission.admit(route, request, correlation)
             except ReplayFinished:
-                await _send_response(send, 204, headers)
+                await send_response(send, 204, headers)
                 return
             except Exception as error:
-                await _send_error(send, headers, error)
+                await send_error(send, headers, _failure(error))
                 return
             if admitted.set_cookie is not None:
                 headers.append((b"set-cookie", admitted.set_cookie.encode()))
@@ -144,11 +145,11 @@ class StreamHandler:
         receive: Receive,
         send: Send,
     ) -> None:
-        settings, opening = self._settings, admitted.connection_info
+        settings, info = self._settings, admitted.connection_info
         outbox = Outbox(self._flush_clock, settings.outbox_events, settings.outbox_bytes)
         extensions = cast("dict[str, Any]", scope.get("extensions") or {})
         loop = asyncio.get_running_loop()
-        connection = Connection(opening, outbox, loop.time(), _abort_callback(scope))
+        connection = Connection(info, outbox, loop.time(), _abort_callback(scope))
         started = loop.time()
         gzip = self._create_compressor(scope)
         coding = [] if gzip is None else [(b"content-encoding", b"gzip")]
@@ -158,15 +159,13 @@ class StreamHandler:
         self._hub.add(connection)
         if self._presence_sync is not None:
             self._presence_sync.connection_opened(
-                opening.client_id, opening.user_id, self._now().timestamp()
+                info.client_id, info.user_id, self._now().timestamp()
             )
         resumes = admitted.last_event_id is not None
-        logger.info("stream.opened", client_id=opening.client_id, resumes=resumes)
+        logger.info("stream.opened", client_id=info.client_id, resumes=resumes)
         try:
-            with telemetry.span("stream open", attributes={"tapewire.client": opening.client_id}):
-                await _send_headers(
-                    send, 200, [*STREAM_HEADERS, *self._with_vary(headers), *coding]
-                )
+            with telemetry.span("stream open", attributes={"tapewire.client": info.client_id}):
+                await send_headers(send, 200, [*STREAM_HEADERS, *self._with_vary(headers), *coding])
             await self._serve_until_closed(connection, admitted, gzip, receive, send)
         finally:
             reason = connection.close_reason or _close_reason(connection, writer)
@@ -175,10 +174,10 @@ class StreamHandler:
             if gzip is not None:
                 self._compressors.discard(gzip)
             if self._presence_sync is not None:
-                self._presence_sync.connection_closed(opening.client_id)
+                self._presence_sync.connection_closed(info.client_id)
             logger.info(
                 "stream.closed",
-                client_id=opening.client_id,
+                client_id=info.client_id,
                 reason=reason.value,
                 sequence=connection.position,
                 seconds=round(loop.time() - started, 3),
@@ -283,29 +282,12 @@ def _abort_unsupported() -> None:
     """Do nothing: without the extension, the connection lasts until the kernel closes it."""
 
 
-async def _send_headers(send: Send, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-
-
-async def _send_response(
-    send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes = b""
-) -> None:
-    await _send_headers(send, status, headers)
-    await send({"type": "http.response.body", "body": body, "more_body": False})
-
-
-async def _send_error(send: Send, headers: list[tuple[bytes, bytes]], error: Exception) -> None:
-    failure = to_http_error(error)
+def _failure(error: Exception) -> HttpError:
+    """The response for `error`. An unexpected error is logged, and its text is not sent."""
     if isinstance(error, ConnectionLimitReached):
-        failure = unavailable("This process holds all the streams it can", FULL_RETRY_AFTER_SECONDS)
-    elif failure.status == 500:
-        logger.error("stream.open_failed", exc_info=error)
-        failure = HttpError(500, "Failed to establish SSE connection")
-    body = failure.body()
-    headers = [
-        *headers,
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(body)).encode()),
-        *((name.lower().encode(), value.encode()) for name, value in failure.headers.items()),
-    ]
-    await _send_response(send, failure.status, headers, body)
+        return unavailable("This process holds all the streams it can", FULL_RETRY_AFTER_SECONDS)
+    failure = to_http_error(error)
+    if failure.status != 500:
+        return failure
+    logger.error("stream.open_failed", exc_info=error)
+    return HttpError(500, "Failed to establish SSE connection")

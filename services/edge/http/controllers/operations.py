@@ -85,7 +85,7 @@ class OperationsController(Controller):
 
 def _render_metrics(engine: Engine) -> Iterator[str]:
     """Prometheus's text format, version 0.0.4."""
-    hub, tape, totals = engine.hub, engine.log_tail, engine.totals()
+    hub, log_tail, totals = engine.hub, engine.log_tail, engine.totals()
     gauges = {
         "tapewire_connections": ("Streams open on this process.", len(hub)),
         "tapewire_connections_live": (
@@ -101,13 +101,16 @@ def _render_metrics(engine: Engine) -> Iterator[str]:
             sum(connection.outbox.size_bytes for connection in hub.connections()),
         ),
         "tapewire_tasks": ("Tasks of the event loop.", len(asyncio.all_tasks())),
-        "tapewire_tape_head": ("The sequence up to which the log is followed.", tape.last_sequence),
-        "tapewire_tape_following": ("Whether the log is followed.", int(tape.ready.is_set())),
+        "tapewire_tape_head": (
+            "The sequence up to which the log is followed.",
+            log_tail.last_sequence,
+        ),
+        "tapewire_tape_following": ("Whether the log is followed.", int(log_tail.ready.is_set())),
     }
     for name, (meaning, value) in gauges.items():
         yield f"# HELP {name} {meaning}\n# TYPE {name} gauge\n{name} {value}\n"
     yield from _counter_header("tapewire_tape_repairs_total", "Times that missed events were read.")
-    yield f"tapewire_tape_repairs_total {tape.repair_count}\n"
+    yield f"tapewire_tape_repairs_total {log_tail.repair_count}\n"
     yield from _counter_header(
         "tapewire_connections_closed_total", "Streams that ended, by reason."
     )
