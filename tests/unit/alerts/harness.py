@@ -73,7 +73,7 @@ def make_context(command_id: str | None = None) -> RequestContext:
 
 
 class AlertsProcess:
-    """One process of the service."""
+    """One process of the alerts service."""
 
     def __init__(self, server: MemoryServer, faults: Faults | None = None) -> None:
         self.log = MemoryEventLog(server, faults)
@@ -110,7 +110,7 @@ class AlertsProcess:
         return self
 
     def acquire_leases(self) -> None:
-        """Hold the leases."""
+        """Start the work of both leases."""
         self._spawn(self.price_monitor.run())
         for name, filter_ in RULE_TRIGGER_FILTERS.items():
             self._subscribe(
@@ -133,7 +133,7 @@ class AlertsProcess:
         self._spawn(subscription.run())
 
     async def kill(self) -> None:
-        """The process is gone, whatever it was at."""
+        """Kill the process, whatever it is doing."""
         for connection in (self.log, self.views, self.quote_store):
             connection.kill()
         for task in self.tasks:
@@ -141,7 +141,7 @@ class AlertsProcess:
         await asyncio.gather(*self.tasks, return_exceptions=True)
 
     def raise_task_errors(self) -> None:
-        """Raise what a task died of."""
+        """Raise the error of a task that has ended."""
         for task in self.tasks:
             if task.done():
                 task.result()
@@ -165,7 +165,7 @@ class AlertsProcess:
 
 
 async def retry_until_answered(send_request: Callable[[], Awaitable[T]]) -> T:
-    """Ask until it is answered, under one command id, as a gateway does."""
+    """Repeat the request until it is answered, as a gateway does."""
     while True:
         with contextlib.suppress(LogError, TooManyConflicts):
             return await send_request()
@@ -173,7 +173,8 @@ async def retry_until_answered(send_request: Callable[[], Awaitable[T]]) -> T:
 
 
 class AlertsEnvironment:
-    """Everybody else. Its own connection is never disturbed."""
+    """The rest of the system: other services, the market, and a reader of the log. Its own
+    connection has no faults."""
 
     def __init__(self, server: MemoryServer) -> None:
         self._log = MemoryEventLog(server)
@@ -182,7 +183,7 @@ class AlertsEnvironment:
         self._event_number = 0
 
     async def append_event(self, event: Event, user: str = USER, domain: str = "orders") -> str:
-        """Append an event of somebody else's; its id."""
+        """Append an event of another service. Return its id."""
         self._event_number += 1
         id_ = f"event-{self._event_number}"
         meta = EventMetadata(id=id_, correlation=f"correlation-{self._event_number}")
@@ -191,7 +192,7 @@ class AlertsEnvironment:
         return id_
 
     async def publish_price(self, price: str, symbol: str = "IBM") -> None:
-        """A quote of now."""
+        """Publish a quote at the present time."""
         now = asyncio.get_running_loop().time()
         await self.publish_quote(make_quote(price, now, symbol))
 
@@ -203,7 +204,7 @@ class AlertsEnvironment:
         )
 
     async def read_log_summary(self) -> "AlertsLogSummary":
-        """Read all."""
+        """Read the whole log."""
         stored: list[RecordedEvent] = []
         more = True
         while more:
@@ -223,7 +224,7 @@ class AlertsEnvironment:
     async def wait_for_log(
         self, description: str, condition: Callable[["AlertsLogSummary"], object]
     ) -> "AlertsLogSummary":
-        """Wait until the log holds what is waited for."""
+        """Wait until `condition` holds for the log; fail with `description` when it never does."""
         seen = AlertsLogSummary([])
         for _ in range(10_000):
             with contextlib.suppress(Unavailable):
@@ -235,7 +236,7 @@ class AlertsEnvironment:
 
 
 class AlertsLogSummary:
-    """What the log says in the end."""
+    """The alerts, notifications and rules in the log."""
 
     def __init__(self, events: list[RecordedEvent]) -> None:
         self.events = events
@@ -268,7 +269,7 @@ def create_rule_request(
     level: AlertLevel | None = None,
     user: str = USER,
 ) -> CreateRule:
-    """A request, as the gateway makes it of JSON."""
+    """A request, decoded from JSON as in the gateway."""
     fields = {
         "userId": user,
         "kind": kind.value,
