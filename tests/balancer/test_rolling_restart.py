@@ -95,7 +95,8 @@ def test_the_trial_was_one(trial_result: RollingTrialResult) -> None:
         if isinstance(entry, ReceivedEvent)
     }
     assert {
-        (ORDERS_PATH, "order:fill"), (TRADING_PATH, "position:update"), (TOPICS_PATH, "trade:new"), (STRATEGIES_PATH, "ORDER_EXECUTED"),
+        (ORDERS_PATH, "order:fill"), (TRADING_PATH, "position:update"),
+        (TOPICS_PATH, "trade:new"), (STRATEGIES_PATH, "ORDER_EXECUTED"),
         (NOTIFICATIONS_PATH, "notification"),
     } <= received  # fmt: skip
 

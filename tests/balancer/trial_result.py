@@ -42,7 +42,8 @@ class TrialPhase(msgspec.Struct, kw_only=True):
             ", ".join(f"{count} for {why}" for why, count in self.retry_counts.items()) or "none"
         )
         return (
-            f"{self.name}: {self.ended_at - self.started_at:.0f} s, longest silence {self.longest_silence_seconds:.2f} s, "
+            f"{self.name}: {self.ended_at - self.started_at:.0f} s, "
+            f"longest silence {self.longest_silence_seconds:.2f} s, "
             f"an event up to {self.longest_delay_seconds:.2f} s late, streams ended: {ends}, "
             f"refused {self.refused_stream_count}; orders asked again: {again}"
         )
@@ -62,7 +63,8 @@ class RollingTrialResult(msgspec.Struct, frozen=True, kw_only=True):
             self.phases[-1].ended_at - self.phases[0].started_at,
         )
         head = (
-            f"seed {self.seed}, edge processes {self.edge_count}: {len(self.recording.readers)} readers "
+            f"seed {self.seed}, edge processes {self.edge_count}: "
+            f"{len(self.recording.readers)} readers "
             f"of {len(USERS)} users, {len(self.recording.placed)} orders, {len(events)} events "
             f"({len(events) / seconds:.0f} a second)"
         )

@@ -53,9 +53,11 @@ class FaultTrialResult(msgspec.Struct, frozen=True, kw_only=True):
             f"seed {self.plan.seed}, edge processes {self.plan.edge_processes}: "
             f"{len(self.recording.placed)} orders (asked again {self.retry_counts.total()}), "
             f"{len(self.recording.events)} events, "
-            f"{len(connects)} client connects ({resumes} resumes; {self.refused_stream_count} refused), "
+            f"{len(connects)} client connects "
+            f"({resumes} resumes; {self.refused_stream_count} refused), "
             f"{self.fault_counts.total()} faults ({faults}), "
-            f"longest silence {self.longest_silence_seconds:.1f} s, {resets} resets, {self.duration_seconds:.0f} s"
+            f"longest silence {self.longest_silence_seconds:.1f} s, "
+            f"{resets} resets, {self.duration_seconds:.0f} s"
         )
 
 
@@ -169,7 +171,8 @@ def _lagging_watchers(
     watchers: Sequence[OrderStreamClient], last_sequences: dict[str, int]
 ) -> list[str]:
     return [
-        f"client {one.number} at {one.last_id}, {one.behavior.user} at {last_sequences[one.behavior.user]}"
+        f"client {one.number} at {one.last_id}, "
+        f"{one.behavior.user} at {last_sequences[one.behavior.user]}"
         for one in watchers
         if int((one.last_id or "-0").rpartition("-")[2]) < last_sequences[one.behavior.user]
     ]

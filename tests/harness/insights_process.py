@@ -1,7 +1,7 @@
 """The whole service on the log in memory: processes that die, and a look into the log.
 
-A `Process` is what `tapewire_services.insights.__main__` wires, without NATS. VADER is the real one, asked
-in the loop instead of in a thread, for the loop's time is virtual.
+An `InsightsProcess` is what `tapewire_services.insights.__main__` wires, without NATS. It scores
+with the real VADER, in the event loop instead of in a thread, because the loop's time is virtual.
 """
 
 import asyncio

@@ -17,7 +17,7 @@ async def wait_until(
     describe_last: Callable[[], object] = lambda: "",
     timeout_seconds: float = WAIT_TIMEOUT_SECONDS,
 ) -> None:
-    """Wait until `condition` holds; fail with `description` and `describe_last()` if it does not."""
+    """Wait until `condition` holds; otherwise fail with `description` and `describe_last()`."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout_seconds
     while not condition():

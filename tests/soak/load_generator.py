@@ -101,7 +101,8 @@ class LoadGenerator:
 async def fill_and_read_history(http_client: SoakHttpClient) -> None:
     """Fill what the edge remembers, and read along."""
     # Not by the gateway's word, whose sessions are of seconds here.
-    known = f"Authorization: Bearer {http_client.issuer.token(HISTORY_USER, 'HS256', seconds=HISTORY_SECONDS)}"
+    token = http_client.issuer.token(HISTORY_USER, "HS256", seconds=HISTORY_SECONDS)
+    known = f"Authorization: Bearer {token}"
     requests = [http_client.build_request("GET", path, known) for path in HISTORY_STREAMS]
     readers = [await http_client.send(request) for request in requests]
 

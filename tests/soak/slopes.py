@@ -45,7 +45,8 @@ def format_slopes(slopes: Sequence[GrowthSlope]) -> list[str]:
     """Lines of Markdown."""
     lines = ["| what | first | last | per 10,000 connects | may be |", "|---|---|---|---|---|"]
     lines += [
-        f"| {one.name} | {one.first_value:,.0f} | {one.last_value:,.0f} | {one.growth_per_unit:+,.2f} "
+        f"| {one.name} | {one.first_value:,.0f} | {one.last_value:,.0f} "
+        f"| {one.growth_per_unit:+,.2f} "
         f"± {one.standard_error:,.2f} | {one.max_growth:,.0f} |"
         for one in slopes
     ]

@@ -45,7 +45,8 @@ def descriptors() -> Iterator[None]:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard < IDLE_CONNECTION_COUNT + 200:
         pytest.skip(
-            f"{IDLE_CONNECTION_COUNT:,} connections need more descriptors than the {hard:,} allowed here"
+            f"{IDLE_CONNECTION_COUNT:,} connections need more descriptors "
+            f"than the {hard:,} allowed here"
         )
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     yield
