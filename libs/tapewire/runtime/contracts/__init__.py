@@ -16,7 +16,7 @@ from tapewire.runtime.contracts import (
     positions,
     strategies,
 )
-from tapewire.runtime.contracts.service_call import ServiceCall
+from tapewire.runtime.contracts.request import ServiceCall
 
 CALLS: tuple[ServiceCall[Any, Any], ...] = (
     *orders.CALLS,

@@ -11,8 +11,7 @@ from decimal import Decimal
 import msgspec
 
 from tapewire.events import AlertLevel, AlertRaised, AlertRule, RuleKind
-from tapewire.runtime.contracts.request import RequestStruct, UserId
-from tapewire.runtime.contracts.service_call import ServiceCall
+from tapewire.runtime.contracts.request import RequestStruct, ServiceCall, UserId
 
 SERVICE = "alerts"
 CREATE, ARM, DELETE, RULES, LIST = "create", "arm", "delete", "rules", "list"

@@ -8,8 +8,7 @@ requests with the codes ``invalid`` (with the path of the field in JSON: ``name`
 import msgspec
 
 from tapewire.events import Configuration
-from tapewire.runtime.contracts.request import RequestStruct, UserId
-from tapewire.runtime.contracts.service_call import ServiceCall
+from tapewire.runtime.contracts.request import RequestStruct, ServiceCall, UserId
 
 SERVICE = "insights"
 CREATE, CHANGE, DELETE, GET, LIST = "create", "change", "delete", "get", "list"

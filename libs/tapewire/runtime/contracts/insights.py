@@ -15,8 +15,7 @@ from decimal import Decimal
 import msgspec
 
 from tapewire.events import Item, Metrics, Sentiment
-from tapewire.runtime.contracts.request import RequestStruct, UserId
-from tapewire.runtime.contracts.service_call import ServiceCall
+from tapewire.runtime.contracts.request import RequestStruct, ServiceCall, UserId
 
 SERVICE = "insights"
 ADD, LOAD, ITEMS, METRICS = "add", "load", "items", "metrics"

@@ -10,8 +10,7 @@ from typing import Any
 import msgspec
 
 from tapewire.events import Notification
-from tapewire.runtime.contracts.request import RequestStruct, UserId
-from tapewire.runtime.contracts.service_call import ServiceCall
+from tapewire.runtime.contracts.request import RequestStruct, ServiceCall, UserId
 
 SERVICE = "alerts"
 LIST, READ, SEND = "notifications", "read", "send"

@@ -10,8 +10,7 @@ from decimal import Decimal
 import msgspec
 
 from tapewire.events import Order, OrderType, Side
-from tapewire.runtime.contracts.request import RequestStruct, UserId
-from tapewire.runtime.contracts.service_call import ServiceCall
+from tapewire.runtime.contracts.request import RequestStruct, ServiceCall, UserId
 
 SERVICE = "orders"
 PLACE, CANCEL, GET, LIST = "place", "cancel", "get", "list"

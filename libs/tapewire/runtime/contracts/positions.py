@@ -8,8 +8,7 @@ from decimal import Decimal
 
 import msgspec
 
-from tapewire.runtime.contracts.request import RequestStruct, UserId
-from tapewire.runtime.contracts.service_call import ServiceCall
+from tapewire.runtime.contracts.request import RequestStruct, ServiceCall, UserId
 
 SERVICE = "positions"
 LIST = "list"

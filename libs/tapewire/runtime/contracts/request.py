@@ -1,13 +1,16 @@
-"""The base of all requests, and the type of user ids.
+"""The base of all requests, the type of user ids, and the declaration of a call.
 
 A service rejects fields that it does not know, because ignoring one (a misspelled stop-loss, a
 limit of a newer version) would do something else than was asked. Fields with their default value
 are not sent, so an older service rejects a newer caller only if the caller uses something new.
 """
 
-from typing import Annotated
+from typing import Annotated, Generic, TypeVar
 
 import msgspec
+
+Q = TypeVar("Q", bound=msgspec.Struct)
+R = TypeVar("R", bound=msgspec.Struct)
 
 UserId = Annotated[
     str, msgspec.Meta(min_length=1, max_length=128, pattern=r"^[^_\x00-\x1f\x7f][^\x00-\x1f\x7f]*$")
@@ -25,3 +28,16 @@ class RequestStruct(
     omit_defaults=True,
 ):
     """A request, sent as JSON in camelCase."""
+
+
+class ServiceCall(msgspec.Struct, Generic[Q, R], frozen=True):
+    """``svc.{service}.{verb}`` accepts a `request` and answers with a `reply`."""
+
+    service: str
+    verb: str
+    request: type[Q]
+    reply: type[R]
+
+    @property
+    def subject(self) -> str:
+        return f"svc.{self.service}.{self.verb}"

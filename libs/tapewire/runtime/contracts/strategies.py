@@ -14,8 +14,7 @@ from decimal import Decimal
 import msgspec
 
 from tapewire.events import StopLoss, Strategy, StrategyRule
-from tapewire.runtime.contracts.request import RequestStruct, UserId
-from tapewire.runtime.contracts.service_call import ServiceCall
+from tapewire.runtime.contracts.request import RequestStruct, ServiceCall, UserId
 
 SERVICE = "strategies"
 CREATE, UPDATE, START, STOP = "create", "update", "start", "stop"
