@@ -1,8 +1,10 @@
-"""A recorded day through all services: undisturbed, with processes killed, with two of each.
+"""A recorded day through all services: undisturbed, with processes killed, and with two of each.
 
-A stepped market makes it a matter of fact, not of luck, what a day ends with: the conductor moves
-the recording, waits until everything that follows is done, then does what users do, and again. So a
-day in which every service was killed (`kill -9`) must end in the very state of one that nothing
-disturbed. Start at `conductor.conduct`; `plan` is what users do, `state` what is compared,
-`reference` and `stops` what is worked out independently of the services.
+The market moves in steps, so the final state is deterministic: a run advances the recording, waits
+until all consequences are handled, performs the users' actions, and repeats. A day in which every
+service was killed (`kill -9`) must therefore end in the same state as an undisturbed one.
+
+Start at `day_run.run_day`. `stepped_prices` is the market, `plan` has the users' actions,
+`canonical_state` is what is compared, and `reference_model` and `stop_losses` compute the expected
+results independently of the services.
 """

@@ -1,7 +1,8 @@
-"""A day from its opening to its end: the market moves, all settles, users do what is planned.
+"""Runs a day from its opening to its end.
 
-Start at `conduct`. Kills fall anywhere between a step's asking and the end of what users do then;
-that waits until all that follows from the step is settled, so it is the same in every run.
+In each step the market moves, the consequences settle, and the users act as planned. Kills happen
+at any time from the request of a step to the end of the users' actions. Users act only when all
+consequences of the step have settled, so they act the same in every run. Start at `run_day`.
 """
 
 import time
@@ -24,7 +25,7 @@ from tests.day.stepped_prices import STEP, StepRecording, StepReply
 
 
 class DayResult:
-    """What a day left: every event, where each step ended in the log, and what it cost."""
+    """The result of a day: every event, the sequence at which each step ended, and its figures."""
 
     def __init__(self) -> None:
         self.events: list[RecordedEvent] = []
@@ -37,35 +38,35 @@ class DayResult:
 
 
 async def run_day(plan: DayPlan, folder: Path, replicas: int = 1) -> DayResult:
-    """The whole day."""
-    async with ServiceProcesses(folder, RECORDING_PATH, replicas).run_all() as house:
-        wire = await connect(house.url, "conductor")
+    """Run the whole day in processes of its own."""
+    async with ServiceProcesses(folder, RECORDING_PATH, replicas).run_all() as processes:
+        connection = await connect(processes.url, "conductor")
         try:
-            log = JetStreamEventLog(wire)
-            asker = RetryingRequester(RequestClient(wire))
-            settling = QuiescenceDetector(log, asker)
-            killer = ProcessKiller(house, LeaseReader(wire), settling)
-            day = _DayRun(plan, asker, settling, killer)
+            log = JetStreamEventLog(connection)
+            requester = RetryingRequester(RequestClient(connection))
+            quiescence = QuiescenceDetector(log, requester)
+            killer = ProcessKiller(processes, LeaseReader(connection), quiescence)
+            day = _DayRun(plan, requester, quiescence, killer)
             began = time.monotonic()
             await day.run()
             day.result.figures.duration_seconds = time.monotonic() - began
-            day.result.figures.kills = house.kill_count
+            day.result.figures.kills = processes.kill_count
             day.result.figures.takeover_seconds = killer.takeover_seconds
             await _read_all(log, day.result)
-            views = JetStreamLatestValueStore(wire, stream="VIEWS", prefix="view")
+            views = JetStreamLatestValueStore(connection, stream="VIEWS", prefix="view")
             day.result.verified = await verify(
                 log,
                 views,
                 lambda one: day.result.verification_differences.append(str(one)),
                 checkpoint_checks=load_checkpoint_checks(),
             )
-            house.raise_if_exited()
-            day.result.errors = house.error_lines()
+            processes.raise_if_exited()
+            day.result.errors = processes.error_lines()
         except BaseException:
             await killer.close()
             raise
         finally:
-            await wire.close()
+            await connection.close()
     return day.result
 
 
@@ -116,30 +117,29 @@ class _DayRun:
         step = StepRecording(
             day=self._plan.day, after_ms=after, upto_ms=MARKET_OPEN_MS + every * (number + 1)
         )
-        told = await self._requester.request_until_answered(
+        reply = await self._requester.request_until_answered(
             PRICES, STEP, step, StepReply, f"step-{number}"
         )
         quotes = self._plan.quotes_by_step[number]
-        assert told.published == {
+        assert reply.published == {
             one: quote.timestamp_on(self._plan.day) for one, quote in quotes.items()
         }
-        self._quiescence.newest_quotes |= told.published
-        return told
+        self._quiescence.newest_quotes |= reply.published
+        return reply
 
     async def _wait_until_quiescent(self) -> int:
         return await self._quiescence.wait_until_quiescent(self._advance_market)
 
     async def _create_strategies_and_rules(self) -> None:
-        """Strategies and rules are made."""
-        for seat in self._plan.strategies:
+        for planned in self._plan.strategies:
             made = await self._requester.request_until_answered(
                 strategies.SERVICE,
                 strategies.CREATE,
-                seat.create,
+                planned.create,
                 strategies.StrategyReply,
-                seat.command_name,
+                planned.command_name,
             )
-            self._strategies[seat.command_name] = made.strategy.strategy_id
+            self._strategies[planned.command_name] = made.strategy.strategy_id
         for command, rule in self._plan.alert_rules:
             ruled = await self._requester.request_until_answered(
                 alerts.SERVICE, alerts.CREATE, rule, alerts.RuleReply, command
@@ -147,23 +147,22 @@ class _DayRun:
             self._rules.append((rule.user_id, ruled.rule.rule_id))
 
     async def _run_user_actions(self) -> None:
-        """What users do after this step."""
-        for seat in self._plan.strategies:
-            if self._step in seat.stop_steps:
-                await self._stop_strategy(seat)
-        for seat in self._plan.strategies:
-            if self._step in seat.start_steps:
-                id_ = self._strategies[seat.command_name]
-                start = strategies.StartStrategy(user_id=seat.create.user_id, strategy_id=id_)
+        """Perform the users' actions after this step."""
+        for planned in self._plan.strategies:
+            if self._step in planned.stop_steps:
+                await self._stop_strategy(planned)
+        for planned in self._plan.strategies:
+            if self._step in planned.start_steps:
+                id_ = self._strategies[planned.command_name]
+                start = strategies.StartStrategy(user_id=planned.create.user_id, strategy_id=id_)
                 await self._send_strategy_command(
-                    strategies.START, start, f"start-{seat.command_name}"
+                    strategies.START, start, f"start-{planned.command_name}"
                 )
-        for doing in self._plan.manual_orders_by_step[self._step]:
-            await self._run_manual_order(doing)
+        for manual_order in self._plan.manual_orders_by_step[self._step]:
+            await self._run_manual_order(manual_order)
         if self._step in self._plan.rearm_steps:
-            await (
-                self._wait_until_quiescent()
-            )  # what was rejected just now triggers first, and is armed again
+            # A rule that was just triggered by a rejection is armed again too.
+            await self._wait_until_quiescent()
             for user, rule_id in self._rules:
                 command = f"arm-{rule_id}-{self._step}"
                 await self._requester.request_or_rejection(
@@ -175,7 +174,7 @@ class _DayRun:
                 )
 
     async def _stop_strategy(self, planned: PlannedStrategy) -> None:
-        """And cancel what it has under way."""
+        """Stop the strategy and cancel its open order."""
         id_, user = self._strategies[planned.command_name], planned.create.user_id
         stop = strategies.StopStrategy(user_id=user, strategy_id=id_)
         stopped = await self._send_strategy_command(
@@ -199,7 +198,7 @@ class _DayRun:
         )
 
     async def _run_manual_order(self, manual_order: ManualOrder) -> None:
-        """One at a time, so that orders of the same instant have an order."""
+        """Place or cancel one order and wait, so that orders of one step have a defined order."""
         open_ = self._orders.get(manual_order.user_symbol)
         if open_ is not None and await self._is_order_open(manual_order.user_symbol.user, open_):
             if manual_order.cancels_open_order:
@@ -228,7 +227,7 @@ class _DayRun:
         return found.order.status.is_open
 
     async def _cancel_order(self, user: str, order_id: str) -> None:
-        """Refused when it is closed already."""
+        """Cancel an order; a rejection because it is closed is ignored."""
         await self._requester.request_or_rejection(
             orders.SERVICE,
             orders.CANCEL,

@@ -1,9 +1,8 @@
-"""Kills processes, starts them again, and measures how long their work stood still.
+"""Kills processes, restarts them, and measures how long their work stopped.
 
-With one process of a service, it is started again at once; with more, the one that holds the lease
-is killed, and started again when another one works. What is measured is the time from the kill
-until another process (or the same one, started again) holds the lease, knows what there is to do,
-and says so.
+The only process of a service is restarted at once. Of several processes, the holder of the lease is
+killed and restarted when another one has taken over. The measured time ends when another process
+holds the lease and reports its progress.
 """
 
 import asyncio
@@ -15,7 +14,7 @@ from tests.day.quiescence import QuiescenceDetector
 from tests.day.service_processes import NATS, SERVICE_OF_LEASE, LeaseReader, ServiceProcesses
 
 TAKEOVER_TIMEOUT_SECONDS = 180.0
-"""Patience with a machine that is slow or busy."""
+"""Long enough for a slow or busy machine."""
 POLL_INTERVAL_SECONDS = 0.02
 PROGRESS_OF_LEASE = {
     "paper-broker": ("orders", "progress"),
@@ -24,11 +23,11 @@ PROGRESS_OF_LEASE = {
     "alerts": ("alerts", "progress"),
     "notifications": ("alerts", "notifying"),
 }
-"""By which answer the holder of a lease says that it works."""
+"""The request by which the holder of a lease reports that it works."""
 
 
 class ProcessKiller:
-    """Carries out kills."""
+    """Carries out planned kills."""
 
     def __init__(
         self, processes: ServiceProcesses, leases: LeaseReader, quiescence: QuiescenceDetector
@@ -40,13 +39,13 @@ class ProcessKiller:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start_kills(self, kills: Sequence[PlannedKill]) -> "asyncio.Future[list[None]]":
-        """Begin to carry them out; done when all that died is there again."""
+        """Start the kills. The result is done when all killed processes run again."""
         tasks = [asyncio.create_task(self._kill_and_restart(kill)) for kill in kills]
         self._tasks.update(tasks)
         return asyncio.gather(*tasks)
 
     async def close(self) -> None:
-        """Leave it."""
+        """Cancel the kills under way."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -83,7 +82,7 @@ class ProcessKiller:
         return holder
 
     async def _wait_for_takeover(self, lease: str, killed_process: str) -> None:
-        """Until another process holds it, and tells how far it is."""
+        """Wait until another process holds the lease and reports its progress."""
 
         async def by_another() -> bool:
             return await self._leases.holder(lease) not in (None, killed_process)

@@ -1,7 +1,7 @@
-"""When everything that follows from a step is done: judged from outside, by what services tell.
+"""Decides when all consequences of a step are handled, from the progress that services report.
 
-Nothing is left to do when, between two looks at the end of the log that saw the same, every service
-said that it is not busy, has taken the log to its end, and has dealt with the newest quotes.
+A step has settled when every service reports that it is not busy, has handled the log to its end,
+and has processed the newest quotes, and the log has not grown meanwhile.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from tests.day.retrying_requester import POLL_INTERVAL_SECONDS, RetryingRequeste
 QUIESCENCE_TIMEOUT_SECONDS = 600.0
 PROGRESS_TIMEOUT_SECONDS = 5.0
 REPUBLISH_INTERVAL_SECONDS = 5.0
-"""After this long the step is asked again: it is the same, and mends what was lost."""
+"""After this time the step is requested again, which republishes lost quotes."""
 
 PROGRESS_ENDPOINTS = (
     ("orders", PROGRESS),
@@ -35,7 +35,7 @@ PROGRESS_ENDPOINTS = (
 
 
 class QuiescenceDetector:
-    """Knows the newest quotes, and waits until all is done that follows from them."""
+    """Waits until all consequences of the newest quotes are handled."""
 
     def __init__(self, log: EventLog, requester: RetryingRequester) -> None:
         self._log = log
@@ -43,7 +43,10 @@ class QuiescenceDetector:
         self.newest_quotes: dict[str, datetime] = {}
 
     async def wait_until_quiescent(self, republish_quotes: Callable[[], Awaitable[object]]) -> int:
-        """Wait; the end of the log then. `nudge` has the newest quotes published again."""
+        """Wait, and return the last sequence of the log.
+
+        `republish_quotes` publishes the newest quotes again.
+        """
         began = nudged = time.monotonic()
         while True:
             left, last = await self._pending_work(PROGRESS_ENDPOINTS)
@@ -58,11 +61,11 @@ class QuiescenceDetector:
             await asyncio.sleep(POLL_INTERVAL_SECONDS)
 
     async def reports_progress(self, service: str, verb: str) -> bool:
-        """Whether there is somebody at work who says how far it is."""
+        """Whether the service reports its progress."""
         return await self._request_progress(service, verb) is not None
 
     async def wait_until_broker_idle(self) -> None:
-        """Wait until the broker has nothing to do."""
+        """Wait until the paper broker has nothing to do."""
         deadline = time.monotonic() + QUIESCENCE_TIMEOUT_SECONDS
         while (left := (await self._pending_work(PROGRESS_ENDPOINTS[:1]))[0]) != "":
             if time.monotonic() > deadline:
@@ -72,7 +75,7 @@ class QuiescenceDetector:
             await asyncio.sleep(POLL_INTERVAL_SECONDS / 3)
 
     async def _pending_work(self, endpoints: tuple[tuple[str, str], ...]) -> tuple[str, int]:
-        """What is not done yet, in words, and the end of the log."""
+        """Return what is pending, in words, and the last sequence of the log."""
         try:
             last = await self._log.last_sequence("ev.>")
             told = await asyncio.gather(*[self._request_progress(*one) for one in endpoints])
@@ -115,7 +118,7 @@ def _covers_quotes(processed: Mapping[str, datetime], expected: Mapping[str, dat
 
 
 class DayFigures(msgspec.Struct):
-    """What a day cost."""
+    """The figures of a day."""
 
     duration_seconds: float = 0.0
     step_count: int = 0

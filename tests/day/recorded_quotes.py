@@ -1,6 +1,6 @@
-"""The recording as the tests read it: by themselves, with nothing of the price service.
+"""Reads the recording independently of the price service.
 
-A `Quote` is the market in one symbol at the end of a step, if it changed in it.
+An `ExpectedQuote` is the market in one symbol at the end of a step in which it changed.
 """
 
 import csv
@@ -18,7 +18,7 @@ MARKET_CLOSE_MS = 57_600_000
 
 
 class ExpectedQuote(NamedTuple):
-    """Dollars a share, shares; `at_ms` is when the symbol changed last."""
+    """Prices in dollars a share, sizes in shares; `at_ms` is the time of the last change."""
 
     at_ms: int
     price: Decimal
@@ -28,18 +28,18 @@ class ExpectedQuote(NamedTuple):
     ask_size: Decimal
 
     def timestamp_on(self, day: date) -> datetime:
-        """Its timestamp on `day`."""
+        """Return its timestamp on `day`."""
         return datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(
             milliseconds=self.at_ms
         )
 
 
 QuotesBySymbol = dict[str, ExpectedQuote]
-"""What changed, by symbol."""
+"""The quotes that changed, by symbol."""
 
 
 def read_steps(step_ms: int, step_count: int, path: Path = RECORDING_PATH) -> list[QuotesBySymbol]:
-    """The quotes that `number` steps publish, the first up to `every_ms` after the opening."""
+    """Return the quotes of each step. The first step ends `step_ms` after the opening."""
     found: list[QuotesBySymbol] = [{} for _ in range(step_count)]
     market: dict[str, dict[str, Decimal]] = {}
     for row in _read_rows(path):

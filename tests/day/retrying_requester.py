@@ -1,4 +1,4 @@
-"""Asking services past every fault, under one command id, as a gateway does."""
+"""Sends requests through every fault, with one command id, as the edge does."""
 
 import asyncio
 import functools
@@ -18,7 +18,7 @@ ReplyT = TypeVar("ReplyT", bound=msgspec.Struct)
 
 
 class RetryingRequester:
-    """One program that asks."""
+    """A client whose requests are retried."""
 
     def __init__(self, requests: RequestClient) -> None:
         self._requests = requests
@@ -33,7 +33,7 @@ class RetryingRequester:
         *,
         timeout_seconds: float = REPLY_TIMEOUT_SECONDS,
     ) -> ReplyT | None:
-        """The answer, None when there was none. Raises Refusal."""
+        """Return the reply, or None if there was none. Raises CommandRejected."""
         try:
             return await self._requests.request(
                 service,
@@ -57,7 +57,7 @@ class RetryingRequester:
         *,
         timeout_seconds: float = REPLY_TIMEOUT_SECONDS,
     ) -> ReplyT:
-        """The answer, however many tries of `seconds` it takes. Raises Refusal."""
+        """Return the reply, after as many tries as necessary. Raises CommandRejected."""
         deadline = time.monotonic() + RETRY_TIMEOUT_SECONDS
         ask = functools.partial(
             self.request_once,
@@ -82,7 +82,7 @@ class RetryingRequester:
         reply_type: type[ReplyT],
         command_id: str,
     ) -> ReplyT | CommandRejected:
-        """The answer, or the refusal."""
+        """Return the reply or the rejection."""
         try:
             return await self.request_until_answered(service, verb, request, reply_type, command_id)
         except CommandRejected as refusal:

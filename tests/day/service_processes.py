@@ -1,7 +1,7 @@
-"""All services as processes of their own, `replicas` of each, over one message server.
+"""All services as processes, `replicas` of each, over one NATS server.
 
-A process that was killed is started again at once (`replicas` 1), or when its successor has been
-seen at work. Whatever was started here is gone when the block of `House.open` ends.
+With one replica a killed process is restarted at once; with more, when another process has taken
+over its work. All processes end with the block of `ServiceProcesses.run_all`.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ SERVICE_OF_LEASE = {
     "alerts": "alerts",
     "notifications": "alerts",
 }
-"""Who holds what."""
+"""The service that holds each lease."""
 MODULES = {"prices": "tests.day.stepped_prices"}
 """Modules of services that are not `tapewire_services.{name}`."""
 PROJECT_FOLDER = Path(__file__).parents[2]
@@ -34,7 +34,7 @@ EXIT_TIMEOUT_SECONDS = 60.0
 
 
 class ServiceProcesses:
-    """The processes. Their names are those of their services, with a number."""
+    """The processes. A name is that of the service and a number, such as `orders-0`."""
 
     def __init__(self, folder: Path, feed: Path, replicas: int) -> None:
         self.replicas = replicas
@@ -46,7 +46,7 @@ class ServiceProcesses:
 
     @contextlib.asynccontextmanager
     async def run_all(self) -> AsyncIterator["ServiceProcesses"]:
-        """Everything runs within."""
+        """Run all processes for the duration of the block."""
         self._folder.mkdir(parents=True, exist_ok=True)
         self._nats_server.start()
         try:
@@ -89,7 +89,7 @@ class ServiceProcesses:
             )
 
     async def kill(self, name: str) -> None:
-        """`kill -9`, and nothing is left of it when this returns."""
+        """Kill a process with SIGKILL and wait for its exit."""
         process = self._processes[name]
         if process.returncode is not None:
             raise AssertionError(f"{name} had ended by itself:\n{self.log_tail(name)}")
@@ -98,13 +98,13 @@ class ServiceProcesses:
         self.kill_count += 1
 
     def kill_nats(self) -> None:
-        """`kill -9` the message server, and start it again with what it had stored."""
+        """Kill the NATS server with SIGKILL and restart it with what it had stored."""
         self._nats_server.kill()
         self._nats_server.start()
         self.kill_count += 1
 
     def raise_if_exited(self) -> None:
-        """Raise when a process ended that nobody killed."""
+        """Raise AssertionError if a process exited that was not killed."""
         for name, process in self._processes.items():
             if process.returncode not in (None, -signal.SIGKILL):
                 raise AssertionError(
@@ -112,12 +112,12 @@ class ServiceProcesses:
                 )
 
     def log_tail(self, name: str, line_count: int = 20) -> str:
-        """The end of a process's log."""
+        """Return the last lines of the log of a process."""
         text = (self._folder / f"{name}.log").read_text(errors="replace")
         return "\n".join(text.splitlines()[-line_count:])
 
     def error_lines(self) -> list[str]:
-        """Lines of any log that tell of an error."""
+        """Return the lines of all logs that report an error."""
         return [
             f"{file.stem}: {line}"
             for file in sorted(self._folder.glob("*-[0-9].log"))
@@ -127,7 +127,7 @@ class ServiceProcesses:
 
 
 class LeaseReader:
-    """Who holds which lease now."""
+    """Reads who holds a lease."""
 
     def __init__(self, connection: NatsConnection) -> None:
         self._value_store = JetStreamLatestValueStore(
@@ -135,7 +135,7 @@ class LeaseReader:
         )
 
     async def holder(self, lease: str) -> str | None:
-        """The process that holds it, None when nobody does (or nobody can say)."""
+        """Return the process that holds the lease; None if there is none or NATS is away."""
         try:
             data = await self._value_store.get(encode_token(lease))
         except Unavailable:
