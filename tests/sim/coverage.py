@@ -1,6 +1,7 @@
-"""What must have happened over all seeds: a simulation that meets no trouble proves nothing.
+"""What must have happened over all seeds: a simulation without faults proves nothing.
 
-`watch` counts the rare steps of the code under test; clients, writers and troubles count their own.
+`instrumentation` counts the rare steps of the code under test; clients, writers and the fault
+injector count their own.
 """
 
 from collections import Counter
@@ -60,5 +61,5 @@ REQUIRED_COUNTS = (
 
 
 def missing_counts(counts: Counter[str]) -> list[str]:
-    """What never happened."""
+    """The names of required counts that are 0."""
     return [name for name in REQUIRED_COUNTS if not counts[name]]

@@ -1,4 +1,4 @@
-"""All edge processes: they come, are killed or drained, and others come in their place."""
+"""All edge processes: they start, are killed or drained, and are replaced."""
 
 import asyncio
 import random
@@ -20,13 +20,13 @@ StopEdge = Callable[[SimulatedEdge, Callable[[SimulatedStream], None]], Awaitabl
 
 
 async def drain_edge(edge: SimulatedEdge, on_broken: Callable[[SimulatedStream], None]) -> None:
-    """End `edge` as a deployment does."""
+    """Stop `edge` as a deployment does."""
     await edge.drain(DRAIN_TIMEOUT_SECONDS)
     await edge.kill(on_broken)
 
 
 class SimulatedEdgeFleet:
-    """`wrong` is what went wrong within the processes themselves."""
+    """`errors` lists the failures inside the processes."""
 
     def __init__(
         self,
@@ -49,11 +49,11 @@ class SimulatedEdgeFleet:
             await self._start_edge(number)
 
     def accepting_edges(self) -> list[SimulatedEdge]:
-        """Those that take connections now."""
+        """The edges that accept connections now."""
         return [edge for edge in self._edges.values() if edge.is_accepting]
 
     async def replace_one(self, rng: random.Random, stop_edge: StopEdge) -> None:
-        """Let one process end by `stop`, and another one come after it."""
+        """Stop one process with `stop_edge`, and start another one in its place."""
         number = rng.choice([*self._edges])
         if self._edges[number].is_accepting:
             await self._stop_edge(number, stop_edge)
@@ -61,7 +61,7 @@ class SimulatedEdgeFleet:
             await self._start_edge(number)
 
     def stop_faults(self) -> None:
-        """Nothing goes wrong between the processes and the server any more."""
+        """Stop all faults between the processes and the server."""
         self._is_calm = True
         for faults in self._faults:
             faults.disable()

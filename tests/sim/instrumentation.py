@@ -1,7 +1,7 @@
-"""Around a seed: counts what the code under test gets into, sets its sizes, and takes its log.
+"""Instruments the code under test for one seed: counts rare steps, sets sizes, redirects logs.
 
-`counting` wraps rare steps; `remembering` gives bounds the sizes that a plan wants; `logging_to` is
-where log lines go. All is as before at the end of the block.
+`count_rare_events` wraps rare steps, `patch_size_limits` sets the sizes of a plan, and
+`redirect_logging` takes the log lines. Each restores everything at the end of its block.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ Counts = Counter[str]
 
 @contextlib.contextmanager
 def redirect_logging(write_line: Callable[[str], None] | None) -> Iterator[None]:
-    """Let all logging go to `say`, with the virtual time; or nowhere, which is far quicker."""
+    """Pass all log lines to `write_line`, with the virtual time. None drops them, which is fast."""
     before = structlog.get_config()
 
     def tell(_: Any, level: str, event: MutableMapping[str, Any]) -> str:
@@ -57,7 +57,7 @@ def redirect_logging(write_line: Callable[[str], None] | None) -> Iterator[None]
 
 @contextlib.contextmanager
 def patch_size_limits(plan: SimulationPlan) -> Iterator[None]:
-    """Memories and pages of the sizes of `plan`."""
+    """Use the buffer and page sizes of `plan` during the block."""
     with (
         patch.object(log_tail, "MAX_BUFFERED_EVENTS", plan.remembered_events),
         patch.object(log_tail, "MAX_HELD_EVENTS", plan.held_events),
@@ -68,7 +68,7 @@ def patch_size_limits(plan: SimulationPlan) -> Iterator[None]:
 
 @contextlib.contextmanager
 def count_rare_events(counts: Counts) -> Iterator[None]:
-    """Count in `counts` until the end of the block."""
+    """Count rare steps in `counts` during the block."""
     with contextlib.ExitStack() as patches:
         for owner, name, around in _INSTRUMENTED:
             patches.enter_context(patch.object(owner, name, around(counts, getattr(owner, name))))
@@ -79,7 +79,7 @@ _INSTRUMENTED: list[tuple[type, str, Callable[[Counts, Any], Any]]] = []
 
 
 def _instrument(owner: type, name: str) -> Callable[[Any], Any]:
-    """Let the decorated function make what stands around a method."""
+    """Register the decorated function, which wraps a method of `owner`."""
 
     def add(around: Any) -> Any:
         _INSTRUMENTED.append((owner, name, around))

@@ -1,7 +1,7 @@
-"""What a seed decides before anything happens: how big, how rough, and which troubles there are.
+"""The plan of a simulation, drawn from its seed: sizes, fault rates and intervals of failures.
 
-Not every trouble is in every seed: what is rare among all others shows when it is alone. The same
-holds for sizes, so memories, pages and outboxes are tiny in some seeds and as shipped in others.
+No seed has every kind of failure, because a rare one shows better alone. For the same reason
+buffers, pages and outboxes are tiny in some seeds and of production size in others.
 """
 
 import random
@@ -85,11 +85,11 @@ class SimulationPlan(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def rng_for(self, name: str) -> random.Random:
-        """A source of chance of its own for `name`, so that nobody's draws move another's."""
+        """A random generator for `name`; its draws do not depend on those of others."""
         return random.Random(f"{name} {self.seed}")
 
     def faults_for(self, name: str) -> Faults:
-        """The misfortunes of the process `name`."""
+        """The faults of the process `name`."""
         weather = self.writer_fault_rates if name.startswith("writer") else self.edge_fault_rates
         faults = Faults(seed=self.rng_for(name).getrandbits(32))
         for misfortune, rate in weather.items():
@@ -127,7 +127,7 @@ _ALWAYS_PRESENT = ("max_timeout_seconds", "max_outage_seconds", "max_late_second
 
 
 def _random_fault_rates(rng: random.Random, maximums: dict[str, float]) -> dict[str, float]:
-    """Each misfortune with even chance absent, or up to its most."""
+    """Draw fault rates: each is absent with even chance, or at most its maximum."""
     if rng.random() < 0.1:
         return {}
     return {

@@ -1,4 +1,4 @@
-"""Plays many seeds on all processors, and sums up what came of them."""
+"""Runs many seeds on all processors and summarizes their results."""
 
 import multiprocessing
 import os
@@ -58,7 +58,7 @@ class SimulationReport(msgspec.Struct):
 
 
 def describe_failure(result: SimulationResult) -> str:
-    """What was wrong in one seed, and how to see it again."""
+    """The violations of one seed, and the command that repeats it."""
     lines = [
         f"seed {result.seed}: {len(result.violations)} wrong; python -m tests.sim {result.seed}"
     ]
@@ -69,9 +69,9 @@ def describe_failure(result: SimulationResult) -> str:
 def run_seeds(
     seeds: Iterable[int], on_result: Callable[[SimulationResult], None] = lambda _: None
 ) -> SimulationReport:
-    """Play all `seeds`; `each` is told every verdict."""
+    """Run all `seeds`; `on_result` is called with every result."""
     report, began = SimulationReport(), time.monotonic()
-    # Spawned, not forked: whoever calls may have threads.
+    # Spawned, not forked: the caller may have threads.
     context = multiprocessing.get_context("spawn")
     with context.Pool(os.cpu_count()) as pool:
         for verdict in pool.imap_unordered(run_simulation, seeds, chunksize=SEEDS_PER_TASK):

@@ -1,8 +1,8 @@
-"""One simulation from its seed to its verdict: `play`.
+"""Runs one simulation from its seed to its result: `run_simulation`.
 
-Everything is real but time, chance, the server and the sockets: edges follow a log in memory,
-clients read them, deciders write, and trouble comes as the plan says. Then it calms down, everybody
-catches up, and the history checker judges what each client received.
+Everything is real except time, randomness, the server and the sockets. Edges follow a log in
+memory, clients read their streams, deciders write events, and faults occur as the plan says. Then
+the faults stop, all clients catch up, and the history checker judges what each client received.
 """
 
 import asyncio
@@ -38,8 +38,8 @@ POLL_INTERVAL_SECONDS = 0.5
 
 
 class SimulationResult(msgspec.Struct, kw_only=True):
-    """What came of a seed. `wrong` is empty when nothing was lost; `digest` is of all that was
-    received, so that two runs can be compared."""
+    """The result of a seed. `violations` is empty when nothing was lost; equal runs have the same
+    `digest` of everything that was received."""
 
     seed: int
     violations: list[str]
@@ -51,10 +51,10 @@ class SimulationResult(msgspec.Struct, kw_only=True):
 def run_simulation(
     seed: int, write_log_line: Callable[[str], None] | None = None
 ) -> SimulationResult:
-    """Play one simulation to its end; `say` is told all that the edges log."""
+    """Run one simulation; `write_log_line` receives the log lines of the edges."""
     plan = SimulationPlan.from_seed(seed)
     counts: Counter[str] = Counter()
-    # The edge spreads its retries by the global source of chance.
+    # Parts of the edge draw jitter from the global random generator.
     random.seed(seed)
     with redirect_logging(write_log_line), count_rare_events(counts), patch_size_limits(plan):
         return run(_run_simulation(plan, counts))
@@ -67,7 +67,7 @@ async def _run_simulation(plan: SimulationPlan, counts: Counter[str]) -> Simulat
 
 
 class Simulation:
-    """Everything there is."""
+    """The server, the edges, the clients and the writers of one run."""
 
     def __init__(self, plan: SimulationPlan, counts: Counter[str]) -> None:
         self._plan = plan
@@ -87,8 +87,6 @@ class Simulation:
     def _now(self) -> datetime:
         return START_TIME + timedelta(seconds=asyncio.get_running_loop().time())
 
-    # What clients know.
-
     def accepting_edges(self) -> list[SimulatedEdge]:
         return self._fleet.accepting_edges()
 
@@ -103,10 +101,8 @@ class Simulation:
                 return token
             await asyncio.sleep(SIGN_IN_RETRY_SECONDS)
 
-    # Its course.
-
     async def run(self) -> None:
-        """From the first process to the last."""
+        """Run the simulation to its end."""
         await self._fleet.start()
         clients = [asyncio.create_task(client.run()) for client in self._clients]
         troubles = SimulatedFaultInjector(
@@ -144,7 +140,7 @@ class Simulation:
         return [*orders, *notes, *announcements]
 
     async def _stop_faults(self) -> None:
-        """From the plan's end on nothing more goes wrong by itself."""
+        """Stop all faults at the end of the plan."""
         await asyncio.sleep(self._plan.duration_seconds)
         self.is_calm = True
         self._fleet.stop_faults()
@@ -152,7 +148,7 @@ class Simulation:
             faults.disable()
 
     async def _wait_caught_up(self) -> None:
-        """Until every client has the last event of its user, or it takes too long."""
+        """Wait until every client has the last event of its user, or the timeout passes."""
         truth = self._server.expected_log()
         for _ in range(int(CATCH_UP_TIMEOUT_SECONDS / POLL_INTERVAL_SECONDS)):
             if all(has_received_all(truth, client) for client in self._clients):
@@ -160,10 +156,10 @@ class Simulation:
             await asyncio.sleep(POLL_INTERVAL_SECONDS)
 
     def find_violations(self) -> SimulationResult:
-        """What was wrong."""
+        """Judge the run."""
         truth, wrong, digest = self._server.expected_log(), self._fleet.errors, hashlib.sha256()
         if self.counts[LOG_TAIL_RESTARTED] and not self._plan.trim_interval_seconds:
-            wrong.append("a tape forgot what it remembered, for no reason")
+            wrong.append("a log tail emptied its buffer without a reason")
         limit = self._plan.settings.replay_limit
         for client in self._clients:
             found = check_history(truth, client.user, client.history, replay_limit=limit)

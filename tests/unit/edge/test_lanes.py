@@ -1,4 +1,4 @@
-"""Outboxes with their flush windows and bounds, lanes with their rates. Time is virtual."""
+"""Outboxes with their flush windows and bounds, conflation groups with their rates."""
 
 import asyncio
 import itertools
@@ -315,8 +315,10 @@ class Values:
 
 
 def busying(values: Values, takes: float) -> list[float]:
-    """Give the lane of `values` a reader that keeps the loop busy so long; when it was offered
-    something."""
+    """Add a reader to the group of `values` that keeps the loop busy for `takes` seconds.
+
+    Returns the times at which it is offered a chunk.
+    """
     loop, sent = asyncio.get_running_loop(), list[float]()
     assert isinstance(loop, VirtualTimeLoop)
     virtual_clock = loop._virtual

@@ -1,4 +1,4 @@
-"""The tape: every event once, in order, whatever happens to messages. Time is virtual."""
+"""The log tail passes every event on once, in order, whatever happens to messages."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The board of other packages' values: the newest of each, to its owner and from everybody."""
+"""Declared values of other packages: a stream shows the newest of each, its owner's first."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -33,7 +33,7 @@ class Other(Event, frozen=True, kw_only=True):
 RATE, OTHER = "edgetest.rate.v1", "edgetest.other.v1"
 
 
-class House:
+class ValueHarness:
     """A store of values, and an engine that shows them; only its declared values run."""
 
     def __init__(self, store_type: type[MemoryLatestValueStore] = MemoryLatestValueStore) -> None:
@@ -81,8 +81,8 @@ async def shown(connection: Connection) -> list[int]:
 
 
 @pytest.fixture
-async def house() -> AsyncIterator[House]:
-    made = House()
+async def harness() -> AsyncIterator[ValueHarness]:
+    made = ValueHarness()
     running = asyncio.create_task(made.engine.declared_values.run())
     yield made
     running.cancel()
@@ -104,52 +104,52 @@ async def until_seen(connection: Connection, percent: int) -> None:
         pass
 
 
-async def test_a_connection_begins_with_what_there_is_and_goes_on(house: House) -> None:
-    await house.put("alice", 1)
-    await house.put("bob", 2)
-    await house.put("_all", 3, "y")
-    alice = house.connection("alice", RATE)
+async def test_a_connection_begins_with_what_there_is_and_goes_on(harness: ValueHarness) -> None:
+    await harness.put("alice", 1)
+    await harness.put("bob", 2)
+    await harness.put("_all", 3, "y")
+    alice = harness.connection("alice", RATE)
     await asyncio.sleep(0)
-    with house.subscribe(alice):
+    with harness.subscribe(alice):
         assert sorted(await waits(alice, 2)) == [1, 3]
-        await house.put("alice", 4)
+        await harness.put("alice", 4)
         assert await waits(alice, 1) == [4]
-        await house.put("bob", 5)
-        await house.put("_all", 6, "y")
+        await harness.put("bob", 5)
+        await harness.put("_all", 6, "y")
         assert await waits(alice, 1) == [6]
-    witness = house.connection("alice", RATE)
-    with house.subscribe(witness):
-        await house.put("alice", 7)
+    witness = harness.connection("alice", RATE)
+    with harness.subscribe(witness):
+        await harness.put("alice", 7)
         await until_seen(witness, 7)
     assert await shown(alice) == []
 
 
-async def test_only_types_of_the_feed_are_shown(house: House) -> None:
-    one, both = house.connection("alice", OTHER), house.connection("alice", RATE, OTHER)
-    with house.subscribe(one), house.subscribe(both):
-        await house.put("alice", 1)
-        await house.put("alice", 2, tag=OTHER)
+async def test_only_types_of_the_feed_are_shown(harness: ValueHarness) -> None:
+    one, both = harness.connection("alice", OTHER), harness.connection("alice", RATE, OTHER)
+    with harness.subscribe(one), harness.subscribe(both):
+        await harness.put("alice", 1)
+        await harness.put("alice", 2, tag=OTHER)
         assert await waits(one, 1) == [2]
         assert sorted(await waits(both, 2)) == [1, 2]
 
 
-async def test_an_owners_own_value_stands_before_everybodys(house: House) -> None:
-    await house.put("_all", 1)
-    await house.put("alice", 2)
-    alice, bob = house.connection("alice", RATE), house.connection("bob", RATE)
+async def test_an_owners_own_value_stands_before_everybodys(harness: ValueHarness) -> None:
+    await harness.put("_all", 1)
+    await harness.put("alice", 2)
+    alice, bob = harness.connection("alice", RATE), harness.connection("bob", RATE)
     await asyncio.sleep(0)
-    with house.subscribe(alice), house.subscribe(bob):
+    with harness.subscribe(alice), harness.subscribe(bob):
         assert await waits(alice, 1) == [2]
         assert await waits(bob, 1) == [1]
 
 
-async def test_a_value_that_cannot_be_read_harms_no_other(house: House) -> None:
-    alice = house.connection("alice", RATE)
-    with house.subscribe(alice):
-        await house.values.put("alice.x", b"{}")
-        await house.values.put(str(ValueKey("alice", "edgetest.rate.v9", "x")), b"{}")
-        await house.values.put(str(ValueKey("alice", RATE, "x")), b'{"percent":"much"}')
-        await house.put("alice", 5)
+async def test_a_value_that_cannot_be_read_harms_no_other(harness: ValueHarness) -> None:
+    alice = harness.connection("alice", RATE)
+    with harness.subscribe(alice):
+        await harness.values.put("alice.x", b"{}")
+        await harness.values.put(str(ValueKey("alice", "edgetest.rate.v9", "x")), b"{}")
+        await harness.values.put(str(ValueKey("alice", RATE, "x")), b'{"percent":"much"}')
+        await harness.put("alice", 5)
         assert await waits(alice, 1) == [5]
 
 
@@ -164,32 +164,32 @@ async def test_what_was_heard_meanwhile_is_newer_than_what_was_read() -> None:
             return found
 
     reading, released = asyncio.Event(), asyncio.Event()
-    house = House(Slow)
-    await house.put("alice", 1)
-    running = asyncio.create_task(house.engine.declared_values.run())
+    harness = ValueHarness(Slow)
+    await harness.put("alice", 1)
+    running = asyncio.create_task(harness.engine.declared_values.run())
     await reading.wait()
-    alice = house.connection("alice", RATE)
-    with house.subscribe(alice):
-        await house.put("alice", 2)
+    alice = harness.connection("alice", RATE)
+    with harness.subscribe(alice):
+        await harness.put("alice", 2)
         assert await waits(alice, 1) == [2]
         released.set()
         await asyncio.sleep(0)
-        await house.put("alice", 3, "z")
+        await harness.put("alice", 3, "z")
         assert await waits(alice, 1) == [3]
-        late = house.connection("alice", RATE)
-        with house.subscribe(late):
+        late = harness.connection("alice", RATE)
+        with harness.subscribe(late):
             assert await waits(late, 2) == [2, 3]
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
 
 
-async def test_a_lost_value_is_found_after_a_gap(house: House) -> None:
-    alice = house.connection("alice", RATE)
-    with house.subscribe(alice):
-        await house.put("alice", 1)
+async def test_a_lost_value_is_found_after_a_gap(harness: ValueHarness) -> None:
+    alice = harness.connection("alice", RATE)
+    with harness.subscribe(alice):
+        await harness.put("alice", 1)
         assert await waits(alice, 1) == [1]
-        house.server.stop()
+        harness.server.stop()
         key = str(ValueKey("alice", RATE, "x"))
-        house.server.put("MARKET/val", key, b'{"percent":2}')
-        house.server.start()
+        harness.server.put("MARKET/val", key, b'{"percent":2}')
+        harness.server.start()
         assert await waits(alice, 1) == [2]
