@@ -8,7 +8,7 @@ import { follow } from "/client/fallback.js";
 import { call } from "/client/tapewire.js";
 
 /** @typedef {import("/client/fallback.js").Following} Following */
-/** @typedef {import("/client/fallback.js").Found} Found */
+/** @typedef {import("/client/fallback.js").PollResult} PollResult */
 /** @typedef {import("/client/fallback.js").State} State */
 /** @typedef {import("./items.js").Item} Item */
 /** @typedef {{items: Item[], as_of: string, more: boolean, reset: boolean}} Listed */
@@ -40,7 +40,7 @@ function itemsUrl(view, query) {
  *
  * @param {string | null} view
  * @param {string} since
- * @returns {Promise<Found>}
+ * @returns {Promise<PollResult>}
  */
 async function poll(view, since) {
   const query = { limit: String(ITEMS_A_POLL), ...(since && { since }) };
