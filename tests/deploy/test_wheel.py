@@ -74,6 +74,16 @@ def test_its_only_top_level_packages_are_tapewires(files: set[str]) -> None:
     }
 
 
+def test_an_editable_install_copies_no_code(tmp_path: Path) -> None:
+    """Copies in site-packages would hide every later change of the checkout."""
+    program = f"import hatchling.build; print(hatchling.build.build_editable({str(tmp_path)!r}))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    names = zipfile.ZipFile(tmp_path / done.stdout.strip()).namelist()
+    assert not [name for name in names if name.endswith(".py")]
+
+
 def test_it_contains_every_service_with_the_pages_and_the_browser_client(files: set[str]) -> None:
     mains = {
         name.split("/")[1]
