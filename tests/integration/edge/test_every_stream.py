@@ -143,7 +143,9 @@ async def test_each_ends_when_its_session_is_revoked(
         await stream.close()
 
 
-async def test_each_ends_with_its_token(harness: Harness, cast: UserScenario, paths: list[str]) -> None:
+async def test_each_ends_with_its_token(
+    harness: Harness, cast: UserScenario, paths: list[str]
+) -> None:
     edge = harness.shared_edge(TAPEWIRE_TICKET_SECONDS=1, TAPEWIRE_JWT_SECRET=HS256_SECRET)
     for seconds in (2, 8, 32):  # however slow this machine is, all are open in time
         ends = time.time() + seconds
