@@ -18,7 +18,8 @@ from tests.harness import sse
 from tests.harness.stack import Stack, stacks
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-LOANS = {"TAPEWIRE_EVENT_PACKAGES": "loans", "PYTHONPATH": str(EXAMPLES / "loans")}
+PYTHON_PATH = os.pathsep.join([str(EXAMPLES / "loans"), os.environ.get("PYTHONPATH", "")])
+LOANS = {"TAPEWIRE_EVENT_PACKAGES": "loans", "PYTHONPATH": PYTHON_PATH.rstrip(os.pathsep)}
 RUN_SECONDS = 90
 
 
