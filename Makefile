@@ -157,6 +157,18 @@ bench-peers: setup ## Install what bench compares with, beside .venv (nginx and 
 slow: setup ## The tests marked slow that belong to no suite of their own
 	@$(PYTEST) -m slow $(SLOW_SUITES:%=--ignore=tests/%) $(ARGS) || [ $$? -eq 5 ]
 
+# Nightly, not CI: hours for all. mutmut needs the sources under their import names, without links.
+MUTATION := build/mutation
+.PHONY: mutation
+mutation: setup ## Mutants of the pure parts that no unit test notices (ARGS='tapewire.views.*')
+	@$(PY) -m pip install --quiet --disable-pip-version-check --upgrade --target $(VENV)/mutmut mutmut==3.8.1
+	@rm -rf $(MUTATION) && mkdir -p $(MUTATION)
+	@cp -RL libs/tapewire $(MUTATION)/tapewire
+	@cp -R services $(MUTATION)/tapewire_services
+	@cp -R tests pyproject.toml $(MUTATION)
+	@cd $(MUTATION) && export PYTHONPATH=$(abspath $(VENV))/mutmut PYTHON=$(abspath $(PY)) && \
+		"$$PYTHON" -m mutmut run $(ARGS) && { "$$PYTHON" -m mutmut results | grep -v "not checked$$" || true; }
+
 .PHONY: protocol
 protocol: setup ## Write docs/events.md, every event and request, from the code
 	@$(BIN)/tapewire protocol --package tapewire > docs/.events.md
