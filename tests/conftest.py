@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 import structlog
 
 from tests.harness import virtual_time
@@ -23,6 +24,16 @@ from tests.harness.nats_servers import (
 from tests.harness.stack import stack, stack_factory  # noqa: F401  # fixtures for all
 
 _numbers = itertools.count(1)
+
+# Property tests repeat exactly and have no deadline: machines are slow or busy. More examples, and
+# other ones each time: `make test ARGS=--hypothesis-profile=nightly`.
+settings.register_profile(
+    "quick", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile(
+    "nightly", settings.get_profile("quick"), max_examples=1000, derandomize=False
+)
+settings.load_profile("quick")
 
 # Rendered by rich, which structlog prefers, thousands of tracebacks take minutes.
 structlog.configure(
