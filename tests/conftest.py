@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
 import structlog
+from hypothesis import HealthCheck, settings
 
 from tests.harness import virtual_time
 from tests.harness.edge import isolated_harness  # noqa: F401  # a fixture for all
