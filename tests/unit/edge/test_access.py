@@ -1,4 +1,4 @@
-"""Which origins may read, which cookie is the session's, and what the session store holds."""
+"""CORS headers of origins, the session cookie, and the session store."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +12,7 @@ LISTED = ("https://desk.example", "https://b.example")
 
 
 class TestOrigins:
-    def test_a_listed_one_with_its_credentials(self) -> None:
+    def test_a_listed_origin_is_allowed_with_credentials(self) -> None:
         headers = dict(cors_headers("https://b.example", LISTED))
         assert headers[b"access-control-allow-origin"] == b"https://b.example"
         assert headers[b"access-control-allow-credentials"] == b"true"
@@ -25,18 +25,18 @@ class TestOrigins:
             "https://desk.example.evil.example", "HTTPS://DESK.EXAMPLE", "", "https://desk.example/",
         ],
     )  # fmt: skip
-    def test_another_one_nothing_but_that_answers_vary(self, origin: str) -> None:
+    def test_other_origins_get_only_the_vary_header(self, origin: str) -> None:
         assert cors_headers(origin, LISTED) == [(b"vary", b"Origin")]
 
     @pytest.mark.parametrize("origin", ["https://any.example", "null", "*"])
-    def test_everybody_under_a_star_without_credentials(self, origin: str) -> None:
+    def test_a_wildcard_allows_any_origin_without_credentials(self, origin: str) -> None:
         assert cors_headers(origin, ("*",)) == [(b"access-control-allow-origin", b"*")]
 
-    def test_a_listed_one_beside_a_star_keeps_its_credentials(self) -> None:
+    def test_a_listed_origin_keeps_credentials_beside_a_wildcard(self) -> None:
         headers = dict(cors_headers("https://b.example", ("*", *LISTED)))
         assert headers[b"access-control-allow-credentials"] == b"true"
 
-    def test_a_request_of_the_same_origin_needs_none(self) -> None:
+    def test_a_request_without_an_origin_gets_no_headers(self) -> None:
         assert cors_headers(None, LISTED) == []
 
 
@@ -55,11 +55,11 @@ class TestOrigins:
         ("session", None),
     ],
 )
-def test_the_sessions_cookie(header: str | None, token: str | None) -> None:
+def test_the_token_is_read_from_the_session_cookie(header: str | None, token: str | None) -> None:
     assert read_session_token(header) == token
 
 
-class TestTheStore:
+class TestSessionStore:
     @pytest.fixture
     async def values(self) -> MemoryLatestValueStore:
         return MemoryLatestValueStore(MemoryServer(), stream="KV_sessions", prefix="$KV.sessions")
@@ -81,16 +81,16 @@ class TestTheStore:
         assert (found.user_id, found.roles, found.is_admin) == ("alice", ("admin",), True)
         assert found.expires_at == clock[0] + timedelta(hours=1)
 
-    async def test_no_role_is_no_admin(self, sessions: SessionStore) -> None:
+    async def test_a_session_without_roles_is_not_an_admin(self, sessions: SessionStore) -> None:
         _, made = await sessions.create("alice", [])
         assert not made.is_admin
 
-    async def test_tokens_are_long_and_never_the_same(self, sessions: SessionStore) -> None:
+    async def test_tokens_are_long_and_unique(self, sessions: SessionStore) -> None:
         tokens = {(await sessions.create("alice", []))[0] for _ in range(50)}
         assert len(tokens) == 50
         assert min(map(len, tokens)) >= 40
 
-    async def test_whoever_reads_the_store_can_be_nobody(
+    async def test_stored_data_does_not_contain_tokens(
         self, sessions: SessionStore, values: MemoryLatestValueStore
     ) -> None:
         token, _ = await sessions.create("alice", [])
@@ -99,7 +99,7 @@ class TestTheStore:
             assert token.encode() not in data
             assert await sessions.find(key) is None
 
-    async def test_it_ends_with_its_time(
+    async def test_a_session_expires_after_its_lifetime(
         self, sessions: SessionStore, clock: list[datetime]
     ) -> None:
         token, _ = await sessions.create("alice", [])
@@ -108,7 +108,7 @@ class TestTheStore:
         clock[0] += timedelta(seconds=1)
         assert await sessions.find(token) is None
 
-    async def test_it_ends_when_revoked_and_only_it(self, sessions: SessionStore) -> None:
+    async def test_revoking_ends_only_that_session(self, sessions: SessionStore) -> None:
         token, made = await sessions.create("alice", [])
         other, _ = await sessions.create("alice", [])
         await sessions.revoke(made)
@@ -116,7 +116,7 @@ class TestTheStore:
         assert await sessions.find(token) is None
         assert await sessions.find(other) is not None
 
-    async def test_broken_bytes_are_no_session(
+    async def test_malformed_stored_data_is_not_a_session(
         self, sessions: SessionStore, values: MemoryLatestValueStore
     ) -> None:
         token, made = await sessions.create("alice", [])

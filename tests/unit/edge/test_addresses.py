@@ -50,7 +50,11 @@ def test_malformed_addresses_are_none(text: str | None) -> None:
         ("203.0.113.9", "", "203.0.113.9"),
         ("203.0.113.9", "198.51.100.1", "203.0.113.9"),  # not a trusted proxy
         ("10.1.2.3", "198.51.100.1", "198.51.100.1"),
-        ("10.1.2.3", "6.6.6.6, 198.51.100.1", "198.51.100.1"),  # the left one is the client's own
+        (
+            "10.1.2.3",
+            "6.6.6.6, 198.51.100.1",
+            "198.51.100.1",
+        ),  # the client sent the left entry itself
         ("10.1.2.3", "6.6.6.6, 198.51.100.1, 10.9.9.9, 192.0.2.7", "198.51.100.1"),
         ("10.1.2.3", "rubbish, 198.51.100.1", "198.51.100.1"),
         ("10.1.2.3", "198.51.100.1, rubbish", "10.1.2.3"),
@@ -63,7 +67,7 @@ def test_malformed_addresses_are_none(text: str | None) -> None:
         ("10.1.2.3", ",".join(["10.0.0.1"] * 5000), "10.0.0.1"),
     ],
 )
-def test_the_client_is_the_last_hop_that_is_no_proxy(
+def test_the_client_is_the_last_hop_that_is_not_a_trusted_proxy(
     peer: str | None, forwarded: str, client: str
 ) -> None:
     assert str(client_address(peer, forwarded, PROXIES)) == client
@@ -73,7 +77,7 @@ def test_without_trusted_proxies_the_header_is_ignored() -> None:
     assert str(client_address("127.0.0.1", "198.51.100.1", ())) == "127.0.0.1"
 
 
-def test_an_ipv6_subnet_has_one_key() -> None:
+def test_the_addresses_of_an_ipv6_subnet_share_a_rate_limit_key() -> None:
     names = {rate_limit_key(parse_address(f"2001:db8:0:1:{n:x}::{n:x}")) for n in range(1, 50)}
     assert names == {"2001:db8:0:1::/64"}
     assert rate_limit_key(parse_address("2001:db8:0:2::1")) not in names
@@ -87,7 +91,7 @@ def test_any_text_in_the_header_is_handled(peer: str, forwarded: str) -> None:
     rate_limit_key(client_address("10.0.0.1", forwarded, PROXIES))
 
 
-def test_a_malformed_network_is_named() -> None:
+def test_the_error_names_the_malformed_network() -> None:
     with pytest.raises(ValueError, match=r"10\.0\.0\.0/33"):
         parse_networks(["10.0.0.0/33"])
     with pytest.raises(ValueError, match="host bits"):

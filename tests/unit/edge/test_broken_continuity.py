@@ -1,7 +1,7 @@
-"""A log that was trimmed or made anew does not continue where somebody was: never unsaid.
+"""A reader cannot resume in a log that was trimmed or recreated, and is always informed.
 
-Each test is a loss that the simulation found (tests/sim): events that were left out, or shown under
-ids of another log, without a `stream:reset`.
+Each test is a loss that the simulation found (tests/sim): events were left out, or were shown with
+the ids of another log, without a `stream:reset`.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ from tests.harness.order_builders import cancel, given, place
 pytestmark = pytest.mark.virtual_time
 
 LONG_SECONDS = 10.0
-"""By then every poll, repair and retry is over."""
+"""Longer than every poll, repair and retry takes."""
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ async def server() -> MemoryServer:
 
 
 def drafts(times: int, *, first: int = 1) -> list[EventDraft]:
-    """So many closed orders of alice, two events each."""
+    """Return the events of `times` closed orders of alice, two for each order."""
     return [
         EventDraft(
             subject=EventSubject("alice", "orders", f"o{number}"),
@@ -55,13 +55,13 @@ def drafts(times: int, *, first: int = 1) -> list[EventDraft]:
 
 
 async def append(log: MemoryEventLog, times: int, *, first: int = 1) -> None:
-    """`drafts`, one by one."""
+    """Append `drafts` one by one."""
     for draft in drafts(times, first=first):
         await log.append([draft])
 
 
 class Follower:
-    """A tape that runs, and what it passed on: sequences, and the epochs where it began anew."""
+    """A running log tail, with the sequences it passed on and the epochs at which it restarted."""
 
     def __init__(self, server: MemoryServer) -> None:
         self.log = MemoryEventLog(server)
@@ -80,10 +80,10 @@ class Follower:
         await asyncio.gather(self._task, return_exceptions=True)
 
 
-async def test_a_tape_that_was_away_while_events_were_trimmed_begins_again_and_passes_nothing_on(
+async def test_a_log_tail_that_missed_trimmed_events_restarts_at_the_end(
     server: MemoryServer,
 ) -> None:
-    """It read on after the hole, and live connections never heard of what had been in it."""
+    """Regression: it continued after the gap, and live connections never got the missing events."""
     log = MemoryEventLog(server)
     async with Follower(server) as follower:
         await append(log, 1)
@@ -97,17 +97,17 @@ async def test_a_tape_that_was_away_while_events_were_trimmed_begins_again_and_p
         assert follower.tape.bounds == Bounds("m1", 6, 10)
 
 
-async def test_what_comes_after_a_gap_waits_until_the_leader_says_which_log_it_is_of(
+async def test_events_after_a_gap_are_held_until_the_epoch_is_known(
     server: MemoryServer,
 ) -> None:
-    """A new log's event with the next sequence of the old one passed for one of the old."""
+    """Regression: an event of the new log with the next sequence was taken for one of the old."""
     log = MemoryEventLog(server)
     async with Follower(server) as follower:
         await append(log, 1)
         server.stop()
         server.recreate()
         server.start()
-        # At once, before anybody can ask which log this is.
+        # At once, before a reader can ask for the epoch.
         server.append(new := drafts(2), [CODEC.encode(draft.event) for draft in new])
         await asyncio.sleep(LONG_SECONDS)
         await append(log, 1, first=3)
@@ -117,10 +117,10 @@ async def test_what_comes_after_a_gap_waits_until_the_leader_says_which_log_it_i
         assert follower.heard[began + 1 :][-2:] == [5, 6]
 
 
-async def test_a_log_that_is_made_anew_while_everybody_is_connected_is_noticed_by_its_first_event(
+async def test_the_first_event_of_a_recreated_log_reveals_the_new_epoch(
     server: MemoryServer,
 ) -> None:
-    """Its events passed for late ones, and then, from the next sequence on, for the old log's."""
+    """Regression: its events were taken for late ones, and then for later ones of the old log."""
     log = MemoryEventLog(server)
     async with Follower(server) as follower:
         await append(log, 2)
@@ -131,7 +131,7 @@ async def test_a_log_that_is_made_anew_while_everybody_is_connected_is_noticed_b
         assert follower.tape.bounds == Bounds("m2", 1, 8)
 
 
-async def test_late_and_repeated_events_are_nothing_new(server: MemoryServer) -> None:
+async def test_late_and_repeated_events_are_ignored(server: MemoryServer) -> None:
     log = MemoryEventLog(server)
     async with Follower(server) as follower:
         await append(log, 2)
@@ -144,10 +144,10 @@ async def test_late_and_repeated_events_are_nothing_new(server: MemoryServer) ->
         assert follower.heard == ["m1", 1, 2, 3, 4, 5, 6]
 
 
-async def test_a_late_event_of_an_earlier_log_is_not_kept_until_its_sequence_comes(
+async def test_a_late_event_of_an_earlier_log_is_not_passed_on(
     server: MemoryServer,
 ) -> None:
-    """It was held as a later event of the new log, and passed on seconds afterwards."""
+    """Regression: it was held as a later event of the new log, and passed on seconds later."""
     log = MemoryEventLog(server)
     async with Follower(server) as follower:
         await append(log, 3)
@@ -165,7 +165,7 @@ async def test_a_late_event_of_an_earlier_log_is_not_kept_until_its_sequence_com
         assert passed[1][1] is not late
 
 
-async def test_after_a_gap_without_a_loss_everything_goes_on(server: MemoryServer) -> None:
+async def test_a_gap_without_a_loss_does_not_restart_the_log_tail(server: MemoryServer) -> None:
     log = MemoryEventLog(server)
     async with Follower(server) as follower:
         await append(log, 1)
@@ -176,10 +176,10 @@ async def test_after_a_gap_without_a_loss_everything_goes_on(server: MemoryServe
         assert follower.heard == ["m1", 1, 2, 3, 4, 5, 6]
 
 
-async def test_a_place_in_a_log_that_is_made_anew_while_it_is_looked_up_is_not_resumed(
+async def test_a_cursor_is_not_resumed_if_the_log_is_recreated_during_the_lookup(
     server: MemoryServer,
 ) -> None:
-    """It was resumed under the epoch of the new log, as if it were a place in that."""
+    """Regression: it was resumed with the new epoch, as if it were a cursor of the new log."""
     log = MemoryEventLog(server)
     await append(log, 3)
     async with Follower(server) as follower:
@@ -209,10 +209,10 @@ async def checkpoint(log: MemoryEventLog, values: LatestValueStore) -> None:
     await save(values, "alice", OrdersView.domain, view, bounds)
 
 
-async def test_a_view_is_not_folded_without_what_was_trimmed_up_to_a_later_checkpoint(
+async def test_a_view_is_not_loaded_if_its_events_are_trimmed_and_its_checkpoint_is_later(
     server: MemoryServer,
 ) -> None:
-    """An edge that had not heard of the end yet showed a snapshot without the trimmed orders."""
+    """Regression: an edge whose bounds were old sent a snapshot without the trimmed orders."""
     log, values = orders(server)
     await append(log, 2)
     behind = await log.bounds()
@@ -225,7 +225,7 @@ async def test_a_view_is_not_folded_without_what_was_trimmed_up_to_a_later_check
     assert (len(view.orders()), bounds.last) == (4, 8)
 
 
-async def test_a_view_of_a_log_that_is_made_anew_meanwhile_is_not_shown(
+async def test_a_view_is_not_loaded_with_the_bounds_of_an_earlier_log(
     server: MemoryServer,
 ) -> None:
     log, values = orders(server)
@@ -237,7 +237,7 @@ async def test_a_view_of_a_log_that_is_made_anew_meanwhile_is_not_shown(
         await load(log, values, OrdersView, "alice", bounds=before)
 
 
-async def test_a_view_whose_events_were_trimmed_without_a_checkpoint_shows_what_is_left(
+async def test_a_view_of_trimmed_events_without_a_checkpoint_has_the_remaining_events(
     server: MemoryServer,
 ) -> None:
     log, values = orders(server)

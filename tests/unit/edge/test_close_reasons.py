@@ -1,4 +1,4 @@
-"""Every reason to close a stream says what its client does next, and the browser client does it."""
+"""Every close reason has an action for the client, and the browser client has the same table."""
 
 import re
 from pathlib import Path
@@ -29,7 +29,7 @@ def test_every_reason_has_an_action() -> None:
     }
 
 
-def test_the_browser_client_has_the_table_of_the_server() -> None:
+def test_the_browser_client_has_the_same_actions_as_the_server() -> None:
     entries = re.findall(r'^  \["([a-z:]+)", "([a-z-]+)"\],$', CLIENT_TABLE.read_text(), re.M)
     assert dict(entries) == {name: action.value for name, action in FINAL_EVENTS.items()}
 

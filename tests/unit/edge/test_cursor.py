@@ -1,4 +1,4 @@
-"""Ids: what is one, and what becomes of it on a log of given bounds."""
+"""Cursors: how ids are parsed, and how a stream starts for an id and the bounds of the log."""
 
 from datetime import UTC, datetime
 
@@ -44,7 +44,7 @@ sequences = st.integers(0, MAX_SEQUENCE)
         ("99999999999999-abc", TimestampCursor(99999999999999)),
     ],
 )
-def test_the_forms_of_an_id(text: str, place: Cursor | TimestampCursor) -> None:
+def test_valid_ids_are_parsed(text: str, place: Cursor | TimestampCursor) -> None:
     assert parse_cursor(text, epoch="e5") == place
 
 
@@ -59,19 +59,19 @@ def test_the_forms_of_an_id(text: str, place: Cursor | TimestampCursor) -> None:
         "0" * 65, "1712345678901-" + "x" * 51,
     ],
 )  # fmt: skip
-def test_what_is_none(text: str) -> None:
+def test_malformed_ids_are_rejected(text: str) -> None:
     with pytest.raises(MalformedCursor):
         parse_cursor(text, epoch="e5")
 
 
 @given(epochs, sequences)
-def test_what_is_printed_is_read(epoch: str, sequence: int) -> None:
+def test_a_formatted_cursor_parses_to_itself(epoch: str, sequence: int) -> None:
     cursor = Cursor(epoch, sequence)
     assert parse_cursor(str(cursor), epoch="another") == cursor
 
 
 @given(st.text(max_size=80))
-def test_any_text_is_a_place_or_malformed(text: str) -> None:
+def test_any_text_is_a_cursor_or_malformed(text: str) -> None:
     try:
         place = parse_cursor(text, epoch="e5")
     except MalformedCursor:
@@ -84,7 +84,7 @@ def test_any_text_is_a_place_or_malformed(text: str) -> None:
         assert 0 <= place.sequence <= MAX_SEQUENCE
 
 
-def test_a_moment_is_in_utc() -> None:
+def test_a_timestamp_cursor_is_in_utc() -> None:
     assert TimestampCursor(1_000).time == datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)
 
 
@@ -107,23 +107,25 @@ def test_a_moment_is_in_utc() -> None:
         ("1712345678901-x", TimestampCursor(1712345678901)),
     ],
 )
-def test_how_a_connection_begins(requested: str | None, beginning: StreamStart) -> None:
+def test_the_start_follows_from_the_id_and_the_bounds(
+    requested: str | None, beginning: StreamStart
+) -> None:
     assert decide_start(requested, BOUNDS) == beginning
 
 
-def test_an_empty_log_is_resumed_from_its_beginning() -> None:
+def test_an_empty_log_can_be_resumed_from_sequence_zero() -> None:
     assert decide_start("e5-0", Bounds("e5", first=1, last=0)) == ResumeStart(0)
 
 
-def test_a_log_trimmed_to_nothing_is_resumed_from_its_end_only() -> None:
+def test_a_completely_trimmed_log_can_be_resumed_from_its_end_only() -> None:
     bounds = Bounds("e5", first=21, last=20)
     assert decide_start("e5-20", bounds) == ResumeStart(20)
     assert decide_start("e5-19", bounds) == ResetStart(ResetReason.TRIMMED, "e5-19")
 
 
 @given(sequences, sequences, sequences)
-def test_a_resume_never_skips_anything(sequence: int, first: int, last: int) -> None:
-    """It is granted exactly when all that is later is still there."""
+def test_a_resume_skips_no_event(sequence: int, first: int, last: int) -> None:
+    """A resume is granted if and only if all later events are still stored."""
     bounds = Bounds("e5", min(first, last + 1), last)
     begins = resume_or_reset(sequence, "x", bounds)
     if isinstance(begins, ResumeStart):

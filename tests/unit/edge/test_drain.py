@@ -1,4 +1,4 @@
-"""Who is told and closed when, in a drain."""
+"""The schedule of a drain: when each client gets the announcement and when it is closed."""
 
 import itertools
 import random
@@ -22,7 +22,7 @@ def departures(crowd: Iterable[T], seconds: float, seed: int = 1) -> DrainSchedu
 def played(
     of: DrainSchedule[T], present: Callable[[float], Iterable[T]] | None = None
 ) -> list[tuple[float, T, DrainAction, float]]:
-    """Every turn as (time, who, turn, seconds left), in order of time."""
+    """Return all actions as (time, client, action, seconds left), in order of time."""
     turns: list[tuple[float, T, DrainAction, float]] = []
     now = NOW
     while True:
@@ -38,7 +38,7 @@ def played(
 @given(
     crowd=st.integers(1, 60), seconds=st.floats(0.1, 120), seed=st.integers(0, 1 << 32)
 )  # fmt: skip
-def test_each_is_told_once_and_closed_once_the_same_notice_later(
+def test_each_client_gets_one_announcement_and_is_closed_after_the_notice(
     crowd: int, seconds: float, seed: int
 ) -> None:
     of = departures(range(crowd), seconds, seed)
@@ -60,7 +60,7 @@ def test_each_is_told_once_and_closed_once_the_same_notice_later(
     )
 
 
-def test_the_telling_is_spread_evenly_and_at_random() -> None:
+def test_announcements_are_spread_evenly_in_random_order() -> None:
     of = departures(range(100), 20.0)
     told = [(at, one) for at, one, turn, _ in played(of) if turn is DrainAction.ANNOUNCE]
 
@@ -72,11 +72,11 @@ def test_the_telling_is_spread_evenly_and_at_random() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "notice"), [(60, MAX_NOTICE_SECONDS), (20, 5), (3, 1.5)])
-def test_the_notice_is_some_seconds_or_half_the_drain(seconds: int, notice: float) -> None:
+def test_the_notice_is_the_maximum_or_half_of_the_drain(seconds: int, notice: float) -> None:
     assert departures(["a"], float(seconds)).notice_seconds == notice
 
 
-def test_a_drain_without_time_closes_all_at_once_and_tells_nobody() -> None:
+def test_a_drain_of_zero_seconds_closes_all_clients_without_announcements() -> None:
     turns = played(departures(["a", "b"], 0.0))
     assert sorted((at, one, turn) for at, one, turn, _ in turns) == [
         (NOW, "a", DrainAction.CLOSE),
@@ -84,7 +84,7 @@ def test_a_drain_without_time_closes_all_at_once_and_tells_nobody() -> None:
     ]
 
 
-def test_who_left_has_no_turn_any_more() -> None:
+def test_a_client_that_left_has_no_further_actions() -> None:
     of = departures(["a", "b"], 10.0)
     turns = played(of, present=lambda now: {"b"} if now > NOW else {"a", "b"})
     assert [(one, turn) for _, one, turn, _ in turns if one == "b"] == [
@@ -94,7 +94,7 @@ def test_who_left_has_no_turn_any_more() -> None:
     assert ("a", DrainAction.CLOSE) not in {(one, turn) for _, one, turn, _ in turns}
 
 
-def test_who_comes_late_is_told_at_once_and_closed_by_the_end() -> None:
+def test_a_late_client_is_announced_at_once_and_closed_by_the_end() -> None:
     of = departures(list[str](), 10.0)
     of.update_clients(["early"], NOW + 1)
     assert [*of.pop_due_actions(NOW + 1)] == [("early", DrainAction.ANNOUNCE, 5.0)]

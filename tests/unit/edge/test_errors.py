@@ -1,4 +1,4 @@
-"""What becomes of an error: its status, its words, the field's path and value."""
+"""HTTP errors: the status, the message, and the path and value of the invalid field."""
 
 import json
 from decimal import Decimal
@@ -29,7 +29,7 @@ class Leg(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Mark(msgspec.Struct, tag_field="kind", tag="mark", rename="camel"):
-    """As events' structs are: what an older program does not know is passed over."""
+    """A struct that ignores unknown fields, as the structs of events do."""
 
     made_at: int = 0
     legs: tuple[Leg, ...] = ()
@@ -69,7 +69,7 @@ def failure(data: str | bytes, into: type[Basket] = Basket) -> HttpError:
         ("null", "", None),
     ],
 )
-def test_the_path_and_the_value_of_what_does_not_fit(data: str, path: str, value: Any) -> None:
+def test_a_validation_error_has_the_path_and_the_value(data: str, path: str, value: Any) -> None:
     failed = failure(data)
     body = json.loads(failed.body())
     assert (failed.status, body["path"]) == (422, path)
@@ -77,12 +77,12 @@ def test_the_path_and_the_value_of_what_does_not_fit(data: str, path: str, value
     assert "`$" not in body["message"]
 
 
-def test_a_tag_and_what_is_known_fit() -> None:
+def test_a_tag_and_known_fields_are_decoded() -> None:
     fits = b'{"legs":[],"mark":{"kind":"mark","madeAt":1},"note":null}'
     assert decode_body(fits, Basket) == Basket(legs=[], mark=Mark(made_at=1))
 
 
-def test_a_long_value_is_not_repeated_nor_a_long_message() -> None:
+def test_long_values_are_omitted_and_long_messages_are_cut() -> None:
     body = json.loads(failure(json.dumps({"legs": "x" * 500})).body())
     assert "value" not in body
     long = json.dumps({"x" * 500: 1})
@@ -93,7 +93,7 @@ def test_a_long_value_is_not_repeated_nor_a_long_message() -> None:
     "data",
     [b"", b"{", b'{"a":1}}', b"\xff", b'{"legs":"\xff"}', b"[" * 5000, b'{"a":' * 5000, b"nan"],
 )
-def test_what_is_no_json(data: bytes) -> None:
+def test_malformed_json_is_rejected_with_400(data: bytes) -> None:
     failed = failure(data)
     assert failed.status == 400
     assert "path" not in json.loads(failed.body())
@@ -106,7 +106,7 @@ json_texts = st.recursive(
 
 
 @given(st.binary() | json_texts.map(str.encode))
-def test_any_body_fits_or_fails_with_a_status(data: bytes) -> None:
+def test_any_body_is_decoded_or_rejected_with_a_status(data: bytes) -> None:
     failed = None
     try:
         decode_body(data, PlaceOrderBody)
@@ -118,7 +118,7 @@ def test_any_body_fits_or_fails_with_a_status(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("text", ["1", "-1", "0.5", "10", "1e3", "1.5E-7", '"1"', '"0.5"', "null"])
-def test_numbers_may_be_written_as_json_writes_them(text: str) -> None:
+def test_json_numbers_are_accepted(text: str) -> None:
     require_json_numbers(b'{"qty":%b}' % text.encode(), "qty", "limitPrice")
 
 
@@ -126,7 +126,7 @@ def test_numbers_may_be_written_as_json_writes_them(text: str) -> None:
     "text",
     ["NaN", "sNaN", "-Infinity", "inf", "", " 1", "1 ", "+1", "01", ".5", "1.", "1_0", "\u0661"],
 )
-def test_and_in_no_other_way(text: str) -> None:
+def test_other_spellings_of_numbers_are_rejected(text: str) -> None:
     with pytest.raises(HttpError) as raised:
         require_json_numbers(json.dumps({"legs": [{"qty": text}]}).encode(), "legs[0].qty")
     body = json.loads(raised.value.body())
@@ -149,7 +149,7 @@ def test_and_in_no_other_way(text: str) -> None:
         (KeyError("secret"), 500),
     ],
 )
-def test_every_error_has_a_status_and_one_shape(error: Any, status: int) -> None:
+def test_every_error_has_a_status_and_the_same_fields(error: Any, status: int) -> None:
     failed = to_http_error(error)
     body = json.loads(failed.body())
     assert (failed.status, body["statusCode"]) == (status, status)
@@ -157,10 +157,10 @@ def test_every_error_has_a_status_and_one_shape(error: Any, status: int) -> None
     assert body["message"]
 
 
-def test_what_is_not_expected_tells_nothing_of_itself() -> None:
+def test_an_unexpected_error_does_not_reveal_its_text() -> None:
     assert b"secret" not in to_http_error(KeyError("secret")).body()
 
 
-def test_away_says_when_to_try_again() -> None:
+def test_an_unavailable_service_sends_retry_after() -> None:
     for error in (unavailable("x"), RequestTimeout("x"), Unavailable("x")):
         assert int(to_http_error(error).headers["Retry-After"]) >= 1

@@ -1,4 +1,4 @@
-"""Bytes that every parser reads alike."""
+"""SSE frames: bytes that every parser reads in the same way."""
 
 import json
 from decimal import Decimal
@@ -28,17 +28,17 @@ from tests.harness.sse import parse_frame
 BREAKERS = "\r\n\u2028\u2029\u0085\0\x0b\x0c\ufeff: "
 
 
-def test_an_event_with_an_id() -> None:
+def test_a_frame_with_an_id() -> None:
     made = render_frame("order:update", {"qty": Decimal("1.50")}, Cursor("e5", 7))
     assert made == b'event: order:update\ndata: {"qty":1.50}\nid: e5-7\nretry: 5000\n\n'
 
 
-def test_an_event_without_one() -> None:
+def test_a_frame_without_an_id() -> None:
     made = render_frame("price:update", {}, retry_ms=250)
     assert made == b"event: price:update\ndata: {}\nretry: 250\n\n"
 
 
-def test_a_block_that_only_says_retry() -> None:
+def test_a_retry_frame() -> None:
     assert render_retry(1500) == b"retry: 1500\n\n"
 
 
@@ -48,7 +48,7 @@ def test_a_block_that_only_says_retry() -> None:
         lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.text(BREAKERS), inner),
     )
 )
-def test_any_payload_is_one_line_and_comes_out_as_it_went_in(payload: object) -> None:
+def test_any_payload_is_one_line_and_parses_to_itself(payload: object) -> None:
     made = render_frame("x", payload, Cursor("e5", 1))
     assert made.endswith(b"\n\n")
     assert made.count(b"\n") == 5
@@ -66,18 +66,18 @@ def test_any_payload_is_one_line_and_comes_out_as_it_went_in(payload: object) ->
         (trade_executed("o", "1", "2"), "trade:new"),
     ],
 )
-def test_the_trading_serializer(event: Event, name: str) -> None:
+def test_the_trading_serializer_names_each_event(event: Event, name: str) -> None:
     message = serialize_trading(event, "alice", EmptyPricingContext())
     assert message is not None
     assert message[0] == name
 
 
-def test_it_does_not_speak_of_the_rest() -> None:
+def test_the_trading_serializer_omits_other_events() -> None:
     assert serialize_trading(hidden_event(), "alice", EmptyPricingContext()) is None
     assert serialize_trading(make_quote("IBM"), "alice", EmptyPricingContext()) is None
 
 
-def test_a_fill_is_the_order_and_the_fill_in_one() -> None:
+def test_a_fill_payload_has_the_fields_of_the_order_and_the_fill() -> None:
     event = order_filled("o", "3", "12.25")
     spoken = serialize_trading(event, "alice", EmptyPricingContext())
     assert spoken is not None
@@ -86,7 +86,7 @@ def test_a_fill_is_the_order_and_the_fill_in_one() -> None:
     assert data == {**order, "fillQty": 3, "fillPrice": Decimal("12.25"), "tradeId": "o-1"}
 
 
-def test_a_quote_leaves_its_sizes_behind() -> None:
+def test_a_price_update_has_no_sizes() -> None:
     assert b"ize" not in CODEC.encode(price_view(make_quote("IBM")))
 
 
@@ -103,21 +103,21 @@ def recorded(
     )
 
 
-class TestEncoder:
-    def test_a_frame_is_made_once_for_all_readers(self) -> None:
+class TestFrameEncoder:
+    def test_a_frame_is_rendered_once_for_all_readers(self) -> None:
         encoder = FrameEncoder(lambda *_: None)
         event = recorded(order_placed())
         first = encoder.encode(event, "e5", serialize_trading)
         assert first is not None
         assert encoder.encode(event, "e5", serialize_trading) is first
 
-    def test_it_has_the_place_in_the_log_as_its_id(self) -> None:
+    def test_the_id_is_the_epoch_and_the_sequence(self) -> None:
         encoder = FrameEncoder(lambda *_: None, retry_ms=750)
         made = encoder.encode(recorded(order_placed(), 42), "e5", serialize_trading)
         assert made is not None
         assert made.endswith(b"\nid: e5-42\nretry: 750\n\n")
 
-    def test_nothing_of_what_the_dialect_does_not_show(self) -> None:
+    def test_events_that_the_serializer_omits_have_no_frame(self) -> None:
         assert (
             FrameEncoder(lambda *_: None).encode(recorded(hidden_event()), "e5", serialize_trading)
             is None
@@ -126,7 +126,7 @@ class TestEncoder:
     @pytest.mark.parametrize(
         ("tag", "data"), [("order.placed.v99", b"{}"), ("order.placed.v1", b"{")]
     )
-    def test_what_cannot_be_read_is_told_once_and_passed_over(self, tag: str, data: bytes) -> None:
+    def test_an_unreadable_event_is_reported_once_and_skipped(self, tag: str, data: bytes) -> None:
         told = []
         encoder = FrameEncoder(lambda event, error: told.append((event, error)))
         event = recorded(order_placed(), tag=tag, data=data)

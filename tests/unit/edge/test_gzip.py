@@ -1,5 +1,7 @@
-"""gzip streams: zlib and gzip decode every interleaving of own and shared blocks at once and in
-full; how many bytes they save, and how much memory they hold."""
+"""Gzip streams: decoding, shared blocks, saved bytes and memory.
+
+zlib and gzip decode every interleaving of own and shared blocks completely, and each block at once.
+"""
 
 import gzip
 import random
@@ -35,7 +37,7 @@ from tests.harness.publishers import make_quote, order_accepted, order_placed, t
 
 @dataclass
 class Reader:
-    """A strict one: what was written can be read at once, and nothing else."""
+    """A strict reader: each written chunk, and nothing else, can be decoded at once."""
 
     stream: GzipStream = field(default_factory=GzipStream)
     wire: bytes = b""
@@ -62,11 +64,11 @@ class Reader:
 
     @property
     def saved(self) -> float:
-        """The share of bytes that compression saved."""
+        """The share of bytes that compression saves."""
         return 1 - len(self.wire) / len(self.plain)
 
 
-class TestWhoAcceptsIt:
+class TestAcceptEncoding:
     @pytest.mark.parametrize(
         "value",
         [
@@ -86,7 +88,7 @@ class TestWhoAcceptsIt:
             ", ,gzip,,",
         ],
     )
-    def test_yes(self, value: str) -> None:
+    def test_gzip_is_accepted(self, value: str) -> None:
         assert accepts_gzip([value])
 
     @pytest.mark.parametrize(
@@ -117,18 +119,18 @@ class TestWhoAcceptsIt:
             "gz ip",
         ],
     )
-    def test_no(self, value: str) -> None:
+    def test_gzip_is_not_accepted(self, value: str) -> None:
         assert not accepts_gzip([value])
 
-    def test_nobody_who_does_not_say_so(self) -> None:
+    def test_a_request_without_the_header_does_not_accept_gzip(self) -> None:
         assert not accepts_gzip([])
 
-    def test_a_header_in_several_lines_is_one(self) -> None:
+    def test_several_header_lines_are_combined(self) -> None:
         assert accepts_gzip(["br", "gzip"])
         assert not accepts_gzip(["gzip", "gzip;q=0"])
 
     @given(st.lists(st.text(st.characters(max_codepoint=255), max_size=30), max_size=4))
-    def test_nothing_breaks_it(self, values: list[str]) -> None:
+    def test_any_header_is_parsed(self, values: list[str]) -> None:
         assert accepts_gzip([*values, "gzip;q=0"]) is False
 
 
@@ -140,11 +142,11 @@ TEXTS = st.builds(
 )
 
 
-class TestWhatReadersRead:
+class TestDecoding:
     @given(data=st.data())
     @settings(max_examples=150, deadline=None)
-    def test_any_interleaving_of_own_and_shared_blocks(self, data: st.DataObject) -> None:
-        """Readers of two shared compressors, which miss chunks, write their own, and rest."""
+    def test_any_interleaving_of_own_and_shared_blocks_decodes(self, data: st.DataObject) -> None:
+        """Readers of two shared compressors miss chunks, write their own, and become idle."""
         compressors = [SharedCompressor(), SharedCompressor()]
         readers = [Reader() for _ in range(3)]
         late: list[list[bytes]] = [[] for _ in readers]
@@ -168,35 +170,35 @@ class TestWhatReadersRead:
             reader.end()
 
     @given(st.lists(st.binary(max_size=5000), max_size=20))
-    def test_any_bytes(self, chunks: list[bytes]) -> None:
+    def test_any_bytes_decode(self, chunks: list[bytes]) -> None:
         reader = Reader()
         for chunk in chunks:
             reader.write(chunk)
         reader.end()
 
-    def test_a_stream_of_nothing_is_whole(self) -> None:
+    def test_an_empty_stream_is_complete(self) -> None:
         Reader().end()
 
-    def test_nothing_is_written_for_nothing(self) -> None:
+    def test_an_empty_chunk_writes_no_bytes(self) -> None:
         assert GzipStream().write(b"") == b""
 
-    def test_a_reader_that_does_not_compress_reads_the_same(self) -> None:
+    def test_a_shared_chunk_is_its_plain_bytes(self) -> None:
         assert SharedCompressor().append_chunk(b"plain") == b"plain"
 
 
-class TestSharing:
+class TestSharedBlocks:
     def lane(self, count: int = 200, size: int = 600) -> Iterator[SharedChunk]:
         strand, numbers = SharedCompressor(), random.Random(1)
         for _ in range(count):
             yield strand.append_chunk(bytes(numbers.choices(b"abcdefgh", k=size)))
 
-    def test_readers_in_step_get_the_very_same_block(self) -> None:
+    def test_synchronized_readers_share_a_block(self) -> None:
         one, other = Reader(), Reader()
         for number, chunk in enumerate(self.lane()):
             mine, theirs = one.write(chunk), other.write(chunk)
             assert number == 0 or mine is theirs
 
-    def test_one_that_joins_is_in_step_after_a_window(self) -> None:
+    def test_a_new_reader_is_synchronized_after_one_window(self) -> None:
         early, late = Reader(), Reader()
         for number, chunk in enumerate(self.lane(size=600)):
             mine = early.write(chunk)
@@ -204,7 +206,7 @@ class TestSharing:
                 shared = late.write(chunk) is mine
                 assert shared == ((number - 20) * 600 >= WINDOW_BYTES), number
 
-    def test_out_of_step_a_large_block_stands_alone_for_all(self) -> None:
+    def test_unsynchronized_readers_share_a_large_standalone_block(self) -> None:
         chunks = list(self.lane(4, MIN_STANDALONE_BYTES))
         one, other = Reader(), Reader()
         for reader in (one, other):
@@ -212,7 +214,7 @@ class TestSharing:
         assert [one.write(c) for c in chunks[2:]] == [other.write(c) for c in chunks[2:]]
         assert one.stream.is_idle
 
-    def test_what_is_between_ends_the_step(self) -> None:
+    def test_a_frame_of_its_own_ends_the_synchronization_of_a_reader(self) -> None:
         reader, chunks = Reader(), list(self.lane(50))
         for chunk in chunks[:30]:
             reader.write(chunk)
@@ -220,12 +222,12 @@ class TestSharing:
         assert reader.write(chunks[30]) != chunks[30].continued_block()
         reader.end()
 
-    def test_nobody_compresses_what_nobody_asks_for(self) -> None:
+    def test_chunks_that_are_not_requested_are_not_compressed(self) -> None:
         assert not any(chunk.compressor._deflate for chunk in self.lane())
 
 
 def traffic(count: int, seed: int = 1) -> Iterator[bytes]:
-    """What a trader's stream shows: orders placed and accepted, trades, quotes, one by one."""
+    """The frames of a trader's stream, one by one: placed and accepted orders, trades, quotes."""
     numbers, now = random.Random(seed), datetime(2026, 1, 5, 15, tzinfo=UTC)
     symbols = ["AAPL", "AMZN", "GOOGL", "IBM", "MSFT", "NVDA", "ORCL", "TSLA"]
     for sequence in range(count):
@@ -249,7 +251,7 @@ def traffic(count: int, seed: int = 1) -> Iterator[bytes]:
 
 
 def price(numbers: random.Random, symbol: str, now: datetime) -> PriceView:
-    """A quote with random figures."""
+    """A quote with random values."""
     return price_view(
         make_quote(
             symbol,
@@ -262,17 +264,17 @@ def price(numbers: random.Random, symbol: str, now: datetime) -> PriceView:
     )
 
 
-class TestWhatItSaves:
-    """C6: 60 to 70 % fewer bytes, of frames that leave one by one."""
+class TestSavings:
+    """C6: 60 to 70 % fewer bytes, for frames that are written one by one."""
 
-    def test_on_a_stream_of_orders_trades_and_prices(self) -> None:
+    def test_savings_on_orders_trades_and_prices(self) -> None:
         reader = Reader()
         for chunk in traffic(2000):
             reader.write(chunk)
         reader.end()
         assert 0.6 < reader.saved < 0.9, reader.saved
 
-    def test_on_shared_blocks_of_a_quote_each(self) -> None:
+    def test_savings_on_shared_blocks_of_one_quote(self) -> None:
         strand, reader, numbers = SharedCompressor(), Reader(), random.Random(2)
         now = datetime(2026, 1, 5, tzinfo=UTC)
         for _ in range(1000):
@@ -281,7 +283,7 @@ class TestWhatItSaves:
         assert reader.stream.is_idle
         assert 0.6 < reader.saved < 0.9, reader.saved
 
-    def test_on_blocks_that_stand_alone(self) -> None:
+    def test_savings_on_standalone_blocks(self) -> None:
         saved = [1 - len(chunk.standalone_block()) / len(chunk) for chunk in self.tens()]
         assert min(saved) > 0.6, saved
 
@@ -292,9 +294,9 @@ class TestWhatItSaves:
         ]
 
 
-class TestWhatItHolds:
+class TestMemory:
     def held(self, make: Callable[[], GzipStream]) -> float:
-        """Mean memory of 50 streams in bytes, with zlib's own."""
+        """Return the mean memory of 50 streams in bytes, including the memory of zlib."""
         make()
         tracemalloc.start()
         try:
@@ -303,7 +305,7 @@ class TestWhatItHolds:
         finally:
             tracemalloc.stop()
 
-    def test_at_most_32_kib_a_stream(self) -> None:
+    def test_a_stream_holds_at_most_32_kib(self) -> None:
         chunks = list(traffic(100))
 
         def stream() -> GzipStream:
@@ -314,7 +316,7 @@ class TestWhatItHolds:
 
         assert 16 * 1024 < self.held(stream) <= 32 * 1024
 
-    def test_next_to_nothing_while_it_takes_what_others_take(self) -> None:
+    def test_a_stream_of_shared_chunks_holds_less_than_1_kib(self) -> None:
         strand, chunks = SharedCompressor(), list(traffic(100))
         shared = [strand.append_chunk(chunk) for chunk in chunks]
 
@@ -326,7 +328,7 @@ class TestWhatItHolds:
 
         assert self.held(stream) < 1024
 
-    def test_next_to_nothing_after_a_rest(self) -> None:
+    def test_an_idle_stream_holds_less_than_1_kib(self) -> None:
         def stream() -> GzipStream:
             made = GzipStream()
             for chunk in chunks:
@@ -339,7 +341,7 @@ class TestWhatItHolds:
         chunks = list(traffic(10))
         assert self.held(stream) < 1024
 
-    def test_next_to_nothing_before_it_is_busy(self) -> None:
+    def test_a_new_stream_holds_less_than_1_kib(self) -> None:
         def stream() -> GzipStream:
             made = GzipStream()
             made.write(b"the opening")
@@ -349,7 +351,7 @@ class TestWhatItHolds:
         assert self.held(stream) < 1024
 
 
-def test_a_shared_chunk_is_of_one_strand() -> None:
+def test_shared_chunks_have_their_offset_in_the_stream() -> None:
     strand = SharedCompressor()
     first, second = strand.append_chunk(b"one"), strand.append_chunk(b"two")
     assert isinstance(first, SharedChunk)

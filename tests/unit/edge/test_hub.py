@@ -1,4 +1,4 @@
-"""Who gets what, who falls behind, and how connections end."""
+"""The hub: delivery of events, slow connections, keepalives, and how connections are closed."""
 
 import asyncio
 from collections.abc import Callable
@@ -24,7 +24,7 @@ ORDERS, PRICES, TRADING = (_BY_NAME[name] for name in ("orders", "prices", "trad
 
 
 class Side:
-    """A connection, and what its client would have been sent."""
+    """A connection with its outbox and the number of its aborts."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Side:
         self.aborted += 1
 
     async def taken(self) -> bytes:
-        """What waits in the outbox."""
+        """Return the pending bytes of the outbox."""
         box = self.connection.outbox
         box.interrupt()
         return await box.next_chunk()
@@ -103,8 +103,8 @@ def status(service: str) -> AgentStatusChanged:
     )
 
 
-class TestDelivering:
-    async def test_to_all_connections_of_the_owner_and_to_nobody_else(
+class TestDelivery:
+    async def test_an_event_is_sent_to_all_connections_of_its_owner_only(
         self, hub: Hub, open_: OpenSide
     ) -> None:
         mine, too, other, prices = open_(), open_(feed=TRADING), open_("bob"), open_(feed=PRICES)
@@ -115,7 +115,7 @@ class TestDelivering:
         assert await other.taken() == b""
         assert await prices.taken() == b""
 
-    async def test_in_order_and_once(self, hub: Hub, open_: OpenSide) -> None:
+    async def test_events_are_sent_once_and_in_order(self, hub: Hub, open_: OpenSide) -> None:
         side = open_()
         side.connection.advance(5)
         for sequence in (4, 5, 6, 6, 8, 7):
@@ -126,14 +126,16 @@ class TestDelivering:
         ]
         assert side.connection.position == 8
 
-    async def test_only_while_live(self, hub: Hub, open_: OpenSide) -> None:
+    async def test_events_are_sent_to_live_connections_only(
+        self, hub: Hub, open_: OpenSide
+    ) -> None:
         side = open_()
         side.connection.leave_live()
         hub.publish(recorded(7))
         assert await side.taken() == b""
         assert side.connection.position == 0
 
-    async def test_what_the_feed_does_not_show_moves_the_position_only(
+    async def test_an_event_that_the_route_omits_only_advances_the_position(
         self, hub: Hub, open_: OpenSide
     ) -> None:
         side = open_()
@@ -141,14 +143,14 @@ class TestDelivering:
         assert await side.taken() == b""
         assert (side.connection.position, side.connection.last_sent_sequence) == (7, 0)
 
-    async def test_not_after_it_was_removed(self, hub: Hub, open_: OpenSide) -> None:
+    async def test_a_removed_connection_receives_nothing(self, hub: Hub, open_: OpenSide) -> None:
         side = open_()
         hub.remove(side.connection)
         hub.publish(recorded(7))
         assert await side.taken() == b""
         assert (len(hub), hub.owner_count()) == (0, 0)
 
-    async def test_one_that_overflows_falls_behind_and_keeps_its_place(
+    async def test_a_connection_with_a_full_outbox_leaves_live_delivery_at_its_position(
         self, hub: Hub, open_: OpenSide
     ) -> None:
         side, other = open_(frames=2), open_()
@@ -159,7 +161,7 @@ class TestDelivering:
         assert (await side.taken()).count(b"\nid: ") == 2
         assert (await other.taken()).count(b"\nid: ") == 5
 
-    async def test_in_passing_to_who_is_there_without_a_place(
+    async def test_public_status_messages_are_sent_to_connected_clients_without_ids(
         self, hub: Hub, open_: OpenSide
     ) -> None:
         anybody, signed_in = open_(None, PRICES), open_(feed=PRICES)
@@ -175,7 +177,7 @@ class TestDelivering:
         hub.publish(recorded(9, EVERYBODY, "agents", status("orders")))
         assert await anybody.taken() == b""
 
-    async def test_who_has_no_room_for_what_is_told_once_is_too_slow(
+    async def test_a_connection_without_room_for_a_status_message_is_closed_as_slow(
         self, hub: Hub, open_: OpenSide
     ) -> None:
         side, other = open_(None, PRICES, frames=1), open_(None, PRICES)
@@ -185,7 +187,7 @@ class TestDelivering:
         assert side.connection.close_reason is CloseReason.SLOW
         assert (await other.taken()).count(b"agent:status") == 2
 
-    async def test_a_new_log_takes_everybody_out_of_live_delivery(
+    async def test_a_recreated_log_ends_live_delivery_of_all_connections(
         self, hub: Hub, open_: OpenSide
     ) -> None:
         side = open_()
@@ -195,7 +197,9 @@ class TestDelivering:
         hub.publish(recorded(7))
         assert b"\nid: e6-7\n" in await side.taken()
 
-    async def test_counts(self, hub: Hub, open_: OpenSide) -> None:
+    async def test_connections_owners_and_close_reasons_are_counted(
+        self, hub: Hub, open_: OpenSide
+    ) -> None:
         sides = [open_("alice"), open_("alice"), open_("bob"), open_(None, PRICES)]
         assert (len(hub), hub.owner_count()) == (4, 2)
         sides[0].connection.close(CloseReason.REVOKED, 0.0)
@@ -205,21 +209,25 @@ class TestDelivering:
         assert (hub.close_counts[CloseReason.REVOKED], hub.close_counts[CloseReason.GONE]) == (1, 3)
 
 
-class TestIdle:
-    async def test_a_comment_after_the_interval(self, hub: Hub, open_: OpenSide) -> None:
+class TestIdleConnections:
+    async def test_a_keepalive_comment_is_sent_after_the_interval(
+        self, hub: Hub, open_: OpenSide
+    ) -> None:
         side = open_()
         hub.tick(KEEPALIVE_SECONDS - 0.1, WALL)
         assert await side.taken() == b""
         hub.tick(KEEPALIVE_SECONDS, WALL)
         assert await side.taken() == b": keepalive\n\n"
 
-    async def test_none_while_a_write_is_under_way(self, hub: Hub, open_: OpenSide) -> None:
+    async def test_no_keepalive_is_sent_during_a_write(self, hub: Hub, open_: OpenSide) -> None:
         side = open_()
         side.connection.write_started(KEEPALIVE_SECONDS - 1)
         hub.tick(KEEPALIVE_SECONDS, WALL)
         assert await side.taken() == b""
 
-    async def test_a_checkpoint_when_the_position_moved_on(self, hub: Hub, open_: OpenSide) -> None:
+    async def test_a_checkpoint_is_sent_when_the_position_has_advanced(
+        self, hub: Hub, open_: OpenSide
+    ) -> None:
         side = open_()
         side.connection.sent(5)
         side.connection.advance(9)
@@ -228,8 +236,8 @@ class TestIdle:
         hub.tick(KEEPALIVE_SECONDS, WALL)
         assert await side.taken() == b": keepalive\n\n"
 
-    async def test_none_for_one_that_reads_the_log(self, hub: Hub, open_: OpenSide) -> None:
-        """What is before its position may not have been written yet."""
+    async def test_no_checkpoint_is_sent_during_catch_up(self, hub: Hub, open_: OpenSide) -> None:
+        """Events before its position may not have been written yet."""
         side = open_()
         side.connection.sent(5)
         side.connection.advance(9)
@@ -237,7 +245,7 @@ class TestIdle:
         hub.tick(KEEPALIVE_SECONDS, WALL)
         assert await side.taken() == b": keepalive\n\n"
 
-    async def test_a_checkpoint_too_where_values_leave_no_time_to_be_idle(
+    async def test_a_checkpoint_is_sent_on_a_stream_that_is_busy_with_values(
         self, hub: Hub, open_: OpenSide
     ) -> None:
         side = open_(feed=TRADING)
@@ -259,15 +267,17 @@ class TestIdle:
             (81, b"event: checkpoint", b"id: e5-81"),
         ]
 
-    async def test_none_on_a_stream_without_ids(self, hub: Hub, open_: OpenSide) -> None:
+    async def test_no_checkpoint_is_sent_on_a_stream_without_ids(
+        self, hub: Hub, open_: OpenSide
+    ) -> None:
         side = open_(feed=PRICES)
         side.connection.advance(9)
         hub.tick(KEEPALIVE_SECONDS, WALL)
         assert await side.taken() == b": keepalive\n\n"
 
 
-class TestEnding:
-    async def test_a_write_that_takes_too_long(self, hub: Hub, open_: OpenSide) -> None:
+class TestClosing:
+    async def test_a_slow_write_aborts_the_connection(self, hub: Hub, open_: OpenSide) -> None:
         side = open_()
         side.connection.write_finished(100.0)
         side.connection.write_started(100.0)
@@ -276,12 +286,16 @@ class TestEnding:
         hub.tick(100.1 + WRITE_SECONDS, WALL)
         assert (side.aborted, side.connection.close_reason) == (1, CloseReason.SLOW)
 
-    async def test_minutes_without_a_write(self, hub: Hub, open_: OpenSide) -> None:
+    async def test_minutes_without_a_write_abort_the_connection(
+        self, hub: Hub, open_: OpenSide
+    ) -> None:
         side = open_()
         hub.tick(300.1, WALL)
         assert (side.aborted, side.connection.close_reason) == (1, CloseReason.QUIET)
 
-    async def test_with_its_session(self, hub: Hub, open_: OpenSide) -> None:
+    async def test_an_expired_session_closes_the_connection(
+        self, hub: Hub, open_: OpenSide
+    ) -> None:
         side = open_(expires_at=WALL + timedelta(seconds=5))
         reasons = []
         for seconds in (4.9, 5.0):
@@ -291,7 +305,9 @@ class TestEnding:
         assert await side.taken() == render_frame("auth:expired", {"reason": "expired"})
         assert side.aborted == 0
 
-    async def test_cut_when_the_farewell_is_not_taken(self, hub: Hub, open_: OpenSide) -> None:
+    async def test_a_connection_is_aborted_if_the_final_frame_is_not_written(
+        self, hub: Hub, open_: OpenSide
+    ) -> None:
         side = open_()
         side.connection.close(CloseReason.DRAIN, 10.0, b"bye")
         hub.tick(10.0 + CLOSE_TIMEOUT_SECONDS, WALL)
@@ -299,7 +315,7 @@ class TestEnding:
         hub.tick(10.1 + CLOSE_TIMEOUT_SECONDS, WALL)
         assert side.aborted == 1
 
-    async def test_the_first_reason_is_the_one_that_counts(self, open_: OpenSide) -> None:
+    async def test_the_first_close_reason_is_kept(self, open_: OpenSide) -> None:
         side = open_()
         side.connection.close(CloseReason.REVOKED, 0.0, b"one")
         side.connection.close(CloseReason.DRAIN, 0.0, b"two")
@@ -308,19 +324,19 @@ class TestEnding:
         assert await side.taken() == b"one"
         assert side.aborted == 1
 
-    async def test_an_event_after_the_end_breaks_nothing(self, hub: Hub, open_: OpenSide) -> None:
+    async def test_an_event_after_the_close_is_ignored(self, hub: Hub, open_: OpenSide) -> None:
         side = open_()
         side.connection.close(CloseReason.DRAIN, 0.0, b"bye")
         hub.publish(recorded(7))
         assert await side.taken() == b"bye"
 
-    async def test_every_reason_is_a_word_for_logs(self) -> None:
+    async def test_every_close_reason_has_a_name_for_logs(self) -> None:
         assert {reason.value for reason in CloseReason} == {
             "gone", "slow", "expired", "revoked", "limit", "drain", "done", "quiet", "failed",
         }  # fmt: skip
 
 
-async def test_a_waiting_reader_is_woken_by_each_end(open_: OpenSide) -> None:
+async def test_closing_wakes_a_waiting_reader(open_: OpenSide) -> None:
     side = open_()
     taking = asyncio.create_task(side.connection.outbox.next_chunk())
     await asyncio.sleep(0)
@@ -328,7 +344,7 @@ async def test_a_waiting_reader_is_woken_by_each_end(open_: OpenSide) -> None:
     assert await asyncio.wait_for(taking, 60) == b"bye"
 
 
-class TestLeaving:
+class TestDrainAnnouncements:
     @pytest.mark.parametrize(
         ("stream", "name", "field"),
         [
@@ -338,7 +354,7 @@ class TestLeaving:
             ("notifications", "stream:draining", "closes_in_ms"),
         ],
     )
-    async def test_is_told_in_the_words_of_the_family(
+    async def test_the_announcement_uses_the_names_of_the_api_family(
         self, hub: Hub, open_: OpenSide, stream: str, name: str, field: str
     ) -> None:
         side = open_(feed=_BY_NAME[stream])
@@ -351,7 +367,7 @@ class TestLeaving:
         assert "\nid: " not in told
         assert side.connection.close_reason is None
 
-    async def test_a_full_outbox_is_not_in_the_way(self, hub: Hub, open_: OpenSide) -> None:
+    async def test_a_full_outbox_drops_the_announcement(self, hub: Hub, open_: OpenSide) -> None:
         side = open_(frames=1)
         hub.publish(recorded(7))
         hub.announce_draining(side.connection, 5.0, WALL)

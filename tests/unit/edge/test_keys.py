@@ -1,4 +1,4 @@
-"""Where the keys of JWTs come from: files that change, and URLs that are slow, down or rotated."""
+"""Verification keys of JWTs, from files that change and from URLs that are slow or unavailable."""
 
 import asyncio
 import json
@@ -28,13 +28,13 @@ def issuer() -> JwtIssuer:
 async def knows(
     keys: FileKeySource | UrlKeySource, issuer: JwtIssuer, algorithm: str = "ES256"
 ) -> bool:
-    """Whether the issuer's newest key is found."""
+    """Return whether the issuer's newest key is found."""
     kid, _ = issuer.key(algorithm)
     return [key.kid for key in await keys.find(kid, algorithm)] == [kid]
 
 
-class TestADocument:
-    def test_both_kinds(self, issuer: JwtIssuer) -> None:
+class TestParsing:
+    def test_rsa_and_ec_keys_are_parsed(self, issuer: JwtIssuer) -> None:
         assert [(key.kid, key.algorithm) for key in parse_jwks(issuer.jwks())] == [
             ("RS256-0", "RS256"),
             ("ES256-0", "ES256"),
@@ -52,11 +52,11 @@ class TestADocument:
             b"[" * 5000 + b"]" * 5000,
         ],
     )  # fmt: skip
-    def test_none(self, data: bytes) -> None:
+    def test_malformed_documents_are_rejected(self, data: bytes) -> None:
         with pytest.raises(InvalidJwks):
             parse_jwks(data)
 
-    def test_what_is_for_something_else_is_left_out(self, issuer: JwtIssuer) -> None:
+    def test_keys_for_other_uses_are_skipped(self, issuer: JwtIssuer) -> None:
         kid, key = issuer.key("RS256")
         good = public_jwk(key, kid)
         others = [
@@ -70,14 +70,14 @@ class TestADocument:
         assert len(found) == 1
 
 
-class TestAFile:
+class TestFileKeySource:
     @pytest.fixture
     def file(self, tmp_path: Path, issuer: JwtIssuer) -> Path:
         file = tmp_path / "jwks.json"
         file.write_bytes(issuer.jwks())
         return file
 
-    async def test_it_is_read_again_when_it_changed(self, file: Path, issuer: JwtIssuer) -> None:
+    async def test_a_changed_file_is_read_again(self, file: Path, issuer: JwtIssuer) -> None:
         keys = FileKeySource(file)
         assert await knows(keys, issuer)
         issuer.rotate()
@@ -86,7 +86,7 @@ class TestAFile:
         assert await knows(keys, issuer)
         assert await keys.find("ES256-0", "ES256") == []
 
-    async def test_it_is_not_read_again_when_it_did_not(
+    async def test_an_unchanged_file_is_not_read_again(
         self, file: Path, issuer: JwtIssuer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         keys = FileKeySource(file)
@@ -95,10 +95,10 @@ class TestAFile:
         )
         assert await knows(keys, issuer)
 
-    async def test_a_link_that_is_pointed_elsewhere(
+    async def test_a_changed_symbolic_link_is_followed(
         self, tmp_path: Path, issuer: JwtIssuer
     ) -> None:
-        """As kubernetes changes what it mounts."""
+        """Kubernetes updates a mounted volume by replacing a symbolic link."""
         for name in ("one", "two"):
             (tmp_path / name).write_bytes(issuer.jwks())
             issuer.rotate()
@@ -109,7 +109,7 @@ class TestAFile:
         os.replace(tmp_path / "next", link)  # noqa: PTH105
         assert [key.kid for key in await keys.find("ES256-1", "ES256")] == ["ES256-1"]
 
-    async def test_a_broken_or_missing_one_leaves_the_old_keys(
+    async def test_a_broken_or_missing_file_keeps_the_old_keys(
         self, file: Path, issuer: JwtIssuer
     ) -> None:
         keys = FileKeySource(file)
@@ -121,7 +121,7 @@ class TestAFile:
         file.write_bytes(issuer.jwks())
         assert await knows(keys, issuer)
 
-    def test_at_the_start_it_must_be_right(self, tmp_path: Path) -> None:
+    def test_an_invalid_file_fails_at_startup(self, tmp_path: Path) -> None:
         with pytest.raises(OSError, match="No such file"):
             FileKeySource(tmp_path / "none")
         with pytest.raises(IsADirectoryError):
@@ -132,7 +132,7 @@ class TestAFile:
 
 
 class Source:
-    """What is behind a URL, in virtual time: an issuer's keys, `down`, or `slow` by seconds."""
+    """A URL in virtual time that returns an issuer's keys after `slow` seconds, or is `down`."""
 
     def __init__(self, issuer: JwtIssuer) -> None:
         self.issuer = issuer
@@ -150,17 +150,15 @@ class Source:
 
 
 @pytest.mark.virtual_time
-class TestAUrl:
-    async def test_it_is_asked_once_for_many_tokens(self, issuer: JwtIssuer) -> None:
+class TestUrlKeySource:
+    async def test_concurrent_lookups_share_one_request(self, issuer: JwtIssuer) -> None:
         source = Source(issuer)
         source.slow = 0.5
         found = await asyncio.gather(*(knows(source.keys, issuer) for _ in range(50)))
         assert all(found)
         assert source.asked == 1
 
-    async def test_again_when_its_keys_are_old_and_nobody_waits_for_that(
-        self, issuer: JwtIssuer
-    ) -> None:
+    async def test_old_keys_are_refreshed_in_the_background(self, issuer: JwtIssuer) -> None:
         source = Source(issuer)
         clock = asyncio.get_running_loop().time
         await knows(source.keys, issuer)
@@ -175,7 +173,7 @@ class TestAUrl:
         await asyncio.sleep(5)
         assert source.asked == 2
 
-    async def test_at_once_for_a_key_that_is_not_known(self, issuer: JwtIssuer) -> None:
+    async def test_an_unknown_key_is_fetched_at_once(self, issuer: JwtIssuer) -> None:
         source = Source(issuer)
         await knows(source.keys, issuer)
         await asyncio.sleep(10)
@@ -183,13 +181,15 @@ class TestAUrl:
         assert await knows(source.keys, issuer)
         assert source.asked == 2
 
-    async def test_also_right_after_it_was_asked(self, issuer: JwtIssuer) -> None:
+    async def test_an_unknown_key_is_fetched_right_after_another_request(
+        self, issuer: JwtIssuer
+    ) -> None:
         source = Source(issuer)
         await knows(source.keys, issuer)
         issuer.rotate()
         assert await knows(source.keys, issuer)
 
-    async def test_made_up_keys_do_not_make_it_ask_more_than_once_a_second(
+    async def test_unknown_key_ids_cause_at_most_one_request_per_interval(
         self, issuer: JwtIssuer
     ) -> None:
         source = Source(issuer)
@@ -204,7 +204,7 @@ class TestAUrl:
         await asyncio.gather(*(flood(number) for number in range(100)))
         assert source.asked - 1 <= (clock() - began) / MIN_FETCH_INTERVAL_SECONDS + 1
 
-    async def test_while_it_is_down_the_old_keys_stay(self, issuer: JwtIssuer) -> None:
+    async def test_old_keys_stay_valid_during_an_outage(self, issuer: JwtIssuer) -> None:
         source = Source(issuer)
         await knows(source.keys, issuer)
         source.down = True
@@ -215,10 +215,8 @@ class TestAUrl:
         issuer.rotate()
         assert await knows(source.keys, issuer)
 
-    async def test_while_it_is_down_nobody_can_say_what_an_unknown_key_is(
-        self, issuer: JwtIssuer
-    ) -> None:
-        """Who is told 401 gives up for good: 503 it is, until somebody knows."""
+    async def test_an_unknown_key_is_unavailable_during_an_outage(self, issuer: JwtIssuer) -> None:
+        """A client gives up after 401. The answer is 503 until the keys can be fetched."""
         source = Source(issuer)
         source.down = True
         with pytest.raises(VerificationKeysUnavailable):
@@ -232,7 +230,7 @@ class TestAUrl:
         source.down = False
         assert await source.keys.find("made-up", "RS256") == []
 
-    async def test_its_end_leaves_nothing_under_way(self, issuer: JwtIssuer) -> None:
+    async def test_close_cancels_the_pending_request(self, issuer: JwtIssuer) -> None:
         source = Source(issuer)
         source.slow = 1000
         source.keys.start_fetch()
@@ -241,12 +239,12 @@ class TestAUrl:
         assert len(asyncio.all_tasks()) == 1
 
 
-class TestDownloads:
-    async def test_what_is_there(self, issuer: JwtIssuer) -> None:
+class TestDownloader:
+    async def test_a_document_is_downloaded(self, issuer: JwtIssuer) -> None:
         async with serve_jwks(issuer.jwks()) as jwks:
             assert await jwks_downloader(jwks.url)() == issuer.jwks()
 
-    async def test_what_is_too_long_or_elsewhere(self) -> None:
+    async def test_large_documents_redirects_and_connection_errors_fail(self) -> None:
         async with serve_jwks(b"x" * (1 << 20) + b"x") as jwks:
             with pytest.raises(InvalidJwks, match="more than"):
                 await jwks_downloader(jwks.url)()

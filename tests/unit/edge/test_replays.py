@@ -1,5 +1,5 @@
-"""What fresh streams of happenings begin with (C11), and that however many come back at once, only
-so many read the log at a time (B5)."""
+"""Replays: the recent events that a new notification stream starts with (C11), and the limit of
+concurrent reads of the log when many clients reconnect at once (B5)."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -34,7 +34,7 @@ CROWD = 20
 
 
 class Clock:
-    """A time of day that is set."""
+    """A clock whose time the test sets."""
 
     def __init__(self) -> None:
         self.at = NOW
@@ -44,7 +44,7 @@ class Clock:
 
 
 class Counting(MemoryEventLog):
-    """A log that takes its time, and counts how many read it at the same time."""
+    """A slow log that counts its concurrent reads."""
 
     reading = most = 0
 
@@ -93,10 +93,10 @@ async def alert(log: EventLog, number: int) -> None:
 
 
 @pytest.mark.parametrize("remembers", [True, False])
-async def test_a_stream_of_happenings_begins_with_those_of_the_last_five_minutes(
+async def test_a_notification_stream_starts_with_the_events_of_the_last_five_minutes(
     remembers: bool,
 ) -> None:
-    """Whether the edge was there when they happened, or reads of them in the log."""
+    """The edge has the events in the buffer of its log tail, or reads them from the log."""
     clock = Clock()
     server = MemoryServer(clock)
     log = MemoryEventLog(server)
@@ -122,7 +122,7 @@ async def test_a_stream_of_happenings_begins_with_those_of_the_last_five_minutes
     assert bounds.last == 5
 
 
-async def test_so_many_read_the_log_at_a_time_and_all_get_what_they_came_for() -> None:
+async def test_concurrent_reads_of_the_log_are_limited_and_all_complete() -> None:
     clock = Clock()
     server = MemoryServer(clock)
     for number in range(10):

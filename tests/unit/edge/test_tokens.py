@@ -1,4 +1,4 @@
-"""Which JWTs are believed, and what they say of whom."""
+"""JWT verification: which tokens are accepted, and the session that each of them yields."""
 
 import base64
 import hashlib
@@ -25,7 +25,7 @@ ALGORITHMS = ("HS256", "RS256", "ES256")
 
 
 class At:
-    """An issuer whose clock is the checker's."""
+    """An issuer and a verifier that share one clock."""
 
     def __init__(self, tmp_path: Path, **settings: Any) -> None:
         self.clock = [NOW]
@@ -51,7 +51,7 @@ def at(tmp_path: Path) -> At:
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-async def test_a_good_one(at: At, algorithm: str) -> None:
+async def test_a_valid_token_is_accepted(at: At, algorithm: str) -> None:
     token = at.token("alice", algorithm, seconds=60, roles=["admin", "desk"])
     session = await at.read(token)
     assert (session.user_id, session.roles, session.is_admin) == ("alice", ("admin", "desk"), True)
@@ -59,15 +59,15 @@ async def test_a_good_one(at: At, algorithm: str) -> None:
     assert session.key == jwt_session_key(token.rpartition(".")[0])
 
 
-class TestTimes:
-    async def test_it_ends_when_it_says(self, at: At) -> None:
+class TestTokenTimes:
+    async def test_a_token_expires_at_its_exp(self, at: At) -> None:
         token = at.token(seconds=60)
         at.clock[0] += timedelta(seconds=59.9)
         assert await at.read(token)
         at.clock[0] += timedelta(seconds=0.1)
         assert await at.read(token) is None
 
-    async def test_clocks_may_differ_by_the_leeway(self, tmp_path: Path) -> None:
+    async def test_the_leeway_extends_exp_and_nbf(self, tmp_path: Path) -> None:
         at = At(tmp_path, leeway_seconds=10.0)
         token = at.token(seconds=-5)
         assert (await at.read(token)).expires_at == NOW + timedelta(seconds=5)
@@ -75,16 +75,16 @@ class TestTimes:
         assert await at.read(at.token(nbf=NOW.timestamp() + 9))
         assert await at.read(at.token(nbf=NOW.timestamp() + 11)) is None
 
-    async def test_one_that_begins_later(self, at: At) -> None:
+    async def test_a_token_is_rejected_before_its_nbf(self, at: At) -> None:
         token = at.token(nbf=NOW.timestamp() + 5)
         assert await at.read(token) is None
         at.clock[0] += timedelta(seconds=5)
         assert await at.read(token)
 
-    async def test_one_that_never_ends_is_none(self, at: At) -> None:
+    async def test_a_token_without_exp_is_rejected(self, at: At) -> None:
         assert await at.read(at.token(exp=None)) is None
 
-    async def test_one_that_ends_after_the_end_of_time(self, at: At) -> None:
+    async def test_an_exp_beyond_the_largest_date_is_capped(self, at: At) -> None:
         assert (await at.read(at.token(exp=10**15))).expires_at == MAX_EXPIRY
 
     @pytest.mark.parametrize(
@@ -102,23 +102,23 @@ class TestTimes:
             '{"sub":"a","exp":9e10,"x":' + "[" * 3000 + "]" * 3000 + "}", "\ufeff{}",
         ],
     )  # fmt: skip
-    async def test_signed_nonsense(self, at: At, claims: str) -> None:
+    async def test_malformed_signed_claims_are_rejected(self, at: At, claims: str) -> None:
         for algorithm in ("HS256", "ES256"):
             kid, key = at.issuer.key(algorithm)
             token = sign_jwt(claims.encode(), key, algorithm, {"kid": kid} if kid else {})
             assert await at.read(token) is None
 
 
-class TestTheAlgorithmIsNotTheTokensToChoose:
+class TestAlgorithms:
     @pytest.mark.parametrize("name", ["none", "None", "NONE", "nOnE", "", None, 7, [], "HS512"])
-    async def test_none(self, at: At, name: str) -> None:
+    async def test_unsigned_and_unknown_algorithms_are_rejected(self, at: At, name: str) -> None:
         claims = {"sub": "alice", "exp": NOW.timestamp() + 60}
         assert await at.read(unsigned_jwt({"alg": name, "typ": "JWT"}, claims)) is None
         assert await at.read(unsigned_jwt({"alg": name, "typ": "JWT"}, claims, b"x" * 32)) is None
 
     @pytest.mark.parametrize("kind", ["RS256", "ES256"])
-    async def test_a_public_key_is_no_secret(self, at: At, kind: str) -> None:
-        """Whoever has the public key signs HS256 with it, in each way that it can be written."""
+    async def test_hs256_signed_with_a_public_key_is_rejected(self, at: At, kind: str) -> None:
+        """An attacker uses a public key as HS256 secret, in each of its encodings."""
         kid, key = at.issuer.key(kind)
         public = key.public_key()
         spki = serialization.PublicFormat.SubjectPublicKeyInfo
@@ -133,30 +133,30 @@ class TestTheAlgorithmIsNotTheTokensToChoose:
                 token = _hs256(material, {"sub": "alice", "exp": NOW.timestamp() + 60}, kid)
                 assert await at.read(token) is None
 
-    async def test_without_a_secret_no_hs256(self, tmp_path: Path) -> None:
+    async def test_hs256_is_rejected_without_a_secret(self, tmp_path: Path) -> None:
         at = At(tmp_path, secret="")
         assert await at.read(at.token(algorithm="HS256")) is None
         assert await at.read(_hs256(b"", {"sub": "a", "exp": NOW.timestamp() + 9}, None)) is None
         assert await at.read(at.token(algorithm="RS256"))
 
-    async def test_without_keys_nothing_else(self, tmp_path: Path) -> None:
+    async def test_only_hs256_is_accepted_without_a_key_source(self, tmp_path: Path) -> None:
         at = At(tmp_path, key_source=None)
         assert await at.read(at.token(algorithm="RS256")) is None
         assert await at.read(at.token(algorithm="HS256"))
 
-    async def test_the_kind_of_key_is_the_algorithms(self, at: At) -> None:
-        """A kid of an RSA key under ES256, and the other way round."""
+    async def test_a_key_of_another_algorithm_is_rejected(self, at: At) -> None:
+        """The kid of an RSA key with ES256, and the kid of an EC key with RS256."""
         for algorithm, other in (("RS256", "ES256"), ("ES256", "RS256")):
             kid, _ = at.issuer.key(other)
             assert await at.read(at.token(algorithm=algorithm, headers={"kid": kid})) is None
 
-    async def test_a_longer_hash_than_was_agreed(self, at: At) -> None:
+    async def test_other_rsa_algorithms_are_rejected(self, at: At) -> None:
         kid, key = at.issuer.key("RS256")
         claims = {"sub": "alice", "exp": NOW.timestamp() + 60}
         for algorithm in ("RS384", "RS512", "PS256"):
             assert await at.read(sign_jwt(claims, key, algorithm, {"kid": kid})) is None
 
-    async def test_a_key_that_the_token_brings_along(self, at: At) -> None:
+    async def test_keys_named_by_the_token_header_are_not_used(self, at: At) -> None:
         stranger = JwtIssuer()
         stranger.rotate()
         kid, key = stranger.key("RS256")
@@ -166,32 +166,34 @@ class TestTheAlgorithmIsNotTheTokensToChoose:
         ):  # fmt: skip
             assert await at.read(stranger.token(now=NOW.timestamp(), headers=headers)) is None
 
-    async def test_what_is_critical_and_unknown(self, at: At) -> None:
+    async def test_critical_header_parameters_are_rejected(self, at: At) -> None:
         assert await at.read(at.token(headers={"crit": ["b64"], "b64": True})) is None
         assert await at.read(at.token(headers={"crit": []})) is None
 
 
-class TestWhoIssuedItForWhom:
-    async def test_the_issuer(self, tmp_path: Path) -> None:
+class TestIssuerAndAudience:
+    async def test_the_issuer_must_match(self, tmp_path: Path) -> None:
         at = At(tmp_path, issuer="https://login.example")
         assert await at.read(at.token(iss="https://login.example"))
         for iss in (None, "https://login.example/", "", ["https://login.example"], 7):
             assert await at.read(at.token(iss=iss)) is None
 
-    async def test_the_audience(self, tmp_path: Path) -> None:
+    async def test_one_audience_must_match(self, tmp_path: Path) -> None:
         at = At(tmp_path, audience=("desk", "api"))
         for aud in ("desk", "api", ["other", "desk"]):
             assert await at.read(at.token(aud=aud)), aud
         for aud in (None, "other", [], "", ["Desk"], 7, [7]):
             assert await at.read(at.token(aud=aud)) is None, aud
 
-    async def test_a_token_for_somebody_else_where_no_audience_is_ours(self, at: At) -> None:
+    async def test_a_token_with_an_audience_is_rejected_when_none_is_configured(
+        self, at: At
+    ) -> None:
         assert await at.read(at.token(aud="other")) is None
 
 
 class TestSignatures:
     @pytest.mark.parametrize("algorithm", ALGORITHMS)
-    async def test_of_another_key(self, at: At, algorithm: str) -> None:
+    async def test_a_signature_of_another_key_is_rejected(self, at: At, algorithm: str) -> None:
         stranger = JwtIssuer()
         stranger.rotate()
         headers = {"kid": f"{algorithm}-0"} if algorithm != "HS256" else {}
@@ -201,7 +203,7 @@ class TestSignatures:
         assert await at.read(token) is None
 
     @pytest.mark.parametrize("algorithm", ALGORITHMS)
-    async def test_any_change_breaks_it(self, at: At, algorithm: str) -> None:
+    async def test_a_changed_token_is_rejected(self, at: At, algorithm: str) -> None:
         token = at.token(algorithm=algorithm)
         head, payload, signature = token.split(".")
         claims = jwt.utils.base64url_decode(payload).replace(b"alice", b"admin")
@@ -213,8 +215,8 @@ class TestSignatures:
         ):  # fmt: skip
             assert await at.read(bad) is None
 
-    async def test_two_spellings_of_one_signature_are_one_token(self, at: At) -> None:
-        """Who revoked a token must not meet it again with its last bits set otherwise."""
+    async def test_two_encodings_of_one_signature_have_the_same_session_key(self, at: At) -> None:
+        """A revoked token stays revoked when the unused last bits of its signature change."""
         token = at.token(algorithm="HS256")
         alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
         other = token[:-1] + alphabet[alphabet.index(token[-1]) ^ 1]
@@ -222,7 +224,7 @@ class TestSignatures:
         assert second is None or second.key == first.key
 
     @given(st.text(max_size=300))
-    async def test_anything_may_be_sent(self, text: str) -> None:
+    async def test_any_text_is_rejected(self, text: str) -> None:
         tokens = JwtVerifier(
             secret=HS256_SECRET, key_source=None, issuer="", audience=(), leeway_seconds=0,
             roles_claim="roles", now=lambda: NOW,
@@ -230,7 +232,7 @@ class TestSignatures:
         assert await tokens.verify(text) is None
 
     @given(st.data())
-    async def test_a_good_token_with_any_bytes_changed(self, data: DataObject) -> None:
+    async def test_a_token_with_any_character_changed_is_rejected(self, data: DataObject) -> None:
         tokens = JwtVerifier(
             secret=HS256_SECRET, key_source=None, issuer="", audience=(), leeway_seconds=0,
             roles_claim="roles", now=lambda: NOW,
@@ -242,7 +244,7 @@ class TestSignatures:
         found = await tokens.verify(changed)
         assert found is None or changed == token
 
-    async def test_a_very_long_one(self, at: At) -> None:
+    async def test_a_very_long_token_is_rejected(self, at: At) -> None:
         assert await at.read(at.token(x="y" * 9000)) is None
 
 
@@ -264,14 +266,14 @@ class TestRoles:
             ("groups", {"roles": ["admin"]}, ()),
         ],
     )
-    async def test_where_and_what_they_are(
+    async def test_roles_are_read_from_the_configured_claim(
         self, tmp_path: Path, claim: str, claims: dict[str, Any], roles: tuple[Any, ...]
     ) -> None:
         at = At(tmp_path, roles_claim=claim)
         assert (await at.read(at.token(algorithm="HS256", **claims))).roles == roles
 
 
-async def test_a_private_key_in_a_jwks_serves_as_its_public_part(at: At) -> None:
+async def test_a_private_key_in_a_jwks_is_reduced_to_its_public_key(at: At) -> None:
     kid, key = at.issuer.key("RS256")
     private = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(key))
     (found,) = parse_jwks(json.dumps({"keys": [{**private, "kid": kid}]}).encode())
@@ -279,7 +281,7 @@ async def test_a_private_key_in_a_jwks_serves_as_its_public_part(at: At) -> None
 
 
 def _hs256(secret: bytes, claims: dict[str, Any], kid: str | None) -> str:
-    """By hand: the library does not sign with what looks like a public key."""
+    """Sign by hand, because the library refuses a secret that looks like a public key."""
     header = {"alg": "HS256", "typ": "JWT", **({"kid": kid} if kid else {})}
     signed = unsigned_jwt(header, claims).rpartition(".")[0]
     mac = hmac.new(secret, signed.encode(), hashlib.sha256).digest()

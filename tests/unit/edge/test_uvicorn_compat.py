@@ -1,4 +1,4 @@
-"""What the edge adds to uvicorn, and the versions for which that holds."""
+"""The extensions of uvicorn, and the versions of uvicorn that they are tested with."""
 
 import asyncio
 import socket
@@ -30,8 +30,11 @@ def test_the_package_requires_a_version_below_the_tested_bound() -> None:
 
 
 def test_a_write_after_an_abort_is_dropped() -> None:
-    """uvloop's transport raises between an abort and `connection_lost`. A client that reset its
-    connection in that moment used to cause a failed request in the log, with a traceback."""
+    """The transport of uvloop raises between an abort and `connection_lost`.
+
+    Regression: a client that reset its connection at that moment caused a failed request in the
+    log, with a traceback.
+    """
 
     async def write_after_abort() -> None:
         ours, theirs = socket.socketpair()

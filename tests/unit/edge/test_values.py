@@ -1,4 +1,7 @@
-"""Declared values of other packages: a stream shows the newest of each, its owner's first."""
+"""Declared values of other packages: a stream sends the newest of each key.
+
+A value of the stream's own user takes precedence over the public value of the same key.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -34,7 +37,7 @@ RATE, OTHER = "edgetest.rate.v1", "edgetest.other.v1"
 
 
 class ValueHarness:
-    """A store of values, and an engine that shows them; only its declared values run."""
+    """A value store, and an engine that sends its values; only its declared values run."""
 
     def __init__(self, store_type: type[MemoryLatestValueStore] = MemoryLatestValueStore) -> None:
         self.server = MemoryServer()
@@ -52,7 +55,7 @@ class ValueHarness:
         )
 
     def subscribe(self, connection: Connection) -> AbstractContextManager[object]:
-        """Let `connection` receive the values of its route during the block."""
+        """Subscribe `connection` to the values of its route during the block."""
         live_values = self.engine.stream_service.live_values
         return live_values.subscribe(connection, ValueSubscription(None, 10.0))
 
@@ -73,7 +76,7 @@ class ValueHarness:
 
 
 async def shown(connection: Connection) -> list[int]:
-    """What waits for the connection."""
+    """Return the values that are pending in the outbox of the connection."""
     connection.outbox.interrupt()
     frames = (await connection.outbox.next_chunk()).split(b"\n\n")
     assert all(b"\nid:" not in frame for frame in frames)
@@ -90,7 +93,7 @@ async def harness() -> AsyncIterator[ValueHarness]:
 
 
 async def waits(connection: Connection, number: int) -> list[int]:
-    """The next `number` values that come, in order."""
+    """Return the next `number` values that the connection receives, in order."""
     found: list[int] = []
     async with asyncio.timeout(60):
         while len(found) < number:
@@ -104,7 +107,9 @@ async def until_seen(connection: Connection, percent: int) -> None:
         pass
 
 
-async def test_a_connection_begins_with_what_there_is_and_goes_on(harness: ValueHarness) -> None:
+async def test_a_connection_receives_the_current_values_and_then_new_ones(
+    harness: ValueHarness,
+) -> None:
     await harness.put("alice", 1)
     await harness.put("bob", 2)
     await harness.put("_all", 3, "y")
@@ -124,7 +129,7 @@ async def test_a_connection_begins_with_what_there_is_and_goes_on(harness: Value
     assert await shown(alice) == []
 
 
-async def test_only_types_of_the_feed_are_shown(harness: ValueHarness) -> None:
+async def test_only_types_of_the_route_are_sent(harness: ValueHarness) -> None:
     one, both = harness.connection("alice", OTHER), harness.connection("alice", RATE, OTHER)
     with harness.subscribe(one), harness.subscribe(both):
         await harness.put("alice", 1)
@@ -133,7 +138,7 @@ async def test_only_types_of_the_feed_are_shown(harness: ValueHarness) -> None:
         assert sorted(await waits(both, 2)) == [1, 2]
 
 
-async def test_an_owners_own_value_stands_before_everybodys(harness: ValueHarness) -> None:
+async def test_a_users_own_value_replaces_the_public_value(harness: ValueHarness) -> None:
     await harness.put("_all", 1)
     await harness.put("alice", 2)
     alice, bob = harness.connection("alice", RATE), harness.connection("bob", RATE)
@@ -143,7 +148,7 @@ async def test_an_owners_own_value_stands_before_everybodys(harness: ValueHarnes
         assert await waits(bob, 1) == [1]
 
 
-async def test_a_value_that_cannot_be_read_harms_no_other(harness: ValueHarness) -> None:
+async def test_an_unreadable_value_is_skipped(harness: ValueHarness) -> None:
     alice = harness.connection("alice", RATE)
     with harness.subscribe(alice):
         await harness.values.put("alice.x", b"{}")
@@ -153,8 +158,8 @@ async def test_a_value_that_cannot_be_read_harms_no_other(harness: ValueHarness)
         assert await waits(alice, 1) == [5]
 
 
-async def test_what_was_heard_meanwhile_is_newer_than_what_was_read() -> None:
-    """Reading all values takes time; an older one that was read must not replace what came live."""
+async def test_a_live_value_is_not_replaced_by_an_older_read_value() -> None:
+    """Reading all values takes time. A read value must not replace a newer live value."""
 
     class Slow(MemoryLatestValueStore):
         async def get_all(self) -> dict[str, bytes]:
@@ -183,7 +188,7 @@ async def test_what_was_heard_meanwhile_is_newer_than_what_was_read() -> None:
     await asyncio.gather(running, return_exceptions=True)
 
 
-async def test_a_lost_value_is_found_after_a_gap(harness: ValueHarness) -> None:
+async def test_values_are_read_again_after_a_gap(harness: ValueHarness) -> None:
     alice = harness.connection("alice", RATE)
     with harness.subscribe(alice):
         await harness.put("alice", 1)

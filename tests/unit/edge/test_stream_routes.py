@@ -1,4 +1,4 @@
-"""The table, and how types of other packages join its rows."""
+"""The route table, and how event types of other packages are added to its routes."""
 
 from decimal import Decimal
 from typing import Any
@@ -23,7 +23,7 @@ class Rate(Event, frozen=True, kw_only=True):
 
 
 def table(**declared: Any) -> dict[str, StreamRoute]:
-    """The rows, by name, when `Made` is declared so."""
+    """Return the routes by name, with `Made` declared by these arguments."""
     catalogue = Catalogue()
     event("loan.made", **{"version": 2, "domain": "loans", **declared}, catalogue=catalogue)(Made)
     upcast("loan.made", version=1, catalogue=catalogue)(lambda fields: fields)
@@ -31,29 +31,29 @@ def table(**declared: Any) -> dict[str, StreamRoute]:
     return {feed.name: feed for feed in build_stream_routes(catalogue)}
 
 
-def test_a_type_joins_the_streams_that_it_names_in_all_its_versions() -> None:
+def test_all_versions_of_an_event_type_are_added_to_its_named_streams() -> None:
     found = table(sse="loan:made", streams=("orders",))
     assert found["orders"].declared_event_tags == {"loan.made.v1", "loan.made.v2"}
     assert found["trading"].declared_event_tags == set()
     assert combine_topics(found["orders"].topics).own_domains == {"orders", "trades"}
 
 
-def test_a_value_joins_as_a_value() -> None:
+def test_a_value_type_is_added_as_a_value() -> None:
     found = table(sse="loan:made")
     assert found["trading"].declared_value_tags == {"loan.rate.v1"}
     assert found["trading"].declared_event_tags == {"loan.made.v1", "loan.made.v2"}
     assert found["orders"].declared_value_tags == set()
 
 
-def test_a_type_that_is_not_shown_joins_nothing() -> None:
+def test_a_type_without_an_sse_name_is_added_to_no_stream() -> None:
     assert all(not feed.declared_event_tags for feed in table().values())
 
 
 @pytest.mark.parametrize("stream", ["loans", "prices", ""])
-def test_a_stream_that_cannot_show_it_is_refused(stream: str) -> None:
+def test_a_stream_that_does_not_accept_the_type_is_rejected(stream: str) -> None:
     with pytest.raises(BadDeclaration, match=rf"loan\.made\.v2 .* '{stream}'; it can be on: or"):
         table(sse="loan:made", streams=("trading", stream))
 
 
-def test_without_other_packages_the_table_is_as_it_is_written() -> None:
+def test_an_empty_catalogue_leaves_the_routes_unchanged() -> None:
     assert list(build_stream_routes(Catalogue())) == list(STREAM_ROUTES)

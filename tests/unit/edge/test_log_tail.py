@@ -1,4 +1,4 @@
-"""The log tail passes every event on once, in order, whatever happens to messages."""
+"""The log tail passes on every event once and in order, whatever messages are lost or late."""
 
 import asyncio
 from collections.abc import Callable
@@ -28,7 +28,7 @@ PATIENT_SECONDS = 60.0
 
 
 class Following:
-    """A server, a writer without misfortunes, and a tape with some."""
+    """A server, a writer without faults, and a log tail whose connection has `faults`."""
 
     def __init__(
         self, faults: Faults | None = None, log: type[MemoryEventLog] = MemoryEventLog
@@ -76,7 +76,7 @@ class Following:
         return [recorded.sequence for recorded in self.heard]
 
 
-async def test_it_begins_at_the_end_and_remembers_nothing() -> None:
+async def test_the_log_tail_starts_at_the_end_with_an_empty_buffer() -> None:
     following = Following()
     await following.append(5)
     async with following:
@@ -86,7 +86,7 @@ async def test_it_begins_at_the_end_and_remembers_nothing() -> None:
         assert not following.tape.covers(4)
 
 
-async def test_what_it_heard_it_remembers_by_owner() -> None:
+async def test_received_events_are_buffered_by_owner() -> None:
     async with Following() as following:
         for owner in ("alice", "bob", "alice"):
             await following.append(owner=owner)
@@ -98,7 +98,7 @@ async def test_what_it_heard_it_remembers_by_owner() -> None:
         assert tape.events_after(("nobody",), 0) == []
 
 
-async def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_buffer_is_bounded_in_events(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_BUFFERED_EVENTS", 10)
 
     async with Following() as following:
@@ -115,7 +115,7 @@ async def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         assert tape.events_after(("alice",), 0) == []
 
 
-async def test_memory_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_buffer_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_BUFFERED_BYTES", 2000)
 
     async with Following() as following:
@@ -142,7 +142,9 @@ async def test_memory_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> No
     ids=str,
 )
 @pytest.mark.parametrize("seed", range(5))
-async def test_every_event_once_in_order_over(faults: dict[str, float], seed: int) -> None:
+async def test_every_event_is_passed_on_once_in_order_under_faults(
+    faults: dict[str, float], seed: int
+) -> None:
     async with Following(msgspec.structs.replace(Faults(seed=seed), **faults)) as following:
         await following.append(300)
         await following.caught_up()
@@ -150,7 +152,7 @@ async def test_every_event_once_in_order_over(faults: dict[str, float], seed: in
         assert len(following.restarts) == 1
 
 
-async def test_a_lost_last_message_is_noticed_by_the_timer() -> None:
+async def test_a_lost_last_message_is_found_by_the_next_poll() -> None:
     async with Following(Faults(seed=1, lost_message_rate=1.0)) as following:
         began = asyncio.get_running_loop().time()
         await following.append()
@@ -160,7 +162,7 @@ async def test_a_lost_last_message_is_noticed_by_the_timer() -> None:
 
 
 class Dropping(MemoryEventLog):
-    """A log whose live message of sequence 2 gets lost."""
+    """A log that loses the live message of sequence 2."""
 
     async def subscribe(
         self,
@@ -175,8 +177,8 @@ class Dropping(MemoryEventLog):
         return await super().subscribe(filter, forward, on_gap)
 
 
-async def test_nothing_is_passed_on_before_what_was_lost() -> None:
-    """What comes after a hole is held until the hole is read, which the hole itself brings on."""
+async def test_events_after_a_gap_are_held_until_the_gap_is_repaired() -> None:
+    """The log tail starts the repair as soon as it detects the gap."""
     async with Following(log=Dropping) as following:
         await following.append(4)
         assert following.sequences == [1]
@@ -187,7 +189,7 @@ async def test_nothing_is_passed_on_before_what_was_lost() -> None:
         assert following.tape.repair_count == 1
 
 
-async def test_a_log_made_anew_is_begun_anew() -> None:
+async def test_a_recreated_log_is_followed_from_its_start() -> None:
     async with Following() as following:
         await following.append(5)
         await following.caught_up()
@@ -207,7 +209,7 @@ async def test_a_log_made_anew_is_begun_anew() -> None:
         assert following.restarts == [("m1", 0), ("m2", 0)]
 
 
-async def test_trimming_is_noticed_and_what_is_remembered_stays() -> None:
+async def test_trimming_updates_the_bounds_and_keeps_the_buffer() -> None:
     async with Following() as following:
         await following.append(10)
         await following.caught_up()
@@ -221,7 +223,7 @@ async def test_trimming_is_noticed_and_what_is_remembered_stays() -> None:
         assert len(following.tape.events_after(("alice",), 0)) == 10
 
 
-async def test_an_outage_is_waited_out_and_said() -> None:
+async def test_the_log_tail_is_not_ready_during_an_outage_and_recovers() -> None:
     async with Following() as following:
         await following.append()
         await following.caught_up()
@@ -240,7 +242,7 @@ async def test_an_outage_is_waited_out_and_said() -> None:
         assert following.sequences == [1, 2, 3, 4]
 
 
-async def test_it_waits_for_a_server_that_is_not_there_yet() -> None:
+async def test_the_log_tail_waits_for_a_server_that_has_not_started() -> None:
     following = Following()
     following.server.stop()
     running = asyncio.create_task(following.tape.run())

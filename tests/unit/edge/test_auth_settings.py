@@ -1,4 +1,4 @@
-"""What the settings of access cannot be: said when the edge starts, by the variable's name."""
+"""Invalid settings of authentication fail at startup with the name of the variable."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,7 +31,7 @@ def opened(**settings: Any) -> Authenticator | None:
 
 
 @pytest.mark.parametrize("content", [None, b"{}", b"", b'{"keys":[]}'])
-async def test_a_file_without_keys(tmp_path: Path, content: bytes | None) -> None:
+async def test_a_jwks_file_without_keys_is_rejected(tmp_path: Path, content: bytes | None) -> None:
     file = tmp_path / "jwks.json"
     if content is not None:
         file.write_bytes(content)
@@ -39,14 +39,14 @@ async def test_a_file_without_keys(tmp_path: Path, content: bytes | None) -> Non
         opened(jwt_jwks=str(file))
 
 
-async def test_a_cookie_that_browsers_drop() -> None:
+async def test_a_same_site_none_cookie_must_be_secure() -> None:
     with pytest.raises(BadSetting, match="TAPEWIRE_COOKIE_SAME_SITE='none'"):
         opened(cookie_same_site="none", cookie_secure=False)
     assert opened(cookie_same_site="none")
 
 
 @pytest.mark.parametrize("text", ["10.0.0.0/33", "10.0.0.1/8", "proxy.example", "", "10.0.0.0-9"])
-async def test_what_is_no_network(text: str) -> None:
+async def test_a_malformed_network_is_rejected(text: str) -> None:
     with pytest.raises(BadSetting, match="TAPEWIRE_USER_HEADER_FROM='"):
         opened(user_header_from=("10.0.0.0/8", text))
     with pytest.raises(BadSetting, match="TAPEWIRE_TRUSTED_PROXIES='"):

@@ -1,4 +1,4 @@
-"""A flag wakes all who wait, once, and forgets who gave up."""
+"""`LightEvent` wakes each waiter once, and forgets waiters that were canceled."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ async def waiting(flag: LightEvent, count: int) -> "list[asyncio.Task[None]]":
     return tasks
 
 
-async def test_all_who_wait_are_woken() -> None:
+async def test_set_wakes_all_waiters() -> None:
     flag = LightEvent()
     tasks = await waiting(flag, 3)
     assert not any(task.done() for task in tasks)
@@ -23,7 +23,7 @@ async def test_all_who_wait_are_woken() -> None:
     assert flag.is_set()
 
 
-async def test_nobody_waits_while_it_is_set() -> None:
+async def test_wait_returns_at_once_while_the_event_is_set() -> None:
     flag = LightEvent()
     flag.set()
     async with asyncio.timeout(10):
@@ -39,7 +39,7 @@ async def test_nobody_waits_while_it_is_set() -> None:
         await task
 
 
-async def test_who_gave_up_is_forgotten_and_the_others_are_woken() -> None:
+async def test_a_canceled_waiter_is_removed_and_the_others_are_woken() -> None:
     flag = LightEvent()
     first, second, third = await waiting(flag, 3)
     second.cancel()

@@ -1,4 +1,4 @@
-"""Outboxes with their flush windows and bounds, conflation groups with their rates."""
+"""Outboxes: flush windows, limits and end. Conflation groups: rates and windows."""
 
 import asyncio
 import itertools
@@ -31,13 +31,15 @@ def outbox(frames: int = 100, size: int = 10_000, clock: FlushClock | None = Non
 
 
 async def reader(box: Outbox, taken: Taken) -> None:
-    """Takes what comes, and notes when."""
+    """Read chunks until the outbox ends, and record the time of each."""
     while not box.has_ended:
         taken.append((round(now(), 6), await box.next_chunk()))
 
 
 class TestWindows:
-    async def test_the_first_few_leave_at_once_and_the_rest_as_one(self) -> None:
+    async def test_the_first_frames_of_a_burst_are_written_at_once_and_the_rest_in_one_chunk(
+        self,
+    ) -> None:
         taken: Taken = []
         box = outbox()
         reading = asyncio.create_task(self.timed(box, taken))
@@ -55,7 +57,7 @@ class TestWindows:
         last_first, gathered = taken[-2][0], taken[-1][0]
         assert 0 < gathered - last_first <= WINDOW + 0.005
 
-    async def test_a_stream_that_goes_on_is_one_write_a_window_and_rests_before_it_bursts_again(
+    async def test_a_continuous_stream_is_written_once_per_window_until_a_pause_allows_a_burst(
         self,
     ) -> None:
         taken: Taken = []
@@ -79,7 +81,7 @@ class TestWindows:
             data = await box.next_chunk()
             taken.append((now(), data))
 
-    async def test_after_a_quiet_window_the_next_is_a_first_one(self) -> None:
+    async def test_a_frame_after_a_quiet_window_is_written_at_once(self) -> None:
         taken: Taken = []
         box = outbox()
         reading = asyncio.create_task(self.timed(box, taken))
@@ -91,7 +93,7 @@ class TestWindows:
             assert taken[-1] == (now(), b"x")
         reading.cancel()
 
-    async def test_what_is_urgent_waits_for_no_window_and_takes_the_rest_along(self) -> None:
+    async def test_an_urgent_frame_flushes_the_outbox_at_once(self) -> None:
         taken: Taken = []
         box = outbox()
         reading = asyncio.create_task(self.timed(box, taken))
@@ -106,7 +108,7 @@ class TestWindows:
         assert [data for _, data in taken] == [b"a", b"bc"]
         assert taken[-1][0] - began == pytest.approx(0.001)
 
-    async def test_one_timer_serves_many_outboxes(self) -> None:
+    async def test_outboxes_of_one_flush_clock_share_a_timer(self) -> None:
         clock = FlushClock(WINDOW)
         boxes = [outbox(clock=clock) for _ in range(10)]
         taken: list[Taken] = [[] for _ in boxes]
@@ -125,29 +127,29 @@ class TestWindows:
         assert len({into[1][0] for into in taken}) == 1
 
 
-class TestBounds:
-    async def test_in_number(self) -> None:
+class TestOutboxLimits:
+    async def test_the_number_of_frames_is_limited(self) -> None:
         box = outbox(frames=2)
         assert [box.put(b"x") for _ in range(3)] == [True, True, False]
         assert await box.next_chunk() == b"xx"
         assert box.put(b"x")
 
-    async def test_in_size(self) -> None:
+    async def test_the_size_in_bytes_is_limited(self) -> None:
         box = outbox(size=10)
         assert [box.put(b"x" * 6), box.put(b"y" * 5), box.put(b"z" * 4)] == [True, False, True]
         assert box.size_bytes == 10
         assert await box.next_chunk() == b"x" * 6 + b"z" * 4
         assert box.size_bytes == 0
 
-    async def test_no_frame_is_too_large_for_an_empty_one(self) -> None:
+    async def test_an_empty_outbox_accepts_a_frame_of_any_size(self) -> None:
         box = outbox(size=10)
         assert box.put(b"x" * 1000)
         assert not box.put(b"y")
         assert await box.next_chunk() == b"x" * 1000
 
 
-class TestEnds:
-    async def test_the_farewell_is_last_and_fits_always(self) -> None:
+class TestOutboxEnd:
+    async def test_the_final_frame_is_last_and_ignores_the_limits(self) -> None:
         box = outbox(frames=1)
         box.put(b"a")
         box.end(b"bye")
@@ -157,14 +159,14 @@ class TestEnds:
         assert box.has_ended
         assert await box.next_chunk() == b""
 
-    async def test_it_wakes_who_waits(self) -> None:
+    async def test_the_end_wakes_a_waiting_reader(self) -> None:
         box = outbox()
         taking = asyncio.create_task(box.next_chunk())
         await asyncio.sleep(0)
         box.end(b"bye")
         assert await taking == b"bye"
 
-    async def test_a_nudge_returns_with_what_there_is(self) -> None:
+    async def test_an_interrupt_returns_the_pending_frames(self) -> None:
         box = outbox()
         taking = asyncio.create_task(box.next_chunk())
         await asyncio.sleep(0)
@@ -174,7 +176,7 @@ class TestEnds:
         box.put(b"x")
         assert await box.next_chunk() == b"x"
 
-    async def test_a_taker_that_is_cancelled_takes_nothing_with_it(self) -> None:
+    async def test_a_canceled_read_loses_no_frame(self) -> None:
         box = outbox()
         taking = asyncio.create_task(box.next_chunk())
         await asyncio.sleep(0)
@@ -185,7 +187,7 @@ class TestEnds:
 
 
 class Sink:
-    """A peer that is written to without a task."""
+    """A peer that is written to directly, without the reader task."""
 
     def __init__(self) -> None:
         self.room = True
@@ -197,9 +199,9 @@ class Sink:
         return self.room
 
 
-class TestSinks:
+class TestDirectWrites:
     async def waiting(self) -> "tuple[Outbox, Sink, Taken, asyncio.Task[None]]":
-        """An outbox with a sink, somebody in `take`, and what is taken there."""
+        """Return an outbox, its sink, the chunks that the reader receives, and the reader."""
         taken: Taken = []
         box, sink = outbox(), Sink()
         box.write_through(sink)
@@ -207,7 +209,7 @@ class TestSinks:
         await asyncio.sleep(1)
         return box, sink, taken, reading
 
-    async def test_what_leaves_at_once_wakes_nobody(self) -> None:
+    async def test_a_direct_write_does_not_wake_the_reader(self) -> None:
         box, sink, taken, reading = await self.waiting()
         box.put(b"now")
         assert sink.got == [b"now"]
@@ -216,7 +218,7 @@ class TestSinks:
         assert taken == []
         reading.cancel()
 
-    async def test_windows_are_kept(self) -> None:
+    async def test_direct_writes_keep_the_flush_windows(self) -> None:
         box, sink, _, reading = await self.waiting()
         for number in range(BURST_WRITES + 5):
             box.put(b"%d" % number)
@@ -225,7 +227,7 @@ class TestSinks:
         assert sink.got == [b"0", b"1", b"2", b"3", b"4", b"5678"]
         reading.cancel()
 
-    async def test_without_room_it_is_taken_and_in_order(self) -> None:
+    async def test_frames_that_the_sink_does_not_accept_go_to_the_reader_in_order(self) -> None:
         box, sink, taken, reading = await self.waiting()
         sink.room = False
         box.put(b"a")
@@ -237,8 +239,8 @@ class TestSinks:
         assert sink.got == [b"c"]
         reading.cancel()
 
-    async def test_nobody_in_take_writes_nothing_past_it(self) -> None:
-        """Whoever takes may be writing still."""
+    async def test_no_direct_write_happens_while_no_reader_waits(self) -> None:
+        """A reader that does not wait may still be writing the previous chunk."""
         box, sink = outbox(), Sink()
         box.write_through(sink)
         box.put(b"a")
@@ -246,9 +248,9 @@ class TestSinks:
         assert sink.got == []
         assert await box.next_chunk() == b"ab"
 
-    async def test_never_nothing(self) -> None:
-        """An empty chunk would end the response: a window that passes when what it was for has
-        left already writes none."""
+    async def test_an_empty_chunk_is_never_written(self) -> None:
+        """An empty chunk would end the response. A window that elapses after an urgent frame has
+        flushed the outbox writes nothing."""
         box, sink, _, reading = await self.waiting()
         for _ in range(BURST_WRITES + 2):
             box.put(b"x")
@@ -259,7 +261,7 @@ class TestSinks:
         assert sink.got[-1] == b"xy"
         reading.cancel()
 
-    async def test_an_end_and_a_nudge_are_for_who_takes(self) -> None:
+    async def test_an_end_and_an_interrupt_go_to_the_reader(self) -> None:
         taken: Taken = []
         box, sink = outbox(), Sink()
         box.write_through(sink)
@@ -272,7 +274,7 @@ class TestSinks:
         assert [data for _, data in taken] == [b"", b"bye"]
         assert sink.got == []
 
-    async def test_a_fault_of_the_sink_is_its_readers_alone(self) -> None:
+    async def test_an_error_of_the_sink_is_raised_in_the_reader_only(self) -> None:
         box = outbox()
 
         def broken(take: Callable[[], bytes]) -> bool:
@@ -287,7 +289,7 @@ class TestSinks:
 
 
 class Values:
-    """Newest values by key, as a board has them."""
+    """The newest values by key, as a quote feed keeps them."""
 
     def __init__(
         self, rate: float = 10.0, symbols: frozenset[str] | None = None, busy: float = 0.0
@@ -332,8 +334,8 @@ def busying(values: Values, takes: float) -> list[float]:
     return sent
 
 
-class TestLanes:
-    async def test_a_first_value_leaves_at_once(self) -> None:
+class TestConflationGroups:
+    async def test_the_first_value_is_delivered_at_once(self) -> None:
         taken: Taken = []
         values = Values()
         reading = values.reader(taken)
@@ -346,7 +348,9 @@ class TestLanes:
         assert data == b"A=1;"
 
     @pytest.mark.parametrize("rate", [0.5, 2.0, 10.0])
-    async def test_at_most_the_rate_and_the_newest_of_each_interval(self, rate: float) -> None:
+    async def test_the_newest_value_of_each_interval_is_delivered_at_the_rate_limit(
+        self, rate: float
+    ) -> None:
         taken: Taken = []
         values = Values(rate)
         reading = values.reader(taken)
@@ -377,7 +381,9 @@ class TestLanes:
         assert taken[-1][0] == pytest.approx(1.0, abs=WINDOW)
         assert taken[-1][1] == b"A=2;"
 
-    async def test_changes_within_a_window_are_one_chunk_joined_once_for_all(self) -> None:
+    async def test_changes_within_a_window_are_one_chunk_rendered_once_for_all_readers(
+        self,
+    ) -> None:
         values, joined = Values(), list[list[str]]()
 
         def join(keys: Iterable[str]) -> bytes:
@@ -395,11 +401,11 @@ class TestLanes:
         assert joined == [["A"], ["B", "C", "D"]]
         assert [[d for _, d in into] for into in taken] == [[b"A=0;", b"B=1;C=2;D=3;"]] * 5
 
-    async def test_a_chunk_is_a_window_s_worth_and_waits_for_no_other(
+    async def test_a_chunk_holds_one_window_and_waits_for_no_second_one(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Regression: two windows of the same length, a moment apart, made most chunks wait for
-        both, and joined what was missed meanwhile for each reader anew."""
+        """Regression: two windows of the same length, slightly apart, delayed most chunks by both.
+        The values missed meanwhile were rendered again for each reader."""
         taken: Taken = []
         values = Values(rate=1000.0)
         reading, sent = values.reader(taken), list[float]()
@@ -419,7 +425,7 @@ class TestLanes:
     @pytest.mark.parametrize(
         ("takes", "window"), [(0.0, WINDOW), (0.02, 0.0417), (0.04, 0.07), (5.0, 5.03)]
     )
-    async def test_a_lane_that_takes_long_to_write_is_flushed_less_often(
+    async def test_a_group_with_slow_writes_is_flushed_less_often(
         self, takes: float, window: float
     ) -> None:
         values = Values(rate=1000.0)
@@ -430,9 +436,9 @@ class TestLanes:
         gap = (sent[-1] - sent[-6]) / 5
         assert window - 0.001 <= gap <= window + 0.005
 
-    async def test_what_comes_now_and_then_waits_for_no_share_of_the_time(self) -> None:
-        """Regression: with thousands of readers every value waited as long as it takes to write to
-        them twice, though nothing else was to be done."""
+    async def test_occasional_values_are_delivered_at_once_despite_slow_writes(self) -> None:
+        """Regression: with thousands of readers, every value waited for twice the time that a
+        write to all of them takes, although the process was idle."""
         values = Values()
         sent, lags = busying(values, 0.05), []
         for number in range(40):
@@ -446,8 +452,8 @@ class TestLanes:
     @pytest.mark.parametrize(
         ("rate", "window"), [(900, WINDOW), (1000, WINDOW), (1200, 0.1), (3000, 0.1)]
     )
-    async def test_a_busy_lane_has_longer_windows(self, rate: int, window: float) -> None:
-        """Above 1,000 changes a second of what is wanted, 100 ms; nothing of it is lost."""
+    async def test_a_busy_group_has_longer_windows(self, rate: int, window: float) -> None:
+        """Above 1,000 changes of subscribed keys per second, windows are 100 ms; no key is lost."""
         taken: Taken = []
         values = Values(symbols=frozenset(map(str, range(400))), busy=0.1)
         reading = values.reader(taken)
@@ -458,7 +464,7 @@ class TestLanes:
             await asyncio.sleep(0.01)
         gaps = [later - earlier for (earlier, _), (later, _) in itertools.pairwise(taken)]
         assert gaps[-8:] == pytest.approx([window] * 8)
-        assert gaps[2:10] == pytest.approx([WINDOW] * 8), "it was not busy yet"
+        assert gaps[2:10] == pytest.approx([WINDOW] * 8), "the group was busy too early"
         await asyncio.sleep(3)
         reading.cancel()
         told = b"".join(data for _, data in taken)
@@ -470,9 +476,11 @@ class TestLanes:
             await asyncio.sleep(0.01)
         reading.cancel()
         gaps = [later - earlier for (earlier, _), (later, _) in itertools.pairwise(after)]
-        assert gaps == pytest.approx([WINDOW] * len(gaps)), "it is not busy any more"
+        assert gaps == pytest.approx([WINDOW] * len(gaps)), (
+            "the group is still busy after the load ended"
+        )
 
-    async def test_a_steady_thousand_a_second_is_not_busy_by_its_jumps(self) -> None:
+    async def test_an_average_of_a_thousand_changes_a_second_does_not_count_as_busy(self) -> None:
         taken: Taken = []
         values = Values(busy=0.1)
         reading = values.reader(taken)
@@ -484,7 +492,7 @@ class TestLanes:
         gaps = [later - earlier for (earlier, _), (later, _) in itertools.pairwise(taken)]
         assert max(gaps) == pytest.approx(WINDOW)
 
-    async def test_only_what_is_wanted(self) -> None:
+    async def test_only_subscribed_keys_are_delivered(self) -> None:
         taken: Taken = []
         values = Values(symbols=frozenset({"A"}))
         reading = values.reader(taken)
@@ -495,8 +503,8 @@ class TestLanes:
         reading.cancel()
         assert [data for _, data in taken] == [b"A=1;"]
 
-    async def test_a_reader_that_took_nothing_gets_the_newest_of_what_it_missed_once(self) -> None:
-        """What waits for it is one chunk, however long it waits."""
+    async def test_a_slow_reader_receives_the_newest_value_of_each_missed_key_once(self) -> None:
+        """The pending values are one chunk, however long they wait."""
         values, box = Values(), outbox()
         values.lane.outboxes.add(box)
         for number in range(50):
@@ -507,7 +515,7 @@ class TestLanes:
         assert await box.next_chunk() == b"A=49;B=7;"
         assert box.is_empty
 
-    async def test_a_closed_lane_flushes_no_more(self) -> None:
+    async def test_a_closed_group_flushes_nothing(self) -> None:
         taken: Taken = []
         values = Values(rate=1.0)
         reading = values.reader(taken)
