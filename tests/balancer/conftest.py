@@ -1,4 +1,4 @@
-"""Fleets for the tests; without nginx these are skipped, saying so."""
+"""Fleets of edges for the tests. Without nginx the tests are skipped with the reason."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ _SUMMARY_LINES = pytest.StashKey[list[str]]()
 
 @pytest.fixture(scope="session")
 def fleet_folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
-    """Folders for fleets. Skips where there is no nginx."""
+    """Creates folders for fleets; skips the test if nginx is missing."""
     if nginx_binary() is None:
         pytest.skip("no nginx here; Debian and Ubuntu: apt-get install nginx-light")
     return lambda: tmp_path_factory.mktemp("fleet")
@@ -27,13 +27,13 @@ def fleet_folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path
 
 @pytest.fixture(scope="session")
 def summary_lines(request: pytest.FixtureRequest) -> list[str]:
-    """What is printed at the end of the run."""
+    """Lines that are printed at the end of the run."""
     return request.config.stash.setdefault(_SUMMARY_LINES, [])
 
 
 @pytest.fixture(scope="module", params=[2] if IS_SHORT else [2, 4], ids="{} edges".format)
 def fleet(request: pytest.FixtureRequest, fleet_folders: Callable[[], Path]) -> Iterator[EdgeFleet]:
-    """Edges for tests that leave them as they found them: all running."""
+    """Edges for tests that leave every edge running."""
     made = EdgeFleet(
         fleet_folders(),
         request.param,
@@ -46,7 +46,7 @@ def fleet(request: pytest.FixtureRequest, fleet_folders: Callable[[], Path]) -> 
 
 @pytest.fixture(scope="module")
 def small_fleet(fleet_folders: Callable[[], Path]) -> Iterator[EdgeFleet]:
-    """Two edges with room for few, which believe nginx about addresses."""
+    """Two edges with low limits, which trust nginx about client addresses."""
     made = EdgeFleet(
         fleet_folders(),
         2,

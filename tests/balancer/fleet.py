@@ -1,4 +1,4 @@
-"""Edge processes behind nginx, each at a port of its own, which it keeps when it is restarted."""
+"""Edge processes behind nginx. Each has its own port and keeps it when it is restarted."""
 
 import contextlib
 from collections.abc import Mapping
@@ -10,8 +10,8 @@ from tests.harness.edge import EdgeClient, EdgeProcess, Harness, ManagedService
 
 
 class FixedPortEdge(EdgeProcess):
-    """An edge that binds its port itself, last of all, as it does in a container: until then
-    whoever connects is refused."""
+    """An edge that binds its port itself at the end of its start, as in a container. Until then
+    connections are refused."""
 
     def __init__(self, settings: dict[str, str], folder: Path, port: int) -> None:
         self.port = port
@@ -20,7 +20,7 @@ class FixedPortEdge(EdgeProcess):
 
 
 class EdgeFleet(EdgeClient):
-    """A house of `size` edges, and nginx before them: the clients' way in."""
+    """A harness with several edges and nginx in front of them, which clients connect to."""
 
     def __init__(self, folder: Path, size: int, **settings: Any) -> None:
         self.harness = Harness(folder)
@@ -40,14 +40,14 @@ class EdgeFleet(EdgeClient):
         self.url = self.nginx.url
 
     def start_proxy(self, changes: Mapping[str, str] | None = None) -> NginxProcess:
-        """Another nginx before the same edges, with lines of its file changed."""
+        """Start another nginx in front of the same edges, with changed configuration lines."""
         folder = self._folder / f"nginx-{len(self._extra_proxies)}"
         made = NginxProcess(folder, [port.port for port in self._reserved_ports], changes)
         self._extra_proxies.append(made)
         return made
 
     def restart_edge(self, number: int) -> None:
-        """Start edge `number` anew, at its port, without waiting."""
+        """Restart edge `number` on its port, without waiting."""
         self.edges[number] = self._start_edge(self._reserved_ports[number].port)
 
     def find_edge_of(self, client_id: str) -> int:

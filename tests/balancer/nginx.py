@@ -1,7 +1,8 @@
-"""Debian's nginx as a process of ours, with the very file that docs/ gives to operators.
+"""Runs Debian's nginx as a child process, with the configuration file that docs/ gives to
+operators.
 
-Only what is of a machine is put in its place: the edges' addresses, the port, where the log goes
-(`site`). Around it stands the least main block that nginx starts with.
+`site_config` replaces only what depends on the machine: the addresses of the edges, the port, and
+the path of the log. A minimal main block surrounds it.
 """
 
 import grp
@@ -42,13 +43,13 @@ http {{
 
 
 def nginx_binary() -> str | None:
-    """Where nginx is; Debian has it where only root's PATH looks."""
+    """The path of nginx; Debian installs it in a folder that only root's PATH has."""
     return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 
 
 class ReservedPort:
-    """A port that nobody else is given while its owner is away: bound, and not listened on, so
-    that who connects is refused."""
+    """A port that is bound and not listened on. No other process can get it while its owner is
+    down, and connections to it are refused."""
 
     def __init__(self) -> None:
         self._socket = socket.socket()
@@ -67,8 +68,8 @@ def site_config(
     extra_lines: Mapping[str, str] | None = None,
     text: str | None = None,
 ) -> str:
-    """The file of docs/ for edges at these ports of this machine; `changes` are further lines to
-    have otherwise. Raises AssertionError when a line to change is not there."""
+    """The file of docs/ for edges at these local ports; `extra_lines` maps further lines to their
+    replacements. Raises AssertionError if a line to replace is missing."""
     text = SITE_CONFIG_PATH.read_text() if text is None else text
     text, found = re.subn(r"( +server )127\.0\.0\.1:\d+( [^;]*;\n)", r"\1@\2", text)
     assert found >= 2, f"{SITE_CONFIG_PATH} has {found} lines of edges"
@@ -86,7 +87,7 @@ def site_config(
 
 
 class NginxProcess(EdgeClient):
-    """A running nginx before `edges`, the ports of edge processes."""
+    """A running nginx in front of `edges`, the ports of edge processes."""
 
     def __init__(
         self, folder: Path, edges: Sequence[int], extra_lines: Mapping[str, str] | None = None
@@ -120,11 +121,11 @@ class NginxProcess(EdgeClient):
         return self._process.pid
 
     def error_log_lines(self) -> str:
-        """What it complained of."""
+        """The lines of its error log."""
         return self._error_log.read_text() if self._error_log.exists() else ""
 
     def access_log_lines(self) -> list[str]:
-        """Its access log: a line a request that is over."""
+        """The lines of its access log, one per completed request."""
         return self._access_log.read_text().splitlines() if self._access_log.exists() else []
 
     def close(self) -> None:
@@ -145,7 +146,7 @@ class NginxProcess(EdgeClient):
 
 
 def _user_directive() -> str:
-    """Root's nginx would work as somebody who may not enter the tests' folder."""
+    """When root starts nginx, its workers run as a user who may not read the tests' folder."""
     if os.geteuid() != 0:
         return ""
     return f"user {pwd.getpwuid(0).pw_name} {grp.getgrgid(0).gr_name};"

@@ -1,9 +1,9 @@
-"""A client that does what an EventSource does, and nothing more: it reads, and when its stream ends
-or breaks it waits for as long as it was last told to and asks again, with its last id.
+"""A client that behaves as an EventSource does. When its stream ends or breaks it waits for the
+announced reconnection time and reconnects with its last id.
 
-An EventSource gives up for good on any answer but a stream: such answers are noted in `refused`.
-The reader of the trial comes back all the same after `Retry-After`, so that one refusal is told as
-one and not as a reader without a history.
+An EventSource gives up on any response that is not a stream. `refused_statuses` counts such
+responses. This reader still reconnects after `Retry-After`, so the trial reports one refusal and
+keeps the history of the reader.
 """
 
 import asyncio
@@ -16,22 +16,22 @@ from tests.harness import sse
 from tests.harness.history import HistoryEntry, ReceivedEvent, StreamOpened
 
 DEFAULT_RETRY_MS = 5000
-"""What an EventSource waits for as long as nobody told it."""
+"""The reconnection time of an EventSource that has not received another one."""
 NO_TIMEOUT_SECONDS = 3600.0
 
 
 class EventArrival(msgspec.Struct, frozen=True):
-    """When an event came, seconds since 1970."""
+    """When an event arrived, in seconds since the epoch (1970)."""
 
     sequence: int
     received_at: float
 
 
 class EventSourceReader:
-    """`run` it until cancelled.
+    """Call `run` and cancel it at the end.
 
-    `silence` is the longest time in seconds between two frames of any kind, connected or not, since
-    it was last set to 0. `ends` counts how streams ended: ``clean`` or ``cut``.
+    `longest_silence_seconds` is the longest time between two frames of any kind, connected or not,
+    since it was last set to 0. `stream_end_counts` counts how streams ended: ``clean`` or ``cut``.
     """
 
     def __init__(self, url: str, number: int, user: str, path: str, cookie: str) -> None:
@@ -51,13 +51,13 @@ class EventSourceReader:
         self._retry_ms = DEFAULT_RETRY_MS
 
     async def run(self) -> None:
-        """Raises AssertionError when it gets what it never should."""
+        """Read until cancelled. Raises AssertionError on a response that must never occur."""
         while True:
             seconds = await self._open_stream()
             await asyncio.sleep(seconds)
 
     async def _open_stream(self) -> float:
-        """One connection; how many seconds to wait before the next."""
+        """Read one connection; return the seconds to wait before the next one."""
         try:
             stream = await sse.connect(
                 self._url, self.path, cookie=self._cookie, last_event_id=self.last_id

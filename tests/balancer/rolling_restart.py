@@ -1,7 +1,7 @@
 """A trial: readers read and traders trade through nginx while everything behind it is restarted.
 
-Nothing is hoped to happen while something else does: the load goes on until all is done, and every
-step waits until orders were placed and everybody is connected again. Start at `conduct`.
+The load continues until all steps are done. Every step waits until orders were placed and every
+reader is connected again, so no step depends on timing. Start reading at `run_rolling_restart`.
 """
 
 import asyncio
@@ -32,19 +32,19 @@ from tests.harness.waiting import wait_until, wait_until_async
 
 SERVICES = ("prices", "orders", "positions", "alerts", "strategies")
 SPEED = 5.0
-"""Times real time: about 20 quotes a second a symbol."""
+"""A multiple of real time: about 20 quotes a second per symbol."""
 STEP_TIMEOUT_SECONDS = 180.0
-"""How long a step may take until orders are placed again and everybody is connected."""
+"""How long a step may take until orders are placed again and every reader is connected."""
 STOP_TIMEOUT_SECONDS = 60.0
 SETTLE_TIMEOUT_SECONDS = 300.0
 RETRYABLE_STATUSES = frozenset({502, 503, 504})
-"""What says to a trader: ask again. 502 and 504 are nginx's own."""
+"""Statuses after which a trader retries. nginx itself sends 502 and 504."""
 
 
 async def run_rolling_restart(
     fleet: EdgeFleet, size: RollingTrialSize, seed: int
 ) -> RollingTrialResult:
-    """Carry it out. Raises AssertionError when it cannot be."""
+    """Run the trial. Raises AssertionError if it cannot be completed."""
     trial = _RollingTrial(fleet, size, seed)
     await trial.run()
     return trial.result()
@@ -145,7 +145,7 @@ class _RollingTrial:
     def _generate_orders(
         self, rng: random.Random, numbers: Iterator[int]
     ) -> Iterator[PlannedOrder]:
-        """Until all is over: an order of that number is its user's."""
+        """Yield the orders of the trial until it ends; the order number selects the user."""
         return itertools.takewhile(
             lambda _: not self._is_over, (random_order(rng, number) for number in numbers)
         )
@@ -177,7 +177,7 @@ class _RollingTrial:
         self._phases.append(phase)
 
     async def _wait_until_settled(self) -> None:
-        """Wait until so many more orders are placed, and everybody is connected."""
+        """Wait until enough further orders are placed and every reader is connected."""
         upto = len(self._answers.placed) + self._size.orders_per_step
         await wait_until(
             f"{upto} orders are placed",
@@ -207,7 +207,8 @@ class _RollingTrial:
         await self._wait_ready(self._fleet.edges[0])
 
     async def _restart_everything(self) -> None:
-        """The message server goes while an edge and a service stop, and is back for the next."""
+        """Restart everything. The message server is down while an edge and a service stop, and is
+        up for the next step."""
         half = len(SERVICES) // 2
         for name in SERVICES[:half]:
             await self._restart_service(name)
@@ -256,7 +257,7 @@ class _RollingTrial:
     # The end
 
     async def _wait_until_quiescent(self) -> None:
-        """Read the log when no order changes any more and every reader is at its end."""
+        """Read the log once no order changes any more and every reader has its last event."""
         wire = await connect(self._fleet.harness.broker.url, "balancer")
         try:
             log = JetStreamEventLog(wire)

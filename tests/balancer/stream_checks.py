@@ -1,9 +1,9 @@
-"""The verdict on a trial: what every reader received against the log. Pure.
+"""Compares what every reader of a trial received with the log. Pure.
 
-Each stream is judged in the plainest words: its ids increase, and its events are exactly those of
-the log, from where it began to the end, under the names that its front ends know. Trading streams
-are judged by the history checker too, payload by payload; orders by the laws of the fault suite.
-Start at `judge`.
+The ids of each stream must increase, and its events must be exactly those of the log, from its
+start to the end, under the names of its API family. The history checker also judges trading
+streams, payload by payload. The invariants of the fault suite apply to the orders. Start reading at
+`find_violations`.
 """
 
 import itertools
@@ -51,11 +51,11 @@ _EVENT_NAMES: Mapping[str, Mapping[str, str]] = {
     },
     NOTIFICATIONS_PATH: {"notification.created.v1": "notification"},
 }
-"""What the streams of other families show in a trial without strategies."""
+"""The event names that the streams of other API families show in a trial without strategies."""
 
 
 class ReaderHistory(msgspec.Struct, frozen=True, kw_only=True):
-    """What a reader received; `refused` is how often it was answered with anything but a stream."""
+    """What a reader received; `refused_count` is the number of responses that were not a stream."""
 
     reader_number: int
     user: str
@@ -70,8 +70,8 @@ class ReaderHistory(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RollingTrialRecording(msgspec.Struct, frozen=True, kw_only=True):
-    """A trial that is over. `events` are all of the log, from sequence 1; `errors` are lines that
-    services have logged as errors, or that are no lines of a log at all."""
+    """A completed trial. `events` holds the whole log from sequence 1; `errors` are lines that
+    services logged as errors, and lines that are not log lines."""
 
     epoch: str
     events: list[RecordedEvent]
@@ -81,7 +81,7 @@ class RollingTrialRecording(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find_violations(recording: RollingTrialRecording) -> list[str]:
-    """Everything that is wrong."""
+    """All violations in the recording."""
     log = expected_log(recording)
     wrong = invariant_violations(recording.events, recording.placed)
     for one in recording.readers:
@@ -92,14 +92,14 @@ def find_violations(recording: RollingTrialRecording) -> list[str]:
 
 
 def expected_log(recording: RollingTrialRecording) -> ExpectedLog:
-    """What `judge_reader` compares with."""
+    """The log that readers are compared with."""
     return ExpectedLog([LogIncarnation(recording.epoch, recording.events)])
 
 
 def find_reader_violations(
     log: ExpectedLog, events: Sequence[RecordedEvent], received: ReaderHistory
 ) -> list[str]:
-    """Everything that is wrong with what `one` received."""
+    """All violations in what `received` holds."""
     told = [*_check_ids_and_events(events, received)]
     if received.path in _HISTORY_CHECKED_DOMAINS:
         told += map(
@@ -115,7 +115,7 @@ def find_reader_violations(
 
 
 def expected_events(events: Sequence[RecordedEvent], user: str, path: str) -> list[tuple[int, str]]:
-    """The sequences and names of what a stream shows its user."""
+    """The sequences and names of the events that a stream shows its user."""
     return [
         (recorded.sequence, name)
         for recorded in events
@@ -161,8 +161,8 @@ def _check_ids_and_events(
 def longest_delay_seconds(
     recording: RollingTrialRecording, started_at: float, ended_at: float
 ) -> float:
-    """The longest in seconds that an event which came in this time had taken to a reader who was
-    there before it was stored. Times are seconds since 1970."""
+    """The longest delay in seconds of an event that arrived in this period at a reader who was
+    connected before it was stored. Times are seconds since the epoch (1970)."""
     stored = {recorded.sequence: recorded.time.timestamp() for recorded in recording.events}
     return max(
         (

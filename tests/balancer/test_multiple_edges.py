@@ -1,5 +1,5 @@
-"""What holds over all edge processes, asked through the balancer: limits, revocation, tickets, the
-admin's test event, counts, drain, and resuming at another process than the one that gave the id."""
+"""Guarantees that hold across all edge processes, tested through the balancer: limits, revocation,
+tickets, the admin test event, counts, drain, and resuming at another process."""
 
 import asyncio
 import contextlib
@@ -18,12 +18,12 @@ from tests.harness.waiting import wait_until
 ORDERS_PATH = "/api/stream/orders"
 PROPAGATION_TIMEOUT_SECONDS = 30.0
 NOTICE_TIMEOUT_SECONDS = 20.0
-"""Less than the half minute after which an edge would look by itself."""
+"""Less than the half minute after which an edge checks by itself."""
 
 
 async def open_on_every_edge(fleet: EdgeFleet, open_stream: Any, opened_streams: Any) -> Any:
-    """Open streams by `open_one` until every process serves one of them; they are closed with
-    `opened`, an exit stack."""
+    """Open streams with `open_stream` until every process serves one of them. The exit stack
+    `opened_streams` closes them."""
     streams = {}
     while len(streams) < len(fleet.edges):
         stream = await opened_streams.enter_async_context(await open_stream())
@@ -32,7 +32,7 @@ async def open_on_every_edge(fleet: EdgeFleet, open_stream: Any, opened_streams:
 
 
 async def wait_for_answer(request: Any, expected: Any) -> None:
-    """Ask until the answer is `wanted`."""
+    """Repeat the request until its result is `expected`."""
     seen = None
     try:
         async with asyncio.timeout(PROPAGATION_TIMEOUT_SECONDS):
@@ -46,7 +46,7 @@ async def wait_for_answer(request: Any, expected: Any) -> None:
 
 
 async def read_to_end(stream: SseStream) -> Any:
-    """Read on to the end."""
+    """Read to the end of the stream and return the error that ends it."""
     try:
         while True:
             await stream.read(seconds=PROPAGATION_TIMEOUT_SECONDS)
@@ -54,8 +54,8 @@ async def read_to_end(stream: SseStream) -> Any:
         return end
 
 
-class TestAUser:
-    async def test_has_so_many_streams_on_all_processes_and_one_more_ends_the_oldest(
+class TestUserStreams:
+    async def test_connection_limit_spans_processes_and_closes_the_oldest_stream(
         self, fleet: EdgeFleet, fresh: Callable[[str], str]
     ) -> None:
         cookie = await fleet.sign_in(fresh("alice"))
@@ -74,10 +74,10 @@ class TestAUser:
                     assert last.data == {"reason": "limit", "limit": MAX_USER_CONNECTIONS}
             assert len({fleet.find_edge_of(client_id_of(stream)) for stream in streams}) > 1
 
-    async def test_who_signs_out_is_told_on_every_process(
+    async def test_sign_out_ends_the_users_streams_on_every_process(
         self, fleet: EdgeFleet, fresh: Callable[[str], str]
     ) -> None:
-        """Several users, since one may not have a stream on each of four processes."""
+        """Uses several users, because one user may not have a stream on each of four processes."""
         async with AsyncExitStack() as opened:
             users = [await fleet.sign_in(fresh("alice")) for _ in fleet.edges]
             cookies = iter(users * 50)
@@ -97,7 +97,7 @@ class TestAUser:
                     answer = await fleet.connect(ORDERS_PATH, cookie)
                     assert await read_refusal(answer) == (401, UNAUTHORIZED)
 
-    async def test_gets_in_by_a_ticket_once_at_whichever_process(
+    async def test_ticket_opens_one_stream_on_any_process(
         self, fleet: EdgeFleet, fresh: Callable[[str], str]
     ) -> None:
         alice = fresh("alice")
@@ -115,11 +115,11 @@ class TestAUser:
                 assert statuses == [200] + [401] * (len(answers) - 1)
                 (entered,) = [answer for answer in answers if answer.status == 200]
                 given = SimpleCookie(entered.header("set-cookie"))["session"].value
-            for _ in fleet.edges:  # as an EventSource comes back: the same URL, and the cookie
+            for _ in fleet.edges:  # an EventSource reconnects with the same URL and the cookie
                 async with await fleet.open_stream(path, given) as stream:
                     assert stream.frames[-1].data["userId"] == alice
 
-    async def test_resumes_at_any_process_by_the_id_that_another_one_gave(
+    async def test_stream_resumes_on_any_process(
         self, fleet: EdgeFleet, fresh: Callable[[str], str]
     ) -> None:
         alice = fresh("alice")
@@ -133,7 +133,7 @@ class TestAUser:
                     await journal.append(alice, *orders_placed(1, f"r{round_}-{number}"))
                     for number in range(3)
                 ]
-                # The former streams stay, so that the fewest are elsewhere.
+                # The earlier streams stay open, so the next one goes to another process.
                 stream = await opened.enter_async_context(
                     await fleet.open_stream(ORDERS_PATH, cookie, last_event_id=last)
                 )
@@ -143,8 +143,8 @@ class TestAUser:
             assert served == {*range(len(fleet.edges))}
 
 
-class TestOperators:
-    async def test_a_test_event_reaches_every_stream_on_every_process_once(
+class TestAdminAndCounts:
+    async def test_admin_test_event_reaches_every_stream_on_every_process_once(
         self, fleet: EdgeFleet, fresh: Callable[[str], str]
     ) -> None:
         root = await fleet.sign_in(fresh("root"), ["admin"])
@@ -162,16 +162,17 @@ class TestOperators:
                     f"hello {number}" for number in range(3)
                 ]
 
-    async def test_counts_are_of_all_processes_whichever_is_asked(
+    async def test_every_process_reports_the_counts_of_all_processes(
         self, fleet: EdgeFleet, fresh: Callable[[str], str]
     ) -> None:
-        """T8, S6, N2."""
+        """Covers FEATURES T8, S6 and N2."""
         alice, bob = fresh("alice"), fresh("bob")
         root = await fleet.sign_in(fresh("root"), ["admin"])
         cookies = {user: await fleet.sign_in(user) for user in (alice, bob)}
 
         async def asked() -> Any:
-            """Every process, since the balancer takes turns: their answers, when they agree."""
+            """The answers of every process; one element each when all agree. The balancer would
+            choose a process."""
             found = set()
             for edge in fleet.edges:
                 async with edge.client(root) as http:
@@ -214,8 +215,8 @@ class TestOperators:
                 )
 
 
-class TestAProcessThatStops:
-    async def test_lets_go_of_its_streams_and_the_balancer_leads_them_to_another(
+class TestEdgeShutdown:
+    async def test_drained_streams_resume_on_another_process(
         self, fleet: EdgeFleet, fresh: Callable[[str], str]
     ) -> None:
         users = [fresh("alice") for _ in fleet.edges]
@@ -266,11 +267,12 @@ class TestAProcessThatStops:
         user, _ = owner[client_id_of(stream)]
         return await journal.append(user, *orders_placed(1, f"there-{number}"))
 
-    async def test_does_not_show_to_who_asks_while_it_stops(
+    async def test_no_request_fails_while_a_process_stops(
         self, fleet: EdgeFleet, fresh: Callable[[str], str]
     ) -> None:
-        """Connections that nginx keeps lead to it still: what it cannot serve goes on to another.
-        Requests without a pause between them, from before it is told to stop until it is gone."""
+        """nginx keeps connections to the stopping process, and passes a request that it cannot
+        serve to another. Clients send requests without a pause, from before the stop until the
+        process is gone."""
         cookie = await fleet.sign_in(fresh("alice"))
         stopping = fleet.edges[0]
         statuses = set()
@@ -295,7 +297,7 @@ class TestAProcessThatStops:
             fleet.restart_edge(0)
             fleet.edges[0].wait_ready()
 
-    async def test_that_is_killed_cuts_its_streams_which_resume(
+    async def test_streams_of_a_killed_process_resume_on_another(
         self, fleet: EdgeFleet, fresh: Callable[[str], str]
     ) -> None:
         alice = fresh("alice")
@@ -319,7 +321,7 @@ class TestAProcessThatStops:
                     fleet.edges[number].wait_ready()
 
 
-async def test_pages_and_requests_come_through(
+async def test_pages_and_api_requests_pass_through_nginx(
     fleet: EdgeFleet, fresh: Callable[[str], str]
 ) -> None:
     cookie = await fleet.sign_in(fresh("alice"))

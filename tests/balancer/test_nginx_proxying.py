@@ -1,7 +1,6 @@
-"""What nginx does with streams and requests, with the file that docs/ gives: they come at once,
-compressed by the edge alone, not cut while idle, refused in the edge's words, and counted by the
-address of the client.
-"""
+"""How nginx proxies streams and requests with the configuration file of docs/: frames arrive
+immediately, only the edge compresses, idle streams stay open, errors are the edge's, and limits
+count the client's address."""
 
 import asyncio
 import itertools
@@ -27,19 +26,19 @@ PRICES_PATH = "/api/stream/prices"
 ORDERS_PATH = "/api/stream/orders"
 LARGE_BYTES = 16 * 1024
 MAX_LARGE_EVENTS = 1000
-"""Together several times what the kernel holds between the edge and a reader."""
+"""Together several times the bytes that the kernel buffers between the edge and a reader."""
 
 _addresses = itertools.count(2)
 
 
 @pytest.fixture
 def client_address() -> str:
-    """Of this machine, and no other test's: where a client comes from."""
+    """A local address that no other test uses as the source of its connections."""
     return f"127.0.1.{next(_addresses)}"
 
 
 async def empty(fleet: EdgeFleet) -> None:
-    """Wait until all who left are gone."""
+    """Wait until all closed connections are gone."""
 
     def present() -> Any:
         opened = sum(len(edge.find_log_lines("stream.opened")) for edge in fleet.edges)
@@ -51,8 +50,11 @@ async def empty(fleet: EdgeFleet) -> None:
 
 
 class TestFrames:
-    async def test_come_at_once(self, fleet: EdgeFleet, fresh: Callable[[str], str]) -> None:
-        """Each is read before the next one happens: what waited in nginx would wait for ever."""
+    async def test_each_frame_arrives_immediately(
+        self, fleet: EdgeFleet, fresh: Callable[[str], str]
+    ) -> None:
+        """Each event is read before the next one is appended; a frame that nginx buffers would
+        never arrive."""
         cookie = await fleet.sign_in(alice := fresh("alice"))
         async with (
             fleet.harness.journal() as journal,
@@ -63,11 +65,11 @@ class TestFrames:
                 wanted = await journal.append(alice, *orders_placed(1, f"o-{number}"))
                 assert (await stream.read()).sequence == wanted
 
-    async def test_of_a_reader_that_reads_nothing_do_not_pile_up_in_nginx(
+    async def test_nginx_does_not_buffer_frames_of_a_stalled_reader(
         self, small_fleet: EdgeFleet, fresh: Callable[[str], str]
     ) -> None:
-        """The edge sees that nothing leaves, and closes it as slow: nginx holds back the edge, in
-        place of writing a file of what nobody reads."""
+        """The edge sees that it cannot write and closes the stream as slow. nginx applies back
+        pressure to the edge and does not spool unread bytes to a file."""
         cookie = await small_fleet.sign_in(alice := fresh("alice"))
         async with (
             small_fleet.harness.journal() as journal,
@@ -92,13 +94,13 @@ class TestFrames:
             [line] = edge.find_log_lines("stream.closed", client_id=client)
             assert line["reason"] == "slow"
 
-    async def test_say_to_the_next_proxy_that_nothing_may_wait(self, fleet: EdgeFleet) -> None:
+    async def test_headers_disable_buffering_in_further_proxies(self, fleet: EdgeFleet) -> None:
         async with await fleet.open_stream(PRICES_PATH) as stream:
             assert stream.header("x-accel-buffering") == "no"
             assert stream.header("cache-control") == "no-cache, no-transform"
             assert stream.header("content-type") == "text/event-stream"
 
-    async def test_are_compressed_by_the_edge_and_flushed_one_by_one(
+    async def test_edge_compresses_and_flushes_each_frame(
         self, fleet: EdgeFleet, fresh: Callable[[str], str]
     ) -> None:
         cookie = await fleet.sign_in(alice := fresh("alice"))
@@ -114,7 +116,7 @@ class TestFrames:
                         while f"o-{number}".encode() not in seen:
                             seen += gunzip.decompress(await stream._chunk())
 
-    async def test_of_a_stream_are_plain_for_a_reader_who_wants_them_so(
+    async def test_reader_that_declines_gzip_gets_an_uncompressed_stream(
         self, fleet: EdgeFleet
     ) -> None:
         async with await fleet.connect(
@@ -124,35 +126,35 @@ class TestFrames:
 
 
 class TestIdleStreams:
-    async def test_are_not_cut_while_the_edge_keeps_them_alive(
+    async def test_keepalives_keep_an_idle_stream_open(
         self, small_fleet: EdgeFleet, client_address: str
     ) -> None:
-        """With its time cut down to ten seconds, nginx lets a stream live that is never silent
-        for longer than that: for half a second, or several where the machine is busy."""
+        """The timeout of nginx is reduced to ten seconds here. The stream is never silent for
+        longer: its keepalive interval is half a second, or several seconds on a busy machine."""
         front = small_fleet.start_proxy({"proxy_read_timeout 75s;": "proxy_read_timeout 10s;"})
         async with await front.open_stream(PRICES_PATH, source=client_address) as stream:
             for _ in range(22):
                 await stream.read_until("a comment", lambda frame: frame.comment == "keepalive")
 
-    async def test_are_cut_by_a_proxy_that_has_less_patience_than_the_edge(
+    async def test_proxy_timeout_below_the_keepalive_interval_cuts_the_stream(
         self, fleet: EdgeFleet
     ) -> None:
-        """That time is at work, then, and the first one of these tests says something."""
+        """Proves that the timeout takes effect, which the test before this one depends on."""
         front = fleet.start_proxy({"proxy_read_timeout 75s;": "proxy_read_timeout 1s;"})
         async with await front.open_stream(PRICES_PATH) as stream:
             assert not (await read_to_end(stream)).is_clean
 
-    def test_have_twice_the_time_that_the_edge_is_silent_for(self) -> None:
+    def test_nginx_timeout_exceeds_twice_the_keepalive_interval(self) -> None:
         assert f"proxy_read_timeout {int(Settings().keepalive_interval) * 2 + 15}s;" in (
             SITE_CONFIG_PATH.read_text()
         )
 
 
 class TestRefusals:
-    async def test_a_full_process_is_no_reason_to_refuse_and_full_ones_say_when_again(
+    async def test_full_process_is_skipped_and_a_full_fleet_sends_retry_after(
         self, small_fleet: EdgeFleet
     ) -> None:
-        """One is filled past nginx, which then knows nothing of its being full."""
+        """One edge is filled directly, so nginx does not know that it is full."""
         await empty(small_fleet)
         async with AsyncExitStack() as opened:
             for door, source in ((small_fleet.edges[0], "127.0.2.1"), (small_fleet, "127.0.2.2")):
@@ -169,10 +171,10 @@ class TestRefusals:
                 assert (status, body["error"]) == (503, "Service Unavailable")
                 assert "all the streams it can" in body["message"]
 
-    async def test_an_address_that_comes_too_often_is_refused_and_nobody_else_is(
+    async def test_rate_limit_applies_to_one_client_address(
         self, small_fleet: EdgeFleet, client_address: str
     ) -> None:
-        """The processes count together, as soon as they have told each other."""
+        """The processes count together, once they have exchanged their counts."""
         statuses = await self.connect_until_refused(small_fleet, client_address)
         assert statuses[:CONNECT_RATE] == [401] * CONNECT_RATE
         assert statuses.count(401) <= len(small_fleet.edges) * CONNECT_RATE
@@ -185,16 +187,16 @@ class TestRefusals:
             for edge in small_fleet.edges
         )
 
-    async def test_what_a_client_says_of_its_address_is_not_believed(
+    async def test_forwarded_address_from_a_client_is_ignored(
         self, small_fleet: EdgeFleet, client_address: str
     ) -> None:
         statuses = await self.connect_until_refused(small_fleet, client_address, "198.51.100.{}")
         assert statuses.count(401) <= len(small_fleet.edges) * CONNECT_RATE
 
-    async def test_nor_what_somebody_says_who_is_no_proxy_of_ours(
+    async def test_forwarded_address_from_an_untrusted_proxy_is_ignored(
         self, small_fleet: EdgeFleet, client_address: str
     ) -> None:
-        """Straight to an edge, past nginx."""
+        """The request goes directly to an edge, past nginx."""
         edge = small_fleet.edges[0]
         lies = ({"X-Forwarded-For": f"198.51.101.{number}"} for number in itertools.count(1))
         statuses = [
@@ -206,7 +208,7 @@ class TestRefusals:
     async def connect_until_refused(
         self, edge_client: Any, source_address: Any, forwarded_address: Any = ""
     ) -> Any:
-        """Come until it is refused by all: what each attempt was answered."""
+        """Connect until every process rejects it; return the statuses of all attempts."""
         statuses = []
         async with asyncio.timeout(60):
             while statuses[-5:] != [429] * 5:
@@ -225,17 +227,17 @@ class TestRefusals:
             return answer.status
 
 
-class TestConnections:
-    async def test_of_nginx_are_used_again_by_the_next_request(self, fleet: EdgeFleet) -> None:
-        """Hundred requests, and not a hundred connections: HTTP/1.1 to the edge, and no
-        `Connection: close` on the way."""
+class TestUpstreamConnections:
+    async def test_nginx_reuses_its_connections_to_the_edges(self, fleet: EdgeFleet) -> None:
+        """A hundred requests use far fewer than a hundred connections: HTTP/1.1 to the edge, and no
+        `Connection: close`."""
         used = set()
         async with fleet.client() as http:
             for number in range(100):
                 assert (await http.get("/health/live")).status_code == 200
                 if number % 10 == 0:
                     used |= self.count_connections(fleet)
-        # One an edge; another after a pause in which nginx closed it.
+        # One for each edge, and another after a pause in which nginx closed it.
         assert 1 <= len(used) <= 3 * len(fleet.edges), used
 
     def count_connections(self, fleet: EdgeFleet) -> Any:
@@ -246,13 +248,13 @@ class TestConnections:
             if one.raddr and one.raddr.port in ports
         }
 
-    async def test_leave_no_ticket_in_the_log_of_nginx(self, fleet: EdgeFleet) -> None:
+    async def test_access_log_contains_no_ticket(self, fleet: EdgeFleet) -> None:
         async with await fleet.connect(f"{ORDERS_PATH}?ticket=not-a-ticket-but-secret") as answer:
             assert answer.status == 401
         assert "not-a-ticket" not in "\n".join(fleet.nginx.access_log_lines())
         assert any(f"GET {ORDERS_PATH}" in line for line in fleet.nginx.access_log_lines())
 
 
-def test_a_line_that_is_changed_must_be_there(tmp_path: Path) -> None:
+def test_replacing_a_missing_config_line_fails(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="comes 0 times"):
         site_config([1, 2], 3, tmp_path, {"proxy_read_timeout 7s;": "x"})

@@ -1,6 +1,6 @@
-"""Everything behind the balancer is restarted under load, and no client loses or doubles an event.
+"""Everything behind the balancer is restarted under load, and no client loses or repeats an event.
 
-Figures are printed at the end of the run: the longest silence that a reader saw, above all.
+The end of the run prints figures, above all the longest silence that a reader saw.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ MAX_REPORTED_VIOLATIONS = 20
 def trial_result(
     request: pytest.FixtureRequest, fleet_folders: Callable[[], Path], summary_lines: list[str]
 ) -> RollingTrialResult:
-    """The trial with that many edges, conducted once."""
+    """The trial with that many edges, run once."""
     sys.stdout.write(f"seed {SEED}: TAPEWIRE_TEST_SEED={SEED} asks the same again\n")
     fleet = EdgeFleet(
         fleet_folders(),
@@ -65,8 +65,8 @@ def test_every_reader_sees_exactly_what_the_log_holds(trial_result: RollingTrial
 def test_no_eventsource_gives_up_while_edges_are_restarted_and_killed(
     trial_result: RollingTrialResult,
 ) -> None:
-    """Which it does on any answer but a stream. When the message server itself is away, no edge
-    can serve: then 503 is right."""
+    """An EventSource gives up on any response that is not a stream. While the message server itself
+    is down no edge can serve a stream, so 503 is right then."""
     undisturbed, restarted, killed, _ = trial_result.phases
     assert (
         undisturbed.refused_stream_count,
@@ -75,8 +75,9 @@ def test_no_eventsource_gives_up_while_edges_are_restarted_and_killed(
     ) == (0, 0, 0), trial_result
 
 
-def test_the_trial_was_one(trial_result: RollingTrialResult) -> None:
-    """Every reader lost its stream to a restart, streams were cut and ended, and all came back."""
+def test_trial_exercised_restarts_and_reconnects(trial_result: RollingTrialResult) -> None:
+    """Every reader lost its stream to a restart, streams were cut and closed, and all readers
+    reconnected."""
     _, restarted, killed, all_ = trial_result.phases
     assert restarted.stream_end_counts["clean"] >= len(trial_result.recording.readers) / 2
     assert restarted.stream_end_counts["cut"] < restarted.stream_end_counts["clean"], (
@@ -108,7 +109,7 @@ def _with_frames(
 
 
 def _event_indexes(received: ReaderHistory) -> list[int]:
-    """The places of events in the history of `one`, without the first frame that has an id."""
+    """The indexes of events in the history of `received` except the first frame with an id."""
     with_id = [
         at
         for at, e in enumerate(received.history)
@@ -151,10 +152,10 @@ def _with_reset(received: ReaderHistory) -> ReaderHistory:
     [_without_event, _with_duplicate, _with_swapped_events, _without_last_event, _with_reset],
 )
 @pytest.mark.parametrize("path", PATHS)
-def test_the_verdict_finds(
+def test_checks_report_a_planted_violation(
     trial_result: RollingTrialResult, path: str, plant: Callable[[ReaderHistory], ReaderHistory]
 ) -> None:
-    """A history with a violation in it is not taken for a right one."""
+    """Every planted violation is reported."""
     log, events = expected_log(trial_result.recording), trial_result.recording.events
     one = next(read for read in trial_result.recording.readers if read.path == path)
     assert not find_reader_violations(log, events, one)

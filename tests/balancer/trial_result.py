@@ -1,4 +1,4 @@
-"""How big a trial is, and what came of it: words only."""
+"""The size and the result of a trial. Data only."""
 
 from collections import Counter
 
@@ -9,8 +9,7 @@ from tests.harness.planned_orders import USERS
 
 
 class RollingTrialSize(msgspec.Struct, frozen=True, kw_only=True):
-    """How much of everything; `rate` is of orders a second, `step` how many of them are placed
-    between two steps at the least."""
+    """The size of a trial; `orders_per_step` is the least number of orders between two steps."""
 
     reader_count: int
     orders_per_second: float
@@ -22,8 +21,8 @@ SHORT = RollingTrialSize(reader_count=25, orders_per_second=12, orders_per_step=
 
 
 class TrialPhase(msgspec.Struct, kw_only=True):
-    """A part of a trial. `silence` and `late` are seconds, `refused` answers that were no stream,
-    `ends` how streams ended; `again` why traders had to ask again."""
+    """A part of a trial. `refused_stream_count` counts responses that were not a stream,
+    `stream_end_counts` how streams ended, and `retry_counts` why traders retried."""
 
     name: str
     started_at: float
@@ -50,7 +49,7 @@ class TrialPhase(msgspec.Struct, kw_only=True):
 
 
 class RollingTrialResult(msgspec.Struct, frozen=True, kw_only=True):
-    """A trial that is over."""
+    """A completed trial."""
 
     seed: int
     edge_count: int

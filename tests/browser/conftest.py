@@ -1,7 +1,7 @@
-"""A Chromium for the tests of this folder; without one they are skipped, saying so.
+"""A Chromium for the tests of this folder. Without Chromium they are skipped with the reason.
 
-One browser a module, one fresh context (cookies, cache) a test. A test fails when its page had an
-uncaught error, or did something that a strict content security policy forbids.
+Each module has one browser, and each test a fresh context (cookies, cache). A test fails if its
+page had an uncaught error or violated the strict content security policy.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -19,7 +19,7 @@ from playwright.async_api import (
 from tests.harness.chromium import BROWSER_ARGUMENTS, chromium  # noqa: F401  # a fixture
 
 WAIT_TIMEOUT_MS = 60_000
-"""Patience with a machine that is slow or busy."""
+"""Allows for a slow or busy machine."""
 
 OpenPage = Callable[[], Awaitable[Page]]
 
@@ -45,11 +45,11 @@ async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def open_page(context: BrowserContext) -> AsyncIterator[OpenPage]:
-    """Opens tabs of one browser session, whose errors fail the test."""
+    """Open tabs in one browser session; page errors fail the test."""
     wrong: list[str] = []
 
     def note(message: ConsoleMessage) -> None:
-        # A refused request is logged too, and refusals are what some tests are about.
+        # The browser logs a rejected request as an error too, and some tests provoke rejections.
         if message.type == "error" and "Failed to load resource" not in message.text:
             wrong.append(message.text)
 

@@ -1,4 +1,4 @@
-"""The dashboard, and the bell of either page, as their user sees them."""
+"""Page objects for the dashboard, and for the bell of either page."""
 
 import asyncio
 import re
@@ -35,7 +35,8 @@ CLOCK_TIMEOUT_SECONDS = 60.0
 async def _advance_clock_to_retry(
     page: Page, element: Locator, expected_text: Locator, states: tuple[str, ...]
 ) -> None:
-    """Only ever what is said: a try that is under way must not find that its time is over."""
+    """Advance the clock by exactly the announced wait, because a longer step could time out a
+    running attempt."""
     async with asyncio.timeout(CLOCK_TIMEOUT_SECONDS):
         while await element.get_attribute("data-state") in states:
             found = re.search(r" in (\d+) s", await expected_text.inner_text())
@@ -71,35 +72,35 @@ class DashboardPage:
         await expect(self.views).to_be_visible()
 
     async def item_titles(self) -> list[str]:
-        """Newest first."""
+        """The titles of the items, newest first."""
         return [text.strip() for text in await self.items.locator(".item-title").all_inner_texts()]
 
     def item_element(self, id_: str) -> Locator:
         return self.page.locator(f'li[data-item-id="{id_}"]')
 
     async def record_states(self) -> None:
-        """From the next page on; read them by `states`."""
+        """Record states from the next page load on; read them with `recorded_states`."""
         await self.page.add_init_script(f"({RECORD_STATES_SCRIPT})()")
 
     async def recorded_states(self) -> list[dict[str, Any]]:
-        """How the items came, one after the other: state, what the strip said, the longest wait
-        (in seconds) that it announced."""
+        """The states that the page went through, in order: the state, the text of the strip, and
+        the longest wait in seconds that it announced."""
         seen: list[dict[str, Any]] = await self.page.evaluate("() => window.seen")
         return seen
 
     async def wait_for_recorded_state(self, state: str) -> None:
-        """Wait until it was in `state`, be it for a moment; after `note_states`."""
+        """Wait until the page has been in `state`, even briefly. Call `record_states` first."""
         await self.page.wait_for_function(
             "(wanted) => window.seen.some(({state}) => state === wanted)", arg=state
         )
 
     async def advance_clock_while(self, *states: str) -> None:
-        """Let the time pass that the page says is left until it tries again, for as long as it is
-        in one of `states`; for pages with a clock that is installed."""
+        """While the page is in one of `states`, advance its clock by the wait that it announces
+        before the next attempt. The page needs an installed clock."""
         await _advance_clock_to_retry(self.page, self.feed, self.strip, states)
 
     async def save_view(self, name: str, tickers: str, tags: str = "") -> None:
-        """Fill the form that is open and save it."""
+        """Fill in the open form and save it."""
         await self.form.get_by_label("Name").fill(name)
         await self.form.get_by_label("Tickers").fill(tickers)
         await self.form.get_by_label("Tags").fill(tags)
@@ -122,7 +123,7 @@ class NotificationBell:
         await expect(self.state).to_have_attribute("data-state", "live")
 
     async def advance_clock_while(self, *states: str) -> None:
-        """As of a board."""
+        """Advance the clock as `DashboardPage.advance_clock_while` does."""
         await _advance_clock_to_retry(self.page, self.state, self.state, states)
 
     async def expect_unread(self, unread_count: int) -> None:

@@ -1,4 +1,4 @@
-"""A network cable between the browser and the edge, to be pulled and plugged in again.
+"""A network link between the browser and the edge that a test can disconnect and reconnect.
 
 Chromium's own offline mode leaves open streams alone, so it proves nothing about them.
 """
@@ -10,14 +10,14 @@ from tests.browser.tcp_balancer import TcpBalancer, listen
 
 
 class NetworkLink(TcpBalancer):
-    """Forwards connections; start with `plugged_into`."""
+    """Forwards connections. Start it with `run_network_link`."""
 
     def __init__(self, ports: Sequence[int]) -> None:
         super().__init__(ports)
         self._edge_ports = self.ports
 
     def disconnect(self) -> None:
-        """Every connection breaks, and new ones break at once."""
+        """Break every open connection, and each new one immediately."""
         self.ports = []
         self.cut_all()
 
@@ -27,7 +27,7 @@ class NetworkLink(TcpBalancer):
 
 @contextlib.asynccontextmanager
 async def run_network_link(port: int) -> AsyncIterator[tuple[NetworkLink, str]]:
-    """A cable to `port` on this machine, and the address of its other end."""
+    """Run a link to this local port; yield it and the URL of its near end."""
     cable = NetworkLink([port])
     async with listen(cable) as address:
         yield cable, address

@@ -1,4 +1,4 @@
-"""Who makes news for the pages: items and notifications, put on the tape of a running system."""
+"""Publishes items and notifications for the pages to the event log of a running system."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ class PageEventPublisher:
         self._requests = requests
 
     async def publish_item(self, title: str, *tickers: str, tags: tuple[str, ...] = ()) -> str:
-        """An item; its id."""
+        """Publish an item; return its id."""
         item = NewItem(title=title, source="the newsroom", tickers=tickers, tags=tags)
         command_id = new_id()
         async with asyncio.timeout(REPLY_TIMEOUT_SECONDS):
@@ -34,7 +34,7 @@ class PageEventPublisher:
     async def publish_notification(
         self, user: str, title: str, message: str = "", type_: str = "message"
     ) -> str:
-        """A notification; its id."""
+        """Publish a notification; return its id."""
         told = SendNotification(user_ids=(user,), title=title, message=message, type=type_)
         command_id = new_id()
         async with asyncio.timeout(REPLY_TIMEOUT_SECONDS):

@@ -1,7 +1,7 @@
-"""A server that answers as a test wants, for what a real one does too rarely.
+"""A server with scripted responses, for situations that a real server rarely produces.
 
-It serves the page and the client from the project's files, with the strictest policy that the page
-promises to live with; everything under /api/ is for the test to say.
+It serves the page and the client from the project's files, under the strictest content security
+policy that the page supports. The test scripts everything under /api/.
 """
 
 import json
@@ -40,19 +40,21 @@ ScriptedAnswer = tuple[int, Any] | tuple[int, Any, dict[str, str]]
 
 
 def error_answer(status: int, message: str, **more: Any) -> ScriptedAnswer:
-    """A refusal in the shape that all of them have."""
+    """An error response in the format that all errors share."""
     return status, {"error": "Error", "message": message, "statusCode": status, **more}
 
 
 def stream_answer(*events: tuple[str, Any]) -> ScriptedAnswer:
-    """A stream that ends after `events`; the page comes back an hour later, so: not at all."""
+    """A stream that ends after `events`. Its retry of one hour keeps the page from reconnecting
+    during a test."""
     frames = [f"event: {name}\ndata: {json.dumps(data)}\n\n" for name, data in events]
     body = "retry: 3600000\n\n" + "".join(frames)
     return 200, body, {"content-type": "text/event-stream"}
 
 
 class ScriptedServer:
-    """`on` says what to answer; `requests` holds what came, as (method and path, JSON body)."""
+    """`answer_call` scripts the answers; `requests` holds the received requests, as (method and
+    path, JSON body)."""
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, Any]] = []
@@ -62,14 +64,14 @@ class ScriptedServer:
         self.answer_call("GET /api/stream/prices", lambda _: stream_answer(prices))
 
     def answer_call(self, call: str, answer: Callable[[Any], ScriptedAnswer]) -> None:
-        """Answer `call`, like "POST /api/orders", from its JSON body."""
+        """Answer `call`, such as "POST /api/orders", from its JSON body."""
         self._answers[call] = answer
 
     def request_bodies(self, call: str) -> list[Any]:
         return [body for came, body in self.requests if came == call]
 
     def sign_in_user(self, user: str, *, orders: list[dict[str, Any]] | None = None) -> None:
-        """A session is there already, and its trading stream has these orders."""
+        """Script an existing session whose trading stream has these orders."""
         session = {"userId": user, "roles": [], "expiresAt": "2099-01-01T00:00:00Z"}
         self.answer_call("GET /api/session", lambda _: (200, session))
         snapshot = ("order:update", {"snapshot": True, "orders": orders or []})

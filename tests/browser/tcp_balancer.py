@@ -1,7 +1,8 @@
-"""What stands before several edges: each connection goes to the first one that takes it.
+"""A TCP balancer in front of several edges. It passes each connection to the first edge that
+accepts.
 
-As a load balancer in the way that matters here: an edge that does not listen any more gets no new
-connections, and those that it has stay until either side ends them.
+An edge that no longer listens gets no new connections. Its open connections stay until either side
+ends them. In these respects it behaves as a load balancer does.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ CHUNK_BYTES = 65_536
 
 
 class TcpBalancer:
-    """`ports` may be changed at any time; start with `before`."""
+    """Balances over `ports`, which may change at any time. Start it with `run_balancer`."""
 
     def __init__(self, ports: Sequence[int]) -> None:
         self.ports = [*ports]
@@ -48,7 +49,8 @@ class TcpBalancer:
 
 
 async def _copy_stream(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-    """What comes, and then the end, in order: an edge's last bytes reach the client."""
+    """Copy all bytes and then the end of the stream, in order, so the client receives an edge's
+    last bytes."""
     with contextlib.suppress(ConnectionError):
         while chunk := await source.read(CHUNK_BYTES):
             sink.write(chunk)
@@ -58,7 +60,7 @@ async def _copy_stream(source: asyncio.StreamReader, sink: asyncio.StreamWriter)
 
 @contextlib.asynccontextmanager
 async def listen(balancer: TcpBalancer) -> AsyncIterator[str]:
-    """The address that `balancer` is at."""
+    """Listen, and yield the URL of `balancer`."""
     server = await asyncio.start_server(balancer.serve_connection, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     try:
@@ -72,7 +74,7 @@ async def listen(balancer: TcpBalancer) -> AsyncIterator[str]:
 
 @contextlib.asynccontextmanager
 async def run_balancer(*ports: int) -> AsyncIterator[tuple[TcpBalancer, str]]:
-    """A balancer before those ports on this machine, and its address."""
+    """Run a balancer over these local ports; yield it and its URL."""
     balancer = TcpBalancer(ports)
     async with listen(balancer) as address:
         yield balancer, address

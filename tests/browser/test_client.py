@@ -1,4 +1,4 @@
-"""The browser client, in the browser: its cases, which Node runs too where there is one."""
+"""The browser client, tested in Chromium. Node runs the same cases where it is installed."""
 
 import json
 import shutil
@@ -15,13 +15,13 @@ ORIGIN = "http://tapewire.test"
 PARSER_CASES: list[dict[str, Any]] = json.loads((HERE / "parser_cases.json").read_text("utf-8"))
 NODE_TIMEOUT_SECONDS = 180
 SERVED_PATHS = {"/client/": "/libs/client/", "/static/": "/services/edge/web/"}
-"""As an edge does."""
+"""The paths under which an edge serves these folders."""
 
 on_one_loop = pytest.mark.asyncio(loop_scope="module")
 
 
 async def _serve_project_file(route: Route) -> None:
-    """The project's own files, and an empty page to import them from."""
+    """Serve the project's own files, and an empty page that imports them."""
     path = route.request.url.removeprefix(ORIGIN)
     if path == "/":
         await route.fulfill(body="<!doctype html>", content_type="text/html")
@@ -39,9 +39,7 @@ async def _open_blank_page(page: Page) -> Page:
 
 @on_one_loop
 @pytest.mark.parametrize("case", PARSER_CASES, ids=lambda case: case["name"])
-async def test_event_streams_are_parsed_as_the_standard_says(
-    page: Page, case: dict[str, Any]
-) -> None:
+async def test_parser_follows_the_event_stream_standard(page: Page, case: dict[str, Any]) -> None:
     await _open_blank_page(page)
 
     wrong = await page.evaluate(
@@ -59,7 +57,7 @@ async def test_event_streams_are_parsed_as_the_standard_says(
 @pytest.mark.parametrize(
     "file", ["connection_cases.js", "handover_cases.js", "fallback_cases.js", "page_cases.js"]
 )
-async def test_connections_keep_their_promises(page: Page, file: str) -> None:
+async def test_client_cases_pass_in_chromium(page: Page, file: str) -> None:
     await _open_blank_page(page)
 
     outcomes: dict[str, str] = await page.evaluate(
@@ -79,7 +77,7 @@ async def test_connections_keep_their_promises(page: Page, file: str) -> None:
     assert {name: said for name, said in outcomes.items() if said != "kept"} == {}
 
 
-def test_node_runs_the_same_cases() -> None:
+def test_client_cases_pass_in_node() -> None:
     node = shutil.which("node")
     if node is None:
         pytest.skip("no node on the PATH; Chromium has run these cases")

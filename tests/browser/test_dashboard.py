@@ -18,7 +18,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CONNECT_TIMEOUT_MS = 5_000
 RECOVERY_TIMEOUT_MS = 30_000
-"""Promises of FEATURES D7."""
+"""The limits that FEATURES D7 promises."""
 STREAM_URL_PATTERN = "**/api/v2/**stream"
 
 
@@ -35,7 +35,7 @@ def dashboard(page: Page) -> DashboardPage:
 
 @pytest.fixture
 def unique_word() -> str:
-    """A word that nothing else in the system has."""
+    """A word that occurs nowhere else in the system."""
     return f"w{uuid.uuid4().hex[:10]}"
 
 
@@ -43,7 +43,7 @@ def _edge_port(stack: Stack) -> int:
     return int(stack.url.rpartition(":")[2])
 
 
-async def test_connected_within_five_seconds_with_numbers_and_items(
+async def test_connects_within_five_seconds_and_shows_totals_and_items(
     stack: Stack, dashboard: DashboardPage, publisher: PageEventPublisher, unique_word: str
 ) -> None:
     older = await publisher.publish_item(f"{unique_word} was there before", "IBM")
@@ -63,14 +63,14 @@ async def test_connected_within_five_seconds_with_numbers_and_items(
     assert (await dashboard.item_titles()).index(f"{unique_word} was there before") == 1
 
 
-async def test_a_lost_stream_is_tried_again_then_polled_for_then_streamed_again(
+async def test_lost_stream_is_retried_then_polled_then_streamed_again(
     stack: Stack,
     context: BrowserContext,
     dashboard: DashboardPage,
     publisher: PageEventPublisher,
     unique_word: str,
 ) -> None:
-    """The whole way of D7, with every item once. The page's time is moved by hand."""
+    """All states of FEATURES D7, with every item shown once. The test moves the page's clock."""
     await dashboard.page.clock.install()
     await dashboard.record_states()
     async with run_network_link(_edge_port(stack)) as (cable, near):
@@ -79,7 +79,7 @@ async def test_a_lost_stream_is_tried_again_then_polled_for_then_streamed_again(
         await publisher.publish_item(f"{unique_word} 1 streamed", "IBM")
         await expect(dashboard.items.first).to_contain_text(f"{unique_word} 1")
 
-        # A proxy, say, that lets calls through and no streams.
+        # As a proxy that passes calls and no streams.
         await context.route(STREAM_URL_PATTERN, lambda route: route.abort())
         cable.disconnect()
         await dashboard.wait_for_recorded_state("reconnecting")
@@ -113,7 +113,7 @@ async def test_a_lost_stream_is_tried_again_then_polled_for_then_streamed_again(
 
 
 @pytest.mark.slow
-async def test_a_server_that_is_away_is_said_to_be_and_found_again(
+async def test_unreachable_server_is_reported_and_reconnected_to(
     stack: Stack, dashboard: DashboardPage, publisher: PageEventPublisher, unique_word: str
 ) -> None:
     await dashboard.page.clock.install()
@@ -127,14 +127,14 @@ async def test_a_server_that_is_away_is_said_to_be_and_found_again(
         await expect(dashboard.strip).to_contain_text("The server does not answer.")
         await publisher.publish_item(f"{unique_word} meanwhile", "IBM")
         cable.reconnect()
-        # One poll is answered, and the stream is not waited for any longer.
+        # After one successful poll the page opens the stream without a further wait.
         await dashboard.page.clock.fast_forward(6_000)
 
         await dashboard.expect_connected()
         await expect(dashboard.items.first).to_contain_text(f"{unique_word} meanwhile")
 
 
-async def test_connected_again_within_thirty_seconds_of_the_return_of_a_killed_edge(
+async def test_reconnects_within_thirty_seconds_after_a_killed_edge_returns(
     stack: Stack, dashboard: DashboardPage, publisher: PageEventPublisher, unique_word: str
 ) -> None:
     await dashboard.record_states()
@@ -151,7 +151,7 @@ async def test_connected_again_within_thirty_seconds_of_the_return_of_a_killed_e
     assert await dashboard.item_titles() == list(dict.fromkeys(await dashboard.item_titles()))
 
 
-async def test_a_user_keeps_changes_and_deletes_views_and_sees_only_their_items(
+async def test_user_creates_changes_and_deletes_views_that_filter_items(
     stack: Stack, dashboard: DashboardPage, publisher: PageEventPublisher, unique_word: str
 ) -> None:
     ibm, ko = unique_word.upper()[:8] + "A", unique_word.upper()[:8] + "B"
@@ -195,7 +195,7 @@ async def test_a_user_keeps_changes_and_deletes_views_and_sees_only_their_items(
 
 
 @pytest.mark.slow
-async def test_a_view_that_is_polled_for_has_only_its_items(
+async def test_polling_a_view_shows_only_its_items(
     stack: Stack,
     context: BrowserContext,
     dashboard: DashboardPage,
@@ -231,7 +231,7 @@ async def _open_with_view(stack: Stack, dashboard: DashboardPage, user: str) -> 
 
 
 @pytest.mark.slow
-async def test_a_view_that_another_tab_deletes_gives_way_to_all_items(
+async def test_deleting_a_view_on_another_tab_switches_to_all_items(
     stack: Stack, open_page: OpenPage, unique_word: str
 ) -> None:
     here = DashboardPage(await open_page())
@@ -240,7 +240,7 @@ async def test_a_view_that_another_tab_deletes_gives_way_to_all_items(
     await there.open(stack.url)
     await there.page.get_by_role("radio", name="Mine").check()
 
-    await here.page.bring_to_front()  # pages behind others turn slowly
+    await here.page.bring_to_front()  # browsers slow down background pages
     await here.page.get_by_role("button", name="Change Mine").click()
     await here.page.get_by_role("button", name="Delete view").click()
     await here.page.get_by_role("button", name="Press again to delete").click()
@@ -252,7 +252,7 @@ async def test_a_view_that_another_tab_deletes_gives_way_to_all_items(
 
 
 @pytest.mark.slow
-async def test_a_view_that_is_no_more_when_its_stream_comes_back_gives_way_too(
+async def test_view_deleted_while_disconnected_switches_to_all_items(
     stack: Stack, dashboard: DashboardPage, unique_word: str
 ) -> None:
     async with run_network_link(_edge_port(stack)) as (cable, near):
@@ -281,7 +281,7 @@ async def test_a_view_that_is_no_more_when_its_stream_comes_back_gives_way_too(
 
 
 @pytest.mark.slow
-async def test_a_view_is_chosen_by_keyboard(
+async def test_view_can_be_selected_by_keyboard(
     stack: Stack, dashboard: DashboardPage, unique_word: str
 ) -> None:
     await _open_with_view(stack, dashboard, unique_word)

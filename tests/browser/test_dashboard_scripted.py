@@ -1,4 +1,4 @@
-"""The dashboard and the bell against a scripted server: refusals, hostile text, small screens."""
+"""The dashboard and the bell against a scripted server: errors, hostile text, small screens."""
 
 import re
 from typing import Any
@@ -58,7 +58,7 @@ def make_notification(id_: str = "n-1", **changes: Any) -> dict[str, Any]:
 def script_dashboard(
     server: ScriptedServer, *items: dict[str, Any], extra_events: Any = ()
 ) -> None:
-    """These items are listed, newest last, and the stream brings metrics and `more`."""
+    """Script a list of `items`, newest last, and a stream of metrics followed by `extra_events`."""
     listed = {"items": items, "as_of": "e-1", "more": False, "reset": False}
     server.answer_call("GET /api/v2/items", lambda _: (200, listed))
     server.answer_call(
@@ -116,7 +116,7 @@ async def test_numbers_sentiments_and_tags_are_shown(
     assert bars[0] > bars[1] > bars[2] > 0
 
 
-async def test_data_becomes_text_whatever_it_looks_like(
+async def test_markup_in_data_is_shown_as_text(
     server: ScriptedServer, dashboard: DashboardPage
 ) -> None:
     hostile = make_item(
@@ -155,7 +155,7 @@ async def test_data_becomes_text_whatever_it_looks_like(
     await expect(dashboard.form.get_by_label("Name")).to_have_value(HOSTILE_MARKUP)
 
 
-async def test_a_toast_is_text_and_stays_longer_for_what_is_bad(
+async def test_error_toast_is_plain_text_and_marked_as_bad(
     server: ScriptedServer, dashboard: DashboardPage
 ) -> None:
     script_sign_in(server, "alice")
@@ -172,7 +172,7 @@ async def test_a_toast_is_text_and_stays_longer_for_what_is_bad(
     await expect(toast).to_have_attribute("data-kind", "bad")
 
 
-async def test_only_links_to_documents_are_links(
+async def test_item_links_open_without_opener_and_referrer(
     server: ScriptedServer, dashboard: DashboardPage
 ) -> None:
     script_dashboard(server, make_item(url="https://example.com/a?b=c"))
@@ -184,7 +184,7 @@ async def test_only_links_to_documents_are_links(
     await expect(link).to_have_attribute("rel", "noopener noreferrer")
 
 
-async def test_an_item_that_comes_twice_is_shown_once(
+async def test_item_received_twice_is_shown_once(
     server: ScriptedServer, dashboard: DashboardPage
 ) -> None:
     brought = [("new_item", make_item("i-2", title="Second")), ("new_item", make_item("i-1"))]
@@ -201,7 +201,7 @@ async def test_an_item_that_comes_twice_is_shown_once(
 @pytest.mark.parametrize(
     ("path", "label"), [("name", "Name"), ("tickers[3]", "Tickers"), ("tags", "Tags")]
 )
-async def test_what_is_wrong_with_a_view_stands_beside_its_field(
+async def test_view_error_is_shown_beside_its_field(
     server: ScriptedServer, dashboard: DashboardPage, path: str, label: str
 ) -> None:
     script_sign_in(server, "alice")
@@ -237,7 +237,7 @@ async def test_a_view_without_name_or_tickers_is_not_sent(
     await expect(dashboard.page.get_by_role("button", name="New view")).to_be_focused()
 
 
-async def test_a_list_that_cannot_be_read_is_an_alert_in_the_bell(
+async def test_unavailable_notification_list_shows_an_alert_in_the_bell(
     server: ScriptedServer, dashboard: DashboardPage
 ) -> None:
     script_sign_in(server, "alice")
@@ -252,10 +252,10 @@ async def test_a_list_that_cannot_be_read_is_an_alert_in_the_bell(
     await expect(bell.inbox.get_by_role("alert")).to_contain_text("The alerts service is away")
 
 
-async def test_the_desktop_is_not_offered_where_browsers_do_not_allow_it(
+async def test_desktop_notifications_are_not_offered_on_an_insecure_origin(
     server: ScriptedServer, dashboard: DashboardPage
 ) -> None:
-    """Plain HTTP to another machine: no permission can be had there."""
+    """A page served over plain HTTP from another machine cannot get the permission."""
     script_sign_in(server, "alice", make_notification())
     await dashboard.open(ORIGIN)
 
@@ -270,7 +270,7 @@ async def test_the_desktop_is_not_offered_where_browsers_do_not_allow_it(
 
 @pytest.mark.parametrize("page_path", ["/", "/dashboard"])
 @pytest.mark.parametrize("width", [320, 800])
-async def test_nothing_sticks_out_on_any_screen(
+async def test_no_element_overflows_at_any_screen_width(
     server: ScriptedServer, dashboard: DashboardPage, width: int, page_path: str
 ) -> None:
     item = make_item(

@@ -1,8 +1,8 @@
-"""Every edge is replaced by another, one after the other, and no client has a moment without one.
+"""Every edge is replaced by another, one after the other, and every client stays connected.
 
-The browser client in Chromium and in Node, and an EventSource, which knows nothing of it, follow
-one user through a balancer. What says that nothing was seen of the change is not a time but that
-the client was live throughout, and that it left each edge before that one closed it.
+The browser client in Chromium and in Node, and a plain EventSource, follow one user through a
+balancer. The test measures no times. It asserts that the client was live throughout, and that it
+left each edge before that edge closed the stream.
 """
 
 import asyncio
@@ -23,11 +23,11 @@ from tests.harness.waiting import wait_until
 HERE = Path(__file__).parent
 ORDERS_PATH = "/api/stream/orders"
 DRAIN_SETTINGS = {"TAPEWIRE_DRAIN_SECONDS": 6, "SSE_MAX_CONNECTIONS_PER_USER": 3}
-"""Told within the first three seconds, with three to go; and nobody may have one connection more
-than the three that there are."""
+"""Edges announce the drain within its first three seconds, which leaves clients three more. The
+connection limit equals the number of clients, so a fourth connection would fail the test."""
 TEST_SECONDS = 60.0
 APPEND_INTERVAL_SECONDS = 0.02
-"""The pace of events; nothing waits for it."""
+"""The interval between events; no assertion depends on it."""
 WATCH_SCRIPT = """
 async (path) => {
     const { connect } = await import('/client/tapewire.js');
@@ -57,7 +57,7 @@ async (path) => {
 
 
 class NodeClients:
-    """The client in a process of Node."""
+    """The browser client in a Node process."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
@@ -85,7 +85,7 @@ class NodeClients:
 
 
 class EventPump:
-    """Events of a user, one after the other, until `stop`."""
+    """Appends events of a user, one after the other, until `stop`."""
 
     def __init__(self, journal: EventLogDriver, user: str) -> None:
         self._journal = journal
@@ -119,14 +119,14 @@ async def _seen_sequences(page: Page, client_name: str) -> dict[str, Any]:
 async def _start_node_clients(url: str, cookie: str) -> NodeClients | None:
     node = shutil.which("node")
     if node is None:
-        return None  # Chromium plays its part all the same
+        return None  # Chromium is tested all the same
     command = (node, str(HERE / "watcher.js"), f"{url}{ORDERS_PATH}", f"session={cookie}")
     pipe = asyncio.subprocess.PIPE
     return NodeClients(await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe))
 
 
 async def _wait_until_received(page: Page, node: NodeClients | None, last: int) -> None:
-    """All three have seen sequence `last`."""
+    """Wait until all three clients have received sequence `last`."""
     for who in ("client", "plain"):
         await page.wait_for_function(
             "([who, last]) => window.seen[who].ids.at(-1)?.endsWith('-' + last)",
@@ -149,7 +149,7 @@ async def _wait_until_exited(edge: EdgeProcess) -> None:
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_clients_see_nothing_of_it(harness: Harness, page: Page) -> None:
+async def test_clients_stay_live_while_every_edge_is_replaced(harness: Harness, page: Page) -> None:
     first, second, third = (harness.start_edge(**DRAIN_SETTINGS) for _ in range(3))
     cookie = await first.sign_in("alice")
     async with (
@@ -187,7 +187,7 @@ async def test_clients_see_nothing_of_it(harness: Harness, page: Page) -> None:
         for who, named in states.items():
             assert [name for name in named if name != "closed"] == ["connecting", "live"], who
             assert len(set(clients[who])) == 3, who
-        # It may still be away when the second edge leaves, and so come to the third at once.
+        # It may still be disconnected when the second edge leaves, and then skips that one.
         assert len(set(plain["clients"])) in (2, 3)
         assert "closed" not in plain["states"], "it was refused, and has given up for good"
         for edge in (first, second, third):

@@ -1,4 +1,4 @@
-"""The browser's own EventSource on a compressed stream: each event when it comes (C6)."""
+"""The browser's own EventSource on a compressed stream receives each event immediately (C6)."""
 
 import asyncio
 
@@ -11,8 +11,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ORDER_COUNT = 5
 ARRIVAL_TIMEOUT_MS = 20_000
-"""Nothing else happens to this user: what was held back would come with the idle frame that pushes
-it out, half a minute later."""
+"""Shorter than the half minute after which an idle frame would push out a frame that was held back.
+This user receives no other events."""
 
 READ_ORDERS_SCRIPT = """async ({ orders, soon }) => {
     const source = new EventSource('/api/stream/orders');
@@ -44,8 +44,10 @@ READ_ORDERS_SCRIPT = """async ({ orders, soon }) => {
 }"""
 
 
-async def test_an_event_source_reads_it_as_it_comes(stack: Stack, page: Page) -> None:
-    """Each order is placed when the browser has been told that the one before was accepted."""
+async def test_event_source_receives_each_compressed_event_immediately(
+    stack: Stack, page: Page
+) -> None:
+    """Each order is placed after the browser received that the previous one was accepted."""
     await asyncio.to_thread(stack.wait_until_healthy)
     answered: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
 
@@ -53,7 +55,7 @@ async def test_an_event_source_reads_it_as_it_comes(stack: Stack, page: Page) ->
         if response.request.resource_type == "eventsource" and not answered.done():
             answered.set_result(response)
 
-    await page.route("**/*.js", lambda route: route.abort())  # the page itself stays quiet
+    await page.route("**/*.js", lambda route: route.abort())  # the page itself sends no requests
     await page.goto(stack.url)
     signed_in = await page.request.post(f"{stack.url}/api/session", data={"userId": "gzip"})
     assert signed_in.status == 201

@@ -1,4 +1,5 @@
-"""Notifications on the pages, against the running system: badge, toast, the browser's own, tabs."""
+"""Notifications on the pages, against the running system: badge, toast, browser notification, and
+tabs."""
 
 import uuid
 from collections.abc import AsyncIterator
@@ -42,7 +43,7 @@ def user() -> str:
 
 
 async def _open_dashboard(stack: Stack, page: Page, user: str) -> NotificationBell:
-    """Signed in, unless the browser is already."""
+    """Open the dashboard and sign in, unless the browser already has a session."""
     bell, board = NotificationBell(page), DashboardPage(page)
     await board.open(stack.url)
     if not [one for one in await page.context.cookies() if one["name"] == "session"]:
@@ -51,7 +52,7 @@ async def _open_dashboard(stack: Stack, page: Page, user: str) -> NotificationBe
     return bell
 
 
-async def test_a_notification_is_a_number_a_toast_and_a_line(
+async def test_notification_shows_as_badge_toast_and_inbox_line(
     stack: Stack, page: Page, user: str, publisher: PageEventPublisher
 ) -> None:
     bell = await _open_dashboard(stack, page, user)
@@ -71,7 +72,7 @@ async def test_a_notification_is_a_number_a_toast_and_a_line(
     await expect(bell.toasts).to_be_empty()
 
 
-async def test_what_is_read_on_one_tab_is_read_on_the_others(
+async def test_marking_as_read_updates_every_tab(
     stack: Stack, open_page: OpenPage, user: str, publisher: PageEventPublisher
 ) -> None:
     here = await _open_dashboard(stack, await open_page(), user)
@@ -79,7 +80,7 @@ async def test_what_is_read_on_one_tab_is_read_on_the_others(
         await publisher.publish_notification(user, title)
     there = await _open_dashboard(stack, await open_page(), user)
     for bell in (here, there):
-        await bell.page.bring_to_front()  # pages behind others turn slowly
+        await bell.page.bring_to_front()  # browsers slow down background pages
         await bell.expect_unread(3)
         await bell.open()
         await expect(bell.lines).to_have_count(3)
@@ -101,10 +102,10 @@ async def test_what_is_read_on_one_tab_is_read_on_the_others(
 
 
 @pytest.mark.slow
-async def test_tabs_share_a_stream_and_the_next_one_takes_it_over(
+async def test_tabs_share_one_stream_and_another_tab_takes_it_over(
     stack: Stack, open_page: OpenPage, user: str, publisher: PageEventPublisher
 ) -> None:
-    """Browsers open six connections to a server, so notifications take one for all tabs."""
+    """All tabs share one stream, because a browser opens only six connections to a server."""
     first = await _open_dashboard(stack, await open_page(), user)
     opened: list[str] = []
     page = await open_page()
@@ -121,7 +122,7 @@ async def test_tabs_share_a_stream_and_the_next_one_takes_it_over(
     assert opened.count("/api/sse/notifications") == 1
 
 
-async def test_the_browsers_own_notification_is_shown_when_allowed(
+async def test_browser_notification_is_shown_if_permitted(
     stack: Stack, context: BrowserContext, page: Page, user: str, publisher: PageEventPublisher
 ) -> None:
     await context.grant_permissions(["notifications"], origin=stack.url)
@@ -138,7 +139,7 @@ async def test_the_browsers_own_notification_is_shown_when_allowed(
 
 
 @pytest.mark.slow
-async def test_permission_is_asked_for_by_a_click_and_not_before(
+async def test_permission_is_requested_only_after_a_click(
     stack: Stack, page: Page, user: str, publisher: PageEventPublisher
 ) -> None:
     await page.add_init_script(
@@ -158,7 +159,7 @@ async def test_permission_is_asked_for_by_a_click_and_not_before(
 
 
 @pytest.mark.slow
-async def test_what_came_while_the_cable_was_pulled_is_there_once_afterwards(
+async def test_notifications_of_an_outage_appear_once_after_reconnecting(
     stack: Stack, page: Page, user: str, publisher: PageEventPublisher
 ) -> None:
     async with run_network_link(int(stack.url.rpartition(":")[2])) as (cable, near):
@@ -183,7 +184,7 @@ async def test_what_came_while_the_cable_was_pulled_is_there_once_afterwards(
         await expect(bell.toasts).to_contain_text("meanwhile")
 
 
-async def test_the_trading_page_has_the_bell_too_and_tells_of_an_order_once(
+async def test_trading_page_shows_the_bell_and_one_toast_per_order(
     stack: Stack, page: Page, user: str, publisher: PageEventPublisher
 ) -> None:
     desk, bell = TradingPage(page), NotificationBell(page)
@@ -205,7 +206,7 @@ async def test_the_trading_page_has_the_bell_too_and_tells_of_an_order_once(
 
 
 @pytest.mark.slow
-async def test_signing_out_takes_the_notifications_along_on_every_tab(
+async def test_sign_out_removes_notifications_on_every_tab(
     stack: Stack, open_page: OpenPage, user: str, publisher: PageEventPublisher
 ) -> None:
     here = await _open_dashboard(stack, await open_page(), user)

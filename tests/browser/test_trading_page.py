@@ -1,4 +1,4 @@
-"""The page against the running system, as its user lives through it."""
+"""The trading page against the running system, as its user sees it."""
 
 import asyncio
 import os
@@ -17,13 +17,13 @@ from tests.harness.stack import Stack
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 RECOVERY_TIMEOUT_MS = 120_000
-"""Patience: the page is itself again half a minute after a fault (FEATURES D7), on a machine that
-has nothing else to do."""
+"""The page recovers within half a minute after a fault (FEATURES D7) on a machine that has nothing
+else to do; this timeout allows for a busy one."""
 
 
 @pytest.fixture
 def user() -> str:
-    """Nobody else's, so that tests share a running system and nothing more."""
+    """A user name that no other test uses, so tests can share one running system."""
     return f"user{uuid.uuid4().hex[:12]}"
 
 
@@ -33,12 +33,12 @@ def trading_page(page: Page) -> TradingPage:
 
 
 async def _order_statuses(trading_page: TradingPage, url: str) -> dict[str, str]:
-    """What the server knows: order id to status."""
+    """The status of each order on the server, by order id."""
     answer = await trading_page.page.request.get(f"{url}/api/orders")
     return {order["orderId"]: order["status"] for order in (await answer.json())["orders"]}
 
 
-async def test_quotes_move_without_signing_in(stack: Stack, trading_page: TradingPage) -> None:
+async def test_quotes_update_without_sign_in(stack: Stack, trading_page: TradingPage) -> None:
     await trading_page.open(stack.url)
 
     await trading_page.expect_moving_quotes(seconds=60)
@@ -57,7 +57,7 @@ async def test_a_market_order_fills(stack: Stack, trading_page: TradingPage, use
     await expect(trading_page.executions.first).to_contain_text("Bought")
 
 
-async def test_a_limit_order_waits_until_it_is_canceled(
+async def test_limit_order_stays_open_until_canceled(
     stack: Stack, trading_page: TradingPage, user: str
 ) -> None:
     await trading_page.open_signed_in(stack.url, user)
@@ -82,7 +82,7 @@ async def test_a_limit_order_beyond_the_touch_fills(
 
 
 @pytest.mark.parametrize("qty", ["0", "-5"])
-async def test_a_bad_quantity_is_an_error_beside_its_field(
+async def test_invalid_quantity_shows_an_error_beside_its_field(
     stack: Stack, trading_page: TradingPage, user: str, qty: str
 ) -> None:
     await trading_page.open_signed_in(stack.url, user)
@@ -119,7 +119,7 @@ async def test_every_tab_of_a_user_sees_every_order(
     await expect(there.orders).to_have_count(1)
 
 
-async def test_what_happens_while_the_cable_is_pulled_is_there_afterwards(
+async def test_order_changes_of_an_outage_appear_after_reconnecting(
     stack: Stack, trading_page: TradingPage, user: str
 ) -> None:
     async with run_network_link(int(stack.url.rpartition(":")[2])) as (cable, near):
@@ -143,7 +143,7 @@ async def test_what_happens_while_the_cable_is_pulled_is_there_afterwards(
         )
 
 
-async def test_nothing_is_lost_when_the_message_server_is_killed(
+async def test_no_order_is_lost_when_the_message_server_is_killed(
     stack: Stack, trading_page: TradingPage, user: str
 ) -> None:
     await trading_page.open_signed_in(stack.url, user)
@@ -154,7 +154,7 @@ async def test_nothing_is_lost_when_the_message_server_is_killed(
 
     os.kill(killed, signal.SIGKILL)
     await trading_page.fill_ticket(qty="7")
-    # Again and again, as its user would: all of these are one order.
+    # The user submits several times; all of these submissions are one order.
     async with asyncio.timeout(RECOVERY_TIMEOUT_MS / 1000):
         while not (await trading_page.note.inner_text()).startswith("Placed: Buy 7 "):
             await trading_page.submit_ticket()
@@ -179,7 +179,7 @@ async def test_nothing_is_lost_when_the_message_server_is_killed(
     await expect(afterwards).to_have_attribute("data-status", "filled")
 
 
-async def test_signing_out_closes_the_stream_on_every_tab(
+async def test_sign_out_closes_the_stream_on_every_tab(
     stack: Stack, open_page: OpenPage, user: str
 ) -> None:
     here, there = TradingPage(await open_page()), TradingPage(await open_page())

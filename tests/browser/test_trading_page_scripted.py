@@ -1,4 +1,4 @@
-"""The page against a scripted server: refusals, retries, hostile text, small screens."""
+"""The trading page against a scripted server: errors, retries, hostile text, small screens."""
 
 import re
 from typing import Any
@@ -58,7 +58,7 @@ async def _open_with_ticket(server: ScriptedServer, trading_page: TradingPage) -
 
 
 @pytest.mark.parametrize("status", [403, 404])
-async def test_a_server_without_the_development_sign_in_is_said_to_be_one(
+async def test_disabled_development_sign_in_shows_a_message(
     server: ScriptedServer, trading_page: TradingPage, status: int
 ) -> None:
     server.answer_call("POST /api/session", lambda _: error_answer(status, "switched off"))
@@ -70,7 +70,7 @@ async def test_a_server_without_the_development_sign_in_is_said_to_be_one(
     await expect(said).to_be_visible()
 
 
-async def test_a_refused_user_name_is_an_error_beside_its_field(
+async def test_rejected_user_name_shows_an_error_beside_its_field(
     server: ScriptedServer, trading_page: TradingPage
 ) -> None:
     server.answer_call(
@@ -87,7 +87,7 @@ async def test_a_refused_user_name_is_an_error_beside_its_field(
     ("path", "label"),
     [("qty", "Quantity"), ("$.limitPrice", "Limit price"), ("symbol", "Symbol")],
 )
-async def test_the_path_of_an_error_says_beside_which_field_it_stands(
+async def test_error_path_selects_the_field_that_shows_the_error(
     server: ScriptedServer, trading_page: TradingPage, path: str, label: str
 ) -> None:
     await _open_with_ticket(server, trading_page)
@@ -100,7 +100,7 @@ async def test_the_path_of_an_error_says_beside_which_field_it_stands(
 
 
 @pytest.mark.parametrize("path", ["strategyId", "limitPrice", None])
-async def test_an_error_of_no_visible_field_stands_below_the_form(
+async def test_error_without_a_visible_field_is_shown_below_the_form(
     server: ScriptedServer, trading_page: TradingPage, path: str | None
 ) -> None:
     await _open_with_ticket(server, trading_page)
@@ -112,7 +112,7 @@ async def test_an_error_of_no_visible_field_stands_below_the_form(
     await expect(trading_page.failure).to_have_text("no good")
 
 
-async def test_what_is_no_number_is_refused_before_it_is_sent(
+async def test_invalid_quantity_is_rejected_before_sending(
     server: ScriptedServer, trading_page: TradingPage
 ) -> None:
     await _open_with_ticket(server, trading_page)
@@ -125,7 +125,7 @@ async def test_what_is_no_number_is_refused_before_it_is_sent(
     assert server.request_bodies("POST /api/orders") == []
 
 
-async def test_a_submit_that_fails_on_the_way_is_repeated_with_the_same_client_order_id(
+async def test_failed_submit_is_retried_with_the_same_client_order_id(
     server: ScriptedServer, trading_page: TradingPage
 ) -> None:
     answers: list[ScriptedAnswer] = [
@@ -150,7 +150,7 @@ async def test_a_submit_that_fails_on_the_way_is_repeated_with_the_same_client_o
     assert ids[0] == ids[1] == ids[2] != ids[3]
 
 
-async def test_a_submit_of_unknown_outcome_keeps_its_client_order_id_for_the_next_try(
+async def test_submit_of_unknown_outcome_keeps_its_client_order_id(
     server: ScriptedServer, trading_page: TradingPage
 ) -> None:
     busy = (*error_answer(503, "come back in an hour")[:2], {"retry-after": "3600"})
@@ -169,7 +169,7 @@ async def test_a_submit_of_unknown_outcome_keeps_its_client_order_id_for_the_nex
     assert ids[0] == ids[1]
 
 
-async def test_data_becomes_text_whatever_it_looks_like(
+async def test_markup_in_data_is_shown_as_text(
     server: ScriptedServer, trading_page: TradingPage
 ) -> None:
     markup = '<img src=x onerror="throw 1"><b>bold</b>'
@@ -187,7 +187,7 @@ async def test_data_becomes_text_whatever_it_looks_like(
     assert await trading_page.page.locator("main img, main b:has-text('bold')").count() == 0
 
 
-async def test_an_order_that_cannot_be_canceled_any_more_says_why(
+async def test_rejected_cancel_shows_the_reason(
     server: ScriptedServer, trading_page: TradingPage
 ) -> None:
     server.sign_in_user("alice", orders=[make_order(orderId="a/b")])
@@ -204,7 +204,7 @@ async def test_an_order_that_cannot_be_canceled_any_more_says_why(
 
 
 @pytest.mark.parametrize("width", [320, 400, 800, 1100, 1280])
-async def test_nothing_sticks_out_on_any_screen(
+async def test_no_element_overflows_at_any_screen_width(
     server: ScriptedServer, trading_page: TradingPage, width: int
 ) -> None:
     long = make_order(

@@ -1,4 +1,4 @@
-"""The page as its user sees it: what the tests do with it and read from it."""
+"""A page object for the trading page: the actions and the readings that tests use."""
 
 import re
 
@@ -27,7 +27,7 @@ class TradingPage:
         await self.page.get_by_role("button", name="Sign in").click()
 
     async def open_signed_in(self, url: str, user: str) -> None:
-        """Open, sign in, and wait until both streams are live."""
+        """Open the page, sign in, and wait until both streams are live."""
         await self.open(url)
         await self.sign_in(user)
         await expect(self.trading).to_have_attribute("data-state", "live")
@@ -37,7 +37,7 @@ class TradingPage:
     async def fill_ticket(
         self, *, side: str = "Buy", qty: str = "10", limit: str | None = None
     ) -> None:
-        """Leaves the symbol that is chosen."""
+        """Fill in the order form; keep the selected symbol."""
         await self.ticket.get_by_role("radio", name=side).check()
         kind = "Market" if limit is None else "Limit"
         await self.ticket.get_by_role("radio", name=kind).check()
@@ -51,7 +51,7 @@ class TradingPage:
     async def place_order(
         self, *, side: str = "Buy", qty: str = "10", limit: str | None = None
     ) -> Locator:
-        """Place an order; its row, when it is there."""
+        """Place an order; return its row once it appears."""
         before = await self.orders.count()
         await self.fill_ticket(side=side, qty=qty, limit=limit)
         await self.submit_ticket()
@@ -61,12 +61,12 @@ class TradingPage:
         return self.page.locator(f'tr[data-order-id="{newest}"]')
 
     async def order_ids(self) -> list[str]:
-        """Of the rows on the page, newest first."""
+        """The order ids of the rows on the page, newest first."""
         ids = await self.orders.evaluate_all("rows => rows.map(row => row.dataset.orderId)")
         return list(ids)
 
     async def expect_moving_quotes(self, *, seconds: float) -> None:
-        """Wait for two different pictures of the market."""
+        """Wait until the quotes have shown two different states."""
         await self.page.wait_for_function(
             """() => {
                 const text = document.querySelector('#quotes tbody').innerText;
@@ -78,7 +78,7 @@ class TradingPage:
         await self.page.evaluate("() => { delete window.firstSeen; }")
 
     async def expect_error_beside(self, label: str, message: re.Pattern[str]) -> None:
-        """The field is marked as wrong, and what describes it says why."""
+        """Expect the field to be marked as invalid and its description to match `message`."""
         field = self.page.get_by_label(label)
         await expect(field).to_have_attribute("aria-invalid", "true")
         await expect(field).to_have_accessible_description(message)

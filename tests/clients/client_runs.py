@@ -1,8 +1,9 @@
-"""Clients that other people made, used as docs/clients.md says, and what they were shown.
+"""Runs third-party clients as docs/clients.md describes, and records what they received.
 
-`CLIENTS` is the table of them. `Client.start` runs one, on any number of streams; a `Reader` holds
-what it showed, in order, and `until` waits for something in it. All but the browser are processes
-of their own that print a line for each event; the browser's page calls a function of the test.
+`CLIENTS` is the table of clients. `ThirdPartyClient.start` runs one on any number of streams. A
+`ClientRun` holds the received events in order, and `wait_until` waits for a condition on it. The
+browser page calls a function of the test; every other client is a process that prints a line for
+each event.
 """
 
 import asyncio
@@ -24,19 +25,18 @@ from tests.harness.waiting import wait_until
 
 WAIT_TIMEOUT_SECONDS = 60.0
 PAGE_PAUSE_MS = 1000
-"""What a page waits after an answer that it cannot see."""
+"""How long the page waits after a response that it cannot see."""
 EVENT_NAMES = (
     "connected", "CONNECTED", "order:update", "order:fill", "position:update", "checkpoint",
     "stream:reset", "connection:limit", "initial_state", "ORDER_PLACED", "metrics", "new_item",
     "notification", "notification:unread",
 )  # fmt: skip
-"""What an EventSource is told to listen to."""
+"""The event names that an EventSource listens to."""
 
 
 @dataclass(frozen=True)
 class ReceivedSseEvent:
-    """An event as a client showed it. `id`: what the client takes for it; some say the last one
-    again for an event without."""
+    """An event that a client reported. Some clients repeat the last id for an event without one."""
 
     path: str
     event: str
@@ -46,7 +46,7 @@ class ReceivedSseEvent:
 
 @dataclass(frozen=True)
 class DriverStreamRequest:
-    """A stream to follow: the server, the path, how to sign in, the id to begin after."""
+    """A stream to follow: the server, the path, the credentials, and the id to start after."""
 
     base: str
     path: str
@@ -66,18 +66,18 @@ class DriverStreamRequest:
 
 
 class ClientRun:
-    """What a running client has shown so far."""
+    """The events that a running client has reported."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.events: list[ReceivedSseEvent] = []
         self.is_over = ""
-        """Why it gave up: a status, or "limit"."""
+        """Why the client stopped: a status, or "limit"."""
         self.end_reason = ""
-        """The same in full, or how it failed."""
+        """The full reason, or how the client failed."""
 
     def receive_line(self, line: dict[str, Any]) -> None:
-        """A line of a client."""
+        """Record one line of the client's output."""
         if "over" in line:
             self.is_over = line["over"]
             self.end_reason = f"it gave up: {self.is_over}"
@@ -91,14 +91,14 @@ class ClientRun:
         return [one for one in self.events if one.path == path and event in (None, one.event)]
 
     def order_events(self, path: str) -> list[tuple[str, str]]:
-        """Each order that came as an event, with the event's id."""
+        """The order id and the event id of each order event, as (event id, order id)."""
         shown = self.events_of(path, "order:update")
         return [(one.last_event_id, one.data["orderId"]) for one in shown if "orderId" in one.data]
 
     async def wait_until(
         self, description: str, condition: Callable[["ClientRun"], object]
     ) -> None:
-        """Wait until `condition` holds of it."""
+        """Wait until `condition` holds for this run."""
 
         def holds() -> object:
             assert not self.end_reason, f"{self.name} ended before {description}: {self.end_reason}"
@@ -112,7 +112,7 @@ class ClientRun:
         )
 
     async def wait_until_over(self) -> str:
-        """Wait until it gives up; why."""
+        """Wait until the client stops; return the reason."""
         await wait_until(
             f"{self.name} gives up",
             lambda: self.is_over,
@@ -135,20 +135,22 @@ class ClientRun:
 
 @dataclass(frozen=True)
 class ThirdPartyClient:
-    """A row of the table: `ways` are how it can sign in, `command` what runs a program."""
+    """A row of the table: `auth_methods` are the ways in which it can sign in, `command` is its
+    interpreter."""
 
     name: str
     driver: str
     auth_methods: tuple[str, ...]
     command: tuple[str, ...] = ()
     required_fixture: str | None = None
-    """The fixture that it needs."""
+    """The fixture that the client needs."""
 
     @contextlib.asynccontextmanager
     async def start(
         self, fixture_value: Any, folder: Path, *requests: DriverStreamRequest
     ) -> AsyncIterator[ClientRun]:
-        """Run it on all of `wanted` until the block ends. `needed` is what its fixture gave."""
+        """Run the client on all `requests` until the block ends. `fixture_value` is the value of
+        its required fixture."""
         reader = ClientRun(self.name)
         runs = {"curl": _run_shells, "EventSource": _run_page}.get(self.name, _run_driver)
         async with runs(self, reader, fixture_value, folder, requests):
@@ -179,7 +181,7 @@ async def _run_driver(
     folder: Path,
     requests: Sequence[DriverStreamRequest],
 ) -> AsyncIterator[None]:
-    """A program in a file, which prints JSON."""
+    """Run a program in a file that prints JSON."""
     file = write_program(client.name, client.driver, folder)
     if fixture_value is not None:
         link = folder / "node_modules"
@@ -204,7 +206,7 @@ async def _run_shells(
     folder: Path,
     requests: Sequence[DriverStreamRequest],
 ) -> AsyncIterator[None]:
-    """A shell a stream, which prints what came as it came."""
+    """Run one shell per stream, which prints the received lines unchanged."""
     assert fixture_value, "where curl is"
     file = write_program(client.name, client.driver, folder)
     async with contextlib.AsyncExitStack() as stack:
@@ -237,7 +239,8 @@ async def _parse_blocks(reader: ClientRun, path: str, lines: AsyncIterator[str])
 async def _read_lines(
     reader: ClientRun, command: Sequence[str], folder: Path
 ) -> AsyncIterator[AsyncIterator[str]]:
-    """The lines that `command` prints; with the block it dies, and all that it started."""
+    """Yield the lines that `command` prints. The end of the block kills it and all processes that
+    it started."""
     errors = folder / f"{reader.name}.err"
     with errors.open("ab") as err:
         process = await asyncio.create_subprocess_exec(
@@ -282,14 +285,14 @@ async def _run_page(
     folder: Path,
     requests: Sequence[DriverStreamRequest],
 ) -> AsyncIterator[None]:
-    """A page of the first stream's origin, in a session of its own."""
+    """Run a page of the first stream's origin, in its own browser session."""
     file = write_program(client.name, client.driver, folder)
     where = urlsplit(requests[0].base)
     origin = f"{where.scheme}://{where.netloc}"
     context = await browser.new_context()
 
     async def serve(route: Route) -> None:
-        """Its page and scripts come from here, its streams from the edge."""
+        """Serve the page and its scripts from the test, and pass streams to the edge."""
         name = route.request.url.rpartition("/")[2]
         if name == "page":
             await route.fulfill(body="<!doctype html>", content_type="text/html")

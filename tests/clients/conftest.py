@@ -1,7 +1,7 @@
-"""A house for clients of others, and what those need: a browser, or packages of npm.
+"""A harness for third-party clients, and their requirements: a browser, or npm packages.
 
-One event loop for all tests here, and one browser. The packages are installed once, beside the
-Python ones; where that cannot be done, their tests are skipped, saying why.
+All tests here share one event loop and one browser. The npm packages are installed once, beside the
+Python packages. If they cannot be installed, the tests that need them are skipped with the reason.
 """
 
 import asyncio
@@ -27,15 +27,15 @@ from tests.harness.edge import Harness
 PACKAGE_JSON = Path(__file__).with_name("package.json")
 INSTALL_TIMEOUT_SECONDS = 120
 MIN_NODE_VERSION = (20, 0)
-"""What the packages ask for."""
+"""The Node version that the packages require."""
 
 RunClient = Callable[..., contextlib.AbstractAsyncContextManager[ClientRun]]
-"""Runs one kind of client on the streams that it is given, until the block ends."""
+"""Runs one kind of client on the given streams until the block ends."""
 
 
 @pytest.fixture(scope="session")
 def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
-    """NATS and edges: nothing happens there but what tests say."""
+    """NATS and edges. Only the tests append events and publish quotes."""
     made = Harness(tmp_path_factory.mktemp("clients"))
     yield made
     made.close()
@@ -53,7 +53,7 @@ async def browser(chromium: str) -> AsyncIterator[Browser]:  # noqa: F811
 
 @pytest.fixture(scope="session")
 def curl() -> str:
-    """Where it is."""
+    """The path of curl."""
     found = shutil.which("curl")
     if found is None or shutil.which("bash") is None:
         pytest.skip("no curl, or no bash, on the PATH")
@@ -62,7 +62,7 @@ def curl() -> str:
 
 @pytest.fixture(scope="session")
 def node_modules() -> Path:
-    """Where the packages of package.json are installed, in exactly those versions."""
+    """The folder with the packages of package.json, installed in exactly those versions."""
     if shutil.which("node") is None or shutil.which("npm") is None:
         pytest.skip("no node, or no npm, on the PATH")
     version = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True)
@@ -74,7 +74,7 @@ def node_modules() -> Path:
     folder = Path(sys.prefix) / "npm" / wanted
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # one of the workers installs
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one of the test workers installs them
         if not (folder / ".installed").exists():
             _install_packages(folder)
     return folder / "node_modules"
@@ -117,21 +117,21 @@ def client(request: pytest.FixtureRequest) -> ThirdPartyClient:
 def run_client(
     client: ThirdPartyClient, request: pytest.FixtureRequest, tmp_path: Path
 ) -> RunClient:
-    """Runs that client."""
+    """Run that client."""
     return _run_client(client, request, tmp_path)
 
 
 def _run_client(
     client: ThirdPartyClient, request: pytest.FixtureRequest, folder: Path
 ) -> RunClient:
-    """Skips where what the client needs is missing."""
+    """Return a function that runs `client`; skip the test if a requirement is missing."""
     needed = request.getfixturevalue(client.required_fixture) if client.required_fixture else None
     return functools.partial(client.start, needed, folder)
 
 
 class ClientGroup:
-    """Every client that can run here, to be run at once: what takes a while for each of them then
-    takes no longer for all. Those that cannot are skipped by the tests of one client."""
+    """Every client that can run here. They run concurrently, because some checks take a while for
+    each client. Clients that cannot run are skipped by the tests of a single client."""
 
     def __init__(self, runs: dict[ThirdPartyClient, RunClient]) -> None:
         self.runs = runs
@@ -139,7 +139,7 @@ class ClientGroup:
     async def check_each(
         self, check: Callable[[ThirdPartyClient, RunClient], Awaitable[None]]
     ) -> None:
-        """`check` every one; what went wrong says of which."""
+        """Run `check` for every client; a failure names the client."""
         done = await asyncio.gather(
             *(check(client, run) for client, run in self.runs.items()), return_exceptions=True
         )

@@ -1,7 +1,7 @@
-"""The code of docs/clients.md: the very text that readers copy is what the tests run.
+"""The code of docs/clients.md. Tests run the same text that readers copy.
 
-`snippet` is the code below a heading; `lay_out` puts it into a folder beside a driver of
-`drivers/`, which imports its `follow` and says what it shows.
+`read_snippet` returns the code below a heading. `write_program` writes it into a folder beside a
+driver of `drivers/`, which imports its `follow` and prints what it yields.
 """
 
 import re
@@ -13,7 +13,7 @@ CLIENTS_DOC_PATH = Path(__file__).parents[2] / "docs" / "clients.md"
 
 
 def read_snippet(heading: str) -> str:
-    """The one piece of code in that section."""
+    """The single code block of the section `heading`."""
     sections = re.split(r"^## ", CLIENTS_DOC_PATH.read_text("utf-8"), flags=re.MULTILINE)
     found = [part for part in sections if part.startswith(f"{heading}\n")]
     assert len(found) == 1, f"{CLIENTS_DOC_PATH.name} has {len(found)} sections '## {heading}'"
@@ -25,7 +25,7 @@ def read_snippet(heading: str) -> str:
 
 
 def write_program(heading: str, driver: str, folder: Path) -> Path:
-    """The program in `folder`; where its driver is."""
+    """Write the program to `folder`; return the path of its driver."""
     made = folder / driver
     shutil.copy(DRIVERS_FOLDER / driver, made)
     made.with_name(f"snippet{made.suffix}").write_text(read_snippet(heading), "utf-8")

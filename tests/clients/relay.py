@@ -1,7 +1,9 @@
-"""What lies between a client and the edge: it can cut, end early, and send elsewhere first.
+"""A relay between a client and the edge. It can cut connections, end them early, and send errors
+first.
 
-`Relay` takes connections and gives each to the next of its `plans` (by itself: pass all on). It
-keeps the head of every request, and when it came, so that a test sees what a client asked for.
+`StreamRelay` accepts connections and handles each with the next of its `plans`; without a plan it
+forwards everything. It keeps the head and the time of every request, so a test can see what a
+client asked for.
 """
 
 import asyncio
@@ -19,8 +21,7 @@ RelayPlan = Callable[["RelayedRequest", asyncio.StreamWriter], Awaitable[None]]
 
 @dataclass
 class RelayedRequest:
-    """A request for a stream that came `at` that second of the loop's clock, and what its answer
-    was so far."""
+    """A stream request, received at `received_at` on the loop's clock, and its response so far."""
 
     received_at: float
     request_head: str
@@ -29,7 +30,7 @@ class RelayedRequest:
 
     @property
     def last_id(self) -> str:
-        """What the client gave back: by its header, or else in the query."""
+        """The last event id that the client sent, in the header or otherwise in the query."""
         header = re.search(
             r"^last-event-id: *(\S+)", self.request_head, re.MULTILINE | re.IGNORECASE
         )
@@ -43,7 +44,8 @@ class RelayedRequest:
 
 
 class StreamRelay:
-    """A way to the edge at `port`; start with `relay`. What is no stream passes, uncounted."""
+    """Forwards to the edge at `port`; start it with `run_relay`. Requests for other paths pass
+    through and are not recorded."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -54,7 +56,7 @@ class StreamRelay:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def cut_all(self) -> None:
-        """Every connection that there is breaks."""
+        """Abort every open connection."""
         for end in self._writers:
             end.transport.abort()
 
@@ -86,7 +88,7 @@ class StreamRelay:
         await plan(asked, writer)
 
     def forward_all(self) -> RelayPlan:
-        """All that the edge says."""
+        """Return a plan that forwards the whole response of the edge."""
 
         async def plan(asked: RelayedRequest, writer: asyncio.StreamWriter) -> None:
             async with self._connect_edge(self.port, asked) as far:
@@ -99,8 +101,9 @@ class StreamRelay:
         return plan
 
     def cut_after(self, mark: bytes, *, ends_cleanly: bool) -> RelayPlan:
-        """What the edge says up to and including `mark`, and then the connection ends. `whole`: as
-        if that were all, as proxies make it look that know no chunks (the end is the end)."""
+        """Return a plan that forwards the response up to and including `mark` and then ends the
+        connection. With `ends_cleanly` the client sees a complete response, as from a proxy that
+        does not use chunked encoding, where the end of the connection ends the body."""
 
         async def plan(asked: RelayedRequest, writer: asyncio.StreamWriter) -> None:
             async with self._connect_edge(self.port, asked) as far:
@@ -124,8 +127,9 @@ class StreamRelay:
         return plan
 
     def answer_from(self, port: int) -> RelayPlan:
-        """What the edge at `port` says, which is a refusal, and to come back in two seconds. It is
-        asked twice: one that takes one stream a minute may have one left to take."""
+        """Return a plan that forwards the error response of the edge at `port` with a Retry-After
+        of two seconds. It asks twice, because an edge that admits one stream a minute may admit the
+        first request."""
 
         async def plan(asked: RelayedRequest, writer: asyncio.StreamWriter) -> None:
             async with self._connect_edge(port, asked):
@@ -146,7 +150,8 @@ class StreamRelay:
     async def _connect_edge(
         self, port: int, request: RelayedRequest
     ) -> AsyncIterator[asyncio.StreamReader]:
-        """The edge, asked, once on this connection; the head of its answer is read."""
+        """Send the request to the edge on a new connection; yield the reader after the response
+        head."""
         head = re.sub(r"\r\nconnection:[^\r]*", "", request.request_head, flags=re.IGNORECASE)
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         self._writers.add(writer)
@@ -159,14 +164,14 @@ class StreamRelay:
             writer.transport.abort()
 
     async def close(self) -> None:
-        """Cut, and wait until that is noticed."""
+        """Cut all connections and wait until their tasks have ended."""
         self.cut_all()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
 @contextlib.asynccontextmanager
 async def run_relay(port: int) -> AsyncIterator[StreamRelay]:
-    """A relay to `port`, at its `url`."""
+    """Run a relay to `port`; its `url` is where clients connect."""
     made = StreamRelay(port)
     server = await asyncio.start_server(made.serve_connection, "127.0.0.1", 0)
     made.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"

@@ -1,4 +1,4 @@
-"""Somebody whose streams clients read: how she signs in, and what happens to her."""
+"""A user whose streams clients read: how the user signs in, and the user's events."""
 
 from dataclasses import dataclass
 
@@ -13,22 +13,22 @@ from tests.harness.publishers import EventLogDriver, order_placed
 
 ORDERS_PATH = "/api/stream/orders"
 SETTINGS = {"TAPEWIRE_JWT_SECRET": HS256_SECRET, "SSE_RETRY_MS": 100}
-"""Of edges that take each way to sign in, and whose clients come back soon."""
+"""Settings of edges that accept every sign-in method and announce a short reconnection time."""
 
 
 @dataclass(frozen=True)
 class StreamUser:
-    """Signs in at `edge`."""
+    """A user who signs in at `edge`."""
 
     name: str
     edge: EdgeProcess
     base: str = ""
-    """Where her clients reach the edge, when not directly."""
+    """The URL at which the user's clients reach the edge, if not directly."""
 
     async def stream_request(
         self, path: str, auth_method: str, last_event_id: str = ""
     ) -> DriverStreamRequest:
-        """A stream of hers, signed in by one of the ways: cookie, bearer or ticket."""
+        """A stream of the user, authenticated by one of the methods cookie, bearer and ticket."""
         headers, query = {}, ""
         if auth_method == "bearer":
             headers["Authorization"] = (
@@ -50,20 +50,20 @@ class StreamUser:
 async def append_event(
     journal: EventLogDriver, owner: str, domain: str, entity: str, event: Event
 ) -> int:
-    """Append an event of `owner`; its sequence."""
+    """Append an event of `owner`; return its sequence."""
     meta = EventMetadata(id=new_id(), correlation="c-test")
     return await journal.append_one(EventSubject(owner, domain, entity), event, meta)
 
 
 async def append_orders(journal: EventLogDriver, user: str, *order_ids: str) -> list[int]:
-    """Orders of `name`, one event each; their sequences."""
+    """Append one event for each order of `user`; return their sequences."""
     return [await journal.append(user, order_placed(order_id)) for order_id in order_ids]
 
 
 async def expected_order_events(
     journal: EventLogDriver, user: str, after: int = 0
 ) -> list[tuple[str, str]]:
-    """What the log has of the orders of `name`: the id that each event must have, and which."""
+    """The order events of `user` in the log, as (event id, order id)."""
     epoch = await journal.epoch()
     recorded = await journal.read(f"ev.{user}.orders.>", after)
     return [(f"{epoch}-{one.sequence}", one.event.order.order_id) for one in recorded]  # type: ignore[attr-defined]

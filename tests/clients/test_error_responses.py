@@ -1,4 +1,4 @@
-"""What each client does when it is refused: it gives up where that is right, waits where not."""
+"""How each client handles error responses: it stops on permanent errors and retries others."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,23 +14,23 @@ from tests.harness.edge import Harness
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 MIN_RETRY_AFTER_SECONDS, MIN_DEFAULT_RETRY_SECONDS = 1.9, 0.9
-"""What they wait at least: two seconds as they are told, or one where they cannot know; their
-timers may be some milliseconds early by ours."""
+"""The least delays: two seconds as announced, or one second for a client that cannot read the
+header. The timers of clients may fire some milliseconds early by our clock."""
 
 
-async def test_nobody_signed_in(run_client: RunClient, harness: Harness) -> None:
-    """401: it ends, and says so."""
+async def test_client_stops_without_credentials(run_client: RunClient, harness: Harness) -> None:
+    """The client stops and reports status 401."""
     edge = harness.shared_edge(**SETTINGS)
     async with run_client(DriverStreamRequest(edge.url, ORDERS_PATH)) as reader:
         assert await reader.wait_until_over() == "401"
         assert not reader.events
 
 
-async def test_a_full_edge_and_too_many_tries(
+async def test_client_retries_after_503_and_429(
     client_group: ClientGroup, harness: Harness, fresh: Callable[[str], str]
 ) -> None:
-    """503 of an edge that holds as many as it may, 429 of a strict one, and then a stream: asked
-    for by itself, not sooner than it was told."""
+    """An edge at its connection limit answers 503, a rate-limited one 429, and then the stream
+    opens. The client retries by itself, and not sooner than announced."""
     full = harness.shared_edge(**SETTINGS, SSE_MAX_CONNECTIONS=1)
     strict = harness.shared_edge(**SETTINGS, SSE_CONNECT_RATE=1)
     edge = harness.shared_edge(**SETTINGS)
@@ -39,7 +39,7 @@ async def test_a_full_edge_and_too_many_tries(
         async with run_relay(edge.port) as way, harness.journal() as journal:
             alice = StreamUser(fresh("alice"), edge, way.url)
             way.plans += [way.answer_from(full.port), way.answer_from(strict.port)]
-            # By the cookie where it can: a browser that was refused with a ticket has no session.
+            # Use the cookie if the client can: a browser whose ticket was rejected has no session.
             async with run(await alice.stream_request(ORDERS_PATH, client.ways[-1])) as reader:
                 await reader.until_event(ORDERS_PATH, "order:update")
                 await append_orders(journal, alice.name, "one")
@@ -61,10 +61,11 @@ async def test_a_full_edge_and_too_many_tries(
         await client_group.check_each(check)
 
 
-async def test_one_stream_too_many(
+async def test_client_stops_after_the_user_connection_limit(
     client_group: ClientGroup, harness: Harness, fresh: Callable[[str], str]
 ) -> None:
-    """Its user opens another one: it ends, and does not come back to end that one."""
+    """The user opens another stream. The first one ends and does not reconnect, which would close
+    the other one."""
     edge = harness.shared_edge(**SETTINGS | {"SSE_MAX_CONNECTIONS_PER_USER": 1})
 
     async def check(client: Any, run: Any) -> None:

@@ -1,4 +1,4 @@
-"""Each client reads each family: what it begins with, and what then happens, with its id."""
+"""Each client reads a stream of each API family: the opening, and then each event with its id."""
 
 from collections.abc import Callable
 
@@ -32,10 +32,10 @@ ORDER_EVENT_NAMES = {
     STRATEGIES_PATH: "ORDER_PLACED",
 }
 LINE_ENDS = 'a\rb\nc\r\nd\u2028e\u2029f\u0085g\x0bh\x0ci\0j\ufeffk\U0001f4c8"\\l: data: m\n\nid: n'
-"""What one parser or another takes for the end of a line, or of an event."""
+"""Characters that some parser takes for the end of a line or of an event."""
 
 
-async def test_every_family(
+async def test_client_reads_every_api_family(
     client: ThirdPartyClient, run_client: RunClient, harness: Harness, fresh: Callable[[str], str]
 ) -> None:
     edge = harness.shared_edge(**SETTINGS)

@@ -1,5 +1,5 @@
-"""All clients at once, while orders are written: their edge is killed and comes back on the same
-port, another one is drained, the message server is killed. Nothing is lost, nothing comes twice."""
+"""All clients read while orders are written. Their edge is killed and restarted on the same port,
+another edge is drained, and the message server is killed. No event is lost or delivered twice."""
 
 import asyncio
 import contextlib
@@ -26,13 +26,13 @@ from tests.harness.waiting import wait_until
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 WRITE_INTERVAL_SECONDS = 0.005
-"""Between two orders: there are only to be some at every moment."""
+"""The delay between two orders; the tests only need orders at every moment."""
 
 _order_numbers = itertools.count(1)
 
 
 class BackgroundOrderWriter:
-    """Orders of somebody, one after the other, for as long as the block."""
+    """Writes orders of a user, one after the other, until the block ends."""
 
     def __init__(self, journal: EventLogDriver, name: str) -> None:
         self.journal, self.name = journal, name
@@ -57,11 +57,11 @@ class BackgroundOrderWriter:
 
     @property
     def last_order_id(self) -> Any:
-        """The last one that was written."""
+        """The id of the order that was written last."""
         return self.order_ids[-1]
 
     async def wait_for_more(self, count: int = 10) -> None:
-        """Until that many more are written."""
+        """Wait until `count` more orders are written."""
         wanted = len(self.order_ids) + count
 
         def are_written() -> Any:
@@ -75,7 +75,7 @@ class BackgroundOrderWriter:
 
 @contextlib.asynccontextmanager
 async def run_all_clients(crowd: Any, alice: Any) -> AsyncIterator[Any]:
-    """One reader of each client, all of them with the snapshot."""
+    """Start one run of each client; all of them have the snapshot."""
     async with contextlib.AsyncExitStack() as stack:
         started = []
         for client, run in crowd.runs.items():
@@ -87,18 +87,19 @@ async def run_all_clients(crowd: Any, alice: Any) -> AsyncIterator[Any]:
 
 
 async def wait_until_all_have(client_runs: Any, order_id: Any) -> None:
-    """Each was shown that order."""
+    """Wait until every client has received that order."""
     for reader in client_runs:
         await reader.until(
             f"order {order_id}", lambda r: order_id in [one for _, one in r.orders(ORDERS_PATH)]
         )
 
 
-async def test_a_day_of_restarts(
+async def test_clients_miss_nothing_across_restarts(
     client_group: ClientGroup, isolated_harness: Harness, fresh: Callable[[str], str]
 ) -> None:
-    """One after the other, with the same clients from the first order to the last."""
-    # A port that no client is given for its own end, when it calls an edge that is down.
+    """The same clients read through all restarts, from the first order to the last."""
+    # A port outside the ephemeral range: a client that calls an edge that is down cannot be
+    # assigned it.
     edge = isolated_harness.start_edge(port=find_free_port(), **SETTINGS)
     alice = StreamUser(fresh("alice"), edge)
     async with run_all_clients(client_group, alice) as started:
@@ -118,8 +119,8 @@ async def test_a_day_of_restarts(
 async def replace_edge(
     house: Any, edge: EdgeProcess, alice: Any, client_runs: Any, end_edge: Any
 ) -> Any:
-    """The edge that took the place of `edge`, which ended while orders were written; all clients
-    have come to it."""
+    """End `edge` while orders are written, start another on its port, and return that one after all
+    clients have reconnected."""
     async with house.journal() as journal, BackgroundOrderWriter(journal, alice.name) as writing:
         await writing.wait_for_more()
         await wait_until_all_have(client_runs, writing.last_order_id)

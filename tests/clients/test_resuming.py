@@ -1,4 +1,4 @@
-"""Each client carries on where it was: every event once, in order, as the log has them."""
+"""Each client resumes where it stopped: it receives every event once, in the order of the log."""
 
 from collections.abc import Callable
 from typing import Any
@@ -22,14 +22,14 @@ from tests.harness.publishers import hidden_event
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 UNCOMPRESSED_SETTINGS = {**SETTINGS, "SSE_GZIP": "off"}
-"""Where a test must find its place in the bytes."""
+"""Settings for tests that search the response for a position in its bytes."""
 
 
-async def test_it_carries_on_after_the_id_that_it_is_given(
+async def test_client_resumes_after_the_given_id(
     client: ThirdPartyClient, run_client: RunClient, harness: Harness, fresh: Callable[[str], str]
 ) -> None:
-    """As after its own restart; and again, when the connection breaks while it reads on. All of
-    them read gzip, and each event is there before the next one is made."""
+    """The client starts with an id, as after its own restart, and later resumes after a cut
+    connection. Every client reads gzip, and receives each event before the next one is appended."""
     edge = harness.shared_edge(**SETTINGS)
     async with run_relay(edge.port) as way, harness.journal() as journal:
         alice = StreamUser(fresh("alice"), edge, way.url)
@@ -54,12 +54,12 @@ async def test_it_carries_on_after_the_id_that_it_is_given(
         assert [asked.is_compressed for asked in way.requests] == [True, True]
 
 
-async def test_cut_at_every_place_within_an_event(
+async def test_client_resumes_after_a_cut_at_every_position_in_an_event(
     client_group: ClientGroup, harness: Harness, fresh: Callable[[str], str]
 ) -> None:
-    """The first connection ends within the first event, the second within the second, each at
-    another place, first broken off and then as if that were all: a half is no event, and no event
-    was seen whose end was not."""
+    """The first connection ends within the first event, the second within the second, and so on,
+    each at another position. The cuts first break the connection, then end the response cleanly. An
+    incomplete event must not be delivered."""
     edge = harness.shared_edge(**UNCOMPRESSED_SETTINGS)
 
     async def check(client: Any, run: Any) -> None:
@@ -85,11 +85,12 @@ async def test_cut_at_every_place_within_an_event(
 
 
 CUT_COUNT = 7
-"""Places within an event."""
+"""The number of cut positions within an event."""
 
 
 def cut_point(position_in_event: Any, name: str, id_: Any, before: Any) -> Any:
-    """Up to where a connection gets within the event of that order, that id, after that id."""
+    """The text at which the connection ends: a position in the event of order `name` with id `id_`,
+    which follows the event with id `before`."""
     retry = f"\nretry: {UNCOMPRESSED_SETTINGS['SSE_RETRY_MS']}\n"
     return (
         f'"orderId":"{name}"',
@@ -102,10 +103,10 @@ def cut_point(position_in_event: Any, name: str, id_: Any, before: Any) -> Any:
     )[position_in_event]
 
 
-async def test_a_loss_is_said_and_the_snapshot_follows(
+async def test_unknown_epoch_is_reset_and_followed_by_a_snapshot(
     client: ThirdPartyClient, run_client: RunClient, harness: Harness, fresh: Callable[[str], str]
 ) -> None:
-    """An id of another journal."""
+    """The client resumes with an id of another journal."""
     edge = harness.shared_edge(**SETTINGS)
     alice = StreamUser(fresh("alice"), edge)
     async with harness.journal() as journal:
@@ -121,11 +122,11 @@ async def test_a_loss_is_said_and_the_snapshot_follows(
             await reader.wait_for_order(ORDERS_PATH, "after")
 
 
-async def test_a_quiet_client_moves_on(
+async def test_checkpoint_frame_advances_the_resume_id_of_a_quiet_client(
     client_group: ClientGroup, harness: Harness, fresh: Callable[[str], str]
 ) -> None:
-    """What it is not shown happens; after a checkpoint and idle frames it is cut, and comes back
-    with the checkpoint's id."""
+    """An event is appended that the stream does not show. After a checkpoint frame and idle frames
+    the connection is cut, and the client resumes with the id of the checkpoint frame."""
     edge = harness.shared_edge(**UNCOMPRESSED_SETTINGS, SSE_KEEPALIVE_INTERVAL=0.3)
 
     async def check(client: Any, run: Any) -> None:
